@@ -1,12 +1,11 @@
 /** Checks the prose of comments, string literals and Markdown against prose-rules.json; `npm run check` runs it. */
 import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { paragraphsOf, proseOfCode } from './prose-pieces.mjs';
 
 const root = path.dirname(import.meta.dirname);
-const BASELINE = path.join(root, 'scripts', 'prose-baseline.json');
 const { rules, exempt } = JSON.parse(readFileSync(path.join(root, 'scripts', 'prose-rules.json'), 'utf8'));
 const patterns = rules.map(rule => ({ ...rule, pattern: new RegExp(rule.pattern, 'i') }));
 /** Columns of a line of Markdown that is neither a table, code nor a single long link. */
@@ -59,25 +58,10 @@ function read(file) {
 }
 
 function main() {
-  const found = inRepository();
-  const baseline = JSON.parse(readFileSync(BASELINE, 'utf8'));
-  if (process.argv.includes('--shrink')) {
-    writeFileSync(
-      BASELINE,
-      `${JSON.stringify(
-        baseline.filter(file => found.has(file)),
-        undefined,
-        2,
-      )}\n`,
-    );
-    return;
-  }
-  const fresh = [...found].filter(([file]) => !baseline.includes(file));
-  for (const [file, list] of fresh)
+  for (const [file, list] of inRepository()) {
+    process.exitCode = 1;
     for (const { line, text, rule, instead } of list) console.log(`${file}:${line}: '${text}' — ${rule}; write ${instead}`);
-  const left = baseline.filter(file => found.has(file));
-  if (fresh.length > 0) process.exitCode = 1;
-  else if (left.length > 0) console.log(`${left.length} files are still to be rewritten (scripts/prose-baseline.json)`);
+  }
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) main();

@@ -232,8 +232,8 @@ function alike(sides: readonly Side[]): Side[][] {
 }
 
 /**
- * A finding about a stack of experts holds for each of them: channels inside the experts belong to one alone, since a token's values pass through one
- * matrix of each stack; channels that others share are the same in all.
+ * A finding about a stack of experts holds for each of them: channels inside an expert belong to it alone, since a token's values pass through one
+ * matrix of each stack; channels that others share are the same for all of them.
  */
 function ofExperts(sides: readonly Side[]): Side[] {
   const isInside = sides.every(({ module }) => isExperts(module));

@@ -8,9 +8,9 @@ export interface DataPlace {
 }
 
 export interface DataProblem extends Partial<DataPlace> {
-  /** What is wrong and what was expected instead. */
+  /** The problem, and what was expected instead. */
   readonly problem: string;
-  /** What the user can do about it. */
+  /** The user's way to fix it. */
   readonly advice: string;
   /** Other samples that cannot be used, in the order of the files. */
   readonly others?: readonly DataError[];
@@ -37,7 +37,7 @@ export class DataError extends Error {
 /** As many as are read at once; a file that is wrong throughout says so with fewer. */
 const MAX_PROBLEMS = 20;
 
-/** What is wrong with the samples of a data set: all of it in one error, up to a bound, so that a file is fixed in one go. */
+/** The problems of a data set's samples: all of them in one error, up to a bound, so that a file is fixed in one go. */
 export class DataProblems {
   private readonly found: DataError[] = [];
 

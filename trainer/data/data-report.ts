@@ -1,4 +1,4 @@
-/** What was read, kept, dropped and cut of a data set: for the log, and to be seen before a run goes wrong. */
+/** Counts of the samples of a data set that were read, kept, dropped and cut: for the log, and to be seen before a run goes wrong. */
 import type { DataFormat, Example } from './types.ts';
 import { countTargets } from './types.ts';
 

@@ -36,7 +36,7 @@ export function reservoir<T>({ count = Number.POSITIVE_INFINITY, seed }: DrawSet
   };
 }
 
-/** As a stream; where all are drawn they pass as they come. @param onSeen is told at the end how many there were */
+/** Draws from a stream; if all samples are drawn they pass as they come. @param onSeen receives their number at the end */
 export async function* drawStream<T>(
   source: AsyncIterable<T> | Iterable<T>,
   settings: DrawSettings,

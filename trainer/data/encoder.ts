@@ -1,4 +1,4 @@
-/** Encodes stretches of text so that their ids, one after the other, are what the tokenizer gives for text that goes on. */
+/** Encodes stretches of text so that their ids, one after the other, equal those of the tokenizer for continuous text. */
 import type { TextTokenizer } from './types.ts';
 
 /** Text longer than this is encoded in blocks: time and memory of an encoder grow faster than its text. */
@@ -15,7 +15,7 @@ export interface Encoder {
   start(text: string): number[];
   /** The beginning of a sequence that writes its own special tokens. */
   startPlain(text: string): number[];
-  /** What follows other text: no special tokens of its own, and no space that the tokenizer puts before a word at the start. */
+  /** Encodes text that follows other text: without special tokens, and without the space that the tokenizer puts before a word at the start. */
   next(text: string): number[];
 }
 

@@ -38,7 +38,7 @@ const SIGNATURES: readonly (readonly [TaskKey, readonly string[]])[] = [
   ['qnli', ['index', 'question', 'sentence', 'label']],
 ];
 
-/** Where columns are shared between tasks, as in Parquet files, their folder or file tells: cola/train-00000-of-00001.parquet. */
+/** Tasks that share their columns, as in Parquet files, are recognized by folder or file: cola/train-00000-of-00001.parquet. */
 const FOLDERS: Readonly<Record<string, TaskKey>> = { 'sst-2': 'sst2', 'sts-b': 'stsb', 'mnli-mm': 'mnli', mnli_matched: 'mnli' };
 const SHARED_COLUMNS: Readonly<Record<TaskKey, readonly string[]>> = {
   cola: ['sentence', 'label'],

@@ -20,7 +20,7 @@ import type { TokenizeSettings, Truncation } from './tokenize-example.ts';
 import { tokenizeExample } from './tokenize-example.ts';
 import type { ChatRenderer, DataFormat, DataRecord, Example, TextTokenizer } from './types.ts';
 
-/** Five bytes each: 2 GB. More would not fit beside the model in most machines; it is also days of training. */
+/** Five bytes each: 2 GB. More would not fit in memory with the model on most machines; it is also days of training. */
 const MAX_DATASET_TOKENS = 400_000_000;
 
 /** Between two reports of progress. */
@@ -140,7 +140,7 @@ export async function loadDataset(input: LoadDatasetInput): Promise<Dataset> {
   };
 }
 
-/** What the model has to write for each label, as a sample's prompt is continued. */
+/** The text that the model has to write for each label, as a sample's prompt is continued. */
 export function labelCompletions(
   labels: readonly string[],
   { settings, tokenizer, chatRenderer }: Pick<LoadDatasetInput, 'settings' | 'tokenizer' | 'chatRenderer'>,

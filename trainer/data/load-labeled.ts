@@ -24,16 +24,16 @@ const TEXT_COLUMNS: readonly (readonly [string, string?])[] = [
 ];
 const LABEL_COLUMNS = ['label', 'labels', 'score', 'gold_label', 'is_duplicate', 'Quality'];
 
-/** What the hub's test parts have in place of a label. */
+/** The value that the hub's test parts have in place of a label. */
 const HIDDEN_LABEL = -1;
 
 export interface LabeledText {
   readonly ids: Int32Array;
-  /** Where the second text begins; the length where there is none. */
+  /** The start of the second text; the length if there is none. */
   readonly secondAt: number;
   /** The name of the class; '' for a regression. */
   readonly label: string;
-  /** What is predicted: the place of the label among all, or the number itself. */
+  /** The prediction target: the index of the label among all, or the number itself. */
   readonly target: number;
   readonly file: string;
   readonly line: number;
@@ -61,7 +61,7 @@ export interface LabeledData {
   readonly report: DataReport;
 }
 
-/** Where a sample has its text, the text's partner and its label. */
+/** The columns of a sample's text, the text's partner and its label. */
 export interface LabeledColumns {
   readonly first: string;
   readonly second?: string;

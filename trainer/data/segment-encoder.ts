@@ -2,7 +2,7 @@
 import { DataError } from './data-error.ts';
 import { safeCut } from './encoder.ts';
 
-/** What this needs of a tokenizer. */
+/** The part of a tokenizer that is used here. */
 export interface SegmentTokenizer {
   encode(text: string, options: { readonly addSpecialTokens: boolean }): readonly number[];
   encodePair(first: string, second: string): { readonly ids: readonly number[]; readonly types: readonly number[] };
@@ -10,7 +10,7 @@ export interface SegmentTokenizer {
 
 export interface Segments {
   readonly ids: Int32Array;
-  /** Where the second segment begins; the length where there is none. */
+  /** The start of the second segment; the length if there is none. */
   readonly secondAt: number;
   readonly truncated: boolean;
 }

@@ -6,7 +6,7 @@ import { safeCut } from './encoder.ts';
 import type { FormattedExample, Piece, TokenSequence } from './types.ts';
 import { countTargets } from './types.ts';
 
-/** What a sample longer than allowed loses: the end or the middle of its flexible stretch, or `error`. */
+/** The part that a sample longer than allowed loses: the end or the middle of its flexible stretch; or `error`. */
 export type Truncation = 'end' | 'middle' | 'error';
 
 export interface TokenizeSettings {
@@ -28,7 +28,7 @@ export type DropReason = 'no_target' | 'cut_off';
 /** The characters first encoded for each token needed of a long stretch; where they give fewer tokens, more is read. */
 const CHARACTERS_PER_TOKEN = 4;
 
-/** Where a text is cut, this many tokens may differ from those of the whole text. */
+/** Near a cut of a text, this many tokens may differ from those of the whole text. */
 const EDGE_MARGIN = 16;
 
 /** Throws DataError where the sample is longer than `maxLength` and cutting is not allowed. */

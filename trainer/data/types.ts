@@ -48,7 +48,7 @@ export interface ChatRenderer {
   render(conversation: Conversation, options: { readonly addGenerationPrompt: boolean }): RenderedChat;
 }
 
-/** What this room needs of a tokenizer. */
+/** The part of a tokenizer that this room uses. */
 export interface TextTokenizer {
   encode(text: string, options: { addSpecialTokens: boolean }): readonly number[];
   decode(ids: readonly number[], options: { skipSpecialTokens: boolean }): string;
@@ -61,7 +61,7 @@ export interface Piece {
   readonly text: string;
   /** Whether its tokens are targets to learn. */
   readonly train: boolean;
-  /** Where the sample is too long, this stretch gives way first. */
+  /** Whether this stretch is shortened first if the sample is too long. */
   readonly shrink?: boolean;
 }
 

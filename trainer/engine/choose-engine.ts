@@ -20,7 +20,7 @@ export interface EngineChoice {
 }
 
 /**
- * An explicit wish is met or refused; `auto` takes TensorFlow where it is installed and steps down to portable aloud.
+ * An explicit request is met or refused; `auto` takes TensorFlow where it is installed, and otherwise falls back to portable and says so.
  * @throws EngineError when what was asked for is not installed, or ROWTUNE_ENGINE names no engine
  */
 export function chooseEngine({ requested, fromEnvironment, cacheDir }: EngineRequest): EngineChoice {

@@ -1,4 +1,4 @@
-/** What `rowtune doctor` tells: the engine, the machine under it, and for each problem the command that mends it. */
+/** The report of `rowtune doctor`: the engine, the machine under it, and for each problem the command that fixes it. */
 
 import { describeMachine, freeDiskBytes, type Machine } from '../machine/machine.ts';
 import { chooseEngine, type EngineRequest } from './choose-engine.ts';

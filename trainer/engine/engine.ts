@@ -1,4 +1,4 @@
-/** What every engine offers. An engine knows the graph and nothing else of ours. */
+/** The interface of every engine. An engine knows the graph and nothing else of ours. */
 
 import type { EngineName } from '../catalog/engines.ts';
 import type { Program, VariableData } from '../graph/program.ts';
@@ -7,7 +7,7 @@ import type { HostArray } from '../graph/types.ts';
 export type { EngineName } from '../catalog/engines.ts';
 export type { VariableData } from '../graph/program.ts';
 
-/** What the user is told about the engine that runs. */
+/** The description of the running engine for the user. */
 export interface EngineDescription {
   readonly name: EngineName;
   /** For example "TensorFlow 2.21.0, CPU (AVX512, AMX)" or "tfjs 4.22.0, wasm with SIMD". */
@@ -23,7 +23,7 @@ export interface EngineDescription {
 }
 
 export interface CompileOptions {
-  /** Where variables whose place is on disk may lie until the session is closed. */
+  /** The folder for variables whose place is on disk, until the session is closed. */
   readonly offloadFolder?: string;
 }
 
@@ -48,7 +48,7 @@ export interface Session {
   dispose(): Promise<void>;
 }
 
-/** The engine is missing, broken, or was asked for something it cannot do; the message says which command mends it. */
+/** The engine is missing, broken, or was asked for something it cannot do; the message says which command fixes it. */
 export class EngineError extends Error {
   override name = 'EngineError';
 }

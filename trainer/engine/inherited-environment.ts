@@ -4,7 +4,7 @@
  * variables listed here and no others.
  */
 
-/** Where programs, libraries, the home and temporary files are; language and time zone; Windows cannot start a process without its own. */
+/** Variables for the paths of programs, libraries, the home and temporary files; language and time zone; those that Windows needs to start a process. */
 const SYSTEM = `PATH HOME USER LOGNAME SHELL LANG LANGUAGE LC_* TZ TERM TMPDIR TEMP TMP XDG_* LD_LIBRARY_PATH DYLD_LIBRARY_PATH
   SYSTEMROOT SYSTEMDRIVE WINDIR COMSPEC PATHEXT USERNAME USERPROFILE HOMEDRIVE HOMEPATH APPDATA LOCALAPPDATA PROGRAMDATA PROGRAMFILES*
   NUMBER_OF_PROCESSORS PROCESSOR_*`;

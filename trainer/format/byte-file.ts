@@ -58,7 +58,7 @@ const FIRST_WINDOW_BYTES = 4 * 1024 * 1024;
 
 /**
  * Parses the beginning of a file whose length only parsing tells: of 4 MB, then of four times as much, up to `most` bytes.
- * @param input.parse throws NeedMoreBytes when what it looks for goes on behind the bytes
+ * @param input.parse throws NeedMoreBytes when its content continues behind the bytes
  * @throws ModelFileError when it does not end within `most` bytes or within the file, or what `parse` throws
  */
 export async function parseBeginning<T>(

@@ -2,7 +2,7 @@
 
 /** One thing that is wrong in a file. */
 export interface FileProblem {
-  /** What is wrong, in a sentence without the file's name. */
+  /** The problem, in a sentence without the file's name. */
   readonly message: string;
   readonly tensor?: string;
 }

@@ -15,7 +15,7 @@ export interface WeightEntry extends TensorInfo {
   readonly position: number;
   /** In elements, one for each dimension, where the file does not hold the tensor row by row. */
   readonly strides?: readonly number[];
-  /** Of its bytes, where the file tells it: whoever reads all of the tensor compares it. */
+  /** The checksum of its bytes, if the file has one: whoever reads all of the tensor compares it. */
   readonly checksum?: number;
 }
 

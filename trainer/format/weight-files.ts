@@ -14,7 +14,7 @@ const MAX_SHARDS = 1024;
 
 /** A form of files that hold named tensors. */
 export interface WeightFormat {
-  /** What the names of its files end in. */
+  /** The ending of its file names. */
   readonly extension: string;
   /** Checked: each tensor lies within the file. */
   readonly readHeader: (file: ByteFile) => Promise<{
@@ -28,7 +28,7 @@ export interface WeightFiles extends TensorSource {
   /** File → the names of its tensors, in order: what an export in the same sharding needs. */
   readonly shards: ReadonlyMap<string, readonly string[]>;
   readonly metadata: Readonly<Record<string, string>>;
-  /** Of a single file that carries checksums, the one that stands for all of it. */
+  /** The checksum of a single file that carries one for all of it. */
   readonly checksum: string | undefined;
   /**
    * Reads every tensor and compares its checksum.

@@ -178,7 +178,7 @@ export const architectures = {
 
 export type Architecture = keyof typeof architectures;
 
-/** What a config.json without `architectures` describes: the files of a model that was published for any task, by `model_type`. */
+/** The architecture of a config.json without `architectures`, by `model_type`: the files of a model that was published for any task. */
 export const architectureOfType: Readonly<Record<string, Architecture>> = {
   bert: 'BertForMaskedLM',
   roberta: 'RobertaForMaskedLM',

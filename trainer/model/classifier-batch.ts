@@ -5,7 +5,7 @@ import type { ClassifierBatch, ClassifierInput } from './model-spec.ts';
 /** The static shape of a batch; images have the model's own size. */
 export interface ClassifierShape {
   readonly batch: number;
-  /** Of texts; without meaning for images. */
+  /** The length of the texts; without meaning for images. */
   readonly tokens: number;
 }
 

@@ -11,7 +11,7 @@ import { type ConfigProblem, ModelConfigError } from './model-spec.ts';
 export interface ComputedKey<Schema extends z.ZodType = z.ZodType> {
   readonly class: 'computed';
   readonly schema: Schema;
-  /** Of the schema's values those that are supported; left out: all. */
+  /** The supported values among those of the schema; all if left out. */
   readonly only?: readonly unknown[] | undefined;
 }
 
@@ -25,7 +25,7 @@ export interface KeyWithoutEffect {
 export interface RefusedKey {
   readonly class: 'refused';
   readonly unless: (config: ConfigJson) => readonly unknown[];
-  /** What is supported, where a list of values would say less. */
+  /** The supported values in words, where a list of values would say less. */
   readonly supported?: string;
 }
 

@@ -1,11 +1,11 @@
-/** What the rest of the trainer knows of a model: its parameters, its modules, and how to trace it into a graph. */
+/** The rest of the trainer's view of a model: its parameters, its modules, and how to trace it into a graph. */
 
 import type { Node } from '../graph/graph.ts';
 import type { AttentionMask } from './layer/attention.ts';
 import type { ModuleSpec, ParameterSpec } from './module-specs.ts';
 import type { Tracer } from './tracer.ts';
 
-/** What methods, targets, weights, adapters, memory and coverage need of any model. */
+/** The parts of any model that methods, targets, weights, adapters, memory and coverage need. */
 export interface Model {
   readonly family: string;
   /** A sentence on what of the files is not loaded. */
@@ -50,7 +50,7 @@ export interface CausalModel extends Model {
   readonly hidden: (tracer: Tracer, inputs: TokenInputs) => Node;
 }
 
-/** What a classifier looks at. */
+/** The input of a classifier. */
 export type ClassifierInput =
   | {
       readonly kind: 'tokens';

@@ -41,11 +41,11 @@ export interface ModuleSpec {
    * and has its rows selected, as a layer of its own.
    */
   readonly sections?: readonly RowSection[];
-  /** Of a norm: what is added to its weight before it scales (Gemma's norms are stored as their distance from 1). */
+  /** The number that is added to a norm's weight before it scales (Gemma's norms are stored as their distance from 1). */
   readonly offset?: number;
   /** A norm that weight decay shrinks, as the Trainer of Transformers does with what it does not take for a norm. */
   readonly decays?: true;
-  /** Of an embedding: looking up this row gives it no gradient, wherever it is looked up (`padding_idx` of PyTorch). */
+  /** The row of an embedding that gets no gradient, wherever it is looked up (`padding_idx` of PyTorch). */
   readonly paddingRow?: number;
 }
 
@@ -96,7 +96,7 @@ export interface Stack {
   readonly forms: readonly StoredForm[];
 }
 
-/** Where a module stands. */
+/** The place of a module. */
 export interface Place {
   readonly part: ModelPart;
   /** Number of its block; −1 outside. */

@@ -71,7 +71,7 @@ function nextName(names: readonly string[]): string | undefined {
   return at < 0 ? undefined : parts.map((part, i) => (i === at ? String(names.length) : part)).join('.');
 }
 
-/** A source that also gives, by the model's names, what the file holds in another form: one expert's part is in memory beside the whole. */
+/** A source that also gives, by the model's names, tensors that the file holds in another form: one expert's part is in memory together with the whole. */
 export function withStacks(parameters: readonly ParameterSpec[], source: WeightSource): WeightSource {
   const held = new Map(
     parameters.flatMap(spec => {

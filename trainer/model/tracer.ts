@@ -8,7 +8,7 @@ import { responseNorm } from './layer/response-norm.ts';
 import type { BatchNormSpec, BiasedSpec, ConvSpec, ExpertsSpec, ModuleSpec, ParameterSpec } from './module-specs.ts';
 import { type ComputeType, FLOAT32_STORAGE, type WeightStorage } from './weight-storage.ts';
 
-/** What passes through a module, for importance and coverage. */
+/** The values that pass through a module, for importance and coverage. */
 export interface ModuleTap {
   /** Rows [rows, in] of a linear layer, ids [rows] of an embedding, [batch, height, width, channels] of a convolution. */
   readonly x: Node;
@@ -72,7 +72,7 @@ export class Tracer {
     return this.graph.cast(this.storage.weight(this.graph, spec), this.compute);
   }
 
-  /** What products are computed in. */
+  /** The element type of products. */
   get compute(): ComputeType {
     return this.storage.compute;
   }

@@ -7,7 +7,7 @@ import { encodeInt8, int8Variables } from './int8.ts';
 import type { ExpertsSpec, ModuleSpec, ParameterSpec } from './module-specs.ts';
 import { encodeNf4, nf4Variables, readNf4 } from './nf4.ts';
 
-/** What products are computed in; norms, softmax, losses and sums over blocks are float32. */
+/** The element type of products; norms, softmax, losses and sums over blocks are float32. */
 export type ComputeType = 'float32' | 'bfloat16';
 /** The form of the frozen linear layers; `none`: that of the products. */
 export type Quantization = 'none' | 'int8' | 'nf4';
@@ -19,7 +19,7 @@ export interface Precision {
 
 const FLOAT32: Precision = { dtype: 'float32', quantize: 'none' };
 
-/** Rows of a quantized weight that are held beside it in float32; in the weight itself they are 0. */
+/** Rows of a quantized weight that are held separately in float32; in the weight itself they are 0. */
 export interface RowsBeside {
   /** int32 [r]. */
   readonly rows: VariableSpec;
@@ -32,7 +32,7 @@ export interface RowsBeside {
 
 export interface WeightStorageParams {
   readonly precision: Precision;
-  /** Of the model. */
+  /** The parameters of the model. */
   readonly parameters: readonly ParameterSpec[];
   /** Names of the weights that are quantized. */
   readonly quantized: ReadonlySet<string>;
@@ -130,7 +130,7 @@ export class WeightStorage {
     return graph.mul(by(graph.read(codes)), graph.read(scales));
   }
 
-  /** The rows beside W give their columns of y, where W's own are 0. */
+  /** The separate rows of W give their columns of y, where W's own are 0. */
   private addRows(graph: Graph, { x, y, beside }: { x: Node; y: Node; beside: RowsBeside }): Node {
     const own = graph.matmul(x, graph.read(beside.values), { transposeB: true });
     const spread = graph.gather(graph.pad(own, [0, 0], [0, 1]), graph.read(beside.places), -1);

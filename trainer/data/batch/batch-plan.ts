@@ -46,7 +46,7 @@ export interface Row {
   readonly targets: number;
 }
 
-/** At most `bucket.batch` rows, each at most `bucket.tokens` long, with at most `bucket.targets` targets in all. */
+/** At most `bucket.batch` rows, each at most `bucket.tokens` long, with at most `bucket.targets` targets together. */
 export interface PlannedBatch {
   readonly epoch: number;
   readonly bucket: Bucket;
@@ -80,7 +80,7 @@ export const createBatchPlan = (sequences: readonly TokenSequence[], settings: B
     settings,
   );
 
-/** What a plan has to know of a sample. */
+/** The size of a sample, which is all that a plan needs. */
 export interface SampleSize {
   /** In tokens; 1 where a sample has no length. */
   readonly length: number;

@@ -3,7 +3,7 @@ import type { HostArray } from '../../graph/types.ts';
 import type { TokenSequence } from '../types.ts';
 import type { BatchPlan, Bucket, PlannedBatch } from './batch-plan.ts';
 
-/** What the loop knows of a batch, whatever the task. */
+/** A batch as the loop sees it, whatever the task. */
 export interface Batch {
   readonly bucket: Bucket;
   /** The samples in the batch, row by row. */
@@ -11,7 +11,7 @@ export interface Batch {
   /** Tokens that are no padding; of samples without a length, the samples. */
   readonly tokenCount: number;
   readonly targetCount: number;
-  /** What the task's signatures are fed. @param targetCount the loss is the sum over the batch divided by this: all targets of an optimizer step */
+  /** Returns the feeds of the task's signatures. @param targetCount the loss is the sum over the batch divided by this: all targets of an optimizer step */
   readonly feeds: (targetCount: number) => Record<string, HostArray>;
 }
 

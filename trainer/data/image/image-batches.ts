@@ -33,7 +33,7 @@ export function imageSource(params: ImageSourceParams): BatchSource {
   const begin = (planned: PlannedBatch): Promise<Batch> => {
     const running = begun.get(planned) ?? fillImages(params, planned);
     begun.set(planned, running);
-    // Whoever waits for it is told; until then it is no unhandled rejection.
+    // Whoever waits for it sees the error; until then it is no unhandled rejection.
     running.catch(() => undefined);
     return running;
   };

@@ -26,7 +26,7 @@ export interface ImageSample {
   readonly read: () => Promise<ImageBytes>;
   /** A checksum of its bytes, where listing the images reads them anyway. */
   readonly content?: number;
-  /** What an encoded image begins and ends with; left out of plain bytes, which need no decoding. */
+  /** Reads the beginning and the end of an encoded image; missing for plain bytes, which need no decoding. */
   readonly glance?: () => Promise<ImageEnds>;
 }
 
@@ -221,7 +221,7 @@ const CIFAR_PIXELS = 3 * SIDE * SIDE;
 
 const isCifarBatch = (name: string): boolean => /^(data_batch_\d+|test_batch|train|test)\.bin$/.test(name);
 
-/** CIFAR-10: a label byte and 3072 pixel bytes, plane by plane; CIFAR-100: coarse and fine label before them. Names from the lists beside. */
+/** CIFAR-10: a label byte and 3072 pixel bytes, plane by plane; CIFAR-100: coarse and fine label before them. Names from the lists in the folder. */
 async function* cifarImages(file: string, given: readonly string[]): AsyncGenerator<ImageSample> {
   const { size } = await stat(file);
   const header = size % (CIFAR_PIXELS + 1) === 0 ? 1 : size % (CIFAR_PIXELS + 2) === 0 ? 2 : undefined;
@@ -243,7 +243,7 @@ async function* cifarImages(file: string, given: readonly string[]): AsyncGenera
   }
 }
 
-/** What a label byte indexes. The labels that a training has met may lack some and stand in another order: the list of the data goes before. */
+/** The names that a label byte indexes. The labels of a training may lack some and have another order, so the list of the data takes precedence. */
 function namesOfBytes(given: readonly string[], listed: readonly string[]): readonly string[] {
   if (listed.length > 0 && given.every(name => listed.includes(name))) return listed;
   return given.every(name => /^\d+$/.test(name)) ? [] : given;

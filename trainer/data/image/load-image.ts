@@ -78,7 +78,7 @@ export function checkPixels({ width, height }: Sides, verb: string): void {
   if (width * height > MAX_PIXELS) throw new Error(`it ${verb} ${width} × ${height} pixels; at most ${MAX_PIXELS} are decoded`);
 }
 
-/** What is wrong with an image, whatever the library or the file system said of it. */
+/** The error for an unreadable image, whatever the library or the file system reported. */
 export function undecodable({ file, line }: ImageSample, error: unknown): DataError {
   if (error instanceof DataError) return error;
   // The library says one thing in several lines, some of them twice, and may end where a reason would follow.
@@ -92,15 +92,15 @@ export function undecodable({ file, line }: ImageSample, error: unknown): DataEr
   });
 }
 
-/** What of an image is seen: a part of it, brought to other sides, cut, mirrored. */
+/** The visible part of an image: cropped, resized, cut, mirrored. */
 interface View {
   /** Left out: all of it. */
   readonly part?: Sides & { readonly left: number; readonly top: number };
-  /** Of the part. */
+  /** The sides of the part. */
   readonly from: Sides;
   readonly to: Sides;
   readonly kernel: Kernel;
-  /** Where the model's window begins. */
+  /** The left edge of the model's window. */
   readonly left: number;
   readonly top: number;
   readonly flop: boolean;

@@ -1,4 +1,4 @@
-/** What a folder of data holds. A symbolic link counts as what it leads to: the hub's own cache is made of such links. */
+/** The entries of a folder of data. A symbolic link counts as its target: the hub's own cache consists of such links. */
 import type { Dirent } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -6,7 +6,7 @@ export interface JsonElement {
   readonly text: string;
 }
 
-/** What a JSON file turned out to hold. */
+/** The layout of a JSON file. */
 export type JsonLayout =
   | { readonly kind: 'list'; readonly start: number }
   /** Several values in a row: JSON Lines under another name. */
@@ -17,7 +17,7 @@ const spaces = /[ \t\r\n\uFEFF]*/y;
 const scalarEnd = /[,\]}\s]/g;
 const stringEnd = /["\\]/g;
 
-/** Where the list of samples begins: the text itself, or the value of its key `data`. */
+/** The place where the list of samples begins: the text itself, or the value of its key `data`. */
 export function jsonLayout(text: string): JsonLayout {
   const start = skipSpaces(text, 0);
   if (text[start] === '[') return { kind: 'list', start };

@@ -12,9 +12,9 @@ const MAX_COLUMNS = 100_000;
 /** The parser counts the characters of a record, and none of a field that is empty. A line of text has a comma in some fifty characters. */
 const MAX_DELIMITERS_IN_LINE = 4_000_000;
 
-/** What can be said of a file from its first line. */
+/** The facts that the first line shows about a file. */
 interface Layout {
-  /** Where no line names them. */
+  /** The columns, if no line names them. */
   readonly columns?: readonly string[];
   /** Lines with another number of fields are left out, as is known of the file. */
   readonly skipsShort?: boolean;

@@ -1,4 +1,4 @@
-/** What the addon's sources are compiled with, since it takes no options: it is put in front of them by the compiler. */
+/** The compile settings of the addon's sources, which take no options: the compiler puts this header in front of them. */
 
 /**
  * Sessions get a ConfigProto {
@@ -6,7 +6,7 @@
  *   experimental { optimize_for_static_graph: true disable_output_partition_graphs: true }
  * }. Our graphs are folded, shared and ordered already, and the rewrites of a 15,000-node step took 7 s and 200 MB. The rewrite to
  * oneDNN kernels is no part of that and stays. The graph is never extended, so
- * TensorFlow need not keep its definition and its parts beside it (7 MB of a 20,000-node program).
+ * TensorFlow need not keep its definition and its parts in addition to it (7 MB of a 20,000-node program).
  */
 export const ADDON_HEADER = `
 #include "tensorflow/c/c_api.h"

@@ -1,4 +1,4 @@
-/** Where the sources of TensorFlow's addon lie; they come with Rowtune and are compiled where the engine is installed. */
+/** The place of the sources of TensorFlow's addon; they come with Rowtune and are compiled where the engine is installed. */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
@@ -16,7 +16,7 @@ export interface AddonSources {
 }
 
 /**
- * `addon/` beside the bundle, else the npm packages that it was copied from.
+ * `addon/` next to the bundle, else the npm packages that it was copied from.
  * @throws EngineError when neither is there
  */
 export function resolveAddonSources(moduleUrl: string = import.meta.url): AddonSources {

@@ -1,4 +1,4 @@
-/** Compiles the addon's own two sources, and our small one for the heap, against the libtensorflow that was installed beside them. */
+/** Compiles the addon's own two sources, and our small one for the heap, against the libtensorflow that was installed with them. */
 import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { EngineError } from '../engine.ts';
@@ -9,14 +9,14 @@ import { HEAP_SOURCE } from './heap-source.ts';
 import { KERNEL_FLAGS, kernelsPath, removeOldKernels } from './kernel-stamp.ts';
 import { runCommand } from './run-command.ts';
 
-/** What the addon's sources include of TensorFlow; the headers that these need are found from them. */
+/** The headers of TensorFlow that the addon's sources include; the headers that these need are found from them. */
 export function addonHeaders(): string[] {
   const { binding } = resolveAddonSources();
   const text = readdirSync(binding).map(file => readFileSync(path.join(binding, file), 'utf8'));
   return [...new Set([...text.join('\n').matchAll(/^#include "(tensorflow\/[^"]+)"/gm)].map(found => found[1] ?? ''))];
 }
 
-/** Where wheels are unpacked, as pip would: the CUDA build looks for `nvidia/<name>/lib` beside `tensorflow/`. */
+/** The folder in which wheels are unpacked, as pip would: the CUDA build looks for `nvidia/<name>/lib` next to `tensorflow/`. */
 export const runtimeFolder = (folder: string): string => path.join(folder, 'runtime');
 
 /**
@@ -47,7 +47,7 @@ export async function buildAddon(folder: string, onTick: (elapsedSeconds: number
 }
 
 /**
- * Builds the kernels of fused steps beside the addon. They need the engine's libraries and no header of it, so that they are built anew
+ * Builds the kernels of fused steps next to the addon. They need the engine's libraries and no header of it, so that they are built anew
  * for another version of Rowtune or another processor without downloading anything.
  * @throws EngineError with the compiler's words
  */

@@ -1,4 +1,4 @@
-/** Where installed engines live and what each says of itself. */
+/** The folders of installed engines, and the description that each holds of itself. */
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
@@ -38,14 +38,14 @@ export const enginesFolder = (cacheDir: string): string => path.join(cacheDir, '
 
 export const engineName = (variant: Variant): string => `tensorflow-${TENSORFLOW_VERSION}-${variant}`;
 
-/** An unfinished install, beside the finished ones; a later install goes on from it. */
+/** An unfinished install, next to the finished ones; a later install continues from it. */
 export const partialFolder = (cacheDir: string, variant: Variant): string =>
   path.join(enginesFolder(cacheDir), `.${engineName(variant)}.partial`);
 
 /** The compiled addon inside an engine folder. */
 export const addonPath = (folder: string): string => path.join(folder, 'addon', 'tfjs_binding.node');
 
-/** Our own addon for the heap, beside it. */
+/** Our own addon for the heap, next to it. */
 export const heapPath = (folder: string): string => path.join(path.dirname(addonPath(folder)), 'rowtune_heap.node');
 
 /** A `require` that starts in the engine folder, since the engine is not among this program's own packages. */

@@ -1,4 +1,4 @@
-/** A small addon of our own, built beside TensorFlow's: it tells glibc's heap when to give memory back. */
+/** A small addon of our own, built next to TensorFlow's: it sets when glibc's heap gives memory back. */
 
 /**
  * `trim()` gives free pages back to the system. `mapFrom(bytes)`: blocks of this size and more are mapped one by one, and go back when

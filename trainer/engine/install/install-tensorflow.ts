@@ -36,7 +36,7 @@ export interface InstallParams {
 
 /**
  * Installs into `<cacheDir>/engines/tensorflow-<version>-<variant>/` and returns it; at once when it is there already. An
- * install that was cut off goes on where it stopped. `auto` takes the CUDA build when an NVIDIA GPU is found.
+ * install that was cut off continues where it stopped. `auto` takes the CUDA build when an NVIDIA GPU is found.
  * @throws EngineError when a tool is missing, a download fails, or the result does not compute
  */
 export async function installTensorflow({ cacheDir, variant, log, onProgress = () => {} }: InstallParams): Promise<InstalledEngine> {
@@ -59,7 +59,7 @@ export async function installTensorflow({ cacheDir, variant, log, onProgress = (
     mkdirSync(partial, { recursive: true });
     const manifest = await build({ partial, variant: chosen, downloads: path.join(cacheDir, 'downloads'), log, onProgress });
     writeFileSync(path.join(partial, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`);
-    // Only now: an attempt that goes on with this one compiles again and needs the headers.
+    // Only now: an attempt that continues this one compiles again and needs the headers.
     rmSync(path.join(runtimeFolder(partial), 'tensorflow', 'include'), { recursive: true, force: true });
     rmSync(folder, { recursive: true, force: true });
     renameSync(partial, folder);
@@ -112,7 +112,7 @@ async function build({ partial, variant, downloads, log, onProgress }: BuildPara
   };
 }
 
-/** Which steps of an install are behind it, and what each gave; kept in a file so that the next attempt goes on from there. */
+/** The finished steps of an install and their results; kept in a file so that the next attempt continues from there. */
 class StepNotes {
   private readonly file: string;
   private readonly notes: Record<string, unknown>;

@@ -68,7 +68,7 @@ export async function requireCompiler(): Promise<string> {
   return found;
 }
 
-/** How to start npm: the script beside the running Node, where every distribution of Node puts it, or `npm` on the path. */
+/** The way to start npm: the script next to the running Node, where every distribution of Node puts it, or `npm` on the path. */
 export async function findNpm(nodePath: string = process.execPath): Promise<{ program: string; prefix: string[] }> {
   const root = path.dirname(path.dirname(nodePath));
   const beside = ['lib/node_modules', 'share/nodejs', 'share'].map(folder => path.join(root, folder, 'npm', 'bin', 'npm-cli.js'));
@@ -82,7 +82,7 @@ export async function findNpm(nodePath: string = process.execPath): Promise<{ pr
 interface NvidiaGpu {
   readonly name: string;
   readonly driver: string;
-  /** Of its own memory, where the driver tells. */
+  /** The free memory of the GPU, if the driver reports it. */
   readonly freeBytes?: number;
 }
 

@@ -50,7 +50,7 @@ export async function downloadWheel(context: WheelContext, requirement: string):
     log(`${present} is downloaded already`);
     return path.join(downloads, present);
   }
-  // pip writes to a temporary file and moves it when it is complete; ours lies beside, so that its growth can be shown.
+  // pip writes to a temporary file and moves it when it is complete; ours lies in the same folder, so that its growth can be shown.
   const temporary = path.join(downloads, '.tmp');
   rmSync(temporary, { recursive: true, force: true });
   mkdirSync(temporary);

@@ -29,7 +29,7 @@ constexpr int64_t kPanels = 16;
 constexpr int64_t kPieces = 4;
 // Packing b takes as long as multiplying it by so many rows.
 constexpr int64_t kFewRows = 3 * kTall;
-// Elements of a that stay in the second cache beside the panels.
+// Elements of a that stay in the second cache together with the panels.
 constexpr int64_t kCached = 250000;
 // Fewer rows are not worth packing the other matrix again for.
 constexpr int64_t kRowsApart = 128;

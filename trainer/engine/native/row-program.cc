@@ -86,7 +86,7 @@ float Widen(From value) {
   else return static_cast<float>(value);
 }
 
-// Elements of unlike types never share memory, which the compiler has to be told: a byte may alias anything.
+// Elements of different types never share memory, which the compiler cannot know: a byte may alias anything.
 template <class From>
 void WidenRow(const From* __restrict from, int64_t stride, float* __restrict to, int64_t count) {
   if (stride == 1)

@@ -9,15 +9,15 @@ export type BackendName = 'webgpu' | 'wasm' | 'cpu';
 
 export interface OpenBackend {
   readonly name: BackendName;
-  /** What the user is told, for example "wasm with SIMD, 1 thread". */
+  /** A summary for the user, for example "wasm with SIMD, 1 thread". */
   readonly summary: string;
   readonly device: 'cpu' | 'gpu';
-  /** What went wrong on the device since the last call: a GPU reports a bad shader or lost memory late, and computes zeros meanwhile. */
+  /** The fault of the device since the last call, if any: a GPU reports a bad shader or lost memory late, and computes zeros meanwhile. */
   readonly takeFault: () => string | undefined;
 }
 
 export interface BackendParams {
-  /** Where packages are looked for that are not among our own. */
+  /** The folder of packages that are not among our own. */
   readonly cacheDir?: string;
   readonly log: (line: string) => void;
 }

@@ -7,15 +7,15 @@ import { PortableSession } from './session.ts';
 
 export interface PortableOptions {
   readonly backend?: BackendName | 'auto';
-  /** Where WebGPU may be installed, if it is not among our own packages. */
+  /** The folder in which WebGPU may be installed, if it is not among our own packages. */
   readonly cacheDir?: string;
-  /** Is told, a line each, why a better backend was passed over. */
+  /** Receives the reason, one line each, why a better backend was passed over. */
   readonly log?: (line: string) => void;
 }
 
 /**
  * Opens the engine on one backend of tfjs.
- * @throws EngineError when the backend asked for by name cannot be opened; the message says how to mend it
+ * @throws EngineError when the backend asked for by name cannot be opened; the message says how to fix it
  */
 export async function openPortable({ backend = 'auto', cacheDir, log = () => undefined }: PortableOptions = {}): Promise<Engine> {
   const opened = await openBackend(backend, { cacheDir, log });

@@ -1,4 +1,4 @@
-/** What a kernel is: the code that runs one graph operation on tfjs tensors. */
+/** A kernel: the code that runs one graph operation on tfjs tensors. */
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { OpAttributes, OpName } from '../../graph/attributes.ts';
 import type { HostArray } from '../../graph/types.ts';

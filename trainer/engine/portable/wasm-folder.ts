@@ -1,4 +1,4 @@
-/** Where the three tfjs-backend-wasm*.wasm files lie. */
+/** The folder of the three tfjs-backend-wasm*.wasm files. */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, sep } from 'node:path';
@@ -9,7 +9,7 @@ import { EngineError } from '../engine.ts';
 export const WASM_FILES = ['tfjs-backend-wasm.wasm', 'tfjs-backend-wasm-simd.wasm', 'tfjs-backend-wasm-threaded-simd.wasm'] as const;
 
 /**
- * The folder with the wasm files, with a separator at its end: `wasm/` beside the bundle, else the installed npm package.
+ * The folder with the wasm files, with a separator at its end: `wasm/` next to the bundle, else the installed npm package.
  * @throws EngineError when neither has them
  */
 export function resolveWasmFolder(moduleUrl: string = import.meta.url): string {

@@ -10,7 +10,7 @@ export interface Adapter {
   readonly software: boolean;
 }
 
-/** What is used of WebGPU here; tfjs uses the rest. */
+/** The part of WebGPU that is used here; tfjs uses the rest. */
 interface Gpu {
   requestAdapter(options: { powerPreference: 'high-performance' }): Promise<{ info: AdapterInfo } | null>;
 }
@@ -62,7 +62,7 @@ export async function registerWebgpu(cacheDir?: string): Promise<Adapter> {
   return adapter;
 }
 
-/** What is used here of the GPU device inside tfjs's backend. */
+/** The part of the GPU device inside tfjs's backend that is used here. */
 interface WatchedDevice {
   addEventListener(type: 'uncapturederror', listener: (event: { error: { message: string } }) => void): void;
 }

@@ -3,7 +3,7 @@ import type { HostArray } from '../../graph/types.ts';
 import { EngineError } from '../engine.ts';
 import { addonPath, engineRequire, type InstalledEngine } from '../install/engine-folder.ts';
 
-/** What is used of the addon. Tensors are numbers that must be deleted. */
+/** The part of the addon that is used here. Tensors are numbers that must be deleted. */
 export interface Addon {
   readonly TF_Version: string;
   isUsingGpuDevice(): boolean;

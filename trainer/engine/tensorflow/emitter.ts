@@ -10,7 +10,7 @@ export const HOST = '/device:CPU:0';
 
 export class Emitter {
   readonly nodes: NodeDef[];
-  /** Of the operations emitted from now on. */
+  /** The device of the operations emitted from now on. */
   device: string | undefined;
   private readonly scope: string;
   private readonly constants = new Map<string, string>();
@@ -74,7 +74,7 @@ export class Emitter {
   }
 
   private add(op: string, input: readonly string[], attributes: Attributes, device?: string): string {
-    // TensorFlow holds every name several times, and up to 15 characters cost nothing beside the string itself.
+    // TensorFlow holds every name several times, and up to 15 characters need no memory in addition to the string itself.
     const name = `${this.scope}/${(this.count++).toString(36)}`;
     this.nodes.push({ name, op, input, ...(device !== undefined && { device }), attr: attributes });
     return name;

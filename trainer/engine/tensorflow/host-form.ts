@@ -9,7 +9,7 @@ interface HostForm {
   readonly dtype: DType;
 }
 
-/** What is fed for a tensor: bfloat16 and int8 go in as their bytes. */
+/** The form in which a tensor is fed: bfloat16 and int8 go in as their bytes. */
 export function fedForm({ shape, dtype }: TensorSpec): HostForm {
   if (dtype === 'bfloat16') return { shape: [...shape, 2], dtype: 'uint8' };
   return { shape, dtype: dtype === 'int8' ? 'uint8' : dtype };

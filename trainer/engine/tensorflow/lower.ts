@@ -72,7 +72,7 @@ export interface LoweredProgram {
 /** How a signature is cut into steps: each node for itself, or fused. */
 export type Planner = (signature: Signature) => readonly Step[];
 
-/** What the kernels beside the engine can do (without them each node is one of TensorFlow's own), and the processor. */
+/** The abilities of the kernels installed with the engine (without them each node is one of TensorFlow's own), and the processor. */
 export interface Kernels extends Pick<LoweringContext<OpName>, 'hasProducts' | 'hasNarrowConvolutions'> {
   readonly plan: Planner;
 }

@@ -1,4 +1,4 @@
-/** What a lowering is: how one graph operation becomes TensorFlow operations. */
+/** A lowering: how one graph operation becomes TensorFlow operations. */
 import type { OpAttributes, OpName } from '../../graph/attributes.ts';
 import type { Node } from '../../graph/node-store.ts';
 import type { Emitter } from './emitter.ts';

@@ -26,7 +26,7 @@ export interface NodeDef {
   readonly op: string;
   /** `name` for output 0, `^name` for a control input; control inputs come last. */
   readonly input: readonly string[];
-  /** Where it runs; left out, where TensorFlow sees fit. */
+  /** The device on which it runs; TensorFlow's choice if left out. */
   readonly device?: string;
   readonly attr: Attributes;
 }

@@ -15,7 +15,7 @@ const ALIGNMENT = 4096;
 export interface OffloadFile {
   /** The system's number of the open file. */
   readonly file: number;
-  /** Where each variable begins in it. */
+  /** The start of each variable in it. */
   readonly offsets: ReadonlyMap<string, number>;
   /** The values of a variable that is there, without bringing it back. */
   read(spec: VariableSpec): HostArray;

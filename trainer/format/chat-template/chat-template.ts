@@ -23,13 +23,13 @@ export interface ChatOptions {
   /** Descriptions of functions, as JSON schemas. */
   readonly tools?: readonly unknown[] | undefined;
   readonly documents?: readonly unknown[] | undefined;
-  /** What else the template asks for (`enable_thinking`, `reasoning_effort` …). */
+  /** Other variables that the template uses (`enable_thinking`, `reasoning_effort` …). */
   readonly variables?: Readonly<Record<string, unknown>> | undefined;
 }
 
 export interface RenderedChat {
   readonly text: string;
-  /** What the template marks as written by the assistant (`{% generation %}`), as places in the text. */
+  /** The parts that the template marks as written by the assistant (`{% generation %}`), as places in the text. */
   readonly generated: ReadonlyArray<readonly [from: number, to: number]>;
 }
 

@@ -10,7 +10,7 @@ import { ggufKeyProblems } from './gguf-keys.ts';
 import type { RopeFactorsByLength } from './gguf-source.ts';
 import { detectLlama3Scaling } from './rope-factors.ts';
 
-/** What llama.cpp takes when a file does not say. */
+/** llama.cpp's value if a file has none. */
 const DEFAULT_ROPE_THETA = 10000;
 
 /**

@@ -21,7 +21,7 @@ export interface GgufFamily {
   readonly computed: readonly string[];
   /** Names in a block that are not Llama's. */
   readonly names: Readonly<Record<string, string>>;
-  /** What the converter added to the weights of norms. */
+  /** The number that the converter added to the weights of norms. */
   readonly normOffset: 0 | 1;
   /** Rows of q and k are stored with the halves of each head interleaved. */
   readonly interleaved: boolean;

@@ -51,7 +51,7 @@ export async function readGgufHeader(file: ByteFile): Promise<GgufHeader> {
 
 /**
  * The pure part: `bytes` is the beginning of the file.
- * @throws NeedMoreBytes when the header goes on behind `bytes`, ModelFileError when it is wrong
+ * @throws NeedMoreBytes when the header continues behind `bytes`, ModelFileError when it is wrong
  */
 function parseGgufHeader(input: { readonly path: string; readonly bytes: Uint8Array; readonly fileSize: number }): GgufHeader {
   const fail = (message: string): never => {

@@ -98,7 +98,7 @@ export const ggufKeys: Readonly<Record<string, GgufKeyRule>> = {
   },
 };
 
-/** What is wrong with the keys of an architecture: the key, what it says, and what is supported. */
+/** The problems of an architecture's keys: the key, its value, and what is supported. */
 export function ggufKeyProblems(metadata: ReadonlyMap<string, GgufValue>, architecture: string, computed: readonly string[]): string[] {
   const of: GgufMetadata = key => metadata.get(`${architecture}.${key}`);
   return [...metadata].flatMap(([name, value]) => {

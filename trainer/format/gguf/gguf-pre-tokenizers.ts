@@ -8,7 +8,7 @@ export interface BytePreTokenizer {
   readonly useByteLevelRegex: boolean;
   /** A word that is a token as a whole is taken without merging. */
   readonly ignoreMerges: boolean;
-  /** What llama.cpp does when the file does not say. */
+  /** llama.cpp's choice if the file has none. */
   readonly addBos: boolean;
 }
 

@@ -36,7 +36,7 @@ interface Located {
   readonly info: TensorInfo;
   /** Rows a head has where q and k are stored interleaved. */
   readonly interleavedHeadDim: number | undefined;
-  /** What the converter added to all its numbers. */
+  /** The number that the converter added to all its values. */
   readonly offset: number;
 }
 

@@ -16,7 +16,7 @@ const ORIGINAL_POSITIONS = 8192;
 const TOLERANCE = 1e-3;
 
 /**
- * What each frequency is divided by: 1 for short wavelengths, `factor` for long ones, smooth between (Transformers' `llama3` rope type).
+ * The divisor of each frequency: 1 for short wavelengths, `factor` for long ones, smooth between (Transformers' `llama3` rope type).
  * Returns headDim / 2 factors.
  */
 export function llama3Factors(input: { readonly scaling: Llama3Scaling; readonly headDim: number; readonly theta: number }): Float32Array {

@@ -1,4 +1,4 @@
-/** What a model expects of an image: preprocessor_config.json as Transformers writes it, or the keys that timm puts into config.json. */
+/** The image input that a model expects: preprocessor_config.json as Transformers writes it, or the keys that timm puts into config.json. */
 import path from 'node:path';
 import { z } from 'zod';
 import { readOptionalConfigFile } from '../model-config.ts';
@@ -9,23 +9,23 @@ export interface ImagePreprocessing {
   readonly resize:
     | { readonly kind: 'exact'; readonly height: number; readonly width: number }
     | { readonly kind: 'shortest'; readonly edge: number };
-  /** What the model sees, cut from the middle where it is smaller. */
+  /** The window that the model sees, cut from the middle where it is smaller. */
   readonly height: number;
   readonly width: number;
   readonly kernel: 'nearest' | 'linear' | 'cubic' | 'lanczos3';
   /** Pixel bytes are multiplied by this. */
   readonly rescale: number;
-  /** Of each channel, subtracted and divided by after rescaling. */
+  /** The mean of each channel, subtracted after rescaling, and the deviation that divides the result. */
   readonly mean: readonly number[];
   readonly std: readonly number[];
-  /** Where it is from, for the log. */
+  /** The file it is from, for the log. */
   readonly source: string;
 }
 
 export interface PreprocessingParams {
   readonly dir: string;
   readonly config: Readonly<Record<string, unknown>>;
-  /** Of the model's input. */
+  /** The sides of the model's input. */
   readonly height: number;
   readonly width: number;
 }

@@ -23,7 +23,7 @@ export function sealHeader(header: Uint8Array): string {
 }
 
 export interface FileChecksums {
-  /** Of the header, and so of the whole file; undefined in a file of an older version or of another program. */
+  /** The checksum of the header, and so of the whole file; undefined in a file of an older version or of another program. */
   readonly file: string | undefined;
   /** One for each tensor, in the order of the data. */
   readonly tensors: readonly number[] | undefined;
@@ -61,7 +61,7 @@ function headerChecksum(text: Uint8Array): string | undefined {
   return showChecksum(checksum(blanked, checksum(length)));
 }
 
-/** Where the digits of the header's checksum begin; −1 without. Quotes within names are escaped, so nothing else reads like the key. */
+/** The start of the digits of the header's checksum; −1 without. Quotes within names are escaped, so nothing else reads like the key. */
 function valueAt(header: Uint8Array): number {
   const key = `"${HEADER_KEY}":"`;
   const at = Buffer.from(header.buffer, header.byteOffset, header.byteLength).indexOf(key);

@@ -132,5 +132,5 @@ const LABEL_MASK = 0x800000ff;
 
 const offsetOf = (unit: number): number => (unit >>> 10) << ((unit & (1 << 9)) >>> 6);
 
-/** Of a character of UTF-8, by its first byte. */
+/** The length of a character in UTF-8, by its first byte. */
 const characterBytes = (first: number): number => (first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4);

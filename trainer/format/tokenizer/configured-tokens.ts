@@ -1,4 +1,4 @@
-/** Added tokens of tokenizer.json, changed by what the files beside it say, as Transformers does when it loads them. */
+/** Added tokens of tokenizer.json, changed by the other files of its folder, as Transformers does when it loads them. */
 import { isRecord } from '../../files/strict-json.ts';
 import type { SpecialSettings } from './tokenizer.ts';
 

@@ -14,7 +14,7 @@ export interface SentencePieceModel {
   /** In the order of their ids. */
   readonly pieces: ReadonlyArray<{ readonly piece: string; readonly score: number; readonly type: number }>;
   readonly unknownId: number;
-  /** What has no piece is written byte by byte, `<0x0A>`. */
+  /** Whether text that has no piece is written byte by byte, `<0x0A>`. */
   readonly byteFallback: boolean;
   /** Empty where characters stay as they are. */
   readonly charsmap: Uint8Array;

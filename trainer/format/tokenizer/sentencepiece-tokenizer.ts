@@ -11,9 +11,9 @@ import { SENTENCEPIECE_CHARSMAP } from './tokenizers/normalizers.ts';
 type Tokens = Readonly<Record<string, string>>;
 
 interface Family {
-  /** Where the model's files do not name them. */
+  /** The tokens to use if the model's files do not name them. */
   readonly tokens: Tokens;
-  /** What stands around a text. */
+  /** The special tokens around a text. */
   readonly template: (tokens: Tokens, idOf: (token: string) => number | undefined, settings: SpecialSettings['settings']) => unknown;
   /** Pieces in the order of the model's ids. */
   readonly reorder?: (pieces: SentencePieceModel['pieces']) => SentencePieceModel['pieces'];

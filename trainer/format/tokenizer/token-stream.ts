@@ -3,7 +3,7 @@
 export interface DecodeStream {
   /** The text that became certain with this id; empty while a character is incomplete. */
   push(id: number): string;
-  /** What is left at the end; bytes that never became a character appear as U+FFFD. */
+  /** Returns the rest at the end; bytes that never became a character appear as U+FFFD. */
   end(): string;
 }
 

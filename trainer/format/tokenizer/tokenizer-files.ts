@@ -15,10 +15,10 @@ import {
 } from './tokenizer.ts';
 import { bertTokenizer, robertaTokenizer } from './vocabulary-tokenizer.ts';
 
-/** Of SentencePiece, in the order in which they are looked for. */
+/** The file names of SentencePiece, in the order in which they are looked for. */
 const SENTENCEPIECE_FILES = ['spm.model', 'tokenizer.model', 'sentencepiece.bpe.model'] as const;
 
-/** What a folder without tokenizer.json may have instead. */
+/** The files that a folder without tokenizer.json may have instead. */
 export const VOCABULARY_FILES: readonly string[] = [...SENTENCEPIECE_FILES, 'vocab.txt', 'vocab.json', 'merges.txt'];
 
 interface FolderTokenizer {
@@ -68,7 +68,7 @@ export async function buildTokenizer(
   return undefined;
 }
 
-/** What the folder has of {@link TOKENIZER_FILES}. */
+/** Returns the texts of those of {@link TOKENIZER_FILES} that the folder has. */
 export async function readTexts(dir: string): Promise<Map<string, string>> {
   const files = new Map<string, string>();
   for (const name of TOKENIZER_FILES) {

@@ -27,7 +27,7 @@ export interface Tokenizer {
   /** `bos_token`, `eos_token`, `pad_token`, `unk_token` … → text: what a chat template may use. */
   readonly specialTokens: Readonly<Record<string, string>>;
   readonly chatTemplate: string | undefined;
-  /** File name → content, to be written beside an exported model. */
+  /** File name → content, to be written next to an exported model. */
   files(): ReadonlyMap<string, string>;
 }
 
@@ -47,7 +47,7 @@ const MAX_TOKEN_ID = 10_000_000;
 
 const TOKEN_KEYS = ['bos_token', 'eos_token', 'pad_token', 'unk_token', 'cls_token', 'sep_token', 'mask_token'] as const;
 
-/** What the files beside a vocabulary say of its special tokens. */
+/** The special tokens and settings that files next to a vocabulary define. */
 export interface SpecialSettings {
   /** `cls_token` … → text, where they name them. */
   readonly tokens: Readonly<Record<string, string>>;
@@ -57,7 +57,7 @@ export interface SpecialSettings {
   readonly added: Readonly<Record<string, number>>;
 }
 
-/** What tokenizer.json would hold, made from an older form of vocabulary. */
+/** The content of a tokenizer.json, made from an older form of vocabulary. */
 export interface BuiltTokenizer {
   readonly definition: Record<string, unknown>;
   /** The special tokens, those included that no file names. */

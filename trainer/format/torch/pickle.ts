@@ -8,7 +8,7 @@ import { clip } from '../model-file-error.ts';
 /** Something that a pickle may name. */
 export class PickleGlobal {
   readonly name: string;
-  /** What calling it gives; undefined for what is only named. */
+  /** Returns the result of a call; undefined for a global that is only named. */
   readonly call: ((args: readonly unknown[]) => unknown) | undefined;
   /** Calling it makes a dict of the pairs in its first argument. */
   readonly isDict: boolean;
@@ -40,7 +40,7 @@ const MAX_DICTS = 500_000;
 /**
  * Reads one pickle: lists and tuples become arrays, dicts Maps.
  * @returns the value, and where the pickle ends
- * @throws NeedMoreBytes when the pickle goes on behind `bytes`, and what `rules.fail` throws
+ * @throws NeedMoreBytes when the pickle continues behind `bytes`, and what `rules.fail` throws
  */
 export function readPickle(bytes: Uint8Array, rules: PickleRules, start = 0): { readonly value: unknown; readonly end: number } {
   const machine = new Machine(bytes, rules, start);

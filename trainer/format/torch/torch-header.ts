@@ -7,7 +7,7 @@ import { readZipMembers, type ZipMember } from './zip-members.ts';
 
 export interface TorchHeader {
   readonly tensors: readonly TorchTensor[];
-  /** Where the bytes of a storage begin in the file. */
+  /** Returns the start of the bytes of a storage in the file. */
   storagePosition(key: string): Promise<number>;
 }
 
@@ -32,7 +32,7 @@ export async function readTorchHeader(file: ByteFile): Promise<TorchHeader> {
   throw new ModelFileError(file.path, 'does not begin as a file of torch.save does', DAMAGED);
 }
 
-/** `NAME/data.pkl` beside a member `NAME/data/KEY` for each storage, all stored as they are. */
+/** `NAME/data.pkl` and a member `NAME/data/KEY` for each storage, all stored as they are. */
 async function readZipForm(file: ByteFile): Promise<TorchHeader> {
   const members = await readZipMembers(file, DAMAGED);
   const pickles = [...members.values()].filter(({ name }) => /^[^/]*\/data\.pkl$/.test(name));
@@ -114,7 +114,7 @@ async function readOldForm(file: ByteFile): Promise<TorchHeader> {
 
 interface OldPickles {
   readonly dict: StateDict;
-  /** Of the storages, in the order of the file. */
+  /** The keys of the storages, in the order of the file. */
   readonly keys: readonly string[];
   readonly end: number;
 }

@@ -27,7 +27,7 @@ export interface StateDict {
   readonly tensors: readonly TorchTensor[];
   /** Every storage that the pickle names, by its key. */
   readonly storages: ReadonlyMap<string, TorchStorage & { readonly elementBytes: number }>;
-  /** Where the pickle ends. */
+  /** The end of the pickle. */
   readonly end: number;
 }
 
@@ -75,7 +75,7 @@ class Storage implements TorchStorage {
   }
 }
 
-/** A tensor before it has a name. Its sizes are checked when it gets one, so that all that is wrong is told at once. */
+/** A tensor before it has a name. Its sizes are checked when it gets one, so that all problems are reported at once. */
 class Tensor {
   readonly storage: unknown;
   readonly offset: unknown;
@@ -94,7 +94,7 @@ class Tensor {
 
 /**
  * @param input.path for messages
- * @throws NeedMoreBytes when the pickle goes on behind `bytes`; ModelFileError that names what is no part of a state dict, or lists every
+ * @throws NeedMoreBytes when the pickle continues behind `bytes`; ModelFileError that names what is no part of a state dict, or lists every
  *   tensor that is wrong
  */
 export function readStateDict(input: { readonly path: string; readonly bytes: Uint8Array; readonly start?: number }): StateDict {
@@ -142,7 +142,7 @@ const GLOBALS: ReadonlyMap<string, PickleGlobal> = new Map(
 const pairsOf = (items: unknown): Array<[unknown, unknown]> =>
   Array.isArray(items) ? items.filter(Array.isArray).map(([key, value]) => [key, value]) : [];
 
-/** What a state dict holds beside tensors (numbers of steps, versions) is left out. */
+/** The tensors of a state dict by name; other entries (numbers of steps, versions) are left out. */
 function namedTensors(path: string, value: unknown): TorchTensor[] {
   if (!(value instanceof Map)) throw new ModelFileError(path, 'does not hold a dict of tensors by name', TORCH_REMEDY);
   const named = [...value].filter((entry): entry is [string, Tensor] => typeof entry[0] === 'string' && entry[1] instanceof Tensor);

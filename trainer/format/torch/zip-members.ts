@@ -8,7 +8,7 @@ export interface ZipMember {
   readonly size: number;
   /** Neither compressed nor encrypted, so that a range of the file is a range of the member. */
   readonly isPlain: boolean;
-  /** Where its bytes begin in the file. */
+  /** Returns the start of its bytes in the file. */
   start(): Promise<number>;
 }
 

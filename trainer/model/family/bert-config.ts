@@ -24,7 +24,7 @@ export const bertKeys = {
   ),
 } as const;
 
-/** Where a family keeps its tensors, and what its file holds. */
+/** The names of a family's tensors, and the content of its file. */
 export interface BertForm {
   readonly family: 'bert' | 'roberta';
   /** Before the names of the encoder's tensors; the bare encoder is saved without. */

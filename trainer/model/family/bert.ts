@@ -21,7 +21,7 @@ import {
 /** The sizes and parts of one model, read from its config.json. */
 export interface BertConfig extends Labels, TextConfig, PostNormConfig {
   readonly family: string;
-  /** What the weight file calls the layers of each block. */
+  /** The weight file's names for the layers of each block. */
   readonly blockNames: readonly BlockNames[];
   readonly heads: number;
   readonly padId: number;

@@ -1,4 +1,4 @@
-/** What weight files call the layers of a block of BERT and its descendants. */
+/** The names that weight files use for the layers of a block of BERT and its descendants. */
 import type { BlockNames } from './post-norm-block.ts';
 
 /** @param projections of queries, keys and values */

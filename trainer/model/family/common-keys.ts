@@ -33,7 +33,7 @@ const sampling = withoutEffect(
   ...(['target_lookbehind', 'max_new_tokens', 'min_p'] as const),
 );
 
-/** Of all families. */
+/** Keys of all families. */
 export const commonKeys = {
   architectures: computed(z.unknown().optional()),
   model_type: computed(z.unknown().optional()),
@@ -77,7 +77,7 @@ export const commonKeys = {
   torch_dtype: floatType,
 } as const;
 
-/** Of decoders, which have no labels. */
+/** Keys of decoders, which have no labels. */
 export const causalKeys = {
   ...commonKeys,
   ...withoutEffect('is for classifiers', 'id2label', 'label2id', 'num_labels', 'problem_type', 'classifier_dropout', 'summary_type'),
@@ -95,7 +95,7 @@ export const labelKeys = {
   ...withoutEffect('says what id2label says', 'label2id'),
 } as const;
 
-/** Of models that classify. */
+/** Keys of models that classify. */
 export const classifierKeys = {
   ...commonKeys,
   ...labelKeys,
@@ -118,7 +118,7 @@ export const encoderKeys = {
   ...refusedUnless([false], 'is_causal'),
 } as const;
 
-/** What does not fit together in the sizes of an encoder. */
+/** Contradictions between the sizes of an encoder. */
 export const encoderProblems = (c: Pick<ConfigValues<typeof encoderKeys>, 'hidden_size' | 'num_attention_heads'>): ConfigProblem[] =>
   c.hidden_size % c.num_attention_heads
     ? [contradiction('hidden_size', `hidden_size ${c.hidden_size} is no multiple of num_attention_heads ${c.num_attention_heads}`)]

@@ -37,7 +37,7 @@ export interface DebertaConfig extends Omit<BertConfig, 'family'> {
 }
 
 interface Block extends PostNormBlock {
-  /** Where positions have projections of their own. */
+  /** The key projection of positions, if they have projections of their own. */
   readonly positionKey: ModuleSpec | undefined;
   readonly positionQuery: ModuleSpec | undefined;
 }
@@ -149,7 +149,7 @@ interface Projected {
   readonly positionQueries: Node | undefined;
 }
 
-/** Where layers are shared, positions pass them as rows behind the tokens, so that each layer is run once. */
+/** If layers are shared, positions pass them as rows behind the tokens, so that each layer is run once. */
 function project(tracer: Tracer, { config, block, x, positions, batch }: ProjectParams): Projected {
   const { graph } = tracer;
   const { c2p, p2c, sharedKeys, heads } = config;

@@ -38,7 +38,7 @@ import { everywhere, type LayerType, layerTypes, switchedWindows, turning, type 
 import { type DecoderNames, gemmaNames, llamaNames, olmoNames, phi3Names } from './decoder-names.ts';
 import { type RopeContext, readRope, readRopesByLayer } from './rope-config.ts';
 
-/** What a family has that the sizes do not say; what is left out is Llama's. */
+/** A family's properties other than its sizes; those that are left out are Llama's. */
 interface Own extends Partial<Pick<DecoderAttention, 'scale' | 'cap' | 'innerNorms' | 'sinks'>> {
   readonly biases: DecoderAttention['biases'];
   readonly windows: Windows;
@@ -53,7 +53,7 @@ interface Own extends Partial<Pick<DecoderAttention, 'scale' | 'cap' | 'innerNor
   readonly problems?: readonly ConfigProblem[];
   /** The blocks that turn queries and keys; all where not given. */
   readonly turning?: readonly boolean[];
-  /** Of families whose blocks turn by their type: the types, and the base of each where the config does not say. */
+  /** For families whose blocks turn by their type: the types, and the base of each if the config has none. */
   readonly turns?: { readonly types: readonly LayerType[]; readonly thetas: Readonly<Record<LayerType, number>> };
 }
 

@@ -9,7 +9,7 @@ import { rotaryKeys } from './rope-config.ts';
 /** A number of heads, or the size of one; null where it follows from others. */
 export const headCount = (usual: number | null) => computed(size(1024).nullish().default(usual));
 
-/** What these decoders have in common. Bounds are four times the largest published sizes. */
+/** The keys that these decoders have in common. Bounds are four times the largest published sizes. */
 export const decoderKeys = {
   ...causalKeys,
   ...rotaryKeys,
@@ -33,7 +33,7 @@ const everyLayer =
   (type: string) =>
   ({ layer_types: types }: ConfigJson) => [Array.isArray(types) ? types.map(() => type) : []];
 
-/** Of families whose blocks all see everything. */
+/** Window keys of families whose blocks all see everything. */
 const noWindows = {
   layer_types: { class: 'refused', unless: everyLayer('full_attention'), supported: '"full_attention" in every layer' },
   ...refusedUnless([], 'sliding_window', 'attention_chunk_size'),
@@ -110,7 +110,7 @@ export const ministralKeys = {
   ...refusedUnless([false], 'attention_bias', 'mlp_bias'),
 } as const satisfies KeyTable;
 
-/** Of Qwen: the window is for some layers, and has a switch. */
+/** Window keys of Qwen: the window is for some layers, and has a switch. */
 export const switchedWindow = {
   use_sliding_window: computed(z.boolean().default(false)),
   sliding_window: windowSize,
@@ -139,7 +139,7 @@ const cap = computed(z.number().positive().nullish());
 const biased = computed(z.boolean().default(false));
 const multiplier = computed(z.number().positive().default(1));
 
-/** Of both Gemmas. */
+/** Keys of both Gemmas. */
 const gemmaCommon = {
   ...decoderKeys,
   num_attention_heads: computed(size(1024).default(8)),
@@ -228,7 +228,7 @@ export const graniteKeys = {
 
 const eyes = 'is of the part that sees images, which is not loaded';
 
-/** Of models that also see images: the text part has a config of its own. */
+/** Keys of models that also see images: the text part has a config of its own. */
 export const imageTextKeys = {
   ...causalKeys,
   text_config: computed(z.record(z.string(), z.unknown()).default({})),

@@ -1,4 +1,4 @@
-/** What differs from block to block: windows and rotary positions, by the ways in which configs say it. */
+/** The differences from block to block: windows and rotary positions, by the ways in which configs say it. */
 import type { ConfigValues } from '../config-keys.ts';
 import type { Sizes, switchedWindow } from './decoder-keys.ts';
 

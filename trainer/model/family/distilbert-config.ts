@@ -43,14 +43,14 @@ export const distilBertKeys = {
   ...withoutEffect('is for the head of the pretraining, which is not used', 'tie_weights_'),
 } as const satisfies KeyTable;
 
-/** What a file holds, and where. */
+/** The content of a file, and its names. */
 export interface DistilBertForm {
   /** Before the names of the encoder's tensors; the bare encoder is saved without. */
   readonly prefix: string;
   readonly hasHead: boolean;
 }
 
-/** Of all norms; Transformers has it in its code. */
+/** The epsilon of all norms; Transformers has it in its code. */
 const EPSILON = 1e-12;
 
 /** @throws ModelConfigError with every key that is missing, out of bounds or of an unsupported value */

@@ -23,7 +23,7 @@ export const electraKeys = {
   ),
 } as const satisfies KeyTable;
 
-/** What a file holds, and where. */
+/** The content of a file, and its names. */
 export interface ElectraForm {
   /** Before the names of the encoder's tensors; the bare encoder is saved without. */
   readonly prefix: string;

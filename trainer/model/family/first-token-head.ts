@@ -8,12 +8,12 @@ import { headSpec, type Labels } from './labels.ts';
 import { firstToken } from './text-encoder.ts';
 
 export interface FirstTokenHeadConfig {
-  /** What the weight file calls both layers. */
+  /** The weight file's names for both layers. */
   readonly names: { readonly dense: string; readonly classifier: string };
   readonly activation: string;
   /** How the first layer starts, where the weight file lacks it. */
   readonly freshDense: Initial | undefined;
-  /** Of what the first layer and the classifier read. */
+  /** The dropout of the inputs of the first layer and of the classifier. */
   readonly dropout: { readonly dense: number; readonly classifier: number };
 }
 

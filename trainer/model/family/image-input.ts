@@ -1,4 +1,4 @@
-/** What models of images share: their input, and the classifier that one head makes of their features. */
+/** The parts that models of images share: their input, and the classifier that one head makes of their features. */
 
 import type { Node } from '../../graph/graph.ts';
 import { type ClassifierBatch, type ClassifierModel, ModelConfigError } from '../model-spec.ts';

@@ -1,4 +1,4 @@
-/** What a classifier tells apart: labels and kind of problem, from config.json and from the task at hand. */
+/** A classifier's classes: labels and kind of problem, from config.json and from the task at hand. */
 
 import type { ModelOptions } from '../config-json.ts';
 import { type ConfigValues, contradiction, notSupported, readConfig, refuse } from '../config-keys.ts';
@@ -40,7 +40,7 @@ export function readLabels({ architecture, json, options, hasHead, std }: LabelP
   return { labels, problem, fresh: isFresh ? { kind: 'normal', std, seed: options.headSeed ?? 0 } : undefined };
 }
 
-/** Of the entries of `id2label`, in the order of their numbers; Transformers' default is two. */
+/** The labels of `id2label`, in the order of their numbers; Transformers' default is two. */
 function configLabels({ id2label, num_labels }: ConfigValues<typeof labelKeys>): string[] {
   if (id2label && Object.keys(id2label).length > 0)
     return Object.entries(id2label)

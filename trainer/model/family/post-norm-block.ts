@@ -21,11 +21,11 @@ export interface PostNormConfig {
   readonly intermediateSize: number;
   readonly epsilon: number;
   readonly activation: string;
-  /** Of what attention and the MLP add to the stream. */
+  /** The dropout of the outputs of attention and the MLP before they are added to the stream. */
   readonly outputDropout: { readonly attention: number; readonly mlp: number };
 }
 
-/** What the weight file calls the layers of a block. */
+/** The weight file's names for the layers of a block. */
 export type BlockNames = Readonly<Record<keyof PostNormBlock, string>>;
 
 export function postNormBlock({ hiddenSize, intermediateSize }: PostNormConfig, layer: number, names: BlockNames): PostNormBlock {
@@ -46,7 +46,7 @@ export function postNormBlock({ hiddenSize, intermediateSize }: PostNormConfig, 
 export const blockModules = (b: PostNormBlock): ModuleSpec[] => [b.q, b.k, b.v, b.o, b.attentionNorm, b.up, b.down, b.outputNorm];
 
 /**
- * What follows attention: both [batch · tokens, hiddenSize].
+ * The part of a block after attention: both [batch · tokens, hiddenSize].
  * @param x the block's input
  * @param attended the heads' outputs
  */

@@ -24,7 +24,7 @@ export const resnetKeys = {
   ...withoutEffect('is of no token of this model', 'pad_token_id'),
 } as const;
 
-/** What convolutional networks were trained on, where nothing says otherwise. */
+/** The size of the images that convolutional networks were trained on, if nothing says otherwise. */
 export const IMAGENET_SIZE = [224, 224] as const;
 
 /** As ResNetConfig of Transformers leaves the weights of new linear layers: PyTorch's spread, near 1 / √features. */

@@ -36,7 +36,7 @@ export interface Stage {
   readonly out: number;
   /** Channels inside a bottleneck; undefined: basic layers of two 3 × 3 convolutions. */
   readonly bottleneck: { readonly width: number; readonly groups: number; readonly stridesFirst: boolean } | undefined;
-  /** Of its first layer. */
+  /** The stride of its first layer. */
   readonly stride: number;
 }
 
@@ -124,7 +124,7 @@ function convolutionsOf({ out, bottleneck }: Stage, from: number, stride: number
 
 const runPair = (tracer: Tracer, { conv, norm }: Pair, x: Node): Node => tracer.batchNorm(norm, tracer.conv(conv, x), BATCH_NORM);
 
-/** What the head reads, the mean over all places: [batch, hiddenSize]. */
+/** The input of the head, the mean over all places: [batch, hiddenSize]. */
 function features(tracer: Tracer, pixels: Node, { stem, layers, activation }: Parts): Node {
   const { graph } = tracer;
   let x = graph.maxPool2d(activation(graph, runPair(tracer, stem, pixels)), { ...squareWindow(2, 1), size: [3, 3] });

@@ -60,7 +60,7 @@ export const rotaryKeys = {
 } as const satisfies KeyTable;
 
 export interface Rope extends Positions {
-  /** Where there are any, the rest stands for the default. */
+  /** If there are problems, the other values are the defaults. */
   readonly problems: readonly ConfigProblem[];
 }
 

@@ -1,4 +1,4 @@
-/** What encoders of text share: how tokens become vectors, and how the last states are pooled. */
+/** The parts that encoders of text share: how tokens become vectors, and how the last states are pooled. */
 
 import type { Graph, Node } from '../../graph/graph.ts';
 import { type ClassifierBatch, ModelConfigError } from '../model-spec.ts';

@@ -113,7 +113,7 @@ const labelsOf = ({ name, config, options }: TimmParams, std: number) =>
     std,
   });
 
-/** What timm builds a model with: every argument has an effect, so that one that is not listed is refused. */
+/** Reads the arguments that timm builds a model with: every argument has an effect, so that one that is not listed is refused. */
 function readArgs<Table extends KeyTable>(table: Table, { name, config }: TimmParams): ConfigValues<Table> {
   const { model_args: args } = config;
   const others = unknownKeys(table, args ?? {}).map(key => notSupported(['model_args', key], args?.[key], Object.keys(table).join(', ')));

@@ -22,7 +22,7 @@ export const vitKeys = {
   ...withoutEffect('is for reconstructing images', 'encoder_stride'),
 } as const satisfies KeyTable;
 
-/** What an architecture's file holds. */
+/** The content of an architecture's file. */
 export interface VitForm {
   readonly family: 'vit' | 'deit';
   /** Before the names of the encoder's tensors; the bare encoder is saved without. */
@@ -85,7 +85,7 @@ export const tablePositions = (params: {
   return { kind: 'table', grid, firsts, shape: [1, firsts + grid[0] * grid[1], hiddenSize], antialias };
 };
 
-/** What is wrong with patches that are larger than the image; at its edges what fills no patch is left out. */
+/** Problems of patches that are larger than the image; a rest at its edges that fills no patch is left out. */
 export const patchProblems = (image: readonly [number, number], patch: readonly [number, number]): ConfigProblem[] =>
   image.some((side, i) => side < (patch[i] as number))
     ? [contradiction('patch_size', `patch_size [${patch}] is larger than image_size [${image}]`)]

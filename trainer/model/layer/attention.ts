@@ -28,11 +28,11 @@ export interface AttentionParams {
   readonly chunk: number;
   /** Added to the scaled scores, [batch, heads, queries, keys]: what positions say to each other. The gradient flows through it. */
   readonly scores?: Node;
-  /** A score of each head that every query sees beside those of keys, [heads]; it takes its share of the probabilities and gives nothing (gpt-oss). */
+  /** A score of each head that every query sees in addition to those of keys, [heads]; it takes its share of the probabilities and gives nothing (gpt-oss). */
   readonly sinks?: Node;
   /** Gives a mask that the probabilities are multiplied by (dropout). */
   readonly dropMask?: (shape: readonly number[]) => Node;
-  /** What products are computed in, float32 where not given; all else is float32. */
+  /** The element type of products, float32 if not given; all else is float32. */
   readonly compute?: ComputeType;
 }
 
@@ -115,7 +115,7 @@ function attendChunk(graph: Graph, params: AttentionParams, part: { begin: numbe
   return graph.reshape(out, [batch, heads, part.size, dim]);
 }
 
-/** Scores [batch, kvHeads, group · size, seen] with that of its head's sink beside those of each query. */
+/** Scores [batch, kvHeads, group · size, seen] with that of its head's sink appended to those of each query. */
 function withSinks(graph: Graph, scores: Node, sinks: Node, size: number): Node {
   const [batch, kvHeads, rows] = scores.shape as [number, number, number, number];
   const column = graph.broadcast(graph.reshape(sinks, [1, kvHeads, rows / size, 1]), [batch, kvHeads, rows / size, size]);

@@ -28,13 +28,13 @@ export interface HeadLoss {
   readonly hits: Node;
 }
 
-/** What the logits of a chunk take matters little if it is no more than this, or than this share of the weight that each chunk reads. */
+/** The size of a chunk's logits matters little if it is at most this, or at most this share of the weight that each chunk reads. */
 const SMALL_BYTES = 26 * 2 ** 20;
 const SMALL_SHARE = 1 / 32;
 /** A product with fewer rows waits for its weight: with 32 it takes half as long again, a row, as with 128. They may be had for more. */
 const FILLING_TARGETS = 128;
 const MOST_SHARE = 1 / 8;
-/** What is neither small nor a small share is no more than this share of the logits of all targets. */
+/** Chunks that are neither small nor a small share take at most this share of the logits of all targets. */
 const MOST_OF_LOGITS = 1 / 10;
 
 /** Targets whose logits are there at once. @param shape of the weight @param all targets of the batch */

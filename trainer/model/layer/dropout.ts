@@ -18,7 +18,7 @@ export function keepMask(graph: Graph, shape: readonly number[], { rate, seed, s
   return mask;
 }
 
-/** What the others are scaled by, so that the mean stays: 1 over the share that is kept. */
+/** The scale of the kept values, so that the mean stays: 1 over the share that is kept. */
 export const keepScale = (rate: number): number => RANDOM_STEPS / Math.round((1 - rate) * RANDOM_STEPS);
 
 /** 0 with probability `rate`, else 1 / (1 − rate). */

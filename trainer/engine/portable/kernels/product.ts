@@ -21,7 +21,7 @@ const SMALL_PRODUCT = 1 << 14;
 export function matmul(a: tf.Tensor, b: tf.Tensor, transposeA: boolean, transposeB: boolean): tf.Tensor {
   if (tf.getBackend() !== 'wasm') return tf.matMul(a, b, transposeA, transposeB);
   const left = transposeA ? swapLast(a) : a;
-  // XNNPACK keeps a packed copy of the right side for as long as that lives: of a weight it would stay beside it for good.
+  // XNNPACK keeps a packed copy of the right side for as long as that lives: the copy of a weight would never be freed.
   const right = transposeB ? swapLast(b) : b.rank === 2 ? tf.clone(b) : b;
   const [m, k] = left.shape.slice(-2) as [number, number];
   const n = right.shape.at(-1) as number;

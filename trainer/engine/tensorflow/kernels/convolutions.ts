@@ -13,7 +13,7 @@ const FROM_TENSORFLOW = [3, 2, 0, 1];
 const transposed = (emitter: Emitter, x: string, perm: readonly number[], dtype: DType): string =>
   emitter.emit('Transpose', [x, emitter.ints(perm)], { T: attr.type(dtype), Tperm: attr.type('int32') });
 
-/** What TensorFlow's SAME puts before and after an axis. */
+/** The padding that TensorFlow's SAME puts before and after an axis. */
 function samePadding(size: number, kernel: number, stride: number, dilation: number): [before: number, after: number] {
   const reach = (Math.ceil(size / stride) - 1) * stride + (kernel - 1) * dilation + 1;
   const total = Math.max(reach - size, 0);

@@ -16,7 +16,7 @@ const isOurs = ({ dtype, shape }: Node): boolean =>
 const WORTH_PACKING = 4;
 
 /**
- * Of other types, TensorFlow gives all of a MatMul to one core where its three matrices fit that core's second-level cache, of 2 MB and more on
+ * With other types, TensorFlow gives all of a MatMul to one core if its three matrices fit that core's second-level cache, of 2 MB and more on
  * recent processors; a BatchMatMulV2 is split at any size, which pays from so many multiplications on.
  */
 const WORTH_SPLITTING = 3e7;

@@ -1,9 +1,9 @@
-/** What a template of a stranger may take: steps, and characters and items in what it makes. */
+/** The limits of a stranger's template: steps, and characters and items in its results. */
 import { TemplateError } from './template-error.ts';
 
 /** A long conversation takes some hundred thousand. */
 const MAX_STEPS = 5_000_000;
-/** Of one text or list; a conversation of a million tokens has some 5 million characters. */
+/** The largest size of one text or list; a conversation of a million tokens has some 5 million characters. */
 export const MAX_SIZE = 16 * 1024 * 1024;
 /** The binary digits of one number. */
 export const MAX_BITS = 4096;

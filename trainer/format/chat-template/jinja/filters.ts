@@ -24,7 +24,7 @@ import {
   type Value,
 } from './values.ts';
 
-/** What a filter needs of the template that runs. */
+/** The part of the running template that a filter needs. */
 export interface FilterContext {
   filter(name: string, value: Value, args: readonly Value[], named: ReadonlyMap<string, Value>): Value;
   test(name: string, value: Value, args: readonly Value[]): boolean;

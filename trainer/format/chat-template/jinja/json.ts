@@ -6,7 +6,7 @@ import { Dict, Tuple, typeName, type Value } from './values.ts';
 
 export interface JsonStyle {
   readonly ascii: boolean;
-  /** What a level is indented by; undefined for one line. */
+  /** The indentation of a level; undefined for one line. */
   readonly indent: string | undefined;
   readonly separators: readonly [item: string, key: string];
   readonly sortKeys: boolean;

@@ -184,7 +184,7 @@ function filtered(reader: TokenReader, of: Expression): Expression {
   }
 }
 
-/** What stands behind `|`. @param of undefined in a block whose text is filtered */
+/** Parses the filter behind `|`. @param of undefined in a block whose text is filtered */
 export function parseFilter(reader: TokenReader, of: Expression | undefined): Expression {
   const name = dottedName(reader);
   return { type: 'filter', of, name, args: reader.is('operator', '(') ? parseArguments(reader) : [] };

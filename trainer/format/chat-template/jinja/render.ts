@@ -25,7 +25,7 @@ export function renderTemplate(body: Body, variables: ReadonlyMap<string, Value>
   return { text: run.top.text, generated: run.generated };
 }
 
-/** Where text goes: the result, or the text of a macro or block. */
+/** The destination of text: the result, or the text of a macro or block. */
 class Sink {
   text = '';
 

@@ -3,5 +3,5 @@ export class TemplateError extends Error {
   override name = 'TemplateError';
 }
 
-/** What Jinja can do and this implementation refuses by name rather than do differently. */
+/** The error for a feature of Jinja that this implementation refuses by name rather than computes differently. */
 export const unsupported = (what: string): TemplateError => new TemplateError(`${what} is not supported in chat templates`);

@@ -20,7 +20,7 @@ export type Value =
   | Callable
   | Fields;
 
-/** What a name or a key stands for that does not exist: empty in the text, an error in most else. */
+/** The value of a name or a key that does not exist: empty in the text, an error in most other uses. */
 export class Undefined {
   readonly name: string;
 

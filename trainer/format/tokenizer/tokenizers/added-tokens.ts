@@ -6,7 +6,7 @@ import type { Vocabulary } from './vocabulary.ts';
 export interface AddedToken {
   readonly content: string;
   readonly special: boolean;
-  /** Found only where no letter or digit stands beside it. */
+  /** Whether it is found only where no letter or digit is next to it. */
   readonly single_word: boolean;
   /** Takes the white space before it. */
   readonly lstrip: boolean;

@@ -51,7 +51,7 @@ function remembering(model: Model): Model {
   };
 }
 
-/** The longest piece that a word begins with, then the longest that goes on from there; a word of which a part is missing is unknown. */
+/** The longest piece that a word begins with, then the longest that continues from there; a word of which a part is missing is unknown. */
 function wordPiece(component: Component, vocabulary: Vocabulary): Model {
   const unknown = vocabulary.id(text(component, 'unk_token', '[UNK]'));
   const prefix = text(component, 'continuing_subword_prefix', '##');

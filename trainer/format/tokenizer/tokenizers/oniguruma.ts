@@ -137,7 +137,7 @@ class Translation {
     return `{${found[1] || '0'}${found[2]}${found[3]}}`;
   }
 
-  /** What was matched once is not given back: a look-ahead keeps its first match. */
+  /** Text that was matched once is not given back: a look-ahead keeps its first match. */
   #atomic(inner: string): string {
     const name = `atomic${this.#groups++}`;
     return `(?:(?=(?<${name}>${inner}))\\k<${name}>)`;

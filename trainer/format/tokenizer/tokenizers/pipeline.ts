@@ -1,5 +1,5 @@
 /**
- * What tokenizer.json describes, run: added tokens, normalizer, pre-tokenizer, model, post-processor, and back through the decoder. Ids and
+ * Runs the pipeline of tokenizer.json: added tokens, normalizer, pre-tokenizer, model, post-processor, and back through the decoder. Ids and
  * texts are those of Hugging Face's `tokenizers`.
  */
 import { type AddedToken, createAddedTokens } from './added-tokens.ts';

@@ -8,7 +8,7 @@ export interface Encoded {
   readonly types: readonly number[];
 }
 
-/** Of one text, or of two. */
+/** Post-processes one text, or two. */
 export type PostProcess = (first: Encoded, second: Encoded | undefined) => Encoded;
 
 /** Published templates add up to a dozen to a text. */

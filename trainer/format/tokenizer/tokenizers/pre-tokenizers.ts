@@ -12,7 +12,7 @@ export interface Word {
 
 export type Split = (words: readonly Word[]) => readonly Word[];
 
-/** What becomes of the stretches that a pattern finds. */
+/** The treatment of the stretches that a pattern finds. */
 type Behavior = 'Isolated' | 'Removed' | 'MergedWithPrevious' | 'MergedWithNext' | 'Contiguous';
 const BEHAVIORS: readonly Behavior[] = ['Isolated', 'Removed', 'MergedWithPrevious', 'MergedWithNext', 'Contiguous'];
 
@@ -111,7 +111,7 @@ function metaspace(component: Component): Split {
 
 type Range = [from: number, to: number];
 
-/** Where a text is cut; no stretch is empty. */
+/** The stretches into which a text is cut; none is empty. */
 function pieces(value: string, found: RegExp, how: Behavior, invert: boolean): readonly Range[] {
   const parts: Array<{ range: Range; match: boolean }> = [];
   let end = 0;

@@ -2,7 +2,7 @@
 import { type Component, flag } from './component.ts';
 import { fallbackBytes, type Model, type Vocabulary } from './vocabulary.ts';
 
-/** What an unknown character costs beyond the worst piece. */
+/** The cost of an unknown character beyond that of the worst piece. */
 const UNKNOWN_PENALTY = 10;
 
 /** Characters of all pieces, each of which may take a node of the trie. The largest vocabularies have some 2 million. */
