@@ -52,7 +52,7 @@ export default defineConfig({
           name: 'editor',
           include: [`${IN_EDITOR}/*.test.ts`],
           globalSetup: ['scripts/vscode/setup.mjs'],
-          // A browser, an editor and a training share the machine; times are measured too.
+          // A browser, an editor and a training share the machine.
           fileParallelism: false,
           sequence: { groupOrder: 1 },
           testTimeout: 300_000,

@@ -1,20 +1,60 @@
 /** `npm test`: everything a fresh clone needs, `npm run check`, then every test. Lists the slowest ten files and ends with one line: N passed, N failed, N skipped. */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { buildBundles, cacheFolder, ensureEngine, ensurePackages, root, say } from './steps.mjs';
 
-/** @returns {{ passed: number, failed: number, skipped: number } | undefined} what vitest counted; undefined when it broke off */
-function counts(report) {
+const SLOWEST_SHOWN = 10;
+
+/**
+ * Reads a report of vitest.
+ * @returns {{ passed: number, failed: number, skipped: number, files: { file: string, seconds: number }[] }} one failed test when it broke off
+ */
+function readReport(report) {
   try {
     const { numPassedTests, numFailedTests, numPendingTests, numTodoTests = 0, testResults } = JSON.parse(readFileSync(report, 'utf8'));
     // A file that does not even load has no tests to count.
     const broken = testResults.filter(({ status, assertionResults }) => status === 'failed' && assertionResults.length === 0).length;
-    return { passed: numPassedTests, failed: numFailedTests + broken, skipped: numPendingTests + numTodoTests };
+    const files = testResults.map(({ name, startTime, endTime }) => ({
+      file: path.relative(root, name),
+      seconds: (endTime - startTime) / 1000,
+    }));
+    return { passed: numPassedTests, failed: numFailedTests + broken, skipped: numPendingTests + numTodoTests, files };
   } catch {
-    return undefined;
+    return { passed: 0, failed: 1, skipped: 0, files: [] };
   }
+}
+
+/** Returns the lines about the files whose tests took longest. @param {readonly { file: string, seconds: number }[]} files */
+function slowestLines(files) {
+  const slowest = files.toSorted((a, b) => b.seconds - a.seconds).slice(0, SLOWEST_SHOWN);
+  return [
+    `slowest ${slowest.length} of ${files.length} files`,
+    ...slowest.map(({ file, seconds }) => `${seconds.toFixed(1).padStart(8)} s  ${file}`),
+  ];
+}
+
+/**
+ * Runs vitest. @param {{ args: readonly string[], report: string, isQuiet: boolean }} run isQuiet: its output is shown when it ends
+ * @returns {Promise<boolean>} whether all went well
+ */
+function runVitest({ args, report, isQuiet }) {
+  const vitest = path.join(root, 'node_modules', 'vitest', 'vitest.mjs');
+  const output = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+  const child = spawn(process.execPath, [vitest, 'run', ...output, ...args], {
+    cwd: root,
+    stdio: ['ignore', isQuiet ? 'pipe' : 'inherit', isQuiet ? 'pipe' : 'inherit'],
+  });
+  const shown = [];
+  child.stdout?.on('data', part => shown.push(part));
+  child.stderr?.on('data', part => shown.push(part));
+  return new Promise(resolve =>
+    child.on('close', status => {
+      process.stdout.write(Buffer.concat(shown));
+      resolve(status === 0);
+    }),
+  );
 }
 
 /** Some tests run real models on real data; those of which something is missing are skipped, by name. */
@@ -31,12 +71,13 @@ async function fetchModelsAndData() {
     await ensure(cacheFolder()).catch(error => say(`continuing without ${name}: ${error.message}`));
 }
 
-/** @returns {boolean} whether formatting, lint, types and the generated reference are right */
+/** @returns {boolean} whether formatting, lint, types, the generated reference and prose are right */
 function check() {
   const commands = [
     [path.join(root, 'node_modules', '@biomejs', 'biome', 'bin', 'biome'), 'check', '.'],
     [path.join(root, 'scripts', 'typecheck.mjs')],
     [path.join(root, 'scripts', 'reference.mjs'), '--check'],
+    [path.join(root, 'scripts', 'prose.mjs')],
   ];
   return commands
     .map(command => spawnSync(process.execPath, command, { cwd: root, stdio: 'inherit' }).status)
@@ -52,19 +93,23 @@ async function main() {
   const isTidy = chosen.length > 0 || check();
   const folder = mkdtempSync(path.join(os.tmpdir(), 'rowtune-test-'));
   try {
-    const report = path.join(folder, 'report.json');
-    const vitest = path.join(root, 'node_modules', 'vitest', 'vitest.mjs');
-    const slowest = path.join(root, 'scripts', 'slowest-files.mjs');
-    const reporters = ['--reporter=default', `--reporter=${slowest}`, '--reporter=json', `--outputFile.json=${report}`];
-    const { status } = spawnSync(process.execPath, [vitest, 'run', ...reporters, ...chosen], {
-      cwd: root,
-      stdio: ['ignore', 'inherit', 'inherit'],
-    });
-    const counted = counts(report) ?? { passed: 0, failed: 1, skipped: 0 };
+    // Tests in a real editor mostly wait for it: they run one at a time, next to the others.
+    const runs =
+      chosen.length > 0
+        ? [{ args: chosen, isQuiet: false }]
+        : [
+            { args: ['--project', 'rooms'], isQuiet: false },
+            { args: ['--project', 'editor'], isQuiet: true },
+          ];
+    const withReports = runs.map((run, index) => ({ ...run, report: path.join(folder, `report-${index}.json`) }));
+    const ended = await Promise.all(withReports.map(runVitest));
+    const reports = withReports.map(({ report }) => readReport(report));
+    const sum = key => reports.reduce((total, report) => total + report[key], 0);
+    say(`\n${slowestLines(reports.flatMap(({ files }) => files)).join('\n')}`);
     if (!isTidy) say('\nnpm run check failed; see the top of this output');
-    const failed = counted.failed + (isTidy ? 0 : 1);
-    process.stdout.write(`\n${counted.passed} passed, ${failed} failed, ${counted.skipped} skipped\n`);
-    process.exitCode = status === 0 && failed === 0 ? 0 : 1;
+    const failed = sum('failed') + (isTidy ? 0 : 1);
+    process.stdout.write(`\n${sum('passed')} passed, ${failed} failed, ${sum('skipped')} skipped\n`);
+    process.exitCode = ended.every(Boolean) && failed === 0 ? 0 : 1;
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
