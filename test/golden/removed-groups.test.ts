@@ -19,7 +19,7 @@ import { openReference } from '../support/engines.ts';
 
 const engine = await openReference();
 const folders = [
-  ...['bert', 'roberta', 'distilbert', 'electra', 'modernbert', 'deberta', 'deberta_own_keys'],
+  ...['bert', 'roberta', 'xlm_roberta', 'distilbert', 'electra', 'albert', 'albert_groups', 'modernbert', 'deberta', 'deberta_own_keys'],
   ...['vit', 'deit_teacher', 'dinov2', 'dinov2_resized', 'dinov2_registers', 'dinov3', 'dinov3_gated', 'convnext', 'convnext_plain', 'convnextv2', 'swin', 'swin_uneven', 'siglip', 'resnet', 'resnet_basic', 'timm_resnext'],
 ];
 

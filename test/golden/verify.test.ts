@@ -20,7 +20,7 @@ const folders = [
   ...['roberta', 'deberta_own_keys', 'deberta_c2p', 'deit_teacher', 'resnet_basic'],
   ...['resnet_gelu', 'vit_cropped', 'roberta_padded', 'bert_padded', 'llama_own_head', 'llama_repeated_head'],
   ...['timm_resnet', 'timm_resnext', 'timm_vit', 'timm_deit_distilled'],
-  ...['distilbert', 'distilbert_regression', 'electra', 'electra_wide'],
+  ...['distilbert', 'distilbert_regression', 'electra', 'electra_wide', 'albert', 'albert_groups', 'xlm_roberta'],
   ...['modernbert', 'modernbert_mean'],
   ...['dinov2', 'dinov2_resized', 'dinov2_registers', 'dinov3', 'dinov3_gated'],
   ...['convnext', 'convnext_plain', 'convnextv2', 'swin', 'swin_uneven', 'siglip'],

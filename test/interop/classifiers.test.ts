@@ -44,6 +44,11 @@ const cases: readonly Case[] = [
   { family: 'electra', method: 'lora', format: 'peft' },
   { family: 'electra', method: 'spsft', format: 'peft' },
   { family: 'electra', method: 'spsft', format: 'merged' },
+  { family: 'albert', method: 'lora', format: 'peft' },
+  { family: 'albert_groups', method: 'spsft', format: 'peft' },
+  { family: 'albert_groups', method: 'dora', format: 'peft' },
+  { family: 'albert', method: 'spsft', format: 'merged' },
+  { family: 'xlm_roberta', method: 'lora', format: 'peft' },
   { family: 'modernbert', method: 'lora', format: 'peft' },
   { family: 'modernbert', method: 'spsft', format: 'merged' },
   { family: 'deberta', method: 'dora', format: 'peft' },
@@ -64,7 +69,7 @@ const cases: readonly Case[] = [
   { family: 'resnet', method: 'spsft', format: 'merged' },
   { family: 'bert_torch', method: 'spsft', format: 'merged' },
   ...HEADLESS.filter(({ architecture }) =>
-    /^BertModel|^DistilBert|^Electra|^ModernBert|^Deberta|^Dinov2|^ConvNext|^Swin|^ResNet/.test(architecture),
+    /^BertModel|^DistilBert|^Electra|^Albert|^ModernBert|^Deberta|^Dinov2|^ConvNext|^Swin|^ResNet/.test(architecture),
   ).map(headless => ({ family: headless.family, method: 'spsft', format: 'merged', headless }) as const),
 ];
 const nameOf = ({ family, method, format, ownHead, headless }: Case): string =>

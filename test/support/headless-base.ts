@@ -23,6 +23,8 @@ export const HEADLESS: readonly Headless[] = [
   { family: 'roberta', architecture: 'RobertaModel', prefix: 'roberta.', keepsPrefix: false, dropped: /^classifier/ },
   { family: 'distilbert', architecture: 'DistilBertForMaskedLM', prefix: 'distilbert.', keepsPrefix: true, dropped: /classifier/ },
   { family: 'electra', architecture: 'ElectraForPreTraining', prefix: 'electra.', keepsPrefix: true, dropped: /^classifier/ },
+  { family: 'albert', architecture: 'AlbertModel', prefix: 'albert.', keepsPrefix: false, dropped: /^classifier/ },
+  { family: 'albert', architecture: 'AlbertForMaskedLM', prefix: 'albert.', keepsPrefix: true, dropped: /^classifier|pooler/ },
   { family: 'modernbert', architecture: 'ModernBertForMaskedLM', prefix: 'model.', keepsPrefix: true, dropped: /^classifier/ },
   { family: 'vit', architecture: 'ViTModel', prefix: 'vit.', keepsPrefix: false, dropped: /^classifier/ },
   { family: 'dinov2', architecture: 'Dinov2Model', prefix: 'dinov2.', keepsPrefix: false, dropped: /^classifier/ },

@@ -72,10 +72,10 @@ function propagate(graph: Graph, tracer: Tracer, modules: readonly ModuleSpec[],
   const taps = new Map<Node, { module: ModuleSpec; tap: ModuleTap }>();
   const asTheyAre = new Map<string, ModuleSpec>();
   for (const module of modules) {
-    const tap = tracer.taps.get(module.name);
-    if (tap) taps.set(tap.y, { module, tap });
+    const uses = tracer.tapsOf(module);
+    for (const tap of uses) taps.set(tap.y, { module, tap });
     // What a table, or a sink, adds to the scores of attention is no channel.
-    else if (module.kind === 'parameter' && module.part === 'embedding') asTheyAre.set(module.weight.name, module);
+    if (uses.length === 0 && module.kind === 'parameter' && module.part === 'embedding') asTheyAre.set(module.weight.name, module);
   }
   const known: Known[] = [];
   let behind = 'the input';

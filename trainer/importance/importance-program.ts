@@ -83,10 +83,10 @@ function traceInputs(params: ImportanceProgramParams, shape: BatchShape, { add }
   const { batch, tokens } = shape;
   const presence = { batch, tokens, present: graph.feed('present', [batch, tokens]) };
   const wanted = new Set(params.modules.map(({ name }) => name));
-  const effects: Node[] = [];
+  const sums = new Map<string, Node>();
   // Taken where the layer is, so that an activation goes as soon as the model has no more use for it.
   const onTap = (module: ModuleSpec, tap: ModuleTap): void => {
-    if (wanted.has(module.name)) effects.push(addTo(graph, accumulator(params, module), add(graph, module, tap, presence)));
+    if (wanted.has(module.name)) sums.set(module.name, plus(graph, sums.get(module.name), add(graph, module, tap, presence)));
   };
   const tracer = new Tracer({ graph, onTap });
   const readByLoss = new Set<string>();
@@ -94,14 +94,24 @@ function traceInputs(params: ImportanceProgramParams, shape: BatchShape, { add }
     readByLoss.add(name);
     return 'none';
   });
-  for (const module of params.modules) tapOf(params, tracer, module, readByLoss);
+  const effects = params.modules.map(module => {
+    checkTaps(params, tracer, module, readByLoss);
+    return addTo(graph, accumulator(params, module), sums.get(module.name) as Node);
+  });
   return { graph, outputs: { done: graph.scalar(1) }, effects };
 }
 
-/** The tap of the values that pass through a module. @param readByLoss parameters that the loss reads itself, which no tap sees (wholly) */
-function tapOf({ measure }: ImportanceProgramParams, tracer: Tracer, module: ModuleSpec, readByLoss: ReadonlySet<string>): ModuleTap {
-  const tap = tracer.taps.get(module.name);
-  if (tap && !readByLoss.has(module.weight.name)) return tap;
+const plus = (graph: Graph, sum: Node | undefined, value: Node): Node => (sum ? graph.add(sum, value) : value);
+
+/** The taps of a module, one for each of its uses. @param readByLoss parameters that the loss reads itself, which no tap sees (wholly) */
+function checkTaps(
+  { measure }: ImportanceProgramParams,
+  tracer: Tracer,
+  module: ModuleSpec,
+  readByLoss: ReadonlySet<string>,
+): readonly ModuleTap[] {
+  const taps = tracer.tapsOf(module);
+  if (taps.length > 0 && !readByLoss.has(module.weight.name)) return taps;
   throw new ImportanceError(
     `the measure '${measure}' looks at what passes through a layer, and ${module.name} is read ${readByLoss.has(module.weight.name) ? 'by the loss itself' : 'as it is'}; leave it out of target_modules, or use one of ${measuresOfAnyWeight.join(', ')}`,
   );
@@ -109,7 +119,8 @@ function tapOf({ measure }: ImportanceProgramParams, tracer: Tracer, module: Mod
 
 interface Backwards {
   readonly wanted: readonly Node[];
-  readonly onReady: (node: Node, gradient: Node, value: (wanted: Node) => Node) => Node;
+  /** Gives an effect, or nothing while other gradients of the same module are to come. */
+  readonly onReady: (node: Node, gradient: Node, value: (wanted: Node) => Node) => Node | undefined;
 }
 
 /** Builds forward, loss and the backward pass; `onReady` turns each gradient into an effect while it is there. */
@@ -132,7 +143,10 @@ function traceBackward(
     seeds,
     wrt: new Map(wanted.map(node => [node, {}])),
     policy: params.recompute,
-    onReady: (node, gradient, value) => effects.push(onReady(node, gradient, value)),
+    onReady: (node, gradient, value) => {
+      const effect = onReady(node, gradient, value);
+      if (effect) effects.push(effect);
+    },
   });
   return { graph, outputs: { loss }, effects };
 }
@@ -145,39 +159,53 @@ function traceOutputs(params: ImportanceProgramParams, shape: BatchShape, measur
   // The loss reads the head of a language model itself, and a class token is added as it is: the whole gradient stands in for a tap.
   const takesWhole = measure.of === 'batch';
   return traceBackward(params, shape, takesWhole ? params.modules : [], (graph, tracer, readByLoss) => {
-    const hasTap = ({ name, weight }: ModuleSpec) => tracer.taps.has(name) && !readByLoss.has(weight.name);
+    const hasTap = (module: ModuleSpec) => tracer.tapsOf(module).length > 0 && !readByLoss.has(module.weight.name);
     const direct = takesWhole ? params.modules.filter(module => !hasTap(module)) : [];
     const weights = new Map(direct.map(module => [weightOf(graph, module), module]));
     const tapped = params.modules.filter(module => !direct.includes(module));
-    const taps = new Map(tapped.map(module => [module, tapOf(params, tracer, module, readByLoss)]));
-    const outputs = new Map(tapped.map(module => [taps.get(module)?.y as Node, module]));
+    const outputs = new Map(
+      tapped.flatMap(module => checkTaps(params, tracer, module, readByLoss).map(tap => [tap.y, { module, tap }] as const)),
+    );
+    const sums = new Map<ModuleSpec, { readonly sum: Node; readonly uses: number }>();
     return {
       wanted: [...outputs.keys(), ...weights.keys()],
       onReady: (node, gradient, value) => {
-        const module = (outputs.get(node) ?? weights.get(node)) as ModuleSpec;
-        const tap = taps.get(module);
-        const added = tap
-          ? addedByOutputs(params, shape, measure, graph, module, tap, value(node), gradient)
-          : signedRow(graph, acting(graph, module, node), gradient);
-        return addTo(graph, accumulator(params, module), added);
+        const whole = weights.get(node);
+        if (whole) return addTo(graph, accumulator(params, whole), signedRow(graph, acting(graph, whole, node), gradient));
+        const { module, tap } = outputs.get(node) as { module: ModuleSpec; tap: ModuleTap };
+        const before = sums.get(module);
+        const sum = plus(graph, before?.sum, sumOfUse(measure, graph, module, { tap, y: value(node), dy: gradient, batch: shape.batch }));
+        const uses = (before?.uses ?? 0) + 1;
+        sums.set(module, { sum, uses });
+        // A square is one of the sum over all uses.
+        if (uses < tracer.tapsOf(module).length) return undefined;
+        return addTo(graph, accumulator(params, module), addedByOutputs(params, shape, measure, graph, sum));
       },
     };
   });
 }
 
+interface Use {
+  readonly tap: ModuleTap;
+  readonly y: Node;
+  readonly dy: Node;
+  readonly batch: number;
+}
+
+/** row · gradient of one use of a module: [rows] of a whole batch, else [batch, rows]. */
+const sumOfUse = (measure: OutputMeasure, graph: Graph, module: ModuleSpec, { tap, y, dy, batch }: Use): Node =>
+  measure.of === 'batch' ? taylorRow(graph, module, tap, y, dy) : taylorSamples(graph, module, tap, y, dy, batch);
+
+/** @param sum of `sumOfUse` over all uses */
 function addedByOutputs(
   { classes }: ImportanceProgramParams,
   { batch }: BatchShape,
   measure: OutputMeasure,
   graph: Graph,
-  module: ModuleSpec,
-  tap: ModuleTap,
-  y: Node,
-  dy: Node,
+  sum: Node,
 ): Node {
-  if (measure.of === 'batch') return taylorRow(graph, module, tap, y, dy);
-  const weights = graph.reshape(graph.feed('sampleWeights', [batch]), [batch, 1]);
-  const samples = graph.mul(taylorSamples(graph, module, tap, y, dy, batch), weights);
+  if (measure.of === 'batch') return sum;
+  const samples = graph.mul(sum, graph.reshape(graph.feed('sampleWeights', [batch]), [batch, 1]));
   if (measure.of === 'samples') return graph.sum(graph.square(samples), [0]);
   return graph.segmentSum(samples, graph.feed('sampleClasses', [batch], 'int32'), classes);
 }

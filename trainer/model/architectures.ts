@@ -1,6 +1,7 @@
 /** The table of architectures, by the names that config.json gives them. */
 import type { ConfigJson, ModelOptions } from './config-json.ts';
 import type { KeyTable } from './config-keys.ts';
+import { type AlbertForm, albertConfig, albertKeys } from './family/albert-config.ts';
 import { bert } from './family/bert.ts';
 import { type BertForm, bertConfig, bertKeys } from './family/bert-config.ts';
 import { convNext } from './family/convnext.ts';
@@ -57,6 +58,9 @@ const distilBertLike = (architecture: string, form: DistilBertForm) =>
 
 const electraLike = (architecture: string, form: ElectraForm) =>
   entryOf(electraKeys, (config, options) => electraConfig(architecture, form, config, options), bert);
+
+const albertLike = (architecture: string, form: AlbertForm) =>
+  entryOf(albertKeys, (config, options) => albertConfig(architecture, form, config, options), bert);
 
 const modernBertLike = (architecture: string, form: ModernBertForm) =>
   entryOf(modernBertKeys, (config, options) => modernBertConfig(architecture, form, config, options), modernBert);
@@ -126,6 +130,10 @@ export const architectures = {
   ElectraForMaskedLM: electraLike('ElectraForMaskedLM', { prefix: 'electra.', hasHead: false }),
   ElectraForPreTraining: electraLike('ElectraForPreTraining', { prefix: 'electra.', hasHead: false }),
   ElectraForSequenceClassification: electraLike('ElectraForSequenceClassification', { prefix: 'electra.', hasHead: true }),
+  AlbertModel: albertLike('AlbertModel', { prefix: '', hasHead: false, hasPooler: true }),
+  AlbertForMaskedLM: albertLike('AlbertForMaskedLM', { prefix: 'albert.', hasHead: false, hasPooler: false }),
+  AlbertForPreTraining: albertLike('AlbertForPreTraining', { prefix: 'albert.', hasHead: false, hasPooler: true }),
+  AlbertForSequenceClassification: albertLike('AlbertForSequenceClassification', { prefix: 'albert.', hasHead: true, hasPooler: true }),
   ModernBertForMaskedLM: modernBertLike('ModernBertForMaskedLM', { hasHead: false }),
   ModernBertForSequenceClassification: modernBertLike('ModernBertForSequenceClassification', { hasHead: true }),
   ViTModel: vitLike('ViTModel', { family: 'vit', prefix: '', head: 'none' }),
@@ -186,6 +194,7 @@ export const architectureOfType: Readonly<Record<string, Architecture>> = {
   'deberta-v2': 'DebertaV2ForMaskedLM',
   distilbert: 'DistilBertForMaskedLM',
   electra: 'ElectraForPreTraining',
+  albert: 'AlbertForMaskedLM',
   modernbert: 'ModernBertForMaskedLM',
 };
 
@@ -205,6 +214,9 @@ export const classifierOf: Readonly<Partial<Record<Architecture, Architecture>>>
   ElectraModel: 'ElectraForSequenceClassification',
   ElectraForMaskedLM: 'ElectraForSequenceClassification',
   ElectraForPreTraining: 'ElectraForSequenceClassification',
+  AlbertModel: 'AlbertForSequenceClassification',
+  AlbertForMaskedLM: 'AlbertForSequenceClassification',
+  AlbertForPreTraining: 'AlbertForSequenceClassification',
   ModernBertForMaskedLM: 'ModernBertForSequenceClassification',
   ViTModel: 'ViTForImageClassification',
   DeiTModel: 'DeiTForImageClassification',

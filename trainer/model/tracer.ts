@@ -44,7 +44,8 @@ const FIRST_STREAM = 2 ** 20;
 export class Tracer {
   readonly graph: Graph;
   readonly seed: Node | undefined;
-  readonly taps = new Map<string, ModuleTap>();
+  /** The taps of each module by its name, one for each of its uses: blocks that share weights use one several times. */
+  private readonly taps = new Map<string, readonly ModuleTap[]>();
   /** New values of buffers, to be assigned when the step is over. */
   readonly updates = new Map<ParameterSpec, Node>();
   private readonly storage: WeightStorage;
@@ -84,7 +85,7 @@ export class Tracer {
     return this.graph.cast(narrow, 'float32');
   }
 
-  /** x [rows, in] → x·Wᵀ + b [rows, out]; a module is traced once. */
+  /** x [rows, in] → x·Wᵀ + b [rows, out]. */
   linear(module: ModuleSpec, x: Node, shared = 0): Node {
     const { graph, storage } = this;
     const product = storage.linear(graph, x, module.weight);
@@ -163,8 +164,21 @@ export class Tracer {
     return y;
   }
 
+  /** The taps of a module so far, one for each of its uses. */
+  tapsOf({ name }: Pick<ModuleSpec, 'name'>): readonly ModuleTap[] {
+    return this.taps.get(name) ?? [];
+  }
+
+  /**
+   * The stream of random numbers of a method's hook, which is another at each use of its module.
+   * @param place of the module among `count` that the method tunes
+   */
+  hookStream(module: ModuleSpec, place: number, count: number): number {
+    return place + (this.tapsOf(module).length - 1) * count;
+  }
+
   private tap(module: ModuleSpec, tap: ModuleTap): void {
-    this.taps.set(module.name, tap);
+    this.taps.set(module.name, [...this.tapsOf(module), tap]);
     this.onTap?.(module, tap);
   }
 

@@ -12,9 +12,9 @@ from torch.func import functional_call
 torch.set_num_threads(1)
 OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..')
 PATH = os.path.join(OUT, 'classifier_traces.json')
-FOLDERS = ['bert', 'roberta', 'distilbert', 'electra', 'modernbert', 'deberta', 'vit', 'deit', 'dinov2', 'dinov2_registers', 'dinov3', 'convnext', 'convnextv2', 'swin', 'siglip', 'resnet']
+FOLDERS = ['bert', 'roberta', 'xlm_roberta', 'distilbert', 'electra', 'albert', 'albert_groups', 'modernbert', 'deberta', 'vit', 'deit', 'dinov2', 'dinov2_registers', 'dinov3', 'convnext', 'convnextv2', 'swin', 'siglip', 'resnet']
 # Layers of the blocks, by how their names go: low-rank factors are for these.
-IN_BLOCKS = re.compile(r'\.(layer|layers|blocks|stages)\.\d|\blayer\d\.\d')
+IN_BLOCKS = re.compile(r'\.(layer|layers|albert_layers|blocks|stages)\.\d|\blayer\d\.\d')
 
 
 def trace(name):

@@ -6,7 +6,7 @@ import copy, json, os, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
 import torch, transformers
 from open_model import DINOv3ViTForImageClassification
-from transformers import (BertConfig, BertForSequenceClassification, ConvNextConfig, ConvNextForImageClassification, ConvNextV2Config,
+from transformers import (AlbertConfig, AlbertForSequenceClassification, BertConfig, BertForSequenceClassification, ConvNextConfig, ConvNextForImageClassification, ConvNextV2Config,
                           ConvNextV2ForImageClassification, DebertaV2Config, DebertaV2ForSequenceClassification, DeiTConfig,
                           DeiTForImageClassification, Dinov2Config, Dinov2ForImageClassification, Dinov2WithRegistersConfig,
                           Dinov2WithRegistersForImageClassification, DINOv3ViTConfig, DistilBertConfig, DistilBertForSequenceClassification, ElectraConfig,
@@ -54,6 +54,7 @@ FAMILIES = dict(
     deberta_v2=(DebertaV2ForSequenceClassification, DebertaV2Config, dict(**encoder, relative_attention=True, pos_att_type=['c2p', 'p2c'])),
     distilbert=(DistilBertForSequenceClassification, DistilBertConfig, dict(vocab_size=64, dim=32, hidden_dim=48, n_layers=2, n_heads=4, max_position_embeddings=40, initializer_range=0.2)),
     electra=(ElectraForSequenceClassification, ElectraConfig, dict(**encoder, embedding_size=16)),
+    albert=(AlbertForSequenceClassification, AlbertConfig, dict(**{**encoder, 'num_hidden_layers': 4}, embedding_size=24)),
     modernbert=(ModernBertForSequenceClassification, ModernBertConfig, dict(**text, max_position_embeddings=40, local_attention=6, pad_token_id=0)),
     vit=(ViTForImageClassification, ViTConfig, image),
     deit=(DeiTForImageClassification, DeiTConfig, image),
@@ -82,7 +83,7 @@ OLDER = dict(
     swin=['out_features', 'out_indices'],
     resnet=['out_features', 'out_indices'], convnext=['out_features', 'out_indices'], convnextv2=['out_features', 'out_indices'], dinov2=['out_features', 'out_indices'], dinov2_with_registers=['out_features', 'out_indices'],
     dinov3_vit=['out_features', 'out_indices', 'return_class_token'],
-    distilbert=['tie_weights_', 'hidden_size', 'num_hidden_layers', 'num_attention_heads', 'output_past'], electra=['position_embedding_type'],
+    distilbert=['tie_weights_', 'hidden_size', 'num_hidden_layers', 'num_attention_heads', 'output_past'], electra=['position_embedding_type'], albert=['position_embedding_type', 'down_scale_factor', 'gap_size', 'net_structure_type', 'num_memory_blocks', 'layers_to_keep', 'output_past'],
     modernbert=['position_embedding_type', 'global_attn_every_n_layers', 'global_rope_theta', 'local_rope_theta', 'rope_scaling', 'reference_compile',
                 'repad_logits_with_grad', 'layer_norm_eps', 'sliding_window', 'head_dim'],
     deberta_v2=['position_buckets', 'norm_rel_ebd', 'share_att_key', 'cls_dropout', 'conv_kernel_size', 'conv_groups', 'conv_act', 'embedding_size',

@@ -1,13 +1,13 @@
-"""Golden folders of encoders beside BERT: DistilBERT, ELECTRA and ModernBERT, each in several configs, with padding.
+"""Golden folders of encoders other than BERT: DistilBERT, ELECTRA, ModernBERT, ALBERT and XLM-RoBERTa, with padding.
 Deterministic (fixed seeds, 1 thread).
-run: OMP_NUM_THREADS=1 python make_encoder_families.py [folder]"""
+run: OMP_NUM_THREADS=1 python make_encoder_families.py [folder [name …]]      (of some folders: the others are not written)"""
 import copy, json, os, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
 import torch, transformers
 from as_json import norm, numbers, seeded, tensor
 from file_names import file_names
-from transformers import (DistilBertConfig, DistilBertForSequenceClassification, ElectraConfig, ElectraForSequenceClassification,
-                          ModernBertConfig, ModernBertForSequenceClassification)
+from transformers import (AlbertConfig, AlbertForSequenceClassification, DistilBertConfig, DistilBertForSequenceClassification, ElectraConfig, ElectraForSequenceClassification,
+                          ModernBertConfig, ModernBertForSequenceClassification, XLMRobertaConfig, XLMRobertaForSequenceClassification)
 
 torch.set_num_threads(1)
 OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), '..')
@@ -16,6 +16,8 @@ META = dict(torch=torch.__version__, transformers=transformers.__version__, note
 
 def make(name, model_class, config, seed, inputs, labels):
     """Saves a jittered random model with what it gives for a small batch."""
+    if len(sys.argv) > 2 and name not in sys.argv[2:]:
+        return
     torch.manual_seed(seed)
     model = model_class(config).eval()
     generator = seeded(seed + 1)
@@ -67,3 +69,15 @@ make('modernbert_mean', ModernBertForSequenceClassification, ModernBertConfig(**
      mlp_bias=True, classifier_bias=True, classifier_pooling='mean', classifier_activation='relu', hidden_activation='silu',
      layer_types=['sliding_attention', 'full_attention'], rope_parameters=dict(full_attention=dict(rope_type='default', rope_theta=500.0),
      sliding_attention=dict(rope_type='default', rope_theta=50.0))), 351, text(353, 12), three)
+albert = dict(vocab_size=128, hidden_size=32, num_attention_heads=4, intermediate_size=48, max_position_embeddings=32, num_labels=3)
+# One block for all four layers.
+make('albert', AlbertForSequenceClassification, AlbertConfig(**albert, embedding_size=16, num_hidden_layers=4), 361, text(363, 12, True), three)
+# Five layers in two groups, three and two, each of two blocks; tables as wide as the blocks are projected too.
+make('albert_groups', AlbertForSequenceClassification, AlbertConfig(**albert, embedding_size=32, num_hidden_layers=5, num_hidden_groups=2, inner_group_num=2,
+     hidden_act='gelu', type_vocab_size=1, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1), 371, text(373, 15), three)
+# Positions count from behind the padding token, which also stands inside the second text and has the same position everywhere.
+xlm = text(383, 14)
+xlm['input_ids'][1] = torch.where(xlm['attention_mask'][1] == 1, xlm['input_ids'][1], 1)
+xlm['input_ids'][1, 4] = 1
+make('xlm_roberta', XLMRobertaForSequenceClassification, XLMRobertaConfig(vocab_size=128, hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
+     intermediate_size=64, max_position_embeddings=18, type_vocab_size=1, num_labels=3), 381, xlm, three)

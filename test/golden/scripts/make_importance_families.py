@@ -9,7 +9,7 @@ from open_model import open_model
 
 torch.set_num_threads(1)
 OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), '..')
-FOLDERS = ['bert', 'distilbert', 'electra', 'modernbert', 'deberta', 'deberta_own_keys', 'vit', 'deit', 'dinov2', 'dinov3', 'convnext', 'convnextv2', 'swin', 'siglip', 'resnet', 'timm_resnext']
+FOLDERS = ['bert', 'distilbert', 'electra', 'albert', 'albert_groups', 'xlm_roberta', 'modernbert', 'deberta', 'deberta_own_keys', 'vit', 'deit', 'dinov2', 'dinov3', 'convnext', 'convnextv2', 'swin', 'siglip', 'resnet', 'timm_resnext']
 SAMPLES, TOKENS = 5, 9
 SIDES = dict(vit=32, deit=32, dinov2=16, dinov3=16, convnext=16, convnextv2=16, swin=16, siglip=16, resnet=16, timm_resnext=16)
 LABELS = [0, 1, 2, 0, 1]
@@ -83,7 +83,7 @@ def wanda(module, weight, sums):
 def scores_of(name):
     model, vocabulary = open_model(os.path.join(OUT, name))
     names, modules = file_names(model, os.path.join(OUT, name)), dict(model.named_modules())
-    watch = Watch(model)
+    watch, is_albert = Watch(model), name.startswith('albert')
     gradients, sums = [], {}
     for i in range(SAMPLES):
         inputs, seen = sample(i, vocabulary, SIDES.get(name))
@@ -94,19 +94,21 @@ def scores_of(name):
         gradients.append({n: p.grad.detach().double().clone() for n, p in model.named_parameters() if p.grad is not None})
         for at, calls in watch.take(seen).items():
             weight = (modules[at].weight if scale_of(modules[at]) is None else scale_of(modules[at])).detach()
-            # A layer that is called twice also reads what no sample owns.
-            if len(calls) > 1 or calls[0][0].shape[0] != 1:
+            # DeBERTa's layers that are called twice also read what no sample owns; ALBERT's are called once for each layer that shares them.
+            if len(calls) > 1 and not is_albert or calls[0][0].shape[0] != 1:
                 continue
-            new = squares(modules[at], *calls[0], weight)
-            old = sums.get(at)
-            sums[at] = new if old is None else tuple(a + b for a, b in zip(old, new))
+            for call in calls:
+                new = squares(modules[at], *call, weight)
+                old = sums.get(at)
+                sums[at] = new if old is None else tuple(a + b for a, b in zip(old, new))
     result = {}
     for n, p in model.named_parameters():
         at, _, kind = n.rpartition('.')
         if kind not in ('weight', 'lambda1', 'layer_scale_parameter') or n not in gradients[0]:
             continue
         weight, at = p.detach().double(), n if kind == 'layer_scale_parameter' else at
-        if weight.squeeze().dim() == 1:
+        # A table of one row stays a table.
+        if weight.squeeze().dim() == 1 and not isinstance(modules.get(at), torch.nn.Embedding):
             weight = weight.flatten()
             for g in gradients:
                 g[n] = g[n].flatten()

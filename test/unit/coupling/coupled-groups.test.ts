@@ -198,7 +198,7 @@ test('the worked example of docs/explanation/dependencies.md has the channels of
   });
 });
 
-test.each(['bert', 'distilbert', 'electra', 'modernbert', 'deberta', 'vit', 'deit', 'dinov2', 'dinov3'])(
+test.each(['bert', 'distilbert', 'electra', 'albert_groups', 'modernbert', 'deberta', 'vit', 'deit', 'dinov2', 'dinov3'])(
   'every row, column and entry of %s is in a group',
   name => {
     const model = loadModel(read(name, 'config.json'));

@@ -113,7 +113,7 @@ export async function passSample(sample: number): Promise<Map<string, Passed>> {
   const found = backward(graph, { seeds, wrt: new Map(modules.map(module => [read(module), {}])), policy: 'none' });
   const outputs: Record<string, Node> = {};
   for (const module of modules) {
-    const tap = tracer.taps.get(module.name);
+    const [tap] = tracer.tapsOf(module);
     if (!tap) throw new Error(module.name);
     outputs[`${module.name} gradient`] = found.get(read(module)) as Node;
     outputs[`${module.name} x`] = graph.cast(tap.x, 'float32');

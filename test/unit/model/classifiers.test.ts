@@ -21,6 +21,7 @@ const folders: readonly (readonly [RegExp, string])[] = [
   [/^(XLM)?Roberta/, 'roberta'],
   [/^DistilBert/, 'distilbert'],
   [/^Electra/, 'electra'],
+  [/^Albert/, 'albert'],
   [/^ModernBert/, 'modernbert'],
   [/^Deberta/, 'deberta'],
   [/^ViT/, 'vit'],
@@ -129,6 +130,12 @@ describe('what is not supported is named, with what is', () => {
     ],
     ['two names of one size', 'distilbert', { hidden_size: 64 }, /hidden_size 64 is not supported; supported is 32/],
     ['heads of DistilBERT', 'distilbert', { n_heads: 5 }, /dim 32 is no multiple of n_heads 5/],
+    [
+      'groups without a layer',
+      'albert_groups',
+      { num_hidden_groups: 6 },
+      /num_hidden_groups 6 is more than num_hidden_layers 5, so some groups would have no layer/,
+    ],
     ['a convolution in DeBERTa', 'deberta', { conv_kernel_size: 3 }, /conv_kernel_size 3 is not supported; supported is 0/],
     ['attention by content alone', 'deberta', { relative_attention: false }, /relative_attention false is not supported/],
     [

@@ -48,6 +48,7 @@ const needed: Readonly<Record<string, object>> = {
     ...{ dim: 32, hidden_dim: 48, n_layers: 2, n_heads: 4 },
     ...{ hidden_size: undefined, num_hidden_layers: undefined, num_attention_heads: undefined },
   },
+  albert: { num_hidden_layers: 4 },
   dinov3_vit: { pos_embed_rescale: null },
   convnext: { num_stages: 2 },
   swin: { patch_size: 2, embed_dim: 16, depths: [2, 1], num_heads: [2, 4], window_size: 4 },

@@ -71,7 +71,7 @@ async function step(name: string, policy: RecomputePolicy, seeds: readonly (read
   }
 }
 
-describe.each(['bert', 'deberta', 'modernbert', 'vit', 'resnet_basic'])('%s', name => {
+describe.each(['bert', 'albert', 'deberta', 'modernbert', 'vit', 'resnet_basic'])('%s', name => {
   test('every policy gives the gradients of keeping everything', async () => {
     const [kept] = await step(name, 'none', [[1, 2]]);
     for (const policy of RECOMPUTE_POLICIES.filter(each => each !== 'none')) {
@@ -83,7 +83,7 @@ describe.each(['bert', 'deberta', 'modernbert', 'vit', 'resnet_basic'])('%s', na
   });
 });
 
-test.each(['bert', 'roberta', 'distilbert', 'electra', 'deberta'])('%s drops by its seed', async name => {
+test.each(['bert', 'roberta', 'distilbert', 'electra', 'albert_groups', 'deberta'])('%s drops by its seed', async name => {
   const [first, again, other] = await step(name, 'none', [
     [1, 2],
     [1, 2],

@@ -110,10 +110,12 @@ function loraHook(parts: LowRank): LinearHook {
 /** Gives scale · dropout(x)·Aᵀ·Bᵀ of a module, and nothing for a module that has no factors. */
 export function productOf({ pairs, scale, rate }: LowRank): (tracer: Tracer, module: ModuleSpec, x: Node) => Node | undefined {
   const order = new Map([...pairs.keys()].map((name, i) => [name, i]));
-  return ({ graph, seed }, module, x) => {
+  return (tracer, module, x) => {
+    const { graph, seed } = tracer;
     const pair = pairs.get(module.name);
     if (!pair) return undefined;
-    const drops = seed && rate > 0 ? { rate, seed, stream: order.get(module.name) as number } : undefined;
+    const drops =
+      seed && rate > 0 ? { rate, seed, stream: tracer.hookStream(module, order.get(module.name) as number, order.size) } : undefined;
     const dropped = drops ? masked(graph, x, keepMask(graph, x.shape, drops)) : x;
     const [a, b] = [graph.read(pair.a), graph.read(pair.b)];
     // What is not dropped is scaled up between the products, where it takes r numbers a row.

@@ -72,10 +72,11 @@ export function* projectionValues({ a, b }: VeraProjections, key: VeraSettings['
 
 function veraHook(modules: readonly ModuleSpec[], projections: VeraProjections, rate: number): LinearHook {
   const order = new Map(modules.map((module, i) => [module.name, i]));
-  return ({ graph, seed }, module, x, y) => {
-    const stream = order.get(module.name);
-    if (stream === undefined) return y;
-    const dropped = seed && rate > 0 ? dropout(graph, x, { rate, seed, stream }) : x;
+  return (tracer, module, x, y) => {
+    const { graph, seed } = tracer;
+    const place = order.get(module.name);
+    if (place === undefined) return y;
+    const dropped = seed && rate > 0 ? dropout(graph, x, { rate, seed, stream: tracer.hookStream(module, place, order.size) }) : x;
     const sum = graph.add(y, veraProduct(graph, module, projections, dropped));
     sum.kept = true;
     return sum;

@@ -23,6 +23,8 @@ export interface BertConfig extends Labels, TextConfig, PostNormConfig {
   readonly family: string;
   /** The weight file's names for the layers of each block. */
   readonly blockNames: readonly BlockNames[];
+  /** Numbers of the blocks in the order in which they run, where some run more than once; left out, each runs once. */
+  readonly blockOrder?: readonly number[];
   readonly heads: number;
   readonly padId: number;
   readonly attentionDropout: number;
@@ -33,15 +35,19 @@ interface Parts {
   readonly config: BertConfig;
   readonly embedding: TextEmbedding;
   readonly blocks: readonly PostNormBlock[];
+  /** The blocks in the order in which they run. */
+  readonly run: readonly PostNormBlock[];
   readonly head: FirstTokenHead;
 }
 
 export function bert(config: BertConfig): ClassifierModel {
   const { family, hiddenSize, labels, problem } = config;
+  const blocks = config.blockNames.map((names, layer) => postNormBlock(config, layer, names));
   const parts: Parts = {
     config,
     embedding: textEmbedding(config),
-    blocks: config.blockNames.map((names, layer) => postNormBlock(config, layer, names)),
+    blocks,
+    run: config.blockOrder?.map(block => blocks[block] as PostNormBlock) ?? blocks,
     head: firstTokenHead(config.head, hiddenSize, config),
   };
   const { dense, classifier } = parts.head;
@@ -49,7 +55,7 @@ export function bert(config: BertConfig): ClassifierModel {
   return {
     kind: 'classifier',
     family,
-    blocks: parts.blocks.length,
+    blocks: parts.run.length,
     hiddenSize,
     parameters: parametersOf(modules),
     modules,
@@ -69,12 +75,12 @@ export function bert(config: BertConfig): ClassifierModel {
 }
 
 /** The last hidden states, [batch · tokens, hiddenSize]. */
-function hidden(tracer: Tracer, inputs: TokenBatch, { config, embedding, blocks }: Parts): Node {
+function hidden(tracer: Tracer, inputs: TokenBatch, { config, embedding, run }: Parts): Node {
   const { graph } = tracer;
   const [batch] = inputs.ids.shape as [number, number];
   const mask = paddingMask(graph, inputs.seen);
   let x = embedText(tracer, inputs, embedding, config);
-  for (const block of blocks) {
+  for (const block of run) {
     x = graph.checkpointed(x, () => {
       const attended = selfAttention(tracer, { modules: block, heads: config.heads, x, batch, mask, dropout: config.attentionDropout });
       return finishBlock(tracer, config, block, x, attended);

@@ -30,3 +30,17 @@ export function distilBertBlock(prefix: string, block: number): BlockNames {
     outputNorm: `${at}.output_layer_norm`,
   };
 }
+
+export function albertBlock(prefix: string, group: number, inner: number): BlockNames {
+  const at = `${prefix}encoder.albert_layer_groups.${group}.albert_layers.${inner}`;
+  return {
+    q: `${at}.attention.query`,
+    k: `${at}.attention.key`,
+    v: `${at}.attention.value`,
+    o: `${at}.attention.dense`,
+    attentionNorm: `${at}.attention.LayerNorm`,
+    up: `${at}.ffn`,
+    down: `${at}.ffn_output`,
+    outputNorm: `${at}.full_layer_layer_norm`,
+  };
+}
