@@ -10,7 +10,7 @@ import { loadModel } from '../trainer/model/load-model.ts';
 import type { LoadStepResult } from './load-step.ts';
 import { log } from './measurements.ts';
 import { paperModels } from './memory-models.ts';
-import type { PartContext } from './parts.ts';
+import type { PartContext } from './part.ts';
 import { type Facts, factLines, table } from './report.ts';
 import { coresFor, runOurs } from './run-side.ts';
 

@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { type Configuration, configure, describe, describeWork, inTurn } from './configuration.ts';
 import { Clock, guessAll, log, measureAll, minutes, type Planned } from './measurements.ts';
-import type { PartContext } from './parts.ts';
+import type { PartContext } from './part.ts';
 import { choose, type Row } from './ratios.ts';
 import { disturbed, type Facts, factLines, rowsTable, table } from './report.ts';
 import { compareWork, coreSets, measureRates, type Rates, withMemory } from './run-side.ts';

@@ -5,7 +5,7 @@ import type { TrainResult } from '../trainer/handlers/train/train-run.ts';
 import { readMetrics } from '../trainer/run/metrics-file.ts';
 import { chart } from './chart.ts';
 import { Clock, log, minutes } from './measurements.ts';
-import type { PartContext } from './parts.ts';
+import type { PartContext } from './part.ts';
 import { type Facts, factLines, megabytes, table } from './report.ts';
 import { coreSets, runPinned } from './run-side.ts';
 

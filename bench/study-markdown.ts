@@ -1,7 +1,7 @@
 /** The study as a page: a table of each part, what its learning rates rest on, and each measure against random rows. Pure. */
 import { type PartPlan, parts, planOf, SEEDS, tunedWays, type Way, waysOf } from './study-plan.ts';
 import { endOfBest } from './study-rates.ts';
-import type { PartResult, StudyResults, StudyRun } from './study-report.ts';
+import type { PartResult, StudyResults, StudyRun } from './study-results.ts';
 
 export function studyMarkdown(results: StudyResults): string {
   const sections = parts.flatMap(plan => {

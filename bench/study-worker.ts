@@ -18,7 +18,8 @@ import {
   waysOf,
 } from './study-plan.ts';
 import { bestOf, nextRate } from './study-rates.ts';
-import { earlierRuns, type StudyRun, writeStudy } from './study-report.ts';
+import { earlierRuns, writeStudy } from './study-report.ts';
+import type { StudyRun } from './study-results.ts';
 
 /** The request that `scripts/bench-study.mjs` sends. */
 interface StudyRequest extends StudySources {

@@ -5,7 +5,7 @@ import { chart, type Panel } from './chart.ts';
 import { type Configuration, configure } from './configuration.ts';
 import { fitLine, type LineFit } from './line-fit.ts';
 import { Clock, guessAll, log, measureAll, minutes } from './measurements.ts';
-import type { PartContext } from './parts.ts';
+import type { PartContext } from './part.ts';
 import { disturbed, type Facts, factLines, megabytes, table } from './report.ts';
 import type { RawRow } from './run-side.ts';
 

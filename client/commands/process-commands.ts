@@ -3,8 +3,9 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { ConfigurationTarget, ProgressLocation, Uri, window, workspace } from 'vscode';
 import { daemonTokenKey } from '../app.ts';
+import { isTraining } from '../daemon/job-store.ts';
 import { statusReport } from '../reports.ts';
-import { daemonText, isTraining } from '../status/status-text.ts';
+import { daemonText } from '../status/status-text.ts';
 import type { CommandContext } from './command-context.ts';
 import type { CommandTable } from './command-ids.ts';
 

@@ -5,8 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { JobEvent } from '../../trainer/protocol/rpc-messages.ts';
 import type { ConnectOptions, DaemonAddress, DaemonClient } from '../../trainer/rpc/connect.ts';
 import { DaemonError } from '../../trainer/rpc/daemon-error.ts';
-import { isTraining } from '../status/status-text.ts';
-import type { JobStore } from './job-store.ts';
+import { isTraining, type JobStore } from './job-store.ts';
 import type { RestartPolicy } from './restart-policy.ts';
 
 export type LinkState =

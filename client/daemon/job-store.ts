@@ -3,6 +3,7 @@ import type { JobEvent, JobRecord, JobState } from '../../trainer/protocol/rpc-m
 
 const ENDED: readonly JobState[] = ['succeeded', 'stopped', 'aborted', 'failed'];
 export const hasEnded = ({ state }: JobRecord): boolean => ENDED.includes(state);
+export const isTraining = ({ kind }: Pick<JobRecord, 'kind'>): boolean => kind === 'train' || kind === 'resume';
 
 type Listener<T> = (value: T) => void;
 

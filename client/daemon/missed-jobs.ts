@@ -2,8 +2,8 @@
  * Events while no window was open: the jobs that ran when the last one closed, compared with the current ones. Pure.
  */
 import type { JobRecord } from '../../trainer/protocol/rpc-messages.ts';
-import { isTraining, kindText, metricText, shortProgressText } from '../status/status-text.ts';
-import { hasEnded } from './job-store.ts';
+import { kindText, metricText, shortProgressText } from '../status/status-text.ts';
+import { hasEnded, isTraining } from './job-store.ts';
 
 export interface AwayNotice {
   readonly message: string;

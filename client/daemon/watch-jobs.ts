@@ -6,10 +6,10 @@ import type { App } from '../app.ts';
 import { reportError } from '../ask/error-report.ts';
 import { COMMANDS } from '../commands/command-ids.ts';
 import { setContext } from '../context-keys.ts';
-import { isTraining, kindText, metricText } from '../status/status-text.ts';
+import { kindText, metricText } from '../status/status-text.ts';
 import { throttle } from '../throttle.ts';
 import type { Views } from '../views/views.ts';
-import { hasEnded } from './job-store.ts';
+import { hasEnded, isTraining } from './job-store.ts';
 import { awayNotices, toRemember } from './missed-jobs.ts';
 
 /** Key of the workspace state: ids of jobs that were running. */

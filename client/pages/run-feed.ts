@@ -3,8 +3,10 @@
  * Daemon events only trigger a look, and a slow timer looks at runs that no daemon knows, so nothing is missed or sent
  * twice.
  */
+
 import type { JobEvent, JobRecord, RunInfo } from '../../trainer/protocol/rpc-messages.ts';
 import { KEPT_LOG_LINES, PATCH_LINES, type RunOverview, type RunPatch, type ShownJob } from '../../trainer/protocol/view/run.ts';
+import { isTraining } from '../daemon/job-store.ts';
 import { metricsPatch } from './metric-lines.ts';
 import type { PageServices } from './page-services.ts';
 import { parseCoverage, parseEvaluation, parseMemory, parseRecipeFile, parseSummary } from './run-files.ts';
@@ -245,8 +247,6 @@ export class RunFeed {
     flush();
   }
 }
-
-const isTraining = ({ kind }: JobRecord): boolean => kind === 'train' || kind === 'resume';
 
 function shownJob(job: JobRecord | undefined): ShownJob | undefined {
   if (!job) return undefined;

@@ -4,6 +4,7 @@ import { amountText, currentProgress, stageText } from '../../trainer/protocol/j
 import type { JobRecord, JobState, RunInfo } from '../../trainer/protocol/rpc-messages.ts';
 import { COMMANDS } from '../commands/command-ids.ts';
 import type { LinkState } from '../daemon/daemon-connection.ts';
+import { isTraining } from '../daemon/job-store.ts';
 
 const KINDS: Readonly<Record<JobRecord['kind'], string>> = {
   train: 'Training',
@@ -145,8 +146,6 @@ export function daemonText(link: LinkState): string {
       return 'The trainer daemon cannot be reached.';
   }
 }
-
-export const isTraining = ({ kind }: Pick<JobRecord, 'kind'>): boolean => kind === 'train' || kind === 'resume';
 
 const commandLink = (label: string, command: string, ...args: readonly string[]): string =>
   `[${label}](command:${command}${args.length === 0 ? '' : `?${encodeURIComponent(JSON.stringify(args))}`})`;

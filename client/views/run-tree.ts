@@ -6,8 +6,8 @@ import { writesText } from '../../trainer/catalog/objectives.ts';
 import { compact, grouped } from '../../trainer/protocol/format.ts';
 import type { JobRecord, RunInfo } from '../../trainer/protocol/rpc-messages.ts';
 import { distinctNames, folderName, isNamedAfter } from '../../trainer/protocol/run-names.ts';
-import { hasEnded } from '../daemon/job-store.ts';
-import { ageText, isTraining, kindText, metricText, progressText, shortProgressText } from '../status/status-text.ts';
+import { hasEnded, isTraining } from '../daemon/job-store.ts';
+import { ageText, kindText, metricText, progressText, shortProgressText } from '../status/status-text.ts';
 
 export type RunGroupName = 'Running' | 'Waiting' | 'Stopped' | 'Failed' | 'Finished';
 

@@ -1,4 +1,6 @@
 /** The form of a test case of one graph operation, and the numbers it is fed. */
+
+import type { OpName } from '../../trainer/graph/attributes.ts';
 import type { Graph, Node } from '../../trainer/graph/graph.ts';
 import { type DType, elementCount, type HostArray, type Shape, type TensorSpec } from '../../trainer/graph/types.ts';
 
@@ -55,3 +57,5 @@ export const bools = (shape: Shape, values: readonly number[]): Data => ({ shape
 
 /** Gradients of all these inputs, whole. */
 export const whole = (...names: string[]): OperationCase['gradients'] => Object.fromEntries(names.map(name => [name, {}]));
+
+export type CaseTable = { readonly [Op in OpName]: readonly OperationCase[] };

@@ -1,6 +1,6 @@
 /** Test cases for every operation; one without cases does not compile. */
 import type { OpName } from '../../trainer/graph/attributes.ts';
-import type { OperationCase } from './operation-case.ts';
+import type { CaseTable, OperationCase } from './operation-case.ts';
 import { convolutionCases } from './operation-cases/convolution.ts';
 import { effectCases } from './operation-cases/effect.ts';
 import { elementwiseCases } from './operation-cases/elementwise.ts';
@@ -10,8 +10,6 @@ import { productCases } from './operation-cases/product.ts';
 import { reductionCases } from './operation-cases/reduction.ts';
 import { shapeCases } from './operation-cases/shape.ts';
 import { sourceCases } from './operation-cases/source.ts';
-
-export type CaseTable = { readonly [Op in OpName]: readonly OperationCase[] };
 
 export const caseTable: CaseTable = {
   ...sourceCases,

@@ -29,6 +29,8 @@ interface Import {
   readonly target: string;
   readonly ours: boolean;
   readonly isType: boolean;
+  /** Written as `import(…)`. */
+  readonly isLazy: boolean;
 }
 
 /** Static and dynamic imports and re-exports; types too, as they tie rooms together no less. */
@@ -37,7 +39,13 @@ function importsOf(file: string): Import[] {
   return [...read(file).matchAll(pattern)].map(([, type, fixed, dynamic]) => {
     const written = (fixed ?? dynamic) as string;
     const ours = written.startsWith('.');
-    return { file, target: ours ? normalize(join(dirname(file), written)) : written, ours, isType: type !== undefined };
+    return {
+      file,
+      target: ours ? normalize(join(dirname(file), written)) : written,
+      ours,
+      isType: type !== undefined,
+      isLazy: dynamic !== undefined,
+    };
   });
 }
 
@@ -71,6 +79,24 @@ describe.skipIf(!isCheckout)(`the tree${isCheckout ? '' : ' (skipped: not a git 
       for (const next of rooms[room] ?? []) below(next, [...path, room]);
     };
     for (const room of Object.keys(rooms)) below(room);
+  });
+
+  test('no file imports itself by way of others; imports of types count, those on first use do not', () => {
+    const targets = new Map(
+      sources.map(file => [file, importsOf(file).flatMap(({ target, ours, isLazy }) => (ours && !isLazy ? [target] : []))]),
+    );
+    const finished = new Set<string>();
+    const cycles: string[] = [];
+    const follow = (file: string, path: readonly string[]): void => {
+      const start = path.indexOf(file);
+      if (start >= 0) cycles.push([...path.slice(start), file].join(' → '));
+      if (start >= 0 || finished.has(file)) return;
+      for (const target of targets.get(file) ?? []) follow(target, [...path, file]);
+      finished.add(file);
+    };
+    for (const file of sources) follow(file, []);
+    expect(finished.size).toBeGreaterThan(1000);
+    expect(cycles).toEqual([]);
   });
 
   test('only client imports vscode', () => {

@@ -1,8 +1,6 @@
 /** The nodes of a static-shape tensor graph under construction. The order in which nodes are made is the order in which they run. */
 import type { OpAttributes, OpName } from './attributes.ts';
-import type { GradientRule } from './op-rule.ts';
-import { inferSpec, isPure } from './op-table.ts';
-import { type DType, elementCount, type Shape, type TensorSpec } from './types.ts';
+import { type DType, elementCount, GraphError, type Shape, showSpec, type TensorSpec } from './types.ts';
 
 /** One operation and the tensor it gives. Immutable but for the two notes that the gradient reads. */
 export interface Node<Op extends OpName = OpName> extends TensorSpec {
@@ -30,10 +28,31 @@ export interface Node<Op extends OpName = OpName> extends TensorSpec {
   boundary?: boolean;
 }
 
+/** The gradient that arrives at the output of an operation, and what a rule may ask for to pass it on. */
+export interface IncomingGradient {
+  /** Gradient of the loss toward the output, of the output's shape. */
+  readonly dy: Node;
+  /** Is the gradient toward input i needed? */
+  wants(i: number): boolean;
+  /** Returns the forward value of a node, kept or computed again as the recompute policy says. */
+  value(node: Node): Node;
+}
+
 export interface CustomGradient {
   readonly inputs: readonly Node[];
-  readonly rule: GradientRule;
+  /** Returns the gradients toward the inputs, in their order; undefined where none flows. */
+  readonly rule: (incoming: IncomingGradient) => readonly (Node | undefined)[];
 }
+
+/** The facts about an operation that building a graph needs. */
+export interface BuildRule<Op extends OpName> {
+  /** Shape and dtype of the output. Throws GraphError when the inputs do not fit. */
+  readonly infer: (inputs: readonly TensorSpec[], attrs: OpAttributes[Op]) => TensorSpec;
+  /** False for effects and random numbers of no seed: never merged, never dropped when asked for. */
+  readonly pure?: false;
+}
+
+export type BuildRules = { readonly [Op in OpName]: BuildRule<Op> };
 
 export interface VariableSpec extends TensorSpec {
   readonly name: string;
@@ -59,7 +78,12 @@ export class NodeStore {
   /** The input of each checkpointed block, in their order. */
   readonly boundaries: Node[] = [];
   private readonly known = new Map<string, Node>();
+  private readonly rules: BuildRules;
   private context: Context = { block: -1, recomputed: false, cheap: false, transient: false, phase: 0, onHost: false };
+
+  constructor(rules: BuildRules) {
+    this.rules = rules;
+  }
 
   /**
    * Adds an operation, or finds the node that already computes it (common subexpressions are handled here and nowhere else).
@@ -67,10 +91,10 @@ export class NodeStore {
    */
   node<Op extends OpName>(op: Op, inputs: readonly Node[], attrs: OpAttributes[Op]): Node {
     const { block, recomputed, cheap, transient, phase, onHost } = this.context;
-    const key = isPure(op) && !recomputed ? this.keyOf(op, inputs, attrs) : undefined;
+    const key = this.rules[op].pure !== false && !recomputed ? this.keyOf(op, inputs, attrs) : undefined;
     const found = key === undefined ? undefined : this.known.get(key);
     if (found) return found;
-    const { shape, dtype } = inferSpec(op, inputs, attrs);
+    const { shape, dtype } = this.infer(op, inputs, attrs);
     // Field by field: a 7B model has some 20 000 nodes, and spreading takes several times as long.
     const made: Node = { id: this.nodes.length, op, inputs, attrs, shape, dtype, block, recomputed, cheap, transient, phase, onHost };
     this.nodes.push(made);
@@ -104,6 +128,17 @@ export class NodeStore {
     input.boundary = true;
     const block = this.boundaries.push(input) - 1;
     return this.within({ block }, build);
+  }
+
+  /** Returns the output of an operation. An error names the operation and its inputs. */
+  private infer<Op extends OpName>(op: Op, inputs: readonly TensorSpec[], attrs: OpAttributes[Op]): TensorSpec {
+    const rule: BuildRule<Op> = this.rules[op];
+    try {
+      return rule.infer(inputs, attrs);
+    } catch (error) {
+      if (!(error instanceof GraphError)) throw error;
+      throw new GraphError(`${op}(${inputs.map(showSpec).join(', ')}): ${error.message}`);
+    }
   }
 
   private keyOf(op: OpName, inputs: readonly Node[], attrs: object): string | undefined {

@@ -3,7 +3,7 @@
 import { type MeasureName, needsData } from '../catalog/measures.ts';
 import { writeJson, writeTextFile } from '../files/durable-file.ts';
 import { ablate } from '../importance/ablation.ts';
-import type { ModelScores } from '../importance/score-model.ts';
+import type { ModelScores } from '../importance/scores-file.ts';
 import { chanceOverlap, countRows, overlapOf, overlapTable, scoresOfClass, specificRows } from '../importance/stability.ts';
 import { type AblationReport, type ClassReport, reportMarkdown, type StabilityReport } from '../importance/stability-report.ts';
 import type { TaskSetup } from '../objective/task-setup.ts';

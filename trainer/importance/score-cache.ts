@@ -8,8 +8,8 @@ import { type Batch, type BatchSource, epochBatches } from '../data/batch/batche
 import { openSafetensors } from '../format/safetensors/safetensors-source.ts';
 import { encodeFloat32, writeSafetensors } from '../format/safetensors/safetensors-writer.ts';
 import type { ModuleSpec } from '../model/module-specs.ts';
-import type { ModelScores, UnfinishedScores } from './score-model.ts';
-import { loadScores, type ScoresOrigin, saveScores } from './scores-file.ts';
+import type { UnfinishedScores } from './score-model.ts';
+import { loadScores, type ModelScores, type ScoresOrigin, saveScores } from './scores-file.ts';
 
 /** Everything that scores depend on, as plain data. */
 export interface ScoresKey {

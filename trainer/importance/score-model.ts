@@ -9,7 +9,6 @@ import type { Model } from '../model/model-spec.ts';
 import type { ModuleSpec } from '../model/module-specs.ts';
 import type { WeightSource } from '../model/weight-source.ts';
 import { weightStream, withInitial } from '../model/weight-stream.ts';
-import type { Scores } from '../selection.ts';
 import type { Task } from '../train/task.ts';
 import { reduceClasses } from './class-scores.ts';
 import { ImportanceError } from './importance-error.ts';
@@ -24,6 +23,7 @@ import {
 import { measures, type WeightMeasure } from './measures.ts';
 import type { PartialScores } from './partial-scores.ts';
 import { sampleFeeds } from './sample-feeds.ts';
+import type { ModelScores } from './scores-file.ts';
 
 export interface ScoreModelParams {
   readonly measure: MeasureName;
@@ -78,20 +78,6 @@ export interface UnfinishedScores {
   /** Asked before sums are read for it, which may cost. */
   isDue(): boolean;
   save(done: number, sums: ReadonlyMap<string, Float32Array>): Promise<void>;
-}
-
-export interface ModelScores {
-  readonly scores: Scores;
-  /** The scores of each class that class-wise scores were made of. */
-  readonly classes?: ClassScores;
-}
-
-export interface ClassScores {
-  readonly names: readonly string[];
-  /** Samples of each class. */
-  readonly counts: readonly number[];
-  /** Module → [classes, rows]. */
-  readonly scores: ReadonlyMap<string, Float32Array>;
 }
 
 /** The share of the time that is spent on showing scores before they are complete. */

@@ -9,8 +9,8 @@ import { writeJson } from '../files/durable-file.ts';
 import { openSafetensors } from '../format/safetensors/safetensors-source.ts';
 import { encodeFloat32, writeSafetensors } from '../format/safetensors/safetensors-writer.ts';
 import type { ModuleSpec, RowSection } from '../model/module-specs.ts';
+import type { Scores } from '../selection.ts';
 import { ImportanceError } from './importance-error.ts';
-import type { ModelScores } from './score-model.ts';
 
 /** The origin of scores, so that they are not used for something else. */
 export interface ScoresOrigin {
@@ -119,4 +119,18 @@ export async function loadScores(path: string, base: string): Promise<ModelScore
   } finally {
     await source.close();
   }
+}
+
+export interface ModelScores {
+  readonly scores: Scores;
+  /** The scores of each class that class-wise scores were made of. */
+  readonly classes?: ClassScores;
+}
+
+export interface ClassScores {
+  readonly names: readonly string[];
+  /** Samples of each class. */
+  readonly counts: readonly number[];
+  /** Module → [classes, rows]. */
+  readonly scores: ReadonlyMap<string, Float32Array>;
 }

@@ -13,7 +13,7 @@ import type { WeightSource } from '../model/weight-source.ts';
 import type { WeightStorage } from '../model/weight-storage.ts';
 import type { Budget, Selection } from '../selection.ts';
 import type { TargetSettings } from './targets.ts';
-import type { ExpectedTensor, TrainedParts } from './trained-parts.ts';
+import type { ExpectedTensor, LoraRank, TrainedParts, VeraShape } from './trained-parts.ts';
 
 /** Numbers of a variable by their place: which of them a method trains. */
 export interface Chosen {
@@ -59,21 +59,6 @@ export interface Trainable {
   readonly undecayed?: true;
   /** Shape of what is trained: [r, …] with rows, [k] with elements, else the variable's. */
   readonly shape: readonly number[];
-}
-
-/** The two factors of one weight: their product is scaled by alpha / r. */
-export interface LoraRank {
-  readonly r: number;
-  readonly alpha: number;
-}
-
-/** The frozen matrices that all layers of vera share. */
-export interface VeraShape {
-  readonly r: number;
-  /** The widest input and output among the targets; an adapter that does not hold the matrices may leave the input at 0. */
-  readonly input: number;
-  readonly output: number;
-  readonly projectionKey: number;
 }
 
 export interface Attachment {

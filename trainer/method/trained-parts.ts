@@ -1,7 +1,6 @@
 /** The content of a model's adapter as a method sees it: which parts were trained, and their values. */
 import type { MethodName } from '../catalog/methods.ts';
 import type { Selection } from '../selection.ts';
-import type { LoraRank, VeraShape } from './method.ts';
 
 /** For one module: y = x·Wᵀ + (alpha / r) · (x·Aᵀ·Bᵀ + c). */
 export interface AdapterRank extends LoraRank {
@@ -36,4 +35,19 @@ export interface TrainedParts {
 export interface ExpectedTensor {
   readonly name: string;
   readonly shape: readonly number[];
+}
+
+/** The two factors of one weight: their product is scaled by alpha / r. */
+export interface LoraRank {
+  readonly r: number;
+  readonly alpha: number;
+}
+
+/** The frozen matrices that all layers of vera share. */
+export interface VeraShape {
+  readonly r: number;
+  /** The widest input and output among the targets; an adapter that does not hold the matrices may leave the input at 0. */
+  readonly input: number;
+  readonly output: number;
+  readonly projectionKey: number;
 }

@@ -1,24 +1,14 @@
 /** Optimizer state outside the memory of the compute device: in host memory next to a GPU, or on disk. */
 import type { VariableSpec } from '../graph/graph.ts';
 import type { Place } from '../graph/program.ts';
-import { byteSize, elementCount } from '../graph/types.ts';
+import { byteSize } from '../graph/types.ts';
 import type { Attachment } from '../method/method.ts';
-import { type OptimizerSettings, optimizerState } from './optimizer.ts';
-import { type UpdateGroup, updateGroups } from './update-group.ts';
-
-export interface Offload {
-  readonly to: Place;
-  /** The weights lie in a GPU's memory, so that the update runs on the host and its numbers travel. */
-  readonly fromGpu: boolean;
-  /** Groups of fewer trained numbers stay where they are. */
-  readonly from: number;
-}
+import { optimizerState } from './optimizer.ts';
+import type { Offload, OptimizerSettings } from './optimizer-settings.ts';
+import { isOffloaded, updateGroups } from './update-group.ts';
 
 /** Moving a smaller variable takes as much memory as the variable itself: six TensorFlow nodes. */
 export const OFFLOAD_FROM = 2 ** 14;
-
-export const isOffloaded = ({ offload }: Pick<OptimizerSettings, 'offload'>, { shape }: Pick<UpdateGroup, 'shape'>): boolean =>
-  offload !== undefined && elementCount(shape) >= offload.from;
 
 /** Moments and float32 masters, where they lie elsewhere. */
 export function offloadedVariables({ trainables }: Pick<Attachment, 'trainables'>, settings: OptimizerSettings): VariableSpec[] {

@@ -13,24 +13,9 @@ import {
   toBlocks,
   writeEightBit,
 } from './eight-bit.ts';
-import { isOffloaded, type Offload } from './optimizer-offload.ts';
+import type { OptimizerSettings } from './optimizer-settings.ts';
 import { chosenOf, followMaster, homeOf, readTrained, rowRange, writeTrained } from './trained-part.ts';
-import { isEightBitAdam, joinMembers, splitMembers, type UpdateGroup } from './update-group.ts';
-
-export type OptimizerName = 'adamw' | 'adam' | 'sgd';
-
-export interface OptimizerSettings {
-  readonly name: OptimizerName;
-  readonly weightDecay: number;
-  readonly beta1: number;
-  readonly beta2: number;
-  readonly epsilon: number;
-  readonly momentum: number;
-  /** Moments of at least so many numbers are kept in 8 bits; left out, all are float32. */
-  readonly eightBitFrom?: number;
-  /** Left out, the state lies where the model is computed. */
-  readonly offload?: Offload;
-}
+import { isEightBitAdam, isOffloaded, joinMembers, splitMembers, type UpdateGroup } from './update-group.ts';
 
 /** Values that change from step to step, as scalar feeds. */
 const OPTIMIZER_FEEDS = ['learningRate', 'beta1Power', 'beta2Power', 'epsilon'] as const;

@@ -7,8 +7,8 @@ import type { Precision } from '../model/weight-storage.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import { hasDependencies, rowsBudget } from '../protocol/rows-budget.ts';
 import { EIGHT_BIT_FROM } from './eight-bit.ts';
-import type { OptimizerSettings } from './optimizer.ts';
-import { OFFLOAD_FROM, type Offload } from './optimizer-offload.ts';
+import { OFFLOAD_FROM } from './optimizer-offload.ts';
+import type { Offload, OptimizerSettings } from './optimizer-settings.ts';
 
 export const methodSettings = (recipe: Recipe): MethodSettings => ({
   targetModules: recipe.target_modules,

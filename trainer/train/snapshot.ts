@@ -4,7 +4,8 @@ import { Graph, type Node, type VariableSpec } from '../graph/graph.ts';
 import type { Traced } from '../graph/program.ts';
 import { byteSize, type HostArray } from '../graph/types.ts';
 import { type Attachment, type Trainable, whole } from '../method/method.ts';
-import { type OptimizerSettings, optimizerState } from './optimizer.ts';
+import { optimizerState } from './optimizer.ts';
+import type { OptimizerSettings } from './optimizer-settings.ts';
 import { readTrained, writeTrained } from './trained-part.ts';
 import { updateGroups } from './update-group.ts';
 

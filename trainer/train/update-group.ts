@@ -2,7 +2,7 @@
 import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
 import { elementCount } from '../graph/types.ts';
 import type { Trainable } from '../method/method.ts';
-import type { OptimizerSettings } from './optimizer.ts';
+import type { OptimizerSettings } from './optimizer-settings.ts';
 import { chosenOf } from './trained-part.ts';
 
 export interface UpdateGroup {
@@ -65,3 +65,6 @@ export function splitMembers(graph: Graph, { members }: UpdateGroup, joined: Nod
     return graph.reshape(part, member.shape);
   });
 }
+
+export const isOffloaded = ({ offload }: Pick<OptimizerSettings, 'offload'>, { shape }: Pick<UpdateGroup, 'shape'>): boolean =>
+  offload !== undefined && elementCount(shape) >= offload.from;

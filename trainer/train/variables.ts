@@ -2,7 +2,8 @@
 import type { Session, VariableData } from '../engine/engine.ts';
 import { fromBfloat16, type HostArray } from '../graph/types.ts';
 import type { Attachment } from '../method/method.ts';
-import { type OptimizerSettings, optimizerState } from './optimizer.ts';
+import { optimizerState } from './optimizer.ts';
+import type { OptimizerSettings } from './optimizer-settings.ts';
 import { chosenElements } from './trained-part.ts';
 import { gradientVariable, updateGroups } from './update-group.ts';
 

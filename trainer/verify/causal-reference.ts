@@ -6,8 +6,8 @@ import { headLossWithGradient } from '../model/layer/cross-entropy.ts';
 import { headLogits } from '../model/layer/head-logits.ts';
 import type { CausalModel } from '../model/model-spec.ts';
 import { Tracer } from '../model/tracer.ts';
+import type { Forward } from './forward.ts';
 import { type Golden, inputOf } from './golden.ts';
-import type { Forward } from './verify-model.ts';
 
 export function traceCausal(model: CausalModel, golden: Golden): Forward {
   const graph = new Graph();

@@ -5,8 +5,8 @@ import { declareClassifierBatch } from '../model/classifier-batch.ts';
 import { classificationLoss } from '../model/layer/classification-loss.ts';
 import type { ClassifierModel } from '../model/model-spec.ts';
 import { type BatchNormMode, Tracer } from '../model/tracer.ts';
+import type { Forward } from './forward.ts';
 import { type Golden, GoldenError, type GoldenTensor, inputOf } from './golden.ts';
-import type { Forward } from './verify-model.ts';
 
 /** @throws GoldenError where the reference numbers are of another kind or size of input */
 export function traceClassifier(model: ClassifierModel, golden: Golden, batchNorm: BatchNormMode): Forward {

@@ -1,14 +1,15 @@
 /** Compares a model folder with its reference numbers: logits, loss and the gradient of every parameter. */
 
 import type { Session } from '../engine/engine.ts';
-import { type BackwardParams, backward } from '../graph/gradient.ts';
-import type { Graph, Node } from '../graph/graph.ts';
+import { backward } from '../graph/gradient.ts';
+import type { Node } from '../graph/graph.ts';
 import { assemble, type Program, type Traced } from '../graph/program.ts';
 import { elementCount, type HostArray } from '../graph/types.ts';
 import type { AnyModel } from '../model/model-spec.ts';
 import type { ParameterSpec } from '../model/module-specs.ts';
 import { feedsOfCausal, traceCausal } from './causal-reference.ts';
 import { feedsOfClassifier, traceClassifier } from './classifier-reference.ts';
+import type { Forward } from './forward.ts';
 import type { Golden, GoldenResult } from './golden.ts';
 
 export interface Check {
@@ -34,16 +35,6 @@ export const logitsTolerance = (expected: ArrayLike<number>): number => {
   for (let i = 0; i < expected.length; i++) largest = Math.max(largest, Math.abs(expected[i] as number));
   return Math.max(TOLERANCES.logits, RELATIVE_LOGITS * largest);
 };
-
-/** A traced forward pass and where its backward pass begins. */
-export interface Forward {
-  readonly graph: Graph;
-  readonly logits: Node;
-  readonly loss: Node;
-  readonly seeds: BackwardParams['seeds'];
-  /** New values of running statistics, by name. */
-  readonly buffers?: ReadonlyMap<string, Node>;
-}
 
 const EVALUATION = 'verify';
 /** With batch norm by the statistics of the batch. */

@@ -1,9 +1,24 @@
 /** Draws the visible part of the grid: labels, cells, and values and profiles if they fit. Stateless between frames. */
-import { colorIndex, inkOn } from '../../shared/color-maps.ts';
+import { type ColorMap, colorIndex, inkOn } from '../../shared/color-maps.ts';
 import type { Theme } from '../../shared/theme.ts';
+import type { CellScores } from '../score-store.ts';
 import { type Grid, lastParts } from './grid.ts';
-import type { GridContent } from './grid-view.ts';
 import type { Viewport } from './viewport.ts';
+
+export interface GridContent {
+  readonly grid: Grid;
+  readonly names: readonly string[];
+  /** The position of each module in the color map, 0 to 1; NaN if unknown. */
+  readonly positions: Float64Array;
+  readonly map: ColorMap;
+  /** The text inside a cell that is large enough. */
+  readonly textOf: (module: number) => string;
+  /** The full description of a cell. */
+  readonly sentenceOf: (module: number) => string;
+  /** Undefined without scores. */
+  readonly cellOf: (module: number) => CellScores | undefined;
+  readonly opened?: number;
+}
 
 export interface GridGeometry {
   /** Width to the left of the cells for row labels. */

@@ -3,29 +3,11 @@
  * neurons when there is room.
  */
 
-import type { ColorMap } from '../../shared/color-maps.ts';
 import { element, setText } from '../../shared/element.ts';
 import { createPainter } from '../../shared/painter.ts';
 import type { Theme } from '../../shared/theme.ts';
-import type { CellScores } from '../score-store.ts';
-import type { Grid } from './grid.ts';
-import { drawGrid, type GridGeometry, geometryOf } from './grid-drawing.ts';
+import { drawGrid, type GridContent, type GridGeometry, geometryOf } from './grid-drawing.ts';
 import { bounded, type Limits, panned, revealing, type Viewport, whole, zoomed } from './viewport.ts';
-
-export interface GridContent {
-  readonly grid: Grid;
-  readonly names: readonly string[];
-  /** The position of each module in the color map, 0 to 1; NaN if unknown. */
-  readonly positions: Float64Array;
-  readonly map: ColorMap;
-  /** The text inside a cell that is large enough. */
-  readonly textOf: (module: number) => string;
-  /** The full description of a cell. */
-  readonly sentenceOf: (module: number) => string;
-  /** Undefined without scores. */
-  readonly cellOf: (module: number) => CellScores | undefined;
-  readonly opened?: number;
-}
 
 export interface GridView {
   readonly element: HTMLElement;

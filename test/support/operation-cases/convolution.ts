@@ -4,8 +4,7 @@ import type { Node } from '../../../trainer/graph/graph.ts';
 import { windowOutput } from '../../../trainer/graph/ops/convolution.ts';
 import { elementCount, fromBfloat16, type Shape, toBfloat16 } from '../../../trainer/graph/types.ts';
 import { convolutionTerms, flatIndex, indicesOf, slideWindow } from '../naive.ts';
-import { floats, floatsOf, type OperationCase, randomNumbers, whole } from '../operation-case.ts';
-import type { CaseTable } from '../operation-table.ts';
+import { type CaseTable, floats, floatsOf, type OperationCase, randomNumbers, whole } from '../operation-case.ts';
 
 type Conv = OpAttributes['conv2d'];
 

@@ -1,7 +1,6 @@
 /** Cases of the operations that change a variable. */
 import type { Node } from '../../../trainer/graph/graph.ts';
-import { floats, floatsOf, ints } from '../operation-case.ts';
-import type { CaseTable } from '../operation-table.ts';
+import { type CaseTable, floats, floatsOf, ints } from '../operation-case.ts';
 
 const RATES = { beta1: 0.9, beta2: 0.999 };
 /** Large, so that its place in the formula shows. */

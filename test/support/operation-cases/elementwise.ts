@@ -3,8 +3,7 @@ import type { Graph, Node } from '../../../trainer/graph/graph.ts';
 import type { Binary, Comparison, Elementwise, Unary } from '../../../trainer/graph/ops/elementwise.ts';
 import { broadcastShapes, type DType, type Shape } from '../../../trainer/graph/types.ts';
 import { erf, pointwise } from '../naive.ts';
-import { awayFromZero, bools, type Data, floats, floatsOf, ints, type OperationCase, whole } from '../operation-case.ts';
-import type { CaseTable } from '../operation-table.ts';
+import { awayFromZero, bools, type CaseTable, type Data, floats, floatsOf, ints, type OperationCase, whole } from '../operation-case.ts';
 
 function unary(op: Unary, f: (x: number) => number, x: Data = floats([2, 3, 4]), differentiable = true): OperationCase[] {
   return [

@@ -1,7 +1,6 @@
 /** Cases of the products grouped by expert. */
 import type { Node } from '../../../trainer/graph/graph.ts';
-import { floats, ints, type OperationCase } from '../operation-case.ts';
-import type { CaseTable } from '../operation-table.ts';
+import { type CaseTable, floats, ints, type OperationCase } from '../operation-case.ts';
 
 interface Sizes {
   readonly experts: number;

@@ -2,8 +2,7 @@
 import type { Node } from '../../../trainer/graph/graph.ts';
 import type { Shape } from '../../../trainer/graph/types.ts';
 import { at, indicesOf } from '../naive.ts';
-import { floats, ints, type OperationCase, whole } from '../operation-case.ts';
-import type { CaseTable } from '../operation-table.ts';
+import { type CaseTable, floats, ints, type OperationCase, whole } from '../operation-case.ts';
 
 const SHAPE = [3, 4, 2];
 

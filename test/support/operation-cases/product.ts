@@ -1,8 +1,7 @@
 /** Cases of the matrix product. */
 import type { Node } from '../../../trainer/graph/graph.ts';
 import { multiply, transpose2d } from '../naive.ts';
-import { floats, type OperationCase, whole } from '../operation-case.ts';
-import type { CaseTable } from '../operation-table.ts';
+import { type CaseTable, floats, type OperationCase, whole } from '../operation-case.ts';
 
 interface Sizes {
   readonly lead?: readonly number[];

@@ -1,8 +1,7 @@
 /** Cases of the reductions. */
 import type { Node } from '../../../trainer/graph/graph.ts';
 import { addUp, reduceOver } from '../naive.ts';
-import { bools, floats, floatsOf, ints, type OperationCase, whole } from '../operation-case.ts';
-import type { CaseTable } from '../operation-table.ts';
+import { bools, type CaseTable, floats, floatsOf, ints, type OperationCase, whole } from '../operation-case.ts';
 
 const AXES: readonly (readonly [axes: number[], resolved: number[], keepDims: boolean])[] = [
   [[-1], [2], false],

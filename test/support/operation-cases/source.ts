@@ -1,7 +1,6 @@
 /** Cases of the operations that bring tensors in. Random numbers are compared between engines only where one says so; here with themselves. */
 import type { Node } from '../../../trainer/graph/graph.ts';
-import { floats, floatsOf, ints } from '../operation-case.ts';
-import type { CaseTable } from '../operation-table.ts';
+import { type CaseTable, floats, floatsOf, ints } from '../operation-case.ts';
 
 export const sourceCases: Pick<CaseTable, 'feed' | 'constant' | 'read' | 'randomMask'> = {
   feed: [

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { studyMarkdown } from '../../../bench/study-markdown.ts';
 import { parts, planOf, SEEDS, testRuns, tunedWays, waysOf } from '../../../bench/study-plan.ts';
 import { bestOf, MOST_RATES, nextRate, type RateResult, rateBeside } from '../../../bench/study-rates.ts';
-import type { StudyRun } from '../../../bench/study-report.ts';
+import type { StudyRun } from '../../../bench/study-results.ts';
 import { measureNames } from '../../../trainer/catalog/measures.ts';
 
 test.each(parts)('$name: a rate for each family, three seeds a way, controls among them', part => {

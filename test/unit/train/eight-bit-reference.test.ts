@@ -10,7 +10,8 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Graph } from '../../../trainer/graph/graph.ts';
 import { assemble } from '../../../trainer/graph/program.ts';
-import { declareFeeds, type OptimizerSettings, optimizerFeeds, optimizerState, update } from '../../../trainer/train/optimizer.ts';
+import { declareFeeds, optimizerFeeds, optimizerState, update } from '../../../trainer/train/optimizer.ts';
+import type { OptimizerSettings } from '../../../trainer/train/optimizer-settings.ts';
 import { type UpdateGroup, updateGroups } from '../../../trainer/train/update-group.ts';
 import { openReference } from '../../support/engines.ts';
 

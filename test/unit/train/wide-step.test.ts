@@ -8,7 +8,7 @@ import type { Engine } from '../../../trainer/engine/engine.ts';
 import { methods } from '../../../trainer/method/methods.ts';
 import { placeTrained } from '../../../trainer/method/placement.ts';
 import { causalModel } from '../../../trainer/model/load-model.ts';
-import type { OptimizerSettings } from '../../../trainer/train/optimizer.ts';
+import type { OptimizerSettings } from '../../../trainer/train/optimizer-settings.ts';
 import { openOthers } from '../../support/engines.ts';
 import { scattered, settingsOf } from '../../support/method-settings.ts';
 import { randomNumbers } from '../../support/operation-case.ts';

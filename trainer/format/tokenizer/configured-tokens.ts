@@ -1,6 +1,5 @@
 /** Added tokens of tokenizer.json, changed by the other files of its folder, as Transformers does when it loads them. */
 import { isRecord } from '../../files/strict-json.ts';
-import type { SpecialSettings } from './tokenizer.ts';
 
 type TokenRecord = Readonly<Record<string, unknown>>;
 
@@ -59,4 +58,14 @@ function specialTokens(settings: SpecialSettings['settings']): {
     named: [...[...NAMED, ...own].map(key => settings[key]), ...(isRecord(extra) ? Object.values(extra) : [])].filter(isText),
     unnamed: isRecord(extra) || !Array.isArray(listed) ? [] : listed.filter(isText),
   };
+}
+
+/** The special tokens and settings that files next to a vocabulary define. */
+export interface SpecialSettings {
+  /** `cls_token` … → text, where they name them. */
+  readonly tokens: Readonly<Record<string, string>>;
+  /** tokenizer_config.json */
+  readonly settings: Readonly<Record<string, unknown>>;
+  /** Text → id of what added_tokens.json and tokenizer_config.json add to the vocabulary. */
+  readonly added: Readonly<Record<string, number>>;
 }

@@ -3,8 +3,9 @@
  * `build_tokenizer_from_spm_proto`; special tokens are added as the family's own tokenizer does.
  */
 import { ModelFileError } from '../model-file-error.ts';
+import type { SpecialSettings } from './configured-tokens.ts';
 import { PIECE, type SentencePieceModel } from './sentencepiece-model.ts';
-import type { BuiltTokenizer, SpecialSettings } from './tokenizer.ts';
+import type { BuiltTokenizer } from './tokenizer.ts';
 import { addedToken, BERT_TOKENS, bertTemplate, causalTemplate, ROBERTA_TOKENS, robertaTemplate } from './tokenizer-parts.ts';
 import { SENTENCEPIECE_CHARSMAP } from './tokenizers/normalizers.ts';
 

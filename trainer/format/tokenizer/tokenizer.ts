@@ -2,6 +2,7 @@
 
 import { isRecord } from '../../files/strict-json.ts';
 import { ModelFileError } from '../model-file-error.ts';
+import type { SpecialSettings } from './configured-tokens.ts';
 import { configuredTokens, tokenText } from './configured-tokens.ts';
 import { type DecodeStream, decodeStream } from './token-stream.ts';
 import { cleanUp } from './tokenizers/decoders.ts';
@@ -46,16 +47,6 @@ export const MAX_TOKENIZER_FILE_BYTES = 128 * 1024 * 1024;
 const MAX_TOKEN_ID = 10_000_000;
 
 const TOKEN_KEYS = ['bos_token', 'eos_token', 'pad_token', 'unk_token', 'cls_token', 'sep_token', 'mask_token'] as const;
-
-/** The special tokens and settings that files next to a vocabulary define. */
-export interface SpecialSettings {
-  /** `cls_token` … → text, where they name them. */
-  readonly tokens: Readonly<Record<string, string>>;
-  /** tokenizer_config.json */
-  readonly settings: Readonly<Record<string, unknown>>;
-  /** Text → id of what added_tokens.json and tokenizer_config.json add to the vocabulary. */
-  readonly added: Readonly<Record<string, number>>;
-}
 
 /** The content of a tokenizer.json, made from an older form of vocabulary. */
 export interface BuiltTokenizer {

@@ -2,7 +2,8 @@
 
 import { isRecord } from '../../files/strict-json.ts';
 import { ModelFileError } from '../model-file-error.ts';
-import type { BuiltTokenizer, SpecialSettings } from './tokenizer.ts';
+import type { SpecialSettings } from './configured-tokens.ts';
+import type { BuiltTokenizer } from './tokenizer.ts';
 import { addedToken, BERT_TOKENS, bertTemplate, ROBERTA_TOKENS, robertaTemplate } from './tokenizer-parts.ts';
 
 const DAMAGED = 'Download it again.';

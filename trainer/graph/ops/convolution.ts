@@ -1,7 +1,7 @@
 /** Convolution and pooling over [batch, height, width, channels]; filters are [out, in / groups, kh, kw], as weight files have them, so that a row is a channel. */
 import type { Window2d } from '../attributes.ts';
-import type { Node } from '../graph.ts';
-import type { OpTable } from '../op-table.ts';
+import type { Node } from '../node-store.ts';
+import type { OpTable } from '../op-rule.ts';
 import { elementCount, GraphError, type Shape } from '../types.ts';
 
 /** Output height and width of a window of `size` over an image. */

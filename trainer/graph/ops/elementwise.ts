@@ -1,7 +1,7 @@
 /** Operations that work element by element, with NumPy's broadcasting. */
-import type { Graph, Node } from '../graph.ts';
-import type { GradientRule, OpRule } from '../op-rule.ts';
-import type { OpTable } from '../op-table.ts';
+import type { GraphBuilder } from '../graph-builder.ts';
+import type { Node } from '../node-store.ts';
+import type { GradientRule, OpRule, OpTable } from '../op-rule.ts';
 import { broadcastShapes, elementCount, GraphError, type TensorSpec } from '../types.ts';
 
 export type Unary =
@@ -27,7 +27,7 @@ export type Comparison = 'equal' | 'less' | 'greaterEqual' | 'logicalAnd';
 export type Elementwise = Unary | Binary | Comparison | 'cast' | 'select' | 'sigmoidGrad';
 
 /** Sums a gradient back to the shape that broadcasting stretched. */
-export function unbroadcast(graph: Graph, dy: Node, like: TensorSpec): Node {
+export function unbroadcast(graph: GraphBuilder, dy: Node, like: TensorSpec): Node {
   const extra = dy.shape.length - like.shape.length;
   const axes = dy.shape.map((_, i) => i).filter(i => i < extra || (like.shape[i - extra] === 1 && dy.shape[i] !== 1));
   return graph.reshape(graph.sum(dy, axes, true), like.shape);
@@ -35,7 +35,7 @@ export function unbroadcast(graph: Graph, dy: Node, like: TensorSpec): Node {
 
 /** `derivative` gives dy · f′(x) from the forward values it asks for. */
 function unary<Op extends Unary>(
-  derivative: (context: { graph: Graph; dy: Node; x: () => Node; y: () => Node }) => Node | undefined,
+  derivative: (context: { graph: GraphBuilder; dy: Node; x: () => Node; y: () => Node }) => Node | undefined,
   cost = 1,
 ): OpRule<Op> {
   return {
@@ -85,7 +85,7 @@ function broadcastSpec(inputs: readonly TensorSpec[]): TensorSpec {
 
 /** Gives dy to whichever input was taken; where both are equal, to the first. */
 const taken =
-  (firstTaken: (graph: Graph, a: Node, b: Node) => Node) =>
+  (firstTaken: (graph: GraphBuilder, a: Node, b: Node) => Node) =>
   ({ graph, dy, value }: Parameters<GradientRule>[0], a: Node, b: Node): [() => Node, () => Node] => {
     const mask = () => graph.cast(firstTaken(graph, value(a), value(b)), 'float32');
     return [() => graph.mul(dy, mask()), () => graph.mul(dy, graph.sub(graph.scalar(1), mask()))];

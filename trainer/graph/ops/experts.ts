@@ -1,6 +1,7 @@
 /** Products of rows with the matrices of the experts that they were assigned to (Shazeer et al. 2017): every assignment is computed, none is dropped. */
-import type { Graph, Node } from '../graph.ts';
-import type { OpTable } from '../op-table.ts';
+import type { GraphBuilder } from '../graph-builder.ts';
+import type { Node } from '../node-store.ts';
+import type { OpTable } from '../op-rule.ts';
 import { elementCount, GraphError, type TensorSpec } from '../types.ts';
 
 /** @throws GraphError where the assignments are no multiple of the rows */
@@ -15,7 +16,7 @@ function assignmentsOf(ids: TensorSpec | undefined, ...read: readonly (TensorSpe
 }
 
 /** Sums the gradients of the assignments that read the same row. @param dx [n, width] @returns [rows, width] */
-function sumAssignments(graph: Graph, dx: Node, rows: number): Node {
+function sumAssignments(graph: GraphBuilder, dx: Node, rows: number): Node {
   const [n, width] = dx.shape as [number, number];
   return n === rows ? dx : graph.sum(graph.reshape(dx, [rows, n / rows, width]), [1]);
 }

@@ -1,6 +1,7 @@
 /** Operations that pick or sum by index. */
-import type { Graph, Node } from '../graph.ts';
-import type { OpTable } from '../op-table.ts';
+import type { GraphBuilder } from '../graph-builder.ts';
+import type { Node } from '../node-store.ts';
+import type { OpTable } from '../op-rule.ts';
 import { elementCount, GraphError, type TensorSpec } from '../types.ts';
 
 function pair(inputs: readonly TensorSpec[]): [TensorSpec, TensorSpec] {
@@ -73,13 +74,13 @@ export const indexingRules: Pick<OpTable, 'gather' | 'segmentSum' | 'oneHot'> = 
  * The ids, with −1, which counts for no entry, where the entry `padding` is looked up.
  * @param lookedUp decides in place of the ids themselves
  */
-export function idsWithout(graph: Graph, ids: Node, padding: number | undefined, lookedUp = ids): Node {
+export function idsWithout(graph: GraphBuilder, ids: Node, padding: number | undefined, lookedUp = ids): Node {
   if (padding === undefined) return ids;
   return graph.select(graph.equal(lookedUp, graph.scalar(padding, 'int32')), graph.scalar(-1, 'int32'), ids);
 }
 
 /** Gradient of the chosen rows of an embedding: (rows = ids)·dy, a product of [r, n] and [n, d] that never forms [vocabulary, d]. */
-export function rowSum(graph: Graph, dy: Node, ids: Node, rows: Node): Node {
+export function rowSum(graph: GraphBuilder, dy: Node, ids: Node, rows: Node): Node {
   const n = ids.shape[0] as number;
   const r = rows.shape[0] as number;
   const width = elementCount(dy.shape.slice(1));

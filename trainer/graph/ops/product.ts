@@ -1,7 +1,7 @@
 /** The matrix product, where nearly all the time goes. */
-import type { Node } from '../graph.ts';
+import type { Node } from '../node-store.ts';
+import type { OpTable } from '../op-rule.ts';
 import { joinCross } from '../op-rule.ts';
-import type { OpTable } from '../op-table.ts';
 import { elementCount, GraphError, sameShape } from '../types.ts';
 
 export const productRules: Pick<OpTable, 'matmul'> = {

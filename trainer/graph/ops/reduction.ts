@@ -1,7 +1,7 @@
 /** Reductions, and softmax, which is one. */
 import type { Reduction } from '../attributes.ts';
-import type { Node } from '../graph.ts';
-import type { OpTable } from '../op-table.ts';
+import type { Node } from '../node-store.ts';
+import type { OpTable } from '../op-rule.ts';
 import { elementCount, GraphError, type Shape, type TensorSpec } from '../types.ts';
 
 const reducedShape = (shape: Shape, { axes, keepDims }: Reduction): number[] =>

@@ -1,6 +1,6 @@
 /** Operations that move elements about and compute nothing. */
-import type { Node } from '../graph.ts';
-import type { OpTable } from '../op-table.ts';
+import type { Node } from '../node-store.ts';
+import type { OpTable } from '../op-rule.ts';
 import { broadcastShapes, elementCount, GraphError, sameShape, type TensorSpec } from '../types.ts';
 import { unbroadcast } from './elementwise.ts';
 

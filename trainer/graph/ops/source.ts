@@ -1,5 +1,5 @@
 /** Operations that bring tensors in: feeds, constants, variables, random numbers. */
-import type { OpTable } from '../op-table.ts';
+import type { OpTable } from '../op-rule.ts';
 import { elementCount, GraphError } from '../types.ts';
 
 type Sources = 'feed' | 'constant' | 'read' | 'randomMask';

@@ -12,8 +12,9 @@ import type { Model } from '../../model/model-spec.ts';
 import type { ConvSpec, ModuleSpec } from '../../model/module-specs.ts';
 import type { LinearHook, Tracer } from '../../model/tracer.ts';
 import { createRandom, hashSeed } from '../../random.ts';
-import { type Attach, type LoraRank, type Trainable, whole } from '../method.ts';
+import { type Attach, type Trainable, whole } from '../method.ts';
 import { TargetError, type TargetSettings, targetModules, targetsDefault } from '../targets.ts';
+import type { LoraRank } from '../trained-parts.ts';
 
 export interface LoraPair {
   /** [r, in]; of a convolution [r, in / groups, kh, kw]. */

@@ -1,9 +1,9 @@
 /** Low-rank factors of a weight: their tensors in an adapter, how they are merged, and how they compute unmerged. */
 import type { ModuleSpec } from '../../model/module-specs.ts';
 import { combine } from '../combine.ts';
-import type { BesideWeights, LoraRank } from '../method.ts';
+import type { BesideWeights } from '../method.ts';
 import { targetExactly } from '../targets.ts';
-import type { AdapterRank, ExpectedTensor, PartsDescription, TrainedParts } from '../trained-parts.ts';
+import type { AdapterRank, ExpectedTensor, LoraRank, PartsDescription, TrainedParts } from '../trained-parts.ts';
 import { attachLora, groupsOf } from './attach.ts';
 
 export const factorsBeside: BesideWeights = {

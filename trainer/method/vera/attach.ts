@@ -10,7 +10,8 @@ import { sumRows } from '../../model/layer/norm.ts';
 import type { ModuleSpec } from '../../model/module-specs.ts';
 import type { LinearHook } from '../../model/tracer.ts';
 import { lowRankTargets } from '../lora/attach.ts';
-import { type Attach, type VeraSettings, type VeraShape, whole } from '../method.ts';
+import { type Attach, type VeraSettings, whole } from '../method.ts';
+import type { VeraShape } from '../trained-parts.ts';
 import { torchUniform } from './torch-uniform.ts';
 
 /** The matrices that all layers share. */

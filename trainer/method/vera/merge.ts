@@ -1,9 +1,9 @@
 /** Two vectors per weight around frozen matrices that all weights share: checked, merged, and computed unmerged. */
 import type { WeightSource } from '../../model/weight-source.ts';
 import { addProduct, isUngrouped, UNTRAINED } from '../lora/merge.ts';
-import type { BesideWeights, VeraShape } from '../method.ts';
+import type { BesideWeights } from '../method.ts';
 import { targetExactly } from '../targets.ts';
-import type { TrainedParts } from '../trained-parts.ts';
+import type { TrainedParts, VeraShape } from '../trained-parts.ts';
 import { attachVera, projectionValues, veraProjectionsOf } from './attach.ts';
 
 export const vectorsBeside: BesideWeights = {

@@ -14,7 +14,7 @@ import { byteSize, type HostArray } from '../../graph/types.ts';
 import { freeDiskBytes } from '../../machine/machine.ts';
 import type { Attachment } from '../../method/method.ts';
 import { RunError, systemErrorCode } from '../../run-error.ts';
-import type { OptimizerSettings } from '../../train/optimizer.ts';
+import type { OptimizerSettings } from '../../train/optimizer-settings.ts';
 import { readSnapshot, snapshotSpecs } from '../../train/snapshot.ts';
 import { checkpointFolder, removeSetAside } from './checkpoint-folders.ts';
 

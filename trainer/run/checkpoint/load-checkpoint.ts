@@ -10,7 +10,7 @@ import type { HostArray } from '../../graph/types.ts';
 import type { Job } from '../../job/job.ts';
 import type { Attachment } from '../../method/method.ts';
 import { RunError, systemErrorCode } from '../../run-error.ts';
-import type { OptimizerSettings } from '../../train/optimizer.ts';
+import type { OptimizerSettings } from '../../train/optimizer-settings.ts';
 import { snapshotSpecs } from '../../train/snapshot.ts';
 import { OPTIMIZER_TENSORS, readTrainerState, type TrainerState } from './checkpoint.ts';
 import { checkpointFolder, listCheckpoints, setAside } from './checkpoint-folders.ts';

@@ -1,7 +1,8 @@
 /** Expressions of a template, computed as Python would. */
 import { attribute, item, slice } from './attributes.ts';
 import { spend } from './budget.ts';
-import { FILTERS, type FilterContext, REFUSED_FILTERS } from './filters.ts';
+import type { FilterContext } from './filter.ts';
+import { FILTERS, REFUSED_FILTERS } from './filters.ts';
 import type { Argument, Expression } from './nodes.ts';
 import { binary, compare } from './operators.ts';
 import { TemplateError, unsupported } from './template-error.ts';

@@ -2,6 +2,7 @@
 import { Arguments } from './arguments.ts';
 import { ownAttribute } from './attributes.ts';
 import { spend } from './budget.ts';
+import type { Filter } from './filter.ts';
 import { formatPercent, roundedFixed } from './format.ts';
 import { toJson } from './json.ts';
 import { SEQUENCE_FILTERS } from './sequence-filters.ts';
@@ -23,14 +24,6 @@ import {
   Undefined,
   type Value,
 } from './values.ts';
-
-/** The part of the running template that a filter needs. */
-export interface FilterContext {
-  filter(name: string, value: Value, args: readonly Value[], named: ReadonlyMap<string, Value>): Value;
-  test(name: string, value: Value, args: readonly Value[]): boolean;
-}
-
-export type Filter = (value: Value, args: readonly Value[], named: ReadonlyMap<string, Value>, context: FilterContext) => Value;
 
 const filter =
   (name: string, parameters: readonly string[], run: (value: Value, args: Arguments) => Value): Filter =>

@@ -2,7 +2,7 @@
 import { Arguments } from './arguments.ts';
 import { item } from './attributes.ts';
 import { spend } from './budget.ts';
-import type { Filter, FilterContext } from './filters.ts';
+import type { Filter, FilterContext } from './filter.ts';
 import { binary, equal, order } from './operators.ts';
 import { TemplateError } from './template-error.ts';
 import { str } from './text.ts';

@@ -1,0 +1,33 @@
+/** A part of the benchmark and its parameters. */
+import type { ModelName } from './bench-models.ts';
+import type { Precision } from './frontier-plan.ts';
+import type { SidesParams } from './main.ts';
+import type { MeasurementStore } from './measurements.ts';
+import type { Facts } from './report.ts';
+import type { Sides } from './run-side.ts';
+
+export type Part = 'frontier' | 'long' | 'sweep' | 'precision' | 'load';
+
+export interface PartsParams extends SidesParams {
+  readonly parts: readonly Part[];
+  readonly models: readonly ModelName[];
+  readonly precisions: readonly Precision[];
+  /** Measured steps of each process. */
+  readonly steps: number;
+  readonly threads: number;
+  readonly jobs: number;
+  readonly brief: boolean;
+  /** Whether measurements of an interrupted run are reused. */
+  readonly resume: boolean;
+  /** Lines of {"text"} for continued pre-training. */
+  readonly texts: string;
+}
+
+/** The context that each part works with. */
+export interface PartContext extends Omit<PartsParams, 'parts' | 'python'> {
+  readonly sides: Sides;
+  readonly facts: Facts;
+  readonly store: MeasurementStore;
+  /** Folder of the results. */
+  readonly results: string;
+}

@@ -1,0 +1,10 @@
+/** The type of a filter of a template. */
+import type { Value } from './values.ts';
+
+/** The part of the running template that a filter needs. */
+export interface FilterContext {
+  filter(name: string, value: Value, args: readonly Value[], named: ReadonlyMap<string, Value>): Value;
+  test(name: string, value: Value, args: readonly Value[]): boolean;
+}
+
+export type Filter = (value: Value, args: readonly Value[], named: ReadonlyMap<string, Value>, context: FilterContext) => Value;

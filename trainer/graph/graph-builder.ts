@@ -1,0 +1,162 @@
+/** The graph as one writes it: a short method for each operation, NumPy's broadcasting, small rewrites that never cost anything. */
+import type { OpAttributes, Pool2d, Window2d } from './attributes.ts';
+import { type Node, NodeStore } from './node-store.ts';
+import { type DType, elementCount, GraphError, type HostArray, resolveAxis, type Shape, sameShape } from './types.ts';
+
+/** A random mask takes 16 bits an element: half the time of 32. */
+export const RANDOM_STEPS = 2 ** 16;
+
+export class GraphBuilder extends NodeStore {
+  feed(name: string, shape: Shape, dtype: DType = 'float32'): Node {
+    return this.node('feed', [], { name, spec: { shape, dtype } });
+  }
+  constant(value: HostArray, shape: Shape, dtype: DType): Node {
+    if (value.length !== elementCount(shape)) throw new GraphError(`${value.length} numbers do not fill [${shape}]`);
+    return this.node('constant', [], { value, shape, dtype });
+  }
+  /** A float32 constant whose numbers are made when an engine asks for them: an estimate never does. */
+  lazyConstant(shape: Shape, fill: () => Float32Array): Node {
+    let made: Float32Array | undefined;
+    const attrs = {
+      shape,
+      dtype: 'float32',
+      get value() {
+        made ??= fill();
+        return made;
+      },
+    } as const;
+    return this.node('constant', [], attrs);
+  }
+  scalar(value: number, dtype: 'float32' | 'int32' = 'float32'): Node {
+    return this.constant(dtype === 'int32' ? Int32Array.of(value) : Float32Array.of(value), [], dtype);
+  }
+  zeros(shape: Shape): Node {
+    return this.broadcast(this.scalar(0), shape);
+  }
+  /** bool, each true with probability `share`, rounded to a 65536th, from a seed, int32[2]. */
+  randomMask(seed: Node, shape: Shape, share: number): Node {
+    return this.node('randomMask', [seed], { shape, ones: Math.round(share * RANDOM_STEPS) });
+  }
+
+  neg = (x: Node): Node => this.node('neg', [x], {});
+  abs = (x: Node): Node => this.node('abs', [x], {});
+  sign = (x: Node): Node => this.node('sign', [x], {});
+  floor = (x: Node): Node => this.node('floor', [x], {});
+  exp = (x: Node): Node => this.node('exp', [x], {});
+  log = (x: Node): Node => this.node('log', [x], {});
+  sqrt = (x: Node): Node => this.node('sqrt', [x], {});
+  rsqrt = (x: Node): Node => this.node('rsqrt', [x], {});
+  square = (x: Node): Node => this.node('square', [x], {});
+  reciprocal = (x: Node): Node => this.node('reciprocal', [x], {});
+  tanh = (x: Node): Node => this.node('tanh', [x], {});
+  sigmoid = (x: Node): Node => this.node('sigmoid', [x], {});
+  erf = (x: Node): Node => this.node('erf', [x], {});
+  relu = (x: Node): Node => this.node('relu', [x], {});
+  sin = (x: Node): Node => this.node('sin', [x], {});
+  cos = (x: Node): Node => this.node('cos', [x], {});
+  /** A bfloat16 in float32 and back is itself. */
+  cast = (x: Node, dtype: DType): Node => {
+    if (x.dtype === dtype) return x;
+    const [source] = x.op === 'cast' && x.dtype === 'float32' && dtype === 'bfloat16' ? x.inputs : [];
+    return source?.dtype === dtype ? source : this.node('cast', [x], { dtype });
+  };
+
+  add = (a: Node, b: Node | number): Node => this.node('add', [a, this.lift(b, a)], {});
+  sub = (a: Node, b: Node | number): Node => this.node('sub', [a, this.lift(b, a)], {});
+  mul = (a: Node, b: Node | number): Node => (b === 1 ? a : this.node('mul', [a, this.lift(b, a)], {}));
+  div = (a: Node, b: Node | number): Node => this.node('div', [a, this.lift(b, a)], {});
+  maximum = (a: Node, b: Node | number): Node => this.node('maximum', [a, this.lift(b, a)], {});
+  minimum = (a: Node, b: Node | number): Node => this.node('minimum', [a, this.lift(b, a)], {});
+  equal = (a: Node, b: Node | number): Node => this.node('equal', [a, this.lift(b, a)], {});
+  less = (a: Node, b: Node | number): Node => this.node('less', [a, this.lift(b, a)], {});
+  greaterEqual = (a: Node, b: Node | number): Node => this.node('greaterEqual', [a, this.lift(b, a)], {});
+  logicalAnd = (a: Node, b: Node): Node => this.node('logicalAnd', [a, b], {});
+  select = (condition: Node, a: Node, b: Node): Node => this.node('select', [condition, a, b], {});
+
+  sum(x: Node, axes: readonly number[], keepDims = false): Node {
+    if (axes.length === 0) return x;
+    return this.node('sum', [x], { axes: this.axesOf(x, axes), keepDims });
+  }
+  sumAll = (x: Node): Node =>
+    this.sum(
+      x,
+      x.shape.map((_, i) => i),
+    );
+  mean(x: Node, axes: readonly number[], keepDims = false): Node {
+    const count = axes.reduce((n, axis) => n * (x.shape[resolveAxis(axis, x.shape.length)] ?? 1), 1);
+    return this.mul(this.sum(x, axes, keepDims), 1 / count);
+  }
+  max(x: Node, axes: readonly number[], keepDims = false): Node {
+    return this.node('max', [x], { axes: this.axesOf(x, axes), keepDims });
+  }
+  argmax = (x: Node, axis: number): Node => this.node('argmax', [x], { axis: resolveAxis(axis, x.shape.length) });
+  /** Softmax over the last axis. */
+  softmax = (x: Node): Node => this.node('softmax', [x], {});
+
+  reshape(x: Node, shape: Shape): Node {
+    if (sameShape(x.shape, shape)) return x;
+    const source = x.op === 'reshape' && !x.custom ? (x.inputs[0] as Node) : x;
+    return sameShape(source.shape, shape) ? source : this.node('reshape', [source], { shape });
+  }
+  transpose(x: Node, perm: readonly number[]): Node {
+    return perm.every((axis, i) => axis === i) ? x : this.node('transpose', [x], { perm });
+  }
+  slice(x: Node, begin: readonly number[], size: readonly number[]): Node {
+    return sameShape(x.shape, size) ? x : this.node('slice', [x], { begin, size });
+  }
+  /** The part [begin, begin + size) of one axis. */
+  sliceAxis(x: Node, axis: number, begin: number, size: number): Node {
+    const at = resolveAxis(axis, x.shape.length);
+    return this.slice(
+      x,
+      x.shape.map((_, i) => (i === at ? begin : 0)),
+      x.shape.map((d, i) => (i === at ? size : d)),
+    );
+  }
+  pad(x: Node, before: readonly number[], after: readonly number[], value = 0): Node {
+    if (before.every(n => n === 0) && after.every(n => n === 0)) return x;
+    return this.node('pad', [x], { before, after, value });
+  }
+  concat(parts: readonly Node[], axis: number): Node {
+    const first = parts[0];
+    if (!first) throw new GraphError('concat of nothing');
+    return parts.length === 1 ? first : this.node('concat', parts, { axis: resolveAxis(axis, first.shape.length) });
+  }
+  broadcast(x: Node, shape: Shape): Node {
+    return sameShape(x.shape, shape) ? x : this.node('broadcast', [x], { shape });
+  }
+
+  /** Picks entries of `axis` by an int32 tensor of any shape, which takes the axis's place. */
+  /** @param padding the entry that gets no gradient */
+  gather = (x: Node, indices: Node, axis = 0, padding?: number): Node =>
+    this.node('gather', [x, indices], { axis: resolveAxis(axis, x.shape.length), ...(padding !== undefined && { padding }) });
+  segmentSum = (data: Node, ids: Node, count: number): Node => this.node('segmentSum', [data, ids], { count });
+  oneHot = (ids: Node, depth: number): Node => this.node('oneHot', [ids], { depth });
+
+  /** Matrix product over the last two axes; leading axes must be equal. */
+  matmul(a: Node, b: Node, options: { transposeA?: boolean; transposeB?: boolean } = {}): Node {
+    return this.node('matmul', [a, b], { transposeA: options.transposeA ?? false, transposeB: options.transposeB ?? false });
+  }
+  /** See `OpAttributes`: x [m, in] by the matrix of each assignment's expert in w [experts · out, in], ids int32 [n] → [n, out]. */
+  expertProduct = (x: Node, w: Node, ids: Node, attrs: OpAttributes['expertProduct']): Node =>
+    this.node('expertProduct', [x, w, ids], attrs);
+  /** Σ a_t ⊗ b_t of each expert, [experts · out, in], or the rows asked for. */
+  expertGradient = (a: Node, b: Node, ids: Node, experts: number, rows?: Node): Node =>
+    this.node('expertGradient', rows ? [a, b, ids, rows] : [a, b, ids], { experts });
+  conv2d = (x: Node, filter: Node, attrs: Window2d & { groups: number }): Node => this.node('conv2d', [x, filter], attrs);
+  maxPool2d = (x: Node, attrs: Pool2d): Node => this.node('maxPool2d', [x], attrs);
+
+  assign = (variable: string, value: Node): Node => this.node('assign', [value], { variable });
+  assignAdd = (variable: string, value: Node): Node => this.node('assignAdd', [value], { variable });
+  /** Writes `values` [r, …] over `rows` [r] of a variable, in place. */
+  updateRows = (variable: string, rows: Node, values: Node): Node => this.node('updateRows', [rows, values], { variable });
+  /** Writes `values` [k] over the elements `indices` int32 [k] of a variable, counted in its flat order, in place. */
+  updateElements = (variable: string, indices: Node, values: Node): Node => this.node('updateElements', [indices, values], { variable });
+  group = (tokens: readonly Node[]): Node => this.node('group', tokens, {});
+
+  private lift(value: Node | number, like: Node): Node {
+    return typeof value === 'number' ? this.scalar(value, like.dtype === 'int32' ? 'int32' : 'float32') : value;
+  }
+  private axesOf = (x: Node, axes: readonly number[]): number[] =>
+    axes.map(axis => resolveAxis(axis, x.shape.length)).sort((a, b) => a - b);
+}

@@ -1,0 +1,25 @@
+/** The settings of an optimizer. */
+import type { Place } from '../graph/program.ts';
+
+export type OptimizerName = 'adamw' | 'adam' | 'sgd';
+
+export interface OptimizerSettings {
+  readonly name: OptimizerName;
+  readonly weightDecay: number;
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly epsilon: number;
+  readonly momentum: number;
+  /** Moments of at least so many numbers are kept in 8 bits; left out, all are float32. */
+  readonly eightBitFrom?: number;
+  /** Left out, the state lies where the model is computed. */
+  readonly offload?: Offload;
+}
+
+export interface Offload {
+  readonly to: Place;
+  /** The weights lie in a GPU's memory, so that the update runs on the host and its numbers travel. */
+  readonly fromGpu: boolean;
+  /** Groups of fewer trained numbers stay where they are. */
+  readonly from: number;
+}
