@@ -3,8 +3,9 @@
 import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { encodeFloat32 } from '../trainer/format/float-format.ts';
 import { SINGLE_FILE } from '../trainer/format/safetensors/safetensors-source.ts';
-import { encodeFloat32, writeSafetensors } from '../trainer/format/safetensors/safetensors-writer.ts';
+import { writeSafetensors } from '../trainer/format/safetensors/safetensors-writer.ts';
 import { openModel } from '../trainer/hub/open-model.ts';
 import { loadModel } from '../trainer/model/load-model.ts';
 import type { WeightSource } from '../trainer/model/weight-source.ts';

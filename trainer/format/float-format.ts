@@ -63,3 +63,9 @@ function halfBits(word: number): number {
 }
 
 const wordsOf = (values: Float32Array): Uint32Array => new Uint32Array(values.buffer, values.byteOffset, values.length);
+
+/** float32 values as bytes of another floating-point type, rounded to nearest, ties to even. */
+export function encodeFloat32(values: Float32Array, dtype: 'F32' | 'F16' | 'BF16'): Uint8Array {
+  const stored = dtype === 'F32' ? values : dtype === 'F16' ? float32ToF16(values) : float32ToBf16(values);
+  return new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength);
+}

@@ -6,8 +6,9 @@
 
 import { z } from 'zod';
 import { writeJson } from '../files/durable-file.ts';
+import { encodeFloat32 } from '../format/float-format.ts';
 import { openSafetensors } from '../format/safetensors/safetensors-source.ts';
-import { encodeFloat32, writeSafetensors } from '../format/safetensors/safetensors-writer.ts';
+import { writeSafetensors } from '../format/safetensors/safetensors-writer.ts';
 import type { ModuleSpec, RowSection } from '../model/module-specs.ts';
 import type { Scores } from '../selection.ts';
 import { ImportanceError } from './importance-error.ts';

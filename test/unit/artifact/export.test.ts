@@ -11,8 +11,9 @@ import { type ExportParams, exportModel } from '../../../trainer/artifact/export
 import { compareLogits, sequenceLogits, smokeIds } from '../../../trainer/artifact/smoke-test.ts';
 import { type MethodName, methodNames } from '../../../trainer/catalog/methods.ts';
 import type { Engine } from '../../../trainer/engine/engine.ts';
+import { encodeFloat32 } from '../../../trainer/format/float-format.ts';
 import { INDEX_FILE, openSafetensors, SINGLE_FILE } from '../../../trainer/format/safetensors/safetensors-source.ts';
-import { encodeFloat32, writeSafetensors } from '../../../trainer/format/safetensors/safetensors-writer.ts';
+import { writeSafetensors } from '../../../trainer/format/safetensors/safetensors-writer.ts';
 import { encodePrompt } from '../../../trainer/generate/prompt.ts';
 import { type ModelFolder, openModel } from '../../../trainer/hub/open-model.ts';
 import { causalModel } from '../../../trainer/model/load-model.ts';

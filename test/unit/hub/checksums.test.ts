@@ -3,8 +3,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parseSealedJson, sealJson } from '../../../trainer/files/sealed-json.ts';
+import { encodeFloat32 } from '../../../trainer/format/float-format.ts';
 import { openSafetensors } from '../../../trainer/format/safetensors/safetensors-source.ts';
-import { encodeFloat32, writeSafetensors } from '../../../trainer/format/safetensors/safetensors-writer.ts';
+import { writeSafetensors } from '../../../trainer/format/safetensors/safetensors-writer.ts';
 import { goldenPath, modelFileError, temporaryFolder } from './model-bytes.ts';
 
 /** A copy with one bit of byte `at` flipped. */

@@ -13,11 +13,11 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { float32ToBf16 } from '../../../trainer/format/float-format.ts';
+import { encodeFloat32, float32ToBf16 } from '../../../trainer/format/float-format.ts';
 import { ModelFileError } from '../../../trainer/format/model-file-error.ts';
 import { MAX_HEADER_BYTES } from '../../../trainer/format/safetensors/safetensors-header.ts';
 import { openSafetensors } from '../../../trainer/format/safetensors/safetensors-source.ts';
-import { encodeFloat32, writeSafetensors } from '../../../trainer/format/safetensors/safetensors-writer.ts';
+import { writeSafetensors } from '../../../trainer/format/safetensors/safetensors-writer.ts';
 import { damaged, goldenPath, modelFileError, randomNumbers, safetensorsBytes, temporaryFile, temporaryFolder } from './model-bytes.ts';
 
 const f32 = (start: number, end: number, shape = [(end - start) / 4]) => ({ dtype: 'F32', shape, data_offsets: [start, end] });

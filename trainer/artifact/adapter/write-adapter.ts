@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import manifest from '../../../package.json' with { type: 'json' };
 import { writeTextFile } from '../../files/durable-file.ts';
 import { sealJson } from '../../files/sealed-json.ts';
-import { encodeFloat32, type TensorEntry, writeSafetensors } from '../../format/safetensors/safetensors-writer.ts';
+import { encodeFloat32 } from '../../format/float-format.ts';
+import { type TensorEntry, writeSafetensors } from '../../format/safetensors/safetensors-writer.ts';
 import type { HostArray } from '../../graph/types.ts';
 import type { Attachment } from '../../method/method.ts';
 import {

@@ -5,9 +5,10 @@ import { copyDurably, writeJson, writeTextFile } from '../../files/durable-file.
 import { jsonLike } from '../../files/json-text.ts';
 import { MAX_JSON_BYTES } from '../../files/regular-file.ts';
 import { readModelFile } from '../../format/byte-file.ts';
+import { encodeFloat32 } from '../../format/float-format.ts';
 import { fileSize } from '../../format/model-config.ts';
 import { INDEX_FILE, SINGLE_FILE } from '../../format/safetensors/safetensors-source.ts';
-import { encodeFloat32, type TensorEntry, writeSafetensors } from '../../format/safetensors/safetensors-writer.ts';
+import { type TensorEntry, writeSafetensors } from '../../format/safetensors/safetensors-writer.ts';
 import { ELEMENT_BYTES, type TensorInfo, type TensorSource } from '../../format/tensor-source.ts';
 import type { Tokenizer } from '../../format/tokenizer/tokenizer.ts';
 import { VOCABULARY_FILES } from '../../format/tokenizer/tokenizer-files.ts';

@@ -1,6 +1,7 @@
 /** Factors as PEFT has them: those that were trained, and rows written as factors, exactly. */
 
-import { encodeFloat32, type TensorEntry } from '../../format/safetensors/safetensors-writer.ts';
+import { encodeFloat32 } from '../../format/float-format.ts';
+import type { TensorEntry } from '../../format/safetensors/safetensors-writer.ts';
 import { groupsOf } from '../../method/lora/attach.ts';
 import { transpose } from '../../method/lora/merge.ts';
 import type { AdapterRank } from '../../method/trained-parts.ts';

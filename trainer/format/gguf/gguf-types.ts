@@ -1,4 +1,4 @@
-/** The GGUF element types that are read, and the names of the others for messages. Sizes are those of ggml's block structures. */
+/** The GGUF element types that are read and written, and the names of the others for messages. Sizes are those of ggml's block structures. */
 
 import type { TensorDType } from '../tensor-source.ts';
 import {
@@ -12,52 +12,74 @@ import {
   dequantizeQ8_0,
 } from './dequantize.ts';
 import { dequantizeQ4_K, dequantizeQ5_K, dequantizeQ6_K } from './dequantize-k.ts';
+import {
+  quantizeBf16,
+  quantizeF16,
+  quantizeF32,
+  quantizeQ4_0,
+  quantizeQ4_1,
+  quantizeQ5_0,
+  quantizeQ5_1,
+  quantizeQ8_0,
+} from './quantize.ts';
+import { quantizeQ4_K, quantizeQ5_K, quantizeQ6_K } from './quantize-k.ts';
 
 /** Turns whole blocks at `at` in `bytes` into `count` values at `outAt` in `out`. */
 export type Dequantize = (bytes: Uint8Array, at: number, out: Float32Array, outAt: number, count: number) => void;
 
+/** Turns `count` values at `at` into whole blocks at `outAt` in `out`. */
+export type Quantize = (values: Float32Array, at: number, count: number, out: Uint8Array, outAt: number) => void;
+
 export interface GgufType {
+  /** The number in the file. */
+  readonly id: number;
   readonly name: string;
   readonly dtype: TensorDType;
   readonly blockElements: number;
   readonly blockBytes: number;
+  /** Both absent for integers, which hold no weights. */
   readonly dequantize: Dequantize | undefined;
+  readonly quantize: Quantize | undefined;
 }
 
-const plain = (name: TensorDType, bytes: number, dequantize?: Dequantize): GgufType => ({
+const plain = (id: number, name: TensorDType, blockBytes: number, dequantize?: Dequantize, quantize?: Quantize): GgufType => ({
+  id,
   name,
   dtype: name,
   blockElements: 1,
-  blockBytes: bytes,
-  dequantize,
-});
-
-const quantized = (name: string, blockElements: number, blockBytes: number, dequantize: Dequantize): GgufType => ({
-  name,
-  dtype: 'GGML',
-  blockElements,
   blockBytes,
   dequantize,
+  quantize,
 });
 
+const quantized = (
+  id: number,
+  name: string,
+  [blockElements, blockBytes]: readonly [number, number],
+  dequantize: Dequantize,
+  quantize: Quantize,
+): GgufType => ({ id, name, dtype: 'GGML', blockElements, blockBytes, dequantize, quantize });
+
+const types: readonly GgufType[] = [
+  plain(0, 'F32', 4, dequantizeF32, quantizeF32),
+  plain(1, 'F16', 2, dequantizeF16, quantizeF16),
+  quantized(2, 'Q4_0', [32, 18], dequantizeQ4_0, quantizeQ4_0),
+  quantized(3, 'Q4_1', [32, 20], dequantizeQ4_1, quantizeQ4_1),
+  quantized(6, 'Q5_0', [32, 22], dequantizeQ5_0, quantizeQ5_0),
+  quantized(7, 'Q5_1', [32, 24], dequantizeQ5_1, quantizeQ5_1),
+  quantized(8, 'Q8_0', [32, 34], dequantizeQ8_0, quantizeQ8_0),
+  quantized(12, 'Q4_K', [256, 144], dequantizeQ4_K, quantizeQ4_K),
+  quantized(13, 'Q5_K', [256, 176], dequantizeQ5_K, quantizeQ5_K),
+  quantized(14, 'Q6_K', [256, 210], dequantizeQ6_K, quantizeQ6_K),
+  plain(24, 'I8', 1),
+  plain(25, 'I16', 2),
+  plain(26, 'I32', 4),
+  plain(27, 'I64', 8),
+  plain(30, 'BF16', 2, dequantizeBf16, quantizeBf16),
+];
+
 /** By the number in the file. */
-export const GGUF_TYPES: ReadonlyMap<number, GgufType> = new Map([
-  [0, plain('F32', 4, dequantizeF32)],
-  [1, plain('F16', 2, dequantizeF16)],
-  [2, quantized('Q4_0', 32, 18, dequantizeQ4_0)],
-  [3, quantized('Q4_1', 32, 20, dequantizeQ4_1)],
-  [6, quantized('Q5_0', 32, 22, dequantizeQ5_0)],
-  [7, quantized('Q5_1', 32, 24, dequantizeQ5_1)],
-  [8, quantized('Q8_0', 32, 34, dequantizeQ8_0)],
-  [12, quantized('Q4_K', 256, 144, dequantizeQ4_K)],
-  [13, quantized('Q5_K', 256, 176, dequantizeQ5_K)],
-  [14, quantized('Q6_K', 256, 210, dequantizeQ6_K)],
-  [24, plain('I8', 1)],
-  [25, plain('I16', 2)],
-  [26, plain('I32', 4)],
-  [27, plain('I64', 8)],
-  [30, plain('BF16', 2, dequantizeBf16)],
-]);
+export const GGUF_TYPES: ReadonlyMap<number, GgufType> = new Map(types.map(type => [type.id, type]));
 
 const OTHER_TYPES: Readonly<Record<number, string>> = {
   9: 'Q8_1',

@@ -2,7 +2,6 @@
 import type { FileHandle } from 'node:fs/promises';
 import { checksum } from '../../files/checksum.ts';
 import { writeDurably } from '../../files/durable-file.ts';
-import { float32ToBf16, float32ToF16 } from '../float-format.ts';
 import { ModelFileError } from '../model-file-error.ts';
 import { ELEMENT_BYTES, type TensorDType } from '../tensor-source.ts';
 import { checksumMetadata, sealHeader } from './safetensors-checksums.ts';
@@ -48,12 +47,6 @@ export async function writeSafetensors(
     await writeAt(handle, header, 0);
   });
   return digits;
-}
-
-/** float32 values as bytes of another floating-point type, rounded to nearest, ties to even. */
-export function encodeFloat32(values: Float32Array, dtype: 'F32' | 'F16' | 'BF16'): Uint8Array {
-  const stored = dtype === 'F32' ? values : dtype === 'F16' ? float32ToF16(values) : float32ToBf16(values);
-  return new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength);
 }
 
 const byteLengthOf = (entry: TensorEntry): number => entry.shape.reduce((n, d) => n * d, ELEMENT_BYTES[entry.dtype]);

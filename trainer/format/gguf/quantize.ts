@@ -1,0 +1,105 @@
+/**
+ * float32 to blocks of 32 (Q4_0 to Q8_0) and to plain elements: the inverse of `dequantize.ts`, with the rounding of ggml's own quantizers, so
+ * that the bytes are the same.
+ */
+import { encodeFloat32, float32ToF16 } from '../float-format.ts';
+
+const BLOCK = 32;
+const one = new Float32Array(1);
+const oneHalf = new Uint16Array(1);
+
+/** Writes the nearest half of `value` and returns its bits. */
+export function putHalf(out: Uint8Array, at: number, value: number): number {
+  one[0] = value;
+  const bits = float32ToF16(one, oneHalf)[0] as number;
+  out[at] = bits & 255;
+  out[at + 1] = bits >> 8;
+  return bits;
+}
+
+const plain =
+  (dtype: 'F32' | 'F16' | 'BF16') =>
+  (values: Float32Array, at: number, count: number, out: Uint8Array, outAt: number): void =>
+    out.set(encodeFloat32(values.subarray(at, at + count), dtype), outAt);
+
+export const quantizeF32 = plain('F32');
+export const quantizeF16 = plain('F16');
+export const quantizeBf16 = plain('BF16');
+
+const inverse = (d: number): number => (d === 0 ? 0 : Math.fround(1 / d));
+
+/** The number of largest magnitude, with its sign; the first of several. */
+function extreme(values: Float32Array, at: number): number {
+  let [found, magnitude] = [0, 0];
+  for (let i = at; i < at + BLOCK; i++) {
+    const value = values[i] as number;
+    if (Math.abs(value) > magnitude) [found, magnitude] = [value, Math.abs(value)];
+  }
+  return found;
+}
+
+/** Least and largest. */
+function range(values: Float32Array, at: number): readonly [number, number] {
+  let [low, high] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (let i = at; i < at + BLOCK; i++) {
+    const value = values[i] as number;
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  return [low, high];
+}
+
+/** The value of largest magnitude becomes the lowest level exactly: d · (q − levels / 2). */
+const symmetric = (levels: 16 | 32) => (values: Float32Array, at: number, count: number, out: Uint8Array, outAt: number) => {
+  const bytes = levels === 16 ? 18 : 22;
+  for (let v = at, b = outAt; v < at + count; v += BLOCK, b += bytes) {
+    const d = Math.fround(extreme(values, v) / (-levels / 2));
+    const id = inverse(d);
+    putHalf(out, b, d);
+    putLevels(out, b + 2, levels, i => Math.trunc((values[v + i] as number) * id + (levels / 2 + 0.5)));
+  }
+};
+
+/** The range of a block is cut into equal steps: d · q + m. */
+const affine = (levels: 16 | 32) => (values: Float32Array, at: number, count: number, out: Uint8Array, outAt: number) => {
+  const bytes = levels === 16 ? 20 : 24;
+  for (let v = at, b = outAt; v < at + count; v += BLOCK, b += bytes) {
+    const [low, high] = range(values, v);
+    const d = Math.fround(Math.fround(high - low) / (levels - 1));
+    const id = inverse(d);
+    putHalf(out, b, d);
+    putHalf(out, b + 2, low);
+    putLevels(out, b + 4, levels, i => Math.trunc(Math.fround(Math.fround(Math.fround((values[v + i] as number) - low) * id) + 0.5)));
+  }
+};
+
+/** Four bits of each value, of 32 levels after the fifth bits of all. */
+function putLevels(out: Uint8Array, at: number, levels: 16 | 32, level: (i: number) => number): void {
+  const to = levels === 32 ? at + 4 : at;
+  let high = 0;
+  for (let i = 0; i < 16; i++) {
+    const low = Math.min(levels - 1, level(i));
+    const up = Math.min(levels - 1, level(i + 16));
+    out[to + i] = (low & 15) | ((up & 15) << 4);
+    high |= ((low >> 4) << i) | ((up >> 4) << (i + 16));
+  }
+  if (levels === 32) for (let i = 0; i < 4; i++) out[at + i] = (high >>> (8 * i)) & 255;
+}
+
+export const quantizeQ4_0 = symmetric(16);
+export const quantizeQ5_0 = symmetric(32);
+export const quantizeQ4_1 = affine(16);
+export const quantizeQ5_1 = affine(32);
+
+/** d · q with q from −127 to 127, rounded half away from zero. */
+export function quantizeQ8_0(values: Float32Array, at: number, count: number, out: Uint8Array, outAt: number): void {
+  for (let v = at, b = outAt; v < at + count; v += BLOCK, b += 34) {
+    const d = Math.fround(Math.abs(extreme(values, v)) / 127);
+    const id = inverse(d);
+    putHalf(out, b, d);
+    for (let i = 0; i < BLOCK; i++) {
+      const scaled = Math.fround((values[v + i] as number) * id);
+      out[b + 2 + i] = Math.sign(scaled) * Math.floor(Math.abs(scaled) + 0.5);
+    }
+  }
+}
