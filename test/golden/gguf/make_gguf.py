@@ -19,11 +19,13 @@ rng = np.random.default_rng(7)
 
 # --- one row of each type ------------------------------------------------------------------------------------------------
 out = {}
-for name, blocks in [('F32', 64), ('F16', 64), ('BF16', 64), ('Q4_0', 2), ('Q4_1', 2), ('Q5_0', 2), ('Q5_1', 2), ('Q8_0', 2), ('Q4_K', 2), ('Q5_K', 2), ('Q6_K', 2)]:
+for name, blocks in [('F32', 64), ('F16', 64), ('BF16', 64), ('Q4_0', 2), ('Q4_1', 2), ('Q5_0', 2), ('Q5_1', 2), ('Q8_0', 2), ('Q4_K', 2), ('Q5_K', 2), ('Q6_K', 2),
+                     ('Q2_K', 2), ('Q3_K', 2), ('IQ4_NL', 2), ('IQ4_XS', 2), ('MXFP4', 8), ('TQ1_0', 2), ('TQ2_0', 2)]:
     t = T[name]
     elements, size = gguf.GGML_QUANT_SIZES[t]
     raw = rng.integers(0, 256, (blocks, size), dtype=np.uint8)
-    halves = {'Q4_0': [0], 'Q4_1': [0, 2], 'Q5_0': [0], 'Q5_1': [0, 2], 'Q8_0': [0], 'Q4_K': [0, 2], 'Q5_K': [0, 2], 'Q6_K': [208]}.get(name, [])
+    halves = {'Q4_0': [0], 'Q4_1': [0, 2], 'Q5_0': [0], 'Q5_1': [0, 2], 'Q8_0': [0], 'Q4_K': [0, 2], 'Q5_K': [0, 2], 'Q6_K': [208],
+              'Q2_K': [80, 82], 'Q3_K': [108], 'IQ4_NL': [0], 'IQ4_XS': [0], 'TQ1_0': [52], 'TQ2_0': [64]}.get(name, [])
     for at in halves:  # every bit pattern is allowed in a block but for its scales, which are kept finite
         raw[:, at:at + 2] = (rng.standard_normal((blocks, 1)) * 0.01).astype(np.float16).view(np.uint8)
     if name in ('F32', 'F16', 'BF16'):

@@ -18,6 +18,47 @@ function unpackScales(bytes: Uint8Array, at: number, scales: Uint8Array, minimum
   }
 }
 
+/**
+ * 16 bytes with a 4-bit scale and a 4-bit minimum each, 64 bytes of 2-bit values, halves `d` and `dmin`: d · scale · q − dmin · minimum.
+ * The bits 2s of 32 bytes hold the sub-blocks 2s and 2s + 1.
+ */
+export function dequantizeQ2_K(bytes: Uint8Array, at: number, out: Float32Array, outAt: number, count: number): void {
+  const half = halfValues();
+  for (let o = outAt, b = at; o < outAt + count; o += SUPER_BLOCK, b += 84) {
+    const d = half[u16(bytes, b + 80)] as number;
+    const dmin = half[u16(bytes, b + 82)] as number;
+    for (let part = 0; part < 16; part++) {
+      const both = bytes[b + part] as number;
+      const [scale, minimum] = [d * (both & 15), dmin * (both >> 4)];
+      const from = b + 16 + 32 * (part >> 3) + 16 * (part & 1);
+      const shift = part & 6;
+      for (let i = 0; i < 16; i++) out[o + 16 * part + i] = scale * (((bytes[from + i] as number) >> shift) & 3) - minimum;
+    }
+  }
+}
+
+/**
+ * 32 bytes of third bits, 64 of low 2 bits as in Q2_K, 12 bytes of sixteen 6-bit scales (low four bits first, then the high two), a half
+ * `d`: d · (scale − 32) · (q − 4).
+ */
+export function dequantizeQ3_K(bytes: Uint8Array, at: number, out: Float32Array, outAt: number, count: number): void {
+  const half = halfValues();
+  for (let o = outAt, b = at; o < outAt + count; o += SUPER_BLOCK, b += 110) {
+    const d = half[u16(bytes, b + 108)] as number;
+    for (let part = 0; part < 16; part++) {
+      const low = ((bytes[b + 96 + (part & 7)] as number) >> (part & 8 ? 4 : 0)) & 15;
+      const high = ((bytes[b + 104 + (part & 3)] as number) >> (2 * (part >> 2))) & 3;
+      const scale = d * ((low | (high << 4)) - 32);
+      const [from, mask] = [b + 32 + 32 * (part >> 3) + 16 * (part & 1), b + 16 * (part & 1)];
+      const [shift, bit] = [part & 6, part >> 1];
+      for (let i = 0; i < 16; i++) {
+        const q = (((bytes[from + i] as number) >> shift) & 3) | ((((bytes[mask + i] as number) >> bit) & 1) << 2);
+        out[o + 16 * part + i] = scale * (q - 4);
+      }
+    }
+  }
+}
+
 /** Halves `d` and `dmin`, 12 bytes of scales, 128 bytes of 4-bit values: d · scale · q − dmin · minimum. */
 export function dequantizeQ4_K(bytes: Uint8Array, at: number, out: Float32Array, outAt: number, count: number): void {
   const half = halfValues();

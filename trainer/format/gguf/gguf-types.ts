@@ -11,7 +11,8 @@ import {
   dequantizeQ5_1,
   dequantizeQ8_0,
 } from './dequantize.ts';
-import { dequantizeQ4_K, dequantizeQ5_K, dequantizeQ6_K } from './dequantize-k.ts';
+import { dequantizeIQ4_NL, dequantizeIQ4_XS, dequantizeMXFP4, dequantizeTQ1_0, dequantizeTQ2_0 } from './dequantize-codes.ts';
+import { dequantizeQ2_K, dequantizeQ3_K, dequantizeQ4_K, dequantizeQ5_K, dequantizeQ6_K } from './dequantize-k.ts';
 import {
   quantizeBf16,
   quantizeF16,
@@ -37,8 +38,9 @@ export interface GgufType {
   readonly dtype: TensorDType;
   readonly blockElements: number;
   readonly blockBytes: number;
-  /** Both absent for integers, which hold no weights. */
+  /** Absent for integers, which hold no weights. */
   readonly dequantize: Dequantize | undefined;
+  /** Absent for what is read and never written too. */
   readonly quantize: Quantize | undefined;
 }
 
@@ -57,7 +59,7 @@ const quantized = (
   name: string,
   [blockElements, blockBytes]: readonly [number, number],
   dequantize: Dequantize,
-  quantize: Quantize,
+  quantize?: Quantize,
 ): GgufType => ({ id, name, dtype: 'GGML', blockElements, blockBytes, dequantize, quantize });
 
 const types: readonly GgufType[] = [
@@ -68,14 +70,21 @@ const types: readonly GgufType[] = [
   quantized(6, 'Q5_0', [32, 22], dequantizeQ5_0, quantizeQ5_0),
   quantized(7, 'Q5_1', [32, 24], dequantizeQ5_1, quantizeQ5_1),
   quantized(8, 'Q8_0', [32, 34], dequantizeQ8_0, quantizeQ8_0),
+  quantized(10, 'Q2_K', [256, 84], dequantizeQ2_K),
+  quantized(11, 'Q3_K', [256, 110], dequantizeQ3_K),
   quantized(12, 'Q4_K', [256, 144], dequantizeQ4_K, quantizeQ4_K),
   quantized(13, 'Q5_K', [256, 176], dequantizeQ5_K, quantizeQ5_K),
   quantized(14, 'Q6_K', [256, 210], dequantizeQ6_K, quantizeQ6_K),
+  quantized(20, 'IQ4_NL', [32, 18], dequantizeIQ4_NL),
+  quantized(23, 'IQ4_XS', [256, 136], dequantizeIQ4_XS),
   plain(24, 'I8', 1),
   plain(25, 'I16', 2),
   plain(26, 'I32', 4),
   plain(27, 'I64', 8),
   plain(30, 'BF16', 2, dequantizeBf16, quantizeBf16),
+  quantized(34, 'TQ1_0', [256, 54], dequantizeTQ1_0),
+  quantized(35, 'TQ2_0', [256, 66], dequantizeTQ2_0),
+  quantized(39, 'MXFP4', [32, 17], dequantizeMXFP4),
 ];
 
 /** By the number in the file. */
@@ -83,22 +92,15 @@ export const GGUF_TYPES: ReadonlyMap<number, GgufType> = new Map(types.map(type 
 
 const OTHER_TYPES: Readonly<Record<number, string>> = {
   9: 'Q8_1',
-  10: 'Q2_K',
-  11: 'Q3_K',
   15: 'Q8_K',
   16: 'IQ2_XXS',
   17: 'IQ2_XS',
   18: 'IQ3_XXS',
   19: 'IQ1_S',
-  20: 'IQ4_NL',
   21: 'IQ3_S',
   22: 'IQ2_S',
-  23: 'IQ4_XS',
   28: 'F64',
   29: 'IQ1_M',
-  34: 'TQ1_0',
-  35: 'TQ2_0',
-  39: 'MXFP4',
 };
 
 export const ggufTypeName = (id: number): string => GGUF_TYPES.get(id)?.name ?? OTHER_TYPES[id] ?? `type ${id}`;

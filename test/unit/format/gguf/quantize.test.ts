@@ -36,7 +36,7 @@ const errorOf = (type: GgufType, x: Float32Array): number => {
   return root(x.map((value, i) => value - (back[i] as number))) / root(x);
 };
 
-test('what is read is written, and the fixture has all of it', () => {
+test('the fixture has all that is written', () => {
   expect(types.map(({ name }) => name).sort()).toEqual(['F32', ...Object.keys(fixture.bytes), ...Object.keys(fixture.errors)].sort());
 });
 
