@@ -80,12 +80,13 @@ export const isBatchNorm = (module: ModuleSpec): module is BatchNormSpec => 'mea
 /**
  * The forms that a file may have in place of a parameter [experts · rows, width], or of a bias [experts · rows].
  * apart: a tensor for each expert. rows: one tensor [experts, every, width], of each expert the rows from `begin` on. turned: one tensor
- * [experts, width, rows]. mxfp4: blocks of four-bit numbers [experts, rows, width / 32, 16] with a scale each.
+ * [experts, width, rows]. woven: two tensors [experts, rows / 2, width] whose rows take turns. mxfp4: blocks of four-bit numbers [experts, rows, width / 32, 16] with a scale each.
  */
 export type StoredForm =
   | { readonly kind: 'apart'; readonly names: readonly string[] }
   | { readonly kind: 'rows'; readonly name: string; readonly every: number; readonly begin: number }
   | { readonly kind: 'turned'; readonly name: string }
+  | { readonly kind: 'woven'; readonly names: readonly [string, string] }
   | { readonly kind: 'mxfp4'; readonly blocks: string; readonly scales: string };
 
 export interface Stack {

@@ -33,6 +33,8 @@ function tensorsOf(spec: Stacked, form: StoredForm): { readonly name: string; re
       return [{ name: form.name, shape: [experts, form.every, ...rest] }];
     case 'turned':
       return [{ name: form.name, shape: [experts, width, rows] }];
+    case 'woven':
+      return form.names.map(name => ({ name, shape: [experts, rows / 2, ...rest] }));
     case 'mxfp4':
       return [
         { name: form.blocks, shape: [experts, rows, width / 32, 16] },
@@ -110,8 +112,8 @@ export function withStacks(parameters: readonly ParameterSpec[], source: WeightS
 /** One expert's rows [rows, width]. */
 async function readExpert(spec: Stacked, form: StoredForm, expert: number, source: WeightSource): Promise<Float32Array> {
   const { rows, width } = sizesOf(spec);
-  const part = async (name: string, begin: number): Promise<Float32Array> =>
-    (await source.readPart?.(name, begin, rows * width)) ?? (await source.readFloat32(name)).slice(begin, begin + rows * width);
+  const part = async (name: string, begin: number, own = rows): Promise<Float32Array> =>
+    (await source.readPart?.(name, begin, own * width)) ?? (await source.readFloat32(name)).slice(begin, begin + own * width);
   switch (form.kind) {
     case 'apart':
       return source.readFloat32(form.names[expert] as string);
@@ -119,6 +121,10 @@ async function readExpert(spec: Stacked, form: StoredForm, expert: number, sourc
       return part(form.name, (expert * form.every + form.begin) * width);
     case 'turned':
       return turned(await part(form.name, expert * rows * width), width, rows);
+    case 'woven': {
+      const half = async (name: string): Promise<Float32Array> => part(name, (expert * rows * width) / 2, rows / 2);
+      return woven(await half(form.names[0]), await half(form.names[1]), width);
+    }
     case 'mxfp4':
       return readMxfp4(source, form, { begin: (expert * rows * width) / 32, count: (rows * width) / 32 });
   }
@@ -128,6 +134,16 @@ async function readExpert(spec: Stacked, form: StoredForm, expert: number, sourc
 function turned(x: Float32Array, rows: number, width: number): Float32Array {
   const out = new Float32Array(x.length);
   for (let i = 0; i < rows; i++) for (let j = 0; j < width; j++) out[j * rows + i] = x[i * width + j] as number;
+  return out;
+}
+
+/** The rows of both in turn. */
+function woven(first: Float32Array, second: Float32Array, width: number): Float32Array {
+  const out = new Float32Array(2 * first.length);
+  for (let at = 0; at < first.length; at += width) {
+    out.set(first.subarray(at, at + width), 2 * at);
+    out.set(second.subarray(at, at + width), 2 * at + width);
+  }
   return out;
 }
 
@@ -182,7 +198,7 @@ export const replacedTensors = (parameters: readonly ParameterSpec[], tensors: T
     return form && isStacked(spec) ? tensorsOf(spec, form).map(({ name }) => name) : [];
   });
 
-/** Puts a parameter's numbers where a tensor of a file has them. */
+/** Puts a parameter's numbers where a tensor of a file has them. @param expert the place of the tensor among those of the form */
 function put(out: Float32Array, spec: Stacked, form: StoredForm, expert: number, values: Float32Array): void {
   const { experts, rows, width } = sizesOf(spec);
   const size = rows * width;
@@ -194,5 +210,8 @@ function put(out: Float32Array, spec: Stacked, form: StoredForm, expert: number,
     const own = values.subarray(e * size, (e + 1) * size);
     if (form.kind === 'turned') out.set(turned(own, rows, width), e * size);
     else if (form.kind === 'rows') out.set(own, (e * form.every + form.begin) * width);
+    else if (form.kind === 'woven')
+      for (let row = expert; row < rows; row += 2)
+        out.set(own.subarray(row * width, (row + 1) * width), (e * rows + row - expert) * (width / 2));
   }
 }

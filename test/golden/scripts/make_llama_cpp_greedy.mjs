@@ -36,7 +36,8 @@ const PROMPTS = [
 
 const llama = await getLlama({ gpu: false, build: 'never', progressLogs: false, logLevel: LlamaLogLevel.error, maxThreads: 1 });
 const model = await llama.loadModel({ modelPath: path.resolve(process.argv[2]), gpuLayers: 0 });
-const context = await model.createContext({ contextSize: 256, threads: 1, flashAttention: false, batchSize: 256 });
+const whole = { experimentalKvCacheKeyType: 'F32', experimentalKvCacheValueType: 'F32' };
+const context = await model.createContext({ contextSize: 256, threads: 1, flashAttention: false, batchSize: 256, ...whole });
 const sequence = context.getSequence();
 
 async function continued(prompt) {

@@ -260,7 +260,8 @@ describe('config', () => {
     ['logit_scale', builder => builder.f32('llama.logit_scale', 0.0625)],
     ['embedding_scale', builder => builder.f32('llama.embedding_scale', 12)],
     ['final_logit_softcapping', builder => builder.f32('llama.final_logit_softcapping', 30)],
-    ['expert_count', builder => builder.u32('llama.expert_count', 8)],
+    ['expert_shared_count', builder => builder.u32('llama.expert_count', 8).u32('llama.expert_shared_count', 1)],
+    ['expert_weights_scale', builder => builder.u32('llama.expert_count', 8).f32('llama.expert_weights_scale', 2.5)],
     ['attention.scale', builder => builder.f32('llama.attention.scale', 0.3)],
     ['attention.value_length', builder => builder.u32('llama.attention.value_length', 8)],
     ['rope.dimension_count', builder => builder.u32('llama.attention.key_length', 16).u32('llama.rope.dimension_count', 8)],
@@ -280,7 +281,12 @@ describe('config', () => {
       .u32('llama.attention.value_length', 16)
       .u32('llama.attention.sliding_window', 64)
       .text('llama.tensor_data_layout', 'Meta AI original pth');
-    expect(await configOf(neutral.build())).toMatchObject({ hidden_size: 64 });
+    expect(await configOf(neutral.build())).toMatchObject({ hidden_size: 64, architectures: ['LlamaForCausalLM'] });
+    const experts = base('llama').u32('llama.expert_count', 8).u32('llama.expert_used_count', 2).f32('llama.expert_weights_scale', 1);
+    expect(await configOf(experts.build())).toMatchObject({ architectures: ['MixtralForCausalLM'], num_local_experts: 8 });
+    expect(await modelFileError(() => configOf(base('qwen3').u32('qwen3.expert_count', 8).build()))).toMatchObject({
+      problems: [{ message: expect.stringMatching(/^qwen3\.expert_count 8 is not supported/) }],
+    });
     expect(await configOf(base('mistral').u32('mistral.attention.sliding_window', 32).build())).toMatchObject({ sliding_window: 32 });
   });
 
@@ -330,6 +336,7 @@ describe('refuses', () => {
     ['an overlap', one('output.weight', [8]).tensor('output_norm.weight', [8], undefined, { offset: 0 }).build(), 'overlaps'],
     ['a tensor twice', one('output.weight', [8]).tensor('output.weight', [8]).build(), 'appears twice'],
     ['a tensor of another family', one('blk.0.ssm_in.weight', [8]).build(), 'not part of a model of the architecture llama'],
+    ['an expert by itself', one('blk.0.ffn_gate.3.weight', [8]).build(), 'is one expert by itself, as converters wrote until 2024'],
     ['q rows that the heads do not divide', one('blk.0.attn_q.weight', [8, 4]).u32('llama.attention.head_count', 3).build(), '3 heads'],
   ])('%s', async (_, bytes, message) => {
     const path = temporaryFile('x.gguf', bytes);

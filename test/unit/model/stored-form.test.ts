@@ -34,12 +34,19 @@ const amongOthers = Float32Array.from({ length: 2 * whole.length }, (_, i) => {
   const [expert, rest] = [Math.floor(i / (2 * ROWS * WIDTH)), i % (2 * ROWS * WIDTH)];
   return rest < ROWS * WIDTH ? -1 : (whole[expert * ROWS * WIDTH + rest - ROWS * WIDTH] as number);
 });
+/** Each second row. */
+const rowsFrom = (begin: number): Float32Array => whole.filter((_, i) => Math.floor(i / WIDTH) % 2 === begin);
 const names = ['x.0.w', 'x.1.w', 'x.2.w'];
 const apart = Object.fromEntries(names.map((name, e) => [name, { shape: [ROWS, WIDTH], data: whole.slice(e * 8, e * 8 + 8) }]));
 
 const cases: readonly (readonly [string, StoredForm, Parameters<typeof sourceOf>[0]])[] = [
   ['apart', { kind: 'apart', names }, apart],
   ['rows', { kind: 'rows', name: 'all', every: 4, begin: 2 }, { all: { shape: [EXPERTS, 4, WIDTH], data: amongOthers } }],
+  [
+    'woven',
+    { kind: 'woven', names: ['even', 'odd'] },
+    { even: { shape: [EXPERTS, 1, WIDTH], data: rowsFrom(0) }, odd: { shape: [EXPERTS, 1, WIDTH], data: rowsFrom(1) } },
+  ],
   ['turned', { kind: 'turned', name: 'all' }, { all: { shape: [EXPERTS, WIDTH, ROWS], data: turned } }],
 ];
 

@@ -4,7 +4,7 @@ import type { ModelConfig } from '../model-config.ts';
 import { clip, type FileProblem, ModelFileError } from '../model-file-error.ts';
 import type { TensorInfo } from '../tensor-source.ts';
 import type { GgufValue } from './gguf-cursor.ts';
-import { ggufFamilies } from './gguf-families.ts';
+import { type GgufFamily, ggufFamilies, ggufFamily } from './gguf-families.ts';
 import type { GgufHeader } from './gguf-header.ts';
 import { ggufKeyProblems } from './gguf-keys.ts';
 import type { RopeFactorsByLength } from './gguf-source.ts';
@@ -26,16 +26,16 @@ export function ggufConfig(input: {
   readonly ropeFactorsByLength: RopeFactorsByLength | undefined;
 }): ModelConfig {
   const { metadata } = input.header;
-  const architecture = metadata.get('general.architecture');
-  const family = typeof architecture === 'string' && Object.hasOwn(ggufFamilies, architecture) ? ggufFamilies[architecture] : undefined;
-  if (typeof architecture !== 'string' || family === undefined) {
+  const found = ggufFamily(metadata);
+  if (found === undefined) {
     const known = Object.keys(ggufFamilies).join(', ');
     throw new ModelFileError(
       input.path,
-      `is of the architecture ${clip(String(architecture))}`,
+      `is of the architecture ${clip(String(metadata.get('general.architecture')))}`,
       `GGUF is read for ${known}; use the safetensors files of this model.`,
     );
   }
+  const { architecture, family } = found;
   const refused = ggufKeyProblems(metadata, architecture, family.computed);
   if (refused.length > 0)
     throw new ModelFileError(
@@ -79,7 +79,7 @@ export function ggufConfig(input: {
     max_position_embeddings: context,
     rms_norm_eps: shortestFloat32(required('attention.layer_norm_rms_epsilon')),
     rope_theta: shortestFloat32(ropeTheta),
-    rope_scaling: ropeScaling({ ...input, metadata, architecture, headDim, ropeTheta, optional, problems }),
+    rope_scaling: ropeScaling({ ...input, metadata, architecture, family, headDim, ropeTheta, optional, problems }),
     ...(isPartial && rotated !== undefined && rotated !== headDim && { partial_rotary_factor: rotated / headDim }),
     ...(input.ropeFactorsByLength && { original_max_position_embeddings: optional('rope.scaling.original_context_length') ?? context }),
     vocab_size: input.tensors.get('model.embed_tokens.weight')?.shape[0] ?? optional('vocab_size') ?? 0,
@@ -125,6 +125,7 @@ function tokenIds(metadata: ReadonlyMap<string, GgufValue>): Record<string, numb
 function ropeScaling(input: {
   readonly metadata: ReadonlyMap<string, GgufValue>;
   readonly architecture: string;
+  readonly family: GgufFamily;
   readonly ropeFactors: Float32Array | undefined;
   readonly ropeFactorsByLength: RopeFactorsByLength | undefined;
   readonly headDim: number;
@@ -152,7 +153,14 @@ function ropeScaling(input: {
     const original = input.optional('rope.scaling.original_context_length');
     const betas = { beta_fast: input.optional('rope.scaling.yarn_beta_fast'), beta_slow: input.optional('rope.scaling.yarn_beta_slow') };
     const given = Object.fromEntries(Object.entries(betas).filter(([, value]) => value !== undefined));
-    return { rope_type: 'yarn', factor, ...given, ...(original === undefined ? {} : { original_max_position_embeddings: original }) };
+    const own = input.family.yarn?.(input.optional) ?? {};
+    return {
+      rope_type: 'yarn',
+      factor,
+      ...given,
+      ...own,
+      ...(original === undefined ? {} : { original_max_position_embeddings: original }),
+    };
   }
   problems.push({ message: `the rotary scaling ${showValue(type)} is not known` });
   return null;

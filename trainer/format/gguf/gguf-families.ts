@@ -1,4 +1,5 @@
 /** The families that are read from GGUF, by llama.cpp's name of the architecture: what differs from Llama's files. */
+import type { GgufValue } from './gguf-cursor.ts';
 
 /** Settings of config.json from numbers of the metadata. */
 export interface GgufSizes {
@@ -19,7 +20,7 @@ export interface GgufFamily {
   readonly modelType: string;
   /** Keys of the metadata that this family computes and others refuse. */
   readonly computed: readonly string[];
-  /** Names in a block that are not Llama's. */
+  /** Names in a block that are not Llama's, without ".weight" and ".bias"; with them where the name here has neither. */
   readonly names: Readonly<Record<string, string>>;
   /** The number that the converter added to the weights of norms. */
   readonly normOffset: 0 | 1;
@@ -28,6 +29,21 @@ export interface GgufFamily {
   /** How Transformers makes its tokenizer from SentencePiece pieces, where not as Llama's. */
   readonly pieces?: 'gemma' | 'phi3';
   readonly settings: (sizes: GgufSizes) => Record<string, unknown>;
+  /** What the positions say in addition where they are scaled by yarn. */
+  readonly yarn?: (number: GgufSizes['number']) => Record<string, unknown>;
+  /** The family of files that count experts, where one architecture has both. */
+  readonly withExperts?: GgufFamily;
+}
+
+/** The family of a file by its metadata; undefined where no family here is meant. */
+export function ggufFamily(
+  metadata: ReadonlyMap<string, GgufValue>,
+): { readonly architecture: string; readonly family: GgufFamily } | undefined {
+  const architecture = metadata.get('general.architecture');
+  const family = typeof architecture === 'string' && Object.hasOwn(ggufFamilies, architecture) ? ggufFamilies[architecture] : undefined;
+  if (typeof architecture !== 'string' || family === undefined) return undefined;
+  const hasExperts = Number(metadata.get(`${architecture}.expert_count`) ?? 0) > 0;
+  return { architecture, family: (hasExperts && family.withExperts) || family };
 }
 
 const headNorms = { attn_q_norm: 'self_attn.q_norm', attn_k_norm: 'self_attn.k_norm' } as const;
@@ -61,10 +77,35 @@ const ofLlama = ({ has }: GgufSizes) => ({ hidden_act: 'silu', attention_bias: h
 const windowOf = ({ number, isNothing }: GgufSizes): number | null =>
   isNothing('attention.sliding_window') ? null : (number('attention.sliding_window') ?? null);
 
+/** Keys that count experts. */
+const expertKeys = ['expert_count', 'expert_used_count', 'expert_feed_forward_length'] as const;
+const chosenExperts = ({ number }: GgufSizes) => ({ num_experts_per_tok: number('expert_used_count') });
+
+const mixtral: GgufFamily = {
+  ...plain,
+  class: 'MixtralForCausalLM',
+  modelType: 'mixtral',
+  interleaved: true,
+  computed: expertKeys,
+  names: {
+    ffn_gate_inp: 'block_sparse_moe.gate',
+    ffn_gate_exps: 'block_sparse_moe.experts.w1',
+    ffn_up_exps: 'block_sparse_moe.experts.w3',
+    ffn_down_exps: 'block_sparse_moe.experts.w2',
+  },
+  settings: sizes => ({ hidden_act: 'silu', num_local_experts: sizes.number('expert_count'), ...chosenExperts(sizes) }),
+};
+
+const expertNames = {
+  ffn_gate_exps: 'mlp.experts.gate_proj',
+  ffn_up_exps: 'mlp.experts.up_proj',
+  ffn_down_exps: 'mlp.experts.down_proj',
+} as const;
+
 const softCaps = ['attn_logit_softcapping', 'final_logit_softcapping'] as const;
 
 export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
-  llama: { ...plain, class: 'LlamaForCausalLM', modelType: 'llama', interleaved: true, settings: ofLlama },
+  llama: { ...plain, class: 'LlamaForCausalLM', modelType: 'llama', interleaved: true, settings: ofLlama, withExperts: mixtral },
   mistral: {
     ...plain,
     class: 'MistralForCausalLM',
@@ -153,5 +194,58 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
       residual_multiplier: sizes.number('residual_scale') ?? 1,
       logits_scaling: sizes.number('logit_scale') ?? 1,
     }),
+  },
+  // llama.cpp divides the weights of the chosen experts by their sum, and has experts in all blocks.
+  qwen3moe: {
+    ...plain,
+    class: 'Qwen3MoeForCausalLM',
+    modelType: 'qwen3_moe',
+    computed: expertKeys,
+    names: { ...headNorms, ...expertNames, ffn_gate_inp: 'mlp.gate' },
+    settings: sizes => ({
+      ...ofLlama(sizes),
+      ...chosenExperts(sizes),
+      num_experts: sizes.number('expert_count'),
+      moe_intermediate_size: sizes.number('expert_feed_forward_length'),
+      norm_topk_prob: true,
+      decoder_sparse_step: 1,
+      use_sliding_window: false,
+    }),
+  },
+  'gpt-oss': {
+    ...plain,
+    class: 'GptOssForCausalLM',
+    modelType: 'gpt_oss',
+    computed: [...expertKeys, 'attention.sliding_window'],
+    names: {
+      ...expertNames,
+      ffn_gate_inp: 'mlp.router',
+      post_attention_norm: 'post_attention_layernorm',
+      'attn_sinks.weight': 'self_attn.sinks',
+    },
+    settings: sizes => ({
+      ...chosenExperts(sizes),
+      num_local_experts: sizes.number('expert_count'),
+      intermediate_size: sizes.number('expert_feed_forward_length'),
+      attention_bias: sizes.has('model.layers.0.self_attn.q_proj.bias'),
+      sliding_window: windowOf(sizes),
+    }),
+    // The files do not say it; the configs of these models do.
+    yarn: () => ({ truncate: false }),
+  },
+  mistral3: {
+    ...plain,
+    class: 'Ministral3ForCausalLM',
+    modelType: 'ministral3',
+    interleaved: true,
+    computed: ['attention.temperature_scale', 'rope.scaling.yarn_log_multiplier'],
+    settings: () => ({ hidden_act: 'silu', sliding_window: null }),
+    yarn: number => {
+      const [logMultiplier, growth] = [number('rope.scaling.yarn_log_multiplier'), number('attention.temperature_scale')];
+      return {
+        ...(logMultiplier !== undefined && { mscale: 1, mscale_all_dim: logMultiplier }),
+        ...(growth !== undefined && { llama_4_scaling_beta: Number(growth.toPrecision(7)) }),
+      };
+    },
   },
 };

@@ -31,6 +31,17 @@ const nothing = (keys: string) => listed({ class: 'refused', supported: '0', hol
 const nothingOr = (neutral: number, keys: string) =>
   listed({ class: 'refused', supported: String(neutral), holds: value => isNothing(value) || value === neutral }, keys);
 
+/** Keys of experts, without effect where there are none; `neutral` is what all families with experts here compute. */
+const withExpertsOnly = (neutral: '0' | '1', keys: string) =>
+  listed(
+    {
+      class: 'refused',
+      supported: neutral,
+      holds: (value, metadata) => isNothing(metadata('expert_count') ?? 0) || Number(value) === Number(neutral) || isNothing(value),
+    },
+    keys,
+  );
+
 const headDim: (metadata: GgufMetadata) => number = metadata =>
   Number(
     metadata('attention.key_length') ??
@@ -56,11 +67,12 @@ export const ggufKeys: Readonly<Record<string, GgufKeyRule>> = {
     'is of norms that these models do not have',
     'attention.layer_norm_epsilon attention.group_norm_epsilon attention.group_norm_groups',
   ),
-  ...without(
-    'is of experts, which expert_count counts',
-    `expert_feed_forward_length expert_shared_feed_forward_length expert_chunk_feed_forward_length expert_weights_scale expert_weights_norm
-     expert_gating_func expert_group_scale experts_per_group moe_every_n_layers interleave_moe_layer_step router_logit_softcapping`,
+  ...withExpertsOnly(
+    '0',
+    `expert_feed_forward_length expert_shared_feed_forward_length expert_chunk_feed_forward_length expert_group_scale experts_per_group
+     moe_every_n_layers interleave_moe_layer_step router_logit_softcapping`,
   ),
+  ...withExpertsOnly('1', 'expert_weights_scale expert_weights_norm expert_gating_func'),
   ...nothing(
     `rope.scaling.yarn_log_multiplier expert_count expert_used_count expert_shared_count expert_group_count expert_group_used_count leading_dense_block_count moe_latent_size
      nextn_predict_layers n_deepstack_layers use_parallel_residual attn_logit_softcapping final_logit_softcapping swin_norm

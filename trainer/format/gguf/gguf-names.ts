@@ -32,8 +32,9 @@ export function huggingFaceName(name: string, own: Readonly<Record<string, strin
   const [, block, stem, suffix] = match ?? [];
   if (stem === undefined || suffix === undefined) return undefined;
   const table: Readonly<Record<string, string>> = block === undefined ? GLOBAL : { ...BLOCK, ...own };
-  if (!Object.hasOwn(table, stem)) return undefined;
-  return `${block === undefined ? '' : `model.layers.${Number(block)}.`}${table[stem]}.${suffix}`;
+  const whole = `${stem}.${suffix}`;
+  const found = Object.hasOwn(table, whole) ? table[whole] : Object.hasOwn(table, stem) ? `${table[stem]}.${suffix}` : undefined;
+  return found && `${block === undefined ? '' : `model.layers.${Number(block)}.`}${found}`;
 }
 
 /**

@@ -2,7 +2,7 @@
 import { openByteFile } from '../byte-file.ts';
 import { clip, type FileProblem, ModelFileError } from '../model-file-error.ts';
 import { fingerprintTensors, type TensorInfo, type TensorSource } from '../tensor-source.ts';
-import { ggufFamilies } from './gguf-families.ts';
+import { ggufFamily } from './gguf-families.ts';
 import { type GgufHeader, type GgufTensor, readGgufHeader } from './gguf-header.ts';
 import { huggingFaceName, permutedRow, ROPE_FACTORS, ROPE_FACTORS_BY_LENGTH } from './gguf-names.ts';
 
@@ -124,16 +124,22 @@ export async function openGguf(path: string): Promise<GgufFile> {
   }
 }
 
+const ONE_EXPERT = /^blk\.\d+\.ffn_(gate|up|down)\.\d+\.weight$/;
+
 function locate(path: string, header: GgufHeader): Map<string, Located> {
   const architecture = header.metadata.get('general.architecture');
-  const family = typeof architecture === 'string' && Object.hasOwn(ggufFamilies, architecture) ? ggufFamilies[architecture] : undefined;
+  const family = ggufFamily(header.metadata)?.family;
   const problems: FileProblem[] = [];
   const located = new Map<string, Located>();
   for (const tensor of header.tensors) {
     if (tensor.name === ROPE_FACTORS || Object.values(ROPE_FACTORS_BY_LENGTH).includes(tensor.name)) continue;
     const name = huggingFaceName(tensor.name, family?.names);
     if (name === undefined) {
-      problems.push({ tensor: tensor.name, message: `is not part of a model of the architecture ${clip(String(architecture))}` });
+      const of = clip(String(architecture));
+      const message = ONE_EXPERT.test(tensor.name)
+        ? 'is one expert by itself, as converters wrote until 2024; all of a layer in one tensor are read, so convert the model again'
+        : `is not part of a model of the architecture ${of}`;
+      problems.push({ tensor: tensor.name, message });
       continue;
     }
     const { type, shape, byteLength } = tensor;

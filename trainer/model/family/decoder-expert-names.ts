@@ -32,18 +32,29 @@ export const qwenExperts: ExpertNames = {
   down: named('mlp', 'down_proj', downOf),
 };
 
-/** gpt-oss: gate and up in one product, entry by entry in turn; a tensor [experts, in, out], or blocks of four-bit numbers [experts, out, in]. */
-const turned = (name: string): ExpertName => ({
+type InGguf = (at: string, kind: 'weight' | 'bias', rows: number) => StoredForm;
+
+/**
+ * gpt-oss: gate and up in one product, entry by entry in turn; a tensor [experts, in, out], or blocks of four-bit numbers [experts, out, in].
+ * GGUF has gate and up apart.
+ */
+const turned = (name: string, inGguf: InGguf): ExpertName => ({
   name: `mlp.experts.${name}`,
   forms: (at, { rows }) => [
     { kind: 'mxfp4', blocks: `${at}.mlp.experts.${name}_blocks`, scales: `${at}.mlp.experts.${name}_scales` },
     { kind: 'turned', name: `${at}.mlp.experts.${name}` },
-    { kind: 'rows', name: `${at}.mlp.experts.${name}.weight`, every: rows, begin: 0 },
+    inGguf(at, 'weight', rows),
   ],
-  biasForms: (at, { rows }) => [
-    { kind: 'rows', name: `${at}.mlp.experts.${name}_bias`, every: rows, begin: 0 },
-    { kind: 'rows', name: `${at}.mlp.experts.${name}.bias`, every: rows, begin: 0 },
-  ],
+  biasForms: (at, { rows }) => [{ kind: 'rows', name: `${at}.mlp.experts.${name}_bias`, every: rows, begin: 0 }, inGguf(at, 'bias', rows)],
 });
 
-export const gptOssExperts: ExpertNames = { router: 'mlp.router', inner: [turned('gate_up_proj')], down: turned('down_proj') };
+export const gptOssExperts: ExpertNames = {
+  router: 'mlp.router',
+  inner: [
+    turned('gate_up_proj', (at, kind) => ({
+      kind: 'woven',
+      names: [`${at}.mlp.experts.gate_proj.${kind}`, `${at}.mlp.experts.up_proj.${kind}`],
+    })),
+  ],
+  down: turned('down_proj', (at, kind, every) => ({ kind: 'rows', name: `${at}.mlp.experts.down_proj.${kind}`, every, begin: 0 })),
+};
