@@ -80,7 +80,8 @@ export const isBatchNorm = (module: ModuleSpec): module is BatchNormSpec => 'mea
 /**
  * The forms that a file may have in place of a parameter [experts · rows, width], or of a bias [experts · rows].
  * apart: a tensor for each expert. rows: one tensor [experts, every, width], of each expert the rows from `begin` on. turned: one tensor
- * [experts, width, rows]. woven: two tensors [experts, rows / 2, width] whose rows take turns. mxfp4: blocks of four-bit numbers [experts, rows, width / 32, 16] with a scale each.
+ * [experts, width, rows]. woven: two tensors [experts, rows / 2, width] whose rows take turns. mxfp4: blocks of four-bit numbers
+ * [experts, rows, width / 32, 16] with a scale each.
  */
 export type StoredForm =
   | { readonly kind: 'apart'; readonly names: readonly string[] }
