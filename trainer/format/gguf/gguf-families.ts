@@ -29,7 +29,7 @@ export interface GgufFamily {
   /** How Transformers makes its tokenizer from SentencePiece pieces, where not as Llama's. */
   readonly pieces?: 'gemma' | 'phi3';
   readonly settings: (sizes: GgufSizes) => Record<string, unknown>;
-  /** What the positions say in addition where they are scaled by yarn. */
+  /** Keys of the positions in addition where they are scaled by yarn. */
   readonly yarn?: (number: GgufSizes['number']) => Record<string, unknown>;
   /** The family of files that count experts, where one architecture has both. */
   readonly withExperts?: GgufFamily;
