@@ -1,4 +1,4 @@
-/** Exports: the heatmap as a picture, its values and those of a cell as tables. Pure except for PNG. */
+/** The map as a picture, and its values and those of a cell as tables. Pure. */
 import { COLORS, colorIndex, inkOn } from '../shared/color-maps.ts';
 import { type Cell, csv } from '../shared/csv.ts';
 import type { Scene, SceneRect, SceneText } from '../shared/scene.ts';
@@ -28,7 +28,7 @@ export function heatmapScene(picture: Picture, title: string): Scene {
     const [x, y] = [LEFT + column * CELL.width, TOP + row * CELL.height];
     const position = positions[module] ?? Number.NaN;
     const index = Number.isNaN(position) ? -1 : colorIndex(position);
-    const fill = index < 0 ? '#e5e5e5' : (map.css[index] as string);
+    const fill = map.css[index] ?? '#e5e5e5';
     const own = grid.rows[row]?.isBlock ? '' : `${lastParts(picture.names[module] ?? '')} `;
     items.push(
       {
@@ -54,7 +54,7 @@ export function heatmapScene(picture: Picture, title: string): Scene {
       y,
       width: LEGEND.width / COLORS + 0.5,
       height: LEGEND.height,
-      fill: map.css[i] as string,
+      fill: map.css[i] ?? INK,
     });
   for (const { position, label } of scale.ticks(5))
     items.push(text(LEFT + position * LEGEND.width, y + LEGEND.height + 14, label, { size: 10, fill: MUTED }));

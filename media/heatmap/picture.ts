@@ -15,19 +15,30 @@ import {
 } from './cell/selection-view.ts';
 import { differences, importanceValues, type Statistic, scaleOf } from './grid/cell-values.ts';
 import { deriveGrid, type Grid } from './grid/grid.ts';
+import type { PageState } from './page-state.ts';
 import type { ScoreStore, SetScores } from './score-store.ts';
-import { type BudgetChoice, budgetOfSource, choiceOf, type HeatmapViewState, setOf, sourceOf } from './view-state.ts';
+import { type BudgetChoice, budgetOfSource, choiceOf, describeSet, type HeatmapViewState, setOf, sourceOf } from './view-state.ts';
 
-export interface Picture {
+/** The comparison: the choices, the two sources, and the modules and scores that they have. */
+interface Sides {
   readonly state: HeatmapViewState;
   readonly sourceA: HeatmapSourceInfo | undefined;
   readonly sourceB: HeatmapSourceInfo | undefined;
+  /** The names of both sets, as in a title: "spam · Taylor (rows)". */
+  readonly titleA: string;
+  readonly titleB?: string;
+  /** The measures of both sets. */
+  readonly measureA?: string;
+  readonly measureB?: string;
   readonly modules: readonly HeatmapModule[];
   readonly names: readonly string[];
-  readonly grid: Grid;
   readonly a: SetScores;
   readonly b: SetScores;
   readonly trained: { readonly a: TrainedRows; readonly b: TrainedRows };
+}
+
+/** The rows that the budget selects. */
+interface Selected {
   readonly budget: BudgetChoice;
   /** Whether the trained rows can be shown. */
   readonly hasTrained: boolean;
@@ -38,6 +49,8 @@ export interface Picture {
   readonly problem?: string;
   /** True while the counts are per layer because not all rows are sorted yet. */
   readonly isPending: boolean;
+  /** Whether the selection depends on the order of rows, which is computed in the background. */
+  readonly needsOrders: boolean;
   readonly selection: {
     readonly rows: number;
     readonly ofRows: number;
@@ -46,11 +59,18 @@ export interface Picture {
     readonly ofParameters?: number;
     readonly modelParameters?: number;
   };
+}
+
+export interface Picture extends Sides, Selected {
+  readonly grid: Grid;
+  /** The module whose cell is open. */
+  readonly opened?: number;
   /** The value of each cell and its position in the color map. */
   readonly values: Float64Array;
   readonly positions: Float64Array;
   readonly scale: Scale;
   readonly map: ColorMap;
+  readonly mapName: ColorMapName;
   /** The scale of scores when `map` shows differences. */
   readonly bandMap: ColorMap;
   readonly meaning: string;
@@ -76,116 +96,137 @@ function modulesOf(a: HeatmapSourceInfo | undefined, b: HeatmapSourceInfo | unde
   return [...modules.values()];
 }
 
-export const colorMapOf = (state: HeatmapViewState, setting: string): ColorMapName =>
-  state.colorMap ?? colorMapNames.find(name => name === setting) ?? 'viridis';
-
 /** A run without scores still shows the rows that it trains. */
 const statisticOf = ({ statistic }: HeatmapViewState, source: HeatmapSourceInfo | undefined): Statistic =>
   source?.sets.length === 0 ? 'selected' : statistic;
 
-export function makePicture(
-  chosen: HeatmapViewState,
-  sources: readonly HeatmapSourceInfo[],
-  store: ScoreStore,
-  colorSetting: string,
-): Picture {
-  const [sourceA, sourceB] = [sourceOf(sources, chosen.a), sourceOf(sources, chosen.b)];
-  const state = { ...chosen, statistic: statisticOf(chosen, sourceA) };
-  const modules = modulesOf(sourceA, sourceB);
-  const names = modules.map(({ name }) => name);
-  const [a, b] = [store.of(state.a), store.of(state.b)];
-  const trained = { a: trainedRows(sourceA), b: trainedRows(sourceB) };
-  const hasTrained = haveTrained(sourceA, sourceB);
-  const budget = withinReach(state.budget ?? budgetOfSource(sourceA), hasTrained);
-  const choice = choiceOf(budget);
-  // Each side uses its own modules: modules of the other source do not count toward its budget.
-  const ownModules = sourceA?.modules ?? [];
-  const { counts: ownCounts, problem, isPending } = selectedCounts(ownModules, choice, trained.a, a);
-  const countsB = state.b ? selectedCounts(sourceB?.modules ?? [], choice, trained.b, b) : undefined;
-  const counts = spread(ownModules, ownCounts, names);
-  const allCountsB = countsB && spread(sourceB?.modules ?? [], countsB.counts, names);
-  const shares = Float64Array.from(counts, (count, i) => count / (modules[i]?.shape[0] ?? Number.NaN));
-  const { statistic, view, scale: scaleName } = state;
-  const hasB = state.b !== undefined;
-  const overlaps = names.map((module, i) =>
-    hasB
-      ? overlapIfCheap({
-          module,
-          rows: modules[i]?.shape[0] ?? 0,
-          counts: { a: counts[i] as number, b: allCountsB?.[i] ?? 0 },
-          choice,
-          a,
-          b,
-          trained,
-        })
-      : undefined,
-  );
-  const valuesA = importanceValues(names, a, statistic, shares);
-  const { values, meaning } = valuesOf();
+/** Everything that a picture depends on, apart from the scores. */
+export type PictureInput = Pick<PageState, 'choices' | 'sources' | 'colorSetting'>;
+
+export function makePicture(input: PictureInput, store: ScoreStore): Picture {
+  const sides = sidesOf(input, store);
+  const selected = selectedOf(sides);
+  const overlaps = overlapsOf(sides, selected);
+  const { values, meaning } = valuesOf(sides, selected, overlaps);
+  const { view, statistic, scale: scaleName, cell, colorMap: chosenMap } = sides.state;
   const scale = scaleOf(view, statistic, scaleName, values);
+  const mapName = chosenMap ?? colorMapNames.find(name => name === input.colorSetting) ?? 'viridis';
+  const opened = cell === undefined ? -1 : sides.names.indexOf(cell);
   return {
-    state,
-    sourceA,
-    sourceB,
-    modules,
-    names,
-    grid: gridOf(names),
-    a,
-    b,
-    trained,
-    budget,
-    hasTrained,
-    choice,
-    counts,
-    countsB: allCountsB,
-    problem,
-    isPending: isPending === true || countsB?.isPending === true,
-    selection: {
-      rows: counts.reduce((sum, count) => sum + count, 0),
-      ofRows: ownModules.reduce((sum, { shape }) => sum + (shape[0] ?? 0), 0),
-      parameters: selectedParameters(ownModules, ownCounts),
-      ofParameters: selectedParameters(
-        ownModules,
-        Int32Array.from(ownModules, ({ shape }) => shape[0] ?? 0),
-      ),
-      modelParameters: sourceA?.modelParameters,
-    },
+    ...sides,
+    ...selected,
+    grid: gridOf(sides.names),
+    opened: opened < 0 ? undefined : opened,
     values,
     positions: values.map(value => scale.position(value)),
     scale,
-    map: colorMap(view === 'difference' ? 'difference' : colorMapOf(state, colorSetting)),
-    bandMap: colorMap(colorMapOf(state, colorSetting)),
+    map: colorMap(view === 'difference' ? 'difference' : mapName),
+    mapName,
+    bandMap: colorMap(mapName),
     meaning,
     overlaps,
     overall: sumOf(overlaps),
   };
+}
 
-  function valuesOf(): { readonly values: Float64Array; readonly meaning: string } {
-    const [setA, setB] = [setOf(sources, state.a), setOf(sources, state.b)];
-    switch (view) {
-      case 'importance':
-        return {
-          values: valuesA,
-          meaning: `${statistic === 'selected' || setA === undefined ? '' : `${labelIn('measure', setA.measure)}: `}${STATISTIC_WORDS[statistic]}`,
-        };
-      case 'overlap':
-        return {
-          values: Float64Array.from(overlaps, overlap => (overlap ? jaccard(overlap) : Number.NaN)),
-          meaning: 'Jaccard index of the selected rows of A and B',
-        };
-      case 'difference': {
-        const sharesB = Float64Array.from(modules, ({ shape }, i) => (allCountsB?.[i] ?? 0) / (shape[0] ?? Number.NaN));
-        const valuesB = importanceValues(names, b, statistic, sharesB);
-        const { values, unit } = differences(valuesA, valuesB, scaleName, statistic === 'selected' || setA?.measure === setB?.measure);
-        return { values, meaning: `${STATISTIC_WORDS[statistic]}: ${unit}` };
-      }
+function sidesOf({ choices, sources }: PictureInput, store: ScoreStore): Sides {
+  const [sourceA, sourceB] = [sourceOf(sources, choices.a), sourceOf(sources, choices.b)];
+  const state = { ...choices, statistic: statisticOf(choices, sourceA) };
+  const modules = modulesOf(sourceA, sourceB);
+  return {
+    state,
+    sourceA,
+    sourceB,
+    titleA: describeSet(sources, state.a),
+    titleB: state.b && describeSet(sources, state.b),
+    measureA: setOf(sources, state.a)?.measure,
+    measureB: setOf(sources, state.b)?.measure,
+    modules,
+    names: modules.map(({ name }) => name),
+    a: store.of(state.a),
+    b: store.of(state.b),
+    trained: { a: trainedRows(sourceA), b: trainedRows(sourceB) },
+  };
+}
+
+/** Each side uses its own modules: modules of the other source do not count toward its budget. */
+function selectedOf({ state, sourceA, sourceB, names, a, b, trained }: Sides): Selected {
+  const hasTrained = haveTrained(sourceA, sourceB);
+  const budget = withinReach(state.budget ?? budgetOfSource(sourceA), hasTrained);
+  const choice = choiceOf(budget);
+  const [modulesA, modulesB] = [sourceA?.modules ?? [], sourceB?.modules ?? []];
+  const own = selectedCounts(modulesA, choice, trained.a, a);
+  const other = state.b && selectedCounts(modulesB, choice, trained.b, b);
+  const counts = spread(modulesA, own.counts, names);
+  const rowsOf = ({ shape }: HeatmapModule): number => shape[0] ?? 0;
+  return {
+    budget,
+    hasTrained,
+    choice,
+    counts,
+    countsB: other && spread(modulesB, other.counts, names),
+    problem: own.problem,
+    isPending: own.isPending === true || other?.isPending === true,
+    needsOrders: choice.kind === 'budget' && (state.b !== undefined || choice.mode === 'global'),
+    selection: {
+      rows: counts.reduce((sum, count) => sum + count, 0),
+      ofRows: modulesA.reduce((sum, module) => sum + rowsOf(module), 0),
+      parameters: selectedParameters(modulesA, own.counts),
+      ofParameters: selectedParameters(modulesA, Int32Array.from(modulesA, rowsOf)),
+      modelParameters: sourceA?.modelParameters,
+    },
+  };
+}
+
+function overlapsOf(
+  { state, names, modules, a, b, trained }: Sides,
+  { counts, countsB, choice }: Selected,
+): readonly (Overlap | undefined)[] {
+  if (state.b === undefined) return names.map(() => undefined);
+  return names.map((module, i) =>
+    overlapIfCheap({
+      module,
+      rows: modules[i]?.shape[0] ?? 0,
+      counts: { a: counts[i] ?? 0, b: countsB?.[i] ?? 0 },
+      choice,
+      a,
+      b,
+      trained,
+    }),
+  );
+}
+
+/** The values that color the cells, and what they mean. */
+function valuesOf(
+  { state, names, modules, a, b, measureA, measureB }: Sides,
+  { counts, countsB }: Selected,
+  overlaps: readonly (Overlap | undefined)[],
+): { readonly values: Float64Array; readonly meaning: string } {
+  const { view, statistic, scale } = state;
+  const shareOf = (count: number | undefined, i: number): number => (count ?? 0) / (modules[i]?.shape[0] ?? Number.NaN);
+  const valuesA = importanceValues(names, a, statistic, Float64Array.from(counts, shareOf));
+  switch (view) {
+    case 'importance': {
+      const measure = statistic === 'selected' || measureA === undefined ? '' : `${labelIn('measure', measureA)}: `;
+      return { values: valuesA, meaning: `${measure}${STATISTIC_WORDS[statistic]}` };
+    }
+    case 'overlap':
+      return {
+        values: Float64Array.from(overlaps, overlap => (overlap ? jaccard(overlap) : Number.NaN)),
+        meaning: 'Jaccard index of the selected rows of A and B',
+      };
+    case 'difference': {
+      const sharesB = Float64Array.from(names, (_, i) => shareOf(countsB?.[i], i));
+      const valuesB = importanceValues(names, b, statistic, sharesB);
+      const { values, unit } = differences(valuesA, valuesB, scale, statistic === 'selected' || measureA === measureB);
+      return { values, meaning: `${STATISTIC_WORDS[statistic]}: ${unit}` };
     }
   }
 }
 
 /** The counts of these modules at their positions among all; 0 elsewhere. */
 function spread(modules: readonly HeatmapModule[], counts: Int32Array, names: readonly string[]): Int32Array {
-  const byName = new Map(modules.map(({ name }, i) => [name, counts[i] as number]));
+  const byName = new Map(modules.map(({ name }, i) => [name, counts[i] ?? 0]));
   return Int32Array.from(names, name => byName.get(name) ?? 0);
 }
 

@@ -14,6 +14,22 @@ export interface CellScales {
   readonly counts: Int32Array;
 }
 
+export interface Histogram {
+  /** Counts in equal parts of the scale. */
+  readonly counts: Int32Array;
+  /** Counts of the selected rows. */
+  readonly selected: Int32Array;
+}
+
+export interface HistogramContent {
+  readonly histogram: Histogram;
+  readonly scale: Scale;
+  /** The lowest selected score. */
+  readonly threshold?: number;
+  /** The word for marked rows: "selected" or "trained". */
+  readonly mark: string;
+}
+
 export const BINS = 48;
 
 const known = new WeakMap<CellScores, Map<ScaleName, CellScales>>();

@@ -2,24 +2,8 @@
 import { compact } from '../../../trainer/protocol/format.ts';
 import { element } from '../../shared/element.ts';
 import { createPainter, type Painter } from '../../shared/painter.ts';
-import type { Scale } from '../../shared/scale.ts';
 import type { Theme } from '../../shared/theme.ts';
-
-export interface Histogram {
-  /** Counts in equal parts of the scale. */
-  readonly counts: Int32Array;
-  /** Counts of the selected rows. */
-  readonly selected: Int32Array;
-}
-
-export interface HistogramContent {
-  readonly histogram: Histogram;
-  readonly scale: Scale;
-  /** The lowest selected score. */
-  readonly threshold?: number;
-  /** The word for marked rows: "selected" or "trained". */
-  readonly mark: string;
-}
+import type { HistogramContent } from './cell-scales.ts';
 
 export interface HistogramView {
   readonly element: HTMLElement;

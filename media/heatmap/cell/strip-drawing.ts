@@ -2,6 +2,8 @@
  * The content of each pixel of a strip of neurons: the highest score there, and how many neurons are selected. Pure.
  */
 
+import type { ColorMap } from '../../shared/color-maps.ts';
+import type { Scale } from '../../shared/scale.ts';
 import type { Viewport } from '../grid/viewport.ts';
 import type { CellScores } from '../score-store.ts';
 import { createRangeMax, type RangeMax } from './range-max.ts';
@@ -16,6 +18,18 @@ export interface Strip {
   readonly selectedBefore: Int32Array;
   /** The neuron at a position. */
   readonly neuronAt: (place: number) => number;
+}
+
+/** The content of a strip, or of two aligned ones. */
+export interface StripContent {
+  readonly a: Strip;
+  readonly scaleA: Scale;
+  /** The second cell, below and upside down. */
+  readonly b?: Strip;
+  readonly scaleB?: Scale;
+  readonly map: ColorMap;
+  /** The unit of the axis. */
+  readonly unit: 'neuron' | 'rank';
 }
 
 /** Maxima in the order of another cell, memoized because every move of the budget needs them. */

@@ -1,13 +1,14 @@
 /**
- * The grid on its canvas: pans and zooms along the layers, has a cell cursor for keyboards, and shows each cell's
- * neurons when there is room.
+ * The grid on its canvas, for mouse and keyboard: pans and zooms along the layers, has a cell cursor, and shows each
+ * cell's neurons when there is room.
  */
-
+import { onDrag } from '../../shared/drag.ts';
 import { element, setText } from '../../shared/element.ts';
-import { createPainter } from '../../shared/painter.ts';
+import { onKeys } from '../../shared/keys.ts';
 import type { Theme } from '../../shared/theme.ts';
-import { drawGrid, type GridContent, type GridGeometry, geometryOf } from './grid-drawing.ts';
-import { bounded, type Limits, panned, revealing, type Viewport, whole, zoomed } from './viewport.ts';
+import type { CursorKey } from './grid-cursor.ts';
+import type { GridContent } from './grid-drawing.ts';
+import { anchorOfCursor, createGridScene, type GridScene, type GridState, moduleAtCursor, moduleUnder } from './grid-scene.ts';
 
 export interface GridView {
   readonly element: HTMLElement;
@@ -22,232 +23,120 @@ export interface GridViewParams {
   onOpen(module: number): void;
 }
 
-/** Cells below this height are hard to hit, so the view starts zoomed in. */
-const LEAST_CELL_HEIGHT = 3;
-const LARGEST_CELL_HEIGHT = 120;
 const WHEEL_ZOOM = 1.0025;
 const KEY_ZOOM = 1.5;
 /** A pointer that moves less than this has clicked. */
 const CLICK_DISTANCE = 4;
-const CELL_ID = 'heatmap-cursor';
+const CURSOR_KEYS: readonly CursorKey[] = ['ArrowUp', 'ArrowDown', 'ArrowLeft', 'ArrowRight', 'PageUp', 'PageDown', 'Home', 'End'];
 
-export function createGridView({ onHover, onOpen }: GridViewParams): GridView {
-  const canvas = element('canvas', { 'aria-hidden': 'true' });
-  const cursorCell = element('div', { role: 'gridcell', id: CELL_ID });
-  const cursorRow = element('div', { role: 'row', class: 'visually-hidden' }, cursorCell);
-  const root = element(
-    'div',
-    {
-      class: 'grid-view',
-      role: 'grid',
-      tabindex: '0',
-      'aria-label': 'Importance by layer and module. Arrow keys move between cells, Enter opens a cell, plus and minus zoom.',
-      'aria-activedescendant': CELL_ID,
-    },
-    canvas,
-    cursorRow,
-  );
-  let content: GridContent | undefined;
-  let theme: Theme | undefined;
-  let view: Viewport | undefined;
-  let cursor = { row: 0, column: 0 };
-  let hovered = -1;
-  let shape = '';
-
-  const painter = createPainter(canvas, ({ context, size }) => {
-    if (!content || !theme || content.grid.rows.length === 0) return;
-    const geometry = geometryNow();
-    view = geometry.view;
-    const hasFocus = document.activeElement === root;
-    const isWhole = drawGrid({ context, size, content, theme, geometry, cursor: hasFocus ? cursor : undefined, hovered });
-    if (!isWhole) painter.request();
-  });
-
-  const limits = (): Limits => {
-    const total = content?.grid.rows.length ?? 0;
-    const body = Math.max(1, painter.size.height - 40);
-    return { total, least: Math.min(total, body / LARGEST_CELL_HEIGHT) };
+export function createGridView(params: GridViewParams): GridView {
+  const { root, canvas, describe } = createParts();
+  const hasFocus = (): boolean => document.activeElement === root;
+  const scene = createGridScene(canvas, hasFocus);
+  const moveCursor = (key: CursorKey): void => {
+    scene.moveCursor(key);
+    describe(scene.state);
   };
-  const geometryNow = (): GridGeometry => {
-    const { grid } = content as GridContent;
-    const mostRows = Math.max(1, (painter.size.height - 40) / LEAST_CELL_HEIGHT);
-    const start = view ?? { start: 0, length: Math.min(grid.rows.length, mostRows) };
-    return geometryOf(painter.context, painter.size, grid, theme as Theme, bounded(start, limits()));
-  };
-  const moduleAt = (row: number, column: number): number => content?.grid.cells[row * content.grid.columns.length + column] ?? -1;
-
-  function cellUnder(event: MouseEvent): number {
-    if (!content || !theme || content.grid.rows.length === 0) return -1;
-    const { left, top } = canvas.getBoundingClientRect();
-    const { gutter, header, cellWidth, cellHeight, view: now } = geometryNow();
-    const [x, y] = [event.clientX - left - gutter, event.clientY - top - header];
-    const [row, column] = [Math.floor(now.start + y / cellHeight), Math.floor(x / cellWidth)];
-    const { rows, columns } = content.grid;
-    return x < 0 || y < 0 || row >= rows.length || column >= columns.length ? -1 : moduleAt(row, column);
-  }
-
-  function change(next: Viewport): void {
-    view = next;
-    painter.request();
-  }
-  function zoomAt(factor: number, anchor: number): void {
-    if (content && theme) change(zoomed(geometryNow().view, factor, anchor, limits()));
-  }
-
-  /** The cursor's position in the view, which zooming by keys keeps in place. */
-  const anchorOfCursor = (): number => {
-    const place = view ? (cursor.row + 0.5 - view.start) / view.length : 0.5;
-    return place >= 0 && place <= 1 ? place : 0.5;
-  };
-
-  function moveTo(row: number, column: number): void {
-    if (!content || !theme) return;
-    const { rows, columns } = content.grid;
-    cursor = { row: clamp(row, rows.length - 1), column: clamp(column, columns.length - 1) };
-    view = revealing(geometryNow().view, cursor.row, limits());
-    sayCursor();
-    painter.request();
-  }
-
-  /** Ragged rows have holes: finds the next cell in the direction of the step. */
-  function step(dRow: number, dColumn: number): void {
-    if (!content) return;
-    const { rows, columns } = content.grid;
-    let { row, column } = cursor;
-    for (;;) {
-      row += dRow;
-      column += dColumn;
-      if (row < 0 || column < 0 || row >= rows.length || column >= columns.length) return;
-      const found = moduleAt(row, column) >= 0 || dRow === 0 ? column : nearestIn(row, column);
-      if (moduleAt(row, found) < 0) continue;
-      moveTo(row, found);
-      return;
-    }
-  }
-  function nearestIn(row: number, column: number): number {
-    const filled = [...(content?.grid.columns.keys() ?? [])].filter(at => moduleAt(row, at) >= 0);
-    return filled.sort((a, b) => Math.abs(a - column) - Math.abs(b - column))[0] ?? -1;
-  }
-
-  function sayCursor(): void {
-    if (!content) return;
-    const module = moduleAt(cursor.row, cursor.column);
-    root.setAttribute('aria-rowcount', String(content.grid.rows.length));
-    root.setAttribute('aria-colcount', String(content.grid.columns.length));
-    cursorRow.setAttribute('aria-rowindex', String(cursor.row + 1));
-    cursorCell.setAttribute('aria-colindex', String(cursor.column + 1));
-    cursorCell.setAttribute('aria-selected', String(module >= 0 && module === content.opened));
-    setText(cursorCell, module < 0 ? 'no module' : content.sentenceOf(module));
-  }
-
-  const keys: Readonly<Record<string, () => void>> = {
-    ArrowUp: () => step(-1, 0),
-    ArrowDown: () => step(1, 0),
-    ArrowLeft: () => step(0, -1),
-    ArrowRight: () => step(0, 1),
-    PageUp: () => moveTo(cursor.row - page(), cursor.column),
-    PageDown: () => moveTo(cursor.row + page(), cursor.column),
-    Home: () => moveTo(cursor.row, 0),
-    End: () => moveTo(cursor.row, content?.grid.columns.length ?? 0),
-    '+': () => zoomAt(KEY_ZOOM, anchorOfCursor()),
-    '=': () => zoomAt(KEY_ZOOM, anchorOfCursor()),
-    '-': () => zoomAt(1 / KEY_ZOOM, anchorOfCursor()),
-    '0': fit,
-    Enter: openCursor,
-    ' ': openCursor,
-  };
-  const page = (): number => Math.max(1, Math.floor((view?.length ?? 1) - 1));
-  function openCursor(): void {
-    const module = moduleAt(cursor.row, cursor.column);
-    if (module >= 0) onOpen(module);
-  }
-  function fit(): void {
-    if (content) change(whole({ total: content.grid.rows.length, least: 1 }));
-  }
-
-  root.addEventListener('keydown', event => {
-    const key = event.ctrlKey || event.metaKey || event.altKey ? undefined : keys[event.key];
-    if (!key) return;
-    event.preventDefault();
-    key();
-  });
+  takeKeys(root, scene, moveCursor, params.onOpen);
+  takePointer(canvas, scene, params);
+  canvas.addEventListener('wheel', event => takeWheel(event, scene, canvas), { passive: false });
   root.addEventListener('focus', () => {
-    if (moduleAt(cursor.row, cursor.column) < 0) step(1, 0);
-    sayCursor();
-    painter.request();
+    if (moduleAtCursor(scene) < 0) scene.moveCursor('ArrowDown');
+    describe(scene.state);
+    scene.redraw();
   });
-  root.addEventListener('blur', () => painter.request());
-  canvas.addEventListener(
-    'wheel',
-    event => {
-      if (!content || !theme) return;
-      const { header, cellHeight, bodyHeight, view: now } = geometryNow();
-      if (event.ctrlKey || event.metaKey) {
-        const y = event.clientY - canvas.getBoundingClientRect().top - header;
-        zoomAt(WHEEL_ZOOM ** -pixels(event), Math.min(1, Math.max(0, y / bodyHeight)));
-      } else {
-        const next = panned(now, pixels(event) / cellHeight, limits());
-        if (next.start === now.start) return;
-        change(next);
-      }
-      event.preventDefault();
-    },
-    { passive: false },
-  );
-
-  let drag: { readonly y: number; readonly view: Viewport; isPan: boolean } | undefined;
-  canvas.addEventListener('pointerdown', event => {
-    if (event.button !== 0 || !content || !theme) return;
-    drag = { y: event.clientY, view: geometryNow().view, isPan: false };
-    canvas.setPointerCapture(event.pointerId);
-  });
-  canvas.addEventListener('pointermove', event => {
-    if (drag && theme) {
-      const moved = drag.y - event.clientY;
-      drag.isPan ||= Math.abs(moved) > CLICK_DISTANCE;
-      if (drag.isPan) {
-        onHover(undefined, { x: 0, y: 0 });
-        change(panned(drag.view, moved / geometryNow().cellHeight, limits()));
-        return;
-      }
-    }
-    hover(cellUnder(event), event);
-  });
-  canvas.addEventListener('pointerup', event => {
-    const wasPan = drag?.isPan;
-    drag = undefined;
-    const module = cellUnder(event);
-    if (wasPan || module < 0) return;
-    cursor = content?.grid.places[module] ?? cursor;
-    onOpen(module);
-  });
-  canvas.addEventListener('pointercancel', () => {
-    drag = undefined;
-  });
-  canvas.addEventListener('pointerleave', () => hover(-1));
-  function hover(module: number, event?: MouseEvent): void {
-    if (module !== hovered) painter.request();
-    hovered = module;
-    onHover(module < 0 ? undefined : module, { x: event?.clientX ?? 0, y: event?.clientY ?? 0 });
-  }
-
+  root.addEventListener('blur', scene.redraw);
   return {
     element: root,
-    update(next, nextTheme) {
-      const nextShape = `${next.grid.rows.length} ${next.grid.columns.length}`;
-      if (nextShape !== shape) view = undefined;
-      shape = nextShape;
-      [content, theme] = [next, nextTheme];
-      if (next.opened !== undefined) cursor = next.grid.places[next.opened] ?? cursor;
-      if (document.activeElement === root) sayCursor();
-      painter.request();
+    update(content, theme) {
+      scene.show(content, theme);
+      if (hasFocus()) describe(scene.state);
     },
-    zoom: factor => zoomAt(factor, 0.5),
-    fit,
+    zoom: factor => scene.zoom(factor, 0.5),
+    fit: scene.fit,
     focus: () => root.focus(),
   };
 }
 
-const clamp = (value: number, last: number): number => Math.min(Math.max(0, value), Math.max(0, last));
+/** The canvas, and one cell that stands for the cursor and is read by screen readers. */
+function createParts() {
+  const id = 'heatmap-cursor';
+  const canvas = element('canvas', { 'aria-hidden': 'true' });
+  const cell = element('div', { role: 'gridcell', id });
+  const row = element('div', { role: 'row', class: 'visually-hidden' }, cell);
+  const label = 'Importance by layer and module. Arrow keys move between cells, Enter opens a cell, plus and minus zoom.';
+  const root = element(
+    'div',
+    { class: 'grid-view', role: 'grid', tabindex: '0', 'aria-label': label, 'aria-activedescendant': id },
+    canvas,
+    row,
+  );
+  const describe = (state: GridState | undefined): void => {
+    if (!state) return;
+    const { content, cursor } = state;
+    const module = content.grid.cells[cursor.row * content.grid.columns.length + cursor.column] ?? -1;
+    root.setAttribute('aria-rowcount', String(content.grid.rows.length));
+    root.setAttribute('aria-colcount', String(content.grid.columns.length));
+    row.setAttribute('aria-rowindex', String(cursor.row + 1));
+    cell.setAttribute('aria-colindex', String(cursor.column + 1));
+    cell.setAttribute('aria-selected', String(module >= 0 && module === content.opened));
+    setText(cell, module < 0 ? 'no module' : content.sentenceOf(module));
+  };
+  return { root, canvas, describe };
+}
+
+function takeKeys(root: HTMLElement, scene: GridScene, moveCursor: (key: CursorKey) => void, onOpen: (module: number) => void): void {
+  const open = (): void => {
+    const module = moduleAtCursor(scene);
+    if (module >= 0) onOpen(module);
+  };
+  const zoomIn = (): void => scene.zoom(KEY_ZOOM, anchorOfCursor(scene));
+  onKeys(root, {
+    ...Object.fromEntries(CURSOR_KEYS.map(key => [key, () => moveCursor(key)])),
+    '+': zoomIn,
+    '=': zoomIn,
+    '-': () => scene.zoom(1 / KEY_ZOOM, anchorOfCursor(scene)),
+    '0': scene.fit,
+    Enter: open,
+    ' ': open,
+  });
+}
+
+function takePointer(canvas: HTMLCanvasElement, scene: GridScene, { onHover, onOpen }: GridViewParams): void {
+  const hover = (module: number, at = { x: 0, y: 0 }): void => {
+    if (module !== scene.state?.hovered) scene.set({ hovered: module });
+    onHover(module < 0 ? undefined : module, at);
+  };
+  onDrag(canvas, {
+    slackPx: CLICK_DISTANCE,
+    hold: ({ clientY }) => scene.geometry && { y: clientY, view: scene.geometry.view },
+    move: ({ y, view }, { clientY }) => {
+      onHover(undefined, { x: 0, y: 0 });
+      scene.pan(view, (y - clientY) / (scene.geometry?.cellHeight ?? 1));
+    },
+    hover: event => hover(moduleUnder(event, scene, canvas), { x: event.clientX, y: event.clientY }),
+    leave: () => hover(-1),
+    click: event => {
+      const module = moduleUnder(event, scene, canvas);
+      const cursor = scene.state?.content.grid.places[module];
+      if (!cursor) return;
+      scene.set({ cursor });
+      onOpen(module);
+    },
+  });
+}
+
+/** The wheel pans; with Ctrl or Cmd it zooms. At either end, the page scrolls. */
+function takeWheel(event: WheelEvent, scene: GridScene, canvas: HTMLCanvasElement): void {
+  const { geometry } = scene;
+  if (!geometry) return;
+  const { header, cellHeight, bodyHeight, view } = geometry;
+  if (event.ctrlKey || event.metaKey) {
+    const y = event.clientY - canvas.getBoundingClientRect().top - header;
+    scene.zoom(WHEEL_ZOOM ** -pixels(event), Math.min(1, Math.max(0, y / bodyHeight)));
+  } else if (!scene.pan(view, pixels(event) / cellHeight)) return;
+  event.preventDefault();
+}
+
 /** Wheels that scroll in lines or pages. */
 const pixels = ({ deltaY, deltaMode }: WheelEvent): number => deltaY * (deltaMode === 0 ? 1 : deltaMode === 1 ? 16 : 400);

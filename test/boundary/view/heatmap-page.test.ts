@@ -102,7 +102,7 @@ describe.skipIf(executablePath === undefined)(
 
     test('two files are compared, and what was chosen comes back after a reload', async () => {
       const { page, reload } = await open();
-      await page.getByLabel('Compare with').selectOption({ label: 'two · taylor' });
+      await page.getByLabel('Compare with').selectOption({ label: 'two · Taylor' });
       await page.getByText(/Jaccard index of the selections: 0\.\d+ \(\d+ rows in both\)/).waitFor();
       await page.getByText('overlap', { exact: true }).click();
       await page.getByText('Jaccard index of the selected rows of A and B').waitFor();
@@ -115,7 +115,7 @@ describe.skipIf(executablePath === undefined)(
 
     test('a source that is compared is taken out by a button of the keyboard, the last one stays', async () => {
       const { page } = await open();
-      await page.getByLabel('Compare with').selectOption({ label: 'two · taylor' });
+      await page.getByLabel('Compare with').selectOption({ label: 'two · Taylor' });
       await page.getByLabel('Remove two from the heatmap').press('Enter');
       await page.getByLabel('Remove two from the heatmap').waitFor({ state: 'hidden' });
       expect(
@@ -145,7 +145,7 @@ describe.skipIf(executablePath === undefined)(
       const saved = (): { suggestedName: string; content: string }[] =>
         services.calls.flatMap(([name, file]) => (name === 'saveFile' ? [file as { suggestedName: string; content: string }] : []));
       await until(() => saved().length === 2, 'both files');
-      expect(saved().map(({ suggestedName }) => suggestedName)).toEqual(['one-taylor.svg', 'one-taylor.csv']);
+      expect(saved().map(({ suggestedName }) => suggestedName)).toEqual(['one-Taylor.svg', 'one-Taylor.csv']);
       expect(saved()[0]?.content).toMatch(/^<svg /);
       expect(saved()[1]?.content.split('\r\n')).toHaveLength(modules.length + 2);
     });

@@ -47,7 +47,7 @@ const orderAll = (): void => {
 };
 const modules = NAMES.map((name, i) => ({ name, weight: { name, shape: shapes[i] as number[] } }));
 const pictureOf = (change: Partial<HeatmapViewState>, from = sources) =>
-  makePicture({ ...startState, ...refs, ...change }, from, store, 'viridis');
+  makePicture({ choices: { ...startState, ...refs, ...change }, sources: from, colorSetting: 'viridis' }, store);
 
 describe('the selection', () => {
   test.each(['per_layer', 'global'] as const)('is that of the trainer, row by row: %s', mode => {
@@ -139,7 +139,7 @@ describe('the picture', () => {
   test('cells without scores have no color, and the others theirs', () => {
     const empty = createScoreStore();
     empty.apply(refs.a, listOf(scoresA).slice(0, 2));
-    const picture = makePicture({ ...startState, a: refs.a }, sources, empty, 'magma');
+    const picture = makePicture({ choices: { ...startState, a: refs.a }, sources, colorSetting: 'magma' }, empty);
     expect([...picture.positions].map(Number.isNaN)).toEqual([false, false, true, true, true]);
   });
 

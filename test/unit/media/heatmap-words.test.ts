@@ -26,7 +26,7 @@ function pictureOf(info: HeatmapSourceInfo, scored: readonly string[] = []) {
     { path: info.path, key: '' },
     scored.map(name => ({ name, scores: Float32Array.from({ length: rows.get(name) ?? 0 }, (_, i) => i) })),
   );
-  return makePicture(settle(startState, [info]), [info], store, '');
+  return makePicture({ choices: settle(startState, [info]), sources: [info], colorSetting: '' }, store);
 }
 
 const everyText = (info: HeatmapSourceInfo, scored?: readonly string[]): string => {
@@ -75,10 +75,12 @@ describe('what the rows that stand out are called', () => {
     expect(cellFacts(pictureOf(run, ['m.layers.0.up']), 0).facts).toContainEqual(['trained rows', '2 of 4 (50.0%)']);
     const store = createScoreStore();
     const moved = makePicture(
-      { ...settle(startState, [run]), budget: { kind: 'r', r: 1, ratio: 0.1, mode: 'per_layer' } },
-      [run],
+      {
+        choices: { ...settle(startState, [run]), budget: { kind: 'r', r: 1, ratio: 0.1, mode: 'per_layer' } },
+        sources: [run],
+        colorSetting: '',
+      },
       store,
-      '',
     );
     expect(cellFacts(moved, 0).facts).toContainEqual(['selected rows', '1 of 4 (25.0%)']);
   });

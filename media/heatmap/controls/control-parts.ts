@@ -1,34 +1,32 @@
 /** Selects, switches and the slider of the toolbar: each shows a value and reports changes by the user. */
-import { element, fill } from '../shared/element.ts';
+import { element, fill } from '../../shared/element.ts';
+import { type Option, type Range, STEPS, stepOfValue, valueAtStep } from './options.ts';
 
-export interface Option {
-  readonly value: string;
-  readonly label: string;
-  /** Options with the same group name are listed under it. */
-  readonly group?: string;
-}
-
-export interface Select {
+export interface Select<Value extends string = string> {
   readonly element: HTMLElement;
   /** Hidden if there is nothing to choose. */
-  update(options: readonly Option[], value: string, isShown: boolean): void;
+  update(options: readonly Option<Value>[], value: string, isShown: boolean): void;
+  focus(): void;
 }
 
-export function createSelect(label: string, onChange: (value: string) => void): Select {
+export function createSelect<Value extends string>(label: string, onChange: (value: Value) => void): Select<Value> {
   const list = element('select', { 'aria-label': label });
-  list.addEventListener('change', () => onChange(list.value));
   const box = element('label', { class: 'control' }, element('span', {}, label), list);
-  let shown = '';
+  let shown: readonly Option<Value>[] = [];
+  list.addEventListener('change', () => {
+    const chosen = shown.find(({ value }) => value === list.value);
+    if (chosen) onChange(chosen.value);
+  });
   return {
     element: box,
     update(options, value, isShown) {
       box.hidden = !isShown;
-      const key = JSON.stringify(options);
       // Refilling an open list would close it.
-      if (key !== shown) fill(list, ...grouped(options));
-      shown = key;
+      if (JSON.stringify(options) !== JSON.stringify(shown)) fill(list, ...grouped(options));
+      shown = options;
       if (list.value !== value) list.value = value;
     },
+    focus: () => list.focus(),
   };
 }
 
@@ -44,53 +42,33 @@ function grouped(options: readonly Option[]): HTMLElement[] {
   return made;
 }
 
-export interface Switch {
+export interface Switch<Value extends string = string> {
   readonly element: HTMLElement;
-  update(values: readonly { readonly value: string; readonly label: string; readonly isDisabled?: boolean }[], value: string): void;
+  update(options: readonly Option<Value>[], value: Value): void;
 }
 
-/** A few options side by side: radio buttons, so the arrow keys move between them. */
-export function createSwitch(label: string, onChange: (value: string) => void): Switch {
+/** A few options in a row: radio buttons, so the arrow keys move between them. */
+export function createSwitch<Value extends string>(label: string, onChange: (value: Value) => void): Switch<Value> {
   const name = `switch-${label.replace(/\W/g, '-')}`;
   const box = element('div', { class: 'switch', role: 'radiogroup', 'aria-label': label });
   let shown = '';
+  const radio = ({ value, label: text, title, isDisabled }: Option<Value>): HTMLElement =>
+    element(
+      'label',
+      { class: isDisabled ? 'disabled' : '', title },
+      element('input', { type: 'radio', name, value, disabled: isDisabled, onchange: () => onChange(value) }),
+      element('span', {}, text),
+    );
   return {
     element: box,
-    update(values, value) {
-      const key = JSON.stringify(values);
-      if (key !== shown)
-        fill(
-          box,
-          ...values.map(({ value: each, label: text, isDisabled }) =>
-            element(
-              'label',
-              { class: isDisabled ? 'disabled' : '' },
-              element('input', { type: 'radio', name, value: each, disabled: isDisabled, onchange: () => onChange(each) }),
-              element('span', {}, text),
-            ),
-          ),
-        );
+    update(options, value) {
+      const key = JSON.stringify(options);
+      if (key !== shown) fill(box, ...options.map(radio));
       shown = key;
       for (const input of box.querySelectorAll('input')) input.checked = input.value === value;
     },
   };
 }
-
-/** Integers or shares on a logarithmic scale: people choose among small budgets. */
-export interface Range {
-  readonly least: number;
-  readonly most: number;
-  readonly isWhole: boolean;
-}
-
-const STEPS = 1000;
-
-export const valueAtStep = (step: number, { least, most, isWhole }: Range): number => {
-  const value = least * (most / least) ** (step / STEPS);
-  return isWhole ? Math.round(value) : Number(value.toPrecision(3));
-};
-export const stepOfValue = (value: number, { least, most }: Range): number =>
-  most > least ? Math.round((STEPS * Math.log(Math.min(Math.max(value, least), most) / least)) / Math.log(most / least)) : 0;
 
 export interface Slider {
   readonly element: HTMLElement;

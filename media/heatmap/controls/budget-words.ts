@@ -1,0 +1,45 @@
+/** The choices of the budget, its slider, and what it means. Pure. */
+import { compact } from '../../../trainer/protocol/format.ts';
+import type { BudgetChoice } from '../view-state.ts';
+import type { Option, Range } from './options.ts';
+
+export const MODES: readonly Option<BudgetChoice['mode']>[] = [
+  { value: 'per_layer', label: 'per layer', title: 'Each layer trains its own highest rows' },
+  {
+    value: 'global',
+    label: 'across layers',
+    title: 'Rows of all layers compete for as many parameters; each layer keeps its best row',
+  },
+];
+
+export const kindsOf = (hasTrained: boolean): readonly Option<BudgetChoice['kind']>[] => [
+  { value: 'r', label: 'rows', title: 'The same number of rows for each layer' },
+  { value: 'ratio', label: 'share', title: 'The same share of rows for each layer' },
+  {
+    value: 'trained',
+    label: 'as trained',
+    title: hasTrained ? 'The rows that the run trained' : 'Only runs have trained rows',
+    isDisabled: !hasTrained,
+  },
+];
+
+/** @param fewest rows of the smallest module, which bounds the number of rows for each layer */
+export function sliderOf(
+  { kind, r, ratio }: BudgetChoice,
+  fewest: number,
+): { readonly value: number; readonly range: Range; readonly text: string } {
+  if (kind === 'ratio')
+    return {
+      value: ratio,
+      range: { least: 0.001, most: 1, isWhole: false },
+      text: `${compact(Number((100 * ratio).toPrecision(3)))}%`,
+    };
+  return { value: r, range: { least: 1, most: Number.isFinite(fewest) ? fewest : 1, isWhole: true }, text: `${r}` };
+}
+
+/** How a budget across layers is spent; the others explain themselves. */
+export function budgetNote({ kind, r, ratio, mode }: BudgetChoice): string {
+  if (kind === 'trained' || mode === 'per_layer') return '';
+  const each = kind === 'ratio' ? `${compact(Number((100 * ratio).toPrecision(3)))}% of each layer` : `${r} rows of each layer`;
+  return `As many parameters as ${each}, spent on the highest rows of all layers. A row is ranked by its score divided by the mean of its layer, and every layer keeps its best row.`;
+}

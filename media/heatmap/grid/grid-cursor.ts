@@ -1,0 +1,62 @@
+/** The cell cursor of the grid and how keys move it. Pure. */
+import type { Grid } from './grid.ts';
+
+export interface Cursor {
+  readonly row: number;
+  readonly column: number;
+}
+
+export type CursorKey = 'ArrowUp' | 'ArrowDown' | 'ArrowLeft' | 'ArrowRight' | 'PageUp' | 'PageDown' | 'Home' | 'End';
+
+/** The index of the module in a cell; −1 for an empty one. */
+export const moduleAt = ({ cells, columns }: Grid, { row, column }: Cursor): number => cells[row * columns.length + column] ?? -1;
+
+/** @param page rows that Page Up and Page Down move by */
+export function movedCursor(grid: Grid, cursor: Cursor, key: CursorKey, page: number): Cursor {
+  const { row, column } = cursor;
+  switch (key) {
+    case 'ArrowUp':
+      return stepped(grid, cursor, -1, 0);
+    case 'ArrowDown':
+      return stepped(grid, cursor, 1, 0);
+    case 'ArrowLeft':
+      return stepped(grid, cursor, 0, -1);
+    case 'ArrowRight':
+      return stepped(grid, cursor, 0, 1);
+    case 'PageUp':
+      return within(grid, { row: row - page, column });
+    case 'PageDown':
+      return within(grid, { row: row + page, column });
+    case 'Home':
+      return within(grid, { row, column: 0 });
+    case 'End':
+      return within(grid, { row, column: grid.columns.length });
+  }
+}
+
+/** Ragged rows have holes: the next cell in the direction of the step, or the same one if there is none. */
+function stepped(grid: Grid, cursor: Cursor, dRow: number, dColumn: number): Cursor {
+  let { row, column } = cursor;
+  for (;;) {
+    row += dRow;
+    column += dColumn;
+    if (row < 0 || column < 0 || row >= grid.rows.length || column >= grid.columns.length) return cursor;
+    const isHole = moduleAt(grid, { row, column }) < 0;
+    if (!isHole) return { row, column };
+    const near = dRow === 0 ? undefined : nearestIn(grid, row, column);
+    if (near !== undefined) return { row, column: near };
+  }
+}
+
+/** The column of the nearest module in a row. */
+function nearestIn(grid: Grid, row: number, column: number): number | undefined {
+  const filled = [...grid.columns.keys()].filter(at => moduleAt(grid, { row, column: at }) >= 0);
+  return filled.sort((a, b) => Math.abs(a - column) - Math.abs(b - column))[0];
+}
+
+const within = ({ rows, columns }: Grid, { row, column }: Cursor): Cursor => ({
+  row: clamp(row, rows.length - 1),
+  column: clamp(column, columns.length - 1),
+});
+
+const clamp = (value: number, last: number): number => Math.min(Math.max(0, value), Math.max(0, last));

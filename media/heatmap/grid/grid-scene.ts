@@ -1,0 +1,127 @@
+/** The state of the drawn grid: its content, the visible rows, the cursor and the hovered cell; every change redraws the canvas. */
+import { createPainter } from '../../shared/painter.ts';
+import type { Theme } from '../../shared/theme.ts';
+import type { Grid } from './grid.ts';
+import { type Cursor, type CursorKey, moduleAt, movedCursor } from './grid-cursor.ts';
+import { drawGrid, type GridContent, type GridGeometry, geometryOf } from './grid-drawing.ts';
+import { bounded, type Limits, panned, revealing, type Viewport, whole, zoomed } from './viewport.ts';
+
+export interface GridState {
+  readonly content: GridContent;
+  readonly theme: Theme;
+  /** Undefined until the first frame chooses it by the size of the canvas. */
+  readonly view: Viewport | undefined;
+  readonly cursor: Cursor;
+  /** A module, or −1. */
+  readonly hovered: number;
+}
+
+export interface GridScene {
+  /** Undefined before the first content. */
+  readonly state: GridState | undefined;
+  /** The layout of the canvas; undefined without rows. */
+  readonly geometry: GridGeometry | undefined;
+  show(content: GridContent, theme: Theme): void;
+  set(change: Partial<Pick<GridState, 'cursor' | 'hovered'>>): void;
+  moveCursor(key: CursorKey): void;
+  /** @param anchor 0 to 1, the height that stays in place */
+  zoom(factor: number, anchor: number): void;
+  /** Shows a view moved by rows. Returns false if it is at the end and did not move. */
+  pan(from: Viewport, rows: number): boolean;
+  fit(): void;
+  redraw(): void;
+}
+
+/** Cells below this height are hard to hit, so the view starts zoomed in. */
+const LEAST_CELL_HEIGHT = 3;
+const LARGEST_CELL_HEIGHT = 120;
+/** Pixels of column labels and the space below the cells. */
+const AROUND_CELLS = 40;
+
+/** @param hasFocus whether the cursor is drawn */
+export function createGridScene(canvas: HTMLCanvasElement, hasFocus: () => boolean): GridScene {
+  let state: GridState | undefined;
+  const painter = createPainter(canvas, ({ context, size }) => {
+    const geometry = geometryNow();
+    if (!state || !geometry) return;
+    state = { ...state, view: geometry.view };
+    const { content, theme, hovered } = state;
+    const cursor = hasFocus() ? state.cursor : undefined;
+    const isWhole = drawGrid({ context, size, content, theme, geometry, cursor, hovered });
+    if (!isWhole) painter.request();
+  });
+  const bodyHeight = (): number => Math.max(1, painter.size.height - AROUND_CELLS);
+  const limitsOf = ({ rows }: Grid): Limits => ({
+    total: rows.length,
+    least: Math.min(rows.length, bodyHeight() / LARGEST_CELL_HEIGHT),
+  });
+  function geometryNow(): GridGeometry | undefined {
+    if (!state || state.content.grid.rows.length === 0) return undefined;
+    const { theme, content, view } = state;
+    const start = view ?? { start: 0, length: Math.min(content.grid.rows.length, bodyHeight() / LEAST_CELL_HEIGHT) };
+    return geometryOf(painter.context, painter.size, content.grid, theme, bounded(start, limitsOf(content.grid)));
+  }
+  function set(change: Partial<GridState>): void {
+    if (!state) return;
+    state = { ...state, ...change };
+    painter.request();
+  }
+  return {
+    get state() {
+      return state;
+    },
+    get geometry() {
+      return geometryNow();
+    },
+    show(content, theme) {
+      const isSame = state !== undefined && isSameShape(state.content.grid, content.grid);
+      const opened = content.opened === undefined ? undefined : content.grid.places[content.opened];
+      const { view, cursor = { row: 0, column: 0 }, hovered = -1 } = state ?? {};
+      state = { content, theme, view: isSame ? view : undefined, cursor: opened ?? cursor, hovered };
+      painter.request();
+    },
+    set,
+    moveCursor(key) {
+      const view = geometryNow()?.view;
+      if (!state || !view) return;
+      const { grid } = state.content;
+      const cursor = movedCursor(grid, state.cursor, key, Math.max(1, Math.floor(view.length - 1)));
+      if (cursor !== state.cursor) set({ cursor, view: revealing(view, cursor.row, limitsOf(grid)) });
+    },
+    zoom(factor, anchor) {
+      const view = geometryNow()?.view;
+      if (state && view) set({ view: zoomed(view, factor, anchor, limitsOf(state.content.grid)) });
+    },
+    pan(from, rows) {
+      if (!state) return false;
+      const view = panned(from, rows, limitsOf(state.content.grid));
+      set({ view });
+      return view.start !== from.start;
+    },
+    fit: () => state && set({ view: whole({ total: state.content.grid.rows.length, least: 1 }) }),
+    redraw: painter.request,
+  };
+}
+
+const isSameShape = (a: Grid, b: Grid): boolean => a.rows.length === b.rows.length && a.columns.length === b.columns.length;
+
+/** The module under the pointer, or −1. */
+export function moduleUnder({ clientX, clientY }: MouseEvent, { state, geometry }: GridScene, canvas: HTMLCanvasElement): number {
+  if (!state || !geometry) return -1;
+  const { grid } = state.content;
+  const { left, top } = canvas.getBoundingClientRect();
+  const { gutter, header, cellWidth, cellHeight, view } = geometry;
+  const [x, y] = [clientX - left - gutter, clientY - top - header];
+  const [row, column] = [Math.floor(view.start + y / cellHeight), Math.floor(x / cellWidth)];
+  return x < 0 || y < 0 || row >= grid.rows.length || column >= grid.columns.length ? -1 : moduleAt(grid, { row, column });
+}
+
+/** The module at the cursor, or −1. */
+export const moduleAtCursor = ({ state }: GridScene): number => (state ? moduleAt(state.content.grid, state.cursor) : -1);
+
+/** The cursor's position in the view, 0 to 1, which zooming by keys keeps in place. */
+export function anchorOfCursor({ state }: GridScene): number {
+  if (!state?.view) return 0.5;
+  const place = (state.cursor.row + 0.5 - state.view.start) / state.view.length;
+  return place >= 0 && place <= 1 ? place : 0.5;
+}

@@ -1,0 +1,40 @@
+/** Drags and clicks on a canvas. */
+
+export interface DragParams<Held> {
+  /** Called when the button goes down; what it returns is handed to each move. Undefined begins no drag. */
+  hold(event: PointerEvent): Held | undefined;
+  move(held: Held, event: PointerEvent): void;
+  /** Called when the pointer moves without dragging, or with `hoversInDrag` in any case. */
+  hover(event: PointerEvent): void;
+  leave(): void;
+  /** Called when the button goes up and the pointer has not been dragged. */
+  click?(event: PointerEvent): void;
+  /** Pixels that a click may move. */
+  readonly slackPx: number;
+  readonly hoversInDrag?: boolean;
+}
+
+export function onDrag<Held>(canvas: HTMLCanvasElement, params: DragParams<Held>): void {
+  const { hold, move, hover, leave, click, slackPx, hoversInDrag = false } = params;
+  let drag: { readonly x: number; readonly y: number; readonly held: Held; hasMoved: boolean } | undefined;
+  canvas.addEventListener('pointerdown', event => {
+    const held = event.button === 0 ? hold(event) : undefined;
+    if (held === undefined) return;
+    drag = { x: event.clientX, y: event.clientY, held, hasMoved: false };
+    canvas.setPointerCapture(event.pointerId);
+  });
+  canvas.addEventListener('pointermove', event => {
+    if (drag) drag.hasMoved ||= Math.hypot(event.clientX - drag.x, event.clientY - drag.y) > slackPx;
+    if (drag?.hasMoved) move(drag.held, event);
+    if (!drag?.hasMoved || hoversInDrag) hover(event);
+  });
+  canvas.addEventListener('pointerup', event => {
+    const wasDrag = drag?.hasMoved === true;
+    drag = undefined;
+    if (!wasDrag) click?.(event);
+  });
+  canvas.addEventListener('pointercancel', () => {
+    drag = undefined;
+  });
+  canvas.addEventListener('pointerleave', leave);
+}
