@@ -16,3 +16,7 @@ export const namesWhere = <N extends string, E>(catalog: Readonly<Record<N, E>>,
 /** "lora", "lora or dora", "lora, dora or rosa". */
 export const orList = (names: readonly string[]): string =>
   names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} or ${names.at(-1)}`;
+
+/** "lora", "lora and dora", "lora, dora and rosa". */
+export const andList = (names: readonly string[]): string =>
+  names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;

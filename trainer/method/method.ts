@@ -12,6 +12,7 @@ import type { BatchNormMode, LinearHook } from '../model/tracer.ts';
 import type { WeightSource } from '../model/weight-source.ts';
 import type { WeightStorage } from '../model/weight-storage.ts';
 import type { Budget, Selection } from '../selection.ts';
+import type { PeftForm } from './peft-form.ts';
 import type { TargetSettings } from './targets.ts';
 import type { ExpectedTensor, LoraRank, TrainedParts, VeraShape } from './trained-parts.ts';
 
@@ -132,6 +133,8 @@ export interface BesideWeights {
 export interface Method {
   readonly attach: Attach;
   readonly beside?: BesideWeights;
+  /** Absent where PEFT has no adapter for the trained numbers. */
+  readonly peft?: PeftForm;
 }
 
 /** The attachment of a run whose batch norms are `frozen`, or `updated` by its batches. */

@@ -1,15 +1,15 @@
 /** An adapter folder as PEFT writes it (adapter_config.json): LoRA, DoRA and VeRA, with modules_to_save, in our words. */
 import { join } from 'node:path';
-import { z } from 'zod';
+import { andList } from '../../catalog/entries.ts';
+import { type MethodName, methodCatalog, methodNames } from '../../catalog/methods.ts';
 import { fileSize, readConfigFile } from '../../format/model-config.ts';
 import { openSafetensors } from '../../format/safetensors/safetensors-source.ts';
 import { TORCH } from '../../format/torch/torch-source.ts';
 import { openWeightFiles, type WeightFiles } from '../../format/weight-files.ts';
-import type { AdapterRank, VeraShape } from '../../method/trained-parts.ts';
-import { linearPattern, PatternError } from '../../protocol/linear-pattern.ts';
+import { methods } from '../../method/methods.ts';
+import { type FromPeft, type PeftConfig, type PeftFile, type PeftTensor, peftConfigSchema } from '../../method/peft-form.ts';
+import { nameInFile } from '../../method/peft-names.ts';
 import { ADAPTER_WEIGHTS, type Adapter, type AdapterDescription, AdapterError, moduleOf, PEFT_TORCH_WEIGHTS } from './adapter.ts';
-import { withOwnFactors } from './grouped-factors.ts';
-import { nameInFile, nameInMemory } from './peft-names.ts';
 
 export const PEFT_CONFIG = 'adapter_config.json';
 
@@ -17,21 +17,6 @@ export const PEFT_CONFIG = 'adapter_config.json';
 export const PEFT_PREFIX = 'base_model.model.';
 /** Before the names of what is not in the model. */
 export const PEFT_SHARED_PREFIX = 'base_model.';
-
-const pattern = z.record(z.string(), z.number()).nullish();
-const configSchema = z.looseObject({
-  peft_type: z.string(),
-  base_model_name_or_path: z.string().nullish(),
-  revision: z.string().nullish(),
-  r: z.int().positive(),
-  lora_alpha: z.number().nullish(),
-  rank_pattern: pattern,
-  alpha_pattern: pattern,
-  use_rslora: z.boolean().nullish(),
-  use_dora: z.boolean().nullish(),
-  projection_prng_key: z.int().nonnegative().nullish(),
-});
-type PeftConfig = z.infer<typeof configSchema>;
 
 /** Switches that change what the factors mean; each must be off. */
 export const UNSUPPORTED_SWITCHES = [
@@ -46,10 +31,25 @@ export const UNSUPPORTED_SWITCHES = [
 const CHANGES_BASE = /^(pissa|olora|corda|loftq)/i;
 export const changesBase = (init: unknown): init is string => typeof init === 'string' && CHANGES_BASE.test(init);
 
-/** The kinds of PEFT that are read. */
-export const PEFT_TYPES: readonly string[] = ['LORA', 'VERA'];
+interface Reader {
+  readonly method: MethodName;
+  readonly type: string;
+  readonly form: FromPeft;
+}
 
-const REMEDY = 'LoRA, DoRA and VeRA are read; merge this adapter with PEFT instead.';
+/** The methods that read adapters of PEFT. */
+const readers: readonly Reader[] = methodNames.flatMap(method => {
+  const { peft } = methods[method];
+  return peft?.fromPeft ? [{ method, type: peft.type, form: peft.fromPeft }] : [];
+});
+
+/** The kinds of PEFT that are read. */
+export const PEFT_TYPES: readonly string[] = [...new Set(readers.map(({ type }) => type))];
+
+const LABELS = andList(readers.map(({ method }) => methodCatalog[method].label));
+
+const REMEDY = `${LABELS} are read; merge this adapter with PEFT instead.`;
+const NO_FORM = 'PEFT computes with it and cannot merge it either: tune without these layers, or tune them here.';
 
 /** Safetensors, else the file of torch.save that PEFT wrote earlier. @throws ModelFileError */
 export async function openPeftWeights(dir: string): Promise<WeightFiles> {
@@ -61,15 +61,14 @@ export async function openPeftWeights(dir: string): Promise<WeightFiles> {
 /** @throws AdapterError for another kind of adapter, a switch that is not supported, or tensors that do not belong together */
 export async function readPeft(dir: string): Promise<Adapter> {
   const config = await readConfigFile(join(dir, PEFT_CONFIG));
-  const parsed = configSchema.safeParse(config);
+  const parsed = peftConfigSchema.safeParse(config);
   if (!parsed.success) {
     const problems = parsed.error.issues.map(issue => `${PEFT_CONFIG}: ${issue.path.join('.')}: ${issue.message}`);
-    throw new AdapterError(dir, problems, 'LoRA, DoRA and VeRA adapters of PEFT are read; save this one again with a current version.');
+    throw new AdapterError(dir, problems, `${LABELS} adapters of PEFT are read; save this one again with a current version.`);
   }
   const problems: string[] = UNSUPPORTED_SWITCHES.filter(key => isOn(config[key])).map(key => `${PEFT_CONFIG} sets ${key}`);
   const { peft_type: type } = parsed.data;
   if (!PEFT_TYPES.includes(type)) problems.push(`is of the type ${type}`);
-  if (type === 'LORA' && typeof parsed.data.lora_alpha !== 'number') problems.push(`${PEFT_CONFIG}: lora_alpha is missing`);
   if (typeof config.bias === 'string' && config.bias !== 'none') problems.push(`${PEFT_CONFIG} sets bias to ${config.bias}`);
   if (changesBase(config.init_lora_weights))
     problems.push(
@@ -78,18 +77,20 @@ export async function readPeft(dir: string): Promise<Adapter> {
   const source = await openPeftWeights(dir);
   try {
     const names = namesOf(source);
-    const description = describe(source, names, parsed.data, problems);
-    const read = (name: string): Promise<Float32Array> => source.readFloat32(names.get(name) ?? name);
     const tensors = new Map([...names].map(([name, inFile]) => [name, { name, shape: source.tensors.get(inFile)?.shape ?? [] }]));
+    const reader = readerOf(parsed.data);
+    const description = describe({ config: parsed.data, shapes: shapesOf(tensors) }, reader, problems);
     const adapter: Adapter = {
       dir,
       description: { ...description, createdBy: `peft ${typeof config.peft_version === 'string' ? config.peft_version : ''}`.trim() },
       tensors,
-      readFloat32: read,
+      readFloat32: name => source.readFloat32(names.get(name) ?? name),
       close: () => source.close(),
     };
     if (problems.length > 0) throw new AdapterError(dir, problems, REMEDY);
-    return await withOwnFactors(adapter);
+    const converted = await reader?.form.converted?.(adapter, problems);
+    if (problems.length > 0) throw new AdapterError(dir, problems, NO_FORM);
+    return converted === undefined || converted.size === 0 ? adapter : withConverted(adapter, converted);
   } catch (error) {
     await source.close();
     throw error;
@@ -106,26 +107,27 @@ function namesOf({ tensors }: WeightFiles): Map<string, string> {
   return new Map(names.map(name => [nameInFile(name.startsWith(PEFT_SHARED_PREFIX) ? name.slice(prefixOf(name).length) : name), name]));
 }
 
-function describe(
-  source: WeightFiles,
-  names: ReadonlyMap<string, string>,
-  config: PeftConfig,
-  problems: string[],
-): Omit<AdapterDescription, 'createdBy'> {
-  const shapeOf = (name: string): readonly number[] => source.tensors.get(names.get(name) ?? '')?.shape ?? [];
-  const isVera = config.peft_type === 'VERA';
-  const lora = isVera ? new Map<string, AdapterRank>() : ranksOf(names, shapeOf, config, problems);
+/** The method of an adapter. One of an unknown type, which is a problem of its own, is read like the first that fits. */
+function readerOf(config: PeftConfig): Reader | undefined {
+  const fitting = readers.filter(({ form }) => form.reads(config));
+  return fitting.find(({ type }) => type === config.peft_type) ?? fitting[0];
+}
+
+const shapesOf = (tensors: Adapter['tensors']): Map<string, readonly number[]> =>
+  new Map([...tensors].map(([name, { shape }]) => [name, shape]));
+
+function describe(file: PeftFile, reader: Reader | undefined, problems: string[]): Omit<AdapterDescription, 'createdBy'> {
+  const { config, shapes } = file;
+  if (!reader) throw new Error(`no method reads an adapter of the type ${config.peft_type}`);
+  const { modules, lora = new Map(), vera, shared = [] } = reader.form.partsOf(file, problems);
   const whole = new Set(
-    [...names.keys()].filter(name => name === `${moduleOf(name)}.weight` || name === `${moduleOf(name)}.bias`).map(moduleOf),
+    [...shapes.keys()].filter(name => ['weight', 'bias'].some(end => name === `${moduleOf(name)}.${end}`)).map(moduleOf),
   );
-  const vera = isVera ? veraShapeOf(names, shapeOf, config, problems) : undefined;
-  const ofVera = [...names.keys()].filter(name => name.endsWith('.vera_lambda_b')).map(moduleOf);
-  const known = new Set([...lora.keys(), ...whole, ...ofVera]);
-  for (const name of names.keys())
-    if (!known.has(moduleOf(name)) && !(isVera && (name === 'vera_A' || name === 'vera_B')))
-      problems.push(`${name} is nothing that is read`);
+  const known = new Set([...modules, ...whole]);
+  for (const name of shapes.keys())
+    if (!known.has(moduleOf(name)) && !shared.includes(name)) problems.push(`${name} is nothing that is read`);
   return {
-    method: isVera ? 'vera' : config.use_dora ? 'dora' : 'lora',
+    method: reader.method,
     base: { source: config.base_model_name_or_path ?? '', revision: config.revision ?? '' },
     modules: [...known],
     rows: new Map(),
@@ -136,67 +138,9 @@ function describe(
   };
 }
 
-type ShapeOf = (name: string) => readonly number[];
-
-function ranksOf(names: ReadonlyMap<string, string>, shapeOf: ShapeOf, config: PeftConfig, problems: string[]): Map<string, AdapterRank> {
-  const lora = new Map<string, AdapterRank>();
-  const rankPatterns = patternsOf('rank_pattern', config, problems);
-  const alphaPatterns = patternsOf('alpha_pattern', config, problems);
-  for (const name of names.keys()) {
-    const [, module, infix, factor, ending = ''] = /^(.+)\.(lora_|lora_embedding_)([AB])(\.weight)?$/.exec(name) ?? [];
-    if (module === undefined) continue;
-    const other = `${module}.${infix}${factor === 'A' ? 'B' : 'A'}${ending}`;
-    if (!names.has(other)) problems.push(`${name} has no ${other} next to it`);
-    if (factor !== 'A') continue;
-    const r = shapeOf(name)[0] ?? 0;
-    const expected = patternValue(rankPatterns, module) ?? config.r;
-    if (r !== expected) problems.push(`${name} has rank ${r}; ${PEFT_CONFIG} says ${expected}`);
-    const alpha = patternValue(alphaPatterns, module) ?? config.lora_alpha ?? 0;
-    // Rank-stabilized LoRA scales by alpha / √r.
-    const scaled = config.use_rslora ? alpha * Math.sqrt(r) : alpha;
-    lora.set(module, names.has(`${module}.lora_B.bias`) ? { r, alpha: scaled, hasBias: true } : { r, alpha: scaled });
-  }
-  return lora;
-}
-
-/** The size of the shared matrices: as they are in the file, else as PEFT would make them for these vectors. */
-function veraShapeOf(names: ReadonlyMap<string, string>, shapeOf: ShapeOf, config: PeftConfig, problems: string[]): VeraShape {
-  const projectionKey = config.projection_prng_key ?? 0;
-  const [r = 0, input = 0] = shapeOf('vera_A');
-  const [output = 0, columns] = shapeOf('vera_B');
-  if (names.has('vera_A') !== names.has('vera_B')) problems.push('has one of vera_A and vera_B, not both');
-  if (names.has('vera_A')) {
-    if (r !== config.r || columns !== config.r)
-      problems.push(`vera_A and vera_B have the ranks ${r} and ${columns}; ${PEFT_CONFIG} says ${config.r}`);
-    return { r: config.r, input, output, projectionKey };
-  }
-  // Their width is that of the base's widest target, which is not in the file.
-  const widest = [...names.keys()].filter(name => name.endsWith('.vera_lambda_b')).map(name => shapeOf(name)[0] ?? 0);
-  return { r: config.r, input: 0, output: Math.max(0, ...widest), projectionKey };
-}
-
-interface ModulePattern {
-  readonly matches: (name: string) => boolean;
-  readonly value: number;
-}
-
-/** Keys are regular expressions over the end of a module's name, as PEFT's get_pattern_key reads them; the first that matches counts. */
-function patternsOf(key: 'rank_pattern' | 'alpha_pattern', config: PeftConfig, problems: string[]): ModulePattern[] {
-  return Object.entries(config[key] ?? {}).flatMap(([expression, value]) => {
-    const shown = expression.length > 100 ? `${expression.slice(0, 100)}…` : expression;
-    try {
-      // By itself first, so that parentheses in it do not close ours.
-      linearPattern(expression);
-      return [{ matches: linearPattern(`^(.*\\.)?(${expression})$`), value }];
-    } catch (error) {
-      if (!(error instanceof PatternError)) throw error;
-      problems.push(`${PEFT_CONFIG}: ${key}: ${shown} can't be read as a regular expression: it ${error.message}`);
-      return [];
-    }
-  });
-}
-
-function patternValue(patterns: readonly ModulePattern[], module: string): number | undefined {
-  const names = [module, nameInMemory(module)];
-  return patterns.find(({ matches }) => names.some(matches))?.value;
-}
+/** An adapter with some of its tensors in the form of the method. */
+const withConverted = (adapter: Adapter, converted: ReadonlyMap<string, PeftTensor>): Adapter => ({
+  ...adapter,
+  tensors: new Map([...adapter.tensors].map(([name, tensor]) => [name, converted.get(name) ?? tensor])),
+  readFloat32: name => converted.get(name)?.values() ?? adapter.readFloat32(name),
+});

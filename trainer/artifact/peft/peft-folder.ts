@@ -6,20 +6,25 @@
 import { join } from 'node:path';
 import { methodCatalog } from '../../catalog/methods.ts';
 import { writeTextFile } from '../../files/durable-file.ts';
+import { encodeFloat32 } from '../../format/float-format.ts';
 import { type TensorEntry, writeSafetensors } from '../../format/safetensors/safetensors-writer.ts';
-import { groupsOf } from '../../method/lora/attach.ts';
-import type { AdapterRank } from '../../method/trained-parts.ts';
-import { projectionValues, veraProjectionsOf } from '../../method/vera/attach.ts';
+import { methods } from '../../method/methods.ts';
+import type { PeftForm, PeftTensor } from '../../method/peft-form.ts';
+import { nameInMemory } from '../../method/peft-names.ts';
 import type { AnyModel } from '../../model/model-spec.ts';
 import { isExperts, type ModuleSpec, type ParameterSpec } from '../../model/module-specs.ts';
+import type { WeightSource } from '../../model/weight-source.ts';
 import { withInitial } from '../../model/weight-stream.ts';
-import { ADAPTER_WEIGHTS } from '../adapter/adapter.ts';
-import { mostUsed } from '../adapter/grouped-factors.ts';
+import { ADAPTER_WEIGHTS, type Adapter } from '../adapter/adapter.ts';
 import { mergedWeights } from '../adapter/merge.ts';
-import { nameInMemory } from '../adapter/peft-names.ts';
 import { PEFT_CONFIG, PEFT_PREFIX, PEFT_SHARED_PREFIX } from '../adapter/read-peft.ts';
 import { ExportError } from '../export-error.ts';
-import { entryOf, type Factors, factorEntries, type PeftParams, usedFactors } from './peft-factors.ts';
+
+export interface PeftParams {
+  readonly model: AnyModel;
+  readonly weights: WeightSource;
+  readonly adapter: Adapter;
+}
 
 /** The size of the safetensors file. @throws ExportError as `writePeft` */
 export const peftBytes = (params: PeftParams): number =>
@@ -53,7 +58,7 @@ interface Plan {
 
 function planOf(params: PeftParams): Plan {
   const { method, modules } = params.adapter.description;
-  checkExpressible(params);
+  const form = expressibleForm(params);
   const tuned = params.model.modules.filter(({ name }) => modules.includes(name));
   const whole = tuned.filter(module => goesWhole(params, module));
   // PEFT saves every module whose name ends with one of these: DistilBERT's pre_classifier with its classifier.
@@ -65,19 +70,30 @@ function planOf(params: PeftParams): Plan {
     );
   const entries = saved.flatMap(module => savedEntries(params, module));
   const savedNames = saved.map(({ name }) => name);
-  return methodCatalog[method].lowRank === 'vectors'
-    ? veraPlan(params, factored, entries, savedNames)
-    : loraPlan(params, factored, entries, savedNames);
+  const { tensors, shared = [], config } = form.toPeft({ ...params, modules: factored });
+  return {
+    entries: [
+      ...tensors.map(tensor => entryOf(PEFT_PREFIX, tensor)),
+      ...shared.map(tensor => entryOf(PEFT_SHARED_PREFIX, tensor)),
+      ...entries,
+    ],
+    config: { ...commonConfig(params, savedNames), ...config },
+  };
 }
 
 /** Modules whose tuned weights are written as they are: trained whole, or norms. */
 const goesWhole = ({ adapter: { description } }: PeftParams, { name, kind }: ModuleSpec): boolean =>
   description.whole.includes(name) || (kind === 'norm' && description.rows.has(name));
 
-function checkExpressible({ model, adapter: { description, tensors } }: PeftParams): void {
+/** @throws ExportError that names what PEFT cannot express */
+function expressibleForm({ model, adapter }: PeftParams): PeftForm {
+  const { description, tensors } = adapter;
   const { method, rows, whole, elements, lora } = description;
-  const { noPeft, hasMagnitudes } = methodCatalog[method];
-  if (noPeft !== undefined) throw new ExportError(`PEFT has no adapter for '${method}', which ${noPeft}. Export it as merged`);
+  const form = methods[method].peft;
+  if (!form) {
+    const { noPeft } = methodCatalog[method];
+    throw new ExportError(`PEFT has no adapter for '${method}'${noPeft === undefined ? '' : `, which ${noPeft}`}. Export it as merged`);
+  }
   const statistics = model.parameters.filter(({ name, buffer }) => buffer && tensors.has(name));
   if (statistics.length > 0)
     throw new ExportError(
@@ -96,12 +112,13 @@ function checkExpressible({ model, adapter: { description, tensors } }: PeftPara
     if (elements.has(name)) return [`${name} (single elements: the columns of dependencies)`];
     if (name === tied && (rows.has(name) || whole.includes(name)))
       return [`${name} (tied to the output head, which PEFT would leave as it is)`];
-    if (hasMagnitudes && groupsOf(module) > 1 && lora.has(name)) return [`${name} (${method} of a grouped convolution)`];
+    const refused = form.refuses?.(adapter, module);
+    if (refused !== undefined) return [`${name} (${refused})`];
     // PEFT saves modules, and this is a tensor of a larger one.
     const isBare = kind === 'parameter' || module.weight.name === name;
     return isBare && (rows.has(name) || whole.includes(name)) ? [`${name} (a parameter)`] : [];
   });
-  if (wrong.length === 0) return;
+  if (wrong.length === 0) return form;
   const shown = wrong.slice(0, 8).join(', ');
   throw new ExportError(
     `PEFT cannot express what was trained in ${shown}${wrong.length > 8 ? ` and ${wrong.length - 8} more` : ''}: export as merged or as adapter`,
@@ -110,68 +127,20 @@ function checkExpressible({ model, adapter: { description, tensors } }: PeftPara
 
 const lastName = (name: string): string => name.slice(name.lastIndexOf('.') + 1);
 
+const entryOf = (prefix: string, { name, shape, values }: PeftTensor): TensorEntry => ({
+  name: prefix + name,
+  dtype: 'F32',
+  shape,
+  data: async () => encodeFloat32(await values(), 'F32'),
+});
+
 function savedEntries({ model, weights, adapter }: PeftParams, { weight, bias }: ModuleSpec): TensorEntry[] {
   const merged = mergedWeights(withInitial(model, weights), adapter);
-  return (bias ? [weight, bias] : [weight]).map(({ name, shape }: ParameterSpec) =>
-    entryOf(
-      PEFT_PREFIX + name,
-      weights.tensors.get(name)?.shape.length === shape.length ? shape : (weights.tensors.get(name)?.shape ?? shape),
-      () => merged.readFloat32(name),
-    ),
-  );
-}
-
-function veraPlan(params: PeftParams, factored: readonly ModuleSpec[], saved: TensorEntry[], savedNames: string[]): Plan {
-  const { adapter } = params;
-  const { vera } = adapter.description;
-  if (!vera) throw new Error('an adapter of vera tells the size of its matrices');
-  const projections = veraProjectionsOf(vera);
-  const [a, b] = [...projectionValues(projections, vera.projectionKey)].map(({ data }) => data as Float32Array);
-  const own = (name: string, fallback: Float32Array | undefined) => async () =>
-    adapter.tensors.has(name) ? adapter.readFloat32(name) : (fallback as Float32Array);
-  const vectors = factored.flatMap(({ name }) =>
-    [`${name}.vera_lambda_b`, `${name}.vera_lambda_d`].map(tensor =>
-      entryOf(PEFT_PREFIX + tensor, adapter.tensors.get(tensor)?.shape ?? [], () => adapter.readFloat32(tensor)),
-    ),
-  );
-  const shared = [
-    entryOf(`${PEFT_SHARED_PREFIX}vera_A`, projections.a.shape, own('vera_A', a)),
-    entryOf(`${PEFT_SHARED_PREFIX}vera_B`, projections.b.shape, own('vera_B', b)),
-  ];
-  const config = {
-    ...commonConfig(params, savedNames),
-    peft_type: 'VERA',
-    r: vera.r,
-    projection_prng_key: vera.projectionKey,
-    save_projection: true,
-    target_modules: targetsOf(
-      params,
-      factored.map(({ name }) => name),
-    ),
-    vera_dropout: 0,
-    d_initial: 0.1,
-    init_weights: true,
-  };
-  return { entries: [...vectors, ...shared, ...saved], config };
-}
-
-function loraPlan(params: PeftParams, factored: readonly ModuleSpec[], saved: TensorEntry[], savedNames: string[]): Plan {
-  const { adapter } = params;
-  const { description, tensors } = adapter;
-  const parts = factored.map((module): Factors => {
-    const [rows, trained] = [description.rows.get(module.name), description.lora.get(module.name)];
-    const used = usedFactors(module, trained?.r ?? 0, rows);
-    const r = used.length * mostUsed(used);
-    // With rows the scale is 1: alpha is r.
-    const scale = rows || !trained ? 1 : trained.alpha / trained.r;
-    return { module, rank: { r, alpha: scale * r }, rows, trained, used };
+  return (bias ? [weight, bias] : [weight]).map(({ name, shape: own }: ParameterSpec) => {
+    const inFile = weights.tensors.get(name)?.shape;
+    const shape = inFile === undefined || inFile.length === own.length ? own : inFile;
+    return entryOf(PEFT_PREFIX, { name, shape, values: () => merged.readFloat32(name) });
   });
-  const hasBias = parts.some(({ module, rows, trained }) => trained?.hasBias || (rows && module.bias && tensors.has(module.bias.name)));
-  const entries = parts.flatMap(part => factorEntries(params, part, hasBias));
-  return {
-    entries: [...entries, ...saved],
-    config: loraConfig(params, new Map(parts.map(({ module, rank }) => [module.name, rank])), savedNames, hasBias),
-  };
 }
 
 function commonConfig(
@@ -204,38 +173,3 @@ function taskType(model: AnyModel, saved: readonly string[]): string | null {
 }
 
 const PEFT_HEADS: readonly string[] = ['classifier', 'score'];
-
-/** PEFT takes a module whose name ends with a target for a target as well: where there is such a one, the targets are one pattern. */
-const targetsOf = (params: PeftParams, names: readonly string[]): readonly string[] | string =>
-  names.some(name => endsAnother(params, name)) ? `^(${names.map(name => name.replaceAll('.', '\\.')).join('|')})$` : names;
-
-const endsAnother = ({ model }: PeftParams, name: string): boolean => model.modules.some(other => other.name.endsWith(`.${name}`));
-
-function loraConfig(
-  params: PeftParams,
-  ranks: ReadonlyMap<string, AdapterRank>,
-  saved: readonly string[],
-  hasBias: boolean,
-): Record<string, unknown> {
-  const [first = { r: 1, alpha: 1 }] = ranks.values();
-  const differing = (pick: (rank: AdapterRank) => number) =>
-    Object.fromEntries(
-      [...ranks]
-        .filter(([, rank]) => pick(rank) !== pick(first))
-        .map(([name, rank]) => [endsAnother(params, name) ? `^${name}` : name, pick(rank)]),
-    );
-  return {
-    ...commonConfig(params, saved),
-    peft_type: 'LORA',
-    r: first.r,
-    lora_alpha: first.alpha,
-    rank_pattern: differing(({ r }) => r),
-    alpha_pattern: differing(({ alpha }) => alpha),
-    target_modules: targetsOf(params, [...ranks.keys()]),
-    lora_dropout: 0,
-    lora_bias: hasBias,
-    init_lora_weights: true,
-    use_dora: methodCatalog[params.adapter.description.method].hasMagnitudes,
-    use_rslora: false,
-  };
-}

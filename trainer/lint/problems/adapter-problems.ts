@@ -2,9 +2,10 @@
  * Problems of PEFT's adapter_config.json: unsupported kinds, and ranks or targets that contradict the base or the
  * factors. Pure.
  */
-import { nameInMemory } from '../../artifact/adapter/peft-names.ts';
+
 import { changesBase, PEFT_TYPES, UNSUPPORTED_SWITCHES } from '../../artifact/adapter/read-peft.ts';
 import type { ModelConfig } from '../../format/model-config.ts';
+import { nameInMemory } from '../../method/peft-names.ts';
 import { moduleNames } from '../../method/targets.ts';
 import type { Model } from '../../model/model-spec.ts';
 import { didYouMean } from '../../protocol/did-you-mean.ts';

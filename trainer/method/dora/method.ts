@@ -3,5 +3,6 @@ import type { Method } from '../method.ts';
 import { withSavedModules } from '../saved-modules.ts';
 import { attachDora } from './attach.ts';
 import { magnitudesBeside } from './merge.ts';
+import { magnitudesInPeft } from './peft.ts';
 
-export const method: Method = { attach: withSavedModules(attachDora), beside: magnitudesBeside };
+export const method: Method = { attach: withSavedModules(attachDora), beside: magnitudesBeside, peft: magnitudesInPeft };

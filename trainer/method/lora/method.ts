@@ -3,5 +3,6 @@ import type { Method } from '../method.ts';
 import { withSavedModules } from '../saved-modules.ts';
 import { attachLora } from './attach.ts';
 import { factorsBeside } from './merge.ts';
+import { factorsInPeft } from './peft.ts';
 
-export const method: Method = { attach: withSavedModules(attachLora), beside: factorsBeside };
+export const method: Method = { attach: withSavedModules(attachLora), beside: factorsBeside, peft: factorsInPeft };

@@ -47,7 +47,8 @@ export const vectorsBeside: BesideWeights = {
   },
 };
 
-function shapeOf(vera: VeraShape | undefined): VeraShape {
+/** Throws for an adapter without the sizes of the matrices. */
+export function shapeOf(vera: VeraShape | undefined): VeraShape {
   if (!vera) throw new Error('the adapter does not tell the matrices of vera');
   return vera;
 }
@@ -73,7 +74,7 @@ function sharedMatrices(adapter: TrainedParts, { tensors }: Pick<WeightSource, '
 }
 
 /** vera_A [r, widest input] and vera_B [widest output, r] of an adapter. */
-async function veraMatrices(adapter: TrainedParts, shape: VeraShape): Promise<{ a: Float32Array; b: Float32Array }> {
+export async function veraMatrices(adapter: TrainedParts, shape: VeraShape): Promise<{ a: Float32Array; b: Float32Array }> {
   if (adapter.tensors.has('vera_A')) return { a: await adapter.readFloat32('vera_A'), b: await adapter.readFloat32('vera_B') };
   const [a, b] = [...projectionValues(veraProjectionsOf(shape), shape.projectionKey)].map(({ data }) => data as Float32Array);
   return { a: a as Float32Array, b: b as Float32Array };

@@ -2,8 +2,8 @@
 import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { ownFilters, ownMixture, toPeft } from '../../../../trainer/artifact/adapter/grouped-factors.ts';
 import { readAdapter } from '../../../../trainer/artifact/adapter/read-adapter.ts';
+import { acrossGroups, ownFilters, ownMixture } from '../../../../trainer/method/lora/grouped-factors.ts';
 import { addProduct } from '../../../../trainer/method/lora/merge.ts';
 import { randomNumbers } from '../../../support/operation-case.ts';
 import { temporaryFolder } from '../../../support/tiny-adapter.ts';
@@ -28,7 +28,7 @@ test.each([
   );
   const product = (left: Float32Array, right: Float32Array, r: number) =>
     addProduct(new Float32Array(OUT * WIDTH), left, right, { r, alpha: r });
-  const theirs = toPeft({ a, b }, R, used);
+  const theirs = acrossGroups({ a, b }, R, used);
   const rank = theirs.a.length / (WIDTH * GROUPS);
   expect(theirs.b.length).toBe((OUT * rank) / GROUPS);
   const back = product(ownFilters(theirs.a, rank, GROUPS) as Float32Array, ownMixture(theirs.b, rank, GROUPS), rank);
@@ -36,7 +36,7 @@ test.each([
 });
 
 test('filters that see another group belong to no weight', () => {
-  const a = toPeft({ a: new Float32Array(R * WIDTH).fill(1), b: new Float32Array(OUT * R).fill(1) }, R, [[0, 1, 2], [0]]).a;
+  const a = acrossGroups({ a: new Float32Array(R * WIDTH).fill(1), b: new Float32Array(OUT * R).fill(1) }, R, [[0, 1, 2], [0]]).a;
   expect(ownFilters(a, 6, GROUPS)).toBeDefined();
   a[WIDTH] = 1e-6;
   expect(ownFilters(a, 6, GROUPS)).toBeUndefined();

@@ -3,8 +3,8 @@
  * B [out, R / groups, 1, 1] adds up those of one group. Where the filters of each group are zero outside of its own channels, that is our
  * A [r, in / groups, kh, kw] with B [out, r, 1, 1], which belongs to a weight; other filters belong to no weight of a grouped convolution.
  */
-import { methodCatalog } from '../../catalog/methods.ts';
-import { type Adapter, AdapterError } from './adapter.ts';
+import type { PeftTensor } from '../peft-form.ts';
+import type { TrainedParts } from '../trained-parts.ts';
 
 export interface Factors {
   readonly a: Float32Array;
@@ -16,7 +16,7 @@ export interface Factors {
  * @param b [out, r]
  * @param used for each group the factors that it uses, by their number
  */
-export function toPeft({ a, b }: Factors, r: number, used: readonly (readonly number[])[]): Factors {
+export function acrossGroups({ a, b }: Factors, r: number, used: readonly (readonly number[])[]): Factors {
   const groups = used.length;
   const m = mostUsed(used);
   const [width, out] = [a.length / r, b.length / r];
@@ -58,40 +58,39 @@ export function ownMixture(b: Float32Array, rank: number, groups: number): Float
 /** The group of row or factor `i` of `count`. */
 export const groupOf = (i: number, count: number, groups: number): number => Math.floor((i * groups) / count);
 
-/** An adapter of PEFT with the factors of grouped convolutions in our form. @throws AdapterError that names those that have none */
-export async function withOwnFactors(adapter: Adapter): Promise<Adapter> {
+/** Returns the factors of grouped convolutions in our form; those that have none go to `problems`. */
+export async function convertedFactors(adapter: TrainedParts, problems: string[]): Promise<Map<string, PeftTensor>> {
   const { description, tensors, readFloat32: read } = adapter;
-  const problems: string[] = [];
-  const own = new Map<string, { readonly shape: readonly number[]; readonly read: () => Promise<Float32Array> }>();
+  const own = new Map<string, PeftTensor>();
   for (const [module, { r }] of description.lora) {
-    const [nameA, nameB] = [`${module}.lora_A.weight`, `${module}.lora_B.weight`];
-    const [, channels = 0, ...window] = tensors.get(nameA)?.shape ?? [];
-    const [out = 0, ofGroup = r] = tensors.get(nameB)?.shape ?? [];
+    const { a, b, channels, out, window, ofGroup } = storedFactors(tensors, module, r);
     const groups = r / ofGroup;
     if (window.length === 0 || groups === 1) continue;
     if (!Number.isInteger(groups) || channels % groups !== 0 || out % groups !== 0)
       problems.push(`the factors of ${module} have the ranks ${r} and ${ofGroup}, which no number of groups explains`);
-    else if (methodCatalog[description.method].hasMagnitudes)
-      problems.push(`has DoRA of the grouped convolution ${module}, ${DORA_OF_GROUPS}`);
-    else if (!ownFilters(await read(nameA), r, groups)) problems.push(`${nameA} reads channels of all ${groups} groups, ${NO_WEIGHT}`);
+    else if (!ownFilters(await read(a), r, groups)) problems.push(`${a} reads channels of all ${groups} groups, ${NO_WEIGHT}`);
     else {
-      own.set(nameA, {
-        shape: [r, channels / groups, ...window],
-        read: async () => ownFilters(await read(nameA), r, groups) as Float32Array,
-      });
-      own.set(nameB, { shape: [out, r, ...window.map(() => 1)], read: async () => ownMixture(await read(nameB), r, groups) });
+      const filters = async () => ownFilters(await read(a), r, groups) ?? new Float32Array();
+      own.set(a, { name: a, shape: [r, channels / groups, ...window], values: filters });
+      own.set(b, { name: b, shape: [out, r, ...window.map(() => 1)], values: async () => ownMixture(await read(b), r, groups) });
     }
   }
-  if (problems.length > 0) throw new AdapterError(adapter.dir, problems, REMEDY);
-  if (own.size === 0) return adapter;
-  return {
-    ...adapter,
-    tensors: new Map([...tensors].map(([name, tensor]) => [name, { ...tensor, shape: own.get(name)?.shape ?? tensor.shape }])),
-    readFloat32: name => own.get(name)?.read() ?? read(name),
-  };
+  return own;
+}
+
+/** Returns the modules of an adapter of PEFT whose factors belong to a convolution of several groups. */
+export const groupedModules = ({ description, tensors }: TrainedParts): string[] =>
+  [...description.lora].flatMap(([module, { r }]) => {
+    const { window, ofGroup } = storedFactors(tensors, module, r);
+    return window.length > 0 && r !== ofGroup ? [module] : [];
+  });
+
+/** The shapes of A [R, channels, …window] and B [out, ofGroup, …]. */
+function storedFactors(tensors: TrainedParts['tensors'], module: string, r: number) {
+  const [a, b] = [`${module}.lora_A.weight`, `${module}.lora_B.weight`];
+  const [, channels = 0, ...window] = tensors.get(a)?.shape ?? [];
+  const [out = 0, ofGroup = r] = tensors.get(b)?.shape ?? [];
+  return { a, b, channels, out, window, ofGroup };
 }
 
 const NO_WEIGHT = 'which no weight of a grouped convolution expresses';
-/** Its norm is of a product of [out / groups, R] and [R, in], whose rows are none of the weight's. */
-const DORA_OF_GROUPS = 'of which PEFT takes the norm over rows that are not those of the weight';
-const REMEDY = 'PEFT computes with it and cannot merge it either: tune without these layers, or tune them here.';

@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { nameInFile, nameInMemory } from '../../../../trainer/artifact/adapter/peft-names.ts';
-import { loadModel } from '../../../../trainer/model/load-model.ts';
+import { nameInFile, nameInMemory } from '../../../trainer/method/peft-names.ts';
+import { loadModel } from '../../../trainer/model/load-model.ts';
 
 test.each([
   ['vit.encoder.layer.3.attention.attention.query', 'vit.layers.3.attention.q_proj'],
@@ -32,6 +32,6 @@ test.each([
 });
 
 test.each(['vit', 'deit', 'dinov2', 'dinov2_registers', 'swin'])('every module of a %s comes back', family => {
-  const config = JSON.parse(readFileSync(join(import.meta.dirname, '..', '..', '..', 'golden', family, 'config.json'), 'utf8'));
+  const config = JSON.parse(readFileSync(join(import.meta.dirname, '..', '..', 'golden', family, 'config.json'), 'utf8'));
   for (const { name } of loadModel(config).modules) expect(nameInFile(nameInMemory(name))).toBe(name);
 });

@@ -1,0 +1,27 @@
+/** Factors with magnitudes, in the form of PEFT's DoRA. */
+import { groupsOf } from '../lora/attach.ts';
+import { factorsFromPeft } from '../lora/from-peft.ts';
+import { groupedModules } from '../lora/grouped-factors.ts';
+import { factorsToPeft } from '../lora/to-peft.ts';
+import type { PeftForm } from '../peft-form.ts';
+
+export const magnitudesInPeft: PeftForm = {
+  type: 'LORA',
+  refuses: ({ description: { method, lora } }, module) =>
+    groupsOf(module) > 1 && lora.has(module.name) ? `${method} of a grouped convolution` : undefined,
+  toPeft: params => {
+    const { tensors, config } = factorsToPeft(params);
+    return { tensors, config: { ...config, use_dora: true } };
+  },
+  fromPeft: {
+    ...factorsFromPeft,
+    reads: ({ use_dora: isDora }) => isDora === true,
+    converted: async (adapter, problems) => {
+      problems.push(...groupedModules(adapter).map(module => `has DoRA of the grouped convolution ${module}, ${OTHER_NORM}`));
+      return new Map();
+    },
+  },
+};
+
+/** The norm is of a product of [out / groups, R] and [R, in], whose rows are none of the weight's. */
+const OTHER_NORM = 'of which PEFT takes the norm over rows that are not those of the weight';

@@ -1,0 +1,183 @@
+/** Factors as PEFT has them: those that were trained, and rows written as factors, exactly. */
+
+import type { ModuleSpec, ParameterSpec } from '../../model/module-specs.ts';
+import { endsAnother, type PeftContent, type PeftTensor, peftTargets, type ToPeftParams } from '../peft-form.ts';
+import type { AdapterRank } from '../trained-parts.ts';
+import { groupsOf } from './attach.ts';
+import { acrossGroups, groupOf, mostUsed } from './grouped-factors.ts';
+import { transpose } from './merge.ts';
+
+/** Rows of a linear layer, an embedding or a convolution are factors exactly: B selects them, A is their change. */
+export function factorsToPeft(params: ToPeftParams): PeftContent {
+  const { description, tensors } = params.adapter;
+  const parts = params.modules.map((module): Factors => {
+    const [rows, trained] = [description.rows.get(module.name), description.lora.get(module.name)];
+    const used = usedFactors(module, trained?.r ?? 0, rows);
+    const r = used.length * mostUsed(used);
+    // With rows the scale is 1: alpha is r.
+    const scale = rows || !trained ? 1 : trained.alpha / trained.r;
+    return { module, rank: { r, alpha: scale * r }, rows, trained, used };
+  });
+  const hasBias = parts.some(({ module, rows, trained }) => trained?.hasBias || (rows && module.bias && tensors.has(module.bias.name)));
+  return { tensors: parts.flatMap(part => factorTensors(params, part, hasBias)), config: loraConfig(params, parts, hasBias) };
+}
+
+function loraConfig({ model }: ToPeftParams, parts: readonly Factors[], hasBias: boolean): Record<string, unknown> {
+  const first = parts[0]?.rank ?? { r: 1, alpha: 1 };
+  const differing = (pick: (rank: AdapterRank) => number) =>
+    Object.fromEntries(
+      parts
+        .filter(({ rank }) => pick(rank) !== pick(first))
+        .map(({ module: { name }, rank }) => [endsAnother(model, name) ? `^${name}` : name, pick(rank)]),
+    );
+  return {
+    peft_type: 'LORA',
+    r: first.r,
+    lora_alpha: first.alpha,
+    rank_pattern: differing(({ r }) => r),
+    alpha_pattern: differing(({ alpha }) => alpha),
+    target_modules: peftTargets(
+      model,
+      parts.map(({ module: { name } }) => name),
+    ),
+    lora_dropout: 0,
+    lora_bias: hasBias,
+    init_lora_weights: true,
+    use_dora: false,
+    use_rslora: false,
+  };
+}
+
+/** Factors of one module: those that were trained, rows written as factors, or both one under the other. */
+interface Factors {
+  readonly module: ModuleSpec;
+  readonly rank: AdapterRank;
+  readonly rows?: Int32Array;
+  /** The rank and scale of the trained factors, if there are any. */
+  readonly trained?: AdapterRank;
+  /** For each group the factors that it uses; one group but for a grouped convolution. */
+  readonly used: readonly (readonly number[])[];
+}
+
+/** Each group uses the trained factors, and of those that rows are written as its own. */
+function usedFactors(module: ModuleSpec, trained: number, rows: Int32Array = new Int32Array()): number[][] {
+  const [groups, out] = [groupsOf(module), module.weight.shape[0] as number];
+  const ofAll = Array.from({ length: trained }, (_, k) => k);
+  return Array.from({ length: groups }, (_, group) =>
+    ofAll.concat([...rows.keys()].filter(k => groupOf(rows[k] as number, out, groups) === group).map(k => trained + k)),
+  );
+}
+
+/** The tensors of one module, under PEFT's names. */
+function factorTensors(params: ToPeftParams, part: Factors, hasBias: boolean): PeftTensor[] {
+  const { adapter, weights } = params;
+  const { module, rank, rows } = part;
+  const { name, weight, kind } = module;
+  const [out = 0, ...rest] = weight.shape;
+  if (kind === 'embedding') {
+    const [a, b] = [`${name}.lora_embedding_A`, `${name}.lora_embedding_B`];
+    const features = rest[0] ?? 0;
+    // A row is a token, so the two sides change places: A selects tokens, B is their change.
+    return [
+      {
+        name: a,
+        shape: [rank.r, out],
+        values: async () => (rows ? transpose(selector(rows, out), rows.length) : adapter.readFloat32(a)),
+      },
+      {
+        name: b,
+        shape: [features, rank.r],
+        values: async () => (rows ? transpose(await rowChange(weights, adapter, weight, rows), features) : adapter.readFloat32(b)),
+      },
+    ];
+  }
+  const groups = part.used.length;
+  const [ofGroup = 0, ...window] = rest;
+  const magnitude = `${name}.lora_magnitude_vector`;
+  const trainedMagnitude = adapter.tensors.get(magnitude);
+  return [
+    {
+      name: `${name}.lora_A.weight`,
+      shape: [rank.r, ofGroup * groups, ...window],
+      values: async () => (await bothFactors(params, part)).a,
+    },
+    {
+      name: `${name}.lora_B.weight`,
+      shape: [out, rank.r / groups, ...window.map(() => 1)],
+      values: async () => (await bothFactors(params, part)).b,
+    },
+    ...(hasBias ? [{ name: `${name}.lora_B.bias`, shape: [out], values: () => biasChange(params, part) }] : []),
+    ...(trainedMagnitude ? [{ ...trainedMagnitude, values: () => adapter.readFloat32(magnitude) }] : []),
+  ];
+}
+
+async function bothFactors(params: ToPeftParams, part: Factors): Promise<{ a: Float32Array; b: Float32Array }> {
+  const own = { a: await factorA(params, part), b: await factorB(params, part) };
+  return part.used.length === 1 ? own : acrossGroups(own, ownRank(part), part.used);
+}
+
+const ownRank = ({ rows, trained }: Factors): number => (trained?.r ?? 0) + (rows?.length ?? 0);
+
+/** [r, in]: the trained A, and under it the change of the rows. */
+async function factorA({ weights, adapter }: ToPeftParams, { module, rows, trained }: Factors): Promise<Float32Array> {
+  const a = trained ? await adapter.readFloat32(`${module.name}.lora_A.weight`) : new Float32Array();
+  return rows ? joined(a, await rowChange(weights, adapter, module.weight, rows)) : a;
+}
+
+/** [out, r]: the trained B, scaled where rows make the common scale 1, followed by the selector of the rows. */
+async function factorB({ adapter }: ToPeftParams, part: Factors): Promise<Float32Array> {
+  const { module, rows, trained } = part;
+  const out = module.weight.shape[0] as number;
+  const b = trained ? await adapter.readFloat32(`${module.name}.lora_B.weight`) : new Float32Array();
+  if (!rows) return b;
+  const own = trained?.r ?? 0;
+  const r = ownRank(part);
+  const selected = selector(rows, out);
+  const both = new Float32Array(out * r);
+  for (let i = 0; i < out; i++) {
+    for (let k = 0; k < own; k++) both[i * r + k] = ((trained as AdapterRank).alpha / own) * (b[i * own + k] as number);
+    both.set(selected.subarray(i * rows.length, (i + 1) * rows.length), i * r + own);
+  }
+  return both;
+}
+
+/** The change of the module's bias, divided by the scale: [out]. */
+async function biasChange({ weights, adapter }: ToPeftParams, { module, rows, trained, rank }: Factors): Promise<Float32Array> {
+  const change = new Float32Array(module.weight.shape[0] as number);
+  if (trained?.hasBias) return adapter.readFloat32(`${module.name}.lora_B.bias`);
+  if (!rows || !module.bias || !adapter.tensors.has(module.bias.name)) return change;
+  const moved = await rowChange(weights, adapter, module.bias, rows);
+  rows.forEach((row, i) => {
+    change[row] = ((moved[i] as number) * rank.r) / rank.alpha;
+  });
+  return change;
+}
+
+const joined = (a: Float32Array, b: Float32Array): Float32Array => {
+  const both = new Float32Array(a.length + b.length);
+  both.set(a);
+  both.set(b, a.length);
+  return both;
+};
+
+/** Trained minus base rows, [r, …]. */
+async function rowChange(
+  weights: ToPeftParams['weights'],
+  adapter: ToPeftParams['adapter'],
+  { name }: ParameterSpec,
+  rows: Int32Array,
+): Promise<Float32Array> {
+  const base = await weights.readFloat32(name);
+  const trained = await adapter.readFloat32(name);
+  const width = trained.length / rows.length;
+  return trained.map((value, i) => value - (base[(rows[Math.floor(i / width)] as number) * width + (i % width)] as number));
+}
+
+/** [out, r] with one 1 a column: column k is the row `rows[k]`. */
+function selector(rows: Int32Array, out: number): Float32Array {
+  const b = new Float32Array(out * rows.length);
+  rows.forEach((row, k) => {
+    b[row * rows.length + k] = 1;
+  });
+  return b;
+}

@@ -1,0 +1,91 @@
+/** The interface between a method and PEFT: how trained numbers become an adapter of PEFT, and how such an adapter is read. */
+import { z } from 'zod';
+import type { Model } from '../model/model-spec.ts';
+import type { ModuleSpec } from '../model/module-specs.ts';
+import type { WeightSource } from '../model/weight-source.ts';
+import type { AdapterRank, TrainedParts, VeraShape } from './trained-parts.ts';
+
+const pattern = z.record(z.string(), z.number()).nullish();
+/** The keys of adapter_config.json that are read. */
+export const peftConfigSchema = z.looseObject({
+  peft_type: z.string(),
+  base_model_name_or_path: z.string().nullish(),
+  revision: z.string().nullish(),
+  r: z.int().positive(),
+  lora_alpha: z.number().nullish(),
+  rank_pattern: pattern,
+  alpha_pattern: pattern,
+  use_rslora: z.boolean().nullish(),
+  use_dora: z.boolean().nullish(),
+  projection_prng_key: z.int().nonnegative().nullish(),
+});
+export type PeftConfig = z.infer<typeof peftConfigSchema>;
+
+/** A tensor for PEFT, by our name, in float32. */
+export interface PeftTensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly values: () => Promise<Float32Array>;
+}
+
+export interface ToPeftParams {
+  readonly model: Model;
+  /** The base. */
+  readonly weights: WeightSource;
+  readonly adapter: TrainedParts;
+  /** The tuned modules; those that PEFT saves as a whole are left out. */
+  readonly modules: readonly ModuleSpec[];
+}
+
+/** A method's part of an adapter of PEFT. */
+export interface PeftContent {
+  /** Tensors of modules. */
+  readonly tensors: readonly PeftTensor[];
+  /** Tensors that all modules share. */
+  readonly shared?: readonly PeftTensor[];
+  /** Keys of adapter_config.json; `peft_type` is among them. */
+  readonly config: Readonly<Record<string, unknown>>;
+}
+
+/** An adapter folder of PEFT: its description, and the shapes of its tensors by our names. */
+export interface PeftFile {
+  readonly config: PeftConfig;
+  readonly shapes: ReadonlyMap<string, readonly number[]>;
+}
+
+/** The parts of an adapter of PEFT that belong to a method. */
+export interface PeftParts {
+  /** Modules with tensors of the method, in the order of the file. */
+  readonly modules: readonly string[];
+  readonly lora?: ReadonlyMap<string, AdapterRank>;
+  readonly vera?: VeraShape;
+  /** Names of tensors that belong to no module. */
+  readonly shared?: readonly string[];
+}
+
+export interface FromPeft {
+  /** Returns whether an adapter of this type is one of the method. */
+  readonly reads: (config: PeftConfig) => boolean;
+  /** Returns the parts of the method; mistakes of the file go to `problems`. */
+  readonly partsOf: (file: PeftFile, problems: string[]) => PeftParts;
+  /** Returns tensors, by name, that PEFT holds in another form than the method; those that it cannot convert go to `problems`. */
+  readonly converted?: (adapter: TrainedParts, problems: string[]) => Promise<ReadonlyMap<string, PeftTensor>>;
+}
+
+/** A method's two ways, to PEFT and back. */
+export interface PeftForm {
+  /** The `peft_type` of its adapters. */
+  readonly type: string;
+  /** Returns why PEFT cannot express the trained numbers of a module, for a list of modules in an error; undefined if it can. */
+  readonly refuses?: (adapter: TrainedParts, module: ModuleSpec) => string | undefined;
+  readonly toPeft: (params: ToPeftParams) => PeftContent;
+  /** Absent in methods that PEFT does not have: their adapters are read back as those of another method. */
+  readonly fromPeft?: FromPeft;
+}
+
+/** Returns whether the name of another module ends with this one, so that PEFT would take that module for a target too. */
+export const endsAnother = ({ modules }: Model, name: string): boolean => modules.some(other => other.name.endsWith(`.${name}`));
+
+/** Returns `target_modules` for these names: a list, or one pattern if a name ends that of another module. */
+export const peftTargets = (model: Model, names: readonly string[]): readonly string[] | string =>
+  names.some(name => endsAnother(model, name)) ? `^(${names.map(name => name.replaceAll('.', '\\.')).join('|')})$` : names;
