@@ -44,8 +44,18 @@ export interface App {
    * views do not.
    */
   isDaemonWanted(): boolean;
+  /** The parts with which the command line is started: the user's Node, the bundle, the environment (with the token of the hub). */
+  launch(): Promise<Launch>;
   /** Runs the trainer's command line with the user's Node, engine and token. */
   rowtune(args: readonly string[], options?: RowtuneOptions): Promise<Readonly<Record<string, unknown>>>;
+}
+
+export interface Launch {
+  readonly node: NodeProgram;
+  readonly program: string;
+  readonly env: NodeJS.ProcessEnv;
+  /** The version of the extension. */
+  readonly version: string;
 }
 
 export interface RowtuneOptions {
@@ -95,12 +105,17 @@ export function createApp(context: ExtensionContext): App {
     };
   };
 
-  const rowtune: App['rowtune'] = async (args, { onLine, signal } = {}) => {
-    requireTrust();
+  const launch: App['launch'] = async () => {
     const { trainerPath } = settings();
     const program = trainerPath === '' ? context.asAbsolutePath(path.join('dist', 'rowtune.js')) : trainerPath;
+    return { node: await nodeProgram(), program, env: await environment(), version };
+  };
+
+  const rowtune: App['rowtune'] = async (args, { onLine, signal } = {}) => {
+    requireTrust();
+    const { node: found, program, env } = await launch();
     output.write('debug', `runs ${program} ${args.join(' ')}`);
-    return runRowtune({ node: await nodeProgram(), program, args, env: await environment(), onLine, signal });
+    return runRowtune({ node: found, program, args, env, onLine, signal });
   };
 
   const address = async (): Promise<DaemonAddress> => {
@@ -180,6 +195,7 @@ export function createApp(context: ExtensionContext): App {
       return () => void stateListeners.delete(listener);
     },
     isDaemonWanted: () => isWanted && workspace.isTrusted,
+    launch,
     rowtune,
   };
 }

@@ -1,5 +1,7 @@
 /** Entry of the VS Code extension: connects the parts. Heavy parts are loaded on first use. */
 import type { ExtensionContext } from 'vscode';
+import { registerLanguageModelTools } from './agent/language-model-tools.ts';
+import { registerMcpServer } from './agent/mcp-provider.ts';
 import { createApp } from './app.ts';
 import { registerCommands } from './commands/register-commands.ts';
 import { watchJobs } from './daemon/watch-jobs.ts';
@@ -25,6 +27,8 @@ export function activate(context: ExtensionContext): void {
     createStatusBar(app),
     watchJobs(app, views),
     watchModelFolders(),
+    ...registerLanguageModelTools(app),
+    ...registerMcpServer(app),
     ...registerCommands({ app, views, server, reports }),
   );
 }

@@ -26,6 +26,7 @@ const NODE_ENTRIES = {
   worker: 'trainer/worker.ts',
   reader: 'trainer/reader/reader-process.ts',
   server: 'server/language-server.ts',
+  mcp: 'trainer/agent/mcp-server.ts',
 };
 
 /** VS Code loads an extension with `require`; where it lies is then known by another name. */

@@ -84,7 +84,16 @@ export class Documents {
   }
 
   #file(uri: string): string {
-    if (uri.startsWith('file:')) return fileURLToPath(uri);
-    return path.join(this.folder, path.posix.basename(uri.replace(/^[\w-]+:/, '')));
+    return pathOf(uri) ?? path.join(this.folder, path.posix.basename(uri.replace(/^[\w-]+:/, '')));
+  }
+}
+
+/** The path of a file on this machine; undefined for other documents, and for an address that no file can have (`file://.`). */
+export function pathOf(uri: string): string | undefined {
+  if (!uri.startsWith('file:')) return undefined;
+  try {
+    return fileURLToPath(uri);
+  } catch {
+    return undefined;
   }
 }

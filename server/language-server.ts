@@ -1,6 +1,5 @@
 /** Connects the editor's requests to the functions that answer them. */
 import os from 'node:os';
-import { fileURLToPath } from 'node:url';
 import { CodeActionKind, createConnection, type InitializeParams, TextDocumentSyncKind } from 'vscode-languageserver/node';
 import { EstimateCache } from '../trainer/lint/facts/estimates.ts';
 import { conversion, fixAll, quickFixes } from '../trainer/lint/quick-fixes.ts';
@@ -12,7 +11,7 @@ import { Reader } from '../trainer/reader/reader.ts';
 import { resolveSettings } from '../trainer/settings.ts';
 import { completionsAt } from './completion.ts';
 import { overlaps } from './cursor.ts';
-import { Documents } from './documents.ts';
+import { Documents, pathOf } from './documents.ts';
 import { readFarDaemon } from './far-daemon.ts';
 import { formatRecipe } from './format-recipe.ts';
 import { hoverAt } from './hover.ts';
@@ -72,8 +71,7 @@ connection.onInitialize(({ capabilities: { textDocument, workspace }, workspaceF
   client.pulls = textDocument?.diagnostic !== undefined;
   client.refreshesDiagnostics = workspace?.diagnostics?.refreshSupport === true;
   client.refreshesHints = workspace?.inlayHint?.refreshSupport === true;
-  const folder = workspaceFolders?.[0]?.uri;
-  if (folder?.startsWith('file:')) documents.folder = fileURLToPath(folder);
+  documents.folder = pathOf(workspaceFolders?.[0]?.uri ?? '') ?? documents.folder;
   return {
     serverInfo: { name: 'rowtune' },
     capabilities: {

@@ -205,6 +205,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/train',
     'trainer/verify',
   ],
+  'trainer/agent': [],
   'trainer/cli': [
     'trainer/engine',
     'trainer/files',

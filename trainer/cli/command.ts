@@ -33,11 +33,16 @@ export const examplesOf = (command: Command): readonly string[] => examplesByCom
 
 /** The options of every command, and its examples after --help. */
 export function withCommonOptions(command: Command, examples: readonly string[]): Command {
-  examplesByCommand.set(command, examples);
-  return command
+  command
     .option('--json', 'print only one JSON object to stdout')
-    .option('--verbose', 'print more, including stack traces of unexpected errors')
-    .addHelpText('after', `\nExamples:\n${examples.map(example => `  $ ${example}`).join('\n')}`);
+    .option('--verbose', 'print more, including stack traces of unexpected errors');
+  return examplesText(command, examples);
+}
+
+/** The examples after --help, and in the reference. */
+export function examplesText(command: Command, examples: readonly string[]): Command {
+  examplesByCommand.set(command, examples);
+  return command.addHelpText('after', `\nExamples:\n${examples.map(example => `  $ ${example}`).join('\n')}`);
 }
 
 /** Runs a command; never rejects. Sets the exit status, so that pending output is still written. */

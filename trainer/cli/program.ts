@@ -2,19 +2,24 @@
 import { Command } from 'commander';
 import manifest from '../../package.json' with { type: 'json' };
 import type { AddCommand, Surroundings } from './command.ts';
+import { addCompare } from './commands/compare.ts';
 import { addDaemon } from './commands/daemon.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addEngine } from './commands/engine.ts';
 import { addEstimate } from './commands/estimate.ts';
 import { addEvaluate } from './commands/evaluate.ts';
+import { addExplain } from './commands/explain.ts';
 import { addExport } from './commands/export.ts';
 import { addGenerate } from './commands/generate.ts';
 import { addGraph } from './commands/graph.ts';
 import { addImportance } from './commands/importance.ts';
 import { addLint } from './commands/lint.ts';
+import { addMetrics } from './commands/metrics.ts';
 import { addReproduce } from './commands/reproduce.ts';
 import { addResume } from './commands/resume.ts';
 import { addRuns } from './commands/runs.ts';
+import { addSchema } from './commands/schema.ts';
+import { addLanguageServer, addMcp } from './commands/servers.ts';
 import { addTrain } from './commands/train.ts';
 import { addVerify } from './commands/verify.ts';
 
@@ -25,16 +30,22 @@ const commands: readonly AddCommand[] = [
   addImportance,
   addEstimate,
   addLint,
+  addExplain,
+  addSchema,
   addEvaluate,
   addGenerate,
   addExport,
   addVerify,
   addReproduce,
   addRuns,
+  addMetrics,
+  addCompare,
   addDaemon,
   addDoctor,
   addEngine,
   addGraph,
+  addMcp,
+  addLanguageServer,
 ];
 
 export function declareProgram(surroundings: Surroundings): Command {

@@ -122,6 +122,15 @@ describe('an editor that takes what is pushed', () => {
     }
   });
 
+  it('starts though the address of the folder is none of a file, as some editors write it', async () => {
+    const client = connect();
+    const { capabilities } = await client.initialize({ workspaceFolders: [{ uri: 'file://.', name: 'here' }] });
+    expect(capabilities).toMatchObject({ hoverProvider: true });
+    await open(client, 'r: x\n', 'file://elsewhere/a.rowtune.yaml');
+    const problems = await client.diagnostics('file://elsewhere/a.rowtune.yaml', ({ length }) => length > 0);
+    expect(problems.map(({ code }) => code)).toContain('wrong-type');
+  });
+
   it('notices a model folder that changes', async () => {
     const client = connect();
     await client.initialize({});

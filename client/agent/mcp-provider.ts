@@ -1,0 +1,39 @@
+/** Offers the MCP server to the editor, where the editor has that interface (1.101 and later): the user starts it from the list of servers. */
+import * as vscode from 'vscode';
+import type { App } from '../app.ts';
+
+/** The part of the interface that newer editors have and the oldest supported one has not. */
+interface NewerEditor {
+  readonly McpStdioServerDefinition: new (
+    label: string,
+    command: string,
+    args: readonly string[],
+    env: Readonly<Record<string, string | undefined>>,
+    version: string,
+  ) => object;
+  readonly lm: {
+    registerMcpServerDefinitionProvider(
+      id: string,
+      provider: { provideMcpServerDefinitions(): Promise<readonly object[]> },
+    ): vscode.Disposable;
+  };
+}
+
+const isNewer = (editor: object): editor is NewerEditor =>
+  'McpStdioServerDefinition' in editor && 'registerMcpServerDefinitionProvider' in vscode.lm;
+
+/** The id in package.json. */
+const PROVIDER = 'rowtune';
+
+export function registerMcpServer(app: App): vscode.Disposable[] {
+  const editor: object = vscode;
+  if (!isNewer(editor)) return [];
+  const provideMcpServerDefinitions = async (): Promise<readonly object[]> => {
+    if (!vscode.workspace.isTrusted) return [];
+    const { node, program, env, version } = await app.launch();
+    // The editor may store and show a definition.
+    const { HF_TOKEN: _secret, ...shown } = env;
+    return [new editor.McpStdioServerDefinition('Rowtune', node.command, [program, 'mcp'], { ...shown, ...node.env }, version)];
+  };
+  return [editor.lm.registerMcpServerDefinitionProvider(PROVIDER, { provideMcpServerDefinitions })];
+}

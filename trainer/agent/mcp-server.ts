@@ -1,0 +1,64 @@
+/**
+ * The MCP server (Model Context Protocol, over stdin and stdout): the tools of the catalog for any agent. Reading is free; a tool that starts or
+ * stops a training asks the user through the client first.
+ */
+import { Server } from '@modelcontextprotocol/sdk/server/index.js';
+import { StdioServerTransport } from '@modelcontextprotocol/sdk/server/stdio.js';
+import { CallToolRequestSchema, type CallToolResult, ListToolsRequestSchema } from '@modelcontextprotocol/sdk/types.js';
+import manifest from '../../package.json' with { type: 'json' };
+import { type AgentTool, type AgentToolName, agentToolNames, agentTools, inputSchemaOf, isAgentToolName } from '../catalog/agent-tools.ts';
+import { callTool } from './call-tool.ts';
+
+const allowsChanges = process.argv.includes('--allow-changes');
+
+const server = new Server(
+  { name: 'rowtune', version: manifest.version },
+  {
+    capabilities: { tools: {} },
+    instructions:
+      'Rowtune fine-tunes models by training only the rows that matter. Write a recipe (YAML), check it with lint_recipe until it has no error, predict its memory with estimate_memory, then start_training.',
+  },
+);
+
+server.setRequestHandler(ListToolsRequestSchema, () => ({ tools: agentToolNames.map(describe) }));
+
+function describe(name: AgentToolName) {
+  const tool: AgentTool = agentTools[name];
+  return {
+    name,
+    title: tool.title,
+    description: tool.description,
+    inputSchema: inputSchemaOf(tool),
+    annotations: { title: tool.title, readOnlyHint: tool.changes === undefined, destructiveHint: false, openWorldHint: false },
+  };
+}
+
+server.setRequestHandler(
+  CallToolRequestSchema,
+  async ({ params: { name, arguments: input = {} } }, { signal }): Promise<CallToolResult> => {
+    try {
+      if (!isAgentToolName(name)) throw new Error(`there is no tool ${name}; there are ${agentToolNames.join(', ')}`);
+      await askFirst(agentTools[name], input);
+      const { value, isError } = await callTool({ name, input, cwd: process.cwd(), signal });
+      return { content: [{ type: 'text', text: JSON.stringify(value) }], isError };
+    } catch (error) {
+      return { content: [{ type: 'text', text: error instanceof Error ? error.message : String(error) }], isError: true };
+    }
+  },
+);
+
+/** @throws Error if the user declines, or cannot be asked */
+async function askFirst({ title, changes }: AgentTool, input: Readonly<Record<string, unknown>>): Promise<void> {
+  if (changes === undefined || allowsChanges) return;
+  if (server.getClientCapabilities()?.elicitation === undefined)
+    throw new Error(
+      `${title} needs the user's consent, and this client cannot ask for it. The user can start the server with: rowtune mcp --allow-changes`,
+    );
+  const { action } = await server.elicitInput({
+    message: `${changes.question}\n${JSON.stringify(input)}`,
+    requestedSchema: { type: 'object', properties: {} },
+  });
+  if (action !== 'accept') throw new Error(`the user declined: ${title}`);
+}
+
+await server.connect(new StdioServerTransport());

@@ -1,0 +1,82 @@
+/** `rowtune compare`: the results of runs, and the settings in which they differ. */
+import path from 'node:path';
+import { compact, duration, table } from '../../protocol/format.ts';
+import { type Recipe, settings } from '../../protocol/recipe-schema.ts';
+import { type RunSummary, readRunRecipe, summarizeRun } from '../../run/run-folder.ts';
+import { CliError, EXIT } from '../cli-error.ts';
+import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
+import { requireRun } from './metrics.ts';
+
+/** Names and output folders do not affect the result. */
+const OWN_TO_EACH: ReadonlySet<string> = new Set(['name', 'output_dir', 'overwrite_output_dir']);
+
+export const addCompare: AddCommand = (program, surroundings) => {
+  const command = program
+    .command('compare')
+    .description('compare runs: their newest results, and the settings in which they differ')
+    .argument('<runs...>', 'run folders');
+  withCommonOptions(command, ['rowtune compare runs/spam runs/spam-lora', 'rowtune compare runs/* --json']).action((runs: string[]) =>
+    runCommandWork(command, surroundings, context => compare(context, runs)),
+  );
+};
+
+interface Compared {
+  readonly summary: RunSummary;
+  readonly recipe: Recipe;
+}
+
+async function compare({ terminal, cwd }: CommandContext, folders: readonly string[]): Promise<CommandResult> {
+  const found = await Promise.all(folders.map(folder => read(path.resolve(cwd, folder), folder)));
+  const differences = differingSettings(found.map(({ recipe }) => recipe));
+  const names = [...new Set(found.flatMap(({ summary }) => Object.keys(summary.metrics ?? {})))];
+  const head = ['', ...found.map(({ summary }) => summary.name)];
+  const row = (name: string, cell: (run: Compared) => string): string[] => [name, ...found.map(cell)];
+  terminal.print(
+    table([
+      head,
+      row('state', ({ summary }) => summary.state),
+      row('step', ({ summary }) => `${summary.step}/${summary.totalSteps}`),
+      row('time', ({ summary }) => duration(secondsOf(summary))),
+      ...names.map(name => row(name, ({ summary }) => numberText(summary.metrics?.[name]))),
+    ]),
+  );
+  terminal.print(
+    differences.length === 0
+      ? '\nall settings are equal'
+      : `\n${table([head, ...differences.map(({ setting, values }) => [setting, ...values.map(valueText)])])}`,
+  );
+  const runs = found.map(({ summary }) => ({ ...summary, seconds: secondsOf(summary) }));
+  return { value: { ok: true, runs, differences } };
+}
+
+async function read(runDir: string, shown: string): Promise<Compared> {
+  await requireRun(runDir, shown);
+  const [summary, recipe] = await Promise.all([summarizeRun(runDir), readRunRecipe(runDir)]);
+  if (summary === undefined)
+    throw new CliError(`${shown} has no readable state.json`, {
+      code: 'run-missing',
+      exitStatus: EXIT.usage,
+      hint: 'Leave this run out, or resume it so that its state is written again.',
+    });
+  return { summary, recipe };
+}
+
+const secondsOf = ({ startedAt, updatedAt }: RunSummary): number => Math.max(0, (Date.parse(updatedAt) - Date.parse(startedAt)) / 1000);
+const numberText = (value: number | undefined): string => (value === undefined ? '' : compact(value));
+const valueText = (value: unknown): string => (value === undefined ? '' : typeof value === 'string' ? value : JSON.stringify(value));
+
+/** The settings, in recipe order, that do not have the same value in all recipes. */
+function differingSettings(recipes: readonly Recipe[]): { readonly setting: string; readonly values: readonly unknown[] }[] {
+  return Object.keys(settings).flatMap(setting => {
+    const values = recipes.map(recipe => valueAt(recipe, setting.split('.')));
+    const differs = new Set(values.map(value => JSON.stringify(value))).size > 1;
+    return differs && !OWN_TO_EACH.has(setting) ? [{ setting, values }] : [];
+  });
+}
+
+function valueAt(recipe: unknown, keys: readonly string[]): unknown {
+  return keys.reduce<unknown>(
+    (value, key) => (typeof value === 'object' && value !== null ? Object.entries(value).find(([name]) => name === key)?.[1] : undefined),
+    recipe,
+  );
+}

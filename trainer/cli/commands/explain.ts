@@ -1,0 +1,29 @@
+/** `rowtune explain`: the documentation of a code of the linter. */
+
+import { diagnosticOf, diagnosticSections } from '../../lint/diagnostics/diagnostics.ts';
+import { didYouMean } from '../../protocol/did-you-mean.ts';
+import { CliError, EXIT } from '../cli-error.ts';
+import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
+
+export const addExplain: AddCommand = (program, surroundings) => {
+  const command = program
+    .command('explain')
+    .description('explain a code that the editor or `rowtune lint` reports')
+    .argument('<code>', 'the code, for example unknown-setting');
+  withCommonOptions(command, ['rowtune explain unknown-setting', 'rowtune explain contradictory-config --json']).action((code: string) =>
+    runCommandWork(command, surroundings, async context => explain(context, code)),
+  );
+};
+
+function explain({ terminal }: CommandContext, code: string): CommandResult {
+  const found = diagnosticOf(code);
+  if (found === undefined) {
+    const codes = diagnosticSections.flatMap(({ diagnostics }) => Object.keys(diagnostics));
+    const near = didYouMean(code, codes);
+    const hint = near === undefined ? 'The codes stand at the end of the lines of rowtune lint.' : `Did you mean ${near}?`;
+    throw new CliError(`the linter has no code ${code}`, { code: 'usage', exitStatus: EXIT.usage, hint });
+  }
+  const { about, fix } = found;
+  terminal.print([code, about, ...(fix === undefined ? [] : [`Fix: ${fix}`])].join('\n\n'));
+  return { value: { ok: true, code, about, fix } };
+}

@@ -1,0 +1,47 @@
+/** `rowtune metrics`: the newest metrics of a run. */
+import path from 'node:path';
+import { InvalidArgumentError } from 'commander';
+import { compact, table } from '../../protocol/format.ts';
+import { readMetrics } from '../../run/metrics-file.ts';
+import { isRunFolder } from '../../run/run-folder.ts';
+import { CliError, EXIT } from '../cli-error.ts';
+import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
+
+const DEFAULT_LINES = 20;
+/** More lines are read from metrics.jsonl itself. */
+const MAX_LINES = 10_000;
+
+export const addMetrics: AddCommand = (program, surroundings) => {
+  const command = program
+    .command('metrics')
+    .description('show the newest metrics of a run')
+    .argument('<run>', 'a run folder')
+    .option('--last <lines>', `the number of lines, at most ${MAX_LINES}`, parseLines, DEFAULT_LINES);
+  withCommonOptions(command, ['rowtune metrics runs/spam', 'rowtune metrics runs/spam --last 100 --json']).action(
+    (run: string, { last }: { readonly last: number }) => runCommandWork(command, surroundings, context => metrics(context, run, last)),
+  );
+};
+
+function parseLines(text: string): number {
+  const lines = Number(text);
+  if (!Number.isSafeInteger(lines) || lines < 1 || lines > MAX_LINES)
+    throw new InvalidArgumentError(`Write a whole number from 1 to ${MAX_LINES}.`);
+  return lines;
+}
+
+async function metrics({ terminal, cwd }: CommandContext, run: string, last: number): Promise<CommandResult> {
+  const runDir = path.resolve(cwd, run);
+  await requireRun(runDir, run);
+  const all = await readMetrics(runDir);
+  const lines = all.slice(-last);
+  const names = [...new Set(lines.flatMap(line => Object.keys(line)))];
+  const cells = lines.map(line => names.map(name => (line[name] === undefined ? '' : compact(line[name]))));
+  terminal.print(lines.length === 0 ? 'no metrics yet' : table([names, ...cells]));
+  return { value: { ok: true, runDir, count: all.length, lines } };
+}
+
+/** @throws CliError if the folder is not a run */
+export async function requireRun(runDir: string, shown: string): Promise<void> {
+  if (await isRunFolder(runDir)) return;
+  throw new CliError(`${shown} is not a run folder`, { code: 'run-missing', exitStatus: EXIT.usage, hint: 'List runs with: rowtune runs' });
+}
