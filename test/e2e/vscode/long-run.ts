@@ -6,7 +6,7 @@ import type { Workbench } from './driver.ts';
 /** Before a page is looked for anew. */
 const PAGE_MS = 5000;
 /** Loading, scoring and compiling come before the first update. */
-export const START_MS = 90_000;
+export const START_MS = 240_000;
 
 /** The tiny model makes some hundred updates a second: these last for a quarter of an hour. */
 const RECIPE = [
