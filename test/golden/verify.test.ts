@@ -24,6 +24,7 @@ const folders = [
   ...['modernbert', 'modernbert_mean'],
   ...['dinov2', 'dinov2_resized', 'dinov2_registers', 'dinov3', 'dinov3_gated'],
   ...['convnext', 'convnext_plain', 'convnextv2', 'swin', 'swin_uneven', 'siglip'],
+  ...['timm_convnext', 'timm_convnextv2', 'timm_swin', 'timm_dinov2', 'timm_dinov2_registers'],
 ];
 
 async function verify(engine: Engine, name: string): Promise<{ checks: Check[]; expected: string[] }> {

@@ -22,7 +22,8 @@ import { type ResNetForm, resnetConfig, resnetKeys } from './family/resnet-confi
 import { siglipConfig, siglipKeys } from './family/siglip-config.ts';
 import { swin } from './family/swin.ts';
 import { type SwinForm, swinConfig, swinKeys } from './family/swin-config.ts';
-import { timm, timmKeys } from './family/timm.ts';
+import { timm } from './family/timm.ts';
+import { timmKeys } from './family/timm-params.ts';
 import { vit } from './family/vit.ts';
 import { type VitForm, vitConfig, vitKeys } from './family/vit-config.ts';
 import type { AnyModel } from './model-spec.ts';

@@ -55,6 +55,8 @@ export interface ExpertsSpec extends ModuleSpec {
   readonly experts: number;
 }
 
+export const isConv = (module: ModuleSpec): module is ConvSpec => module.kind === 'conv';
+
 export const isExperts = (module: ModuleSpec): module is ExpertsSpec => module.kind === 'experts';
 
 export interface BiasedSpec extends ModuleSpec {

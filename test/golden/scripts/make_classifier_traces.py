@@ -12,9 +12,9 @@ from torch.func import functional_call
 torch.set_num_threads(1)
 OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..')
 PATH = os.path.join(OUT, 'classifier_traces.json')
-FOLDERS = ['bert', 'roberta', 'xlm_roberta', 'distilbert', 'electra', 'albert', 'albert_groups', 'modernbert', 'deberta', 'vit', 'deit', 'dinov2', 'dinov2_registers', 'dinov3', 'convnext', 'convnextv2', 'swin', 'siglip', 'resnet']
+FOLDERS = ['bert', 'roberta', 'xlm_roberta', 'distilbert', 'electra', 'albert', 'albert_groups', 'modernbert', 'deberta', 'vit', 'deit', 'dinov2', 'dinov2_registers', 'dinov3', 'convnext', 'convnextv2', 'swin', 'siglip', 'resnet', 'timm_dinov2_registers', 'timm_convnext', 'timm_convnextv2', 'timm_swin']
 # Layers of the blocks, by how their names go: low-rank factors are for these.
-IN_BLOCKS = re.compile(r'\.(layer|layers|albert_layers|blocks|stages)\.\d|\blayer\d\.\d')
+IN_BLOCKS = re.compile(r'(^|\.)(layer|layers|albert_layers|blocks|stages)\.\d|\blayer\d\.\d')
 
 
 def trace(name):
@@ -39,7 +39,7 @@ def trace(name):
     result = dict(full=train(list(model.parameters()), dict, []))
     model, names = fresh()
     rowed = {f'{at}.{key}' if at else key for at, module in model.named_modules() if type(module) is not torch.nn.Embedding
-             for key, p in module.named_parameters(recurse=False) if key in ('weight', 'bias', 'lambda1') or key == 'layer_scale_parameter'}
+             for key, p in module.named_parameters(recurse=False) if key in ('weight', 'bias', 'lambda1', 'gamma', 'layer_scale_parameter')}
     chosen, masks = [], []
     for key, p in model.named_parameters():
         if key not in rowed:

@@ -14,11 +14,15 @@ torch.set_num_threads(1)
 GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..')
 BY_TRANSFORMERS = ['bert', 'roberta', 'distilbert', 'electra', 'albert', 'albert_groups', 'modernbert', 'deberta', 'deberta_own_keys', 'vit', 'deit', 'deit_teacher', 'dinov2', 'dinov2_registers', 'convnext', 'convnextv2', 'swin', 'siglip', 'resnet', 'resnet_basic']
 TINY_VIT = dict(img_size=32, patch_size=8, embed_dim=32, depth=2, num_heads=4, num_classes=5)
-BY_TIMM = {  # as make_classifier_families.py made them
+STAGED = dict(num_classes=3, depths=(1, 1, 2, 1), dims=(4, 6, 8, 12))
+BY_TIMM = {  # as make_classifier_families.py and make_vision_families.py made them
     'timm_resnext': ('resnext50_32x4d', dict(num_classes=5, layers=(1, 2, 1, 1), channels=(8, 8, 16, 16), cardinality=4, base_width=16)),
     'timm_resnet': ('resnet18', dict(num_classes=5, layers=(1, 2, 1, 1), channels=(8, 16, 16, 24))),
     'timm_vit': ('vit_tiny_patch16_224', TINY_VIT),
     'timm_deit_distilled': ('deit_tiny_distilled_patch16_224', TINY_VIT),
+    'timm_dinov2_registers': ('vit_small_patch14_reg4_dinov2', dict(num_classes=3, img_size=16, patch_size=4, embed_dim=16, depth=2, num_heads=2)),
+    'timm_convnext': ('convnext_tiny', STAGED), 'timm_convnextv2': ('convnextv2_atto', STAGED),
+    'timm_swin': ('swin_tiny_patch4_window7_224', dict(num_classes=3, img_size=16, patch_size=2, window_size=4, embed_dim=8, depths=(2, 2), num_heads=(2, 4))),
 }
 
 

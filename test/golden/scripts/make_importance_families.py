@@ -1,6 +1,6 @@
 """Row scores of classifiers of every kind by every measure that looks at data, from PyTorch's own gradients, sample by sample.
 Deterministic (1 thread). Samples are formulas of their numbers, so that none are stored.
-run: OMP_NUM_THREADS=1 python make_importance_families.py [folder [name …]]      (of some folders: the others stay as they are; timm_resnext also needs timm)"""
+run: OMP_NUM_THREADS=1 python make_importance_families.py [folder [name …]]      (of some folders: the others stay as they are; timm's also need timm)"""
 import json, os, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
 import numpy, torch, transformers
@@ -9,9 +9,9 @@ from open_model import open_model
 
 torch.set_num_threads(1)
 OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), '..')
-FOLDERS = ['bert', 'distilbert', 'electra', 'albert', 'albert_groups', 'xlm_roberta', 'modernbert', 'deberta', 'deberta_own_keys', 'vit', 'deit', 'dinov2', 'dinov3', 'convnext', 'convnextv2', 'swin', 'siglip', 'resnet', 'timm_resnext']
+FOLDERS = ['bert', 'distilbert', 'electra', 'albert', 'albert_groups', 'xlm_roberta', 'modernbert', 'deberta', 'deberta_own_keys', 'vit', 'deit', 'dinov2', 'dinov3', 'convnext', 'convnextv2', 'swin', 'siglip', 'resnet', 'timm_resnext', 'timm_vit', 'timm_dinov2_registers', 'timm_convnext', 'timm_convnextv2', 'timm_swin']
 SAMPLES, TOKENS = 5, 9
-SIDES = dict(vit=32, deit=32, dinov2=16, dinov3=16, convnext=16, convnextv2=16, swin=16, siglip=16, resnet=16, timm_resnext=16)
+SIDES = dict(vit=32, deit=32, dinov2=16, dinov3=16, convnext=16, convnextv2=16, swin=16, siglip=16, resnet=16, timm_resnext=16, timm_vit=32, timm_dinov2_registers=16, timm_convnext=32, timm_convnextv2=32, timm_swin=16)
 LABELS = [0, 1, 2, 0, 1]
 
 
@@ -27,7 +27,7 @@ def sample(i, vocabulary, side):
 
 def scale_of(module):
     """What a layer scale multiplies by."""
-    return getattr(module, 'lambda1', None)
+    return module.gamma if type(module).__name__ == 'LayerScale' else getattr(module, 'lambda1', None)
 
 
 class Watch:
@@ -42,7 +42,7 @@ class Watch:
     def take(self, seen):
         cut = lambda x: x[:, :seen] if seen is not None and x.dim() > 1 and x.shape[1] == TOKENS else x
         # The head reads the class token alone.
-        last = lambda name, x: x[:, :1] if name.endswith('it.layernorm') else x
+        last = lambda name, x: x[:, :1] if name.endswith('it.layernorm') or name == 'norm' and x.dim() == 3 else x
         calls = {name: [(last(name, cut(x)), last(name, cut(y))) for x, y in pairs] for name, pairs in self.calls.items()}
         self.calls = {}
         return calls
@@ -50,7 +50,8 @@ class Watch:
 
 def channels_last(module, x):
     """[…, channels]: of an image the channels are first for convolutions and for norms that say so."""
-    is_first = isinstance(module, (torch.nn.Conv2d, torch.nn.BatchNorm2d)) or getattr(module, 'data_format', '') == 'channels_first'
+    is_first = (isinstance(module, (torch.nn.Conv2d, torch.nn.BatchNorm2d)) or getattr(module, 'data_format', '') == 'channels_first' or
+                type(module).__name__ == 'LayerNorm2d' or getattr(module, 'channel_dim', -1) == 1)
     return (x.movedim(1, -1) if is_first else x).flatten(0, -2)
 
 
@@ -63,7 +64,7 @@ def squares(module, x, y, weight):
     if weight.squeeze().dim() == 1:
         bias = 0 if getattr(module, 'bias', None) is None else module.bias.double().flatten()
         # A response norm adds its input, which is not its rows'.
-        out = out - channels_last(module, x).double() if type(module).__name__.endswith('GRN') else out
+        out = out - channels_last(module, x).double() if type(module).__name__.endswith(('GRN', 'ResponseNorm')) else out
         return (out - bias).square().sum(0), out.square().sum(0)
     return channels_last(module, x).double().square().sum(0), out.square().sum(0)
 
@@ -95,7 +96,7 @@ def scores_of(name):
         for at, calls in watch.take(seen).items():
             weight = (modules[at].weight if scale_of(modules[at]) is None else scale_of(modules[at])).detach()
             # DeBERTa's layers that are called twice also read what no sample owns; ALBERT's are called once for each layer that shares them.
-            if len(calls) > 1 and not is_albert or calls[0][0].shape[0] != 1:
+            if vocabulary is not None and (len(calls) > 1 and not is_albert or calls[0][0].shape[0] != 1):
                 continue
             for call in calls:
                 new = squares(modules[at], *call, weight)
@@ -104,9 +105,9 @@ def scores_of(name):
     result = {}
     for n, p in model.named_parameters():
         at, _, kind = n.rpartition('.')
-        if kind not in ('weight', 'lambda1', 'layer_scale_parameter') or n not in gradients[0]:
+        if kind not in ('weight', 'lambda1', 'layer_scale_parameter', 'gamma') or n not in gradients[0]:
             continue
-        weight, at = p.detach().double(), n if kind == 'layer_scale_parameter' else at
+        weight, at = p.detach().double(), n if kind == 'layer_scale_parameter' or kind == 'gamma' and scale_of(modules[at]) is None else at
         # A table of one row stays a table.
         if weight.squeeze().dim() == 1 and not isinstance(modules.get(at), torch.nn.Embedding):
             weight = weight.flatten()

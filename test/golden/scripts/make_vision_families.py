@@ -1,11 +1,12 @@
 """Golden folders of models of images beside ViT and ResNet, each in several configs and sizes of images.
 Deterministic (fixed seeds, 1 thread).
-run: OMP_NUM_THREADS=1 python make_vision_families.py [name …]"""
+run: OMP_NUM_THREADS=1 python make_vision_families.py [name …]      (also needs timm)"""
 import copy, json, os, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
-import torch, transformers
+import timm, torch, transformers
 from as_json import norm, numbers, seeded, tensor
 from file_names import file_names, joined
+from timm.models import save_for_hf
 from open_model import DINOv3ViTForImageClassification
 from transformers import (ConvNextConfig, ConvNextForImageClassification, ConvNextV2Config, ConvNextV2ForImageClassification, Dinov2Config, Dinov2ForImageClassification, Dinov2WithRegistersConfig, Dinov2WithRegistersForImageClassification, DINOv3ViTConfig, SiglipConfig, SiglipForImageClassification, SwinConfig, SwinForImageClassification)
 
@@ -70,3 +71,14 @@ make('swin_uneven', lambda: SwinForImageClassification(SwinConfig(**swin, image_
 tower = dict(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24)
 make('siglip', lambda: SiglipForImageClassification(SiglipConfig(vision_config=dict(**tower, image_size=16, patch_size=4),
      text_config=dict(**tower, vocab_size=8, bos_token_id=1, eos_token_id=2), num_labels=3)), 501)
+by_timm = dict(save=lambda model, folder: save_for_hf(model, folder, safe_serialization=True))
+staged = dict(num_classes=3, depths=(1, 1, 2, 1), dims=(4, 6, 8, 12))
+# Scales that do not start near 0; timm draws them anew.
+make('timm_convnext', lambda: timm.create_model('convnext_tiny', **staged, drop_path_rate=0.1), 511, side=(32, 64), **by_timm)
+# Layers of the MLP that are convolutions, with the norm between them.
+make('timm_convnextv2', lambda: timm.create_model('convnextv2_atto', **staged), 521, side=(32, 32), **by_timm)
+make('timm_swin', lambda: timm.create_model('swin_tiny_patch4_window7_224', num_classes=3, img_size=16, patch_size=2, window_size=4, embed_dim=8, depths=(2, 2), num_heads=(2, 4)),
+     531, **by_timm)
+small = dict(num_classes=3, img_size=16, patch_size=4, embed_dim=16, depth=2, num_heads=2)
+make('timm_dinov2', lambda: timm.create_model('vit_small_patch14_dinov2', **small), 541, **by_timm)
+make('timm_dinov2_registers', lambda: timm.create_model('vit_small_patch14_reg4_dinov2', **small), 551, **by_timm)

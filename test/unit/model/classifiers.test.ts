@@ -158,6 +158,30 @@ describe('what is not supported is named, with what is', () => {
     ['another timm model', 'timm_resnet', { architecture: 'resnet50d' }, /names timm's architecture resnet50d; supported are resnet18/],
     ['an argument of timm', 'timm_resnet', { model_args: { stem_type: 'deep' } }, /model_args.*stem_type/s],
     [
+      'stages of another number in timm',
+      'timm_convnext',
+      { model_args: { depths: [1, 1] } },
+      /convnext_tiny of timm \(model_args\): depths: .*4/,
+    ],
+    [
+      'an image too small for timm',
+      'timm_convnext',
+      { pretrained_cfg: { input_size: [3, 16, 16] } },
+      /patch_size \[32,32\] is larger than image_size \[16,16\]/,
+    ],
+    [
+      'an oblong image of which one window covers a side',
+      'timm_swin',
+      { model_args: { img_size: [16, 32], patch_size: 2, window_size: 4, embed_dim: 8, depths: [2, 2], num_heads: [2, 4] } },
+      /model_args.img_size \[16,32\] is not supported; supported is a square image/,
+    ],
+    [
+      'heads that do not divide a stage of timm',
+      'timm_swin',
+      { model_args: { img_size: 16, patch_size: 2, window_size: 4, embed_dim: 8, depths: [2, 2], num_heads: [2, 3] } },
+      /num_heads has 3, which does not divide the 16 features of stage 1/,
+    ],
+    [
       'another pooling of timm',
       'timm_vit',
       { global_pool: 'avg', model_args: {} },

@@ -9,7 +9,7 @@ import type { VariableData } from '../../graph/program.ts';
 import { elementCount } from '../../graph/types.ts';
 import { keepMask, keepScale, masked } from '../../model/layer/dropout.ts';
 import type { Model } from '../../model/model-spec.ts';
-import type { ConvSpec, ModuleSpec } from '../../model/module-specs.ts';
+import { type ConvSpec, isConv, type ModuleSpec } from '../../model/module-specs.ts';
 import type { LinearHook, Tracer } from '../../model/tracer.ts';
 import { createRandom, hashSeed } from '../../random.ts';
 import { type Attach, type Trainable, whole } from '../method.ts';
@@ -61,7 +61,6 @@ export function lowRankTargets(
   );
 }
 
-const isConv = (module: ModuleSpec): module is ConvSpec => module.kind === 'conv';
 /** For a convolution; otherwise 1. */
 export const groupsOf = (module: ModuleSpec): number => (isConv(module) ? module.window.groups : 1);
 

@@ -58,6 +58,7 @@ export function convNextConfig(
     patch: c.patch_size,
     stages: c.hidden_sizes.map((width, i) => ({ depth: c.depths[i] as number, width })),
     activation: c.hidden_act,
+    hasConvMlp: false,
     restraint: family === 'convnextv2' ? 'response' : scaled,
     epsilon: c.layer_norm_eps,
     pathDropout: c.drop_path_rate,

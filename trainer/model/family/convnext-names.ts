@@ -1,4 +1,4 @@
-/** The names of a ConvNeXt's tensors as Transformers saves them. */
+/** The names of a ConvNeXt's tensors: as Transformers saves them, and as timm does. */
 
 export interface ConvNextNames {
   readonly stem: { readonly conv: string; readonly norm: string };
@@ -38,4 +38,26 @@ export const transformersNames = (prefix: string): ConvNextNames => ({
   },
   finalNorm: `${prefix}layernorm`,
   head: 'classifier',
+});
+
+/** @param prefix empty in timm's own files; `timm_model.` where Transformers wraps them */
+export const timmNames = (prefix: string): ConvNextNames => ({
+  stem: { conv: `${prefix}stem.0`, norm: `${prefix}stem.1` },
+  downsample: stage => {
+    const at = `${prefix}stages.${stage}.downsample`;
+    return { norm: `${at}.0`, conv: `${at}.1` };
+  },
+  layer: (stage, layer) => {
+    const at = `${prefix}stages.${stage}.blocks.${layer}`;
+    return {
+      conv: `${at}.conv_dw`,
+      norm: `${at}.norm`,
+      up: `${at}.mlp.fc1`,
+      response: `${at}.mlp.grn`,
+      down: `${at}.mlp.fc2`,
+      scale: `${at}.gamma`,
+    };
+  },
+  finalNorm: `${prefix}head.norm`,
+  head: `${prefix}head.fc`,
 });

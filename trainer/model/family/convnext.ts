@@ -7,6 +7,7 @@ import {
   type BiasedSpec,
   type ConvSpec,
   convSpec,
+  isConv,
   layerNormSpec,
   linearSpec,
   type ModuleSpec,
@@ -29,6 +30,8 @@ export interface ConvNextConfig extends Labels {
   readonly patch: readonly [number, number];
   readonly stages: readonly { readonly depth: number; readonly width: number }[];
   readonly activation: string;
+  /** The MLP's layers are convolutions of 1 × 1, as timm keeps those of its small models. */
+  readonly hasConvMlp: boolean;
   /** The restraint on channels: a scale of what a layer adds, a norm over the image inside the MLP, or neither. */
   readonly restraint: 'scale' | 'response' | 'none';
   /** Epsilon of the last norm. */
@@ -96,7 +99,7 @@ const modulesOf = ({ conv, norm, up, response, down, scale }: Layer): ModuleSpec
   [conv, norm, up, response, down, scale].filter(module => module !== undefined);
 
 /** A layer's number counts through; what halves the image belongs to the layer behind it. */
-function stagesOf({ names, stages, restraint, pathDropout }: ConvNextConfig): Stage[] {
+function stagesOf({ names, stages, restraint, hasConvMlp, pathDropout }: ConvNextConfig): Stage[] {
   const count = stages.reduce((sum, { depth }) => sum + depth, 0);
   let number = 0;
   return stages.map(({ depth, width }, s) => {
@@ -110,7 +113,12 @@ function stagesOf({ names, stages, restraint, pathDropout }: ConvNextConfig): St
       layers: Array.from({ length: depth }, (_, l) => {
         const layer = number++;
         const own = names.layer(s, l);
-        const mlp = { part: 'mlp', layer } as const;
+        const dense = (name: string, out: number, from: number): ModuleSpec => {
+          const place = { part: 'mlp', layer } as const;
+          return hasConvMlp
+            ? convSpec(name, place, { in: from, out, size: 1, stride: 1, biased: true })
+            : linearSpec(name, place, out, from);
+        };
         return {
           conv: convSpec(
             own.conv,
@@ -118,9 +126,9 @@ function stagesOf({ names, stages, restraint, pathDropout }: ConvNextConfig): St
             { in: width, out: width, size: 7, stride: 1, groups: width, biased: true },
           ),
           norm: layerNormSpec(own.norm, layer, width),
-          up: linearSpec(own.up, mlp, EXPANSION * width, width),
+          up: dense(own.up, EXPANSION * width, width),
           response: restraint === 'response' ? { ...layerNormSpec(own.response, layer, EXPANSION * width), decays: true } : undefined,
-          down: linearSpec(own.down, mlp, width, EXPANSION * width),
+          down: dense(own.down, width, EXPANSION * width),
           scale: restraint === 'scale' ? scaleSpec(own.scale, own.scale, layer, width) : undefined,
           pathDropout: count > 1 ? (pathDropout * layer) / (count - 1) : 0,
         };
@@ -147,9 +155,14 @@ function runLayer(tracer: Tracer, config: ConvNextConfig, layer: Layer, x: Node)
   const [batch, height, width, channels] = x.shape as [number, number, number, number];
   const places = graph.reshape(tracer.conv(layer.conv, x), [batch * height * width, channels]);
   const activation = activations[config.activation] as Activation;
-  const inner = activation(graph, tracer.linear(layer.up, tracer.layerNorm(layer.norm, places, EPSILON)));
+  const dense = (module: ModuleSpec, rows: Node): Node => {
+    if (!isConv(module)) return tracer.linear(module, rows);
+    const y = tracer.conv(module, graph.reshape(rows, [batch, height, width, rows.shape[1] as number]));
+    return graph.reshape(y, [batch * height * width, y.shape[3] as number]);
+  };
+  const inner = activation(graph, dense(layer.up, tracer.layerNorm(layer.norm, places, EPSILON)));
   const held = layer.response ? tracer.responseNorm(layer.response, inner, batch) : inner;
-  const mlp = tracer.linear(layer.down, held);
+  const mlp = dense(layer.down, held);
   const change = tracer.dropPath(layer.scale ? tracer.scale(layer.scale, mlp) : mlp, layer.pathDropout, batch);
   return graph.add(x, graph.reshape(change, x.shape));
 }

@@ -1,4 +1,4 @@
-/** The names of a Swin transformer's tensors as Transformers saves them. */
+/** The names of a Swin transformer's tensors: as Transformers saves them, and as timm does. */
 import type { BlockNames } from './vit-names.ts';
 
 export interface SwinNames {
@@ -35,4 +35,30 @@ export const transformersNames = (prefix: string): SwinNames => ({
   },
   finalNorm: `${prefix}layernorm`,
   head: 'classifier',
+});
+
+/** @param prefix empty in timm's own files; `timm_model.` where Transformers wraps them */
+export const timmNames = (prefix: string): SwinNames => ({
+  patches: `${prefix}patch_embed.proj`,
+  patchNorm: `${prefix}patch_embed.norm`,
+  positions: '',
+  block: (stage, block) => {
+    const at = `${prefix}layers.${stage}.blocks.${block}`;
+    return {
+      qkv: `${at}.attn.qkv`,
+      o: `${at}.attn.proj`,
+      mlp: `${at}.mlp.fc1`,
+      down: `${at}.mlp.fc2`,
+      inputNorm: `${at}.norm1`,
+      middleNorm: `${at}.norm2`,
+      relative: `${at}.attn.relative_position_bias_table`,
+    };
+  },
+  // timm merges at the beginning of the next stage.
+  merging: stage => {
+    const at = `${prefix}layers.${stage + 1}.downsample`;
+    return { norm: `${at}.norm`, reduction: `${at}.reduction` };
+  },
+  finalNorm: `${prefix}norm`,
+  head: `${prefix}head.fc`,
 });

@@ -17,6 +17,8 @@ export interface SwinConfig extends Labels {
   readonly names: SwinNames;
   /** Pixels, height and width. */
   readonly image: readonly [number, number];
+  /** Does it read images of any size? timm's windows follow the size of the image. */
+  readonly isResizable: boolean;
   readonly patch: readonly [number, number];
   readonly channels: number;
   /** Places of a window's side. */
@@ -90,7 +92,7 @@ export function swin(config: SwinConfig): ClassifierModel {
     hiddenSize: last,
     modules,
     head: parts.head,
-    resizable: !config.hasPositions,
+    resizable: config.isResizable,
     features: (tracer, pixels) => features(tracer, pixels, parts),
   });
 }

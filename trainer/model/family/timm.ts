@@ -2,49 +2,17 @@
 
 import { z } from 'zod';
 import type { ConfigJson, ModelOptions } from '../config-json.ts';
-import {
-  type ConfigValues,
-  computed,
-  contradiction,
-  type KeyTable,
-  notSupported,
-  readConfig,
-  refuse,
-  refusedUnless,
-  unknownKeys,
-  withoutEffect,
-} from '../config-keys.ts';
-import { type ClassifierModel, type ConfigProblem, ModelConfigError } from '../model-spec.ts';
-import { commonKeys, size } from './common-keys.ts';
-import { readLabels } from './labels.ts';
+import { computed, contradiction, readConfig, refuse } from '../config-keys.ts';
+import { type ClassifierModel, ModelConfigError } from '../model-spec.ts';
+import { size } from './common-keys.ts';
 import { resnet } from './resnet.ts';
 import { headDeviation, IMAGENET_SIZE } from './resnet-config.ts';
 import { timmNames as resnetNames } from './resnet-names.ts';
+import { commonArgs, imageArg, labelsOf, poolProblems, readArgs, type TimmParams, timmKeys } from './timm-params.ts';
+import { stagedTimm, timmStaged } from './timm-stages.ts';
 import { gridOf, vit } from './vit.ts';
 import { patchProblems, tablePositions } from './vit-config.ts';
 import { timmNames as vitNames } from './vit-names.ts';
-
-/** The keys of timm's own files, and of those that Transformers wraps. */
-export const timmKeys = {
-  ...commonKeys,
-  architecture: computed(z.string()),
-  num_classes: computed(
-    z
-      .number()
-      .int()
-      .min(0)
-      .max(2 ** 20),
-  ),
-  label_names: computed(z.array(z.string()).nullish()),
-  global_pool: computed(z.string().nullish()),
-  model_args: computed(z.record(z.string(), z.unknown()).nullish()),
-  pretrained_cfg: computed(z.looseObject({ input_size: z.tuple([size(64), size(8192), size(8192)]).optional() }).nullish()),
-  ...withoutEffect('describes the labels', 'label_descriptions', 'id2label', 'label2id', 'num_labels', 'problem_type'),
-  ...withoutEffect('follows from the architecture', 'num_features', 'initializer_range'),
-  ...refusedUnless([true], 'do_pooling'),
-} as const;
-
-type TimmConfig = ConfigValues<typeof timmKeys>;
 
 interface ResNetSizes {
   readonly block: 'basic' | 'bottleneck';
@@ -80,7 +48,10 @@ const vits = {
 /** For example `vit_base_patch16_224`, `deit_tiny_distilled_patch16_224`. */
 const VIT_NAME = /^(vit|deit)_(tiny|small|base|large)(_distilled)?_patch(\d+)_(\d+)$/;
 
-const supportedTimm = `${Object.keys(resnets).join(', ')}, and vit_ and deit_ of the sizes ${Object.keys(vits).join(', ')}`;
+/** For example `vit_small_patch14_reg4_dinov2`. */
+const DINO_NAME = /^vit_(small|base|large)_patch(\d+)_(?:reg(\d+)_)?dinov2$/;
+
+const supportedTimm = `${Object.keys(resnets).join(', ')}, ${stagedTimm}, and vit_ and deit_ of the sizes ${Object.keys(vits).join(', ')} (DINOv2 too)`;
 
 /**
  * @param prefix before timm's names, where Transformers has wrapped the model
@@ -92,40 +63,14 @@ export function timm(prefix: string, json: ConfigJson, options: ModelOptions): C
   const name = config.architecture.replace(/\..*$/, '');
   const sizes = Object.hasOwn(resnets, name) ? resnets[name] : undefined;
   if (sizes) return timmResNet(sizes, { name, prefix, config, options });
+  const staged = timmStaged({ name, prefix, config, options });
+  if (staged) return staged;
   const parts = VIT_NAME.exec(name);
   if (parts) return timmVit(parts, { name, prefix, config, options });
+  const dino = DINO_NAME.exec(name);
+  if (dino) return timmDino(dino, { name, prefix, config, options });
   throw new ModelConfigError(`config.json names timm's architecture ${config.architecture}; supported are ${supportedTimm}`);
 }
-
-interface TimmParams {
-  readonly name: string;
-  readonly prefix: string;
-  readonly config: TimmConfig;
-  readonly options: ModelOptions;
-}
-
-const labelsOf = ({ name, config, options }: TimmParams, std: number) =>
-  readLabels({
-    architecture: name,
-    json: config.label_names ? { id2label: { ...config.label_names } } : { num_labels: config.num_classes || 2 },
-    options,
-    hasHead: config.num_classes > 0,
-    std,
-  });
-
-/** Reads the arguments that timm builds a model with: every argument has an effect, so that one that is not listed is refused. */
-function readArgs<Table extends KeyTable>(table: Table, { name, config }: TimmParams): ConfigValues<Table> {
-  const { model_args: args } = config;
-  const others = unknownKeys(table, args ?? {}).map(key => notSupported(['model_args', key], args?.[key], Object.keys(table).join(', ')));
-  refuse(others, name);
-  return readConfig(table, `${name} of timm (model_args)`, args ?? {}).values;
-}
-
-const commonArgs = {
-  in_chans: computed(size(64).optional()),
-  num_classes: computed(z.number().optional()),
-  global_pool: computed(z.string().optional()),
-} as const;
 
 const resnetArgs = {
   ...commonArgs,
@@ -169,7 +114,7 @@ function timmResNet(sizes: ResNetSizes, params: TimmParams): ClassifierModel {
 
 const vitArgs = {
   ...commonArgs,
-  img_size: computed(z.union([size(8192), z.tuple([size(8192), size(8192)])]).optional()),
+  img_size: imageArg,
   patch_size: computed(size(1024).optional()),
   embed_dim: computed(size(16384).optional()),
   depth: computed(size(256).optional()),
@@ -214,9 +159,42 @@ function timmVit([, kind, named = 'base', distilled, patch, image]: readonly str
   });
 }
 
-function poolProblems({ global_pool, model_args: args }: TimmConfig, supported: string): ConfigProblem[] {
-  const own = args?.global_pool;
-  const pool = own ?? global_pool ?? supported;
-  const path = own === undefined || own === null ? ['global_pool'] : ['model_args', 'global_pool'];
-  return pool === supported ? [] : [notSupported(path, pool, [supported])];
+/** The image size of DINOv2 in timm. */
+const DINO_SIDE = 518;
+
+/** DINOv2: the class token alone is read, and registers have no positions. */
+function timmDino([, named = 'base', patch, registers]: readonly string[], params: TimmParams): ClassifierModel {
+  const { name, config, prefix } = params;
+  const args = { ...vits[named as keyof typeof vits], ...readArgs(vitArgs, params) };
+  const { img_size: side = DINO_SIDE, patch_size: patchSize = Number(patch), embed_dim: hiddenSize } = args;
+  const sides: [number, number] = typeof side === 'number' ? [side, side] : side;
+  const patches: [number, number] = [patchSize, patchSize];
+  const names = vitNames(prefix, 'reg_token');
+  const odd = contradiction('model_args', `embed_dim ${hiddenSize} is no multiple of num_heads ${args.num_heads}`);
+  refuse([...poolProblems(config, 'token'), ...patchProblems(sides, patches), ...(hiddenSize % args.num_heads ? [odd] : [])], name);
+  const isBiased = args.qkv_bias ?? true;
+  return vit({
+    family: 'dinov2',
+    ...labelsOf(params, 0.02),
+    names: { ...names, heads: names.heads.slice(0, 1) },
+    tokens: [1, Number(registers ?? 0)],
+    pooling: 'first',
+    positions: tablePositions({ grid: gridOf(sides, patches), firsts: registers === undefined ? 1 : 0, hiddenSize }),
+    image: sides,
+    isResizable: false,
+    patch: patches,
+    channels: args.in_chans ?? 3,
+    hiddenSize,
+    intermediateSize: Math.floor(hiddenSize * (args.mlp_ratio ?? 4)),
+    blocks: args.depth,
+    heads: args.num_heads,
+    biased: { q: isBiased, k: isBiased, v: isBiased, o: true, mlp: true },
+    isScaled: true,
+    pathDropout: { attention: 0, mlp: 0 },
+    epsilon: 1e-6,
+    activation: 'gelu',
+    dropout: 0,
+    embeddingDropout: 0,
+    attentionDropout: 0,
+  });
 }

@@ -112,9 +112,12 @@ export const siglipNames: VitNames = {
   },
 };
 
-/** @param prefix empty in timm's own files; `timm_model.` where Transformers wraps them */
-export const timmNames = (prefix: string): VitNames => ({
-  tokens: [`${prefix}cls_token`, `${prefix}dist_token`],
+/**
+ * @param prefix empty in timm's own files; `timm_model.` where Transformers wraps them
+ * @param second the tokens behind the class token
+ */
+export const timmNames = (prefix: string, second: 'dist_token' | 'reg_token' = 'dist_token'): VitNames => ({
+  tokens: [`${prefix}cls_token`, `${prefix}${second}`],
   positions: `${prefix}pos_embed`,
   patches: `${prefix}patch_embed.proj`,
   finalNorm: `${prefix}norm`,
