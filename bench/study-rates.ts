@@ -12,7 +12,7 @@ export const MOST_RATES = 7;
 const FIRST_RATES = 3;
 
 /** 1, 3, 10, 30 … by powers of ten: `steps` up from a rate of that ladder, or down. */
-export function rateBeside(rate: number, steps: number): number {
+export function neighborRate(rate: number, steps: number): number {
   const [digit, exponent] = rate.toExponential(0).split('e').map(Number) as [number, number];
   const rung = 2 * exponent + (digit === 3 ? 1 : 0) + steps;
   return Number(`${rung % 2 === 0 ? 1 : 3}e${Math.floor(rung / 2)}`);
@@ -24,10 +24,10 @@ export const bestOf = <T extends RateResult>(results: readonly T[]): T | undefin
 
 /** The next one to try after `results`, from `start` on; undefined where the best lies between others, or enough were tried. */
 export function nextRate(start: number, results: readonly RateResult[]): number | undefined {
-  if (results.length < FIRST_RATES) return rateBeside(start, results.length);
+  if (results.length < FIRST_RATES) return neighborRate(start, results.length);
   if (results.length >= MOST_RATES) return undefined;
   const end = endOfBest(results);
-  return end && rateBeside(end.learningRate, end.step);
+  return end && neighborRate(end.learningRate, end.step);
 }
 
 /** The best rate if it is the lowest or the highest of those tried, and the direction in which to look further. */

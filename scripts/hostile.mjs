@@ -39,8 +39,8 @@ async function bundle() {
   const shared = { outdir, bundle: true, platform: 'node', target: 'node20', packages: 'external', logLevel: 'warning' };
   const entries = names => names.map(name => path.join(root, 'test', 'hostile', `${name}.ts`));
   // Files that the tests expect in their own folder are copied next to the bundle.
-  const beside = {
-    name: 'beside',
+  const bundled = {
+    name: 'bundled',
     setup: ({ onLoad }) =>
       onLoad({ filter: /\/test\/.*\.ts$/ }, async ({ path: file }) => ({
         contents: (await readFile(file, 'utf8')).replaceAll('import.meta.dirname', JSON.stringify(path.dirname(file))),
@@ -51,7 +51,7 @@ async function bundle() {
     ...shared,
     entryPoints: entries(['main', 'job-process', 'fuzz-process', 'daemon-process']),
     format: 'esm',
-    plugins: [beside],
+    plugins: [bundled],
     outExtension: { '.js': '.mjs' },
   });
   await build({ ...shared, entryPoints: entries(['fault-preload']), format: 'cjs', outExtension: { '.js': '.cjs' } });

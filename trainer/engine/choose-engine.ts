@@ -24,10 +24,10 @@ export interface EngineChoice {
  * @throws EngineError when what was asked for is not installed, or ROWTUNE_ENGINE names no engine
  */
 export function chooseEngine({ requested, fromEnvironment, cacheDir }: EngineRequest): EngineChoice {
-  const wish = requested === 'auto' && fromEnvironment ? parseEngine(fromEnvironment) : requested;
-  if (wish !== 'auto' && engineCatalog[wish].isBuiltIn) return { name: wish };
+  const preferred = requested === 'auto' && fromEnvironment ? parseEngine(fromEnvironment) : requested;
+  if (preferred !== 'auto' && engineCatalog[preferred].isBuiltIn) return { name: preferred };
   if (locateEngine(cacheDir)) return { name: 'tensorflow' };
-  if (wish === 'tensorflow')
+  if (preferred === 'tensorflow')
     throw new EngineError(`the tensorflow engine was asked for and is not installed in ${cacheDir}; run: rowtune engine install`);
   return {
     name: 'portable',

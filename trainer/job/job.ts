@@ -82,7 +82,7 @@ export class Job {
   }
 
   /** Lets messages and signals arrive; awaited between pieces of work that block the thread. */
-  async breathe(): Promise<void> {
+  async yieldToEvents(): Promise<void> {
     await new Promise<void>(resolve => setImmediate(resolve));
   }
 

@@ -8,7 +8,7 @@ import type { Job } from './job.ts';
 export const yieldingEngine = (engine: Engine, job: Job): Engine => ({
   description: engine.description,
   compile: async (program, options) => {
-    await job.breathe();
+    await job.yieldToEvents();
     const session = await engine.compile(program, options);
     return {
       load: values => session.load(values),
@@ -16,7 +16,7 @@ export const yieldingEngine = (engine: Engine, job: Job): Engine => ({
       readAll: variables => session.readAll(variables),
       dispose: () => session.dispose(),
       run: async (signature, feeds) => {
-        await job.breathe();
+        await job.yieldToEvents();
         return session.run(signature, feeds);
       },
     };

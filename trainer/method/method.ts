@@ -108,7 +108,7 @@ export interface VeraSettings {
 export type Attach = (model: Model, settings: MethodSettings, selection: Selection) => Attachment;
 
 /** Tensors of an adapter that belong to a module in addition to its weights: factors, magnitudes, vectors. */
-export interface BesideWeights {
+export interface AddedTensors {
   /** How the names of these tensors end, behind the name of their module and a dot. */
   readonly tensorEnds: readonly string[];
   /** Those of one module, by the description of an adapter; what the description says wrongly goes to `problems`. */
@@ -132,7 +132,7 @@ export interface BesideWeights {
  */
 export interface Method {
   readonly attach: Attach;
-  readonly beside?: BesideWeights;
+  readonly added?: AddedTensors;
   /** Absent where PEFT has no adapter for the trained numbers. */
   readonly peft?: PeftForm;
 }

@@ -6,7 +6,7 @@ import type { VariableSpec } from '../graph/graph.ts';
 import type { VariableData } from '../graph/program.ts';
 import { elementCount, type HostArray } from '../graph/types.ts';
 import type { Model } from '../model/model-spec.ts';
-import { type Precision, quantizable, type RowsBeside, WeightStorage } from '../model/weight-storage.ts';
+import { type FloatRows, type Precision, quantizable, WeightStorage } from '../model/weight-storage.ts';
 import type { Attachment, Trainable } from './method.ts';
 import { TargetError } from './targets.ts';
 
@@ -26,17 +26,17 @@ export function placeTrained(attachment: Attachment, model: Model, precision: Pr
     throw new TargetError(
       `${attachment.method} trains every linear layer whole, and only frozen weights can be held as ${precision.quantize}`,
     );
-  const beside = new Map<string, RowsBeside>();
+  const floatRows = new Map<string, FloatRows>();
   for (const { variable, rows, elements } of attachment.trainables) {
     if (!quantized.has(variable.name)) continue;
     if (elements || !rows)
       throw new TargetError(`${attachment.method} trains single elements of ${variable.name}, which is held as ${precision.quantize}`);
-    beside.set(variable.name, rowsBeside(variable, rows));
+    floatRows.set(variable.name, floatRowsOf(variable, rows));
   }
-  const storage = new WeightStorage({ precision, parameters: model.parameters, quantized, beside });
+  const storage = new WeightStorage({ precision, parameters: model.parameters, quantized, floatRows });
   const formOf = new Map(model.parameters.map(spec => [spec.name, storage.formOf(spec)]));
   const trainables = attachment.trainables.map(trainable => {
-    const own = beside.get(trainable.variable.name);
+    const own = floatRows.get(trainable.variable.name);
     if (own) return { name: trainable.name, variable: own.values, shape: trainable.shape };
     return formOf.get(trainable.variable.name) === 'bfloat16' ? withMaster(trainable) : trainable;
   });
@@ -45,17 +45,17 @@ export function placeTrained(attachment: Attachment, model: Model, precision: Pr
     ...attachment,
     trainables,
     storage,
-    frozen: [...(attachment.frozen ?? []), ...[...beside.values()].flatMap(({ rows, places }) => [rows, places])],
+    frozen: [...(attachment.frozen ?? []), ...[...floatRows.values()].flatMap(({ rows, places }) => [rows, places])],
     *initial() {
       yield* attachment.initial();
-      for (const { rows, indices, places } of beside.values()) {
+      for (const { rows, indices, places } of floatRows.values()) {
         yield { name: rows.name, data: indices };
         yield { name: places.name, data: placesAmong(indices, places.shape[0] as number) };
       }
     },
     *derived(weight) {
       yield* attachment.derived?.(weight) ?? [];
-      const own = beside.get(weight.name);
+      const own = floatRows.get(weight.name);
       if (own) yield valuesOf(own.values, weight.data, chosenRows(own));
       const trainable = masters.get(weight.name);
       if (trainable?.master) yield valuesOf(trainable.master, weight.data, trainable);
@@ -63,7 +63,7 @@ export function placeTrained(attachment: Attachment, model: Model, precision: Pr
   };
 }
 
-function rowsBeside({ name, shape }: VariableSpec, rows: NonNullable<Trainable['rows']>): RowsBeside {
+function floatRowsOf({ name, shape }: VariableSpec, rows: NonNullable<Trainable['rows']>): FloatRows {
   const [out, ...rest] = shape as [number, ...number[]];
   return {
     rows: rows.variable,
@@ -73,7 +73,7 @@ function rowsBeside({ name, shape }: VariableSpec, rows: NonNullable<Trainable['
   };
 }
 
-const chosenRows = ({ rows, indices }: RowsBeside): Pick<Trainable, 'rows'> => ({ rows: { variable: rows, indices } });
+const chosenRows = ({ rows, indices }: FloatRows): Pick<Trainable, 'rows'> => ({ rows: { variable: rows, indices } });
 
 /** For each of `count` rows its place among `indices`, or their number. */
 function placesAmong(indices: Int32Array, count: number): Int32Array {

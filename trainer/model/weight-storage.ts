@@ -20,7 +20,7 @@ export interface Precision {
 const FLOAT32: Precision = { dtype: 'float32', quantize: 'none' };
 
 /** Rows of a quantized weight that are held separately in float32; in the weight itself they are 0. */
-export interface RowsBeside {
+export interface FloatRows {
   /** int32 [r]. */
   readonly rows: VariableSpec;
   readonly indices: Int32Array;
@@ -37,7 +37,7 @@ export interface WeightStorageParams {
   /** Names of the weights that are quantized. */
   readonly quantized: ReadonlySet<string>;
   /** By the weight's name. */
-  readonly beside: ReadonlyMap<string, RowsBeside>;
+  readonly floatRows: ReadonlyMap<string, FloatRows>;
 }
 
 export class WeightStorage {
@@ -81,8 +81,8 @@ export class WeightStorage {
     else if (form === 'bfloat16') yield { name, data: toBfloat16(values) };
     else {
       const { shape } = spec;
-      const beside = this.params.beside.get(name);
-      const frozen = beside ? withoutRows(values, shape, beside.indices) : values;
+      const floatRows = this.params.floatRows.get(name);
+      const frozen = floatRows ? withoutRows(values, shape, floatRows.indices) : values;
       yield* form === 'int8' ? encodeInt8(name, shape, frozen) : encodeNf4(name, shape, frozen);
     }
   }
@@ -103,8 +103,8 @@ export class WeightStorage {
   /** x [rows, in] · Wᵀ [rows, out], float32. */
   linear(graph: Graph, x: Node, spec: ParameterSpec): Node {
     const y = this.frozenProduct(graph, x, spec);
-    const beside = this.params.beside.get(spec.name);
-    return beside ? this.addRows(graph, { x, y, beside }) : y;
+    const floatRows = this.params.floatRows.get(spec.name);
+    return floatRows ? this.addRows(graph, { x, y, floatRows }) : y;
   }
 
   /** x [rows, in] by the matrix of each assignment's expert → [assignments, out], float32. */
@@ -131,17 +131,17 @@ export class WeightStorage {
   }
 
   /** The separate rows of W give their columns of y, where W's own are 0. */
-  private addRows(graph: Graph, { x, y, beside }: { x: Node; y: Node; beside: RowsBeside }): Node {
-    const own = graph.matmul(x, graph.read(beside.values), { transposeB: true });
-    const spread = graph.gather(graph.pad(own, [0, 0], [0, 1]), graph.read(beside.places), -1);
-    const rows = graph.read(beside.rows);
+  private addRows(graph: Graph, { x, y, floatRows }: { x: Node; y: Node; floatRows: FloatRows }): Node {
+    const own = graph.matmul(x, graph.read(floatRows.values), { transposeB: true });
+    const spread = graph.gather(graph.pad(own, [0, 0], [0, 1]), graph.read(floatRows.places), -1);
+    const rows = graph.read(floatRows.rows);
     spread.custom = { inputs: [own], rule: ({ dy }) => [graph.gather(dy, rows, -1)] };
     return graph.add(y, spread);
   }
 }
 
 /** Everything in float32. */
-export const FLOAT32_STORAGE = new WeightStorage({ precision: FLOAT32, parameters: [], quantized: new Set(), beside: new Map() });
+export const FLOAT32_STORAGE = new WeightStorage({ precision: FLOAT32, parameters: [], quantized: new Set(), floatRows: new Map() });
 
 /** The weights of linear layers, heads apart: what is quantized unless it is trained whole. */
 export const quantizable = ({ modules }: { readonly modules: readonly ModuleSpec[] }): string[] =>

@@ -40,7 +40,7 @@ export interface NewJob {
   /** Folders of runs and adapters that it will read: they can't be deleted while it is queued. */
   readonly reads?: readonly string[];
   /** The memory that it needs, if it may run next to a training; otherwise it waits for its turn. */
-  readonly besideBytes?: number;
+  readonly sharedBytes?: number;
 }
 
 /** A job as it is stored across restarts of the daemon: with its request while it is queued. */
@@ -49,13 +49,13 @@ export interface KnownJob {
   readonly work?: NewJob;
 }
 
-interface Job {
+interface QueuedJob {
   record: JobRecord;
   readonly order: number;
   readonly work?: NewJob;
   worker?: WorkerProcess;
   lane?: string;
-  wish?: 'stop' | 'abort';
+  ending?: 'stop' | 'abort';
   /** Not yet on disk: it is not announced and does not start. */
   isNew?: boolean;
   readonly waiting: Set<(record: JobRecord) => void>;
@@ -65,12 +65,12 @@ interface Job {
 const laneOf = (kind: JobKind): string => (kind === 'doctor' ? 'look' : DEVICE);
 const DEVICE = 'device';
 /** Short jobs that fit in memory: generating text during a training. */
-const BESIDE = 'beside';
+const SHARED = 'shared';
 /**
  * Minimum free memory, as a multiple of a job's need next to a training, whose evaluations and checkpoints may need
  * more than its steps.
  */
-const BESIDE_ROOM = 2;
+const SHARED_ROOM = 2;
 /** A user waits for these interactively; after the end of a daemon, nobody does. */
 const OF_THE_MOMENT: readonly JobKind[] = ['generate', 'doctor'];
 const SAVING: readonly JobKind[] = ['train', 'resume'];
@@ -78,7 +78,7 @@ const ENDED: readonly JobState[] = ['succeeded', 'stopped', 'aborted', 'failed']
 export const hasEnded = ({ state }: JobRecord): boolean => ENDED.includes(state);
 
 export class JobQueue {
-  private readonly jobs = new Map<string, Job>();
+  private readonly jobs = new Map<string, QueuedJob>();
   private readonly params: QueueParams;
   private order = 0;
   private isClosed = false;
@@ -118,7 +118,7 @@ export class JobQueue {
       .flatMap(({ record, work }) => [...(record.runDir === undefined ? [] : [record.runDir]), ...(work?.reads ?? [])]);
   }
 
-  private known(): Job[] {
+  private known(): QueuedJob[] {
     return [...this.jobs.values()].filter(({ isNew }) => !isNew);
   }
 
@@ -147,7 +147,7 @@ export class JobQueue {
       runDir,
       createdAt: new Date().toISOString(),
     };
-    const job: Job = { record, work, order: this.order++, waiting: new Set(), isNew: true };
+    const job: QueuedJob = { record, work, order: this.order++, waiting: new Set(), isNew: true };
     this.jobs.set(id, job);
     this.forgetOldest();
     try {
@@ -211,22 +211,22 @@ export class JobQueue {
   }
 
   /** @throws DaemonError 'job-missing' */
-  private get(id: string): Job {
+  private get(id: string): QueuedJob {
     const job = this.jobs.get(id);
     if (job && !job.isNew) return job;
     throw new DaemonError('job-missing', `there is no job ${JSON.stringify(id)}`, { hint: 'Ask for the list of jobs' });
   }
 
-  private end(id: string, wish: 'stop' | 'abort'): JobRecord {
+  private end(id: string, ending: 'stop' | 'abort'): JobRecord {
     const job = this.get(id);
     if (hasEnded(job.record)) return job.record;
-    if (job.wish !== 'abort') job.wish = wish;
+    if (job.ending !== 'abort') job.ending = ending;
     if (job.worker === undefined) {
-      this.finish(job, { state: wish === 'stop' ? 'stopped' : 'aborted' });
+      this.finish(job, { state: ending === 'stop' ? 'stopped' : 'aborted' });
       return job.record;
     }
     const { worker } = job;
-    const saves = job.wish === 'stop' && SAVING.includes(job.record.kind);
+    const saves = job.ending === 'stop' && SAVING.includes(job.record.kind);
     if (saves) worker.stop();
     else worker.abort();
     this.change(job, { state: 'stopping' });
@@ -241,7 +241,7 @@ export class JobQueue {
     queued.sort((a, b) => b.record.priority - a.record.priority || a.order - b.order);
     for (const job of queued) {
       const own = laneOf(job.record.kind);
-      const lane = own === DEVICE && this.fitsBeside(job, busy.get(DEVICE)) ? BESIDE : own;
+      const lane = own === DEVICE && this.fitsNextTo(job, busy.get(DEVICE)) ? SHARED : own;
       if (busy.has(lane)) continue;
       busy.set(lane, job);
       job.lane = lane;
@@ -250,13 +250,13 @@ export class JobQueue {
   }
 
   /** Only next to a training that has made steps: before that, its memory is not allocated yet. */
-  private fitsBeside({ work }: Job, busy: Job | undefined): boolean {
-    if (work?.besideBytes === undefined || busy === undefined) return false;
+  private fitsNextTo({ work }: QueuedJob, busy: QueuedJob | undefined): boolean {
+    if (work?.sharedBytes === undefined || busy === undefined) return false;
     if (!SAVING.includes(busy.record.kind) || busy.record.metrics === undefined) return false;
-    return this.params.availableBytes() >= BESIDE_ROOM * work.besideBytes;
+    return this.params.availableBytes() >= SHARED_ROOM * work.sharedBytes;
   }
 
-  private start(job: Job): void {
+  private start(job: QueuedJob): void {
     if (job.work === undefined) return;
     const { id, request, threads } = job.work;
     const worker = startWorkerProcess({
@@ -292,8 +292,8 @@ export class JobQueue {
   }
 
   /** A run that was asked to stop and was killed: the folder records it, because its process could not. */
-  private async settle({ wish, record: { id, kind, runDir } }: Job, { last }: WorkerOutcome): Promise<void> {
-    if (wish === undefined || last !== undefined || runDir === undefined || !SAVING.includes(kind)) return;
+  private async settle({ ending, record: { id, kind, runDir } }: QueuedJob, { last }: WorkerOutcome): Promise<void> {
+    if (ending === undefined || last !== undefined || runDir === undefined || !SAVING.includes(kind)) return;
     try {
       await settleStoppedRun(runDir);
     } catch (error) {
@@ -301,7 +301,7 @@ export class JobQueue {
     }
   }
 
-  private finish(job: Job, end: Partial<JobRecord>): void {
+  private finish(job: QueuedJob, end: Partial<JobRecord>): void {
     job.worker = undefined;
     const resume = end.state === 'succeeded' ? undefined : resumeOffer(job.record);
     this.change(job, { ...end, resume, pid: undefined, endedAt: new Date().toISOString() });
@@ -311,7 +311,7 @@ export class JobQueue {
     this.startNext();
   }
 
-  private change(job: Job, change: Partial<JobRecord>): void {
+  private change(job: QueuedJob, change: Partial<JobRecord>): void {
     const before = job.record.state;
     job.record = { ...job.record, ...change };
     this.params.onChange(told(job.record));
@@ -344,15 +344,15 @@ export const notRecorded = (what: string, error: unknown): DaemonError => {
   return new DaemonError('not-recorded', `${what}: ${message}`, { hint, cause: error });
 };
 
-function outcomeOf({ wish }: Job, outcome: WorkerOutcome): Partial<JobRecord> {
+function outcomeOf({ ending }: QueuedJob, outcome: WorkerOutcome): Partial<JobRecord> {
   const { last } = outcome;
   if (last?.type === 'result') {
     // A training that was stopped from outside by a signal reports that itself.
-    const isStopped = wish === 'stop' || (last.value as { readonly state?: unknown } | undefined)?.state === 'stopped';
-    return { state: wish === 'abort' ? 'aborted' : isStopped ? 'stopped' : 'succeeded', result: last.value };
+    const isStopped = ending === 'stop' || (last.value as { readonly state?: unknown } | undefined)?.state === 'stopped';
+    return { state: ending === 'abort' ? 'aborted' : isStopped ? 'stopped' : 'succeeded', result: last.value };
   }
-  if (wish === 'abort') return { state: 'aborted' };
-  if (wish === 'stop' && (last === undefined || last.code === 'stopped')) return { state: 'stopped' };
+  if (ending === 'abort') return { state: 'aborted' };
+  if (ending === 'stop' && (last === undefined || last.code === 'stopped')) return { state: 'stopped' };
   if (last) return { state: 'failed', failure: { code: last.code, message: last.message, hint: last.hint } };
   return { state: 'failed', failure: explainDeath(outcome) };
 }

@@ -116,7 +116,7 @@ export const handlers: Handlers = {
         title: path.basename(params.model),
         reads: params.adapter === undefined ? [] : [params.adapter],
         // The training uses all GPU memory.
-        besideBytes: (await knownNvidiaGpu()) ? undefined : await generationBytes(params, baseDir, services),
+        sharedBytes: (await knownNvidiaGpu()) ? undefined : await generationBytes(params, baseDir, services),
       };
     }),
   exportRun: (params, services) =>

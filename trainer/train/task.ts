@@ -20,7 +20,7 @@ export interface BatchShape {
 export const shapeName = ({ batch, tokens, targets }: BatchShape): string => `${batch}x${tokens}x${targets}`;
 
 /** The requested part of a parameter's gradient. */
-export type GradientWish = 'none' | 'all' | { readonly rows: Node };
+export type GradientRequest = 'none' | 'all' | { readonly rows: Node };
 
 export interface LossWithSeeds {
   /** Σ weight · loss of a target, a scalar. */
@@ -33,13 +33,13 @@ export interface Task {
   readonly model: Model;
   /**
    * Declares the feeds of a batch and builds forward pass and loss.
-   * @param wishFor what is wanted of a parameter that the loss reads itself
+   * @param requestFor the requested gradient of a parameter that the loss reads itself
    * @param labelSmoothing share of each target that is spread evenly over all classes; 0 where it is left out
    */
   readonly loss: (
     tracer: Tracer,
     shape: BatchShape,
-    wishFor: (parameter: ParameterSpec) => GradientWish,
+    requestFor: (parameter: ParameterSpec) => GradientRequest,
     labelSmoothing?: number,
   ) => LossWithSeeds;
   /** The outputs of an evaluation, `loss` among them. */

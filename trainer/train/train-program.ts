@@ -12,8 +12,8 @@ import { declareFeeds, update } from './optimizer.ts';
 import { offloadPlaces } from './optimizer-offload.ts';
 import type { OptimizerSettings } from './optimizer-settings.ts';
 import { snapshotTraces, wholeParts } from './snapshot.ts';
-import { type BatchShape, type GradientWish, shapeName, type Task } from './task.ts';
-import { gradientWish, trainedGradient } from './trained-part.ts';
+import { type BatchShape, type GradientRequest, shapeName, type Task } from './task.ts';
+import { gradientRequest, trainedGradient } from './trained-part.ts';
 import { gradientVariable, joinMembers, type UpdateGroup, updateGroups } from './update-group.ts';
 
 export interface TrainProgramParams {
@@ -77,17 +77,17 @@ export function traceTrain(params: TraceParams, shape: BatchShape): Traced {
   });
   const targets = new Map<Node, Trainable>();
   const rowsOf = (trainable: Trainable) => trainable.rows && graph.read(trainable.rows.variable);
-  const wishFor = (parameter: ParameterSpec): GradientWish => {
+  const requestFor = (parameter: ParameterSpec): GradientRequest => {
     const trained = attachment.trainables.find(({ variable }) => variable.name === parameter.name);
     const rows = trained && rowsOf(trained);
     return trained ? (rows ? { rows } : 'all') : 'none';
   };
-  const { loss, seeds } = task.loss(tracer, shape, wishFor, params.labelSmoothing);
+  const { loss, seeds } = task.loss(tracer, shape, requestFor, params.labelSmoothing);
   for (const trainable of attachment.trainables) targets.set(graph.read(trainable.variable), trainable);
   const apply = new GradientSink(graph, params);
   backward(graph, {
     seeds,
-    wrt: new Map([...targets].map(([node, trainable]) => [node, gradientWish(graph, trainable)])),
+    wrt: new Map([...targets].map(([node, trainable]) => [node, gradientRequest(graph, trainable)])),
     policy: params.recompute,
     groupBlocks: params.groupBlocks,
     onReady: (node, gradient) => {

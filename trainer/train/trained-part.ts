@@ -75,7 +75,7 @@ export function trainedGradient(graph: Graph, { elements, cross }: Trainable, gr
 }
 
 /** The part of its variable's gradient that the backward pass computes. */
-export const gradientWish = (graph: Graph, { rows, cross }: Trainable): { rows?: Node; cross?: { rows: Node; columns: Node } } => ({
+export const gradientRequest = (graph: Graph, { rows, cross }: Trainable): { rows?: Node; cross?: { rows: Node; columns: Node } } => ({
   rows: rows && graph.read(rows.variable),
   cross: cross && { rows: graph.read(cross.rows.variable), columns: graph.read(cross.columns.variable) },
 });

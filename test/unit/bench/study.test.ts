@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { studyMarkdown } from '../../../bench/study-markdown.ts';
 import { parts, planOf, SEEDS, testRuns, tunedWays, waysOf } from '../../../bench/study-plan.ts';
-import { bestOf, MOST_RATES, nextRate, type RateResult, rateBeside } from '../../../bench/study-rates.ts';
+import { bestOf, MOST_RATES, neighborRate, nextRate, type RateResult } from '../../../bench/study-rates.ts';
 import type { StudyRun } from '../../../bench/study-results.ts';
 import { measureNames } from '../../../trainer/catalog/measures.ts';
 
@@ -27,8 +27,8 @@ test('runs of one plan are not those of another', () => {
 });
 
 test('learning rates stand half a decade apart, as written by hand', () => {
-  expect([-3, -2, -1, 0, 1, 2, 3].map(steps => rateBeside(1e-3, steps))).toEqual([3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2]);
-  expect(rateBeside(3e-1, 1)).toBe(1);
+  expect([-3, -2, -1, 0, 1, 2, 3].map(steps => neighborRate(1e-3, steps))).toEqual([3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2]);
+  expect(neighborRate(3e-1, 1)).toBe(1);
 });
 
 /** Searches where the accuracy of a rate is given. */
@@ -51,7 +51,7 @@ test.each([
 });
 
 test('of equal accuracies the lower loss is better', () => {
-  const results = [1, 0.5, 2].map((loss, i) => ({ learningRate: rateBeside(1e-3, i), accuracy: 0.9, loss }));
+  const results = [1, 0.5, 2].map((loss, i) => ({ learningRate: neighborRate(1e-3, i), accuracy: 0.9, loss }));
   expect(bestOf(results)?.learningRate).toBe(3e-3);
 });
 
@@ -77,7 +77,7 @@ const page = (runs: readonly StudyRun[]): string =>
 
 test('the page: mean and deviation over seeds, the rates that were tried, and where the best lies at an end', () => {
   const tested = [0.8, 0.9, 0.7].map((accuracy, i) => run({ seed: SEEDS[i] as number, accuracy }));
-  const tuned = [0.5, 0.6, 0.7].map((accuracy, i) => run({ purpose: 'tune', learningRate: rateBeside(3e-3, i), accuracy }));
+  const tuned = [0.5, 0.6, 0.7].map((accuracy, i) => run({ purpose: 'tune', learningRate: neighborRate(3e-3, i), accuracy }));
   const text = page([...tuned, ...tested]);
   expect(text).toContain('| lora | 80.0 ± 10.0 | 1.000 ± 0.000 | 1,000 | 10.0% | 0.03 | 2.0 |');
   expect(text).toContain('Learning rates tried: lora 0.003, 0.01, 0.03. The best lies at an end of those tried for lora (0.03)');

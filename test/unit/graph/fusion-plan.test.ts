@@ -14,7 +14,7 @@ import { trainProgram, trainSignature } from '../../../trainer/train/train-progr
 import { eightBlocks } from '../../support/llama-sizes.ts';
 import { settingsOf } from '../../support/method-settings.ts';
 import { adamw } from '../../support/tiny-training.ts';
-import { movedBeside } from './moved-beside.ts';
+import { movedNextTo } from './moved-next-to.ts';
 
 function signatureOf(build: (graph: Graph) => Readonly<Record<string, Node>>): Signature {
   const graph = new Graph();
@@ -118,7 +118,7 @@ describe('what runs together', () => {
   });
 
   test('no step takes over the memory of what another store of it gives out as it was loaded', () => {
-    for (const { program } of fusedSteps(signatureOf(movedBeside(1024))))
+    for (const { program } of fusedSteps(signatureOf(movedNextTo(1024))))
       for (const [node, taken] of program?.takesOver ?? [])
         for (const load of program?.loads ?? [])
           if (taken.includes(load.node))

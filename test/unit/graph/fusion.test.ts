@@ -10,7 +10,7 @@ import { createRandom } from '../../../trainer/random.ts';
 import { expectClose } from '../../support/closeness.ts';
 import { openOthers } from '../../support/engines.ts';
 import { randomNumbers } from '../../support/operation-case.ts';
-import { movedBeside } from './moved-beside.ts';
+import { movedNextTo } from './moved-next-to.ts';
 import { runGraph } from './run-graph.ts';
 
 const tensorflow = (await openOthers()).find(({ name }) => name === 'tensorflow')?.engine;
@@ -115,7 +115,7 @@ describe.skipIf(!fusing)(`against the interpreter${fusing ? '' : ` (skipped: ${r
 
   test.each([256, 1024])('a move of %i numbers is kept in addition to what is made of them', columns =>
     compare(
-      movedBeside(columns),
+      movedNextTo(columns),
       { p: numbers([2, 3, 8], 1), q: numbers([2, 8, columns], 2), r: numbers([2, columns, 4], 3) },
       // Sums of a thousand products, added up in another order.
       1e-4,

@@ -36,7 +36,7 @@ const storageOf = (quantize: 'int8' | 'nf4', parameter = spec) =>
     precision: { dtype: 'float32', quantize },
     parameters: [parameter],
     quantized: new Set([parameter.name]),
-    beside: new Map(),
+    floatRows: new Map(),
   });
 
 /** A weight through an engine: taken apart, put together again, and multiplied. */

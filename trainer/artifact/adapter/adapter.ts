@@ -60,9 +60,9 @@ export const rowsTensor = (module: string): string => `${module}.rows`;
 /** Name of the int32 tensor that holds the places of a module's elements. */
 export const elementsTensor = (module: string): string => `${module}.elements`;
 
-const besideEnds = Object.values(methods).flatMap(({ beside }) => beside?.tensorEnds ?? []);
+const addedEnds = Object.values(methods).flatMap(({ added }) => added?.tensorEnds ?? []);
 /** The longest first, since one may end another. */
-const tensorEnds = [...new Set([...besideEnds, 'weight', 'bias'])].map(end => `.${end}`).sort((a, b) => b.length - a.length);
+const tensorEnds = [...new Set([...addedEnds, 'weight', 'bias'])].map(end => `.${end}`).sort((a, b) => b.length - a.length);
 
 /** The module that a trained tensor belongs to. `model.norm.weight` → `model.norm`; `….q_proj.lora_A.weight` → `….q_proj`. */
 export function moduleOf(tensor: string): string {

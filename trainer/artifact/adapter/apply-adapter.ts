@@ -37,13 +37,13 @@ export interface ApplyAdapterParams {
 export async function applyAdapter({ model, weights, fingerprint, adapter }: ApplyAdapterParams): Promise<AdaptedModel> {
   checkAdapter(adapter, model, fingerprint);
   await checkBiases(adapter, model);
-  const { beside } = methods[adapter.description.method];
-  const modules = beside?.unmerged(model, adapter) ?? new Set<string>();
-  const attachment = beside && modules.size > 0 ? beside.attachUnmerged(model, adapter, modules) : untouched;
+  const { added } = methods[adapter.description.method];
+  const modules = added?.unmerged(model, adapter) ?? new Set<string>();
+  const attachment = added && modules.size > 0 ? added.attachUnmerged(model, adapter, modules) : untouched;
   const start = new Map<string, Float32Array>();
   const wanted = new Set(attachment.trainables.map(({ name }) => name));
   for (const name of adapter.tensors.keys()) if (wanted.has(name)) start.set(name, await adapter.readFloat32(name));
-  if (modules.size > 0) for (const [name, value] of (await beside?.frozen?.(adapter, attachment)) ?? []) start.set(name, value);
+  if (modules.size > 0) for (const [name, value] of (await added?.frozen?.(adapter, attachment)) ?? []) start.set(name, value);
   // Nothing is trained: the trainables of the attachment are its variables, which `initial` names and `start` fills.
   const merged = mergedWeights(withInitial(model, weights), adapter, module => !modules.has(module));
   return { weights: merged, attachment: { ...attachment, trainables: [] }, start };

@@ -89,7 +89,7 @@ function expectedTensors(description: AdapterDescription, module: ModuleSpec, pr
     problems.push(...placeMistakes(name, 'element', elements, elementCount(weight.shape)));
     expected.push({ name: weight.name, shape: [elements.length] });
   }
-  expected.push(...(methods[method].beside?.expected(description, module, problems) ?? []));
+  expected.push(...(methods[method].added?.expected(description, module, problems) ?? []));
   if (methodCatalog[method].trainsBiases && bias) expected.push(bias);
   if (expected.length === 0) problems.push(`${name} is tuned, but it has neither ${MISSING_PARTS}`);
   return expected;

@@ -11,7 +11,7 @@ export const isTuned = (adapter: Adapter, tensor: string): boolean =>
 const isBias = (tensor: string): boolean => tensor.endsWith('.bias');
 
 const mergerOf = (adapter: Adapter, weights: Pick<WeightSource, 'tensors'>) =>
-  methods[adapter.description.method].beside?.merger(adapter, weights) ?? (() => undefined);
+  methods[adapter.description.method].added?.merger(adapter, weights) ?? (() => undefined);
 
 /**
  * Weights of the base, merged; nothing is kept between two reads but the matrices that vera shares.

@@ -93,11 +93,11 @@ function placedTensors(params: MergedParams): ReadonlyMap<string, Placed> {
   );
   // Tensors of a layer other than its parameters (counts of a batch norm) stay; heads of a pretraining are left out.
   const layers = new Map([...names].map(([own, name]) => [layerOf(own), layerOf(name)]));
-  const beside = [...tensors.values()].flatMap(info => {
+  const kept = [...tensors.values()].flatMap(info => {
     const layer = names.has(info.name) ? undefined : layers.get(layerOf(info.name));
     return layer === undefined ? [] : [place(`${layer}${info.name.slice(layerOf(info.name).length)}`, info)];
   });
-  return new Map([...written, ...beside]);
+  return new Map([...written, ...kept]);
 }
 
 /** With the tensors that stand for stacks of experts, in the places of those of the base. */

@@ -21,10 +21,10 @@ export interface AddonSources {
  */
 export function resolveAddonSources(moduleUrl: string = import.meta.url): AddonSources {
   const here = path.dirname(fileURLToPath(moduleUrl));
-  const beside = path.join(here, 'addon');
+  const bundled = path.join(here, 'addon');
   const candidates = [
     // The benchmark's bundles lie one folder below the others.
-    ...[beside, path.join(here, '..', 'addon')].map(folder => ({
+    ...[bundled, path.join(here, '..', 'addon')].map(folder => ({
       binding: path.join(folder, 'binding'),
       nodeHeaders: path.join(folder, 'include'),
       kernels: path.join(folder, 'kernels'),
@@ -36,7 +36,7 @@ export function resolveAddonSources(moduleUrl: string = import.meta.url): AddonS
     },
   ];
   const found = candidates.find(folders => Object.values(folders).every(folder => existsSync(folder)));
-  if (!found) throw new EngineError(`the sources of ${ADDON_PACKAGE} are neither in ${beside} nor installed: run "npm run build"`);
+  if (!found) throw new EngineError(`the sources of ${ADDON_PACKAGE} are neither in ${bundled} nor installed: run "npm run build"`);
   return found;
 }
 

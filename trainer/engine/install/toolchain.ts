@@ -71,8 +71,8 @@ export async function requireCompiler(): Promise<string> {
 /** The way to start npm: the script next to the running Node, where every distribution of Node puts it, or `npm` on the path. */
 export async function findNpm(nodePath: string = process.execPath): Promise<{ program: string; prefix: string[] }> {
   const root = path.dirname(path.dirname(nodePath));
-  const beside = ['lib/node_modules', 'share/nodejs', 'share'].map(folder => path.join(root, folder, 'npm', 'bin', 'npm-cli.js'));
-  const script = [...beside, process.env.npm_execpath ?? ''].find(file => file.endsWith('npm-cli.js') && existsSync(file));
+  const siblings = ['lib/node_modules', 'share/nodejs', 'share'].map(folder => path.join(root, folder, 'npm', 'bin', 'npm-cli.js'));
+  const script = [...siblings, process.env.npm_execpath ?? ''].find(file => file.endsWith('npm-cli.js') && existsSync(file));
   if (script) return { program: nodePath, prefix: [script] };
   const onPath = await runCommand('npm', ['--version']);
   if (onPath.status === 0) return { program: 'npm', prefix: [] };

@@ -13,9 +13,9 @@ export const WASM_FILES = ['tfjs-backend-wasm.wasm', 'tfjs-backend-wasm-simd.was
  * @throws EngineError when neither has them
  */
 export function resolveWasmFolder(moduleUrl: string = import.meta.url): string {
-  const beside = join(dirname(fileURLToPath(moduleUrl)), 'wasm');
-  const folder = [beside, installedFolder(moduleUrl)].find(dir => dir && WASM_FILES.every(file => existsSync(join(dir, file))));
-  if (!folder) throw new EngineError(`the WebAssembly files of tfjs are neither in ${beside} nor installed: run "npm run build"`);
+  const bundled = join(dirname(fileURLToPath(moduleUrl)), 'wasm');
+  const folder = [bundled, installedFolder(moduleUrl)].find(dir => dir && WASM_FILES.every(file => existsSync(join(dir, file))));
+  if (!folder) throw new EngineError(`the WebAssembly files of tfjs are neither in ${bundled} nor installed: run "npm run build"`);
   return folder + sep;
 }
 

@@ -81,14 +81,14 @@ class Builder {
     this.stores.set(first, { node: first, access, value: this.compute(first, access) });
     for (const root of others) {
       if (this.stores.has(root)) continue;
-      const own = this.accessBeside(root);
+      const own = this.accessOfOther(root);
       this.stores.set(root, { node: root, access: own, value: this.compute(root, own) });
     }
     return [...this.stores.values()];
   }
 
   /** The access of a root that is not on the way to the first: one of its shape, or with one number for each of its rows. */
-  private accessBeside(root: Node): Access {
+  private accessOfOther(root: Node): Access {
     const { shape, access } = this.frame as NonNullable<typeof this.frame>;
     if (root.shape.join() === shape.join()) return access;
     const rows = shape.slice(0, -1);

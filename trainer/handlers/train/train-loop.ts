@@ -125,7 +125,7 @@ class TrainLoop {
     job.phase('train', `training: ${totalSteps - this.state.step} of ${totalSteps} updates`);
     const report = job.progress('train', totalSteps, 'steps', this.state.step);
     while (this.state.step < totalSteps && !this.isStale) {
-      await job.breathe();
+      await job.yieldToEvents();
       if (job.stop) break;
       await this.update();
       if (this.stepSeconds.length === 1) await this.params.onFirstUpdate?.();

@@ -1,19 +1,19 @@
 /**
  * Merges factors and magnitudes into a weight: the factors give the direction of each row, the magnitude its length.
  */
-import { factorsBeside, factorTensors } from '../lora/merge.ts';
-import type { BesideWeights } from '../method.ts';
+import { addedFactors, factorTensors } from '../lora/merge.ts';
+import type { AddedTensors } from '../method.ts';
 import { magnitudeOf } from './attach.ts';
 
-export const magnitudesBeside: BesideWeights = {
-  ...factorsBeside,
-  tensorEnds: [...factorsBeside.tensorEnds, 'lora_magnitude_vector'],
+export const addedMagnitudes: AddedTensors = {
+  ...addedFactors,
+  tensorEnds: [...addedFactors.tensorEnds, 'lora_magnitude_vector'],
   expected: (parts, module, problems) => {
     const factors = factorTensors(parts, module, problems);
     return factors.length > 0 ? [...factors, magnitudeOf(module)] : [];
   },
   merger: (adapter, weights) => {
-    const ofFactors = factorsBeside.merger(adapter, weights);
+    const ofFactors = addedFactors.merger(adapter, weights);
     return (module, isBias) => {
       const merge = ofFactors(module, isBias);
       const magnitude = `${module}.lora_magnitude_vector`;

@@ -2,7 +2,7 @@
 import type { Method } from '../method.ts';
 import { withSavedModules } from '../saved-modules.ts';
 import { attachLora } from './attach.ts';
-import { factorsBeside } from './merge.ts';
+import { addedFactors } from './merge.ts';
 import { factorsInPeft } from './peft.ts';
 
-export const method: Method = { attach: withSavedModules(attachLora), beside: factorsBeside, peft: factorsInPeft };
+export const method: Method = { attach: withSavedModules(attachLora), added: addedFactors, peft: factorsInPeft };

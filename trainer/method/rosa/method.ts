@@ -1,8 +1,8 @@
 /** Robust adaptation: single elements inside the weights, and a low-rank product in addition. */
 
-import { factorsBeside } from '../lora/merge.ts';
+import { addedFactors } from '../lora/merge.ts';
 import type { Method } from '../method.ts';
 import { withSavedModules } from '../saved-modules.ts';
 import { attachRosa } from './attach.ts';
 
-export const method: Method = { attach: withSavedModules(attachRosa), beside: factorsBeside };
+export const method: Method = { attach: withSavedModules(attachRosa), added: addedFactors };

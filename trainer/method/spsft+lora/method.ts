@@ -2,7 +2,7 @@
 
 import { combine } from '../combine.ts';
 import { attachLora } from '../lora/attach.ts';
-import { factorsBeside } from '../lora/merge.ts';
+import { addedFactors } from '../lora/merge.ts';
 import { rowsInPeft } from '../lora/peft.ts';
 import type { Attach, Method } from '../method.ts';
 import { withSavedModules } from '../saved-modules.ts';
@@ -11,4 +11,4 @@ import { attachSpsft } from '../spsft/attach.ts';
 const attachSpsftLora: Attach = (model, settings, selection) =>
   combine('spsft+lora', [attachSpsft(model, settings, selection), attachLora(model, settings, selection)]);
 
-export const method: Method = { attach: withSavedModules(attachSpsftLora), beside: factorsBeside, peft: rowsInPeft };
+export const method: Method = { attach: withSavedModules(attachSpsftLora), added: addedFactors, peft: rowsInPeft };

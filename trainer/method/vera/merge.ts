@@ -1,12 +1,12 @@
 /** Two vectors per weight around frozen matrices that all weights share: checked, merged, and computed unmerged. */
 import type { WeightSource } from '../../model/weight-source.ts';
 import { addProduct, isUngrouped, UNTRAINED } from '../lora/merge.ts';
-import type { BesideWeights } from '../method.ts';
+import type { AddedTensors } from '../method.ts';
 import { targetExactly } from '../targets.ts';
 import type { TrainedParts, VeraShape } from '../trained-parts.ts';
 import { attachVera, projectionValues, veraProjectionsOf } from './attach.ts';
 
-export const vectorsBeside: BesideWeights = {
+export const addedVectors: AddedTensors = {
   tensorEnds: ['vera_lambda_b', 'vera_lambda_d'],
   expected: ({ vera }, { name, kind, weight }, problems) => {
     if (!vera) return [];

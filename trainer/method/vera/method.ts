@@ -2,7 +2,7 @@
 import type { Method } from '../method.ts';
 import { withSavedModules } from '../saved-modules.ts';
 import { attachVera } from './attach.ts';
-import { vectorsBeside } from './merge.ts';
+import { addedVectors } from './merge.ts';
 import { vectorsInPeft } from './peft.ts';
 
-export const method: Method = { attach: withSavedModules(attachVera), beside: vectorsBeside, peft: vectorsInPeft };
+export const method: Method = { attach: withSavedModules(attachVera), added: addedVectors, peft: vectorsInPeft };

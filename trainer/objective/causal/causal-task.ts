@@ -21,7 +21,7 @@ export interface CausalTaskParams {
 export function causalTask(model: CausalModel, { packed = false, labelTokens }: CausalTaskParams = {}): Task {
   return {
     model,
-    loss(tracer, shape, wishFor, labelSmoothing = 0) {
+    loss(tracer, shape, requestFor, labelSmoothing = 0) {
       const { graph } = tracer;
       const feeds = declareBatch(graph, shape, packed);
       const hidden = model.hidden(tracer, feeds.inputs);
@@ -29,7 +29,7 @@ export function causalTask(model: CausalModel, { packed = false, labelTokens }: 
       return headLossWithGradient(
         graph,
         { hidden, weight, cap: model.logitCap, ...feeds },
-        { weight: wishFor(model.head.weight), labelSmoothing },
+        { weight: requestFor(model.head.weight), labelSmoothing },
       );
     },
     evaluation(tracer, shape): Record<string, Node> {

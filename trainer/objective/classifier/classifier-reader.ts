@@ -20,7 +20,7 @@ export interface ReadPart {
   readonly maxSamples: number | undefined;
 }
 
-export interface SourceWish {
+export interface SourceRequest {
   readonly batchSize: number;
   readonly order: OrderSettings;
   /** Whether samples are changed at random, where the recipe asks for it. */
@@ -29,7 +29,7 @@ export interface SourceWish {
 
 export interface ClassifierReader<Sample extends Labeled> {
   readonly read: (part: ReadPart) => Promise<{ readonly examples: readonly Sample[]; readonly labels: readonly string[] }>;
-  readonly source: (examples: readonly Sample[], model: ClassifierModel, wish: SourceWish) => BatchSource;
+  readonly source: (examples: readonly Sample[], model: ClassifierModel, request: SourceRequest) => BatchSource;
   /** Pixels of the model's input, where it takes any. */
   readonly imageSize?: readonly [number, number];
 }

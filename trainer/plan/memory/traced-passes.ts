@@ -230,11 +230,11 @@ function blocksAreAlike({ config, model, evenly: { trainables } }: Pick<RunPlan,
     inBlock.set(layer, [...(inBlock.get(layer) ?? []), `${name.replace(/\d+/, '')} ${parts.join(' ')}`]);
   }
   const described = new Set([...inBlock.values()].map(parts => parts.join('\n')));
-  const beside = new Map<string, number>();
+  const counts = new Map<string, number>();
   for (const { name, shape } of trainables) {
     const layer = /\.(\d+)\./.exec(name)?.[1];
     if (layer !== undefined)
-      beside.set(`${name.replace(/\d+/, '')} ${shape}`, (beside.get(`${name.replace(/\d+/, '')} ${shape}`) ?? 0) + 1);
+      counts.set(`${name.replace(/\d+/, '')} ${shape}`, (counts.get(`${name.replace(/\d+/, '')} ${shape}`) ?? 0) + 1);
   }
-  return described.size === 1 && [...beside.values()].every(count => count === model.blocks);
+  return described.size === 1 && [...counts.values()].every(count => count === model.blocks);
 }

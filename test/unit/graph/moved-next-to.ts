@@ -2,7 +2,7 @@
 import type { Graph } from '../../../trainer/graph/graph.ts';
 
 /** A move of a product, and numbers made of the product that are moved, too. */
-export const movedBeside = (columns: number) => (graph: Graph) => {
+export const movedNextTo = (columns: number) => (graph: Graph) => {
   const x = graph.matmul(graph.feed('p', [2, 3, 8]), graph.feed('q', [2, 8, columns]));
   const b = graph.transpose(x, [1, 0, 2]);
   const a = graph.tanh(x);
