@@ -113,6 +113,7 @@ function copyFiles(outdir) {
     { from: path.join(folderOf('@tensorflow/tfjs-node-gpu'), 'binding'), to: 'addon/binding', kind: /\.(cc|h)$/ },
     { from: path.join(folderOf('node-api-headers'), 'include'), to: 'addon/include', kind: /\.h$/ },
     { from: path.join(root, 'trainer', 'engine', 'native'), to: 'addon/kernels', kind: /\.(cc|h)$/ },
+    { from: path.join(root, 'trainer', 'engine', 'pjrt', 'native'), to: 'addon/pjrt', kind: /\.(cc|h)$/ },
   ];
   return taken.flatMap(({ from, to, kind }) => {
     const target = path.join(outdir, to);

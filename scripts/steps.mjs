@@ -66,10 +66,22 @@ export function rowtune(args, options = {}) {
 /** The folder of engines, models and data. Only the command line decides where it is. */
 export const cacheFolder = () => rowtune(['engine', 'list']).value.cacheDir;
 
+/** Whether one of these builds is installed, with everything that this version of Rowtune compiles. */
+function isReady(...variants) {
+  const found = rowtune(['engine', 'list']).value.engines.filter(({ manifest }) => variants.includes(manifest.variant));
+  return found.length > 0 && found.every(({ isCurrent }) => isCurrent);
+}
+
+/** Installs the PJRT plugin for CPUs (63 MB) where it can be; tests that need it are skipped elsewhere. */
+export function ensurePjrt() {
+  if (isReady('pjrt-cpu')) return;
+  const { status } = rowtune(['engine', 'install', '--variant', 'pjrt-cpu']);
+  if (status !== 0) say('continuing without the PJRT plugin');
+}
+
 /** Installs TensorFlow where it can be; without it the portable engine runs, and that is said. @returns {boolean} whether it is there */
 export function ensureEngine() {
-  const { value } = rowtune(['engine', 'list']);
-  if (value.engines.length > 0 && value.engines.every(({ fuses }) => fuses)) return true;
+  if (isReady('cpu', 'cuda')) return true;
   const { status } = rowtune(['engine', 'install']);
   if (status !== 0) say('continuing with the portable engine, which needs nothing else and is slower');
   return status === 0;

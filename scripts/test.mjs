@@ -3,7 +3,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { buildBundles, cacheFolder, ensureEngine, ensurePackages, root, say } from './steps.mjs';
+import { buildBundles, cacheFolder, ensureEngine, ensurePackages, ensurePjrt, root, say } from './steps.mjs';
 
 const SLOWEST_SHOWN = 10;
 
@@ -89,6 +89,7 @@ async function main() {
   ensurePackages();
   buildBundles();
   ensureEngine();
+  ensurePjrt();
   await fetchModelsAndData();
   const isTidy = chosen.length > 0 || check();
   const folder = mkdtempSync(path.join(os.tmpdir(), 'rowtune-test-'));

@@ -18,6 +18,7 @@ export const openOthers = (): Promise<EngineUnderTest[]> =>
   Promise.all([
     attempt('portable, wasm', () => openPortable({ backend: 'wasm' })),
     attempt('tensorflow', () => openEngine('tensorflow', { cacheDir })),
+    attempt('pjrt', () => openEngine('pjrt', { cacheDir })),
   ]);
 
 async function attempt(name: string, open: () => Promise<Engine>): Promise<EngineUnderTest> {

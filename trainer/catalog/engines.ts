@@ -15,9 +15,11 @@ export interface EngineEntry {
   readonly fuses: boolean;
   /** Runs anywhere, with nothing to install. */
   readonly isBuiltIn: boolean;
+  /** Runs only where it is named: `auto` never takes it. */
+  readonly isOnRequest?: true;
 }
 
-/** In order of preference: `auto` takes the first that is installed. */
+/** In order of preference: `auto` takes the first that is installed and not on request. */
 const entries = {
   tensorflow: {
     label: 'TensorFlow',
@@ -26,6 +28,16 @@ const entries = {
     offloads: true,
     fuses: true,
     isBuiltIn: false,
+  },
+  pjrt: {
+    label: 'PJRT',
+    summary:
+      "A device's own compiler (XLA), through a PJRT plugin, which rowtune engine install --variant pjrt-cpu installs. GPU: unmeasured.",
+    holdsFewerBits: true,
+    offloads: false,
+    fuses: false,
+    isBuiltIn: false,
+    isOnRequest: true,
   },
   portable: {
     label: 'Portable engine',
@@ -50,6 +62,7 @@ const preferredEngine: EngineName = 'tensorflow';
 export const engineChoices = {
   auto: 'TensorFlow if it is installed, otherwise the portable engine with a warning.',
   tensorflow: entries.tensorflow.summary,
+  pjrt: entries.pjrt.summary,
   portable: entries.portable.summary,
 } as const satisfies Readonly<Record<'auto' | EngineName, string>>;
 

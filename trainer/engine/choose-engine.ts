@@ -1,9 +1,10 @@
 /** Decides which engine runs, once, from what was asked for and what is installed. */
 
-import { engineCatalog, engineChoiceNames } from '../catalog/engines.ts';
+import { engineCatalog, engineChoiceNames, engineNames } from '../catalog/engines.ts';
 import { orList } from '../catalog/entries.ts';
 import { EngineError, type EngineName } from './engine.ts';
 import { locateEngine } from './install/engine-folder.ts';
+import { locatePjrt } from './install/pjrt-folder.ts';
 
 export interface EngineRequest {
   /** From the recipe or the command line. */
@@ -19,20 +20,34 @@ export interface EngineChoice {
   readonly warning?: string;
 }
 
+interface Installation {
+  isThere(cacheDir: string): boolean;
+  readonly command?: string;
+}
+
+const installations: Readonly<Record<EngineName, Installation>> = {
+  tensorflow: { isThere: cacheDir => locateEngine(cacheDir) !== undefined, command: 'rowtune engine install' },
+  pjrt: { isThere: cacheDir => locatePjrt(cacheDir) !== undefined, command: 'rowtune engine install --variant pjrt-cpu' },
+  portable: { isThere: () => true },
+};
+
 /**
- * An explicit request is met or refused; `auto` takes TensorFlow where it is installed, and otherwise falls back to portable and says so.
- * @throws EngineError when what was asked for is not installed, or ROWTUNE_ENGINE names no engine
+ * An engine that is named runs or is refused; `auto` takes the best one that is installed, and says so where a better one is missing.
+ * @throws EngineError when the engine that was named is not installed, or ROWTUNE_ENGINE names no engine
  */
 export function chooseEngine({ requested, fromEnvironment, cacheDir }: EngineRequest): EngineChoice {
-  const preferred = requested === 'auto' && fromEnvironment ? parseEngine(fromEnvironment) : requested;
-  if (preferred !== 'auto' && engineCatalog[preferred].isBuiltIn) return { name: preferred };
-  if (locateEngine(cacheDir)) return { name: 'tensorflow' };
-  if (preferred === 'tensorflow')
-    throw new EngineError(`the tensorflow engine was asked for and is not installed in ${cacheDir}; run: rowtune engine install`);
+  const named = requested === 'auto' && fromEnvironment ? parseEngine(fromEnvironment) : requested;
+  if (named !== 'auto') {
+    const { isThere, command } = installations[named];
+    if (isThere(cacheDir)) return { name: named };
+    throw new EngineError(`the ${named} engine was asked for and is not installed in ${cacheDir}; run: ${command}`);
+  }
+  const [preferred, ...others] = engineNames.filter(name => !engineCatalog[name].isOnRequest) as [EngineName, ...EngineName[]];
+  if (installations[preferred].isThere(cacheDir)) return { name: preferred };
+  const name = others.find(other => installations[other].isThere(cacheDir)) as EngineName;
   return {
-    name: 'portable',
-    warning:
-      'TensorFlow is not installed, so the portable engine runs, which is several times slower on a CPU. To install it: rowtune engine install',
+    name,
+    warning: `${engineCatalog[preferred].label} is not installed, so the portable engine runs, which is several times slower on a CPU. To install it: ${installations[preferred].command}`,
   };
 }
 

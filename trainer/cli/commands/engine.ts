@@ -1,9 +1,11 @@
-/** `rowtune engine install | list | remove`: the TensorFlow engine in the cache folder. */
+/** `rowtune engine install | list | remove`: the engines in the cache folder. */
 import { type Command, Option } from 'commander';
 import { listEngines, removeEngine, type Variant } from '../../engine/install/engine-folder.ts';
+import { installPjrt } from '../../engine/install/install-pjrt.ts';
 import { installTensorflow } from '../../engine/install/install-tensorflow.ts';
 import { kernelsAreCurrent } from '../../engine/install/kernel-stamp.ts';
 import { installOptional } from '../../engine/install/optional-packages.ts';
+import { listPjrt, type PjrtVariant, pjrtAddonIsCurrent, pjrtVariants } from '../../engine/install/pjrt-folder.ts';
 import { webgpuPackages } from '../../engine/install/webgpu-packages.ts';
 import type { Progress } from '../../engine/install/wheel.ts';
 import { llamaCppPackages } from '../../llama-cpp/llama-cpp-packages.ts';
@@ -18,7 +20,7 @@ import {
 } from '../command.ts';
 
 export const addEngine: AddCommand = (program, surroundings) => {
-  const engine = program.command('engine').description('install, list or remove the TensorFlow engine');
+  const engine = program.command('engine').description('install, list or remove the TensorFlow engine and PJRT plugins');
   addInstall(engine, surroundings);
   addList(engine, surroundings);
   addRemove(engine, surroundings);
@@ -27,10 +29,13 @@ export const addEngine: AddCommand = (program, surroundings) => {
 function addInstall(engine: Command, surroundings: Surroundings): void {
   const command = engine
     .command('install')
-    .description('install TensorFlow from PyPI and compile its addon; continues an interrupted installation')
+    .description('install TensorFlow or a PJRT plugin from PyPI and compile its addon; continues an interrupted installation')
     .addOption(
-      new Option('--variant <name>', 'the build; auto uses CUDA if there is an NVIDIA GPU; webgpu lets the portable engine use any GPU')
-        .choices(['auto', 'cpu', 'cuda', 'webgpu'])
+      new Option(
+        '--variant <name>',
+        "TensorFlow's build (auto uses CUDA if there is an NVIDIA GPU); webgpu lets the portable engine use any GPU; pjrt-cpu is a plugin of the pjrt engine",
+      )
+        .choices(['auto', 'cpu', 'cuda', 'webgpu', ...pjrtVariants])
         .default('auto'),
     )
     .addOption(
@@ -42,8 +47,10 @@ function addInstall(engine: Command, surroundings: Surroundings): void {
   );
 }
 
+type AnyVariant = 'auto' | 'webgpu' | Variant | PjrtVariant;
+
 interface InstallOptions {
-  readonly variant: 'auto' | 'webgpu' | Variant;
+  readonly variant: AnyVariant;
   readonly with?: 'llama.cpp';
 }
 
@@ -64,6 +71,8 @@ function addRemove(engine: Command, surroundings: Surroundings): void {
   );
 }
 
+const isPjrt = (variant: AnyVariant): variant is PjrtVariant => (pjrtVariants as readonly string[]).includes(variant);
+
 async function install({ settings, terminal }: CommandContext, { variant, with: tool }: InstallOptions): Promise<CommandResult> {
   const say = (line: string) => terminal.say('info', line);
   const params = { cacheDir: settings.cacheDir, log: say, onProgress: progressReporter(say) };
@@ -72,7 +81,9 @@ async function install({ settings, terminal }: CommandContext, { variant, with: 
       ? await installOptional(llamaCppPackages(), params)
       : variant === 'webgpu'
         ? await installOptional(webgpuPackages, params)
-        : await installTensorflow({ ...params, variant });
+        : isPjrt(variant)
+          ? await installPjrt({ ...params, variant })
+          : await installTensorflow({ ...params, variant });
   terminal.print(`${installed.name} is ready in ${installed.folder}`);
   return { value: { ok: true, ...installed } };
 }
@@ -96,19 +107,30 @@ function progressReporter(say: (line: string) => void): (progress: Progress) => 
 }
 
 async function list({ settings, terminal }: CommandContext): Promise<CommandResult> {
-  const engines = listEngines(settings.cacheDir).map(({ name, folder, manifest }) => ({
+  const tensorflow = listEngines(settings.cacheDir).map(({ name, folder, manifest }) => ({
     name,
     folder,
     manifest,
-    /** Whether it has the kernels of this version, compiled for this processor. */
-    fuses: kernelsAreCurrent(folder),
+    version: manifest.tensorflow,
+    /** Whether it has what this version of Rowtune compiles, for this processor. */
+    isCurrent: kernelsAreCurrent(folder),
+    repair: 'rowtune engine install',
   }));
-  const rows = engines.map(({ name, folder, manifest, fuses }) => [
+  const pjrt = listPjrt(settings.cacheDir).map(({ name, folder, manifest }) => ({
     name,
-    manifest.tensorflow,
+    folder,
+    manifest,
+    version: manifest.version,
+    isCurrent: pjrtAddonIsCurrent(folder),
+    repair: `rowtune engine install --variant ${manifest.variant}`,
+  }));
+  const engines = [...tensorflow, ...pjrt];
+  const rows = engines.map(({ name, version, folder, manifest, isCurrent, repair }) => [
+    name,
+    version,
     manifest.variant,
     manifest.installedAt.slice(0, 10),
-    fuses ? 'fused' : 'needs recompiling: rowtune engine install',
+    isCurrent ? 'current' : `needs recompiling: ${repair}`,
     folder,
   ]);
   terminal.print(

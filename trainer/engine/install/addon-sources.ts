@@ -11,8 +11,10 @@ export interface AddonSources {
   readonly binding: string;
   /** Those of Node-API. */
   readonly nodeHeaders: string;
-  /** Our own kernels. */
+  /** Our own kernels for TensorFlow. */
   readonly kernels: string;
+  /** Our addon for PJRT plugins. */
+  readonly pjrt: string;
 }
 
 /**
@@ -28,11 +30,13 @@ export function resolveAddonSources(moduleUrl: string = import.meta.url): AddonS
       binding: path.join(folder, 'binding'),
       nodeHeaders: path.join(folder, 'include'),
       kernels: path.join(folder, 'kernels'),
+      pjrt: path.join(folder, 'pjrt'),
     })),
     {
       binding: packageFolder(moduleUrl, ADDON_PACKAGE, 'binding'),
       nodeHeaders: packageFolder(moduleUrl, 'node-api-headers', 'include'),
       kernels: path.join(here, '..', 'native'),
+      pjrt: path.join(here, '..', 'pjrt', 'native'),
     },
   ];
   const found = candidates.find(folders => Object.values(folders).every(folder => existsSync(folder)));

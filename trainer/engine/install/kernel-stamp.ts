@@ -43,10 +43,12 @@ export const kernelsPath = (folder: string): string =>
 /** Whether the kernels of this version were compiled for this processor. */
 export const kernelsAreCurrent = (folder: string): boolean => existsSync(kernelsPath(folder));
 
-/** Removes all but the newest kernels of other versions. A process that has loaded them keeps them. */
-export function removeOldKernels(folder: string): void {
-  const addons = path.dirname(addonPath(folder));
-  const changed = (name: string): number => statSync(path.join(addons, name), { throwIfNoEntry: false })?.mtimeMs ?? 0;
-  const kernels = readdirSync(addons).filter(name => name.startsWith(PREFIX) && name.endsWith('.node'));
-  for (const name of kernels.sort((a, b) => changed(b) - changed(a)).slice(MOST_KEPT)) rmSync(path.join(addons, name), { force: true });
+/** Removes all but the newest kernels of other versions. */
+export const removeOldKernels = (folder: string): void => removeOldAddons(path.dirname(addonPath(folder)), PREFIX);
+
+/** Removes all but the newest addons whose name begins so. A process that has loaded one keeps it. */
+export function removeOldAddons(folder: string, prefix: string): void {
+  const changed = (name: string): number => statSync(path.join(folder, name), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  const addons = readdirSync(folder).filter(name => name.startsWith(prefix) && name.endsWith('.node'));
+  for (const name of addons.sort((a, b) => changed(b) - changed(a)).slice(MOST_KEPT)) rmSync(path.join(folder, name), { force: true });
 }

@@ -1,7 +1,7 @@
 /** The Python that reads wheels: pip's own language is at hand wherever pip is, and its zipfile streams members of any size. */
 
 /**
- * argv: wheel, target folder, kind (`tensorflow` or `nvidia`), then the headers wanted first. Takes from the wheel the shared
+ * argv: wheel, target folder, kind (`tensorflow`, `nvidia` or `plugin`), then the headers wanted first, or a plugin's files. Takes from the wheel the shared
  * libraries and the headers reachable from those (13,000 headers come with the wheel, about 30 are needed), checks every file
  * against the wheel's RECORD (zipfile checks the CRC), and prints one JSON object a line.
  */
@@ -46,6 +46,11 @@ if kind == 'tensorflow':
             if found not in seen and root + found in names:
                 seen.add(found)
                 waiting.append(found)
+elif kind == 'plugin':
+    missing = [n for n in wanted_headers if n not in names]
+    if missing:
+        fail('it does not hold ' + ', '.join(missing))
+    chosen = wanted_headers + [n for n in names if '.dist-info/licenses/' in n and not n.endswith('/')]
 else:
     chosen = [n for n in names if n.startswith('nvidia/') and '/include/' not in n and not n.endswith('/')]
 

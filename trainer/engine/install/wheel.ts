@@ -101,12 +101,12 @@ async function tryExtract(
   wheel: string,
   target: string,
   kind: string,
-  headers: readonly string[],
+  wanted: readonly string[],
 ): Promise<ExtractResult> {
   let corrupt: string | undefined;
   let cudaRequirements: string[] = [];
   const started = Date.now();
-  const result = await runCommand(context.python.command, ['-c', EXTRACT_SCRIPT, wheel, target, kind, ...headers], {
+  const result = await runCommand(context.python.command, ['-c', EXTRACT_SCRIPT, wheel, target, kind, ...wanted], {
     onLine: line => {
       const said = parseLine(line);
       if (typeof said.corrupt === 'string') corrupt = said.corrupt;
@@ -139,13 +139,13 @@ export async function fetchWheel(
   context: WheelContext,
   requirement: string,
   target: string,
-  kind: 'tensorflow' | 'nvidia',
-  headers: readonly string[],
+  kind: 'tensorflow' | 'nvidia' | 'plugin',
+  wanted: readonly string[],
 ): Promise<Extracted & { readonly wheel: string }> {
   for (let attempt = 1; ; attempt++) {
     const wheel = await downloadWheel(context, requirement);
     context.log(`unpacking ${path.basename(wheel)} and checking it against its checksums`);
-    const result = await tryExtract(context, wheel, target, kind, headers);
+    const result = await tryExtract(context, wheel, target, kind, wanted);
     if (result.corrupt === undefined) return { cudaRequirements: result.cudaRequirements, wheel };
     rmSync(wheel, { force: true });
     if (attempt === 2)

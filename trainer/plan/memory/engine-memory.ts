@@ -48,6 +48,20 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
       largestShare: 0.4,
     },
   },
+  // Not fitted yet: TensorFlow's law of activations, and what a worker with the CPU plugin takes before and after it compiles.
+  pjrt: {
+    rules: () => COMPILED_BUFFERS,
+    overhead: {
+      codeBytes: 200e6,
+      workerBytes: 66e6,
+      bytesPerToken: 700,
+      bytesPerNode: 6800,
+      bytesPerConvolution: 0,
+      variableShare: 0.09,
+      activationShare: 0.09,
+      largestShare: 0.4,
+    },
+  },
   portable: {
     rules: portableBuffers,
     overhead: {

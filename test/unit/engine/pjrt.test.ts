@@ -1,0 +1,240 @@
+/** The PJRT engine on its CPU plugin: state that stays in place, errors that say what to do, and the interface's window of versions. */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { EngineError } from '../../../trainer/engine/engine.ts';
+import { locatePjrt } from '../../../trainer/engine/install/pjrt-folder.ts';
+import { openPjrt, type PjrtEngine } from '../../../trainer/engine/pjrt/engine.ts';
+import { openPortable } from '../../../trainer/engine/portable/engine.ts';
+import { backward } from '../../../trainer/graph/gradient.ts';
+import { Graph, type Node } from '../../../trainer/graph/graph.ts';
+import { assemble } from '../../../trainer/graph/program.ts';
+import type { RecomputePolicy } from '../../../trainer/graph/recompute.ts';
+import { cacheDir } from '../../support/cache-dir.ts';
+
+const installed = locatePjrt(cacheDir);
+const reason = installed ? '' : ' (skipped: no PJRT plugin; rowtune engine install --variant pjrt-cpu)';
+const engine = installed ? await openPjrt({ cacheDir }) : undefined;
+const pjrt = engine as PjrtEngine;
+const { addon, client } = engine?.device ?? ({} as PjrtEngine['device']);
+const scratch = mkdtempSync(path.join(os.tmpdir(), 'rowtune-pjrt-'));
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+
+const [OUT, IN] = [256, 128];
+const ROWS = [3, 77, 200];
+
+/** A step that changes some rows of a weight, a moment of them, and a bias. */
+function stepProgram() {
+  const graph = new Graph();
+  const w = graph.read({ name: 'w', shape: [OUT, IN], dtype: 'float32' });
+  const x = graph.feed('x', [4, IN]);
+  const y = graph.tanh(graph.matmul(x, w, { transposeB: true }));
+  const rows = graph.constant(Int32Array.from(ROWS), [ROWS.length], 'int32');
+  const fresh = graph.mul(graph.gather(w, rows), 0.5);
+  const effects = [
+    graph.updateRows('w', rows, fresh),
+    graph.assign('moment', graph.mul(graph.read({ name: 'moment', shape: [ROWS.length, IN], dtype: 'float32' }), 0.9)),
+    graph.assignAdd('bias', graph.sum(y, [0])),
+  ];
+  graph.declare({ name: 'bias', shape: [OUT], dtype: 'float32' });
+  return assemble({ step: { graph, outputs: { loss: graph.sumAll(y) }, effects } });
+}
+
+const startValues = () => [
+  { name: 'w', data: new Float32Array(OUT * IN).fill(1) },
+  { name: 'moment', data: 'zeros' as const },
+  { name: 'bias', data: 'zeros' as const },
+];
+
+const x = new Float32Array(4 * IN).fill(1 / IN);
+
+describe.skipIf(!engine)(`a session${reason}`, () => {
+  it('updates its variables where they lie, and holds no more after many steps than after one', async () => {
+    const before = addon.alive(client);
+    const session = await pjrt.compile(stepProgram());
+    await session.load(startValues());
+    await session.run('step', { x });
+    const [place, held] = [session.address('w'), addon.alive(client)];
+    for (let step = 0; step < 50; step++) await session.run('step', { x });
+    expect(addon.alive(client)).toEqual(held);
+    expect(session.address('w')).toBe(place);
+    const weightBytes = 4 * OUT * IN;
+    const memory = await session.compiledMemory('step');
+    // The weight, the moment and the bias.
+    expect(memory.aliased).toBe(weightBytes + 4 * ROWS.length * IN + 4 * OUT);
+    expect(memory.temporaries).toBeLessThan(weightBytes / 4);
+    const w = await session.read('w');
+    expect([w[0], w[(ROWS[0] as number) * IN]]).toEqual([1, 0.5 ** 51]);
+    await session.dispose();
+    expect(addon.alive(client)).toEqual(before);
+  });
+
+  it('starts a second run before the first is waited for, in their order', async () => {
+    const session = await pjrt.compile(stepProgram());
+    await session.load(startValues());
+    const losses = await Promise.all([0, 1, 2].map(() => session.run('step', { x })));
+    const found = losses.map(({ loss }) => loss?.[0] as number);
+    // Each step halves the three rows: tanh(1), tanh(1/2), tanh(1/4), four times each.
+    for (const [step, loss] of found.entries()) expect(loss).toBeCloseTo(4 * ((OUT - 3) * Math.tanh(1) + 3 * Math.tanh(0.5 ** step)), 2);
+    await session.dispose();
+  });
+
+  it('leaves the event loop free while it compiles', async () => {
+    const session = await pjrt.compile(stepProgram());
+    await session.load(startValues());
+    let turns = 0;
+    const count = (): void => {
+      turns++;
+      next = setImmediate(count);
+    };
+    let next = setImmediate(count);
+    await session.run('step', { x });
+    clearImmediate(next);
+    // A handful of promises take a turn each; compiling takes thousands.
+    expect(turns).toBeGreaterThan(50);
+    await session.dispose();
+  });
+
+  it.each([
+    ['an unknown signature', 'other', { x }, /no signature other; it has step/],
+    ['a missing feed', 'step', {}, /feed x needs 512 elements.*is missing/],
+    ['a feed of another length', 'step', { x: new Float32Array(7) }, /feed x needs 512 elements.*not 7/],
+    ['a feed of another type', 'step', { x: new Int32Array(512) }, /Float32Array.*not a Int32Array/],
+    ['a variable never loaded', 'step', { x }, /variable \w+ is read before anything was loaded/],
+  ])('refuses %s', async (_, signature, feeds: Record<string, Float32Array | Int32Array>, message) => {
+    const session = await pjrt.compile(stepProgram());
+    const refused = session.run(signature, feeds);
+    await expect(refused).rejects.toThrow(message);
+    await expect(refused).rejects.toBeInstanceOf(EngineError);
+    await session.dispose();
+  });
+
+  it('holds numbers of every type as the host gave them', async () => {
+    const given = {
+      half: { dtype: 'bfloat16', data: Uint16Array.of(0x3f80, 0xc040, 0x7f80, 0x0001) },
+      small: { dtype: 'int8', data: Int8Array.of(-128, -1, 0, 127) },
+      byte: { dtype: 'uint8', data: Uint8Array.of(0, 1, 128, 255) },
+      flag: { dtype: 'bool', data: Uint8Array.of(0, 1, 1, 0) },
+    } as const;
+    const variables = Object.entries(given).map(([name, { dtype }]) => ({ name, shape: [4], dtype }));
+    const session = await pjrt.compile({ variables, signatures: {} });
+    await session.load(Object.entries(given).map(([name, { data }]) => ({ name, data })));
+    const names = Object.keys(given);
+    expect(await session.readAll(names)).toEqual(Object.values(given).map(({ data }) => data));
+    await session.dispose();
+  });
+
+  it('rounds the result of every bfloat16 operation', async () => {
+    const graph = new Graph();
+    const half = graph.cast(graph.feed('x', [1, 2]), 'bfloat16');
+    const y = graph.cast(graph.matmul(half, half, { transposeB: true }), 'float32');
+    const session = await pjrt.compile(assemble({ run: { graph, outputs: { y }, effects: [] } }));
+    // 1.0078125² + 1 = 2.01568…, of which bfloat16 keeps 2.015625.
+    expect(Array.from((await session.run('run', { x: Float32Array.of(1.0078125, 1) })).y ?? [])).toEqual([2.015625]);
+    await session.dispose();
+  });
+});
+
+describe.skipIf(!engine)(`random masks${reason}`, () => {
+  it('are those of the portable engine, bit for bit', async () => {
+    const graph = new Graph();
+    const seed = graph.feed('seed', [2], 'int32');
+    const outputs = Object.fromEntries(
+      [0.1, 0.5, 1].map((share, i) => [`y${i}`, graph.cast(graph.randomMask(seed, [7, 11 + i], share), 'float32')]),
+    );
+    const program = assemble({ run: { graph, outputs, effects: [] } });
+    const portable = await openPortable({ backend: 'cpu' });
+    const [ours, theirs] = [await pjrt.compile(program), await portable.compile(program)];
+    for (const words of [
+      [0, 0],
+      [1, -2],
+      [-1, 2 ** 31 - 1],
+    ]) {
+      const feeds = { seed: Int32Array.from(words) };
+      expect(await ours.run('run', feeds)).toEqual(await theirs.run('run', feeds));
+    }
+    await ours.dispose();
+  });
+});
+
+/** Gradients of a chain of blocks that are wide inside and narrow between. */
+function chainProgram(policy: RecomputePolicy, blocks: number) {
+  const graph = new Graph();
+  const [rows, narrow, wide] = [256, 16, 512];
+  const weights = Array.from({ length: blocks }, (_, i) => graph.read({ name: `w${i}`, shape: [wide, narrow], dtype: 'float32' }));
+  let y: Node = graph.feed('x', [rows, narrow]);
+  for (const w of weights) {
+    const input = y;
+    y = graph.checkpointed(input, () => graph.matmul(graph.tanh(graph.exp(graph.sin(graph.matmul(input, w, { transposeB: true })))), w));
+  }
+  const seeds = [{ node: y, gradient: graph.constant(new Float32Array(rows * narrow).fill(1e-3), y.shape, 'float32') }];
+  const gradients = backward(graph, { seeds, wrt: new Map(weights.map(w => [w, {}])), policy });
+  const outputs = Object.fromEntries(weights.map((w, i) => [`g${i}`, gradients.get(w) as Node]));
+  return assemble({ run: { graph, outputs, effects: [] } });
+}
+
+describe.skipIf(!engine)(`recomputation${reason}`, () => {
+  it('is not undone by the compiler: whole blocks computed again take less memory, and give the same gradients', async () => {
+    const blocks = 6;
+    const found = [];
+    for (const policy of ['none', 'block'] as const) {
+      const session = await pjrt.compile(chainProgram(policy, blocks));
+      await session.load(
+        Array.from({ length: blocks }, (_, i) => ({ name: `w${i}`, data: new Float32Array(512 * 16).fill(0.01 * (i + 1)) })),
+      );
+      const gradients = await session.run('run', { x: new Float32Array(256 * 16).fill(0.1) });
+      found.push({ gradients, bytes: (await session.compiledMemory('run')).temporaries });
+      await session.dispose();
+    }
+    const [kept, again] = found as [(typeof found)[number], (typeof found)[number]];
+    expect(again.gradients).toEqual(kept.gradients);
+    // A wide tensor is 512 KB: with everything kept there are at least two a block.
+    expect(kept.bytes).toBeGreaterThan(2 * blocks * 4 * 256 * 512);
+    expect(again.bytes).toBeLessThan(kept.bytes / 2);
+  });
+});
+
+describe.skipIf(!engine)(`what a plugin refuses${reason}`, () => {
+  it('names the operation of the graph', async () => {
+    const text =
+      'module @m {\nfunc.func public @main(%a: tensor<2xf32>) -> tensor<2xf32> {\n%0 = stablehlo.add %a, %b : tensor<2xf32>\nreturn %0 : tensor<2xf32>\n}\n}\n';
+    const operationAt = (line: number): string | undefined => (line === 3 ? 'add (node 7)' : undefined);
+    await expect(pjrt.device.compiler.compile('step', { text, operationAt })).rejects.toThrow(
+      /could not compile step at add \(node 7\): .*undeclared/s,
+    );
+  });
+});
+
+/** A plugin that has nothing but a version. */
+function fakePlugin(name: string, [major, minor]: readonly [number, number], bytes: number): string {
+  const source = path.join(scratch, `${name}.c`);
+  writeFileSync(
+    source,
+    `#include <stddef.h>
+     static struct { size_t size; void *extensions; size_t version_size; void *version_extensions; int major, minor; void *functions[200]; }
+       api = { ${bytes}, NULL, 24, NULL, ${major}, ${minor} };
+     const void *GetPjrtApi(void) { return &api; }`,
+  );
+  const library = path.join(scratch, `${name}.so`);
+  execFileSync('gcc', ['-shared', '-fPIC', '-o', library, source]);
+  return library;
+}
+
+describe.skipIf(!engine)(`the window of versions${reason}`, () => {
+  it.each([
+    ['too old', [0, 89], 2000, /version 0\.89, which is too old; this version of Rowtune works with 0\.90 and later versions below 1\.0/],
+    ['too new', [1, 0], 2000, /version 1\.0, which is too new/],
+    ['of a smaller table', [0, 116], 500, /version 0\.116, but its table of functions has 500 bytes instead of \d+ or more/],
+  ] as const)('refuses a plugin that is %s', async (name, version, bytes, message) => {
+    await expect(addon.open(fakePlugin(name.replaceAll(' ', '-'), version, bytes), [])).rejects.toThrow(message);
+  });
+
+  it('refuses a library that is no plugin, and a file that is no library', async () => {
+    writeFileSync(path.join(scratch, 'none.c'), 'int nothing;');
+    execFileSync('gcc', ['-shared', '-fPIC', '-o', path.join(scratch, 'none.so'), path.join(scratch, 'none.c')]);
+    await expect(addon.open(path.join(scratch, 'none.so'), [])).rejects.toThrow(/is not a PJRT plugin: it has no function GetPjrtApi/);
+    await expect(addon.open(path.join(scratch, 'none.c'), [])).rejects.toThrow(/none\.c/);
+  });
+});

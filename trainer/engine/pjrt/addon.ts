@@ -1,0 +1,57 @@
+/** The compiled addon (`native/`): clients, programs and buffers of PJRT plugins. Whatever may wait gives a promise. */
+
+/** Handles are opaque; each is freed when it is closed or collected. */
+export interface ClientHandle {
+  readonly client: unique symbol;
+}
+export interface ExecutableHandle {
+  readonly executable: unique symbol;
+}
+export interface BufferHandle {
+  readonly buffer: unique symbol;
+}
+
+export interface ClientDescription {
+  /** Version of the plugin's PJRT interface. */
+  readonly major: number;
+  readonly minor: number;
+  /** "cpu", "cuda", "rocm", "tpu". */
+  readonly platform: string;
+  readonly version: string;
+  /** For example "NVIDIA H100 80GB HBM3". */
+  readonly device: string;
+  readonly devices: number;
+}
+
+/** Bytes of a compiled program. */
+export interface CompiledMemory {
+  readonly arguments: number;
+  readonly outputs: number;
+  /** Outputs that lie where an argument was. */
+  readonly aliased: number;
+  readonly temporaries: number;
+  readonly code: number;
+}
+
+export interface Addon {
+  /** @param options of the plugin, numbers by name */
+  open(path: string, options: readonly (readonly [string, number])[]): Promise<ClientHandle>;
+  describe(client: ClientHandle): ClientDescription;
+  /** Buffers that are alive. */
+  alive(client: ClientHandle): { readonly buffers: number; readonly bytes: number };
+  /** Undefined where the device's allocator does not count. */
+  deviceMemory(client: ClientHandle): { readonly used: number; readonly peak?: number; readonly limit?: number } | undefined;
+  compile(client: ClientHandle, code: Uint8Array, options: Uint8Array): Promise<ExecutableHandle>;
+  deserialize(client: ClientHandle, bytes: Uint8Array): Promise<ExecutableHandle>;
+  serialize(executable: ExecutableHandle): Promise<Uint8Array>;
+  compiledMemory(executable: ExecutableHandle): CompiledMemory;
+  /** Data of no bytes stands for `bytes` of zeros. The array must not change until the promise settles. */
+  upload(client: ClientHandle, data: Uint8Array, type: number, shape: readonly number[], bytes: number): Promise<BufferHandle>;
+  download(buffer: BufferHandle, target: Uint8Array): Promise<void>;
+  /** Starts a program; the results may not be there yet. Arguments that it updates in place must not be used again. */
+  execute(executable: ExecutableHandle, buffers: readonly BufferHandle[]): Promise<BufferHandle[]>;
+  address(buffer: BufferHandle): bigint;
+  closeClient(client: ClientHandle): void;
+  closeExecutable(executable: ExecutableHandle): void;
+  closeBuffer(buffer: BufferHandle): void;
+}

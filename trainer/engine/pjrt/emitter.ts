@@ -1,0 +1,232 @@
+/** Writes one function of a StableHLO module, a line an operation. Shapes of results are computed here, so that kernels name none. */
+import { broadcastShapes, elementCount, type HostArray, type Shape, sameShape } from '../../graph/types.ts';
+import { type HloType, lowest, numberText, tensorType, type Value, valuesText } from './hlo-type.ts';
+
+export type Reducer = 'add' | 'maximum' | 'minimum' | 'and' | 'or';
+
+export interface DotAxes {
+  readonly batch: readonly (readonly [number, number])[];
+  readonly contracted: readonly [number, number];
+}
+
+export interface ScatterAxes {
+  /** Each index names a place on the first axis of the operand. */
+  readonly combine: 'add' | 'replace';
+  /** No two indices are equal. */
+  readonly unique: boolean;
+}
+
+export class Emitter {
+  readonly lines: string[] = [];
+  private readonly constants = new Map<string, Value>();
+  private readonly prefix: string;
+  private count = 0;
+
+  constructor(prefix = '') {
+    this.prefix = prefix;
+  }
+
+  /** Adds an operation in any of MLIR's forms: `write` gets the name of its result. */
+  emit(shape: Shape, type: HloType, operation: string): Value {
+    const value = { name: `%${this.prefix}${this.count++}`, shape, type };
+    this.lines.push(`${value.name} = ${operation}`);
+    return value;
+  }
+
+  /** An operation on values of one shape, which its result has too. */
+  map(op: string, inputs: readonly Value[], type = (inputs[0] as Value).type): Value {
+    const { shape } = inputs[0] as Value;
+    return this.emit(shape, type, `stablehlo.${op} ${namesOf(inputs)} : ${functionType(inputs, { shape, type })}`);
+  }
+
+  /** An operation on two values that are broadcast to one shape. */
+  zip(op: string, a: Value, b: Value): Value {
+    const shape = broadcastShapes(a.shape, b.shape);
+    return this.map(op, [this.stretch(a, shape), this.stretch(b, shape)]);
+  }
+
+  compare(direction: 'EQ' | 'NE' | 'LT' | 'GE', a: Value, b: Value): Value {
+    const shape = broadcastShapes(a.shape, b.shape);
+    const inputs = [this.stretch(a, shape), this.stretch(b, shape)] as const;
+    const result = { shape, type: 'i1' } as const;
+    return this.emit(shape, 'i1', `stablehlo.compare ${direction}, ${namesOf(inputs)} : ${functionType(inputs, result)}`);
+  }
+
+  select(condition: Value, a: Value, b: Value): Value {
+    const shape = broadcastShapes(condition.shape, broadcastShapes(a.shape, b.shape));
+    const inputs = [condition, a, b].map(each => this.stretch(each, shape));
+    const { type } = a;
+    return this.emit(shape, type, `stablehlo.select ${namesOf(inputs)} : ${functionType(inputs, { shape, type })}`);
+  }
+
+  convert(x: Value, type: HloType): Value {
+    return x.type === type ? x : this.map('convert', [x], type);
+  }
+
+  /** The same bits as another type of that width. */
+  bitcast(x: Value, type: HloType): Value {
+    return this.map('bitcast_convert', [x], type);
+  }
+
+  constant(values: HostArray, shape: Shape, type: HloType): Value {
+    return this.known(shape, type, valuesText(values, shape, type));
+  }
+
+  /** One number in every place. */
+  fill(value: number, type: HloType, shape: Shape = []): Value {
+    return this.known(shape, type, numberText(value, type));
+  }
+
+  /** 0, 1, 2 … along one axis. */
+  iota(shape: Shape, axis: number, type: HloType): Value {
+    return this.emit(shape, type, `stablehlo.iota dim = ${axis} : ${tensorType({ shape, type })}`);
+  }
+
+  reshape(x: Value, shape: Shape): Value {
+    return sameShape(x.shape, shape) ? x : this.moved('reshape', x, shape, '');
+  }
+
+  transpose(x: Value, perm: readonly number[]): Value {
+    if (perm.every((axis, i) => axis === i)) return x;
+    const shape = perm.map(axis => x.shape[axis] as number);
+    return this.moved('transpose', x, shape, `, dims = [${perm.join(', ')}]`);
+  }
+
+  /** Axes align at the right, and sizes of 1 stretch, as in NumPy. */
+  stretch(x: Value, shape: Shape): Value {
+    if (sameShape(x.shape, shape)) return x;
+    return this.spread(
+      x,
+      shape,
+      x.shape.map((_, i) => shape.length - x.shape.length + i),
+    );
+  }
+
+  /** @param axes the place of each axis of x in `shape` */
+  spread(x: Value, shape: Shape, axes: readonly number[]): Value {
+    return this.moved('broadcast_in_dim', x, shape, `, dims = [${axes.join(', ')}]`);
+  }
+
+  slice(x: Value, begin: readonly number[], size: readonly number[], strides?: readonly number[]): Value {
+    const parts = size.map((n, i) => {
+      const step = strides?.[i] ?? 1;
+      const from = begin[i] as number;
+      return step === 1 ? `${from}:${from + n}` : `${from}:${from + (n - 1) * step + 1}:${step}`;
+    });
+    return this.emit(size, x.type, `stablehlo.slice ${x.name} [${parts.join(', ')}] : ${functionType([x], { shape: size, type: x.type })}`);
+  }
+
+  pad(x: Value, before: readonly number[], after: readonly number[], value: Value): Value {
+    const shape = x.shape.map((n, i) => n + (before[i] as number) + (after[i] as number));
+    const [low, high] = [before.join(', '), after.join(', ')];
+    const interior = x.shape.map(() => 0).join(', ');
+    return this.emit(
+      shape,
+      x.type,
+      `stablehlo.pad ${namesOf([x, value])}, low = [${low}], high = [${high}], interior = [${interior}] : ${functionType([x, value], { shape, type: x.type })}`,
+    );
+  }
+
+  concat(parts: readonly Value[], axis: number): Value {
+    const [first] = parts as [Value];
+    const total = parts.reduce((n, { shape }) => n + (shape[axis] as number), 0);
+    const shape = first.shape.map((n, i) => (i === axis ? total : n));
+    const { type } = first;
+    return this.emit(shape, type, `stablehlo.concatenate ${namesOf(parts)}, dim = ${axis} : ${functionType(parts, { shape, type })}`);
+  }
+
+  reverse(x: Value, axes: readonly number[]): Value {
+    return this.emit(x.shape, x.type, `stablehlo.reverse ${x.name}, dims = [${axes.join(', ')}] : ${tensorType(x)}`);
+  }
+
+  /** Without the axes. */
+  reduce(op: Reducer, x: Value, axes: readonly number[]): Value {
+    const shape = x.shape.filter((_, i) => !axes.includes(i));
+    const start = this.known([], x.type, startOf(op, x.type));
+    const operation = `stablehlo.reduce(${x.name} init: ${start.name}) applies stablehlo.${op} across dimensions = [${axes.join(', ')}]`;
+    return this.emit(shape, x.type, `${operation} : ${functionType([x, start], { shape, type: x.type })}`);
+  }
+
+  /** Sums of products over one axis of each, batch axes first. @param type of the result; products are added in 32 bits */
+  dot(a: Value, b: Value, { batch, contracted }: DotAxes, type = a.type): Value {
+    const free = (x: Value, side: 0 | 1) => x.shape.filter((_, i) => i !== contracted[side] && !batch.some(pair => pair[side] === i));
+    const shape = [...batch.map(([axis]) => a.shape[axis] as number), ...free(a, 0), ...free(b, 1)];
+    const sides = (side: 0 | 1) => `[${batch.map(pair => pair[side]).join(', ')}]`;
+    const batching = batch.length === 0 ? '' : `, batching_dims = ${sides(0)} x ${sides(1)}`;
+    const precision = a.type === 'f32' ? ', precision = [HIGHEST, HIGHEST]' : '';
+    const operation = `stablehlo.dot_general ${namesOf([a, b])}${batching}, contracting_dims = [${contracted[0]}] x [${contracted[1]}]${precision}`;
+    return this.emit(shape, type, `${operation} : ${functionType([a, b], { shape, type })}`);
+  }
+
+  /** Entries of one axis of x by int32 indices of any shape, which takes the axis's place. */
+  gather(x: Value, indices: Value, axis: number): Value {
+    const shape = [...x.shape.slice(0, axis), ...indices.shape, ...x.shape.slice(axis + 1)];
+    const offsets = [...x.shape.keys()].filter(i => i !== axis).map(i => (i < axis ? i : i - 1 + indices.shape.length));
+    const sizes = x.shape.map((n, i) => (i === axis ? 1 : n));
+    return this.emit(
+      shape,
+      x.type,
+      `"stablehlo.gather"(${namesOf([x, indices])}) <{dimension_numbers = #stablehlo.gather<offset_dims = [${offsets.join(', ')}], collapsed_slice_dims = [${axis}], start_index_map = [${axis}], index_vector_dim = ${indices.shape.length}>, slice_sizes = array<i64: ${sizes.join(', ')}>, indices_are_sorted = false}> : ${functionType([x, indices], { shape, type: x.type })}`,
+    );
+  }
+
+  /** Puts `updates` [n, …] at the places `indices` [n] of the first axis of x; places outside are skipped. */
+  scatter(x: Value, indices: Value, updates: Value, { combine, unique }: ScatterAxes): Value {
+    const scalar = tensorType({ shape: [], type: x.type });
+    const body =
+      combine === 'replace'
+        ? `stablehlo.return %new : ${scalar}`
+        : `%sum = stablehlo.add %old, %new : ${scalar} stablehlo.return %sum : ${scalar}`;
+    const windows = x.shape.slice(1).map((_, i) => i + 1);
+    return this.emit(
+      x.shape,
+      x.type,
+      `"stablehlo.scatter"(${namesOf([x, indices, updates])}) <{scatter_dimension_numbers = #stablehlo.scatter<update_window_dims = [${windows.join(', ')}], inserted_window_dims = [0], scatter_dims_to_operand_dims = [0], index_vector_dim = 1>, indices_are_sorted = false, unique_indices = ${unique}}> ({ ^bb0(%old: ${scalar}, %new: ${scalar}): ${body} }) : ${functionType([x, indices, updates], x)}`,
+    );
+  }
+
+  /** Values that the compiler can neither share with others nor compute before all of these are there. */
+  barrier(values: readonly Value[]): Value[] {
+    const results = values.map(({ shape, type }) => ({ name: `%${this.prefix}${this.count++}`, shape, type }));
+    const types = values.map(tensorType).join(', ');
+    this.lines.push(`${namesOf(results)} = stablehlo.optimization_barrier ${namesOf(values)} : ${types}`);
+    return results;
+  }
+
+  private moved(op: string, x: Value, shape: Shape, attributes: string): Value {
+    return this.emit(shape, x.type, `stablehlo.${op} ${x.name}${attributes} : ${functionType([x], { shape, type: x.type })}`);
+  }
+
+  private known(shape: Shape, type: HloType, text: string): Value {
+    const full = tensorType({ shape, type });
+    const key = `${full} ${text}`;
+    const found = this.constants.get(key);
+    if (found) return found;
+    const made = this.emit(shape, type, `stablehlo.constant dense<${text}> : ${full}`);
+    this.constants.set(key, made);
+    return made;
+  }
+}
+
+export const namesOf = (values: readonly Value[]): string => values.map(({ name }) => name).join(', ');
+
+export const functionType = (inputs: readonly Value[], result: Pick<Value, 'shape' | 'type'>): string =>
+  `(${inputs.map(tensorType).join(', ')}) -> ${tensorType(result)}`;
+
+function startOf(op: Reducer, type: HloType): string {
+  switch (op) {
+    case 'add':
+      return numberText(0, type);
+    case 'maximum':
+      return lowest(type);
+    case 'minimum':
+      return type === 'i32' ? '2147483647' : numberText(Number.POSITIVE_INFINITY, type);
+    case 'and':
+      return 'true';
+    case 'or':
+      return 'false';
+  }
+}
+
+/** Bytes of a value on the device. */
+export const valueCount = ({ shape }: Value): number => elementCount(shape);

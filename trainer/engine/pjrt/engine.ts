@@ -1,0 +1,53 @@
+/** The PJRT engine: programs compiled by an accelerator's own compiler, through the plugin of its vendor. */
+
+import { type Engine, type EngineDescription, EngineError } from '../engine.ts';
+import { engineRequire } from '../install/engine-folder.ts';
+import { type InstalledPjrt, locatePjrt, pjrtAddonIsCurrent, pjrtAddonPath, pjrtLibrary } from '../install/pjrt-folder.ts';
+import type { Addon, ClientDescription } from './addon.ts';
+import { openCompiler } from './compiler.ts';
+import { type Device, PjrtSession } from './session.ts';
+
+/** An engine whose sessions can be looked into. */
+export interface PjrtEngine extends Engine {
+  readonly device: Device;
+  compile(...params: Parameters<Engine['compile']>): Promise<PjrtSession>;
+}
+
+/**
+ * Opens the installed plugin in this process. Compiling and running happen on other threads.
+ * @throws EngineError when no plugin is installed, or it does not load
+ */
+export async function openPjrt({ cacheDir }: { readonly cacheDir: string }): Promise<PjrtEngine> {
+  const installed = locatePjrt(cacheDir);
+  if (!installed)
+    throw new EngineError(`no PJRT plugin is installed in ${cacheDir}; to install one, run: rowtune engine install --variant pjrt-cpu`);
+  const { folder, manifest, plugin } = installed;
+  if (!pjrtAddonIsCurrent(folder))
+    throw new EngineError(
+      `the addon of ${installed.name} is that of another version of Rowtune; run: rowtune engine install --variant ${manifest.variant}`,
+    );
+  try {
+    const addon = engineRequire(folder)(pjrtAddonPath(folder)) as Addon;
+    const client = await addon.open(pjrtLibrary(installed), plugin.options);
+    const device: Device = { addon, client, compiler: openCompiler(addon, client) };
+    return {
+      description: describe(addon.describe(client), installed),
+      device,
+      compile: async program => new PjrtSession(device, program),
+    };
+  } catch (error) {
+    throw new EngineError(`${installed.name} does not load: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+function describe({ platform, version, device, major, minor }: ClientDescription, { plugin }: InstalledPjrt): EngineDescription {
+  const isCpu = platform === 'cpu';
+  return {
+    name: 'pjrt',
+    summary: `PJRT ${major}.${minor}, ${plugin.project} ${plugin.version}, ${isCpu ? 'CPU' : device}`,
+    device: isCpu ? 'cpu' : 'gpu',
+    fuses: false,
+    narrowConvolutions: !isCpu,
+    versions: { pjrt: `${major}.${minor}`, plugin: `${plugin.project} ${plugin.version}`, platform: version, node: process.versions.node },
+  };
+}

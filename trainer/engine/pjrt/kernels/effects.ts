@@ -1,0 +1,50 @@
+/** Effects on variables: a variable is a value that is replaced, and the compiler writes it in place, since its buffer is donated. */
+import type { OpAttributes, OpName } from '../../../graph/attributes.ts';
+import { elementCount } from '../../../graph/types.ts';
+import type { Emitter } from '../emitter.ts';
+import type { Value } from '../hlo-type.ts';
+import { type Lowering, type LoweringTable, one, two } from '../lowering.ts';
+
+type Effects = 'assign' | 'assignAdd' | 'updateRows' | 'updateElements' | 'adam' | 'group';
+
+const token = (emitter: Emitter): Value => emitter.fill(1, 'i1');
+
+const effect =
+  <Op extends OpName>(change: Lowering<Op>): Lowering<Op> =>
+  context => {
+    const { variable } = context.attrs as OpAttributes[Op] & { readonly variable: string };
+    context.set(variable, change(context));
+    return token(context.emitter);
+  };
+
+/** An exponential moving average, old + (new − old) · (1 − decay), as TensorFlow writes it. */
+const blend = (emitter: Emitter, old: Value, fresh: Value, decay: number): Value =>
+  emitter.zip('add', old, emitter.zip('multiply', emitter.zip('subtract', fresh, old), emitter.fill(1 - decay, old.type)));
+
+export const effectLowerings: Pick<LoweringTable, Effects> = {
+  assign: effect(({ inputs }) => one(inputs)),
+  assignAdd: effect(({ emitter, inputs, attrs, get }) => emitter.zip('add', get(attrs.variable), one(inputs))),
+  updateRows: effect(({ emitter, inputs, attrs, get }) =>
+    emitter.scatter(get(attrs.variable), ...two(inputs), { combine: 'replace', unique: true }),
+  ),
+  updateElements: effect(({ emitter, inputs, attrs, get }) => {
+    const before = get(attrs.variable);
+    const flat = emitter.reshape(before, [elementCount(before.shape)]);
+    return emitter.reshape(emitter.scatter(flat, ...two(inputs), { combine: 'replace', unique: true }), before.shape);
+  }),
+  // As TensorFlow's ResourceApplyAdam: the bias correction is in the rate, ε is added to √v uncorrected.
+  adam: ({ emitter, inputs, attrs, get, set }) => {
+    const [gradient, rate, beta1Power, beta2Power, epsilon] = inputs as unknown as [Value, Value, Value, Value, Value];
+    const rest = (power: Value): Value => emitter.zip('subtract', emitter.fill(1, 'f32'), power);
+    const corrected = emitter.zip('multiply', rate, emitter.map('sqrt', [rest(beta2Power)]));
+    const step = emitter.zip('divide', corrected, rest(beta1Power));
+    const m = blend(emitter, get(attrs.m), gradient, attrs.beta1);
+    const v = blend(emitter, get(attrs.v), emitter.zip('multiply', gradient, gradient), attrs.beta2);
+    const change = emitter.zip('divide', emitter.zip('multiply', m, step), emitter.zip('add', emitter.map('sqrt', [v]), epsilon));
+    set(attrs.m, m);
+    set(attrs.v, v);
+    set(attrs.variable, emitter.zip('subtract', get(attrs.variable), change));
+    return token(emitter);
+  },
+  group: ({ emitter }) => token(emitter),
+};

@@ -1,0 +1,22 @@
+/** Feeds, constants, variables and random numbers. */
+import { elementCount } from '../../../graph/types.ts';
+import { hloType } from '../hlo-type.ts';
+import { type LoweringTable, one } from '../lowering.ts';
+
+/** Constants up to this many elements are part of the module's text. */
+const WRITTEN_ELEMENTS = 64;
+
+export const sourceLowerings: Pick<LoweringTable, 'feed' | 'constant' | 'read' | 'randomMask'> = {
+  feed: ({ attrs, feed }) => feed(attrs.name),
+  constant: ({ emitter, attrs, argument }) =>
+    elementCount(attrs.shape) <= WRITTEN_ELEMENTS
+      ? emitter.constant(attrs.value, attrs.shape, hloType(attrs.dtype))
+      : argument({ shape: attrs.shape, dtype: attrs.dtype }, () => attrs.value),
+  read: ({ attrs, get }) => get(attrs.variable),
+  randomMask: ({ emitter, inputs, attrs: { shape, ones }, randomBits }) => {
+    const count = elementCount(shape);
+    const blocks = Math.ceil(count / 8);
+    const drawn = emitter.slice(randomBits(one(inputs), blocks), [0], [count]);
+    return emitter.reshape(emitter.compare('LT', drawn, emitter.fill(ones, 'ui32')), shape);
+  },
+};

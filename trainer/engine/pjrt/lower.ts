@@ -1,0 +1,158 @@
+/**
+ * From a signature to one StableHLO module, as text. Its arguments are the variables it uses, constants too large for the text, and the feeds;
+ * its results are the variables it changes, each in the buffer of its argument, and the outputs.
+ */
+import { writtenVariables } from '../../graph/alias.ts';
+import type { OpName } from '../../graph/attributes.ts';
+import type { Node, VariableSpec } from '../../graph/node-store.ts';
+import type { Signature } from '../../graph/program.ts';
+import { GraphError, type HostArray, type TensorSpec } from '../../graph/types.ts';
+import { Emitter } from './emitter.ts';
+import { hloType, tensorType, type Value } from './hlo-type.ts';
+import { convolutionLowerings } from './kernels/convolutions.ts';
+import { effectLowerings } from './kernels/effects.ts';
+import { elementwiseLowerings } from './kernels/elementwise.ts';
+import { expertLowerings } from './kernels/experts.ts';
+import { indexingLowerings } from './kernels/indexing.ts';
+import { productLowerings } from './kernels/products.ts';
+import { reductionLowerings } from './kernels/reductions.ts';
+import { shapeLowerings } from './kernels/shapes.ts';
+import { sourceLowerings } from './kernels/sources.ts';
+import type { Lowering, LoweringTable } from './lowering.ts';
+import { philoxFunction, philoxName, philoxResult } from './philox.ts';
+import { RecomputeBarriers } from './recompute-barriers.ts';
+import { WriteBarriers } from './write-barriers.ts';
+
+/** One lowering for each operation; a missing one does not compile. */
+const lowerings: LoweringTable = {
+  ...sourceLowerings,
+  ...elementwiseLowerings,
+  ...reductionLowerings,
+  ...shapeLowerings,
+  ...indexingLowerings,
+  ...productLowerings,
+  ...expertLowerings,
+  ...convolutionLowerings,
+  ...effectLowerings,
+};
+
+export interface ModuleConstant {
+  readonly spec: TensorSpec;
+  readonly value: () => HostArray;
+}
+
+export interface LoweredSignature {
+  readonly text: string;
+  /** The arguments, in their order: variables, then constants, then feeds. */
+  readonly variables: readonly string[];
+  readonly constants: readonly ModuleConstant[];
+  readonly feeds: readonly { readonly name: string; readonly spec: TensorSpec }[];
+  /** The results, in their order: changed variables, then outputs. */
+  readonly changed: readonly string[];
+  readonly outputs: readonly { readonly name: string; readonly spec: TensorSpec }[];
+  /** Variables whose value at the start counts. */
+  readonly read: ReadonlySet<string>;
+  /** The operation that each line of the text belongs to; undefined for lines that belong to none. */
+  operationAt(line: number): string | undefined;
+}
+
+/** @throws GraphError where the signature uses a variable that the program does not declare, or an operation has no lowering */
+export function lowerSignature(signature: Signature, specs: ReadonlyMap<string, VariableSpec>): LoweredSignature {
+  const emitter = new Emitter();
+  const { schedule } = signature;
+  const changed = [...new Set(schedule.flatMap(writtenVariables))];
+  const variables = [...new Set([...changed, ...schedule.flatMap(readVariables)])];
+  const read = new Set<string>();
+  const state = new Map(variables.map((name, i) => [name, named(`%v${i}`, specOf(specs, name))]));
+  const written = new Set<string>();
+  const constants: ModuleConstant[] = [];
+  const known = new Map<HostArray | object, Value>();
+  const philox = new Set<number>();
+  const values = new Map<Node, Value>();
+  const recomputed = new RecomputeBarriers(emitter, values);
+  const writes = new WriteBarriers(emitter, values);
+  const feeds = signature.feeds.map(({ attrs: { name, spec } }) => ({ name, spec }));
+  const context = {
+    emitter,
+    get: (name: string) => {
+      if (!written.has(name)) read.add(name);
+      return state.get(name) as Value;
+    },
+    set: (name: string, value: Value) => {
+      written.add(name);
+      state.set(name, value);
+    },
+    feed: (name: string) => {
+      const at = feeds.findIndex(feed => feed.name === name);
+      return named(`%f${at}`, feeds[at]?.spec as TensorSpec);
+    },
+    randomBits: (seed: Value, blocks: number) => {
+      philox.add(blocks);
+      const result = philoxResult(blocks);
+      return emitter.emit(
+        result.shape,
+        result.type,
+        `func.call @${philoxName(blocks)}(${seed.name}) : (${tensorType(seed)}) -> ${tensorType(result)}`,
+      );
+    },
+  };
+  const owners: string[] = [];
+  for (const node of schedule) {
+    const argument = (spec: TensorSpec, value: () => HostArray): Value => {
+      const found = known.get(node.attrs);
+      if (found) return found;
+      const made = named(`%c${constants.push({ spec, value }) - 1}`, spec);
+      known.set(node.attrs, made);
+      return made;
+    };
+    const lowering = lowerings[node.op] as unknown as Lowering<OpName>;
+    const inputs = writes.guarded(node, recomputed.inputsOf(node));
+    values.set(node, lowering({ ...context, argument, node, attrs: node.attrs, inputs }));
+    recomputed.made(node);
+    writes.made(node);
+    while (owners.length < emitter.lines.length) owners.push(`${node.op} (node ${node.id})`);
+  }
+  const outputs = Object.entries(signature.outputs).map(([name, node]) => ({ name, spec: { shape: node.shape, dtype: node.dtype } }));
+  const results = [
+    ...changed.map(name => state.get(name) as Value),
+    ...Object.values(signature.outputs).map(node => values.get(node) as Value),
+  ];
+  const parameters = [
+    ...variables.map((name, i) => {
+      const aliased = changed.indexOf(name);
+      const donated = aliased < 0 ? '' : ` {tf.aliasing_output = ${aliased} : i32}`;
+      return `%v${i}: ${tensorType(typeOf(specOf(specs, name)))}${donated}`;
+    }),
+    ...constants.map(({ spec }, i) => `%c${i}: ${tensorType(typeOf(spec))}`),
+    ...feeds.map(({ spec }, i) => `%f${i}: ${tensorType(typeOf(spec))}`),
+  ];
+  const types = results.map(tensorType).join(', ');
+  const head = [
+    'module @rowtune {',
+    ...[...philox].flatMap(philoxFunction),
+    `func.func public @main(${parameters.join(', ')}) -> (${types}) {`,
+  ];
+  const end = results.length === 0 ? 'return' : `return ${results.map(({ name }) => name).join(', ')} : ${types}`;
+  return {
+    text: `${[...head, ...emitter.lines, end, '}', '}'].join('\n')}\n`,
+    variables,
+    constants,
+    feeds,
+    changed,
+    outputs,
+    read,
+    operationAt: line => owners[line - 1 - head.length],
+  };
+}
+
+const readVariables = (node: Node): readonly string[] => (node.op === 'read' ? [(node as Node<'read'>).attrs.variable] : []);
+
+function specOf(specs: ReadonlyMap<string, VariableSpec>, name: string): VariableSpec {
+  const spec = specs.get(name);
+  if (!spec) throw new GraphError(`variable ${name} is not declared in the program`);
+  return spec;
+}
+
+const typeOf = ({ shape, dtype }: TensorSpec): Pick<Value, 'shape' | 'type'> => ({ shape, type: hloType(dtype) });
+
+const named = (name: string, spec: TensorSpec): Value => ({ name, ...typeOf(spec) });

@@ -1,0 +1,264 @@
+#include "client.h"
+
+#include <dlfcn.h>
+
+#include <map>
+#include <mutex>
+
+namespace pjrt {
+namespace {
+
+// The code of errors of our own, as absl's FAILED_PRECONDITION.
+constexpr int kRefused = 9;
+
+std::string Dotted(int major, int minor) { return std::to_string(major) + "." + std::to_string(minor); }
+
+const Api* Open(const std::string& path) {
+  void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (!library) throw Failure(dlerror(), kRefused);
+  const auto get = reinterpret_cast<const Api* (*)()>(dlsym(library, "GetPjrtApi"));
+  if (!get) throw Failure(path + " is not a PJRT plugin: it has no function GetPjrtApi", kRefused);
+  const Api* api = get();
+  // The version stands at the same place in every version.
+  const Version& version = api->version;
+  const std::string found = "the plugin's PJRT interface is version " + Dotted(version.major, version.minor);
+  const std::string wanted = "; this version of Rowtune works with " + Dotted(kMajor, kOldestMinor) + " and later versions below " +
+                             Dotted(kMajor + 1, 0);
+  if (version.major < kMajor || (version.major == kMajor && version.minor < kOldestMinor))
+    throw Failure(found + ", which is too old" + wanted, kRefused);
+  if (version.major > kMajor) throw Failure(found + ", which is too new" + wanted, kRefused);
+  if (api->size < sizeof(Api) || version.size < sizeof(Version))
+    throw Failure(found + ", but its table of functions has " + std::to_string(api->size) + " bytes instead of " +
+                      std::to_string(sizeof(Api)) + " or more",
+                  kRefused);
+  return api;
+}
+
+}  // namespace
+
+const Plugin& Plugin::Load(const std::string& path) {
+  static std::mutex mutex;
+  // Never unloaded: its threads live as long as the process.
+  static std::map<std::string, Plugin*> loaded;
+  const std::lock_guard<std::mutex> lock(mutex);
+  Plugin*& plugin = loaded[path];
+  if (!plugin) {
+    auto opened = std::make_unique<Plugin>();
+    opened->api_ = Open(path);
+    Head initialize;
+    opened->Call(kPluginInitialize, initialize);
+    plugin = opened.release();
+  }
+  return *plugin;
+}
+
+void Plugin::Check(void* error) const {
+  if (!error) return;
+  pjrt::Text message;
+  message.size = sizeof(message);
+  message.handle = error;
+  api_->functions[kErrorMessage](&message);
+  ErrorCode code;
+  code.size = sizeof(code);
+  code.handle = error;
+  api_->functions[kErrorGetCode](&code);
+  const Failure failure(std::string(message.text, message.length), code.code);
+  Destroy(kErrorDestroy, error);
+  throw failure;
+}
+
+void Plugin::Await(void* event) const {
+  Handle wait;
+  wait.handle = event;
+  try {
+    Call(kEventAwait, wait);
+  } catch (...) {
+    Destroy(kEventDestroy, event);
+    throw;
+  }
+  Destroy(kEventDestroy, event);
+}
+
+void Plugin::Destroy(Function function, void* handle) const {
+  Handle destroy;
+  destroy.size = sizeof(destroy);
+  destroy.handle = handle;
+  // Nothing can be done about a failure here, and none was ever seen.
+  api_->functions[function](&destroy);
+}
+
+Client::Client(const Plugin& plugin, const std::vector<std::pair<std::string, int64_t>>& options) : plugin(plugin) {
+  std::vector<NamedValue> values(options.size());
+  for (size_t i = 0; i < options.size(); i++) {
+    values[i].size = sizeof(NamedValue);
+    values[i].name = options[i].first.data();
+    values[i].name_length = options[i].first.size();
+    values[i].type = kIntegerValue;
+    values[i].integer = options[i].second;
+  }
+  ClientCreate create;
+  create.options = values.data();
+  create.option_count = values.size();
+  plugin.Call(kClientCreate, create);
+  handle = create.client;
+  Devices devices;
+  devices.handle = handle;
+  plugin.Call(kClientAddressableDevices, devices);
+  if (devices.count == 0) {
+    plugin.Destroy(kClientDestroy, handle);
+    throw Failure("the plugin found no device", kRefused);
+  }
+  device = devices.devices[0];
+  device_count = devices.count;
+}
+
+Client::~Client() { plugin.Destroy(kClientDestroy, handle); }
+
+std::string Client::Text(Function function) const {
+  pjrt::Text text;
+  text.handle = handle;
+  plugin.Call(function, text);
+  return std::string(text.text, text.length);
+}
+
+std::string Client::DeviceKind() const {
+  Part description;
+  description.handle = device;
+  plugin.Call(kDeviceGetDescription, description);
+  pjrt::Text kind;
+  kind.handle = description.part;
+  plugin.Call(kDeviceDescriptionKind, kind);
+  return std::string(kind.text, kind.length);
+}
+
+DeviceMemory Client::Memory() const {
+  DeviceMemory memory;
+  memory.handle = device;
+  plugin.Call(kDeviceMemoryStats, memory);
+  return memory;
+}
+
+Buffer::Buffer(std::shared_ptr<Client> owner, void* handle) : client(std::move(owner)), handle(handle) {
+  Number size;
+  size.handle = handle;
+  client->plugin.Call(kBufferOnDeviceSizeInBytes, size);
+  bytes = size.number;
+  client->buffers += 1;
+  client->bytes += static_cast<int64_t>(bytes);
+}
+
+Buffer::~Buffer() {
+  client->plugin.Destroy(kBufferDestroy, handle);
+  client->buffers -= 1;
+  client->bytes -= static_cast<int64_t>(bytes);
+}
+
+void Buffer::ToHost(void* target, size_t length) const {
+  BufferToHost copy;
+  copy.buffer = handle;
+  copy.target = target;
+  copy.target_size = length;
+  client->plugin.Call(kBufferToHostBuffer, copy);
+  client->plugin.Await(copy.event);
+}
+
+uint64_t Buffer::Address() const {
+  Number address;
+  address.handle = handle;
+  client->plugin.Call(kBufferUnsafePointer, address);
+  return address.number;
+}
+
+std::shared_ptr<Buffer> Upload(const std::shared_ptr<Client>& client, const void* data, int type, const std::vector<int64_t>& shape) {
+  BufferFromHost copy;
+  copy.client = client->handle;
+  copy.data = data;
+  copy.type = type;
+  copy.dimensions = shape.data();
+  copy.rank = shape.size();
+  copy.device = client->device;
+  client->plugin.Call(kClientBufferFromHostBuffer, copy);
+  auto buffer = std::make_shared<Buffer>(client, copy.buffer);
+  client->plugin.Await(copy.done);
+  return buffer;
+}
+
+Executable::Executable(std::shared_ptr<Client> client, void* loaded) : client_(std::move(client)), loaded_(loaded) {
+  Part part;
+  part.handle = loaded_;
+  client_->plugin.Call(kLoadedExecutableGetExecutable, part);
+  executable_ = part.part;
+  Number outputs;
+  outputs.handle = executable_;
+  client_->plugin.Call(kExecutableNumOutputs, outputs);
+  output_count_ = outputs.number;
+}
+
+Executable::~Executable() {
+  if (executable_) client_->plugin.Destroy(kExecutableDestroy, executable_);
+  client_->plugin.Destroy(kLoadedExecutableDestroy, loaded_);
+}
+
+std::shared_ptr<Executable> Executable::Compile(std::shared_ptr<Client> client, const std::string& code, const std::string& options) {
+  static const std::string format = "mlir";
+  Program program;
+  program.size = sizeof(program);
+  program.code = code.data();
+  program.code_length = code.size();
+  program.format = format.data();
+  program.format_length = format.size();
+  pjrt::Compile compile;
+  compile.client = client->handle;
+  compile.program = &program;
+  compile.options = options.data();
+  compile.options_length = options.size();
+  client->plugin.Call(kClientCompile, compile);
+  return std::shared_ptr<Executable>(new Executable(std::move(client), compile.executable));
+}
+
+std::shared_ptr<Executable> Executable::Load(std::shared_ptr<Client> client, const std::string& bytes) {
+  Deserialize load;
+  load.client = client->handle;
+  load.bytes = bytes.data();
+  load.length = bytes.size();
+  client->plugin.Call(kExecutableDeserializeAndLoad, load);
+  return std::shared_ptr<Executable>(new Executable(std::move(client), load.executable));
+}
+
+std::vector<std::shared_ptr<Buffer>> Executable::Run(const std::vector<std::shared_ptr<Buffer>>& arguments) const {
+  std::vector<void*> inputs;
+  for (const auto& argument : arguments) inputs.push_back(argument->handle);
+  std::vector<void*> outputs(output_count_);
+  void* const* input_list = inputs.data();
+  void** output_list = outputs.data();
+  ExecuteOptions options;
+  options.size = sizeof(options);
+  Execute execute;
+  execute.executable = loaded_;
+  execute.options = &options;
+  execute.arguments = &input_list;
+  execute.argument_count = inputs.size();
+  execute.outputs = &output_list;
+  client_->plugin.Call(kLoadedExecutableExecute, execute);
+  std::vector<std::shared_ptr<Buffer>> results;
+  for (void* output : outputs) results.push_back(std::make_shared<Buffer>(client_, output));
+  return results;
+}
+
+std::string Executable::Serialized() const {
+  Serialize serialize;
+  serialize.handle = executable_;
+  client_->plugin.Call(kExecutableSerialize, serialize);
+  std::string bytes(serialize.bytes, serialize.length);
+  serialize.destroy(serialize.owner);
+  return bytes;
+}
+
+CompiledMemory Executable::Memory() const {
+  CompiledMemory memory;
+  memory.handle = executable_;
+  client_->plugin.Call(kExecutableGetCompiledMemoryStats, memory);
+  return memory;
+}
+
+}  // namespace pjrt

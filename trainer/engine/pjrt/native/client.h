@@ -1,0 +1,90 @@
+// A plugin, its client on one device, compiled programs and buffers, each freed with its last owner. Everything here may
+// be called from any thread and may wait for the device; failures are exceptions.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "abi.h"
+
+namespace pjrt {
+
+struct Failure : std::runtime_error {
+  Failure(const std::string& message, int code) : std::runtime_error(message), code(code) {}
+  // As in absl::StatusCode: 8 where memory runs out.
+  int code;
+};
+
+class Plugin {
+ public:
+  // Loads the library, once in a process, and checks its version.
+  static const Plugin& Load(const std::string& path);
+
+  template <typename Argument>
+  void Call(Function function, Argument& argument) const {
+    argument.size = sizeof(Argument);
+    Check(api_->functions[function](&argument));
+  }
+  // Waits for an event and destroys it.
+  void Await(void* event) const;
+  void Destroy(Function function, void* handle) const;
+  const Version& version() const { return api_->version; }
+
+ private:
+  void Check(void* error) const;
+  const Api* api_ = nullptr;
+};
+
+class Client {
+ public:
+  Client(const Plugin& plugin, const std::vector<std::pair<std::string, int64_t>>& options);
+  ~Client();
+  std::string Text(Function function) const;
+  std::string DeviceKind() const;
+  // Throws where the device's allocator does not count.
+  DeviceMemory Memory() const;
+
+  const Plugin& plugin;
+  void* handle = nullptr;
+  void* device = nullptr;
+  size_t device_count = 0;
+  // Buffers that are alive, and their bytes on the device.
+  std::atomic<int64_t> buffers{0}, bytes{0};
+};
+
+struct Buffer {
+  Buffer(std::shared_ptr<Client> client, void* handle);
+  ~Buffer();
+  void ToHost(void* target, size_t length) const;
+  uint64_t Address() const;
+
+  std::shared_ptr<Client> client;
+  void* handle;
+  size_t bytes = 0;
+};
+
+std::shared_ptr<Buffer> Upload(const std::shared_ptr<Client>& client, const void* data, int type, const std::vector<int64_t>& shape);
+
+class Executable {
+ public:
+  static std::shared_ptr<Executable> Compile(std::shared_ptr<Client> client, const std::string& code, const std::string& options);
+  static std::shared_ptr<Executable> Load(std::shared_ptr<Client> client, const std::string& bytes);
+  ~Executable();
+  // Starts the program. Buffers that it updates in place are no longer valid afterwards.
+  std::vector<std::shared_ptr<Buffer>> Run(const std::vector<std::shared_ptr<Buffer>>& arguments) const;
+  std::string Serialized() const;
+  CompiledMemory Memory() const;
+
+ private:
+  Executable(std::shared_ptr<Client> client, void* loaded);
+  std::shared_ptr<Client> client_;
+  void* loaded_;
+  void* executable_ = nullptr;
+  size_t output_count_ = 0;
+};
+
+}  // namespace pjrt

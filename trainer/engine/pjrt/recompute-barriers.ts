@@ -1,0 +1,54 @@
+/**
+ * Keeps apart what the backward pass computes again and what the forward pass computed: XLA shares equal expressions, and would keep the forward
+ * values until the backward pass. A recomputed operation therefore reads what was kept through a barrier that waits for a gradient.
+ */
+import type { Node } from '../../graph/node-store.ts';
+import type { Emitter } from './emitter.ts';
+import type { Value } from './hlo-type.ts';
+
+const isSource = ({ op }: Node): boolean => op === 'read' || op === 'feed' || op === 'constant';
+
+export class RecomputeBarriers {
+  private readonly emitter: Emitter;
+  private readonly values: ReadonlyMap<Node, Value>;
+  /** The newest gradient: a barrier that reads it cannot be passed before the backward pass is there. */
+  private gradient: Value | undefined;
+  /** Values behind a barrier, for the recomputation of one block. */
+  private behind = new Map<Node, Value>();
+  private block = -1;
+
+  constructor(emitter: Emitter, values: ReadonlyMap<Node, Value>) {
+    this.emitter = emitter;
+    this.values = values;
+  }
+
+  inputsOf(node: Node): Value[] {
+    if (!node.recomputed) return node.inputs.map(input => this.valueOf(input));
+    if (node.block !== this.block) {
+      this.behind = new Map();
+      this.block = node.block;
+    }
+    const kept = node.inputs.filter(input => !input.recomputed);
+    // Weights that are combined with something behind a barrier need none.
+    const guarded =
+      kept.length < node.inputs.length || kept.some(input => !isSource(input)) ? kept.filter(input => !isSource(input)) : kept;
+    // A weight is unpacked again for each use: shared from one use to the next, those of a whole block would be there at once.
+    const known = node.transient ? new Map<Node, Value>() : this.behind;
+    const missing = [...new Set(guarded)].filter(input => !known.has(input));
+    if (missing.length > 0) {
+      const operands = missing.map(input => this.valueOf(input));
+      const results = this.emitter.barrier(this.gradient ? [...operands, this.gradient] : operands);
+      for (const [i, input] of missing.entries()) known.set(input, results[i] as Value);
+    }
+    return node.inputs.map(input => (guarded.includes(input) ? (known.get(input) as Value) : this.valueOf(input)));
+  }
+
+  /** To be called when the node's value is there. */
+  made(node: Node): void {
+    if (node.phase > 0 && !node.recomputed && !isSource(node)) this.gradient = this.valueOf(node);
+  }
+
+  private valueOf(node: Node): Value {
+    return this.values.get(node) as Value;
+  }
+}

@@ -1,0 +1,58 @@
+/**
+ * Orders the writes of variables behind everything that reads the old value. XLA knows no order but that of data: where a product with W and an
+ * update of W's rows could run either way, it copies all of W. So an update waits for those readers that it does not depend on anyway.
+ */
+import { aliasedRead, writtenVariables } from '../../graph/alias.ts';
+import type { Node } from '../../graph/node-store.ts';
+import { elementCount } from '../../graph/types.ts';
+import type { Emitter } from './emitter.ts';
+import type { Value } from './hlo-type.ts';
+
+export class WriteBarriers {
+  private readonly emitter: Emitter;
+  private readonly values: ReadonlyMap<Node, Value>;
+  /** By variable, the operations that have read it since it was last written. */
+  private readonly readers = new Map<string, Node[]>();
+
+  constructor(emitter: Emitter, values: ReadonlyMap<Node, Value>) {
+    this.emitter = emitter;
+    this.values = values;
+  }
+
+  /** The inputs of an operation, of which one waits where the operation writes a variable. */
+  guarded(node: Node, inputs: readonly Value[]): readonly Value[] {
+    const written = writtenVariables(node);
+    const readers = [...new Set(written.flatMap(variable => this.readers.get(variable) ?? []))];
+    const waitedFor = readersApart(node, readers);
+    if (waitedFor.length === 0) return inputs;
+    const largest = inputs.reduce((most, { shape }, i) => (elementCount(shape) > elementCount(inputs[most]?.shape ?? []) ? i : most), 0);
+    const [held] = this.emitter.barrier([inputs[largest] as Value, ...waitedFor.map(reader => this.values.get(reader) as Value)]);
+    return inputs.map((input, i) => (i === largest ? (held as Value) : input));
+  }
+
+  /** To be called when the operation is lowered. */
+  made(node: Node): void {
+    for (const variable of writtenVariables(node)) this.readers.delete(variable);
+    // A view is no reader: who reads the view is.
+    if (aliasedRead(node)) return;
+    for (const input of node.inputs) {
+      const variable = aliasedRead(input)?.attrs.variable;
+      if (variable !== undefined) this.readers.set(variable, [...(this.readers.get(variable) ?? []), node]);
+    }
+  }
+}
+
+/** Those of the readers that the node does not depend on. */
+function readersApart(node: Node, readers: readonly Node[]): Node[] {
+  if (readers.length === 0) return [];
+  const first = Math.min(...readers.map(({ id }) => id));
+  const seen = new Set<Node>();
+  const waiting = [...node.inputs];
+  for (let next = waiting.pop(); next; next = waiting.pop()) {
+    // Inputs are made before the nodes that read them.
+    if (next.id < first || seen.has(next)) continue;
+    seen.add(next);
+    waiting.push(...next.inputs);
+  }
+  return readers.filter(reader => !seen.has(reader));
+}
