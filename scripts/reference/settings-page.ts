@@ -2,6 +2,7 @@
 import { type ForeignKey, foreignKeys, foreignValues } from '../../trainer/protocol/foreign-keys.ts';
 import { batchSettings, dataGroup, sampleSettings } from '../../trainer/protocol/recipe/data-settings.ts';
 import { importanceSettings, methodSettings, modelSettings } from '../../trainer/protocol/recipe/model-settings.ts';
+import { preferenceGroup } from '../../trainer/protocol/recipe/preference-settings.ts';
 import { runSettings } from '../../trainer/protocol/recipe/run-settings.ts';
 import type { Fields, Setting } from '../../trainer/protocol/recipe/setting.ts';
 import { optimizerSettings, scheduleSettings } from '../../trainer/protocol/recipe/training-settings.ts';
@@ -22,6 +23,7 @@ const sections: readonly Section[] = [
   { title: 'Batches', fields: batchSettings },
   { title: 'Length and schedule', fields: scheduleSettings },
   { title: 'Optimizer and memory', fields: optimizerSettings },
+  { title: 'Preferences', fields: preferenceGroup.fields, prefix: 'preference.' },
   { title: 'Importance', fields: importanceSettings, prefix: 'importance.' },
   { title: 'Logging, evaluation and checkpoints', fields: runSettings },
 ];

@@ -98,6 +98,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/train',
   ],
   'trainer/objective': [
+    'trainer/artifact/adapter',
     'trainer/data',
     'trainer/engine',
     'trainer/format',

@@ -1,5 +1,17 @@
 /** The objectives: what a model is tuned for (the recipe calls it `task`). Code asks for a capability of an entry, not for a name. */
 
+/** Answers that people or a checker compared. */
+export interface Comparison {
+  /** A better and a worse answer to each prompt. */
+  readonly answers: 'pairs';
+  /** The loss compares the log-probabilities with those of the base model. */
+  readonly usesReference: boolean;
+  /** The forms of the loss (`preference.loss_type`). */
+  readonly hasLossTypes: boolean;
+  /** The default of `preference.beta`. */
+  readonly beta: number;
+}
+
 export interface ObjectiveEntry {
   readonly label: string;
   /** One sentence for completion, hover and help. */
@@ -7,8 +19,10 @@ export interface ObjectiveEntry {
   /** The kind of model: a language model, or one with a head of labels. */
   readonly model: 'causal' | 'classifier';
   readonly reads: 'texts' | 'images';
-  /** The target of a sample: next tokens, one label of several, or a number. */
-  readonly target: 'tokens' | 'label' | 'number';
+  /** The target of a sample: next tokens, one label of several, a number, or the better one of two answers. */
+  readonly target: 'tokens' | 'label' | 'number' | 'preference';
+  /** Present if the samples are answers that were compared. */
+  readonly compares?: Comparison;
   /** The unit of throughput. */
   readonly unit: 'tokens' | 'images';
   /** The measures of an evaluation that can choose the best checkpoint. */
@@ -18,6 +32,16 @@ export interface ObjectiveEntry {
 }
 
 const ofLabels = ['loss', 'accuracy', 'f1', 'matthews'] as const;
+
+/** The common values of objectives that tune a language model by compared answers. */
+const preference = {
+  model: 'causal',
+  reads: 'texts',
+  target: 'preference',
+  unit: 'tokens',
+  metrics: ['loss', 'accuracy', 'margin'],
+  architectures: 'ForCausalLM',
+} as const;
 
 const entries = {
   causal_lm: {
@@ -29,6 +53,12 @@ const entries = {
     unit: 'tokens',
     metrics: ['loss', 'accuracy'],
     architectures: 'ForCausalLM',
+  },
+  dpo: {
+    ...preference,
+    label: 'Preferences (DPO)',
+    summary: 'Prefer the better of two answers, compared with the base model.',
+    compares: { answers: 'pairs', usesReference: true, hasLossTypes: true, beta: 0.1 },
   },
   sequence_classification: {
     label: 'Text classification',
@@ -67,6 +97,9 @@ export type ObjectiveName = keyof typeof entries;
 export const objectiveCatalog: Readonly<Record<ObjectiveName, ObjectiveEntry>> = entries;
 
 export const objectiveNames = Object.keys(entries) as readonly ObjectiveName[];
+
+/** Rows of a batch for each sample: both answers of a pair. */
+export const rowsPerSample = (name: ObjectiveName): number => (objectiveCatalog[name].compares ? 2 : 1);
 
 /** The objectives of a kind of model that reads this. */
 export const objectivesOf = (model: ObjectiveEntry['model'], reads: ObjectiveEntry['reads']): readonly ObjectiveName[] =>

@@ -5,6 +5,7 @@ import type { DataFormat, DataRecord } from './types.ts';
 
 /** The keys each format must have, in the order in which formats are tried: what is more specific comes first. */
 const formatKeys = {
+  preference: ['chosen', 'rejected'],
   messages: ['messages'],
   sharegpt: ['conversations'],
   alpaca: ['instruction', 'output'],

@@ -1,4 +1,6 @@
 /** Turns a record into pieces of text, each trained or not: one function a format, in one table. */
+import { namesWhere, orList } from '../catalog/entries.ts';
+import { objectiveCatalog } from '../catalog/objectives.ts';
 import { DataError } from './data-error.ts';
 import { chatPieces, type TrainedTurns } from './format-chat.ts';
 import { readConversation } from './read/read-conversation.ts';
@@ -23,7 +25,7 @@ export interface FormatSettings {
 }
 
 /** The prompt of Stanford Alpaca (tatsu-lab/stanford_alpaca, train.py), with the line break that alpaca-lora and later tools end it with. */
-function alpacaPrompt(instruction: string, input: string): string {
+export function alpacaPrompt(instruction: string, input: string): string {
   const context = input === '' ? '' : ', paired with an input that provides further context';
   const inputPart = input === '' ? '' : `### Input:\n${input}\n\n`;
   return `Below is an instruction that describes a task${context}. Write a response that appropriately completes the request.\n\n### Instruction:\n${instruction}\n\n${inputPart}### Response:\n`;
@@ -36,7 +38,20 @@ export function formatExample(record: DataRecord, settings: FormatSettings): For
   return { ...example, pieces: example.pieces.map(piece => ({ ...piece, train: true })) };
 }
 
+/** Throws DataError: one text cannot be made of two answers. */
+function refusePair({ file, line }: DataRecord): never {
+  const tasks = orList(namesWhere(objectiveCatalog, ({ compares }) => compares !== undefined));
+  throw new DataError({
+    file,
+    line,
+    key: 'rejected',
+    problem: 'a better and a worse answer, which this task does not compare',
+    advice: `Set task: ${tasks}, or train on the better answers alone with columns: {completion: chosen}`,
+  });
+}
+
 const formatters: Readonly<Record<DataFormat, (record: DataRecord, settings: FormatSettings) => FormattedExample>> = {
+  preference: refusePair,
   alpaca(record, settings) {
     const instruction = requiredText(record, 'instruction');
     const input = optionalText(record, 'input');
@@ -97,12 +112,12 @@ function splitAround(prompt: string, flexible: string): Piece[] {
   return pieces.filter(piece => piece.text !== '');
 }
 
-function usesChat(record: DataRecord, { chat, chatRenderer }: FormatSettings, automatic: boolean): boolean {
+export function usesChat(record: DataRecord, { chat, chatRenderer }: FormatSettings, automatic: boolean): boolean {
   if (chat === true && chatRenderer === undefined) throw noTemplate(record);
   return chat === 'auto' ? automatic && chatRenderer !== undefined : chat;
 }
 
-function withSystem(system: string, messages: readonly ChatMessage[]): ChatMessage[] {
+export function withSystem(system: string, messages: readonly ChatMessage[]): ChatMessage[] {
   return system === '' ? [...messages] : [{ role: 'system', content: system }, ...messages];
 }
 
@@ -121,7 +136,7 @@ function chatExample(
   return { ...example, pieces: [...splitAround(head.text, stretch), ...rest] };
 }
 
-function conversation(record: DataRecord, settings: FormatSettings, chat: Conversation): FormattedExample {
+export function conversation(record: DataRecord, settings: FormatSettings, chat: Conversation): FormattedExample {
   const { chatRenderer, trainedTurns } = settings;
   if (chatRenderer === undefined) throw noTemplate(record);
   const { pieces, notes } = chatPieces(chat, { renderer: chatRenderer, trainedTurns, place: { file: record.file, line: record.line } });

@@ -21,7 +21,7 @@ import { tokenizeExample } from './tokenize-example.ts';
 import type { ChatRenderer, DataFormat, DataRecord, Example, TextTokenizer } from './types.ts';
 
 /** Five bytes each: 2 GB. More would not fit in memory with the model on most machines; it is also days of training. */
-const MAX_DATASET_TOKENS = 400_000_000;
+export const MAX_DATASET_TOKENS = 400_000_000;
 
 /** Between two reports of progress. */
 const PROGRESS_RECORDS = 100;
@@ -160,7 +160,7 @@ export function labelCompletions(
 }
 
 /** Peeks at the first record for the format, and checks the others against it as they pass. */
-async function openRecords(
+export async function openRecords(
   files: readonly DataFile[],
   settings: DatasetSettings,
   problems: DataProblems,
@@ -211,12 +211,12 @@ async function collectLabels(
   return { records, labels: given.length > 0 ? given : [...names].sort() };
 }
 
-function tooManyTokens(file: string, line: number): DataError {
+export function tooManyTokens(file: string, line: number): DataError {
   const problem = `the data has more than ${MAX_DATASET_TOKENS} tokens`;
   return new DataError({ file, line, problem, advice: 'Set max_samples, or train on parts of it in turn' });
 }
 
-function nothingLeft(dropped: Readonly<Record<string, number>>, maxLength: number): DataError {
+export function nothingLeft(dropped: Readonly<Record<string, number>>, maxLength: number): DataError {
   const reasons = Object.entries(dropped).map(([reason, count]) => `${count} ${reason.replaceAll('_', ' ')}`);
   return new DataError({
     problem: `no sample is left to train on (${reasons.join(', ')}; max_length ${maxLength})`,

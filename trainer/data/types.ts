@@ -10,8 +10,10 @@ export interface DataRecord {
   readonly value: Readonly<Record<string, unknown>>;
 }
 
-const dataFormats = ['alpaca', 'messages', 'sharegpt', 'prompt_completion', 'text', 'text_label'] as const;
+const dataFormats = ['preference', 'alpaca', 'messages', 'sharegpt', 'prompt_completion', 'text', 'text_label'] as const;
 export type DataFormat = (typeof dataFormats)[number];
+/** The formats that a prompt can be written in; pairs of answers have a prompt like that of another one. */
+export type PromptFormat = Exclude<DataFormat, 'preference'>;
 
 /** A turn of a chat with every field that the data gives it (`tool_calls`, `reasoning_content`, `name` …). */
 export interface ChatMessage {
@@ -87,6 +89,16 @@ export interface Example extends TokenSequence {
   /** As of its record. */
   readonly element?: number;
   readonly label?: string;
+}
+
+/** A better and a worse answer to one prompt. */
+export interface Pair {
+  readonly chosen: TokenSequence;
+  readonly rejected: TokenSequence;
+  readonly file: string;
+  readonly line: number;
+  /** As of its record. */
+  readonly element?: number;
 }
 
 /** The number of targets of a sequence. */

@@ -2,11 +2,11 @@
 import { chatRendererOf } from '../data/chat-renderer.ts';
 import { createEncoder } from '../data/encoder.ts';
 import { type FormatSettings, formatExample } from '../data/format-example.ts';
-import type { DataFormat } from '../data/types.ts';
+import type { PromptFormat } from '../data/types.ts';
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 
 export interface TrainedStyle {
-  readonly format: DataFormat;
+  readonly format: PromptFormat;
   /** The prompt of labeled texts, with {text} and {labels}. */
   readonly template: string;
   /** The labels that {labels} stands for. */
@@ -16,7 +16,7 @@ export interface TrainedStyle {
 /** Stands where a sample has its answer. */
 const ANSWER = 'answer';
 
-const samples: Readonly<Record<DataFormat, (prompt: string) => Readonly<Record<string, unknown>>>> = {
+const samples: Readonly<Record<PromptFormat, (prompt: string) => Readonly<Record<string, unknown>>>> = {
   alpaca: prompt => ({ instruction: prompt, output: ANSWER }),
   messages: prompt => ({
     messages: [

@@ -2,9 +2,10 @@
 import path from 'node:path';
 import { readAdapter } from '../artifact/adapter/read-adapter.ts';
 import { detectFormat, renameColumns } from '../data/detect-format.ts';
+import { promptFormatOf } from '../data/format-pair.ts';
 import { listDataFiles } from '../data/read/list-files.ts';
 import { readRecords } from '../data/read/read-records.ts';
-import type { DataFormat } from '../data/types.ts';
+import type { PromptFormat } from '../data/types.ts';
 import type { TrainedStyle } from '../generate/trained-prompt.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import { readRunRecipe } from '../run/run-folder.ts';
@@ -14,8 +15,9 @@ export async function promptStyleOf(runDir: string): Promise<TrainedStyle | unde
   const recipe = await readRunRecipe(runDir).catch(() => undefined);
   if (recipe === undefined) return undefined;
   const labels = await labelsOf(runDir, recipe);
+  const { format: named } = recipe.data;
   const format =
-    recipe.data.format === 'auto' ? ((await formatOfData(recipe)) ?? (labels.length > 0 ? 'text_label' : undefined)) : recipe.data.format;
+    named === 'auto' || named === 'preference' ? ((await formatOfData(recipe)) ?? (labels.length > 0 ? 'text_label' : undefined)) : named;
   return format && { format, template: recipe.data.prompt, labels };
 }
 
@@ -28,11 +30,14 @@ async function labelsOf(runDir: string, { data }: Recipe): Promise<readonly stri
 }
 
 /** Detected from the first sample, as in training. */
-async function formatOfData({ data }: Recipe): Promise<DataFormat | undefined> {
+async function formatOfData({ data }: Recipe): Promise<PromptFormat | undefined> {
   try {
     const files = await listDataFiles(data.train.filter(path.isAbsolute));
-    for await (const record of readRecords({ files, maxSamples: 1, textSplit: 'file' }))
-      return detectFormat(renameColumns(record, data.columns)).format;
+    for await (const given of readRecords({ files, maxSamples: 1, textSplit: 'file' })) {
+      const record = renameColumns(given, data.columns);
+      const { format } = detectFormat(record);
+      return format === 'preference' ? promptFormatOf(record) : format;
+    }
   } catch {
     // Moved, changed or remote data: the files of the run decide.
   }

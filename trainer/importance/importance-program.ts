@@ -152,8 +152,8 @@ function traceBackward(
 }
 
 /**
- * From outputs and their gradients. Measures of samples and classes feed `sampleWeights` [batch], what a sample's sum of losses is
- * multiplied by, and those of classes `sampleClasses` int32 [batch], −1 where there is no sample.
+ * From outputs and their gradients. Measures of samples and classes feed `sampleWeights` [samples], what a sample's sum of losses is
+ * multiplied by, and those of classes `sampleClasses` int32 [samples], −1 where there is no sample.
  */
 function traceOutputs(params: ImportanceProgramParams, shape: BatchShape, measure: OutputMeasure): Traced {
   // The loss reads the head of a language model itself, and a class token is added as it is: the whole gradient stands in for a tap.
@@ -174,7 +174,11 @@ function traceOutputs(params: ImportanceProgramParams, shape: BatchShape, measur
         if (whole) return addTo(graph, accumulator(params, whole), signedRow(graph, acting(graph, whole, node), gradient));
         const { module, tap } = outputs.get(node) as { module: ModuleSpec; tap: ModuleTap };
         const before = sums.get(module);
-        const sum = plus(graph, before?.sum, sumOfUse(measure, graph, module, { tap, y: value(node), dy: gradient, batch: shape.batch }));
+        const sum = plus(
+          graph,
+          before?.sum,
+          sumOfUse(measure, graph, module, { tap, y: value(node), dy: gradient, samples: samplesOf(params, shape) }),
+        );
         const uses = (before?.uses ?? 0) + 1;
         sums.set(module, { sum, uses });
         // A square is one of the sum over all uses.
@@ -185,29 +189,27 @@ function traceOutputs(params: ImportanceProgramParams, shape: BatchShape, measur
   });
 }
 
+/** How many samples the rows of a batch have room for. */
+const samplesOf = ({ task }: ImportanceProgramParams, { batch }: BatchShape): number => batch / (task.rowsPerSample ?? 1);
+
 interface Use {
   readonly tap: ModuleTap;
   readonly y: Node;
   readonly dy: Node;
-  readonly batch: number;
+  readonly samples: number;
 }
 
-/** row · gradient of one use of a module: [rows] of a whole batch, else [batch, rows]. */
-const sumOfUse = (measure: OutputMeasure, graph: Graph, module: ModuleSpec, { tap, y, dy, batch }: Use): Node =>
-  measure.of === 'batch' ? taylorRow(graph, module, tap, y, dy) : taylorSamples(graph, module, tap, y, dy, batch);
+/** row · gradient of one use of a module: [rows] of a whole batch, else [samples, rows]. */
+const sumOfUse = (measure: OutputMeasure, graph: Graph, module: ModuleSpec, { tap, y, dy, samples }: Use): Node =>
+  measure.of === 'batch' ? taylorRow(graph, module, tap, y, dy) : taylorSamples(graph, module, tap, y, dy, samples);
 
 /** @param sum of `sumOfUse` over all uses */
-function addedByOutputs(
-  { classes }: ImportanceProgramParams,
-  { batch }: BatchShape,
-  measure: OutputMeasure,
-  graph: Graph,
-  sum: Node,
-): Node {
+function addedByOutputs(params: ImportanceProgramParams, shape: BatchShape, measure: OutputMeasure, graph: Graph, sum: Node): Node {
   if (measure.of === 'batch') return sum;
-  const samples = graph.mul(sum, graph.reshape(graph.feed('sampleWeights', [batch]), [batch, 1]));
+  const count = samplesOf(params, shape);
+  const samples = graph.mul(sum, graph.reshape(graph.feed('sampleWeights', [count]), [count, 1]));
   if (measure.of === 'samples') return graph.sum(graph.square(samples), [0]);
-  return graph.segmentSum(samples, graph.feed('sampleClasses', [batch], 'int32'), classes);
+  return graph.segmentSum(samples, graph.feed('sampleClasses', [count], 'int32'), params.classes);
 }
 
 /** From the gradient of each batch; that of one layer is alive at a time, and only until its score is taken. */

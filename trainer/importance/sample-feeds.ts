@@ -7,11 +7,15 @@ import type { HostArray } from '../graph/types.ts';
  * `sampleWeights` [batch]: 1 over the targets of the sample, so that a sum of losses becomes the sample's mean; `sampleClasses` int32
  * [batch], −1 where there is none; `present` [batch · tokens]. The first two take one sample a row.
  */
-export function sampleFeeds(batch: Batch, classOf: (sample: number) => number = () => -1): Record<string, HostArray> {
+export function sampleFeeds(
+  batch: Batch,
+  { classOf = () => -1, rowsPerSample = 1 }: { readonly classOf?: (sample: number) => number; readonly rowsPerSample?: number } = {},
+): Record<string, HostArray> {
   const { bucket, sampleIndices } = batch;
-  const sampleWeights = new Float32Array(bucket.batch);
-  const sampleClasses = new Int32Array(bucket.batch).fill(-1);
-  for (const [row, sample] of sampleIndices.slice(0, bucket.batch).entries()) {
+  const count = bucket.batch / rowsPerSample;
+  const sampleWeights = new Float32Array(count);
+  const sampleClasses = new Int32Array(count).fill(-1);
+  for (const [row, sample] of sampleIndices.slice(0, count).entries()) {
     sampleWeights[row] = 1 / Math.max(1, targetsOf(batch, sample));
     sampleClasses[row] = classOf(sample);
   }
@@ -27,7 +31,7 @@ function targetsOf(batch: Batch, sample: number): number {
 /** 1 where a token of a sample is, or, of samples without a length, where a sample is. */
 function presence(batch: Batch): Float32Array {
   const { bucket, sampleIndices } = batch;
-  if (isTokenBatch(batch)) return Float32Array.from(batch.segments, segment => Number(segment > 0));
+  if (batch.segments) return Float32Array.from(batch.segments, segment => Number(segment > 0));
   const { seen } = batch.feeds(1);
   if (seen) return Float32Array.from(seen);
   return Float32Array.from({ length: bucket.batch * bucket.tokens }, (_, i) =>

@@ -214,7 +214,10 @@ async function runBatches(
 }
 
 function feedsOf(measure: MeasureName, data: ImportanceData, batch: Batch, targets: number): Record<string, HostArray> {
-  return { ...batch.feeds(measureCatalog[measure].perSample ? 1 : targets), ...sampleFeeds(batch, data.classes?.of) };
+  return {
+    ...batch.feeds(measureCatalog[measure].perSample ? 1 : targets),
+    ...sampleFeeds(batch, { classOf: data.classes?.of, rowsPerSample: data.task.rowsPerSample }),
+  };
 }
 
 async function readSums(

@@ -17,7 +17,7 @@ export interface Precision {
   readonly quantize: Quantization;
 }
 
-const FLOAT32: Precision = { dtype: 'float32', quantize: 'none' };
+export const FLOAT32: Precision = { dtype: 'float32', quantize: 'none' };
 
 /** Rows of a quantized weight that are held separately in float32; in the weight itself they are 0. */
 export interface FloatRows {

@@ -89,7 +89,10 @@ async function load(params: LoadDataParams, files: readonly string[], part: Part
   return dataset;
 }
 
-function datasetSettings({ recipe, labels }: LoadDataParams, known: readonly string[] | undefined): DatasetSettings {
+export function datasetSettings(
+  { recipe, labels }: Pick<LoadDataParams, 'recipe' | 'labels'>,
+  known: readonly string[] | undefined,
+): DatasetSettings {
   const { data } = recipe;
   return {
     format: data.format,
@@ -114,7 +117,7 @@ const completionsOf = (params: LoadDataParams, labels: readonly string[]): Label
         chatRenderer: params.base.chatRenderer,
       });
 
-function checkVocabulary(examples: readonly Example[], vocabularySize: number): void {
+export function checkVocabulary(examples: readonly Pick<Example, 'ids' | 'file' | 'line'>[], vocabularySize: number): void {
   for (const { ids, file, line } of examples) {
     const id = ids.find(id => id >= vocabularySize);
     if (id !== undefined) {

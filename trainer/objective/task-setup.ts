@@ -2,14 +2,17 @@
  * The parts of a run that depend on the task: batches, loss, evaluation. The loop, importance and memory know no task.
  */
 
-import type { BatchSource } from '../data/batch/batches.ts';
+import type { Batch, BatchSource } from '../data/batch/batches.ts';
 import type { DataDigest } from '../data/data-digest.ts';
+import type { HostArray } from '../graph/types.ts';
 import type { Evaluator } from '../job/evaluate.ts';
 import type { Job } from '../job/job.ts';
 import type { Base } from '../job/open-base.ts';
 import type { AnyModel } from '../model/model-spec.ts';
+import type { Precision } from '../model/weight-storage.ts';
 import type { JobContext } from '../protocol/job-messages.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
+import type { MeasureSums } from '../train/measure-sums.ts';
 import type { Task } from '../train/task.ts';
 
 export interface TaskSetup {
@@ -30,13 +33,21 @@ export interface TaskSetup {
   readonly sourceOf: (indices: readonly number[], batchSize: number) => BatchSource;
   /** Present if there is held-out data. */
   readonly evaluator: Evaluator | undefined;
+  /** Measures of a training batch from the outputs of its step. */
+  readonly measure?: MeasureBatch;
 }
+
+export type MeasureBatch = (batch: Batch, outputs: Readonly<Record<string, HostArray>>) => MeasureSums;
 
 export interface SetUpParams {
   readonly recipe: Recipe;
   readonly base: Base;
   readonly context: JobContext;
   readonly job: Job;
+  /** How the run holds weights and computes; float32 where it is left out. */
+  readonly precision?: Precision;
+  /** Present for a training run. */
+  readonly runDir?: string;
   /** Label names to take where the recipe names none: those that an adapter was trained with. */
   readonly labels?: readonly string[];
 }
@@ -45,4 +56,4 @@ export interface SetUpParams {
 export type SetUpTask = (params: SetUpParams, part: 'train' | 'held') => Promise<TaskSetup>;
 
 /** The loss and the evaluation of a model of an objective's kind by itself, before any data is read. */
-export type TaskOf = (model: AnyModel, recipe: Pick<Recipe, 'packing'>) => Task;
+export type TaskOf = (model: AnyModel, recipe: Pick<Recipe, 'packing' | 'preference'>) => Task;

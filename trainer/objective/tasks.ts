@@ -2,6 +2,7 @@
 
 import type { ObjectiveName } from '../catalog/objectives.ts';
 import { task as causalLm } from './causal_lm/task.ts';
+import { task as dpo } from './dpo/task.ts';
 import { task as imageClassification } from './image_classification/task.ts';
 import { task as sequenceClassification } from './sequence_classification/task.ts';
 import { task as sequenceRegression } from './sequence_regression/task.ts';
@@ -9,6 +10,7 @@ import type { TaskOf } from './task-setup.ts';
 
 export const tasks: Readonly<Record<ObjectiveName, TaskOf>> = {
   causal_lm: causalLm,
+  dpo,
   image_classification: imageClassification,
   sequence_classification: sequenceClassification,
   sequence_regression: sequenceRegression,

@@ -4,7 +4,7 @@
  */
 
 import { type MethodName, methodCatalog } from '../catalog/methods.ts';
-import { objectiveCatalog } from '../catalog/objectives.ts';
+import { objectiveCatalog, rowsPerSample } from '../catalog/objectives.ts';
 import { assemble, type Program, type Signature } from '../graph/program.ts';
 import { type RecomputePolicy, sqrtBlocks } from '../graph/recompute.ts';
 import type { Attachment, MethodSettings } from '../method/method.ts';
@@ -196,7 +196,7 @@ const headOf = (model: AnyModel): ModelOptions => {
 
 /** A batch of `max_length` tokens that all count: the largest that a run can meet. */
 export function fullBatch(recipe: Recipe, model: AnyModel): BatchShape {
-  const batch = recipe.per_device_train_batch_size;
+  const batch = rowsPerSample(recipe.task) * recipe.per_device_train_batch_size;
   const input = model.kind === 'causal' ? model : model.input;
   const tokens = 'maxPositions' in input ? Math.min(recipe.max_length, input.maxPositions) : 1;
   return { batch, tokens, targets: model.kind === 'causal' ? batch * (tokens - 1) : batch };
@@ -204,6 +204,6 @@ export function fullBatch(recipe: Recipe, model: AnyModel): BatchShape {
 
 /** The batch of an evaluation at the length of a training batch. */
 export function evaluationShape(recipe: Recipe, shape: BatchShape): BatchShape {
-  const batch = recipe.per_device_eval_batch_size;
+  const batch = rowsPerSample(recipe.task) * recipe.per_device_eval_batch_size;
   return { batch, tokens: shape.tokens, targets: Math.ceil((shape.targets / shape.batch) * batch) };
 }

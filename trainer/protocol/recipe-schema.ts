@@ -1,6 +1,7 @@
 /** The recipe: every setting once. The type, the defaults, the JSON Schema and the documentation for hover and completion all come from `recipeFields`. */
 import { batchSettings, dataGroup, sampleSettings } from './recipe/data-settings.ts';
 import { importanceSettings, methodSettings, modelSettings } from './recipe/model-settings.ts';
+import { preferenceGroup } from './recipe/preference-settings.ts';
 import { runSettings } from './recipe/run-settings.ts';
 import type { Fields, Group, Resolved, Setting } from './recipe/setting.ts';
 import { group, isGroup } from './recipe/setting.ts';
@@ -16,6 +17,7 @@ export const recipeFields = {
   ...batchSettings,
   ...scheduleSettings,
   ...optimizerSettings,
+  preference: preferenceGroup,
   importance: group('How rows are scored and selected (spsft).', importanceSettings),
   ...runSettings,
 } as const satisfies Fields;

@@ -17,6 +17,8 @@ export const RUN_FILES = {
   /** The newest evaluation during training, and that of the original model. */
   evaluation: 'evaluation.json',
   scores: 'scores.safetensors',
+  /** The log-probabilities of the answers under the base model. */
+  reference: 'reference.safetensors',
   checkpoints: 'checkpoints',
   summary: 'summary.json',
 } as const;

@@ -8,9 +8,10 @@ export interface StringifyOptions {
 }
 
 /** A recipe, or some of its settings. */
-export type PartialRecipe = Partial<Omit<Recipe, 'data' | 'importance'>> & {
+export type PartialRecipe = Partial<Omit<Recipe, 'data' | 'importance' | 'preference'>> & {
   readonly data?: Partial<Recipe['data']>;
   readonly importance?: Partial<Recipe['importance']>;
+  readonly preference?: Partial<Recipe['preference']>;
 };
 
 /** Every setting that has a value, in table order. Lists are written on one line. */

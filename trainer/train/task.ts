@@ -27,10 +27,14 @@ export interface LossWithSeeds {
   readonly loss: Node;
   /** The start of the backward pass. */
   readonly seeds: readonly { readonly node: Node; readonly gradient: Node }[];
+  /** Further outputs of a training step. */
+  readonly outputs?: Readonly<Record<string, Node>>;
 }
 
 export interface Task {
   readonly model: Model;
+  /** Neighboring rows of a batch that belong to one sample; 1 where it is left out. */
+  readonly rowsPerSample?: number;
   /**
    * Declares the feeds of a batch and builds forward pass and loss.
    * @param requestFor the requested gradient of a parameter that the loss reads itself

@@ -82,7 +82,7 @@ export function traceTrain(params: TraceParams, shape: BatchShape): Traced {
     const rows = trained && rowsOf(trained);
     return trained ? (rows ? { rows } : 'all') : 'none';
   };
-  const { loss, seeds } = task.loss(tracer, shape, requestFor, params.labelSmoothing);
+  const { loss, seeds, outputs: measured } = task.loss(tracer, shape, requestFor, params.labelSmoothing);
   for (const trainable of attachment.trainables) targets.set(graph.read(trainable.variable), trainable);
   const apply = new GradientSink(graph, params);
   backward(graph, {
@@ -97,7 +97,7 @@ export function traceTrain(params: TraceParams, shape: BatchShape): Traced {
   });
   const { effects, outputs } = apply.finish();
   const followed = [...tracer.updates].map(([buffer, value]) => graph.assign(buffer.name, value));
-  return { graph, outputs: { loss, ...outputs }, effects: [...effects, ...followed] };
+  return { graph, outputs: { loss, ...measured, ...outputs }, effects: [...effects, ...followed] };
 }
 
 /** Does with each gradient, as it comes, what the settings ask for: update at once, hold back for clipping, or add up. */

@@ -4,7 +4,7 @@ import { chatRendererOf } from '../../../trainer/data/chat-renderer.ts';
 import { createEncoder } from '../../../trainer/data/encoder.ts';
 import { formatExample } from '../../../trainer/data/format-example.ts';
 import { tokenizeExample } from '../../../trainer/data/tokenize-example.ts';
-import type { DataFormat } from '../../../trainer/data/types.ts';
+import type { PromptFormat } from '../../../trainer/data/types.ts';
 import type { Tokenizer } from '../../../trainer/format/tokenizer/tokenizer.ts';
 import { encodeTrainedPrompt } from '../../../trainer/generate/trained-prompt.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
@@ -24,7 +24,7 @@ beforeAll(async () => {
 const PROMPT = 'lunch at 7';
 const LABELS = ['ham', 'spam'];
 const TEMPLATE = 'Is this {labels}?\n{text}\n:';
-const SAMPLES: Readonly<Record<Exclude<DataFormat, 'text'>, Readonly<Record<string, unknown>>>> = {
+const SAMPLES: Readonly<Record<Exclude<PromptFormat, 'text'>, Readonly<Record<string, unknown>>>> = {
   text_label: { text: PROMPT, label: 'spam' },
   alpaca: { instruction: PROMPT, output: 'yes' },
   prompt_completion: { prompt: PROMPT, completion: ' yes' },
@@ -43,7 +43,7 @@ const SAMPLES: Readonly<Record<Exclude<DataFormat, 'text'>, Readonly<Record<stri
 };
 
 /** The ids of a training sample before the first that is learned. */
-function promptOfSample(tokenizer: Tokenizer, format: DataFormat, value: Readonly<Record<string, unknown>>): number[] {
+function promptOfSample(tokenizer: Tokenizer, format: PromptFormat, value: Readonly<Record<string, unknown>>): number[] {
   const settings = {
     format,
     promptTemplate: TEMPLATE,
@@ -65,7 +65,7 @@ function promptOfSample(tokenizer: Tokenizer, format: DataFormat, value: Readonl
 describe.each(['without a chat template', 'with one'])('%s', kind => {
   const tokenizer = () => (kind === 'with one' ? chatting : plain);
   test.each(Object.entries(SAMPLES))('%s', (name, value) => {
-    const format = name as DataFormat;
+    const format = name as PromptFormat;
     const isChat = format === 'messages' || format === 'sharegpt';
     const encode = () => encodeTrainedPrompt(tokenizer(), PROMPT, { format, template: TEMPLATE, labels: LABELS });
     if (isChat && kind !== 'with one') return expect(encode).toThrow('no chat template');

@@ -11,6 +11,8 @@ export interface Batch {
   /** Tokens that are no padding; of samples without a length, the samples. */
   readonly tokenCount: number;
   readonly targetCount: number;
+  /** [batch × tokens] of rows of tokens: 0 is padding. */
+  readonly segments?: Int32Array;
   /** Returns the feeds of the task's signatures. @param targetCount the loss is the sum over the batch divided by this: all targets of an optimizer step */
   readonly feeds: (targetCount: number) => Record<string, HostArray>;
 }

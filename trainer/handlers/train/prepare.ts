@@ -24,7 +24,7 @@ import { type Attachment, trainableCount } from '../../method/method.ts';
 import type { Model } from '../../model/model-spec.ts';
 import { weightStream } from '../../model/weight-stream.ts';
 import { setUpTask } from '../../objective/set-up-task.ts';
-import type { TaskSetup } from '../../objective/task-setup.ts';
+import type { MeasureBatch, TaskSetup } from '../../objective/task-setup.ts';
 import { choosePrecision } from '../../plan/choices/choose-precision.ts';
 import { chooseRows } from '../../plan/choices/choose-rows.ts';
 import { chooseElementsFor } from '../../plan/choices/choose-run-elements.ts';
@@ -66,6 +66,7 @@ export interface Prepared {
   readonly source: BatchSource;
   /** Present if there is held-out data. */
   readonly evaluator: Evaluator | undefined;
+  readonly measure: MeasureBatch | undefined;
   readonly plan: RunPlan;
   readonly recompute: RecomputeChoice;
   readonly coverage: Coverage;
@@ -83,12 +84,12 @@ export async function prepareTraining(params: PrepareParams): Promise<Prepared> 
     checkBase(params, base);
     const { settings, modules } = planTargets(recipe, base.model);
     if (methodCatalog[recipe.method].chooses === 'rows') checkBudget(modules, settings.budget);
-    const setup = await setUpTask({ ...params, base }, 'train');
+    const precision = await choosePrecision({ ...params, model: base.model }, base.engine);
+    const setup = await setUpTask({ ...params, base, precision }, 'train');
     checkData(params, setup.digest);
     // Before importance, whose session frees its memory first.
     const baselineBytes = residentBytes();
     const selection = await select(params, base, setup);
-    const { dtype } = await choosePrecision({ ...params, model: setup.model }, base.engine);
     const source = setup.trainSource(checkpoint?.state.batching === 1);
     const facts: PlanFacts = {
       recipe,
@@ -102,7 +103,7 @@ export async function prepareTraining(params: PrepareParams): Promise<Prepared> 
         evalShapes: setup.evaluator ? setup.evaluator.source.plan.buckets : [largest(source.plan)],
       },
       selection,
-      dtype,
+      dtype: precision.dtype,
       // A resumed run keeps its recompute level unless an override changes it.
       recompute: recipe.recompute === 'auto' && checkpoint ? checkpoint.state.recompute : recipe.recompute,
     };
@@ -214,8 +215,8 @@ async function compile(params: PrepareParams, { base, setup, source, facts, base
     throw error;
   }
   const adapter = describe(recipe, base, plan.attached, setup);
-  const { digest: data, evaluator } = setup;
-  return { recipe, startedAt, base, data, source, evaluator, plan, recompute, coverage, adapter, session, memory };
+  const { digest: data, evaluator, measure } = setup;
+  return { recipe, startedAt, base, data, source, evaluator, measure, plan, recompute, coverage, adapter, session, memory };
 }
 
 /** Logs how much of the state is in 8 bits. */

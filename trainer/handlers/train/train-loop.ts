@@ -11,6 +11,7 @@ import { pruneCheckpoints } from '../../run/checkpoint/checkpoint-folders.ts';
 import { syncMetrics } from '../../run/metrics-file.ts';
 import type { StateKeeper } from '../../run/run-state.ts';
 import { RunError } from '../../run-error.ts';
+import { addSums, meansOf } from '../../train/measure-sums.ts';
 import { learningRateAt, type ScheduleSettings, stepsOf, warmupStepsOf } from '../../train/schedule.ts';
 import type { Prepared } from './prepare.ts';
 import type { MetricsPlace, RunMetrics } from './run-metrics.ts';
@@ -58,6 +59,9 @@ export function runTrainLoop(params: TrainLoopParams): Promise<LoopOutcome> {
   return new TrainLoop(params).run();
 }
 
+/** Sums before the first update after a metrics line. */
+const EMPTY_WINDOW = { loss: 0, steps: 0, tokens: 0, seconds: 0, measures: {} };
+
 /** The state of a run before its first update. */
 export function firstState(prepared: Prepared, before: Evaluation | undefined): TrainerState {
   return {
@@ -68,7 +72,7 @@ export function firstState(prepared: Prepared, before: Evaluation | undefined): 
     targets: 0,
     trainSeconds: 0,
     firstLoss: 0,
-    window: { loss: 0, steps: 0, tokens: 0, seconds: 0 },
+    window: EMPTY_WINDOW,
     before: before && { ...before },
     stale: 0,
     batching: 2,
@@ -179,6 +183,7 @@ class TrainLoop {
         steps: window.steps + 1,
         tokens: window.tokens + result.tokens,
         seconds: window.seconds + seconds,
+        measures: { ...addSums(window.measures, result.measures) },
       },
     };
     await this.record(result, rate);
@@ -216,6 +221,7 @@ class TrainLoop {
     const { residentBytes, peakBytes } = memory.sample();
     await this.metrics.emit(this.place, {
       loss: window.loss / window.steps,
+      ...meansOf(window.measures),
       learning_rate: learningRate,
       grad_norm: gradNorm,
       tokens_per_second: window.tokens / window.seconds,
@@ -223,7 +229,7 @@ class TrainLoop {
       memory_resident_bytes: residentBytes,
       memory_peak_bytes: peakBytes,
     });
-    this.state = { ...this.state, window: { loss: 0, steps: 0, tokens: 0, seconds: 0 } };
+    this.state = { ...this.state, window: EMPTY_WINDOW };
   }
 
   /** @throws RunError if the loss is not finite or far above its initial value */

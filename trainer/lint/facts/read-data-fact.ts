@@ -3,6 +3,7 @@ import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { DataError } from '../../data/data-error.ts';
 import { checkSameFormat, detectFormat, renameColumns } from '../../data/detect-format.ts';
 import { type FormatSettings, formatExample } from '../../data/format-example.ts';
+import { formatPair } from '../../data/format-pair.ts';
 import { findColumns, type LabeledColumns, labeledRecord } from '../../data/load-labeled.ts';
 import { listDataFiles } from '../../data/read/list-files.ts';
 import { readRecords } from '../../data/read/read-records.ts';
@@ -49,6 +50,11 @@ export async function readDataFact({ written, full, data, task, counts, bytes }:
       if (objectiveCatalog[task].model === 'classifier') {
         labeled ??= findColumns(renamed);
         checkLabeled(renamed, labeled, { task, labels: data.labels });
+        return;
+      }
+      if (objectiveCatalog[task].compares) {
+        format = 'preference';
+        formatPair(renamed, formatSettings(format, data));
         return;
       }
       format ??= data.format === 'auto' ? detectFormat(renamed).format : data.format;

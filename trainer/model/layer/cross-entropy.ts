@@ -66,9 +66,58 @@ export function headLoss(graph: Graph, params: HeadLossParams): HeadLoss {
 export function headLossWithGradient(
   graph: Graph,
   params: HeadLossParams,
-  wants: { readonly weight: 'none' | 'all' | { readonly rows: Node }; readonly labelSmoothing?: number },
-): HeadLoss & { readonly seeds: { node: Node; gradient: Node }[] } {
-  const { weight, hidden, targetPositions } = params;
+  wants: { readonly weight: WeightWish; readonly labelSmoothing?: number },
+): HeadLoss & { readonly seeds: HeadSeeds } {
+  const { loss, nll, hits, towardsHidden, towardsWeight } = sweep(graph, params, wants);
+  return { loss, nll, hits, seeds: seedsOf(graph, params, graph.concat(towardsHidden, 0), towardsWeight) };
+}
+
+/** The weight of each target in a loss that is known only when all NLLs are: its slope for each NLL, [targets]. */
+export type WeighTargets = (nll: Node) => Node;
+
+/**
+ * The gradient of a loss of all NLLs together, such as that of a preference between two texts.
+ * The gradient toward the hidden states is scaled by the slopes after the one sweep. That of the weight sums over targets, so it takes a
+ * second sweep.
+ * @param params the weights of the targets are not read
+ * @returns the NLLs, with the seeds of the backward pass
+ */
+export function headSlopes(
+  graph: Graph,
+  params: Omit<HeadLossParams, 'targetWeights'>,
+  { weight: wanted, weigh }: { readonly weight: WeightWish; readonly weigh: WeighTargets },
+): Pick<HeadLoss, 'nll' | 'hits'> & { readonly seeds: HeadSeeds } {
+  const count = params.targetIds.shape[0] as number;
+  if (wanted !== 'none') {
+    const { nll, hits } = headLoss(graph, { ...params, targetWeights: graph.zeros([count]) });
+    return { nll, hits, seeds: headLossWithGradient(graph, { ...params, targetWeights: weigh(nll) }, { weight: wanted }).seeds };
+  }
+  const { nll, hits, towardsHidden } = sweep(graph, params, { weight: 'none' });
+  const slopes = graph.reshape(weigh(nll), [count, 1]);
+  return { nll, hits, seeds: seedsOf(graph, params, graph.mul(graph.concat(towardsHidden, 0), slopes), undefined) };
+}
+
+type WeightWish = 'none' | 'all' | { readonly rows: Node };
+type HeadSeeds = { node: Node; gradient: Node }[];
+
+function seedsOf(
+  graph: Graph,
+  { hidden, weight, targetPositions }: Pick<HeadLossParams, 'hidden' | 'weight' | 'targetPositions'>,
+  towardsTargets: Node,
+  towardsWeight: Node | undefined,
+): HeadSeeds {
+  const seeds = [{ node: hidden, gradient: graph.segmentSum(towardsTargets, targetPositions, hidden.shape[0] as number) }];
+  if (towardsWeight) seeds.push({ node: weight, gradient: graph.cast(towardsWeight, weight.dtype) });
+  return seeds;
+}
+
+/** @param params without weights of the targets, each counts 1 */
+function sweep(
+  graph: Graph,
+  params: TargetParams,
+  wants: { readonly weight: WeightWish; readonly labelSmoothing?: number },
+): HeadLoss & { readonly towardsHidden: readonly Node[]; readonly towardsWeight: Node | undefined } {
+  const { weight } = params;
   const vocabulary = weight.shape[0] as number;
   const { labelSmoothing: smoothing = 0 } = wants;
   const hard = (x: Node): Node => (smoothing > 0 ? graph.mul(x, 1 - smoothing) : x);
@@ -80,10 +129,11 @@ export function headLossWithGradient(
     const p = slope ? graph.mul(smooth, slope) : smooth;
     const own = (x: Node): Node => hard(targetSlope ? graph.mul(x, targetSlope) : x);
     const nll = smoothing > 0 ? graph.add(hard(plain), graph.mul(surprise(), smoothing)) : plain;
-    const w = graph.reshape(chunk.weights, [chunk.weights.shape[0] as number, 1]);
-    towardsHidden.push(graph.mul(graph.sub(product(graph, weight.dtype, p, weight), own(targetRows)), w));
+    const w = chunk.weights && graph.reshape(chunk.weights, [chunk.weights.shape[0] as number, 1]);
+    const weigh = (x: Node): Node => (w ? graph.mul(x, w) : x);
+    towardsHidden.push(weigh(graph.sub(product(graph, weight.dtype, p, weight), own(targetRows))));
     if (wants.weight !== 'none') {
-      const weighted = graph.mul(chunk.hidden, w);
+      const weighted = weigh(chunk.hidden);
       const spread =
         wants.weight === 'all'
           ? graph.sub(
@@ -98,18 +148,19 @@ export function headLossWithGradient(
     }
     return { nll, hits };
   });
-  const seeds = [{ node: hidden, gradient: graph.segmentSum(graph.concat(towardsHidden, 0), targetPositions, hidden.shape[0] as number) }];
-  if (towardsWeight) seeds.push({ node: weight, gradient: graph.cast(towardsWeight, weight.dtype) });
-  return { ...join(graph, params, chunks), seeds };
+  return { ...join(graph, params, chunks), towardsHidden, towardsWeight };
 }
+
+/** Parameters of which the weights of the targets may be left out. */
+type TargetParams = Omit<HeadLossParams, 'targetWeights'> & Partial<Pick<HeadLossParams, 'targetWeights'>>;
 
 interface Chunk {
   readonly hidden: Node;
   readonly ids: Node;
-  readonly weights: Node;
+  readonly weights: Node | undefined;
 }
 
-function splitTargets(graph: Graph, params: HeadLossParams): Chunk[] {
+function splitTargets(graph: Graph, params: TargetParams): Chunk[] {
   const targets = params.targetIds.shape[0] as number;
   const step = targetChunk(params.weight.shape, targets);
   const chunks: Chunk[] = [];
@@ -118,7 +169,7 @@ function splitTargets(graph: Graph, params: HeadLossParams): Chunk[] {
     chunks.push({
       hidden: graph.gather(params.hidden, graph.sliceAxis(params.targetPositions, 0, begin, size)),
       ids: graph.sliceAxis(params.targetIds, 0, begin, size),
-      weights: graph.sliceAxis(params.targetWeights, 0, begin, size),
+      weights: params.targetWeights && graph.sliceAxis(params.targetWeights, 0, begin, size),
     });
   }
   return chunks;
@@ -162,12 +213,12 @@ function chunkLoss(graph: Graph, { hidden, ids }: Chunk, { weight, cap }: Pick<H
 const product = (graph: Graph, dtype: DType, a: Node, b: Node, options: { transposeA?: boolean; transposeB?: boolean } = {}): Node =>
   graph.cast(graph.matmul(graph.cast(a, dtype), graph.cast(b, dtype), options), 'float32');
 
-function join(graph: Graph, { targetWeights }: HeadLossParams, chunks: readonly { readonly nll: Node; readonly hits: Node }[]): HeadLoss {
+function join(graph: Graph, { targetWeights }: TargetParams, chunks: readonly { readonly nll: Node; readonly hits: Node }[]): HeadLoss {
   const [nll, hits] = (['nll', 'hits'] as const).map(name =>
     graph.concat(
       chunks.map(chunk => chunk[name]),
       0,
     ),
   ) as [Node, Node];
-  return { loss: graph.sumAll(graph.mul(nll, targetWeights)), nll, hits };
+  return { loss: graph.sumAll(targetWeights ? graph.mul(nll, targetWeights) : nll), nll, hits };
 }

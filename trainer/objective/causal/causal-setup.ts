@@ -6,21 +6,26 @@ import { type TokenSourceParams, tokenSource } from '../../data/batch/batches.ts
 import { digestSamples } from '../../data/data-digest.ts';
 import { withTokenizer } from '../../job/open-base.ts';
 import { padIdOf } from '../../job/pad-id.ts';
+import type { CausalModel } from '../../model/model-spec.ts';
 import { RunError } from '../../run-error.ts';
 import { loadHeldData, loadTrainingData } from '../load-data.ts';
-import type { SetUpTask } from '../task-setup.ts';
+import type { SetUpParams, SetUpTask } from '../task-setup.ts';
 import { causalTask } from './causal-task.ts';
 import { tokenEvaluator } from './token-evaluator.ts';
 
+/** @throws RunError 'wrong-task' for a model that writes no text */
+export function causalModelFor({ recipe, base: { model } }: Pick<SetUpParams, 'recipe' | 'base'>): CausalModel {
+  if (model.kind === 'causal') return model;
+  throw new RunError(
+    'wrong-task',
+    `the model is a ${model.family} that classifies; the task ${recipe.task} needs one that predicts the next token`,
+    `Set task: ${model.input.kind === 'image' ? 'image_classification' : 'sequence_classification'}`,
+  );
+}
+
 export const setUpCausal: SetUpTask = async (params, part) => {
   const { recipe } = params;
-  const { model } = params.base;
-  if (model.kind !== 'causal')
-    throw new RunError(
-      'wrong-task',
-      `the model is a ${model.family} that classifies; the task causal_lm needs one that predicts the next token`,
-      `Set task: ${model.input.kind === 'image' ? 'image_classification' : 'sequence_classification'}`,
-    );
+  const model = causalModelFor(params);
   const base = await withTokenizer({ ...params.base, model });
   const data = part === 'train' ? await loadTrainingData({ ...params, base }) : await loadHeldData({ ...params, base });
   const padId = padIdOf(base);

@@ -5,9 +5,9 @@
 import { namesWhere, orList } from '../../catalog/entries.ts';
 import { measuresThat, needsData, needsWeightGradients } from '../../catalog/measures.ts';
 import { type MethodEntry, methodCatalog, methodsThat } from '../../catalog/methods.ts';
-import { objectiveCatalog } from '../../catalog/objectives.ts';
+import { type Comparison, type ObjectiveEntry, objectiveCatalog } from '../../catalog/objectives.ts';
 import type { Recipe } from '../recipe-schema.ts';
-import { settings } from '../recipe-schema.ts';
+import { groups, settings } from '../recipe-schema.ts';
 import type { Rule, SettingPath } from './rule.ts';
 
 interface Condition {
@@ -25,6 +25,17 @@ const withMethods = (paths: readonly SettingPath[], has: (method: MethodEntry) =
   reads: ['method'],
   isUsed: ({ method }) => has(methodCatalog[method]),
 });
+
+/** Settings that apply only to tasks that compare answers, with a capability. */
+const withComparison = (paths: readonly SettingPath[], has: (comparison: Comparison) => boolean): Condition => {
+  const uses = ({ compares }: ObjectiveEntry): boolean => compares !== undefined && has(compares);
+  return {
+    settings: paths,
+    when: `with task: ${orList(namesWhere(objectiveCatalog, uses))}`,
+    reads: ['task'],
+    isUsed: ({ task }) => uses(objectiveCatalog[task]),
+  };
+};
 
 const choosesRows = ({ method }: Recipe): boolean => methodCatalog[method].chooses === 'rows';
 
@@ -94,9 +105,18 @@ const conditions: readonly Condition[] = [
   },
   {
     settings: ['label_smoothing_factor'],
-    when: 'to labels and tokens, not to numbers',
+    when: 'to labels and tokens',
     reads: ['task'],
-    isUsed: ({ task }) => objectiveCatalog[task].target !== 'number',
+    isUsed: ({ task }) => ['tokens', 'label'].includes(objectiveCatalog[task].target),
+  },
+  withComparison(['preference.beta'], () => true),
+  withComparison(['preference.loss_type'], ({ hasLossTypes }) => hasLossTypes),
+  {
+    settings: ['preference.label_smoothing'],
+    when: 'with preference.loss_type: sigmoid, sigmoid_norm or robust',
+    reads: ['task', 'preference.loss_type'],
+    isUsed: ({ task, preference }) =>
+      objectiveCatalog[task].compares?.hasLossTypes === true && ['sigmoid', 'sigmoid_norm', 'robust'].includes(preference.loss_type),
   },
   {
     settings: ['group_by_length'],
@@ -148,7 +168,7 @@ export const ignoredRules: readonly Rule[] = conditions.flatMap(({ settings: pat
 /** A stored recipe contains every setting; those at their defaults are not a mistake. */
 function isDefault(recipe: Recipe, path: SettingPath): boolean {
   const resolved: Record<string, unknown> = { ...recipe };
-  for (const group of ['data', 'importance'] as const)
+  for (const group of Object.keys(groups) as ('data' | 'importance' | 'preference')[])
     for (const [name, value] of Object.entries(recipe[group])) resolved[`${group}.${name}`] = value;
   return JSON.stringify(settings[path]?.resolveDefault(resolved)) === JSON.stringify(resolved[path]);
 }

@@ -39,7 +39,13 @@ const trainerStateSchema = z.object({
   trainSeconds: z.number(),
   firstLoss: z.number(),
   /** Sums since the last metrics line. */
-  window: z.object({ loss: z.number(), steps: z.number(), tokens: z.number(), seconds: z.number() }),
+  window: z.object({
+    loss: z.number(),
+    steps: z.number(),
+    tokens: z.number(),
+    seconds: z.number(),
+    measures: z.record(z.string(), z.tuple([z.number(), z.number()])).default({}),
+  }),
   best: z.object({ step: z.number(), value: z.number(), evaluation: evaluationSchema }).optional(),
   /** Evaluations in a row that did not improve by `early_stopping_threshold`. */
   stale: z.number().int().nonnegative().default(0),

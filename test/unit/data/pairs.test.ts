@@ -1,0 +1,180 @@
+/** Pairs of answers: the layouts of other tools, what both sides share, and what is wrong with a pair. */
+import { describe, expect, it, test } from 'vitest';
+import { BUCKETS, freeOrder } from '../../../trainer/data/batch/batch-settings.ts';
+import { pairSource, planPairs } from '../../../trainer/data/batch/pair-batches.ts';
+import { DataError } from '../../../trainer/data/data-error.ts';
+import type { DatasetSettings } from '../../../trainer/data/load-dataset.ts';
+import { loadPairs } from '../../../trainer/data/load-pairs.ts';
+import type { ChatRenderer, TokenSequence } from '../../../trainer/data/types.ts';
+import { characterTokenizer, renderTurns } from './character-tokenizer.ts';
+import { writeData } from './data-files.ts';
+
+const tokenizer = characterTokenizer();
+const settings: DatasetSettings = {
+  format: 'auto',
+  columns: {},
+  labels: [],
+  promptTemplate: '',
+  chat: 'auto',
+  completionOnly: true,
+  trainedTurns: 'all',
+  truncation: 'end',
+  textSplit: 'file',
+  seed: 0,
+};
+const load = (values: readonly object[], more: { maxLength?: number; chatRenderer?: ChatRenderer } = {}) =>
+  loadPairs({
+    paths: [writeData('pairs.jsonl', values.map(value => JSON.stringify(value)).join('\n'))],
+    settings,
+    tokenizer,
+    maxLength: 200,
+    maxPositions: 400,
+    ...more,
+  });
+
+/** The text, what is compared between brackets. */
+function shown({ ids, train }: TokenSequence): string {
+  let text = '';
+  for (const [i, id] of ids.entries()) {
+    if (train[i] === 1 && train[i - 1] !== 1) text += '[';
+    if (train[i] !== 1 && train[i - 1] === 1) text += ']';
+    text += tokenizer.decode([id], { skipSpecialTokens: false });
+  }
+  return train.at(-1) === 1 ? `${text}]` : text;
+}
+
+const user = (content: string) => ({ role: 'user', content });
+const assistant = (content: string) => ({ role: 'assistant', content });
+const asked = '<turn>user:Hi<eos>\n<turn>assistant:';
+
+describe('layouts', () => {
+  const chats: readonly (readonly [string, object])[] = [
+    ['TRL: prompt and answers as lists', { prompt: [user('Hi')], chosen: [assistant('yes')], rejected: [assistant('no')] }],
+    ['TRL: whole chats', { chosen: [user('Hi'), assistant('yes')], rejected: [user('Hi'), assistant('no')] }],
+    [
+      'UltraFeedback: a prompt, repeated in both',
+      { prompt: 'Hi', chosen: [user('Hi'), assistant('yes')], rejected: [user('Hi'), assistant('no')] },
+    ],
+    [
+      'LLaMA-Factory: conversations',
+      { conversations: [{ from: 'human', value: 'Hi' }], chosen: { from: 'gpt', value: 'yes' }, rejected: { from: 'gpt', value: 'no' } },
+    ],
+    ['LLaMA-Factory: instruction', { instruction: 'Hi', input: '', chosen: 'yes', rejected: 'no' }],
+    ['Axolotl: messages', { messages: [user('Hi')], chosen: assistant('yes'), rejected: assistant('no') }],
+    ['Intel: question', { system: '', question: 'Hi', chosen: 'yes', rejected: 'no' }],
+  ];
+  test.each(chats)('%s', async (_, value) => {
+    const { pairs } = await load([value], { chatRenderer: renderTurns });
+    expect(pairs.map(({ chosen, rejected }) => [shown(chosen), shown(rejected)])).toEqual([[`${asked}[yes<eos>]`, `${asked}[no<eos>]`]]);
+  });
+
+  test('texts with a prompt end with the end token, and a model with a template leaves them as they are', async () => {
+    const { pairs } = await load([{ prompt: 'Q: ', chosen: 'yes', rejected: 'no' }], { chatRenderer: renderTurns });
+    expect(pairs.map(({ chosen, rejected }) => [shown(chosen), shown(rejected)])).toEqual([['<bos>Q: [yes<eos>]', '<bos>Q: [no<eos>]']]);
+  });
+
+  test('texts without a prompt share it up to a word, whose space stays with the answers', async () => {
+    const { pairs } = await load([{ chosen: 'Human: Hi Assistant: yesterday', rejected: 'Human: Hi Assistant: yes' }]);
+    expect(pairs.map(({ chosen, rejected }) => [shown(chosen), shown(rejected)])).toEqual([
+      ['<bos>Human: Hi Assistant:[ yesterday<eos>]', '<bos>Human: Hi Assistant:[ yes<eos>]'],
+    ]);
+  });
+
+  test('only answers after the prompt are compared, all of them', async () => {
+    const shared = [user('a'), assistant('b')];
+    const { pairs } = await load(
+      [{ chosen: [...shared, user('c'), assistant('d'), user('e'), assistant('f')], rejected: [...shared, user('g'), assistant('h')] }],
+      { chatRenderer: renderTurns },
+    );
+    expect(shown(pairs[0]?.chosen as TokenSequence)).toMatch(/assistant:b<eos>.*\[d<eos>\].*\[f<eos>\]$/s);
+    expect(shown(pairs[0]?.rejected as TokenSequence)).toMatch(/assistant:b<eos>.*\[h<eos>\]$/s);
+  });
+});
+
+describe('length', () => {
+  test('an answer that is too long loses its end, and the prompt stays', async () => {
+    const { pairs, report } = await load([{ prompt: 'Q: ', chosen: 'y'.repeat(99), rejected: 'no' }], { maxLength: 10 });
+    expect(shown(pairs[0]?.chosen as TokenSequence)).toBe('<bos>Q: [yyyyyy]');
+    expect(shown(pairs[0]?.rejected as TokenSequence)).toBe('<bos>Q: [no<eos>]');
+    expect(report).toMatchObject({ kept: 1, truncated: 1, format: 'preference' });
+  });
+  test('a prompt that fills the length, and answers that only differ beyond it, are left out and counted', async () => {
+    const value = { prompt: 'Q: ', chosen: 'yes', rejected: 'no' };
+    const { pairs, report } = await load(
+      [value, { ...value, prompt: 'Q'.repeat(40) }, { ...value, chosen: `${'y'.repeat(20)}a`, rejected: `${'y'.repeat(20)}b` }],
+      { maxLength: 10 },
+    );
+    expect(pairs.map(({ line }) => line)).toEqual([1]);
+    expect(report.dropped).toEqual({ cut_off: 1, 'the same when cut to length': 1 });
+  });
+  test('an answer that begins with its prompt is counted', async () => {
+    const { report } = await load([{ prompt: 'Q: ', chosen: 'Q: yes', rejected: 'no' }]);
+    expect(report.notes).toEqual({ 'have a chosen answer that begins with its prompt': 1 });
+  });
+});
+
+describe('what is wrong', () => {
+  const bad: readonly (readonly [string, object, string | undefined, RegExp])[] = [
+    ['sides that are the same', { prompt: 'Q', chosen: 'yes', rejected: 'yes' }, 'rejected', /the same answer as the chosen one/],
+    ['the same chats', { chosen: [user('Hi'), assistant('a')], rejected: [user('Hi'), assistant('a')] }, 'rejected', /the same answer/],
+    [
+      'no answer',
+      { prompt: [user('Hi')], chosen: [user('there')], rejected: [assistant('no')] },
+      'chosen',
+      /no turn of the role assistant/,
+    ],
+    ['nothing before the answers', { chosen: [assistant('yes')], rejected: [assistant('no')] }, 'chosen', /no turn before the answer/],
+    [
+      'an unknown role',
+      { prompt: [user('Hi')], chosen: [{ role: 'robot', content: 'x' }], rejected: [assistant('no')] },
+      'chosen[0].role',
+      /unknown role "robot"/,
+    ],
+    ['a side that is empty', { prompt: 'Q', chosen: 'yes', rejected: ' ' }, 'rejected', /empty text/],
+    ['a prompt that is a number', { prompt: 3, chosen: 'yes', rejected: 'no' }, 'prompt', /a number, expected a string/],
+  ];
+  test.each(bad)('%s', async (_, value, key, message) => {
+    const good = { prompt: 'Q', chosen: 'yes', rejected: 'no' };
+    const error = await load([good, value], { chatRenderer: renderTurns }).catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(DataError);
+    expect((error as DataError).message).toMatch(message);
+    expect((error as DataError).place).toMatchObject({ line: 2, key });
+  });
+});
+
+describe('batches', () => {
+  const sequence = (...answer: number[]): TokenSequence => ({
+    ids: Int32Array.of(7, 8, ...answer),
+    train: Uint8Array.of(0, 0, ...answer.map(() => 1)),
+  });
+  const pairs = [
+    { chosen: sequence(10, 11), rejected: sequence(12), file: 'x', line: 1 },
+    { chosen: sequence(13), rejected: sequence(14, 15, 16), file: 'x', line: 2 },
+    { chosen: sequence(17), rejected: sequence(18), file: 'x', line: 3 },
+  ];
+  it('puts both answers into neighboring rows, and counts pairs', async () => {
+    const plan = planPairs(pairs, { batchSize: 2, maxLength: 16, packing: false, ...freeOrder(0), ...BUCKETS });
+    const baseNlls = (index: number) => Float32Array.from({ length: 3 }, (_, i) => 10 * index + i);
+    const source = pairSource({ plan, pairs, padId: 0, baseNlls });
+    const batches = await Promise.all(plan.epoch(0).map(source.fill));
+    expect(batches.map(({ sampleIndices, targetCount }) => [sampleIndices, targetCount])).toEqual([
+      [[0, 1], 2],
+      [[2], 1],
+    ]);
+    for (const batch of batches) {
+      const { ids, targetIds, targetRows, targetPresence, baseNll, pairWeights } = batch.feeds(4) as Record<string, Int32Array>;
+      const { tokens, batch: rows } = batch.bucket;
+      expect(rows).toBe(4);
+      expect([...(pairWeights as Int32Array)]).toEqual([0.25, batch.targetCount === 2 ? 0.25 : 0]);
+      const own = batch.sampleIndices.flatMap(pair => [pairs[pair]?.chosen, pairs[pair]?.rejected] as TokenSequence[]);
+      for (const [row, { ids: wanted }] of own.entries())
+        expect([...(ids as Int32Array).slice(row * tokens, row * tokens + wanted.length)]).toEqual([...wanted]);
+      const targets = own.flatMap(({ ids: all }, row) =>
+        [...all.slice(2)].map((id, i) => [id, row, 1, 10 * (2 * (batch.sampleIndices[row >> 1] as number) + (row & 1)) + i]),
+      );
+      const found = targets.map((_, i) => [targetIds?.[i], targetRows?.[i], targetPresence?.[i], baseNll?.[i]]);
+      expect(found).toEqual(targets);
+      expect([...(targetPresence as Int32Array).slice(targets.length)].every(presence => presence === 0)).toBe(true);
+    }
+  });
+});

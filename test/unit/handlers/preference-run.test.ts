@@ -1,0 +1,126 @@
+/** Runs on pairs of answers: metrics, the cached base model, accumulation, a resume to the bit, and rows scored by the objective's loss. */
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { EvaluateResult } from '../../../trainer/handlers/evaluate-run.ts';
+import type { ImportanceResult } from '../../../trainer/handlers/importance-run.ts';
+import type { TrainResult } from '../../../trainer/handlers/train/train-run.ts';
+import type { JobRequest } from '../../../trainer/protocol/job-messages.ts';
+import { readMetrics } from '../../../trainer/run/metrics-file.ts';
+import { type InProcess, runInProcess, stopAfter } from '../../support/run-in-process.ts';
+import { makeTinyTask } from '../../support/tiny-task.ts';
+
+const task = makeTinyTask();
+afterAll(() => rmSync(task.folder, { recursive: true, force: true }));
+// A cache of its own: the base model's log-probabilities are kept there.
+const context = { ...task.context, cacheDir: join(task.folder, 'cache') };
+
+/** The better answer is a short one. */
+const pair = (n: number): string =>
+  `${JSON.stringify({ prompt: `Q${n}: `, chosen: `ok ${n % 7}`, rejected: `no${'!'.repeat(3 + (n % 9))}` })}\n`;
+const write = (name: string, from: number, to: number): void =>
+  writeFileSync(join(task.folder, name), Array.from({ length: to - from }, (_, i) => pair(from + i)).join(''));
+
+const recipe = (...overrides: string[]) =>
+  task.recipe('engine=portable', 'task=dpo', 'data.train=pairs.jsonl', 'data.eval=held.jsonl', 'max_length=32', ...overrides);
+const train = (
+  runDir: string,
+  overrides: readonly string[],
+  onEvent?: Parameters<typeof runInProcess>[1],
+): Promise<InProcess<TrainResult>> =>
+  runInProcess({ kind: 'train', recipe: recipe(...overrides), runDir: join(task.folder, runDir), context }, onEvent);
+const phases = ({ events }: InProcess<unknown>): string[] => events.flatMap(event => (event.type === 'phase' ? [event.name] : []));
+
+beforeAll(() => {
+  write('pairs.jsonl', 0, 24);
+  write('held.jsonl', 24, 32);
+});
+
+describe('a run on pairs', () => {
+  let first: InProcess<TrainResult>;
+  beforeAll(async () => {
+    first = await train(
+      'first',
+      ['num_train_epochs=4', 'learning_rate=0.02', 'beta=0.5'].map(each => each.replace('beta', 'preference.beta')),
+    );
+  });
+
+  test('starts at log 2 without a margin and learns to prefer the better answers', async () => {
+    const { before, after } = first.value;
+    expect(first.losses.get(1)).toBeCloseTo(Math.LN2, 5);
+    expect(before?.loss).toBeCloseTo(Math.LN2, 5);
+    expect(before?.measures).toMatchObject({ margin: expect.closeTo(0, 5), kl: expect.closeTo(0, 5) });
+    expect(after?.loss).toBeLessThan(0.3);
+    expect(after?.measures).toMatchObject({ accuracy: 1 });
+    const { margin = 0, reward_chosen: chosen = 0, reward_rejected: rejected = 0, kl = 0 } = after?.measures ?? {};
+    expect(margin).toBeCloseTo(chosen - rejected, 6);
+    expect(margin).toBeGreaterThan(1);
+    expect(kl).toBeGreaterThan(0);
+    const lines = await readMetrics(join(task.folder, 'first'));
+    expect(
+      lines.filter(({ loss }) => loss !== undefined).every(line => Object.hasOwn(line, 'margin') && Object.hasOwn(line, 'accuracy')),
+    ).toBe(true);
+    expect(lines.at(-1)).toMatchObject({ eval_accuracy: 1, eval_margin: margin, eval_kl: kl });
+  });
+
+  test('computes the base model once, and keeps what it gave in the run and in the cache', async () => {
+    expect(phases(first)).toContain('reference');
+    expect(existsSync(join(task.folder, 'first', 'reference.safetensors'))).toBe(true);
+    expect(readdirSync(join(context.cacheDir, 'reference'))).toHaveLength(2);
+    const again = await train('again', ['max_steps=1', 'preference.beta=0.5', 'learning_rate=0.02', 'num_train_epochs=4']);
+    expect(phases(again)).not.toContain('reference');
+    expect(again.losses.get(1)).toBe(first.losses.get(1));
+  });
+
+  test('is evaluated as during training', async () => {
+    const request: JobRequest = { kind: 'evaluate', recipe: recipe('preference.beta=0.5'), adapter: join(task.folder, 'first'), context };
+    const { value } = await runInProcess<EvaluateResult>(request);
+    expect(value.loss).toBeCloseTo(first.value.after?.loss as number, 5);
+    expect(value.measures?.margin).toBeCloseTo(first.value.after?.measures?.margin as number, 4);
+  });
+});
+
+test('two batches of two add up to one of four', async () => {
+  const settings = ['max_steps=3', 'data.shuffle=false', 'max_grad_norm=0'];
+  const whole = await train('whole batch', [...settings, 'per_device_train_batch_size=4']);
+  const parts = await train('parts of a batch', [...settings, 'per_device_train_batch_size=2', 'gradient_accumulation_steps=2']);
+  for (const [step, loss] of whole.losses) expect(parts.losses.get(step)).toBeCloseTo(loss, 5);
+  expect(whole.losses.size).toBe(3);
+});
+
+test.each([
+  ['spsft', ['gradient_accumulation_steps=2', 'logging_steps=4']],
+  ['lora', ['method=lora', 'r=4', 'lora_dropout=0.2', 'preference.loss_type=ipo']],
+] as const)('a resumed run (%s) has the losses of one that was not stopped, also without the cache', async (name, settings) => {
+  const all = ['max_steps=6', 'save_strategy="no"', ...settings];
+  const whole = await train(`${name} whole`, all);
+  const stops = await train(`${name} parts`, all, stopAfter(4));
+  expect(stops.value).toMatchObject({ state: 'stopped', steps: 4 });
+  rmSync(join(context.cacheDir, 'reference'), { recursive: true });
+  const runDir = join(task.folder, `${name} parts`);
+  const rest = await runInProcess<TrainResult>({ kind: 'resume', runDir, overrides: [], context });
+  expect(phases(rest)).not.toContain('reference');
+  expect(new Map([...stops.losses, ...rest.losses])).toEqual(whole.losses);
+  const measures = async (dir: string) =>
+    (await readMetrics(join(task.folder, dir))).flatMap(({ margin, accuracy, kl }) =>
+      margin === undefined ? [] : [[margin, accuracy, kl]],
+    );
+  expect(await measures(`${name} parts`)).toEqual(await measures(`${name} whole`));
+  expect(rest.value.after?.measures).toEqual(whole.value.after?.measures);
+});
+
+test('rows are scored by what separates the answers', async () => {
+  const outputFile = join(task.folder, 'scores.safetensors');
+  const scores = async (measure: string) => {
+    const request: JobRequest = {
+      kind: 'importance',
+      recipe: recipe(`importance.measure=${measure}`, 'importance.samples=8'),
+      outputFile,
+      context,
+    };
+    const { value } = await runInProcess<ImportanceResult>(request);
+    expect(value.samples).toBe(8);
+    return readFileSync(outputFile);
+  };
+  for (const measure of ['taylor', 'fisher', 'wanda']) expect((await scores(measure)).length).toBeGreaterThan(0);
+});

@@ -1,0 +1,160 @@
+/**
+ * A record with a better and a worse answer, as two samples. The layouts are those of TRL (`prompt`, `chosen`, `rejected` as texts or as lists
+ * of messages; without `prompt` it is what both sides begin with), of LLaMA-Factory (`conversations` or `instruction` with two answers) and
+ * of Axolotl (`messages`, or `system` and `question`).
+ */
+import { isRecord } from '../files/strict-json.ts';
+import { describeValue } from './data-error.ts';
+import { alpacaPrompt, conversation, type FormatSettings, usesChat, withSystem } from './format-example.ts';
+import { readConversation } from './read/read-conversation.ts';
+import { fieldError, optionalText, requiredText } from './read/record-fields.ts';
+import type { ChatMessage, Conversation, DataRecord, FormattedExample, PromptFormat } from './types.ts';
+
+export const SIDES = ['chosen', 'rejected'] as const;
+export type Side = (typeof SIDES)[number];
+
+export type FormattedPair = Readonly<Record<Side, FormattedExample>>;
+
+/**
+ * Both answers after their prompt. What a sample loses to fit its length is the end of an answer, so that both sides keep one prompt.
+ * Throws DataError (file, line, key) for a missing side, a list without an answer, or sides that are the same.
+ */
+export function formatPair(record: DataRecord, settings: FormatSettings): FormattedPair {
+  const pair = isChat(record) ? chatPair(record, settings) : textPair(record, settings);
+  if (textOf(pair.chosen) === textOf(pair.rejected))
+    throw fieldError(record, 'rejected', 'the same answer as the chosen one', 'Remove the sample, or fix one of its sides');
+  return { chosen: withoutShrinking(pair.chosen), rejected: withoutShrinking(pair.rejected) };
+}
+
+const isChat = ({ value: { prompt, chosen, rejected, conversations, messages } }: DataRecord): boolean =>
+  [prompt, chosen, rejected, conversations, messages].some(each => Array.isArray(each)) || isRecord(chosen) || isRecord(rejected);
+
+/** The format whose prompts are like those of a pair. */
+export const promptFormatOf = (record: DataRecord): PromptFormat =>
+  isChat(record) ? 'messages' : askedMessages(record) ? 'alpaca' : 'prompt_completion';
+
+const textOf = ({ pieces }: FormattedExample): string => pieces.map(({ text }) => text).join('');
+
+const withoutShrinking = (example: FormattedExample): FormattedExample => ({
+  ...example,
+  pieces: example.pieces.map(({ text, train }) => ({ text, train })),
+});
+
+function textPair(record: DataRecord, settings: FormatSettings): FormattedPair {
+  const answers = { chosen: requiredText(record, 'chosen'), rejected: requiredText(record, 'rejected') };
+  const asked = askedMessages(record);
+  if (asked) {
+    const side = (name: Side): FormattedExample => conversation(record, settings, chatOf(asked, [answer(answers[name])], {}));
+    if (usesChat(record, settings, true)) return { chosen: side('chosen'), rejected: side('rejected') };
+  }
+  const given = record.value.prompt ?? record.value.question;
+  const isImplicit = asked === undefined && (given === undefined || given === null);
+  const prompt = asked ? plainPrompt(record) : isImplicit ? commonText(answers) : requiredText(record, promptKey(record));
+  const side = (name: Side): FormattedExample => {
+    const repeats = !isImplicit && answers[name].startsWith(prompt);
+    return {
+      pieces: [
+        { text: prompt, train: false },
+        { text: isImplicit ? answers[name].slice(prompt.length) : answers[name], train: true },
+      ].filter(({ text }) => text !== ''),
+      chat: false,
+      ...(repeats && { notes: [`have a ${name} answer that begins with its prompt`] }),
+    };
+  };
+  return { chosen: side('chosen'), rejected: side('rejected') };
+}
+
+const promptKey = ({ value }: DataRecord): 'prompt' | 'question' => (Object.hasOwn(value, 'prompt') ? 'prompt' : 'question');
+
+/** The turns of a record that asks by an instruction, or by a system message and a question; undefined for one with a prompt. */
+function askedMessages(record: DataRecord): ChatMessage[] | undefined {
+  const system = optionalText(record, 'system');
+  if (Object.hasOwn(record.value, 'instruction')) {
+    const input = optionalText(record, 'input');
+    const instruction = requiredText(record, 'instruction');
+    return withSystem(system, [{ role: 'user', content: input === '' ? instruction : `${instruction}\n\n${input}` }]);
+  }
+  const isAsked = Object.hasOwn(record.value, 'question') || system !== '';
+  return isAsked ? withSystem(system, [{ role: 'user', content: requiredText(record, promptKey(record)) }]) : undefined;
+}
+
+const plainPrompt = (record: DataRecord): string =>
+  Object.hasOwn(record.value, 'instruction')
+    ? alpacaPrompt(requiredText(record, 'instruction'), optionalText(record, 'input'))
+    : `${[optionalText(record, 'system'), requiredText(record, promptKey(record))].filter(text => text !== '').join('\n\n')}\n`;
+
+/** The text that both begin with, up to the last whole word; a space stays with the answers. */
+function commonText({ chosen, rejected }: Readonly<Record<Side, string>>): string {
+  let end = 0;
+  while (end < chosen.length && end < rejected.length && chosen[end] === rejected[end]) end++;
+  while (end > 0 && /\S/.test(chosen[end - 1] as string)) end--;
+  return chosen.slice(0, end > 0 && chosen[end - 1] === ' ' ? end - 1 : end);
+}
+
+function chatPair(record: DataRecord, settings: FormatSettings): FormattedPair {
+  const sides = { chosen: messagesOf(record, 'chosen'), rejected: messagesOf(record, 'rejected') };
+  const before = promptOf(record);
+  const prompt = before ?? commonTurns(sides.chosen.messages, sides.rejected.messages);
+  if (prompt.length === 0)
+    throw fieldError(record, 'chosen', 'no turn before the answer', 'Add the prompt, under prompt or as the first turn');
+  const side = (name: Side): FormattedExample => {
+    const { messages, ...others } = sides[name];
+    // Data sets with a prompt of its own often repeat it in both lists.
+    const isRepeated = startsWith(messages, prompt);
+    const answers = isRepeated ? messages.slice(prompt.length) : messages;
+    const missing = answers.every(({ role }) => role !== 'assistant');
+    if (missing) throw fieldError(record, name, 'no turn of the role assistant after the prompt', 'Add the answer, or fix its role');
+    return conversation(record, settings, chatOf(prompt, answers, others));
+  };
+  return { chosen: side('chosen'), rejected: side('rejected') };
+}
+
+/** The turns under `prompt`, `conversations` or `messages`; a prompt that is a text is a turn of the user. */
+function promptOf(record: DataRecord): readonly ChatMessage[] | undefined {
+  const { prompt, conversations, messages } = record.value;
+  if (typeof prompt === 'string') return withSystem(optionalText(record, 'system'), [{ role: 'user', content: prompt }]);
+  if (prompt !== undefined && prompt !== null) return readConversation(record, 'prompt', namesOf(prompt)).messages;
+  if (conversations !== undefined)
+    return withSystem(optionalText(record, 'system'), readConversation(record, 'conversations', namesOf(conversations)).messages);
+  return messages === undefined ? undefined : readConversation(record, 'messages', namesOf(messages)).messages;
+}
+
+/** A side of a pair: a list of turns, one turn, or the text of an answer. */
+function messagesOf(record: DataRecord, side: Side): Conversation {
+  const given = record.value[side];
+  if (given === undefined || given === null) throw fieldError(record, side, describeValue(given), 'Give every sample both answers');
+  if (typeof given === 'string') return { messages: [answer(requiredText(record, side))] };
+  const turns = Array.isArray(given) ? given : [given];
+  return readConversation({ ...record, value: { ...record.value, [side]: turns } }, side, namesOf(turns));
+}
+
+/** ShareGPT's names, or those of everybody else. */
+const namesOf = (turns: unknown) =>
+  Array.isArray(turns) && isRecord(turns[0]) && Object.hasOwn(turns[0], 'from')
+    ? { role: 'from', content: 'value' }
+    : { role: 'role', content: 'content' };
+
+const answer = (content: string): ChatMessage => ({ role: 'assistant', content });
+
+/** Only answers after the prompt are trained. */
+const chatOf = (
+  prompt: readonly ChatMessage[],
+  answers: readonly ChatMessage[],
+  others: Omit<Conversation, 'messages' | 'trains'>,
+): Conversation => ({
+  ...others,
+  messages: [...prompt, ...answers],
+  trains: [...prompt.map(() => false), ...answers.map(({ role }) => role === 'assistant')],
+});
+
+const sameTurn = (a: ChatMessage | undefined, b: ChatMessage | undefined): boolean => JSON.stringify(a) === JSON.stringify(b);
+
+const startsWith = (messages: readonly ChatMessage[], prompt: readonly ChatMessage[]): boolean =>
+  messages.length > prompt.length && prompt.every((turn, i) => sameTurn(turn, messages[i]));
+
+/** The turns that both lists begin with; the last turn of each is an answer. */
+function commonTurns(a: readonly ChatMessage[], b: readonly ChatMessage[]): readonly ChatMessage[] {
+  let count = 0;
+  while (count < Math.min(a.length, b.length) - 1 && sameTurn(a[count], b[count])) count++;
+  return a.slice(0, count);
+}

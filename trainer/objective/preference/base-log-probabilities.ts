@@ -1,0 +1,147 @@
+/**
+ * The log-probabilities of the answers under the base model, computed once before training. They are cached by everything that they depend on,
+ * and copied into the run folder, so that a resumed run computes with the same numbers.
+ */
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { untouched } from '../../artifact/adapter/apply-adapter.ts';
+import { type BatchSource, epochBatches } from '../../data/batch/batches.ts';
+import type { BaseNlls, PairBatch } from '../../data/batch/pair-batches.ts';
+import type { TokenSequence } from '../../data/types.ts';
+import { countTargets } from '../../data/types.ts';
+import { encodeFloat32 } from '../../format/float-format.ts';
+import { openSafetensors } from '../../format/safetensors/safetensors-source.ts';
+import { writeSafetensors } from '../../format/safetensors/safetensors-writer.ts';
+import { FLOAT32, quantizable, WeightStorage } from '../../model/weight-storage.ts';
+import { weightStream } from '../../model/weight-stream.ts';
+import { RUN_FILES } from '../../protocol/run-files.ts';
+import type { Task } from '../../train/task.ts';
+import { evalSignature, evaluationProgram } from '../../train/train-program.ts';
+import { loadVariables } from '../../train/variables.ts';
+import type { SetUpParams } from '../task-setup.ts';
+
+/** Changes when the same key gives other numbers than before. */
+const VERSION = 1;
+
+export interface BaseSet {
+  /** For people: 'training' or 'held-out'. */
+  readonly name: string;
+  readonly sequences: readonly TokenSequence[];
+  /** Their batches, without log-probabilities of the base. */
+  readonly source: BatchSource<PairBatch>;
+}
+
+/** The NLLs of each target under the base model, of each set. @throws RunError 'stopped' */
+export async function baseLogProbabilities(params: SetUpParams, task: Task, sets: readonly BaseSet[]): Promise<BaseNlls[]> {
+  const { context, runDir, job } = params;
+  const keys = sets.map(({ sequences }) => keyOf(params, sequences));
+  const runFile = runDir === undefined ? undefined : path.join(runDir, RUN_FILES.reference);
+  const cacheFiles = keys.map(key => path.join(context.cacheDir, 'reference', `${key}.safetensors`));
+  const found = new Map<string, Float32Array>();
+  for (const [i, key] of keys.entries()) {
+    const known = (await readNlls(runFile, key)) ?? (await readNlls(cacheFiles[i], key));
+    if (known) found.set(key, known);
+  }
+  const missing = sets.filter((_, i) => !found.has(keys[i] as string));
+  if (missing.length > 0) {
+    const computed = await compute(params, task, missing);
+    for (const [i, nlls] of computed.entries()) {
+      const place = sets.indexOf(missing[i] as BaseSet);
+      found.set(keys[place] as string, nlls);
+      await mkdir(path.dirname(cacheFiles[place] as string), { recursive: true });
+      await writeNlls(cacheFiles[place] as string, new Map([[keys[place] as string, nlls]]));
+    }
+  } else job.log('info', `the log-probabilities of the base model are taken from the cache (${cacheFiles.join(', ')})`);
+  if (runFile !== undefined) await writeNlls(runFile, found);
+  return sets.map(({ sequences }, i) => bySequence(sequences, found.get(keys[i] as string) as Float32Array));
+}
+
+function keyOf({ base, precision = FLOAT32 }: SetUpParams, sequences: readonly TokenSequence[]): string {
+  const hash = createHash('sha256').update(JSON.stringify([VERSION, base.fingerprint, base.engine.description.name, precision]));
+  for (const { ids, train } of sequences) hash.update(String(ids.length)).update(ids).update(train);
+  return hash.digest('hex').slice(0, 32);
+}
+
+/** One pass over the pairs through the base model, whose memory is free again before training. */
+async function compute({ base, precision = FLOAT32, job }: SetUpParams, task: Task, sets: readonly BaseSet[]): Promise<Float32Array[]> {
+  job.phase('reference', `log-probabilities of the base model on the ${sets.map(({ name }) => name).join(' and ')} pairs`);
+  const { model } = task;
+  const quantized = new Set(precision.quantize === 'none' ? [] : quantizable(model));
+  const storage = new WeightStorage({ precision, parameters: model.parameters, quantized, floatRows: new Map() });
+  const attachment = { ...untouched, storage };
+  const shapes = sets.flatMap(({ source }) => source.plan.buckets);
+  const session = await base.engine.compile(evaluationProgram({ task, attachment }, shapes));
+  try {
+    await loadVariables(session, { model: weightStream(model, base.folder.weights, { storage }), attachment });
+    const report = job.progress(
+      'reference',
+      sets.reduce((sum, { source }) => sum + source.plan.batchesPerEpoch, 0),
+      'batches',
+    );
+    let done = 0;
+    const results: Float32Array[] = [];
+    for (const { sequences, source } of sets) {
+      const starts = startsOf(sequences);
+      const nlls = new Float32Array(starts.at(-1) as number);
+      for await (const batch of epochBatches(source, 0)) {
+        job.checkStop();
+        const { nll } = await session.run(evalSignature(batch.bucket), batch.feeds(1));
+        copyNlls(batch, nll as Float32Array, { starts, nlls });
+        report(++done);
+      }
+      results.push(nlls);
+    }
+    return results;
+  } finally {
+    await session.dispose();
+  }
+}
+
+function copyNlls(
+  { rows }: PairBatch,
+  nll: Float32Array,
+  { starts, nlls }: { readonly starts: Int32Array; readonly nlls: Float32Array },
+): void {
+  let [current, at] = [-1, 0];
+  for (let i = 0; i < rows.targetCount; i++) {
+    const sequence = rows.targetSamples[i] as number;
+    if (sequence !== current) [current, at] = [sequence, starts[sequence] as number];
+    nlls[at++] = nll[i] as number;
+  }
+}
+
+/** The place of the first target of each sequence among all targets, and their number. */
+function startsOf(sequences: readonly TokenSequence[]): Int32Array {
+  const starts = new Int32Array(sequences.length + 1);
+  for (const [i, sequence] of sequences.entries()) starts[i + 1] = (starts[i] as number) + countTargets(sequence);
+  return starts;
+}
+
+function bySequence(sequences: readonly TokenSequence[], nlls: Float32Array): BaseNlls {
+  const starts = startsOf(sequences);
+  return sequence => nlls.subarray(starts[sequence], starts[sequence + 1]);
+}
+
+/** Undefined where the file does not hold them: a cache that cannot be read is no reason not to compute. */
+async function readNlls(file: string | undefined, key: string): Promise<Float32Array | undefined> {
+  if (file === undefined || !existsSync(file)) return undefined;
+  try {
+    const source = await openSafetensors(file);
+    try {
+      return source.tensors.has(key) ? await source.readFloat32(key) : undefined;
+    } finally {
+      await source.close();
+    }
+  } catch {
+    return undefined;
+  }
+}
+
+const writeNlls = (file: string, sets: ReadonlyMap<string, Float32Array>): Promise<string> =>
+  writeSafetensors(
+    file,
+    [...sets].map(([name, values]) => ({ name, dtype: 'F32', shape: [values.length], data: () => encodeFloat32(values, 'F32') })),
+    {},
+  );

@@ -1,0 +1,103 @@
+/** Losses of pairs of answers, each with its slope for the log-probability of either answer. */
+import type { Graph, Node } from '../../graph/graph.ts';
+import type { Recipe } from '../../protocol/recipe-schema.ts';
+
+/** The two answers of each pair, the better one first; [pairs, 2] each. */
+export interface PairLogs {
+  /** Log-probabilities of the answers, summed over their tokens. */
+  readonly logps: Node;
+  /** The same less those under the base model. */
+  readonly ratios: Node;
+  /** Trained tokens, at least 1. */
+  readonly lengths: Node;
+}
+
+export interface PairLoss {
+  /** [pairs]. */
+  readonly losses: Node;
+  /** Slopes of the losses for the log-probabilities, [pairs, 2]. */
+  readonly slopes: Node;
+}
+
+/** A function of one number and its slope. */
+interface Curve {
+  readonly value: Node;
+  readonly slope: Node;
+}
+
+/** log(1 + exp x) = max(x, 0) + log(1 + exp −|x|); its slope is the sigmoid. */
+export function softplus(graph: Graph, x: Node): Curve {
+  const value = graph.add(graph.relu(x), graph.log(graph.add(graph.exp(graph.neg(graph.abs(x))), 1)));
+  return { value, slope: graph.sigmoid(x) };
+}
+
+/**
+ * A loss of the difference between the scores of the two answers.
+ * @param scores [pairs, 2], log-probabilities times `scale`, which may be less something fixed
+ * @param scale [pairs, 2]
+ */
+export function lossOfMargin(
+  graph: Graph,
+  { scores, scale }: { readonly scores: Node; readonly scale: Node | undefined },
+  curve: (graph: Graph, margin: Node) => Curve,
+): PairLoss {
+  const signs = graph.constant(Float32Array.of(1, -1), [1, 2], 'float32');
+  const { value, slope } = curve(graph, graph.sum(graph.mul(scores, signs), [1]));
+  const slopes = graph.mul(graph.reshape(slope, [slope.shape[0] as number, 1]), signs);
+  return { losses: value, slopes: scale ? graph.mul(slopes, scale) : slopes };
+}
+
+export const perToken = (graph: Graph, { lengths }: PairLogs): Node => graph.reciprocal(lengths);
+
+/** Direct preference optimization (Rafailov et al. 2023) and its variants; formulas and names are those of TRL. */
+export function dpoLoss({
+  loss_type: type,
+  beta,
+  label_smoothing: flipped,
+}: Recipe['preference']): (graph: Graph, logs: PairLogs) => PairLoss {
+  const curve = dpoCurves[type]({ beta, flipped });
+  const isPerToken = type === 'ipo' || type === 'sigmoid_norm';
+  return (graph, logs) => {
+    const scale = isPerToken ? perToken(graph, logs) : undefined;
+    return lossOfMargin(graph, { scores: scale ? graph.mul(logs.ratios, scale) : logs.ratios, scale }, curve);
+  };
+}
+
+interface CurveSettings {
+  readonly beta: number;
+  /** The share of pairs whose order is taken to be wrong. */
+  readonly flipped: number;
+}
+
+type MarginCurve = (settings: CurveSettings) => (graph: Graph, margin: Node) => Curve;
+
+/** −(1 − ε)·log σ(βm) − ε·log σ(−βm): for ε above 0, conservative DPO (Mitchell 2023). */
+const sigmoid: MarginCurve = ({ beta, flipped }) => logistic(beta, 1 - flipped, flipped);
+
+/** a·log(1 + exp −βm) + b·log(1 + exp βm) */
+function logistic(beta: number, a: number, b: number): (graph: Graph, margin: Node) => Curve {
+  return (graph, margin) => {
+    const x = graph.mul(margin, beta);
+    const [right, wrong] = [softplus(graph, graph.neg(x)), softplus(graph, x)];
+    const both = (x: Node, y: Node): Node => (b === 0 ? graph.mul(x, a) : graph.add(graph.mul(x, a), graph.mul(y, b)));
+    return { value: both(right.value, wrong.value), slope: graph.mul(both(graph.neg(right.slope), wrong.slope), beta) };
+  };
+}
+
+const dpoCurves: Readonly<Record<Recipe['preference']['loss_type'], MarginCurve>> = {
+  sigmoid,
+  sigmoid_norm: sigmoid,
+  hinge:
+    ({ beta }) =>
+    (graph, margin) => {
+      const room = graph.sub(graph.scalar(1), graph.mul(margin, beta));
+      return { value: graph.relu(room), slope: graph.mul(graph.cast(graph.less(graph.scalar(0), room), 'float32'), -beta) };
+    },
+  ipo:
+    ({ beta }) =>
+    (graph, margin) => {
+      const far = graph.sub(margin, 1 / (2 * beta));
+      return { value: graph.square(far), slope: graph.mul(far, 2) };
+    },
+  robust: ({ beta, flipped }) => logistic(beta, (1 - flipped) / (1 - 2 * flipped), -flipped / (1 - 2 * flipped)),
+};

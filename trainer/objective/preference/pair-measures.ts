@@ -1,0 +1,87 @@
+/** Rewards, margins and accuracy of pairs, in training and in evaluations. */
+
+import type { Batch, BatchSource } from '../../data/batch/batches.ts';
+import { PAIR_ROWS, type PairBatch } from '../../data/batch/pair-batches.ts';
+import type { HostArray } from '../../graph/types.ts';
+import type { Evaluator } from '../../job/evaluate.ts';
+import { addSums, type MeasureSums, meansOf } from '../../train/measure-sums.ts';
+
+/** An answer under the model. */
+export interface AnswerLogs {
+  /** Log-probability, summed over its tokens. */
+  readonly logp: number;
+  /** The same less that under the base model. */
+  readonly ratio: number;
+  readonly tokens: number;
+}
+
+/** The implicit reward of an answer: what its loss compares. */
+export type RewardOf = (answer: AnswerLogs) => number;
+
+export interface PairMeasuresParams {
+  readonly reward: RewardOf;
+  /** Whether the base model's log-probabilities are known. */
+  readonly usesReference: boolean;
+}
+
+export const isPairBatch = (batch: Batch): batch is PairBatch => 'baseNll' in batch;
+
+/**
+ * `reward_chosen`, `reward_rejected`, `margin`, `accuracy` (the share of pairs whose better answer has the higher reward), `logp_chosen` and
+ * `logp_rejected` of each pair. With a reference `kl`: with d the log-ratio of a token to the base model, exp d − 1 − d, whose mean estimates
+ * the divergence of the base from the model per token (Schulman 2020) if the answers are like those that the base writes.
+ */
+export function pairMeasures(batch: PairBatch, nll: HostArray | undefined, { reward, usesReference }: PairMeasuresParams): MeasureSums {
+  const { rows, baseNll, sampleIndices, bucket } = batch;
+  const answers = Array.from({ length: PAIR_ROWS * sampleIndices.length }, () => ({ logp: 0, ratio: 0, tokens: 0 }));
+  let divergence = 0;
+  for (let i = 0; i < rows.targetCount; i++) {
+    const answer = answers[Math.floor((rows.targetPositions[i] as number) / bucket.tokens)];
+    if (!answer) continue;
+    const loss = nll?.[i] ?? Number.NaN;
+    const ratio = (baseNll[i] as number) - loss;
+    answer.logp -= loss;
+    answer.ratio += ratio;
+    answer.tokens++;
+    divergence += Math.expm1(ratio) - ratio;
+  }
+  let sums: MeasureSums = usesReference ? { kl: [divergence, rows.targetCount] } : {};
+  for (let pair = 0; pair < sampleIndices.length; pair++) {
+    const [chosen, rejected] = answers.slice(PAIR_ROWS * pair, PAIR_ROWS * (pair + 1)) as [AnswerLogs, AnswerLogs];
+    const [better, worse] = [reward(chosen), reward(rejected)];
+    sums = addSums(sums, {
+      reward_chosen: [better, 1],
+      reward_rejected: [worse, 1],
+      margin: [better - worse, 1],
+      accuracy: [Number(better > worse), 1],
+      logp_chosen: [chosen.logp, 1],
+      logp_rejected: [rejected.logp, 1],
+    });
+  }
+  return sums;
+}
+
+export interface PairEvaluatorParams extends PairMeasuresParams {
+  readonly source: BatchSource<PairBatch>;
+  readonly pairs: number;
+}
+
+export function pairEvaluator({ source, pairs, ...measuring }: PairEvaluatorParams): Evaluator {
+  return {
+    source,
+    samples: pairs,
+    extraFeeds: () => ({}),
+    startTally: () => {
+      let sums: MeasureSums = {};
+      let loss = 0;
+      return {
+        add(batch, outputs) {
+          if (!isPairBatch(batch)) return;
+          for (let pair = 0; pair < batch.sampleIndices.length; pair++) loss += outputs.losses?.[pair] ?? Number.NaN;
+          sums = addSums(sums, pairMeasures(batch, outputs.nll, measuring));
+        },
+        result: () => ({ loss: loss / pairs, samples: pairs, targets: pairs, measures: meansOf(sums) }),
+      };
+    },
+  };
+}

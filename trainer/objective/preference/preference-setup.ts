@@ -1,0 +1,74 @@
+/** Tasks that compare pairs of answers: pairs in batches of few shapes, with the log-probabilities of the base model where the loss reads them. */
+import { objectiveCatalog } from '../../catalog/objectives.ts';
+import type { BatchSettings } from '../../data/batch/batch-plan.ts';
+import { BUCKETS, freeOrder, trainBatchSettings } from '../../data/batch/batch-settings.ts';
+import { type BaseNlls, pairSource, planPairs, sidesOf } from '../../data/batch/pair-batches.ts';
+import { digestSamples } from '../../data/data-digest.ts';
+import type { Pair } from '../../data/types.ts';
+import { withTokenizer } from '../../job/open-base.ts';
+import { padIdOf } from '../../job/pad-id.ts';
+import { causalModelFor } from '../causal/causal-setup.ts';
+import type { SetUpParams, SetUpTask } from '../task-setup.ts';
+import { tasks } from '../tasks.ts';
+import { baseLogProbabilities } from './base-log-probabilities.ts';
+import { loadPairData } from './pair-data.ts';
+import { isPairBatch, pairEvaluator, pairMeasures, type RewardOf } from './pair-measures.ts';
+
+/** @param rewardOf the implicit reward that the objective's loss compares */
+export const setUpPreference =
+  (rewardOf: (params: SetUpParams['recipe']['preference']) => RewardOf): SetUpTask =>
+  async (params, part) => {
+    const { recipe } = params;
+    const model = causalModelFor(params);
+    const base = await withTokenizer({ ...params.base, model });
+    const data = await loadPairData({ ...params, base }, part);
+    const padId = padIdOf(base);
+    const usesReference = objectiveCatalog[recipe.task].compares?.usesReference === true;
+    const measuring = { reward: rewardOf(recipe.preference), usesReference };
+    const task = tasks[recipe.task](model, recipe);
+    const sourceOf = (pairs: readonly Pair[], settings: BatchSettings, baseNlls?: BaseNlls) =>
+      pairSource({ plan: planPairs(pairs, settings), pairs, padId, baseNlls });
+    const training = (looseGroups?: boolean): BatchSettings => ({ ...trainBatchSettings(recipe, looseGroups), packing: false });
+    const evaluating: BatchSettings = {
+      batchSize: recipe.per_device_eval_batch_size,
+      maxLength: recipe.max_length,
+      packing: false,
+      ...freeOrder(recipe.seed),
+      ...BUCKETS,
+    };
+    const sets = [
+      { name: 'training', pairs: data.train, settings: training() },
+      { name: 'held-out', pairs: data.held, settings: evaluating },
+    ].filter(({ pairs }) => pairs.length > 0);
+    const found = usesReference
+      ? await baseLogProbabilities(
+          params,
+          task,
+          sets.map(({ name, pairs, settings }) => ({ name, sequences: sidesOf(pairs), source: sourceOf(pairs, settings) })),
+        )
+      : [];
+    const nllsOf = (pairs: readonly Pair[]): BaseNlls | undefined => found[sets.findIndex(set => set.pairs === pairs)];
+    return {
+      model,
+      task,
+      labels: [],
+      samples: data.train.length,
+      digest: { train: digestOf(data.train), held: digestOf(data.held) },
+      labelOf: () => -1,
+      trainSource: looseGroups => sourceOf(data.train, training(looseGroups), nllsOf(data.train)),
+      sourceOf: (indices, batchSize) => {
+        const chosen = indices.flatMap(index => data.train[index] ?? []);
+        const nlls = nllsOf(data.train);
+        const settings = { ...evaluating, batchSize };
+        return sourceOf(chosen, settings, nlls && (sequence => nlls(2 * (indices[sequence >> 1] as number) + (sequence & 1))));
+      },
+      evaluator:
+        data.held.length > 0
+          ? pairEvaluator({ source: sourceOf(data.held, evaluating, nllsOf(data.held)), pairs: data.held.length, ...measuring })
+          : undefined,
+      measure: (batch, outputs) => (isPairBatch(batch) ? pairMeasures(batch, outputs.nll, measuring) : {}),
+    };
+  };
+
+const digestOf = (pairs: readonly Pair[]): string =>
+  digestSamples(pairs.flatMap(({ chosen, rejected, file, line }) => [chosen, rejected].map(side => ({ ...side, file, line }))));

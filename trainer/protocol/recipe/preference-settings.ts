@@ -1,0 +1,34 @@
+/** Settings of objectives that compare answers. */
+import { namesWhere } from '../../catalog/entries.ts';
+import { type ObjectiveName, objectiveCatalog } from '../../catalog/objectives.ts';
+import { defaulted, derived, type Given, group } from './setting.ts';
+import { choice, number } from './value-type.ts';
+
+const comparing = namesWhere(objectiveCatalog, ({ compares }) => compares !== undefined);
+
+/** The value for a task that compares no answers; nothing reads it. */
+const UNUSED_BETA = 0.1;
+
+const betaOf = ({ task }: Given): number => objectiveCatalog[task as ObjectiveName]?.compares?.beta ?? UNUSED_BETA;
+
+const betas = comparing.map(name => `${objectiveCatalog[name].compares?.beta} for ${name}`).join(', ');
+
+export const preferenceGroup = group('Training on preferences: how answers are compared.', {
+  loss_type: defaulted(
+    choice({
+      sigmoid: 'The log-odds of preferring the better answer (Rafailov et al. 2023).',
+      sigmoid_norm: 'The same with the log-probability of each answer divided by its tokens.',
+      hinge: 'A margin of 1 between the rewards (SLiC).',
+      ipo: 'The squared distance of the margin per token from 1 / (2 · beta) (IPO).',
+      robust: 'The sigmoid loss, corrected for a share of pairs (label_smoothing) whose order is wrong.',
+    }),
+    'sigmoid',
+    { doc: 'The loss of a pair, named as in TRL.' },
+  ),
+  beta: derived(number({ min: 0, max: 1000, aboveMin: true }), betas, betaOf, {
+    doc: 'The strength of the comparison: larger values keep the model closer to the base model.',
+  }),
+  label_smoothing: defaulted(number({ min: 0, max: 0.49 }), 0, {
+    doc: 'The share of pairs whose order is assumed to be wrong.',
+  }),
+});
