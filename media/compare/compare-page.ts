@@ -1,13 +1,12 @@
 /** The page that compares runs: curves, results and recipes of the runs that the host sends. */
-
 import { counted } from '../../trainer/protocol/format.ts';
-import { distinctNames } from '../../trainer/protocol/run-names.ts';
 import type { CompareFromPage, CompareToPage } from '../../trainer/protocol/view/compare.ts';
 import { Announcer } from '../shared/announcer.ts';
 import type { Editor } from '../shared/editor.ts';
 import { element, setText } from '../shared/element.ts';
-import { RunModel } from '../shared/run-model.ts';
-import { type CompareCurvesSettings, type ComparedRun, createCompareCurves } from './compare-curves.ts';
+import { createPage } from '../shared/page.ts';
+import { type CompareCurvesSettings, createCompareCurves } from './compare-curves.ts';
+import { type CompareEvent, type CompareState, startCompare, updateCompare } from './compare-state.ts';
 import { createRecipeTable } from './recipe-table.ts';
 import { createResultTable } from './result-table.ts';
 import { createValuesTable } from './values-table.ts';
@@ -23,85 +22,37 @@ export interface ComparePage {
 }
 
 export function mountCompare(root: HTMLElement, editor: Editor<CompareFromPage, KeptComparePage>): ComparePage {
-  const models = new Map<string, RunModel>();
-  /** Color positions in use. */
-  const looks = new Map<string, number>();
   const kept = editor.kept() ?? {};
-  const hidden = new Set(Array.isArray(kept.hidden) ? kept.hidden : []);
+  const announcer = new Announcer();
+  const page = createPage<CompareState, CompareEvent>({
+    start: startCompare(kept.hidden),
+    update: updateCompare,
+    draw,
+    react: (event, _, after) => {
+      if (event.type === 'show') editor.keep({ curves: curves.settings, hidden: after.hidden });
+      if (event.type === 'runs') announcer.say(`${counted(after.runs.length, 'run')} compared`);
+    },
+  });
   const save = (suggestedName: string, content: string): void => editor.post({ type: 'save', suggestedName, content });
-  const curves = createCompareCurves(kept.curves ?? {}, settings => editor.keep({ curves: settings, hidden: [...hidden] }));
+  const curves = createCompareCurves(kept.curves ?? {}, settings => editor.keep({ curves: settings, hidden: page.state.hidden }));
   const results = createResultTable({
     open: runDir => editor.post({ type: 'open', runDir }),
     remove: runDir => editor.post({ type: 'remove', runDir }),
-    show: (runDir, isShown) => {
-      if (isShown) hidden.delete(runDir);
-      else hidden.add(runDir);
-      editor.keep({ curves: curves.settings, hidden: [...hidden] });
-      draw();
-    },
+    show: (runDir, isShown) => page.receive({ type: 'show', runDir, isShown }),
     save,
   });
-  const values = createValuesTable(save);
-  const recipes = createRecipeTable(save);
+  const views = [curves, createValuesTable(save), results, createRecipeTable(save)];
   const empty = element('p', { class: 'hint', hidden: true }, 'No runs to compare. Choose some with the command Rowtune: Compare Runs.');
   const notice = element('p', { class: 'notice', role: 'alert', hidden: true });
-  const announcer = new Announcer();
-  let isDue = false;
-  root.append(notice, empty, curves.element, values.element, results.element, recipes.element, announcer.element);
+  root.append(notice, empty, ...views.map(view => view.element), announcer.element);
 
-  function setRuns(runDirs: readonly string[]): void {
-    for (const runDir of models.keys()) {
-      if (runDirs.includes(runDir)) continue;
-      models.delete(runDir);
-      looks.delete(runDir);
-    }
-    for (const runDir of runDirs) {
-      if (!models.has(runDir)) models.set(runDir, new RunModel());
-      if (!looks.has(runDir)) looks.set(runDir, freeLook());
-    }
-    const names = distinctNames(runDirs);
-    for (const [runDir, model] of models) model.givenName = names.get(runDir);
-    empty.hidden = runDirs.length > 0;
-    announcer.say(`${counted(runDirs.length, 'run')} compared`);
-    draw();
+  function draw({ runs, isReady, notice: shown }: CompareState): void {
+    empty.hidden = !isReady || runs.length > 0;
+    notice.hidden = shown === undefined;
+    notice.className = `notice notice-${shown?.level ?? 'info'}`;
+    setText(notice, shown?.message ?? '');
+    for (const view of views) view.update(runs);
   }
 
-  function freeLook(): number {
-    const taken = new Set(looks.values());
-    for (let look = 0; ; look++) if (!taken.has(look)) return look;
-  }
-
-  function draw(): void {
-    if (isDue) return;
-    isDue = true;
-    requestAnimationFrame(() => {
-      isDue = false;
-      const runs = [...models].map(
-        ([runDir, model]): ComparedRun => ({ runDir, model, look: looks.get(runDir) ?? 0, isShown: !hidden.has(runDir) }),
-      );
-      curves.update(runs);
-      values.update(runs);
-      results.update(runs);
-      recipes.update(runs);
-    });
-  }
-
-  return {
-    receive: message => {
-      switch (message.type) {
-        case 'runs':
-          setRuns(message.runDirs);
-          return;
-        case 'patch':
-          models.get(message.runDir)?.apply(message.patch);
-          draw();
-          return;
-        case 'notice':
-          notice.hidden = false;
-          notice.className = `notice notice-${message.level}`;
-          setText(notice, message.message);
-          return;
-      }
-    },
-  };
+  return { receive: page.receive };
 }

@@ -2,7 +2,7 @@
 import { labelOfSetting } from '../../trainer/catalog/labels.ts';
 import { csv } from '../shared/csv.ts';
 import { element } from '../shared/element.ts';
-import type { ComparedRun } from './compare-curves.ts';
+import type { ComparedRun } from './compared-run.ts';
 import { recipeRows } from './recipe-difference.ts';
 import { createSortableTable } from './sortable-table.ts';
 

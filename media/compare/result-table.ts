@@ -3,9 +3,9 @@ import { labelIn } from '../../trainer/catalog/labels.ts';
 import { csv } from '../shared/csv.ts';
 import { element } from '../shared/element.ts';
 import { curveLook } from '../shared/series/curve-look.ts';
-import type { ComparedRun } from './compare-curves.ts';
-import { bestOf, resultColumns } from './results.ts';
-import { createSortableTable } from './sortable-table.ts';
+import type { ComparedRun } from './compared-run.ts';
+import { bestOf, type ResultColumn, resultColumns } from './results.ts';
+import { createSortableTable, type TableColumn } from './sortable-table.ts';
 
 export interface ResultActions {
   open(runDir: string): void;
@@ -19,39 +19,11 @@ export interface ResultTable {
   update(runs: readonly ComparedRun[]): void;
 }
 
-export function createResultTable({ open, remove, show, save }: ResultActions): ResultTable {
+export function createResultTable(actions: ResultActions): ResultTable {
   const table = createSortableTable('Results');
   let runs: readonly ComparedRun[] = [];
   let drawn = '';
-
-  function exportCsv(): void {
-    const columns = resultColumns(runs.map(({ model }) => model));
-    const rows = runs.map(({ model, runDir }, i) => [
-      model.name,
-      runDir,
-      model.overview?.state,
-      methodOf(model),
-      ...columns.map(({ values }) => values[i]),
-    ]);
-    save('compare-results.csv', csv([['run', 'folder', 'state', 'method', ...columns.map(({ id }) => id)], ...rows]));
-  }
-
-  function nameCell({ runDir, model, look, isShown }: ComparedRun): HTMLElement {
-    const { color, dash } = curveLook(look);
-    return element(
-      'span',
-      { class: 'compared-run' },
-      element('input', {
-        type: 'checkbox',
-        checked: isShown,
-        'aria-label': `Show the curves of ${model.name}`,
-        onchange: (event: Event) => show(runDir, (event.target as HTMLInputElement).checked),
-      }),
-      element('span', { class: `swatch swatch-${color} swatch-dash-${dash[0] ?? 0}` }),
-      element('button', { type: 'button', class: 'link', title: `Open ${runDir}`, onclick: () => open(runDir) }, model.name),
-    );
-  }
-
+  const exportCsv = (): void => actions.save('compare-results.csv', resultCsv(runs));
   return {
     element: element(
       'section',
@@ -74,38 +46,76 @@ export function createResultTable({ open, remove, show, save }: ResultActions): 
       ]);
       if (now === drawn) return;
       drawn = now;
-      table.update([
-        { label: 'Run', isNumber: false, values: runs.map(({ model }) => model.name), cell: row => (runs[row] ? nameCell(runs[row]) : '') },
-        { label: 'State', isNumber: false, values: runs.map(({ model }) => stateOf(model)), cell: row => stateOf(runs[row]?.model) },
-        {
-          label: 'Method',
-          isNumber: false,
-          values: runs.map(({ model }) => methodOf(model)),
-          cell: row => methodOf(runs[row]?.model) ?? '–',
-        },
-        ...columns.map(column => {
-          const best = bestOf(column);
-          return {
-            label: column.label,
-            isNumber: true,
-            values: column.values,
-            cell: (row: number) => {
-              const value = column.values[row];
-              const text = value === undefined ? '–' : column.format(value);
-              return best.has(row) ? element('strong', { title: 'best' }, text) : text;
-            },
-          };
-        }),
-        { label: 'Remove', isNumber: false, values: runs.map(() => ''), cell: row => removeButton(runs[row]) },
-      ]);
+      table.update(tableColumns(runs, columns, actions));
     },
   };
+}
 
-  function removeButton(run: ComparedRun | undefined): HTMLElement | string {
-    if (!run) return '';
-    const title = `Remove ${run.model.name} from the comparison`;
-    return element('button', { type: 'button', class: 'link', title, 'aria-label': title, onclick: () => remove(run.runDir) }, '✕');
-  }
+function tableColumns(runs: readonly ComparedRun[], columns: readonly ResultColumn[], actions: ResultActions): readonly TableColumn[] {
+  const text = (label: string, textOf: (model: ComparedRun['model']) => string | undefined): TableColumn => {
+    const values = runs.map(({ model }) => textOf(model));
+    return { label, isNumber: false, values, cell: row => values[row] ?? '–' };
+  };
+  return [
+    {
+      label: 'Run',
+      isNumber: false,
+      values: runs.map(({ model }) => model.name),
+      cell: row => (runs[row] ? nameCell(runs[row], actions) : ''),
+    },
+    text('State', stateOf),
+    text('Method', methodOf),
+    ...columns.map(numberColumn),
+    { label: 'Remove', isNumber: false, values: runs.map(() => ''), cell: row => (runs[row] ? removeButton(runs[row], actions) : '') },
+  ];
+}
+
+function numberColumn(column: ResultColumn): TableColumn {
+  const best = bestOf(column);
+  return {
+    label: column.label,
+    isNumber: true,
+    values: column.values,
+    cell: row => {
+      const value = column.values[row];
+      const text = value === undefined ? '–' : column.format(value);
+      return best.has(row) ? element('strong', { title: 'best' }, text) : text;
+    },
+  };
+}
+
+function nameCell({ runDir, model, look, isShown }: ComparedRun, { open, show }: ResultActions): HTMLElement {
+  const { color, dash } = curveLook(look);
+  const box = element('input', {
+    type: 'checkbox',
+    checked: isShown,
+    'aria-label': `Show the curves of ${model.name}`,
+    onchange: () => show(runDir, box.checked),
+  });
+  return element(
+    'span',
+    { class: 'compared-run' },
+    box,
+    element('span', { class: `swatch swatch-${color} swatch-dash-${dash[0] ?? 0}` }),
+    element('button', { type: 'button', class: 'link', title: `Open ${runDir}`, onclick: () => open(runDir) }, model.name),
+  );
+}
+
+function removeButton({ runDir, model }: ComparedRun, { remove }: ResultActions): HTMLElement {
+  const title = `Remove ${model.name} from the comparison`;
+  return element('button', { type: 'button', class: 'link', title, 'aria-label': title, onclick: () => remove(runDir) }, '✕');
+}
+
+function resultCsv(runs: readonly ComparedRun[]): string {
+  const columns = resultColumns(runs.map(({ model }) => model));
+  const rows = runs.map(({ model, runDir }, i) => [
+    model.name,
+    runDir,
+    model.overview?.state,
+    methodOf(model),
+    ...columns.map(({ values }) => values[i]),
+  ]);
+  return csv([['run', 'folder', 'state', 'method', ...columns.map(({ id }) => id)], ...rows]);
 }
 
 const methodOf = (model: ComparedRun['model'] | undefined): string | undefined => {

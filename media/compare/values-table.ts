@@ -1,10 +1,11 @@
 /** One metric of all runs by step, as a table: for screen readers, for looking up a value, and for export. */
 import { grouped } from '../../trainer/protocol/format.ts';
 import { csv } from '../shared/csv.ts';
-import { element, fill, setText } from '../shared/element.ts';
+import { element, fill } from '../shared/element.ts';
 import { formatOf, labelOf } from '../shared/metric-names.ts';
+import { createPagedTable, type PagedContent } from '../shared/paged-table.ts';
 import { X_AXES } from '../shared/series/metric-history.ts';
-import type { ComparedRun } from './compare-curves.ts';
+import type { ComparedRun } from './compared-run.ts';
 import { metricNames, metricRows, valuesByStep } from './values.ts';
 
 export interface ValuesTable {
@@ -20,46 +21,17 @@ const PAGE = 50;
 
 export function createValuesTable(save: (suggestedName: string, content: string) => void): ValuesTable {
   let runs: readonly ComparedRun[] = [];
-  /** The first row shown; undefined shows the newest rows. */
-  let first: number | undefined;
-  let drawn = '';
   const choice = element('select', { 'aria-label': 'Metric', onchange: draw });
-  const head = element('tr', {});
-  const body = element('tbody', {});
-  const caption = element('caption', { class: 'visually-hidden' });
-  const where = element('span', { class: 'hint' });
-  /** Announced when the user turns the page, not with every new line. */
-  const told = element('span', { class: 'visually-hidden', 'aria-live': 'polite' });
-  const earlier = element('button', { type: 'button', class: 'secondary', onclick: () => turn(-PAGE) }, 'Earlier');
-  const later = element('button', { type: 'button', class: 'secondary', onclick: () => turn(PAGE) }, 'Later');
+  const table = createPagedTable('Values', 'steps', PAGE);
+  const exportCsv = (): void => save('compare-values.csv', csv(metricRows(runs)));
+  const button = element('button', { type: 'button', class: 'secondary', onclick: exportCsv }, 'Export CSV');
   const details = element(
     'details',
     { ontoggle: draw },
     element('summary', {}, 'Values'),
-    element(
-      'div',
-      { class: 'panel-tools' },
-      choice,
-      earlier,
-      later,
-      where,
-      told,
-      element('button', { type: 'button', class: 'secondary', onclick: exportCsv }, 'Export CSV'),
-    ),
-    element(
-      'div',
-      { class: 'scroll-x', tabindex: 0, role: 'region', 'aria-label': 'Values' },
-      element('table', { class: 'data' }, caption, element('thead', {}, head), body),
-    ),
+    element('div', { class: 'panel-tools' }, choice, table.tools, button),
+    table.element,
   );
-  let length = 0;
-
-  function turn(by: number): void {
-    const at = Math.max(0, (first ?? Math.max(0, length - PAGE)) + by);
-    first = at + PAGE >= length ? undefined : at;
-    draw();
-    setText(told, where.textContent ?? '');
-  }
 
   function updateChoice(): void {
     const names = metricNames(runs.map(({ model }) => model)).filter(name => !AXES.has(name));
@@ -76,45 +48,7 @@ export function createValuesTable(save: (suggestedName: string, content: string)
   function draw(): void {
     if (!details.open) return;
     updateChoice();
-    const name = choice.value;
-    const lengths = runs.map(({ runDir, model }) => `${runDir} ${model.name} ${model.history.generation} ${model.history.length}`);
-    const now = [name, first, ...lengths].join('\n');
-    if (now === drawn) return;
-    drawn = now;
-    const { steps, columns } = valuesByStep(
-      runs.map(({ model }) => model),
-      name,
-    );
-    length = steps.length;
-    const from = first ?? Math.max(0, length - PAGE);
-    const to = Math.min(length, from + PAGE);
-    const format = formatOf(name);
-    setText(caption, `${labelOf(name)} by step`);
-    fill(head, [
-      element('th', { scope: 'col', class: 'number' }, 'Step'),
-      ...runs.map(({ model, runDir }) => element('th', { scope: 'col', class: 'number', title: runDir }, model.name)),
-    ]);
-    fill(
-      body,
-      steps.slice(from, to).map(step =>
-        element(
-          'tr',
-          {},
-          element('th', { scope: 'row', class: 'number' }, grouped(step)),
-          columns.map(column => {
-            const value = column.get(step);
-            return element('td', { class: 'number' }, value === undefined ? '' : format(value));
-          }),
-        ),
-      ),
-    );
-    setText(where, length === 0 ? 'no values yet' : `steps ${grouped(from + 1)} to ${grouped(to)} of ${grouped(length)}`);
-    earlier.disabled = from === 0;
-    later.disabled = first === undefined;
-  }
-
-  function exportCsv(): void {
-    save('compare-values.csv', csv(metricRows(runs)));
+    table.update(pagedValues(runs, choice.value));
   }
 
   return {
@@ -122,6 +56,27 @@ export function createValuesTable(save: (suggestedName: string, content: string)
     update: next => {
       runs = next;
       draw();
+    },
+  };
+}
+
+function pagedValues(runs: readonly ComparedRun[], name: string): PagedContent {
+  const { steps, columns } = valuesByStep(
+    runs.map(({ model }) => model),
+    name,
+  );
+  const format = formatOf(name);
+  const show = (value: number | undefined): string => (value === undefined ? '' : format(value));
+  return {
+    key: [name, ...runs.map(({ runDir, model }) => `${runDir} ${model.name} ${model.history.generation} ${model.history.length}`)].join(
+      '\n',
+    ),
+    length: steps.length,
+    caption: `${labelOf(name)} by step`,
+    columns: [{ label: 'Step' }, ...runs.map(({ model, runDir }) => ({ label: model.name, title: runDir }))],
+    row: index => {
+      const step = steps[index] ?? 0;
+      return [grouped(step), ...columns.map(column => show(column.get(step)))];
     },
   };
 }

@@ -1,55 +1,56 @@
 /** The log as it is written: filter by level, search, follow. */
 import type { RunAction } from '../../trainer/protocol/view/run.ts';
-import { element, fill, setText } from '../shared/element.ts';
-import { filterLog, LOG_LEVELS, type LogEntry, type LogLevel } from '../shared/log-lines.ts';
+import { element, setText } from '../shared/element.ts';
+import { filterLog, LOG_LEVELS, type LogLevel } from '../shared/log-lines.ts';
 import type { RunModel } from '../shared/run-model.ts';
+import { createLogList } from './log-list.ts';
 import type { View } from './view.ts';
 
 /** Entries on the page; a button shows more. */
 const PAGE = 500;
 /** The distance from the end that counts as the end. */
 const END_PX = 24;
+const LEVELS: Readonly<Record<LogLevel, string>> = {
+  debug: 'all',
+  info: 'info and above',
+  warning: 'warning and above',
+  error: 'errors',
+};
 
 export function createLogView(act: (action: RunAction) => void): View {
   let model: RunModel | undefined;
   let limit = PAGE;
-  /** The last drawn entry; -1 if all must be redrawn. */
-  let drawn = -1;
-  let drawnText = '';
   let generation = 0;
   const level = element(
     'select',
     { 'aria-label': 'Level', onchange: redraw },
-    LOG_LEVELS.map(name =>
-      element('option', { value: name }, name === 'debug' ? 'all' : name === 'error' ? 'errors' : `${name} and above`),
-    ),
+    LOG_LEVELS.map(name => element('option', { value: name }, LEVELS[name])),
   );
   level.value = 'info';
   const search = element('input', { type: 'search', placeholder: 'Search the log', 'aria-label': 'Search the log', oninput: redraw });
   const follow = element('input', { type: 'checkbox', checked: true, onchange: toEnd });
   const count = element('span', { class: 'hint', role: 'status' });
-  const earlier = element(
-    'button',
-    { type: 'button', class: 'secondary log-earlier', hidden: true, onclick: more },
-    `Show ${PAGE} Earlier`,
-  );
-  const list = element('ol', { class: 'log-list' });
+  const earlierClass = 'secondary log-earlier';
+  const earlier = element('button', { type: 'button', class: earlierClass, hidden: true, onclick: more }, `Show ${PAGE} Earlier`);
+  const list = createLogList();
   const box = element(
     'div',
     { class: 'log-box', role: 'log', 'aria-live': 'off', 'aria-label': 'Log', tabindex: 0, onscroll: scrolled },
     earlier,
-    list,
+    list.element,
   );
+  const open = element('button', { type: 'button', class: 'secondary', onclick: () => act('log') }, 'Open log.txt');
+  const tools = element('div', { class: 'panel-tools' }, level, search, count, element('label', { class: 'tool' }, follow, 'Follow'), open);
 
   function redraw(): void {
     limit = PAGE;
-    drawn = -1;
+    list.reset();
     draw();
   }
 
   function more(): void {
     limit += PAGE;
-    drawn = -1;
+    list.reset();
     follow.checked = false;
     const fromEnd = box.scrollHeight - box.scrollTop;
     draw();
@@ -58,7 +59,7 @@ export function createLogView(act: (action: RunAction) => void): View {
 
   function scrolled(): void {
     const isAtEnd = box.scrollHeight - box.scrollTop - box.clientHeight < END_PX;
-    if (list.childElementCount > 0) follow.checked = isAtEnd;
+    if (list.element.childElementCount > 0) follow.checked = isAtEnd;
   }
 
   function toEnd(): void {
@@ -68,56 +69,20 @@ export function createLogView(act: (action: RunAction) => void): View {
   function draw(): void {
     if (!model) return;
     const { log } = model;
-    if (log.generation !== generation) drawn = -1;
+    if (log.generation !== generation) list.reset();
     generation = log.generation;
-    const found = filterLog(log.entries, level.value as LogLevel, search.value);
-    const shown = found.slice(-limit);
-    earlier.hidden = shown.length === found.length;
+    const found = filterLog(log.entries, LOG_LEVELS.find(name => name === level.value) ?? 'info', search.value);
+    earlier.hidden = found.length <= limit;
     setText(count, search.value === '' ? '' : `${found.length} found`);
-    const last = shown.at(-1);
-    if (drawn < 0) fill(list, shown.map(item));
-    else {
-      // The last entry may have grown by a line.
-      const fresh = shown.filter(({ id }) => id > drawn);
-      const grown = shown.find(({ id }) => id === drawn);
-      if (grown && grown.text !== drawnText) list.lastElementChild?.replaceWith(item(grown));
-      list.append(...fresh.map(item));
-      while (list.childElementCount > shown.length) list.firstElementChild?.remove();
-    }
-    drawn = last?.id ?? -1;
-    drawnText = last?.text ?? '';
+    list.update(found.slice(-limit));
     toEnd();
   }
 
   return {
-    element: element(
-      'div',
-      { class: 'log' },
-      element(
-        'div',
-        { class: 'panel-tools' },
-        level,
-        search,
-        count,
-        element('label', { class: 'tool' }, follow, 'Follow'),
-        element('button', { type: 'button', class: 'secondary', onclick: () => act('log') }, 'Open log.txt'),
-      ),
-      box,
-    ),
+    element: element('div', { class: 'log' }, tools, box),
     update: next => {
       model = next;
       draw();
     },
   };
 }
-
-const clock = (time: string): string => (time === '' ? '' : new Date(time).toLocaleTimeString());
-
-const item = ({ time, level, text }: LogEntry): HTMLElement =>
-  element(
-    'li',
-    { class: `log-${level}` },
-    element('time', { datetime: time, title: time }, clock(time)),
-    element('span', { class: 'log-level' }, level),
-    element('span', { class: 'log-text' }, text),
-  );

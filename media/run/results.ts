@@ -1,7 +1,7 @@
 /** Results of a run on held-out data, before and after, and its confusion matrix. Pure. */
 import { grouped, percent } from '../../trainer/protocol/format.ts';
 import type { EvaluationView } from '../../trainer/protocol/view/run.ts';
-import { evaluationNames, formatOf, isBetterLow, labelOf, measureOf } from '../shared/metric-names.ts';
+import { evaluationNames, formatOf, isBetterLow, measureOf, shortLabelOf } from '../shared/metric-names.ts';
 import type { RunModel } from '../shared/run-model.ts';
 
 export interface ResultRow {
@@ -61,7 +61,7 @@ function resultRow(name: string, before: number | undefined, after: number | und
   const sign = change === undefined || change === 0 ? '' : change > 0 ? '+' : '−';
   const isShare = name.endsWith('accuracy');
   return {
-    label: capitalized(labelOf(name).replace(/^Held-out /, '')),
+    label: capitalized(shortLabelOf(name)),
     before: show(before),
     after: show(after),
     change:

@@ -6,7 +6,7 @@ import { duration } from '../../trainer/protocol/format.ts';
 import type { RunAction } from '../../trainer/protocol/view/run.ts';
 import { element, setText } from '../shared/element.ts';
 import type { RunModel } from '../shared/run-model.ts';
-import { statusOf } from './run-status.ts';
+import { type RunStatus, statusOf } from './run-status.ts';
 
 interface ActionButton {
   readonly action: RunAction;
@@ -74,101 +74,110 @@ export interface RunHeader {
 
 export function createHeader(act: (action: RunAction) => void): RunHeader {
   const name = element('h1', { class: 'run-name' });
-  const recipe = element('span', { class: 'run-recipe', hidden: true });
+  const about = element('span', { class: 'run-recipe', hidden: true });
   const state = element('span', { class: 'pill', hidden: true });
   const reason = element('p', { class: 'run-reason', hidden: true });
   const bar = element('progress', { class: 'run-progress', max: 1, value: 0, 'aria-label': 'Progress', hidden: true });
   const facts = element('p', { class: 'run-facts' });
-  const buttons = BUTTONS.map(({ action, label, title }) =>
-    element(
-      'button',
-      {
-        type: 'button',
-        class: action === 'stop' || action === 'resume' ? 'primary' : 'secondary',
-        title,
-        // No actions until the state of the run is known.
-        hidden: true,
-        onclick: () => press(action),
-      },
-      label,
-    ),
-  );
-  const toolbar = element('div', { class: 'run-actions', role: 'toolbar', 'aria-label': 'Actions' }, buttons);
-  const question = createQuestion();
-  let model: RunModel | undefined;
-
-  function press(action: RunAction): void {
-    if (action === 'abort') question.ask();
-    else act(action);
-  }
-
-  /** The page asks for confirmation, because unsaved updates can't be recovered. */
-  function createQuestion() {
-    const answer = (isYes: boolean) => () => {
-      box.hidden = true;
-      if (isYes) act('abort');
-      buttons[BUTTONS.findIndex(({ action }) => action === 'abort')]?.focus();
-    };
-    const words = element('span', {});
-    const yes = element('button', { type: 'button', class: 'primary', onclick: answer(true) }, 'Abort without Saving');
-    const no = element('button', { type: 'button', class: 'secondary', onclick: answer(false) }, 'Keep Training');
-    const onkeydown = (event: KeyboardEvent) => event.key === 'Escape' && answer(false)();
-    const box = element(
-      'div',
-      { class: 'run-question', role: 'alertdialog', 'aria-label': 'Abort', hidden: true, onkeydown },
-      words,
-      yes,
-      no,
-    );
-    return {
-      element: box,
-      ask: () => {
-        const lost = model?.history.last('step') ?? 0;
-        setText(words, lost > 0 ? 'Updates since the last checkpoint are lost.' : 'The run ends now.');
-        box.hidden = false;
-        no.focus();
-      },
-    };
-  }
-
+  const question = createQuestion(() => act('abort'));
+  const actions = createActions(action => (action === 'abort' ? question.ask(() => actions.focus('abort')) : act(action)));
   return {
     element: element(
       'header',
       { class: 'run-header' },
-      element('div', { class: 'run-title' }, name, recipe, state, toolbar),
+      element('div', { class: 'run-title' }, name, about, state, actions.element),
       question.element,
       reason,
       bar,
       facts,
     ),
-    update: next => {
-      model = next;
-      const status = statusOf(next);
-      setText(name, next.name);
-      const about = aboutText(next);
-      setText(recipe, about);
-      recipe.hidden = about === '';
+    update: model => {
+      const status = statusOf(model);
+      setText(name, model.name);
+      setText(about, aboutText(model));
+      about.hidden = about.textContent === '';
       setText(state, status.state);
-      state.hidden = false;
       state.className = `pill pill-${status.kind}`;
+      state.hidden = false;
       reason.hidden = status.reason === undefined;
       reason.className = status.kind === 'bad' ? 'run-reason bad' : 'run-reason';
       setText(reason, status.reason ?? '');
-      if (status.total > 0) {
-        bar.max = status.total;
-        bar.value = Math.min(status.done, status.total);
-      } else if (status.kind === 'active') bar.removeAttribute('value');
-      else bar.value = 0;
-      bar.hidden = next.overview === undefined && status.kind !== 'active';
-      setText(facts, [...status.facts, ...trainedFor(next)].join(' · '));
-      for (const [i, button] of BUTTONS.entries()) {
-        const made = buttons[i] as HTMLButtonElement;
-        made.hidden = !button.isShown(next);
-        const obstacle = button.obstacle?.(next);
-        made.disabled = obstacle !== undefined;
-        made.title = obstacle ?? button.title;
+      showProgress(bar, status);
+      bar.hidden = model.overview === undefined && status.kind !== 'active';
+      setText(facts, [...status.facts, ...trainedFor(model)].join(' · '));
+      actions.update(model);
+      question.update(model);
+    },
+  };
+}
+
+/** Without a total, an active run has a bar that moves. */
+function showProgress(bar: HTMLProgressElement, { total, done, kind }: RunStatus): void {
+  if (total > 0) {
+    bar.max = total;
+    bar.value = Math.min(done, total);
+  } else if (kind === 'active') bar.removeAttribute('value');
+  else bar.value = 0;
+}
+
+function createActions(press: (action: RunAction) => void) {
+  const buttons = BUTTONS.map(button => {
+    const { action, label, title } = button;
+    const look = action === 'stop' || action === 'resume' ? 'primary' : 'secondary';
+    // No actions until the state of the run is known.
+    const made = element('button', { type: 'button', class: look, title, hidden: true, onclick: () => press(action) }, label);
+    return { ...button, made };
+  });
+  return {
+    element: element(
+      'div',
+      { class: 'run-actions', role: 'toolbar', 'aria-label': 'Actions' },
+      buttons.map(({ made }) => made),
+    ),
+    focus: (action: RunAction) => buttons.find(button => button.action === action)?.made.focus(),
+    update: (model: RunModel): void => {
+      for (const { made, title, isShown, obstacle } of buttons) {
+        const reason = obstacle?.(model);
+        made.hidden = !isShown(model);
+        made.disabled = reason !== undefined;
+        made.title = reason ?? title;
       }
-      if (!next.isActive && !waits(next)) question.element.hidden = true;
+    },
+  };
+}
+
+/** Asks for confirmation, because unsaved updates can't be recovered. */
+function createQuestion(confirm: () => void) {
+  let lost = 0;
+  let afterwards: () => void = () => undefined;
+  const answer = (isYes: boolean) => () => {
+    box.hidden = true;
+    if (isYes) confirm();
+    afterwards();
+  };
+  const words = element('span', {});
+  const yes = element('button', { type: 'button', class: 'primary', onclick: answer(true) }, 'Abort without Saving');
+  const no = element('button', { type: 'button', class: 'secondary', onclick: answer(false) }, 'Keep Training');
+  const onkeydown = (event: KeyboardEvent) => event.key === 'Escape' && answer(false)();
+  const box = element(
+    'div',
+    { class: 'run-question', role: 'alertdialog', 'aria-label': 'Abort', hidden: true, onkeydown },
+    words,
+    yes,
+    no,
+  );
+  return {
+    element: box,
+    /** @param done is called after the answer, to return the focus */
+    ask: (done: () => void): void => {
+      afterwards = done;
+      setText(words, lost > 0 ? 'Updates since the last checkpoint are lost.' : 'The run ends now.');
+      box.hidden = false;
+      no.focus();
+    },
+    update: (model: RunModel): void => {
+      lost = model.history.last('step') ?? 0;
+      if (!model.isActive && !waits(model)) box.hidden = true;
     },
   };
 }

@@ -1,9 +1,9 @@
-/** The page of one run: its parts, and the patches that they are drawn from. */
+/** The page of one run: its parts, drawn from the patches of the host. */
 import type { RunAction, RunFromPage, RunToPage } from '../../trainer/protocol/view/run.ts';
 import { Announcer } from '../shared/announcer.ts';
 import type { Editor } from '../shared/editor.ts';
 import { element, setText } from '../shared/element.ts';
-import { RunModel } from '../shared/run-model.ts';
+import { createPage } from '../shared/page.ts';
 import { createTabs } from '../shared/tabs.ts';
 import { createCoverageView } from './coverage-view.ts';
 import { type CurvesSettings, createCurves } from './curves-view.ts';
@@ -12,6 +12,7 @@ import { createMemoryView } from './memory-view.ts';
 import { createRecipeView } from './recipe-view.ts';
 import { createResultsView } from './results-view.ts';
 import { createHeader } from './run-header.ts';
+import { RUN_TABS, type RunEvent, type RunState, type RunTab, runTabs, startRun, updateRun } from './run-state.ts';
 import { sentenceOf, statusOf } from './run-status.ts';
 import { createStages } from './stages-view.ts';
 import { createValuesView } from './values-view.ts';
@@ -28,26 +29,23 @@ export interface RunPage {
 }
 
 export function mountRun(root: HTMLElement, editor: Editor<RunFromPage, KeptRunPage>): RunPage {
-  const model = new RunModel();
   const kept = editor.kept() ?? {};
   const act = (action: RunAction): void => editor.post({ type: 'action', action });
-  let tab = kept.tab ?? 'log';
-  let curvesSettings = kept.curves;
-  const keep = (): void => {
-    if (curvesSettings) editor.keep({ curves: curvesSettings, tab });
-  };
+  const keep = (): void => editor.keep({ curves: curves.settings, tab: page.state.tab });
+  const page = createPage<RunState, RunEvent>({
+    start: startRun(kept.tab),
+    update: updateRun,
+    draw,
+    react: event => event.type === 'tab' && keep(),
+  });
   const header = createHeader(act);
   const stages = createStages();
-  const curves = createCurves(
-    kept.curves ?? {},
-    settings => {
-      curvesSettings = settings;
-      keep();
-    },
-    () => choose('memory'),
-  );
-  curvesSettings = curves.settings;
-  const views: Readonly<Record<string, View>> = {
+  const curves = createCurves(kept.curves ?? {}, keep, () => {
+    tabs.select('memory');
+    page.receive({ type: 'tab', tab: 'memory' });
+    tabs.element.scrollIntoView({ block: 'nearest' });
+  });
+  const views: Readonly<Record<RunTab, View>> = {
     log: createLogView(act),
     results: createResultsView(),
     memory: createMemoryView(),
@@ -55,69 +53,32 @@ export function mountRun(root: HTMLElement, editor: Editor<RunFromPage, KeptRunP
     recipe: createRecipeView(act),
     values: createValuesView((suggestedName, content) => editor.post({ type: 'save', suggestedName, content })),
   };
-  const labels: Readonly<Record<string, string>> = {
-    log: 'Log',
-    results: 'Results',
-    memory: 'Memory',
-    coverage: 'Coverage',
-    recipe: 'Recipe',
-    values: 'Values',
-  };
   const tabs = createTabs(
     'Details',
-    Object.entries(views).map(([id, view]) => ({ id, label: labels[id] ?? id, panel: view.element })),
-    tab,
-    selected,
+    runTabs.map(id => ({ id, label: RUN_TABS[id], panel: views[id].element })),
+    page.state.tab,
+    tab => page.receive({ type: 'tab', tab }),
   );
   const notice = element('p', { class: 'notice', role: 'alert', hidden: true });
   const announcer = new Announcer();
-  let state = '';
-  let isDue = false;
-
-  function selected(id: string): void {
-    tab = id;
-    keep();
-    views[id]?.update(model);
-  }
-
-  function choose(id: string): void {
-    tabs.select(id);
-    selected(id);
-    tabs.element.scrollIntoView({ block: 'nearest' });
-  }
-
+  let announced = '';
   curves.element.hidden = true;
   root.append(header.element, notice, stages.element, curves.element, tabs.element, announcer.element);
 
-  /** Once per frame, however many patches arrive. */
-  function draw(): void {
-    if (isDue) return;
-    isDue = true;
-    requestAnimationFrame(() => {
-      isDue = false;
-      header.update(model);
-      stages.update(model);
-      curves.element.hidden = model.history.length === 0;
-      curves.update(model);
-      views[tabs.selected]?.update(model);
-      const status = statusOf(model);
-      const sentence = sentenceOf(model);
-      if (status.state !== state) announcer.say(sentence);
-      else announcer.mention(sentence);
-      state = status.state;
-    });
+  function draw({ model, tab, notice: shown }: RunState): void {
+    notice.hidden = shown === undefined;
+    notice.className = `notice notice-${shown?.level ?? 'info'}`;
+    setText(notice, shown?.message ?? '');
+    header.update(model);
+    stages.update(model);
+    curves.element.hidden = model.history.length === 0;
+    curves.update(model);
+    views[tab].update(model);
+    const { state } = statusOf(model);
+    if (state === announced) announcer.mention(sentenceOf(model));
+    else announcer.say(sentenceOf(model));
+    announced = state;
   }
 
-  return {
-    receive: message => {
-      if (message.type === 'notice') {
-        notice.hidden = message.message === '';
-        notice.className = `notice notice-${message.level}`;
-        setText(notice, message.message);
-        return;
-      }
-      model.apply(message);
-      draw();
-    },
-  };
+  return { receive: page.receive };
 }

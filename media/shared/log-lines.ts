@@ -37,9 +37,10 @@ export class LogLines {
   }
 
   private add(line: string): void {
-    const [, time, level, text] = HEAD.exec(line) ?? [];
-    if (time !== undefined && text !== undefined) {
-      this.list.push({ id: this.next++, time, level: level as LogLevel, text });
+    const [, time, word, text] = HEAD.exec(line) ?? [];
+    const level = LOG_LEVELS.find(each => each === word);
+    if (time !== undefined && text !== undefined && level !== undefined) {
+      this.list.push({ id: this.next++, time, level, text });
       return;
     }
     const before = this.list.at(-1);

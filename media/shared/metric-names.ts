@@ -26,6 +26,9 @@ const LABELS: Readonly<Record<string, string>> = {
 /** eval_new_metric → "Held-out new metric". */
 export const labelOf = (name: string): string => LABELS[name] ?? name.replace(/^eval_/, 'Held-out ').replaceAll('_', ' ');
 
+/** The label of a held-out metric where its place says that it is one. */
+export const shortLabelOf = (name: string): string => labelOf(name).replace(/^Held-out /, '');
+
 export function formatOf(name: string): (value: number) => string {
   if (name.endsWith('_bytes')) return byteSize;
   if (name.endsWith('accuracy')) return value => percent(value);

@@ -1,10 +1,10 @@
 /** One question and its answers, side by side. */
-import type { TryAnswer, TryRound, TrySide } from '../../trainer/protocol/view/try.ts';
+import type { TryAnswer, TryRound } from '../../trainer/protocol/view/try.ts';
 import { element, setText } from '../shared/element.ts';
+import { SIDES } from './try-state.ts';
 
-const TITLES: Readonly<Record<TrySide, string>> = { base: 'Base model', tuned: 'Tuned' };
 const STATES: Readonly<Record<TryAnswer['state'], string>> = {
-  waiting: 'waits',
+  waiting: 'waiting',
   loading: 'loading',
   writing: 'writing',
   done: '',
@@ -14,46 +14,43 @@ const STATES: Readonly<Record<TryAnswer['state'], string>> = {
 
 export interface RoundView {
   readonly element: HTMLElement;
-  update(answer: TryAnswer): void;
-  append(side: TrySide, chunk: string): void;
+  readonly prompt: string;
+  update(round: TryRound): void;
 }
 
-interface AnswerView {
-  readonly element: HTMLElement;
-  update(answer: TryAnswer): void;
-  append(chunk: string): void;
-}
-
-export function createRound({ prompt, answers }: TryRound): RoundView {
-  const views = new Map(answers.map(answer => [answer.side, createAnswer(answer)]));
+export function createRound(first: TryRound): RoundView {
+  const answers = first.answers.map(createAnswer);
   return {
+    prompt: first.prompt,
     element: element(
       'article',
       { class: 'round' },
-      element('pre', { class: 'prompt', 'aria-label': 'Prompt' }, prompt),
+      element('pre', { class: 'prompt', 'aria-label': 'Prompt' }, first.prompt),
       element(
         'div',
         { class: 'answers' },
-        [...views.values()].map(view => view.element),
+        answers.map(view => view.element),
       ),
     ),
-    update: answer => views.get(answer.side)?.update(answer),
-    append: (side, chunk) => views.get(side)?.append(chunk),
+    update: round => {
+      for (const [i, answer] of round.answers.entries()) answers[i]?.update(answer);
+    },
   };
 }
 
-function createAnswer(first: TryAnswer): AnswerView {
-  // One growing text node: a long answer is not laid out again as a new string each time.
+function createAnswer(first: TryAnswer) {
   const text = document.createTextNode(first.text);
   const note = element('span', { class: 'note' });
   const box = element(
     'section',
-    { class: 'answer', 'aria-label': TITLES[first.side] },
-    element('h2', {}, TITLES[first.side], ' ', note),
+    { class: 'answer', 'aria-label': SIDES[first.side] },
+    element('h2', {}, SIDES[first.side], ' ', note),
     element('pre', { class: 'text' }, text),
   );
   const update = ({ text: whole, state, note: more }: TryAnswer): void => {
-    if (text.data !== whole) text.data = whole;
+    // A growing answer is not laid out again as a new string each time.
+    if (whole.startsWith(text.data)) text.appendData(whole.slice(text.length));
+    else text.data = whole;
     box.dataset.state = state;
     box.setAttribute('aria-busy', String(['waiting', 'loading', 'writing'].includes(state)));
     // A waiting answer shows what it waits for.
@@ -61,5 +58,5 @@ function createAnswer(first: TryAnswer): AnswerView {
     setText(note, words.filter(Boolean).join(': '));
   };
   update(first);
-  return { element: box, update, append: chunk => text.appendData(chunk) };
+  return { element: box, update };
 }

@@ -1,17 +1,12 @@
 /** The page that tries a model: questions above, a box for the next one below. */
-import {
-  MAX_PROMPT,
-  type TryAnswer,
-  type TryFromPage,
-  type TryOptions,
-  type TryRound,
-  type TryToPage,
-} from '../../trainer/protocol/view/try.ts';
+import { MAX_PROMPT, type TryFromPage, type TryOptions, type TryRound, type TryToPage } from '../../trainer/protocol/view/try.ts';
 import { Announcer } from '../shared/announcer.ts';
 import type { Editor } from '../shared/editor.ts';
 import { element, fill, setText } from '../shared/element.ts';
+import { createPage } from '../shared/page.ts';
 import { createOptions } from './options-view.ts';
 import { createRound, type RoundView } from './round-view.ts';
+import { isBusy, sentenceOf, startTry, subtitleOf, type TryState, updateTry } from './try-state.ts';
 
 /** The page's own state that survives a reload. */
 export interface KeptTryPage {
@@ -19,19 +14,81 @@ export interface KeptTryPage {
   readonly options: TryOptions;
 }
 
-const BUSY: readonly TryAnswer['state'][] = ['waiting', 'loading', 'writing'];
 /** Within this distance from the end, the page follows new text. */
 const FOLLOW_PX = 80;
 
 export function mountTry(root: HTMLElement, editor: Editor<TryFromPage, KeptTryPage>): { receive(message: TryToPage): void } {
-  const kept = editor.kept();
-  const keep = (): void => editor.keep({ draft: prompt.value, options: options.read() });
   const announcer = new Announcer();
-  const options = createOptions(kept?.options, keep);
+  const header = createTryHeader(() => editor.post({ type: 'clear' }));
+  const rounds = createRounds();
+  const footer = createFooter(editor, () => isBusy(page.state));
+  const page = createPage<TryState, TryToPage>({
+    start: startTry,
+    update: updateTry,
+    draw: state => {
+      header.update(state);
+      following(() => rounds.update(state.rounds));
+      footer.update(state);
+    },
+    react: message => {
+      const sentence = sentenceOf(message);
+      if (sentence !== undefined) announcer.say(sentence);
+    },
+  });
+  fill(root, header.element, rounds.element, footer.element, announcer.element);
+  footer.update(page.state);
+  footer.focus();
+  return { receive: page.receive };
+}
+
+/** Keeps new text visible unless the reader has scrolled up; a new question is always shown. */
+function following(change: () => boolean): void {
+  const { scrollHeight, clientHeight } = document.documentElement;
+  const isAtEnd = scrollHeight - clientHeight - window.scrollY < FOLLOW_PX;
+  const isNew = change();
+  if (isAtEnd || isNew) window.scrollTo({ top: document.documentElement.scrollHeight });
+}
+
+function createTryHeader(clear: () => void) {
   const title = element('h1', {});
   const subtitle = element('p', { class: 'hint' });
-  const clear = element('button', { class: 'secondary', onclick: () => editor.post({ type: 'clear' }) }, 'Clear');
-  const roundsBox = element('div', { class: 'rounds' });
+  const button = element('button', { class: 'secondary', onclick: clear }, 'Clear');
+  return {
+    element: element('header', { class: 'try-header' }, element('div', {}, title, subtitle), button),
+    update(state: TryState): void {
+      setText(title, state.label);
+      setText(subtitle, subtitleOf(state));
+      subtitle.title = state.model;
+      button.hidden = state.rounds.length === 0;
+    },
+  };
+}
+
+function createRounds() {
+  const box = element('div', { class: 'rounds' });
+  const empty = element('p', { class: 'hint empty' }, 'Ask something to compare both models.');
+  let views: readonly RoundView[] = [];
+  return {
+    element: box,
+    /** Returns whether there are other questions than before. */
+    update(rounds: readonly TryRound[]): boolean {
+      const isSame = rounds.length === views.length && rounds.every(({ prompt }, i) => views[i]?.prompt === prompt);
+      if (!isSame || rounds.length === 0) {
+        // Questions that stay keep their elements.
+        views = rounds.map((round, i) => (views[i]?.prompt === round.prompt ? views[i] : createRound(round)));
+        fill(box, views.length === 0 ? empty : views.map(view => view.element));
+      }
+      for (const [i, round] of rounds.entries()) views[i]?.update(round);
+      return !isSame;
+    },
+  };
+}
+
+/** The box for the next question, and the options. */
+function createFooter(editor: Editor<TryFromPage, KeptTryPage>, busy: () => boolean) {
+  const kept = editor.kept();
+  const keep = (): void => editor.keep({ draft: prompt.value, options: options.read() });
+  const options = createOptions(kept?.options, keep);
   const prompt = element('textarea', {
     rows: 3,
     maxlength: MAX_PROMPT,
@@ -39,7 +96,7 @@ export function mountTry(root: HTMLElement, editor: Editor<TryFromPage, KeptTryP
     'aria-label': 'Prompt',
     oninput: () => {
       keep();
-      showBusy();
+      showAsk();
     },
     onkeydown: (event: KeyboardEvent) => {
       if (event.key !== 'Enter' || !(event.ctrlKey || event.metaKey)) return;
@@ -50,83 +107,28 @@ export function mountTry(root: HTMLElement, editor: Editor<TryFromPage, KeptTryP
   prompt.value = typeof kept?.draft === 'string' ? kept.draft : '';
   const askButton = element('button', { class: 'primary', onclick: ask }, 'Ask');
   const stopButton = element('button', { class: 'secondary', onclick: () => editor.post({ type: 'stop' }) }, 'Stop');
-  fill(
-    root,
-    element('header', { class: 'try-header' }, element('div', {}, title, subtitle), clear),
-    roundsBox,
-    element('footer', { class: 'try-footer' }, prompt, element('div', { class: 'try-actions' }, askButton, stopButton, options.element)),
-    announcer.element,
-  );
-
-  let views: readonly RoundView[] = [];
-  let answers = new Map<string, TryAnswer>();
-  const isBusy = (): boolean => [...answers.values()].some(({ state }) => BUSY.includes(state));
-
-  function showBusy(): void {
-    askButton.disabled = isBusy() || prompt.value.trim() === '';
-    stopButton.hidden = !isBusy();
-    clear.hidden = views.length === 0;
-  }
+  const canAsk = (): boolean => !busy() && prompt.value.trim() !== '';
 
   function ask(): void {
-    if (isBusy() || prompt.value.trim() === '') return;
-    editor.post({ type: 'ask', prompt: prompt.value, options: options.read() });
+    if (canAsk()) editor.post({ type: 'ask', prompt: prompt.value, options: options.read() });
   }
 
-  /** Keeps new text visible unless the reader has scrolled up. */
-  function following(change: () => void): void {
-    const { scrollHeight, clientHeight } = document.documentElement;
-    const isAtEnd = scrollHeight - clientHeight - window.scrollY < FOLLOW_PX;
-    change();
-    if (isAtEnd) window.scrollTo({ top: document.documentElement.scrollHeight });
+  function showAsk(): void {
+    askButton.disabled = !canAsk();
+    stopButton.hidden = !busy();
   }
 
-  function show(rounds: readonly TryRound[]): void {
-    views = rounds.map(createRound);
-    answers = new Map((rounds.at(-1)?.answers ?? []).map(answer => [answer.side, answer]));
-    fill(
-      roundsBox,
-      views.length === 0 ? element('p', { class: 'hint empty' }, 'Ask something to compare both models.') : views.map(view => view.element),
-    );
-    window.scrollTo({ top: document.documentElement.scrollHeight });
-  }
-
-  function receive(message: TryToPage): void {
-    switch (message.type) {
-      case 'view':
-        setText(title, message.label);
-        setText(
-          subtitle,
-          message.sides.length > 1
-            ? `${message.model}, compared with the tuned model. Prompts are formatted as in training unless you change the options.`
-            : message.model,
-        );
-        prompt.disabled = message.sides.length === 0;
-        show(message.rounds);
-        break;
-      case 'round': {
-        const view = createRound(message.round);
-        if (views.length === 0) fill(roundsBox);
-        views = [...views, view];
-        answers = new Map(message.round.answers.map(answer => [answer.side, answer]));
-        roundsBox.append(view.element);
-        window.scrollTo({ top: document.documentElement.scrollHeight });
-        break;
-      }
-      case 'answer':
-        answers.set(message.answer.side, message.answer);
-        following(() => views.at(-1)?.update(message.answer));
-        if (message.answer.state === 'done') announcer.say(`${message.answer.side} answered: ${message.answer.text}`);
-        if (message.answer.state === 'failed') announcer.say(`${message.answer.side} failed: ${message.answer.note ?? ''}`);
-        break;
-      case 'text':
-        following(() => views.at(-1)?.append(message.side, message.chunk));
-        break;
-    }
-    showBusy();
-  }
-
-  showBusy();
-  prompt.focus();
-  return { receive };
+  return {
+    element: element(
+      'footer',
+      { class: 'try-footer' },
+      prompt,
+      element('div', { class: 'try-actions' }, askButton, stopButton, options.element),
+    ),
+    focus: () => prompt.focus(),
+    update(state: TryState): void {
+      prompt.disabled = state.label !== '' && state.sides.length === 0;
+      showAsk();
+    },
+  };
 }

@@ -1,7 +1,7 @@
 /** Settings for all charts of a page: smoothing, logarithmic values, and resetting the zoom. */
 import { element, setText } from '../element.ts';
 import type { ChartGroup } from './chart-group.ts';
-import { smoothingWeight } from './smooth.ts';
+import { smoothingText, smoothingWeight } from './smooth.ts';
 
 export interface ChartSettings {
   /** From 0 to 1, the position of the slider. */
@@ -38,8 +38,7 @@ export function createChartTools(group: ChartGroup, kept: Partial<ChartSettings>
 
   function show(): void {
     slider.value = String(settings.smoothing);
-    const value = smoothingWeight(settings.smoothing);
-    setText(weight, value === 0 ? 'off' : value.toFixed(value > 0.99 ? 3 : 2));
+    setText(weight, smoothingText(smoothingWeight(settings.smoothing)));
     slider.setAttribute('aria-valuetext', weight.textContent ?? '');
     logarithmic.checked = settings.isLogarithmic;
   }

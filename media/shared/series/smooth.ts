@@ -10,7 +10,7 @@ export function smooth(values: Float64Array, weight: number): Float64Array {
   let mean = 0;
   let mass = 0;
   for (let i = 0; i < values.length; i++) {
-    mean = weight * mean + (1 - weight) * (values[i] as number);
+    mean = weight * mean + (1 - weight) * (values[i] ?? Number.NaN);
     mass = weight * mass + (1 - weight);
     smoothed[i] = mean / mass;
   }
@@ -19,3 +19,7 @@ export function smooth(values: Float64Array, weight: number): Float64Array {
 
 /** The weight for a slider from 0 to 1, with more resolution near 1. */
 export const smoothingWeight = (slider: number): number => (slider <= 0 ? 0 : Math.min(0.999, 1 - 10 ** (-3 * slider)));
+
+/** The effect of a weight: the points that a smoothed value averages, 1 / (1 − weight). */
+export const smoothingText = (weight: number): string =>
+  weight === 0 ? 'off' : `averages ${Math.max(2, Math.round(1 / (1 - weight)))} points`;

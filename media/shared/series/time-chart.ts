@@ -5,32 +5,12 @@
 import uPlot from 'uplot';
 import { element, setText } from '../element.ts';
 import { chartFont, colorOf, gridColor, onThemeChange } from './chart-colors.ts';
+import type { ChartContent, Curve } from './chart-content.ts';
 import type { ChartGroup, GroupMember } from './chart-group.ts';
-import type { CurveColor, CurveLook } from './curve-look.ts';
 import type { Points } from './metric-history.ts';
 import { nearest } from './numbers.ts';
 import { everyX, nearestX, valueNear } from './points-at.ts';
 import { type Range, resample } from './resample.ts';
-
-export interface Curve {
-  readonly label: string;
-  readonly look: CurveLook;
-  /**
-   * `faint`: the raw curve behind a smoothed one, in its color and without a legend entry. `dots`: few points, each
-   * marked.
-   */
-  readonly kind: 'line' | 'faint' | 'dots';
-  readonly points: Points;
-  /** The values that the legend shows for a smoothed curve; the legend then marks the line as smoothed. */
-  readonly measured?: Points;
-}
-
-/** A band behind the curves, between two values. */
-export interface Level {
-  readonly color: CurveColor;
-  readonly from: number;
-  readonly to: number;
-}
 
 export interface ChartOptions {
   readonly title: string;
@@ -40,6 +20,8 @@ export interface ChartOptions {
   readonly formatX: (x: number) => string;
   /** The unit after the numbers of the x axis: " s". */
   readonly unitX?: () => string;
+  /** The name of the x axis: "step". */
+  readonly labelX: () => string;
   /** The x axis counts integers: steps. */
   readonly isWholeX?: () => boolean;
   /** The lowest value that is always visible. */
@@ -48,12 +30,6 @@ export interface ChartOptions {
   readonly control?: HTMLElement;
   /** The text while there is nothing to draw. */
   readonly empty?: string;
-}
-
-export interface ChartContent {
-  readonly curves: readonly Curve[];
-  readonly levels?: readonly Level[];
-  readonly logarithmic?: boolean;
 }
 
 /** Keys move by this fraction of the visible range, or by one point when zoomed in. */
@@ -196,7 +172,7 @@ export class TimeChart implements GroupMember {
   }
 
   private plotOptions(width: number, height: number): uPlot.Options {
-    const { group, format, floor, unitX, isWholeX } = this.options;
+    const { group, format, floor, unitX, labelX, isWholeX } = this.options;
     const { curves, logarithmic = false } = this.content;
     const axis = { stroke: colorOf('foreground'), font: chartFont(), grid: { stroke: gridColor(), width: 1 }, ticks: { show: false } };
     return {
@@ -224,6 +200,10 @@ export class TimeChart implements GroupMember {
           ...axis,
           size: 24,
           gap: 4,
+          label: labelX(),
+          labelSize: 15,
+          labelGap: 0,
+          labelFont: chartFont(),
           incrs: () => (isWholeX?.() ? WHOLE_INCREMENTS : INCREMENTS),
           values: (_, splits) => splits.map(value => (value === null ? '' : shortNumber(value) + (unitX?.() ?? ''))),
         },

@@ -1,0 +1,60 @@
+/** The state of the Compare page and how each event changes it. The models of runs are filled in place: they hold long curves. */
+import { distinctNames } from '../../trainer/protocol/run-names.ts';
+import type { CompareToPage } from '../../trainer/protocol/view/compare.ts';
+import { RunModel } from '../shared/run-model.ts';
+import type { ComparedRun } from './compared-run.ts';
+
+export interface CompareState {
+  /** In the order in which the host lists them. */
+  readonly runs: readonly ComparedRun[];
+  /** Folders of runs whose curves the user has hidden. */
+  readonly hidden: readonly string[];
+  /** Whether the host has sent its list. */
+  readonly isReady: boolean;
+  readonly notice?: Extract<CompareToPage, { type: 'notice' }>;
+}
+
+export type CompareEvent = CompareToPage | { readonly type: 'show'; readonly runDir: string; readonly isShown: boolean };
+
+/** @param hidden from an earlier page: not trusted */
+export const startCompare = (hidden: unknown): CompareState => ({
+  runs: [],
+  hidden: Array.isArray(hidden) ? hidden.filter(each => typeof each === 'string') : [],
+  isReady: false,
+});
+
+export function updateCompare(state: CompareState, event: CompareEvent): CompareState {
+  switch (event.type) {
+    case 'runs':
+      return { ...state, runs: listed(state, event.runDirs), isReady: true };
+    case 'patch':
+      state.runs.find(({ runDir }) => runDir === event.runDir)?.model.apply(event.patch);
+      return state;
+    case 'notice':
+      return { ...state, notice: event };
+    case 'show': {
+      const others = state.hidden.filter(runDir => runDir !== event.runDir);
+      const hidden = event.isShown ? others : [...others, event.runDir];
+      return { ...state, hidden, runs: state.runs.map(run => ({ ...run, isShown: !hidden.includes(run.runDir) })) };
+    }
+  }
+}
+
+function listed({ runs, hidden }: CompareState, runDirs: readonly string[]): readonly ComparedRun[] {
+  const names = distinctNames(runDirs);
+  const stays = runs.filter(({ runDir }) => runDirs.includes(runDir));
+  const taken = new Set(stays.map(({ look }) => look));
+  return runDirs.map(runDir => {
+    const run = stays.find(each => each.runDir === runDir) ?? newRun(runDir, taken);
+    run.model.givenName = names.get(runDir);
+    return { ...run, isShown: !hidden.includes(runDir) };
+  });
+}
+
+/** A run with the first color that no other one has. */
+function newRun(runDir: string, taken: Set<number>): ComparedRun {
+  let look = 0;
+  while (taken.has(look)) look++;
+  taken.add(look);
+  return { runDir, model: new RunModel(), look, isShown: true };
+}
