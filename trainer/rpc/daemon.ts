@@ -4,29 +4,21 @@ import { mkdir, rm } from 'node:fs/promises';
 import type { WebSocket } from 'ws';
 import manifest from '../../package.json' with { type: 'json' };
 import { availableMemoryBytes } from '../machine/machine.ts';
-import type { JobContext, WorkerEvent } from '../protocol/job-messages.ts';
-import { type InitializeResult, type JobEvent, MAX_FRAME_BYTES, PROTOCOL_VERSION, requests } from '../protocol/rpc-messages.ts';
-import { socketTransport } from '../protocol/socket-transport.ts';
+import type { JobContext } from '../protocol/job-messages.ts';
+import { type DaemonStatus, type JobRecord, MAX_FRAME_BYTES } from '../protocol/rpc-messages.ts';
 import { Reader } from '../reader/reader.ts';
 import type { StopTimes } from '../worker/stop-worker.ts';
 import { claimStateDir, unwritable } from './claim.ts';
+import { ClientSessions } from './client-sessions.ts';
 import { DaemonError } from './daemon-error.ts';
 import { type DaemonLog, openDaemonLog } from './daemon-log.ts';
 import { announce, type Discovery, discoveryPath, TOKEN } from './discovery.ts';
 import { EventRing } from './event-ring.ts';
 import { hasEnded, JobQueue } from './job-queue.ts';
-import { openJobsFile, readJobs } from './jobs-file.ts';
-import { type Door, listen, type Tls } from './listen.ts';
+import { openJobsFile, readJobs, saveLater } from './jobs-file.ts';
+import { listen, type Tls } from './listen.ts';
 import type { Services } from './request-handlers.ts';
-import { openSession, type Session } from './session.ts';
-import { fromWebSocket } from './web-socket.ts';
 
-/** The send queue of a client that does not read: two of the largest messages. */
-const MAX_QUEUED_BYTES = 2 * MAX_FRAME_BYTES;
-/** Time limit from a connection to its `initialize`. */
-const HANDSHAKE_MS = 10_000;
-/** Delay before retrying a failed write of the jobs. */
-const SAVE_AGAIN_MS = 10_000;
 /** Delay after the answer to `shutdown` before exiting without `exit`. */
 const EXIT_WAIT_MS = 2000;
 
@@ -95,19 +87,20 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
 
 /** Runs after claiming the folder. @param release gives it back, as the very last step */
 async function serve(options: DaemonOptions, log: DaemonLog, release: () => void): Promise<Daemon> {
-  const { stateDir, cacheDir, idleExitMs, hub, engineFromEnvironment, maxFrameBytes = MAX_FRAME_BYTES } = options;
-  const startedAt = new Date().toISOString();
-  const startedMs = performance.now();
-  const token = options.token ?? randomBytes(32).toString('hex');
-  const sessions = new Map<WebSocket, Session>();
-  const watchers = new Map<string, Set<(event: WorkerEvent) => void>>();
-  const ring = new EventRing(startedAt);
-  let idleTimer: NodeJS.Timeout | undefined;
-  let saveTimer: NodeJS.Timeout | undefined;
-  let ending: Promise<void> | undefined;
-
+  const { stateDir, cacheDir, idleExitMs, hub, engineFromEnvironment } = options;
+  const start: Start = { at: new Date().toISOString(), ms: performance.now() };
+  const logError = (error: Error): void => log.write('error', error.message);
+  const ring = new EventRing(start.at);
   const jobSettings = { cacheDir, engineFromEnvironment, hub };
   const availableBytes = options.availableBytes ?? availableMemoryBytes;
+  const clients = new ClientSessions({
+    log,
+    startedAt: start.at,
+    ring,
+    maxQueuedBytes: options.maxQueuedBytes,
+    onCount: () => idle.check(),
+    onExit: () => void stop(),
+  });
   const jobs = new JobQueue({
     workerFile: options.workerFile,
     stopTimes: options.stopTimes,
@@ -115,23 +108,27 @@ async function serve(options: DaemonOptions, log: DaemonLog, release: () => void
     availableBytes,
     persist: () => jobsFile.save(),
     onChange: record => {
-      saveSoon();
-      for (const session of sessions.values()) session.notify('jobChanged', record);
-      if (hasEnded(record))
-        log.write('info', `job ${record.id} (${record.kind}) ${record.state}${record.failure ? `: ${record.failure.message}` : ''}`);
-      watchIdle();
+      later.save();
+      clients.jobChanged(record);
+      if (hasEnded(record)) log.write('info', endText(record));
+      idle.check();
     },
-    onEvent: publish,
+    onEvent: (id, event) => clients.publish(id, event),
     onLine: (id, line) => log.write('debug', `job ${id}: ${line}`),
   });
   const jobsFile = openJobsFile(stateDir, () => jobs.kept(), options.writeJobs);
+  const later = saveLater(jobsFile, logError);
+  const idle = idleExit(
+    idleExitMs,
+    () => clients.count > 0 || jobs.active > 0,
+    () => {
+      log.write('info', 'idle: no jobs and no clients');
+      void stop();
+    },
+  );
   // A disk that can't be written is reported now, not by the first job.
   await jobsFile.save();
   const reader = new Reader({ script: options.readerFile });
-  let end = (): void => undefined;
-  const ended = new Promise<void>(resolve => {
-    end = resolve;
-  });
   const services: Services = {
     queue: jobs,
     ring,
@@ -139,148 +136,118 @@ async function serve(options: DaemonOptions, log: DaemonLog, release: () => void
     reader,
     availableBytes,
     jobSettings,
-    status: () => {
-      const records = jobs.list();
-      const queued = records.filter(({ state }) => state === 'queued').length;
-      const over = records.filter(hasEnded).length;
-      return {
-        version: manifest.version,
-        pid: process.pid,
-        startedAt,
-        uptimeSeconds: (performance.now() - startedMs) / 1000,
-        clients: sessions.size,
-        jobs: { queued, running: records.length - queued - over, ended: over },
-        rssBytes: process.memoryUsage.rss(),
-        logFile: log.path,
-        seq: ring.seq,
-      };
-    },
+    status: () => statusOf({ start, jobs, clients, log, ring }),
     persist: () => jobsFile.save(),
     stopJobs: async () => {
       await jobs.close();
       setTimeout(() => void stop(), EXIT_WAIT_MS).unref();
     },
   };
-  const doorParams = { token, maxFrameBytes, onClient: welcome, onRefused: (reason: string) => log.write('warning', `refused: ${reason}`) };
-  const door = await listen(doorParams);
-  const discovery: Discovery = { port: door.port, pid: process.pid, startedAt, token, version: manifest.version };
-  const doors = [door];
+  const token = options.token ?? randomBytes(32).toString('hex');
+  const doors = await openDoors(options, { token, log, onClient: socket => clients.welcome(socket, services) });
+  const discovery: Discovery = { port: doors.port, pid: process.pid, startedAt: start.at, token, version: manifest.version };
   try {
-    if (options.outside) doors.push(await openOutside(options.outside));
-    await announce(stateDir, discovery).catch(error => {
-      throw unwritable(stateDir, error);
-    });
+    await announce(stateDir, discovery);
   } catch (error) {
-    await closeDoors();
-    throw error;
+    await doors.close();
+    throw unwritable(stateDir, error);
   }
-  log.write('info', `rowtune ${manifest.version} listens on 127.0.0.1:${door.port}, process ${process.pid}`);
+  log.write('info', `rowtune ${manifest.version} listens on 127.0.0.1:${doors.port}, process ${process.pid}`);
   jobs.begin();
-  watchIdle();
-  return { discovery, outsidePort: doors[1]?.port, stop, ended };
-
-  async function openOutside(place: NonNullable<DaemonOptions['outside']>): Promise<Door> {
-    try {
-      const opened = await listen({ ...doorParams, outside: place });
-      log.write('info', `listens on ${place.host}:${opened.port} over TLS`);
-      return opened;
-    } catch (error) {
-      throw new DaemonError('daemon-door', `the daemon can't listen on ${place.host}:${place.port}: ${(error as Error).message}`, {
-        hint: 'Check --tls-cert and --tls-key, and that the port is free',
-      });
-    }
-  }
-
-  async function closeDoors(): Promise<void> {
-    await Promise.all(doors.map(opened => opened.close()));
-  }
-
-  /** Writes that no request waits for; a full disk is retried later. */
-  function saveSoon(): void {
-    clearTimeout(saveTimer);
-    jobsFile.save().catch((error: Error) => {
-      log.write('error', error.message);
-      if (ending === undefined) saveTimer = setTimeout(saveSoon, SAVE_AGAIN_MS).unref();
-    });
-  }
-
-  function welcome(socket: WebSocket): void {
-    const dropped = (reason: string): void => log.write('warning', `dropped a client: it ${reason}`);
-    socket.on('error', error => log.write('warning', `a client's connection failed: ${error.message}`));
-    const transport = socketTransport(fromWebSocket(socket), {
-      maxQueuedBytes: options.maxQueuedBytes ?? MAX_QUEUED_BYTES,
-      onDropped: dropped,
-    });
-    const say = (message: string): void => log.write('warning', message);
-    const session = openSession({
-      transport,
-      services,
-      greeting,
-      logger: { error: say, warn: say, info: () => undefined, log: () => undefined },
-      watch,
-      onInitialized: ({ name, version }) => log.write('info', `client ${name} ${version}`),
-      onExit: () => void stop(),
-    });
-    sessions.set(socket, session);
-    clearTimeout(idleTimer);
-    const late = setTimeout(() => !session.isInitialized && socket.close(1008, 'it did not send initialize'), HANDSHAKE_MS).unref();
-    socket.on('close', () => {
-      clearTimeout(late);
-      session.dispose();
-      sessions.delete(socket);
-      watchIdle();
-    });
-  }
-
-  function greeting(): InitializeResult {
-    const methods = Object.values(requests).map(({ method }) => method);
-    return {
-      protocol: PROTOCOL_VERSION,
-      version: manifest.version,
-      pid: process.pid,
-      startedAt,
-      capabilities: { requests: methods },
-      seq: ring.seq,
-    };
-  }
-
-  function publish(jobId: string, event: JobEvent['event']): void {
-    const entry = ring.add(jobId, event);
-    for (const session of sessions.values()) session.notify('jobEvent', entry);
-    if (event.type !== 'state') for (const listener of watchers.get(jobId) ?? []) listener(event);
-  }
-
-  function watch(jobId: string, listener: (event: WorkerEvent) => void): () => void {
-    const all = watchers.get(jobId) ?? new Set();
-    watchers.set(jobId, all.add(listener));
-    return () => {
-      all.delete(listener);
-      if (all.size === 0) watchers.delete(jobId);
-    };
-  }
-
-  function watchIdle(): void {
-    clearTimeout(idleTimer);
-    if (idleExitMs === 0 || sessions.size > 0 || jobs.active > 0) return;
-    idleTimer = setTimeout(() => {
-      log.write('info', 'idle: no jobs and no clients');
-      void stop();
-    }, idleExitMs).unref();
-  }
+  idle.check();
+  let end = (): void => undefined;
+  const ended = new Promise<void>(resolve => {
+    end = resolve;
+  });
+  let ending: Promise<void> | undefined;
+  return { discovery, outsidePort: doors.outsidePort, stop, ended };
 
   function stop(): Promise<void> {
     ending ??= (async () => {
-      clearTimeout(idleTimer);
+      later.close();
+      idle.close();
       await jobs.close();
       reader.close();
-      clearTimeout(saveTimer);
-      await jobsFile.save().catch((error: Error) => log.write('error', error.message));
-      await rm(discoveryPath(stateDir), { force: true }).catch((error: Error) => log.write('error', error.message));
-      await closeDoors();
+      await jobsFile.save().catch(logError);
+      await rm(discoveryPath(stateDir), { force: true }).catch(logError);
+      await doors.close();
       release();
       log.write('info', 'ended');
       end();
     })();
     return ending;
+  }
+}
+
+interface Start {
+  /** ISO 8601. */
+  readonly at: string;
+  /** The clock of `performance.now()`. */
+  readonly ms: number;
+}
+
+const endText = ({ id, kind, state, failure }: JobRecord): string => `job ${id} (${kind}) ${state}${failure ? `: ${failure.message}` : ''}`;
+
+interface StatusParams {
+  readonly start: Start;
+  readonly jobs: JobQueue;
+  readonly clients: ClientSessions;
+  readonly log: DaemonLog;
+  readonly ring: EventRing;
+}
+
+function statusOf({ start, jobs, clients, log, ring }: StatusParams): DaemonStatus {
+  const records = jobs.list();
+  const queued = records.filter(({ state }) => state === 'queued').length;
+  const over = records.filter(hasEnded).length;
+  return {
+    version: manifest.version,
+    pid: process.pid,
+    startedAt: start.at,
+    uptimeSeconds: (performance.now() - start.ms) / 1000,
+    clients: clients.count,
+    jobs: { queued, running: records.length - queued - over, ended: over },
+    rssBytes: process.memoryUsage.rss(),
+    logFile: log.path,
+    seq: ring.seq,
+  };
+}
+
+/** Calls `exit` after this long without anything that keeps the daemon busy; never for 0. */
+function idleExit(afterMs: number, isBusy: () => boolean, exit: () => void) {
+  let timer: NodeJS.Timeout | undefined;
+  const close = (): void => clearTimeout(timer);
+  return {
+    close,
+    check: (): void => {
+      close();
+      if (afterMs > 0 && !isBusy()) timer = setTimeout(exit, afterMs).unref();
+    },
+  };
+}
+
+interface Doors {
+  readonly port: number;
+  readonly outsidePort: number | undefined;
+  close(): Promise<void>;
+}
+
+/** Opens the listener for this machine and, if requested, one for others. @throws DaemonError 'daemon-door' */
+async function openDoors(
+  { outside, maxFrameBytes = MAX_FRAME_BYTES }: DaemonOptions,
+  { token, log, onClient }: { readonly token: string; readonly log: DaemonLog; onClient(socket: WebSocket): void },
+): Promise<Doors> {
+  const params = { token, maxFrameBytes, onClient, onRefused: (reason: string) => log.write('warning', `refused: ${reason}`) };
+  const inner = await listen(params);
+  if (!outside) return { port: inner.port, outsidePort: undefined, close: () => inner.close() };
+  try {
+    const outer = await listen({ ...params, outside });
+    log.write('info', `listens on ${outside.host}:${outer.port} over TLS`);
+    return { port: inner.port, outsidePort: outer.port, close: async () => void (await Promise.all([inner.close(), outer.close()])) };
+  } catch (error) {
+    await inner.close();
+    throw new DaemonError('daemon-door', `the daemon can't listen on ${outside.host}:${outside.port}: ${(error as Error).message}`, {
+      hint: 'Check --tls-cert and --tls-key, and that the port is free',
+    });
   }
 }

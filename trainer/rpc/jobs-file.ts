@@ -124,3 +124,32 @@ export function openJobsFile(stateDir: string, kept: () => readonly KnownJob[], 
     },
   };
 }
+
+/** Delay before retrying a failed write of the jobs. */
+const SAVE_AGAIN_MS = 10_000;
+
+export interface SaveLater {
+  /** Writes without anyone waiting for it; a full disk is retried later. */
+  save(): void;
+  /** Ends the retries. */
+  close(): void;
+}
+
+export function saveLater(file: JobsFile, onError: (error: Error) => void): SaveLater {
+  let timer: NodeJS.Timeout | undefined;
+  let isClosed = false;
+  const save = (): void => {
+    clearTimeout(timer);
+    file.save().catch((error: Error) => {
+      onError(error);
+      if (!isClosed) timer = setTimeout(save, SAVE_AGAIN_MS).unref();
+    });
+  };
+  return {
+    save,
+    close: () => {
+      isClosed = true;
+      clearTimeout(timer);
+    },
+  };
+}
