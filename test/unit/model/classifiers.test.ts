@@ -155,7 +155,18 @@ describe('what is not supported is named, with what is', () => {
     ],
     ['stages of another number', 'convnextv2', { num_stages: 3 }, /depths has 2 entries, num_stages says 3/],
     ['a table that is no square', 'dinov2', { image_size: [16, 12] }, /gives a table of 4 × 3 patches, which is no square/],
-    ['another timm model', 'timm_resnet', { architecture: 'resnet50d' }, /names timm's architecture resnet50d; supported are resnet18/],
+    [
+      'another timm model',
+      'timm_resnet',
+      { architecture: 'resnet50d' },
+      /timm's architecture resnet50d, which is not supported: it needs a deep stem, .*; the nearest supported model is resnet50 \(docs/,
+    ],
+    [
+      'the second Swin of timm',
+      'timm_swin',
+      { architecture: 'swinv2_tiny_window8_256' },
+      /swinv2_tiny_window8_256, which is not supported: it needs cosine attention .*; the nearest supported model is swin_tiny_patch4/,
+    ],
     ['an argument of timm', 'timm_resnet', { model_args: { stem_type: 'deep' } }, /model_args.*stem_type/s],
     [
       'stages of another number in timm',

@@ -1,7 +1,9 @@
 /** config.json that cannot be used: each problem is named, and all of one kind in one error. */
 import { describe, expect, test } from 'vitest';
-import { causalModel, weightMismatches } from '../../../trainer/model/load-model.ts';
+import { causalModel, loadModel, supportedArchitectures, weightMismatches } from '../../../trainer/model/load-model.ts';
+import { missingOfTimm, missingParts } from '../../../trainer/model/missing-parts.ts';
 import { ModelConfigError } from '../../../trainer/model/model-spec.ts';
+import { supportedByName } from '../../../trainer/model/unsupported-architecture.ts';
 import { checkWeights } from '../../../trainer/model/weight-stream.ts';
 import { eightBlocks } from '../../support/llama-sizes.ts';
 
@@ -23,6 +25,21 @@ describe('config.json', () => {
       'one with a nearer family',
       { architectures: ['Gemma3nForCausalLM'] },
       /it needs inputs for each layer; the nearest supported class is Gemma3ForCausalLM/,
+    ],
+    [
+      'the second Swin, which is no misspelled Swin',
+      { architectures: ['Swinv2ForImageClassification'] },
+      /Swinv2ForImageClassification, which is not supported: it needs cosine attention .*; the nearest supported class is SwinForImageClassification/,
+    ],
+    [
+      'an encoder, for a task that nothing here is for',
+      { architectures: ['MPNetForQuestionAnswering'] },
+      /it needs distances of tokens .*; the nearest supported class is BertForSequenceClassification/,
+    ],
+    [
+      'a vision model whose name says two things',
+      { architectures: ['Data2VecVisionForImageClassification'] },
+      /: it needs position biases in the attention of a vision transformer; the nearest supported class is ViT/,
     ],
     [
       'a text part of an unknown kind, whatever its name',
@@ -146,4 +163,22 @@ describe('weights', () => {
       ),
     );
   });
+});
+
+test('a class that is known to need something else is no misspelling of a supported one', () => {
+  expect(supportedByName('Swinv2ForImageClassification', supportedArchitectures)).toBeUndefined();
+  expect(supportedByName('SwimForImageClassification', supportedArchitectures)).toBe('SwinForImageClassification');
+});
+
+test('what is named as nearest is supported', () => {
+  for (const { nearest } of missingParts)
+    if (nearest !== undefined)
+      expect(
+        supportedArchitectures.some(name => name.startsWith(`${nearest}For`)),
+        nearest,
+      ).toBe(true);
+  for (const { nearest } of missingOfTimm) {
+    const build = () => loadModel({ architecture: nearest, num_classes: 2 });
+    expect(build, nearest).not.toThrow();
+  }
 });

@@ -53,8 +53,6 @@ const swins: Readonly<
 /** For example `swin_tiny_patch4_window7_224`. */
 const SWIN_NAME = /^swin_(tiny|small|base|large)_patch(\d+)_window(\d+)_(\d+)$/;
 
-export const stagedTimm = `${Object.keys(convNexts).join(', ')}, swin_ of the sizes ${Object.keys(swins).join(', ')}`;
-
 /** Returns the model, or undefined where the name is of another family. */
 export function timmStaged(params: TimmParams): ClassifierModel | undefined {
   if (Object.hasOwn(convNexts, params.name)) return timmConvNext(convNexts[params.name] as StageSizes, params);

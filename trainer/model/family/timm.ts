@@ -4,12 +4,13 @@ import { z } from 'zod';
 import type { ConfigJson, ModelOptions } from '../config-json.ts';
 import { computed, contradiction, readConfig, refuse } from '../config-keys.ts';
 import { type ClassifierModel, ModelConfigError } from '../model-spec.ts';
+import { unsupportedTimm } from '../unsupported-architecture.ts';
 import { size } from './common-keys.ts';
 import { resnet } from './resnet.ts';
 import { headDeviation, IMAGENET_SIZE } from './resnet-config.ts';
 import { timmNames as resnetNames } from './resnet-names.ts';
 import { commonArgs, imageArg, labelsOf, poolProblems, readArgs, type TimmParams, timmKeys } from './timm-params.ts';
-import { stagedTimm, timmStaged } from './timm-stages.ts';
+import { timmStaged } from './timm-stages.ts';
 import { gridOf, vit } from './vit.ts';
 import { patchProblems, tablePositions } from './vit-config.ts';
 import { timmNames as vitNames } from './vit-names.ts';
@@ -51,8 +52,6 @@ const VIT_NAME = /^(vit|deit)_(tiny|small|base|large)(_distilled)?_patch(\d+)_(\
 /** For example `vit_small_patch14_reg4_dinov2`. */
 const DINO_NAME = /^vit_(small|base|large)_patch(\d+)_(?:reg(\d+)_)?dinov2$/;
 
-const supportedTimm = `${Object.keys(resnets).join(', ')}, ${stagedTimm}, and vit_ and deit_ of the sizes ${Object.keys(vits).join(', ')} (DINOv2 too)`;
-
 /**
  * @param prefix before timm's names, where Transformers has wrapped the model
  * @throws ModelConfigError for an architecture or an argument that is not supported
@@ -69,7 +68,7 @@ export function timm(prefix: string, json: ConfigJson, options: ModelOptions): C
   if (parts) return timmVit(parts, { name, prefix, config, options });
   const dino = DINO_NAME.exec(name);
   if (dino) return timmDino(dino, { name, prefix, config, options });
-  throw new ModelConfigError(`config.json names timm's architecture ${config.architecture}; supported are ${supportedTimm}`);
+  throw new ModelConfigError(unsupportedTimm(config.architecture));
 }
 
 const resnetArgs = {

@@ -1,0 +1,135 @@
+/** The parts of well-known models that are missing here: of decoders, of encoders of text, of models of images, and of timm's models. */
+
+export interface Missing {
+  readonly needs: string;
+  /** Names of classes, without their ending; of timm's models, the names as they are. */
+  readonly names?: RegExp;
+  /** Keys of a config that ask for it, with a value that is neither 0 nor false. */
+  readonly keys?: readonly string[];
+  /** The class with this ending that comes nearest, or timm's model; Llama's, BERT's or ViT's where not given. */
+  readonly nearest?: string;
+}
+
+const decoders: readonly Missing[] = [
+  { needs: 'multi-head latent attention', names: /^(Deepseek(V[23]|VL)|KimiK2|MiniCPM3|Mistral4|Glm4MoeLite)/, keys: ['kv_lora_rank'] },
+  {
+    needs: 'state-space layers',
+    names: /^(Falcon)?(Mamba|Jamba|Bamba|Zamba|NemotronH|FalconH|PLaMo|GraniteMoeHybrid)/i,
+    keys: ['mamba_d_state', 'ssm_cfg', 'state_size'],
+  },
+  {
+    needs: 'linear attention with a recurrent state',
+    names: /^(Qwen3Next|Qwen3_5|KimiLinear|MiniMax|RetNet|OlmoHybrid)/,
+    keys: ['linear_num_key_heads'],
+  },
+  { needs: 'recurrent layers', names: /^(Rwkv|RecurrentGemma|XLSTM|Lfm)/i, nearest: 'Gemma2' },
+  {
+    needs: 'a mixture of experts of this kind',
+    names: /(moe|Mixtral|Dbrx|Llama4|GptOss|Arctic|Ernie4_5_Moe|HunYuanMoE)/i,
+    keys: ['num_experts', 'num_local_experts', 'n_routed_experts', 'moe_num_experts'],
+    nearest: 'Qwen3Moe',
+  },
+  { needs: 'inputs for each layer', names: /^(Gemma3n|Gemma4)/, nearest: 'Gemma3' },
+  {
+    needs: 'an encoder in addition to the decoder',
+    names: /^(U?M?T5|Bart|MBart|Marian|Pegasus|Whisper|LED|M2M|Blenderbot|NLLB|SeamlessM4T)/i,
+    keys: ['is_encoder_decoder'],
+  },
+  { needs: 'learned positions in a decoder', names: /^(GPT2|GPTBigCode|OPT|GPTNeo$|OpenAIGPT|BioGpt|XGLM)/i },
+  { needs: 'attention with linear biases', names: /^(Bloom|MPT|Baichuan)/i, keys: ['alibi'] },
+  { needs: 'attention and MLP side by side', names: /^(Cohere|Falcon|GPTNeoX|GPTJ|Phi$|StableLm|Persimmon|CodeGen)/i },
+  {
+    needs: 'images or sound in addition to text',
+    names: /(VL|(?<!Data2Vec|Siglip|CLIP)Vision|Llava|Idefics|Paligemma|Audio|Omni|Multimodal|Mllama)/i,
+  },
+];
+
+const textEncoders: readonly Missing[] = [
+  { needs: "the first DeBERTa's fused attention layers", names: /^Deberta$/, nearest: 'DebertaV2' },
+  { needs: 'windows of attention with global tokens', names: /^(Longformer|BigBird)/, nearest: 'ModernBert' },
+  { needs: 'distances of tokens that add to the scores of attention', names: /^MPNet/, nearest: 'Bert' },
+  {
+    needs: 'a norm before attention and before the MLP',
+    names: /^(MegatronBert|RobertaPreLayerNorm|XLMRobertaXL|Esm)$/,
+    nearest: 'ModernBert',
+  },
+  {
+    needs: 'rotary positions in blocks with norms behind attention and the MLP',
+    names: /^(RoFormer|NomicBert|New$)/,
+    nearest: 'ModernBert',
+  },
+  { needs: 'root-mean-square norms in an encoder', names: /^(EuroBert|NeoBERT)/, nearest: 'ModernBert' },
+  { needs: 'Fourier transforms in place of attention', names: /^FNet/, nearest: 'Bert' },
+  { needs: 'two streams of attention over permutations', names: /^XLNet/, nearest: 'Bert' },
+  { needs: 'bottlenecks around each block', names: /^MobileBert/, nearest: 'DistilBert' },
+  { needs: 'grouped convolutions in place of linear layers', names: /^SqueezeBert/, nearest: 'DistilBert' },
+  { needs: 'convolutions over the tokens', names: /^ConvBert/, nearest: 'Electra' },
+  { needs: 'blocks that pool the tokens', names: /^Funnel/, nearest: 'Bert' },
+  { needs: 'an embedding of the task', names: /^Ernie$/, nearest: 'Bert' },
+  { needs: 'approximations of attention', names: /^(Nystromformer|Yoso|Mra|Reformer)/, nearest: 'ModernBert' },
+  { needs: 'places on a page in addition to tokens', names: /^(LayoutLM|Lilt|MarkupLM|Bros)/, nearest: 'Roberta' },
+  { needs: 'entities in addition to tokens', names: /^M?Luke/, nearest: 'Roberta' },
+  { needs: 'an input of characters', names: /^(Canine|Perceiver|CharacterBert)/, nearest: 'Bert' },
+  { needs: 'embeddings or layers of each language', names: /^(Xmod|XLM|Flaubert)$/, nearest: 'XLMRoberta' },
+];
+
+const SECOND_SWIN = 'cosine attention with computed position biases, and norms behind attention and the MLP';
+const INVERTED = 'inverted residuals with depthwise convolutions and squeeze-and-excitation';
+
+const GROUPED = 'squeeze-and-excitation in grouped bottlenecks';
+
+const imageModels: readonly Missing[] = [
+  { needs: SECOND_SWIN, names: /^Swinv2$/i, nearest: 'Swin' },
+  { needs: 'restoring an image', names: /^(Swin2SR|DPT|Glpn)/i, nearest: 'Swin' },
+  { needs: 'position biases in the attention of a vision transformer', names: /^(Beit|Data2VecVision)/, nearest: 'ViT' },
+  { needs: "CLIP's norm before the blocks and its quick GELU", names: /^CLIP/, nearest: 'Siglip' },
+  { needs: 'a head for images on a tower alone', names: /^SiglipVision/, nearest: 'Siglip' },
+  { needs: 'patches of any number that a batch masks', names: /^Siglip2/, nearest: 'Siglip' },
+  { needs: 'a head on an encoder that was trained on hidden patches', names: /^(ViTMAE|ViTMSN|IJepa)/, nearest: 'ViT' },
+  { needs: 'stages that pool queries inside attention', names: /^(Hiera|MViT)/, nearest: 'Swin' },
+  {
+    needs: 'convolutions and attention in one model',
+    names: /^(MobileViT|MobileVitV2|Cvt|Levit|EfficientFormer|SwiftFormer|ViTHybrid)/i,
+    nearest: 'ViT',
+  },
+  { needs: 'attention to a shrunken image', names: /^(Pvt|Segformer)/i, nearest: 'Swin' },
+  { needs: 'attention over neighborhoods', names: /^(Dinat|Nat)$/, nearest: 'Swin' },
+  { needs: 'pooling in place of attention', names: /^PoolFormer/, nearest: 'ConvNext' },
+  { needs: 'focal modulation in place of attention', names: /^FocalNet/, nearest: 'Swin' },
+  { needs: 'attention by large convolutions', names: /^Van$/, nearest: 'ConvNext' },
+  { needs: INVERTED, names: /^(MobileNet|EfficientNet)/i, nearest: 'ResNet' },
+  { needs: GROUPED, names: /^RegNet/, nearest: 'ResNet' },
+  { needs: 'group norms and standardized convolutions', names: /^Bit$/, nearest: 'ResNet' },
+];
+
+/** Everything that is missing of the classes of Transformers. */
+export const missingParts: readonly Missing[] = [...imageModels, ...textEncoders, ...decoders];
+
+/** The missing parts of timm's models, by their names. */
+export const missingOfTimm: readonly Missing[] = [
+  { needs: SECOND_SWIN, names: /^swinv2/, nearest: 'swin_tiny_patch4_window7_224' },
+  { needs: 'strides or windows other than those of the first Swin', names: /^swin/, nearest: 'swin_tiny_patch4_window7_224' },
+  { needs: 'another stem, norm or head than ConvNeXt has', names: /^convnext(v2)?_/, nearest: 'convnext_tiny' },
+  { needs: 'a gated MLP', names: /^vit_giant_.*dinov2$/, nearest: 'vit_large_patch14_dinov2' },
+  { needs: 'rotary positions', names: /^(vit_.*dinov3|eva02)/, nearest: 'vit_base_patch14_reg4_dinov2' },
+  { needs: 'position biases in the attention of a vision transformer', names: /^(beit|vit_relpos)/, nearest: 'vit_base_patch16_224' },
+  { needs: 'scales and positions of the third DeiT', names: /^deit3/, nearest: 'deit_base_patch16_224' },
+  {
+    needs: 'another norm, pooling or size than the first vision transformers have',
+    names: /^(vit|flexivit)_/,
+    nearest: 'vit_base_patch16_224',
+  },
+  { needs: GROUPED, names: /^regnet/, nearest: 'resnet50' },
+  { needs: 'norms before the convolutions', names: /^resnetv2/, nearest: 'resnet50' },
+  {
+    needs: 'a deep stem, or attention over channels or within convolutions',
+    names: /^(resnet|resnext|seresne|ecaresne|skresne|resnest|legacy_se|resnetrs|bot|lambda|halo)/,
+    nearest: 'resnet50',
+  },
+  { needs: INVERTED, names: /(efficientnet|mobilenet|mnasnet|fbnet|ghostnet|lcnet|tinynet|mixnet)/, nearest: 'resnet50' },
+  {
+    needs: 'convolutions and attention in one model',
+    names: /^(maxvit|maxxvit|coatnet|mobilevit|levit|efficientformer|fastvit|edgenext)/,
+    nearest: 'convnext_tiny',
+  },
+];
