@@ -97,7 +97,7 @@ const peakOf = ({ signatures }: Program): number =>
 async function measure(pass: Pass): Promise<Peaks> {
   const context = { cacheDir: request.cacheDir, baseDir: request.cacheDir, hub: { offline: true } };
   const job = new Job(() => undefined);
-  const base = await openBase({ ...recipe, context, job });
+  const base = await openBase({ recipe, context, job });
   const setup = await setUpTask({ recipe, base, context, job }, 'train');
   const data = importanceDataOf({ recipe, base, setup }, [...Array(SAMPLES).keys()]);
   if (pass === 'inference') await runInference(base, setup.model, data);
@@ -163,7 +163,7 @@ async function writeLlama1b(): Promise<string> {
   if (existsSync(path.join(dir, 'tokenizer.json'))) return dir;
   await writeFloat32Folder(dir, { config: llama1b, weights: randomWeights(loadModel(llama1b), { seed: 5, gain: 1 }) });
   const context = { cacheDir: request.cacheDir, baseDir: request.cacheDir, hub: { offline: true } };
-  const { folder } = await openBase({ ...recipe, context, job: new Job(() => undefined) });
+  const { folder } = await openBase({ recipe, context, job: new Job(() => undefined) });
   for (const [name, text] of (await folder.loadTokenizer()).files()) await writeFile(path.join(dir, name), text);
   await folder.weights.close();
   return dir;

@@ -7,6 +7,7 @@ import { readAdapter } from '../artifact/adapter/read-adapter.ts';
 import type { Session } from '../engine/engine.ts';
 import { type Evaluation, type Evaluator, evaluate } from '../job/evaluate.ts';
 import type { Job } from '../job/job.ts';
+import type { JobScope } from '../job/job-scope.ts';
 import { type Base, openBase } from '../job/open-base.ts';
 import type { Model } from '../model/model-spec.ts';
 import { weightStream } from '../model/weight-stream.ts';
@@ -27,15 +28,16 @@ export interface EvaluateResult extends Partial<Evaluation> {
 }
 
 /** @throws RunError 'no-data', 'stopped', 'wrong-task'; AdapterError */
-export async function evaluateJob(request: Extract<JobRequest, { kind: 'evaluate' }>, job: Job): Promise<EvaluateResult> {
-  const { recipe, context } = request;
+export async function evaluateJob(request: Extract<JobRequest, { kind: 'evaluate' }>, { job, context }: JobScope): Promise<EvaluateResult> {
+  const { recipe } = request;
+  const scope = { job, context, recipe };
   const adapter = request.adapter === undefined ? undefined : await readAdapter(request.adapter);
   try {
-    const base = await openBase({ ...recipe, context, job });
+    const base = await openBase(scope);
     try {
       // Before reading the data: it would be rejected because of the labels of another model.
       if (adapter) checkBase(adapter, base.fingerprint);
-      const params = { recipe, base, context, job, labels: adapter?.description.labels };
+      const params = { ...scope, base, labels: adapter?.description.labels };
       const benchmarks = await loadBenchmarks(params);
       const hasData = recipe.data.eval.length > 0 || recipe.val_size > 0;
       const held = hasData || benchmarks.length === 0 ? await setUpTask(params, 'held') : undefined;

@@ -8,7 +8,7 @@ import { ImportanceError } from '../importance/importance-error.ts';
 import { requireOwnScores } from '../importance/own-scores.ts';
 import { type ScoresOrigin, saveScores } from '../importance/scores-file.ts';
 import type { StabilityReport } from '../importance/stability-report.ts';
-import type { Job } from '../job/job.ts';
+import type { JobScope } from '../job/job-scope.ts';
 import { openBase } from '../job/open-base.ts';
 import { setUpTask } from '../objective/set-up-task.ts';
 import { computeScores } from '../plan/choices/choose-rows.ts';
@@ -27,27 +27,30 @@ export interface ImportanceResult extends ScoresOrigin {
 }
 
 /** @throws ImportanceError, RunError 'no-data' if the measure needs data, RunError 'stopped' */
-export async function importanceJob(request: Extract<JobRequest, { kind: 'importance' }>, job: Job): Promise<ImportanceResult> {
-  const { context, outputFile } = request;
+export async function importanceJob(
+  request: Extract<JobRequest, { kind: 'importance' }>,
+  { job, context }: JobScope,
+): Promise<ImportanceResult> {
+  const { outputFile } = request;
   const unusable = await whyNotWritable(path.dirname(outputFile));
   if (unusable !== undefined)
     throw new ImportanceError(`the scores cannot be written to ${outputFile}: ${unusable}; choose another --output`);
   await requireOwnScores(outputFile, request.report === true);
   // Training reads saved scores; this job computes them.
   const recipe = { ...request.recipe, importance: { ...request.recipe.importance, scores: undefined } };
-  const base = await openBase({ ...recipe, context, job });
+  const scope = { job, context, recipe };
+  const base = await openBase(scope);
   try {
-    const setup =
-      needsData(recipe.importance.measure) || request.report ? await setUpTask({ recipe, base, context, job }, 'train') : undefined;
+    const setup = needsData(recipe.importance.measure) || request.report ? await setUpTask({ ...scope, base }, 'train') : undefined;
     const { modules } = planTargets(recipe, setup?.model ?? base.model);
     const started = performance.now();
     await makeFolder(path.dirname(outputFile));
     await removeHalfWritten(path.dirname(outputFile), name => name.startsWith(path.basename(outputFile)));
-    const { origin, saved: _, ...found } = await computeScores({ recipe, base, modules, setup, outputFile, context, job });
+    const params = { ...scope, base, modules, setup, outputFile };
+    const { origin, saved: _, ...found } = await computeScores(params);
     const seconds = (performance.now() - started) / 1000;
     await saveScores(outputFile, found, origin, modules);
-    const report =
-      request.report && setup ? await writeStabilityReport({ recipe, base, modules, setup, outputFile, context, job }) : undefined;
+    const report = request.report && setup ? await writeStabilityReport({ ...params, setup }) : undefined;
     const rows = [...found.scores.values()].reduce((sum, values) => sum + values.length, 0);
     return { outputFile, modules: found.scores.size, rows, seconds, engine: base.engine.description.summary, ...origin, report };
   } finally {

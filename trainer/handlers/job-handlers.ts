@@ -1,6 +1,7 @@
 /** The handler of each kind of job. */
 import { diagnose } from '../engine/doctor.ts';
 import type { Job } from '../job/job.ts';
+import type { JobScope } from '../job/job-scope.ts';
 import type { JobKind, JobRequest } from '../protocol/job-messages.ts';
 import { evaluateJob } from './evaluate-run.ts';
 import { importanceJob } from './importance-run.ts';
@@ -8,7 +9,7 @@ import { exportJob, generateJob } from './model-jobs.ts';
 import { resumeJob, trainJob } from './train/train-run.ts';
 import { verifyJob } from './verify-run.ts';
 
-type Handlers = { readonly [Kind in JobKind]: (request: Extract<JobRequest, { kind: Kind }>, job: Job) => Promise<unknown> };
+type Handlers = { readonly [Kind in JobKind]: (request: Extract<JobRequest, { kind: Kind }>, scope: JobScope) => Promise<unknown> };
 
 const handlers: Handlers = {
   train: trainJob,
@@ -18,7 +19,7 @@ const handlers: Handlers = {
   generate: generateJob,
   export: exportJob,
   verify: verifyJob,
-  doctor: ({ engine, context }) =>
+  doctor: ({ engine }, { context }) =>
     diagnose({
       requested: engine,
       fromEnvironment: context.engineFromEnvironment,
@@ -29,10 +30,11 @@ const handlers: Handlers = {
 
 /** Resolves with the value of the job's result event. */
 export function runJob(request: JobRequest, job: Job): Promise<unknown> {
-  const { clearedVariables = [] } = request.context;
+  const { context } = request;
+  const { clearedVariables = [] } = context;
   // Doctor reports these itself.
   if (clearedVariables.length > 0 && request.kind !== 'doctor')
     job.log('info', `the worker ignores these environment variables: ${clearedVariables.join(', ')}`);
-  const handle = handlers[request.kind] as (request: JobRequest, job: Job) => Promise<unknown>;
-  return handle(request, job);
+  const handle = handlers[request.kind] as (request: JobRequest, scope: JobScope) => Promise<unknown>;
+  return handle(request, { job, context });
 }

@@ -2,18 +2,19 @@
 import path from 'node:path';
 import { type ExportResult, exportModel } from '../artifact/export-model.ts';
 import { type GeneratedText, generateText } from '../generate/generate-text.ts';
-import type { Job } from '../job/job.ts';
+import type { JobScope } from '../job/job-scope.ts';
 import { openJobEngine, openModelFolder } from '../job/open-base.ts';
 import type { JobRequest } from '../protocol/job-messages.ts';
 import { promptStyleOf } from './prompt-style.ts';
 
 type Request<K extends JobRequest['kind']> = Extract<JobRequest, { kind: K }>;
 
-export async function generateJob(request: Request<'generate'>, job: Job): Promise<GeneratedText & { readonly engine: string }> {
-  const { options, prompt, promptOf, adapter: adapterPath, context } = request;
+export async function generateJob(request: Request<'generate'>, scope: JobScope): Promise<GeneratedText & { readonly engine: string }> {
+  const { options, prompt, promptOf, adapter: adapterPath } = request;
+  const { job } = scope;
   const style = promptOf === undefined ? undefined : await promptStyleOf(promptOf);
-  const engine = await openJobEngine({ engine: options.engine, context, job });
-  const folder = await openModelFolder({ ...request, job });
+  const engine = await openJobEngine(scope, options.engine);
+  const folder = await openModelFolder(scope, request);
   try {
     let report: ((done: number) => void) | undefined;
     const generated = await generateText({
@@ -36,16 +37,17 @@ export async function generateJob(request: Request<'generate'>, job: Job): Promi
   }
 }
 
-export async function exportJob(request: Request<'export'>, job: Job): Promise<ExportResult> {
-  const { adapter: adapterPath, format, outputDir, overwrite, context } = request;
-  const engine = await openJobEngine({ engine: 'auto', context, job });
+export async function exportJob(request: Request<'export'>, scope: JobScope): Promise<ExportResult> {
+  const { adapter: adapterPath, format, outputDir, overwrite } = request;
+  const { job, context } = scope;
+  const engine = await openJobEngine(scope, 'auto');
   return exportModel({
     adapterPath,
     format,
     outputDir: path.resolve(context.baseDir, outputDir),
     overwrite,
     engine,
-    openBase: ({ source, revision }) => openModelFolder({ model: source, revision: revision || 'main', context, job }),
+    openBase: ({ source, revision }) => openModelFolder(scope, { model: source, revision: revision || 'main' }),
     onEvent: event => job.emit(event),
   });
 }

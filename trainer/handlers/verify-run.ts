@@ -1,7 +1,7 @@
 /** The job 'verify': compares a model folder with the reference numbers in it. */
 import path from 'node:path';
 import { openModel } from '../hub/open-model.ts';
-import type { Job } from '../job/job.ts';
+import type { JobScope } from '../job/job-scope.ts';
 import { openJobEngine } from '../job/open-base.ts';
 import { loadModel } from '../model/load-model.ts';
 import { weightStream } from '../model/weight-stream.ts';
@@ -16,15 +16,15 @@ export interface VerifyResult {
 }
 
 export async function verifyJob(
-  { modelDir, engine: requested, context }: Extract<JobRequest, { kind: 'verify' }>,
-  job: Job,
+  { modelDir, engine: requested }: Extract<JobRequest, { kind: 'verify' }>,
+  scope: JobScope,
 ): Promise<VerifyResult> {
-  job.phase('verify', `comparing ${modelDir} with its reference numbers`);
+  scope.job.phase('verify', `comparing ${modelDir} with its reference numbers`);
   const golden = await readGolden(path.join(modelDir, 'golden.json'));
   const folder = await openModel(modelDir);
   try {
     const model = loadModel(folder.config, { imageSize: imageSizeOf(golden) });
-    const engine = await openJobEngine({ engine: requested, context, job });
+    const engine = await openJobEngine(scope, requested);
     const session = await engine.compile(verifyProgram(model, golden));
     try {
       await session.load(weightStream(model, folder.weights));

@@ -6,7 +6,7 @@ import type { Session } from '../engine/engine.ts';
 import type { HostArray } from '../graph/types.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import { evalSignature } from '../train/train-program.ts';
-import type { Job } from './job.ts';
+import type { JobScope } from './job-scope.ts';
 
 export interface LabelResult {
   /** Share of samples whose predicted label is correct. */
@@ -47,10 +47,9 @@ export interface Evaluator {
   readonly startTally: () => Tally;
 }
 
-export interface EvaluateParams {
+export interface EvaluateParams extends Pick<JobScope, 'job'> {
   readonly session: Session;
   readonly evaluator: Evaluator;
-  readonly job: Job;
 }
 
 /** Undefined if the job was stopped meanwhile. */

@@ -11,9 +11,8 @@ import { type ModelFolder, openModel } from '../hub/open-model.ts';
 import { loadModel } from '../model/load-model.ts';
 import type { AnyModel } from '../model/model-spec.ts';
 import { checkWeights } from '../model/weight-stream.ts';
-import type { JobContext } from '../protocol/job-messages.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
-import type { Job } from './job.ts';
+import type { JobScope, RecipeScope } from './job-scope.ts';
 import { yieldingEngine } from './yielding-engine.ts';
 
 export interface Base {
@@ -34,22 +33,14 @@ export interface TextBase<M extends AnyModel = AnyModel> extends Base {
   readonly chatRenderer?: ChatRenderer;
 }
 
-export interface OpenBaseParams {
+/** A base model: a folder, a GGUF file, or a name on the hub with a revision. */
+export interface ModelName {
   readonly model: string;
   readonly revision: string;
-  readonly engine: Recipe['engine'];
-  readonly context: JobContext;
-  readonly job: Job;
-  /** For chat templates that contain the date: the start of the run, so that a resumed run sees the same prompts. */
-  readonly now?: () => Date;
 }
 
 /** Chosen by recipe and environment; a fallback is shown as a warning. Runs let messages through in between. */
-export async function openJobEngine({
-  engine: requested,
-  context,
-  job,
-}: Pick<OpenBaseParams, 'engine' | 'context' | 'job'>): Promise<Engine> {
+export async function openJobEngine({ context, job }: JobScope, requested: Recipe['engine']): Promise<Engine> {
   const { cacheDir, engineFromEnvironment: fromEnvironment } = context;
   const { name, warning } = chooseEngine({ requested, fromEnvironment, cacheDir });
   if (warning) job.log('warning', warning);
@@ -58,19 +49,22 @@ export async function openJobEngine({
   return yieldingEngine(engine, job);
 }
 
-/** The caller closes `folder.weights`. */
-export async function openBase(params: OpenBaseParams): Promise<Base> {
-  const { job } = params;
-  job.phase('load', `opening ${params.model}`);
-  const engine = await openJobEngine(params);
-  const folder = await openModelFolder(params);
+/**
+ * Opens the base model of a recipe. The caller closes `folder.weights`.
+ * @param now for chat templates that contain the date: the start of the run, so that a resumed run sees the same prompts
+ */
+export async function openBase(scope: RecipeScope, now?: () => Date): Promise<Base> {
+  const { job, recipe } = scope;
+  job.phase('load', `opening ${recipe.model}`);
+  const engine = await openJobEngine(scope, recipe.engine);
+  const folder = await openModelFolder(scope, recipe);
   try {
     const model = loadModel(folder.config);
     checkWeights(model, folder.weights);
     const fingerprint = await folder.weights.fingerprint();
     job.note('info', `${model.family}, ${model.blocks} blocks, hidden size ${model.hiddenSize}; weights ${fingerprint.slice(0, 12)}`);
     if (model.remark) job.note('warning', model.remark);
-    return { engine, folder, model, fingerprint, now: params.now };
+    return { engine, folder, model, fingerprint, now };
   } catch (error) {
     await folder.weights.close();
     throw error;
@@ -84,7 +78,7 @@ export async function withTokenizer<M extends AnyModel>(base: Base & { readonly 
 }
 
 /** A path is relative to the recipe's folder; a name that is not a path there is looked up on the hub. */
-export async function openModelFolder({ model, revision, context, job }: Omit<OpenBaseParams, 'engine'>): Promise<ModelFolder> {
+export async function openModelFolder({ context, job }: JobScope, { model, revision }: ModelName): Promise<ModelFolder> {
   const local = path.resolve(context.baseDir, model);
   if (existsSync(local)) return openModel(local);
   job.log('info', `${local} does not exist: looking for ${model} on the hub`);

@@ -7,11 +7,9 @@ import { type Dataset, type DatasetSettings, type LabelCompletion, labelCompleti
 import { previewExamples } from '../data/preview.ts';
 import { splitExamples } from '../data/split.ts';
 import type { Example } from '../data/types.ts';
-import type { Job } from '../job/job.ts';
+import type { RecipeScope } from '../job/job-scope.ts';
 import type { TextBase } from '../job/open-base.ts';
 import type { CausalModel } from '../model/model-spec.ts';
-import type { JobContext } from '../protocol/job-messages.ts';
-import type { Recipe } from '../protocol/recipe-schema.ts';
 import { RunError } from '../run-error.ts';
 
 /** In the log: enough to see what is trained, and where samples are cut. */
@@ -25,11 +23,8 @@ export interface RunData {
   readonly labels: readonly LabelCompletion[];
 }
 
-export interface LoadDataParams {
-  readonly recipe: Recipe;
+export interface LoadDataParams extends RecipeScope {
   readonly base: TextBase<CausalModel>;
-  readonly context: JobContext;
-  readonly job: Job;
   /** Label names to take where the recipe names none: those that an adapter was trained with. */
   readonly labels?: readonly string[];
 }

@@ -6,11 +6,10 @@ import type { Batch, BatchSource } from '../data/batch/batches.ts';
 import type { DataDigest } from '../data/data-digest.ts';
 import type { HostArray } from '../graph/types.ts';
 import type { Evaluator } from '../job/evaluate.ts';
-import type { Job } from '../job/job.ts';
+import type { RecipeScope } from '../job/job-scope.ts';
 import type { Base } from '../job/open-base.ts';
 import type { AnyModel } from '../model/model-spec.ts';
 import type { Precision } from '../model/weight-storage.ts';
-import type { JobContext } from '../protocol/job-messages.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import type { MeasureSums } from '../train/measure-sums.ts';
 import type { Task } from '../train/task.ts';
@@ -39,11 +38,8 @@ export interface TaskSetup {
 
 export type MeasureBatch = (batch: Batch, outputs: Readonly<Record<string, HostArray>>) => MeasureSums;
 
-export interface SetUpParams {
-  readonly recipe: Recipe;
+export interface SetUpParams extends RecipeScope {
   readonly base: Base;
-  readonly context: JobContext;
-  readonly job: Job;
   /** How the run holds weights and computes; float32 where it is left out. */
   readonly precision?: Precision;
   /** Present for a training run. */

@@ -15,7 +15,7 @@ import { type DataDigest, describeDifference } from '../../data/data-digest.ts';
 import type { EngineDescription, Session } from '../../engine/engine.ts';
 import { writeJson, writeTextFile } from '../../files/durable-file.ts';
 import type { Evaluator } from '../../job/evaluate.ts';
-import type { Job } from '../../job/job.ts';
+import type { RecipeScope } from '../../job/job-scope.ts';
 import { GrowthMeter, residentBytes } from '../../job/memory-meter.ts';
 import { type Base, openBase } from '../../job/open-base.ts';
 import { isInMemory } from '../../machine/machine.ts';
@@ -32,7 +32,6 @@ import { chooseRecompute, describeRecompute, memoryPlan, type RecomputeChoice, t
 import { type Coverage, coverageOf, describeCoverage } from '../../plan/coverage.ts';
 import { type PlanFacts, planRun, planTargets, type RunPlan } from '../../plan/run-plan.ts';
 import { byteSize, grouped } from '../../protocol/format.ts';
-import type { JobContext } from '../../protocol/job-messages.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
 import { RUN_FILES } from '../../protocol/run-files.ts';
 import type { MemoryPlan } from '../../protocol/view/run.ts';
@@ -46,11 +45,8 @@ import { writeSnapshot } from '../../train/snapshot.ts';
 import { updateGroups } from '../../train/update-group.ts';
 import { type LoadedPart, loadVariables } from '../../train/variables.ts';
 
-export interface PrepareParams {
-  readonly recipe: Recipe;
+export interface PrepareParams extends RecipeScope {
   readonly runDir: string;
-  readonly context: JobContext;
-  readonly job: Job;
   /** When the run was begun, ISO 8601. */
   readonly startedAt: string;
   /** The state to resume from. */
@@ -79,7 +75,7 @@ export interface Prepared {
 /** The caller closes `base.folder.weights` and disposes of `session`. */
 export async function prepareTraining(params: PrepareParams): Promise<Prepared> {
   const { recipe, job, startedAt, checkpoint } = params;
-  const base = await openBase({ ...params, ...recipe, now: () => new Date(startedAt) });
+  const base = await openBase(params, () => new Date(startedAt));
   try {
     checkBase(params, base);
     const { settings, modules } = planTargets(recipe, base.model);

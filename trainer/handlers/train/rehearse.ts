@@ -1,19 +1,17 @@
 /** Runs one evaluation and one save before the first update, so that failures happen now and not hours later. */
 
 import { type Evaluation, evaluate, evaluationMetrics } from '../../job/evaluate.ts';
-import type { Job } from '../../job/job.ts';
 import type { MemoryMeter } from '../../job/memory-meter.ts';
 import { checkpointBytes, requireDisk, saveCheckpoint } from '../../run/checkpoint/checkpoint.ts';
 import { removeCheckpoint } from '../../run/checkpoint/checkpoint-folders.ts';
 import { appendMetrics } from '../../run/metrics-file.ts';
 import { evalSignature } from '../../train/train-program.ts';
 import { largest, type Prepared } from './prepare.ts';
+import type { RunScope } from './run-metrics.ts';
 import { firstState } from './train-loop.ts';
 
-export interface RehearseParams {
+export interface RehearseParams extends Pick<RunScope, 'job' | 'runDir'> {
   readonly prepared: Prepared;
-  readonly runDir: string;
-  readonly job: Job;
   readonly memory: MemoryMeter;
 }
 

@@ -5,14 +5,14 @@
 import path from 'node:path';
 import { writeJson } from '../../files/durable-file.ts';
 import { type Evaluation, evaluationMetrics } from '../../job/evaluate.ts';
-import type { Job } from '../../job/job.ts';
+import type { JobScope } from '../../job/job-scope.ts';
 import { RUN_FILES } from '../../protocol/run-files.ts';
 import { appendMetrics, type MetricsLine } from '../../run/metrics-file.ts';
 import type { RunState, StateKeeper } from '../../run/run-state.ts';
 
-export interface RunMetricsParams {
+/** The parts of a run that report it. */
+export interface RunScope extends Pick<JobScope, 'job'> {
   readonly runDir: string;
-  readonly job: Job;
   readonly keeper: StateKeeper;
 }
 
@@ -23,9 +23,9 @@ export interface MetricsPlace {
 }
 
 export class RunMetrics {
-  private readonly params: RunMetricsParams;
+  private readonly params: RunScope;
 
-  constructor(params: RunMetricsParams) {
+  constructor(params: RunScope) {
     this.params = params;
   }
 

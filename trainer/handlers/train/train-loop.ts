@@ -3,25 +3,20 @@
 import { dataStart, stepsPerEpoch } from '../../data/batch/batches.ts';
 import { DataError } from '../../data/data-error.ts';
 import { bestModelValue, type Evaluation, evaluate } from '../../job/evaluate.ts';
-import type { Job } from '../../job/job.ts';
 import type { MemoryMeter } from '../../job/memory-meter.ts';
 import { stringifyRecipe } from '../../protocol/stringify-recipe.ts';
 import { saveCheckpoint, type TrainerState } from '../../run/checkpoint/checkpoint.ts';
 import { pruneCheckpoints } from '../../run/checkpoint/checkpoint-folders.ts';
 import { syncMetrics } from '../../run/metrics-file.ts';
-import type { StateKeeper } from '../../run/run-state.ts';
 import { RunError } from '../../run-error.ts';
 import { addSums, meansOf } from '../../train/measure-sums.ts';
 import { learningRateAt, type ScheduleSettings, stepsOf, warmupStepsOf } from '../../train/schedule.ts';
 import type { Prepared } from './prepare.ts';
-import type { MetricsPlace, RunMetrics } from './run-metrics.ts';
+import type { MetricsPlace, RunMetrics, RunScope } from './run-metrics.ts';
 import { type StepResult, trainStep } from './train-step.ts';
 
-export interface TrainLoopParams {
+export interface TrainLoopParams extends RunScope {
   readonly prepared: Prepared;
-  readonly runDir: string;
-  readonly job: Job;
-  readonly keeper: StateKeeper;
   readonly memory: MemoryMeter;
   readonly metrics: RunMetrics;
   /** The state to resume from; undefined for a new run. */

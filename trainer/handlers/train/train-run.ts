@@ -8,8 +8,9 @@ import { removeHalfWritten, writeJson } from '../../files/durable-file.ts';
 import { byteSize } from '../../graph/types.ts';
 import { type Evaluation, evaluate } from '../../job/evaluate.ts';
 import type { Job } from '../../job/job.ts';
+import type { JobScope, RecipeScope } from '../../job/job-scope.ts';
 import { MemoryMeter, type MemorySplit } from '../../job/memory-meter.ts';
-import type { JobContext, JobRequest } from '../../protocol/job-messages.ts';
+import type { JobRequest } from '../../protocol/job-messages.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
 import { RUN_FILES } from '../../protocol/run-files.ts';
 import { withAbsolutePaths } from '../../run/absolute-paths.ts';
@@ -24,7 +25,7 @@ import { describeFailure, RunError } from '../../run-error.ts';
 import { type Prepared, prepareTraining } from './prepare.ts';
 import { measureInference, rehearse } from './rehearse.ts';
 import { asBegun, checkUnchanged, readResumeRecipe } from './resume-recipe.ts';
-import { newestOf, RunMetrics } from './run-metrics.ts';
+import { newestOf, RunMetrics, type RunScope } from './run-metrics.ts';
 import { type LoopOutcome, runTrainLoop, totalStepsOf } from './train-loop.ts';
 
 /** The result of 'train' and 'resume'; also summary.json. */
@@ -57,13 +58,14 @@ export interface TrainResult {
 
 type Request<K extends JobRequest['kind']> = Extract<JobRequest, { kind: K }>;
 
-export async function trainJob({ recipe: given, runDir, context }: Request<'train'>, job: Job): Promise<TrainResult> {
-  const recipe = withAbsolutePaths(given, context.baseDir);
+export async function trainJob({ recipe: given, runDir }: Request<'train'>, scope: JobScope): Promise<TrainResult> {
+  const { job } = scope;
+  const recipe = withAbsolutePaths(given, scope.context.baseDir);
   checkScoresStay(recipe, runDir);
   const folder = await beginRunFolder(runDir, recipe.overwrite_output_dir, message => job.log('warning', message));
   const keeper = new StateKeeper(runDir, { ...kindOf(recipe, runDir), startedAt: new Date().toISOString() });
   try {
-    return await guarded({ recipe, runDir, context, job, keeper, begins: true, onFirstUpdate: folder.keepNew });
+    return await guarded({ ...scope, recipe, runDir, keeper, begins: true, onFirstUpdate: folder.keepNew });
   } catch (error) {
     if (keeper.state.step === 0 && (await folder.putBack()))
       job.log('warning', `the previous run is back in ${runDir}, because the new one ended before its first update`);
@@ -83,7 +85,8 @@ function checkScoresStay({ importance: { scores } }: Recipe, runDir: string): vo
   );
 }
 
-export async function resumeJob({ runDir, overrides, context }: Request<'resume'>, job: Job): Promise<TrainResult> {
+export async function resumeJob({ runDir, overrides }: Request<'resume'>, scope: JobScope): Promise<TrainResult> {
+  const { job } = scope;
   const given = await readResumeRecipe(runDir, overrides);
   const release = takeRunLock(runDir, message => job.log('warning', message));
   let checkpoint: Checkpoint | undefined;
@@ -105,7 +108,7 @@ export async function resumeJob({ runDir, overrides, context }: Request<'resume'
     const shown = { totalSteps, epoch: earlier?.epoch, loss: earlier?.loss, metrics: earlier?.metrics };
     const keeper = new StateKeeper(runDir, { ...kindOf(recipe, runDir), startedAt, step, ...shown });
     const wasFinished = earlier?.state === 'finished';
-    return await guarded({ recipe, runDir, context, job, keeper, checkpoint, wasFinished, onFirstUpdate: () => dropReplaced(runDir) });
+    return await guarded({ ...scope, recipe, runDir, keeper, checkpoint, wasFinished, onFirstUpdate: () => dropReplaced(runDir) });
   } finally {
     await checkpoint?.close();
     release();
@@ -129,12 +132,7 @@ function sayFromStart(runDir: string, earlier: RunState | undefined, job: Job): 
 /** The fields that tell a run from others in a list. */
 const kindOf = ({ name, method, task }: Recipe, runDir: string) => ({ name: name ?? path.basename(runDir), method, task });
 
-interface RunParams {
-  readonly recipe: Recipe;
-  readonly runDir: string;
-  readonly context: JobContext;
-  readonly job: Job;
-  readonly keeper: StateKeeper;
+interface RunParams extends RecipeScope, RunScope {
   readonly checkpoint?: Checkpoint;
   readonly wasFinished?: boolean;
   /** A new run, whose folder is still empty. */
@@ -178,7 +176,7 @@ async function run(params: RunParams): Promise<TrainResult> {
     const memory = new MemoryMeter({ ...known, gradientBytes });
     const { isWhole, kept } = await rewindMetrics(runDir, checkpoint ? checkpoint.state.step : -1);
     await keeper.update(newestOf(kept));
-    const metrics = new RunMetrics({ runDir, job, keeper });
+    const metrics = new RunMetrics(params);
     if (!isWhole) job.log('warning', `${RUN_FILES.metrics} has lost its earlier lines: the charts start here; training is not affected`);
     let before = checkpoint?.state.before as Evaluation | undefined;
     if (checkpoint) {

@@ -3,18 +3,16 @@ import { engineCatalog } from '../../catalog/engines.ts';
 import type { Engine } from '../../engine/engine.ts';
 import { measureMatmul } from '../../engine/measure-matmul.ts';
 import type { Job } from '../../job/job.ts';
+import type { RecipeScope } from '../../job/job-scope.ts';
 import type { Model } from '../../model/model-spec.ts';
 import type { ComputeType, Precision } from '../../model/weight-storage.ts';
-import type { Recipe } from '../../protocol/recipe-schema.ts';
 import type { Checkpoint } from '../../run/checkpoint/load-checkpoint.ts';
 import { precisionOf } from '../../train/recipe-settings.ts';
 
 /** Casts between the products take back some of what the products save. */
 const WORTHWHILE = 1.2;
 
-export interface ChoosePrecisionParams {
-  readonly recipe: Recipe;
-  readonly job: Job;
+export interface ChoosePrecisionParams extends Pick<RecipeScope, 'recipe' | 'job'> {
   readonly model: Model;
   /** The checkpoint of a resumed run, which keeps its element type. */
   readonly checkpoint?: Checkpoint;

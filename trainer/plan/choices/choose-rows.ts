@@ -9,6 +9,7 @@ import { batchesFingerprint, openScoreCache, type ScoreCache } from '../../impor
 import { type ClassesOfSamples, type ImportanceData, scoreModel } from '../../importance/score-model.ts';
 import { loadScores, type ModelScores, type ScoresOrigin, saveScores } from '../../importance/scores-file.ts';
 import type { Job } from '../../job/job.ts';
+import type { RecipeScope } from '../../job/job-scope.ts';
 import type { Base } from '../../job/open-base.ts';
 import { availableMemoryBytes } from '../../machine/machine.ts';
 import { groupsToTrain } from '../../method/spsft/coupled-rows.ts';
@@ -16,7 +17,6 @@ import type { Model } from '../../model/model-spec.ts';
 import type { ModuleSpec } from '../../model/module-specs.ts';
 import type { TaskSetup } from '../../objective/task-setup.ts';
 import { classBalanceProblem } from '../../protocol/class-balance.ts';
-import type { JobContext } from '../../protocol/job-messages.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
 import { createRandom, permutation } from '../../random.ts';
 import { type Selection, selectRows } from '../../selection.ts';
@@ -28,16 +28,13 @@ const SAMPLES = 4;
 /** The mean gradients of one sweep of the exact measure may take this share of the memory that the weights leave free. */
 const SWEEP_SHARE = 0.25;
 
-export interface ComputeScoresParams {
-  readonly recipe: Recipe;
+export interface ComputeScoresParams extends RecipeScope {
   readonly base: Base;
   readonly modules: readonly ModuleSpec[];
   /** The measures that need data look at some of its training samples. */
   readonly setup?: TaskSetup;
   /** The file that they will be saved in; partial scores lie next to it until then. */
   readonly outputFile: string;
-  readonly context: JobContext;
-  readonly job: Job;
 }
 
 export interface ComputedScores extends ModelScores {

@@ -1,0 +1,14 @@
+/** The surroundings that the functions of a job share. Each takes the parts that it uses. */
+import type { JobContext } from '../protocol/job-messages.ts';
+import type { Recipe } from '../protocol/recipe-schema.ts';
+import type { Job } from './job.ts';
+
+export interface JobScope {
+  readonly job: Job;
+  readonly context: JobContext;
+}
+
+/** The scope of a job with a recipe. */
+export interface RecipeScope extends JobScope {
+  readonly recipe: Recipe;
+}
