@@ -32,7 +32,10 @@ const tasksOf = (family: string): ObjectiveName[] => {
   return objectiveNames.filter(task => trained.some(name => name.endsWith(objectiveCatalog[task].architectures)));
 };
 
-const ggufOf = (family: string): string[] => Object.keys(ggufFamilies).filter(name => familyOf(ggufFamilies[name]?.class ?? '') === family);
+const ggufOf = (family: string): string[] =>
+  Object.entries(ggufFamilies).flatMap(([name, own]) =>
+    [own, own.withExperts].some(each => each !== undefined && familyOf(each.class) === family) ? [name] : [],
+  );
 
 /** @param golden the folder that holds the model folders with reference numbers */
 export function modelsPage(errors: GoldenErrors, golden: string): string {

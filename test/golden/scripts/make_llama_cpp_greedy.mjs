@@ -1,9 +1,9 @@
 /**
  * Token ids and greedy continuations by llama.cpp of a GGUF file, with the two largest logits of each step.
- * Deterministic on one machine; products of quantized weights depend on the processor in their last bits.
  *
- * Run it in a folder that has the npm package node-llama-cpp (made with 3.22.1):
- *   node PATH/make_llama_cpp_greedy.mjs gemma-3-270m-q4_k_m.gguf > ../gemma_llama_cpp.json
+ * With quantized weights llama.cpp also rounds activations to blocks of 8 bits, which moves logits of Gemma 3 270M by up to 1.3. So the file
+ * goes through gguf_to_float32.py first. Run it in a folder that has the npm package node-llama-cpp (made with 3.22.1):
+ *   node PATH/make_llama_cpp_greedy.mjs gemma-f32.gguf > PATH/../gemma_llama_cpp.json
  */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -17,20 +17,12 @@ const { getLlama, LlamaLogLevel } = await import(pathToFileURL(entry).href);
 const STEPS = 24;
 const PROMPTS = [
   'The capital of France is',
-  'Once upon a time, in a village by the sea,',
   'def fibonacci(n):\n    ',
-  'Water boils at',
-  'The three primary colors are',
   'Question: What is 12 + 30?\nAnswer:',
   'Dear Sir or Madam,\n\nI am writing to',
   'Die Hauptstadt von Deutschland ist',
-  'El sol sale por',
-  '1, 2, 3, 4, 5,',
-  'SELECT name FROM users WHERE',
-  '# Shopping list\n\n- Milk\n-',
   'The river, in 1927 — naïve café 😀',
-  'Photosynthesis is the process by which',
-  'Subject: You have won!!!\n\nDear winner,',
+  'SELECT name FROM users WHERE',
   '日本の首都は',
 ];
 
