@@ -1,6 +1,7 @@
 /** One way to open a model, whatever it is: a folder, a file, or a name on the hub. */
 import { readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { fp8Block, withFp8Weights } from '../format/fp8-weights.ts';
 import { ggufConfig, ggufGenerationConfig } from '../format/gguf/gguf-config.ts';
 import { openGguf } from '../format/gguf/gguf-source.ts';
 import { ggufTokenizerFiles } from '../format/gguf/gguf-tokenizer.ts';
@@ -9,7 +10,7 @@ import { ModelFileError } from '../format/model-file-error.ts';
 import type { TensorInfo, TensorSource } from '../format/tensor-source.ts';
 import { createTokenizer, type Tokenizer } from '../format/tokenizer/tokenizer.ts';
 import { loadTokenizer } from '../format/tokenizer/tokenizer-files.ts';
-import { openWeightFiles } from '../format/weight-files.ts';
+import { openWeightFiles, type WeightFiles } from '../format/weight-files.ts';
 import { formOf, WEIGHT_FILES, WEIGHT_FORMS, type WeightForm } from '../format/weight-forms.ts';
 import { type DownloadOptions, downloadModel, isHubName } from './hub-download.ts';
 import { holdsOwnHead } from './tied-head.ts';
@@ -111,7 +112,7 @@ async function openGgufModel(source: string, path: string): Promise<ModelFolder>
 async function openFolder(source: string, dir: string, { path, form }: FoundWeights): Promise<ModelFolder> {
   const written = await readConfigFile(join(dir, 'config.json'));
   const generationConfig = await readOptionalConfigFile(join(dir, 'generation_config.json'));
-  const weights = await openWeightFiles(path, form.format);
+  const weights = await opened(openWeightFiles(path, form.format), files => withFp8Weights(files, path, fp8Block(written)));
   const isUntied = written.tie_word_embeddings !== false && (await holdsOwnHead(weights));
   const config = isUntied ? { ...written, tie_word_embeddings: false } : written;
   const present = new Set(await readdir(dir));
@@ -125,6 +126,17 @@ async function openFolder(source: string, dir: string, { path, form }: FoundWeig
     exportFiles: COPIED_ON_EXPORT.filter(name => present.has(name)),
     loadTokenizer: () => loadTokenizer({ dir, config, generationConfig }),
   };
+}
+
+/** Files that are closed again where what is made of them fails. */
+async function opened(files: Promise<WeightFiles>, make: (files: WeightFiles) => WeightFiles): Promise<WeightFiles> {
+  const found = await files;
+  try {
+    return make(found);
+  } catch (error) {
+    await found.close();
+    throw error;
+  }
 }
 
 interface FoundWeights {

@@ -8,7 +8,7 @@ import type { ConfigProblem } from '../model-spec.ts';
 import { size } from './common-keys.ts';
 import { gptOssExperts, mixtralExperts, qwenExperts } from './decoder-expert-names.ts';
 import type { DecoderExperts, Gated } from './decoder-experts.ts';
-import { decoderKeys, headCount, mistralKeys, olmo3Keys } from './decoder-keys.ts';
+import { decoderKeys, headCount, mistralKeys, olmo3Keys, storedAs } from './decoder-keys.ts';
 
 /** Eight times the largest published number. */
 const MAX_EXPERTS = 4096;
@@ -61,8 +61,6 @@ export const qwen3MoeKeys = {
   ...withoutEffect('is of older files; use_sliding_window counts', 'max_window_layers', 'layer_types'),
 } as const satisfies KeyTable;
 
-const isMxfp4 = ({ quantization_config: how }: ConfigJson): boolean => (how as ConfigJson | null | undefined)?.quant_method === 'mxfp4';
-
 export const gptOssKeys = {
   ...expertKeys,
   vocab_size: computed(size(2 ** 20).default(201088)),
@@ -81,11 +79,7 @@ export const gptOssKeys = {
   num_experts_per_tok: computed(count.default(4)),
   swiglu_alpha: computed(z.number().positive().default(1.702)),
   swiglu_limit: computed(z.number().positive().default(7)),
-  quantization_config: {
-    class: 'refused',
-    unless: config => (isMxfp4(config) ? [config.quantization_config] : []),
-    supported: '{ "quant_method": "mxfp4" }',
-  },
+  quantization_config: storedAs({ quant_method: 'mxfp4' }),
   ...withoutEffect('is not read: the gate has its own activation', 'hidden_act'),
   ...withoutEffect('says what num_experts_per_tok says', 'experts_per_token'),
   ...withoutEffect('says what the positions say', 'initial_context_length'),

@@ -2,12 +2,26 @@
 
 import { z } from 'zod';
 import type { ConfigJson } from '../config-json.ts';
-import { type ConfigValues, computed, type KeyTable, refused, refusedUnless, withoutEffect } from '../config-keys.ts';
+import { type ConfigValues, computed, type KeyTable, type RefusedKey, refused, refusedUnless, withoutEffect } from '../config-keys.ts';
 import { activation, causalKeys, rate, size } from './common-keys.ts';
 import { rotaryKeys } from './rope-config.ts';
 
 /** A number of heads, or the size of one; null where it follows from others. */
 export const headCount = (usual: number | null) => computed(size(1024).nullish().default(usual));
+
+/** Files that hold their weights in this way are read as plain numbers. */
+export const storedAs = (how: Readonly<Record<string, string>>): RefusedKey => ({
+  class: 'refused',
+  unless: ({ quantization_config: found }) =>
+    isRecord(found) &&
+    found.quant_method === how.quant_method &&
+    Object.entries(how).every(([key, value]) => (found[key] ?? value) === value)
+      ? [found]
+      : [],
+  supported: JSON.stringify(how),
+});
+
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === 'object' && value !== null;
 
 /** The keys that these decoders have in common. Bounds are four times the largest published sizes. */
 export const decoderKeys = {
@@ -26,6 +40,7 @@ export const decoderKeys = {
   attention_dropout: computed(rate.nullish()),
   pad_token_id: computed(z.number().int().nullish()),
   ...refusedUnless([true], 'is_causal'),
+  quantization_config: storedAs({ quant_method: 'fp8', fmt: 'e4m3' }),
 } as const;
 
 const windowSize = computed(z.number().int().positive().nullish().default(4096));

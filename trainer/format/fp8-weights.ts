@@ -1,0 +1,116 @@
+/**
+ * Weights in 8-bit floats (E4M3) with a scale for each block, as DeepSeek and Qwen3-FP8 store their layers: `weight` [out, in] and
+ * `weight_scale_inv` [⌈out / rows⌉, ⌈in / columns⌉], or one scale for all. Read as the float32 numbers that they stand for.
+ */
+import { isRecord } from '../files/strict-json.ts';
+import type { ModelConfig } from './model-config.ts';
+import { ModelFileError } from './model-file-error.ts';
+import type { TensorInfo } from './tensor-source.ts';
+import type { WeightFiles } from './weight-files.ts';
+
+type Block = readonly [rows: number, columns: number];
+
+const SCALE = '_scale_inv';
+/** Of activations, for programs that round those too. */
+const ACTIVATIONS = /\.(activation|input)_scale$/;
+const USUAL: Block = [128, 128];
+
+/** A sign, four bits of exponent, three of fraction; there is no infinity, and only all ones are no number. */
+const VALUES = Float32Array.from({ length: 256 }, (_, code) => {
+  const [sign, exponent, fraction] = [code & 128 ? -1 : 1, (code >> 3) & 15, code & 7];
+  if ((code & 127) === 127) return Number.NaN;
+  return sign * (exponent === 0 ? fraction * 2 ** -9 : (1 + fraction / 8) * 2 ** (exponent - 7));
+});
+
+/** The block of a config.json, where it says one. */
+export function fp8Block({ quantization_config: how }: ModelConfig): Block {
+  const block = isRecord(how) ? how.weight_block_size : undefined;
+  const [rows, columns] = Array.isArray(block) ? block : [];
+  return Number.isInteger(rows) && Number.isInteger(columns) && rows > 0 && columns > 0 ? [rows, columns] : USUAL;
+}
+
+interface Scaled {
+  readonly weight: TensorInfo;
+  readonly scale: TensorInfo;
+  /** Numbers that share a scale. */
+  readonly block: Block;
+}
+
+/**
+ * The same files with plain numbers in place of such weights; their scales are no tensors of their own any more.
+ * @throws ModelFileError for every scale that does not fit its weight
+ */
+export function withFp8Weights(files: WeightFiles, path: string, block: Block = USUAL): WeightFiles {
+  const scaled = new Map<string, Scaled>();
+  const wrong: { tensor: string; message: string }[] = [];
+  for (const weight of files.tensors.values()) {
+    const scale = weight.dtype === 'F8_E4M3' ? files.tensors.get(`${weight.name}${SCALE}`) : undefined;
+    if (scale === undefined) continue;
+    const own = blockOf(weight, scale, block);
+    if (own) scaled.set(weight.name, { weight, scale, block: own });
+    else
+      wrong.push({
+        tensor: scale.name,
+        message: `is [${scale.shape.join(', ')}], which does not fit blocks of ${block.join(' × ')} in ${weight.name} [${weight.shape.join(', ')}]`,
+      });
+  }
+  if (wrong.length > 0) throw new ModelFileError(path, wrong, 'Check weight_block_size in the quantization_config of config.json.');
+  if (scaled.size === 0) return files;
+  const hidden = new Set([...scaled.values()].map(({ scale }) => scale.name));
+  for (const name of files.tensors.keys()) if (ACTIVATIONS.test(name) && scaled.has(name.replace(ACTIVATIONS, '.weight'))) hidden.add(name);
+  const scales = new Map<string, Promise<Float32Array>>();
+  const readPart = async (found: Scaled, begin: number, count: number): Promise<Float32Array> => {
+    const { weight, scale } = found;
+    const known = scales.get(scale.name) ?? files.readFloat32(scale.name);
+    scales.set(scale.name, known);
+    return dequantize(await files.readBytes(weight.name, begin, count), begin, found, await known);
+  };
+  const sizeOf = ({ shape }: TensorInfo): number => shape.reduce((n, d) => n * d, 1);
+  return {
+    ...files,
+    tensors: new Map(
+      [...files.tensors].filter(([name]) => !hidden.has(name)).map(([name, info]) => [name, scaled.has(name) ? asFloat32(info) : info]),
+    ),
+    readFloat32: async name => {
+      const found = scaled.get(name);
+      return found ? readPart(found, 0, sizeOf(found.weight)) : files.readFloat32(name);
+    },
+    readPart: async (name, begin, count) => {
+      const found = scaled.get(name);
+      return found ? readPart(found, begin, count) : files.readPart(name, begin, count);
+    },
+    readRaw: async name => {
+      const found = scaled.get(name);
+      return found ? new Uint8Array((await readPart(found, 0, sizeOf(found.weight))).buffer) : files.readRaw(name);
+    },
+    haveSameNumbers: async (first, second) => {
+      if (!scaled.has(first) && !scaled.has(second)) return files.haveSameNumbers(first, second);
+      return first === second;
+    },
+  };
+}
+
+/** An export writes what is read: numbers that no other type holds exactly. */
+const asFloat32 = (info: TensorInfo): TensorInfo => ({ ...info, dtype: 'F32', quantization: info.dtype });
+
+function blockOf({ shape }: TensorInfo, { shape: scales }: TensorInfo, [rows, columns]: Block): Block | undefined {
+  const [out = 1, width = 1] = shape;
+  if (shape.length !== 2) return undefined;
+  if (scales.reduce((n, d) => n * d, 1) === 1 && scales.length < 2) return [out, width];
+  const fits = scales.length === 2 && scales[0] === Math.ceil(out / rows) && scales[1] === Math.ceil(width / columns);
+  return fits ? [rows, columns] : undefined;
+}
+
+/** @param begin the place of the first code in the flat weight */
+function dequantize(codes: Uint8Array, begin: number, { weight, block: [rows, columns] }: Scaled, scales: Float32Array): Float32Array {
+  const width = weight.shape[1] ?? 1;
+  const across = Math.ceil(width / columns);
+  const out = new Float32Array(codes.length);
+  for (let i = 0; i < codes.length; i++) {
+    const row = Math.floor((begin + i) / width);
+    const column = begin + i - row * width;
+    const scale = scales[Math.floor(row / rows) * across + Math.floor(column / columns)] as number;
+    out[i] = (VALUES[codes[i] as number] as number) * scale;
+  }
+  return out;
+}
