@@ -11,7 +11,7 @@ import type { WeightFiles } from './weight-files.ts';
 type Block = readonly [rows: number, columns: number];
 
 const SCALE = '_scale_inv';
-/** Of activations, for programs that round those too. */
+/** Scales of activations, for programs that round those too. */
 const ACTIVATIONS = /\.(activation|input)_scale$/;
 const USUAL: Block = [128, 128];
 
