@@ -23,7 +23,7 @@ interface Case {
 }
 const { cases } = JSON.parse(readFileSync(join(import.meta.dirname, 'gemma_llama_cpp.json'), 'utf8')) as { readonly cases: readonly Case[] };
 
-/** Of logits up to 30 in size, where llama.cpp sums in another order. */
+/** Difference of logits up to 30 in size, where llama.cpp sums in another order. */
 const TOLERANCE = 0.03;
 
 const file = join(cacheDir, 'models', 'gemma3', 'gemma-3-270m-q4_k_m.gguf');
