@@ -7,6 +7,7 @@ import { StdioServerTransport } from '@modelcontextprotocol/sdk/server/stdio.js'
 import { CallToolRequestSchema, type CallToolResult, ListToolsRequestSchema } from '@modelcontextprotocol/sdk/types.js';
 import manifest from '../../package.json' with { type: 'json' };
 import { type AgentTool, type AgentToolName, agentToolNames, agentTools, inputSchemaOf, isAgentToolName } from '../catalog/agent-tools.ts';
+import { messageOf } from '../protocol/error-facts.ts';
 import { callTool } from './call-tool.ts';
 
 const allowsChanges = process.argv.includes('--allow-changes');
@@ -42,7 +43,7 @@ server.setRequestHandler(
       const { value, isError } = await callTool({ name, input, cwd: process.cwd(), signal });
       return { content: [{ type: 'text', text: JSON.stringify(value) }], isError };
     } catch (error) {
-      return { content: [{ type: 'text', text: error instanceof Error ? error.message : String(error) }], isError: true };
+      return { content: [{ type: 'text', text: messageOf(error) }], isError: true };
     }
   },
 );

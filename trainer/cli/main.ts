@@ -1,6 +1,7 @@
 /** Entry of the command line: reads the environment once, and maps usage errors to exit status 2. */
 import os from 'node:os';
 import { type Command, CommanderError } from 'commander';
+import { codeOf } from '../protocol/error-facts.ts';
 import { resolveSettings } from '../settings.ts';
 import { EXIT } from './cli-error.ts';
 import { declareProgram } from './program.ts';
@@ -11,7 +12,7 @@ throwOnExit(program);
 
 // A reader that closes the pipe (`| head`) is not an error.
 process.stdout.on('error', error => {
-  if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error;
+  if (codeOf(error) !== 'EPIPE') throw error;
   process.exit(EXIT.ok);
 });
 

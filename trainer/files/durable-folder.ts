@@ -5,6 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { isRunning } from '../machine/process-identity.ts';
+import { codeOf } from '../protocol/error-facts.ts';
 import { syncFolder } from './durable-file.ts';
 
 /** `.name.pid-random.tmp` while a folder is built; `.old` behind it while the folder before is swapped out. */
@@ -48,7 +49,7 @@ export async function renameIfThere(from: string, to: string): Promise<boolean> 
     await rename(from, to);
     return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    if (codeOf(error) === 'ENOENT') return false;
     throw error;
   }
 }

@@ -2,6 +2,7 @@
 import { constants, type Stats } from 'node:fs';
 import { access, lstat, stat, statfs } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
+import { codeOf, messageOf } from '../protocol/error-facts.ts';
 
 /** Less free than this counts as full: logs and metrics alone must find room. */
 const LEAST_FREE_BYTES = 64 * 2 ** 20;
@@ -38,12 +39,13 @@ export async function whyNotWritable(folder: string): Promise<string | undefined
     return `the disk of ${place} is full: ${Math.floor(free / 1e6)} MB are free, and at least ${Math.ceil(LEAST_FREE_BYTES / 1e6)} MB are needed`;
   } catch (error) {
     if (error instanceof UnusablePlace) return error.message;
-    const { code, path = folder, message } = error as NodeJS.ErrnoException;
+    const code = codeOf(error);
+    const path = error instanceof Error && 'path' in error ? error.path : folder;
     if (code === 'EROFS') return `${path} is on a read-only file system`;
     if (code === 'EACCES' || code === 'EPERM') return `you have no permission to write to ${path}`;
     if (code === 'ELOOP') return `${path} is a link that leads to itself`;
     if (code === 'ENAMETOOLONG') return 'the path is too long';
-    return `it cannot be used (${message})`;
+    return `it cannot be used (${messageOf(error)})`;
   }
 }
 
@@ -54,7 +56,7 @@ async function nearestExisting(path: string): Promise<{ readonly place: string; 
     try {
       return { place, stats: await stat(place) };
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
+      const code = codeOf(error);
       if (code !== 'ENOENT' && code !== 'ENOTDIR') throw error;
       if (code === 'ENOENT' && (await lstat(place).catch(() => undefined))?.isSymbolicLink())
         throw new UnusablePlace(`${place} is a link that leads nowhere`);

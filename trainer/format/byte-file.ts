@@ -1,5 +1,6 @@
 /** Positioned reads from a file: never the whole of it, each checked to give exactly the bytes asked for. */
 import { openRegularFile, ReadRefusedError, readRegularFile } from '../files/regular-file.ts';
+import { codeOf, messageOf } from '../protocol/error-facts.ts';
 import { ModelFileError } from './model-file-error.ts';
 
 /** One read call; the system refuses more than 2^31 − 1 bytes, and smaller pieces cost nothing. */
@@ -92,9 +93,9 @@ const UNREAD = { isUnread: true };
 
 function unreadable(path: string, error: unknown): ModelFileError {
   if (error instanceof ReadRefusedError) return new ModelFileError(path, error.what, error.hint, UNREAD);
-  const code = (error as NodeJS.ErrnoException).code;
+  const code = codeOf(error);
   if (code === 'ENOENT') return new ModelFileError(path, 'does not exist', 'Check the path, or download the model again.');
   if (code === 'EACCES' || code === 'EPERM')
     return new ModelFileError(path, 'may not be read', 'Give yourself read permission on it.', UNREAD);
-  return new ModelFileError(path, `cannot be read (${(error as Error).message})`, 'Check the path and the disk.', UNREAD);
+  return new ModelFileError(path, `cannot be read (${messageOf(error)})`, 'Check the path and the disk.', UNREAD);
 }

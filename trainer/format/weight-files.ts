@@ -2,6 +2,7 @@
 import { basename, dirname, join } from 'node:path';
 import { MISMATCH_REMEDY } from '../files/checksum.ts';
 import { isRecord, parseStrictJson } from '../files/strict-json.ts';
+import { messageOf } from '../protocol/error-facts.ts';
 import { type ByteFile, openByteFile, readModelFile } from './byte-file.ts';
 import { clip, type FileProblem, ModelFileError } from './model-file-error.ts';
 import { fingerprintTensors, type TensorInfo, type TensorSource } from './tensor-source.ts';
@@ -136,7 +137,7 @@ export async function readIndex(path: string, { extension }: Pick<WeightFormat, 
   try {
     json = parseStrictJson(bytes.toString('utf8'));
   } catch (error) {
-    throw new ModelFileError(path, `is not valid JSON: ${(error as Error).message}`, remedy);
+    throw new ModelFileError(path, `is not valid JSON: ${messageOf(error)}`, remedy);
   }
   const map = isRecord(json) ? json.weight_map : undefined;
   if (!isRecord(map)) throw new ModelFileError(path, 'has no weight_map object', remedy);

@@ -4,6 +4,7 @@ import { createReadStream } from 'node:fs';
 import { type FileHandle, open, rename, rm, writeFile } from 'node:fs/promises';
 import { MAX_STATE_BYTES, readRegularText } from '../files/regular-file.ts';
 import { fileSize } from '../format/model-config.ts';
+import { codeOf, messageOf } from '../protocol/error-facts.ts';
 import { HubError } from './hub-error.ts';
 import type { HubFile } from './hub-files.ts';
 import { type HubClient, networkError, request, STALL_TIMEOUT_MS } from './hub-http.ts';
@@ -102,12 +103,12 @@ async function writeAt(handle: FileHandle, bytes: Uint8Array, position: number):
 
 const DISK_CODES: ReadonlySet<unknown> = new Set(['ENOSPC', 'EDQUOT', 'EIO', 'EROFS', 'EACCES', 'EFBIG']);
 
-const isDiskError = (error: unknown): boolean => DISK_CODES.has((error as NodeJS.ErrnoException).code);
+const isDiskError = (error: unknown): boolean => DISK_CODES.has(codeOf(error));
 
 const diskOr = (error: unknown, part: string): HubError =>
   error instanceof HubError
     ? error
-    : new HubError('disk', `${part} cannot be written (${(error as Error).message}): free some space or choose another cache folder`);
+    : new HubError('disk', `${part} cannot be written (${messageOf(error)}): free some space or choose another cache folder`);
 
 /** Aborts a transfer of which nothing was heard for a while. */
 class StallGuard {

@@ -2,6 +2,7 @@
 import { stat } from 'node:fs/promises';
 import { MAX_JSON_BYTES, readRegularText } from '../files/regular-file.ts';
 import { openSafetensors } from '../format/safetensors/safetensors-source.ts';
+import { codeOf } from '../protocol/error-facts.ts';
 import { ImportanceError } from './importance-error.ts';
 import { partialPath } from './partial-scores.ts';
 import { METADATA_KEY, originSchema } from './scores-file.ts';
@@ -32,7 +33,7 @@ export async function requireOwnScores(outputFile: string, report: boolean): Pro
 const exists = (file: string): Promise<boolean> =>
   stat(file).then(
     () => true,
-    error => (error as NodeJS.ErrnoException).code !== 'ENOENT',
+    error => codeOf(error) !== 'ENOENT',
   );
 
 async function isScores(file: string): Promise<boolean> {

@@ -1,5 +1,6 @@
 /** llama.cpp on a GGUF file: ids of texts and logits of sequences, to compare with ours. */
 import { installedPackage } from '../engine/install/optional-packages.ts';
+import { messageOf } from '../protocol/error-facts.ts';
 import { llamaCppName } from './llama-cpp-packages.ts';
 
 /** The largest logits after one token, highest first: id → logit. */
@@ -76,7 +77,7 @@ export async function openLlamaCpp({ cacheDir, modelPath, adapterPath, tokens, t
   const { llama, reported } = await openBinding(cacheDir, threads);
   reported.length = 0;
   const failed = (what: string, error: unknown): LlamaCppError =>
-    new LlamaCppError([`llama.cpp cannot ${what}: ${error instanceof Error ? error.message : String(error)}`, ...reported].join('\n  '), {
+    new LlamaCppError([`llama.cpp cannot ${what}: ${messageOf(error)}`, ...reported].join('\n  '), {
       cause: error,
     });
   const model = await llama.loadModel({ modelPath, gpuLayers: 0, checkTensors: true }).catch((error: unknown) => {

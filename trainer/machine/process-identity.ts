@@ -1,5 +1,6 @@
 /** Which process it is: by its number, when it started and in which boot, so that a number that is used again deceives nobody. */
 import { readFileSync } from 'node:fs';
+import { codeOf } from '../protocol/error-facts.ts';
 
 export interface ProcessIdentity {
   readonly pid: number;
@@ -17,7 +18,7 @@ export function isRunning({ pid, startTime, bootId: boot }: ProcessIdentity): bo
   try {
     process.kill(pid, 0);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false;
+    if (codeOf(error) !== 'EPERM') return false;
   }
   const found = statOf(pid);
   // A zombie has ended; its parent has not looked after it yet.

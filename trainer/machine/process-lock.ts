@@ -7,6 +7,7 @@
  */
 import { mkdirSync, readdirSync, realpathSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { codeOf } from '../protocol/error-facts.ts';
 import { isRunning, ownIdentity, type ProcessIdentity } from './process-identity.ts';
 
 /** Two that claim at once both give way and try again; a claim that stays for so many looks is that of a holder. */
@@ -120,5 +121,3 @@ function claimsIn(folder: string): ProcessIdentity[] {
 }
 
 const pause = (ms: number): void => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
-
-const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException).code;

@@ -3,6 +3,7 @@
  * look-around, which need backtracking. The structure is compiled to an automaton (Thompson's construction with
  * memoized sets of states); character classes use the language's own.
  */
+import { messageOf } from './error-facts.ts';
 
 /** The text is not a regular expression, or can't be evaluated in linear time. */
 export class PatternError extends Error {
@@ -53,7 +54,7 @@ export function linearPattern(source: string): (text: string) => boolean {
   try {
     new RegExp(source, 'u');
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new PatternError(`is invalid: ${reason.slice(reason.lastIndexOf(': ') + 2)}`);
   }
   return new Automaton(part).test;

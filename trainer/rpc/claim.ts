@@ -6,6 +6,7 @@ import path from 'node:path';
 import { removeHalfWritten, writePrivateFile } from '../files/durable-file.ts';
 import { isSuspended, type ProcessIdentity } from '../machine/process-identity.ts';
 import { lockHolder, takeLock } from '../machine/process-lock.ts';
+import { messageOf } from '../protocol/error-facts.ts';
 import { DaemonError } from './daemon-error.ts';
 import { type Discovery, discoveryPath, readDiscovery } from './discovery.ts';
 
@@ -84,7 +85,7 @@ export async function checkStateDir(stateDir: string): Promise<void> {
 }
 
 export const unwritable = (stateDir: string, error: unknown): DaemonError =>
-  new DaemonError('state-unwritable', `the daemon's folder ${stateDir} can't be written: ${(error as Error).message}`, {
+  new DaemonError('state-unwritable', `the daemon's folder ${stateDir} can't be written: ${messageOf(error)}`, {
     hint: 'Free disk space and make the folder writable, or set ROWTUNE_STATE to another folder',
     cause: error,
   });

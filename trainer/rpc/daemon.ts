@@ -4,6 +4,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import type { WebSocket } from 'ws';
 import manifest from '../../package.json' with { type: 'json' };
 import { availableMemoryBytes } from '../machine/machine.ts';
+import { messageOf } from '../protocol/error-facts.ts';
 import type { JobContext } from '../protocol/job-messages.ts';
 import { type DaemonStatus, type JobRecord, MAX_FRAME_BYTES } from '../protocol/rpc-messages.ts';
 import { Reader } from '../reader/reader.ts';
@@ -246,7 +247,7 @@ async function openDoors(
     return { port: inner.port, outsidePort: outer.port, close: async () => void (await Promise.all([inner.close(), outer.close()])) };
   } catch (error) {
     await inner.close();
-    throw new DaemonError('daemon-door', `the daemon can't listen on ${outside.host}:${outside.port}: ${(error as Error).message}`, {
+    throw new DaemonError('daemon-door', `the daemon can't listen on ${outside.host}:${outside.port}: ${messageOf(error)}`, {
       hint: 'Check --tls-cert and --tls-key, and that the port is free',
     });
   }

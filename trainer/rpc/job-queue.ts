@@ -1,5 +1,6 @@
 /** The daemon's job queue: by priority, one job at a time on the device, each in its own worker process. */
 
+import { messageOf } from '../protocol/error-facts.ts';
 import type { JobKind, JobRequest } from '../protocol/job-messages.ts';
 import type { JobEvent, JobRecord, JobState } from '../protocol/rpc-messages.ts';
 import { hasCheckpoint } from '../run/has-checkpoint.ts';
@@ -297,7 +298,7 @@ export class JobQueue {
     try {
       await settleStoppedRun(runDir);
     } catch (error) {
-      this.params.onLine(id, `${runDir}: ${(error as Error).message}`);
+      this.params.onLine(id, `${runDir}: ${messageOf(error)}`);
     }
   }
 

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import manifest from '../../package.json' with { type: 'json' };
 import { writePrivateFile } from '../files/durable-file.ts';
 import { MAX_JSON_BYTES, readRegularText } from '../files/regular-file.ts';
+import { codeOf } from '../protocol/error-facts.ts';
 import type { JobContext, JobRequest } from '../protocol/job-messages.ts';
 import { unwritable } from './claim.ts';
 import type { KnownJob } from './job-queue.ts';
@@ -47,7 +48,7 @@ export async function readJobs(
   try {
     text = await readRegularText(file, MAX_JSON_BYTES);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    if (codeOf(error) === 'ENOENT') return [];
     throw error;
   }
   const entries = parseArray(text);

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { FolderWalk, type WalkBudget } from '../files/folder-walk.ts';
 import { WEIGHT_FILES } from '../format/weight-forms.ts';
 import { listComplete } from '../hub/hub-cache.ts';
+import { messageOf } from '../protocol/error-facts.ts';
 import type { ModelInfo, ModelList } from '../protocol/rpc-messages.ts';
 import { RUN_FILES } from '../protocol/run-files.ts';
 import type { AskReader } from '../reader/reader.ts';
@@ -43,7 +44,7 @@ export async function listModels(
     try {
       return { ...model, ...(await reader.ask('describe', { model: model.path }, `Reading ${model.path}`, MODEL_MS)) };
     } catch (error) {
-      return { ...model, problem: error instanceof Error ? error.message : String(error) };
+      return { ...model, problem: messageOf(error) };
     }
   }
 

@@ -7,6 +7,7 @@ import path from 'node:path';
 import { removeHalfWritten, syncFolder, writeTextFile } from '../files/durable-file.ts';
 import { makeFolder, renameIfThere } from '../files/durable-folder.ts';
 import { whyNotWritable } from '../files/output-place.ts';
+import { messageOf } from '../protocol/error-facts.ts';
 import { RUN_FILES } from '../protocol/run-files.ts';
 import { RunError, systemErrorCode } from '../run-error.ts';
 import { listCheckpoints } from './checkpoint/checkpoint-folders.ts';
@@ -69,7 +70,7 @@ async function takeFolder(runDir: string, say: (message: string) => void): Promi
     const code = systemErrorCode(error);
     if (code === 'EEXIST' || code === 'ENOTDIR') throw notEmpty(runDir, `holds a file ${LOCK_FILE} that rowtune did not write`);
     if (error instanceof RunError || code === undefined || code === 'ENOSPC' || code === 'EDQUOT') throw error;
-    throw unusable(runDir, (error as Error).message);
+    throw unusable(runDir, messageOf(error));
   }
 }
 

@@ -1,6 +1,7 @@
 /** The file `golden.json` of a model folder: inputs, and what PyTorch gave for them. */
 import { z } from 'zod';
 import { readRegularText } from '../files/regular-file.ts';
+import { messageOf } from '../protocol/error-facts.ts';
 
 /** Reference files are small by design; a larger one is not one. */
 const MAX_GOLDEN_BYTES = 64 * 2 ** 20;
@@ -73,6 +74,6 @@ function parseJson(path: string, text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new GoldenError(`${path} is not JSON: ${error instanceof Error ? error.message : error}`);
+    throw new GoldenError(`${path} is not JSON: ${messageOf(error)}`);
   }
 }

@@ -8,6 +8,7 @@ import { parseSealedJson } from '../../files/sealed-json.ts';
 import { fileSize } from '../../format/model-config.ts';
 import { openSafetensors } from '../../format/safetensors/safetensors-source.ts';
 import type { WeightFiles } from '../../format/weight-files.ts';
+import { messageOf } from '../../protocol/error-facts.ts';
 import type { Selection } from '../../selection.ts';
 import {
   ADAPTER_DESCRIPTION,
@@ -130,7 +131,7 @@ function parseJson(dir: string, text: string): unknown {
   try {
     return parseSealedJson(text).value;
   } catch (error) {
-    throw new AdapterError(dir, [`${ADAPTER_DESCRIPTION} cannot be read: ${(error as Error).message}`], 'Export or train it again.');
+    throw new AdapterError(dir, [`${ADAPTER_DESCRIPTION} cannot be read: ${messageOf(error)}`], 'Export or train it again.');
   }
 }
 

@@ -1,6 +1,7 @@
 /** Decodes an image and brings it into the form that a model sees, with random changes where it is trained on. */
 import type { Sharp } from 'sharp';
 import type { ImagePreprocessing } from '../../format/image/image-preprocessing.ts';
+import { messageOf } from '../../protocol/error-facts.ts';
 import type { Random } from '../../random.ts';
 import { DataError } from '../data-error.ts';
 import { type Kernel, resample, type Sides } from './image-resample.ts';
@@ -82,7 +83,9 @@ export function checkPixels({ width, height }: Sides, verb: string): void {
 export function undecodable({ file, line }: ImageSample, error: unknown): DataError {
   if (error instanceof DataError) return error;
   // The library says one thing in several lines, some of them twice, and may end where a reason would follow.
-  const lines = (error as Error).message.split('\n').map(text => text.trim());
+  const lines = messageOf(error)
+    .split('\n')
+    .map(text => text.trim());
   const reason = [...new Set(lines)].join(' ').replace(/[\s:.]+$/, '');
   return new DataError({
     file,

@@ -1,5 +1,6 @@
 /** The PJRT engine: programs compiled by an accelerator's own compiler, through the plugin of its vendor. */
 
+import { messageOf } from '../../protocol/error-facts.ts';
 import { type Engine, type EngineDescription, EngineError } from '../engine.ts';
 import { engineRequire } from '../install/engine-folder.ts';
 import { type InstalledPjrt, locatePjrt, pjrtAddonIsCurrent, pjrtAddonPath, pjrtLibrary } from '../install/pjrt-folder.ts';
@@ -36,7 +37,7 @@ export async function openPjrt({ cacheDir }: { readonly cacheDir: string }): Pro
       compile: async program => new PjrtSession(device, program),
     };
   } catch (error) {
-    throw new EngineError(`${installed.name} does not load: ${(error as Error).message}`, { cause: error });
+    throw new EngineError(`${installed.name} does not load: ${messageOf(error)}`, { cause: error });
   }
 }
 

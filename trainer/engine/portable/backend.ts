@@ -1,5 +1,6 @@
 /** Opens one of tfjs's backends: what the machine offers, loaded only when asked for. */
 import * as tf from '@tensorflow/tfjs-core';
+import { messageOf } from '../../protocol/error-facts.ts';
 import { EngineError } from '../engine.ts';
 import { inTurn } from './turn.ts';
 import { resolveWasmFolder } from './wasm-folder.ts';
@@ -42,7 +43,7 @@ async function open(wanted: BackendName | 'auto', params: BackendParams): Promis
         log('portable engine: no GPU found (only a software adapter), so not webgpu');
       else return await openers[name](params);
     } catch (error) {
-      log(`portable engine: ${name} is not available: ${error instanceof Error ? error.message : error}`);
+      log(`portable engine: ${name} is not available: ${messageOf(error)}`);
     }
   }
   return openers.cpu(params);

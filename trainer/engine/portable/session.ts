@@ -5,6 +5,7 @@ import { roundsResult } from '../../graph/exact.ts';
 import type { Node } from '../../graph/graph.ts';
 import type { Program, Signature } from '../../graph/program.ts';
 import type { HostArray } from '../../graph/types.ts';
+import { messageOf } from '../../protocol/error-facts.ts';
 import { EngineError, type Session, type VariableData } from '../engine.ts';
 import type { OpenBackend } from './backend.ts';
 import { checkHostArray, download, storedType, upload } from './host-array.ts';
@@ -103,12 +104,9 @@ export class PortableSession implements Session {
       });
     } catch (error) {
       if (error instanceof EngineError) throw error;
-      throw new EngineError(
-        `${node.op} (node ${node.id}, ${this.backend.name} backend): ${error instanceof Error ? error.message : error}`,
-        {
-          cause: error,
-        },
-      );
+      throw new EngineError(`${node.op} (node ${node.id}, ${this.backend.name} backend): ${messageOf(error)}`, {
+        cause: error,
+      });
     }
   }
 }

@@ -1,5 +1,6 @@
 /** The compiled addon of @tensorflow/tfjs-node-gpu, used directly: sessions and tensors, without the eager library above it. */
 import type { HostArray } from '../../graph/types.ts';
+import { messageOf } from '../../protocol/error-facts.ts';
 import { EngineError } from '../engine.ts';
 import { addonPath, engineRequire, type InstalledEngine } from '../install/engine-folder.ts';
 
@@ -25,7 +26,7 @@ export function loadAddon({ name, folder }: InstalledEngine): Addon {
     return engineRequire(folder)(addonPath(folder)) as Addon;
   } catch (error) {
     throw new EngineError(
-      `${name} does not load: ${(error as Error).message}\nInstall it anew: rowtune engine remove ${name} && rowtune engine install`,
+      `${name} does not load: ${messageOf(error)}\nInstall it anew: rowtune engine remove ${name} && rowtune engine install`,
     );
   }
 }

@@ -1,5 +1,6 @@
 /** Loads our own kernels (engine/native), where they were compiled for this processor and from these sources. */
 import { existsSync } from 'node:fs';
+import { messageOf } from '../../protocol/error-facts.ts';
 import { engineRequire, type InstalledEngine } from '../install/engine-folder.ts';
 import { kernelsPath } from '../install/kernel-stamp.ts';
 
@@ -20,6 +21,6 @@ export function loadKernels({ folder }: InstalledEngine): FoundKernels {
   try {
     return { library: engineRequire(folder)(kernels) as KernelLibrary };
   } catch (error) {
-    return { missing: `the kernels of fused steps do not load: ${(error as Error).message}` };
+    return { missing: `the kernels of fused steps do not load: ${messageOf(error)}` };
   }
 }

@@ -5,6 +5,7 @@ import type { VariableSpec } from '../../graph/graph.ts';
 import type { Program } from '../../graph/program.ts';
 import { byteSize, type HostArray } from '../../graph/types.ts';
 import { freeDiskBytes } from '../../machine/machine.ts';
+import { messageOf } from '../../protocol/error-facts.ts';
 import { EngineError } from '../engine.ts';
 import { HOST_ARRAY } from './host-form.ts';
 import type { KernelLibrary } from './kernel-library.ts';
@@ -55,7 +56,7 @@ export function openOffloadFile(
     throw new Error(problem);
   } catch (error) {
     throw new EngineError(
-      `${Math.ceil(bytes / 1e6)} MB for the optimizer's state could not be set aside in ${folder}: ${(error as Error).message}. Free some space, choose another output_dir, or set optimizer_offload: none`,
+      `${Math.ceil(bytes / 1e6)} MB for the optimizer's state could not be set aside in ${folder}: ${messageOf(error)}. Free some space, choose another output_dir, or set optimizer_offload: none`,
     );
   }
 }

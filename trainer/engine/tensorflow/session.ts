@@ -4,6 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import type { Program } from '../../graph/program.ts';
 import { byteSize, bytesPerElement, type DType, elementCount, type HostArray } from '../../graph/types.ts';
+import { messageOf } from '../../protocol/error-facts.ts';
 import { EngineError, type Session, type VariableData } from '../engine.ts';
 import type { Addon } from './addon.ts';
 import type { Heap } from './heap.ts';
@@ -54,7 +55,7 @@ export function openSession(addon: Addon, program: Program, { heap, kernels, off
     return new TensorflowSession(addon, { signatures, variables }, addon.loadSavedModel(folder, SERVE_TAG), { heap, offload });
   } catch (error) {
     offload?.close();
-    throw new EngineError(`TensorFlow could not load the program: ${(error as Error).message}`);
+    throw new EngineError(`TensorFlow could not load the program: ${messageOf(error)}`);
   } finally {
     // TensorFlow has read the graph; the file is not needed again.
     rmSync(folder, { recursive: true, force: true });
@@ -155,7 +156,7 @@ class TensorflowSession implements Session {
     try {
       this.execute(name, [...fed, { port: guard, data: Float32Array.of(Number.NaN) }], fetches);
     } catch (error) {
-      if (!(error as Error).message.includes(GUARDED)) throw error;
+      if (!messageOf(error).includes(GUARDED)) throw error;
     }
     this.compiled.add(name);
     this.heap?.afterCompile();
@@ -189,7 +190,7 @@ class TensorflowSession implements Session {
       tensors.push(...results.map(result => result.id));
       return results.map(result => addon.tensorDataSync(result.id));
     } catch (error) {
-      throw new EngineError(`${what}: ${(error as Error).message}`);
+      throw new EngineError(`${what}: ${messageOf(error)}`);
     } finally {
       for (const id of tensors) addon.deleteTensor(id);
     }

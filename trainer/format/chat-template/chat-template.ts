@@ -1,5 +1,6 @@
 /** Messages to the text a chat model was trained on. */
 
+import { messageOf } from '../../protocol/error-facts.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { contextOf, globalsOf } from './jinja/globals.ts';
 import { parseTemplate } from './jinja/parse.ts';
@@ -72,9 +73,7 @@ export function createChatTemplate(input: {
       };
       return renderTemplate(compiled, contextOf(variables), globals);
     } catch (error) {
-      throw new ChatTemplateError(
-        `the chat template refuses these ${messages.length} messages (${roles(messages)}): ${(error as Error).message}`,
-      );
+      throw new ChatTemplateError(`the chat template refuses these ${messages.length} messages (${roles(messages)}): ${messageOf(error)}`);
     }
   };
   return {
@@ -108,7 +107,7 @@ function compile(source: string): ReturnType<typeof parseTemplate> {
   try {
     return parseTemplate(source);
   } catch (error) {
-    throw new ChatTemplateError(`the chat template cannot be parsed: ${(error as Error).message}`);
+    throw new ChatTemplateError(`the chat template cannot be parsed: ${messageOf(error)}`);
   }
 }
 

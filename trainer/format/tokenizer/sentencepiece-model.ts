@@ -1,5 +1,6 @@
 /** A SentencePiece model (`spm.model`, `tokenizer.model`): the protocol buffer with the field numbers of sentencepiece_model.proto. */
 import type { Reader, Type } from 'protobufjs';
+import { messageOf } from '../../protocol/error-facts.ts';
 import { ModelFileError } from '../model-file-error.ts';
 
 export const PIECE = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
@@ -134,6 +135,6 @@ async function decode(path: string, bytes: Uint8Array): Promise<Decoded> {
     if (count > MAX_PIECES) throw new Error(`it has ${count} pieces; at most ${MAX_PIECES} are read`);
     return type.decode(bytes) as unknown as Decoded;
   } catch (error) {
-    throw new ModelFileError(path, `is no SentencePiece model: ${(error as Error).message}`, DAMAGED);
+    throw new ModelFileError(path, `is no SentencePiece model: ${messageOf(error)}`, DAMAGED);
   }
 }

@@ -1,5 +1,6 @@
 /** The tokenizer in a model's folder: tokenizer.json, or the older forms of vocabularies from which it can be made. */
 import { join } from 'node:path';
+import { messageOf } from '../../protocol/error-facts.ts';
 import { readModelFile } from '../byte-file.ts';
 import { isThere, type ModelConfig } from '../model-config.ts';
 import { ModelFileError } from '../model-file-error.ts';
@@ -87,6 +88,6 @@ function parse(path: string, bytes: Buffer): unknown {
   try {
     return JSON.parse(bytes.toString('utf8'));
   } catch (error) {
-    throw new ModelFileError(path, `is not valid JSON: ${(error as Error).message}`, 'Download it again.');
+    throw new ModelFileError(path, `is not valid JSON: ${messageOf(error)}`, 'Download it again.');
   }
 }

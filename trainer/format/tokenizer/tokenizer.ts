@@ -1,6 +1,7 @@
 /** Text ⇄ token ids, from the files that travel with a model (tokenizer.json and neighbors). */
 
 import { isRecord } from '../../files/strict-json.ts';
+import { messageOf } from '../../protocol/error-facts.ts';
 import { ModelFileError } from '../model-file-error.ts';
 import type { SpecialSettings } from './configured-tokens.ts';
 import { configuredTokens, tokenText } from './configured-tokens.ts';
@@ -140,7 +141,7 @@ function parseFile(source: string, files: ReadonlyMap<string, string>, name: str
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw new ModelFileError(`${source}/${name}`, `is not valid JSON: ${(error as Error).message}`, 'Download it again.');
+    throw new ModelFileError(`${source}/${name}`, `is not valid JSON: ${messageOf(error)}`, 'Download it again.');
   }
   if (!isRecord(value)) throw new ModelFileError(`${source}/${name}`, 'does not hold a JSON object', 'Download it again.');
   return value;
@@ -214,7 +215,7 @@ function openPipeline(source: string, definition: Record<string, unknown>): Pipe
   } catch (error) {
     throw new ModelFileError(
       `${source}/tokenizer.json`,
-      `cannot be used: ${(error as Error).message}`,
+      `cannot be used: ${messageOf(error)}`,
       'Save it again with a current version of Transformers, or report the model whose tokenizer it is.',
     );
   }

@@ -1,5 +1,6 @@
 /** The members of a zip file and where the bytes of each lie; nothing is unpacked. */
 import yauzl from 'yauzl';
+import { messageOf } from '../../protocol/error-facts.ts';
 import type { ByteFile } from '../byte-file.ts';
 import { clip, ModelFileError } from '../model-file-error.ts';
 
@@ -24,7 +25,7 @@ const LOCAL_HEADER_BYTES = 30;
 export async function readZipMembers(file: ByteFile, remedy: string): Promise<Map<string, ZipMember>> {
   const fail = (message: string): ModelFileError => new ModelFileError(file.path, message, remedy);
   const damaged = (error: unknown): ModelFileError =>
-    error instanceof ModelFileError ? error : fail(`is no whole zip file: ${(error as Error).message.split('. ')[0]}`);
+    error instanceof ModelFileError ? error : fail(`is no whole zip file: ${messageOf(error).split('. ')[0]}`);
   try {
     const zip = await yauzl.fromRandomAccessReaderPromise(new FileReader(file), file.size, { autoClose: false });
     if (zip.entryCount > MAX_MEMBERS) throw fail(`says it has ${zip.entryCount} members; at most ${MAX_MEMBERS} are read`);

@@ -12,6 +12,7 @@ import { buildTokenizer, readTexts } from '../../format/tokenizer/tokenizer-file
 import { openWeightFiles, readIndex, type WeightFiles } from '../../format/weight-files.ts';
 import { WEIGHT_FORMS } from '../../format/weight-forms.ts';
 import { holdsOwnHead } from '../../hub/tied-head.ts';
+import { messageOf } from '../../protocol/error-facts.ts';
 import { fingerprint } from './model-facts.ts';
 
 export type Tensors = ReadonlyMap<string, Pick<TensorInfo, 'shape'> & Partial<TensorInfo>>;
@@ -114,7 +115,7 @@ async function tensorsOf(opening: Promise<TensorSource>): Promise<Tensors> {
 const isThere = async (file: string): Promise<boolean> => (await stat(file).catch(() => undefined))?.isFile() === true;
 
 function damageOf(error: unknown): string {
-  if (!(error instanceof ModelFileError)) return error instanceof Error ? error.message : String(error);
+  if (!(error instanceof ModelFileError)) return messageOf(error);
   const [first, ...more] = error.problems;
   const tensor = first?.tensor === undefined ? '' : `: tensor ${first.tensor}`;
   return `${path.basename(error.file)}${tensor} ${first?.message ?? error.message}${more.length === 0 ? '' : `, and ${more.length} more`}`;

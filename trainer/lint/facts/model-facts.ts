@@ -9,6 +9,7 @@ import { isHubName } from '../../hub/hub-download.ts';
 import { loadModel } from '../../model/load-model.ts';
 import type { AnyModel } from '../../model/model-spec.ts';
 import { didYouMean } from '../../protocol/did-you-mean.ts';
+import { messageOf } from '../../protocol/error-facts.ts';
 
 interface UnusableModel {
   readonly kind: 'unsupported' | 'unreadable' | 'mismatch';
@@ -84,7 +85,7 @@ export class ModelCache {
       const facts = await this.#read(file);
       return facts.kind === 'ready' ? { kind: 'ready', path: file, model: loadModel(facts.config), id } : facts;
     } catch (error) {
-      return { kind: 'unreadable', path: file, reason: error instanceof Error ? error.message : String(error) };
+      return { kind: 'unreadable', path: file, reason: messageOf(error) };
     }
   }
 }

@@ -7,6 +7,7 @@ import type { ModelFileError } from '../../format/model-file-error.ts';
 import { readModelHeaders } from '../../hub/open-model.ts';
 import { loadModel, weightMismatches } from '../../model/load-model.ts';
 import { ModelConfigError } from '../../model/model-spec.ts';
+import { messageOf } from '../../protocol/error-facts.ts';
 import type { ModelFileFacts } from './model-facts.ts';
 
 /** An editor goes through all modules of a model on every keystroke. Supported models have up to 2,000. */
@@ -47,8 +48,6 @@ async function configReason(folder: string): Promise<string | undefined> {
     return error instanceof ModelConfigError ? error.message : undefined;
   }
 }
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** The recipe already contains the path; only the rest of the message matters. */
 function remedied(error: unknown): string | undefined {

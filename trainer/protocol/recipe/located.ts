@@ -1,5 +1,6 @@
 /** A value with its position in the text: YAML or JSON before it is checked. */
 import { type Alias, type Document, isAlias, isMap, isScalar, isSeq, type Node, parseDocument, visit } from 'yaml';
+import { messageOf } from '../error-facts.ts';
 import { positionsIn } from '../line-starts.ts';
 import type { Problem, Range } from '../problem.ts';
 import { excessOf } from './text-bounds.ts';
@@ -81,7 +82,7 @@ export function locate(text: string, { override, offset = 0 }: LocateOptions = {
       .map(error => problem('invalid-yaml', error.message.split('\n')[0] ?? error.message, toRange(error.pos[0], error.pos[1])));
     return { root, problems: [...syntax, ...walk.problems] };
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     return { root: undefined, problems: [problem('invalid-yaml', `invalid YAML: ${reason}`, START)] };
   }
 }

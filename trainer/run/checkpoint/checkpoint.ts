@@ -14,6 +14,7 @@ import type { VariableSpec } from '../../graph/graph.ts';
 import { byteSize, type HostArray } from '../../graph/types.ts';
 import { freeDiskBytes } from '../../machine/machine.ts';
 import type { Attachment } from '../../method/method.ts';
+import { messageOf } from '../../protocol/error-facts.ts';
 import { RunError, systemErrorCode } from '../../run-error.ts';
 import type { OptimizerSettings } from '../../train/optimizer-settings.ts';
 import { readSnapshot, snapshotSpecs } from '../../train/snapshot.ts';
@@ -170,6 +171,6 @@ export async function readTrainerState(folder: string): Promise<{ readonly state
     const { value, isSealed } = parseSealedJson(await readRegularText(file, MAX_JSON_BYTES));
     return { state: trainerStateSchema.parse(value), isSealed };
   } catch (error) {
-    throw new RunError('checkpoint-damaged', `${file} cannot be read: ${error instanceof Error ? error.message : error}`);
+    throw new RunError('checkpoint-damaged', `${file} cannot be read: ${messageOf(error)}`);
   }
 }

@@ -9,6 +9,7 @@ import type { WeightFiles } from '../../format/weight-files.ts';
 import type { HostArray } from '../../graph/types.ts';
 import type { Job } from '../../job/job.ts';
 import type { Attachment } from '../../method/method.ts';
+import { messageOf } from '../../protocol/error-facts.ts';
 import { RunError, systemErrorCode } from '../../run-error.ts';
 import type { OptimizerSettings } from '../../train/optimizer-settings.ts';
 import { snapshotSpecs } from '../../train/snapshot.ts';
@@ -114,7 +115,7 @@ export async function openLastCheckpoint(runDir: string, job: Job): Promise<Chec
       return checkpoint;
     } catch (error) {
       if (!isDamage(error)) throw error;
-      damaged.push({ folder, reason: (error as Error).message });
+      damaged.push({ folder, reason: messageOf(error) });
     }
   }
   if (damaged.length === 0) return undefined;
@@ -138,7 +139,7 @@ export async function withReadableBest({ state, folder }: Checkpoint, job: Job):
     return state;
   } catch (error) {
     if (!isDamage(error)) throw error;
-    job.log('warning', `the best checkpoint so far (step ${best.step}) can't be read and is ignored: ${(error as Error).message}`);
+    job.log('warning', `the best checkpoint so far (step ${best.step}) can't be read and is ignored: ${messageOf(error)}`);
     return { ...state, best: undefined };
   }
 }
