@@ -85,6 +85,52 @@ export const smallLlama: Config = {
 
 const llama: Config = { architectures: ['LlamaForCausalLM'], rms_norm_eps: 1e-5, tie_word_embeddings: false };
 
+const base = { hidden_size: 768, num_hidden_layers: 12, num_attention_heads: 12, intermediate_size: 3072 } as const;
+
+interface FamilyModel {
+  readonly config: Config;
+  readonly task: 'sequence_classification' | 'image_classification';
+}
+
+const reads = (architecture: string, config: Config): FamilyModel => ({
+  config: { architectures: [`${architecture}ForSequenceClassification`], id2label: { 0: 'a', 1: 'b', 2: 'c' }, ...config },
+  task: 'sequence_classification',
+});
+const sees = (architecture: string, config: Config = {}): FamilyModel => ({
+  config: { architectures: [`${architecture}ForImageClassification`], id2label: { 0: 'a', 1: 'b', 2: 'c' }, ...config },
+  task: 'image_classification',
+});
+
+/** Published sizes of the other families of encoders and vision models. */
+export const familyModels: Readonly<Record<string, FamilyModel>> = {
+  'DistilBERT-base': reads('DistilBert', {
+    vocab_size: 30522,
+    max_position_embeddings: 512,
+    dim: 768,
+    hidden_dim: 3072,
+    n_layers: 6,
+    n_heads: 12,
+  }),
+  'ELECTRA-small': reads('Electra', {
+    ...{ vocab_size: 30522, embedding_size: 128, hidden_size: 256, num_hidden_layers: 12, num_attention_heads: 4 },
+    ...{ intermediate_size: 1024, max_position_embeddings: 512 },
+  }),
+  'ALBERT-base': reads('Albert', { ...base, vocab_size: 30000, embedding_size: 128, max_position_embeddings: 512 }),
+  'ModernBERT-base': reads('ModernBert', { ...base, num_hidden_layers: 22, intermediate_size: 1152, vocab_size: 50368 }),
+  'DINOv2-small': sees('Dinov2', { hidden_size: 384, num_hidden_layers: 12, num_attention_heads: 6, image_size: 518, patch_size: 14 }),
+  'DINOv3-small': sees('DINOv3ViT', {
+    hidden_size: 384,
+    num_hidden_layers: 12,
+    num_attention_heads: 6,
+    intermediate_size: 1536,
+    num_register_tokens: 4,
+  }),
+  'ConvNeXt-tiny': sees('ConvNext'),
+  'ConvNeXt-V2-atto': sees('ConvNextV2', { hidden_sizes: [40, 80, 160, 320], depths: [2, 2, 6, 2] }),
+  'Swin-tiny': sees('Swin'),
+  'SigLIP-base': sees('Siglip', { vision_config: { ...base, image_size: 224, patch_size: 16 }, text_config: {} }),
+};
+
 /** The models of the paper's table 7 and of its estimate for 405 billion parameters. */
 export const paperModels = {
   'Llama-2-7B': {

@@ -1,12 +1,12 @@
 /** Memory predicted and measured, over methods, levels and families: `npm run bench -- --memory`. Each configuration is a process of its own. */
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { EngineName } from '../trainer/engine/engine.ts';
 import { runCommand } from '../trainer/engine/install/run-command.ts';
 import { WORKER_FLAGS, workerEnvironment } from '../trainer/engine/tensorflow/environment.ts';
 import { codeBytes } from '../trainer/plan/memory/engine-overhead.ts';
 import { benchConfigs } from './bench-models.ts';
-import { type Config, goldenConfig, miniLm, smallLlama, smolLm2 } from './memory-models.ts';
+import { type Config, familyModels, goldenConfig, miniLm, smallLlama, smolLm2 } from './memory-models.ts';
 import type { MemoryStepRequest } from './memory-step.ts';
 import { writePaperMemory } from './paper-memory.ts';
 import { median } from './run-side.ts';
@@ -17,6 +17,8 @@ export interface MemoryBenchParams {
   readonly json: boolean;
   /** Tiny models and MiniLM alone; writes no files. */
   readonly quick: boolean;
+  /** Models with this in their names are measured; the results have the others as they were. Left out: all. */
+  readonly only?: string | undefined;
 }
 
 interface MemoryCase {
@@ -130,6 +132,10 @@ function cases({ root, quick }: MemoryBenchParams): MemoryCase[] {
   const levels = ['none', 'cheap', 'block', 'sqrt'].flatMap(level =>
     ['r: 32', 'method: lora; r: 16; lora_dropout: 0.1', 'method: full'].map(method => ofSmolLm2(`${method}; recompute: ${level}`)),
   );
+  const familyCases = Object.entries(familyModels).flatMap(([model, { config, task }]) => {
+    const ofFamily = of(model, config, task, `${task === 'sequence_classification' ? 'max_length: 128; ' : ''}${inSmallBatches}`);
+    return [ofFamily('r: 8; recompute: cheap'), ofFamily('method: lora; r: 8; recompute: none')];
+  });
   return [
     ...small,
     ...levels,
@@ -152,6 +158,7 @@ function cases({ root, quick }: MemoryBenchParams): MemoryCase[] {
     ofResNet('r: 8; recompute: cheap'),
     ofResNet('r: 8; dtype: bfloat16; recompute: cheap'),
     ofResNet('ratio: 0.05; dependencies: true; recompute: none'),
+    ...familyCases,
   ];
 }
 
@@ -201,14 +208,22 @@ ${cells.join('\n')}
 `;
 }
 
+const keyOf = ({ model, engine, recipe }: Pick<MemoryRow, 'model' | 'engine' | 'recipe'>): string => [model, engine, recipe].join(' · ');
+
+const lastRows = async (folder: string): Promise<readonly MemoryRow[]> =>
+  (JSON.parse(await readFile(path.join(folder, 'memory.json'), 'utf8')) as { readonly rows: readonly MemoryRow[] }).rows;
+
 /** @returns false where a process failed or the prediction misses its goal */
 export async function runMemoryBench(params: MemoryBenchParams): Promise<boolean> {
-  const rows: MemoryRow[] = [];
+  const planned = cases(params);
+  const folder = path.join(params.root, 'bench', 'results');
+  const measured = new Map<string, MemoryRow>(params.only === undefined ? [] : (await lastRows(folder)).map(row => [keyOf(row), row]));
   let failed = 0;
-  for (const one of cases(params)) {
+  for (const one of planned) {
+    if (params.only !== undefined && !one.model.includes(params.only)) continue;
     try {
       const row = await measureCase(one, params);
-      rows.push(row);
+      measured.set(keyOf(row), row);
       console.error(
         `${row.model}, ${row.engine}, ${row.recipe}: ${megabytes(row.predictedBytes)} MB predicted, ${megabytes(row.measuredBytes)} measured, ${percent(row.error)}`,
       );
@@ -217,6 +232,7 @@ export async function runMemoryBench(params: MemoryBenchParams): Promise<boolean
       console.error((error as Error).message);
     }
   }
+  const rows = planned.flatMap(one => measured.get(keyOf(one)) ?? []);
   const errors = rows.map(({ error }) => Math.abs(error));
   const [worst, middle] = [Math.max(0, ...errors), errors.length > 0 ? median(errors) : 0];
   const grownBy = rows.flatMap(({ grownBytes }) => (grownBytes === undefined ? [] : [grownBytes]));
@@ -224,7 +240,6 @@ export async function runMemoryBench(params: MemoryBenchParams): Promise<boolean
   const summary = `${rows.length} configurations: error ${(100 * middle).toFixed(1)}% in the median (goal: ${100 * MEDIAN_ERROR}%), ${(100 * worst).toFixed(1)}% at worst (goal: ${100 * WORST_ERROR}%). Runs of ${LONG_STEPS} steps end with at most ${(grown / 1e6).toFixed(1)} MB more than they had after ten.`;
   console.error(summary);
   if (!params.quick) {
-    const folder = path.join(params.root, 'bench', 'results');
     await mkdir(folder, { recursive: true });
     await writeFile(path.join(folder, 'memory.md'), markdown(rows, summary));
     await writeFile(path.join(folder, 'memory.json'), `${JSON.stringify({ median: middle, worst, rows }, null, 2)}\n`);

@@ -28,6 +28,7 @@ SmolLM2-135M on one core and then on two, in float32; with --part, more of it:
   --device gpu   an NVIDIA GPU in place of the processor: the frontier there
   --quick        only LoRA and SPSFT; writes no files
   --memory       memory alone, predicted and measured: methods, levels and families, and the paper's figures; needs no Python
+  --only TEXT    of --memory: models with this in their names; the results keep the others as they were
   --json         one JSON object, last on stdout
 The results go to bench/results/. ROWTUNE_PYTHON names a Python that has the packages of scripts/python-requirements.txt already.`;
 
@@ -67,6 +68,7 @@ function readArguments() {
       device: { type: 'string', default: 'cpu' },
       quick: flag,
       memory: flag,
+      only: text,
       json: flag,
       help: { ...flag, short: 'h' },
     },
@@ -78,6 +80,7 @@ function readArguments() {
   const ofParts = ['models', 'dtype', 'brief', 'resume'].find(name => values[name]);
   if (ofParts && parts.length === 0) throw new Error(`--${ofParts} goes with --part`);
   if (parts.length > 0 && (values.quick || values.memory)) throw new Error('--part goes with neither --quick nor --memory');
+  if (values.only !== undefined && !values.memory) throw new Error('--only goes with --memory');
   if (parts.length > 0 && threads.length > 1) throw new Error('--part is measured on one number of --threads at a time');
   return {
     ...values,
