@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { commands, Uri, window, workspace } from 'vscode';
-import { artifactCatalog, exportFormats } from '../../trainer/catalog/artifacts.ts';
+import { artifactCatalog, type ExportType, exportFormats } from '../../trainer/catalog/artifacts.ts';
 import { byteSize } from '../../trainer/protocol/format.ts';
 import { RUN_FILES } from '../../trainer/protocol/run-files.ts';
 import { isRunItem, runFor, runItems, runsFor } from '../ask/pick-run.ts';
@@ -157,8 +157,14 @@ async function tryState(context: CommandContext, argument: unknown): Promise<Rea
 }
 
 const FORMATS = exportFormats.map(format => {
-  const { label, summary, suffix } = artifactCatalog[format];
-  return { label, detail: summary, format, suffix };
+  const { label, summary, suffix, types = {} } = artifactCatalog[format];
+  return {
+    label,
+    detail: summary,
+    format,
+    suffix,
+    types: Object.entries(types).map(([type, text]) => ({ label: text, type: type as ExportType })),
+  };
 });
 
 async function exportRun({ app, views }: CommandContext, argument: unknown): Promise<void> {
@@ -171,6 +177,12 @@ async function exportRun({ app, views }: CommandContext, argument: unknown): Pro
   const { runDir, label } = item;
   const chosen = await window.showQuickPick(FORMATS, { title: `Export ${label}`, placeHolder: 'Select a format', ignoreFocusOut: true });
   if (chosen === undefined) return;
+  const title = `Export ${label} as ${chosen.label}`;
+  const typed =
+    chosen.types.length === 0
+      ? { type: undefined }
+      : await window.showQuickPick(chosen.types, { title, placeHolder: 'Select the type of the weights', ignoreFocusOut: true });
+  if (typed === undefined) return;
   const suggested = path.join(path.dirname(runDir), `${path.basename(runDir)}-${chosen.suffix}`);
   const isRemote = app.services.isRemote();
   const outputDir = isRemote ? await askFarFolder(label, suggested) : await askFolder(label, suggested);
@@ -180,7 +192,8 @@ async function exportRun({ app, views }: CommandContext, argument: unknown): Pro
   const isThere = !isRemote && existsSync(outputDir);
   const job = await runJob(app, {
     title: `Exporting ${label}`,
-    start: (client, id) => client.request('exportRun', { id, adapter: runDir, format: chosen.format, outputDir, overwrite: isThere }),
+    start: (client, id) =>
+      client.request('exportRun', { id, adapter: runDir, format: chosen.format, type: typed.type, outputDir, overwrite: isThere }),
   });
   if (job === undefined) return;
   const { bytes, largestDifference } = asFacts(job.result);

@@ -21,7 +21,7 @@ import { locatePython } from './python.ts';
 const python = await locatePython(cacheDir);
 const ids = Array.from({ length: 24 }, (_, i) => (i * 41 + 5) % 64);
 
-type Case = Omit<TinyAdapterParams, 'engine'> & { readonly name: string; readonly format: Exclude<ExportFormat, 'adapter'> };
+type Case = Omit<TinyAdapterParams, 'engine'> & { readonly name: string; readonly format: Extract<ExportFormat, 'merged' | 'peft'> };
 
 /** One folder of each family of decoders other than Llama's: rows with norms merged, rows as a PEFT adapter. */
 const DECODERS = [

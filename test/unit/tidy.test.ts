@@ -143,8 +143,8 @@ describe.skipIf(!isCheckout)(`the tree${isCheckout ? '' : ' (skipped: not a git 
       ['trainer/train', objectiveNames],
       ['trainer/export', exportFormats],
     ];
-    // Words that mean other things too: parts of a model, a kind of register, a random generator.
-    const ambiguous = new Set(['head', 'full', 'adapter']);
+    // Words that mean other things too: parts of a model, a kind of register, the form of a base.
+    const ambiguous = new Set(['head', 'full', 'adapter', 'gguf']);
     // Values of other tools' recipes, and the recipes of the paper's tables, have names of their own.
     const foreign = ['trainer/lint/foreign', 'trainer/cli/paper'];
     const compared = shipped

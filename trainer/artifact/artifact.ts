@@ -1,4 +1,6 @@
 /** An export format: how it writes what was trained, and how it opens the result again to compare its logits. */
+import type { ExportType } from '../catalog/artifacts.ts';
+import type { Engine } from '../engine/engine.ts';
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 import type { ModelFolder } from '../hub/open-model.ts';
 import type { AnyModel } from '../model/model-spec.ts';
@@ -16,13 +18,29 @@ export interface Opened {
   readonly fingerprint: string;
 }
 
-/** The type that tensors of a GGUF base get, because blocks are not written: float32 keeps every bit of what was tuned. */
-export type WeightType = 'float32' | 'bfloat16' | 'float16';
-
 export interface ArtifactOptions {
-  /** merged, on a GGUF base alone; left out: float32. */
-  readonly ggufType?: WeightType;
+  /** One of the types that the catalog lists for the format; left out: as the base. */
+  readonly type?: ExportType | undefined;
+  /** The folder in which llama.cpp is installed, if it is. */
+  readonly cacheDir?: string;
   readonly onEvent?: (event: WorkerEvent) => void;
+}
+
+/** The result of running an export in another program. */
+export interface CrossCheck {
+  /** The program, with its version. */
+  readonly program: string;
+  /** Tokens after which the next was compared with ours: a prompt and a greedy continuation. */
+  readonly tokens: number;
+  /** Those after which it is the same; after the others two logits are closer than the tolerance. */
+  readonly sameTokens: number;
+  /** The largest difference of any of the highest logits. */
+  readonly largestDifference: number;
+  readonly tolerance: number;
+}
+
+export interface ReopenedExport extends TunedModel {
+  readonly close: () => Promise<void>;
 }
 
 /** One export in one format. */
@@ -30,9 +48,21 @@ export interface Form {
   readonly bytes: number;
   readonly write: (dir: string) => Promise<unknown>;
   /** Opens what was written, as its user will. */
-  readonly reopen: (dir: string) => Promise<TunedModel & { readonly close: () => Promise<void> }>;
+  readonly reopen: (dir: string) => Promise<ReopenedExport>;
   /** The types that trained numbers were rounded to. */
   readonly types: Iterable<string>;
+  /**
+   * True where all weights were rounded, not trained numbers alone. `reopen` has then compared every tensor, and the logits are compared with
+   * those of the tuned model's graph on the rounded weights.
+   */
+  readonly isRounded?: boolean;
+  /**
+   * Runs the export in another program. Returns the reason where that program is not installed.
+   * @throws ExportError with the first token in which it differs
+   */
+  readonly crossCheck?: (dir: string, exported: ReopenedExport, engine: Engine) => Promise<CrossCheck | { readonly missing: string }>;
+  /** Commands that use the result, by the program. */
+  readonly commands?: Readonly<Record<string, string>>;
 }
 
-export type Artifact = (opened: Opened, options: ArtifactOptions) => Form;
+export type Artifact = (opened: Opened, options: ArtifactOptions) => Form | Promise<Form>;

@@ -1,15 +1,16 @@
 /** Writes what a run trained in an export format, opens the result again, and compares its logits before it is put in place. */
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ExportFormat } from '../catalog/artifacts.ts';
+import { artifactCatalog, type ExportFormat, typesOf } from '../catalog/artifacts.ts';
 import type { Engine } from '../engine/engine.ts';
 import { ModelFileError } from '../format/model-file-error.ts';
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 import type { ModelFolder } from '../hub/open-model.ts';
+import type { AnyModel } from '../model/model-spec.ts';
 import { type Adapter, type AdapterBase, modelOfAdapter } from './adapter/adapter.ts';
 import { applyAdapter } from './adapter/apply-adapter.ts';
 import { readAdapter } from './adapter/read-adapter.ts';
-import type { ArtifactOptions, Form } from './artifact.ts';
+import type { ArtifactOptions, CrossCheck, Form } from './artifact.ts';
 import { artifacts } from './artifacts.ts';
 import { ExportError } from './export-error.ts';
 import { buildFolder } from './output-folder.ts';
@@ -35,11 +36,18 @@ export interface ExportResult {
   readonly largestDifference: number;
   readonly tolerance: number;
   readonly promptTokens: number;
+  /** How far rounding all weights moves a logit of the tuned model, in a format that does so. */
+  readonly roundingDifference?: number;
+  /** How another program computes the export, or why it was not asked. */
+  readonly crossCheck?: CrossCheck | { readonly missing: string };
+  /** Commands that use the result, by the program. */
+  readonly commands?: Readonly<Record<string, string>>;
 }
 
 /** @throws ExportError, AdapterError, ModelFileError; `outputDir` is then as it was */
 export async function exportModel(params: ExportParams): Promise<ExportResult> {
   const { onEvent } = params;
+  checkType(params);
   const adapter = await readAdapter(params.adapterPath);
   try {
     onEvent?.({ type: 'phase', name: 'load', message: `opening ${adapter.description.base.source}` });
@@ -54,6 +62,13 @@ export async function exportModel(params: ExportParams): Promise<ExportResult> {
   }
 }
 
+function checkType({ format, type }: ExportParams): void {
+  const types = typesOf(format);
+  if (type === undefined || types.includes(type)) return;
+  const offered = types.length > 0 ? `choose one of ${types.join(', ')}` : 'this format has no types, so leave it out';
+  throw new ExportError(`${artifactCatalog[format].label} has no type ${type}: ${offered}`);
+}
+
 async function exportOpen(params: ExportParams, adapter: Adapter, folder: ModelFolder): Promise<ExportResult> {
   const { engine, format, outputDir, overwrite, onEvent } = params;
   const model = modelOfAdapter(folder.config, adapter.description);
@@ -61,9 +76,9 @@ async function exportOpen(params: ExportParams, adapter: Adapter, folder: ModelF
   const tuned = { model, ...(await applyAdapter({ model, weights: folder.weights, fingerprint, adapter })) };
   const takesImages = model.kind === 'classifier' && model.input.kind === 'image';
   const tokenizer = takesImages ? undefined : await tokenizerOf(folder, onEvent);
-  const form = artifacts[format]({ adapter, folder, model, tokenizer, fingerprint }, params);
+  const form = await artifacts[format]({ adapter, folder, model, tokenizer, fingerprint }, params);
   const ids = smokeIds(model, tokenizer);
-  const build = async (dir: string): Promise<Difference> => {
+  const build = async (dir: string): Promise<Verified> => {
     onEvent?.({ type: 'phase', name: 'export', message: `writing ${outputDir}` });
     await form.write(dir);
     onEvent?.({
@@ -72,35 +87,72 @@ async function exportOpen(params: ExportParams, adapter: Adapter, folder: ModelF
       message: `comparing the export with the tuned model on ${ids.length > 0 ? `${ids.length} tokens` : 'an image'}`,
     });
     const expected = await smokeLogits(engine, tuned, ids);
-    return checkExport(engine, form, { dir, outputDir, ids, expected });
+    return checkExport(engine, form, { dir, outputDir, ids, expected, model });
   };
-  const { largest, tolerance } = await buildFolder(
+  const { largest, tolerance, ...verified } = await buildFolder(
     { outputDir, format, overwrite, bytes: form.bytes, inputs: [adapter.dir, folder.dir] },
     build,
   );
-  onEvent?.({
-    type: 'log',
-    level: 'info',
-    message: `largest difference of a logit: ${largest.toExponential(2)} (at most ${tolerance.toExponential(2)})`,
-  });
+  const log = (level: 'info' | 'warning', message: string): void => onEvent?.({ type: 'log', level, message });
+  log('info', `largest difference of a logit: ${largest.toExponential(2)} (at most ${tolerance.toExponential(2)})`);
+  reportCrossCheck(verified, log);
   const files = (await readdir(outputDir)).sort();
   const sizes = await Promise.all(files.map(async file => (await stat(join(outputDir, file))).size));
   const bytes = sizes.reduce((sum, size) => sum + size, 0);
-  return { format, outputDir, bytes, files, largestDifference: largest, tolerance, promptTokens: ids.length };
+  const { commands } = form;
+  return {
+    ...{ format, outputDir, bytes, files, largestDifference: largest, tolerance, promptTokens: ids.length },
+    ...verified,
+    ...(commands && { commands }),
+  };
 }
 
-async function checkExport(
-  engine: Engine,
-  form: Form,
-  { dir, outputDir, ids, expected }: { dir: string; outputDir: string; ids: Int32Array; expected: Float32Array },
-): Promise<Difference> {
+interface Verified extends Difference, Pick<ExportResult, 'roundingDifference' | 'crossCheck'> {}
+
+function reportCrossCheck(
+  { roundingDifference, crossCheck }: Partial<Verified>,
+  log: (level: 'info' | 'warning', message: string) => void,
+): void {
+  if (roundingDifference !== undefined) log('info', `rounding the weights moves a logit by at most ${roundingDifference.toPrecision(3)}`);
+  if (crossCheck === undefined) return;
+  if ('missing' in crossCheck) {
+    log('warning', `the export was not verified in another program: ${crossCheck.missing}`);
+    return;
+  }
+  const { program, tokens, sameTokens, largestDifference, tolerance } = crossCheck;
+  const same = sameTokens === tokens ? `all ${tokens} tokens` : `${sameTokens} of ${tokens} tokens (the others are as likely as ours)`;
+  log(
+    'info',
+    `${program} gives the same next token after ${same}; a logit differs by at most ${largestDifference.toPrecision(3)} (tolerance ${tolerance.toPrecision(3)})`,
+  );
+}
+
+interface CheckParams {
+  readonly dir: string;
+  readonly outputDir: string;
+  readonly ids: Int32Array;
+  /** Logits of the tuned model. */
+  readonly expected: Float32Array;
+  /** The tuned model. */
+  readonly model: AnyModel;
+}
+
+async function checkExport(engine: Engine, form: Form, { dir, outputDir, ids, expected, model }: CheckParams): Promise<Verified> {
   const exported = await form.reopen(dir);
   try {
-    const difference = compareLogits(await smokeLogits(engine, exported, ids), expected, form.types);
-    if (difference.largest <= difference.tolerance) return difference;
-    throw new ExportError(
-      `the export differs from the tuned model by ${difference.largest.toPrecision(3)} in a logit, more than ${difference.tolerance.toPrecision(3)}; nothing was written to ${outputDir}: report this with the recipe`,
-    );
+    const found = await smokeLogits(engine, exported, ids);
+    const wanted = form.isRounded ? await smokeLogits(engine, { model, weights: exported.weights }, ids) : expected;
+    const difference = compareLogits(found, wanted, form.types);
+    if (difference.largest > difference.tolerance)
+      throw new ExportError(
+        `the export differs from the tuned model by ${difference.largest.toPrecision(3)} in a logit, more than ${difference.tolerance.toPrecision(3)}; nothing was written to ${outputDir}: report this with the recipe`,
+      );
+    const crossCheck = await form.crossCheck?.(dir, exported, engine);
+    return {
+      ...difference,
+      ...(form.isRounded && { roundingDifference: compareLogits(found, expected, []).largest }),
+      ...(crossCheck && { crossCheck }),
+    };
   } finally {
     await exported.close();
   }

@@ -6,10 +6,40 @@ export interface ArtifactEntry {
   readonly summary: string;
   /** Ends the suggested name of the folder. */
   readonly suffix: string;
+  /** The types that weights may be written in, each with its label; the first is the default. */
+  readonly types?: Readonly<Record<string, string>>;
 }
 
+/** Types of merged folders. A GGUF base has no such folder, so its numbers become float32, which keeps every bit. */
+const mergedTypes = {
+  base: 'As the base (float32 of a GGUF file)',
+  float32: 'float32',
+  bfloat16: 'bfloat16',
+  float16: 'float16',
+} as const;
+
+const ggufTypes = {
+  base: 'As the base: of a GGUF file, only trained rows change',
+  F32: 'F32: every bit',
+  F16: 'F16',
+  BF16: 'BF16',
+  Q8_0: 'Q8_0: 8.5 bits a weight',
+  Q6_K: 'Q6_K: 6.6 bits a weight',
+  Q5_K_M: 'Q5_K_M: 5.7 bits a weight',
+  Q5_1: 'Q5_1: 6 bits a weight',
+  Q5_0: 'Q5_0: 5.5 bits a weight',
+  Q4_K_M: 'Q4_K_M: 4.8 bits a weight, the usual choice',
+  Q4_1: 'Q4_1: 5 bits a weight',
+  Q4_0: 'Q4_0: 4.5 bits a weight',
+} as const;
+
+export type MergedExportType = keyof typeof mergedTypes;
+export type GgufExportType = keyof typeof ggufTypes;
+export type ExportType = MergedExportType | GgufExportType;
+
 const entries = {
-  merged: { label: 'Merged model', summary: 'A whole Hugging Face folder that any tool loads', suffix: 'merged' },
+  merged: { label: 'Merged model', summary: 'A whole Hugging Face folder that any tool loads', suffix: 'merged', types: mergedTypes },
+  gguf: { label: 'GGUF', summary: 'One file for Ollama, llama.cpp and LM Studio', suffix: 'gguf', types: ggufTypes },
   adapter: { label: 'Adapter', summary: 'Only the trained numbers and their places: small', suffix: 'adapter' },
   peft: { label: 'PEFT adapter', summary: 'An adapter that PEFT loads', suffix: 'peft' },
 } as const satisfies Readonly<Record<string, ArtifactEntry>>;
@@ -19,3 +49,8 @@ export type ExportFormat = keyof typeof entries;
 export const artifactCatalog: Readonly<Record<ExportFormat, ArtifactEntry>> = entries;
 
 export const exportFormats = Object.keys(entries) as readonly ExportFormat[];
+
+/** The types of all formats. */
+export const exportTypes = [...new Set(Object.values(artifactCatalog).flatMap(({ types = {} }) => Object.keys(types)))] as ExportType[];
+
+export const typesOf = (format: ExportFormat): readonly ExportType[] => Object.keys(artifactCatalog[format].types ?? {}) as ExportType[];

@@ -38,12 +38,14 @@ export async function generateJob(request: Request<'generate'>, scope: JobScope)
 }
 
 export async function exportJob(request: Request<'export'>, scope: JobScope): Promise<ExportResult> {
-  const { adapter: adapterPath, format, outputDir, overwrite } = request;
+  const { adapter: adapterPath, format, type, outputDir, overwrite } = request;
   const { job, context } = scope;
   const engine = await openJobEngine(scope, 'auto');
   return exportModel({
     adapterPath,
     format,
+    type,
+    cacheDir: context.cacheDir,
     outputDir: path.resolve(context.baseDir, outputDir),
     overwrite,
     engine,

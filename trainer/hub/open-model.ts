@@ -21,6 +21,8 @@ export interface ModelFolder {
   readonly kind: 'safetensors' | 'torch' | 'gguf';
   /** The folder the files are in. */
   readonly dir: string;
+  /** The file of a GGUF model. */
+  readonly ggufPath?: string;
   /** Hugging Face's config.json (with `tie_word_embeddings` as the weights have it), or its equivalent made from GGUF metadata. */
   readonly config: ModelConfig;
   readonly weights: TensorSource;
@@ -97,6 +99,7 @@ async function openGgufModel(source: string, path: string): Promise<ModelFolder>
       source,
       kind: 'gguf',
       dir: dirname(path),
+      ggufPath: path,
       config: ggufConfig({ path, header, tensors: weights.tensors, ropeFactors, ropeFactorsByLength }),
       weights,
       generationConfig,

@@ -1,4 +1,5 @@
 /** llama.cpp on a GGUF file: ids of texts and logits of sequences, to compare with ours. */
+import { setTimeout } from 'node:timers/promises';
 import { installedPackage } from '../engine/install/optional-packages.ts';
 import { messageOf } from '../protocol/error-facts.ts';
 import { llamaCppName } from './llama-cpp-packages.ts';
@@ -49,6 +50,9 @@ interface BoundSequence {
   ): Promise<readonly ({ readonly next: { readonly logits?: ReadonlyMap<number, number> } } | undefined)[]>;
 }
 
+const SPARE_TOKENS = 16;
+const REPORT_MS = 20;
+
 /** One for the process: after it is disposed, the next one does not receive what llama.cpp reports. */
 let opened: Promise<{ readonly llama: Bound; readonly reported: string[] }> | undefined;
 
@@ -76,17 +80,19 @@ function openBinding(cacheDir: string, maxThreads: number): NonNullable<typeof o
 export async function openLlamaCpp({ cacheDir, modelPath, adapterPath, tokens, threads }: OpenLlamaCppParams): Promise<LlamaCpp> {
   const { llama, reported } = await openBinding(cacheDir, threads);
   reported.length = 0;
-  const failed = (what: string, error: unknown): LlamaCppError =>
-    new LlamaCppError([`llama.cpp cannot ${what}: ${messageOf(error)}`, ...reported].join('\n  '), {
-      cause: error,
-    });
-  const model = await llama.loadModel({ modelPath, gpuLayers: 0, checkTensors: true }).catch((error: unknown) => {
-    throw failed(`load ${modelPath}`, error);
+  const failed = async (what: string, error: unknown): Promise<LlamaCppError> => {
+    // Its messages arrive by the event loop, after its own error.
+    await setTimeout(REPORT_MS);
+    return new LlamaCppError([`llama.cpp cannot ${what}: ${messageOf(error)}`, ...reported].join('\n  '), { cause: error });
+  };
+  const model = await llama.loadModel({ modelPath, gpuLayers: 0, checkTensors: true }).catch(async (error: unknown) => {
+    throw await failed(`load ${modelPath}`, error);
   });
   try {
     const context = await model.createContext({
-      contextSize: tokens,
-      batchSize: tokens,
+      // A context that is full is shifted, which changes the last logits.
+      contextSize: tokens + SPARE_TOKENS,
+      batchSize: tokens + SPARE_TOKENS,
       threads,
       flashAttention: false,
       ...(adapterPath && { lora: { adapters: [{ filePath: adapterPath, scale: 1 }] } }),
@@ -111,6 +117,6 @@ export async function openLlamaCpp({ cacheDir, modelPath, adapterPath, tokens, t
     };
   } catch (error) {
     await model.dispose();
-    throw failed(`open ${adapterPath ?? modelPath}`, error);
+    throw await failed(`open ${adapterPath ?? modelPath}`, error);
   }
 }

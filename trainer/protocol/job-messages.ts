@@ -2,7 +2,7 @@
  * Messages between a parent (command line or daemon) and a worker process. One request, then events in one direction
  * and commands in the other.
  */
-import type { ExportFormat } from '../catalog/artifacts.ts';
+import type { ExportFormat, ExportType } from '../catalog/artifacts.ts';
 import type { Recipe } from './recipe-schema.ts';
 
 /** The locations that a job uses; absolute paths. */
@@ -52,6 +52,8 @@ export type JobRequest = { readonly context: JobContext } & (
       readonly kind: 'export';
       readonly adapter: string;
       readonly format: ExportFormat;
+      /** One of the format's types; as the base where not given. */
+      readonly type?: ExportType | undefined;
       readonly outputDir: string;
       readonly overwrite: boolean;
     }

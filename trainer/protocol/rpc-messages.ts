@@ -2,7 +2,7 @@
  * Messages between clients (command line, editor) and the daemon: each is defined once, as a value that carries its
  * types.
  */
-import type { ExportFormat } from '../catalog/artifacts.ts';
+import type { ExportFormat, ExportType } from '../catalog/artifacts.ts';
 import type { GenerateOptions, JobKind, WorkerEvent } from './job-messages.ts';
 import type { Problem } from './problem.ts';
 
@@ -271,7 +271,14 @@ export const requests = {
     JobRecord
   >('jobs/generate'),
   exportRun: message<
-    StartOptions & { readonly adapter: string; readonly format: ExportFormat; readonly outputDir: string; readonly overwrite: boolean },
+    StartOptions & {
+      readonly adapter: string;
+      readonly format: ExportFormat;
+      /** One of the format's types; as the base where not given. */
+      readonly type?: ExportType | undefined;
+      readonly outputDir: string;
+      readonly overwrite: boolean;
+    },
     JobRecord
   >('jobs/export'),
   verify: message<StartOptions & { readonly modelDir: string; readonly engine: GenerateOptions['engine'] }, JobRecord>('jobs/verify'),

@@ -5,7 +5,7 @@
 
 import path from 'node:path';
 import { z } from 'zod';
-import { exportFormats } from '../catalog/artifacts.ts';
+import { exportFormats, exportTypes } from '../catalog/artifacts.ts';
 import { engineChoiceNames } from '../catalog/engines.ts';
 import { type RequestName, type RequestParams, TAILED_FILES } from '../protocol/rpc-messages.ts';
 import { DaemonError } from './daemon-error.ts';
@@ -80,6 +80,7 @@ const paramSchemas: { readonly [Name in RequestName]: z.ZodType<RequestParams<Na
     ...start,
     adapter: absolute,
     format: z.enum(exportFormats),
+    type: z.enum(exportTypes).optional(),
     outputDir: absolute,
     overwrite: z.boolean(),
   }),

@@ -193,12 +193,12 @@ describe('bases', () => {
   test('GGUF: float32 unless another type is asked for, and what travels with a model is written out', async () => {
     const base = join(TINY_LLAMA, '..', 'gguf', 'tiny-llama.gguf');
     const adapterPath = await tinyAdapter({ engine, method: 'spsft', budget: { r: 4 }, base });
-    for (const [ggufType, dtype, tolerance] of [
+    for (const [type, dtype, tolerance] of [
       [undefined, 'F32', 1e-4],
       ['bfloat16', 'BF16', 1],
       ['float16', 'F16', 1e-1],
     ] as const) {
-      const { outputDir, files, largestDifference: found } = await run(adapterPath, { format: 'merged', ggufType });
+      const { outputDir, files, largestDifference: found } = await run(adapterPath, { format: 'merged', type });
       expect(files).toEqual([
         'config.json',
         'generation_config.json',
@@ -210,7 +210,7 @@ describe('bases', () => {
       expect(found).toBeLessThan(tolerance);
       const merged = await openFolder(outputDir);
       expect(new Set([...merged.weights.tensors.values()].map(tensor => tensor.dtype))).toEqual(new Set([dtype]));
-      expect(merged.config.torch_dtype).toBe(ggufType ?? 'float32');
+      expect(merged.config.torch_dtype).toBe(type ?? 'float32');
     }
   });
 

@@ -1,4 +1,5 @@
 /** The export `merged`: a whole Hugging Face folder that any tool loads. */
+import type { MergedExportType } from '../../catalog/artifacts.ts';
 import { openModel } from '../../hub/open-model.ts';
 import { loadModel } from '../../model/load-model.ts';
 import type { Artifact, Opened } from '../artifact.ts';
@@ -6,10 +7,10 @@ import { ExportError } from '../export-error.ts';
 import { smokeIds } from '../smoke-test.ts';
 import { type MergedParams, mergedBytes, tunedTypes, writeMerged } from './merged-folder.ts';
 
-export const artifact: Artifact = (opened, { ggufType = 'float32', onEvent }) => {
+export const artifact: Artifact = (opened, { type = 'base', onEvent }) => {
   const merged: MergedParams = {
     ...opened,
-    ggufType,
+    type: type as MergedExportType,
     onTensor: (done, total) => onEvent?.({ type: 'progress', phase: 'export', done, total, unit: 'tensors' }),
   };
   return {

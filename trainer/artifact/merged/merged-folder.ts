@@ -1,6 +1,7 @@
 /** The `merged` export: a Hugging Face folder with the base's types and shards, and everything that travels with a model. */
 
 import { join } from 'node:path';
+import type { MergedExportType } from '../../catalog/artifacts.ts';
 import { copyDurably, writeJson, writeTextFile } from '../../files/durable-file.ts';
 import { jsonLike } from '../../files/json-text.ts';
 import { MAX_JSON_BYTES } from '../../files/regular-file.ts';
@@ -21,7 +22,6 @@ import type { WeightSource } from '../../model/weight-source.ts';
 import { withInitial } from '../../model/weight-stream.ts';
 import type { Adapter } from '../adapter/adapter.ts';
 import { isTuned, mergedWeights } from '../adapter/merge.ts';
-import type { WeightType } from '../artifact.ts';
 import { ExportError } from '../export-error.ts';
 import { type ClassifierForm, isTimm, labelKeys, withHead } from './classifier-form.ts';
 
@@ -30,7 +30,7 @@ export interface MergedParams {
   readonly model: AnyModel;
   readonly adapter: Adapter;
   readonly tokenizer: Tokenizer | undefined;
-  readonly ggufType: WeightType;
+  readonly type: MergedExportType;
   readonly onTensor?: (done: number, total: number) => void;
 }
 
@@ -42,9 +42,20 @@ const COPIED = [...VOCABULARY_FILES, 'LICENSE', 'preprocessor_config.json'];
 
 type StoredType = TensorEntry['dtype'];
 
-/** A tensor of a GGUF file, and only that, changes its type. */
-const storedType = ({ dtype }: TensorInfo, { folder, ggufType }: Pick<MergedParams, 'folder' | 'ggufType'>): StoredType =>
-  folder.kind === 'gguf' || dtype === 'GGML' ? STORED[ggufType] : dtype;
+/** A tensor of a GGUF file has no type that a folder may have; integers keep theirs. */
+function storedType({ dtype }: TensorInfo, { folder, type }: Pick<MergedParams, 'folder' | 'type'>): StoredType {
+  if (folder.kind === 'gguf' || dtype === 'GGML') return STORED[type === 'base' ? 'float32' : type];
+  return type === 'base' || !FLOATS.has(dtype) ? dtype : STORED[type];
+}
+
+const FLOATS: ReadonlySet<string> = new Set(['F64', 'F32', 'F16', 'BF16', 'F8_E4M3', 'F8_E5M2']);
+
+/** The keys of config.json that name the type of the weights. */
+function typeKeys({ folder, type }: MergedParams): Readonly<Record<string, string>> {
+  if (type === 'base' && folder.kind !== 'gguf') return {};
+  const key = 'dtype' in folder.config ? 'dtype' : 'torch_dtype';
+  return { [key]: type === 'base' ? 'float32' : type };
+}
 
 /** A tensor as it is written. */
 interface Placed {
@@ -63,7 +74,11 @@ const storedBytes = ({ info, dtype }: Placed): number => info.shape.reduce((n, d
 
 /** The types that trained numbers are rounded to. */
 export const tunedTypes = (params: MergedParams): Set<StoredType> =>
-  new Set([...placedTensors(params).values()].filter(placed => isChanged(placed, params.adapter)).map(({ dtype }) => dtype));
+  new Set(
+    [...placedTensors(params).values()]
+      .filter(placed => isChanged(placed, params.adapter) || placed.dtype !== placed.info.dtype)
+      .map(({ dtype }) => dtype),
+  );
 
 export const mergedBytes = (params: MergedParams): number =>
   [...placedTensors(params).values()].reduce((sum, placed) => sum + storedBytes(placed), 0);
@@ -137,13 +152,17 @@ function headedForm({ model, folder: { config } }: MergedParams): ClassifierForm
 async function configText(params: MergedParams): Promise<string> {
   const { model, folder } = params;
   const text = (await readModelFile(join(folder.dir, 'config.json'), MAX_JSON_BYTES)).toString('utf8');
-  if (isHeadless(params)) return jsonLike(headedForm(params).config, text);
+  if (isHeadless(params)) return jsonLike({ ...headedForm(params).config, ...typeKeys(params) }, text);
+  const typed = { ...folder.config, ...typeKeys(params) };
+  const isTyped = Object.keys(typeKeys(params)).length > 0;
   // What is written are plain numbers.
-  if (folder.config.quantization_config) return jsonLike({ ...folder.config, quantization_config: undefined }, text);
-  if (model.kind !== 'classifier') return text;
+  if (folder.config.quantization_config) return jsonLike({ ...typed, quantization_config: undefined }, text);
   const own = loadModel(folder.config);
-  if (own.kind === 'classifier' && own.problem === model.problem && own.labels.join('\n') === model.labels.join('\n')) return text;
-  return jsonLike({ ...folder.config, ...labelKeys(model, folder.config) }, text);
+  const isSame =
+    model.kind !== 'classifier' ||
+    (own.kind === 'classifier' && own.problem === model.problem && own.labels.join('\n') === model.labels.join('\n'));
+  if (isSame) return isTyped ? jsonLike(typed, text) : text;
+  return jsonLike({ ...typed, ...labelKeys(model, folder.config) }, text);
 }
 
 /** Writes everything into `dir`, an empty folder; of the weights one tensor is in memory at a time. */
@@ -151,7 +170,7 @@ export async function writeMerged(dir: string, params: MergedParams): Promise<vo
   const { folder, tokenizer } = params;
   await writeWeights(dir, params);
   if (folder.kind === 'gguf') {
-    await writeJson(join(dir, 'config.json'), { ...folder.config, torch_dtype: params.ggufType });
+    await writeJson(join(dir, 'config.json'), { ...folder.config, ...typeKeys(params) });
     if (folder.generationConfig) await writeJson(join(dir, 'generation_config.json'), folder.generationConfig);
   } else {
     await writeTextFile(join(dir, 'config.json'), await configText(params));
@@ -210,7 +229,8 @@ async function tensorBytes(placed: Placed, params: MergedParams, merged: WeightS
   const source = tiedTo(own, model) ?? own;
   const held = folder.weights.tensors.get(own);
   const isKept = made ? !isChanged(placed, adapter) : !isTuned(adapter, source);
-  if (folder.kind !== 'gguf' && isKept && held?.shape.join() === info.shape.join()) return folder.weights.readRaw(own);
+  if (folder.kind !== 'gguf' && isKept && held?.dtype === dtype && held.shape.join() === info.shape.join())
+    return folder.weights.readRaw(own);
   const values = made ? await made.values(merged.readFloat32) : await merged.readFloat32(source);
   return dtype === 'F64' ? new Uint8Array(Float64Array.from(values).buffer) : encodeFloat32(values, dtype as 'F32' | 'F16' | 'BF16');
 }

@@ -1,16 +1,22 @@
-/** `rowtune export`: writes the result of a run as a small adapter, a whole model, or a PEFT adapter. */
+/** `rowtune export`: writes the result of a run in one of the formats of the catalog. */
 import path from 'node:path';
 import { Option } from 'commander';
-import { artifactCatalog, type ExportFormat, exportFormats } from '../../catalog/artifacts.ts';
+import { artifactCatalog, type ExportFormat, type ExportType, exportFormats, exportTypes, typesOf } from '../../catalog/artifacts.ts';
 import { jobContext } from '../../settings.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { runWorker } from '../run-worker.ts';
 
 interface Options {
   readonly format: ExportFormat;
+  readonly type?: ExportType;
   readonly output: string;
   readonly overwrite?: boolean;
 }
+
+const typesHelp = exportFormats
+  .filter(format => typesOf(format).length > 0)
+  .map(format => `${format}: ${typesOf(format).join(', ')}`)
+  .join('. ');
 
 export const addExport: AddCommand = (program, surroundings) => {
   const command = program
@@ -22,18 +28,20 @@ export const addExport: AddCommand = (program, surroundings) => {
         .choices(exportFormats)
         .makeOptionMandatory(),
     )
+    .addOption(new Option('--type <name>', `of the weights; as the base if left out. ${typesHelp}`).choices(exportTypes))
     .requiredOption('--output <dir>', 'the folder to write')
     .option('--overwrite', 'replace an earlier export in this folder; other files are never replaced');
   withCommonOptions(command, [
     'rowtune export runs/spam --format merged --output spam-model',
     'rowtune export runs/spam --format peft --output spam-peft',
+    'rowtune export runs/chat --format gguf --type Q4_K_M --output chat-gguf',
   ]).action((run: string) => runCommandWork(command, surroundings, context => exportRun(context, run, command.opts<Options>())));
 };
 
 async function exportRun(
   { settings, terminal, cwd }: CommandContext,
   run: string,
-  { format, output, overwrite = false }: Options,
+  { format, type, output, overwrite = false }: Options,
 ): Promise<CommandResult> {
   const outputDir = path.resolve(cwd, output);
   const request = {
@@ -41,10 +49,12 @@ async function exportRun(
     context: jobContext(settings, cwd),
     adapter: path.resolve(cwd, run),
     format,
+    type,
     outputDir,
     overwrite,
   } as const;
-  const value = (await runWorker({ request, terminal, threads: 0 })) as object;
+  const value = (await runWorker({ request, terminal, threads: 0 })) as { readonly commands?: Readonly<Record<string, string>> };
   terminal.print(`wrote ${outputDir}`);
+  for (const [program, line] of Object.entries(value.commands ?? {})) terminal.print(`${program}: ${line}`);
   return { value: { ok: true, outputDir, ...value } };
 }

@@ -18,6 +18,8 @@ export interface GgufSizes {
 export interface GgufFamily {
   readonly class: string;
   readonly modelType: string;
+  /** Classes that are written under this name; its own where not given. */
+  readonly writes?: readonly string[];
   /** Keys of the metadata that this family computes and others refuse. */
   readonly computed: readonly string[];
   /** Names in a block that are not Llama's, without ".weight" and ".bias"; with them where the name here has neither. */
@@ -26,6 +28,8 @@ export interface GgufFamily {
   readonly normOffset: 0 | 1;
   /** Rows of q and k are stored with the halves of each head interleaved. */
   readonly interleaved: boolean;
+  /** llama.cpp reads the window and lets every token see all before it. */
+  readonly ignoresWindow?: true;
   /** How Transformers makes its tokenizer from SentencePiece pieces, where not as Llama's. */
   readonly pieces?: 'gemma' | 'phi3';
   readonly settings: (sizes: GgufSizes) => Record<string, unknown>;
@@ -105,11 +109,21 @@ const expertNames = {
 const softCaps = ['attn_logit_softcapping', 'final_logit_softcapping'] as const;
 
 export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
-  llama: { ...plain, class: 'LlamaForCausalLM', modelType: 'llama', interleaved: true, settings: ofLlama, withExperts: mixtral },
+  llama: {
+    ...plain,
+    class: 'LlamaForCausalLM',
+    modelType: 'llama',
+    // llama.cpp has no windows there, so a Mistral with one has no place.
+    writes: ['LlamaForCausalLM', 'MistralForCausalLM'],
+    interleaved: true,
+    settings: ofLlama,
+    withExperts: mixtral,
+  },
   mistral: {
     ...plain,
     class: 'MistralForCausalLM',
     modelType: 'mistral',
+    writes: [],
     computed: ['attention.sliding_window'],
     settings: sizes => ({ ...ofLlama(sizes), sliding_window: windowOf(sizes) }),
   },
@@ -157,6 +171,7 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
     computed: ['attention.sliding_window', 'rope.scaling.attn_factor', 'rope.dimension_count'],
     names: { attn_qkv: 'self_attn.qkv_proj', ffn_up: 'mlp.gate_up_proj' },
     pieces: 'phi3',
+    ignoresWindow: true,
     settings: sizes => ({ hidden_act: 'silu', head_dim: null, sliding_window: windowOf(sizes) }),
   },
   smollm3: {
@@ -171,6 +186,7 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
     ...plain,
     class: 'Olmo2ForCausalLM',
     modelType: 'olmo2',
+    writes: ['Olmo2ForCausalLM', 'Olmo3ForCausalLM'],
     computed: ['attention.sliding_window', 'attention.sliding_window_pattern'],
     names: { ...headNorms, ...normsBehind },
     settings: sizes => {
@@ -200,6 +216,7 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
     ...plain,
     class: 'Qwen3MoeForCausalLM',
     modelType: 'qwen3_moe',
+    writes: [],
     computed: expertKeys,
     names: { ...headNorms, ...expertNames, ffn_gate_inp: 'mlp.gate' },
     settings: sizes => ({
@@ -216,6 +233,7 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
     ...plain,
     class: 'GptOssForCausalLM',
     modelType: 'gpt_oss',
+    writes: [],
     computed: [...expertKeys, 'attention.sliding_window'],
     names: {
       ...expertNames,
@@ -237,6 +255,7 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
     ...plain,
     class: 'Ministral3ForCausalLM',
     modelType: 'ministral3',
+    writes: [],
     interleaved: true,
     computed: ['attention.temperature_scale', 'rope.scaling.yarn_log_multiplier'],
     settings: () => ({ hidden_act: 'silu', sliding_window: null }),
@@ -249,3 +268,12 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
     },
   },
 };
+
+/** The name and the description that a class is written under; undefined where it is not written. */
+export const ggufFamilyOf = (className: string): (GgufFamily & { readonly architecture: string }) | undefined => {
+  const found = Object.entries(ggufFamilies).find(([, family]) => (family.writes ?? [family.class]).includes(className));
+  return found && { ...found[1], architecture: found[0] };
+};
+
+/** All classes that are written. */
+export const ggufClasses: readonly string[] = Object.values(ggufFamilies).flatMap(family => family.writes ?? [family.class]);

@@ -2,6 +2,7 @@
 import { type ByteFile, parseBeginning } from '../byte-file.ts';
 import { clip, type FileProblem, ModelFileError } from '../model-file-error.ts';
 import { GgufCursor, type GgufValue } from './gguf-cursor.ts';
+import type { GgufEntry } from './gguf-entries.ts';
 import { GGUF_TYPES, type GgufType, ggufTypeName, SUPPORTED_GGUF_TYPES } from './gguf-types.ts';
 
 /** A vocabulary of 260 000 tokens with merges takes some 20 MB. */
@@ -40,7 +41,10 @@ export interface GgufHeader {
 }
 
 /** @throws ModelFileError with every problem found */
-export async function readGgufHeader(file: ByteFile): Promise<GgufHeader> {
+export const readGgufHeader = async (file: ByteFile): Promise<GgufHeader> => (await readGguf(file)).header;
+
+/** The header, and the entries of its metadata as the file has them, types included. @throws as `readGgufHeader` */
+export function readGguf(file: ByteFile): Promise<{ readonly header: GgufHeader; readonly entries: readonly GgufEntry[] }> {
   return parseBeginning(file, {
     what: 'the header',
     most: MAX_GGUF_HEADER_BYTES,
@@ -53,7 +57,10 @@ export async function readGgufHeader(file: ByteFile): Promise<GgufHeader> {
  * The pure part: `bytes` is the beginning of the file.
  * @throws NeedMoreBytes when the header continues behind `bytes`, ModelFileError when it is wrong
  */
-function parseGgufHeader(input: { readonly path: string; readonly bytes: Uint8Array; readonly fileSize: number }): GgufHeader {
+function parseGgufHeader(input: { readonly path: string; readonly bytes: Uint8Array; readonly fileSize: number }): {
+  readonly header: GgufHeader;
+  readonly entries: readonly GgufEntry[];
+} {
   const fail = (message: string): never => {
     throw new ModelFileError(input.path, message, DOWNLOAD_AGAIN);
   };
@@ -71,10 +78,13 @@ function parseGgufHeader(input: { readonly path: string; readonly bytes: Uint8Ar
     `${metadataCount} metadata entries and ${tensorCount} tensors`,
   );
   const metadata = new Map<string, GgufValue>();
+  const entries: GgufEntry[] = [];
   for (let i = 0; i < metadataCount; i++) {
     const key = cursor.string();
     if (metadata.has(key)) fail(`has the metadata key "${clip(key)}" twice`);
+    const begin = cursor.position;
     metadata.set(key, cursor.value(cursor.u32()));
+    entries.push({ key, bytes: input.bytes.subarray(begin, cursor.position) });
   }
   const raw = Array.from({ length: tensorCount }, () => readTensorRecord(cursor));
   const alignment = metadata.get('general.alignment') ?? DEFAULT_ALIGNMENT;
@@ -82,7 +92,7 @@ function parseGgufHeader(input: { readonly path: string; readonly bytes: Uint8Ar
     return fail(`has the alignment ${clip(String(alignment))}, which is not a multiple of 8 up to ${MAX_ALIGNMENT}`);
   }
   const dataStart = Math.ceil(cursor.position / alignment) * alignment;
-  return { version, metadata, tensors: checkTensors({ ...input, raw, alignment, dataStart }) };
+  return { header: { version, metadata, tensors: checkTensors({ ...input, raw, alignment, dataStart }) }, entries };
 }
 
 interface TensorRecord {

@@ -1,4 +1,4 @@
-/** llama.cpp's tensor names → Hugging Face's, for the decoder families that share Llama's layout and differ in a few names (`gguf-families.ts`). */
+/** llama.cpp's tensor names ⇄ Hugging Face's, for the decoder families that share Llama's layout and differ in a few names (`gguf-families.ts`). */
 
 const GLOBAL: Readonly<Record<string, string>> = {
   token_embd: 'model.embed_tokens',
@@ -36,6 +36,19 @@ export function huggingFaceName(name: string, own: Readonly<Record<string, strin
   const found = Object.hasOwn(table, whole) ? table[whole] : Object.hasOwn(table, stem) ? `${table[stem]}.${suffix}` : undefined;
   return found && `${block === undefined ? '' : `model.layers.${Number(block)}.`}${found}`;
 }
+
+/** The inverse of `huggingFaceName`. Undefined for a tensor that a family has no name for. */
+export function ggufName(name: string, own: Readonly<Record<string, string>> = {}): string | undefined {
+  const [, block, rest = ''] = /^(?:model\.layers\.(\d{1,5})\.)?(.+)$/.exec(name) ?? [];
+  const tables = block === undefined ? [GLOBAL] : [own, BLOCK];
+  const found = tables
+    .flatMap(table => Object.entries(table))
+    .flatMap(([stem, inBlock]) => (inBlock === rest ? [stem] : SUFFIXES.filter(end => inBlock + end === rest).map(end => stem + end)))
+    .at(0);
+  return found && `${block === undefined ? '' : `blk.${Number(block)}.`}${found}`;
+}
+
+const SUFFIXES = ['.weight', '.bias'] as const;
 
 /**
  * For arch llama the converter interleaves the two halves of each head of q and k. The row of the file that holds row `row` of

@@ -31,6 +31,7 @@ const LLAMA3: BytePreTokenizer = {
   ignoreMerges: true,
   addBos: true,
 };
+const MERGED: BytePreTokenizer = { ...LLAMA3, ignoreMerges: false, addBos: false };
 const QWEN2: BytePreTokenizer = {
   normalizer: { type: 'NFC' },
   steps: [split(words('\\p{N}'))],
@@ -47,7 +48,9 @@ export const BYTE_LEVEL_PRE_TOKENIZERS: Readonly<Record<string, BytePreTokenizer
   'llama-bpe': LLAMA3,
   llama3: LLAMA3,
   'llama-v3': LLAMA3,
-  'smaug-bpe': LLAMA3,
+  // The same words, merged even if they are a token as a whole.
+  'smaug-bpe': MERGED,
+  dbrx: MERGED,
   qwen2: QWEN2,
   'deepseek-r1-qwen': QWEN2,
 };

@@ -1,7 +1,7 @@
 /** Writes safetensors as a stream, one tensor in memory at a time. */
-import type { FileHandle } from 'node:fs/promises';
 import { checksum } from '../../files/checksum.ts';
 import { writeDurably } from '../../files/durable-file.ts';
+import { writeAt } from '../../files/write-at.ts';
 import { ModelFileError } from '../model-file-error.ts';
 import { ELEMENT_BYTES, type TensorDType } from '../tensor-source.ts';
 import { checksumMetadata, sealHeader } from './safetensors-checksums.ts';
@@ -14,8 +14,6 @@ export interface TensorEntry {
   readonly data: () => Uint8Array | Promise<Uint8Array>;
 }
 
-/** The data of a tensor in pieces of this size go to the disk; larger calls are refused by some systems. */
-const WRITE_BYTES = 64 * 1024 * 1024;
 /** Readers map the file: data aligned to 8 bytes can be used in place. */
 const ALIGNMENT = 8;
 
@@ -38,8 +36,7 @@ export async function writeSafetensors(
     for (const [i, entry] of entries.entries()) {
       const data = await checkedData(path, entry);
       checksums[i] = checksum(data);
-      await writeAt(handle, data, position);
-      position += data.length;
+      position = await writeAt(handle, data, position);
     }
     // Last, since it holds the checksums of the data; its length does not change.
     const header = headerOf();
@@ -78,11 +75,4 @@ async function checkedData(path: string, entry: TensorEntry): Promise<Uint8Array
     throw new ModelFileError(path, [{ tensor: entry.name, message }], 'Give the values of this shape.');
   }
   return data;
-}
-
-async function writeAt(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < bytes.length; ) {
-    const { bytesWritten } = await handle.write(bytes, done, Math.min(WRITE_BYTES, bytes.length - done), position + done);
-    done += bytesWritten;
-  }
 }

@@ -1,0 +1,280 @@
+/** Exports to GGUF: every type and family, read back and run by llama.cpp where it is installed; a GGUF base keeps every other byte. */
+import { readFileSync } from 'node:fs';
+import { cp, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { readAdapter } from '../../../trainer/artifact/adapter/read-adapter.ts';
+import { type ExportParams, type ExportResult, exportModel } from '../../../trainer/artifact/export-model.ts';
+import { typeOfTensor } from '../../../trainer/artifact/gguf/quantization.ts';
+import { typesOf } from '../../../trainer/catalog/artifacts.ts';
+import type { Engine } from '../../../trainer/engine/engine.ts';
+import { openByteFile } from '../../../trainer/format/byte-file.ts';
+import { type GgufHeader, readGgufHeader } from '../../../trainer/format/gguf/gguf-header.ts';
+import { openModel } from '../../../trainer/hub/open-model.ts';
+import { hasLlamaCpp } from '../../../trainer/llama-cpp/llama-cpp-packages.ts';
+import { cacheDir } from '../../support/cache-dir.ts';
+import { openOthers } from '../../support/engines.ts';
+import { TINY_LLAMA, temporaryFolder, tinyAdapter } from '../../support/tiny-adapter.ts';
+import { tinyDecoder } from '../../support/tiny-decoder.ts';
+
+const GOLDEN = join(TINY_LLAMA, '..');
+const LLAMA_CPP = hasLlamaCpp(cacheDir);
+
+let engine: Engine;
+beforeAll(async () => {
+  engine = (await openOthers()).find(({ engine: opened }) => opened)?.engine as Engine;
+});
+
+async function exportOf(base: string, change: Partial<ExportParams> & { adapterPath?: string } = {}): Promise<ExportResult> {
+  const adapterPath = change.adapterPath ?? (await tinyAdapter({ engine, method: 'spsft', budget: { r: 4 }, base }));
+  return exportModel({
+    format: 'gguf',
+    outputDir: join(await temporaryFolder(), 'out'),
+    overwrite: false,
+    engine,
+    cacheDir,
+    openBase: ({ source }) => openModel(source),
+    ...change,
+    adapterPath,
+  });
+}
+
+const fileOf = ({ outputDir, files }: ExportResult): string => join(outputDir, files.find(name => name.endsWith('.gguf')) as string);
+
+async function headerOf(path: string): Promise<GgufHeader> {
+  const file = await openByteFile(path);
+  return readGgufHeader(file).finally(() => file.close());
+}
+
+function expectVerified({ largestDifference, tolerance, crossCheck }: ExportResult): void {
+  expect(largestDifference).toBeLessThanOrEqual(tolerance);
+  if (!LLAMA_CPP) expect(crossCheck).toEqual({ missing: expect.stringContaining('rowtune engine install --with llama.cpp') });
+  else expect(crossCheck).toMatchObject({ program: expect.stringMatching(/^llama\.cpp \d/), tokens: expect.any(Number) });
+}
+
+describe('types', () => {
+  let [base, adapterPath] = ['', ''];
+  beforeAll(async () => {
+    // Rows of 256 numbers, which K-quants divide.
+    const changes = {
+      hidden_size: 256,
+      intermediate_size: 256,
+      head_dim: 64,
+      num_attention_heads: 4,
+      num_key_value_heads: 2,
+      num_hidden_layers: 2,
+    };
+    base = await tinyDecoder({ like: 'llama', changes, dtype: 'BF16' });
+    adapterPath = await tinyAdapter({ engine, method: 'spsft', budget: { r: 4 }, base });
+  });
+
+  test.each(typesOf('gguf'))('%s', async type => {
+    const result = await exportOf(base, { adapterPath, type });
+    expectVerified(result);
+    const { tensors, metadata } = await headerOf(fileOf(result));
+    const types = new Map(tensors.map(({ name, type: { name: own } }) => [name, own]));
+    expect(types.get('blk.1.attn_q.weight')).toBe(type === 'base' ? 'BF16' : type.replace('_M', ''));
+    expect(types.get('blk.0.attn_norm.weight')).toBe('F32');
+    expect(metadata.get('general.architecture')).toBe('llama');
+    expect(metadata.get('tokenizer.chat_template')).toContain('<|im_start|>');
+    if (type === 'F32') expect(result.roundingDifference).toBe(0);
+    else expect(result.roundingDifference).toBeGreaterThan(0);
+  });
+
+  test('a type of another format is refused', async () => {
+    await expect(exportOf(base, { adapterPath, type: 'float16' })).rejects.toThrow(/GGUF has no type float16: choose one of base, F32/);
+    await expect(exportOf(base, { adapterPath, format: 'peft', type: 'F16' })).rejects.toThrow(/has no types, so leave it out/);
+  });
+
+  test('mixtures give more bits where llama.cpp does', () => {
+    const typeOf = (name: string, columns = 256, tied = false): string =>
+      typeOfTensor('Q4_K_M', { name, shape: [8, columns], blocks: 16, tied }).name;
+    const more = Array.from({ length: 16 }, (_, block) => typeOf(`blk.${block}.ffn_down.weight`)).map(name => (name === 'Q6_K' ? 1 : 0));
+    expect(more.join('')).toBe('1100100100100111');
+    expect(typeOf('blk.3.attn_v.weight')).toBe('Q4_K');
+    expect(typeOf('output.weight')).toBe('Q6_K');
+    expect(typeOf('token_embd.weight')).toBe('Q4_K');
+    expect(typeOf('token_embd.weight', 256, true)).toBe('Q6_K');
+    // Rows that 256 does not divide, and rows that 32 does not divide.
+    expect([typeOf('blk.3.attn_q.weight', 96), typeOf('output.weight', 96), typeOf('blk.3.attn_q.weight', 40)]).toEqual([
+      'Q5_0',
+      'Q8_0',
+      'F16',
+    ]);
+  });
+});
+
+describe('families', () => {
+  const sliding = 'sliding_attention';
+  test.each([
+    ['llama', { like: 'llama' }],
+    [
+      'llama with frequency factors, tied',
+      {
+        like: 'llama3_tied',
+        changes: {
+          rope_parameters: undefined,
+          rope_theta: 10000,
+          rope_scaling: { rope_type: 'llama3', factor: 8, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8192 },
+        },
+      },
+    ],
+    ['llama', { like: 'mistral_window', changes: { sliding_window: null } }],
+    ['qwen2', { like: 'qwen2' }],
+    ['qwen3', { like: 'qwen3' }],
+    ['gemma2', { like: 'gemma2', changes: { query_pre_attn_scalar: 12, layer_types: undefined, max_position_embeddings: 64 } }],
+    [
+      'gemma3',
+      {
+        like: 'gemma3',
+        changes: {
+          query_pre_attn_scalar: 12,
+          num_hidden_layers: 6,
+          layer_types: undefined,
+          _sliding_window_pattern: undefined,
+          sliding_window_pattern: 6,
+        },
+      },
+    ],
+    ['phi3', { like: 'phi3', changes: { sliding_window: 200 } }],
+    ['granite', { like: 'granite' }],
+    ['smollm3', { like: 'smollm3', changes: { num_hidden_layers: 4, layer_types: undefined, no_rope_layers: undefined } }],
+    ['olmo2', { like: 'olmo2' }],
+    ['olmo2', { like: 'olmo3', changes: { num_hidden_layers: 4, layer_types: [sliding, sliding, sliding, 'full_attention'] } }],
+  ] as const)('%s: $like', async (architecture, params) => {
+    const result = await exportOf(await tinyDecoder(params), { type: 'F32' });
+    expectVerified(result);
+    expect((await headerOf(fileOf(result))).metadata.get('general.architecture')).toBe(architecture.split(' ')[0]);
+  });
+
+  test.each([
+    [
+      'windows in an order of its own',
+      { like: 'gemma3', changes: { query_pre_attn_scalar: 12 } },
+      /cannot hold the attention windows.* of this Gemma3/,
+    ],
+    ['a scale of its own', { like: 'gemma2', changes: { layer_types: undefined } }, /cannot hold the attention scale of this Gemma2/],
+    ['a window', { like: 'mistral_window' }, /cannot hold the attention windows of this Mistral/],
+    ['dynamic positions', { like: 'llama_dynamic' }, /cannot hold the rotary positions of this Llama/],
+    ['experts', { like: 'mixtral' }, /MixtralForCausalLM is not written to GGUF; written are Llama, Mistral, Qwen2/],
+  ] as const)('%s: refused', async (_, params, message) => {
+    await expect(exportOf(await tinyDecoder(params))).rejects.toThrow(message);
+  });
+});
+
+describe('a GGUF base', () => {
+  let base = '';
+  beforeAll(async () => {
+    base = fileOf(await exportOf(await tinyDecoder({ like: 'llama' }), { type: 'Q4_1' }));
+  });
+
+  test.each(['spsft', 'lora', 'full'] as const)('%s: as it was, but for rows that changed', async method => {
+    const adapterPath = await tinyAdapter({ engine, method, budget: { r: 4 }, base });
+    const result = await exportOf(base, { adapterPath });
+    const [before, after] = [base, fileOf(result)].map(path => readFileSync(path)) as [Buffer, Buffer];
+    expect(after.length).toBe(before.length);
+    const adapter = await readAdapter(adapterPath);
+    const { rows } = adapter.description;
+    await adapter.close();
+    const { tensors } = await headerOf(base);
+    const changed = new Map<string, Set<number>>();
+    for (let at = 0; at < before.length; at++) {
+      if (before[at] === after[at]) continue;
+      const tensor = tensors.find(({ position, byteLength }) => at >= position && at < position + byteLength);
+      if (tensor === undefined) throw new Error(`byte ${at} of the header changed`);
+      const row = Math.floor((at - tensor.position) / (tensor.byteLength / (tensor.shape[0] as number)));
+      changed.set(tensor.name, (changed.get(tensor.name) ?? new Set()).add(row));
+    }
+    expect(changed.size).toBeGreaterThan(5);
+    expect(changed.has('output_norm.weight')).toBe(method === 'full');
+    if (method !== 'spsft') return;
+    for (const [name, found] of changed) expect(found.size, name).toBeLessThanOrEqual(4);
+    // q stands interleaved in the file: the rows of the model, each in its place.
+    const headDim = 16;
+    const own = [...(rows.get('model.layers.0.self_attn.q_proj') as Int32Array)].map(row => {
+      const within = row % headDim;
+      return row - within + (within < headDim / 2 ? 2 * within : 2 * (within - headDim / 2) + 1);
+    });
+    expect([...(changed.get('blk.0.attn_q.weight') as Set<number>)].sort((a, b) => a - b)).toEqual(own.sort((a, b) => a - b));
+  });
+
+  test('in another type: what a file says of itself stays', async () => {
+    const result = await exportOf(base, { type: 'Q8_0' });
+    const [before, after] = [await headerOf(base), await headerOf(fileOf(result))];
+    for (const [key, value] of before.metadata) if (key !== 'general.file_type') expect(after.metadata.get(key), key).toEqual(value);
+    expect(after.metadata.get('general.file_type')).toBe(7);
+    expect(new Set(after.tensors.map(({ type }) => type.name))).toEqual(new Set(['F32', 'Q8_0']));
+  });
+
+  test('a run on the export begins from it', async () => {
+    const first = await exportOf(base);
+    const again = await tinyAdapter({ engine, method: 'spsft', budget: { r: 2 }, base: fileOf(first) });
+    expectVerified(await exportOf(fileOf(first), { adapterPath: again }));
+  });
+});
+
+test.skipIf(!LLAMA_CPP)(
+  `what llama.cpp cannot load is not exported${LLAMA_CPP ? '' : ' (skipped: llama.cpp is not installed)'}`,
+  async () => {
+    // Its embedding has fewer rows than its tokenizer has tokens.
+    const base = join(GOLDEN, 'gguf', 'tiny-llama.gguf');
+    await expect(exportOf(base)).rejects.toThrow(/llama\.cpp cannot load[\s\S]+token_embd\.weight[\s\S]+nothing was written/);
+  },
+);
+
+describe('tokenizers', () => {
+  const read = (name: string) => JSON.parse(gunzipSync(readFileSync(join(GOLDEN, 'tokenizers', `${name}.json.gz`))).toString('utf8'));
+
+  test.each([
+    ['llama3', 'llama', 'llama-bpe'],
+    ['qwen2', 'qwen2', 'qwen2'],
+    ['smollm2', 'llama', 'smollm'],
+    ['gpt2', 'llama', 'gpt-2'],
+    ['llama2-legacy', 'llama', 'default'],
+    ['llama2', 'llama', 'default'],
+    ['gemma', 'gemma3', 'default'],
+  ] as const)('%s', async (name, like, pre) => {
+    const { tokenizer } = read(name);
+    const ids: number[] = [
+      ...Object.values(tokenizer.model.vocab as Record<string, number>),
+      ...tokenizer.added_tokens.map(({ id }: { id: number }) => id),
+    ];
+    const changes =
+      like === 'gemma3'
+        ? { query_pre_attn_scalar: 12, num_hidden_layers: 6, layer_types: undefined, _sliding_window_pattern: undefined }
+        : {};
+    const base = await tinyDecoder({
+      like,
+      changes,
+      rows: Math.max(...ids) + 4,
+      tokenizer: new Map([
+        ['tokenizer.json', JSON.stringify(tokenizer)],
+        ['tokenizer_config.json', JSON.stringify({ bos_token: '<s>', eos_token: '</s>' })],
+      ]),
+    });
+    const result = await exportOf(base, { type: 'F16' });
+    expectVerified(result);
+    expect((await headerOf(fileOf(result))).metadata.get('tokenizer.ggml.pre')).toBe(pre);
+  });
+
+  test.each([
+    ['cl100k', /splits text in a way that llama\.cpp has no name for/],
+    ['bert-uncased', /tokenizer of the kind WordPiece/],
+  ] as const)('%s is refused', async (name, message) => {
+    const { tokenizer } = read(name);
+    const base = await tinyDecoder({ like: 'llama', rows: 2000, tokenizer: new Map([['tokenizer.json', JSON.stringify(tokenizer)]]) });
+    await expect(exportOf(base)).rejects.toThrow(message);
+  });
+
+  test('a base without one is refused', async () => {
+    await expect(exportOf(TINY_LLAMA)).rejects.toThrow(/no tokenizer, which a GGUF file has to hold/);
+  });
+});
+
+test('an export that cannot be written leaves nothing behind', async () => {
+  const parent = await temporaryFolder();
+  await cp(join(GOLDEN, 'llama', 'config.json'), join(parent, 'config.json'));
+  await expect(exportOf(TINY_LLAMA, { outputDir: join(parent, 'out') })).rejects.toThrow();
+  expect(await readdir(parent)).toEqual(['config.json']);
+});

@@ -1,0 +1,80 @@
+/** The export `gguf`: one file for Ollama, llama.cpp and LM Studio. */
+import { stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import type { GgufExportType } from '../../catalog/artifacts.ts';
+import { writeGguf } from '../../format/gguf/gguf-writer.ts';
+import { openModel } from '../../hub/open-model.ts';
+import { causalModel } from '../../model/load-model.ts';
+import type { CausalModel } from '../../model/model-spec.ts';
+import { withInitial } from '../../model/weight-stream.ts';
+import { mergedWeights } from '../adapter/merge.ts';
+import type { Artifact, Opened, ReopenedExport } from '../artifact.ts';
+import { ExportError } from '../export-error.ts';
+import { smokeIds } from '../smoke-test.ts';
+import { ggufDataBytes, planGguf } from './gguf-file.ts';
+import { compareWithLlamaCpp } from './llama-check.ts';
+import { patchGguf } from './patch-gguf.ts';
+import { errorOf, largestError } from './rounding.ts';
+
+export const artifact: Artifact = async (opened, { type = 'base', cacheDir, onEvent }) => {
+  const { folder, model } = opened;
+  if (model.kind !== 'causal')
+    throw new ExportError(`a ${model.family} that classifies is not written to GGUF, whose programs generate text: export it as merged`);
+  const wanted = type as GgufExportType;
+  const stem = stemOf(folder.source, wanted);
+  const file = `${stem}.gguf`;
+  const onTensor = (done: number, total: number): void => onEvent?.({ type: 'progress', phase: 'export', done, total, unit: 'tensors' });
+  const onWarning = (message: string): void => onEvent?.({ type: 'log', level: 'warning', message });
+  // The same numbers in the same places: nothing but trained rows changes.
+  const isPatch = folder.ggufPath !== undefined && wanted === 'base';
+  const plan = isPatch ? undefined : await planGguf({ opened, model, type: wanted, name: stem, onTensor, onWarning });
+  const bytes = plan ? ggufDataBytes(plan) : (await stat(folder.ggufPath as string)).size;
+  return {
+    bytes,
+    write: dir =>
+      plan
+        ? writeGguf(join(dir, file), plan.metadata, plan.tensors)
+        : patchGguf({ opened, model, from: folder.ggufPath as string, to: join(dir, file), onTensor }),
+    reopen: dir => reopen(join(dir, file), opened, model),
+    types: [],
+    isRounded: true,
+    crossCheck: (dir, exported, engine) => compareWithLlamaCpp({ path: join(dir, file), exported, engine, cacheDir }),
+  };
+};
+
+/** The name of the file: that of the base without its own type, what was done to it, and the type that was asked for. */
+function stemOf(source: string, type: GgufExportType): string {
+  const name = basename(source).replace(/\.gguf$/i, '') || 'model';
+  if (type === 'base') return `${name}-tuned`;
+  return `${name.replace(/[-.](?:F32|F16|BF16|I?Q\d\w*)$/i, '')}-tuned-${type}`;
+}
+
+/** @throws ExportError for a tensor or a tokenizer that is not the tuned model's */
+async function reopen(path: string, { adapter, folder, tokenizer }: Opened, model: CausalModel): Promise<ReopenedExport> {
+  const copy = await openModel(path);
+  const close = () => copy.weights.close();
+  try {
+    const merged = mergedWeights(withInitial(model, folder.weights), adapter);
+    const written = withInitial(model, copy.weights);
+    for (const { name } of model.parameters) {
+      const info = copy.weights.tensors.get(name);
+      if (!written.tensors.has(name)) throw new ExportError(`${name} is not in the GGUF file: report this with the recipe`);
+      const error = errorOf(await written.readFloat32(name), await merged.readFloat32(name));
+      // Matrices of experts may stand in one tensor of another name.
+      const most = largestError(info?.quantization ?? info?.dtype ?? 'Q4_0');
+      if (!(error <= most))
+        throw new ExportError(
+          `${name} differs from the tuned model by ${(100 * error).toPrecision(3)} % of its size, more than the ${100 * most} % of its type: report this with the recipe`,
+        );
+    }
+    if (tokenizer) {
+      const found = await copy.loadTokenizer();
+      if (smokeIds(model, found).join() !== smokeIds(model, tokenizer).join())
+        throw new ExportError('the tokenizer or chat template of the GGUF file is not the base’s: report this with the name of the base');
+    }
+    return { model: causalModel(copy.config), weights: copy.weights, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}

@@ -1,0 +1,221 @@
+/** A tuned model as one GGUF file: every tensor merged, in llama.cpp's name, order of rows and type, one in memory at a time. */
+import { setImmediate } from 'node:timers/promises';
+import type { GgufExportType } from '../../catalog/artifacts.ts';
+import { openByteFile } from '../../format/byte-file.ts';
+import { type GgufEntry, stringEntry, u32Entry } from '../../format/gguf/gguf-entries.ts';
+import { type GgufFamily, ggufFamily } from '../../format/gguf/gguf-families.ts';
+import { type GgufHeader, readGguf } from '../../format/gguf/gguf-header.ts';
+import { ggufName, permutedRow } from '../../format/gguf/gguf-names.ts';
+import { tokenizerEntries } from '../../format/gguf/gguf-tokenizer-entries.ts';
+import type { GgufType } from '../../format/gguf/gguf-types.ts';
+import { type GgufTensorEntry, ggufTensorBytes } from '../../format/gguf/gguf-writer.ts';
+import type { TensorDType, TensorInfo } from '../../format/tensor-source.ts';
+import type { CausalModel } from '../../model/model-spec.ts';
+import type { ParameterSpec } from '../../model/module-specs.ts';
+import type { WeightSource } from '../../model/weight-source.ts';
+import { withInitial } from '../../model/weight-stream.ts';
+import { isTuned, mergedWeights } from '../adapter/merge.ts';
+import type { Opened } from '../artifact.ts';
+import { ExportError } from '../export-error.ts';
+import { describeForGguf } from './metadata.ts';
+import { FILE_TYPES, ggufTypeNamed, type NamedType, typeOfTensor } from './quantization.ts';
+
+export interface GgufPlan {
+  readonly metadata: readonly GgufEntry[];
+  readonly tensors: readonly GgufTensorEntry[];
+}
+
+export interface GgufPlanParams {
+  readonly opened: Opened;
+  readonly model: CausalModel;
+  readonly type: GgufExportType;
+  /** `general.name`. */
+  readonly name: string;
+  readonly onTensor: (done: number, total: number) => void;
+  readonly onWarning: (message: string) => void;
+}
+
+/** Values that are quantized between two turns of the event loop: some tenths of a second, so that a stop is noticed. */
+const CHUNK_VALUES = 2 ** 21;
+
+/** The blocks of a tensor [rows, columns] that is in the order of the file. */
+export async function quantized(values: Float32Array, type: GgufType, columns: number): Promise<Uint8Array> {
+  const { quantize, blockElements, blockBytes } = type;
+  if (quantize === undefined) throw new Error(`${type.name} holds no weights`);
+  const out = new Uint8Array((values.length / blockElements) * blockBytes);
+  const step = Math.max(1, Math.floor(CHUNK_VALUES / columns)) * columns;
+  for (let at = 0; at < values.length; at += step) {
+    quantize(values, at, Math.min(step, values.length - at), out, (at / blockElements) * blockBytes);
+    await setImmediate();
+  }
+  return out;
+}
+
+/** How the numbers of a tensor stand in the file. */
+export interface FileLayout {
+  /** Rows a head has where its halves are interleaved. */
+  readonly interleavedHeadDim: number | undefined;
+  /** Added to all numbers. */
+  readonly offset: number;
+}
+
+export function layoutOf(name: string, shape: readonly number[], family: GgufFamily, { heads, kvHeads }: Heads): FileLayout {
+  const kind = /^blk\.\d+\.attn_(q|k)\./.exec(name)?.[1];
+  return {
+    interleavedHeadDim: family.interleaved && kind !== undefined ? (shape[0] ?? 0) / (kind === 'q' ? heads : kvHeads) : undefined,
+    offset: /norm\.weight$/.test(name) ? family.normOffset : 0,
+  };
+}
+
+interface Heads {
+  readonly heads: number;
+  readonly kvHeads: number;
+}
+
+/** Values [rows, …] in the order of Hugging Face → those of the file. The array may be the one that is given, changed. */
+export function inFileOrder(values: Float32Array, rows: number, { interleavedHeadDim, offset }: FileLayout): Float32Array {
+  if (offset !== 0) for (let i = 0; i < values.length; i++) values[i] = (values[i] as number) + offset;
+  if (interleavedHeadDim === undefined) return values;
+  const width = values.length / rows;
+  const out = new Float32Array(values.length);
+  for (let row = 0; row < rows; row++)
+    out.set(values.subarray(row * width, (row + 1) * width), permutedRow(row, interleavedHeadDim) * width);
+  return out;
+}
+
+/** @throws ExportError for a model, a setting or a tokenizer that a GGUF file cannot hold */
+export async function planGguf(params: GgufPlanParams): Promise<GgufPlan> {
+  const { opened } = params;
+  return opened.folder.ggufPath === undefined ? planOfFolder(params) : planOfFile(params, opened.folder.ggufPath);
+}
+
+const STORED: Partial<Record<TensorDType, NamedType>> = { F32: 'F32', F64: 'F32', F16: 'F16' };
+/** The type of a folder's tensor that is kept; those that GGUF does not have become bfloat16. */
+const keptType = (info: TensorInfo | undefined): NamedType => (info && STORED[info.dtype]) ?? 'BF16';
+
+async function planOfFolder({ opened, model, type, name: title, onTensor, onWarning }: GgufPlanParams): Promise<GgufPlan> {
+  const { folder, adapter, tokenizer } = opened;
+  const written = new Map(model.parameters.map(spec => [spec.name, infoOf(spec, folder.weights.tensors.get(spec.name))]));
+  const { family, decoder, entries, factors } = describeForGguf(folder.config, written);
+  if (tokenizer === undefined)
+    throw new ExportError('the base has no tokenizer, which a GGUF file has to hold: put tokenizer.json into its folder');
+  const window = decoder.attention.windows.find(each => each !== undefined && each < decoder.maxPositions);
+  if (family.ignoresWindow && window !== undefined)
+    onWarning(`llama.cpp has no attention window for ${family.architecture}: texts of more than ${window} tokens give other results there`);
+  const merged = mergedWeights(withInitial(model, folder.weights), adapter);
+  const ofEmbedding = keptType(folder.weights.tensors.get(decoder.names.embedding + WEIGHT));
+  const { attention, blocks, tied } = decoder;
+  let done = 0;
+  const total = model.parameters.length;
+  const tensors = model.parameters.map((spec): GgufTensorEntry => {
+    const { name, shape } = spec;
+    const own = ggufName(name, family.names);
+    if (own === undefined) throw new ExportError(`${name} has no name in llama.cpp's ${family.architecture}: export it as merged`);
+    const wanted = type === 'base' ? keptType(folder.weights.tensors.get(name)) : type;
+    const place = { name: own, shape, blocks, tied };
+    const layout = layoutOf(own, shape, family, attention);
+    const target = typeOfTensor(wanted, place);
+    const data = async (): Promise<Uint8Array> => {
+      const values = inFileOrder(await merged.readFloat32(name), shape[0] ?? 1, layout);
+      const bytes = await quantized(values, target, shape.at(-1) ?? 1);
+      onTensor(++done, total);
+      return bytes;
+    };
+    return { name: own, type: target, shape, data };
+  });
+  const rotary = [...factors].map(([name, values]): GgufTensorEntry => {
+    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    return { name, type: ggufTypeNamed('F32'), shape: [values.length], data: async () => bytes };
+  });
+  return {
+    metadata: [
+      stringEntry('general.architecture', family.architecture),
+      stringEntry('general.type', 'model'),
+      stringEntry('general.name', title),
+      u32Entry('general.file_type', FILE_TYPES[type === 'base' ? ofEmbedding : type]),
+      u32Entry('general.quantization_version', QUANTIZATION_VERSION),
+      ...entries,
+      ...tokenizerEntries({ source: folder.source, tokenizer, rows: model.vocabularySize }),
+    ],
+    tensors: [...rotary, ...tensors],
+  };
+}
+
+const WEIGHT = '.weight';
+/** ggml's, of the layouts that are written. */
+const QUANTIZATION_VERSION = 2;
+
+const infoOf = ({ name, shape }: ParameterSpec, held: TensorInfo | undefined): TensorInfo =>
+  held ?? { name, dtype: 'F32', shape, byteLength: 0 };
+
+/** The metadata of the base as it is, but for the type; tensors that keep their numbers and type keep their bytes. */
+async function planOfFile({ opened, model, type, onTensor }: GgufPlanParams, path: string): Promise<GgufPlan> {
+  const { folder, adapter } = opened;
+  const file = await openByteFile(path);
+  const { header, entries } = await readGguf(file).finally(() => file.close());
+  const family = familyOf(header);
+  const names = namesOf(model, family);
+  const merged = mergedWeights(withInitial(model, folder.weights), adapter);
+  const tied = !folder.weights.tensors.has(`lm_head${WEIGHT}`);
+  const blocks = Number(header.metadata.get(`${String(header.metadata.get('general.architecture'))}.block_count`));
+  const heads = headsOf(header);
+  let done = 0;
+  const tensors = header.tensors.map((tensor): GgufTensorEntry => {
+    const { name, shape } = tensor;
+    const own = names.get(name);
+    const target = own === undefined || type === 'base' ? tensor.type : typeOfTensor(type, { name, shape, blocks, tied });
+    const data = async (): Promise<Uint8Array> => {
+      const isKept = own === undefined || (target.id === tensor.type.id && !isTuned(adapter, own));
+      const bytes = isKept
+        ? await readRange(path, tensor.position, tensor.byteLength)
+        : await encode(merged, own, shape, target, layoutOf(name, shape, family, heads));
+      onTensor(++done, header.tensors.length);
+      return bytes;
+    };
+    return { name, type: target, shape, data };
+  });
+  const changed =
+    type === 'base'
+      ? []
+      : [u32Entry('general.file_type', FILE_TYPES[type]), u32Entry('general.quantization_version', QUANTIZATION_VERSION)];
+  const replaced = new Set([...changed.map(({ key }) => key), 'general.alignment']);
+  return { metadata: [...entries.filter(({ key }) => !replaced.has(key)), ...changed], tensors };
+}
+
+async function encode(
+  merged: WeightSource,
+  name: string,
+  shape: readonly number[],
+  type: GgufType,
+  layout: FileLayout,
+): Promise<Uint8Array> {
+  return quantized(inFileOrder(await merged.readFloat32(name), shape[0] ?? 1, layout), type, shape.at(-1) ?? 1);
+}
+
+async function readRange(path: string, position: number, length: number): Promise<Uint8Array> {
+  const file = await openByteFile(path);
+  try {
+    return await file.read(position, length);
+  } finally {
+    await file.close();
+  }
+}
+
+/** The family of a file that was opened as a model, so it has one. */
+export const familyOf = ({ metadata }: GgufHeader): GgufFamily => ggufFamily(metadata)?.family as GgufFamily;
+
+/** llama.cpp's name → Hugging Face's. */
+export const namesOf = (model: CausalModel, family: GgufFamily): ReadonlyMap<string, string> =>
+  new Map(model.parameters.flatMap(({ name }) => [[ggufName(name, family.names) ?? name, name] as const]));
+
+export function headsOf({ metadata }: GgufHeader): Heads {
+  const number = (key: string): number | undefined => {
+    const value = metadata.get(`${String(metadata.get('general.architecture'))}.${key}`);
+    return typeof value === 'number' ? value : undefined;
+  };
+  const heads = number('attention.head_count') ?? 1;
+  return { heads, kvHeads: number('attention.head_count_kv') ?? heads };
+}
+
+/** Bytes of all tensors. */
+export const ggufDataBytes = ({ tensors }: GgufPlan): number => tensors.reduce((n, tensor) => n + ggufTensorBytes(tensor), 0);

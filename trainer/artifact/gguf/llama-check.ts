@@ -1,0 +1,149 @@
+/** Does llama.cpp compute what our engine computes on the same file? Ids of texts, the greedy tokens, and the largest logits after each. */
+import { type Engine, EngineError } from '../../engine/engine.ts';
+import type { Tokenizer } from '../../format/tokenizer/tokenizer.ts';
+import { openDecoder } from '../../generate/decoder.ts';
+import { openModel } from '../../hub/open-model.ts';
+import { type LlamaCpp, LlamaCppError, openLlamaCpp, type TopLogits } from '../../llama-cpp/llama-cpp.ts';
+import { hasLlamaCpp, INSTALL_LLAMA_CPP, llamaCppName } from '../../llama-cpp/llama-cpp-packages.ts';
+import type { CausalModel } from '../../model/model-spec.ts';
+import { messageOf } from '../../protocol/error-facts.ts';
+import type { CrossCheck, ReopenedExport } from '../artifact.ts';
+import { ExportError } from '../export-error.ts';
+import { sequenceLogits, smokeIds } from '../smoke-test.ts';
+
+/** Continued greedily. */
+const NEW_TOKENS = 16;
+/** Logits that are compared after each token. */
+const COMPARED = 16;
+/** Threads of llama.cpp: a short text takes a second on two. */
+const THREADS = 2;
+
+/** Other scripts, spaces, numbers and symbols: what ways of splitting a text differ in. */
+const TEXTS = [
+  'The river, in 1927 — naïve café 😀',
+  // Not at the beginning: a space before a text is where llama.cpp and Transformers differ for the tokenizers of Llama 2.
+  "two  spaces\n\n\ttab 7's; I'm we'll THEY'RE 12345",
+  '日本語とрусский und Straße, x=3.14*(y-2)\r\n',
+] as const;
+
+/**
+ * llama.cpp rounds activations to the type that it multiplies with a weight: to 8 bits with quantized ones, to half or bfloat16 with those, and
+ * keys and values to half. As a share of the largest logit; measured on SmolLM2: F32 0.1 %, F16 0.1 %, BF16 1 %, Q8_0 2 %, Q4_1 2 %.
+ */
+const SHARES: Readonly<Record<string, number>> = { F32: 0.01, F16: 0.02, BF16: 0.05 };
+const QUANTIZED_SHARE = 0.08;
+
+export interface LlamaCheckParams {
+  readonly path: string;
+  readonly exported: ReopenedExport;
+  readonly engine: Engine;
+  readonly cacheDir: string | undefined;
+  /** A LoRA adapter in GGUF for the model at `path`; `exported` has it applied. */
+  readonly adapterPath?: string;
+}
+
+/** @throws ExportError with the first difference, or with llama.cpp's own words where it cannot load the file */
+export async function compareWithLlamaCpp(params: LlamaCheckParams): Promise<CrossCheck | { readonly missing: string }> {
+  const { cacheDir, path, adapterPath, engine } = params;
+  if (cacheDir === undefined || !hasLlamaCpp(cacheDir)) return { missing: `llama.cpp is not installed: run "${INSTALL_LLAMA_CPP}"` };
+  const exported = { ...params.exported, model: params.exported.model as CausalModel };
+  const file = await openModel(path);
+  const tokenizer = await file.loadTokenizer().finally(() => file.weights.close());
+  const ids = await greedyContinuation(engine, exported, smokeIds(exported.model, tokenizer));
+  const ours = await sequenceLogits(engine, exported, ids);
+  const llama = await open({ cacheDir, modelPath: path, ...(adapterPath && { adapterPath }), tokens: ids.length, threads: THREADS });
+  try {
+    compareIds(llama, tokenizer, exported.model);
+    const theirs = await llama.topLogits([...ids], COMPARED);
+    const types = [...exported.weights.tensors.values()].map(info => info as { dtype?: string; quantization?: string });
+    const share = Math.max(...types.map(({ dtype = 'F32' }) => SHARES[dtype] ?? QUANTIZED_SHARE));
+    return { program: llamaCppName.replace('-', ' '), tokens: ids.length, ...compareTop(theirs, ours, ids, share, tokenizer) };
+  } finally {
+    await llama.close();
+  }
+}
+
+async function open(params: Parameters<typeof openLlamaCpp>[0]): Promise<LlamaCpp> {
+  try {
+    return await openLlamaCpp(params);
+  } catch (error) {
+    if (error instanceof LlamaCppError) throw new ExportError(`${error.message}\nnothing was written: report this with the recipe`);
+    throw new EngineError(
+      `llama.cpp does not start here (${messageOf(error).split('\n')[0]}): run "rowtune engine remove ${llamaCppName}" to export without this check`,
+    );
+  }
+}
+
+/** The prompt and what the model writes after it. */
+async function greedyContinuation(
+  engine: Engine,
+  { model, weights, attachment, start }: ReopenedExport & { readonly model: CausalModel },
+  prompt: Int32Array,
+): Promise<Int32Array> {
+  const room = Math.min(prompt.length + NEW_TOKENS, model.maxPositions);
+  const found = [...prompt.subarray(0, room)];
+  const decoder = await openDecoder({ engine, model, weights, ...(attachment && { attachment }), ...(start && { start }), tokens: room });
+  try {
+    let logits = found.length < room ? await decoder.read(found) : undefined;
+    while (logits !== undefined) {
+      const next = best(logits);
+      found.push(next);
+      logits = found.length < room ? await decoder.next(next) : undefined;
+    }
+  } finally {
+    await decoder.dispose();
+  }
+  return Int32Array.from(found);
+}
+
+function best(logits: ArrayLike<number>): number {
+  let at = 0;
+  for (let id = 1; id < logits.length; id++) if ((logits[id] as number) > (logits[at] as number)) at = id;
+  return at;
+}
+
+function compareIds(llama: LlamaCpp, tokenizer: Tokenizer, { vocabularySize }: CausalModel): void {
+  for (const text of TEXTS) {
+    const [ours, theirs] = [tokenizer.encode(text, { addSpecialTokens: false }), llama.tokenize(text)];
+    const at = ours.findIndex((id, i) => id !== theirs[i]);
+    if (ours.length === theirs.length && at < 0) continue;
+    const [a, b] = [ours, theirs].map(ids =>
+      tokenizer.decode(
+        ids.slice(Math.max(0, at), at + 4).filter(id => id < vocabularySize),
+        { skipSpecialTokens: false },
+      ),
+    );
+    throw new ExportError(
+      `llama.cpp splits ${JSON.stringify(text)} into other tokens: from token ${Math.max(0, at) + 1} on it has ${JSON.stringify(b)} where the base has ${JSON.stringify(a)}; nothing was written: report this with the name of the base`,
+    );
+  }
+}
+
+/** @throws ExportError with the first token after which a logit differs by more than the share of the largest */
+function compareTop(
+  theirs: readonly TopLogits[],
+  ours: Float32Array,
+  ids: Int32Array,
+  share: number,
+  tokenizer: Tokenizer,
+): Pick<CrossCheck, 'sameTokens' | 'largestDifference' | 'tolerance'> {
+  const vocabulary = ours.length / ids.length;
+  const scale = ours.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
+  const tolerance = share * scale;
+  const show = (id: number): string => JSON.stringify(tokenizer.decode([id], { skipSpecialTokens: false }));
+  let [largestDifference, sameTokens] = [0, 0];
+  for (const [i, top] of theirs.entries()) {
+    const row = ours.subarray(i * vocabulary, (i + 1) * vocabulary);
+    const own = best(row);
+    const [first = own] = top.keys();
+    if (first === own) sameTokens++;
+    let most = top.has(own) ? 0 : Number.POSITIVE_INFINITY;
+    for (const [id, logit] of top) most = Math.max(most, Math.abs(logit - (row[id] as number)));
+    largestDifference = Math.max(largestDifference, most);
+    if (most <= tolerance) continue;
+    throw new ExportError(
+      `llama.cpp computes something else: after token ${i + 1} of ${ids.length}, ${show(ids[i] as number)}, its next token is ${show(first)} and ours is ${show(own)}, and a logit differs by ${most.toPrecision(3)}, more than ${tolerance.toPrecision(3)}; nothing was written: report this with the recipe`,
+    );
+  }
+  return { sameTokens, largestDifference, tolerance };
+}

@@ -1,0 +1,193 @@
+/** config.json → the metadata of a GGUF file, read back before anything is written: whatever the format cannot say is refused. */
+
+import { ggufConfig } from '../../format/gguf/gguf-config.ts';
+import type { GgufValue } from '../../format/gguf/gguf-cursor.ts';
+import { boolsEntry, f32Entry, type GgufEntry, stringEntry, u32Entry } from '../../format/gguf/gguf-entries.ts';
+import { type GgufFamily, ggufClasses, ggufFamilyOf } from '../../format/gguf/gguf-families.ts';
+import { type Llama3Scaling, llama3Factors } from '../../format/gguf/rope-factors.ts';
+import type { ModelConfig } from '../../format/model-config.ts';
+import type { TensorInfo } from '../../format/tensor-source.ts';
+import type { DecoderConfig } from '../../model/family/decoder-config.ts';
+import { type DecoderArchitecture, decoderConfig } from '../../model/family/decoder-families.ts';
+import type { Positions } from '../../model/layer/rope-scaling.ts';
+import { architectureOf } from '../../model/load-model.ts';
+import { ExportError } from '../export-error.ts';
+
+export interface DescribedModel {
+  readonly family: GgufFamily & { readonly architecture: string };
+  readonly decoder: DecoderConfig;
+  /** Metadata of the architecture. */
+  readonly entries: readonly GgufEntry[];
+  /** Tensors that hold no weights: rotary factors, by their names in the file. */
+  readonly factors: ReadonlyMap<string, Float32Array>;
+}
+
+/**
+ * @param tensors by Hugging Face's names, as they will be written
+ * @throws ExportError for a class without a name in llama.cpp, or a setting that its files cannot hold
+ */
+export function describeForGguf(config: ModelConfig, tensors: ReadonlyMap<string, TensorInfo>): DescribedModel {
+  const className = architectureOf(config);
+  const family = className && ggufFamilyOf(className);
+  if (family === undefined)
+    throw new ExportError(
+      `${className ?? 'this model'} is not written to GGUF; written are ${ggufClasses.map(name => name.replace('ForCausalLM', '')).join(', ')}: export it as merged`,
+    );
+  const decoder = decoderConfig(className as DecoderArchitecture, config);
+  const full = decoder.positions.find((each, i) => each && decoder.attention.windows[i] === undefined) ?? decoder.positions.find(Boolean);
+  if (full === undefined) throw new ExportError(`${className} without rotary positions is not written to GGUF: export it as merged`);
+  const factors = rotaryFactors(full, decoder);
+  const values = settings(decoder, full, family);
+  const entries = [...values].map(([key, value]) => entryOf(`${family.architecture}.${key}`, value));
+  const written = new Map<string, GgufValue>([['general.architecture', family.architecture]]);
+  for (const [key, value] of values)
+    written.set(`${family.architecture}.${key}`, typeof value === 'number' && !INTEGERS.has(key) ? Math.fround(value) : value);
+  refuseLosses(className as string, decoder, readBack(written, tensors, factors));
+  return { family, decoder, entries, factors };
+}
+
+type Setting = number | string | readonly boolean[];
+
+/** Keys whose numbers are integers; the others are float32. */
+const INTEGERS = new Set([
+  'vocab_size',
+  'context_length',
+  'embedding_length',
+  'block_count',
+  'feed_forward_length',
+  'attention.head_count',
+  'attention.head_count_kv',
+  'attention.key_length',
+  'attention.value_length',
+  'attention.sliding_window',
+  'rope.dimension_count',
+  'rope.scaling.original_context_length',
+]);
+
+function entryOf(key: string, value: Setting): GgufEntry {
+  if (typeof value === 'string') return stringEntry(key, value);
+  if (typeof value !== 'number') return boolsEntry(key, value);
+  return INTEGERS.has(key.slice(key.indexOf('.') + 1)) ? u32Entry(key, value) : f32Entry(key, value);
+}
+
+function settings(decoder: DecoderConfig, full: Positions, { computed }: GgufFamily): ReadonlyMap<string, Setting> {
+  const { attention, positions } = decoder;
+  const windowed = attention.windows.findIndex(window => window !== undefined && window < decoder.maxPositions);
+  const own: Readonly<Record<string, Setting | undefined>> = {
+    'attention.sliding_window': attention.windows[windowed],
+    'attention.sliding_window_pattern': windowed < 0 ? undefined : attention.windows.map(window => window !== undefined),
+    'rope.freq_base_swa': positions[windowed]?.theta,
+    attn_logit_softcapping: attention.cap,
+    final_logit_softcapping: decoder.logitCap,
+    'attention.scale': attention.scale,
+    embedding_scale: decoder.embeddingMultiplier.factor,
+    residual_scale: decoder.residualMultiplier,
+    logit_scale: 1 / decoder.logitMultiplier,
+    'rope.scaling.attn_factor': full.scaling.type === 'longrope' ? full.factor : undefined,
+  };
+  const all: Readonly<Record<string, Setting | undefined>> = {
+    vocab_size: decoder.vocabularySize,
+    context_length: decoder.maxPositions,
+    embedding_length: decoder.hiddenSize,
+    block_count: decoder.blocks,
+    feed_forward_length: decoder.mlp.intermediateSize,
+    'attention.head_count': attention.heads,
+    'attention.head_count_kv': attention.kvHeads,
+    'attention.layer_norm_rms_epsilon': decoder.norms.epsilon,
+    'attention.key_length': attention.headDim,
+    'attention.value_length': attention.headDim,
+    'rope.dimension_count': full.features,
+    'rope.freq_base': full.theta,
+    ...scalingSettings(full),
+    ...Object.fromEntries(Object.entries(own).filter(([key]) => computed.includes(key))),
+  };
+  return new Map(Object.entries(all).flatMap(([key, value]) => (value === undefined ? [] : [[key, value]])));
+}
+
+function scalingSettings({ scaling }: Positions): Readonly<Record<string, Setting>> {
+  switch (scaling.type) {
+    case 'default':
+    case 'llama3':
+    case 'dynamic':
+      return {};
+    case 'linear':
+      return { 'rope.scaling.type': 'linear', 'rope.scaling.factor': scaling.factor };
+    case 'longrope':
+      return { 'rope.scaling.type': 'longrope', 'rope.scaling.original_context_length': scaling.originalMaxPositions };
+    case 'yarn':
+      return {
+        'rope.scaling.type': 'yarn',
+        'rope.scaling.factor': scaling.factor,
+        'rope.scaling.original_context_length': scaling.originalMaxPositions,
+        'rope.scaling.yarn_beta_fast': scaling.betaFast,
+        'rope.scaling.yarn_beta_slow': scaling.betaSlow,
+      };
+  }
+}
+
+function rotaryFactors({ scaling, theta }: Positions, { attention }: DecoderConfig): ReadonlyMap<string, Float32Array> {
+  if (scaling.type === 'longrope')
+    return new Map([
+      ['rope_factors_short.weight', Float32Array.from(scaling.shortFactors)],
+      ['rope_factors_long.weight', Float32Array.from(scaling.longFactors)],
+    ]);
+  if (scaling.type !== 'llama3') return new Map();
+  const { factor, lowFreqFactor, highFreqFactor, originalMaxPositions } = scaling;
+  const own: Llama3Scaling = {
+    rope_type: 'llama3',
+    factor,
+    low_freq_factor: lowFreqFactor,
+    high_freq_factor: highFreqFactor,
+    original_max_position_embeddings: originalMaxPositions,
+  };
+  return new Map([['rope_freqs.weight', llama3Factors({ scaling: own, headDim: attention.headDim, theta })]]);
+}
+
+/** The model that the file will describe, as this program reads it. */
+function readBack(
+  metadata: ReadonlyMap<string, GgufValue>,
+  tensors: ReadonlyMap<string, TensorInfo>,
+  factors: ReadonlyMap<string, Float32Array>,
+): DecoderConfig {
+  const [short, long] = [factors.get('rope_factors_short.weight'), factors.get('rope_factors_long.weight')];
+  const config = ggufConfig({
+    path: 'the export',
+    header: { version: 3, metadata, tensors: [] },
+    tensors,
+    ropeFactors: factors.get('rope_freqs.weight'),
+    ropeFactorsByLength: short && long && { short, long },
+  });
+  return decoderConfig(architectureOf(config) as DecoderArchitecture, config);
+}
+
+/** Parts of a decoder that its function depends on, as messages name them. */
+const PARTS: readonly (readonly [string, (decoder: DecoderConfig) => unknown])[] = [
+  ['the sizes', d => [d.vocabularySize, d.hiddenSize, d.blocks, d.maxPositions, d.mlp.intermediateSize]],
+  ['the heads', d => [d.attention.heads, d.attention.kvHeads, d.attention.headDim]],
+  ['the biases', d => [d.attention.biases, d.mlp.biased]],
+  ['the norms', d => [d.norms, d.attention.innerNorms]],
+  ['the activation', d => d.mlp.activation],
+  ['the attention windows', d => d.attention.windows.map(window => (window !== undefined && window < d.maxPositions ? window : 0))],
+  ['the attention scale', d => [d.attention.scale, d.attention.cap, d.attention.sinks]],
+  ['the rotary positions', d => d.positions],
+  ['the multipliers', d => [d.embeddingMultiplier, d.residualMultiplier, d.logitMultiplier, d.logitCap]],
+  ['the output head', d => d.tied],
+];
+
+function refuseLosses(className: string, decoder: DecoderConfig, found: DecoderConfig): void {
+  const lost = PARTS.filter(([, part]) => !isSame(part(decoder), part(found))).map(([name]) => name);
+  if (lost.length === 0) return;
+  throw new ExportError(
+    `a GGUF file cannot hold ${lost.join(', ')} of this ${className.replace('ForCausalLM', '')}, so llama.cpp would compute something else: export it as merged`,
+  );
+}
+
+/** Numbers are float32 in the file. */
+const TOLERANCE = 1e-6;
+
+function isSame(a: unknown, b: unknown): boolean {
+  if (typeof a === 'number' && typeof b === 'number') return Math.abs(a - b) <= TOLERANCE * Math.max(Math.abs(a), Math.abs(b));
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return a === b;
+  const keys = new Set([...Object.keys(a), ...Object.keys(b)]);
+  return [...keys].every(key => isSame((a as Record<string, unknown>)[key], (b as Record<string, unknown>)[key]));
+}

@@ -1,0 +1,71 @@
+/** A GGUF base with what was trained in it: a copy of the file in which rows that changed are quantized anew, and nothing else. */
+import { constants } from 'node:fs';
+import { copyFile, open } from 'node:fs/promises';
+import { writeAt } from '../../files/write-at.ts';
+import { openByteFile } from '../../format/byte-file.ts';
+import { type GgufTensor, readGgufHeader } from '../../format/gguf/gguf-header.ts';
+import { permutedRow } from '../../format/gguf/gguf-names.ts';
+import type { CausalModel } from '../../model/model-spec.ts';
+import { withInitial } from '../../model/weight-stream.ts';
+import { isTuned, mergedWeights } from '../adapter/merge.ts';
+import type { Opened } from '../artifact.ts';
+import { familyOf, headsOf, layoutOf, namesOf } from './gguf-file.ts';
+
+export interface PatchParams {
+  readonly opened: Opened;
+  readonly model: CausalModel;
+  /** The base. */
+  readonly from: string;
+  readonly to: string;
+  readonly onTensor: (done: number, total: number) => void;
+}
+
+/** Rows are taken in the order of the model: a row of the file is one of its rows, wherever it stands. */
+export async function patchGguf({ opened, model, from, to, onTensor }: PatchParams): Promise<void> {
+  const { folder, adapter } = opened;
+  const file = await openByteFile(from);
+  const header = await readGgufHeader(file).finally(() => file.close());
+  const family = familyOf(header);
+  const names = namesOf(model, family);
+  const base = withInitial(model, folder.weights);
+  const merged = mergedWeights(base, adapter);
+  const tuned = header.tensors.filter(({ name }) => isTuned(adapter, names.get(name) ?? name));
+  // A copy on file systems that share blocks takes no time and no room.
+  await copyFile(from, to, constants.COPYFILE_FICLONE);
+  const handle = await open(to, 'r+');
+  try {
+    for (const [done, tensor] of tuned.entries()) {
+      const name = names.get(tensor.name) as string;
+      const [before, after] = [await base.readFloat32(name), await merged.readFloat32(name)];
+      const layout = layoutOf(tensor.name, tensor.shape, family, headsOf(header));
+      for (const { position, bytes } of changedRows(tensor, before, after, layout)) await writeAt(handle, bytes, position);
+      onTensor(done + 1, tuned.length);
+    }
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** The rows of a matrix in which a number changed; of a vector every number is a row, as far as blocks allow. */
+function* changedRows(
+  { type, shape, position }: GgufTensor,
+  before: Float32Array,
+  after: Float32Array,
+  { interleavedHeadDim, offset }: ReturnType<typeof layoutOf>,
+): Generator<{ readonly position: number; readonly bytes: Uint8Array }> {
+  const columns = shape.length > 1 ? (shape.at(-1) ?? 1) : type.blockElements;
+  const rowBytes = (columns / type.blockElements) * type.blockBytes;
+  const values = new Float32Array(columns);
+  for (let row = 0; row * columns < after.length; row++) {
+    const begin = row * columns;
+    let isChanged = false;
+    for (let i = 0; i < columns && !isChanged; i++) isChanged = before[begin + i] !== after[begin + i];
+    if (!isChanged) continue;
+    for (let i = 0; i < columns; i++) values[i] = (after[begin + i] as number) + offset;
+    const bytes = new Uint8Array(rowBytes);
+    type.quantize?.(values, 0, columns, bytes, 0);
+    const place = interleavedHeadDim === undefined ? row : permutedRow(row, interleavedHeadDim);
+    yield { position: position + place * rowBytes, bytes };
+  }
+}

@@ -1,0 +1,201 @@
+/** tokenizer.json and its neighbors → the metadata of a GGUF file: the inverse of `gguf-tokenizer.ts`. */
+import { isRecord } from '../../files/strict-json.ts';
+import { ModelFileError } from '../model-file-error.ts';
+import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import { boolEntry, f32sEntry, type GgufEntry, i32sEntry, stringEntry, stringsEntry, u32Entry } from './gguf-entries.ts';
+import { BYTE_LEVEL_PRE_TOKENIZERS } from './gguf-pre-tokenizers.ts';
+
+/** ggml's token types. */
+const NORMAL = 1;
+const UNKNOWN = 2;
+const CONTROL = 3;
+const USER_DEFINED = 4;
+const UNUSED = 5;
+const BYTE = 6;
+
+/** The score of tokens that no merge gives: below those of all that merges give. */
+const NEVER_MERGED = -1e6;
+
+const REMEDY = 'Export it as merged: tools that read Hugging Face folders take such a tokenizer.';
+
+interface AddedToken {
+  readonly id: number;
+  readonly content: string;
+  readonly special: boolean;
+}
+
+interface Definition {
+  readonly model: Readonly<Record<string, unknown>>;
+  readonly added: readonly AddedToken[];
+  readonly normalizer: unknown;
+  readonly preTokenizer: unknown;
+  readonly postProcessor: unknown;
+}
+
+export interface TokenizerEntriesParams {
+  readonly source: string;
+  readonly tokenizer: Tokenizer;
+  /** Rows of the embedding: ids beyond the vocabulary get a token of their own that is never used. */
+  readonly rows: number;
+}
+
+/**
+ * @param params.tokenizer of byte-level BPE, or of SentencePiece BPE
+ * @throws ModelFileError for another kind, or for a way of splitting text that llama.cpp has no name for
+ */
+export function tokenizerEntries({ source, tokenizer, rows }: TokenizerEntriesParams): GgufEntry[] {
+  const fail = (message: string, remedy = REMEDY): never => {
+    throw new ModelFileError(source, message, remedy);
+  };
+  const definition = readDefinition(tokenizer.files(), fail);
+  const { model, added } = definition;
+  const tokens = tokensOf(model, added, rows, fail);
+  const isBytes = usesBytes(definition);
+  if (model.type !== 'BPE' || (!isBytes && model.byte_fallback !== true))
+    fail(`has a tokenizer of the kind ${String(model.type ?? 'BPE')}, which is not written to GGUF; byte-level and SentencePiece BPE are`);
+  const types = typesOf(tokens, definition, isBytes);
+  const ends = [...tokenizer.eosIds].filter(id => id < rows);
+  const unknown = typeof model.unk_token === 'string' ? tokenizer.tokenId(model.unk_token) : undefined;
+  const id = (key: string, value: number | undefined): GgufEntry[] =>
+    value === undefined || value >= rows ? [] : [u32Entry(`tokenizer.ggml.${key}_token_id`, value)];
+  const around = tokensAround(definition.postProcessor);
+  return [
+    ...(isBytes ? byteLevelEntries(definition, fail) : sentencePieceEntries(definition, tokens, types)),
+    stringsEntry('tokenizer.ggml.tokens', tokens),
+    i32sEntry('tokenizer.ggml.token_type', types),
+    ...id('bos', tokenizer.bosId),
+    ...id('eos', ends[0]),
+    // A second token that ends a turn.
+    ...id('eot', ends[1]),
+    ...id('padding', tokenizer.padId),
+    ...id('unknown', unknown),
+    boolEntry('tokenizer.ggml.add_bos_token', tokenizer.bosId !== undefined && around.first === tokenizer.token(tokenizer.bosId)),
+    boolEntry('tokenizer.ggml.add_eos_token', around.last !== undefined),
+    ...(tokenizer.chatTemplate === undefined ? [] : [stringEntry('tokenizer.chat_template', tokenizer.chatTemplate)]),
+  ];
+}
+
+type Fail = (message: string, remedy?: string) => never;
+
+function readDefinition(files: ReadonlyMap<string, string>, fail: Fail): Definition {
+  const text = files.get('tokenizer.json');
+  if (text === undefined)
+    return fail('has no tokenizer.json', 'Save its tokenizer with AutoTokenizer.from_pretrained(…).save_pretrained(…), which writes one.');
+  const json = JSON.parse(text) as Readonly<Record<string, unknown>>;
+  return {
+    model: json.model as Definition['model'],
+    added: (json.added_tokens ?? []) as readonly AddedToken[],
+    normalizer: json.normalizer ?? null,
+    preTokenizer: json.pre_tokenizer ?? null,
+    postProcessor: json.post_processor ?? null,
+  };
+}
+
+/** The token of each id, as the file of the tokenizer spells it. */
+function tokensOf(model: Definition['model'], added: readonly AddedToken[], rows: number, fail: Fail): string[] {
+  const tokens = new Map<number, string>();
+  for (const [token, id] of Object.entries(model.vocab as Readonly<Record<string, number>>)) tokens.set(id, token);
+  for (const { id, content } of added) tokens.set(id, content);
+  const largest = [...tokens.keys()].reduce((most, id) => Math.max(most, id), -1);
+  if (largest >= rows)
+    fail(
+      `has a token of the id ${largest}, and the embedding has ${rows} rows`,
+      'Give the tokenizer that belongs to the model, or resize the embedding.',
+    );
+  return Array.from({ length: rows }, (_, id) => tokens.get(id) ?? `[PAD${id}]`);
+}
+
+/** The components of a sequence, or the one that there is. */
+function parts(component: unknown, list: string): readonly Readonly<Record<string, unknown>>[] {
+  if (!isRecord(component)) return [];
+  return component.type === 'Sequence' ? (component[list] as readonly Readonly<Record<string, unknown>>[]) : [component];
+}
+
+const preTokenizers = ({ preTokenizer }: Definition) => parts(preTokenizer, 'pretokenizers');
+
+const usesBytes = (definition: Definition): boolean => preTokenizers(definition).some(({ type }) => type === 'ByteLevel');
+
+function typesOf(tokens: readonly string[], { model, added }: Definition, isBytes: boolean): number[] {
+  const kinds = new Map(added.map(({ id, special }) => [id, special ? CONTROL : USER_DEFINED]));
+  const vocabulary = model.vocab as Readonly<Record<string, number>>;
+  return tokens.map((token, id) => {
+    const kind = kinds.get(id);
+    if (token === model.unk_token && !isBytes) return UNKNOWN;
+    if (kind !== undefined) return kind;
+    if (!Object.hasOwn(vocabulary, token) || vocabulary[token] !== id) return UNUSED;
+    return !isBytes && /^<0x[0-9A-F]{2}>$/.test(token) ? BYTE : NORMAL;
+  });
+}
+
+const mergesOf = ({ model }: Definition): string[] =>
+  (model.merges as readonly (string | readonly string[])[]).map(merge => (typeof merge === 'string' ? merge : merge.join(' ')));
+
+/** By the name of the first entry of llama.cpp's list that splits text in the same way. */
+function byteLevelEntries(definition: Definition, fail: Fail): GgufEntry[] {
+  const steps = preTokenizers(definition);
+  const bytes = steps.at(-1) ?? {};
+  if (bytes.type !== 'ByteLevel' || bytes.add_prefix_space === true)
+    return fail('has a tokenizer that adds a space before each text, which llama.cpp does not do');
+  const own = sameAs({
+    normalizer: definition.normalizer,
+    steps: steps.slice(0, -1),
+    useByteLevelRegex: bytes.use_regex !== false,
+    ignoreMerges: definition.model.ignore_merges === true,
+  });
+  const found = Object.entries(BYTE_LEVEL_PRE_TOKENIZERS).find(([, { addBos: _, ...rest }]) => sameAs(rest) === own);
+  if (found === undefined) return fail('splits text in a way that llama.cpp has no name for here');
+  return [
+    stringEntry('tokenizer.ggml.model', 'gpt2'),
+    stringEntry('tokenizer.ggml.pre', found[0]),
+    stringsEntry('tokenizer.ggml.merges', mergesOf(definition)),
+  ];
+}
+
+/** A text that is the same for components that do the same. */
+const sameAs = (value: unknown): string =>
+  JSON.stringify(value, (key, inner: unknown) => {
+    // An empty sequence does nothing, and the defaults of a component need not be written.
+    if (key === 'normalizer' && isRecord(inner) && inner.type === 'Sequence') {
+      const list = inner.normalizers as readonly unknown[];
+      return list.length === 0 ? null : list.length === 1 ? list[0] : inner;
+    }
+    if (!isRecord(inner)) return inner;
+    return Object.fromEntries(
+      Object.entries({ ...(inner.type === 'Split' ? { invert: false } : {}), ...inner }).sort(([a], [b]) => (a < b ? -1 : 1)),
+    );
+  });
+
+/**
+ * Scores instead of merges: a piece that is learned earlier has the larger one. llama.cpp joins the two neighbors whose piece scores highest,
+ * which is the order of the merges, since those that give one piece follow each other.
+ */
+function sentencePieceEntries(definition: Definition, tokens: readonly string[], types: readonly number[]): GgufEntry[] {
+  const ranks = new Map<string, number>();
+  for (const merge of mergesOf(definition)) {
+    const piece = merge.replace(' ', '');
+    if (!ranks.has(piece)) ranks.set(piece, ranks.size);
+  }
+  const scores = tokens.map((token, id) => {
+    const rank = ranks.get(token);
+    if (rank !== undefined && types[id] === NORMAL) return -rank;
+    return types[id] === NORMAL && Array.from(token).length === 1 ? -ranks.size : types[id] === BYTE ? 0 : NEVER_MERGED;
+  });
+  return [
+    stringEntry('tokenizer.ggml.model', 'llama'),
+    stringEntry('tokenizer.ggml.pre', 'default'),
+    boolEntry('tokenizer.ggml.add_space_prefix', addsSpace(definition)),
+    f32sEntry('tokenizer.ggml.scores', scores),
+  ];
+}
+
+const addsSpace = (definition: Definition): boolean =>
+  parts(definition.normalizer, 'normalizers').some(({ type }) => type === 'Prepend') ||
+  preTokenizers(definition).some(({ type, prepend_scheme: scheme }) => type === 'Metaspace' && scheme !== 'never');
+
+/** The special tokens before and after a single text. */
+function tokensAround(postProcessor: unknown): { readonly first: string | undefined; readonly last: string | undefined } {
+  const template = parts(postProcessor, 'processors').find(({ type }) => type === 'TemplateProcessing');
+  const single = (template?.single ?? []) as readonly Readonly<Record<string, { readonly id: string }>>[];
+  const text = single.findIndex(part => part.Sequence !== undefined);
+  return { first: single.slice(0, Math.max(0, text)).at(-1)?.SpecialToken?.id, last: single.slice(text + 1)[0]?.SpecialToken?.id };
+}
