@@ -13,6 +13,7 @@ const KINDS: Readonly<Record<JobRecord['kind'], string>> = {
   evaluate: 'Evaluation',
   generate: 'Answer',
   export: 'Export',
+  serve: 'Server',
   verify: 'Verification',
   doctor: 'Doctor',
 };

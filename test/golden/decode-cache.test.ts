@@ -68,6 +68,35 @@ for (const { name: engineName, engine, missing } of [
     });
   });
 
+test('a prompt that begins like the last one has the same logits, to the bit, and is read from there', async () => {
+  const engine = await openReference();
+  const folder = await openModel(join(import.meta.dirname, 'llama'));
+  const model = causalModel(folder.config);
+  const tokens = model.maxPositions;
+  expect(tokens).toBeGreaterThanOrEqual(PREFILL_TOKENS);
+  // The tiny model has one stretch of positions: a whole stretch is shared, and one token more would have no room.
+  const wide = { ...model, maxPositions: 3 * PREFILL_TOKENS };
+  const idsOf = (seed: number, length: number): number[] => Array.from({ length }, (_, i) => (i * 37 + seed) % model.vocabularySize);
+  const begin = idsOf(11, PREFILL_TOKENS);
+  const [first, second] = [
+    [...begin, ...idsOf(5, 20)],
+    [...begin, ...idsOf(7, 70)],
+  ];
+  const open = () => openDecoder({ engine, model: wide, weights: folder.weights, tokens: 3 * PREFILL_TOKENS });
+  const [used, fresh] = [await open(), await open()];
+  await used.read(first);
+  await used.next(3);
+  let stretches = 0;
+  const counted = await used.read(second, () => {
+    stretches++;
+    return false;
+  });
+  expect(counted).toEqual(await fresh.read(second));
+  // Of three stretches one is there; the question is asked before each but the first that is read.
+  expect(stretches).toBe(1);
+  await Promise.all([used.dispose(), fresh.dispose(), folder.weights.close()]);
+});
+
 test('room for a context', () => {
   expect(contextBucket(1, 8192)).toBe(256);
   expect(contextBucket(257, 8192)).toBe(512);

@@ -19,6 +19,7 @@ import { addReproduce } from './commands/reproduce.ts';
 import { addResume } from './commands/resume.ts';
 import { addRuns } from './commands/runs.ts';
 import { addSchema } from './commands/schema.ts';
+import { addServe } from './commands/serve.ts';
 import { addLanguageServer, addMcp } from './commands/servers.ts';
 import { addTrain } from './commands/train.ts';
 import { addVerify } from './commands/verify.ts';
@@ -34,6 +35,7 @@ const commands: readonly AddCommand[] = [
   addSchema,
   addEvaluate,
   addGenerate,
+  addServe,
   addExport,
   addVerify,
   addReproduce,

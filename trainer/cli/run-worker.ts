@@ -75,6 +75,7 @@ export function show(event: WorkerEvent, terminal: Terminal): void {
     case 'text':
       terminal.stream(event.chunk);
       return;
+    case 'serving':
     case 'result':
     case 'failed':
       return;

@@ -62,6 +62,8 @@ export class Decoder {
   private length = 0;
   /** Tokens that were read and may have to be read again. */
   private seen: number[] = [];
+  /** The tokens that whole stretches of the last prompt left in the cache. */
+  private stretches: readonly number[] = [];
 
   constructor(session: Session, capacity: number, turning: CausalModel['turning']) {
     this.session = session;
@@ -75,19 +77,33 @@ export class Decoder {
   }
 
   /**
-   * Forgets what was read and reads a prompt.
+   * Forgets what was read and reads a prompt. Whole stretches at its beginning that are those of the last prompt are still in the cache,
+   * to the bit, and are not read again.
    * @param isCanceled asked between stretches; the logits are then of the part that was read
    * @returns logits [vocabulary] of the token after it
    * @throws GenerateError where it is empty or has no room
    */
   async read(ids: readonly number[], isCanceled: () => boolean = () => false): Promise<Float32Array> {
     if (ids.length === 0) throw new GenerateError('the prompt has no tokens');
-    this.length = 0;
+    const kept = this.turning ? 0 : this.keptOf(ids);
+    this.length = kept;
     this.seen = [];
+    this.stretches = ids.slice(0, kept);
     let logits = new Float32Array();
-    for (let begin = 0; begin < ids.length && !(begin > 0 && isCanceled()); begin += PREFILL_TOKENS)
-      logits = await this.advance(PREFILL, ids.slice(begin, begin + PREFILL_TOKENS), PREFILL_TOKENS, ids.length);
+    for (let begin = kept; begin < ids.length && !(begin > kept && isCanceled()); begin += PREFILL_TOKENS) {
+      const stretch = ids.slice(begin, begin + PREFILL_TOKENS);
+      logits = await this.advance(PREFILL, stretch, PREFILL_TOKENS, ids.length);
+      if (stretch.length === PREFILL_TOKENS) this.stretches = ids.slice(0, begin + PREFILL_TOKENS);
+    }
     return logits;
+  }
+
+  /** The tokens of whole stretches that need not be read; the last token is always read, for its logits. */
+  private keptOf(ids: readonly number[]): number {
+    const most = Math.min(this.stretches.length, ids.length - 1);
+    let same = 0;
+    while (same < most && this.stretches[same] === ids[same]) same++;
+    return Math.floor(same / PREFILL_TOKENS) * PREFILL_TOKENS;
   }
 
   /**

@@ -7,6 +7,7 @@ import type { ModelFolder } from '../hub/open-model.ts';
 import { causalModel } from '../model/load-model.ts';
 import type { GenerateOptions } from '../protocol/job-messages.ts';
 import { createRandom } from '../random.ts';
+import { checkFinite } from './check-finite.ts';
 import { type Decoder, GenerateError, openDecoder } from './decoder.ts';
 import { encodePrompt } from './prompt.ts';
 import { type SamplingSettings, sampleToken } from './sample.ts';
@@ -138,11 +139,4 @@ function reasonToStop({ ids, maxTokens, options, isCanceled }: DecodeParams, gen
   if (isCanceled?.()) return 'stopped';
   if (generated >= options.maxNewTokens) return 'max_new_tokens';
   return ids.length + generated >= maxTokens ? 'max_positions' : undefined;
-}
-
-function checkFinite(logits: Float32Array): Float32Array {
-  const bad = logits.findIndex(value => !Number.isFinite(value));
-  if (bad >= 0)
-    throw new GenerateError(`the model gives ${logits[bad]} for token ${bad}: its weights are damaged, or the training diverged`);
-  return logits;
 }

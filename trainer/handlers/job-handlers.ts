@@ -6,6 +6,7 @@ import type { JobKind, JobRequest } from '../protocol/job-messages.ts';
 import { evaluateJob } from './evaluate-run.ts';
 import { importanceJob } from './importance-run.ts';
 import { exportJob, generateJob } from './model-jobs.ts';
+import { serveJob } from './serve-models.ts';
 import { resumeJob, trainJob } from './train/train-run.ts';
 import { verifyJob } from './verify-run.ts';
 
@@ -18,6 +19,7 @@ const handlers: Handlers = {
   evaluate: evaluateJob,
   generate: generateJob,
   export: exportJob,
+  serve: serveJob,
   verify: verifyJob,
   doctor: ({ engine }, { context }) =>
     diagnose({

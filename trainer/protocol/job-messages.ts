@@ -57,11 +57,33 @@ export type JobRequest = { readonly context: JobContext } & (
       readonly outputDir: string;
       readonly overwrite: boolean;
     }
+  | {
+      readonly kind: 'serve';
+      readonly models: readonly ServedModelRequest[];
+      readonly engine: Recipe['engine'];
+      readonly host: string;
+      /** 0 for a free port. */
+      readonly port: number;
+      /** The bearer token of requests; undefined asks for none. */
+      readonly token?: string;
+      /** Origins of web pages that may ask. */
+      readonly origins: readonly string[];
+      /** The longest answer of a request that names no length. */
+      readonly maxTokens: number;
+    }
   | { readonly kind: 'verify'; readonly modelDir: string; readonly engine: Recipe['engine'] }
   | { readonly kind: 'doctor'; readonly engine: Recipe['engine'] }
 );
 
 export type JobKind = JobRequest['kind'];
+
+export interface ServedModelRequest {
+  /** The name in requests. */
+  readonly name: string;
+  readonly model: string;
+  readonly revision: string;
+  readonly adapter?: string;
+}
 
 export interface GenerateOptions {
   readonly engine: Recipe['engine'];
@@ -96,6 +118,8 @@ export type WorkerEvent =
   | { readonly type: 'log'; readonly level: LogLevel; readonly message: string }
   /** A piece of generated text. */
   | { readonly type: 'text'; readonly chunk: string }
+  /** A server accepts requests on this port. */
+  | { readonly type: 'serving'; readonly port: number }
   /** The last event of a successful job. */
   | { readonly type: 'result'; readonly value: unknown }
   /** The last event of a failed job; `hint` says how to fix it. */

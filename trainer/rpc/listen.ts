@@ -2,12 +2,12 @@
  * A listener of the daemon: a WebSocket that requires the token and rejects web pages; for other machines only over
  * TLS.
  */
-import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
+import { bearerToken, isSameSecret } from '../machine/same-secret.ts';
 import { SUBPROTOCOL, TOKEN_PROTOCOL } from '../protocol/rpc-messages.ts';
 
 /** Every window has one or two; more indicate a leak in a client. */
@@ -108,20 +108,14 @@ function whyRefused({ headers }: IncomingMessage, token: string): Refusal | unde
   if (headers.origin !== undefined) return { status: '403 Forbidden', reason: 'a web page (Origin header)' };
   const given = givenToken(headers);
   if (given === undefined) return { status: '401 Unauthorized', reason: 'no token' };
-  return isSame(given, token) ? undefined : { status: '401 Unauthorized', reason: 'a wrong token' };
+  return isSameSecret(given, token) ? undefined : { status: '401 Unauthorized', reason: 'a wrong token' };
 }
 
 function givenToken(headers: IncomingMessage['headers']): string | undefined {
-  const bearer = /^Bearer (\S+)$/i.exec(headers.authorization ?? '')?.[1];
+  const bearer = bearerToken(headers.authorization);
   if (bearer !== undefined) return bearer;
   const offered = (headers['sec-websocket-protocol'] ?? '').split(',').map(name => name.trim());
   return offered.find(name => name.startsWith(TOKEN_PROTOCOL))?.slice(TOKEN_PROTOCOL.length);
-}
-
-/** In constant time, so that timing does not reveal where they differ. */
-function isSame(a: string, b: string): boolean {
-  const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
-  return timingSafeEqual(digest(a), digest(b));
 }
 
 function refuse(socket: Duplex, status: string): void {

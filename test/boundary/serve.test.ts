@@ -1,0 +1,197 @@
+/** `rowtune serve` as programs use it: the npm package `openai` asks a tiny model, whose greedy text is that of `rowtune generate`. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { cpSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import OpenAI from 'openai';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { cli, lastValue } from '../e2e/cli/run-cli.ts';
+import { makeStateDir } from '../support/daemon.ts';
+import { makeTinyTask } from '../support/tiny-task.ts';
+
+const program = path.join(import.meta.dirname, '..', '..', 'bin', 'rowtune.mjs');
+const task = makeTinyTask();
+const env = { ROWTUNE_STATE: makeStateDir() };
+let child: ChildProcess;
+let url = '';
+let token = '';
+let openai: OpenAI;
+
+const TEMPLATE =
+  '{{ bos_token }}{% for m in messages %}{{ m.role[0] }}:{{ m.content }}; {% endfor %}{% if tools %}{{ tools[0].function.name }} {% endif %}{% if add_generation_prompt %}a:{% endif %}';
+
+beforeAll(async () => {
+  cpSync(path.join(task.folder, 'model'), path.join(task.folder, 'chatty'), { recursive: true });
+  writeFileSync(path.join(task.folder, 'chatty', 'chat_template.jinja'), TEMPLATE);
+  const args = [
+    'serve',
+    'tiny=model',
+    'chatty',
+    '--engine',
+    'portable',
+    '--port',
+    '0',
+    '--max-tokens',
+    '8',
+    '--allow-origin',
+    'https://mine.example',
+  ];
+  child = spawn(process.execPath, [program, ...args], {
+    cwd: task.folder,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  const said: string[] = [];
+  await new Promise<void>((resolve, reject) => {
+    child.once('exit', () => reject(new Error(said.join('\n'))));
+    if (child.stderr)
+      createInterface({ input: child.stderr }).on('line', line => {
+        said.push(line);
+        url = /at (http\S+);/.exec(line)?.[1] ?? url;
+        token = /API key: (\S+)/.exec(line)?.[1] ?? token;
+        if (token !== '') resolve();
+      });
+  });
+  openai = new OpenAI({ baseURL: url, apiKey: token, maxRetries: 0 });
+});
+afterAll(async () => {
+  const ended = new Promise(resolve => child.once('exit', resolve));
+  child.kill('SIGINT');
+  expect(await ended).toBe(0);
+  rmSync(task.folder, { recursive: true, force: true });
+});
+
+const prompt = 'note 3 says';
+const greedy = { model: 'tiny', prompt, temperature: 0, max_tokens: 12 } as const;
+
+test('models are listed', async () => {
+  expect((await openai.models.list()).data.map(({ id }) => id)).toEqual(['tiny', 'chatty']);
+});
+
+describe('completions', () => {
+  test('greedy text is that of rowtune generate, whole and streamed', async () => {
+    const args = ['generate', 'model', '--prompt', prompt, '--no-chat', '--max-new-tokens', '12', '--engine', 'portable', '--json'];
+    const generated = lastValue(await cli(args, { cwd: task.folder, env })) as { readonly text: string; readonly promptTokens: number };
+    const whole = await openai.completions.create(greedy);
+    expect(whole.choices[0]?.text).toBe(generated.text);
+    expect(whole.usage).toMatchObject({ prompt_tokens: generated.promptTokens, completion_tokens: 12 });
+    expect(whole.choices[0]?.finish_reason).toBe('length');
+    let streamed = '';
+    for await (const piece of await openai.completions.create({ ...greedy, stream: true })) streamed += piece.choices[0]?.text ?? '';
+    expect(streamed).toBe(generated.text);
+  });
+
+  test('a seed repeats an answer, another gives another', async () => {
+    const ask = async (seed: number) => (await openai.completions.create({ ...greedy, temperature: 1, seed })).choices[0]?.text;
+    expect(await ask(1)).toBe(await ask(1));
+    expect(await ask(1)).not.toBe(await ask(2));
+  });
+
+  test('a stop text ends the answer before it', async () => {
+    const { choices } = await openai.completions.create(greedy);
+    const text = choices[0]?.text ?? '';
+    const stop = text.slice(3, 5);
+    const stopped = await openai.completions.create({ ...greedy, stop });
+    expect(stopped.choices[0]).toMatchObject({ text: text.slice(0, text.indexOf(stop)), finish_reason: 'stop' });
+  });
+
+  test('probabilities are those of one distribution', async () => {
+    const { choices } = await openai.completions.create({ ...greedy, max_tokens: 3, logprobs: 5 });
+    const { token_logprobs: drawn, top_logprobs: top } = choices[0]?.logprobs ?? {};
+    expect(drawn).toHaveLength(3);
+    // Greedy: the drawn token is the likeliest.
+    for (const [i, logprob] of (drawn ?? []).entries()) {
+      const likeliest = Object.values(top?.[i] ?? {});
+      expect(logprob).toBe(Math.max(...likeliest));
+      expect(likeliest.reduce((sum, value) => sum + Math.exp(value), 0)).toBeLessThanOrEqual(1 + 1e-6);
+    }
+  });
+});
+
+describe('chats', () => {
+  const messages = [
+    { role: 'system', content: 'be brief' },
+    { role: 'user', content: [{ type: 'text', text: 'note 3?' }] },
+  ] satisfies OpenAI.ChatCompletionMessageParam[];
+  const tools = [{ type: 'function', function: { name: 'find' } }] satisfies OpenAI.ChatCompletionTool[];
+  const settings = { temperature: 0, max_tokens: 10 } as const;
+
+  test.each([
+    ['messages go through the template', {}, 's:be brief; u:note 3?; a:'],
+    ['tools, too', { tools }, 's:be brief; u:note 3?; find a:'],
+    ['unless none is to be chosen', { tools, tool_choice: 'none' as const }, 's:be brief; u:note 3?; a:'],
+  ])('%s', async (_, more, rendered) => {
+    const chat = await openai.chat.completions.create({ model: 'chatty', messages, ...settings, ...more });
+    const text = await openai.completions.create({ model: 'tiny', prompt: rendered, ...settings });
+    expect(chat.choices[0]?.message).toMatchObject({ role: 'assistant', content: text.choices[0]?.text });
+    expect(chat.usage).toEqual(text.usage);
+  });
+
+  test('a stream has the same text, its probabilities and its usage', async () => {
+    const request = { model: 'chatty', messages, ...settings, logprobs: true, top_logprobs: 2 };
+    const whole = await openai.chat.completions.create(request);
+    let text = '';
+    let finish: string | null = null;
+    let usage: unknown;
+    const logprobs: unknown[] = [];
+    for await (const piece of await openai.chat.completions.create({ ...request, stream: true, stream_options: { include_usage: true } })) {
+      text += piece.choices[0]?.delta.content ?? '';
+      finish = piece.choices[0]?.finish_reason ?? finish;
+      usage = piece.usage ?? usage;
+      logprobs.push(...(piece.choices[0]?.logprobs?.content ?? []));
+    }
+    expect([text, finish]).toEqual([whole.choices[0]?.message.content, 'length']);
+    expect(usage).toEqual(whole.usage);
+    expect(logprobs).toEqual(whole.choices[0]?.logprobs?.content);
+    expect(logprobs).toHaveLength(10);
+  });
+
+  test('images and forced tools are refused', async () => {
+    const ask = (more: object): Promise<unknown> =>
+      openai.chat.completions.create({ model: 'chatty', messages, ...more } as OpenAI.ChatCompletionCreateParamsNonStreaming);
+    await expect(ask({ tools, tool_choice: 'required' })).rejects.toThrow('tool_choice: only auto and none are supported');
+    await expect(ask({ response_format: { type: 'json_object' } })).rejects.toThrow('response_format.type: only text is supported');
+  });
+});
+
+describe('what is refused', () => {
+  const status = (ask: Promise<unknown>): Promise<unknown> =>
+    ask.then(
+      () => 200,
+      (error: InstanceType<typeof OpenAI.APIError>) => [error.status, error.message],
+    );
+
+  test('a wrong key, another page, another host', async () => {
+    const other = new OpenAI({ baseURL: url, apiKey: 'sk-wrong', maxRetries: 0 });
+    expect(await status(other.models.list())).toEqual([401, expect.stringContaining('API key')]);
+    const headers = { authorization: `Bearer ${token}` };
+    expect((await fetch(`${url}/models`, { headers: { ...headers, origin: 'https://evil.example' } })).status).toBe(403);
+    const allowed = await fetch(`${url}/models`, { headers: { ...headers, origin: 'https://mine.example' } });
+    expect([allowed.status, allowed.headers.get('access-control-allow-origin')]).toEqual([200, 'https://mine.example']);
+  });
+
+  test.each([
+    ['another model', { ...greedy, model: 'big' }, 404, 'there is no model big here; there is tiny, chatty'],
+    ['two answers', { ...greedy, n: 2 }, 400, 'more than one answer'],
+    ['a penalty', { ...greedy, frequency_penalty: 0.5 }, 400, 'frequency_penalty is not supported'],
+    ['an unknown parameter', { ...greedy, min_p: 0.1 }, 400, 'min_p: this server does not know this parameter'],
+    ['too long a prompt', { ...greedy, prompt: 'x'.repeat(500) }, 400, 'positions'],
+  ])('%s', async (_, request, code, message) => {
+    expect(await status(openai.completions.create(request as typeof greedy))).toEqual([code, expect.stringContaining(message)]);
+  });
+
+  test('a chat with a model that has no chat template', async () => {
+    const ask = openai.chat.completions.create({ model: 'tiny', messages: [{ role: 'user', content: 'Hi' }] });
+    expect(await status(ask)).toEqual([400, expect.stringContaining('has no chat template; use /v1/completions')]);
+  });
+});
+
+test('a client that leaves ends its answer, and the next is answered', async () => {
+  const abort = new AbortController();
+  const stream = await openai.completions.create({ ...greedy, max_tokens: 40, stream: true }, { signal: abort.signal });
+  for await (const _ of stream) {
+    abort.abort();
+    break;
+  }
+  expect((await openai.completions.create({ ...greedy, max_tokens: 1 })).usage?.completion_tokens).toBe(1);
+});

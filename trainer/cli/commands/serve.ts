@@ -1,0 +1,127 @@
+/** `rowtune serve`: models behind an HTTP server that speaks the OpenAI API. */
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { Option } from 'commander';
+import { readRegularText } from '../../files/regular-file.ts';
+import type { ServedModelRequest } from '../../protocol/job-messages.ts';
+import type { Recipe } from '../../protocol/recipe-schema.ts';
+import { readRunRecipe } from '../../run/run-folder.ts';
+import { jobContext } from '../../settings.ts';
+import { CliError, EXIT } from '../cli-error.ts';
+import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
+import { engineOption, isRunFolder, numberOption } from '../job-command.ts';
+import { runWorker } from '../run-worker.ts';
+
+interface Options {
+  readonly host: string;
+  readonly port: number;
+  readonly base: boolean;
+  /** False with --no-token. */
+  readonly token: boolean;
+  readonly allowOrigin: readonly string[];
+  readonly maxTokens: number;
+  readonly revision: string;
+  readonly engine: Recipe['engine'];
+}
+
+const LOOPBACK: ReadonlySet<string> = new Set(['127.0.0.1', 'localhost', '::1']);
+/** The token is kept, so that clients are configured once. */
+const TOKEN_FILE = 'serve-token';
+const MAX_TOKEN_BYTES = 1024;
+
+export const addServe: AddCommand = (program, surroundings) => {
+  const command = program
+    .command('serve')
+    .description('serve models over the OpenAI API: chat completions and completions, with streaming')
+    .argument('<models...>', 'run folders, model folders, .gguf files or names on the hub; NAME=MODEL gives one a name of its own')
+    .option('--base', 'also serve the base model of each run', false)
+    .option('--host <address>', 'the address to listen on; other machines send their token unencrypted', '127.0.0.1')
+    .option('--port <number>', 'the port; 0 for a free one', numberOption({ min: 0, max: 65_535, integer: true }), 8642)
+    .option('--no-token', 'answer any program on this machine without a token')
+    .addOption(new Option('--allow-origin <url...>', 'let web pages of this origin ask').default([], 'none'))
+    .option('--max-tokens <count>', 'the longest answer of a request that names no length', numberOption({ min: 1, integer: true }), 512)
+    .option('--revision <name>', 'branch, tag or commit of models on the hub', 'main')
+    .addOption(engineOption());
+  const examples = ['rowtune serve runs/spam --base', 'rowtune serve tuned=runs/spam HuggingFaceTB/SmolLM2-135M-Instruct --port 9000'];
+  withCommonOptions(command, examples).action((models: string[]) =>
+    runCommandWork(command, surroundings, context => serve(context, models, command.opts<Options>())),
+  );
+};
+
+async function serve(context: CommandContext, named: readonly string[], options: Options): Promise<CommandResult> {
+  const { settings, terminal, cwd } = context;
+  const { host, port, engine, allowOrigin: origins, maxTokens, base, revision } = options;
+  if (!options.token && !LOOPBACK.has(host)) throw usage('--no-token is only for this machine', 'Leave out --host, or keep the token.');
+  const models = (await Promise.all(named.map(text => modelsOf(text, { cwd, base, revision })))).flat();
+  const unique = models.filter(({ name, adapter }, i) => models.findIndex(other => other.name === name && other.adapter === adapter) === i);
+  const twice = unique.find(({ name }, i) => unique.findIndex(other => other.name === name) !== i);
+  if (twice) throw usage(`two models are called ${twice.name}`, `Give one another name, for example other=${twice.model}.`);
+  const token = options.token ? await readToken(settings.stateDir) : undefined;
+  const request = {
+    kind: 'serve',
+    context: jobContext(settings, cwd),
+    models: unique,
+    engine,
+    host,
+    port,
+    token,
+    origins,
+    maxTokens,
+  } as const;
+  let url = '';
+  try {
+    const value = await runWorker({
+      request,
+      terminal,
+      threads: 0,
+      onEvent: event => {
+        if (event.type !== 'serving') return false;
+        url = `http://${host.includes(':') ? `[${host}]` : host}:${event.port}/v1`;
+        terminal.progress.end();
+        terminal.say('info', `serving ${unique.map(({ name }) => name).join(', ')} at ${url}; Ctrl-C ends it`);
+        terminal.say('info', token === undefined ? 'any program on this machine may ask' : `API key: ${token}`);
+        if (!LOOPBACK.has(host))
+          terminal.say('warning', 'requests and the API key are not encrypted; use a tunnel outside a trusted network');
+        return true;
+      },
+    });
+    terminal.say('info', 'the server has ended');
+    return { value: { ok: true, url, ...(value as object) } };
+  } catch (error) {
+    // Ctrl-C is the usual end of a server; a second one does not wait for the answer that is being computed.
+    if (!(error instanceof CliError) || error.code !== 'aborted' || url === '') throw error;
+    return { value: { ok: true, url } };
+  }
+}
+
+const usage = (message: string, hint: string): CliError => new CliError(message, { code: 'usage', exitStatus: EXIT.usage, hint });
+
+/** A run is its base with its adapter; with `base`, the base follows under a name of its own. */
+async function modelsOf(
+  text: string,
+  { cwd, base, revision }: { readonly cwd: string; readonly base: boolean; readonly revision: string },
+): Promise<ServedModelRequest[]> {
+  const [, given, model = text] = /^([\w.:-]+)=(.+)$/.exec(text) ?? [];
+  const local = path.resolve(cwd, model);
+  if (!isRunFolder(local)) {
+    const isHere = existsSync(local);
+    return [{ name: given ?? (isHere ? path.basename(local, '.gguf') : model), model: isHere ? local : model, revision }];
+  }
+  const recipe = await readRunRecipe(local);
+  const tuned = { name: given ?? path.basename(local), model: recipe.model, revision: recipe.revision, adapter: local };
+  const baseName = path.isAbsolute(recipe.model) ? path.basename(recipe.model, '.gguf') : recipe.model;
+  return base ? [tuned, { name: baseName, model: recipe.model, revision: recipe.revision }] : [tuned];
+}
+
+/** The token in the state folder, made on first use and readable by its owner alone. */
+async function readToken(stateDir: string): Promise<string> {
+  const file = path.join(stateDir, TOKEN_FILE);
+  const known = await readRegularText(file, MAX_TOKEN_BYTES).catch(() => '');
+  if (/^[\w-]{32,}$/.test(known.trim())) return known.trim();
+  const token = randomBytes(24).toString('base64url');
+  await mkdir(stateDir, { recursive: true, mode: 0o700 });
+  await writeFile(file, `${token}\n`, { mode: 0o600 });
+  return token;
+}

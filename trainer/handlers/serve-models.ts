@@ -1,0 +1,41 @@
+/** The job 'serve': loads models and answers requests until it is stopped. */
+import type { JobScope } from '../job/job-scope.ts';
+import { openJobEngine, openModelFolder } from '../job/open-base.ts';
+import type { JobRequest } from '../protocol/job-messages.ts';
+import { startServer } from '../serve/http-server.ts';
+import { ServedModel } from '../serve/served-model.ts';
+
+export async function serveJob(request: Extract<JobRequest, { kind: 'serve' }>, scope: JobScope): Promise<{ readonly requests: number }> {
+  const { engine: requested, models: wanted, host, port, token, origins, maxTokens } = request;
+  const { job } = scope;
+  const engine = await openJobEngine(scope, requested);
+  const models: ServedModel[] = [];
+  let requests = 0;
+  try {
+    for (const { name, model, revision, adapter: adapterPath } of wanted) {
+      job.phase('load', `loading ${name}`);
+      let report: ((done: number) => void) | undefined;
+      const onLoad = (done: number, total: number): void => {
+        report ??= job.progress('load', total, 'tensors');
+        report(done);
+      };
+      const openFolder = () => openModelFolder(scope, { model, revision });
+      models.push(await ServedModel.open({ name, engine, openFolder, adapterPath, onLoad }));
+      job.checkStop();
+    }
+    const onRequest = (line: string): void => {
+      requests++;
+      job.log('info', line);
+    };
+    const server = await startServer({ models, host, port, token, origins, maxTokens, onRequest });
+    job.emit({ type: 'serving', port: server.port });
+    await new Promise<void>(resolve => {
+      if (job.stop !== undefined) resolve();
+      else job.signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+    await server.close();
+    return { requests };
+  } finally {
+    for (const model of models) await model.dispose();
+  }
+}

@@ -1,0 +1,109 @@
+/** The requests of the OpenAI API that are computed here. What is not computed is refused by name; what has no effect on an answer is accepted. */
+import { z } from 'zod';
+import type { CompletionSettings } from './complete.ts';
+import { RequestError } from './request-error.ts';
+
+/** The API's own limits. */
+const MAX_STOPS = 4;
+const MAX_TOP_LOGPROBS = 20;
+const MAX_MESSAGES = 10_000;
+
+const text = z.string();
+/** The API writes what is not given as null, too. */
+const maybe = <T extends z.ZodType>(type: T) => type.nullish().transform(value => value ?? undefined);
+/** A setting that is accepted with the one value at which it does nothing. */
+const idle = (value: unknown, what: string) =>
+  z
+    .unknown()
+    .optional()
+    .refine(given => given == null || given === value, `${what} is not supported`);
+const count = z.int().min(1);
+
+const sampling = {
+  model: text,
+  temperature: maybe(z.number().min(0).max(2)),
+  top_p: maybe(z.number().gt(0).max(1)),
+  /** As in other local servers. */
+  top_k: maybe(z.int().min(0)),
+  seed: maybe(z.int()),
+  stop: maybe(z.union([text, z.array(text).max(MAX_STOPS)])),
+  stream: maybe(z.boolean()),
+  stream_options: maybe(z.object({ include_usage: maybe(z.boolean()) })),
+  n: idle(1, 'more than one answer'),
+  frequency_penalty: idle(0, 'frequency_penalty'),
+  presence_penalty: idle(0, 'presence_penalty'),
+  logit_bias: z
+    .unknown()
+    .optional()
+    .refine(given => given == null || JSON.stringify(given) === '{}', 'logit_bias is not supported'),
+  // These say something about the client, not about the answer.
+  user: z.unknown().optional(),
+  metadata: z.unknown().optional(),
+  store: z.unknown().optional(),
+  service_tier: z.unknown().optional(),
+  safety_identifier: z.unknown().optional(),
+  prompt_cache_key: z.unknown().optional(),
+};
+
+const part = z.object({ type: z.literal('text', 'only text parts are read'), text });
+
+const message = z.looseObject({
+  role: z.enum(['system', 'developer', 'user', 'assistant', 'tool', 'function']),
+  content: z.union([text, z.array(part), z.null()]).optional(),
+});
+
+const chatSchema = z.strictObject({
+  ...sampling,
+  messages: z.array(message).min(1).max(MAX_MESSAGES),
+  max_tokens: maybe(count),
+  max_completion_tokens: maybe(count),
+  logprobs: maybe(z.boolean()),
+  top_logprobs: maybe(z.int().min(0).max(MAX_TOP_LOGPROBS)),
+  tools: maybe(z.array(z.looseObject({}))),
+  tool_choice: maybe(z.enum(['auto', 'none'], 'only auto and none are supported')),
+  parallel_tool_calls: z.unknown().optional(),
+  response_format: maybe(z.object({ type: z.literal('text', 'only text is supported') })),
+  reasoning_effort: maybe(text),
+  /** Variables of the template, as in other local servers. */
+  chat_template_kwargs: maybe(z.record(text, z.unknown())),
+});
+
+const completionSchema = z.strictObject({
+  ...sampling,
+  prompt: text,
+  max_tokens: maybe(count),
+  logprobs: maybe(z.int().min(0).max(MAX_TOP_LOGPROBS)),
+  echo: idle(false, 'echo'),
+  best_of: idle(1, 'best_of'),
+  suffix: idle(undefined, 'suffix'),
+});
+
+export type ChatRequest = z.infer<typeof chatSchema>;
+export type CompletionRequest = z.infer<typeof completionSchema>;
+
+/** @throws RequestError that names the first wrong parameter */
+export const readChatRequest = (body: unknown): ChatRequest => read(chatSchema, body);
+export const readCompletionRequest = (body: unknown): CompletionRequest => read(completionSchema, body);
+
+function read<T>(schema: z.ZodType<T>, body: unknown): T {
+  const { data, error } = schema.safeParse(body);
+  if (data !== undefined) return data;
+  const issue = error?.issues[0];
+  const unknown = issue?.code === 'unrecognized_keys' ? issue.keys[0] : undefined;
+  const param = [...(issue?.path ?? []), ...(unknown === undefined ? [] : [unknown])].join('.');
+  const problem = unknown === undefined ? issue?.message : 'this server does not know this parameter';
+  throw new RequestError(400, param === '' ? `the request: ${problem}` : `${param}: ${problem}`, { param });
+}
+
+/** The settings that both kinds of request have in common, with the API's defaults. */
+export function settingsOf(
+  request: Pick<ChatRequest, 'temperature' | 'top_p' | 'top_k' | 'seed' | 'stop'>,
+  {
+    maxTokens,
+    topLogprobs,
+    freshSeed,
+  }: { readonly maxTokens: number; readonly topLogprobs: number | undefined; readonly freshSeed: number },
+): CompletionSettings {
+  const { temperature = 1, top_p: topP = 1, top_k: topK = 0, seed = freshSeed, stop = [] } = request;
+  return { temperature, topP, topK, seed: seed >>> 0, stop: typeof stop === 'string' ? [stop] : stop, maxTokens, topLogprobs };
+}

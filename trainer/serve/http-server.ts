@@ -1,0 +1,266 @@
+/** The HTTP side of serving: who may ask, what is asked, and one answer after the other. */
+import { randomInt } from 'node:crypto';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { GenerateError } from '../generate/decoder.ts';
+import { bearerToken, isSameSecret } from '../machine/same-secret.ts';
+import { readChatRequest, readCompletionRequest, settingsOf } from './api-requests.ts';
+import { type AnswerKind, answerHead, answerPiece, errorBody, lastPiece, usagePiece, wholeAnswer } from './api-responses.ts';
+import type { CompletionSettings } from './complete.ts';
+import { RequestError } from './request-error.ts';
+import type { ServedModel } from './served-model.ts';
+
+/** A long conversation has a few hundred kilobytes. */
+const MAX_BODY_BYTES = 8 * 2 ** 20;
+/** Requests that wait for the engine; more are refused instead of being forgotten. */
+const MAX_WAITING = 32;
+const HEADERS_TIMEOUT_MS = 10_000;
+const BODY_TIMEOUT_MS = 60_000;
+
+export interface ServeParams {
+  readonly models: readonly ServedModel[];
+  readonly host: string;
+  /** 0 for a free port. */
+  readonly port: number;
+  /** Undefined serves whoever can reach the port. */
+  readonly token: string | undefined;
+  /** Origins of web pages that may ask. */
+  readonly origins: readonly string[];
+  /** The longest answer of a request that names no length. */
+  readonly maxTokens: number;
+  onRequest(line: string): void;
+}
+
+export interface RunningServer {
+  readonly port: number;
+  /** Accepts no more requests, cancels the current answers, and resolves when the engine is idle. */
+  close(): Promise<void>;
+}
+
+/** Rejects if the port is in use. */
+export async function startServer(params: ServeParams): Promise<RunningServer> {
+  const queue = new Queue();
+  const limits = { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: BODY_TIMEOUT_MS, connectionsCheckingInterval: 2000 };
+  const http = createServer(limits, (request, response) => void handle(params, queue, request, response));
+  http.on('clientError', (_, socket) => socket.destroy());
+  await listen(http, params);
+  return {
+    port: (http.address() as AddressInfo).port,
+    close: async () => {
+      const closed = new Promise<void>(resolve => http.close(() => resolve()));
+      http.closeAllConnections();
+      await Promise.all([closed, queue.idle()]);
+    },
+  };
+}
+
+const listen = (http: Server, { host, port }: ServeParams): Promise<void> =>
+  new Promise((resolve, reject) => {
+    http.once('error', reject);
+    http.listen({ host, port }, resolve);
+  });
+
+/** One answer at a time: the engine computes one token of one text after the other. */
+class Queue {
+  #last: Promise<unknown> = Promise.resolve();
+  #waiting = 0;
+
+  /** @throws RequestError 429 if too many wait */
+  run<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#waiting >= MAX_WAITING) throw new RequestError(429, `${MAX_WAITING} requests are waiting already; try again later`);
+    this.#waiting++;
+    const result = this.#last.then(work).finally(() => {
+      this.#waiting--;
+    });
+    this.#last = result.catch(() => undefined);
+    return result;
+  }
+
+  idle(): Promise<unknown> {
+    return this.#last;
+  }
+}
+
+async function handle(params: ServeParams, queue: Queue, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  response.on('error', () => undefined);
+  try {
+    const isPreflight = admit(params, request, response);
+    if (isPreflight) response.writeHead(204).end();
+    else await route(params, queue, request, response);
+  } catch (error) {
+    const refusal = toRefusal(error);
+    params.onRequest(`${request.method} ${request.url}: ${refusal.status} ${refusal.message}`);
+    if (response.headersSent) {
+      // A stream has begun: its reader gets the error as a last event.
+      response.end(`data: ${JSON.stringify(errorBody(refusal))}\n\n`);
+      return;
+    }
+    sendJson(response, refusal.status, errorBody(refusal));
+  }
+}
+
+/** Errors that were written for people keep their words; anything else is a fault of ours. */
+function toRefusal(error: unknown): RequestError {
+  if (error instanceof RequestError) return error;
+  if (error instanceof GenerateError || (error instanceof Error && error.name === 'ChatTemplateError'))
+    return new RequestError(400, error.message);
+  return new RequestError(500, error instanceof Error ? error.message : String(error));
+}
+
+/** The names under which this machine is reached; a page that lets its own name lead here is refused. */
+const isOwnHost = (header: string | undefined, host: string): boolean => {
+  const name = (header ?? '').replace(/:\d+$/, '').toLowerCase();
+  return ['localhost', '127.0.0.1', '[::1]', host.toLowerCase()].includes(name);
+};
+
+/**
+ * Lets a request in. @returns whether it is the preflight of a permitted page
+ * @throws RequestError 401 or 403
+ */
+function admit({ host, token, origins }: ServeParams, { headers, method }: IncomingMessage, response: ServerResponse): boolean {
+  const { origin } = headers;
+  if (origin !== undefined) {
+    if (!origins.includes(origin))
+      throw new RequestError(403, `the web page ${origin} may not ask; start the server with --allow-origin ${origin}`);
+    response.setHeader('access-control-allow-origin', origin);
+    response.setHeader('vary', 'origin');
+    if (method === 'OPTIONS') {
+      response.setHeader('access-control-allow-headers', 'authorization, content-type');
+      response.setHeader('access-control-allow-methods', 'GET, POST');
+      return true;
+    }
+  }
+  const isOpenToAll = host === '0.0.0.0' || host === '::';
+  if (!isOpenToAll && !isOwnHost(headers.host, host)) throw new RequestError(403, `this server is not ${headers.host}`);
+  if (token === undefined) return false;
+  const given = bearerToken(headers.authorization);
+  if (given === undefined || !isSameSecret(given, token))
+    throw new RequestError(401, 'the API key is not the token that the server printed', { code: 'invalid_api_key' });
+  return false;
+}
+
+async function route(params: ServeParams, queue: Queue, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const path = (request.url ?? '').split('?')[0];
+  const { models } = params;
+  switch (`${request.method} ${path}`) {
+    case 'GET /health':
+      return sendJson(response, 200, { status: 'ok' });
+    case 'GET /v1/models':
+      return sendJson(response, 200, {
+        object: 'list',
+        data: models.map(({ name }) => ({ id: name, object: 'model', created: 0, owned_by: 'rowtune' })),
+      });
+    case 'POST /v1/chat/completions':
+      return chat(params, queue, await readJson(request), response);
+    case 'POST /v1/completions':
+      return complete(params, queue, await readJson(request), response);
+    default:
+      throw new RequestError(404, `there is no ${request.method} ${path} here`);
+  }
+}
+
+async function chat(params: ServeParams, queue: Queue, body: unknown, response: ServerResponse): Promise<void> {
+  const request = readChatRequest(body);
+  const { messages, tools, tool_choice: choice, chat_template_kwargs: given, reasoning_effort: effort } = request;
+  const model = modelOf(params, request.model);
+  const variables = { ...(effort !== undefined && { reasoning_effort: effort }), ...given };
+  const ids = model.chatIds({ messages, tools: choice === 'none' ? undefined : tools, variables });
+  const settings = settingsOf(request, {
+    maxTokens: request.max_completion_tokens ?? request.max_tokens ?? params.maxTokens,
+    topLogprobs: request.logprobs === true ? (request.top_logprobs ?? 0) : undefined,
+    freshSeed: randomInt(2 ** 32),
+  });
+  await answer({ kind: 'chat', params, queue, model, ids, settings, request, response });
+}
+
+async function complete(params: ServeParams, queue: Queue, body: unknown, response: ServerResponse): Promise<void> {
+  const request = readCompletionRequest(body);
+  const model = modelOf(params, request.model);
+  const settings = settingsOf(request, {
+    maxTokens: request.max_tokens ?? params.maxTokens,
+    topLogprobs: request.logprobs,
+    freshSeed: randomInt(2 ** 32),
+  });
+  await answer({ kind: 'text', params, queue, model, ids: model.textIds(request.prompt), settings, request, response });
+}
+
+interface AnswerRequest {
+  readonly kind: AnswerKind;
+  readonly params: ServeParams;
+  readonly queue: Queue;
+  readonly model: ServedModel;
+  readonly ids: readonly number[];
+  readonly settings: CompletionSettings;
+  readonly request: {
+    readonly stream?: boolean | undefined;
+    readonly stream_options?: { readonly include_usage?: boolean | undefined } | undefined;
+  };
+  readonly response: ServerResponse;
+}
+
+async function answer({ kind, params, queue, model, ids, settings, request, response }: AnswerRequest): Promise<void> {
+  let isGone = false;
+  response.once('close', () => {
+    isGone = !response.writableEnded;
+  });
+  const form = {
+    kind,
+    head: answerHead(kind, model.name),
+    tokenText: (id: number) => model.tokenText(id),
+    withLogprobs: settings.topLogprobs !== undefined,
+  };
+  const isStream = request.stream === true;
+  const send = (value: unknown): void => void response.write(`data: ${JSON.stringify(value)}\n\n`);
+  let isFirst = true;
+  const begin = performance.now();
+  const completion = await queue.run(() => {
+    if (isGone) throw new RequestError(499, 'the client is gone');
+    if (isStream) response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-store' });
+    return model.answer({
+      ids,
+      settings,
+      isCanceled: () => isGone,
+      ...(isStream && {
+        onPiece: (text, tokens) => {
+          send(answerPiece(form, text, tokens, isFirst));
+          isFirst = false;
+        },
+      }),
+    });
+  });
+  const seconds = (performance.now() - begin) / 1000;
+  params.onRequest(
+    `${model.name}: ${completion.promptTokens} tokens read, ${completion.completionTokens} written in ${seconds.toFixed(1)} s (${completion.finish})`,
+  );
+  if (!isStream) return sendJson(response, 200, wholeAnswer(form, completion));
+  if (isFirst) send(answerPiece(form, '', [], true));
+  send(lastPiece(form, completion));
+  if (request.stream_options?.include_usage === true) send(usagePiece(form, completion));
+  response.end('data: [DONE]\n\n');
+}
+
+function modelOf({ models }: ServeParams, name: string): ServedModel {
+  const found = models.find(model => model.name === name);
+  if (found !== undefined) return found;
+  const names = models.map(model => model.name).join(', ');
+  throw new RequestError(404, `there is no model ${name} here; there is ${names}`, { param: 'model', code: 'model_not_found' });
+}
+
+async function readJson(request: IncomingMessage): Promise<unknown> {
+  const parts: Buffer[] = [];
+  let bytes = 0;
+  for await (const part of request as AsyncIterable<Buffer>) {
+    bytes += part.length;
+    if (bytes > MAX_BODY_BYTES) throw new RequestError(413, `the request has more than ${MAX_BODY_BYTES} bytes`);
+    parts.push(part);
+  }
+  try {
+    return JSON.parse(Buffer.concat(parts).toString('utf8'));
+  } catch {
+    throw new RequestError(400, 'the request is not JSON');
+  }
+}
+
+function sendJson(response: ServerResponse, status: number, value: unknown): void {
+  response.writeHead(status, { 'content-type': 'application/json; charset=utf-8' }).end(JSON.stringify(value));
+}

@@ -1,0 +1,134 @@
+/** A model that is held ready: weights and cache in the engine, one answer at a time. */
+import { applyAdapter } from '../artifact/adapter/apply-adapter.ts';
+import { readAdapter } from '../artifact/adapter/read-adapter.ts';
+import { chatRendererOf } from '../data/chat-renderer.ts';
+import { createEncoder } from '../data/encoder.ts';
+import type { ChatMessage, ChatRenderer } from '../data/types.ts';
+import type { Engine } from '../engine/engine.ts';
+import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
+import { contextBucket, type Decoder, openDecoder } from '../generate/decoder.ts';
+import type { ModelFolder } from '../hub/open-model.ts';
+import { causalModel } from '../model/load-model.ts';
+import type { CausalModel } from '../model/model-spec.ts';
+import { type Completion, type CompletionSettings, complete, type DrawnToken } from './complete.ts';
+import { RequestError } from './request-error.ts';
+
+export interface ServedModelParams {
+  readonly name: string;
+  readonly engine: Engine;
+  /** Opened anew when the cache has to grow; the caller's function, because a model may come from the hub. */
+  readonly openFolder: () => Promise<ModelFolder>;
+  readonly adapterPath?: string;
+  readonly onLoad?: (done: number, total: number) => void;
+}
+
+export interface ChatPrompt {
+  readonly messages: readonly ChatMessage[];
+  readonly tools?: readonly unknown[];
+  readonly variables?: Readonly<Record<string, unknown>>;
+}
+
+export interface AnswerParams {
+  readonly ids: readonly number[];
+  /** `maxTokens` undefined lets the answer fill the room that is there. */
+  readonly settings: Omit<CompletionSettings, 'maxTokens'> & { readonly maxTokens: number };
+  readonly onPiece?: (text: string, tokens: readonly DrawnToken[]) => void;
+  readonly isCanceled: () => boolean;
+}
+
+export class ServedModel {
+  readonly name: string;
+  readonly #params: ServedModelParams;
+  readonly #model: CausalModel;
+  readonly #tokenizer: Tokenizer;
+  readonly #chat: ChatRenderer | undefined;
+  #decoder: Decoder | undefined;
+
+  private constructor(params: ServedModelParams, model: CausalModel, tokenizer: Tokenizer) {
+    this.name = params.name;
+    this.#params = params;
+    this.#model = model;
+    this.#tokenizer = tokenizer;
+    this.#chat = chatRendererOf(tokenizer);
+  }
+
+  /** Reads the tokenizer and loads the weights. @throws what opening a model or an adapter throws */
+  static async open(params: ServedModelParams): Promise<ServedModel> {
+    const folder = await params.openFolder();
+    try {
+      const served = new ServedModel(params, causalModel(folder.config), await folder.loadTokenizer());
+      await served.#load(folder, 1);
+      return served;
+    } finally {
+      await folder.weights.close();
+    }
+  }
+
+  /** The text of a token, as it stands in an answer. */
+  tokenText(id: number): string {
+    return this.#tokenizer.decode([id], { skipSpecialTokens: false });
+  }
+
+  /** @throws RequestError for a model without a chat template; ChatTemplateError if the template refuses the messages */
+  chatIds({ messages, tools, variables }: ChatPrompt): readonly number[] {
+    if (this.#chat === undefined) throw new RequestError(400, `${this.name} has no chat template; use /v1/completions`, { param: 'model' });
+    const { text } = this.#chat.render({ messages, tools, variables }, { addGenerationPrompt: true });
+    // The template writes the special tokens itself.
+    return this.#checked(this.#tokenizer.encode(text, { addSpecialTokens: false }));
+  }
+
+  textIds(prompt: string): readonly number[] {
+    return this.#checked(createEncoder(this.#tokenizer).start(prompt));
+  }
+
+  /** Answers; called for one request at a time. @throws RequestError if the prompt leaves no room for an answer */
+  async answer({ ids, settings, onPiece, isCanceled }: AnswerParams): Promise<Completion> {
+    const room = this.#model.maxPositions - ids.length;
+    if (room < 1)
+      throw new RequestError(400, `the prompt has ${ids.length} tokens; ${this.name} has ${this.#model.maxPositions} positions`, {
+        param: 'messages',
+        code: 'context_length_exceeded',
+      });
+    const maxTokens = Math.min(settings.maxTokens, room);
+    const decoder = await this.#withRoom(ids.length + maxTokens);
+    return complete({ decoder, tokenizer: this.#tokenizer, ids, settings: { ...settings, maxTokens }, onPiece, isCanceled });
+  }
+
+  async dispose(): Promise<void> {
+    await this.#decoder?.dispose();
+    this.#decoder = undefined;
+  }
+
+  #checked(ids: readonly number[]): readonly number[] {
+    const unknown = ids.find(id => id >= this.#model.vocabularySize);
+    if (unknown !== undefined) throw new RequestError(400, `the tokenizer gives the id ${unknown}, which ${this.name} does not have`);
+    if (ids.length === 0) throw new RequestError(400, 'the prompt has no tokens');
+    return ids;
+  }
+
+  /** A decoder whose cache has room for so many tokens. A longer cache replaces a shorter one, and the weights are loaded again. */
+  async #withRoom(tokens: number): Promise<Decoder> {
+    const needed = contextBucket(tokens, this.#model.maxPositions);
+    if (this.#decoder !== undefined && this.#decoder.capacity >= needed) return this.#decoder;
+    await this.dispose();
+    const folder = await this.#params.openFolder();
+    try {
+      return await this.#load(folder, tokens);
+    } finally {
+      await folder.weights.close();
+    }
+  }
+
+  async #load({ weights }: ModelFolder, tokens: number): Promise<Decoder> {
+    const { engine, adapterPath, onLoad } = this.#params;
+    const model = this.#model;
+    const adapter = adapterPath === undefined ? undefined : await readAdapter(adapterPath);
+    try {
+      const tuned = adapter ? await applyAdapter({ model, weights, fingerprint: await weights.fingerprint(), adapter }) : { weights };
+      this.#decoder = await openDecoder({ engine, model, ...tuned, tokens, onLoad });
+      return this.#decoder;
+    } finally {
+      await adapter?.close();
+    }
+  }
+}
