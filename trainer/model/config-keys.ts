@@ -71,9 +71,12 @@ export function readConfig<Table extends KeyTable>(table: Table, architecture: s
   const parsed = z.looseObject(shape).safeParse(json);
   const problems = refusals(table, json);
   if (parsed.success) return { values: parsed.data as ConfigValues<Table>, problems };
-  const invalid = parsed.error.issues.map(
-    ({ path, message }): ConfigProblem => ({ kind: 'invalid', path: path.map(String), message: `${path.join('.')}: ${message}` }),
-  );
+  const invalid = parsed.error.issues.map((issue): ConfigProblem => {
+    const path = issue.path.map(String);
+    const value = path.reduce<unknown>((at, key) => (at as ConfigJson | undefined)?.[key], json);
+    if (issue.code === 'invalid_value' && value !== undefined) return notSupported(path, value, issue.values);
+    return { kind: 'invalid', path, message: `${path.join('.')}: ${issue.message}` };
+  });
   throw configError([...invalid, ...problems], architecture);
 }
 

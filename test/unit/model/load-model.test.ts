@@ -104,6 +104,21 @@ describe('config.json', () => {
       { rope_scaling: { type: 'longrope', short_factor: [1, 1], long_factor: [1, 1], original_max_position_embeddings: 1 } },
       /rope_scaling gives positions that are not finite/,
     ],
+    [
+      'a type of layers that is not computed',
+      { architectures: ['Qwen3ForCausalLM'], head_dim: 4, layer_types: Array(8).fill('linear_attention') },
+      /layer_types\.0 "linear_attention" is not supported; supported are "full_attention", "sliding_attention"/,
+    ],
+    [
+      'windows without a size in layers that have them without being asked',
+      { architectures: ['Gemma2ForCausalLM'], head_dim: 4, sliding_window: null },
+      /sliding_window is null, and 4 of the 8 layers of this family have a window: say how many tokens such a layer sees/,
+    ],
+    [
+      'windows without a size in layers that are listed',
+      { architectures: ['Gemma3ForCausalLM'], head_dim: 4, sliding_window: null, layer_types: Array(8).fill('sliding_attention') },
+      /sliding_window is null, and layer_types has "sliding_attention"/,
+    ],
     ['layer_types of another length', { layer_types: ['full_attention'] }, /layer_types has 1 entries for num_hidden_layers 8/],
   ])('%s', (_, changes, message) => {
     expect(build(changes)).toThrow(ModelConfigError);

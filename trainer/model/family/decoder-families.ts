@@ -128,7 +128,8 @@ const families = {
     keys: smollm3Keys,
     own: c => {
       const turns = turning(c);
-      const typeOf = (layer: number): LayerType => (c.use_sliding_window && !turns[layer] ? 'sliding_attention' : 'full_attention');
+      const hasWindows = c.use_sliding_window && Boolean(c.sliding_window);
+      const typeOf = (layer: number): LayerType => (hasWindows && !turns[layer] ? 'sliding_attention' : 'full_attention');
       const types = turns.map((_, layer) => c.layer_types?.[layer] ?? typeOf(layer));
       return { biases: alike(c.attention_bias), mlpBias: c.mlp_bias, windows: windowsOf(c, types), turning: turns };
     },
@@ -253,7 +254,7 @@ export function decoderConfig(architecture: DecoderArchitecture, file: ConfigJso
       headDim,
       dropout: c.attention_dropout ?? 0,
       biases,
-      windows,
+      windows: windows.map(window => (window === 'unsized' ? undefined : window)),
       innerNorms,
       cap,
       scale,
@@ -317,19 +318,14 @@ function layerProblems(c: Sizes, json: ConfigJson, { windows }: Own): ConfigProb
 }
 
 /** Blocks that are to have a window need its size. */
-const windowProblems = (json: ConfigJson, windows: Windows): ConfigProblem[] =>
-  json.sliding_window === null &&
-  Array.isArray(json.layer_types) &&
-  json.layer_types.includes('sliding_attention') &&
-  windows.every(window => window === undefined) &&
-  json.use_sliding_window !== false
-    ? [
-        contradiction(
-          'sliding_window',
-          'sliding_window is null, and layer_types has "sliding_attention": say how many tokens such a layer sees',
-        ),
-      ]
-    : [];
+function windowProblems(json: ConfigJson, windows: Windows): ConfigProblem[] {
+  const unsized = windows.filter(window => window === 'unsized').length;
+  if (unsized === 0 || json.use_sliding_window === false) return [];
+  const layers = Array.isArray(json.layer_types)
+    ? 'layer_types has "sliding_attention"'
+    : `${unsized} of the ${windows.length} layers of this family have a window`;
+  return [contradiction('sliding_window', `sliding_window is null, and ${layers}: say how many tokens such a layer sees`)];
+}
 
 /** The keys of a decoder of these families. */
 export const decoderKeysOf = (architecture: DecoderArchitecture): KeyTable => families[architecture].keys;

@@ -3,8 +3,8 @@ import type { ConfigValues } from '../config-keys.ts';
 import type { Sizes, switchedWindow } from './decoder-keys.ts';
 
 export type LayerType = 'full_attention' | 'sliding_attention';
-/** A window for each block; undefined: all keys before it. */
-export type Windows = (number | undefined)[];
+/** A window for each block; undefined: all keys before it; `unsized`: a window of which the config does not say the size. */
+export type Windows = (number | 'unsized' | undefined)[];
 
 const eachLayer = <Value>(c: Pick<Sizes, 'num_hidden_layers'>, value: (layer: number) => Value): Value[] =>
   Array.from({ length: c.num_hidden_layers }, (_, layer) => value(layer));
@@ -15,7 +15,8 @@ export const everywhere = <Value>(c: Pick<Sizes, 'num_hidden_layers'>, value: Va
 export function switchedWindows(c: Sizes & ConfigValues<typeof switchedWindow>): Windows {
   if (!c.use_sliding_window) return everywhere(c, undefined);
   const isNarrow = (layer: number) => (c.layer_types ? c.layer_types[layer] === 'sliding_attention' : layer >= c.max_window_layers);
-  return eachLayer(c, layer => (isNarrow(layer) ? (c.sliding_window ?? undefined) : undefined));
+  const unsized = c.layer_types ? 'unsized' : undefined;
+  return eachLayer(c, layer => (isNarrow(layer) ? (c.sliding_window ?? unsized) : undefined));
 }
 
 interface Typed extends Pick<Sizes, 'num_hidden_layers'> {
@@ -28,7 +29,7 @@ export const layerTypes = (c: Typed, pattern: number): LayerType[] =>
   eachLayer(c, layer => c.layer_types?.[layer] ?? ((layer + 1) % pattern ? 'sliding_attention' : 'full_attention'));
 
 export const windowsOf = (c: Typed, types: readonly LayerType[]): Windows =>
-  types.map(type => (type === 'sliding_attention' ? (c.sliding_window ?? undefined) : undefined));
+  types.map(type => (type === 'sliding_attention' ? (c.sliding_window ?? 'unsized') : undefined));
 
 /** Whether each block turns its queries and keys. */
 export const turning = (
