@@ -2,7 +2,7 @@
 import { type ColorMap, colorIndex, inkOn } from '../../shared/color-maps.ts';
 import type { Theme } from '../../shared/theme.ts';
 import type { CellScores } from '../score-store.ts';
-import { type Grid, lastParts } from './grid.ts';
+import { columnRuns, type Grid, lastParts } from './grid.ts';
 import type { Viewport } from './viewport.ts';
 
 export interface GridContent {
@@ -227,10 +227,16 @@ function niceStride(stride: number): number {
 function drawColumnLabels({ context, content, theme, geometry }: DrawGridParams): void {
   context.textAlign = 'center';
   context.textBaseline = 'middle';
-  context.fillStyle = theme.foreground;
-  for (const [column, { label }] of content.grid.columns.entries()) {
-    const x = geometry.gutter + (column + 0.5) * geometry.cellWidth;
-    context.fillText(fitText(context, label, geometry.cellWidth - 2), x, HEADER / 2);
+  const { columns } = content.grid;
+  const { gutter, cellWidth } = geometry;
+  const isNarrow = cellWidth < PROFILE_WIDTH;
+  const runs = isNarrow ? columnRuns(columns) : columns.map(({ label }, first) => ({ first, count: 1, label }));
+  for (const { first, count, label } of runs) {
+    context.fillStyle = theme.foreground;
+    context.fillText(fitText(context, label, count * cellWidth - 2), gutter + (first + count / 2) * cellWidth, HEADER / 2);
+    // Where its columns begin and end, since the cells show no gap there.
+    context.fillStyle = theme.muted;
+    if (count > 1) for (const edge of [first, first + count]) context.fillRect(leftOf(geometry, edge) - 1, HEADER - 7, 1, 6);
   }
 }
 

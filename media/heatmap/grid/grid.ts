@@ -25,8 +25,8 @@ export interface Grid {
   readonly labels: readonly string[];
 }
 
-/** `stages.1.layers.0` is one block: a stage (or level) contains a list of blocks. */
-const INNER_LISTS = new Set(['layers', 'blocks', 'block']);
+/** `stages.1.layers.0` is one block: a stage (or level, or ALBERT's group) contains a list of blocks. */
+const INNER_LISTS = new Set(['layers', 'blocks', 'block', 'albert_layers']);
 const isNumber = (part: string | undefined): boolean => part !== undefined && /^\d+$/.test(part);
 
 interface Split {
@@ -93,6 +93,28 @@ export function deriveGrid(names: readonly string[]): Grid {
   return { rows, columns, cells, places, labels };
 }
 
+/** Neighboring columns that share a label. */
+export interface ColumnRun {
+  readonly first: number;
+  readonly count: number;
+  readonly label: string;
+}
+
+/** Returns runs of columns whose labels differ by a number alone: `gate 0` … `gate 127` becomes `gate 0–127`. */
+export function columnRuns(columns: readonly GridColumn[]): ColumnRun[] {
+  const parts = columns.map(({ label }) => /^(.*\D) (\d+)$/.exec(label));
+  const runs: { first: number; count: number }[] = [];
+  for (const [i, part] of parts.entries()) {
+    const last = runs.at(-1);
+    if (last && part && parts[last.first]?.[1] === part[1]) last.count++;
+    else runs.push({ first: i, count: 1 });
+  }
+  return runs.map(({ first, count }) => {
+    const own = columns[first]?.label ?? '';
+    return { first, count, label: count > 1 ? `${own}–${parts[first + count - 1]?.[2]}` : own };
+  });
+}
+
 const unique = (values: readonly string[]): string[] => [...new Set(values)];
 const outsideGridRow = (key: string): GridRow => ({ key, label: key, isBlock: false });
 
@@ -120,7 +142,9 @@ function labelBlocks(blocks: readonly string[]): string[] {
   while (tail < shortest - head && same(list => list.at(-1 - tail))) tail++;
   return words.map((parts, i) => {
     const rest = parts.slice(head, parts.length - tail).join('.');
-    return rest === '' ? (numbers[i] as string) : `${rest}${/\d$/.test(rest) ? '.' : ' '}${numbers[i]}`;
+    // One list inside another: `layers.1.blocks.0` and `layers.1.downsample`.
+    if (rest === '') return `${parts.at(-1)} ${numbers[i]}`;
+    return `${rest}${/\d$/.test(rest) ? '.' : ' '}${numbers[i]}`;
   });
 }
 

@@ -1,6 +1,6 @@
 /** Names of modules of several families become rows and columns. */
 import { describe, expect, test } from 'vitest';
-import { deriveGrid } from '../../../media/heatmap/grid/grid.ts';
+import { columnRuns, deriveGrid } from '../../../media/heatmap/grid/grid.ts';
 
 const blocks = (count: number, prefix: string, tails: readonly string[]): string[] =>
   Array.from({ length: count }, (_, i) => tails.map(tail => `${prefix}.${i}.${tail}`)).flat();
@@ -42,6 +42,27 @@ const families: Readonly<Record<string, { names: string[]; columns: string[]; ro
     ],
     columns: ['query', 'attention output', 'attention output norm', 'intermediate', 'output', 'output norm'],
     rows: ['embedding', '0', '1', 'head'],
+  },
+  albert: {
+    names: [
+      'albert.embeddings.word_embeddings',
+      ...blocks(2, 'albert.encoder.albert_layer_groups.0.albert_layers', ['attention.query', 'ffn', 'full_layer_layer_norm']),
+      'albert.pooler',
+      'classifier',
+    ],
+    columns: ['query', 'ffn', 'full layer layer norm'],
+    rows: ['embedding', '0.0', '0.1', 'head'],
+  },
+  swin: {
+    names: [
+      'swin.embeddings.patch_embeddings.projection',
+      ...blocks(2, 'swin.encoder.layers.0.blocks', ['attention.self.query', 'output.dense']),
+      'swin.encoder.layers.0.downsample.reduction',
+      ...blocks(1, 'swin.encoder.layers.1.blocks', ['attention.self.query', 'output.dense']),
+      'classifier',
+    ],
+    columns: ['query', 'output', 'reduction'],
+    rows: ['embedding', 'blocks 0.0', 'blocks 0.1', 'layers 0', 'blocks 1.0', 'head'],
   },
   vit: {
     names: [
@@ -107,4 +128,15 @@ test('rows without all modules keep their columns', () => {
 test('names without numbers stand in rows of their own; none make an empty grid', () => {
   expect(deriveGrid(['encoder', 'something.else']).rows.map(({ label }) => label)).toEqual(['encoder', 'something']);
   expect(deriveGrid([])).toMatchObject({ rows: [], columns: [] });
+});
+
+test('columns too narrow for labels share those that differ by a number', () => {
+  const experts = ['gate_proj', 'up_proj'].flatMap(name => Array.from({ length: 128 }, (_, i) => `mlp.experts.${name}.${i}`));
+  const { columns } = deriveGrid(blocks(2, 'model.layers', ['self_attn.q_proj', 'mlp.gate', ...experts]));
+  expect(columnRuns(columns)).toEqual([
+    { first: 0, count: 1, label: 'q' },
+    { first: 1, count: 1, label: 'gate' },
+    { first: 2, count: 128, label: 'gate 0–127' },
+    { first: 130, count: 128, label: 'up 0–127' },
+  ]);
 });
