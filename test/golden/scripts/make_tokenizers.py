@@ -186,10 +186,12 @@ def unigram(style):
     t = Tokenizer(models.Unigram())
     mapped = normalizers.Precompiled(CHARSMAP)
     t.normalizer = normalizers.Sequence([normalizers.Strip(), mapped, normalizers.Replace(Regex(" {2,}"), " ")]) if style == "deberta" else mapped if style == "xlmr" else normalizers.Sequence([mapped, normalizers.Strip(left=False, right=True), normalizers.Replace(Regex(" {2,}"), "▁")])
+    if style == "albert":
+        t.normalizer = normalizers.Sequence([normalizers.Replace("``", '"'), normalizers.Replace("''", '"'), normalizers.NFKD(), normalizers.StripAccents(), normalizers.Lowercase(), mapped])
     metaspace = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")
-    t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), metaspace]) if style == "xlmr" else pre_tokenizers.Sequence([metaspace]) if style == "deberta" else metaspace
+    t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), metaspace]) if style in ("xlmr", "albert") else pre_tokenizers.Sequence([metaspace]) if style == "deberta" else metaspace
     t.decoder = decoders.Metaspace(replacement="▁", prepend_scheme="always")
-    specials = {"deberta": ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"], "xlmr": ["<s>", "<pad>", "</s>", "<unk>", "<mask>"], "t5": ["<pad>", "</s>", "<unk>"]}[style]
+    specials = {"albert": ["<pad>", "<unk>", "[CLS]", "[SEP]"], "deberta": ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"], "xlmr": ["<s>", "<pad>", "</s>", "<unk>", "<mask>"], "t5": ["<pad>", "</s>", "<unk>"]}[style]
     unk = "[UNK]" if style == "deberta" else "<unk>"
     train(t, trainers.UnigramTrainer(vocab_size=900, show_progress=False, special_tokens=added(specials, special=True), unk_token=unk), [t for t in CORPUS[:-len(TEXTS)] + TEXTS[:110] if len(t) < 90])
     if style == "t5":
@@ -199,7 +201,9 @@ def unigram(style):
         t = Tokenizer.from_str(json.dumps(document))
         t.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Metaspace(replacement="▁", prepend_scheme="always")])
     pieces = {x: t.token_to_id(x) for x in specials}
-    if style == "deberta":
+    if style == "albert":
+        t.add_special_tokens([AddedToken("[MASK]", lstrip=True, special=True)])
+    if style in ("deberta", "albert"):
         t.post_processor = processors.TemplateProcessing(single="[CLS]:0 $A:0 [SEP]:0", pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1", special_tokens=[("[CLS]", pieces["[CLS]"]), ("[SEP]", pieces["[SEP]"])])
     elif style == "xlmr":
         t.post_processor = processors.TemplateProcessing(single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", pieces["<s>"]), ("</s>", pieces["</s>"])])
@@ -248,7 +252,7 @@ def kinds():
         "falcon": byte_level([pre_tokenizers.Punctuation("contiguous"), pre_tokenizers.Digits(individual_digits=False), split("[0-9][0-9][0-9]")], specials=chat),
         "byte-added": odd,
         "llama2-legacy": sentencepiece_bpe("legacy"), "llama2": sentencepiece_bpe("first"), "gemma": sentencepiece_bpe("gemma"), "llama2-added": odd_llama,
-        "deberta-v3": unigram("deberta"), "xlm-roberta": unigram("xlmr"), "t5": unigram("t5"),
+        "deberta-v3": unigram("deberta"), "xlm-roberta": unigram("xlmr"), "t5": unigram("t5"), "albert": unigram("albert"),
         "word-level": level,
     }
 
