@@ -7,10 +7,12 @@ import type { RecipeView } from '../trainer/lint/recipe-view.ts';
 import { moduleNames } from '../trainer/method/targets.ts';
 import { linesOf } from '../trainer/protocol/line-starts.ts';
 import type { Position, Range } from '../trainer/protocol/problem.ts';
+import { follow } from '../trainer/protocol/recipe/located.ts';
 import { type Fields, isGroup } from '../trainer/protocol/recipe/setting.ts';
 import { groups, recipeFields, settings } from '../trainer/protocol/recipe-schema.ts';
 import { type TypingSpot, typingSpot } from './cursor.ts';
 import { settingText } from './hover.ts';
+import { namesSweptSettings, RANGE_KEYS, RANGE_SCALES, sweptSettingAt } from './swept-setting.ts';
 
 export interface Choice {
   readonly label: string;
@@ -47,7 +49,10 @@ export async function completionsAt(view: RecipeView, at: Position, cacheDir: st
 }
 
 async function entriesAt(view: RecipeView, { kind, path: keys, word }: TypingSpot, cacheDir: string): Promise<Entry[]> {
-  const dotted = keys.join('.');
+  const swept = sweptSettingAt(keys);
+  if (namesSweptSettings(keys)) return kind === 'key' ? tunableEntries(view) : [];
+  if (swept !== undefined && (kind === 'key' || swept.rest.length > 0)) return rangeEntries(swept.rest);
+  const dotted = swept?.name ?? keys.join('.');
   if (kind === 'key') return dotted === 'data.columns' ? columnParts(view) : keyEntries(view, keys);
   if (dotted === 'target_modules' || dotted === 'modules_to_save') return moduleEntries(view, dotted);
   if (dotted === 'model') return [...(await downloadedModels(cacheDir)), ...(await fileEntries(view.baseDir, word, () => false))];
@@ -71,6 +76,31 @@ function keyEntries({ root, parsed }: RecipeView, keys: readonly string[]): Entr
     const dotted = top === undefined ? label : `${top}.${label}`;
     return [{ label, kind: 'key', insert: `${label}: `, detail: entry.type.name, documentation: settingText(dotted, entry) }];
   });
+}
+
+/** The settings that a sweep can change and that this one does not list yet. */
+function tunableEntries({ root }: RecipeView): Entry[] {
+  const home = root === undefined ? undefined : follow(root, ['sweep', 'over']);
+  const given = home?.complete && home.found.content.kind === 'map' ? home.found.content.entries : new Map();
+  return Object.entries(settings).flatMap(([label, setting]): Entry[] =>
+    setting.fixedInSweep !== undefined || label.startsWith('sweep.') || given.has(label)
+      ? []
+      : [{ label, kind: 'key', insert: `${label}: `, detail: setting.type.name, documentation: settingText(label, setting) }],
+  );
+}
+
+/** The keys of a range, or the words of its scale. */
+function rangeEntries([key]: readonly string[]): Entry[] {
+  const kind = key === undefined ? 'key' : 'value';
+  const words = key === undefined ? RANGE_KEYS : key === 'scale' ? RANGE_SCALES : {};
+  return Object.entries(words).map(
+    ([label, documentation]): Entry => ({
+      label,
+      kind,
+      insert: kind === 'key' ? `${label}: ` : label,
+      documentation,
+    }),
+  );
 }
 
 function moduleEntries({ model }: RecipeView, setting: 'target_modules' | 'modules_to_save'): Entry[] {

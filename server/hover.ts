@@ -8,6 +8,7 @@ import type { Position, Range } from '../trainer/protocol/problem.ts';
 import { groups, type Setting, settings } from '../trainer/protocol/recipe-schema.ts';
 import { spotAt } from './cursor.ts';
 import { memoryText } from './memory-text.ts';
+import { sweptSettingAt } from './swept-setting.ts';
 
 export interface HoverText {
   readonly markdown: string;
@@ -18,7 +19,7 @@ export function hoverAt(view: RecipeView, at: Position): HoverText | undefined {
   const spot = spotAt(view.root, at);
   if (spot === undefined) return undefined;
   const keys = spot.path.filter(step => typeof step === 'string');
-  const name = Object.hasOwn(settings, keys.join('.')) ? keys.join('.') : keys.slice(0, 2).join('.');
+  const name = sweptSettingAt(keys)?.name ?? (Object.hasOwn(settings, keys.join('.')) ? keys.join('.') : keys.slice(0, 2).join('.'));
   const top = keys[0] ?? '';
   const path = Object.hasOwn(settings, name) ? name : top;
   const range = spot.on === 'key' ? (spot.located.keyRange ?? spot.located.range) : spot.located.range;

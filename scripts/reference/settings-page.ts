@@ -6,7 +6,7 @@ import { preferenceGroup } from '../../trainer/protocol/recipe/preference-settin
 import { runSettings } from '../../trainer/protocol/recipe/run-settings.ts';
 import type { Fields, Setting } from '../../trainer/protocol/recipe/setting.ts';
 import { optimizerSettings, scheduleSettings } from '../../trainer/protocol/recipe/training-settings.ts';
-import { settings } from '../../trainer/protocol/recipe-schema.ts';
+import { groups, settings } from '../../trainer/protocol/recipe-schema.ts';
 import { code, codes, list, page, paragraph, sentence } from './markdown.ts';
 
 interface Section {
@@ -26,6 +26,7 @@ const sections: readonly Section[] = [
   { title: 'Preferences', fields: preferenceGroup.fields, prefix: 'preference.' },
   { title: 'Importance', fields: importanceSettings, prefix: 'importance.' },
   { title: 'Logging, evaluation and checkpoints', fields: runSettings },
+  { title: 'Sweep', fields: groups.sweep?.fields ?? {}, prefix: 'sweep.' },
 ];
 
 /** @throws Error where a setting of the recipe is in no section */

@@ -8,5 +8,13 @@ import { ignoredRules } from './recipe/ignored-rules.ts';
 import { methodRules } from './recipe/method-rules.ts';
 import type { Rule } from './recipe/rule.ts';
 import { scheduleRules } from './recipe/schedule-rules.ts';
+import { sweepRules } from './recipe/sweep-rules.ts';
 
-export const recipeRules: readonly Rule[] = [...methodRules, ...scheduleRules, ...dataRules, ...evaluationRules, ...ignoredRules];
+export const recipeRules: readonly Rule[] = [
+  ...methodRules,
+  ...scheduleRules,
+  ...dataRules,
+  ...evaluationRules,
+  ...sweepRules,
+  ...ignoredRules,
+];

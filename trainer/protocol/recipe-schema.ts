@@ -5,11 +5,12 @@ import { preferenceGroup } from './recipe/preference-settings.ts';
 import { runSettings } from './recipe/run-settings.ts';
 import type { Fields, Group, Resolved, Setting } from './recipe/setting.ts';
 import { group, isGroup } from './recipe/setting.ts';
+import { sweepGroup } from './recipe/sweep-settings.ts';
 import { optimizerSettings, scheduleSettings } from './recipe/training-settings.ts';
 import type { JsonSchema } from './recipe/value-type.ts';
 
-/** In the order in which a recipe is written; a derived default reads only settings above it. */
-export const recipeFields = {
+/** The settings of a single run. */
+const runFields = {
   ...modelSettings,
   ...methodSettings,
   data: dataGroup,
@@ -21,6 +22,9 @@ export const recipeFields = {
   importance: group('How rows are scored and selected (spsft).', importanceSettings),
   ...runSettings,
 } as const satisfies Fields;
+
+/** In the order in which a recipe is written; a derived default reads only settings above it. */
+export const recipeFields = { ...runFields, sweep: sweepGroup(Object.fromEntries(flatten(runFields, ''))) } as const satisfies Fields;
 
 /**
  * A recipe with every default filled in. Settings that may have no value (`r` with full, `output_dir` …) are optional.

@@ -8,10 +8,11 @@ export interface StringifyOptions {
 }
 
 /** A recipe, or some of its settings. */
-export type PartialRecipe = Partial<Omit<Recipe, 'data' | 'importance' | 'preference'>> & {
+export type PartialRecipe = Partial<Omit<Recipe, 'data' | 'importance' | 'preference' | 'sweep'>> & {
   readonly data?: Partial<Recipe['data']>;
   readonly importance?: Partial<Recipe['importance']>;
   readonly preference?: Partial<Recipe['preference']>;
+  readonly sweep?: Recipe['sweep'];
 };
 
 /** Every setting that has a value, in table order. Lists are written on one line. */

@@ -66,6 +66,16 @@ describe('completion', () => {
     expect(await labels('freeze: [mlp, |]')).toContain('attention');
   });
 
+  it('offers the settings of a sweep, their words, and the keys of a range', async () => {
+    const found = await labels('model: m\nsweep:\n  over:\n    r: [8]\n    lear|');
+    expect(found).toEqual(expect.arrayContaining(['learning_rate', 'data.max_samples', 'importance.measure']));
+    for (const refused of ['r', 'output_dir', 'data.eval', 'sweep.seed', 'data']) expect(found).not.toContain(refused);
+    expect(await labels('sweep:\n  over:\n    method: [spsft, |]')).toEqual(expect.arrayContaining(['lora', 'dora']));
+    expect(await labels('sweep:\n  over:\n    learning_rate: {|}')).toEqual(['min', 'max', 'scale', 'count']);
+    expect(await labels('sweep:\n  over:\n    learning_rate: {scale: |}')).toEqual(['log', 'linear']);
+    expect(await labels('sweep:\n  strategy: |')).toEqual(['grid', 'random', 'halving']);
+  });
+
   it('offers the modules of this model', async () => {
     const found = await labels('model: models/tiny\ntarget_modules: [|]');
     expect(found[0]).toBe('all-linear');
@@ -97,6 +107,12 @@ describe('completion', () => {
 });
 
 describe('hover', () => {
+  it('describes the setting that a sweep changes', async () => {
+    expect(await hover('model: m\nsweep:\n  over:\n    learning_|rate: [1.0e-4]')).toContain('**learning_rate**');
+    expect(await hover('model: m\nsweep:\n  over:\n    method: [lo|ra]')).toContain('`lora`:');
+    expect(await hover('model: m\nsweep:\n  ov|er:\n    r: [8]')).toContain('**sweep.over**');
+  });
+
   it('tells doc, default, bounds and memory of a setting', async () => {
     const text = await hover('model: m\nper_device_train_|batch_size: 2');
     expect(text).toContain('integer from 1 to 4096, default 4');

@@ -70,5 +70,27 @@ export const settingDiagnostics: Readonly<Record<string, Diagnostic>> = {
     fix: 'Writes the full precision.',
   },
   'everything-frozen': { about: 'Every part of the model is frozen, so nothing would be trained.' },
+  'sweep-without-settings': { about: '`sweep` has settings, but `sweep.over` is missing, so it has nothing to try.' },
+  'sweep-without-evaluation': {
+    about: 'A sweep compares its runs by held-out data, and this recipe evaluates none.',
+    fix: 'Set `data.eval` or `val_size`, and an `eval_strategy` other than `no`.',
+  },
+  'sweep-metric-of-other-task': { about: '`sweep.metric` is not measured for this `task`.' },
+  'sweep-mode': { about: '`sweep.mode` is the opposite of what the metric means, so the worst run would win.' },
+  'sweep-open-range': { about: 'A grid tries every combination, so a range needs a `count` of points.' },
+  'sweep-too-large': { about: 'The grid has more combinations than `max_runs` allows.', fix: 'Use fewer values, or `strategy: random`.' },
+  'sweep-few-evaluations': {
+    about: '`strategy: halving` stops losers at an evaluation, but every run ends at or before the first comparison.',
+    fix: 'Evaluate more often, for example `eval_strategy: steps` with `eval_steps: 0.1`.',
+  },
+  'sweep-measured-dtype': {
+    about: '`dtype: auto` is decided by a measurement when a run starts. Two runs of a sweep could decide differently.',
+    fix: 'Writes `dtype: float32`.',
+  },
+  'sweep-moves-held-out': {
+    about:
+      '`seed` draws the held-out samples of `val_size` and `data.eval_max_samples`. Runs with different seeds would be measured on different data.',
+    fix: 'Use a file as `data.eval`, or sweep `data_seed`.',
+  },
   'ignored-key': { about: 'The setting has no effect next to the others, for example `lora_alpha` with `method: spsft`.' },
 };

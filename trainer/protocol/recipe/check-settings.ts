@@ -179,7 +179,7 @@ const isMissingValue = (located: Located): boolean => isNull(located) && located
 
 /** The message and the suggestion for one mismatch. */
 function explain(
-  { expected, value, choices, path }: Mismatch,
+  { code, expected, value, choices, path }: Mismatch,
   { type, dotted, source }: { readonly type: ValueType<unknown>; readonly dotted: string; readonly source: string },
 ): { message: string; suggestion?: Suggestion } {
   const word = String(value).toLowerCase();
@@ -190,7 +190,9 @@ function explain(
   const to =
     foreign?.to ??
     (choices === undefined
-      ? converted(value, source, path.length === 0 ? type : undefined)
+      ? code === 'out-of-range' && path.length > 0
+        ? undefined
+        : converted(value, source, path.length === 0 ? type : undefined)
       : typeof value === 'string'
         ? didYouMean(value, choices)
         : undefined);

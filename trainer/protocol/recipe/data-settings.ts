@@ -1,5 +1,5 @@
 /** Settings of the data: where it is, how it reads, and how much of it is used. */
-import { defaulted, derived, group, optional } from './setting.ts';
+import { defaulted, derived, FAIR_SWEEP, group, optional } from './setting.ts';
 import { choice, filePath, flag, integer, listOf, mapOf, number, text } from './value-type.ts';
 
 /** More tokens than any model in use has positions. */
@@ -12,6 +12,7 @@ export const dataGroup = group('The data: files, format and preprocessing.', {
     doc: 'The training data: a json, jsonl, csv, tsv or parquet file, plain text, a folder, or a list of them.',
   }),
   eval: defaulted(listOf(filePath(), 'a path or a list of paths'), [], {
+    fixedInSweep: FAIR_SWEEP,
     doc: 'The held-out data, read in the same way as the training data.',
   }),
   format: defaulted(
@@ -93,12 +94,16 @@ export const dataGroup = group('The data: files, format and preprocessing.', {
     { doc: "Handling of images that can't be decoded. Headers and file endings are checked before the first step." },
   ),
   max_samples: optional(count(), { doc: 'Uses at most this many training samples, drawn at random by the seed.' }),
-  eval_max_samples: optional(count(), { doc: 'Uses at most this many held-out samples, drawn at random by the seed.' }),
+  eval_max_samples: optional(count(), {
+    fixedInSweep: FAIR_SWEEP,
+    doc: 'Uses at most this many held-out samples, drawn at random by the seed.',
+  }),
   shuffle: defaulted(flag(), true, { doc: 'Shuffles the training samples in each epoch; false keeps the order of the files.' }),
 });
 
 export const sampleSettings = {
   val_size: defaulted(number({ min: 0, max: 1_000_000_000 }), 0, {
+    fixedInSweep: FAIR_SWEEP,
     doc: 'Training samples held out for evaluation: a share below 1, or a count; 0 for none.',
   }),
   max_length: defaulted(integer({ min: 8, max: MAX_TOKENS }), 512, {

@@ -138,15 +138,29 @@ const conditions: readonly Condition[] = [
   },
   {
     settings: ['metric_for_best_model'],
-    when: 'with load_best_model_at_end: true or early_stopping_patience',
-    reads: ['load_best_model_at_end', 'early_stopping_patience'],
-    isUsed: ({ load_best_model_at_end, early_stopping_patience }) => load_best_model_at_end || early_stopping_patience !== undefined,
+    when: 'with load_best_model_at_end: true, early_stopping_patience or a sweep',
+    reads: ['load_best_model_at_end', 'early_stopping_patience', 'sweep.over'],
+    isUsed: ({ load_best_model_at_end, early_stopping_patience, sweep }) =>
+      load_best_model_at_end || early_stopping_patience !== undefined || sweep.over !== undefined,
   },
   {
     settings: ['early_stopping_threshold'],
     when: 'with early_stopping_patience',
     reads: ['early_stopping_patience'],
-    isUsed: ({ early_stopping_patience }) => early_stopping_patience !== undefined,
+    isUsed: ({ early_stopping_patience, sweep: { over = {} } }) =>
+      early_stopping_patience !== undefined || Object.hasOwn(over, 'early_stopping_patience'),
+  },
+  {
+    settings: ['sweep.reduction_factor', 'sweep.min_evaluations'],
+    when: 'with strategy: halving',
+    reads: ['sweep.over', 'sweep.strategy'],
+    isUsed: ({ sweep: { over, strategy } }) => over === undefined || strategy === 'halving',
+  },
+  {
+    settings: ['sweep.seed'],
+    when: 'with strategy: random or halving',
+    reads: ['sweep.over', 'sweep.strategy'],
+    isUsed: ({ sweep: { over, strategy } }) => over === undefined || strategy !== 'grid',
   },
 ];
 
@@ -168,7 +182,7 @@ export const ignoredRules: readonly Rule[] = conditions.flatMap(({ settings: pat
 /** A stored recipe contains every setting; those at their defaults are not a mistake. */
 function isDefault(recipe: Recipe, path: SettingPath): boolean {
   const resolved: Record<string, unknown> = { ...recipe };
-  for (const group of Object.keys(groups) as ('data' | 'importance' | 'preference')[])
+  for (const group of Object.keys(groups) as ('data' | 'importance' | 'preference' | 'sweep')[])
     for (const [name, value] of Object.entries(recipe[group])) resolved[`${group}.${name}`] = value;
   return JSON.stringify(settings[path]?.resolveDefault(resolved)) === JSON.stringify(resolved[path]);
 }

@@ -6,7 +6,7 @@ import { measureCatalog } from '../../catalog/measures.ts';
 import { type MethodName, methodCatalog, methodsThat } from '../../catalog/methods.ts';
 import { type ObjectiveName, objectiveCatalog } from '../../catalog/objectives.ts';
 import { linearPattern, PatternError } from '../linear-pattern.ts';
-import { defaulted, derived, type Given, optional, required } from './setting.ts';
+import { defaulted, derived, FAIR_SWEEP, type Given, OWN_FOLDER, optional, required, SAME_MACHINE } from './setting.ts';
 import { choice, filePath, flag, integer, listOf, number, text } from './value-type.ts';
 
 /** Python's and PyTorch's seeds are 32-bit; the same bound keeps a recipe portable. */
@@ -36,6 +36,7 @@ const moduleName = text({ noun: 'module name or /regular expression/', maxLength
 
 export const modelSettings = {
   name: optional(text({ noun: 'name', maxLength: 100, refuse: refuseName }), {
+    fixedInSweep: OWN_FOLDER,
     doc: 'A name for the run, used for its folder and in lists.',
   }),
   model: required(text({ noun: 'folder, .gguf file or hub name' }), {
@@ -45,8 +46,14 @@ export const modelSettings = {
   revision: defaulted(text({ noun: 'branch, tag or commit' }), 'main', {
     doc: 'The branch, tag or commit of a hub model.',
   }),
-  task: defaulted(choice(choicesOf(objectiveCatalog)), 'causal_lm', { doc: 'The task that the model is tuned for.' }),
-  engine: defaulted(choice(engineChoices), 'auto', { doc: 'The compute engine. A named engine that is not installed is an error.' }),
+  task: defaulted(choice(choicesOf(objectiveCatalog)), 'causal_lm', {
+    fixedInSweep: FAIR_SWEEP,
+    doc: 'The task that the model is tuned for.',
+  }),
+  engine: defaulted(choice(engineChoices), 'auto', {
+    fixedInSweep: SAME_MACHINE,
+    doc: 'The compute engine. A named engine that is not installed is an error.',
+  }),
   dtype: defaulted(
     choice({
       float32: '32-bit floating point.',
@@ -71,7 +78,10 @@ export const modelSettings = {
       memory: 'int8 takes one byte per parameter of these layers, nf4 about half a byte; one weight at a time is unpacked.',
     },
   ),
-  threads: defaulted(integer({ min: 0, max: 1024 }), 0, { doc: 'CPU threads per operation; 0 for all cores.' }),
+  threads: defaulted(integer({ min: 0, max: 1024 }), 0, {
+    fixedInSweep: SAME_MACHINE,
+    doc: 'CPU threads per operation; 0 for all cores.',
+  }),
 };
 
 /** The catalog entry of the recipe's method; undefined for an unknown method. */

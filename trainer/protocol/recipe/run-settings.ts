@@ -1,6 +1,6 @@
 /** Settings of the run: logging, evaluation, checkpoints and output. */
 import type { Given } from './setting.ts';
-import { defaulted, derived, optional } from './setting.ts';
+import { defaulted, derived, FAIR_SWEEP, OWN_FOLDER, optional } from './setting.ts';
 import { choice, filePath, flag, integer, mapOf, number, stepCount } from './value-type.ts';
 
 /** Named as in lm-evaluation-harness. */
@@ -26,6 +26,16 @@ const strategies = () =>
     epoch: 'At the end of each epoch.',
   });
 
+/** The held-out metrics that compare checkpoints and runs. */
+export const metricChoices = {
+  loss: 'The mean loss, lower is better.',
+  accuracy: 'The share of correct labels, or of pairs whose better answer has the higher reward; higher is better.',
+  margin: 'The mean difference between the rewards of the better and the worse answer, higher is better.',
+  f1: 'F1 of the second of two labels, or the mean over more labels; higher is better.',
+  matthews: 'The Matthews correlation of labels, used for CoLA; higher is better.',
+  pearson: 'The Pearson correlation of numbers, used for STS-B; higher is better.',
+} as const;
+
 const hasEvaluationData = (given: Given): boolean =>
   (Array.isArray(given['data.eval']) && given['data.eval'].length > 0) || (typeof given.val_size === 'number' && given.val_size > 0);
 
@@ -34,19 +44,23 @@ export const runSettings = {
     doc: 'Updates between lines of metrics; a number below 1 is a share of all updates.',
   }),
   eval_strategy: derived(strategies(), "'epoch' with held-out data, otherwise 'no'", given => (hasEvaluationData(given) ? 'epoch' : 'no'), {
+    fixedInSweep: FAIR_SWEEP,
     doc: 'When the held-out data is evaluated.',
   }),
   eval_steps: defaulted(steps(), 100, {
+    fixedInSweep: FAIR_SWEEP,
     doc: "Updates between evaluations, with eval_strategy 'steps'; a number below 1 is a share of all updates.",
   }),
   benchmarks: defaulted(
     mapOf(choiceTasks, filePath(), 'a map from benchmarks to files'),
     {},
     {
+      fixedInSweep: FAIR_SWEEP,
       doc: 'Multiple-choice benchmarks for `rowtune evaluate`, each with its file (json, jsonl or parquet), scored as in lm-evaluation-harness.',
     },
   ),
   benchmark_max_samples: optional(integer({ min: 1, max: 1_000_000_000 }), {
+    fixedInSweep: FAIR_SWEEP,
     doc: 'Maximum number of questions per benchmark.',
   }),
   save_strategy: derived(
@@ -61,25 +75,26 @@ export const runSettings = {
   save_total_limit: defaulted(integer({ min: 1, max: 1_000_000 }), 2, {
     doc: 'Maximum number of checkpoints; the oldest is deleted first.',
   }),
-  load_best_model_at_end: defaulted(flag(), false, { doc: 'The result of the run is the checkpoint with the best evaluation.' }),
-  metric_for_best_model: defaulted(
-    choice({
-      loss: 'The mean loss, lower is better.',
-      accuracy: 'The share of correct labels, or of pairs whose better answer has the higher reward; higher is better.',
-      margin: 'The mean difference between the rewards of the better and the worse answer, higher is better.',
-      f1: 'F1 of the second of two labels, or the mean over more labels; higher is better.',
-      matthews: 'The Matthews correlation of labels, used for CoLA; higher is better.',
-      pearson: 'The Pearson correlation of numbers, used for STS-B; higher is better.',
-    }),
-    'loss',
-    { doc: 'The evaluation metric that selects the best checkpoint.' },
-  ),
+  load_best_model_at_end: defaulted(flag(), false, {
+    fixedInSweep: FAIR_SWEEP,
+    doc: 'The result of the run is the checkpoint with the best evaluation.',
+  }),
+  metric_for_best_model: defaulted(choice(metricChoices), 'loss', {
+    fixedInSweep: FAIR_SWEEP,
+    doc: 'The evaluation metric that selects the best checkpoint.',
+  }),
   early_stopping_patience: optional(integer({ min: 1, max: 1_000_000 }), {
     doc: 'Ends the run after this many evaluations in a row without improvement of metric_for_best_model.',
   }),
   early_stopping_threshold: defaulted(number({ min: 0 }), 0, {
     doc: 'The minimum improvement that counts for early_stopping_patience.',
   }),
-  output_dir: optional(filePath(), { doc: 'The folder of the run; by default a folder under runs/ named after the recipe.' }),
-  overwrite_output_dir: defaulted(flag(), false, { doc: 'Allows a run to replace an earlier run in output_dir.' }),
+  output_dir: optional(filePath(), {
+    fixedInSweep: OWN_FOLDER,
+    doc: 'The folder of the run; by default a folder under runs/ named after the recipe.',
+  }),
+  overwrite_output_dir: defaulted(flag(), false, {
+    fixedInSweep: OWN_FOLDER,
+    doc: 'Allows a run to replace an earlier run in output_dir.',
+  }),
 };

@@ -24,6 +24,8 @@ export interface Setting<T = unknown, P extends Presence = Presence> {
   readonly memory?: string;
   /** Other tools give null a meaning of its own: the value to write for that. Null is an error then. */
   readonly nullHint?: string;
+  /** The reason why all runs of a sweep share its value. */
+  readonly fixedInSweep?: string;
 }
 
 export interface Group<F extends Fields = Fields> {
@@ -38,7 +40,13 @@ export interface Doc {
   readonly doc: string;
   readonly memory?: string;
   readonly nullHint?: string;
+  readonly fixedInSweep?: string;
 }
+
+/** Reasons of `fixedInSweep`. */
+export const FAIR_SWEEP = 'all runs of a sweep are compared by the same held-out data';
+export const OWN_FOLDER = 'every run of a sweep gets its own';
+export const SAME_MACHINE = 'all runs of a sweep share the machine in the same way';
 
 export const isGroup = (entry: Setting | Group): entry is Group => 'fields' in entry;
 
