@@ -20,6 +20,8 @@ export type RunErrorCode =
   | 'wrong-task'
   | 'disk-full'
   | 'loss-diverged'
+  | 'bad-sweep'
+  | 'sweep-failed'
   | 'stopped';
 
 export class RunError extends Error {

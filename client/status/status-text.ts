@@ -8,6 +8,7 @@ import { isTraining } from '../daemon/job-store.ts';
 
 const KINDS: Readonly<Record<JobRecord['kind'], string>> = {
   train: 'Training',
+  sweep: 'Sweep',
   resume: 'Training',
   importance: 'Importance',
   evaluate: 'Evaluation',

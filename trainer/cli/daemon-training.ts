@@ -8,17 +8,22 @@ import { followJob } from './run-on-daemon.ts';
 
 export type TrainingStart =
   | { readonly name: 'train'; readonly params: RequestParams<'train'> }
-  | { readonly name: 'resume'; readonly params: RequestParams<'resume'> };
+  | { readonly name: 'resume'; readonly params: RequestParams<'resume'> }
+  | { readonly name: 'sweep'; readonly params: RequestParams<'sweep'> };
 
-const start = (client: DaemonClient, { name, params }: TrainingStart): Promise<JobRecord> =>
-  name === 'train' ? client.request('train', params) : client.request('resume', params);
+function start(client: DaemonClient, { name, params }: TrainingStart): Promise<JobRecord> {
+  if (name === 'train') return client.request('train', params);
+  return name === 'resume' ? client.request('resume', params) : client.request('sweep', params);
+}
+
+const RESUME_COMMANDS: Readonly<Record<TrainingStart['name'], string>> = { train: 'resume', resume: 'resume', sweep: 'sweep' };
 
 /** The value of the result, as from `runWorker`. Closes the client. */
 export async function trainOnDaemon({ terminal, cwd }: CommandContext, client: DaemonClient, what: TrainingStart): Promise<unknown> {
   try {
     const job = await start(client, what);
     terminal.say('info', `running on the daemon (process ${client.server.pid}); use --no-daemon to run it in this process`);
-    const resumeCommand = job.runDir === undefined ? undefined : `rowtune resume ${shownPath(job.runDir, cwd)}`;
+    const resumeCommand = job.runDir === undefined ? undefined : `rowtune ${RESUME_COMMANDS[what.name]} ${shownPath(job.runDir, cwd)}`;
     return await followJob({ client, job, terminal, onInterrupt: 'stop', resumeCommand });
   } finally {
     client.close();

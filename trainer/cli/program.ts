@@ -21,6 +21,7 @@ import { addRuns } from './commands/runs.ts';
 import { addSchema } from './commands/schema.ts';
 import { addServe } from './commands/serve.ts';
 import { addLanguageServer, addMcp } from './commands/servers.ts';
+import { addSweep } from './commands/sweep.ts';
 import { addTrain } from './commands/train.ts';
 import { addVerify } from './commands/verify.ts';
 
@@ -28,6 +29,7 @@ import { addVerify } from './commands/verify.ts';
 const commands: readonly AddCommand[] = [
   addTrain,
   addResume,
+  addSweep,
   addImportance,
   addEstimate,
   addLint,

@@ -2,7 +2,7 @@
  * Runs one job in a worker process: TensorFlow blocks its thread, and a crash of the worker must not end the command.
  */
 
-import type { JobRequest, WorkerEvent } from '../protocol/job-messages.ts';
+import { isTrainingKind, type JobRequest, type WorkerEvent } from '../protocol/job-messages.ts';
 import { settleStoppedRun } from '../run/settle-run.ts';
 import { explainDeath, startWorkerProcess, type WorkerOutcome, type WorkerProcess } from '../worker/worker-process.ts';
 import { CliError, EXIT } from './cli-error.ts';
@@ -91,7 +91,7 @@ interface Interrupts {
 }
 
 function listenForSignals(worker: WorkerProcess, { request, terminal }: RunWorkerParams): Interrupts {
-  const saves = request.kind === 'train' || request.kind === 'resume';
+  const saves = isTrainingKind(request.kind);
   let count = 0;
   let aborted = false;
   const onSignal = (): void => {

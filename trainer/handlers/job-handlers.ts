@@ -3,6 +3,7 @@ import { diagnose } from '../engine/doctor.ts';
 import type { Job } from '../job/job.ts';
 import type { JobScope } from '../job/job-scope.ts';
 import type { JobKind, JobRequest } from '../protocol/job-messages.ts';
+import { sweepJob } from '../sweep/sweep-job.ts';
 import { evaluateJob } from './evaluate-run.ts';
 import { importanceJob } from './importance-run.ts';
 import { exportJob, generateJob } from './model-jobs.ts';
@@ -15,6 +16,7 @@ type Handlers = { readonly [Kind in JobKind]: (request: Extract<JobRequest, { ki
 const handlers: Handlers = {
   train: trainJob,
   resume: resumeJob,
+  sweep: sweepJob,
   importance: importanceJob,
   evaluate: evaluateJob,
   generate: generateJob,

@@ -26,8 +26,10 @@ export interface JobContext {
  * PEFT's).
  */
 export type JobRequest = { readonly context: JobContext } & (
-  | { readonly kind: 'train'; readonly recipe: Recipe; readonly runDir: string }
-  | { readonly kind: 'resume'; readonly runDir: string; readonly overrides: readonly string[] }
+  | ({ readonly kind: 'train'; readonly recipe: Recipe; readonly runDir: string } & PartOfRun)
+  | ({ readonly kind: 'resume'; readonly runDir: string; readonly overrides: readonly string[] } & PartOfRun)
+  /** Without a source, it continues the sweep in the folder. */
+  | { readonly kind: 'sweep'; readonly sweepDir: string; readonly source?: RecipeSource }
   | {
       readonly kind: 'importance';
       readonly recipe: Recipe;
@@ -85,6 +87,36 @@ export interface ServedModelRequest {
   readonly adapter?: string;
 }
 
+export const JOB_KINDS = [
+  'train',
+  'resume',
+  'sweep',
+  'importance',
+  'evaluate',
+  'generate',
+  'export',
+  'verify',
+  'serve',
+  'doctor',
+] as const satisfies readonly JobKind[];
+
+/** A job that trains saves before it stops. */
+export const isTrainingKind = (kind: JobKind): boolean => kind === 'train' || kind === 'resume' || kind === 'sweep';
+
+export interface PartOfRun {
+  /** The run stops and saves after this many evaluations in total, unless it has ended by then. */
+  readonly pauseAfter?: number;
+}
+
+/** A recipe as text, so that the parser can report positions; a buffer need not be saved. */
+export interface RecipeSource {
+  readonly text: string;
+  readonly fileName: string;
+  /** Absolute; the base of relative paths in the recipe. */
+  readonly baseDir: string;
+  readonly overrides?: readonly string[];
+}
+
 export interface GenerateOptions {
   readonly engine: Recipe['engine'];
   /** Wraps the prompt as a user turn with the model's chat template, if there is one. */
@@ -130,3 +162,5 @@ export type WorkerCommand = { readonly type: 'stop'; readonly save: boolean };
 
 /** The reason recorded in the state of a run that was stopped or aborted on request. */
 export const STOPPED_BY_USER = 'stopped at your request';
+/** The reason of a run that a sweep may continue later. */
+export const PAUSED_BY_SWEEP = 'paused by its sweep';

@@ -3,8 +3,11 @@
  * types.
  */
 import type { ExportFormat, ExportType } from '../catalog/artifacts.ts';
-import type { GenerateOptions, JobKind, WorkerEvent } from './job-messages.ts';
+import type { GenerateOptions, JobKind, RecipeSource, WorkerEvent } from './job-messages.ts';
 import type { Problem } from './problem.ts';
+import type { SweepStatus } from './sweep.ts';
+
+export type { RecipeSource } from './job-messages.ts';
 
 /** A client of another version gets an error; `capabilities` lists the methods that both support. */
 export const PROTOCOL_VERSION = 1;
@@ -88,15 +91,6 @@ export interface StartOptions {
   readonly id: string;
   /** Default 0. */
   readonly priority?: number;
-}
-
-/** A recipe as text, so that the parser can report positions; a buffer need not be saved. */
-export interface RecipeSource {
-  readonly text: string;
-  readonly fileName: string;
-  /** Absolute; the base of relative paths in the recipe. */
-  readonly baseDir: string;
-  readonly overrides?: readonly string[];
 }
 
 export interface RunInfo {
@@ -250,6 +244,10 @@ export const requests = {
   estimate: message<{ readonly recipe: RecipeSource }, unknown>('estimate'),
   train: message<StartOptions & { readonly recipe: RecipeSource; readonly runDir?: string }, JobRecord>('jobs/train'),
   resume: message<StartOptions & { readonly runDir: string; readonly overrides?: readonly string[] }, JobRecord>('jobs/resume'),
+  /** Starts the sweep of a recipe, or continues the one in `sweepDir`. */
+  sweep: message<StartOptions & { readonly recipe?: RecipeSource; readonly sweepDir?: string }, JobRecord>('jobs/sweep'),
+  /** Null if the folder is not that of a sweep. */
+  readSweep: message<{ readonly sweepDir: string }, SweepStatus | null>('sweeps/read'),
   /** With `report`, also writes the stability report next to the scores. */
   importance: message<StartOptions & { readonly recipe: RecipeSource; readonly outputFile: string; readonly report?: boolean }, JobRecord>(
     'jobs/importance',

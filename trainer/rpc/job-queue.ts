@@ -1,10 +1,11 @@
 /** The daemon's job queue: by priority, one job at a time on the device, each in its own worker process. */
 
 import { messageOf } from '../protocol/error-facts.ts';
-import type { JobKind, JobRequest } from '../protocol/job-messages.ts';
+import { isTrainingKind, type JobKind, type JobRequest } from '../protocol/job-messages.ts';
 import type { JobEvent, JobRecord, JobState } from '../protocol/rpc-messages.ts';
 import { hasCheckpoint } from '../run/has-checkpoint.ts';
 import { settleStoppedRun } from '../run/settle-run.ts';
+import { isSweepFolder } from '../run/sweep-folder.ts';
 import type { StopTimes } from '../worker/stop-worker.ts';
 import { explainDeath, startWorkerProcess, type WorkerOutcome, type WorkerProcess } from '../worker/worker-process.ts';
 import { DaemonError } from './daemon-error.ts';
@@ -74,7 +75,6 @@ const SHARED = 'shared';
 const SHARED_ROOM = 2;
 /** A user waits for these interactively; after the end of a daemon, nobody does. */
 const OF_THE_MOMENT: readonly JobKind[] = ['generate', 'doctor'];
-const SAVING: readonly JobKind[] = ['train', 'resume'];
 const ENDED: readonly JobState[] = ['succeeded', 'stopped', 'aborted', 'failed'];
 export const hasEnded = ({ state }: JobRecord): boolean => ENDED.includes(state);
 
@@ -227,7 +227,7 @@ export class JobQueue {
       return job.record;
     }
     const { worker } = job;
-    const saves = job.ending === 'stop' && SAVING.includes(job.record.kind);
+    const saves = job.ending === 'stop' && isTrainingKind(job.record.kind);
     if (saves) worker.stop();
     else worker.abort();
     this.change(job, { state: 'stopping' });
@@ -253,7 +253,7 @@ export class JobQueue {
   /** Only next to a training that has made steps: before that, its memory is not allocated yet. */
   private fitsNextTo({ work }: QueuedJob, busy: QueuedJob | undefined): boolean {
     if (work?.sharedBytes === undefined || busy === undefined) return false;
-    if (!SAVING.includes(busy.record.kind) || busy.record.metrics === undefined) return false;
+    if (!isTrainingKind(busy.record.kind) || busy.record.metrics === undefined) return false;
     return this.params.availableBytes() >= SHARED_ROOM * work.sharedBytes;
   }
 
@@ -294,7 +294,7 @@ export class JobQueue {
 
   /** A run that was asked to stop and was killed: the folder records it, because its process could not. */
   private async settle({ ending, record: { id, kind, runDir } }: QueuedJob, { last }: WorkerOutcome): Promise<void> {
-    if (ending === undefined || last !== undefined || runDir === undefined || !SAVING.includes(kind)) return;
+    if (ending === undefined || last !== undefined || runDir === undefined || !isTrainingKind(kind)) return;
     try {
       await settleStoppedRun(runDir);
     } catch (error) {
@@ -367,6 +367,6 @@ function asLeft(record: JobRecord): JobRecord {
 
 /** A run with a checkpoint can be resumed. */
 function resumeOffer({ kind, runDir }: JobRecord): JobRecord['resume'] {
-  if (runDir === undefined || !SAVING.includes(kind)) return undefined;
-  return hasCheckpoint(runDir) ? { runDir } : undefined;
+  if (runDir === undefined || !isTrainingKind(kind)) return undefined;
+  return hasCheckpoint(runDir) || isSweepFolder(runDir) ? { runDir } : undefined;
 }

@@ -6,7 +6,7 @@ import manifest from '../../package.json' with { type: 'json' };
 import { writePrivateFile } from '../files/durable-file.ts';
 import { MAX_JSON_BYTES, readRegularText } from '../files/regular-file.ts';
 import { codeOf } from '../protocol/error-facts.ts';
-import type { JobContext, JobRequest } from '../protocol/job-messages.ts';
+import { JOB_KINDS, type JobContext, type JobRequest } from '../protocol/job-messages.ts';
 import { unwritable } from './claim.ts';
 import type { KnownJob } from './job-queue.ts';
 
@@ -21,7 +21,7 @@ const workSchema = z.object({
 
 const recordSchema = z.looseObject({
   id: z.string(),
-  kind: z.enum(['train', 'resume', 'importance', 'evaluate', 'generate', 'export', 'verify', 'doctor']),
+  kind: z.enum(JOB_KINDS),
   state: z.enum(['queued', 'running', 'stopping', 'succeeded', 'stopped', 'aborted', 'failed']),
   priority: z.number(),
   title: z.string(),

@@ -64,6 +64,8 @@ const paramSchemas: { readonly [Name in RequestName]: z.ZodType<RequestParams<Na
   estimate: z.strictObject({ recipe }),
   train: z.strictObject({ ...start, recipe, runDir: absolute.optional() }),
   resume: z.strictObject({ ...start, runDir: absolute, overrides }),
+  sweep: z.strictObject({ ...start, recipe: recipe.optional(), sweepDir: absolute.optional() }),
+  readSweep: z.strictObject({ sweepDir: absolute }),
   importance: z.strictObject({ ...start, recipe, outputFile: absolute, report: z.boolean().optional() }),
   evaluate: z.strictObject({ ...start, recipe, adapter: absolute.optional() }),
   generate: z.strictObject({

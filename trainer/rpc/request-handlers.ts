@@ -11,8 +11,10 @@ import type { Recipe } from '../protocol/recipe-schema.ts';
 import type { DaemonStatus, JobRecord, RequestName, RequestParams, RequestResult, StartOptions } from '../protocol/rpc-messages.ts';
 import type { AskReader } from '../reader/reader.ts';
 import { requireUsableOutput } from '../run/begin-run.ts';
-import { freeRunFolder, recipeName } from '../run/free-run-folder.ts';
+import { freeRunFolder, freeSweepFolder, recipeName } from '../run/free-run-folder.ts';
 import { deleteRunFolder, listRuns, readRunRecipe, summarizeRun } from '../run/run-folder.ts';
+import { isSweepFolder } from '../run/sweep-folder.ts';
+import { readSweep } from '../sweep/sweep-status.ts';
 import { DaemonError } from './daemon-error.ts';
 import type { EventRing } from './event-ring.ts';
 import { hasEnded, type JobQueue, type NewJob, notRecorded } from './job-queue.ts';
@@ -76,10 +78,7 @@ export const handlers: Handlers = {
       const taken = await takenFolders(services.queue);
       const { fileName: recipeFile, baseDir } = source;
       const runDir = params.runDir ?? (await freeRunFolder({ recipe, recipeFile, baseDir, taken }));
-      if (taken.has(await realPath(runDir)))
-        throw new DaemonError('run-busy', `another queued job uses the folder ${runDir}`, {
-          hint: 'Stop that job first, or choose another output_dir',
-        });
+      if (taken.has(await realPath(runDir))) throw folderTaken(runDir);
       await requireUsableOutput(runDir);
       const request = { kind: 'train', context: contextOf(services, source.baseDir), recipe, runDir } as const;
       return { request, threads: recipe.threads, title: path.basename(runDir), runDir, reads: readsOf(recipe, baseDir) };
@@ -87,10 +86,26 @@ export const handlers: Handlers = {
   resume: (params, services) =>
     once(params, services, async () => {
       const { runDir, overrides = [] } = params;
+      if (isSweepFolder(runDir)) return continueSweep(runDir, services);
       const { threads } = await readRunRecipe(runDir, overrides);
       const request = { kind: 'resume', context: contextOf(services, runDir), runDir, overrides } as const;
       return { request, threads, title: path.basename(runDir), runDir };
     }),
+  sweep: (params, services) =>
+    once(params, services, async () => {
+      const { recipe: source, sweepDir } = params;
+      if (source === undefined && sweepDir !== undefined) return continueSweep(sweepDir, services);
+      if (source === undefined) throw new DaemonError('bad-params', 'a sweep needs a recipe or the folder of a sweep');
+      const recipe = await recipeOf(source, services.reader);
+      const taken = await takenFolders(services.queue);
+      const { fileName, baseDir } = source;
+      const folder = sweepDir ?? (await freeSweepFolder({ recipe, recipeFile: fileName, baseDir, taken }));
+      if (taken.has(await realPath(folder))) throw folderTaken(folder);
+      await requireUsableOutput(folder);
+      const request = { kind: 'sweep', context: contextOf(services, baseDir), sweepDir: folder, source } as const;
+      return { request, threads: 1, title: path.basename(folder), runDir: folder, reads: readsOf(recipe, baseDir) };
+    }),
+  readSweep: async ({ sweepDir }) => (await readSweep(sweepDir)) ?? null,
   importance: (params, services) =>
     once(params, services, async () => {
       const { recipe: source, outputFile, report } = params;
@@ -169,6 +184,18 @@ export const handlers: Handlers = {
     return {};
   },
 };
+
+const folderTaken = (folder: string): DaemonError =>
+  new DaemonError('run-busy', `another queued job uses the folder ${folder}`, {
+    hint: 'Stop that job first, or choose another output_dir',
+  });
+
+/** @throws DaemonError 'run-busy' if a queued job uses the folder */
+async function continueSweep(sweepDir: string, services: Services): Promise<Omit<NewJob, 'id' | 'priority'>> {
+  if ((await takenFolders(services.queue)).has(await realPath(sweepDir))) throw folderTaken(sweepDir);
+  const request = { kind: 'sweep', context: contextOf(services, sweepDir), sweepDir } as const;
+  return { request, threads: 1, title: path.basename(sweepDir), runDir: sweepDir };
+}
 
 /** Serializes work on folders: two starts must not choose the same one, nor one that is being deleted. */
 let working: Promise<unknown> = Promise.resolve();

@@ -2,6 +2,7 @@
  * Schemas that a client checks a daemon's messages against: the parts that it uses. A remote daemon may be any program.
  */
 import { z } from 'zod';
+import { JOB_KINDS } from '../protocol/job-messages.ts';
 import type { ParamsOf, RequestName, RequestResult, ServerNotificationName, serverNotifications } from '../protocol/rpc-messages.ts';
 import { DaemonError } from './daemon-error.ts';
 
@@ -9,7 +10,7 @@ const text = z.string().max(4096);
 
 const jobRecord = z.looseObject({
   id: text,
-  kind: z.enum(['train', 'resume', 'importance', 'evaluate', 'generate', 'export', 'verify', 'doctor']),
+  kind: z.enum(JOB_KINDS),
   state: z.enum(['queued', 'running', 'stopping', 'succeeded', 'stopped', 'aborted', 'failed']),
   priority: z.number(),
   title: z.string(),
@@ -41,6 +42,7 @@ const answers: { readonly [Name in RequestName]?: z.ZodType } = {
   eventsSince: z.looseObject({ events: z.array(jobEvent), complete: z.boolean(), epoch: text }),
   train: jobRecord,
   resume: jobRecord,
+  sweep: jobRecord,
   importance: jobRecord,
   evaluate: jobRecord,
   generate: jobRecord,

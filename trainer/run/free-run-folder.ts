@@ -29,4 +29,8 @@ export async function freeRunFolder({ recipe, recipeFile, baseDir, taken }: Free
   }
 }
 
+/** spam-sweep, spam-sweep-2 …, unless the recipe sets a folder. */
+export const freeSweepFolder = (params: FreeRunFolderParams): Promise<string> =>
+  freeRunFolder({ ...params, recipe: { ...params.recipe, name: `${recipeName(params.recipe, params.recipeFile)}-sweep` } });
+
 const isEmpty = async (folder: string): Promise<boolean> => (await firstNames(folder, 1)).length === 0;

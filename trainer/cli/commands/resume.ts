@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { readRunRecipe } from '../../run/run-folder.ts';
+import { isSweepFolder } from '../../run/sweep-folder.ts';
 import { jobContext } from '../../settings.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
@@ -35,6 +36,12 @@ async function resume(
   const { settings, terminal, cwd } = context;
   const isElsewhere = settings.remoteDaemon !== undefined && daemon;
   const runDir = path.resolve(isElsewhere ? (settings.remoteDaemon?.dir ?? cwd) : cwd, run);
+  if (!isElsewhere && isSweepFolder(runDir))
+    throw new CliError(`${run} is the folder of a sweep`, {
+      code: 'run-missing',
+      exitStatus: EXIT.usage,
+      hint: `Continue it with: rowtune sweep ${run}`,
+    });
   if (!isElsewhere && !isRunFolder(runDir))
     throw new CliError(`${run} is not a run folder`, {
       code: 'run-missing',

@@ -12,6 +12,7 @@ import { type AddCommand, type CommandContext, type CommandResult, runCommandWor
 import { connectIfRunning } from '../daemon-client.ts';
 import { shownPath } from '../job-command.ts';
 import { followJob } from '../run-on-daemon.ts';
+import { finishSweep, sweepCommandOf } from './sweep.ts';
 import { finishTraining, resumeCommandOf } from './train.ts';
 
 interface RunsOptions {
@@ -99,19 +100,21 @@ async function jobIn(jobs: readonly JobRecord[], runDir: string, isHere: boolean
 const followRun = (context: CommandContext, run: string): Promise<CommandResult> =>
   withJob(context, run, async (client, job, runDir) => {
     const { terminal, cwd } = context;
-    const resumeCommand = resumeCommandOf(runDir, cwd);
+    const isSweep = job.kind === 'sweep';
+    const resumeCommand = isSweep ? sweepCommandOf(runDir, cwd) : resumeCommandOf(runDir, cwd);
     const value = await followJob({ client, job, terminal, onInterrupt: 'leave', resumeCommand });
-    if (value !== undefined) return finishTraining(context, value);
+    if (value !== undefined) return isSweep ? finishSweep(context, value) : finishTraining(context, value);
     terminal.say('info', `the run continues; stop it with: rowtune runs --stop ${shownPath(runDir, cwd)}`);
     return { value: { ok: true, left: true, id: job.id, runDir } };
   });
 
 const stopRun = (context: CommandContext, run: string): Promise<CommandResult> =>
-  withJob(context, run, async (client, { id }, runDir) => {
+  withJob(context, run, async (client, { id, kind }, runDir) => {
     const { terminal, cwd } = context;
     terminal.say('info', 'stopping after this step and saving');
     await client.request('stopJob', { id });
     const { state } = await client.request('waitForJob', { id });
-    terminal.print(`${state}; resume it with: ${resumeCommandOf(runDir, cwd)}`);
+    const command = kind === 'sweep' ? sweepCommandOf(runDir, cwd) : resumeCommandOf(runDir, cwd);
+    terminal.print(`${state}; resume it with: ${command}`);
     return { value: { ok: true, id, runDir, state } };
   });

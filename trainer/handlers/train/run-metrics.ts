@@ -24,9 +24,17 @@ export interface MetricsPlace {
 
 export class RunMetrics {
   private readonly params: RunScope;
+  private evaluationCount: number;
 
-  constructor(params: RunScope) {
+  /** @param kept the lines of the run so far */
+  constructor(params: RunScope, kept: readonly MetricsLine[]) {
     this.params = params;
+    this.evaluationCount = kept.filter(isEvaluation).length;
+  }
+
+  /** The number of evaluations since the first update, in this process and before. */
+  get evaluations(): number {
+    return this.evaluationCount;
   }
 
   async emit({ step, epoch }: MetricsPlace, values: Readonly<Record<string, number>>): Promise<void> {
@@ -39,6 +47,7 @@ export class RunMetrics {
   /** A line for held-out data, and evaluation.json. */
   async evaluation(place: MetricsPlace, found: Evaluation, before: Evaluation | undefined): Promise<void> {
     await this.emit(place, evaluationMetrics(found));
+    if (place.step > 0) this.evaluationCount++;
     const newest = { step: place.step, before: before ?? null, newest: found };
     await writeJson(path.join(this.params.runDir, RUN_FILES.evaluation), newest);
   }
@@ -55,6 +64,8 @@ export class RunMetrics {
     await keeper.update(newestOf([keeper.state.metrics ?? {}, values]));
   }
 }
+
+const isEvaluation = ({ step = 0, eval_loss }: MetricsLine): boolean => step > 0 && eval_loss !== undefined;
 
 /** The time of an evaluation says nothing about the model. */
 const OF_TIME = new Set(['eval_runtime', 'eval_samples_per_second']);

@@ -4,6 +4,7 @@ import { dataStart, stepsPerEpoch } from '../../data/batch/batches.ts';
 import { DataError } from '../../data/data-error.ts';
 import { bestModelValue, type Evaluation, evaluate } from '../../job/evaluate.ts';
 import type { MemoryMeter } from '../../job/memory-meter.ts';
+import { PAUSED_BY_SWEEP } from '../../protocol/job-messages.ts';
 import { stringifyRecipe } from '../../protocol/stringify-recipe.ts';
 import { saveCheckpoint, type TrainerState } from '../../run/checkpoint/checkpoint.ts';
 import { pruneCheckpoints } from '../../run/checkpoint/checkpoint-folders.ts';
@@ -23,6 +24,8 @@ export interface TrainLoopParams extends RunScope {
   readonly start?: TrainerState;
   /** The evaluation of the original model. */
   readonly before?: Evaluation;
+  /** Evaluations in total after which the run stops and saves, if it has not ended by then. */
+  readonly pauseAfter?: number;
   readonly onFirstUpdate?: () => Promise<void>;
 }
 
@@ -121,6 +124,7 @@ class TrainLoop {
     const { totalSteps } = this.schedule;
     await keeper.update({ state: 'running', step: this.state.step, totalSteps });
     if (this.state.evaluationDue) await this.evaluate();
+    this.pauseIfDue();
     job.phase('train', `training: ${totalSteps - this.state.step} of ${totalSteps} updates`);
     const report = job.progress('train', totalSteps, 'steps', this.state.step);
     while (this.state.step < totalSteps && !this.isStale) {
@@ -253,6 +257,7 @@ class TrainLoop {
     const isLast = step === totalSteps && recipe.eval_strategy !== 'no';
     let isBest = false;
     if (evaluator && (isLast || isDue(recipe.eval_strategy, recipe.eval_steps))) isBest = await this.evaluate();
+    this.pauseIfDue();
     if (job.stop) return;
     if (isDue(recipe.save_strategy, recipe.save_steps) || (isBest && recipe.load_best_model_at_end)) await this.save();
   }
@@ -278,6 +283,12 @@ class TrainLoop {
     if (best && best.value >= value) return false;
     this.state = { ...this.state, best: { step, value, evaluation: { ...found } } };
     return true;
+  }
+
+  private pauseIfDue(): void {
+    const { pauseAfter = Number.POSITIVE_INFINITY, metrics, job } = this.params;
+    const isOver = this.isStale || this.state.step >= this.schedule.totalSteps;
+    if (!isOver && metrics.evaluations >= pauseAfter) job.requestStop({ save: true, reason: PAUSED_BY_SWEEP });
   }
 
   private get isStale(): boolean {

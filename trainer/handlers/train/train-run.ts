@@ -58,14 +58,14 @@ export interface TrainResult {
 
 type Request<K extends JobRequest['kind']> = Extract<JobRequest, { kind: K }>;
 
-export async function trainJob({ recipe: given, runDir }: Request<'train'>, scope: JobScope): Promise<TrainResult> {
+export async function trainJob({ recipe: given, runDir, pauseAfter }: Request<'train'>, scope: JobScope): Promise<TrainResult> {
   const { job } = scope;
   const recipe = withAbsolutePaths(given, scope.context.baseDir);
   checkScoresStay(recipe, runDir);
   const folder = await beginRunFolder(runDir, recipe.overwrite_output_dir, message => job.log('warning', message));
   const keeper = new StateKeeper(runDir, { ...kindOf(recipe, runDir), startedAt: new Date().toISOString() });
   try {
-    return await guarded({ ...scope, recipe, runDir, keeper, begins: true, onFirstUpdate: folder.keepNew });
+    return await guarded({ ...scope, recipe, runDir, keeper, pauseAfter, begins: true, onFirstUpdate: folder.keepNew });
   } catch (error) {
     if (keeper.state.step === 0 && (await folder.putBack()))
       job.log('warning', `the previous run is back in ${runDir}, because the new one ended before its first update`);
@@ -85,7 +85,7 @@ function checkScoresStay({ importance: { scores } }: Recipe, runDir: string): vo
   );
 }
 
-export async function resumeJob({ runDir, overrides }: Request<'resume'>, scope: JobScope): Promise<TrainResult> {
+export async function resumeJob({ runDir, overrides, pauseAfter }: Request<'resume'>, scope: JobScope): Promise<TrainResult> {
   const { job } = scope;
   const given = await readResumeRecipe(runDir, overrides);
   const release = takeRunLock(runDir, message => job.log('warning', message));
@@ -108,7 +108,8 @@ export async function resumeJob({ runDir, overrides }: Request<'resume'>, scope:
     const shown = { totalSteps, epoch: earlier?.epoch, loss: earlier?.loss, metrics: earlier?.metrics };
     const keeper = new StateKeeper(runDir, { ...kindOf(recipe, runDir), startedAt, step, ...shown });
     const wasFinished = earlier?.state === 'finished';
-    return await guarded({ ...scope, recipe, runDir, keeper, checkpoint, wasFinished, onFirstUpdate: () => dropReplaced(runDir) });
+    const onFirstUpdate = (): Promise<void> => dropReplaced(runDir);
+    return await guarded({ ...scope, recipe, runDir, keeper, checkpoint, wasFinished, pauseAfter, onFirstUpdate });
   } finally {
     await checkpoint?.close();
     release();
@@ -135,6 +136,8 @@ const kindOf = ({ name, method, task }: Recipe, runDir: string) => ({ name: name
 interface RunParams extends RecipeScope, RunScope {
   readonly checkpoint?: Checkpoint;
   readonly wasFinished?: boolean;
+  /** Evaluations in total after which the run stops and saves. */
+  readonly pauseAfter?: number;
   /** A new run, whose folder is still empty. */
   readonly begins?: boolean;
   readonly onFirstUpdate?: () => Promise<void>;
@@ -176,7 +179,7 @@ async function run(params: RunParams): Promise<TrainResult> {
     const memory = new MemoryMeter({ ...known, gradientBytes });
     const { isWhole, kept } = await rewindMetrics(runDir, checkpoint ? checkpoint.state.step : -1);
     await keeper.update(newestOf(kept));
-    const metrics = new RunMetrics(params);
+    const metrics = new RunMetrics(params, kept);
     if (!isWhole) job.log('warning', `${RUN_FILES.metrics} has lost its earlier lines: the charts start here; training is not affected`);
     let before = checkpoint?.state.before as Evaluation | undefined;
     if (checkpoint) {
@@ -194,6 +197,7 @@ async function run(params: RunParams): Promise<TrainResult> {
       metrics,
       start: checkpoint?.state,
       before,
+      pauseAfter: params.pauseAfter,
       onFirstUpdate: params.onFirstUpdate,
     });
     return await finish(params, { prepared, outcome, before, memory, metrics });

@@ -1,0 +1,108 @@
+/** How many runs of a sweep fit in memory at the same time, from the headers of their models. */
+import { existsSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { chooseEngine } from '../engine/choose-engine.ts';
+import { type ModelHeaders, readModelHeaders } from '../hub/open-model.ts';
+import type { JobScope } from '../job/job-scope.ts';
+import { openModelFolder } from '../job/open-base.ts';
+import { availableMemoryBytes, hasGpu, USABLE_SHARE } from '../machine/machine.ts';
+import { estimateRecipe } from '../plan/memory/predict.ts';
+import { byteSize } from '../protocol/format.ts';
+import { type Recipe, settings } from '../protocol/recipe-schema.ts';
+
+export interface ParallelPlan {
+  readonly parallel: number;
+  /** Overrides for each run: the choices that would otherwise depend on the memory that is free when it starts. */
+  readonly fixed: readonly (readonly string[])[];
+}
+
+/** Fewer cores make a run slower than two such runs one after the other. */
+const CORES_EACH = 2;
+/** More processes on one GPU wait for each other. */
+const MOST_ON_GPU = 4;
+
+export interface ParallelParams extends JobScope {
+  readonly recipes: readonly Recipe[];
+  /** The user's choice. */
+  readonly wanted?: number;
+}
+
+interface Need {
+  readonly totalBytes: number;
+  readonly recompute: string;
+}
+
+export async function planParallel({ recipes, wanted, context, job }: ParallelParams): Promise<ParallelPlan> {
+  const headers = headersReader({ context, job });
+  const engine = chooseEngine({
+    requested: recipes[0]?.engine ?? 'auto',
+    fromEnvironment: context.engineFromEnvironment,
+    cacheDir: context.cacheDir,
+  }).name;
+  const device = hasGpu() ? 'gpu' : 'cpu';
+  const usable = USABLE_SHARE * availableMemoryBytes();
+  const estimates = new Map<string, Need>();
+  const found: Need[] = [];
+  for (const recipe of recipes) {
+    job.checkStop();
+    const key = memoryKey(recipe);
+    const known = estimates.get(key);
+    const estimate: Need =
+      known ?? estimateRecipe({ recipe, headers: await headers(recipe), engine, device, usableBytes: usable / (wanted ?? 1) });
+    estimates.set(key, { totalBytes: estimate.totalBytes, recompute: estimate.recompute });
+    found.push(estimate);
+    // A large sweep over sizes computes many estimates: a stop must not wait for all of them.
+    await job.breathe();
+  }
+  const largest = Math.max(...found.map(({ totalBytes }) => totalBytes));
+  const cores = os.availableParallelism();
+  const byProcessor = device === 'gpu' ? MOST_ON_GPU : Math.max(1, Math.floor(cores / CORES_EACH));
+  const byMemory = Math.max(1, Math.floor(usable / largest));
+  const parallel = Math.min(wanted ?? Math.min(byMemory, byProcessor), recipes.length);
+  job.log(
+    'info',
+    `${parallel} of ${recipes.length} runs at a time; a run needs up to ${byteSize(largest)}, and ${byteSize(usable)} may be used`,
+  );
+  if (parallel * largest > usable)
+    job.log('warning', `${parallel} runs need about ${byteSize(parallel * largest)}, more than the ${byteSize(usable)} that may be used`);
+  return {
+    parallel,
+    fixed: recipes.map((recipe, index) => [
+      ...(recipe.recompute === 'auto' ? [`recompute=${found[index]?.recompute}`] : []),
+      // As many threads as the run would have alone would only compete.
+      ...(recipe.threads === 0 && parallel > 1 ? [`threads=${Math.max(1, Math.floor(cores / parallel))}`] : []),
+    ]),
+  };
+}
+
+/** The settings that change memory say so in their documentation; others share an estimate. */
+function memoryKey(recipe: Recipe): string {
+  const flat: Record<string, unknown> = { ...recipe };
+  return JSON.stringify(
+    Object.entries(settings).flatMap(([name, { memory }]) => {
+      const [group = '', key] = name.split('.');
+      const value = key === undefined ? flat[group] : Reflect.get((flat[group] as object | undefined) ?? {}, key);
+      return memory === undefined && name !== 'task' && name !== 'revision' ? [] : [[name, value]];
+    }),
+  );
+}
+
+/** Reads the headers of each model once; a model of the hub is downloaded, since its runs need it anyway. */
+function headersReader(scope: JobScope): (recipe: Recipe) => Promise<ModelHeaders> {
+  const known = new Map<string, ModelHeaders>();
+  return async ({ model, revision }) => {
+    const key = `${model}@${revision}`;
+    const found = known.get(key) ?? (await readHeaders(model, revision));
+    known.set(key, found);
+    return found;
+  };
+
+  async function readHeaders(model: string, revision: string): Promise<ModelHeaders> {
+    const local = path.resolve(scope.context.baseDir, model);
+    if (existsSync(local)) return readModelHeaders(local);
+    const folder = await openModelFolder(scope, { model, revision });
+    await folder.weights.close();
+    return { config: folder.config, tensors: folder.weights.tensors };
+  }
+}

@@ -1,0 +1,36 @@
+/** Reads from a run's folder what a part of it resulted in. */
+import { type MetricsLine, readMetrics } from '../run/metrics-file.ts';
+import { type RunState, readRunState } from '../run/run-state.ts';
+import type { Segment, SegmentResult } from './sweep-schedule.ts';
+
+/** The values of the metric at each evaluation during training, in order. */
+export const evaluationsOf = (lines: readonly MetricsLine[], key: string): number[] =>
+  lines.flatMap(line => {
+    const value = line[key];
+    return (line.step ?? 0) > 0 && value !== undefined ? [value] : [];
+  });
+
+/**
+ * Undefined if it is not known yet: the run has not made as many evaluations, or was killed before it saved.
+ * @param key the metric's name in metrics.jsonl
+ */
+export async function readSegmentResult(runDir: string, { until }: Segment, key: string): Promise<SegmentResult | undefined> {
+  const state = await readRunState(runDir);
+  if (state === undefined) return undefined;
+  return segmentResult(state, evaluationsOf(await readMetrics(runDir), key), until, key);
+}
+
+export function segmentResult(
+  state: Pick<RunState, 'state' | 'metrics'>,
+  evaluations: readonly number[],
+  until: Segment['until'],
+  key: string,
+): SegmentResult | undefined {
+  const isFinished = state.state === 'finished';
+  const value = until === 'end' ? undefined : evaluations[until - 1];
+  // Later evaluations exist only if this part of the run was complete.
+  if (until !== 'end' && evaluations.length > until) return { value, ended: false };
+  // The metrics of a finished run are those of the checkpoint that it hands over.
+  if (isFinished) return { value: state.metrics?.[key], ended: true };
+  return state.state === 'stopped' && value !== undefined ? { value, ended: false } : undefined;
+}

@@ -1,0 +1,121 @@
+/** The plan of a sweep: its runs and everything that decides their order. It is written once and never changes. */
+import path from 'node:path';
+import { z } from 'zod';
+import { writeTextFile } from '../files/durable-file.ts';
+import { readRegularText } from '../files/regular-file.ts';
+import { parseSealedJson, sealJson } from '../files/sealed-json.ts';
+import { parseRecipe } from '../protocol/parse-recipe.ts';
+import type { Recipe } from '../protocol/recipe-schema.ts';
+import { settings as allSettings } from '../protocol/recipe-schema.ts';
+import type { RecipeSource } from '../protocol/rpc-messages.ts';
+import { describeSettings, SWEEP_FILES } from '../protocol/sweep.ts';
+import { withAbsolutePaths } from '../run/absolute-paths.ts';
+import { RunError } from '../run-error.ts';
+import type { ScheduleSettings } from './sweep-schedule.ts';
+import { drawnRuns, gridRuns, type RunValues } from './sweep-values.ts';
+
+const planSchema = z.strictObject({
+  version: z.literal(1),
+  name: z.string(),
+  createdAt: z.string(),
+  source: z.strictObject({ text: z.string(), fileName: z.string(), baseDir: z.string(), overrides: z.array(z.string()) }),
+  strategy: z.enum(['grid', 'random', 'halving']),
+  metric: z.string(),
+  mode: z.enum(['min', 'max']),
+  reductionFactor: z.int().min(2),
+  minEvaluations: z.int().min(1),
+  parallel: z.int().min(1),
+  runs: z
+    .array(
+      z.strictObject({
+        id: z.string(),
+        settings: z.record(z.string(), z.unknown()),
+        /** Overrides of the recipe, beyond the swept settings, that the sweep decided for this run. */
+        fixed: z.array(z.string()),
+      }),
+    )
+    .min(1),
+});
+
+export type SweepPlan = Readonly<z.infer<typeof planSchema>>;
+export type PlannedRun = SweepPlan['runs'][number];
+
+/** Thousands of runs with a few settings each, and the text of a recipe. */
+const MAX_PLAN_BYTES = 32 * 2 ** 20;
+
+export const runFolder = (sweepDir: string, { id }: Pick<PlannedRun, 'id'>): string => path.join(sweepDir, id);
+
+export const scheduleOf = ({ strategy, mode, runs, reductionFactor, minEvaluations, parallel }: SweepPlan): ScheduleSettings => ({
+  strategy,
+  mode,
+  runs: runs.length,
+  reductionFactor,
+  minEvaluations,
+  parallel,
+});
+
+/** @throws RunError 'bad-sweep' if the recipe has no sweep */
+export function sweepRecipe(source: RecipeSource): Recipe {
+  const { recipe, problems } = parseRecipe(source.text, source);
+  if (recipe === undefined) throw badSweep(problems.filter(({ severity }) => severity === 'error').map(({ message }) => message));
+  if (recipe.sweep.over === undefined)
+    throw new RunError('bad-sweep', `${source.fileName} has no sweep`, 'Add a section: sweep: {over: {learning_rate: [1.0e-5, 1.0e-4]}}');
+  return recipe;
+}
+
+const badSweep = (messages: readonly string[]): RunError => new RunError('bad-sweep', messages.join('; '));
+
+/** The values of every run, in the order in which they start. */
+export function sweepRuns(recipe: Recipe): RunValues[] {
+  const { over = {}, strategy, seed = recipe.seed, max_runs } = recipe.sweep;
+  const names = Object.keys(over);
+  const types = Object.fromEntries(names.flatMap(name => (allSettings[name] ? [[name, allSettings[name].type]] : [])));
+  const starts = Object.fromEntries(names.map(name => [name, valueAt(recipe, name)]));
+  const space = { over, types, starts };
+  return strategy === 'grid' ? gridRuns(space) : drawnRuns(space, { count: max_runs ?? 1, seed });
+}
+
+/**
+ * The recipe of one run, which `rowtune train` would train in the same way. Defaults follow from its own values.
+ * @throws RunError 'bad-sweep' if its values do not fit each other
+ */
+export function runRecipe({ source, name }: Pick<SweepPlan, 'source' | 'name'>, { id, settings, fixed }: PlannedRun): Recipe {
+  const values = Object.entries(settings).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
+  const overrides = [...source.overrides, 'sweep=', 'output_dir=', 'overwrite_output_dir=', `name=${name} ${id}`, ...values, ...fixed];
+  const { recipe, problems } = parseRecipe(source.text, { fileName: source.fileName, overrides });
+  if (recipe !== undefined) return withAbsolutePaths(recipe, source.baseDir);
+  const errors = problems.filter(({ severity }) => severity === 'error').map(({ message }) => message);
+  throw new RunError(
+    'bad-sweep',
+    `run ${id} (${describeSettings(settings)}): ${errors.join('; ')}`,
+    'Change sweep.over, so that all values fit',
+  );
+}
+
+export async function writePlan(sweepDir: string, plan: SweepPlan): Promise<void> {
+  await writeTextFile(path.join(sweepDir, SWEEP_FILES.plan), sealJson(JSON.stringify(plan, null, 2)));
+}
+
+/** Undefined if the folder has no plan. @throws RunError 'bad-sweep' if the plan is damaged */
+export async function readPlan(sweepDir: string): Promise<SweepPlan | undefined> {
+  const file = path.join(sweepDir, SWEEP_FILES.plan);
+  const text = await readRegularText(file, MAX_PLAN_BYTES).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined;
+    throw error;
+  });
+  if (text === undefined) return undefined;
+  try {
+    const { value } = parseSealedJson(text);
+    const { crc32: _, ...plan } = value as Record<string, unknown>;
+    return planSchema.parse(plan);
+  } catch (error) {
+    const reason = error instanceof z.ZodError ? (error.issues[0]?.message ?? '') : (error as Error).message;
+    throw new RunError('bad-sweep', `${file} is damaged: ${reason}`, 'Restore it, or start a new sweep');
+  }
+}
+
+function valueAt(recipe: Recipe, name: string): unknown {
+  let value: unknown = recipe;
+  for (const key of name.split('.')) value = value !== null && typeof value === 'object' ? Reflect.get(value, key) : undefined;
+  return value;
+}

@@ -1,0 +1,172 @@
+/**
+ * Which run continues next, and for how long. Pure: a decision depends on the plan and on recorded results alone, so a
+ * sweep that was killed at any moment repeats its decisions and ends with the same result.
+ *
+ * Halving is ASHA (Li et al., "A System for Massively Parallel Hyperparameter Tuning", 2020, algorithm 2): a run is
+ * promoted to the next rung when it is among the best 1/η of its rung so far; otherwise a new run starts at the lowest
+ * rung. The paper decides by the results that have arrived, in whatever order. With `parallel` runs at a time, decision
+ * k uses the results of the decisions up to k − parallel instead, in the order of the decisions; more only where
+ * nothing can be decided by these. So timing has no influence, at the price of a short wait for an earlier run.
+ */
+import type { SweepStrategy } from '../protocol/sweep.ts';
+
+/** A part of a run: it trains until it has made `until` evaluations, or to its end. */
+export interface Segment {
+  /** Index of the run in the plan. */
+  readonly run: number;
+  readonly until: number | 'end';
+}
+
+export interface SegmentResult {
+  /** The metric at the end of the segment; undefined if the run failed. */
+  readonly value?: number;
+  /** The run has no updates left, or failed. */
+  readonly ended: boolean;
+}
+
+export interface ScheduleSettings {
+  readonly strategy: SweepStrategy;
+  readonly mode: 'min' | 'max';
+  readonly runs: number;
+  /** η */
+  readonly reductionFactor: number;
+  /** Evaluations of the lowest rung. */
+  readonly minEvaluations: number;
+  /** Runs at a time. */
+  readonly parallel: number;
+}
+
+export type Decision =
+  | { readonly kind: 'start'; readonly segment: Segment /** It was decided by this many results. */; readonly by: number }
+  /** More results are needed. */
+  | { readonly kind: 'wait' }
+  | { readonly kind: 'done' };
+
+/** Evaluations of a run at the end of a rung. */
+export const rungEvaluations = (
+  { minEvaluations, reductionFactor }: Pick<ScheduleSettings, 'minEvaluations' | 'reductionFactor'>,
+  rung: number,
+): number => minEvaluations * reductionFactor ** rung;
+
+interface Recorded {
+  readonly run: number;
+  readonly result: SegmentResult;
+}
+
+interface Rung {
+  /** Best first; failed runs last, and the earlier of two equal ones first. */
+  readonly ranked: Recorded[];
+  readonly promoted: Set<number>;
+}
+
+export class SweepSchedule {
+  private readonly settings: ScheduleSettings;
+  private readonly segments: Segment[] = [];
+  private readonly rungs: Rung[] = [];
+  /** Runs that train to their end as the winner. */
+  private readonly winners = new Set<number>();
+  private started = 0;
+  /** Results that decisions may use. */
+  private used = 0;
+
+  constructor(settings: ScheduleSettings) {
+    this.settings = settings;
+  }
+
+  /** The segments of all decisions so far, in order. */
+  get issued(): readonly Segment[] {
+    return this.segments;
+  }
+
+  /** @param resultOf the result of a segment by its index in `issued`; undefined if it is not known yet */
+  next(resultOf: (index: number) => SegmentResult | undefined): Decision {
+    const enough = this.segments.length - this.settings.parallel + 1;
+    for (;;) {
+      const isKnown = this.used >= this.segments.length;
+      if (this.used >= enough) {
+        const segment = this.choose() ?? (isKnown ? this.winner() : undefined);
+        if (segment !== undefined) {
+          this.segments.push(segment);
+          return { kind: 'start', segment, by: this.used };
+        }
+        if (isKnown) return { kind: 'done' };
+      }
+      const result = resultOf(this.used);
+      if (result === undefined) return { kind: 'wait' };
+      this.record(this.segments[this.used] as Segment, result);
+      this.used++;
+    }
+  }
+
+  private record({ run, until }: Segment, result: SegmentResult): void {
+    if (until === 'end') {
+      // The next best run takes the place of a winner that fails.
+      if (result.value === undefined) this.winners.delete(run);
+      return;
+    }
+    const { ranked } = this.rungOf(until);
+    const place = ranked.findIndex(other => this.compare({ run, result }, other) < 0);
+    ranked.splice(place < 0 ? ranked.length : place, 0, { run, result });
+  }
+
+  private rungOf(until: number): Rung {
+    const { minEvaluations, reductionFactor } = this.settings;
+    const level = Math.round(Math.log(until / minEvaluations) / Math.log(reductionFactor));
+    while (this.rungs.length <= level) this.rungs.push({ ranked: [], promoted: new Set() });
+    return this.rungs[level] as Rung;
+  }
+
+  private compare(a: Recorded, b: Recorded): number {
+    return compareValues(this.settings, a.result.value, b.result.value) || a.run - b.run;
+  }
+
+  private choose(): Segment | undefined {
+    const { strategy, runs, reductionFactor } = this.settings;
+    if (strategy === 'halving')
+      for (let level = this.rungs.length - 1; level >= 0; level--) {
+        const { ranked, promoted } = this.rungs[level] as Rung;
+        const best = Math.floor(ranked.length / reductionFactor);
+        const next = ranked.slice(0, best).find(({ run, result }) => !result.ended && !promoted.has(run));
+        if (next === undefined) continue;
+        promoted.add(next.run);
+        return { run: next.run, until: rungEvaluations(this.settings, level + 1) };
+      }
+    if (this.started >= runs) return undefined;
+    return { run: this.started++, until: strategy === 'halving' ? rungEvaluations(this.settings, 0) : 'end' };
+  }
+
+  /** When nothing else is left to do, the best run of the highest rung is trained to its end. */
+  private winner(): Segment | undefined {
+    if (this.settings.strategy !== 'halving' || this.winners.size > 0) return undefined;
+    const tried = new Set(this.segments.filter(({ until }) => until === 'end').map(({ run }) => run));
+    for (const { ranked } of [...this.rungs].reverse()) {
+      const best = ranked.find(({ run, result }) => result.value !== undefined && !tried.has(run));
+      if (best === undefined) continue;
+      if (best.result.ended) return undefined;
+      this.winners.add(best.run);
+      return { run: best.run, until: 'end' };
+    }
+    return undefined;
+  }
+}
+
+/** Negative if `a` is better. No value is the worst. */
+export function compareValues({ mode }: Pick<ScheduleSettings, 'mode'>, a: number | undefined, b: number | undefined): number {
+  if (a === undefined || b === undefined) return Number(a === undefined) - Number(b === undefined);
+  return mode === 'min' ? a - b : b - a;
+}
+
+/** The expected share of all evaluations of all runs that the sweep makes. @param evaluations those of a whole run */
+export function expectedShare(settings: ScheduleSettings, evaluations: number): number {
+  if (settings.strategy !== 'halving') return 1;
+  let made = 0;
+  let runs = settings.runs;
+  let from = 0;
+  for (let rung = 0; runs > 0 && from < evaluations; rung++) {
+    const until = Math.min(rungEvaluations(settings, rung), evaluations);
+    made += runs * (until - from);
+    from = until;
+    runs = Math.floor(runs / settings.reductionFactor);
+  }
+  return Math.min(1, (made + Math.max(0, evaluations - from)) / (settings.runs * evaluations));
+}

@@ -1,0 +1,95 @@
+/** The state of a sweep, read from its folder while it runs or after. */
+import path from 'node:path';
+import { MAX_STATE_BYTES, readRegularText } from '../files/regular-file.ts';
+import { lockHolder } from '../machine/process-lock.ts';
+import { metricKey, SWEEP_FILES, type SweepRun, type SweepRunState, type SweepStatus } from '../protocol/sweep.ts';
+import { readMetrics } from '../run/metrics-file.ts';
+import { summarizeRun } from '../run/run-folder.ts';
+import { LOCK_FILE } from '../run/run-lock.ts';
+import { evaluationsOf } from './segment-result.ts';
+import { type PlannedRun, readPlan, runFolder, type SweepPlan } from './sweep-plan.ts';
+import { compareValues } from './sweep-schedule.ts';
+
+/** Undefined if the folder is not that of a sweep. @throws RunError 'bad-sweep' if its plan is damaged */
+export async function readSweep(sweepDir: string): Promise<SweepStatus | undefined> {
+  const plan = await readPlan(sweepDir);
+  if (plan === undefined) return undefined;
+  const failures = await readFailures(sweepDir);
+  const runs = await Promise.all(plan.runs.map(run => readRun(sweepDir, plan, run, failures.get(run.id))));
+  const isFinished = await readRegularText(path.join(sweepDir, SWEEP_FILES.result), MAX_STATE_BYTES).then(
+    () => true,
+    () => false,
+  );
+  const isRunning = lockHolder(path.join(sweepDir, LOCK_FILE)) !== undefined;
+  return statusOf({ sweepDir, plan, runs, state: isRunning ? 'running' : isFinished ? 'finished' : 'stopped' });
+}
+
+interface StatusParts {
+  readonly sweepDir: string;
+  readonly plan: SweepPlan;
+  readonly runs: readonly SweepRun[];
+  readonly state: SweepStatus['state'];
+}
+
+function statusOf({ sweepDir, plan, runs, state }: StatusParts): SweepStatus {
+  const { name, strategy, metric, mode, parallel } = plan;
+  const sorted = [...runs].sort((a, b) => compareRuns(plan, a, b));
+  const best = sorted.find(run => run.state === 'finished' && run.value !== undefined)?.id;
+  return { sweepDir, name, state, strategy, metric, mode, parallel, runs: sorted, best };
+}
+
+/** Finished runs first, since the value of a shorter one is not comparable; then by evaluations, value and id. */
+export function compareRuns(settings: Pick<SweepPlan, 'mode'>, a: SweepRun, b: SweepRun): number {
+  const isLess = (run: SweepRun): number => Number(run.state !== 'finished');
+  return (
+    isLess(a) - isLess(b) ||
+    (a.state === 'finished' ? 0 : b.evaluations - a.evaluations) ||
+    compareValues(settings, a.value, b.value) ||
+    a.id.localeCompare(b.id)
+  );
+}
+
+async function readRun(sweepDir: string, { metric }: SweepPlan, run: PlannedRun, failure: string | undefined): Promise<SweepRun> {
+  const runDir = runFolder(sweepDir, run);
+  const { id, settings } = run;
+  const found = await summarizeRun(runDir);
+  if (found === undefined)
+    return { id, runDir, settings, state: failure ? 'failed' : 'waiting', evaluations: 0, step: 0, totalSteps: 0, failure };
+  const key = metricKey(metric);
+  const evaluations = evaluationsOf(await readMetrics(runDir), key);
+  const value = found.state === 'finished' ? found.metrics?.[key] : evaluations.at(-1);
+  const { step, totalSteps, loss } = found;
+  return {
+    id,
+    runDir,
+    settings,
+    state: stateOf(found.state, failure),
+    value,
+    evaluations: evaluations.length,
+    step,
+    totalSteps,
+    loss,
+    failure,
+  };
+}
+
+function stateOf(state: string, failure: string | undefined): SweepRunState {
+  if (failure !== undefined) return 'failed';
+  if (state === 'finished') return 'finished';
+  return state === 'preparing' || state === 'running' ? 'running' : 'paused';
+}
+
+/** Runs that can't be completed, by id, with the reason. */
+export async function readFailures(sweepDir: string): Promise<ReadonlyMap<string, string>> {
+  const text = await readRegularText(path.join(sweepDir, SWEEP_FILES.failures), MAX_STATE_BYTES).catch(() => '');
+  const found = text.split('\n').flatMap((line): (readonly [string, string])[] => {
+    try {
+      const { run, message } = JSON.parse(line) as { readonly run: string; readonly message: string };
+      return [[run, message]];
+    } catch {
+      // The last line of a killed process may be incomplete: that run is tried again.
+      return [];
+    }
+  });
+  return new Map(found);
+}

@@ -1,0 +1,91 @@
+/** The values of each run of a sweep. Pure: the same recipe and seed give the same runs. */
+import { isCount, isRange, isWhole, type SweptRange, type SweptSettings, type SweptValues } from '../protocol/recipe/swept-values.ts';
+import type { ValueType } from '../protocol/recipe-schema.ts';
+import { createRandom, hashSeed, permutation, type Random } from '../random.ts';
+
+/** The swept settings of one run, by their dotted names. */
+export type RunValues = Readonly<Record<string, unknown>>;
+
+export interface SweepSpace {
+  readonly over: SweptSettings;
+  /** The type of each swept setting. */
+  readonly types: Readonly<Record<string, ValueType<unknown>>>;
+  /** The values of the recipe, where counted values start. */
+  readonly starts: Readonly<Record<string, unknown>>;
+}
+
+/** Every combination, the last setting changing fastest. @throws Error for a range without a count */
+export function gridRuns(space: SweepSpace): RunValues[] {
+  let runs: RunValues[] = [{}];
+  for (const [name, values] of Object.entries(space.over)) {
+    const points = pointsOf(space, name, values);
+    if (points === undefined) throw new Error(`the range of ${name} has no count`);
+    runs = runs.flatMap(run => points.map(point => ({ ...run, [name]: point })));
+  }
+  return runs;
+}
+
+/**
+ * At most `count` different combinations. If there are no more than `count`, all of them in the order of the grid.
+ * Otherwise a Latin hypercube (McKay, Beckman and Conover, 1979): the values of each setting are drawn one from each of
+ * `count` equal parts of its range, so that few runs cover it evenly; each value alone is uniform (by ratio if `log`).
+ */
+export function drawnRuns(space: SweepSpace, { count, seed }: { readonly count: number; readonly seed: number }): RunValues[] {
+  const names = Object.keys(space.over);
+  const lists = names.map(name => pointsOf(space, name, space.over[name] as SweptValues));
+  const all = lists.reduce<number | undefined>((n, list) => (n === undefined || list === undefined ? undefined : n * list.length), 1);
+  if (all !== undefined && all <= count) return gridRuns(space);
+  const runs = new Map<string, RunValues>();
+  // Combinations that repeat are drawn again; a narrow range of whole numbers may not have enough.
+  for (let round = 0; runs.size < count && round < MAX_ROUNDS; round++) {
+    const missing = count - runs.size;
+    const shares = names.map(name => stratified(missing, createRandom(hashSeed(seed, name), round)));
+    for (let i = 0; i < missing; i++) {
+      const values = names.map((name, place) => [name, valueAtShare(space, name, shares[place]?.[i] ?? 0)] as const);
+      const run = Object.fromEntries(values);
+      runs.set(JSON.stringify(run), run);
+    }
+  }
+  return [...runs.values()];
+}
+
+/** One number from each of `count` equal parts of [0, 1), in random order. */
+const stratified = (count: number, random: Random): number[] =>
+  [...permutation(count, random)].map(part => (part + random.uniform()) / count);
+
+const MAX_ROUNDS = 100;
+/** Drawn numbers are rounded to this many digits, so that a recipe that repeats one is short. */
+const DIGITS = 3;
+
+/** Undefined for a range without a count. */
+function pointsOf({ types, starts }: SweepSpace, name: string, values: SweptValues): readonly unknown[] | undefined {
+  if (isCount(values)) return Array.from({ length: values.count }, (_, i) => Number(starts[name] ?? 0) + i);
+  if (!isRange(values)) return values;
+  const { count } = values;
+  if (count === undefined) return undefined;
+  const whole = isWhole(types[name] as ValueType<unknown>);
+  const points = Array.from({ length: count }, (_, i) => rounded(between(values, count === 1 ? 0 : i / (count - 1)), values, whole));
+  return [...new Set(points)];
+}
+
+/** @param share from 0 to 1, without 1 */
+function valueAtShare(space: SweepSpace, name: string, share: number): unknown {
+  const values = space.over[name] as SweptValues;
+  const points = pointsOf(space, name, values);
+  if (points !== undefined) return points[Math.floor(share * points.length)];
+  const range = values as SweptRange;
+  return rounded(between(range, share), range, isWhole(space.types[name] as ValueType<unknown>));
+}
+
+/** @param share from 0 to 1 */
+function between({ min, max, scale = 'log' }: SweptRange, share: number): number {
+  if (share === 0) return min;
+  if (share === 1) return max;
+  return scale === 'linear' ? min + share * (max - min) : min * (max / min) ** share;
+}
+
+/** Rounding stays within the range. */
+function rounded(value: number, { min, max }: SweptRange, whole: boolean): number {
+  const near = whole ? Math.round(value) : Number(value.toPrecision(DIGITS));
+  return Math.min(max, Math.max(min, near));
+}
