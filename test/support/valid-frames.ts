@@ -24,6 +24,8 @@ export function validFrames(folder: string): readonly object[] {
     estimate: { recipe },
     train: { id: 'a', recipe, runDir: inside },
     resume: { id: 'b', runDir: inside, overrides: ['max_steps=1'] },
+    sweep: { id: 's', recipe, sweepDir: join(inside, 'sweep') },
+    readSweep: { sweepDir: inside },
     importance: { id: 'c', recipe, outputFile: join(folder, 'x.scores.safetensors') },
     evaluate: { id: 'd', recipe },
     generate: { id: 'e', model: 'm', revision: 'main', baseDir: folder, prompt: 'x', options },

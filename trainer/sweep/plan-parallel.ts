@@ -53,7 +53,7 @@ export async function planParallel({ recipes, wanted, context, job }: ParallelPa
     estimates.set(key, { totalBytes: estimate.totalBytes, recompute: estimate.recompute });
     found.push(estimate);
     // A large sweep over sizes computes many estimates: a stop must not wait for all of them.
-    await job.breathe();
+    await job.yieldToEvents();
   }
   const largest = Math.max(...found.map(({ totalBytes }) => totalBytes));
   const cores = os.availableParallelism();

@@ -109,7 +109,11 @@ async function startSweep(
     const sweepDir = await freeSweepFolder({ recipe, recipeFile: source.fileName, baseDir: source.baseDir });
     await requireUsableOutput(sweepDir);
     const request = { kind: 'sweep', context: jobContext(settings, source.baseDir), sweepDir, source } as const;
-    return await finishSweep(context, await runWorker({ request, terminal, threads: 1, resumeCommand: sweepCommandOf(sweepDir, cwd) }), options);
+    return await finishSweep(
+      context,
+      await runWorker({ request, terminal, threads: 1, resumeCommand: sweepCommandOf(sweepDir, cwd) }),
+      options,
+    );
   } finally {
     client?.close();
   }
