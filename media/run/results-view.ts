@@ -61,7 +61,7 @@ function byLabel(rows: readonly LabelRow[]): HTMLElement {
     'table',
     { class: 'data' },
     element('caption', {}, 'By label'),
-    head(['Label', 'Samples', 'Recall', 'before', 'Precision']),
+    head(['Label', 'Samples', 'Recall', 'Recall before', 'Precision']),
     element(
       'tbody',
       {},
@@ -100,7 +100,7 @@ function confusion(rows: readonly LabelRow[]): HTMLElement {
 /** The color strength is the share of the row; correct and wrong cells have different colors. */
 function cell(count: number, samples: number, isRight: boolean): HTMLElement {
   const made = element('td', { class: isRight ? 'right' : 'wrong' }, grouped(count));
-  made.style.setProperty('--share', `${samples > 0 ? Math.round((60 * count) / samples) : 0}%`);
+  made.style.setProperty('--share', `${samples > 0 ? Math.round((35 * count) / samples) : 0}%`);
   return made;
 }
 

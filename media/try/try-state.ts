@@ -41,9 +41,15 @@ export const isBusy = ({ rounds }: TryState): boolean => rounds.at(-1)?.answers.
 
 export const SIDES: Readonly<Record<TrySide, string>> = { base: 'Base model', tuned: 'Tuned model' };
 
+/** A name on the hub, or the last part of a path. */
+const nameOf = (model: string): string =>
+  /^(\/|[A-Za-z]:[\\/])/.test(model) ? (model.split(/[\\/]/).findLast(part => part !== '') ?? model) : model;
+
 /** The line below the title. */
 export const subtitleOf = ({ model, sides }: TryState): string =>
-  sides.length > 1 ? `${model}, compared with the tuned model. Prompts are formatted as in training unless you change the options.` : model;
+  sides.length > 1
+    ? `${nameOf(model)}, compared with the tuned model. Prompts are formatted as in training unless you change the options.`
+    : nameOf(model);
 
 /** The sentence that is announced after a message. */
 export function sentenceOf(message: TryToPage): string | undefined {

@@ -42,9 +42,10 @@ export function createCellPanel(params: CellPanelParams): CellPanel {
     'div',
     {},
     neurons.elements,
-    element('h3', {}, 'Distribution'),
+    element('h3', {}, 'Distribution of the scores'),
     histogram.element,
-    element('h3', {}, 'Highest'),
+    element('p', { class: 'note' }, 'A bar counts the neurons of a score, on a logarithmic scale.'),
+    element('h3', {}, 'Highest scores'),
     top.element,
   );
   const root = element('section', { class: 'cell-panel', 'aria-label': 'Cell', hidden: true }, head.elements, empty, parts);
@@ -117,8 +118,8 @@ function createNeurons({ tooltip, onOrder }: Pick<CellPanelParams, 'tooltip' | '
       if (!next) return;
       order.update(ORDERS, sorted);
       strip.update(next.strip, theme, next.sentence);
-      const highlighted = `The ${next.mark} rows are highlighted. Scroll to zoom, drag to pan.`;
-      setText(note, next.b ? `A is above, B below, with the same neurons. ${highlighted}` : highlighted);
+      const highlighted = `Bars show scores; the ${next.mark} rows are highlighted. Scroll to zoom, drag to pan.`;
+      setText(note, next.b ? `A is above, B below, neuron by neuron. ${highlighted}` : highlighted);
     },
   };
 }

@@ -32,6 +32,8 @@ export interface GridGeometry {
 }
 
 const FONT_SIZE = 11;
+/** Names the rows, above their labels. */
+const ROW_TITLE = 'layer';
 const HEADER = 24;
 /** Width of the bar that shows the position of the view. */
 const MARGIN = 10;
@@ -52,7 +54,8 @@ export function geometryOf(
 ): GridGeometry {
   context.font = `${FONT_SIZE}px ${theme.font}`;
   const widest = Math.max(...grid.rows.map(({ label }) => label.length));
-  const gutter = Math.min(WIDEST_GUTTER, Math.ceil(context.measureText('0').width * (widest + 1)) + 8);
+  const needed = Math.max(context.measureText('0').width * (widest + 1), context.measureText(ROW_TITLE).width);
+  const gutter = Math.min(WIDEST_GUTTER, Math.ceil(needed) + 8);
   const bodyHeight = Math.max(1, size.height - HEADER - 4);
   return {
     gutter,
@@ -225,8 +228,11 @@ function niceStride(stride: number): number {
 }
 
 function drawColumnLabels({ context, content, theme, geometry }: DrawGridParams): void {
-  context.textAlign = 'center';
   context.textBaseline = 'middle';
+  context.textAlign = 'right';
+  context.fillStyle = theme.muted;
+  context.fillText(ROW_TITLE, geometry.gutter - 6, HEADER / 2);
+  context.textAlign = 'center';
   const { columns } = content.grid;
   const { gutter, cellWidth } = geometry;
   const isNarrow = cellWidth < PROFILE_WIDTH;

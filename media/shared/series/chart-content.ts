@@ -27,3 +27,11 @@ export interface ChartContent {
   readonly levels?: readonly Level[];
   readonly logarithmic?: boolean;
 }
+
+/** Names the lines that are smoothed, for the legend, whose values are not. */
+export function smoothedText(curves: readonly Curve[]): string {
+  const smoothed = curves.filter(({ measured }) => measured !== undefined);
+  if (smoothed.length === 0) return '';
+  if (smoothed.length === curves.length) return curves.length === 1 ? 'smoothed line' : 'smoothed lines';
+  return `smoothed line: ${smoothed.map(({ label }) => label).join(', ')}`;
+}

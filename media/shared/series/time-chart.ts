@@ -5,7 +5,7 @@
 import uPlot from 'uplot';
 import { element, setText } from '../element.ts';
 import { chartFont, colorOf, gridColor, onThemeChange } from './chart-colors.ts';
-import type { ChartContent, Curve } from './chart-content.ts';
+import { type ChartContent, type Curve, smoothedText } from './chart-content.ts';
 import type { ChartGroup, GroupMember } from './chart-group.ts';
 import type { Points } from './metric-history.ts';
 import { nearest } from './numbers.ts';
@@ -319,9 +319,8 @@ export class TimeChart implements GroupMember {
       const swatch = element('span', { class: `swatch swatch-${look.color} swatch-dash-${look.dash.length === 0 ? 0 : look.dash[0]}` });
       return element('span', { class: 'chart-item' }, swatch, element('span', { class: 'chart-label' }, label), value);
     });
-    const smoothed = this.named.filter(({ measured }) => measured !== undefined).map(({ label }) => label);
-    const text = smoothed.length === 1 ? `Smoothed line: ${smoothed[0]}` : `Smoothed lines: ${smoothed.join(', ')}`;
-    const note = smoothed.length > 0 ? [element('span', { class: 'hint chart-note' }, text)] : [];
+    const text = smoothedText(this.named);
+    const note = text === '' ? [] : [element('span', { class: 'hint chart-note' }, text)];
     this.legend.replaceChildren(...items, ...note);
   }
 

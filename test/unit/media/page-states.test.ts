@@ -6,6 +6,7 @@ import { curvesOfRun } from '../../../media/run/curves-of-run.ts';
 import { startRun, updateRun } from '../../../media/run/run-state.ts';
 import { pageAt, turned } from '../../../media/shared/paging.ts';
 import { RunModel } from '../../../media/shared/run-model.ts';
+import { smoothedText } from '../../../media/shared/series/chart-content.ts';
 import { smoothingText } from '../../../media/shared/series/smooth.ts';
 import { isBusy, sentenceOf, startTry, subtitleOf, updateTry } from '../../../media/try/try-state.ts';
 import type { CompareToPage } from '../../../trainer/protocol/view/compare.ts';
@@ -46,6 +47,7 @@ describe('the curves of a run', () => {
     expect([behind?.kind, front?.kind]).toEqual(['faint', 'line']);
     expect([...(behind?.points.y ?? [])]).toEqual([4, 2]);
     // The mean of 4 and 2 in which the second counts twice as much.
+    expect(smoothedText(curvesOfRun(model, { ...settings, weight: 0.5 }).loss.curves.slice(1))).toBe('smoothed line: training');
     expect(front?.points.y[1]).toBeCloseTo((4 + 2 * 2) / 3, 12);
     expect([...(front?.measured?.y ?? [])]).toEqual([4, 2]);
     expect(curvesOfRun(model, settings).loss.curves.map(({ label }) => label)).toEqual(['training', 'held-out']);
@@ -112,7 +114,7 @@ describe('the page of a comparison', () => {
 
 describe('the page of a trial', () => {
   const answer = (change: Partial<TryAnswer> = {}): TryAnswer => ({ side: 'tuned', text: '', state: 'waiting', ...change });
-  const view: TryToPage = { type: 'view', label: 'spam', model: '/m', sides: ['base', 'tuned'], rounds: [] };
+  const view: TryToPage = { type: 'view', label: 'spam', model: '/models/base', sides: ['base', 'tuned'], rounds: [] };
   const round: TryToPage = { type: 'round', round: { prompt: 'q', answers: [answer({ side: 'base', state: 'done' }), answer()] } };
 
   test('text grows the answer of its side to the last question', () => {
@@ -132,7 +134,7 @@ describe('the page of a trial', () => {
     expect(sentenceOf({ type: 'answer', answer: answer({ state: 'done', text: 'yes' }) })).toBe('Tuned model answered: yes');
     expect(sentenceOf({ type: 'answer', answer: answer({ state: 'failed', note: 'no memory' }) })).toBe('Tuned model failed: no memory');
     expect(sentenceOf(round)).toBeUndefined();
-    expect(subtitleOf(updateTry(startTry, view))).toMatch(/^\/m, compared with the tuned model/);
+    expect(subtitleOf(updateTry(startTry, view))).toMatch(/^base, compared with the tuned model/);
   });
 });
 

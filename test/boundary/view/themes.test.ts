@@ -1,0 +1,141 @@
+/**
+ * Every page in the editor's four themes: no text below the contrast that WCAG 2 asks for (4.5 to 1), and none cut off.
+ * ROWTUNE_SCREENSHOTS names a folder that gets a picture of each.
+ */
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { connectCompare } from '../../../client/pages/compare-host.ts';
+import { connectHeatmap } from '../../../client/pages/heatmap-host.ts';
+import type { ConnectPage, PageKind, PageState } from '../../../client/pages/page-services.ts';
+import { connectRun } from '../../../client/pages/run-host.ts';
+import { connectTry } from '../../../client/pages/try-host.ts';
+import { findChromium, openWithHost } from '../../support/browser-page.ts';
+import { testServices } from '../../support/page-host.ts';
+import { runInProcess } from '../../support/run-in-process.ts';
+import { editorThemes } from '../../support/theme-colors.ts';
+import { makeTinyTask } from '../../support/tiny-task.ts';
+
+const executablePath = findChromium();
+const pictures = process.env.ROWTUNE_SCREENSHOTS;
+const task = makeTinyTask();
+const runDirs = ['rows', 'adapter'].map(name => join(task.folder, 'runs', name));
+const [runDir = ''] = runDirs;
+let browser: Browser;
+
+beforeAll(async () => {
+  if (executablePath === undefined) return;
+  browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
+  const rest = ['engine=portable', 'eval_strategy=steps', 'eval_steps=4', 'max_steps=12', 'logging_steps=1'];
+  for (const [i, method] of ['importance.measure=magnitude', 'method=lora'].entries())
+    await runInProcess({ kind: 'train', recipe: task.recipe(method, ...rest), runDir: runDirs[i] ?? '', context: task.context });
+});
+afterAll(async () => {
+  await browser?.close();
+  rmSync(task.folder, { recursive: true, force: true });
+});
+
+/** Visible texts with too little contrast to what is behind them, or that their box cuts off; what is disabled may be faint. */
+const FAULTS = `(() => {
+  const canvas = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
+  const rgba = color => { canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = color; canvas.fillRect(0, 0, 1, 1); return [...canvas.getImageData(0, 0, 1, 1).data]; };
+  const over = ([r, g, b, a], under) => [r, g, b].map((value, i) => (value * a) / 255 + under[i] * (1 - a / 255));
+  const behind = element => element ? over(rgba(getComputedStyle(element).backgroundColor), behind(element.parentElement)) : [255, 255, 255];
+  const light = color => { const [r, g, b] = color.map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+  const contrast = (a, b) => { const [x, y] = [light(a), light(b)].sort((p, q) => q - p); return (x + 0.05) / (y + 0.05); };
+  const faults = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+    const element = node.parentElement;
+    const text = node.data.trim();
+    if (text === '' || !element.checkVisibility() || element.closest('script, option, .visually-hidden, .disabled') || element.closest('button, textarea')?.disabled) continue;
+    const { color, overflowX, textOverflow } = getComputedStyle(element);
+    const under = behind(element);
+    const found = contrast(over(rgba(color), under), under);
+    if (found < 4.5) faults.push(text.slice(0, 40) + ': contrast ' + found.toFixed(2));
+    if (overflowX === 'hidden' && textOverflow !== 'ellipsis' && element.scrollWidth > element.clientWidth + 1) faults.push(text.slice(0, 40) + ': cut off');
+  }
+  return [...new Set(faults)];
+})()`;
+
+/** Opens a page, brings it into each theme, and returns the faults by theme. */
+async function faultsOf<ToPage>(
+  name: string,
+  kind: PageKind,
+  { connect, state, ready }: { connect: ConnectPage<ToPage>; state: PageState; ready: (page: Page) => Promise<void> },
+): Promise<Record<string, string[]>> {
+  const { page } = await openWithHost(browser, kind, { connect, state, services: testServices() });
+  await ready(page);
+  const found: Record<string, string[]> = {};
+  for (const [theme, { bodyClass, colors }] of Object.entries(editorThemes)) {
+    const style = Object.entries(colors).map(([key, value]) => `--vscode-${key}: ${value}`);
+    await page.evaluate(
+      `document.documentElement.style.cssText = ${JSON.stringify(style.join(';'))}; document.body.className = document.body.className.replace(/vscode-\\S+/g, '') + ' ${bodyClass}'`,
+    );
+    // Two frames: the page notices the theme in one and draws in the next.
+    await page.evaluate('new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))');
+    if (pictures !== undefined) {
+      mkdirSync(pictures, { recursive: true });
+      await page.screenshot({ path: join(pictures, `${name}-${theme}.png`), fullPage: true });
+    }
+    found[theme] = (await page.evaluate(FAULTS)) as string[];
+  }
+  await page.close();
+  return found;
+}
+
+const NONE = Object.fromEntries(Object.keys(editorThemes).map(theme => [theme, []]));
+
+describe.skipIf(executablePath === undefined)(`themes${executablePath ? '' : ' (skipped: no Chromium on this machine)'}`, () => {
+  test.each(['Log', 'Results', 'Memory', 'Coverage', 'Recipe', 'Values'])('a run, its %s', async tab => {
+    const ready = async (page: Page): Promise<void> => {
+      await page.getByRole('log').getByText('finished after 12 updates').waitFor();
+      await page.getByRole('tab', { name: tab }).click();
+    };
+    expect(await faultsOf(`run-${tab.toLowerCase()}`, 'run', { connect: connectRun, state: { runDir }, ready })).toEqual(NONE);
+  });
+
+  test('a heatmap with a cell and a budget across layers', async () => {
+    const ready = async (page: Page): Promise<void> => {
+      await page.getByText(/of 896 rows/).waitFor();
+      await page.getByText('rows', { exact: true }).first().click();
+      await page.getByText('across layers').click();
+      await page.getByRole('grid').focus();
+      await page.keyboard.press('ArrowDown');
+      await page.keyboard.press('Enter');
+      await page.locator('.top-list tbody tr').first().waitFor();
+    };
+    const state = { kind: 'heatmap', sources: [{ path: runDir, label: 'rows' }] };
+    expect(await faultsOf('heatmap', 'heatmap', { connect: connectHeatmap, state, ready })).toEqual(NONE);
+  });
+
+  test('a comparison', async () => {
+    const ready = async (page: Page): Promise<void> => {
+      await page.getByRole('checkbox', { name: 'All settings' }).check();
+      await page.getByText('Sparse rows (SPSFT)').first().waitFor();
+      await page.locator('summary').first().click();
+    };
+    expect(await faultsOf('compare', 'compare', { connect: connectCompare, state: { runDirs }, ready })).toEqual(NONE);
+  });
+
+  test('a question to two models, answered by one', async () => {
+    const answers = [
+      { side: 'base', text: 'A first answer.', state: 'done', note: '4 tokens, 12.5 a second' },
+      { side: 'tuned', text: '', state: 'failed', note: 'There is not enough memory.' },
+    ];
+    const state = {
+      model: 'm/base',
+      revision: 'main',
+      baseDir: task.folder,
+      adapter: runDir,
+      label: 'rows',
+      rounds: [{ prompt: 'What is a row?', answers }],
+    };
+    const ready = async (page: Page): Promise<void> => {
+      await page.getByText('A first answer.').waitFor();
+      await page.locator('summary').click();
+    };
+    expect(await faultsOf('try', 'try', { connect: connectTry, state, ready })).toEqual(NONE);
+  });
+});
