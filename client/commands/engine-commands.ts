@@ -1,8 +1,8 @@
 /** Doctor, Install Engine and Set Hub Token, and the offer to install an engine before the first training. */
 import { ProgressLocation, window } from 'vscode';
 import type { DaemonClient } from '../../trainer/rpc/connect.ts';
-import { HUB_TOKEN } from '../app.ts';
 import { runJob } from '../daemon/run-job.ts';
+import { HUB_TOKEN } from '../daemon/trainer.ts';
 import { doctorReport } from '../reports.ts';
 import type { CommandContext } from './command-context.ts';
 import type { CommandTable } from './command-ids.ts';

@@ -37,7 +37,7 @@ const NO_RUNS = 'There are no runs yet.';
 
 export function runCommands(context: CommandContext): CommandTable<Names> {
   const { app, views } = context;
-  const { pages, notify } = app;
+  const { pages } = app;
   const openRun = (runDir: string): Promise<void> => pages.open('run', { runDir });
   const pick = (argument: unknown, placeHolder: string): Promise<RunItem | undefined> =>
     runFor(app, views, argument, { placeHolder, flag: 'run', none: NO_RUNS });
@@ -46,15 +46,6 @@ export function runCommands(context: CommandContext): CommandTable<Names> {
   async function refresh(reload: () => Promise<void>): Promise<void> {
     if (app.daemon.current !== undefined) return reload();
     await app.daemon.ensure();
-  }
-
-  /** A copy of a remote run's file in its current state. */
-  async function openFileOf(argument: unknown, file: 'recipe' | 'log', placeHolder: string): Promise<void> {
-    const item = await runFor(app, views, argument, { placeHolder, flag: 'folder', none: NO_RUNS });
-    if (item?.runDir === undefined) return;
-    if (!app.services.isRemote()) return void (await window.showTextDocument(Uri.file(path.join(item.runDir, RUN_FILES[file]))));
-    const content = await readRunFile(context, item.runDir, file);
-    await window.showTextDocument(await workspace.openTextDocument({ content, language: file === 'recipe' ? 'yaml' : 'log' }));
   }
 
   return {
@@ -67,14 +58,8 @@ export function runCommands(context: CommandContext): CommandTable<Names> {
       if (runDir !== undefined) await openRun(runDir);
     },
     openLastRun: async (argument, folder: unknown) => {
-      // The lens knows the folder if the runs are on this machine.
-      if (typeof folder === 'string' && !app.services.isRemote()) return openRun(folder);
-      const recipe = uriOf(argument) ?? activeRecipe();
-      const stem = recipe === undefined ? undefined : recipeStem(recipe.path);
-      const name = recipe === undefined ? undefined : ((await nameOf(recipe)) ?? stem);
-      const runDir = newestRun(await runItems(app, views), name)?.runDir;
+      const runDir = await lastRun(context, argument, folder);
       if (runDir !== undefined) await openRun(runDir);
-      else void window.showInformationMessage(stem === undefined ? NO_RUNS : `${stem} has not been trained yet.`);
     },
     openHeatmap: async argument => {
       const source = await scoresFor(app, views, argument);
@@ -93,39 +78,66 @@ export function runCommands(context: CommandContext): CommandTable<Names> {
     refreshRuns: () => refresh(views.reloadRuns),
     refreshModels: () => refresh(views.reloadModels),
     refreshDevices: () => refresh(views.reloadDevices),
-    deleteRun: async (argument, ...rest: readonly unknown[]) => {
-      const given = (Array.isArray(rest[0]) ? rest[0] : [argument]).filter(isRunItem).filter(({ flags }) => flags.includes('deletable'));
-      const picked =
-        given.length > 0
-          ? undefined
-          : await runFor(app, views, argument, { placeHolder: 'Select a run to delete', flag: 'deletable', none: NO_RUNS });
-      const items = picked === undefined ? given : [picked];
-      const runDirs = items.flatMap(({ runDir }) => runDir ?? []);
-      if (runDirs.length === 0) return;
-      const title = runDirs.length === 1 ? `Delete the run ${items[0]?.label}?` : `Delete ${runDirs.length} runs?`;
-      const detail = `Its checkpoints, metrics and logs are deleted from disk:\n${runDirs.join('\n')}`;
-      if ((await window.showWarningMessage(title, { modal: true, detail }, 'Delete')) === undefined) return;
-      const client = await app.daemon.ensure();
-      const deleted: string[] = [];
-      for (const runDir of runDirs)
-        await client.request('deleteRun', { runDir }).then(
-          () => deleted.push(runDir),
-          error => notify.error(error),
-        );
-      pages.runsDeleted(deleted);
-      await views.reloadRuns();
-    },
-    openRunRecipe: argument => openFileOf(argument, 'recipe', 'Select a run to open its recipe'),
-    openRunLog: argument => openFileOf(argument, 'log', 'Select a run to open its log'),
-    openRunFolder: async argument => {
-      const item = await runFor(app, views, argument, { placeHolder: 'Select a run to show its folder', flag: 'folder', none: NO_RUNS });
-      if (item?.runDir === undefined) return;
-      if (app.services.isRemote()) return notify.info(`The folder is on the daemon's machine: ${item.runDir}`);
-      const uri = Uri.file(item.runDir);
-      // The explorer only shows files of the workspace.
-      await commands.executeCommand(workspace.getWorkspaceFolder(uri) === undefined ? 'revealFileInOS' : 'revealInExplorer', uri);
-    },
+    deleteRun: (argument, ...rest) => deleteRuns(context, argument, rest[0]),
+    openRunRecipe: argument => openFileOf(context, argument, 'recipe', 'Select a run to open its recipe'),
+    openRunLog: argument => openFileOf(context, argument, 'log', 'Select a run to open its log'),
+    openRunFolder: argument => showFolderOf(context, argument),
   };
+}
+
+/** A copy of a remote run's file in its current state. */
+async function openFileOf(context: CommandContext, argument: unknown, file: 'recipe' | 'log', placeHolder: string): Promise<void> {
+  const { app, views } = context;
+  const item = await runFor(app, views, argument, { placeHolder, flag: 'folder', none: NO_RUNS });
+  if (item?.runDir === undefined) return;
+  if (!app.services.isRemote()) return void (await window.showTextDocument(Uri.file(path.join(item.runDir, RUN_FILES[file]))));
+  const content = await readRunFile(context, item.runDir, file);
+  await window.showTextDocument(await workspace.openTextDocument({ content, language: file === 'recipe' ? 'yaml' : 'log' }));
+}
+
+async function showFolderOf({ app, views }: CommandContext, argument: unknown): Promise<void> {
+  const item = await runFor(app, views, argument, { placeHolder: 'Select a run to show its folder', flag: 'folder', none: NO_RUNS });
+  if (item?.runDir === undefined) return;
+  if (app.services.isRemote()) return app.notify.info(`The folder is on the daemon's machine: ${item.runDir}`);
+  const uri = Uri.file(item.runDir);
+  // The explorer only shows files of the workspace.
+  await commands.executeCommand(workspace.getWorkspaceFolder(uri) === undefined ? 'revealFileInOS' : 'revealInExplorer', uri);
+}
+
+/** The folder of a recipe's newest run, or of the newest run of all. */
+async function lastRun({ app, views }: CommandContext, argument: unknown, folder: unknown): Promise<string | undefined> {
+  // The lens knows the folder if the runs are on this machine.
+  if (typeof folder === 'string' && !app.services.isRemote()) return folder;
+  const recipe = uriOf(argument) ?? activeRecipe();
+  const stem = recipe === undefined ? undefined : recipeStem(recipe.path);
+  const name = recipe === undefined ? undefined : ((await nameOf(recipe)) ?? stem);
+  const runDir = newestRun(await runItems(app, views), name)?.runDir;
+  if (runDir === undefined) void window.showInformationMessage(stem === undefined ? NO_RUNS : `${stem} has not been trained yet.`);
+  return runDir;
+}
+
+/** @param all the selection of the view, if the command comes from there */
+async function deleteRuns({ app, views }: CommandContext, argument: unknown, all: unknown): Promise<void> {
+  const given = (Array.isArray(all) ? all : [argument]).filter(isRunItem).filter(({ flags }) => flags.includes('deletable'));
+  const picked =
+    given.length > 0
+      ? undefined
+      : await runFor(app, views, argument, { placeHolder: 'Select a run to delete', flag: 'deletable', none: NO_RUNS });
+  const items = picked === undefined ? given : [picked];
+  const runDirs = items.flatMap(({ runDir }) => runDir ?? []);
+  if (runDirs.length === 0) return;
+  const title = runDirs.length === 1 ? `Delete the run ${items[0]?.label}?` : `Delete ${runDirs.length} runs?`;
+  const detail = `Its checkpoints, metrics and logs are deleted from disk:\n${runDirs.join('\n')}`;
+  if ((await window.showWarningMessage(title, { modal: true, detail }, 'Delete')) === undefined) return;
+  const client = await app.daemon.ensure();
+  const deleted: string[] = [];
+  for (const runDir of runDirs)
+    await client.request('deleteRun', { runDir }).then(
+      () => deleted.push(runDir),
+      error => app.notify.error(error),
+    );
+  app.pages.runsDeleted(deleted);
+  await views.reloadRuns();
 }
 
 /** The name that a recipe gives to its runs, from its text alone, which may be incomplete. */

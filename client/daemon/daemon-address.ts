@@ -1,0 +1,32 @@
+/** Where the daemon is: on this machine, or at the address of the settings with its token and certificate. */
+import type { ExtensionContext } from 'vscode';
+import { MAX_STATE_BYTES, readRegularText } from '../../trainer/files/regular-file.ts';
+import type { DaemonAddress } from '../../trainer/rpc/connect.ts';
+import { DaemonError } from '../../trainer/rpc/daemon-error.ts';
+import type { ClientSettings } from '../client-settings.ts';
+
+/** The secret that holds the token of a daemon. */
+export const daemonTokenKey = (url: string): string => `rowtune.daemonToken:${url}`;
+
+/** @throws DaemonError if the token or the certificate of another machine's daemon is missing */
+export async function daemonAddress(
+  { secrets }: Pick<ExtensionContext, 'secrets'>,
+  { daemonUrl: url, daemonCertificate: file }: ClientSettings,
+  stateDir: string,
+): Promise<DaemonAddress> {
+  if (url === '') return { stateDir };
+  const token = await secrets.get(daemonTokenKey(url));
+  if (token !== undefined) return { url, token, ca: file === '' ? undefined : await readCertificate(file) };
+  throw new DaemonError('daemon-token', `no token is stored for the daemon at ${url}`);
+}
+
+async function readCertificate(file: string): Promise<string> {
+  try {
+    return await readRegularText(file, MAX_STATE_BYTES);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new DaemonError('daemon-untrusted', `the certificate of the daemon cannot be read: ${why}`, {
+      hint: 'Set rowtune.daemon.certificate',
+    });
+  }
+}

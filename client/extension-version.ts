@@ -1,0 +1,7 @@
+/** The version in the manifest of the extension. */
+import type { ExtensionContext } from 'vscode';
+
+export function extensionVersion({ extension }: ExtensionContext): string {
+  const manifest: { readonly version?: unknown } = extension.packageJSON;
+  return String(manifest.version);
+}
