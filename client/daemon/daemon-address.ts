@@ -1,4 +1,4 @@
-/** Where the daemon is: on this machine, or at the address of the settings with its token and certificate. */
+/** The address of the daemon: a folder on this machine, or the address of the settings with its token and certificate. */
 import type { ExtensionContext } from 'vscode';
 import { MAX_STATE_BYTES, readRegularText } from '../../trainer/files/regular-file.ts';
 import type { DaemonAddress } from '../../trainer/rpc/connect.ts';

@@ -95,7 +95,7 @@ function createQueue(services: PageServices, isOpen: () => boolean) {
 
 type Feed = ReturnType<typeof createFeed>;
 
-/** What the page has of each source, and how it gets the rest. */
+/** The sources of the page, as they were last read, and the messages that bring it up to date. */
 function createFeed(
   services: PageServices,
   post: (message: HeatmapToPage) => void,
