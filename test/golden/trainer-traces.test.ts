@@ -9,6 +9,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { readAdapter } from '../../trainer/artifact/adapter/read-adapter.ts';
 import { withoutNormDecay } from '../../trainer/method/method.ts';
 import { locateEngine } from '../../trainer/engine/install/engine-folder.ts';
+import { locatePjrt } from '../../trainer/engine/install/pjrt-folder.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
 import { methods } from '../../trainer/method/methods.ts';
 import { loadModel } from '../../trainer/model/load-model.ts';
@@ -99,9 +100,12 @@ describe('runs', () => {
 
   /** All on the engine that is always there; those with an update of another kind on TensorFlow too. */
   const onBoth = new Set(['full', 'tight_clipping', 'accumulation', 'label_smoothing', 'lora', 'dora', 'spsft', 'classifier', 'sft_packed_completion']);
+  /** Compiling takes seconds there. */
+  const ranOn = { tensorflow: onBoth, pjrt: new Set(['spsft', 'classifier']) };
+  const isInstalled = { tensorflow: locateEngine(cacheDir) !== undefined, pjrt: locatePjrt(cacheDir) !== undefined };
   const cases = Object.entries(traces.runs).flatMap(([name, run]) =>
-    (['portable', 'tensorflow'] as const)
-      .filter(engine => engine === 'portable' || (onBoth.has(name) && locateEngine(cacheDir) !== undefined))
+    (['portable', 'tensorflow', 'pjrt'] as const)
+      .filter(engine => engine === 'portable' || (ranOn[engine].has(name) && isInstalled[engine]))
       .map(engine => ({ name, run, engine })),
   );
 
@@ -124,7 +128,7 @@ describe('runs', () => {
 
   const relative = (found: number, wanted: number): number => Math.abs(found - wanted) / Math.max(Math.abs(wanted), 1e-12);
 
-  function requestOf(folder: string, { kind, method, data, config, recipe, order }: Run, engine: 'portable' | 'tensorflow') {
+  function requestOf(folder: string, { kind, method, data, config, recipe, order }: Run, engine: 'portable' | 'tensorflow' | 'pjrt') {
     const model = join(folder, 'model');
     mkdirSync(model, { recursive: true });
     for (const part of [kind === 'classifier' ? 'bert' : 'llama', 'tiny-tokenizer']) cpSync(join(golden, part), model, { recursive: true });

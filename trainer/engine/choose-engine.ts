@@ -22,14 +22,16 @@ export interface EngineChoice {
 
 interface Installation {
   isThere(cacheDir: string): boolean;
-  readonly command?: string;
+  readonly command: string;
 }
 
-const installations: Readonly<Record<EngineName, Installation>> = {
+/** Engines that have to be installed; the others are part of Rowtune. */
+const installations: Readonly<Partial<Record<EngineName, Installation>>> = {
   tensorflow: { isThere: cacheDir => locateEngine(cacheDir) !== undefined, command: 'rowtune engine install' },
   pjrt: { isThere: cacheDir => locatePjrt(cacheDir) !== undefined, command: 'rowtune engine install --variant pjrt-cpu' },
-  portable: { isThere: () => true },
 };
+
+const isThere = (name: EngineName, cacheDir: string): boolean => installations[name]?.isThere(cacheDir) ?? true;
 
 /**
  * An engine that is named runs or is refused; `auto` takes the best one that is installed, and says so where a better one is missing.
@@ -38,16 +40,15 @@ const installations: Readonly<Record<EngineName, Installation>> = {
 export function chooseEngine({ requested, fromEnvironment, cacheDir }: EngineRequest): EngineChoice {
   const named = requested === 'auto' && fromEnvironment ? parseEngine(fromEnvironment) : requested;
   if (named !== 'auto') {
-    const { isThere, command } = installations[named];
-    if (isThere(cacheDir)) return { name: named };
-    throw new EngineError(`the ${named} engine was asked for and is not installed in ${cacheDir}; run: ${command}`);
+    if (isThere(named, cacheDir)) return { name: named };
+    throw new EngineError(`the ${named} engine was asked for and is not installed in ${cacheDir}; run: ${installations[named]?.command}`);
   }
   const [preferred, ...others] = engineNames.filter(name => !engineCatalog[name].isOnRequest) as [EngineName, ...EngineName[]];
-  if (installations[preferred].isThere(cacheDir)) return { name: preferred };
-  const name = others.find(other => installations[other].isThere(cacheDir)) as EngineName;
+  if (isThere(preferred, cacheDir)) return { name: preferred };
+  const name = others.find(other => isThere(other, cacheDir)) as EngineName;
   return {
     name,
-    warning: `${engineCatalog[preferred].label} is not installed, so the portable engine runs, which is several times slower on a CPU. To install it: ${installations[preferred].command}`,
+    warning: `${engineCatalog[preferred].label} is not installed, so the portable engine runs, which is several times slower on a CPU. To install it: ${installations[preferred]?.command}`,
   };
 }
 

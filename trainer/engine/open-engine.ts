@@ -9,7 +9,7 @@ export interface OpenParams {
 
 const openers: Record<EngineName, (params: OpenParams) => Promise<Engine>> = {
   tensorflow: async ({ cacheDir }) => (await import('./tensorflow/engine.ts')).openTensorflow({ cacheDir }),
-  pjrt: async ({ cacheDir }) => (await import('./pjrt/engine.ts')).openPjrt({ cacheDir }),
+  pjrt: async params => (await import('./pjrt/engine.ts')).openPjrt(params),
   portable: async ({ cacheDir, log }) => (await import('./portable/engine.ts')).openPortable({ cacheDir, log }),
 };
 

@@ -37,6 +37,9 @@ describe('chooseEngine', () => {
   it('refuses an engine that was asked for and is missing', () => {
     const missing = { cacheDir: emptyCache() };
     expect(() => chooseEngine({ requested: 'tensorflow', ...missing })).toThrow(/rowtune engine install/);
+    expect(() => chooseEngine({ requested: 'pjrt', ...missing })).toThrow(
+      /pjrt engine .* not installed .* rowtune engine install --variant pjrt-cpu/,
+    );
     expect(() => chooseEngine({ requested: 'auto', fromEnvironment: 'tensorflow', ...missing })).toThrow(/rowtune engine install/);
     expect(() => chooseEngine({ requested: 'auto', fromEnvironment: 'torch', ...missing })).toThrow(/ROWTUNE_ENGINE is 'torch'/);
   });

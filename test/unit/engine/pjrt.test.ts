@@ -1,16 +1,20 @@
 /** The PJRT engine on its CPU plugin: state that stays in place, errors that say what to do, and the interface's window of versions. */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { EngineError } from '../../../trainer/engine/engine.ts';
 import { locatePjrt } from '../../../trainer/engine/install/pjrt-folder.ts';
+import { openCompiler } from '../../../trainer/engine/pjrt/compiler.ts';
 import { openPjrt, type PjrtEngine } from '../../../trainer/engine/pjrt/engine.ts';
+import { lowerSignature } from '../../../trainer/engine/pjrt/lower.ts';
+import { openProgramCache } from '../../../trainer/engine/pjrt/program-cache.ts';
+import { PjrtSession } from '../../../trainer/engine/pjrt/session.ts';
 import { openPortable } from '../../../trainer/engine/portable/engine.ts';
 import { backward } from '../../../trainer/graph/gradient.ts';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
-import { assemble } from '../../../trainer/graph/program.ts';
+import { assemble, type Signature } from '../../../trainer/graph/program.ts';
 import type { RecomputePolicy } from '../../../trainer/graph/recompute.ts';
 import { cacheDir } from '../../support/cache-dir.ts';
 
@@ -159,6 +163,8 @@ describe.skipIf(!engine)(`random masks${reason}`, () => {
   });
 });
 
+const chainSpecs = (blocks: number) => new Map(chainProgram('none', blocks).variables.map(variable => [variable.name, variable] as const));
+
 /** Gradients of a chain of blocks that are wide inside and narrow between. */
 function chainProgram(policy: RecomputePolicy, blocks: number) {
   const graph = new Graph();
@@ -193,6 +199,64 @@ describe.skipIf(!engine)(`recomputation${reason}`, () => {
     // A wide tensor is 512 KB: with everything kept there are at least two a block.
     expect(kept.bytes).toBeGreaterThan(2 * blocks * 4 * 256 * 512);
     expect(again.bytes).toBeLessThan(kept.bytes / 2);
+  });
+});
+
+describe.skipIf(!engine)(`the cache of compiled programs${reason}`, () => {
+  const folder = path.join(scratch, 'cache');
+  const blocks = 12;
+  const target = { plugin: 'plugin', device: 'device' };
+
+  /** The gradients, and what the compiler had to do for them. */
+  async function run(device: string) {
+    const compiler = openCompiler({ addon, client, cache: openProgramCache(folder), target: { ...target, device }, log: () => undefined });
+    const session = new PjrtSession({ addon, client, compiler }, chainProgram('none', blocks));
+    await session.load(
+      Array.from({ length: blocks }, (_, i) => ({ name: `w${i}`, data: new Float32Array(512 * 16).fill(0.01 * (i + 1)) })),
+    );
+    const gradients = await session.run('run', { x: new Float32Array(256 * 16).fill(0.1) });
+    await session.dispose();
+    return { gradients, counts: compiler.counts };
+  }
+
+  it('compiles nothing a second time, and again for another device or where a file was damaged', async () => {
+    const first = await run('one');
+    expect(first.counts).toEqual({ compiled: 1, found: 0 });
+    expect(await run('one')).toEqual({ gradients: first.gradients, counts: { compiled: 0, found: 1 } });
+    expect((await run('another')).counts).toEqual({ compiled: 1, found: 0 });
+    const programs = path.join(folder, 'programs');
+    expect(readdirSync(programs)).toHaveLength(2);
+    for (const name of readdirSync(programs)) {
+      const bytes = readFileSync(path.join(programs, name));
+      bytes[bytes.length - 1] = (bytes.at(-1) as number) ^ 1;
+      writeFileSync(path.join(programs, name), bytes);
+    }
+    expect(await run('one')).toEqual(first);
+  });
+
+  it('compiles again what the plugin cannot load', async () => {
+    const cache = openProgramCache(folder);
+    const nonsense = { ...cache, find: async () => new Uint8Array(100) };
+    const compiler = openCompiler({ addon, client, cache: nonsense, target, log: () => undefined });
+    const { text } = lowerSignature(chainProgram('none', blocks).signatures.run as Signature, chainSpecs(blocks));
+    await compiler.compile('run', { text, operationAt: () => undefined });
+    expect(compiler.counts).toEqual({ compiled: 1, found: 0 });
+  });
+
+  it('drops what was not used for the longest time', async () => {
+    const cache = openProgramCache(path.join(scratch, 'small'), 250);
+    const keyOf = (text: string) => ({ ...target, options: new Uint8Array(1), text });
+    for (const [i, text] of ['a', 'b', 'c'].entries()) {
+      await cache.keep(keyOf(text), new Uint8Array(60).fill(i));
+      // Files of one millisecond have no order.
+      for (const name of readdirSync(path.join(scratch, 'small', 'programs'))) {
+        const file = path.join(scratch, 'small', 'programs', name);
+        const age = statSync(file).mtimeMs / 1000 - 10;
+        utimesSync(file, age, age);
+      }
+    }
+    const found = await Promise.all(['a', 'b', 'c'].map(text => cache.find(keyOf(text))));
+    expect(found.map(bytes => bytes?.[0])).toEqual([undefined, 1, 2]);
   });
 });
 

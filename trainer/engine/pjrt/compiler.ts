@@ -1,25 +1,77 @@
-/** Compiles modules for one device, and explains what the compiler refuses. */
+/** Compiles modules for one device, or finds them compiled, and explains what the plugin's compiler refuses. */
+import { messageOf } from '../../protocol/error-facts.ts';
 import { EngineError } from '../engine.ts';
 import type { Addon, ClientHandle, ExecutableHandle } from './addon.ts';
 import { compileOptions } from './compile-options.ts';
 import type { LoweredSignature } from './lower.ts';
+import type { ProgramCache, ProgramKey } from './program-cache.ts';
 
 export interface Compiler {
   /** @throws EngineError with the operation of the graph that the compiler refuses */
   compile(signature: string, module: Pick<LoweredSignature, 'text' | 'operationAt'>): Promise<ExecutableHandle>;
+  /** How many programs were compiled so far, and how many were found compiled. */
+  readonly counts: { readonly compiled: number; readonly found: number };
+}
+
+export interface CompilerParams {
+  readonly addon: Addon;
+  readonly client: ClientHandle;
+  readonly cache: ProgramCache;
+  readonly target: Pick<ProgramKey, 'plugin' | 'device'>;
+  /** One line for the user, while a compilation takes long. */
+  readonly log: (line: string) => void;
 }
 
 /** A compiler writes whole modules into its messages. */
 const KEPT_CHARACTERS = 600;
+/** Shorter modules compile in less time than a file takes. */
+const KEPT_MODULE_CHARACTERS = 20_000;
+const REPORT_MS = 5000;
 
-export function openCompiler(addon: Addon, client: ClientHandle): Compiler {
+export function openCompiler({ addon, client, cache, target, log }: CompilerParams): Compiler {
   const options = compileOptions();
+  const counts = { compiled: 0, found: 0 };
+
+  async function find(key: ProgramKey): Promise<ExecutableHandle | undefined> {
+    const bytes = await cache.find(key);
+    if (!bytes) return undefined;
+    try {
+      return await addon.deserialize(client, bytes);
+    } catch {
+      await cache.drop(key);
+      return undefined;
+    }
+  }
+
+  async function compileNow(signature: string, text: string): Promise<ExecutableHandle> {
+    const started = Date.now();
+    const report = setInterval(() => log(`compiling ${signature}: ${Math.round((Date.now() - started) / 1000)} s so far`), REPORT_MS);
+    try {
+      return await addon.compile(client, Buffer.from(text), options);
+    } finally {
+      clearInterval(report);
+    }
+  }
+
   return {
+    counts,
     compile: async (signature, { text, operationAt }) => {
+      const key = { ...target, options, text };
+      const isKept = text.length >= KEPT_MODULE_CHARACTERS;
+      const found = isKept ? await find(key) : undefined;
+      if (found) {
+        counts.found++;
+        return found;
+      }
       try {
-        return await addon.compile(client, Buffer.from(text), options);
+        const executable = await compileNow(signature, text);
+        counts.compiled++;
+        // Not every plugin can write its programs down.
+        const bytes = isKept ? await addon.serialize(executable).catch(() => undefined) : undefined;
+        if (bytes) await cache.keep(key, bytes);
+        return executable;
       } catch (error) {
-        const { message } = error as Error;
+        const message = messageOf(error);
         const line = /:(\d+):\d+/.exec(message)?.[1];
         const operation = line === undefined ? undefined : operationAt(Number(line));
         const where = operation === undefined ? '' : ` at ${operation}`;

@@ -1,12 +1,20 @@
 /** The PJRT engine: programs compiled by an accelerator's own compiler, through the plugin of its vendor. */
 
+import { cpuFeatures } from '../../machine/machine.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
 import { type Engine, type EngineDescription, EngineError } from '../engine.ts';
 import { engineRequire } from '../install/engine-folder.ts';
 import { type InstalledPjrt, locatePjrt, pjrtAddonIsCurrent, pjrtAddonPath, pjrtLibrary } from '../install/pjrt-folder.ts';
 import type { Addon, ClientDescription } from './addon.ts';
 import { openCompiler } from './compiler.ts';
+import { openProgramCache } from './program-cache.ts';
 import { type Device, PjrtSession } from './session.ts';
+
+interface OpenParams {
+  readonly cacheDir: string;
+  /** One line for the user. */
+  readonly log?: (line: string) => void;
+}
 
 /** An engine whose sessions can be looked into. */
 export interface PjrtEngine extends Engine {
@@ -18,7 +26,7 @@ export interface PjrtEngine extends Engine {
  * Opens the installed plugin in this process. Compiling and running happen on other threads.
  * @throws EngineError when no plugin is installed, or it does not load
  */
-export async function openPjrt({ cacheDir }: { readonly cacheDir: string }): Promise<PjrtEngine> {
+export async function openPjrt({ cacheDir, log = () => undefined }: OpenParams): Promise<PjrtEngine> {
   const installed = locatePjrt(cacheDir);
   if (!installed)
     throw new EngineError(`no PJRT plugin is installed in ${cacheDir}; to install one, run: rowtune engine install --variant pjrt-cpu`);
@@ -30,9 +38,16 @@ export async function openPjrt({ cacheDir }: { readonly cacheDir: string }): Pro
   try {
     const addon = engineRequire(folder)(pjrtAddonPath(folder)) as Addon;
     const client = await addon.open(pjrtLibrary(installed), plugin.options);
-    const device: Device = { addon, client, compiler: openCompiler(addon, client) };
+    const found = addon.describe(client);
+    const isCpu = found.platform === 'cpu';
+    const target = {
+      plugin: `${plugin.project} ${plugin.version} ${plugin.sha256}`,
+      device: [found.platform, found.version, found.device, ...(isCpu ? cpuFeatures() : [])].join(' '),
+    };
+    const compiler = openCompiler({ addon, client, cache: openProgramCache(cacheDir), target, log });
+    const device: Device = { addon, client, compiler };
     return {
-      description: describe(addon.describe(client), installed),
+      description: describe(found, installed),
       device,
       compile: async program => new PjrtSession(device, program),
     };

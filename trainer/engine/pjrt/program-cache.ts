@@ -1,0 +1,82 @@
+/** Compiled programs on disk, so that a second start compiles nothing. An entry that does not match its own checksum counts as missing. */
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+
+/** Everything that a compiled program depends on. */
+export interface ProgramKey {
+  /** Plugin, its version and its checksum. */
+  readonly plugin: string;
+  /** The device, and the instructions of a processor that is one. */
+  readonly device: string;
+  readonly options: Uint8Array;
+  readonly text: string;
+}
+
+/** Changes when entries are written in another way. */
+const FORMAT = 'rowtune-pjrt-1';
+const DIGEST_BYTES = 32;
+/** Beyond this the longest unused leave: some hundred training steps. */
+const MAX_BYTES = 2 ** 30;
+
+export interface ProgramCache {
+  find(key: ProgramKey): Promise<Uint8Array | undefined>;
+  /** Never throws: a program that cannot be kept is compiled again next time. */
+  keep(key: ProgramKey, bytes: Uint8Array): Promise<void>;
+  /** Drops an entry that the plugin refuses. */
+  drop(key: ProgramKey): Promise<void>;
+}
+
+export function openProgramCache(cacheDir: string, maxBytes = MAX_BYTES): ProgramCache {
+  const folder = path.join(cacheDir, 'programs');
+  const fileOf = (key: ProgramKey): string => path.join(folder, `${nameOf(key)}.program`);
+  return {
+    find: async key => {
+      const file = fileOf(key);
+      const content = await readFile(file).catch(() => undefined);
+      if (!content) return undefined;
+      const bytes = content.subarray(DIGEST_BYTES);
+      if (!digest(bytes).equals(content.subarray(0, DIGEST_BYTES))) return undefined;
+      // The time of its last use decides what leaves first.
+      await utimes(file, new Date(), new Date()).catch(() => undefined);
+      return bytes;
+    },
+    keep: async (key, bytes) => {
+      const file = fileOf(key);
+      const unfinished = `${file}.${process.pid}`;
+      try {
+        await mkdir(folder, { recursive: true });
+        await writeFile(unfinished, Buffer.concat([digest(bytes), bytes]));
+        await rename(unfinished, file);
+        await prune(folder, maxBytes);
+      } catch {
+        await rm(unfinished, { force: true }).catch(() => undefined);
+      }
+    },
+    drop: key => rm(fileOf(key), { force: true }),
+  };
+}
+
+const digest = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest();
+
+function nameOf({ plugin, device, options, text }: ProgramKey): string {
+  const hash = createHash('sha256');
+  for (const part of [FORMAT, plugin, device, Buffer.from(options).toString('hex'), text]) hash.update(`${part.length} `).update(part);
+  return hash.digest('hex').slice(0, 32);
+}
+
+async function prune(folder: string, maxBytes: number): Promise<void> {
+  const names = await readdir(folder);
+  const files = await Promise.all(names.map(async name => ({ name, ...(await facts(path.join(folder, name))) })));
+  let total = 0;
+  for (const { name, bytes } of files.sort((a, b) => b.usedAt - a.usedAt)) {
+    total += bytes;
+    if (total > maxBytes) await rm(path.join(folder, name), { force: true });
+  }
+}
+
+const facts = (file: string): Promise<{ bytes: number; usedAt: number }> =>
+  stat(file).then(
+    ({ size, mtimeMs }) => ({ bytes: size, usedAt: mtimeMs }),
+    () => ({ bytes: 0, usedAt: 0 }),
+  );
