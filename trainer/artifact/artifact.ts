@@ -61,7 +61,7 @@ export interface Form {
    * @throws ExportError with the first token in which it differs
    */
   readonly crossCheck?: (dir: string, exported: ReopenedExport, engine: Engine) => Promise<CrossCheck | { readonly missing: string }>;
-  /** Commands that use the result, by the program. */
+  /** Commands that use the result, by the program; run in the folder. */
   readonly commands?: Readonly<Record<string, string>>;
 }
 

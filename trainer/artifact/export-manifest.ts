@@ -20,12 +20,12 @@ const manifestSchema = z.object({ version: z.literal(1), files: z.record(z.strin
 
 type FileRecord = z.infer<typeof fileSchema>;
 
-/** Lists what is in a folder that is complete but for this list. */
-export async function writeManifest(dir: string, format: ExportFormat): Promise<void> {
+/** Lists what is in a folder that is complete but for this list. @param commands that use it, by the program */
+export async function writeManifest(dir: string, format: ExportFormat, commands?: Readonly<Record<string, string>>): Promise<void> {
   const names = (await readdir(dir)).sort();
   const files: Record<string, FileRecord> = {};
   for (const name of names) files[name] = await recordOf(join(dir, name));
-  const list = { version: 1, created_by: `rowtune ${manifest.version}`, format, files };
+  const list = { version: 1, created_by: `rowtune ${manifest.version}`, format, files, ...(commands && { commands }) };
   await writeTextFile(join(dir, EXPORT_MANIFEST), sealJson(JSON.stringify(list, null, 2)));
 }
 

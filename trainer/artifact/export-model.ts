@@ -90,7 +90,7 @@ async function exportOpen(params: ExportParams, adapter: Adapter, folder: ModelF
     return checkExport(engine, form, { dir, outputDir, ids, expected, model });
   };
   const { largest, tolerance, ...verified } = await buildFolder(
-    { outputDir, format, overwrite, bytes: form.bytes, inputs: [adapter.dir, folder.dir] },
+    { outputDir, format, overwrite, bytes: form.bytes, commands: form.commands, inputs: [adapter.dir, folder.dir] },
     build,
   );
   const log = (level: 'info' | 'warning', message: string): void => onEvent?.({ type: 'log', level, message });

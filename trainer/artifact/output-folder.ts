@@ -19,6 +19,8 @@ export interface OutputFolderParams {
   readonly overwrite: boolean;
   /** The size of the files to write. */
   readonly bytes: number;
+  /** Commands that use the result, for its list of files. */
+  readonly commands?: Readonly<Record<string, string>> | undefined;
   /** Folders that are read from: they must not be replaced. */
   readonly inputs: readonly string[];
 }
@@ -41,7 +43,7 @@ export async function buildFolder<T>(params: OutputFolderParams, build: (dir: st
   requireSpace(parent, params.bytes);
   return buildFolderDurably(outputDir, async dir => {
     const result = await build(dir);
-    await writeManifest(dir, params.format);
+    await writeManifest(dir, params.format, params.commands);
     return result;
   });
 }

@@ -78,6 +78,8 @@ describe('types', () => {
     expect(types.get('blk.0.attn_norm.weight')).toBe('F32');
     expect(metadata.get('general.architecture')).toBe('llama');
     expect(metadata.get('tokenizer.chat_template')).toContain('<|im_start|>');
+    expect(result.files).toContain('Modelfile');
+    expect(Object.keys(result.commands ?? {})).toEqual(['Ollama', 'llama.cpp', 'LM Studio']);
     if (type === 'F32') expect(result.roundingDifference).toBe(0);
     else expect(result.roundingDifference).toBeGreaterThan(0);
   });

@@ -2,6 +2,7 @@
 import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { GgufExportType } from '../../catalog/artifacts.ts';
+import { writeTextFile } from '../../files/durable-file.ts';
 import { writeGguf } from '../../format/gguf/gguf-writer.ts';
 import { openModel } from '../../hub/open-model.ts';
 import { causalModel } from '../../model/load-model.ts';
@@ -13,6 +14,7 @@ import { ExportError } from '../export-error.ts';
 import { smokeIds } from '../smoke-test.ts';
 import { ggufDataBytes, planGguf } from './gguf-file.ts';
 import { compareWithLlamaCpp } from './llama-check.ts';
+import { modelfile } from './modelfile.ts';
 import { patchGguf } from './patch-gguf.ts';
 import { errorOf, largestError } from './rounding.ts';
 
@@ -31,16 +33,37 @@ export const artifact: Artifact = async (opened, { type = 'base', cacheDir, onEv
   const bytes = plan ? ggufDataBytes(plan) : (await stat(folder.ggufPath as string)).size;
   return {
     bytes,
-    write: dir =>
-      plan
-        ? writeGguf(join(dir, file), plan.metadata, plan.tensors)
-        : patchGguf({ opened, model, from: folder.ggufPath as string, to: join(dir, file), onTensor }),
+    write: async dir => {
+      if (plan) await writeGguf(join(dir, file), plan.metadata, plan.tensors);
+      else await patchGguf({ opened, model, from: folder.ggufPath as string, to: join(dir, file), onTensor });
+      const { tokenizer } = opened;
+      const { generationConfig } = folder;
+      if (tokenizer)
+        await writeTextFile(join(dir, MODELFILE), modelfile({ file, tokenizer, generationConfig, maxPositions: model.maxPositions }));
+    },
     reopen: dir => reopen(join(dir, file), opened, model),
     types: [],
     isRounded: true,
+    commands: commandsFor(file, ollamaName(stem)),
     crossCheck: (dir, exported, engine) => compareWithLlamaCpp({ path: join(dir, file), exported, engine, cacheDir }),
   };
 };
+
+const MODELFILE = 'Modelfile';
+
+/** As their own documentation has them; each takes the file as it is. */
+const commandsFor = (file: string, name: string): Readonly<Record<string, string>> => ({
+  Ollama: `ollama create ${name} -f ${MODELFILE} && ollama run ${name}`,
+  'llama.cpp': `llama-cli -m ${file} -cnv`,
+  'LM Studio': `lms import ${file}`,
+});
+
+/** Ollama's names are in lower case, without signs that separate parts. */
+const ollamaName = (stem: string): string =>
+  stem
+    .toLowerCase()
+    .replace(/[^a-z0-9._-]+/g, '-')
+    .replace(/^[^a-z0-9]+/, '') || 'tuned';
 
 /** The name of the file: that of the base without its own type, what was done to it, and the type that was asked for. */
 function stemOf(source: string, type: GgufExportType): string {

@@ -55,6 +55,8 @@ async function exportRun(
   } as const;
   const value = (await runWorker({ request, terminal, threads: 0 })) as { readonly commands?: Readonly<Record<string, string>> };
   terminal.print(`wrote ${outputDir}`);
-  for (const [program, line] of Object.entries(value.commands ?? {})) terminal.print(`${program}: ${line}`);
+  const commands = Object.entries(value.commands ?? {});
+  if (commands.length > 0) terminal.print('In that folder:');
+  for (const [program, line] of commands) terminal.print(`  ${program}: ${line}`);
   return { value: { ok: true, outputDir, ...value } };
 }

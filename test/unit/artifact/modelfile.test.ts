@@ -1,0 +1,85 @@
+/** Chat templates of published models as Go templates: what wraps each turn, and what is left out with a reason. */
+import { describe, expect, test } from 'vitest';
+import { goTemplate, modelfile } from '../../../trainer/artifact/gguf/modelfile.ts';
+import { createTokenizer, type Tokenizer } from '../../../trainer/format/tokenizer/tokenizer.ts';
+import { openModel } from '../../../trainer/hub/open-model.ts';
+import { goldenPath } from '../hub/model-bytes.ts';
+
+async function tokenizerWith(template: string, change: Readonly<Record<string, unknown>> = {}): Promise<Tokenizer> {
+  const folder = await openModel(goldenPath('gguf/tiny-llama.gguf'));
+  const files = new Map((await folder.loadTokenizer()).files());
+  await folder.weights.close();
+  const config = {
+    ...JSON.parse(files.get('tokenizer_config.json') as string),
+    chat_template: template,
+    bos_token: '<|endoftext|>',
+    ...change,
+  };
+  files.set('tokenizer_config.json', JSON.stringify(config));
+  return createTokenizer({ source: 'test', files });
+}
+
+const CHATML = `{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system\nYou are helpful.<|im_end|>\n' }}{% endif %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}`;
+const LLAMA3 = `{{ bos_token }}{% for message in messages %}{{ '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n' + message['content'] | trim + '<|eot_id|>' }}{% endfor %}{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}`;
+const GEMMA = `{{ bos_token }}{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}{% for message in messages %}{% set role = 'model' if message['role'] == 'assistant' else message['role'] %}{{ '<start_of_turn>' + role + '\n' + message['content'] | trim + '<end_of_turn>\n' }}{% endfor %}{% if add_generation_prompt %}{{'<start_of_turn>model\n'}}{% endif %}`;
+const LLAMA2 = `{% for message in messages %}{% if message['role'] == 'user' %}{{ '<s>[INST] ' + message['content'] + ' [/INST]' }}{% elif message['role'] == 'assistant' %}{{ ' ' + message['content'] + ' </s>' }}{% endif %}{% endfor %}`;
+const COUNTING = `{% for message in messages %}{{ loop.index ~ message['role'] ~ ': ' ~ message['content'] ~ '\n' }}{% endfor %}{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}`;
+
+describe('as Go templates', () => {
+  test.each([
+    [
+      'ChatML, with its own system text',
+      CHATML,
+      '{{ range .Messages }}{{ if eq .Role "system" }}<|im_start|>system\n{{ .Content }}<|im_end|>\n{{ else if eq .Role "user" }}<|im_start|>user\n{{ .Content }}<|im_end|>\n{{ else if eq .Role "assistant" }}<|im_start|>assistant\n{{ .Content }}<|im_end|>\n{{ end }}{{ end }}<|im_start|>assistant\n',
+      'You are helpful.',
+    ],
+    [
+      'Llama 3, begin token included',
+      LLAMA3,
+      '<|endoftext|>{{ range .Messages }}{{ if eq .Role "system" }}<|start_header_id|>system<|end_header_id|>\n\n{{ .Content }}<|eot_id|>{{ else if eq .Role "user" }}<|start_header_id|>user<|end_header_id|>\n\n{{ .Content }}<|eot_id|>{{ else if eq .Role "assistant" }}<|start_header_id|>assistant<|end_header_id|>\n\n{{ .Content }}<|eot_id|>{{ end }}{{ end }}<|start_header_id|>assistant<|end_header_id|>\n\n',
+      undefined,
+    ],
+    [
+      'Gemma, without a system turn',
+      GEMMA,
+      '<|endoftext|>{{ range .Messages }}{{ if eq .Role "user" }}<start_of_turn>user\n{{ .Content }}<end_of_turn>\n{{ else if eq .Role "assistant" }}<start_of_turn>model\n{{ .Content }}<end_of_turn>\n{{ end }}{{ end }}<start_of_turn>model\n',
+      undefined,
+    ],
+  ])('%s', async (_, template, expected, system) => {
+    expect(goTemplate(await tokenizerWith(template))).toEqual({ template: expected, system });
+  });
+
+  test('Llama 2: no prompt where the assistant begins', async () => {
+    expect(goTemplate(await tokenizerWith(LLAMA2))).toEqual({
+      template:
+        '{{ range .Messages }}{{ if eq .Role "user" }}<s>[INST] {{ .Content }} [/INST]{{ else if eq .Role "assistant" }} {{ .Content }} </s>{{ end }}{{ end }}',
+      system: undefined,
+    });
+  });
+
+  test('one that counts its turns is left out', async () => {
+    expect(goTemplate(await tokenizerWith(COUNTING))).toEqual({ reason: expect.stringContaining('more than to wrap each turn') });
+  });
+});
+
+test('the Modelfile: stop tokens, parameters that are in effect, the context of a small model', async () => {
+  const tokenizer = await tokenizerWith(CHATML, { eos_token: '<|im_end|>' });
+  const text = modelfile({
+    file: 'm.gguf',
+    tokenizer,
+    generationConfig: { do_sample: true, temperature: 0.6, top_k: 20, repetition_penalty: 1.1 },
+    maxPositions: 256,
+  });
+  expect(text).toContain('FROM ./m.gguf\nTEMPLATE """{{ range .Messages }}');
+  expect(text).toContain('SYSTEM """You are helpful."""\nPARAMETER stop "<|im_end|>"\n');
+  expect(text).toContain('PARAMETER temperature 0.6\nPARAMETER top_k 20\nPARAMETER repeat_penalty 1.1\nPARAMETER num_ctx 256\n');
+  const plain = modelfile({ file: 'm.gguf', tokenizer, generationConfig: { temperature: 0.6 }, maxPositions: 8192 });
+  expect(plain).not.toContain('temperature');
+  expect(plain).not.toContain('num_ctx');
+});
+
+test('without a chat template it says so', async () => {
+  const tokenizer = await tokenizerWith('', { chat_template: undefined });
+  const text = modelfile({ file: 'm.gguf', tokenizer, generationConfig: undefined, maxPositions: 8192 });
+  expect(text).toContain('# No TEMPLATE: the model has no chat template.');
+});

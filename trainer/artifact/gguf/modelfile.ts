@@ -1,0 +1,184 @@
+/** The Modelfile that `ollama create` reads: the file, its chat template as a Go template, stop tokens and parameters. */
+import { type ChatMessage, ChatTemplateError, chatTemplateOf } from '../../format/chat-template/chat-template.ts';
+import type { ModelConfig } from '../../format/model-config.ts';
+import type { Tokenizer } from '../../format/tokenizer/tokenizer.ts';
+
+export interface ModelfileParams {
+  /** The name of the GGUF file next to it. */
+  readonly file: string;
+  readonly tokenizer: Tokenizer;
+  readonly generationConfig: ModelConfig | undefined;
+  readonly maxPositions: number;
+}
+
+/** Ollama's own context; a smaller model needs its own number. */
+const OLLAMA_CONTEXT = 4096;
+
+/** Ollama's names of what generation_config.json says. */
+const PARAMETERS = {
+  temperature: 'temperature',
+  top_p: 'top_p',
+  top_k: 'top_k',
+  min_p: 'min_p',
+  repetition_penalty: 'repeat_penalty',
+} as const;
+
+export function modelfile({ file, tokenizer, generationConfig = {}, maxPositions }: ModelfileParams): string {
+  const chat = goTemplate(tokenizer);
+  const parameters = Object.entries(PARAMETERS).flatMap(([key, name]) => {
+    const value = generationConfig[key];
+    return typeof value === 'number' && generationConfig.do_sample === true ? [`PARAMETER ${name} ${value}`] : [];
+  });
+  const stops = tokenizer.eosIds.flatMap(id => tokenizer.token(id) ?? []).filter(text => !text.includes('"'));
+  return [
+    `FROM ./${file}`,
+    ...('reason' in chat
+      ? [`# No TEMPLATE: ${chat.reason}.`, '# Ollama then uses the chat template inside the GGUF file.']
+      : [`TEMPLATE """${chat.template}"""`, ...(chat.system === undefined ? [] : [`SYSTEM """${chat.system}"""`])]),
+    ...stops.map(text => `PARAMETER stop "${text}"`),
+    ...parameters,
+    ...(maxPositions < OLLAMA_CONTEXT ? [`PARAMETER num_ctx ${maxPositions}`] : []),
+    '',
+  ].join('\n');
+}
+
+type Role = 'system' | 'user' | 'assistant';
+
+/** A turn is `before`, its text, and `after`. */
+interface Turn {
+  readonly before: string;
+  readonly after: string;
+}
+
+/** A conversation is `lead`, one turn after another, and `prompt` where the assistant is to write. */
+interface LinearChat {
+  readonly lead: string;
+  readonly turns: Partial<Readonly<Record<Role, Turn>>>;
+  readonly prompt: string;
+}
+
+export type GoTemplate = { readonly template: string; readonly system: string | undefined } | { readonly reason: string };
+
+/** Texts that no template has. */
+const MARKS: Readonly<Record<Role, string>> = { system: 'Σsystemς', user: 'Υuserυ', assistant: 'Αassistantα' };
+
+/**
+ * Jinja becomes a Go template by what it writes: marks are put in place of texts, and the signs around them are taken. The result is then
+ * compared with Jinja on conversations of several turns. A template that does more than to wrap each turn is left out.
+ */
+export function goTemplate(tokenizer: Tokenizer): GoTemplate {
+  if (tokenizer.chatTemplate === undefined) return { reason: 'the model has no chat template' };
+  try {
+    const jinja = chatTemplateOf(tokenizer);
+    const render = (messages: readonly ChatMessage[], addGenerationPrompt: boolean): string =>
+      jinja.render(messages, { addGenerationPrompt });
+    const begin = tokenizer.bosId === undefined ? '' : (tokenizer.token(tokenizer.bosId) ?? '');
+    const chat = linear(render, begin);
+    if (chat === undefined) return { reason: 'its chat template does more than to wrap each turn' };
+    const system = chat.turns.system && defaultSystem(render, chat);
+    const lead = addsOwnBegin(tokenizer, chat.lead) ? '' : chat.lead;
+    const text = goText({ ...chat, lead });
+    return text === undefined ? { reason: 'its chat template has signs that a Modelfile cannot hold' } : { template: text, system };
+  } catch (error) {
+    if (!(error instanceof ChatTemplateError)) throw error;
+    return { reason: `its chat template does not render: ${error.message.split('\n')[0]}` };
+  }
+}
+
+type Render = (messages: readonly ChatMessage[], addGenerationPrompt: boolean) => string;
+
+const message = (role: Role, content: string = MARKS[role]): ChatMessage => ({ role, content });
+
+/** @param begin the token that begins a text, where the tokenizer has one */
+function linear(render: Render, begin: string): LinearChat | undefined {
+  const hasSystem = isPossible(() => render([message('system'), message('user')], false).includes(MARKS.system));
+  const first = hasSystem ? [message('system')] : [];
+  const marked = hasSystem ? /^(.*)Σsystemς(.*)Υuserυ(.*)Αassistantα(.*)Ωlast(.*)$/s : /^()(.*)Υuserυ(.*)Αassistantα(.*)Ωlast(.*)$/s;
+  const dialog = render([...first, message('user'), message('assistant'), message('user', 'Ωlast')], true);
+  const [found, head = '', beforeUser = '', afterUser = '', afterAssistant = '', tail = ''] = marked.exec(dialog) ?? [];
+  const prompt = promptOf(render, first);
+  if (found === undefined || prompt === undefined || !tail.endsWith(prompt)) return undefined;
+  const userAfter = tail.slice(0, tail.length - prompt.length);
+  const lead = dialog.startsWith(begin) ? begin : '';
+  // The turns of user and assistant mostly end alike; otherwise the first user turn tells how it begins.
+  const endsAlike = userAfter !== '' && afterAssistant.startsWith(userAfter);
+  const own = hasSystem ? commonEnd(beforeUser, afterAssistant) : beforeUser.slice(lead.length);
+  const userBefore = endsAlike ? afterAssistant.slice(userAfter.length) : own;
+  if (!afterUser.startsWith(userAfter) || !afterAssistant.endsWith(userBefore) || !beforeUser.endsWith(userBefore)) return undefined;
+  const system = { before: head.slice(lead.length), after: beforeUser.slice(0, beforeUser.length - userBefore.length) };
+  const chat: LinearChat = {
+    lead,
+    turns: {
+      ...(hasSystem && { system }),
+      user: { before: userBefore, after: userAfter },
+      assistant: { before: afterUser.slice(userAfter.length), after: afterAssistant.slice(0, afterAssistant.length - userBefore.length) },
+    },
+    prompt,
+  };
+  return isFaithful(render, chat) ? chat : undefined;
+}
+
+function isPossible(render: () => boolean): boolean {
+  try {
+    return render();
+  } catch (error) {
+    if (error instanceof ChatTemplateError) return false;
+    throw error;
+  }
+}
+
+/** The text that is added where the assistant begins. */
+function promptOf(render: Render, first: readonly ChatMessage[]): string | undefined {
+  const [without, withPrompt] = [false, true].map(add => render([...first, message('user')], add)) as [string, string];
+  return withPrompt.startsWith(without) ? withPrompt.slice(without.length) : undefined;
+}
+
+function commonEnd(a: string, b: string): string {
+  let i = 0;
+  while (i < Math.min(a.length, b.length) && a[a.length - 1 - i] === b[b.length - 1 - i]) i++;
+  return a.slice(a.length - i);
+}
+
+/** Writes a conversation as the Go template does. */
+function write({ lead, turns, prompt }: LinearChat, messages: readonly ChatMessage[]): string {
+  const wrapped = messages.map(({ role, content }) => {
+    const turn = turns[role as Role];
+    return turn ? `${turn.before}${String(content)}${turn.after}` : '';
+  });
+  return `${lead}${wrapped.join('')}${prompt}`;
+}
+
+/** One turn, several, with a system text where there is a turn for it. */
+function isFaithful(render: Render, chat: LinearChat): boolean {
+  const dialog = [message('user', 'One?'), message('assistant', 'Two.'), message('user', 'Three, four?'), message('assistant', 'Five.')];
+  const system = chat.turns.system ? [message('system', 'Be brief.')] : [];
+  const asked = [1, 3].map(count => [...system, ...dialog.slice(0, count)]);
+  return [...asked, [...system, ...dialog, message('user', 'Six?')]].every(messages => render(messages, true) === write(chat, messages));
+}
+
+/** The system text that a template adds where a conversation has none. */
+function defaultSystem(render: Render, chat: LinearChat): string | undefined {
+  const { lead, turns } = chat;
+  const { before, after } = turns.system as Turn;
+  const rendered = render([message('user')], true);
+  const rest = write({ ...chat, lead: '' }, [message('user')]);
+  if (!rendered.startsWith(lead + before) || !rendered.endsWith(after + rest)) return undefined;
+  const text = rendered.slice(lead.length + before.length, rendered.length - after.length - rest.length);
+  return rendered === write(chat, [message('system', text), message('user')]) && !text.includes('"""') ? text : undefined;
+}
+
+/** Whether Ollama puts this token before the text itself, as the GGUF file tells it. */
+function addsOwnBegin(tokenizer: Tokenizer, lead: string): boolean {
+  const { bosId } = tokenizer;
+  return bosId !== undefined && lead === tokenizer.token(bosId) && tokenizer.encode('', { addSpecialTokens: true })[0] === bosId;
+}
+
+/** Undefined for text that Go or the Modelfile would take for its own signs. */
+function goText({ lead, turns, prompt }: LinearChat): string | undefined {
+  const parts = [lead, prompt, ...Object.values(turns).flatMap(({ before, after }) => [before, after])];
+  if (parts.some(part => part.includes('{{') || part.includes('"""'))) return undefined;
+  const branches = Object.entries(turns).map(
+    ([role, { before, after }], i) => `{{ ${i === 0 ? '' : 'else '}if eq .Role "${role}" }}${before}{{ .Content }}${after}`,
+  );
+  return `${lead}{{ range .Messages }}${branches.join('')}{{ end }}{{ end }}${prompt}`;
+}
