@@ -112,8 +112,7 @@ export const foreignKeys: Readonly<Record<string, ForeignKey>> = Object.fromEntr
   ),
   ...absent("Rowtune always uses the model's chat template", 'template', 'chat_template'),
   ...absent(
-    'metrics are written to the run folder; trackers are not supported',
-    'report_to',
+    'metrics are written to the run folder, and for TensorBoard with report_to: tensorboard; other trackers are not supported',
     'wandb_project',
     'use_wandb',
     'metric_logger',

@@ -8,6 +8,8 @@ export const RUN_FILES = {
   /** Files of a run that ended here before its first update, and that this run replaced. */
   earlierLog: 'log.earlier.txt',
   metrics: 'metrics.jsonl',
+  /** The same metrics as event files, with `report_to: tensorboard`. */
+  tensorboard: 'tensorboard',
   /** The trained modules, with the number of trained rows. */
   coverage: 'coverage.json',
   /** Module → its trained rows. */

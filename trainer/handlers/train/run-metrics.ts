@@ -22,9 +22,15 @@ export interface MetricsPlace {
   readonly epoch: number;
 }
 
+/** Another place for the lines of a run, which may fail without harm to it. */
+export interface MetricsTracker {
+  append(line: MetricsLine): Promise<void>;
+}
+
 export class RunMetrics {
   private readonly params: RunScope;
   private evaluationCount: number;
+  private tracker: MetricsTracker | undefined;
 
   /** @param kept the lines of the run so far */
   constructor(params: RunScope, kept: readonly MetricsLine[]) {
@@ -37,9 +43,28 @@ export class RunMetrics {
     return this.evaluationCount;
   }
 
+  /** From now on, lines go to this tracker, too. A tracker that fails is reported once and left behind. */
+  async trackWith(begin: () => Promise<MetricsTracker>): Promise<void> {
+    await this.track(async () => {
+      this.tracker = await begin();
+    });
+  }
+
+  private async track(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      this.tracker = undefined;
+      const why = error instanceof Error ? error.message : String(error);
+      this.params.job.log('warning', `the metrics are no longer written for TensorBoard (${why}); training is not affected`);
+    }
+  }
+
   async emit({ step, epoch }: MetricsPlace, values: Readonly<Record<string, number>>): Promise<void> {
     const { runDir, job } = this.params;
-    await appendMetrics(runDir, { step, epoch, ...values });
+    const line = { step, epoch, ...values };
+    await appendMetrics(runDir, line);
+    await this.track(async () => this.tracker?.append(line));
     job.emit({ type: 'metrics', step, values: { epoch, ...values } });
     await this.keep(values);
   }

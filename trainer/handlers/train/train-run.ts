@@ -17,10 +17,11 @@ import { withAbsolutePaths } from '../../run/absolute-paths.ts';
 import { beginRunFolder, dropReplaced, recoverReplaced } from '../../run/begin-run.ts';
 import { listCheckpoints, removeLeftovers } from '../../run/checkpoint/checkpoint-folders.ts';
 import { type Checkpoint, openLastCheckpoint, withReadableBest } from '../../run/checkpoint/load-checkpoint.ts';
-import { forgetEvaluation, rewindMetrics } from '../../run/metrics-file.ts';
+import { forgetEvaluation, readMetrics, rewindMetrics } from '../../run/metrics-file.ts';
 import { isRunFile, writeRunRecipe } from '../../run/run-folder.ts';
 import { takeRunLock } from '../../run/run-lock.ts';
 import { type RunState, readRunState, StateKeeper } from '../../run/run-state.ts';
+import { TensorboardFile } from '../../run/tensorboard-file.ts';
 import { describeFailure, RunError } from '../../run-error.ts';
 import { type Prepared, prepareTraining } from './prepare.ts';
 import { measureInference, rehearse } from './rehearse.ts';
@@ -187,6 +188,7 @@ async function run(params: RunParams): Promise<TrainResult> {
       memory.endInference();
     } else before = await rehearse({ prepared, runDir, job, memory });
     job.checkStop();
+    if (recipe.report_to === 'tensorboard') await metrics.trackWith(async () => TensorboardFile.begin(runDir, await readMetrics(runDir)));
     await writeRunRecipe(runDir, recipe);
     const outcome = await runTrainLoop({
       prepared,

@@ -43,6 +43,14 @@ export const runSettings = {
   logging_steps: defaulted(steps(), 1, {
     doc: 'Updates between lines of metrics; a number below 1 is a share of all updates.',
   }),
+  report_to: defaulted(
+    choice({
+      none: 'Only the run folder.',
+      tensorboard: 'Also event files in its folder `tensorboard`: tensorboard --logdir runs.',
+    }),
+    'none',
+    { doc: 'Where metrics are written in addition to metrics.jsonl. A tracker that fails does not stop the run.' },
+  ),
   eval_strategy: derived(strategies(), "'epoch' with held-out data, otherwise 'no'", given => (hasEvaluationData(given) ? 'epoch' : 'no'), {
     fixedInSweep: FAIR_SWEEP,
     doc: 'When the held-out data is evaluated.',

@@ -27,6 +27,43 @@ const failureOf = async (work: () => Promise<unknown>) =>
     error => describeFailure(error).event,
   );
 
+describe('a run for TensorBoard', () => {
+  const eventsOf = (name: string): number => {
+    const folder = join(dirOf(name), 'tensorboard');
+    const [file = ''] = readdirSync(folder);
+    const bytes = readFileSync(join(folder, file));
+    let events = 0;
+    for (let at = 0; at < bytes.length; events++) at += 16 + Number(bytes.readBigUInt64LE(at));
+    return events;
+  };
+  const linesOf = (name: string): number =>
+    readFileSync(join(dirOf(name), 'metrics.jsonl'), 'utf8')
+      .trim()
+      .split('\n').length;
+
+  test('has an event for each line of its metrics, after a resume, too', async () => {
+    await train('events', 'report_to=tensorboard', 'num_train_epochs=1', 'eval_strategy=epoch');
+    expect(eventsOf('events')).toBe(1 + linesOf('events'));
+    await runInProcess<TrainResult>({ kind: 'resume', runDir: dirOf('events'), overrides: ['num_train_epochs=2'], context });
+    expect(linesOf('events')).toBeGreaterThan(12);
+    expect(eventsOf('events')).toBe(1 + linesOf('events'));
+  });
+
+  test('is trained though its event file can be written no more, which is said once', async () => {
+    const folder = join(dirOf('no-events'), 'tensorboard');
+    const block = ({ type }: { readonly type: string }): void => {
+      if (type !== 'metrics' || !existsSync(folder)) return;
+      const [file = ''] = readdirSync(folder);
+      rmSync(join(folder, file), { recursive: true });
+      mkdirSync(join(folder, file));
+    };
+    const request = { kind: 'train', recipe: recipe('report_to=tensorboard', 'max_steps=4'), runDir: dirOf('no-events'), context } as const;
+    const { value, events } = await runInProcess<TrainResult>(request, block);
+    expect(value).toMatchObject({ state: 'finished', steps: 4 });
+    expect(events.filter(event => event.type === 'log' && event.message.includes('no longer written for TensorBoard'))).toHaveLength(1);
+  });
+});
+
 describe('a run that goes well', () => {
   test('learns, and leaves a folder that says everything', async () => {
     const { value, events } = await train('good', 'num_train_epochs=6', 'max_grad_norm=1');
