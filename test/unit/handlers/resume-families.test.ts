@@ -1,4 +1,4 @@
-/** A continued run of each kind of encoder and vision model has the losses of one that was not stopped, to the bit. */
+/** A continued run of each kind of decoder, encoder and vision model has the losses of one that was not stopped, to the bit. */
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,6 +19,8 @@ const TEXTS = ['lunch at noon', 'WIN $$$ now', 'see you', 'free money!!', 'tea?'
 beforeAll(async () => {
   const samples = TEXTS.map((text, i) => `${JSON.stringify({ text, label: i % 2 === 0 ? 'ham' : 'spam' })}\n`);
   writeFileSync(join(folder, 'train.jsonl'), samples.join(''));
+  // The decoders have the first 64 letters of the tokenizer.
+  writeFileSync(join(folder, 'sums.jsonl'), TEXTS.map((_, i) => `${JSON.stringify({ text: `${i} + ${7 * i} = ${8 * i}` })}\n`).join(''));
   for (const [label, value] of Object.entries({ day: 220, night: 20 })) {
     mkdirSync(join(folder, 'pictures', label), { recursive: true });
     for (const shade of [0, 9, 18]) {
@@ -31,16 +33,20 @@ beforeAll(async () => {
       );
     }
   }
-  for (const name of ['albert_groups', 'modernbert', 'convnextv2', 'swin'])
-    for (const part of [name, ...(name.includes('bert') ? ['tiny-tokenizer'] : [])])
+  for (const name of ['mixtral_window', 'gemma3', 'phi3', 'albert_groups', 'modernbert', 'convnextv2', 'swin'])
+    for (const part of [name, ...(['convnextv2', 'swin'].includes(name) ? [] : ['tiny-tokenizer'])])
       cpSync(join(golden, part), join(folder, name), { recursive: true });
 });
 
-const text = ['task=sequence_classification', 'data.train=train.jsonl', 'max_length=24'];
-const images = ['task=image_classification', 'data.train=pictures'];
+const sums = ['data.train=sums.jsonl', 'data.format=text', 'max_length=24'];
+const text = ['task=sequence_classification', 'data.train=train.jsonl', 'max_length=24', 'importance.cache=false'];
+const images = ['task=image_classification', 'data.train=pictures', 'importance.cache=false'];
 
-// Shared weights with dropout, local attention, response norms, and samples that go past blocks.
+// Experts, windows and norms of heads, a fused layer with dropout; shared weights with dropout, local attention, response norms, and samples that go past blocks.
 test.each([
+  ['mixtral_window', 'rows of experts', ['method=spsft', 'r=4', ...sums]],
+  ['gemma3', 'everything', ['method=full', ...sums]],
+  ['phi3', 'lora with dropout on fused layers', ['method=lora', 'r=2', 'lora_dropout=0.2', ...sums]],
   ['albert_groups', 'lora with dropout', ['method=lora', 'r=2', 'lora_dropout=0.2', ...text]],
   ['modernbert', 'rows', ['method=spsft', 'r=4', ...text]],
   [
@@ -50,14 +56,7 @@ test.each([
   ],
   ['swin', 'everything', ['method=full', ...images]],
 ])('%s, %s', async (model, _name, settings) => {
-  const overrides = [
-    `model=${model}`,
-    'engine=portable',
-    'max_steps=3',
-    'per_device_train_batch_size=2',
-    'learning_rate=5e-3',
-    'importance.cache=false',
-  ];
+  const overrides = [`model=${model}`, 'engine=portable', 'max_steps=3', 'per_device_train_batch_size=2', 'learning_rate=5e-3'];
   const { recipe, problems } = parseRecipe('', { overrides: [...overrides, 'save_strategy="no"', ...settings] });
   if (!recipe) throw new Error(problems.map(({ message }) => message).join('; '));
   const whole = await runInProcess<TrainResult>({ kind: 'train', recipe, runDir: join(folder, 'runs', `${model} whole`), context });
