@@ -89,7 +89,7 @@ const base = { hidden_size: 768, num_hidden_layers: 12, num_attention_heads: 12,
 
 interface FamilyModel {
   readonly config: Config;
-  readonly task: 'sequence_classification' | 'image_classification';
+  readonly task: 'causal_lm' | 'sequence_classification' | 'image_classification';
 }
 
 const reads = (architecture: string, config: Config): FamilyModel => ({
@@ -100,6 +100,29 @@ const sees = (architecture: string, config: Config = {}): FamilyModel => ({
   config: { architectures: [`${architecture}ForImageClassification`], id2label: { 0: 'a', 1: 'b', 2: 'c' }, ...config },
   task: 'image_classification',
 });
+
+const sixLayers = {
+  ...{ hidden_size: 512, intermediate_size: 1536, num_hidden_layers: 6, num_attention_heads: 8, num_key_value_heads: 4, head_dim: 64 },
+  ...{ vocab_size: 32000, max_position_embeddings: 4096, tie_word_embeddings: true },
+} as const;
+const writes = (architecture: string, config: Config = {}): FamilyModel => ({
+  config: { architectures: [`${architecture}ForCausalLM`], ...sixLayers, ...config },
+  task: 'causal_lm',
+});
+
+/** Decoders of one size, each with what is special to its family, and Gemma 3 as it is published. */
+export const decoderModels: Readonly<Record<string, FamilyModel>> = {
+  'Qwen3, 6 layers': writes('Qwen3'),
+  'Gemma 2, 6 layers': writes('Gemma2', { query_pre_attn_scalar: 64, sliding_window: 128 }),
+  'Phi-3, 6 layers': writes('Phi3', { pad_token_id: 0 }),
+  'SmolLM3, 6 layers': writes('SmolLM3', { pad_token_id: 0 }),
+  'OLMo 3, 6 layers': writes('Olmo3', { sliding_window: 128, pad_token_id: 0 }),
+  'Granite, 6 layers': writes('Granite', { embedding_multiplier: 12, logits_scaling: 8 }),
+  'Mixtral, 6 layers': writes('Mixtral', { intermediate_size: 512, num_local_experts: 8, num_experts_per_tok: 2 }),
+  'Qwen3-MoE, 6 layers': writes('Qwen3Moe', { moe_intermediate_size: 256, num_experts: 16, num_experts_per_tok: 4 }),
+  'gpt-oss, 6 layers': writes('GptOss', { intermediate_size: 512, num_local_experts: 8, num_experts_per_tok: 2 }),
+  'Gemma 3 270M': { config: gemma3, task: 'causal_lm' },
+};
 
 /** Published sizes of the other families of encoders and vision models. */
 export const familyModels: Readonly<Record<string, FamilyModel>> = {

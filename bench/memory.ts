@@ -6,7 +6,7 @@ import { runCommand } from '../trainer/engine/install/run-command.ts';
 import { WORKER_FLAGS, workerEnvironment } from '../trainer/engine/tensorflow/environment.ts';
 import { codeBytes } from '../trainer/plan/memory/engine-overhead.ts';
 import { benchConfigs } from './bench-models.ts';
-import { type Config, familyModels, goldenConfig, miniLm, smallLlama, smolLm2 } from './memory-models.ts';
+import { type Config, decoderModels, familyModels, goldenConfig, miniLm, smallLlama, smolLm2 } from './memory-models.ts';
 import type { MemoryStepRequest } from './memory-step.ts';
 import { writePaperMemory } from './paper-memory.ts';
 import { median } from './run-side.ts';
@@ -80,6 +80,8 @@ const VARIANTS: readonly string[] = [
   'r: 8; per_device_eval_batch_size: 64',
 ];
 
+/** Tokens of a sample, by the task. */
+const lengths = { causal_lm: 'max_length: 256; ', sequence_classification: 'max_length: 128; ', image_classification: '' } as const;
 const inSmallBatches = 'per_device_train_batch_size: 2; per_device_eval_batch_size: 2';
 
 type CaseOf = (recipe: string, engine?: EngineName) => MemoryCase;
@@ -132,8 +134,8 @@ function cases({ root, quick }: MemoryBenchParams): MemoryCase[] {
   const levels = ['none', 'cheap', 'block', 'sqrt'].flatMap(level =>
     ['r: 32', 'method: lora; r: 16; lora_dropout: 0.1', 'method: full'].map(method => ofSmolLm2(`${method}; recompute: ${level}`)),
   );
-  const familyCases = Object.entries(familyModels).flatMap(([model, { config, task }]) => {
-    const ofFamily = of(model, config, task, `${task === 'sequence_classification' ? 'max_length: 128; ' : ''}${inSmallBatches}`);
+  const familyCases = Object.entries({ ...decoderModels, ...familyModels }).flatMap(([model, { config, task }]) => {
+    const ofFamily = of(model, config, task, `${lengths[task]}${inSmallBatches}`);
     return [ofFamily('r: 8; recompute: cheap'), ofFamily('method: lora; r: 8; recompute: none')];
   });
   return [
