@@ -139,7 +139,13 @@ export const familyModels: Readonly<Record<string, FamilyModel>> = {
     ...{ intermediate_size: 1024, max_position_embeddings: 512 },
   }),
   'ALBERT-base': reads('Albert', { ...base, vocab_size: 30000, embedding_size: 128, max_position_embeddings: 512 }),
-  'ModernBERT-base': reads('ModernBert', { ...base, num_hidden_layers: 22, intermediate_size: 1152, vocab_size: 50368 }),
+  'ModernBERT-base': reads('ModernBert', {
+    ...base,
+    num_hidden_layers: 22,
+    intermediate_size: 1152,
+    vocab_size: 50368,
+    max_position_embeddings: 8192,
+  }),
   'DINOv2-small': sees('Dinov2', { hidden_size: 384, num_hidden_layers: 12, num_attention_heads: 6, image_size: 518, patch_size: 14 }),
   'DINOv3-small': sees('DINOv3ViT', {
     hidden_size: 384,

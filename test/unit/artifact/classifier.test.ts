@@ -34,6 +34,10 @@ const cases: readonly Case[] = [
   { family: 'timm_resnext', method: 'lora', formats: ['merged', 'peft'] },
   { family: 'timm_resnext', method: 'spsft+lora', formats: ['peft'], settings: { budget: { ratio: 0.2 } } },
   { family: 'timm_resnext', method: 'dora', formats: ['merged'] },
+  // Layers that share weights; layers of an MLP that are convolutions; queries, keys and values in one matrix.
+  { family: 'albert_groups', method: 'lora', formats: all },
+  { family: 'timm_convnextv2', method: 'lora', formats: ['merged', 'peft'] },
+  { family: 'timm_swin', method: 'spsft', formats: ['merged', 'peft'] },
 ];
 
 /** A copy of a golden folder; a model of timm takes smaller images there, which keeps the interpreter quick. */
