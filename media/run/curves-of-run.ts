@@ -1,6 +1,6 @@
 /** The curves of each chart of a run. Pure. */
 
-import { shortLabelOf } from '../shared/metric-names.ts';
+import { inTraining, shortLabelOf } from '../shared/metric-names.ts';
 import type { RunModel } from '../shared/run-model.ts';
 import type { ChartContent, Curve } from '../shared/series/chart-content.ts';
 import { curveLook } from '../shared/series/curve-look.ts';
@@ -46,7 +46,15 @@ export function curvesOfRun(
       curves: [...smoothed('loss', 'training'), plain('eval_loss', 'held-out', ORANGE, 'dots')],
       logarithmic: isLogarithmic,
     },
-    evaluation: { curves: evaluation === '' ? [] : [plain(evaluation, shortLabelOf(evaluation), ORANGE, 'dots')] },
+    evaluation: {
+      curves:
+        evaluation === ''
+          ? []
+          : [
+              ...(history.names.includes(inTraining(evaluation)) ? smoothed(inTraining(evaluation), 'training') : []),
+              plain(evaluation, shortLabelOf(evaluation), ORANGE, 'dots'),
+            ],
+    },
     learningRate: { curves: [plain('learning_rate', 'learning rate', GREEN)] },
     gradNorm: { curves: smoothed('grad_norm', 'norm before clipping'), logarithmic: isLogarithmic },
     tokens: { curves: smoothed('tokens_per_second', throughputUnit, GREEN) },

@@ -11,10 +11,18 @@ const LABELS: Readonly<Record<string, string>> = {
   eval_f1: 'Held-out F1',
   eval_matthews: 'Held-out Matthews correlation',
   eval_pearson: 'Held-out Pearson correlation',
+  eval_margin: 'Held-out margin between the rewards',
+  eval_reward_chosen: 'Held-out reward of the better answer',
+  eval_reward_rejected: 'Held-out reward of the worse answer',
+  eval_logp_chosen: 'Held-out log-probability of the better answer',
+  eval_logp_rejected: 'Held-out log-probability of the worse answer',
+  eval_kl: 'Held-out divergence from the base model per token',
+  eval_nll: 'Held-out next-token loss',
   learning_rate: 'Learning rate',
   grad_norm: 'Gradient norm',
   tokens_per_second: 'Throughput',
   seconds: 'Seconds per update',
+  train_seconds: 'Training time',
   memory_peak_bytes: 'Memory, peak',
   memory_resident_bytes: 'Memory, resident',
   eval_runtime: 'Evaluation time',
@@ -40,14 +48,25 @@ export function formatOf(name: string): (value: number) => string {
 /** The time of an evaluation says nothing about the model. */
 const NO_QUALITY = new Set(['eval_loss', 'eval_runtime', 'eval_samples_per_second']);
 
-/** The metrics that judge a run on held-out data, best first; the loss is shown with the training loss. */
+/** The order of metrics of held-out data; the others stand between accuracy and token accuracy. */
+const RANKS: Readonly<Record<string, number>> = { eval_margin: -2, eval_accuracy: -1, eval_token_accuracy: 1, eval_perplexity: 2 };
+
+/** The training metric with the same meaning as one of held-out data: eval_margin → margin. */
+export const inTraining = (name: string): string => name.replace(/^eval_/, '');
+
+/**
+ * The metrics that judge a run on held-out data, best first; the loss is shown with the training loss. A measure of the training samples
+ * stands for the same one of held-out data.
+ */
 export function evaluationNames(names: readonly string[]): string[] {
-  const rank = (name: string): number => (name === 'eval_perplexity' ? 2 : name === 'eval_token_accuracy' ? 1 : 0);
-  return names.filter(name => name.startsWith('eval_') && !NO_QUALITY.has(name)).sort((a, b) => rank(a) - rank(b));
+  const rank = (name: string): number => RANKS[name] ?? 0;
+  const ofTraining = names.filter(name => !name.startsWith('eval_') && !Object.hasOwn(LABELS, name)).map(name => `eval_${name}`);
+  const ofHeldOut = names.filter(name => name.startsWith('eval_') && !NO_QUALITY.has(name));
+  return [...new Set([...ofHeldOut, ...ofTraining])].sort((a, b) => rank(a) - rank(b));
 }
 
 /** Metrics for which lower is better; for others, higher is. */
-export const isBetterLow = (name: string): boolean => /loss|perplexity|seconds|bytes|error|memory/.test(name);
+export const isBetterLow = (name: string): boolean => /loss|perplexity|seconds|bytes|error|memory|_(kl|nll)$/.test(name);
 
 /** Label of an evaluation value, named like a metric. */
 export function measureOf(evaluation: EvaluationView, name: string): number | undefined {

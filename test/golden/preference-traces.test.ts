@@ -2,9 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { objectiveCatalog } from '../../trainer/catalog/objectives.ts';
 import type { MethodName } from '../../trainer/catalog/methods.ts';
 import { BUCKETS, freeOrder } from '../../trainer/data/batch/batch-settings.ts';
-import { type PairBatch, pairSource, planPairs } from '../../trainer/data/batch/pair-batches.ts';
+import { type PairBatch, pairSource, planPairs, withPromptTargets } from '../../trainer/data/batch/pair-batches.ts';
 import type { Pair, TokenSequence } from '../../trainer/data/types.ts';
 import type { Engine } from '../../trainer/engine/engine.ts';
 import type { HostArray } from '../../trainer/graph/types.ts';
@@ -15,7 +16,7 @@ import { causalModel } from '../../trainer/model/load-model.ts';
 import type { CausalModel } from '../../trainer/model/model-spec.ts';
 import type { WeightSource } from '../../trainer/model/weight-source.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
-import { pairMeasures, type RewardOf } from '../../trainer/objective/preference/pair-measures.ts';
+import { pairMeasures, type RewardOf, rewardPerToken } from '../../trainer/objective/preference/pair-measures.ts';
 import { tasks } from '../../trainer/objective/tasks.ts';
 import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
 import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
@@ -31,21 +32,25 @@ import { settingsOf } from '../support/method-settings.ts';
 interface Case {
   readonly loss_type?: string;
   readonly label_smoothing?: number;
+  readonly beta?: number;
+  readonly gamma?: number;
   readonly pairs: number;
   readonly loss: number;
   readonly gradients: Readonly<Record<string, readonly [norm: number, withWave: number]>>;
   readonly metrics: Readonly<Record<string, number>>;
 }
 type Reference = Readonly<Record<'chosen' | 'rejected', readonly number[]>>;
-interface Golden {
+interface Objective {
+  readonly folders: Readonly<Record<string, { readonly reference?: Reference; readonly cases: Readonly<Record<string, Case>> }>>;
+  readonly traces: Readonly<Record<'full' | 'spsft' | 'lora', readonly number[]>>;
+}
+const objectives = ['dpo', 'orpo', 'simpo'] as const;
+type Name = (typeof objectives)[number];
+interface Golden extends Readonly<Record<Name, Objective>> {
   readonly lr: number;
   readonly rank: number;
   readonly alpha: number;
   readonly lengths: readonly { readonly prompt: number; readonly chosen: number; readonly rejected: number }[];
-  readonly dpo: {
-    readonly folders: Readonly<Record<string, { readonly reference: Reference; readonly cases: Readonly<Record<string, Case>> }>>;
-    readonly traces: Readonly<Record<'full' | 'spsft' | 'lora', readonly number[]>>;
-  };
 }
 const golden: Golden = JSON.parse(readFileSync(join(import.meta.dirname, 'preference_traces.json'), 'utf8'));
 const { lr, rank, alpha, lengths } = golden;
@@ -67,14 +72,19 @@ const pairsOf = (vocabulary: number, count: number): Pair[] =>
 const rowsOf = (count: number) => Int32Array.from(new Set([0, 2, Math.floor(count / 2), count - 1])).sort();
 
 /** All of an answer's log-probability under the reference on its first token: the losses see sums. */
-const batchOf = async (model: CausalModel, count: number, reference?: Reference): Promise<PairBatch> => {
+const batchOf = async (name: Name, model: CausalModel, count: number, reference?: Reference): Promise<PairBatch> => {
   const pairs = pairsOf(model.vocabularySize, count);
-  const plan = planPairs(pairs, { batchSize: count, maxLength: 64, packing: false, ...freeOrder(0), ...BUCKETS });
+  const { learnsChosen } = objectiveCatalog[name].compares ?? {};
+  const plan = planPairs(learnsChosen ? withPromptTargets(pairs) : pairs, { batchSize: count, maxLength: 64, packing: false, ...freeOrder(0), ...BUCKETS });
   const nllOf = (sequence: number): Float32Array => Float32Array.of(-(reference?.[sequence % 2 ? 'rejected' : 'chosen'][sequence >> 1] ?? 0));
-  return pairSource({ plan, pairs, padId: 0, baseNlls: nllOf }).fill(plan.epoch(0)[0] as never) as Promise<PairBatch>;
+  return pairSource({ plan, pairs, padId: 0, baseNlls: nllOf, learnsChosen }).fill(plan.epoch(0)[0] as never) as Promise<PairBatch>;
 };
 
-const recipeOf = (...overrides: readonly string[]): Recipe => parseRecipe('model: m\ntask: dpo\n', { overrides }).recipe as Recipe;
+const SETTINGS = ['loss_type', 'label_smoothing', 'beta', 'gamma'] as const;
+const recipeOf = (task: Name, given: Partial<Case>): Recipe => {
+  const overrides = SETTINGS.flatMap(key => (given[key] === undefined ? [] : [`preference.${key}=${given[key]}`]));
+  return parseRecipe(`model: m\ntask: ${task}\n`, { overrides }).recipe as Recipe;
+};
 const wave = (values: Float32Array): number => values.reduce((sum, value, i) => sum + value * Math.sin(0.7 * i), 0);
 const norm = (values: Float32Array): number => Math.sqrt(values.reduce((sum, value) => sum + value * value, 0));
 
@@ -94,7 +104,7 @@ async function judged(engine: Engine, { model, weights }: Opened, task: Task, ba
   const shared = { task, attachment, optimizer: TRACE_OPTIMIZER, maxGradNorm: 0, accumulationSteps: 2, recompute: 'none' as const };
   const session = await engine.compile(trainProgram({ ...shared, trainShapes: [shape], evalShapes: [shape] }));
   await loadVariables(session, { model: weightStream(model, weights), attachment, optimizer: TRACE_OPTIMIZER, accumulates: true });
-  const feeds = batch.feeds(batch.targetCount);
+  const feeds = batch.feeds(batch.targetCount, [batch]);
   const evaluated = await session.run(evalSignature(shape), feeds);
   const trained = await session.run(trainSignature(shape), { ...feeds, seed: Int32Array.of(0, 0) });
   const gradients = new Map<string, Float32Array>();
@@ -114,10 +124,11 @@ function startOf(model: CausalModel): Map<string, HostArray> {
   return start;
 }
 
-async function losses(engine: Engine, method: MethodName): Promise<number[]> {
+async function losses(engine: Engine, objective: Name, method: MethodName): Promise<number[]> {
   const { model, weights, close } = await open('llama');
-  const task = tasks.dpo(model, recipeOf());
-  const first = await batchOf(model, lengths.length);
+  const [given = {}] = Object.values(golden[objective].folders.llama?.cases ?? {});
+  const task = tasks[objective](model, recipeOf(objective, given));
+  const first = await batchOf(objective, model, lengths.length);
   const { evaluated } = await judged(engine, { model, weights, close }, task, first);
   const { nll } = evaluated as { nll: Float32Array };
   const modules = targetModules(model, settings);
@@ -125,10 +136,30 @@ async function losses(engine: Engine, method: MethodName): Promise<number[]> {
   const found = await lossTrace(engine, {
     ...{ task, attachment: methods[method].attach(model, settings, selection), recompute: 'none', rate: lr, shape: first.bucket },
     ...{ model: weightStream(model, weights), start: method === 'lora' ? startOf(model) : new Map() },
-    feeds: { ...first.feeds(first.targetCount), baseNll: nll.slice() },
+    feeds: { ...first.feeds(first.targetCount, [first]), baseNll: nll.slice() },
   });
   await close();
   return found;
+}
+
+/** Ours and TRL's. */
+const MEASURES = {
+  reward_chosen: 'rewards/chosen',
+  reward_rejected: 'rewards/rejected',
+  margin: 'rewards/margins',
+  accuracy: 'rewards/accuracies',
+  nll: 'nll_loss',
+} as const;
+
+function checkMeasures(objective: Name, { preference }: Recipe, { metrics }: Case, batch: PairBatch, nll: HostArray | undefined): void {
+  const { usesReference = false, learnsChosen = false } = objectiveCatalog[objective].compares ?? {};
+  const ofRatio: RewardOf = ({ ratio }) => preference.beta * ratio;
+  const reward = usesReference ? ofRatio : rewardPerToken(preference);
+  const means = meansOf(pairMeasures(batch, nll, { reward, usesReference, learnsChosen }));
+  for (const [ours, theirs] of Object.entries(MEASURES))
+    if (ours in means) close(means[ours] as number, metrics[theirs] as number, theirs);
+  expect(Object.keys(means)).toEqual(expect.arrayContaining(['margin', ...(learnsChosen ? ['nll'] : []), ...(usesReference ? ['kl'] : [])]));
+  if (usesReference) for (const side of ['chosen', 'rejected']) close(means[`logp_${side}`] as number, metrics[`logps/${side}`] as number, side);
 }
 
 const close = (found: number, wanted: number, what: string): void =>
@@ -136,30 +167,27 @@ const close = (found: number, wanted: number, what: string): void =>
 
 for (const { name, engine, missing } of await openOthers())
   describe.skipIf(!engine)(`${name}${missing ? ` (skipped: ${missing})` : ''}`, () => {
-    const dpoReward: RewardOf = ({ ratio }) => 0.1 * ratio;
-    for (const [folder, { reference, cases }] of Object.entries(golden.dpo.folders))
-      test.each(Object.entries(cases))(`dpo on ${folder}: %s`, async (_, wanted) => {
-        const opened = await open(folder);
-        const overrides = Object.entries({ loss_type: wanted.loss_type, label_smoothing: wanted.label_smoothing ?? 0 });
-        const recipe = recipeOf(...overrides.map(([key, value]) => `preference.${key}=${value}`));
-        const batch = await batchOf(opened.model, wanted.pairs, reference);
-        const { evaluated, trained, gradients } = await judged(engine as Engine, opened, tasks.dpo(opened.model, recipe), batch);
-        close(trained.loss?.[0] as number, wanted.loss, 'loss');
-        close(evaluated.loss?.[0] as number, wanted.loss, 'evaluated loss');
-        expect([...gradients.keys()].length).toBe(Object.keys(wanted.gradients).length);
-        for (const [parameter, [size, withWave]] of Object.entries(wanted.gradients)) {
-          const own = gradients.get(parameter) as Float32Array;
-          close(norm(own), size, `norm of the gradient of ${parameter}`);
-          close(wave(own), withWave, `gradient of ${parameter}`);
-        }
-        const means = meansOf(pairMeasures(batch, trained.nll, { reward: dpoReward, usesReference: true }));
-        const names = { reward_chosen: 'rewards/chosen', reward_rejected: 'rewards/rejected', margin: 'rewards/margins', accuracy: 'rewards/accuracies' };
-        for (const [ours, theirs] of Object.entries({ ...names, logp_chosen: 'logps/chosen', logp_rejected: 'logps/rejected' }))
-          close(means[ours] as number, wanted.metrics[theirs] as number, theirs);
-        await opened.close();
+    describe.each(objectives)('%s', objective => {
+      for (const [folder, { reference, cases }] of Object.entries(golden[objective].folders))
+        test.each(Object.entries(cases))(`${folder}: %s`, async (_, wanted) => {
+          const opened = await open(folder);
+          const recipe = recipeOf(objective, wanted);
+          const batch = await batchOf(objective, opened.model, wanted.pairs, reference);
+          const { evaluated, trained, gradients } = await judged(engine as Engine, opened, tasks[objective](opened.model, recipe), batch);
+          close(trained.loss?.[0] as number, wanted.loss, 'loss');
+          close(evaluated.loss?.[0] as number, wanted.loss, 'evaluated loss');
+          expect([...gradients.keys()].length).toBe(Object.keys(wanted.gradients).length);
+          for (const [parameter, [size, withWave]] of Object.entries(wanted.gradients)) {
+            const own = gradients.get(parameter) as Float32Array;
+            close(norm(own), size, `norm of the gradient of ${parameter}`);
+            close(wave(own), withWave, `gradient of ${parameter}`);
+          }
+          checkMeasures(objective, recipe, wanted, batch, trained.nll);
+          await opened.close();
+        });
+      test.each(['full', 'spsft', 'lora'] as const)('four steps: %s', async method => {
+        const found = await losses(engine as Engine, objective, method);
+        found.forEach((loss, i) => expect(loss, `step ${i}`).toBeCloseTo(golden[objective].traces[method][i] as number, 4));
       });
-    test.each(['full', 'spsft', 'lora'] as const)('dpo, four steps: %s', async method => {
-      const found = await losses(engine as Engine, method);
-      found.forEach((loss, i) => expect(loss, `step ${i}`).toBeCloseTo(golden.dpo.traces[method][i] as number, 4));
     });
   });

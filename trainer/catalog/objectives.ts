@@ -10,6 +10,10 @@ export interface Comparison {
   readonly hasLossTypes: boolean;
   /** The default of `preference.beta`. */
   readonly beta: number;
+  /** The loss has a margin that the better answer should be ahead by (`preference.gamma`). */
+  readonly hasTargetMargin?: true;
+  /** The loss also has the next-token loss of the prompt and the better answer. */
+  readonly learnsChosen?: true;
 }
 
 export interface ObjectiveEntry {
@@ -59,6 +63,18 @@ const entries = {
     label: 'Preferences (DPO)',
     summary: 'Prefer the better of two answers, compared with the base model.',
     compares: { answers: 'pairs', usesReference: true, hasLossTypes: true, beta: 0.1 },
+  },
+  orpo: {
+    ...preference,
+    label: 'Preferences (ORPO)',
+    summary: 'Learn the better of two answers, and make it likelier than the worse one.',
+    compares: { answers: 'pairs', usesReference: false, hasLossTypes: false, beta: 0.1, learnsChosen: true },
+  },
+  simpo: {
+    ...preference,
+    label: 'Preferences (SimPO)',
+    summary: 'Make the better of two answers likelier per token than the worse one, by a margin.',
+    compares: { answers: 'pairs', usesReference: false, hasLossTypes: false, beta: 2, hasTargetMargin: true },
   },
   sequence_classification: {
     label: 'Text classification',

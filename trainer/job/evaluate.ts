@@ -83,7 +83,8 @@ export function evaluationMetrics(evaluation: Evaluation): Record<string, number
 
 /** The value that selects the best checkpoint; the loss if the evaluation does not contain the metric. */
 export function bestModelValue({ loss, labels, tokenAccuracy, measures }: Evaluation, metric: Recipe['metric_for_best_model']): number {
-  const value = metric === 'loss' ? -loss : metric === 'accuracy' ? (labels?.accuracy ?? tokenAccuracy) : measures?.[metric];
+  const value =
+    metric === 'loss' ? -loss : metric === 'accuracy' ? (labels?.accuracy ?? tokenAccuracy ?? measures?.accuracy) : measures?.[metric];
   return value ?? -loss;
 }
 

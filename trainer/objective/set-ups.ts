@@ -4,14 +4,18 @@ import type { ObjectiveName } from '../catalog/objectives.ts';
 import { setUp as causalLm } from './causal_lm/set-up.ts';
 import { setUp as dpo } from './dpo/set-up.ts';
 import { setUp as imageClassification } from './image_classification/set-up.ts';
+import { setUp as orpo } from './orpo/set-up.ts';
 import { setUp as sequenceClassification } from './sequence_classification/set-up.ts';
 import { setUp as sequenceRegression } from './sequence_regression/set-up.ts';
+import { setUp as simpo } from './simpo/set-up.ts';
 import type { SetUpTask } from './task-setup.ts';
 
 export const setUps: Readonly<Record<ObjectiveName, SetUpTask>> = {
   causal_lm: causalLm,
   dpo,
   image_classification: imageClassification,
+  orpo,
   sequence_classification: sequenceClassification,
   sequence_regression: sequenceRegression,
+  simpo,
 };

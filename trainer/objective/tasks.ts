@@ -4,14 +4,18 @@ import type { ObjectiveName } from '../catalog/objectives.ts';
 import { task as causalLm } from './causal_lm/task.ts';
 import { task as dpo } from './dpo/task.ts';
 import { task as imageClassification } from './image_classification/task.ts';
+import { task as orpo } from './orpo/task.ts';
 import { task as sequenceClassification } from './sequence_classification/task.ts';
 import { task as sequenceRegression } from './sequence_regression/task.ts';
+import { task as simpo } from './simpo/task.ts';
 import type { TaskOf } from './task-setup.ts';
 
 export const tasks: Readonly<Record<ObjectiveName, TaskOf>> = {
   causal_lm: causalLm,
   dpo,
   image_classification: imageClassification,
+  orpo,
   sequence_classification: sequenceClassification,
   sequence_regression: sequenceRegression,
+  simpo,
 };

@@ -171,9 +171,67 @@ def dpo():
     return dict(folders=table, traces=traces(make))
 
 
-table = dict(dpo=dpo())
+def older_pairs(vocab):
+    """Pairs as TRL's trainers without a reference tokenize them."""
+    found = []
+    for pair in pairs(vocab):
+        entry = dict(prompt_input_ids=pair['prompt_ids'], prompt_attention_mask=[1] * len(pair['prompt_ids']))
+        for side in ('chosen', 'rejected'):
+            whole = pair['prompt_ids'] + pair[f'{side}_ids']
+            entry.update({f'{side}_input_ids': whole, f'{side}_attention_mask': [1] * len(whole),
+                          f'{side}_labels': [-100] * len(pair['prompt_ids']) + pair[f'{side}_ids']})
+        found.append(entry)
+    return found
+
+
+def without_reference(kind, config, model, **settings):
+    """A trainer whose data set is replaced by pairs of token ids."""
+    vocab = model.config.vocab_size
+    text = Dataset.from_list([dict(prompt='w5 w6', chosen='w7', rejected='w8')] * 2)
+    trainer = kind(model=model, args=config(**SHARED, max_length=64, **settings), train_dataset=text, processing_class=tokenizer(vocab))
+    return trainer, trainer.data_collator(older_pairs(vocab))
+
+
+def measured(trainer, inputs):
+    model = trainer.model
+    model.train()
+    model.zero_grad()
+    loss, metrics = trainer.get_batch_loss_metrics(model, inputs)
+    loss.backward()
+    gradients = {name: [rounded(p.grad.double().norm().item()), rounded((p.grad.double() * wave(p)).sum().item())]
+                 for name, p in model.named_parameters() if p.grad is not None}
+    kept = {name: rounded(value) for name, value in metrics.items() if name.split('/')[0] in ('rewards', 'logps', 'nll_loss')}
+    return dict(loss=rounded(loss.item()), gradients=gradients, metrics=kept)
+
+
+def plain(kind, config, cases):
+    table = {}
+    for folder in ('llama', 'gemma2'):
+        table[folder] = dict(cases={name: dict(settings, pairs=2, **measured(*without_reference(kind, config, open_model(folder), **given)))
+                                    for name, (settings, given) in cases.items()})
+
+    def make(model):
+        trainer, inputs = without_reference(kind, config, model, **next(iter(cases.values()))[1])
+        return lambda: trainer.get_batch_loss_metrics(model, inputs)[0]
+    return dict(folders=table, traces=traces(make))
+
+
+def orpo():
+    from trl.experimental.orpo import ORPOConfig, ORPOTrainer
+    return plain(ORPOTrainer, ORPOConfig, dict(orpo=(dict(beta=0.25), dict(beta=0.25))))
+
+
+def simpo():
+    from trl.experimental.cpo import CPOConfig, CPOTrainer
+    given = dict(loss_type='simpo', cpo_alpha=0.0, beta=2.0, simpo_gamma=1.0)
+    return plain(CPOTrainer, CPOConfig, dict(simpo=(dict(beta=2, gamma=1), given),
+                                             smoothed=(dict(beta=2, gamma=1, label_smoothing=0.1), dict(given, label_smoothing=0.1))))
+
+
+table = dict(dpo=dpo(), orpo=orpo(), simpo=simpo())
 meta = dict(torch=torch.__version__, transformers=transformers.__version__, trl=trl.__version__)
 with open(os.path.join(OUT, 'preference_traces.json'), 'w') as file:
     json.dump(dict(meta=meta, lr=LR, rank=RANK, alpha=ALPHA, lengths=LENGTHS, **table), file, indent=None, separators=(',', ':'))
     file.write('\n')
-print({name: {k: v['loss'] for k, v in entry['cases'].items()} for name, entry in table['dpo']['folders'].items()}, table['dpo']['traces'])
+for objective, found in table.items():
+    print(objective, {name: {k: v['loss'] for k, v in entry['cases'].items()} for name, entry in found['folders'].items()}, found['traces'])

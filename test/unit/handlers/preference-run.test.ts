@@ -39,10 +39,7 @@ beforeAll(() => {
 describe('a run on pairs', () => {
   let first: InProcess<TrainResult>;
   beforeAll(async () => {
-    first = await train(
-      'first',
-      ['num_train_epochs=4', 'learning_rate=0.02', 'beta=0.5'].map(each => each.replace('beta', 'preference.beta')),
-    );
+    first = await train('first', ['num_train_epochs=4', 'learning_rate=0.02', 'preference.beta=0.5']);
   });
 
   test('starts at log 2 without a margin and learns to prefer the better answers', async () => {
@@ -80,12 +77,18 @@ describe('a run on pairs', () => {
   });
 });
 
-test('two batches of two add up to one of four', async () => {
-  const settings = ['max_steps=3', 'data.shuffle=false', 'max_grad_norm=0'];
-  const whole = await train('whole batch', [...settings, 'per_device_train_batch_size=4']);
-  const parts = await train('parts of a batch', [...settings, 'per_device_train_batch_size=2', 'gradient_accumulation_steps=2']);
+test.each(['dpo', 'orpo', 'simpo'])('%s: two batches of two add up to one of four', async objective => {
+  const settings = [`task=${objective}`, 'max_steps=2', 'data.shuffle=false', 'max_grad_norm=0'];
+  const whole = await train(`${objective} whole batch`, [...settings, 'per_device_train_batch_size=4']);
+  const parts = await train(`${objective} parts of a batch`, [
+    ...settings,
+    'per_device_train_batch_size=2',
+    'gradient_accumulation_steps=2',
+  ]);
   for (const [step, loss] of whole.losses) expect(parts.losses.get(step)).toBeCloseTo(loss, 5);
-  expect(whole.losses.size).toBe(3);
+  expect(whole.losses.size).toBe(2);
+  expect(parts.value.after?.loss).toBeCloseTo(whole.value.after?.loss as number, 5);
+  expect(existsSync(join(task.folder, `${objective} whole batch`, 'reference.safetensors'))).toBe(objective === 'dpo');
 });
 
 test.each([

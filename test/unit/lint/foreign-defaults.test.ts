@@ -32,6 +32,22 @@ const otherDefaults: [string, string, RegExp][] = [
   ['LLaMA-Factory packs in pretraining', 'model_name_or_path: m\nstage: pt\nfinetuning_type: full\n', /^max_length: 2048\npacking: true/m],
   ['LLaMA-Factory shuffles', 'model_name_or_path: m\nstage: sft\ndisable_shuffling: true\n', /^ {2}shuffle: false$/m],
   [
+    'LLaMA-Factory: DPO',
+    'model_name_or_path: m\nstage: dpo\npref_loss: ipo\npref_beta: 0.2\ndo_train: true\n',
+    /^task: dpo\n[\s\S]*^preference:\n {2}loss_type: ipo\n {2}beta: 0.2$/m,
+  ],
+  [
+    'LLaMA-Factory: SimPO, with its own defaults',
+    'model_name_or_path: m\nstage: dpo\npref_loss: simpo\nsimpo_gamma: 0.4\n',
+    /^task: simpo\n[\s\S]*^preference:\n {2}beta: 0.1\n {2}gamma: 0.4$/m,
+  ],
+  ['Axolotl: ORPO', 'base_model: m\nrl: orpo\norpo_alpha: 0.3\n', /^task: orpo\n[\s\S]*^preference:\n {2}beta: 0.3$/m],
+  [
+    'Axolotl: IPO on pairs',
+    'base_model: m\nrl: ipo\nrl_beta: 0.2\ndatasets: [{path: a.jsonl, type: chatml.intel}]\n',
+    /^task: dpo\n[\s\S]*^data:\n {2}train: a.jsonl\ngroup[\s\S]*^preference:\n {2}loss_type: ipo\n {2}beta: 0.2$/m,
+  ],
+  [
     'mlx-lm clips nothing',
     'model: m\ntrain: true\nval_batches: 1\n',
     /^max_steps: 1000\n[\s\S]*lr_scheduler_type: constant\noptim: adam\nmax_grad_norm: 0\nseed: 0$/m,

@@ -4,6 +4,7 @@ import { startCompare, updateCompare } from '../../../media/compare/compare-stat
 import { chartNames, chartOf } from '../../../media/compare/curves-of-runs.ts';
 import { curvesOfRun } from '../../../media/run/curves-of-run.ts';
 import { startRun, updateRun } from '../../../media/run/run-state.ts';
+import { evaluationNames } from '../../../media/shared/metric-names.ts';
 import { pageAt, turned } from '../../../media/shared/paging.ts';
 import { RunModel } from '../../../media/shared/run-model.ts';
 import { smoothedText } from '../../../media/shared/series/chart-content.ts';
@@ -51,6 +52,22 @@ describe('the curves of a run', () => {
     expect(front?.points.y[1]).toBeCloseTo((4 + 2 * 2) / 3, 12);
     expect([...(front?.measured?.y ?? [])]).toEqual([4, 2]);
     expect(curvesOfRun(model, settings).loss.curves.map(({ label }) => label)).toEqual(['training', 'held-out']);
+  });
+
+  test('the margin of pairs of answers is drawn first, of training too, and can be chosen without held-out data', () => {
+    const pairs = new RunModel();
+    pairs.apply(
+      metrics({ step: [0, 1, 2], loss: [null, 0.7, 0.5], eval_accuracy: [0.5, null, 1], eval_margin: [0, null, 3], margin: [null, 0, 2] }),
+    );
+    expect(evaluationNames(pairs.history.names)).toEqual(['eval_margin', 'eval_accuracy']);
+    const { curves } = curvesOfRun(pairs, { ...settings, evaluation: 'eval_margin' }).evaluation;
+    expect(curves.map(({ label, points }) => [label, [...points.y]])).toEqual([
+      ['training', [0, 2]],
+      ['margin between the rewards', [0, 3]],
+    ]);
+    const alone = new RunModel();
+    alone.apply(metrics({ step: [1], loss: [0.7], learning_rate: [1], margin: [1] }));
+    expect(evaluationNames(alone.history.names)).toEqual(['eval_margin']);
   });
 
   test('memory has the prediction and its bands once there are measurements', () => {

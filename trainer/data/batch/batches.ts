@@ -13,8 +13,12 @@ export interface Batch {
   readonly targetCount: number;
   /** [batch × tokens] of rows of tokens: 0 is padding. */
   readonly segments?: Int32Array;
-  /** Returns the feeds of the task's signatures. @param targetCount the loss is the sum over the batch divided by this: all targets of an optimizer step */
-  readonly feeds: (targetCount: number) => Record<string, HostArray>;
+  /**
+   * Returns the feeds of the task's signatures.
+   * @param targetCount the loss is the sum over the batch divided by this: all targets of an optimizer step
+   * @param update all batches of the step; this one where it is left out
+   */
+  readonly feeds: (targetCount: number, update?: readonly Batch[]) => Record<string, HostArray>;
 }
 
 /** A plan, and how the arrays of its batches are filled: by reading and decoding where samples are files. */

@@ -11,8 +11,12 @@ export const PAIR_ROWS = 2;
 /** A batch of pairs. Its targets are those of the rows; `targetCount` counts pairs. */
 export interface PairBatch extends Batch {
   readonly rows: Pick<TokenBatch, 'targetPositions' | 'targetSamples' | 'targetWeights' | 'targetCount'>;
+  /** [targets] 1 for targets of an answer, 0 for those of a prompt and in slots that only fill the shape. */
+  readonly presence: Float32Array;
   /** [targets] the NLL of each target under the base model; 0 where it is not known. */
   readonly baseNll: Float32Array;
+  /** Targets in rows of better answers. */
+  readonly chosenTargets: number;
 }
 
 /** The NLL of each target of a sequence under the base model, by the sequence's number: 2 · pair, and 2 · pair + 1 for the worse answer. */
@@ -20,6 +24,10 @@ export type BaseNlls = (sequence: number) => Float32Array | undefined;
 
 /** The sequences of pairs, the better answers at even places. */
 export const sidesOf = (pairs: readonly Pair[]): TokenSequence[] => pairs.flatMap(({ chosen, rejected }) => [chosen, rejected]);
+
+/** The pairs with the prompt of the better answer among its targets. */
+export const withPromptTargets = (pairs: readonly Pair[]): Pair[] =>
+  pairs.map(pair => ({ ...pair, chosen: { ...pair.chosen, train: pair.chosen.train.map((_, i) => Number(i > 0)) } }));
 
 /** A plan whose samples are pairs and whose batches have two rows for each. */
 export function planPairs(pairs: readonly Pair[], settings: BatchSettings): BatchPlan {
@@ -47,14 +55,18 @@ export interface PairSourceParams {
   readonly pairs: readonly Pair[];
   readonly padId: number;
   readonly baseNlls?: BaseNlls;
+  /** The prompt of the better answer is among its targets, in the plan too. */
+  readonly learnsChosen?: boolean;
 }
 
 /**
  * Feeds: `ids` int32 [batch, tokens]; `targetPositions`, `targetIds`, `targetRows` int32 [targets], the row of each; `targetPresence`
- * [targets], 0 in slots that only fill the shape; `baseNll` [targets]; `pairWeights` [batch / 2], 1 over the pairs of the update, or 0.
+ * [targets], 1 for those of an answer; `baseNll` [targets]; `pairWeights` [batch / 2], 1 over the pairs of the update, or 0; with
+ * `learnsChosen` `chosenWeights` [targets], 1 over the targets of better answers of the update in their rows.
  */
-export function pairSource({ plan, pairs, padId, baseNlls = () => undefined }: PairSourceParams): BatchSource<PairBatch> {
-  const sequences = sidesOf(pairs);
+export function pairSource({ plan, pairs, padId, baseNlls = () => undefined, learnsChosen }: PairSourceParams): BatchSource<PairBatch> {
+  const answers = sidesOf(pairs);
+  const sequences = learnsChosen ? sidesOf(withPromptTargets(pairs)) : answers;
   const tokens = tokenSource({ plan, sequences, padId, packed: false });
   return {
     plan,
@@ -62,7 +74,15 @@ export function pairSource({ plan, pairs, padId, baseNlls = () => undefined }: P
       const sampleIndices = planned.rows.flatMap(row => row.sequences);
       const rows = await tokens.fill({ ...planned, rows: sampleIndices.flatMap(pair => sideRows(sequences, pair)) });
       const baseNll = baseNllOf(rows, baseNlls);
-      const targetRows = rows.targetPositions.map(position => Math.floor(position / planned.bucket.tokens));
+      const { tokens: width } = planned.bucket;
+      const targetRows = rows.targetPositions.map(position => Math.floor(position / width));
+      const presence = rows.targetWeights.map((weight, i) => {
+        const answer = answers[rows.targetSamples[i] as number];
+        return weight * (answer?.train[((rows.targetPositions[i] as number) % width) + 1] ?? 0);
+      });
+      const isChosen = rows.targetWeights.map((weight, i) => weight * (1 - ((targetRows[i] as number) % PAIR_ROWS)));
+      const chosenTargets = isChosen.reduce((sum, one) => sum + one, 0);
+      const given = { targetRows, presence, baseNll, pairs: sampleIndices.length };
       return {
         bucket: planned.bucket,
         sampleIndices,
@@ -70,8 +90,16 @@ export function pairSource({ plan, pairs, padId, baseNlls = () => undefined }: P
         targetCount: sampleIndices.length,
         segments: rows.segments,
         rows,
+        presence,
         baseNll,
-        feeds: of => pairFeeds(rows, { targetRows, baseNll, pairs: sampleIndices.length, of }),
+        chosenTargets,
+        feeds: (of, update) => {
+          const feeds = pairFeeds(rows, { ...given, of });
+          if (!learnsChosen) return feeds;
+          // A batch by itself counts as its share of the pairs.
+          const all = update ? chosenTargetsOf(update) : (chosenTargets * of) / sampleIndices.length;
+          return { ...feeds, chosenWeights: isChosen.map(one => one / all) };
+        },
       };
     },
   };
@@ -95,15 +123,21 @@ function baseNllOf({ targetSamples }: TokenBatch, baseNlls: BaseNlls): Float32Ar
   });
 }
 
+export const isPairBatch = (batch: Batch): batch is PairBatch => 'chosenTargets' in batch;
+
+const chosenTargetsOf = (update: readonly Batch[]): number =>
+  update.reduce((sum, batch) => sum + (isPairBatch(batch) ? batch.chosenTargets : 0), 0);
+
 interface FeedParams {
   readonly targetRows: Int32Array;
+  readonly presence: Float32Array;
   readonly baseNll: Float32Array;
   readonly pairs: number;
   readonly of: number;
 }
 
-function pairFeeds(rows: TokenBatch, { targetRows, baseNll, pairs, of }: FeedParams): Record<string, HostArray> {
-  const { ids, targetPositions, targetIds, targetWeights, bucket } = rows;
+function pairFeeds(rows: TokenBatch, { targetRows, presence, baseNll, pairs, of }: FeedParams): Record<string, HostArray> {
+  const { ids, targetPositions, targetIds, bucket } = rows;
   const pairWeights = new Float32Array(bucket.batch / PAIR_ROWS).fill(1 / of, 0, pairs);
-  return { ids, targetPositions, targetIds, targetRows, targetPresence: targetWeights, baseNll, pairWeights };
+  return { ids, targetPositions, targetIds, targetRows, targetPresence: presence, baseNll, pairWeights };
 }

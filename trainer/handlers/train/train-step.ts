@@ -31,7 +31,7 @@ export async function trainStep(prepared: Prepared, cursor: DataCursor, step: nu
   let measures: MeasureSums = {};
   let outputs: Readonly<Record<string, HostArray>> = {};
   for (const [i, batch] of batches.entries()) {
-    const feeds = { ...batch.feeds(targetCount), seed: dropoutSeed(recipe.seed, step, i) };
+    const feeds = { ...batch.feeds(targetCount, batches), seed: dropoutSeed(recipe.seed, step, i) };
     outputs = await session.run(trainSignature(batch.bucket), accumulationSteps > 1 ? feeds : { ...feeds, ...scalars });
     loss += outputs.loss?.[0] ?? Number.NaN;
     if (measure) measures = addSums(measures, measure(batch, outputs));

@@ -55,7 +55,11 @@ export const settingDiagnostics: Readonly<Record<string, Diagnostic>> = {
     about: '`fisher` and the class-wise measures look at one sample at a time, and packed samples share a row.',
     fix: 'Writes `packing: false`. Another measure works too.',
   },
-  'format-for-task': { about: 'A classification task reads samples with a label; an image task reads images.' },
+  'packing-with-pairs': { about: 'The answers of a pair stand in rows of their own, so they cannot be packed.' },
+  'format-for-task': {
+    about:
+      'A classification task reads samples with a label; an image task reads images; a task that compares answers reads pairs of them.',
+  },
   'prompt-without-text': { about: '`data.prompt` has no `{text}`, so every sample would read the same.' },
   'labels-repeat': { about: 'A label is listed twice. Its place in the list is its id, so each label may appear only once.' },
   'column-twice': { about: 'One column of the data is used for two purposes, which is rarely intended.' },

@@ -11,16 +11,26 @@ const axolotlFormats: Readonly<Record<string, string>> = {
 };
 
 function axolotlData(part: 'data.train' | 'data.eval'): Convert {
-  return value => {
+  return (value, { rl }) => {
     const sets = (Array.isArray(value) ? value : [value]).filter(isMap);
     if (sets.length === 0) return undefined;
     const paths = sets.flatMap(({ data_files, path }) => (Array.isArray(data_files) ? data_files : [data_files ?? path]));
     const types = [...new Set(sets.map(({ type }) => (typeof type === 'string' ? type.split('.')[0] : undefined)))];
     const [type] = types;
-    const format = types.length === 1 && type !== undefined ? axolotlFormats[type] : undefined;
+    const ofTexts = types.length === 1 && type !== undefined ? axolotlFormats[type] : undefined;
+    // Prompt styles of pairs tell where the prompt is; all of them are recognized by the keys.
+    const format = typeof rl === 'string' ? undefined : ofTexts;
     return [...set(part, paths.length === 1 ? paths[0] : paths), ...(part === 'data.train' ? set('data.format', format) : [])];
   };
 }
+
+/** Its kinds of reinforcement learning; those that compare pairs are tasks here, ipo is a loss. */
+const rlTask: Convert = value => {
+  if (value === 'ipo') return [...set('task', 'dpo'), ...set('preference.loss_type', 'ipo')];
+  return typeof value === 'string' && ['dpo', 'orpo', 'simpo'].includes(value)
+    ? set('task', value)
+    : none(`'${String(value)}' is not supported`);
+};
 
 export const axolotl: ForeignTool = {
   name: 'Axolotl',
@@ -36,15 +46,17 @@ export const axolotl: ForeignTool = {
       'dataset_prepared_path',
       'lora_target_linear',
       'num_epochs',
+      'rl',
     ]),
   // Defaults of its schemas and of the underlying Trainer (0.19).
-  defaults: ({ adapter, warmup_steps, warmup_ratio, batch_size, sample_packing: packing }) => [
+  defaults: ({ adapter, warmup_steps, warmup_ratio, batch_size, rl, sample_packing: packing }) => [
     ...(adapter ? [] : set('method', 'full', 'without an adapter, it trains every weight')),
     ...(batch_size === undefined || batch_size === null ? set('per_device_train_batch_size', 1) : []),
     ...set('num_train_epochs', 1),
     ...set('lr_scheduler_type', 'cosine'),
     ...(warmup_steps === undefined && warmup_ratio === undefined ? set('warmup_ratio', 0.03, 'there it is at most 100 updates') : []),
     ...(packing === true ? [] : set('group_by_length', false)),
+    ...(rl === 'simpo' ? [...set('preference.beta', 0.1), ...set('preference.gamma', 0.5)] : []),
   ],
   keys: {
     ...sharedKeys,
@@ -53,6 +65,7 @@ export const axolotl: ForeignTool = {
       if (typeof value !== 'number' || typeof micro !== 'number') return undefined;
       return steps === undefined || steps === null ? set('gradient_accumulation_steps', Math.max(1, Math.floor(value / micro))) : [];
     },
+    rl: rlTask,
     datasets: axolotlData('data.train'),
     test_datasets: axolotlData('data.eval'),
     lora_target_linear: value => (value === true ? set('target_modules', 'all-linear') : none('off')),

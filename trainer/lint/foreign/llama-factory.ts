@@ -1,5 +1,5 @@
 /** Recipes of LLaMA-Factory. */
-import { type Convert, count, type ForeignTool, ofTheTool, set } from './foreign-tool.ts';
+import { type Convert, count, type ForeignTool, none, ofTheTool, set } from './foreign-tool.ts';
 import { sharedKeys } from './shared-keys.ts';
 
 const dataSets = (value: unknown): string[] => (Array.isArray(value) ? value : String(value).split(',')).map(name => String(name).trim());
@@ -22,6 +22,22 @@ function factoryData(part: 'data.train' | 'data.eval'): Convert {
   };
 }
 
+/** Losses of pairs that are tasks of their own here. */
+const lossTasks: Readonly<Record<string, string>> = { orpo: 'orpo', simpo: 'simpo' };
+
+/** Training stages: those of preferences become tasks. */
+const stage: Convert = (value, { pref_loss: loss }) => {
+  if (value === 'dpo') return set('task', lossTasks[String(loss)] ?? 'dpo');
+  return value === 'kto' || value === 'rm' || value === 'ppo'
+    ? none(`the stage '${value}' is not supported`)
+    : none('specific to the other tool');
+};
+
+const prefLoss: Convert = value => {
+  if (lossTasks[String(value)] !== undefined) return none('it is the task');
+  return value === 'kto_pair' ? none("'kto_pair' is not supported; the loss is sigmoid") : set('preference.loss_type', value);
+};
+
 const DEFAULT_RANK = 8;
 
 export const llamaFactory: ForeignTool = {
@@ -41,7 +57,7 @@ export const llamaFactory: ForeignTool = {
       'plot_loss',
     ]),
   // Defaults of its arguments (0.9.5) and of the underlying Trainer.
-  defaults: ({ finetuning_type: type, lora_rank: rank, stage, packing = stage === 'pt' }) => [
+  defaults: ({ finetuning_type: type, lora_rank: rank, stage, pref_loss: loss, packing = stage === 'pt' }) => [
     ...(type === undefined || type === 'lora' || type === 'qlora'
       ? [...set('method', 'lora'), ...set('r', DEFAULT_RANK), ...set('lora_alpha', 2 * (typeof rank === 'number' ? rank : DEFAULT_RANK))]
       : []),
@@ -50,15 +66,17 @@ export const llamaFactory: ForeignTool = {
     ...set('max_length', 2048),
     ...(stage === 'pt' ? set('packing', true, 'there, pretraining packs by default') : []),
     ...(packing === true ? [] : set('group_by_length', false)),
+    ...(stage === 'dpo' && loss === 'simpo' ? [...set('preference.beta', 0.1), ...set('preference.gamma', 0.5)] : []),
   ],
   keys: {
     ...sharedKeys,
     dataset: factoryData('data.train'),
     eval_dataset: factoryData('data.eval'),
     max_samples: maxSamples,
+    stage,
+    pref_loss: prefLoss,
     disable_shuffling: value => set('data.shuffle', value !== true),
     ...ofTheTool(
-      'stage',
       'do_train',
       'do_eval',
       'do_predict',

@@ -5,5 +5,5 @@ import type { TaskOf } from '../task-setup.ts';
 
 export const task: TaskOf = (model, { preference }) => {
   if (model.kind !== 'causal') throw new Error(`${model.family} writes no answers`);
-  return preferenceTask(model, dpoLoss(preference));
+  return preferenceTask(model, { judge: dpoLoss(preference) });
 };

@@ -63,6 +63,33 @@ export function dpoLoss({
   };
 }
 
+/** SimPO (Meng et al. 2024): −log σ(β·(difference of log-probabilities per token) − γ). */
+export const simpoLoss =
+  ({ beta, gamma, label_smoothing: flipped }: Recipe['preference']) =>
+  (graph: Graph, logs: PairLogs): PairLoss => {
+    const scale = perToken(graph, logs);
+    const curve = sigmoid({ beta, flipped });
+    return lossOfMargin(graph, { scores: graph.mul(logs.logps, scale), scale }, (_, margin) =>
+      curve(graph, graph.sub(margin, gamma / beta)),
+    );
+  };
+
+/**
+ * The odds ratio of ORPO (Hong et al. 2024): −β·log σ(log odds), with p the geometric mean of an answer's token probabilities and odds
+ * p / (1 − p). The slope of log p − log(1 − p) for log p is 1 / (1 − p).
+ */
+export const oddsRatioLoss =
+  ({ beta }: Recipe['preference']) =>
+  (graph: Graph, logs: PairLogs): PairLoss => {
+    const perAnswer = perToken(graph, logs);
+    const logp = graph.mul(logs.logps, perAnswer);
+    // Certainty has no odds: p stays a rounding below 1.
+    const rest = graph.maximum(graph.sub(graph.scalar(1), graph.exp(logp)), 2 ** -24);
+    const scores = graph.sub(logp, graph.log(rest));
+    const curve = logistic(1, beta, 0);
+    return lossOfMargin(graph, { scores, scale: graph.div(perAnswer, rest) }, curve);
+  };
+
 interface CurveSettings {
   readonly beta: number;
   /** The share of pairs whose order is taken to be wrong. */

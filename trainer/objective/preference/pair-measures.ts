@@ -1,7 +1,7 @@
 /** Rewards, margins and accuracy of pairs, in training and in evaluations. */
 
-import type { Batch, BatchSource } from '../../data/batch/batches.ts';
-import { PAIR_ROWS, type PairBatch } from '../../data/batch/pair-batches.ts';
+import type { BatchSource } from '../../data/batch/batches.ts';
+import { isPairBatch, PAIR_ROWS, type PairBatch } from '../../data/batch/pair-batches.ts';
 import type { HostArray } from '../../graph/types.ts';
 import type { Evaluator } from '../../job/evaluate.ts';
 import { addSums, type MeasureSums, meansOf } from '../../train/measure-sums.ts';
@@ -18,34 +18,51 @@ export interface AnswerLogs {
 /** The implicit reward of an answer: what its loss compares. */
 export type RewardOf = (answer: AnswerLogs) => number;
 
+/** The log-probability of an answer per token, times β. */
+export const rewardPerToken =
+  ({ beta }: { readonly beta: number }): RewardOf =>
+  ({ logp, tokens }) =>
+    (beta * logp) / Math.max(1, tokens);
+
 export interface PairMeasuresParams {
   readonly reward: RewardOf;
   /** Whether the base model's log-probabilities are known. */
   readonly usesReference: boolean;
+  /** The loss also has the next-token loss of the prompt and the better answer. */
+  readonly learnsChosen: boolean;
 }
-
-export const isPairBatch = (batch: Batch): batch is PairBatch => 'baseNll' in batch;
 
 /**
  * `reward_chosen`, `reward_rejected`, `margin`, `accuracy` (the share of pairs whose better answer has the higher reward), `logp_chosen` and
  * `logp_rejected` of each pair. With a reference `kl`: with d the log-ratio of a token to the base model, exp d − 1 − d, whose mean estimates
- * the divergence of the base from the model per token (Schulman 2020) if the answers are like those that the base writes.
+ * the divergence of the base from the model per token (Schulman 2020) if the answers are like those that the base writes. With `learnsChosen`
+ * `nll`: the mean NLL of the prompt and the better answer.
  */
-export function pairMeasures(batch: PairBatch, nll: HostArray | undefined, { reward, usesReference }: PairMeasuresParams): MeasureSums {
-  const { rows, baseNll, sampleIndices, bucket } = batch;
+export function pairMeasures(
+  batch: PairBatch,
+  nll: HostArray | undefined,
+  { reward, usesReference, learnsChosen }: PairMeasuresParams,
+): MeasureSums {
+  const { rows, baseNll, presence, chosenTargets, sampleIndices, bucket } = batch;
   const answers = Array.from({ length: PAIR_ROWS * sampleIndices.length }, () => ({ logp: 0, ratio: 0, tokens: 0 }));
-  let divergence = 0;
+  let [divergence, tokens, learned] = [0, 0, 0];
   for (let i = 0; i < rows.targetCount; i++) {
-    const answer = answers[Math.floor((rows.targetPositions[i] as number) / bucket.tokens)];
-    if (!answer) continue;
+    const row = Math.floor((rows.targetPositions[i] as number) / bucket.tokens);
+    const answer = answers[row];
     const loss = nll?.[i] ?? Number.NaN;
+    if (row % PAIR_ROWS === 0) learned += loss;
+    if (!answer || presence[i] !== 1) continue;
+    tokens++;
     const ratio = (baseNll[i] as number) - loss;
     answer.logp -= loss;
     answer.ratio += ratio;
     answer.tokens++;
     divergence += Math.expm1(ratio) - ratio;
   }
-  let sums: MeasureSums = usesReference ? { kl: [divergence, rows.targetCount] } : {};
+  let sums: MeasureSums = {
+    ...(usesReference && { kl: [divergence, tokens] }),
+    ...(learnsChosen && { nll: [learned, chosenTargets] }),
+  };
   for (let pair = 0; pair < sampleIndices.length; pair++) {
     const [chosen, rejected] = answers.slice(PAIR_ROWS * pair, PAIR_ROWS * (pair + 1)) as [AnswerLogs, AnswerLogs];
     const [better, worse] = [reward(chosen), reward(rejected)];
@@ -80,7 +97,10 @@ export function pairEvaluator({ source, pairs, ...measuring }: PairEvaluatorPara
           for (let pair = 0; pair < batch.sampleIndices.length; pair++) loss += outputs.losses?.[pair] ?? Number.NaN;
           sums = addSums(sums, pairMeasures(batch, outputs.nll, measuring));
         },
-        result: () => ({ loss: loss / pairs, samples: pairs, targets: pairs, measures: meansOf(sums) }),
+        result() {
+          const measures = meansOf(sums);
+          return { loss: loss / pairs + (measures.nll ?? 0), samples: pairs, targets: pairs, measures };
+        },
       };
     },
   };

@@ -2,7 +2,7 @@
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import type { BatchSettings } from '../../data/batch/batch-plan.ts';
 import { BUCKETS, freeOrder, trainBatchSettings } from '../../data/batch/batch-settings.ts';
-import { type BaseNlls, pairSource, planPairs, sidesOf } from '../../data/batch/pair-batches.ts';
+import { type BaseNlls, isPairBatch, pairSource, planPairs, sidesOf, withPromptTargets } from '../../data/batch/pair-batches.ts';
 import { digestSamples } from '../../data/data-digest.ts';
 import type { Pair } from '../../data/types.ts';
 import { withTokenizer } from '../../job/open-base.ts';
@@ -12,7 +12,7 @@ import type { SetUpParams, SetUpTask } from '../task-setup.ts';
 import { tasks } from '../tasks.ts';
 import { baseLogProbabilities } from './base-log-probabilities.ts';
 import { loadPairData } from './pair-data.ts';
-import { isPairBatch, pairEvaluator, pairMeasures, type RewardOf } from './pair-measures.ts';
+import { pairEvaluator, pairMeasures, type RewardOf } from './pair-measures.ts';
 
 /** @param rewardOf the implicit reward that the objective's loss compares */
 export const setUpPreference =
@@ -23,11 +23,11 @@ export const setUpPreference =
     const base = await withTokenizer({ ...params.base, model });
     const data = await loadPairData({ ...params, base }, part);
     const padId = padIdOf(base);
-    const usesReference = objectiveCatalog[recipe.task].compares?.usesReference === true;
-    const measuring = { reward: rewardOf(recipe.preference), usesReference };
+    const { usesReference = false, learnsChosen = false } = objectiveCatalog[recipe.task].compares ?? {};
+    const measuring = { reward: rewardOf(recipe.preference), usesReference, learnsChosen };
     const task = tasks[recipe.task](model, recipe);
     const sourceOf = (pairs: readonly Pair[], settings: BatchSettings, baseNlls?: BaseNlls) =>
-      pairSource({ plan: planPairs(pairs, settings), pairs, padId, baseNlls });
+      pairSource({ plan: planPairs(learnsChosen ? withPromptTargets(pairs) : pairs, settings), pairs, padId, baseNlls, learnsChosen });
     const training = (looseGroups?: boolean): BatchSettings => ({ ...trainBatchSettings(recipe, looseGroups), packing: false });
     const evaluating: BatchSettings = {
       batchSize: recipe.per_device_eval_batch_size,

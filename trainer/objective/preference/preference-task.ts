@@ -8,17 +8,22 @@ import type { PairLogs, PairLoss } from './pair-loss.ts';
 
 export type JudgePairs = (graph: Graph, logs: PairLogs) => PairLoss;
 
-/**
- * Feeds: those of `pairSource`. A training step gives `loss` and `nll` [targets], an evaluation also `losses` [pairs].
- * @param judge the loss of each pair
- */
-export function preferenceTask(model: CausalModel, judge: JudgePairs): Task {
+export interface PreferenceTaskParams {
+  /** The loss of each pair. */
+  readonly judge: JudgePairs;
+  /** The next-token loss of the prompt and the better answer is added. */
+  readonly learnsChosen?: boolean;
+}
+
+/** Feeds: those of `pairSource`. A training step gives `loss` and `nll` [targets], an evaluation also `losses` [pairs]. */
+export function preferenceTask(model: CausalModel, { judge, learnsChosen = false }: PreferenceTaskParams): Task {
+  const declare = (graph: Graph, shape: BatchShape): PairFeeds => declarePairs(graph, shape, learnsChosen);
   return {
     model,
     rowsPerSample: PAIR_ROWS,
     loss(tracer, shape, requestFor) {
       const { graph } = tracer;
-      const feeds = declarePairs(graph, shape);
+      const feeds = declare(graph, shape);
       const hidden = model.hidden(tracer, feeds.inputs);
       const weight = tracer.factor(model.head.weight);
       let judged: JudgedBatch | undefined;
@@ -38,7 +43,7 @@ export function preferenceTask(model: CausalModel, judge: JudgePairs): Task {
     },
     evaluation(tracer, shape): Record<string, Node> {
       const { graph } = tracer;
-      const feeds = declarePairs(graph, shape);
+      const feeds = declare(graph, shape);
       const hidden = model.hidden(tracer, feeds.inputs);
       const weight = tracer.factor(model.head.weight);
       const { nll } = headLoss(graph, { hidden, weight, cap: model.logitCap, targetWeights: feeds.targetPresence, ...feeds });
@@ -56,9 +61,10 @@ interface PairFeeds {
   readonly targetPresence: Node;
   readonly baseNll: Node;
   readonly pairWeights: Node;
+  readonly chosenWeights: Node | undefined;
 }
 
-function declarePairs(graph: Graph, { batch, tokens, targets }: BatchShape): PairFeeds {
+function declarePairs(graph: Graph, { batch, tokens, targets }: BatchShape, learnsChosen: boolean): PairFeeds {
   return {
     // Right padding needs no mask: a causal query never sees what comes after it.
     inputs: { ids: graph.feed('ids', [batch, tokens], 'int32'), mask: { kind: 'causal' } },
@@ -68,11 +74,12 @@ function declarePairs(graph: Graph, { batch, tokens, targets }: BatchShape): Pai
     targetPresence: graph.feed('targetPresence', [targets]),
     baseNll: graph.feed('baseNll', [targets]),
     pairWeights: graph.feed('pairWeights', [batch / PAIR_ROWS]),
+    chosenWeights: learnsChosen ? graph.feed('chosenWeights', [targets]) : undefined,
   };
 }
 
 interface JudgedBatch {
-  /** Σ weight · loss of a pair. */
+  /** Σ weight · loss of a pair, and Σ weight · NLL of what is learned as it is. */
   readonly loss: Node;
   readonly losses: Node;
   /** Slopes of `loss` for the NLL of each target, [targets]. */
@@ -86,7 +93,7 @@ interface JudgeParams {
 }
 
 function judgeBatch(graph: Graph, { nll, feeds, judge }: JudgeParams): JudgedBatch {
-  const { targetRows, targetPresence, baseNll, pairWeights } = feeds;
+  const { targetRows, targetPresence, baseNll, pairWeights, chosenWeights } = feeds;
   const pairs = pairWeights.shape[0] as number;
   const sides = (values: Node): Node =>
     graph.reshape(graph.segmentSum(graph.mul(values, targetPresence), targetRows, PAIR_ROWS * pairs), [pairs, PAIR_ROWS]);
@@ -97,9 +104,11 @@ function judgeBatch(graph: Graph, { nll, feeds, judge }: JudgeParams): JudgedBat
     lengths: graph.maximum(sides(targetPresence), 1),
   });
   const ofRows = graph.reshape(graph.mul(slopes, graph.reshape(pairWeights, [pairs, 1])), [PAIR_ROWS * pairs]);
+  const loss = graph.sumAll(graph.mul(losses, pairWeights));
+  const slopesOfPairs = graph.neg(graph.mul(graph.gather(ofRows, targetRows), targetPresence));
   return {
-    loss: graph.sumAll(graph.mul(losses, pairWeights)),
+    loss: chosenWeights ? graph.add(loss, graph.sumAll(graph.mul(nll, chosenWeights))) : loss,
     losses,
-    slopes: graph.neg(graph.mul(graph.gather(ofRows, targetRows), targetPresence)),
+    slopes: chosenWeights ? graph.add(slopesOfPairs, chosenWeights) : slopesOfPairs,
   };
 }

@@ -1,5 +1,6 @@
 /** Rules about the samples: what the task, the format and the importance measure require. */
 
+import { namesWhere, orList } from '../../catalog/entries.ts';
 import { measureCatalog, measureWithoutData, measureWithoutLabels, needsData } from '../../catalog/measures.ts';
 import { methodCatalog } from '../../catalog/methods.ts';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
@@ -84,12 +85,33 @@ export const dataRules: readonly Rule[] = [
         : undefined,
   },
   {
+    code: 'packing-with-pairs',
+    severity: 'error',
+    doc: "The answers of a pair stand in rows of their own; they can't be packed.",
+    reads: ['packing', 'task'],
+    check: ({ packing, task }) =>
+      packing && objectiveCatalog[task].compares
+        ? { at: 'packing', message: `the answers of task '${task}' can't be packed`, suggestion: { kind: 'replace-value', to: 'false' } }
+        : undefined,
+  },
+  {
     code: 'format-for-task',
     severity: 'error',
-    doc: 'A classification task reads samples with a label.',
+    doc: 'A classification task reads samples with a label; a task that compares answers reads pairs of them.',
     reads: ['task', 'data.format'],
     check: ({ task, data }) => {
-      const { reads, target } = objectiveCatalog[task];
+      const { reads, target, compares } = objectiveCatalog[task];
+      if (compares && data.format !== 'auto' && data.format !== 'preference')
+        return {
+          at: 'data.format',
+          message: `task '${task}' compares answers: its samples have the keys chosen and rejected`,
+          suggestion: { kind: 'replace-value', to: 'preference' },
+        };
+      if (!compares && data.format === 'preference')
+        return {
+          at: 'data.format',
+          message: `task '${task}' does not compare answers; ${orList(namesWhere(objectiveCatalog, entry => entry.compares !== undefined))} do`,
+        };
       if (reads === 'texts' && target === 'label' && !labeled.has(data.format)) {
         return {
           at: 'data.format',

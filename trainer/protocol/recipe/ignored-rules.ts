@@ -110,13 +110,16 @@ const conditions: readonly Condition[] = [
     isUsed: ({ task }) => ['tokens', 'label'].includes(objectiveCatalog[task].target),
   },
   withComparison(['preference.beta'], () => true),
+  withComparison(['preference.gamma'], ({ hasTargetMargin }) => hasTargetMargin === true),
   withComparison(['preference.loss_type'], ({ hasLossTypes }) => hasLossTypes),
   {
     settings: ['preference.label_smoothing'],
-    when: 'with preference.loss_type: sigmoid, sigmoid_norm or robust',
+    when: 'with a logistic loss of pairs: simpo, or preference.loss_type: sigmoid, sigmoid_norm or robust',
     reads: ['task', 'preference.loss_type'],
-    isUsed: ({ task, preference }) =>
-      objectiveCatalog[task].compares?.hasLossTypes === true && ['sigmoid', 'sigmoid_norm', 'robust'].includes(preference.loss_type),
+    isUsed: ({ task, preference }) => {
+      const { hasLossTypes, hasTargetMargin } = objectiveCatalog[task].compares ?? {};
+      return hasTargetMargin === true || (hasLossTypes === true && ['sigmoid', 'sigmoid_norm', 'robust'].includes(preference.loss_type));
+    },
   },
   {
     settings: ['group_by_length'],

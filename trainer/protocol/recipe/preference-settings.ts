@@ -26,7 +26,10 @@ export const preferenceGroup = group('Training on preferences: how answers are c
     { doc: 'The loss of a pair, named as in TRL.' },
   ),
   beta: derived(number({ min: 0, max: 1000, aboveMin: true }), betas, betaOf, {
-    doc: 'The strength of the comparison: larger values keep the model closer to the base model.',
+    doc: 'The factor of the comparison: with a reference, larger values keep the model closer to it; for orpo, the weight of the odds ratio.',
+  }),
+  gamma: defaulted(number({ min: 0, max: 1000 }), 1, {
+    doc: 'The margin by which the reward of the better answer should be ahead (simpo).',
   }),
   label_smoothing: defaulted(number({ min: 0, max: 0.49 }), 0, {
     doc: 'The share of pairs whose order is assumed to be wrong.',

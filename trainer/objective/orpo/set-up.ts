@@ -1,0 +1,5 @@
+/** Odds ratio preference optimization, and where its pairs come from. The reward is β times the log-probability per token. */
+import { rewardPerToken } from '../preference/pair-measures.ts';
+import { setUpPreference } from '../preference/preference-setup.ts';
+
+export const setUp = setUpPreference(rewardPerToken);
