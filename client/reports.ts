@@ -4,7 +4,7 @@ import { batchSize, byteSize, compact, duration, grouped, percent } from '../tra
 
 type Facts = Readonly<Record<string, unknown>>;
 
-export const asFacts = (value: unknown): Facts => (typeof value === 'object' && value !== null ? (value as Facts) : {});
+export const asFacts = (value: unknown): Facts => (typeof value === 'object' ? { ...value } : {});
 const list = (value: unknown): readonly Facts[] => (Array.isArray(value) ? value.map(asFacts) : []);
 const numberOf = (value: unknown): number => (typeof value === 'number' ? value : Number.NaN);
 const bytes = (value: unknown): string => (typeof value === 'number' ? byteSize(value) : 'unknown');

@@ -106,7 +106,8 @@ export function logText(error: unknown): string {
 
 function codeAndHint(error: unknown): { readonly code?: string; readonly hint?: string } {
   if (typeof error !== 'object' || error === null) return {};
-  const { code, hint } = error as { readonly code?: unknown; readonly hint?: unknown };
+  const code = 'code' in error ? error.code : undefined;
+  const hint = 'hint' in error ? error.hint : undefined;
   return { code: typeof code === 'string' ? code : undefined, hint: typeof hint === 'string' ? hint : undefined };
 }
 

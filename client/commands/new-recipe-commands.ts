@@ -1,6 +1,8 @@
 /** New Recipe: asks for model, data, task and method, then opens a commented file. */
 import path from 'node:path';
 import { QuickPickItemKind, Uri, window, workspace } from 'vscode';
+import { methodNames } from '../../trainer/catalog/methods.ts';
+import { objectiveNames } from '../../trainer/catalog/objectives.ts';
 import { MAX_STATE_BYTES, readRegularText } from '../../trainer/files/regular-file.ts';
 import type { ModelInfo } from '../../trainer/protocol/rpc-messages.ts';
 import type { App } from '../app.ts';
@@ -44,7 +46,8 @@ export function newRecipeCommands({ app }: CommandContext): CommandTable<'newRec
       const questions = given === undefined ? [askModel(app), askData, askTask, askMethod] : [askData, askTask, askMethod];
       const answers = await askAll(questions, given === undefined ? {} : { model: given });
       if (answers === undefined) return;
-      const { model, data, task, method } = answers;
+      const { model, data } = answers;
+      const [task, method] = [objectiveNames.find(name => name === answers.task), methodNames.find(name => name === answers.method)];
       if (model === undefined || task === undefined || method === undefined) return;
       const { freeName, modelHints, recipeFileName, recipeText } = await (await import('../lazy-modules.ts')).recipeText();
       // A folder outside the workspace is not part of its search.
@@ -55,9 +58,8 @@ export function newRecipeCommands({ app }: CommandContext): CommandTable<'newRec
       const text = recipeText({
         name,
         model: written(model.name, folder.fsPath),
-        // The choices come from the schema.
-        task: task as Parameters<typeof recipeText>[0]['task'],
-        method: method as Parameters<typeof recipeText>[0]['method'],
+        task,
+        method,
         train: data?.file === undefined ? undefined : written(data.file, folder.fsPath),
         maxPositions: modelHints(await readConfig(model.path)).maxPositions,
       });

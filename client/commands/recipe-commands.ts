@@ -59,26 +59,12 @@ export function recipeCommands(context: CommandContext): CommandTable<'importanc
     if (job !== undefined) app.notify.info(`${name}: ${evaluationSentence(job.result)}.`);
   }
 
-  /** A run that has trained, or the base model of a recipe; the recipe in the editor comes first. */
-  async function pickEvaluated(): Promise<RunItem | Uri | undefined> {
-    const listing = Promise.all([runItems(app, context.views), findRecipes()]);
-    const items = listing.then(([runs, recipes]): readonly EvaluatedItem[] => {
-      const trained = runs.filter(({ flags }) => flags.includes('adapter')).map(item => ({ ...asPick(item), what: item }));
-      const active = activeRecipe()?.toString();
-      const ordered = [...recipes].sort((a, b) => Number(b.toString() === active) - Number(a.toString() === active));
-      const bases = ordered.map(uri => ({ label: recipeStem(uri.path), description: workspace.asRelativePath(uri), what: uri }));
-      return [...group('base models of recipes', bases), ...group('runs', trained)];
-    });
-    const none = 'There is no recipe and no trained run to evaluate.';
-    return (await pickOrTell(items, { placeHolder: 'Select a model to evaluate on the held-out data', none }))?.what;
-  }
-
   return {
     importance: async argument => importance(await recipeFor(argument, 'Select a recipe to compute its importance')),
     estimate: async argument => estimate(await recipeFor(argument, 'Select a recipe to estimate its memory')),
     evaluate: async argument => {
       const given = isRunItem(argument) ? argument : uriOf(argument);
-      const what = given ?? (await pickEvaluated());
+      const what = given ?? (await pickEvaluated(context));
       if (what === undefined) return;
       if (isRunItem(what)) {
         const { label, runDir } = what;
@@ -94,6 +80,20 @@ export function recipeCommands(context: CommandContext): CommandTable<'importanc
       }
     },
   };
+}
+
+/** A run that has trained, or the base model of a recipe; the recipe in the editor comes first. */
+async function pickEvaluated(context: CommandContext): Promise<RunItem | Uri | undefined> {
+  const listing = Promise.all([runItems(context.app, context.views), findRecipes()]);
+  const items = listing.then(([runs, recipes]): readonly EvaluatedItem[] => {
+    const trained = runs.filter(({ flags }) => flags.includes('adapter')).map(item => ({ ...asPick(item), what: item }));
+    const active = activeRecipe()?.toString();
+    const ordered = [...recipes].sort((a, b) => Number(b.toString() === active) - Number(a.toString() === active));
+    const bases = ordered.map(uri => ({ label: recipeStem(uri.path), description: workspace.asRelativePath(uri), what: uri }));
+    return [...group('base models of recipes', bases), ...group('runs', trained)];
+  });
+  const none = 'There is no recipe and no trained run to evaluate.';
+  return (await pickOrTell(items, { placeHolder: 'Select a model to evaluate on the held-out data', none }))?.what;
 }
 
 interface EvaluatedItem extends QuickPickItem {

@@ -121,7 +121,7 @@ function resultOf(output: string, status: number | null, said: readonly string[]
     });
   const error = value.error;
   if (value.ok === false && typeof error === 'object' && error !== null) {
-    const { code, message, hint } = error as Readonly<Record<string, unknown>>;
+    const { code, message, hint }: Readonly<Record<string, unknown>> = { ...error };
     throw new DaemonError(String(code ?? 'trainer-failed'), String(message), { hint: typeof hint === 'string' ? hint : undefined });
   }
   return value;
@@ -130,7 +130,7 @@ function resultOf(output: string, status: number | null, said: readonly string[]
 function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
   try {
     const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>) : undefined;
+    return typeof value === 'object' && value !== null ? { ...value } : undefined;
   } catch {
     return undefined;
   }

@@ -10,22 +10,14 @@ import { kindText, metricText } from '../status/status-text.ts';
 import { throttle } from '../throttle.ts';
 import type { Views } from '../views/views.ts';
 import { hasEnded, isTraining } from './job-store.ts';
-import { awayNotices, toRemember } from './missed-jobs.ts';
+import { type AwayNotice, awayNotices, toRemember } from './missed-jobs.ts';
 
 /** Key of the workspace state: ids of jobs that were running. */
 const REMEMBERED = 'rowtune.activeJobs';
 
 export function watchJobs(app: App, views: Views): { dispose(): void } {
-  const { store, daemon, context, notify } = app;
-  let remembered = context.workspaceState.get<readonly string[]>(REMEMBERED, []);
-  let isCaughtUp = false;
-
-  const remember = (): void => {
-    const ids = toRemember(store.list());
-    if (ids.join() === remembered.join()) return;
-    remembered = ids;
-    void context.workspaceState.update(REMEMBERED, ids);
-  };
+  const { store, notify } = app;
+  const notices = createNotices(app, views);
   const draw = throttle(
     () => {
       setContext('rowtune.hasActiveJobs', store.active().length > 0);
@@ -33,56 +25,14 @@ export function watchJobs(app: App, views: Views): { dispose(): void } {
     },
     () => app.settings().updateIntervalMs,
   );
-
   /** A record changes with its state and phase, for example when the folder exists or the run ended. */
   const reload = throttle(
     () => void views.reloadRuns(),
     () => 2 * app.settings().updateIntervalMs,
   );
-
-  /** Once per window: its jobs when it was last closed. */
-  const catchUp = (): void => {
-    isCaughtUp = true;
-    for (const { message, severity, job } of awayNotices(remembered, store.list())) void tell(job, message, severity);
-    remember();
-  };
-
-  /** Whether the model of a run writes text. */
-  const answers = async ({ runDir }: JobRecord): Promise<boolean> => {
-    const client = daemon.current;
-    const runs = client === undefined ? [] : await views.listRuns(client).catch(() => []);
-    return runs.some(run => run.runDir === runDir && writesText(run.task));
-  };
-
-  const tell = async (job: JobRecord, message: string, severity: 'info' | 'error'): Promise<void> => {
-    const open = job.runDir === undefined ? [] : ['Open Run'];
-    const resume = severity === 'error' && job.resume !== undefined ? ['Resume'] : [];
-    const isTried = severity === 'info' && job.state === 'succeeded' && isTraining(job) && (await answers(job));
-    const tryIt = isTried ? ['Try the Model'] : [];
-    const show = severity === 'error' ? window.showErrorMessage : window.showInformationMessage;
-    const chosen = await show(message, ...open, ...resume, ...tryIt);
-    if (chosen === 'Open Run') await commands.executeCommand(COMMANDS.openRun, job.runDir);
-    if (chosen === 'Resume') await commands.executeCommand(COMMANDS.resume, job.runDir);
-    if (chosen === 'Try the Model') await commands.executeCommand(COMMANDS.tryModel, job.runDir);
-  };
-
-  /** The command that started another kind of job reports its end itself. */
-  const tellEnd = (job: JobRecord): void => {
-    if (!isCaughtUp || !isTraining(job) || !hasEnded(job) || !remembered.includes(job.id)) return;
-    if (job.state === 'failed') {
-      const { message } = reportError(job.failure, { hasRecipe: false, isRemote: app.services.isRemote() });
-      void tell(job, `Training of ${job.title} failed: ${message}`, 'error');
-    } else if (job.state === 'succeeded' && app.settings().tellsFinished) {
-      const metric = metricText(job.metrics?.values);
-      void tell(job, `${kindText(job)} of ${job.title} is finished${metric === undefined ? '' : `: ${metric}`}.`, 'info');
-    }
-  };
-
   const stops = [
     store.onChanged(job => {
-      tellEnd(job);
-      // Runs after a complete list of records, any of which may end a remembered job.
-      if (isCaughtUp) queueMicrotask(remember);
+      notices.changed(job);
       if (isTraining(job)) reload.call();
       draw.call();
     }),
@@ -93,17 +43,12 @@ export function watchJobs(app: App, views: Views): { dispose(): void } {
     app.onDaemonState(state => {
       setContext('rowtune.daemonRunning', state.kind === 'connected');
       draw.call();
-      if (state.kind === 'connected' && !isCaughtUp) catchUp();
+      if (state.kind === 'connected') notices.catchUp();
       if (state.kind === 'failed') notify.error(state.error);
     }),
   ];
   const settings = workspace.onDidChangeConfiguration(change => {
-    if (['rowtune.daemon.url', 'rowtune.daemon.certificate'].some(name => change.affectsConfiguration(name))) {
-      daemon.disconnect();
-      void joinQuietly(app);
-    }
-    if (change.affectsConfiguration('rowtune.daemon.folder')) void Promise.all([views.reloadRuns(), views.reloadModels()]);
-    if (['rowtune.engine', 'rowtune.node', 'rowtune.trainerPath'].some(name => change.affectsConfiguration(name))) void offerRestart(app);
+    followSettings(app, views, names => names.some(name => change.affectsConfiguration(name)));
   });
   const trust = workspace.onDidGrantWorkspaceTrust(() => void joinQuietly(app));
   // Runs after activation, which the editor waits for.
@@ -118,6 +63,78 @@ export function watchJobs(app: App, views: Views): { dispose(): void } {
       reload.dispose();
     },
   };
+}
+
+/** Tells the user when a training ends, or has ended while no window was open. */
+function createNotices(app: App, views: Views) {
+  const { store, context } = app;
+  let remembered = context.workspaceState.get<readonly string[]>(REMEMBERED, []);
+  let isCaughtUp = false;
+
+  const remember = (): void => {
+    const ids = toRemember(store.list());
+    if (ids.join() === remembered.join()) return;
+    remembered = ids;
+    void context.workspaceState.update(REMEMBERED, ids);
+  };
+
+  /** The command that started another kind of job reports its end itself. */
+  const tellEnd = (job: JobRecord): void => {
+    if (!isCaughtUp || !isTraining(job) || !hasEnded(job) || !remembered.includes(job.id)) return;
+    if (job.state === 'failed') {
+      const { message } = reportError(job.failure, { hasRecipe: false, isRemote: app.services.isRemote() });
+      void tell(app, views, { job, message: `Training of ${job.title} failed: ${message}`, severity: 'error' });
+    } else if (job.state === 'succeeded' && app.settings().tellsFinished) {
+      const metric = metricText(job.metrics?.values);
+      const message = `${kindText(job)} of ${job.title} is finished${metric === undefined ? '' : `: ${metric}`}.`;
+      void tell(app, views, { job, message, severity: 'info' });
+    }
+  };
+
+  return {
+    changed: (job: JobRecord): void => {
+      tellEnd(job);
+      // Runs after a complete list of records, any of which may end a remembered job.
+      if (isCaughtUp) queueMicrotask(remember);
+    },
+    /** Once per window: its jobs when it was last closed. */
+    catchUp: (): void => {
+      if (isCaughtUp) return;
+      isCaughtUp = true;
+      for (const notice of awayNotices(remembered, store.list())) void tell(app, views, notice);
+      remember();
+    },
+  };
+}
+
+/** Shows a message about a run, with what can be done next. */
+async function tell(app: App, views: Views, { job, message, severity }: AwayNotice): Promise<void> {
+  const open = job.runDir === undefined ? [] : ['Open Run'];
+  const resume = severity === 'error' && job.resume !== undefined ? ['Resume'] : [];
+  const isTried = severity === 'info' && job.state === 'succeeded' && isTraining(job) && (await answers(app, views, job));
+  const tryIt = isTried ? ['Try the Model'] : [];
+  const show = severity === 'error' ? window.showErrorMessage : window.showInformationMessage;
+  const chosen = await show(message, ...open, ...resume, ...tryIt);
+  if (chosen === 'Open Run') await commands.executeCommand(COMMANDS.openRun, job.runDir);
+  if (chosen === 'Resume') await commands.executeCommand(COMMANDS.resume, job.runDir);
+  if (chosen === 'Try the Model') await commands.executeCommand(COMMANDS.tryModel, job.runDir);
+}
+
+/** Whether the model of a run writes text. */
+async function answers({ daemon }: App, views: Views, { runDir }: JobRecord): Promise<boolean> {
+  const client = daemon.current;
+  const runs = client === undefined ? [] : await views.listRuns(client).catch(() => []);
+  return runs.some(run => run.runDir === runDir && writesText(run.task));
+}
+
+/** @param changed whether one of these settings has changed */
+function followSettings(app: App, views: Views, changed: (names: readonly string[]) => boolean): void {
+  if (changed(['rowtune.daemon.url', 'rowtune.daemon.certificate'])) {
+    app.daemon.disconnect();
+    void joinQuietly(app);
+  }
+  if (changed(['rowtune.daemon.folder'])) void Promise.all([views.reloadRuns(), views.reloadModels()]);
+  if (changed(['rowtune.engine', 'rowtune.node', 'rowtune.trainerPath'])) void offerRestart(app);
 }
 
 /** Connects to a daemon that already runs; reports nothing if there is none. */

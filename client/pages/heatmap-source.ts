@@ -134,7 +134,7 @@ function ofSections(selection: HeatmapSourceInfo['selection'], { modules }: Scor
     const parts = [...modules].filter(([name, { module }]) => module === chosen.module && name !== module);
     if (parts.length === 0) return [chosen];
     return parts.map(([name, { begin, shape }]) => {
-      const end = begin + (shape[0] as number);
+      const end = begin + (shape[0] ?? 0);
       return { module: name, rows: chosen.rows.filter(row => row >= begin && row < end).map(row => row - begin) };
     });
   });

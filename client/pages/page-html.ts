@@ -46,8 +46,8 @@ globalThis.acquireVsCodeApi = () => ({
 
 /** The host's part of the state that the editor restores after a reload. */
 export function restoredState(kept: unknown): PageState {
-  const host = typeof kept === 'object' && kept !== null ? (kept as { host?: unknown }).host : undefined;
-  return typeof host === 'object' && host !== null ? (host as PageState) : {};
+  const host = typeof kept === 'object' && kept !== null && 'host' in kept ? kept.host : undefined;
+  return typeof host === 'object' ? { ...host } : {};
 }
 
 /** Allows only the extension's own files and no connections: `connect-src` falls back to the closed default. */

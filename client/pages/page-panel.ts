@@ -40,55 +40,12 @@ export const viewType = (kind: PageKind): string => `rowtune.${kind}`;
  */
 export function createPages(extensionUri: Uri, definitions: readonly PageDefinition[], services: () => PageServices): Pages {
   const open = new Set<OpenPage>();
-  const media = Uri.joinPath(extensionUri, 'dist', 'media');
-
-  async function fill(panel: WebviewPanel, definition: PageDefinition, state: PageState, onTitle: (title: string) => void): Promise<void> {
-    const { kind, title } = definition;
+  const fill = (panel: WebviewPanel, definition: PageDefinition, state: PageState, onTitle: (title: string) => void): Promise<void> => {
     const page: OpenPage = { panel, definition, state };
     open.add(page);
-    let isOpen = true;
-    const early: unknown[] = [];
-    let receive = (message: unknown): void => void early.push(message);
-    panel.webview.onDidReceiveMessage((message: unknown) => receive(message));
-    const disposed = new Promise<void>(resolve => panel.onDidDispose(resolve));
-    panel.onDidDispose(() => {
-      isOpen = false;
-      open.delete(page);
-    });
-    panel.iconPath = Uri.joinPath(extensionUri, 'media', definition.icon);
-    panel.webview.options = { enableScripts: true, localResourceRoots: [media] };
-    const style = Uri.joinPath(media, `${kind}.css`);
-    panel.webview.html = pageHtml({
-      title,
-      scriptUri: String(panel.webview.asWebviewUri(Uri.joinPath(media, `${kind}.js`))),
-      styleUri: existsSync(style.fsPath) ? String(panel.webview.asWebviewUri(style)) : undefined,
-      cspSource: panel.webview.cspSource,
-      nonce: randomBytes(16).toString('base64url'),
-      state,
-    });
-    const post = (message: unknown): void => {
-      if (isOpen) void panel.webview.postMessage(message);
-    };
-    const connect = await definition.connect();
-    if (!isOpen) return;
-    const host = connect({
-      state,
-      services: services(),
-      post,
-      keep: next => {
-        page.state = next;
-        post({ type: KEEP_STATE, state: next });
-      },
-      setTitle: text => {
-        if (!isOpen) return;
-        panel.title = text;
-        onTitle(text);
-      },
-    });
-    void disposed.then(() => host.dispose());
-    receive = message => host.receive(message);
-    for (const message of early) host.receive(message);
-  }
+    panel.onDidDispose(() => open.delete(page));
+    return connectPanel({ page, extensionUri, services, onTitle });
+  };
 
   const serializers = definitions.map(definition =>
     window.registerWebviewPanelSerializer(viewType(definition.kind), {
@@ -119,6 +76,65 @@ export function createPages(extensionUri: Uri, definitions: readonly PageDefinit
       for (const { panel } of open) panel.dispose();
     },
   };
+}
+
+interface ConnectParams {
+  readonly page: OpenPage;
+  readonly extensionUri: Uri;
+  services(): PageServices;
+  onTitle(title: string): void;
+}
+
+/** Fills a panel with its page, and connects it to its host as soon as that is loaded. */
+async function connectPanel({ page, extensionUri, services, onTitle }: ConnectParams): Promise<void> {
+  const { panel, definition, state } = page;
+  let isOpen = true;
+  const early: unknown[] = [];
+  let receive = (message: unknown): void => void early.push(message);
+  panel.webview.onDidReceiveMessage((message: unknown) => receive(message));
+  const disposed = new Promise<void>(resolve => panel.onDidDispose(resolve));
+  panel.onDidDispose(() => {
+    isOpen = false;
+  });
+  showDocument(panel, definition, extensionUri, state);
+  const post = (message: unknown): void => {
+    if (isOpen) void panel.webview.postMessage(message);
+  };
+  const connect = await definition.connect();
+  if (!isOpen) return;
+  const host = connect({
+    state,
+    services: services(),
+    post,
+    keep: next => {
+      page.state = next;
+      post({ type: KEEP_STATE, state: next });
+    },
+    setTitle: text => {
+      if (!isOpen) return;
+      panel.title = text;
+      onTitle(text);
+    },
+  });
+  void disposed.then(() => host.dispose());
+  receive = message => host.receive(message);
+  for (const message of early) host.receive(message);
+}
+
+/** The document of a page, which may load its own files only. */
+function showDocument(panel: WebviewPanel, { kind, title, icon }: PageDefinition, extensionUri: Uri, state: PageState): void {
+  const media = Uri.joinPath(extensionUri, 'dist', 'media');
+  const style = Uri.joinPath(media, `${kind}.css`);
+  panel.iconPath = Uri.joinPath(extensionUri, 'media', icon);
+  panel.webview.options = { enableScripts: true, localResourceRoots: [media] };
+  panel.webview.html = pageHtml({
+    title,
+    scriptUri: String(panel.webview.asWebviewUri(Uri.joinPath(media, `${kind}.js`))),
+    styleUri: existsSync(style.fsPath) ? String(panel.webview.asWebviewUri(style)) : undefined,
+    cspSource: panel.webview.cspSource,
+    nonce: randomBytes(16).toString('base64url'),
+    state,
+  });
 }
 
 /**

@@ -23,7 +23,8 @@ export const pageDefinitions: readonly PageDefinition[] = [
     kind: 'heatmap',
     title: 'Heatmap',
     icon: 'heatmap.svg',
-    runsOf: ({ sources }) => listOf(sources).map(source => (source as { readonly path?: unknown } | null)?.path),
+    runsOf: ({ sources }) =>
+      listOf(sources).map(source => (typeof source === 'object' && source !== null && 'path' in source ? source.path : undefined)),
     connect: async () => (await (await import('../lazy-modules.ts')).heatmapHost()).connectHeatmap,
   },
   {

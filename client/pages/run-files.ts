@@ -106,7 +106,9 @@ export function parseRecipeFile(text: string): { readonly text: string; readonly
 function at(resolved: Readonly<Record<string, unknown>>, key: string): unknown {
   const [first = '', second] = key.split('.');
   const value = resolved[first];
-  return second === undefined || value === null || typeof value !== 'object' ? value : (value as Record<string, unknown>)[second];
+  return second === undefined || value === null || typeof value !== 'object'
+    ? value
+    : new Map<string, unknown>(Object.entries(value)).get(second);
 }
 
 const show = (value: unknown): string => (typeof value === 'string' ? value : (JSON.stringify(value) ?? ''));

@@ -5,7 +5,8 @@ import { MAX_STATE_BYTES, readRegularText } from '../../trainer/files/regular-fi
 /** False where it can't be read. */
 export async function configWritesText(file: string): Promise<boolean> {
   try {
-    const { architectures } = JSON.parse(await readRegularText(file, MAX_STATE_BYTES)) as { readonly architectures?: unknown };
+    const config: unknown = JSON.parse(await readRegularText(file, MAX_STATE_BYTES));
+    const architectures = typeof config === 'object' && config !== null && 'architectures' in config ? config.architectures : undefined;
     return Array.isArray(architectures) && typeof architectures[0] === 'string' && classWritesText(architectures[0]);
   } catch {
     return false;

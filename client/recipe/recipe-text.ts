@@ -31,7 +31,7 @@ export interface ModelHints {
 /** @param config the parsed file, which may be anything */
 export function modelHints(config: unknown): ModelHints {
   if (typeof config !== 'object' || config === null) return {};
-  const { architectures, max_position_embeddings: positions } = config as Readonly<Record<string, unknown>>;
+  const { architectures, max_position_embeddings: positions }: Readonly<Record<string, unknown>> = { ...config };
   const name = Array.isArray(architectures) ? String(architectures[0]) : '';
   return {
     task: objectiveOfArchitecture(name),

@@ -1,18 +1,17 @@
 /** The views of the container *Rowtune*: Runs, Models, Devices. Each queries the daemon when it is visible. */
-import { MarkdownString, ThemeColor, ThemeIcon, TreeItem, TreeItemCollapsibleState, workspace } from 'vscode';
+import { workspace } from 'vscode';
 import type { RunInfo } from '../../trainer/protocol/rpc-messages.ts';
 import type { DaemonClient } from '../../trainer/rpc/connect.ts';
 import type { App } from '../app.ts';
 import { reportError } from '../ask/error-report.ts';
-import { COMMANDS } from '../commands/command-ids.ts';
 import { setContext } from '../context-keys.ts';
 import { isDaemonMissing } from '../daemon/daemon-connection.ts';
-import { escapeMarkdown } from '../status/status-text.ts';
 import { throttle } from '../throttle.ts';
 import { type DeviceItem, deviceTree } from './device-tree.ts';
 import { createGroupView } from './group-view.ts';
 import { type ModelItem, modelTree } from './model-tree.ts';
-import { type RunFlag, type RunGroup, type RunGroupName, type RunItem, runTree } from './run-tree.ts';
+import { type RunFlag, type RunGroup, type RunItem, runTree } from './run-tree.ts';
+import { drawDevice, drawModel, drawRun } from './tree-items.ts';
 import { VanishedRuns } from './vanished-runs.ts';
 
 export interface Views {
@@ -37,105 +36,34 @@ export function trainerFolders({ settings }: Pick<App, 'settings'>): readonly st
   return (workspace.workspaceFolders ?? []).filter(({ uri }) => uri.scheme === 'file').map(({ uri }) => uri.fsPath);
 }
 
-const COLORS: Readonly<Record<RunGroupName, string | undefined>> = {
-  Running: 'charts.blue',
-  Waiting: undefined,
-  Stopped: 'charts.yellow',
-  Failed: 'charts.red',
-  Finished: 'charts.green',
-};
-
 /** Ages are shown in minutes. */
 const REDRAW_MS = 30_000;
 /** Command-line runs write their state about once a second. */
 const FILE_CHANGES_MS = 2000;
 
 export function createViews(app: App): Views {
-  const { store } = app;
-  let listed: readonly RunInfo[] | undefined;
-  let [isRunListCut, isModelListCut] = [false, false];
-  const vanished = new VanishedRuns();
-  const listRuns = async (client: DaemonClient): Promise<readonly RunInfo[]> => {
-    const folders = runFolders(app);
-    const { runs, truncated } = await client.request('listRuns', { folders });
-    listed = runs;
-    isRunListCut = truncated;
-    const { deleted, isUnsure } = vanished.look({ folders, runs, truncated, busy: store.active().flatMap(({ runDir }) => runDir ?? []) });
-    app.pages.runsDeleted(deleted);
-    // A run that is being replaced is not there for a moment.
-    if (isUnsure) onFiles.call();
-    return runs;
-  };
-  const drawRuns = (): readonly RunGroup[] => {
-    const groups = runTree({ runs: listed ?? [], jobs: store.list(), nowMs: Date.now() });
-    const items = groups.flatMap(group => group.items);
-    const counts = (flag: RunFlag): number => items.filter(({ flags }) => flags.includes(flag)).length;
-    setContext('rowtune.noRuns', counts('folder') === 0);
-    setContext('rowtune.nothingToCompare', counts('folder') < 2);
-    setContext('rowtune.noResumable', counts('resumable') === 0);
-    setContext('rowtune.noAnswers', counts('answers') === 0);
-    return groups;
-  };
-
-  const sentenceOf = (error: unknown): string => reportError(error, { hasRecipe: false, isRemote: app.services.isRemote() }).message;
-  const runs = createGroupView<RunItem>({
-    id: 'rowtune.runs',
-    canSelectMany: true,
-    load: async () => {
-      const client = await connected(app);
-      if (client === undefined) return [];
-      await listRuns(client);
-      return drawRuns();
-    },
-    draw: drawRun,
-    note: () => (isRunListCut ? 'The folders are too large to search completely. There may be more runs.' : undefined),
-    sentenceOf,
-  });
+  const list = createRunList(app, () => onFiles.call());
+  const { runs, models, devices } = createTrees(app, list);
+  const all = [runs, models, devices];
   // A redrawn tree may have no selection for a while.
   let selectedRun: RunItem | undefined;
   runs.view.onDidChangeSelection(({ selection }) => {
     selectedRun = selection.find(node => 'flags' in node) ?? selectedRun;
   });
-  const models = createGroupView<ModelItem>({
-    id: 'rowtune.models',
-    load: async () => {
-      const client = await connected(app);
-      if (client === undefined) return [];
-      const { models, truncated } = await client.request('listModels', { folders: trainerFolders(app) });
-      isModelListCut = truncated;
-      return modelTree(models);
-    },
-    draw: drawModel,
-    note: () => (isModelListCut ? 'The folders are too large to search completely. There may be more models.' : undefined),
-    sentenceOf,
-  });
-  const devices = createGroupView<DeviceItem>({
-    id: 'rowtune.devices',
-    load: async () => {
-      const client = await connected(app);
-      if (client === undefined) return [];
-      const status = await client.request('engineStatus', {});
-      setContext('rowtune.engineMissing', status.installedEngines.length === 0);
-      return [{ name: '', items: deviceTree(status, app.services.isRemote()) }];
-    },
-    draw: drawDevice,
-    sentenceOf,
-  });
-  const all = [runs, models, devices];
   /** Menus and the palette depend on the runs even if the view is hidden. */
   const reloadRuns = async (): Promise<void> => {
     await runs.reload();
     const client = app.daemon.current;
     if (runs.view.visible || client === undefined) return;
     // Hidden views do not interrupt with errors.
-    await listRuns(client).then(drawRuns, error => app.output.write('debug', `runs can't be listed: ${String(error)}`));
+    await list.load(client).then(list.draw, error => app.output.write('debug', `runs can't be listed: ${String(error)}`));
   };
   const reloadAll = (): void => {
     void reloadRuns();
     for (const each of [models, devices]) void each.reload();
   };
   const redrawRuns = (): void => {
-    if (listed !== undefined && runs.view.visible) runs.show(drawRuns());
+    if (list.isLoaded && runs.view.visible) runs.show(list.draw());
   };
   const onFiles = throttle(
     () => void reloadRuns(),
@@ -160,7 +88,7 @@ export function createViews(app: App): Views {
     reloadModels: () => models.reload(),
     reloadDevices: () => devices.reload(),
     selectedRun: () => selectedRun,
-    listRuns,
+    listRuns: list.load,
     dispose() {
       clearInterval(timer);
       onFiles.dispose();
@@ -168,6 +96,90 @@ export function createViews(app: App): Views {
       for (const each of [...subscriptions, ...all]) each.dispose();
     },
   };
+}
+
+/**
+ * The runs that the daemon listed last, as groups; the context keys of menus follow them.
+ * @param lookAgain called if a run may have been deleted or is being replaced
+ */
+function createRunList(app: App, lookAgain: () => void) {
+  const { store } = app;
+  const vanished = new VanishedRuns();
+  let listed: readonly RunInfo[] | undefined;
+  let isCut = false;
+  return {
+    get isLoaded() {
+      return listed !== undefined;
+    },
+    /** The daemon did not search all folders. */
+    get isCut() {
+      return isCut;
+    },
+    load: async (client: DaemonClient): Promise<readonly RunInfo[]> => {
+      const folders = runFolders(app);
+      const { runs, truncated } = await client.request('listRuns', { folders });
+      [listed, isCut] = [runs, truncated];
+      const busy = store.active().flatMap(({ runDir }) => runDir ?? []);
+      const { deleted, isUnsure } = vanished.look({ folders, runs, truncated, busy });
+      app.pages.runsDeleted(deleted);
+      // A run that is being replaced is not there for a moment.
+      if (isUnsure) lookAgain();
+      return runs;
+    },
+    draw: (): readonly RunGroup[] => {
+      const groups = runTree({ runs: listed ?? [], jobs: store.list(), nowMs: Date.now() });
+      const items = groups.flatMap(group => group.items);
+      const counts = (flag: RunFlag): number => items.filter(({ flags }) => flags.includes(flag)).length;
+      setContext('rowtune.noRuns', counts('folder') === 0);
+      setContext('rowtune.nothingToCompare', counts('folder') < 2);
+      setContext('rowtune.noResumable', counts('resumable') === 0);
+      setContext('rowtune.noAnswers', counts('answers') === 0);
+      return groups;
+    },
+  };
+}
+
+/** The trees of runs, models and devices; each is empty without a daemon. */
+function createTrees(app: App, list: ReturnType<typeof createRunList>) {
+  const sentenceOf = (error: unknown): string => reportError(error, { hasRecipe: false, isRemote: app.services.isRemote() }).message;
+  const cutText = (what: string): string => `The folders are too large to search completely. There may be more ${what}.`;
+  const loaded = async <Group>(load: (client: DaemonClient) => Promise<readonly Group[]>): Promise<readonly Group[]> => {
+    const client = await connected(app);
+    return client === undefined ? [] : load(client);
+  };
+  let isModelListCut = false;
+  const runs = createGroupView<RunItem>({
+    id: 'rowtune.runs',
+    canSelectMany: true,
+    load: () => loaded(async client => list.load(client).then(list.draw)),
+    draw: drawRun,
+    note: () => (list.isCut ? cutText('runs') : undefined),
+    sentenceOf,
+  });
+  const models = createGroupView<ModelItem>({
+    id: 'rowtune.models',
+    load: () =>
+      loaded(async client => {
+        const found = await client.request('listModels', { folders: trainerFolders(app) });
+        isModelListCut = found.truncated;
+        return modelTree(found.models);
+      }),
+    draw: drawModel,
+    note: () => (isModelListCut ? cutText('models') : undefined),
+    sentenceOf,
+  });
+  const devices = createGroupView<DeviceItem>({
+    id: 'rowtune.devices',
+    load: () =>
+      loaded(async client => {
+        const status = await client.request('engineStatus', {});
+        setContext('rowtune.engineMissing', status.installedEngines.length === 0);
+        return [{ name: '', items: deviceTree(status, app.services.isRemote()) }];
+      }),
+    draw: drawDevice,
+    sentenceOf,
+  });
+  return { runs, models, devices };
 }
 
 /**
@@ -193,42 +205,3 @@ function runFolders(app: App): readonly string[] {
   const others = store.list().flatMap(({ runDir }) => (runDir === undefined || inside(runDir) ? [] : [runDir]));
   return [...folders, ...new Set(others)];
 }
-
-function drawRun(run: RunItem): TreeItem {
-  const { id, label, description, tooltip, icon, group, flags } = run;
-  const item = new TreeItem(label, TreeItemCollapsibleState.None);
-  const color = COLORS[group];
-  item.id = id;
-  item.description = description;
-  item.tooltip = lines(tooltip);
-  item.iconPath = new ThemeIcon(icon, color === undefined ? undefined : new ThemeColor(color));
-  item.contextValue = flags.join(' ');
-  // With arguments, the editor would identify the command by a number that every redraw revokes before the tree has the
-  // next one.
-  if (flags.includes('run')) item.command = { command: COMMANDS.openSelectedRun, title: 'Open Run' };
-  item.accessibilityInformation = { label: `${label}, ${group}, ${description}` };
-  return item;
-}
-
-function drawModel({ id, label, description, tooltip, icon, flags }: ModelItem): TreeItem {
-  const item = new TreeItem(label, TreeItemCollapsibleState.None);
-  item.id = id;
-  item.description = description;
-  item.tooltip = lines(tooltip);
-  item.iconPath = new ThemeIcon(icon);
-  item.contextValue = flags.join(' ');
-  return item;
-}
-
-function drawDevice({ id, label, description, tooltip, icon, command }: DeviceItem): TreeItem {
-  const item = new TreeItem(label, TreeItemCollapsibleState.None);
-  item.id = id;
-  item.description = description;
-  item.tooltip = lines(tooltip);
-  item.iconPath = new ThemeIcon(icon);
-  item.contextValue = command?.id === COMMANDS.installEngine ? 'device installable' : 'device';
-  if (command !== undefined) item.command = { command: command.id, title: command.title };
-  return item;
-}
-
-const lines = (texts: readonly string[]): MarkdownString => new MarkdownString(texts.map(escapeMarkdown).join('  \n'));

@@ -59,7 +59,7 @@ export function createScoreStore(): ScoreStore {
 export function cellScores(scores: Float32Array): CellScores {
   let [sum, max, min] = [0, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
   for (let i = 0; i < scores.length; i++) {
-    const value = scores[i] as number;
+    const value = scores[i] ?? Number.NaN;
     sum += value;
     if (value > max) max = value;
     if (value < min) min = value;
@@ -104,13 +104,13 @@ function profileOf(scores: Float32Array, max: number): Float32Array {
   if (!(max > 0)) return profile;
   for (let i = 0; i < scores.length; i++) {
     const part = Math.floor((i * parts) / scores.length);
-    if ((scores[i] as number) > (profile[part] as number)) profile[part] = scores[i] as number;
+    profile[part] = Math.max(profile[part] ?? 0, scores[i] ?? 0);
   }
   return profile.map(value => value / max);
 }
 
 function inverse(order: Int32Array): Int32Array {
   const ranks = new Int32Array(order.length);
-  for (let place = 0; place < order.length; place++) ranks[order[place] as number] = place;
+  for (let place = 0; place < order.length; place++) ranks[order[place] ?? -1] = place;
   return ranks;
 }

@@ -57,13 +57,16 @@ export function restoreState(kept: Partial<Record<keyof HeatmapViewState, unknow
   };
 }
 
+/** The fields of a kept value, which may be anything. */
+const fieldsOf = (value: unknown): Readonly<Record<string, unknown>> => (typeof value === 'object' ? { ...value } : {});
+
 function refOf(value: unknown): ScoreSetRef | undefined {
-  const { path, key } = (value ?? {}) as Record<string, unknown>;
+  const { path, key } = fieldsOf(value);
   return typeof path === 'string' && typeof key === 'string' ? { path, key } : undefined;
 }
 
 function budgetOf(value: unknown): BudgetChoice | undefined {
-  const { kind, r, ratio, mode } = (value ?? {}) as Record<string, unknown>;
+  const { kind, r, ratio, mode } = fieldsOf(value);
   if (typeof r !== 'number' || !Number.isInteger(r) || r < 1 || typeof ratio !== 'number' || !(ratio > 0 && ratio <= 1)) return undefined;
   return {
     kind: oneOf<BudgetChoice['kind']>(['r', 'ratio', 'trained'], kind, 'r'),

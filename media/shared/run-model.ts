@@ -1,6 +1,6 @@
 /** The state of one run on a page, built from the patches of the host. */
 
-import { type ObjectiveName, objectiveCatalog } from '../../trainer/catalog/objectives.ts';
+import { objectiveCatalog, objectiveNames } from '../../trainer/catalog/objectives.ts';
 import { folderName, isNamedAfter } from '../../trainer/protocol/run-names.ts';
 import type {
   CoverageView,
@@ -78,7 +78,7 @@ export class RunModel {
   /** The unit of its throughput. */
   get throughputUnit(): 'tokens' | 'images' {
     const task = this.setting('task');
-    return objectiveCatalog[task as ObjectiveName]?.unit ?? 'tokens';
+    return objectiveNames.some(name => name === task && objectiveCatalog[name].unit === 'images') ? 'images' : 'tokens';
   }
 
   /** The name of its folder, which tells two runs of one recipe apart. */

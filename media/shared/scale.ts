@@ -88,7 +88,7 @@ function rankScale(sorted: Float64Array): Scale {
 export function differenceScale(values: Values): Scale {
   let furthest = 0;
   for (let i = 0; i < values.length; i++) {
-    const size = Math.abs(values[i] as number);
+    const size = Math.abs(values[i] ?? Number.NaN);
     if (Number.isFinite(size)) furthest = Math.max(furthest, size);
   }
   const scale = linearScale(-furthest, furthest);
@@ -103,7 +103,7 @@ export function firstAt(sorted: ArrayLike<number>, value: number, orEqual: boole
   let [low, high] = [0, sorted.length];
   while (low < high) {
     const middle = (low + high) >> 1;
-    const here = sorted[middle] as number;
+    const here = sorted[middle] ?? Number.NaN;
     if (here < value || (orEqual && here === value)) low = middle + 1;
     else high = middle;
   }

@@ -27,8 +27,18 @@ const NAMES: Readonly<Record<Exclude<keyof Theme, 'isHighContrast' | 'font'>, st
 
 export function readTheme(): Theme {
   const style = getComputedStyle(document.body);
-  const colors = Object.fromEntries(Object.entries(NAMES).map(([key, name]) => [key, style.getPropertyValue(name).trim()]));
+  const color = (name: keyof typeof NAMES): string => style.getPropertyValue(NAMES[name]).trim();
   const { classList } = document.body;
   const isHighContrast = classList.contains('vscode-high-contrast') || classList.contains('vscode-high-contrast-light');
-  return { ...(colors as Omit<Theme, 'isHighContrast' | 'font'>), font: style.fontFamily, isHighContrast };
+  return {
+    foreground: color('foreground'),
+    muted: color('muted'),
+    background: color('background'),
+    border: color('border'),
+    focus: color('focus'),
+    accent: color('accent'),
+    plain: color('plain'),
+    font: style.fontFamily,
+    isHighContrast,
+  };
 }

@@ -52,9 +52,9 @@ export function binCounts(scores: Float32Array, rows: Int32Array | undefined, sc
   const counts = new Int32Array(bins);
   const { length } = rows ?? scores;
   for (let i = 0; i < length; i++) {
-    const position = scale.position(scores[rows ? (rows[i] as number) : i] as number);
+    const position = scale.position(scores[rows?.[i] ?? i] ?? Number.NaN);
     const bin = Math.min(bins - 1, Math.floor(position * bins));
-    if (bin >= 0) counts[bin] = (counts[bin] as number) + 1;
+    if (bin >= 0) counts[bin] = (counts[bin] ?? 0) + 1;
   }
   return counts;
 }

@@ -11,7 +11,7 @@ export function createRangeMax(values: ArrayLike<number>): RangeMax {
   const { length } = values;
   const tree = new Float32Array(2 * length);
   tree.set(values, length);
-  for (let i = length - 1; i > 0; i--) tree[i] = Math.max(tree[2 * i] as number, tree[2 * i + 1] as number);
+  for (let i = length - 1; i > 0; i--) tree[i] = Math.max(tree[2 * i] ?? Number.NaN, tree[2 * i + 1] ?? Number.NaN);
   return {
     length,
     max(from, to) {
@@ -19,8 +19,8 @@ export function createRangeMax(values: ArrayLike<number>): RangeMax {
       let [low, high] = [Math.max(0, from) + length, Math.min(length, to) + length];
       if (low >= high) return Number.NaN;
       for (; low < high; low >>= 1, high >>= 1) {
-        if (low & 1) best = Math.max(best, tree[low++] as number);
-        if (high & 1) best = Math.max(best, tree[--high] as number);
+        if (low & 1) best = Math.max(best, tree[low++] ?? Number.NaN);
+        if (high & 1) best = Math.max(best, tree[--high] ?? Number.NaN);
       }
       return best;
     },

@@ -50,7 +50,7 @@ export function selectedParameters(modules: readonly HeatmapModule[], counts: In
   let sum = 0;
   for (const [i, { rowParameters }] of modules.entries()) {
     if (rowParameters === undefined) return undefined;
-    sum += rowParameters * (counts[i] as number);
+    sum += rowParameters * (counts[i] ?? 0);
   }
   return sum;
 }
@@ -80,7 +80,7 @@ export function overlapOfTops(a: CellScores, countA: number, b: CellScores, coun
   const { order } = a;
   const { ranks } = b;
   let both = 0;
-  for (let place = 0; place < countA; place++) if ((ranks[order[place] as number] as number) < countB) both++;
+  for (let place = 0; place < countA; place++) if ((ranks[order[place] ?? -1] ?? countB) < countB) both++;
   return { both, either: countA + countB - both };
 }
 

@@ -39,7 +39,7 @@ function maximaInOrder(cell: CellScores, by: CellScores): RangeMax {
   const known = sortedMaxima.get(cell);
   if (known?.by === by) return known.maxima;
   const values = new Float32Array(cell.scores.length);
-  for (let place = 0; place < values.length; place++) values[place] = cell.scores[by.order[place] as number] as number;
+  for (let place = 0; place < values.length; place++) values[place] = cell.scores[by.order[place] ?? -1] ?? Number.NaN;
   const maxima = createRangeMax(values);
   sortedMaxima.set(cell, { by, maxima });
   return maxima;
@@ -54,7 +54,7 @@ export function createStrip(cell: CellScores, isSelected: Uint8Array, order: Str
   const sorted = order === 'sorted' ? by.order : undefined;
   const selectedBefore = new Int32Array(rows + 1);
   for (let place = 0, count = 0; place < rows; place++) {
-    count += isSelected[sorted ? (sorted[place] as number) : place] as number;
+    count += isSelected[sorted?.[place] ?? place] ?? 0;
     selectedBefore[place + 1] = count;
   }
   const maxima = sorted ? maximaInOrder(cell, by) : cell.maxima;
@@ -79,5 +79,5 @@ export interface Column {
 
 export const columnOf = ({ maxima, selectedBefore }: Strip, from: number, to: number): Column => ({
   max: maxima.max(from, to),
-  selected: (selectedBefore[to] as number) - (selectedBefore[from] as number),
+  selected: (selectedBefore[to] ?? 0) - (selectedBefore[from] ?? 0),
 });

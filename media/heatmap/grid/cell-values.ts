@@ -29,15 +29,15 @@ export function differences(a: Float64Array, b: Float64Array, scale: ScaleName, 
   if (scale === 'rank') {
     const [rankA, rankB] = [createScale('rank', a), createScale('rank', b)];
     return {
-      values: a.map((value, i) => rankA.position(value) - rankB.position(b[i] as number)),
+      values: a.map((value, i) => rankA.position(value) - rankB.position(b[i] ?? Number.NaN)),
       unit: 'difference of ranks (1: first compared with last)',
     };
   }
   const [unitA, unitB] = isSameMeasure ? [1, 1] : [meanOf(a), meanOf(b)];
   const each = isSameMeasure ? '' : ', each as a multiple of its mean';
   if (scale === 'log')
-    return { values: a.map((value, i) => logRatio(value / unitA, (b[i] as number) / unitB)), unit: `log₁₀(A / B)${each}` };
-  return { values: a.map((value, i) => value / unitA - (b[i] as number) / unitB), unit: `A − B${each}` };
+    return { values: a.map((value, i) => logRatio(value / unitA, (b[i] ?? Number.NaN) / unitB)), unit: `log₁₀(A / B)${each}` };
+  return { values: a.map((value, i) => value / unitA - (b[i] ?? Number.NaN) / unitB), unit: `A − B${each}` };
 }
 
 const logRatio = (a: number, b: number): number => (a > 0 && b > 0 ? Math.log10(a / b) : Number.NaN);

@@ -112,12 +112,12 @@ function drawCells({ context, content, theme, geometry }: DrawGridParams, first:
   for (let row = first; row < last; row++) {
     const [y, bottom] = [topOf(geometry, row), topOf(geometry, row + 1)];
     for (let column = 0; column < width; column++) {
-      const module = grid.cells[row * width + column] as number;
+      const module = grid.cells[row * width + column] ?? -1;
       if (module < 0) continue;
       const [x, right] = [leftOf(geometry, column), leftOf(geometry, column + 1)];
-      const position = positions[module] as number;
+      const position = positions[module] ?? Number.NaN;
       const index = Number.isNaN(position) ? -1 : colorIndex(position);
-      context.fillStyle = index < 0 ? theme.border : (map.css[index] as string);
+      context.fillStyle = index < 0 ? theme.border : (map.css[index] ?? theme.border);
       context.globalAlpha = index < 0 ? 0.3 : 1;
       context.fillRect(x, y, Math.max(1, right - x - 1), Math.max(1, bottom - y - gap));
       context.globalAlpha = 1;
@@ -174,7 +174,7 @@ function drawInside(
   context.beginPath();
   context.moveTo(x + 2, base);
   for (let i = 0; i < profile.length; i++) {
-    const top = base - tall * (profile[i] as number);
+    const top = base - tall * (profile[i] ?? 0);
     context.lineTo(x + 2 + i * part, top);
     context.lineTo(x + 2 + (i + 1) * part, top);
   }
@@ -209,7 +209,7 @@ function drawRowLabels({ context, content, theme, geometry }: DrawGridParams, fi
   context.fillStyle = theme.muted;
   let lowest = Number.NEGATIVE_INFINITY;
   for (let row = first; row < last; row++) {
-    const { label, isBlock } = content.grid.rows[row] as Grid['rows'][number];
+    const { label, isBlock } = content.grid.rows[row] ?? { label: '', isBlock: true };
     // A label taller than its row would be cut off at either end.
     const middle = topOf(geometry, row) + cellHeight / 2;
     const y = cellHeight < FONT_SIZE ? Math.min(Math.max(middle, top + FONT_SIZE / 2), top + bodyHeight - FONT_SIZE / 2) : middle;

@@ -64,15 +64,15 @@ export function deriveGrid(names: readonly string[]): Grid {
   const blockLabels = labelBlocks(blocks);
   const rows: GridRow[] = [
     ...outside.filter(row => row === 'embedding').map(outsideGridRow),
-    ...blocks.map((key, i) => ({ key, label: blockLabels[i] as string, isBlock: true })),
+    ...blocks.map((key, i) => ({ key, label: blockLabels[i] ?? key, isBlock: true })),
     ...below.map(outsideGridRow),
   ];
   const rowIndex = new Map(rows.map(({ key, isBlock }, i) => [`${isBlock} ${key}`, i]));
   const columnIndex = new Map(tails.map((tail, i) => [tail, i]));
   const used = new Map<number, number>();
   const places = splits.map(({ block, tail }) => {
-    const row = rowIndex.get(block === undefined ? `false ${outsideRow(tail)}` : `true ${block}`) as number;
-    const column = block === undefined ? (used.get(row) ?? 0) : (columnIndex.get(tail) as number);
+    const row = rowIndex.get(block === undefined ? `false ${outsideRow(tail)}` : `true ${block}`) ?? 0;
+    const column = block === undefined ? (used.get(row) ?? 0) : (columnIndex.get(tail) ?? 0);
     used.set(row, column + 1);
     return { row, column };
   });
@@ -84,11 +84,11 @@ export function deriveGrid(names: readonly string[]): Grid {
     cells[row * width + column] = module;
   });
   const labels = splits.map(({ block, tail }, i) => {
-    const place = places[i] as { row: number; column: number };
-    const row = rows[place.row] as GridRow;
+    const { row = 0, column = 0 } = places[i] ?? {};
+    const label = rows[row]?.label ?? '';
     return block === undefined
-      ? `${row.label} · ${lastParts(tail)}`
-      : `${/^\d/.test(row.label) ? `layer ${row.label}` : row.label} · ${tailLabels[place.column]}`;
+      ? `${label} · ${lastParts(tail)}`
+      : `${/^\d/.test(label) ? `layer ${label}` : label} · ${tailLabels[column]}`;
   });
   return { rows, columns, cells, places, labels };
 }
@@ -164,19 +164,19 @@ const KIND_WORDS: Readonly<Record<string, string>> = {
 export function labelTails(tails: readonly string[]): string[] {
   const words = tails.map(wordsOf);
   const take = words.map(list => Math.min(list.length, firstTake(list)));
-  const label = (i: number): string => (words[i] as string[]).slice(-(take[i] as number)).join(' ');
+  const label = (i: number): string => (words[i] ?? []).slice(-(take[i] ?? 1)).join(' ');
   for (let grown = true; grown; ) {
     grown = false;
     const count = new Map<string, number>();
     for (const i of tails.keys()) count.set(label(i), (count.get(label(i)) ?? 0) + 1);
     for (const [i, list] of words.entries())
-      if ((count.get(label(i)) as number) > 1 && (take[i] as number) < list.length) {
-        take[i] = (take[i] as number) + 1;
+      if ((count.get(label(i)) ?? 0) > 1 && (take[i] ?? 0) < list.length) {
+        take[i] = (take[i] ?? 0) + 1;
         grown = true;
       }
   }
   const labels = tails.map((_, i) => label(i));
-  return labels.map((text, i) => (labels.indexOf(text) === labels.lastIndexOf(text) ? text : (tails[i] as string)));
+  return labels.map((text, i) => (labels.indexOf(text) === labels.lastIndexOf(text) ? text : (tails[i] ?? text)));
 }
 
 /** A number belongs to the word before it, or to the word after it if the former is not specific. */

@@ -20,7 +20,7 @@ export class Numbers {
   }
 
   at(index: number): number {
-    return index >= 0 && index < this.count ? (this.data[index] as number) : Number.NaN;
+    return index < this.count ? (this.data[index] ?? Number.NaN) : Number.NaN;
   }
 
   /** Valid until the next push. */
@@ -34,7 +34,7 @@ export function lastAtMost(values: ArrayLike<number>, x: number): number {
   let [low, high] = [0, values.length];
   while (low < high) {
     const middle = (low + high) >> 1;
-    if ((values[middle] as number) <= x) low = middle + 1;
+    if ((values[middle] ?? Number.NaN) <= x) low = middle + 1;
     else high = middle;
   }
   return low - 1;
@@ -46,5 +46,5 @@ export function nearest(values: ArrayLike<number>, x: number): number {
   const above = below + 1;
   if (above >= values.length) return below;
   if (below < 0) return above;
-  return x - (values[below] as number) <= (values[above] as number) - x ? below : above;
+  return x - (values[below] ?? Number.NaN) <= (values[above] ?? Number.NaN) - x ? below : above;
 }

@@ -36,7 +36,7 @@ function union(curves: readonly Points[], windows: readonly Window[]): Aligned {
   const ys = curves.map((curve, i) => {
     const [from, to] = windows[i] ?? [0, 0];
     const y: (number | null)[] = new Array(x.length).fill(null);
-    for (let p = from; p < to; p++) y[place.get(curve.x[p] as number) as number] = curve.y[p] as number;
+    for (let p = from; p < to; p++) y[place.get(curve.x[p] ?? Number.NaN) ?? -1] = curve.y[p] ?? null;
     return y;
   });
   return { x, ys };
@@ -52,15 +52,17 @@ function buckets(curves: readonly Points[], windows: readonly Window[], { min, m
   const ys = curves.map((curve, i) => {
     const [from, to] = windows[i] ?? [0, 0];
     const y: (number | null)[] = new Array(x.length).fill(null);
+    const xAt = (p: number): number => curve.x[p] ?? Number.NaN;
+    const yAt = (p: number): number => curve.y[p] ?? Number.NaN;
     for (let p = from; p < to; ) {
-      const column = columnOf(curve.x[p] as number);
+      const column = columnOf(xAt(p));
       let [lowest, highest] = [p, p];
-      for (; p < to && columnOf(curve.x[p] as number) === column; p++) {
-        if ((curve.y[p] as number) < (curve.y[lowest] as number)) lowest = p;
-        if ((curve.y[p] as number) > (curve.y[highest] as number)) highest = p;
+      for (; p < to && columnOf(xAt(p)) === column; p++) {
+        if (yAt(p) < yAt(lowest)) lowest = p;
+        if (yAt(p) > yAt(highest)) highest = p;
       }
-      y[2 * column] = curve.y[Math.min(lowest, highest)] as number;
-      y[2 * column + 1] = curve.y[Math.max(lowest, highest)] as number;
+      y[2 * column] = yAt(Math.min(lowest, highest));
+      y[2 * column + 1] = yAt(Math.max(lowest, highest));
     }
     return y;
   });

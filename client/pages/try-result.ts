@@ -1,0 +1,25 @@
+/** The end of an answer, from the result of its job. */
+import { z } from 'zod';
+import { counted } from '../../trainer/protocol/format.ts';
+import type { JobRecord } from '../../trainer/protocol/rpc-messages.ts';
+import type { TryAnswer } from '../../trainer/protocol/view/try.ts';
+
+const resultSchema = z.object({
+  text: z.string(),
+  ids: z.array(z.number()),
+  tokensPerSecond: z.number(),
+  finishReason: z.string(),
+  chat: z.boolean().optional(),
+  asTrained: z.boolean().optional(),
+});
+
+export function endOf(job: JobRecord): Partial<TryAnswer> {
+  if (job.state === 'failed') return { state: 'failed', note: [job.failure?.message, job.failure?.hint].filter(Boolean).join(' ') };
+  const result = resultSchema.safeParse(job.result).data;
+  if (job.state !== 'succeeded' || result === undefined) return { state: 'stopped', note: undefined };
+  const rate = result.tokensPerSecond > 0 ? `, ${result.tokensPerSecond.toFixed(1)} a second` : '';
+  const cut = result.finishReason.startsWith('max_') ? ', cut at the token limit' : '';
+  // The complete text, because some of it may have arrived while nobody listened.
+  const how = result.asTrained ? ', prompt formatted as in training' : result.chat ? ', prompt formatted by the chat template' : '';
+  return { state: 'done', text: result.text, note: `${counted(result.ids.length, 'token')}${rate}${cut}${how}` };
+}

@@ -1,0 +1,54 @@
+/** The editor's items of the trees, drawn from plain data. */
+import { MarkdownString, ThemeColor, ThemeIcon, TreeItem, TreeItemCollapsibleState } from 'vscode';
+import { COMMANDS } from '../commands/command-ids.ts';
+import { escapeMarkdown } from '../status/status-text.ts';
+import type { DeviceItem } from './device-tree.ts';
+import type { ModelItem } from './model-tree.ts';
+import type { RunGroupName, RunItem } from './run-tree.ts';
+
+const COLORS: Readonly<Record<RunGroupName, string | undefined>> = {
+  Running: 'charts.blue',
+  Waiting: undefined,
+  Stopped: 'charts.yellow',
+  Failed: 'charts.red',
+  Finished: 'charts.green',
+};
+
+export function drawRun(run: RunItem): TreeItem {
+  const { id, label, description, tooltip, icon, group, flags } = run;
+  const item = new TreeItem(label, TreeItemCollapsibleState.None);
+  const color = COLORS[group];
+  item.id = id;
+  item.description = description;
+  item.tooltip = lines(tooltip);
+  item.iconPath = new ThemeIcon(icon, color === undefined ? undefined : new ThemeColor(color));
+  item.contextValue = flags.join(' ');
+  // With arguments, the editor would identify the command by a number that every redraw revokes before the tree has the
+  // next one.
+  if (flags.includes('run')) item.command = { command: COMMANDS.openSelectedRun, title: 'Open Run' };
+  item.accessibilityInformation = { label: `${label}, ${group}, ${description}` };
+  return item;
+}
+
+export function drawModel({ id, label, description, tooltip, icon, flags }: ModelItem): TreeItem {
+  const item = new TreeItem(label, TreeItemCollapsibleState.None);
+  item.id = id;
+  item.description = description;
+  item.tooltip = lines(tooltip);
+  item.iconPath = new ThemeIcon(icon);
+  item.contextValue = flags.join(' ');
+  return item;
+}
+
+export function drawDevice({ id, label, description, tooltip, icon, command }: DeviceItem): TreeItem {
+  const item = new TreeItem(label, TreeItemCollapsibleState.None);
+  item.id = id;
+  item.description = description;
+  item.tooltip = lines(tooltip);
+  item.iconPath = new ThemeIcon(icon);
+  item.contextValue = command?.id === COMMANDS.installEngine ? 'device installable' : 'device';
+  if (command !== undefined) item.command = { command: command.id, title: command.title };
+  return item;
+}
+
+const lines = (texts: readonly string[]): MarkdownString => new MarkdownString(texts.map(escapeMarkdown).join('  \n'));
