@@ -9,6 +9,7 @@ import { isTraining } from '../daemon/job-store.ts';
 const KINDS: Readonly<Record<JobRecord['kind'], string>> = {
   train: 'Training',
   sweep: 'Sweep',
+  'find-rate': 'Learning rate search',
   resume: 'Training',
   importance: 'Importance',
   evaluate: 'Evaluation',

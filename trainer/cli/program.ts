@@ -10,6 +10,7 @@ import { addEstimate } from './commands/estimate.ts';
 import { addEvaluate } from './commands/evaluate.ts';
 import { addExplain } from './commands/explain.ts';
 import { addExport } from './commands/export.ts';
+import { addFindLr } from './commands/find-lr.ts';
 import { addGenerate } from './commands/generate.ts';
 import { addGraph } from './commands/graph.ts';
 import { addImportance } from './commands/importance.ts';
@@ -30,6 +31,7 @@ const commands: readonly AddCommand[] = [
   addTrain,
   addResume,
   addSweep,
+  addFindLr,
   addImportance,
   addEstimate,
   addLint,

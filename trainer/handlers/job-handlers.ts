@@ -8,6 +8,7 @@ import { evaluateJob } from './evaluate-run.ts';
 import { importanceJob } from './importance-run.ts';
 import { exportJob, generateJob } from './model-jobs.ts';
 import { serveJob } from './serve-models.ts';
+import { findRateJob } from './train/find-rate.ts';
 import { resumeJob, trainJob } from './train/train-run.ts';
 import { verifyJob } from './verify-run.ts';
 
@@ -17,6 +18,7 @@ const handlers: Handlers = {
   train: trainJob,
   resume: resumeJob,
   sweep: sweepJob,
+  'find-rate': findRateJob,
   importance: importanceJob,
   evaluate: evaluateJob,
   generate: generateJob,

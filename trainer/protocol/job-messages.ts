@@ -28,6 +28,7 @@ export interface JobContext {
 export type JobRequest = { readonly context: JobContext } & (
   | ({ readonly kind: 'train'; readonly recipe: Recipe; readonly runDir: string } & PartOfRun)
   | ({ readonly kind: 'resume'; readonly runDir: string; readonly overrides: readonly string[] } & PartOfRun)
+  | { readonly kind: 'find-rate'; readonly recipe: Recipe; readonly range: RateRange }
   /** Without a source, it continues the sweep in the folder. */
   | { readonly kind: 'sweep'; readonly sweepDir: string; readonly source?: RecipeSource }
   | {
@@ -91,6 +92,7 @@ export const JOB_KINDS = [
   'train',
   'resume',
   'sweep',
+  'find-rate',
   'importance',
   'evaluate',
   'generate',
@@ -102,6 +104,13 @@ export const JOB_KINDS = [
 
 /** A job that trains saves before it stops. */
 export const isTrainingKind = (kind: JobKind): boolean => kind === 'train' || kind === 'resume' || kind === 'sweep';
+
+/** The learning rates of a range test. */
+export interface RateRange {
+  readonly min: number;
+  readonly max: number;
+  readonly steps: number;
+}
 
 export interface PartOfRun {
   /** The run stops and saves after this many evaluations in total, unless it has ended by then. */

@@ -1,5 +1,5 @@
 /** A sweep through the command line: halving, killed in the middle and continued, and its best run trained alone. */
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { appendFile, mkdtemp, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -106,5 +106,16 @@ describe('a sweep', () => {
     ]);
     const changed = await cliJson(['sweep', 'runs/whole', 'max_steps=5'], here);
     expect([changed.status, changed.value]).toMatchObject([2, { error: { code: 'usage' } }]);
+  });
+
+  test('find-lr draws the curve of a rising rate and keeps nothing', async () => {
+    const { status, value, stderr } = await cliJson(['find-lr', recipe, '--steps', '40'], here);
+    expect(status, stderr).toBe(0);
+    const { points, suggestion } = value as { points: { learningRate: number }[]; suggestion: { steepest: number } };
+    expect(points[0]?.learningRate).toBe(1e-7);
+    expect(suggestion.steepest).toBeGreaterThan(1e-4);
+    expect(existsSync(inFolder('tiny'))).toBe(false);
+    const refused = await cliJson(['find-lr', recipe, '--from', '1', '--to', '0.1'], here);
+    expect([refused.status, refused.value]).toMatchObject([2, { error: { code: 'usage' } }]);
   });
 });
