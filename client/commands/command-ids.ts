@@ -2,6 +2,9 @@
 export const COMMANDS = {
   startTraining: 'rowtune.startTraining',
   train: 'rowtune.train',
+  startSweep: 'rowtune.startSweep',
+  compareSweep: 'rowtune.compareSweep',
+  exportSweep: 'rowtune.exportSweep',
   resume: 'rowtune.resume',
   stop: 'rowtune.stop',
   abort: 'rowtune.abort',

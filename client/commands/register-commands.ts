@@ -8,12 +8,14 @@ import { newRecipeCommands } from './new-recipe-commands.ts';
 import { processCommands } from './process-commands.ts';
 import { recipeCommands } from './recipe-commands.ts';
 import { runCommands } from './run-commands.ts';
+import { sweepCommands } from './sweep-commands.ts';
 import { trainingCommands } from './training-commands.ts';
 
 export function registerCommands(context: CommandContext): Disposable[] {
   // A missing handler does not compile.
   const table: CommandTable<CommandName> = {
     ...trainingCommands(context),
+    ...sweepCommands(context),
     ...recipeCommands(context),
     ...runCommands(context),
     ...newRecipeCommands(context),

@@ -63,7 +63,7 @@ export function createGroupView<Item extends { readonly id: string }>(params: Gr
       const item = new TreeItem(node.name, state);
       item.id = `group:${node.name}`;
       item.description = String(node.items.length);
-      item.contextValue = 'group';
+      item.contextValue = node.sweepDir === undefined ? 'group' : 'group sweep';
       return item;
     },
   };

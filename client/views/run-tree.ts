@@ -31,16 +31,31 @@ export interface RunItem {
   /** The possible actions, as words that a menu's `when` matches. */
   readonly flags: readonly RunFlag[];
   readonly runDir?: string;
+  /** The folder of the sweep that the run belongs to. */
+  readonly sweepDir?: string;
   readonly jobId?: string;
   /** Start time, as ISO 8601. */
   readonly startedAt?: string;
 }
 
-/** `run`: it has a page; `folder`: it has files; `scores`: it scores rows, or has; `answers`: it writes text; `job`: it is no training. */
-export type RunFlag = 'run' | 'job' | 'folder' | 'scores' | 'active' | 'stoppable' | 'resumable' | 'deletable' | 'adapter' | 'answers';
+/** `run`: it has a page; `folder`: it has files; `scores`: it scores rows, or has; `answers`: it writes text; `job`: it is no training; `sweep`: it is the group of a sweep. */
+export type RunFlag =
+  | 'run'
+  | 'job'
+  | 'folder'
+  | 'scores'
+  | 'active'
+  | 'stoppable'
+  | 'resumable'
+  | 'deletable'
+  | 'adapter'
+  | 'answers'
+  | 'sweep';
 
 export interface RunGroup {
-  readonly name: RunGroupName;
+  /** The state of its runs, or the name of their sweep. */
+  readonly name: string;
+  readonly sweepDir?: string;
   readonly items: readonly RunItem[];
 }
 
@@ -68,7 +83,27 @@ export function runTree({ runs, jobs, nowMs }: RunTreeParams): readonly RunGroup
       .sort((a, b) => b.startedAt.localeCompare(a.startedAt))
       .map(run => runItem({ run, job: newest.get(run.runDir), nowMs, names })),
   ];
-  return GROUPS.map(name => ({ name, items: items.filter(({ group }) => group === name) })).filter(group => group.items.length > 0);
+  const single = GROUPS.map(
+    (name): RunGroup => ({ name, items: items.filter(item => item.group === name && item.sweepDir === undefined) }),
+  );
+  const isBusy = ({ name }: RunGroup): boolean => name === 'Running' || name === 'Waiting';
+  return [...single.filter(isBusy), ...sweepGroups(items), ...single.filter(group => !isBusy(group))].filter(
+    group => group.items.length > 0,
+  );
+}
+
+/** One group per sweep, that of the newest run first; its runs in the order of their names. */
+function sweepGroups(items: readonly RunItem[]): readonly RunGroup[] {
+  const dirs = [...new Set(items.flatMap(({ sweepDir }) => sweepDir ?? []))];
+  const names = distinctNames(dirs);
+  return dirs.map(sweepDir => ({
+    name: `Sweep ${names.get(sweepDir) ?? folderName(sweepDir)}`,
+    sweepDir,
+    items: items
+      .filter(item => item.sweepDir === sweepDir)
+      .map(item => ({ ...item, label: folderName(item.runDir ?? '') }))
+      .sort((a, b) => a.label.localeCompare(b.label)),
+  }));
 }
 
 /** The newest run, of the named recipe if given, in any group. */
@@ -92,7 +127,7 @@ function jobItem(job: JobRecord): RunItem {
     description: shortProgressText(job),
     tooltip: [`${kindText(job)} of ${job.title}`, progressText(job)],
     icon: isQueued ? 'clock' : 'sync~spin',
-    flags: ['job', 'active'],
+    flags: job.kind === 'sweep' ? ['job', 'active', 'stoppable'] : ['job', 'active'],
     jobId: job.id,
   };
 }
@@ -143,6 +178,7 @@ function runItem({ run, job, nowMs, names }: RunItemParams): RunItem {
       ...(hasSaved && !isBusy && writesText(run.task) ? (['answers'] as const) : []),
     ],
     runDir,
+    sweepDir: run?.sweepDir,
     jobId: isActive ? job.id : undefined,
     startedAt: run?.startedAt ?? job?.createdAt,
   };

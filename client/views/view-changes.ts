@@ -3,6 +3,8 @@ import { isDeepStrictEqual } from 'node:util';
 
 export interface ViewGroup<Item> {
   readonly name: string;
+  /** The folder of a sweep, whose runs are the items. */
+  readonly sweepDir?: string;
   readonly items: readonly Item[];
 }
 

@@ -95,6 +95,8 @@ export interface StartOptions {
 
 export interface RunInfo {
   readonly runDir: string;
+  /** The folder of the sweep that the run belongs to. */
+  readonly sweepDir?: string;
   readonly name: string;
   /** From the recipe; absent in runs of older versions. */
   readonly method?: string;

@@ -16,6 +16,7 @@ import { RunError } from '../run-error.ts';
 import { hasCheckpoint } from './has-checkpoint.ts';
 import { takeRunLock } from './run-lock.ts';
 import { type RunState, readRunState, STATE_FILE } from './run-state.ts';
+import { isSweepFolder } from './sweep-folder.ts';
 
 /** The files of a run that a heatmap uses. */
 export const HEATMAP_FILES: readonly string[] = [
@@ -110,6 +111,8 @@ export async function readRunRecipe(runDir: string, overrides: readonly string[]
 /** A line of `rowtune runs`. A run whose process ended unexpectedly is 'interrupted'. */
 export interface RunSummary extends Omit<RunState, 'state'> {
   readonly runDir: string;
+  /** The folder of the sweep that it belongs to. */
+  readonly sweepDir?: string;
   readonly state: RunState['state'] | 'interrupted';
   /** Seconds since its last update. */
   readonly ageSeconds: number;
@@ -123,7 +126,9 @@ export async function summarizeRun(runDir: string, now = Date.now()): Promise<Ru
   const isActive = state.state === 'preparing' || state.state === 'running';
   const ageSeconds = Math.max(0, (now - Date.parse(state.updatedAt)) / 1000);
   const shown = isActive && !isRunning(state) ? 'interrupted' : state.state;
-  return { ...state, runDir, state: shown, ageSeconds, resumable: hasCheckpoint(runDir) };
+  const parent = path.dirname(runDir);
+  const sweepDir = isSweepFolder(parent) ? parent : undefined;
+  return { ...state, runDir, sweepDir, state: shown, ageSeconds, resumable: hasCheckpoint(runDir) };
 }
 
 export interface RunList {

@@ -185,3 +185,20 @@ test('what has ended tells metric and age', () => {
   expect(only(tree([run('spam')], [ended])).description).toBe('accuracy 97.5% · 5 min ago');
   expect(only(tree([run('spam', { state: 'stopped', step: 12 })])).description).toBe('step 12 of 60 · loss 0.5 · 5 min ago');
 });
+
+test('runs of a sweep stand in a group of their own, by name, and its job can be stopped', () => {
+  const sweepDir = '/w/runs/spam-sweep';
+  const member = (id: string, change: Partial<RunInfo> = {}): RunInfo =>
+    run(`spam ${id}`, { runDir: `${sweepDir}/${id}`, sweepDir, ...change });
+  const groups = tree(
+    [member('002', { state: 'running' }), member('001', { state: 'stopped', step: 5 }), run('alone')],
+    [job('spam-sweep', { kind: 'sweep', runDir: sweepDir })],
+  );
+  expect(names(groups)).toEqual([
+    ['Running', 'Sweep: spam-sweep'],
+    ['Sweep spam-sweep', '001', '002'],
+    ['Finished', 'alone'],
+  ]);
+  expect(groups[0]?.items[0]?.flags).toContain('stoppable');
+  expect(groups[1]?.sweepDir).toBe(sweepDir);
+});
