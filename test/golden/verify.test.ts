@@ -7,7 +7,7 @@ import { loadModel } from '../../trainer/model/load-model.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
 import { type Golden, imageSizeOf, readGolden } from '../../trainer/verify/golden.ts';
 import { type Check, TOLERANCES, logitsTolerance, verifyModel, verifyProgram } from '../../trainer/verify/verify-model.ts';
-import { openOthers, openReference } from '../support/engines.ts';
+import { casesOn, openOthersAndPjrt, openReference } from '../support/engines.ts';
 
 const folders = [
   ...['llama', 'llama3_tied', 'llama_biased', 'llama_linear_rope', 'qwen2', 'qwen2_window', 'mistral_window', 'qwen3', 'qwen3_window'],
@@ -27,10 +27,7 @@ const folders = [
   ...['timm_convnext', 'timm_convnextv2', 'timm_swin', 'timm_dinov2', 'timm_dinov2_registers'],
 ];
 
-/**
- * Folders that PJRT compiles in every run of the tests: each takes some seconds of a processor, so one of each kind of layer.
- * All of them: ROWTUNE_TEST_PJRT=all.
- */
+/** One folder of each kind of layer. */
 const compiledFolders = new Set(['llama', 'gemma3', 'mixtral', 'gpt_oss', 'bert', 'deberta', 'modernbert', 'vit', 'resnet', 'convnextv2', 'swin']);
 
 async function verify(engine: Engine, name: string): Promise<{ checks: Check[]; expected: string[] }> {
@@ -61,10 +58,9 @@ test('the tolerances are those that the project promises', () => {
   expect([[0.5, -20], [36.6, -8], []].map(logitsTolerance)).toEqual([1e-4, 5e-6 * 36.6, 1e-4]);
 });
 
-for (const { name, engine, missing } of [{ name: 'portable, cpu', engine: await openReference(), missing: '' }, ...(await openOthers())])
+for (const { name, engine, missing } of [{ name: 'portable, cpu', engine: await openReference(), missing: '' }, ...(await openOthersAndPjrt())])
   describe.skipIf(!engine)(`${name}${missing ? ` (skipped: ${missing})` : ''}`, () => {
-    const compilesAll = name !== 'pjrt' || process.env.ROWTUNE_TEST_PJRT === 'all';
-    test.each(folders.filter(folder => compilesAll || compiledFolders.has(folder)))('%s', async folder => {
+    test.each(casesOn(name, folders, folder => compiledFolders.has(folder)))('%s', async folder => {
       const { checks, expected } = await verify(engine as Engine, folder);
       expect(checks.map(check => check.name)).toEqual(expected);
       expect(checks.filter(check => !check.ok)).toEqual([]);

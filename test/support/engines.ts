@@ -18,8 +18,19 @@ export const openOthers = (): Promise<EngineUnderTest[]> =>
   Promise.all([
     attempt('portable, wasm', () => openPortable({ backend: 'wasm' })),
     attempt('tensorflow', () => openEngine('tensorflow', { cacheDir })),
-    attempt('pjrt', () => openEngine('pjrt', { cacheDir })),
   ]);
+
+const PJRT = 'pjrt';
+
+/** The cases to run on an engine. On PJRT they are few, since compiling each takes seconds; all of them with ROWTUNE_TEST_PJRT=all. */
+export const casesOn = <T>(engineName: string, all: readonly T[], isAmongFew: (one: T) => boolean): readonly T[] =>
+  engineName === PJRT && process.env.ROWTUNE_TEST_PJRT !== 'all' ? all.filter(isAmongFew) : all;
+
+/** With the PJRT engine, which takes a second of a processor or more to compile a program: for tests that have few of them. */
+export const openOthersAndPjrt = async (): Promise<EngineUnderTest[]> => [
+  ...(await openOthers()),
+  await attempt(PJRT, () => openEngine('pjrt', { cacheDir })),
+];
 
 async function attempt(name: string, open: () => Promise<Engine>): Promise<EngineUnderTest> {
   try {

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { OpName } from '../../../trainer/graph/attributes.ts';
 import { opTable } from '../../../trainer/graph/op-table.ts';
 import { expectClose } from '../../support/closeness.ts';
-import { openOthers, openReference } from '../../support/engines.ts';
+import { openOthersAndPjrt, openReference } from '../../support/engines.ts';
 import { finiteDifferences } from '../../support/finite-differences.ts';
 import { allCases, caseTable } from '../../support/operation-table.ts';
 import { forwardProgram, numbersOf, runCase, runGradients } from '../../support/run-case.ts';
@@ -15,7 +15,7 @@ const ENGINE_TOLERANCE = 1e-5;
 const DIFFERENCE_TOLERANCE = 2e-3;
 
 const reference = await openReference();
-const others = await openOthers();
+const others = await openOthersAndPjrt();
 
 describe('the table of cases', () => {
   it('names every operation once', () => expect(Object.keys(caseTable).sort()).toEqual(Object.keys(opTable).sort()));

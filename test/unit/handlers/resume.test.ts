@@ -8,7 +8,7 @@ import { listCheckpoints } from '../../../trainer/run/checkpoint/checkpoint-fold
 import { readMetrics } from '../../../trainer/run/metrics-file.ts';
 import { summarizeRun } from '../../../trainer/run/run-folder.ts';
 import { describeFailure } from '../../../trainer/run-error.ts';
-import { openOthers } from '../../support/engines.ts';
+import { openOthersAndPjrt } from '../../support/engines.ts';
 import { runInProcess, stopAfter } from '../../support/run-in-process.ts';
 import { makeTinyTask } from '../../support/tiny-task.ts';
 
@@ -16,7 +16,7 @@ const task = makeTinyTask();
 afterAll(() => rmSync(task.folder, { recursive: true, force: true }));
 const { context } = task;
 const engines = ['portable', 'tensorflow', 'pjrt'] as const;
-const installed = new Set((await openOthers()).flatMap(({ name, engine }) => (engine ? [name] : [])));
+const installed = new Set((await openOthersAndPjrt()).flatMap(({ name, engine }) => (engine ? [name] : [])));
 const isMissing = (engine: (typeof engines)[number]): boolean => engine !== 'portable' && !installed.has(engine);
 /** Every program is compiled once more there, which takes seconds. */
 const onPjrt = new Set(['lora with dropout', 'rows of an int8 base']);

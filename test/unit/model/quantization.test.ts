@@ -13,7 +13,7 @@ import { placeTrained } from '../../../trainer/method/placement.ts';
 import { TargetError } from '../../../trainer/method/targets.ts';
 import { NF4_LEVELS, quantizeNf4 } from '../../../trainer/model/nf4.ts';
 import { type Precision, WeightStorage } from '../../../trainer/model/weight-storage.ts';
-import { openOthers, openReference } from '../../support/engines.ts';
+import { openOthersAndPjrt, openReference } from '../../support/engines.ts';
 import { scattered, settingsOf } from '../../support/method-settings.ts';
 import { randomNumbers } from '../../support/operation-case.ts';
 import { openTiny, type TinyRunParams, withTinyRun } from '../../support/tiny-training.ts';
@@ -28,7 +28,7 @@ const weight = floatsOf(golden.values);
 const spec = { name: 'w', shape: golden.shape };
 
 const reference = await openReference();
-const engines = [{ name: 'portable, cpu', engine: reference, missing: undefined }, ...(await openOthers())];
+const engines = [{ name: 'portable, cpu', engine: reference, missing: undefined }, ...(await openOthersAndPjrt())];
 const fastest = engines.findLast(({ engine }) => engine)?.engine ?? reference;
 
 const storageOf = (quantize: 'int8' | 'nf4', parameter = spec) =>

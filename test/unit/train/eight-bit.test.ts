@@ -19,13 +19,13 @@ import {
 import { eightBitCount, optimizerState } from '../../../trainer/train/optimizer.ts';
 import { updateGroups } from '../../../trainer/train/update-group.ts';
 import { expectClose } from '../../support/closeness.ts';
-import { openOthers, openReference } from '../../support/engines.ts';
+import { openOthersAndPjrt, openReference } from '../../support/engines.ts';
 import { settingsOf } from '../../support/method-settings.ts';
 import { randomNumbers } from '../../support/operation-case.ts';
 import { adamw, openTiny, withTinyRun } from '../../support/tiny-training.ts';
 
 const reference = await openReference();
-const engines = [{ name: 'portable, cpu', engine: reference, missing: undefined }, ...(await openOthers())];
+const engines = [{ name: 'portable, cpu', engine: reference, missing: undefined }, ...(await openOthersAndPjrt())];
 
 /** Every block by itself, every number by itself. */
 function naive(values: readonly number[], kind: 'signed' | 'unsigned', noise: readonly number[]): number[] {

@@ -10,7 +10,7 @@ import { declareFeeds, optimizerFeeds, optimizerState, update } from '../../../t
 import type { OptimizerSettings } from '../../../trainer/train/optimizer-settings.ts';
 import { type UpdateGroup, updateGroups } from '../../../trainer/train/update-group.ts';
 import { expectClose } from '../../support/closeness.ts';
-import { openOthers, openReference } from '../../support/engines.ts';
+import { openOthersAndPjrt, openReference } from '../../support/engines.ts';
 
 interface Trace {
   readonly start: number[];
@@ -109,7 +109,7 @@ async function ourSteps(
   return { steps, others: Array.from(last).filter((_, i) => !places.includes(i)) };
 }
 
-const engines = [{ name: 'portable, cpu', engine: await openReference(), missing: undefined }, ...(await openOthers())];
+const engines = [{ name: 'portable, cpu', engine: await openReference(), missing: undefined }, ...(await openOthersAndPjrt())];
 describe('weight decay leaves a trainable alone that says so', () => {
   const undecayed = (settings: OptimizerSettings) => (step: number) => naiveSteps({ ...settings, weightDecay: 0 })[step] as number[];
   for (const [name, settings] of Object.entries(cases))
