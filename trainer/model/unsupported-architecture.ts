@@ -42,8 +42,12 @@ export function unsupportedArchitecture(named: readonly string[], config: Config
   const [first] = named;
   if (first === undefined) return `config.json names no architecture: add "architectures" with one of the classes in ${LISTED}`;
   const asks = (key: string): boolean => ![undefined, null, 0, false].includes(config[key] as never);
-  const found = missingParts.filter(missing => isNamed(missing, first) || missing.keys?.some(asks));
-  const near = nearestClass(first, found, supported);
+  const own = supported.find(each => TASKS.some(task => each === `${familyOf(first)}${task}`));
+  const found = [
+    ...(own === undefined ? [] : [{ needs: 'another head' }]),
+    ...missingParts.filter(missing => (own === undefined && isNamed(missing, first)) || missing.keys?.some(asks)),
+  ];
+  const near = own ?? nearestClass(first, found, supported);
   const nearest = near === undefined ? undefined : `the nearest supported class is ${near}`;
   return answer({ what: `the architecture ${named.join(', ')}`, found, nearest, listed: LISTED });
 }
@@ -55,7 +59,8 @@ export function unsupportedTimm(name: string): string {
   return answer({ what: `timm's architecture ${name}`, found: found ? [found] : [], nearest, listed: LISTED_TIMM });
 }
 
-const isNamed = ({ names }: Missing, name: string): boolean => names?.test(name.replace(ENDING, '')) ?? false;
+const familyOf = (name: string): string => name.replace(ENDING, '');
+const isNamed = ({ names }: Missing, name: string): boolean => names?.test(familyOf(name)) ?? false;
 
 function nearestClass(name: string, found: readonly Missing[], supported: readonly string[]): string | undefined {
   const ending = ENDING.exec(name)?.[0] ?? '';

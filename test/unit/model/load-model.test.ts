@@ -37,6 +37,16 @@ describe('config.json', () => {
       /it needs distances of tokens .*; the nearest supported class is BertForSequenceClassification/,
     ],
     [
+      'a supported family with a head that is not',
+      { architectures: ['BertForQuestionAnswering'] },
+      /BertForQuestionAnswering, which is not supported: it needs another head; the nearest supported class is BertForSequenceClassification/,
+    ],
+    [
+      'a supported mixture of experts with a head that is not',
+      { architectures: ['MixtralForSequenceClassification'] },
+      /: it needs another head; the nearest supported class is MixtralForCausalLM/,
+    ],
+    [
       'a vision model whose name says two things',
       { architectures: ['Data2VecVisionForImageClassification'] },
       /: it needs position biases in the attention of a vision transformer; the nearest supported class is ViT/,
