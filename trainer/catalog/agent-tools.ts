@@ -1,4 +1,5 @@
 /** The tools that agents call: each is a command of the command line. The MCP server and the editor's language model tools read this table. */
+import { namesOf } from './entries.ts';
 
 /** The kinds of a parameter: a path on this machine, other text, or a whole number. */
 export type ToolParameterKind = 'path' | 'text' | 'number';
@@ -92,7 +93,7 @@ export const agentTools = {
 
 export type AgentToolName = keyof typeof agentTools;
 
-export const agentToolNames = Object.keys(agentTools) as readonly AgentToolName[];
+export const agentToolNames = namesOf(agentTools);
 
 export const isAgentToolName = (name: string): name is AgentToolName => Object.hasOwn(agentTools, name);
 

@@ -1,4 +1,5 @@
 /** The formats in which a run is exported. `export/export-model.ts` holds how each is written and verified. */
+import { namesOf } from './entries.ts';
 
 export interface ArtifactEntry {
   readonly label: string;
@@ -48,7 +49,7 @@ export type ExportFormat = keyof typeof entries;
 
 export const artifactCatalog: Readonly<Record<ExportFormat, ArtifactEntry>> = entries;
 
-export const exportFormats = Object.keys(entries) as readonly ExportFormat[];
+export const exportFormats = namesOf(entries);
 
 /** The types of all formats. */
 export const exportTypes = [...new Set(Object.values(artifactCatalog).flatMap(({ types = {} }) => Object.keys(types)))] as ExportType[];

@@ -1,4 +1,5 @@
 /** The engines that execute a compiled program. Code asks for a capability of an entry, not for a name. */
+import { namesOf } from './entries.ts';
 
 export interface EngineEntry {
   readonly label: string;
@@ -53,7 +54,7 @@ export type EngineName = keyof typeof entries;
 
 export const engineCatalog: Readonly<Record<EngineName, EngineEntry>> = entries;
 
-export const engineNames = Object.keys(entries) as readonly EngineName[];
+export const engineNames = namesOf(entries);
 
 /** The engine that `auto` prefers; estimates assume it where no machine is known. */
 const preferredEngine: EngineName = 'tensorflow';
@@ -71,4 +72,4 @@ export type EngineChoiceName = keyof typeof engineChoices;
 /** The engine to plan for where no machine is known. */
 export const plannedEngine = (choice: EngineChoiceName): EngineName => (choice === 'auto' ? preferredEngine : choice);
 
-export const engineChoiceNames = Object.keys(engineChoices) as readonly EngineChoiceName[];
+export const engineChoiceNames = namesOf(engineChoices);

@@ -9,9 +9,17 @@ export const choicesOf = <N extends string>(catalog: Readonly<Record<N, Describe
   // The keys are those of the catalog.
   Object.fromEntries(Object.entries<Described>(catalog).map(([name, { summary }]) => [name, summary])) as Record<N, string>;
 
+/** The names of a table's entries, in their order. */
+export const namesOf = <N extends string>(table: Readonly<Record<N, unknown>>): readonly N[] =>
+  // Object.keys gives strings; those of a table are its names.
+  Object.keys(table) as N[];
+
+/** Returns whether a text is one of these names. */
+export const isOneOf = <N extends string>(names: readonly N[], text: string): text is N => names.some(name => name === text);
+
 /** The names of the entries with a capability. */
 export const namesWhere = <N extends string, E>(catalog: Readonly<Record<N, E>>, has: (entry: E) => boolean): readonly N[] =>
-  (Object.keys(catalog) as N[]).filter(name => has(catalog[name]));
+  namesOf(catalog).filter(name => has(catalog[name]));
 
 /** "lora", "lora or dora", "lora, dora or rosa". */
 export const orList = (names: readonly string[]): string =>

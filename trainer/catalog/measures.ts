@@ -1,5 +1,5 @@
 /** The measures of importance. Code asks for a capability of an entry; `importance/measures.ts` holds how each is computed. */
-import { namesWhere, orList } from './entries.ts';
+import { namesOf, namesWhere, orList } from './entries.ts';
 
 export interface MeasureEntry {
   readonly label: string;
@@ -84,7 +84,7 @@ export type MeasureName = keyof typeof entries;
 
 export const measureCatalog: Readonly<Record<MeasureName, MeasureEntry>> = entries;
 
-export const measureNames = Object.keys(entries) as readonly MeasureName[];
+export const measureNames = namesOf(entries);
 
 /** Whether a measure looks at samples. */
 export const needsData = (measure: MeasureName): boolean => !['nothing', 'weights'].includes(measureCatalog[measure].needs);

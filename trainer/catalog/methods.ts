@@ -1,5 +1,5 @@
 /** The tuning methods. Code asks for a capability of an entry; no other place lists the names or compares with one. */
-import { namesWhere, orList } from './entries.ts';
+import { namesOf, namesWhere, orList } from './entries.ts';
 
 export interface MethodEntry {
   /** The name in lists and titles. */
@@ -120,7 +120,7 @@ export type MethodName = keyof typeof entries;
 
 export const methodCatalog: Readonly<Record<MethodName, MethodEntry>> = entries;
 
-export const methodNames = Object.keys(entries) as readonly MethodName[];
+export const methodNames = namesOf(entries);
 
 /** The methods with a capability, for a sentence: "lora, dora or rosa". */
 export const methodsThat = (has: (entry: MethodEntry) => boolean): string => orList(namesWhere(methodCatalog, has));

@@ -1,4 +1,5 @@
 /** The objectives: what a model is tuned for (the recipe calls it `task`). Code asks for a capability of an entry, not for a name. */
+import { namesOf } from './entries.ts';
 
 /** Answers that people or a checker compared. */
 export interface Comparison {
@@ -112,7 +113,7 @@ export type ObjectiveName = keyof typeof entries;
 
 export const objectiveCatalog: Readonly<Record<ObjectiveName, ObjectiveEntry>> = entries;
 
-export const objectiveNames = Object.keys(entries) as readonly ObjectiveName[];
+export const objectiveNames = namesOf(entries);
 
 /** Rows of a batch for each sample: both answers of a pair. */
 export const rowsPerSample = (name: ObjectiveName): number => (objectiveCatalog[name].compares ? 2 : 1);

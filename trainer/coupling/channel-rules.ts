@@ -1,6 +1,7 @@
 /** How channels pass through each operation; a missing one does not compile. */
 import type { OpName } from '../graph/attributes.ts';
 import type { Node } from '../graph/graph.ts';
+import { inputsOf, isOp } from '../graph/graph.ts';
 import { type ChannelSets, type Channels, concat, merge, pickAxis, reshape, transpose, walk } from './channels.ts';
 
 /** undefined: the tensor has no channels (a mask, a statistic, a weight). */
@@ -62,13 +63,13 @@ function product({ sets, node, inputs }: RuleContext<'matmul'>): Known {
 
 function gather({ node, inputs, fail }: RuleContext<'gather'>): Known {
   const [x] = inputs;
-  const picks = node.inputs[1] as Node;
+  const picks = inputsOf(node, 2)[1];
   const { axis } = node.attrs;
   if (!x) return undefined;
   if (x.shape[axis] === 1)
     return { shape: [...x.shape.slice(0, axis), ...picks.shape.map(() => 1), ...x.shape.slice(axis + 1)], ids: x.ids };
-  if (picks.op !== 'constant' || picks.shape.length !== 1) return fail('it picks channels by numbers that are known only when it runs');
-  const { value } = (picks as Node<'constant'>).attrs;
+  if (!isOp(picks, 'constant') || picks.shape.length !== 1) return fail('it picks channels by numbers that are known only when it runs');
+  const { value } = picks.attrs;
   return pickAxis(x, axis, value.length, i => value[i] as number);
 }
 
@@ -108,7 +109,7 @@ const channelRules: { readonly [Op in OpName]: Rule<Op> } = {
   sigmoidGrad: together,
   sum: reduce,
   max: reduce,
-  reshape: ({ node, inputs: [x] }) => x && reshape(x, (node.inputs[0] as Node).shape, node.shape),
+  reshape: ({ node, inputs: [x] }) => x && reshape(x, inputsOf(node, 1)[0].shape, node.shape),
   transpose: ({ node, inputs: [x] }) => x && transpose(x, node.attrs.perm),
   slice: ({ node, inputs: [x] }) =>
     x && node.attrs.begin.reduce<Channels>((cut, begin, axis) => pickAxis(cut, axis, node.attrs.size[axis] as number, i => begin + i), x),

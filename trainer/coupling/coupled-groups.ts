@@ -1,6 +1,6 @@
 /** Which parts of which weights belong to one neuron: derived from the graph of a model, for any model (the idea of DepGraph, Fang et al. 2023). */
 
-import { Graph, type Node } from '../graph/graph.ts';
+import { Graph, isOp, type Node } from '../graph/graph.ts';
 import type { AnyModel, ClassifierModel } from '../model/model-spec.ts';
 import { type ConvSpec, isExperts, type ModuleSpec } from '../model/module-specs.ts';
 import { type ModuleTap, Tracer } from '../model/tracer.ts';
@@ -84,7 +84,7 @@ function propagate(graph: Graph, tracer: Tracer, modules: readonly ModuleSpec[],
     const fail = (why: string): never => {
       throw new DependencyError(`the channels behind ${behind} cannot be followed through ${node.op} [${node.shape.join(', ')}]: ${why}`);
     };
-    const own = node.op === 'read' ? asTheyAre.get((node as Node<'read'>).attrs.variable) : undefined;
+    const own = isOp(node, 'read') ? asTheyAre.get(node.attrs.variable) : undefined;
     const found = own ? makeColumns(own, node, sets, sides) : applyRule({ sets, node, inputs, fail });
     const tapped = taps.get(node);
     known[node.id] = tapped ? passModule(tapped, found, known, sets, sides) : found;

@@ -1,5 +1,6 @@
 /** Tells how a sample is laid out from its keys, renames columns, and holds all samples to one layout. */
 import { closest, distance } from 'fastest-levenshtein';
+import { namesOf } from '../catalog/entries.ts';
 import { DataError } from './data-error.ts';
 import type { DataFormat, DataRecord } from './types.ts';
 
@@ -14,7 +15,7 @@ const formatKeys = {
   text: ['text'],
 } as const satisfies Record<DataFormat, readonly string[]>;
 
-const formatOrder = Object.keys(formatKeys) as DataFormat[];
+const formatOrder = namesOf(formatKeys);
 
 /** Our name of a key → its name in the data. */
 export type ColumnNames = Readonly<Record<string, string>>;

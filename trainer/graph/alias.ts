@@ -1,5 +1,6 @@
 /** Which values are the buffer of a variable, and the law that nobody reads such a value after the variable has changed. */
 import type { Node } from './graph.ts';
+import { isOp } from './node-store.ts';
 import { ruleOf } from './op-table.ts';
 import { GraphError } from './types.ts';
 
@@ -7,14 +8,14 @@ import { GraphError } from './types.ts';
 export function writtenVariables(node: Node): readonly string[] {
   if (node.op === 'read' || !('variable' in node.attrs)) return [];
   const { variable } = node.attrs;
-  if (node.op !== 'adam') return [variable];
-  const { m, v } = (node as Node<'adam'>).attrs;
+  if (!isOp(node, 'adam')) return [variable];
+  const { m, v } = node.attrs;
   return [variable, m, v];
 }
 
 /** The read whose buffer this value is; undefined where it has a buffer of its own. */
 export function aliasedRead(node: Node): Node<'read'> | undefined {
-  if (node.op === 'read') return node as Node<'read'>;
+  if (isOp(node, 'read')) return node;
   const [input] = node.inputs;
   return input && ruleOf(node.op).buffer === 'view' ? aliasedRead(input) : undefined;
 }

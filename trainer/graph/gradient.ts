@@ -1,5 +1,6 @@
 /** Reverse-mode differentiation: from seeds back to exactly the nodes asked for, with a recompute policy for the forward values. */
 import type { Graph, Node } from './graph.ts';
+import { inputsOf } from './node-store.ts';
 import { type Cross, joinCross } from './op-rule.ts';
 import { ruleOf } from './op-table.ts';
 import { type RecomputePolicy, Rematerializer, sqrtBlocks } from './recompute.ts';
@@ -36,7 +37,7 @@ export function backward(graph: Graph, params: BackwardParams): Map<Node, Node> 
   const rowsOf = (node: Node): Node | undefined => {
     const target = wrt.get(node);
     if (target) return target.rows;
-    return ruleOf(node.op).rowwise ? rowsOf(node.inputs[0] as Node) : undefined;
+    return ruleOf(node.op).rowwise ? rowsOf(inputsOf(node, 1)[0]) : undefined;
   };
 
   graph.within({ phase: 1 }, () => {

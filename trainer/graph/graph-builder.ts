@@ -1,6 +1,6 @@
 /** The graph as one writes it: a short method for each operation, NumPy's broadcasting, small rewrites that never cost anything. */
 import type { OpAttributes, Pool2d, Window2d } from './attributes.ts';
-import { type Node, NodeStore } from './node-store.ts';
+import { inputsOf, type Node, NodeStore } from './node-store.ts';
 import { type DType, elementCount, GraphError, type HostArray, resolveAxis, type Shape, sameShape } from './types.ts';
 
 /** A random mask takes 16 bits an element: half the time of 32. */
@@ -95,7 +95,7 @@ export class GraphBuilder extends NodeStore {
 
   reshape(x: Node, shape: Shape): Node {
     if (sameShape(x.shape, shape)) return x;
-    const source = x.op === 'reshape' && !x.custom ? (x.inputs[0] as Node) : x;
+    const source = x.op === 'reshape' && !x.custom ? inputsOf(x, 1)[0] : x;
     return sameShape(source.shape, shape) ? source : this.node('reshape', [source], { shape });
   }
   transpose(x: Node, perm: readonly number[]): Node {

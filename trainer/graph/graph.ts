@@ -3,7 +3,7 @@ import { GraphBuilder } from './graph-builder.ts';
 import { opTable } from './op-table.ts';
 
 export { RANDOM_STEPS } from './graph-builder.ts';
-export type { CustomGradient, Node, VariableSpec } from './node-store.ts';
+export { type CustomGradient, inputsOf, isOp, type Node, type VariableSpec } from './node-store.ts';
 
 export class Graph extends GraphBuilder {
   constructor() {

@@ -1,6 +1,7 @@
 /** Which tensors are alive when: the memory of a signature, known before it runs. */
 import type { Step } from './fusion/step.ts';
 import type { Node } from './graph.ts';
+import { inputsOf } from './node-store.ts';
 import { ruleOf } from './op-table.ts';
 import type { Signature } from './program.ts';
 import { byteSize, type TensorSpec } from './types.ts';
@@ -91,7 +92,7 @@ function findOwners(steps: readonly Step[], rules: BufferRules): Owners {
   for (const { nodes, program } of steps)
     for (const node of nodes) {
       const isView = program === undefined && rules.isView(node);
-      owners[node.id] = rules.isOutside(node) ? undefined : isView ? owners[(node.inputs[0] as Node).id] : node;
+      owners[node.id] = rules.isOutside(node) ? undefined : isView ? owners[inputsOf(node, 1)[0].id] : node;
     }
   return owners;
 }

@@ -28,6 +28,22 @@ export interface Node<Op extends OpName = OpName> extends TensorSpec {
   boundary?: boolean;
 }
 
+/** Returns whether a node is of an operation, whose attributes it then has. */
+export const isOp = <Op extends OpName>(node: Node, op: Op): node is Node<Op> => node.op === op;
+
+interface Inputs {
+  readonly 1: readonly [Node];
+  readonly 2: readonly [Node, Node];
+  readonly 3: readonly [Node, Node, Node];
+}
+
+/** Returns the inputs of an operation that has at least this many. @throws GraphError if it has fewer */
+export function inputsOf<Count extends keyof Inputs>(node: Node, count: Count): Inputs[Count];
+export function inputsOf({ op, id, inputs }: Node, count: number): readonly Node[] {
+  if (inputs.length < count) throw new GraphError(`${op} (node ${id}) has fewer than ${count} inputs`);
+  return inputs;
+}
+
 /** The gradient that arrives at the output of an operation, and what a rule may ask for to pass it on. */
 export interface IncomingGradient {
   /** Gradient of the loss toward the output, of the output's shape. */

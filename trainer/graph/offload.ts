@@ -2,6 +2,7 @@
 import { aliasedRead, writtenVariables } from './alias.ts';
 import type { Step } from './fusion/step.ts';
 import type { Node } from './graph.ts';
+import { inputsOf, isOp } from './node-store.ts';
 import { ruleOf } from './op-table.ts';
 import type { Signature } from './program.ts';
 
@@ -34,7 +35,7 @@ export function usesOf(
     for (const node of nodes) {
       if (given.has(node)) use(aliasedRead(node)?.attrs.variable, i);
       for (const variable of writtenVariables(node)) use(variable, i);
-      if (node.op === 'assign') adopted.set(bufferOf(node.inputs[0] as Node), (node as Node<'assign'>).attrs.variable);
+      if (isOp(node, 'assign')) adopted.set(bufferOf(inputsOf(node, 1)[0]), node.attrs.variable);
     }
   });
   return uses;

@@ -1,5 +1,6 @@
 /** Which forward values the backward pass finds kept, and which it computes again. */
 import type { Graph, Node } from './graph.ts';
+import { inputsOf } from './node-store.ts';
 import { ruleOf } from './op-table.ts';
 
 /**
@@ -15,7 +16,7 @@ export const sqrtBlocks = (blocks: number): number => Math.ceil(Math.sqrt(blocks
 const isSource = (node: Node): boolean => node.op === 'read' || node.op === 'feed' || node.op === 'constant';
 
 /** A change of a weight's element type: as large as the weight, so never kept. */
-const isWeightView = (node: Node): boolean => ruleOf(node.op).rowwise === true && isSource(node.inputs[0] as Node);
+const isWeightView = (node: Node): boolean => ruleOf(node.op).rowwise === true && isSource(inputsOf(node, 1)[0]);
 
 /** A number a row, such as a mean square: it costs nothing to keep. */
 const isStatistic = (node: Node): boolean => node.shape.at(-1) === 1;

@@ -67,3 +67,17 @@ export function resolveAxis(axis: number, rank: number): number {
   if (resolved < 0 || resolved >= rank) throw new GraphError(`axis ${axis} is outside a tensor of rank ${rank}`);
   return resolved;
 }
+
+interface Tuples {
+  readonly 1: readonly [number];
+  readonly 2: readonly [number, number];
+  readonly 3: readonly [number, number, number];
+  readonly 4: readonly [number, number, number, number];
+}
+
+/** Returns a shape as one of this many dimensions. @throws GraphError if it has another number */
+export function dimensions<Rank extends keyof Tuples>(shape: Shape, rank: Rank): Tuples[Rank];
+export function dimensions(shape: Shape, rank: number): Shape {
+  if (shape.length !== rank) throw new GraphError(`[${shape}] does not have ${rank} dimensions`);
+  return shape;
+}

@@ -1,7 +1,7 @@
 /** The contribution of a batch to the score of each row, as graph expressions: from a gradient of the weight, or from the values that pass through a module. */
 import type { Graph, Node } from '../graph/graph.ts';
 import { idsWithout } from '../graph/ops/indexing.ts';
-import { elementCount } from '../graph/types.ts';
+import { dimensions, elementCount } from '../graph/types.ts';
 import { isExperts, type ModuleSpec } from '../model/module-specs.ts';
 import type { ModuleTap } from '../model/tracer.ts';
 import { ImportanceError } from './importance-error.ts';
@@ -158,7 +158,7 @@ export function inputSquares(graph: Graph, module: ModuleSpec, tap: ModuleTap, p
 
 /** The same over the positions that each expert computes, [experts · inputs]. */
 function inputSquaresByExpert(graph: Graph, module: ModuleSpec, x: Node, ids: Node, presence: Presence): Node {
-  const [rows, width] = x.shape as [number, number];
+  const [rows, width] = dimensions(x.shape, 2);
   const count = expertsOf(module);
   const assigned = graph.sum(graph.reshape(graph.oneHot(ids, count), [rows, elementCount(ids.shape) / rows, count]), [1]);
   const counted = graph.mul(assigned, graph.reshape(presenceOf(graph, presence, rows / presence.batch), [rows, 1]));

@@ -1,6 +1,7 @@
 /** The one seam between models and methods: every layer that has neurons is built here, and a method may change it here. */
 
 import type { Graph, Node } from '../graph/graph.ts';
+import { dimensions } from '../graph/types.ts';
 import { batchNorm, frozenBatchNorm } from './layer/batch-norm.ts';
 import { dropoutMask, uniform } from './layer/dropout.ts';
 import { layerNorm, rmsNorm } from './layer/norm.ts';
@@ -191,7 +192,7 @@ export class Tracer {
   /** x [batch · positions, channels] with what its norm over the positions of each image adds to it. */
   responseNorm(module: BiasedSpec, x: Node, batch: number): Node {
     const { graph } = this;
-    const [rows, channels] = x.shape as [number, number];
+    const [rows, channels] = dimensions(x.shape, 2);
     const image = graph.reshape(x, [batch, rows / batch, channels]);
     const scaled = responseNorm(graph, { x: image, scale: this.parameter(module.weight), shift: this.parameter(module.bias) });
     const y = graph.reshape(scaled, [rows, channels]);
@@ -210,7 +211,7 @@ export class Tracer {
   dropPath(x: Node, rate: number, batch: number): Node {
     const mask = this.dropoutMask(rate);
     if (!mask) return x;
-    const [rows, features] = x.shape as [number, number];
+    const [rows, features] = dimensions(x.shape, 2);
     const { graph } = this;
     return graph.reshape(graph.mul(graph.reshape(x, [batch, rows / batch, features]), mask([batch, 1, 1])), [rows, features]);
   }

@@ -1,6 +1,7 @@
 /** The reference numbers of a causal language model as a program: padded tokens, the next token as the target. */
 import { Graph } from '../graph/graph.ts';
 import type { HostArray } from '../graph/types.ts';
+import { dimensions } from '../graph/types.ts';
 import { HIDDEN } from '../model/layer/attention.ts';
 import { headLossWithGradient } from '../model/layer/cross-entropy.ts';
 import { headLogits } from '../model/layer/head-logits.ts';
@@ -11,7 +12,7 @@ import { type Golden, inputOf } from './golden.ts';
 
 export function traceCausal(model: CausalModel, golden: Golden): Forward {
   const graph = new Graph();
-  const [batch, tokens] = inputOf(golden, 'input_ids', 2).shape as [number, number];
+  const [batch, tokens] = dimensions(inputOf(golden, 'input_ids', 2).shape, 2);
   const ids = graph.feed('ids', [batch, tokens], 'int32');
   const seen = graph.feed('seen', [batch, 1, tokens]);
   const bias = graph.mul(graph.sub(graph.scalar(1), seen), HIDDEN);
@@ -48,6 +49,6 @@ export function feedsOfCausal(golden: Golden): Record<string, HostArray> {
 
 /** Positions whose output predicts a labeled token: the label of token t is predicted at t − 1. */
 function labeled(golden: Golden): { position: number; id: number }[] {
-  const [, tokens] = golden.labels.shape as [number, number];
+  const [, tokens] = dimensions(golden.labels.shape, 2);
   return golden.labels.data.flatMap((id, at) => (id >= 0 && at % tokens > 0 ? [{ position: at - 1, id }] : []));
 }

@@ -1,7 +1,7 @@
 /** Common subexpressions: what is one node, what is two, and how phases keep them apart. */
 import { expect, test } from 'vitest';
-import { Graph } from '../../../trainer/graph/graph.ts';
-import { GraphError } from '../../../trainer/graph/types.ts';
+import { Graph, inputsOf, isOp } from '../../../trainer/graph/graph.ts';
+import { dimensions, GraphError } from '../../../trainer/graph/types.ts';
 
 const w = { name: 'w', shape: [4], dtype: 'float32' as const };
 
@@ -71,4 +71,14 @@ test('an operation that does not fit names itself and its inputs', () => {
   const build = () => graph.matmul(graph.feed('a', [2, 3]), graph.feed('b', [2, 3]));
   expect(build).toThrow(GraphError);
   expect(build).toThrow('matmul(float32[2, 3], float32[2, 3]): inner sizes 3 and 2 differ');
+});
+
+test('a shape and the inputs of an operation are taken apart only in the number that they have', () => {
+  const graph = new Graph();
+  const sum = graph.add(graph.feed('a', [2, 3]), graph.feed('b', [2, 3]));
+  expect(dimensions(sum.shape, 2)).toEqual([2, 3]);
+  expect(() => dimensions(sum.shape, 3)).toThrow('[2,3] does not have 3 dimensions');
+  expect(inputsOf(sum, 2)).toBe(sum.inputs);
+  expect(() => inputsOf(sum, 3)).toThrow(`add (node ${sum.id}) has fewer than 3 inputs`);
+  expect([isOp(sum, 'add'), isOp(sum, 'mul')]).toEqual([true, false]);
 });

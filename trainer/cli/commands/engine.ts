@@ -1,5 +1,6 @@
 /** `rowtune engine install | list | remove`: the engines in the cache folder. */
 import { type Command, Option } from 'commander';
+import { isOneOf } from '../../catalog/entries.ts';
 import { listEngines, removeEngine, type Variant } from '../../engine/install/engine-folder.ts';
 import { installPjrt } from '../../engine/install/install-pjrt.ts';
 import { installTensorflow } from '../../engine/install/install-tensorflow.ts';
@@ -71,7 +72,7 @@ function addRemove(engine: Command, surroundings: Surroundings): void {
   );
 }
 
-const isPjrt = (variant: AnyVariant): variant is PjrtVariant => (pjrtVariants as readonly string[]).includes(variant);
+const isPjrt = (variant: AnyVariant): variant is PjrtVariant => isOneOf(pjrtVariants, variant);
 
 async function install({ settings, terminal }: CommandContext, { variant, with: tool }: InstallOptions): Promise<CommandResult> {
   const say = (line: string) => terminal.say('info', line);

@@ -2,6 +2,8 @@
  * The paper's tables as rows to run, each with the numbers that the paper (Memory-efficient fine-tuning via structured
  * neural network pruning) states. Only numbers from its text or tables are included; a row without a number is open.
  */
+
+import { namesOf } from '../../catalog/entries.ts';
 import type { DataKey, ModelKey } from './paper-needs.ts';
 
 /**
@@ -36,9 +38,9 @@ export interface PaperTable {
 
 const vision = { deit: 'DeiT', vit: 'ViT', resnet101: 'ResNet-101', resnext101: 'ResNeXt-101' } as const;
 type VisionKey = keyof typeof vision;
-const visionKeys = Object.keys(vision) as VisionKey[];
+const visionKeys = namesOf(vision);
 const imageSets = { cifar100: 'CIFAR-100', tiny_imagenet: 'Tiny-ImageNet', caltech101: 'Caltech-101' } as const;
-const imageKeys = Object.keys(imageSets) as (keyof typeof imageSets)[];
+const imageKeys = namesOf(imageSets);
 
 /** In percent, for CIFAR-100, Tiny-ImageNet and Caltech-101. */
 const ACCURACIES: Readonly<Record<VisionKey, Readonly<Record<'dense' | 'head' | 'spsft', readonly [number, number, number]>>>> = {
@@ -152,7 +154,7 @@ const dependencyRows = visionKeys.flatMap(model =>
 
 const GLUE = { cola: 65.56, mnli: 89.55, mrpc: 87.5, qnli: 93.15, qqp: 91.57, rte: 80.14, sst2: 95.41, stsb: 89.14 } as const;
 
-const glueRows = (Object.keys(GLUE) as (keyof typeof GLUE)[]).flatMap(data =>
+const glueRows = namesOf(GLUE).flatMap(data =>
   (['dense', 'spsft', 'spsft-dependencies'] as const).map((recipe): PaperRow => {
     const overrides = data === 'stsb' ? ['task=sequence_regression'] : [];
     const paper = recipe === 'spsft' ? { quality: GLUE[data] } : recipe === 'dense' ? { trained: 184 } : {};

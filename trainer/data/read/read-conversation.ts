@@ -1,4 +1,6 @@
 /** A chat out of a record: turns with all their fields, tools, documents, and which answers are to be trained. */
+
+import { isOneOf } from '../../catalog/entries.ts';
 import { isRecord } from '../../files/strict-json.ts';
 import { describeValue } from '../data-error.ts';
 import type { ChatMessage, Conversation, DataRecord } from '../types.ts';
@@ -82,7 +84,7 @@ function roleOf(record: DataRecord, path: string, given: unknown): string {
   throw fieldError(record, path, `${what}, expected one of ${Object.keys(ROLES).join(', ')}`, 'Rename the role');
 }
 
-const isTrainField = (name: string): boolean => (TRAIN_FIELDS as readonly string[]).includes(name);
+const isTrainField = (name: string): boolean => isOneOf(TRAIN_FIELDS, name);
 
 /** `train: false` (Axolotl: `training`) or `weight: 0` (OpenAI) leaves an answer as context. */
 function trainsOf(record: DataRecord, path: string, role: string, fields: Readonly<Record<string, unknown>>): boolean {

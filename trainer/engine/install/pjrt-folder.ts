@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
+import { namesOf } from '../../catalog/entries.ts';
 import { resolveAddonSources } from './addon-sources.ts';
 import { enginesFolder } from './engine-folder.ts';
 
@@ -42,7 +43,7 @@ export const pjrtPlugins = {
 
 export type PjrtVariant = keyof typeof pjrtPlugins;
 
-export const pjrtVariants = Object.keys(pjrtPlugins) as readonly PjrtVariant[];
+export const pjrtVariants = namesOf(pjrtPlugins);
 
 const manifestSchema = z.object({
   format: z.literal(1),

@@ -2,6 +2,7 @@
 import { aliasedRead, writtenVariables } from '../../graph/alias.ts';
 import type { OpName } from '../../graph/attributes.ts';
 import type { Step } from '../../graph/fusion/step.ts';
+import { isOp } from '../../graph/graph.ts';
 import type { Node, VariableSpec } from '../../graph/node-store.ts';
 import { usesOf } from '../../graph/offload.ts';
 import { isPure } from '../../graph/op-table.ts';
@@ -150,8 +151,7 @@ interface Lookup extends Omit<Kernels, 'plan'> {
 }
 
 /** Those that a node itself reads or changes: it has to run where they are. */
-const variablesOf = (node: Node): readonly string[] =>
-  node.op === 'read' ? [(node as Node<'read'>).attrs.variable] : writtenVariables(node);
+const variablesOf = (node: Node): readonly string[] => (isOp(node, 'read') ? [node.attrs.variable] : writtenVariables(node));
 
 function lowerSignature(signature: Signature, steps: readonly Step[], emitter: Emitter, lookup: Lookup): LoweredSignature {
   const { mover, isOnHost } = lookup;

@@ -1,4 +1,6 @@
 /** Added tokens of tokenizer.json, changed by the other files of its folder, as Transformers does when it loads them. */
+
+import { isOneOf } from '../../catalog/entries.ts';
 import { isRecord } from '../../files/strict-json.ts';
 
 type TokenRecord = Readonly<Record<string, unknown>>;
@@ -50,9 +52,7 @@ function specialTokens(settings: SpecialSettings['settings']): {
 } {
   const { extra_special_tokens: extra, additional_special_tokens: additional } = settings;
   const isText = (value: unknown): boolean => tokenText(value) !== undefined && tokenText(value) !== '';
-  const own = Object.keys(settings).filter(
-    key => key.endsWith('_token') && typeof settings[key] === 'string' && !(NAMED as readonly string[]).includes(key),
-  );
+  const own = Object.keys(settings).filter(key => key.endsWith('_token') && typeof settings[key] === 'string' && !isOneOf(NAMED, key));
   const listed = Array.isArray(extra) && extra.length > 0 ? extra : additional;
   return {
     named: [...[...NAMED, ...own].map(key => settings[key]), ...(isRecord(extra) ? Object.values(extra) : [])].filter(isText),

@@ -1,5 +1,6 @@
 /** Memoizes builds of fused programs: the blocks of a model are alike, so each is fused like the one before it. */
 import type { Node } from '../graph.ts';
+import { isOp } from '../node-store.ts';
 import { elementCount } from '../types.ts';
 import { type BuildResult, buildFused, type FusedParams } from './build.ts';
 import type { RowProgram } from './row-program.ts';
@@ -68,8 +69,8 @@ export class BuildMemo {
 }
 
 /** A single number is part of the program. */
-const specOf = ({ op, dtype, shape, attrs }: Node): string =>
-  `${dtype}[${shape}]${op === 'constant' && elementCount(shape) === 1 ? `=${textOf((attrs as Node<'constant'>['attrs']).value[0])}` : ''}`;
+const specOf = (node: Node): string =>
+  `${node.dtype}[${node.shape}]${isOp(node, 'constant') && elementCount(node.shape) === 1 ? `=${textOf(node.attrs.value[0])}` : ''}`;
 
 const attributesOf = ({ attrs }: Node): string =>
   Object.entries(attrs)

@@ -1,5 +1,6 @@
 /** Builds the program of one fused step: from the nodes that it gives down to those that it reads. */
 import type { Node } from '../graph.ts';
+import { inputsOf, isOp } from '../node-store.ts';
 import { type DType, elementCount, fromBfloat16 } from '../types.ts';
 import {
   type Access,
@@ -102,14 +103,14 @@ class Builder {
     let [node, access] = [root, whole];
     const casts: Node[] = [];
     while ((isView(node) && node.op !== 'concat') || node.op === 'cast') {
-      const input = node.inputs[0] as Node;
+      const input = inputsOf(node, 1)[0];
       if (this.isRead(input)) return undefined;
       if (node.op === 'cast') casts.push(node);
       else access = this.guard(root, () => this.through(node, access));
       node = input;
     }
-    if (node.op !== 'concat') return undefined;
-    const { axis } = (node as Node<'concat'>).attrs;
+    if (!isOp(node, 'concat')) return undefined;
+    const { axis } = node.attrs;
     const dim = resolve(access.dims[axis] as Access['dims'][number]);
     const parts = node.inputs.length;
     const [first, ...rest] = dim.terms;
@@ -129,8 +130,8 @@ class Builder {
 
   /** The value of a node, read or computed. */
   private valueOf(node: Node, access: Access): Value {
-    if (node.op === 'constant' && elementCount(node.shape) === 1 && node.dtype !== 'int32' && access.padding === undefined)
-      return this.values.constant(numberOf(node as Node<'constant'>));
+    if (isOp(node, 'constant') && elementCount(node.shape) === 1 && node.dtype !== 'int32' && access.padding === undefined)
+      return this.values.constant(numberOf(node));
     if (this.roots.has(node)) return this.rootValue(node, access);
     if (this.isRead(node)) return this.values.load(node, access);
     // Outside a pad's input nothing may be computed; 0 is the same in every element type.
@@ -179,12 +180,12 @@ class Builder {
     if (node.op === 'concat') throw new MustBeRead(node);
     if (isView(node)) return this.valueOf(input(0), this.through(node, access));
     if (node.op === 'softmax') return this.softmax(node, access);
-    if (isReduction(node)) return this.reduce(node as Node<'sum' | 'max'>, access);
+    if (isReduction(node)) return this.reduce(node, access);
     throw new MustBeRead(node);
   }
 
   private through(node: Node, access: Access): Access {
-    const [input] = node.inputs as [Node];
+    const [input] = inputsOf(node, 1);
     switch (node.op) {
       case 'reshape':
         return throughReshape(access, input.shape, node.shape, axis => axis !== this.column);
@@ -213,7 +214,7 @@ class Builder {
   }
 
   private reduce(node: Node<'sum' | 'max'>, access: Access): Value {
-    const [input] = node.inputs as [Node];
+    const [input] = inputsOf(node, 1);
     const isWhole = node.attrs.axes.length > 1;
     const size = isWhole ? elementCount(input.shape) : (input.shape.at(-1) as number);
     const column = this.columnOf(node, size);
@@ -226,13 +227,13 @@ class Builder {
 
   /** All elements of its input as one row. */
   private flat(node: Node, column: Axis): Access {
-    const [input] = node.inputs as [Node];
+    const [input] = inputsOf(node, 1);
     const row: Access = { dims: [{ terms: [{ axis: column, stride: 1 }], begin: 0, size: column.size }] };
     return input.shape.length === 1 ? row : throughReshape(row, input.shape, [column.size], () => false);
   }
 
   private reduceOver(node: Node<'sum' | 'max'>, whole: Access, column: Axis): Value {
-    const value = this.valueOf(node.inputs[0] as Node, whole);
+    const value = this.valueOf(inputsOf(node, 1)[0], whole);
     const reduced = this.overRow(node.op, value, column);
     return this.castTo(node.dtype, reduced);
   }
@@ -251,7 +252,7 @@ class Builder {
     if (last.terms.length !== 1 || last.begin !== 0 || term?.stride !== 1 || term.axis.size !== size) throw new MustBeRead(node);
     if (this.column === undefined) this.column = term.axis;
     if (this.column !== term.axis || size > ROW_PROGRAM_LIMITS.reducedColumns) throw new MustBeRead(node);
-    const x = this.valueOf(node.inputs[0] as Node, access);
+    const x = this.valueOf(inputsOf(node, 1)[0], access);
     const apply = this.values.apply.bind(this.values);
     const e = apply('exp', [apply('sub', [x, this.overRow('max', x, term.axis)])]);
     return apply('mul', [e, apply('reciprocal', [this.overRow('sum', e, term.axis)])]);

@@ -1,6 +1,7 @@
 /** The pass `fuse`: nodes join steps from the last to the first, so that the readers of a node are planned before it. */
 import { aliasedRead } from '../alias.ts';
 import type { Node } from '../graph.ts';
+import { inputsOf } from '../node-store.ts';
 import { ruleOf } from '../op-table.ts';
 import { byteSize } from '../types.ts';
 import type { BuildMemo } from './build-memo.ts';
@@ -74,7 +75,7 @@ class Fusion {
   /** A reshape of a value that exists anyway is another name for it. */
   private isAlias(node: Node): boolean {
     if (node.op !== 'reshape') return false;
-    const [input] = node.inputs as [Node];
+    const [input] = inputsOf(node, 1);
     return (
       !isFusible(input) || this.usesOf(input).size > 0 || this.schedule.outputs.has(input) || this.schedule.readersOf(input).length > 1
     );

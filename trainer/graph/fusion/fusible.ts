@@ -1,5 +1,6 @@
 /** Which operations a fused step can take in. */
 import type { Node } from '../graph.ts';
+import { inputsOf, isOp } from '../node-store.ts';
 import { type DType, elementCount } from '../types.ts';
 import { isElementwise, ROW_PROGRAM_LIMITS } from './row-program.ts';
 
@@ -15,10 +16,10 @@ export const isView = ({ op }: Node): boolean =>
   op === 'reshape' || op === 'transpose' || op === 'slice' || op === 'pad' || op === 'broadcast' || op === 'concat';
 
 /** A sum or maximum along the last axis, or of all that there is. */
-export function isReduction(node: Node): boolean {
-  if (node.op !== 'sum' && node.op !== 'max') return false;
-  const { axes } = (node as Node<'sum' | 'max'>).attrs;
-  const { shape } = node.inputs[0] as Node;
+export function isReduction(node: Node): node is Node<'sum' | 'max'> {
+  if (!isOp(node, 'sum') && !isOp(node, 'max')) return false;
+  const { axes } = node.attrs;
+  const { shape } = inputsOf(node, 1)[0];
   if (axes.length === 1 && axes[0] === shape.length - 1) return true;
   return axes.length === shape.length && elementCount(shape) <= ROW_PROGRAM_LIMITS.reducedColumns;
 }
@@ -37,11 +38,11 @@ export function isFusible(node: Node): boolean {
 
 function judge(node: Node): boolean {
   if (node.shape.includes(0)) return false;
-  if (node.op === 'cast') return CAST_TO.has(node.dtype) && READABLE.has((node.inputs[0] as Node).dtype);
+  if (node.op === 'cast') return CAST_TO.has(node.dtype) && READABLE.has(inputsOf(node, 1)[0].dtype);
   if (!COMPUTED.has(node.dtype)) return false;
   if (node.inputs.some(input => !COMPUTED.has(input.dtype))) return false;
   if (node.op === 'concat') return hasEqualParts(node);
-  if (node.op === 'pad') return isLeadingPad(node as Node<'pad'>);
+  if (isOp(node, 'pad')) return isLeadingPad(node);
   return isElementwise(node.op) || isView(node) || isReduction(node) || node.op === 'softmax';
 }
 

@@ -1,11 +1,12 @@
 /** The pass `narrow-early`: casts to fewer bytes move to the last reader of the wide value. */
 import type { Node } from '../graph.ts';
+import { inputsOf } from '../node-store.ts';
 import { byteSize } from '../types.ts';
 import { isView } from './fusible.ts';
 import type { Schedule } from './schedule.ts';
 import { FUSION_THRESHOLDS } from './thresholds.ts';
 
-const isNarrowing = (node: Node): boolean => node.op === 'cast' && byteSize(node) < byteSize(node.inputs[0] as Node);
+const isNarrowing = (node: Node): boolean => node.op === 'cast' && byteSize(node) < byteSize(inputsOf(node, 1)[0]);
 
 /** Moves that nobody else reads from `first` on, and the cast to fewer bytes that they lead to. Empty where they lead to none. */
 export function narrowingChain(first: Node | undefined, schedule: Schedule): readonly Node[] {

@@ -1,6 +1,7 @@
 /** Whether a node is worth computing again inside a step, or better read from memory. */
 import { aliasedRead } from '../alias.ts';
 import type { Node } from '../graph.ts';
+import { inputsOf } from '../node-store.ts';
 import { byteSize, elementCount } from '../types.ts';
 import { isFusible, isView } from './fusible.ts';
 import { isSource } from './schedule.ts';
@@ -32,7 +33,7 @@ function lightInput(node: Node): Node | undefined {
   return isArithmetic && first && isSmall ? first : undefined;
 }
 
-const isWidening = (node: Node): boolean => node.op === 'cast' && byteSize(node) > byteSize(node.inputs[0] as Node);
+const isWidening = (node: Node): boolean => node.op === 'cast' && byteSize(node) > byteSize(inputsOf(node, 1)[0]);
 
 export interface Surroundings {
   /** The place of the step that would compute the node again. */

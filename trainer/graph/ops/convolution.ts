@@ -1,6 +1,6 @@
 /** Convolution and pooling over [batch, height, width, channels]; filters are [out, in / groups, kh, kw], as weight files have them, so that a row is a channel. */
 import type { Window2d } from '../attributes.ts';
-import type { Node } from '../node-store.ts';
+import { inputsOf } from '../node-store.ts';
 import type { OpTable } from '../op-rule.ts';
 import { elementCount, GraphError, type Shape } from '../types.ts';
 
@@ -34,7 +34,7 @@ export const convolutionRules: Pick<OpTable, 'conv2d' | 'conv2dInputGrad' | 'con
       return { shape: [batch, ...windowOutput(height, width, [kh, kw], attrs), out], dtype: x?.dtype ?? 'float32' };
     },
     gradient: ({ graph, dy, node, wants, rows, value }) => {
-      const [x, filter] = node.inputs as [Node, Node];
+      const [x, filter] = inputsOf(node, 2);
       const { attrs } = node;
       const towardsFilter = () => {
         const chosen = rows(1);
@@ -79,7 +79,7 @@ export const convolutionRules: Pick<OpTable, 'conv2d' | 'conv2dInputGrad' | 'con
       const [batch, height, width, channels] = image(x?.shape);
       return { shape: [batch, ...windowOutput(height, width, attrs.size, attrs), channels], dtype: x?.dtype ?? 'float32' };
     },
-    gradient: ({ graph, dy, node, value }) => [graph.node('maxPool2dGrad', [value(node.inputs[0] as Node), value(node), dy], node.attrs)],
+    gradient: ({ graph, dy, node, value }) => [graph.node('maxPool2dGrad', [value(inputsOf(node, 1)[0]), value(node), dy], node.attrs)],
     flops: (_, output, { size }) => elementCount(output.shape) * size[0] * size[1],
     buffer: 'fresh',
   },

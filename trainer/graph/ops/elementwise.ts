@@ -1,6 +1,7 @@
 /** Operations that work element by element, with NumPy's broadcasting. */
 import type { GraphBuilder } from '../graph-builder.ts';
 import type { Node } from '../node-store.ts';
+import { inputsOf } from '../node-store.ts';
 import type { GradientRule, OpRule, OpTable } from '../op-rule.ts';
 import { broadcastShapes, elementCount, GraphError, type TensorSpec } from '../types.ts';
 
@@ -40,7 +41,7 @@ function unary<Op extends Unary>(
 ): OpRule<Op> {
   return {
     infer: ([x]) => need(x),
-    gradient: ({ graph, dy, node, value }) => [derivative({ graph, dy, x: () => value(node.inputs[0] as Node), y: () => value(node) })],
+    gradient: ({ graph, dy, node, value }) => [derivative({ graph, dy, x: () => value(inputsOf(node, 1)[0]), y: () => value(node) })],
     flops: (_, output) => cost * elementCount(output.shape),
     buffer: 'reuse',
   };
@@ -52,7 +53,7 @@ function binary<Op extends Binary>(
   return {
     infer: inputs => broadcastSpec(inputs),
     gradient: context => {
-      const [a, b] = context.node.inputs as [Node, Node];
+      const [a, b] = inputsOf(context.node, 2);
       const [towardsA, towardsB] = gradient(context, a, b);
       return [
         context.wants(0) ? unbroadcast(context.graph, towardsA(), a) : undefined,
@@ -140,7 +141,7 @@ export const elementwiseRules: Pick<OpTable, Elementwise> = {
       return { shape: broadcastShapes(condition.shape, branches.shape), dtype: branches.dtype };
     },
     gradient: ({ graph, dy, node, value, wants }) => {
-      const [condition, a, b] = node.inputs as [Node, Node, Node];
+      const [condition, a, b] = inputsOf(node, 3);
       const chosen = () => graph.cast(value(condition), dy.dtype);
       return [
         undefined,
@@ -154,7 +155,7 @@ export const elementwiseRules: Pick<OpTable, Elementwise> = {
   sigmoidGrad: {
     infer: ([y]) => need(y),
     gradient: ({ graph, dy, node, value, wants }) => {
-      const [y, inner] = node.inputs as [Node, Node];
+      const [y, inner] = inputsOf(node, 2);
       const slope = graph.mul(value(y), graph.sub(graph.scalar(1), value(y)));
       const curve = () => graph.sub(graph.scalar(1), graph.mul(value(y), 2));
       return [wants(0) ? graph.mul(graph.mul(dy, value(inner)), curve()) : undefined, wants(1) ? graph.mul(dy, slope) : undefined];

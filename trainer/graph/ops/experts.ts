@@ -1,8 +1,9 @@
 /** Products of rows with the matrices of the experts that they were assigned to (Shazeer et al. 2017): every assignment is computed, none is dropped. */
 import type { GraphBuilder } from '../graph-builder.ts';
 import type { Node } from '../node-store.ts';
+import { inputsOf } from '../node-store.ts';
 import type { OpTable } from '../op-rule.ts';
-import { elementCount, GraphError, type TensorSpec } from '../types.ts';
+import { dimensions, elementCount, GraphError, type TensorSpec } from '../types.ts';
 
 /** @throws GraphError where the assignments are no multiple of the rows */
 function assignmentsOf(ids: TensorSpec | undefined, ...read: readonly (TensorSpec | undefined)[]): number {
@@ -17,7 +18,7 @@ function assignmentsOf(ids: TensorSpec | undefined, ...read: readonly (TensorSpe
 
 /** Sums the gradients of the assignments that read the same row. @param dx [n, width] @returns [rows, width] */
 function sumAssignments(graph: GraphBuilder, dx: Node, rows: number): Node {
-  const [n, width] = dx.shape as [number, number];
+  const [n, width] = dimensions(dx.shape, 2);
   return n === rows ? dx : graph.sum(graph.reshape(dx, [rows, n / rows, width]), [1]);
 }
 
@@ -26,7 +27,7 @@ export const expertRules: Pick<OpTable, 'expertProduct' | 'expertGradient'> = {
     infer: ([x, w, ids], { experts, transposed }) => {
       const n = assignmentsOf(ids, x);
       if (!x || w?.shape.length !== 2) throw new GraphError('the matrices of the experts must be one matrix [experts · out, in]');
-      const [stacked, width] = w.shape as [number, number];
+      const [stacked, width] = dimensions(w.shape, 2);
       if (stacked % experts) throw new GraphError(`${stacked} rows do not divide among ${experts} experts`);
       if (x.dtype !== w.dtype) throw new GraphError('the element types differ');
       const [from, to] = transposed ? [stacked / experts, width] : [width, stacked / experts];
@@ -35,7 +36,7 @@ export const expertRules: Pick<OpTable, 'expertProduct' | 'expertGradient'> = {
     },
     /** y_t = W·x: dx = Σ_t Wᵀ·dy_t over the assignments of a row, dW of each expert = Σ_t dy_t ⊗ x; of chosen rows the others are never formed. */
     gradient: ({ graph, dy, node, wants, rows, value }) => {
-      const [x, w, ids] = node.inputs as [Node, Node, Node];
+      const [x, w, ids] = inputsOf(node, 3);
       const { experts, transposed } = node.attrs;
       const [left, right] = transposed ? [() => value(x), () => dy] : [() => dy, () => value(x)];
       const towardsW = wants(1) ? graph.expertGradient(left(), right(), value(ids), experts, rows(1)) : undefined;

@@ -1,6 +1,7 @@
 /** Operations that pick or sum by index. */
 import type { GraphBuilder } from '../graph-builder.ts';
 import type { Node } from '../node-store.ts';
+import { inputsOf } from '../node-store.ts';
 import type { OpTable } from '../op-rule.ts';
 import { elementCount, GraphError, type TensorSpec } from '../types.ts';
 
@@ -19,7 +20,7 @@ export const indexingRules: Pick<OpTable, 'gather' | 'segmentSum' | 'oneHot'> = 
     },
     // Entries picked twice get both gradients. Other axes than the first are brought to the front and back.
     gradient: ({ graph, dy, node, rows }) => {
-      const [data, ids] = node.inputs as [Node, Node];
+      const [data, ids] = inputsOf(node, 2);
       const { axis, padding } = node.attrs;
       const count = data.shape[axis] as number;
       const flatIds = idsWithout(graph, graph.reshape(ids, [elementCount(ids.shape)]), padding);
@@ -51,7 +52,7 @@ export const indexingRules: Pick<OpTable, 'gather' | 'segmentSum' | 'oneHot'> = 
     },
     // A dropped row (an id below 0) gets no gradient.
     gradient: ({ graph, dy, node, value }) => {
-      const ids = value(node.inputs[1] as Node);
+      const ids = value(inputsOf(node, 2)[1]);
       const kept = graph.cast(graph.greaterEqual(ids, 0), dy.dtype);
       const mask = graph.reshape(kept, [ids.shape[0] as number, ...dy.shape.slice(1).map(() => 1)]);
       return [graph.mul(graph.gather(dy, graph.maximum(ids, 0)), mask), undefined];

@@ -1,6 +1,6 @@
 /** Reductions, and softmax, which is one. */
 import type { Reduction } from '../attributes.ts';
-import type { Node } from '../node-store.ts';
+import { inputsOf } from '../node-store.ts';
 import type { OpTable } from '../op-rule.ts';
 import { elementCount, GraphError, type Shape, type TensorSpec } from '../types.ts';
 
@@ -18,7 +18,7 @@ export const reductionRules: Pick<OpTable, 'sum' | 'max' | 'argmax' | 'softmax'>
   sum: {
     infer: reduce,
     gradient: ({ graph, dy, node }) => {
-      const x = node.inputs[0] as Node;
+      const x = inputsOf(node, 1)[0];
       return [graph.broadcast(graph.reshape(dy, reducedShape(x.shape, { axes: node.attrs.axes, keepDims: true })), x.shape)];
     },
     flops,
@@ -28,7 +28,7 @@ export const reductionRules: Pick<OpTable, 'sum' | 'max' | 'argmax' | 'softmax'>
   max: {
     infer: reduce,
     gradient: ({ graph, dy, node, value }) => {
-      const x = node.inputs[0] as Node;
+      const x = inputsOf(node, 1)[0];
       const kept = reducedShape(x.shape, { axes: node.attrs.axes, keepDims: true });
       const hit = graph.cast(graph.equal(value(x), graph.reshape(value(node), kept)), 'float32');
       return [graph.mul(hit, graph.div(graph.reshape(dy, kept), graph.sum(hit, node.attrs.axes, true)))];

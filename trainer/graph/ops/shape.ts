@@ -1,5 +1,5 @@
 /** Operations that move elements about and compute nothing. */
-import type { Node } from '../node-store.ts';
+import { inputsOf } from '../node-store.ts';
 import type { OpTable } from '../op-rule.ts';
 import { broadcastShapes, elementCount, GraphError, sameShape, type TensorSpec } from '../types.ts';
 import { unbroadcast } from './elementwise.ts';
@@ -17,7 +17,7 @@ export const shapeRules: Pick<OpTable, 'reshape' | 'transpose' | 'slice' | 'pad'
       if (elementCount(need(x).shape) !== elementCount(shape)) throw new GraphError(`cannot become [${shape}]`);
       return { shape, dtype: need(x).dtype };
     },
-    gradient: ({ graph, dy, node }) => [graph.reshape(dy, (node.inputs[0] as Node).shape)],
+    gradient: ({ graph, dy, node }) => [graph.reshape(dy, inputsOf(node, 1)[0].shape)],
     flops: free,
     buffer: 'view',
   },
@@ -47,7 +47,7 @@ export const shapeRules: Pick<OpTable, 'reshape' | 'transpose' | 'slice' | 'pad'
       return { shape: size, dtype };
     },
     gradient: ({ graph, dy, node }) => {
-      const { shape } = node.inputs[0] as Node;
+      const { shape } = inputsOf(node, 1)[0];
       const { begin, size } = node.attrs;
       return [
         graph.pad(
@@ -66,7 +66,7 @@ export const shapeRules: Pick<OpTable, 'reshape' | 'transpose' | 'slice' | 'pad'
       if (before.length !== shape.length || after.length !== shape.length) throw new GraphError('padding of another rank');
       return { shape: shape.map((d, i) => d + (before[i] as number) + (after[i] as number)), dtype };
     },
-    gradient: ({ graph, dy, node }) => [graph.slice(dy, node.attrs.before, (node.inputs[0] as Node).shape)],
+    gradient: ({ graph, dy, node }) => [graph.slice(dy, node.attrs.before, inputsOf(node, 1)[0].shape)],
     flops: free,
     buffer: 'fresh',
   },
@@ -98,7 +98,7 @@ export const shapeRules: Pick<OpTable, 'reshape' | 'transpose' | 'slice' | 'pad'
       if (!sameShape(broadcastShapes(need(x).shape, shape), shape)) throw new GraphError(`cannot stretch to [${shape}]`);
       return { shape, dtype: need(x).dtype };
     },
-    gradient: ({ graph, dy, node }) => [unbroadcast(graph, dy, node.inputs[0] as Node)],
+    gradient: ({ graph, dy, node }) => [unbroadcast(graph, dy, inputsOf(node, 1)[0])],
     flops: free,
     buffer: 'fresh',
   },

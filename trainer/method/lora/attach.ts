@@ -6,7 +6,7 @@
 
 import type { Graph, Node, VariableSpec } from '../../graph/graph.ts';
 import type { VariableData } from '../../graph/program.ts';
-import { elementCount } from '../../graph/types.ts';
+import { dimensions, elementCount } from '../../graph/types.ts';
 import { keepMask, keepScale, masked } from '../../model/layer/dropout.ts';
 import type { Model } from '../../model/model-spec.ts';
 import { type ConvSpec, isConv, type ModuleSpec } from '../../model/module-specs.ts';
@@ -138,7 +138,7 @@ function convProduct(graph: Graph, { window }: ConvSpec, { x, a, b, factor }: Co
   const { groups } = window;
   const low = graph.within({ cheap: true }, () => graph.conv2d(groupsAsImages(graph, x, groups), a, { ...window, groups: 1 }));
   const scaled = graph.mul(low, factor);
-  const [out, r] = b.shape as [number, number];
+  const [out, r] = dimensions(b.shape, 4);
   const [images, ...places] = low.shape.slice(0, -1) as [number, ...number[]];
   const batch = images / groups;
   if (groups === 1) {
@@ -153,7 +153,7 @@ function convProduct(graph: Graph, { window }: ConvSpec, { x, a, b, factor }: Co
 /** [batch, height, width, channels] → [groups · batch, height, width, channels / groups], one group after the other. */
 function groupsAsImages(graph: Graph, x: Node, groups: number): Node {
   if (groups === 1) return x;
-  const [batch, height, width, channels] = x.shape as [number, number, number, number];
+  const [batch, height, width, channels] = dimensions(x.shape, 4);
   const apart = graph.transpose(graph.reshape(x, [batch, height, width, groups, channels / groups]), [3, 0, 1, 2, 4]);
   return graph.reshape(apart, [groups * batch, height, width, channels / groups]);
 }

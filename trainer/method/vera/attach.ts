@@ -5,6 +5,7 @@
 
 import type { Graph, Node, VariableSpec } from '../../graph/graph.ts';
 import type { VariableData } from '../../graph/program.ts';
+import { dimensions } from '../../graph/types.ts';
 import { dropout } from '../../model/layer/dropout.ts';
 import { sumRows } from '../../model/layer/norm.ts';
 import type { ModuleSpec } from '../../model/module-specs.ts';
@@ -89,7 +90,7 @@ function veraHook(modules: readonly ModuleSpec[], projections: VeraProjections, 
  * neither the product to be kept nor to be computed again.
  */
 function veraProduct(graph: Graph, module: ModuleSpec, projections: VeraProjections, x: Node): Node {
-  const [out, width] = module.weight.shape as [number, number];
+  const [out, width] = dimensions(module.weight.shape, 2);
   const r = projections.a.shape[0] as number;
   const vectors = veraVectors(module, r);
   const [d, b] = [graph.read(vectors.d), graph.read(vectors.b)];

@@ -1,5 +1,6 @@
 /** BERT (Devlin et al. 2019) and its descendants with the same blocks, with Transformers' numbers: they differ in positions, widths and head. */
 import type { Node } from '../../graph/graph.ts';
+import { dimensions } from '../../graph/types.ts';
 import { paddingMask, selfAttention } from '../layer/self-attention.ts';
 import type { ClassifierModel } from '../model-spec.ts';
 import { parametersOf } from '../module-specs.ts';
@@ -77,7 +78,7 @@ export function bert(config: BertConfig): ClassifierModel {
 /** The last hidden states, [batch · tokens, hiddenSize]. */
 function hidden(tracer: Tracer, inputs: TokenBatch, { config, embedding, run }: Parts): Node {
   const { graph } = tracer;
-  const [batch] = inputs.ids.shape as [number, number];
+  const [batch] = dimensions(inputs.ids.shape, 2);
   const mask = paddingMask(graph, inputs.seen);
   let x = embedText(tracer, inputs, embedding, config);
   for (const block of run) {

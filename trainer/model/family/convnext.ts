@@ -1,7 +1,8 @@
 /** ConvNeXt (Liu et al. 2022) and ConvNeXt V2 (Woo et al. 2023): depthwise convolutions, each followed by an MLP at every place of the image. */
 
 import type { Node } from '../../graph/graph.ts';
-import { type Activation, activations } from '../layer/activation.ts';
+import { dimensions } from '../../graph/types.ts';
+import { activationOf } from '../layer/activation.ts';
 import type { ClassifierModel } from '../model-spec.ts';
 import {
   type BiasedSpec,
@@ -152,9 +153,9 @@ function features(tracer: Tracer, pixels: Node, { config, stem, stages, finalNor
 /** x [batch, height, width, channels] → the same. */
 function runLayer(tracer: Tracer, config: ConvNextConfig, layer: Layer, x: Node): Node {
   const { graph } = tracer;
-  const [batch, height, width, channels] = x.shape as [number, number, number, number];
+  const [batch, height, width, channels] = dimensions(x.shape, 4);
   const places = graph.reshape(tracer.conv(layer.conv, x), [batch * height * width, channels]);
-  const activation = activations[config.activation] as Activation;
+  const activation = activationOf(config.activation);
   const dense = (module: ModuleSpec, rows: Node): Node => {
     if (!isConv(module)) return tracer.linear(module, rows);
     const y = tracer.conv(module, graph.reshape(rows, [batch, height, width, rows.shape[1] as number]));

@@ -1,6 +1,7 @@
 /** DeBERTa-v2 and v3 (He et al. 2021 and 2023): attention by content and by relative position, with Transformers' numbers. */
 
 import type { Node } from '../../graph/graph.ts';
+import { dimensions } from '../../graph/types.ts';
 import { relativeIndices, relativeScores } from '../layer/relative-attention.ts';
 import { attend, byHead, paddingMask } from '../layer/self-attention.ts';
 import type { ClassifierModel } from '../model-spec.ts';
@@ -106,7 +107,7 @@ function blockOf(config: DebertaConfig, names: BlockNames, layer: number): Block
 function hidden(tracer: Tracer, inputs: TokenBatch, parts: Parts): Node {
   const { graph } = tracer;
   const { config } = parts;
-  const [batch, tokens] = inputs.ids.shape as [number, number];
+  const [batch, tokens] = dimensions(inputs.ids.shape, 2);
   const mask = paddingMask(graph, inputs.seen);
   const indices = relativeIndices(tokens, config);
   const first = indices[0] as number;

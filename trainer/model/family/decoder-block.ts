@@ -1,7 +1,7 @@
 /** One block of a decoder: its modules, and their forward pass. */
 
 import type { Node } from '../../graph/graph.ts';
-import { type Activation, activations, swiglu } from '../layer/activation.ts';
+import { activationOf, activations, swiglu } from '../layer/activation.ts';
 import { type AttentionMask, attention, queryChunk } from '../layer/attention.ts';
 import { type RotaryTables, rotate } from '../layer/rotary.ts';
 import type { TokenInputs } from '../model-spec.ts';
@@ -146,7 +146,7 @@ function feed(tracer: Tracer, config: DecoderConfig, { mlp }: Block, x: Node): N
   const { intermediateSize } = config.mlp;
   const [makeGate, makeUp] = products(tracer, mlp.gateUp, x, [intermediateSize, intermediateSize]);
   const [gate, up] = [makeGate(), makeUp()];
-  const activation = activations[config.mlp.activation] as Activation;
+  const activation = activationOf(config.mlp.activation);
   const gated = activation === activations.silu ? swiglu(tracer.graph, gate, up) : tracer.graph.mul(activation(tracer.graph, gate), up);
   return tracer.linear(mlp.down, gated);
 }

@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import type { ConfigJson } from '../config-json.ts';
 import { type ConfigValues, computed, contradiction, type KeyTable, refusedUnless, withoutEffect } from '../config-keys.ts';
-import { type Activation, activations, clampedSwiglu, swiglu } from '../layer/activation.ts';
+import { activationOf, activations, clampedSwiglu, swiglu } from '../layer/activation.ts';
 import type { ConfigProblem } from '../model-spec.ts';
 import { size } from './common-keys.ts';
 import { gptOssExperts, mixtralExperts, qwenExperts } from './decoder-expert-names.ts';
@@ -109,7 +109,7 @@ export const expertProblems = ({ chosen, count: all, key }: DecoderExperts, coun
 ];
 
 function gatedBy(name: string): Gated {
-  const activation = activations[name] as Activation;
+  const activation = activationOf(name);
   return {
     kind: 'apart',
     of: (graph, gate, up) => (activation === activations.silu ? swiglu(graph, gate, up) : graph.mul(activation(graph, gate), up)),

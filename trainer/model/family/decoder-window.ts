@@ -1,5 +1,6 @@
 /** Sliding windows of a decoder: in some blocks a query sees only the last keys, itself among them. */
 import type { Graph, Node } from '../../graph/graph.ts';
+import { dimensions } from '../../graph/types.ts';
 import { type AttentionMask, HIDDEN } from '../layer/attention.ts';
 import type { TokenInputs } from '../model-spec.ts';
 
@@ -21,7 +22,7 @@ export function withWindow(
 
 /** In a cache, key j is the token at position j. */
 function withCachedWindow(graph: Graph, mask: AttentionMask & { kind: 'bias' }, positions: Node, window: number): AttentionMask {
-  const [batch, tokens, keys] = mask.bias.shape as [number, number, number];
+  const [batch, tokens, keys] = dimensions(mask.bias.shape, 3);
   if (keys <= window) return mask;
   const keyPositions = graph.constant(
     Int32Array.from({ length: keys }, (_, i) => i),

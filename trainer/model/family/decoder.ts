@@ -1,7 +1,7 @@
 /** A decoder as data: what `DecoderConfig` describes is assembled from named parts, with Transformers' numbers (Touvron et al. 2023). */
 
 import type { Graph, Node } from '../../graph/graph.ts';
-import { fromBfloat16, toBfloat16 } from '../../graph/types.ts';
+import { dimensions, fromBfloat16, toBfloat16 } from '../../graph/types.ts';
 import type { AttentionMask } from '../layer/attention.ts';
 import { type Positions, ropeFrequencies, ropeFrequenciesAt, turningLength } from '../layer/rope-scaling.ts';
 import { rotaryTables, rotaryTablesAt } from '../layer/rotary.ts';
@@ -47,7 +47,7 @@ interface Parts {
 
 function hidden(tracer: Tracer, inputs: TokenInputs, { config, blocks, embedding, finalNorm }: Parts): Node {
   const { graph } = tracer;
-  const [batch, tokens] = inputs.ids.shape as [number, number];
+  const [batch, tokens] = dimensions(inputs.ids.shape, 2);
   const turns = turnsOf(tracer, inputs, config.positions);
   const masks = masksOf(tracer, inputs, config.attention);
   const scaled = (y: Node, by: number) => (by === 1 ? y : graph.mul(y, by));

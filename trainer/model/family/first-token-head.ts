@@ -1,7 +1,7 @@
 /** The head of BERT and its descendants: the first token's state through a layer and an activation, and then the classifier. */
 
 import type { Node } from '../../graph/graph.ts';
-import { type Activation, activations } from '../layer/activation.ts';
+import { activationOf } from '../layer/activation.ts';
 import { type Initial, linearSpec, type ModuleSpec } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 import { headSpec, type Labels } from './labels.ts';
@@ -36,7 +36,7 @@ export function firstTokenHead({ names, freshDense }: FirstTokenHeadConfig, hidd
  */
 export function headLogits(tracer: Tracer, config: FirstTokenHeadConfig, head: FirstTokenHead, states: Node, batch: number): Node {
   const { dropout } = config;
-  const activation = activations[config.activation] as Activation;
+  const activation = activationOf(config.activation);
   const first = tracer.dropout(firstToken(tracer.graph, states, batch), dropout.dense);
   const pooled = activation(tracer.graph, tracer.linear(head.dense, first));
   return tracer.linear(head.classifier, tracer.dropout(pooled, dropout.classifier));

@@ -1,7 +1,7 @@
 /** The block of vision transformers: a norm before attention and before the MLP, and scales behind them where a family has them. */
 
 import type { Node } from '../../graph/graph.ts';
-import { type Activation, activations } from '../layer/activation.ts';
+import { activationOf } from '../layer/activation.ts';
 import { type RotaryTables, rotate } from '../layer/rotary.ts';
 import { attend, byHead, splitHeads } from '../layer/self-attention.ts';
 import { type BiasedSpec, layerNormSpec, linearSpec, type ModuleSpec, scaleSpec } from '../module-specs.ts';
@@ -110,7 +110,7 @@ export function attendToAll(
 
 function hiddenOf(tracer: Tracer, config: ImageBlockConfig, { gate, up, hasFusedGate }: ImageBlock, x: Node): Node {
   const { graph } = tracer;
-  const activation = activations[config.activation] as Activation;
+  const activation = activationOf(config.activation);
   if (gate) return graph.mul(activation(graph, tracer.linear(gate, x)), tracer.linear(up, x));
   const y = tracer.linear(up, x);
   if (!hasFusedGate) return activation(graph, y);

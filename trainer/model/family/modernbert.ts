@@ -1,7 +1,8 @@
 /** ModernBERT (Warner et al. 2024), with Transformers' numbers: blocks that see the whole text between blocks that see its surroundings. */
 
 import type { Node } from '../../graph/graph.ts';
-import { type Activation, activations } from '../layer/activation.ts';
+import { dimensions } from '../../graph/types.ts';
+import { activationOf } from '../layer/activation.ts';
 import type { AttentionMask } from '../layer/attention.ts';
 import { withinDistance } from '../layer/local-mask.ts';
 import { ropeFrequencies } from '../layer/rope-scaling.ts';
@@ -121,7 +122,7 @@ interface Surroundings {
 function hidden(tracer: Tracer, { ids, seen }: TokenBatch, { config, words, wordNorm, blocks, finalNorm }: Parts): Node {
   const { graph } = tracer;
   const { thetas, distance, epsilon } = config;
-  const [batch, tokens] = ids.shape as [number, number];
+  const [batch, tokens] = dimensions(ids.shape, 2);
   const present = paddingMask(graph, seen);
   const turnedBy = (theta: number) =>
     rotaryTables(graph, ropeFrequencies(config.hiddenSize / config.heads, theta, { type: 'default' }), tokens);
@@ -147,7 +148,7 @@ function runBlock(tracer: Tracer, config: ModernBertConfig, block: Block, x: Nod
   const attended = attend(tracer, { q, k, v: tracer.keep(part(2)), scale, mask, dropout: dropout.attention });
   const middle = graph.add(x, tracer.dropout(tracer.linear(block.o, attended), dropout.attention));
   const both = tracer.linear(block.gateAndUp, tracer.layerNorm(block.mlpNorm, middle, epsilon));
-  const activation = activations[config.activation] as Activation;
+  const activation = activationOf(config.activation);
   const gate = activation(graph, graph.sliceAxis(both, 1, 0, intermediateSize));
   const gated = graph.mul(gate, graph.sliceAxis(both, 1, intermediateSize, intermediateSize));
   return graph.add(middle, tracer.linear(block.down, tracer.dropout(gated, dropout.mlp)));
@@ -159,7 +160,7 @@ function logits(tracer: Tracer, inputs: TokenBatch, parts: Parts): Node {
   const states = hidden(tracer, inputs, parts);
   const pooled =
     config.pooling === 'mean' ? meanOfSeen(graph, states, inputs.seen) : firstToken(graph, states, inputs.ids.shape[0] as number);
-  const activation = activations[config.headActivation] as Activation;
+  const activation = activationOf(config.headActivation);
   const dense = tracer.layerNorm(parts.denseNorm, activation(graph, tracer.linear(parts.dense, pooled)), config.epsilon);
   return tracer.linear(parts.classifier, tracer.dropout(dense, config.dropout.head));
 }

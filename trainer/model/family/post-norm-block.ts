@@ -1,7 +1,7 @@
 /** The block of BERT and its descendants: the norm stands behind each sum. */
 
 import type { Node } from '../../graph/graph.ts';
-import { type Activation, activations } from '../layer/activation.ts';
+import { activationOf } from '../layer/activation.ts';
 import { type BiasedSpec, layerNormSpec, linearSpec, type ModuleSpec } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 
@@ -52,7 +52,7 @@ export const blockModules = (b: PostNormBlock): ModuleSpec[] => [b.q, b.k, b.v, 
  */
 export function finishBlock(tracer: Tracer, config: PostNormConfig, block: PostNormBlock, x: Node, attended: Node): Node {
   const { graph } = tracer;
-  const activation = activations[config.activation] as Activation;
+  const activation = activationOf(config.activation);
   const out = tracer.dropout(tracer.linear(block.o, attended), config.outputDropout.attention);
   const middle = tracer.layerNorm(block.attentionNorm, graph.add(x, out), config.epsilon);
   const mlp = tracer.linear(block.down, activation(graph, tracer.linear(block.up, middle)));

@@ -1,7 +1,7 @@
 /** Residual networks (He et al. 2016), basic and bottleneck, and ResNeXt with grouped convolutions (Xie et al. 2017). */
 
 import type { Node } from '../../graph/graph.ts';
-import { type Activation, activations } from '../layer/activation.ts';
+import { type Activation, activationOf } from '../layer/activation.ts';
 import type { ClassifierModel } from '../model-spec.ts';
 import {
   type BatchNormSpec,
@@ -70,7 +70,7 @@ export function resnet(config: ResNetConfig): ClassifierModel {
     stem: pair(names.stem, -1, { in: channels, out: stemSize, size: 7, stride: 2 }),
     layers,
     head: headSpec(linearSpec(names.head, { part: 'head', layer: -1 }, labels.length, hiddenSize), config.fresh),
-    activation: activations[config.activation] as Activation,
+    activation: activationOf(config.activation),
   };
   const inLayers = layers.flatMap(({ pairs, shortcut }) => (shortcut ? [...pairs, shortcut] : pairs));
   const modules = [...[parts.stem, ...inLayers].flatMap(({ conv, norm }): ModuleSpec[] => [conv, norm]), parts.head];

@@ -1,6 +1,7 @@
 /** Reads how positions are turned: `rope_theta` and `rope_scaling` as Transformers 4 writes them, `rope_parameters` as Transformers 5 does. */
 
 import { z } from 'zod';
+import { isOneOf } from '../../catalog/entries.ts';
 import type { ConfigJson } from '../config-json.ts';
 import {
   type ConfigValues,
@@ -244,7 +245,7 @@ export function readRopesByLayer(
   { types: layers, thetas }: { readonly types: readonly LayerType[]; readonly thetas: Readonly<Record<LayerType, number>> },
 ): { readonly positions: readonly Positions[]; readonly problems: readonly ConfigProblem[] } {
   const all = (config.rope_parameters ?? {}) as Readonly<Record<string, ConfigJson | null | undefined>>;
-  const strange = Object.keys(all).filter(key => !(LAYER_TYPES as readonly string[]).includes(key));
+  const strange = Object.keys(all).filter(key => !isOneOf(LAYER_TYPES, key));
   const problems = strange.map(key =>
     notSupported(['rope_parameters', key], all[key], `a record for each of ${LAYER_TYPES.join(' and ')}`),
   );

@@ -1,6 +1,7 @@
 /** Swin transformers (Liu et al. 2021): attention within windows, shifted in every second block, and stages that halve the image. */
 
 import type { Node } from '../../graph/graph.ts';
+import { dimensions } from '../../graph/types.ts';
 import type { GridSize } from '../layer/resize-grid.ts';
 import { attend } from '../layer/self-attention.ts';
 import { fromWindows, relativeRows, toWindows, type WindowParams, windowMask } from '../layer/windows.ts';
@@ -141,7 +142,7 @@ function features(tracer: Tracer, pixels: Node, parts: Parts): Node {
     for (const block of blocks) x = graph.checkpointed(x, () => runBlock(tracer, block, x, batch));
     if (merging) x = graph.checkpointed(x, () => merge(tracer, merging, x, batch, grid));
   }
-  const [rows, width] = x.shape as [number, number];
+  const [rows, width] = dimensions(x.shape, 2);
   const states = tracer.layerNorm(parts.finalNorm, x, config.epsilon);
   return graph.mean(graph.reshape(states, [batch, rows / batch, width]), [1]);
 }
@@ -149,10 +150,10 @@ function features(tracer: Tracer, pixels: Node, parts: Parts): Node {
 /** Patches, with zeros where the last ones reach over the edge: [batch · places, features]. */
 function embed(tracer: Tracer, pixels: Node, { config, patches, patchNorm, positions }: Parts): Node {
   const { graph } = tracer;
-  const [batch, height, width] = pixels.shape as [number, number, number, number];
+  const [batch, height, width] = dimensions(pixels.shape, 4);
   const over = [height, width].map((side, i) => Math.ceil(side / (config.patch[i] as number)) * (config.patch[i] as number) - side);
   const cut = tracer.conv(patches, graph.pad(pixels, [0, 0, 0, 0], [0, over[0] as number, over[1] as number, 0]));
-  const [, down, across, size] = cut.shape as [number, number, number, number];
+  const [, down, across, size] = dimensions(cut.shape, 4);
   const normal = tracer.layerNorm(patchNorm, graph.reshape(cut, [batch * down * across, size]), EPSILON);
   const placed = positions
     ? graph.reshape(graph.add(graph.reshape(normal, [batch, down * across, size]), tracer.parameter(positions.weight)), normal.shape)

@@ -1,6 +1,7 @@
 /** The parts that encoders of text share: how tokens become vectors, and how the last states are pooled. */
 
 import type { Graph, Node } from '../../graph/graph.ts';
+import { dimensions } from '../../graph/types.ts';
 import { type ClassifierBatch, ModelConfigError } from '../model-spec.ts';
 import { type BiasedSpec, embeddingSpec, layerNormSpec, linearSpec, type ModuleSpec } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
@@ -60,7 +61,7 @@ export const embeddingModules = ({ words, positions, types, norm, projection }: 
 /** Word, segment and position, added up, normalized and brought to the hidden size: [batch · tokens, hiddenSize]. */
 export function embedText(tracer: Tracer, { ids, types }: TokenBatch, modules: TextEmbedding, config: TextConfig): Node {
   const { graph } = tracer;
-  const [batch, tokens] = ids.shape as [number, number];
+  const [batch, tokens] = dimensions(ids.shape, 2);
   const word = tracer.embedding(modules.words, graph.reshape(ids, [batch * tokens]));
   const typed = modules.types ? graph.add(word, typesOf(tracer, modules.types, types)) : word;
   const sum = modules.positions ? addPositions(tracer, typed, modules.positions, ids, config) : typed;
@@ -72,13 +73,13 @@ export function embedText(tracer: Tracer, { ids, types }: TokenBatch, modules: T
 function typesOf(tracer: Tracer, table: ModuleSpec, types: Node | undefined): Node {
   const { graph } = tracer;
   if (!types) return tracer.embedding(table, counting(graph, 0, 1), 1);
-  const [batch, tokens] = types.shape as [number, number];
+  const [batch, tokens] = dimensions(types.shape, 2);
   return tracer.embedding(table, graph.reshape(types, [batch * tokens]));
 }
 
 function addPositions(tracer: Tracer, x: Node, table: ModuleSpec, ids: Node, { firstPosition, uncounted }: TextConfig): Node {
   const { graph } = tracer;
-  const [batch, tokens] = ids.shape as [number, number];
+  const [batch, tokens] = dimensions(ids.shape, 2);
   if (uncounted !== undefined) return graph.add(x, tracer.embedding(table, countedPositions(graph, ids, uncounted)));
   // Every sequence counts from the same row, so each position is looked up once.
   const position = tracer.embedding(table, counting(graph, firstPosition, tokens), tokens);
@@ -87,7 +88,7 @@ function addPositions(tracer: Tracer, x: Node, table: ModuleSpec, ids: Node, { f
 
 /** `uncounted` where that token stands, else `uncounted` and the number of other tokens up to this one: int32 [batch · tokens]. */
 function countedPositions(graph: Graph, ids: Node, uncounted: number): Node {
-  const [batch, tokens] = ids.shape as [number, number];
+  const [batch, tokens] = dimensions(ids.shape, 2);
   const counts = graph.sub(graph.scalar(1), graph.cast(graph.equal(ids, graph.scalar(uncounted, 'int32')), 'float32'));
   let sums = counts;
   // A running sum by doubling: after each round an entry holds the sum of twice as many.
@@ -98,14 +99,14 @@ function countedPositions(graph: Graph, ids: Node, uncounted: number): Node {
 
 /** The first token's state, [batch · tokens, features] → [batch, features]. */
 export function firstToken(graph: Graph, hidden: Node, batch: number): Node {
-  const [rows, width] = hidden.shape as [number, number];
+  const [rows, width] = dimensions(hidden.shape, 2);
   const states = graph.reshape(hidden, [batch, rows / batch, width]);
   return graph.reshape(graph.sliceAxis(states, 1, 0, 1), [batch, width]);
 }
 
 /** The mean state of the tokens that are there, [batch, features]: the sentence embedding of MiniLM, before it is brought to length 1. */
 export function meanOfSeen(graph: Graph, hidden: Node, seen: Node): Node {
-  const [batch, tokens] = seen.shape as [number, number];
+  const [batch, tokens] = dimensions(seen.shape, 2);
   const width = hidden.shape[1] as number;
   const sum = graph.matmul(graph.reshape(seen, [batch, 1, tokens]), graph.reshape(hidden, [batch, tokens, width]));
   return graph.div(graph.reshape(sum, [batch, width]), graph.maximum(graph.sum(seen, [1], true), 1));

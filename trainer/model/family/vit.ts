@@ -5,6 +5,7 @@
  */
 
 import type { Node } from '../../graph/graph.ts';
+import { dimensions } from '../../graph/types.ts';
 import { type GridSize, resizeGrid } from '../layer/resize-grid.ts';
 import type { RotaryTables } from '../layer/rotary.ts';
 import { type GridAugment, gridRotaryTables } from '../layer/rotary-grid.ts';
@@ -121,7 +122,7 @@ export function vit(config: VitConfig): ClassifierModel {
 function embed(tracer: Tracer, pixels: Node, { config, patches, tokens, positions }: Parts): Node {
   const { graph } = tracer;
   const cut = tracer.conv(patches, pixels);
-  const [batch, down, across, width] = cut.shape as [number, number, number, number];
+  const [batch, down, across, width] = dimensions(cut.shape, 4);
   const firsts = tokens.map(({ weight }) => graph.broadcast(tracer.parameter(weight), [batch, weight.shape[1] as number, width]));
   const all = graph.concat([...firsts, graph.reshape(cut, [batch, down * across, width])], 1);
   const { positions: kind } = config;
@@ -169,7 +170,7 @@ function rotaryOf(tracer: Tracer, { config }: Parts): RotaryTables | undefined {
 function stream(tracer: Tracer, pixels: Node, parts: Parts): Node {
   const { graph } = tracer;
   const embedded = embed(tracer, pixels, parts);
-  const [batch, tokens, width] = embedded.shape as [number, number, number];
+  const [batch, tokens, width] = dimensions(embedded.shape, 3);
   const rotary = rotaryOf(tracer, parts);
   let x = graph.reshape(embedded, [batch * tokens, width]);
   for (const block of parts.blocks) x = graph.checkpointed(x, () => run(tracer, parts.config, block, x, batch, rotary));
@@ -182,14 +183,14 @@ function run(tracer: Tracer, config: VitConfig, block: ImageBlock, x: Node, batc
 
 /** The last norm of x [batch, tokens, hiddenSize]. */
 function normal(tracer: Tracer, x: Node, { config, finalNorm }: Parts): Node {
-  const [batch, tokens, width] = x.shape as [number, number, number];
+  const [batch, tokens, width] = dimensions(x.shape, 3);
   return tracer.graph.reshape(tracer.layerNorm(finalNorm, tracer.graph.reshape(x, [batch * tokens, width]), config.epsilon), x.shape);
 }
 
 /** The final states of the first `count` tokens, each [batch, hiddenSize]; the last norm is taken of no others. */
 function firstStates(tracer: Tracer, x: Node, parts: Parts, count: number): Node[] {
   const { graph } = tracer;
-  const [batch, , width] = x.shape as [number, number, number];
+  const [batch, , width] = dimensions(x.shape, 3);
   const states = normal(tracer, graph.sliceAxis(x, 1, 0, count), parts);
   return Array.from({ length: count }, (_, i) => graph.reshape(graph.sliceAxis(states, 1, i, 1), [batch, width]));
 }
@@ -209,7 +210,7 @@ function logits(tracer: Tracer, pixels: Node, parts: Parts): Node {
   const [head] = heads as [ModuleSpec];
   const states = normal(tracer, x, parts);
   if (config.pooling === 'mean') return tracer.linear(head, graph.mean(states, [1]));
-  const [batch, tokens, width] = states.shape as [number, number, number];
+  const [batch, tokens, width] = dimensions(states.shape, 3);
   const first = graph.reshape(graph.sliceAxis(states, 1, 0, 1), [batch, width]);
   const firsts = sum(config.tokens);
   return tracer.linear(head, graph.concat([first, graph.mean(graph.sliceAxis(states, 1, firsts, tokens - firsts), [1])], 1));

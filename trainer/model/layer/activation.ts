@@ -1,5 +1,6 @@
 /** Activation functions, under the names of Hugging Face's `hidden_act`. */
 import type { Graph, Node } from '../../graph/graph.ts';
+import { dimensions } from '../../graph/types.ts';
 
 export type Activation = (graph: Graph, x: Node) => Node;
 
@@ -38,6 +39,13 @@ export const activations: Readonly<Record<string, Activation>> = {
   tanh: (graph, x) => graph.tanh(x),
 };
 
+/** Returns the activation of a name, which the reader of the config has checked. */
+export function activationOf(name: string): Activation {
+  const found = activations[name];
+  if (!found) throw new Error(`there is no activation '${name}'`);
+  return found;
+}
+
 /**
  * silu(gate) · up (Shazeer 2020). With s = σ(gate) and a = gate·s: dup = dy·a, dgate = dy·up·(s + a·(1 − s)).
  * @param gate [rows, features]
@@ -66,7 +74,7 @@ export function swiglu(graph: Graph, gate: Node, up: Node): Node {
  * @param gateUp [rows, 2 · features], gate and up of each feature in turn
  */
 export function clampedSwiglu(graph: Graph, gateUp: Node, { alpha, limit }: { readonly alpha: number; readonly limit: number }): Node {
-  const [rows, both] = gateUp.shape as [number, number];
+  const [rows, both] = dimensions(gateUp.shape, 2);
   const pairs = graph.reshape(gateUp, [rows, both / 2, 2]);
   const part = (i: number): Node => graph.reshape(graph.sliceAxis(pairs, 2, i, 1), [rows, both / 2]);
   const gate = graph.minimum(part(0), limit);

@@ -1,5 +1,6 @@
 /** Softmax attention in chunks of queries, so that the whole score matrix is never held and causal work is halved. */
 import type { Graph, Node } from '../../graph/graph.ts';
+import { dimensions } from '../../graph/types.ts';
 import type { ComputeType } from '../weight-storage.ts';
 import { softCap } from './soft-cap.ts';
 
@@ -64,7 +65,7 @@ export function attention(graph: Graph, params: AttentionParams): Node {
  */
 function attendChunk(graph: Graph, params: AttentionParams, part: { begin: number; size: number; seen: number }): Node {
   const { q, k, v, scale, compute = 'float32' } = params;
-  const [batch, heads, , dim] = q.shape as [number, number, number, number];
+  const [batch, heads, , dim] = dimensions(q.shape, 4);
   const kvHeads = k.shape[1] as number;
   const rows = (heads / kvHeads) * part.size;
   const fold = (x: Node, width: number) => graph.reshape(x, [batch, kvHeads, rows, width]);
@@ -117,7 +118,7 @@ function attendChunk(graph: Graph, params: AttentionParams, part: { begin: numbe
 
 /** Scores [batch, kvHeads, group · size, seen] with that of its head's sink appended to those of each query. */
 function withSinks(graph: Graph, scores: Node, sinks: Node, size: number): Node {
-  const [batch, kvHeads, rows] = scores.shape as [number, number, number, number];
+  const [batch, kvHeads, rows] = dimensions(scores.shape, 4);
   const column = graph.broadcast(graph.reshape(sinks, [1, kvHeads, rows / size, 1]), [batch, kvHeads, rows / size, size]);
   return graph.concat([scores, graph.reshape(column, [batch, kvHeads, rows, 1])], 3);
 }
@@ -125,7 +126,7 @@ function withSinks(graph: Graph, scores: Node, sinks: Node, size: number): Node 
 /** Scores [batch, kvHeads, group · size, seen] with hidden keys pushed down. */
 function hide(graph: Graph, scores: Node, mask: AttentionMask, part: { begin: number; size: number; seen: number }, heads: number): Node {
   const { begin, size, seen } = part;
-  const [batch, kvHeads, rows] = scores.shape as [number, number, number, number];
+  const [batch, kvHeads, rows] = dimensions(scores.shape, 4);
   switch (mask.kind) {
     case 'all':
       return scores;
@@ -136,7 +137,7 @@ function hide(graph: Graph, scores: Node, mask: AttentionMask, part: { begin: nu
     case 'bias': {
       // The same for all layers, so it belongs to no block and is kept.
       const perHead = graph.within({ block: -1 }, () => {
-        const [rows, queries] = mask.bias.shape as [number, number, number];
+        const [rows, queries] = dimensions(mask.bias.shape, 3);
         const part =
           queries === 1 ? graph.slice(mask.bias, [0, 0, 0], [rows, 1, seen]) : graph.slice(mask.bias, [0, begin, 0], [rows, size, seen]);
         const whole = mask.causal ? graph.add(part, causalBias(graph, begin, size, seen)) : part;

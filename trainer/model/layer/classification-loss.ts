@@ -1,5 +1,6 @@
 /** The loss of a classifier: softmax cross-entropy over labels, or squared error for a regression. */
 import type { Graph, Node } from '../../graph/graph.ts';
+import { dimensions } from '../../graph/types.ts';
 import type { Problem } from '../model-spec.ts';
 
 export interface ClassificationLossParams {
@@ -34,7 +35,7 @@ const squaredError = (graph: Graph, logits: Node, labels: Node): Node =>
 
 /** −Σ t·log softmax(z) for targets t that sum to 1, which is log Σ exp(z − max z) − Σ t·(z − max z). dz = dy · (softmax(z) − t). */
 function crossEntropy(graph: Graph, logits: Node, labels: Node, smoothing: number): Node {
-  const [batch, count] = logits.shape as [number, number];
+  const [batch, count] = dimensions(logits.shape, 2);
   const hard = graph.oneHot(labels, count);
   const target = smoothing > 0 ? graph.add(graph.mul(hard, 1 - smoothing), smoothing / count) : hard;
   const below = graph.sub(logits, graph.max(logits, [-1], true));

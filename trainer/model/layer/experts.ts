@@ -1,5 +1,6 @@
 /** Which experts compute a token, and how what they give is put together (Shazeer et al. 2017; Mixtral: Jiang et al. 2024). */
 import type { Graph, Node } from '../../graph/graph.ts';
+import { dimensions } from '../../graph/types.ts';
 
 export interface Routing {
   /** Experts of each token, int32 [tokens · chosen], token by token; the best first. */
@@ -23,7 +24,7 @@ const OUT = -3e38;
  * @param logits of the router, [tokens, experts]
  */
 export function route(graph: Graph, logits: Node, { chosen, sumsToOne }: RoutingRule): Routing {
-  const [tokens, experts] = logits.shape as [number, number];
+  const [tokens, experts] = dimensions(logits.shape, 2);
   const scores = sumsToOne ? logits : graph.softmax(logits);
   let left = logits;
   const ids: Node[] = [];
@@ -43,7 +44,7 @@ export function route(graph: Graph, logits: Node, { chosen, sumsToOne }: Routing
 
 /** Σ over a token's experts of weight · output, [tokens, width]. @param outputs [tokens · chosen, width] */
 export function combine(graph: Graph, outputs: Node, weights: Node): Node {
-  const [tokens, chosen] = weights.shape as [number, number];
+  const [tokens, chosen] = dimensions(weights.shape, 2);
   const width = outputs.shape[1] as number;
   const weighed = graph.mul(graph.reshape(outputs, [tokens, chosen, width]), graph.reshape(weights, [tokens, chosen, 1]));
   return graph.sum(weighed, [1]);

@@ -1,5 +1,6 @@
 /** The two terms that relative positions add to attention's scores in DeBERTa (He et al. 2021, equation 4), and its buckets. */
 import type { Graph, Node } from '../../graph/graph.ts';
+import { dimensions } from '../../graph/types.ts';
 import { splitHeads } from './self-attention.ts';
 
 export interface RelativeTable {
@@ -55,7 +56,7 @@ export function relativeScores(graph: Graph, params: RelativeScoresParams): Node
 
 /** x[r]·positions[rows[c − r + tokens − 1]], [batch, heads, tokens, tokens]. */
 function term(graph: Graph, x: Node, positions: Node, rows: readonly number[]): Node {
-  const [batch, heads, , headDim] = x.shape as [number, number, number, number];
+  const [batch, heads, , headDim] = dimensions(x.shape, 4);
   // One column more than there are distances makes the shear a plain change of shape.
   const columns = Int32Array.from([...rows, rows.at(-1) as number]);
   const spread = graph.gather(positions, graph.constant(columns, [columns.length], 'int32'));
@@ -70,7 +71,7 @@ function term(graph: Graph, x: Node, positions: Node, rows: readonly number[]): 
 
 /** y[…, r, c] = x[…, r, c − r + n − 1], for x [batch, heads, n, 2n]: each row begins one further left than the one above. */
 function shear(graph: Graph, x: Node): Node {
-  const [batch, heads, n] = x.shape as [number, number, number];
+  const [batch, heads, n] = dimensions(x.shape, 4);
   const flat = graph.reshape(x, [batch, heads, n * 2 * n]);
   const shifted = graph.reshape(graph.sliceAxis(flat, 2, n - 1, n * (2 * n - 1)), [batch, heads, n, 2 * n - 1]);
   return graph.sliceAxis(shifted, 3, 0, n);

@@ -1,6 +1,7 @@
 /** Self-attention of an encoder: every token sees every other that is there. */
 
 import type { Graph, Node } from '../../graph/graph.ts';
+import { dimensions } from '../../graph/types.ts';
 import type { ModuleSpec } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 import { type AttentionMask, attention, HIDDEN, queryChunk } from './attention.ts';
@@ -43,7 +44,7 @@ export interface AttendParams {
 /** @returns [batch · tokens, heads · headDim] */
 export function attend(tracer: Tracer, { q, k, v, mask, scale, scores, dropout }: AttendParams): Node {
   const { graph } = tracer;
-  const [batch, heads, tokens, headDim] = q.shape as [number, number, number, number];
+  const [batch, heads, tokens, headDim] = dimensions(q.shape, 4);
   const [dropMask, chunk] = [tracer.dropoutMask(dropout), queryChunk(tokens)];
   const out = attention(graph, { q, k, v, scale, mask, scores, chunk, dropMask, compute: tracer.compute });
   return graph.reshape(graph.transpose(out, [0, 2, 1, 3]), [batch * tokens, heads * headDim]);
@@ -51,7 +52,7 @@ export function attend(tracer: Tracer, { q, k, v, mask, scale, scores, dropout }
 
 /** [batch · tokens, heads · headDim] → [batch, heads, tokens, headDim]. */
 export function splitHeads(graph: Graph, x: Node, { batch, heads }: { readonly batch: number; readonly heads: number }): Node {
-  const [rows, width] = x.shape as [number, number];
+  const [rows, width] = dimensions(x.shape, 2);
   return graph.transpose(graph.reshape(x, [batch, rows / batch, heads, width / heads]), [0, 2, 1, 3]);
 }
 
@@ -61,7 +62,7 @@ export const byHead = (tracer: Tracer, x: Node, sizes: { readonly batch: number;
 
 /** Hides what is filled up; `seen` [batch, tokens] is 1 where there is a token. */
 export function paddingMask(graph: Graph, seen: Node): AttentionMask & { kind: 'bias' } {
-  const [batch, tokens] = seen.shape as [number, number];
+  const [batch, tokens] = dimensions(seen.shape, 2);
   const bias = graph.mul(graph.sub(graph.scalar(1), graph.reshape(seen, [batch, 1, tokens])), HIDDEN);
   return { kind: 'bias', bias, causal: false };
 }

@@ -1,5 +1,6 @@
 /** Windows of an image (Liu et al. 2021, Swin): places that attend to each other, and how the windows of every second layer are shifted. */
 import type { Graph, Node } from '../../graph/graph.ts';
+import { dimensions } from '../../graph/types.ts';
 import type { AttentionMask } from './attention.ts';
 import type { GridSize } from './resize-grid.ts';
 
@@ -24,7 +25,7 @@ const APART = -100;
 /** x [batch, height, width, features] → [batch · windows · size², features]; beyond the edge stand zeros. */
 export function toWindows(graph: Graph, x: Node, params: WindowParams): Node {
   const { size, shift } = params;
-  const [batch, height, width, features] = x.shape as [number, number, number, number];
+  const [batch, height, width, features] = dimensions(x.shape, 4);
   const [rows, columns] = coveredBy(params);
   const whole = graph.pad(x, [0, 0, 0, 0], [0, rows - height, columns - width, 0]);
   const split = graph.reshape(roll(graph, whole, shift), [batch, rows / size, size, columns / size, size, features]);

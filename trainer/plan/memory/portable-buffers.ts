@@ -6,7 +6,7 @@ import type { OpName, Window2d } from '../../graph/attributes.ts';
 import { roundsResult } from '../../graph/exact.ts';
 import type { Node, VariableSpec } from '../../graph/graph.ts';
 import type { BufferRules } from '../../graph/liveness.ts';
-import { type DType, elementCount, type Shape, type TensorSpec } from '../../graph/types.ts';
+import { type DType, dimensions, elementCount, type Shape, type TensorSpec } from '../../graph/types.ts';
 
 const NUMBER_BYTES = 4;
 
@@ -102,7 +102,7 @@ function putScratch(seen: Image, image: Image, window: Window2d): number {
 /** Transposes are made, the right side is packed, and batches are taken apart and put together: kernels/product.ts. */
 function productScratch({ attrs, shape }: Node<'matmul'>, a: Node, b: Node): number {
   const turned = (attrs.transposeA ? portableBytes(a) : 0) + (attrs.transposeB || b.shape.length === 2 ? portableBytes(b) : 0);
-  const [m, n] = shape.slice(-2) as [number, number];
+  const [m, n] = dimensions(shape.slice(-2), 2);
   const k = a.shape.at(attrs.transposeA ? -2 : -1) as number;
   if (a.shape.length === 2) return turned + ofShape([k, n]);
   return turned + ofShape(shape) + ofShape([m, k]) + 2 * ofShape([k, n]);

@@ -1,5 +1,6 @@
 /** Rules about the method and the trained parameters. */
 import { engineCatalog } from '../../catalog/engines.ts';
+import { isOneOf } from '../../catalog/entries.ts';
 import { methodCatalog } from '../../catalog/methods.ts';
 import { modelParts } from './model-settings.ts';
 import type { Rule } from './rule.ts';
@@ -56,7 +57,7 @@ export const methodRules: readonly Rule[] = [
     doc: 'Something is left to train.',
     reads: ['freeze'],
     check: ({ freeze }) =>
-      Object.keys(modelParts).every(part => (freeze as readonly string[]).includes(part))
+      Object.keys(modelParts).every(part => isOneOf(freeze, part))
         ? { at: 'freeze', on: 'key', message: 'every part of the model is frozen, so nothing would be trained' }
         : undefined,
   },

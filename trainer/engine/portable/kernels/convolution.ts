@@ -6,6 +6,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Window2d } from '../../../graph/attributes.ts';
 import { windowOutput } from '../../../graph/ops/convolution.ts';
+import { dimensions } from '../../../graph/types.ts';
 import { type KernelTable, one, three, two } from '../kernel.ts';
 import { matmul } from './product.ts';
 import { cropImage, type Image, imageOf, paddedSize, padImage, putTap, type Tap, takeTap, tapsOf } from './taps.ts';
@@ -142,7 +143,7 @@ function toGroups(image: tf.Tensor, groups: number): tf.Tensor {
 }
 
 function fromGroups(grouped: tf.Tensor, [batch, height, width]: readonly [number, number, number]): tf.Tensor {
-  const [groups, , perGroup] = grouped.shape as [number, number, number];
+  const [groups, , perGroup] = dimensions(grouped.shape, 3);
   return tf.reshape(tf.transpose(grouped, [1, 0, 2]), [batch, height, width, groups * perGroup]);
 }
 

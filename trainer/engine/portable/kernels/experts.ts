@@ -1,6 +1,7 @@
 /** Kernels of the products grouped by expert: one product for each expert that has work. */
 import * as tf from '@tensorflow/tfjs-core';
 import type { HostArray } from '../../../graph/types.ts';
+import { dimensions } from '../../../graph/types.ts';
 import { type KernelTable, three, two } from '../kernel.ts';
 import { matmul } from './product.ts';
 
@@ -25,7 +26,7 @@ export const expertKernels: Pick<KernelTable, 'expertProduct' | 'expertGradient'
     guides: [2],
     guided: ({ inputs, attrs: { experts, transposed } }, [ids]) => {
       const [x, w] = three(inputs);
-      const [rows, width] = w.shape as [number, number];
+      const [rows, width] = dimensions(w.shape, 2);
       const repeats = (ids as HostArray).length / (x.shape[0] as number);
       const places = rowsByExpert(ids as HostArray, experts);
       const parts = places.flatMap((own, e) => {

@@ -1,5 +1,6 @@
 /** Kernel of the matrix product. */
 import * as tf from '@tensorflow/tfjs-core';
+import { dimensions } from '../../../graph/types.ts';
 import { type KernelTable, two } from '../kernel.ts';
 
 export const productKernels: Pick<KernelTable, 'matmul'> = {
@@ -23,7 +24,7 @@ export function matmul(a: tf.Tensor, b: tf.Tensor, transposeA: boolean, transpos
   const left = transposeA ? swapLast(a) : a;
   // XNNPACK keeps a packed copy of the right side for as long as that lives: the copy of a weight would never be freed.
   const right = transposeB ? swapLast(b) : b.rank === 2 ? tf.clone(b) : b;
-  const [m, k] = left.shape.slice(-2) as [number, number];
+  const [m, k] = dimensions(left.shape.slice(-2), 2);
   const n = right.shape.at(-1) as number;
   if (left.rank === 2 || m * k * n < SMALL_PRODUCT) return tf.matMul(left, right);
   const [lefts, rights] = [tf.reshape(left, [-1, m, k]), tf.reshape(right, [-1, k, n])];

@@ -1,6 +1,7 @@
 /** Products grouped by expert: the kernels of `engine/native/expert-product.cc`, or one product of TensorFlow's for each expert. */
 import type { Node } from '../../../graph/node-store.ts';
 import type { DType } from '../../../graph/types.ts';
+import { dimensions } from '../../../graph/types.ts';
 import type { Emitter } from '../emitter.ts';
 import { inputAt, type LoweringTable } from '../lowering.ts';
 import { attr } from '../node-def.ts';
@@ -39,7 +40,7 @@ export const expertLowerings = {
     const { dtype } = node;
     if (hasProducts && dtype === 'float32')
       return emitter.emit('RowtuneExpertProduct', [x, w, ids], { experts: attr.int(experts), flag: attr.bool(transposed) });
-    const [rows, width] = inputAt({ node }, 1).shape as [number, number];
+    const [rows, width] = dimensions(inputAt({ node }, 1).shape, 2);
     const own = rowsByExpert(emitter, x, inputAt({ node }, 0), ids, node.shape[0] as number, experts);
     const products = own.map((part, e) => {
       const size = [rows / experts, width];
