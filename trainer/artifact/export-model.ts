@@ -3,6 +3,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { artifactCatalog, type ExportFormat, typesOf } from '../catalog/artifacts.ts';
 import type { Engine } from '../engine/engine.ts';
+import { writeTextFile } from '../files/durable-file.ts';
 import { ModelFileError } from '../format/model-file-error.ts';
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 import type { ModelFolder } from '../hub/open-model.ts';
@@ -13,6 +14,7 @@ import { readAdapter } from './adapter/read-adapter.ts';
 import type { ArtifactOptions, CrossCheck, Form } from './artifact.ts';
 import { artifacts } from './artifacts.ts';
 import { ExportError } from './export-error.ts';
+import { type CardFacts, modelCard } from './model-card.ts';
 import { buildFolder } from './output-folder.ts';
 import { compareLogits, type Difference, smokeIds, smokeLogits } from './smoke-test.ts';
 
@@ -23,6 +25,8 @@ export interface ExportParams extends ArtifactOptions {
   readonly outputDir: string;
   readonly overwrite: boolean;
   readonly engine: Engine;
+  /** Facts about the run, for a model card; without them none is written. */
+  readonly card?: CardFacts | undefined;
   /** Opens the model that the adapter names; it is closed here. */
   readonly openBase: (base: AdapterBase) => Promise<ModelFolder>;
 }
@@ -87,15 +91,23 @@ async function exportOpen(params: ExportParams, adapter: Adapter, folder: ModelF
       message: `comparing the export with the tuned model on ${ids.length > 0 ? `${ids.length} tokens` : 'an image'}`,
     });
     const expected = await smokeLogits(engine, tuned, ids);
-    return checkExport(engine, form, { dir, outputDir, ids, expected, model });
+    const verified = await checkExport(engine, form, { dir, outputDir, ids, expected, model });
+    const { commands } = form;
+    if (params.card)
+      await writeTextFile(
+        join(dir, 'README.md'),
+        modelCard(params.card, { format, type: params.type, commands, verified: verifiedLines(verified) }),
+      );
+    return verified;
   };
   const { largest, tolerance, ...verified } = await buildFolder(
     { outputDir, format, overwrite, bytes: form.bytes, commands: form.commands, inputs: [adapter.dir, folder.dir] },
     build,
   );
-  const log = (level: 'info' | 'warning', message: string): void => onEvent?.({ type: 'log', level, message });
-  log('info', `largest difference of a logit: ${largest.toExponential(2)} (at most ${tolerance.toExponential(2)})`);
-  reportCrossCheck(verified, log);
+  const lines = verifiedLines({ largest, tolerance, ...verified });
+  const isUnchecked = verified.crossCheck !== undefined && 'missing' in verified.crossCheck;
+  for (const [i, message] of lines.entries())
+    onEvent?.({ type: 'log', level: isUnchecked && i === lines.length - 1 ? 'warning' : 'info', message });
   const files = (await readdir(outputDir)).sort();
   const sizes = await Promise.all(files.map(async file => (await stat(join(outputDir, file))).size));
   const bytes = sizes.reduce((sum, size) => sum + size, 0);
@@ -109,22 +121,20 @@ async function exportOpen(params: ExportParams, adapter: Adapter, folder: ModelF
 
 interface Verified extends Difference, Pick<ExportResult, 'roundingDifference' | 'crossCheck'> {}
 
-function reportCrossCheck(
-  { roundingDifference, crossCheck }: Partial<Verified>,
-  log: (level: 'info' | 'warning', message: string) => void,
-): void {
-  if (roundingDifference !== undefined) log('info', `rounding the weights moves a logit by at most ${roundingDifference.toPrecision(3)}`);
-  if (crossCheck === undefined) return;
-  if ('missing' in crossCheck) {
-    log('warning', `the export was not verified in another program: ${crossCheck.missing}`);
-    return;
-  }
+/** Everything that was compared, as sentences; the last is about another program, where one was asked. */
+function verifiedLines({ largest, tolerance, roundingDifference, crossCheck }: Verified): string[] {
+  return [
+    `Opened again, the export differs from the tuned model by at most ${largest.toExponential(2)} in a logit (tolerance ${tolerance.toExponential(2)}).`,
+    ...(roundingDifference === undefined ? [] : [`Rounding the weights moves a logit by at most ${roundingDifference.toPrecision(3)}.`]),
+    ...(crossCheck === undefined ? [] : [crossCheckLine(crossCheck)]),
+  ];
+}
+
+function crossCheckLine(crossCheck: NonNullable<Verified['crossCheck']>): string {
+  if ('missing' in crossCheck) return `The export was not verified in another program: ${crossCheck.missing}.`;
   const { program, tokens, sameTokens, largestDifference, tolerance } = crossCheck;
   const same = sameTokens === tokens ? `all ${tokens} tokens` : `${sameTokens} of ${tokens} tokens (the others are as likely as ours)`;
-  log(
-    'info',
-    `${program} gives the same next token after ${same}; a logit differs by at most ${largestDifference.toPrecision(3)} (tolerance ${tolerance.toPrecision(3)})`,
-  );
+  return `${program} gives the same next token after ${same}; a logit differs by at most ${largestDifference.toPrecision(3)} (tolerance ${tolerance.toPrecision(3)}).`;
 }
 
 interface CheckParams {

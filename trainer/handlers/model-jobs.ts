@@ -5,6 +5,7 @@ import { type GeneratedText, generateText } from '../generate/generate-text.ts';
 import type { JobScope } from '../job/job-scope.ts';
 import { openJobEngine, openModelFolder } from '../job/open-base.ts';
 import type { JobRequest } from '../protocol/job-messages.ts';
+import { cardFacts } from './export-card.ts';
 import { promptStyleOf } from './prompt-style.ts';
 
 type Request<K extends JobRequest['kind']> = Extract<JobRequest, { kind: K }>;
@@ -46,6 +47,7 @@ export async function exportJob(request: Request<'export'>, scope: JobScope): Pr
     format,
     type,
     cacheDir: context.cacheDir,
+    card: await cardFacts(adapterPath),
     outputDir: path.resolve(context.baseDir, outputDir),
     overwrite,
     engine,

@@ -1,0 +1,140 @@
+/** README.md of an export: the model card that the Hub shows, from what is known of the run. */
+import { artifactCatalog, type ExportFormat, type ExportType } from '../catalog/artifacts.ts';
+import { byteSize, duration, grouped, percent } from '../protocol/format.ts';
+
+/** One number of an evaluation. */
+export interface CardResult {
+  readonly name: string;
+  readonly before: number | undefined;
+  readonly after: number;
+  /** The count that a share is of, from which its uncertainty follows. */
+  readonly counted?: number;
+}
+
+export interface CardFacts {
+  readonly name: string;
+  /** As the recipe names it. */
+  readonly base: string;
+  /** The base's own license, if its folder says it. */
+  readonly license?: string | undefined;
+  readonly method: string;
+  readonly task: string;
+  /** The name of the task on the Hub: `text-generation`, `text-classification` or `image-classification`. */
+  readonly pipeline: string;
+  /** The whole recipe as YAML; absent where an adapter was exported that no run here made. */
+  readonly recipe?: string;
+  /** Data files: name, bytes, sha256. */
+  readonly data: readonly { readonly name: string; readonly bytes: number; readonly sha256: string }[];
+  readonly results: readonly CardResult[];
+  readonly samples?: number;
+  readonly trainable?: number;
+  readonly trainableShare?: number;
+  readonly steps?: number;
+  readonly seconds?: number;
+  readonly peakBytes?: number;
+  readonly engine?: string;
+  readonly createdBy: string;
+}
+
+export interface CardExport {
+  readonly format: ExportFormat;
+  readonly type: ExportType | undefined;
+  readonly commands?: Readonly<Record<string, string>> | undefined;
+  /** How the export was verified, as sentences. */
+  readonly verified: readonly string[];
+}
+
+/** Names of the Hub have one slash; a path has no place in a public card. */
+const isHubName = (name: string): boolean => /^[\w.-]+\/[\w.-]+$/.test(name);
+const shown = (base: string): string => (isHubName(base) ? base : (base.split(/[\\/]/).at(-1) ?? base));
+
+export function modelCard(facts: CardFacts, made: CardExport): string {
+  const { label } = artifactCatalog[made.format];
+  const type = made.type && made.type !== 'base' ? ` (${made.type})` : '';
+  return [
+    metadata(facts, made),
+    `# ${facts.name}`,
+    `${shown(facts.base)}, tuned with Rowtune: ${facts.method}, ${facts.task}. This is the ${label.toLowerCase().replace('gguf', 'GGUF').replace('peft', 'PEFT')} export${type}.`,
+    ...results(facts),
+    ...use(made),
+    ...training(facts),
+    ...data(facts),
+    ...reproduce(facts),
+    `## Verification\n\n${made.verified.map(line => `- ${line}`).join('\n')}`,
+    `Written by ${facts.createdBy}.`,
+  ]
+    .join('\n\n')
+    .concat('\n');
+}
+
+/** The YAML block that the Hub reads. */
+function metadata({ base, license, pipeline }: CardFacts, { format }: CardExport): string {
+  const relation = { merged: 'finetune', gguf: 'quantized', adapter: 'adapter', peft: 'adapter' }[format];
+  const library = { merged: 'transformers', gguf: 'gguf', adapter: 'rowtune', peft: 'peft' }[format];
+  return [
+    '---',
+    ...(isHubName(base) ? [`base_model: ${base}`, `base_model_relation: ${relation}`] : []),
+    ...(license === undefined ? [] : [`license: ${license}`]),
+    `library_name: ${library}`,
+    `pipeline_tag: ${pipeline}`,
+    'tags:',
+    '- rowtune',
+    '---',
+  ].join('\n');
+}
+
+function results({ results: found, samples }: CardFacts): string[] {
+  if (found.length === 0) return ['## Results\n\nNo held-out data was evaluated.'];
+  const rows = found.map(({ name, before, after, counted }) => `| ${name} | ${value(before, counted)} | ${value(after, counted)} |`);
+  const note = found.some(({ counted }) => counted !== undefined) ? '\n\nBrackets hold the 95% interval (Wilson) of a share.' : '';
+  return [
+    `## Results\n\nOn held-out data${samples === undefined ? '' : ` (${grouped(samples)} samples)`}:\n\n| | before | after |\n| --- | --- | --- |\n${rows.join('\n')}${note}`,
+  ];
+}
+
+function value(x: number | undefined, counted: number | undefined): string {
+  if (x === undefined) return '–';
+  if (counted === undefined) return x.toPrecision(4);
+  const [low, high] = wilson(x, counted);
+  return `${percent(x)} [${percent(low)}, ${percent(high)}]`;
+}
+
+/** The 95% interval of a share of n independent samples (Wilson, 1927). */
+export function wilson(share: number, n: number): readonly [low: number, high: number] {
+  const z = 1.959964;
+  const center = (share + z ** 2 / (2 * n)) / (1 + z ** 2 / n);
+  const half = (z / (1 + z ** 2 / n)) * Math.sqrt((share * (1 - share)) / n + z ** 2 / (4 * n ** 2));
+  return [Math.max(0, center - half), Math.min(1, center + half)];
+}
+
+function use({ commands }: CardExport): string[] {
+  if (commands === undefined) return [];
+  const lines = Object.entries(commands).map(([program, line]) => `- ${program}: \`${line}\``);
+  return [`## Use\n\nIn this folder:\n\n${lines.join('\n')}`];
+}
+
+function training({ trainable, trainableShare, steps, seconds, peakBytes, engine }: CardFacts): string[] {
+  const lines = [
+    ...(trainable === undefined
+      ? []
+      : [`Trained numbers: ${grouped(trainable)}${trainableShare === undefined ? '' : ` (${percent(trainableShare)} of the model)`}`]),
+    ...(steps === undefined ? [] : [`Updates: ${grouped(steps)}`]),
+    ...(seconds === undefined ? [] : [`Time of the updates: ${duration(seconds)}`]),
+    ...(peakBytes === undefined ? [] : [`Peak memory of the process: ${byteSize(peakBytes)}`]),
+    ...(engine === undefined ? [] : [`Engine: ${engine}`]),
+  ];
+  return lines.length === 0 ? [] : [`## Training\n\n${lines.map(line => `- ${line}`).join('\n')}`];
+}
+
+function data({ data: files }: CardFacts): string[] {
+  if (files.length === 0) return [];
+  const rows = files.map(({ name, bytes, sha256 }) => `| ${name} | ${byteSize(bytes)} | \`${sha256}\` |`);
+  return [`## Data\n\n| file | size | sha256 |\n| --- | --- | --- |\n${rows.join('\n')}`];
+}
+
+const reproduce = ({ recipe }: CardFacts): string[] =>
+  recipe === undefined
+    ? []
+    : [
+        `## Reproduce\n\nSave this recipe as \`recipe.yaml\`, correct its paths, and run \`rowtune train recipe.yaml\`.\n\n\`\`\`yaml\n${recipe.trim()}\n\`\`\``,
+      ];

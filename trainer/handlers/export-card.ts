@@ -1,0 +1,99 @@
+/** The facts of a model card about its run, from the files of the run's folder. */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import path from 'node:path';
+import { parse } from 'yaml';
+import manifest from '../../package.json' with { type: 'json' };
+import type { CardFacts, CardResult } from '../artifact/model-card.ts';
+import { methodCatalog } from '../catalog/methods.ts';
+import { objectiveCatalog } from '../catalog/objectives.ts';
+import { listDataFiles } from '../data/read/list-files.ts';
+import { MAX_JSON_BYTES, readRegularText } from '../files/regular-file.ts';
+import type { Evaluation } from '../job/evaluate.ts';
+import { CHECKPOINT_NAME, RUN_FILES } from '../protocol/run-files.ts';
+import { stringifyRecipe } from '../protocol/stringify-recipe.ts';
+import { readMetrics } from '../run/metrics-file.ts';
+import { readRunRecipe } from '../run/run-folder.ts';
+import type { TrainResult } from './train/train-run.ts';
+
+/** More files are counted in the recipe alone. */
+const MOST_FILES = 20;
+
+/** @param adapterPath a run folder, or one of its checkpoints. Returns undefined for another adapter, of which nothing is known. */
+export async function cardFacts(adapterPath: string): Promise<CardFacts | undefined> {
+  const runDir = CHECKPOINT_NAME.test(path.basename(adapterPath)) ? path.resolve(adapterPath, '..', '..') : adapterPath;
+  const recipe = await readRunRecipe(runDir).catch(() => undefined);
+  if (recipe === undefined) return undefined;
+  const summary = await readSummary(runDir);
+  const lines = await readMetrics(runDir);
+  const seconds = lines.reduce((sum, line) => sum + (line.seconds ?? 0), 0);
+  const peakBytes = lines.reduce((most, line) => Math.max(most, line.memory_peak_bytes ?? 0), 0);
+  const images = objectiveCatalog[recipe.task].reads === 'images';
+  return {
+    name: recipe.name ?? path.basename(runDir),
+    base: recipe.model,
+    license: await licenseOf(recipe.model),
+    method: methodCatalog[recipe.method].label,
+    task: objectiveCatalog[recipe.task].label,
+    pipeline:
+      objectiveCatalog[recipe.task].model === 'causal' ? 'text-generation' : images ? 'image-classification' : 'text-classification',
+    recipe: withoutFolders(stringifyRecipe(recipe)),
+    data: await fingerprints([...recipe.data.train, ...recipe.data.eval]),
+    results: summary?.after ? resultsOf(summary.before, summary.after) : [],
+    ...(summary?.after && { samples: summary.after.samples }),
+    ...(summary && { trainable: summary.trainable, trainableShare: summary.trainableShare, steps: summary.steps, engine: summary.engine }),
+    ...(seconds > 0 && { seconds }),
+    ...(peakBytes > 0 && { peakBytes }),
+    createdBy: `rowtune ${manifest.version}`,
+  };
+}
+
+/** A public card shows no folders of its author's machine. */
+const withoutFolders = (yaml: string): string => yaml.replace(/(?<=[\s'"[])(?:[A-Za-z]:)?[\\/](?:[^\s'"\],\\/]+[\\/])+/g, '');
+
+async function readSummary(runDir: string): Promise<TrainResult | undefined> {
+  try {
+    return JSON.parse(await readRegularText(path.join(runDir, RUN_FILES.summary), MAX_JSON_BYTES)) as TrainResult;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The license that the card of a local base names. */
+async function licenseOf(model: string): Promise<string | undefined> {
+  const text = await readRegularText(path.join(model, 'README.md'), MAX_JSON_BYTES).catch(() => '');
+  const front = /^---\r?\n(.*?)\r?\n---/s.exec(text)?.[1];
+  try {
+    const license: unknown = front === undefined ? undefined : (parse(front) as { license?: unknown } | null)?.license;
+    return typeof license === 'string' && /^[\w.-]+$/.test(license) ? license : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function resultsOf(before: Evaluation | null, after: Evaluation): CardResult[] {
+  const numbers: readonly (readonly [string, (evaluation: Evaluation) => number | undefined, number?])[] = [
+    ['Loss', ({ loss }) => loss],
+    ['Perplexity', ({ perplexity }) => perplexity],
+    ['Accuracy of tokens', ({ tokenAccuracy }) => tokenAccuracy, after.targets],
+    ['Accuracy', ({ labels }) => labels?.accuracy, after.samples],
+    ...Object.keys(after.measures ?? {}).map(name => [name, ({ measures }: Evaluation) => measures?.[name]] as const),
+  ];
+  return numbers.flatMap(([name, of, counted]) => {
+    const value = of(after);
+    return value === undefined ? [] : [{ name, before: before ? of(before) : undefined, after: value, ...(counted && { counted }) }];
+  });
+}
+
+async function fingerprints(paths: readonly string[]): Promise<CardFacts['data']> {
+  const files = paths.length === 0 ? [] : await listDataFiles(paths).catch(() => []);
+  const found: { name: string; bytes: number; sha256: string }[] = [];
+  for (const { file, bytes } of files.slice(0, MOST_FILES)) found.push({ name: path.basename(file), bytes, sha256: await sha256(file) });
+  return found;
+}
+
+async function sha256(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer);
+  return hash.digest('hex');
+}
