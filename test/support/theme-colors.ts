@@ -1,6 +1,6 @@
 /**
  * The colors of VS Code's own themes that the pages use, as the editor resolves them (version 1.127): the files of the
- * theme, and for what they leave out the defaults of its color registry.
+ * theme, and for what they leave out the defaults of its color registry. Its high-contrast themes have no orange.
  */
 
 export interface EditorTheme {
@@ -22,7 +22,7 @@ const dark: EditorTheme['colors'] = {
   'editorIndentGuide-background1': '#404040',
   'editorHoverWidget-background': '#202020',
   'editorHoverWidget-foreground': '#cccccc',
-  'editorHoverWidget-border': '#313131',
+  'editorHoverWidget-border': 'rgba(204, 204, 204, 0.2)',
   'sideBar-background': '#181818',
   'widget-border': '#313131',
   'widget-shadow': 'rgba(0, 0, 0, 0.36)',
@@ -73,7 +73,7 @@ const light: EditorTheme['colors'] = {
   'editorIndentGuide-background1': '#d3d3d3',
   'editorHoverWidget-background': '#f8f8f8',
   'editorHoverWidget-foreground': '#3b3b3b',
-  'editorHoverWidget-border': '#e5e5e5',
+  'editorHoverWidget-border': 'rgba(59, 59, 59, 0.2)',
   'sideBar-background': '#f8f8f8',
   'widget-border': '#e5e5e5',
   'widget-shadow': 'rgba(0, 0, 0, 0.16)',
@@ -156,7 +156,6 @@ const highContrastDark: EditorTheme['colors'] = {
   'charts-red': '#f48771',
   'charts-blue': '#59a4f9',
   'charts-yellow': '#ffd370',
-  'charts-orange': '#ab5a00',
   'charts-green': '#89d185',
   'charts-purple': '#b180d7',
 };
@@ -207,7 +206,6 @@ const highContrastLight: EditorTheme['colors'] = {
   'charts-red': '#b5200d',
   'charts-blue': '#0063d3',
   'charts-yellow': '#895503',
-  'charts-orange': '#ab5a00',
   'charts-green': '#374e06',
   'charts-purple': '#652d90',
 };
