@@ -1,5 +1,5 @@
 /**
- * The colors of VS Code's own themes that the pages use, as the editor resolves them (version 1.127): the files of the
+ * The colors of VS Code's own themes that the pages use, as the editor resolves them (version 1.139): the files of the
  * theme, and for what they leave out the defaults of its color registry. Its high-contrast themes have no orange.
  */
 
