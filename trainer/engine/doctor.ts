@@ -4,6 +4,7 @@ import { describeMachine, freeDiskBytes, type Machine } from '../machine/machine
 import { chooseEngine, type EngineRequest } from './choose-engine.ts';
 import { type EngineDescription, EngineError } from './engine.ts';
 import { listEngines } from './install/engine-folder.ts';
+import { listPjrt, pjrtAddonIsCurrent } from './install/pjrt-folder.ts';
 import { findCompiler, findNvidiaGpu, findPython } from './install/toolchain.ts';
 import { measureMatmul } from './measure-matmul.ts';
 import { openEngine } from './open-engine.ts';
@@ -17,11 +18,20 @@ export interface Diagnosis {
   readonly python?: string;
   readonly compiler?: string;
   readonly installedEngines: readonly string[];
+  readonly installedPlugins: readonly InstalledPlugin[];
   /** Variables of the environment that would have had an effect and that no worker inherits. */
   readonly clearedVariables: readonly string[];
   /** The engine that would run, opened; undefined when none opens. */
   readonly engine?: EngineDescription & { readonly matmulGflops: number };
   readonly problems: readonly EngineProblem[];
+}
+
+export interface InstalledPlugin {
+  readonly name: string;
+  /** Its addon is the one of this version of Rowtune. */
+  readonly isCurrent: boolean;
+  /** Compiles the addon again. */
+  readonly repair: string;
 }
 
 export interface EngineProblem {
@@ -53,6 +63,11 @@ export async function diagnose(request: EngineRequest & { readonly clearedVariab
     python: 'missing' in python ? undefined : `${python.pythonVersion}, pip ${python.pipVersion}`,
     compiler,
     installedEngines: listEngines(request.cacheDir).map(engine => engine.name),
+    installedPlugins: listPjrt(request.cacheDir).map(({ name, folder, manifest }) => ({
+      name,
+      isCurrent: pjrtAddonIsCurrent(folder),
+      repair: `rowtune engine install --variant ${manifest.variant}`,
+    })),
     clearedVariables: request.clearedVariables ?? [],
     engine: opened.engine,
   };
@@ -83,7 +98,17 @@ function isOlder(version: string, oldest: string): boolean {
 }
 
 /** Judges the facts; pure. */
-export function findProblems({ engine, gpu, node, disk, compiler, installedEngines, platform, pythonMissing }: Facts): EngineProblem[] {
+export function findProblems({
+  engine,
+  gpu,
+  node,
+  disk,
+  compiler,
+  installedEngines,
+  installedPlugins,
+  platform,
+  pythonMissing,
+}: Facts): EngineProblem[] {
   const problems: EngineProblem[] = [];
   const warn = (message: string, remedy: string) => problems.push({ severity: 'warning', message, remedy });
   if (isOlder(node, OLDEST_NODE))
@@ -107,6 +132,8 @@ export function findProblems({ engine, gpu, node, disk, compiler, installedEngin
       engine.name === 'portable' ? 'rowtune engine install' : 'end other programs that compute, then: rowtune doctor',
     );
   if (engine?.unfused) warn(`training takes longer than it could: ${engine.unfused}`, 'rowtune engine install');
+  for (const { name, isCurrent, repair } of installedPlugins)
+    if (!isCurrent) warn(`the addon of ${name} was compiled for another version of Rowtune`, repair);
   const canInstall = platform.startsWith('linux') && installedEngines.length === 0;
   if (canInstall && pythonMissing)
     warn(`the tensorflow engine cannot be installed: ${pythonMissing}`, 'sudo apt install python3 python3-pip');

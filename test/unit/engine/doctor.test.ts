@@ -10,6 +10,7 @@ const healthy: Parameters<typeof findProblems>[0] = {
   disk: { folder: '/cache', freeBytes: 1e11 },
   compiler: 'g++ 12',
   installedEngines: ['tensorflow-2.21.0-cpu'],
+  installedPlugins: [{ name: 'pjrt-cpu-0.11.2', isCurrent: true, repair: 'rowtune engine install --variant pjrt-cpu' }],
   clearedVariables: [],
   engine: { name: 'tensorflow', summary: '', device: 'cpu', fuses: true, narrowConvolutions: true, versions: {}, matmulGflops: 90 },
 };
@@ -23,6 +24,11 @@ describe('findProblems', () => {
     ['a Node 20 that is too old', { node: '20.14.0' }, 'Node 20.15'],
     ['a GPU under the CPU build', { gpu }, '--variant cuda'],
     ['a GPU that the CUDA build cannot use', { gpu, installedEngines: ['tensorflow-2.21.0-cuda'] }, 'driver'],
+    [
+      'a plugin whose addon is old',
+      { installedPlugins: [{ name: 'pjrt-cpu-0.11.2', isCurrent: false, repair: 'rowtune engine install --variant pjrt-cpu' }] },
+      'rowtune engine install --variant pjrt-cpu',
+    ],
     ['no compiler', { installedEngines: [], compiler: undefined }, 'apt install g++'],
     ['no Python', { installedEngines: [], pythonMissing: 'python3 was not found' }, 'apt install python3'],
     ['a full disk', { disk: { folder: '/cache', freeBytes: 1e9 } }, 'ROWTUNE_CACHE'],

@@ -35,6 +35,7 @@ function describe({
   python,
   compiler,
   installedEngines,
+  installedPlugins,
   clearedVariables,
   problems,
 }: Diagnosis): string {
@@ -42,7 +43,7 @@ function describe({
     ['engine', engine?.summary ?? 'none'],
     ...(engine ? [['matrix products', `${engine.matmulGflops.toFixed(0)} GFLOP/s`]] : []),
     ...Object.entries(engine?.versions ?? {}).map(([name, version]) => [`  ${name}`, version]),
-    ['installed', installedEngines.join(', ') || 'none (the portable engine needs none)'],
+    ['installed', [...installedEngines, ...installedPlugins.map(({ name }) => name)].join(', ') || 'none (the portable engine needs none)'],
     ['processor', `${machine.cpu.model}, ${machine.cpu.cores} cores${machine.cpu.features.map(feature => `, ${feature}`).join('')}`],
     ['memory', `${byteSize(machine.memory.availableBytes)} of ${byteSize(machine.memory.totalBytes)} available`],
     ['GPU', gpu ? `${gpu.name}, driver ${gpu.driver}` : 'no NVIDIA GPU'],
