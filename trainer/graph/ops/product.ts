@@ -1,8 +1,4 @@
-/**
- * C = A·B: dA = dC·Bᵀ, dB = Aᵀ·dC. Where only some rows of a weight W [out, in] are asked for (x·Wᵀ, the form of every
- * linear layer), dW[rows] = gather(dC, rows)ᵀ·x and the gradient of the other rows is never formed; likewise
- * dW[:, columns] = dCᵀ·gather(x, columns).
- */
+/** The matrix product, where nearly all the time goes. */
 import { inputsOf } from '../node-store.ts';
 import type { OpTable } from '../op-rule.ts';
 import { joinCross } from '../op-rule.ts';
@@ -21,6 +17,11 @@ export const productRules: Pick<OpTable, 'matmul'> = {
       if (k !== inner) throw new GraphError(`inner sizes ${k} and ${inner} differ`);
       return { shape: [...lead, m as number, n as number], dtype: a.dtype };
     },
+    /**
+     * C = A·B: dA = dC·Bᵀ, dB = Aᵀ·dC. Where only some rows of a weight W [out, in] are asked for (x·Wᵀ, the form of every
+     * linear layer), dW[rows] = gather(dC, rows)ᵀ·x and the gradient of the other rows is never formed; likewise
+     * dW[:, columns] = dCᵀ·gather(x, columns).
+     */
     gradient: ({ graph, dy, node, wants, rows, cross, value }) => {
       const [a, b] = inputsOf(node, 2);
       const { transposeA, transposeB } = node.attrs;
