@@ -101,6 +101,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/artifact/adapter',
     'trainer/data',
     'trainer/engine',
+    'trainer/files',
     'trainer/format',
     'trainer/graph',
     'trainer/job',

@@ -1,10 +1,11 @@
 /** Scores that were computed before, by everything that they depend on; and what an interrupted pass over the data has got so far. */
 
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, rm, stat, utimes } from 'node:fs/promises';
+import { mkdir, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { type Batch, type BatchSource, epochBatches } from '../data/batch/batches.ts';
+import { pruneFolder } from '../files/bounded-folder.ts';
 import { encodeFloat32 } from '../format/float-format.ts';
 import { openSafetensors } from '../format/safetensors/safetensors-source.ts';
 import { writeSafetensors } from '../format/safetensors/safetensors-writer.ts';
@@ -71,7 +72,7 @@ export function openScoreCache(cacheDir: string, key: ScoresKey): ScoreCache {
       await mkdir(folder, { recursive: true });
       await saveScores(file, scores, origin, modules);
       await rm(unfinished, { force: true });
-      await prune(folder);
+      await pruneFolder(folder, { own: OWN_FILE, maxBytes: MAX_BYTES });
     },
     unfinished: unfinishedScores(folder, unfinished),
   };
@@ -132,20 +133,3 @@ const exists = async (file: string): Promise<boolean> =>
 
 /** Names that this cache gives, the summaries next to them, and the temporary files of a killed process. */
 const OWN_FILE = /^[0-9a-f]{32}(\.unfinished)?\.safetensors(\.json)?(\.\d+-[0-9a-f]{8}\.tmp)?$/;
-
-async function prune(folder: string): Promise<void> {
-  const names = (await readdir(folder)).filter(name => OWN_FILE.test(name));
-  const files = await Promise.all(
-    names.map(async name => {
-      const path = join(folder, name);
-      const { size = 0, mtimeMs = 0 } = await stat(path).catch(() => ({ size: 0, mtimeMs: 0 }));
-      return { path, size, mtimeMs };
-    }),
-  );
-  let bytes = files.reduce((sum, { size }) => sum + size, 0);
-  for (const { path, size } of files.sort((a, b) => a.mtimeMs - b.mtimeMs)) {
-    if (bytes <= MAX_BYTES) return;
-    await rm(path, { force: true });
-    bytes -= size;
-  }
-}

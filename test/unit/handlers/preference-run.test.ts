@@ -5,6 +5,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { EvaluateResult } from '../../../trainer/handlers/evaluate-run.ts';
 import type { ImportanceResult } from '../../../trainer/handlers/importance-run.ts';
 import type { TrainResult } from '../../../trainer/handlers/train/train-run.ts';
+import { readModelHeaders } from '../../../trainer/hub/open-model.ts';
+import { estimateRecipe } from '../../../trainer/plan/memory/predict.ts';
 import type { JobRequest } from '../../../trainer/protocol/job-messages.ts';
 import { readMetrics } from '../../../trainer/run/metrics-file.ts';
 import { type InProcess, runInProcess, stopAfter } from '../../support/run-in-process.ts';
@@ -110,6 +112,22 @@ test.each([
     );
   expect(await measures(`${name} parts`)).toEqual(await measures(`${name} whole`));
   expect(rest.value.after?.measures).toEqual(whole.value.after?.measures);
+});
+
+test('the estimate prices both answers of each pair, as the run does', async () => {
+  const headers = await readModelHeaders(join(task.folder, 'model'));
+  const priced = (...overrides: string[]) => estimateRecipe({ recipe: recipe('recompute=none', ...overrides), headers });
+  const pairs = priced('per_device_train_batch_size=2');
+  expect(pairs.buckets[0]?.shape).toEqual({ batch: 4, tokens: 32, targets: 4 * 31 });
+  const rows = priced('task=causal_lm', 'per_device_train_batch_size=4');
+  expect(Math.abs(pairs.activationBytes / rows.activationBytes - 1)).toBeLessThan(0.1);
+  // The run prices its own batches, of the same rows.
+  await train('priced', ['max_steps=1', 'per_device_train_batch_size=2', 'recompute=none']);
+  const { predicted } = JSON.parse(readFileSync(join(task.folder, 'priced', 'memory.json'), 'utf8')) as {
+    predicted: { activationBytes: number };
+  };
+  expect(predicted.activationBytes).toBeGreaterThan(0.4 * pairs.activationBytes);
+  expect(predicted.activationBytes).toBeLessThan(1.1 * pairs.activationBytes);
 });
 
 test('rows are scored by what separates the answers', async () => {

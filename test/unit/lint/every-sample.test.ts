@@ -90,6 +90,32 @@ describe('a file with several bad samples', () => {
     expect(linesIn(failure.message)).toEqual(BAD);
   });
 
+  test('of pairs of answers too, with the key', async () => {
+    const good = '{"prompt":"Q","chosen":"yes","rejected":"no"}';
+    const chat =
+      '{"chosen":[{"role":"user","content":"Q"}],"rejected":[{"role":"user","content":"Q"},{"role":"assistant","content":"no"}]}';
+    const file = write('pairs.jsonl', [
+      good,
+      '{"prompt":"Q","chosen":"yes","rejected":"yes"}',
+      good,
+      '{"prompt":"Q","chosen":"yes"}',
+      chat,
+    ]);
+    const { state, badSamples, format } = await factOf(file, 1000, 'dpo');
+    expect([state, format]).toEqual(['bad-sample', 'preference']);
+    expect(badSamples?.map(({ line, key }) => [line, key])).toEqual([
+      [2, 'rejected'],
+      [4, 'rejected'],
+      [5, 'chosen'],
+    ]);
+    expect(badSamples?.[0]?.reason).toContain('the same answer as the chosen one');
+    expect(await factOf(write('good.jsonl', [good, good]), 1000, 'orpo')).toMatchObject({
+      state: 'ok',
+      format: 'preference',
+      rows: { count: 2 },
+    });
+  });
+
   test('a list of JSON as well as lines', async () => {
     const file = write('list.json', ['[', `${GOOD},`, '{"text":"x"},', `${GOOD},`, '{"text":"","label":"ham"}', ']']);
     expect((await factOf(file)).badSamples?.map(({ line }) => line)).toEqual([3, 5]);

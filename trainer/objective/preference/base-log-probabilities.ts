@@ -4,13 +4,14 @@
  */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, utimes } from 'node:fs/promises';
 import path from 'node:path';
 import { untouched } from '../../artifact/adapter/apply-adapter.ts';
 import { type BatchSource, epochBatches } from '../../data/batch/batches.ts';
 import type { BaseNlls, PairBatch } from '../../data/batch/pair-batches.ts';
 import type { TokenSequence } from '../../data/types.ts';
 import { countTargets } from '../../data/types.ts';
+import { pruneFolder } from '../../files/bounded-folder.ts';
 import { encodeFloat32 } from '../../format/float-format.ts';
 import { openSafetensors } from '../../format/safetensors/safetensors-source.ts';
 import { writeSafetensors } from '../../format/safetensors/safetensors-writer.ts';
@@ -25,6 +26,12 @@ import type { SetUpParams } from '../task-setup.ts';
 /** Changes when the same key gives other numbers than before. */
 const VERSION = 1;
 
+/** Beyond this the longest unused leave: the numbers of half a billion tokens. */
+const MAX_BYTES = 2 * 2 ** 30;
+
+/** Names that this cache gives, and the temporary files of a killed process. */
+const OWN_FILE = /^[0-9a-f]{32}\.safetensors(\.\d+-[0-9a-f]{8}\.tmp)?$/;
+
 export interface BaseSet {
   /** For people: 'training' or 'held-out'. */
   readonly name: string;
@@ -38,7 +45,8 @@ export async function baseLogProbabilities(params: SetUpParams, task: Task, sets
   const { context, runDir, job } = params;
   const keys = sets.map(({ sequences }) => keyOf(params, sequences));
   const runFile = runDir === undefined ? undefined : path.join(runDir, RUN_FILES.reference);
-  const cacheFiles = keys.map(key => path.join(context.cacheDir, 'reference', `${key}.safetensors`));
+  const folder = path.join(context.cacheDir, 'reference');
+  const cacheFiles = keys.map(key => path.join(folder, `${key}.safetensors`));
   const found = new Map<string, Float32Array>();
   for (const [i, key] of keys.entries()) {
     const known = (await readNlls(runFile, key)) ?? (await readNlls(cacheFiles[i], key));
@@ -50,9 +58,10 @@ export async function baseLogProbabilities(params: SetUpParams, task: Task, sets
     for (const [i, nlls] of computed.entries()) {
       const place = sets.indexOf(missing[i] as BaseSet);
       found.set(keys[place] as string, nlls);
-      await mkdir(path.dirname(cacheFiles[place] as string), { recursive: true });
+      await mkdir(folder, { recursive: true });
       await writeNlls(cacheFiles[place] as string, new Map([[keys[place] as string, nlls]]));
     }
+    await pruneFolder(folder, { own: OWN_FILE, maxBytes: MAX_BYTES });
   } else job.log('info', `the log-probabilities of the base model are taken from the cache (${cacheFiles.join(', ')})`);
   if (runFile !== undefined) await writeNlls(runFile, found);
   return sets.map(({ sequences }, i) => bySequence(sequences, found.get(keys[i] as string) as Float32Array));
@@ -130,7 +139,10 @@ async function readNlls(file: string | undefined, key: string): Promise<Float32A
   try {
     const source = await openSafetensors(file);
     try {
-      return source.tensors.has(key) ? await source.readFloat32(key) : undefined;
+      if (!source.tensors.has(key)) return undefined;
+      // The time of its last use.
+      await utimes(file, new Date(), new Date());
+      return await source.readFloat32(key);
     } finally {
       await source.close();
     }

@@ -29,6 +29,7 @@ describe('the recipe', () => {
     const lora = recipeText({ ...answers, method: 'lora' });
     expect([own.includes('importance:'), own.includes('lora_alpha:')]).toEqual([true, false]);
     expect([lora.includes('importance:'), lora.includes('lora_alpha:')]).toEqual([false, true]);
+    expect([own.includes('beta:'), recipeText({ ...answers, task: 'simpo' }).includes('  beta: 2')]).toEqual([false, true]);
   });
 
   test('without data says what to put there', () => {
