@@ -25,10 +25,13 @@ interface Trace {
   /** Modules of which every third row trains, and those that get low-rank factors. */
   readonly rows: readonly string[];
   readonly low_rank: readonly string[];
+  /** Stacks of experts that get low-rank factors, each expert its own. */
+  readonly low_rank_experts: readonly string[];
   /** Losses before each of four steps, and after the last. */
   readonly full: readonly number[];
   readonly spsft: readonly number[];
   readonly lora: readonly number[];
+  readonly lora_experts: readonly number[];
   readonly scores: Readonly<Record<string, Readonly<Partial<Record<MeasureName, Numbers>>>>>;
 }
 
@@ -42,8 +45,12 @@ const golden = JSON.parse(readFileSync(join(import.meta.dirname, 'expert_traces.
 };
 const [BATCH, TOKENS] = golden.input_ids.shape;
 
-function attachmentOf(model: CausalModel, method: MethodName, trace: Trace) {
-  const targets = method === 'spsft' ? trace.rows : trace.low_rank;
+type Run = 'full' | 'spsft' | 'lora' | 'lora_experts';
+const targetsOf = { full: 'low_rank', spsft: 'rows', lora: 'low_rank', lora_experts: 'low_rank_experts' } as const;
+
+function attachmentOf(model: CausalModel, run: Run, trace: Trace) {
+  const method: MethodName = run === 'lora_experts' ? 'lora' : run;
+  const targets = trace[targetsOf[run]];
   const modules = model.modules.filter(({ name }) => targets.includes(name));
   expect(modules.length).toBe(targets.length);
   const settings = settingsOf({ rank: golden.rank, loraAlpha: golden.alpha, ...(method !== 'full' && { targetModules: targets }) });
@@ -53,11 +60,11 @@ function attachmentOf(model: CausalModel, method: MethodName, trace: Trace) {
   return { attachment, start };
 }
 
-async function losses(engine: Engine, name: string, method: MethodName, trace: Trace): Promise<number[]> {
+async function losses(engine: Engine, name: string, run: Run, trace: Trace): Promise<number[]> {
   const folder = await openModel(join(import.meta.dirname, name));
   const model = causalModel(folder.config);
   const shape = { batch: BATCH, tokens: TOKENS, targets: BATCH * (TOKENS - 1) };
-  const { attachment, start } = attachmentOf(model, method, trace);
+  const { attachment, start } = attachmentOf(model, run, trace);
   const found = await lossTrace(engine, {
     ...{ task: causalTask(model), attachment, recompute: 'block', start, shape, rate: golden.rate },
     model: weightStream(model, folder.weights),
@@ -77,9 +84,9 @@ const engines = [{ name: 'portable, cpu', engine: reference }, ...(await openOth
 
 describe.each(Object.entries(golden.folders))('%s', (name, trace) => {
   for (const { name: engineName, engine } of engines)
-    test.skipIf(!engine).each(['full', 'spsft', 'lora'] as const)(`%s on ${engineName}`, async method => {
-      const found = await losses(engine as Engine, name, method, trace);
-      found.forEach((loss, i) => expect(loss, `loss ${i}`).toBeCloseTo(trace[method][i] as number, 4));
+    test.skipIf(!engine).each(['full', 'spsft', 'lora', 'lora_experts'] as const)(`%s on ${engineName}`, async run => {
+      const found = await losses(engine as Engine, name, run, trace);
+      found.forEach((loss, i) => expect(loss, `loss ${i}`).toBeCloseTo(trace[run][i] as number, 4));
     });
 
   test.each(['taylor', 'taylor_squared', 'taylor_row', 'fisher', 'wanda'] as const)('scores by %s', async measure => {

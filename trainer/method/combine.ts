@@ -6,7 +6,7 @@ import type { Attachment } from './method.ts';
 
 export function combine(method: MethodName, parts: readonly Attachment[]): Attachment {
   const hooks = parts.flatMap(({ linearHook }) => (linearHook ? [linearHook] : []));
-  const linearHook: LinearHook = (tracer, module, x, y) => hooks.reduce((output, hook) => hook(tracer, module, x, output), y);
+  const linearHook: LinearHook = (tracer, module, x, y, ids) => hooks.reduce((output, hook) => hook(tracer, module, x, output, ids), y);
   return {
     method,
     lora: new Map(parts.flatMap(({ lora }) => [...(lora ?? [])])),

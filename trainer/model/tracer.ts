@@ -20,8 +20,8 @@ export interface ModuleTap {
   readonly experts?: Node;
 }
 
-/** A method's say in the forward pass of a linear layer or a convolution: `y` is what the frozen layer gives. */
-export type LinearHook = (tracer: Tracer, module: ModuleSpec, x: Node, y: Node) => Node;
+/** A method's say in the forward pass of a linear layer, of experts (`ids`: the expert of each row of y) or of a convolution: `y` is the output of the frozen layer. */
+export type LinearHook = (tracer: Tracer, module: ModuleSpec, x: Node, y: Node, ids?: Node) => Node;
 
 /** `frozen`: running statistics normalize and stay. `updated`: those of the batch normalize, and the running ones follow them. */
 export type BatchNormMode = 'frozen' | 'updated';
@@ -106,7 +106,7 @@ export class Tracer {
     const ofExpert = (all: Node): Node => graph.gather(graph.reshape(all, [experts, (all.shape[0] as number) / experts]), ids);
     const y = bias ? graph.add(product, ofExpert(this.parameter(bias))) : product;
     this.tap(module, { x, y, shared: 0, experts: ids });
-    const hooked = this.linearHook ? this.linearHook(this, module, x, y) : y;
+    const hooked = this.linearHook ? this.linearHook(this, module, x, y, ids) : y;
     if (hooked === y || storage.compute === 'float32') return hooked;
     hooked.kept = undefined;
     return this.keep(hooked);

@@ -69,7 +69,38 @@ def traces(name):
     merged = lambda: {key: model.get_parameter(key) + ALPHA / RANK * (b @ a) for key, (a, b) in factors.items()}
     result['low_rank'] = [key.removesuffix('.weight') for key in factors]
     result['lora'] = train(model, [f for pair in factors.values() for f in pair], merged, [])
+    result.update(lora_of_experts(name))
     return result
+
+
+def lora_of_experts(name):
+    """Low-rank factors of each expert: A [experts · rank, in] and B [experts · out, rank], one expert below the other."""
+    model = opened(name)
+    model.requires_grad_(False)
+    factors, names = {}, []
+    for key, p in model.named_parameters():
+        if 'experts' not in key or p.dim() != 3:
+            continue
+        numbered = torch.arange(p.numel(), dtype=torch.float64).reshape(p.shape)
+        for ours, places in parts_of(model, key, numbered):
+            at, experts = ours.removesuffix('.weight'), p.shape[0]
+            a, b = wave((experts * RANK, places.shape[1]), 0.1, len(at)), wave((places.shape[0], RANK), 0.1, len(at) + 1)
+            factors.setdefault(key, []).append((places.flatten().long(), a.requires_grad_(), b.requires_grad_(), experts))
+            names.append(at)
+
+    def merged():
+        changed = {}
+        for key, parts in factors.items():
+            p = model.get_parameter(key)
+            flat = p.flatten()
+            for places, a, b, experts in parts:
+                product = torch.cat([b_e @ a_e for b_e, a_e in zip(b.chunk(experts), a.chunk(experts))])
+                flat = flat.index_add(0, places, ALPHA / RANK * product.flatten())
+            changed[key] = flat.reshape(p.shape)
+        return changed
+
+    trained = [f for parts in factors.values() for _, a, b, _ in parts for f in (a, b)]
+    return dict(low_rank_experts=names, lora_experts=train(model, trained, merged, []))
 
 
 def scores(name):

@@ -1,7 +1,8 @@
 /**
  * Low-rank adaptation (Hu et al. 2021): y = x·Wᵀ + (alpha / r) · dropout(x)·Aᵀ·Bᵀ, of linear layers and convolutions. Of a grouped
  * convolution the weight is taken as its file has it, [out, in / groups, kh, kw]: all groups share the filters of A, so that any rank fits
- * and W + (alpha / r)·B·A is a weight of the same convolution.
+ * and W + (alpha / r)·B·A is a weight of the same convolution. Each expert of a mixture has factors of its own, as with PEFT's
+ * `target_parameters`.
  */
 
 import type { Graph, Node, VariableSpec } from '../../graph/graph.ts';
@@ -9,7 +10,7 @@ import type { VariableData } from '../../graph/program.ts';
 import { dimensions, elementCount } from '../../graph/types.ts';
 import { keepMask, keepScale, masked } from '../../model/layer/dropout.ts';
 import type { Model } from '../../model/model-spec.ts';
-import { type ConvSpec, isConv, type ModuleSpec } from '../../model/module-specs.ts';
+import { type ConvSpec, isConv, isExperts, type ModuleSpec } from '../../model/module-specs.ts';
 import type { LinearHook, Tracer } from '../../model/tracer.ts';
 import { createRandom, hashSeed } from '../../random.ts';
 import { type Attach, type Trainable, whole } from '../method.ts';
@@ -17,19 +18,20 @@ import { TargetError, type TargetSettings, targetModules, targetsDefault } from 
 import type { LoraRank } from '../trained-parts.ts';
 
 export interface LoraPair {
-  /** [r, in]; of a convolution [r, in / groups, kh, kw]. */
+  /** [r, in]; of a convolution [r, in / groups, kh, kw]; of experts [experts · r, in]. */
   readonly a: VariableSpec;
-  /** [out, r]; of a convolution [out, r, 1, 1]. */
+  /** [out, r]; of a convolution [out, r, 1, 1]; of experts [experts · out, r]. */
   readonly b: VariableSpec;
   /** From the module, as in `ModuleSpec`. */
   readonly layer: number;
 }
 
 /** The two factors of a module, under PEFT's names and, but for grouped convolutions, of PEFT's shapes. */
-function loraPair({ name, layer, weight: { shape } }: ModuleSpec, r: number): LoraPair {
-  const [out, ...rest] = shape as [number, ...number[]];
+function loraPair(module: ModuleSpec, r: number): LoraPair {
+  const { name, layer, weight } = module;
+  const [out, ...rest] = weight.shape as [number, ...number[]];
   return {
-    a: { name: `${name}.lora_A.weight`, shape: [r, ...rest], dtype: 'float32' },
+    a: { name: `${name}.lora_A.weight`, shape: [expertsOf(module) * r, ...rest], dtype: 'float32' },
     b: { name: `${name}.lora_B.weight`, shape: [out, r, ...rest.slice(1).map(() => 1)], dtype: 'float32' },
     layer,
   };
@@ -57,9 +59,12 @@ export function lowRankTargets(
     );
   const names = other.slice(0, 8).map(({ name }) => name);
   throw new TargetError(
-    `${method} tunes ${kinds.includes('conv') ? 'linear layers and convolutions' : 'linear layers'} of the blocks; target_modules also match ${names.join(', ')}${other.length > 8 ? ` and ${other.length - 8} more` : ''}`,
+    `${method} tunes ${kinds.includes('conv') ? 'linear layers and convolutions' : 'linear layers'} of the blocks${kinds.includes('experts') ? ' and experts' : ''}; target_modules also match ${names.join(', ')}${other.length > 8 ? ` and ${other.length - 8} more` : ''}`,
   );
 }
+
+/** For a stack of experts; otherwise 1. */
+export const expertsOf = (module: ModuleSpec): number => (isExperts(module) ? module.experts : 1);
 
 /** For a convolution; otherwise 1. */
 export const groupsOf = (module: ModuleSpec): number => (isConv(module) ? module.window.groups : 1);
@@ -81,8 +86,17 @@ export function lowRankParts(modules: readonly ModuleSpec[], settings: { rank: n
   };
 }
 
+/** `all-linear` leaves experts alone, as in PEFT; they are tuned where they are named. */
+const NAMED_KINDS = ['linear', 'conv', 'experts'] as const;
+
 export const attachLora: Attach = (model, settings) => {
-  const parts = lowRankParts(lowRankTargets(model, settings, 'lora'), settings);
+  const modules = lowRankTargets(model, settings, 'lora', targetsDefault(settings) ? undefined : NAMED_KINDS);
+  const experts = settings.loraDropout > 0 ? modules.find(isExperts) : undefined;
+  if (experts)
+    throw new TargetError(
+      `lora_dropout ${settings.loraDropout} is not possible for experts (${experts.name}): PEFT has no dropout there, so set lora_dropout: 0`,
+    );
+  const parts = lowRankParts(modules, settings);
   return {
     method: 'lora',
     lora: parts.lora,
@@ -97,8 +111,8 @@ export const factors = ({ pairs }: LowRank): Trainable[] =>
 
 function loraHook(parts: LowRank): LinearHook {
   const product = productOf(parts);
-  return (tracer, module, x, y) => {
-    const added = product(tracer, module, x);
+  return (tracer, module, x, y, ids) => {
+    const added = product(tracer, module, x, ids);
     if (!added) return y;
     const sum = tracer.graph.add(y, added);
     // The sum is what the backward pass reads; without this, both parts of it would be kept.
@@ -108,9 +122,9 @@ function loraHook(parts: LowRank): LinearHook {
 }
 
 /** Gives scale · dropout(x)·Aᵀ·Bᵀ of a module, and nothing for a module that has no factors. */
-export function productOf({ pairs, scale, rate }: LowRank): (tracer: Tracer, module: ModuleSpec, x: Node) => Node | undefined {
+export function productOf({ pairs, scale, rate }: LowRank): (tracer: Tracer, module: ModuleSpec, x: Node, ids?: Node) => Node | undefined {
   const order = new Map([...pairs.keys()].map((name, i) => [name, i]));
-  return (tracer, module, x) => {
+  return (tracer, module, x, ids) => {
     const { graph, seed } = tracer;
     const pair = pairs.get(module.name);
     if (!pair) return undefined;
@@ -121,6 +135,11 @@ export function productOf({ pairs, scale, rate }: LowRank): (tracer: Tracer, mod
     // What is not dropped is scaled up between the products, where it takes r numbers a row.
     const factor = drops ? scale * keepScale(rate) : scale;
     if (isConv(module)) return convProduct(graph, module, { x: dropped, a, b, factor });
+    if (isExperts(module) && ids) {
+      const ofExperts = { experts: module.experts, transposed: false };
+      const inner = graph.within({ cheap: true }, () => graph.expertProduct(x, a, ids, ofExperts));
+      return graph.expertProduct(graph.mul(inner, factor), b, ids, ofExperts);
+    }
     const low = graph.within({ cheap: true }, () => graph.matmul(dropped, a, { transposeB: true }));
     return graph.matmul(graph.mul(low, factor), b, { transposeB: true });
   };

@@ -4,7 +4,7 @@ import { combine } from '../combine.ts';
 import type { AddedTensors } from '../method.ts';
 import { targetExactly } from '../targets.ts';
 import type { AdapterRank, ExpectedTensor, LoraRank, PartsDescription, TrainedParts } from '../trained-parts.ts';
-import { attachLora, groupsOf } from './attach.ts';
+import { attachLora, expertsOf, groupsOf } from './attach.ts';
 
 export const addedFactors: AddedTensors = {
   tensorEnds: ['lora_A.weight', 'lora_B.weight', 'lora_B.bias', 'lora_embedding_A', 'lora_embedding_B'],
@@ -64,17 +64,18 @@ function embeddingTensors({ lora }: PartsDescription, { name, weight }: ModuleSp
   ];
 }
 
-/** For a linear layer or a convolution. */
-export function factorTensors({ lora }: PartsDescription, { name, kind, weight }: ModuleSpec, problems: string[]): ExpectedTensor[] {
+/** For a linear layer, a convolution or a stack of experts. */
+export function factorTensors({ lora }: PartsDescription, module: ModuleSpec, problems: string[]): ExpectedTensor[] {
+  const { name, kind, weight } = module;
   const rank = lora.get(name);
   if (!rank) return [];
-  if (kind !== 'linear' && kind !== 'conv') {
-    problems.push(`${name} is neither a linear layer nor a convolution`);
+  if (kind !== 'linear' && kind !== 'conv' && kind !== 'experts') {
+    problems.push(`${name} is no linear layer, no convolution and no stack of experts`);
     return [];
   }
   const [out = 0, ...rest] = weight.shape;
   return [
-    { name: `${name}.lora_A.weight`, shape: [rank.r, ...rest] },
+    { name: `${name}.lora_A.weight`, shape: [expertsOf(module) * rank.r, ...rest] },
     { name: `${name}.lora_B.weight`, shape: [out, rank.r, ...rest.slice(1).map(() => 1)] },
     ...(rank.hasBias ? [{ name: `${name}.lora_B.bias`, shape: [out] }] : []),
   ];
@@ -87,7 +88,11 @@ export async function addFactors(weight: Float32Array, adapter: TrainedParts, mo
     return addProduct(weight, transpose(b, rank.r), transpose(a, a.length / rank.r), rank);
   }
   const [a, b] = [await adapter.readFloat32(`${module}.lora_A.weight`), await adapter.readFloat32(`${module}.lora_B.weight`)];
-  return addProduct(weight, a, b, rank);
+  const experts = (adapter.tensors.get(`${module}.lora_A.weight`)?.shape[0] ?? rank.r) / rank.r;
+  const part = (x: Float32Array, expert: number): Float32Array =>
+    x.subarray((expert * x.length) / experts, ((expert + 1) * x.length) / experts);
+  for (let expert = 0; expert < experts; expert++) addProduct(part(weight, expert), part(a, expert), part(b, expert), rank);
+  return weight;
 }
 
 /** [rows, width] → [width, rows]. */
