@@ -19,8 +19,8 @@ export class SweepProgress {
   private readonly recipe: Recipe;
   private readonly job: Job;
   private readonly steps: Map<string, RunSteps>;
-  private readonly startedAt: number;
-  private readonly startedMs = performance.now();
+  /** From the first update on: before it, the model is loaded. */
+  private start: { readonly ms: number; readonly done: number } | undefined;
   private shownMs = Number.NEGATIVE_INFINITY;
 
   /**
@@ -32,7 +32,6 @@ export class SweepProgress {
     this.recipe = recipe;
     this.job = job;
     this.steps = new Map(before);
-    this.startedAt = this.done;
   }
 
   /** @param message the runs that are complete, and the best one */
@@ -43,8 +42,9 @@ export class SweepProgress {
     this.shownMs = nowMs;
     const done = this.done;
     const total = Math.max(done, this.expected());
-    const seconds = (nowMs - this.startedMs) / 1000;
-    const ratePerSecond = done > this.startedAt && seconds > 0 ? (done - this.startedAt) / seconds : undefined;
+    this.start ??= { ms: nowMs, done };
+    const seconds = (nowMs - this.start.ms) / 1000;
+    const ratePerSecond = done > this.start.done && seconds > 0 ? (done - this.start.done) / seconds : undefined;
     const secondsLeft = ratePerSecond === undefined ? undefined : (total - done) / ratePerSecond;
     this.job.emit({ type: 'progress', phase: 'sweep', done, total, unit: 'steps', ratePerSecond, secondsLeft, message });
   }
