@@ -1,4 +1,4 @@
-/** What the folder of a sweep says: results of parts of runs, decisions, the order of runs and their table. */
+/** The folder of a sweep: results of parts of runs, decisions, the order of runs and their table. */
 import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
