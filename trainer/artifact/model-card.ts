@@ -69,13 +69,12 @@ export function modelCard(facts: CardFacts, made: CardExport): string {
 
 /** The YAML block that the Hub reads. */
 function metadata({ base, license, pipeline }: CardFacts, { format }: CardExport): string {
-  const relation = { merged: 'finetune', gguf: 'quantized', adapter: 'adapter', peft: 'adapter' }[format];
-  const library = { merged: 'transformers', gguf: 'gguf', adapter: 'rowtune', peft: 'peft' }[format];
+  const { hub } = artifactCatalog[format];
   return [
     '---',
-    ...(isHubName(base) ? [`base_model: ${base}`, `base_model_relation: ${relation}`] : []),
+    ...(isHubName(base) ? [`base_model: ${base}`, ...(hub ? [`base_model_relation: ${hub.relation}`] : [])] : []),
     ...(license === undefined ? [] : [`license: ${license}`]),
-    `library_name: ${library}`,
+    ...(hub ? [`library_name: ${hub.library}`] : []),
     `pipeline_tag: ${pipeline}`,
     'tags:',
     '- rowtune',

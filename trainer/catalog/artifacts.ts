@@ -9,6 +9,8 @@ export interface ArtifactEntry {
   readonly suffix: string;
   /** The types that weights may be written in, each with its label; the first is the default. */
   readonly types?: Readonly<Record<string, string>>;
+  /** For the model card: the library that loads it, and its relation to the base, as the Hub names them. */
+  readonly hub?: { readonly library: string; readonly relation: 'finetune' | 'quantized' | 'adapter' };
 }
 
 /** Types of merged folders. A GGUF base has no such folder, so its numbers become float32, which keeps every bit. */
@@ -39,10 +41,32 @@ export type GgufExportType = keyof typeof ggufTypes;
 export type ExportType = MergedExportType | GgufExportType;
 
 const entries = {
-  merged: { label: 'Merged model', summary: 'A whole Hugging Face folder that any tool loads', suffix: 'merged', types: mergedTypes },
-  gguf: { label: 'GGUF', summary: 'One file for Ollama, llama.cpp and LM Studio', suffix: 'gguf', types: ggufTypes },
-  adapter: { label: 'Adapter', summary: 'Only the trained numbers and their places: small', suffix: 'adapter' },
-  peft: { label: 'PEFT adapter', summary: 'An adapter that PEFT loads', suffix: 'peft' },
+  merged: {
+    label: 'Merged model',
+    summary: 'A whole Hugging Face folder that any tool loads',
+    suffix: 'merged',
+    types: mergedTypes,
+    hub: { library: 'transformers', relation: 'finetune' },
+  },
+  gguf: {
+    label: 'GGUF',
+    summary: 'One file for Ollama, llama.cpp and LM Studio',
+    suffix: 'gguf',
+    types: ggufTypes,
+    hub: { library: 'gguf', relation: 'quantized' },
+  },
+  adapter: {
+    label: 'Adapter',
+    summary: 'Only the trained numbers and their places: small',
+    suffix: 'adapter',
+    hub: { library: 'rowtune', relation: 'adapter' },
+  },
+  peft: {
+    label: 'PEFT adapter',
+    summary: 'An adapter that PEFT loads',
+    suffix: 'peft',
+    hub: { library: 'peft', relation: 'adapter' },
+  },
 } as const satisfies Readonly<Record<string, ArtifactEntry>>;
 
 export type ExportFormat = keyof typeof entries;
