@@ -9,6 +9,7 @@ import type { CausalModel } from '../../model/model-spec.ts';
 import { withInitial } from '../../model/weight-stream.ts';
 import { isTuned, mergedWeights } from '../adapter/merge.ts';
 import type { Opened } from '../artifact.ts';
+import { ExportError } from '../export-error.ts';
 import { familyOf, headsOf, layoutOf, namesOf } from './gguf-file.ts';
 
 export interface PatchParams {
@@ -30,6 +31,11 @@ export async function patchGguf({ opened, model, from, to, onTensor }: PatchPara
   const base = withInitial(model, folder.weights);
   const merged = mergedWeights(base, adapter);
   const tuned = header.tensors.filter(({ name }) => isTuned(adapter, names.get(name) ?? name));
+  const unwritten = tuned.find(({ type }) => type.quantize === undefined);
+  if (unwritten)
+    throw new ExportError(
+      `${unwritten.name} is ${unwritten.type.name}, which is read but not written, so the file cannot keep the types of the base: export with --type Q8_0 or another type`,
+    );
   // A copy on file systems that share blocks takes no time and no room.
   await copyFile(from, to, constants.COPYFILE_FICLONE);
   const handle = await open(to, 'r+');
