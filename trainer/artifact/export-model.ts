@@ -42,6 +42,8 @@ export interface ExportResult {
   readonly promptTokens: number;
   /** How far rounding all weights moves a logit of the tuned model, in a format that does so. */
   readonly roundingDifference?: number;
+  /** After how many tokens of the prompt rounding changes the most likely next token. */
+  readonly changedTokens?: number;
   /** How another program computes the export, or why it was not asked. */
   readonly crossCheck?: CrossCheck | { readonly missing: string };
   /** Commands that use the result, by the program. */
@@ -107,7 +109,11 @@ async function exportOpen(params: ExportParams, adapter: Adapter, folder: ModelF
   const lines = verifiedLines({ largest, tolerance, ...verified });
   const isUnchecked = verified.crossCheck !== undefined && 'missing' in verified.crossCheck;
   for (const [i, message] of lines.entries())
-    onEvent?.({ type: 'log', level: isUnchecked && i === lines.length - 1 ? 'warning' : 'info', message });
+    onEvent?.({
+      type: 'log',
+      level: (isUnchecked && i === lines.length - 1) || (i === 1 && (verified.changedTokens ?? 0) > 0) ? 'warning' : 'info',
+      message,
+    });
   const files = (await readdir(outputDir)).sort();
   const sizes = await Promise.all(files.map(async file => (await stat(join(outputDir, file))).size));
   const bytes = sizes.reduce((sum, size) => sum + size, 0);
@@ -119,15 +125,31 @@ async function exportOpen(params: ExportParams, adapter: Adapter, folder: ModelF
   };
 }
 
-interface Verified extends Difference, Pick<ExportResult, 'roundingDifference' | 'crossCheck'> {}
+interface Verified extends Difference, Pick<ExportResult, 'roundingDifference' | 'changedTokens' | 'crossCheck'> {}
 
 /** Everything that was compared, as sentences; the last is about another program, where one was asked. */
-function verifiedLines({ largest, tolerance, roundingDifference, crossCheck }: Verified): string[] {
+function verifiedLines({ largest, tolerance, crossCheck, ...rounding }: Verified): string[] {
   return [
     `Opened again, the export differs from the tuned model by at most ${largest.toExponential(2)} in a logit (tolerance ${tolerance.toExponential(2)}).`,
-    ...(roundingDifference === undefined ? [] : [`Rounding the weights moves a logit by at most ${roundingDifference.toPrecision(3)}.`]),
+    ...(rounding.roundingDifference === undefined ? [] : [roundingLine(rounding.roundingDifference, rounding.changedTokens ?? 0)]),
     ...(crossCheck === undefined ? [] : [crossCheckLine(crossCheck)]),
   ];
+}
+
+function roundingLine(difference: number, changed: number): string {
+  const line = `Rounding the weights moves a logit by at most ${difference.toPrecision(3)}, and changes the most likely next token after ${changed} tokens of the prompt`;
+  return changed === 0 ? `${line}.` : `${line}: a type with more bits, such as Q8_0, keeps more of what was trained.`;
+}
+
+/** Positions [tokens] of which the largest logit of [tokens · vocabulary] is another one. */
+function changedTokens(found: Float32Array, expected: Float32Array, tokens: number): number {
+  const width = expected.length / tokens;
+  const best = (logits: Float32Array, at: number): number => {
+    let most = at * width;
+    for (let i = at * width; i < (at + 1) * width; i++) if ((logits[i] as number) > (logits[most] as number)) most = i;
+    return most;
+  };
+  return Array.from({ length: tokens }, (_, at) => at).filter(at => best(found, at) !== best(expected, at)).length;
 }
 
 function crossCheckLine(crossCheck: NonNullable<Verified['crossCheck']>): string {
@@ -160,7 +182,10 @@ async function checkExport(engine: Engine, form: Form, { dir, outputDir, ids, ex
     const crossCheck = await form.crossCheck?.(dir, exported, engine);
     return {
       ...difference,
-      ...(form.isRounded && { roundingDifference: compareLogits(found, expected, []).largest }),
+      ...(form.isRounded && {
+        roundingDifference: compareLogits(found, expected, []).largest,
+        changedTokens: changedTokens(found, expected, ids.length),
+      }),
       ...(crossCheck && { crossCheck }),
     };
   } finally {

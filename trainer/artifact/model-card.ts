@@ -54,7 +54,7 @@ export function modelCard(facts: CardFacts, made: CardExport): string {
   return [
     metadata(facts, made),
     `# ${facts.name}`,
-    `${shown(facts.base)}, tuned with Rowtune: ${facts.method}, ${facts.task}. This is the ${label.toLowerCase().replace('gguf', 'GGUF').replace('peft', 'PEFT')} export${type}.`,
+    `${shown(facts.base)}, tuned with Rowtune: ${facts.method}, ${facts.task}. Exported as: ${label}${type}.`,
     ...results(facts),
     ...use(made),
     ...training(facts),

@@ -37,7 +37,7 @@ test('metadata is YAML that the Hub reads', () => {
     tags: ['rowtune'],
   });
   for (const part of [
-    'GGUF export (Q4_K_M)',
+    'Exported as: GGUF (Q4_K_M)',
     '- Ollama: `ollama run x`',
     '| Loss | 2.500 | 1.250 |',
     '1,000 (5.0% of the model)',

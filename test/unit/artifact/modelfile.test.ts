@@ -49,6 +49,11 @@ describe('as Go templates', () => {
     expect(goTemplate(await tokenizerWith(template))).toEqual({ template: expected, system });
   });
 
+  test('a begin token that is the sign of every turn stays in the turns', async () => {
+    const expected = goTemplate(await tokenizerWith(CHATML));
+    expect(goTemplate(await tokenizerWith(CHATML, { bos_token: '<|im_start|>' }))).toEqual(expected);
+  });
+
   test('Llama 2: no prompt where the assistant begins', async () => {
     expect(goTemplate(await tokenizerWith(LLAMA2))).toEqual({
       template:

@@ -99,7 +99,8 @@ function linear(render: Render, begin: string): LinearChat | undefined {
   const prompt = promptOf(render, first);
   if (found === undefined || prompt === undefined || !tail.endsWith(prompt)) return undefined;
   const userAfter = tail.slice(0, tail.length - prompt.length);
-  const lead = dialog.startsWith(begin) ? begin : '';
+  // A token that begins later turns too belongs to the turns, as the first sign of ChatML.
+  const lead = dialog.startsWith(begin) && !afterAssistant.includes(begin) ? begin : '';
   // The turns of user and assistant mostly end alike; otherwise the first user turn tells how it begins.
   const endsAlike = userAfter !== '' && afterAssistant.startsWith(userAfter);
   const own = hasSystem ? commonEnd(beforeUser, afterAssistant) : beforeUser.slice(lead.length);
