@@ -1,5 +1,5 @@
 /** Exports to GGUF: every type and family, read back and run by llama.cpp where it is installed; a GGUF base keeps every other byte. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { cp, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
@@ -106,6 +106,20 @@ describe('types', () => {
       'F16',
     ]);
   });
+});
+
+test('a base of a type that is read and never written is refused by name, before anything is written', async () => {
+  const bytes = readFileSync(join(GOLDEN, 'gguf', 'tiny-llama.gguf'));
+  const name = 'blk.0.ffn_up.weight';
+  // Blocks of Q4_0 and of IQ4_NL have the same size; the type stands behind the name and two dimensions.
+  const at = bytes.indexOf(name) + name.length + 4 + 16;
+  expect(bytes.readUInt32LE(at)).toBe(2);
+  bytes.writeUInt32LE(20, at);
+  const base = join(await temporaryFolder(), 'uneven.gguf');
+  writeFileSync(base, bytes);
+  await expect(exportOf(base, { type: 'base' })).rejects.toThrow(
+    /blk\.0\.ffn_up\.weight is IQ4_NL, which is read but not written.*--type Q8_0/,
+  );
 });
 
 describe('families', () => {
