@@ -219,7 +219,7 @@ const lastRows = async (folder: string): Promise<readonly MemoryRow[]> =>
 export async function runMemoryBench(params: MemoryBenchParams): Promise<boolean> {
   const planned = cases(params);
   const folder = path.join(params.root, 'bench', 'results');
-  const measured = new Map<string, MemoryRow>(params.only === undefined ? [] : (await lastRows(folder)).map(row => [keyOf(row), row]));
+  const measured = new Map<string, MemoryRow>();
   let failed = 0;
   for (const one of planned) {
     if (params.only !== undefined && !one.model.includes(params.only)) continue;
@@ -234,7 +234,9 @@ export async function runMemoryBench(params: MemoryBenchParams): Promise<boolean
       console.error((error as Error).message);
     }
   }
-  const rows = planned.flatMap(one => measured.get(keyOf(one)) ?? []);
+  // Read at the end, since another process may have measured other models.
+  const kept = new Map((params.only === undefined ? [] : await lastRows(folder)).map(row => [keyOf(row), row]));
+  const rows = planned.flatMap(one => measured.get(keyOf(one)) ?? kept.get(keyOf(one)) ?? []);
   const errors = rows.map(({ error }) => Math.abs(error));
   const [worst, middle] = [Math.max(0, ...errors), errors.length > 0 ? median(errors) : 0];
   const grownBy = rows.flatMap(({ grownBytes }) => (grownBytes === undefined ? [] : [grownBytes]));
