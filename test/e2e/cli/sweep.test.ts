@@ -6,6 +6,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { SweepStatus } from '../../../trainer/protocol/sweep.ts';
 import { readRunState } from '../../../trainer/run/run-state.ts';
+import { until } from '../../support/until.ts';
 import { cli, cliJson, makeTinyTask } from './run-cli.ts';
 
 let folder: string;
@@ -61,25 +62,16 @@ describe('a sweep', () => {
   });
 
   test('killed with its running run, it is continued to the same result', async () => {
-    let isKilled = false;
-    const kill = async (): Promise<void> => {
-      const running = await Promise.all(['001', '002', '003'].map(id => readRunState(inFolder('killed', id))));
-      const claims = readdirSync(inFolder('killed', 'lock')).map(name => Number(name.split('.')[0]));
-      const pids = [
-        ...claims,
-        ...running.flatMap(state => (state?.state === 'running' || state?.state === 'preparing' ? [state.pid] : [])),
-      ];
-      for (const pid of pids) process.kill(pid, 'SIGKILL');
+    const ended = cli(['sweep', recipe, 'output_dir=runs/killed'], here);
+    const pidOf = async (id: string): Promise<number | undefined> => {
+      const state = await readRunState(inFolder('killed', id));
+      return state?.state === 'running' || state?.state === 'preparing' ? state.pid : undefined;
     };
-    const killed = await cli(['sweep', recipe, 'output_dir=runs/killed'], {
-      ...here,
-      onStderr: text => {
-        if (isKilled || !/^sweep \d+\/\d+ steps, run 003/m.test(text)) return;
-        isKilled = true;
-        void kill();
-      },
-    });
-    expect(isKilled).toBe(true);
+    await until(async () => (await pidOf('003')) !== undefined, 'run 003 begins');
+    const member = await pidOf('003');
+    const claims = readdirSync(inFolder('killed', 'lock')).map(name => Number(name.split('.')[0]));
+    for (const pid of [...claims, member]) process.kill(Number(pid), 'SIGKILL');
+    const killed = await ended;
     expect(killed.status, killed.stderr).toBe(1);
     expect(killed.stderr).toContain('rowtune sweep runs/killed');
     const before = await cliJson(['sweep', 'runs/killed', '--status'], here);
