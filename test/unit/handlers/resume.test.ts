@@ -40,7 +40,7 @@ const cases: { name: string; settings: string[]; stopAt: number }[] = [
     settings: ['method=lora', 'r=64', 'dtype=bfloat16', 'quantize=nf4', 'optim=adamw_8bit', 'max_grad_norm=0.5'],
     stopAt: 3,
   },
-  { name: 'rows of an int8 base', settings: ['quantize=int8', 'dtype=auto'], stopAt: 2 },
+  { name: 'rows of an int8 base', settings: ['quantize=int8', 'dtype=bfloat16'], stopAt: 2 },
   { name: 'full in bfloat16, moments in 8 bits', settings: ['method=full', 'dtype=bfloat16', 'optim=adam_8bit'], stopAt: 2 },
 ];
 

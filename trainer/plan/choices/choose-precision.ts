@@ -15,7 +15,7 @@ const WORTHWHILE = 1.2;
 export interface ChoosePrecisionParams extends Pick<RecipeScope, 'recipe' | 'job'> {
   readonly model: Model;
   /** The checkpoint of a resumed run, which keeps its element type. */
-  readonly checkpoint?: Checkpoint;
+  readonly checkpoint?: { readonly state: Pick<Checkpoint['state'], 'dtype'> };
 }
 
 /** Says aloud what was chosen, and where the engine gives nothing for it. */
