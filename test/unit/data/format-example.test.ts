@@ -139,7 +139,7 @@ describe('detection', () => {
   it('says which keys decided, and which are unknown', () => {
     expect(detectFormat(record({ text: 'a', label: 1 })).reason).toBe('the samples have the keys "text" and "label"');
     expect(() => detectFormat(record({ body: 'a' }))).toThrow(
-      'data.jsonl:7: the keys "body", expected those of one of: messages (messages)',
+      'data.jsonl:7: the keys "body", expected those of one of: preference (chosen, rejected); messages (messages)',
     );
   });
 
