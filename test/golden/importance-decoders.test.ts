@@ -1,0 +1,68 @@
+/** Row scores of decoders on batches with padding and masked targets, against PyTorch's own gradients and inputs. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import type { MeasureName } from '../../trainer/catalog/measures.ts';
+import { createBatchPlan } from '../../trainer/data/batch/batch-plan.ts';
+import { tokenSource } from '../../trainer/data/batch/batches.ts';
+import { openModel } from '../../trainer/hub/open-model.ts';
+import { scoreModel } from '../../trainer/importance/score-model.ts';
+import { causalModel } from '../../trainer/model/load-model.ts';
+import { causalTask } from '../../trainer/objective/causal/causal-task.ts';
+import { openReference } from '../support/engines.ts';
+
+type Numbers = readonly [norm: number, ...everyEleventhRow: number[]];
+const golden = JSON.parse(readFileSync(join(import.meta.dirname, 'importance_decoders.json'), 'utf8')) as {
+  readonly lengths: readonly number[];
+  readonly prompts: readonly number[];
+  readonly folders: Readonly<Record<string, Readonly<Record<string, Readonly<Partial<Record<MeasureName, Numbers>>>>>>>;
+};
+const { lengths, prompts } = golden;
+const engine = await openReference();
+
+/** Sample i as `scripts/make_importance_decoders.py` has it. */
+const sampleOf = (i: number, vocabularySize: number) => ({
+  ids: Int32Array.from({ length: lengths[i] as number }, (_, t) => 1 + ((7 * i * i + 3 * t * t + 11 * i * t + 5) % (vocabularySize - 1))),
+  train: Uint8Array.from({ length: lengths[i] as number }, (_, t) => Number(t >= (prompts[i] as number))),
+});
+
+const numbersOf = (scores: Float32Array): number[] => [
+  Math.hypot(...scores),
+  ...[...scores].filter((_, row) => row % 11 === 0).slice(0, 8),
+];
+
+/** Element-wise measures take all samples in one batch; the others are the same in batches of two. */
+const cases: readonly (readonly [MeasureName, number])[] = [
+  ['taylor', lengths.length],
+  ['taylor_row', 2],
+  ['fisher', 2],
+  ['wanda', 2],
+];
+
+describe.each(Object.keys(golden.folders))('%s', name => {
+  const expected = golden.folders[name] ?? {};
+  const opened = openModel(join(import.meta.dirname, name));
+
+  test.each(cases)('%s, in batches of %i', async (measure, batchSize) => {
+    const { config, weights } = await opened;
+    const model = causalModel(config);
+    const readByLoss = model.modules.some(module => module.name === 'lm_head') ? 'lm_head' : 'model.embed_tokens';
+    const isWhole = measure.startsWith('taylor');
+    const modules = model.modules.filter(module => isWhole || module.name !== readByLoss);
+    expect(modules.map(module => module.name).filter(module => !expected[module])).toEqual([]);
+    expect(modules).toHaveLength(Object.keys(expected).length - Number(!isWhole));
+    const sequences = lengths.map((_, i) => sampleOf(i, model.vocabularySize));
+    const sizes = { maxLength: 16, maxBuckets: 1, multipleOf: 16, targetMultiple: 1, maxTargetSizes: 1 };
+    const plan = createBatchPlan(sequences, { batchSize, packing: false, shuffle: false, grouped: false, seed: 0, ...sizes });
+    const source = tokenSource({ plan, sequences, padId: 0, packed: false });
+    const data = { engine, task: causalTask(model), source, recompute: 'none' as const, exact: false, sweepBytes: 0 };
+    const { scores } = await scoreModel({ measure, model, modules, weights, seed: 0, data });
+    const wrong = modules.flatMap(module => {
+      const want = expected[module.name]?.[measure] as Numbers;
+      const got = numbersOf(scores.get(module.name) as Float32Array);
+      const far = got.some((value, i) => Math.abs(value - (want[i] as number)) > 2e-4 * want[0]);
+      return far || got.length !== want.length ? [`${module.name}: ${got.join(' ')}; expected ${want.join(' ')}`] : [];
+    });
+    expect(wrong).toEqual([]);
+  });
+});
