@@ -4,10 +4,11 @@ import type { ModelConfig } from '../model-config.ts';
 import { clip, type FileProblem, ModelFileError } from '../model-file-error.ts';
 import type { TensorInfo } from '../tensor-source.ts';
 import type { GgufValue } from './gguf-cursor.ts';
-import { type GgufFamily, ggufFamilies, ggufFamily } from './gguf-families.ts';
+import type { GgufFamily } from './gguf-families.ts';
 import type { GgufHeader } from './gguf-header.ts';
 import { ggufKeyProblems } from './gguf-keys.ts';
 import type { RopeFactorsByLength } from './gguf-source.ts';
+import { supportedFamily } from './gguf-unsupported.ts';
 import { detectLlama3Scaling } from './rope-factors.ts';
 
 /** llama.cpp's value if a file has none. */
@@ -26,16 +27,7 @@ export function ggufConfig(input: {
   readonly ropeFactorsByLength: RopeFactorsByLength | undefined;
 }): ModelConfig {
   const { metadata } = input.header;
-  const found = ggufFamily(metadata);
-  if (found === undefined) {
-    const known = Object.keys(ggufFamilies).join(', ');
-    throw new ModelFileError(
-      input.path,
-      `is of the architecture ${clip(String(metadata.get('general.architecture')))}`,
-      `GGUF is read for ${known}; use the safetensors files of this model.`,
-    );
-  }
-  const { architecture, family } = found;
+  const { architecture, family } = supportedFamily(input.path, metadata);
   const refused = ggufKeyProblems(metadata, architecture, family.computed);
   if (refused.length > 0)
     throw new ModelFileError(

@@ -39,10 +39,14 @@ export interface GgufFamily {
   readonly withExperts?: GgufFamily;
 }
 
+export interface FoundFamily {
+  /** llama.cpp's name. */
+  readonly architecture: string;
+  readonly family: GgufFamily;
+}
+
 /** The family of a file by its metadata; undefined where no family here is meant. */
-export function ggufFamily(
-  metadata: ReadonlyMap<string, GgufValue>,
-): { readonly architecture: string; readonly family: GgufFamily } | undefined {
+export function ggufFamily(metadata: ReadonlyMap<string, GgufValue>): FoundFamily | undefined {
   const architecture = metadata.get('general.architecture');
   const family = typeof architecture === 'string' && Object.hasOwn(ggufFamilies, architecture) ? ggufFamilies[architecture] : undefined;
   if (typeof architecture !== 'string' || family === undefined) return undefined;

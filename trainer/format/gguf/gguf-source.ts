@@ -1,10 +1,10 @@
 /** A GGUF file as a TensorSource with Hugging Face's names, dequantized as it is read. */
 import { openByteFile } from '../byte-file.ts';
-import { clip, type FileProblem, ModelFileError } from '../model-file-error.ts';
+import { type FileProblem, ModelFileError } from '../model-file-error.ts';
 import { fingerprintTensors, type TensorInfo, type TensorSource } from '../tensor-source.ts';
-import { ggufFamily } from './gguf-families.ts';
 import { type GgufHeader, type GgufTensor, readGgufHeader } from './gguf-header.ts';
 import { huggingFaceName, permutedRow, ROPE_FACTORS, ROPE_FACTORS_BY_LENGTH } from './gguf-names.ts';
+import { supportedFamily } from './gguf-unsupported.ts';
 
 /** Stored bytes in memory at a time while a tensor is dequantized. */
 const CHUNK_BYTES = 8 * 1024 * 1024;
@@ -40,7 +40,7 @@ interface Located {
   readonly offset: number;
 }
 
-/** @throws ModelFileError with every problem of the header, or every tensor this architecture does not have */
+/** @throws ModelFileError with every problem of the header, or every tensor that this architecture does not have, or where it is not read */
 export async function openGguf(path: string): Promise<GgufFile> {
   const file = await openByteFile(path);
   try {
@@ -127,25 +127,23 @@ export async function openGguf(path: string): Promise<GgufFile> {
 const ONE_EXPERT = /^blk\.\d+\.ffn_(gate|up|down)\.\d+\.weight$/;
 
 function locate(path: string, header: GgufHeader): Map<string, Located> {
-  const architecture = header.metadata.get('general.architecture');
-  const family = ggufFamily(header.metadata)?.family;
+  const { architecture, family } = supportedFamily(path, header.metadata);
   const problems: FileProblem[] = [];
   const located = new Map<string, Located>();
   for (const tensor of header.tensors) {
     if (tensor.name === ROPE_FACTORS || Object.values(ROPE_FACTORS_BY_LENGTH).includes(tensor.name)) continue;
-    const name = huggingFaceName(tensor.name, family?.names);
+    const name = huggingFaceName(tensor.name, family.names);
     if (name === undefined) {
-      const of = clip(String(architecture));
       const message = ONE_EXPERT.test(tensor.name)
         ? 'is one expert by itself, as converters wrote until 2024; all of a layer in one tensor are read, so convert the model again'
-        : `is not part of a model of the architecture ${of}`;
+        : `is not part of a model of the architecture ${architecture}`;
       problems.push({ tensor: tensor.name, message });
       continue;
     }
     const { type, shape, byteLength } = tensor;
     const quantization = type.dtype === 'GGML' ? { quantization: type.name } : {};
-    const interleavedHeadDim = family?.interleaved ? headDimOfInterleaved(header, String(architecture), tensor, problems) : undefined;
-    const offset = /norm\.weight$/.test(tensor.name) ? (family?.normOffset ?? 0) : 0;
+    const interleavedHeadDim = family.interleaved ? headDimOfInterleaved(header, architecture, tensor, problems) : undefined;
+    const offset = /norm\.weight$/.test(tensor.name) ? family.normOffset : 0;
     located.set(name, { tensor, info: { name, dtype: type.dtype, shape, byteLength, ...quantization }, interleavedHeadDim, offset });
   }
   if (problems.length > 0) throw new ModelFileError(path, problems, 'Use a model of these families (tensors must have llama.cpp names).');

@@ -1,0 +1,55 @@
+/** The answer to a GGUF file of an architecture that is not read: what it needs that is missing here, and the one that is most like it. */
+import { didYouMean } from '../../protocol/did-you-mean.ts';
+import { clip, ModelFileError } from '../model-file-error.ts';
+import type { GgufValue } from './gguf-cursor.ts';
+import { type FoundFamily, ggufFamilies, ggufFamily } from './gguf-families.ts';
+
+interface Missing {
+  readonly needs: string;
+  /** llama.cpp's names of architectures. */
+  readonly names: RegExp;
+  /** The family that comes nearest; Llama where not given. */
+  readonly nearest?: string;
+}
+
+/** Parts of decoders that are missing here, in the words that are used for classes of Transformers. */
+export const missingOfGguf: readonly Missing[] = [
+  { needs: 'multi-head latent attention', names: /^(deepseek2|minicpm3|plm$|mistral4|glm-dsa)/ },
+  { needs: 'state-space layers', names: /^(mamba|jamba|nemotron_h|falcon-h1|plamo2|granitehybrid)/ },
+  { needs: 'linear attention with a recurrent state', names: /^(qwen3next|qwen35|kimi-linear)/, nearest: 'qwen3' },
+  { needs: 'recurrent layers', names: /^(a?rwkv|lfm2)/, nearest: 'gemma2' },
+  {
+    needs: 'a mixture of experts of this kind',
+    names: /(moe$|^(deepseek$|olmoe|dbrx|arctic|llama4|grok|dots1|smallthinker|minimax|bailingmoe2))/,
+    nearest: 'qwen3moe',
+  },
+  { needs: 'inputs for each layer', names: /^(gemma3n|gemma4)/, nearest: 'gemma3' },
+  { needs: 'an encoder in addition to the decoder', names: /^t5/ },
+  { needs: 'learned positions in a decoder', names: /^(gpt2|starcoder)$/ },
+  { needs: 'attention with linear biases', names: /^(bloom|mpt|baichuan|refact|jais)$/ },
+  { needs: 'attention and MLP side by side', names: /^(falcon|gptneox|gptj|phi2|stablelm|command-r|cohere2)$/ },
+  { needs: 'images or sound in addition to text', names: /^(clip|chameleon|cogvlm|qwen2vl|qwen3vl)/ },
+];
+
+/** Encoders, which are trained from safetensors files. */
+const ENCODERS = /bert/;
+
+/** @throws ModelFileError for an architecture that is not read */
+export function supportedFamily(path: string, metadata: ReadonlyMap<string, GgufValue>): FoundFamily {
+  const found = ggufFamily(metadata);
+  if (found !== undefined) return found;
+  const known = Object.keys(ggufFamilies);
+  const listed = `GGUF is read for ${known.join(', ')}`;
+  const named = metadata.get('general.architecture');
+  if (typeof named !== 'string')
+    throw new ModelFileError(path, 'names no architecture (general.architecture)', `${listed}; convert the model again.`);
+  const what = `is of the architecture ${clip(named)}, which is not supported`;
+  if (ENCODERS.test(named))
+    throw new ModelFileError(path, `${what}: it is an encoder`, `${listed}; use the safetensors files of this model.`);
+  const missing = missingOfGguf.filter(({ names }) => names.test(named));
+  const needs = missing.map(each => each.needs).join(' and ');
+  const byName = missing.length === 0 ? didYouMean(named, known) : undefined;
+  const nearest = missing.find(each => each.nearest !== undefined)?.nearest ?? byName ?? 'llama';
+  const problem = `${what}${needs && `: it needs ${needs}`}; the nearest supported architecture is ${nearest}`;
+  throw new ModelFileError(path, problem, `${listed}; use a model of one of these.`);
+}
