@@ -63,15 +63,19 @@ export class PjrtSession implements Session {
     if (!signature)
       throw new EngineError(`the program has no signature ${name}; it has ${Object.keys(this.program.signatures).join(', ')}`);
     for (const { attrs } of signature.feeds) checkData(feeds[attrs.name], attrs.spec, `${name}: feed ${attrs.name}`);
-    const fed = await Promise.all(
+    const uploading = Promise.all(
       signature.feeds.map(async ({ attrs }) => ({
         name: attrs.name,
         buffer: await this.upload(feeds[attrs.name] as HostArray, attrs.spec),
       })),
     );
-    const buffers = new Map(fed.map(feed => [feed.name, feed.buffer]));
+    // A failed upload is reported in its turn.
+    uploading.catch(() => undefined);
     try {
-      const { lowered, results } = await this.inTurn(() => this.start(name, buffers));
+      // The turn is taken now: uploads end in any order, and runs keep that of their calls.
+      const { lowered, results } = await this.inTurn(async () =>
+        this.start(name, new Map((await uploading).map(feed => [feed.name, feed.buffer]))),
+      );
       try {
         const outputs: Record<string, HostArray> = {};
         for (const [i, { name: output, spec }] of lowered.outputs.entries())
@@ -83,7 +87,7 @@ export class PjrtSession implements Session {
     } catch (error) {
       throw this.explained(error, name);
     } finally {
-      this.close(buffers.values());
+      this.close((await uploading.catch(() => [])).map(({ buffer }) => buffer));
     }
   }
 
