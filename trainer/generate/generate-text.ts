@@ -7,13 +7,13 @@ import type { ModelFolder } from '../hub/open-model.ts';
 import { causalModel } from '../model/load-model.ts';
 import type { GenerateOptions } from '../protocol/job-messages.ts';
 import { createRandom } from '../random.ts';
-import { checkFinite } from './check-finite.ts';
 import { type Decoder, GenerateError, openDecoder } from './decoder.ts';
 import { encodePrompt } from './prompt.ts';
 import { type SamplingSettings, sampleToken } from './sample.ts';
+import { StopText } from './stop-text.ts';
 import { encodeTrainedPrompt, type TrainedStyle } from './trained-prompt.ts';
 
-export type FinishReason = 'end' | 'max_new_tokens' | 'max_positions' | 'stopped';
+export type FinishReason = 'end' | 'stop_text' | 'max_new_tokens' | 'max_positions' | 'stopped';
 
 export interface GeneratedText {
   readonly text: string;
@@ -92,7 +92,15 @@ export interface DecodeParams {
   readonly ids: readonly number[];
   /** The most tokens of prompt and answer together. */
   readonly maxTokens: number;
-  readonly options: SamplingSettings & { readonly maxNewTokens: number; readonly seed: number };
+  readonly options: SamplingSettings & {
+    readonly maxNewTokens: number;
+    readonly seed: number;
+    /** Texts that end the answer and are left out of it. */
+    readonly stop?: readonly string[];
+  };
+  /** Receives each token of the answer with the logits that it was drawn from, before its text. */
+  readonly onToken?: (id: number, logits: Float32Array) => void;
+  /** Receives text that no stop text can take back. */
   readonly onText?: (chunk: string) => void;
   /** Asked between tokens; what was said so far is then the answer. */
   readonly isCanceled?: () => boolean;
@@ -103,6 +111,7 @@ export async function decode(params: DecodeParams): Promise<Omit<GeneratedText, 
   const { decoder, tokenizer, options, isCanceled } = params;
   const random = createRandom(options.seed);
   const stream = tokenizer.decodeStream();
+  const stop = new StopText(options.stop ?? []);
   const ids: number[] = [];
   let text = '';
   const say = (chunk: string): void => {
@@ -118,18 +127,20 @@ export async function decode(params: DecodeParams): Promise<Omit<GeneratedText, 
     if (tokenizer.eosIds.includes(id)) finishReason = 'end';
     else {
       ids.push(id);
-      say(stream.push(id));
-      finishReason = reasonToStop(params, ids.length);
+      params.onToken?.(id, logits);
+      say(stop.push(stream.push(id)));
+      finishReason = stop.isFound ? 'stop_text' : reasonToStop(params, ids.length);
       if (finishReason === undefined) logits = await decoder.next(id);
     }
   }
-  say(stream.end());
+  say(stop.push(stream.end()));
+  say(stop.end());
   const seconds = (performance.now() - firstAt) / 1000;
   return {
     text,
     ids,
     promptTokens: params.ids.length,
-    finishReason,
+    finishReason: stop.isFound ? 'stop_text' : finishReason,
     promptSeconds: (firstAt - begin) / 1000,
     tokensPerSecond: ids.length > 1 ? (ids.length - 1) / seconds : 0,
   };
@@ -139,4 +150,11 @@ function reasonToStop({ ids, maxTokens, options, isCanceled }: DecodeParams, gen
   if (isCanceled?.()) return 'stopped';
   if (generated >= options.maxNewTokens) return 'max_new_tokens';
   return ids.length + generated >= maxTokens ? 'max_positions' : undefined;
+}
+
+function checkFinite(logits: Float32Array): Float32Array {
+  const bad = logits.findIndex(value => !Number.isFinite(value));
+  if (bad >= 0)
+    throw new GenerateError(`the model gives ${logits[bad]} for token ${bad}: its weights are damaged, or the training diverged`);
+  return logits;
 }

@@ -1,10 +1,6 @@
-/** One answer of a served model: tokens as they are drawn, until the model, a stop text, the room or the client ends it. */
-import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
-import { checkFinite } from '../generate/check-finite.ts';
-import type { Decoder } from '../generate/decoder.ts';
-import { type SamplingSettings, sampleToken } from '../generate/sample.ts';
-import { createRandom } from '../random.ts';
-import { StopText } from './stop-text.ts';
+/** One answer of a served model, in the terms of the API: text, counted tokens, and their probabilities. */
+import { type DecodeParams, decode } from '../generate/generate-text.ts';
+import type { SamplingSettings } from '../generate/sample.ts';
 
 export interface CompletionSettings extends SamplingSettings {
   readonly maxTokens: number;
@@ -35,50 +31,35 @@ export interface Completion {
   readonly tokens: readonly DrawnToken[];
 }
 
-export interface CompleteParams {
-  readonly decoder: Pick<Decoder, 'read' | 'next'>;
-  readonly tokenizer: Pick<Tokenizer, 'decodeStream' | 'eosIds'>;
-  readonly ids: readonly number[];
+export interface CompleteParams extends Pick<DecodeParams, 'decoder' | 'tokenizer' | 'ids' | 'isCanceled'> {
   readonly settings: CompletionSettings;
   /** Receives text that no stop text can take back, with the tokens drawn since the last piece. */
   readonly onPiece?: (text: string, tokens: readonly DrawnToken[]) => void;
-  readonly isCanceled: () => boolean;
 }
 
-export async function complete({ decoder, tokenizer, ids, settings, onPiece, isCanceled }: CompleteParams): Promise<Completion> {
-  const random = createRandom(settings.seed);
-  const stream = tokenizer.decodeStream();
-  const stop = new StopText(settings.stop);
+export async function complete({ settings, onPiece, ...request }: CompleteParams): Promise<Completion> {
+  const { maxTokens, topLogprobs, ...options } = settings;
   const tokens: DrawnToken[] = [];
-  let drawn = 0;
-  let text = '';
   let said = 0;
-  const say = (piece: string): void => {
-    text += piece;
-    if (piece === '') return;
-    onPiece?.(piece, tokens.slice(said));
-    said = tokens.length;
+  const { text, ids, finishReason } = await decode({
+    ...request,
+    maxTokens: request.ids.length + maxTokens,
+    options: { ...options, maxNewTokens: maxTokens },
+    ...(topLogprobs !== undefined && { onToken: (id, logits) => void tokens.push(withLogprobs(logits, id, topLogprobs)) }),
+    onText: piece => {
+      onPiece?.(piece, tokens.slice(said));
+      said = tokens.length;
+    },
+  });
+  const isEnded = finishReason === 'end';
+  return {
+    text,
+    promptTokens: request.ids.length,
+    // The token that ends a text counts, too.
+    completionTokens: ids.length + (isEnded ? 1 : 0),
+    finish: isEnded || finishReason === 'stop_text' ? 'stop' : finishReason === 'stopped' ? 'canceled' : 'length',
+    tokens,
   };
-  let finish: Completion['finish'] | undefined;
-  let logits = await decoder.read(ids, isCanceled);
-  if (isCanceled()) finish = 'canceled';
-  while (finish === undefined) {
-    const id = sampleToken(checkFinite(logits), settings, random);
-    drawn++;
-    if (tokenizer.eosIds.includes(id)) {
-      finish = 'stop';
-      break;
-    }
-    if (settings.topLogprobs !== undefined) tokens.push(withLogprobs(logits, id, settings.topLogprobs));
-    say(stop.push(stream.push(id)));
-    if (stop.isFound) finish = 'stop';
-    else if (isCanceled()) finish = 'canceled';
-    else if (drawn >= settings.maxTokens) finish = 'length';
-    else logits = await decoder.next(id);
-  }
-  say(stop.push(stream.end()));
-  say(stop.end());
-  return { text, promptTokens: ids.length, completionTokens: drawn, finish: stop.isFound ? 'stop' : finish, tokens };
 }
 
 /** The log-softmax of the drawn token and of the `count` likeliest ones, in double precision. */

@@ -30,8 +30,7 @@ export interface ChatPrompt {
 
 export interface AnswerParams {
   readonly ids: readonly number[];
-  /** `maxTokens` undefined lets the answer fill the room that is there. */
-  readonly settings: Omit<CompletionSettings, 'maxTokens'> & { readonly maxTokens: number };
+  readonly settings: CompletionSettings;
   readonly onPiece?: (text: string, tokens: readonly DrawnToken[]) => void;
   readonly isCanceled: () => boolean;
 }
