@@ -5,6 +5,7 @@
 import { type DataType, getBackend, type Tensor, tensor } from '@tensorflow/tfjs-core';
 import { type DType, elementCount, fromBfloat16, type HostArray, type TensorSpec, toBfloat16 } from '../../graph/types.ts';
 import { EngineError } from '../engine.ts';
+import { HOST_ARRAY } from '../host-array.ts';
 
 const STORED: Record<DType, DataType & ('float32' | 'int32' | 'bool')> = {
   float32: 'float32',
@@ -17,15 +18,6 @@ const STORED: Record<DType, DataType & ('float32' | 'int32' | 'bool')> = {
 
 export const storedType = (dtype: DType): 'float32' | 'int32' | 'bool' => STORED[dtype];
 
-const HOST: Record<DType, { new (length: number): HostArray; readonly name: string }> = {
-  float32: Float32Array,
-  bfloat16: Uint16Array,
-  int32: Int32Array,
-  uint8: Uint8Array,
-  int8: Int8Array,
-  bool: Uint8Array,
-};
-
 /**
  * Copies a host array to the backend.
  * @throws EngineError when the array has another element type or another number of elements than `spec`; `what` names it
@@ -37,7 +29,7 @@ export function upload(data: HostArray, spec: TensorSpec, what: string): Tensor 
 
 /** @throws EngineError when the array does not fit `spec` */
 export function checkHostArray(data: HostArray | undefined, spec: TensorSpec, what: string): asserts data is HostArray {
-  const expected = HOST[spec.dtype];
+  const expected = HOST_ARRAY[spec.dtype];
   const wanted = `${what} needs ${elementCount(spec.shape)} elements in a ${expected.name} (${spec.dtype}[${spec.shape.join(', ')}])`;
   if (!data) throw new EngineError(`${wanted}; nothing was given`);
   if (!(data instanceof expected)) throw new EngineError(`${wanted}; a ${data.constructor.name} was given`);
@@ -48,7 +40,7 @@ export function checkHostArray(data: HostArray | undefined, spec: TensorSpec, wh
 export async function download(value: Tensor, dtype: DType): Promise<HostArray> {
   const data = (await value.data()) as Float32Array | Int32Array | Uint8Array;
   if (dtype === 'bfloat16') return toBfloat16(data as Float32Array);
-  const host = new HOST[dtype](data.length);
+  const host = new HOST_ARRAY[dtype](data.length);
   host.set(data);
   return host;
 }

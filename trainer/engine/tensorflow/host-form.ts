@@ -51,14 +51,3 @@ export function fetchedData(data: HostArray, { shape, dtype }: TensorSpec): Host
   if (dtype === 'int8') return new Int8Array(data.buffer, data.byteOffset, count);
   return data;
 }
-
-type HostArrayType = { readonly name: string; readonly from: new (buffer: ArrayBuffer) => HostArray };
-
-export const HOST_ARRAY: Record<DType, HostArrayType> = {
-  float32: { name: 'Float32Array', from: Float32Array },
-  bfloat16: { name: 'Uint16Array', from: Uint16Array },
-  int32: { name: 'Int32Array', from: Int32Array },
-  uint8: { name: 'Uint8Array', from: Uint8Array },
-  int8: { name: 'Int8Array', from: Int8Array },
-  bool: { name: 'Uint8Array', from: Uint8Array },
-};

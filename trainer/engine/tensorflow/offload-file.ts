@@ -7,7 +7,7 @@ import { byteSize, type HostArray } from '../../graph/types.ts';
 import { freeDiskBytes } from '../../machine/machine.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
 import { EngineError } from '../engine.ts';
-import { HOST_ARRAY } from './host-form.ts';
+import { HOST_ARRAY } from '../host-array.ts';
 import type { KernelLibrary } from './kernel-library.ts';
 
 /** Whole pages for each variable. */
@@ -68,5 +68,5 @@ function readValues(file: number, spec: VariableSpec, offset: number): HostArray
     if (read === 0) throw new EngineError(`the file of the offloaded optimizer state ends before ${spec.name}`);
     done += read;
   }
-  return new HOST_ARRAY[spec.dtype].from(bytes.buffer);
+  return new HOST_ARRAY[spec.dtype](bytes.buffer);
 }

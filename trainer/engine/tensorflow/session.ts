@@ -6,9 +6,10 @@ import type { Program } from '../../graph/program.ts';
 import { byteSize, bytesPerElement, type DType, elementCount, type HostArray } from '../../graph/types.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
 import { EngineError, type Session, type VariableData } from '../engine.ts';
+import { HOST_ARRAY } from '../host-array.ts';
 import type { Addon } from './addon.ts';
 import type { Heap } from './heap.ts';
-import { fedData, fedForm, fetchedData, HOST_ARRAY } from './host-form.ts';
+import { fedData, fedForm, fetchedData } from './host-form.ts';
 import {
   GUARDED,
   type Kernels,
@@ -197,7 +198,7 @@ class TensorflowSession implements Session {
   }
 }
 
-const oneZero = (dtype: DType): HostArray => new HOST_ARRAY[dtype].from(new ArrayBuffer(bytesPerElement(dtype)));
+const oneZero = (dtype: DType): HostArray => new HOST_ARRAY[dtype](new ArrayBuffer(bytesPerElement(dtype)));
 
 function checkData(data: HostArray, { spec }: Port, where: string): void {
   const expected = HOST_ARRAY[spec.dtype].name;
