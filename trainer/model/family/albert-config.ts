@@ -14,7 +14,7 @@ import {
 import type { ConfigProblem } from '../model-spec.ts';
 import type { BertConfig } from './bert.ts';
 import { albertBlock } from './block-names.ts';
-import { activation, encoderKeys, encoderProblems, paddingRow, rate, size } from './common-keys.ts';
+import { activation, encoderKeys, encoderProblems, encoderSizes, paddingRow, rate, size } from './common-keys.ts';
 import { readLabels } from './labels.ts';
 
 export const albertKeys = {
@@ -55,24 +55,16 @@ export function albertConfig(architecture: string, form: AlbertForm, json: Confi
     family: 'albert',
     prefix,
     ...readLabels({ architecture, json, options, hasHead: form.hasHead, std: c.initializer_range }),
-    vocabularySize: c.vocab_size,
-    hiddenSize: c.hidden_size,
+    ...encoderSizes(c),
     narrow: { size: c.embedding_size, projection: `${prefix}encoder.embedding_hidden_mapping_in` },
-    intermediateSize: c.intermediate_size,
     blockNames: Array.from({ length: groups * inner }, (_, i) => albertBlock(prefix, Math.floor(i / inner), i % inner)),
     blockOrder: blockOrder(c),
-    heads: c.num_attention_heads,
     positions: c.max_position_embeddings,
     firstPosition: 0,
     uncounted: undefined,
     paddingRow: paddingRow(c.pad_token_id === undefined ? 0 : c.pad_token_id, c.vocab_size),
-    tokenTypes: c.type_vocab_size,
     padId: c.pad_token_id ?? 0,
-    epsilon: c.layer_norm_eps,
-    activation: c.hidden_act,
-    dropout: c.hidden_dropout_prob,
     outputDropout: { attention: c.hidden_dropout_prob, mlp: 0 },
-    attentionDropout: c.attention_probs_dropout_prob,
     head: {
       names: { dense: `${prefix}pooler`, classifier: 'classifier' },
       activation: 'tanh',

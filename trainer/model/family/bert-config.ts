@@ -5,7 +5,7 @@ import type { ConfigJson, ModelOptions } from '../config-json.ts';
 import { computed, contradiction, readConfig, refuse, refusedUnless, withoutEffect } from '../config-keys.ts';
 import type { BertConfig } from './bert.ts';
 import { bertBlock } from './block-names.ts';
-import { encoderKeys, encoderProblems, paddingRow, rate, size } from './common-keys.ts';
+import { encoderKeys, encoderProblems, encoderSizes, paddingRow, rate, size } from './common-keys.ts';
 import { readLabels } from './labels.ts';
 
 /** The keys of BERT and RoBERTa. */
@@ -57,22 +57,14 @@ export function bertConfig(architecture: string, form: BertForm, json: ConfigJso
     family,
     prefix: form.prefix,
     ...readLabels({ architecture, json, options, hasHead: form.hasHead, std: c.initializer_range }),
-    vocabularySize: c.vocab_size,
-    hiddenSize: c.hidden_size,
-    intermediateSize: c.intermediate_size,
+    ...encoderSizes(c),
     blockNames: Array.from({ length: c.num_hidden_layers }, (_, block) => bertBlock(form.prefix, block, ['query', 'key', 'value'])),
-    heads: c.num_attention_heads,
     positions: c.max_position_embeddings,
     firstPosition,
     uncounted,
     paddingRow: paddingRow(c.pad_token_id === undefined ? usualPad : c.pad_token_id, c.vocab_size),
-    tokenTypes: c.type_vocab_size,
     padId,
-    epsilon: c.layer_norm_eps,
-    activation: c.hidden_act,
-    dropout: c.hidden_dropout_prob,
     outputDropout: { attention: c.hidden_dropout_prob, mlp: c.hidden_dropout_prob },
-    attentionDropout: c.attention_probs_dropout_prob,
     head: {
       // BERT's pooler, or the first layer of RoBERTa's head.
       names:

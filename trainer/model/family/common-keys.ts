@@ -124,6 +124,19 @@ export const encoderProblems = (c: Pick<ConfigValues<typeof encoderKeys>, 'hidde
     ? [contradiction('hidden_size', `hidden_size ${c.hidden_size} is no multiple of num_attention_heads ${c.num_attention_heads}`)]
     : [];
 
+/** The sizes and rates of an encoder of text, by the keys that these families share. */
+export const encoderSizes = (c: ConfigValues<typeof encoderKeys> & { readonly vocab_size: number; readonly type_vocab_size: number }) => ({
+  vocabularySize: c.vocab_size,
+  hiddenSize: c.hidden_size,
+  intermediateSize: c.intermediate_size,
+  heads: c.num_attention_heads,
+  tokenTypes: c.type_vocab_size,
+  epsilon: c.layer_norm_eps,
+  activation: c.hidden_act,
+  dropout: c.hidden_dropout_prob,
+  attentionDropout: c.attention_probs_dropout_prob,
+});
+
 /** Which row of the embedding padding has; a negative id counts from the end, as PyTorch does. */
 export const paddingRow = (id: number | null | undefined, rows: number): number | undefined => {
   const row = id === null || id === undefined ? -rows - 1 : id < 0 ? id + rows : id;

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { ConfigJson, ModelOptions } from '../config-json.ts';
 import { computed, type KeyTable, notSupported, type RefusedKey, readConfig, refuse, withoutEffect } from '../config-keys.ts';
 import { bertBlock } from './block-names.ts';
-import { activation, encoderKeys, encoderProblems, paddingRow, rate, size } from './common-keys.ts';
+import { activation, encoderKeys, encoderProblems, encoderSizes, paddingRow, rate, size } from './common-keys.ts';
 import type { DebertaConfig } from './deberta.ts';
 import { readLabels } from './labels.ts';
 
@@ -87,25 +87,17 @@ export function debertaConfig(
   return {
     prefix,
     ...readLabels({ architecture, json, options, hasHead, std: c.initializer_range }),
-    vocabularySize: c.vocab_size,
-    hiddenSize: c.hidden_size,
-    intermediateSize: c.intermediate_size,
+    ...encoderSizes(c),
     blockNames: Array.from({ length: c.num_hidden_layers }, (_, block) =>
       bertBlock(prefix, block, ['query_proj', 'key_proj', 'value_proj']),
     ),
-    heads: c.num_attention_heads,
     maxPositions: c.max_position_embeddings,
     positions: c.position_biased_input ? c.max_position_embeddings : 0,
     firstPosition: 0,
     uncounted: undefined,
     paddingRow: paddingRow(c.pad_token_id === undefined ? 0 : c.pad_token_id, c.vocab_size),
-    tokenTypes: c.type_vocab_size,
     padId: c.pad_token_id ?? 0,
-    epsilon: c.layer_norm_eps,
-    activation: c.hidden_act,
-    dropout: c.hidden_dropout_prob,
     outputDropout: { attention: c.hidden_dropout_prob, mlp: c.hidden_dropout_prob },
-    attentionDropout: c.attention_probs_dropout_prob,
     span: buckets > 0 ? buckets : maxDistance,
     buckets,
     maxDistance,

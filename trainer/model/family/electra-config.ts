@@ -5,7 +5,7 @@ import type { ConfigJson, ModelOptions } from '../config-json.ts';
 import { computed, type KeyTable, readConfig, refuse, refusedUnless, withoutEffect } from '../config-keys.ts';
 import type { BertConfig } from './bert.ts';
 import { bertBlock } from './block-names.ts';
-import { encoderKeys, encoderProblems, paddingRow, rate, size } from './common-keys.ts';
+import { encoderKeys, encoderProblems, encoderSizes, paddingRow, rate, size } from './common-keys.ts';
 import { readLabels } from './labels.ts';
 
 export const electraKeys = {
@@ -39,23 +39,15 @@ export function electraConfig(architecture: string, { prefix, hasHead }: Electra
     family: 'electra',
     prefix,
     ...readLabels({ architecture, json, options, hasHead, std: c.initializer_range }),
-    vocabularySize: c.vocab_size,
-    hiddenSize: c.hidden_size,
+    ...encoderSizes(c),
     narrow: c.embedding_size === c.hidden_size ? undefined : { size: c.embedding_size, projection: `${prefix}embeddings_project` },
-    intermediateSize: c.intermediate_size,
     blockNames: Array.from({ length: c.num_hidden_layers }, (_, block) => bertBlock(prefix, block, ['query', 'key', 'value'])),
-    heads: c.num_attention_heads,
     positions: c.max_position_embeddings,
     firstPosition: 0,
     uncounted: undefined,
     paddingRow: paddingRow(c.pad_token_id === undefined ? 0 : c.pad_token_id, c.vocab_size),
-    tokenTypes: c.type_vocab_size,
     padId: c.pad_token_id ?? 0,
-    epsilon: c.layer_norm_eps,
-    activation: c.hidden_act,
-    dropout: c.hidden_dropout_prob,
     outputDropout: { attention: c.hidden_dropout_prob, mlp: c.hidden_dropout_prob },
-    attentionDropout: c.attention_probs_dropout_prob,
     head: {
       names: { dense: 'classifier.dense', classifier: 'classifier.out_proj' },
       activation: 'gelu',

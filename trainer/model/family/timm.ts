@@ -123,38 +123,17 @@ const vitArgs = {
 } as const;
 
 function timmVit([, kind, named = 'base', distilled, patch, image]: readonly string[], params: TimmParams): ClassifierModel {
-  const { name, config, prefix } = params;
-  const args = { ...vits[named as keyof typeof vits], ...readArgs(vitArgs, params) };
-  const { img_size: side = Number(image), patch_size: patchSize = Number(patch), embed_dim: hiddenSize } = args;
-  const sides: [number, number] = typeof side === 'number' ? [side, side] : side;
-  const patches: [number, number] = [patchSize, patchSize];
-  const names = vitNames(prefix);
-  const odd = contradiction('model_args', `embed_dim ${hiddenSize} is no multiple of num_heads ${args.num_heads}`);
-  refuse([...poolProblems(config, 'token'), ...patchProblems(sides, patches), ...(hiddenSize % args.num_heads ? [odd] : [])], name);
-  return vit({
+  const firsts = distilled === undefined ? 1 : 2;
+  return timmTransformer(params, {
     family: kind === 'deit' ? 'deit' : 'vit',
-    ...labelsOf(params, 0.02),
-    names: { ...names, heads: names.heads.slice(0, distilled === undefined ? 1 : 2) },
+    named,
+    side: Number(image),
+    patch: Number(patch),
+    names: vitNames(params.prefix),
+    heads: firsts,
     tokens: distilled === undefined ? [1] : [1, 1],
-    pooling: 'first',
-    positions: tablePositions({ grid: gridOf(sides, patches), firsts: distilled === undefined ? 1 : 2, hiddenSize }),
-    image: sides,
-    isResizable: false,
-    patch: patches,
-    channels: args.in_chans ?? 3,
-    hiddenSize,
-    intermediateSize: Math.floor(hiddenSize * (args.mlp_ratio ?? 4)),
-    blocks: args.depth,
-    heads: args.num_heads,
-    biased: { q: args.qkv_bias ?? true, k: args.qkv_bias ?? true, v: args.qkv_bias ?? true, o: true, mlp: true },
+    firsts,
     isScaled: false,
-    pathDropout: { attention: 0, mlp: 0 },
-    // timm's, where Transformers has 1e-12.
-    epsilon: 1e-6,
-    activation: 'gelu',
-    dropout: 0,
-    embeddingDropout: 0,
-    attentionDropout: 0,
   });
 }
 
@@ -162,23 +141,52 @@ function timmVit([, kind, named = 'base', distilled, patch, image]: readonly str
 const DINO_SIDE = 518;
 
 /** DINOv2: the class token alone is read, and registers have no positions. */
-function timmDino([, named = 'base', patch, registers]: readonly string[], params: TimmParams): ClassifierModel {
-  const { name, config, prefix } = params;
-  const args = { ...vits[named as keyof typeof vits], ...readArgs(vitArgs, params) };
-  const { img_size: side = DINO_SIDE, patch_size: patchSize = Number(patch), embed_dim: hiddenSize } = args;
+const timmDino = ([, named = 'base', patch, registers]: readonly string[], params: TimmParams): ClassifierModel =>
+  timmTransformer(params, {
+    family: 'dinov2',
+    named,
+    side: DINO_SIDE,
+    patch: Number(patch),
+    names: vitNames(params.prefix, 'reg_token'),
+    heads: 1,
+    tokens: [1, Number(registers ?? 0)],
+    firsts: registers === undefined ? 1 : 0,
+    isScaled: true,
+  });
+
+/** The differences between timm's vision transformers. */
+interface TransformerForm {
+  readonly family: string;
+  /** Its size: `tiny`, `small` … */
+  readonly named: string;
+  /** Pixels of a side of the image and of a patch, where no argument says otherwise. */
+  readonly side: number;
+  readonly patch: number;
+  readonly names: ReturnType<typeof vitNames>;
+  /** The number of heads. */
+  readonly heads: number;
+  readonly tokens: readonly number[];
+  /** Tokens before those of the image that have positions. */
+  readonly firsts: number;
+  readonly isScaled: boolean;
+}
+
+function timmTransformer(params: TimmParams, form: TransformerForm): ClassifierModel {
+  const { name, config } = params;
+  const { family, names, tokens, firsts, isScaled } = form;
+  const args = { ...vits[form.named as keyof typeof vits], ...readArgs(vitArgs, params) };
+  const { img_size: side = form.side, patch_size: patch = form.patch, embed_dim: hiddenSize, qkv_bias: isBiased = true } = args;
   const sides: [number, number] = typeof side === 'number' ? [side, side] : side;
-  const patches: [number, number] = [patchSize, patchSize];
-  const names = vitNames(prefix, 'reg_token');
+  const patches: [number, number] = [patch, patch];
   const odd = contradiction('model_args', `embed_dim ${hiddenSize} is no multiple of num_heads ${args.num_heads}`);
   refuse([...poolProblems(config, 'token'), ...patchProblems(sides, patches), ...(hiddenSize % args.num_heads ? [odd] : [])], name);
-  const isBiased = args.qkv_bias ?? true;
   return vit({
-    family: 'dinov2',
+    family,
     ...labelsOf(params, 0.02),
-    names: { ...names, heads: names.heads.slice(0, 1) },
-    tokens: [1, Number(registers ?? 0)],
+    names: { ...names, heads: names.heads.slice(0, form.heads) },
+    tokens,
     pooling: 'first',
-    positions: tablePositions({ grid: gridOf(sides, patches), firsts: registers === undefined ? 1 : 0, hiddenSize }),
+    positions: tablePositions({ grid: gridOf(sides, patches), firsts, hiddenSize }),
     image: sides,
     isResizable: false,
     patch: patches,
@@ -188,8 +196,9 @@ function timmDino([, named = 'base', patch, registers]: readonly string[], param
     blocks: args.depth,
     heads: args.num_heads,
     biased: { q: isBiased, k: isBiased, v: isBiased, o: true, mlp: true },
-    isScaled: true,
+    isScaled,
     pathDropout: { attention: 0, mlp: 0 },
+    // timm's, where Transformers has 1e-12.
     epsilon: 1e-6,
     activation: 'gelu',
     dropout: 0,
