@@ -42,6 +42,14 @@ export const groups: Readonly<Record<string, Group>> = Object.fromEntries(
   Object.entries<Setting | Group>(recipeFields).filter((entry): entry is [string, Group] => isGroup(entry[1])),
 );
 
+/** The value of a setting by its dotted path; undefined where the recipe has none. */
+export function settingValue(recipe: object, path: string): unknown {
+  let value: unknown = recipe;
+  for (const key of path.split('.'))
+    value = value !== null && typeof value === 'object' ? Object.entries(value).find(([name]) => name === key)?.[1] : undefined;
+  return value;
+}
+
 /** The JSON Schema (draft 2020-12) of a recipe as it is written, before defaults. */
 export function recipeJsonSchema(): JsonSchema {
   return { $schema: 'https://json-schema.org/draft/2020-12/schema', title: 'Rowtune recipe', ...fieldsSchema(recipeFields) };

@@ -9,7 +9,7 @@ import { openModelFolder } from '../job/open-base.ts';
 import { availableMemoryBytes, hasGpu, USABLE_SHARE } from '../machine/machine.ts';
 import { estimateRecipe } from '../plan/memory/predict.ts';
 import { byteSize } from '../protocol/format.ts';
-import { type Recipe, settings } from '../protocol/recipe-schema.ts';
+import { type Recipe, settings, settingValue } from '../protocol/recipe-schema.ts';
 
 export interface ParallelPlan {
   readonly parallel: number;
@@ -78,13 +78,10 @@ export async function planParallel({ recipes, wanted, context, job }: ParallelPa
 
 /** The settings that change memory say so in their documentation; others share an estimate. */
 function memoryKey(recipe: Recipe): string {
-  const flat: Record<string, unknown> = { ...recipe };
   return JSON.stringify(
-    Object.entries(settings).flatMap(([name, { memory }]) => {
-      const [group = '', key] = name.split('.');
-      const value = key === undefined ? flat[group] : Reflect.get((flat[group] as object | undefined) ?? {}, key);
-      return memory === undefined && name !== 'task' && name !== 'revision' ? [] : [[name, value]];
-    }),
+    Object.entries(settings).flatMap(([name, { memory }]) =>
+      memory === undefined && name !== 'task' && name !== 'revision' ? [] : [[name, settingValue(recipe, name)]],
+    ),
   );
 }
 

@@ -6,7 +6,7 @@ import { readRegularText } from '../files/regular-file.ts';
 import { parseSealedJson, sealJson } from '../files/sealed-json.ts';
 import { parseRecipe } from '../protocol/parse-recipe.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
-import { settings as allSettings } from '../protocol/recipe-schema.ts';
+import { settings as allSettings, settingValue } from '../protocol/recipe-schema.ts';
 import type { RecipeSource } from '../protocol/rpc-messages.ts';
 import { describeSettings, SWEEP_FILES } from '../protocol/sweep.ts';
 import { withAbsolutePaths } from '../run/absolute-paths.ts';
@@ -70,7 +70,7 @@ export function sweepRuns(recipe: Recipe): RunValues[] {
   const { over = {}, strategy, seed = recipe.seed, max_runs } = recipe.sweep;
   const names = Object.keys(over);
   const types = Object.fromEntries(names.flatMap(name => (allSettings[name] ? [[name, allSettings[name].type]] : [])));
-  const starts = Object.fromEntries(names.map(name => [name, valueAt(recipe, name)]));
+  const starts = Object.fromEntries(names.map(name => [name, settingValue(recipe, name)]));
   const space = { over, types, starts };
   return strategy === 'grid' ? gridRuns(space) : drawnRuns(space, { count: max_runs ?? 1, seed });
 }
@@ -112,10 +112,4 @@ export async function readPlan(sweepDir: string): Promise<SweepPlan | undefined>
     const reason = error instanceof z.ZodError ? (error.issues[0]?.message ?? '') : (error as Error).message;
     throw new RunError('bad-sweep', `${file} is damaged: ${reason}`, 'Restore it, or start a new sweep');
   }
-}
-
-function valueAt(recipe: Recipe, name: string): unknown {
-  let value: unknown = recipe;
-  for (const key of name.split('.')) value = value !== null && typeof value === 'object' ? Reflect.get(value, key) : undefined;
-  return value;
 }

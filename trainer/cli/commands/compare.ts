@@ -1,7 +1,7 @@
 /** `rowtune compare`: the results of runs, and the settings in which they differ. */
 import path from 'node:path';
 import { compact, duration, table } from '../../protocol/format.ts';
-import { type Recipe, settings } from '../../protocol/recipe-schema.ts';
+import { type Recipe, settings, settingValue } from '../../protocol/recipe-schema.ts';
 import { type RunSummary, readRunRecipe, summarizeRun } from '../../run/run-folder.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
@@ -68,15 +68,8 @@ const valueText = (value: unknown): string => (value === undefined ? '' : typeof
 /** The settings, in recipe order, that do not have the same value in all recipes. */
 function differingSettings(recipes: readonly Recipe[]): { readonly setting: string; readonly values: readonly unknown[] }[] {
   return Object.keys(settings).flatMap(setting => {
-    const values = recipes.map(recipe => valueAt(recipe, setting.split('.')));
+    const values = recipes.map(recipe => settingValue(recipe, setting));
     const differs = new Set(values.map(value => JSON.stringify(value))).size > 1;
     return differs && !OWN_TO_EACH.has(setting) ? [{ setting, values }] : [];
   });
-}
-
-function valueAt(recipe: unknown, keys: readonly string[]): unknown {
-  return keys.reduce<unknown>(
-    (value, key) => (typeof value === 'object' && value !== null ? Object.entries(value).find(([name]) => name === key)?.[1] : undefined),
-    recipe,
-  );
 }

@@ -1,7 +1,7 @@
 /** The settings that may change on resume: those that leave every earlier result valid. */
 import { isDeepStrictEqual } from 'node:util';
 import { parseRecipe } from '../../protocol/parse-recipe.ts';
-import { type Recipe, settings } from '../../protocol/recipe-schema.ts';
+import { type Recipe, settings, settingValue } from '../../protocol/recipe-schema.ts';
 import type { TrainerState } from '../../run/checkpoint/checkpoint.ts';
 import type { Checkpoint } from '../../run/checkpoint/load-checkpoint.ts';
 import { readRunRecipe } from '../../run/run-folder.ts';
@@ -63,21 +63,16 @@ export function checkUnchanged({ state, folder }: Pick<Checkpoint, 'state' | 'fo
   const before = asBegun(parseRecipe(state.recipe).resolved, state);
   const recipe = asBegun(given, state);
   const free = new Set([...CHANGEABLE, ...WITHOUT_EFFECT]);
-  const changed = Object.keys(settings).filter(path => !free.has(path) && !isDeepStrictEqual(valueAt(before, path), valueAt(recipe, path)));
+  const changed = Object.keys(settings).filter(
+    path => !free.has(path) && !isDeepStrictEqual(settingValue(before, path), settingValue(recipe, path)),
+  );
   if (changed.length === 0) return;
-  const shown = changed.map(path => `${path} (${show(valueAt(before, path))}, now ${show(valueAt(recipe, path))})`);
+  const shown = changed.map(path => `${path} (${show(settingValue(before, path))}, now ${show(settingValue(recipe, path))})`);
   throw new RunError(
     'checkpoint-mismatch',
     `the recipe of the run differs from that of ${folder}: ${shown.join(', ')}`,
     'Restore the old values, or start a new run',
   );
-}
-
-function valueAt(recipe: object, path: string): unknown {
-  let value: unknown = recipe;
-  for (const key of path.split('.'))
-    value = value !== null && typeof value === 'object' ? Object.entries(value).find(([name]) => name === key)?.[1] : undefined;
-  return value;
 }
 
 const show = (value: unknown): string => (value === undefined ? 'not set' : JSON.stringify(value));
