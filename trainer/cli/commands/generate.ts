@@ -1,13 +1,11 @@
 /** `rowtune generate`: streams text from a base model, a run or an exported folder. */
-import { existsSync } from 'node:fs';
-import path from 'node:path';
 import { text as readAll } from 'node:stream/consumers';
 import type { GenerateOptions } from '../../protocol/job-messages.ts';
-import { readRunRecipe } from '../../run/run-folder.ts';
 import { jobContext } from '../../settings.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
-import { engineOption, isRunFolder, numberOption } from '../job-command.ts';
+import { engineOption, numberOption } from '../job-command.ts';
+import { modelAndAdapter } from '../model-and-adapter.ts';
 import { runWorker } from '../run-worker.ts';
 
 interface Options extends Omit<GenerateOptions, 'chat'> {
@@ -46,7 +44,7 @@ export const addGenerate: AddCommand = (program, surroundings) => {
 async function generate(context: CommandContext, model: string, options: Options): Promise<CommandResult> {
   const { settings, terminal, cwd } = context;
   const { prompt: given, adapter, revision, engine, chat, maxNewTokens, temperature, topP, topK, seed } = options;
-  const source = await modelAndAdapter(model, adapter, revision, cwd);
+  const source = await modelAndAdapter(model, { adapter, revision, cwd });
   const prompt = given ?? (await promptFromStdin());
   const request = {
     kind: 'generate',
@@ -59,17 +57,6 @@ async function generate(context: CommandContext, model: string, options: Options
   const value = (await runWorker({ request, terminal, threads: 0 })) as object;
   terminal.stream('\n');
   return { value: { ok: true, ...value } };
-}
-
-/** A run folder stands for its base model with its adapter. */
-async function modelAndAdapter(model: string, adapter: string | undefined, revision: string, cwd: string) {
-  const local = path.resolve(cwd, model);
-  const full = adapter === undefined ? undefined : path.resolve(cwd, adapter);
-  if (isRunFolder(local)) {
-    const recipe = await readRunRecipe(local);
-    return { model: recipe.model, revision: recipe.revision, adapter: full ?? local };
-  }
-  return { model: existsSync(local) ? local : model, revision, adapter: full };
 }
 
 async function promptFromStdin(): Promise<string> {

@@ -1,17 +1,16 @@
 /** `rowtune serve`: models behind an HTTP server that speaks the OpenAI API. */
 import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Option } from 'commander';
 import { readRegularText } from '../../files/regular-file.ts';
 import type { ServedModelRequest } from '../../protocol/job-messages.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
-import { readRunRecipe } from '../../run/run-folder.ts';
 import { jobContext } from '../../settings.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
-import { engineOption, isRunFolder, numberOption } from '../job-command.ts';
+import { engineOption, numberOption } from '../job-command.ts';
+import { modelAndAdapter } from '../model-and-adapter.ts';
 import { runWorker } from '../run-worker.ts';
 
 interface Options {
@@ -104,15 +103,11 @@ async function modelsOf(
   { cwd, base, revision }: { readonly cwd: string; readonly base: boolean; readonly revision: string },
 ): Promise<ServedModelRequest[]> {
   const [, given, model = text] = /^([\w.:-]+)=(.+)$/.exec(text) ?? [];
-  const local = path.resolve(cwd, model);
-  if (!isRunFolder(local)) {
-    const isHere = existsSync(local);
-    return [{ name: given ?? (isHere ? path.basename(local, '.gguf') : model), model: isHere ? local : model, revision }];
-  }
-  const recipe = await readRunRecipe(local);
-  const tuned = { name: given ?? path.basename(local), model: recipe.model, revision: recipe.revision, adapter: local };
-  const baseName = path.isAbsolute(recipe.model) ? path.basename(recipe.model, '.gguf') : recipe.model;
-  return base ? [tuned, { name: baseName, model: recipe.model, revision: recipe.revision }] : [tuned];
+  const found = await modelAndAdapter(model, { revision, cwd });
+  const baseName = path.isAbsolute(found.model) ? path.basename(found.model, '.gguf') : found.model;
+  if (found.adapter === undefined) return [{ ...found, name: given ?? baseName }];
+  const tuned = { ...found, name: given ?? path.basename(found.adapter) };
+  return base ? [tuned, { name: baseName, model: found.model, revision: found.revision }] : [tuned];
 }
 
 /** The token in the state folder, made on first use and readable by its owner alone. */
