@@ -23,8 +23,6 @@ export class LlamaCppError extends Error {
 export interface OpenLlamaCppParams {
   readonly cacheDir: string;
   readonly modelPath: string;
-  /** A LoRA adapter in GGUF, at its own scale. */
-  readonly adapterPath?: string;
   /** Tokens of the longest sequence. */
   readonly tokens: number;
   readonly threads: number;
@@ -77,7 +75,7 @@ function openBinding(cacheDir: string, maxThreads: number): NonNullable<typeof o
 }
 
 /** @throws LlamaCppError where it cannot load the file; Error where it is not installed */
-export async function openLlamaCpp({ cacheDir, modelPath, adapterPath, tokens, threads }: OpenLlamaCppParams): Promise<LlamaCpp> {
+export async function openLlamaCpp({ cacheDir, modelPath, tokens, threads }: OpenLlamaCppParams): Promise<LlamaCpp> {
   const { llama, reported } = await openBinding(cacheDir, threads);
   reported.length = 0;
   const failed = async (what: string, error: unknown): Promise<LlamaCppError> => {
@@ -95,7 +93,6 @@ export async function openLlamaCpp({ cacheDir, modelPath, adapterPath, tokens, t
       batchSize: tokens + SPARE_TOKENS,
       threads,
       flashAttention: false,
-      ...(adapterPath && { lora: { adapters: [{ filePath: adapterPath, scale: 1 }] } }),
     });
     const sequence = context.getSequence();
     return {
@@ -117,6 +114,6 @@ export async function openLlamaCpp({ cacheDir, modelPath, adapterPath, tokens, t
     };
   } catch (error) {
     await model.dispose();
-    throw await failed(`open ${adapterPath ?? modelPath}`, error);
+    throw await failed(`open ${modelPath}`, error);
   }
 }

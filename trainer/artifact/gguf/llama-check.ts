@@ -38,20 +38,18 @@ export interface LlamaCheckParams {
   readonly exported: ReopenedExport;
   readonly engine: Engine;
   readonly cacheDir: string | undefined;
-  /** A LoRA adapter in GGUF for the model at `path`; `exported` has it applied. */
-  readonly adapterPath?: string;
 }
 
 /** @throws ExportError with the first difference, or with llama.cpp's own words where it cannot load the file */
 export async function compareWithLlamaCpp(params: LlamaCheckParams): Promise<CrossCheck | { readonly missing: string }> {
-  const { cacheDir, path, adapterPath, engine } = params;
+  const { cacheDir, path, engine } = params;
   if (cacheDir === undefined || !hasLlamaCpp(cacheDir)) return { missing: `llama.cpp is not installed: run "${INSTALL_LLAMA_CPP}"` };
   const exported = { ...params.exported, model: params.exported.model as CausalModel };
   const file = await openModel(path);
   const tokenizer = await file.loadTokenizer().finally(() => file.weights.close());
   const ids = await greedyContinuation(engine, exported, smokeIds(exported.model, tokenizer));
   const ours = await sequenceLogits(engine, exported, ids);
-  const llama = await open({ cacheDir, modelPath: path, ...(adapterPath && { adapterPath }), tokens: ids.length, threads: THREADS });
+  const llama = await open({ cacheDir, modelPath: path, tokens: ids.length, threads: THREADS });
   try {
     compareIds(llama, tokenizer, exported.model);
     const theirs = await llama.topLogits([...ids], COMPARED);

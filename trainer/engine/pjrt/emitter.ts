@@ -1,5 +1,5 @@
 /** Writes one function of a StableHLO module, a line an operation. Shapes of results are computed here, so that kernels name none. */
-import { broadcastShapes, elementCount, type HostArray, type Shape, sameShape } from '../../graph/types.ts';
+import { broadcastShapes, type HostArray, type Shape, sameShape } from '../../graph/types.ts';
 import { type HloType, lowest, numberText, tensorType, type Value, valuesText } from './hlo-type.ts';
 
 export type Reducer = 'add' | 'maximum' | 'minimum' | 'and' | 'or';
@@ -227,6 +227,3 @@ function startOf(op: Reducer, type: HloType): string {
       return 'false';
   }
 }
-
-/** Bytes of a value on the device. */
-export const valueCount = ({ shape }: Value): number => elementCount(shape);

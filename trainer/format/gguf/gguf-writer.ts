@@ -38,10 +38,6 @@ function headerOf(metadata: readonly GgufEntry[], tensors: readonly GgufTensorEn
   return Buffer.concat([...parts, Buffer.alloc(padded(length) - length)]);
 }
 
-/** The size of the file. */
-export const ggufFileBytes = (metadata: readonly GgufEntry[], tensors: readonly GgufTensorEntry[]): number =>
-  headerOf(metadata, tensors).length + tensors.reduce((n, tensor) => n + padded(ggufTensorBytes(tensor)), 0);
-
 /**
  * The file appears under `path` complete or not at all.
  * @throws ModelFileError if a tensor's bytes are not as many as its shape says; the error of the disk otherwise
