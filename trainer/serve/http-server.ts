@@ -3,7 +3,7 @@ import { randomInt } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { GenerateError } from '../generate/decoder.ts';
-import { bearerToken, isSameSecret } from '../machine/same-secret.ts';
+import { type AdmissionRules, admit } from './admission.ts';
 import { readChatRequest, readCompletionRequest, settingsOf } from './api-requests.ts';
 import { type AnswerKind, answerHead, answerPiece, errorBody, lastPiece, usagePiece, wholeAnswer } from './api-responses.ts';
 import type { CompletionSettings } from './complete.ts';
@@ -17,15 +17,10 @@ const MAX_WAITING = 32;
 const HEADERS_TIMEOUT_MS = 10_000;
 const BODY_TIMEOUT_MS = 60_000;
 
-export interface ServeParams {
+export interface ServeParams extends AdmissionRules {
   readonly models: readonly ServedModel[];
-  readonly host: string;
   /** 0 for a free port. */
   readonly port: number;
-  /** Undefined serves whoever can reach the port. */
-  readonly token: string | undefined;
-  /** Origins of web pages that may ask. */
-  readonly origins: readonly string[];
   /** The longest answer of a request that names no length. */
   readonly maxTokens: number;
   onRequest(line: string): void;
@@ -105,38 +100,6 @@ function toRefusal(error: unknown): RequestError {
   if (error instanceof GenerateError || (error instanceof Error && error.name === 'ChatTemplateError'))
     return new RequestError(400, error.message);
   return new RequestError(500, error instanceof Error ? error.message : String(error));
-}
-
-/** The names under which this machine is reached; a page that lets its own name lead here is refused. */
-const isOwnHost = (header: string | undefined, host: string): boolean => {
-  const name = (header ?? '').replace(/:\d+$/, '').toLowerCase();
-  return ['localhost', '127.0.0.1', '[::1]', host.toLowerCase()].includes(name);
-};
-
-/**
- * Lets a request in. @returns whether it is the preflight of a permitted page
- * @throws RequestError 401 or 403
- */
-function admit({ host, token, origins }: ServeParams, { headers, method }: IncomingMessage, response: ServerResponse): boolean {
-  const { origin } = headers;
-  if (origin !== undefined) {
-    if (!origins.includes(origin))
-      throw new RequestError(403, `the web page ${origin} may not ask; start the server with --allow-origin ${origin}`);
-    response.setHeader('access-control-allow-origin', origin);
-    response.setHeader('vary', 'origin');
-    if (method === 'OPTIONS') {
-      response.setHeader('access-control-allow-headers', 'authorization, content-type');
-      response.setHeader('access-control-allow-methods', 'GET, POST');
-      return true;
-    }
-  }
-  const isOpenToAll = host === '0.0.0.0' || host === '::';
-  if (!isOpenToAll && !isOwnHost(headers.host, host)) throw new RequestError(403, `this server is not ${headers.host}`);
-  if (token === undefined) return false;
-  const given = bearerToken(headers.authorization);
-  if (given === undefined || !isSameSecret(given, token))
-    throw new RequestError(401, 'the API key is not the token that the server printed', { code: 'invalid_api_key' });
-  return false;
 }
 
 async function route(params: ServeParams, queue: Queue, request: IncomingMessage, response: ServerResponse): Promise<void> {
