@@ -115,9 +115,9 @@ export function createTokenizer(input: {
     return cleansUp ? cleanUp(text) : text;
   };
   return {
-    encode: (text, { addSpecialTokens }) => [...pipeline.encode(text, undefined, addSpecialTokens).ids],
+    encode: (text, { addSpecialTokens }) => pipeline.encode(text, addSpecialTokens),
     encodePair: (first, second) => {
-      const { ids, types } = pipeline.encode(first, second, true);
+      const { ids, types } = pipeline.encodePair(first, second);
       return { ids: [...ids], types: [...types] };
     },
     decode: (ids, { skipSpecialTokens }) => decode(ids, skipSpecialTokens),

@@ -27,29 +27,34 @@ export function modelKind(model: Component): ModelKind {
   return isRecord(model) && model.continuing_subword_prefix !== undefined ? 'WordPiece' : 'WordLevel';
 }
 
-/** @throws Error for a field that is wrong */
-export const createModel = (model: Component, vocabulary: Vocabulary): Model => remembering(KINDS[modelKind(model)](model, vocabulary));
+/** The ids of words as a text has them. @param spell a word as the vocabulary has it @throws Error for a field that is wrong */
+export const createModel = (model: Component, vocabulary: Vocabulary, spell: (word: string) => string): Model =>
+  remembering(KINDS[modelKind(model)](model, vocabulary), spell);
 
 /** BERT's is 100. The time for a word grows with its square. */
 const MAX_WORD_CHARACTERS = 1000;
 
-const REMEMBERED_WORDS = 20_000;
+/** In each of two generations: some 20 MB together. A language's common words are far fewer. */
+const REMEMBERED_WORDS = 50_000;
 const REMEMBERED_CHARACTERS = 64;
 
-/** Words come back: the ids of short ones are kept. */
-function remembering(model: Model): Model {
-  const known = new Map<string, readonly number[]>();
+/** Words come back: the ids of short ones are kept. When a generation is full, words that were not used during it are forgotten. */
+function remembering(model: Model, spell: (word: string) => string): Model {
+  let recent = new Map<string, readonly number[]>();
+  let older: typeof recent = new Map();
   return word => {
-    if (word.length > REMEMBERED_CHARACTERS) return model(word);
-    let ids = known.get(word);
-    if (ids === undefined) {
-      ids = model(word);
-      if (known.size >= REMEMBERED_WORDS) known.clear();
-      known.set(word, ids);
-    }
+    if (word.length > REMEMBERED_CHARACTERS) return model(spell(word));
+    const known = recent.get(word);
+    if (known !== undefined) return known;
+    const ids = older.get(word) ?? model(spell(word));
+    if (recent.size >= REMEMBERED_WORDS) [older, recent] = [recent, new Map()];
+    recent.set(copyOf(word), ids);
     return ids;
   };
 }
+
+/** A string of its own: part of a text would keep the whole text in memory. */
+const copyOf = (word: string): string => Buffer.from(word, 'utf16le').toString('utf16le');
 
 /** The longest piece that a word begins with, then the longest that continues from there; a word of which a part is missing is unknown. */
 function wordPiece(component: Component, vocabulary: Vocabulary): Model {

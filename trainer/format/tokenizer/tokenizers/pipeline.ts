@@ -8,7 +8,7 @@ import type { Component } from './component.ts';
 import { createDecoder } from './decoders.ts';
 import { createModel, type ModelKind, modelKind } from './models.ts';
 import { createNormalizer } from './normalizers.ts';
-import { createPostProcessor, type Encoded, type PostProcess, plain } from './post-processors.ts';
+import { createPostProcessor, type Encoded, type PostProcess } from './post-processors.ts';
 import { createPreTokenizer } from './pre-tokenizers.ts';
 import { readVocabulary } from './vocabulary.ts';
 
@@ -16,7 +16,10 @@ export interface Pipeline {
   readonly kind: ModelKind;
   /** One more than the largest id. */
   readonly vocabularySize: number;
-  encode(text: string, pair: string | undefined, addSpecialTokens: boolean): Encoded;
+  /** The ids of one text. */
+  encode(text: string, addSpecialTokens: boolean): number[];
+  /** Two texts, special tokens included. */
+  encodePair(first: string, second: string): Encoded;
   /** Ids without a token are left out. */
   decode(ids: readonly number[], skipSpecialTokens: boolean): string;
   tokenId(token: string): number | undefined;
@@ -36,8 +39,8 @@ export interface Definition {
 export function createPipeline(definition: Definition): Pipeline {
   const vocabulary = readVocabulary(definition.model.vocab);
   const normalize = createNormalizer(definition.normalizer);
-  const split = createPreTokenizer(definition.preTokenizer);
-  const model = createModel(definition.model, vocabulary);
+  const { split, spell } = createPreTokenizer(definition.preTokenizer);
+  const model = createModel(definition.model, vocabulary, spell);
   const postProcess = createPostProcessor(definition.postProcessor);
   const decodeTokens = createDecoder(definition.decoder);
   const added = createAddedTokens(definition.addedTokens, vocabulary, normalize);
@@ -50,10 +53,14 @@ export function createPipeline(definition: Definition): Pipeline {
   const losesStart = (section: string, normalized: string): boolean =>
     looksForFirst && normalized !== '' && normalize?.(section.slice(characterLength(section, 0))) === normalized;
 
-  const encodeOne = (written: string, type: number): Encoded => {
-    const ids: number[] = [];
+  let ids: number[] = [];
+  const addWords = split(word => {
+    for (const id of model(word)) ids.push(id);
+  });
+  const encodeOne = (written: string): number[] => {
+    ids = [];
     // Half a surrogate pair is no character: in UTF-8 it cannot even be written.
-    const text = written.replace(/\p{Surrogate}/gu, '\ufffd');
+    const text = written.isWellFormed() ? written : written.toWellFormed();
     for (const raw of added.cutRaw(text)) {
       if (raw.id !== undefined) {
         ids.push(raw.id);
@@ -62,24 +69,26 @@ export function createPipeline(definition: Definition): Pipeline {
       const section = text.slice(raw.from, raw.to);
       const normalized = normalize?.(section) ?? section;
       for (const part of added.cutNormalized(normalized)) {
-        if (part.id !== undefined) {
-          ids.push(part.id);
-          continue;
-        }
-        const words = [
-          { text: normalized.slice(part.from, part.to), first: raw.from === 0 && part.from === 0 && !losesStart(section, normalized) },
-        ];
-        for (const word of split?.(words) ?? words) if (word.text !== '') for (const id of model(word.text)) ids.push(id);
+        if (part.id !== undefined) ids.push(part.id);
+        else addWords(normalized.slice(part.from, part.to), raw.from === 0 && part.from === 0 && !losesStart(section, normalized));
       }
     }
-    return { ids, types: ids.map(() => type) };
+    return ids;
   };
+  const typed = (text: string): Encoded => {
+    const own = encodeOne(text);
+    return { ids: own, types: own.map(() => 0) };
+  };
+  const around = frameOf(postProcess);
 
   return {
     kind: modelKind(definition.model),
     vocabularySize,
-    encode: (text, pair, addSpecialTokens) =>
-      (addSpecialTokens ? postProcess : plain)(encodeOne(text, 0), pair === undefined ? undefined : encodeOne(pair, 1)),
+    encode: (text, addSpecialTokens) => {
+      if (!addSpecialTokens) return encodeOne(text);
+      return around === undefined ? [...postProcess(typed(text), undefined).ids] : [...around.before, ...encodeOne(text), ...around.after];
+    },
+    encodePair: (first, second) => postProcess(typed(first), typed(second)),
     decode: (ids, skipSpecialTokens) => {
       const tokens = ids
         .map(token)
@@ -89,6 +98,14 @@ export function createPipeline(definition: Definition): Pipeline {
     tokenId: text => added.id(text) ?? vocabulary.id(text),
     token,
   };
+}
+
+/** The ids before and after a text; undefined where the text does not stand in the result exactly once. */
+function frameOf(postProcess: PostProcess): { readonly before: readonly number[]; readonly after: readonly number[] } | undefined {
+  const text = -1;
+  const { ids } = postProcess({ ids: [text], types: [0] }, undefined);
+  const at = ids.indexOf(text);
+  return at < 0 || ids.lastIndexOf(text) > at ? undefined : { before: ids.slice(0, at), after: ids.slice(at + 1) };
 }
 
 /** @throws Error where the ids that are added to one text or two are outside the vocabulary: no embedding has a row for them */

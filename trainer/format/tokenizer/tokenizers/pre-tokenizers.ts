@@ -4,13 +4,23 @@ import { build, type Component, flag, integer, pattern, steps, text } from './co
 import { FORMER_PUNCTUATION, NEWER_PUNCTUATION } from './older-unicode.ts';
 import { compileOniguruma } from './oniguruma.ts';
 
-/** A stretch of the text. `first`: it begins where the whole text begins. */
-export interface Word {
-  readonly text: string;
-  readonly first: boolean;
+/** Receives the words of a text in their order; none is empty. @param first whether it begins where the whole text begins */
+export type Emit = (word: string, first: boolean) => void;
+
+/** Cuts texts into words, for a receiver that is given once: each text costs thousands of words, and lists of them would cost more than the model. */
+export type Split = (emit: Emit) => Emit;
+
+export interface PreTokenizer {
+  readonly split: Split;
+  /** A word as the model's vocabulary spells it, which is looked up less often than words are cut. */
+  readonly spell: (word: string) => string;
 }
 
-export type Split = (words: readonly Word[]) => readonly Word[];
+/** One step of a sequence. */
+interface Step {
+  readonly split: Split;
+  readonly spell?: PreTokenizer['spell'];
+}
 
 /** The treatment of the stretches that a pattern finds. */
 type Behavior = 'Isolated' | 'Removed' | 'MergedWithPrevious' | 'MergedWithNext' | 'Contiguous';
@@ -21,67 +31,96 @@ const PUNCTUATION = new RegExp(`[[!-\\/:-@\\[-\`\\{-~\\p{P}${FORMER_PUNCTUATION}
 const WHITE_SPACE = /\p{White_Space}/gu;
 
 function splitBy(found: RegExp, behavior: Behavior, invert = false): Split {
-  return words => {
-    const result: Word[] = [];
-    for (const word of words) {
-      for (const [from, to] of pieces(word.text, found, behavior, invert)) {
-        const whole = from === 0 && to === word.text.length;
-        result.push(whole ? word : { text: word.text.slice(from, to), first: word.first && from === 0 });
-      }
-    }
-    return result;
-  };
+  const cut = behavior === 'Isolated' ? isolate(found) : undefined;
+  return (
+    cut ??
+    (emit => (text, first) => {
+      for (const [from, to] of pieces(text, found, behavior, invert)) emit(text.slice(from, to), first && from === 0);
+    })
+  );
 }
 
-const KINDS: Readonly<Record<string, (component: Component, depth: number) => Split>> = {
+/** Each match and each stretch between two is a word. Most patterns match everything, and then all matches are found in one call. */
+const isolate =
+  (found: RegExp): Split =>
+  emit =>
+  (text, first) => {
+    const matches = text.match(found) ?? [];
+    let length = 0;
+    for (const match of matches) length += match.length;
+    if (length < text.length) {
+      for (const [from, to] of pieces(text, found, 'Isolated', false)) emit(text.slice(from, to), first && from === 0);
+      return;
+    }
+    let begins = first;
+    for (const match of matches) {
+      if (match === '') continue;
+      emit(match, begins);
+      begins = false;
+    }
+  };
+
+const whole: Split = emit => (text, first) => {
+  if (text !== '') emit(text, first);
+};
+
+/** Each word as it is changed. */
+const changed =
+  (change: (word: string, first: boolean) => string): Split =>
+  emit =>
+  (text, first) => {
+    const value = text === '' ? '' : change(text, first);
+    if (value !== '') emit(value, first);
+  };
+
+const then =
+  (before: Split, after: Split): Split =>
+  emit =>
+    before(after(emit));
+
+const KINDS: Readonly<Record<string, (component: Component, depth: number) => readonly Step[]>> = {
   BertPreTokenizer: () =>
-    splitBy(new RegExp(`${PUNCTUATION.source}|(?:(?!${PUNCTUATION.source})\\P{White_Space})+`, 'gv'), 'Removed', true),
+    one(splitBy(new RegExp(`${PUNCTUATION.source}|(?:(?!${PUNCTUATION.source})\\P{White_Space})+`, 'gv'), 'Removed', true)),
   Whitespace: () =>
-    splitBy(
-      /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]+|[^\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}\p{White_Space}]+/gu,
-      'Removed',
-      true,
+    one(
+      splitBy(
+        /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]+|[^\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}\p{White_Space}]+/gu,
+        'Removed',
+        true,
+      ),
     ),
-  WhitespaceSplit: () => splitBy(WHITE_SPACE, 'Removed'),
-  Digits: component => splitBy(/\p{N}/gu, flag(component, 'individual_digits', false) ? 'Isolated' : 'Contiguous'),
-  Punctuation: component => splitBy(PUNCTUATION, behavior(component, 'Isolated')),
-  CharDelimiterSplit: component => splitBy(pattern({ pattern: text(component, 'delimiter') }), 'Removed'),
-  Split: component => splitBy(pattern(component), behavior(component), flag(component, 'invert', false)),
+  WhitespaceSplit: () => one(splitBy(WHITE_SPACE, 'Removed')),
+  Digits: component => one(splitBy(/\p{N}/gu, flag(component, 'individual_digits', false) ? 'Isolated' : 'Contiguous')),
+  Punctuation: component => one(splitBy(PUNCTUATION, behavior(component, 'Isolated'))),
+  CharDelimiterSplit: component => one(splitBy(pattern({ pattern: text(component, 'delimiter') }), 'Removed')),
+  Split: component => one(splitBy(pattern(component), behavior(component), flag(component, 'invert', false))),
   ByteLevel: component => {
     const prefix = flag(component, 'add_prefix_space', true);
-    const cut = flag(component, 'use_regex', true) ? splitBy(compileOniguruma(GPT2), 'Isolated') : (words: readonly Word[]) => words;
-    return words => {
-      const begun = prefix ? present(words).map(word => (word.text.startsWith(' ') ? word : { ...word, text: ` ${word.text}` })) : words;
-      return cut(begun).map(({ text: value, first }) => ({ text: toByteCharacters(value), first }));
-    };
+    const cut = flag(component, 'use_regex', true) ? splitBy(compileOniguruma(GPT2), 'Isolated') : whole;
+    const begun = changed(word => (word.startsWith(' ') ? word : ` ${word}`));
+    return [{ split: prefix ? then(begun, cut) : cut, spell: toByteCharacters }];
   },
-  Metaspace: metaspace,
+  Metaspace: component => one(metaspace(component)),
   FixedLength: component => {
     const length = integer(component, 'length', 5);
     if (length === 0) throw new Error('FixedLength has a length of 0');
-    return words =>
-      words.flatMap(word => {
-        const characters = Array.from(word.text);
-        return Array.from({ length: Math.ceil(characters.length / length) }, (_, i) => ({
-          text: characters.slice(i * length, (i + 1) * length).join(''),
-          first: word.first && i === 0,
-        }));
-      });
+    return one(emit => (word, first) => {
+      const characters = Array.from(word);
+      for (let at = 0; at < characters.length; at += length) emit(characters.slice(at, at + length).join(''), first && at === 0);
+    });
   },
-  Sequence: (component, depth) => inOrder(steps(component, 'pretokenizers').map(step => build('pre_tokenizer', step, KINDS, depth + 1))),
+  Sequence: (component, depth) => steps(component, 'pretokenizers').flatMap(step => build('pre_tokenizer', step, KINDS, depth + 1)),
 };
 
+const one = (split: Split): readonly Step[] => [{ split }];
+
 /** @throws Error for a kind that is unknown or a field that is wrong */
-export const createPreTokenizer = (value: unknown): Split | undefined =>
-  value === null || value === undefined ? undefined : build('pre_tokenizer', value, KINDS);
-
-/** No text, no space before it. */
-const present = (words: readonly Word[]): readonly Word[] => words.filter(word => word.text !== '');
-
-const inOrder =
-  (inner: readonly Split[]): Split =>
-  words =>
-    inner.reduce((current, step) => step(current), words);
+export function createPreTokenizer(value: unknown): PreTokenizer {
+  const all = value === null || value === undefined ? [] : build('pre_tokenizer', value, KINDS);
+  const spell = all.at(-1)?.spell;
+  const cuts = all.map((step, i) => (step.spell && i < all.length - 1 ? then(step.split, changed(step.spell)) : step.split));
+  return { split: cuts.reduce(then, whole), spell: spell ?? (word => word) };
+}
 
 /** Older files say it in small letters. */
 function behavior(component: Component, byDefault?: Behavior): Behavior {
@@ -96,17 +135,13 @@ function metaspace(component: Component): Split {
   // Files from before `prepend_scheme` have `add_prefix_space`.
   const scheme = text(component, 'prepend_scheme', flag(component, 'add_prefix_space', true) ? 'always' : 'never');
   if (!['always', 'first', 'never'].includes(scheme)) throw new Error(`Metaspace has the prepend_scheme ${scheme}`);
-  const cut = flag(component, 'split', true)
-    ? splitBy(pattern({ pattern: replacement }), 'MergedWithNext')
-    : (words: readonly Word[]) => words;
-  return words =>
-    cut(
-      present(words).map(word => {
-        const value = word.text.replaceAll(' ', () => replacement);
-        const wants = scheme === 'always' || (scheme === 'first' && word.first);
-        return { ...word, text: wants && !value.startsWith(replacement) ? replacement + value : value };
-      }),
-    );
+  const cut = flag(component, 'split', true) ? splitBy(pattern({ pattern: replacement }), 'MergedWithNext') : whole;
+  const replaced = changed((word, first) => {
+    const value = word.replaceAll(' ', () => replacement);
+    const wants = scheme === 'always' || (scheme === 'first' && first);
+    return wants && !value.startsWith(replacement) ? replacement + value : value;
+  });
+  return then(replaced, cut);
 }
 
 type Range = [from: number, to: number];
