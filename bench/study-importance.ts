@@ -22,6 +22,7 @@ import { processMemory, resetPeak } from '../trainer/machine/process-memory.ts';
 import { targetModules } from '../trainer/method/targets.ts';
 import { causalModel, loadModel } from '../trainer/model/load-model.ts';
 import type { Model } from '../trainer/model/model-spec.ts';
+import { FLOAT32 } from '../trainer/model/weight-storage.ts';
 import { weightStream } from '../trainer/model/weight-stream.ts';
 import { causalTask } from '../trainer/objective/causal/causal-task.ts';
 import { setUpTask } from '../trainer/objective/set-up-task.ts';
@@ -99,7 +100,7 @@ async function measure(pass: Pass): Promise<Peaks> {
   const job = new Job(() => undefined);
   const base = await openBase({ recipe, context, job });
   const setup = await setUpTask({ recipe, base, context, job }, 'train');
-  const data = importanceDataOf({ recipe, base, setup }, [...Array(SAMPLES).keys()]);
+  const data = importanceDataOf({ recipe, base, setup, precision: FLOAT32 }, [...Array(SAMPLES).keys()]);
   if (pass === 'inference') await runInference(base, setup.model, data);
   else
     await scoreModel({

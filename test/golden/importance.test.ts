@@ -4,13 +4,19 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { openModel } from '../../trainer/hub/open-model.ts';
 import type { MeasureName } from '../../trainer/catalog/measures.ts';
+import { heldWeights } from '../../trainer/importance/held-weights.ts';
 import { scoreModel, sweepsOf } from '../../trainer/importance/score-model.ts';
+import { Graph } from '../../trainer/graph/graph.ts';
+import { assemble } from '../../trainer/graph/program.ts';
+import { placeTrained } from '../../trainer/method/placement.ts';
 import { targetModules } from '../../trainer/method/targets.ts';
 import { causalModel } from '../../trainer/model/load-model.ts';
+import type { WeightSource } from '../../trainer/model/weight-source.ts';
+import type { WeightStorage } from '../../trainer/model/weight-storage.ts';
 import { causalTask } from '../../trainer/objective/causal/causal-task.ts';
 import { createBatchPlan } from '../../trainer/data/batch/batch-plan.ts';
 import { tokenSource } from '../../trainer/data/batch/batches.ts';
-import { casesOn, openOthersAndPjrt, openReference } from '../support/engines.ts';
+import { casesOn, openOthers, openOthersAndPjrt, openReference } from '../support/engines.ts';
 
 const trace = JSON.parse(await readFile(join(import.meta.dirname, 'llama_tuning_trace.json'), 'utf8')) as {
   readonly input_ids: { readonly shape: [number, number]; readonly data: number[] };
@@ -129,4 +135,62 @@ describe('what the loss reads itself', () => {
     for (const measure of ['fisher', 'wanda', 'activation'] as const)
       await expect(scoreModel({ ...params, measure, data: data(2) })).rejects.toThrow(new RegExp(`${target} is read by the loss itself`));
   });
+});
+
+describe('weights with fewer bits', async () => {
+  const engines = [{ name: 'portable, cpu', engine: await openReference(), missing: '' }, ...(await openOthers())];
+  const untrained = { method: 'full', trainables: [], initial: () => [] } as const;
+  const storageOf = (dtype: 'float32' | 'bfloat16', quantize: 'none' | 'int8' | 'nf4') => {
+    const { storage } = placeTrained(untrained, model, { dtype, quantize });
+    if (!storage) throw new Error('nothing is held in fewer bits');
+    return storage;
+  };
+
+  for (const { name, engine, missing } of engines)
+    describe(name, () => {
+      if (!engine) return test.skip(`not here: ${missing}`);
+      const scoresOf = async (measure: MeasureName, storage?: WeightStorage, weights: WeightSource = folder.weights) => {
+        const data = { engine, task: causalTask(model), source: sourceOf(2), recompute: 'cheap' as const, exact: false, sweepBytes: 1e6, storage };
+        return (await scoreModel({ measure, model, modules, weights, seed: 0, data })).scores;
+      };
+      /** The largest difference of a module's scores, relative to its largest score. */
+      const differences = (one: ReadonlyMap<string, Float32Array>, other: ReadonlyMap<string, Float32Array>): number[] =>
+        [...one].map(([module, scores]) => {
+          const among = other.get(module) ?? [];
+          return Math.max(...scores.map((score, row) => Math.abs(score - (among[row] ?? Number.NaN)))) / Math.max(...scores);
+        });
+      /** The numbers that a storage stands for, as the engine reads them. */
+      const asHeld = async (storage: WeightStorage): Promise<WeightSource> => {
+        const graph = new Graph();
+        const outputs = Object.fromEntries(model.parameters.map(spec => [spec.name, graph.cast(storage.weight(graph, spec), 'float32')]));
+        const session = await engine.compile(assemble({ weights: { graph, outputs, effects: [] } }));
+        await session.load(heldWeights(model, folder.weights, storage));
+        const values = await session.run('weights', {});
+        await session.dispose();
+        return {
+          tensors: folder.weights.tensors,
+          readFloat32: async tensor => {
+            const found = values[tensor];
+            if (!(found instanceof Float32Array)) throw new Error(`no ${tensor}`);
+            return found;
+          },
+        };
+      };
+
+      test.each(['int8', 'nf4'] as const)('%s: the scores of the numbers that it stands for', async quantize => {
+        const storage = storageOf('float32', quantize);
+        const [held, plain] = [await scoresOf('taylor_row', storage), await scoresOf('taylor_row', undefined, await asHeld(storage))];
+        for (const difference of differences(plain, held)) expect(difference).toBeLessThan(1e-4);
+      });
+
+      test.each<MeasureName>(['taylor_row', 'taylor', 'activation'])('bfloat16: %s within 8 bits', async measure => {
+        const storage = storageOf('bfloat16', 'none');
+        const [held, plain] = [await scoresOf(measure, storage), await scoresOf(measure, undefined, await asHeld(storage))];
+        for (const difference of differences(plain, held)) expect(difference).toBeLessThan(0.05);
+      });
+
+      test('a measure of weight gradients refuses quantized weights', async () => {
+        await expect(scoresOf('taylor', storageOf('float32', 'nf4'))).rejects.toThrow(/held as nf4, and a quantized weight has no gradient/);
+      });
+    });
 });

@@ -126,7 +126,7 @@ async function ablation(
   { chosen, random, classNames, classRows }: AblationSets,
 ): Promise<AblationReport> {
   const { recipe, base, setup, job } = params;
-  const { engine, task, source, classes } = importanceDataOf(params, samples);
+  const { engine, task, source, classes, storage } = importanceDataOf(params, samples);
   const sets = [
     { name: 'none', rows: new Map() as Selection },
     { name: `chosen by ${recipe.importance.measure}`, rows: chosen },
@@ -142,6 +142,7 @@ async function ablation(
     task,
     weights: base.folder.weights,
     source,
+    storage,
     classes: columns.length,
     classOf: classes ? classes.of : () => 0,
     sets: sets.map(({ rows }) => rows),

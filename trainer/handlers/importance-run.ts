@@ -11,6 +11,7 @@ import type { StabilityReport } from '../importance/stability-report.ts';
 import type { JobScope } from '../job/job-scope.ts';
 import { openBase } from '../job/open-base.ts';
 import { setUpTask } from '../objective/set-up-task.ts';
+import { choosePrecision } from '../plan/choices/choose-precision.ts';
 import { computeScores } from '../plan/choices/choose-rows.ts';
 import { planTargets } from '../plan/run-plan.ts';
 import type { JobRequest } from '../protocol/job-messages.ts';
@@ -41,12 +42,14 @@ export async function importanceJob(
   const scope = { job, context, recipe };
   const base = await openBase(scope);
   try {
-    const setup = needsData(recipe.importance.measure) || request.report ? await setUpTask({ ...scope, base }, 'train') : undefined;
+    const precision = await choosePrecision({ ...scope, model: base.model }, base.engine);
+    const setup =
+      needsData(recipe.importance.measure) || request.report ? await setUpTask({ ...scope, base, precision }, 'train') : undefined;
     const { modules } = planTargets(recipe, setup?.model ?? base.model);
     const started = performance.now();
     await makeFolder(path.dirname(outputFile));
     await removeHalfWritten(path.dirname(outputFile), name => name.startsWith(path.basename(outputFile)));
-    const params = { ...scope, base, modules, setup, outputFile };
+    const params = { ...scope, base, modules, setup, outputFile, precision };
     const { origin, saved: _, ...found } = await computeScores(params);
     const seconds = (performance.now() - started) / 1000;
     await saveScores(outputFile, found, origin, modules);

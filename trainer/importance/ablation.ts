@@ -8,9 +8,11 @@ import type { HostArray } from '../graph/types.ts';
 import type { Model } from '../model/model-spec.ts';
 import { Tracer } from '../model/tracer.ts';
 import type { WeightSource } from '../model/weight-source.ts';
-import { weightStream, withInitial } from '../model/weight-stream.ts';
+import type { WeightStorage } from '../model/weight-storage.ts';
+import { withInitial } from '../model/weight-stream.ts';
 import type { Selection } from '../selection.ts';
 import { type BatchShape, shapeName, type Task } from '../train/task.ts';
+import { heldWeights } from './held-weights.ts';
 import { isTokenBatch } from './sample-feeds.ts';
 
 export interface AblationParams {
@@ -19,6 +21,8 @@ export interface AblationParams {
   readonly task: Task;
   readonly weights: WeightSource;
   readonly source: BatchSource;
+  /** How the engine holds the weights; float32 where not given. */
+  readonly storage?: WeightStorage;
   /** How many classes the losses are told apart by; 1 without labels. */
   readonly classes: number;
   /** −1 is left out. */
@@ -35,11 +39,11 @@ const signatureOf = (shape: BatchShape): string => `loss/${shapeName(shape)}`;
 
 /** The mean over the samples of each class of a sample's mean loss, for each set: [sets][classes]; NaN for a class without samples. */
 export async function ablate(params: AblationParams): Promise<number[][]> {
-  const { engine, task, source, model, sets } = params;
+  const { engine, task, source, model, sets, storage } = params;
   const weights = withInitial(model, params.weights);
   const traces = source.plan.buckets.map(shape => {
     const graph = new Graph();
-    const { nll, losses } = task.evaluation(new Tracer({ graph }), shape);
+    const { nll, losses } = task.evaluation(new Tracer({ graph, storage }), shape);
     const found = nll ?? losses;
     if (!found) throw new Error('the task tells no loss of single samples');
     return [signatureOf(shape), { graph, outputs: { losses: found }, effects: [] }] as const;
@@ -49,7 +53,7 @@ export async function ablate(params: AblationParams): Promise<number[][]> {
     const results: number[][] = [];
     params.onProgress?.(0, sets.length * source.plan.batchesPerEpoch);
     for (const [i, set] of sets.entries()) {
-      await session.load(weightStream(model, zeroedRows(model, weights, set)));
+      await session.load(heldWeights(model, zeroedRows(model, weights, set), storage));
       results.push(await classLosses(params, session, i));
     }
     return results;

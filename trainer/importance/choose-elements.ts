@@ -8,9 +8,9 @@ import { assemble, type Program, type Traced } from '../graph/program.ts';
 import type { ModuleSpec } from '../model/module-specs.ts';
 import { Tracer } from '../model/tracer.ts';
 import type { WeightSource } from '../model/weight-source.ts';
-import { weightStream } from '../model/weight-stream.ts';
 import type { Selection } from '../selection.ts';
-import { type BatchShape, shapeName, type Task } from '../train/task.ts';
+import { type BatchShape, shapeName } from '../train/task.ts';
+import { heldWeight, heldWeights } from './held-weights.ts';
 import { ImportanceError } from './importance-error.ts';
 import { type ImportanceData, sweepsOf } from './score-model.ts';
 
@@ -32,11 +32,11 @@ export interface ChooseElementsParams {
  */
 export async function chooseElements(params: ChooseElementsParams): Promise<Selection> {
   const { data, modules, weights } = params;
-  const { task, source, engine } = data;
+  const { source, engine } = data;
   const sweeps = sweepsOf(modules, data.sweepBytes);
   const session = await engine.compile(gradientProgram(data, sweeps));
   try {
-    await session.load(startValues(task, weights, sweeps));
+    await session.load(startValues(data, weights, sweeps));
     const chosen = new Map<string, Int32Array>();
     const targets = source.plan.rows.reduce((sum, row) => sum + row.targets, 0);
     let done = 0;
@@ -81,31 +81,33 @@ function sumsOf(sweep: readonly ModuleSpec[]): Map<ModuleSpec, VariableSpec> {
   );
 }
 
-async function* startValues(task: Task, weights: WeightSource, sweeps: readonly (readonly ModuleSpec[])[]): AsyncGenerator<VariableData> {
-  yield* weightStream(task.model, weights);
+async function* startValues(
+  { task, storage }: ImportanceData,
+  weights: WeightSource,
+  sweeps: readonly (readonly ModuleSpec[])[],
+): AsyncGenerator<VariableData> {
+  yield* heldWeights(task.model, weights, storage);
   for (const name of new Set(sweeps.flatMap(sweep => [...sumsOf(sweep).values()].map(sum => sum.name)))) yield { name, data: 'zeros' };
 }
 
-function gradientProgram({ task, source, recompute }: ImportanceData, sweeps: readonly (readonly ModuleSpec[])[]): Program {
+function gradientProgram({ source, ...data }: ImportanceData, sweeps: readonly (readonly ModuleSpec[])[]): Program {
   const traces: Record<string, Traced> = {};
   sweeps.forEach((sweep, i) => {
-    for (const shape of source.plan.buckets) traces[sumSignature(shape, i)] = traceSums({ task, recompute }, shape, sweep);
+    for (const shape of source.plan.buckets) traces[sumSignature(shape, i)] = traceSums(data, shape, sweep);
     traces[clearSignature(i)] = traceClear(sweep);
   });
   return assemble(traces);
 }
 
 function traceSums(
-  { task, recompute }: Pick<ImportanceData, 'task' | 'recompute'>,
+  { task, recompute, storage }: Pick<ImportanceData, 'task' | 'recompute' | 'storage'>,
   shape: BatchShape,
   sweep: readonly ModuleSpec[],
 ): Traced {
   const graph = new Graph();
   const wanted = new Set(sweep.map(({ weight }) => weight.name));
-  const { loss, seeds } = task.loss(new Tracer({ graph }), shape, ({ name }) => (wanted.has(name) ? 'all' : 'none'));
-  const sums = new Map(
-    [...sumsOf(sweep)].map(([{ weight }, sum]) => [graph.read({ name: weight.name, shape: weight.shape, dtype: 'float32' }), sum]),
-  );
+  const { loss, seeds } = task.loss(new Tracer({ graph, storage }), shape, ({ name }) => (wanted.has(name) ? 'all' : 'none'));
+  const sums = new Map([...sumsOf(sweep)].map(([module, sum]) => [heldWeight(graph, module, storage), sum]));
   const effects: Node[] = [];
   backward(graph, {
     seeds,
@@ -114,7 +116,7 @@ function traceSums(
     onReady: (weight, gradient) => {
       const sum = sums.get(weight) as VariableSpec;
       graph.declare(sum);
-      effects.push(graph.assignAdd(sum.name, graph.square(gradient)));
+      effects.push(graph.assignAdd(sum.name, graph.square(graph.cast(gradient, 'float32'))));
     },
   });
   return { graph, outputs: { loss }, effects };

@@ -7,7 +7,9 @@ import { assemble, type Program, type Traced } from '../graph/program.ts';
 import type { RecomputePolicy } from '../graph/recompute.ts';
 import { isExperts, type ModuleSpec } from '../model/module-specs.ts';
 import { type ModuleTap, Tracer } from '../model/tracer.ts';
+import type { WeightStorage } from '../model/weight-storage.ts';
 import { type BatchShape, shapeName, type Task } from '../train/task.ts';
+import { heldWeight } from './held-weights.ts';
 import { ImportanceError } from './importance-error.ts';
 import { type GradientMeasure, type InputMeasure, measures, measuresOfAnyWeight, type OutputMeasure } from './measures.ts';
 import { signedRow, taylorRow, taylorSamples } from './row-forms.ts';
@@ -22,6 +24,8 @@ export interface ImportanceProgramParams {
   readonly classes: number;
   /** Modules whose mean gradient is summed up in one sweep over the data; empty for all measures but the exact ones. */
   readonly sweeps: readonly (readonly ModuleSpec[])[];
+  /** How the weights are held; float32 where not given. Measures of weight gradients need weights that are not quantized. */
+  readonly storage?: WeightStorage;
 }
 
 export const scoreSignature = (shape: BatchShape, sweep = 0): string => `score/${sweep}/${shapeName(shape)}`;
@@ -67,10 +71,13 @@ function traceScores(params: ImportanceProgramParams, shape: BatchShape): Traced
   }
 }
 
-const weightOf = (graph: Graph, module: ModuleSpec): Node => graph.read({ ...module.weight, dtype: 'float32' });
+const wide = (graph: Graph, x: Node): Node => graph.cast(x, 'float32');
 
 /** The factor that a layer multiplies by: a norm whose weight is stored as a distance from 1 scales by the sum. */
-const acting = (graph: Graph, { offset }: ModuleSpec, weight: Node): Node => (offset ? graph.add(weight, offset) : weight);
+function acting(graph: Graph, { offset }: ModuleSpec, weight: Node): Node {
+  const own = wide(graph, weight);
+  return offset ? graph.add(own, offset) : own;
+}
 
 function addTo(graph: Graph, variable: VariableSpec, value: Node): Node {
   graph.declare(variable);
@@ -88,7 +95,7 @@ function traceInputs(params: ImportanceProgramParams, shape: BatchShape, { add }
   const onTap = (module: ModuleSpec, tap: ModuleTap): void => {
     if (wanted.has(module.name)) sums.set(module.name, plus(graph, sums.get(module.name), add(graph, module, tap, presence)));
   };
-  const tracer = new Tracer({ graph, onTap });
+  const tracer = new Tracer({ graph, onTap, storage: params.storage });
   const readByLoss = new Set<string>();
   params.task.loss(tracer, shape, ({ name }) => {
     readByLoss.add(name);
@@ -131,7 +138,7 @@ function traceBackward(
   build: (graph: Graph, tracer: Tracer, readByLoss: ReadonlySet<string>) => Backwards,
 ): Traced {
   const graph = new Graph();
-  const tracer = new Tracer({ graph });
+  const tracer = new Tracer({ graph, storage: params.storage });
   const readByLoss = new Set<string>();
   const { loss, seeds } = params.task.loss(tracer, shape, ({ name }) => {
     readByLoss.add(name);
@@ -161,7 +168,7 @@ function traceOutputs(params: ImportanceProgramParams, shape: BatchShape, measur
   return traceBackward(params, shape, takesWhole ? params.modules : [], (graph, tracer, readByLoss) => {
     const hasTap = (module: ModuleSpec) => tracer.tapsOf(module).length > 0 && !readByLoss.has(module.weight.name);
     const direct = takesWhole ? params.modules.filter(module => !hasTap(module)) : [];
-    const weights = new Map(direct.map(module => [weightOf(graph, module), module]));
+    const weights = new Map(direct.map(module => [heldWeight(graph, module, params.storage), module]));
     const tapped = params.modules.filter(module => !direct.includes(module));
     const outputs = new Map(
       tapped.flatMap(module => checkTaps(params, tracer, module, readByLoss).map(tap => [tap.y, { module, tap }] as const)),
@@ -171,7 +178,7 @@ function traceOutputs(params: ImportanceProgramParams, shape: BatchShape, measur
       wanted: [...outputs.keys(), ...weights.keys()],
       onReady: (node, gradient, value) => {
         const whole = weights.get(node);
-        if (whole) return addTo(graph, accumulator(params, whole), signedRow(graph, acting(graph, whole, node), gradient));
+        if (whole) return addTo(graph, accumulator(params, whole), signedRow(graph, acting(graph, whole, node), wide(graph, gradient)));
         const { module, tap } = outputs.get(node) as { module: ModuleSpec; tap: ModuleTap };
         const before = sums.get(module);
         const sum = plus(
@@ -215,12 +222,12 @@ function addedByOutputs(params: ImportanceProgramParams, shape: BatchShape, meas
 /** From the gradient of each batch; that of one layer is alive at a time, and only until its score is taken. */
 const traceGradients = (params: ImportanceProgramParams, shape: BatchShape, { reduce }: GradientMeasure): Traced =>
   traceBackward(params, shape, params.modules, graph => {
-    const weights = new Map(params.modules.map(module => [weightOf(graph, module), module]));
+    const weights = new Map(params.modules.map(module => [heldWeight(graph, module, params.storage), module]));
     return {
       wanted: [...weights.keys()],
       onReady: (weight, gradient) => {
         const module = weights.get(weight) as ModuleSpec;
-        return addTo(graph, accumulator(params, module), reduce(graph, acting(graph, module, weight), gradient));
+        return addTo(graph, accumulator(params, module), reduce(graph, acting(graph, module, weight), wide(graph, gradient)));
       },
     };
   });
@@ -251,10 +258,10 @@ function exactProgram(params: ImportanceProgramParams): Program {
     const sums = meanGradients(sweep);
     for (const shape of params.shapes)
       traces[scoreSignature(shape, i)] = traceBackward(params, shape, sweep, graph => {
-        const weights = new Map(sweep.map(module => [weightOf(graph, module), module]));
+        const weights = new Map(sweep.map(module => [heldWeight(graph, module, params.storage), module]));
         return {
           wanted: [...weights.keys()],
-          onReady: (weight, gradient) => addTo(graph, sums.get(weights.get(weight) as ModuleSpec) as VariableSpec, gradient),
+          onReady: (weight, gradient) => addTo(graph, sums.get(weights.get(weight) as ModuleSpec) as VariableSpec, wide(graph, gradient)),
         };
       });
     traces[reduceSignature(i)] = traceReduce(params, measure, sums);
@@ -267,7 +274,7 @@ function traceReduce(params: ImportanceProgramParams, { reduce }: GradientMeasur
   const effects = [...sums].flatMap(([module, sum]) => {
     const score = accumulator(params, module);
     graph.declare(score);
-    const value = reduce(graph, acting(graph, module, weightOf(graph, module)), graph.read(sum));
+    const value = reduce(graph, acting(graph, module, heldWeight(graph, module, params.storage)), graph.read(sum));
     return [graph.assign(score.name, value), graph.assign(sum.name, graph.zeros(sum.shape))];
   });
   return { graph, outputs: { done: graph.scalar(1) }, effects };

@@ -26,9 +26,8 @@ export const elementwiseSquared = (graph: Graph, weight: Node, gradient: Node): 
 export const signedRow = (graph: Graph, weight: Node, gradient: Node): Node => sumRow(graph, graph.mul(gradient, weight));
 
 /** The output of the rows themselves: y less the bias that is added to it. */
-function ownPart(graph: Graph, module: ModuleSpec, y: Node, { experts }: Pick<ModuleTap, 'experts'>): Node {
-  if (!module.bias) return y;
-  const bias = graph.read({ ...module.bias, dtype: 'float32' });
+function ownPart(graph: Graph, module: ModuleSpec, y: Node, { experts, bias }: Pick<ModuleTap, 'experts' | 'bias'>): Node {
+  if (!bias) return y;
   return graph.sub(y, experts ? graph.gather(byExpert(graph, module, bias), experts) : bias);
 }
 
@@ -50,7 +49,7 @@ function sumByExpert(graph: Graph, module: ModuleSpec, values: Node, ids: Node):
  * @param y output before anything is added to it but the bias, [n …, rows]; of an embedding [n, features]
  * @param dy gradient of the loss toward y
  */
-export function taylorRow(graph: Graph, module: ModuleSpec, tap: Pick<ModuleTap, 'x' | 'experts'>, y: Node, dy: Node): Node {
+export function taylorRow(graph: Graph, module: ModuleSpec, tap: Pick<ModuleTap, 'x' | 'experts' | 'bias'>, y: Node, dy: Node): Node {
   const { x, experts } = tap;
   const product = graph.mul(dy, ownPart(graph, module, y, tap));
   if (experts) return sumByExpert(graph, module, product, experts);

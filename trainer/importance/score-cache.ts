@@ -10,6 +10,7 @@ import { encodeFloat32 } from '../format/float-format.ts';
 import { openSafetensors } from '../format/safetensors/safetensors-source.ts';
 import { writeSafetensors } from '../format/safetensors/safetensors-writer.ts';
 import type { ModuleSpec } from '../model/module-specs.ts';
+import type { Precision } from '../model/weight-storage.ts';
 import type { UnfinishedScores } from './score-model.ts';
 import { loadScores, type ModelScores, type ScoresOrigin, saveScores } from './scores-file.ts';
 
@@ -25,10 +26,11 @@ export interface ScoresKey {
   /** Start values of parameters that the weight file does not hold. */
   readonly initial: readonly unknown[];
   readonly engine: string;
+  readonly precision: Precision;
 }
 
 /** Changes when the same key gives other scores than before. */
-const VERSION = 2;
+const VERSION = 3;
 
 /** Beyond this the longest unused leave: some 300 sets of an 8B model. */
 const MAX_BYTES = 2 * 2 ** 30;

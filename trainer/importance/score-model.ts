@@ -8,9 +8,11 @@ import type { HostArray } from '../graph/types.ts';
 import type { Model } from '../model/model-spec.ts';
 import type { ModuleSpec } from '../model/module-specs.ts';
 import type { WeightSource } from '../model/weight-source.ts';
-import { weightStream, withInitial } from '../model/weight-stream.ts';
+import type { WeightStorage } from '../model/weight-storage.ts';
+import { withInitial } from '../model/weight-stream.ts';
 import type { Task } from '../train/task.ts';
 import { reduceClasses } from './class-scores.ts';
+import { heldWeights } from './held-weights.ts';
 import { ImportanceError } from './importance-error.ts';
 import {
   accumulator,
@@ -55,6 +57,8 @@ export interface ImportanceData {
   readonly sweepBytes: number;
   /** The classes of labeled data. */
   readonly classes?: ClassesOfSamples;
+  /** How the engine holds the weights; float32 where not given. */
+  readonly storage?: WeightStorage;
 }
 
 export interface ClassesOfSamples {
@@ -129,6 +133,7 @@ async function scoreData(params: ScoreModelParams): Promise<ModelScores> {
     recompute: data.recompute,
     classes: data.classes?.names.length ?? 0,
     sweeps: measures[measure].needs === 'gradients' && data.exact ? sweepsOf(modules, data.sweepBytes) : [],
+    storage: data.storage,
   };
   const session = await data.engine.compile(importanceProgram(program));
   try {
@@ -158,7 +163,7 @@ async function* startValues(
   program: ImportanceProgramParams,
   begun: ReadonlyMap<string, Float32Array> | undefined,
 ): AsyncGenerator<VariableData> {
-  yield* weightStream(model, weights);
+  yield* heldWeights(model, weights, program.storage);
   for (const module of modules) yield { name: accumulator(program, module).name, data: begun?.get(module.name) ?? 'zeros' };
   for (const { name } of meanGradientSpecs(program.sweeps)) yield { name, data: 'zeros' };
 }

@@ -18,6 +18,8 @@ export interface ModuleTap {
   readonly shared: number;
   /** The expert of each row of y, int32 [assignments]; row t of y comes from row ⌊t · rows / assignments⌋ of x. */
   readonly experts?: Node;
+  /** The part of y that the module adds to its own product, in the shape of the parameter; left out where there is none. */
+  readonly bias?: Node;
 }
 
 /** A method's say in the forward pass of a linear layer, of experts (`ids`: the expert of each row of y) or of a convolution: `y` is the output of the frozen layer. */
@@ -90,8 +92,9 @@ export class Tracer {
   linear(module: ModuleSpec, x: Node, shared = 0): Node {
     const { graph, storage } = this;
     const product = storage.linear(graph, x, module.weight);
-    const y = module.bias ? graph.add(product, this.parameter(module.bias)) : product;
-    this.tap(module, { x, y, shared });
+    const bias = module.bias && this.parameter(module.bias);
+    const y = bias ? graph.add(product, bias) : product;
+    this.tap(module, { x, y, shared, bias });
     const hooked = this.linearHook ? this.linearHook(this, module, x, y) : y;
     if (hooked === y || storage.compute === 'float32') return hooked;
     hooked.kept = undefined;
@@ -102,10 +105,11 @@ export class Tracer {
   experts(module: ExpertsSpec, x: Node, ids: Node): Node {
     const { graph, storage } = this;
     const product = storage.experts(graph, x, module, ids);
-    const { experts, bias } = module;
+    const { experts } = module;
+    const bias = module.bias && this.parameter(module.bias);
     const ofExpert = (all: Node): Node => graph.gather(graph.reshape(all, [experts, (all.shape[0] as number) / experts]), ids);
-    const y = bias ? graph.add(product, ofExpert(this.parameter(bias))) : product;
-    this.tap(module, { x, y, shared: 0, experts: ids });
+    const y = bias ? graph.add(product, ofExpert(bias)) : product;
+    this.tap(module, { x, y, shared: 0, experts: ids, bias });
     const hooked = this.linearHook ? this.linearHook(this, module, x, y, ids) : y;
     if (hooked === y || storage.compute === 'float32') return hooked;
     hooked.kept = undefined;
@@ -116,9 +120,10 @@ export class Tracer {
   conv(module: ConvSpec, x: Node): Node {
     const { graph } = this;
     const product = graph.cast(graph.conv2d(graph.cast(x, this.compute), this.factor(module.weight), module.window), 'float32');
-    const y = module.bias ? graph.add(product, this.parameter(module.bias)) : product;
+    const bias = module.bias && this.parameter(module.bias);
+    const y = bias ? graph.add(product, bias) : product;
     const wide = graph.cast(x, 'float32');
-    this.tap(module, { x: wide, y, shared: 0 });
+    this.tap(module, { x: wide, y, shared: 0, bias });
     return this.linearHook ? this.linearHook(this, module, wide, y) : y;
   }
 
@@ -133,7 +138,7 @@ export class Tracer {
   layerNorm(module: ModuleSpec, x: Node, epsilon: number, shared = 0): Node {
     const shift = module.bias && this.parameter(module.bias);
     const y = layerNorm(this.graph, { x, scale: this.parameter(module.weight), shift, epsilon });
-    this.tap(module, { x, y, shared });
+    this.tap(module, { x, y, shared, bias: shift });
     return y;
   }
 
@@ -143,7 +148,8 @@ export class Tracer {
    */
   batchNorm(module: BatchNormSpec, x: Node, { epsilon, momentum }: { epsilon: number; momentum: number }): Node {
     const { graph } = this;
-    const affine = { x, scale: this.parameter(module.weight), shift: this.parameter(module.bias), epsilon };
+    const bias = this.parameter(module.bias);
+    const affine = { x, scale: this.parameter(module.weight), shift: bias, epsilon };
     const [mean, variance] = [this.parameter(module.mean), this.parameter(module.variance)];
     let y: Node;
     if (this.batchNormMode === 'frozen') y = frozenBatchNorm(graph, { ...affine, mean, variance });
@@ -154,7 +160,7 @@ export class Tracer {
       this.updates.set(module.variance, follow(variance, found.variance));
       y = found.y;
     }
-    this.tap(module, { x, y, shared: 0 });
+    this.tap(module, { x, y, shared: 0, bias });
     return y;
   }
 
@@ -194,9 +200,10 @@ export class Tracer {
     const { graph } = this;
     const [rows, channels] = dimensions(x.shape, 2);
     const image = graph.reshape(x, [batch, rows / batch, channels]);
-    const scaled = responseNorm(graph, { x: image, scale: this.parameter(module.weight), shift: this.parameter(module.bias) });
+    const bias = this.parameter(module.bias);
+    const scaled = responseNorm(graph, { x: image, scale: this.parameter(module.weight), shift: bias });
     const y = graph.reshape(scaled, [rows, channels]);
-    this.tap(module, { x, y, shared: 0 });
+    this.tap(module, { x, y, shared: 0, bias });
     return graph.add(x, y);
   }
 

@@ -22,6 +22,7 @@ import { isInMemory } from '../../machine/machine.ts';
 import { processMemory } from '../../machine/process-memory.ts';
 import { type Attachment, trainableCount } from '../../method/method.ts';
 import type { Model } from '../../model/model-spec.ts';
+import type { Precision } from '../../model/weight-storage.ts';
 import { weightStream } from '../../model/weight-stream.ts';
 import { setUpTask } from '../../objective/set-up-task.ts';
 import type { MeasureBatch, TaskSetup } from '../../objective/task-setup.ts';
@@ -85,7 +86,7 @@ export async function prepareTraining(params: PrepareParams): Promise<Prepared> 
     checkData(params, setup.digest);
     // Before importance, whose session frees its memory first.
     const baselineBytes = residentBytes();
-    const selection = await select(params, base, setup);
+    const selection = await select(params, { base, setup, precision });
     const source = setup.trainSource(checkpoint?.state.batching === 1);
     const facts: PlanFacts = {
       recipe,
@@ -137,7 +138,10 @@ function checkData({ checkpoint, job }: PrepareParams, { train, held }: DataDige
 }
 
 /** A resumed run keeps its rows or elements; a new one selects them. Undefined for a method without a selection. */
-async function select(params: PrepareParams, base: Base, setup: TaskSetup): Promise<Selection | undefined> {
+async function select(
+  params: PrepareParams,
+  { base, setup, precision }: { readonly base: Base; readonly setup: TaskSetup; readonly precision: Precision },
+): Promise<Selection | undefined> {
   const { recipe, checkpoint, runDir } = params;
   const { chooses } = methodCatalog[recipe.method];
   if (chooses === 'nothing') return undefined;
@@ -146,7 +150,7 @@ async function select(params: PrepareParams, base: Base, setup: TaskSetup): Prom
     const { description } = checkpoint.adapter;
     return settings.dependencies ? rowsOfCoupled(setup.model, description) : description[chooses];
   }
-  const choice = { ...params, base, modules, setup, outputFile: path.join(runDir, RUN_FILES.scores) };
+  const choice = { ...params, base, modules, setup, precision, outputFile: path.join(runDir, RUN_FILES.scores) };
   return chooses === 'rows' ? chooseRows(choice) : chooseElementsFor(choice);
 }
 

@@ -3,7 +3,7 @@
 import path from 'node:path';
 import { type MeasureName, measureCatalog, needsData, needsWeightGradients } from '../../catalog/measures.ts';
 import { selectCoupled } from '../../coupling/coupling.ts';
-import { elementCount } from '../../graph/types.ts';
+import { byteSize } from '../../graph/types.ts';
 import { partialScores } from '../../importance/partial-scores.ts';
 import { batchesFingerprint, openScoreCache, type ScoreCache } from '../../importance/score-cache.ts';
 import { type ClassesOfSamples, type ImportanceData, scoreModel } from '../../importance/score-model.ts';
@@ -12,9 +12,12 @@ import type { Job } from '../../job/job.ts';
 import type { RecipeScope } from '../../job/job-scope.ts';
 import type { Base } from '../../job/open-base.ts';
 import { availableMemoryBytes } from '../../machine/machine.ts';
+import type { Attachment } from '../../method/method.ts';
+import { placeTrained } from '../../method/placement.ts';
 import { groupsToTrain } from '../../method/spsft/coupled-rows.ts';
 import type { Model } from '../../model/model-spec.ts';
 import type { ModuleSpec } from '../../model/module-specs.ts';
+import { FLOAT32_STORAGE, type Precision, type WeightStorage } from '../../model/weight-storage.ts';
 import type { TaskSetup } from '../../objective/task-setup.ts';
 import { classBalanceProblem } from '../../protocol/class-balance.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
@@ -31,6 +34,8 @@ const SWEEP_SHARE = 0.25;
 export interface ComputeScoresParams extends RecipeScope {
   readonly base: Base;
   readonly modules: readonly ModuleSpec[];
+  /** How the run holds weights and computes: importance fits where training does. */
+  readonly precision: Precision;
   /** The measures that need data look at some of its training samples. */
   readonly setup?: TaskSetup;
   /** The file that they will be saved in; partial scores lie next to it until then. */
@@ -79,7 +84,10 @@ export async function scoreSamples(
   const { seed } = recipe.importance;
   const exact = recipe.importance.exact && needsWeightGradients(measure);
   job.phase('importance', `scoring the rows of ${modules.length} modules by ${measure}`);
-  const data = setup && samples.length > 0 ? importanceDataOf({ ...params, setup }, samples) : undefined;
+  const data =
+    setup && samples.length > 0
+      ? importanceDataOf({ ...params, setup, precision: scoringPrecision(params.precision, measure) }, samples)
+      : undefined;
   const classes = measureCatalog[measure].byClass ? data?.classes : undefined;
   // Other measures of a report were not asked for.
   if (classes && measure === recipe.importance.measure) warnOfBalance(measure, classes, job);
@@ -137,7 +145,7 @@ async function score(
 }
 
 async function cacheOf(
-  { recipe, base, modules, context, setup }: ComputeScoresParams,
+  { recipe, base, modules, context, setup, precision }: ComputeScoresParams,
   measure: MeasureName,
   data: ImportanceData,
 ): Promise<ScoreCache> {
@@ -150,6 +158,7 @@ async function cacheOf(
     modules: modules.map(({ name, weight }) => [name, weight.shape]),
     initial: model.parameters.flatMap(({ name, initial }) => (initial ? [[name, initial]] : [])),
     engine: base.engine.description.name,
+    precision: scoringPrecision(precision, measure),
   });
 }
 
@@ -166,23 +175,32 @@ function warnOfBalance(measure: MeasureName, { names, counts }: ClassesOfSamples
 export const drawSamples = (count: number, { samples, seed }: Recipe['importance']): number[] =>
   [...permutation(count, createRandom(seed, SAMPLES)).slice(0, samples)].sort((a, b) => a - b);
 
-/** The data and the programs of a measure, for these training samples. */
+/** The data and the programs of a measure, for these training samples. @param precision how importance holds the weights */
 export function importanceDataOf(
-  { recipe, base, setup }: Pick<ComputeScoresParams, 'recipe' | 'base'> & { readonly setup: TaskSetup },
+  { recipe, base, setup, precision }: Pick<ComputeScoresParams, 'recipe' | 'base' | 'precision'> & { readonly setup: TaskSetup },
   samples: readonly number[],
 ): ImportanceData {
+  const { storage } = placeTrained(UNTRAINED, setup.model, precision);
   return {
     engine: base.engine,
     task: setup.task,
     source: setup.sourceOf(samples, recipe.importance.batch_size),
     recompute: recipe.recompute === 'auto' ? 'cheap' : recipe.recompute,
     exact: recipe.importance.exact,
-    sweepBytes: SWEEP_SHARE * (availableMemoryBytes() - weightBytes(setup.model)),
+    sweepBytes: SWEEP_SHARE * (availableMemoryBytes() - weightBytes(setup.model, storage)),
     classes: classesOf(setup, samples),
+    storage,
   };
 }
 
-const weightBytes = ({ parameters }: Model): number => parameters.reduce((sum, { shape }) => sum + 4 * elementCount(shape), 0);
+const UNTRAINED: Attachment = { method: 'full', trainables: [], initial: () => [] };
+
+/** The precision in which a measure looks at a model that is trained in this one: quantized weights have no gradient of their own. */
+export const scoringPrecision = (precision: Precision, measure: MeasureName): Precision =>
+  needsWeightGradients(measure) ? { ...precision, quantize: 'none' } : precision;
+
+const weightBytes = ({ parameters }: Model, storage: WeightStorage = FLOAT32_STORAGE): number =>
+  parameters.flatMap(spec => storage.variables(spec)).reduce((sum, variable) => sum + byteSize(variable), 0);
 
 function classesOf({ labels, labelOf }: TaskSetup, samples: readonly number[]): ClassesOfSamples | undefined {
   if (labels.length === 0) return undefined;

@@ -7,7 +7,7 @@ import { type ComputeScoresParams, drawSamples, importanceDataOf } from './choos
 
 /** @throws RunError where there is no training data, or 'stopped' */
 export async function chooseElementsFor(params: Omit<ComputeScoresParams, 'outputFile'>): Promise<Selection> {
-  const { recipe, base, modules, setup, job } = params;
+  const { recipe, base, modules, setup, job, precision } = params;
   if (!setup || setup.samples === 0)
     throw new RunError('no-data', 'rosa chooses its elements by gradients, and there is no training data', "Give 'data.train'");
   const samples = drawSamples(setup.samples, recipe.importance);
@@ -21,7 +21,7 @@ export async function chooseElementsFor(params: Omit<ComputeScoresParams, 'outpu
       modules,
       weights: base.folder.weights,
       budgetOf: module => elementBudget(module, recipe.sparse_ratio),
-      data: importanceDataOf({ recipe, base, setup }, samples),
+      data: importanceDataOf({ recipe, base, setup, precision: { ...precision, quantize: 'none' } }, samples),
       isCanceled: () => job.stop !== undefined,
       onProgress: (done, total, unit) => {
         report ??= job.progress('importance', total, unit, done);
