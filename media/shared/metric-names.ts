@@ -9,6 +9,8 @@ const LABELS: Readonly<Record<string, string>> = {
   eval_token_accuracy: 'Held-out token accuracy',
   eval_perplexity: 'Held-out perplexity',
   eval_f1: 'Held-out F1',
+  eval_precision: 'Held-out precision',
+  eval_recall: 'Held-out recall',
   eval_matthews: 'Held-out Matthews correlation',
   eval_pearson: 'Held-out Pearson correlation',
   eval_margin: 'Held-out margin between the rewards',

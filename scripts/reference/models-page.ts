@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { type ObjectiveName, objectiveCatalog, objectiveNames } from '../../trainer/catalog/objectives.ts';
 import { ggufFamilies } from '../../trainer/format/gguf/gguf-families.ts';
-import { type Architecture, architectureOfType, architectures, classifierOf } from '../../trainer/model/architectures.ts';
+import { type Architecture, architectureOfType, architectures, headedClass } from '../../trainer/model/architectures.ts';
 import { architectureOf } from '../../trainer/model/load-model.ts';
 import { TOLERANCES } from '../../trainer/verify/verify-model.ts';
 import { code, codes, list, page, paragraph, table } from './markdown.ts';
@@ -28,7 +28,7 @@ const families = [...new Set(classes.map(familyOf))];
 const classesOf = (family: string): Architecture[] => classes.filter(name => familyOf(name) === family);
 
 const tasksOf = (family: string): ObjectiveName[] => {
-  const trained = classesOf(family).flatMap(name => [name, classifierOf[name] ?? name]);
+  const trained = classesOf(family).flatMap(name => [name, headedClass(name, 'single_label') ?? name]);
   return objectiveNames.filter(task => trained.some(name => name.endsWith(objectiveCatalog[task].architectures)));
 };
 

@@ -22,13 +22,14 @@ const folders = [
   ...['timm_resnet', 'timm_resnext', 'timm_vit', 'timm_deit_distilled'],
   ...['distilbert', 'distilbert_regression', 'electra', 'electra_wide', 'albert', 'albert_groups', 'xlm_roberta'],
   ...['modernbert', 'modernbert_mean'],
+  ...['bert_tokens', 'roberta_tokens', 'xlm_roberta_tokens', 'distilbert_tokens', 'electra_tokens', 'albert_tokens', 'deberta_tokens', 'modernbert_tokens'],
   ...['dinov2', 'dinov2_resized', 'dinov2_registers', 'dinov3', 'dinov3_gated'],
   ...['convnext', 'convnext_plain', 'convnextv2', 'swin', 'swin_uneven', 'siglip'],
   ...['timm_convnext', 'timm_convnextv2', 'timm_swin', 'timm_dinov2', 'timm_dinov2_registers'],
 ];
 
 /** One folder of each kind of layer. */
-const compiledFolders = new Set(['llama', 'gemma3', 'mixtral', 'gpt_oss', 'bert', 'deberta', 'modernbert', 'vit', 'resnet', 'convnextv2', 'swin']);
+const compiledFolders = new Set(['llama', 'gemma3', 'mixtral', 'gpt_oss', 'bert', 'bert_tokens', 'deberta', 'modernbert', 'vit', 'resnet', 'convnextv2', 'swin']);
 
 async function verify(engine: Engine, name: string): Promise<{ checks: Check[]; expected: string[] }> {
   const dir = join(import.meta.dirname, name);

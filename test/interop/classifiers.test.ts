@@ -12,6 +12,7 @@ import { smokeIds, smokeLogits } from '../../trainer/artifact/smoke-test.ts';
 import type { MethodName } from '../../trainer/catalog/methods.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
 import { loadModel } from '../../trainer/model/load-model.ts';
+import type { Problem } from '../../trainer/model/model-spec.ts';
 import { largestDifference } from '../../trainer/verify/verify-model.ts';
 import { cacheDir } from '../support/cache-dir.ts';
 import { openReference } from '../support/engines.ts';
@@ -30,6 +31,8 @@ interface Case {
   readonly method: MethodName;
   readonly format: 'merged' | 'peft';
   readonly ownHead?: boolean;
+  /** Left out, one label of several. */
+  readonly problem?: Problem;
   /** The encoder alone is tuned, and gets a head. */
   readonly headless?: Headless;
 }
@@ -68,12 +71,18 @@ const cases: readonly Case[] = [
   { family: 'resnet', method: 'spsft', format: 'peft' },
   { family: 'resnet', method: 'spsft', format: 'merged' },
   { family: 'bert_torch', method: 'spsft', format: 'merged' },
+  { family: 'bert', method: 'spsft', format: 'merged', problem: 'token_label' },
+  { family: 'bert_tokens', method: 'lora', format: 'peft', problem: 'token_label' },
+  { family: 'deberta_tokens', method: 'spsft', format: 'peft', problem: 'token_label' },
+  { family: 'modernbert_tokens', method: 'spsft', format: 'merged', problem: 'token_label' },
+  { family: 'roberta', method: 'spsft', format: 'merged', problem: 'token_label' },
+  { family: 'distilbert_tokens', method: 'spsft', format: 'merged' },
   ...HEADLESS.filter(({ architecture }) =>
     /^BertModel|^DistilBert|^Electra|^Albert|^ModernBert|^Deberta|^Dinov2|^ConvNext|^Swin|^ResNet/.test(architecture),
   ).map(headless => ({ family: headless.family, method: 'spsft', format: 'merged', headless }) as const),
 ];
-const nameOf = ({ family, method, format, ownHead, headless }: Case): string =>
-  `${headless?.architecture ?? family} by ${method} as ${format}${ownHead ? ', its own head' : ''}`;
+const nameOf = ({ family, method, format, ownHead, headless, problem }: Case): string =>
+  `${headless?.architecture ?? family} by ${method} as ${format}${ownHead ? ', its own head' : ''}${problem ? ', a label for each token' : ''}`;
 
 describe.skipIf('missing' in python)(`Transformers and PEFT${'missing' in python ? ` (skipped: ${python.missing})` : ''}`, () => {
   const ours = new Map<string, Float32Array>();
@@ -100,7 +109,15 @@ describe.skipIf('missing' in python)(`Transformers and PEFT${'missing' in python
       ours.set(nameOf(tuning), await smokeLogits(engine, { model, ...tuned }, ids));
       await Promise.all([adapter.close(), folder.weights.close()]);
       const input = known.input.kind === 'image' ? { side } : { ids: [...ids] };
-      requests.push({ name: nameOf(tuning), folder: outputDir, format: tuning.format, base, labels: labels.length, ...input });
+      requests.push({
+        name: nameOf(tuning),
+        folder: outputDir,
+        format: tuning.format,
+        base,
+        labels: labels.length,
+        tokens: problem === 'token_label',
+        ...input,
+      });
     }
     const request = join(work, 'request.json');
     await writeFile(request, JSON.stringify(requests));

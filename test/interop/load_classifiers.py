@@ -1,7 +1,7 @@
 """Logits of exported classifiers by Transformers and PEFT, in float32, for the input of `smokeLogits` (trainer/artifact/smoke-test.ts).
 
-Usage: load_classifiers.py REQUEST.json — a list of {name, folder, format: merged | peft, base, labels, ids: [...]} or, of images, {…, side}
-Prints {name: logits [labels]}; an unexpected or missing weight is an error.
+Usage: load_classifiers.py REQUEST.json — a list of {name, folder, format: merged | peft, base, labels, tokens, ids: [...]} or, of images, {…, side}
+Prints {name: logits [labels]}, of models that label tokens [tokens · labels]; an unexpected or missing weight is an error.
 """
 import inspect
 import json
@@ -10,7 +10,7 @@ import warnings
 
 import torch
 from peft import PeftModel
-from transformers import AutoModelForImageClassification, AutoModelForSequenceClassification
+from transformers import AutoModelForImageClassification, AutoModelForSequenceClassification, AutoModelForTokenClassification
 
 GOLDEN_RATIO = 0.618034
 # PEFT only warns of adapter weights that belong to nothing.
@@ -24,7 +24,8 @@ def load(kind, folder, **settings):
 
 
 def logits(request):
-    kind = AutoModelForImageClassification if "side" in request else AutoModelForSequenceClassification
+    of_text = AutoModelForTokenClassification if request["tokens"] else AutoModelForSequenceClassification
+    kind = AutoModelForImageClassification if "side" in request else of_text
     if request["format"] == "merged":
         model, wrong = load(kind, request["folder"])
         assert not wrong, wrong
@@ -45,7 +46,7 @@ def logits(request):
         ids = torch.tensor([request["ids"]])
         inputs = dict(input_ids=ids, attention_mask=torch.ones_like(ids))
     with torch.no_grad():
-        return model(**inputs).logits[0].tolist()
+        return model(**inputs).logits[0].flatten().tolist()
 
 
 with open(sys.argv[1]) as file:

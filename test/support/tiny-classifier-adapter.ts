@@ -7,6 +7,7 @@ import { elementCount } from '../../trainer/graph/types.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
 import { type MethodSettings, withBatchNorm } from '../../trainer/method/method.ts';
 import { methods } from '../../trainer/method/methods.ts';
+import type { Problem } from '../../trainer/model/model-spec.ts';
 import type { BatchNormMode } from '../../trainer/model/tracer.ts';
 import { scattered, settingsOf } from './method-settings.ts';
 import { randomNumbers } from './operation-case.ts';
@@ -25,6 +26,8 @@ export interface TinyClassifierParams {
   readonly method: MethodName;
   /** The labels of the new head; `NEW_LABELS` where not given. */
   readonly labels?: readonly string[];
+  /** The problem that the new head solves; one label of several where not given. */
+  readonly problem?: Problem;
   /** Keeps the base's head instead of a new one. */
   readonly ownHead?: boolean;
   readonly settings?: Partial<MethodSettings>;
@@ -37,12 +40,13 @@ export async function tinyClassifierAdapter({
   base,
   method,
   labels = NEW_LABELS,
+  problem = 'single_label',
   ownHead,
   settings: changes,
   batchNorm = 'frozen',
 }: TinyClassifierParams): Promise<string> {
   const folder = await openModel(base);
-  const described = ownHead ? {} : { problem: 'single_label' as const, labels };
+  const described = ownHead ? {} : { problem, labels };
   const model = modelOfAdapter(folder.config, described);
   const settings = settingsOf({ budget: { r: 2 }, rank: 2, modulesToSave: ['head'], ...changes });
   const attachment = withBatchNorm(methods[method].attach(model, settings, scattered(model, method, settings)), model, batchNorm);

@@ -24,8 +24,10 @@ export interface ObjectiveEntry {
   /** The kind of model: a language model, or one with a head of labels. */
   readonly model: 'causal' | 'classifier';
   readonly reads: 'texts' | 'images';
-  /** The target of a sample: next tokens, one label of several, a number, or the better one of two answers. */
-  readonly target: 'tokens' | 'label' | 'number' | 'preference';
+  /** The target of a sample: next tokens, one label of several, a number, a label for each word, or the better one of two answers. */
+  readonly target: 'tokens' | 'label' | 'number' | 'tags' | 'preference';
+  /** The problem that the head of a classifier solves. */
+  readonly problem?: 'single_label' | 'regression' | 'token_label';
   /** Present if the samples are answers that were compared. */
   readonly compares?: Comparison;
   /** The unit of throughput. */
@@ -83,6 +85,7 @@ const entries = {
     model: 'classifier',
     reads: 'texts',
     target: 'label',
+    problem: 'single_label',
     unit: 'tokens',
     metrics: ofLabels,
     architectures: 'ForSequenceClassification',
@@ -93,9 +96,21 @@ const entries = {
     model: 'classifier',
     reads: 'texts',
     target: 'number',
+    problem: 'regression',
     unit: 'tokens',
     metrics: ['loss', 'pearson'],
     architectures: 'ForSequenceClassification',
+  },
+  token_classification: {
+    label: 'Token classification',
+    summary: 'Predict a label for each word of a text: names of persons and places, parts of speech.',
+    model: 'classifier',
+    reads: 'texts',
+    target: 'tags',
+    problem: 'token_label',
+    unit: 'tokens',
+    metrics: ['loss', 'accuracy', 'f1', 'precision', 'recall'],
+    architectures: 'ForTokenClassification',
   },
   image_classification: {
     label: 'Image classification',
@@ -103,6 +118,7 @@ const entries = {
     model: 'classifier',
     reads: 'images',
     target: 'label',
+    problem: 'single_label',
     unit: 'images',
     metrics: ofLabels,
     architectures: 'ForImageClassification',

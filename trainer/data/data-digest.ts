@@ -7,6 +7,7 @@ export interface DigestSample {
   readonly ids?: Int32Array;
   readonly train?: Uint8Array;
   readonly secondAt?: number;
+  readonly tags?: readonly string[];
   readonly label?: string;
   readonly target?: number;
   readonly file: string;
@@ -22,9 +23,9 @@ export interface DataDigest {
 /** The number of samples, a checksum over all of them in their order, and one over the contents of those that are read later. */
 export function digestSamples(samples: readonly DigestSample[]): string {
   let value = 0;
-  for (const { ids, train, secondAt, label, target, file, line } of samples) {
+  for (const { ids, train, secondAt, tags = [], label, target, file, line } of samples) {
     const place = ids === undefined ? [basename(file), line] : [ids.length, secondAt];
-    value = checksum(Buffer.from(JSON.stringify([...place, label, target])), value);
+    value = checksum(Buffer.from(JSON.stringify([...place, label, target, ...tags])), value);
     if (ids) value = checksum(new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength), value);
     if (train) value = checksum(train, value);
   }

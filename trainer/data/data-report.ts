@@ -11,7 +11,7 @@ export interface LengthQuantiles {
 }
 
 export interface DataReport {
-  readonly format: DataFormat;
+  readonly format: DataFormat | 'tags';
   /** Why that format: detected from which keys, or set in the recipe. */
   readonly formatReason: string;
   readonly files: number;

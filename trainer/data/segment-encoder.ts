@@ -74,7 +74,8 @@ function cutLongest([a, b]: readonly [readonly number[], readonly number[]], roo
   return [a.slice(0, m), b.slice(0, n)];
 }
 
-function singleTemplate(tokenizer: SegmentTokenizer, word: readonly number[]): Pick<Template, 'before' | 'after'> {
+/** The special tokens around one text. @param word the ids of the probe alone @throws DataError as {@link createSegmentEncoder} */
+export function singleTemplate(tokenizer: SegmentTokenizer, word: readonly number[]): Pick<Template, 'before' | 'after'> {
   const whole = tokenizer.encode(PROBE[0], { addSpecialTokens: true });
   const at = indexOf(whole, word, 0);
   return { before: whole.slice(0, at), after: whole.slice(at + word.length) };

@@ -16,7 +16,7 @@ export function sampleFeeds(
   const sampleWeights = new Float32Array(count);
   const sampleClasses = new Int32Array(count).fill(-1);
   for (const [row, sample] of sampleIndices.slice(0, count).entries()) {
-    sampleWeights[row] = 1 / Math.max(1, targetsOf(batch, sample));
+    sampleWeights[row] = 1 / Math.max(1, targetsOf(batch, sample, row));
     sampleClasses[row] = classOf(sample);
   }
   return { sampleWeights, sampleClasses, present: presence(batch) };
@@ -24,8 +24,10 @@ export function sampleFeeds(
 
 export const isTokenBatch = (batch: Batch): batch is TokenBatch => 'targetSamples' in batch;
 
-function targetsOf(batch: Batch, sample: number): number {
-  return isTokenBatch(batch) ? batch.targetSamples.reduce((count, of) => count + Number(of === sample), 0) : 1;
+function targetsOf(batch: Batch, sample: number, row: number): number {
+  return isTokenBatch(batch)
+    ? batch.targetSamples.reduce((count, of) => count + Number(of === sample), 0)
+    : (batch.targetsOfSamples?.[row] ?? 1);
 }
 
 /** 1 where a token of a sample is, or, of samples without a length, where a sample is. */

@@ -1,4 +1,5 @@
 /** The table of architectures, by the names that config.json gives them. */
+import { namesOf } from '../catalog/entries.ts';
 import type { ConfigJson, ModelOptions } from './config-json.ts';
 import type { KeyTable } from './config-keys.ts';
 import { type AlbertForm, albertConfig, albertKeys } from './family/albert-config.ts';
@@ -26,7 +27,7 @@ import { timm } from './family/timm.ts';
 import { timmKeys } from './family/timm-params.ts';
 import { vit } from './family/vit.ts';
 import { type VitForm, vitConfig, vitKeys } from './family/vit-config.ts';
-import type { AnyModel } from './model-spec.ts';
+import type { AnyModel, Problem } from './model-spec.ts';
 
 /** How a class of models is built, and which keys its config.json may have. */
 export interface ArchitectureEntry {
@@ -115,28 +116,49 @@ export const architectures = {
   BertForMaskedLM: bertLike('BertForMaskedLM', bertHeads),
   BertForPreTraining: bertLike('BertForPreTraining', { ...bertHeads, hasPooler: true }),
   BertForSequenceClassification: bertLike('BertForSequenceClassification', { ...bertHeads, hasHead: true, hasPooler: true }),
+  BertForTokenClassification: bertLike('BertForTokenClassification', { ...bertHeads, hasTokenHead: true }),
   RobertaModel: bertLike('RobertaModel', { ...robertaHeads, prefix: '' }),
   RobertaForMaskedLM: bertLike('RobertaForMaskedLM', robertaHeads),
   RobertaForSequenceClassification: bertLike('RobertaForSequenceClassification', { ...robertaHeads, hasHead: true, hasPooler: true }),
+  RobertaForTokenClassification: bertLike('RobertaForTokenClassification', { ...robertaHeads, hasTokenHead: true }),
   XLMRobertaModel: bertLike('XLMRobertaModel', { ...robertaHeads, prefix: '' }),
   XLMRobertaForMaskedLM: bertLike('XLMRobertaForMaskedLM', robertaHeads),
   XLMRobertaForSequenceClassification: bertLike('XLMRobertaForSequenceClassification', { ...robertaHeads, hasHead: true, hasPooler: true }),
+  XLMRobertaForTokenClassification: bertLike('XLMRobertaForTokenClassification', { ...robertaHeads, hasTokenHead: true }),
   DebertaV2Model: debertaLike('DebertaV2Model', { prefix: '', hasHead: false }),
   DebertaV2ForMaskedLM: debertaLike('DebertaV2ForMaskedLM', { prefix: 'deberta.', hasHead: false }),
   DebertaV2ForSequenceClassification: debertaLike('DebertaV2ForSequenceClassification', { prefix: 'deberta.', hasHead: true }),
+  DebertaV2ForTokenClassification: debertaLike('DebertaV2ForTokenClassification', {
+    prefix: 'deberta.',
+    hasHead: false,
+    hasTokenHead: true,
+  }),
   DistilBertModel: distilBertLike('DistilBertModel', { prefix: '', hasHead: false }),
   DistilBertForMaskedLM: distilBertLike('DistilBertForMaskedLM', { prefix: 'distilbert.', hasHead: false }),
   DistilBertForSequenceClassification: distilBertLike('DistilBertForSequenceClassification', { prefix: 'distilbert.', hasHead: true }),
+  DistilBertForTokenClassification: distilBertLike('DistilBertForTokenClassification', {
+    prefix: 'distilbert.',
+    hasHead: false,
+    hasTokenHead: true,
+  }),
   ElectraModel: electraLike('ElectraModel', { prefix: '', hasHead: false }),
   ElectraForMaskedLM: electraLike('ElectraForMaskedLM', { prefix: 'electra.', hasHead: false }),
   ElectraForPreTraining: electraLike('ElectraForPreTraining', { prefix: 'electra.', hasHead: false }),
   ElectraForSequenceClassification: electraLike('ElectraForSequenceClassification', { prefix: 'electra.', hasHead: true }),
+  ElectraForTokenClassification: electraLike('ElectraForTokenClassification', { prefix: 'electra.', hasHead: false, hasTokenHead: true }),
   AlbertModel: albertLike('AlbertModel', { prefix: '', hasHead: false, hasPooler: true }),
   AlbertForMaskedLM: albertLike('AlbertForMaskedLM', { prefix: 'albert.', hasHead: false, hasPooler: false }),
   AlbertForPreTraining: albertLike('AlbertForPreTraining', { prefix: 'albert.', hasHead: false, hasPooler: true }),
   AlbertForSequenceClassification: albertLike('AlbertForSequenceClassification', { prefix: 'albert.', hasHead: true, hasPooler: true }),
+  AlbertForTokenClassification: albertLike('AlbertForTokenClassification', {
+    prefix: 'albert.',
+    hasHead: false,
+    hasTokenHead: true,
+    hasPooler: false,
+  }),
   ModernBertForMaskedLM: modernBertLike('ModernBertForMaskedLM', { hasHead: false }),
   ModernBertForSequenceClassification: modernBertLike('ModernBertForSequenceClassification', { hasHead: true }),
+  ModernBertForTokenClassification: modernBertLike('ModernBertForTokenClassification', { hasHead: false, hasTokenHead: true }),
   ViTModel: vitLike('ViTModel', { family: 'vit', prefix: '', head: 'none' }),
   ViTForImageClassification: vitLike('ViTForImageClassification', { family: 'vit', prefix: 'vit.', head: 'one' }),
   DeiTModel: vitLike('DeiTModel', { family: 'deit', prefix: '', head: 'none' }),
@@ -199,26 +221,34 @@ export const architectureOfType: Readonly<Record<string, Architecture>> = {
   modernbert: 'ModernBertForMaskedLM',
 };
 
-/** The class that an encoder without a head for the task becomes when it is given one. */
-export const classifierOf: Readonly<Partial<Record<Architecture, Architecture>>> = {
+/** The class that an encoder without a head for whole texts or images becomes when it is given one. */
+const classifierOf: Readonly<Partial<Record<Architecture, Architecture>>> = {
   BertModel: 'BertForSequenceClassification',
   BertForMaskedLM: 'BertForSequenceClassification',
   BertForPreTraining: 'BertForSequenceClassification',
+  BertForTokenClassification: 'BertForSequenceClassification',
   RobertaModel: 'RobertaForSequenceClassification',
   RobertaForMaskedLM: 'RobertaForSequenceClassification',
+  RobertaForTokenClassification: 'RobertaForSequenceClassification',
   XLMRobertaModel: 'XLMRobertaForSequenceClassification',
   XLMRobertaForMaskedLM: 'XLMRobertaForSequenceClassification',
+  XLMRobertaForTokenClassification: 'XLMRobertaForSequenceClassification',
   DebertaV2Model: 'DebertaV2ForSequenceClassification',
   DebertaV2ForMaskedLM: 'DebertaV2ForSequenceClassification',
+  DebertaV2ForTokenClassification: 'DebertaV2ForSequenceClassification',
   DistilBertModel: 'DistilBertForSequenceClassification',
   DistilBertForMaskedLM: 'DistilBertForSequenceClassification',
+  DistilBertForTokenClassification: 'DistilBertForSequenceClassification',
   ElectraModel: 'ElectraForSequenceClassification',
   ElectraForMaskedLM: 'ElectraForSequenceClassification',
   ElectraForPreTraining: 'ElectraForSequenceClassification',
+  ElectraForTokenClassification: 'ElectraForSequenceClassification',
   AlbertModel: 'AlbertForSequenceClassification',
   AlbertForMaskedLM: 'AlbertForSequenceClassification',
   AlbertForPreTraining: 'AlbertForSequenceClassification',
+  AlbertForTokenClassification: 'AlbertForSequenceClassification',
   ModernBertForMaskedLM: 'ModernBertForSequenceClassification',
+  ModernBertForTokenClassification: 'ModernBertForSequenceClassification',
   ViTModel: 'ViTForImageClassification',
   DeiTModel: 'DeiTForImageClassification',
   Dinov2Model: 'Dinov2ForImageClassification',
@@ -229,3 +259,16 @@ export const classifierOf: Readonly<Partial<Record<Architecture, Architecture>>>
   SwinModel: 'SwinForImageClassification',
   ResNetModel: 'ResNetForImageClassification',
 };
+
+const OF_TEXTS = 'ForSequenceClassification';
+
+/**
+ * The class of a family whose head solves a problem, given any class of the family; undefined where the family has none, or nothing says
+ * which family it is.
+ */
+export function headedClass(architecture: Architecture, problem: Problem): Architecture | undefined {
+  const ofTexts = classifierOf[architecture] ?? architecture;
+  if (problem !== 'token_label') return ofTexts;
+  const name = ofTexts.replace(OF_TEXTS, 'ForTokenClassification');
+  return namesOf(architectures).find(known => known === name && known !== ofTexts);
+}

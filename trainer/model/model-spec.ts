@@ -90,8 +90,12 @@ export type ClassifierBatch =
       readonly pixels: Node;
     };
 
-/** `single_label`: softmax over the labels; `regression`: one number, squared error. */
-export type Problem = 'single_label' | 'regression';
+/**
+ * `single_label`: softmax over the labels; `regression`: one number, squared error; `token_label`: softmax over the labels for each token
+ * of a text.
+ */
+export const classifierProblems = ['single_label', 'regression', 'token_label'] as const;
+export type Problem = (typeof classifierProblems)[number];
 
 export interface ClassifierModel extends Model {
   readonly kind: 'classifier';
@@ -101,7 +105,7 @@ export interface ClassifierModel extends Model {
   readonly problem: Problem;
   /** The modules that give logits. New ones have `initial` on their weights. */
   readonly heads: readonly ModuleSpec[];
-  /** [batch, labels]. */
+  /** [batch, labels]; [batch · tokens, labels] where each token has a label. */
   readonly logits: (tracer: Tracer, batch: ClassifierBatch) => Node;
   /** [batch, hiddenSize]: of tokens the mean of the last hidden states over those seen, of an image what the head reads. */
   readonly embedding: (tracer: Tracer, batch: ClassifierBatch) => Node;

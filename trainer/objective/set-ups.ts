@@ -9,6 +9,7 @@ import { setUp as sequenceClassification } from './sequence_classification/set-u
 import { setUp as sequenceRegression } from './sequence_regression/set-up.ts';
 import { setUp as simpo } from './simpo/set-up.ts';
 import type { SetUpTask } from './task-setup.ts';
+import { setUp as tokenClassification } from './token_classification/set-up.ts';
 
 export const setUps: Readonly<Record<ObjectiveName, SetUpTask>> = {
   causal_lm: causalLm,
@@ -18,4 +19,5 @@ export const setUps: Readonly<Record<ObjectiveName, SetUpTask>> = {
   sequence_classification: sequenceClassification,
   sequence_regression: sequenceRegression,
   simpo,
+  token_classification: tokenClassification,
 };

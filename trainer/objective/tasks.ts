@@ -9,6 +9,7 @@ import { task as sequenceClassification } from './sequence_classification/task.t
 import { task as sequenceRegression } from './sequence_regression/task.ts';
 import { task as simpo } from './simpo/task.ts';
 import type { TaskOf } from './task-setup.ts';
+import { task as tokenClassification } from './token_classification/task.ts';
 
 export const tasks: Readonly<Record<ObjectiveName, TaskOf>> = {
   causal_lm: causalLm,
@@ -18,4 +19,5 @@ export const tasks: Readonly<Record<ObjectiveName, TaskOf>> = {
   sequence_classification: sequenceClassification,
   sequence_regression: sequenceRegression,
   simpo,
+  token_classification: tokenClassification,
 };

@@ -179,9 +179,10 @@ export const attachFirst = (model: AnyModel, method: MethodName, settings: Metho
 
 /** The recipe's settings of the model's head and input; labels that only the data tells are as many as the config has. */
 export function modelOptions({ task, data: { image_size: size, labels } }: Recipe): ModelOptions {
-  const { target, model, reads } = objectiveCatalog[task];
-  if (target === 'number') return { labels: ['LABEL_0'], problem: 'regression' };
+  const { problem, model, reads } = objectiveCatalog[task];
+  if (problem === 'regression') return { labels: ['LABEL_0'], problem };
   return {
+    ...(problem === 'token_label' && { problem }),
     ...(model === 'classifier' && labels.length > 0 && { labels }),
     ...(reads === 'images' && size !== undefined && { imageSize: [size, size] }),
   };

@@ -158,6 +158,7 @@ export const foreignValues: Readonly<Record<string, Readonly<Record<string, Fore
   task: Object.fromEntries([
     ...renamed('causal_lm', 'sft', 'pt', 'lm', 'text-generation'),
     ...renamed('sequence_classification', 'seq_cls', 'text-classification'),
+    ...renamed('token_classification', 'token_cls', 'token-classification', 'ner'),
     ...renamed('image_classification', 'image-classification'),
   ]),
   optim: Object.fromEntries([
@@ -198,7 +199,9 @@ export const foreignValues: Readonly<Record<string, Readonly<Record<string, Fore
     ...renamed('loss', 'eval_loss'),
     ...renamed('accuracy', 'eval_accuracy', 'acc', 'rewards/accuracies', 'eval_rewards/accuracies'),
     ...renamed('margin', 'eval_margin', 'rewards/margins', 'eval_rewards/margins'),
-    ...renamed('f1', 'eval_f1', 'f1_macro'),
+    ...renamed('f1', 'eval_f1', 'f1_macro', 'overall_f1', 'eval_overall_f1'),
+    ...renamed('precision', 'eval_precision', 'overall_precision', 'eval_overall_precision'),
+    ...renamed('recall', 'eval_recall', 'overall_recall', 'eval_overall_recall'),
     ...renamed('matthews', 'eval_matthews', 'matthews_correlation', 'eval_matthews_correlation', 'mcc'),
     ...renamed('pearson', 'eval_pearson', 'pearsonr'),
   ]),

@@ -1,4 +1,4 @@
-/** The reference numbers of a classifier as a program: texts or images, one label each. */
+/** The reference numbers of a classifier as a program: texts or images with one label each, or texts with a label for each token. */
 import { Graph } from '../graph/graph.ts';
 import { elementCount, type HostArray } from '../graph/types.ts';
 import { declareClassifierBatch } from '../model/classifier-batch.ts';
@@ -7,6 +7,9 @@ import type { ClassifierModel } from '../model/model-spec.ts';
 import { type BatchNormMode, Tracer } from '../model/tracer.ts';
 import type { Forward } from './forward.ts';
 import { type Golden, GoldenError, type GoldenTensor, inputOf } from './golden.ts';
+
+/** The label in Transformers of a token that does not count. */
+const UNLABELED = -100;
 
 /** @throws GoldenError where the reference numbers are of another kind or size of input */
 export function traceClassifier(model: ClassifierModel, golden: Golden, batchNorm: BatchNormMode): Forward {
@@ -18,8 +21,8 @@ export function traceClassifier(model: ClassifierModel, golden: Golden, batchNor
   const { loss } = classificationLoss(graph, {
     problem: model.problem,
     logits,
-    labels: graph.feed('labels', [batch], model.problem === 'regression' ? 'float32' : 'int32'),
-    weights: graph.feed('weights', [batch]),
+    labels: graph.feed('labels', [golden.labels.data.length], model.problem === 'regression' ? 'float32' : 'int32'),
+    weights: graph.feed('weights', [golden.labels.data.length]),
   });
   const buffers = new Map([...tracer.updates].map(([{ name }, value]) => [name, value]));
   return { graph, logits, loss, seeds: [{ node: loss, gradient: graph.scalar(1) }], buffers };
@@ -27,9 +30,10 @@ export function traceClassifier(model: ClassifierModel, golden: Golden, batchNor
 
 export function feedsOfClassifier({ input, problem }: ClassifierModel, golden: Golden): Record<string, HostArray> {
   const { data } = golden.labels;
+  const counted = data.filter(label => label !== UNLABELED || problem === 'regression').length;
   const targets = {
-    labels: problem === 'regression' ? Float32Array.from(data) : Int32Array.from(data),
-    weights: new Float32Array(data.length).fill(1 / data.length),
+    labels: problem === 'regression' ? Float32Array.from(data) : Int32Array.from(data, label => Math.max(0, label)),
+    weights: Float32Array.from(data, label => (label === UNLABELED && problem !== 'regression' ? 0 : 1 / counted)),
   };
   if (input.kind === 'image') {
     const pixels = inputOf(golden, 'pixel_values', 4);

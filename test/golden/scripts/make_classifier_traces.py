@@ -12,7 +12,7 @@ from torch.func import functional_call
 torch.set_num_threads(1)
 OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..')
 PATH = os.path.join(OUT, 'classifier_traces.json')
-FOLDERS = ['bert', 'roberta', 'xlm_roberta', 'distilbert', 'electra', 'albert', 'albert_groups', 'modernbert', 'deberta', 'vit', 'deit', 'dinov2', 'dinov2_registers', 'dinov3', 'convnext', 'convnextv2', 'swin', 'siglip', 'resnet', 'timm_dinov2_registers', 'timm_convnext', 'timm_convnextv2', 'timm_swin']
+FOLDERS = ['bert', 'roberta', 'xlm_roberta', 'distilbert', 'electra', 'albert', 'albert_groups', 'modernbert', 'deberta', 'vit', 'deit', 'dinov2', 'dinov2_registers', 'dinov3', 'convnext', 'convnextv2', 'swin', 'siglip', 'resnet', 'timm_dinov2_registers', 'timm_convnext', 'timm_convnextv2', 'timm_swin', 'bert_tokens', 'modernbert_tokens', 'deberta_tokens']
 # Layers of the blocks, by how their names go: low-rank factors are for these.
 IN_BLOCKS = re.compile(r'(^|\.)(layer|layers|albert_layers|blocks|stages)\.\d|\blayer\d\.\d')
 
@@ -25,7 +25,9 @@ def trace(name):
 
     def loss_of(model, changed):
         out = functional_call(model, changed, kwargs=inputs) if hasattr(model, 'config') else functional_call(model, changed, tuple(inputs.values()))
-        return torch.nn.functional.cross_entropy(out if torch.is_tensor(out) else out.logits, labels)
+        logits = out if torch.is_tensor(out) else out.logits
+        # Of a label for each token, those of -100 do not count.
+        return torch.nn.functional.cross_entropy(logits.flatten(0, -2), labels.flatten())
 
     def train(parameters, weights, masks):
         """@param weights the model's tensors that differ from its own, from the parameters"""

@@ -122,6 +122,44 @@ describe('a file with several bad samples', () => {
   });
 });
 
+describe('words with tags', () => {
+  const factOfTags = (file: string) => factOf(file, 1000, 'token_classification');
+
+  test('are checked sentence by sentence', async () => {
+    const file = write('tags.jsonl', [
+      '{"tokens":["a"],"tags":["O"]}',
+      '{"tokens":["a","b"],"tags":["O"]}',
+      '{"tokens":["a"],"tags":[""]}',
+    ]);
+    const { badSamples, state } = await factOfTags(file);
+    expect([state, badSamples?.map(({ line, key }) => [line, key])]).toEqual([
+      'bad-sample',
+      [
+        [2, 'tags'],
+        [3, 'tags'],
+      ],
+    ]);
+    const conll = write('tags.txt', ['a B-X', '', 'b', 'c O', '']);
+    expect((await factOfTags(conll)).badSamples).toEqual([{ line: 3, key: undefined, reason: expect.stringContaining('one column') }]);
+  });
+
+  test('of one scheme throughout', async () => {
+    const file = write('schemes.conll', ['a B-X', '', 'b O', 'c LOC', '']);
+    expect(await factOfTags(file)).toMatchObject({
+      state: 'bad-sample',
+      badSamples: [{ line: 3, reason: expect.stringContaining('the tag "LOC", expected O') }],
+    });
+  });
+
+  test('are counted by tag, so that one that only held-out sentences have is found', async () => {
+    const file = write('counted.conll', ['a B-X', 'b O', '', 'c O', '']);
+    expect(await readDataFact({ written: 'c', full: file, data, task: 'token_classification', counts: true, bytes: 20 })).toMatchObject({
+      state: 'ok',
+      labels: { 'B-X': 1, O: 2 },
+    });
+  });
+});
+
 describe('a file that is wrong throughout', () => {
   test('is cut at twenty, and says so', async () => {
     const file = write('all.jsonl', [GOOD, ...Array.from({ length: 50 }, () => '{"text":"","label":"ham"}')]);

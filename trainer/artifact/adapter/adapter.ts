@@ -53,7 +53,7 @@ export interface Adapter extends TrainedParts {
 
 /** The model that an adapter tunes: its base, with the head that it was trained with. @throws ModelConfigError */
 export const modelOfAdapter = (config: ConfigJson, { labels, problem }: Pick<AdapterDescription, 'labels' | 'problem'>): AnyModel =>
-  loadModel(config, problem === undefined ? {} : { problem, ...(problem === 'single_label' && labels ? { labels } : {}) });
+  loadModel(config, problem === undefined ? {} : { problem, ...(problem !== 'regression' && labels ? { labels } : {}) });
 
 /** Name of the int32 tensor that holds a module's rows. */
 export const rowsTensor = (module: string): string => `${module}.rows`;

@@ -8,6 +8,7 @@ import { parseSealedJson } from '../../files/sealed-json.ts';
 import { fileSize } from '../../format/model-config.ts';
 import { openSafetensors } from '../../format/safetensors/safetensors-source.ts';
 import type { WeightFiles } from '../../format/weight-files.ts';
+import { classifierProblems } from '../../model/model-spec.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
 import type { Selection } from '../../selection.ts';
 import {
@@ -75,7 +76,7 @@ const descriptionSchema = z.object({
   vera: vera.optional(),
   whole: z.array(z.string()).optional(),
   step: z.int().nonnegative().optional(),
-  problem: z.enum(['single_label', 'regression']).optional(),
+  problem: z.enum(classifierProblems).optional(),
   labels: z.array(z.string()).optional(),
 });
 

@@ -2,9 +2,9 @@
 
 import { isRecord } from '../../files/strict-json.ts';
 import type { ModelConfig } from '../../format/model-config.ts';
-import { classifierOf } from '../../model/architectures.ts';
+import { type Architecture, headedClass } from '../../model/architectures.ts';
 import { architectureOf, loadModel } from '../../model/load-model.ts';
-import type { AnyModel, ClassifierModel } from '../../model/model-spec.ts';
+import type { AnyModel, ClassifierModel, Problem } from '../../model/model-spec.ts';
 
 export interface ClassifierForm {
   readonly config: ModelConfig;
@@ -14,8 +14,7 @@ export interface ClassifierForm {
 
 /** A base without a head becomes the class of its family that has one; undefined where there is none. */
 export function withHead(model: AnyModel, config: ModelConfig): ClassifierForm | undefined {
-  const architecture = architectureOf(config);
-  const named = architecture && classifierOf[architecture];
+  const named = newClass(model, config);
   if (model.kind !== 'classifier' || named === undefined) return undefined;
   const changed = { ...config, architectures: [named], ...labelKeys(model, { architectures: [named] }) };
   const { parameters } = loadModel(changed);
@@ -25,6 +24,21 @@ export function withHead(model: AnyModel, config: ModelConfig): ClassifierForm |
   return { config: changed, names: new Map(model.parameters.map(({ name }, i) => [name, parameters[i]?.name ?? name])) };
 }
 
+/** The class that a tuned model belongs to, where it is another one than its base's. */
+export function newClass(model: AnyModel, config: ModelConfig): Architecture | undefined {
+  const architecture = architectureOf(config);
+  if (model.kind !== 'classifier' || architecture === undefined) return undefined;
+  const named = headedClass(architecture, model.problem);
+  return named === architecture ? undefined : named;
+}
+
+/** The value of `problem_type`; classes that label tokens do not read it. */
+const PROBLEM_TYPES: Readonly<Record<Problem, string | undefined>> = {
+  single_label: 'single_label_classification',
+  regression: 'regression',
+  token_label: undefined,
+};
+
 /** The labels of the task, in the keys of config.json: Transformers', timm's, or both. */
 export function labelKeys({ labels, problem }: ClassifierModel, config: ModelConfig): ModelConfig {
   const named = labels.map((name, i) => [String(i), name] as const);
@@ -32,7 +46,7 @@ export function labelKeys({ labels, problem }: ClassifierModel, config: ModelCon
     id2label: Object.fromEntries(named),
     label2id: Object.fromEntries(named.map(([i, name]) => [name, Number(i)])),
     num_labels: labels.length,
-    problem_type: problem === 'regression' ? 'regression' : 'single_label_classification',
+    problem_type: PROBLEM_TYPES[problem],
   };
   const { model_args: args } = config;
   // timm makes the model of its arguments, which may name the number of classes too.

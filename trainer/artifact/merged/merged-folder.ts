@@ -23,7 +23,7 @@ import { withInitial } from '../../model/weight-stream.ts';
 import type { Adapter } from '../adapter/adapter.ts';
 import { isTuned, mergedWeights } from '../adapter/merge.ts';
 import { ExportError } from '../export-error.ts';
-import { type ClassifierForm, isTimm, labelKeys, withHead } from './classifier-form.ts';
+import { type ClassifierForm, isTimm, labelKeys, newClass, withHead } from './classifier-form.ts';
 
 export interface MergedParams {
   readonly folder: ModelFolder;
@@ -87,7 +87,10 @@ export const mergedBytes = (params: MergedParams): number =>
 function isHeadless({ model, folder: { weights, config } }: MergedParams): boolean {
   const fresh = model.parameters.filter(({ initial }) => initial);
   return (
-    fresh.length > 0 && (!(Array.isArray(config.architectures) || isTimm(config)) || fresh.some(({ name }) => !weights.tensors.has(name)))
+    fresh.length > 0 &&
+    (!(Array.isArray(config.architectures) || isTimm(config)) ||
+      fresh.some(({ name }) => !weights.tensors.has(name)) ||
+      newClass(model, config) !== undefined)
   );
 }
 

@@ -164,12 +164,13 @@ function commonConfig(
 }
 
 /**
- * To SEQ_CLS belongs that PEFT takes a whole module called `classifier` or `score` for saved. RoBERTa's has a layer below it that was not
+ * To SEQ_CLS and TOKEN_CLS belongs that PEFT takes a whole module called `classifier` or `score` for saved. RoBERTa's has a layer below it that was not
  * trained, and a frozen head is not saved at all: those go without a type.
  */
 function taskType(model: AnyModel, saved: readonly string[]): string | null {
   if (model.kind === 'causal') return 'CAUSAL_LM';
-  return model.input.kind === 'tokens' && saved.some(name => PEFT_HEADS.includes(name)) ? 'SEQ_CLS' : null;
+  if (model.input.kind !== 'tokens' || !saved.some(name => PEFT_HEADS.includes(name))) return null;
+  return model.problem === 'token_label' ? 'TOKEN_CLS' : 'SEQ_CLS';
 }
 
 const PEFT_HEADS: readonly string[] = ['classifier', 'score'];

@@ -11,6 +11,8 @@ export interface Batch {
   /** Tokens that are no padding; of samples without a length, the samples. */
   readonly tokenCount: number;
   readonly targetCount: number;
+  /** Targets of each sample in the order of `sampleIndices`, of samples that have several; left out, each has one. */
+  readonly targetsOfSamples?: readonly number[];
   /** [batch × tokens] of rows of tokens: 0 is padding. */
   readonly segments?: Int32Array;
   /**

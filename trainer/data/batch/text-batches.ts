@@ -1,28 +1,81 @@
-/** The batches of labeled texts: token ids filled up at the right, and a class or a number a row. */
+/** The batches of labeled texts: token ids filled up at the right, and a class or a number a row, or a label a word. */
 import type { HostArray } from '../../graph/types.ts';
 import type { LabeledText } from '../load-labeled.ts';
+import { labeledWords, type TaggedText } from '../tagged/load-tagged.ts';
 import type { BatchPlan, PlannedBatch } from './batch-plan.ts';
 import type { Batch, BatchSource } from './batches.ts';
 
-export interface TextSourceParams {
+/** A text as a classifier reads it. */
+interface EncodedText {
+  readonly ids: Int32Array;
+  readonly secondAt: number;
+}
+
+interface SourceParams<Example extends EncodedText> {
   readonly plan: BatchPlan;
-  readonly examples: readonly LabeledText[];
+  readonly examples: readonly Example[];
   readonly padId: number;
   /** Feeds tell which token belongs to the second text. */
   readonly types: boolean;
+}
+
+export interface TextSourceParams extends SourceParams<LabeledText> {
   readonly regression: boolean;
 }
 
-export const textSource = (params: TextSourceParams): BatchSource => ({ plan: params.plan, fill: planned => fillTexts(params, planned) });
+export const textSource = (params: TextSourceParams): BatchSource => ({
+  plan: params.plan,
+  fill: planned => {
+    const { samples, feeds, ...batch } = fillTexts(params, planned);
+    const targets = samples.map(({ target }) => target);
+    const shape = { batch: planned.bucket.batch, regression: params.regression };
+    return { ...batch, targetCount: samples.length, feeds: of => ({ ...feeds, ...labelFeeds(targets, { ...shape, of }) }) };
+  },
+});
 
-function fillTexts({ examples, padId, types: hasTypes, regression }: TextSourceParams, { bucket, rows }: PlannedBatch): Batch {
+/** Sentences with a label for each word, at its first token. */
+export const taggedSource = (params: SourceParams<TaggedText>): BatchSource => ({
+  plan: params.plan,
+  fill: planned => {
+    const { samples, feeds, ...filled } = fillTexts(params, planned);
+    const { batch, tokens } = planned.bucket;
+    const labels = new Int32Array(batch * tokens);
+    const counted = new Float32Array(batch * tokens);
+    const targetsOfSamples = samples.map((sample, row) => {
+      let count = 0;
+      for (const { token, target } of labeledWords(sample)) {
+        labels[row * tokens + token] = target;
+        counted[row * tokens + token] = 1;
+        count++;
+      }
+      return count;
+    });
+    return {
+      ...filled,
+      targetsOfSamples,
+      targetCount: targetsOfSamples.reduce((sum, count) => sum + count, 0),
+      feeds: of => ({ ...feeds, labels, weights: counted.map(one => one / of) }),
+    };
+  },
+});
+
+interface FilledTexts<Example> extends Omit<Batch, 'feeds' | 'targetCount'> {
+  /** In the order of the rows. */
+  readonly samples: readonly Example[];
+  readonly feeds: Record<string, HostArray>;
+}
+
+function fillTexts<Example extends EncodedText>(
+  { examples, padId, types: hasTypes }: SourceParams<Example>,
+  { bucket, rows }: PlannedBatch,
+): FilledTexts<Example> {
   const { batch, tokens } = bucket;
   const ids = new Int32Array(batch * tokens).fill(padId);
   const seen = new Float32Array(batch * tokens);
   const types = new Int32Array(batch * tokens);
   const sampleIndices = rows.flatMap(row => row.sequences);
   let tokenCount = 0;
-  for (const [row, index] of sampleIndices.entries()) {
+  const samples = sampleIndices.map((index, row) => {
     const example = examples[index];
     if (!example) throw new RangeError(`no sample ${index} among ${examples.length}`);
     const { length } = example.ids;
@@ -30,15 +83,9 @@ function fillTexts({ examples, padId, types: hasTypes, regression }: TextSourceP
     seen.fill(1, row * tokens, row * tokens + length);
     types.fill(1, row * tokens + example.secondAt, row * tokens + length);
     tokenCount += length;
-  }
-  const targets = sampleIndices.map(index => examples[index]?.target ?? 0);
-  return {
-    bucket,
-    sampleIndices,
-    tokenCount,
-    targetCount: sampleIndices.length,
-    feeds: of => ({ ids, seen, ...(hasTypes ? { types } : {}), ...labelFeeds(targets, { batch, regression, of }) }),
-  };
+    return example;
+  });
+  return { bucket, sampleIndices, tokenCount, samples, feeds: { ids, seen, ...(hasTypes ? { types } : {}) } };
 }
 
 /** `labels` and `weights` [batch]; rows beyond the samples weigh nothing. @param targets.of the loss is the sum over the batch divided by this */

@@ -7,7 +7,10 @@ import { folderEntries } from './folder-entries.ts';
 /** A folder with more files is hardly one data set; listing it further would only fill memory. */
 const MAX_FILES = 100_000;
 
-export const dataExtensions = ['.jsonl', '.ndjson', '.json', '.csv', '.tsv', '.parquet', '.txt'] as const;
+/** Files of the shared tasks of CoNLL and their descendants: a word and its tag on each line. */
+export const taggedExtensions = ['.conll', '.bio', '.iob', '.iob2', '.iobes', '.bilou'] as const;
+
+export const dataExtensions = ['.jsonl', '.ndjson', '.json', '.csv', '.tsv', '.parquet', '.txt', ...taggedExtensions] as const;
 export type DataExtension = (typeof dataExtensions)[number];
 
 export interface DataFile {

@@ -4,6 +4,7 @@ import type { DataRecord } from '../types.ts';
 import { readDataFile } from './data-file.ts';
 import { jsonElements, jsonLayout } from './json-elements.ts';
 import type { DataFile } from './list-files.ts';
+import { readConll } from './read-conll.ts';
 import { readCsv, readTsv } from './read-csv.ts';
 import { readParquet } from './read-parquet.ts';
 import type { TextSplit } from './read-text.ts';
@@ -25,6 +26,8 @@ export interface ReadSettings {
   readonly onProblem?: (problem: DataError) => void;
   /** Bytes in Parquet files stay what they are, as those of images; left out, they are taken for text. */
   readonly bytes?: boolean;
+  /** Files of text and of tabs have a word and its tag on each line. */
+  readonly tagged?: boolean;
 }
 
 /** Throws DataError (file, line) at the first malformed sample. Nothing is held but the block, file or row group being read. */
@@ -41,7 +44,7 @@ export async function* readRecords(settings: ReadSettings): AsyncGenerator<DataR
 
 function readFileRecords(
   { file, extension, bytes }: DataFile,
-  { textSplit, onSkip, onProblem, bytes: keepsBytes = false }: ReadSettings,
+  { textSplit, onSkip, onProblem, bytes: keepsBytes = false, tagged = false }: ReadSettings,
   limit: number,
 ): AsyncGenerator<DataRecord> {
   switch (extension) {
@@ -53,11 +56,18 @@ function readFileRecords(
     case '.csv':
       return readCsv(file, ',');
     case '.tsv':
-      return readTsv(file, onSkip);
+      return tagged ? readConll(file, onProblem) : readTsv(file, onSkip);
     case '.parquet':
       return readParquet(file, { limit, bytes: keepsBytes });
     case '.txt':
-      return readText(file, textSplit);
+      return tagged ? readConll(file, onProblem) : readText(file, textSplit);
+    case '.conll':
+    case '.bio':
+    case '.iob':
+    case '.iob2':
+    case '.iobes':
+    case '.bilou':
+      return readConll(file, onProblem);
   }
 }
 

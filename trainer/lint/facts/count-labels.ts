@@ -11,6 +11,7 @@ import { type FolderEntry, folderEntries } from '../../data/read/folder-entries.
 import { listDataFiles } from '../../data/read/list-files.ts';
 import { readRecords } from '../../data/read/read-records.ts';
 import { labelName } from '../../data/read/record-fields.ts';
+import { findTaggedColumns, taggedRecord } from '../../data/tagged/tagged-record.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
 
 export type LabelCounts = Readonly<Record<string, number>>;
@@ -23,13 +24,18 @@ export const MAX_COUNTED_BYTES = 4 * 2 ** 20;
  */
 const MAX_CLASSES = 1000;
 
-/** Undefined if a sample has no label: the first of them is reported with its line. */
+/** Samples of each label, or words of each tag. Undefined if a sample has none: the first of them is reported with its line. */
 export async function countFileLabels(file: string, { data, task }: Pick<Recipe, 'data' | 'task'>): Promise<LabelCounts | undefined> {
   const counts: Record<string, number> = Object.create(null);
   let key: string | undefined;
+  const tagged = objectiveCatalog[task].target === 'tags';
   try {
-    for await (const given of readRecords({ files: await listDataFiles([file]), textSplit: 'file' })) {
+    for await (const given of readRecords({ files: await listDataFiles([file]), textSplit: 'file', tagged })) {
       const record = renameColumns(given, data.columns);
+      if (tagged) {
+        for (const tag of taggedRecord(record, findTaggedColumns(record), data.labels).tags) counts[tag] = (counts[tag] ?? 0) + 1;
+        continue;
+      }
       key ??= objectiveCatalog[task].model === 'causal' ? 'label' : findColumns(record).label;
       const label = labelName(record, key, data.labels);
       counts[label] = (counts[label] ?? 0) + 1;
@@ -38,7 +44,7 @@ export async function countFileLabels(file: string, { data, task }: Pick<Recipe,
     if (error instanceof DataError) return undefined;
     throw error;
   }
-  return key === undefined ? undefined : counts;
+  return key === undefined && !tagged ? undefined : counts;
 }
 
 /** Undefined for a folder with another layout. */

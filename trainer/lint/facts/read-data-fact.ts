@@ -1,12 +1,14 @@
 /** Reads the beginning of a data file, or all of a short one: its columns, and unusable samples. */
 import { objectiveCatalog } from '../../catalog/objectives.ts';
-import { DataError } from '../../data/data-error.ts';
+import { DataError, type DataPlace } from '../../data/data-error.ts';
 import { checkSameFormat, detectFormat, renameColumns } from '../../data/detect-format.ts';
 import { type FormatSettings, formatExample } from '../../data/format-example.ts';
 import { formatPair } from '../../data/format-pair.ts';
 import { findColumns, type LabeledColumns, labeledRecord } from '../../data/load-labeled.ts';
 import { listDataFiles } from '../../data/read/list-files.ts';
 import { readRecords } from '../../data/read/read-records.ts';
+import { tagScheme } from '../../data/tagged/tag-scheme.ts';
+import { findTaggedColumns, type TaggedColumns, taggedRecord } from '../../data/tagged/tagged-record.ts';
 import type { ChatRenderer, DataFormat, DataRecord } from '../../data/types.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
 import { countFileLabels } from './count-labels.ts';
@@ -42,14 +44,25 @@ export async function readDataFact({ written, full, data, task, counts, bytes }:
     if (isWhole && bytes > MAX_WHOLE_BYTES) return { ...base, state: 'ok' };
     const limit = bytes <= MAX_WHOLE_BYTES ? Number.MAX_SAFE_INTEGER : CHECKED_SAMPLES;
     let renamedFirst: DataRecord | undefined;
-    let labeled: LabeledColumns | undefined;
+    let labeled: LabeledColumns | TaggedColumns | undefined;
+    const tagged = objectiveCatalog[task].target === 'tags';
+    const tags = new Map<string, DataPlace>();
     let checked = 0;
     const check = (record: DataRecord): void => {
       const renamed = renameColumns(record, data.columns);
       renamedFirst ??= renamed;
+      if (tagged) {
+        const columns = findTaggedColumns(renamed);
+        labeled ??= columns;
+        for (const tag of taggedRecord(renamed, columns, data.labels).tags)
+          if (!tags.has(tag))
+            tags.set(tag, { file: record.file, line: record.line, key: columns.kind === 'words' ? columns.tags : columns.spans });
+        return;
+      }
       if (objectiveCatalog[task].model === 'classifier') {
-        labeled ??= findColumns(renamed);
-        checkLabeled(renamed, labeled, { task, labels: data.labels });
+        const columns = findColumns(renamed);
+        labeled ??= columns;
+        checkLabeled(renamed, columns, { task, labels: data.labels });
         return;
       }
       if (objectiveCatalog[task].compares) {
@@ -61,7 +74,7 @@ export async function readDataFact({ written, full, data, task, counts, bytes }:
       if (data.format === 'auto') checkSameFormat(renamed, format, renamedFirst);
       formatExample(renamed, formatSettings(format, data));
     };
-    for await (const record of readRecords({ files, maxSamples: limit, textSplit: 'file', onProblem: report })) {
+    for await (const record of readRecords({ files, maxSamples: limit, textSplit: 'file', onProblem: report, tagged })) {
       const isFirst = first === undefined;
       first ??= record;
       checked++;
@@ -74,6 +87,7 @@ export async function readDataFact({ written, full, data, task, counts, bytes }:
       }
       if (bad.length >= MAX_BAD) break;
     }
+    if (tagged && bad.length === 0) tagScheme(tags);
     const columns = columnsOf(first);
     if (bad.length > 0)
       return { ...base, state: 'bad-sample', badSamples: bad.slice(0, MAX_BAD), isCut: bad.length >= MAX_BAD, columns, format };

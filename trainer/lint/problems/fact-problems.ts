@@ -269,7 +269,7 @@ function* labelProblems({ data, values }: RecipeView): Generator<Report> {
     yield {
       code: 'one-label',
       path: ['data', 'train'],
-      message: `every sample has the label '${only}', but a classifier needs at least two labels`,
+      message: `every ${objectiveCatalog[values.task].target === 'tags' ? 'word' : 'sample'} has the label '${only}', but a classifier needs at least two labels`,
     };
   yield* strangeLabels(
     data.slice(values.data.train.length),

@@ -42,6 +42,7 @@ export interface AlbertForm {
   /** Before the names of the encoder's tensors; the bare encoder is saved without. */
   readonly prefix: string;
   readonly hasHead: boolean;
+  readonly hasTokenHead?: boolean;
   readonly hasPooler: boolean;
 }
 
@@ -54,7 +55,14 @@ export function albertConfig(architecture: string, form: AlbertForm, json: Confi
   return {
     family: 'albert',
     prefix,
-    ...readLabels({ architecture, json, options, hasHead: form.hasHead, std: c.initializer_range }),
+    ...readLabels({
+      architecture,
+      json,
+      options,
+      hasHead: form.hasHead,
+      hasTokenHead: form.hasTokenHead ?? false,
+      std: c.initializer_range,
+    }),
     ...encoderSizes(c),
     narrow: { size: c.embedding_size, projection: `${prefix}encoder.embedding_hidden_mapping_in` },
     blockNames: Array.from({ length: groups * inner }, (_, i) => albertBlock(prefix, Math.floor(i / inner), i % inner)),
@@ -69,7 +77,7 @@ export function albertConfig(architecture: string, form: AlbertForm, json: Confi
       names: { dense: `${prefix}pooler`, classifier: 'classifier' },
       activation: 'tanh',
       freshDense: form.hasPooler ? undefined : { kind: 'normal', std: c.initializer_range, seed: options.headSeed ?? 0 },
-      dropout: { dense: 0, classifier: c.classifier_dropout_prob },
+      dropout: { dense: 0, classifier: c.classifier_dropout_prob, tokens: c.classifier_dropout_prob },
     },
   };
 }

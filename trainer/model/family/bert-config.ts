@@ -30,6 +30,7 @@ export interface BertForm {
   /** Before the names of the encoder's tensors; the bare encoder is saved without. */
   readonly prefix: string;
   readonly hasHead: boolean;
+  readonly hasTokenHead?: boolean;
   /** bert: does the file hold the pooler? */
   readonly hasPooler: boolean;
 }
@@ -56,7 +57,14 @@ export function bertConfig(architecture: string, form: BertForm, json: ConfigJso
   return {
     family,
     prefix: form.prefix,
-    ...readLabels({ architecture, json, options, hasHead: form.hasHead, std: c.initializer_range }),
+    ...readLabels({
+      architecture,
+      json,
+      options,
+      hasHead: form.hasHead,
+      hasTokenHead: form.hasTokenHead ?? false,
+      std: c.initializer_range,
+    }),
     ...encoderSizes(c),
     blockNames: Array.from({ length: c.num_hidden_layers }, (_, block) => bertBlock(form.prefix, block, ['query', 'key', 'value'])),
     positions: c.max_position_embeddings,
@@ -73,7 +81,7 @@ export function bertConfig(architecture: string, form: BertForm, json: ConfigJso
           : { dense: 'classifier.dense', classifier: 'classifier.out_proj' },
       activation: 'tanh',
       freshDense: form.hasPooler ? undefined : { kind: 'normal', std: c.initializer_range, seed: options.headSeed ?? 0 },
-      dropout: { dense: family === 'roberta' ? headDropout : 0, classifier: headDropout },
+      dropout: { dense: family === 'roberta' ? headDropout : 0, classifier: headDropout, tokens: headDropout },
     },
   };
 }

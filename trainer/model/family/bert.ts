@@ -5,7 +5,7 @@ import { paddingMask, selfAttention } from '../layer/self-attention.ts';
 import type { ClassifierModel } from '../model-spec.ts';
 import { parametersOf } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
-import { type FirstTokenHead, type FirstTokenHeadConfig, firstTokenHead, headLogits } from './first-token-head.ts';
+import { type FirstTokenHead, type FirstTokenHeadConfig, firstTokenHead, headLogits, headModules } from './first-token-head.ts';
 import type { Labels } from './labels.ts';
 import { type BlockNames, blockModules, finishBlock, type PostNormBlock, type PostNormConfig, postNormBlock } from './post-norm-block.ts';
 import {
@@ -51,8 +51,7 @@ export function bert(config: BertConfig): ClassifierModel {
     run: config.blockOrder?.map(block => blocks[block] as PostNormBlock) ?? blocks,
     head: firstTokenHead(config.head, hiddenSize, config),
   };
-  const { dense, classifier } = parts.head;
-  const modules = [...embeddingModules(parts.embedding), ...parts.blocks.flatMap(blockModules), dense, classifier];
+  const modules = [...embeddingModules(parts.embedding), ...parts.blocks.flatMap(blockModules), ...headModules(parts.head)];
   return {
     kind: 'classifier',
     family,
@@ -69,7 +68,7 @@ export function bert(config: BertConfig): ClassifierModel {
     },
     labels,
     problem,
-    heads: [classifier],
+    heads: [parts.head.classifier],
     logits: (tracer, batch) => logits(tracer, tokensOf(batch), parts),
     embedding: (tracer, batch) => meanOfSeen(tracer.graph, hidden(tracer, tokensOf(batch), parts), tokensOf(batch).seen),
   };

@@ -61,12 +61,13 @@ export interface DebertaForm {
   /** Before the names of the encoder's tensors; the bare encoder is saved without. */
   readonly prefix: string;
   readonly hasHead: boolean;
+  readonly hasTokenHead?: boolean;
 }
 
 /** @throws ModelConfigError with every key that is missing, out of bounds or of an unsupported value */
 export function debertaConfig(
   architecture: string,
-  { prefix, hasHead }: DebertaForm,
+  { prefix, hasHead, hasTokenHead = false }: DebertaForm,
   json: ConfigJson,
   options: ModelOptions,
 ): DebertaConfig {
@@ -86,7 +87,7 @@ export function debertaConfig(
   const buckets = Math.max(0, c.position_buckets);
   return {
     prefix,
-    ...readLabels({ architecture, json, options, hasHead, std: c.initializer_range }),
+    ...readLabels({ architecture, json, options, hasHead, hasTokenHead, std: c.initializer_range }),
     ...encoderSizes(c),
     blockNames: Array.from({ length: c.num_hidden_layers }, (_, block) =>
       bertBlock(prefix, block, ['query_proj', 'key_proj', 'value_proj']),
@@ -113,7 +114,7 @@ export function debertaConfig(
       names: { dense: 'pooler.dense', classifier: 'classifier' },
       activation: c.pooler_hidden_act,
       freshDense: hasHead ? undefined : { kind: 'normal', std: c.initializer_range, seed: options.headSeed ?? 0 },
-      dropout: { dense: c.pooler_dropout, classifier: c.cls_dropout ?? c.hidden_dropout_prob },
+      dropout: { dense: c.pooler_dropout, classifier: c.cls_dropout ?? c.hidden_dropout_prob, tokens: c.hidden_dropout_prob },
     },
   };
 }

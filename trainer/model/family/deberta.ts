@@ -8,7 +8,7 @@ import type { ClassifierModel } from '../model-spec.ts';
 import { type BiasedSpec, embeddingSpec, layerNormSpec, linearSpec, type ModuleSpec, parametersOf } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 import type { BertConfig } from './bert.ts';
-import { type FirstTokenHead, firstTokenHead, headLogits } from './first-token-head.ts';
+import { type FirstTokenHead, firstTokenHead, headLogits, headModules } from './first-token-head.ts';
 import { type BlockNames, blockModules, finishBlock, type PostNormBlock, postNormBlock } from './post-norm-block.ts';
 import {
   counting,
@@ -66,7 +66,7 @@ export function deberta(config: DebertaConfig): ClassifierModel {
   const modules = [
     ...embeddingModules(parts.embedding),
     ...[parts.relative, parts.relativeNorm, ...inBlocks].filter(module => module !== undefined),
-    ...[parts.head.dense, parts.head.classifier],
+    ...headModules(parts.head),
   ];
   return {
     kind: 'classifier',

@@ -48,6 +48,7 @@ export interface DistilBertForm {
   /** Before the names of the encoder's tensors; the bare encoder is saved without. */
   readonly prefix: string;
   readonly hasHead: boolean;
+  readonly hasTokenHead?: boolean;
 }
 
 /** The epsilon of all norms; Transformers has it in its code. */
@@ -56,7 +57,7 @@ const EPSILON = 1e-12;
 /** @throws ModelConfigError with every key that is missing, out of bounds or of an unsupported value */
 export function distilBertConfig(
   architecture: string,
-  { prefix, hasHead }: DistilBertForm,
+  { prefix, hasHead, hasTokenHead = false }: DistilBertForm,
   json: ConfigJson,
   options: ModelOptions,
 ): BertConfig {
@@ -66,7 +67,7 @@ export function distilBertConfig(
   return {
     family: 'distilbert',
     prefix,
-    ...readLabels({ architecture, json, options, hasHead, std: c.initializer_range }),
+    ...readLabels({ architecture, json, options, hasHead, hasTokenHead, std: c.initializer_range }),
     vocabularySize: c.vocab_size,
     hiddenSize: c.dim,
     intermediateSize: c.hidden_dim,
@@ -87,7 +88,7 @@ export function distilBertConfig(
       names: { dense: 'pre_classifier', classifier: 'classifier' },
       activation: 'relu',
       freshDense: hasHead ? undefined : { kind: 'normal', std: c.initializer_range, seed: options.headSeed ?? 0 },
-      dropout: { dense: 0, classifier: c.seq_classif_dropout },
+      dropout: { dense: 0, classifier: c.seq_classif_dropout, tokens: c.dropout },
     },
   };
 }

@@ -28,17 +28,19 @@ export interface ElectraForm {
   /** Before the names of the encoder's tensors; the bare encoder is saved without. */
   readonly prefix: string;
   readonly hasHead: boolean;
+  readonly hasTokenHead?: boolean;
 }
 
 /** @throws ModelConfigError with every key that is missing, out of bounds or of an unsupported value */
-export function electraConfig(architecture: string, { prefix, hasHead }: ElectraForm, json: ConfigJson, options: ModelOptions): BertConfig {
+export function electraConfig(architecture: string, form: ElectraForm, json: ConfigJson, options: ModelOptions): BertConfig {
+  const { prefix, hasHead, hasTokenHead = false } = form;
   const { values: c, problems } = readConfig(electraKeys, architecture, json);
   refuse([...problems, ...encoderProblems(c)], architecture);
   const headDropout = c.classifier_dropout ?? c.hidden_dropout_prob;
   return {
     family: 'electra',
     prefix,
-    ...readLabels({ architecture, json, options, hasHead, std: c.initializer_range }),
+    ...readLabels({ architecture, json, options, hasHead, hasTokenHead, std: c.initializer_range }),
     ...encoderSizes(c),
     narrow: c.embedding_size === c.hidden_size ? undefined : { size: c.embedding_size, projection: `${prefix}embeddings_project` },
     blockNames: Array.from({ length: c.num_hidden_layers }, (_, block) => bertBlock(prefix, block, ['query', 'key', 'value'])),
@@ -52,7 +54,7 @@ export function electraConfig(architecture: string, { prefix, hasHead }: Electra
       names: { dense: 'classifier.dense', classifier: 'classifier.out_proj' },
       activation: 'gelu',
       freshDense: hasHead ? undefined : { kind: 'normal', std: c.initializer_range, seed: options.headSeed ?? 0 },
-      dropout: { dense: headDropout, classifier: headDropout },
+      dropout: { dense: headDropout, classifier: headDropout, tokens: headDropout },
     },
   };
 }

@@ -19,24 +19,28 @@ export interface LabelParams {
   readonly options: ModelOptions;
   /** Does the weight file have a head, by its architecture? */
   readonly hasHead: boolean;
+  /** Does the weight file have a head that labels each token? Left out, the family has no such head. */
+  readonly hasTokenHead?: boolean;
   readonly std: number;
 }
 
 /** @throws ModelConfigError where labels and problem do not fit each other */
-export function readLabels({ architecture, json, options, hasHead, std }: LabelParams): Labels {
+export function readLabels({ architecture, json, options, hasHead, hasTokenHead, std }: LabelParams): Labels {
   const { values: config } = readConfig(labelKeys, architecture, json);
   const own = configLabels(config);
   const labels = options.labels ?? own;
-  const problem = options.problem ?? configProblem(config.problem_type, labels.length);
+  const problem = options.problem ?? (hasTokenHead ? 'token_label' : configProblem(config.problem_type, labels.length));
   const wrong: ConfigProblem[] = [];
   if (config.problem_type === 'multi_label_classification' && !options.problem)
     wrong.push(notSupported(['problem_type'], config.problem_type, ['single_label_classification', 'regression']));
+  if (problem === 'token_label' && hasTokenHead === undefined)
+    wrong.push(contradiction('architectures', `${architecture} has no head that labels tokens; encoders of texts have one`));
   if (problem === 'regression' && labels.length !== 1)
     wrong.push(contradiction('problem_type', `problem_type "regression" has one number to predict, num_labels says ${labels.length}`));
-  if (problem === 'single_label' && labels.length < 2)
+  if (problem !== 'regression' && labels.length < 2)
     wrong.push(contradiction('num_labels', `num_labels ${labels.length} leaves nothing to tell apart`));
   refuse(wrong, architecture);
-  const isFresh = !hasHead || labels.length !== own.length;
+  const isFresh = !(problem === 'token_label' ? hasTokenHead : hasHead) || labels.length !== own.length;
   return { labels, problem, fresh: isFresh ? { kind: 'normal', std, seed: options.headSeed ?? 0 } : undefined };
 }
 

@@ -61,12 +61,13 @@ export const modernBertKeys = {
 /** The contents of a file; both have the layers between encoder and classifier. */
 export interface ModernBertForm {
   readonly hasHead: boolean;
+  readonly hasTokenHead?: boolean;
 }
 
 /** @throws ModelConfigError with every key that is missing, out of bounds or of an unsupported value */
 export function modernBertConfig(
   architecture: string,
-  { hasHead }: ModernBertForm,
+  { hasHead, hasTokenHead = false }: ModernBertForm,
   json: ConfigJson,
   options: ModelOptions,
 ): ModernBertConfig {
@@ -84,7 +85,7 @@ export function modernBertConfig(
   const padding = paddingRow(c.pad_token_id === undefined ? 50283 : c.pad_token_id, c.vocab_size);
   const { full_attention: far, sliding_attention: near } = c.rope_parameters ?? {};
   return {
-    ...readLabels({ architecture, json, options, hasHead, std: c.hidden_size ** -0.5 }),
+    ...readLabels({ architecture, json, options, hasHead, hasTokenHead, std: c.hidden_size ** -0.5 }),
     vocabularySize: c.vocab_size,
     hiddenSize: c.hidden_size,
     intermediateSize: c.intermediate_size,

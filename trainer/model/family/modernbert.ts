@@ -159,7 +159,11 @@ function logits(tracer: Tracer, inputs: TokenBatch, parts: Parts): Node {
   const { config } = parts;
   const states = hidden(tracer, inputs, parts);
   const pooled =
-    config.pooling === 'mean' ? meanOfSeen(graph, states, inputs.seen) : firstToken(graph, states, inputs.ids.shape[0] as number);
+    config.problem === 'token_label'
+      ? states
+      : config.pooling === 'mean'
+        ? meanOfSeen(graph, states, inputs.seen)
+        : firstToken(graph, states, inputs.ids.shape[0] as number);
   const activation = activationOf(config.headActivation);
   const dense = tracer.layerNorm(parts.denseNorm, activation(graph, tracer.linear(parts.dense, pooled)), config.epsilon);
   return tracer.linear(parts.classifier, tracer.dropout(dense, config.dropout.head));

@@ -5,11 +5,11 @@ import type { Problem } from '../model-spec.ts';
 
 export interface ClassificationLossParams {
   readonly problem: Problem;
-  /** [batch, labels]; of a regression [batch, 1]. */
+  /** [targets, labels], a target being a row of the batch or one of its tokens; of a regression [batch, 1]. */
   readonly logits: Node;
-  /** int32 [batch], the number of the label; of a regression float32 [batch]. */
+  /** int32 [targets], the number of the label; of a regression float32 [batch]. */
   readonly labels: Node;
-  /** float32 [batch]: 0 fills up; the loss is Σ weight · loss of a sample, so 1 / samples gives the mean. */
+  /** float32 [targets]: 0 fills up; the loss is Σ weight · loss of a sample, so 1 / targets gives the mean. */
   readonly weights: Node;
   /** Share of each target that is spread evenly over all labels; 0 where it is left out, and without effect on a regression. */
   readonly labelSmoothing?: number;
@@ -18,7 +18,7 @@ export interface ClassificationLossParams {
 export interface ClassificationLoss {
   /** Σ weight · loss of a sample, a scalar. */
   readonly loss: Node;
-  /** [batch]: nats, or squared errors. */
+  /** [targets]: nats, or squared errors. */
   readonly losses: Node;
 }
 

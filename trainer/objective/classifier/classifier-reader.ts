@@ -1,14 +1,15 @@
-/** The differences between classifier tasks: how their samples are read, and how batches are made. */
+/** The differences between classifier tasks: how their samples are read, how batches are made, and how answers are judged. */
 
 import type { OrderSettings } from '../../data/batch/batch-settings.ts';
 import type { BatchSource } from '../../data/batch/batches.ts';
+import type { Evaluator } from '../../job/evaluate.ts';
 import type { ClassifierModel } from '../../model/model-spec.ts';
 
 /** A sample with its label, or the number to predict. */
 export interface Labeled {
-  /** '' for a regression. */
+  /** '' for a sample that has no label as a whole. */
   readonly label: string;
-  /** The place of the label among all, or the number itself. */
+  /** The place of the label among all, or the number itself; −1 for a sample that has no label as a whole. */
   readonly target: number;
   readonly file: string;
 }
@@ -29,7 +30,14 @@ export interface SourceRequest {
 
 export interface ClassifierReader<Sample extends Labeled> {
   readonly read: (part: ReadPart) => Promise<{ readonly examples: readonly Sample[]; readonly labels: readonly string[] }>;
+  /** The sample with its target at its place among all labels. */
+  readonly place: (example: Sample, labels: readonly string[]) => Sample;
   readonly source: (examples: readonly Sample[], model: ClassifierModel, request: SourceRequest) => BatchSource;
+  readonly evaluator: (examples: readonly Sample[], model: ClassifierModel, source: BatchSource) => Evaluator;
   /** Pixels of the model's input, where it takes any. */
   readonly imageSize?: readonly [number, number];
 }
+
+/** The sample with the place of its label; a number to predict stays as it is, since there are no labels. */
+export const placeLabel = <Sample extends Labeled>(example: Sample, labels: readonly string[]): Sample =>
+  labels.length === 0 ? example : { ...example, target: labels.indexOf(example.label) };

@@ -1,4 +1,4 @@
-/** The tasks that give texts or images a label, or texts a number: samples, a head for their labels, batches, evaluation. */
+/** The tasks that give texts or images a label, words a label each, or texts a number: samples, a head for their labels, batches, evaluation. */
 
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { freeOrder, orderSettings } from '../../data/batch/batch-settings.ts';
@@ -12,16 +12,22 @@ import { checkWeights } from '../../model/weight-stream.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
 import { RunError } from '../../run-error.ts';
 import type { SetUpParams, SetUpTask, TaskSetup } from '../task-setup.ts';
-import { classEvaluator } from './class-evaluator.ts';
 import type { ClassifierReader, Labeled } from './classifier-reader.ts';
 import { classifierTask } from './classifier-task.ts';
 import { imageReader } from './image-reader.ts';
+import { taggedReader } from './tagged-reader.ts';
 import { textReader } from './text-reader.ts';
 
 export const setUpTexts: SetUpTask = async (params, part) => {
   const { model } = params.base;
   if (model.kind !== 'classifier' || model.input.kind !== 'tokens') throw wrongTask(model, 'classifies texts');
   return setUp(params, part, await textReader(params, model.input));
+};
+
+export const setUpTagged: SetUpTask = async (params, part) => {
+  const { model } = params.base;
+  if (model.kind !== 'classifier' || model.input.kind !== 'tokens') throw wrongTask(model, 'reads texts from both sides');
+  return setUp(params, part, await taggedReader(params, model.input));
 };
 
 export const setUpImages: SetUpTask = async (params, part) => {
@@ -56,7 +62,7 @@ async function setUp<Sample extends Labeled>(
     labels,
     samples: train.length,
     digest: { train: digestSamples(train), held: digestSamples(held) },
-    labelOf: index => (model.problem === 'regression' ? -1 : (train[index]?.target ?? -1)),
+    labelOf: index => (model.problem === 'single_label' ? (train[index]?.target ?? -1) : -1),
     trainSource: looseGroups =>
       reader.source(train, model, {
         batchSize: recipe.per_device_train_batch_size,
@@ -67,7 +73,7 @@ async function setUp<Sample extends Labeled>(
       const chosen = indices.flatMap(index => train[index] ?? []);
       return reader.source(chosen, model, { batchSize, order: freeOrder(recipe.seed), trains: false });
     },
-    evaluator: held.length === 0 ? undefined : classEvaluator({ model, source: evalSource(), targets: held.map(({ target }) => target) }),
+    evaluator: held.length === 0 ? undefined : reader.evaluator(held, model, evalSource()),
   };
 }
 
@@ -81,7 +87,7 @@ interface Parts<Sample> {
 async function readParts<Sample extends Labeled>(
   { recipe, base, labels: known = [], job }: SetUpParams,
   part: 'train' | 'held',
-  { read }: ClassifierReader<Sample>,
+  { read, place }: ClassifierReader<Sample>,
 ): Promise<Parts<Sample>> {
   const { data, val_size: validation, seed } = recipe;
   checkNamed(recipe, part);
@@ -91,14 +97,8 @@ async function readParts<Sample extends Labeled>(
   const held =
     data.eval.length > 0 ? await read({ files: data.eval, labels: found?.labels ?? given, maxSamples: data.eval_max_samples }) : undefined;
   const labels = withModelOrder(found?.labels ?? held?.labels ?? [], base.model);
-  const place = new Map(labels.map((name, i) => [name, i]));
-  const placed = (examples: readonly Sample[] = []) =>
-    labels.length === 0 ? examples : examples.map(example => ({ ...example, target: place.get(example.label) ?? -1 }));
-  if (needsTraining && objectiveCatalog[recipe.task].target === 'label' && labels.length < 2)
-    throw new DataError({
-      problem: `every sample has the label "${labels[0] ?? ''}"`,
-      advice: `Give samples of at least two labels${objectiveCatalog[recipe.task].reads === 'images' ? '' : ', or set task: sequence_regression where labels are numbers'}`,
-    });
+  const placed = (examples: readonly Sample[] = []) => examples.map(example => place(example, labels));
+  if (needsTraining && objectiveCatalog[recipe.task].target !== 'number' && labels.length < 2) throw oneLabel(recipe, labels);
   if (held || validation === 0) return { train: placed(found?.examples), held: placed(held?.examples), labels };
   const all = placed(found?.examples);
   const split = splitSamples({ count: all.length, validation, seed, labels: all.map(({ label }) => label) });
@@ -107,8 +107,20 @@ async function readParts<Sample extends Labeled>(
   return { train: pick(split.train), held: drawFrom(pick(split.validation), { count: data.eval_max_samples, seed }), labels };
 }
 
+function oneLabel({ task }: Recipe, labels: readonly string[]): DataError {
+  const { target, reads } = objectiveCatalog[task];
+  const [what, others] =
+    target === 'tags' ? ['word', ''] : ['sample', reads === 'images' ? '' : ', or set task: sequence_regression where labels are numbers'];
+  return new DataError({
+    problem: `every ${what} has the label "${labels[0] ?? ''}"`,
+    advice: `Give ${what}s of at least two labels${others}`,
+  });
+}
+
 function checkNamed({ data, val_size: validation, task }: Recipe, part: 'train' | 'held'): void {
-  const what = objectiveCatalog[task].reads === 'images' ? 'a folder of images' : 'a json, jsonl, csv, tsv or parquet file';
+  const { reads, target } = objectiveCatalog[task];
+  const files = target === 'tags' ? 'a conll, json, jsonl or parquet file' : 'a json, jsonl, csv, tsv or parquet file';
+  const what = reads === 'images' ? 'a folder of images' : files;
   if ((part === 'train' || data.eval.length === 0) && data.train.length === 0)
     throw new RunError('no-data', 'the recipe names no training data', `Set data.train to ${what}`);
   if (part === 'held' && data.eval.length === 0 && validation === 0)
@@ -128,11 +140,11 @@ function modelFor(
   labels: readonly string[],
   imageSize: readonly [number, number] | undefined,
 ): ClassifierModel {
-  const regression = objectiveCatalog[recipe.task].target === 'number';
+  const { problem } = objectiveCatalog[recipe.task];
   const model = loadModel(base.folder.config, {
     // One number has one output, whatever the labels that the config names or has by default.
-    ...(regression ? { labels: ['LABEL_0'] } : labels.length > 0 ? { labels } : {}),
-    problem: regression ? 'regression' : 'single_label',
+    ...(problem === 'regression' ? { labels: ['LABEL_0'] } : labels.length > 0 ? { labels } : {}),
+    problem,
     headSeed: recipe.seed,
     imageSize,
   });

@@ -1,4 +1,4 @@
-/** The tasks of classifiers: one label for a text or an image, or one number. */
+/** The tasks of classifiers: one label for a text or an image, a label for each token of a text, or one number. */
 import type { Graph, Node } from '../../graph/graph.ts';
 import { declareClassifierBatch } from '../../model/classifier-batch.ts';
 import { type ClassificationLoss, classificationLoss } from '../../model/layer/classification-loss.ts';
@@ -7,8 +7,9 @@ import type { Tracer } from '../../model/tracer.ts';
 import type { BatchShape, Task } from '../../train/task.ts';
 
 /**
- * Feeds: those of `declareClassifierBatch`; `labels` [batch], int32 classes or float32 numbers, and `weights` [batch], 0 in rows that only
- * fill up. An evaluation gives `loss`, `losses` [batch] and `logits` [batch, labels].
+ * Feeds: those of `declareClassifierBatch`; `labels` [targets], int32 classes or float32 numbers, and `weights` [targets], 0 for targets
+ * that do not count. Targets are rows, or tokens where each has a label. An evaluation gives `loss`, `losses` [targets] and `logits`
+ * [targets, labels].
  */
 export function classifierTask(model: ClassifierModel): Task {
   return {
@@ -38,7 +39,11 @@ function trace(
   };
 }
 
-const declareLabels = (graph: Graph, { problem }: ClassifierModel, { batch }: BatchShape) => ({
-  labels: graph.feed('labels', [batch], problem === 'regression' ? 'float32' : 'int32'),
-  weights: graph.feed('weights', [batch]),
-});
+/** `labels` and `weights` of a batch, of each row, or of each token where tokens have labels. */
+export function declareLabels(graph: Graph, { problem }: ClassifierModel, { batch, tokens }: Pick<BatchShape, 'batch' | 'tokens'>) {
+  const targets = problem === 'token_label' ? batch * tokens : batch;
+  return {
+    labels: graph.feed('labels', [targets], problem === 'regression' ? 'float32' : 'int32'),
+    weights: graph.feed('weights', [targets]),
+  };
+}

@@ -9,7 +9,8 @@ import { type ImagePreprocessing, imagePreprocessing } from '../../format/image/
 import { type ClassifierModel, takesSize } from '../../model/model-spec.ts';
 import { RunError } from '../../run-error.ts';
 import type { SetUpParams } from '../task-setup.ts';
-import type { ClassifierReader } from './classifier-reader.ts';
+import { classEvaluator } from './class-evaluator.ts';
+import { type ClassifierReader, placeLabel } from './classifier-reader.ts';
 
 type ImageInput = Extract<ClassifierModel['input'], { kind: 'image' }>;
 
@@ -61,6 +62,8 @@ export async function imageReader({ recipe, base, job, context }: SetUpParams, i
   };
   return {
     imageSize,
+    place: placeLabel,
+    evaluator: (examples, model, source) => classEvaluator({ model, source, targets: examples.map(({ target }) => target) }),
     async read({ files, labels: given, maxSamples }) {
       job.phase('data', `listing the images of ${files.join(', ')}`);
       const { samples, labels, count } = await listImages({

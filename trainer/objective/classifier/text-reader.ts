@@ -2,8 +2,8 @@
 
 import path from 'node:path';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
-import { planBatches } from '../../data/batch/batch-plan.ts';
-import { BUCKETS } from '../../data/batch/batch-settings.ts';
+import { type BatchPlan, planBatches } from '../../data/batch/batch-plan.ts';
+import { BUCKETS, type OrderSettings } from '../../data/batch/batch-settings.ts';
 import { textSource } from '../../data/batch/text-batches.ts';
 import { describeData } from '../../data/data-report.ts';
 import { type LabeledText, loadLabeled } from '../../data/load-labeled.ts';
@@ -11,9 +11,10 @@ import { checkMaxLength } from '../../data/max-length.ts';
 import { withTokenizer } from '../../job/open-base.ts';
 import type { ClassifierModel } from '../../model/model-spec.ts';
 import type { SetUpParams } from '../task-setup.ts';
-import type { ClassifierReader } from './classifier-reader.ts';
+import { classEvaluator } from './class-evaluator.ts';
+import { type ClassifierReader, placeLabel } from './classifier-reader.ts';
 
-type TokenInput = Extract<ClassifierModel['input'], { kind: 'tokens' }>;
+export type TokenInput = Extract<ClassifierModel['input'], { kind: 'tokens' }>;
 
 export async function textReader(
   { recipe, base, job, context }: SetUpParams,
@@ -33,19 +34,21 @@ export async function textReader(
       for (const line of describeData(data.report).split('\n')) job.log('info', line);
       return data;
     },
+    place: placeLabel,
+    evaluator: (examples, model, source) => classEvaluator({ model, source, targets: examples.map(({ target }) => target) }),
     source(examples, model, { batchSize, order }) {
       const { padId, tokenTypes } = model.input as TokenInput;
-      const settings = {
-        batchSize,
-        maxLength,
-        packing: false,
-        ...order,
-        ...BUCKETS,
-        maxTargetSizes: 1,
-        targetMultiple: 1,
-      };
-      const sizes = examples.map(({ ids }) => ({ length: ids.length, targets: 1 }));
-      return textSource({ plan: planBatches(sizes, settings), examples, padId, types: tokenTypes > 1, regression });
+      const plan = planTexts(examples, { batchSize, maxLength, ...order });
+      return textSource({ plan, examples, padId, types: tokenTypes > 1, regression });
     },
   };
+}
+
+/** The batches of texts whose targets need no room of their own. */
+export function planTexts(
+  texts: readonly { readonly ids: Int32Array }[],
+  settings: OrderSettings & { readonly batchSize: number; readonly maxLength: number },
+): BatchPlan {
+  const sizes = texts.map(({ ids }) => ({ length: ids.length, targets: 1 }));
+  return planBatches(sizes, { packing: false, ...settings, ...BUCKETS, maxTargetSizes: 1, targetMultiple: 1 });
 }

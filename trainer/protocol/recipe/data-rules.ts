@@ -119,6 +119,12 @@ export const dataRules: readonly Rule[] = [
           suggestion: { kind: 'replace-value', to: 'text_label' },
         };
       }
+      if (target === 'tags' && data.format !== 'auto')
+        return {
+          at: 'data.format',
+          message: `task '${task}' reads words with tags, not '${data.format}'`,
+          suggestion: { kind: 'replace-value', to: 'auto' },
+        };
       return reads === 'images' && data.format !== 'auto'
         ? {
             at: 'data.format',

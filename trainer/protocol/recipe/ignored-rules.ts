@@ -107,7 +107,7 @@ const conditions: readonly Condition[] = [
     settings: ['label_smoothing_factor'],
     when: 'to labels and tokens',
     reads: ['task'],
-    isUsed: ({ task }) => ['tokens', 'label'].includes(objectiveCatalog[task].target),
+    isUsed: ({ task }) => ['tokens', 'label', 'tags'].includes(objectiveCatalog[task].target),
   },
   withComparison(['preference.beta'], () => true),
   withComparison(['preference.gamma'], ({ hasTargetMargin }) => hasTargetMargin === true),

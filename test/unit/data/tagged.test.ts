@@ -1,0 +1,252 @@
+/** Words with tags: CoNLL files and JSON, the alignment of words and tokens as Transformers' `word_ids`, entities and scores as seqeval's. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import { afterAll, describe, expect, test } from 'vitest';
+import { taggedSource } from '../../../trainer/data/batch/text-batches.ts';
+import { countEntities, entitiesOf, entityScores } from '../../../trainer/data/tagged/entities.ts';
+import { loadTagged } from '../../../trainer/data/tagged/load-tagged.ts';
+import { splitWords } from '../../../trainer/data/tagged/split-words.ts';
+import { findTaggedColumns, taggedRecord } from '../../../trainer/data/tagged/tagged-record.ts';
+import { createWordEncoder } from '../../../trainer/data/tagged/word-encoder.ts';
+import type { DataRecord } from '../../../trainer/data/types.ts';
+import { createTokenizer } from '../../../trainer/format/tokenizer/tokenizer.ts';
+import { planTexts } from '../../../trainer/objective/classifier/text-reader.ts';
+import { goldenPath } from '../hub/model-bytes.ts';
+
+const folder = mkdtempSync(path.join(tmpdir(), 'rowtune-tagged-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const write = (name: string, content: string): string => {
+  const file = path.join(folder, name);
+  writeFileSync(file, content);
+  return file;
+};
+const golden = <T>(name: string): T => JSON.parse(readFileSync(goldenPath(name), 'utf8')) as T;
+const zipped = <T>(name: string): T => JSON.parse(gunzipSync(readFileSync(goldenPath(`tokenizers/${name}.json.gz`))).toString('utf8')) as T;
+
+/** A token for each letter, between 1 and 2. */
+const letters = {
+  encode: (text: string, { addSpecialTokens }: { readonly addSpecialTokens: boolean }): number[] => {
+    const ids = [...text.replaceAll(' ', '')].map(letter => letter.codePointAt(0) ?? 0);
+    return addSpecialTokens ? [1, ...ids, 2] : ids;
+  },
+  encodePair: () => ({ ids: [], types: [] }),
+};
+const load = (paths: readonly string[], more: Partial<Parameters<typeof loadTagged>[0]> = {}) =>
+  loadTagged({ paths, tokenizer: letters, columns: {}, labels: [], maxLength: 64, seed: 1, ...more });
+
+describe("entities are seqeval's", () => {
+  type Scores = Readonly<Record<string, number>>;
+  interface Scored {
+    readonly truth: string[][];
+    readonly predicted: string[][];
+    readonly entities: [string, number, number][][];
+    readonly report: Readonly<Record<string, Scores>>;
+  }
+  const { bilou, ...schemes } = golden<Record<'bio' | 'iobes', Scored> & { readonly bilou: Pick<Scored, 'truth' | 'entities'> }>(
+    'seqeval.json',
+  );
+
+  test.each(Object.entries(schemes).filter(([name]) => name !== 'seqeval'))('%s', (_, { truth, predicted, entities, report }) => {
+    expect(truth.map(tags => entitiesOf(tags).map(({ type, start, end }) => [type, start, end]))).toEqual(entities);
+    const counts = countEntities(truth.map((tags, i) => [tags, predicted[i] ?? []] as const));
+    const { 'micro avg': micro = {}, 'macro avg': _macro, 'weighted avg': _weighted, ...types } = report;
+    const { precision, recall, f1 } = entityScores(counts.values());
+    expect([precision, recall, f1]).toEqual(
+      [micro.precision, micro.recall, micro['f1-score']].map(value => expect.closeTo(value as number, 12)),
+    );
+    expect([...counts.keys()].sort()).toEqual(Object.keys(types).sort());
+    for (const [type, scores] of Object.entries(types)) {
+      const found = entityScores([counts.get(type) as never]);
+      expect([found.precision, found.recall, found.f1]).toEqual(
+        [scores.precision, scores.recall, scores['f1-score']].map(value => expect.closeTo(value as number, 12)),
+      );
+    }
+  });
+
+  test('tags that keep BILOU, by its strict reading', () => {
+    expect(bilou.truth.map(tags => entitiesOf(tags).map(({ type, start, end }) => [type, start, end]))).toEqual(bilou.entities);
+  });
+
+  test('nothing to divide by counts as 0', () => {
+    expect(entityScores(countEntities([[['O'], ['O']]]).values())).toEqual({ precision: 0, recall: 0, f1: 0 });
+  });
+});
+
+describe('tokens belong to the words that word_ids gives', () => {
+  interface Alignment {
+    readonly words: string[];
+    readonly max_length: number;
+    readonly ids: number[];
+    readonly word_ids: (number | null)[];
+  }
+  const { kinds } = golden<{ readonly kinds: Readonly<Record<string, Alignment[]>> }>('word_ids.json');
+  const tokenizerOf = (kind: string, change: (definition: string) => string = text => text) => {
+    const definition = JSON.stringify(zipped<{ readonly tokenizer: unknown }>(kind).tokenizer);
+    const whole = definition.replaceAll('"CHARSMAP"', JSON.stringify(zipped('charsmap')));
+    return createTokenizer({ source: kind, files: new Map([['tokenizer.json', change(whole)]]) });
+  };
+  const hold = (tokenizer: ReturnType<typeof tokenizerOf>, cases: readonly Alignment[]): void => {
+    const encoder = createWordEncoder(tokenizer);
+    for (const { words, max_length: longest, ids, word_ids: owners } of cases) {
+      const found = encoder.encode(words, longest);
+      expect([...found.ids]).toEqual(ids);
+      expect([...found.firstTokens]).toEqual(words.map((_, word) => owners.indexOf(word)));
+    }
+  };
+
+  test.each(Object.entries(kinds))('%s', (kind, cases) => hold(tokenizerOf(kind), cases));
+
+  test('a byte-level tokenizer that puts no space before a text gives words the space that they have within one', () => {
+    const plain = tokenizerOf('roberta', text =>
+      text.replace('"type":"ByteLevel","add_prefix_space":true', '"type":"ByteLevel","add_prefix_space":false'),
+    );
+    expect(plain.encode('two', { addSpecialTokens: false })).not.toEqual(plain.encode(' two', { addSpecialTokens: false }));
+    hold(plain, kinds.roberta as Alignment[]);
+  });
+});
+
+describe('CoNLL files', () => {
+  const CONLL = '-DOCSTART- -X- O O\n\nEU NNP B-NP B-ORG\nrejects VBZ B-VP O\n\n\nPeter NNP B-NP B-PER\nBlackburn NNP I-NP I-PER\n';
+
+  test('sentences with their lines, the first column and the last', async () => {
+    const { examples, labels, report, scheme } = await load([write('a.conll', CONLL)]);
+    expect(examples.map(({ tags, line }) => [tags, line])).toEqual([
+      [['B-ORG', 'O'], 3],
+      [['B-PER', 'I-PER'], 7],
+    ]);
+    expect(labels).toEqual(['O', 'B-ORG', 'B-PER', 'I-PER']);
+    expect([scheme, report.labelCounts, report.targets]).toEqual(['entities', { ORG: 1, PER: 1 }, 4]);
+    expect(examples[0]?.targets).toEqual(Int32Array.of(1, 0));
+    expect(examples[0]?.firstTokens).toEqual(Int32Array.of(1, 3));
+  });
+
+  test('in .txt and .tsv files too, with comments, tabs and another column for tags', async () => {
+    const text = '# sent_id = 1\n1\tNew York\tB-LOC\t-\n2\tsleeps\tO\t-\n';
+    const { examples } = await load([write('b.tsv', text)], { columns: { tokens: '2', tags: '3' } });
+    expect(examples.map(({ tags }) => tags)).toEqual([['B-LOC', 'O']]);
+    const pos = await load([write('c.txt', '# NN\nnumber NN\n\nruns VB\n')]);
+    expect([pos.labels, pos.scheme, pos.report.labelCounts]).toEqual([['NN', 'VB'], 'plain', { NN: 1, VB: 1 }]);
+  });
+
+  test('every line that is wrong is listed', async () => {
+    const file = write('wrong.conll', 'a O\nb\n\nc O\n\nd x O\n');
+    await expect(load([file])).rejects.toThrow(
+      `${file}:2: one column, expected a word and its tag, separated by a space or a tab. Write a word and its tag on each line, and an empty line after each sentence.\n${file}:6: 3 columns, expected 2 as on the first line`,
+    );
+  });
+
+  test('a tag without a role among tags with one, and two schemes', async () => {
+    await expect(load([write('d.conll', 'a B-PER\n\nb LOC\n')])).rejects.toThrow(
+      'the tag "LOC", expected O or a tag with a role, such as B-LOC',
+    );
+    await expect(load([write('e.conll', 'a S-PER\n\nb U-PER\n')])).rejects.toThrow('the tag "U-PER" is of the scheme BILOU');
+  });
+
+  test('tokens beyond max_length have no label', async () => {
+    const { examples, report } = await load([write('f.conll', 'abc O\nde B-X\nf O\n')], { maxLength: 6 });
+    expect([...(examples[0]?.firstTokens ?? [])]).toEqual([1, 4, -1]);
+    expect([examples[0]?.ids.length, report.truncated, report.targets]).toEqual([6, 1, 2]);
+  });
+});
+
+describe('samples of JSON', () => {
+  const record = (value: DataRecord['value']): DataRecord => ({ file: 'x.jsonl', line: 4, value });
+  const read = (value: DataRecord['value'], labels: readonly string[] = []) => {
+    const sample = record(value);
+    return taggedRecord(sample, findTaggedColumns(sample), labels);
+  };
+
+  test('lists of words and tags, by name or by number', () => {
+    expect(read({ tokens: ['a', 'b'], ner_tags: [1, 0] }, ['O', 'B-X'])).toEqual({ words: ['a', 'b'], tags: ['B-X', 'O'] });
+    expect(read({ words: ['a'], tags: ['B-X'] }).tags).toEqual(['B-X']);
+  });
+
+  test.each([
+    [
+      {
+        text: 'Ann Lee, 😀 Bonn!',
+        entities: [
+          { start: 0, end: 7, label: 'PER' },
+          { start: 11, end: 15, label: 'LOC' },
+        ],
+      },
+    ],
+    [
+      {
+        text: 'Ann Lee, 😀 Bonn!',
+        label: [
+          [11, 15, 'LOC'],
+          [0, 7, 'PER'],
+        ],
+      },
+    ],
+    [
+      {
+        text: 'Ann Lee, 😀 Bonn!',
+        entities: [
+          { start_offset: 0, end_offset: 7, label: 'PER' },
+          { start: 11, end: 15, type: 'LOC' },
+        ],
+      },
+    ],
+  ])('a text with the places of its entities, in characters as Python counts them %#', value => {
+    expect(read(value)).toEqual({ words: ['Ann', 'Lee', ',', '😀', 'Bonn', '!'], tags: ['B-PER', 'I-PER', 'O', 'O', 'B-LOC', 'O'] });
+  });
+
+  const ENTITY = { start: 0, end: 5, label: 'X' };
+  test.each([
+    [{ tokens: ['a', 'b'], tags: ['O'] }, 'x.jsonl:4: key "tags": 1 tags for 2 words, expected a tag for each word'],
+    [{ tokens: ['a', 3], tags: ['O', 'O'] }, 'key "tokens": word 2 is a number, expected a string'],
+    [{ tokens: 'a b', tags: [] }, 'key "tokens": a string, expected a list of words'],
+    [{ tokens: [], tags: [] }, 'no words'],
+    [{ tokens: ['a'], tags: [2] }, 'tag 1 is the number 2, expected a name such as B-PER. List the names of all tags under data: labels'],
+    [{ tokens: ['a'], tags: [''] }, 'tag 1 is empty, expected a name such as B-PER'],
+    [{ body: 'a' }, 'the keys "body", expected "tokens" and "tags"'],
+    [{ text: 'seventy seven', entities: [ENTITY] }, 'the entity X at 0 to 5 covers "seven", which ends within the word "seventy"'],
+    [{ text: 'one two', entities: [ENTITY, { start: 4, end: 7, label: 'Y' }] }, 'the entity X at 0 to 5 covers "one t"'],
+    [{ text: 'one 2', entities: [ENTITY, { start: 4, end: 5, label: 'Y' }] }, 'the entity Y at 4 to 5 overlaps 0 to 5'],
+    [{ text: 'one', entities: [ENTITY] }, 'ends behind the text, which has 3 characters'],
+    [{ text: 'one', entities: [{ start: 2, end: 1, label: 'X' }] }, 'entity 1 is {"start":2,"end":1,"label":"X"}, expected'],
+    [{ text: 'a   b', entities: [{ start: 1, end: 3, label: 'X' }] }, 'covers no word'],
+  ])('%j is refused', (value, message) => {
+    expect(() => read(value)).toThrow(message);
+  });
+
+  test('a tag that data: labels does not name', () => {
+    expect(() => read({ tokens: ['a'], tags: ['B-Y'] }, ['O', 'B-X'])).toThrow('the tag "B-Y", expected one of O, B-X');
+    expect(() => read({ text: 'one 2', entities: [ENTITY] }, ['O', 'B-Y'])).toThrow('the tag "B-X", expected one of O, B-Y');
+  });
+});
+
+test('words of a running text', () => {
+  expect(splitWords("It's 東京, naïve e\u0301t!").map(({ text }) => text)).toEqual([
+    'It',
+    "'",
+    's',
+    '東',
+    '京',
+    ',',
+    'naïve',
+    'e\u0301t',
+    '!',
+  ]);
+});
+
+test('a batch has the label of each word at its first token, and no weight elsewhere', async () => {
+  const { examples } = await load([write('batch.conll', 'ab B-X\nc O\n\nd O\n')]);
+  const plan = planTexts(examples, { batchSize: 3, maxLength: 64, seed: 1, shuffle: false, grouped: false });
+  const source = taggedSource({ plan, examples, padId: 0, types: false });
+  const [planned] = plan.epoch(0);
+  const batch = await source.fill(planned as never);
+  expect([batch.targetCount, batch.targetsOfSamples]).toEqual([3, [2, 1]]);
+  const { labels, weights } = batch.feeds(3) as Record<string, Int32Array>;
+  const { tokens } = batch.bucket;
+  const counted = [...(weights ?? [])].flatMap((weight, at) => (weight > 0 ? [[Math.floor(at / tokens), at % tokens, labels?.[at]]] : []));
+  expect(counted).toEqual([
+    [0, 1, 1],
+    [0, 3, 0],
+    [1, 1, 0],
+  ]);
+});

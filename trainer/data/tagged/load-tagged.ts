@@ -1,0 +1,142 @@
+/** From files to sentences whose words have tags, for token classification. */
+import { type DataError, type DataPlace, DataProblems, noSample } from '../data-error.ts';
+import { type DataReport, summarizeExamples } from '../data-report.ts';
+import { type ColumnNames, renameColumns } from '../detect-format.ts';
+import { drawStream } from '../draw.ts';
+import { listDataFiles } from '../read/list-files.ts';
+import { readRecords } from '../read/read-records.ts';
+import type { SegmentTokenizer } from '../segment-encoder.ts';
+import { countEntities } from './entities.ts';
+import { sortTags, type TagScheme, tagScheme } from './tag-scheme.ts';
+import { findTaggedColumns, type TaggedColumns, taggedRecord } from './tagged-record.ts';
+import { createWordEncoder } from './word-encoder.ts';
+
+export interface TaggedText {
+  readonly ids: Int32Array;
+  /** As of a labeled text: there is no second segment. */
+  readonly secondAt: number;
+  /** The place of each word's first token, whose label counts; −1 for a word that has none, or is cut off. */
+  readonly firstTokens: Int32Array;
+  /** A tag for each word. */
+  readonly tags: readonly string[];
+  /** The place of each word's tag among the labels. */
+  readonly targets: Int32Array;
+  /** A sentence has no label of its own. */
+  readonly label: '';
+  readonly target: -1;
+  readonly file: string;
+  readonly line: number;
+}
+
+export interface LoadTaggedInput {
+  readonly paths: readonly string[];
+  readonly tokenizer: SegmentTokenizer;
+  readonly columns: ColumnNames;
+  /** Tags by id; empty takes them from the data. */
+  readonly labels: readonly string[];
+  /** In tokens, special ones included. */
+  readonly maxLength: number;
+  /** Draws at most so many, by the seed; the labels are those of all. */
+  readonly maxSamples?: number;
+  readonly seed: number;
+}
+
+export interface TaggedData {
+  readonly examples: readonly TaggedText[];
+  /** By id. */
+  readonly labels: readonly string[];
+  readonly scheme: TagScheme;
+  readonly report: DataReport;
+}
+
+/** @throws DataError (file, line, key) for anything malformed, and where there is no sample */
+export async function loadTagged(input: LoadTaggedInput): Promise<TaggedData> {
+  const { maxLength, maxSamples: count, seed } = input;
+  const files = await listDataFiles(input.paths);
+  const encoder = createWordEncoder(input.tokenizer);
+  const problems = new DataProblems();
+  const places = new Map<string, DataPlace>();
+  let columns: TaggedColumns | undefined;
+  async function* records() {
+    const onProblem = (problem: DataError): void => problems.add(problem);
+    for await (const given of readRecords({ files, textSplit: 'file', tagged: true, onProblem })) {
+      const record = columns ? problems.take(() => renameColumns(given, input.columns)) : renameColumns(given, input.columns);
+      if (record === undefined) continue;
+      columns ??= findTaggedColumns(record);
+      const known = columns;
+      const tagged = problems.take(() => taggedRecord(record, known, input.labels));
+      if (tagged === undefined) continue;
+      const { file, line } = record;
+      const key = known.kind === 'words' ? known.tags : known.spans;
+      for (const tag of tagged.tags) if (!places.has(tag)) places.set(tag, { file, line, key });
+      yield { ...tagged, file, line };
+    }
+  }
+  let drawnFrom: number | undefined;
+  let truncated = 0;
+  const found: Omit<TaggedText, 'targets'>[] = [];
+  for await (const { words, tags, file, line } of drawStream(records(), { count, seed }, seen => (drawnFrom = seen))) {
+    const { ids, firstTokens, truncated: isCut } = encoder.encode(words, maxLength);
+    truncated += Number(isCut);
+    found.push({ ids, secondAt: ids.length, firstTokens, tags, label: '', target: -1, file, line });
+  }
+  problems.end();
+  if (!columns) throw noSample(files);
+  const scheme = tagScheme(places);
+  const labels = input.labels.length > 0 ? input.labels : sortTags(places.keys());
+  const examples = found.map(example => placeTags({ ...example, targets: new Int32Array() }, labels));
+  return { examples, labels, scheme, report: reportOf(examples, columns, { files: files.length, drawnFrom, truncated, scheme }) };
+}
+
+/** The same sentence with its tags placed among these labels; −1 for one that is not among them. */
+export const placeTags = (example: TaggedText, labels: readonly string[]): TaggedText => {
+  const places = new Map(labels.map((name, i) => [name, i]));
+  return { ...example, targets: Int32Array.from(example.tags, tag => places.get(tag) ?? -1) };
+};
+
+/** Words whose label counts in the loss: those with a token that was not cut off. */
+export function* labeledWords({ firstTokens, targets }: TaggedText): Generator<{ word: number; token: number; target: number }> {
+  for (const [word, token] of firstTokens.entries()) {
+    const target = targets[word] ?? -1;
+    if (token >= 0 && target >= 0) yield { word, token, target };
+  }
+}
+
+interface Counts {
+  readonly files: number;
+  readonly drawnFrom: number | undefined;
+  readonly truncated: number;
+  readonly scheme: TagScheme;
+}
+
+function reportOf(examples: readonly TaggedText[], columns: TaggedColumns, { files, drawnFrom, truncated, scheme }: Counts): DataReport {
+  const trained = examples.map(example => {
+    const train = new Uint8Array(example.ids.length);
+    for (const { token } of labeledWords(example)) train[token] = 1;
+    return { ids: example.ids, train, file: example.file, line: example.line };
+  });
+  const [first, second] = columns.kind === 'words' ? [columns.words, columns.tags] : [columns.text, columns.spans];
+  return {
+    format: 'tags',
+    formatReason: `"${first}" with "${second}"`,
+    files,
+    read: examples.length,
+    drawnFrom,
+    dropped: {},
+    truncated,
+    ...summarizeExamples(trained),
+    labelCounts: scheme === 'entities' ? entityCounts(examples) : wordCounts(examples),
+  };
+}
+
+/** Entities of each type. */
+function entityCounts(examples: readonly TaggedText[]): Record<string, number> {
+  const counts = countEntities(examples.map(({ tags }) => [tags, []] as const));
+  return Object.fromEntries([...counts].map(([type, { actual }]) => [type, actual]));
+}
+
+function wordCounts(examples: readonly TaggedText[]): Record<string, number> {
+  const counts: Record<string, number> = Object.create(null);
+  for (const { tags } of examples) for (const tag of tags) counts[tag] = (counts[tag] ?? 0) + 1;
+  return counts;
+}

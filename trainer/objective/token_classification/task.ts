@@ -1,0 +1,2 @@
+/** One label for a text. */
+export { taskOfClassifier as task } from '../classifier/task-of-classifier.ts';
