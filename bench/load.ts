@@ -1,67 +1,20 @@
 /** Loads a folder of seven billion parameters, and reads the same files plainly: whether weights stream in at the speed of the disk. */
 import { existsSync } from 'node:fs';
-import { mkdir, open, readdir, rm, writeFile } from 'node:fs/promises';
+import { open, readdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { runCommand } from '../trainer/engine/install/run-command.ts';
-import { INDEX_FILE } from '../trainer/format/safetensors/safetensors-source.ts';
-import { writeSafetensors } from '../trainer/format/safetensors/safetensors-writer.ts';
 import { availableMemoryBytes, freeDiskBytes } from '../trainer/machine/machine.ts';
-import { loadModel } from '../trainer/model/load-model.ts';
 import type { LoadStepResult } from './load-step.ts';
 import { log } from './measurements.ts';
 import { paperModels } from './memory-models.ts';
 import type { PartContext } from './part.ts';
 import { type Facts, factLines, table } from './report.ts';
 import { coresFor, runOurs } from './run-side.ts';
+import { layersThatFit, writeSyntheticFolder } from './synthetic-folder.ts';
 
 const CONFIG = paperModels['Llama-2-7B'];
-/** The largest share of the free disk that the folder may take, and of the free memory that the loaded weights may take. */
-const MOST_OF_DISK = 0.5;
-const MOST_OF_MEMORY = 0.8;
-const BYTES_OF_ELEMENT = 2;
 /** Plain reading asks for this much at a time, as `dd` and other readers of large files do. */
 const READ_BYTES = 8 * 2 ** 20;
-
-/** As many of the 32 layers as fit, at least one. */
-export function layersThatFit(available: { readonly diskBytes: number; readonly memoryBytes: number }): number {
-  const bytes = Math.min(MOST_OF_DISK * available.diskBytes, MOST_OF_MEMORY * available.memoryBytes);
-  const layer = elementsOf(2) - elementsOf(1);
-  const outside = elementsOf(1) - layer;
-  return Math.max(1, Math.min(CONFIG.num_hidden_layers, Math.floor((bytes / BYTES_OF_ELEMENT - outside) / layer)));
-}
-
-const modelOf = (layers: number) => loadModel({ ...CONFIG, num_hidden_layers: layers });
-const elementsOf = (layers: number): number =>
-  modelOf(layers).parameters.reduce((sum, { shape }) => sum + shape.reduce((n, d) => n * d, 1), 0);
-
-/** bfloat16 numbers of both signs around 0.01: load time does not depend on them, and nothing overflows. */
-function pattern(bytes: number): Uint8Array {
-  const values = new Uint16Array(bytes / BYTES_OF_ELEMENT);
-  for (let i = 0; i < values.length; i++) values[i] = 0x3c00 + ((i * 7919) % 64) + (Math.imul(i, 0x9e3779b1) & 0x8000);
-  return new Uint8Array(values.buffer);
-}
-
-/** A shard for each layer and one for what is outside, with their index. @returns its bytes */
-export async function writeSyntheticFolder(dir: string, layers: number, config: Readonly<Record<string, unknown>>): Promise<number> {
-  await mkdir(dir, { recursive: true });
-  await writeFile(path.join(dir, 'config.json'), JSON.stringify({ ...config, num_hidden_layers: layers, torch_dtype: 'bfloat16' }));
-  const { parameters } = loadModel({ ...config, num_hidden_layers: layers });
-  const sizeOf = (shape: readonly number[]): number => shape.reduce((n, d) => n * d, BYTES_OF_ELEMENT);
-  const values = pattern(Math.max(...parameters.map(({ shape }) => sizeOf(shape))));
-  const layerOf = (name: string): string => /\.layers\.(\d+)\./.exec(name)?.[1] ?? 'outside';
-  const shards = new Map<string, (typeof parameters)[number][]>();
-  for (const parameter of parameters) shards.set(layerOf(parameter.name), [...(shards.get(layerOf(parameter.name)) ?? []), parameter]);
-  const places: Record<string, string> = {};
-  for (const [layer, own] of shards) {
-    const file = `model-${layer}.safetensors`;
-    const entries = own.map(({ name, shape }) => ({ name, dtype: 'BF16' as const, shape, data: () => values.subarray(0, sizeOf(shape)) }));
-    await writeSafetensors(path.join(dir, file), entries, { format: 'pt' });
-    for (const { name } of own) places[name] = file;
-  }
-  const total = parameters.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
-  await writeFile(path.join(dir, INDEX_FILE), JSON.stringify({ metadata: { total_size: total }, weight_map: places }));
-  return total;
-}
 
 const weightFiles = async (dir: string): Promise<string[]> =>
   (await readdir(dir)).filter(name => name.endsWith('.safetensors')).map(name => path.join(dir, name));
@@ -141,11 +94,11 @@ ${table(['', 'seconds', 'GB/s of the files', 'of plain reading', 'JavaScript, MB
 export async function runLoad({ sides, facts, threads, results, cacheDir }: PartContext): Promise<boolean> {
   const dir = path.join(cacheDir, 'bench', 'synthetic-7b');
   await rm(dir, { recursive: true, force: true });
-  const layers = layersThatFit({ diskBytes: freeDiskBytes(path.dirname(dir)), memoryBytes: availableMemoryBytes() });
+  const layers = layersThatFit(CONFIG, { diskBytes: freeDiskBytes(path.dirname(dir)), memoryBytes: availableMemoryBytes() });
   const cores = coresFor(threads);
   log(`load: writing ${layers} layers of Llama-2-7B's sizes`);
   try {
-    const bytes = await writeSyntheticFolder(dir, layers, CONFIG);
+    const bytes = await writeSyntheticFolder(dir, { ...CONFIG, num_hidden_layers: layers });
     const fromDisk = await forget(dir);
     const readSeconds = await readPlainly(dir);
     log(`plain reading: ${gigabytes(bytes)} GB in ${readSeconds.toFixed(1)} s`);

@@ -6,7 +6,7 @@ import type { MeasurementStore } from './measurements.ts';
 import type { Facts } from './report.ts';
 import type { Sides } from './run-side.ts';
 
-export type Part = 'frontier' | 'long' | 'sweep' | 'precision' | 'load';
+export type Part = 'frontier' | 'long' | 'sweep' | 'precision' | 'load' | 'true-size';
 
 export interface PartsParams extends SidesParams {
   readonly parts: readonly Part[];
@@ -17,6 +17,8 @@ export interface PartsParams extends SidesParams {
   readonly threads: number;
   readonly jobs: number;
   readonly brief: boolean;
+  /** The most layers of a model of true size; left out: all that fit. */
+  readonly layers?: number;
   /** Whether measurements of an interrupted run are reused. */
   readonly resume: boolean;
   /** Lines of {"text"} for continued pre-training. */

@@ -9,6 +9,7 @@ import type { Part, PartContext, PartsParams } from './part.ts';
 import { runPrecision } from './precision.ts';
 import { coreSets } from './run-side.ts';
 import { runSweep } from './sweep.ts';
+import { runTrueSize } from './true-size.ts';
 
 const runs: Readonly<Record<Part, (context: PartContext) => Promise<boolean>>> = {
   frontier: runFrontier,
@@ -16,6 +17,7 @@ const runs: Readonly<Record<Part, (context: PartContext) => Promise<boolean>>> =
   sweep: runSweep,
   precision: runPrecision,
   load: runLoad,
+  'true-size': runTrueSize,
 };
 
 /** @returns false when something could not be measured */

@@ -86,7 +86,7 @@ export const runOurs = (sides: Sides, script: string, request: object, cores: re
     workerEnvironment({ threads: cores.length }),
   );
 
-const runTheirs = (sides: Sides, args: readonly string[], cores: readonly number[]): Promise<unknown> =>
+export const runTheirs = (sides: Sides, args: readonly string[], cores: readonly number[]): Promise<unknown> =>
   runPinned(
     [sides.python, '-W', 'ignore', sides.peer, ...args, '--threads', String(cores.length), '--device', sides.device],
     cores,

@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 import { ensurePython } from './python-venv.mjs';
 import { buildBundles, cacheFolder, ensureEngine, ensurePackages, root, StepError, say } from './steps.mjs';
 
-const PARTS = ['frontier', 'long', 'sweep', 'precision', 'load'];
+const PARTS = ['frontier', 'long', 'sweep', 'precision', 'load', 'true-size'];
 const MODELS = ['smollm2', 'minilm', 'deberta', 'vit', 'resnet', 'gemma'];
 /** Those that ask for no license to be accepted. */
 const DEFAULT_MODELS = MODELS.filter(name => name !== 'gemma');
@@ -17,10 +17,12 @@ SmolLM2-135M on one core and then on two, in float32; with --part, more of it:
                  sweep: cost by tokens, layers and rank
                  precision: losses of bfloat16, quantized bases and 8-bit moments
                  load: a folder of seven billion parameters
+                 true-size: a step of Llama-2-7B's and Llama-3-8B's sizes; needs 24 GB of memory
   --models M,…   of the frontier: ${MODELS.join(', ')} (default: all but gemma)
   --accept-gemma-terms   the license of Gemma, which is shown, is accepted: needed for its download
   --dtype D,…    of the frontier: float32, bfloat16 (default: both)
-  --brief        of the frontier: without the outer levels of other methods and torch.compile
+  --brief        of the frontier: without the outer levels of other methods and torch.compile; of true-size: Llama-2-7B alone
+  --layers N     of true-size: the first N layers of each model
   --jobs N       processes at a time, each on cores of its own (default 1)
   --resume       take up what an interrupted run of the same code has measured
   --threads 1,2  numbers of cores, measured one after the other (default 1,2; of parts one number, default 1)
@@ -35,6 +37,7 @@ The results go to bench/results/. ROWTUNE_PYTHON names a Python that has the pac
 /** A benchmark of more is a slip of the keyboard. */
 const MOST_THREADS = 256;
 const MOST_STEPS = 1000;
+const MOST_LAYERS = 1000;
 
 function wholeNumber(text, most, option) {
   const value = Number(text);
@@ -58,6 +61,7 @@ function readArguments() {
     options: {
       part: text,
       models: text,
+      layers: text,
       dtype: text,
       brief: flag,
       'accept-gemma-terms': flag,
@@ -88,6 +92,7 @@ function readArguments() {
     models: values.models ? namesAmong(values.models, MODELS, '--models') : DEFAULT_MODELS,
     acceptsGemma: values['accept-gemma-terms'],
     precisions: values.dtype ? namesAmong(values.dtype, PRECISIONS, '--dtype') : PRECISIONS,
+    layers: values.layers === undefined ? undefined : wholeNumber(values.layers, MOST_LAYERS, '--layers'),
     jobs: wholeNumber(values.jobs, MOST_THREADS, '--jobs'),
     steps: wholeNumber(values.steps, MOST_STEPS, '--steps'),
     threads,
@@ -97,7 +102,7 @@ function readArguments() {
 async function bundle() {
   const { build } = await import('esbuild');
   const outdir = path.join(root, 'dist', 'bench');
-  const names = ['main', 'parts', 'step', 'load-step', 'matmul', 'memory', 'memory-step'];
+  const names = ['main', 'parts', 'step', 'load-step', 'true-size-step', 'matmul', 'memory', 'memory-step'];
   await build({
     entryPoints: names.map(name => path.join(root, 'bench', `${name}.ts`)),
     outdir,
