@@ -1,5 +1,7 @@
 /** Which rows of which layers are trained: from scores and a budget to plain data. Pure, and the same for the same scores. */
+
 import type { ModuleSpec, RowSection } from './model/module-specs.ts';
+import { elementAt, valueFor } from './present.ts';
 
 /** Module name → its chosen rows, ascending. */
 export type Selection = ReadonlyMap<string, Int32Array>;
@@ -54,7 +56,7 @@ function ofModules(parts: readonly Competing[], rowsOf: (i: number) => Int32Arra
   const found = new Map<string, Int32Array[]>();
   for (const [i, { module, begin }] of parts.entries())
     found.set(module, [...(found.get(module) ?? []), rowsOf(i).map(row => row + begin)]);
-  return new Map([...found].map(([name, lists]) => [name, lists.length === 1 ? (lists[0] as Int32Array) : concatenated(lists)]));
+  return new Map([...found].map(([name, lists]) => [name, lists.length === 1 ? elementAt(lists, 0) : concatenated(lists)]));
 }
 
 function concatenated(lists: readonly Int32Array[]): Int32Array {
@@ -79,7 +81,7 @@ export function selectRows(modules: readonly RowsOf[], scores: Scores, budget: B
   const parts = competing(modules);
   const own = ownScores(modules, parts, scores);
   if (mode === 'global') return selectGlobally(parts, own, budget);
-  return ofModules(parts, i => topRows(own[i] as Float32Array, rowBudget(parts[i] as Competing, budget)));
+  return ofModules(parts, i => topRows(elementAt(own, i), rowBudget(elementAt(parts, i), budget)));
 }
 
 /**
@@ -89,7 +91,7 @@ export function selectRows(modules: readonly RowsOf[], scores: Scores, budget: B
  */
 function selectGlobally(parts: readonly Competing[], scores: readonly Float32Array[], budget: Budget): Selection {
   const ranked = parts.map((part, i): RankedRows => {
-    const values = scores[i] as Float32Array;
+    const values = elementAt(scores, i);
     return {
       scores: values,
       order: rowOrder(values),
@@ -101,7 +103,7 @@ function selectGlobally(parts: readonly Competing[], scores: readonly Float32Arr
     ranked,
     parts.map(part => rowBudget(part, budget)),
   );
-  return ofModules(parts, i => (ranked[i] as RankedRows).order.slice(0, taken[i]).sort());
+  return ofModules(parts, i => elementAt(ranked, i).order.slice(0, taken[i]).sort());
 }
 
 /** A module whose rows compete with those of others. */
@@ -164,7 +166,7 @@ function rowsAbove(module: RankedRows, rank: number, least: number, most: number
 export function firstRows(modules: readonly RowsOf[], budget: Budget): Selection {
   checkBudget(modules, budget);
   const parts = competing(modules);
-  return ofModules(parts, i => Int32Array.from({ length: rowBudget(parts[i] as Competing, budget) }, (_, row) => row));
+  return ofModules(parts, i => Int32Array.from({ length: rowBudget(elementAt(parts, i), budget) }, (_, row) => row));
 }
 
 /** @throws SelectionError that names the layers with fewer rows than the budget */
@@ -182,7 +184,7 @@ export function checkBudget(modules: readonly RowsOf[], budget: Budget): void {
 /** The scores of each part, of one array that holds those of its module. */
 function ownScores(modules: readonly RowsOf[], parts: readonly Competing[], scores: Scores): Float32Array[] {
   const whole = new Map(modules.map(module => [module.name, scoresOf(module, scores)]));
-  return parts.map(({ module, begin, weight }) => (whole.get(module) as Float32Array).subarray(begin, begin + (weight.shape[0] as number)));
+  return parts.map(({ module, begin, weight }) => valueFor(whole, module).subarray(begin, begin + (weight.shape[0] as number)));
 }
 
 function scoresOf(module: RowsOf, scores: Scores): Float32Array {

@@ -258,5 +258,5 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
   'trainer/worker.ts': ['trainer/handlers', 'trainer/job', 'trainer/run-error.ts'],
 };
 
-/** Pure data that every room may read. */
-export const everywhere = ['trainer/catalog', 'trainer/protocol'];
+/** Pure data that every room may read, and the functions that read what must be there. */
+export const everywhere = ['trainer/catalog', 'trainer/present.ts', 'trainer/protocol'];

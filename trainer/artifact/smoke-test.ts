@@ -8,10 +8,12 @@ import { encodePrompt } from '../generate/prompt.ts';
 import { Graph } from '../graph/graph.ts';
 import { assemble, type Program } from '../graph/program.ts';
 import type { HostArray } from '../graph/types.ts';
+import { float32Of } from '../graph/types.ts';
 import { declareClassifierBatch } from '../model/classifier-batch.ts';
 import type { AnyModel, ClassifierModel } from '../model/model-spec.ts';
 import { Tracer } from '../model/tracer.ts';
 import { weightStream } from '../model/weight-stream.ts';
+import { required } from '../present.ts';
 import { loadVariables } from '../train/variables.ts';
 import { untouched } from './adapter/apply-adapter.ts';
 
@@ -73,7 +75,7 @@ async function logitsOf(
   const session = await engine.compile(program);
   try {
     await loadVariables(session, { model: weightStream(model, weights), attachment, start });
-    return (await session.run(LOGITS, feeds)).logits as Float32Array;
+    return float32Of(required((await session.run(LOGITS, feeds)).logits, 'the logits'));
   } finally {
     await session.dispose();
   }
@@ -91,7 +93,7 @@ export interface Difference {
  * and bfloat16 keep 11 and 8 bits of each weight, and errors add up through the layers (all weights of SmolLM2-135M in bfloat16: 0.044).
  * A merge that went wrong is further off by orders of magnitude, or computes the base.
  */
-const SHARES: Readonly<Record<string, number>> = { F64: 5e-5, F32: 5e-5, F16: 2e-2, BF16: 1e-1 };
+const SHARES = { F64: 5e-5, F32: 5e-5, F16: 2e-2, BF16: 1e-1 } as const;
 
 /** @param types what the trained numbers were rounded to */
 export function compareLogits(found: Float32Array, expected: Float32Array, types: Iterable<string>): Difference {
@@ -101,6 +103,7 @@ export function compareLogits(found: Float32Array, expected: Float32Array, types
     largest = Number.isFinite(difference) ? Math.max(largest, difference) : Number.POSITIVE_INFINITY;
     scale = Math.max(scale, Math.abs(value));
   });
-  const share = Math.max(SHARES.F32 as number, ...[...types].map(type => SHARES[type] ?? 0));
+  const known: Readonly<Record<string, number>> = SHARES;
+  const share = Math.max(SHARES.F32, ...[...types].map(type => known[type] ?? 0));
   return { largest, tolerance: share * scale };
 }

@@ -1,4 +1,5 @@
 /** A curve as lines of text, for a terminal. */
+import { elementAt } from '../present.ts';
 import { compact } from '../protocol/format.ts';
 
 export interface ChartParams {
@@ -26,7 +27,7 @@ export function textChart({ points, width = 64, height = 12, logX = false, markX
   const row = (y: number): number => Math.round(((height - 1) * (high - y)) / (high - low || 1));
   const cells = Array.from({ length: height }, () => new Array<string>(width).fill(' '));
   if (markX !== undefined && markX >= first.x && markX <= last.x) for (const line of cells) line[column(markX)] = MARK;
-  for (const { x, y } of points) (cells[row(y)] as string[])[column(x)] = DOT;
+  for (const { x, y } of points) elementAt(cells, row(y))[column(x)] = DOT;
   const labels = new Map([
     [0, compact(high)],
     [Math.floor((height - 1) / 2), compact((high + low) / 2)],

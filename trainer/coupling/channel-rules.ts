@@ -147,5 +147,4 @@ const channelRules: { readonly [Op in OpName]: Rule<Op> } = {
   group: none,
 };
 
-export const applyRule = <Op extends OpName>(context: RuleContext<Op>): Known =>
-  (channelRules[context.node.op] as Rule<OpName>)(context as unknown as RuleContext<OpName>);
+export const applyRule = <Op extends OpName>(context: RuleContext<Op>): Known => channelRules[context.node.op](context);

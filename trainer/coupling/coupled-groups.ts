@@ -4,6 +4,7 @@ import { Graph, isOp, type Node } from '../graph/graph.ts';
 import type { AnyModel, ClassifierModel } from '../model/model-spec.ts';
 import { type ConvSpec, isExperts, type ModuleSpec } from '../model/module-specs.ts';
 import { type ModuleTap, Tracer } from '../model/tracer.ts';
+import { lastOf, valueFor } from '../present.ts';
 import { applyRule, type Known } from './channel-rules.ts';
 import { ChannelSets } from './channels.ts';
 
@@ -96,7 +97,7 @@ function propagate(graph: Graph, tracer: Tracer, modules: readonly ModuleSpec[],
 const alongLast = (rank: number, ids: Int32Array): Known => ({ shape: [...new Array<number>(rank - 1).fill(1), ids.length], ids });
 
 function makeColumns(module: ModuleSpec, node: Node, sets: ChannelSets, sides: Sides): Known {
-  const ids = sets.fresh(node.shape.at(-1) as number);
+  const ids = sets.fresh(lastOf(node.shape));
   sides.add(module, 'columns', ids);
   return alongLast(node.shape.length, ids);
 }
@@ -110,7 +111,7 @@ function passModule(
   sides: Sides,
 ): Known {
   const { x, y } = tap;
-  const size = y.shape.at(-1) as number;
+  const size = lastOf(y.shape);
   if (module.kind === 'norm') {
     sides.add(module, 'entries', channelsOf(through, y, sets));
     return through;
@@ -135,10 +136,10 @@ function isDepthwise(module: ModuleSpec): boolean {
 
 /** The channel of each place of a tensor's last axis; whatever else differs along other axes goes together. */
 function channelsOf(channels: Known, { shape }: Node, sets: ChannelSets): Int32Array {
-  const size = shape.at(-1) as number;
+  const size = lastOf(shape);
   const last = new Int32Array(size).fill(-1);
   if (!channels) return last;
-  const width = channels.shape.at(-1) as number;
+  const width = lastOf(channels.shape);
   channels.ids.forEach((id, place) => {
     for (let i = width === 1 ? 0 : place % width; i < size; i += width === 1 ? 1 : size) last[i] = sets.join(last[i] as number, id);
   });
@@ -222,7 +223,7 @@ function alike(sides: readonly Side[]): Side[][] {
   for (const [id, list] of within) {
     const key = list.join();
     if (!kindOf.has(key)) kindOf.set(key, kindOf.size);
-    kinds.set(id, kindOf.get(key) as number);
+    kinds.set(id, valueFor(kindOf, key));
   }
   return [...kindOf.values()].map(kind =>
     sides

@@ -1,4 +1,5 @@
 /** A chat as pieces of text: the model's own template, of which only the assistant's turns are trained. */
+import { elementAt } from '../present.ts';
 import { textOfContent } from './chat-renderer.ts';
 import type { DataPlace } from './data-error.ts';
 import { DataError } from './data-error.ts';
@@ -77,7 +78,7 @@ function markedAnswers(
 
 /** The place of an answer in the whole text: from the end of the generation prompt to its end-of-turn token. */
 function answerSpan(chat: Conversation, whole: string, index: number, settings: ChatSettings): Span {
-  const message = chat.messages[index] as ChatMessage;
+  const message = elementAt(chat.messages, index);
   const from = startOf(chat, whole, index, settings);
   const to = from === undefined ? undefined : endOf(chat, whole, index, settings);
   if (from === undefined || to === undefined || to <= from) throw notFound(settings.place, index);
@@ -100,7 +101,7 @@ function startOf(chat: Conversation, whole: string, index: number, settings: Cha
  * a last one, and the end is found by comparing the text with that of the same chat with one character added to the answer.
  */
 function endOf(chat: Conversation, whole: string, index: number, settings: ChatSettings): number | undefined {
-  const message = chat.messages[index] as ChatMessage;
+  const message = elementAt(chat.messages, index);
   const isLast = index === chat.messages.length - 1;
   const upTo = isLast ? whole : render(chat, index + 1, false, settings).text;
   if (whole.startsWith(upTo)) return upTo.length - trailingSpace(upTo, message);

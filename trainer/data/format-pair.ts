@@ -87,7 +87,7 @@ const plainPrompt = (record: DataRecord): string =>
 function commonText({ chosen, rejected }: Readonly<Record<Side, string>>): string {
   let end = 0;
   while (end < chosen.length && end < rejected.length && chosen[end] === rejected[end]) end++;
-  while (end > 0 && /\S/.test(chosen[end - 1] as string)) end--;
+  while (end > 0 && /\S/.test(chosen.charAt(end - 1))) end--;
   return chosen.slice(0, end > 0 && chosen[end - 1] === ' ' ? end - 1 : end);
 }
 

@@ -2,6 +2,7 @@
 
 import { engineCatalog, engineChoiceNames, engineNames } from '../catalog/engines.ts';
 import { orList } from '../catalog/entries.ts';
+import { required } from '../present.ts';
 import { EngineError, type EngineName } from './engine.ts';
 import { locateEngine } from './install/engine-folder.ts';
 import { locatePjrt } from './install/pjrt-folder.ts';
@@ -45,7 +46,10 @@ export function chooseEngine({ requested, fromEnvironment, cacheDir }: EngineReq
   }
   const [preferred, ...others] = engineNames.filter(name => !engineCatalog[name].isOnRequest) as [EngineName, ...EngineName[]];
   if (isThere(preferred, cacheDir)) return { name: preferred };
-  const name = others.find(other => isThere(other, cacheDir)) as EngineName;
+  const name = required(
+    others.find(other => isThere(other, cacheDir)),
+    'the element',
+  );
   return {
     name,
     warning: `${engineCatalog[preferred].label} is not installed, so the portable engine runs, which is several times slower on a CPU. To install it: ${installations[preferred]?.command}`,

@@ -1,11 +1,14 @@
 /** A model in an engine that reads a prompt once and then continues token by token. */
+
 import { untouched } from '../artifact/adapter/apply-adapter.ts';
 import type { Engine, Session } from '../engine/engine.ts';
 import type { HostArray } from '../graph/types.ts';
+import { float32Of } from '../graph/types.ts';
 import type { Attachment } from '../method/method.ts';
 import type { CausalModel } from '../model/model-spec.ts';
 import type { WeightSource } from '../model/weight-source.ts';
 import { weightStream } from '../model/weight-stream.ts';
+import { required } from '../present.ts';
 import { loadVariables } from '../train/variables.ts';
 import { cacheVariables, DECODE, decodeProgram, PREFILL, PREFILL_TOKENS } from './decode-program.ts';
 
@@ -89,7 +92,7 @@ export class Decoder {
     this.length = kept;
     this.seen = [];
     this.stretches = ids.slice(0, kept);
-    let logits = new Float32Array();
+    let logits: Float32Array = new Float32Array();
     for (let begin = kept; begin < ids.length && !(begin > kept && isCanceled()); begin += PREFILL_TOKENS) {
       const stretch = ids.slice(begin, begin + PREFILL_TOKENS);
       logits = await this.advance(PREFILL, stretch, PREFILL_TOKENS, ids.length);
@@ -120,7 +123,7 @@ export class Decoder {
   }
 
   /** @param whole tokens of the text so far, with those that follow in the same prompt */
-  private async advance(signature: string, ids: readonly number[], width: number, whole: number): Promise<Float32Array<ArrayBuffer>> {
+  private async advance(signature: string, ids: readonly number[], width: number, whole: number): Promise<Float32Array> {
     if (this.length + ids.length > this.capacity)
       throw new GenerateError(`there is room for ${this.capacity} tokens; this would be token ${this.length + ids.length}`);
     const padded = new Int32Array(width);
@@ -133,6 +136,6 @@ export class Decoder {
     });
     if (this.turning?.isReread && this.length <= this.turning.length) this.seen.push(...ids);
     this.length += ids.length;
-    return logits as Float32Array<ArrayBuffer>;
+    return float32Of(required(logits, 'the logits'));
   }
 }

@@ -1,4 +1,5 @@
 /** From logits to the next token: greedy, or drawn with temperature, top-k and top-p, in Transformers' order. Pure. */
+import { lastOf } from '../present.ts';
 import type { Random } from '../random.ts';
 
 export interface SamplingSettings {
@@ -25,7 +26,7 @@ export function sampleToken(logits: Float32Array, settings: SamplingSettings, ra
     left -= probability;
     if (left < 0) return id;
   }
-  return (kept.at(-1) as Candidate).id;
+  return lastOf(kept).id;
 }
 
 /** The id of the largest logit; of equals the first. */

@@ -1,4 +1,5 @@
 /** Reverse-mode differentiation: from seeds back to exactly the nodes asked for, with a recompute policy for the forward values. */
+import { elementAt } from '../present.ts';
 import type { Graph, Node } from './graph.ts';
 import { inputsOf } from './node-store.ts';
 import { type Cross, joinCross } from './op-rule.ts';
@@ -67,14 +68,15 @@ export function backward(graph: Graph, params: BackwardParams): Map<Node, Node> 
       if (!rule || !inputs.some(input => active.has(input))) continue;
       const rowAware = node.custom ? [] : (ruleOf(node.op).rowAware ?? []);
       const passesRows = !node.custom && ruleOf(node.op).rowwise;
+      const isActive = (input: Node | undefined): boolean => input !== undefined && active.has(input);
       const found = graph.within({ block: node.block }, () =>
         rule({
           graph,
           node,
           dy,
-          wants: i => active.has(inputs[i] as Node),
-          rows: i => rowsOf(inputs[i] as Node),
-          cross: i => wrt.get(inputs[i] as Node)?.cross,
+          wants: i => isActive(inputs[i]),
+          rows: i => rowsOf(elementAt(inputs, i)),
+          cross: i => wrt.get(elementAt(inputs, i))?.cross,
           value: wanted => values.value(wanted, node.block),
         }),
       );

@@ -120,10 +120,7 @@ function lastId(steps: readonly Step[]): number {
 
 /** Floating-point operations of one run of these nodes. */
 export const nodesFlops = (nodes: readonly Node[]): number =>
-  nodes.reduce(
-    (sum, node) => sum + (ruleOf(node.op).flops as (i: readonly Node[], o: Node, a: object) => number)(node.inputs, node, node.attrs),
-    0,
-  );
+  nodes.reduce((sum, node) => sum + ruleOf(node.op).flops(node.inputs, node, node.attrs), 0);
 
 /** Floating-point operations of one run. */
 export const signatureFlops = ({ schedule }: Signature): number => nodesFlops(schedule);

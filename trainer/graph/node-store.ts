@@ -157,18 +157,19 @@ export class NodeStore {
     }
   }
 
-  private keyOf(op: OpName, inputs: readonly Node[], attrs: object): string | undefined {
-    if (op === 'constant') {
-      const { shape, dtype } = attrs as OpAttributes['constant'];
-      if (elementCount(shape) > 64) return undefined;
-      return `constant ${dtype} [${shape}] ${(attrs as OpAttributes['constant']).value.join()}`;
+  private keyOf<Attributes extends OpAttributes[OpName]>(op: OpName, inputs: readonly Node[], attrs: Attributes): string | undefined {
+    if (isConstant(op, attrs)) {
+      const { shape, dtype, value } = attrs;
+      return elementCount(shape) > 64 ? undefined : `constant ${dtype} [${shape}] ${value.join()}`;
     }
     let key = `${SOURCES.has(op) ? 0 : this.context.phase} ${op}`;
     for (const input of inputs) key += ` ${input.id}`;
-    for (const name in attrs) key += ` ${name} ${keyOfAttribute((attrs as Readonly<Record<string, unknown>>)[name])}`;
+    for (const name in attrs) key += ` ${name} ${keyOfAttribute(attrs[name])}`;
     return key;
   }
 }
+
+const isConstant = (op: OpName, _attrs: OpAttributes[OpName]): _attrs is OpAttributes['constant'] => op === 'constant';
 
 /** Lists are of numbers alone; to write those as JSON takes several times as long. */
 function keyOfAttribute(value: unknown): string {

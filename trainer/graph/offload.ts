@@ -1,4 +1,5 @@
 /** Between which steps a variable has to be at hand that lies in a file otherwise. */
+import { valueFor } from '../present.ts';
 import { aliasedRead, writtenVariables } from './alias.ts';
 import type { Step } from './fusion/step.ts';
 import type { Node } from './graph.ts';
@@ -45,7 +46,7 @@ export function usesOf(
 export function mostAtHand(signature: Pick<Signature, 'outputs'>, steps: readonly Step[], sizes: ReadonlyMap<string, number>): number {
   const change = new Float64Array(steps.length + 1);
   for (const [variable, { first, last }] of usesOf(signature, steps, new Set(sizes.keys()))) {
-    const bytes = sizes.get(variable) as number;
+    const bytes = valueFor(sizes, variable);
     change[first] = (change[first] as number) + bytes;
     change[last + 1] = (change[last + 1] as number) - bytes;
   }

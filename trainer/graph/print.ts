@@ -60,15 +60,17 @@ function printStep({ nodes, reads, program }: Step): string[] {
 
 function printNode(node: Node): string {
   const inputs = node.inputs.map(({ id }) => `%${id}`);
-  const attributes = Object.entries(node.attrs as object).map(([name, value]) => `${name}=${showValue(value)}`);
+  const attributes = Object.entries(node.attrs).map(([name, value]) => `${name}=${showValue(value)}`);
   const marks = [node.block >= 0 ? `block ${node.block}` : '', node.recomputed ? 'recomputed' : '', node.onHost ? 'on the host' : ''];
   const notes = marks.filter(Boolean).join(', ');
   return `%${node.id} = ${node.op}(${[...inputs, ...attributes].join(', ')}) ${showSpec(node)}${notes === '' ? '' : ` # ${notes}`}`;
 }
 
+const isList = (value: unknown): value is Iterable<unknown> => value instanceof Object && Symbol.iterator in value;
+
 function showValue(value: unknown): string {
-  if (value instanceof Object && Symbol.iterator in value) {
-    const entries = [...(value as Iterable<unknown>)];
+  if (isList(value)) {
+    const entries: unknown[] = Array.from(value);
     const shown = entries.slice(0, MOST_ENTRIES).map(showValue).join(' ');
     return `[${shown}${entries.length > MOST_ENTRIES ? ` … ${entries.length}` : ''}]`;
   }

@@ -1,4 +1,5 @@
 /** A program: several signatures over one set of variables. This is what an engine compiles. */
+import { elementAt } from '../present.ts';
 import { checkAliases } from './alias.ts';
 import type { Graph, Node, VariableSpec } from './graph.ts';
 import { GraphError, type HostArray, sameShape } from './types.ts';
@@ -60,7 +61,7 @@ function toSignature({ graph, outputs, effects }: Traced): Signature {
   for (const node of [...Object.values(outputs), ...effects]) needed[node.id] = 1;
   // Inputs stand before the nodes that read them, so one sweep from the end finds all.
   for (let id = graph.nodes.length - 1; id >= 0; id--) {
-    if (needed[id]) for (const input of (graph.nodes[id] as Node).inputs) needed[input.id] = 1;
+    if (needed[id]) for (const input of elementAt(graph.nodes, id).inputs) needed[input.id] = 1;
   }
   const schedule = graph.nodes.filter(node => needed[node.id]);
   const feeds = schedule.filter((node): node is Node<'feed'> => node.op === 'feed');

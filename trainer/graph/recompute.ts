@@ -1,4 +1,5 @@
 /** Which forward values the backward pass finds kept, and which it computes again. */
+import { elementAt } from '../present.ts';
 import type { Graph, Node } from './graph.ts';
 import { inputsOf } from './node-store.ts';
 import { ruleOf } from './op-table.ts';
@@ -55,7 +56,7 @@ export class Rematerializer {
     this.group = group;
     this.starts = new Map();
     for (let block = group * this.stride + 1; block <= last; block++) {
-      const start = this.graph.boundaries[block] as Node;
+      const start = elementAt(this.graph.boundaries, block);
       this.starts.set(start, this.copy(start, new Map()));
     }
   }

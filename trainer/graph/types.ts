@@ -30,6 +30,12 @@ export function fromBfloat16(bits: Uint16Array): Float32Array {
   return new Float32Array(words.buffer);
 }
 
+/** Returns these numbers as the float32 that they must be. @throws GraphError if they are of another type */
+export function float32Of(data: HostArray | 'zeros'): Float32Array {
+  if (data instanceof Float32Array) return data;
+  throw new GraphError(`a ${data === 'zeros' ? 'variable of zeros' : data.constructor.name} where a Float32Array is due`);
+}
+
 const BYTES: Record<DType, number> = { float32: 4, bfloat16: 2, int32: 4, uint8: 1, int8: 1, bool: 1 };
 
 export const bytesPerElement = (dtype: DType): number => BYTES[dtype];

@@ -8,6 +8,7 @@ import { chanceOverlap, countRows, overlapOf, overlapTable, scoresOfClass, speci
 import { type AblationReport, type ClassReport, reportMarkdown, type StabilityReport } from '../importance/stability-report.ts';
 import type { TaskSetup } from '../objective/task-setup.ts';
 import { type ComputeScoresParams, drawSamples, importanceDataOf, scoreSamples } from '../plan/choices/choose-rows.ts';
+import { valueFor } from '../present.ts';
 import { RunError } from '../run-error.ts';
 import type { Scores, Selection } from '../selection.ts';
 import { selectRows } from '../selection.ts';
@@ -57,7 +58,7 @@ async function computeReport(params: ReportParams): Promise<StabilityReport> {
     // Without data, both halves are equal.
     halves.set(measure, [half, needsData(measure) ? await halfOf(params, measure, second) : half]);
   }
-  const own = halves.get(recipe.importance.measure) as readonly [Half, Half];
+  const own = valueFor(halves, recipe.importance.measure);
   const classWise = halves.get('qm_taylor')?.[0].scores.classes;
   const classRows = (classWise?.names ?? []).map((_, label) =>
     rowsBy(params, scoresOfClass(classWise?.scores ?? new Map(), label, classWise?.names.length ?? 1)),

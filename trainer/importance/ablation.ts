@@ -10,6 +10,7 @@ import { Tracer } from '../model/tracer.ts';
 import type { WeightSource } from '../model/weight-source.ts';
 import type { WeightStorage } from '../model/weight-storage.ts';
 import { withInitial } from '../model/weight-stream.ts';
+import { required } from '../present.ts';
 import type { Selection } from '../selection.ts';
 import { type BatchShape, shapeName, type Task } from '../train/task.ts';
 import { heldWeights } from './held-weights.ts';
@@ -70,7 +71,7 @@ async function classLosses(params: AblationParams, session: Session, set: number
   for await (const batch of epochBatches(source, 0)) {
     checkStop?.();
     const { losses } = await session.run(signatureOf(batch.bucket), batch.feeds(1));
-    for (const [sample, loss] of sampleLosses(batch, losses as HostArray)) {
+    for (const [sample, loss] of sampleLosses(batch, required(losses, 'the loss of each sample'))) {
       const label = classOf(sample);
       if (label < 0) continue;
       sums[label] = (sums[label] as number) + loss;

@@ -5,9 +5,11 @@ import type { Session, VariableData } from '../engine/engine.ts';
 import { backward } from '../graph/gradient.ts';
 import { Graph, type Node, type VariableSpec } from '../graph/graph.ts';
 import { assemble, type Program, type Traced } from '../graph/program.ts';
+import { float32Of } from '../graph/types.ts';
 import type { ModuleSpec } from '../model/module-specs.ts';
 import { Tracer } from '../model/tracer.ts';
 import type { WeightSource } from '../model/weight-source.ts';
+import { valueFor } from '../present.ts';
 import type { Selection } from '../selection.ts';
 import { type BatchShape, shapeName } from '../train/task.ts';
 import { heldWeight, heldWeights } from './held-weights.ts';
@@ -49,7 +51,7 @@ export async function chooseElements(params: ChooseElementsParams): Promise<Sele
       await readSweep(session, sweep, params, chosen);
       await session.run(clearSignature(i), {});
     }
-    return new Map(modules.map(({ name }) => [name, chosen.get(name) as Int32Array]));
+    return new Map(modules.map(({ name }) => [name, valueFor(chosen, name)]));
   } finally {
     await session.dispose();
   }
@@ -61,8 +63,7 @@ async function readSweep(
   { budgetOf }: ChooseElementsParams,
   chosen: Map<string, Int32Array>,
 ): Promise<void> {
-  for (const [module, sum] of sumsOf(sweep))
-    chosen.set(module.name, largest((await session.read(sum.name)) as Float32Array, budgetOf(module)));
+  for (const [module, sum] of sumsOf(sweep)) chosen.set(module.name, largest(float32Of(await session.read(sum.name)), budgetOf(module)));
 }
 
 const sumSignature = (shape: BatchShape, sweep: number): string => `sum/${sweep}/${shapeName(shape)}`;
@@ -114,7 +115,7 @@ function traceSums(
     wrt: new Map([...sums.keys()].map(node => [node, {}])),
     policy: recompute,
     onReady: (weight, gradient) => {
-      const sum = sums.get(weight) as VariableSpec;
+      const sum = valueFor(sums, weight);
       graph.declare(sum);
       effects.push(graph.assignAdd(sum.name, graph.square(graph.cast(gradient, 'float32'))));
     },

@@ -8,6 +8,7 @@ import type { RecomputePolicy } from '../graph/recompute.ts';
 import { isExperts, type ModuleSpec } from '../model/module-specs.ts';
 import { type ModuleTap, Tracer } from '../model/tracer.ts';
 import type { WeightStorage } from '../model/weight-storage.ts';
+import { valueFor } from '../present.ts';
 import { type BatchShape, shapeName, type Task } from '../train/task.ts';
 import { heldWeight } from './held-weights.ts';
 import { ImportanceError } from './importance-error.ts';
@@ -103,7 +104,7 @@ function traceInputs(params: ImportanceProgramParams, shape: BatchShape, { add }
   });
   const effects = params.modules.map(module => {
     checkTaps(params, tracer, module, readByLoss);
-    return addTo(graph, accumulator(params, module), sums.get(module.name) as Node);
+    return addTo(graph, accumulator(params, module), valueFor(sums, module.name));
   });
   return { graph, outputs: { done: graph.scalar(1) }, effects };
 }
@@ -179,7 +180,7 @@ function traceOutputs(params: ImportanceProgramParams, shape: BatchShape, measur
       onReady: (node, gradient, value) => {
         const whole = weights.get(node);
         if (whole) return addTo(graph, accumulator(params, whole), signedRow(graph, acting(graph, whole, node), wide(graph, gradient)));
-        const { module, tap } = outputs.get(node) as { module: ModuleSpec; tap: ModuleTap };
+        const { module, tap } = valueFor(outputs, node);
         const before = sums.get(module);
         const sum = plus(
           graph,
@@ -261,7 +262,7 @@ function exactProgram(params: ImportanceProgramParams): Program {
         const weights = new Map(sweep.map(module => [heldWeight(graph, module, params.storage), module]));
         return {
           wanted: [...weights.keys()],
-          onReady: (weight, gradient) => addTo(graph, sums.get(weights.get(weight) as ModuleSpec) as VariableSpec, wide(graph, gradient)),
+          onReady: (weight, gradient) => addTo(graph, valueFor(sums, weights.get(weight) as ModuleSpec), wide(graph, gradient)),
         };
       });
     traces[reduceSignature(i)] = traceReduce(params, measure, sums);

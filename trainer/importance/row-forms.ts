@@ -1,9 +1,11 @@
 /** The contribution of a batch to the score of each row, as graph expressions: from a gradient of the weight, or from the values that pass through a module. */
+
 import type { Graph, Node } from '../graph/graph.ts';
 import { idsWithout } from '../graph/ops/indexing.ts';
 import { dimensions, elementCount } from '../graph/types.ts';
 import { isExperts, type ModuleSpec } from '../model/module-specs.ts';
 import type { ModuleTap } from '../model/tracer.ts';
+import { lastOf } from '../present.ts';
 import { ImportanceError } from './importance-error.ts';
 
 const rowsOf = (module: ModuleSpec): number => module.weight.shape[0] as number;
@@ -129,7 +131,7 @@ function presenceOf(graph: Graph, { batch, tokens, present }: Presence, perSampl
 
 /** Σ over positions of squares, [features]. @param values [n …, features] */
 function squaredNorms(graph: Graph, module: ModuleSpec, values: Node, tap: ModuleTap, presence: Presence): Node {
-  const features = values.shape.at(-1) as number;
+  const features = lastOf(values.shape);
   const flat = graph.reshape(values, [elementCount(values.shape) / features, features]);
   const { x, perSample } = bySample(graph, module, flat, tap, presence.batch);
   const weights = graph.reshape(presenceOf(graph, presence, perSample), [1, presence.batch * perSample]);

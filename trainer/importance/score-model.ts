@@ -5,6 +5,7 @@ import { type Batch, type BatchSource, epochBatches } from '../data/batch/batche
 import type { Engine, Session, VariableData } from '../engine/engine.ts';
 import type { RecomputePolicy } from '../graph/recompute.ts';
 import type { HostArray } from '../graph/types.ts';
+import { float32Of } from '../graph/types.ts';
 import type { Model } from '../model/model-spec.ts';
 import type { ModuleSpec } from '../model/module-specs.ts';
 import type { WeightSource } from '../model/weight-source.ts';
@@ -231,7 +232,7 @@ async function readSums(
   modules: readonly ModuleSpec[],
 ): Promise<Map<string, Float32Array>> {
   const sums = new Map<string, Float32Array>();
-  for (const module of modules) sums.set(module.name, (await session.read(accumulator(program, module).name)) as Float32Array);
+  for (const module of modules) sums.set(module.name, float32Of(await session.read(accumulator(program, module).name)));
   return sums;
 }
 

@@ -2,11 +2,13 @@
  * Places trained parameters next to weights with fewer bits: float32 masters of bfloat16 parameters, whole rows next to
  * quantized weights.
  */
+
 import type { VariableSpec } from '../graph/graph.ts';
 import type { VariableData } from '../graph/program.ts';
 import { elementCount, type HostArray } from '../graph/types.ts';
 import type { Model } from '../model/model-spec.ts';
 import { type FloatRows, type Precision, quantizable, WeightStorage } from '../model/weight-storage.ts';
+import { atLeast } from '../present.ts';
 import type { Attachment, Trainable } from './method.ts';
 import { TargetError } from './targets.ts';
 
@@ -64,7 +66,7 @@ export function placeTrained(attachment: Attachment, model: Model, precision: Pr
 }
 
 function floatRowsOf({ name, shape }: VariableSpec, rows: NonNullable<Trainable['rows']>): FloatRows {
-  const [out, ...rest] = shape as [number, ...number[]];
+  const [out, ...rest] = atLeast(shape, 1);
   return {
     rows: rows.variable,
     indices: rows.indices,
@@ -101,7 +103,7 @@ function valuesOf(
   if (elements) for (const [i, place] of elements.indices.entries()) values[i] = data[place] as number;
   else if (rows) {
     const width = values.length / rows.indices.length;
-    for (const [i, row] of rows.indices.entries()) values.set(data.subarray(row * width, (row + 1) * width) as Float32Array, i * width);
-  } else values.set(data as Float32Array);
+    for (const [i, row] of rows.indices.entries()) values.set(data.subarray(row * width, (row + 1) * width), i * width);
+  } else values.set(data);
   return { name, data: values };
 }

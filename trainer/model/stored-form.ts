@@ -1,6 +1,7 @@
 /** Parameters that files hold in another form than the model computes with: stacks of matrices, one for each expert. */
 
 import { elementCount, toBfloat16 } from '../graph/types.ts';
+import { elementAt } from '../present.ts';
 import type { ParameterSpec, Stack, StoredForm } from './module-specs.ts';
 import { readMxfp4 } from './mxfp4.ts';
 import type { WeightSource } from './weight-source.ts';
@@ -116,7 +117,7 @@ async function readExpert(spec: Stacked, form: StoredForm, expert: number, sourc
     (await source.readPart?.(name, begin, own * width)) ?? (await source.readFloat32(name)).slice(begin, begin + own * width);
   switch (form.kind) {
     case 'apart':
-      return source.readFloat32(form.names[expert] as string);
+      return source.readFloat32(elementAt(form.names, expert));
     case 'rows':
       return part(form.name, (expert * form.every + form.begin) * width);
     case 'turned':

@@ -19,6 +19,7 @@ import type { ModuleSpec } from '../model/module-specs.ts';
 import type { ComputeType, Precision } from '../model/weight-storage.ts';
 import { checkWeights } from '../model/weight-stream.ts';
 import { taskOf } from '../objective/task-of.ts';
+import { required } from '../present.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import { firstRows, type Selection } from '../selection.ts';
 import { type ComputesOn, methodSettings, optimizerSettings, precisionOf, withTraining } from '../train/recipe-settings.ts';
@@ -151,7 +152,7 @@ export function planMethod(facts: PlanFacts, model: AnyModel, method: MethodName
 
 function passOf(traced: Parameters<typeof assemble>[0][string]): PlannedPass {
   const { signatures, variables } = assemble({ pass: traced });
-  return { signature: signatures.pass as Signature, variables };
+  return { signature: required(signatures.pass, 'the signature of the pass'), variables };
 }
 
 /** The targets of importance and selection: the modules that the recipe's method tunes. @throws TargetError */

@@ -2,6 +2,7 @@
  * Turns the text of a recipe into a resolved recipe and all its problems. The command line, the trainer and the editor
  * all use this reader.
  */
+import { required } from '../present.ts';
 import { positionsIn } from './line-starts.ts';
 import { findTokens } from './literal-token.ts';
 import type { Problem, Range } from './problem.ts';
@@ -63,7 +64,10 @@ function firstOf(problems: readonly Problem[]): readonly Problem[] {
   if (more <= 0) return problems;
   const isError = ({ severity }: Problem): boolean => severity === 'error';
   const kept = new Set([...problems.filter(isError), ...problems.filter(problem => !isError(problem))].slice(0, MAX_PROBLEMS));
-  const next = problems.find(problem => !kept.has(problem)) as Problem;
+  const next = required(
+    problems.find(problem => !kept.has(problem)),
+    'the element',
+  );
   const rest: Problem = {
     code: 'too-large',
     severity: 'info',

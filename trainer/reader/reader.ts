@@ -1,5 +1,7 @@
 /** The one place where what strangers made is read: requests to processes that may be killed, so that whoever asks continues to answer. */
+
 import { fileURLToPath } from 'node:url';
+import { required } from '../present.ts';
 import { type ReaderBudget, ReaderChild, type ReaderTask, ReadStopped } from './reader-child.ts';
 import type { ReaderAnswerOf, ReaderParamsOf, ReaderRequestName } from './reader-requests.ts';
 
@@ -83,7 +85,7 @@ export class Reader {
     const [free] = this.#free;
     if (free !== undefined) this.#forget(...free);
     const child = free?.[0] ?? new ReaderChild(this.#script, this.#budget);
-    const task = this.#queue.shift() as Waiting;
+    const task = required(this.#queue.shift(), 'the next element');
     this.#busy.add(child);
     const release = (): void => {
       this.#busy.delete(child);

@@ -2,6 +2,7 @@
  * The job 'sweep': trains the runs of a plan, several at a time, each in a worker process of its own, and stops losers
  * early. All that decides is in the folders of the runs, so a sweep that was killed continues where it was.
  */
+
 import { existsSync } from 'node:fs';
 import { appendFile, rm } from 'node:fs/promises';
 import path from 'node:path';
@@ -10,6 +11,7 @@ import { writeJson, writeTextFile } from '../files/durable-file.ts';
 import type { Job } from '../job/job.ts';
 import type { JobScope } from '../job/job-scope.ts';
 import { lockHolder } from '../machine/process-lock.ts';
+import { elementAt } from '../present.ts';
 import { compact } from '../protocol/format.ts';
 import type { JobRequest } from '../protocol/job-messages.ts';
 import { RUN_FILES } from '../protocol/run-files.ts';
@@ -129,7 +131,7 @@ class SweepRunner {
         return state && state.totalSteps > 0 ? [[run.id, { done: state.step, total: state.totalSteps }]] : [];
       }),
     );
-    this.progress = new SweepProgress(plan, runRecipe(plan, plan.runs[0] as PlannedRun), job, new Map(steps.flat()));
+    this.progress = new SweepProgress(plan, runRecipe(plan, elementAt(plan.runs, 0)), job, new Map(steps.flat()));
   }
 
   /** Starts what can start now. @returns whether nothing is left to do */
@@ -141,7 +143,7 @@ class SweepRunner {
       if (decision.kind !== 'start') return decision.kind === 'done';
       const { segment, by } = decision;
       const index = this.schedule.issued.length - 1;
-      const run = this.plan.runs[segment.run] as PlannedRun;
+      const run = elementAt(this.plan.runs, segment.run);
       await this.decisions?.record({ index, run: run.id, until: segment.until, by });
       const result = await this.recorded(run, segment);
       if (result !== undefined) this.results.set(index, result);

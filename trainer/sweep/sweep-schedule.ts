@@ -8,6 +8,7 @@
  * k uses the results of the decisions up to k − parallel instead, in the order of the decisions; more only where
  * nothing can be decided by these. So timing has no influence, at the price of a short wait for an earlier run.
  */
+import { elementAt } from '../present.ts';
 import type { SweepStrategy } from '../protocol/sweep.ts';
 
 /** A part of a run: it trains until it has made `until` evaluations, or to its end. */
@@ -93,7 +94,7 @@ export class SweepSchedule {
       }
       const result = resultOf(this.used);
       if (result === undefined) return { kind: 'wait' };
-      this.record(this.segments[this.used] as Segment, result);
+      this.record(elementAt(this.segments, this.used), result);
       this.used++;
     }
   }
@@ -113,7 +114,7 @@ export class SweepSchedule {
     const { minEvaluations, reductionFactor } = this.settings;
     const level = Math.round(Math.log(until / minEvaluations) / Math.log(reductionFactor));
     while (this.rungs.length <= level) this.rungs.push({ ranked: [], promoted: new Set() });
-    return this.rungs[level] as Rung;
+    return elementAt(this.rungs, level);
   }
 
   private compare(a: Recorded, b: Recorded): number {
@@ -124,7 +125,7 @@ export class SweepSchedule {
     const { strategy, runs, reductionFactor } = this.settings;
     if (strategy === 'halving')
       for (let level = this.rungs.length - 1; level >= 0; level--) {
-        const { ranked, promoted } = this.rungs[level] as Rung;
+        const { ranked, promoted } = elementAt(this.rungs, level);
         const best = Math.floor(ranked.length / reductionFactor);
         const next = ranked.slice(0, best).find(({ run, result }) => !result.ended && !promoted.has(run));
         if (next === undefined) continue;

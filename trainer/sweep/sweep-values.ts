@@ -1,4 +1,5 @@
 /** The values of each run of a sweep. Pure: the same recipe and seed give the same runs. */
+import { MissingError, required } from '../present.ts';
 import { isCount, isRange, isWhole, type SweptRange, type SweptSettings, type SweptValues } from '../protocol/recipe/swept-values.ts';
 import type { ValueType } from '../protocol/recipe-schema.ts';
 import { createRandom, hashSeed, permutation, type Random } from '../random.ts';
@@ -32,7 +33,7 @@ export function gridRuns(space: SweepSpace): RunValues[] {
  */
 export function drawnRuns(space: SweepSpace, { count, seed }: { readonly count: number; readonly seed: number }): RunValues[] {
   const names = Object.keys(space.over);
-  const lists = names.map(name => pointsOf(space, name, space.over[name] as SweptValues));
+  const lists = names.map(name => pointsOf(space, name, required(space.over[name], name)));
   const all = lists.reduce<number | undefined>((n, list) => (n === undefined || list === undefined ? undefined : n * list.length), 1);
   if (all !== undefined && all <= count) return gridRuns(space);
   const runs = new Map<string, RunValues>();
@@ -63,18 +64,18 @@ function pointsOf({ types, starts }: SweepSpace, name: string, values: SweptValu
   if (!isRange(values)) return values;
   const { count } = values;
   if (count === undefined) return undefined;
-  const whole = isWhole(types[name] as ValueType<unknown>);
+  const whole = isWhole(required(types[name], name));
   const points = Array.from({ length: count }, (_, i) => rounded(between(values, count === 1 ? 0 : i / (count - 1)), values, whole));
   return [...new Set(points)];
 }
 
 /** @param share from 0 to 1, without 1 */
 function valueAtShare(space: SweepSpace, name: string, share: number): unknown {
-  const values = space.over[name] as SweptValues;
+  const values = required(space.over[name], name);
   const points = pointsOf(space, name, values);
   if (points !== undefined) return points[Math.floor(share * points.length)];
-  const range = values as SweptRange;
-  return rounded(between(range, share), range, isWhole(space.types[name] as ValueType<unknown>));
+  if (!isRange(values)) throw new MissingError(`${name} has no list of values and no range`);
+  return rounded(between(values, share), values, isWhole(required(space.types[name], name)));
 }
 
 /** @param share from 0 to 1 */

@@ -1,10 +1,11 @@
 /** Optimizer state outside the memory of the compute device: in host memory next to a GPU, or on disk. */
+
 import type { VariableSpec } from '../graph/graph.ts';
 import type { Place } from '../graph/program.ts';
 import { byteSize } from '../graph/types.ts';
 import type { Attachment } from '../method/method.ts';
 import { optimizerState } from './optimizer.ts';
-import type { Offload, OptimizerSettings } from './optimizer-settings.ts';
+import type { OptimizerSettings } from './optimizer-settings.ts';
 import { isOffloaded, updateGroups } from './update-group.ts';
 
 /** Moving a smaller variable takes as much memory as the variable itself: six TensorFlow nodes. */
@@ -18,8 +19,10 @@ export function offloadedVariables({ trainables }: Pick<Attachment, 'trainables'
 }
 
 /** By the name of a variable. */
-export const offloadPlaces = (attachment: Pick<Attachment, 'trainables'>, settings: OptimizerSettings): ReadonlyMap<string, Place> =>
-  new Map(settings.offload ? offloadedVariables(attachment, settings).map(({ name }) => [name, (settings.offload as Offload).to]) : []);
+export const offloadPlaces = (attachment: Pick<Attachment, 'trainables'>, settings: OptimizerSettings): ReadonlyMap<string, Place> => {
+  const { offload } = settings;
+  return new Map(offload ? offloadedVariables(attachment, settings).map(({ name }) => [name, offload.to]) : []);
+};
 
 export const variablesOnDisk = (attachment: Pick<Attachment, 'trainables'>, settings: OptimizerSettings): VariableSpec[] =>
   settings.offload?.to === 'disk' ? offloadedVariables(attachment, settings) : [];

@@ -1,7 +1,9 @@
 /** Optimizers as graph transformations: a gradient and the state of one trainable become effects that update it. */
+
 import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
 import { elementCount } from '../graph/types.ts';
 import type { Trainable } from '../method/method.ts';
+import { elementAt } from '../present.ts';
 import {
   ditherOf,
   eightBitMoments,
@@ -52,7 +54,7 @@ export const eightBitCount = (settings: OptimizerSettings, groups: readonly Upda
   groups.filter(group => isEightBit(settings, group)).reduce((sum, { shape }) => sum + elementCount(shape), 0);
 
 const isEightBit = (settings: OptimizerSettings, { shape }: UpdateGroup): boolean =>
-  isEightBitAdam(settings) && elementCount(shape) >= (settings.eightBitFrom as number);
+  settings.eightBitFrom !== undefined && isEightBitAdam(settings) && elementCount(shape) >= settings.eightBitFrom;
 
 const stateNames = ({ name, momentum }: OptimizerSettings): readonly string[] =>
   name === 'sgd' ? (momentum > 0 ? ['momentum'] : []) : ['m', 'v'];
@@ -92,7 +94,7 @@ export function update(graph: Graph, params: UpdateParams): Node[] {
   const { next, effects } = graph.within({ onHost: runsOnHost(params) }, () =>
     settings.name === 'sgd' ? sgd(graph, params, current) : adamRows(graph, params, current),
   );
-  const writes = splitMembers(graph, group, next).map((part, i) => writeTrained(graph, group.members[i] as Trainable, part));
+  const writes = splitMembers(graph, group, next).map((part, i) => writeTrained(graph, elementAt(group.members, i), part));
   return [...effects, ...writes];
 }
 
@@ -161,7 +163,7 @@ function adamRows(graph: Graph, params: UpdateParams, current: Node, part?: Grou
   const weightDecay = decayOf(params);
   const decoupled = settings.name === 'adamw';
   const g = !decoupled && weightDecay > 0 ? graph.add(gradient, graph.mul(current, weightDecay)) : gradient;
-  const { m, v, effects } = moveMoments(graph, params, g, part ?? (groupParts(group)[0] as GroupPart));
+  const { m, v, effects } = moveMoments(graph, params, g, part ?? elementAt(groupParts(group), 0));
   const one = graph.scalar(1);
   const rate = graph.div(graph.mul(feeds.learningRate, graph.sqrt(graph.sub(one, feeds.beta2Power))), graph.sub(one, feeds.beta1Power));
   const change = graph.div(graph.mul(m, rate), graph.add(graph.sqrt(v), feeds.epsilon));

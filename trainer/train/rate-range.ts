@@ -2,6 +2,7 @@
  * The learning-rate range test (Smith, "Cyclical Learning Rates for Training Neural Networks", 2017, section 3.3): the
  * rate of a short run rises exponentially, and the curve of its loss shows which rates work.
  */
+import { elementAt } from '../present.ts';
 
 export interface RatePoint {
   readonly learningRate: number;
@@ -48,13 +49,13 @@ export class RateCurve {
 /** Undefined if the loss never falls. */
 export function suggestRate(points: readonly RatePoint[]): RateSuggestion | undefined {
   const from = Math.floor(SKIPPED_SHARE * points.length);
-  const lowest = points.reduce((best, { smoothed }, i) => (smoothed < (points[best] as RatePoint).smoothed ? i : best), 0);
+  const lowest = points.reduce((best, { smoothed }, i) => (smoothed < elementAt(points, best).smoothed ? i : best), 0);
   let steepest: { readonly slope: number; readonly rate: number } | undefined;
   for (let i = Math.max(1, from); i <= lowest; i++) {
-    const [before, now] = [points[i - 1] as RatePoint, points[i] as RatePoint];
+    const [before, now] = [elementAt(points, i - 1), elementAt(points, i)];
     const slope = (now.smoothed - before.smoothed) / Math.log(now.learningRate / before.learningRate);
     if (slope < (steepest?.slope ?? 0)) steepest = { slope, rate: now.learningRate };
   }
   if (steepest === undefined) return undefined;
-  return { steepest: steepest.rate, tenthOfMinimum: (points[lowest] as RatePoint).learningRate / 10 };
+  return { steepest: steepest.rate, tenthOfMinimum: elementAt(points, lowest).learningRate / 10 };
 }

@@ -1,9 +1,11 @@
 /** Taking out and putting back everything that training changes: trained numbers and optimizer state, a part at a time. */
+
 import type { Session, VariableData } from '../engine/engine.ts';
 import { Graph, type Node, type VariableSpec } from '../graph/graph.ts';
 import type { Traced } from '../graph/program.ts';
 import { byteSize, type HostArray } from '../graph/types.ts';
 import { type Attachment, type Trainable, whole } from '../method/method.ts';
+import { elementAt, required } from '../present.ts';
 import { optimizerState } from './optimizer.ts';
 import type { OptimizerSettings } from './optimizer-settings.ts';
 import { readTrained, writeTrained } from './trained-part.ts';
@@ -100,9 +102,9 @@ export async function* readSnapshot(
   for (const [i, group] of groupsOf(partsOf(attachment, optimizer)).entries()) {
     const whole = group.filter(isWhole);
     const read = whole.length > 0 ? await session.readAll(whole.map(({ of }) => of.variable.name)) : [];
-    const values = new Map(whole.map(({ spec }, k) => [spec.name, read[k] as HostArray]));
+    const values = new Map(whole.map(({ spec }, k) => [spec.name, elementAt(read, k)]));
     const placed = whole.length < group.length ? await session.run(snapshotName(i), {}) : {};
-    for (const { spec } of group) yield { spec, data: values.get(spec.name) ?? (placed[spec.name] as HostArray) };
+    for (const { spec } of group) yield { spec, data: values.get(spec.name) ?? required(placed[spec.name], spec.name) };
   }
 }
 

@@ -8,6 +8,7 @@ import type { RecomputePolicy } from '../graph/recompute.ts';
 import type { Attachment, Trainable } from '../method/method.ts';
 import type { ParameterSpec } from '../model/module-specs.ts';
 import { Tracer } from '../model/tracer.ts';
+import { valueFor } from '../present.ts';
 import { declareFeeds, update } from './optimizer.ts';
 import { offloadPlaces } from './optimizer-offload.ts';
 import type { OptimizerSettings } from './optimizer-settings.ts';
@@ -91,7 +92,7 @@ export function traceTrain(params: TraceParams, shape: BatchShape): Traced {
     policy: params.recompute,
     groupBlocks: params.groupBlocks,
     onReady: (node, gradient) => {
-      const trainable = targets.get(node) as Trainable;
+      const trainable = valueFor(targets, node);
       apply.take(trainable, trainedGradient(graph, trainable, gradient), node.block);
     },
   });
@@ -123,7 +124,7 @@ class GradientSink {
   /** @param block where the variable is used */
   take(trainable: Trainable, gradient: Node, block: number): void {
     this.arrived.set(trainable, gradient);
-    const group = this.groupOf.get(trainable) as UpdateGroup;
+    const group = valueFor(this.groupOf, trainable);
     const parts = group.members.map(member => this.arrived.get(member));
     if (parts.every(part => part !== undefined)) this.takeGroup(group, joinMembers(this.graph, group, parts), block);
   }

@@ -1,7 +1,9 @@
 /** Trainables that are updated together: one set of optimizer arithmetic for the chosen rows of several layers of a block. */
+
 import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
 import { elementCount } from '../graph/types.ts';
 import type { Trainable } from '../method/method.ts';
+import { elementAt } from '../present.ts';
 import type { OptimizerSettings } from './optimizer-settings.ts';
 import { chosenOf } from './trained-part.ts';
 
@@ -51,7 +53,7 @@ export const gradientVariable = (group: UpdateGroup): VariableSpec => ({
 
 /** One tensor of the group's shape from one for each member. */
 export function joinMembers(graph: Graph, { members }: UpdateGroup, parts: readonly Node[]): Node {
-  const isFlat = members.length > 1 && !chosenOf(members[0] as Trainable);
+  const isFlat = members.length > 1 && !chosenOf(elementAt(members, 0));
   return graph.concat(isFlat ? parts.map(part => graph.reshape(part, [elementCount(part.shape)])) : parts, 0);
 }
 

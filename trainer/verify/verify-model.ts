@@ -7,6 +7,7 @@ import { assemble, type Program, type Traced } from '../graph/program.ts';
 import { elementCount, type HostArray } from '../graph/types.ts';
 import type { AnyModel } from '../model/model-spec.ts';
 import type { ParameterSpec } from '../model/module-specs.ts';
+import { required } from '../present.ts';
 import { feedsOfCausal, traceCausal } from './causal-reference.ts';
 import { feedsOfClassifier, traceClassifier } from './classifier-reference.ts';
 import type { Forward } from './forward.ts';
@@ -76,9 +77,10 @@ export async function verifyModel(session: Session, model: AnyModel, golden: Gol
 }
 
 function compare(outputs: Readonly<Record<string, HostArray>>, expected: GoldenResult): Check[] {
+  const output = (name: string): HostArray => required(outputs[name], name);
   return [
-    check('logits', largestDifference(outputs.logits as HostArray, expected.logits.data), logitsTolerance(expected.logits.data)),
-    check('loss', largestDifference(outputs.loss as HostArray, [expected.loss]), TOLERANCES.loss),
+    check('logits', largestDifference(output('logits'), expected.logits.data), logitsTolerance(expected.logits.data)),
+    check('loss', largestDifference(output('loss'), [expected.loss]), TOLERANCES.loss),
     ...compareNorms('gradient of', outputs, expected.grads),
     ...compareNorms('running', outputs, expected.buffers ?? {}),
   ];
@@ -90,7 +92,7 @@ function compareNorms(noun: string, outputs: Readonly<Record<string, HostArray>>
   return Object.entries(expected).map(([name, { l2, first4 }]) => {
     const norm = outputs[`norm ${name}`]?.[0];
     if (norm === undefined) return check(`${noun} ${name}: not a parameter of this model`, Number.POSITIVE_INFINITY, TOLERANCES.gradients);
-    const first = largestDifference(outputs[`first ${name}`] as HostArray, first4);
+    const first = largestDifference(required(outputs[`first ${name}`], `first ${name}`), first4);
     return check(`${noun} ${name}`, Math.max(Math.abs(norm - l2), first) / Math.max(l2, least), TOLERANCES.gradients);
   });
 }

@@ -1,4 +1,5 @@
 /** Writes an adapter: trained tensors and rows as safetensors, its description as JSON, each complete or not at all. */
+
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import manifest from '../../../package.json' with { type: 'json' };
@@ -7,6 +8,7 @@ import { sealJson } from '../../files/sealed-json.ts';
 import { encodeFloat32 } from '../../format/float-format.ts';
 import { type TensorEntry, writeSafetensors } from '../../format/safetensors/safetensors-writer.ts';
 import type { HostArray } from '../../graph/types.ts';
+import { float32Of } from '../../graph/types.ts';
 import type { Attachment } from '../../method/method.ts';
 import {
   ADAPTER_DESCRIPTION,
@@ -67,7 +69,7 @@ export async function writeAdapter(dir: string, { description, tensors }: Adapte
       name,
       dtype: 'F32',
       shape,
-      data: async () => encodeFloat32((await data()) as Float32Array, 'F32'),
+      data: async () => encodeFloat32(float32Of(await data()), 'F32'),
     }),
   );
   const checksum = await writeSafetensors(join(dir, ADAPTER_WEIGHTS), [...places, ...trained], { format: 'pt' });

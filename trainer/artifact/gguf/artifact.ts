@@ -1,4 +1,5 @@
 /** The export `gguf`: one file for Ollama, llama.cpp and LM Studio. */
+
 import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { GgufExportType } from '../../catalog/artifacts.ts';
@@ -28,14 +29,17 @@ export const artifact: Artifact = async (opened, { type = 'base', cacheDir, onEv
   const onTensor = (done: number, total: number): void => onEvent?.({ type: 'progress', phase: 'export', done, total, unit: 'tensors' });
   const onWarning = (message: string): void => onEvent?.({ type: 'log', level: 'warning', message });
   // The same numbers in the same places: nothing but trained rows changes.
-  const isPatch = folder.ggufPath !== undefined && wanted === 'base';
-  const plan = isPatch ? undefined : await planGguf({ opened, model, type: wanted, name: stem, onTensor, onWarning });
-  const bytes = plan ? ggufDataBytes(plan) : (await stat(folder.ggufPath as string)).size;
+  const patched = wanted === 'base' ? folder.ggufPath : undefined;
+  const plan =
+    patched === undefined
+      ? { ...(await planGguf({ opened, model, type: wanted, name: stem, onTensor, onWarning })), patches: undefined }
+      : { patches: patched };
+  const bytes = plan.patches === undefined ? ggufDataBytes(plan) : (await stat(plan.patches)).size;
   return {
     bytes,
     write: async dir => {
-      if (plan) await writeGguf(join(dir, file), plan.metadata, plan.tensors);
-      else await patchGguf({ opened, model, from: folder.ggufPath as string, to: join(dir, file), onTensor });
+      if (plan.patches === undefined) await writeGguf(join(dir, file), plan.metadata, plan.tensors);
+      else await patchGguf({ opened, model, from: plan.patches, to: join(dir, file), onTensor });
       const { tokenizer } = opened;
       const { generationConfig } = folder;
       if (tokenizer)

@@ -1,4 +1,5 @@
 /** A tuned model as one GGUF file: every tensor merged, in llama.cpp's name, order of rows and type, one in memory at a time. */
+
 import { setImmediate } from 'node:timers/promises';
 import type { GgufExportType } from '../../catalog/artifacts.ts';
 import { openByteFile } from '../../format/byte-file.ts';
@@ -14,6 +15,7 @@ import type { CausalModel } from '../../model/model-spec.ts';
 import type { ParameterSpec } from '../../model/module-specs.ts';
 import type { WeightSource } from '../../model/weight-source.ts';
 import { withInitial } from '../../model/weight-stream.ts';
+import { required } from '../../present.ts';
 import { isTuned, mergedWeights } from '../adapter/merge.ts';
 import type { Opened } from '../artifact.ts';
 import { ExportError } from '../export-error.ts';
@@ -202,7 +204,7 @@ async function readRange(path: string, position: number, length: number): Promis
 }
 
 /** The family of a file that was opened as a model, so it has one. */
-export const familyOf = ({ metadata }: GgufHeader): GgufFamily => ggufFamily(metadata)?.family as GgufFamily;
+export const familyOf = ({ metadata }: GgufHeader): GgufFamily => required(ggufFamily(metadata)?.family, 'the family of a GGUF model');
 
 /** llama.cpp's name → Hugging Face's. */
 export const namesOf = (model: CausalModel, family: GgufFamily): ReadonlyMap<string, string> =>

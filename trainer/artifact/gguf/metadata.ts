@@ -29,7 +29,7 @@ export interface DescribedModel {
 export function describeForGguf(config: ModelConfig, tensors: ReadonlyMap<string, TensorInfo>): DescribedModel {
   const className = architectureOf(config);
   const family = className && ggufFamilyOf(className);
-  if (family === undefined)
+  if (className === undefined || family === undefined)
     throw new ExportError(
       `${className ?? 'this model'} is not written to GGUF; written are ${ggufClasses.map(name => name.replace('ForCausalLM', '')).join(', ')}: export it as merged`,
     );
@@ -42,7 +42,7 @@ export function describeForGguf(config: ModelConfig, tensors: ReadonlyMap<string
   const written = new Map<string, GgufValue>([['general.architecture', family.architecture]]);
   for (const [key, value] of values)
     written.set(`${family.architecture}.${key}`, typeof value === 'number' && !INTEGERS.has(key) ? Math.fround(value) : value);
-  refuseLosses(className as string, decoder, readBack(written, tensors, factors));
+  refuseLosses(className, decoder, readBack(written, tensors, factors));
   return { family, decoder, entries, factors };
 }
 

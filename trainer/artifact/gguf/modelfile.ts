@@ -1,7 +1,9 @@
 /** The Modelfile that `ollama create` reads: the file, its chat template as a Go template, stop tokens and parameters. */
+
 import { type ChatMessage, ChatTemplateError, chatTemplateOf } from '../../format/chat-template/chat-template.ts';
 import type { ModelConfig } from '../../format/model-config.ts';
 import type { Tokenizer } from '../../format/tokenizer/tokenizer.ts';
+import { required } from '../../present.ts';
 
 export interface ModelfileParams {
   /** The name of the GGUF file next to it. */
@@ -160,7 +162,7 @@ function isFaithful(render: Render, chat: LinearChat): boolean {
 /** The system text that a template adds where a conversation has none. */
 function defaultSystem(render: Render, chat: LinearChat): string | undefined {
   const { lead, turns } = chat;
-  const { before, after } = turns.system as Turn;
+  const { before, after } = required(turns.system, 'the turn of the system');
   const rendered = render([message('user')], true);
   const rest = write({ ...chat, lead: '' }, [message('user')]);
   if (!rendered.startsWith(lead + before) || !rendered.endsWith(after + rest)) return undefined;

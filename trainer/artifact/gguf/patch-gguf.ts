@@ -1,4 +1,5 @@
 /** A GGUF base with what was trained in it: a copy of the file in which rows that changed are quantized anew, and nothing else. */
+
 import { constants } from 'node:fs';
 import { copyFile, open } from 'node:fs/promises';
 import { writeAt } from '../../files/write-at.ts';
@@ -7,6 +8,7 @@ import { type GgufTensor, readGgufHeader } from '../../format/gguf/gguf-header.t
 import { permutedRow } from '../../format/gguf/gguf-names.ts';
 import type { CausalModel } from '../../model/model-spec.ts';
 import { withInitial } from '../../model/weight-stream.ts';
+import { valueFor } from '../../present.ts';
 import { isTuned, mergedWeights } from '../adapter/merge.ts';
 import type { Opened } from '../artifact.ts';
 import { ExportError } from '../export-error.ts';
@@ -41,7 +43,7 @@ export async function patchGguf({ opened, model, from, to, onTensor }: PatchPara
   const handle = await open(to, 'r+');
   try {
     for (const [done, tensor] of tuned.entries()) {
-      const name = names.get(tensor.name) as string;
+      const name = valueFor(names, tensor.name);
       const [before, after] = [await base.readFloat32(name), await merged.readFloat32(name)];
       const layout = layoutOf(tensor.name, tensor.shape, family, headsOf(header));
       for (const { position, bytes } of changedRows(tensor, before, after, layout)) await writeAt(handle, bytes, position);

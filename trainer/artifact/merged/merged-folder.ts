@@ -20,6 +20,7 @@ import type { AnyModel } from '../../model/model-spec.ts';
 import { replacedTensors, type StoredTensor, storedTensors } from '../../model/stored-form.ts';
 import type { WeightSource } from '../../model/weight-source.ts';
 import { withInitial } from '../../model/weight-stream.ts';
+import { valueFor } from '../../present.ts';
 import type { Adapter } from '../adapter/adapter.ts';
 import { isTuned, mergedWeights } from '../adapter/merge.ts';
 import { ExportError } from '../export-error.ts';
@@ -189,7 +190,7 @@ async function writeWeights(dir: string, params: MergedParams): Promise<void> {
   const shards = shardsOf(params, tensors);
   let done = 0;
   const entryOf = (name: string): TensorEntry => {
-    const placed = tensors.get(name) as Placed;
+    const placed = valueFor(tensors, name);
     const data = async (): Promise<Uint8Array> => {
       const bytes = await tensorBytes(placed, params, merged);
       params.onTensor?.(++done, tensors.size);

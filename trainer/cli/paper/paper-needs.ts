@@ -1,7 +1,9 @@
 /** The models and data sets of the paper: their names, sizes and locations. */
+
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { findComplete, repoFolder } from '../../hub/hub-cache.ts';
+import { elementAt } from '../../present.ts';
 
 export interface PaperModel {
   /** On the Hugging Face hub; under --models the folder is called by its last part. */
@@ -142,5 +144,5 @@ const partOf = (name: (typeof paperBenchmarks)[number]): string => (/^(arc|openb
 
 function benchmarkFile(name: string, data: string): string {
   const named = ['.jsonl', '.json', '.parquet'].map(extension => path.join(data, 'benchmarks', `${name}${extension}`));
-  return named.find(file => existsSync(file)) ?? (named[0] as string);
+  return named.find(file => existsSync(file)) ?? elementAt(named, 0);
 }

@@ -1,8 +1,10 @@
 /** The batches of pairs: both answers of each, the better one in an even row and the worse one in the row below it. */
+
 import type { HostArray } from '../../graph/types.ts';
+import { valueFor } from '../../present.ts';
 import type { Pair, TokenSequence } from '../types.ts';
 import { countTargets } from '../types.ts';
-import { type BatchPlan, type BatchSettings, type Bucket, type PlannedBatch, planBatches, type Row } from './batch-plan.ts';
+import { type BatchPlan, type BatchSettings, type PlannedBatch, planBatches, type Row } from './batch-plan.ts';
 import { type Batch, type BatchSource, type TokenBatch, tokenSource } from './batches.ts';
 
 /** Both answers. */
@@ -38,7 +40,7 @@ export function planPairs(pairs: readonly Pair[], settings: BatchSettings): Batc
   const plan = planBatches(sizes, settings);
   const doubled = new Map(plan.buckets.map(bucket => [bucket, { ...bucket, batch: PAIR_ROWS * bucket.batch }]));
   const epoch = (number: number): PlannedBatch[] =>
-    plan.epoch(number).map(batch => ({ ...batch, bucket: doubled.get(batch.bucket) as Bucket }));
+    plan.epoch(number).map(batch => ({ ...batch, bucket: valueFor(doubled, batch.bucket) }));
   const used = pairs.reduce((sum, { chosen, rejected }) => sum + chosen.ids.length + rejected.ids.length, 0);
   const slots = epoch(0).reduce((sum, { bucket }) => sum + bucket.batch * bucket.tokens, 0);
   return {

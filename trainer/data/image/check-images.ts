@@ -1,4 +1,5 @@
 /** Looks at images before any is trained on: at the header and the ending of each, so that a damaged one is met at the start and not hours later. */
+import { elementAt } from '../../present.ts';
 import type { DataError } from '../data-error.ts';
 import type { ImageSample } from './image-samples.ts';
 import { checkPixels, DECODE, sharpLibrary, undecodable } from './load-image.ts';
@@ -44,7 +45,7 @@ export async function checkImages(
   const work = async (): Promise<void> => {
     while (next < total) {
       const place = Math.floor((next++ * samples.length) / total);
-      const sample = samples[place] as ImageSample;
+      const sample = elementAt(samples, place);
       const error = await problemOf(sample, { mayDecode, onContent: content => contents.set(sample, content) });
       if (error) bad.set(place, error);
       onProgress(++done, total);

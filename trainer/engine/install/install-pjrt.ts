@@ -1,6 +1,8 @@
 /** Installs a PJRT plugin: its library from a Python wheel, and the addon that speaks its interface, loaded and tried. */
+
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { required } from '../../present.ts';
 import { byteSize } from '../../protocol/format.ts';
 import { EngineError } from '../engine.ts';
 import { inheritedEnvironment } from '../inherited-environment.ts';
@@ -72,7 +74,7 @@ export async function installPjrt({ cacheDir, variant, log, onProgress = () => {
       rmSync(path.join(cacheDir, 'downloads'), { recursive: true, force: true });
     }
     log(`installed ${name} in ${folder}`);
-    return readPjrt(cacheDir, variant) as InstalledPjrt;
+    return required(readPjrt(cacheDir, variant), 'the description of the installed plugin');
   });
 }
 

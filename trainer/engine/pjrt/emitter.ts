@@ -1,5 +1,7 @@
 /** Writes one function of a StableHLO module, a line an operation. Shapes of results are computed here, so that kernels name none. */
+
 import { broadcastShapes, type HostArray, type Shape, sameShape } from '../../graph/types.ts';
+import { elementAt } from '../../present.ts';
 import { type HloType, lowest, numberText, tensorType, type Value, valuesText } from './hlo-type.ts';
 
 export type Reducer = 'add' | 'maximum' | 'minimum' | 'and' | 'or';
@@ -34,8 +36,8 @@ export class Emitter {
   }
 
   /** An operation on values of one shape, which its result has too. */
-  map(op: string, inputs: readonly Value[], type = (inputs[0] as Value).type): Value {
-    const { shape } = inputs[0] as Value;
+  map(op: string, inputs: readonly Value[], type = elementAt(inputs, 0).type): Value {
+    const { shape } = elementAt(inputs, 0);
     return this.emit(shape, type, `stablehlo.${op} ${namesOf(inputs)} : ${functionType(inputs, { shape, type })}`);
   }
 
@@ -128,7 +130,7 @@ export class Emitter {
   }
 
   concat(parts: readonly Value[], axis: number): Value {
-    const [first] = parts as [Value];
+    const first = elementAt(parts, 0);
     const total = parts.reduce((n, { shape }) => n + (shape[axis] as number), 0);
     const shape = first.shape.map((n, i) => (i === axis ? total : n));
     const { type } = first;

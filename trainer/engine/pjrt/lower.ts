@@ -2,11 +2,14 @@
  * From a signature to one StableHLO module, as text. Its arguments are the variables it uses, constants too large for the text, and the feeds;
  * its results are the variables it changes, each in the buffer of its argument, and the outputs.
  */
+
 import { writtenVariables } from '../../graph/alias.ts';
 import type { OpName } from '../../graph/attributes.ts';
 import type { Node, VariableSpec } from '../../graph/node-store.ts';
+import { isOp } from '../../graph/node-store.ts';
 import type { Signature } from '../../graph/program.ts';
 import { GraphError, type HostArray, type TensorSpec } from '../../graph/types.ts';
+import { elementAt, valueFor } from '../../present.ts';
 import { Emitter } from './emitter.ts';
 import { hloType, tensorType, type Value } from './hlo-type.ts';
 import { convolutionLowerings } from './kernels/convolutions.ts';
@@ -22,6 +25,8 @@ import type { Lowering, LoweringTable } from './lowering.ts';
 import { philoxFunction, philoxName, philoxResult } from './philox.ts';
 import { RecomputeBarriers } from './recompute-barriers.ts';
 import { WriteBarriers } from './write-barriers.ts';
+
+const loweringOf = <Op extends OpName>(op: Op): Lowering<Op> => lowerings[op];
 
 /** One lowering for each operation; a missing one does not compile. */
 const lowerings: LoweringTable = {
@@ -76,7 +81,7 @@ export function lowerSignature(signature: Signature, specs: ReadonlyMap<string, 
     emitter,
     get: (name: string) => {
       if (!written.has(name)) read.add(name);
-      return state.get(name) as Value;
+      return valueFor(state, name);
     },
     set: (name: string, value: Value) => {
       written.add(name);
@@ -84,7 +89,7 @@ export function lowerSignature(signature: Signature, specs: ReadonlyMap<string, 
     },
     feed: (name: string) => {
       const at = feeds.findIndex(feed => feed.name === name);
-      return named(`%f${at}`, feeds[at]?.spec as TensorSpec);
+      return named(`%f${at}`, elementAt(feeds, at).spec);
     },
     randomBits: (seed: Value, blocks: number) => {
       philox.add(blocks);
@@ -105,7 +110,7 @@ export function lowerSignature(signature: Signature, specs: ReadonlyMap<string, 
       known.set(node.attrs, made);
       return made;
     };
-    const lowering = lowerings[node.op] as unknown as Lowering<OpName>;
+    const lowering = loweringOf(node.op);
     const inputs = writes.guarded(node, recomputed.inputsOf(node));
     values.set(node, lowering({ ...context, argument, node, attrs: node.attrs, inputs }));
     recomputed.made(node);
@@ -113,10 +118,7 @@ export function lowerSignature(signature: Signature, specs: ReadonlyMap<string, 
     while (owners.length < emitter.lines.length) owners.push(`${node.op} (node ${node.id})`);
   }
   const outputs = Object.entries(signature.outputs).map(([name, node]) => ({ name, spec: { shape: node.shape, dtype: node.dtype } }));
-  const results = [
-    ...changed.map(name => state.get(name) as Value),
-    ...Object.values(signature.outputs).map(node => values.get(node) as Value),
-  ];
+  const results = [...changed.map(name => valueFor(state, name)), ...Object.values(signature.outputs).map(node => valueFor(values, node))];
   const parameters = [
     ...variables.map((name, i) => {
       const aliased = changed.indexOf(name);
@@ -145,7 +147,7 @@ export function lowerSignature(signature: Signature, specs: ReadonlyMap<string, 
   };
 }
 
-const readVariables = (node: Node): readonly string[] => (node.op === 'read' ? [(node as Node<'read'>).attrs.variable] : []);
+const readVariables = (node: Node): readonly string[] => (isOp(node, 'read') ? [node.attrs.variable] : []);
 
 function specOf(specs: ReadonlyMap<string, VariableSpec>, name: string): VariableSpec {
   const spec = specs.get(name);

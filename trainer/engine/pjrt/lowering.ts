@@ -1,7 +1,9 @@
 /** The form of a lowering: how one graph operation becomes StableHLO. */
+
 import type { OpAttributes, OpName } from '../../graph/attributes.ts';
 import type { Node } from '../../graph/node-store.ts';
 import type { HostArray, TensorSpec } from '../../graph/types.ts';
+import { elementAt } from '../../present.ts';
 import type { Emitter } from './emitter.ts';
 import type { Value } from './hlo-type.ts';
 
@@ -27,9 +29,9 @@ export type Lowering<Op extends OpName> = (context: LoweringContext<Op>) => Valu
 export type LoweringTable = { readonly [Op in OpName]: Lowering<Op> };
 
 /** Inputs of operations of one, two and three inputs; the graph's shape rules have checked that they are there. */
-export const one = (inputs: readonly Value[]): Value => inputs[0] as Value;
-export const two = (inputs: readonly Value[]): [Value, Value] => inputs as unknown as [Value, Value];
-export const three = (inputs: readonly Value[]): [Value, Value, Value] => inputs as unknown as [Value, Value, Value];
+export const one = (inputs: readonly Value[]): Value => elementAt(inputs, 0);
+export const two = (inputs: readonly Value[]): readonly [Value, Value] => [elementAt(inputs, 0), elementAt(inputs, 1)];
+export const three = (inputs: readonly Value[]): readonly [Value, Value, Value] => [...two(inputs), elementAt(inputs, 2)];
 
 /** Computes a bfloat16 tensor's function in 32 bits and rounds the result once. */
 export function inFloat32({ emitter }: Pick<LoweringContext<OpName>, 'emitter'>, x: Value, compute: (wide: Value) => Value): Value {

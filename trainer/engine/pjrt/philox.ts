@@ -18,14 +18,15 @@ export function philoxFunction(blocks: number): string[] {
   const words = emitter.bitcast(seed, 'ui32');
   const keyOf = (i: number): Value => emitter.reshape(emitter.slice(words, [i], [1]), []);
   const zeros = emitter.fill(0, 'ui32', shape);
-  let [a, b, c, d] = [emitter.iota(shape, 0, 'ui32'), zeros, zeros, zeros] as [Value, Value, Value, Value];
-  let keys = [keyOf(0), keyOf(1)] as [Value, Value];
+  let [a, b, c, d]: [Value, Value, Value, Value] = [emitter.iota(shape, 0, 'ui32'), zeros, zeros, zeros];
+  let keys: [Value, Value] = [keyOf(0), keyOf(1)];
+  const next = (key: Value, weyl: number): Value => emitter.zip('add', key, emitter.fill(weyl, 'ui32'));
   for (let round = 0; round < ROUNDS; round++) {
     const [high0, low0] = multiply(emitter, MULTIPLIER[0], a);
     const [high1, low1] = multiply(emitter, MULTIPLIER[1], c);
     const mixed = (high: Value, word: Value, key: Value): Value => emitter.zip('xor', emitter.zip('xor', high, word), key);
     [a, b, c, d] = [mixed(high1, b, keys[0]), low1, mixed(high0, d, keys[1]), low0];
-    keys = keys.map((key, i) => emitter.zip('add', key, emitter.fill(WEYL[i] as number, 'ui32'))) as [Value, Value];
+    keys = [next(keys[0], WEYL[0]), next(keys[1], WEYL[1])];
   }
   // The lower half of each word comes first.
   const halves = [a, b, c, d].flatMap(word => [

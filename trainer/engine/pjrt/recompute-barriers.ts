@@ -2,7 +2,9 @@
  * Keeps apart what the backward pass computes again and what the forward pass computed: XLA shares equal expressions, and would keep the forward
  * values until the backward pass. A recomputed operation therefore reads what was kept through a barrier that waits for a gradient.
  */
+
 import type { Node } from '../../graph/node-store.ts';
+import { elementAt, valueFor } from '../../present.ts';
 import type { Emitter } from './emitter.ts';
 import type { Value } from './hlo-type.ts';
 
@@ -38,9 +40,9 @@ export class RecomputeBarriers {
     if (missing.length > 0) {
       const operands = missing.map(input => this.valueOf(input));
       const results = this.emitter.barrier(this.gradient ? [...operands, this.gradient] : operands);
-      for (const [i, input] of missing.entries()) known.set(input, results[i] as Value);
+      for (const [i, input] of missing.entries()) known.set(input, elementAt(results, i));
     }
-    return node.inputs.map(input => (guarded.includes(input) ? (known.get(input) as Value) : this.valueOf(input)));
+    return node.inputs.map(input => (guarded.includes(input) ? valueFor(known, input) : this.valueOf(input)));
   }
 
   /** To be called when the node's value is there. */
@@ -49,6 +51,6 @@ export class RecomputeBarriers {
   }
 
   private valueOf(node: Node): Value {
-    return this.values.get(node) as Value;
+    return valueFor(this.values, node);
   }
 }

@@ -1,7 +1,9 @@
 /** A program on a device: its variables stay there, and each signature is compiled when it first runs. */
+
 import type { VariableSpec } from '../../graph/graph.ts';
 import type { Program } from '../../graph/program.ts';
 import type { HostArray } from '../../graph/types.ts';
+import { elementAt, required, valueFor } from '../../present.ts';
 import { EngineError, type Session, type VariableData } from '../engine.ts';
 import type { Addon, BufferHandle, ClientHandle, CompiledMemory, ExecutableHandle } from './addon.ts';
 import type { Compiler } from './compiler.ts';
@@ -66,7 +68,7 @@ export class PjrtSession implements Session {
     const uploading = Promise.all(
       signature.feeds.map(async ({ attrs }) => ({
         name: attrs.name,
-        buffer: await this.upload(feeds[attrs.name] as HostArray, attrs.spec),
+        buffer: await this.upload(required(feeds[attrs.name], attrs.name), attrs.spec),
       })),
     );
     // A failed upload is reported in its turn.
@@ -79,7 +81,7 @@ export class PjrtSession implements Session {
       try {
         const outputs: Record<string, HostArray> = {};
         for (const [i, { name: output, spec }] of lowered.outputs.entries())
-          outputs[output] = await download(this.device.addon, results[i] as BufferHandle, spec);
+          outputs[output] = await download(this.device.addon, elementAt(results, i), spec);
         return outputs;
       } finally {
         this.close(results);
@@ -125,9 +127,9 @@ export class PjrtSession implements Session {
       this.state.set(variable, await this.upload('zeros', this.spec(variable)));
     }
     const variables = lowered.variables.map(variable => this.variable(variable));
-    const inputs = [...variables, ...constants, ...lowered.feeds.map(feed => fed.get(feed.name) as BufferHandle)];
+    const inputs = [...variables, ...constants, ...lowered.feeds.map(feed => valueFor(fed, feed.name))];
     const results = await addon.execute(executable, inputs);
-    for (const [i, variable] of lowered.changed.entries()) this.replace(variable, results[i] as BufferHandle);
+    for (const [i, variable] of lowered.changed.entries()) this.replace(variable, elementAt(results, i));
     return { lowered, results: results.slice(lowered.changed.length) };
   }
 

@@ -2,9 +2,11 @@
  * Orders the writes of variables behind everything that reads the old value. XLA knows no order but that of data: where a product with W and an
  * update of W's rows could run either way, it copies all of W. So an update waits for those readers that it does not depend on anyway.
  */
+
 import { aliasedRead, writtenVariables } from '../../graph/alias.ts';
 import type { Node } from '../../graph/node-store.ts';
 import { elementCount } from '../../graph/types.ts';
+import { elementAt, valueFor } from '../../present.ts';
 import type { Emitter } from './emitter.ts';
 import type { Value } from './hlo-type.ts';
 
@@ -26,8 +28,9 @@ export class WriteBarriers {
     const waitedFor = readersApart(node, readers);
     if (waitedFor.length === 0) return inputs;
     const largest = inputs.reduce((most, { shape }, i) => (elementCount(shape) > elementCount(inputs[most]?.shape ?? []) ? i : most), 0);
-    const [held] = this.emitter.barrier([inputs[largest] as Value, ...waitedFor.map(reader => this.values.get(reader) as Value)]);
-    return inputs.map((input, i) => (i === largest ? (held as Value) : input));
+    const results = this.emitter.barrier([elementAt(inputs, largest), ...waitedFor.map(reader => valueFor(this.values, reader))]);
+    const held = elementAt(results, 0);
+    return inputs.map((input, i) => (i === largest ? held : input));
   }
 
   /** To be called when the operation is lowered. */

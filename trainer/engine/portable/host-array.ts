@@ -3,7 +3,7 @@
  * low 16 bits are zero (every cast to bfloat16 rounds; results of bfloat16 operations are rounded too, as an engine that stores them would).
  */
 import { type DataType, getBackend, type Tensor, tensor } from '@tensorflow/tfjs-core';
-import { type DType, elementCount, fromBfloat16, type HostArray, type TensorSpec, toBfloat16 } from '../../graph/types.ts';
+import { type DType, elementCount, float32Of, fromBfloat16, type HostArray, type TensorSpec, toBfloat16 } from '../../graph/types.ts';
 import { EngineError } from '../engine.ts';
 import { HOST_ARRAY } from '../host-array.ts';
 
@@ -22,7 +22,7 @@ export const storedType = (dtype: DType): 'float32' | 'int32' | 'bool' => STORED
  * Copies a host array to the backend.
  * @throws EngineError when the array has another element type or another number of elements than `spec`; `what` names it
  */
-export function upload(data: HostArray, spec: TensorSpec, what: string): Tensor {
+export function upload(data: HostArray | undefined, spec: TensorSpec, what: string): Tensor {
   checkHostArray(data, spec, what);
   return tensor(toStored(data, spec.dtype), [...spec.shape], STORED[spec.dtype]);
 }
@@ -38,8 +38,8 @@ export function checkHostArray(data: HostArray | undefined, spec: TensorSpec, wh
 
 /** The whole of a tensor as the host array of `dtype`, an array of its own. */
 export async function download(value: Tensor, dtype: DType): Promise<HostArray> {
-  const data = (await value.data()) as Float32Array | Int32Array | Uint8Array;
-  if (dtype === 'bfloat16') return toBfloat16(data as Float32Array);
+  const data = await value.data();
+  if (dtype === 'bfloat16') return toBfloat16(float32Of(data));
   const host = new HOST_ARRAY[dtype](data.length);
   host.set(data);
   return host;
@@ -47,8 +47,7 @@ export async function download(value: Tensor, dtype: DType): Promise<HostArray> 
 
 /** A copy but for wasm, which takes the numbers over at once: other backends keep the array, and the caller may write to it again. */
 function toStored(data: HostArray, dtype: DType): Float32Array | Int32Array | Uint8Array {
-  if (dtype === 'bfloat16') return fromBfloat16(data as Uint16Array);
-  if (dtype === 'int8' || dtype === 'uint8') return Int32Array.from(data);
-  const own = data as Float32Array | Int32Array | Uint8Array;
-  return getBackend() === 'wasm' ? own : own.slice();
+  if (data instanceof Uint16Array) return fromBfloat16(data);
+  if (data instanceof Int8Array || dtype === 'uint8') return Int32Array.from(data);
+  return getBackend() === 'wasm' ? data : data.slice();
 }

@@ -23,4 +23,4 @@ const kernelTable: KernelTable = {
   ...effectKernels,
 };
 
-export const kernelOf = <Op extends OpName>(op: Op): Kernel<Op> => kernelTable[op] as unknown as Kernel<Op>;
+export const kernelOf = <Op extends OpName>(op: Op): Kernel<Op> => kernelTable[op];

@@ -1,7 +1,10 @@
 /** A kernel: the code that runs one graph operation on tfjs tensors. */
-import type { Tensor } from '@tensorflow/tfjs-core';
+
+import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
 import type { OpAttributes, OpName } from '../../graph/attributes.ts';
 import type { HostArray } from '../../graph/types.ts';
+import { elementAt } from '../../present.ts';
+import { EngineError } from '../engine.ts';
 import type { VariableStore } from './variable-store.ts';
 
 export interface KernelCall<Op extends OpName> {
@@ -31,7 +34,18 @@ export type Kernel<Op extends OpName> = DeviceKernel<Op> | HostKernel<Op> | Guid
 
 export type KernelTable = { readonly [Op in OpName]: Kernel<Op> };
 
+interface Ranks {
+  readonly 4: Tensor4D;
+}
+
+/** Returns a tensor as one of this rank, which tfjs's types ask for. @throws EngineError if it has another */
+export function ofRank<R extends keyof Ranks>(x: Tensor, rank: R): Ranks[R];
+export function ofRank(x: Tensor, rank: number): Tensor {
+  if (x.rank !== rank) throw new EngineError(`a tensor of rank ${x.rank} where one of rank ${rank} is due`);
+  return x;
+}
+
 /** The inputs of an operation of one, two or three inputs; the graph's shape rules have checked that they are there. */
-export const one = (inputs: readonly Tensor[]): Tensor => inputs[0] as Tensor;
-export const two = (inputs: readonly Tensor[]): [Tensor, Tensor] => inputs as unknown as [Tensor, Tensor];
-export const three = (inputs: readonly Tensor[]): [Tensor, Tensor, Tensor] => inputs as unknown as [Tensor, Tensor, Tensor];
+export const one = (inputs: readonly Tensor[]): Tensor => elementAt(inputs, 0);
+export const two = (inputs: readonly Tensor[]): readonly [Tensor, Tensor] => [elementAt(inputs, 0), elementAt(inputs, 1)];
+export const three = (inputs: readonly Tensor[]): readonly [Tensor, Tensor, Tensor] => [...two(inputs), elementAt(inputs, 2)];

@@ -1,10 +1,12 @@
 /** Interprets the signatures of a program operation by operation, and frees each tensor as soon as its last reader has run. */
+
 import { reshape, type Tensor, tidy, zeros } from '@tensorflow/tfjs-core';
 import type { OpName } from '../../graph/attributes.ts';
 import { roundsResult } from '../../graph/exact.ts';
 import type { Node } from '../../graph/graph.ts';
 import type { Program, Signature } from '../../graph/program.ts';
 import type { HostArray } from '../../graph/types.ts';
+import { elementAt, valueFor } from '../../present.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
 import { EngineError, type Session, type VariableData } from '../engine.ts';
 import type { OpenBackend } from './backend.ts';
@@ -80,7 +82,7 @@ export class PortableSession implements Session {
         }
       }
       const results: Record<string, HostArray> = {};
-      for (const [name, node] of Object.entries(signature.outputs)) results[name] = await download(values.get(node) as Tensor, node.dtype);
+      for (const [name, node] of Object.entries(signature.outputs)) results[name] = await download(valueFor(values, node), node.dtype);
       const fault = this.backend.takeFault();
       if (fault) throw new EngineError(`the ${this.backend.name} device failed: ${fault}`);
       return results;
@@ -90,7 +92,7 @@ export class PortableSession implements Session {
   }
 
   private async compute(node: Node, values: ReadonlyMap<Node, Tensor>, feeds: Feeds): Promise<Tensor> {
-    const inputs = node.inputs.map(input => values.get(input) as Tensor);
+    const inputs = node.inputs.map(input => valueFor(values, input));
     const kernel = kernelOf(node.op);
     try {
       if ('host' in kernel) return await computeOnHost(kernel, node, inputs);
@@ -117,4 +119,4 @@ async function computeOnHost(kernel: HostKernel<OpName>, node: Node, inputs: rea
 
 /** Those that are there. */
 const downloadInputs = (node: Node, inputs: readonly Tensor[], which: readonly number[]): Promise<HostArray[]> =>
-  Promise.all(which.flatMap(i => (inputs[i] ? [download(inputs[i], (node.inputs[i] as Node).dtype)] : [])));
+  Promise.all(which.flatMap(i => (inputs[i] ? [download(inputs[i], elementAt(node.inputs, i).dtype)] : [])));

@@ -1,4 +1,5 @@
 /** WebGPU under Node: Dawn from the npm package `webgpu`, made to look as in a browser before tfjs's backend loads. Optional at run time. */
+import { elementAt } from '../../present.ts';
 import { EngineError } from '../engine.ts';
 import { installedPackage } from '../install/optional-packages.ts';
 import { type WebgpuPackage, webgpuPackages } from '../install/webgpu-packages.ts';
@@ -102,4 +103,4 @@ async function optional<T>(load: () => Promise<T>, name: WebgpuPackage, cacheDir
   }
 }
 
-const reason = (error: unknown): string => (error instanceof Error ? (error.message.split('\n')[0] as string) : String(error));
+const reason = (error: unknown): string => (error instanceof Error ? elementAt(error.message.split('\n'), 0) : String(error));

@@ -1,4 +1,5 @@
 /** From a program to one TensorFlow graph: every signature and the nodes that load and read variables, over shared variables. */
+
 import { aliasedRead, writtenVariables } from '../../graph/alias.ts';
 import type { OpName } from '../../graph/attributes.ts';
 import type { Step } from '../../graph/fusion/step.ts';
@@ -8,6 +9,7 @@ import { usesOf } from '../../graph/offload.ts';
 import { isPure } from '../../graph/op-table.ts';
 import type { Program, Signature } from '../../graph/program.ts';
 import { GraphError, type Shape, type TensorSpec } from '../../graph/types.ts';
+import { elementAt } from '../../present.ts';
 import { Emitter, HOST } from './emitter.ts';
 import { emitFused } from './fused.ts';
 import { emitFeed, emitFetch } from './host-form.ts';
@@ -23,6 +25,8 @@ import { sourceLowerings } from './kernels/sources.ts';
 import type { Lowering, LoweringContext, LoweringTable } from './lowering.ts';
 import { attr, type NodeDef } from './node-def.ts';
 import { Mover, type Offloaded } from './offload-moves.ts';
+
+const loweringOf = <Op extends OpName>(op: Op): Lowering<Op> => lowerings[op];
 
 /** One lowering for each operation; a missing one does not compile. */
 export const lowerings: LoweringTable = {
@@ -177,12 +181,12 @@ function lowerSignature(signature: Signature, steps: readonly Step[], emitter: E
     const { program } = step;
     if (program) {
       const names = emitFused(emitter, { ...step, program }, step.reads.map(nameOf));
-      for (const [k, node] of step.nodes.entries()) values.set(node, names[k] as string);
+      for (const [k, node] of step.nodes.entries()) values.set(node, elementAt(names, k));
       return;
     }
-    const [node] = step.nodes as [Node];
+    const node = elementAt(step.nodes, 0);
     if (node.op === 'feed') return;
-    const lowering = lowerings[node.op] as unknown as Lowering<OpName>;
+    const lowering = loweringOf<OpName>(node.op);
     const inputs = node.op === 'group' ? [] : node.inputs.map(nameOf);
     const value = lowering({ node, attrs: node.attrs, inputs, emitter, ...lookup });
     if (value !== undefined) values.set(node, value);

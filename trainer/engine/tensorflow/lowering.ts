@@ -1,6 +1,8 @@
 /** A lowering: how one graph operation becomes TensorFlow operations. */
+
 import type { OpAttributes, OpName } from '../../graph/attributes.ts';
 import type { Node } from '../../graph/node-store.ts';
+import { elementAt } from '../../present.ts';
 import type { Emitter } from './emitter.ts';
 
 export interface LoweringContext<Op extends OpName> {
@@ -25,4 +27,4 @@ export type Lowering<Op extends OpName> = (context: LoweringContext<Op>) => stri
 export type LoweringTable = { readonly [Op in OpName]: Lowering<Op> };
 
 /** The input at `i`. The graph's shape rules have checked that it is there. */
-export const inputAt = ({ node }: { readonly node: Node }, i: number): Node => node.inputs[i] as Node;
+export const inputAt = ({ node }: { readonly node: Node }, i: number): Node => elementAt(node.inputs, i);

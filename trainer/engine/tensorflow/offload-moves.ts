@@ -1,4 +1,5 @@
 /** The ways of variables into the file where they lie between their uses, and back. */
+import { valueFor } from '../../present.ts';
 import type { Emitter } from './emitter.ts';
 import type { LoweringContext } from './lowering.ts';
 import { attr } from './node-def.ts';
@@ -38,7 +39,7 @@ export class Mover {
     const T = attr.type(this.lookup.variableType(variable));
     emitter.onHost(() => {
       const alias = emitter.emit('ReadVariableOp', [this.lookup.handle(variable)], { dtype: T });
-      emitter.emit(op, [alias], { T, file: attr.int(file), offset: attr.int(offsets.get(variable) as number) });
+      emitter.emit(op, [alias], { T, file: attr.int(file), offset: attr.int(valueFor(offsets, variable)) });
     });
   }
 }

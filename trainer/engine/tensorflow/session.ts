@@ -1,9 +1,11 @@
 /** A program loaded into TensorFlow: runs its signatures and moves variables in and out. */
+
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import type { Program } from '../../graph/program.ts';
 import { byteSize, bytesPerElement, type DType, elementCount, type HostArray } from '../../graph/types.ts';
+import { elementAt } from '../../present.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
 import { EngineError, type Session, type VariableData } from '../engine.ts';
 import { HOST_ARRAY } from '../host-array.ts';
@@ -112,8 +114,7 @@ class TensorflowSession implements Session {
   }
 
   async read(name: string): Promise<HostArray> {
-    const [data] = await this.readAll([name]);
-    return data as HostArray;
+    return elementAt(await this.readAll([name]), 0);
   }
 
   async readAll(names: readonly string[]): Promise<HostArray[]> {
@@ -122,7 +123,7 @@ class TensorflowSession implements Session {
     );
     const rest = names.filter(name => !offloaded.has(name));
     const read = rest.length > 0 ? this.readInOneRun(rest) : [];
-    return names.map(name => offloaded.get(name) ?? (read[rest.indexOf(name)] as HostArray));
+    return names.map(name => offloaded.get(name) ?? elementAt(read, rest.indexOf(name)));
   }
 
   /** One, since TensorFlow builds an executor for each set of fetches. */
@@ -133,7 +134,7 @@ class TensorflowSession implements Session {
       [],
       ports.map(({ node }) => node),
     );
-    return ports.map(({ spec }, i) => fetchedData(fetched[i] as HostArray, spec));
+    return ports.map(({ spec }, i) => fetchedData(elementAt(fetched, i), spec));
   }
 
   async run(name: string, feeds: Readonly<Record<string, HostArray>>): Promise<Record<string, HostArray>> {
@@ -149,7 +150,7 @@ class TensorflowSession implements Session {
     const fetches = signature.outputs.length > 0 ? signature.outputs.map(port => port.node) : [signature.done];
     if (this.heap && !this.compiled.has(name)) this.compileOnly(name, signature, fed, fetches);
     const fetched = this.execute(name, [...fed, { port: signature.guard, data: Float32Array.of(0) }], fetches);
-    return Object.fromEntries(signature.outputs.map((port, i) => [port.name, fetchedData(fetched[i] as HostArray, port.spec)]));
+    return Object.fromEntries(signature.outputs.map((port, i) => [port.name, fetchedData(elementAt(fetched, i), port.spec)]));
   }
 
   /** Compiling leaves much freed memory behind; done apart from the first run, it can go back before that run's tensors come. */

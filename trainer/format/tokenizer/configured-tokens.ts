@@ -2,6 +2,7 @@
 
 import { isOneOf } from '../../catalog/entries.ts';
 import { isRecord } from '../../files/strict-json.ts';
+import { required } from '../../present.ts';
 
 type TokenRecord = Readonly<Record<string, unknown>>;
 
@@ -35,7 +36,7 @@ export function configuredTokens(listed: unknown, { settings, added }: SpecialSe
       if (!found.has(content)) found.set(content, { content, special: isNamed.has(content), normalized: !isNamed.has(content) });
   }
   for (const token of special) {
-    const content = tokenText(token) as string;
+    const content = required(tokenText(token), 'the text of a special token');
     const known = found.get(content);
     // One without a name stays what the file says of it.
     if (known !== undefined && !named.includes(token)) continue;

@@ -1,4 +1,5 @@
 /** How a value is read: which element of it belongs to each point that a fused program walks over. Moves are changes of this alone. */
+import { elementAt } from '../../present.ts';
 import type { Shape } from '../types.ts';
 
 /** Something that a fused program counts along. It may be cut in two when a reshape asks for that; whoever holds it sees the parts. */
@@ -163,7 +164,7 @@ function regroup(axes: readonly Axis[], sizes: Shape, mayCut: (axis: Axis) => bo
 
 export const throughTranspose = (access: Access, perm: readonly number[]): Access => ({
   ...access,
-  dims: perm.map((_, axis) => access.dims[perm.indexOf(axis)] as Dim),
+  dims: perm.map((_, axis) => elementAt(access.dims, perm.indexOf(axis))),
 });
 
 export const throughSlice = (access: Access, begin: readonly number[], from: Shape): Access => ({
@@ -196,7 +197,7 @@ export function throughBroadcast(access: Access, from: Shape): Access {
   return {
     ...access,
     dims: from.map((size, i) => {
-      const dim = access.dims[i + missing] as Dim;
+      const dim = elementAt(access.dims, i + missing);
       return size === 1 && dim.size !== 1 ? { terms: [], begin: 0, size } : dim;
     }),
   };

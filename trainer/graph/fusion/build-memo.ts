@@ -1,4 +1,5 @@
 /** Memoizes builds of fused programs: the blocks of a model are alike, so each is fused like the one before it. */
+import { elementAt, valueFor } from '../../present.ts';
 import type { Node } from '../graph.ts';
 import { isOp } from '../node-store.ts';
 import { elementCount } from '../types.ts';
@@ -38,7 +39,7 @@ export class BuildMemo {
       const next = branch.answers.get(answer);
       if (!next) break;
       if (next.outcome) return replay(next.outcome, numbers.nodes);
-      const node = numbers.nodes[next.asks as number] as Node;
+      const node = elementAt(numbers.nodes, next.asks as number);
       [branch, answer] = [next, numbers.answer(node, isRead(node))];
     }
     const grow = (grown: Branch): void => {
@@ -112,8 +113,8 @@ class Numbers {
 
 /** The same result over other nodes of the same numbers. */
 function replay({ nodes, found }: Outcome, others: readonly Node[]): BuildResult {
-  const counterparts = new Map(nodes.map((node, i) => [node, others[i] as Node]));
-  const to = (node: Node): Node => counterparts.get(node) as Node;
+  const counterparts = new Map(nodes.map((node, i) => [node, elementAt(others, i)]));
+  const to = (node: Node): Node => valueFor(counterparts, node);
   if (found.blockedBy) return { blockedBy: to(found.blockedBy) };
   return { fused: { program: over(found.fused.program, to), reads: found.fused.reads.map(to) } };
 }

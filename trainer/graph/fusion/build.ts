@@ -1,4 +1,5 @@
 /** Builds the program of one fused step: from the nodes that it gives down to those that it reads. */
+import { atLeast, elementAt, lastOf, required } from '../../present.ts';
 import type { Node } from '../graph.ts';
 import { inputsOf, isOp } from '../node-store.ts';
 import { type DType, elementCount, fromBfloat16 } from '../types.ts';
@@ -72,12 +73,12 @@ class Builder {
   }
 
   storesOf(roots: readonly Node[]): RootStore[] {
-    const [first, ...others] = roots as [Node, ...Node[]];
+    const [first, ...others] = atLeast(roots, 1);
     const access = identity(first.shape);
     this.frame = { shape: first.shape, access };
     this.walked = access.dims.flatMap(({ terms }) => terms.map(({ axis }) => axis));
     const parts = this.concatParts(first, access);
-    if (parts && others.length > 0) throw new MustBeRead(others[0] as Node);
+    if (parts && others.length > 0) throw new MustBeRead(elementAt(others, 0));
     if (parts) return parts;
     this.stores.set(first, { node: first, access, value: this.compute(first, access) });
     for (const root of others) {
@@ -90,7 +91,7 @@ class Builder {
 
   /** The access of a root that is not on the way to the first: one of its shape, or with one number for each of its rows. */
   private accessOfOther(root: Node): Access {
-    const { shape, access } = this.frame as NonNullable<typeof this.frame>;
+    const { shape, access } = required(this.frame, 'the frame of the first root');
     if (root.shape.join() === shape.join()) return access;
     const rows = shape.slice(0, -1);
     if (root.shape.join() === rows.join()) return { dims: access.dims.slice(0, -1) };
@@ -111,13 +112,13 @@ class Builder {
     }
     if (!isOp(node, 'concat')) return undefined;
     const { axis } = node.attrs;
-    const dim = resolve(access.dims[axis] as Access['dims'][number]);
+    const dim = resolve(elementAt(access.dims, axis));
     const parts = node.inputs.length;
     const [first, ...rest] = dim.terms;
     const partSize = dim.size / parts;
     if (!first || !isRegular(dim) || first.axis.size % parts !== 0 || access.padding) throw new MustBeRead(root);
     if (first.axis.size > parts) first.axis.cut(first.axis.size / parts);
-    const [outer, ...inner] = first.axis.leaves as [Axis, ...Axis[]];
+    const [outer, ...inner] = atLeast(first.axis.leaves, 1);
     const kept = [...inner.map(leaf => ({ axis: leaf, stride: first.stride })), ...rest];
     this.walked = this.walked.flatMap(each => each.leaves).filter(each => each !== outer);
     const partAccess: Access = { dims: access.dims.map((other, i) => (i === axis ? { terms: kept, begin: 0, size: partSize } : other)) };
@@ -167,7 +168,7 @@ class Builder {
   }
 
   private make(node: Node, access: Access): Value {
-    const input = (i: number): Node => node.inputs[i] as Node;
+    const input = (i: number): Node => elementAt(node.inputs, i);
     const operand = (i: number): Value => this.valueOf(input(i), throughBroadcast(access, input(i).shape));
     if (isElementwise(node.op)) {
       const value = this.values.apply(
@@ -186,22 +187,12 @@ class Builder {
 
   private through(node: Node, access: Access): Access {
     const [input] = inputsOf(node, 1);
-    switch (node.op) {
-      case 'reshape':
-        return throughReshape(access, input.shape, node.shape, axis => axis !== this.column);
-      case 'transpose':
-        return throughTranspose(access, (node as Node<'transpose'>).attrs.perm);
-      case 'slice':
-        return throughSlice(access, (node as Node<'slice'>).attrs.begin, input.shape);
-      case 'pad': {
-        const { before, value } = (node as Node<'pad'>).attrs;
-        return throughPad(access, before, input.shape, value);
-      }
-      case 'broadcast':
-        return throughBroadcast(access, input.shape);
-      default:
-        throw new MustBeRead(node);
-    }
+    if (isOp(node, 'reshape')) return throughReshape(access, input.shape, node.shape, axis => axis !== this.column);
+    if (isOp(node, 'transpose')) return throughTranspose(access, node.attrs.perm);
+    if (isOp(node, 'slice')) return throughSlice(access, node.attrs.begin, input.shape);
+    if (isOp(node, 'pad')) return throughPad(access, node.attrs.before, input.shape, node.attrs.value);
+    if (isOp(node, 'broadcast')) return throughBroadcast(access, input.shape);
+    throw new MustBeRead(node);
   }
 
   /** Over the last axis, whose length is `size`. */
@@ -216,7 +207,7 @@ class Builder {
   private reduce(node: Node<'sum' | 'max'>, access: Access): Value {
     const [input] = inputsOf(node, 1);
     const isWhole = node.attrs.axes.length > 1;
-    const size = isWhole ? elementCount(input.shape) : (input.shape.at(-1) as number);
+    const size = isWhole ? elementCount(input.shape) : lastOf(input.shape);
     const column = this.columnOf(node, size);
     if (isWhole) return this.reduceOver(node, this.flat(node, column), column);
     const rows = node.attrs.keepDims ? access.dims.slice(0, -1) : access.dims;
@@ -246,8 +237,8 @@ class Builder {
   }
 
   private softmax(node: Node, access: Access): Value {
-    const size = node.shape.at(-1) as number;
-    const last = resolve(access.dims.at(-1) as Access['dims'][number]);
+    const size = lastOf(node.shape);
+    const last = resolve(lastOf(access.dims));
     const [term] = last.terms;
     if (last.terms.length !== 1 || last.begin !== 0 || term?.stride !== 1 || term.axis.size !== size) throw new MustBeRead(node);
     if (this.column === undefined) this.column = term.axis;

@@ -1,4 +1,5 @@
 /** The pass `fuse`: nodes join steps from the last to the first, so that the readers of a node are planned before it. */
+import { elementAt } from '../../present.ts';
 import { aliasedRead } from '../alias.ts';
 import type { Node } from '../graph.ts';
 import { inputsOf } from '../node-store.ts';
@@ -112,7 +113,7 @@ class Fusion {
   private joined(draft: Draft, node: Node, at: number): Draft | undefined {
     if (this.schedule.isOverwritten(node, at, draft.place)) return undefined;
     const known = new Set(draft.reads.filter(read => read !== node));
-    const [first] = draft.nodes as [Node];
+    const first = elementAt(draft.nodes, 0);
     // The first root gives the shape that the program walks over: the larger one, or the one that the others are computed from.
     const last = [...draft.nodes, node];
     for (const roots of byteSize(node) > byteSize(first) ? [[node, ...draft.nodes], last] : [last]) {
@@ -149,7 +150,7 @@ class Fusion {
         continue;
       }
       const { program, reads } = fused;
-      const [root] = roots as [Node];
+      const root = elementAt(roots, 0);
       const isBareAlias = root.op === 'reshape' && program.instructions.length === 0 && reads[0] === root.inputs[0];
       return isBareAlias ? undefined : { nodes: roots, reads, program, place };
     }
@@ -196,7 +197,7 @@ class Fusion {
     if (isSource(node) || this.schedule.outputs.has(node)) return Number.POSITIVE_INFINITY;
     let last = -1;
     for (const { place, nodes, program } of this.usesOf(node)) {
-      const [given] = nodes as [Node];
+      const given = elementAt(nodes, 0);
       const isAlias = program === undefined && ruleOf(given.op).buffer === 'view' && given.inputs[0] === node;
       last = Math.max(last, place, isAlias ? this.lastUse(given) : -1);
     }

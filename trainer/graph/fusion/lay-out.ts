@@ -1,4 +1,5 @@
 /** From values to a program: which axis is the row, which axes count rows, where everything lies, which registers hold it. */
+import { elementAt, lastOf, valueFor } from '../../present.ts';
 import type { Node } from '../graph.ts';
 import { elementCount } from '../types.ts';
 import { type Axis, type AxisWindow, resolve, strides } from './access.ts';
@@ -30,7 +31,7 @@ interface Counted {
 }
 
 export function layOut(stores: readonly RootStore[], { walked, column }: Frame): RowProgram {
-  const [first] = stores as [RootStore];
+  const first = elementAt(stores, 0);
   const order = topological(stores.map(({ value }) => value));
   const whole = walked.flatMap(axis => axis.leaves);
   const reduces = order.some(value => value.kind === 'instruction' && (value.name === 'sum' || value.name === 'max'));
@@ -56,7 +57,7 @@ export function layOut(stores: readonly RootStore[], { walked, column }: Frame):
   let row: Counted | undefined = along && { size: along.size, axis: along };
   // Rows that follow each other everywhere are one long row, as long as none has a number of its own.
   while (row && !reduces && ![...kinds.values()].includes('row') && counted.length > 0) {
-    const outer = counted.at(-1) as Counted;
+    const outer = lastOf(counted);
     const inner: Counted = row;
     const follows = [...places.values()].every(place => strideOf(place, outer.axis) === strideOf(place, inner.axis) * inner.size);
     if (!follows || windowed.has(outer.axis) || outer.size * inner.size > LARGEST_NUMBER) break;
@@ -68,7 +69,7 @@ export function layOut(stores: readonly RootStore[], { walked, column }: Frame):
   const registers = allocate(order, stores, kinds);
   if (registers.kinds.filter(kind => kind === 'full').length > ROW_PROGRAM_LIMITS.fullRegisters) throw new MustBeRead(first.node);
   const accessOf = (each: Extract<Value, { kind: 'load' }> | RootStore, value: Value): RowAccess => {
-    const place = places.get(each) as ReturnType<typeof strides>;
+    const place = valueFor(places, each);
     const numbers = {
       offset: place.offset,
       column: row ? strideOf(place, row.axis) : 0,
@@ -76,7 +77,7 @@ export function layOut(stores: readonly RootStore[], { walked, column }: Frame):
     };
     if ([numbers.offset, numbers.column, ...numbers.lead].some(number => Math.abs(number) > LARGEST_NUMBER))
       throw new MustBeRead(first.node);
-    return { register: registers.of.get(value) as number, ...numbers };
+    return { register: valueFor(registers.of, value), ...numbers };
   };
   const toLoad = (load: Extract<Value, { kind: 'load' }>): Load => ({
     ...accessOf(load, load),
@@ -89,17 +90,15 @@ export function layOut(stores: readonly RootStore[], { walked, column }: Frame):
     lead: counted.map(({ size }) => size),
     reduces,
     registers: registers.kinds,
-    constants: order.flatMap(value =>
-      value.kind === 'constant' ? [{ register: registers.of.get(value) as number, value: value.value }] : [],
-    ),
+    constants: order.flatMap(value => (value.kind === 'constant' ? [{ register: valueFor(registers.of, value), value: value.value }] : [])),
     loads: loads.map(toLoad),
     instructions: order.flatMap((value): Instruction[] =>
       value.kind === 'instruction'
         ? [
             {
               name: value.name,
-              target: registers.of.get(value) as number,
-              operands: value.operands.map(operand => registers.of.get(operand) as number),
+              target: valueFor(registers.of, value),
+              operands: value.operands.map(operand => valueFor(registers.of, operand)),
             },
           ]
         : [],
@@ -172,12 +171,12 @@ function allocate(
   const made: RegisterKind[] = [];
   const free: Record<RegisterKind, number[]> = { full: [], row: [], scalar: [] };
   order.forEach((value, i) => {
-    const kind = kinds.get(value) as RegisterKind;
+    const kind = valueFor(kinds, value);
     const register = (pinned.has(value) ? undefined : free[kind].pop()) ?? made.push(kind) - 1;
     of.set(value, register);
     if (value.kind !== 'instruction') return;
     for (const operand of new Set(value.operands))
-      if (lastUse.get(operand) === i && !pinned.has(operand)) free[kinds.get(operand) as RegisterKind].push(of.get(operand) as number);
+      if (lastUse.get(operand) === i && !pinned.has(operand)) free[valueFor(kinds, operand)].push(valueFor(of, operand));
   });
   return { of, kinds: made };
 }

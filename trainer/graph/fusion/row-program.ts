@@ -1,4 +1,5 @@
 /** The program of a fused step: loads, arithmetic on rows, stores. `engine/native/row-program.cc` runs it. */
+import { namesOf } from '../../catalog/entries.ts';
 import type { OpName } from '../attributes.ts';
 import type { Node } from '../graph.ts';
 import type { DType } from '../types.ts';
@@ -40,7 +41,7 @@ export const INSTRUCTIONS = {
 export type InstructionName = keyof typeof INSTRUCTIONS;
 
 /** Instructions in the order of their opcodes. */
-export const INSTRUCTION_NAMES = Object.keys(INSTRUCTIONS) as readonly InstructionName[];
+export const INSTRUCTION_NAMES: readonly InstructionName[] = namesOf(INSTRUCTIONS);
 
 /** Instructions that reduce a whole row to one number. */
 export const ROW_REDUCTIONS: ReadonlySet<InstructionName> = new Set<InstructionName>(['sum', 'max']);

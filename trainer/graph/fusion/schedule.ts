@@ -1,4 +1,5 @@
 /** Facts about a schedule that the fusion passes ask for: places, readers, writes, and barriers. */
+import { valueFor } from '../../present.ts';
 import { aliasedRead, writtenVariables } from '../alias.ts';
 import type { Node } from '../graph.ts';
 import { ruleOf } from '../op-table.ts';
@@ -46,7 +47,7 @@ export class Schedule {
   }
 
   placeOf(node: Node): number {
-    return this.places.get(node) as number;
+    return valueFor(this.places, node);
   }
 
   indexOf(node: Node): number {

@@ -2,7 +2,7 @@
 import type { Window2d } from '../attributes.ts';
 import { inputsOf } from '../node-store.ts';
 import type { OpTable } from '../op-rule.ts';
-import { elementCount, GraphError, type Shape } from '../types.ts';
+import { dimensions, elementCount, GraphError, type Shape } from '../types.ts';
 
 /** Output height and width of a window of `size` over an image. */
 export function windowOutput(height: number, width: number, size: readonly [number, number], window: Window2d): [number, number] {
@@ -12,14 +12,16 @@ export function windowOutput(height: number, width: number, size: readonly [numb
   return [along(height, size[0], 0, padding[0], padding[1]), along(width, size[1], 1, padding[2], padding[3])];
 }
 
-function image(shape: Shape | undefined): [number, number, number, number] {
+type Four = readonly [number, number, number, number];
+
+function image(shape: Shape | undefined): Four {
   if (shape?.length !== 4) throw new GraphError('an image is [batch, height, width, channels]');
-  return shape as unknown as [number, number, number, number];
+  return dimensions(shape, 4);
 }
 
-function filterOf(shape: Shape | undefined): [number, number, number, number] {
+function filterOf(shape: Shape | undefined): Four {
   if (shape?.length !== 4) throw new GraphError('a filter is [out, in / groups, height, width]');
-  return shape as unknown as [number, number, number, number];
+  return dimensions(shape, 4);
 }
 
 const filterFlops = (filter: Shape, outputPositions: number): number => 2 * elementCount(filter) * outputPositions;

@@ -51,10 +51,10 @@ export const expertRules: Pick<OpTable, 'expertProduct' | 'expertGradient'> = {
   expertGradient: {
     infer: ([a, b, ids, rows], { experts }) => {
       assignmentsOf(ids, a, b);
-      if (a?.dtype !== b?.dtype) throw new GraphError('the element types differ');
+      if (!a || a.dtype !== b?.dtype) throw new GraphError('the element types differ');
       if (rows && (rows.dtype !== 'int32' || rows.shape.length !== 1)) throw new GraphError('rows must be int32 [r]');
-      const [out, width] = [a?.shape[1] as number, b?.shape[1] as number];
-      return { shape: [rows ? (rows.shape[0] as number) : experts * out, width], dtype: a?.dtype as TensorSpec['dtype'] };
+      const [out, width] = [a.shape[1] as number, b.shape[1] as number];
+      return { shape: [rows ? (rows.shape[0] as number) : experts * out, width], dtype: a.dtype };
     },
     gradient: null,
     // On average an assignment meets its share of the rows.

@@ -2,7 +2,7 @@
 import { inputsOf } from '../node-store.ts';
 import type { OpTable } from '../op-rule.ts';
 import { joinCross } from '../op-rule.ts';
-import { elementCount, GraphError, sameShape } from '../types.ts';
+import { dimensions, elementCount, GraphError, sameShape } from '../types.ts';
 
 export const productRules: Pick<OpTable, 'matmul'> = {
   matmul: {
@@ -12,10 +12,12 @@ export const productRules: Pick<OpTable, 'matmul'> = {
       const lead = a.shape.slice(0, -2);
       if (!sameShape(lead, b.shape.slice(0, -2))) throw new GraphError('leading axes differ');
       if (a.dtype !== b.dtype) throw new GraphError('the element types differ');
-      const [m, k] = transposeA ? [a.shape.at(-1), a.shape.at(-2)] : [a.shape.at(-2), a.shape.at(-1)];
-      const [inner, n] = transposeB ? [b.shape.at(-1), b.shape.at(-2)] : [b.shape.at(-2), b.shape.at(-1)];
+      const [down, across] = dimensions(a.shape.slice(-2), 2);
+      const [m, k] = transposeA ? [across, down] : [down, across];
+      const [top, side] = dimensions(b.shape.slice(-2), 2);
+      const [inner, n] = transposeB ? [side, top] : [top, side];
       if (k !== inner) throw new GraphError(`inner sizes ${k} and ${inner} differ`);
-      return { shape: [...lead, m as number, n as number], dtype: a.dtype };
+      return { shape: [...lead, m, n], dtype: a.dtype };
     },
     /**
      * C = A·B: dA = dC·Bᵀ, dB = Aᵀ·dC. Where only some rows of a weight W [out, in] are asked for (x·Wᵀ, the form of every

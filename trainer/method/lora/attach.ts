@@ -12,6 +12,7 @@ import { keepMask, keepScale, masked } from '../../model/layer/dropout.ts';
 import type { Model } from '../../model/model-spec.ts';
 import { type ConvSpec, isConv, isExperts, type ModuleSpec } from '../../model/module-specs.ts';
 import type { LinearHook, Tracer } from '../../model/tracer.ts';
+import { valueFor } from '../../present.ts';
 import { createRandom, hashSeed } from '../../random.ts';
 import { type Attach, type Trainable, whole } from '../method.ts';
 import { TargetError, type TargetSettings, targetModules, targetsDefault } from '../targets.ts';
@@ -129,7 +130,7 @@ export function productOf({ pairs, scale, rate }: LowRank): (tracer: Tracer, mod
     const pair = pairs.get(module.name);
     if (!pair) return undefined;
     const drops =
-      seed && rate > 0 ? { rate, seed, stream: tracer.hookStream(module, order.get(module.name) as number, order.size) } : undefined;
+      seed && rate > 0 ? { rate, seed, stream: tracer.hookStream(module, valueFor(order, module.name), order.size) } : undefined;
     const dropped = drops ? masked(graph, x, keepMask(graph, x.shape, drops)) : x;
     const [a, b] = [graph.read(pair.a), graph.read(pair.b)];
     // What is not dropped is scaled up between the products, where it takes r numbers a row.

@@ -131,11 +131,12 @@ async function factorB({ adapter }: ToPeftParams, part: Factors): Promise<Float3
   const b = trained ? await adapter.readFloat32(`${module.name}.lora_B.weight`) : new Float32Array();
   if (!rows) return b;
   const own = trained?.r ?? 0;
+  const scale = trained ? trained.alpha / own : 0;
   const r = ownRank(part);
   const selected = selector(rows, out);
   const both = new Float32Array(out * r);
   for (let i = 0; i < out; i++) {
-    for (let k = 0; k < own; k++) both[i * r + k] = ((trained as AdapterRank).alpha / own) * (b[i * own + k] as number);
+    for (let k = 0; k < own; k++) both[i * r + k] = scale * (b[i * own + k] as number);
     both.set(selected.subarray(i * rows.length, (i + 1) * rows.length), i * r + own);
   }
   return both;

@@ -8,6 +8,7 @@ import { type CoupledGroup, coupledGroups } from '../../coupling/coupled-groups.
 import { coupledParts, elementCountOf, elementsOf, trainedGroups } from '../../coupling/coupling.ts';
 import type { AnyModel, Model } from '../../model/model-spec.ts';
 import type { ModuleSpec, ParameterSpec } from '../../model/module-specs.ts';
+import { valueFor } from '../../present.ts';
 import type { Selection } from '../../selection.ts';
 import type { Chosen, ChosenCross, Trainable } from '../method.ts';
 import { TargetError, type TargetSettings, targetModules } from '../targets.ts';
@@ -77,7 +78,7 @@ function crossOf(module: ModuleSpec, rows: Int32Array, columns: Int32Array, elem
     return elements.indices.map(place => {
       const [row, column] = [Math.floor(place / width), place % width];
       const inRows = rowAt.get(row);
-      return inRows === undefined ? rows.length * width + row * columns.length + (columnAt.get(column) as number) : inRows * width + column;
+      return inRows === undefined ? rows.length * width + row * columns.length + valueFor(columnAt, column) : inRows * width + column;
     });
   };
   return {

@@ -64,10 +64,13 @@ export const attachVera: Attach = (model, settings) => {
 };
 
 /** Kaiming's uniform distribution with a gain of √2, A before B, from PyTorch's generator: PEFT gives the same numbers for a key. */
-export function* projectionValues({ a, b }: VeraProjections, key: VeraSettings['projectionKey']): Generator<VariableData> {
+export function* projectionValues(
+  { a, b }: VeraProjections,
+  key: VeraSettings['projectionKey'],
+): Generator<VariableData & { readonly data: Float32Array }> {
   const random = torchUniform(key);
   for (const { name, shape } of [a, b]) {
-    const [rows, width] = shape as readonly [number, number];
+    const [rows, width] = dimensions(shape, 2);
     yield { name, data: random.fill(rows * width, Math.sqrt(6 / width)) };
   }
 }

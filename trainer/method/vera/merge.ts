@@ -1,5 +1,7 @@
 /** Two vectors per weight around frozen matrices that all weights share: checked, merged, and computed unmerged. */
+
 import type { WeightSource } from '../../model/weight-source.ts';
+import { atLeast } from '../../present.ts';
 import { addProduct, isUngrouped, UNTRAINED } from '../lora/merge.ts';
 import type { AddedTensors } from '../method.ts';
 import { targetExactly } from '../targets.ts';
@@ -76,8 +78,8 @@ function sharedMatrices(adapter: TrainedParts, { tensors }: Pick<WeightSource, '
 /** vera_A [r, widest input] and vera_B [widest output, r] of an adapter. */
 export async function veraMatrices(adapter: TrainedParts, shape: VeraShape): Promise<{ a: Float32Array; b: Float32Array }> {
   if (adapter.tensors.has('vera_A')) return { a: await adapter.readFloat32('vera_A'), b: await adapter.readFloat32('vera_B') };
-  const [a, b] = [...projectionValues(veraProjectionsOf(shape), shape.projectionKey)].map(({ data }) => data as Float32Array);
-  return { a: a as Float32Array, b: b as Float32Array };
+  const [a, b] = atLeast([...projectionValues(veraProjectionsOf(shape), shape.projectionKey)], 2);
+  return { a: a.data, b: b.data };
 }
 
 /** W + (b ∘ B)·(d ∘ A), with the corners of A and B that fit the weight. */

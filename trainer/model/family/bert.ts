@@ -1,6 +1,8 @@
 /** BERT (Devlin et al. 2019) and its descendants with the same blocks, with Transformers' numbers: they differ in positions, widths and head. */
+
 import type { Node } from '../../graph/graph.ts';
 import { dimensions } from '../../graph/types.ts';
+import { elementAt } from '../../present.ts';
 import { paddingMask, selfAttention } from '../layer/self-attention.ts';
 import type { ClassifierModel } from '../model-spec.ts';
 import { parametersOf } from '../module-specs.ts';
@@ -48,7 +50,7 @@ export function bert(config: BertConfig): ClassifierModel {
     config,
     embedding: textEmbedding(config),
     blocks,
-    run: config.blockOrder?.map(block => blocks[block] as PostNormBlock) ?? blocks,
+    run: config.blockOrder?.map(block => elementAt(blocks, block)) ?? blocks,
     head: firstTokenHead(config.head, hiddenSize, config),
   };
   const modules = [...embeddingModules(parts.embedding), ...parts.blocks.flatMap(blockModules), ...headModules(parts.head)];

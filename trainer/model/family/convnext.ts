@@ -105,11 +105,12 @@ function stagesOf({ names, stages, restraint, hasConvMlp, pathDropout }: ConvNex
   let number = 0;
   return stages.map(({ depth, width }, s) => {
     const before = stages[s - 1]?.width;
-    const down = before === undefined ? undefined : { own: names.downsample(s), place: { part: 'convolution', layer: number } as const };
+    const down =
+      before === undefined ? undefined : { before, own: names.downsample(s), place: { part: 'convolution', layer: number } as const };
     return {
       downsample: down && {
-        norm: layerNormSpec(down.own.norm, number, before as number),
-        conv: convSpec(down.own.conv, down.place, { in: before as number, out: width, size: 2, stride: 2, padding: 0, biased: true }),
+        norm: layerNormSpec(down.own.norm, number, down.before),
+        conv: convSpec(down.own.conv, down.place, { in: down.before, out: width, size: 2, stride: 2, padding: 0, biased: true }),
       },
       layers: Array.from({ length: depth }, (_, l) => {
         const layer = number++;

@@ -2,6 +2,7 @@
 
 import type { Node } from '../../graph/graph.ts';
 import { dimensions } from '../../graph/types.ts';
+import { lastOf } from '../../present.ts';
 import { relativeIndices, relativeScores } from '../layer/relative-attention.ts';
 import { attend, byHead, paddingMask } from '../layer/self-attention.ts';
 import type { ClassifierModel } from '../model-spec.ts';
@@ -111,7 +112,7 @@ function hidden(tracer: Tracer, inputs: TokenBatch, parts: Parts): Node {
   const mask = paddingMask(graph, inputs.seen);
   const indices = relativeIndices(tokens, config);
   const first = indices[0] as number;
-  const positions = positionStates(tracer, parts, first, (indices.at(-1) as number) - first + 1);
+  const positions = positionStates(tracer, parts, first, lastOf(indices) - first + 1);
   const rows = indices.map(index => index - first);
   let x = embedText(tracer, inputs, parts.embedding, config);
   for (const block of parts.blocks) {

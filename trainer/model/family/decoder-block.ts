@@ -1,6 +1,7 @@
 /** One block of a decoder: its modules, and their forward pass. */
 
 import type { Node } from '../../graph/graph.ts';
+import { elementAt, required } from '../../present.ts';
 import { activationOf, activations, swiglu } from '../layer/activation.ts';
 import { type AttentionMask, attention, queryChunk } from '../layer/attention.ts';
 import { type RotaryTables, rotate } from '../layer/rotary.ts';
@@ -8,7 +9,7 @@ import type { TokenInputs } from '../model-spec.ts';
 import { linearSpec, type ModuleSpec, normSpec, parameterSpec } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 import type { DecoderConfig } from './decoder-config.ts';
-import { type DecoderExperts, type ExpertBlock, expertBlock, expertModules, traceExperts } from './decoder-experts.ts';
+import { type ExpertBlock, expertBlock, expertModules, traceExperts } from './decoder-experts.ts';
 
 export interface Mlp {
   /** Gate and up: two layers, or one with the rows of both. */
@@ -142,7 +143,7 @@ function attend(tracer: Tracer, x: Node, { config, block, layer, batch, tokens, 
 }
 
 function feed(tracer: Tracer, config: DecoderConfig, { mlp }: Block, x: Node): Node {
-  if (isMixture(mlp)) return traceExperts(tracer, config.experts as DecoderExperts, mlp, x);
+  if (isMixture(mlp)) return traceExperts(tracer, required(config.experts, 'the description of the experts'), mlp, x);
   const { intermediateSize } = config.mlp;
   const [makeGate, makeUp] = products(tracer, mlp.gateUp, x, [intermediateSize, intermediateSize]);
   const [gate, up] = [makeGate(), makeUp()];
@@ -166,7 +167,7 @@ function products<const Sizes extends readonly number[]>(
   };
   const makers = sizes.map((size, i) => () => {
     if (only && others.length === 0) return part(only, sumOf(sizes.slice(0, i)), size);
-    return tracer.linear(modules[i] as ModuleSpec, x);
+    return tracer.linear(elementAt(modules, i), x);
   });
   return makers as { [Part in keyof Sizes]: () => Node };
 }

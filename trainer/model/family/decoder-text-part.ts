@@ -1,5 +1,6 @@
 /** The text parts of models that also see images. */
 
+import { required } from '../../present.ts';
 import type { ConfigJson } from '../config-json.ts';
 import { type KeyTable, notSupported, readConfig, refuse } from '../config-keys.ts';
 import type { DecoderConfig } from './decoder-config.ts';
@@ -40,6 +41,6 @@ export function textPart(architecture: TextPartArchitecture, config: ConfigJson)
   const decoder = Object.hasOwn(decoders, type) ? decoders[type] : undefined;
   const strange = decoder ? [] : [notSupported(['text_config', 'model_type'], type, Object.keys(decoders))];
   refuse([...problems, ...strange], architecture);
-  const text = decoderConfig(decoder as DecoderArchitecture, { ...own, tie_word_embeddings: tied }, names);
+  const text = decoderConfig(required(decoder, 'the decoder of the text part'), { ...own, tie_word_embeddings: tied }, names);
   return { ...text, remark: 'Only the text part of this model is loaded: it reads no images.' };
 }

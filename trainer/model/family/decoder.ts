@@ -2,6 +2,7 @@
 
 import type { Graph, Node } from '../../graph/graph.ts';
 import { dimensions, fromBfloat16, toBfloat16 } from '../../graph/types.ts';
+import { elementAt, required, valueFor } from '../../present.ts';
 import type { AttentionMask } from '../layer/attention.ts';
 import { type Positions, ropeFrequencies, ropeFrequenciesAt, turningLength } from '../layer/rope-scaling.ts';
 import { rotaryTables, rotaryTablesAt } from '../layer/rotary.ts';
@@ -55,7 +56,7 @@ function hidden(tracer: Tracer, inputs: TokenInputs, { config, blocks, embedding
   const multiplier = rounded && tracer.compute === 'bfloat16' ? bfloat16(factor) : factor;
   let x = scaled(tracer.embedding(embedding, graph.reshape(inputs.ids, [batch * tokens])), multiplier);
   blocks.forEach((block, layer) => {
-    const mask = masks[layer] as AttentionMask;
+    const mask = elementAt(masks, layer);
     const params = { config, block, layer, batch, tokens, turn: turns[layer], mask, cache: inputs.cache };
     x = graph.checkpointed(x, () => traceBlock(tracer, x, params));
   });
@@ -73,7 +74,8 @@ function turnsOf(
   const tokens = ids.shape[1] as number;
   let counted: Node | undefined;
   // As in Transformers, the longest text of a batch counts for all.
-  const longest = (): Node => (counted ??= graph.cast(length ?? graph.add(graph.max(at as Node, [0, 1], true), 1), 'float32'));
+  const longest = (): Node =>
+    (counted ??= graph.cast(length ?? graph.add(graph.max(required(at, 'the positions of the tokens'), [0, 1], true), 1), 'float32'));
   const turn = (own: Positions): Turn => {
     const { features, theta, scaling, factor } = own;
     const tables = at
@@ -112,5 +114,5 @@ function turningOf(positions: DecoderConfig['positions']): CausalModel['turning'
 function masksOf({ graph }: Tracer, inputs: TokenInputs, { windows }: DecoderAttention): AttentionMask[] {
   const tokens = inputs.ids.shape[1] as number;
   const known = new Map([...new Set(windows)].map(window => [window, withWindow(graph, inputs, tokens, window)]));
-  return windows.map(window => known.get(window) as AttentionMask);
+  return windows.map(window => valueFor(known, window));
 }

@@ -1,6 +1,7 @@
 /** The block of vision transformers: a norm before attention and before the MLP, and scales behind them where a family has them. */
 
 import type { Node } from '../../graph/graph.ts';
+import { elementAt } from '../../present.ts';
 import { activationOf } from '../layer/activation.ts';
 import { type RotaryTables, rotate } from '../layer/rotary.ts';
 import { attend, byHead, splitHeads } from '../layer/self-attention.ts';
@@ -52,7 +53,7 @@ export function imageBlock(config: ImageBlockConfig, layer: number, names: Block
     qkv:
       typeof qkv === 'string'
         ? [attends(qkv, 3 * hiddenSize, biased.q)]
-        : (['q', 'k', 'v'] as const).map((each, i) => attends(qkv[i] as string, hiddenSize, biased[each])),
+        : (['q', 'k', 'v'] as const).map((each, i) => attends(elementAt(qkv, i), hiddenSize, biased[each])),
     o: attends(names.o, hiddenSize, biased.o),
     gate: typeof inner === 'string' ? undefined : linearSpec(inner.gate, mlp, intermediateSize, hiddenSize, biased.mlp),
     up: linearSpec(up, mlp, names.hasFusedGate ? 2 * intermediateSize : intermediateSize, hiddenSize, biased.mlp),

@@ -1,6 +1,7 @@
 /** Reads the config.json of a ResNet, as Transformers writes it. */
 
 import { z } from 'zod';
+import { lastOf } from '../../present.ts';
 import type { ConfigJson, ModelOptions } from '../config-json.ts';
 import { computed, contradiction, readConfig, refuse, withoutEffect } from '../config-keys.ts';
 import { activation, backboneKeys, classifierKeys, size } from './common-keys.ts';
@@ -51,7 +52,7 @@ export function resnetConfig(architecture: string, { prefix, hasHead }: ResNetFo
   refuse(wrong, architecture);
   return {
     family: 'resnet',
-    ...readLabels({ architecture, json, options, hasHead, std: headDeviation(c.hidden_sizes.at(-1) as number) }),
+    ...readLabels({ architecture, json, options, hasHead, std: headDeviation(lastOf(c.hidden_sizes)) }),
     names: transformersNames(prefix),
     image: options.imageSize ?? IMAGENET_SIZE,
     channels: c.num_channels,

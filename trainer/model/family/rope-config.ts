@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { isOneOf } from '../../catalog/entries.ts';
+import { valueFor } from '../../present.ts';
 import type { ConfigJson } from '../config-json.ts';
 import {
   type ConfigValues,
@@ -264,7 +265,7 @@ export function readRopesByLayer(
       }),
     ),
   );
-  return { positions: layers.map(type => byType.get(type) as Positions), problems: [...problems, ...inside] };
+  return { positions: layers.map(type => valueFor(byType, type)), problems: [...problems, ...inside] };
 }
 
 /** The keys of the record that counts which are not known. */

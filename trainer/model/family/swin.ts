@@ -2,6 +2,7 @@
 
 import type { Node } from '../../graph/graph.ts';
 import { dimensions } from '../../graph/types.ts';
+import { elementAt } from '../../present.ts';
 import type { GridSize } from '../layer/resize-grid.ts';
 import { attend } from '../layer/self-attention.ts';
 import { fromWindows, relativeRows, toWindows, type WindowParams, windowMask } from '../layer/windows.ts';
@@ -102,7 +103,7 @@ export function swin(config: SwinConfig): ClassifierModel {
 function stagesOf({ names, stages, window }: SwinConfig, grids: readonly GridSize[]): Stage[] {
   let number = 0;
   return stages.map((stage, s) => {
-    const grid = grids[s] as GridSize;
+    const grid = elementAt(grids, s);
     const blocks = stage.blocks.map((config, b): Block => {
       const layer = number++;
       const own = names.block(s, b);

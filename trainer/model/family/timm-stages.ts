@@ -1,5 +1,7 @@
 /** ConvNeXt and Swin under timm's names: the name stands for the sizes, and `model_args` changes them. */
+
 import { z } from 'zod';
+import { required } from '../../present.ts';
 import { computed, contradiction, notSupported, refuse } from '../config-keys.ts';
 import type { ClassifierModel } from '../model-spec.ts';
 import { rate, size } from './common-keys.ts';
@@ -55,7 +57,8 @@ const SWIN_NAME = /^swin_(tiny|small|base|large)_patch(\d+)_window(\d+)_(\d+)$/;
 
 /** Returns the model, or undefined where the name is of another family. */
 export function timmStaged(params: TimmParams): ClassifierModel | undefined {
-  if (Object.hasOwn(convNexts, params.name)) return timmConvNext(convNexts[params.name] as StageSizes, params);
+  const convNext = Object.hasOwn(convNexts, params.name) ? convNexts[params.name] : undefined;
+  if (convNext) return timmConvNext(convNext, params);
   const parts = SWIN_NAME.exec(params.name);
   return parts ? timmSwin(parts, params) : undefined;
 }
@@ -109,7 +112,7 @@ const swinArgs = {
 
 function timmSwin([, named = 'base', patch, window, image]: readonly string[], params: TimmParams): ClassifierModel {
   const { name, config, prefix } = params;
-  const args = { ...(swins[named] as (typeof swins)[string]), ...readArgs(swinArgs, params) };
+  const args = { ...required(swins[named], `the sizes of a Swin ${named}`), ...readArgs(swinArgs, params) };
   const { img_size: side = Number(image), patch_size: patchSize = Number(patch) } = args;
   const sides: [number, number] = typeof side === 'number' ? [side, side] : side;
   const stages = swinStages({

@@ -1,6 +1,7 @@
 /** Models that timm has saved: the architecture's name stands for its sizes, and `model_args` changes them. */
 
 import { z } from 'zod';
+import { lastOf } from '../../present.ts';
 import type { ConfigJson, ModelOptions } from '../config-json.ts';
 import { computed, contradiction, readConfig, refuse } from '../config-keys.ts';
 import { type ClassifierModel, ModelConfigError } from '../model-spec.ts';
@@ -90,7 +91,7 @@ function timmResNet(sizes: ResNetSizes, params: TimmParams): ClassifierModel {
   const differ = contradiction('model_args', `model_args has ${args.layers.length} layers and ${channels.length} channels`);
   refuse([...poolProblems(config, 'avg'), ...(args.layers.length === channels.length ? [] : [differ])], name);
   const isBottleneck = sizes.block === 'bottleneck';
-  const last = (channels.at(-1) as number) * (isBottleneck ? EXPANSION : 1);
+  const last = lastOf(channels) * (isBottleneck ? EXPANSION : 1);
   const [, ...trained] = config.pretrained_cfg?.input_size ?? [0, ...IMAGENET_SIZE];
   return resnet({
     family: cardinality > 1 ? 'resnext' : 'resnet',

@@ -6,6 +6,7 @@
 
 import type { Node } from '../../graph/graph.ts';
 import { dimensions } from '../../graph/types.ts';
+import { elementAt } from '../../present.ts';
 import { type GridSize, resizeGrid } from '../layer/resize-grid.ts';
 import type { RotaryTables } from '../layer/rotary.ts';
 import { type GridAugment, gridRotaryTables } from '../layer/rotary-grid.ts';
@@ -89,7 +90,7 @@ export function vit(config: VitConfig): ClassifierModel {
   const parts: Parts = {
     config,
     patches: patchSpec(names.patches, channels, hiddenSize, config.patch),
-    tokens: config.tokens.flatMap((count, i) => (count > 0 ? [parameterSpec(names.tokens[i] as string, [1, count, hiddenSize])] : [])),
+    tokens: config.tokens.flatMap((count, i) => (count > 0 ? [parameterSpec(elementAt(names.tokens, i), [1, count, hiddenSize])] : [])),
     positions: positions.kind === 'table' ? parameterSpec(names.positions, positions.shape) : undefined,
     blocks: Array.from({ length: config.blocks }, (_, layer) => imageBlock(config, layer, names.block(layer))),
     finalNorm: layerNormSpec(names.finalNorm, -1, hiddenSize),
@@ -113,7 +114,7 @@ export function vit(config: VitConfig): ClassifierModel {
       const states = stream(tracer, pixelsOf(batch), parts);
       return pooling === 'mean'
         ? tracer.graph.mean(normal(tracer, states, parts), [1])
-        : (firstStates(tracer, states, parts, 1)[0] as Node);
+        : elementAt(firstStates(tracer, states, parts, 1), 0);
     },
   };
 }
@@ -201,7 +202,7 @@ function logits(tracer: Tracer, pixels: Node, parts: Parts): Node {
   const x = stream(tracer, pixels, parts);
   if (config.pooling === 'first') {
     const states = firstStates(tracer, x, parts, heads.length);
-    const answers = heads.map((head, i) => tracer.linear(head, states[i] as Node));
+    const answers = heads.map((head, i) => tracer.linear(head, elementAt(states, i)));
     return graph.mul(
       answers.reduce((a, b) => graph.add(a, b)),
       1 / answers.length,

@@ -1,6 +1,8 @@
 /** The two terms that relative positions add to attention's scores in DeBERTa (He et al. 2021, equation 4), and its buckets. */
+
 import type { Graph, Node } from '../../graph/graph.ts';
 import { dimensions } from '../../graph/types.ts';
+import { lastOf } from '../../present.ts';
 import { splitHeads } from './self-attention.ts';
 
 export interface RelativeTable {
@@ -58,7 +60,7 @@ export function relativeScores(graph: Graph, params: RelativeScoresParams): Node
 function term(graph: Graph, x: Node, positions: Node, rows: readonly number[]): Node {
   const [batch, heads, , headDim] = dimensions(x.shape, 4);
   // One column more than there are distances makes the shear a plain change of shape.
-  const columns = Int32Array.from([...rows, rows.at(-1) as number]);
+  const columns = Int32Array.from([...rows, lastOf(rows)]);
   const spread = graph.gather(positions, graph.constant(columns, [columns.length], 'int32'));
   const split = splitHeads(graph, spread, { batch: 1, heads });
   split.kept = true;

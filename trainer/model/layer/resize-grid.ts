@@ -1,5 +1,7 @@
 /** Tables of positions for images of another size, resampled as PyTorch's `interpolate(mode='bicubic', align_corners=False)` does. */
+
 import type { Graph, Node } from '../../graph/graph.ts';
+import { lastOf } from '../../present.ts';
 
 export type GridSize = readonly [rows: number, columns: number];
 
@@ -12,7 +14,7 @@ export interface ResizeParams {
 
 /** @param table [from rows · from columns, features] → [to rows · to columns, features] */
 export function resizeGrid(graph: Graph, table: Node, { from, to, antialias }: ResizeParams): Node {
-  const features = table.shape.at(-1) as number;
+  const features = lastOf(table.shape);
   const weights = (axis: 0 | 1) => graph.lazyConstant([to[axis], from[axis]], () => bicubicWeights(from[axis], to[axis], antialias));
   const down = graph.matmul(weights(0), graph.reshape(table, [from[0], from[1] * features]));
   const across = graph.transpose(graph.reshape(down, [to[0], from[1], features]), [1, 0, 2]);

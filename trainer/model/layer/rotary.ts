@@ -1,5 +1,7 @@
 /** Rotary position embedding (Su et al. 2021), in Hugging Face's half-split layout. The scalings are in `rope-scaling.ts`. */
+
 import type { Graph, Node } from '../../graph/graph.ts';
+import { lastOf } from '../../present.ts';
 
 export interface RotaryTables {
   /** Both [positions, features / 2], or [batch, 1, positions, features / 2] where each sequence has positions of its own. */
@@ -32,7 +34,7 @@ export function rotaryTables(graph: Graph, frequencies: Float64Array, count: num
  */
 export function rotaryTablesAt(graph: Graph, frequencies: Node, positions: Node, factor = 1): RotaryTables {
   const [batch = 1, tokens = 1] = positions.shape;
-  const half = frequencies.shape.at(-1) as number;
+  const half = lastOf(frequencies.shape);
   const columns = graph.cast(graph.reshape(positions, [batch * tokens, 1]), 'float32');
   const angles = graph.reshape(graph.mul(columns, frequencies), [batch, 1, tokens, half]);
   const scaled = (x: Node) => (factor === 1 ? x : graph.mul(x, factor));
@@ -44,8 +46,8 @@ export function rotaryTablesAt(graph: Graph, frequencies: Node, positions: Node,
  * A rotation is orthogonal, so its gradient is the rotation back (scaled by the tables' factor, as the rotation is).
  */
 export function rotate(graph: Graph, x: Node, { cos, sin }: RotaryTables, backwards = false): Node {
-  const half = cos.shape.at(-1) as number;
-  const rest = (x.shape.at(-1) as number) - 2 * half;
+  const half = lastOf(cos.shape);
+  const rest = lastOf(x.shape) - 2 * half;
   const first = graph.sliceAxis(x, -1, 0, half);
   const second = graph.sliceAxis(x, -1, half, half);
   const [a, b] = backwards ? ([graph.add, graph.sub] as const) : ([graph.sub, graph.add] as const);

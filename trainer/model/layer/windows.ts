@@ -1,6 +1,8 @@
 /** Windows of an image (Liu et al. 2021, Swin): places that attend to each other, and how the windows of every second layer are shifted. */
+
 import type { Graph, Node } from '../../graph/graph.ts';
 import { dimensions } from '../../graph/types.ts';
+import { lastOf } from '../../present.ts';
 import type { AttentionMask } from './attention.ts';
 import type { GridSize } from './resize-grid.ts';
 
@@ -35,7 +37,7 @@ export function toWindows(graph: Graph, x: Node, params: WindowParams): Node {
 /** The way back. @param x [batch · windows · size², features] */
 export function fromWindows(graph: Graph, x: Node, batch: number, params: WindowParams): Node {
   const { grid, size, shift } = params;
-  const features = x.shape.at(-1) as number;
+  const features = lastOf(x.shape);
   const [rows, columns] = coveredBy(params);
   const split = graph.transpose(graph.reshape(x, [batch, rows / size, columns / size, size, size, features]), [0, 1, 3, 2, 4, 5]);
   const whole = roll(graph, graph.reshape(split, [batch, rows, columns, features]), -shift);

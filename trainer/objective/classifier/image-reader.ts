@@ -1,4 +1,5 @@
 /** Reads images for a classifier. */
+
 import path from 'node:path';
 import { planBatches } from '../../data/batch/batch-plan.ts';
 import { DataError } from '../../data/data-error.ts';
@@ -7,6 +8,7 @@ import { imageSource, type LabeledImage } from '../../data/image/image-batches.t
 import { type ImageSample, listImages } from '../../data/image/image-samples.ts';
 import { type ImagePreprocessing, imagePreprocessing } from '../../format/image/image-preprocessing.ts';
 import { type ClassifierModel, takesSize } from '../../model/model-spec.ts';
+import { atLeast, valueFor } from '../../present.ts';
 import { RunError } from '../../run-error.ts';
 import type { SetUpParams } from '../task-setup.ts';
 import { classEvaluator } from './class-evaluator.ts';
@@ -84,7 +86,7 @@ export async function imageReader({ recipe, base, job, context }: SetUpParams, i
       const examples = samples.map(sample => ({
         ...sample,
         content: sample.content ?? contents.get(sample),
-        target: places.get(sample.label) as number,
+        target: valueFor(places, sample.label),
       }));
       return { examples, labels };
     },
@@ -108,8 +110,8 @@ export async function imageReader({ recipe, base, job, context }: SetUpParams, i
 const LISTED = 10;
 
 /** One error for all of them, of which the first says why. */
-function allOf([first, ...others]: readonly DataError[], instead?: string): DataError {
-  const { place, problem, advice } = first as DataError;
+function allOf(errors: readonly DataError[], instead?: string): DataError {
+  const [{ place, problem, advice }, ...others] = atLeast(errors, 1);
   const named = others
     .slice(0, LISTED - 1)
     .map(imageOf)

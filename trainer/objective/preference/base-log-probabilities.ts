@@ -2,6 +2,7 @@
  * The log-probabilities of the answers under the base model, computed once before training. They are cached by everything that they depend on,
  * and copied into the run folder, so that a resumed run computes with the same numbers.
  */
+
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, utimes } from 'node:fs/promises';
@@ -15,8 +16,10 @@ import { pruneFolder } from '../../files/bounded-folder.ts';
 import { encodeFloat32 } from '../../format/float-format.ts';
 import { openSafetensors } from '../../format/safetensors/safetensors-source.ts';
 import { writeSafetensors } from '../../format/safetensors/safetensors-writer.ts';
+import { float32Of } from '../../graph/types.ts';
 import { FLOAT32, quantizable, WeightStorage } from '../../model/weight-storage.ts';
 import { weightStream } from '../../model/weight-stream.ts';
+import { elementAt, required, valueFor } from '../../present.ts';
 import { RUN_FILES } from '../../protocol/run-files.ts';
 import type { Task } from '../../train/task.ts';
 import { evalSignature, evaluationProgram } from '../../train/train-program.ts';
@@ -52,19 +55,19 @@ export async function baseLogProbabilities(params: SetUpParams, task: Task, sets
     const known = (await readNlls(runFile, key)) ?? (await readNlls(cacheFiles[i], key));
     if (known) found.set(key, known);
   }
-  const missing = sets.filter((_, i) => !found.has(keys[i] as string));
+  const missing = sets.filter((_, i) => !found.has(elementAt(keys, i)));
   if (missing.length > 0) {
     const computed = await compute(params, task, missing);
     for (const [i, nlls] of computed.entries()) {
-      const place = sets.indexOf(missing[i] as BaseSet);
-      found.set(keys[place] as string, nlls);
+      const place = sets.indexOf(elementAt(missing, i));
+      found.set(elementAt(keys, place), nlls);
       await mkdir(folder, { recursive: true });
-      await writeNlls(cacheFiles[place] as string, new Map([[keys[place] as string, nlls]]));
+      await writeNlls(elementAt(cacheFiles, place), new Map([[elementAt(keys, place), nlls]]));
     }
     await pruneFolder(folder, { own: OWN_FILE, maxBytes: MAX_BYTES });
   } else job.log('info', `the log-probabilities of the base model are taken from the cache (${cacheFiles.join(', ')})`);
   if (runFile !== undefined) await writeNlls(runFile, found);
-  return sets.map(({ sequences }, i) => bySequence(sequences, found.get(keys[i] as string) as Float32Array));
+  return sets.map(({ sequences }, i) => bySequence(sequences, valueFor(found, keys[i] as string)));
 }
 
 function keyOf({ base, precision = FLOAT32 }: SetUpParams, sequences: readonly TokenSequence[]): string {
@@ -93,11 +96,11 @@ async function compute({ base, precision = FLOAT32, job }: SetUpParams, task: Ta
     const results: Float32Array[] = [];
     for (const { sequences, source } of sets) {
       const starts = startsOf(sequences);
-      const nlls = new Float32Array(starts.at(-1) as number);
+      const nlls = new Float32Array(required(starts.at(-1), 'the end of the last sequence'));
       for await (const batch of epochBatches(source, 0)) {
         job.checkStop();
         const { nll } = await session.run(evalSignature(batch.bucket), batch.feeds(1));
-        copyNlls(batch, nll as Float32Array, { starts, nlls });
+        copyNlls(batch, float32Of(required(nll, 'the losses of the batch')), { starts, nlls });
         report(++done);
       }
       results.push(nlls);

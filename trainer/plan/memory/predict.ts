@@ -9,6 +9,7 @@ import { byteSize, elementCount, type TensorSpec } from '../../graph/types.ts';
 import { type MethodSettings, trainableCount } from '../../method/method.ts';
 import { TargetError } from '../../method/targets.ts';
 import type { AnyModel } from '../../model/model-spec.ts';
+import { elementAt, lastOf, required } from '../../present.ts';
 import type { BatchShape } from '../../train/task.ts';
 import { type PlanFacts, planMethod, planRun, type RunPlan } from '../run-plan.ts';
 import { bufferRules } from './engine-memory.ts';
@@ -159,7 +160,10 @@ export function priceRun(plan: RunPlan, options: PriceOptions = {}, fuse = plann
   const levels = traced.map(({ level }) => level);
   const { usableBytes = Number.POSITIVE_INFINITY } = options;
   const wanted = plan.recompute === 'auto' ? levels.find(level => level.totalBytes <= usableBytes) : undefined;
-  const level = (wanted ?? levels.find(({ recompute }) => recompute === plan.recompute) ?? levels.at(-1)) as LevelEstimate;
+  const level = required(
+    wanted ?? levels.find(({ recompute }) => recompute === plan.recompute) ?? levels.at(-1),
+    'a level of recomputation',
+  );
   const parameters = model.parameters.reduce((sum, { shape }) => sum + elementCount(shape), 0);
   const trainable = trainableCount(attachment);
   return {
@@ -197,7 +201,7 @@ function tracedLevels(
 ): TracedLevel[] {
   if (recompute !== 'auto' && !allLevels) return [at(recompute)];
   if (allLevels || usableBytes === undefined) return RECOMPUTE_POLICIES.map(at);
-  if (heldTotal > usableBytes) return [at(RECOMPUTE_POLICIES.at(-1) as RecomputePolicy)];
+  if (heldTotal > usableBytes) return [at(lastOf(RECOMPUTE_POLICIES))];
   const cheap = at('cheap');
   const mayKeepAll = heldTotal + cheap.level.activationBytes <= usableBytes;
   const found: TracedLevel[] = [];
@@ -211,10 +215,14 @@ function tracedLevels(
 
 function toBucket(shape: BatchShape, i: number, traced: readonly TracedLevel[]): BucketEstimate {
   const ofPass = ({ activationBytes, flops }: PassEstimate): PassEstimate => ({ activationBytes, flops });
-  const training = traced.map(({ level, training }) => ({ recompute: level.recompute, ...ofPass(training[i] as MeasuredPass) }));
+  const training = traced.map(({ level, training }) => ({ recompute: level.recompute, ...ofPass(elementAt(training, i)) }));
   // Evaluation has no backward pass, so it is the same at every level.
   const [evaluations = []] = traced.map(({ evaluation }) => evaluation);
-  return { shape, training, evaluation: ofPass((evaluations[i] ?? evaluations.at(-1)) as MeasuredPass) };
+  return {
+    shape,
+    training,
+    evaluation: ofPass(required(evaluations[i] ?? evaluations.at(-1), 'the evaluation of the shape')),
+  };
 }
 
 /** Tokens that the model knows; 0 for images. */

@@ -1,4 +1,5 @@
 /** The memory and cost of a run's passes, from the graph of all its blocks, or of a few where all are alike. */
+
 import { engineCatalog } from '../../catalog/engines.ts';
 import type { OpName } from '../../graph/attributes.ts';
 import type { planner } from '../../graph/fusion/plan.ts';
@@ -9,6 +10,7 @@ import { mostAtHand } from '../../graph/offload.ts';
 import { assemble, type Signature } from '../../graph/program.ts';
 import { type RecomputePolicy, sqrtBlocks } from '../../graph/recompute.ts';
 import { byteSize } from '../../graph/types.ts';
+import { elementAt, lastOf, required } from '../../present.ts';
 import { variablesOnDisk } from '../../train/optimizer-offload.ts';
 import { type BatchShape, shapeName } from '../../train/task.ts';
 import { sharedTraces } from '../../train/train-program.ts';
@@ -119,7 +121,7 @@ export class PassTracer {
       const sizes = new Map(variablesOnDisk(depth?.attachment ?? attachment, optimizer).map(spec => [spec.name, byteSize(spec)]));
       return found && { ...found, activationBytes: found.activationBytes + mostAtHand(pass, steps, sizes) };
     };
-    return (small && measureAt(small)) ?? (measureAt() as MeasuredPass);
+    return (small && measureAt(small)) ?? required(measureAt(), 'the cost of the whole pass');
   }
 }
 
@@ -149,9 +151,9 @@ function workPlaces(schedule: readonly Node[], unit: number): Place[] {
   const places = nodePlaces(schedule, unit);
   const needed = new Map<Node, Place>();
   schedule.forEach(({ inputs }, i) => {
-    for (const input of inputs) if (input.op === 'read' && !needed.has(input)) needed.set(input, places[i] as Place);
+    for (const input of inputs) if (input.op === 'read' && !needed.has(input)) needed.set(input, elementAt(places, i));
   });
-  return schedule.map((node, i) => needed.get(node) ?? (places[i] as Place));
+  return schedule.map((node, i) => needed.get(node) ?? elementAt(places, i));
 }
 
 /** In fused steps, a change of the element type is part of the step that makes or reads the value: no node of the engine's. */
@@ -172,15 +174,16 @@ function deepened(signature: Signature, { steps, rules, unit, more }: DeepenPara
   if (more === 0) return { activationBytes: bytes.reduce((most, each) => Math.max(most, each), 0), flops, nodes, convolutions, feedBytes };
 
   const worked = workPlaces(schedule, unit);
-  const [one, other] = MIDDLE.map(at => {
+  const workAt = (at: number): Work => {
     const own = new Set(PHASES.map(phase => placeOf(phase, at)));
-    return workOf(schedule.filter((_, i) => own.has(worked[i] as Place)));
-  }) as [Work, Work];
+    return workOf(schedule.filter((_, i) => own.has(elementAt(worked, i))));
+  };
   const places = nodePlaces(
-    steps.map(step => step.nodes.at(-1) as Node),
+    steps.map(step => lastOf(step.nodes)),
     unit,
   );
   const growth = growthOf(places, bytes);
+  const [one, other] = [workAt(MIDDLE[0]), workAt(MIDDLE[1])];
   if (!growth || one.flops !== other.flops || one.nodes !== other.nodes) return undefined;
   let [added, activationBytes] = [0, 0];
   places.forEach((place, i) => {
@@ -201,7 +204,8 @@ function growthOf(places: readonly Place[], bytes: Float64Array): Map<Place, num
   });
   const growth = new Map<Place, number>();
   for (const phase of PHASES) {
-    const [first, second] = (phase === 0 ? MIDDLE : [...MIDDLE].reverse()).map(at => placeOf(phase, at)) as [Place, Place];
+    const [lower, upper] = [placeOf(phase, MIDDLE[0]), placeOf(phase, MIDDLE[1])];
+    const [first, second] = phase === 0 ? [lower, upper] : [upper, lower];
     const [before, after] = [at.get(first) ?? [], at.get(second) ?? []];
     const grows = (after[0] ?? 0) - (before[0] ?? 0);
     if (before.length !== after.length || before.some((value, i) => (after[i] as number) - value !== grows)) return undefined;

@@ -11,7 +11,7 @@ import { parseSealedJson, sealJson } from '../../files/sealed-json.ts';
 import { encodeFloat32 } from '../../format/float-format.ts';
 import { type TensorEntry, writeSafetensors } from '../../format/safetensors/safetensors-writer.ts';
 import type { VariableSpec } from '../../graph/graph.ts';
-import { byteSize, type HostArray } from '../../graph/types.ts';
+import { byteSize, float32Of, type HostArray } from '../../graph/types.ts';
 import { freeDiskBytes } from '../../machine/machine.ts';
 import type { Attachment } from '../../method/method.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
@@ -127,6 +127,11 @@ export async function saveCheckpoint(params: SaveParams): Promise<string> {
 }
 
 /** Returns the checksum of each tensor file by name. */
+function bytesOf(data: HostArray): Uint8Array {
+  if (data instanceof Uint8Array) return data;
+  throw new TypeError(`the codes of an optimizer are a ${data.constructor.name}, not bytes`);
+}
+
 async function writeTensors(folder: string, { session, attachment, optimizer, adapter }: SaveParams): Promise<Record<string, string>> {
   const trained = new Set([...attachment.trainables, ...(attachment.buffers ?? [])].map(({ name }) => name));
   const specs = snapshotSpecs(attachment, optimizer);
@@ -139,8 +144,8 @@ async function writeTensors(folder: string, { session, attachment, optimizer, ad
   const adapterChecksum = await writeAdapter(folder, { description: adapter, tensors });
   const states = valuesOf(specs.filter(({ name }) => !trained.has(name)));
   const entries = states.map(({ name, shape, data }): TensorEntry => {
-    if (dtypeOf.get(name) === 'uint8') return { name, dtype: 'U8', shape, data: async () => (await data()) as Uint8Array };
-    return { name, dtype: 'F32', shape, data: async () => encodeFloat32((await data()) as Float32Array, 'F32') };
+    if (dtypeOf.get(name) === 'uint8') return { name, dtype: 'U8', shape, data: async () => bytesOf(await data()) };
+    return { name, dtype: 'F32', shape, data: async () => encodeFloat32(float32Of(await data()), 'F32') };
   });
   return {
     [ADAPTER_WEIGHTS]: adapterChecksum,

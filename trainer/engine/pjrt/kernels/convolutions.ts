@@ -1,6 +1,6 @@
 /** Convolution and pooling over [batch, height, width, channels], with filters [out, in / groups, height, width]. */
 import type { Pool2d, Window2d } from '../../../graph/attributes.ts';
-import { GraphError, type Shape } from '../../../graph/types.ts';
+import { dimensions, GraphError, type Shape } from '../../../graph/types.ts';
 import { type Emitter, functionType, namesOf } from '../emitter.ts';
 import { tensorType, type Value } from '../hlo-type.ts';
 import { type LoweringTable, one, three, two } from '../lowering.ts';
@@ -70,7 +70,7 @@ export const convolutionLowerings: Pick<LoweringTable, Convolutions> = {
   // The output's gradient, spread by the strides, under the filter turned about.
   conv2dInputGrad: ({ emitter, inputs, node, attrs }) => {
     const [dy, filter] = two(inputs);
-    const [out, perGroup, kh, kw] = filter.shape as [number, number, number, number];
+    const [out, perGroup, kh, kw] = dimensions(filter.shape, 4);
     const { groups } = attrs;
     const turned = emitter.reverse(filter, [2, 3]);
     const apart = emitter.transpose(emitter.reshape(turned, [groups, out / groups, perGroup, kh, kw]), [0, 2, 1, 3, 4]);
@@ -90,7 +90,7 @@ export const convolutionLowerings: Pick<LoweringTable, Convolutions> = {
   // The image under the output's gradient: what was a batch is summed over, and channels take its place.
   conv2dFilterGrad: ({ emitter, inputs, node, attrs }) => {
     const [x, dy] = two(inputs);
-    const [, , kh, kw] = attrs.filterShape as unknown as [number, number, number, number];
+    const [, , kh, kw] = dimensions(attrs.filterShape, 4);
     const padding = axesOf(x.shape, [kh, kw], dy.shape, attrs).map(({ axis, size, kernel, output, before }) => {
       const reach = dilated(kernel, attrs.dilations[axis]);
       return [before, dilated(output, attrs.strides[axis]) - size + reach - before - 1] as const;

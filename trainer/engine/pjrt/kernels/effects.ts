@@ -1,6 +1,7 @@
 /** Effects on variables: a variable is a value that is replaced, and the compiler writes it in place, since its buffer is donated. */
-import type { OpAttributes, OpName } from '../../../graph/attributes.ts';
+
 import { elementCount } from '../../../graph/types.ts';
+import { atLeast } from '../../../present.ts';
 import type { Emitter } from '../emitter.ts';
 import type { Value } from '../hlo-type.ts';
 import { type Lowering, type LoweringTable, one, two } from '../lowering.ts';
@@ -9,11 +10,13 @@ type Effects = 'assign' | 'assignAdd' | 'updateRows' | 'updateElements' | 'adam'
 
 const token = (emitter: Emitter): Value => emitter.fill(1, 'i1');
 
+/** The operations that give one variable its next value. */
+type Writes = 'assign' | 'assignAdd' | 'updateRows' | 'updateElements';
+
 const effect =
-  <Op extends OpName>(change: Lowering<Op>): Lowering<Op> =>
+  <Op extends Writes>(change: Lowering<Op>): Lowering<Op> =>
   context => {
-    const { variable } = context.attrs as OpAttributes[Op] & { readonly variable: string };
-    context.set(variable, change(context));
+    context.set(context.attrs.variable, change(context));
     return token(context.emitter);
   };
 
@@ -34,7 +37,7 @@ export const effectLowerings: Pick<LoweringTable, Effects> = {
   }),
   // As TensorFlow's ResourceApplyAdam: the bias correction is in the rate, ε is added to √v uncorrected.
   adam: ({ emitter, inputs, attrs, get, set }) => {
-    const [gradient, rate, beta1Power, beta2Power, epsilon] = inputs as unknown as [Value, Value, Value, Value, Value];
+    const [gradient, rate, beta1Power, beta2Power, epsilon] = atLeast(inputs, 5);
     const rest = (power: Value): Value => emitter.zip('subtract', emitter.fill(1, 'f32'), power);
     const corrected = emitter.zip('multiply', rate, emitter.map('sqrt', [rest(beta2Power)]));
     const step = emitter.zip('divide', corrected, rest(beta1Power));

@@ -2,13 +2,14 @@
  * Products grouped by expert. Shapes are static here, so the rows of an expert cannot be taken apart: every row is multiplied by every expert's
  * matrix, and each assignment takes its own product. That is as many times the work as there are experts for each one that is chosen.
  */
+import { dimensions } from '../../../graph/types.ts';
 import type { Emitter } from '../emitter.ts';
 import type { Value } from '../hlo-type.ts';
 import { type LoweringTable, three } from '../lowering.ts';
 
 /** The rows of x [m, width] that n assignments read: each row n / m times in a row. */
 function repeated(emitter: Emitter, x: Value, assignments: number): Value {
-  const [rows, width] = x.shape as [number, number];
+  const [rows, width] = dimensions(x.shape, 2);
   if (rows === assignments) return x;
   return emitter.reshape(emitter.spread(x, [rows, assignments / rows, width], [0, 2]), [assignments, width]);
 }
@@ -24,7 +25,7 @@ const quotient = (emitter: Emitter, x: Value, by: number): Value => emitter.zip(
 export const expertLowerings: Pick<LoweringTable, 'expertProduct' | 'expertGradient'> = {
   expertProduct: ({ emitter, inputs, attrs: { experts, transposed } }) => {
     const [x, w, ids] = three(inputs);
-    const [stacked, width] = w.shape as [number, number];
+    const [stacked, width] = dimensions(w.shape, 2);
     const assignments = ids.shape[0] as number;
     const rows = x.shape[0] as number;
     const matrices = emitter.reshape(w, [experts, stacked / experts, width]);

@@ -3,11 +3,13 @@
  * dilation are sums over the taps of the window (taps.ts), because no backend has them all: wasm lacks the gradient toward the filter,
  * tfjs has no gradient under dilation, and groups nowhere.
  */
+
 import * as tf from '@tensorflow/tfjs-core';
 import type { Window2d } from '../../../graph/attributes.ts';
 import { windowOutput } from '../../../graph/ops/convolution.ts';
 import { dimensions } from '../../../graph/types.ts';
-import { type KernelTable, one, three, two } from '../kernel.ts';
+import { lastOf, required } from '../../../present.ts';
+import { type KernelTable, ofRank, one, three, two } from '../kernel.ts';
 import { matmul } from './product.ts';
 import { cropImage, type Image, imageOf, paddedSize, padImage, putTap, type Tap, takeTap, tapsOf } from './taps.ts';
 
@@ -24,14 +26,14 @@ export const convolutionKernels: Pick<KernelTable, Convolutions> = {
       const strided = attrs.strides.some(n => n > 1);
       const dilated = attrs.dilations.some(n => n > 1);
       if (attrs.groups > 1 || (strided && dilated)) return convolveByTaps(padded, filter, imageOf(x), attrs);
-      const hwio = tf.transpose(filter, [2, 3, 1, 0]) as tf.Tensor4D;
-      return tf.conv2d(padded as tf.Tensor4D, hwio, [...attrs.strides], 'valid', 'NHWC', [...attrs.dilations]);
+      const hwio = ofRank(tf.transpose(filter, [2, 3, 1, 0]), 4);
+      return tf.conv2d(ofRank(padded, 4), hwio, [...attrs.strides], 'valid', 'NHWC', [...attrs.dilations]);
     },
   },
   conv2dInputGrad: {
     device: ({ inputs, attrs }) => {
       const [dy, filter] = two(inputs);
-      const input = attrs.inputShape as unknown as Image;
+      const input = dimensions(attrs.inputShape, 4);
       const [, , kh, kw] = imageOf(filter);
       const size = paddedSize(input, attrs);
       if (isPlainDepthwise(attrs, filter.shape))
@@ -53,7 +55,7 @@ export const convolutionKernels: Pick<KernelTable, Convolutions> = {
   conv2dFilterGrad: {
     device: ({ inputs, attrs }) => {
       const [x, dy] = two(inputs);
-      const [out, perGroup, kh, kw] = attrs.filterShape as unknown as Image;
+      const [out, perGroup, kh, kw] = dimensions(attrs.filterShape, 4);
       const padded = padImage(x, attrs, 0);
       const [, height, width] = imageOf(dy);
       if (isPlainDepthwise(attrs, attrs.filterShape)) {
@@ -133,12 +135,12 @@ function fold(taps: readonly Tap[], term: (tap: Tap) => tf.Tensor, join: (a: tf.
     joined = tf.tidy(() => (before ? join(before, term(tap)) : term(tap)));
     before?.dispose();
   }
-  return joined as tf.Tensor;
+  return required(joined, 'a convolution without taps: the first tap');
 }
 
 /** [batch, height, width, channels] → [groups, positions, channels / groups]. */
 function toGroups(image: tf.Tensor, groups: number): tf.Tensor {
-  const channels = image.shape.at(-1) as number;
+  const channels = lastOf(image.shape);
   return tf.transpose(tf.reshape(image, [image.size / channels, groups, channels / groups]), [1, 0, 2]);
 }
 

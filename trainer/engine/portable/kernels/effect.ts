@@ -1,5 +1,7 @@
 /** Kernels of the operations that change a variable. Each gives a scalar token. */
+
 import * as tf from '@tensorflow/tfjs-core';
+import { atLeast } from '../../../present.ts';
 import { type KernelTable, one, two } from '../kernel.ts';
 
 type Effects = 'assign' | 'assignAdd' | 'updateRows' | 'updateElements' | 'adam' | 'group';
@@ -39,13 +41,7 @@ export const effectKernels: Pick<KernelTable, Effects> = {
   // As TensorFlow's ResourceApplyAdam: the bias correction is in the rate, ε is added to √v uncorrected.
   adam: {
     device: ({ inputs, attrs, variables }) => {
-      const [gradient, rate, beta1Power, beta2Power, epsilon] = inputs as unknown as [
-        tf.Tensor,
-        tf.Tensor,
-        tf.Tensor,
-        tf.Tensor,
-        tf.Tensor,
-      ];
+      const [gradient, rate, beta1Power, beta2Power, epsilon] = atLeast(inputs, 5);
       const step = tf.div(tf.mul(rate, tf.sqrt(tf.sub(1, beta2Power))), tf.sub(1, beta1Power));
       // Each moment is in its place before the next is made, so that few numbers of the variable's size are there at once.
       const m = blend(variables.get(attrs.m), gradient, attrs.beta1);

@@ -1,7 +1,9 @@
 /** Kernels of the products grouped by expert: one product for each expert that has work. */
+
 import * as tf from '@tensorflow/tfjs-core';
 import type { HostArray } from '../../../graph/types.ts';
 import { dimensions } from '../../../graph/types.ts';
+import { required } from '../../../present.ts';
 import { type KernelTable, three, two } from '../kernel.ts';
 import { matmul } from './product.ts';
 
@@ -27,8 +29,9 @@ export const expertKernels: Pick<KernelTable, 'expertProduct' | 'expertGradient'
     guided: ({ inputs, attrs: { experts, transposed } }, [ids]) => {
       const [x, w] = three(inputs);
       const [rows, width] = dimensions(w.shape, 2);
-      const repeats = (ids as HostArray).length / (x.shape[0] as number);
-      const places = rowsByExpert(ids as HostArray, experts);
+      const chosen = required(ids, 'the expert of each assignment');
+      const repeats = chosen.length / (x.shape[0] as number);
+      const places = rowsByExpert(chosen, experts);
       const parts = places.flatMap((own, e) => {
         if (own.length === 0) return [];
         const matrix = tf.slice(w, [(e * rows) / experts, 0], [rows / experts, width]);
@@ -40,30 +43,32 @@ export const expertKernels: Pick<KernelTable, 'expertProduct' | 'expertGradient'
   },
   expertGradient: {
     guides: [2, 3],
-    guided: ({ inputs, attrs: { experts } }, [ids, rows]) => {
+    guided: ({ inputs, attrs: { experts } }, [guide, rows]) => {
       const [a, b] = two(inputs);
       const out = a.shape[1] as number;
-      const repeats = [a, b].map(({ shape }) => (ids as HostArray).length / (shape[0] as number));
+      const ids = required(guide, 'the expert of each assignment');
       const chosen =
         rows &&
         rowsByExpert(
           rows.map(row => Math.floor(row / out)),
           experts,
         );
-      const parts = rowsByExpert(ids as HostArray, experts).flatMap((own, e) => {
+      const parts = rowsByExpert(ids, experts).flatMap((own, e) => {
         const columns = chosen?.[e]?.map(place => (rows?.[place] as number) % out);
         const height = columns?.length ?? out;
         if (height === 0) return [];
         if (own.length === 0) return [tf.zeros([height, b.shape[1] as number])];
         return [
           tf.tidy(() => {
-            const [left, right] = [a, b].map((x, i) =>
-              pick(
+            const ownRows = (x: tf.Tensor): tf.Tensor => {
+              const repeats = ids.length / (x.shape[0] as number);
+              return pick(
                 x,
-                own.map(place => Math.floor(place / (repeats[i] as number))),
-              ),
-            );
-            return matmul(columns ? pick(left as tf.Tensor, columns, 1) : (left as tf.Tensor), right as tf.Tensor, true, false);
+                own.map(place => Math.floor(place / repeats)),
+              );
+            };
+            const [left, right] = [ownRows(a), ownRows(b)];
+            return matmul(columns ? pick(left, columns, 1) : left, right, true, false);
           }),
         ];
       });

@@ -6,7 +6,7 @@ export const indexingKernels: Pick<KernelTable, 'gather' | 'segmentSum' | 'oneHo
   gather: {
     device: ({ inputs, attrs }) => {
       const [x, indices] = two(inputs);
-      return tf.gather(x, indices as tf.Tensor1D, attrs.axis);
+      return tf.gather(x, indices, attrs.axis);
     },
   },
   // A scatter that adds (tfjs's unsortedSegmentSum compares every id with every segment). Ids outside [0, count) go to a slot that is cut off.
@@ -22,5 +22,5 @@ export const indexingKernels: Pick<KernelTable, 'gather' | 'segmentSum' | 'oneHo
     },
   },
   // As int32 first: the wasm backend writes integers into a float32 result.
-  oneHot: { device: ({ inputs, attrs }) => tf.cast(tf.oneHot(one(inputs) as tf.Tensor1D, attrs.depth, 1, 0, 'int32'), 'float32') },
+  oneHot: { device: ({ inputs, attrs }) => tf.cast(tf.oneHot(one(inputs), attrs.depth, 1, 0, 'int32'), 'float32') },
 };

@@ -1,6 +1,8 @@
 /** Kernel of the matrix product. */
+
 import * as tf from '@tensorflow/tfjs-core';
 import { dimensions } from '../../../graph/types.ts';
+import { lastOf } from '../../../present.ts';
 import { type KernelTable, two } from '../kernel.ts';
 
 export const productKernels: Pick<KernelTable, 'matmul'> = {
@@ -25,7 +27,7 @@ export function matmul(a: tf.Tensor, b: tf.Tensor, transposeA: boolean, transpos
   // XNNPACK keeps a packed copy of the right side for as long as that lives: the copy of a weight would never be freed.
   const right = transposeB ? swapLast(b) : b.rank === 2 ? tf.clone(b) : b;
   const [m, k] = dimensions(left.shape.slice(-2), 2);
-  const n = right.shape.at(-1) as number;
+  const n = lastOf(right.shape);
   if (left.rank === 2 || m * k * n < SMALL_PRODUCT) return tf.matMul(left, right);
   const [lefts, rights] = [tf.reshape(left, [-1, m, k]), tf.reshape(right, [-1, k, n])];
   const matrix = (all: tf.Tensor, i: number): tf.Tensor =>

@@ -1,5 +1,7 @@
 /** Kernels of the reductions. */
+
 import * as tf from '@tensorflow/tfjs-core';
+import { lastOf } from '../../../present.ts';
 import { type KernelTable, one } from '../kernel.ts';
 
 export const reductionKernels: Pick<KernelTable, 'sum' | 'max' | 'argmax' | 'softmax'> = {
@@ -44,7 +46,7 @@ function blockedSum(x: tf.Tensor, axis: number): tf.Tensor {
 
 /** Over the last axis. */
 function softmax(x: tf.Tensor): tf.Tensor {
-  const length = x.shape.at(-1) as number;
+  const length = lastOf(x.shape);
   if (tf.getBackend() !== 'wasm' || length < LONG_SUM) return tf.softmax(x);
   const powers = tf.exp(tf.sub(x, tf.max(x, -1, true)));
   return tf.div(powers, blockedSum(powers, x.rank - 1));

@@ -1,5 +1,6 @@
 /** Kernels of the operations that bring tensors in. */
-import { elementCount, type HostArray } from '../../../graph/types.ts';
+
+import { elementCount } from '../../../graph/types.ts';
 import { upload } from '../host-array.ts';
 import type { KernelTable } from '../kernel.ts';
 import { randomMask } from '../philox.ts';
@@ -7,7 +8,7 @@ import { randomMask } from '../philox.ts';
 type Sources = 'feed' | 'constant' | 'read' | 'randomMask';
 
 export const sourceKernels: Pick<KernelTable, Sources> = {
-  feed: { device: ({ attrs, feeds }) => upload(feeds[attrs.name] as HostArray, attrs.spec, `feed ${attrs.name}`) },
+  feed: { device: ({ attrs, feeds }) => upload(feeds[attrs.name], attrs.spec, `feed ${attrs.name}`) },
   constant: { device: ({ attrs }) => upload(attrs.value, attrs, 'a constant') },
   read: { device: ({ attrs, variables }) => variables.get(attrs.variable) },
   randomMask: {

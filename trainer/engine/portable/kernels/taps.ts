@@ -2,8 +2,10 @@
  * A window as its taps: for each place (i, j) of a kh × kw window, the part of the padded image that this place meets, one entry an output
  * position. Any stride, dilation and padding becomes plain slices, which every backend has, forward and back.
  */
+
 import * as tf from '@tensorflow/tfjs-core';
 import type { Window2d } from '../../../graph/attributes.ts';
+import { dimensions } from '../../../graph/types.ts';
 import { padAxes } from './pad.ts';
 
 export type Image = readonly [batch: number, height: number, width: number, channels: number];
@@ -16,7 +18,7 @@ export interface Tap {
   readonly left: number;
 }
 
-export const imageOf = (x: { readonly shape: readonly number[] }): Image => x.shape as unknown as Image;
+export const imageOf = (x: { readonly shape: readonly number[] }): Image => dimensions(x.shape, 4);
 
 export function tapsOf(size: readonly [number, number], { dilations }: Window2d): Tap[] {
   const places: Tap[] = [];

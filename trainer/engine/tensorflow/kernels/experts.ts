@@ -1,7 +1,9 @@
 /** Products grouped by expert: the kernels of `engine/native/expert-product.cc`, or one product of TensorFlow's for each expert. */
+
 import type { Node } from '../../../graph/node-store.ts';
 import type { DType } from '../../../graph/types.ts';
 import { dimensions } from '../../../graph/types.ts';
+import { atLeast, elementAt } from '../../../present.ts';
 import type { Emitter } from '../emitter.ts';
 import { inputAt, type LoweringTable } from '../lowering.ts';
 import { attr } from '../node-def.ts';
@@ -36,7 +38,7 @@ function rowsByExpert(emitter: Emitter, x: string, { shape, dtype }: Node, ids: 
 
 export const expertLowerings = {
   expertProduct: ({ emitter, inputs, node, attrs: { experts, transposed }, hasProducts }) => {
-    const [x, w, ids] = inputs as [string, string, string];
+    const [x, w, ids] = atLeast(inputs, 3);
     const { dtype } = node;
     if (hasProducts && dtype === 'float32')
       return emitter.emit('RowtuneExpertProduct', [x, w, ids], { experts: attr.int(experts), flag: attr.bool(transposed) });
@@ -57,7 +59,8 @@ export const expertLowerings = {
     return stitch(emitter, partition(emitter, counted(emitter, node.shape[0] as number), ids, experts, 'int32'), products, dtype);
   },
   expertGradient: ({ emitter, inputs, node, attrs: { experts }, hasProducts }) => {
-    const [a, b, ids, rows] = inputs as [string, string, string, string | undefined];
+    const [a, b, ids] = atLeast(inputs, 3);
+    const rows = inputs[3];
     const { dtype } = node;
     if (hasProducts && dtype === 'float32')
       return emitter.emit('RowtuneExpertGradient', [a, b, ids, rows ?? emitter.ints([])], {
@@ -71,7 +74,7 @@ export const expertLowerings = {
     const product = (left: string, right: string): string =>
       emitter.emit('MatMul', [left, right], { T: attr.type(dtype), transpose_a: attr.bool(true), transpose_b: attr.bool(false) });
     if (rows === undefined) {
-      const parts = lefts.map((left, e) => product(left, rights[e] as string));
+      const parts = lefts.map((left, e) => product(left, elementAt(rights, e)));
       if (parts.length === 1) return parts[0];
       return emitter.emit('ConcatV2', [...parts, emitter.int(0)], { N: attr.int(experts), T: attr.type(dtype), Tidx: attr.type('int32') });
     }
@@ -79,7 +82,7 @@ export const expertLowerings = {
     const owners = emitter.emit('FloorDiv', [rows, emitter.int(out)], int);
     const columns = partition(emitter, emitter.emit('FloorMod', [rows, emitter.int(out)], int), owners, experts, 'int32');
     const places = partition(emitter, counted(emitter, node.shape[0] as number), owners, experts, 'int32');
-    const parts = lefts.map((left, e) => product(pick(emitter, left, columns[e] as string, 1, dtype), rights[e] as string));
+    const parts = lefts.map((left, e) => product(pick(emitter, left, elementAt(columns, e), 1, dtype), elementAt(rights, e)));
     return stitch(emitter, places, parts, dtype);
   },
 } satisfies Partial<LoweringTable>;

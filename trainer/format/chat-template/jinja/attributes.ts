@@ -1,4 +1,5 @@
 /** `a.b`, `a["b"]` and slices, in the sandbox that Transformers uses: what changes a value is not there. */
+import { elementAt } from '../../../present.ts';
 import { Arguments } from './arguments.ts';
 import { spend } from './budget.ts';
 import { formatBraces } from './format.ts';
@@ -167,5 +168,5 @@ function pick<T>(items: string | readonly T[], start: number | undefined, stop: 
   if (step === 1) return items.slice(from, Math.max(from, to));
   const at: number[] = [];
   for (let i = from; step < 0 ? i > to : i < to; i += step) at.push(i);
-  return typeof items === 'string' ? at.map(i => items.charAt(i)).join('') : at.map(i => items[i] as T);
+  return typeof items === 'string' ? at.map(i => items.charAt(i)).join('') : at.map(i => elementAt(items, i));
 }

@@ -1,4 +1,5 @@
 /** The filters of Jinja that work on a single value, `x|name`. */
+import { elementAt } from '../../../present.ts';
 import { Arguments } from './arguments.ts';
 import { ownAttribute } from './attributes.ts';
 import { spend } from './budget.ts';
@@ -125,7 +126,7 @@ export const FILTERS: Readonly<Record<string, Filter>> = {
     return toJson(value, {
       ascii: isTrue(args.optional('ensure_ascii') ?? false),
       indent,
-      separators: [separators[0] as string, separators[1] as string],
+      separators: [elementAt(separators, 0), elementAt(separators, 1)],
       sortKeys: isTrue(args.optional('sort_keys') ?? false),
     });
   }),
@@ -137,10 +138,10 @@ function toInt(value: Value, base: number): bigint | undefined {
     return typeof number === 'bigint' ? number : Number.isFinite(number) ? BigInt(Math.trunc(number)) : undefined;
   }
   if (typeof value !== 'string') return undefined;
-  return (
-    wholeNumber(stripText(value, undefined, 'both'), base) ??
-    (toFloat(value) === undefined ? undefined : toInt(toFloat(value) as number, 10))
-  );
+  const whole = wholeNumber(stripText(value, undefined, 'both'), base);
+  if (whole !== undefined) return whole;
+  const real = toFloat(value);
+  return real === undefined ? undefined : toInt(real, 10);
 }
 
 /** Python's `int(text, base)`. */

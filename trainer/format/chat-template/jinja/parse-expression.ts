@@ -1,4 +1,5 @@
 /** Expressions of Jinja, loosest binding first. */
+import { elementAt } from '../../../present.ts';
 import type { Argument, BinaryOperator, Comparison, Expression } from './nodes.ts';
 import type { TokenReader } from './token-reader.ts';
 
@@ -94,7 +95,7 @@ const sum = binary(['+', '-'], concat);
 function concat(reader: TokenReader): Expression {
   const parts = [product(reader)];
   while (reader.skip('operator', '~')) parts.push(product(reader));
-  return parts.length === 1 ? (parts[0] as Expression) : { type: 'concat', parts };
+  return parts.length === 1 ? elementAt(parts, 0) : { type: 'concat', parts };
 }
 
 function unary(reader: TokenReader, filters: boolean): Expression {

@@ -1,4 +1,5 @@
 /** The filters of Jinja that work on lists. */
+import { elementAt } from '../../../present.ts';
 import { Arguments } from './arguments.ts';
 import { item } from './attributes.ts';
 import { spend } from './budget.ts';
@@ -109,7 +110,7 @@ export const SEQUENCE_FILTERS: Readonly<Record<string, Filter>> = {
     const ignoreCase = !isTrue(args.optional('case_sensitive') ?? false);
     const path = args.optional('attribute');
     const getters = typeof path === 'string' ? path.split(',').map(part => getter(part, { ignoreCase })) : [getter(path, { ignoreCase })];
-    const key = (part: Value): Value => (getters.length === 1 ? (getters[0] as (v: Value) => Value)(part) : getters.map(get => get(part)));
+    const key = (part: Value): Value => (getters.length === 1 ? elementAt(getters, 0)(part) : getters.map(get => get(part)));
     return sorted(itemsOf(value), key, isTrue(args.optional('reverse') ?? false));
   }),
   dictsort: filter('dictsort', ['case_sensitive', 'by', 'reverse'], (value, args) => {

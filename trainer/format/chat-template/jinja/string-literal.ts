@@ -29,7 +29,7 @@ export function unescapeString(text: string): string {
         return String.fromCodePoint(code) + (digits ?? '').slice(count);
       }
       if (other === 'N') throw unsupported('the escape \\N{…}');
-      return SIMPLE[other as string] ?? whole;
+      return SIMPLE[other ?? ''] ?? whole;
     },
   );
 }

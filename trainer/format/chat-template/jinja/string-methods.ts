@@ -1,4 +1,5 @@
 /** The methods of Python's `str`. */
+import { elementAt } from '../../../present.ts';
 import { Arguments } from './arguments.ts';
 import { spend } from './budget.ts';
 import { LEADING_SPACE, ONLY_SPACE, SPACES, TRAILING_SPACE } from './lexer.ts';
@@ -132,8 +133,8 @@ export function stripText(text: string, characters: Value | undefined, side: 'le
   const set = new Set(characters);
   const points = Array.from(text);
   let [from, to] = [0, points.length];
-  if (side !== 'right') while (from < to && set.has(points[from] as string)) from++;
-  if (side !== 'left') while (to > from && set.has(points[to - 1] as string)) to--;
+  if (side !== 'right') while (from < to && set.has(elementAt(points, from))) from++;
+  if (side !== 'left') while (to > from && set.has(elementAt(points, to - 1))) to--;
   return points.slice(from, to).join('');
 }
 
@@ -193,7 +194,7 @@ function split(text: string, args: Arguments, fromRight: boolean): readonly stri
   if (fromRight && parts.length > 0)
     parts[0] = text
       .replace(TRAILING_SPACE, '')
-      .slice(0, text.replace(TRAILING_SPACE, '').length - (trimmed.length - (parts[0] as string).length));
+      .slice(0, text.replace(TRAILING_SPACE, '').length - (trimmed.length - elementAt(parts, 0).length));
   return trimmed === '' ? [] : [...parts, rest];
 }
 

@@ -1,4 +1,5 @@
 /** Python's `str` and `repr`. */
+import { required } from '../../../present.ts';
 import { spend } from './budget.ts';
 import { TemplateError, unsupported } from './template-error.ts';
 import { Callable, Dict, DictView, Markup, Once, Range, Tuple, typeName, Undefined, type Value } from './values.ts';
@@ -46,7 +47,7 @@ function reprText(text: string): string {
     const named = NAMED[character];
     if (named !== undefined) return named;
     if (character === ' ' || !/[\p{C}\p{Z}]/u.test(character)) return character;
-    const code = character.codePointAt(0) as number;
+    const code = required(character.codePointAt(0), 'the character');
     const hex = (digits: number): string => code.toString(16).padStart(digits, '0');
     return code < 0x100 ? `\\x${hex(2)}` : code < 0x10000 ? `\\u${hex(4)}` : `\\U${hex(8)}`;
   });

@@ -1,4 +1,5 @@
 /** The `added_tokens` of tokenizer.json: texts that are one token each wherever they stand, found before anything else is done. */
+import { valueFor } from '../../../present.ts';
 import { endsWithWord, leadingWhiteSpace, startsWithWord, trailingWhiteSpace } from './characters.ts';
 import type { Normalize } from './normalizers.ts';
 import type { Vocabulary } from './vocabulary.ts';
@@ -57,7 +58,7 @@ export function createAddedTokens(listed: readonly AddedToken[], vocabulary: Voc
   }
   const ordered = [...kept.values()].sort((a, b) => Number(b.special) - Number(a.special));
   const search = (group: readonly AddedToken[], written: (content: string) => string) =>
-    createSearch(group.map(token => ({ text: written(token.content), token, id: ids.get(token.content) as number })));
+    createSearch(group.map(token => ({ text: written(token.content), token, id: valueFor(ids, token.content) })));
   const raw = search(
     ordered.filter(token => !token.normalized),
     content => content,

@@ -24,25 +24,28 @@ export function createBpe(component: Component, vocabulary: Vocabulary): Model {
   /** The ids of a word's characters. */
   const characters = (word: string): number[] => {
     const ids: number[] = [];
-    let pending = false;
+    let pending: readonly number[] = [];
+    const flush = (): void => {
+      ids.push(...pending);
+      pending = [];
+    };
     const parts = Array.from(word);
     for (const [i, part] of parts.entries()) {
       const piece = `${i > 0 ? prefix : ''}${part}${i === parts.length - 1 ? suffix : ''}`;
       const id = vocabulary.id(piece);
       if (id !== undefined) {
-        if (pending) ids.push(unknown as number);
-        pending = false;
+        flush();
         ids.push(id);
         continue;
       }
       const bytes = fallsBack ? fallbackBytes(piece, vocabulary) : undefined;
       if (bytes !== undefined) ids.push(...bytes);
       else if (unknown !== undefined) {
-        if (pending && !fuses) ids.push(unknown);
-        pending = true;
+        if (!fuses) flush();
+        pending = [unknown];
       }
     }
-    if (pending) ids.push(unknown as number);
+    flush();
     return ids;
   };
 

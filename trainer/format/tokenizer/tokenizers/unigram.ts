@@ -1,4 +1,5 @@
 /** SentencePiece's unigram model: of all ways to cut a word into pieces the one whose scores sum highest. */
+import { elementAt, required } from '../../../present.ts';
 import { type Component, flag } from './component.ts';
 import { fallbackBytes, type Model, type Vocabulary } from './vocabulary.ts';
 
@@ -37,9 +38,10 @@ export function createUnigram(component: Component, vocabulary: Vocabulary): Mod
     for (const piece of bestCut(word, root, unknownScore, unknown)) {
       const id = vocabulary.id(piece);
       const bytes = id === undefined && fallsBack ? fallbackBytes(piece, vocabulary) : undefined;
-      if (id === undefined && bytes === undefined && unknown === undefined)
-        throw new Error('a text has a character that the tokenizer lacks, and there is no unknown token');
-      ids.push(...(bytes ?? [id ?? (unknown as number)]));
+      const own = id ?? unknown;
+      if (bytes !== undefined) ids.push(...bytes);
+      else if (own !== undefined) ids.push(own);
+      else throw new Error('a text has a character that the tokenizer lacks, and there is no unknown token');
     }
     return ids;
   };
@@ -59,8 +61,8 @@ function trie(pieces: ReadonlyArray<readonly [string, number]>, vocabulary: Voca
       }
       node = child;
     }
-    const id = vocabulary.id(piece) as number;
-    node.piece = { id, score: (pieces[id] as readonly [string, number])[1] };
+    const id = required(vocabulary.id(piece), 'the id of a piece of the vocabulary');
+    node.piece = { id, score: elementAt(pieces, id)[1] };
   }
   return root;
 }
@@ -78,7 +80,7 @@ function bestCut(word: string, root: Node, unknownScore: number, unknown: number
     ids[to] = id;
   };
   for (let from = 0; from < word.length; ) {
-    const step = (word.codePointAt(from) as number) > 0xffff ? 2 : 1;
+    const step = required(word.codePointAt(from), 'the character') > 0xffff ? 2 : 1;
     let single = false;
     let node = root.children.get(word.charCodeAt(from));
     for (let to = from + 1; node !== undefined; node = node.children.get(word.charCodeAt(to)), to++) {
