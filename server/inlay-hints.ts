@@ -8,7 +8,6 @@ import { attachFirst } from '../trainer/plan/run-plan.ts';
 import { byteSize, percent } from '../trainer/protocol/format.ts';
 import type { Position } from '../trainer/protocol/problem.ts';
 import { follow } from '../trainer/protocol/recipe/located.ts';
-import type { Recipe } from '../trainer/protocol/recipe-schema.ts';
 import { SelectionError } from '../trainer/selection.ts';
 import { methodSettings } from '../trainer/train/recipe-settings.ts';
 import { shareText } from './hover.ts';
@@ -53,7 +52,7 @@ function endOf({ root }: RecipeView, key: string): Position | undefined {
 function trainedText({ model, values }: RecipeView): string | undefined {
   if (model?.kind !== 'ready') return undefined;
   try {
-    const trainable = trainableCount(attachFirst(model.model, values.method, methodSettings(values as Recipe)));
+    const trainable = trainableCount(attachFirst(model.model, values.method, methodSettings(values)));
     const all = model.model.parameters.reduce((sum, { shape }) => sum + shape.reduce((n, d) => n * d, 1), 0);
     return trainable === all ? percent(1, 0) : shareText(trainable, trainable / all);
   } catch (error) {

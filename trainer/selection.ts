@@ -1,7 +1,7 @@
 /** Which rows of which layers are trained: from scores and a budget to plain data. Pure, and the same for the same scores. */
 
 import type { ModuleSpec, RowSection } from './model/module-specs.ts';
-import { elementAt, valueFor } from './present.ts';
+import { elementAt, valueFor } from './narrow.ts';
 
 /** Module name → its chosen rows, ascending. */
 export type Selection = ReadonlyMap<string, Int32Array>;

@@ -1,8 +1,10 @@
 /** The worker process: takes one job from its parent, does it, tells how it went, ends. */
+
 import process from 'node:process';
 import { runJob } from './handlers/job-handlers.ts';
 import { Job } from './job/job.ts';
-import { type JobRequest, STOPPED_BY_USER, type WorkerCommand, type WorkerEvent } from './protocol/job-messages.ts';
+import { isRecord } from './narrow.ts';
+import { isJobRequest, STOPPED_BY_USER, type WorkerEvent } from './protocol/job-messages.ts';
 import { describeFailure } from './run-error.ts';
 
 const job = new Job(send);
@@ -21,9 +23,10 @@ function sendLast(event: WorkerEvent): Promise<void> {
   });
 }
 
-async function work(request: JobRequest): Promise<void> {
+async function work(request: unknown): Promise<void> {
   let status = 0;
   try {
+    if (!isJobRequest(request)) throw new TypeError('the first message to a worker must be its job');
     await sendLast({ type: 'result', value: await runJob(request, job) });
   } catch (error) {
     const { event, unexpected } = describeFailure(job.explain(error));
@@ -41,12 +44,12 @@ async function work(request: JobRequest): Promise<void> {
 process.on('message', message => {
   if (begun) {
     // Whatever else is said to a job that works: it ends in order.
-    const save = (message as Partial<WorkerCommand> | null)?.save !== false;
+    const save = !(isRecord(message) && message.save === false);
     job.requestStop({ save, reason: STOPPED_BY_USER });
     return;
   }
   begun = true;
-  void work(message as JobRequest);
+  void work(message);
 });
 process.on('disconnect', () => {
   if (!begun) process.exit(1);

@@ -194,7 +194,7 @@ async function readRecipeBeside(file: string): Promise<RunParts> {
     const recipe = `${file.slice(0, -SCORES_ENDING.length)}.rowtune.${ending}`;
     const text = await readRegularText(recipe, MAX_STATE_BYTES).catch(() => undefined);
     // Other mistakes in the recipe do not matter here: every setting is valid or at its default.
-    if (text !== undefined) return budgetOf(parseRecipe(text, { fileName: recipe }).resolved as unknown as BudgetSettings);
+    if (text !== undefined) return budgetOf(parseRecipe(text, { fileName: recipe }).resolved);
   }
   return {};
 }

@@ -259,4 +259,4 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Pure data that every room may read, and the functions that read what must be there. */
-export const everywhere = ['trainer/catalog', 'trainer/present.ts', 'trainer/protocol'];
+export const everywhere = ['trainer/catalog', 'trainer/narrow.ts', 'trainer/protocol'];

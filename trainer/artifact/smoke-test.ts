@@ -13,7 +13,7 @@ import { declareClassifierBatch } from '../model/classifier-batch.ts';
 import type { AnyModel, ClassifierModel } from '../model/model-spec.ts';
 import { Tracer } from '../model/tracer.ts';
 import { weightStream } from '../model/weight-stream.ts';
-import { required } from '../present.ts';
+import { required } from '../narrow.ts';
 import { loadVariables } from '../train/variables.ts';
 import { untouched } from './adapter/apply-adapter.ts';
 

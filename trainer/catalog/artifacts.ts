@@ -1,14 +1,14 @@
 /** The formats in which a run is exported. `export/export-model.ts` holds how each is written and verified. */
 import { namesOf } from './entries.ts';
 
-export interface ArtifactEntry {
+export interface ArtifactEntry<Type extends string = ExportType> {
   readonly label: string;
   /** A phrase for lists and help. */
   readonly summary: string;
   /** Ends the suggested name of the folder. */
   readonly suffix: string;
   /** The types that weights may be written in, each with its label; the first is the default. */
-  readonly types?: Readonly<Record<string, string>>;
+  readonly types?: Readonly<Partial<Record<Type, string>>>;
   /** For the model card: the library that loads it, and its relation to the base, as the Hub names them. */
   readonly hub?: { readonly library: string; readonly relation: 'finetune' | 'quantized' | 'adapter' };
 }
@@ -76,6 +76,13 @@ export const artifactCatalog: Readonly<Record<ExportFormat, ArtifactEntry>> = en
 export const exportFormats = namesOf(entries);
 
 /** The types of all formats. */
-export const exportTypes = [...new Set(Object.values(artifactCatalog).flatMap(({ types = {} }) => Object.keys(types)))] as ExportType[];
+export const exportTypes: readonly ExportType[] = [...new Set(exportFormats.flatMap(format => typesOf(format)))];
 
-export const typesOf = (format: ExportFormat): readonly ExportType[] => Object.keys(artifactCatalog[format].types ?? {}) as ExportType[];
+/** The types of a format, of which the first is the default. */
+export function typesOf(format: ExportFormat): readonly ExportType[] {
+  return namesOf(artifactCatalog[format].types ?? {});
+}
+
+/** The types of merged folders, and those of GGUF files. */
+export const mergedTypeNames = namesOf(mergedTypes);
+export const ggufTypeNames = namesOf(ggufTypes);

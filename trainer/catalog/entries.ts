@@ -10,12 +10,16 @@ export const choicesOf = <N extends string>(catalog: Readonly<Record<N, Describe
   Object.fromEntries(Object.entries<Described>(catalog).map(([name, { summary }]) => [name, summary])) as Record<N, string>;
 
 /** The names of a table's entries, in their order. */
-export const namesOf = <N extends string>(table: Readonly<Record<N, unknown>>): readonly N[] =>
+export const namesOf = <N extends string>(table: Readonly<Partial<Record<N, unknown>>>): readonly N[] =>
   // Object.keys gives strings; those of a table are its names.
   Object.keys(table) as N[];
 
-/** Returns whether a text is one of these names. */
-export const isOneOf = <N extends string>(names: readonly N[], text: string): text is N => names.some(name => name === text);
+/** Returns whether a value is one of these names. */
+export const isOneOf = <N extends string>(names: readonly N[], value: unknown): value is N => names.some(name => name === value);
+
+/** The entry of a table under a name that may not be one of its names. */
+export const entryOf = <N extends string, E>(catalog: Readonly<Record<N, E>>, name: unknown): E | undefined =>
+  isOneOf(namesOf(catalog), name) ? catalog[name] : undefined;
 
 /** The names of the entries with a capability. */
 export const namesWhere = <N extends string, E>(catalog: Readonly<Record<N, E>>, has: (entry: E) => boolean): readonly N[] =>

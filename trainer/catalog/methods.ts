@@ -1,5 +1,5 @@
 /** The tuning methods. Code asks for a capability of an entry; no other place lists the names or compares with one. */
-import { namesOf, namesWhere, orList } from './entries.ts';
+import { entryOf, namesOf, namesWhere, orList } from './entries.ts';
 
 export interface MethodEntry {
   /** The name in lists and titles. */
@@ -127,4 +127,4 @@ export const methodsThat = (has: (entry: MethodEntry) => boolean): string => orL
 
 /** Whether a method chooses what it trains by scores; runs of older versions do not say their method, and may. */
 export const choosesByScores = (method: string | undefined): boolean =>
-  method === undefined || (Object.hasOwn(entries, method) && methodCatalog[method as MethodName].chooses !== 'nothing');
+  method === undefined || (entryOf(methodCatalog, method)?.chooses ?? 'nothing') !== 'nothing';

@@ -1,5 +1,5 @@
 /** The objectives: what a model is tuned for (the recipe calls it `task`). Code asks for a capability of an entry, not for a name. */
-import { namesOf } from './entries.ts';
+import { entryOf, namesOf } from './entries.ts';
 
 /** Answers that people or a checker compared. */
 export interface Comparison {
@@ -148,5 +148,4 @@ export const classWritesText = (architecture: string): boolean =>
   architecture.endsWith('ForConditionalGeneration');
 
 /** Whether a model that was tuned for it writes text; runs of older versions do not say their task, and may. */
-export const writesText = (task: string | undefined): boolean =>
-  task === undefined || (Object.hasOwn(entries, task) && objectiveCatalog[task as ObjectiveName].model === 'causal');
+export const writesText = (task: string | undefined): boolean => task === undefined || entryOf(objectiveCatalog, task)?.model === 'causal';

@@ -1,5 +1,7 @@
 /** The common parts of all commands: options, terminal, and the one place where errors end. */
+
 import type { Command } from 'commander';
+import { codeOf } from '../protocol/error-facts.ts';
 import type { Settings } from '../settings.ts';
 import { CliError, EXIT, type ExitStatus } from './cli-error.ts';
 import { openLogFile } from './log-file.ts';
@@ -79,11 +81,8 @@ function foreign(error: unknown, terminal: Terminal): CliError {
   if (!(error instanceof Error)) return new CliError(String(error), { code: 'unexpected' });
   const { name, message } = error;
   if (!/^(Error|TypeError|RangeError|ReferenceError|SyntaxError)$/.test(name)) {
-    const { code, hint } = error as { readonly code?: unknown; readonly hint?: unknown };
-    return new CliError(message, {
-      code: typeof code === 'string' ? code : kebab(name),
-      hint: typeof hint === 'string' ? hint : undefined,
-    });
+    const hint = 'hint' in error && typeof error.hint === 'string' ? error.hint : undefined;
+    return new CliError(message, { code: codeOf(error) ?? kebab(name), hint });
   }
   terminal.log.append(error.stack ?? message);
   return new CliError(message, { code: 'unexpected', hint: `See ${terminal.log.path} for details, or use --verbose.` });

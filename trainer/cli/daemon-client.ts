@@ -1,6 +1,7 @@
 /**
  * The command line's connection to a daemon: a running one, one started in the background, or one on another machine.
  */
+
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -8,6 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import manifest from '../../package.json' with { type: 'json' };
 import { daemonEnvironment } from '../engine/inherited-environment.ts';
 import { MAX_STATE_BYTES, readRegularText } from '../files/regular-file.ts';
+import { codeOf } from '../protocol/error-facts.ts';
 import { checkStateDir } from '../rpc/claim.ts';
 import { connectDaemon, type DaemonAddress, type DaemonClient } from '../rpc/connect.ts';
 import { proxyEnvironment } from '../worker/proxy-environment.ts';
@@ -40,7 +42,7 @@ export async function connectIfRunning(context: CommandContext): Promise<DaemonC
   try {
     return await connectDaemon(await addressOf(context), { client: { name: 'rowtune', version: manifest.version } });
   } catch (error) {
-    if ((error as { code?: unknown }).code === 'daemon-missing' && context.settings.remoteDaemon === undefined) return undefined;
+    if (codeOf(error) === 'daemon-missing' && context.settings.remoteDaemon === undefined) return undefined;
     throw error;
   }
 }

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { parseRecipe } from '../protocol/parse-recipe.ts';
-import { settings } from '../protocol/recipe-schema.ts';
+import { settings, settingValue } from '../protocol/recipe-schema.ts';
 
 /** Settings whose values are paths, or lists or maps of paths. */
 const PATH_SETTINGS = Object.entries(settings).flatMap(([key, { type }]) => (type.holdsPaths ? [key] : []));
@@ -17,7 +17,7 @@ export function absoluteOverrides(overrides: readonly string[], folder: string):
   const { resolved } = parseRecipe('', { overrides });
   const isGiven = (key: string): boolean => given.some(name => name === key || key.startsWith(`${name}.`) || name.startsWith(`${key}.`));
   const absolute = (file: string): string => path.resolve(folder, file);
-  const files = PATH_SETTINGS.filter(isGiven).flatMap(key => written(key, valueAt(resolved, key), absolute));
+  const files = PATH_SETTINGS.filter(isGiven).flatMap(key => written(key, settingValue(resolved, key), absolute));
   const { model } = resolved;
   // A value that is not a path from here is a hub name.
   const isPath = typeof model === 'string' && (/^\.{1,2}([/\\]|$)/.test(model) || existsSync(absolute(model)));
@@ -30,10 +30,4 @@ function written(key: string, value: unknown, absolute: (file: string) => string
   if (Array.isArray(value)) return value.length === 0 ? [] : [`${key}=${JSON.stringify(value.map(file => absolute(String(file))))}`];
   if (typeof value !== 'object' || value === null) return [];
   return Object.entries(value).map(([name, file]) => `${key}.${name}=${JSON.stringify(absolute(String(file)))}`);
-}
-
-function valueAt(resolved: Readonly<Record<string, unknown>>, key: string): unknown {
-  const [first = '', second] = key.split('.');
-  const value = resolved[first];
-  return second === undefined ? value : (value as Readonly<Record<string, unknown>> | undefined)?.[second];
 }

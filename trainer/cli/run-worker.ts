@@ -2,14 +2,16 @@
  * Runs one job in a worker process: TensorFlow blocks its thread, and a crash of the worker must not end the command.
  */
 
-import { isTrainingKind, type JobRequest, type WorkerEvent } from '../protocol/job-messages.ts';
+import type { JobResults } from '../handlers/job-results.ts';
+import { isTrainingKind, type JobKind, type JobRequest, type WorkerEvent } from '../protocol/job-messages.ts';
 import { settleStoppedRun } from '../run/settle-run.ts';
 import { explainDeath, startWorkerProcess, type WorkerOutcome, type WorkerProcess } from '../worker/worker-process.ts';
+import { checkResult } from './check-result.ts';
 import { CliError, EXIT } from './cli-error.ts';
 import type { Terminal } from './terminal.ts';
 
-export interface RunWorkerParams {
-  readonly request: JobRequest;
+export interface RunWorkerParams<Kind extends JobKind = JobKind> {
+  readonly request: JobRequest & { readonly kind: Kind };
   readonly terminal: Terminal;
   /** Threads per operation; 0 for all cores. */
   readonly threads: number;
@@ -28,7 +30,7 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
  * @throws CliError with the worker's code, message and hint; with the cause of its death if it died; with status 130 if
  * it was aborted
  */
-export async function runWorker(params: RunWorkerParams): Promise<unknown> {
+export async function runWorker<Kind extends JobKind>(params: RunWorkerParams<Kind>): Promise<JobResults[Kind]> {
   const { request, terminal, threads, onEvent } = params;
   const worker = startWorkerProcess({
     request,
@@ -41,7 +43,7 @@ export async function runWorker(params: RunWorkerParams): Promise<unknown> {
   const interrupts = listenForSignals(worker, params);
   try {
     const outcome = await worker.ended.catch(notStarted);
-    if (outcome.last?.type === 'result') return outcome.last.value;
+    if (outcome.last?.type === 'result') return checkResult(request.kind, outcome.last.value);
     // It was killed, so it could not report the folder of its run.
     if (interrupts.asked() && outcome.last === undefined && 'runDir' in request) await settleStoppedRun(request.runDir);
     if (interrupts.aborted()) throw aborted(params);

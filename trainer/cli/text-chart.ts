@@ -1,5 +1,5 @@
 /** A curve as lines of text, for a terminal. */
-import { elementAt } from '../present.ts';
+import { elementAt } from '../narrow.ts';
 import { compact } from '../protocol/format.ts';
 
 export interface ChartParams {

@@ -2,9 +2,9 @@
 
 import { Graph, isOp, type Node } from '../graph/graph.ts';
 import type { AnyModel, ClassifierModel } from '../model/model-spec.ts';
-import { type ConvSpec, isExperts, type ModuleSpec } from '../model/module-specs.ts';
+import { isConv, isExperts, type ModuleSpec } from '../model/module-specs.ts';
 import { type ModuleTap, Tracer } from '../model/tracer.ts';
-import { lastOf, valueFor } from '../present.ts';
+import { elementAt, lastOf, valueFor } from '../narrow.ts';
 import { applyRule, type Known } from './channel-rules.ts';
 import { ChannelSets } from './channels.ts';
 
@@ -129,8 +129,8 @@ function passModule(
 }
 
 function isDepthwise(module: ModuleSpec): boolean {
-  if (module.kind !== 'conv') return false;
-  const { groups } = (module as ConvSpec).window;
+  if (!isConv(module)) return false;
+  const { groups } = module.window;
   return groups > 1 && module.weight.shape[1] === 1;
 }
 
@@ -259,7 +259,7 @@ function groupOf(sides: readonly Side[]): CoupledGroup {
     return known;
   };
   const members = sides.map(({ module, part, ids }) => ({ module, part, channelOf: ids.map(numberOf) }));
-  const [{ module }] = sides as [Side];
+  const { module } = elementAt(sides, 0);
   const runs = isExperts(module) && sides.every(side => isExperts(side.module)) ? module.experts : 1;
   return { channels: numbers.size, members, ...(runs > 1 && { runs }) };
 }

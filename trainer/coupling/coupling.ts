@@ -1,5 +1,5 @@
 /** Choosing and spelling out coupled channels: from scores to rows, and from rows to the columns and norm entries that go with them. */
-import { type ConvSpec, isExperts, type ModuleSpec } from '../model/module-specs.ts';
+import { isConv, isExperts, type ModuleSpec } from '../model/module-specs.ts';
 import { type Budget, rowBudget, type Scores, type Selection, SelectionError, topRows } from '../selection.ts';
 import type { CoupledGroup, GroupMember } from './coupled-groups.ts';
 
@@ -154,7 +154,7 @@ export function elementCountOf(module: ModuleSpec, rows: Int32Array, columns: In
 
 /** The columns of each group's filters, or of each expert's matrix, ascending; one group where the module is neither. */
 function columnsByGroup(module: ModuleSpec, columns: Int32Array): number[][] {
-  const groups = module.kind === 'conv' ? (module as ConvSpec).window.groups : isExperts(module) ? module.experts : 1;
+  const groups = isConv(module) ? module.window.groups : isExperts(module) ? module.experts : 1;
   const perGroup = module.weight.shape[1] as number;
   const found: number[][] = Array.from({ length: groups }, () => []);
   for (const column of columns) found[Math.floor(column / perGroup)]?.push(column % perGroup);

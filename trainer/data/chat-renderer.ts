@@ -1,5 +1,7 @@
 /** A model's chat template as the data pipeline uses it: content and tool calls in the form that the template reads. */
+
 import { type ChatTemplate, createChatTemplate } from '../format/chat-template/chat-template.ts';
+import { isRecord } from '../narrow.ts';
 import type { ChatMessage, ChatRenderer } from './types.ts';
 
 export interface TemplateSource {
@@ -75,12 +77,13 @@ export const textOfContent = (content: unknown): string =>
   typeof content === 'string'
     ? content
     : Array.isArray(content)
-      ? content.map(part => (part as { text?: string }).text ?? '').join('')
+      ? content.map(part => (isRecord(part) && typeof part.text === 'string' ? part.text : '')).join('')
       : '';
 
 /** A call whose arguments are an object. */
 function withArguments(call: unknown): unknown {
-  const { function: inner, arguments: given, ...others } = call as { function?: unknown; arguments?: unknown };
+  const { function: inner, arguments: given, ...others } = isRecord(call) ? call : {};
   if (inner !== undefined) return { ...others, ...(given !== undefined && { arguments: given }), function: withArguments(inner) };
-  return { ...others, ...(given !== undefined && { arguments: typeof given === 'string' ? (JSON.parse(given) as unknown) : given }) };
+  const read: unknown = typeof given === 'string' ? JSON.parse(given) : given;
+  return { ...others, ...(read !== undefined && { arguments: read }) };
 }

@@ -2,6 +2,7 @@
  * Multiple-choice benchmarks as lm-evaluation-harness 0.4 words them (EleutherAI, MIT license; its task files are the source of every
  * prompt): from a record to contexts with their continuations, of which the likeliest is the model's answer.
  */
+import { isRecord } from '../narrow.ts';
 import type { ChoiceTask } from '../protocol/recipe/run-settings.ts';
 import { DataError, describeValue } from './data-error.ts';
 import { fieldError, requiredText } from './read/record-fields.ts';
@@ -59,9 +60,9 @@ function arc(record: DataRecord): ChoiceQuestion {
 
 /** `choices: {text: […], label: […]}` and `answerKey`. */
 function lettered(record: DataRecord, context: string): ChoiceQuestion {
-  const choices = record.value.choices as { text?: unknown; label?: unknown } | null | undefined;
-  const texts = stringList(record, 'choices.text', choices?.text);
-  const labels = stringList(record, 'choices.label', choices?.label);
+  const { text, label } = isRecord(record.value.choices) ? record.value.choices : {};
+  const texts = stringList(record, 'choices.text', text);
+  const labels = stringList(record, 'choices.label', label);
   return question(record, { context, texts, answer: labels.indexOf(String(record.value.answerKey ?? '').trim()), key: 'answerKey' });
 }
 

@@ -88,11 +88,13 @@ function oneMessage({ file, line, key, problem, advice }: DataProblem): string {
   return `${where}${what}. ${advice}.`;
 }
 
+const KINDS: Readonly<Record<string, string>> = { string: 'a string', number: 'a number', bigint: 'a number', boolean: 'true or false' };
+
 /** How a value is named in a message: "a string", "a list", "nothing". */
 export function describeValue(value: unknown): string {
   if (value === undefined) return 'nothing';
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'a list';
   if (value instanceof Uint8Array) return 'bytes';
-  return { string: 'a string', number: 'a number', bigint: 'a number', boolean: 'true or false' }[typeof value as string] ?? 'an object';
+  return KINDS[typeof value] ?? 'an object';
 }

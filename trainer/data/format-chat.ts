@@ -1,5 +1,5 @@
 /** A chat as pieces of text: the model's own template, of which only the assistant's turns are trained. */
-import { elementAt } from '../present.ts';
+import { elementAt, isRecord } from '../narrow.ts';
 import { textOfContent } from './chat-renderer.ts';
 import type { DataPlace } from './data-error.ts';
 import { DataError } from './data-error.ts';
@@ -122,10 +122,10 @@ function withMark(message: ChatMessage): ChatMessage {
 }
 
 function withMarkedArguments(call: unknown): unknown {
-  const { function: inner, arguments: given, ...others } = call as { function?: unknown; arguments?: unknown };
+  const { function: inner, arguments: given, ...others } = isRecord(call) ? call : {};
   if (inner !== undefined) return { ...others, function: withMarkedArguments(inner) };
-  const parsed = typeof given === 'string' ? (JSON.parse(given) as object) : (given as object | undefined);
-  return { ...others, arguments: { ...parsed, mark: MARK } };
+  const parsed: unknown = typeof given === 'string' ? JSON.parse(given) : given;
+  return { ...others, arguments: { ...(isRecord(parsed) && parsed), mark: MARK } };
 }
 
 function commonPrefix(a: string, b: string): number {
@@ -212,8 +212,9 @@ function partsOf({ content, tool_calls: calls, reasoning_content: reasoning }: C
 
 /** The name of a function, in a call or a description. */
 function nameOfCall(call: unknown): string {
-  const { function: inner, name } = call as { function?: { name?: string }; name?: string };
-  return inner?.name ?? name ?? '';
+  const { function: inner, name } = isRecord(call) ? call : {};
+  const found = (isRecord(inner) ? inner.name : undefined) ?? name;
+  return typeof found === 'string' ? found : '';
 }
 
 const squeezed = (text: string): string => text.replace(/\s+/g, ' ').trim();

@@ -3,7 +3,7 @@
  * of messages; without `prompt` it is what both sides begin with), of LLaMA-Factory (`conversations` or `instruction` with two answers) and
  * of Axolotl (`messages`, or `system` and `question`).
  */
-import { isRecord } from '../files/strict-json.ts';
+import { isRecord } from '../narrow.ts';
 import { describeValue } from './data-error.ts';
 import { alpacaPrompt, conversation, type FormatSettings, usesChat, withSystem } from './format-example.ts';
 import { readConversation } from './read/read-conversation.ts';

@@ -64,8 +64,7 @@ export function glueTask(file: string, columns: readonly string[]): GlueTask | u
 function keyOfPath(file: string): TaskKey | undefined {
   const parts = path.resolve(file).toLowerCase().split(path.sep).slice(-3);
   const names = [...parts.slice(0, -1).reverse(), parts.at(-1)?.split(/[-_.]/)[0] ?? ''];
-  const found = names.map(name => FOLDERS[name] ?? name).find(name => Object.hasOwn(tasks, name));
-  return found as TaskKey | undefined;
+  return names.map(name => FOLDERS[name] ?? name).find((name): name is TaskKey => Object.hasOwn(tasks, name));
 }
 
 /** A first line of CoLA: source, 0 or 1, * or nothing, sentence. */

@@ -2,7 +2,7 @@
 
 import { engineCatalog, engineChoiceNames, engineNames } from '../catalog/engines.ts';
 import { orList } from '../catalog/entries.ts';
-import { required } from '../present.ts';
+import { required } from '../narrow.ts';
 import { EngineError, type EngineName } from './engine.ts';
 import { locateEngine } from './install/engine-folder.ts';
 import { locatePjrt } from './install/pjrt-folder.ts';

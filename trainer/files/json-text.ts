@@ -1,5 +1,5 @@
 /** JSON as Python reads it: 2.0 is a number with a fraction, and a class that asks for one refuses 2. JavaScript writes both as 2. */
-import { isRecord } from './strict-json.ts';
+import { isRecord } from '../narrow.ts';
 
 type Path = readonly (string | number)[];
 

@@ -1,6 +1,6 @@
 /** JSON files with a checksum of their own text as the last key, so that a flipped bit in a small file is found too. */
+import { isRecord } from '../narrow.ts';
 import { checksum, MISMATCH, showChecksum } from './checksum.ts';
-import { isRecord } from './strict-json.ts';
 
 const KEY = 'crc32';
 const SEAL = new RegExp(`,\\n {2}"${KEY}": "([0-9a-f]{8})"\\n\\}\\n$`);

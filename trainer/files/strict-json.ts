@@ -9,10 +9,6 @@ export class JsonSyntaxError extends Error {
   override name = 'JsonSyntaxError';
 }
 
-/** True for an object that is neither null nor an array. */
-export const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
 /**
  * Parses JSON; also accepts `NaN`, `Infinity` and `-Infinity` as Python writes them when asked to.
  * @throws JsonSyntaxError with line and column

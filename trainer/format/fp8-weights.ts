@@ -2,7 +2,7 @@
  * Weights in 8-bit floats (E4M3) with a scale for each block, as DeepSeek and Qwen3-FP8 store their layers: `weight` [out, in] and
  * `weight_scale_inv` [⌈out / rows⌉, ⌈in / columns⌉], or one scale for all. Read as the float32 numbers that they stand for.
  */
-import { isRecord } from '../files/strict-json.ts';
+import { isRecord } from '../narrow.ts';
 import type { ModelConfig } from './model-config.ts';
 import { ModelFileError } from './model-file-error.ts';
 import type { TensorInfo } from './tensor-source.ts';

@@ -1,6 +1,8 @@
 /** config.json and its neighbors as plain records: size bounded, syntax errors with their place. What the keys mean is the model room's business. */
+
 import { stat } from 'node:fs/promises';
-import { isRecord, JsonSyntaxError, parseStrictJson } from '../files/strict-json.ts';
+import { JsonSyntaxError, parseStrictJson } from '../files/strict-json.ts';
+import { isRecord } from '../narrow.ts';
 import { readModelFile } from './byte-file.ts';
 import { ModelFileError } from './model-file-error.ts';
 

@@ -1,7 +1,9 @@
 /** Files of named weights as one TensorSource, whatever their form: one file, or shards named by an index. Positioned reads, one tensor in memory at a time. */
+
 import { basename, dirname, join } from 'node:path';
 import { MISMATCH_REMEDY } from '../files/checksum.ts';
-import { isRecord, parseStrictJson } from '../files/strict-json.ts';
+import { parseStrictJson } from '../files/strict-json.ts';
+import { isRecord } from '../narrow.ts';
 import { messageOf } from '../protocol/error-facts.ts';
 import { type ByteFile, openByteFile, readModelFile } from './byte-file.ts';
 import { clip, type FileProblem, ModelFileError } from './model-file-error.ts';

@@ -8,7 +8,7 @@ import type { Attachment } from '../method/method.ts';
 import type { CausalModel } from '../model/model-spec.ts';
 import type { WeightSource } from '../model/weight-source.ts';
 import { weightStream } from '../model/weight-stream.ts';
-import { required } from '../present.ts';
+import { required } from '../narrow.ts';
 import { loadVariables } from '../train/variables.ts';
 import { cacheVariables, DECODE, decodeProgram, PREFILL, PREFILL_TOKENS } from './decode-program.ts';
 

@@ -1,5 +1,5 @@
 /** From logits to the next token: greedy, or drawn with temperature, top-k and top-p, in Transformers' order. Pure. */
-import { lastOf } from '../present.ts';
+import { lastOf } from '../narrow.ts';
 import type { Random } from '../random.ts';
 
 export interface SamplingSettings {

@@ -1,5 +1,5 @@
 /** Reverse-mode differentiation: from seeds back to exactly the nodes asked for, with a recompute policy for the forward values. */
-import { elementAt } from '../present.ts';
+import { elementAt } from '../narrow.ts';
 import type { Graph, Node } from './graph.ts';
 import { inputsOf } from './node-store.ts';
 import { type Cross, joinCross } from './op-rule.ts';

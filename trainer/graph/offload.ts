@@ -1,5 +1,5 @@
 /** Between which steps a variable has to be at hand that lies in a file otherwise. */
-import { valueFor } from '../present.ts';
+import { valueFor } from '../narrow.ts';
 import { aliasedRead, writtenVariables } from './alias.ts';
 import type { Step } from './fusion/step.ts';
 import type { Node } from './graph.ts';

@@ -1,5 +1,5 @@
 /** Which forward values the backward pass finds kept, and which it computes again. */
-import { elementAt } from '../present.ts';
+import { elementAt } from '../narrow.ts';
 import type { Graph, Node } from './graph.ts';
 import { inputsOf } from './node-store.ts';
 import { ruleOf } from './op-table.ts';

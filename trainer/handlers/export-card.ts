@@ -1,4 +1,5 @@
 /** The facts of a model card about its run, from the files of the run's folder. */
+
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import path from 'node:path';
@@ -10,10 +11,12 @@ import { objectiveCatalog } from '../catalog/objectives.ts';
 import { listDataFiles } from '../data/read/list-files.ts';
 import { MAX_JSON_BYTES, readRegularText } from '../files/regular-file.ts';
 import type { Evaluation } from '../job/evaluate.ts';
+import { isRecord } from '../narrow.ts';
 import { CHECKPOINT_NAME, RUN_FILES } from '../protocol/run-files.ts';
 import { stringifyRecipe } from '../protocol/stringify-recipe.ts';
 import { readMetrics } from '../run/metrics-file.ts';
 import { readRunRecipe } from '../run/run-folder.ts';
+import { isResultOf } from './job-results.ts';
 import type { TrainResult } from './train/train-run.ts';
 
 /** More files are counted in the recipe alone. */
@@ -53,7 +56,8 @@ const withoutFolders = (yaml: string): string => yaml.replace(/(?<=[\s'"[])(?:[A
 
 async function readSummary(runDir: string): Promise<TrainResult | undefined> {
   try {
-    return JSON.parse(await readRegularText(path.join(runDir, RUN_FILES.summary), MAX_JSON_BYTES)) as TrainResult;
+    const summary: unknown = JSON.parse(await readRegularText(path.join(runDir, RUN_FILES.summary), MAX_JSON_BYTES));
+    return isResultOf('train', summary) ? summary : undefined;
   } catch {
     return undefined;
   }
@@ -64,7 +68,8 @@ async function licenseOf(model: string): Promise<string | undefined> {
   const text = await readRegularText(path.join(model, 'README.md'), MAX_JSON_BYTES).catch(() => '');
   const front = /^---\r?\n(.*?)\r?\n---/s.exec(text)?.[1];
   try {
-    const license: unknown = front === undefined ? undefined : (parse(front) as { license?: unknown } | null)?.license;
+    const facts: unknown = front === undefined ? undefined : parse(front);
+    const license = isRecord(facts) ? facts.license : undefined;
     return typeof license === 'string' && /^[\w.-]+$/.test(license) ? license : undefined;
   } catch {
     return undefined;
@@ -94,6 +99,7 @@ async function fingerprints(paths: readonly string[]): Promise<CardFacts['data']
 
 async function sha256(file: string): Promise<string> {
   const hash = createHash('sha256');
-  for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer);
+  const chunks: AsyncIterable<Uint8Array> = createReadStream(file);
+  for await (const chunk of chunks) hash.update(chunk);
   return hash.digest('hex');
 }

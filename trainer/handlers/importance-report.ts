@@ -6,9 +6,9 @@ import { ablate } from '../importance/ablation.ts';
 import type { ModelScores } from '../importance/scores-file.ts';
 import { chanceOverlap, countRows, overlapOf, overlapTable, scoresOfClass, specificRows } from '../importance/stability.ts';
 import { type AblationReport, type ClassReport, reportMarkdown, type StabilityReport } from '../importance/stability-report.ts';
+import { valueFor } from '../narrow.ts';
 import type { TaskSetup } from '../objective/task-setup.ts';
 import { type ComputeScoresParams, drawSamples, importanceDataOf, scoreSamples } from '../plan/choices/choose-rows.ts';
-import { valueFor } from '../present.ts';
 import { RunError } from '../run-error.ts';
 import type { Scores, Selection } from '../selection.ts';
 import { selectRows } from '../selection.ts';
@@ -128,8 +128,9 @@ async function ablation(
 ): Promise<AblationReport> {
   const { recipe, base, setup, job } = params;
   const { engine, task, source, classes, storage } = importanceDataOf(params, samples);
+  const none: Selection = new Map();
   const sets = [
-    { name: 'none', rows: new Map() as Selection },
+    { name: 'none', rows: none },
     { name: `chosen by ${recipe.importance.measure}`, rows: chosen },
     ...(random ? [{ name: 'random rows', rows: random }] : []),
     ...specificRows(classRows).map((rows, label) => ({ name: `only of ${classNames[label]}`, rows })),

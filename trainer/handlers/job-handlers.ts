@@ -6,13 +6,15 @@ import type { JobKind, JobRequest } from '../protocol/job-messages.ts';
 import { sweepJob } from '../sweep/sweep-job.ts';
 import { evaluateJob } from './evaluate-run.ts';
 import { importanceJob } from './importance-run.ts';
+import type { JobResults } from './job-results.ts';
 import { exportJob, generateJob } from './model-jobs.ts';
 import { serveJob } from './serve-models.ts';
 import { findRateJob } from './train/find-rate.ts';
 import { resumeJob, trainJob } from './train/train-run.ts';
 import { verifyJob } from './verify-run.ts';
 
-type Handlers = { readonly [Kind in JobKind]: (request: Extract<JobRequest, { kind: Kind }>, scope: JobScope) => Promise<unknown> };
+type Handler<Kind extends JobKind> = (request: Extract<JobRequest, { kind: Kind }>, scope: JobScope) => Promise<JobResults[Kind]>;
+type Handlers = { readonly [Kind in JobKind]: Handler<Kind> };
 
 const handlers: Handlers = {
   train: trainJob,
@@ -34,13 +36,16 @@ const handlers: Handlers = {
     }),
 };
 
+/** The table pairs each kind with the handler of its requests; TypeScript cannot follow that through a union. */
+const handle = <Kind extends JobKind>(kind: Kind, request: JobRequest, scope: JobScope): Promise<JobResults[Kind]> =>
+  handlers[kind](request as Extract<JobRequest, { kind: Kind }>, scope);
+
 /** Resolves with the value of the job's result event. */
-export function runJob(request: JobRequest, job: Job): Promise<unknown> {
+export function runJob(request: JobRequest, job: Job): Promise<JobResults[JobKind]> {
   const { context } = request;
   const { clearedVariables = [] } = context;
   // Doctor reports these itself.
   if (clearedVariables.length > 0 && request.kind !== 'doctor')
     job.log('info', `the worker ignores these environment variables: ${clearedVariables.join(', ')}`);
-  const handle = handlers[request.kind] as (request: JobRequest, scope: JobScope) => Promise<unknown>;
-  return handle(request, { job, context });
+  return handle(request.kind, request, { job, context });
 }

@@ -1,11 +1,11 @@
 /** Which files of a repository a model needs. */
 
-import { isRecord } from '../files/strict-json.ts';
 import { SINGLE_FILE } from '../format/safetensors/safetensors-source.ts';
 import { TOKENIZER_FILES } from '../format/tokenizer/tokenizer.ts';
 import { VOCABULARY_FILES } from '../format/tokenizer/tokenizer-files.ts';
 import { TORCH_FILE } from '../format/torch/torch-source.ts';
 import { WEIGHT_FORMS } from '../format/weight-forms.ts';
+import { isRecord } from '../narrow.ts';
 import { HubError } from './hub-error.ts';
 
 export interface HubFile {

@@ -87,7 +87,7 @@ async function send(url: URL, headers: Record<string, string>, signal: AbortSign
 
 /** The reason of a failed fetch hides in its cause. */
 export function networkError(url: URL, error: unknown): HubError {
-  const cause = (error as { cause?: unknown }).cause;
+  const cause = error instanceof Error ? error.cause : undefined;
   const reason = cause instanceof Error && cause.message !== '' ? cause.message : messageOf(error);
   const message = `${url.host} cannot be reached (${reason}): check the network or proxy (Node 24 with NODE_USE_ENV_PROXY=1 uses HTTPS_PROXY), or use a local folder`;
   return new HubError('offline', message, { transient: true, cause: error });

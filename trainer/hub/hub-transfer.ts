@@ -91,8 +91,9 @@ async function receive(input: { transfer: Transfer; part: string; response: Resp
 }
 
 async function hashFile(hash: Hash, path: string, bytes: number, onChunk: () => void): Promise<void> {
-  for await (const chunk of createReadStream(path, { end: bytes - 1 })) {
-    hash.update(chunk as Uint8Array);
+  const chunks: AsyncIterable<Uint8Array> = createReadStream(path, { end: bytes - 1 });
+  for await (const chunk of chunks) {
+    hash.update(chunk);
     onChunk();
   }
 }

@@ -10,7 +10,7 @@ import { Tracer } from '../model/tracer.ts';
 import type { WeightSource } from '../model/weight-source.ts';
 import type { WeightStorage } from '../model/weight-storage.ts';
 import { withInitial } from '../model/weight-stream.ts';
-import { required } from '../present.ts';
+import { required } from '../narrow.ts';
 import type { Selection } from '../selection.ts';
 import { type BatchShape, shapeName, type Task } from '../train/task.ts';
 import { heldWeights } from './held-weights.ts';

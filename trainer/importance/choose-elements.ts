@@ -9,7 +9,7 @@ import { float32Of } from '../graph/types.ts';
 import type { ModuleSpec } from '../model/module-specs.ts';
 import { Tracer } from '../model/tracer.ts';
 import type { WeightSource } from '../model/weight-source.ts';
-import { valueFor } from '../present.ts';
+import { valueFor } from '../narrow.ts';
 import type { Selection } from '../selection.ts';
 import { type BatchShape, shapeName } from '../train/task.ts';
 import { heldWeight, heldWeights } from './held-weights.ts';

@@ -5,10 +5,10 @@ import { backward } from '../graph/gradient.ts';
 import { Graph, type Node, type VariableSpec } from '../graph/graph.ts';
 import { assemble, type Program, type Traced } from '../graph/program.ts';
 import type { RecomputePolicy } from '../graph/recompute.ts';
-import { isExperts, type ModuleSpec } from '../model/module-specs.ts';
+import { isConv, isExperts, type ModuleSpec } from '../model/module-specs.ts';
 import { type ModuleTap, Tracer } from '../model/tracer.ts';
 import type { WeightStorage } from '../model/weight-storage.ts';
-import { valueFor } from '../present.ts';
+import { valueFor } from '../narrow.ts';
 import { type BatchShape, shapeName, type Task } from '../train/task.ts';
 import { heldWeight } from './held-weights.ts';
 import { ImportanceError } from './importance-error.ts';
@@ -47,7 +47,7 @@ function inputsOf(module: ModuleSpec): number {
   const [rows = 1, perGroup = 1] = module.weight.shape;
   if (module.kind === 'norm' || module.kind === 'embedding') return rows;
   if (isExperts(module)) return module.experts * perGroup;
-  const groups = 'window' in module ? (module.window as { groups: number }).groups : 1;
+  const groups = isConv(module) ? module.window.groups : 1;
   return perGroup * groups;
 }
 
@@ -223,7 +223,7 @@ function addedByOutputs(params: ImportanceProgramParams, shape: BatchShape, meas
 /** From the gradient of each batch; that of one layer is alive at a time, and only until its score is taken. */
 const traceGradients = (params: ImportanceProgramParams, shape: BatchShape, { reduce }: GradientMeasure): Traced =>
   traceBackward(params, shape, params.modules, graph => {
-    const weights = new Map(params.modules.map(module => [heldWeight(graph, module, params.storage), module]));
+    const weights = new Map(params.modules.map(module => [heldWeight(graph, module, params.storage), module] as const));
     return {
       wanted: [...weights.keys()],
       onReady: (weight, gradient) => {
@@ -259,10 +259,10 @@ function exactProgram(params: ImportanceProgramParams): Program {
     const sums = meanGradients(sweep);
     for (const shape of params.shapes)
       traces[scoreSignature(shape, i)] = traceBackward(params, shape, sweep, graph => {
-        const weights = new Map(sweep.map(module => [heldWeight(graph, module, params.storage), module]));
+        const weights = new Map(sweep.map(module => [heldWeight(graph, module, params.storage), module] as const));
         return {
           wanted: [...weights.keys()],
-          onReady: (weight, gradient) => addTo(graph, valueFor(sums, weights.get(weight) as ModuleSpec), wide(graph, gradient)),
+          onReady: (weight, gradient) => addTo(graph, valueFor(sums, valueFor(weights, weight)), wide(graph, gradient)),
         };
       });
     traces[reduceSignature(i)] = traceReduce(params, measure, sums);

@@ -5,7 +5,7 @@ import { idsWithout } from '../graph/ops/indexing.ts';
 import { dimensions, elementCount } from '../graph/types.ts';
 import { isExperts, type ModuleSpec } from '../model/module-specs.ts';
 import type { ModuleTap } from '../model/tracer.ts';
-import { lastOf } from '../present.ts';
+import { lastOf } from '../narrow.ts';
 import { ImportanceError } from './importance-error.ts';
 
 const rowsOf = (module: ModuleSpec): number => module.weight.shape[0] as number;

@@ -1,5 +1,6 @@
 /** One evaluation: the loss and the task's metrics over held-out samples. */
 
+import { z } from 'zod';
 import type { Batch, BatchSource } from '../data/batch/batches.ts';
 import { epochBatches } from '../data/batch/batches.ts';
 import type { Session } from '../engine/engine.ts';
@@ -16,6 +17,14 @@ export interface LabelResult {
   /** Actual label → predicted label → samples. */
   readonly confusion: Readonly<Record<string, Readonly<Record<string, number>>>>;
 }
+
+const count = z.number();
+
+/** The form of an evaluation that was stored or sent; JSON has no NaN, so the time and the loss of a broken run may be null there. */
+export const evaluationSchema = z.looseObject({ loss: count, samples: count, targets: count, seconds: count });
+
+/** Returns whether stored JSON is an evaluation. */
+export const isEvaluation = (value: unknown): value is Evaluation => evaluationSchema.safeParse(value).success;
 
 export interface Evaluation {
   /** Mean loss per target: NLL in nats, or the squared error of a regression. */

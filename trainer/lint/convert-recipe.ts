@@ -2,7 +2,9 @@
  * Converts a whole recipe of Axolotl, LLaMA-Factory, torchtune or mlx-lm into one of ours; keys without a counterpart
  * stay as comments. Pure.
  */
+
 import { Document, isMap, isPair, isScalar, type Pair, type Scalar, stringify } from 'yaml';
+import { isRecord } from '../narrow.ts';
 import { foreignKeys, foreignValues } from '../protocol/foreign-keys.ts';
 import { groups, settings } from '../protocol/recipe-schema.ts';
 import { axolotl } from './foreign/axolotl.ts';
@@ -33,7 +35,9 @@ export function convertRecipe(text: string, isJson: boolean): ConvertedRecipe | 
 function convertLines(text: string, isJson: boolean): ConvertedRecipe | undefined {
   const document = parseForEditing(text);
   if (document.errors.length > 0 || !isMap(document.contents)) return undefined;
-  const recipe = resolveReferences(document.toJS({ maxAliasCount: -1 }) as Record<string, unknown>);
+  const plain: unknown = document.toJS({ maxAliasCount: -1 });
+  if (!isRecord(plain)) return undefined;
+  const recipe = resolveReferences(plain);
   const tool = toolOf(recipe);
   if (tool === undefined) return undefined;
   const values = new Map<string, unknown>();
@@ -120,7 +124,7 @@ function resolveReferences(recipe: Record<string, unknown>): Record<string, unkn
     if (typeof value !== 'object' || value === null) return value;
     return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, resolve(inner, depth)]));
   };
-  return resolve(recipe, 0) as Record<string, unknown>;
+  return Object.fromEntries(Object.entries(recipe).map(([key, inner]) => [key, resolve(inner, 0)]));
 }
 
 /** Lines above a key, and the comment after its value. */
@@ -141,7 +145,10 @@ function nested(values: ReadonlyMap<string, unknown>): Map<string, unknown> {
   for (const path of [...values.keys()].sort((a, b) => order.indexOf(a) - order.indexOf(b))) {
     const [top = '', inner] = path.split('.');
     if (inner === undefined) root.set(top, values.get(path));
-    else root.set(top, { ...(root.get(top) as object | undefined), [inner]: values.get(path) });
+    else {
+      const group = root.get(top);
+      root.set(top, { ...(isRecord(group) && group), [inner]: values.get(path) });
+    }
   }
   return root;
 }

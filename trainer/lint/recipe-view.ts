@@ -2,7 +2,7 @@
 import type { RecipeEstimate } from '../plan/memory/predict.ts';
 import { type ParsedRecipe, parseRecipe } from '../protocol/parse-recipe.ts';
 import { type Located, locate } from '../protocol/recipe/located.ts';
-import type { Recipe } from '../protocol/recipe-schema.ts';
+import type { ResolvedRecipe } from '../protocol/recipe-schema.ts';
 import type { DataCache, DataFact } from './facts/data-facts.ts';
 import type { ModelCache, ModelFacts } from './facts/model-facts.ts';
 import { type RunFacts, readRunFacts } from './facts/run-facts.ts';
@@ -15,7 +15,7 @@ export interface RecipeView {
   readonly parsed: ParsedRecipe;
   readonly root?: Located;
   /** Valid values, and defaults for all others; `model` may be missing. */
-  readonly values: Partial<Recipe> & Omit<Recipe, 'model'>;
+  readonly values: ResolvedRecipe;
   /** Undefined if the recipe names none. */
   readonly model?: ModelFacts;
   readonly data: readonly DataFact[];
@@ -57,8 +57,7 @@ export async function readRecipeView(
 ): Promise<RecipeView> {
   const { text, file, baseDir } = document;
   const parsed = parseRecipe(text, { fileName: file });
-  // Every setting is valid or at its default, except a model that may be missing.
-  const values = parsed.resolved as unknown as RecipeView['values'];
+  const values = parsed.resolved;
   const files = [...values.data.train, ...values.data.eval].slice(0, MAX_DATA_FILES);
   const [runs, model, ...facts] = await Promise.all([
     readRunFacts({ name: values.name, outputDir: values.output_dir, file, baseDir }),

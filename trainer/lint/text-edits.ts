@@ -28,12 +28,12 @@ export function smallestChange(before: string, after: string): TextChange | unde
   const place = positionsIn(before);
   const begin = a.slice(0, head).reduce((sum, line) => sum + line.length + 1, 0);
   // Keeps the carriage return before a line's end.
-  const [from, to] = [a, b].map(lines =>
+  const changedOf = (lines: readonly string[]): string =>
     lines
       .slice(head, lines.length - tail)
       .join('\n')
-      .replace(/\r$/, ''),
-  ) as [string, string];
+      .replace(/\r$/, '');
+  const [from, to] = [changedOf(a), changedOf(b)];
   return { range: { start: place(begin), end: place(begin + from.length) }, newText: to };
 }
 

@@ -8,7 +8,7 @@ import type { VariableData } from '../graph/program.ts';
 import { elementCount, type HostArray } from '../graph/types.ts';
 import type { Model } from '../model/model-spec.ts';
 import { type FloatRows, type Precision, quantizable, WeightStorage } from '../model/weight-storage.ts';
-import { atLeast } from '../present.ts';
+import { atLeast } from '../narrow.ts';
 import type { Attachment, Trainable } from './method.ts';
 import { TargetError } from './targets.ts';
 

@@ -4,8 +4,9 @@
  */
 
 import { z } from 'zod';
+import { isRecord } from '../narrow.ts';
 import type { ConfigJson } from './config-json.ts';
-import { type ConfigProblem, ModelConfigError } from './model-spec.ts';
+import { ModelConfigError, type ConfigProblem } from './model-spec.ts';
 
 /** The model is computed as this key says, within the schema's bounds. */
 export interface ComputedKey<Schema extends z.ZodType = z.ZodType> {
@@ -57,6 +58,7 @@ export const refusedUnless = <const Key extends string>(values: readonly unknown
 export const refused = <const Key extends string>(...keys: Key[]): Readonly<Record<Key, RefusedKey>> => refusedUnless([], ...keys);
 
 const sameRule = <Key extends string, Rule extends KeyRule>(keys: readonly Key[], rule: Rule): Readonly<Record<Key, Rule>> =>
+  // Each of the keys has the rule.
   Object.fromEntries(keys.map(key => [key, rule])) as Record<Key, Rule>;
 
 export interface ConfigReading<Table> {
@@ -70,10 +72,11 @@ export function readConfig<Table extends KeyTable>(table: Table, architecture: s
   const shape = Object.fromEntries(Object.entries(table).flatMap(([key, rule]) => (rule.class === 'computed' ? [[key, rule.schema]] : [])));
   const parsed = z.looseObject(shape).safeParse(json);
   const problems = refusals(table, json);
+  // The schema was made of the computed keys of the table, whose values these are.
   if (parsed.success) return { values: parsed.data as ConfigValues<Table>, problems };
   const invalid = parsed.error.issues.map((issue): ConfigProblem => {
     const path = issue.path.map(String);
-    const value = path.reduce<unknown>((at, key) => (at as ConfigJson | undefined)?.[key], json);
+    const value = path.reduce<unknown>((at, key) => (Array.isArray(at) ? at[Number(key)] : isRecord(at) ? at[key] : undefined), json);
     if (issue.code === 'invalid_value' && value !== undefined) return notSupported(path, value, issue.values);
     return { kind: 'invalid', path, message: `${path.join('.')}: ${issue.message}` };
   });

@@ -73,6 +73,20 @@ export type ClassifierInput =
 export const takesSize = ({ resizable, height, width }: Extract<ClassifierInput, { kind: 'image' }>, size: number): boolean =>
   resizable || (height === size && width === size);
 
+const isOfKind = <Kind extends ClassifierInput['kind']>(
+  input: ClassifierInput,
+  kind: Kind,
+): input is Extract<ClassifierInput, { kind: Kind }> => input.kind === kind;
+
+/** Returns what a model reads, which must be of this kind. @throws TypeError if it is of another */
+export function inputOf<Kind extends ClassifierInput['kind']>(
+  { input }: { readonly input: ClassifierInput },
+  kind: Kind,
+): Extract<ClassifierInput, { kind: Kind }> {
+  if (isOfKind(input, kind)) return input;
+  throw new TypeError(`the model reads a batch of ${input.kind}, not of ${kind}`);
+}
+
 /** One batch, of the kind that `ClassifierModel.input` names. */
 export type ClassifierBatch =
   | {

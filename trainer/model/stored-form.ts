@@ -1,7 +1,7 @@
 /** Parameters that files hold in another form than the model computes with: stacks of matrices, one for each expert. */
 
 import { elementCount, toBfloat16 } from '../graph/types.ts';
-import { elementAt } from '../present.ts';
+import { elementAt } from '../narrow.ts';
 import type { ParameterSpec, Stack, StoredForm } from './module-specs.ts';
 import { readMxfp4 } from './mxfp4.ts';
 import type { WeightSource } from './weight-source.ts';

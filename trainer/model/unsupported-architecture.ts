@@ -41,7 +41,10 @@ function answer({ what, found, nearest, listed }: Answer): string {
 export function unsupportedArchitecture(named: readonly string[], config: ConfigJson, supported: readonly string[]): string {
   const [first] = named;
   if (first === undefined) return `config.json names no architecture: add "architectures" with one of the classes in ${LISTED}`;
-  const asks = (key: string): boolean => ![undefined, null, 0, false].includes(config[key] as never);
+  const asks = (key: string): boolean => {
+    const value = config[key] ?? false;
+    return value !== 0 && value !== false;
+  };
   const own = supported.find(each => TASKS.some(task => each === `${familyOf(first)}${task}`));
   const found = [
     ...(own === undefined ? [] : [{ needs: 'another head' }]),

@@ -1,5 +1,7 @@
 /** The benchmarks of a recipe: their files read, their questions answered. */
+
 import path from 'node:path';
+import { namesOf } from '../catalog/entries.ts';
 import { epochBatches } from '../data/batch/batches.ts';
 import { type ChoiceQuestion, choiceQuestion } from '../data/choice-tasks.ts';
 import { DataError } from '../data/data-error.ts';
@@ -33,7 +35,11 @@ export function requireCausal(model: AnyModel): CausalModel {
 
 /** @throws DataError (file, line, key) where a file is not that of its benchmark */
 export async function loadBenchmarks({ recipe, base, context, job }: SetUpParams): Promise<Benchmark[]> {
-  const wanted = Object.entries(recipe.benchmarks) as [ChoiceTask, string][];
+  const { benchmarks } = recipe;
+  const wanted = namesOf(benchmarks).flatMap(name => {
+    const file = benchmarks[name];
+    return file === undefined ? [] : [[name, file] as const];
+  });
   if (wanted.length === 0) return [];
   const text = await withTokenizer({ ...base, model: requireCausal(base.model) });
   const found: Benchmark[] = [];

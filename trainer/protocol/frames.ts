@@ -2,7 +2,9 @@
  * Checks frames from outside before vscode-jsonrpc sees them: it trusts their shape, and one without `params` would end
  * the process.
  */
+
 import type { Message } from 'vscode-jsonrpc';
+import { isRecord } from '../narrow.ts';
 
 /** Deeper than any message of ours. JSON.stringify recurses, so thousands of nested levels would exhaust its stack. */
 const MAX_DEPTH = 100;
@@ -30,7 +32,7 @@ type Fields = Readonly<Record<string, unknown>>;
 export function readFrame(text: string): Frame {
   if (isTooDeep(text)) return { kind: 'foreign', reason: `nested more than ${MAX_DEPTH} levels deep` };
   const value = parse(text);
-  if (!isObject(value) || value.jsonrpc !== '2.0') return { kind: 'foreign', reason: 'not a JSON-RPC 2.0 message' };
+  if (!isRecord(value) || value.jsonrpc !== '2.0') return { kind: 'foreign', reason: 'not a JSON-RPC 2.0 message' };
   if (value.method === undefined) return readResponse(value);
   return value.id === undefined ? readNotification(value) : readRequest(value);
 }
@@ -45,9 +47,9 @@ function readRequest({ method, id, params }: Fields): Frame {
 function readNotification({ method, params }: Fields): Frame {
   if (!isName(method) || !isParams(params)) return { kind: 'ignored' };
   // Names that start with '$/' belong to the protocol. The library handles these two and reads their fields unchecked.
-  if (method === CANCEL) return isObject(params) && isId(params.id) ? message({ method, params: { id: params.id } }) : { kind: 'ignored' };
+  if (method === CANCEL) return isRecord(params) && isId(params.id) ? message({ method, params: { id: params.id } }) : { kind: 'ignored' };
   if (method === PROGRESS)
-    return isObject(params) && isId(params.token)
+    return isRecord(params) && isId(params.token)
       ? message({ method, params: { token: params.token, value: params.value } })
       : { kind: 'ignored' };
   return method.startsWith('$/') ? { kind: 'ignored' } : message({ method, params: params ?? undefined });
@@ -59,21 +61,20 @@ function readResponse({ id, result, error }: Fields): Frame {
     return refuse(isId(id) ? id : null, "a message needs a 'method', a 'result' or an 'error'");
   if (!isId(id)) return { kind: 'ignored' };
   if (error === undefined || error === null) return message({ id, result: result ?? null });
-  if (isObject(error) && Number.isSafeInteger(error.code) && typeof error.message === 'string') {
+  if (isRecord(error) && Number.isSafeInteger(error.code) && typeof error.message === 'string') {
     const { code, message: text, data } = error;
-    return message({ id, error: { code, message: text, data: isObject(data) ? data : undefined } });
+    return message({ id, error: { code, message: text, data: isRecord(data) ? data : undefined } });
   }
   return message({ id, error: { code: INTERNAL_ERROR, message: 'the answer is not valid JSON-RPC 2.0' } });
 }
 
-const message = (fields: Fields): Frame => ({ kind: 'message', message: { jsonrpc: '2.0', ...fields } as Message });
+const message = (fields: Fields): Frame => ({ kind: 'message', message: { jsonrpc: '2.0', ...fields } });
 
-const refuse = (id: string | number | null, reason: string): Frame => ({
-  kind: 'refused',
-  answer: { jsonrpc: '2.0', id, error: { code: INVALID_REQUEST, message: reason } } as Message,
-});
+const refuse = (id: string | number | null, reason: string): Frame => {
+  const answer = { jsonrpc: '2.0', id, error: { code: INVALID_REQUEST, message: reason } };
+  return { kind: 'refused', answer };
+};
 
-const isObject = (value: unknown): value is Fields => typeof value === 'object' && value !== null && !Array.isArray(value);
 const isParams = (value: unknown): boolean => value === undefined || typeof value === 'object';
 const isName = (value: unknown): value is string => typeof value === 'string' && value !== '' && value.length <= MAX_NAME_CHARACTERS;
 const isId = (value: unknown): value is string | number => isName(value) || Number.isSafeInteger(value);

@@ -2,7 +2,10 @@
  * Messages between a parent (command line or daemon) and a worker process. One request, then events in one direction
  * and commands in the other.
  */
+
 import type { ExportFormat, ExportType } from '../catalog/artifacts.ts';
+import { isOneOf } from '../catalog/entries.ts';
+import { isRecord } from '../narrow.ts';
 import type { Recipe } from './recipe-schema.ts';
 
 /** The locations that a job uses; absolute paths. */
@@ -101,6 +104,10 @@ export const JOB_KINDS = [
   'serve',
   'doctor',
 ] as const satisfies readonly JobKind[];
+
+/** Returns whether a message has the form of a request: its sender is the parent, whose version is the worker's own. */
+export const isJobRequest = (message: unknown): message is JobRequest =>
+  isRecord(message) && isOneOf(JOB_KINDS, message.kind) && isRecord(message.context) && typeof message.context.cacheDir === 'string';
 
 /** A job that trains saves before it stops. */
 export const isTrainingKind = (kind: JobKind): boolean => kind === 'train' || kind === 'resume' || kind === 'sweep';

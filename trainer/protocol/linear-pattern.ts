@@ -168,7 +168,7 @@ class Automaton {
     return this.#step(waiting, END) === 'found';
   };
 
-  #push(state: State): State {
+  #push<S extends State>(state: S): S {
     if (this.#states.length >= MAX_STATES)
       throw new PatternError(`asks for more than ${MAX_STATES} states once its repetitions are written out`);
     this.#states.push(state);
@@ -218,7 +218,7 @@ class Automaton {
   }
 
   #jump(kind: 'split' | 'jump'): { to: number } {
-    return this.#push({ kind, to: 0 }) as { to: number };
+    return this.#push({ kind, to: 0 });
   }
 
   /** The states that wait after `character`. */

@@ -2,7 +2,7 @@
  * Turns the text of a recipe into a resolved recipe and all its problems. The command line, the trainer and the editor
  * all use this reader.
  */
-import { required } from '../present.ts';
+import { required } from '../narrow.ts';
 import { positionsIn } from './line-starts.ts';
 import { findTokens } from './literal-token.ts';
 import type { Problem, Range } from './problem.ts';
@@ -12,7 +12,7 @@ import { follow, type Located, locate, START } from './recipe/located.ts';
 import { applyOverrides } from './recipe/overrides.ts';
 import type { Rule } from './recipe/rule.ts';
 import { recipeRules } from './recipe-rules.ts';
-import { groups, type Recipe, settings } from './recipe-schema.ts';
+import { groups, type Recipe, type ResolvedRecipe, settings } from './recipe-schema.ts';
 
 export interface ParseOptions {
   /** Decides whether hints about YAML readers apply; nothing is read from disk. */
@@ -30,7 +30,7 @@ export interface ParsedRecipe {
   /** In text order, those of overrides last. */
   readonly problems: readonly Problem[];
   /** The valid values, and defaults for all others. */
-  readonly resolved: Readonly<Record<string, unknown>>;
+  readonly resolved: ResolvedRecipe;
 }
 
 /** Reads a recipe in YAML or JSON. Never throws, even for incomplete text; returns all problems at once. */
@@ -40,7 +40,7 @@ export function parseRecipe(text: string, { fileName = '', overrides = [] }: Par
   const { values, invalid, problems: settingProblems } = checkSettings(root);
   const resolved = resolve(values);
   // Every setting is valid or at its default; a rule that reads a missing `model` does not run.
-  const recipe = resolved as unknown as Recipe;
+  const recipe = resolved as Recipe;
   const found = [
     ...file.problems,
     ...overrideProblems,
@@ -66,7 +66,7 @@ function firstOf(problems: readonly Problem[]): readonly Problem[] {
   const kept = new Set([...problems.filter(isError), ...problems.filter(problem => !isError(problem))].slice(0, MAX_PROBLEMS));
   const next = required(
     problems.find(problem => !kept.has(problem)),
-    'the element',
+    'the first problem that is not listed',
   );
   const rest: Problem = {
     code: 'too-large',
@@ -80,7 +80,7 @@ function firstOf(problems: readonly Problem[]): readonly Problem[] {
 }
 
 /** Fills in the defaults in table order, so that a default may depend on earlier settings. */
-function resolve(values: ReadonlyMap<string, unknown>): Record<string, unknown> {
+function resolve(values: ReadonlyMap<string, unknown>): ResolvedRecipe {
   const given: Record<string, unknown> = {};
   const resolved: Record<string, unknown> = {};
   const nested: Record<string, Record<string, unknown>> = Object.fromEntries(Object.keys(groups).map(name => [name, {}]));
@@ -93,7 +93,8 @@ function resolve(values: ReadonlyMap<string, unknown>): Record<string, unknown> 
     given[path] = value;
     home[name ?? group] = value;
   }
-  return resolved;
+  // The table whose types make a recipe was gone through, and each of its values checked or computed.
+  return resolved as ResolvedRecipe;
 }
 
 function runRules(

@@ -31,6 +31,9 @@ export const recipeFields = { ...runFields, sweep: sweepGroup(Object.fromEntries
  */
 export interface Recipe extends Resolved<typeof recipeFields> {}
 
+/** A recipe while it is written: all settings are valid or at their defaults, but the model may be missing. */
+export type ResolvedRecipe = Partial<Recipe> & Omit<Recipe, 'model'>;
+
 export type { Group, Setting } from './recipe/setting.ts';
 export type { JsonSchema, ValueType } from './recipe/value-type.ts';
 

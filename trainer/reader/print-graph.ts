@@ -29,17 +29,9 @@ export interface PrintedGraph {
 }
 
 /** Rejects where the headers can't be read, or the recipe does not fit the model. */
-export async function printGraph({
-  recipe,
-  engine,
-  device,
-  signature,
-  fused,
-  after,
-  memory,
-  ...source
-}: GraphParams): Promise<PrintedGraph> {
-  const plan = planRun({ recipe, headers: await headersOf(source as HeadersSource), on: { engine, device } });
+export async function printGraph(params: GraphParams): Promise<PrintedGraph> {
+  const { recipe, engine, device, signature, fused, after, memory } = params;
+  const plan = planRun({ recipe, headers: await headersOf(params), on: { engine, device } });
   // `auto` counts as its first choice.
   const program = plan.program(plan.recompute === 'auto' ? 'cheap' : plan.recompute);
   const options = { steps: fused && engineCatalog[engine].fuses ? planner(undefined, passesThrough(after)) : singleSteps, memory };

@@ -1,6 +1,8 @@
 /** One process that reads what strangers made: a request at a time, each within a budget of time and memory, and killed where it exceeds it. */
+
 import { type ChildProcess, fork } from 'node:child_process';
 import { deserialize } from 'node:v8';
+import { isRecord } from '../narrow.ts';
 import { byteSize } from '../protocol/format.ts';
 
 export interface ReaderBudget {
@@ -17,6 +19,9 @@ export type ReaderAnswer =
   | { readonly value: unknown }
   /** Classes do not pass between processes: an error's own fields are sent with its name. */
   | { readonly error: { readonly name: string; readonly message: string; readonly stack?: string; readonly fields: object } };
+
+const isAnswer = (value: unknown): value is ReaderAnswer =>
+  isRecord(value) && ('value' in value || (isRecord(value.error) && typeof value.error.message === 'string'));
 
 export interface ReaderTask {
   readonly name: string;
@@ -77,8 +82,9 @@ export class ReaderChild {
       const clock = setTimeout(() => stop(`took longer than ${timeoutMs / 1000} s and was stopped. ${MADE_TO_EXHAUST}`), timeoutMs);
       const take = (bytes: unknown): void => {
         settle();
-        const answer = deserialize(bytes as Uint8Array) as ReaderAnswer;
-        if ('value' in answer) resolve(answer.value);
+        const answer: unknown = bytes instanceof Uint8Array ? deserialize(bytes) : undefined;
+        if (!isAnswer(answer)) reject(new ReadStopped(`${what} gave no answer`));
+        else if ('value' in answer) resolve(answer.value);
         else reject(Object.assign(new Error(answer.error.message), answer.error.fields, answer.error));
       };
       const end = (status: number | null, signal: NodeJS.Signals | null): void => stop(this.#whyEnded(status, signal));

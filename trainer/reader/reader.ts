@@ -1,7 +1,7 @@
 /** The one place where what strangers made is read: requests to processes that may be killed, so that whoever asks continues to answer. */
 
 import { fileURLToPath } from 'node:url';
-import { required } from '../present.ts';
+import { required } from '../narrow.ts';
 import { type ReaderBudget, ReaderChild, type ReaderTask, ReadStopped } from './reader-child.ts';
 import type { ReaderAnswerOf, ReaderParamsOf, ReaderRequestName } from './reader-requests.ts';
 

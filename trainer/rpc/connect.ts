@@ -2,10 +2,12 @@
  * The client's end of the connection: finds a daemon by state folder or address, performs the handshake, and sends
  * typed requests.
  */
+
 import { setTimeout as delay } from 'node:timers/promises';
 import { type CancellationToken, createMessageConnection, NullLogger, ResponseError } from 'vscode-jsonrpc/node';
 import { WebSocket } from 'ws';
 import { isSuspended } from '../machine/process-identity.ts';
+import { isRecord } from '../narrow.ts';
 import type { WorkerEvent } from '../protocol/job-messages.ts';
 import {
   clientNotifications,
@@ -16,7 +18,6 @@ import {
   type RequestName,
   type RequestParams,
   type RequestResult,
-  type RpcErrorData,
   requests,
   type ServerNotificationName,
   SUBPROTOCOL,
@@ -231,7 +232,7 @@ const untrusted = (url: string, { message }: Error): DaemonError =>
 /** The daemon's error in its own words; the connection's message about its end is replaced by the reason. */
 async function rethrow(error: unknown, socket: WebSocket, gone: Promise<never>): Promise<never> {
   if (error instanceof ResponseError && error.data !== undefined) {
-    const { code, hint, ...details } = error.data as Partial<RpcErrorData>;
+    const { code, hint, ...details } = isRecord(error.data) ? error.data : {};
     throw new DaemonError(String(code), error.message, { hint: typeof hint === 'string' ? hint : undefined, details });
   }
   if (socket.readyState !== WebSocket.OPEN) await gone;

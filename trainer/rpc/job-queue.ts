@@ -1,5 +1,6 @@
 /** The daemon's job queue: by priority, one job at a time on the device, each in its own worker process. */
 
+import { isRecord } from '../narrow.ts';
 import { messageOf } from '../protocol/error-facts.ts';
 import { isTrainingKind, type JobKind, type JobRequest } from '../protocol/job-messages.ts';
 import type { JobEvent, JobRecord, JobState } from '../protocol/rpc-messages.ts';
@@ -341,15 +342,15 @@ function told(record: JobRecord): JobRecord {
 
 /** @param what the effect of the request nevertheless */
 export const notRecorded = (what: string, error: unknown): DaemonError => {
-  const { message, hint } = error as DaemonError;
-  return new DaemonError('not-recorded', `${what}: ${message}`, { hint, cause: error });
+  const hint = error instanceof DaemonError ? error.hint : undefined;
+  return new DaemonError('not-recorded', `${what}: ${messageOf(error)}`, { hint, cause: error });
 };
 
 function outcomeOf({ ending }: QueuedJob, outcome: WorkerOutcome): Partial<JobRecord> {
   const { last } = outcome;
   if (last?.type === 'result') {
     // A training that was stopped from outside by a signal reports that itself.
-    const isStopped = ending === 'stop' || (last.value as { readonly state?: unknown } | undefined)?.state === 'stopped';
+    const isStopped = ending === 'stop' || (isRecord(last.value) && last.value.state === 'stopped');
     return { state: ending === 'abort' ? 'aborted' : isStopped ? 'stopped' : 'succeeded', result: last.value };
   }
   if (ending === 'abort') return { state: 'aborted' };

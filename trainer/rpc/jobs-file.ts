@@ -6,7 +6,7 @@ import manifest from '../../package.json' with { type: 'json' };
 import { writePrivateFile } from '../files/durable-file.ts';
 import { MAX_JSON_BYTES, readRegularText } from '../files/regular-file.ts';
 import { codeOf } from '../protocol/error-facts.ts';
-import { JOB_KINDS, type JobContext, type JobRequest } from '../protocol/job-messages.ts';
+import { isJobRequest, JOB_KINDS, type JobContext } from '../protocol/job-messages.ts';
 import { unwritable } from './claim.ts';
 import type { KnownJob } from './job-queue.ts';
 
@@ -76,8 +76,10 @@ function toKnownJob(entry: unknown, settings: Omit<JobContext, 'baseDir'>): Know
   const { work, ...record } = checked.data;
   if (work === undefined) return { record };
   const { id, priority, title, runDir } = record;
-  const request = { ...work.request, context: { ...settings, baseDir: work.baseDir } } as JobRequest;
-  return { record, work: { id, priority, title, runDir, reads: work.reads, threads: work.threads, request } };
+  const request = { ...work.request, context: { ...settings, baseDir: work.baseDir } };
+  return !isJobRequest(request)
+    ? { record }
+    : { record, work: { id, priority, title, runDir, reads: work.reads, threads: work.threads, request } };
 }
 
 /** Results stay in memory for waiting clients: they may be long, and a run's is stored in its folder. */

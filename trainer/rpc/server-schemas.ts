@@ -57,12 +57,20 @@ const answers: { readonly [Name in RequestName]?: z.ZodType } = {
 
 const notifications: { readonly [Name in ServerNotificationName]: z.ZodType } = { jobChanged: jobRecord, jobEvent };
 
+const isAnswerTo = <Name extends RequestName>(name: Name, answer: unknown): answer is RequestResult<Name> =>
+  answers[name]?.safeParse(answer).success ?? true;
+
+const isNotification = <Name extends ServerNotificationName>(
+  name: Name,
+  params: unknown,
+): params is ParamsOf<(typeof serverNotifications)[Name]> => notifications[name].safeParse(params).success;
+
 /** @throws DaemonError 'bad-answer' */
 export function checkAnswer<Name extends RequestName>(name: Name, answer: unknown): RequestResult<Name> {
+  if (isAnswerTo(name, answer)) return answer;
   const wrong = answers[name]?.safeParse(answer).error?.issues[0];
-  if (wrong === undefined) return answer as RequestResult<Name>;
-  const place = [name, ...wrong.path].join('.');
-  throw new DaemonError('bad-answer', `the daemon's answer is not valid: ${place}: ${wrong.message}`, {
+  const place = [name, ...(wrong?.path ?? [])].join('.');
+  throw new DaemonError('bad-answer', `the daemon's answer is not valid: ${place}: ${wrong?.message}`, {
     hint: 'Check that the address is that of a rowtune daemon, and that both have the same version',
   });
 }
@@ -72,5 +80,5 @@ export function checkNotification<Name extends ServerNotificationName>(
   name: Name,
   params: unknown,
 ): ParamsOf<(typeof serverNotifications)[Name]> | undefined {
-  return notifications[name].safeParse(params).success ? (params as ParamsOf<(typeof serverNotifications)[Name]>) : undefined;
+  return isNotification(name, params) ? params : undefined;
 }

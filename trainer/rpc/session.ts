@@ -1,4 +1,5 @@
 /** One client: its handshake, its requests, the events that it subscribed to. */
+
 import {
   type CancellationToken,
   createMessageConnection,
@@ -7,6 +8,7 @@ import {
   type MessageConnection,
   ResponseError,
 } from 'vscode-jsonrpc/node';
+import { namesOf } from '../catalog/entries.ts';
 import type { WorkerEvent } from '../protocol/job-messages.ts';
 import {
   clientNotifications,
@@ -47,7 +49,7 @@ export interface Session {
   dispose(): void;
 }
 
-const nameOfMethod = new Map<string, RequestName>(Object.entries(requests).map(([name, { method }]) => [method, name as RequestName]));
+const nameOfMethod = new Map<string, RequestName>(namesOf(requests).map(name => [requests[name].method, name]));
 
 export function openSession(params: SessionParams): Session {
   const { transport, services, logger } = params;

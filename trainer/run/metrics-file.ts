@@ -1,8 +1,10 @@
 /** metrics.jsonl: one JSON object per line, appended; an incomplete line of a killed process is dropped on resume. */
+
 import { appendFile, open } from 'node:fs/promises';
 import path from 'node:path';
 import { writeTextFile } from '../files/durable-file.ts';
 import { readRegularText } from '../files/regular-file.ts';
+import { isRecord } from '../narrow.ts';
 import { RUN_FILES } from '../protocol/run-files.ts';
 
 /** Named as in Hugging Face: step, epoch, loss, learning_rate, grad_norm, eval_loss … */
@@ -24,6 +26,10 @@ export async function syncMetrics(runDir: string): Promise<void> {
 /** Millions of lines; longer text does not fit a string. */
 const MAX_METRICS_BYTES = 256 * 2 ** 20;
 
+/** JSON has no NaN: a diverged loss is null. */
+const isLine = (value: unknown): value is MetricsLine =>
+  isRecord(value) && Object.values(value).every(each => typeof each === 'number' || each === null);
+
 /** Whole lines in order; lines that are not objects of numbers are skipped. */
 export async function readMetrics(runDir: string): Promise<MetricsLine[]> {
   const text = await readRegularText(path.join(runDir, RUN_FILES.metrics), MAX_METRICS_BYTES).catch((error: NodeJS.ErrnoException) => {
@@ -34,7 +40,7 @@ export async function readMetrics(runDir: string): Promise<MetricsLine[]> {
   return text.split('\n').flatMap(line => {
     try {
       const value: unknown = JSON.parse(line);
-      return value !== null && typeof value === 'object' ? [value as MetricsLine] : [];
+      return isLine(value) ? [value] : [];
     } catch {
       return [];
     }

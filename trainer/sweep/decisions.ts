@@ -1,6 +1,8 @@
 /** decisions.jsonl: what a sweep started, in order, and how many results each decision was based on. */
+
 import { appendFile } from 'node:fs/promises';
 import path from 'node:path';
+import { z } from 'zod';
 import { writeTextFile } from '../files/durable-file.ts';
 import { readRegularText } from '../files/regular-file.ts';
 import { SWEEP_FILES } from '../protocol/sweep.ts';
@@ -13,6 +15,13 @@ export interface RecordedDecision {
   /** The number of results, in order, that decided it. */
   readonly by: number;
 }
+
+const decisionSchema: z.ZodType<RecordedDecision> = z.object({
+  index: z.int().nonnegative(),
+  run: z.string(),
+  until: z.union([z.number(), z.literal('end')]),
+  by: z.int().nonnegative(),
+});
 
 /** A line has some 60 bytes, and a sweep tens of thousands of lines at most. */
 const MAX_BYTES = 16 * 2 ** 20;
@@ -28,7 +37,8 @@ export async function openDecisions(sweepDir: string): Promise<DecisionLog> {
   if (whole.length < text.length) await writeTextFile(file, whole);
   const earlier = whole.split('\n').flatMap(line => {
     try {
-      return [JSON.parse(line) as RecordedDecision];
+      const found = decisionSchema.safeParse(JSON.parse(line));
+      return found.success ? [found.data] : [];
     } catch {
       return [];
     }

@@ -11,7 +11,7 @@ import { writeJson, writeTextFile } from '../files/durable-file.ts';
 import type { Job } from '../job/job.ts';
 import type { JobScope } from '../job/job-scope.ts';
 import { lockHolder } from '../machine/process-lock.ts';
-import { elementAt } from '../present.ts';
+import { elementAt } from '../narrow.ts';
 import { compact } from '../protocol/format.ts';
 import type { JobRequest } from '../protocol/job-messages.ts';
 import { RUN_FILES } from '../protocol/run-files.ts';

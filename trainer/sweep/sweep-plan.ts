@@ -1,9 +1,12 @@
 /** The plan of a sweep: its runs and everything that decides their order. It is written once and never changes. */
+
 import path from 'node:path';
 import { z } from 'zod';
 import { writeTextFile } from '../files/durable-file.ts';
 import { readRegularText } from '../files/regular-file.ts';
 import { parseSealedJson, sealJson } from '../files/sealed-json.ts';
+import { isRecord } from '../narrow.ts';
+import { messageOf } from '../protocol/error-facts.ts';
 import { parseRecipe } from '../protocol/parse-recipe.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import { settings as allSettings, settingValue } from '../protocol/recipe-schema.ts';
@@ -106,10 +109,10 @@ export async function readPlan(sweepDir: string): Promise<SweepPlan | undefined>
   if (text === undefined) return undefined;
   try {
     const { value } = parseSealedJson(text);
-    const { crc32: _, ...plan } = value as Record<string, unknown>;
+    const { crc32: _, ...plan } = isRecord(value) ? value : {};
     return planSchema.parse(plan);
   } catch (error) {
-    const reason = error instanceof z.ZodError ? (error.issues[0]?.message ?? '') : (error as Error).message;
+    const reason = error instanceof z.ZodError ? (error.issues[0]?.message ?? '') : messageOf(error);
     throw new RunError('bad-sweep', `${file} is damaged: ${reason}`, 'Restore it, or start a new sweep');
   }
 }

@@ -8,7 +8,7 @@
  * k uses the results of the decisions up to k − parallel instead, in the order of the decisions; more only where
  * nothing can be decided by these. So timing has no influence, at the price of a short wait for an earlier run.
  */
-import { elementAt } from '../present.ts';
+import { elementAt } from '../narrow.ts';
 import type { SweepStrategy } from '../protocol/sweep.ts';
 
 /** A part of a run: it trains until it has made `until` evaluations, or to its end. */

@@ -1,7 +1,9 @@
 /** The state of a sweep, read from its folder while it runs or after. */
+
 import path from 'node:path';
 import { MAX_STATE_BYTES, readRegularText } from '../files/regular-file.ts';
 import { lockHolder } from '../machine/process-lock.ts';
+import { isRecord } from '../narrow.ts';
 import { metricKey, SWEEP_FILES, type SweepRun, type SweepRunState, type SweepStatus } from '../protocol/sweep.ts';
 import { readMetrics } from '../run/metrics-file.ts';
 import { summarizeRun } from '../run/run-folder.ts';
@@ -84,8 +86,9 @@ export async function readFailures(sweepDir: string): Promise<ReadonlyMap<string
   const text = await readRegularText(path.join(sweepDir, SWEEP_FILES.failures), MAX_STATE_BYTES).catch(() => '');
   const found = text.split('\n').flatMap((line): (readonly [string, string])[] => {
     try {
-      const { run, message } = JSON.parse(line) as { readonly run: string; readonly message: string };
-      return [[run, message]];
+      const found: unknown = JSON.parse(line);
+      if (!isRecord(found) || typeof found.run !== 'string' || typeof found.message !== 'string') return [];
+      return [[found.run, found.message]];
     } catch {
       // The last line of a killed process may be incomplete: that run is tried again.
       return [];

@@ -1,5 +1,5 @@
 /** The values of each run of a sweep. Pure: the same recipe and seed give the same runs. */
-import { MissingError, required } from '../present.ts';
+import { MissingError, required } from '../narrow.ts';
 import { isCount, isRange, isWhole, type SweptRange, type SweptSettings, type SweptValues } from '../protocol/recipe/swept-values.ts';
 import type { ValueType } from '../protocol/recipe-schema.ts';
 import { createRandom, hashSeed, permutation, type Random } from '../random.ts';

@@ -3,7 +3,7 @@
 import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
 import { elementCount } from '../graph/types.ts';
 import type { Trainable } from '../method/method.ts';
-import { elementAt } from '../present.ts';
+import { atLeast, elementAt } from '../narrow.ts';
 import {
   ditherOf,
   eightBitMoments,
@@ -80,7 +80,7 @@ export interface UpdateParams {
 /** The effects that move one group by one step. */
 export function update(graph: Graph, params: UpdateParams): Node[] {
   const { group, settings } = params;
-  const [only] = group.members as [Trainable];
+  const only = elementAt(group.members, 0);
   const isWhole = group.members.length === 1 && !chosenOf(only);
   if (isWhole && isEightBit(settings, group)) return updateInParts(graph, params, only);
   // One operation updates weights and moments, and they have to be in the same memory.
@@ -104,7 +104,7 @@ const runsOnHost = ({ settings, group }: UpdateParams): boolean => (settings.off
 /** Adam on a whole variable, by the engine's fused operation. */
 function updateWhole(graph: Graph, params: UpdateParams, trainable: Trainable): Node[] {
   const { settings, group, gradient, feeds } = params;
-  const [m, v] = optimizerState(settings, group) as [VariableSpec, VariableSpec];
+  const [m, v] = atLeast(optimizerState(settings, group), 2);
   graph.declare(m);
   graph.declare(v);
   const home = homeOf(trainable);
@@ -142,7 +142,7 @@ function updateInParts(graph: Graph, params: UpdateParams, trainable: Trainable)
 function moveMoments(graph: Graph, { settings, group }: UpdateParams, g: Node, part: GroupPart): { m: Node; v: Node; effects: Node[] } {
   const [rate1, rate2] = [1 - settings.beta1, 1 - settings.beta2];
   if (!isEightBit(settings, group)) {
-    const [mState, vState] = optimizerState(settings, group) as [VariableSpec, VariableSpec];
+    const [mState, vState] = atLeast(optimizerState(settings, group), 2);
     const m = moveTowards(graph, mState, g, rate1);
     const v = moveTowards(graph, vState, graph.square(g), rate2);
     return { m: m.value, v: v.value, effects: [m.effect, v.effect] };

@@ -2,7 +2,7 @@
  * The learning-rate range test (Smith, "Cyclical Learning Rates for Training Neural Networks", 2017, section 3.3): the
  * rate of a short run rises exponentially, and the curve of its loss shows which rates work.
  */
-import { elementAt } from '../present.ts';
+import { elementAt } from '../narrow.ts';
 
 export interface RatePoint {
   readonly learningRate: number;

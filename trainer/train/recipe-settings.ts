@@ -10,7 +10,7 @@ import { EIGHT_BIT_FROM } from './eight-bit.ts';
 import { OFFLOAD_FROM } from './optimizer-offload.ts';
 import type { Offload, OptimizerSettings } from './optimizer-settings.ts';
 
-export const methodSettings = (recipe: Recipe): MethodSettings => ({
+export const methodSettings = (recipe: Omit<Recipe, 'model'>): MethodSettings => ({
   targetModules: recipe.target_modules,
   freeze: recipe.freeze,
   budget: rowsBudget(recipe),

@@ -5,7 +5,7 @@ import { Graph, type Node, type VariableSpec } from '../graph/graph.ts';
 import type { Traced } from '../graph/program.ts';
 import { byteSize, type HostArray } from '../graph/types.ts';
 import { type Attachment, type Trainable, whole } from '../method/method.ts';
-import { elementAt, required } from '../present.ts';
+import { elementAt, required } from '../narrow.ts';
 import { optimizerState } from './optimizer.ts';
 import type { OptimizerSettings } from './optimizer-settings.ts';
 import { readTrained, writeTrained } from './trained-part.ts';

@@ -8,7 +8,7 @@ import type { RecomputePolicy } from '../graph/recompute.ts';
 import type { Attachment, Trainable } from '../method/method.ts';
 import type { ParameterSpec } from '../model/module-specs.ts';
 import { Tracer } from '../model/tracer.ts';
-import { valueFor } from '../present.ts';
+import { valueFor } from '../narrow.ts';
 import { declareFeeds, update } from './optimizer.ts';
 import { offloadPlaces } from './optimizer-offload.ts';
 import type { OptimizerSettings } from './optimizer-settings.ts';

@@ -3,7 +3,7 @@
 import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
 import { elementCount } from '../graph/types.ts';
 import type { Trainable } from '../method/method.ts';
-import { elementAt } from '../present.ts';
+import { elementAt } from '../narrow.ts';
 import type { OptimizerSettings } from './optimizer-settings.ts';
 import { chosenOf } from './trained-part.ts';
 
@@ -30,7 +30,7 @@ export function updateGroups(trainables: readonly Trainable[], optimizer: Optimi
     batches.set(key, [...(batches.get(key) ?? []), trainable]);
   }
   return [...batches.values()].map(members => {
-    const [first] = members as [Trainable];
+    const first = elementAt(members, 0);
     if (members.length === 1) return { name: first.name, members, shape: first.shape };
     const name = `${first.name} and ${members.length - 1} more`;
     const total = members.reduce((sum, member) => sum + extent(member), 0);

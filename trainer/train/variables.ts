@@ -1,4 +1,5 @@
 /** Fills the variables of a program: the model's weights, what the method adds, the chosen rows, and zeros for the optimizer. */
+import { namesOf } from '../catalog/entries.ts';
 import type { Session, VariableData } from '../engine/engine.ts';
 import { fromBfloat16, type HostArray } from '../graph/types.ts';
 import type { Attachment } from '../method/method.ts';
@@ -33,8 +34,8 @@ export async function loadVariables(
     gradient: gradientZeros(values),
     optimizer: optimizerZeros(values),
   };
-  for (const [part, load] of Object.entries(parts) as [LoadedPart, (typeof parts)[LoadedPart]][]) {
-    await session.load(load);
+  for (const part of namesOf(parts)) {
+    await session.load(parts[part]);
     onPart(part);
   }
 }

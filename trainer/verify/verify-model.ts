@@ -7,7 +7,7 @@ import { assemble, type Program, type Traced } from '../graph/program.ts';
 import { elementCount, type HostArray } from '../graph/types.ts';
 import type { AnyModel } from '../model/model-spec.ts';
 import type { ParameterSpec } from '../model/module-specs.ts';
-import { required } from '../present.ts';
+import { required } from '../narrow.ts';
 import { feedsOfCausal, traceCausal } from './causal-reference.ts';
 import { feedsOfClassifier, traceClassifier } from './classifier-reference.ts';
 import type { Forward } from './forward.ts';

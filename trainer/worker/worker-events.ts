@@ -17,6 +17,7 @@ const workerEvent = z.discriminatedUnion('type', [
   z.looseObject({ type: z.literal('failed'), code: text, message: text, hint: text.optional() }),
 ]);
 
+const isWorkerEvent = (message: unknown): message is WorkerEvent => workerEvent.safeParse(message).success;
+
 /** Undefined if it is not an event. */
-export const readWorkerEvent = (message: unknown): WorkerEvent | undefined =>
-  workerEvent.safeParse(message).success ? (message as WorkerEvent) : undefined;
+export const readWorkerEvent = (message: unknown): WorkerEvent | undefined => (isWorkerEvent(message) ? message : undefined);

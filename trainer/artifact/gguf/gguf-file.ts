@@ -15,7 +15,7 @@ import type { CausalModel } from '../../model/model-spec.ts';
 import type { ParameterSpec } from '../../model/module-specs.ts';
 import type { WeightSource } from '../../model/weight-source.ts';
 import { withInitial } from '../../model/weight-stream.ts';
-import { required } from '../../present.ts';
+import { required } from '../../narrow.ts';
 import { isTuned, mergedWeights } from '../adapter/merge.ts';
 import type { Opened } from '../artifact.ts';
 import { ExportError } from '../export-error.ts';

@@ -3,7 +3,7 @@
 import { type ChatMessage, ChatTemplateError, chatTemplateOf } from '../../format/chat-template/chat-template.ts';
 import type { ModelConfig } from '../../format/model-config.ts';
 import type { Tokenizer } from '../../format/tokenizer/tokenizer.ts';
-import { required } from '../../present.ts';
+import { required } from '../../narrow.ts';
 
 export interface ModelfileParams {
   /** The name of the GGUF file next to it. */

@@ -8,7 +8,7 @@ import { type GgufTensor, readGgufHeader } from '../../format/gguf/gguf-header.t
 import { permutedRow } from '../../format/gguf/gguf-names.ts';
 import type { CausalModel } from '../../model/model-spec.ts';
 import { withInitial } from '../../model/weight-stream.ts';
-import { valueFor } from '../../present.ts';
+import { valueFor } from '../../narrow.ts';
 import { isTuned, mergedWeights } from '../adapter/merge.ts';
 import type { Opened } from '../artifact.ts';
 import { ExportError } from '../export-error.ts';

@@ -1,10 +1,10 @@
 /** A tuned classifier as a folder of its own: what its config.json says, and under which names its class looks for the parameters. */
 
-import { isRecord } from '../../files/strict-json.ts';
 import type { ModelConfig } from '../../format/model-config.ts';
 import { type Architecture, headedClass } from '../../model/architectures.ts';
 import { architectureOf, loadModel } from '../../model/load-model.ts';
 import type { AnyModel, ClassifierModel, Problem } from '../../model/model-spec.ts';
+import { isRecord } from '../../narrow.ts';
 
 export interface ClassifierForm {
   readonly config: ModelConfig;

@@ -20,7 +20,7 @@ import type { AnyModel } from '../../model/model-spec.ts';
 import { replacedTensors, type StoredTensor, storedTensors } from '../../model/stored-form.ts';
 import type { WeightSource } from '../../model/weight-source.ts';
 import { withInitial } from '../../model/weight-stream.ts';
-import { valueFor } from '../../present.ts';
+import { valueFor } from '../../narrow.ts';
 import type { Adapter } from '../adapter/adapter.ts';
 import { isTuned, mergedWeights } from '../adapter/merge.ts';
 import { ExportError } from '../export-error.ts';

@@ -19,7 +19,7 @@ export const addDoctor: AddCommand = (program, surroundings) => {
 
 async function doctor({ settings, terminal, cwd }: CommandContext, { engine }: EngineOptions): Promise<CommandResult> {
   const request = { kind: 'doctor', context: jobContext(settings, cwd), engine } as const;
-  const diagnosis = (await runWorker({ request, terminal, threads: 0 })) as Diagnosis;
+  const diagnosis = await runWorker({ request, terminal, threads: 0 });
   terminal.print(describe(diagnosis));
   const ok = !diagnosis.problems.some(({ severity }) => severity === 'error');
   return { value: { ok, ...diagnosis }, exitStatus: ok ? EXIT.ok : EXIT.failed };

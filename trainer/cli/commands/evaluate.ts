@@ -1,7 +1,7 @@
 /** `rowtune evaluate`: loss and accuracy on held-out data, of a base model or a tuned one. */
+
 import path from 'node:path';
-import type { EvaluateResult } from '../../handlers/evaluate-run.ts';
-import type { Evaluation } from '../../job/evaluate.ts';
+import { isEvaluation, type Evaluation } from '../../job/evaluate.ts';
 import { table } from '../../protocol/format.ts';
 import { jobContext } from '../../settings.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
@@ -38,9 +38,9 @@ async function evaluate(
     recipe,
     adapter: adapter === undefined ? runDir : path.resolve(cwd, adapter),
   } as const;
-  const value = (await runWorker({ request, terminal, threads: recipe.threads })) as EvaluateResult;
-  if (value.loss !== undefined) {
-    const evaluation = value as Evaluation;
+  const value = await runWorker({ request, terminal, threads: recipe.threads });
+  if (isEvaluation(value)) {
+    const evaluation: Evaluation = value;
     terminal.print(table(metricRows(evaluation)));
     const classes = classTable({ '': evaluation });
     if (classes !== '') terminal.print(`\n${classes}`);

@@ -53,10 +53,10 @@ async function exportRun(
     outputDir,
     overwrite,
   } as const;
-  const value = (await runWorker({ request, terminal, threads: 0 })) as { readonly commands?: Readonly<Record<string, string>> };
+  const value = await runWorker({ request, terminal, threads: 0 });
   terminal.print(`wrote ${outputDir}`);
   const commands = Object.entries(value.commands ?? {});
   if (commands.length > 0) terminal.print('In that folder:');
   for (const [program, line] of commands) terminal.print(`  ${program}: ${line}`);
-  return { value: { ok: true, outputDir, ...value } };
+  return { value: { ok: true, ...value } };
 }

@@ -45,7 +45,7 @@ async function findLr(
   const { recipe, source } = await readRecipe(context, file, { overrides });
   const range = { min: from, max: to, steps };
   const request = { kind: 'find-rate', context: jobContext(settings, source.baseDir), recipe, range } as const;
-  const result = (await runWorker({ request, terminal, threads: recipe.threads })) as FindRateResult;
+  const result = await runWorker({ request, terminal, threads: recipe.threads });
   terminal.print(describe(result));
   return { value: { ok: true, rule: RULE, ...result } };
 }

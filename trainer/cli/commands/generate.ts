@@ -54,7 +54,7 @@ async function generate(context: CommandContext, model: string, options: Options
     promptOf: chat === undefined ? source.adapter : undefined,
     options: { engine, chat: chat ?? true, maxNewTokens, temperature, topP, topK, seed },
   } as const;
-  const value = (await runWorker({ request, terminal, threads: 0 })) as object;
+  const value = await runWorker({ request, terminal, threads: 0 });
   terminal.stream('\n');
   return { value: { ok: true, ...value } };
 }

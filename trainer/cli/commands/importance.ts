@@ -47,7 +47,7 @@ async function importance(
   const stem = source.fileName.replace(/(\.rowtune)?\.(ya?ml|json)$/i, '');
   const outputFile = output === undefined ? path.join(source.baseDir, `${stem}.scores.safetensors`) : path.resolve(cwd, output);
   const request = { kind: 'importance', context: jobContext(settings, source.baseDir), recipe, outputFile, report } as const;
-  const value = (await runWorker({ request, terminal, threads: recipe.threads })) as object;
+  const value = await runWorker({ request, terminal, threads: recipe.threads });
   terminal.print(`wrote ${outputFile}`);
-  return { value: { ok: true, outputFile, ...value } };
+  return { value: { ok: true, ...value } };
 }

@@ -5,7 +5,6 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Option } from 'commander';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
-import type { EvaluateResult } from '../../handlers/evaluate-run.ts';
 import { readModelHeaders } from '../../hub/open-model.ts';
 import { configHeaders } from '../../plan/config-headers.ts';
 import { type EstimateParams, estimateRecipe } from '../../plan/memory/predict.ts';
@@ -147,7 +146,7 @@ async function headersOf(model: string, { countsOnly }: PaperTable): Promise<Est
   try {
     return await readModelHeaders(model);
   } catch (error) {
-    return countsOnly ? configHeaders(model) : (error as Error);
+    return countsOnly ? configHeaders(model) : error instanceof Error ? error : new Error(String(error));
   }
 }
 
@@ -264,12 +263,12 @@ async function runRow(
       progress.state === 'unfinished' && existsSync(path.join(runDir, RUN_FILES.checkpoints))
         ? ({ ...base, kind: 'resume', runDir, overrides: [] } as const)
         : ({ ...base, kind: 'train', recipe: { ...recipe, overwrite_output_dir: true }, runDir } as const);
-    const result = (await runWorker({ request, terminal, threads, resumeCommand: resumeCommandOf(runDir, cwd) })) as { state: string };
+    const result = await runWorker({ request, terminal, threads, resumeCommand: resumeCommandOf(runDir, cwd) });
     if (result.state === 'stopped')
       throw new CliError('stopped; run the same command to continue', { code: 'aborted', exitStatus: EXIT.interrupted });
   }
   if (!of.benchmarks) return;
   const request = { ...base, kind: 'evaluate', recipe, adapter: runDir } as const;
-  const { benchmarks } = (await runWorker({ request, terminal, threads })) as EvaluateResult;
+  const { benchmarks } = await runWorker({ request, terminal, threads });
   if (benchmarks) await writeBenchmarks(runDir, benchmarks);
 }

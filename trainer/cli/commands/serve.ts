@@ -87,7 +87,7 @@ async function serve(context: CommandContext, named: readonly string[], options:
       },
     });
     terminal.say('info', 'the server has ended');
-    return { value: { ok: true, url, ...(value as object) } };
+    return { value: { ok: true, url, ...value } };
   } catch (error) {
     // Ctrl-C is the usual end of a server; a second one does not wait for the answer that is being computed.
     if (!(error instanceof CliError) || error.code !== 'aborted' || url === '') throw error;

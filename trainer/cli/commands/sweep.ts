@@ -1,4 +1,5 @@
 /** `rowtune sweep`: trains a recipe once for each choice of values, and compares the runs. */
+
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { writeTextFile } from '../../files/durable-file.ts';
@@ -8,6 +9,7 @@ import { freeSweepFolder } from '../../run/free-run-folder.ts';
 import { isSweepFolder } from '../../run/sweep-folder.ts';
 import { jobContext } from '../../settings.ts';
 import { readSweep } from '../../sweep/sweep-status.ts';
+import { checkResult } from '../check-result.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { connectIfRunning } from '../daemon-client.ts';
@@ -146,7 +148,7 @@ export async function finishSweep(
   value: unknown,
   options: Pick<SweepOptions, 'csv'> = {},
 ): Promise<CommandResult> {
-  const status = value as SweepStatus;
+  const status = checkResult('sweep', value);
   const result = await show(context, status, options);
   if (status.state !== 'finished') context.terminal.say('info', `continue it with: ${sweepCommandOf(status.sweepDir, context.cwd)}`);
   return result;

@@ -1,11 +1,12 @@
 /** `rowtune train`: trains a recipe in its own run folder, on the daemon if one is running. */
+
 import { randomUUID } from 'node:crypto';
 import type { Command } from 'commander';
-import type { TrainResult } from '../../handlers/train/train-run.ts';
 import type { RecipeSource } from '../../protocol/rpc-messages.ts';
 import { requireUsableOutput } from '../../run/begin-run.ts';
 import { freeRunFolder } from '../../run/free-run-folder.ts';
 import { jobContext } from '../../settings.ts';
+import { checkResult } from '../check-result.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { connectIfRunning } from '../daemon-client.ts';
 import { detachTraining, trainOnDaemon } from '../daemon-training.ts';
@@ -77,7 +78,7 @@ const engineOf = ({ settings }: CommandContext, engine: string): string[] =>
 
 /** Shows the table of a run that ended, by itself or on request. */
 export function finishTraining({ terminal, cwd }: CommandContext, value: unknown): CommandResult {
-  const result = value as TrainResult;
+  const result = checkResult('train', value);
   terminal.print(runTable(result, folder => shownPath(folder, cwd)));
   if (result.state === 'stopped') terminal.say('info', `resume it with: ${resumeCommandOf(result.runDir, cwd)}`);
   return { value: { ok: true, ...result } };

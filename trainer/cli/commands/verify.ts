@@ -33,7 +33,7 @@ async function verify(context: CommandContext, dirs: readonly string[], { engine
       modelDir: path.resolve(context.cwd, dir),
       engine,
     } as const;
-    const result = (await runWorker({ request, terminal, threads: 0 })) as Verification;
+    const result = await runWorker({ request, terminal, threads: 0 });
     found.push({ dir, result });
     const rows = result.checks.map(({ name, error, tolerance, ok }) => [
       name,

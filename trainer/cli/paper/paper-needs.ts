@@ -3,7 +3,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { findComplete, repoFolder } from '../../hub/hub-cache.ts';
-import { elementAt } from '../../present.ts';
+import { elementAt } from '../../narrow.ts';
 
 export interface PaperModel {
   /** On the Hugging Face hub; under --models the folder is called by its last part. */
@@ -115,7 +115,8 @@ export function dataOverrides(
 ): { readonly overrides: string[]; readonly missing: MissingFile[] } {
   const { archive, heldOut, ...parts }: PaperData = paperData[key];
   const { train, eval: held } = parquetParts(parts, data) ?? parts;
-  const files: [string, string][] = [['data.train', train], ...(held === undefined ? [] : ([['data.eval', held]] as [string, string][]))];
+  const files: [string, string][] = [['data.train', train]];
+  if (held !== undefined) files.push(['data.eval', held]);
   const overrides = files.map(([setting, file]) => `${setting}=${JSON.stringify(path.join(data, file))}`);
   // An empty value removes the key from the recipe.
   if (held === undefined) overrides.push('data.eval=', `val_size=${heldOut ?? 0}`);

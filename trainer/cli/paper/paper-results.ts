@@ -1,7 +1,10 @@
 /** Results of finished rows, compared with the paper. */
+
 import path from 'node:path';
+import { z } from 'zod';
 import { writeJson } from '../../files/durable-file.ts';
 import { MAX_JSON_BYTES, readRegularText } from '../../files/regular-file.ts';
+import { isResultOf } from '../../handlers/job-results.ts';
 import type { TrainResult } from '../../handlers/train/train-run.ts';
 import type { Evaluation } from '../../job/evaluate.ts';
 import type { ChoiceResult } from '../../objective/causal/choice-evaluator.ts';
@@ -24,14 +27,19 @@ export async function readProgress(runDir: string, row: PaperRow, needsBenchmark
   const state = await readRunState(runDir);
   if (!state) return { state: 'new' };
   if (state.state !== 'finished') return { state: 'unfinished' };
-  const summary = (await readJson(path.join(runDir, RUN_FILES.summary))) as TrainResult | undefined;
-  if (!summary) return { state: 'unfinished' };
-  const benchmarks = (await readJson(path.join(runDir, BENCHMARKS_FILE))) as Record<string, ChoiceResult> | undefined;
+  const summary = await readJson(path.join(runDir, RUN_FILES.summary));
+  if (!isResultOf('train', summary)) return { state: 'unfinished' };
+  const benchmarks = benchmarksSchema.safeParse(await readJson(path.join(runDir, BENCHMARKS_FILE))).data;
   return { state: needsBenchmarks && !benchmarks ? 'benchmarks' : 'finished', values: valuesOf(summary, row, benchmarks) };
 }
 
-export const writeBenchmarks = (runDir: string, results: unknown): Promise<void> =>
-  writeJson(path.join(runDir, BENCHMARKS_FILE), results as object);
+const benchmarksSchema: z.ZodType<Record<string, Pick<ChoiceResult, 'accuracy'>>> = z.record(
+  z.string(),
+  z.looseObject({ accuracy: z.number() }),
+);
+
+export const writeBenchmarks = (runDir: string, results: Readonly<Record<string, ChoiceResult>>): Promise<void> =>
+  writeJson(path.join(runDir, BENCHMARKS_FILE), results);
 
 async function readJson(file: string): Promise<unknown> {
   try {
@@ -41,7 +49,11 @@ async function readJson(file: string): Promise<unknown> {
   }
 }
 
-function valuesOf(summary: TrainResult, { data }: PaperRow, benchmarks: Record<string, ChoiceResult> | undefined): PaperValues {
+function valuesOf(
+  summary: TrainResult,
+  { data }: PaperRow,
+  benchmarks: Record<string, Pick<ChoiceResult, 'accuracy'>> | undefined,
+): PaperValues {
   const { after, trainable, memory, secondsPerStep } = summary;
   const answers = Object.values(benchmarks ?? {});
   const mean = answers.reduce((sum, { accuracy }) => sum + accuracy, 0) / answers.length;

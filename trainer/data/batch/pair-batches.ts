@@ -1,7 +1,7 @@
 /** The batches of pairs: both answers of each, the better one in an even row and the worse one in the row below it. */
 
 import type { HostArray } from '../../graph/types.ts';
-import { valueFor } from '../../present.ts';
+import { valueFor } from '../../narrow.ts';
 import type { Pair, TokenSequence } from '../types.ts';
 import { countTargets } from '../types.ts';
 import { type BatchPlan, type BatchSettings, type PlannedBatch, planBatches, type Row } from './batch-plan.ts';

@@ -1,5 +1,5 @@
 /** Looks at images before any is trained on: at the header and the ending of each, so that a damaged one is met at the start and not hours later. */
-import { elementAt } from '../../present.ts';
+import { elementAt } from '../../narrow.ts';
 import type { DataError } from '../data-error.ts';
 import type { ImageSample } from './image-samples.ts';
 import { checkPixels, DECODE, sharpLibrary, undecodable } from './load-image.ts';

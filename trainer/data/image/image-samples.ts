@@ -1,7 +1,9 @@
 /** Labeled images from what people have: a folder a class, Tiny-ImageNet's layout, CIFAR's binaries, Parquet files. */
+
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { checksum } from '../../files/checksum.ts';
+import { isRecord } from '../../narrow.ts';
 import { DataError } from '../data-error.ts';
 import { type ColumnNames, renameColumns } from '../detect-format.ts';
 import { reservoir } from '../draw.ts';
@@ -16,7 +18,7 @@ import type { DataRecord } from '../types.ts';
 /** An encoded image, or its plain bytes, row by row with the channels of a pixel together. */
 export type ImageBytes =
   | { readonly kind: 'encoded'; readonly bytes: Uint8Array }
-  | { readonly kind: 'pixels'; readonly bytes: Uint8Array; readonly width: number; readonly height: number; readonly channels: number };
+  | { readonly kind: 'pixels'; readonly bytes: Uint8Array; readonly width: number; readonly height: number; readonly channels: 1 | 3 };
 
 export interface ImageSample {
   readonly label: string;
@@ -201,7 +203,7 @@ async function* imagesOfFile(file: string, input: ListImagesInput): AsyncGenerat
 function parquetImage(record: DataRecord, labels: readonly string[]): ImageSample {
   const { value, file, line } = record;
   const held = value.image ?? value.img;
-  const bytes = held instanceof Uint8Array ? held : (held as { bytes?: unknown } | null | undefined)?.bytes;
+  const bytes = isRecord(held) && !(held instanceof Uint8Array) ? held.bytes : held;
   if (!(bytes instanceof Uint8Array))
     throw fieldError(record, 'image', 'no bytes of an image', 'Rename the column: data: columns: {image: …}');
   const content = checksum(bytes);

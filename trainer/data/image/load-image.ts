@@ -57,7 +57,7 @@ export async function loadImage(params: LoadImageParams): Promise<void> {
     const image =
       source.kind === 'encoded'
         ? sharp(source.bytes, DECODE)
-        : sharp(source.bytes, { raw: { width: source.width, height: source.height, channels: source.channels as 1 | 3 } });
+        : sharp(source.bytes, { raw: { width: source.width, height: source.height, channels: source.channels } });
     const { width, height } = source.kind === 'encoded' ? await image.metadata() : source;
     checkPixels({ width, height }, 'has');
     const view = viewOf({ width, height }, params);

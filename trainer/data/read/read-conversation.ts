@@ -1,7 +1,7 @@
 /** A chat out of a record: turns with all their fields, tools, documents, and which answers are to be trained. */
 
 import { isOneOf } from '../../catalog/entries.ts';
-import { isRecord } from '../../files/strict-json.ts';
+import { isRecord } from '../../narrow.ts';
 import { describeValue } from '../data-error.ts';
 import type { ChatMessage, Conversation, DataRecord } from '../types.ts';
 import { fieldError } from './record-fields.ts';

@@ -1,7 +1,10 @@
 /** Records of comma- and tab-separated files, with a header line or, as CoLA's, without. Every value is a string. */
+
 import { Readable } from 'node:stream';
-import type { CsvError, Info } from 'csv-parse';
+import type { Info } from 'csv-parse';
 import { parse } from 'csv-parse';
+import { isRecord } from '../../narrow.ts';
+import { codeOf, messageOf } from '../../protocol/error-facts.ts';
 import { DataError } from '../data-error.ts';
 import { COLA_COLUMNS, hasShortLines, isColaLine } from '../glue.ts';
 import type { DataRecord } from '../types.ts';
@@ -59,7 +62,8 @@ export async function* readCsv(
   let countedTwice = 0;
   let lastLine = 1;
   try {
-    for await (const { record, info } of parser as AsyncIterable<{ record: Record<string, string>; info: Info }>) {
+    const records: AsyncIterable<{ record: Record<string, string>; info: Info }> = parser;
+    for await (const { record, info } of records) {
       const text = Object.values(record).join('');
       const breaks = text.match(/[\r\n]/g)?.length ?? 0;
       const line = info.lines - breaks - countedTwice;
@@ -126,11 +130,12 @@ interface CsvPlace {
 }
 
 function csvError({ file, delimiter, lastLine, countedTwice }: CsvPlace, cause: unknown): DataError {
-  const { code, message, lines } = cause as Partial<CsvError> & { lines?: number };
-  const line = lines === undefined ? lastLine + 1 : lines - countedTwice;
+  const code = codeOf(cause);
+  const { lines, record, columns } = isRecord(cause) ? cause : {};
+  const line = typeof lines === 'number' ? lines - countedTwice : lastLine + 1;
   if (code === 'CSV_RECORD_INCONSISTENT_COLUMNS') {
-    const { record, columns } = cause as { record?: unknown[]; columns?: unknown[] };
-    const counts = `${record?.length ?? 'another number of'} fields, expected ${columns?.length ?? 'as many'} as in the header`;
+    const counted = (list: unknown, otherwise: string): string => (Array.isArray(list) ? String(list.length) : otherwise);
+    const counts = `${counted(record, 'another number of')} fields, expected ${counted(columns, 'as many')} as in the header`;
     const mend = delimiter === ',' ? 'Quote fields that hold commas or line breaks' : 'Take tabs and line breaks out of the fields';
     return new DataError({ file, line, problem: counts, advice: `${mend}, or use JSON Lines` }, { cause });
   }
@@ -144,5 +149,5 @@ function csvError({ file, delimiter, lastLine, countedTwice }: CsvPlace, cause: 
       { cause },
     );
   }
-  return new DataError({ file, line, problem: message ?? String(cause), advice: 'Fix the line, or use JSON Lines' }, { cause });
+  return new DataError({ file, line, problem: messageOf(cause), advice: 'Fix the line, or use JSON Lines' }, { cause });
 }

@@ -82,7 +82,7 @@ async function* readGroups(
     const values = await read().catch(cause => {
       throw damaged(file, cause, start + 1);
     });
-    for (const [index, value] of values.entries()) yield { file, line: start + index + 1, value: plain(value) as Record<string, unknown> };
+    for (const [index, value] of values.entries()) yield { file, line: start + index + 1, value: plainRecord(value) };
     start += rows;
   }
 }
@@ -127,5 +127,8 @@ function plain(value: unknown): unknown {
   if (typeof value === 'bigint') return Number(value);
   if (Array.isArray(value)) return value.map(plain);
   if (value === null || typeof value !== 'object' || value instanceof Date || ArrayBuffer.isView(value)) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, plain(entry)]));
+  return plainRecord(value);
 }
+
+const plainRecord = (value: object): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, plain(entry)]));

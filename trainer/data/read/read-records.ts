@@ -1,4 +1,5 @@
 /** Streams the samples of data files of every supported kind as records with their file and line. */
+import { isRecord } from '../../narrow.ts';
 import { DataError, describeValue } from '../data-error.ts';
 import type { DataRecord } from '../types.ts';
 import { readDataFile } from './data-file.ts';
@@ -137,7 +138,7 @@ function parseRecord(file: string, line: number, text: string): Record<string, u
       { cause },
     );
   }
-  if (value === null || typeof value !== 'object' || Array.isArray(value)) {
+  if (!isRecord(value)) {
     throw new DataError({
       file,
       line,
@@ -145,7 +146,7 @@ function parseRecord(file: string, line: number, text: string): Record<string, u
       advice: 'Write each sample as an object',
     });
   }
-  return value as Record<string, unknown>;
+  return value;
 }
 
 /** Without the line within the sample that newer versions of Node name: the line of the sample in its file is the one that counts. */

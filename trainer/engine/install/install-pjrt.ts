@@ -2,7 +2,7 @@
 
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { required } from '../../present.ts';
+import { required } from '../../narrow.ts';
 import { byteSize } from '../../protocol/format.ts';
 import { EngineError } from '../engine.ts';
 import { inheritedEnvironment } from '../inherited-environment.ts';

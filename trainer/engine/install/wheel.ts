@@ -156,7 +156,8 @@ export async function fetchWheel(
 
 export async function sha256OfFile(file: string): Promise<string> {
   const hash = createHash('sha256');
-  for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer);
+  const chunks: AsyncIterable<Uint8Array> = createReadStream(file, { highWaterMark: 1 << 20 });
+  for await (const chunk of chunks) hash.update(chunk);
   return hash.digest('hex');
 }
 

@@ -9,7 +9,7 @@ import type { Node, VariableSpec } from '../../graph/node-store.ts';
 import { isOp } from '../../graph/node-store.ts';
 import type { Signature } from '../../graph/program.ts';
 import { GraphError, type HostArray, type TensorSpec } from '../../graph/types.ts';
-import { elementAt, valueFor } from '../../present.ts';
+import { elementAt, valueFor } from '../../narrow.ts';
 import { Emitter } from './emitter.ts';
 import { hloType, tensorType, type Value } from './hlo-type.ts';
 import { convolutionLowerings } from './kernels/convolutions.ts';

@@ -3,7 +3,7 @@
 import type { OpAttributes, OpName } from '../../graph/attributes.ts';
 import type { Node } from '../../graph/node-store.ts';
 import type { HostArray, TensorSpec } from '../../graph/types.ts';
-import { elementAt } from '../../present.ts';
+import { elementAt } from '../../narrow.ts';
 import type { Emitter } from './emitter.ts';
 import type { Value } from './hlo-type.ts';
 

@@ -3,7 +3,7 @@
 import type { VariableSpec } from '../../graph/graph.ts';
 import type { Program } from '../../graph/program.ts';
 import type { HostArray } from '../../graph/types.ts';
-import { elementAt, required, valueFor } from '../../present.ts';
+import { elementAt, required, valueFor } from '../../narrow.ts';
 import { EngineError, type Session, type VariableData } from '../engine.ts';
 import type { Addon, BufferHandle, ClientHandle, CompiledMemory, ExecutableHandle } from './addon.ts';
 import type { Compiler } from './compiler.ts';

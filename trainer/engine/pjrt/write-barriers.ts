@@ -6,7 +6,7 @@
 import { aliasedRead, writtenVariables } from '../../graph/alias.ts';
 import type { Node } from '../../graph/node-store.ts';
 import { elementCount } from '../../graph/types.ts';
-import { elementAt, valueFor } from '../../present.ts';
+import { elementAt, valueFor } from '../../narrow.ts';
 import type { Emitter } from './emitter.ts';
 import type { Value } from './hlo-type.ts';
 

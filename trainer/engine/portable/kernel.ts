@@ -3,7 +3,7 @@
 import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
 import type { OpAttributes, OpName } from '../../graph/attributes.ts';
 import type { HostArray } from '../../graph/types.ts';
-import { elementAt } from '../../present.ts';
+import { elementAt } from '../../narrow.ts';
 import { EngineError } from '../engine.ts';
 import type { VariableStore } from './variable-store.ts';
 

@@ -6,7 +6,7 @@ import { roundsResult } from '../../graph/exact.ts';
 import type { Node } from '../../graph/graph.ts';
 import type { Program, Signature } from '../../graph/program.ts';
 import type { HostArray } from '../../graph/types.ts';
-import { elementAt, valueFor } from '../../present.ts';
+import { elementAt, valueFor } from '../../narrow.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
 import { EngineError, type Session, type VariableData } from '../engine.ts';
 import type { OpenBackend } from './backend.ts';

@@ -1,5 +1,5 @@
 /** WebGPU under Node: Dawn from the npm package `webgpu`, made to look as in a browser before tfjs's backend loads. Optional at run time. */
-import { elementAt } from '../../present.ts';
+import { elementAt } from '../../narrow.ts';
 import { EngineError } from '../engine.ts';
 import { installedPackage } from '../install/optional-packages.ts';
 import { type WebgpuPackage, webgpuPackages } from '../install/webgpu-packages.ts';

@@ -9,7 +9,7 @@ import { usesOf } from '../../graph/offload.ts';
 import { isPure } from '../../graph/op-table.ts';
 import type { Program, Signature } from '../../graph/program.ts';
 import { GraphError, type Shape, type TensorSpec } from '../../graph/types.ts';
-import { elementAt } from '../../present.ts';
+import { elementAt } from '../../narrow.ts';
 import { Emitter, HOST } from './emitter.ts';
 import { emitFused } from './fused.ts';
 import { emitFeed, emitFetch } from './host-form.ts';

@@ -2,7 +2,7 @@
 
 import type { OpAttributes, OpName } from '../../graph/attributes.ts';
 import type { Node } from '../../graph/node-store.ts';
-import { elementAt } from '../../present.ts';
+import { elementAt } from '../../narrow.ts';
 import type { Emitter } from './emitter.ts';
 
 export interface LoweringContext<Op extends OpName> {

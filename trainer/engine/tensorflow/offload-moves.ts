@@ -1,5 +1,5 @@
 /** The ways of variables into the file where they lie between their uses, and back. */
-import { valueFor } from '../../present.ts';
+import { valueFor } from '../../narrow.ts';
 import type { Emitter } from './emitter.ts';
 import type { LoweringContext } from './lowering.ts';
 import { attr } from './node-def.ts';

@@ -82,7 +82,10 @@ export function ggufConfig(input: {
       heads,
       headDim,
       number: optional,
-      isNothing: key => [0, false].includes(metadata.get(`${architecture}.${key}`) as never),
+      isNothing: key => {
+        const value = metadata.get(`${architecture}.${key}`);
+        return value === 0 || value === false;
+      },
       has: name => input.tensors.has(name),
     }),
     torch_dtype: 'float32',

@@ -1,5 +1,5 @@
 /** tokenizer.json and its neighbors → the metadata of a GGUF file: the inverse of `gguf-tokenizer.ts`. */
-import { isRecord } from '../../files/strict-json.ts';
+import { isRecord } from '../../narrow.ts';
 import { ModelFileError } from '../model-file-error.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { boolEntry, f32sEntry, type GgufEntry, i32sEntry, stringEntry, stringsEntry, u32Entry } from './gguf-entries.ts';

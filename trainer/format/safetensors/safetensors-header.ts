@@ -1,6 +1,7 @@
 /** The header of a safetensors file: read, bounded and checked before a single weight is touched. */
 
-import { isRecord, JsonSyntaxError, parseStrictJson } from '../../files/strict-json.ts';
+import { JsonSyntaxError, parseStrictJson } from '../../files/strict-json.ts';
+import { isRecord } from '../../narrow.ts';
 import type { ByteFile } from '../byte-file.ts';
 import { clip, type FileProblem, ModelFileError } from '../model-file-error.ts';
 import { ELEMENT_BYTES, type TensorDType } from '../tensor-source.ts';

@@ -1,8 +1,7 @@
 /** Added tokens of tokenizer.json, changed by the other files of its folder, as Transformers does when it loads them. */
 
 import { isOneOf } from '../../catalog/entries.ts';
-import { isRecord } from '../../files/strict-json.ts';
-import { required } from '../../present.ts';
+import { isRecord, required } from '../../narrow.ts';
 
 type TokenRecord = Readonly<Record<string, unknown>>;
 

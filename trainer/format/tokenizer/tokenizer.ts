@@ -1,6 +1,6 @@
 /** Text ⇄ token ids, from the files that travel with a model (tokenizer.json and neighbors). */
 
-import { isRecord } from '../../files/strict-json.ts';
+import { isRecord } from '../../narrow.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
 import { ModelFileError } from '../model-file-error.ts';
 import type { SpecialSettings } from './configured-tokens.ts';

@@ -1,6 +1,6 @@
 /** Vocabularies of BERT (`vocab.txt`) and RoBERTa (`vocab.json`, `merges.txt`) → what tokenizer.json would hold, as their classes in Transformers build it. */
 
-import { isRecord } from '../../files/strict-json.ts';
+import { isRecord } from '../../narrow.ts';
 import { ModelFileError } from '../model-file-error.ts';
 import type { SpecialSettings } from './configured-tokens.ts';
 import type { BuiltTokenizer } from './tokenizer.ts';

@@ -1,5 +1,5 @@
 /** How a value is read: which element of it belongs to each point that a fused program walks over. Moves are changes of this alone. */
-import { elementAt } from '../../present.ts';
+import { elementAt } from '../../narrow.ts';
 import type { Shape } from '../types.ts';
 
 /** Something that a fused program counts along. It may be cut in two when a reshape asks for that; whoever holds it sees the parts. */

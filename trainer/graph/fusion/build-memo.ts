@@ -1,5 +1,5 @@
 /** Memoizes builds of fused programs: the blocks of a model are alike, so each is fused like the one before it. */
-import { elementAt, valueFor } from '../../present.ts';
+import { elementAt, valueFor } from '../../narrow.ts';
 import type { Node } from '../graph.ts';
 import { isOp } from '../node-store.ts';
 import { elementCount } from '../types.ts';

@@ -1,8 +1,8 @@
 /** Builds the program of one fused step: from the nodes that it gives down to those that it reads. */
-import { atLeast, elementAt, lastOf, required } from '../../present.ts';
+import { atLeast, elementAt, lastOf, required } from '../../narrow.ts';
 import type { Node } from '../graph.ts';
 import { inputsOf, isOp } from '../node-store.ts';
-import { type DType, elementCount, fromBfloat16 } from '../types.ts';
+import { elementCount, fromBfloat16, type DType } from '../types.ts';
 import {
   type Access,
   type Axis,

@@ -1,5 +1,5 @@
 /** The pass `fuse`: nodes join steps from the last to the first, so that the readers of a node are planned before it. */
-import { elementAt } from '../../present.ts';
+import { elementAt } from '../../narrow.ts';
 import { aliasedRead } from '../alias.ts';
 import type { Node } from '../graph.ts';
 import { inputsOf } from '../node-store.ts';

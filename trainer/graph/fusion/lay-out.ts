@@ -1,5 +1,5 @@
 /** From values to a program: which axis is the row, which axes count rows, where everything lies, which registers hold it. */
-import { elementAt, lastOf, valueFor } from '../../present.ts';
+import { elementAt, lastOf, valueFor } from '../../narrow.ts';
 import type { Node } from '../graph.ts';
 import { elementCount } from '../types.ts';
 import { type Axis, type AxisWindow, resolve, strides } from './access.ts';

@@ -1,5 +1,5 @@
 /** Facts about a schedule that the fusion passes ask for: places, readers, writes, and barriers. */
-import { valueFor } from '../../present.ts';
+import { valueFor } from '../../narrow.ts';
 import { aliasedRead, writtenVariables } from '../alias.ts';
 import type { Node } from '../graph.ts';
 import { ruleOf } from '../op-table.ts';

@@ -2,7 +2,7 @@
 
 import { dataStart, stepsPerEpoch } from '../../data/batch/batches.ts';
 import { DataError } from '../../data/data-error.ts';
-import { bestModelValue, type Evaluation, evaluate } from '../../job/evaluate.ts';
+import { bestModelValue, evaluate, type Evaluation } from '../../job/evaluate.ts';
 import type { MemoryMeter } from '../../job/memory-meter.ts';
 import { PAUSED_BY_SWEEP } from '../../protocol/job-messages.ts';
 import { stringifyRecipe } from '../../protocol/stringify-recipe.ts';
@@ -235,7 +235,7 @@ class TrainLoop {
   private watch({ loss, gradNorm }: StepResult, step: number): void {
     const { recipe } = this.params.prepared;
     const { state } = this;
-    const usual = usualLoss(state.firstLoss, state.before as Evaluation | undefined);
+    const usual = usualLoss(state.firstLoss, state.before);
     const limit = state.step === 0 ? Number.POSITIVE_INFINITY : recipe.max_loss_ratio * usual;
     if (Number.isFinite(loss) && Number.isFinite(gradNorm) && loss <= limit) return;
     const what = Number.isFinite(loss)
@@ -275,7 +275,7 @@ class TrainLoop {
     if (!Number.isFinite(found.loss)) throw diverged(`the evaluation loss is not a finite number at step ${this.state.step}`);
     this.evaluation = found;
     const { best, step, before } = this.state;
-    await this.metrics.evaluation(this.place, found, before as Evaluation | undefined);
+    await this.metrics.evaluation(this.place, found, before);
     const value = bestModelValue(found, recipe.metric_for_best_model);
     // As in Transformers' EarlyStoppingCallback: compared with the best so far, which even a smaller gain replaces.
     const isBetter = !best || value - best.value > recipe.early_stopping_threshold;

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { removeHalfWritten, writeJson } from '../../files/durable-file.ts';
 import { byteSize } from '../../graph/types.ts';
-import { type Evaluation, evaluate } from '../../job/evaluate.ts';
+import { evaluate, type Evaluation } from '../../job/evaluate.ts';
 import type { Job } from '../../job/job.ts';
 import type { JobScope, RecipeScope } from '../../job/job-scope.ts';
 import { MemoryMeter, type MemorySplit } from '../../job/memory-meter.ts';
@@ -182,7 +182,7 @@ async function run(params: RunParams): Promise<TrainResult> {
     await keeper.update(newestOf(kept));
     const metrics = new RunMetrics(params, kept);
     if (!isWhole) job.log('warning', `${RUN_FILES.metrics} has lost its earlier lines: the charts start here; training is not affected`);
-    let before = checkpoint?.state.before as Evaluation | undefined;
+    let before = checkpoint?.state.before;
     if (checkpoint) {
       await measureInference(prepared);
       memory.endInference();
@@ -279,9 +279,8 @@ async function evaluateEnd(
   const { step, epoch, best, evaluation } = outcome;
   if (best && bestStep !== undefined && bestStep !== step) {
     job.log('info', `the best checkpoint is that of step ${bestStep}`);
-    const handedOver = best.evaluation as unknown as Evaluation;
-    await metrics.handsOver({ step: bestStep, evaluation: handedOver });
-    return handedOver;
+    await metrics.handsOver({ step: bestStep, evaluation: best.evaluation });
+    return best.evaluation;
   }
   if (evaluation || !evaluator) return evaluation;
   job.phase('evaluate', 'evaluating the trained model');

@@ -3,7 +3,7 @@
  */
 import path from 'node:path';
 import { readOptionalConfigFile } from '../../format/model-config.ts';
-import type { ModelFileError } from '../../format/model-file-error.ts';
+import { ModelFileError } from '../../format/model-file-error.ts';
 import { readModelHeaders } from '../../hub/open-model.ts';
 import { loadModel, weightMismatches } from '../../model/load-model.ts';
 import { ModelConfigError } from '../../model/model-spec.ts';
@@ -51,7 +51,8 @@ async function configReason(folder: string): Promise<string | undefined> {
 
 /** The recipe already contains the path; only the rest of the message matters. */
 function remedied(error: unknown): string | undefined {
-  const { problems, remedy, file } = error as Partial<ModelFileError>;
-  const [first] = problems ?? [];
-  return first === undefined || file === undefined ? undefined : `${path.basename(file)} ${first.message}. ${remedy}`;
+  if (!(error instanceof ModelFileError)) return undefined;
+  const { problems, remedy, file } = error;
+  const [first] = problems;
+  return first === undefined ? undefined : `${path.basename(file)} ${first.message}. ${remedy}`;
 }

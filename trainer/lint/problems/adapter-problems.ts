@@ -8,6 +8,7 @@ import type { ModelConfig } from '../../format/model-config.ts';
 import { nameInMemory } from '../../method/peft-names.ts';
 import { moduleNames } from '../../method/targets.ts';
 import type { Model } from '../../model/model-spec.ts';
+import { isRecord } from '../../narrow.ts';
 import { didYouMean } from '../../protocol/did-you-mean.ts';
 import type { FolderFacts, Tensors } from '../facts/folder-facts.ts';
 import type { ConfigReport } from './config-codes.ts';
@@ -119,7 +120,7 @@ function* factorProblems(config: ModelConfig, { adapterTensors, hasAdapterWeight
     yield report(['peft_type'], 'adapter_model.safetensors is damaged');
     return;
   }
-  const hasPattern = Object.keys((config.rank_pattern as object | null | undefined) ?? {}).length > 0;
+  const hasPattern = isRecord(config.rank_pattern) && Object.keys(config.rank_pattern).length > 0;
   const ranks = [...new Set(ranksOf(adapterTensors))];
   if (!hasPattern && ranks.length > 0 && typeof config.r === 'number' && !(ranks.length === 1 && ranks[0] === config.r))
     yield {

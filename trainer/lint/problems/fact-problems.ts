@@ -4,7 +4,7 @@ import { measureCatalog, measureWithoutLabels } from '../../catalog/measures.ts'
 import { methodCatalog } from '../../catalog/methods.ts';
 import { type ObjectiveName, objectiveCatalog, objectivesOf } from '../../catalog/objectives.ts';
 import { matchesAny, moduleNames, TargetError, type TargetSettings, targetModules } from '../../method/targets.ts';
-import { type AnyModel, type Model, takesSize } from '../../model/model-spec.ts';
+import { takesSize, type AnyModel, type Model } from '../../model/model-spec.ts';
 import type { ModuleSpec } from '../../model/module-specs.ts';
 import type { RecipeEstimate } from '../../plan/memory/predict.ts';
 import { attachFirst } from '../../plan/run-plan.ts';
@@ -191,7 +191,7 @@ function* rankProblems(modules: readonly ModuleSpec[], values: RecipeView['value
   const { lowRank, r: counted } = methodCatalog[method];
   const isRank = lowRank === 'factors';
   if (r === undefined || !(isRank || (counted?.counts === 'rows' && ratio === undefined))) return;
-  const { budget, dependencies } = methodSettings(values as Recipe);
+  const { budget, dependencies } = methodSettings(values);
   const wanted = !isRank && 'r' in budget ? budget.r : r;
   const limits = modules.map(({ name, weight: { shape } }) => ({ name, most: isRank ? mostRank(shape) : (shape[0] ?? 0) }));
   const small = limits.filter(({ most }) => most < wanted);
@@ -208,7 +208,7 @@ function* rankProblems(modules: readonly ModuleSpec[], values: RecipeView['value
 /** The method's own reason why it does not fit this model. */
 function whyNotAttached(model: AnyModel, values: RecipeView['values']): string | undefined {
   try {
-    attachFirst(model, values.method, methodSettings(values as Recipe));
+    attachFirst(model, values.method, methodSettings(values));
     return undefined;
   } catch (error) {
     if (error instanceof TargetError || error instanceof SelectionError) return error.message;

@@ -1,7 +1,7 @@
 /** Rules of a config.json that hold for every family: rope scaling, token ids, dtype. Pure. */
 
-import { isRecord } from '../../files/strict-json.ts';
 import type { ModelConfig } from '../../format/model-config.ts';
+import { isRecord } from '../../narrow.ts';
 import type { Tensors } from '../facts/folder-facts.ts';
 import type { ConfigReport } from './config-codes.ts';
 

@@ -10,9 +10,9 @@ import type { VariableData } from '../../graph/program.ts';
 import { dimensions, elementCount } from '../../graph/types.ts';
 import { keepMask, keepScale, masked } from '../../model/layer/dropout.ts';
 import type { Model } from '../../model/model-spec.ts';
-import { type ConvSpec, isConv, isExperts, type ModuleSpec } from '../../model/module-specs.ts';
+import { isConv, isExperts, type ConvSpec, type ModuleSpec } from '../../model/module-specs.ts';
 import type { LinearHook, Tracer } from '../../model/tracer.ts';
-import { valueFor } from '../../present.ts';
+import { atLeast, valueFor } from '../../narrow.ts';
 import { createRandom, hashSeed } from '../../random.ts';
 import { type Attach, type Trainable, whole } from '../method.ts';
 import { TargetError, type TargetSettings, targetModules, targetsDefault } from '../targets.ts';
@@ -30,7 +30,7 @@ export interface LoraPair {
 /** The two factors of a module, under PEFT's names and, but for grouped convolutions, of PEFT's shapes. */
 function loraPair(module: ModuleSpec, r: number): LoraPair {
   const { name, layer, weight } = module;
-  const [out, ...rest] = weight.shape as [number, ...number[]];
+  const [out, ...rest] = atLeast(weight.shape, 1);
   return {
     a: { name: `${name}.lora_A.weight`, shape: [expertsOf(module) * r, ...rest], dtype: 'float32' },
     b: { name: `${name}.lora_B.weight`, shape: [out, r, ...rest.slice(1).map(() => 1)], dtype: 'float32' },
@@ -159,7 +159,7 @@ function convProduct(graph: Graph, { window }: ConvSpec, { x, a, b, factor }: Co
   const low = graph.within({ cheap: true }, () => graph.conv2d(groupsAsImages(graph, x, groups), a, { ...window, groups: 1 }));
   const scaled = graph.mul(low, factor);
   const [out, r] = dimensions(b.shape, 4);
-  const [images, ...places] = low.shape.slice(0, -1) as [number, ...number[]];
+  const [images, ...places] = atLeast(low.shape.slice(0, -1), 1);
   const batch = images / groups;
   if (groups === 1) {
     const rows = graph.reshape(scaled, [elementCount([batch, ...places]), r]);

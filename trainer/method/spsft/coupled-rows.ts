@@ -8,7 +8,7 @@ import { type CoupledGroup, coupledGroups } from '../../coupling/coupled-groups.
 import { coupledParts, elementCountOf, elementsOf, trainedGroups } from '../../coupling/coupling.ts';
 import type { AnyModel, Model } from '../../model/model-spec.ts';
 import type { ModuleSpec, ParameterSpec } from '../../model/module-specs.ts';
-import { valueFor } from '../../present.ts';
+import { valueFor } from '../../narrow.ts';
 import type { Selection } from '../../selection.ts';
 import type { Chosen, ChosenCross, Trainable } from '../method.ts';
 import { TargetError, type TargetSettings, targetModules } from '../targets.ts';

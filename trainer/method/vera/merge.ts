@@ -1,7 +1,7 @@
 /** Two vectors per weight around frozen matrices that all weights share: checked, merged, and computed unmerged. */
 
 import type { WeightSource } from '../../model/weight-source.ts';
-import { atLeast } from '../../present.ts';
+import { atLeast } from '../../narrow.ts';
 import { addProduct, isUngrouped, UNTRAINED } from '../lora/merge.ts';
 import type { AddedTensors } from '../method.ts';
 import { targetExactly } from '../targets.ts';

@@ -2,7 +2,7 @@
 
 import type { Node } from '../../graph/graph.ts';
 import { dimensions } from '../../graph/types.ts';
-import { elementAt } from '../../present.ts';
+import { elementAt } from '../../narrow.ts';
 import { paddingMask, selfAttention } from '../layer/self-attention.ts';
 import type { ClassifierModel } from '../model-spec.ts';
 import { parametersOf } from '../module-specs.ts';

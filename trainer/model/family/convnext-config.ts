@@ -46,7 +46,8 @@ export function convNextConfig(
   const uneven = (key: 'hidden_sizes' | 'depths') =>
     c[key].length === c.num_stages ? [] : [contradiction(key, `${key} has ${c[key].length} entries, num_stages says ${c.num_stages}`)];
   // Each stage but the first halves the image.
-  const smallest = c.patch_size.map(side => side * 2 ** (c.num_stages - 1)) as [number, number];
+  const halvings = 2 ** (c.num_stages - 1);
+  const smallest: [number, number] = [c.patch_size[0] * halvings, c.patch_size[1] * halvings];
   refuse([...problems, ...uneven('hidden_sizes'), ...uneven('depths'), ...patchProblems(image, smallest)], architecture);
   const scaled = 'layer_scale_init_value' in c && Number(c.layer_scale_init_value) > 0 ? 'scale' : 'none';
   return {

@@ -1,12 +1,12 @@
 /** One block of a decoder: its modules, and their forward pass. */
 
 import type { Node } from '../../graph/graph.ts';
-import { elementAt, required } from '../../present.ts';
+import { atLeast, elementAt, required } from '../../narrow.ts';
 import { activationOf, activations, swiglu } from '../layer/activation.ts';
 import { type AttentionMask, attention, queryChunk } from '../layer/attention.ts';
 import { type RotaryTables, rotate } from '../layer/rotary.ts';
 import type { TokenInputs } from '../model-spec.ts';
-import { linearSpec, type ModuleSpec, normSpec, parameterSpec } from '../module-specs.ts';
+import { linearSpec, normSpec, parameterSpec, type ModuleSpec } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 import type { DecoderConfig } from './decoder-config.ts';
 import { type ExpertBlock, expertBlock, expertModules, traceExperts } from './decoder-experts.ts';
@@ -124,7 +124,7 @@ function attend(tracer: Tracer, x: Node, { config, block, layer, batch, tokens, 
     const y = byHead(normed(product(), norm, count), count);
     return turn ? rotate(graph, y, turn.tables) : y;
   };
-  const [makeQ, makeK, makeV] = products(tracer, block.qkv, x, [heads * headDim, kvHeads * headDim, kvHeads * headDim]);
+  const [makeQ, makeK, makeV] = atLeast(products(tracer, block.qkv, x, [heads * headDim, kvHeads * headDim, kvHeads * headDim]), 3);
   const queries = turned(makeQ, block.qNorm, heads);
   // Attention's gradient reads these forms, and no gradient reads the products that they come from.
   const q = tracer.keep(turn?.growth ? graph.mul(queries, turn.growth) : queries);
@@ -145,7 +145,7 @@ function attend(tracer: Tracer, x: Node, { config, block, layer, batch, tokens, 
 function feed(tracer: Tracer, config: DecoderConfig, { mlp }: Block, x: Node): Node {
   if (isMixture(mlp)) return traceExperts(tracer, required(config.experts, 'the description of the experts'), mlp, x);
   const { intermediateSize } = config.mlp;
-  const [makeGate, makeUp] = products(tracer, mlp.gateUp, x, [intermediateSize, intermediateSize]);
+  const [makeGate, makeUp] = atLeast(products(tracer, mlp.gateUp, x, [intermediateSize, intermediateSize]), 2);
   const [gate, up] = [makeGate(), makeUp()];
   const activation = activationOf(config.mlp.activation);
   const gated = activation === activations.silu ? swiglu(tracer.graph, gate, up) : tracer.graph.mul(activation(tracer.graph, gate), up);
@@ -153,23 +153,17 @@ function feed(tracer: Tracer, config: DecoderConfig, { mlp }: Block, x: Node): N
 }
 
 /** The products of layers, or the parts of that of one layer with the rows of all; each made when it is first asked for. */
-function products<const Sizes extends readonly number[]>(
-  tracer: Tracer,
-  modules: readonly ModuleSpec[],
-  x: Node,
-  sizes: Sizes,
-): { [Part in keyof Sizes]: () => Node } {
+function products(tracer: Tracer, modules: readonly ModuleSpec[], x: Node, sizes: readonly number[]): readonly (() => Node)[] {
   const [only, ...others] = modules;
   let whole: Node | undefined;
   const part = (module: ModuleSpec, begin: number, size: number): Node => {
     whole ??= tracer.linear(module, x);
     return tracer.graph.sliceAxis(whole, -1, begin, size);
   };
-  const makers = sizes.map((size, i) => () => {
+  return sizes.map((size, i) => () => {
     if (only && others.length === 0) return part(only, sumOf(sizes.slice(0, i)), size);
     return tracer.linear(elementAt(modules, i), x);
   });
-  return makers as { [Part in keyof Sizes]: () => Node };
 }
 
 const sumOf = (sizes: readonly number[]): number => sizes.reduce((sum, size) => sum + size, 0);

@@ -1,8 +1,9 @@
 /** The MLP of a block that is a mixture of experts: a router, and for each projection the matrices of all experts. */
 
 import type { Graph, Node } from '../../graph/graph.ts';
+import { elementAt } from '../../narrow.ts';
 import { combine, type RoutingRule, route } from '../layer/experts.ts';
-import { type ExpertsSpec, expertsSpec, linearSpec, type ModuleSpec, type StoredForm } from '../module-specs.ts';
+import { expertsSpec, linearSpec, type ExpertsSpec, type ModuleSpec, type StoredForm } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 
 export interface DecoderExperts extends RoutingRule {
@@ -73,7 +74,7 @@ export function traceExperts(tracer: Tracer, config: DecoderExperts, { router, i
   const { ids, weights } = route(graph, tracer.linear(router, x), config);
   const products = inner.map(module => tracer.experts(module, x, ids));
   const { gated } = config;
-  const [first, second] = products as [Node, Node];
-  const between = gated.kind === 'together' ? gated.of(graph, first) : gated.of(graph, first, second);
+  const first = elementAt(products, 0);
+  const between = gated.kind === 'together' ? gated.of(graph, first) : gated.of(graph, first, elementAt(products, 1));
   return combine(graph, tracer.experts(down, between, ids), weights);
 }

@@ -228,6 +228,7 @@ export type DecoderArchitecture = keyof typeof families;
  * @throws ModelConfigError with every key that is missing, out of bounds or of an unsupported value
  */
 export function decoderConfig(architecture: DecoderArchitecture, file: ConfigJson, names?: DecoderNames): DecoderConfig {
+  // Its `own` is given the values of its own `keys` below, and the keys read here are those that all families share.
   const described = families[architecture] as unknown as Family<typeof llamaKeys>;
   const json = described.defaults ? { ...described.defaults(file), ...file } : file;
   const { values: c, problems } = readConfig(described.keys, architecture, json);
@@ -277,7 +278,7 @@ export function decoderConfig(architecture: DecoderArchitecture, file: ConfigJso
 
 const ownProblems = ({ experts, problems = [] }: Own, json: ConfigJson): ConfigProblem[] => [
   ...problems,
-  ...(experts ? expertProblems(experts, json as Parameters<typeof expertProblems>[1]) : []),
+  ...(experts ? expertProblems(experts, json) : []),
 ];
 
 const everyLayer = (c: Sizes, { problems, ...positions }: ReturnType<typeof readRope>) => ({

@@ -1,6 +1,7 @@
 /** The keys of config.json of each family of decoders: see `config-keys.ts`. */
 
 import { z } from 'zod';
+import { isRecord } from '../../narrow.ts';
 import type { ConfigJson } from '../config-json.ts';
 import { type ConfigValues, computed, type KeyTable, type RefusedKey, refused, refusedUnless, withoutEffect } from '../config-keys.ts';
 import { activation, causalKeys, rate, size } from './common-keys.ts';
@@ -20,8 +21,6 @@ export const storedAs = (how: Readonly<Record<string, string>>): RefusedKey => (
       : [],
   supported: JSON.stringify(how),
 });
-
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === 'object' && value !== null;
 
 /** The keys that these decoders have in common. Bounds are four times the largest published sizes. */
 export const decoderKeys = {

@@ -1,6 +1,6 @@
 /** The text parts of models that also see images. */
 
-import { required } from '../../present.ts';
+import { required } from '../../narrow.ts';
 import type { ConfigJson } from '../config-json.ts';
 import { type KeyTable, notSupported, readConfig, refuse } from '../config-keys.ts';
 import type { DecoderConfig } from './decoder-config.ts';

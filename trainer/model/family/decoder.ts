@@ -2,12 +2,12 @@
 
 import type { Graph, Node } from '../../graph/graph.ts';
 import { dimensions, fromBfloat16, toBfloat16 } from '../../graph/types.ts';
-import { elementAt, required, valueFor } from '../../present.ts';
+import { elementAt, required, valueFor } from '../../narrow.ts';
 import type { AttentionMask } from '../layer/attention.ts';
 import { type Positions, ropeFrequencies, ropeFrequenciesAt, turningLength } from '../layer/rope-scaling.ts';
 import { rotaryTables, rotaryTablesAt } from '../layer/rotary.ts';
 import type { CausalModel, TokenInputs } from '../model-spec.ts';
-import { embeddingSpec, linearSpec, type ModuleSpec, normSpec, parametersOf } from '../module-specs.ts';
+import { embeddingSpec, linearSpec, normSpec, parametersOf, type ModuleSpec } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 import { type Block, blockOf, modulesOf, type Turn, traceBlock } from './decoder-block.ts';
 import type { DecoderAttention, DecoderConfig } from './decoder-config.ts';

@@ -1,11 +1,11 @@
 /** The block of vision transformers: a norm before attention and before the MLP, and scales behind them where a family has them. */
 
 import type { Node } from '../../graph/graph.ts';
-import { elementAt } from '../../present.ts';
+import { atLeast, elementAt } from '../../narrow.ts';
 import { activationOf } from '../layer/activation.ts';
 import { type RotaryTables, rotate } from '../layer/rotary.ts';
 import { attend, byHead, splitHeads } from '../layer/self-attention.ts';
-import { type BiasedSpec, layerNormSpec, linearSpec, type ModuleSpec, scaleSpec } from '../module-specs.ts';
+import { layerNormSpec, linearSpec, scaleSpec, type BiasedSpec, type ModuleSpec } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 import type { BlockNames } from './vit-names.ts';
 
@@ -103,7 +103,7 @@ export function attendToAll(
   batch: number,
   rotary: RotaryTables | undefined,
 ): Node {
-  const [q, k, v] = projections(tracer, config, block, x, batch, rotary) as [Node, Node, Node];
+  const [q, k, v] = projections(tracer, config, block, x, batch, rotary);
   const scale = (q.shape[3] as number) ** -0.5;
   const attended = attend(tracer, { q, k, v, scale, mask: { kind: 'all' }, dropout: config.attentionDropout });
   return tracer.linear(block.o, attended);
@@ -127,10 +127,15 @@ export function projections(
   x: Node,
   batch: number,
   rotary?: RotaryTables,
-): Node[] {
+): readonly [Node, Node, Node] {
   const { graph } = tracer;
-  const [first, ...others] = qkv.map(module => tracer.linear(module, x)) as [Node, ...Node[]];
+  const [first, ...others] = atLeast(
+    qkv.map(module => tracer.linear(module, x)),
+    1,
+  );
   const all = others.length > 0 ? [first, ...others] : [0, 1, 2].map(i => graph.sliceAxis(first, 1, i * hiddenSize, hiddenSize));
-  const turned = (y: Node) => (rotary ? tracer.keep(rotate(graph, splitHeads(graph, y, { batch, heads }), rotary)) : undefined);
-  return all.map((y, i) => (i < 2 && turned(y)) || byHead(tracer, y, { batch, heads }));
+  const [q, k, v] = atLeast(all, 3);
+  const plain = (y: Node) => byHead(tracer, y, { batch, heads });
+  const turned = (y: Node) => (rotary ? tracer.keep(rotate(graph, splitHeads(graph, y, { batch, heads }), rotary)) : plain(y));
+  return [turned(q), turned(k), plain(v)];
 }

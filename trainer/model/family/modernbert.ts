@@ -9,7 +9,7 @@ import { ropeFrequencies } from '../layer/rope-scaling.ts';
 import { type RotaryTables, rotaryTables, rotate } from '../layer/rotary.ts';
 import { attend, paddingMask, splitHeads } from '../layer/self-attention.ts';
 import type { ClassifierModel } from '../model-spec.ts';
-import { embeddingSpec, linearSpec, type ModuleSpec, moduleSpec, parametersOf } from '../module-specs.ts';
+import { embeddingSpec, linearSpec, moduleSpec, parametersOf, type ModuleSpec } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 import { headSpec, type Labels } from './labels.ts';
 import { firstToken, meanOfSeen, type TokenBatch, tokensOf } from './text-encoder.ts';
@@ -143,7 +143,8 @@ function runBlock(tracer: Tracer, config: ModernBertConfig, block: Block, x: Nod
   const normal = block.attentionNorm ? tracer.layerNorm(block.attentionNorm, x, epsilon) : x;
   const qkv = tracer.linear(block.qkv, normal);
   const part = (i: number) => splitHeads(graph, graph.sliceAxis(qkv, 1, i * hiddenSize, hiddenSize), { batch, heads });
-  const [q, k] = [0, 1].map(i => tracer.keep(rotate(graph, part(i), rotary))) as [Node, Node];
+  const turned = (i: number) => tracer.keep(rotate(graph, part(i), rotary));
+  const [q, k] = [turned(0), turned(1)];
   const scale = (hiddenSize / heads) ** -0.5;
   const attended = attend(tracer, { q, k, v: tracer.keep(part(2)), scale, mask, dropout: dropout.attention });
   const middle = graph.add(x, tracer.dropout(tracer.linear(block.o, attended), dropout.attention));

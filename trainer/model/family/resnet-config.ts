@@ -1,7 +1,7 @@
 /** Reads the config.json of a ResNet, as Transformers writes it. */
 
 import { z } from 'zod';
-import { lastOf } from '../../present.ts';
+import { lastOf } from '../../narrow.ts';
 import type { ConfigJson, ModelOptions } from '../config-json.ts';
 import { computed, contradiction, readConfig, refuse, withoutEffect } from '../config-keys.ts';
 import { activation, backboneKeys, classifierKeys, size } from './common-keys.ts';

@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import { isOneOf } from '../../catalog/entries.ts';
-import { valueFor } from '../../present.ts';
+import { isRecord, required, valueFor } from '../../narrow.ts';
 import type { ConfigJson } from '../config-json.ts';
 import {
   type ConfigValues,
@@ -68,11 +68,12 @@ export interface Rope extends Positions {
 
 /** The record that counts, and its key: an older one that says anything goes before the newer one, as in Transformers. */
 function ropeOf(config: ConfigJson): [key: string, rope: ConfigJson] {
-  const older = config.rope_scaling as ConfigJson | null | undefined;
-  return older && Object.keys(older).length > 0
-    ? ['rope_scaling', older]
-    : ['rope_parameters', (config.rope_parameters ?? {}) as ConfigJson];
+  const older = recordOf(config.rope_scaling);
+  return Object.keys(older).length > 0 ? ['rope_scaling', older] : ['rope_parameters', recordOf(config.rope_parameters)];
 }
+
+const recordOf = (value: unknown): ConfigJson => (isRecord(value) ? value : {});
+const numberOf = (value: unknown): number | undefined => (typeof value === 'number' ? value : undefined);
 
 const DEFAULT_THETA = 10000;
 const PLAIN: RopeScaling = { type: 'default' };
@@ -112,13 +113,14 @@ export function readRope(config: ConfigJson, context: RopeContext): Rope {
     const found = step === 'rope_type' && rope.rope_type === undefined ? 'type' : step;
     return { kind, path: [key, found], message: `${key}.${message}` };
   });
-  const theta = c.rope_theta ?? (config.rope_theta as number | null | undefined) ?? context.theta ?? DEFAULT_THETA;
-  const outside = [config.partial_rotary_factor, config.original_max_position_embeddings] as readonly (number | null | undefined)[];
+  const theta = c.rope_theta ?? numberOf(config.rope_theta) ?? context.theta ?? DEFAULT_THETA;
+  const outside = [numberOf(config.partial_rotary_factor), numberOf(config.original_max_position_embeddings)] as const;
   const turned = c.partial_rotary_factor ?? outside[0] ?? 1;
   const features = Math.floor(context.headDim * turned);
   const fallback: Positions = { theta, scaling: PLAIN, features: context.headDim, factor: 1 };
   if (inside.length > 0) return { ...fallback, problems: inside };
-  const type = (c.rope_type ?? 'default') as RopeType;
+  const type = c.rope_type ?? 'default';
+  if (!isOneOf(types, type)) throw new TypeError(`${key}.rope_type ${type} was not refused`);
   const wrong = [
     ...typeProblems(key, type, context),
     ...missingKeys(key, type, c),
@@ -133,7 +135,9 @@ export function readRope(config: ConfigJson, context: RopeContext): Rope {
   const scaling = scalingOf(type, c, original);
   const positions: Positions = {
     ...{ theta, scaling, features, factor: attentionFactor(type, c, context.maxPositions, original) },
-    ...(context.growsQueries && { growth: { beta: c.llama_4_scaling_beta as number, span: original } }),
+    ...(context.growsQueries && {
+      growth: { beta: required(c.llama_4_scaling_beta ?? undefined, 'llama_4_scaling_beta'), span: original },
+    }),
   };
   return { ...positions, problems: finiteProblems(key, positions) };
 }
@@ -245,14 +249,14 @@ export function readRopesByLayer(
   context: RopeContext,
   { types: layers, thetas }: { readonly types: readonly LayerType[]; readonly thetas: Readonly<Record<LayerType, number>> },
 ): { readonly positions: readonly Positions[]; readonly problems: readonly ConfigProblem[] } {
-  const all = (config.rope_parameters ?? {}) as Readonly<Record<string, ConfigJson | null | undefined>>;
+  const all = recordOf(config.rope_parameters);
   const strange = Object.keys(all).filter(key => !isOneOf(LAYER_TYPES, key));
   const problems = strange.map(key =>
     notSupported(['rope_parameters', key], all[key], `a record for each of ${LAYER_TYPES.join(' and ')}`),
   );
   const ropes = LAYER_TYPES.map((type): [LayerType, Rope] => {
-    const older = type === 'full_attention' ? ((config.rope_scaling ?? {}) as ConfigJson) : {};
-    const own = { rope_theta: thetas[type], ...all[type], ...older };
+    const older = type === 'full_attention' ? recordOf(config.rope_scaling) : {};
+    const own = { rope_theta: thetas[type], ...recordOf(all[type]), ...older };
     return [type, readRope({ ...config, rope_scaling: null, rope_parameters: own }, { ...context, isOfType: true })];
   });
   const byType = new Map(ropes.map(([type, { problems: _, ...positions }]): [LayerType, Positions] => [type, positions]));
@@ -272,6 +276,6 @@ export function readRopesByLayer(
 export function unknownRopeKeys(config: ConfigJson): string[][] {
   const [key, rope] = ropeOf(config);
   const byType = LAYER_TYPES.filter(type => typeof rope[type] === 'object' && rope[type] !== null);
-  if (byType.length > 0) return byType.flatMap(type => unknownKeys(ropeKeys, rope[type] as ConfigJson).map(name => [key, type, name]));
-  return typeof rope === 'object' ? unknownKeys(ropeKeys, rope).map(name => [key, name]) : [];
+  if (byType.length > 0) return byType.flatMap(type => unknownKeys(ropeKeys, recordOf(rope[type])).map(name => [key, type, name]));
+  return unknownKeys(ropeKeys, rope).map(name => [key, name]);
 }

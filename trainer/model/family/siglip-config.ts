@@ -1,6 +1,7 @@
 /** Reads the config.json of SigLIP: of its two towers the one for images, with the head that Transformers' classifier has. */
 
 import { z } from 'zod';
+import { isRecord } from '../../narrow.ts';
 import type { ConfigJson, ModelOptions } from '../config-json.ts';
 import {
   type ConfigValues,
@@ -46,7 +47,7 @@ const towerKeys = {
 
 /** The keys of `vision_config` that nobody knows. */
 export const unknownTowerKeys = ({ vision_config: tower }: ConfigJson): string[][] =>
-  typeof tower === 'object' && tower !== null ? unknownKeys(towerKeys, tower as ConfigJson).map(key => ['vision_config', key]) : [];
+  isRecord(tower) ? unknownKeys(towerKeys, tower).map(key => ['vision_config', key]) : [];
 
 type Tower = ConfigValues<typeof towerKeys>;
 

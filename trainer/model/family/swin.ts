@@ -2,12 +2,12 @@
 
 import type { Node } from '../../graph/graph.ts';
 import { dimensions } from '../../graph/types.ts';
-import { elementAt } from '../../present.ts';
+import { elementAt } from '../../narrow.ts';
 import type { GridSize } from '../layer/resize-grid.ts';
 import { attend } from '../layer/self-attention.ts';
 import { fromWindows, relativeRows, toWindows, type WindowParams, windowMask } from '../layer/windows.ts';
 import type { ClassifierModel } from '../model-spec.ts';
-import { type BiasedSpec, type ConvSpec, layerNormSpec, linearSpec, type ModuleSpec, parameterSpec, patchSpec } from '../module-specs.ts';
+import { layerNormSpec, linearSpec, parameterSpec, patchSpec, type BiasedSpec, type ConvSpec, type ModuleSpec } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 import { type ImageBlock, type ImageBlockConfig, imageBlock, imageBlockModules, projections, runImageBlock } from './image-block.ts';
 import { imageClassifier } from './image-input.ts';
@@ -171,7 +171,7 @@ function runBlock(tracer: Tracer, { config, modules, relative, windows }: Block,
     const rows = toWindows(graph, graph.reshape(normal, [batch, ...grid, hiddenSize]), windows);
     const places = size ** 2;
     const count = (rows.shape[0] as number) / places;
-    const [q, k, v] = projections(tracer, config, modules, rows, count) as [Node, Node, Node];
+    const [q, k, v] = projections(tracer, config, modules, rows, count);
     const pairs = graph.constant(relativeRows(size), [places ** 2], 'int32');
     const byHead = graph.transpose(graph.gather(tracer.parameter(relative.weight), pairs), [1, 0]);
     const scores = graph.broadcast(graph.reshape(byHead, [1, heads, places, places]), [count, heads, places, places]);

@@ -1,7 +1,7 @@
 /** ConvNeXt and Swin under timm's names: the name stands for the sizes, and `model_args` changes them. */
 
 import { z } from 'zod';
-import { required } from '../../present.ts';
+import { required } from '../../narrow.ts';
 import { computed, contradiction, notSupported, refuse } from '../config-keys.ts';
 import type { ClassifierModel } from '../model-spec.ts';
 import { rate, size } from './common-keys.ts';

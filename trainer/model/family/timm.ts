@@ -1,10 +1,11 @@
 /** Models that timm has saved: the architecture's name stands for its sizes, and `model_args` changes them. */
 
 import { z } from 'zod';
-import { lastOf } from '../../present.ts';
+import { entryOf } from '../../catalog/entries.ts';
+import { lastOf, required } from '../../narrow.ts';
 import type { ConfigJson, ModelOptions } from '../config-json.ts';
 import { computed, contradiction, readConfig, refuse } from '../config-keys.ts';
-import { type ClassifierModel, ModelConfigError } from '../model-spec.ts';
+import { ModelConfigError, type ClassifierModel } from '../model-spec.ts';
 import { unsupportedTimm } from '../unsupported-architecture.ts';
 import { size } from './common-keys.ts';
 import { resnet } from './resnet.ts';
@@ -175,7 +176,8 @@ interface TransformerForm {
 function timmTransformer(params: TimmParams, form: TransformerForm): ClassifierModel {
   const { name, config } = params;
   const { family, names, tokens, firsts, isScaled } = form;
-  const args = { ...vits[form.named as keyof typeof vits], ...readArgs(vitArgs, params) };
+  const sizes: (typeof vits)[keyof typeof vits] = required(entryOf(vits, form.named), `the sizes of a ViT ${form.named}`);
+  const args = { ...sizes, ...readArgs(vitArgs, params) };
   const { img_size: side = form.side, patch_size: patch = form.patch, embed_dim: hiddenSize, qkv_bias: isBiased = true } = args;
   const sides: [number, number] = typeof side === 'number' ? [side, side] : side;
   const patches: [number, number] = [patch, patch];

@@ -6,21 +6,12 @@
 
 import type { Node } from '../../graph/graph.ts';
 import { dimensions } from '../../graph/types.ts';
-import { elementAt } from '../../present.ts';
+import { elementAt } from '../../narrow.ts';
 import { type GridSize, resizeGrid } from '../layer/resize-grid.ts';
 import type { RotaryTables } from '../layer/rotary.ts';
 import { type GridAugment, gridRotaryTables } from '../layer/rotary-grid.ts';
 import type { ClassifierModel } from '../model-spec.ts';
-import {
-  type BiasedSpec,
-  type ConvSpec,
-  layerNormSpec,
-  linearSpec,
-  type ModuleSpec,
-  parameterSpec,
-  parametersOf,
-  patchSpec,
-} from '../module-specs.ts';
+import { layerNormSpec, linearSpec, parameterSpec, parametersOf, patchSpec, type BiasedSpec, type ConvSpec, type ModuleSpec } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 import { attendToAll, type ImageBlock, type ImageBlockConfig, imageBlock, imageBlockModules, runImageBlock } from './image-block.ts';
 import { pixelsOf } from './image-input.ts';
@@ -208,7 +199,7 @@ function logits(tracer: Tracer, pixels: Node, parts: Parts): Node {
       1 / answers.length,
     );
   }
-  const [head] = heads as [ModuleSpec];
+  const head = elementAt(heads, 0);
   const states = normal(tracer, x, parts);
   if (config.pooling === 'mean') return tracer.linear(head, graph.mean(states, [1]));
   const [batch, tokens, width] = dimensions(states.shape, 3);

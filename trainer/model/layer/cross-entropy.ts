@@ -214,11 +214,11 @@ const product = (graph: Graph, dtype: DType, a: Node, b: Node, options: { transp
   graph.cast(graph.matmul(graph.cast(a, dtype), graph.cast(b, dtype), options), 'float32');
 
 function join(graph: Graph, { targetWeights }: TargetParams, chunks: readonly { readonly nll: Node; readonly hits: Node }[]): HeadLoss {
-  const [nll, hits] = (['nll', 'hits'] as const).map(name =>
+  const joined = (name: 'nll' | 'hits'): Node =>
     graph.concat(
       chunks.map(chunk => chunk[name]),
       0,
-    ),
-  ) as [Node, Node];
+    );
+  const [nll, hits] = [joined('nll'), joined('hits')];
   return { loss: graph.sumAll(targetWeights ? graph.mul(nll, targetWeights) : nll), nll, hits };
 }

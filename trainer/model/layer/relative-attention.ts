@@ -2,7 +2,7 @@
 
 import type { Graph, Node } from '../../graph/graph.ts';
 import { dimensions } from '../../graph/types.ts';
-import { lastOf } from '../../present.ts';
+import { lastOf } from '../../narrow.ts';
 import { splitHeads } from './self-attention.ts';
 
 export interface RelativeTable {

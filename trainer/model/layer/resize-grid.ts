@@ -1,7 +1,7 @@
 /** Tables of positions for images of another size, resampled as PyTorch's `interpolate(mode='bicubic', align_corners=False)` does. */
 
 import type { Graph, Node } from '../../graph/graph.ts';
-import { lastOf } from '../../present.ts';
+import { lastOf } from '../../narrow.ts';
 
 export type GridSize = readonly [rows: number, columns: number];
 

@@ -1,7 +1,7 @@
 /** Rotary position embedding (Su et al. 2021), in Hugging Face's half-split layout. The scalings are in `rope-scaling.ts`. */
 
 import type { Graph, Node } from '../../graph/graph.ts';
-import { lastOf } from '../../present.ts';
+import { lastOf } from '../../narrow.ts';
 
 export interface RotaryTables {
   /** Both [positions, features / 2], or [batch, 1, positions, features / 2] where each sequence has positions of its own. */

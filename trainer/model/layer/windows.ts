@@ -2,7 +2,7 @@
 
 import type { Graph, Node } from '../../graph/graph.ts';
 import { dimensions } from '../../graph/types.ts';
-import { lastOf } from '../../present.ts';
+import { lastOf } from '../../narrow.ts';
 import type { AttentionMask } from './attention.ts';
 import type { GridSize } from './resize-grid.ts';
 

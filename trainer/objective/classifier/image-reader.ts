@@ -7,8 +7,8 @@ import { checkImages, MAX_GLANCES } from '../../data/image/check-images.ts';
 import { imageSource, type LabeledImage } from '../../data/image/image-batches.ts';
 import { type ImageSample, listImages } from '../../data/image/image-samples.ts';
 import { type ImagePreprocessing, imagePreprocessing } from '../../format/image/image-preprocessing.ts';
-import { type ClassifierModel, takesSize } from '../../model/model-spec.ts';
-import { atLeast, valueFor } from '../../present.ts';
+import { inputOf, takesSize, type ClassifierModel } from '../../model/model-spec.ts';
+import { atLeast, valueFor } from '../../narrow.ts';
 import { RunError } from '../../run-error.ts';
 import type { SetUpParams } from '../task-setup.ts';
 import { classEvaluator } from './class-evaluator.ts';
@@ -97,7 +97,7 @@ export async function imageReader({ recipe, base, job, context }: SetUpParams, i
         plan: planBatches(sizes, { ...shape, batchSize, ...order }),
         examples,
         preprocessing,
-        channels: (model.input as ImageInput).channels,
+        channels: inputOf(model, 'image').channels,
         augment: trains ? augment : [],
         seed: recipe.seed,
         onSkip: bad === 'skip' ? onSkip : undefined,

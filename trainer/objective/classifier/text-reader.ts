@@ -10,6 +10,7 @@ import { type LabeledText, loadLabeled } from '../../data/load-labeled.ts';
 import { checkMaxLength } from '../../data/max-length.ts';
 import { withTokenizer } from '../../job/open-base.ts';
 import type { ClassifierModel } from '../../model/model-spec.ts';
+import { inputOf } from '../../model/model-spec.ts';
 import type { SetUpParams } from '../task-setup.ts';
 import { classEvaluator } from './class-evaluator.ts';
 import { type ClassifierReader, placeLabel } from './classifier-reader.ts';
@@ -37,7 +38,7 @@ export async function textReader(
     place: placeLabel,
     evaluator: (examples, model, source) => classEvaluator({ model, source, targets: examples.map(({ target }) => target) }),
     source(examples, model, { batchSize, order }) {
-      const { padId, tokenTypes } = model.input as TokenInput;
+      const { padId, tokenTypes } = inputOf(model, 'tokens');
       const plan = planTexts(examples, { batchSize, maxLength, ...order });
       return textSource({ plan, examples, padId, types: tokenTypes > 1, regression });
     },

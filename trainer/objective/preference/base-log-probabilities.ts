@@ -19,7 +19,7 @@ import { writeSafetensors } from '../../format/safetensors/safetensors-writer.ts
 import { float32Of } from '../../graph/types.ts';
 import { FLOAT32, quantizable, WeightStorage } from '../../model/weight-storage.ts';
 import { weightStream } from '../../model/weight-stream.ts';
-import { elementAt, required, valueFor } from '../../present.ts';
+import { elementAt, required, valueFor } from '../../narrow.ts';
 import { RUN_FILES } from '../../protocol/run-files.ts';
 import type { Task } from '../../train/task.ts';
 import { evalSignature, evaluationProgram } from '../../train/train-program.ts';
@@ -67,7 +67,7 @@ export async function baseLogProbabilities(params: SetUpParams, task: Task, sets
     await pruneFolder(folder, { own: OWN_FILE, maxBytes: MAX_BYTES });
   } else job.log('info', `the log-probabilities of the base model are taken from the cache (${cacheFiles.join(', ')})`);
   if (runFile !== undefined) await writeNlls(runFile, found);
-  return sets.map(({ sequences }, i) => bySequence(sequences, valueFor(found, keys[i] as string)));
+  return sets.map(({ sequences }, i) => bySequence(sequences, valueFor(found, elementAt(keys, i))));
 }
 
 function keyOf({ base, precision = FLOAT32 }: SetUpParams, sequences: readonly TokenSequence[]): string {

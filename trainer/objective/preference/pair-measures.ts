@@ -4,6 +4,7 @@ import type { BatchSource } from '../../data/batch/batches.ts';
 import { isPairBatch, PAIR_ROWS, type PairBatch } from '../../data/batch/pair-batches.ts';
 import type { HostArray } from '../../graph/types.ts';
 import type { Evaluator } from '../../job/evaluate.ts';
+import { atLeast } from '../../narrow.ts';
 import { addSums, type MeasureSums, meansOf } from '../../train/measure-sums.ts';
 
 /** An answer under the model. */
@@ -64,7 +65,7 @@ export function pairMeasures(
     ...(learnsChosen && { nll: [learned, chosenTargets] }),
   };
   for (let pair = 0; pair < sampleIndices.length; pair++) {
-    const [chosen, rejected] = answers.slice(PAIR_ROWS * pair, PAIR_ROWS * (pair + 1)) as [AnswerLogs, AnswerLogs];
+    const [chosen, rejected] = atLeast(answers.slice(PAIR_ROWS * pair, PAIR_ROWS * (pair + 1)), PAIR_ROWS);
     const [better, worse] = [reward(chosen), reward(rejected)];
     sums = addSums(sums, {
       reward_chosen: [better, 1],

@@ -1,14 +1,16 @@
 /** Comparable methods: the settings at which one trains about as many numbers as another. */
+
 import { type MethodName, methodCatalog } from '../../catalog/methods.ts';
 import { type MethodSettings, trainableCount } from '../../method/method.ts';
 import { targetModules } from '../../method/targets.ts';
 import type { AnyModel } from '../../model/model-spec.ts';
-import { settings } from '../../protocol/recipe-schema.ts';
+import { required } from '../../narrow.ts';
+import { recipeFields } from '../../protocol/recipe-schema.ts';
 import type { Budget } from '../../selection.ts';
 import { attachFirst } from '../run-plan.ts';
 
 /** The default share of elements of a method that trains elements in addition to its low-rank product. */
-const SPARSE_RATIO = settings.sparse_ratio?.fixedDefault as number;
+const SPARSE_RATIO = required(recipeFields.sparse_ratio.fixedDefault, 'the default of sparse_ratio');
 
 /**
  * The settings of a method whose trained parameters come nearest to `trainable`: the rank, or rows a layer, at least 1 and at most what

@@ -9,7 +9,7 @@ import { byteSize, elementCount, type TensorSpec } from '../../graph/types.ts';
 import { type MethodSettings, trainableCount } from '../../method/method.ts';
 import { TargetError } from '../../method/targets.ts';
 import type { AnyModel } from '../../model/model-spec.ts';
-import { elementAt, lastOf, required } from '../../present.ts';
+import { elementAt, lastOf, required } from '../../narrow.ts';
 import type { BatchShape } from '../../train/task.ts';
 import { type PlanFacts, planMethod, planRun, type RunPlan } from '../run-plan.ts';
 import { bufferRules } from './engine-memory.ts';

@@ -10,7 +10,7 @@ import { mostAtHand } from '../../graph/offload.ts';
 import { assemble, type Signature } from '../../graph/program.ts';
 import { type RecomputePolicy, sqrtBlocks } from '../../graph/recompute.ts';
 import { byteSize } from '../../graph/types.ts';
-import { elementAt, lastOf, required } from '../../present.ts';
+import { elementAt, lastOf, required } from '../../narrow.ts';
 import { variablesOnDisk } from '../../train/optimizer-offload.ts';
 import { type BatchShape, shapeName } from '../../train/task.ts';
 import { sharedTraces } from '../../train/train-program.ts';

@@ -2,13 +2,13 @@
  * Settings without effect in combination with others: a warning for each that is set to a value other than its default.
  */
 
-import { namesWhere, orList } from '../../catalog/entries.ts';
+import { namesOf, namesWhere, orList } from '../../catalog/entries.ts';
 import { measuresThat, needsData, needsWeightGradients } from '../../catalog/measures.ts';
 import { type MethodEntry, methodCatalog, methodsThat } from '../../catalog/methods.ts';
 import { type Comparison, type ObjectiveEntry, objectiveCatalog } from '../../catalog/objectives.ts';
-import type { Recipe } from '../recipe-schema.ts';
-import { groups, settings } from '../recipe-schema.ts';
+import { type Group, type Recipe, recipeFields, settings } from '../recipe-schema.ts';
 import type { Rule, SettingPath } from './rule.ts';
+import { isGroup } from './setting.ts';
 
 interface Condition {
   readonly settings: readonly SettingPath[];
@@ -182,10 +182,14 @@ export const ignoredRules: readonly Rule[] = conditions.flatMap(({ settings: pat
   ),
 );
 
+type Fields = typeof recipeFields;
+type GroupName = { [Name in keyof Fields]: Fields[Name] extends Group ? Name : never }[keyof Fields];
+
+const groupNames = namesOf(recipeFields).filter((name): name is GroupName => isGroup(recipeFields[name]));
+
 /** A stored recipe contains every setting; those at their defaults are not a mistake. */
 function isDefault(recipe: Recipe, path: SettingPath): boolean {
   const resolved: Record<string, unknown> = { ...recipe };
-  for (const group of Object.keys(groups) as ('data' | 'importance' | 'preference' | 'sweep')[])
-    for (const [name, value] of Object.entries(recipe[group])) resolved[`${group}.${name}`] = value;
+  for (const group of groupNames) for (const [name, value] of Object.entries(recipe[group])) resolved[`${group}.${name}`] = value;
   return JSON.stringify(settings[path]?.resolveDefault(resolved)) === JSON.stringify(resolved[path]);
 }

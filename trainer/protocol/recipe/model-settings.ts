@@ -1,10 +1,10 @@
 /** Settings of the model and of the tuning method. */
 
 import { engineChoices } from '../../catalog/engines.ts';
-import { choicesOf } from '../../catalog/entries.ts';
+import { choicesOf, entryOf } from '../../catalog/entries.ts';
 import { measureCatalog } from '../../catalog/measures.ts';
-import { type MethodName, methodCatalog, methodsThat } from '../../catalog/methods.ts';
-import { type ObjectiveName, objectiveCatalog } from '../../catalog/objectives.ts';
+import { methodCatalog, methodsThat } from '../../catalog/methods.ts';
+import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { linearPattern, PatternError } from '../linear-pattern.ts';
 import { defaulted, derived, FAIR_SWEEP, type Given, OWN_FOLDER, optional, required, SAME_MACHINE } from './setting.ts';
 import { choice, filePath, flag, integer, listOf, number, text } from './value-type.ts';
@@ -85,7 +85,7 @@ export const modelSettings = {
 };
 
 /** The catalog entry of the recipe's method; undefined for an unknown method. */
-const methodOf = ({ method }: Given) => methodCatalog[method as MethodName] ?? methodCatalog.spsft;
+const methodOf = ({ method }: Given) => entryOf(methodCatalog, method) ?? methodCatalog.spsft;
 
 /** The parts that `freeze` can name: every weight belongs to one of them. */
 export const modelParts = {
@@ -155,7 +155,7 @@ export const methodSettings = {
   modules_to_save: derived(
     listOf(moduleName, "'head' or a list of module names", { most: MAX_MODULE_NAMES }),
     '[] for causal_lm, [head] for classification',
-    given => (objectiveCatalog[given.task as ObjectiveName]?.model === 'classifier' ? ['head'] : []),
+    given => (entryOf(objectiveCatalog, given.task)?.model === 'classifier' ? ['head'] : []),
     {
       doc: "Modules to train as a whole, in addition to the method: 'head' is the output head, other names match as in target_modules.",
       memory: 'Each module needs its gradient and optimizer state.',

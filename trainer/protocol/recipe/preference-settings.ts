@@ -1,6 +1,6 @@
 /** Settings of objectives that compare answers. */
-import { namesWhere } from '../../catalog/entries.ts';
-import { type ObjectiveName, objectiveCatalog } from '../../catalog/objectives.ts';
+import { entryOf, namesWhere } from '../../catalog/entries.ts';
+import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { defaulted, derived, type Given, group } from './setting.ts';
 import { choice, number } from './value-type.ts';
 
@@ -9,7 +9,7 @@ const comparing = namesWhere(objectiveCatalog, ({ compares }) => compares !== un
 /** The value for a task that compares no answers; nothing reads it. */
 const UNUSED_BETA = 0.1;
 
-const betaOf = ({ task }: Given): number => objectiveCatalog[task as ObjectiveName]?.compares?.beta ?? UNUSED_BETA;
+const betaOf = ({ task }: Given): number => entryOf(objectiveCatalog, task)?.compares?.beta ?? UNUSED_BETA;
 
 const betas = comparing.map(name => `${objectiveCatalog[name].compares?.beta} for ${name}`).join(', ');
 

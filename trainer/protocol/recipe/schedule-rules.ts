@@ -1,4 +1,5 @@
 /** Rules about the length of a run and its learning rate. */
+import { namesOf } from '../../catalog/entries.ts';
 import type { Recipe } from '../recipe-schema.ts';
 import type { Finding, Rule } from './rule.ts';
 
@@ -15,7 +16,7 @@ const WHOLE: readonly (keyof Kwargs)[] = ['num_decay_steps', 'num_stable_steps',
 function scheduleArgumentFinding({ lr_scheduler_kwargs: given, lr_scheduler_type: type, learning_rate }: Recipe): Finding | undefined {
   const at = 'lr_scheduler_kwargs';
   const own = argumentsOf[type] ?? [];
-  const names = Object.keys(given) as (keyof Kwargs)[];
+  const names = namesOf(given);
   const other = names.find(name => !own.includes(name));
   if (other !== undefined) return { at, message: `'${type}' takes ${own.length === 0 ? 'no arguments' : own.join(', ')}, not '${other}'` };
   const broken = names.find(name => WHOLE.includes(name) && !Number.isInteger(given[name]));

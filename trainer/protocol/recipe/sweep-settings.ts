@@ -1,4 +1,5 @@
 /** Settings of a sweep: which values are tried, in which order, and which runs are stopped early. */
+import { isOneOf, namesOf } from '../../catalog/entries.ts';
 import { MAX_SEED } from './model-settings.ts';
 import { metricChoices } from './run-settings.ts';
 import { type Given, group, optional, type Setting } from './setting.ts';
@@ -40,7 +41,9 @@ export const sweepGroup = (settings: Readonly<Record<string, Setting>>) =>
     metric: optional(
       choice(metricChoices),
       { doc: 'The held-out metric that compares runs.' },
-      inSweep('the value of metric_for_best_model', given => given.metric_for_best_model as keyof typeof metricChoices),
+      inSweep('the value of metric_for_best_model', ({ metric_for_best_model: metric }) =>
+        isOneOf(namesOf(metricChoices), metric) ? metric : undefined,
+      ),
     ),
     mode: optional(
       choice({ min: 'The lowest value is the best.', max: 'The highest value is the best.' }),

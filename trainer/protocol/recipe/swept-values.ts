@@ -1,4 +1,6 @@
 /** The values that a sweep tries for a setting: a list, a range of numbers, or consecutive numbers. */
+import { isOneOf } from '../../catalog/entries.ts';
+import { isRecord } from '../../narrow.ts';
 import type { Setting } from './setting.ts';
 import type { Checked, JsonSchema, Mismatch, ValueType } from './value-type.ts';
 
@@ -67,9 +69,14 @@ export function sweptSettings(settings: Readonly<Record<string, Setting>>): Valu
   };
 }
 
+const SCALES = ['log', 'linear'] as const;
+
+const isSwept = (values: unknown): values is SweptValues =>
+  Array.isArray(values) ||
+  (isRecord(values) && (typeof values.count === 'number' || (typeof values.min === 'number' && typeof values.max === 'number')));
+
 /** A single value stands for a list of one. */
-const asValues = (values: unknown): SweptValues =>
-  Array.isArray(values) || (typeof values === 'object' && values !== null) ? (values as SweptValues) : [values];
+const asValues = (values: unknown): SweptValues => (isSwept(values) ? values : [values]);
 
 function schemaOf({ jsonSchema, ...type }: ValueType<unknown>): JsonSchema {
   const list = { type: 'array', items: jsonSchema, minItems: 1, maxItems: MAX_VALUES };
@@ -90,8 +97,9 @@ function checkValues(type: ValueType<unknown>, values: unknown): readonly Mismat
   const wrong = (expected: string, value: unknown, path: Mismatch['path'] = [], code: Mismatch['code'] = 'wrong-type'): Mismatch[] => [
     { code, path, expected, value },
   ];
-  const plain = asValues(values);
-  if (Array.isArray(plain)) {
+  const plain: unknown = isRecord(values) ? values : asValues(values);
+  if (!isRecord(plain)) {
+    if (!Array.isArray(plain)) return wrong(FORMS, values);
     if (plain.length === 0 || plain.length > MAX_VALUES) return wrong(`a list of 1 to ${MAX_VALUES} values`, values, [], 'out-of-range');
     return plain.flatMap((value, index) => {
       const checked = type.check(value);
@@ -103,8 +111,8 @@ function checkValues(type: ValueType<unknown>, values: unknown): readonly Mismat
   const strange = Object.keys(plain).find(key => !RANGE_KEYS.includes(key));
   if (strange !== undefined)
     return [{ code: 'not-a-choice', path: [strange], onKey: true, expected: FORMS, value: strange, choices: RANGE_KEYS }];
-  const { min, max, scale = 'log', count } = plain as Partial<SweptRange>;
-  if (count !== undefined && !(Number.isInteger(count) && count >= 1 && count <= MAX_VALUES))
+  const { min, max, scale = 'log', count } = plain;
+  if (count !== undefined && !(typeof count === 'number' && Number.isInteger(count) && count >= 1 && count <= MAX_VALUES))
     return wrong(`a count from 1 to ${MAX_VALUES}`, count, ['count'], 'out-of-range');
   if (min === undefined && max === undefined && scale === 'log' && count !== undefined)
     return isWhole(type) ? [] : wrong('a range with min and max, because only whole numbers can be counted up', values);
@@ -116,8 +124,9 @@ function checkValues(type: ValueType<unknown>, values: unknown): readonly Mismat
     const checked = type.check(end);
     if (!checked.ok) return checked.mismatches.map(found => ({ ...found, path: [key] }));
   }
-  if (!['log', 'linear'].includes(scale))
+  if (!isOneOf(SCALES, scale))
     return [{ code: 'not-a-choice', path: ['scale'], expected: "'log' or 'linear'", value: scale, choices: ['log', 'linear'] }];
+  if (typeof min !== 'number' || typeof max !== 'number') return wrong('a range of numbers', values);
   if (min >= max) return wrong(`a range whose min is below its max`, min, ['min'], 'out-of-range');
   if (scale === 'log' && min <= 0) return wrong('a range above 0, or scale: linear', min, ['min'], 'out-of-range');
   return [];

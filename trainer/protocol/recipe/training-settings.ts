@@ -1,5 +1,6 @@
 /** Settings of the optimization: length, learning rate, optimizer and recomputation. */
-import { type MethodName, methodCatalog } from '../../catalog/methods.ts';
+import { entryOf } from '../../catalog/entries.ts';
+import { methodCatalog } from '../../catalog/methods.ts';
 import { MAX_SEED } from './model-settings.ts';
 import { defaulted, derived, optional } from './setting.ts';
 import { choice, flag, integer, mapOf, number, stepCount } from './value-type.ts';
@@ -13,7 +14,7 @@ export const scheduleSettings = {
   learning_rate: derived(
     number({ min: 0, max: 100, aboveMin: true }),
     '2e-5 for spsft and full, 1e-4 for lora, dora and rosa, 5e-5 for spsft+lora, 1e-3 for bitfit and head, 4e-3 for vera',
-    given => (methodCatalog[given.method as MethodName] ?? methodCatalog.spsft).learningRate,
+    given => (entryOf(methodCatalog, given.method) ?? methodCatalog.spsft).learningRate,
     { doc: 'The learning rate after warm-up.' },
   ),
   lr_scheduler_type: defaulted(

@@ -12,6 +12,7 @@ import { encodeFloat32 } from '../../format/float-format.ts';
 import { type TensorEntry, writeSafetensors } from '../../format/safetensors/safetensors-writer.ts';
 import type { VariableSpec } from '../../graph/graph.ts';
 import { byteSize, float32Of, type HostArray } from '../../graph/types.ts';
+import { isEvaluation, type Evaluation } from '../../job/evaluate.ts';
 import { freeDiskBytes } from '../../machine/machine.ts';
 import type { Attachment } from '../../method/method.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
@@ -26,7 +27,7 @@ const TRAINER_STATE = 'trainer_state.json';
 /** Disk space left free for logs, metrics and everything else. */
 const SPARE_BYTES = 64 * 2 ** 20;
 
-const evaluationSchema = z.looseObject({ loss: z.number() });
+const evaluationSchema = z.custom<Evaluation>(isEvaluation, 'not an evaluation');
 
 /** The state of a run in addition to its tensors. */
 const trainerStateSchema = z.object({

@@ -1,7 +1,7 @@
 /** Effects on variables: a variable is a value that is replaced, and the compiler writes it in place, since its buffer is donated. */
 
 import { elementCount } from '../../../graph/types.ts';
-import { atLeast } from '../../../present.ts';
+import { atLeast } from '../../../narrow.ts';
 import type { Emitter } from '../emitter.ts';
 import type { Value } from '../hlo-type.ts';
 import { type Lowering, type LoweringTable, one, two } from '../lowering.ts';

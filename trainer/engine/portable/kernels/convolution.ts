@@ -8,7 +8,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Window2d } from '../../../graph/attributes.ts';
 import { windowOutput } from '../../../graph/ops/convolution.ts';
 import { dimensions } from '../../../graph/types.ts';
-import { lastOf, required } from '../../../present.ts';
+import { lastOf, required } from '../../../narrow.ts';
 import { type KernelTable, ofRank, one, three, two } from '../kernel.ts';
 import { matmul } from './product.ts';
 import { cropImage, type Image, imageOf, paddedSize, padImage, putTap, type Tap, takeTap, tapsOf } from './taps.ts';

@@ -1,7 +1,7 @@
 /** Kernels of the operations that change a variable. Each gives a scalar token. */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { atLeast } from '../../../present.ts';
+import { atLeast } from '../../../narrow.ts';
 import { type KernelTable, one, two } from '../kernel.ts';
 
 type Effects = 'assign' | 'assignAdd' | 'updateRows' | 'updateElements' | 'adam' | 'group';

@@ -3,7 +3,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { HostArray } from '../../../graph/types.ts';
 import { dimensions } from '../../../graph/types.ts';
-import { required } from '../../../present.ts';
+import { required } from '../../../narrow.ts';
 import { type KernelTable, three, two } from '../kernel.ts';
 import { matmul } from './product.ts';
 

@@ -2,7 +2,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { dimensions } from '../../../graph/types.ts';
-import { lastOf } from '../../../present.ts';
+import { lastOf } from '../../../narrow.ts';
 import { type KernelTable, two } from '../kernel.ts';
 
 export const productKernels: Pick<KernelTable, 'matmul'> = {

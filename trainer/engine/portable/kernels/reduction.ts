@@ -1,7 +1,7 @@
 /** Kernels of the reductions. */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { lastOf } from '../../../present.ts';
+import { lastOf } from '../../../narrow.ts';
 import { type KernelTable, one } from '../kernel.ts';
 
 export const reductionKernels: Pick<KernelTable, 'sum' | 'max' | 'argmax' | 'softmax'> = {

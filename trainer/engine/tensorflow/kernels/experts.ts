@@ -3,7 +3,7 @@
 import type { Node } from '../../../graph/node-store.ts';
 import type { DType } from '../../../graph/types.ts';
 import { dimensions } from '../../../graph/types.ts';
-import { atLeast, elementAt } from '../../../present.ts';
+import { atLeast, elementAt } from '../../../narrow.ts';
 import type { Emitter } from '../emitter.ts';
 import { inputAt, type LoweringTable } from '../lowering.ts';
 import { attr } from '../node-def.ts';

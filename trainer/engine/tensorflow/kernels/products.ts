@@ -2,7 +2,7 @@
 
 import type { Node } from '../../../graph/node-store.ts';
 import { elementCount } from '../../../graph/types.ts';
-import { elementAt } from '../../../present.ts';
+import { elementAt } from '../../../narrow.ts';
 import { operationThreads } from '../environment.ts';
 import { inputAt, type LoweringTable } from '../lowering.ts';
 import { attr } from '../node-def.ts';

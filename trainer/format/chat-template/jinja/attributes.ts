@@ -1,5 +1,5 @@
 /** `a.b`, `a["b"]` and slices, in the sandbox that Transformers uses: what changes a value is not there. */
-import { elementAt } from '../../../present.ts';
+import { elementAt } from '../../../narrow.ts';
 import { Arguments } from './arguments.ts';
 import { spend } from './budget.ts';
 import { formatBraces } from './format.ts';

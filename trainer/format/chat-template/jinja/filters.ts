@@ -1,5 +1,5 @@
 /** The filters of Jinja that work on a single value, `x|name`. */
-import { elementAt } from '../../../present.ts';
+import { elementAt } from '../../../narrow.ts';
 import { Arguments } from './arguments.ts';
 import { ownAttribute } from './attributes.ts';
 import { spend } from './budget.ts';

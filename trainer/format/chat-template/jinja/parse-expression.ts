@@ -1,5 +1,5 @@
 /** Expressions of Jinja, loosest binding first. */
-import { elementAt } from '../../../present.ts';
+import { elementAt } from '../../../narrow.ts';
 import type { Argument, BinaryOperator, Comparison, Expression } from './nodes.ts';
 import type { TokenReader } from './token-reader.ts';
 

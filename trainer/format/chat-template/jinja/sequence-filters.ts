@@ -1,5 +1,5 @@
 /** The filters of Jinja that work on lists. */
-import { elementAt } from '../../../present.ts';
+import { elementAt } from '../../../narrow.ts';
 import { Arguments } from './arguments.ts';
 import { item } from './attributes.ts';
 import { spend } from './budget.ts';

@@ -1,5 +1,5 @@
 /** The methods of Python's `str`. */
-import { elementAt } from '../../../present.ts';
+import { elementAt } from '../../../narrow.ts';
 import { Arguments } from './arguments.ts';
 import { spend } from './budget.ts';
 import { LEADING_SPACE, ONLY_SPACE, SPACES, TRAILING_SPACE } from './lexer.ts';

@@ -1,5 +1,5 @@
 /** Python's `str` and `repr`. */
-import { required } from '../../../present.ts';
+import { required } from '../../../narrow.ts';
 import { spend } from './budget.ts';
 import { TemplateError, unsupported } from './template-error.ts';
 import { Callable, Dict, DictView, Markup, Once, Range, Tuple, typeName, Undefined, type Value } from './values.ts';

@@ -1,5 +1,5 @@
 /** The `added_tokens` of tokenizer.json: texts that are one token each wherever they stand, found before anything else is done. */
-import { valueFor } from '../../../present.ts';
+import { valueFor } from '../../../narrow.ts';
 import { endsWithWord, leadingWhiteSpace, startsWithWord, trailingWhiteSpace } from './characters.ts';
 import type { Normalize } from './normalizers.ts';
 import type { Vocabulary } from './vocabulary.ts';

@@ -1,5 +1,5 @@
 /** Reading of a part of tokenizer.json: its fields checked, its kind looked up. */
-import { isRecord } from '../../../files/strict-json.ts';
+import { isRecord } from '../../../narrow.ts';
 import { compileOniguruma, literal } from './oniguruma.ts';
 
 export type Component = Readonly<Record<string, unknown>>;

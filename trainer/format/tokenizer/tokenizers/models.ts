@@ -1,5 +1,5 @@
 /** The kinds of `model` in tokenizer.json. */
-import { isRecord } from '../../../files/strict-json.ts';
+import { isRecord } from '../../../narrow.ts';
 import { createBpe } from './bpe.ts';
 import { type Component, integer, text } from './component.ts';
 import { createUnigram } from './unigram.ts';

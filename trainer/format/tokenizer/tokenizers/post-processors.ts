@@ -1,5 +1,5 @@
 /** The `post_processor` of tokenizer.json: the special tokens around a text, and around and between two. */
-import { isRecord } from '../../../files/strict-json.ts';
+import { isRecord } from '../../../narrow.ts';
 import { build, type Component, list, steps } from './component.ts';
 
 export interface Encoded {

@@ -1,5 +1,5 @@
 /** SentencePiece's unigram model: of all ways to cut a word into pieces the one whose scores sum highest. */
-import { elementAt, required } from '../../../present.ts';
+import { elementAt, required } from '../../../narrow.ts';
 import { type Component, flag } from './component.ts';
 import { fallbackBytes, type Model, type Vocabulary } from './vocabulary.ts';
 

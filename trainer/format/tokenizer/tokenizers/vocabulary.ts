@@ -1,5 +1,5 @@
 /** The `model` of tokenizer.json: words to ids. */
-import { isRecord } from '../../../files/strict-json.ts';
+import { isRecord } from '../../../narrow.ts';
 
 /** The ids of a word. */
 export type Model = (word: string) => readonly number[];

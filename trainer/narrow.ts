@@ -1,4 +1,11 @@
-/** Reads what must be there. A mistake of the program becomes an error at its place, instead of an `undefined` that travels on. */
+/**
+ * Narrows values by checking them. What must be there is read or throws: a mistake of the program becomes an error at its
+ * place, instead of an `undefined` that travels on.
+ */
+
+/** Returns whether a value is an object with names of its own, and not a list. */
+export const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** Something that must be there is missing: a mistake of the program, not of its user. */
 export class MissingError extends Error {

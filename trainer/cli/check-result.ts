@@ -1,0 +1,13 @@
+/** Results of jobs come from other processes: from a worker, which runs native code, or from a daemon. */
+import { isResultOf, type JobResults } from '../handlers/job-results.ts';
+import type { JobKind } from '../protocol/job-messages.ts';
+import { CliError } from './cli-error.ts';
+
+/** Returns a value as the result of this kind of job. @throws CliError 'bad-result' if it is none */
+export function checkResult<Kind extends JobKind>(kind: Kind, value: unknown): JobResults[Kind] {
+  if (isResultOf(kind, value)) return value;
+  throw new CliError(`the process of the job '${kind}' gave a result of another form`, {
+    code: 'bad-result',
+    hint: 'Check that the daemon has the version of this command',
+  });
+}

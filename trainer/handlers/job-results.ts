@@ -1,0 +1,52 @@
+/** The result of each kind of job, and the form that it must have when another process or an earlier run sends it as JSON. */
+import { z } from 'zod';
+import type { ExportResult } from '../artifact/export-model.ts';
+import type { Diagnosis } from '../engine/doctor.ts';
+import type { GeneratedText } from '../generate/generate-text.ts';
+import type { JobKind } from '../protocol/job-messages.ts';
+import type { SweepResult } from '../sweep/sweep-job.ts';
+import type { EvaluateResult } from './evaluate-run.ts';
+import type { ImportanceResult } from './importance-run.ts';
+import type { FindRateResult } from './train/find-rate.ts';
+import type { TrainResult } from './train/train-run.ts';
+import type { VerifyResult } from './verify-run.ts';
+
+export interface JobResults {
+  train: TrainResult;
+  resume: TrainResult;
+  sweep: SweepResult;
+  'find-rate': FindRateResult;
+  importance: ImportanceResult;
+  evaluate: EvaluateResult;
+  generate: GeneratedText & { readonly engine: string };
+  export: ExportResult;
+  serve: { readonly requests: number };
+  verify: VerifyResult;
+  doctor: Diagnosis;
+}
+
+const text = z.string();
+/** JSON has no NaN and no infinity: they arrive as null. */
+const number = z.number().nullable();
+const list = z.array(z.unknown());
+
+/** Summaries of older runs lack newer fields. */
+const training = z.looseObject({ state: text, runDir: text, steps: z.number(), trainable: z.number() });
+
+const schemas: { readonly [Kind in JobKind]: z.ZodType } = {
+  train: training,
+  resume: training,
+  sweep: z.looseObject({ sweepDir: text, name: text, state: text, metric: text, runs: list }),
+  'find-rate': z.looseObject({ points: list, diverged: z.boolean(), engine: text }),
+  importance: z.looseObject({ outputFile: text, modules: z.number(), rows: z.number(), engine: text }),
+  evaluate: z.looseObject({ model: text, engine: text, loss: number.optional() }),
+  generate: z.looseObject({ text, ids: list, promptTokens: z.number(), engine: text }),
+  export: z.looseObject({ format: text, outputDir: text, bytes: z.number(), files: list, commands: z.record(text, text).optional() }),
+  serve: z.looseObject({ requests: z.number() }),
+  verify: z.looseObject({ ok: z.boolean(), engine: text, checks: z.array(z.looseObject({ name: text, error: number, ok: z.boolean() })) }),
+  doctor: z.looseObject({ node: text, platform: text, machine: z.looseObject({}), problems: list, installedEngines: list }),
+};
+
+/** Returns whether JSON has the form of the result of this kind of job. */
+export const isResultOf = <Kind extends JobKind>(kind: Kind, value: unknown): value is JobResults[Kind] =>
+  schemas[kind].safeParse(value).success;
