@@ -1,7 +1,7 @@
 /** The graph as one writes it: a short method for each operation, NumPy's broadcasting, small rewrites that never cost anything. */
 import type { OpAttributes, Pool2d, Window2d } from './attributes.ts';
-import { NodeStore, inputsOf, type Node } from './node-store.ts';
-import { GraphError, elementCount, resolveAxis, sameShape, type DType, type HostArray, type Shape } from './types.ts';
+import { inputsOf, type Node, NodeStore } from './node-store.ts';
+import { type DType, elementCount, GraphError, type HostArray, resolveAxis, type Shape, sameShape } from './types.ts';
 
 /** A random mask takes 16 bits an element: half the time of 32. */
 export const RANDOM_STEPS = 2 ** 16;

@@ -1,6 +1,6 @@
 /** The nodes of a static-shape tensor graph under construction. The order in which nodes are made is the order in which they run. */
 import type { OpAttributes, OpName } from './attributes.ts';
-import { GraphError, elementCount, showSpec, type DType, type Shape, type TensorSpec } from './types.ts';
+import { type DType, elementCount, GraphError, type Shape, showSpec, type TensorSpec } from './types.ts';
 
 /** One operation and the tensor it gives. Immutable but for the two notes that the gradient reads. */
 export interface Node<Op extends OpName = OpName> extends TensorSpec {

@@ -2,7 +2,7 @@
 import { elementAt } from '../narrow.ts';
 import { checkAliases } from './alias.ts';
 import type { Graph, Node, VariableSpec } from './graph.ts';
-import { GraphError, sameShape, type HostArray } from './types.ts';
+import { GraphError, type HostArray, sameShape } from './types.ts';
 
 /** One entry point: what it is fed, what it gives, and every node it needs, in the order in which they run. */
 export interface Signature {

@@ -5,7 +5,7 @@ import { type AdaptedModel, applyAdapter, untouched } from '../artifact/adapter/
 import { checkBase } from '../artifact/adapter/check-adapter.ts';
 import { readAdapter } from '../artifact/adapter/read-adapter.ts';
 import type { Session } from '../engine/engine.ts';
-import { evaluate, type Evaluation, type Evaluator } from '../job/evaluate.ts';
+import { type Evaluation, type Evaluator, evaluate } from '../job/evaluate.ts';
 import type { Job } from '../job/job.ts';
 import type { JobScope } from '../job/job-scope.ts';
 import { type Base, openBase } from '../job/open-base.ts';

@@ -227,7 +227,7 @@ const traceGradients = (params: ImportanceProgramParams, shape: BatchShape, { re
     return {
       wanted: [...weights.keys()],
       onReady: (weight, gradient) => {
-        const module = weights.get(weight) as ModuleSpec;
+        const module = valueFor(weights, weight);
         return addTo(graph, accumulator(params, module), reduce(graph, acting(graph, module, weight), wide(graph, gradient)));
       },
     };

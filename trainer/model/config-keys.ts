@@ -6,7 +6,7 @@
 import { z } from 'zod';
 import { isRecord } from '../narrow.ts';
 import type { ConfigJson } from './config-json.ts';
-import { ModelConfigError, type ConfigProblem } from './model-spec.ts';
+import { type ConfigProblem, ModelConfigError } from './model-spec.ts';
 
 /** The model is computed as this key says, within the schema's bounds. */
 export interface ComputedKey<Schema extends z.ZodType = z.ZodType> {

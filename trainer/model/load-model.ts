@@ -7,7 +7,7 @@ import { unknownRopeKeys } from './family/rope-config.ts';
 import { siglipKeys, unknownTowerKeys } from './family/siglip-config.ts';
 import { timm } from './family/timm.ts';
 import { timmKeys } from './family/timm-params.ts';
-import { ModelConfigError, type AnyModel, type CausalModel, type Model } from './model-spec.ts';
+import { type AnyModel, type CausalModel, type Model, ModelConfigError } from './model-spec.ts';
 import { stackMismatches } from './stored-form.ts';
 import { unsupportedArchitecture } from './unsupported-architecture.ts';
 

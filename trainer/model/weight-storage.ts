@@ -2,7 +2,7 @@
 
 import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
 import type { VariableData } from '../graph/program.ts';
-import { toBfloat16, type Shape } from '../graph/types.ts';
+import { type Shape, toBfloat16 } from '../graph/types.ts';
 import { encodeInt8, int8Variables } from './int8.ts';
 import type { ExpertsSpec, ModuleSpec, ParameterSpec } from './module-specs.ts';
 import { encodeNf4, nf4Variables, readNf4 } from './nf4.ts';

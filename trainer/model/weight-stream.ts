@@ -4,7 +4,7 @@ import type { VariableData } from '../graph/program.ts';
 import { elementCount, sameShape } from '../graph/types.ts';
 import { createRandom, hashSeed } from '../random.ts';
 import { weightMismatches } from './load-model.ts';
-import { ModelConfigError, type Model } from './model-spec.ts';
+import { type Model, ModelConfigError } from './model-spec.ts';
 import type { ParameterSpec } from './module-specs.ts';
 import { withStacks } from './stored-form.ts';
 import type { WeightSource } from './weight-source.ts';

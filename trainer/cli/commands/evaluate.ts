@@ -1,7 +1,7 @@
 /** `rowtune evaluate`: loss and accuracy on held-out data, of a base model or a tuned one. */
 
 import path from 'node:path';
-import { isEvaluation, type Evaluation } from '../../job/evaluate.ts';
+import { type Evaluation, isEvaluation } from '../../job/evaluate.ts';
 import { table } from '../../protocol/format.ts';
 import { jobContext } from '../../settings.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';

@@ -1,6 +1,6 @@
 /** Writes one function of a StableHLO module, a line an operation. Shapes of results are computed here, so that kernels name none. */
 
-import { broadcastShapes, sameShape, type HostArray, type Shape } from '../../graph/types.ts';
+import { broadcastShapes, type HostArray, type Shape, sameShape } from '../../graph/types.ts';
 import { elementAt } from '../../narrow.ts';
 import { type HloType, lowest, numberText, tensorType, type Value, valuesText } from './hlo-type.ts';
 

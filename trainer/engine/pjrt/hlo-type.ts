@@ -1,5 +1,5 @@
 /** The element types and tensor types of StableHLO, and how constants are written in it. */
-import { elementCount, type DType, type HostArray, type Shape } from '../../graph/types.ts';
+import { type DType, elementCount, type HostArray, type Shape } from '../../graph/types.ts';
 
 /** Those of the graph, and those that random numbers and sums of 16 bits need in between. */
 export type HloType = 'f32' | 'bf16' | 'i32' | 'ui8' | 'i8' | 'i1' | 'ui32' | 'ui64';

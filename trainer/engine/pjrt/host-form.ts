@@ -1,5 +1,5 @@
 /** Tensors on their way to and from a device: their bytes, and the number that PJRT has for each element type. */
-import { byteSize, elementCount, type DType, type HostArray, type TensorSpec } from '../../graph/types.ts';
+import { byteSize, type DType, elementCount, type HostArray, type TensorSpec } from '../../graph/types.ts';
 import { EngineError } from '../engine.ts';
 import { HOST_ARRAY } from '../host-array.ts';
 import type { Addon, BufferHandle, ClientHandle } from './addon.ts';

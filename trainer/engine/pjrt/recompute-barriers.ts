@@ -3,8 +3,8 @@
  * values until the backward pass. A recomputed operation therefore reads what was kept through a barrier that waits for a gradient.
  */
 
-import { inputsOf } from '../../graph/node-store.ts';
 import type { Node } from '../../graph/node-store.ts';
+import { inputsOf } from '../../graph/node-store.ts';
 import { elementAt, valueFor } from '../../narrow.ts';
 import type { Emitter } from './emitter.ts';
 import type { Value } from './hlo-type.ts';

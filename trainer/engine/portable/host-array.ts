@@ -3,7 +3,7 @@
  * low 16 bits are zero (every cast to bfloat16 rounds; results of bfloat16 operations are rounded too, as an engine that stores them would).
  */
 import { type DataType, getBackend, type Tensor, tensor } from '@tensorflow/tfjs-core';
-import { elementCount, float32Of, fromBfloat16, toBfloat16, type DType, type HostArray, type TensorSpec } from '../../graph/types.ts';
+import { type DType, elementCount, float32Of, fromBfloat16, type HostArray, type TensorSpec, toBfloat16 } from '../../graph/types.ts';
 import { EngineError } from '../engine.ts';
 import { HOST_ARRAY } from '../host-array.ts';
 

@@ -1,5 +1,5 @@
 /** The forms in which tensors cross to and from the addon: it takes float32, int32, uint8 and bool, and gives float32, int32 and bool. */
-import { bytesPerElement, elementCount, type DType, type HostArray, type Shape, type TensorSpec } from '../../graph/types.ts';
+import { bytesPerElement, type DType, elementCount, type HostArray, type Shape, type TensorSpec } from '../../graph/types.ts';
 import type { Emitter } from './emitter.ts';
 import { scalarOf } from './kernels/scalar.ts';
 import { attr } from './node-def.ts';

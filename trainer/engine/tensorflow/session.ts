@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import type { Program } from '../../graph/program.ts';
-import { byteSize, bytesPerElement, elementCount, type DType, type HostArray } from '../../graph/types.ts';
+import { byteSize, bytesPerElement, type DType, elementCount, type HostArray } from '../../graph/types.ts';
 import { elementAt } from '../../narrow.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
 import { EngineError, type Session, type VariableData } from '../engine.ts';

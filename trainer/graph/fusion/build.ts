@@ -2,7 +2,7 @@
 import { atLeast, elementAt, lastOf, required } from '../../narrow.ts';
 import type { Node } from '../graph.ts';
 import { inputsOf, isOp } from '../node-store.ts';
-import { elementCount, fromBfloat16, type DType } from '../types.ts';
+import { type DType, elementCount, fromBfloat16 } from '../types.ts';
 import {
   type Access,
   type Axis,

@@ -1,7 +1,7 @@
 /** Which operations a fused step can take in. */
 import type { Node } from '../graph.ts';
 import { inputsOf, isOp } from '../node-store.ts';
-import { elementCount, type DType } from '../types.ts';
+import { type DType, elementCount } from '../types.ts';
 import { isElementwise, ROW_PROGRAM_LIMITS } from './row-program.ts';
 
 const COMPUTED: ReadonlySet<DType> = new Set<DType>(['float32', 'bfloat16', 'bool']);

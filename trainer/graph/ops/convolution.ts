@@ -2,7 +2,7 @@
 import type { Window2d } from '../attributes.ts';
 import { inputsOf } from '../node-store.ts';
 import type { OpTable } from '../op-rule.ts';
-import { GraphError, dimensions, elementCount, type Shape } from '../types.ts';
+import { dimensions, elementCount, GraphError, type Shape } from '../types.ts';
 
 /** Output height and width of a window of `size` over an image. */
 export function windowOutput(height: number, width: number, size: readonly [number, number], window: Window2d): [number, number] {

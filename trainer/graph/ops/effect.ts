@@ -1,6 +1,6 @@
 /** Operations that change a variable. Each gives a scalar token, so that a signature can ask for it. */
 import type { OpRule, OpTable } from '../op-rule.ts';
-import { GraphError, elementCount } from '../types.ts';
+import { elementCount, GraphError } from '../types.ts';
 
 type Effects = 'assign' | 'assignAdd' | 'updateRows' | 'updateElements' | 'adam' | 'group';
 

@@ -3,7 +3,7 @@ import type { GraphBuilder } from '../graph-builder.ts';
 import type { Node } from '../node-store.ts';
 import { inputsOf } from '../node-store.ts';
 import type { GradientRule, OpRule, OpTable } from '../op-rule.ts';
-import { GraphError, broadcastShapes, elementCount, type TensorSpec } from '../types.ts';
+import { broadcastShapes, elementCount, GraphError, type TensorSpec } from '../types.ts';
 
 export type Unary =
   | 'neg'

@@ -3,7 +3,7 @@ import type { GraphBuilder } from '../graph-builder.ts';
 import type { Node } from '../node-store.ts';
 import { inputsOf } from '../node-store.ts';
 import type { OpTable } from '../op-rule.ts';
-import { GraphError, dimensions, elementCount, type TensorSpec } from '../types.ts';
+import { dimensions, elementCount, GraphError, type TensorSpec } from '../types.ts';
 
 /** @throws GraphError where the assignments are no multiple of the rows */
 function assignmentsOf(ids: TensorSpec | undefined, ...read: readonly (TensorSpec | undefined)[]): number {

@@ -3,7 +3,7 @@ import type { GraphBuilder } from '../graph-builder.ts';
 import type { Node } from '../node-store.ts';
 import { inputsOf } from '../node-store.ts';
 import type { OpTable } from '../op-rule.ts';
-import { GraphError, elementCount, type TensorSpec } from '../types.ts';
+import { elementCount, GraphError, type TensorSpec } from '../types.ts';
 
 function pair(inputs: readonly TensorSpec[]): [TensorSpec, TensorSpec] {
   const [data, ids] = inputs;

@@ -2,7 +2,7 @@
 import { inputsOf } from '../node-store.ts';
 import type { OpTable } from '../op-rule.ts';
 import { joinCross } from '../op-rule.ts';
-import { GraphError, dimensions, elementCount, sameShape } from '../types.ts';
+import { dimensions, elementCount, GraphError, sameShape } from '../types.ts';
 
 export const productRules: Pick<OpTable, 'matmul'> = {
   matmul: {

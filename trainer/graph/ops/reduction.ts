@@ -2,7 +2,7 @@
 import type { Reduction } from '../attributes.ts';
 import { inputsOf } from '../node-store.ts';
 import type { OpTable } from '../op-rule.ts';
-import { GraphError, elementCount, type Shape, type TensorSpec } from '../types.ts';
+import { elementCount, GraphError, type Shape, type TensorSpec } from '../types.ts';
 
 const reducedShape = (shape: Shape, { axes, keepDims }: Reduction): number[] =>
   keepDims ? shape.map((d, i) => (axes.includes(i) ? 1 : d)) : shape.filter((_, i) => !axes.includes(i));

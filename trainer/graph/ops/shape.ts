@@ -1,7 +1,7 @@
 /** Operations that move elements about and compute nothing. */
 import { inputsOf } from '../node-store.ts';
 import type { OpTable } from '../op-rule.ts';
-import { GraphError, broadcastShapes, elementCount, sameShape, type TensorSpec } from '../types.ts';
+import { broadcastShapes, elementCount, GraphError, sameShape, type TensorSpec } from '../types.ts';
 import { unbroadcast } from './elementwise.ts';
 
 const free = () => 0;

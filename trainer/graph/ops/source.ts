@@ -1,6 +1,6 @@
 /** Operations that bring tensors in: feeds, constants, variables, random numbers. */
 import type { OpTable } from '../op-rule.ts';
-import { GraphError, elementCount } from '../types.ts';
+import { elementCount, GraphError } from '../types.ts';
 
 type Sources = 'feed' | 'constant' | 'read' | 'randomMask';
 

@@ -1,6 +1,6 @@
 /** Runs one evaluation and one save before the first update, so that failures happen now and not hours later. */
 
-import { evaluate, evaluationMetrics, type Evaluation } from '../../job/evaluate.ts';
+import { type Evaluation, evaluate, evaluationMetrics } from '../../job/evaluate.ts';
 import type { MemoryMeter } from '../../job/memory-meter.ts';
 import { checkpointBytes, requireDisk, saveCheckpoint } from '../../run/checkpoint/checkpoint.ts';
 import { removeCheckpoint } from '../../run/checkpoint/checkpoint-folders.ts';

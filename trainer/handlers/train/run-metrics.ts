@@ -4,7 +4,7 @@
  */
 import path from 'node:path';
 import { writeJson } from '../../files/durable-file.ts';
-import { evaluationMetrics, type Evaluation } from '../../job/evaluate.ts';
+import { type Evaluation, evaluationMetrics } from '../../job/evaluate.ts';
 import type { JobScope } from '../../job/job-scope.ts';
 import { RUN_FILES } from '../../protocol/run-files.ts';
 import { appendMetrics, type MetricsLine } from '../../run/metrics-file.ts';

@@ -2,7 +2,7 @@
 
 import { dataStart, stepsPerEpoch } from '../../data/batch/batches.ts';
 import { DataError } from '../../data/data-error.ts';
-import { bestModelValue, evaluate, type Evaluation } from '../../job/evaluate.ts';
+import { bestModelValue, type Evaluation, evaluate } from '../../job/evaluate.ts';
 import type { MemoryMeter } from '../../job/memory-meter.ts';
 import { PAUSED_BY_SWEEP } from '../../protocol/job-messages.ts';
 import { stringifyRecipe } from '../../protocol/stringify-recipe.ts';

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { removeHalfWritten, writeJson } from '../../files/durable-file.ts';
 import { byteSize } from '../../graph/types.ts';
-import { evaluate, type Evaluation } from '../../job/evaluate.ts';
+import { type Evaluation, evaluate } from '../../job/evaluate.ts';
 import type { Job } from '../../job/job.ts';
 import type { JobScope, RecipeScope } from '../../job/job-scope.ts';
 import { MemoryMeter, type MemorySplit } from '../../job/memory-meter.ts';

@@ -5,7 +5,7 @@
 import { type ModelConfig, parseConfig } from '../../format/model-config.ts';
 import { ModelFileError } from '../../format/model-file-error.ts';
 import { loadModel, supportedArchitectures, unknownConfigKeys } from '../../model/load-model.ts';
-import { ModelConfigError, type ConfigProblem, type Model } from '../../model/model-spec.ts';
+import { type ConfigProblem, type Model, ModelConfigError } from '../../model/model-spec.ts';
 import { supportedByName } from '../../model/unsupported-architecture.ts';
 import { type Located, locate, START } from '../../protocol/recipe/located.ts';
 import type { ConfigKind } from '../document-kind.ts';

@@ -4,7 +4,7 @@ import { measureCatalog, measureWithoutLabels } from '../../catalog/measures.ts'
 import { methodCatalog } from '../../catalog/methods.ts';
 import { type ObjectiveName, objectiveCatalog, objectivesOf } from '../../catalog/objectives.ts';
 import { matchesAny, moduleNames, TargetError, type TargetSettings, targetModules } from '../../method/targets.ts';
-import { takesSize, type AnyModel, type Model } from '../../model/model-spec.ts';
+import { type AnyModel, type Model, takesSize } from '../../model/model-spec.ts';
 import type { ModuleSpec } from '../../model/module-specs.ts';
 import type { RecipeEstimate } from '../../plan/memory/predict.ts';
 import { attachFirst } from '../../plan/run-plan.ts';

@@ -10,7 +10,7 @@ import type { VariableData } from '../../graph/program.ts';
 import { dimensions, elementCount } from '../../graph/types.ts';
 import { keepMask, keepScale, masked } from '../../model/layer/dropout.ts';
 import type { Model } from '../../model/model-spec.ts';
-import { isConv, isExperts, type ConvSpec, type ModuleSpec } from '../../model/module-specs.ts';
+import { type ConvSpec, isConv, isExperts, type ModuleSpec } from '../../model/module-specs.ts';
 import type { LinearHook, Tracer } from '../../model/tracer.ts';
 import { atLeast, valueFor } from '../../narrow.ts';
 import { createRandom, hashSeed } from '../../random.ts';

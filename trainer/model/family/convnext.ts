@@ -4,7 +4,17 @@ import type { Node } from '../../graph/graph.ts';
 import { dimensions } from '../../graph/types.ts';
 import { activationOf } from '../layer/activation.ts';
 import type { ClassifierModel } from '../model-spec.ts';
-import { convSpec, isConv, layerNormSpec, linearSpec, patchSpec, scaleSpec, type BiasedSpec, type ConvSpec, type ModuleSpec } from '../module-specs.ts';
+import {
+  type BiasedSpec,
+  type ConvSpec,
+  convSpec,
+  isConv,
+  layerNormSpec,
+  linearSpec,
+  type ModuleSpec,
+  patchSpec,
+  scaleSpec,
+} from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 import type { ConvNextNames } from './convnext-names.ts';
 import { imageClassifier } from './image-input.ts';

@@ -6,7 +6,7 @@ import { lastOf } from '../../narrow.ts';
 import { relativeIndices, relativeScores } from '../layer/relative-attention.ts';
 import { attend, byHead, paddingMask } from '../layer/self-attention.ts';
 import type { ClassifierModel } from '../model-spec.ts';
-import { embeddingSpec, layerNormSpec, linearSpec, parametersOf, type BiasedSpec, type ModuleSpec } from '../module-specs.ts';
+import { type BiasedSpec, embeddingSpec, layerNormSpec, linearSpec, type ModuleSpec, parametersOf } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 import type { BertConfig } from './bert.ts';
 import { type FirstTokenHead, firstTokenHead, headLogits, headModules } from './first-token-head.ts';

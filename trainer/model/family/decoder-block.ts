@@ -6,7 +6,7 @@ import { activationOf, activations, swiglu } from '../layer/activation.ts';
 import { type AttentionMask, attention, queryChunk } from '../layer/attention.ts';
 import { type RotaryTables, rotate } from '../layer/rotary.ts';
 import type { TokenInputs } from '../model-spec.ts';
-import { linearSpec, normSpec, parameterSpec, type ModuleSpec } from '../module-specs.ts';
+import { linearSpec, type ModuleSpec, normSpec, parameterSpec } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 import type { DecoderConfig } from './decoder-config.ts';
 import { type ExpertBlock, expertBlock, expertModules, traceExperts } from './decoder-experts.ts';

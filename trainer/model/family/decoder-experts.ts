@@ -3,7 +3,7 @@
 import type { Graph, Node } from '../../graph/graph.ts';
 import { elementAt } from '../../narrow.ts';
 import { combine, type RoutingRule, route } from '../layer/experts.ts';
-import { expertsSpec, linearSpec, type ExpertsSpec, type ModuleSpec, type StoredForm } from '../module-specs.ts';
+import { type ExpertsSpec, expertsSpec, linearSpec, type ModuleSpec, type StoredForm } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 
 export interface DecoderExperts extends RoutingRule {

@@ -7,7 +7,7 @@ import type { AttentionMask } from '../layer/attention.ts';
 import { type Positions, ropeFrequencies, ropeFrequenciesAt, turningLength } from '../layer/rope-scaling.ts';
 import { rotaryTables, rotaryTablesAt } from '../layer/rotary.ts';
 import type { CausalModel, TokenInputs } from '../model-spec.ts';
-import { embeddingSpec, linearSpec, normSpec, parametersOf, type ModuleSpec } from '../module-specs.ts';
+import { embeddingSpec, linearSpec, type ModuleSpec, normSpec, parametersOf } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 import { type Block, blockOf, modulesOf, type Turn, traceBlock } from './decoder-block.ts';
 import type { DecoderAttention, DecoderConfig } from './decoder-config.ts';

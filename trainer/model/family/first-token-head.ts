@@ -2,7 +2,7 @@
 
 import type { Node } from '../../graph/graph.ts';
 import { activationOf } from '../layer/activation.ts';
-import { linearSpec, type Initial, type ModuleSpec } from '../module-specs.ts';
+import { type Initial, linearSpec, type ModuleSpec } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 import { headSpec, type Labels } from './labels.ts';
 import { firstToken } from './text-encoder.ts';

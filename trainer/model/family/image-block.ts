@@ -5,7 +5,7 @@ import { atLeast, elementAt } from '../../narrow.ts';
 import { activationOf } from '../layer/activation.ts';
 import { type RotaryTables, rotate } from '../layer/rotary.ts';
 import { attend, byHead, splitHeads } from '../layer/self-attention.ts';
-import { layerNormSpec, linearSpec, scaleSpec, type BiasedSpec, type ModuleSpec } from '../module-specs.ts';
+import { type BiasedSpec, layerNormSpec, linearSpec, type ModuleSpec, scaleSpec } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 import type { BlockNames } from './vit-names.ts';
 

@@ -1,8 +1,8 @@
 /** The parts that models of images share: their input, and the classifier that one head makes of their features. */
 
 import type { Node } from '../../graph/graph.ts';
-import { ModelConfigError, type ClassifierBatch, type ClassifierModel } from '../model-spec.ts';
-import { parametersOf, type ModuleSpec } from '../module-specs.ts';
+import { type ClassifierBatch, type ClassifierModel, ModelConfigError } from '../model-spec.ts';
+import { type ModuleSpec, parametersOf } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 import type { Labels } from './labels.ts';
 

@@ -9,7 +9,7 @@ import { ropeFrequencies } from '../layer/rope-scaling.ts';
 import { type RotaryTables, rotaryTables, rotate } from '../layer/rotary.ts';
 import { attend, paddingMask, splitHeads } from '../layer/self-attention.ts';
 import type { ClassifierModel } from '../model-spec.ts';
-import { embeddingSpec, linearSpec, moduleSpec, parametersOf, type ModuleSpec } from '../module-specs.ts';
+import { embeddingSpec, linearSpec, type ModuleSpec, moduleSpec, parametersOf } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 import { headSpec, type Labels } from './labels.ts';
 import { firstToken, meanOfSeen, type TokenBatch, tokensOf } from './text-encoder.ts';

@@ -2,7 +2,7 @@
 
 import type { Node } from '../../graph/graph.ts';
 import { activationOf } from '../layer/activation.ts';
-import { layerNormSpec, linearSpec, type BiasedSpec, type ModuleSpec } from '../module-specs.ts';
+import { type BiasedSpec, layerNormSpec, linearSpec, type ModuleSpec } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 
 export interface PostNormBlock {

@@ -3,7 +3,16 @@
 import type { Node } from '../../graph/graph.ts';
 import { type Activation, activationOf } from '../layer/activation.ts';
 import type { ClassifierModel } from '../model-spec.ts';
-import { batchNormSpec, convSpec, linearSpec, squareWindow, type BatchNormSpec, type ConvSizes, type ConvSpec, type ModuleSpec } from '../module-specs.ts';
+import {
+  type BatchNormSpec,
+  batchNormSpec,
+  type ConvSizes,
+  type ConvSpec,
+  convSpec,
+  linearSpec,
+  type ModuleSpec,
+  squareWindow,
+} from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 import { imageClassifier } from './image-input.ts';
 import { headSpec, type Labels } from './labels.ts';

@@ -7,7 +7,7 @@ import type { GridSize } from '../layer/resize-grid.ts';
 import { attend } from '../layer/self-attention.ts';
 import { fromWindows, relativeRows, toWindows, type WindowParams, windowMask } from '../layer/windows.ts';
 import type { ClassifierModel } from '../model-spec.ts';
-import { layerNormSpec, linearSpec, parameterSpec, patchSpec, type BiasedSpec, type ConvSpec, type ModuleSpec } from '../module-specs.ts';
+import { type BiasedSpec, type ConvSpec, layerNormSpec, linearSpec, type ModuleSpec, parameterSpec, patchSpec } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 import { type ImageBlock, type ImageBlockConfig, imageBlock, imageBlockModules, projections, runImageBlock } from './image-block.ts';
 import { imageClassifier } from './image-input.ts';

@@ -2,8 +2,8 @@
 
 import type { Graph, Node } from '../../graph/graph.ts';
 import { dimensions } from '../../graph/types.ts';
-import { ModelConfigError, type ClassifierBatch } from '../model-spec.ts';
-import { embeddingSpec, layerNormSpec, linearSpec, type BiasedSpec, type ModuleSpec } from '../module-specs.ts';
+import { type ClassifierBatch, ModelConfigError } from '../model-spec.ts';
+import { type BiasedSpec, embeddingSpec, layerNormSpec, linearSpec, type ModuleSpec } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 
 export type TokenBatch = Extract<ClassifierBatch, { kind: 'tokens' }>;

@@ -5,7 +5,7 @@ import { entryOf } from '../../catalog/entries.ts';
 import { lastOf, required } from '../../narrow.ts';
 import type { ConfigJson, ModelOptions } from '../config-json.ts';
 import { computed, contradiction, readConfig, refuse } from '../config-keys.ts';
-import { ModelConfigError, type ClassifierModel } from '../model-spec.ts';
+import { type ClassifierModel, ModelConfigError } from '../model-spec.ts';
 import { unsupportedTimm } from '../unsupported-architecture.ts';
 import { size } from './common-keys.ts';
 import { resnet } from './resnet.ts';

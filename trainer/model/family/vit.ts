@@ -11,7 +11,16 @@ import { type GridSize, resizeGrid } from '../layer/resize-grid.ts';
 import type { RotaryTables } from '../layer/rotary.ts';
 import { type GridAugment, gridRotaryTables } from '../layer/rotary-grid.ts';
 import type { ClassifierModel } from '../model-spec.ts';
-import { layerNormSpec, linearSpec, parameterSpec, parametersOf, patchSpec, type BiasedSpec, type ConvSpec, type ModuleSpec } from '../module-specs.ts';
+import {
+  type BiasedSpec,
+  type ConvSpec,
+  layerNormSpec,
+  linearSpec,
+  type ModuleSpec,
+  parameterSpec,
+  parametersOf,
+  patchSpec,
+} from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 import { attendToAll, type ImageBlock, type ImageBlockConfig, imageBlock, imageBlockModules, runImageBlock } from './image-block.ts';
 import { pixelsOf } from './image-input.ts';

@@ -6,7 +6,7 @@ import { type Batch, type BatchSource, type TokenBatch, tokenSource } from '../.
 import type { LabelCompletion } from '../../data/load-dataset.ts';
 import type { Example, TokenSequence } from '../../data/types.ts';
 import type { HostArray } from '../../graph/types.ts';
-import { labelResult, type Evaluation, type Evaluator, type LabelResult, type Tally } from '../../job/evaluate.ts';
+import { type Evaluation, type Evaluator, type LabelResult, labelResult, type Tally } from '../../job/evaluate.ts';
 import { chooseScoring, type LabelScoring, labelStart, withLabel } from './label-scoring.ts';
 
 /** One sequence of the plan. */

@@ -2,7 +2,7 @@
 
 import type { Batch, BatchSource } from '../../data/batch/batches.ts';
 import type { HostArray } from '../../graph/types.ts';
-import { labelResult, type Evaluation, type Evaluator, type Tally } from '../../job/evaluate.ts';
+import { type Evaluation, type Evaluator, labelResult, type Tally } from '../../job/evaluate.ts';
 import type { ClassifierModel } from '../../model/model-spec.ts';
 import { calibrationError, classAccuracies, f1, macroF1, matthews, pearson, quartiles, spearman } from '../../train/metrics.ts';
 

@@ -7,7 +7,7 @@ import { checkImages, MAX_GLANCES } from '../../data/image/check-images.ts';
 import { imageSource, type LabeledImage } from '../../data/image/image-batches.ts';
 import { type ImageSample, listImages } from '../../data/image/image-samples.ts';
 import { type ImagePreprocessing, imagePreprocessing } from '../../format/image/image-preprocessing.ts';
-import { inputOf, takesSize, type ClassifierModel } from '../../model/model-spec.ts';
+import { type ClassifierModel, inputOf, takesSize } from '../../model/model-spec.ts';
 import { atLeast, valueFor } from '../../narrow.ts';
 import { RunError } from '../../run-error.ts';
 import type { SetUpParams } from '../task-setup.ts';

@@ -8,7 +8,7 @@ import { roundsResult } from '../../graph/exact.ts';
 import type { Node, VariableSpec } from '../../graph/graph.ts';
 import type { BufferRules } from '../../graph/liveness.ts';
 import { inputsOf, isOp } from '../../graph/node-store.ts';
-import { dimensions, elementCount, type DType, type Shape, type TensorSpec } from '../../graph/types.ts';
+import { type DType, dimensions, elementCount, type Shape, type TensorSpec } from '../../graph/types.ts';
 import { elementAt } from '../../narrow.ts';
 
 const NUMBER_BYTES = 4;

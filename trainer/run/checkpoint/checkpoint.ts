@@ -12,7 +12,7 @@ import { encodeFloat32 } from '../../format/float-format.ts';
 import { type TensorEntry, writeSafetensors } from '../../format/safetensors/safetensors-writer.ts';
 import type { VariableSpec } from '../../graph/graph.ts';
 import { byteSize, float32Of, type HostArray } from '../../graph/types.ts';
-import { isEvaluation, type Evaluation } from '../../job/evaluate.ts';
+import { type Evaluation, isEvaluation } from '../../job/evaluate.ts';
 import { freeDiskBytes } from '../../machine/machine.ts';
 import type { Attachment } from '../../method/method.ts';
 import { messageOf } from '../../protocol/error-facts.ts';

@@ -1,6 +1,6 @@
 /** Convolution and pooling over [batch, height, width, channels], with filters [out, in / groups, height, width]. */
 import type { Pool2d, Window2d } from '../../../graph/attributes.ts';
-import { GraphError, dimensions, type Shape } from '../../../graph/types.ts';
+import { dimensions, GraphError, type Shape } from '../../../graph/types.ts';
 import { type Emitter, functionType, namesOf } from '../emitter.ts';
 import { tensorType, type Value } from '../hlo-type.ts';
 import { type LoweringTable, one, three, two } from '../lowering.ts';

@@ -1,7 +1,7 @@
 /** Convolution and pooling. Filters are [out, in / groups, kh, kw] in the graph and [kh, kw, in / groups, out] in TensorFlow. */
 import type { Pool2d, Window2d } from '../../../graph/attributes.ts';
 import type { Node } from '../../../graph/node-store.ts';
-import { GraphError, type DType, type Shape } from '../../../graph/types.ts';
+import { type DType, GraphError, type Shape } from '../../../graph/types.ts';
 import type { Emitter } from '../emitter.ts';
 import { inputAt, type LoweringContext, type LoweringTable } from '../lowering.ts';
 import { type Attributes, attr } from '../node-def.ts';
