@@ -4,7 +4,6 @@
  */
 
 import type { Node } from '../../graph/node-store.ts';
-import { inputsOf } from '../../graph/node-store.ts';
 import { elementAt, valueFor } from '../../narrow.ts';
 import type { Emitter } from './emitter.ts';
 import type { Value } from './hlo-type.ts';
