@@ -5,6 +5,9 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 const IN_EDITOR = 'test/e2e/vscode/**';
 
+/** By scripts/screenshots.mjs, which takes pictures rather than testing. */
+const DEMO = process.env.ROWTUNE_SCREENSHOT_DEMO;
+
 /** They take half a minute or more: one that began last would leave the other cores idle. A fresh clone knows only how long files are. */
 const LONG = [
   'boundary/hostile',
@@ -58,6 +61,20 @@ export default defineConfig({
           testTimeout: 300_000,
         },
       },
+      ...(DEMO === undefined
+        ? []
+        : [
+            {
+              extends: true as const,
+              test: {
+                name: 'screenshots',
+                include: ['test/e2e/vscode/screenshots.ts'],
+                globalSetup: ['scripts/vscode/setup.mjs'],
+                provide: { demo: JSON.parse(DEMO) },
+                testTimeout: 300_000,
+              },
+            },
+          ]),
     ],
   },
 });

@@ -1,10 +1,10 @@
 /** Start Sweep, Compare Sweep, Export Sweep Table. */
-import { randomUUID } from 'node:crypto';
 import { window } from 'vscode';
 import { folderName } from '../../trainer/protocol/run-names.ts';
 import { type SweepStatus, sweepCsv } from '../../trainer/protocol/sweep.ts';
 import { MAX_COMPARED } from '../../trainer/protocol/view/compare.ts';
 import { pickOrTell, runItems } from '../ask/pick-run.ts';
+import { PendingStarts } from '../daemon/pending-starts.ts';
 import { findRecipes, pickRecipe, recipeFor, recipeSource } from '../recipe/recipe-files.ts';
 import type { CommandContext } from './command-context.ts';
 import type { CommandTable } from './command-ids.ts';
@@ -14,6 +14,7 @@ const NO_SWEEPS = 'There is no sweep yet. Start one from a recipe with a sweep s
 
 export function sweepCommands(context: CommandContext): CommandTable<'startSweep' | 'compareSweep' | 'exportSweep'> {
   const { app, views } = context;
+  const starts = new PendingStarts();
 
   /** From a group of the view Runs, or picked from a list. */
   async function sweepFor(argument: unknown, placeHolder: string): Promise<SweepStatus | undefined> {
@@ -40,11 +41,13 @@ export function sweepCommands(context: CommandContext): CommandTable<'startSweep
       if (recipe === undefined) return;
       try {
         const source = await recipeSource(recipe, app.settings());
-        const client = await app.daemon.ensure();
-        if (!(await offerEngine(context, client))) return;
-        const job = await client.request('sweep', { id: randomUUID(), recipe: source });
-        app.store.put(job);
-        app.notify.info(`The sweep ${job.title} is running. Its runs appear in the view Runs.`);
+        await starts.run(source, async id => {
+          const client = await app.daemon.ensure();
+          if (!(await offerEngine(context, client))) return;
+          const job = await client.request('sweep', { id, recipe: source });
+          app.store.put(job);
+          app.notify.info(`The sweep ${job.title} is running. Its runs appear in the view Runs.`);
+        });
       } catch (error) {
         app.notify.error(error, { recipe });
       }

@@ -1,10 +1,10 @@
 /** Start Training, Train This Recipe, Resume, Stop and Save, Abort. */
-import { randomUUID } from 'node:crypto';
 import { commands, type Uri, window } from 'vscode';
 import type { JobRecord } from '../../trainer/protocol/rpc-messages.ts';
 import type { App } from '../app.ts';
 import { runFor } from '../ask/pick-run.ts';
 import { isTraining } from '../daemon/job-store.ts';
+import { PendingStarts } from '../daemon/pending-starts.ts';
 import { findRecipes, pickRecipe, recipeFor, recipeSource } from '../recipe/recipe-files.ts';
 import { kindText } from '../status/status-text.ts';
 import type { CommandContext } from './command-context.ts';
@@ -13,15 +13,16 @@ import { offerEngine } from './engine-commands.ts';
 
 export function trainingCommands(context: CommandContext): CommandTable<'startTraining' | 'train' | 'resume' | 'stop' | 'abort'> {
   const { app, views } = context;
+  const starts = new PendingStarts();
 
   async function train(recipe: Uri | undefined): Promise<void> {
     if (recipe === undefined) return;
     try {
       const source = await recipeSource(recipe, app.settings());
-      const client = await app.daemon.ensure();
-      if (!(await offerEngine(context, client))) return;
-      const job = await client.request('train', { id: randomUUID(), recipe: source });
-      await began(app, job);
+      await starts.run(source, async id => {
+        const client = await app.daemon.ensure();
+        if (await offerEngine(context, client)) await began(app, await client.request('train', { id, recipe: source }));
+      });
     } catch (error) {
       app.notify.error(error, { recipe });
     }
@@ -56,9 +57,9 @@ export function trainingCommands(context: CommandContext): CommandTable<'startTr
         flag: 'resumable',
         none: 'There is no run to resume.',
       });
-      if (item?.runDir === undefined) return;
-      const client = await app.daemon.ensure();
-      await began(app, await client.request('resume', { id: randomUUID(), runDir: item.runDir }));
+      const runDir = item?.runDir;
+      if (runDir === undefined) return;
+      await starts.run({ runDir }, async id => began(app, await (await app.daemon.ensure()).request('resume', { id, runDir })));
     },
     stop: argument => end(argument, 'stopJob'),
     abort: argument => end(argument, 'abortJob'),

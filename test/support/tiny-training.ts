@@ -71,9 +71,12 @@ export interface TinyRunParams {
   readonly start?: ReadonlyMap<string, HostArray>;
 }
 
+/** Settings that are no part of the program: a run that begins anew may have others. */
+export type StartOfRun = Pick<TinyRunParams, 'tiny' | 'learningRate' | 'start'>;
+
 export class TinyRun {
   readonly session: Session;
-  private readonly params: TinyRunParams;
+  private params: TinyRunParams;
   private stepsDone = 0;
 
   private constructor(session: Session, params: TinyRunParams) {
@@ -83,6 +86,7 @@ export class TinyRun {
 
   static async open(params: TinyRunParams): Promise<TinyRun> {
     const { attachment, tiny, optimizer = adamw, accumulationSteps = 1, maxGradNorm = 0, recompute = 'none' } = params;
+    const trained = accumulationSteps > 1 ? halfShape : wholeShape;
     const session = await params.engine.compile(
       trainProgram({
         task: causalTask(tiny.model),
@@ -91,14 +95,23 @@ export class TinyRun {
         maxGradNorm,
         accumulationSteps,
         recompute,
-        trainShapes: attachment.trainables.length > 0 ? [wholeShape, halfShape] : [],
+        trainShapes: attachment.trainables.length > 0 ? [trained] : [],
         evalShapes: [wholeShape],
       }),
       { offloadFolder: tmpdir() },
     );
+    const run = new TinyRun(session, params);
+    await run.begin(params);
+    return run;
+  }
+
+  /** Gives every variable its first value: the program, which takes longer to compile than to run, serves another run. */
+  async begin({ tiny, learningRate, start }: StartOfRun): Promise<void> {
+    this.params = { ...this.params, tiny, learningRate, start };
+    this.stepsDone = 0;
+    const { attachment, optimizer = adamw, accumulationSteps = 1 } = this.params;
     const model = weightStream(tiny.model, tiny.weights, { storage: attachment.storage });
-    await loadVariables(session, { model, attachment, optimizer, accumulates: accumulationSteps > 1, start: params.start });
-    return new TinyRun(session, params);
+    await loadVariables(this.session, { model, attachment, optimizer, accumulates: accumulationSteps > 1, start });
   }
 
   private get batch(): Record<string, HostArray> {
@@ -153,6 +166,33 @@ export class TinyRun {
 
   dispose(): Promise<void> {
     return this.session.dispose();
+  }
+}
+
+/** Runs of one attachment, which share the programs that are alike; each begins with fresh variables. */
+export class SharedRuns {
+  private readonly base: TinyRunParams;
+  private readonly opened = new Map<string, TinyRun>();
+
+  constructor(base: TinyRunParams) {
+    this.base = base;
+  }
+
+  /** One at a time. */
+  async use<T>(changes: Partial<Omit<TinyRunParams, 'engine' | 'attachment'>>, use: (run: TinyRun) => Promise<T>): Promise<T> {
+    const params = { ...this.base, ...changes };
+    const { tiny: _, learningRate: __, start: ___, ...compiled } = changes;
+    const key = JSON.stringify(compiled);
+    const found = this.opened.get(key);
+    const run = found ?? (await TinyRun.open(params));
+    if (found) await run.begin(params);
+    this.opened.set(key, run);
+    return use(run);
+  }
+
+  async dispose(): Promise<void> {
+    for (const run of this.opened.values()) await run.dispose();
+    this.opened.clear();
   }
 }
 

@@ -27,6 +27,8 @@ export interface CellPanel {
 }
 
 const ZOOM = 2;
+/** While a page that was hidden asks for the scores again. */
+const READING = 'Reading scores…';
 const ORDERS: readonly Option<StripOrder>[] = [
   { value: 'position', label: 'by position' },
   { value: 'sorted', label: 'sorted' },
@@ -37,7 +39,7 @@ export function createCellPanel(params: CellPanelParams): CellPanel {
   const neurons = createNeurons(params);
   const histogram = createHistogramView();
   const top = createTopList();
-  const empty = element('p', { class: 'note' }, 'This module has no scores.');
+  const empty = element('p', { class: 'note' });
   const parts = element(
     'div',
     {},
@@ -60,6 +62,7 @@ export function createCellPanel(params: CellPanelParams): CellPanel {
       neurons.update(shown, picture.state.order, theme);
       parts.hidden = shown === undefined;
       empty.hidden = shown !== undefined;
+      empty.textContent = picture.a.size === 0 ? READING : 'This module has no scores.';
       if (!shown) return;
       histogram.update(shown.histogram, theme, `Histogram of the scores: ${shown.sentence}`);
       top.update(shown.a, shown.b, shown.isSelected, shown.mark);

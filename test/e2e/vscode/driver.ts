@@ -261,8 +261,13 @@ export class Workbench {
     return rows.allTextContents();
   }
 
-  /** Goes to the next problem, opens the bulb and takes a fix. The fixes come from another process, so the bulb may open empty. */
+  /** Goes to the next problem, opens the bulb and takes a fix. */
   async applyQuickFix(title: string | RegExp): Promise<void> {
+    await this.accept(await this.showQuickFix(title));
+  }
+
+  /** Goes to the next problem and opens its bulb. The fixes come from another process, so the bulb may open empty. @returns the fix */
+  async showQuickFix(title: string | RegExp): Promise<Locator> {
     const fix = this.page.locator('.action-widget .monaco-list-row', { hasText: title }).first();
     await retry(`the fix ${title}`, async factor => {
       await this.press('F8');
@@ -272,7 +277,7 @@ export class Workbench {
         throw error;
       });
     });
-    await this.accept(fix);
+    return fix;
   }
 
   /** Presses what stands above the first line of a recipe, until it has had its effect: lenses are drawn anew while the recipe is looked at. */
@@ -284,6 +289,17 @@ export class Workbench {
       await lens.click({ timeout: LIST_MS * factor });
       await effect.first().waitFor({ timeout: LIST_MS * factor });
     });
+  }
+
+  /** Clears what lies over the page. */
+  async clearNotifications(): Promise<void> {
+    const toasts = this.page.locator('.notifications-toasts .notification-list-item');
+    await this.runCommandUntil('Notifications: Clear All Notifications', async () => (await toasts.count()) === 0);
+  }
+
+  /** Waits for a theme. @param kind the class that a window has in themes of this kind */
+  async themed(kind: string): Promise<void> {
+    await this.page.locator(`.monaco-workbench.${kind}`).first().waitFor();
   }
 
   notification(text: string | RegExp): Locator {

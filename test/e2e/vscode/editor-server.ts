@@ -44,6 +44,8 @@ export interface EditorParams {
 export interface EditorServer {
   /** Address of the workbench with that folder open. */
   url(folder: string): string;
+  /** Changes settings of the user; windows that are open follow. */
+  changeSettings(changes: Readonly<Record<string, unknown>>): void;
   /** State folder of Rowtune's daemon. */
   readonly stateDir: string;
   /** Everything that the editor wrote about extensions, newest session last. */
@@ -64,7 +66,12 @@ export async function startEditor({ editor, vsix, settings = {}, cacheDir = user
   const home = mkdtempSync(join(tmpdir(), 'rowtune-editor-'));
   const [userData, extensions, stateDir] = ['user-data', 'extensions', 'state'].map(name => join(home, name)) as [string, string, string];
   for (const folder of [join(userData, 'User'), extensions, stateDir]) mkdirSync(folder, { recursive: true });
-  writeFileSync(join(userData, 'User', 'settings.json'), JSON.stringify({ ...SETTINGS, ...settings }));
+  let written = { ...SETTINGS, ...settings };
+  const changeSettings = (changes: Readonly<Record<string, unknown>>): void => {
+    written = { ...written, ...changes };
+    writeFileSync(join(userData, 'User', 'settings.json'), JSON.stringify(written));
+  };
+  changeSettings({});
   const env = { ...process.env, ROWTUNE_STATE: stateDir, ROWTUNE_CACHE: cacheDir, HF_HUB_OFFLINE: '1' };
   const options = [
     '--user-data-dir',
@@ -84,6 +91,7 @@ export async function startEditor({ editor, vsix, settings = {}, cacheDir = user
   const port = await portOf(server);
   const processes = () => processesWith(`ROWTUNE_STATE=${stateDir}`);
   return {
+    changeSettings,
     stateDir,
     url: folder => `http://127.0.0.1:${port}/?folder=${encodeURIComponent(folder)}`,
     readLogs: () => readAll(join(userData, 'logs')),

@@ -20,8 +20,8 @@ export interface Session {
   readonly browser: Browser;
   readonly editor: EditorServer;
   readonly task: TinyTask;
-  /** Opens a window; one that a failed test leaves open is photographed. */
-  open(name: string): Promise<Workbench>;
+  /** Opens a window on a folder, the task's where none is named; one that a failed test leaves open is photographed. */
+  open(name: string, folder?: string): Promise<Workbench>;
 }
 
 /**
@@ -54,8 +54,8 @@ export function describeEditor(
         executablePath: found.chromium,
         args: [...args, '--disable-component-update', '--disable-sync'],
       });
-      const open = async (name: string) => {
-        const workbench = await Workbench.open(browser, editor.url(task.folder), name);
+      const open = async (name: string, folder = task.folder) => {
+        const workbench = await Workbench.open(browser, editor.url(folder), name);
         windows.push(workbench);
         return workbench;
       };

@@ -2,7 +2,7 @@
 
 import { join } from 'node:path';
 import { memory } from '@tensorflow/tfjs-core';
-import { describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import type { Adapter } from '../../../trainer/artifact/adapter/adapter.ts';
 import { applyAdapter } from '../../../trainer/artifact/adapter/apply-adapter.ts';
 import { mergedWeights } from '../../../trainer/artifact/adapter/merge.ts';
@@ -18,7 +18,7 @@ import { expectClose } from '../../support/closeness.ts';
 import { openOthers, openReference } from '../../support/engines.ts';
 import { scattered, settingsOf } from '../../support/method-settings.ts';
 import { temporaryFolder } from '../../support/tiny-adapter.ts';
-import { adamw, openTiny, plainSgd, TinyRun, type TinyRunParams, withTinyRun } from '../../support/tiny-training.ts';
+import { adamw, openTiny, plainSgd, SharedRuns, TinyRun, type TinyRunParams, withTinyRun } from '../../support/tiny-training.ts';
 
 /** Every linear layer has a bias; head and embedding are apart. */
 const tiny = await openTiny('llama_biased');
@@ -138,6 +138,9 @@ interface LawContext {
   readonly attachment: Attachment;
   /** Engine, model and attachment of the variant. */
   readonly base: TinyRunParams;
+  /** Those of the variant, and those of the model without any method. */
+  readonly runs: SharedRuns;
+  readonly plain: SharedRuns;
 }
 
 /** Written to the disk and read from it. */
@@ -153,16 +156,16 @@ const laws: Readonly<Record<string, (context: LawContext) => Promise<void>>> = {
     expect(trainableCount(attachment)).toBe(variant.count);
   },
 
-  'attached and untrained it equals the base': async ({ base, attachment }) => {
-    const expected = await withTinyRun({ ...base, attachment: untouched }, run => run.evaluate());
-    const found = await withTinyRun(base, run => run.evaluate());
+  'attached and untrained it equals the base': async ({ runs, plain, attachment }) => {
+    const expected = await plain.use({}, run => run.evaluate());
+    const found = await runs.use({}, run => run.evaluate());
     // m / ‖W‖ is 1 but for the rounding of both.
     if (attachment.method === 'dora') expect(Math.abs(found - expected)).toBeLessThan(1e-6 * expected);
     else expect(found).toBe(expected);
   },
 
-  'what it does not train stays the same to the bit': async ({ base, attachment }) => {
-    await withTinyRun(base, async run => {
+  'what it does not train stays the same to the bit': async ({ runs, attachment }) => {
+    await runs.use({}, async run => {
       await run.steps(3);
       let moved = 0;
       for (const parameter of tiny.model.parameters) {
@@ -178,20 +181,20 @@ const laws: Readonly<Record<string, (context: LawContext) => Promise<void>>> = {
     });
   },
 
-  'merged it computes what it computes attached': async ({ base }) => {
-    await withTinyRun({ ...base, learningRate: 2e-2 }, async run => {
+  'merged it computes what it computes attached': async ({ runs, plain, attachment }) => {
+    await runs.use({ learningRate: 2e-2 }, async run => {
       await run.steps(5);
       const expected = await run.evaluate();
-      const adapter = await savedAdapter(base.attachment, await run.snapshot());
+      const adapter = await savedAdapter(attachment, await run.snapshot());
       const merged = { model: tiny.model, weights: mergedWeights(tiny.weights, adapter) };
-      const found = await withTinyRun({ ...base, tiny: merged, attachment: untouched }, other => other.evaluate());
+      const found = await plain.use({ tiny: merged }, other => other.evaluate());
       expect(Math.abs(found - expected)).toBeLessThan(1e-5 * expected);
       await adapter.close();
     });
   },
 
-  'saved and loaded it computes the same': async ({ base }) => {
-    await withTinyRun({ ...base, learningRate: 2e-2 }, async run => {
+  'saved and loaded it computes the same': async ({ base, runs }) => {
+    await runs.use({ learningRate: 2e-2 }, async run => {
       await run.steps(5);
       const expected = await run.evaluate();
       const adapter = await savedAdapter(base.attachment, await run.snapshot());
@@ -213,16 +216,16 @@ const laws: Readonly<Record<string, (context: LawContext) => Promise<void>>> = {
     expect(memory().numTensors).toBe(before);
   },
 
-  'loss falls on a batch that can be memorized': async ({ base, variant }) => {
-    await withTinyRun({ ...base, learningRate: 2e-2 }, async run => {
+  'loss falls on a batch that can be memorized': async ({ runs, variant }) => {
+    await runs.use({ learningRate: 2e-2 }, async run => {
       const first = await run.evaluate();
       await run.steps(30);
       expect(await run.evaluate()).toBeLessThan((1 - (variant.learns ?? 0.03)) * first);
     });
   },
 
-  'restored from a snapshot it continues to the bit': async ({ base }) => {
-    const { parts, onwards } = await withTinyRun(base, async run => {
+  'restored from a snapshot it continues to the bit': async ({ base, runs }) => {
+    const { parts, onwards } = await runs.use({}, async run => {
       await run.steps(3);
       const parts = await run.snapshot();
       const onwards = await run.steps(2);
@@ -236,23 +239,22 @@ const laws: Readonly<Record<string, (context: LawContext) => Promise<void>>> = {
     });
   },
 
-  'two half batches equal a whole one': async ({ base }) => {
-    const plain = { ...base, optimizer: plainSgd, learningRate: 0.1 };
-    const whole = await withTinyRun(plain, async run => {
+  'two half batches equal a whole one': async ({ runs }) => {
+    const plain = { optimizer: plainSgd, learningRate: 0.1, maxGradNorm: 0, accumulationSteps: 1 };
+    const whole = await runs.use(plain, async run => {
       await run.steps(2);
       return run.snapshot();
     });
-    const halves = await withTinyRun({ ...plain, accumulationSteps: 2 }, async run => {
+    const halves = await runs.use({ ...plain, accumulationSteps: 2 }, async run => {
       for (let i = 0; i < 2; i++) await run.accumulatedStep();
       return run.snapshot();
     });
     expectSame(halves, whole, 1e-5);
   },
 
-  "clipping is PyTorch's": async ({ base }) => {
-    const plain = { ...base, optimizer: plainSgd, learningRate: 1 };
+  "clipping is PyTorch's": async ({ runs }) => {
     const change = (maxGradNorm: number, accumulationSteps = 1) =>
-      withTinyRun({ ...plain, maxGradNorm, accumulationSteps }, async run => {
+      runs.use({ optimizer: plainSgd, learningRate: 1, maxGradNorm, accumulationSteps }, async run => {
         const before = await run.snapshot();
         const { gradNorm } = accumulationSteps > 1 ? await run.accumulatedStep() : await run.step();
         const after = await run.snapshot();
@@ -287,12 +289,17 @@ const engines = [
 
 for (const { name, engine, missing } of engines)
   describe.skipIf(!engine)(`${name}${missing ? ` (skipped: ${missing})` : ''}`, () => {
+    const shared = { engine: engine as Engine, tiny, optimizer: adamw };
+    const plain = new SharedRuns({ ...shared, attachment: untouched });
+    afterAll(() => plain.dispose());
+
     for (const variant of variants)
       describe(variant.title, () => {
         const attachment = attach(variant.method, variant.settings);
-        test.each(Object.entries(laws))('%s', (_, law) =>
-          law({ variant, attachment, base: { engine: engine as Engine, tiny, attachment, optimizer: adamw } }),
-        );
+        const base = { ...shared, attachment };
+        const runs = new SharedRuns(base);
+        afterAll(() => runs.dispose());
+        test.each(Object.entries(laws))('%s', (_, law) => law({ variant, attachment, base, runs, plain }));
       });
 
     test('dropout of lora follows the seed, and evaluation has none', async () => {
