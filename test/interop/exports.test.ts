@@ -77,6 +77,25 @@ const cases: readonly Case[] = [
     base: join(TINY_LLAMA, '..', 'qwen3_moe'),
     format: 'peft',
   },
+  // Of experts themselves, as parameters: gate and up are one, and the router is no linear layer in Transformers 5.
+  ...(['qwen3_moe', 'mixtral', 'gpt_oss'] as const).map(
+    (folder): Case => ({
+      name: `lora of the experts of ${folder}, peft`,
+      method: 'lora',
+      budget: { r: 3 },
+      targets: ['/experts/', 'q_proj', '/(mlp|block_sparse_moe)\\.(gate|router)$/'],
+      base: join(TINY_LLAMA, '..', folder),
+      format: 'peft',
+    }),
+  ),
+  {
+    name: 'spsft of experts and of layers named like them, peft',
+    method: 'spsft',
+    budget: { r: 3 },
+    base: join(TINY_LLAMA, '..', 'qwen3_moe'),
+    targets: ['all-linear', '/experts/'],
+    format: 'peft',
+  },
   { name: 'spsft peft', method: 'spsft', budget: { r: 5 }, format: 'peft' },
   { name: 'spsft of a tenth, ranks differ, peft', method: 'spsft', budget: { ratio: 0.1 }, format: 'peft' },
   {

@@ -10,6 +10,7 @@ import type { ModelFolder } from '../hub/open-model.ts';
 import type { AnyModel } from '../model/model-spec.ts';
 import { type Adapter, type AdapterBase, modelOfAdapter } from './adapter/adapter.ts';
 import { applyAdapter } from './adapter/apply-adapter.ts';
+import { fitAdapter } from './adapter/fit-adapter.ts';
 import { readAdapter } from './adapter/read-adapter.ts';
 import type { ArtifactOptions, CrossCheck, Form } from './artifact.ts';
 import { artifacts } from './artifacts.ts';
@@ -75,9 +76,10 @@ function checkType({ format, type }: ExportParams): void {
   throw new ExportError(`${artifactCatalog[format].label} has no type ${type}: ${offered}`);
 }
 
-async function exportOpen(params: ExportParams, adapter: Adapter, folder: ModelFolder): Promise<ExportResult> {
+async function exportOpen(params: ExportParams, given: Adapter, folder: ModelFolder): Promise<ExportResult> {
   const { engine, format, outputDir, overwrite, onEvent } = params;
-  const model = modelOfAdapter(folder.config, adapter.description);
+  const model = modelOfAdapter(folder.config, given.description);
+  const adapter = await fitAdapter(given, model);
   const fingerprint = await folder.weights.fingerprint();
   const tuned = { model, ...(await applyAdapter({ model, weights: folder.weights, fingerprint, adapter })) };
   const takesImages = model.kind === 'classifier' && model.input.kind === 'image';

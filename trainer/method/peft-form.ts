@@ -1,7 +1,7 @@
 /** The interface between a method and PEFT: how trained numbers become an adapter of PEFT, and how such an adapter is read. */
 import { z } from 'zod';
 import type { Model } from '../model/model-spec.ts';
-import type { ModuleSpec } from '../model/module-specs.ts';
+import { isExperts, type ModuleSpec } from '../model/module-specs.ts';
 import type { WeightSource } from '../model/weight-source.ts';
 import type { AdapterRank, TrainedParts, VeraShape } from './trained-parts.ts';
 
@@ -17,6 +17,7 @@ export const peftConfigSchema = z.looseObject({
   alpha_pattern: pattern,
   use_rslora: z.boolean().nullish(),
   use_dora: z.boolean().nullish(),
+  target_parameters: z.array(z.string()).nullish(),
   projection_prng_key: z.int().nonnegative().nullish(),
 });
 export type PeftConfig = z.infer<typeof peftConfigSchema>;
@@ -51,6 +52,8 @@ export interface PeftContent {
 export interface PeftFile {
   readonly config: PeftConfig;
   readonly shapes: ReadonlyMap<string, readonly number[]>;
+  /** The names among them of parameters of three axes, which hold the weights of all experts. */
+  readonly stacks: ReadonlySet<string>;
 }
 
 /** The parts of an adapter of PEFT that belong to a method. */
@@ -70,6 +73,24 @@ export interface FromPeft {
   readonly partsOf: (file: PeftFile, problems: string[]) => PeftParts;
   /** Returns tensors, by name, that PEFT holds in another form than the method; those that it cannot convert go to `problems`. */
   readonly converted?: (adapter: TrainedParts, problems: string[]) => Promise<ReadonlyMap<string, PeftTensor>>;
+  /**
+   * Returns what the model has in place of modules of the adapter that Transformers holds in other forms in memory, by their names.
+   * @param parameters names of parameters that PEFT targets
+   */
+  readonly fitToModel?: (
+    adapter: TrainedParts,
+    parameters: ReadonlySet<string>,
+    model: Model,
+    problems: string[],
+  ) => Promise<ReadonlyMap<string, readonly FittedModule[]>>;
+}
+
+/** A module of a model, with its factors in our form. */
+export interface FittedModule {
+  readonly name: string;
+  readonly rank: AdapterRank;
+  readonly a: PeftTensor;
+  readonly b: PeftTensor;
 }
 
 /** A method's two ways, to PEFT and back. */
@@ -78,6 +99,8 @@ export interface PeftForm {
   readonly type: string;
   /** Returns why PEFT cannot express the trained numbers of a module, for a list of modules in an error; undefined if it can. */
   readonly refuses?: (adapter: TrainedParts, module: ModuleSpec) => string | undefined;
+  /** Whether it has factors of parameters (`target_parameters`): of experts, and of layers that PEFT would take for experts. */
+  readonly takesParameters?: true;
   readonly toPeft: (params: ToPeftParams) => PeftContent;
   /** Absent in methods that PEFT does not have: their adapters are read back as those of another method. */
   readonly fromPeft?: FromPeft;
@@ -85,6 +108,17 @@ export interface PeftForm {
 
 /** Returns whether the name of another module ends with this one, so that PEFT would take that module for a target too. */
 export const endsAnother = ({ modules }: Model, name: string): boolean => modules.some(other => other.name.endsWith(`.${name}`));
+
+const lastName = (name: string): string => name.slice(name.lastIndexOf('.') + 1);
+
+/**
+ * Returns whether PEFT tunes the weight of a module as a parameter: that of experts; of the router, which is no linear layer in Transformers
+ * 5; and of a layer of the name of experts, which PEFT takes for those of every block if it is among the modules.
+ */
+export const isParameterTarget = ({ modules }: Model, module: ModuleSpec): boolean =>
+  isExperts(module) ||
+  module.part === 'router' ||
+  (module.kind === 'linear' && modules.some(other => isExperts(other) && lastName(other.name) === lastName(module.name)));
 
 /** Returns `target_modules` for these names: a list, or one pattern if a name ends that of another module. */
 export const peftTargets = (model: Model, names: readonly string[]): readonly string[] | string =>

@@ -47,12 +47,24 @@ export interface ModuleSpec {
   readonly decays?: true;
   /** The row of an embedding that gets no gradient, wherever it is looked up (`padding_idx` of PyTorch). */
   readonly paddingRow?: number;
+  /** The name that Transformers 5 has for it in memory, if files have another. */
+  readonly inMemory?: string;
 }
 
 /** A linear layer for each expert: their weights [out, in] one below the other, so that row i is output i mod out of expert ⌊i / out⌋. */
 export interface ExpertsSpec extends ModuleSpec {
   readonly kind: 'experts';
   readonly experts: number;
+  readonly fused: FusedRows;
+}
+
+/** The place of a projection of all experts in the memory of Transformers 5: a parameter of `every` rows an expert, these from `begin` on. */
+export interface FusedRows {
+  /** For example `model.layers.0.mlp.experts`. */
+  readonly module: string;
+  readonly parameter: string;
+  readonly every: number;
+  readonly begin: number;
 }
 
 export const isConv = (module: ModuleSpec): module is ConvSpec => module.kind === 'conv';
@@ -131,6 +143,7 @@ export interface ExpertSizes {
   readonly width: number;
   /** The key of config.json that says how many experts there are. */
   readonly key: string;
+  readonly fused: FusedRows;
   readonly forms: readonly StoredForm[];
   /** How files hold the bias, where there is one. */
   readonly biasForms?: readonly StoredForm[];
@@ -138,13 +151,14 @@ export interface ExpertSizes {
 
 /** A linear layer for each expert. Each is shown, and has its rows selected, by itself. */
 export function expertsSpec(name: string, place: Place, sizes: ExpertSizes): ExpertsSpec {
-  const { experts, out, width, key, forms, biasForms } = sizes;
+  const { experts, out, width, key, fused, forms, biasForms } = sizes;
   const plain = moduleSpec(name, 'experts', place, [experts * out, width], biasForms !== undefined);
   const stacked = (spec: ParameterSpec, own: readonly StoredForm[]): ParameterSpec => ({ ...spec, stack: { experts, key, forms: own } });
   return {
     ...plain,
     kind: 'experts',
     experts,
+    fused,
     weight: stacked(plain.weight, forms),
     ...(plain.bias && biasForms && { bias: stacked(plain.bias, biasForms) }),
     sections: Array.from({ length: experts }, (_, expert) => ({ name: String(expert), rows: out })),

@@ -1,16 +1,18 @@
-"""Adapters of PEFT on the tiny Llama, ViT, ResNet and ResNeXt beside the plain LoRA and DoRA ones, each with the logits that PEFT computes with it;
+"""Adapters of PEFT on the tiny Llama, ViT, ResNet, ResNeXt and mixtures of experts beside the plain LoRA and DoRA ones, each with the logits that PEFT computes with it;
 of the convolutions also the gradients of what is trained, and loss, on the labels of the model's golden.json.
 
 Usage: make_peft_adapters.py GOLDEN_DIR  (reads GOLDEN_DIR/llama, writes GOLDEN_DIR/peft/<name>; also needs timm)
 Made with torch 2.13.0, transformers 5.24.0, peft 0.21.2, timm 1.0.31, float32, one thread.
 """
+import itertools
 import json
 import sys
 from pathlib import Path
 
 import timm
 import torch
-from peft import LoraConfig, VeraConfig, get_peft_model
+from peft import LoraConfig, PeftModel, VeraConfig, get_peft_model
+from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoModelForImageClassification
 
 torch.set_num_threads(1)
@@ -72,6 +74,8 @@ def make(name, base, model, config, inputs, about, labels=None, change=lambda mo
     written = json.loads(config_file.read_text())
     written["base_model_name_or_path"] = f"../../{base}"
     written["target_modules"] = sorted(written["target_modules"])
+    if written.get("target_parameters"):
+        written["target_parameters"] = sorted(written["target_parameters"])
     config_file.write_text(json.dumps(written, indent=1, sort_keys=True))
 
 
@@ -104,3 +108,30 @@ config = LoraConfig(r=4, lora_alpha=6, target_modules=["conv1", "conv2"], rank_p
 model = timm.create_model("resnext50_32x4d", num_classes=5, layers=(1, 2, 1, 1), channels=(8, 8, 16, 16), cardinality=4, base_width=16)
 timm.models.load_checkpoint(model, golden / "timm_resnext" / "model.safetensors")
 make("resnext_groups", "timm_resnext", model, config, pixels, {}, change=block_diagonal)
+
+# Experts, as parameters: gate and up together, both parameters, one of them, and the router.
+experts = {
+    "qwen3_moe_experts": ("qwen3_moe", ["q_proj"], ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"], {}),
+    "mixtral_experts": ("mixtral", ["q_proj", "o_proj"], ["mlp.experts.gate_up_proj", "mlp.experts.down_proj", "gate.weight"], {"gate_up_proj": 4}),
+    "gpt_oss_experts": ("gpt_oss", [], ["experts.down_proj", "experts.gate_up_proj"], {}),
+    "mixtral_down": ("mixtral", [], ["down_proj"], {}),
+}
+for name, (base, modules, parameters, ranks) in experts.items():
+    model = AutoModelForCausalLM.from_pretrained(golden / base, dtype=torch.float32)
+    config = LoraConfig(r=2, lora_alpha=6, target_modules=modules, target_parameters=parameters, rank_pattern=ranks, task_type="CAUSAL_LM")
+    seen = torch.tensor([[(i * 41 + 5) % 64 for i in range(24)]])
+    make(name, base, model, config, {"input_ids": seen}, {"ids": seen[0].tolist()})
+
+# As PEFT saved it with Transformers 4, where each expert was a layer: read by PEFT itself, which converts it.
+folder = golden / "peft" / "mixtral_apart"
+folder.mkdir(exist_ok=True)
+torch.manual_seed(1)
+random = lambda *shape: 0.1 * torch.randn(*shape)
+state = {}
+for layer, expert, (part, width, out) in itertools.product(range(2), range(4), [("w1", 32, 24), ("w2", 24, 32), ("w3", 32, 24)]):
+    at = f"base_model.model.model.layers.{layer}.block_sparse_moe.experts.{expert}.{part}"
+    state |= {f"{at}.lora_A.weight": random(2, width), f"{at}.lora_B.weight": random(out, 2)}
+save_file(state, folder / "adapter_model.safetensors")
+LoraConfig(r=2, lora_alpha=6, target_modules=["w1", "w2", "w3"], task_type="CAUSAL_LM", base_model_name_or_path="../../mixtral").save_pretrained(folder)
+model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(golden / "mixtral", dtype=torch.float32), folder).eval()
+(folder / "logits.json").write_text(json.dumps({"ids": seen[0].tolist(), "logits": numbers(model(input_ids=seen).logits)}))

@@ -48,6 +48,8 @@ export interface AdapterDescription extends PartsDescription {
 export interface Adapter extends TrainedParts {
   readonly dir: string;
   readonly description: AdapterDescription;
+  /** The parameters of Transformers that an adapter of PEFT tunes; set on all of those, whose modules `fitAdapter` fits to a model. */
+  readonly peftParameters?: ReadonlySet<string>;
   close(): Promise<void>;
 }
 

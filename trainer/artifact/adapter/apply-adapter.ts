@@ -7,6 +7,7 @@ import type { WeightSource } from '../../model/weight-source.ts';
 import { withInitial } from '../../model/weight-stream.ts';
 import { type Adapter, AdapterError } from './adapter.ts';
 import { checkAdapter } from './check-adapter.ts';
+import { fitAdapter } from './fit-adapter.ts';
 import { mergedWeights } from './merge.ts';
 
 export interface AdaptedModel {
@@ -34,7 +35,8 @@ export interface ApplyAdapterParams {
  * are those of grouped convolutions, which take a product for each group.
  * @throws AdapterError that names everything in which adapter and base disagree
  */
-export async function applyAdapter({ model, weights, fingerprint, adapter }: ApplyAdapterParams): Promise<AdaptedModel> {
+export async function applyAdapter({ model, weights, fingerprint, adapter: given }: ApplyAdapterParams): Promise<AdaptedModel> {
+  const adapter = await fitAdapter(given, model);
   checkAdapter(adapter, model, fingerprint);
   await checkBiases(adapter, model);
   const { added } = methods[adapter.description.method];

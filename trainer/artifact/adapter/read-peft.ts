@@ -9,6 +9,7 @@ import { openWeightFiles, type WeightFiles } from '../../format/weight-files.ts'
 import { methods } from '../../method/methods.ts';
 import { type FromPeft, type PeftConfig, type PeftFile, type PeftTensor, peftConfigSchema } from '../../method/peft-form.ts';
 import { nameInFile } from '../../method/peft-names.ts';
+import { type ParameterNames, parameterNames } from '../../method/peft-parameters.ts';
 import { ADAPTER_WEIGHTS, type Adapter, type AdapterDescription, AdapterError, moduleOf, PEFT_TORCH_WEIGHTS } from './adapter.ts';
 
 export const PEFT_CONFIG = 'adapter_config.json';
@@ -19,13 +20,7 @@ export const PEFT_PREFIX = 'base_model.model.';
 export const PEFT_SHARED_PREFIX = 'base_model.';
 
 /** Switches that change what the factors mean; each must be off. */
-export const UNSUPPORTED_SWITCHES = [
-  'fan_in_fan_out',
-  'layer_replication',
-  'trainable_token_indices',
-  'target_parameters',
-  'alora_invocation_tokens',
-] as const;
+export const UNSUPPORTED_SWITCHES = ['fan_in_fan_out', 'layer_replication', 'trainable_token_indices', 'alora_invocation_tokens'] as const;
 
 /** Initializations with which PEFT takes the first factors out of the base's weights, each time that it loads the adapter. */
 const CHANGES_BASE = /^(pissa|olora|corda|loftq)/i;
@@ -76,15 +71,16 @@ export async function readPeft(dir: string): Promise<Adapter> {
     );
   const source = await openPeftWeights(dir);
   try {
-    const names = namesOf(source);
+    const { names, stacks, parameters } = namesOf(source, parsed.data.target_parameters ?? [], problems);
     const tensors = new Map([...names].map(([name, inFile]) => [name, { name, shape: source.tensors.get(inFile)?.shape ?? [] }]));
     const reader = readerOf(parsed.data);
-    const description = describe({ config: parsed.data, shapes: shapesOf(tensors) }, reader, problems);
+    const description = describe({ config: parsed.data, shapes: shapesOf(tensors), stacks }, reader, problems);
     const adapter: Adapter = {
       dir,
       description: { ...description, createdBy: `peft ${typeof config.peft_version === 'string' ? config.peft_version : ''}`.trim() },
       tensors,
       readFloat32: name => source.readFloat32(names.get(name) ?? name),
+      peftParameters: parameters,
       close: () => source.close(),
     };
     if (problems.length > 0) throw new AdapterError(dir, problems, REMEDY);
@@ -101,10 +97,13 @@ const isOn = (value: unknown): boolean =>
   value !== undefined && value !== null && value !== false && !(Array.isArray(value) && value.length === 0);
 
 /** Our name → PEFT's. The base's own weights, which PEFT adds where an embedding or head is a target, are left out. */
-function namesOf({ tensors }: WeightFiles): Map<string, string> {
+function namesOf({ tensors }: WeightFiles, targets: readonly string[], problems: string[]): ParameterNames {
   const names = [...tensors.keys()].filter(name => !/\.base_layer\.(weight|bias)$/.test(name));
   const prefixOf = (name: string): string => (name.startsWith(PEFT_PREFIX) ? PEFT_PREFIX : PEFT_SHARED_PREFIX);
-  return new Map(names.map(name => [nameInFile(name.startsWith(PEFT_SHARED_PREFIX) ? name.slice(prefixOf(name).length) : name), name]));
+  const plain = new Map(
+    names.map(name => [nameInFile(name.startsWith(PEFT_SHARED_PREFIX) ? name.slice(prefixOf(name).length) : name), name]),
+  );
+  return parameterNames(plain, targets, problems);
 }
 
 /** The method of an adapter. One of an unknown type, which is a problem of its own, is read like the first that fits. */

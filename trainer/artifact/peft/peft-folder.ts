@@ -9,7 +9,7 @@ import { writeTextFile } from '../../files/durable-file.ts';
 import { encodeFloat32 } from '../../format/float-format.ts';
 import { type TensorEntry, writeSafetensors } from '../../format/safetensors/safetensors-writer.ts';
 import { methods } from '../../method/methods.ts';
-import type { PeftForm, PeftTensor } from '../../method/peft-form.ts';
+import { isParameterTarget, type PeftForm, type PeftTensor } from '../../method/peft-form.ts';
 import { nameInMemory } from '../../method/peft-names.ts';
 import type { AnyModel } from '../../model/model-spec.ts';
 import { isExperts, type ModuleSpec, type ParameterSpec } from '../../model/module-specs.ts';
@@ -70,7 +70,11 @@ function planOf(params: PeftParams): Plan {
     );
   const entries = saved.flatMap(module => savedEntries(params, module));
   const savedNames = saved.map(({ name }) => name);
-  const { tensors, shared = [], config } = form.toPeft({ ...params, modules: factored });
+  const {
+    tensors,
+    shared = [],
+    config,
+  } = form.toPeft({ ...params, weights: withInitial(params.model, params.weights), modules: factored });
   return {
     entries: [
       ...tensors.map(tensor => entryOf(PEFT_PREFIX, tensor)),
@@ -100,15 +104,16 @@ function expressibleForm({ model, adapter }: PeftParams): PeftForm {
       `batch_norm: updated changed ${statistics.length} running statistics (${statistics[0]?.name} …), which no adapter of PEFT here carries: export as merged or as adapter`,
     );
   const tied = model.kind === 'causal' && model.head.kind === 'embedding' ? model.head.name : undefined;
-  // PEFT takes layers of these names in a mixture of experts for the experts of every block.
-  const ofExperts = new Set(
-    model.modules.filter(module => isExperts(module) || module.part === 'router').map(({ name }) => lastName(name)),
-  );
+  const biased = model.modules.find(({ name, bias }) => bias && rows.has(name) && tensors.has(bias.name));
   const wrong = model.modules.flatMap(module => {
     const { name, kind } = module;
     const isTuned = rows.has(name) || lora.has(name);
-    if (isExperts(module) && isTuned) return [`${name} (experts)`];
-    if (isTuned && ofExperts.has(lastName(name))) return [`${name} (named like experts of other blocks)`];
+    if (isTuned && isParameterTarget(model, module)) {
+      if (!form.takesParameters) return [`${name} (a parameter of the model in memory, which PEFT tunes by LoRA alone)`];
+      if (biased) return [`${name} (a parameter, next to which PEFT has no biases, and that of ${biased.name} was trained)`];
+    }
+    if (whole.includes(name) && (isExperts(module) || module.inMemory !== undefined))
+      return [`${name} (trained whole, and Transformers holds it in another form in memory)`];
     if (elements.has(name)) return [`${name} (single elements: the columns of dependencies)`];
     if (name === tied && (rows.has(name) || whole.includes(name)))
       return [`${name} (tied to the output head, which PEFT would leave as it is)`];
@@ -124,8 +129,6 @@ function expressibleForm({ model, adapter }: PeftParams): PeftForm {
     `PEFT cannot express what was trained in ${shown}${wrong.length > 8 ? ` and ${wrong.length - 8} more` : ''}: export as merged or as adapter`,
   );
 }
-
-const lastName = (name: string): string => name.slice(name.lastIndexOf('.') + 1);
 
 const entryOf = (prefix: string, { name, shape, values }: PeftTensor): TensorEntry => ({
   name: prefix + name,

@@ -8,6 +8,7 @@ import type { ModelConfig } from '../../format/model-config.ts';
 import { nameInMemory } from '../../method/peft-names.ts';
 import { moduleNames } from '../../method/targets.ts';
 import type { Model } from '../../model/model-spec.ts';
+import { isExperts } from '../../model/module-specs.ts';
 import { isRecord } from '../../narrow.ts';
 import { didYouMean } from '../../protocol/did-you-mean.ts';
 import type { FolderFacts, Tensors } from '../facts/folder-facts.ts';
@@ -90,6 +91,8 @@ function* targetProblems(config: ModelConfig, model: Model): Generator<ConfigRep
   const entries: readonly (readonly [(string | number)[], unknown])[] = Array.isArray(targets)
     ? targets.map((target, i) => [['target_modules', i], target] as const)
     : [];
+  // Experts by themselves, as Transformers 4 had them.
+  const ofExperts = new Set(model.modules.filter(isExperts).map(({ name }) => name));
   const matched = new Set(entries.flatMap(([, target]) => named(String(target))));
   for (const [path, target] of entries) {
     if (typeof target !== 'string' || named(target).length > 0) continue;
@@ -97,8 +100,9 @@ function* targetProblems(config: ModelConfig, model: Model): Generator<ConfigRep
     const hint = near === undefined ? '' : `; did you mean '${near}'?`;
     yield { code: 'unknown-module', path, message: `'${target}' matches nothing in this ${model.family}${hint}`, replaceBy: near };
   }
+  yield* parameterProblems(config, model);
   if (typeof r !== 'number') return;
-  const small = [...matched].filter(({ weight: { shape } }) => mostRank(shape) < r);
+  const small = [...matched].filter(({ name, weight: { shape } }) => !ofExperts.has(name) && mostRank(shape) < r);
   const [first] = small;
   if (first !== undefined)
     yield {
@@ -107,6 +111,20 @@ function* targetProblems(config: ModelConfig, model: Model): Generator<ConfigRep
       path: ['r'],
       message: `r (${r}) is larger than the possible rank of ${small.length} weights, for example ${first.name} [${first.weight.shape}]`,
     };
+}
+
+/** Parameters of the memory of Transformers that PEFT targets, and the base does not have. */
+function* parameterProblems({ target_parameters: targets }: ModelConfig, model: Model): Generator<ConfigReport> {
+  const parameters = model.modules.map(module =>
+    isExperts(module) ? `${module.fused.module}.${module.fused.parameter}` : `${module.inMemory ?? module.name}.weight`,
+  );
+  for (const [i, target] of (Array.isArray(targets) ? targets : []).entries()) {
+    if (typeof target !== 'string' || parameters.some(name => name === target || name.endsWith(`.${target}`))) continue;
+    const near = didYouMean(target, [...new Set(parameters.map(name => name.split('.').slice(-2).join('.')))]);
+    const hint = near === undefined ? '' : `; did you mean '${near}'?`;
+    const message = `'${target}' is no parameter of this ${model.family}${hint}`;
+    yield { code: 'unknown-module', path: ['target_parameters', i], message, replaceBy: near };
+  }
 }
 
 /** Compares it with the factors in the file next to it. */
@@ -135,5 +153,7 @@ function* factorProblems(config: ModelConfig, { adapterTensors, hasAdapterWeight
       yield report(['target_modules', i], `adapter_model.safetensors has no factors for '${String(target)}'`);
 }
 
+/** Those of experts have a rank for each expert in one tensor. */
+const OF_EXPERTS = /\.experts(?:\.base_layer)*\.lora_A\./;
 const ranksOf = (tensors: Tensors): number[] =>
-  [...tensors].flatMap(([name, { shape }]) => (/\.lora_A\.(?:\w+\.)?weight$/.test(name) ? [shape[0] ?? 0] : []));
+  [...tensors].flatMap(([name, { shape }]) => (/\.lora_A\.(?:\w+\.)?weight$/.test(name) && !OF_EXPERTS.test(name) ? [shape[0] ?? 0] : []));

@@ -3,6 +3,7 @@ import { linearPattern, PatternError } from '../../protocol/linear-pattern.ts';
 import type { FromPeft, PeftConfig, PeftFile } from '../peft-form.ts';
 import { nameInMemory } from '../peft-names.ts';
 import type { AdapterRank } from '../trained-parts.ts';
+import { fitToModel } from './experts-from-peft.ts';
 import { convertedFactors } from './grouped-factors.ts';
 
 export const factorsFromPeft: FromPeft = {
@@ -13,9 +14,10 @@ export const factorsFromPeft: FromPeft = {
     return { modules: [...lora.keys()], lora };
   },
   converted: convertedFactors,
+  fitToModel,
 };
 
-function ranksOf({ config, shapes }: PeftFile, problems: string[]): Map<string, AdapterRank> {
+function ranksOf({ config, shapes, stacks }: PeftFile, problems: string[]): Map<string, AdapterRank> {
   const lora = new Map<string, AdapterRank>();
   const rankPatterns = patternsOf('rank_pattern', config, problems);
   const alphaPatterns = patternsOf('alpha_pattern', config, problems);
@@ -25,8 +27,10 @@ function ranksOf({ config, shapes }: PeftFile, problems: string[]): Map<string, 
     const other = `${module}.${infix}${factor === 'A' ? 'B' : 'A'}${ending}`;
     if (!shapes.has(other)) problems.push(`${name} has no ${other} next to it`);
     if (factor !== 'A') continue;
-    const r = shapes.get(name)?.[0] ?? 0;
+    const found = shapes.get(name)?.[0] ?? 0;
     const expected = patternValue(rankPatterns, module) ?? config.r;
+    // A stack has as many for each expert.
+    const r = stacks.has(module) && found % expected === 0 ? expected : found;
     if (r !== expected) problems.push(`${name} has rank ${r}; adapter_config.json says ${expected}`);
     const alpha = patternValue(alphaPatterns, module) ?? config.lora_alpha ?? 0;
     // Rank-stabilized LoRA scales by alpha / √r.
@@ -58,6 +62,6 @@ function patternsOf(key: 'rank_pattern' | 'alpha_pattern', config: PeftConfig, p
 }
 
 function patternValue(patterns: readonly ModulePattern[], module: string): number | undefined {
-  const names = [module, nameInMemory(module)];
+  const names = [module, nameInMemory(module), `${module}.weight`];
   return patterns.find(({ matches }) => names.some(matches))?.value;
 }

@@ -1,45 +1,72 @@
 /** Factors as PEFT has them: those that were trained, and rows written as factors, exactly. */
 
-import type { ModuleSpec, ParameterSpec } from '../../model/module-specs.ts';
-import { endsAnother, type PeftContent, type PeftTensor, peftTargets, type ToPeftParams } from '../peft-form.ts';
+import { isExperts, type ModuleSpec } from '../../model/module-specs.ts';
+import { endsAnother, isParameterTarget, type PeftContent, type PeftTensor, peftTargets, type ToPeftParams } from '../peft-form.ts';
 import type { AdapterRank } from '../trained-parts.ts';
 import { groupsOf } from './attach.ts';
+import { parameterFactors } from './experts-to-peft.ts';
 import { acrossGroups, groupOf, mostUsed } from './grouped-factors.ts';
 import { transpose } from './merge.ts';
+import { rowChange } from './row-change.ts';
 
 /** Rows of a linear layer, an embedding or a convolution are factors exactly: B selects them, A is their change. */
 export function factorsToPeft(params: ToPeftParams): PeftContent {
   const { description, tensors } = params.adapter;
-  const parts = params.modules.map((module): Factors => {
-    const [rows, trained] = [description.rows.get(module.name), description.lora.get(module.name)];
-    const used = usedFactors(module, trained?.r ?? 0, rows);
-    const r = used.length * mostUsed(used);
-    // With rows the scale is 1: alpha is r.
-    const scale = rows || !trained ? 1 : trained.alpha / trained.r;
-    return { module, rank: { r, alpha: scale * r }, rows, trained, used };
-  });
+  const parts = params.modules
+    .filter(module => !isExperts(module))
+    .map((module): Factors => {
+      const [rows, trained] = [description.rows.get(module.name), description.lora.get(module.name)];
+      const used = usedFactors(module, trained?.r ?? 0, rows);
+      const r = used.length * mostUsed(used);
+      // With rows the scale is 1: alpha is r.
+      const scale = rows || !trained ? 1 : trained.alpha / trained.r;
+      return { module, rank: { r, alpha: scale * r }, rows, trained, used };
+    });
   const hasBias = parts.some(({ module, rows, trained }) => trained?.hasBias || (rows && module.bias && tensors.has(module.bias.name)));
-  return { tensors: parts.flatMap(part => factorTensors(params, part, hasBias)), config: loraConfig(params, parts, hasBias) };
+  const ofExperts = parameterFactors(params, params.modules.filter(isExperts));
+  const targets = [
+    ...parts.map(part => targetOf(params, part)),
+    ...ofExperts.map(({ target, rank }) => ({ target, rank, isParameter: true })),
+  ];
+  return {
+    tensors: [...parts.flatMap(part => factorTensors(params, part, hasBias)), ...ofExperts.flatMap(each => each.tensors)],
+    config: loraConfig(params, targets, hasBias),
+  };
 }
 
-function loraConfig({ model }: ToPeftParams, parts: readonly Factors[], hasBias: boolean): Record<string, unknown> {
-  const first = parts[0]?.rank ?? { r: 1, alpha: 1 };
+interface Target {
+  readonly target: string;
+  readonly rank: AdapterRank;
+  /** One of `target_parameters`, not a module. */
+  readonly isParameter: boolean;
+}
+
+const inMemory = ({ name, inMemory: other = name }: ModuleSpec): string => other;
+
+const targetOf = ({ model }: ToPeftParams, { module, rank }: Factors): Target =>
+  isParameterTarget(model, module)
+    ? { target: `${inMemory(module)}.weight`, rank, isParameter: true }
+    : { target: module.name, rank, isParameter: false };
+
+function loraConfig({ model }: ToPeftParams, targets: readonly Target[], hasBias: boolean): Record<string, unknown> {
+  const first = targets[0]?.rank ?? { r: 1, alpha: 1 };
   const differing = (pick: (rank: AdapterRank) => number) =>
     Object.fromEntries(
-      parts
+      targets
         .filter(({ rank }) => pick(rank) !== pick(first))
-        .map(({ module: { name }, rank }) => [endsAnother(model, name) ? `^${name}` : name, pick(rank)]),
+        .map(({ target, rank }) => [endsAnother(model, target) ? `^${target}` : target, pick(rank)]),
     );
+  const [modules, parameters] = [false, true].map(isParameter =>
+    targets.filter(target => target.isParameter === isParameter).map(({ target }) => target),
+  ) as [string[], string[]];
   return {
     peft_type: 'LORA',
     r: first.r,
     lora_alpha: first.alpha,
     rank_pattern: differing(({ r }) => r),
     alpha_pattern: differing(({ alpha }) => alpha),
-    target_modules: peftTargets(
-      model,
-      parts.map(({ module: { name } }) => name),
-    ),
+    target_modules: peftTargets(model, modules),
+    ...(parameters.length > 0 && { target_parameters: parameters }),
     lora_dropout: 0,
     lora_bias: hasBias,
     init_lora_weights: true,
@@ -72,7 +99,8 @@ function usedFactors(module: ModuleSpec, trained: number, rows: Int32Array = new
 function factorTensors(params: ToPeftParams, part: Factors, hasBias: boolean): PeftTensor[] {
   const { adapter, weights } = params;
   const { module, rank, rows } = part;
-  const { name, weight, kind } = module;
+  const { weight, kind } = module;
+  const name = inMemory(module);
   const [out = 0, ...rest] = weight.shape;
   if (kind === 'embedding') {
     const [a, b] = [`${name}.lora_embedding_A`, `${name}.lora_embedding_B`];
@@ -160,19 +188,6 @@ const joined = (a: Float32Array, b: Float32Array): Float32Array => {
   both.set(b, a.length);
   return both;
 };
-
-/** Trained minus base rows, [r, …]. */
-async function rowChange(
-  weights: ToPeftParams['weights'],
-  adapter: ToPeftParams['adapter'],
-  { name }: ParameterSpec,
-  rows: Int32Array,
-): Promise<Float32Array> {
-  const base = await weights.readFloat32(name);
-  const trained = await adapter.readFloat32(name);
-  const width = trained.length / rows.length;
-  return trained.map((value, i) => value - (base[(rows[Math.floor(i / width)] as number) * width + (i % width)] as number));
-}
 
 /** [out, r] with one 1 a column: column k is the row `rows[k]`. */
 function selector(rows: Int32Array, out: number): Float32Array {

@@ -91,6 +91,10 @@ export const GPT_OSS_POSITIONS: ConfigJson = {
   original_max_position_embeddings: 4096,
 };
 
+function clamped(limits: { readonly alpha: number; readonly limit: number }): Gated {
+  return { kind: 'together', limits, of: (graph, gateUp) => clampedSwiglu(graph, gateUp, limits) };
+}
+
 export const gptOssMixture = (c: ConfigValues<typeof gptOssKeys>): DecoderExperts => ({
   ...expertCount(c, 128),
   chosen: c.num_experts_per_tok,
@@ -99,7 +103,7 @@ export const gptOssMixture = (c: ConfigValues<typeof gptOssKeys>): DecoderExpert
   biased: true,
   layers: Array.from({ length: c.num_hidden_layers }, () => true),
   names: gptOssExperts,
-  gated: { kind: 'together', of: (graph, gateUp) => clampedSwiglu(graph, gateUp, { alpha: c.swiglu_alpha, limit: c.swiglu_limit }) },
+  gated: clamped({ alpha: c.swiglu_alpha, limit: c.swiglu_limit }),
 });
 
 /** Keys that say the same differ, or a token asks for more experts than there are. */

@@ -1,29 +1,35 @@
 /** Names of a block's experts, and the forms in which files hold them: a tensor for each, or all in one. */
-import type { StoredForm } from '../module-specs.ts';
+import type { FusedRows, StoredForm } from '../module-specs.ts';
 import type { ExpertName, ExpertNames } from './decoder-experts.ts';
 
-type Fused = (at: string, rows: number) => StoredForm;
+/** The place in the memory of Transformers 5, where gate and up are one parameter. */
+type Fused = (at: string, rows: number) => FusedRows;
+const fusedIn =
+  (parameter: string, parts: number, part: number): Fused =>
+  (at, rows) => ({ module: `${at}.mlp.experts`, parameter, every: parts * rows, begin: part * rows });
+const gateOf = fusedIn('gate_up_proj', 2, 0);
+const upOf = fusedIn('gate_up_proj', 2, 1);
+const downOf = fusedIn('down_proj', 1, 0);
 
-/** A layer for each expert, `<folder>.experts.<expert>.<name>`. @param fused the form of files that hold all experts in one tensor */
-const named = (folder: string, name: string, fused?: Fused): ExpertName => ({
+/** A layer for each expert, `<folder>.experts.<expert>.<name>`; GGUF and Transformers 5 in memory have one tensor of three axes. */
+const named = (folder: string, name: string, fused: Fused): ExpertName => ({
   name: `${folder}.experts.${name}`,
-  forms: (at, { experts, rows }) => [
-    { kind: 'apart', names: Array.from({ length: experts }, (_, expert) => `${at}.${folder}.experts.${expert}.${name}.weight`) },
-    // GGUF: one tensor of three axes.
-    { kind: 'rows', name: `${at}.${folder}.experts.${name}.weight`, every: rows, begin: 0 },
-    ...(fused ? [fused(at, rows)] : []),
-  ],
+  fused,
+  forms: (at, { experts, rows }) => {
+    const { module, parameter, every, begin } = fused(at, rows);
+    return [
+      { kind: 'apart', names: Array.from({ length: experts }, (_, expert) => `${at}.${folder}.experts.${expert}.${name}.weight`) },
+      { kind: 'rows', name: `${at}.${folder}.experts.${name}.weight`, every: rows, begin: 0 },
+      { kind: 'rows', name: `${module}.${parameter}`, every, begin },
+    ];
+  },
 });
-
-/** Forms of Transformers 5 as it computes: gate and up in one tensor. */
-const gateOf: Fused = (at, rows) => ({ kind: 'rows', name: `${at}.mlp.experts.gate_up_proj`, every: 2 * rows, begin: 0 });
-const upOf: Fused = (at, rows) => ({ kind: 'rows', name: `${at}.mlp.experts.gate_up_proj`, every: 2 * rows, begin: rows });
-const downOf: Fused = (at, rows) => ({ kind: 'rows', name: `${at}.mlp.experts.down_proj`, every: rows, begin: 0 });
 
 export const mixtralExperts: ExpertNames = {
   router: 'block_sparse_moe.gate',
-  inner: [named('block_sparse_moe', 'w1'), named('block_sparse_moe', 'w3')],
-  down: named('block_sparse_moe', 'w2'),
+  routerInMemory: 'mlp.gate',
+  inner: [named('block_sparse_moe', 'w1', gateOf), named('block_sparse_moe', 'w3', upOf)],
+  down: named('block_sparse_moe', 'w2', downOf),
 };
 
 export const qwenExperts: ExpertNames = {
@@ -40,6 +46,7 @@ type InGguf = (at: string, kind: 'weight' | 'bias', rows: number) => StoredForm;
  */
 const turned = (name: string, inGguf: InGguf): ExpertName => ({
   name: `mlp.experts.${name}`,
+  fused: fusedIn(name, 1, 0),
   forms: (at, { rows }) => [
     { kind: 'mxfp4', blocks: `${at}.mlp.experts.${name}_blocks`, scales: `${at}.mlp.experts.${name}_scales` },
     { kind: 'turned', name: `${at}.mlp.experts.${name}` },

@@ -3,7 +3,7 @@
 import type { Graph, Node } from '../../graph/graph.ts';
 import { elementAt } from '../../narrow.ts';
 import { combine, type RoutingRule, route } from '../layer/experts.ts';
-import { type ExpertsSpec, expertsSpec, linearSpec, type ModuleSpec, type StoredForm } from '../module-specs.ts';
+import { type ExpertsSpec, expertsSpec, type FusedRows, linearSpec, type ModuleSpec, type StoredForm } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 
 export interface DecoderExperts extends RoutingRule {
@@ -22,11 +22,18 @@ export interface DecoderExperts extends RoutingRule {
 
 export type Gated =
   | { readonly kind: 'apart'; readonly of: (graph: Graph, gate: Node, up: Node) => Node }
-  | { readonly kind: 'together'; readonly of: (graph: Graph, gateUp: Node) => Node };
+  | {
+      readonly kind: 'together';
+      /** The numbers of the computation. */
+      readonly limits: { readonly alpha: number; readonly limit: number };
+      readonly of: (graph: Graph, gateUp: Node) => Node;
+    };
 
 /** Names in a block. */
 export interface ExpertNames {
   readonly router: string;
+  /** The name of the router in the memory of Transformers 5, if files have another. */
+  readonly routerInMemory?: string;
   /** Gate and up, or both in one, in the order in which they are read. */
   readonly inner: readonly ExpertName[];
   readonly down: ExpertName;
@@ -34,6 +41,8 @@ export interface ExpertNames {
 
 export interface ExpertName {
   readonly name: string;
+  /** @param rows of one expert */
+  readonly fused: (at: string, rows: number) => FusedRows;
   /** How files hold its weight, and its bias where there is one. @param rows of one expert */
   readonly forms: (at: string, sizes: { readonly experts: number; readonly rows: number }) => readonly StoredForm[];
   readonly biasForms?: (at: string, sizes: { readonly rows: number }) => readonly StoredForm[];
@@ -48,19 +57,20 @@ export interface ExpertBlock {
 /** @param at the name of the block */
 export function expertBlock(config: DecoderExperts, hiddenSize: number, layer: number, at: string): ExpertBlock {
   const { count: experts, key, intermediateSize, names, biased } = config;
-  const stack = ({ name, forms, biasForms }: ExpertName, out: number, width: number): ExpertsSpec =>
+  const stack = ({ name, fused, forms, biasForms }: ExpertName, out: number, width: number): ExpertsSpec =>
     expertsSpec(
       `${at}.${name}`,
       { part: 'mlp', layer },
       {
-        ...{ experts, out, width, key },
+        ...{ experts, out, width, key, fused: fused(at, out) },
         forms: forms(at, { experts, rows: out }),
         ...(biased && { biasForms: biasForms?.(at, { rows: out }) ?? [] }),
       },
     );
   const inner = names.inner.length === 1 ? 2 * intermediateSize : intermediateSize;
+  const router = linearSpec(`${at}.${names.router}`, { part: 'router', layer }, experts, hiddenSize, biased);
   return {
-    router: linearSpec(`${at}.${names.router}`, { part: 'router', layer }, experts, hiddenSize, biased),
+    router: names.routerInMemory ? { ...router, inMemory: `${at}.${names.routerInMemory}` } : router,
     inner: names.inner.map(name => stack(name, inner, hiddenSize)),
     down: stack(names.down, hiddenSize, intermediateSize),
   };
