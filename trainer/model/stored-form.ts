@@ -159,6 +159,34 @@ export interface StoredTensor {
 }
 
 /**
+ * The tensors of the first form whose names are all accepted, in place of a stack of experts.
+ * @returns undefined for a parameter that is no stack
+ * @throws Error where no form is accepted
+ */
+export function tensorsNamed(spec: ParameterSpec, accepts: (name: string) => boolean): readonly StoredTensor[] | undefined {
+  if (!isStacked(spec)) return undefined;
+  const form = spec.stack.forms.find(each => tensorsOf(spec, each).every(({ name }) => accepts(name)));
+  if (!form) throw new Error(`no form of ${spec.name} has names that are accepted`);
+  return tensorsOf(spec, form).map(({ name, shape }, place) => ({
+    name,
+    shape,
+    parameters: [spec.name],
+    values: async read => {
+      const out = new Float32Array(elementCount(shape));
+      put(out, spec, form, place, await read(spec.name));
+      return out;
+    },
+  }));
+}
+
+/** The tensors of a file that hold a parameter, and whether they are blocks of four bits. */
+export function heldTensors(spec: ParameterSpec, tensors: Tensors): { readonly names: readonly string[]; readonly isMxfp4: boolean } {
+  const form = formIn(spec, tensors);
+  if (!form || !isStacked(spec)) return { names: [spec.name], isMxfp4: false };
+  return { names: tensorsOf(spec, form).map(({ name }) => name), isMxfp4: form.kind === 'mxfp4' };
+}
+
+/**
  * The tensors of an exported file that stand for parameters in another form, by their names: as the base has them, or where it has no form that
  * Transformers writes (`isForeign`: GGUF) or one of four bits, the first form of plain numbers.
  */

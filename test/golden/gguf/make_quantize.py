@@ -27,7 +27,7 @@ def quantize(t):
     return out
 
 result = dict(values=x.tobytes().hex(), bytes={}, errors={})
-for name in ['F16', 'BF16', 'Q4_0', 'Q4_1', 'Q5_0', 'Q5_1', 'Q8_0']:
+for name in ['F16', 'BF16', 'Q4_0', 'Q4_1', 'Q5_0', 'Q5_1', 'Q8_0', 'MXFP4']:
     made = quantize(T[name])
     same = quants.quantize(x, T[name]).view(np.uint8).flatten()
     print(name, 'bytes that gguf has otherwise:', int((made != same).sum()))

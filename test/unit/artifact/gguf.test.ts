@@ -10,9 +10,14 @@ import { typeOfTensor } from '../../../trainer/artifact/gguf/quantization.ts';
 import { typesOf } from '../../../trainer/catalog/artifacts.ts';
 import type { Engine } from '../../../trainer/engine/engine.ts';
 import { openByteFile } from '../../../trainer/format/byte-file.ts';
+import { encodeFloat32 } from '../../../trainer/format/float-format.ts';
 import { type GgufHeader, readGgufHeader } from '../../../trainer/format/gguf/gguf-header.ts';
+import { type TensorEntry, writeSafetensors } from '../../../trainer/format/safetensors/safetensors-writer.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
 import { hasLlamaCpp } from '../../../trainer/llama-cpp/llama-cpp-packages.ts';
+import { causalModel } from '../../../trainer/model/load-model.ts';
+import { withInitial } from '../../../trainer/model/weight-stream.ts';
+import { createRandom } from '../../../trainer/random.ts';
 import { cacheDir } from '../../support/cache-dir.ts';
 import { openOthers } from '../../support/engines.ts';
 import { TINY_LLAMA, temporaryFolder, tinyAdapter } from '../../support/tiny-adapter.ts';
@@ -91,8 +96,8 @@ describe('types', () => {
   });
 
   test('mixtures give more bits where llama.cpp does', () => {
-    const typeOf = (name: string, columns = 256, tied = false): string =>
-      typeOfTensor('Q4_K_M', { name, shape: [8, columns], blocks: 16, tied }).name;
+    const typeOf = (name: string, columns = 256, tied = false, experts = 0): string =>
+      typeOfTensor('Q4_K_M', { name, shape: [8, columns], blocks: 16, tied, experts }).name;
     const more = Array.from({ length: 16 }, (_, block) => typeOf(`blk.${block}.ffn_down.weight`)).map(name => (name === 'Q6_K' ? 1 : 0));
     expect(more.join('')).toBe('1100100100100111');
     expect(typeOf('blk.3.attn_v.weight')).toBe('Q4_K');
@@ -104,6 +109,14 @@ describe('types', () => {
       'Q5_0',
       'Q8_0',
       'F16',
+    ]);
+    // Mixtures: routers as they are, the down matrices of experts as other ones, attention of eight experts with more.
+    expect(typeOf('blk.3.ffn_gate_inp.weight')).toBe('F32');
+    expect(['ffn_down_exps', 'ffn_up_exps'].map(name => typeOf(`blk.0.${name}.weight`))).toEqual(['Q6_K', 'Q4_K']);
+    expect(['attn_v', 'attn_k', 'attn_output'].map(name => typeOf(`blk.3.${name}.weight`, 256, false, 8))).toEqual([
+      'Q8_0',
+      'Q8_0',
+      'Q5_K',
     ]);
   });
 });
@@ -158,6 +171,10 @@ describe('families', () => {
     ['granite', { like: 'granite' }],
     ['smollm3', { like: 'smollm3', changes: { num_hidden_layers: 4, layer_types: undefined, no_rope_layers: undefined } }],
     ['olmo2', { like: 'olmo2' }],
+    ['mistral3', { like: 'ministral3' }],
+    ['llama with experts', { like: 'mixtral', changes: { sliding_window: null } }],
+    ['qwen3moe', { like: 'qwen3_moe', changes: { mlp_only_layers: [] } }],
+    ['gpt-oss', { like: 'gpt_oss', changes: { swiglu_limit: 7 } }],
     ['olmo2', { like: 'olmo3', changes: { num_hidden_layers: 4, layer_types: [sliding, sliding, sliding, 'full_attention'] } }],
   ] as const)('%s: $like', async (architecture, params) => {
     const result = await exportOf(await tinyDecoder(params), { type: 'F32' });
@@ -174,9 +191,87 @@ describe('families', () => {
     ['a scale of its own', { like: 'gemma2', changes: { layer_types: undefined } }, /cannot hold the attention scale of this Gemma2/],
     ['a window', { like: 'mistral_window' }, /cannot hold the attention windows of this Mistral/],
     ['dynamic positions', { like: 'llama_dynamic' }, /cannot hold the rotary positions of this Llama/],
-    ['experts', { like: 'mixtral' }, /MixtralForCausalLM is not written to GGUF; written are Llama, Mistral, Qwen2/],
+    ['blocks without experts', { like: 'qwen3_moe' }, /cannot hold the experts of this Qwen3Moe/],
+    ['a gate of its own', { like: 'gpt_oss' }, /cannot hold the experts of this GptOss/],
+    ['another family', { like: 'ministral' }, /MinistralForCausalLM is not written to GGUF; written are Llama, Mistral, Mixtral, Qwen2/],
   ] as const)('%s: refused', async (_, params, message) => {
     await expect(exportOf(await tinyDecoder(params))).rejects.toThrow(message);
+  });
+});
+
+describe('experts in four bits', () => {
+  const experts = /^model\.layers\.\d\.mlp\.experts\.(gate_up|down)_proj\.weight$/;
+
+  /** A gpt-oss as it is published: blocks of 32 numbers with a scale each. */
+  async function fourBits(sizes: Readonly<Record<string, number>> = {}): Promise<string> {
+    const base = await tinyDecoder({
+      like: 'gpt_oss',
+      changes: { swiglu_limit: 7, quantization_config: { quant_method: 'mxfp4' }, ...sizes },
+    });
+    const { weights } = await openModel(base);
+    const random = createRandom(3);
+    const bytes = (count: number, least: number, range: number) =>
+      Uint8Array.from({ length: count }, () => least + range * random.uniform());
+    const entries = [...weights.tensors.values()].flatMap(({ name, shape }): TensorEntry[] => {
+      if (!experts.test(name))
+        return [{ name, shape, dtype: 'F32', data: async () => encodeFloat32(await weights.readFloat32(name), 'F32') }];
+      const [all = 0, width = 0] = shape;
+      const scales = [4, all / 4, width / 32];
+      const at = name.replace(/\.weight$/, '');
+      return [
+        { name: `${at}_blocks`, shape: [...scales, 16], dtype: 'U8', data: () => bytes((all * width) / 2, 0, 256) },
+        { name: `${at}_scales`, shape: scales, dtype: 'U8', data: () => bytes((all * width) / 32, 121, 4) },
+      ];
+    });
+    const dir = await temporaryFolder();
+    await cp(base, dir, { recursive: true });
+    await writeSafetensors(join(dir, 'model.safetensors'), entries);
+    await weights.close();
+    return dir;
+  }
+
+  test('stay in four bits, and what was trained is rounded to them; so they do in a GGUF base', async () => {
+    const base = await fourBits();
+    const first = await exportOf(base);
+    expectVerified(first);
+    const { tensors, metadata } = await headerOf(fileOf(first));
+    const types = Object.fromEntries(tensors.map(({ name, type }) => [name, type.name]));
+    expect(types).toMatchObject({
+      'blk.0.ffn_gate_exps.weight': 'MXFP4',
+      'blk.1.ffn_up_exps.weight': 'MXFP4',
+      'blk.1.ffn_down_exps.weight': 'MXFP4',
+    });
+    expect(types).toMatchObject({
+      'blk.0.ffn_gate_exps.bias': 'F32',
+      'blk.0.ffn_gate_inp.weight': 'F32',
+      'blk.0.attn_sinks.weight': 'F32',
+    });
+    expect(metadata.get('general.file_type')).toBe(38);
+    // A number of the base is a number of the file, but for rows that were trained.
+    const [before, after] = [await openModel(base), await openModel(fileOf(first))];
+    const model = causalModel(before.config);
+    const own = model.parameters.find(({ name }) => name.includes('down_proj.weight'))?.name as string;
+    const [x, y] = await Promise.all([before, after].map(({ weights }) => withInitial(model, weights).readFloat32(own)));
+    const changed = new Set([...(x as Float32Array)].flatMap((value, i) => (value === (y as Float32Array)[i] ? [] : [Math.floor(i / 32)])));
+    expect(changed.size).toBeGreaterThan(0);
+    expect(changed.size).toBeLessThanOrEqual(4 * 4);
+    await Promise.all([before.weights.close(), after.weights.close()]);
+    const again = await exportOf(fileOf(first), {
+      adapterPath: await tinyAdapter({ engine, method: 'lora', budget: { r: 2 }, targets: ['down_proj'], base: fileOf(first) }),
+    });
+    expectVerified(again);
+    const bytes = [fileOf(first), fileOf(again)].map(path => readFileSync(path)) as [Buffer, Buffer];
+    const places = (await headerOf(fileOf(first))).tensors.filter(({ position, byteLength }) =>
+      Buffer.compare(bytes[0].subarray(position, position + byteLength), bytes[1].subarray(position, position + byteLength)),
+    );
+    expect(places.map(({ name }) => name)).toEqual(['blk.0.ffn_down_exps.weight', 'blk.1.ffn_down_exps.weight']);
+  });
+
+  test('or take the type that is asked for', async () => {
+    const result = await exportOf(await fourBits({ hidden_size: 256, intermediate_size: 256 }), { type: 'Q8_0' });
+    expectVerified(result);
+    const { tensors } = await headerOf(fileOf(result));
+    expect(tensors.find(({ name }) => name === 'blk.0.ffn_up_exps.weight')?.type.name).toBe('Q8_0');
   });
 });
 

@@ -8,6 +8,7 @@ import { writeGguf } from '../../format/gguf/gguf-writer.ts';
 import { openModel } from '../../hub/open-model.ts';
 import { causalModel } from '../../model/load-model.ts';
 import type { CausalModel } from '../../model/model-spec.ts';
+import { heldTensors } from '../../model/stored-form.ts';
 import { withInitial } from '../../model/weight-stream.ts';
 import { mergedWeights } from '../adapter/merge.ts';
 import type { Artifact, Opened, ReopenedExport } from '../artifact.ts';
@@ -83,12 +84,12 @@ async function reopen(path: string, { adapter, folder, tokenizer }: Opened, mode
   try {
     const merged = mergedWeights(withInitial(model, folder.weights), adapter);
     const written = withInitial(model, copy.weights);
-    for (const { name } of model.parameters) {
-      const info = copy.weights.tensors.get(name);
+    for (const spec of model.parameters) {
+      const { name } = spec;
       if (!written.tensors.has(name)) throw new ExportError(`${name} is not in the GGUF file: report this with the recipe`);
       const error = errorOf(await written.readFloat32(name), await merged.readFloat32(name));
-      // Matrices of experts may stand in one tensor of another name.
-      const most = largestError(info?.quantization ?? info?.dtype ?? 'Q4_0');
+      const infos = heldTensors(spec, copy.weights.tensors).names.map(own => copy.weights.tensors.get(own));
+      const most = Math.max(...infos.map(info => largestError(info?.quantization ?? info?.dtype ?? '')));
       if (!(error <= most))
         throw new ExportError(
           `${name} differs from the tuned model by ${(100 * error).toPrecision(3)} % of its size, more than the ${100 * most} % of its type: report this with the recipe`,

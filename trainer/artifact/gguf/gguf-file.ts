@@ -6,19 +6,20 @@ import { openByteFile } from '../../format/byte-file.ts';
 import { type GgufEntry, stringEntry, u32Entry } from '../../format/gguf/gguf-entries.ts';
 import { type GgufFamily, ggufFamily } from '../../format/gguf/gguf-families.ts';
 import { type GgufHeader, readGguf } from '../../format/gguf/gguf-header.ts';
-import { ggufName, permutedRow } from '../../format/gguf/gguf-names.ts';
+import { permutedRow } from '../../format/gguf/gguf-names.ts';
 import { tokenizerEntries } from '../../format/gguf/gguf-tokenizer-entries.ts';
 import type { GgufType } from '../../format/gguf/gguf-types.ts';
 import { type GgufTensorEntry, ggufTensorBytes } from '../../format/gguf/gguf-writer.ts';
-import type { TensorDType, TensorInfo } from '../../format/tensor-source.ts';
+import type { TensorInfo } from '../../format/tensor-source.ts';
 import type { CausalModel } from '../../model/model-spec.ts';
 import type { ParameterSpec } from '../../model/module-specs.ts';
 import type { WeightSource } from '../../model/weight-source.ts';
 import { withInitial } from '../../model/weight-stream.ts';
 import { required } from '../../narrow.ts';
-import { isTuned, mergedWeights } from '../adapter/merge.ts';
+import { mergedWeights } from '../adapter/merge.ts';
 import type { Opened } from '../artifact.ts';
 import { ExportError } from '../export-error.ts';
+import { type FileTensor, fileTensors, isTunedIn, keptType, typeInFolder } from './gguf-tensors.ts';
 import { describeForGguf } from './metadata.ts';
 import { FILE_TYPES, ggufTypeNamed, type NamedType, typeOfTensor } from './quantization.ts';
 
@@ -91,10 +92,6 @@ export async function planGguf(params: GgufPlanParams): Promise<GgufPlan> {
   return opened.folder.ggufPath === undefined ? planOfFolder(params) : planOfFile(params, opened.folder.ggufPath);
 }
 
-const STORED: Partial<Record<TensorDType, NamedType>> = { F32: 'F32', F64: 'F32', F16: 'F16' };
-/** The type of a folder's tensor that is kept; those that GGUF does not have become bfloat16. */
-const keptType = (info: TensorInfo | undefined): NamedType => (info && STORED[info.dtype]) ?? 'BF16';
-
 async function planOfFolder({ opened, model, type, name: title, onTensor, onWarning }: GgufPlanParams): Promise<GgufPlan> {
   const { folder, adapter, tokenizer } = opened;
   const written = new Map(model.parameters.map(spec => [spec.name, infoOf(spec, folder.weights.tensors.get(spec.name))]));
@@ -106,21 +103,17 @@ async function planOfFolder({ opened, model, type, name: title, onTensor, onWarn
     onWarning(`llama.cpp has no attention window for ${family.architecture}: texts of more than ${window} tokens give other results there`);
   const merged = mergedWeights(withInitial(model, folder.weights), adapter);
   const ofEmbedding = keptType(folder.weights.tensors.get(decoder.names.embedding + WEIGHT));
-  const { attention, blocks, tied } = decoder;
+  const { attention, blocks, tied, experts } = decoder;
+  const held = fileTensors(model, family, family.architecture);
   let done = 0;
-  const total = model.parameters.length;
-  const tensors = model.parameters.map((spec): GgufTensorEntry => {
-    const { name, shape } = spec;
-    const own = ggufName(name, family.names);
-    if (own === undefined) throw new ExportError(`${name} has no name in llama.cpp's ${family.architecture}: export it as merged`);
-    const wanted = type === 'base' ? keptType(folder.weights.tensors.get(name)) : type;
-    const place = { name: own, shape, blocks, tied };
+  const tensors = [...held].map(([own, { spec, shape, values: valuesOf }]): GgufTensorEntry => {
+    const wanted = type === 'base' ? typeInFolder(spec, folder.weights.tensors) : type;
     const layout = layoutOf(own, shape, family, attention);
-    const target = typeOfTensor(wanted, place);
+    const target = typeOfTensor(wanted, { name: own, shape, blocks, tied, experts: experts?.count ?? 0 });
     const data = async (): Promise<Uint8Array> => {
-      const values = inFileOrder(await merged.readFloat32(name), shape[0] ?? 1, layout);
+      const values = inFileOrder(await valuesOf(merged.readFloat32), shape[0] ?? 1, layout);
       const bytes = await quantized(values, target, shape.at(-1) ?? 1);
-      onTensor(++done, total);
+      onTensor(++done, held.size);
       return bytes;
     };
     return { name: own, type: target, shape, data };
@@ -134,7 +127,7 @@ async function planOfFolder({ opened, model, type, name: title, onTensor, onWarn
       stringEntry('general.architecture', family.architecture),
       stringEntry('general.type', 'model'),
       stringEntry('general.name', title),
-      u32Entry('general.file_type', FILE_TYPES[type === 'base' ? ofEmbedding : type]),
+      u32Entry('general.file_type', fileType(type === 'base' ? ofEmbedding : type, tensors)),
       u32Entry('general.quantization_version', QUANTIZATION_VERSION),
       ...entries,
       ...tokenizerEntries({ source: folder.source, tokenizer, rows: model.vocabularySize }),
@@ -142,6 +135,11 @@ async function planOfFolder({ opened, model, type, name: title, onTensor, onWarn
     tensors: [...rotary, ...tensors],
   };
 }
+
+/** llama.cpp has one for all files whose experts are in four bits. */
+const fileType = (type: NamedType, tensors: readonly GgufTensorEntry[]): number =>
+  tensors.some(({ type: { name } }) => name === 'MXFP4') ? MXFP4_EXPERTS : FILE_TYPES[type];
+const MXFP4_EXPERTS = 38;
 
 const WEIGHT = '.weight';
 /** ggml's, of the layouts that are written. */
@@ -156,21 +154,23 @@ async function planOfFile({ opened, model, type, onTensor }: GgufPlanParams, pat
   const file = await openByteFile(path);
   const { header, entries } = await readGguf(file).finally(() => file.close());
   const family = familyOf(header);
-  const names = namesOf(model, family);
+  const held = fileTensors(model, family, String(header.metadata.get('general.architecture')));
   const merged = mergedWeights(withInitial(model, folder.weights), adapter);
   const tied = !folder.weights.tensors.has(`lm_head${WEIGHT}`);
-  const blocks = Number(header.metadata.get(`${String(header.metadata.get('general.architecture'))}.block_count`));
+  const setting = (key: string): number =>
+    Number(header.metadata.get(`${String(header.metadata.get('general.architecture'))}.${key}`) ?? 0);
+  const [blocks, experts] = [setting('block_count'), setting('expert_count')];
   const heads = headsOf(header);
   let done = 0;
   const tensors = header.tensors.map((tensor): GgufTensorEntry => {
     const { name, shape } = tensor;
-    const own = names.get(name);
-    const target = own === undefined || type === 'base' ? tensor.type : typeOfTensor(type, { name, shape, blocks, tied });
+    const own = held.get(name);
+    const target = own === undefined || type === 'base' ? tensor.type : typeOfTensor(type, { name, shape, blocks, tied, experts });
     const data = async (): Promise<Uint8Array> => {
-      const isKept = own === undefined || (target.id === tensor.type.id && !isTuned(adapter, own));
+      const isKept = own === undefined || (target.id === tensor.type.id && !isTunedIn(adapter, own));
       const bytes = isKept
         ? await readRange(path, tensor.position, tensor.byteLength)
-        : await encode(merged, own, shape, target, layoutOf(name, shape, family, heads));
+        : await encode(merged, own, target, layoutOf(name, shape, family, heads));
       onTensor(++done, header.tensors.length);
       return bytes;
     };
@@ -184,14 +184,8 @@ async function planOfFile({ opened, model, type, onTensor }: GgufPlanParams, pat
   return { metadata: [...entries.filter(({ key }) => !replaced.has(key)), ...changed], tensors };
 }
 
-async function encode(
-  merged: WeightSource,
-  name: string,
-  shape: readonly number[],
-  type: GgufType,
-  layout: FileLayout,
-): Promise<Uint8Array> {
-  return quantized(inFileOrder(await merged.readFloat32(name), shape[0] ?? 1, layout), type, shape.at(-1) ?? 1);
+async function encode(merged: WeightSource, { shape, values }: FileTensor, type: GgufType, layout: FileLayout): Promise<Uint8Array> {
+  return quantized(inFileOrder(await values(merged.readFloat32), shape[0] ?? 1, layout), type, shape.at(-1) ?? 1);
 }
 
 async function readRange(path: string, position: number, length: number): Promise<Uint8Array> {
@@ -205,10 +199,6 @@ async function readRange(path: string, position: number, length: number): Promis
 
 /** The family of a file that was opened as a model, so it has one. */
 export const familyOf = ({ metadata }: GgufHeader): GgufFamily => required(ggufFamily(metadata)?.family, 'the family of a GGUF model');
-
-/** llama.cpp's name → Hugging Face's. */
-export const namesOf = (model: CausalModel, family: GgufFamily): ReadonlyMap<string, string> =>
-  new Map(model.parameters.flatMap(({ name }) => [[ggufName(name, family.names) ?? name, name] as const]));
 
 export function headsOf({ metadata }: GgufHeader): Heads {
   const number = (key: string): number | undefined => {

@@ -37,7 +37,7 @@ export function describeForGguf(config: ModelConfig, tensors: ReadonlyMap<string
   const full = decoder.positions.find((each, i) => each && decoder.attention.windows[i] === undefined) ?? decoder.positions.find(Boolean);
   if (full === undefined) throw new ExportError(`${className} without rotary positions is not written to GGUF: export it as merged`);
   const factors = rotaryFactors(full, decoder);
-  const values = settings(decoder, full, family);
+  const values = settings({ config, decoder, full, family });
   const entries = [...values].map(([key, value]) => entryOf(`${family.architecture}.${key}`, value));
   const written = new Map<string, GgufValue>([['general.architecture', family.architecture]]);
   for (const [key, value] of values)
@@ -60,6 +60,9 @@ const INTEGERS = new Set([
   'attention.key_length',
   'attention.value_length',
   'attention.sliding_window',
+  'expert_count',
+  'expert_used_count',
+  'expert_feed_forward_length',
   'rope.dimension_count',
   'rope.scaling.original_context_length',
 ]);
@@ -70,7 +73,14 @@ function entryOf(key: string, value: Setting): GgufEntry {
   return INTEGERS.has(key.slice(key.indexOf('.') + 1)) ? u32Entry(key, value) : f32Entry(key, value);
 }
 
-function settings(decoder: DecoderConfig, full: Positions, { computed }: GgufFamily): ReadonlyMap<string, Setting> {
+interface Described {
+  readonly config: ModelConfig;
+  readonly decoder: DecoderConfig;
+  readonly full: Positions;
+  readonly family: GgufFamily;
+}
+
+function settings({ config, decoder, full, family: { computed } }: Described): ReadonlyMap<string, Setting> {
   const { attention, positions } = decoder;
   const windowed = attention.windows.findIndex(window => window !== undefined && window < decoder.maxPositions);
   const own: Readonly<Record<string, Setting | undefined>> = {
@@ -83,6 +93,11 @@ function settings(decoder: DecoderConfig, full: Positions, { computed }: GgufFam
     embedding_scale: decoder.embeddingMultiplier.factor,
     residual_scale: decoder.residualMultiplier,
     logit_scale: 1 / decoder.logitMultiplier,
+    expert_count: decoder.experts?.count,
+    expert_used_count: decoder.experts?.chosen,
+    expert_feed_forward_length: decoder.experts?.intermediateSize,
+    'attention.temperature_scale': full.growth?.beta,
+    'rope.scaling.yarn_log_multiplier': full.scaling.type === 'yarn' ? logMultiplier(config) : undefined,
     'rope.scaling.attn_factor': full.scaling.type === 'longrope' ? full.factor : undefined,
   };
   const all: Readonly<Record<string, Setting | undefined>> = {
@@ -102,6 +117,13 @@ function settings(decoder: DecoderConfig, full: Positions, { computed }: GgufFam
     ...Object.fromEntries(Object.entries(own).filter(([key]) => computed.includes(key))),
   };
   return new Map(Object.entries(all).flatMap(([key, value]) => (value === undefined ? [] : [[key, value]])));
+}
+
+/** The weight of YaRN's logarithm, as Transformers 5 and 4 write it; GGUF has it apart from the factor that follows from it. */
+function logMultiplier({ rope_parameters: newer, rope_scaling: older }: ModelConfig): number | undefined {
+  const rope = newer ?? older;
+  const found = typeof rope === 'object' && rope !== null && 'mscale_all_dim' in rope ? rope.mscale_all_dim : undefined;
+  return typeof found === 'number' ? found : undefined;
 }
 
 function scalingSettings({ scaling }: Positions): Readonly<Record<string, Setting>> {
@@ -172,7 +194,14 @@ const PARTS: readonly (readonly [string, (decoder: DecoderConfig) => unknown])[]
   ['the rotary positions', d => d.positions],
   ['the multipliers', d => [d.embeddingMultiplier, d.residualMultiplier, d.logitMultiplier, d.logitCap]],
   ['the output head', d => d.tied],
+  ['the experts', d => expertsOf(d)],
 ];
+
+const expertsOf = ({ experts }: DecoderConfig): unknown =>
+  experts && {
+    ...{ count: experts.count, chosen: experts.chosen, sumsToOne: experts.sumsToOne, size: experts.intermediateSize },
+    ...{ biased: experts.biased, layers: experts.layers, limits: experts.gated.kind === 'together' ? experts.gated.limits : [] },
+  };
 
 function refuseLosses(className: string, decoder: DecoderConfig, found: DecoderConfig): void {
   const lost = PARTS.filter(([, part]) => !isSame(part(decoder), part(found))).map(([name]) => name);

@@ -8,11 +8,11 @@ import { type GgufTensor, readGgufHeader } from '../../format/gguf/gguf-header.t
 import { permutedRow } from '../../format/gguf/gguf-names.ts';
 import type { CausalModel } from '../../model/model-spec.ts';
 import { withInitial } from '../../model/weight-stream.ts';
-import { valueFor } from '../../narrow.ts';
-import { isTuned, mergedWeights } from '../adapter/merge.ts';
+import { mergedWeights } from '../adapter/merge.ts';
 import type { Opened } from '../artifact.ts';
 import { ExportError } from '../export-error.ts';
-import { familyOf, headsOf, layoutOf, namesOf } from './gguf-file.ts';
+import { familyOf, headsOf, layoutOf } from './gguf-file.ts';
+import { fileTensors, isTunedIn } from './gguf-tensors.ts';
 
 export interface PatchParams {
   readonly opened: Opened;
@@ -29,11 +29,14 @@ export async function patchGguf({ opened, model, from, to, onTensor }: PatchPara
   const file = await openByteFile(from);
   const header = await readGgufHeader(file).finally(() => file.close());
   const family = familyOf(header);
-  const names = namesOf(model, family);
+  const held = fileTensors(model, family, String(header.metadata.get('general.architecture')));
   const base = withInitial(model, folder.weights);
   const merged = mergedWeights(base, adapter);
-  const tuned = header.tensors.filter(({ name }) => isTuned(adapter, names.get(name) ?? name));
-  const unwritten = tuned.find(({ type }) => type.quantize === undefined);
+  const tuned = header.tensors.flatMap(tensor => {
+    const own = held.get(tensor.name);
+    return own && isTunedIn(adapter, own) ? [{ tensor, own }] : [];
+  });
+  const unwritten = tuned.map(({ tensor }) => tensor).find(({ type }) => type.quantize === undefined);
   if (unwritten)
     throw new ExportError(
       `${unwritten.name} is ${unwritten.type.name}, which is read but not written, so the file cannot keep the types of the base: export with --type Q8_0 or another type`,
@@ -42,9 +45,8 @@ export async function patchGguf({ opened, model, from, to, onTensor }: PatchPara
   await copyFile(from, to, constants.COPYFILE_FICLONE);
   const handle = await open(to, 'r+');
   try {
-    for (const [done, tensor] of tuned.entries()) {
-      const name = valueFor(names, tensor.name);
-      const [before, after] = [await base.readFloat32(name), await merged.readFloat32(name)];
+    for (const [done, { tensor, own }] of tuned.entries()) {
+      const [before, after] = [await own.values(base.readFloat32), await own.values(merged.readFloat32)];
       const layout = layoutOf(tensor.name, tensor.shape, family, headsOf(header));
       for (const { position, bytes } of changedRows(tensor, before, after, layout)) await writeAt(handle, bytes, position);
       onTensor(done + 1, tuned.length);

@@ -42,11 +42,16 @@ export interface TensorPlace {
   readonly blocks: number;
   /** The embedding is the output head too. */
   readonly tied: boolean;
+  /** The number of experts of a block; 0 without a mixture. */
+  readonly experts: number;
 }
 
-/** Vectors stay float32; so do all norms. */
-export function typeOfTensor(wanted: NamedType, place: TensorPlace): GgufType {
-  if (place.shape.length < 2) return ggufTypeNamed('F32');
+/** Vectors stay float32; so do all norms, biases of experts, and routers, which llama.cpp computes with as they are. */
+const EXACT = /\.ffn_gate_inp\.weight$|\.bias$/;
+
+export function typeOfTensor(wanted: NamedType | 'MXFP4', place: TensorPlace): GgufType {
+  if (place.shape.length < 2 || EXACT.test(place.name)) return ggufTypeNamed('F32');
+  if (wanted === 'MXFP4') return ggufTypeNamed(wanted);
   const name = mixed(wanted, place);
   const columns = place.shape.at(-1) ?? 1;
   const { blockElements } = ggufTypeNamed(name);
@@ -61,14 +66,19 @@ function hasMoreBits(block: number, blocks: number): boolean {
   return block < eighth || block >= Math.floor((7 * blocks) / 8) || (block - eighth) % 3 === 2;
 }
 
-function mixed(wanted: NamedType, { name, blocks, tied }: TensorPlace): string {
+/** Mixtures of so many experts have more bits in attention, which is small next to them. */
+const FEW_EXPERTS = 8;
+
+function mixed(wanted: NamedType, { name, blocks, tied, experts }: TensorPlace): string {
   const [, block, stem = name] = /^blk\.(\d+)\.(\w+)\./.exec(name) ?? [];
   const isQuantized = ggufTypeOf(wanted).dtype === 'GGML';
   const isHead = name === 'output.weight' || (tied && name === 'token_embd.weight');
   if (isHead && isQuantized && wanted !== 'Q8_0') return 'Q6_K';
   if (!wanted.endsWith('_M')) return wanted;
   const usual = ggufTypeOf(wanted).name;
-  if ((stem === 'attn_v' || stem === 'ffn_down') && hasMoreBits(Number(block), blocks)) return 'Q6_K';
+  if (experts === FEW_EXPERTS && (stem === 'attn_v' || stem === 'attn_k')) return 'Q8_0';
+  if (experts === FEW_EXPERTS && stem === 'attn_output' && usual === 'Q4_K') return 'Q5_K';
+  if ((stem === 'attn_v' || stem === 'ffn_down' || stem === 'ffn_down_exps') && hasMoreBits(Number(block), blocks)) return 'Q6_K';
   if (stem === 'attn_qkv') return usual === 'Q4_K' ? 'Q5_K' : 'Q6_K';
   return usual;
 }

@@ -28,6 +28,7 @@ const LARGEST: Readonly<Record<string, number>> = {
   Q4_K: 0.16,
   Q4_0: 0.25,
   Q4_1: 0.2,
+  MXFP4: 0.25,
 };
 
 export const largestError = (type: string): number => LARGEST[type] ?? 0;

@@ -86,7 +86,9 @@ const windowOf = ({ number, isNothing }: GgufSizes): number | null =>
   isNothing('attention.sliding_window') ? null : (number('attention.sliding_window') ?? null);
 
 /** Keys that count experts. */
-const expertKeys = ['expert_count', 'expert_used_count', 'expert_feed_forward_length'] as const;
+const expertKeys = ['expert_count', 'expert_used_count'] as const;
+/** The width of experts, where it is not that of other blocks. */
+const expertWidth = 'expert_feed_forward_length';
 const chosenExperts = ({ number }: GgufSizes) => ({ num_experts_per_tok: number('expert_used_count') });
 
 const mixtral: GgufFamily = {
@@ -94,7 +96,7 @@ const mixtral: GgufFamily = {
   class: 'MixtralForCausalLM',
   modelType: 'mixtral',
   interleaved: true,
-  computed: expertKeys,
+  computed: [...expertKeys, expertWidth],
   names: {
     ffn_gate_inp: 'block_sparse_moe.gate',
     ffn_gate_exps: 'block_sparse_moe.experts.w1',
@@ -220,14 +222,13 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
     ...plain,
     class: 'Qwen3MoeForCausalLM',
     modelType: 'qwen3_moe',
-    writes: [],
-    computed: expertKeys,
+    computed: [...expertKeys, expertWidth],
     names: { ...headNorms, ...expertNames, ffn_gate_inp: 'mlp.gate' },
     settings: sizes => ({
       ...ofLlama(sizes),
       ...chosenExperts(sizes),
       num_experts: sizes.number('expert_count'),
-      moe_intermediate_size: sizes.number('expert_feed_forward_length'),
+      moe_intermediate_size: sizes.number(expertWidth),
       norm_topk_prob: true,
       decoder_sparse_step: 1,
       use_sliding_window: false,
@@ -237,8 +238,7 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
     ...plain,
     class: 'GptOssForCausalLM',
     modelType: 'gpt_oss',
-    writes: [],
-    computed: [...expertKeys, 'attention.sliding_window'],
+    computed: [...expertKeys, expertWidth, 'attention.sliding_window'],
     names: {
       ...expertNames,
       ffn_gate_inp: 'mlp.router',
@@ -248,7 +248,7 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
     settings: sizes => ({
       ...chosenExperts(sizes),
       num_local_experts: sizes.number('expert_count'),
-      intermediate_size: sizes.number('expert_feed_forward_length'),
+      intermediate_size: sizes.number(expertWidth),
       attention_bias: sizes.has('model.layers.0.self_attn.q_proj.bias'),
       sliding_window: windowOf(sizes),
     }),
@@ -259,7 +259,6 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
     ...plain,
     class: 'Ministral3ForCausalLM',
     modelType: 'ministral3',
-    writes: [],
     interleaved: true,
     computed: ['attention.temperature_scale', 'rope.scaling.yarn_log_multiplier'],
     settings: () => ({ hidden_act: 'silu', sliding_window: null }),
@@ -275,9 +274,15 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
 
 /** The name and the description that a class is written under; undefined where it is not written. */
 export const ggufFamilyOf = (className: string): (GgufFamily & { readonly architecture: string }) | undefined => {
-  const found = Object.entries(ggufFamilies).find(([, family]) => (family.writes ?? [family.class]).includes(className));
-  return found && { ...found[1], architecture: found[0] };
+  const found = written.find(({ family }) => writtenClasses(family).includes(className));
+  return found && { ...found.family, architecture: found.architecture };
 };
 
+const written: readonly FoundFamily[] = Object.entries(ggufFamilies).flatMap(([architecture, family]) =>
+  [family, ...(family.withExperts ? [family.withExperts] : [])].map(each => ({ architecture, family: each })),
+);
+
+const writtenClasses = (family: GgufFamily): readonly string[] => family.writes ?? [family.class];
+
 /** All classes that are written. */
-export const ggufClasses: readonly string[] = Object.values(ggufFamilies).flatMap(family => family.writes ?? [family.class]);
+export const ggufClasses: readonly string[] = written.flatMap(({ family }) => writtenClasses(family));

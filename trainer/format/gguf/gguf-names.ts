@@ -43,7 +43,11 @@ export function ggufName(name: string, own: Readonly<Record<string, string>> = {
   const tables = block === undefined ? [GLOBAL] : [own, BLOCK];
   const found = tables
     .flatMap(table => Object.entries(table))
-    .flatMap(([stem, inBlock]) => (inBlock === rest ? [stem] : SUFFIXES.filter(end => inBlock + end === rest).map(end => stem + end)))
+    .flatMap(([stem, inBlock]) =>
+      inBlock === rest && SUFFIXES.some(end => stem.endsWith(end))
+        ? [stem]
+        : SUFFIXES.filter(end => inBlock + end === rest).map(end => stem + end),
+    )
     .at(0);
   return found && `${block === undefined ? '' : `blk.${Number(block)}.`}${found}`;
 }

@@ -17,6 +17,7 @@ import {
   quantizeBf16,
   quantizeF16,
   quantizeF32,
+  quantizeMXFP4,
   quantizeQ4_0,
   quantizeQ4_1,
   quantizeQ5_0,
@@ -84,7 +85,7 @@ const types: readonly GgufType[] = [
   plain(30, 'BF16', 2, dequantizeBf16, quantizeBf16),
   quantized(34, 'TQ1_0', [256, 54], dequantizeTQ1_0),
   quantized(35, 'TQ2_0', [256, 66], dequantizeTQ2_0),
-  quantized(39, 'MXFP4', [32, 17], dequantizeMXFP4),
+  quantized(39, 'MXFP4', [32, 17], dequantizeMXFP4, quantizeMXFP4),
 ];
 
 /** By the number in the file. */

@@ -103,3 +103,29 @@ export function quantizeQ8_0(values: Float32Array, at: number, count: number, ou
     }
   }
 }
+
+/** Twice the numbers of the first eight codes of E2M1; the others are their negatives. */
+const TWICE_E2M1 = [0, 1, 2, 3, 4, 6, 8, 12] as const;
+/** The exponent of the largest number of E2M1, 6 = 1.5 · 2². */
+const LARGEST_EXPONENT = 2;
+
+/** A byte e, then 16 bytes of codes: 2^(e − 127) · E2M1, with the scale that the largest number needs. Numbers of such blocks stay as they are. */
+export function quantizeMXFP4(values: Float32Array, at: number, count: number, out: Uint8Array, outAt: number): void {
+  const half = BLOCK / 2;
+  for (let v = at, b = outAt; v < at + count; v += BLOCK, b += 1 + half) {
+    const largest = Math.abs(extreme(values, v));
+    const e = largest === 0 ? 0 : Math.max(0, Math.floor(Math.log2(largest)) - LARGEST_EXPONENT + 127);
+    const scale = 2 ** (e - 128);
+    out[b] = e;
+    for (let i = 0; i < half; i++)
+      out[b + 1 + i] = codeOf((values[v + i] as number) / scale) | (codeOf((values[v + half + i] as number) / scale) << 4);
+  }
+}
+
+/** The code of the nearest number, the smaller of two that are as near. */
+function codeOf(twice: number): number {
+  const size = Math.abs(twice);
+  let code = 0;
+  while (code < 7 && size - (TWICE_E2M1[code] as number) > (TWICE_E2M1[code + 1] as number) - size) code++;
+  return twice < 0 && code > 0 ? code + 8 : code;
+}

@@ -1,0 +1,48 @@
+/** The tensors of a GGUF file as parameters of the model: most are one, and of experts gate and up may stand in one or in two. */
+import type { GgufFamily } from '../../format/gguf/gguf-families.ts';
+import { ggufName } from '../../format/gguf/gguf-names.ts';
+import type { TensorDType, TensorInfo } from '../../format/tensor-source.ts';
+import type { CausalModel } from '../../model/model-spec.ts';
+import type { ParameterSpec } from '../../model/module-specs.ts';
+import { heldTensors, type StoredTensor, tensorsNamed } from '../../model/stored-form.ts';
+import type { Adapter } from '../adapter/adapter.ts';
+import { isTuned } from '../adapter/merge.ts';
+import { ExportError } from '../export-error.ts';
+import type { NamedType } from './quantization.ts';
+
+/** A tensor by llama.cpp's name, and the parameters that it holds. */
+export interface FileTensor extends StoredTensor {
+  readonly spec: ParameterSpec;
+}
+
+/** By llama.cpp's names, in the model's order. @throws ExportError for a parameter that the family has no name for */
+export function fileTensors(model: CausalModel, { names }: GgufFamily, architecture: string): ReadonlyMap<string, FileTensor> {
+  const nameOf = (name: string): string => {
+    const own = ggufName(name, names);
+    if (own === undefined) throw new ExportError(`${name} has no name in llama.cpp's ${architecture}: export it as merged`);
+    return own;
+  };
+  return new Map(
+    model.parameters.flatMap(spec => {
+      const stacked = tensorsNamed(spec, name => ggufName(name, names) !== undefined);
+      const tensors: readonly StoredTensor[] = stacked ?? [
+        { name: spec.name, shape: spec.shape, parameters: [spec.name], values: read => read(spec.name) },
+      ];
+      return tensors.map(tensor => [nameOf(tensor.name), { ...tensor, spec }] as const);
+    }),
+  );
+}
+
+/** Whether training changed a part of it. */
+export const isTunedIn = (adapter: Adapter, { parameters }: FileTensor): boolean => parameters.some(name => isTuned(adapter, name));
+
+const STORED: Partial<Record<TensorDType, NamedType>> = { F32: 'F32', F64: 'F32', F16: 'F16' };
+
+/** The type of a folder's tensor that is kept; those that GGUF does not have become bfloat16. */
+export const keptType = (info: TensorInfo | undefined): NamedType => (info && STORED[info.dtype]) ?? 'BF16';
+
+/** The type of a tensor in the folder of the base. */
+export function typeInFolder(spec: ParameterSpec, tensors: ReadonlyMap<string, TensorInfo>): NamedType | 'MXFP4' {
+  const { names, isMxfp4 } = heldTensors(spec, tensors);
+  return isMxfp4 ? 'MXFP4' : keptType(tensors.get(names[0] ?? spec.name));
+}
