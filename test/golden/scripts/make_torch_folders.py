@@ -2,11 +2,11 @@
 with SentencePiece models or plain vocabularies; files that must be refused; and what SentencePiece and Transformers make of texts.
 Deterministic (fixed seeds, 1 thread), but for the keys of storages in the older form, which are addresses.
 run: OMP_NUM_THREADS=1 python make_torch_folders.py [folder]      (also needs sentencepiece 0.2.3 and protobuf)"""
-import collections, io, json, os, shutil, sys
+import collections, io, json, os, shutil, sys, unicodedata
 os.environ['HF_HUB_OFFLINE'] = '1'
 import sentencepiece, tokenizers, torch, transformers
 from as_json import numbers, seeded, tensor
-from transformers import (AutoTokenizer, BertConfig, BertForSequenceClassification, BertTokenizer, DebertaV2Config, DebertaV2ForSequenceClassification,
+from transformers import (AlbertTokenizer, AutoTokenizer, BertConfig, BertForSequenceClassification, BertTokenizer, DebertaV2Config, DebertaV2ForSequenceClassification,
                           LlamaConfig, LlamaForCausalLM, RobertaTokenizer)
 
 torch.set_num_threads(1)
@@ -68,10 +68,10 @@ def tokens(seed, size, first, pad, length=12):
     return dict(input_ids=ids, attention_mask=seen)
 
 
-def train(path, **settings):
+def train(path, lines=TRAINING, **settings):
     """A SentencePiece model without the lines of its training, which would only make the file larger."""
     model = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(TRAINING), model_writer=model, num_threads=1, minloglevel=2, **settings)
+    sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(lines), model_writer=model, num_threads=1, minloglevel=2, **settings)
     with open(path, 'wb') as file:
         file.write(model.getvalue())
 
@@ -79,6 +79,24 @@ def train(path, **settings):
 def by_sentencepiece(path):
     spm = sentencepiece.SentencePieceProcessor(model_file=path)
     return [dict(text=t, ids=spm.encode(t), pieces=spm.encode(t, out_type=str)) for t in TEXTS]
+
+
+def by_albert(path):
+    """As Transformers 4's AlbertTokenizer; version 5 takes pieces such as ( out of the text before its other steps."""
+    spm = sentencepiece.SentencePieceProcessor(model_file=path)
+
+    def pieces(text):
+        text = unicodedata.normalize('NFKD', ' '.join(text.split()).replace('``', '"').replace("''", '"'))
+        for piece in spm.encode(''.join(c for c in text if not unicodedata.combining(c)).lower(), out_type=str):
+            if len(piece) > 1 and piece[-1] == ',' and piece[-2].isdigit():
+                again = spm.encode(piece[:-1].replace('▁', ''), out_type=str)
+                if piece[0] != '▁' and again[0][0] == '▁':
+                    again = again[1:] if len(again[0]) == 1 else [again[0][1:], *again[1:]]
+                yield from [*again, ',']
+            else:
+                yield piece
+    found = [(text, list(pieces(text))) for text in [*TEXTS, "``quoted'' it's 1,000 and 9,", '(a) - b. c', 'x – £3 €4', 'in 1927, 3,50']]
+    return [dict(text=text, ids=[spm.piece_to_id(piece) for piece in own], pieces=own) for text, own in found]
 
 
 def compare(name, expected, tokenizer):
@@ -159,8 +177,14 @@ plain = by_sentencepiece(f'{path}/sentencepiece.bpe.model')
 # fairseq's ids: <s> <pad> </s> <unk>, then the pieces from the third on.
 texts['vocabularies/xlm-roberta'] = [dict(sample, ids=[3 if i == 0 else i + 1 for i in sample['ids']]) for sample in plain]
 
+path = folder('vocabularies', 'albert')
+train(f'{path}/spiece.model', [line.lower() for line in TRAINING], vocab_size=360, character_coverage=0.98, model_type='unigram', pad_id=0, unk_id=1, bos_id=-1, eos_id=-1,
+      control_symbols=['[CLS]', '[SEP]', '[MASK]'], user_defined_symbols=['(', ')', '"', '-', '.', '–', '£', '€'], hard_vocab_limit=False)
+texts['vocabularies/albert'] = by_albert(f'{path}/spiece.model')
+
 pairs = dict(deberta_torch=AutoTokenizer.from_pretrained(os.path.join(OUT, 'deberta_torch')), bert_torch=bert, llama_torch=AutoTokenizer.from_pretrained(os.path.join(OUT, 'llama_torch')))
 pairs['vocabularies/roberta'] = roberta
+pairs['vocabularies/albert'] = AlbertTokenizer.from_pretrained(os.path.join(OUT, 'vocabularies', 'albert'))
 write(os.path.join(OUT, 'vocabularies', 'texts.json'), dict(meta=META, texts=texts, pair=PAIR, pairs={
     name: dict(ids=t(*PAIR)['input_ids'], types=t(*PAIR).get('token_type_ids'), masked=t('the [MASK] rose')['input_ids'] if 'llama' not in name else None) for name, t in pairs.items()}))
 

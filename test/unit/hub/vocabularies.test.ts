@@ -22,6 +22,7 @@ const modelTypes: Readonly<Record<string, string>> = {
   llama_torch: 'llama',
   'vocabularies/roberta': 'roberta',
   'vocabularies/xlm-roberta': 'xlm-roberta',
+  'vocabularies/albert': 'albert',
 };
 const load = (folder: string) => loadTokenizer({ dir: goldenPath(folder), config: { model_type: modelTypes[folder] } });
 

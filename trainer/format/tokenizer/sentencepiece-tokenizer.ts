@@ -16,16 +16,39 @@ interface Family {
   readonly tokens: Tokens;
   /** The special tokens around a text. */
   readonly template: (tokens: Tokens, idOf: (token: string) => number | undefined, settings: SpecialSettings['settings']) => unknown;
+  /** Normalizers before those of the file. */
+  readonly prepared?: (settings: SpecialSettings['settings']) => readonly unknown[];
+  /** A space before the mask belongs to it. */
+  readonly takesSpaceBeforeMask?: true;
   /** Pieces in the order of the model's ids. */
   readonly reorder?: (pieces: SentencePieceModel['pieces']) => SentencePieceModel['pieces'];
 }
 
+const replace = (Regex: string, content: string) => ({ type: 'Replace', pattern: { Regex }, content });
 const control = (piece: string) => ({ piece, score: 0, type: PIECE.control });
 const LANGUAGE_MODEL: Family = {
   tokens: { bos_token: '<s>', eos_token: '</s>', unk_token: '<unk>' },
   template: ({ bos_token: bos, eos_token: eos }, idOf, settings) =>
     causalTemplate(settings.add_bos_token === false ? undefined : bos, settings.add_eos_token === true ? eos : undefined, idOf),
 };
+
+/**
+ * ALBERT's own steps, as Transformers' AlbertTokenizer has them before SentencePiece: white space, quotes, accents, case. A piece that ends
+ * in a digit and a comma is avoided, so that the comma stands alone.
+ */
+const ALBERT: Family = {
+  tokens: { ...BERT_TOKENS, bos_token: '[CLS]', eos_token: '[SEP]', unk_token: '<unk>', pad_token: '<pad>' },
+  template: ({ cls_token: cls = '', sep_token: sep = '' }, idOf) => bertTemplate(cls, sep, idOf),
+  takesSpaceBeforeMask: true,
+  prepared: ({ do_lower_case: lowers, keep_accents: keeps }) => [
+    replace('\\s+', ' '),
+    replace("``|''", '"'),
+    ...(keeps === true ? [] : [{ type: 'NFKD' }, { type: 'StripAccents' }]),
+    ...(lowers === false ? [] : [{ type: 'Lowercase' }]),
+  ],
+  reorder: pieces => pieces.map(each => (/\d,$/u.test(each.piece) ? { ...each, score: each.score - AVOIDED } : each)),
+};
+const AVOIDED = 100;
 
 const FAMILIES: Readonly<Record<string, Family>> = {
   'deberta-v2': {
@@ -35,9 +58,11 @@ const FAMILIES: Readonly<Record<string, Family>> = {
   // fairseq's ids: its four tokens go before the pieces, whose own first three they replace.
   'xlm-roberta': {
     tokens: ROBERTA_TOKENS,
+    takesSpaceBeforeMask: true,
     template: ({ cls_token: cls = '', sep_token: sep = '' }, idOf) => robertaTemplate(cls, sep, idOf),
     reorder: pieces => [...['<s>', '<pad>', '</s>', '<unk>'].map(control), ...pieces.slice(3)],
   },
+  albert: ALBERT,
   llama: LANGUAGE_MODEL,
   mistral: LANGUAGE_MODEL,
 };
@@ -64,16 +89,17 @@ export function sentencePieceDefinition(input: {
   }
   const tokens = { ...family.tokens, ...special.tokens };
   const pieces = family.reorder?.(model.pieces) ?? model.pieces;
-  const unknown = family.reorder === undefined ? model.unknownId : pieces.findIndex(({ piece }) => piece === tokens.unk_token);
+  const unknown =
+    pieces[model.unknownId]?.type === PIECE.unknown ? model.unknownId : pieces.findIndex(({ piece }) => piece === tokens.unk_token);
   const ids = new Map(pieces.map(({ piece }, id) => [piece, id]));
-  const added = addedTokens(pieces, ids, { ...special, tokens });
+  const added = addedTokens(pieces, ids, { ...special, tokens }, family);
   const userDefined = pieces.filter(({ type }) => type === PIECE.userDefined).map(({ piece }) => piece);
   const definition = {
     version: '1.0',
     truncation: null,
     padding: null,
     added_tokens: added,
-    normalizer: { type: 'Sequence', normalizers: normalizers(model, special.settings.do_lower_case === true) },
+    normalizer: { type: 'Sequence', normalizers: normalizers(model, family, special.settings) },
     pre_tokenizer: preTokenizer(model, userDefined, special.settings.legacy === false ? 'first' : 'always'),
     post_processor: family.template(tokens, token => ids.get(token), special.settings),
     decoder: decoder(model),
@@ -83,10 +109,16 @@ export function sentencePieceDefinition(input: {
 }
 
 /** Those of the file, and the special tokens that it lacks with the next free ids, in Transformers' order. */
-function addedTokens(pieces: SentencePieceModel['pieces'], ids: Map<string, number>, { added, tokens }: SpecialSettings): unknown[] {
+function addedTokens(
+  pieces: SentencePieceModel['pieces'],
+  ids: Map<string, number>,
+  { added, tokens }: SpecialSettings,
+  { takesSpaceBeforeMask }: Family,
+): unknown[] {
   const special = new Set(Object.values(tokens));
+  const lstrip = (content: string): boolean => takesSpaceBeforeMask === true && content === tokens.mask_token;
   const found = pieces.flatMap(({ piece, type }, id) =>
-    type === PIECE.control || special.has(piece) ? [addedToken(id, piece, { special: true })] : [],
+    type === PIECE.control || special.has(piece) ? [addedToken(id, piece, { special: true, lstrip: lstrip(piece) })] : [],
   );
   for (const [content, id] of Object.entries(added)) {
     if (ids.has(content)) continue;
@@ -98,16 +130,14 @@ function addedTokens(pieces: SentencePieceModel['pieces'], ids: Map<string, numb
     const content = tokens[key];
     if (content === undefined || ids.has(content)) continue;
     ids.set(content, next);
-    found.push(addedToken(next++, content, { special: true }));
+    found.push(addedToken(next++, content, { special: true, lstrip: lstrip(content) }));
   }
   return found;
 }
 
-const replace = (Regex: string, content: string) => ({ type: 'Replace', pattern: { Regex }, content });
-
-function normalizers(model: SentencePieceModel, lowercase: boolean): unknown[] {
+function normalizers(model: SentencePieceModel, { prepared }: Family, settings: SpecialSettings['settings']): unknown[] {
   return [
-    ...(lowercase ? [{ type: 'Lowercase' }] : []),
+    ...(prepared ? prepared(settings) : settings.do_lower_case === true ? [{ type: 'Lowercase' }] : []),
     ...(model.charsmap.length > 0
       ? [{ type: SENTENCEPIECE_CHARSMAP, precompiled_charsmap: Buffer.from(model.charsmap).toString('base64') }]
       : []),

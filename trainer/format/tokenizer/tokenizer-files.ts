@@ -17,7 +17,7 @@ import {
 import { bertTokenizer, robertaTokenizer } from './vocabulary-tokenizer.ts';
 
 /** The file names of SentencePiece, in the order in which they are looked for. */
-const SENTENCEPIECE_FILES = ['spm.model', 'tokenizer.model', 'sentencepiece.bpe.model'] as const;
+const SENTENCEPIECE_FILES = ['spm.model', 'tokenizer.model', 'spiece.model', 'sentencepiece.bpe.model'] as const;
 
 /** The files that a folder without tokenizer.json may have instead. */
 export const VOCABULARY_FILES: readonly string[] = [...SENTENCEPIECE_FILES, 'vocab.txt', 'vocab.json', 'merges.txt'];
