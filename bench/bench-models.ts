@@ -1,7 +1,7 @@
 /** The models that both sides train, and the batch of each: what a step of them costs differs in kind, not only in size. */
-import { gemma3, smolLm2 } from './memory-models.ts';
+import { gemma3, qwen3Moe, smolLm2 } from './memory-models.ts';
 
-export type ModelName = 'smollm2' | 'minilm' | 'deberta' | 'vit' | 'resnet' | 'gemma';
+export type ModelName = 'smollm2' | 'minilm' | 'deberta' | 'vit' | 'resnet' | 'gemma' | 'experts';
 
 export interface BenchModel {
   readonly title: string;
@@ -15,6 +15,8 @@ export interface BenchModel {
   readonly withoutCheckpointing?: true;
   /** PEFT's SHiRA has linear layers only, and finds none here. */
   readonly convolutional?: true;
+  /** Experts are trained too: PEFT targets their parameters, and has neither dropout nor other methods than LoRA for those. */
+  readonly withExperts?: true;
   /** The cost of a step in terms of that of SmolLM2-135M: a first guess. */
   readonly cost: number;
 }
@@ -37,6 +39,15 @@ export const benchModels: Readonly<Record<ModelName, BenchModel>> = {
     cost: 0.7,
   },
   gemma: { title: 'Gemma 3 270M', weights: 'real', batch: 2, tokens: 256, rows: 34, cost: 2 },
+  experts: {
+    title: 'Qwen3-MoE of 6 layers and 32 experts',
+    weights: 'random',
+    batch: 2,
+    tokens: 256,
+    rows: 28,
+    withExperts: true,
+    cost: 0.5,
+  },
 };
 
 export const MODEL_NAMES = Object.keys(benchModels) as readonly ModelName[];
@@ -116,4 +127,5 @@ export const benchConfigs = {
     ...labeled(100),
   },
   gemma: gemma3,
+  experts: qwen3Moe,
 } as const satisfies Readonly<Record<ModelName, object>>;

@@ -8,6 +8,8 @@ import { SINGLE_FILE } from '../trainer/format/safetensors/safetensors-source.ts
 import { writeSafetensors } from '../trainer/format/safetensors/safetensors-writer.ts';
 import { openModel } from '../trainer/hub/open-model.ts';
 import { loadModel } from '../trainer/model/load-model.ts';
+import type { AnyModel } from '../trainer/model/model-spec.ts';
+import { tensorsNamed } from '../trainer/model/stored-form.ts';
 import type { WeightSource } from '../trainer/model/weight-source.ts';
 import { withInitial } from '../trainer/model/weight-stream.ts';
 import { benchConfigs, benchModels, type ModelName } from './bench-models.ts';
@@ -33,6 +35,25 @@ export async function writeFloat32Folder(dir: string, { config, weights, nameOf 
   await writeSafetensors(path.join(dir, SINGLE_FILE), entries, { format: 'pt' });
 }
 
+/** Weights as files hold them: a tensor for each expert, where the model computes with all in one. */
+function asStored(model: AnyModel, weights: WeightSource): WeightSource {
+  const stored = new Map(
+    model.parameters.flatMap(spec => tensorsNamed(spec, () => true) ?? []).map(tensor => [tensor.name, tensor] as const),
+  );
+  if (stored.size === 0) return weights;
+  const plain = model.parameters.filter(({ stack }) => !stack).map(spec => [spec.name, spec] as const);
+  let last: { readonly name: string; readonly values: Promise<Float32Array> } | undefined;
+  // The experts of a stack come one after the other, and drawing it takes a while.
+  const remembered = (name: string): Promise<Float32Array> => {
+    if (last?.name !== name) last = { name, values: weights.readFloat32(name) };
+    return last.values;
+  };
+  return {
+    tensors: new Map([...plain, ...stored]),
+    readFloat32: name => stored.get(name)?.values(remembered) ?? weights.readFloat32(name),
+  };
+}
+
 /** Any other seed would do, if it were the same each time. */
 const WEIGHT_SEED = 5;
 
@@ -51,7 +72,8 @@ export async function benchFolder(
   log(`writing float32 weights of ${benchModels[name].title} into ${dir}`);
   if (source === undefined) {
     const config = benchConfigs[name];
-    await writeFloat32Folder(dir, { config, weights: randomWeights(loadModel(config), { seed: WEIGHT_SEED, gain: 1 }) });
+    const model = loadModel(config);
+    await writeFloat32Folder(dir, { config, weights: asStored(model, randomWeights(model, { seed: WEIGHT_SEED, gain: 1 })) });
     return dir;
   }
   const folder = await openModel(source);

@@ -70,17 +70,22 @@ const AUTOCAST: readonly Point[] = [
   ['lora', 'checkpointing', 0],
 ];
 
+/** The methods that both sides have for experts, and SPSFT. */
+const OF_EXPERTS: readonly BenchMethod[] = ['inference', 'spsft', 'lora'];
+
 const isMain = ({ method, setting }: Configuration): boolean =>
   method === 'inference' || method === 'spsft' || (method === 'lora' && setting !== 'compile');
 
 export function frontierPlan({ model, dtype, steps, brief }: FrontierPlanParams): Planned[] {
-  const { withoutCheckpointing, convolutional } = benchModels[model];
+  const { withoutCheckpointing, convolutional, withExperts } = benchModels[model];
   const point =
     (implementation: Configuration['implementation'], type: BenchType) =>
     ([method, setting, dropout = 0]: Point) =>
       configure(implementation, { method, setting, dropout, model, dtype: type });
-  const exists = ({ implementation, method, setting }: Configuration): boolean =>
-    !(withoutCheckpointing && setting === 'checkpointing') && !(convolutional && implementation === 'pytorch' && method === 'shira');
+  const exists = ({ implementation, method, setting, dropout }: Configuration): boolean =>
+    (!withExperts || (OF_EXPERTS.includes(method) && dropout === 0)) &&
+    !(withoutCheckpointing && setting === 'checkpointing') &&
+    !(convolutional && implementation === 'pytorch' && method === 'shira');
   const mine = [...OURS, ...(brief ? [] : OURS_TOO)].map(point('rowtune', dtype)).filter(exists);
   const others = [...THEIRS, ...(brief ? [] : [COMPILED])].map(point('pytorch', dtype)).filter(exists);
   const autocast = dtype === 'bfloat16' ? AUTOCAST.map(point('pytorch', 'autocast')).filter(exists) : [];

@@ -61,7 +61,7 @@ const goalTable = (all: readonly Goal[]): string =>
 export function frontierMarkdown(frontier: Frontier, picture: string): string {
   const { model, facts, threads, jobs, steps, rows, rates, notes } = frontier;
   const [first] = rows;
-  const { weights, withoutCheckpointing, convolutional, rows: rowsOfEach } = benchModels[model];
+  const { weights, withoutCheckpointing, convolutional, withExperts, rows: rowsOfEach } = benchModels[model];
   const parts = PRECISIONS.filter(precision => rows.some(row => precisionOf(row) === precision)).map(precision => {
     const found = verdicts(rows, precision);
     const rate = rates[precision];
@@ -88,7 +88,7 @@ Rowtune alternate, with the same ${weights} weights, the same batch and equal fi
 - The head of a classifier is trained whole, batch norm keeps its statistics, and the models' own
   dropout is off.
 - \`autocast\` has float32 weights and bfloat16 products; its memory is compared with inference in
-  float32. \`compile\` is torch.compile; its memory counts, as that of our own compilation does.${withoutCheckpointing ? ' Transformers has no checkpointing for this model.' : ''}${convolutional ? " PEFT's SHiRA knows no convolutions." : ''}
+  float32. \`compile\` is torch.compile; its memory counts, as that of our own compilation does.${withoutCheckpointing ? ' Transformers has no checkpointing for this model.' : ''}${convolutional ? " PEFT's SHiRA knows no convolutions." : ''}${withExperts ? '\n- Rows and factors are trained in every expert. Gate and up are two layers here and one parameter in PEFT, so its\n  rank 16 has fewer numbers.' : ''}
 
 Measured on:
 

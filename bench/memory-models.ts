@@ -69,6 +69,27 @@ export const gemma3: Config = {
   tie_word_embeddings: true,
 };
 
+/** A mixture of 32 experts, four of them for each token: 97 million parameters. */
+export const qwen3Moe: Config = {
+  architectures: ['Qwen3MoeForCausalLM'],
+  model_type: 'qwen3_moe',
+  hidden_size: 512,
+  intermediate_size: 1536,
+  num_hidden_layers: 6,
+  num_attention_heads: 8,
+  num_key_value_heads: 4,
+  head_dim: 64,
+  num_experts: 32,
+  num_experts_per_tok: 4,
+  moe_intermediate_size: 256,
+  norm_topk_prob: true,
+  max_position_embeddings: 4096,
+  rms_norm_eps: 1e-6,
+  rope_theta: 1e6,
+  vocab_size: 32000,
+  tie_word_embeddings: true,
+};
+
 /** A Llama small enough for the portable engine. */
 export const smallLlama: Config = {
   architectures: ['LlamaForCausalLM'],

@@ -14,8 +14,9 @@ import { methods } from '../trainer/method/methods.ts';
 import { placeTrained } from '../trainer/method/placement.ts';
 import { targetModules } from '../trainer/method/targets.ts';
 import { loadModel } from '../trainer/model/load-model.ts';
+import { isExperts } from '../trainer/model/module-specs.ts';
 import type { ComputeType } from '../trainer/model/weight-storage.ts';
-import { weightStream } from '../trainer/model/weight-stream.ts';
+import { weightStream, withInitial } from '../trainer/model/weight-stream.ts';
 import { causalTask } from '../trainer/objective/causal/causal-task.ts';
 import { classifierTask } from '../trainer/objective/classifier/classifier-task.ts';
 import { selectRows } from '../trainer/selection.ts';
@@ -56,8 +57,14 @@ const engine = await openEngine('tensorflow', { cacheDir: request.cacheDir });
 checkDevice(engine, request.device);
 const folder = await openModel(request.folder);
 const model = loadModel({ ...folder.config, ...(request.layers !== undefined && { num_hidden_layers: request.layers }) });
-/** As PyTorch's side: of a classifier the head is trained whole. */
-const targets = { targetModules: ['all-linear'], freeze: [], modulesToSave: model.kind === 'classifier' ? ['head'] : [] };
+/** As PyTorch's side: of a classifier the head is trained whole; of a mixture the experts are trained and the router is not. */
+const hasExperts = model.modules.some(isExperts);
+const targets = {
+  targetModules: hasExperts ? ['/_proj$/'] : ['all-linear'],
+  freeze: [],
+  modulesToSave: model.kind === 'classifier' ? ['head'] : [],
+};
+const base = withInitial(model, folder.weights);
 
 async function attach(): Promise<Attachment> {
   const { method } = request;
@@ -67,7 +74,7 @@ async function attach(): Promise<Attachment> {
   const scores = new Map<string, Float32Array>();
   if (method === 'spsft')
     for (const module of modules)
-      scores.set(module.name, magnitude(await folder.weights.readFloat32(module.weight.name), module.weight.shape[0] as number));
+      scores.set(module.name, magnitude(await base.readFloat32(module.weight.name), module.weight.shape[0] as number));
   const selection = method === 'spsft' ? selectRows(modules, scores, budget) : new Map();
   const settings: MethodSettings = {
     ...targets,

@@ -5,7 +5,7 @@ import { ensurePython } from './python-venv.mjs';
 import { buildBundles, cacheFolder, ensureEngine, ensurePackages, root, StepError, say } from './steps.mjs';
 
 const PARTS = ['frontier', 'long', 'sweep', 'precision', 'load', 'true-size'];
-const MODELS = ['smollm2', 'minilm', 'deberta', 'vit', 'resnet', 'gemma'];
+const MODELS = ['smollm2', 'minilm', 'deberta', 'vit', 'resnet', 'gemma', 'experts'];
 /** Those that ask for no license to be accepted. */
 const DEFAULT_MODELS = MODELS.filter(name => name !== 'gemma');
 const PRECISIONS = ['float32', 'bfloat16'];
@@ -18,7 +18,8 @@ SmolLM2-135M on one core and then on two, in float32; with --part, more of it:
                  precision: losses of bfloat16, quantized bases and 8-bit moments
                  load: a folder of seven billion parameters
                  true-size: a step of Llama-2-7B's and Llama-3-8B's sizes; needs 24 GB of memory
-  --models M,…   of the frontier: ${MODELS.join(', ')} (default: all but gemma)
+  --models M,…   of the frontier: ${MODELS.join(', ')} (default: all but gemma;
+                 experts: a mixture of 32, each with rows or factors of its own)
   --accept-gemma-terms   the license of Gemma, which is shown, is accepted: needed for its download
   --dtype D,…    of the frontier: float32, bfloat16 (default: both)
   --brief        of the frontier: without the outer levels of other methods and torch.compile; of true-size: Llama-2-7B alone

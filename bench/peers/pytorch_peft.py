@@ -145,7 +145,9 @@ def with_adapters(model, task, args):
     if args.method == 'shira':
         config = ShiraConfig(**common)
     else:
-        config = LoraConfig(**common, lora_alpha=16, lora_dropout=args.dropout, use_dora=args.method == 'dora')
+        # Experts are parameters of three axes, which PEFT targets by name.
+        experts = [name for name, tensor in model.named_parameters() if tensor.dim() == 3 and '.experts.' in name]
+        config = LoraConfig(**common, lora_alpha=16, lora_dropout=args.dropout, use_dora=args.method == 'dora', target_parameters=experts or None)
     model.requires_grad_(False)
     return get_peft_model(model, config)
 

@@ -58,7 +58,7 @@ describe('plan', () => {
     const all = of(model, 'bfloat16');
     expect(new Set(all.map(name)).size).toBe(all.length);
     expect(all.slice(0, 2).map(({ method }) => method)).toEqual(['inference', 'inference']);
-    for (const method of ['spsft', 'lora', 'full', 'dora'])
+    for (const method of benchModels[model].withExperts ? ['spsft', 'lora'] : ['spsft', 'lora', 'full', 'dora'])
       expect(
         [...new Set(all.filter(one => one.implementation === 'rowtune' && one.method === method).map(one => one.setting))].sort(),
       ).toEqual([...RECOMPUTE_POLICIES, ...(method === 'spsft' ? ['disk'] : [])].sort());
