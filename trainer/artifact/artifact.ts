@@ -37,6 +37,8 @@ export interface CrossCheck {
   /** The largest difference of any of the highest logits. */
   readonly largestDifference: number;
   readonly tolerance: number;
+  /** Tokens of a mixture of experts that rounded activations sent to other experts: they are not counted in `largestDifference`. */
+  readonly otherExperts?: number;
 }
 
 export interface ReopenedExport extends TunedModel {

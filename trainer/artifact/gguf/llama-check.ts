@@ -6,6 +6,7 @@ import { openModel } from '../../hub/open-model.ts';
 import { type LlamaCpp, LlamaCppError, openLlamaCpp, type TopLogits } from '../../llama-cpp/llama-cpp.ts';
 import { hasLlamaCpp, INSTALL_LLAMA_CPP, llamaCppName } from '../../llama-cpp/llama-cpp-packages.ts';
 import type { CausalModel } from '../../model/model-spec.ts';
+import { isExperts } from '../../model/module-specs.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
 import type { CrossCheck, ReopenedExport } from '../artifact.ts';
 import { ExportError } from '../export-error.ts';
@@ -32,6 +33,11 @@ const TEXTS = [
  */
 const SHARES: Readonly<Record<string, number>> = { F32: 0.01, F16: 0.02, BF16: 0.05 };
 const QUANTIZED_SHARE = 0.08;
+/**
+ * The share of tokens whose logits may differ more in a mixture: where two experts are nearly as likely, rounded activations choose the other.
+ * Rows or experts in a wrong place change every token.
+ */
+const SHARE_OF_OTHER_EXPERTS = 0.25;
 
 export interface LlamaCheckParams {
   readonly path: string;
@@ -55,7 +61,9 @@ export async function compareWithLlamaCpp(params: LlamaCheckParams): Promise<Cro
     const theirs = await llama.topLogits([...ids], COMPARED);
     const types = [...exported.weights.tensors.values()].map(info => info as { dtype?: string; quantization?: string });
     const share = Math.max(...types.map(({ dtype = 'F32' }) => SHARES[dtype] ?? QUANTIZED_SHARE));
-    return { program: llamaCppName.replace('-', ' '), tokens: ids.length, ...compareTop(theirs, ours, ids, share, tokenizer) };
+    const isMixture = exported.model.modules.some(isExperts);
+    const spared = isMixture && share > (SHARES.F32 as number) ? Math.floor(SHARE_OF_OTHER_EXPERTS * ids.length) : 0;
+    return { program: llamaCppName.replace('-', ' '), tokens: ids.length, ...compareTop(theirs, ours, { ids, share, tokenizer, spared }) };
   } finally {
     await llama.close();
   }
@@ -117,19 +125,26 @@ function compareIds(llama: LlamaCpp, tokenizer: Tokenizer, { vocabularySize }: C
   }
 }
 
+interface Comparison {
+  readonly ids: Int32Array;
+  /** The tolerance as a share of the largest logit. */
+  readonly share: number;
+  readonly tokenizer: Tokenizer;
+  /** Tokens that may differ more. */
+  readonly spared: number;
+}
+
 /** @throws ExportError with the first token after which a logit differs by more than the share of the largest */
 function compareTop(
   theirs: readonly TopLogits[],
   ours: Float32Array,
-  ids: Int32Array,
-  share: number,
-  tokenizer: Tokenizer,
-): Pick<CrossCheck, 'sameTokens' | 'largestDifference' | 'tolerance'> {
+  { ids, share, tokenizer, spared }: Comparison,
+): Pick<CrossCheck, 'sameTokens' | 'largestDifference' | 'tolerance' | 'otherExperts'> {
   const vocabulary = ours.length / ids.length;
   const scale = ours.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
   const tolerance = share * scale;
   const show = (id: number): string => JSON.stringify(tokenizer.decode([id], { skipSpecialTokens: false }));
-  let [largestDifference, sameTokens] = [0, 0];
+  let [largestDifference, sameTokens, otherExperts] = [0, 0, 0];
   for (const [i, top] of theirs.entries()) {
     const row = ours.subarray(i * vocabulary, (i + 1) * vocabulary);
     const own = best(row);
@@ -137,11 +152,17 @@ function compareTop(
     if (first === own) sameTokens++;
     let most = top.has(own) ? 0 : Number.POSITIVE_INFINITY;
     for (const [id, logit] of top) most = Math.max(most, Math.abs(logit - (row[id] as number)));
-    largestDifference = Math.max(largestDifference, most);
-    if (most <= tolerance) continue;
+    if (most <= tolerance) {
+      largestDifference = Math.max(largestDifference, most);
+      continue;
+    }
+    if (!Number.isNaN(most) && otherExperts < spared) {
+      otherExperts++;
+      continue;
+    }
     throw new ExportError(
       `llama.cpp computes something else: after token ${i + 1} of ${ids.length}, ${show(ids[i] as number)}, its next token is ${show(first)} and ours is ${show(own)}, and a logit differs by ${most.toPrecision(3)}, more than ${tolerance.toPrecision(3)}; nothing was written: report this with the recipe`,
     );
   }
-  return { sameTokens, largestDifference, tolerance };
+  return { sameTokens, largestDifference, tolerance, ...(otherExperts > 0 && { otherExperts }) };
 }
