@@ -28,13 +28,15 @@ const families = [...new Set(classes.map(familyOf))];
 const classesOf = (family: string): Architecture[] => classes.filter(name => familyOf(name) === family);
 
 const tasksOf = (family: string): ObjectiveName[] => {
-  const trained = classesOf(family).flatMap(name => [name, headedClass(name, 'single_label') ?? name]);
+  // The text part of models that also see images is trained.
+  const text = classesOf(family).map(name => name.replace(/ForConditionalGeneration$/, 'ForCausalLM'));
+  const trained = [...text, ...classesOf(family).flatMap(name => headedClass(name, 'single_label') ?? [])];
   return objectiveNames.filter(task => trained.some(name => name.endsWith(objectiveCatalog[task].architectures)));
 };
 
 const ggufOf = (family: string): string[] =>
   Object.entries(ggufFamilies).flatMap(([name, own]) =>
-    [own, own.withExperts].some(each => each !== undefined && familyOf(each.class) === family) ? [name] : [],
+    [own, own.withExperts].some(each => each && [each.class, ...(each.writes ?? [])].some(one => familyOf(one) === family)) ? [name] : [],
   );
 
 /** @param golden the folder that holds the model folders with reference numbers */

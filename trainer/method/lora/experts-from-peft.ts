@@ -1,6 +1,7 @@
 /** PEFT's factors of experts in our form, for a model at hand: see `experts-to-peft.ts`. Factors of each expert by itself are read too. */
 import type { Model } from '../../model/model-spec.ts';
 import { type ExpertsSpec, isExperts } from '../../model/module-specs.ts';
+import { elementAt } from '../../narrow.ts';
 import type { FittedModule, PeftTensor } from '../peft-form.ts';
 import type { AdapterRank, TrainedParts } from '../trained-parts.ts';
 import { targetOf } from './experts-to-peft.ts';
@@ -45,7 +46,7 @@ function moved(adapter: TrainedParts, from: string, to: string): FittedModule {
 /** The factors of a parameter, for each module that has rows in it. */
 async function split(adapter: TrainedParts, name: string, members: readonly ExpertsSpec[], problems: string[]): Promise<Fitted> {
   const { r, alpha } = rankOf(adapter, name);
-  const [{ experts, fused, weight }] = members as [ExpertsSpec];
+  const { experts, fused, weight } = elementAt(members, 0);
   const width = weight.shape[1] as number;
   for (const [end, shape] of [
     [A, [experts * r, width]],

@@ -5,6 +5,7 @@
  * has zeros where the rows of the one meet the factors of the other.
  */
 import type { ExpertsSpec, FusedRows } from '../../model/module-specs.ts';
+import { elementAt } from '../../narrow.ts';
 import type { PeftTensor, ToPeftParams } from '../peft-form.ts';
 import type { AdapterRank } from '../trained-parts.ts';
 import { rowChange } from './row-change.ts';
@@ -37,7 +38,7 @@ export function parameterFactors(params: ToPeftParams, modules: readonly Experts
     if (own.length === 0) inModule.set(fused.module, [...(inModule.get(fused.module) ?? []), fused]);
   }
   return [...byName].map(([target, own]) => {
-    const { fused } = own[0] as ExpertsSpec;
+    const { fused } = elementAt(own, 0);
     const siblings = inModule.get(fused.module) ?? [];
     // PEFT wraps a module once for each of its parameters: the first parameter is the innermost.
     const inside = siblings.length - 1 - siblings.findIndex(({ parameter }) => parameter === fused.parameter);
@@ -70,7 +71,7 @@ interface Parts {
 const scaleOf = ({ trained, r }: Member): number => (trained?.r === r ? trained.alpha / trained.r : 1);
 
 function factorsOf(params: ToPeftParams, { target, path, members }: Parts): ParameterFactors {
-  const [first] = members as [Member];
+  const first = elementAt(members, 0);
   const { experts, fused, weight } = first.module;
   const width = weight.shape[1] as number;
   const r = members.reduce((sum, member) => sum + member.r, 0);

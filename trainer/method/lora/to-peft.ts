@@ -56,16 +56,16 @@ function loraConfig({ model }: ToPeftParams, targets: readonly Target[], hasBias
         .filter(({ rank }) => pick(rank) !== pick(first))
         .map(({ target, rank }) => [endsAnother(model, target) ? `^${target}` : target, pick(rank)]),
     );
-  const [modules, parameters] = [false, true].map(isParameter =>
-    targets.filter(target => target.isParameter === isParameter).map(({ target }) => target),
-  ) as [string[], string[]];
+  const named = (isParameter: boolean): string[] =>
+    targets.filter(target => target.isParameter === isParameter).map(({ target }) => target);
+  const parameters = named(true);
   return {
     peft_type: 'LORA',
     r: first.r,
     lora_alpha: first.alpha,
     rank_pattern: differing(({ r }) => r),
     alpha_pattern: differing(({ alpha }) => alpha),
-    target_modules: peftTargets(model, modules),
+    target_modules: peftTargets(model, named(false)),
     ...(parameters.length > 0 && { target_parameters: parameters }),
     lora_dropout: 0,
     lora_bias: hasBias,
