@@ -8,6 +8,7 @@ import { type Frontier, frontierMarkdown, frontierPicture, summaryMarkdown } fro
 import { miniLm } from '../../../bench/memory-models.ts';
 import type { Row } from '../../../bench/ratios.ts';
 import { RECOMPUTE_POLICIES } from '../../../trainer/graph/recompute.ts';
+import { expertsOf } from '../../../trainer/method/lora/attach.ts';
 import { targetModules } from '../../../trainer/method/targets.ts';
 import { loadModel } from '../../../trainer/model/load-model.ts';
 import { rowParameters } from '../../../trainer/selection.ts';
@@ -36,11 +37,11 @@ describe('models', () => {
   test.each(MODEL_NAMES)('%s: SPSFT trains the even number of rows that comes nearest to the parameters of LoRA', model => {
     const config = model === 'minilm' ? miniLm : benchConfigs[model];
     const modules = targetModules(loadModel(config), { targetModules: ['all-linear'], freeze: [] });
-    const lora = modules.reduce((sum, { weight: { shape } }) => {
-      const [out = 1, ...rest] = shape;
-      return sum + LORA_RANK * (out + rest.reduce((n, d) => n * d, 1));
+    const lora = modules.reduce((sum, module) => {
+      const [out = 1, ...rest] = module.weight.shape;
+      return sum + LORA_RANK * (out + expertsOf(module) * rest.reduce((n, d) => n * d, 1));
     }, 0);
-    const spsft = modules.reduce((sum, module) => sum + rowParameters(module), 0);
+    const spsft = modules.reduce((sum, module) => sum + expertsOf(module) * rowParameters(module), 0);
     expect(benchModels[model].rows).toBe(2 * Math.round(lora / spsft / 2));
   });
 
