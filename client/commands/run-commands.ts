@@ -158,14 +158,16 @@ async function tryState(context: CommandContext, argument: unknown): Promise<Rea
   const item = await runFor(app, views, argument, {
     placeHolder: 'Select a run to try',
     flag: 'answers',
-    none: 'No trained run has a model that writes text.',
+    none: 'No trained run has a model that can be tried.',
   });
   if (item?.runDir === undefined) return undefined;
   const { text } = await runRecipe(context, item.runDir);
   const { parseRecipe } = await (await import('../lazy-modules.ts')).parseRecipe();
   const { recipe } = parseRecipe(text);
   if (recipe === undefined) throw new Error(`The recipe of ${item.label} cannot be read`);
-  return { model: recipe.model, revision: recipe.revision, adapter: item.runDir, baseDir: item.runDir, label: item.label };
+  const { labelsWords } = await import('../../trainer/catalog/objectives.ts');
+  const { model, revision, task } = recipe;
+  return { model, revision, adapter: item.runDir, baseDir: item.runDir, label: item.label, labelsWords: labelsWords(task) };
 }
 
 const FORMATS = exportFormats.map(format => {

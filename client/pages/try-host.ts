@@ -19,6 +19,7 @@ const answerSchema: z.ZodType<TryAnswer> = z.object({
   text: z.string(),
   state: z.enum(['waiting', 'loading', 'writing', 'done', 'stopped', 'failed']),
   note: z.string().optional(),
+  entities: z.array(z.object({ type: z.string(), start: z.number(), end: z.number(), score: z.number() })).optional(),
 });
 
 const stateSchema = z.object({
@@ -27,6 +28,8 @@ const stateSchema = z.object({
   revision: z.string().min(1),
   /** The adapter of a run, compared with its base. */
   adapter: z.string().refine(path.isAbsolute).optional(),
+  /** The adapter labels words; its base has no head that could. */
+  labelsWords: z.boolean().optional(),
   /** The base of a relative model path. */
   baseDir: z.string().refine(path.isAbsolute),
   label: z.string(),
@@ -63,7 +66,7 @@ export const connectTry: ConnectPage<TryToPage> = ({ state, services, post, keep
     return { receive: () => post({ type: 'view', label: 'No model', model: '', sides: [], rounds: [] }), dispose: () => undefined };
   }
   const { rounds, jobs, ...source } = checkedState;
-  const sides: readonly TrySide[] = source.adapter === undefined ? ['base'] : ['base', 'tuned'];
+  const sides: readonly TrySide[] = source.adapter === undefined ? ['base'] : source.labelsWords ? ['tuned'] : ['base', 'tuned'];
   const talk = createConversation({ rounds, jobs, post, keep: kept => keep({ ...source, ...kept }), list: services.jobs });
   setTitle(`Try: ${source.label}`);
   const stops = [services.onJobChanged(talk.follow), services.onJobEvent(talk.hear)];

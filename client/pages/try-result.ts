@@ -11,12 +11,20 @@ const resultSchema = z.object({
   finishReason: z.string(),
   chat: z.boolean().optional(),
   asTrained: z.boolean().optional(),
+  entities: z.array(z.object({ type: z.string(), start: z.number(), end: z.number(), score: z.number() })).optional(),
 });
 
 export function endOf(job: JobRecord): Partial<TryAnswer> {
   if (job.state === 'failed') return { state: 'failed', note: [job.failure?.message, job.failure?.hint].filter(Boolean).join(' ') };
   const result = resultSchema.safeParse(job.result).data;
   if (job.state !== 'succeeded' || result === undefined) return { state: 'stopped', note: undefined };
+  if (result.entities)
+    return {
+      state: 'done',
+      text: result.text,
+      entities: result.entities,
+      note: `${result.entities.length} ${result.entities.length === 1 ? 'entity' : 'entities'}`,
+    };
   const rate = result.tokensPerSecond > 0 ? `, ${result.tokensPerSecond.toFixed(1)} a second` : '';
   const cut = result.finishReason.startsWith('max_') ? ', cut at the token limit' : '';
   // The complete text, because some of it may have arrived while nobody listened.

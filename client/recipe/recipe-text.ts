@@ -5,7 +5,7 @@
 
 import { labelIn } from '../../trainer/catalog/labels.ts';
 import { methodCatalog } from '../../trainer/catalog/methods.ts';
-import { objectiveCatalog, objectiveOfArchitecture } from '../../trainer/catalog/objectives.ts';
+import { type ObjectiveEntry, objectiveCatalog, objectiveOfArchitecture } from '../../trainer/catalog/objectives.ts';
 import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
 import { type Recipe, settings } from '../../trainer/protocol/recipe-schema.ts';
 import { type PartialRecipe, stringifyRecipe } from '../../trainer/protocol/stringify-recipe.ts';
@@ -45,6 +45,16 @@ const MIN_LENGTH = settings.max_length?.type.minimum ?? 1;
 /** A placeholder path for data that does not exist yet. */
 const EXAMPLE_DATA = 'data/train.jsonl';
 
+/** One sample of each kind of target. */
+const EXAMPLE_SAMPLES: Readonly<Record<ObjectiveEntry['target'], string>> = {
+  tokens: '{"prompt": "…", "completion": "…"}',
+  preference: '{"prompt": "…", "chosen": "…", "rejected": "…"}',
+  label: '{"text": "…", "label": "…"}',
+  labels: '{"text": "…", "labels": ["…"]}',
+  number: '{"text": "…", "label": 1.5}',
+  tags: '{"tokens": ["Ada", "sleeps"], "tags": ["B-PER", "O"]}',
+};
+
 /** The share of the training data that is held out to measure the run's quality. */
 const VAL_SIZE = 0.1;
 
@@ -78,7 +88,7 @@ export function recipeText({ name, model, task, method, train, maxPositions = Nu
     `# ${settings.method?.type.choices?.[method] ?? method}`,
     `# Train it with the link above, or run: rowtune train ${recipeFileName(name)}`,
     ...(train === undefined
-      ? ['# This data file does not exist yet. Write one JSON object per line, such as {"prompt": "…", "completion": "…"}.']
+      ? [`# This data file does not exist yet. Write one JSON object per line, such as ${EXAMPLE_SAMPLES[objectiveCatalog[task].target]}.`]
       : []),
   ];
   return `${head.join('\n')}\n\n${spaced(stringifyRecipe(shown, { comments: true }))}`;

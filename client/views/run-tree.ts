@@ -2,7 +2,7 @@
 
 import { labelIn } from '../../trainer/catalog/labels.ts';
 import { choosesByScores } from '../../trainer/catalog/methods.ts';
-import { writesText } from '../../trainer/catalog/objectives.ts';
+import { answersTexts } from '../../trainer/catalog/objectives.ts';
 import { compact, grouped } from '../../trainer/protocol/format.ts';
 import type { JobRecord, RunInfo } from '../../trainer/protocol/rpc-messages.ts';
 import { distinctNames, folderName, isNamedAfter } from '../../trainer/protocol/run-names.ts';
@@ -38,7 +38,7 @@ export interface RunItem {
   readonly startedAt?: string;
 }
 
-/** `run`: it has a page; `folder`: it has files; `scores`: it scores rows, or has; `answers`: it writes text; `job`: it is no training; `sweep`: it is the group of a sweep. */
+/** `run`: it has a page; `folder`: it has files; `scores`: it scores rows, or has; `answers`: its model can be tried; `job`: it is no training; `sweep`: it is the group of a sweep. */
 export type RunFlag =
   | 'run'
   | 'job'
@@ -175,7 +175,7 @@ function runItem({ run, job, nowMs, names }: RunItemParams): RunItem {
       ...(canResume ? (['resumable'] as const) : []),
       ...(run !== undefined && !isBusy ? (['deletable'] as const) : []),
       ...(hasSaved && !isBusy ? (['adapter'] as const) : []),
-      ...(hasSaved && !isBusy && writesText(run.task) ? (['answers'] as const) : []),
+      ...(hasSaved && !isBusy && answersTexts(run.task) ? (['answers'] as const) : []),
     ],
     runDir,
     sweepDir: run?.sweepDir,

@@ -1,7 +1,7 @@
 /** The header of the page: name, state, progress and actions of the run. */
 import { labelIn } from '../../trainer/catalog/labels.ts';
 import { choosesByScores } from '../../trainer/catalog/methods.ts';
-import { writesText } from '../../trainer/catalog/objectives.ts';
+import { answersTexts } from '../../trainer/catalog/objectives.ts';
 import { duration } from '../../trainer/protocol/format.ts';
 import type { RunAction } from '../../trainer/protocol/view/run.ts';
 import { element, setText } from '../shared/element.ts';
@@ -61,7 +61,7 @@ const BUTTONS: readonly ActionButton[] = [
     action: 'try',
     label: 'Try',
     title: 'Compares answers of the base and the tuned model',
-    isShown: model => hasTrained(model) && writesText(model.setting('task')),
+    isShown: model => hasTrained(model) && answersTexts(model.setting('task')),
   },
   { action: 'export', label: 'Export', title: 'Exports rows, a merged model or a PEFT adapter', isShown: hasTrained },
   { action: 'folder', label: 'Open Folder', title: 'Shows the files of the run', isShown: ({ overview }) => overview !== undefined },

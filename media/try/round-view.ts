@@ -1,6 +1,7 @@
 /** One question and its answers, side by side. */
-import type { TryAnswer, TryRound } from '../../trainer/protocol/view/try.ts';
-import { element, setText } from '../shared/element.ts';
+import type { TryAnswer, TryEntity, TryRound } from '../../trainer/protocol/view/try.ts';
+import { element, fill, setText } from '../shared/element.ts';
+import { entityPieces } from './entity-pieces.ts';
 import { SIDES } from './try-state.ts';
 
 const STATES: Readonly<Record<TryAnswer['state'], string>> = {
@@ -19,7 +20,7 @@ export interface RoundView {
 }
 
 export function createRound(first: TryRound): RoundView {
-  const answers = first.answers.map(createAnswer);
+  const answers = first.answers.map(answer => createAnswer(answer, first.prompt));
   return {
     prompt: first.prompt,
     element: element(
@@ -38,19 +39,21 @@ export function createRound(first: TryRound): RoundView {
   };
 }
 
-function createAnswer(first: TryAnswer) {
+function createAnswer(first: TryAnswer, prompt: string) {
   const text = document.createTextNode(first.text);
+  const content = element('pre', { class: 'text' }, text);
   const note = element('span', { class: 'note' });
   const box = element(
     'section',
     { class: 'answer', 'aria-label': SIDES[first.side] },
     element('h2', {}, SIDES[first.side], ' ', note),
-    element('pre', { class: 'text' }, text),
+    content,
   );
-  const update = ({ text: whole, state, note: more }: TryAnswer): void => {
+  const update = ({ text: whole, state, note: more, entities }: TryAnswer): void => {
     // A growing answer is not laid out again as a new string each time.
     if (whole.startsWith(text.data)) text.appendData(whole.slice(text.length));
     else text.data = whole;
+    if (entities) fill(content, labeled(prompt, entities));
     box.dataset.state = state;
     box.setAttribute('aria-busy', String(['waiting', 'loading', 'writing'].includes(state)));
     // A waiting answer shows what it waits for.
@@ -60,3 +63,16 @@ function createAnswer(first: TryAnswer) {
   update(first);
   return { element: box, update };
 }
+
+/** The prompt with its entities marked: a color for each type, and its name behind each entity. */
+const labeled = (prompt: string, entities: readonly TryEntity[]): (Node | string)[] =>
+  entityPieces(prompt, entities).map(({ text, entity, color }) =>
+    entity === undefined
+      ? text
+      : element(
+          'mark',
+          { class: `entity swatch-${color}`, title: `${entity.type}, probability ${entity.score.toFixed(2)}` },
+          text,
+          element('span', { class: 'entity-type' }, entity.type),
+        ),
+  );

@@ -24,10 +24,10 @@ export interface ObjectiveEntry {
   /** The kind of model: a language model, or one with a head of labels. */
   readonly model: 'causal' | 'classifier';
   readonly reads: 'texts' | 'images';
-  /** The target of a sample: next tokens, one label of several, a number, a label for each word, or the better one of two answers. */
-  readonly target: 'tokens' | 'label' | 'number' | 'tags' | 'preference';
+  /** The target of a sample: next tokens, one label of several, any number of labels, a number, a label for each word, or the better one of two answers. */
+  readonly target: 'tokens' | 'label' | 'labels' | 'number' | 'tags' | 'preference';
   /** The problem that the head of a classifier solves. */
-  readonly problem?: 'single_label' | 'regression' | 'token_label';
+  readonly problem?: 'single_label' | 'multi_label' | 'regression' | 'token_label';
   /** Present if the samples are answers that were compared. */
   readonly compares?: Comparison;
   /** The unit of throughput. */
@@ -90,6 +90,17 @@ const entries = {
     metrics: ofLabels,
     architectures: 'ForSequenceClassification',
   },
+  multi_label_classification: {
+    label: 'Multi-label classification',
+    summary: 'Predict any number of labels for a text, each by itself.',
+    model: 'classifier',
+    reads: 'texts',
+    target: 'labels',
+    problem: 'multi_label',
+    unit: 'tokens',
+    metrics: ['loss', 'accuracy', 'f1', 'precision', 'recall'],
+    architectures: 'ForSequenceClassification',
+  },
   sequence_regression: {
     label: 'Text regression',
     summary: 'Predict a number for a text, or for a pair of texts.',
@@ -146,6 +157,13 @@ export const objectiveOfArchitecture = (architecture: string): ObjectiveName | u
 export const classWritesText = (architecture: string): boolean =>
   objectiveNames.some(name => objectiveCatalog[name].model === 'causal' && architecture.endsWith(objectiveCatalog[name].architectures)) ||
   architecture.endsWith('ForConditionalGeneration');
+
+/** Whether a model that was tuned for it labels the words of a text. */
+export const labelsWords = (task: string | undefined): boolean =>
+  task !== undefined && Object.hasOwn(entries, task) && objectiveCatalog[task as ObjectiveName].target === 'tags';
+
+/** Whether a model that was tuned for it can be tried on a text. */
+export const answersTexts = (task: string | undefined): boolean => writesText(task) || labelsWords(task);
 
 /** Whether a model that was tuned for it writes text; runs of older versions do not say their task, and may. */
 export const writesText = (task: string | undefined): boolean => task === undefined || entryOf(objectiveCatalog, task)?.model === 'causal';

@@ -8,6 +8,8 @@ export interface DigestSample {
   readonly train?: Uint8Array;
   readonly secondAt?: number;
   readonly tags?: readonly string[];
+  /** The labels of a sample that may have several. */
+  readonly names?: readonly string[];
   readonly label?: string;
   readonly target?: number;
   readonly file: string;
@@ -23,9 +25,9 @@ export interface DataDigest {
 /** The number of samples, a checksum over all of them in their order, and one over the contents of those that are read later. */
 export function digestSamples(samples: readonly DigestSample[]): string {
   let value = 0;
-  for (const { ids, train, secondAt, tags = [], label, target, file, line } of samples) {
+  for (const { ids, train, secondAt, tags = [], names = [], label, target, file, line } of samples) {
     const place = ids === undefined ? [basename(file), line] : [ids.length, secondAt];
-    value = checksum(Buffer.from(JSON.stringify([...place, label, target, ...tags])), value);
+    value = checksum(Buffer.from(JSON.stringify([...place, label, target, ...tags, ...names])), value);
     if (ids) value = checksum(new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength), value);
     if (train) value = checksum(train, value);
   }

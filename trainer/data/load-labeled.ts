@@ -1,4 +1,4 @@
-/** From files to labeled texts for a classifier or a regression: one text or two, and a class or a number. */
+/** From files to labeled texts for a classifier or a regression: one text or two, and a class, several, or a number. */
 import path from 'node:path';
 import { DataError, DataProblems, noSample } from './data-error.ts';
 import { type DataReport, summarizeExamples } from './data-report.ts';
@@ -9,6 +9,7 @@ import { listDataFiles } from './read/list-files.ts';
 import { readRecords } from './read/read-records.ts';
 import { byNumberOrName, fieldError, labelName, optionalText, requiredText } from './read/record-fields.ts';
 import { createSegmentEncoder, type SegmentTokenizer } from './segment-encoder.ts';
+import { labelNames } from './several-labels.ts';
 import type { DataRecord } from './types.ts';
 
 /** Names of columns that the tasks of GLUE and their like use for a text and its partner. */
@@ -31,10 +32,12 @@ export interface LabeledText {
   readonly ids: Int32Array;
   /** The start of the second text; the length if there is none. */
   readonly secondAt: number;
-  /** The name of the class; '' for a regression. */
+  /** The name of the class; '' for a regression, and for samples with several. */
   readonly label: string;
-  /** The prediction target: the index of the label among all, or the number itself. */
+  /** The prediction target: the index of the label among all, or the number itself; −1 for samples with several. */
   readonly target: number;
+  /** The names of all labels of a sample that may have several. */
+  readonly names?: readonly string[];
   readonly file: string;
   readonly line: number;
 }
@@ -45,6 +48,8 @@ export interface LoadLabeledInput {
   readonly columns: ColumnNames;
   /** A number is predicted, not a class. */
   readonly regression: boolean;
+  /** A sample has any number of labels. */
+  readonly multiple?: boolean;
   /** Label names by id; empty takes them from the data, sorted. */
   readonly labels: readonly string[];
   /** In tokens, special ones included. */
@@ -66,11 +71,13 @@ export interface LabeledColumns {
   readonly first: string;
   readonly second?: string;
   readonly label: string;
+  /** A column for each label, with 1 where a sample has it, instead of one column. */
+  readonly flags?: readonly string[];
 }
 
 /** @throws DataError (file, line, key) for anything malformed, and where there is no sample or but one class */
 export async function loadLabeled(input: LoadLabeledInput): Promise<LabeledData> {
-  const { columns: renames, regression, maxLength, maxSamples: count, seed } = input;
+  const { columns: renames, regression, multiple = false, maxLength, maxSamples: count, seed } = input;
   const files = await listDataFiles(input.paths);
   const encoder = createSegmentEncoder(input.tokenizer);
   const found: (Omit<LabeledText, 'target'> & { readonly value: number })[] = [];
@@ -91,14 +98,14 @@ export async function loadLabeled(input: LoadLabeledInput): Promise<LabeledData>
       const record = columns ? problems.take(() => renameColumns(given, renames)) : renameColumns(given, renames);
       if (record === undefined) continue;
       if (!columns) {
-        columns = findColumns(record);
+        columns = findColumns(record, multiple ? input.labels : []);
         glue = glueTask(given.file, Object.keys(given.value));
         if (glue?.regression && !regression) throw notAClass(record, columns.label, glue);
       }
       const known = columns;
-      const labeled = problems.take(() => labeledRecord(record, known, { regression, labels: input.labels }));
+      const labeled = problems.take(() => labeledRecord(record, known, { regression, multiple, labels: input.labels }));
       if (labeled === undefined) continue;
-      names.add(labeled.label);
+      for (const name of labeled.names ?? [labeled.label]) names.add(name);
       yield { ...labeled, file: record.file, line: record.line };
     }
   }
@@ -112,15 +119,17 @@ export async function loadLabeled(input: LoadLabeledInput): Promise<LabeledData>
   if (!columns) throw noSample(files);
   const labels = regression ? [] : input.labels.length > 0 ? input.labels : [...names].sort(byNumberOrName);
   const places = new Map(labels.map((name, i) => [name, i]));
-  const examples = found.map(({ value, ...example }) => ({ ...example, target: regression ? value : (places.get(example.label) ?? -1) }));
+  const targetOf = (label: string): number => (multiple ? -1 : (places.get(label) ?? -1));
+  const examples = found.map(({ value, ...example }) => ({ ...example, target: regression ? value : targetOf(example.label) }));
   return { examples, labels, report: reportOf(examples, columns, { files: files.length, drawnFrom, truncated, malformed, glue }) };
 }
 
 export interface LabeledRecord {
   readonly first: string;
   readonly second: string | undefined;
-  /** '' for a regression. */
+  /** '' for a regression, and for a sample that may have several labels. */
   readonly label: string;
+  readonly names?: readonly string[];
   /** 0 for a class. */
   readonly value: number;
 }
@@ -129,13 +138,18 @@ export interface LabeledRecord {
 export function labeledRecord(
   record: DataRecord,
   columns: LabeledColumns,
-  { regression, labels }: { readonly regression: boolean; readonly labels: readonly string[] },
+  {
+    regression,
+    multiple = false,
+    labels,
+  }: { readonly regression: boolean; readonly multiple?: boolean; readonly labels: readonly string[] },
 ): LabeledRecord {
   const { first: firstKey, second: secondKey, label } = columns;
   const second = secondKey === undefined ? undefined : optionalText(record, secondKey);
   // Of a pair one may be empty: QQP has a few.
   const first = second?.trim() ? optionalText(record, firstKey) : requiredText(record, firstKey);
   if (regression) return { first, second, label: '', value: requiredNumber(record, label) };
+  if (multiple) return { first, second, label: '', names: labelNames(record, columns, labels), value: 0 };
   if (record.value[label] === HIDDEN_LABEL)
     throw fieldError(
       record,
@@ -150,12 +164,14 @@ function notAClass(record: DataRecord, key: string, { name }: GlueTask): DataErr
   return fieldError(record, key, `${name} has numbers to predict, not classes`, 'Set task: sequence_regression');
 }
 
-/** @throws DataError where a sample has no column of a known name */
-export function findColumns({ value, file, line }: DataRecord): LabeledColumns {
+/** @param flags names of labels that may have a column each. @throws DataError where a sample has no column of a known name */
+export function findColumns({ value, file, line }: DataRecord, flags: readonly string[] = []): LabeledColumns {
   const has = (key: string | undefined) => key === undefined || Object.hasOwn(value, key);
   const texts = TEXT_COLUMNS.find(([first, second]) => has(first) && has(second));
   const label = LABEL_COLUMNS.find(has);
   if (texts && label !== undefined) return { first: texts[0], second: texts[1], label };
+  const [flag] = flags;
+  if (texts && flag !== undefined && flags.every(has)) return { first: texts[0], second: texts[1], label: flag, flags };
   const missing = texts ? 'label' : 'text';
   const isTest = texts !== undefined && /(^|[-_])test[-_.]/.test(path.basename(file));
   throw new DataError({
@@ -198,6 +214,8 @@ function reportOf(
     train[train.length - 1] = 1;
     return { ids, train, file, line, label: name === '' ? undefined : name };
   });
+  const several: Record<string, number> = {};
+  for (const { names = [] } of examples) for (const name of names) several[name] = (several[name] ?? 0) + 1;
   return {
     format: 'text_label',
     formatReason: `${glue ? `${describeGlue(glue)}: ` : ''}${texts} with "${label}"`,
@@ -207,5 +225,6 @@ function reportOf(
     dropped: malformed > 0 ? { lines_with_too_few_fields: malformed } : {},
     truncated,
     ...summarizeExamples(counted),
+    ...(Object.keys(several).length > 0 ? { labelCounts: several } : {}),
   };
 }

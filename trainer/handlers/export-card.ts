@@ -7,7 +7,7 @@ import { parse } from 'yaml';
 import manifest from '../../package.json' with { type: 'json' };
 import type { CardFacts, CardResult } from '../artifact/model-card.ts';
 import { methodCatalog } from '../catalog/methods.ts';
-import { objectiveCatalog } from '../catalog/objectives.ts';
+import { type ObjectiveEntry, objectiveCatalog } from '../catalog/objectives.ts';
 import { listDataFiles } from '../data/read/list-files.ts';
 import { MAX_JSON_BYTES, readRegularText } from '../files/regular-file.ts';
 import type { Evaluation } from '../job/evaluate.ts';
@@ -31,15 +31,13 @@ export async function cardFacts(adapterPath: string): Promise<CardFacts | undefi
   const lines = await readMetrics(runDir);
   const seconds = lines.reduce((sum, line) => sum + (line.seconds ?? 0), 0);
   const peakBytes = lines.reduce((most, line) => Math.max(most, line.memory_peak_bytes ?? 0), 0);
-  const images = objectiveCatalog[recipe.task].reads === 'images';
   return {
     name: recipe.name ?? path.basename(runDir),
     base: recipe.model,
     license: await licenseOf(recipe.model),
     method: methodCatalog[recipe.method].label,
     task: objectiveCatalog[recipe.task].label,
-    pipeline:
-      objectiveCatalog[recipe.task].model === 'causal' ? 'text-generation' : images ? 'image-classification' : 'text-classification',
+    pipeline: pipelineOf(objectiveCatalog[recipe.task]),
     recipe: withoutFolders(stringifyRecipe(recipe)),
     data: await fingerprints([...recipe.data.train, ...recipe.data.eval]),
     results: summary?.after ? resultsOf(summary.before, summary.after) : [],
@@ -49,6 +47,13 @@ export async function cardFacts(adapterPath: string): Promise<CardFacts | undefi
     ...(peakBytes > 0 && { peakBytes }),
     createdBy: `rowtune ${manifest.version}`,
   };
+}
+
+/** The hub's name of what a model does. */
+function pipelineOf({ model, reads, target }: ObjectiveEntry): string {
+  if (model === 'causal') return 'text-generation';
+  if (reads === 'images') return 'image-classification';
+  return target === 'tags' ? 'token-classification' : 'text-classification';
 }
 
 /** A public card shows no folders of its author's machine. */

@@ -2,6 +2,7 @@
 import path from 'node:path';
 import { type ExportResult, exportModel } from '../artifact/export-model.ts';
 import { type GeneratedText, generateText } from '../generate/generate-text.ts';
+import { annotated, labelsWords, labelText, type TextEntity } from '../generate/label-text.ts';
 import type { JobScope } from '../job/job-scope.ts';
 import { openJobEngine, openModelFolder } from '../job/open-base.ts';
 import type { JobRequest } from '../protocol/job-messages.ts';
@@ -10,7 +11,13 @@ import { promptStyleOf } from './prompt-style.ts';
 
 type Request<K extends JobRequest['kind']> = Extract<JobRequest, { kind: K }>;
 
-export async function generateJob(request: Request<'generate'>, scope: JobScope): Promise<GeneratedText & { readonly engine: string }> {
+export interface GenerateResult extends GeneratedText {
+  readonly engine: string;
+  /** The entities of the prompt, from a model that labels words; `text` is then the prompt with its labels. */
+  readonly entities?: readonly TextEntity[];
+}
+
+export async function generateJob(request: Request<'generate'>, scope: JobScope): Promise<GenerateResult> {
   const { options, prompt, promptOf, adapter: adapterPath } = request;
   const { job } = scope;
   const style = promptOf === undefined ? undefined : await promptStyleOf(promptOf);
@@ -18,6 +25,24 @@ export async function generateJob(request: Request<'generate'>, scope: JobScope)
   const folder = await openModelFolder(scope, request);
   try {
     let report: ((done: number) => void) | undefined;
+    const onLoad = (done: number, total: number): void => {
+      report ??= job.progress('load', total, 'tensors');
+      report(done);
+    };
+    if (await labelsWords({ folder, adapterPath })) {
+      const begin = performance.now();
+      const { entities, tokens } = await labelText({ engine, folder, adapterPath, text: prompt, onLoad });
+      const text = annotated(prompt, entities);
+      job.emit({ type: 'text', chunk: text });
+      return {
+        ...noTokens,
+        text,
+        entities,
+        promptTokens: tokens,
+        promptSeconds: (performance.now() - begin) / 1000,
+        engine: engine.description.summary,
+      };
+    }
     const generated = await generateText({
       engine,
       folder,
@@ -27,16 +52,16 @@ export async function generateJob(request: Request<'generate'>, scope: JobScope)
       options,
       isCanceled: () => job.stop !== undefined,
       onText: chunk => job.emit({ type: 'text', chunk }),
-      onLoad: (done, total) => {
-        report ??= job.progress('load', total, 'tensors');
-        report(done);
-      },
+      onLoad,
     });
     return { ...generated, engine: engine.description.summary };
   } finally {
     await folder.weights.close();
   }
 }
+
+/** The fields of an answer that no token was generated for. */
+const noTokens = { ids: [], chat: false, asTrained: false, finishReason: 'end', tokensPerSecond: 0 } as const;
 
 export async function exportJob(request: Request<'export'>, scope: JobScope): Promise<ExportResult> {
   const { adapter: adapterPath, format, type, outputDir, overwrite } = request;

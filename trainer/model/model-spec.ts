@@ -105,11 +105,14 @@ export type ClassifierBatch =
     };
 
 /**
- * `single_label`: softmax over the labels; `regression`: one number, squared error; `token_label`: softmax over the labels for each token
+ * `single_label`: softmax over the labels; `multi_label`: a sigmoid for each label; `regression`: one number, squared error; `token_label`: softmax over the labels for each token
  * of a text.
  */
-export const classifierProblems = ['single_label', 'regression', 'token_label'] as const;
+export const classifierProblems = ['single_label', 'multi_label', 'regression', 'token_label'] as const;
 export type Problem = (typeof classifierProblems)[number];
+
+/** Whether targets are numbers, not places of labels. */
+export const isNumeric = (problem: Problem): boolean => problem === 'regression' || problem === 'multi_label';
 
 export interface ClassifierModel extends Model {
   readonly kind: 'classifier';

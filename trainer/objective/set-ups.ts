@@ -4,6 +4,7 @@ import type { ObjectiveName } from '../catalog/objectives.ts';
 import { setUp as causalLm } from './causal_lm/set-up.ts';
 import { setUp as dpo } from './dpo/set-up.ts';
 import { setUp as imageClassification } from './image_classification/set-up.ts';
+import { setUp as multiLabelClassification } from './multi_label_classification/set-up.ts';
 import { setUp as orpo } from './orpo/set-up.ts';
 import { setUp as sequenceClassification } from './sequence_classification/set-up.ts';
 import { setUp as sequenceRegression } from './sequence_regression/set-up.ts';
@@ -15,6 +16,7 @@ export const setUps: Readonly<Record<ObjectiveName, SetUpTask>> = {
   causal_lm: causalLm,
   dpo,
   image_classification: imageClassification,
+  multi_label_classification: multiLabelClassification,
   orpo,
   sequence_classification: sequenceClassification,
   sequence_regression: sequenceRegression,

@@ -4,6 +4,7 @@ import type { ObjectiveName } from '../catalog/objectives.ts';
 import { task as causalLm } from './causal_lm/task.ts';
 import { task as dpo } from './dpo/task.ts';
 import { task as imageClassification } from './image_classification/task.ts';
+import { task as multiLabelClassification } from './multi_label_classification/task.ts';
 import { task as orpo } from './orpo/task.ts';
 import { task as sequenceClassification } from './sequence_classification/task.ts';
 import { task as sequenceRegression } from './sequence_regression/task.ts';
@@ -15,6 +16,7 @@ export const tasks: Readonly<Record<ObjectiveName, TaskOf>> = {
   causal_lm: causalLm,
   dpo,
   image_classification: imageClassification,
+  multi_label_classification: multiLabelClassification,
   orpo,
   sequence_classification: sequenceClassification,
   sequence_regression: sequenceRegression,

@@ -183,7 +183,7 @@ export function modelOptions({ task, data: { image_size: size, labels } }: Recip
   const { problem, model, reads } = objectiveCatalog[task];
   if (problem === 'regression') return { labels: ['LABEL_0'], problem };
   return {
-    ...(problem === 'token_label' && { problem }),
+    ...((problem === 'token_label' || problem === 'multi_label') && { problem }),
     ...(model === 'classifier' && labels.length > 0 && { labels }),
     ...(reads === 'images' && size !== undefined && { imageSize: [size, size] }),
   };

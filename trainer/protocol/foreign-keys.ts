@@ -158,6 +158,7 @@ export const foreignValues: Readonly<Record<string, Readonly<Record<string, Fore
   task: Object.fromEntries([
     ...renamed('causal_lm', 'sft', 'pt', 'lm', 'text-generation'),
     ...renamed('sequence_classification', 'seq_cls', 'text-classification'),
+    ...renamed('multi_label_classification', 'multi-label-classification', 'multilabel'),
     ...renamed('token_classification', 'token_cls', 'token-classification', 'ner'),
     ...renamed('image_classification', 'image-classification'),
   ]),

@@ -3,7 +3,7 @@ import { Graph } from '../graph/graph.ts';
 import { elementCount, type HostArray } from '../graph/types.ts';
 import { declareClassifierBatch } from '../model/classifier-batch.ts';
 import { classificationLoss } from '../model/layer/classification-loss.ts';
-import type { ClassifierModel } from '../model/model-spec.ts';
+import { type ClassifierModel, isNumeric } from '../model/model-spec.ts';
 import { type BatchNormMode, Tracer } from '../model/tracer.ts';
 import type { Forward } from './forward.ts';
 import { type Golden, GoldenError, type GoldenTensor, inputOf } from './golden.ts';
@@ -21,7 +21,7 @@ export function traceClassifier(model: ClassifierModel, golden: Golden, batchNor
   const { loss } = classificationLoss(graph, {
     problem: model.problem,
     logits,
-    labels: graph.feed('labels', [golden.labels.data.length], model.problem === 'regression' ? 'float32' : 'int32'),
+    labels: graph.feed('labels', [golden.labels.data.length], isNumeric(model.problem) ? 'float32' : 'int32'),
     weights: graph.feed('weights', [golden.labels.data.length]),
   });
   const buffers = new Map([...tracer.updates].map(([{ name }, value]) => [name, value]));
@@ -30,10 +30,10 @@ export function traceClassifier(model: ClassifierModel, golden: Golden, batchNor
 
 export function feedsOfClassifier({ input, problem }: ClassifierModel, golden: Golden): Record<string, HostArray> {
   const { data } = golden.labels;
-  const counted = data.filter(label => label !== UNLABELED || problem === 'regression').length;
+  const counted = data.filter(label => label !== UNLABELED || isNumeric(problem)).length;
   const targets = {
-    labels: problem === 'regression' ? Float32Array.from(data) : Int32Array.from(data, label => Math.max(0, label)),
-    weights: Float32Array.from(data, label => (label === UNLABELED && problem !== 'regression' ? 0 : 1 / counted)),
+    labels: isNumeric(problem) ? Float32Array.from(data) : Int32Array.from(data, label => Math.max(0, label)),
+    weights: Float32Array.from(data, label => (label === UNLABELED && !isNumeric(problem) ? 0 : 1 / counted)),
   };
   if (input.kind === 'image') {
     const pixels = inputOf(golden, 'pixel_values', 4);

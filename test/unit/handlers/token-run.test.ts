@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ExportResult } from '../../../trainer/artifact/export-model.ts';
 import type { EvaluateResult } from '../../../trainer/handlers/evaluate-run.ts';
 import type { ImportanceResult } from '../../../trainer/handlers/importance-run.ts';
+import type { GenerateResult } from '../../../trainer/handlers/model-jobs.ts';
 import type { TrainResult } from '../../../trainer/handlers/train/train-run.ts';
 import { openModel, readModelHeaders } from '../../../trainer/hub/open-model.ts';
 import { loadModel } from '../../../trainer/model/load-model.ts';
@@ -71,6 +72,24 @@ describe('a run', () => {
     const { value } = await runInProcess<EvaluateResult>({ kind: 'evaluate', recipe: recipe(), adapter: join(folder, 'run'), context });
     expect(value.loss).toBeCloseTo(result.after?.loss as number, 5);
     expect(value.measures).toEqual(result.after?.measures);
+  });
+
+  test('labels the words of a text, by its adapter', async () => {
+    const prompt = 'xa xb ya';
+    const options = { engine: 'portable', chat: true, maxNewTokens: 1, temperature: 0, topP: 1, topK: 0, seed: 1 } as const;
+    const request = { kind: 'generate', model: 'model', revision: 'main', adapter: join(folder, 'run'), prompt, options, context } as const;
+    const { value } = await runInProcess<GenerateResult>(request);
+    expect(value.entities?.map(({ type, start, end }) => [type, prompt.slice(start, end)])).toEqual([
+      ['THING', 'xa'],
+      ['THING', 'xb'],
+      ['PLACE', 'ya'],
+    ]);
+    expect(value.text).toBe('[xa](THING) [xb](THING) [ya](PLACE)');
+    // Longer than the 32 positions of the model: it is read in parts, each with special tokens around it.
+    const long = Array.from({ length: 10 }, () => prompt).join('\n');
+    const { value: parts } = await runInProcess<GenerateResult>({ ...request, prompt: long });
+    expect(parts.promptTokens).toBeGreaterThan(60);
+    for (const { start, end } of parts.entities ?? []) expect(long.slice(start, end)).toMatch(/^[xy][ab](\s[xy][ab])*$/);
   });
 
   test.each(['merged', 'peft'] as const)('is exported (%s) under the class that labels tokens', async format => {

@@ -111,7 +111,6 @@ describe('labels', () => {
   test.each<[string, Config, ModelOptions, RegExp]>([
     ['several labels of a regression', { problem_type: 'regression' }, {}, /"regression" has one number to predict, num_labels says 3/],
     ['one label alone', {}, { labels: ['a'], problem: 'single_label' }, /num_labels 1 leaves nothing to tell apart/],
-    ['several labels a sample', { problem_type: 'multi_label_classification' }, {}, /"multi_label_classification" is not supported/],
   ])('%s', (_, changes, options, message) => {
     expect(() => classifier({ ...configOf('bert'), ...changes }, options)).toThrow(message);
   });

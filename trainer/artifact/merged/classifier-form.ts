@@ -35,6 +35,7 @@ export function newClass(model: AnyModel, config: ModelConfig): Architecture | u
 /** The value of `problem_type`; classes that label tokens do not read it. */
 const PROBLEM_TYPES: Readonly<Record<Problem, string | undefined>> = {
   single_label: 'single_label_classification',
+  multi_label: 'multi_label_classification',
   regression: 'regression',
   token_label: undefined,
 };

@@ -1,4 +1,4 @@
-/** The batches of labeled texts: token ids filled up at the right, and a class or a number a row, or a label a word. */
+/** The batches of labeled texts: token ids filled up at the right, and a class, several or a number a row, or a label a word. */
 import type { HostArray } from '../../graph/types.ts';
 import type { LabeledText } from '../load-labeled.ts';
 import { labeledWords, type TaggedText } from '../tagged/load-tagged.ts';
@@ -17,6 +17,8 @@ interface SourceParams<Example extends EncodedText> {
   readonly padId: number;
   /** Feeds tell which token belongs to the second text. */
   readonly types: boolean;
+  /** The weight of each label in the loss; left out, all weigh 1. */
+  readonly classWeights?: readonly number[];
 }
 
 export interface TextSourceParams extends SourceParams<LabeledText> {
@@ -28,8 +30,43 @@ export const textSource = (params: TextSourceParams): BatchSource => ({
   fill: planned => {
     const { samples, feeds, ...batch } = fillTexts(params, planned);
     const targets = samples.map(({ target }) => target);
-    const shape = { batch: planned.bucket.batch, regression: params.regression };
-    return { ...batch, targetCount: samples.length, feeds: of => ({ ...feeds, ...labelFeeds(targets, { ...shape, of }) }) };
+    const { regression, classWeights } = params;
+    return {
+      ...batch,
+      targetCount: weightOf(targets, classWeights),
+      feeds: of => ({ ...feeds, ...labelFeeds(targets, { batch: planned.bucket.batch, regression, classWeights, of }) }),
+    };
+  },
+});
+
+/** The sum of the weights of targets: the loss is their weighted mean, as that of PyTorch's `CrossEntropyLoss(weight)`. */
+export const weightOf = (targets: readonly number[], classWeights: readonly number[] | undefined): number =>
+  classWeights ? targets.reduce((sum, target) => sum + (classWeights[target] ?? 1), 0) : targets.length;
+
+export interface SeveralSourceParams extends SourceParams<LabeledText> {
+  /** By place. */
+  readonly labels: readonly string[];
+}
+
+/**
+ * Texts with any number of labels: a target for each label of each text, 0 or 1. A weight of a label counts where a text has it, as
+ * `pos_weight` of PyTorch's `BCEWithLogitsLoss`.
+ */
+export const severalSource = (params: SeveralSourceParams): BatchSource => ({
+  plan: params.plan,
+  fill: planned => {
+    const { samples, feeds, ...filled } = fillTexts(params, planned);
+    const { labels: names, classWeights } = params;
+    const count = names.length;
+    const labels = new Float32Array(planned.bucket.batch * count);
+    const counted = new Float32Array(planned.bucket.batch * count);
+    for (const [row, sample] of samples.entries())
+      for (const [place, name] of names.entries()) {
+        const isPresent = sample.names?.includes(name) === true;
+        labels[row * count + place] = Number(isPresent);
+        counted[row * count + place] = (isPresent ? (classWeights?.[place] ?? 1) : 1) / count;
+      }
+    return { ...filled, targetCount: samples.length, feeds: of => ({ ...feeds, labels, weights: counted.map(weight => weight / of) }) };
   },
 });
 
@@ -45,7 +82,7 @@ export const taggedSource = (params: SourceParams<TaggedText>): BatchSource => (
       let count = 0;
       for (const { token, target } of labeledWords(sample)) {
         labels[row * tokens + token] = target;
-        counted[row * tokens + token] = 1;
+        counted[row * tokens + token] = params.classWeights?.[target] ?? 1;
         count++;
       }
       return count;
@@ -53,7 +90,7 @@ export const taggedSource = (params: SourceParams<TaggedText>): BatchSource => (
     return {
       ...filled,
       targetsOfSamples,
-      targetCount: targetsOfSamples.reduce((sum, count) => sum + count, 0),
+      targetCount: counted.reduce((sum, weight) => sum + weight, 0),
       feeds: of => ({ ...feeds, labels, weights: counted.map(one => one / of) }),
     };
   },
@@ -88,12 +125,22 @@ function fillTexts<Example extends EncodedText>(
   return { bucket, sampleIndices, tokenCount, samples, feeds: { ids, seen, ...(hasTypes ? { types } : {}) } };
 }
 
-/** `labels` and `weights` [batch]; rows beyond the samples weigh nothing. @param targets.of the loss is the sum over the batch divided by this */
+export interface LabelFeedParams {
+  readonly batch: number;
+  readonly regression: boolean;
+  readonly classWeights?: readonly number[] | undefined;
+  /** The loss is the sum over the batch divided by this. */
+  readonly of: number;
+}
+
+/** `labels` and `weights` [batch]; rows beyond the samples weigh nothing. */
 export function labelFeeds(
   targets: readonly number[],
-  { batch, regression, of }: { readonly batch: number; readonly regression: boolean; readonly of: number },
+  { batch, regression, classWeights, of }: LabelFeedParams,
 ): Record<string, HostArray> {
   const labels = regression ? new Float32Array(batch) : new Int32Array(batch);
   labels.set(targets);
-  return { labels, weights: new Float32Array(batch).fill(1 / of, 0, targets.length) };
+  const weights = new Float32Array(batch);
+  weights.set(targets.map(target => (classWeights?.[target] ?? 1) / of));
+  return { labels, weights };
 }

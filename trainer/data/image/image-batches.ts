@@ -3,7 +3,7 @@ import type { ImagePreprocessing } from '../../format/image/image-preprocessing.
 import { createRandom, hashSeed } from '../../random.ts';
 import type { BatchPlan, PlannedBatch } from '../batch/batch-plan.ts';
 import type { Batch, BatchSource } from '../batch/batches.ts';
-import { labelFeeds } from '../batch/text-batches.ts';
+import { labelFeeds, weightOf } from '../batch/text-batches.ts';
 import { DataError } from '../data-error.ts';
 import type { ImageSample } from './image-samples.ts';
 import { type Augmentation, loadImage } from './load-image.ts';
@@ -20,6 +20,8 @@ export interface ImageSourceParams {
   readonly channels: number;
   readonly augment: readonly Augmentation[];
   readonly seed: number;
+  /** The weight of each label in the loss; left out, all weigh 1. */
+  readonly classWeights?: readonly number[];
   /** Called for an image that does not decode, which is then left out. Without it, that is an error. */
   readonly onSkip?: (error: DataError) => void;
 }
@@ -54,7 +56,7 @@ export function imageSource(params: ImageSourceParams): BatchSource {
 }
 
 async function fillImages(params: ImageSourceParams, { bucket, rows, epoch }: PlannedBatch): Promise<Batch> {
-  const { examples, preprocessing, channels, augment, seed, onSkip } = params;
+  const { examples, preprocessing, channels, augment, seed, classWeights, onSkip } = params;
   const { batch } = bucket;
   const size = preprocessing.height * preprocessing.width * channels;
   const pixels = new Float32Array(batch * size);
@@ -84,7 +86,7 @@ async function fillImages(params: ImageSourceParams, { bucket, rows, epoch }: Pl
     bucket,
     sampleIndices: kept,
     tokenCount: kept.length,
-    targetCount: kept.length,
-    feeds: of => ({ pixels, ...labelFeeds(targets, { batch, regression: false, of }) }),
+    targetCount: weightOf(targets, classWeights),
+    feeds: of => ({ pixels, ...labelFeeds(targets, { batch, regression: false, classWeights, of }) }),
   };
 }

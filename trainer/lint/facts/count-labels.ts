@@ -11,6 +11,7 @@ import { type FolderEntry, folderEntries } from '../../data/read/folder-entries.
 import { listDataFiles } from '../../data/read/list-files.ts';
 import { readRecords } from '../../data/read/read-records.ts';
 import { labelName } from '../../data/read/record-fields.ts';
+import { labelNames } from '../../data/several-labels.ts';
 import { findTaggedColumns, taggedRecord } from '../../data/tagged/tagged-record.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
 
@@ -28,12 +29,19 @@ const MAX_CLASSES = 1000;
 export async function countFileLabels(file: string, { data, task }: Pick<Recipe, 'data' | 'task'>): Promise<LabelCounts | undefined> {
   const counts: Record<string, number> = Object.create(null);
   let key: string | undefined;
-  const tagged = objectiveCatalog[task].target === 'tags';
+  const { target } = objectiveCatalog[task];
+  const tagged = target === 'tags';
+  let isCounted = tagged;
   try {
     for await (const given of readRecords({ files: await listDataFiles([file]), textSplit: 'file', tagged })) {
       const record = renameColumns(given, data.columns);
       if (tagged) {
         for (const tag of taggedRecord(record, findTaggedColumns(record), data.labels).tags) counts[tag] = (counts[tag] ?? 0) + 1;
+        continue;
+      }
+      if (target === 'labels') {
+        for (const name of labelNames(record, findColumns(record, data.labels), data.labels)) counts[name] = (counts[name] ?? 0) + 1;
+        isCounted = true;
         continue;
       }
       key ??= objectiveCatalog[task].model === 'causal' ? 'label' : findColumns(record).label;
@@ -44,7 +52,7 @@ export async function countFileLabels(file: string, { data, task }: Pick<Recipe,
     if (error instanceof DataError) return undefined;
     throw error;
   }
-  return key === undefined && !tagged ? undefined : counts;
+  return key === undefined && !isCounted ? undefined : counts;
 }
 
 /** Undefined for a folder with another layout. */

@@ -52,7 +52,7 @@ type Asked = Pick<Recipe, 'data' | 'task' | 'importance'>;
  */
 const needsLabels = ({ task, importance }: Asked): boolean => {
   const { target, model } = objectiveCatalog[task];
-  return target === 'label' || target === 'tags' || (model === 'causal' && measureCatalog[importance.measure].needsBalancedLabels);
+  return ['label', 'labels', 'tags'].includes(target) || (model === 'causal' && measureCatalog[importance.measure].needsBalancedLabels);
 };
 
 /** `readDataFact`, here or in another process. May reject. */

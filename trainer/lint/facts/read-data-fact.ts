@@ -60,7 +60,7 @@ export async function readDataFact({ written, full, data, task, counts, bytes }:
         return;
       }
       if (objectiveCatalog[task].model === 'classifier') {
-        const columns = findColumns(renamed);
+        const columns = findColumns(renamed, objectiveCatalog[task].target === 'labels' ? data.labels : []);
         labeled ??= columns;
         checkLabeled(renamed, columns, { task, labels: data.labels });
         return;
@@ -118,7 +118,8 @@ function checkLabeled(
   columns: LabeledColumns,
   { task, labels }: { readonly task: Task; readonly labels: readonly string[] },
 ): void {
-  labeledRecord(record, columns, { regression: objectiveCatalog[task].target === 'number', labels });
+  const { target } = objectiveCatalog[task];
+  labeledRecord(record, columns, { regression: target === 'number', multiple: target === 'labels', labels });
 }
 
 const columnsOf = (record: DataRecord | undefined): string[] => Object.keys(record?.value ?? {}).slice(0, 200);

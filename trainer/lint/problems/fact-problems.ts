@@ -265,7 +265,7 @@ function* labelProblems({ data, values }: RecipeView): Generator<Report> {
   for (const labels of counted) for (const [name, count] of Object.entries(labels ?? {})) counts[name] = (counts[name] ?? 0) + count;
   const [only, ...others] = Object.keys(counts);
   if (only === undefined || counted.includes(undefined)) return;
-  if (others.length === 0 && objectiveCatalog[values.task].model === 'classifier')
+  if (others.length === 0 && objectiveCatalog[values.task].model === 'classifier' && objectiveCatalog[values.task].target !== 'labels')
     yield {
       code: 'one-label',
       path: ['data', 'train'],

@@ -1,7 +1,7 @@
 /** A classifier's classes: labels and kind of problem, from config.json and from the task at hand. */
 
 import type { ModelOptions } from '../config-json.ts';
-import { type ConfigValues, contradiction, notSupported, readConfig, refuse } from '../config-keys.ts';
+import { type ConfigValues, contradiction, readConfig, refuse } from '../config-keys.ts';
 import type { ConfigProblem, Problem } from '../model-spec.ts';
 import { freshSpec, type Initial, type ModuleSpec } from '../module-specs.ts';
 import { labelKeys } from './common-keys.ts';
@@ -31,13 +31,11 @@ export function readLabels({ architecture, json, options, hasHead, hasTokenHead,
   const labels = options.labels ?? own;
   const problem = options.problem ?? (hasTokenHead ? 'token_label' : configProblem(config.problem_type, labels.length));
   const wrong: ConfigProblem[] = [];
-  if (config.problem_type === 'multi_label_classification' && !options.problem)
-    wrong.push(notSupported(['problem_type'], config.problem_type, ['single_label_classification', 'regression']));
   if (problem === 'token_label' && hasTokenHead === undefined)
     wrong.push(contradiction('architectures', `${architecture} has no head that labels tokens; encoders of texts have one`));
   if (problem === 'regression' && labels.length !== 1)
     wrong.push(contradiction('problem_type', `problem_type "regression" has one number to predict, num_labels says ${labels.length}`));
-  if (problem !== 'regression' && labels.length < 2)
+  if (problem !== 'regression' && problem !== 'multi_label' && labels.length < 2)
     wrong.push(contradiction('num_labels', `num_labels ${labels.length} leaves nothing to tell apart`));
   refuse(wrong, architecture);
   const isFresh = !(problem === 'token_label' ? hasTokenHead : hasHead) || labels.length !== own.length;
@@ -53,8 +51,15 @@ function configLabels({ id2label, num_labels }: ConfigValues<typeof labelKeys>):
   return Array.from({ length: num_labels ?? 2 }, (_, i) => `LABEL_${i}`);
 }
 
+/** `problem_type` of Transformers → ours. */
+const PROBLEMS: ReadonlyMap<string, Problem> = new Map([
+  ['single_label_classification', 'single_label'],
+  ['multi_label_classification', 'multi_label'],
+  ['regression', 'regression'],
+]);
+
 const configProblem = (type: string | null | undefined, count: number): Problem =>
-  type === 'regression' || (!type && count === 1) ? 'regression' : 'single_label';
+  PROBLEMS.get(type ?? '') ?? (count === 1 ? 'regression' : 'single_label');
 
 /** A module of the head, new where it has to be. */
 export const headSpec = <Spec extends ModuleSpec>(module: Spec, fresh: Initial | undefined): Spec =>

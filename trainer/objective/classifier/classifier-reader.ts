@@ -26,6 +26,8 @@ export interface SourceRequest {
   readonly order: OrderSettings;
   /** Whether samples are changed at random, where the recipe asks for it. */
   readonly trains: boolean;
+  /** The weight of each label in the loss; left out, all weigh 1. */
+  readonly classWeights?: readonly number[];
 }
 
 export interface ClassifierReader<Sample extends Labeled> {
@@ -33,6 +35,8 @@ export interface ClassifierReader<Sample extends Labeled> {
   /** The sample with its target at its place among all labels. */
   readonly place: (example: Sample, labels: readonly string[]) => Sample;
   readonly source: (examples: readonly Sample[], model: ClassifierModel, request: SourceRequest) => BatchSource;
+  /** Samples of each label, or words of each tag, by place; for `class_weights`. */
+  readonly countLabels: (examples: readonly Sample[], labels: readonly string[]) => number[];
   readonly evaluator: (examples: readonly Sample[], model: ClassifierModel, source: BatchSource) => Evaluator;
   /** Pixels of the model's input, where it takes any. */
   readonly imageSize?: readonly [number, number];
@@ -41,3 +45,10 @@ export interface ClassifierReader<Sample extends Labeled> {
 /** The sample with the place of its label; a number to predict stays as it is, since there are no labels. */
 export const placeLabel = <Sample extends Labeled>(example: Sample, labels: readonly string[]): Sample =>
   labels.length === 0 ? example : { ...example, target: labels.indexOf(example.label) };
+
+/** How often each place of a label occurs. */
+export function countPlaces(places: Iterable<number>, labels: readonly string[]): number[] {
+  const counts = labels.map(() => 0);
+  for (const place of places) if (place in counts) counts[place] = (counts[place] ?? 0) + 1;
+  return counts;
+}

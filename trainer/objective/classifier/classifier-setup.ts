@@ -12,6 +12,7 @@ import { checkWeights } from '../../model/weight-stream.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
 import { RunError } from '../../run-error.ts';
 import type { SetUpParams, SetUpTask, TaskSetup } from '../task-setup.ts';
+import { classWeightsOf } from './class-weights.ts';
 import type { ClassifierReader, Labeled } from './classifier-reader.ts';
 import { classifierTask } from './classifier-task.ts';
 import { imageReader } from './image-reader.ts';
@@ -54,6 +55,7 @@ async function setUp<Sample extends Labeled>(
   const { recipe } = params;
   const { train, held, labels } = await readParts(params, part, reader);
   const model = modelFor(params, labels, reader.imageSize);
+  const classWeights = recipe.class_weights === 'balanced' && train.length > 0 ? balancedWeights(params, train, reader, labels) : undefined;
   const evalSource = () =>
     reader.source(held, model, { batchSize: recipe.per_device_eval_batch_size, order: freeOrder(recipe.seed), trains: false });
   return {
@@ -68,6 +70,7 @@ async function setUp<Sample extends Labeled>(
         batchSize: recipe.per_device_train_batch_size,
         order: orderSettings(recipe, looseGroups),
         trains: true,
+        classWeights,
       }),
     sourceOf: (indices, batchSize) => {
       const chosen = indices.flatMap(index => train[index] ?? []);
@@ -98,13 +101,35 @@ async function readParts<Sample extends Labeled>(
     data.eval.length > 0 ? await read({ files: data.eval, labels: found?.labels ?? given, maxSamples: data.eval_max_samples }) : undefined;
   const labels = withModelOrder(found?.labels ?? held?.labels ?? [], base.model);
   const placed = (examples: readonly Sample[] = []) => examples.map(example => place(example, labels));
-  if (needsTraining && objectiveCatalog[recipe.task].target !== 'number' && labels.length < 2) throw oneLabel(recipe, labels);
+  if (needsTraining && !['number', 'labels'].includes(objectiveCatalog[recipe.task].target) && labels.length < 2)
+    throw oneLabel(recipe, labels);
+  if (needsTraining && objectiveCatalog[recipe.task].target === 'labels' && labels.length === 0) throw noLabel();
   if (held || validation === 0) return { train: placed(found?.examples), held: placed(held?.examples), labels };
   const all = placed(found?.examples);
   const split = splitSamples({ count: all.length, validation, seed, labels: all.map(({ label }) => label) });
   const pick = (indices: readonly number[]) => indices.flatMap(index => all[index] ?? []);
   job.log('info', `${split.validation.length} samples are held out for evaluation, ${split.train.length} are trained on`);
   return { train: pick(split.train), held: drawFrom(pick(split.validation), { count: data.eval_max_samples, seed }), labels };
+}
+
+const noLabel = (): DataError =>
+  new DataError({
+    problem: 'no sample has a label',
+    advice: 'Give some samples a list of labels, or set data: labels to columns of 0 and 1',
+  });
+
+/** @throws DataError where a label has no sample to weigh */
+function balancedWeights<Sample extends Labeled>(
+  { recipe, job }: SetUpParams,
+  train: readonly Sample[],
+  { countLabels }: ClassifierReader<Sample>,
+  labels: readonly string[],
+): number[] {
+  const counts = countLabels(train, labels);
+  const weights = classWeightsOf(counts, objectiveCatalog[recipe.task].target === 'labels' ? train.length : undefined);
+  const shown = labels.map((name, i) => `${name} ${(weights[i] ?? 1).toPrecision(3)}`);
+  job.log('info', `class weights: ${shown.slice(0, 20).join(', ')}${shown.length > 20 ? ' …' : ''}`);
+  return weights;
 }
 
 function oneLabel({ task }: Recipe, labels: readonly string[]): DataError {

@@ -1,14 +1,14 @@
-/** The tasks of classifiers: one label for a text or an image, a label for each token of a text, or one number. */
+/** The tasks of classifiers: one label for a text or an image, several labels for a text, a label for each token of a text, or one number. */
 import type { Graph, Node } from '../../graph/graph.ts';
 import { declareClassifierBatch } from '../../model/classifier-batch.ts';
 import { type ClassificationLoss, classificationLoss } from '../../model/layer/classification-loss.ts';
-import type { ClassifierModel } from '../../model/model-spec.ts';
+import { type ClassifierModel, isNumeric } from '../../model/model-spec.ts';
 import type { Tracer } from '../../model/tracer.ts';
 import type { BatchShape, Task } from '../../train/task.ts';
 
 /**
  * Feeds: those of `declareClassifierBatch`; `labels` [targets], int32 classes or float32 numbers, and `weights` [targets], 0 for targets
- * that do not count. Targets are rows, or tokens where each has a label. An evaluation gives `loss`, `losses` [targets] and `logits`
+ * that do not count. Targets are rows, tokens where each has a label, or the labels of each row where it may have several. An evaluation gives `loss`, `losses` [targets] and `logits`
  * [targets, labels].
  */
 export function classifierTask(model: ClassifierModel): Task {
@@ -39,11 +39,12 @@ function trace(
   };
 }
 
-/** `labels` and `weights` of a batch, of each row, or of each token where tokens have labels. */
-export function declareLabels(graph: Graph, { problem }: ClassifierModel, { batch, tokens }: Pick<BatchShape, 'batch' | 'tokens'>) {
-  const targets = problem === 'token_label' ? batch * tokens : batch;
+/** `labels` and `weights` of a batch: of each row, of each token where tokens have labels, or of each label of each row. */
+function declareLabels(graph: Graph, { problem, labels }: ClassifierModel, { batch, tokens }: Pick<BatchShape, 'batch' | 'tokens'>) {
+  const perRow = { single_label: 1, regression: 1, token_label: tokens, multi_label: labels.length }[problem];
+  const targets = batch * perRow;
   return {
-    labels: graph.feed('labels', [targets], problem === 'regression' ? 'float32' : 'int32'),
+    labels: graph.feed('labels', [targets], isNumeric(problem) ? 'float32' : 'int32'),
     weights: graph.feed('weights', [targets]),
   };
 }

@@ -12,7 +12,7 @@ import { atLeast, valueFor } from '../../narrow.ts';
 import { RunError } from '../../run-error.ts';
 import type { SetUpParams } from '../task-setup.ts';
 import { classEvaluator } from './class-evaluator.ts';
-import { type ClassifierReader, placeLabel } from './classifier-reader.ts';
+import { type ClassifierReader, countPlaces, placeLabel } from './classifier-reader.ts';
 
 type ImageInput = Extract<ClassifierModel['input'], { kind: 'image' }>;
 
@@ -65,6 +65,11 @@ export async function imageReader({ recipe, base, job, context }: SetUpParams, i
   return {
     imageSize,
     place: placeLabel,
+    countLabels: (examples, labels) =>
+      countPlaces(
+        examples.map(({ target }) => target),
+        labels,
+      ),
     evaluator: (examples, model, source) => classEvaluator({ model, source, targets: examples.map(({ target }) => target) }),
     async read({ files, labels: given, maxSamples }) {
       job.phase('data', `listing the images of ${files.join(', ')}`);
@@ -90,7 +95,7 @@ export async function imageReader({ recipe, base, job, context }: SetUpParams, i
       }));
       return { examples, labels };
     },
-    source(examples, model, { batchSize, order, trains }) {
+    source(examples, model, { batchSize, order, trains, classWeights }) {
       const shape = { maxLength: 1, packing: false, maxBuckets: 1, multipleOf: 1, maxTargetSizes: 1, targetMultiple: 1 };
       const sizes = examples.map(() => ({ length: 1, targets: 1 }));
       return imageSource({
@@ -100,6 +105,7 @@ export async function imageReader({ recipe, base, job, context }: SetUpParams, i
         channels: inputOf(model, 'image').channels,
         augment: trains ? augment : [],
         seed: recipe.seed,
+        classWeights,
         onSkip: bad === 'skip' ? onSkip : undefined,
       });
     },

@@ -4,10 +4,10 @@ import path from 'node:path';
 import { taggedSource } from '../../data/batch/text-batches.ts';
 import { describeData } from '../../data/data-report.ts';
 import { checkMaxLength } from '../../data/max-length.ts';
-import { loadTagged, placeTags, type TaggedText } from '../../data/tagged/load-tagged.ts';
+import { labeledWords, loadTagged, placeTags, type TaggedText } from '../../data/tagged/load-tagged.ts';
 import { withTokenizer } from '../../job/open-base.ts';
 import type { SetUpParams } from '../task-setup.ts';
-import type { ClassifierReader } from './classifier-reader.ts';
+import { type ClassifierReader, countPlaces } from './classifier-reader.ts';
 import { tagEvaluator } from './tag-evaluator.ts';
 import { planTexts, type TokenInput } from './text-reader.ts';
 
@@ -29,9 +29,15 @@ export async function taggedReader(
       return data;
     },
     place: placeTags,
-    source(examples, model, { batchSize, order }) {
+    countLabels: (examples, labels) =>
+      countPlaces(
+        examples.flatMap(example => [...labeledWords(example)].map(({ target }) => target)),
+        labels,
+      ),
+    source(examples, model, { batchSize, order, classWeights }) {
       const { padId, tokenTypes } = model.input as TokenInput;
-      return taggedSource({ plan: planTexts(examples, { batchSize, maxLength, ...order }), examples, padId, types: tokenTypes > 1 });
+      const plan = planTexts(examples, { batchSize, maxLength, ...order });
+      return taggedSource({ plan, examples, padId, types: tokenTypes > 1, classWeights });
     },
     evaluator: (examples, { labels }, source) => tagEvaluator({ labels, source, examples }),
   };

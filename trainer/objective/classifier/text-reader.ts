@@ -1,10 +1,10 @@
-/** Reads texts, alone or in pairs, for a classifier. */
+/** Reads texts, alone or in pairs, with one label, several, or a number, for a classifier. */
 
 import path from 'node:path';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { type BatchPlan, planBatches } from '../../data/batch/batch-plan.ts';
 import { BUCKETS, type OrderSettings } from '../../data/batch/batch-settings.ts';
-import { textSource } from '../../data/batch/text-batches.ts';
+import { severalSource, textSource } from '../../data/batch/text-batches.ts';
 import { describeData } from '../../data/data-report.ts';
 import { type LabeledText, loadLabeled } from '../../data/load-labeled.ts';
 import { checkMaxLength } from '../../data/max-length.ts';
@@ -13,7 +13,8 @@ import type { ClassifierModel } from '../../model/model-spec.ts';
 import { inputOf } from '../../model/model-spec.ts';
 import type { SetUpParams } from '../task-setup.ts';
 import { classEvaluator } from './class-evaluator.ts';
-import { type ClassifierReader, placeLabel } from './classifier-reader.ts';
+import { type ClassifierReader, countPlaces, placeLabel } from './classifier-reader.ts';
+import { severalEvaluator } from './several-evaluator.ts';
 
 export type TokenInput = Extract<ClassifierModel['input'], { kind: 'tokens' }>;
 
@@ -24,23 +25,43 @@ export async function textReader(
   const { max_length: maxLength } = recipe;
   checkMaxLength(maxLength, maxPositions);
   const { tokenizer } = await withTokenizer(base);
-  const regression = objectiveCatalog[recipe.task].target === 'number';
+  const { target } = objectiveCatalog[recipe.task];
+  const [regression, multiple] = [target === 'number', target === 'labels'];
   return {
     async read({ files, labels, maxSamples }) {
       job.phase('data', `reading ${files.join(', ')}`);
       const paths = files.map(file => path.resolve(context.baseDir, file));
       const { data: settings, seed } = recipe;
-      const data = await loadLabeled({ paths, tokenizer, columns: settings.columns, regression, labels, maxLength, maxSamples, seed });
+      const data = await loadLabeled({
+        paths,
+        tokenizer,
+        columns: settings.columns,
+        regression,
+        multiple,
+        labels,
+        maxLength,
+        maxSamples,
+        seed,
+      });
       job.checkStop();
       for (const line of describeData(data.report).split('\n')) job.log('info', line);
       return data;
     },
-    place: placeLabel,
-    evaluator: (examples, model, source) => classEvaluator({ model, source, targets: examples.map(({ target }) => target) }),
-    source(examples, model, { batchSize, order }) {
+    place: multiple ? example => example : placeLabel,
+    countLabels: (examples, labels) =>
+      countPlaces(
+        examples.flatMap(({ names, target: place }) => names?.map(name => labels.indexOf(name)) ?? [place]),
+        labels,
+      ),
+    evaluator: (examples, model, source) =>
+      multiple
+        ? severalEvaluator({ labels: model.labels, source, names: examples.map(({ names = [] }) => names) })
+        : classEvaluator({ model, source, targets: examples.map(({ target: place }) => place) }),
+    source(examples, model, { batchSize, order, classWeights }) {
       const { padId, tokenTypes } = inputOf(model, 'tokens');
       const plan = planTexts(examples, { batchSize, maxLength, ...order });
-      return textSource({ plan, examples, padId, types: tokenTypes > 1, regression });
+      const common = { plan, examples, padId, types: tokenTypes > 1, classWeights };
+      return multiple ? severalSource({ ...common, labels: model.labels }) : textSource({ ...common, regression });
     },
   };
 }

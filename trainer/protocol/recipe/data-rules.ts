@@ -112,7 +112,7 @@ export const dataRules: readonly Rule[] = [
           at: 'data.format',
           message: `task '${task}' does not compare answers; ${orList(namesWhere(objectiveCatalog, entry => entry.compares !== undefined))} do`,
         };
-      if (reads === 'texts' && target === 'label' && !labeled.has(data.format)) {
+      if (reads === 'texts' && (target === 'label' || target === 'labels') && !labeled.has(data.format)) {
         return {
           at: 'data.format',
           message: `task '${task}' needs samples with a label`,

@@ -109,6 +109,13 @@ const conditions: readonly Condition[] = [
     reads: ['task'],
     isUsed: ({ task }) => ['tokens', 'label', 'tags'].includes(objectiveCatalog[task].target),
   },
+  {
+    settings: ['class_weights'],
+    when: 'to classifiers with labels',
+    reads: ['task'],
+    isUsed: ({ task }) =>
+      ['label', 'labels', 'tags'].includes(objectiveCatalog[task].target) && objectiveCatalog[task].model === 'classifier',
+  },
   withComparison(['preference.beta'], () => true),
   withComparison(['preference.gamma'], ({ hasTargetMargin }) => hasTargetMargin === true),
   withComparison(['preference.loss_type'], ({ hasLossTypes }) => hasLossTypes),

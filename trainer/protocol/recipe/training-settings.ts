@@ -103,6 +103,15 @@ export const optimizerSettings = {
   label_smoothing_factor: defaulted(number({ min: 0, max: 0.99 }), 0, {
     doc: 'The share of each target that the training loss spreads evenly over all classes or tokens; evaluations are not smoothed.',
   }),
+  class_weights: defaulted(
+    choice({
+      none: 'Every sample, or word, weighs the same.',
+      balanced:
+        'Each label weighs the same in total, as with scikit-learn; where samples may have several labels, having one weighs as much as not having it.',
+    }),
+    'none',
+    { doc: 'The weights of labels in the training loss of a classifier, for labels of which some are rare; evaluations are not weighted.' },
+  ),
   max_loss_ratio: defaulted(number({ min: 1, aboveMin: true }), 20, {
     doc: 'Stops the run if the loss is not finite or exceeds this multiple of its initial value: the largest of first loss, held-out loss and 1.',
   }),

@@ -28,6 +28,16 @@ export const TRY_BOUNDS = {
 /** Longer than any context of a supported model. */
 export const MAX_PROMPT = 500_000;
 
+/** A stretch of the prompt with a label. */
+export interface TryEntity {
+  readonly type: string;
+  /** Places in the prompt, in UTF-16 units; `end` is exclusive. */
+  readonly start: number;
+  readonly end: number;
+  /** The model's probability. */
+  readonly score: number;
+}
+
 export interface TryAnswer {
   readonly side: TrySide;
   readonly text: string;
@@ -35,6 +45,8 @@ export interface TryAnswer {
   readonly state: 'waiting' | 'loading' | 'writing' | 'done' | 'stopped' | 'failed';
   /** Progress, or the reason of a failure; at the end, the tokens and their rate. */
   readonly note?: string;
+  /** From a model that labels words: its entities, shown in the prompt instead of `text`. */
+  readonly entities?: readonly TryEntity[];
 }
 
 /** One question and its answers. */

@@ -1,0 +1,142 @@
+/** Runs whose texts have any number of labels, and runs with weights of labels: they learn, resume to the bit, and are exported as Transformers has them. */
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { ExportResult } from '../../../trainer/artifact/export-model.ts';
+import type { EvaluateResult } from '../../../trainer/handlers/evaluate-run.ts';
+import type { TrainResult } from '../../../trainer/handlers/train/train-run.ts';
+import { openModel } from '../../../trainer/hub/open-model.ts';
+import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
+import { cacheDir } from '../../support/cache-dir.ts';
+import { type InProcess, runInProcess, stopAfter } from '../../support/run-in-process.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'rowtune-several-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const golden = join(import.meta.dirname, '..', '..', 'golden');
+const context = { cacheDir, baseDir: folder, hub: { offline: true } } as const;
+
+/** Letters of the text are its labels: x is rare. */
+const sample = (n: number): string => {
+  const labels = Object.entries({ a: 2, b: 3, x: 8 }).flatMap(([label, every]) => ((n + 1) % every === 0 ? [label] : []));
+  return `${JSON.stringify({ text: `${labels.join('')}cd`, labels })}\n`;
+};
+const samples = (from: number, to: number): string => Array.from({ length: to - from }, (_, i) => sample(from + i)).join('');
+
+beforeAll(() => {
+  for (const part of ['bert', 'tiny-tokenizer']) cpSync(join(golden, part), join(folder, 'model'), { recursive: true });
+  writeFileSync(join(folder, 'train.jsonl'), samples(0, 24));
+  writeFileSync(join(folder, 'held.jsonl'), samples(24, 34));
+});
+
+function recipe(...overrides: string[]) {
+  const settings = [
+    'model=model',
+    'task=multi_label_classification',
+    'data.train=train.jsonl',
+    'data.eval=held.jsonl',
+    'max_length=16',
+    'r=8',
+  ];
+  const more = ['engine=portable', 'per_device_train_batch_size=4', 'eval_strategy="no"', 'importance.cache=false', 'save_strategy="no"'];
+  const parsed = parseRecipe('', { overrides: [...settings, ...more, ...overrides] });
+  if (!parsed.recipe) throw new Error(parsed.problems.map(({ message }) => message).join('; '));
+  return parsed.recipe;
+}
+const train = (runDir: string, overrides: readonly string[], onEvent?: Parameters<typeof runInProcess>[1]) =>
+  runInProcess<TrainResult>({ kind: 'train', recipe: recipe(...overrides), runDir: join(folder, runDir), context }, onEvent);
+const logged = ({ events }: InProcess<unknown>): string =>
+  events.flatMap(event => (event.type === 'log' ? [event.message] : [])).join('\n');
+
+describe('any number of labels', () => {
+  let run: InProcess<TrainResult>;
+  beforeAll(async () => {
+    run = await train('run', ['num_train_epochs=24', 'learning_rate=0.02', 'save_strategy=epoch', 'class_weights=balanced']);
+  });
+
+  test('are learned, each by itself', () => {
+    const { before, after } = run.value;
+    expect(before?.loss).toBeCloseTo(Math.LN2, 1);
+    expect(after?.loss).toBeLessThan((before?.loss as number) / 2);
+    expect(after?.measures?.f1).toBeGreaterThan(0.8);
+    expect(Object.keys(after?.measures ?? {})).toEqual([
+      'accuracy',
+      'precision',
+      'recall',
+      'f1',
+      'macro_f1',
+      'best_threshold',
+      'f1_at_best_threshold',
+    ]);
+    expect([after?.samples, after?.targets]).toEqual([10, 30]);
+  });
+
+  test('weigh as much where a text has them as where it has not', () => {
+    // Of 24 texts 12 have a, 8 have b and 3 have x.
+    expect(logged(run)).toContain('class weights: a 1.00, b 2.00, x 7.00');
+  });
+
+  test('are in the config of an export, which is evaluated alike', async () => {
+    const outputDir = join(folder, 'merged');
+    await runInProcess<ExportResult>({
+      kind: 'export',
+      adapter: join(folder, 'run'),
+      format: 'merged',
+      outputDir,
+      overwrite: false,
+      context,
+    });
+    const opened = await openModel(outputDir);
+    await opened.weights.close();
+    expect(opened.config).toMatchObject({ problem_type: 'multi_label_classification', id2label: { 0: 'a', 1: 'b', 2: 'x' } });
+    const { value } = await runInProcess<EvaluateResult>({ kind: 'evaluate', recipe: recipe('model=merged'), context });
+    expect(value.loss).toBeCloseTo(run.value.after?.loss as number, 5);
+    expect(value.measures).toEqual(run.value.after?.measures);
+  });
+});
+
+test('a column of 0 and 1 for each label, and a text of labels, are read alike', async () => {
+  const rows = Array.from({ length: 12 }, (_, n) => JSON.parse(sample(n)) as { text: string; labels: string[] });
+  const flag = (labels: string[], name: string): number => Number(labels.includes(name));
+  writeFileSync(
+    join(folder, 'flags.csv'),
+    `text,a,b,x\n${rows.map(({ text, labels }) => [text, ...['a', 'b', 'x'].map(name => flag(labels, name))].join()).join('\n')}\n`,
+  );
+  writeFileSync(join(folder, 'cells.csv'), `text,labels\n${rows.map(({ text, labels }) => `${text},${labels.join('|')}`).join('\n')}\n`);
+  const settings = ['max_steps=2', 'data.labels=[a, b, x]'];
+  const flags = await train('flags', ['data.train=flags.csv', ...settings]);
+  const cells = await train('cells', ['data.train=cells.csv', ...settings]);
+  expect([...flags.losses]).toEqual([...cells.losses]);
+});
+
+test.each([
+  ['several labels', ['gradient_accumulation_steps=2', 'class_weights=balanced']],
+  ['one label', ['task=sequence_classification', 'data.train=one.jsonl', 'data.eval=[]', 'val_size=0.2', 'class_weights=balanced']],
+])('%s with weights: a resumed run has the losses of one that was not stopped, to the bit', async (name, settings) => {
+  writeFileSync(
+    join(folder, 'one.jsonl'),
+    Array.from({ length: 20 }, (_, n) => `${JSON.stringify({ text: n % 5 ? 'ab' : 'xy', label: n % 5 ? 'often' : 'rare' })}\n`).join(''),
+  );
+  const all = ['max_steps=3', 'learning_rate=5e-3', ...settings];
+  const whole = await train(`${name} whole`, all);
+  const runDir = join(folder, `${name} parts`);
+  const first = await train(`${name} parts`, all, stopAfter(1));
+  const rest = await runInProcess<TrainResult>({ kind: 'resume', runDir, overrides: [], context });
+  expect(new Map([...first.losses, ...rest.losses])).toEqual(whole.losses);
+  expect(rest.value.after?.measures).toEqual(whole.value.after?.measures);
+  const plain = await train(
+    `${name} plain`,
+    all.filter(setting => !setting.startsWith('class_weights')),
+  );
+  expect(plain.losses.get(1)).not.toBe(whole.losses.get(1));
+});
+
+test.each([
+  ['{"text":"a","labels":["a","a"]}', 'key "labels": the label "a" twice'],
+  ['{"text":"a","labels":3}', 'key "labels": a number, expected a list of labels, or a text with | between them'],
+  ['{"text":"a","labels":[1.5]}', 'key "labels": the number 1.5, expected a label'],
+  ['{"text":"a","labels":[]}', 'no sample has a label'],
+])('%s is refused', async (line, message) => {
+  writeFileSync(join(folder, 'bad.jsonl'), `${line}\n`);
+  await expect(train('bad', ['data.train=bad.jsonl', 'data.eval=[]', 'val_size=0'])).rejects.toThrow(message);
+});

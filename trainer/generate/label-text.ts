@@ -1,0 +1,173 @@
+/** The labels of the words of a text: entities with their places, from a model that labels tokens. */
+import { modelOfAdapter } from '../artifact/adapter/adapter.ts';
+import { applyAdapter, untouched } from '../artifact/adapter/apply-adapter.ts';
+import { readAdapter } from '../artifact/adapter/read-adapter.ts';
+import { entitiesOf, OUTSIDE, tagParts } from '../data/tagged/entities.ts';
+import { splitWords, type TextWord } from '../data/tagged/split-words.ts';
+import { createWordEncoder } from '../data/tagged/word-encoder.ts';
+import type { Engine, Session } from '../engine/engine.ts';
+import { Graph } from '../graph/graph.ts';
+import { assemble } from '../graph/program.ts';
+import type { HostArray } from '../graph/types.ts';
+import type { ModelFolder } from '../hub/open-model.ts';
+import { declareClassifierBatch } from '../model/classifier-batch.ts';
+import type { ClassifierModel } from '../model/model-spec.ts';
+import { Tracer } from '../model/tracer.ts';
+import { weightStream } from '../model/weight-stream.ts';
+import { loadVariables } from '../train/variables.ts';
+import { GenerateError } from './decoder.ts';
+
+/** A stretch of the text with a label. */
+export interface TextEntity {
+  readonly type: string;
+  /** Places in the text, in UTF-16 units; `end` is exclusive. */
+  readonly start: number;
+  readonly end: number;
+  /** The mean probability of the tags of its words. */
+  readonly score: number;
+}
+
+export interface LabelTextParams {
+  readonly engine: Engine;
+  /** A base model, or a merged export. The caller closes it. */
+  readonly folder: ModelFolder;
+  /** A run, a checkpoint or an exported adapter, on top of it. */
+  readonly adapterPath?: string;
+  readonly text: string;
+  readonly onLoad?: (done: number, total: number) => void;
+}
+
+export interface LabeledWords {
+  readonly entities: readonly TextEntity[];
+  /** Tokens that the model read. */
+  readonly tokens: number;
+}
+
+type TunedWeights = Awaited<ReturnType<typeof applyAdapter>>;
+
+/** Longer texts are read in parts, so that a program stays small. */
+const MAX_TOKENS = 512;
+
+/** The signature of the program. */
+const LABEL = 'label';
+
+/** Whether a model labels words: a run or an export of token classification. */
+export async function labelsWords({ folder, adapterPath }: Pick<LabelTextParams, 'folder' | 'adapterPath'>): Promise<boolean> {
+  const adapter = adapterPath === undefined ? undefined : await readAdapter(adapterPath);
+  await adapter?.close();
+  const model = modelOfAdapter(folder.config, adapter?.description ?? {});
+  return model.kind === 'classifier' && model.problem === 'token_label';
+}
+
+/** `[George Washington](PER) slept`. */
+export const annotated = (text: string, entities: readonly TextEntity[]): string => {
+  const pieces = entities.map(
+    ({ type, start, end }, i) => `${text.slice(entities[i - 1]?.end ?? 0, start)}[${text.slice(start, end)}](${type})`,
+  );
+  return `${pieces.join('')}${text.slice(entities.at(-1)?.end ?? 0)}`;
+};
+
+/**
+ * Loads, labels and lets go again. A text that is longer than the model reads is cut between words, and each part is labeled by itself.
+ * @throws GenerateError where the model labels no tokens, or has a new head for them; AdapterError where the adapter does not fit
+ */
+export async function labelText({ engine, folder, adapterPath, text, onLoad }: LabelTextParams): Promise<LabeledWords> {
+  const adapter = adapterPath === undefined ? undefined : await readAdapter(adapterPath);
+  try {
+    const model = modelOfAdapter(folder.config, adapter?.description ?? {});
+    if (model.kind !== 'classifier' || model.problem !== 'token_label' || model.input.kind !== 'tokens')
+      throw new GenerateError(
+        `the model is a ${model.family} that does not label words: name a run of token_classification, or its export`,
+      );
+    const { weights } = folder;
+    const tuned: Pick<TunedWeights, 'weights'> & Partial<TunedWeights> = adapter
+      ? await applyAdapter({ model, weights, fingerprint: await weights.fingerprint(), adapter })
+      : { weights };
+    const encoder = createWordEncoder(await folder.loadTokenizer());
+    const longest = Math.min(model.input.maxPositions, MAX_TOKENS);
+    const parts = partsOf(splitWords(text), words => encoder.encode(words, longest));
+    const tokens = Math.max(...parts.map(({ ids }) => ids.length));
+    const session = await engine.compile(labelProgram(model, tuned.attachment, tokens));
+    try {
+      const { attachment = untouched, start } = tuned;
+      await loadVariables(session, { model: weightStream(model, tuned.weights, { onTensor: onLoad }), attachment, start });
+      const entities: TextEntity[] = [];
+      for (const part of parts) entities.push(...(await labelPart(session, model, part, tokens)));
+      return { entities, tokens: parts.reduce((sum, { ids }) => sum + ids.length, 0) };
+    } finally {
+      await session.dispose();
+    }
+  } finally {
+    await adapter?.close();
+  }
+}
+
+interface Part {
+  readonly words: readonly TextWord[];
+  readonly ids: Int32Array;
+  readonly firstTokens: Int32Array;
+}
+
+/** Runs of words that fit; a single word that does not fit is cut. */
+function partsOf(
+  words: readonly TextWord[],
+  encode: (words: readonly string[]) => Omit<Part, 'words'> & { readonly truncated: boolean },
+): Part[] {
+  const parts: Part[] = [];
+  let rest = words;
+  while (rest.length > 0) {
+    const { ids, firstTokens, truncated } = encode(rest.map(({ text }) => text));
+    const fitting = truncated
+      ? Math.max(
+          1,
+          firstTokens.findLastIndex(token => token >= 0),
+        )
+      : rest.length;
+    const taken = rest.slice(0, fitting);
+    const own = truncated ? encode(taken.map(({ text }) => text)) : { ids, firstTokens };
+    parts.push({ words: taken, ids: own.ids, firstTokens: own.firstTokens });
+    rest = rest.slice(fitting);
+  }
+  return parts;
+}
+
+/** Signature `label`: the feeds of one text of up to `tokens` tokens to `logits` [tokens, labels]. */
+function labelProgram(model: ClassifierModel, attachment: TunedWeights['attachment'] | undefined, tokens: number) {
+  const graph = new Graph();
+  const tracer = new Tracer({ graph, linearHook: attachment?.linearHook });
+  const logits = model.logits(tracer, declareClassifierBatch(graph, model.input, { batch: 1, tokens }));
+  return assemble({ [LABEL]: { graph, outputs: { logits }, effects: [] } });
+}
+
+async function labelPart(
+  session: Session,
+  { labels, input }: ClassifierModel,
+  { words, ids, firstTokens }: Part,
+  tokens: number,
+): Promise<TextEntity[]> {
+  if (input.kind !== 'tokens') return [];
+  const feeds: Record<string, HostArray> = { ids: new Int32Array(tokens).fill(input.padId), seen: new Float32Array(tokens) };
+  feeds.ids?.set(ids);
+  feeds.seen?.fill(1, 0, ids.length);
+  const { logits } = await session.run(LABEL, input.tokenTypes > 1 ? { ...feeds, types: new Int32Array(tokens) } : feeds);
+  const found = Array.from(firstTokens, token => (token < 0 || !logits ? { tag: OUTSIDE, score: 1 } : likeliest(logits, token, labels)));
+  const tags = found.map(({ tag }) => tag);
+  // Without roles, each word with a label is an entity by itself.
+  const spans = labels.some(tagParts)
+    ? entitiesOf(tags)
+    : tags.flatMap((type, at) => (type === OUTSIDE ? [] : [{ type, start: at, end: at + 1 }]));
+  return spans.map(({ type, start, end }) => ({
+    type,
+    start: words[start]?.start ?? 0,
+    end: words[end - 1]?.end ?? 0,
+    score: found.slice(start, end).reduce((sum, { score }) => sum + score, 0) / (end - start),
+  }));
+}
+
+/** The label of a token with its probability. */
+function likeliest(logits: HostArray, token: number, labels: readonly string[]): { readonly tag: string; readonly score: number } {
+  const row = labels.map((_, label) => logits[token * labels.length + label] ?? Number.NaN);
+  const top = Math.max(...row);
+  const total = row.reduce((sum, logit) => sum + Math.exp(logit - top), 0);
+  return { tag: labels[row.indexOf(top)] ?? OUTSIDE, score: 1 / total };
+}

@@ -1,0 +1,2 @@
+/** Any number of labels for a text, and where its samples come from. */
+export { setUpTexts as setUp } from '../classifier/classifier-setup.ts';
