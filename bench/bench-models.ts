@@ -17,6 +17,8 @@ export interface BenchModel {
   readonly convolutional?: true;
   /** Experts are trained too: PEFT targets their parameters, and has neither dropout nor other methods than LoRA for those. */
   readonly withExperts?: true;
+  /** A brief run has SPSFT and LoRA alone, since a step takes many seconds. */
+  readonly slow?: true;
   /** The cost of a step in terms of that of SmolLM2-135M: a first guess. */
   readonly cost: number;
 }
@@ -38,7 +40,7 @@ export const benchModels: Readonly<Record<ModelName, BenchModel>> = {
     convolutional: true,
     cost: 0.7,
   },
-  gemma: { title: 'Gemma 3 270M', weights: 'real', batch: 2, tokens: 256, rows: 34, cost: 2 },
+  gemma: { title: 'Gemma 3 270M', weights: 'real', batch: 2, tokens: 256, rows: 34, slow: true, cost: 2 },
   experts: {
     title: 'Qwen3-MoE of 6 layers and 32 experts',
     weights: 'random',

@@ -71,19 +71,20 @@ const AUTOCAST: readonly Point[] = [
 ];
 
 /** The methods that both sides have for experts, and SPSFT. */
-const OF_EXPERTS: readonly BenchMethod[] = ['inference', 'spsft', 'lora'];
+const COMPARED: readonly BenchMethod[] = ['inference', 'spsft', 'lora'];
 
 const isMain = ({ method, setting }: Configuration): boolean =>
   method === 'inference' || method === 'spsft' || (method === 'lora' && setting !== 'compile');
 
 export function frontierPlan({ model, dtype, steps, brief }: FrontierPlanParams): Planned[] {
-  const { withoutCheckpointing, convolutional, withExperts } = benchModels[model];
+  const { withoutCheckpointing, convolutional, withExperts, slow } = benchModels[model];
   const point =
     (implementation: Configuration['implementation'], type: BenchType) =>
     ([method, setting, dropout = 0]: Point) =>
       configure(implementation, { method, setting, dropout, model, dtype: type });
   const exists = ({ implementation, method, setting, dropout }: Configuration): boolean =>
-    (!withExperts || (OF_EXPERTS.includes(method) && dropout === 0)) &&
+    (!(withExperts || (brief && slow)) || COMPARED.includes(method)) &&
+    !(withExperts && dropout > 0) &&
     !(withoutCheckpointing && setting === 'checkpointing') &&
     !(convolutional && implementation === 'pytorch' && method === 'shira');
   const mine = [...OURS, ...(brief ? [] : OURS_TOO)].map(point('rowtune', dtype)).filter(exists);
