@@ -32,8 +32,7 @@ const entries = {
   },
   pjrt: {
     label: 'PJRT',
-    summary:
-      "A device's own compiler (XLA), through a PJRT plugin, which rowtune engine install --variant pjrt-cpu installs. GPU: unmeasured.",
+    summary: "A device's own compiler (XLA), through a PJRT plugin, which rowtune engine install --variant pjrt installs. GPU: unmeasured.",
     holdsFewerBits: true,
     offloads: false,
     fuses: false,

@@ -29,7 +29,7 @@ interface Installation {
 /** Engines that have to be installed; the others are part of Rowtune. */
 const installations: Readonly<Partial<Record<EngineName, Installation>>> = {
   tensorflow: { isThere: cacheDir => locateEngine(cacheDir) !== undefined, command: 'rowtune engine install' },
-  pjrt: { isThere: cacheDir => locatePjrt(cacheDir) !== undefined, command: 'rowtune engine install --variant pjrt-cpu' },
+  pjrt: { isThere: cacheDir => locatePjrt(cacheDir) !== undefined, command: 'rowtune engine install --variant pjrt' },
 };
 
 const isThere = (name: EngineName, cacheDir: string): boolean => installations[name]?.isThere(cacheDir) ?? true;

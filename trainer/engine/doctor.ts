@@ -4,7 +4,7 @@ import { describeMachine, freeDiskBytes, type Machine } from '../machine/machine
 import { chooseEngine, type EngineRequest } from './choose-engine.ts';
 import { type EngineDescription, EngineError } from './engine.ts';
 import { listEngines } from './install/engine-folder.ts';
-import { listPjrt, pjrtAddonIsCurrent } from './install/pjrt-folder.ts';
+import { installCommand, listPjrt, pjrtAddonIsCurrent } from './install/pjrt-folder.ts';
 import { findCompiler, findNvidiaGpu, findPython } from './install/toolchain.ts';
 import { measureMatmul } from './measure-matmul.ts';
 import { openEngine } from './open-engine.ts';
@@ -63,10 +63,10 @@ export async function diagnose(request: EngineRequest & { readonly clearedVariab
     python: 'missing' in python ? undefined : `${python.pythonVersion}, pip ${python.pipVersion}`,
     compiler,
     installedEngines: listEngines(request.cacheDir).map(engine => engine.name),
-    installedPlugins: listPjrt(request.cacheDir).map(({ name, folder, manifest }) => ({
-      name,
-      isCurrent: pjrtAddonIsCurrent(folder),
-      repair: `rowtune engine install --variant ${manifest.variant}`,
+    installedPlugins: listPjrt(request.cacheDir).map(installed => ({
+      name: installed.name,
+      isCurrent: pjrtAddonIsCurrent(installed.folder),
+      repair: installCommand(installed),
     })),
     clearedVariables: request.clearedVariables ?? [],
     engine: opened.engine,

@@ -38,7 +38,7 @@ describe('chooseEngine', () => {
     const missing = { cacheDir: emptyCache() };
     expect(() => chooseEngine({ requested: 'tensorflow', ...missing })).toThrow(/rowtune engine install/);
     expect(() => chooseEngine({ requested: 'pjrt', ...missing })).toThrow(
-      /pjrt engine .* not installed .* rowtune engine install --variant pjrt-cpu/,
+      /pjrt engine .* not installed .* rowtune engine install --variant pjrt/,
     );
     expect(() => chooseEngine({ requested: 'auto', fromEnvironment: 'tensorflow', ...missing })).toThrow(/rowtune engine install/);
     expect(() => chooseEngine({ requested: 'auto', fromEnvironment: 'torch', ...missing })).toThrow(/ROWTUNE_ENGINE is 'torch'/);

@@ -1,16 +1,20 @@
 /** `rowtune engine install | list | remove`: the engines in the cache folder. */
+import path from 'node:path';
 import { type Command, Option } from 'commander';
-import { isOneOf } from '../../catalog/entries.ts';
+import { isOneOf, namesWhere, orList } from '../../catalog/entries.ts';
 import { listEngines, removeEngine, type Variant } from '../../engine/install/engine-folder.ts';
-import { installPjrt } from '../../engine/install/install-pjrt.ts';
-import { installTensorflow } from '../../engine/install/install-tensorflow.ts';
+import { choosePlugin, surroundings } from '../../engine/install/find-device.ts';
+import { installOwnPlugin, installPjrt } from '../../engine/install/install-pjrt.ts';
+import { type InstallParams, installTensorflow } from '../../engine/install/install-tensorflow.ts';
 import { kernelsAreCurrent } from '../../engine/install/kernel-stamp.ts';
 import { installOptional } from '../../engine/install/optional-packages.ts';
-import { listPjrt, type PjrtVariant, pjrtAddonIsCurrent, pjrtVariants } from '../../engine/install/pjrt-folder.ts';
+import { installCommand, listPjrt, pjrtAddonIsCurrent } from '../../engine/install/pjrt-folder.ts';
+import { type PjrtVariant, pjrtPlugins, pjrtVariants } from '../../engine/install/pjrt-plugins.ts';
 import { webgpuPackages } from '../../engine/install/webgpu-packages.ts';
 import type { Progress } from '../../engine/install/wheel.ts';
 import { llamaCppPackages } from '../../llama-cpp/llama-cpp-packages.ts';
 import { byteSize, duration, table } from '../../protocol/format.ts';
+import { CliError } from '../cli-error.ts';
 import {
   type AddCommand,
   type CommandContext,
@@ -34,25 +38,33 @@ function addInstall(engine: Command, surroundings: Surroundings): void {
     .addOption(
       new Option(
         '--variant <name>',
-        "TensorFlow's build (auto uses CUDA if there is an NVIDIA GPU); webgpu lets the portable engine use any GPU; pjrt-cpu is a plugin of the pjrt engine",
+        "TensorFlow's build (auto uses CUDA if there is an NVIDIA GPU); webgpu lets the portable engine use any GPU; pjrt is the plugin of the pjrt engine for the accelerator that is found, and the others are its plugins by name",
       )
-        .choices(['auto', 'cpu', 'cuda', 'webgpu', ...pjrtVariants])
+        .choices(['auto', 'cpu', 'cuda', 'webgpu', 'pjrt', ...pjrtVariants])
         .default('auto'),
     )
+    .option('--compile-only', 'with a CUDA plugin: only what it takes to compile for cards that are not there')
+    .option('--plugin <file>', 'uses a PJRT plugin that lies on this machine instead, for example libtpu.so')
     .addOption(
       new Option('--with <tool>', 'installs another tool instead: llama.cpp (85 MB) verifies exports to GGUF').choices(['llama.cpp']),
     );
-  const examples = ['rowtune engine install', 'rowtune engine install --variant cuda', 'rowtune engine install --with llama.cpp'];
+  const examples = [
+    'rowtune engine install',
+    'rowtune engine install --variant cuda',
+    'rowtune engine install --variant cuda13 --compile-only',
+  ];
   withCommonOptions(command, examples).action(() =>
     runCommandWork(command, surroundings, context => install(context, command.opts<InstallOptions>())),
   );
 }
 
-type AnyVariant = 'auto' | 'webgpu' | Variant | PjrtVariant;
+type AnyVariant = 'auto' | 'webgpu' | 'pjrt' | Variant | PjrtVariant;
 
 interface InstallOptions {
   readonly variant: AnyVariant;
   readonly with?: 'llama.cpp';
+  readonly compileOnly?: boolean;
+  readonly plugin?: string;
 }
 
 function addList(engine: Command, surroundings: Surroundings): void {
@@ -74,20 +86,40 @@ function addRemove(engine: Command, surroundings: Surroundings): void {
 
 const isPjrt = (variant: AnyVariant): variant is PjrtVariant => isOneOf(pjrtVariants, variant);
 
-async function install({ settings, terminal }: CommandContext, { variant, with: tool }: InstallOptions): Promise<CommandResult> {
+type Installed = { readonly name: string; readonly folder: string };
+
+async function install(context: CommandContext, options: InstallOptions): Promise<CommandResult> {
+  const { settings, terminal } = context;
   const say = (line: string) => terminal.say('info', line);
-  const params = { cacheDir: settings.cacheDir, log: say, onProgress: progressReporter(say) };
-  const installed =
-    tool !== undefined
-      ? await installOptional(llamaCppPackages(), params)
-      : variant === 'webgpu'
-        ? await installOptional(webgpuPackages, params)
-        : isPjrt(variant)
-          ? await installPjrt({ ...params, variant })
-          : await installTensorflow({ ...params, variant });
+  const installed = await installVariant(options, context, { cacheDir: settings.cacheDir, log: say, onProgress: progressReporter(say) });
   terminal.print(`${installed.name} is ready in ${installed.folder}`);
   return { value: { ok: true, ...installed } };
 }
+
+async function installVariant(
+  { variant, with: tool, compileOnly: isCompileOnly = false, plugin }: InstallOptions,
+  { cwd }: CommandContext,
+  params: Omit<InstallParams, 'variant'>,
+): Promise<Installed> {
+  if (isCompileOnly && !isPjrt(variant))
+    throw new CliError(`--compile-only goes with ${orList(variantsThatCompile.map(name => `--variant ${name}`))}`, { code: 'usage' });
+  if (plugin !== undefined) return installOwnPlugin({ ...params, library: path.resolve(cwd, plugin) });
+  if (tool !== undefined) return installOptional(llamaCppPackages(), params);
+  if (isPjrt(variant)) return installPjrt({ ...params, variant, isCompileOnly });
+  switch (variant) {
+    case 'webgpu':
+      return installOptional(webgpuPackages, params);
+    case 'pjrt': {
+      const chosen = choosePlugin(await surroundings());
+      params.log(`found ${chosen.found}: taking ${chosen.variant}`);
+      return installPjrt({ ...params, variant: chosen.variant });
+    }
+    default:
+      return installTensorflow({ ...params, variant });
+  }
+}
+
+const variantsThatCompile = namesWhere(pjrtPlugins, ({ compiler }) => compiler !== undefined);
 
 /** Interval between two lines about a step. */
 const REPORT_SECONDS = 5;
@@ -117,13 +149,13 @@ async function list({ settings, terminal }: CommandContext): Promise<CommandResu
     isCurrent: kernelsAreCurrent(folder),
     repair: 'rowtune engine install',
   }));
-  const pjrt = listPjrt(settings.cacheDir).map(({ name, folder, manifest }) => ({
-    name,
-    folder,
-    manifest,
-    version: manifest.version,
-    isCurrent: pjrtAddonIsCurrent(folder),
-    repair: `rowtune engine install --variant ${manifest.variant}`,
+  const pjrt = listPjrt(settings.cacheDir).map(installed => ({
+    name: installed.name,
+    folder: installed.folder,
+    manifest: installed.manifest,
+    version: installed.manifest.version,
+    isCurrent: pjrtAddonIsCurrent(installed.folder),
+    repair: installCommand(installed),
   }));
   const engines = [...tensorflow, ...pjrt];
   const rows = engines.map(({ name, version, folder, manifest, isCurrent, repair }) => [

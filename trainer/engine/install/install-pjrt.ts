@@ -1,123 +1,200 @@
-/** Installs a PJRT plugin: its library from a Python wheel, and the addon that speaks its interface, loaded and tried. */
-
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+/** Installs a PJRT plugin: its libraries from Python wheels, and the addon that speaks its interface, loaded and tried. */
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { cardOfEachGeneration } from '../../catalog/cards.ts';
 import { required } from '../../narrow.ts';
 import { byteSize } from '../../protocol/format.ts';
 import { EngineError } from '../engine.ts';
 import { inheritedEnvironment } from '../inherited-environment.ts';
-import { resolveAddonSources } from './addon-sources.ts';
+import { describeCard } from '../pjrt/card-description.ts';
+import { buildPjrtAddon } from './build-pjrt-addon.ts';
 import { enginesFolder } from './engine-folder.ts';
+import { findDevice, surroundings } from './find-device.ts';
 import { withInstallLock } from './install-lock.ts';
 import type { InstallParams } from './install-tensorflow.ts';
-import { removeOldAddons } from './kernel-stamp.ts';
 import {
   type InstalledPjrt,
-  PJRT_ADDON_FLAGS,
-  PJRT_ADDON_PREFIX,
+  OWN_PLUGIN,
+  ownPluginName,
   type PjrtManifest,
-  type PjrtPlugin,
-  type PjrtVariant,
   pjrtAddonIsCurrent,
   pjrtAddonPath,
   pjrtLibrary,
   pjrtName,
-  pjrtPlugins,
   readPjrt,
 } from './pjrt-folder.ts';
+import { type PjrtPlugin, type PjrtVariant, type PluginWheel, pjrtPlugins } from './pjrt-plugins.ts';
 import { runCommand } from './run-command.ts';
 import { requireCompiler, requirePython } from './toolchain.ts';
 import { downloadWheel, fetchWheel, sha256OfFile, type WheelContext } from './wheel.ts';
 
 export interface InstallPjrtParams extends Omit<InstallParams, 'variant'> {
   readonly variant: PjrtVariant;
+  /** Only what it takes to compile for cards that are not there. */
+  readonly isCompileOnly?: boolean;
 }
 
 /**
  * Installs into `<cacheDir>/engines/<variant>-<version>/`. A plugin that is there already only gets the addon of this version of Rowtune.
- * @throws EngineError when the machine or a tool does not fit, a download fails or is another file than expected, or the plugin does not load
+ * @throws EngineError when the machine, its device or a tool does not fit, a download fails or is another file than expected, or the plugin
+ * does not load
  */
-export async function installPjrt({ cacheDir, variant, log, onProgress = () => {} }: InstallPjrtParams): Promise<InstalledPjrt> {
-  const plugin: PjrtPlugin = pjrtPlugins[variant];
-  const here = `${process.platform} ${process.arch}`;
-  if (!plugin.platforms.includes(here))
-    throw new EngineError(`${variant} runs on ${plugin.platforms.join(' and ')}; this machine is ${here}`);
+export async function installPjrt(params: InstallPjrtParams): Promise<InstalledPjrt> {
+  const { cacheDir, variant, isCompileOnly = false } = params;
+  const plugin = pjrtPlugins[variant];
+  await checkMachine(variant, plugin, isCompileOnly);
+  const name = pjrtName(variant, isCompileOnly);
+  return place(params, name, async partial => {
+    const wheels = [plugin.wheel, ...(plugin.compiler ?? []), ...(isCompileOnly ? [] : (plugin.runtime ?? []))];
+    const [wheel, ...others] = await fetchAll(params, plugin, wheels, partial);
+    if (!wheel) throw new EngineError(`${variant} has no wheel`);
+    return { format: 1, variant, version: plugin.wheel.version, wheel, others, isCompileOnly, installedAt: new Date().toISOString() };
+  }).finally(() => {
+    // Kept where it failed, so that the next attempt continues from there.
+    if (readPjrt(cacheDir, name)) rmSync(path.join(cacheDir, 'downloads'), { recursive: true, force: true });
+  });
+}
+
+/**
+ * Compiles the addon for a plugin that lies anywhere on this machine: libtpu, or one of the user's own.
+ * @param library its path
+ * @throws EngineError when it is not there or does not load
+ */
+export async function installOwnPlugin(params: Omit<InstallParams, 'variant'> & { readonly library: string }): Promise<InstalledPjrt> {
+  const library = path.resolve(params.library);
+  if (!existsSync(library)) throw new EngineError(`${library} does not exist: write the path of a PJRT plugin, for example libtpu.so`);
+  const sha256 = await sha256OfFile(library);
+  return place(params, ownPluginName(library), async () => ({
+    format: 1,
+    variant: OWN_PLUGIN,
+    version: sha256.slice(0, 8),
+    wheel: { name: path.basename(library), sha256 },
+    others: [],
+    isCompileOnly: false,
+    library,
+    installedAt: new Date().toISOString(),
+  }));
+}
+
+async function checkMachine(variant: PjrtVariant, plugin: PjrtPlugin, isCompileOnly: boolean): Promise<void> {
+  const around = await surroundings();
+  if (!plugin.platforms.includes(around.platform))
+    throw new EngineError(`${variant} runs on ${plugin.platforms.join(' and ')}; this machine is ${around.platform}`);
+  if (isCompileOnly && plugin.compiler === undefined)
+    throw new EngineError(`${variant} does not compile for cards that are not there; leave out --compile-only`);
+  const finding = isCompileOnly ? undefined : findDevice(plugin, around);
+  if (finding === undefined || 'found' in finding) return;
+  const instead = plugin.compiler === undefined ? '' : ' To compile for cards that are not there, add --compile-only.';
+  throw new EngineError(`${variant} computes on ${plugin.label}, and ${finding.missing}.${instead}`);
+}
+
+/** Puts an installation together next to its place, tries it, and renames it. */
+async function place(
+  { cacheDir, log, onProgress = () => {} }: Omit<InstallParams, 'variant'>,
+  name: string,
+  make: (partial: string) => Promise<PjrtManifest>,
+): Promise<InstalledPjrt> {
   mkdirSync(enginesFolder(cacheDir), { recursive: true });
   return withInstallLock(path.join(enginesFolder(cacheDir), '.install.lock'), log, async () => {
-    const name = pjrtName(variant);
     const folder = path.join(enginesFolder(cacheDir), name);
-    const present = readPjrt(cacheDir, variant);
+    const present = readPjrt(cacheDir, name);
     if (present && pjrtAddonIsCurrent(folder)) {
       log(`${name} is installed already in ${folder}`);
       return present;
     }
     const compiler = await requireCompiler();
     const tick = (step: string) => (elapsedSeconds: number) => onProgress({ step, elapsedSeconds });
-    const partial = path.join(enginesFolder(cacheDir), `.${name}.partial`);
-    const target = present ? folder : partial;
+    const partialName = `.${name}.partial`;
+    const partial = path.join(enginesFolder(cacheDir), partialName);
     if (!present) {
+      if (existsSync(partial)) log('continuing an interrupted installation');
       mkdirSync(partial, { recursive: true });
-      const sizes = `${byteSize(plugin.wheelBytes)} to download, ${byteSize(plugin.libraryBytes)} on disk`;
-      log(`${plugin.project} ${plugin.version}, the PJRT plugin for ${plugin.label}: ${sizes}`);
-      const context = { python: await requirePython(), downloads: path.join(cacheDir, 'downloads'), log, onProgress };
-      const wheel = await fetchPlugin(context, plugin, path.join(partial, 'runtime'));
-      const manifest: PjrtManifest = { format: 1, variant, version: plugin.version, wheel, installedAt: new Date().toISOString() };
-      writeFileSync(path.join(partial, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`);
+      writeFileSync(path.join(partial, 'manifest.json'), `${JSON.stringify(await make(partial), null, 2)}\n`);
     }
-    log(`compiling the addon with ${compiler} (about 5 seconds)`);
-    await buildPjrtAddon(target, tick('compile'));
+    const target = readPjrt(cacheDir, present ? name : partialName);
+    if (!target) throw new EngineError(`${name} is not complete: its library is missing`);
+    log(`compiling the addon with ${compiler} (about 10 seconds)`);
+    await buildPjrtAddon(target.folder, tick('compile'));
     log('loading the plugin');
-    await verifyPlugin(target, plugin, tick('verify'));
+    await verifyPlugin(target, tick('verify'));
     if (!present) {
       rmSync(folder, { recursive: true, force: true });
       renameSync(partial, folder);
-      rmSync(path.join(cacheDir, 'downloads'), { recursive: true, force: true });
     }
     log(`installed ${name} in ${folder}`);
-    return required(readPjrt(cacheDir, variant), 'the description of the installed plugin');
+    return required(readPjrt(cacheDir, name), 'the description of the installed plugin');
   });
 }
 
-/** Checked against the checksum that this version of Rowtune knows, and file by file against the wheel's own. */
-async function fetchPlugin(context: WheelContext, plugin: PjrtPlugin, target: string): Promise<PjrtManifest['wheel']> {
-  const requirement = `${plugin.project}==${plugin.version}`;
+/** Each wheel is checked against the checksum that this version of Rowtune knows, and file by file against the wheel's own. */
+async function fetchAll(
+  { cacheDir, log, onProgress = () => {} }: InstallPjrtParams,
+  plugin: PjrtPlugin,
+  wheels: readonly PluginWheel[],
+  partial: string,
+): Promise<PjrtManifest['wheel'][]> {
+  const totalBytes = wheels.reduce((sum, { bytes }) => sum + bytes, 0);
+  const files = wheels.length === 1 ? 'one wheel' : `${wheels.length} wheels`;
+  log(
+    `${plugin.wheel.project} ${plugin.wheel.version}, the PJRT plugin for ${plugin.label}: ${byteSize(totalBytes)} to download (${files}), up to three times as much on disk`,
+  );
+  if (plugin.needs !== undefined) log(`it also needs ${plugin.needs}, which is not installed from here`);
+  const python = await requirePython();
+  const found: PjrtManifest['wheel'][] = [];
+  for (const wheel of wheels) {
+    if (wheels.length > 1) log(`${found.length + 1} of ${wheels.length}: ${wheel.project} ${wheel.version}, ${byteSize(wheel.bytes)}`);
+    const context: WheelContext = {
+      python,
+      downloads: path.join(cacheDir, 'downloads'),
+      log,
+      onProgress: progress => onProgress({ totalBytes: progress.bytes === undefined ? undefined : wheel.bytes, ...progress }),
+    };
+    found.push(await fetchOne(context, wheel, path.join(partial, 'runtime')));
+  }
+  return found;
+}
+
+async function fetchOne(
+  context: WheelContext,
+  { project, version, sha256: known, files }: PluginWheel,
+  target: string,
+): Promise<PjrtManifest['wheel']> {
+  const requirement = `${project}==${version}`;
   const wheel = await downloadWheel(context, requirement);
   const sha256 = await sha256OfFile(wheel);
-  if (sha256 !== plugin.sha256) {
+  if (sha256 !== known) {
     rmSync(wheel, { force: true });
     throw new EngineError(
-      `${path.basename(wheel)} is not the file that Rowtune was tested with: its SHA-256 is ${sha256} instead of ${plugin.sha256}. It was removed; run the installation again`,
+      `${path.basename(wheel)} is not the file that Rowtune was tested with: its SHA-256 is ${sha256} instead of ${known}. It was removed; run the installation again`,
     );
   }
-  await fetchWheel(context, requirement, target, 'plugin', [plugin.library]);
+  await fetchWheel(context, requirement, target, files ? 'plugin' : 'nvidia', files ?? []);
   return { name: path.basename(wheel), sha256 };
 }
 
-/** @throws EngineError with the compiler's output */
-export async function buildPjrtAddon(folder: string, onTick: (elapsedSeconds: number) => void): Promise<void> {
-  const { pjrt, nodeHeaders } = resolveAddonSources();
-  const output = pjrtAddonPath(folder);
-  const addons = path.dirname(output);
-  mkdirSync(addons, { recursive: true });
-  const unfinished = `${output}.${process.pid}`;
-  const sources = readdirSync(pjrt).filter(file => file.endsWith('.cc'));
-  const args = [...PJRT_ADDON_FLAGS, '-I', nodeHeaders, ...sources.map(file => path.join(pjrt, file)), '-o', unfinished, '-ldl'];
-  const result = await runCommand('g++', args, { onTick });
-  if (result.status !== 0) throw new EngineError(`g++ could not compile the PJRT addon:\n${result.output.trim()}`);
-  renameSync(unfinished, output);
-  removeOldAddons(addons, PJRT_ADDON_PREFIX);
-}
+/** A module that doubles a number: it takes a kernel to compile. */
+const SMALLEST_MODULE =
+  'func.func @main(%x: tensor<8xf32>) -> tensor<8xf32> {\n  %y = stablehlo.exponential %x : tensor<8xf32>\n  return %y : tensor<8xf32>\n}';
 
-/** Opens the plugin in a process of its own, which a broken one would end. */
-async function verifyPlugin(folder: string, plugin: PjrtPlugin, onTick: (elapsedSeconds: number) => void): Promise<void> {
-  const library = pjrtLibrary({ folder, plugin });
-  const script = `
-    const addon = require(${JSON.stringify(pjrtAddonPath(folder))});
+/** Opens the plugin in a process of its own, which a broken one would end; what only compiles, compiles. */
+async function verifyPlugin(installed: InstalledPjrt, onTick: (elapsedSeconds: number) => void): Promise<void> {
+  const { folder, plugin, manifest } = installed;
+  const library = pjrtLibrary(installed);
+  const [card] = cardOfEachGeneration;
+  const description = [
+    ['topology', '1x1x1'],
+    ['target_config', describeCard(card)],
+  ];
+  const opens = `
     addon.open(${JSON.stringify(library)}, ${JSON.stringify(plugin.options)}).then(client => {
       const { major, minor, platform } = addon.describe(client);
       console.log('PJRT ' + major + '.' + minor + ' on ' + platform);
     });`;
+  const compiles = `
+    addon.describeDevice(${JSON.stringify(library)}, ${JSON.stringify(card)}, ${JSON.stringify(description)})
+      .then(topology => addon.compileFor(topology, Buffer.from(${JSON.stringify(SMALLEST_MODULE)}), Uint8Array.of(0x1a, 4, 0x20, 1, 0x28, 1)))
+      .then(compiled => console.log(JSON.stringify(addon.compiledForMemory(compiled))));`;
+  const script = `const addon = require(${JSON.stringify(pjrtAddonPath(folder))});${manifest.isCompileOnly ? compiles : opens}`;
   const result = await runCommand(process.execPath, ['-e', script], { environment: inheritedEnvironment(process.env).env, onTick });
-  if (result.status !== 0 || !existsSync(library))
-    throw new EngineError(`the plugin was installed but does not load:\n${result.output.trim()}`);
+  if (result.status !== 0) throw new EngineError(`the plugin was installed but does not load:\n${result.output.trim()}`);
 }

@@ -1,55 +1,26 @@
-/** Which PJRT plugins can be installed, where each one lies, and the addon that was compiled to use it. */
+/** Where each installed PJRT plugin lies, and the addon that was compiled to use it. */
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
-import { namesOf } from '../../catalog/entries.ts';
 import { resolveAddonSources } from './addon-sources.ts';
 import { enginesFolder } from './engine-folder.ts';
+import { type PjrtPlugin, type PjrtVariant, pjrtPlugins, pjrtVariants } from './pjrt-plugins.ts';
 
-export interface PjrtPlugin {
-  /** The device that it computes on, for messages. */
-  readonly label: string;
-  /** Project and version on PyPI. */
-  readonly project: string;
-  readonly version: string;
-  /** Checksum of the wheel, so that nothing else is ever loaded. */
-  readonly sha256: string;
-  readonly wheelBytes: number;
-  /** The plugin in the wheel. */
-  readonly library: string;
-  readonly libraryBytes: number;
-  /** `process.platform` and `process.arch` of the machines that it runs on. */
-  readonly platforms: readonly string[];
-  /** For the plugin's client. */
-  readonly options: readonly (readonly [string, number])[];
-}
-
-/** By the name of the variant. */
-export const pjrtPlugins = {
-  'pjrt-cpu': {
-    label: 'the CPU',
-    project: 'lammps-jax-pjrt-cpu',
-    version: '0.11.2',
-    sha256: '1319390d948b39f69f7dade496b7c385149d9ca6097a6b62114da113216d9ad1',
-    wheelBytes: 62_711_338,
-    library: 'lammps_jax_pjrt_cpu/pjrt_c_api_cpu_plugin.so',
-    libraryBytes: 201_600_336,
-    platforms: ['linux x64'],
-    // Without it the plugin divides the processor into four devices.
-    options: [['cpu_device_count', 1]],
-  },
-} as const satisfies Readonly<Record<string, PjrtPlugin>>;
-
-export type PjrtVariant = keyof typeof pjrtPlugins;
-
-export const pjrtVariants = namesOf(pjrtPlugins);
+/** The variant of a plugin that lies anywhere on this machine, for example libtpu. */
+export const OWN_PLUGIN = 'plugin';
 
 const manifestSchema = z.object({
   format: z.literal(1),
-  variant: z.enum(pjrtVariants),
+  variant: z.enum([...pjrtVariants, OWN_PLUGIN]),
   version: z.string(),
   wheel: z.object({ name: z.string(), sha256: z.string() }),
+  /** Those of a compiler and of libraries. */
+  others: z.array(z.object({ name: z.string(), sha256: z.string() })).default([]),
+  /** Compiles for cards that are not there, and does not compute. */
+  isCompileOnly: z.boolean().default(false),
+  /** Of a plugin that lies anywhere. */
+  library: z.string().optional(),
   installedAt: z.string(),
 });
 
@@ -63,13 +34,27 @@ export interface InstalledPjrt {
   readonly plugin: PjrtPlugin;
 }
 
-export const pjrtName = (variant: PjrtVariant): string => `${variant}-${pjrtPlugins[variant].version}`;
+export const pjrtName = (variant: PjrtVariant, isCompileOnly = false): string =>
+  `${variant}-${pjrtPlugins[variant].wheel.version}${isCompileOnly ? '-compile-only' : ''}`;
+
+/** A plugin that lies anywhere has a folder for its addon. */
+export const ownPluginName = (library: string): string =>
+  `${OWN_PLUGIN}-${path.basename(library, path.extname(library))}-${createHash('sha256').update(library).digest('hex').slice(0, 8)}`;
 
 export const pjrtLibrary = ({ folder, plugin }: Pick<InstalledPjrt, 'folder' | 'plugin'>): string =>
-  path.join(folder, 'runtime', plugin.library);
+  path.resolve(folder, 'runtime', plugin.library);
 
-/** The compiler's arguments for the addon. */
-export const PJRT_ADDON_FLAGS: readonly string[] = ['-std=c++17', '-O2', '-shared', '-fPIC', '-fvisibility=hidden', '-DNAPI_VERSION=8'];
+/** The command that installed it, which also compiles its addon again. */
+export function installCommand({ manifest: { variant, isCompileOnly, library } }: Pick<InstalledPjrt, 'manifest'>): string {
+  if (library !== undefined) return `rowtune engine install --plugin ${library}`;
+  return `rowtune engine install --variant ${variant}${isCompileOnly ? ' --compile-only' : ''}`;
+}
+
+/** The compiler's arguments for the addon. On macOS, Node's own functions are found when it is loaded. */
+export const PJRT_ADDON_FLAGS: readonly string[] = [
+  ...['-std=c++17', '-O2', '-shared', '-fPIC', '-fvisibility=hidden', '-DNAPI_VERSION=8'],
+  ...(process.platform === 'darwin' ? ['-undefined', 'dynamic_lookup'] : []),
+];
 
 /** The beginning of the names of compiled addons. */
 export const PJRT_ADDON_PREFIX = 'rowtune_pjrt-';
@@ -84,20 +69,39 @@ export function pjrtAddonPath(folder: string): string {
 
 export const pjrtAddonIsCurrent = (folder: string): boolean => existsSync(pjrtAddonPath(folder));
 
-/** Undefined where the installation is not complete. */
-export function readPjrt(cacheDir: string, variant: PjrtVariant): InstalledPjrt | undefined {
-  const name = pjrtName(variant);
+/** Undefined where the installation is not complete, or is of another version of the plugin. */
+export function readPjrt(cacheDir: string, name: string): InstalledPjrt | undefined {
   const folder = path.join(enginesFolder(cacheDir), name);
   try {
     const manifest = manifestSchema.parse(JSON.parse(readFileSync(path.join(folder, 'manifest.json'), 'utf8')));
-    const installed = { name, folder, manifest, plugin: pjrtPlugins[variant] };
+    const plugin = manifest.variant === OWN_PLUGIN ? ownPlugin(manifest) : pjrtPlugins[manifest.variant];
+    if (plugin === undefined || manifest.version !== plugin.wheel.version) return undefined;
+    const installed = { name, folder, manifest, plugin };
     return existsSync(pjrtLibrary(installed)) ? installed : undefined;
   } catch {
     return undefined;
   }
 }
 
-export const listPjrt = (cacheDir: string): InstalledPjrt[] => pjrtVariants.flatMap(variant => readPjrt(cacheDir, variant) ?? []);
+/** The plugin that a manifest names by its path. */
+function ownPlugin({ library, version, wheel: { sha256 } }: PjrtManifest): PjrtPlugin | undefined {
+  if (library === undefined) return undefined;
+  const wheel = { project: path.basename(library), version, bytes: 0, sha256 };
+  return { label: library, device: 'any', wheel, library, platforms: [], options: [] };
+}
+
+/** Plugins of the user's own choice first, then accelerators, then the processor; of one variant, what computes before what only compiles. */
+export function listPjrt(cacheDir: string): InstalledPjrt[] {
+  const folder = enginesFolder(cacheDir);
+  const own = existsSync(folder) ? readdirSync(folder).filter(name => name.startsWith(`${OWN_PLUGIN}-`)) : [];
+  const names = [...own, ...pjrtVariants.flatMap(variant => [pjrtName(variant), pjrtName(variant, true)])];
+  return names.flatMap(name => readPjrt(cacheDir, name) ?? []);
+}
 
 /** The plugin to run: the first that is installed. */
-export const locatePjrt = (cacheDir: string): InstalledPjrt | undefined => listPjrt(cacheDir)[0];
+export const locatePjrt = (cacheDir: string): InstalledPjrt | undefined =>
+  listPjrt(cacheDir).find(({ manifest }) => !manifest.isCompileOnly);
+
+/** The plugin that compiles for cards: the first that is installed and can. */
+export const locateCardCompiler = (cacheDir: string): InstalledPjrt | undefined =>
+  listPjrt(cacheDir).find(({ plugin }) => plugin.compiler !== undefined);

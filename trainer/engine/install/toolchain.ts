@@ -79,7 +79,7 @@ export async function findNpm(nodePath: string = process.execPath): Promise<{ pr
   throw new EngineError(`npm was not found next to ${nodePath} or on the path. Install it: sudo apt install npm. ${MEANWHILE}`);
 }
 
-interface NvidiaGpu {
+export interface NvidiaGpu {
   readonly name: string;
   readonly driver: string;
   /** The free memory of the GPU, if the driver reports it. */

@@ -11,6 +11,15 @@ export interface BufferHandle {
   readonly buffer: unique symbol;
 }
 
+/** A device that is described and need not be there. */
+export interface TopologyHandle {
+  readonly topology: unique symbol;
+}
+/** A program that was compiled for a topology, and cannot run here. */
+export interface CompiledHandle {
+  readonly compiled: unique symbol;
+}
+
 export interface ClientDescription {
   /** Version of the plugin's PJRT interface. */
   readonly major: number;
@@ -30,7 +39,10 @@ export interface CompiledMemory {
   /** Outputs that lie where an argument was. */
   readonly aliased: number;
   readonly temporaries: number;
+  /** 0 where the plugin does not count it. */
   readonly code: number;
+  /** In the memory of the host instead of the device's. */
+  readonly host: number;
 }
 
 export interface Addon {
@@ -53,5 +65,13 @@ export interface Addon {
   address(buffer: BufferHandle): bigint;
   closeClient(client: ClientHandle): void;
   closeExecutable(executable: ExecutableHandle): void;
+  /** @param options of the plugin, texts by name */
+  describeDevice(path: string, name: string, options: readonly (readonly [string, string])[]): Promise<TopologyHandle>;
+  compileFor(topology: TopologyHandle, code: Uint8Array, options: Uint8Array): Promise<CompiledHandle>;
+  compiledForMemory(compiled: CompiledHandle): CompiledMemory;
+  /** The program after all passes of the compiler, in the plugin's own binary form. */
+  optimized(compiled: CompiledHandle): Promise<Uint8Array>;
+  closeTopology(topology: TopologyHandle): void;
+  closeCompiled(compiled: CompiledHandle): void;
   closeBuffer(buffer: BufferHandle): void;
 }

@@ -1,15 +1,24 @@
 /**
  * XLA's CompileOptionsProto for one device, written by hand: executable_build_options (3) { num_replicas (4): 1, num_partitions (5): 1 } and
- * env_option_overrides (7), a map from the name of a flag to { bool_field (2) }.
+ * env_option_overrides (7), a map from the name of a flag to { bool_field (2) } or { int_field (3) }.
  */
 
-/** bfloat16 results are rounded where the graph says so, on every engine. */
-const FLAGS: Readonly<Record<string, boolean>> = { xla_allow_excess_precision: false };
+type Flags = Readonly<Record<string, boolean | number>>;
 
-export function compileOptions(): Uint8Array {
-  const overrides = Object.entries(FLAGS).flatMap(([name, value]) => {
+/** bfloat16 results are rounded where the graph says so, on every engine. */
+const FLAGS: Flags = { xla_allow_excess_precision: false };
+
+/** For a card that is not there: nothing can be tried out on it. */
+const CARD_FLAGS: Flags = { ...FLAGS, xla_gpu_autotune_level: 0 };
+
+export const compileOptions = (): Uint8Array => optionsOf(FLAGS);
+
+export const cardCompileOptions = (): Uint8Array => optionsOf(CARD_FLAGS);
+
+function optionsOf(flags: Flags): Uint8Array {
+  const overrides = Object.entries(flags).flatMap(([name, value]) => {
     const key = field(1, [...Buffer.from(name)]);
-    return field(7, [...key, ...field(2, [0x10, value ? 1 : 0])]);
+    return field(7, [...key, ...field(2, typeof value === 'boolean' ? [0x10, value ? 1 : 0] : [0x18, value])]);
   });
   return Uint8Array.from([...field(3, [0x20, 1, 0x28, 1]), ...overrides]);
 }

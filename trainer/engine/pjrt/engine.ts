@@ -4,7 +4,7 @@ import { cpuFeatures } from '../../machine/machine.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
 import { type Engine, type EngineDescription, EngineError } from '../engine.ts';
 import { engineRequire } from '../install/engine-folder.ts';
-import { type InstalledPjrt, locatePjrt, pjrtAddonIsCurrent, pjrtAddonPath, pjrtLibrary } from '../install/pjrt-folder.ts';
+import { type InstalledPjrt, installCommand, locatePjrt, pjrtAddonIsCurrent, pjrtAddonPath, pjrtLibrary } from '../install/pjrt-folder.ts';
 import type { Addon, ClientDescription } from './addon.ts';
 import { openCompiler } from './compiler.ts';
 import { openProgramCache } from './program-cache.ts';
@@ -29,19 +29,19 @@ export interface PjrtEngine extends Engine {
 export async function openPjrt({ cacheDir, log = () => undefined }: OpenParams): Promise<PjrtEngine> {
   const installed = locatePjrt(cacheDir);
   if (!installed)
-    throw new EngineError(`no PJRT plugin is installed in ${cacheDir}; to install one, run: rowtune engine install --variant pjrt-cpu`);
-  const { folder, manifest, plugin } = installed;
-  if (!pjrtAddonIsCurrent(folder))
     throw new EngineError(
-      `the addon of ${installed.name} is that of another version of Rowtune; run: rowtune engine install --variant ${manifest.variant}`,
+      `no PJRT plugin is installed in ${cacheDir}; to install the one for this machine's accelerator, run: rowtune engine install --variant pjrt`,
     );
+  const { folder, plugin } = installed;
+  if (!pjrtAddonIsCurrent(folder))
+    throw new EngineError(`the addon of ${installed.name} is that of another version of Rowtune; run: ${installCommand(installed)}`);
   try {
     const addon = engineRequire(folder)(pjrtAddonPath(folder)) as Addon;
     const client = await addon.open(pjrtLibrary(installed), plugin.options);
     const found = addon.describe(client);
     const isCpu = found.platform === 'cpu';
     const target = {
-      plugin: `${plugin.project} ${plugin.version} ${plugin.sha256}`,
+      plugin: `${plugin.wheel.project} ${plugin.wheel.version} ${plugin.wheel.sha256}`,
       device: [found.platform, found.version, found.device, ...(isCpu ? cpuFeatures() : [])].join(' '),
     };
     const compiler = openCompiler({ addon, client, cache: openProgramCache(cacheDir), target, log });
@@ -60,10 +60,15 @@ function describe({ platform, version, device, major, minor }: ClientDescription
   const isCpu = platform === 'cpu';
   return {
     name: 'pjrt',
-    summary: `PJRT ${major}.${minor}, ${plugin.project} ${plugin.version}, ${isCpu ? 'CPU' : device}`,
+    summary: `PJRT ${major}.${minor}, ${plugin.wheel.project} ${plugin.wheel.version}, ${isCpu ? 'CPU' : device}`,
     device: isCpu ? 'cpu' : 'gpu',
     fuses: false,
     narrowConvolutions: !isCpu,
-    versions: { pjrt: `${major}.${minor}`, plugin: `${plugin.project} ${plugin.version}`, platform: version, node: process.versions.node },
+    versions: {
+      pjrt: `${major}.${minor}`,
+      plugin: `${plugin.wheel.project} ${plugin.wheel.version}`,
+      platform: version,
+      node: process.versions.node,
+    },
   };
 }

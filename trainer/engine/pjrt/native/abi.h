@@ -32,6 +32,7 @@ enum Function : size_t {
   kDeviceMemoryStats = 34,
   kExecutableDestroy = 40,
   kExecutableNumOutputs = 44,
+  kExecutableOptimizedProgram = 48,
   kExecutableSerialize = 49,
   kLoadedExecutableDestroy = 50,
   kLoadedExecutableGetExecutable = 51,
@@ -41,6 +42,10 @@ enum Function : size_t {
   kBufferOnDeviceSizeInBytes = 64,
   kBufferToHostBuffer = 70,
   kBufferUnsafePointer = 73,
+  kTopologyCreate = 82,
+  kTopologyDestroy = 83,
+  kTopologyPlatformVersion = 85,
+  kCompileForTopology = 89,
   kExecutableGetCompiledMemoryStats = 96,
   // One past the last that is used.
   kFunctions = 97,
@@ -110,6 +115,7 @@ struct NamedValue : Head {
   size_t length = 1;
 };
 
+constexpr int kTextValue = 0;
 constexpr int kIntegerValue = 1;
 
 struct ClientCreate : Head {
@@ -137,6 +143,29 @@ struct Compile : Head {
   const char* options = nullptr;
   size_t options_length = 0;
   void* executable = nullptr;
+};
+
+struct TopologyCreate : Head {
+  const char* name = nullptr;
+  size_t name_length = 0;
+  const NamedValue* options = nullptr;
+  size_t option_count = 0;
+  void* topology = nullptr;
+};
+
+struct CompileForTopology : Head {
+  const void* topology = nullptr;
+  const Program* program = nullptr;
+  const char* options = nullptr;
+  size_t options_length = 0;
+  // None is needed.
+  void* client = nullptr;
+  void* executable = nullptr;
+};
+
+// First called without room for the code, to ask for its length.
+struct OptimizedProgram : Handle {
+  Program* program = nullptr;
 };
 
 struct BufferFromHost : Head {

@@ -5,13 +5,16 @@
 #include <functional>
 
 #include "client.h"
+#include "topology.h"
 
 namespace {
 
 using pjrt::Buffer;
 using pjrt::Client;
+using pjrt::CompiledProgram;
 using pjrt::Executable;
 using pjrt::Failure;
+using pjrt::Topology;
 
 void Throw(napi_env env, const std::string& message) { napi_throw_error(env, nullptr, message.c_str()); }
 
@@ -241,39 +244,84 @@ napi_value DeserializeExecutable(napi_env env, napi_callback_info info) {
   return StartExecutable(env, [client, bytes = CopyOf(BytesOf(env, arguments[1]))] { return Executable::Load(client, bytes); });
 }
 
+napi_value BytesArray(napi_env env, const std::string& bytes) {
+  void* data = nullptr;
+  napi_value memory, array;
+  napi_create_arraybuffer(env, bytes.size(), &data, &memory);
+  bytes.copy(static_cast<char*>(data), bytes.size());
+  napi_create_typedarray(env, napi_uint8_array, bytes.size(), memory, 0, &array);
+  return array;
+}
+
+napi_value StartBytes(napi_env env, std::function<std::string()> make) {
+  auto bytes = std::make_shared<std::string>();
+  return Start(env, [=] { *bytes = make(); }, [=](napi_env env) { return BytesArray(env, *bytes); });
+}
+
 // serialize(executable) → Uint8Array
 napi_value SerializeExecutable(napi_env env, napi_callback_info info) {
   const auto executable = Open<Executable>(env, Arguments<1>(env, info)[0]);
   if (!executable) return nullptr;
-  auto bytes = std::make_shared<std::string>();
-  return Start(
-      env, [=] { *bytes = executable->Serialized(); },
-      [=](napi_env env) {
-        void* data = nullptr;
-        napi_value memory, array;
-        napi_create_arraybuffer(env, bytes->size(), &data, &memory);
-        bytes->copy(static_cast<char*>(data), bytes->size());
-        napi_create_typedarray(env, napi_uint8_array, bytes->size(), memory, 0, &array);
-        return array;
-      });
+  return StartBytes(env, [=] { return executable->Serialized(); });
 }
 
-// compiledMemory(executable) → { arguments, outputs, aliased, temporaries, code } in bytes
-napi_value CompiledMemory(napi_env env, napi_callback_info info) {
-  const auto executable = Open<Executable>(env, Arguments<1>(env, info)[0]);
-  if (!executable) return nullptr;
+// { arguments, outputs, aliased, temporaries, code, host } in bytes
+template <typename T>
+napi_value CompiledMemoryOf(napi_env env, napi_callback_info info) {
+  const auto compiled = Open<T>(env, Arguments<1>(env, info)[0]);
+  if (!compiled) return nullptr;
   const napi_value object = Object(env);
   try {
-    const auto memory = executable->Memory();
+    const auto memory = compiled->Memory();
     Set(env, object, "arguments", memory.arguments);
     Set(env, object, "outputs", memory.outputs);
     Set(env, object, "aliased", memory.aliased);
     Set(env, object, "temporaries", memory.temporaries);
     Set(env, object, "code", memory.code);
+    Set(env, object, "host",
+        memory.host_code + memory.host_arguments + memory.host_outputs + memory.host_aliased + memory.host_temporaries);
   } catch (const Failure& failure) {
     Throw(env, failure.what());
   }
   return object;
+}
+
+// describeDevice(path, name, options: [name, text][]) → topology
+napi_value DescribeDevice(napi_env env, napi_callback_info info) {
+  const Arguments<3> arguments(env, info);
+  std::vector<std::pair<std::string, std::string>> options;
+  for (napi_value item : ItemsOf(env, arguments[2])) {
+    const auto pair = ItemsOf(env, item);
+    options.emplace_back(TextOf(env, pair[0]), TextOf(env, pair[1]));
+  }
+  auto topology = std::make_shared<std::shared_ptr<Topology>>();
+  return Start(
+      env,
+      [=, path = TextOf(env, arguments[0]), name = TextOf(env, arguments[1])] {
+        *topology = std::make_shared<Topology>(pjrt::Plugin::Load(path), name, options);
+      },
+      [=](napi_env env) { return Wrap(env, *topology); });
+}
+
+// compileFor(topology, code, options) → compiled; both Uint8Array
+napi_value CompileFor(napi_env env, napi_callback_info info) {
+  const Arguments<3> arguments(env, info);
+  const auto topology = Open<Topology>(env, arguments[0]);
+  if (!topology) return nullptr;
+  auto made = std::make_shared<std::shared_ptr<CompiledProgram>>();
+  return Start(
+      env,
+      [=, code = CopyOf(BytesOf(env, arguments[1])), options = CopyOf(BytesOf(env, arguments[2]))] {
+        *made = topology->Compile(code, options);
+      },
+      [=](napi_env env) { return Wrap(env, *made); });
+}
+
+// optimized(compiled) → Uint8Array
+napi_value OptimizedCode(napi_env env, napi_callback_info info) {
+  const auto compiled = Open<CompiledProgram>(env, Arguments<1>(env, info)[0]);
+  if (!compiled) return nullptr;
+  return StartBytes(env, [=] { return compiled->Optimized(); });
 }
 
 // upload(client, data: Uint8Array, type, shape) → buffer. Data of no bytes stands for zeros, `bytes` of them.
@@ -368,13 +416,19 @@ napi_value Init(napi_env env, napi_value exports) {
       {"compile", Compile},
       {"deserialize", DeserializeExecutable},
       {"serialize", SerializeExecutable},
-      {"compiledMemory", CompiledMemory},
+      {"compiledMemory", CompiledMemoryOf<Executable>},
+      {"describeDevice", DescribeDevice},
+      {"compileFor", CompileFor},
+      {"compiledForMemory", CompiledMemoryOf<CompiledProgram>},
+      {"optimized", OptimizedCode},
       {"upload", UploadBuffer},
       {"download", Download},
       {"execute", RunExecutable},
       {"address", Address},
       {"closeClient", Close<Client>},
       {"closeExecutable", Close<Executable>},
+      {"closeTopology", Close<Topology>},
+      {"closeCompiled", Close<CompiledProgram>},
       {"closeBuffer", Close<Buffer>},
   };
   for (const auto& [name, callback] : functions) {

@@ -87,6 +87,17 @@ void Plugin::Destroy(Function function, void* handle) const {
   api_->functions[function](&destroy);
 }
 
+Program MlirProgram(const std::string& code) {
+  static const std::string format = "mlir";
+  Program program;
+  program.size = sizeof(program);
+  program.code = code.data();
+  program.code_length = code.size();
+  program.format = format.data();
+  program.format_length = format.size();
+  return program;
+}
+
 Client::Client(const Plugin& plugin, const std::vector<std::pair<std::string, int64_t>>& options) : plugin(plugin) {
   std::vector<NamedValue> values(options.size());
   for (size_t i = 0; i < options.size(); i++) {
@@ -200,13 +211,7 @@ Executable::~Executable() {
 }
 
 std::shared_ptr<Executable> Executable::Compile(std::shared_ptr<Client> client, const std::string& code, const std::string& options) {
-  static const std::string format = "mlir";
-  Program program;
-  program.size = sizeof(program);
-  program.code = code.data();
-  program.code_length = code.size();
-  program.format = format.data();
-  program.format_length = format.size();
+  const Program program = MlirProgram(code);
   pjrt::Compile compile;
   compile.client = client->handle;
   compile.program = &program;

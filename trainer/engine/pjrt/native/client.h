@@ -39,6 +39,9 @@ class Plugin {
   const Api* api_ = nullptr;
 };
 
+// StableHLO or any other MLIR, as text or bytecode; refers to the code.
+Program MlirProgram(const std::string& code);
+
 class Client {
  public:
   Client(const Plugin& plugin, const std::vector<std::pair<std::string, int64_t>>& options);

@@ -1,0 +1,83 @@
+/**
+ * The law of cards: the smallest training step of each family, compiled for real cards without one, updates every variable where it lies
+ * and leaves nothing on the host. By default one family for one card, since a step takes six seconds of a processor or more to compile:
+ * `ROWTUNE_TEST_CARDS=all` compiles all families for all generations. Needs `rowtune engine install --variant cuda13 --compile-only`.
+ */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { type CardName, cardOfEachGeneration } from '../../trainer/catalog/cards.ts';
+import { locateCardCompiler, pjrtAddonIsCurrent } from '../../trainer/engine/install/pjrt-folder.ts';
+import { openCardCompiler } from '../../trainer/engine/pjrt/card-compiler.ts';
+import { compileTraining } from '../../trainer/handlers/card-memory.ts';
+import { loadModel } from '../../trainer/model/load-model.ts';
+import { planRun } from '../../trainer/plan/run-plan.ts';
+import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
+import { cacheDir } from '../support/cache-dir.ts';
+
+const installed = locateCardCompiler(cacheDir);
+const isReady = installed !== undefined && pjrtAddonIsCurrent(installed.folder);
+const reason = isReady ? '' : ' (skipped: run rowtune engine install --variant cuda13 --compile-only)';
+const golden = path.join(import.meta.dirname);
+const COMPILE_MS = 300_000;
+
+type Config = Readonly<Record<string, unknown>>;
+
+/** The folder of each architecture in test/golden whose name comes first. */
+function families(): readonly { readonly folder: string; readonly config: Config }[] {
+  const seen = new Set<string>();
+  return readdirSync(golden)
+    .filter(folder => existsSync(path.join(golden, folder, 'config.json')) && existsSync(path.join(golden, folder, 'golden.json')))
+    .flatMap(folder => {
+      const config = JSON.parse(readFileSync(path.join(golden, folder, 'config.json'), 'utf8')) as Config;
+      const [architecture = folder] = (config.architectures ?? []) as readonly string[];
+      if (seen.has(architecture)) return [];
+      seen.add(architecture);
+      return [{ folder, config }];
+    });
+}
+
+const all = process.env.ROWTUNE_TEST_CARDS === 'all';
+const [oneOf] = cardOfEachGeneration;
+const cases = families()
+  .filter(({ folder }) => all || folder === 'llama')
+  .flatMap(({ folder, config }) => (all ? cardOfEachGeneration : [oneOf]).map(card => [folder, card, config] as const));
+
+function planOf(config: Config) {
+  const model = loadModel(config);
+  const isImage = model.kind !== 'causal' && model.input.kind === 'image';
+  const task = model.kind === 'causal' ? 'causal_lm' : isImage ? 'image_classification' : 'sequence_classification';
+  const text = `model: base\ndata: {train: [train.jsonl]}\ntask: ${task}\nr: 2\nmax_length: 16\nper_device_train_batch_size: 2\n`;
+  const { recipe, problems } = parseRecipe(text);
+  if (!recipe) throw new Error(problems.map(({ message }) => message).join('\n'));
+  const tensors = new Map(model.parameters.map(parameter => [parameter.name, parameter]));
+  return planRun({ recipe, headers: { config, tensors }, on: { engine: 'pjrt', device: 'gpu' }, recompute: 'cheap' });
+}
+
+describe.skipIf(!isReady)(`a step compiled for a card${reason}`, () => {
+  const compiler = isReady ? openCardCompiler(cacheDir) : undefined;
+
+  it.each(cases)(
+    'of %s for %s updates every variable in place, on the card alone',
+    async (_, card: CardName, config) => {
+      const found = await compileTraining(planOf(config), 'cheap', card, compiler as NonNullable<typeof compiler>);
+      expect(found.aliased).toBe(found.changedBytes);
+      expect(found.host).toBe(0);
+      expect(found.hostOperations).toEqual([]);
+      expect(found.temporaries).toBeGreaterThan(0);
+      expect(found.totalBytes).toBe(found.arguments + found.outputs - found.aliased + found.temporaries + found.code);
+    },
+    COMPILE_MS,
+  );
+
+  it('is found compiled the second time', async () => {
+    const [, card, config] = cases[0] ?? ['', oneOf, {}];
+    const again = await compileTraining(planOf(config), 'cheap', card, compiler as NonNullable<typeof compiler>);
+    expect(again.found).toBe(true);
+  });
+
+  it('names the card and the reason where the compiler refuses a program', async () => {
+    const refused = compiler?.compile('h100', { text: 'module @broken { func.func @main() { return %x : tensor<f32> } }' });
+    await expect(refused).rejects.toThrow(/jax-cuda1\d-pjrt .* could not compile the program for H100 80 GB: /);
+  });
+});

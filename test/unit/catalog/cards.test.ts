@@ -1,0 +1,33 @@
+/** Cards by the names that people write. */
+import { describe, expect, it } from 'vitest';
+import { cardBytes, cardNames, findCard, usableCardBytes } from '../../../trainer/catalog/cards.ts';
+
+describe('findCard', () => {
+  it.each([
+    ['RTX 4090', 'rtx-4090'],
+    ['rtx-4090', 'rtx-4090'],
+    ['4090', 'rtx-4090'],
+    ['NVIDIA GeForce RTX 4090', 'rtx-4090'],
+    ['H100', 'h100'],
+    ['a100 80gb', 'a100'],
+    ['A100-40', 'a100-40'],
+    ['RTX 3060', 'rtx-3060'],
+    ['rtx 3060 12 GB', 'rtx-3060'],
+  ])('finds %s', (text, card) => {
+    expect(findCard(text)).toEqual({ card });
+  });
+
+  it('names the nearest where none is meant for sure', () => {
+    expect(findCard('RTX 4095')).toEqual({
+      problem: expect.stringMatching(/no card named 'RTX 4095'.*Did you mean 'RTX 4090'\?.*H100 80 GB/),
+    });
+    expect(findCard('toaster')).toEqual({ problem: expect.stringMatching(/^no card named 'toaster' is known\. Known cards: /) });
+  });
+});
+
+it('leaves less of every card than it has', () => {
+  for (const name of cardNames) {
+    expect(usableCardBytes(name)).toBeLessThan(cardBytes(name));
+    expect(cardBytes(name)).toBeGreaterThanOrEqual(12 * 2 ** 30);
+  }
+});

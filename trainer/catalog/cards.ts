@@ -1,0 +1,147 @@
+/**
+ * Graphics cards that a recipe can be priced for, whether they are at hand or not. Sizes and rates are those of NVIDIA's data sheets and
+ * architecture papers (Ampere GA100 and GA102, Ada, Hopper, Blackwell); limits of a multiprocessor are from the table "Technical
+ * Specifications per Compute Capability" of the CUDA programming guide. All other numbers that a compiler asks for follow from these.
+ */
+import { didYouMean } from '../protocol/did-you-mean.ts';
+import { namesOf, orList } from './entries.ts';
+
+/** Limits of a multiprocessor. Bytes of shared memory: all of it, and the most that one block may have. */
+interface Multiprocessor {
+  readonly threads: number;
+  readonly sharedBytes: number;
+  readonly blockSharedBytes: number;
+  /** Units for float32. */
+  readonly lanes: number;
+}
+
+const KIB = 1024;
+
+/** By compute capability. */
+export const multiprocessors = {
+  '8.0': { threads: 2048, sharedBytes: 164 * KIB, blockSharedBytes: 163 * KIB, lanes: 64 },
+  '8.6': { threads: 1536, sharedBytes: 100 * KIB, blockSharedBytes: 99 * KIB, lanes: 128 },
+  '8.9': { threads: 1536, sharedBytes: 100 * KIB, blockSharedBytes: 99 * KIB, lanes: 128 },
+  '9.0': { threads: 2048, sharedBytes: 228 * KIB, blockSharedBytes: 227 * KIB, lanes: 128 },
+  '10.0': { threads: 2048, sharedBytes: 228 * KIB, blockSharedBytes: 227 * KIB, lanes: 128 },
+  '12.0': { threads: 1536, sharedBytes: 100 * KIB, blockSharedBytes: 99 * KIB, lanes: 128 },
+} as const satisfies Readonly<Record<string, Multiprocessor>>;
+
+export type ComputeCapability = keyof typeof multiprocessors;
+
+export interface CardEntry {
+  readonly label: string;
+  readonly capability: ComputeCapability;
+  readonly memoryGib: number;
+  readonly multiprocessors: number;
+  /** GB/s. */
+  readonly bandwidth: number;
+  readonly cacheMib: number;
+  /** Boost clock. */
+  readonly gigahertz: number;
+}
+
+const entries = {
+  'rtx-3060': {
+    label: 'RTX 3060 12 GB',
+    capability: '8.6',
+    memoryGib: 12,
+    multiprocessors: 28,
+    bandwidth: 360,
+    cacheMib: 3,
+    gigahertz: 1.78,
+  },
+  'rtx-4060-ti': {
+    label: 'RTX 4060 Ti 16 GB',
+    capability: '8.9',
+    memoryGib: 16,
+    multiprocessors: 34,
+    bandwidth: 288,
+    cacheMib: 32,
+    gigahertz: 2.54,
+  },
+  'rtx-3090': { label: 'RTX 3090', capability: '8.6', memoryGib: 24, multiprocessors: 82, bandwidth: 936, cacheMib: 6, gigahertz: 1.7 },
+  'rtx-4090': { label: 'RTX 4090', capability: '8.9', memoryGib: 24, multiprocessors: 128, bandwidth: 1008, cacheMib: 72, gigahertz: 2.52 },
+  'rtx-5090': {
+    label: 'RTX 5090',
+    capability: '12.0',
+    memoryGib: 32,
+    multiprocessors: 170,
+    bandwidth: 1792,
+    cacheMib: 96,
+    gigahertz: 2.41,
+  },
+  l4: { label: 'L4', capability: '8.9', memoryGib: 24, multiprocessors: 58, bandwidth: 300, cacheMib: 48, gigahertz: 2.04 },
+  l40s: { label: 'L40S', capability: '8.9', memoryGib: 48, multiprocessors: 142, bandwidth: 864, cacheMib: 96, gigahertz: 2.52 },
+  'a100-40': {
+    label: 'A100 40 GB',
+    capability: '8.0',
+    memoryGib: 40,
+    multiprocessors: 108,
+    bandwidth: 1555,
+    cacheMib: 40,
+    gigahertz: 1.41,
+  },
+  a100: { label: 'A100 80 GB', capability: '8.0', memoryGib: 80, multiprocessors: 108, bandwidth: 2039, cacheMib: 40, gigahertz: 1.41 },
+  h100: { label: 'H100 80 GB', capability: '9.0', memoryGib: 80, multiprocessors: 132, bandwidth: 3352, cacheMib: 50, gigahertz: 1.98 },
+  h200: {
+    label: 'H200',
+    capability: '9.0',
+    memoryGib: 141e9 / 2 ** 30,
+    multiprocessors: 132,
+    bandwidth: 4800,
+    cacheMib: 50,
+    gigahertz: 1.98,
+  },
+  b200: {
+    label: 'B200',
+    capability: '10.0',
+    memoryGib: 180e9 / 2 ** 30,
+    multiprocessors: 148,
+    bandwidth: 7700,
+    cacheMib: 126,
+    gigahertz: 1.97,
+  },
+} as const satisfies Readonly<Record<string, CardEntry>>;
+
+export type CardName = keyof typeof entries;
+
+export const cardCatalog: Readonly<Record<CardName, CardEntry>> = entries;
+
+export const cardNames = namesOf(entries);
+
+/** The card of each generation that the tests and the bench compile for: sm_80, 86, 89, 90 and 100. */
+export const cardOfEachGeneration = ['a100', 'rtx-3090', 'rtx-4090', 'h100', 'b200'] as const satisfies readonly CardName[];
+
+/** Bytes of a card. */
+export const cardBytes = (name: CardName): number => Math.round(cardCatalog[name].memoryGib * 2 ** 30);
+
+/**
+ * What the driver, the context of the process and the compiled kernels take before a program has anything: an assumption, since no card was
+ * at hand to measure it.
+ */
+export const CARD_RESERVED_BYTES = 2 ** 30;
+
+/** The bytes that a run may take on a card. */
+export const usableCardBytes = (name: CardName): number => cardBytes(name) - CARD_RESERVED_BYTES;
+
+/** Words of vendors and markets, which name no card. */
+const plain = (text: string): string =>
+  text
+    .toLowerCase()
+    .replace(/\b(nvidia|geforce|tesla)\b/g, '')
+    .replace(/[^a-z0-9]/g, '');
+
+/** The card that a text names: "rtx-4090", "RTX 4090", "NVIDIA GeForce RTX 4090", "4090"; or what to write instead. */
+export function findCard(text: string): { readonly card: CardName } | { readonly problem: string } {
+  const wanted = plain(text);
+  const spellings = (name: CardName): string[] => [plain(name), plain(cardCatalog[name].label), plain(name).replace(/^rtx/, '')];
+  const card = cardNames.find(name => spellings(name).includes(wanted));
+  if (card !== undefined) return { card };
+  const near = didYouMean(
+    text,
+    cardNames.map(name => cardCatalog[name].label),
+  );
+  const meant = near === undefined ? '' : ` Did you mean '${near}'?`;
+  return { problem: `no card named '${text}' is known.${meant} Known cards: ${orList(cardNames.map(name => cardCatalog[name].label))}` };
+}

@@ -1,0 +1,91 @@
+/** Looks for the accelerator that a PJRT plugin computes on, and chooses the plugin by what is found. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { EngineError } from '../engine.ts';
+import { type DeviceKind, type PjrtPlugin, type PjrtVariant, pjrtPlugins, pjrtVariants } from './pjrt-plugins.ts';
+import { knownNvidiaGpu, type NvidiaGpu } from './toolchain.ts';
+
+/** What was found of a device: the reason why it cannot be used, or nothing where it can. */
+type Finding = { readonly found: string } | { readonly missing: string };
+
+export interface Surroundings {
+  readonly gpu: NvidiaGpu | undefined;
+  readonly platform: string;
+  /** Whether a file exists; its content where it is read. */
+  readonly read: (file: string) => string | undefined;
+  readonly list: (folder: string) => readonly string[];
+}
+
+export const surroundings = async (): Promise<Surroundings> => ({
+  gpu: await knownNvidiaGpu(),
+  platform: `${process.platform} ${process.arch}`,
+  read: file => {
+    try {
+      // Devices are only looked for: reading one could wait.
+      return file.startsWith('/dev/') ? (existsSync(file) ? '' : undefined) : readFileSync(file, 'utf8');
+    } catch {
+      return undefined;
+    }
+  },
+  list: folder => (existsSync(folder) ? readdirSync(folder) : []),
+});
+
+/** The driver of AMD's GPUs for computing. */
+const AMD_DEVICE = '/dev/kfd';
+const GRAPHICS_FOLDER = '/sys/class/drm';
+const INTEL_VENDOR = '0x8086';
+
+/** @param plugin whose device is looked for */
+export function findDevice({ device, oldestDriver = 0 }: Pick<PjrtPlugin, 'device' | 'oldestDriver'>, around: Surroundings): Finding {
+  switch (device) {
+    case 'nvidia':
+      return findNvidia(oldestDriver, around);
+    case 'amd':
+      return around.read(AMD_DEVICE) === undefined
+        ? { missing: `no AMD GPU was found: ${AMD_DEVICE}, which AMD's driver creates, does not exist` }
+        : { found: 'an AMD GPU' };
+    case 'intel': {
+      const vendors = around
+        .list(GRAPHICS_FOLDER)
+        .filter(name => name.startsWith('renderD'))
+        .map(name => around.read(path.join(GRAPHICS_FOLDER, name, 'device', 'vendor'))?.trim());
+      return vendors.includes(INTEL_VENDOR)
+        ? { found: 'an Intel GPU' }
+        : { missing: `no Intel GPU was found: no renderer in ${GRAPHICS_FOLDER} has the vendor ${INTEL_VENDOR}` };
+    }
+    case 'apple':
+      return around.platform === 'darwin arm64' ? { found: "Apple's GPU" } : { missing: `this machine is ${around.platform}` };
+    case 'cpu':
+    case 'any':
+      return { found: 'the processor' };
+  }
+}
+
+function findNvidia(oldestDriver: number, { gpu }: Surroundings): Finding {
+  if (!gpu) return { missing: 'no NVIDIA GPU was found: nvidia-smi does not run, or lists none' };
+  const driver = Number.parseInt(gpu.driver, 10);
+  if (Number.isNaN(driver)) return { missing: `the version of the NVIDIA driver is unknown, and ${oldestDriver} or later is needed` };
+  if (driver < oldestDriver) return { missing: `${gpu.name} has driver ${gpu.driver}, and ${oldestDriver} or later is needed` };
+  return { found: `${gpu.name} (driver ${gpu.driver})` };
+}
+
+const isAccelerator = (device: DeviceKind): boolean => device !== 'cpu';
+
+/**
+ * The plugin of the accelerator that is there: the newest CUDA that the driver supports, for example.
+ * @throws EngineError with what was looked for where none is there
+ */
+export function choosePlugin(around: Surroundings): { readonly variant: PjrtVariant; readonly found: string } {
+  const reasons: string[] = [];
+  for (const variant of pjrtVariants) {
+    const plugin = pjrtPlugins[variant];
+    if (!isAccelerator(plugin.device) || !plugin.platforms.includes(around.platform)) continue;
+    const finding = findDevice(plugin, around);
+    if ('found' in finding) return { variant, found: finding.found };
+    reasons.push(`${variant}: ${finding.missing}`);
+  }
+  const looked = reasons.length === 0 ? `no plugin runs on ${around.platform}` : reasons.join('; ');
+  throw new EngineError(
+    `no accelerator that a PJRT plugin computes on was found (${looked}). To try the engine on the processor: rowtune engine install --variant pjrt-cpu`,
+  );
+}

@@ -1,0 +1,298 @@
+/** The PJRT plugins that can be installed, and the wheels that each takes: projects, versions and checksums on PyPI. */
+import { namesOf } from '../../catalog/entries.ts';
+
+export interface PluginWheel {
+  readonly project: string;
+  readonly version: string;
+  readonly bytes: number;
+  /** Checksum of the wheel, so that nothing else is ever loaded. */
+  readonly sha256: string;
+  /** Its files that are needed. Left out: NVIDIA's libraries in it. */
+  readonly files?: readonly string[];
+}
+
+/** How a device is looked for: `engine/install/find-device.ts`. */
+export type DeviceKind = 'cpu' | 'nvidia' | 'amd' | 'intel' | 'apple' | 'any';
+
+export interface PjrtPlugin {
+  /** The device that it computes on, for messages. */
+  readonly label: string;
+  readonly device: DeviceKind;
+  /** The oldest driver of an NVIDIA GPU. */
+  readonly oldestDriver?: number;
+  readonly wheel: PluginWheel;
+  /** The plugin in its wheel, or anywhere. */
+  readonly library: string;
+  /** `process.platform` and `process.arch` of the machines that it runs on. */
+  readonly platforms: readonly string[];
+  /** For the plugin's client. */
+  readonly options: readonly (readonly [string, number])[];
+  /** What it takes to compile for a card that is not there; left out where it cannot. */
+  readonly compiler?: readonly PluginWheel[];
+  /** What else it takes to compute. */
+  readonly runtime?: readonly PluginWheel[];
+  /** What it needs that is not on PyPI. */
+  readonly needs?: string;
+}
+
+/** By the name of the variant. What runs on GPUs has not been run: it was installed, loaded and compiled with, and is unmeasured. */
+const entries = {
+  cuda13: {
+    label: 'NVIDIA GPUs, CUDA 13',
+    device: 'nvidia',
+    oldestDriver: 580,
+    wheel: {
+      project: 'jax-cuda13-pjrt',
+      version: '0.12.0.1',
+      bytes: 134_922_808,
+      sha256: '5899bb6177eda86ea532afb9a26794f2bdd04966f6a01f9028266b16c2b6cf90',
+      files: ['jax_plugins/xla_cuda13/xla_cuda_plugin.so'],
+    },
+    library: 'jax_plugins/xla_cuda13/xla_cuda_plugin.so',
+    platforms: ['linux x64'],
+    options: [],
+    compiler: [
+      {
+        project: 'nvidia-cuda-nvcc',
+        version: '13.0.88',
+        bytes: 37_384_532,
+        sha256: '56fe502eb77625a12f25172caa3cdddb4e4c8ba2c8c17dba44b164761b380f03',
+        files: ['nvidia/cu13/bin/ptxas', 'nvidia/cu13/bin/nvlink'],
+      },
+      {
+        project: 'nvidia-nvvm',
+        version: '13.0.88',
+        bytes: 61_601_415,
+        sha256: 'c5f41ffeb6466944a026dfa5317d7d85355c119bbec279205d22f1869d1054e0',
+        files: ['nvidia/cu13/nvvm/libdevice/libdevice.10.bc'],
+      },
+    ],
+    runtime: [
+      {
+        project: 'nvidia-cublas',
+        version: '13.1.0.3',
+        bytes: 423_133_236,
+        sha256: 'ee8722c1f0145ab246bccb9e452153b5e0515fd094c3678df50b2a0888b8b171',
+      },
+      {
+        project: 'nvidia-cuda-cupti',
+        version: '13.0.85',
+        bytes: 10_715_597,
+        sha256: '4eb01c08e859bf924d222250d2e8f8b8ff6d3db4721288cf35d14252a4d933c8',
+      },
+      {
+        project: 'nvidia-cuda-runtime',
+        version: '13.0.96',
+        bytes: 2_243_632,
+        sha256: '7f82250d7782aa23b6cfe765ecc7db554bd3c2870c43f3d1821f1d18aebf0548',
+      },
+      {
+        project: 'nvidia-cudnn-cu13',
+        version: '9.20.0.48',
+        bytes: 366_173_588,
+        sha256: '0c45dd8eeb50b603f07995b1b300c62ffe6a1980482b82b3bcf94a4ca9d49304',
+      },
+      {
+        project: 'nvidia-cufft',
+        version: '12.0.0.61',
+        bytes: 214_085_489,
+        sha256: '6c44f692dce8fd5ffd3e3df134b6cdb9c2f72d99cf40b62c32dde45eea9ddad3',
+      },
+      {
+        project: 'nvidia-cusolver',
+        version: '12.0.4.66',
+        bytes: 200_941_980,
+        sha256: '0a759da5dea5c0ea10fd307de75cdeb59e7ea4fcb8add0924859b944babf1112',
+      },
+      {
+        project: 'nvidia-cusparse',
+        version: '12.6.3.3',
+        bytes: 145_942_937,
+        sha256: '2b3c89c88d01ee0e477cb7f82ef60a11a4bcd57b6b87c33f789350b59759360b',
+      },
+      {
+        project: 'nvidia-nccl-cu13',
+        version: '2.28.9',
+        bytes: 196_493_177,
+        sha256: 'e4553a30f34195f3fa1da02a6da3d6337d28f2003943aa0a3d247bbc25fefc42',
+      },
+      {
+        project: 'nvidia-nvjitlink',
+        version: '13.0.88',
+        bytes: 40_713_933,
+        sha256: '13a74f429e23b921c1109976abefacc69835f2f433ebd323d3946e11d804e47b',
+      },
+      {
+        project: 'nvidia-cuda-nvrtc',
+        version: '13.0.88',
+        bytes: 90_215_200,
+        sha256: 'ad9b6d2ead2435f11cbb6868809d2adeeee302e9bb94bcf0539c7a40d80e8575',
+      },
+      {
+        project: 'nvidia-nvshmem-cu13',
+        version: '3.4.5',
+        bytes: 60_412_546,
+        sha256: '290f0a2ee94c9f3687a02502f3b9299a9f9fe826e6d0287ee18482e78d495b80',
+      },
+    ],
+  },
+  cuda12: {
+    label: 'NVIDIA GPUs, CUDA 12',
+    device: 'nvidia',
+    oldestDriver: 525,
+    wheel: {
+      project: 'jax-cuda12-pjrt',
+      version: '0.12.0.1',
+      bytes: 191_846_358,
+      sha256: '5ec28e06198d094031c37590b4ea753ae8cde4879ab4b60baf40f0dffb673286',
+      files: ['jax_plugins/xla_cuda12/xla_cuda_plugin.so'],
+    },
+    library: 'jax_plugins/xla_cuda12/xla_cuda_plugin.so',
+    platforms: ['linux x64'],
+    options: [],
+    compiler: [
+      {
+        project: 'nvidia-cuda-nvcc-cu12',
+        version: '12.9.86',
+        bytes: 40_546_229,
+        sha256: '5d6a0d32fdc7ea39917c20065614ae93add6f577d840233237ff08e9a38f58f0',
+        files: ['nvidia/cuda_nvcc/bin/ptxas', 'nvidia/cuda_nvcc/nvvm/libdevice/libdevice.10.bc'],
+      },
+    ],
+    runtime: [
+      {
+        project: 'nvidia-cublas-cu12',
+        version: '12.9.3.13',
+        bytes: 581_217_458,
+        sha256: 'd7d51055f161b317c7105ddaae90e71eda059026074ffef93cf7cde2886bfe72',
+      },
+      {
+        project: 'nvidia-cuda-cupti-cu12',
+        version: '12.9.79',
+        bytes: 10_814_997,
+        sha256: '096bcf334f13e1984ba36685ad4c1d6347db214de03dbb6eebb237b41d9d934f',
+      },
+      {
+        project: 'nvidia-cuda-runtime-cu12',
+        version: '12.9.79',
+        bytes: 3_493_179,
+        sha256: '25bba2dfb01d48a9b59ca474a1ac43c6ebf7011f1b0b8cc44f54eb6ac48a96c3',
+      },
+      {
+        project: 'nvidia-cudnn-cu12',
+        version: '9.20.0.48',
+        bytes: 657_910_570,
+        sha256: '7d7479e1321c7a039b33827f0247791ee1be091759032c1f66a287c4a643396a',
+      },
+      {
+        project: 'nvidia-cufft-cu12',
+        version: '11.4.1.4',
+        bytes: 200_877_592,
+        sha256: 'c67884f2a7d276b4b80eb56a79322a95df592ae5e765cf1243693365ccab4e28',
+      },
+      {
+        project: 'nvidia-cusolver-cu12',
+        version: '11.7.5.82',
+        bytes: 338_117_415,
+        sha256: '15da72d1340d29b5b3cf3fd100e3cd53421dde36002eda6ed93811af63c40d88',
+      },
+      {
+        project: 'nvidia-cusparse-cu12',
+        version: '12.5.9.5',
+        bytes: 366_449_081,
+        sha256: 'b2f816d34a7bceab4cb00f0eaadb6a99fc9c285204da6401b42b952e4d61b77b',
+      },
+      {
+        project: 'nvidia-nccl-cu12',
+        version: '2.28.9',
+        bytes: 296_782_137,
+        sha256: '485776daa8447da5da39681af455aa3b2c2586ddcf4af8772495e7c532c7e5ab',
+      },
+      {
+        project: 'nvidia-nvjitlink-cu12',
+        version: '12.9.86',
+        bytes: 39_748_338,
+        sha256: 'e3f1171dbdc83c5932a45f0f4c99180a70de9bd2718c1ab77d14104f6d7147f9',
+      },
+      {
+        project: 'nvidia-cuda-nvrtc-cu12',
+        version: '12.9.86',
+        bytes: 89_568_129,
+        sha256: '210cf05005a447e29214e9ce50851e83fc5f4358df8b453155d5e1918094dcb4',
+      },
+      {
+        project: 'nvidia-nvshmem-cu12',
+        version: '3.4.5',
+        bytes: 139_103_095,
+        sha256: '042f2500f24c021db8a06c5eec2539027d57460e1c1a762055a6554f72c369bd',
+      },
+    ],
+  },
+  rocm7: {
+    label: 'AMD GPUs, ROCm 7',
+    device: 'amd',
+    wheel: {
+      project: 'jax-rocm7-pjrt',
+      version: '0.12.0',
+      bytes: 133_415_872,
+      sha256: '4551d0714523355f2946ca1958c3f584e95661e467a641d36b726f718a1c7934',
+      files: ['jax_plugins/xla_rocm7/xla_rocm_plugin.so'],
+    },
+    library: 'jax_plugins/xla_rocm7/xla_rocm_plugin.so',
+    platforms: ['linux x64'],
+    options: [],
+    needs: 'ROCm 7 in /opt/rocm',
+  },
+  oneapi: {
+    label: 'Intel GPUs, oneAPI',
+    device: 'intel',
+    wheel: {
+      project: 'jax-oneapi-pjrt',
+      version: '0.11.2',
+      bytes: 135_149_983,
+      sha256: 'ae7250c5d4459dcfedf4de1bf683edfef0502861e44b6e9bfaa7d8133b4292c1',
+      files: ['jax_plugins/xla_oneapi/xla_oneapi_plugin.so'],
+    },
+    library: 'jax_plugins/xla_oneapi/xla_oneapi_plugin.so',
+    platforms: ['linux x64'],
+    options: [],
+    needs: "Intel's driver for compute and the runtime libraries of oneAPI 2025.1",
+  },
+  metal: {
+    label: "Apple's GPUs, Metal",
+    device: 'apple',
+    wheel: {
+      project: 'jax-mps',
+      version: '0.11.1',
+      bytes: 44_734_365,
+      sha256: 'defef43da225b50689e72300f33772610003189377cc09b0acb0f9a1364d4e2a',
+      files: ['jax_plugins/mps/lib/libpjrt_plugin_mps.dylib', 'jax_plugins/mps/lib/mlx.metallib'],
+    },
+    library: 'jax_plugins/mps/lib/libpjrt_plugin_mps.dylib',
+    platforms: ['darwin arm64'],
+    options: [],
+    needs: 'macOS 14 or later',
+  },
+  'pjrt-cpu': {
+    label: 'the CPU',
+    device: 'cpu',
+    wheel: {
+      project: 'lammps-jax-pjrt-cpu',
+      version: '0.11.2',
+      bytes: 62_711_338,
+      sha256: '1319390d948b39f69f7dade496b7c385149d9ca6097a6b62114da113216d9ad1',
+      files: ['lammps_jax_pjrt_cpu/pjrt_c_api_cpu_plugin.so'],
+    },
+    library: 'lammps_jax_pjrt_cpu/pjrt_c_api_cpu_plugin.so',
+    platforms: ['linux x64'],
+    // Without it the plugin divides the processor into four devices.
+    options: [['cpu_device_count', 1]],
+  },
+} as const satisfies Readonly<Record<string, PjrtPlugin>>;
+
+export type PjrtVariant = keyof typeof entries;
+
+/** The first that is installed and runs is the one that is used: accelerators before the processor. */
+export const pjrtPlugins: Readonly<Record<PjrtVariant, PjrtPlugin>> = entries;
+
+export const pjrtVariants = namesOf(entries);

@@ -1,0 +1,148 @@
+/** Compiles programs for a card that need not be there, with the card's own compiler, and reads the memory that they take on it. */
+import { createHash } from 'node:crypto';
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { z } from 'zod';
+import { type CardName, cardCatalog } from '../../catalog/cards.ts';
+import { messageOf } from '../../protocol/error-facts.ts';
+import { EngineError } from '../engine.ts';
+import { engineRequire } from '../install/engine-folder.ts';
+import {
+  type InstalledPjrt,
+  installCommand,
+  locateCardCompiler,
+  pjrtAddonIsCurrent,
+  pjrtAddonPath,
+  pjrtLibrary,
+} from '../install/pjrt-folder.ts';
+import type { Addon, TopologyHandle } from './addon.ts';
+import { describeCard } from './card-description.ts';
+import { cardCompileOptions } from './compile-options.ts';
+import type { LoweredSignature } from './lower.ts';
+
+const memorySchema = z.object({
+  arguments: z.number(),
+  outputs: z.number(),
+  aliased: z.number(),
+  temporaries: z.number(),
+  code: z.number(),
+  host: z.number(),
+  /** Operations of the optimized program that leave the device. */
+  hostOperations: z.array(z.string()),
+  seconds: z.number(),
+});
+
+/** Bytes of a program on a card, and how long it took to compile. */
+export type CardProgramMemory = z.infer<typeof memorySchema>;
+
+export interface CardCompiler {
+  /** The plugin that compiles, for example "jax-cuda13-pjrt 0.12.0.1". */
+  readonly plugin: string;
+  /** From the cache where this very module was compiled for this card before. @throws EngineError with the compiler's reason */
+  compile(card: CardName, module: Pick<LoweredSignature, 'text'>): Promise<CardProgramMemory & { readonly found: boolean }>;
+}
+
+/** Changes when the files are written in another way. */
+const FORMAT = 'rowtune-card-1';
+const KEPT_CHARACTERS = 600;
+/** One card. */
+const TOPOLOGY = '1x1x1';
+
+/**
+ * Opens the plugin in this process; compiling happens on other threads and takes all cores, so this belongs in a worker.
+ * @throws EngineError where no plugin that compiles for cards is installed
+ */
+export function openCardCompiler(cacheDir: string): CardCompiler {
+  const installed = locateCardCompiler(cacheDir);
+  if (!installed)
+    throw new EngineError(
+      `no compiler for cards is installed in ${cacheDir}; to install one, run: rowtune engine install --variant cuda13 --compile-only`,
+    );
+  if (!pjrtAddonIsCurrent(installed.folder))
+    throw new EngineError(`the addon of ${installed.name} is that of another version of Rowtune; run: ${installCommand(installed)}`);
+  const plugin = `${installed.plugin.wheel.project} ${installed.plugin.wheel.version}`;
+  const options = cardCompileOptions();
+  const topologies = new Map<CardName, Promise<Topology>>();
+  const topologyOf = (card: CardName): Promise<Topology> => {
+    const known = topologies.get(card) ?? openTopology(installed, card);
+    topologies.set(card, known);
+    return known;
+  };
+  return {
+    plugin,
+    compile: async (card, { text }) => {
+      const file = path.join(
+        cacheDir,
+        'cards',
+        `${digest([FORMAT, plugin, describeCard(card), Buffer.from(options).toString('hex'), text])}.json`,
+      );
+      const kept = await readKept(file);
+      if (kept) return { ...kept, found: true };
+      try {
+        const memory = await compileNow(await topologyOf(card), text, options);
+        await keep(file, memory);
+        return { ...memory, found: false };
+      } catch (error) {
+        const reason = messageOf(error).slice(0, KEPT_CHARACTERS);
+        throw new EngineError(`${plugin} could not compile the program for ${cardCatalog[card].label}: ${reason}`, { cause: error });
+      }
+    },
+  };
+}
+
+interface Topology {
+  readonly addon: Addon;
+  readonly handle: TopologyHandle;
+}
+
+async function openTopology(installed: InstalledPjrt, card: CardName): Promise<Topology> {
+  const addon = engineRequire(installed.folder)(pjrtAddonPath(installed.folder)) as Addon;
+  const handle = await addon.describeDevice(pjrtLibrary(installed), card, [
+    ['topology', TOPOLOGY],
+    ['target_config', describeCard(card)],
+  ]);
+  return { addon, handle };
+}
+
+async function compileNow({ addon, handle }: Topology, text: string, options: Uint8Array): Promise<CardProgramMemory> {
+  const started = Date.now();
+  const compiled = await addon.compileFor(handle, Buffer.from(text), options);
+  try {
+    const seconds = (Date.now() - started) / 1000;
+    return { ...addon.compiledForMemory(compiled), hostOperations: hostOperations(await addon.optimized(compiled)), seconds };
+  } finally {
+    addon.closeCompiled(compiled);
+  }
+}
+
+/** Operations of XLA that leave the device: each opcode is a text of its own in the binary form. */
+const HOST_OPERATIONS = ['infeed', 'outfeed', 'send', 'recv', 'MoveToHost', 'MoveToDevice', 'xla_ffi_python_gpu_callback'] as const;
+
+/** A field of text in a protobuf is its length and its characters. */
+const hostOperations = (program: Uint8Array): string[] =>
+  HOST_OPERATIONS.filter(name => Buffer.from(program).includes(Buffer.from([name.length, ...Buffer.from(name)])));
+
+async function readKept(file: string): Promise<CardProgramMemory | undefined> {
+  try {
+    return memorySchema.parse(JSON.parse(await readFile(file, 'utf8')));
+  } catch {
+    return undefined;
+  }
+}
+
+/** What cannot be kept is compiled again. */
+async function keep(file: string, memory: CardProgramMemory): Promise<void> {
+  try {
+    await mkdir(path.dirname(file), { recursive: true });
+    await writeFile(`${file}.${process.pid}`, JSON.stringify(memory));
+    await rename(`${file}.${process.pid}`, file);
+  } catch {
+    // A full disk, for example.
+  }
+}
+
+function digest(parts: readonly string[]): string {
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(`${part.length} `).update(part);
+  return hash.digest('hex').slice(0, 32);
+}
