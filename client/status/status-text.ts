@@ -17,6 +17,7 @@ const KINDS: Readonly<Record<JobRecord['kind'], string>> = {
   export: 'Export',
   serve: 'Server',
   verify: 'Verification',
+  card: 'Memory on a card',
   doctor: 'Doctor',
 };
 

@@ -117,7 +117,7 @@ export const cardOfEachGeneration = ['a100', 'rtx-3090', 'rtx-4090', 'h100', 'b2
 export const cardBytes = (name: CardName): number => Math.round(cardCatalog[name].memoryGib * 2 ** 30);
 
 /**
- * What the driver, the context of the process and the compiled kernels take before a program has anything: an assumption, since no card was
+ * Memory of the driver, the context of the process and the compiled kernels, before a program has anything: an assumption, since no card was
  * at hand to measure it.
  */
 export const CARD_RESERVED_BYTES = 2 ** 30;

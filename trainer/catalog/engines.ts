@@ -68,6 +68,9 @@ export const engineChoices = {
 
 export type EngineChoiceName = keyof typeof engineChoices;
 
+/** The engine that runs on a card whose programs are compiled for it. */
+export const CARD_ENGINE: EngineName = 'pjrt';
+
 /** The engine to plan for where no machine is known. */
 export const plannedEngine = (choice: EngineChoiceName): EngineName => (choice === 'auto' ? preferredEngine : choice);
 

@@ -1,10 +1,15 @@
 /** The memory of a planned run on a card that need not be there: its training step, compiled by the card's own compiler. */
-import type { CardName } from '../catalog/cards.ts';
-import type { CardCompiler, CardProgramMemory } from '../engine/pjrt/card-compiler.ts';
+import { type CardName, cardCatalog } from '../catalog/cards.ts';
+import { CARD_ENGINE } from '../catalog/engines.ts';
+import { type CardCompiler, type CardProgramMemory, openCardCompiler } from '../engine/pjrt/card-compiler.ts';
 import { lowerSignature } from '../engine/pjrt/lower.ts';
 import type { RecomputePolicy } from '../graph/recompute.ts';
 import { byteSize } from '../graph/types.ts';
-import type { PlannedPass, RunPlan } from '../plan/run-plan.ts';
+import { readModelHeaders } from '../hub/open-model.ts';
+import type { JobScope } from '../job/job-scope.ts';
+import { type PlanHeaders, type PlannedPass, planRun, type RunPlan } from '../plan/run-plan.ts';
+import { duration } from '../protocol/format.ts';
+import type { JobRequest, ModelHeaders } from '../protocol/job-messages.ts';
 import type { BatchShape } from '../train/task.ts';
 
 /** Bytes of a compiled pass. */
@@ -20,6 +25,35 @@ export interface CompiledPass extends CardProgramMemory {
 /** The pass of the largest batch. */
 const largest = (shapes: readonly BatchShape[]): BatchShape =>
   shapes.reduce((most, shape) => (shape.batch * shape.tokens > most.batch * most.tokens ? shape : most));
+
+type Request = Extract<JobRequest, { kind: 'card' }>;
+
+export interface CardResult extends CompiledPass {
+  /** For example "jax-cuda13-pjrt 0.12.0.1". */
+  readonly compiler: string;
+}
+
+const REPORT_MS = 2000;
+
+/** The job 'card'. Compiling cannot be interrupted: aborting the job ends its process. */
+export async function cardJob({ recipe, model, card, recompute }: Request, { job, context }: JobScope): Promise<CardResult> {
+  const compiler = openCardCompiler(context.cacheDir);
+  const headers = typeof model === 'string' ? await readModelHeaders(model) : headersOf(model);
+  const plan = planRun({ recipe, headers, on: { engine: CARD_ENGINE, device: 'gpu' }, recompute });
+  job.phase('compile', `compiling the training step for ${cardCatalog[card].label} with ${compiler.plugin}`);
+  const started = Date.now();
+  const report = setInterval(() => job.log('info', `  compiling: ${duration((Date.now() - started) / 1000)} so far`), REPORT_MS);
+  try {
+    return { ...(await compileTraining(plan, recompute, card, compiler)), compiler: compiler.plugin };
+  } finally {
+    clearInterval(report);
+  }
+}
+
+const headersOf = ({ config, shapes }: ModelHeaders): PlanHeaders => ({
+  config,
+  tensors: new Map(shapes.map(([name, shape]) => [name, { shape }])),
+});
 
 /** @throws EngineError with the compiler's reason */
 export const compileTraining = (plan: RunPlan, recompute: RecomputePolicy, card: CardName, compiler: CardCompiler): Promise<CompiledPass> =>

@@ -4,6 +4,7 @@ import type { Job } from '../job/job.ts';
 import type { JobScope } from '../job/job-scope.ts';
 import type { JobKind, JobRequest } from '../protocol/job-messages.ts';
 import { sweepJob } from '../sweep/sweep-job.ts';
+import { cardJob } from './card-memory.ts';
 import { evaluateJob } from './evaluate-run.ts';
 import { importanceJob } from './importance-run.ts';
 import type { JobResults } from './job-results.ts';
@@ -27,6 +28,7 @@ const handlers: Handlers = {
   export: exportJob,
   serve: serveJob,
   verify: verifyJob,
+  card: cardJob,
   doctor: ({ engine }, { context }) =>
     diagnose({
       requested: engine,

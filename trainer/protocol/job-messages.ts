@@ -4,6 +4,7 @@
  */
 
 import type { ExportFormat, ExportType } from '../catalog/artifacts.ts';
+import type { CardName } from '../catalog/cards.ts';
 import { isOneOf } from '../catalog/entries.ts';
 import { isRecord } from '../narrow.ts';
 import type { Recipe } from './recipe-schema.ts';
@@ -78,8 +79,26 @@ export type JobRequest = { readonly context: JobContext } & (
       readonly maxTokens: number;
     }
   | { readonly kind: 'verify'; readonly modelDir: string; readonly engine: Recipe['engine'] }
+  /** Compiles the training step for cards that need not be there. */
+  | {
+      readonly kind: 'card';
+      readonly recipe: Recipe;
+      /** A local path, whose headers are read; or the headers, the tensors as a list. */
+      readonly model: string | ModelHeaders;
+      readonly card: CardName;
+      readonly recompute: RecomputeLevel;
+    }
   | { readonly kind: 'doctor'; readonly engine: Recipe['engine'] }
 );
+
+/** The config of a model, and the shapes of its tensors by name. */
+export interface ModelHeaders {
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly shapes: readonly (readonly [string, readonly number[]])[];
+}
+
+/** A level of recomputation that is settled. */
+export type RecomputeLevel = Exclude<Recipe['recompute'], 'auto'>;
 
 export type JobKind = JobRequest['kind'];
 
@@ -102,6 +121,7 @@ export const JOB_KINDS = [
   'export',
   'verify',
   'serve',
+  'card',
   'doctor',
 ] as const satisfies readonly JobKind[];
 

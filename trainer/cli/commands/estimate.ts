@@ -6,6 +6,7 @@ import { describeNothingFits } from '../../plan/memory/propose-settings.ts';
 import { batchSize, byteSize, grouped, percent, table } from '../../protocol/format.ts';
 import { EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
+import { estimateOnCard } from '../estimate-on-card.ts';
 import { withOverrides } from '../job-command.ts';
 import { modelHeaders } from '../model-headers.ts';
 import { readRecipe } from '../read-recipe.ts';
@@ -18,16 +19,23 @@ export const addEstimate: AddCommand = (program, surroundings) => {
       .description('predict the memory of a run, and compare other methods')
       .argument('<recipe>', 'a recipe')
       .option('--plan', 'propose settings for batch, accumulation, recompute and rank that fit, fastest first')
+      .option(
+        '--card <name>',
+        'the memory on a graphics card, which need not be there, and the settings that fit it, for example "RTX 4090"',
+      )
+      .option('--no-compile', "with --card: by a model of the buffers, without the card's own compiler")
       .option('--memory <size>', 'memory limit of the run with --plan, for example 8GB (default: half of the free memory)', parseSize),
   );
   withCommonOptions(command, [
     'rowtune estimate spam.rowtune.yaml',
     'rowtune estimate spam.rowtune.yaml max_length=2048 recompute=block --json',
     'rowtune estimate spam.rowtune.yaml --plan --memory 4GB',
-  ]).action((file: string, overrides: string[], { plan, memory }: EstimateOptions) =>
-    runCommandWork(command, surroundings, context =>
-      plan || memory !== undefined ? planCommand(context, file, overrides, memory) : estimate(context, file, overrides),
-    ),
+    'rowtune estimate spam.rowtune.yaml --card "RTX 4090"',
+  ]).action((file: string, overrides: string[], { plan, memory, card, compile }: EstimateOptions) =>
+    runCommandWork(command, surroundings, context => {
+      if (card !== undefined) return estimateOnCard(context, { file, overrides, card, compile });
+      return plan || memory !== undefined ? planCommand(context, file, overrides, memory) : estimate(context, file, overrides);
+    }),
   );
 };
 
@@ -35,6 +43,8 @@ interface EstimateOptions {
   readonly plan?: boolean;
   /** Bytes. */
   readonly memory?: number;
+  readonly card?: string;
+  readonly compile: boolean;
 }
 
 const UNITS: Readonly<Record<string, number>> = { '': 1, kb: 1e3, mb: 1e6, gb: 1e9, tb: 1e12, kib: 2 ** 10, mib: 2 ** 20, gib: 2 ** 30 };

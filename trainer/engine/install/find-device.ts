@@ -5,7 +5,7 @@ import { EngineError } from '../engine.ts';
 import { type DeviceKind, type PjrtPlugin, type PjrtVariant, pjrtPlugins, pjrtVariants } from './pjrt-plugins.ts';
 import { knownNvidiaGpu, type NvidiaGpu } from './toolchain.ts';
 
-/** What was found of a device: the reason why it cannot be used, or nothing where it can. */
+/** A device that can be used, or the reason why it cannot. */
 type Finding = { readonly found: string } | { readonly missing: string };
 
 export interface Surroundings {

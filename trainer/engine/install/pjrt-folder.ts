@@ -1,4 +1,4 @@
-/** Where each installed PJRT plugin lies, and the addon that was compiled to use it. */
+/** The folder of each installed PJRT plugin, and the addon that was compiled to use it. */
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -19,7 +19,7 @@ const manifestSchema = z.object({
   others: z.array(z.object({ name: z.string(), sha256: z.string() })).default([]),
   /** Compiles for cards that are not there, and does not compute. */
   isCompileOnly: z.boolean().default(false),
-  /** Of a plugin that lies anywhere. */
+  /** The path of a plugin that lies anywhere. */
   library: z.string().optional(),
   installedAt: z.string(),
 });

@@ -27,11 +27,11 @@ export interface PjrtPlugin {
   readonly platforms: readonly string[];
   /** For the plugin's client. */
   readonly options: readonly (readonly [string, number])[];
-  /** What it takes to compile for a card that is not there; left out where it cannot. */
+  /** Wheels to compile for a card that is not there; left out where the plugin cannot. */
   readonly compiler?: readonly PluginWheel[];
-  /** What else it takes to compute. */
+  /** Further wheels to compute. */
   readonly runtime?: readonly PluginWheel[];
-  /** What it needs that is not on PyPI. */
+  /** Software that it needs and that is not on PyPI. */
   readonly needs?: string;
 }
 

@@ -130,7 +130,7 @@ async function readKept(file: string): Promise<CardProgramMemory | undefined> {
   }
 }
 
-/** What cannot be kept is compiled again. */
+/** A result that cannot be kept is compiled again. */
 async function keep(file: string, memory: CardProgramMemory): Promise<void> {
   try {
     await mkdir(path.dirname(file), { recursive: true });

@@ -5,8 +5,11 @@
 
 type Flags = Readonly<Record<string, boolean | number>>;
 
-/** bfloat16 results are rounded where the graph says so, on every engine. */
-const FLAGS: Flags = { xla_allow_excess_precision: false };
+/**
+ * bfloat16 results are rounded where the graph says so, on every engine. Products that share an operand stay apart: on a GPU, XLA would put
+ * weights one below the other for them, and hold those copies from the forward pass to the backward pass.
+ */
+const FLAGS: Flags = { xla_allow_excess_precision: false, xla_gpu_dot_merger_threshold_mb: 0 };
 
 /** For a card that is not there: nothing can be tried out on it. */
 const CARD_FLAGS: Flags = { ...FLAGS, xla_gpu_autotune_level: 0 };

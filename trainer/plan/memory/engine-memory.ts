@@ -26,6 +26,8 @@ export interface OverheadLaw {
 export interface EngineMemory {
   readonly rules: (variables: Program['variables']) => BufferRules;
   readonly overhead: OverheadLaw;
+  /** The law for the memory of a GPU instead of the worker's, where the engine holds everything there. */
+  readonly onGpu?: OverheadLaw;
 }
 
 /**
@@ -60,6 +62,18 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
       bytesPerConvolution: 0,
       variableShare: 0,
       activationShare: 0.09,
+      largestShare: 0,
+    },
+    // The compiler's temporaries, compared with the liveness of the graph: see bench/results/cards.md. Code and context of the process are in
+    // the bytes that every card reserves.
+    onGpu: {
+      codeBytes: 0,
+      workerBytes: 0,
+      bytesPerToken: 0,
+      bytesPerNode: 0,
+      bytesPerConvolution: 0,
+      variableShare: 0,
+      activationShare: 0.2,
       largestShare: 0,
     },
   },

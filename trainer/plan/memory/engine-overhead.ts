@@ -1,9 +1,9 @@
 /** Memory of a worker in addition to tensors: see `engine-memory.ts`. */
 import type { EngineName } from '../../catalog/engines.ts';
+import type { ComputesOn } from '../../train/recipe-settings.ts';
 import { engineMemory } from './engine-memory.ts';
 
-export interface OverheadParams {
-  readonly engine: EngineName;
+export interface OverheadParams extends ComputesOn {
   /** The nodes of all signatures, with those that load and read variables. */
   readonly nodes: number;
   /** Among them. */
@@ -27,9 +27,10 @@ export const tokenizerBytes = (vocabularySize: number, engine: EngineName): numb
   engineMemory[engine].overhead.bytesPerToken * vocabularySize;
 
 export function engineOverheadBytes(params: OverheadParams): number {
-  const { engine, nodes, convolutions, variableBytes, largestBytes, activationBytes, feedBytes, vocabularySize } = params;
-  const law = engineMemory[engine].overhead;
-  const process = law.codeBytes + law.workerBytes + tokenizerBytes(vocabularySize, engine) + HOST_BATCHES * feedBytes;
+  const { engine, device, nodes, convolutions, variableBytes, largestBytes, activationBytes, feedBytes, vocabularySize } = params;
+  const { overhead, onGpu } = engineMemory[engine];
+  const law = device === 'gpu' && onGpu ? onGpu : overhead;
+  const process = law.codeBytes + law.workerBytes + law.bytesPerToken * vocabularySize + HOST_BATCHES * feedBytes;
   const compiled = law.bytesPerNode * nodes + law.bytesPerConvolution * convolutions;
   const hole = Math.max(0, law.largestShare * largestBytes - activationBytes);
   return Math.round(process + compiled + law.variableShare * variableBytes + law.activationShare * activationBytes + hole);

@@ -135,7 +135,7 @@ export function priceRun(plan: RunPlan, options: PriceOptions = {}, fuse = plann
     const passes = [...training, ...evaluation];
     const activationBytes = Math.max(...passes.map(pass => pass.activationBytes));
     const overhead = engineOverheadBytes({
-      engine,
+      ...plan.on,
       nodes: passes.reduce((sum, { nodes }) => sum + nodes, sharedNodes),
       convolutions: passes.reduce((sum, { convolutions }) => sum + convolutions, 0),
       variableBytes: heldTotal,

@@ -1,0 +1,59 @@
+/** `rowtune estimate --card`: what a run takes on a card that is not there, by the model of buffers, and what is said of unknown cards. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { cardBytes, usableCardBytes } from '../../../trainer/catalog/cards.ts';
+import { cli, cliJson, golden } from './run-cli.ts';
+
+const folder = mkdtempSync(path.join(os.tmpdir(), 'rowtune-card-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+writeFileSync(
+  path.join(folder, 'a.rowtune.yaml'),
+  `model: ${path.join(golden, 'llama')}\ndata: {train: [train.jsonl]}\nr: 2\nmax_length: 32\nper_device_train_batch_size: 4\n`,
+);
+/** A cache without a compiler for cards. */
+const options = { cwd: folder, env: { ROWTUNE_CACHE: path.join(folder, 'cache') } };
+
+interface Fitting {
+  readonly precision: string;
+  readonly totalBytes: number;
+  readonly overrides: readonly string[];
+}
+
+describe('estimate --card', () => {
+  test('gives the memory on the card alone, and settings that fit it in every precision', async () => {
+    const { status, stderr, value } = await cliJson(['estimate', 'a.rowtune.yaml', '--card', 'RTX 4090'], options);
+    expect(status).toBe(0);
+    expect(stderr).toContain("estimated by a model of the compiler's buffers; for the card's own compiler");
+    const usableBytes = usableCardBytes('rtx-4090');
+    expect(value).toMatchObject({
+      ok: true,
+      source: 'model',
+      fits: true,
+      card: { name: 'rtx-4090', bytes: cardBytes('rtx-4090'), usableBytes },
+    });
+    const found = value as Record<string, number> & { readonly options: readonly Fitting[] };
+    // No worker, no code of the engine: a model of 78 thousand numbers takes a few megabytes.
+    const {
+      weightsBytes = 0,
+      trainedBytes = 0,
+      gradientBytes = 0,
+      optimizerBytes = 0,
+      activationBytes = 0,
+      engineOverheadBytes = 0,
+    } = found;
+    const held = weightsBytes + trainedBytes + gradientBytes + optimizerBytes;
+    expect(found.totalBytes).toBe(held + activationBytes + engineOverheadBytes);
+    expect(found.totalBytes).toBeLessThan(10e6);
+    expect(new Set(found.options.map(({ precision }) => precision)).size).toBe(3);
+    for (const { totalBytes } of found.options) expect(totalBytes).toBeLessThanOrEqual(usableBytes);
+    for (const { precision, overrides } of found.options) expect(overrides.includes('quantize=nf4')).toBe(precision.startsWith('nf4'));
+  });
+
+  test('names the nearest card where none has this name', async () => {
+    const { status, stderr } = await cli(['estimate', 'a.rowtune.yaml', '--card', 'RTX 4091'], options);
+    expect(status).toBe(2);
+    expect(stderr).toContain("no card named 'RTX 4091' is known. Did you mean 'RTX 4090'?");
+  });
+});

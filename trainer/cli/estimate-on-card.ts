@@ -1,0 +1,164 @@
+/** `rowtune estimate --card`: the memory of a run on a card that need not be there, and the settings that fit it. */
+import { CARD_RESERVED_BYTES, type CardName, cardBytes, cardCatalog, findCard, usableCardBytes } from '../catalog/cards.ts';
+import { CARD_ENGINE } from '../catalog/engines.ts';
+import { locateCardCompiler } from '../engine/install/pjrt-folder.ts';
+import type { CardResult } from '../handlers/card-memory.ts';
+import type { HeadersSource } from '../lint/facts/estimate-model.ts';
+import type { RecipeEstimate } from '../plan/memory/predict.ts';
+import type { MemoryPlanning, PlanOption } from '../plan/memory/propose-settings.ts';
+import { byteSize, duration, grouped, percent, table } from '../protocol/format.ts';
+import type { JobRequest } from '../protocol/job-messages.ts';
+import { parseRecipe } from '../protocol/parse-recipe.ts';
+import type { Recipe } from '../protocol/recipe-schema.ts';
+import { jobContext } from '../settings.ts';
+import { CliError } from './cli-error.ts';
+import type { CommandContext, CommandResult } from './command.ts';
+import { modelHeaders } from './model-headers.ts';
+import { type ReadRecipe, readRecipe } from './read-recipe.ts';
+import { runWorker } from './run-worker.ts';
+import { withReader } from './with-reader.ts';
+
+export interface CardEstimateParams {
+  readonly file: string;
+  readonly overrides: readonly string[];
+  /** As it was written. */
+  readonly card: string;
+  /** Whether the card's own compiler is asked, where it is installed. */
+  readonly compile: boolean;
+}
+
+/** Settings that fit, of one precision. */
+interface Fitting extends PlanOption {
+  readonly precision: string;
+}
+
+/** Ways to hold the weights, by their overrides; the recipe's own comes first. */
+const PRECISIONS: readonly { readonly name: string; readonly overrides: readonly string[] }[] = [
+  { name: "the recipe's", overrides: [] },
+  { name: 'bfloat16', overrides: ['dtype=bfloat16'] },
+  { name: 'nf4, computed in bfloat16', overrides: ['dtype=bfloat16', 'quantize=nf4'] },
+];
+
+/** The number of options shown for each precision, the fastest; `--json` has all of them. */
+const SHOWN_OPTIONS = 3;
+
+export async function estimateOnCard(context: CommandContext, params: CardEstimateParams): Promise<CommandResult> {
+  const named = findCard(params.card);
+  if ('problem' in named) throw new CliError(named.problem, { code: 'usage' });
+  const { card } = named;
+  const { recipe, source } = await readRecipe(context, params.file, { overrides: params.overrides });
+  const headers = await modelHeaders(context, recipe, source.baseDir);
+  const usableBytes = usableCardBytes(card);
+  const asked = { recipe, ...headers, engine: CARD_ENGINE, device: 'gpu', usableBytes, allLevels: true, compare: true } as const;
+  const found = await withReader(reader => reader.ask('estimate', asked, `Estimating the memory of ${params.file}`));
+  const compiled = params.compile ? await compileFor(context, { recipe, headers, card, found }) : undefined;
+  const options = await fittingOptions(source, { headers, usableBytes });
+  const totalBytes = compiled?.totalBytes ?? found.totalBytes;
+  const fits = totalBytes <= usableBytes;
+  context.terminal.print(describe({ card, found, compiled, options }));
+  if (!fits)
+    context.terminal.say(
+      'warning',
+      `the run needs about ${byteSize(totalBytes)}, but ${cardCatalog[card].label} has ${byteSize(usableBytes)} for it`,
+    );
+  const facts = { name: card, label: cardCatalog[card].label, bytes: cardBytes(card), usableBytes, reservedBytes: CARD_RESERVED_BYTES };
+  return { value: { ok: true, card: facts, source: compiled ? 'compiler' : 'model', fits, ...found, totalBytes, compiled, options } };
+}
+
+interface CompileParams {
+  readonly recipe: Recipe;
+  readonly headers: HeadersSource;
+  readonly card: CardName;
+  readonly found: RecipeEstimate;
+}
+
+/** Undefined where no compiler is installed, which is said. */
+async function compileFor({ settings, terminal, cwd }: CommandContext, { recipe, headers, card, found }: CompileParams) {
+  if (!locateCardCompiler(settings.cacheDir)) {
+    const command = 'rowtune engine install --variant cuda13 --compile-only';
+    terminal.say('info', `estimated by a model of the compiler's buffers; for the card's own compiler (234 MB), run: ${command}`);
+    return undefined;
+  }
+  const model = 'model' in headers ? headers.model : { config: headers.headers.config, shapes: shapesOf(headers.headers) };
+  const request: JobRequest = { kind: 'card', context: jobContext(settings, cwd), recipe, model, card, recompute: found.recompute };
+  return (await runWorker({ request, terminal, threads: 0 })) as CardResult;
+}
+
+const shapesOf = ({ tensors }: Extract<HeadersSource, { headers: unknown }>['headers']) =>
+  [...tensors].map(([name, { shape }]) => [name, shape] as const);
+
+/** By the model of buffers: compiling each would take minutes. A precision that the recipe's method does not take is left out. */
+async function fittingOptions(
+  source: ReadRecipe['source'],
+  { headers, usableBytes }: { readonly headers: HeadersSource; readonly usableBytes: number },
+): Promise<Fitting[]> {
+  const found: Fitting[] = [];
+  const seen = new Set<string>();
+  for (const precision of PRECISIONS) {
+    const recipe = recipeWith(source, precision.overrides);
+    if (recipe === undefined || seen.has(`${recipe.dtype} ${recipe.quantize}`)) continue;
+    seen.add(`${recipe.dtype} ${recipe.quantize}`);
+    const params = { recipe, ...headers, engine: CARD_ENGINE, device: 'gpu', usableBytes } as const;
+    const { options }: MemoryPlanning = await withReader(reader => reader.ask('plan', params, `Planning the memory of ${source.fileName}`));
+    found.push(
+      ...options.map(option => ({ precision: precision.name, ...option, overrides: [...precision.overrides, ...option.overrides] })),
+    );
+  }
+  return found;
+}
+
+/** Undefined where the recipe does not take these settings too. */
+const recipeWith = ({ text, fileName, overrides }: ReadRecipe['source'], further: readonly string[]): Recipe | undefined =>
+  parseRecipe(text, { fileName, overrides: [...overrides, ...further] }).recipe;
+
+interface Description {
+  readonly card: CardName;
+  readonly found: RecipeEstimate;
+  readonly compiled: CardResult | undefined;
+  readonly options: readonly Fitting[];
+}
+
+function describe({ card, found, compiled, options }: Description): string {
+  const { label } = cardCatalog[card];
+  const usable = byteSize(usableCardBytes(card));
+  const trained = `${found.method} trains ${grouped(found.trainable)} of ${grouped(found.parameters)} parameters (${percent(found.trainableShare, 2)})`;
+  const reserved = `${label}: ${byteSize(cardBytes(card))}, of which ${byteSize(CARD_RESERVED_BYTES)} are assumed for the driver and its context. GPU: unmeasured.`;
+  const shown = PRECISIONS.flatMap(({ name }) => options.filter(({ precision }) => precision === name).slice(0, SHOWN_OPTIONS));
+  const fitting = shown.map(option => [
+    option.precision,
+    String(option.batch),
+    String(option.accumulation),
+    option.recompute,
+    option.r === undefined ? 'as it is' : String(option.r),
+    byteSize(option.totalBytes),
+    `×${option.cost.toFixed(2)}`,
+    option.overrides.join(' ') || '(the recipe unchanged)',
+  ]);
+  const heads = ['precision', 'batch', 'accumulation', 'recompute', 'r', 'total', 'work', 'overrides'];
+  return [
+    trained,
+    reserved,
+    table([
+      ...(compiled ? compiledRows(compiled) : modelRows(found)),
+      ['total', `${byteSize(compiled?.totalBytes ?? found.totalBytes)} of ${usable}`],
+    ]),
+    compiled ? compilerText(compiled) : "By a model of the compiler's buffers.",
+    options.length === 0 ? `no batch, recompute level, precision or rank of this recipe fits ${label}` : table([heads, ...fitting]),
+  ].join('\n\n');
+}
+
+const compiledRows = (compiled: CardResult): string[][] => [
+  ['weights, optimizer and batch', byteSize(compiled.arguments)],
+  ['of them updated in place', `${byteSize(compiled.aliased)} of ${byteSize(compiled.changedBytes)}`],
+  ['temporaries of the step', byteSize(compiled.temporaries)],
+];
+
+const modelRows = (found: RecipeEstimate): string[][] => [
+  ['weights', byteSize(found.weightsBytes)],
+  ['trained next to them', byteSize(found.trainedBytes + found.gradientBytes)],
+  ['optimizer', byteSize(found.optimizerBytes)],
+  [`temporaries of the step (recompute: ${found.recompute})`, byteSize(found.activationBytes + found.engineOverheadBytes)],
+];
+
+const compilerText = ({ compiler, seconds, found }: CardResult): string =>
+  `The training step was compiled for this card by ${compiler} (${duration(seconds)}${found ? ', found in the cache' : ''}). The settings below are by a model of its buffers.`;
