@@ -8,6 +8,7 @@ export const DEFAULTS = {
   trainerPath: '',
   node: '',
   engine: 'default',
+  card: '',
   'daemon.url': '',
   'daemon.certificate': '',
   'daemon.folder': '',

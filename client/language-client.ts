@@ -58,7 +58,7 @@ export function createServer({ context, cacheDir, onError }: ServerParams): Serv
         outputChannel: channel,
         synchronize: {
           fileEvents: WATCHED.map(pattern => workspace.createFileSystemWatcher(pattern)),
-          configurationSection: 'rowtune.daemon',
+          configurationSection: ['rowtune.daemon', 'rowtune.card'],
         },
       },
     );

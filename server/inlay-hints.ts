@@ -28,11 +28,11 @@ export function inlayHints(view: RecipeView): Hint[] {
     if (at !== undefined && label !== undefined) hints.push({ at, label, tooltip });
   };
   add(['r', 'ratio', 'method', 'model'], trainedText(view));
-  const { estimate, availableBytes, values } = view;
+  const { estimate, values } = view;
   if (estimate !== undefined) {
-    const condition = view.farDaemon === undefined ? '' : ' if so much is free there';
+    const condition = view.farDaemon === undefined || view.card !== undefined ? '' : ' if so much is free there';
     const level = values.recompute === 'auto' ? `, recompute: ${estimate.recompute}${condition}` : '';
-    const label = `${byteSize(estimate.totalBytes)}${ofFree(availableBytes)}${level}`;
+    const label = `${byteSize(estimate.totalBytes)}${ofFree(view)}${level}`;
     add(['recompute', 'per_device_train_batch_size', 'max_length', 'model'], label, memorySplit(estimate));
   }
   const effective = values.per_device_train_batch_size * values.gradient_accumulation_steps;

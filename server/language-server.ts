@@ -1,6 +1,7 @@
 /** Connects the editor's requests to the functions that answer them. */
 import os from 'node:os';
 import { CodeActionKind, createConnection, type InitializeParams, TextDocumentSyncKind } from 'vscode-languageserver/node';
+import type { CardName } from '../trainer/catalog/cards.ts';
 import { EstimateCache } from '../trainer/lint/facts/estimates.ts';
 import { conversion, fixAll, quickFixes } from '../trainer/lint/quick-fixes.ts';
 import type { FarDaemon, RecipeView } from '../trainer/lint/recipe-view.ts';
@@ -9,6 +10,7 @@ import { availableMemoryBytes, hasGpu } from '../trainer/machine/machine.ts';
 import { readSources } from '../trainer/reader/lint-sources.ts';
 import { Reader } from '../trainer/reader/reader.ts';
 import { resolveSettings } from '../trainer/settings.ts';
+import { readCard } from './card-setting.ts';
 import { completionsAt } from './completion.ts';
 import { overlaps } from './cursor.ts';
 import { Documents, pathOf } from './documents.ts';
@@ -53,12 +55,14 @@ let isEstimating = false;
 let availableBytes = availableMemoryBytes();
 /** By the settings of the editor. */
 let farDaemon: FarDaemon | undefined;
+let card: CardName | undefined;
 const documents = new Documents(
   {
     ...sources,
     availableBytes: () => availableBytes,
     hasGpu,
     farDaemon: () => farDaemon,
+    card: () => card,
   },
   estimates,
 );
@@ -101,6 +105,8 @@ connection.onDidChangeTextDocument(({ textDocument: { uri }, contentChanges }) =
 });
 connection.onDidChangeConfiguration(({ settings }) => {
   farDaemon = readFarDaemon(settings);
+  card = readCard(settings);
+  documents.forgetViews();
   scheduleAll();
   void guarded('settings', undefined, refreshClient);
 });

@@ -1,4 +1,5 @@
 /** The memory effect of one setting on this run, in numbers. Pure. */
+import { cardCatalog } from '../trainer/catalog/cards.ts';
 import { memorySplit } from '../trainer/lint/problems/fact-problems.ts';
 import type { RecipeView } from '../trainer/lint/recipe-view.ts';
 import type { RecipeEstimate } from '../trainer/plan/memory/predict.ts';
@@ -58,11 +59,14 @@ const table = (head: string, rows: readonly (readonly [string, number, number])[
   ].join('\n');
 
 /** Undefined where there is no estimate, or for a setting that takes no memory. @param path dotted */
-export function memoryText({ estimate, values, availableBytes }: RecipeView, path: string): string | undefined {
+export function memoryText({ estimate, values, availableBytes, card }: RecipeView, path: string): string | undefined {
   if (estimate === undefined || !Object.hasOwn(sentences, path)) return undefined;
   const own = sentences[path]?.(estimate, values) ?? '';
-  return `*Here:* ${own.startsWith('|') ? `\n\n${own}` : own}\n\nThis run: about **${byteSize(estimate.totalBytes)}**${ofFree(availableBytes)}. ${memorySplit(estimate)}.`;
+  return `*Here:* ${own.startsWith('|') ? `\n\n${own}` : own}\n\nThis run: about **${byteSize(estimate.totalBytes)}**${ofFree({ availableBytes, card })}. ${memorySplit(estimate)}.`;
 }
 
-/** Nothing where the free memory is not known. */
-export const ofFree = (availableBytes: number): string => (Number.isFinite(availableBytes) ? ` of ${byteSize(availableBytes)} free` : '');
+/** " of 8.1 GB free", or " of 24.7 GB on RTX 4090"; nothing where the free memory is not known. */
+export function ofFree({ availableBytes, card }: Pick<RecipeView, 'availableBytes' | 'card'>): string {
+  if (!Number.isFinite(availableBytes)) return '';
+  return ` of ${byteSize(availableBytes)} ${card === undefined ? 'free' : `on ${cardCatalog[card].label}`}`;
+}

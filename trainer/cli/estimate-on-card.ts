@@ -11,7 +11,7 @@ import type { JobRequest } from '../protocol/job-messages.ts';
 import { parseRecipe } from '../protocol/parse-recipe.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import { jobContext } from '../settings.ts';
-import { CliError } from './cli-error.ts';
+import { CliError, EXIT } from './cli-error.ts';
 import type { CommandContext, CommandResult } from './command.ts';
 import { modelHeaders } from './model-headers.ts';
 import { type ReadRecipe, readRecipe } from './read-recipe.ts';
@@ -44,7 +44,7 @@ const SHOWN_OPTIONS = 3;
 
 export async function estimateOnCard(context: CommandContext, params: CardEstimateParams): Promise<CommandResult> {
   const named = findCard(params.card);
-  if ('problem' in named) throw new CliError(named.problem, { code: 'usage' });
+  if ('problem' in named) throw new CliError(named.problem, { code: 'unknown-card', exitStatus: EXIT.usage });
   const { card } = named;
   const { recipe, source } = await readRecipe(context, params.file, { overrides: params.overrides });
   const headers = await modelHeaders(context, recipe, source.baseDir);

@@ -1,4 +1,5 @@
 /** A recipe as the editor shows it: its text, the parser's result, and the facts about its model, data and machine. */
+import { type CardName, usableCardBytes } from '../catalog/cards.ts';
 import type { RecipeEstimate } from '../plan/memory/predict.ts';
 import { type ParsedRecipe, parseRecipe } from '../protocol/parse-recipe.ts';
 import { type Located, locate } from '../protocol/recipe/located.ts';
@@ -26,6 +27,8 @@ export interface RecipeView {
    */
   readonly farDaemon?: FarDaemon;
   readonly availableBytes: number;
+  /** The card that the user thinks of, whose memory then counts instead of this machine's. */
+  readonly card?: CardName;
   /** The engine that a run here would use. */
   readonly device: 'cpu' | 'gpu';
   /** Undefined until it has been computed. */
@@ -45,6 +48,7 @@ export interface ViewSources {
   readonly availableBytes: () => number;
   readonly hasGpu: () => boolean;
   readonly farDaemon?: () => FarDaemon | undefined;
+  readonly card?: () => CardName | undefined;
 }
 
 /** More data files in one recipe are not checked while typing. */
@@ -66,6 +70,8 @@ export async function readRecipeView(
   ]);
   const farDaemon = sources.farDaemon?.();
   const availableBytes = farDaemon === undefined ? sources.availableBytes() : Number.POSITIVE_INFINITY;
-  const machine = { farDaemon, availableBytes, device: sources.hasGpu() ? 'gpu' : 'cpu' } as const;
+  const card = sources.card?.();
+  const here = { availableBytes, device: sources.hasGpu() ? 'gpu' : 'cpu' } as const;
+  const machine = { farDaemon, ...(card === undefined ? here : { card, availableBytes: usableCardBytes(card), device: 'gpu' as const }) };
   return { ...document, parsed, root: locate(text).root, values, model, data: facts, runs, ...machine };
 }

@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { DEFAULTS } from '../../../client/client-settings.ts';
 import { COMMANDS } from '../../../client/commands/command-ids.ts';
 import { colorMapNames } from '../../../media/shared/color-maps.ts';
+import { cardCatalog, cardNames } from '../../../trainer/catalog/cards.ts';
 import { settings } from '../../../trainer/protocol/recipe-schema.ts';
 
 const root = join(import.meta.dirname, '..', '..', '..');
@@ -167,6 +168,12 @@ describe('settings', () => {
     const { enum: words, enumDescriptions } = properties['rowtune.engine'] ?? {};
     expect(words).toEqual(['default', ...Object.keys(choices)]);
     expect(enumDescriptions?.slice(1)).toEqual(Object.values(choices));
+  });
+
+  test('the cards are those of the catalog', () => {
+    const { enum: words, enumDescriptions } = properties['rowtune.card'] ?? {};
+    expect(words).toEqual(['', ...cardNames]);
+    expect(enumDescriptions?.slice(1)).toEqual(cardNames.map(name => `${cardCatalog[name].label}.`));
   });
 
   test('the colors are those that the heatmap has', () => {

@@ -6,6 +6,7 @@
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import type { CardName } from '../../../trainer/catalog/cards.ts';
 import { estimateModel } from '../../../trainer/lint/facts/estimate-model.ts';
 import { EstimateCache } from '../../../trainer/lint/facts/estimates.ts';
 import { type LintSources, lintDocument, recipeProblems } from '../../../trainer/lint/lint.ts';
@@ -105,13 +106,15 @@ export interface ViewOptions {
   readonly name?: string;
   readonly availableBytes?: number;
   readonly farDaemon?: FarDaemon;
+  readonly card?: CardName;
 }
 
-export const sourcesOf = ({ folder, availableBytes = 64e9, farDaemon }: ViewOptions): LintSources => ({
+export const sourcesOf = ({ folder, availableBytes = 64e9, farDaemon, card }: ViewOptions): LintSources => ({
   ...readSources(readHere, path.join(folder, 'cache')),
   availableBytes: () => availableBytes,
   hasGpu: () => false,
   farDaemon: () => farDaemon,
+  card: () => card,
 });
 
 /** With its estimate. */

@@ -2,6 +2,7 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { readCard } from '../../../server/card-setting.ts';
 import { completionsAt } from '../../../server/completion.ts';
 import { hoverAt } from '../../../server/hover.ts';
 import { inlayHints } from '../../../server/inlay-hints.ts';
@@ -153,6 +154,18 @@ describe('inlay hints', () => {
     expect(hints[1]?.label).toMatch(/of 64.* free, recompute: none/);
     expect(hints[2]?.label).toBe('8 samples an update');
     expect(hints[3]?.label).toBe('≈ 3 updates (1 an epoch)');
+  });
+
+  it('are about the card that the settings name, of which the whole may be used', async () => {
+    const text = 'model: models/tiny\nr: 8\nmax_length: 32\ndata: {train: spam.jsonl}\n';
+    const here = await viewOf(text, { folder });
+    const view = await viewOf(text, { folder, card: 'rtx-4090' });
+    expect(inlayHints(view)[1]?.label).toMatch(/^[\d.]+ [kM]B of 24\.7 GB on RTX 4090, recompute: none$/);
+    // The worker and its code are not on the card.
+    expect(view.estimate?.totalBytes).toBeLessThan((here.estimate?.totalBytes ?? 0) / 10);
+    expect(readCard({ rowtune: { card: 'RTX 4090' } })).toBe('rtx-4090');
+    for (const settings of [{ rowtune: { card: '' } }, { rowtune: { card: 'toaster' } }, { rowtune: {} }, undefined])
+      expect(readCard(settings)).toBeUndefined();
   });
 
   it('say nothing of the free memory of another machine', async () => {

@@ -14,7 +14,7 @@ import { webgpuPackages } from '../../engine/install/webgpu-packages.ts';
 import type { Progress } from '../../engine/install/wheel.ts';
 import { llamaCppPackages } from '../../llama-cpp/llama-cpp-packages.ts';
 import { byteSize, duration, table } from '../../protocol/format.ts';
-import { CliError } from '../cli-error.ts';
+import { CliError, EXIT } from '../cli-error.ts';
 import {
   type AddCommand,
   type CommandContext,
@@ -40,7 +40,7 @@ function addInstall(engine: Command, surroundings: Surroundings): void {
         '--variant <name>',
         "TensorFlow's build (auto uses CUDA if there is an NVIDIA GPU); webgpu lets the portable engine use any GPU; pjrt is the plugin of the pjrt engine for the accelerator that is found, and the others are its plugins by name",
       )
-        .choices(['auto', 'cpu', 'cuda', 'webgpu', 'pjrt', ...pjrtVariants])
+        .choices(['auto', 'cpu', 'cuda', 'webgpu', BY_DEVICE, ...pjrtVariants])
         .default('auto'),
     )
     .option('--compile-only', 'with a CUDA plugin: only what it takes to compile for cards that are not there')
@@ -58,7 +58,10 @@ function addInstall(engine: Command, surroundings: Surroundings): void {
   );
 }
 
-type AnyVariant = 'auto' | 'webgpu' | 'pjrt' | Variant | PjrtVariant;
+/** The variant that stands for the plugin of the accelerator that is found. */
+const BY_DEVICE = 'pjrt';
+
+type AnyVariant = 'auto' | 'webgpu' | typeof BY_DEVICE | Variant | PjrtVariant;
 
 interface InstallOptions {
   readonly variant: AnyVariant;
@@ -102,21 +105,18 @@ async function installVariant(
   params: Omit<InstallParams, 'variant'>,
 ): Promise<Installed> {
   if (isCompileOnly && !isPjrt(variant))
-    throw new CliError(`--compile-only goes with ${orList(variantsThatCompile.map(name => `--variant ${name}`))}`, { code: 'usage' });
+    throw new CliError(`--compile-only goes with ${orList(variantsThatCompile.map(name => `--variant ${name}`))}`, {
+      code: 'usage',
+      exitStatus: EXIT.usage,
+    });
   if (plugin !== undefined) return installOwnPlugin({ ...params, library: path.resolve(cwd, plugin) });
   if (tool !== undefined) return installOptional(llamaCppPackages(), params);
   if (isPjrt(variant)) return installPjrt({ ...params, variant, isCompileOnly });
-  switch (variant) {
-    case 'webgpu':
-      return installOptional(webgpuPackages, params);
-    case 'pjrt': {
-      const chosen = choosePlugin(await surroundings());
-      params.log(`found ${chosen.found}: taking ${chosen.variant}`);
-      return installPjrt({ ...params, variant: chosen.variant });
-    }
-    default:
-      return installTensorflow({ ...params, variant });
-  }
+  if (variant === 'webgpu') return installOptional(webgpuPackages, params);
+  if (variant !== BY_DEVICE) return installTensorflow({ ...params, variant });
+  const chosen = choosePlugin(await surroundings());
+  params.log(`found ${chosen.found}: taking ${chosen.variant}`);
+  return installPjrt({ ...params, variant: chosen.variant });
 }
 
 const variantsThatCompile = namesWhere(pjrtPlugins, ({ compiler }) => compiler !== undefined);

@@ -1,6 +1,7 @@
 /**
  * Memory estimates of recipes, computed while nobody types and memoized until something changes that they depend on.
  */
+import { CARD_ENGINE } from '../../catalog/engines.ts';
 import { USABLE_SHARE } from '../../machine/machine.ts';
 import type { EstimateParams, RecipeEstimate } from '../../plan/memory/predict.ts';
 import type { RecipeView } from '../recipe-view.ts';
@@ -59,10 +60,12 @@ export class EstimateCache {
     const key = keyOf(view);
     const { recipe } = view.parsed;
     if (key === undefined || recipe === undefined || view.model?.kind !== 'ready' || !this.isDue(view)) return;
-    const usableBytes = USABLE_SHARE * view.availableBytes;
+    // Nothing but the run is on a card.
+    const usableBytes = view.card === undefined ? USABLE_SHARE * view.availableBytes : view.availableBytes;
+    const engine = view.card === undefined ? undefined : CARD_ENGINE;
     const { estimate: known, stages: stage = 0 } = this.#entries.get(key) ?? {};
     try {
-      const params = { recipe, model: view.model.path, usableBytes, device: view.device, ...this.#stages[stage] };
+      const params = { recipe, model: view.model.path, usableBytes, engine, device: view.device, ...this.#stages[stage] };
       this.#keep(key, { estimate: await estimate(params, view.file), stages: stage + 1 });
     } catch (error) {
       this.#keep(key, { estimate: known, stages: this.#stages.length });
@@ -78,9 +81,9 @@ export class EstimateCache {
 }
 
 /** None if the recipe has errors or its model is unknown. */
-function keyOf({ parsed: { recipe }, model, availableBytes }: RecipeView): string | undefined {
+function keyOf({ parsed: { recipe }, model, availableBytes, card }: RecipeView): string | undefined {
   if (recipe === undefined || model?.kind !== 'ready' || model.model.blocks > MAX_BLOCKS) return undefined;
   const rounded = recipe.recompute === 'auto' ? Math.round(availableBytes / ROUNDED_BYTES) : 0;
   const { image_size, labels } = recipe.data;
-  return JSON.stringify([{ ...recipe, name: '', data: { image_size, labels }, output_dir: '', learning_rate: 0 }, model.id, rounded]);
+  return JSON.stringify([{ ...recipe, name: '', data: { image_size, labels }, output_dir: '', learning_rate: 0 }, model.id, rounded, card]);
 }

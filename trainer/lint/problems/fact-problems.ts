@@ -1,5 +1,6 @@
 /** Problems of a recipe that depend on its model, its data and this machine. Pure: the facts are passed in. */
 
+import { cardCatalog } from '../../catalog/cards.ts';
 import { measureCatalog, measureWithoutLabels } from '../../catalog/measures.ts';
 import { methodCatalog } from '../../catalog/methods.ts';
 import { type ObjectiveName, objectiveCatalog, objectivesOf } from '../../catalog/objectives.ts';
@@ -326,9 +327,11 @@ function* outputProblems({ runs, values }: RecipeView): Generator<Report> {
   }
 }
 
-function* memoryProblems({ estimate, availableBytes, values }: RecipeView): Generator<Report> {
+function* memoryProblems({ estimate, availableBytes, values, card }: RecipeView): Generator<Report> {
   if (estimate === undefined || estimate.totalBytes <= availableBytes) return;
-  const message = `this run needs about ${byteSize(estimate.totalBytes)}, but only ${byteSize(availableBytes)} are free: ${memorySplit(estimate)}`;
+  const has =
+    card === undefined ? `only ${byteSize(availableBytes)} are free` : `${cardCatalog[card].label} has ${byteSize(availableBytes)} for it`;
+  const message = `this run needs about ${byteSize(estimate.totalBytes)}, but ${has}: ${memorySplit(estimate)}`;
   const batch = values.per_device_train_batch_size;
   const path = [batch > 1 ? 'per_device_train_batch_size' : 'max_length'];
   yield { code: 'memory-above-free', severity: 'warning', path, message };
