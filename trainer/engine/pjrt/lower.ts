@@ -74,7 +74,8 @@ export function lowerSignature(signature: Signature, specs: ReadonlyMap<string, 
   const known = new Map<HostArray | object, Value>();
   const philox = new Set<number>();
   const values = new Map<Node, Value>();
-  const recomputed = new RecomputeBarriers(emitter, values);
+  const lastUses = new Map(schedule.flatMap(({ inputs }, i) => inputs.map(input => [input, i] as const)));
+  const recomputed = new RecomputeBarriers(emitter, values, lastUses);
   const writes = new WriteBarriers(emitter, values);
   const feeds = signature.feeds.map(({ attrs: { name, spec } }) => ({ name, spec }));
   const context = {

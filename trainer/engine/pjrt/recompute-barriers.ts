@@ -1,10 +1,11 @@
 /**
  * Keeps apart what the backward pass computes again and what the forward pass computed: XLA shares equal expressions, and would keep the forward
- * values until the backward pass. A recomputed operation therefore reads what was kept through a barrier that waits for a gradient.
+ * values until the backward pass. A recomputed operation therefore reads what was kept through a barrier that waits for a gradient. Whoever
+ * reads that gradient later reads it behind the barrier: XLA drops what goes through a barrier and is not used behind it.
  */
 
 import type { Node } from '../../graph/node-store.ts';
-import { elementAt, valueFor } from '../../narrow.ts';
+import { elementAt, lastOf, valueFor } from '../../narrow.ts';
 import type { Emitter } from './emitter.ts';
 import type { Value } from './hlo-type.ts';
 
@@ -12,16 +13,20 @@ const isSource = ({ op }: Node): boolean => op === 'read' || op === 'feed' || op
 
 export class RecomputeBarriers {
   private readonly emitter: Emitter;
-  private readonly values: ReadonlyMap<Node, Value>;
-  /** The newest gradient: a barrier that reads it cannot be passed before the backward pass is there. */
-  private gradient: Value | undefined;
+  private readonly values: Map<Node, Value>;
+  /** By node, the place in the schedule of its last reader. */
+  private readonly lastUses: ReadonlyMap<Node, number>;
+  /** Gradients, the newest last: a barrier that reads one cannot be passed before the backward pass is there. */
+  private gradients: Node[] = [];
+  private at = 0;
   /** Values behind a barrier, for the recomputation of one block. */
   private behind = new Map<Node, Value>();
   private block = -1;
 
-  constructor(emitter: Emitter, values: ReadonlyMap<Node, Value>) {
+  constructor(emitter: Emitter, values: Map<Node, Value>, lastUses: ReadonlyMap<Node, number>) {
     this.emitter = emitter;
     this.values = values;
+    this.lastUses = lastUses;
   }
 
   inputsOf(node: Node): Value[] {
@@ -39,7 +44,9 @@ export class RecomputeBarriers {
     const missing = [...new Set(guarded)].filter(input => !known.has(input));
     if (missing.length > 0) {
       const operands = missing.map(input => this.valueOf(input));
-      const results = this.emitter.barrier(this.gradient ? [...operands, this.gradient] : operands);
+      const gradient = this.newestGradient();
+      const results = this.emitter.barrier(gradient ? [...operands, this.valueOf(gradient)] : operands);
+      if (gradient) this.values.set(gradient, lastOf(results));
       for (const [i, input] of missing.entries()) known.set(input, elementAt(results, i));
     }
     return node.inputs.map(input => (guarded.includes(input) ? valueFor(known, input) : this.valueOf(input)));
@@ -47,7 +54,14 @@ export class RecomputeBarriers {
 
   /** To be called when the node's value is there. */
   made(node: Node): void {
-    if (node.phase > 0 && !node.recomputed && !isSource(node)) this.gradient = this.valueOf(node);
+    if (node.phase > 0 && !node.recomputed && !isSource(node)) this.gradients.push(node);
+    this.at++;
+  }
+
+  /** The newest that is read again later. */
+  private newestGradient(): Node | undefined {
+    this.gradients = this.gradients.filter(node => (this.lastUses.get(node) ?? 0) > this.at);
+    return this.gradients.at(-1);
   }
 
   private valueOf(node: Node): Value {

@@ -1,6 +1,7 @@
 /**
  * Orders the writes of variables behind everything that reads the old value. XLA knows no order but that of data: where a product with W and an
- * update of W's rows could run either way, it copies all of W. So an update waits for those readers that it does not depend on anyway.
+ * update of W's rows could run either way, it copies all of W. So an update waits for those readers that it does not depend on anyway. What
+ * they give is read behind the barrier from then on: XLA drops what goes through a barrier and is not used behind it.
  */
 
 import { aliasedRead, writtenVariables } from '../../graph/alias.ts';
@@ -12,11 +13,11 @@ import type { Value } from './hlo-type.ts';
 
 export class WriteBarriers {
   private readonly emitter: Emitter;
-  private readonly values: ReadonlyMap<Node, Value>;
+  private readonly values: Map<Node, Value>;
   /** By variable, the operations that have read it since it was last written. */
   private readonly readers = new Map<string, Node[]>();
 
-  constructor(emitter: Emitter, values: ReadonlyMap<Node, Value>) {
+  constructor(emitter: Emitter, values: Map<Node, Value>) {
     this.emitter = emitter;
     this.values = values;
   }
@@ -29,6 +30,7 @@ export class WriteBarriers {
     if (waitedFor.length === 0) return inputs;
     const largest = inputs.reduce((most, { shape }, i) => (elementCount(shape) > elementCount(inputs[most]?.shape ?? []) ? i : most), 0);
     const results = this.emitter.barrier([elementAt(inputs, largest), ...waitedFor.map(reader => valueFor(this.values, reader))]);
+    for (const [i, reader] of waitedFor.entries()) this.values.set(reader, elementAt(results, i + 1));
     const held = elementAt(results, 0);
     return inputs.map((input, i) => (i === largest ? held : input));
   }
