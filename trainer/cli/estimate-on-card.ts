@@ -7,7 +7,6 @@ import type { HeadersSource } from '../lint/facts/estimate-model.ts';
 import type { RecipeEstimate } from '../plan/memory/predict.ts';
 import type { MemoryPlanning, PlanOption } from '../plan/memory/propose-settings.ts';
 import { byteSize, duration, grouped, percent, table } from '../protocol/format.ts';
-import type { JobRequest } from '../protocol/job-messages.ts';
 import { parseRecipe } from '../protocol/parse-recipe.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import { jobContext } from '../settings.ts';
@@ -80,8 +79,8 @@ async function compileFor({ settings, terminal, cwd }: CommandContext, { recipe,
     return undefined;
   }
   const model = 'model' in headers ? headers.model : { config: headers.headers.config, shapes: shapesOf(headers.headers) };
-  const request: JobRequest = { kind: 'card', context: jobContext(settings, cwd), recipe, model, card, recompute: found.recompute };
-  return (await runWorker({ request, terminal, threads: 0 })) as CardResult;
+  const request = { kind: 'card', context: jobContext(settings, cwd), recipe, model, card, recompute: found.recompute } as const;
+  return runWorker({ request, terminal, threads: 0 });
 }
 
 const shapesOf = ({ tensors }: Extract<HeadersSource, { headers: unknown }>['headers']) =>

@@ -5,6 +5,7 @@ import type { Diagnosis } from '../engine/doctor.ts';
 import type { GeneratedText } from '../generate/generate-text.ts';
 import type { JobKind } from '../protocol/job-messages.ts';
 import type { SweepResult } from '../sweep/sweep-job.ts';
+import type { CardResult } from './card-memory.ts';
 import type { EvaluateResult } from './evaluate-run.ts';
 import type { ImportanceResult } from './importance-run.ts';
 import type { FindRateResult } from './train/find-rate.ts';
@@ -22,6 +23,7 @@ export interface JobResults {
   export: ExportResult;
   serve: { readonly requests: number };
   verify: VerifyResult;
+  card: CardResult;
   doctor: Diagnosis;
 }
 
@@ -44,6 +46,7 @@ const schemas: { readonly [Kind in JobKind]: z.ZodType } = {
   export: z.looseObject({ format: text, outputDir: text, bytes: z.number(), files: list, commands: z.record(text, text).optional() }),
   serve: z.looseObject({ requests: z.number() }),
   verify: z.looseObject({ ok: z.boolean(), engine: text, checks: z.array(z.looseObject({ name: text, error: number, ok: z.boolean() })) }),
+  card: z.looseObject({ compiler: text, totalBytes: z.number(), arguments: z.number(), aliased: z.number(), temporaries: z.number() }),
   doctor: z.looseObject({ node: text, platform: text, machine: z.looseObject({}), problems: list, installedEngines: list }),
 };
 
