@@ -31,6 +31,7 @@ SmolLM2-135M on one core and then on two, in float32; with --part, more of it:
   --device gpu   an NVIDIA GPU in place of the processor: the frontier there
   --quick        only LoRA and SPSFT; writes no files
   --memory       memory alone, predicted and measured: methods, levels and families, and the paper's figures; needs no Python
+  --cards        memory on graphics cards that are not there, by their compiler and by the model of its buffers; needs no Python
   --only TEXT    of --memory: models with this in their names; the results keep the others as they were
   --json         one JSON object, last on stdout
 The results go to bench/results/. ROWTUNE_PYTHON names a Python that has the packages of scripts/python-requirements.txt already.`;
@@ -73,6 +74,7 @@ function readArguments() {
       device: { type: 'string', default: 'cpu' },
       quick: flag,
       memory: flag,
+      cards: flag,
       only: text,
       json: flag,
       help: { ...flag, short: 'h' },
@@ -103,7 +105,7 @@ function readArguments() {
 async function bundle() {
   const { build } = await import('esbuild');
   const outdir = path.join(root, 'dist', 'bench');
-  const names = ['main', 'parts', 'step', 'load-step', 'true-size-step', 'matmul', 'memory', 'memory-step'];
+  const names = ['main', 'parts', 'step', 'load-step', 'true-size-step', 'matmul', 'memory', 'memory-step', 'cards'];
   await build({
     entryPoints: names.map(name => path.join(root, 'bench', `${name}.ts`)),
     outdir,
@@ -137,6 +139,7 @@ async function prepareAndRun(wanted) {
   const cacheDir = cacheFolder();
   const scripts = await bundle();
   const params = { ...wanted, root, cacheDir };
+  if (wanted.cards) return (await import(path.join(scripts, 'cards.mjs'))).runCardsBench(params);
   if (wanted.memory) return (await import(path.join(scripts, 'memory.mjs'))).runMemoryBench(params);
   const bench = await import(path.join(scripts, 'main.mjs'));
   await bench.checkMachine(wanted.device);
