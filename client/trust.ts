@@ -1,5 +1,7 @@
 /** Untrusted workspaces: recipes are read and checked, but nothing runs. */
+
 import { workspace } from 'vscode';
+import { isRecord } from '../trainer/narrow.ts';
 import { DaemonError } from '../trainer/rpc/daemon-error.ts';
 
 /** @throws DaemonError 'workspace-untrusted' */
@@ -13,6 +15,12 @@ export function requireTrust(): void {
  * @param manifest package.json
  */
 export function commandsWithTrust(manifest: unknown): ReadonlySet<string> {
-  const { contributes } = manifest as { readonly contributes: { readonly commands: readonly { command: string; enablement?: string }[] } };
-  return new Set(contributes.commands.filter(({ enablement }) => enablement?.includes('isWorkspaceTrusted')).map(({ command }) => command));
+  const { contributes } = isRecord(manifest) ? manifest : {};
+  const commands: readonly unknown[] = isRecord(contributes) && Array.isArray(contributes.commands) ? contributes.commands : [];
+  const names = commands.flatMap(each => {
+    const { command, enablement } = isRecord(each) ? each : {};
+    const needsTrust = typeof enablement === 'string' && enablement.includes('isWorkspaceTrusted');
+    return needsTrust && typeof command === 'string' ? [command] : [];
+  });
+  return new Set(names);
 }

@@ -1,5 +1,7 @@
 /** Registers every command and shows the error, with its hint, of one that throws. */
+
 import { commands, type Disposable } from 'vscode';
+import { namesOf } from '../../trainer/catalog/entries.ts';
 import { commandsWithTrust, requireTrust } from '../trust.ts';
 import type { CommandContext } from './command-context.ts';
 import { COMMANDS, type CommandName, type CommandTable } from './command-ids.ts';
@@ -23,7 +25,7 @@ export function registerCommands(context: CommandContext): Disposable[] {
     ...processCommands(context),
   };
   const withTrust = commandsWithTrust(context.app.context.extension.packageJSON);
-  return (Object.keys(table) as CommandName[]).map(name =>
+  return namesOf(table).map(name =>
     commands.registerCommand(COMMANDS[name], async (...args: readonly unknown[]) => {
       try {
         if (withTrust.has(COMMANDS[name])) requireTrust();

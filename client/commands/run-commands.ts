@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { commands, Uri, window, workspace } from 'vscode';
-import { artifactCatalog, type ExportType, exportFormats } from '../../trainer/catalog/artifacts.ts';
+import { artifactCatalog, exportFormats, typesOf } from '../../trainer/catalog/artifacts.ts';
 import { byteSize } from '../../trainer/protocol/format.ts';
 import { RUN_FILES } from '../../trainer/protocol/run-files.ts';
 import { isRunItem, runFor, runItems, runsFor } from '../ask/pick-run.ts';
@@ -177,7 +177,7 @@ const FORMATS = exportFormats.map(format => {
     detail: summary,
     format,
     suffix,
-    types: Object.entries(types).map(([type, text]) => ({ label: text, type: type as ExportType })),
+    types: typesOf(format).map(type => ({ label: types[type] ?? type, type })),
   };
 });
 

@@ -21,6 +21,7 @@ export function acquireEditor<FromPage, Kept>(): Editor<FromPage, Kept> {
     post: message => api.postMessage(message),
     kept: () => {
       const state = api.getState();
+      // The page wrote it itself, by `keep`; an older version may have kept less, hence `Partial`.
       return state !== null && typeof state === 'object' ? (state as Partial<Kept>) : undefined;
     },
     keep: state => api.setState(state),

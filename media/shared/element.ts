@@ -17,6 +17,7 @@ export function element<K extends keyof HTMLElementTagNameMap>(
 ): HTMLElementTagNameMap[K] {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
+    // `Attributes` types a listener by its event, and the name says which event it is added for.
     if (typeof value === 'function') made.addEventListener(name.slice(2), value as (event: Event) => void);
     else if (value === true) made.setAttribute(name, '');
     else if (value !== false && value !== undefined) made.setAttribute(name, String(value));

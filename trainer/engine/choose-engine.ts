@@ -2,7 +2,7 @@
 
 import { engineCatalog, engineChoiceNames, engineNames } from '../catalog/engines.ts';
 import { orList } from '../catalog/entries.ts';
-import { required } from '../narrow.ts';
+import { atLeast, required } from '../narrow.ts';
 import { EngineError, type EngineName } from './engine.ts';
 import { locateEngine } from './install/engine-folder.ts';
 import { locatePjrt } from './install/pjrt-folder.ts';
@@ -44,11 +44,14 @@ export function chooseEngine({ requested, fromEnvironment, cacheDir }: EngineReq
     if (isThere(named, cacheDir)) return { name: named };
     throw new EngineError(`the ${named} engine was asked for and is not installed in ${cacheDir}; run: ${installations[named]?.command}`);
   }
-  const [preferred, ...others] = engineNames.filter(name => !engineCatalog[name].isOnRequest) as [EngineName, ...EngineName[]];
+  const [preferred, ...others] = atLeast(
+    engineNames.filter(name => !engineCatalog[name].isOnRequest),
+    1,
+  );
   if (isThere(preferred, cacheDir)) return { name: preferred };
   const name = required(
     others.find(other => isThere(other, cacheDir)),
-    'the element',
+    'an engine that needs no installation',
   );
   return {
     name,

@@ -19,7 +19,7 @@ function numberSpellings(text: string): ReadonlyMap<string, string> {
       else if (inside) inside.isNamed = false;
     } else if (token.startsWith('"')) {
       if (!inside || inside.isNamed) continue;
-      inside.key = JSON.parse(token) as string;
+      inside.key = String(JSON.parse(token));
       inside.isNamed = true;
     } else found.set(keyOf(open.map(({ key }) => key)), token);
   }

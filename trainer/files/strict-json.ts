@@ -38,7 +38,7 @@ export function parseStrictJson(text: string, options: { readonly allowNonFinite
       if (c === 92) at++;
     }
     try {
-      return JSON.parse(text.slice(start, at)) as string;
+      return String(JSON.parse(text.slice(start, at)));
     } catch {
       return fail('a string holds a bad escape or a control character', start);
     }

@@ -38,8 +38,8 @@ const handlers: Handlers = {
     }),
 };
 
-/** The table pairs each kind with the handler of its requests; TypeScript cannot follow that through a union. */
 const handle = <Kind extends JobKind>(kind: Kind, request: JobRequest, scope: JobScope): Promise<JobResults[Kind]> =>
+  // Callers give the request's own kind; TypeScript cannot follow that through a union.
   handlers[kind](request as Extract<JobRequest, { kind: Kind }>, scope);
 
 /** Resolves with the value of the job's result event. */

@@ -106,6 +106,6 @@ export function residentBytes(): number {
 /** Weights pass through the heap on their way to the engine: leftovers there would be counted. */
 function collectGarbage(): void {
   setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as () => void;
-  collect();
+  const collect: unknown = runInNewContext('gc');
+  if (typeof collect === 'function') collect();
 }

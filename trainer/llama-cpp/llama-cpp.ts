@@ -56,6 +56,7 @@ let opened: Promise<{ readonly llama: Bound; readonly reported: string[] }> | un
 
 function openBinding(cacheDir: string, maxThreads: number): NonNullable<typeof opened> {
   opened ??= (async () => {
+    // A package that is not ours, installed in the version that this program names; `Binding` lists what is used of it.
     const binding = (await import(installedPackage(cacheDir, { name: llamaCppName }, 'node-llama-cpp'))) as Binding;
     const reported: string[] = [];
     const llama = await binding.getLlama({

@@ -73,6 +73,9 @@ export type ClassifierInput =
 export const takesSize = ({ resizable, height, width }: Extract<ClassifierInput, { kind: 'image' }>, size: number): boolean =>
   resizable || (height === size && width === size);
 
+/** Returns whether a model predicts the next token. */
+export const isCausal = (model: Model): model is CausalModel => 'kind' in model && model.kind === 'causal';
+
 const isOfKind = <Kind extends ClassifierInput['kind']>(
   input: ClassifierInput,
   kind: Kind,

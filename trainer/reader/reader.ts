@@ -66,6 +66,7 @@ export class Reader {
         reject(new ReadStopped(`${what} was not started, because ${this.#queue.length} files wait to be read. Try again later.`));
         return;
       }
+      // The child runs the function that the table has under this name, so its answer is of that function's type.
       this.#queue.push({ name, params, what, timeoutMs, resolve: value => resolve(value as ReaderAnswerOf<Name>), reject });
       this.#next();
     });

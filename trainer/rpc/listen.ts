@@ -2,11 +2,12 @@
  * A listener of the daemon: a WebSocket that requires the token and rejects web pages; for other machines only over
  * TLS.
  */
+
 import { createServer, type IncomingMessage } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
+import { portOf } from '../machine/port-of.ts';
 import { bearerToken, isSameSecret } from '../machine/same-secret.ts';
 import { SUBPROTOCOL, TOKEN_PROTOCOL } from '../protocol/rpc-messages.ts';
 
@@ -80,7 +81,7 @@ export async function listen({ token, outside, maxFrameBytes, onClient, onRefuse
     http.listen(outside ? { host: outside.host, port: outside.port } : { host: '127.0.0.1', port: 0 }, resolve);
   });
   return {
-    port: (http.address() as AddressInfo).port,
+    port: portOf(http),
     close: async () => {
       clearInterval(pings);
       const closed = new Promise<void>(resolve => http.close(() => resolve()));

@@ -1,8 +1,9 @@
 /** The HTTP side of serving: who may ask, what is asked, and one answer after the other. */
+
 import { randomInt } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { GenerateError } from '../generate/decoder.ts';
+import { portOf } from '../machine/port-of.ts';
 import { type AdmissionRules, admit } from './admission.ts';
 import { readChatRequest, readCompletionRequest, settingsOf } from './api-requests.ts';
 import { type AnswerKind, answerHead, answerPiece, errorBody, lastPiece, usagePiece, wholeAnswer } from './api-responses.ts';
@@ -40,7 +41,7 @@ export async function startServer(params: ServeParams): Promise<RunningServer> {
   http.on('clientError', (_, socket) => socket.destroy());
   await listen(http, params);
   return {
-    port: (http.address() as AddressInfo).port,
+    port: portOf(http),
     close: async () => {
       const closed = new Promise<void>(resolve => http.close(() => resolve()));
       http.closeAllConnections();
@@ -212,7 +213,8 @@ function modelOf({ models }: ServeParams, name: string): ServedModel {
 async function readJson(request: IncomingMessage): Promise<unknown> {
   const parts: Buffer[] = [];
   let bytes = 0;
-  for await (const part of request as AsyncIterable<Buffer>) {
+  const received: AsyncIterable<Buffer> = request;
+  for await (const part of received) {
     bytes += part.length;
     if (bytes > MAX_BODY_BYTES) throw new RequestError(413, `the request has more than ${MAX_BODY_BYTES} bytes`);
     parts.push(part);

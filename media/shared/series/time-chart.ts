@@ -163,6 +163,7 @@ export class TimeChart implements GroupMember {
       Math.max(50, Math.round(this.chart.bbox.width / devicePixelRatio)),
     );
     const positive = (y: number | null): number | null => (y !== null && y > 0 ? y : null);
+    // uPlot's type of its data wants arrays that it may change, which it does not.
     const data = [x, ...(logarithmic ? ys.map(values => values.map(positive)) : ys)] as uPlot.AlignedData;
     this.chart.batch(() => {
       this.chart?.setData(data, false);

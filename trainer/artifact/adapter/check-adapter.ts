@@ -4,7 +4,7 @@ import { methodCatalog } from '../../catalog/methods.ts';
 import { elementCount, sameShape } from '../../graph/types.ts';
 import { methods } from '../../method/methods.ts';
 import type { ExpectedTensor } from '../../method/trained-parts.ts';
-import type { CausalModel, Model } from '../../model/model-spec.ts';
+import { isCausal, type Model } from '../../model/model-spec.ts';
 import type { ModuleSpec, ParameterSpec } from '../../model/module-specs.ts';
 import { type Adapter, type AdapterDescription, AdapterError, moduleOf } from './adapter.ts';
 
@@ -68,8 +68,7 @@ export function adapterMismatches(
 
 /** The embedding that a causal model's output head is tied to. */
 function tiedHead(model: Model): string | undefined {
-  const { kind, head } = model as Partial<CausalModel>;
-  return kind === 'causal' && head?.kind === 'embedding' ? head.name : undefined;
+  return isCausal(model) && model.head.kind === 'embedding' ? model.head.name : undefined;
 }
 
 /** Returns the tensors that the description promises for one module; errors of the description are added to `problems`. */

@@ -2,7 +2,7 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { type MethodName, methodCatalog, methodNames } from '../../catalog/methods.ts';
+import { methodCatalog, methodNames } from '../../catalog/methods.ts';
 import { readRegularText } from '../../files/regular-file.ts';
 import { parseSealedJson } from '../../files/sealed-json.ts';
 import { fileSize } from '../../format/model-config.ts';
@@ -58,7 +58,7 @@ const vera = z.strictObject({
 const descriptionSchema = z.object({
   version: z.literal(ADAPTER_VERSION),
   created_by: z.string(),
-  method: z.enum(methodNames as [MethodName, ...MethodName[]]),
+  method: z.enum(methodNames),
   base: z.object({ source: z.string(), revision: z.string(), fingerprint: z.string().optional(), architecture: z.string().optional() }),
   modules: z.array(z.string()),
   rows: z

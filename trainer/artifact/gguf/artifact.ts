@@ -3,6 +3,8 @@
 import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { GgufExportType } from '../../catalog/artifacts.ts';
+import { ggufTypeNames } from '../../catalog/artifacts.ts';
+import { isOneOf } from '../../catalog/entries.ts';
 import { writeTextFile } from '../../files/durable-file.ts';
 import { writeGguf } from '../../format/gguf/gguf-writer.ts';
 import { openModel } from '../../hub/open-model.ts';
@@ -20,11 +22,11 @@ import { modelfile } from './modelfile.ts';
 import { patchGguf } from './patch-gguf.ts';
 import { errorOf, largestError } from './rounding.ts';
 
-export const artifact: Artifact = async (opened, { type = 'base', cacheDir, onEvent }) => {
+export const artifact: Artifact = async (opened, { type: wanted = 'base', cacheDir, onEvent }) => {
   const { folder, model } = opened;
   if (model.kind !== 'causal')
     throw new ExportError(`a ${model.family} that classifies is not written to GGUF, whose programs generate text: export it as merged`);
-  const wanted = type as GgufExportType;
+  if (!isOneOf(ggufTypeNames, wanted)) throw new ExportError(`${wanted} is no type of a GGUF file; these are: ${ggufTypeNames.join(', ')}`);
   const stem = stemOf(folder.source, wanted);
   const file = `${stem}.gguf`;
   const onTensor = (done: number, total: number): void => onEvent?.({ type: 'progress', phase: 'export', done, total, unit: 'tensors' });

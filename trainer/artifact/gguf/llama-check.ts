@@ -1,12 +1,14 @@
 /** Does llama.cpp compute what our engine computes on the same file? Ids of texts, the greedy tokens, and the largest logits after each. */
+
 import { type Engine, EngineError } from '../../engine/engine.ts';
 import type { Tokenizer } from '../../format/tokenizer/tokenizer.ts';
 import { openDecoder } from '../../generate/decoder.ts';
 import { openModel } from '../../hub/open-model.ts';
 import { type LlamaCpp, LlamaCppError, openLlamaCpp, type TopLogits } from '../../llama-cpp/llama-cpp.ts';
 import { hasLlamaCpp, INSTALL_LLAMA_CPP, llamaCppName } from '../../llama-cpp/llama-cpp-packages.ts';
-import type { CausalModel } from '../../model/model-spec.ts';
+import { type CausalModel, isCausal } from '../../model/model-spec.ts';
 import { isExperts } from '../../model/module-specs.ts';
+import { required } from '../../narrow.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
 import type { CrossCheck, ReopenedExport } from '../artifact.ts';
 import { ExportError } from '../export-error.ts';
@@ -50,7 +52,9 @@ export interface LlamaCheckParams {
 export async function compareWithLlamaCpp(params: LlamaCheckParams): Promise<CrossCheck | { readonly missing: string }> {
   const { cacheDir, path, engine } = params;
   if (cacheDir === undefined || !hasLlamaCpp(cacheDir)) return { missing: `llama.cpp is not installed: run "${INSTALL_LLAMA_CPP}"` };
-  const exported = { ...params.exported, model: params.exported.model as CausalModel };
+  const { model } = params.exported;
+  if (!isCausal(model)) throw new ExportError(`llama.cpp cannot check a ${model.family} that classifies: export it as merged`);
+  const exported = { ...params.exported, model };
   const file = await openModel(path);
   const tokenizer = await file.loadTokenizer().finally(() => file.weights.close());
   const ids = await greedyContinuation(engine, exported, smokeIds(exported.model, tokenizer));
@@ -59,15 +63,17 @@ export async function compareWithLlamaCpp(params: LlamaCheckParams): Promise<Cro
   try {
     compareIds(llama, tokenizer, exported.model);
     const theirs = await llama.topLogits([...ids], COMPARED);
-    const types = [...exported.weights.tensors.values()].map(info => info as { dtype?: string; quantization?: string });
-    const share = Math.max(...types.map(({ dtype = 'F32' }) => SHARES[dtype] ?? QUANTIZED_SHARE));
+    const types = [...exported.weights.tensors.values()].map(storedType);
+    const share = Math.max(...types.map(dtype => SHARES[dtype] ?? QUANTIZED_SHARE));
     const isMixture = exported.model.modules.some(isExperts);
-    const spared = isMixture && share > (SHARES.F32 as number) ? Math.floor(SHARE_OF_OTHER_EXPERTS * ids.length) : 0;
+    const spared = isMixture && share > required(SHARES.F32, 'the share of F32') ? Math.floor(SHARE_OF_OTHER_EXPERTS * ids.length) : 0;
     return { program: llamaCppName.replace('-', ' '), tokens: ids.length, ...compareTop(theirs, ours, { ids, share, tokenizer, spared }) };
   } finally {
     await llama.close();
   }
 }
+
+const storedType = (info: object): string => ('dtype' in info && typeof info.dtype === 'string' ? info.dtype : 'F32');
 
 async function open(params: Parameters<typeof openLlamaCpp>[0]): Promise<LlamaCpp> {
   try {

@@ -8,7 +8,7 @@ import { type Llama3Scaling, llama3Factors } from '../../format/gguf/rope-factor
 import type { ModelConfig } from '../../format/model-config.ts';
 import type { TensorInfo } from '../../format/tensor-source.ts';
 import type { DecoderConfig } from '../../model/family/decoder-config.ts';
-import { type DecoderArchitecture, decoderConfig } from '../../model/family/decoder-families.ts';
+import { decoderConfig, isDecoder } from '../../model/family/decoder-families.ts';
 import type { Positions } from '../../model/layer/rope-scaling.ts';
 import { architectureOf } from '../../model/load-model.ts';
 import { ExportError } from '../export-error.ts';
@@ -29,11 +29,11 @@ export interface DescribedModel {
 export function describeForGguf(config: ModelConfig, tensors: ReadonlyMap<string, TensorInfo>): DescribedModel {
   const className = architectureOf(config);
   const family = className && ggufFamilyOf(className);
-  if (className === undefined || family === undefined)
+  if (family === undefined || !isDecoder(className))
     throw new ExportError(
       `${className ?? 'this model'} is not written to GGUF; written are ${ggufClasses.map(name => name.replace('ForCausalLM', '')).join(', ')}: export it as merged`,
     );
-  const decoder = decoderConfig(className as DecoderArchitecture, config);
+  const decoder = decoderConfig(className, config);
   const full = decoder.positions.find((each, i) => each && decoder.attention.windows[i] === undefined) ?? decoder.positions.find(Boolean);
   if (full === undefined) throw new ExportError(`${className} without rotary positions is not written to GGUF: export it as merged`);
   const factors = rotaryFactors(full, decoder);
@@ -179,7 +179,9 @@ function readBack(
     ropeFactors: factors.get('rope_freqs.weight'),
     ropeFactorsByLength: short && long && { short, long },
   });
-  return decoderConfig(architectureOf(config) as DecoderArchitecture, config);
+  const className = architectureOf(config);
+  if (!isDecoder(className)) throw new ExportError(`llama.cpp would read the file as ${className}, which is no decoder`);
+  return decoderConfig(className, config);
 }
 
 /** Parts of a decoder that its function depends on, as messages name them. */
@@ -217,6 +219,6 @@ const TOLERANCE = 1e-6;
 function isSame(a: unknown, b: unknown): boolean {
   if (typeof a === 'number' && typeof b === 'number') return Math.abs(a - b) <= TOLERANCE * Math.max(Math.abs(a), Math.abs(b));
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return a === b;
-  const keys = new Set([...Object.keys(a), ...Object.keys(b)]);
-  return [...keys].every(key => isSame((a as Record<string, unknown>)[key], (b as Record<string, unknown>)[key]));
+  const [x, y] = [new Map<string, unknown>(Object.entries(a)), new Map<string, unknown>(Object.entries(b))];
+  return [...new Set([...x.keys(), ...y.keys()])].every(key => isSame(x.get(key), y.get(key)));
 }

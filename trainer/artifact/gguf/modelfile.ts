@@ -1,5 +1,6 @@
 /** The Modelfile that `ollama create` reads: the file, its chat template as a Go template, stop tokens and parameters. */
 
+import { isOneOf } from '../../catalog/entries.ts';
 import { type ChatMessage, ChatTemplateError, chatTemplateOf } from '../../format/chat-template/chat-template.ts';
 import type { ModelConfig } from '../../format/model-config.ts';
 import type { Tokenizer } from '../../format/tokenizer/tokenizer.ts';
@@ -44,7 +45,8 @@ export function modelfile({ file, tokenizer, generationConfig = {}, maxPositions
   ].join('\n');
 }
 
-type Role = 'system' | 'user' | 'assistant';
+const ROLES = ['system', 'user', 'assistant'] as const;
+type Role = (typeof ROLES)[number];
 
 /** A turn is `before`, its text, and `after`. */
 interface Turn {
@@ -132,7 +134,8 @@ function isPossible(render: () => boolean): boolean {
 
 /** The text that is added where the assistant begins. */
 function promptOf(render: Render, first: readonly ChatMessage[]): string | undefined {
-  const [without, withPrompt] = [false, true].map(add => render([...first, message('user')], add)) as [string, string];
+  const messages = [...first, message('user')];
+  const [without, withPrompt] = [render(messages, false), render(messages, true)];
   return withPrompt.startsWith(without) ? withPrompt.slice(without.length) : undefined;
 }
 
@@ -145,7 +148,7 @@ function commonEnd(a: string, b: string): string {
 /** Writes a conversation as the Go template does. */
 function write({ lead, turns, prompt }: LinearChat, messages: readonly ChatMessage[]): string {
   const wrapped = messages.map(({ role, content }) => {
-    const turn = turns[role as Role];
+    const turn = isOneOf(ROLES, role) ? turns[role] : undefined;
     return turn ? `${turn.before}${String(content)}${turn.after}` : '';
   });
   return `${lead}${wrapped.join('')}${prompt}`;

@@ -1,5 +1,7 @@
 /** The export `merged`: a whole Hugging Face folder that any tool loads. */
-import type { MergedExportType } from '../../catalog/artifacts.ts';
+
+import { mergedTypeNames } from '../../catalog/artifacts.ts';
+import { isOneOf } from '../../catalog/entries.ts';
 import { openModel } from '../../hub/open-model.ts';
 import { loadModel } from '../../model/load-model.ts';
 import type { Artifact, Opened } from '../artifact.ts';
@@ -8,9 +10,11 @@ import { smokeIds } from '../smoke-test.ts';
 import { type MergedParams, mergedBytes, tunedTypes, writeMerged } from './merged-folder.ts';
 
 export const artifact: Artifact = (opened, { type = 'base', onEvent }) => {
+  if (!isOneOf(mergedTypeNames, type))
+    throw new ExportError(`${type} is no type of a merged folder; these are: ${mergedTypeNames.join(', ')}`);
   const merged: MergedParams = {
     ...opened,
-    type: type as MergedExportType,
+    type,
     onTensor: (done, total) => onEvent?.({ type: 'progress', phase: 'export', done, total, unit: 'tensors' }),
   };
   return {

@@ -236,7 +236,9 @@ async function tensorBytes(placed: Placed, params: MergedParams, merged: WeightS
   if (folder.kind !== 'gguf' && isKept && held?.dtype === dtype && held.shape.join() === info.shape.join())
     return folder.weights.readRaw(own);
   const values = made ? await made.values(merged.readFloat32) : await merged.readFloat32(source);
-  return dtype === 'F64' ? new Uint8Array(Float64Array.from(values).buffer) : encodeFloat32(values, dtype as 'F32' | 'F16' | 'BF16');
+  if (dtype === 'F64') return new Uint8Array(Float64Array.from(values).buffer);
+  if (dtype === 'F32' || dtype === 'F16' || dtype === 'BF16') return encodeFloat32(values, dtype);
+  throw new TypeError(`tuned numbers of ${own} cannot be written as ${dtype}`);
 }
 
 const tiedTo = (name: string, model: AnyModel): string | undefined =>

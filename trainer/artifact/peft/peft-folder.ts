@@ -15,6 +15,7 @@ import type { AnyModel } from '../../model/model-spec.ts';
 import { isExperts, type ModuleSpec, type ParameterSpec } from '../../model/module-specs.ts';
 import type { WeightSource } from '../../model/weight-source.ts';
 import { withInitial } from '../../model/weight-stream.ts';
+import { isRecord } from '../../narrow.ts';
 import { ADAPTER_WEIGHTS, type Adapter } from '../adapter/adapter.ts';
 import { mergedWeights } from '../adapter/merge.ts';
 import { PEFT_CONFIG, PEFT_PREFIX, PEFT_SHARED_PREFIX } from '../adapter/read-peft.ts';
@@ -47,7 +48,11 @@ const withNamesInMemory = (config: Plan['config']): Plan['config'] => ({
   ...Object.fromEntries(
     ['rank_pattern', 'alpha_pattern']
       .filter(key => key in config)
-      .map(key => [key, Object.fromEntries(Object.entries(config[key] as object).map(([name, value]) => [nameInMemory(name), value]))]),
+      .map(key => {
+        const pattern = config[key];
+        const entries = isRecord(pattern) ? Object.entries(pattern) : [];
+        return [key, Object.fromEntries(entries.map(([name, value]) => [nameInMemory(name), value]))];
+      }),
   ),
 });
 

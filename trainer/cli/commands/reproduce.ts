@@ -182,6 +182,7 @@ async function smokePlaces({ settings }: CommandContext): Promise<Places> {
       code: 'no-smoke',
       hint: 'Run it in a clone of the repository.',
     });
+  // A script of this repository, imported by a path that is known only when the program runs.
   const module = (await import(pathToFileURL(script).href)) as { ensureSmoke(folder: string): Promise<{ models: string; data: string }> };
   const { models, data } = await module.ensureSmoke(path.join(settings.cacheDir, 'demo'));
   return { models, data, cacheDir: settings.cacheDir };

@@ -15,17 +15,21 @@ export type Variant = 'cpu' | 'cuda';
 /** Raised when the addon is built in another way: engines of an older format are built anew. */
 export const MANIFEST_FORMAT = 3;
 
+const wheelsSchema = z.array(z.object({ name: z.string(), sha256: z.string() }));
+
 const manifestSchema = z.object({
   format: z.literal(MANIFEST_FORMAT),
   tensorflow: z.string(),
   addonPackage: z.string(),
   variant: z.enum(['cpu', 'cuda']),
-  wheels: z.array(z.object({ name: z.string(), sha256: z.string() })),
+  wheels: wheelsSchema,
   addonSha256: z.string(),
   installedAt: z.string(),
 });
 
 export type EngineManifest = z.infer<typeof manifestSchema>;
+
+export const isWheels = (value: unknown): value is EngineManifest['wheels'] => wheelsSchema.safeParse(value).success;
 
 export interface InstalledEngine {
   /** Folder name, for example `tensorflow-2.21.0-cpu`. */

@@ -1,6 +1,8 @@
 /** Installs the TensorFlow engine: libtensorflow from the Python wheel, the addon compiled against it, loaded and tried. */
+
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { isRecord } from '../../narrow.ts';
 import { EngineError } from '../engine.ts';
 import { inheritedEnvironment } from '../inherited-environment.ts';
 import { workerEnvironment } from '../tensorflow/environment.ts';
@@ -13,6 +15,7 @@ import {
   engineName,
   enginesFolder,
   type InstalledEngine,
+  isWheels,
   MANIFEST_FORMAT,
   partialFolder,
   readManifest,
@@ -95,7 +98,7 @@ async function build({ partial, variant, downloads, log, onProgress }: BuildPara
   const done = new StepNotes(path.join(partial, 'steps.json'));
   const tick = (step: string) => (elapsedSeconds: number) => onProgress({ step, elapsedSeconds });
 
-  const wheels = await done.once('wheels', () => fetchWheels({ python, downloads, log, onProgress }, partial, variant));
+  const wheels = await done.once('wheels', isWheels, () => fetchWheels({ python, downloads, log, onProgress }, partial, variant));
   log('compiling the addon (about 20 seconds)');
   await buildAddon(partial, tick('compile'));
   await refreshKernels(partial, { log, onProgress });
@@ -106,7 +109,7 @@ async function build({ partial, variant, downloads, log, onProgress }: BuildPara
     tensorflow: TENSORFLOW_VERSION,
     addonPackage: `${ADDON_PACKAGE}@${ADDON_VERSION}`,
     variant,
-    wheels: wheels as EngineManifest['wheels'],
+    wheels,
     addonSha256: await sha256OfFile(addonPath(partial)),
     installedAt: new Date().toISOString(),
   };
@@ -122,17 +125,21 @@ class StepNotes {
     this.notes = existsSync(file) ? readNotes(file) : {};
   }
 
-  async once(step: string, work: () => Promise<unknown>): Promise<unknown> {
-    if (step in this.notes) return this.notes[step];
-    this.notes[step] = await work();
+  /** @param isResult tells whether the file holds a result of this step */
+  async once<Result>(step: string, isResult: (note: unknown) => note is Result, work: () => Promise<Result>): Promise<Result> {
+    const noted = this.notes[step];
+    if (isResult(noted)) return noted;
+    const result = await work();
+    this.notes[step] = result;
     writeFileSync(this.file, JSON.stringify(this.notes));
-    return this.notes[step];
+    return result;
   }
 }
 
 function readNotes(file: string): Record<string, unknown> {
   try {
-    return JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
+    const notes: unknown = JSON.parse(readFileSync(file, 'utf8'));
+    return isRecord(notes) ? notes : {};
   } catch {
     return {}; // cut off while writing: do the steps again
   }

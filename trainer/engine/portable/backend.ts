@@ -1,5 +1,7 @@
 /** Opens one of tfjs's backends: what the machine offers, loaded only when asked for. */
+
 import * as tf from '@tensorflow/tfjs-core';
+import { isRecord } from '../../narrow.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
 import { EngineError } from '../engine.ts';
 import { inTurn } from './turn.ts';
@@ -93,7 +95,7 @@ async function reasonOfFailure(name: BackendName): Promise<string> {
     await tf.findBackendFactory(name)?.();
     return 'no reason was given';
   } catch (error) {
-    return error instanceof Error ? error.message : ((error as { message?: string })?.message ?? String(error));
+    return isRecord(error) && typeof error.message === 'string' ? error.message : String(error);
   }
 }
 
@@ -107,7 +109,9 @@ async function withoutNewListeners(work: () => Promise<void>): Promise<void> {
     await work();
   } finally {
     for (const { event, known } of before)
-      for (const listener of process.rawListeners(event))
+      for (const listener of process.rawListeners(event)) {
+        // Node's types call every listener a Function.
         if (!known.has(listener)) process.removeListener(event, listener as (...args: unknown[]) => void);
+      }
   }
 }

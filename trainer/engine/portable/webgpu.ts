@@ -34,6 +34,7 @@ function installGpu(cacheDir: string | undefined): Promise<Gpu> {
   installed ??= (async () => {
     const { create, globals } = await optional(() => import('webgpu'), 'webgpu', cacheDir);
     Object.assign(globalThis, globals);
+    // The types of WebGPU belong to browsers, and this room has none of those: `Gpu` lists what is used.
     const gpu = create([]) as unknown as Gpu;
     Object.defineProperty(globalThis, 'navigator', {
       value: { gpu, userAgent: `Node.js/${process.version}` },
@@ -68,6 +69,9 @@ interface WatchedDevice {
   addEventListener(type: 'uncapturederror', listener: (event: { error: { message: string } }) => void): void;
 }
 
+const hasDevice = (backend: object): backend is { readonly device: WatchedDevice } =>
+  'device' in backend && backend.device instanceof Object && 'addEventListener' in backend.device;
+
 const faults = new WeakMap<object, { first?: string }>();
 
 /** Notes the first error that the device reports; the function that is given back hands it over once. */
@@ -75,7 +79,8 @@ export function watchDevice(backend: object): () => string | undefined {
   let noted = faults.get(backend);
   if (!noted) {
     const fresh: { first?: string } = {};
-    (backend as { device: WatchedDevice }).device.addEventListener('uncapturederror', ({ error }) => {
+    if (!hasDevice(backend)) throw new EngineError('the backend of tfjs has no GPU device');
+    backend.device.addEventListener('uncapturederror', ({ error }) => {
       fresh.first ??= error.message;
     });
     faults.set(backend, fresh);
@@ -95,6 +100,7 @@ async function optional<T>(load: () => Promise<T>, name: WebgpuPackage, cacheDir
     return await load();
   } catch (cause) {
     try {
+      // The same package as that of `load`, in the version that this program names.
       if (cacheDir !== undefined) return (await import(installedPackage(cacheDir, webgpuPackages, name))) as T;
     } catch {
       // The first reason says more where both are missing.

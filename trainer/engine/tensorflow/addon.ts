@@ -23,6 +23,7 @@ export interface Addon {
 /** @throws EngineError when the addon does not load */
 export function loadAddon({ name, folder }: InstalledEngine): Addon {
   try {
+    // Compiled at installation from the sources of one fixed version of the package, and tried out then.
     return engineRequire(folder)(addonPath(folder)) as Addon;
   } catch (error) {
     throw new EngineError(

@@ -9,7 +9,8 @@ import { attr } from './node-def.ts';
 
 const FUSED = 'RowtuneFused';
 
-const typeNumber = (dtype: DType): number => (ELEMENT_TYPES as readonly DType[]).indexOf(dtype);
+const types: readonly DType[] = ELEMENT_TYPES;
+const typeNumber = (dtype: DType): number => types.indexOf(dtype);
 
 /** @returns the names of the outputs, in the order of the step's nodes */
 export function emitFused(

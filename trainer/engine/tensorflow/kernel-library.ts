@@ -19,6 +19,7 @@ export function loadKernels({ folder }: InstalledEngine): FoundKernels {
   if (!existsSync(kernels))
     return { missing: 'the kernels of fused steps are not compiled for this processor and this version of Rowtune' };
   try {
+    // Compiled from `engine/native`: the name of the file has the checksum of the sources of this version.
     return { library: engineRequire(folder)(kernels) as KernelLibrary };
   } catch (error) {
     return { missing: `the kernels of fused steps do not load: ${messageOf(error)}` };

@@ -1,7 +1,9 @@
 /** tokenizer.json and its neighbors → the metadata of a GGUF file: the inverse of `gguf-tokenizer.ts`. */
+
 import { isRecord } from '../../narrow.ts';
 import { ModelFileError } from '../model-file-error.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import { isIds } from '../tokenizer/tokenizers/vocabulary.ts';
 import { boolEntry, f32sEntry, type GgufEntry, i32sEntry, stringEntry, stringsEntry, u32Entry } from './gguf-entries.ts';
 import { BYTE_LEVEL_PRE_TOKENIZERS } from './gguf-pre-tokenizers.ts';
 
@@ -24,8 +26,13 @@ interface AddedToken {
   readonly special: boolean;
 }
 
+const isAddedToken = (token: unknown): token is AddedToken =>
+  isRecord(token) && typeof token.id === 'number' && typeof token.content === 'string' && typeof token.special === 'boolean';
+
 interface Definition {
   readonly model: Readonly<Record<string, unknown>>;
+  /** Token → id. */
+  readonly vocabulary: Readonly<Record<string, number>>;
   readonly added: readonly AddedToken[];
   readonly normalizer: unknown;
   readonly preTokenizer: unknown;
@@ -48,8 +55,8 @@ export function tokenizerEntries({ source, tokenizer, rows }: TokenizerEntriesPa
     throw new ModelFileError(source, message, remedy);
   };
   const definition = readDefinition(tokenizer.files(), fail);
-  const { model, added } = definition;
-  const tokens = tokensOf(model, added, rows, fail);
+  const { model } = definition;
+  const tokens = tokensOf(definition, rows, fail);
   const isBytes = usesBytes(definition);
   if (model.type !== 'BPE' || (!isBytes && model.byte_fallback !== true))
     fail(`has a tokenizer of the kind ${String(model.type ?? 'BPE')}, which is not written to GGUF; byte-level and SentencePiece BPE are`);
@@ -81,10 +88,13 @@ function readDefinition(files: ReadonlyMap<string, string>, fail: Fail): Definit
   const text = files.get('tokenizer.json');
   if (text === undefined)
     return fail('has no tokenizer.json', 'Save its tokenizer with AutoTokenizer.from_pretrained(…).save_pretrained(…), which writes one.');
-  const json = JSON.parse(text) as Readonly<Record<string, unknown>>;
+  const json: unknown = JSON.parse(text);
+  if (!isRecord(json) || !isRecord(json.model) || !isIds(json.model.vocab)) return fail('has a tokenizer without a vocabulary');
+  const added: readonly unknown[] = Array.isArray(json.added_tokens) ? json.added_tokens : [];
   return {
-    model: json.model as Definition['model'],
-    added: (json.added_tokens ?? []) as readonly AddedToken[],
+    model: json.model,
+    vocabulary: json.model.vocab,
+    added: added.filter(isAddedToken),
     normalizer: json.normalizer ?? null,
     preTokenizer: json.pre_tokenizer ?? null,
     postProcessor: json.post_processor ?? null,
@@ -92,9 +102,9 @@ function readDefinition(files: ReadonlyMap<string, string>, fail: Fail): Definit
 }
 
 /** The token of each id, as the file of the tokenizer spells it. */
-function tokensOf(model: Definition['model'], added: readonly AddedToken[], rows: number, fail: Fail): string[] {
+function tokensOf({ vocabulary, added }: Definition, rows: number, fail: Fail): string[] {
   const tokens = new Map<number, string>();
-  for (const [token, id] of Object.entries(model.vocab as Readonly<Record<string, number>>)) tokens.set(id, token);
+  for (const [token, id] of Object.entries(vocabulary)) tokens.set(id, token);
   for (const { id, content } of added) tokens.set(id, content);
   const largest = [...tokens.keys()].reduce((most, id) => Math.max(most, id), -1);
   if (largest >= rows)
@@ -108,16 +118,17 @@ function tokensOf(model: Definition['model'], added: readonly AddedToken[], rows
 /** The components of a sequence, or the one that there is. */
 function parts(component: unknown, list: string): readonly Readonly<Record<string, unknown>>[] {
   if (!isRecord(component)) return [];
-  return component.type === 'Sequence' ? (component[list] as readonly Readonly<Record<string, unknown>>[]) : [component];
+  if (component.type !== 'Sequence') return [component];
+  const members: unknown = component[list];
+  return Array.isArray(members) ? members.filter(isRecord) : [];
 }
 
 const preTokenizers = ({ preTokenizer }: Definition) => parts(preTokenizer, 'pretokenizers');
 
 const usesBytes = (definition: Definition): boolean => preTokenizers(definition).some(({ type }) => type === 'ByteLevel');
 
-function typesOf(tokens: readonly string[], { model, added }: Definition, isBytes: boolean): number[] {
+function typesOf(tokens: readonly string[], { model, vocabulary, added }: Definition, isBytes: boolean): number[] {
   const kinds = new Map(added.map(({ id, special }) => [id, special ? CONTROL : USER_DEFINED]));
-  const vocabulary = model.vocab as Readonly<Record<string, number>>;
   return tokens.map((token, id) => {
     const kind = kinds.get(id);
     if (token === model.unk_token && !isBytes) return UNKNOWN;
@@ -127,8 +138,10 @@ function typesOf(tokens: readonly string[], { model, added }: Definition, isByte
   });
 }
 
-const mergesOf = ({ model }: Definition): string[] =>
-  (model.merges as readonly (string | readonly string[])[]).map(merge => (typeof merge === 'string' ? merge : merge.join(' ')));
+function mergesOf({ model }: Definition): string[] {
+  const merges: readonly unknown[] = Array.isArray(model.merges) ? model.merges : [];
+  return merges.map(merge => (Array.isArray(merge) ? merge.join(' ') : String(merge)));
+}
 
 /** By the name of the first entry of llama.cpp's list that splits text in the same way. */
 function byteLevelEntries(definition: Definition, fail: Fail): GgufEntry[] {
@@ -156,7 +169,7 @@ const sameAs = (value: unknown): string =>
   JSON.stringify(value, (key, inner: unknown) => {
     // An empty sequence does nothing, and the defaults of a component need not be written.
     if (key === 'normalizer' && isRecord(inner) && inner.type === 'Sequence') {
-      const list = inner.normalizers as readonly unknown[];
+      const list: readonly unknown[] = Array.isArray(inner.normalizers) ? inner.normalizers : [];
       return list.length === 0 ? null : list.length === 1 ? list[0] : inner;
     }
     if (!isRecord(inner)) return inner;
@@ -195,7 +208,11 @@ const addsSpace = (definition: Definition): boolean =>
 /** The special tokens before and after a single text. */
 function tokensAround(postProcessor: unknown): { readonly first: string | undefined; readonly last: string | undefined } {
   const template = parts(postProcessor, 'processors').find(({ type }) => type === 'TemplateProcessing');
-  const single = (template?.single ?? []) as readonly Readonly<Record<string, { readonly id: string }>>[];
+  const single: readonly Readonly<Record<string, unknown>>[] = Array.isArray(template?.single) ? template.single.filter(isRecord) : [];
   const text = single.findIndex(part => part.Sequence !== undefined);
-  return { first: single.slice(0, Math.max(0, text)).at(-1)?.SpecialToken?.id, last: single.slice(text + 1)[0]?.SpecialToken?.id };
+  const tokenOf = (part: Readonly<Record<string, unknown>> | undefined): string | undefined => {
+    const token = isRecord(part?.SpecialToken) ? part.SpecialToken.id : undefined;
+    return typeof token === 'string' ? token : undefined;
+  };
+  return { first: tokenOf(single.slice(0, Math.max(0, text)).at(-1)), last: tokenOf(single[text + 1]) };
 }

@@ -89,13 +89,16 @@ function parseHeaderJson(path: string, bytes: Uint8Array): Record<string, unknow
   return value;
 }
 
+const isTexts = (value: unknown): value is Record<string, string> =>
+  isRecord(value) && Object.values(value).every(each => typeof each === 'string');
+
 function checkMetadata(raw: unknown, problems: FileProblem[]): Record<string, string> {
   if (raw === undefined) return {};
-  if (!isRecord(raw) || Object.values(raw).some(v => typeof v !== 'string')) {
+  if (!isTexts(raw)) {
     problems.push({ message: '__metadata__ must map strings to strings' });
     return {};
   }
-  return raw as Record<string, string>;
+  return raw;
 }
 
 function checkEntry(input: {
@@ -118,8 +121,8 @@ function checkEntry(input: {
     return bad(`has the shape ${clip(JSON.stringify(shape) ?? 'undefined')}, which is not a list of at most ${MAX_RANK} sizes`);
   }
   const offsets = raw.data_offsets;
-  if (!isSizes(offsets) || offsets.length !== 2) return bad('has no data_offsets of two numbers');
-  const [start, end] = offsets as [number, number];
+  const [start, end] = isSizes(offsets) && offsets.length === 2 ? offsets : [];
+  if (start === undefined || end === undefined) return bad('has no data_offsets of two numbers');
   if (start > end || end > input.dataBytes) {
     return bad(`lies at bytes ${start} to ${end}, outside the ${input.dataBytes} bytes of data (a file cut short looks like this)`);
   }

@@ -133,6 +133,7 @@ async function decode(path: string, bytes: Uint8Array): Promise<Decoded> {
   try {
     const count = countPieces(readerOf(bytes));
     if (count > MAX_PIECES) throw new Error(`it has ${count} pieces; at most ${MAX_PIECES} are read`);
+    // The type was read from the schema whose fields `Decoded` lists, and protobufjs checks each field on its way.
     return type.decode(bytes) as unknown as Decoded;
   } catch (error) {
     throw new ModelFileError(path, `is no SentencePiece model: ${messageOf(error)}`, DAMAGED);

@@ -198,8 +198,8 @@ function checkSettings(source: string, definition: Record<string, unknown>, conf
 function openPipeline(source: string, definition: Record<string, unknown>): Pipeline {
   try {
     return createPipeline({
-      model: definition.model as Record<string, unknown>,
-      addedTokens: ((definition.added_tokens ?? []) as Array<Record<string, unknown>>).map(token => ({
+      model: isRecord(definition.model) ? definition.model : {},
+      addedTokens: addedTokens(definition).map(token => ({
         content: String(token.content),
         special: token.special === true,
         single_word: token.single_word === true,
@@ -234,11 +234,23 @@ function readSpecialTokens(config: Readonly<Record<string, unknown>>): Record<st
 }
 
 export function vocabularySizeOf(definition: Record<string, unknown>): number {
-  const { vocab } = definition.model as { vocab: Record<string, number> | unknown[] };
+  const vocab = isRecord(definition.model) ? definition.model.vocab : undefined;
   let largest = Array.isArray(vocab) ? vocab.length - 1 : -1;
-  if (!Array.isArray(vocab)) for (const id of Object.values(vocab)) largest = Math.max(largest, id);
-  for (const added of (definition.added_tokens ?? []) as Array<{ id: number }>) largest = Math.max(largest, added.id);
+  const take = (id: unknown): void => {
+    if (typeof id === 'number') largest = Math.max(largest, id);
+  };
+  if (isRecord(vocab)) Object.values(vocab).forEach(take);
+  for (const { id } of addedTokens(definition)) take(id);
   return largest + 1;
+}
+
+/** @throws Error for a list with something else in it than objects */
+function addedTokens({ added_tokens: added = [] }: Record<string, unknown>): readonly Record<string, unknown>[] {
+  const tokens: readonly unknown[] = Array.isArray(added) ? added : [];
+  return tokens.map((token, i) => {
+    if (!isRecord(token)) throw new Error(`its added token ${i} is not an object`);
+    return token;
+  });
 }
 
 const idList = (value: unknown): number[] => (Array.isArray(value) ? value : [value]).filter(isTokenId);

@@ -1,5 +1,5 @@
 /** Memoizes builds of fused programs: the blocks of a model are alike, so each is fused like the one before it. */
-import { elementAt, valueFor } from '../../narrow.ts';
+import { elementAt, required, valueFor } from '../../narrow.ts';
 import type { Node } from '../graph.ts';
 import { isOp } from '../node-store.ts';
 import { elementCount } from '../types.ts';
@@ -39,7 +39,7 @@ export class BuildMemo {
       const next = branch.answers.get(answer);
       if (!next) break;
       if (next.outcome) return replay(next.outcome, numbers.nodes);
-      const node = elementAt(numbers.nodes, next.asks as number);
+      const node = elementAt(numbers.nodes, required(next.asks, 'the question of a branch'));
       [branch, answer] = [next, numbers.answer(node, isRead(node))];
     }
     const grow = (grown: Branch): void => {

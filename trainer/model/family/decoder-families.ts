@@ -1,5 +1,6 @@
 /** The families of decoders, each a table of keys and the parts that they ask for; reads a config.json of older and newer Transformers alike. */
 
+import { isOneOf, namesOf } from '../../catalog/entries.ts';
 import type { ConfigJson } from '../config-json.ts';
 import { type ConfigValues, contradiction, type KeyTable, readConfig, refuse } from '../config-keys.ts';
 import type { Positions } from '../layer/rope-scaling.ts';
@@ -222,6 +223,9 @@ const families = {
 } as const;
 
 export type DecoderArchitecture = keyof typeof families;
+
+export const isDecoder = (architecture: string | undefined): architecture is DecoderArchitecture =>
+  isOneOf(namesOf(families), architecture);
 
 /**
  * @param names where the file has other names than the family's

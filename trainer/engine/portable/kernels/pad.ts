@@ -21,7 +21,7 @@ export function padAxes(x: tf.Tensor, padding: readonly Padding[], value: number
   );
   const padded = tf.pad(
     flat,
-    joined.map(({ before, after }) => [before, after] as [number, number]),
+    joined.map(({ before, after }): [number, number] => [before, after]),
     value,
   );
   return tf.reshape(

@@ -1,5 +1,6 @@
 /** Arguments of a function of Python's, by place or by name. */
 
+import { elementAt } from '../../../narrow.ts';
 import { TemplateError } from './template-error.ts';
 import { str } from './text.ts';
 import { isNumber, numeric, typeName, type Value } from './values.ts';
@@ -16,7 +17,7 @@ export class Arguments {
     if (args.length > parameters.length && !open)
       throw new TemplateError(`${what}() takes at most ${parameters.length} arguments, not ${args.length}`);
     const values = new Map<string, Value>();
-    for (const [i, name] of parameters.entries()) if (i < args.length) values.set(name, args[i] as Value);
+    for (const [i, name] of parameters.entries()) if (i < args.length) values.set(name, elementAt(args, i));
     for (const [name, value] of named) {
       if (!parameters.includes(name)) throw new TemplateError(`${what}() got an unexpected keyword argument '${name}'`);
       if (values.has(name)) throw new TemplateError(`${what}() got multiple values for argument '${name}'`);

@@ -99,8 +99,12 @@ const DICT_METHODS: Readonly<Record<string, (self: Dict, args: readonly Value[],
   },
 };
 
-const listItems = (value: Value): readonly Value[] =>
-  value instanceof Tuple ? value.items : value instanceof Range ? value.items() : (value as readonly Value[]);
+function listItems(value: Value): readonly Value[] {
+  if (value instanceof Tuple) return value.items;
+  if (value instanceof Range) return value.items();
+  if (Array.isArray(value)) return value;
+  throw new TypeError(`a ${typeName(value)} has no methods of a list`);
+}
 
 const LIST_METHODS: Readonly<Record<string, (self: Value, args: readonly Value[], named: ReadonlyMap<string, Value>) => Value>> = {
   count: (self, args, named) => {
@@ -142,8 +146,8 @@ export function slice(of: Value, parts: readonly [Value, Value, Value]): Value {
     const points = codePoints(of);
     return joinPoints(pick(points, start, stop, step ?? 1));
   }
-  if (Array.isArray(of)) return pick(of, start, stop, step ?? 1) as readonly Value[];
-  if (of instanceof Tuple) return new Tuple(pick(of.items, start, stop, step ?? 1) as readonly Value[]);
+  if (Array.isArray(of)) return pick(of, start, stop, step ?? 1);
+  if (of instanceof Tuple) return new Tuple(pick(of.items, start, stop, step ?? 1));
   if (of instanceof Range) {
     const by = step ?? 1;
     const [from, to] = bounds(of.length, start, stop, by);
@@ -162,6 +166,8 @@ function bounds(length: number, start: number | undefined, stop: number | undefi
   return [from, to];
 }
 
+function pick<T>(items: readonly T[], start: number | undefined, stop: number | undefined, step: number): readonly T[];
+function pick<T>(items: string | readonly T[], start: number | undefined, stop: number | undefined, step: number): string | readonly T[];
 function pick<T>(items: string | readonly T[], start: number | undefined, stop: number | undefined, step: number): string | readonly T[] {
   const [from, to] = bounds(items.length, start, stop, step);
   spend(Math.abs(to - from));

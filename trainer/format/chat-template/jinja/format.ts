@@ -1,4 +1,5 @@
 /** Python's two ways to put values into a text: `%` and `format`. */
+import { elementAt } from '../../../narrow.ts';
 import { spend } from './budget.ts';
 import { TemplateError, unsupported } from './template-error.ts';
 import { repr, reprFloat, str } from './text.ts';
@@ -16,15 +17,18 @@ export function formatPercent(template: string, args: Value): string {
       return args;
     }
     if (used >= list.length) throw new TemplateError('not enough arguments for format string');
-    return list[used++] as Value;
+    return elementAt(list, used++);
+  };
+  const named = (key: string): Value | undefined => {
+    if (!(args instanceof Dict)) throw new TemplateError('format requires a mapping');
+    return args.get(key);
   };
   const text = template.replace(
     /%(?:\(([^)]*)\))?([-+ #0]*)(\*|\d*)(?:\.(\*|\d*))?[hlL]?([\s\S]?)/gu,
     (_, key: string | undefined, flags: string, width: string, precision: string | undefined, kind: string) => {
       if (kind === '%') return '%';
       if (width === '*' || precision === '*') throw unsupported('a width from the arguments of %');
-      if (key !== undefined && !(args instanceof Dict)) throw new TemplateError('format requires a mapping');
-      const value = key === undefined ? take() : (args as Dict).get(key);
+      const value = key === undefined ? take() : named(key);
       if (key !== undefined) whole = true;
       if (value === undefined) throw new TemplateError(`'${key}'`);
       const left = flags.includes('-');

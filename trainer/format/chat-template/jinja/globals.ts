@@ -1,4 +1,5 @@
 /** The functions that every template may call. */
+import { elementAt } from '../../../narrow.ts';
 import { Arguments } from './arguments.ts';
 import { MAX_RANGE } from './budget.ts';
 import { TemplateError, unsupported } from './template-error.ts';
@@ -81,7 +82,7 @@ function cycler(values: readonly Value[]): Callable {
     if (name === 'current') return values[at];
     if (name === 'next') {
       return new Callable(name, () => {
-        const value = values[at] as Value;
+        const value = elementAt(values, at);
         at = (at + 1) % values.length;
         return value;
       });

@@ -16,6 +16,7 @@ export const LEADING_SPACE = new RegExp(`^[${SPACE}]+`);
 export const SPACES = new RegExp(`[${SPACE}]+`, 'g');
 export const ONLY_SPACE = new RegExp(`^[${SPACE}]*$`);
 
+const BEGINS = ['{%', '{{', '{#'] as const;
 const OPENING = /\{%[-+]?|\{\{[-+]?|\{#[-+]?/g;
 const RAW = new RegExp(`\\{%[-+]?[${SPACE}]*raw[${SPACE}]*(-%\\}[${SPACE}]*|%\\})`, 'y');
 const END_RAW = new RegExp(`\\{%([-+]?)[${SPACE}]*endraw[${SPACE}]*(?:\\+%\\}|-%\\}[${SPACE}]*|%\\}\\n?)`, 'g');
@@ -62,7 +63,7 @@ export function tokenize(written: string): Token[] {
       break;
     }
     const [tag] = opening;
-    const begin = tag.slice(0, 2) as '{%' | '{{' | '{#';
+    const begin = BEGINS.find(sign => tag.startsWith(sign)) ?? fail(`the tag ${tag} is unknown`);
     text(source.slice(at, opening.index), tag.slice(2), begin !== '{{');
     advance(opening.index);
     const raw = begin === '{%' ? match(RAW) : null;

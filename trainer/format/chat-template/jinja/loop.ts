@@ -1,4 +1,5 @@
 /** `loop` inside a `{% for %}`. */
+import { elementAt } from '../../../narrow.ts';
 import { equal } from './operators.ts';
 import { TemplateError } from './template-error.ts';
 import { Callable, Undefined, type Value } from './values.ts';
@@ -41,7 +42,7 @@ export function loopValue(state: LoopState): Callable {
       case 'cycle':
         return new Callable('cycle', args => {
           if (args.length === 0) throw new TemplateError('no items for cycling given');
-          return args[index % args.length] as Value;
+          return elementAt(args, index % args.length);
         });
       case 'changed':
         return new Callable('changed', args => {

@@ -1,4 +1,5 @@
 /** Python's operators. */
+import { elementAt, valueFor } from '../../../narrow.ts';
 import { MAX_BITS, spend } from './budget.ts';
 import { formatPercent } from './format.ts';
 import { comparePoints } from './json.ts';
@@ -12,10 +13,10 @@ const sameNumber = (x: number | bigint, y: number | bigint): boolean => x <= y &
 export function equal(a: Value, b: Value): boolean {
   spend();
   if (isNumber(a) && isNumber(b)) return sameNumber(numeric(a), numeric(b));
-  if (Array.isArray(a) && Array.isArray(b)) return a.length === b.length && a.every((item, i) => equal(item, b[i] as Value));
+  if (Array.isArray(a) && Array.isArray(b)) return a.length === b.length && a.every((item, i) => equal(item, elementAt(b, i)));
   if (a instanceof Tuple && b instanceof Tuple) return equal(a.items, b.items);
   if (a instanceof Dict && b instanceof Dict)
-    return a.size === b.size && a.entries().every(([key, value]) => b.has(key) && equal(value, b.get(key) as Value));
+    return a.size === b.size && a.entries().every(([key, value]) => b.has(key) && equal(value, valueFor(b, key)));
   if (a instanceof Undefined && b instanceof Undefined) return true;
   if (a instanceof Range && b instanceof Range) return equal(a.items(), b.items());
   if (a instanceof Markup || b instanceof Markup) return (a instanceof Markup ? a.text : a) === (b instanceof Markup ? b.text : b);
@@ -30,12 +31,13 @@ export function order(a: Value, b: Value, sign = '<'): number {
     return x < y ? -1 : x > y ? 1 : sameNumber(x, y) ? 0 : Number.NaN;
   }
   if (typeof a === 'string' && typeof b === 'string') return comparePoints(a, b);
-  const lists = Array.isArray(a) && Array.isArray(b) ? [a, b] : a instanceof Tuple && b instanceof Tuple ? [a.items, b.items] : undefined;
+  const lists: readonly [readonly Value[], readonly Value[]] | undefined =
+    Array.isArray(a) && Array.isArray(b) ? [a, b] : a instanceof Tuple && b instanceof Tuple ? [a.items, b.items] : undefined;
   if (lists === undefined) throw new TemplateError(`'${sign}' not supported between instances of '${typeName(a)}' and '${typeName(b)}'`);
-  const [x, y] = lists as [readonly Value[], readonly Value[]];
-  const at = x.findIndex((item, i) => i >= y.length || !equal(item, y[i] as Value));
+  const [x, y] = lists;
+  const at = x.findIndex((item, i) => i >= y.length || !equal(item, elementAt(y, i)));
   if (at < 0) return x.length - y.length;
-  return at >= y.length ? 1 : order(x[at] as Value, y[at] as Value, sign);
+  return at >= y.length ? 1 : order(elementAt(x, at), elementAt(y, at), sign);
 }
 
 export function compare(operator: Comparison, a: Value, b: Value): boolean {

@@ -3,7 +3,7 @@ import { elementAt } from '../../../narrow.ts';
 import type { Argument, BinaryOperator, Comparison, Expression } from './nodes.ts';
 import type { TokenReader } from './token-reader.ts';
 
-const COMPARISONS: readonly string[] = ['==', '!=', '<', '>', '<=', '>='];
+const COMPARISONS: readonly Comparison[] = ['==', '!=', '<', '>', '<=', '>='];
 const CONSTANTS: Readonly<Record<string, boolean | null>> = { true: true, True: true, false: false, False: false, none: null, None: null };
 
 export const parseExpression = (reader: TokenReader): Expression => reader.nested(() => conditional(reader));
@@ -62,9 +62,10 @@ function compare(reader: TokenReader): Expression {
   const rest: Array<readonly [Comparison, Expression]> = [];
   for (;;) {
     const { current } = reader;
-    if (current?.kind === 'operator' && COMPARISONS.includes(current.value)) {
+    const operator = current?.kind === 'operator' ? COMPARISONS.find(each => each === current.value) : undefined;
+    if (operator !== undefined) {
       reader.next();
-      rest.push([current.value as Comparison, sum(reader)]);
+      rest.push([operator, sum(reader)]);
     } else if (reader.skip('name', 'in')) {
       rest.push(['in', sum(reader)]);
     } else if (reader.is('name', 'not') && reader.is('name', 'in', 1)) {
@@ -78,14 +79,16 @@ function compare(reader: TokenReader): Expression {
 }
 
 const binary =
-  (operators: readonly string[], operand: (reader: TokenReader) => Expression) =>
+  (operators: readonly BinaryOperator[], operand: (reader: TokenReader) => Expression) =>
   (reader: TokenReader): Expression => {
     let left = operand(reader);
-    for (let { current } = reader; current?.kind === 'operator' && operators.includes(current.value); { current } = reader) {
+    for (;;) {
+      const { current } = reader;
+      const operator = current?.kind === 'operator' ? operators.find(each => each === current.value) : undefined;
+      if (operator === undefined) return left;
       reader.next();
-      left = { type: 'binary', operator: current.value as BinaryOperator, left, right: operand(reader) };
+      left = { type: 'binary', operator, left, right: operand(reader) };
     }
-    return left;
   };
 
 const power = binary(['**'], reader => unary(reader, true));
@@ -110,7 +113,8 @@ function unary(reader: TokenReader, filters: boolean): Expression {
 function primary(reader: TokenReader): Expression {
   const token = reader.next();
   if (token.kind === 'name') {
-    if (Object.hasOwn(CONSTANTS, token.value)) return { type: 'constant', value: CONSTANTS[token.value] as boolean | null };
+    const constant = Object.hasOwn(CONSTANTS, token.value) ? CONSTANTS[token.value] : undefined;
+    if (constant !== undefined) return { type: 'constant', value: constant };
     return { type: 'name', name: token.value };
   }
   if (token.kind === 'string') {

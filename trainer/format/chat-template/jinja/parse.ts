@@ -158,8 +158,9 @@ function parseTarget(reader: TokenReader, ends: readonly string[]): Target {
     if (!reader.skip('operator', ',')) break;
     comma = true;
   }
-  if (items[0] === undefined) reader.fail('expected a name to assign to');
-  return comma ? { type: 'tuple', items } : (items[0] as Target);
+  const [first] = items;
+  if (first === undefined) return reader.fail('expected a name to assign to');
+  return comma ? { type: 'tuple', items } : first;
 }
 
 function oneTarget(reader: TokenReader): Target {

@@ -1,4 +1,5 @@
 /** Runs a template. */
+import { elementAt } from '../../../narrow.ts';
 import { MAX_DEPTH, MAX_SIZE, resetBudget, spend } from './budget.ts';
 import { callValue, evaluate, evaluateArguments, Scope } from './expressions.ts';
 import { setField } from './globals.ts';
@@ -211,7 +212,7 @@ function assign(target: Target, value: Value, scope: Scope): void {
   } else {
     const values = itemsOf(value);
     if (values.length !== target.items.length) throw new TemplateError(`expected ${target.items.length} values, found ${values.length}`);
-    for (const [i, own] of target.items.entries()) assign(own, values[i] as Value, scope);
+    for (const [i, own] of target.items.entries()) assign(own, elementAt(values, i), scope);
   }
 }
 

@@ -159,7 +159,7 @@ export const SEQUENCE_FILTERS: Readonly<Record<string, Filter>> = {
       if (last !== undefined && equal(last.key, key)) last.items.push(part);
       else groups.push({ key, items: [part] });
     }
-    return groups.map(({ items }) => new Fields([shown(items[0] as Value), items], ['grouper', 'list']));
+    return groups.map(({ items }) => new Fields([shown(elementAt(items, 0)), items], ['grouper', 'list']));
   }),
   batch: filter('batch', ['linecount', 'fill_with'], (value, args) => {
     const size = args.whole('linecount');

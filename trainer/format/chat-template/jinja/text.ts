@@ -1,5 +1,5 @@
 /** Python's `str` and `repr`. */
-import { required } from '../../../narrow.ts';
+import { elementAt, required } from '../../../narrow.ts';
 import { spend } from './budget.ts';
 import { TemplateError, unsupported } from './template-error.ts';
 import { Callable, Dict, DictView, Markup, Once, Range, Tuple, typeName, Undefined, type Value } from './values.ts';
@@ -24,7 +24,7 @@ export function repr(value: Value): string {
   if (value instanceof Undefined) return 'Undefined';
   if (Array.isArray(value)) return `[${value.map(repr).join(', ')}]`;
   if (value instanceof Tuple)
-    return value.items.length === 1 ? `(${repr(value.items[0] as Value)},)` : `(${value.items.map(repr).join(', ')})`;
+    return value.items.length === 1 ? `(${repr(elementAt(value.items, 0))},)` : `(${value.items.map(repr).join(', ')})`;
   if (value instanceof Dict)
     return `{${value
       .entries()

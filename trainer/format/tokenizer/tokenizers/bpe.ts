@@ -67,10 +67,10 @@ function optionalText(component: Component, key: string): string {
 function readMerges(component: Component, vocabulary: Vocabulary, prefixLength: number): ReadonlyMap<number, Merge> {
   const result = new Map<number, Merge>();
   for (const [rank, merge] of list(component, 'merges').entries()) {
-    const pair: unknown = typeof merge === 'string' ? merge.split(' ') : merge;
-    if (!Array.isArray(pair) || pair.length !== 2 || typeof pair[0] !== 'string' || typeof pair[1] !== 'string')
+    const pair: readonly unknown[] = typeof merge === 'string' ? merge.split(' ') : Array.isArray(merge) ? merge : [];
+    const [left, right] = pair;
+    if (pair.length !== 2 || typeof left !== 'string' || typeof right !== 'string')
       throw new Error(`its merge ${rank} is not a pair of tokens`);
-    const [left, right] = pair as [string, string];
     const [a, b, id] = [vocabulary.id(left), vocabulary.id(right), vocabulary.id(left + right.slice(prefixLength))];
     if (a === undefined || b === undefined || id === undefined) throw new Error(`its merge ${rank} is of tokens that its vocabulary lacks`);
     result.set(pairKey(a, b), { rank, id });

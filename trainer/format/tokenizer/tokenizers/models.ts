@@ -1,4 +1,5 @@
 /** The kinds of `model` in tokenizer.json. */
+import { isOneOf, namesOf } from '../../../catalog/entries.ts';
 import { isRecord } from '../../../narrow.ts';
 import { createBpe } from './bpe.ts';
 import { type Component, integer, text } from './component.ts';
@@ -20,7 +21,7 @@ const KINDS: Readonly<Record<ModelKind, (component: Component, vocabulary: Vocab
 /** Files from before the field `type` are known by what they have. */
 export function modelKind(model: Component): ModelKind {
   const { type } = model;
-  if (typeof type === 'string' && Object.hasOwn(KINDS, type)) return type as ModelKind;
+  if (isOneOf(namesOf(KINDS), type)) return type;
   if (type !== undefined) throw new Error(`its model ${JSON.stringify(type).slice(0, 80)} is not supported`);
   if (Array.isArray(model.vocab)) return 'Unigram';
   if (model.merges !== undefined) return 'BPE';

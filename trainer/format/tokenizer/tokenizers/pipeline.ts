@@ -2,6 +2,7 @@
  * Runs the pipeline of tokenizer.json: added tokens, normalizer, pre-tokenizer, model, post-processor, and back through the decoder. Ids and
  * texts are those of Hugging Face's `tokenizers`.
  */
+import { isRecord } from '../../../narrow.ts';
 import { type AddedToken, createAddedTokens } from './added-tokens.ts';
 import { characterLength } from './characters.ts';
 import type { Component } from './component.ts';
@@ -121,6 +122,6 @@ function checkAddedIds(postProcess: PostProcess, vocabularySize: number): void {
 function largestId(vocab: unknown): number {
   if (Array.isArray(vocab)) return vocab.length - 1;
   let largest = -1;
-  for (const id of Object.values(vocab as Record<string, number>)) largest = Math.max(largest, id);
+  if (isRecord(vocab)) for (const id of Object.values(vocab)) if (typeof id === 'number') largest = Math.max(largest, id);
   return largest;
 }

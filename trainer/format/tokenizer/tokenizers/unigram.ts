@@ -14,15 +14,15 @@ interface Node {
   piece: { readonly id: number; readonly score: number } | undefined;
 }
 
+const isPieces = (value: unknown): value is ReadonlyArray<readonly [string, number]> =>
+  Array.isArray(value) &&
+  value.length > 0 &&
+  value.every(piece => Array.isArray(piece) && typeof piece[0] === 'string' && typeof piece[1] === 'number');
+
 /** @throws Error for a vocabulary that is no list of pieces with scores */
 export function createUnigram(component: Component, vocabulary: Vocabulary): Model {
-  const pieces = component.vocab as ReadonlyArray<readonly [string, number]>;
-  if (
-    !Array.isArray(pieces) ||
-    pieces.length === 0 ||
-    pieces.some(p => !Array.isArray(p) || typeof p[0] !== 'string' || typeof p[1] !== 'number')
-  )
-    throw new Error('its unigram vocabulary is not a list of pieces with scores');
+  const pieces = component.vocab;
+  if (!isPieces(pieces)) throw new Error('its unigram vocabulary is not a list of pieces with scores');
   const characters = pieces.reduce((sum, [piece]) => sum + piece.length, 0);
   if (characters > MAX_PIECE_CHARACTERS)
     throw new Error(`its vocabulary has pieces of ${characters} characters together; at most ${MAX_PIECE_CHARACTERS} are read`);

@@ -11,12 +11,20 @@ export interface Vocabulary {
   readonly size: number;
 }
 
+/** Returns whether a vocabulary is a map of tokens to ids. @throws Error for a map to something else */
+export function isIds(vocab: unknown): vocab is Readonly<Record<string, number>> {
+  if (!isRecord(vocab)) return false;
+  for (const [token, id] of Object.entries(vocab))
+    if (typeof id !== 'number') throw new Error(`its vocabulary has no number for ${JSON.stringify(token).slice(0, 80)}`);
+  return true;
+}
+
 /** Token → id from an object, or from a list of pieces with scores. */
 export function readVocabulary(vocab: unknown): Vocabulary {
   const entries: Array<[string, number]> = Array.isArray(vocab)
     ? vocab.map((piece, id): [string, number] => [String(Array.isArray(piece) ? piece[0] : piece), id])
-    : isRecord(vocab)
-      ? (Object.entries(vocab) as Array<[string, number]>)
+    : isIds(vocab)
+      ? Object.entries(vocab)
       : [];
   const ids = new Map(entries);
   const tokens: string[] = [];
