@@ -160,7 +160,7 @@ export const classWritesText = (architecture: string): boolean =>
 
 /** Whether a model that was tuned for it labels the words of a text. */
 export const labelsWords = (task: string | undefined): boolean =>
-  task !== undefined && Object.hasOwn(entries, task) && objectiveCatalog[task as ObjectiveName].target === 'tags';
+  entryOf(objectiveCatalog, task)?.target === 'tags';
 
 /** Whether a model that was tuned for it can be tried on a text. */
 export const answersTexts = (task: string | undefined): boolean => writesText(task) || labelsWords(task);

@@ -6,6 +6,7 @@ import { describeData } from '../../data/data-report.ts';
 import { checkMaxLength } from '../../data/max-length.ts';
 import { labeledWords, loadTagged, placeTags, type TaggedText } from '../../data/tagged/load-tagged.ts';
 import { withTokenizer } from '../../job/open-base.ts';
+import { inputOf } from '../../model/model-spec.ts';
 import type { SetUpParams } from '../task-setup.ts';
 import { type ClassifierReader, countPlaces } from './classifier-reader.ts';
 import { tagEvaluator } from './tag-evaluator.ts';
@@ -35,7 +36,7 @@ export async function taggedReader(
         labels,
       ),
     source(examples, model, { batchSize, order, classWeights }) {
-      const { padId, tokenTypes } = model.input as TokenInput;
+      const { padId, tokenTypes } = inputOf(model, 'tokens');
       const plan = planTexts(examples, { batchSize, maxLength, ...order });
       return taggedSource({ plan, examples, padId, types: tokenTypes > 1, classWeights });
     },
