@@ -26,8 +26,10 @@ interface AddedToken {
   readonly special: boolean;
 }
 
-const isAddedToken = (token: unknown): token is AddedToken =>
-  isRecord(token) && typeof token.id === 'number' && typeof token.content === 'string' && typeof token.special === 'boolean';
+function addedToken(token: unknown): AddedToken[] {
+  if (!isRecord(token) || typeof token.id !== 'number' || typeof token.content !== 'string') return [];
+  return [{ id: token.id, content: token.content, special: token.special === true }];
+}
 
 interface Definition {
   readonly model: Readonly<Record<string, unknown>>;
@@ -94,7 +96,7 @@ function readDefinition(files: ReadonlyMap<string, string>, fail: Fail): Definit
   return {
     model: json.model,
     vocabulary: json.model.vocab,
-    added: added.filter(isAddedToken),
+    added: added.flatMap(addedToken),
     normalizer: json.normalizer ?? null,
     preTokenizer: json.pre_tokenizer ?? null,
     postProcessor: json.post_processor ?? null,
