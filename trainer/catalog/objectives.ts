@@ -159,8 +159,7 @@ export const classWritesText = (architecture: string): boolean =>
   architecture.endsWith('ForConditionalGeneration');
 
 /** Whether a model that was tuned for it labels the words of a text. */
-export const labelsWords = (task: string | undefined): boolean =>
-  entryOf(objectiveCatalog, task)?.target === 'tags';
+export const labelsWords = (task: string | undefined): boolean => entryOf(objectiveCatalog, task)?.target === 'tags';
 
 /** Whether a model that was tuned for it can be tried on a text. */
 export const answersTexts = (task: string | undefined): boolean => writesText(task) || labelsWords(task);
