@@ -96,6 +96,7 @@ interface Topology {
 }
 
 async function openTopology(installed: InstalledPjrt, card: CardName): Promise<Topology> {
+  // Compiled from `engine/native`; `Addon` is what it exports.
   const addon = engineRequire(installed.folder)(pjrtAddonPath(installed.folder)) as Addon;
   const handle = await addon.describeDevice(pjrtLibrary(installed), card, [
     ['topology', TOPOLOGY],
