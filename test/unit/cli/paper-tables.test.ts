@@ -74,7 +74,8 @@ test('numbers of a finished run are shown next to those of the paper', async () 
   const state = { state: 'finished', name: 'x', step: 1, totalSteps: 1, pid: 1, startedAt: '2026-01-01', updatedAt: '2026-01-01' };
   writeFileSync(path.join(runDir, 'state.json'), JSON.stringify(state));
   const after = { loss: 1, labels: { accuracy: 0.9 }, measures: { matthews: 0.6543 } };
-  writeFileSync(path.join(runDir, 'summary.json'), JSON.stringify({ after, trainable: 9_250_000, memory: null, secondsPerStep: 1 }));
+  const summary = { state: 'finished', runDir, steps: 1, after, trainable: 9_250_000, memory: null, secondsPerStep: 1 };
+  writeFileSync(path.join(runDir, 'summary.json'), JSON.stringify(summary));
   const { state: found, values } = await readProgress(runDir, cola, false);
   expect(found).toBe('finished');
   expect(values).toMatchObject({ quality: expect.closeTo(65.43, 6), trained: 9.25 });
