@@ -15,6 +15,8 @@ import { weightStream } from '../../../trainer/model/weight-stream.ts';
 import { temporaryFolder } from '../../support/tiny-adapter.ts';
 
 setFlagsFromString('--expose-gc');
+// What a collection frees is no longer counted when it returns.
+setFlagsFromString('--no-concurrent-array-buffer-sweeping');
 const collect = runInNewContext('gc') as () => void;
 
 /** A second copy would be one more. */
