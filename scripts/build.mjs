@@ -25,6 +25,7 @@ const NODE_ENTRIES = {
   rowtune: 'trainer/cli/main.ts',
   worker: 'trainer/worker.ts',
   reader: 'trainer/reader/reader-process.ts',
+  tokenize: 'trainer/data/tokens/tokenize-thread.ts',
   server: 'server/language-server.ts',
   mcp: 'trainer/agent/mcp-server.ts',
 };

@@ -23,18 +23,21 @@ export interface DataDigest {
 }
 
 /** The number of samples, a checksum over all of them in their order, and one over the contents of those that are read later. */
-export function digestSamples(samples: readonly DigestSample[]): string {
-  let value = 0;
-  for (const { ids, train, secondAt, tags = [], names = [], label, target, file, line } of samples) {
+export function digestSamples(samples: Iterable<DigestSample>): string {
+  let [value, count] = [0, 0];
+  const contents: Array<number | null> = [];
+  for (const { ids, train, secondAt, tags = [], names = [], label, target, file, line, content } of samples) {
+    count++;
+    if (content !== undefined) contents[count - 1] = content;
     const place = ids === undefined ? [basename(file), line] : [ids.length, secondAt];
     value = checksum(Buffer.from(JSON.stringify([...place, label, target, ...tags, ...names])), value);
     if (ids) value = checksum(new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength), value);
     if (train) value = checksum(train, value);
   }
-  const named = `${samples.length}:${showChecksum(value)}`;
-  const contents = samples.map(({ content }) => content ?? null);
-  if (contents.every(content => content === null)) return named;
-  return `${named}:${showChecksum(checksum(Buffer.from(JSON.stringify(contents))))}`;
+  const named = `${count}:${showChecksum(value)}`;
+  if (contents.length === 0) return named;
+  contents.length = count;
+  return `${named}:${showChecksum(checksum(Buffer.from(JSON.stringify(Array.from(contents, content => content ?? null)))))}`;
 }
 
 /** The difference between two digests; undefined if there is none. Digests of earlier versions do not cover contents. */

@@ -53,6 +53,8 @@ export class DataProblems {
   }
 
   add(error: DataError): void {
+    // Data of which all labels have to be known first is read twice.
+    if (this.found.some(({ message }) => message === error.message)) return;
     this.found.push(error);
     if (this.found.length >= MAX_PROBLEMS) this.end(true);
   }

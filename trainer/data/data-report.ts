@@ -1,4 +1,5 @@
 /** Counts of the samples of a data set that were read, kept, dropped and cut: for the log, and to be seen before a run goes wrong. */
+import type { ExampleColumns } from './tokens/example-store.ts';
 import type { DataFormat, Example } from './types.ts';
 import { countTargets } from './types.ts';
 
@@ -52,6 +53,25 @@ export function summarizeExamples(
   };
 }
 
+/** The same from typed arrays. */
+export function summarizeColumns({
+  starts,
+  targets,
+  labels,
+  labelNames,
+}: ExampleColumns): Pick<DataReport, 'kept' | 'tokens' | 'targets' | 'lengths' | 'labelCounts'> {
+  const counts = new Array<number>(labelNames.length).fill(0);
+  for (const label of labels) if (label >= 0) counts[label] = (counts[label] ?? 0) + 1;
+  const kept = targets.length;
+  return {
+    kept,
+    tokens: starts[kept] ?? 0,
+    targets: targets.reduce((sum, count) => sum + count, 0),
+    lengths: lengthQuantiles(targets.map((_, sample) => (starts[sample + 1] as number) - (starts[sample] as number))),
+    labelCounts: Object.fromEntries(labelNames.map((name, label) => [name, counts[label] ?? 0])),
+  };
+}
+
 /** The report in a few lines of plain text. */
 export function describeData(report: DataReport): string {
   const { format, formatReason, files, read, drawnFrom = read, kept, dropped, truncated, tokens, targets, lengths, labelCounts } = report;
@@ -66,7 +86,7 @@ export function describeData(report: DataReport): string {
   ].join('\n');
 }
 
-function lengthQuantiles(lengths: readonly number[]): LengthQuantiles {
+function lengthQuantiles(lengths: ArrayLike<number>): LengthQuantiles {
   const sorted = Float64Array.from(lengths).sort();
   const quantile = (share: number) => sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? 0;
   return { min: quantile(0), median: quantile(0.5), p90: quantile(0.9), p99: quantile(0.99), max: quantile(1) };

@@ -1,30 +1,34 @@
 /** From files to tokenized examples and a report: reads, detects the format, formats, tokenizes, counts. */
 
-import { chunkSequence } from './batch/pack-sequences.ts';
-import { DataError, DataProblems, noSample } from './data-error.ts';
+import { existsSync } from 'node:fs';
+import { DataError, DataProblems } from './data-error.ts';
 import type { DataReport } from './data-report.ts';
-import { summarizeExamples } from './data-report.ts';
-import type { ColumnNames, DetectedFormat } from './detect-format.ts';
-import { checkSameFormat, detectFormat, renameColumns } from './detect-format.ts';
+import { summarizeColumns } from './data-report.ts';
+import type { ColumnNames } from './detect-format.ts';
 import { drawStream } from './draw.ts';
 import { createEncoder } from './encoder.ts';
 import type { TrainedTurns } from './format-chat.ts';
-import type { FormatSettings } from './format-example.ts';
-import { formatExample } from './format-example.ts';
+import { type FormatSettings, formatExample } from './format-example.ts';
 import { checkMaxLength } from './max-length.ts';
+import { labelsOf, openRecords } from './open-records.ts';
 import { type DataFile, listDataFiles } from './read/list-files.ts';
-import { readRecords } from './read/read-records.ts';
 import type { TextSplit } from './read/read-text.ts';
-import { labelName } from './read/record-fields.ts';
 import type { TokenizeSettings, Truncation } from './tokenize-example.ts';
 import { tokenizeExample } from './tokenize-example.ts';
-import type { ChatRenderer, DataFormat, DataRecord, Example, TextTokenizer } from './types.ts';
+import { ColumnBuilder } from './tokens/column-builder.ts';
+import { type DatasetTarget, inMemory, type MadeDataset } from './tokens/dataset-target.ts';
+import type { Examples } from './tokens/example-store.ts';
+import type { LargeData } from './tokens/large-data.ts';
+import { openTokenCache } from './tokens/token-cache.ts';
+import { type RecordSettings, recordTokenizer } from './tokens/tokenize-records.ts';
+import { type MadeBatch, tokenizeInThreads } from './tokens/tokenize-threads.ts';
+import type { ChatRenderer, DataFormat, DataRecord, TextTokenizer } from './types.ts';
 
-/** Five bytes each: 2 GB. More would not fit in memory with the model on most machines; it is also days of training. */
-export const MAX_DATASET_TOKENS = 400_000_000;
+/** Four bytes each on the disk: 16 GB, months of training on one machine. Places of tokens are 32-bit numbers. */
+const MAX_DATASET_TOKENS = 4_000_000_000;
 
 /** Between two reports of progress. */
-const PROGRESS_RECORDS = 100;
+const BATCH_RECORDS = 100;
 
 export interface DatasetSettings {
   readonly format: DataFormat | 'auto';
@@ -55,7 +59,18 @@ export interface LoadDatasetInput {
   readonly maxLength: number;
   /** The positions of the model. */
   readonly maxPositions: number;
-  readonly onProgress?: (progress: { readonly read: number; readonly kept: number }) => void;
+  readonly onProgress?: (progress: LoadProgress) => void;
+  /** Present where large data may be tokenized in threads and its tokens kept on the disk. */
+  readonly large?: LargeData;
+}
+
+export interface LoadProgress {
+  readonly read: number;
+  readonly kept: number;
+  readonly tokens: number;
+  /** Bytes of the files that were read, of `totalBytes`. */
+  readonly bytes: number;
+  readonly totalBytes: number;
 }
 
 /** A label and the ids that a model writes for it, the end token left out: to score answers by. */
@@ -66,7 +81,7 @@ export interface LabelCompletion {
 
 export interface Dataset {
   /** In the order of the files. Each fits `maxLength`; a long document of format text is several. */
-  readonly examples: readonly Example[];
+  readonly examples: Examples;
   /** By id; empty for other formats than text_label. */
   readonly labels: readonly string[];
   readonly report: DataReport;
@@ -77,67 +92,111 @@ export interface Dataset {
  * no example is left.
  */
 export async function loadDataset(input: LoadDatasetInput): Promise<Dataset> {
-  const { settings, tokenizer, maxLength, maxPositions } = input;
-  checkMaxLength(maxLength, maxPositions);
+  checkMaxLength(input.maxLength, input.maxPositions);
   const files = await listDataFiles(input.paths);
-  const problems = new DataProblems();
-  const { records, detected } = await openRecords(files, settings, problems);
-  const { format } = detected;
-  const labeled = format === 'text_label' ? await collectLabels(records, settings.labels, problems) : undefined;
-  const labels = labeled?.labels ?? [];
-  const formatting: FormatSettings = { ...settings, format, shownLabels: labels, chatRenderer: input.chatRenderer };
-  const [eosId] = tokenizer.eosIds;
-  const tokenizing: TokenizeSettings = {
-    encoder: createEncoder(tokenizer),
-    maxLength: format === 'text' ? Number.POSITIVE_INFINITY : maxLength,
-    truncation: settings.truncation,
-    eosId,
-  };
+  const { settings, maxLength, large } = input;
+  // The seed decides only which samples are drawn.
+  const deciding = { ...settings, seed: settings.maxSamples === undefined ? 0 : settings.seed };
+  const cache = await openTokenCache({ settings: deciding, maxLength, large }, files);
+  const known = await cache?.find();
+  if (known) return known;
+  const target = cache?.begin() ?? inMemory();
+  try {
+    const made = await tokenizeFiles(input, files, target);
+    return await target.end(made);
+  } catch (error) {
+    target.abandon();
+    throw error;
+  }
+}
 
-  const examples: Example[] = [];
+async function tokenizeFiles(input: LoadDatasetInput, files: readonly DataFile[], target: DatasetTarget): Promise<MadeDataset> {
+  const { settings, maxLength } = input;
+  const problems = new DataProblems();
+  const totalBytes = files.reduce((sum, { bytes }) => sum + bytes, 0);
+  let bytes = 0;
+  const open = () => openRecords(files, settings, problems, done => (bytes = done));
+  let opened = await open();
+  const { format } = opened.detected;
+  let labels: readonly string[] = [];
+  if (format === 'text_label') {
+    labels = await labelsOf(opened.records, settings.labels, problems);
+    opened = await open();
+  }
+  const columns = new ColumnBuilder(files.map(({ file }) => file));
   const dropped: Record<string, number> = {};
   const notes: Record<string, number> = {};
-  let [read, truncated, tokens] = [0, 0, 0];
+  let [read, truncated] = [0, 0];
   let drawnFrom: number | undefined;
   const { maxSamples: count, seed } = settings;
-  for await (const record of drawStream(labeled?.records ?? records, { count, seed }, seen => (drawnFrom = seen))) {
-    const { file, line, element } = record;
-    read++;
-    const made = problems.take(() => {
-      const formatted = formatExample(record, formatting);
-      for (const note of formatted.notes ?? []) notes[note] = (notes[note] ?? 0) + 1;
-      return { label: formatted.label, result: tokenizeExample(formatted, tokenizing, { file, line }) };
-    });
-    if (made === undefined) continue;
-    const { label, result } = made;
-    if (result.kind === 'dropped') dropped[result.reason] = (dropped[result.reason] ?? 0) + 1;
-    else {
-      truncated += Number(result.truncated);
-      tokens += result.sequence.ids.length;
-      if (tokens > MAX_DATASET_TOKENS) throw tooManyTokens(file, line);
-      for (const { ids, train } of chunkSequence(result.sequence, maxLength)) examples.push({ ids, train, file, line, element, label });
-    }
-    if (read % PROGRESS_RECORDS === 0) input.onProgress?.({ read, kept: examples.length });
+  const drawn = drawStream(opened.records, { count, seed }, seen => (drawnFrom = seen));
+  const { truncation, textSplit: _split, maxSamples: _most, ...formatting } = settings;
+  const recordSettings: RecordSettings = { formatting: { ...formatting, format, shownLabels: labels }, maxLength, truncation };
+  const report = () => input.onProgress?.({ read, kept: columns.length, tokens: columns.tokens, bytes, totalBytes });
+  for await (const { records, made } of tokenizeBatches(inBatches(drawn), recordSettings, input, totalBytes)) {
+    read += records.length;
+    for (const problem of made.problems) problems.add(new DataError(problem));
+    columns.add(records, made);
+    const last = records.at(-1);
+    if (columns.tokens > MAX_DATASET_TOKENS && last) throw tooManyTokens(last, MAX_DATASET_TOKENS);
+    target.add(made.tokens);
+    truncated += made.truncated;
+    addCounts(dropped, made.dropped);
+    addCounts(notes, made.notes);
+    report();
   }
   problems.end();
-  if (examples.length === 0) throw nothingLeft(dropped, maxLength);
-  input.onProgress?.({ read, kept: examples.length });
-  const summary = summarizeExamples(examples);
+  if (columns.length === 0) throw nothingLeft(dropped, maxLength);
+  bytes = totalBytes;
+  report();
+  const found = columns.end();
   return {
-    examples,
+    columns: found,
     labels,
     report: {
       format,
-      formatReason: detected.reason,
+      formatReason: opened.detected.reason,
       files: files.length,
       read,
       drawnFrom,
       dropped,
       truncated,
       ...(Object.keys(notes).length > 0 && { notes }),
-      ...summary,
+      ...summarizeColumns(found),
     },
   };
+}
+
+/** In threads where the data is large, else here. */
+function tokenizeBatches(
+  batches: AsyncIterable<readonly DataRecord[]>,
+  settings: RecordSettings,
+  { large, tokenizer, chatRenderer }: LoadDatasetInput,
+  bytes: number,
+): AsyncIterable<MadeBatch> {
+  if (large && bytes >= large.minBytes && large.threads > 1 && existsSync(large.threadFile)) {
+    const data = { tokenizer: large.tokenizer, now: large.now.getTime(), settings };
+    return tokenizeInThreads(batches, { count: large.threads, file: large.threadFile, data });
+  }
+  const tokenize = recordTokenizer(settings, { tokenizer, chatRenderer });
+  return (async function* () {
+    for await (const records of batches) yield { records, made: tokenize(records) };
+  })();
+}
+
+async function* inBatches(records: AsyncIterable<DataRecord>): AsyncGenerator<readonly DataRecord[]> {
+  let batch: DataRecord[] = [];
+  for await (const record of records) {
+    batch.push(record);
+    if (batch.length < BATCH_RECORDS) continue;
+    yield batch;
+    batch = [];
+  }
+  if (batch.length > 0) yield batch;
+}
+
+function addCounts(all: Record<string, number>, more: Readonly<Record<string, number>>): void {
+  for (const [name, count] of Object.entries(more)) all[name] = (all[name] ?? 0) + count;
 }
 
 /** The text that the model has to write for each label, as a sample's prompt is continued. */
@@ -159,60 +218,8 @@ export function labelCompletions(
   });
 }
 
-/** Peeks at the first record for the format, and checks the others against it as they pass. */
-export async function openRecords(
-  files: readonly DataFile[],
-  settings: DatasetSettings,
-  problems: DataProblems,
-): Promise<{ records: AsyncGenerator<DataRecord>; detected: DetectedFormat }> {
-  const { format, columns } = settings;
-  const source = readRecords({ files, textSplit: settings.textSplit, onProblem: problem => problems.add(problem) });
-  const start = await source.next();
-  if (start.done === true) {
-    problems.end();
-    throw noSample(files);
-  }
-  const { first, detected } = await detect(start.value).catch(async error => {
-    await source.return(undefined);
-    throw error;
-  });
-  async function detect(record: DataRecord): Promise<{ first: DataRecord; detected: DetectedFormat }> {
-    const renamed = renameColumns(record, columns);
-    return { first: renamed, detected: format === 'auto' ? detectFormat(renamed) : { format, reason: 'set in the recipe' } };
-  }
-  async function* records() {
-    yield first;
-    for await (const given of source) {
-      const record = problems.take(() => {
-        const renamed = renameColumns(given, columns);
-        if (format === 'auto') checkSameFormat(renamed, detected.format, first);
-        return renamed;
-      });
-      if (record) yield record;
-    }
-  }
-  return { records: records(), detected };
-}
-
-/** All label names have to be known before the first prompt can list them. */
-async function collectLabels(
-  source: AsyncIterable<DataRecord>,
-  given: readonly string[],
-  problems: DataProblems,
-): Promise<{ records: DataRecord[]; labels: readonly string[] }> {
-  const records: DataRecord[] = [];
-  const names = new Set<string>();
-  for await (const record of source) {
-    const name = problems.take(() => labelName(record, 'label', given));
-    if (name === undefined) continue;
-    records.push(record);
-    names.add(name);
-  }
-  return { records, labels: given.length > 0 ? given : [...names].sort() };
-}
-
-export function tooManyTokens(file: string, line: number): DataError {
-  const problem = `the data has more than ${MAX_DATASET_TOKENS} tokens`;
+export function tooManyTokens({ file, line }: Pick<DataRecord, 'file' | 'line'>, most: number): DataError {
+  const problem = `the data has more than ${most} tokens`;
   return new DataError({ file, line, problem, advice: 'Set max_samples, or train on parts of it in turn' });
 }
 

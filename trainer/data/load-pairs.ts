@@ -6,11 +6,15 @@ import { drawStream } from './draw.ts';
 import { createEncoder } from './encoder.ts';
 import type { FormatSettings } from './format-example.ts';
 import { formatPair, SIDES } from './format-pair.ts';
-import { type LoadDatasetInput, MAX_DATASET_TOKENS, nothingLeft, openRecords, tooManyTokens } from './load-dataset.ts';
+import { type LoadDatasetInput, nothingLeft, tooManyTokens } from './load-dataset.ts';
 import { checkMaxLength } from './max-length.ts';
+import { openRecords } from './open-records.ts';
 import { listDataFiles } from './read/list-files.ts';
 import { type TokenizeSettings, tokenizeExample } from './tokenize-example.ts';
 import type { DataRecord, Pair, TokenSequence } from './types.ts';
+
+/** Five bytes each in memory: 2 GB. */
+const MAX_PAIR_TOKENS = 400_000_000;
 
 export interface PairDataset {
   /** In the order of the files. Both sides of each fit `maxLength`. */
@@ -52,7 +56,7 @@ export async function loadPairs(input: LoadDatasetInput): Promise<PairDataset> {
     if (!made.pair) continue;
     truncated += Number(made.truncated);
     tokens += made.pair.chosen.ids.length + made.pair.rejected.ids.length;
-    if (tokens > MAX_DATASET_TOKENS) throw tooManyTokens(record.file, record.line);
+    if (tokens > MAX_PAIR_TOKENS) throw tooManyTokens(record, MAX_PAIR_TOKENS);
     pairs.push(made.pair);
   }
   problems.end();

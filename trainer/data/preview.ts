@@ -1,4 +1,5 @@
 /** Shows samples as the model sees them, what is trained between ⟦ and ⟧, for the log of a run. */
+import type { List } from './tokens/example-store.ts';
 import type { Example, TextTokenizer } from './types.ts';
 
 export interface PreviewSettings {
@@ -8,9 +9,9 @@ export interface PreviewSettings {
 }
 
 /** One block of text a sample: where it is from, its length, then its text decoded from its ids. */
-export function previewExamples(examples: readonly Example[], tokenizer: TextTokenizer, settings: PreviewSettings): string {
-  return examples
-    .slice(0, settings.samples)
+export function previewExamples(examples: List<Example>, tokenizer: TextTokenizer, settings: PreviewSettings): string {
+  return Array.from({ length: Math.min(settings.samples, examples.length) }, (_, index) => examples.at(index))
+    .filter(example => example !== undefined)
     .map(example => previewExample(example, tokenizer, settings.maxTokens))
     .join('\n\n');
 }

@@ -2,7 +2,7 @@
 
 import { createRandom, permutation } from '../random.ts';
 import { DataError } from './data-error.ts';
-import type { Example } from './types.ts';
+import type { Examples } from './tokens/example-store.ts';
 
 export interface SplitSettings {
   readonly count: number;
@@ -27,22 +27,32 @@ const MIN_DOCUMENTS = 20;
 
 /** Parts examples, the parts of one document staying together where there are enough documents. Labels share equally. */
 export function splitExamples(
-  examples: readonly Example[],
+  examples: Examples,
   { validation, seed }: Pick<SplitSettings, 'validation' | 'seed'>,
-): { train: Example[]; validation: Example[] } {
-  const documents = new Map<string, Example[]>();
-  for (const example of examples) {
-    const { file, line, element } = example;
-    const name = `${file}:${line}:${element ?? ''}`;
-    const parts = documents.get(name);
-    if (parts === undefined) documents.set(name, [example]);
-    else parts.push(example);
-  }
-  const units = documents.size < MIN_DOCUMENTS ? examples.map(example => [example]) : [...documents.values()];
-  const labels = units.map(([first]) => first?.label ?? '');
-  const split = splitSamples({ count: units.length, validation, seed, labels });
-  const pick = (indices: readonly number[]) => indices.flatMap(index => units[index] ?? []);
-  return { train: pick(split.train), validation: pick(split.validation) };
+): { train: Examples; validation: Examples } {
+  const { length } = examples;
+  const places = new Map<number, number>();
+  const documentOf = Int32Array.from({ length }, (_, index) => {
+    const document = examples.document(index);
+    const place = places.get(document) ?? places.size;
+    places.set(document, place);
+    return place;
+  });
+  const enough = places.size >= MIN_DOCUMENTS;
+  const unitOf = enough ? documentOf : Int32Array.from({ length }, (_, index) => index);
+  const count = enough ? places.size : length;
+  const labels = new Array<string>(count).fill('');
+  for (let index = length - 1; index >= 0; index--) labels[unitOf[index] as number] = examples.label(index) ?? '';
+  const split = splitSamples({ count, validation, seed, labels });
+  const held = new Uint8Array(count);
+  for (const unit of split.validation) held[unit] = 1;
+  return { train: byUnit(examples, unitOf, held, 0), validation: byUnit(examples, unitOf, held, 1) };
+}
+
+/** The samples of units that are held out, or are not: unit by unit, which is their own order unless a file is listed twice. */
+function byUnit(examples: Examples, unitOf: Int32Array, held: Uint8Array, wanted: 0 | 1): Examples {
+  const places = Array.from(unitOf.keys()).filter(index => held[unitOf[index] as number] === wanted);
+  return examples.select(places.sort((a, b) => (unitOf[a] as number) - (unitOf[b] as number)));
 }
 
 /** A pure function of its settings. Throws DataError where no sample would be left on one side. */

@@ -10,7 +10,7 @@ export interface DataRecord {
   readonly value: Readonly<Record<string, unknown>>;
 }
 
-const dataFormats = ['preference', 'alpaca', 'messages', 'sharegpt', 'prompt_completion', 'text', 'text_label'] as const;
+export const dataFormats = ['preference', 'alpaca', 'messages', 'sharegpt', 'prompt_completion', 'text', 'text_label'] as const;
 export type DataFormat = (typeof dataFormats)[number];
 /** The formats that a prompt can be written in; pairs of answers have a prompt like that of another one. */
 export type PromptFormat = Exclude<DataFormat, 'preference'>;

@@ -1,15 +1,28 @@
 /** From the data settings of a recipe to tokenized training and held-out samples, with a report and a preview for the log. */
+import { availableParallelism } from 'node:os';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { DataError } from '../data/data-error.ts';
 import { describeData } from '../data/data-report.ts';
 import { drawFrom } from '../data/draw.ts';
-import { type Dataset, type DatasetSettings, type LabelCompletion, labelCompletions, loadDataset } from '../data/load-dataset.ts';
+import {
+  type Dataset,
+  type DatasetSettings,
+  type LabelCompletion,
+  type LoadProgress,
+  labelCompletions,
+  loadDataset,
+} from '../data/load-dataset.ts';
 import { previewExamples } from '../data/preview.ts';
 import { splitExamples } from '../data/split.ts';
+import type { Examples } from '../data/tokens/example-store.ts';
+import type { LargeData } from '../data/tokens/large-data.ts';
 import type { Example } from '../data/types.ts';
+import type { Job } from '../job/job.ts';
 import type { RecipeScope } from '../job/job-scope.ts';
 import type { TextBase } from '../job/open-base.ts';
 import type { CausalModel } from '../model/model-spec.ts';
+import { grouped } from '../protocol/format.ts';
 import { RunError } from '../run-error.ts';
 
 /** In the log: enough to see what is trained, and where samples are cut. */
@@ -17,8 +30,8 @@ const PREVIEW = { samples: 3, maxTokens: 200 };
 
 export interface RunData {
   /** Empty where only the held-out part was asked for. */
-  readonly train: readonly Example[];
-  readonly held: readonly Example[];
+  readonly train: Examples;
+  readonly held: Examples;
   /** The text that the model generates for each label; empty for data without labels. */
   readonly labels: readonly LabelCompletion[];
 }
@@ -42,7 +55,8 @@ export async function loadTrainingData(params: LoadDataParams): Promise<RunData>
   const { train, validation } = splitExamples(dataset.examples, { validation: recipe.val_size, seed: recipe.seed });
   if (validation.length > 0)
     params.job.log('info', `${validation.length} samples are held out for evaluation, ${train.length} are trained on`);
-  const held = drawFrom(validation, { count: recipe.data.eval_max_samples, seed: recipe.seed });
+  const places = Array.from({ length: validation.length }, (_, index) => index);
+  const held = validation.select(drawFrom(places, { count: recipe.data.eval_max_samples, seed: recipe.seed }));
   return { train, held, labels: completionsOf(params, dataset.labels) };
 }
 
@@ -54,7 +68,7 @@ export async function loadHeldData(params: LoadDataParams): Promise<RunData> {
     throw new RunError('no-data', 'the recipe names no held-out data to evaluate on', 'Set data.eval, or val_size');
   }
   const held = await load(params, recipe.data.eval, { samples: recipe.data.eval_max_samples, labels: params.labels });
-  return { train: [], held: held.examples, labels: completionsOf(params, held.labels) };
+  return { train: held.examples.select([]), held: held.examples, labels: completionsOf(params, held.labels) };
 }
 
 interface PartSettings {
@@ -73,6 +87,8 @@ async function load(params: LoadDataParams, files: readonly string[], part: Part
     chatRenderer: base.chatRenderer,
     maxLength: recipe.max_length,
     maxPositions: base.model.maxPositions,
+    onProgress: loadProgress(job),
+    large: largeData(params),
   });
   job.checkStop();
   for (const line of describeData(dataset.report).split('\n')) job.log('info', line);
@@ -80,8 +96,36 @@ async function load(params: LoadDataParams, files: readonly string[], part: Part
     'info',
     `the first samples as the model sees them, what is trained between ⟦ and ⟧:\n${previewExamples(dataset.examples, base.tokenizer, PREVIEW)}`,
   );
-  checkVocabulary(dataset.examples, base.model.vocabularySize);
+  if (dataset.examples.largestId >= base.model.vocabularySize) checkVocabulary(dataset.examples, base.model.vocabularySize);
   return dataset;
+}
+
+/** Data from 4 MB on: what is smaller is tokenized in a second or two, and its tokens take little memory. */
+const LARGE_BYTES = 4 * 2 ** 20;
+/** Each thread holds the tokenizer: some 100 MB, 300 for the largest vocabularies. */
+const MOST_THREADS = 8;
+
+function largeData({ base, context, job }: LoadDataParams): LargeData {
+  return {
+    tokenizer: base.tokenizer.input,
+    now: base.now?.() ?? new Date(),
+    cacheDir: path.join(context.cacheDir, 'tokens'),
+    threads: Math.min(MOST_THREADS, availableParallelism()),
+    threadFile: fileURLToPath(new URL('./tokenize.js', import.meta.url)),
+    minBytes: LARGE_BYTES,
+    log: (level, message) => job.log(level, message),
+  };
+}
+
+/** Reports rate and time left, from the bytes that were read; stops where the job is to stop. */
+function loadProgress(job: Job): (progress: LoadProgress) => void {
+  let report: ((done: number, message?: string) => void) | undefined;
+  return ({ bytes, totalBytes, tokens, kept }) => {
+    job.checkStop();
+    if (totalBytes < LARGE_BYTES) return;
+    report ??= job.progress('tokenize', totalBytes, 'bytes');
+    report(Math.round(bytes), `${grouped(kept)} samples, ${grouped(tokens)} tokens`);
+  };
 }
 
 export function datasetSettings(
@@ -112,7 +156,7 @@ const completionsOf = (params: LoadDataParams, labels: readonly string[]): Label
         chatRenderer: params.base.chatRenderer,
       });
 
-export function checkVocabulary(examples: readonly Pick<Example, 'ids' | 'file' | 'line'>[], vocabularySize: number): void {
+export function checkVocabulary(examples: Iterable<Pick<Example, 'ids' | 'file' | 'line'>>, vocabularySize: number): void {
   for (const { ids, file, line } of examples) {
     const id = ids.find(id => id >= vocabularySize);
     if (id !== undefined) {

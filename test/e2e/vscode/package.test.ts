@@ -35,7 +35,9 @@ test('a window that opens parses a small bundle: what is needed later is in anot
 });
 
 test('every part of the extension is in it', () => {
-  const bundles = ['extension.cjs', 'lazy.cjs', 'server.js', 'rowtune.js', 'worker.js', 'reader.js', 'mcp.js'].map(name => `dist/${name}`);
+  const bundles = ['extension.cjs', 'lazy.cjs', 'server.js', 'rowtune.js', 'worker.js', 'reader.js', 'tokenize.js', 'mcp.js'].map(
+    name => `dist/${name}`,
+  );
   const pages = ['run', 'heatmap', 'compare', 'try'].flatMap(name => [`dist/media/${name}.js`, `dist/media/${name}.css`]);
   const wasm = ['', '-simd', '-threaded-simd'].map(kind => `dist/wasm/tfjs-backend-wasm${kind}.wasm`);
   const addon = [

@@ -8,6 +8,7 @@ import { labelCompletions, loadDataset } from '../../../trainer/data/load-datase
 import { previewExamples } from '../../../trainer/data/preview.ts';
 import { splitExamples, splitSamples } from '../../../trainer/data/split.ts';
 import type { ChatRenderer } from '../../../trainer/data/types.ts';
+import { examplesOf } from '../../support/examples-of.ts';
 import { characterTokenizer, renderTurns } from './character-tokenizer.ts';
 import { writeData } from './data-files.ts';
 
@@ -56,8 +57,8 @@ describe('loadDataset', () => {
       labelCounts: { ham: 2, spam: 1 },
     });
     expect(describeData(data.report)).toContain('3 samples from 1 file, 3 kept, 1 cut to length');
-    expect(progress).toEqual([{ read: 3, kept: 3 }]);
-    expect(data.examples.map(({ file: from, line, label }) => [from, line, label])).toEqual([
+    expect(progress.at(-1)).toMatchObject({ read: 3, kept: 3, tokens: 86 });
+    expect([...data.examples].map(({ file: from, line, label }) => [from, line, label])).toEqual([
       [file, 1, 'ham'],
       [file, 2, 'spam'],
       [file, 3, 'ham'],
@@ -75,16 +76,16 @@ describe('loadDataset', () => {
     const file = lines(...Array.from({ length: 100 }, (_, i) => ({ text: `${i}`, label: i < 50 ? 'ham' : 'spam' })));
     const drawn = async (seed: number) => load([file], { maxSamples: 20, seed });
     const data = await drawn(1);
-    const at = data.examples.map(({ line }) => line);
+    const at = [...data.examples].map(({ line }) => line);
     expect(at).toEqual([...new Set(at)].sort((a, b) => a - b));
     expect(at).toHaveLength(20);
     // A file sorted by label gives both.
     expect(Object.keys(data.report.labelCounts)).toEqual(['ham', 'spam']);
     expect(describeData(data.report)).toContain('20 of 100 samples, drawn at random, from 1 file');
-    expect((await drawn(1)).examples).toEqual(data.examples);
-    expect((await drawn(2)).examples).not.toEqual(data.examples);
+    expect([...(await drawn(1)).examples]).toEqual([...data.examples]);
+    expect([...(await drawn(2)).examples]).not.toEqual([...data.examples]);
     expect((await load([file], { maxSamples: 1 })).labels).toEqual(['ham', 'spam']);
-    expect((await load([file], { maxSamples: 100 })).examples).toEqual((await load([file])).examples);
+    expect([...(await load([file], { maxSamples: 100 })).examples]).toEqual([...(await load([file])).examples]);
   });
 
   it('cuts long documents into parts without losing a target', async () => {
@@ -155,22 +156,22 @@ describe('splitSamples', () => {
   it('keeps the parts of a document together where there are enough documents, and else splits the parts', () => {
     const part = { ids: Int32Array.of(1, 2), train: Uint8Array.of(0, 1), file: 'a.txt' };
     const many = Array.from({ length: 90 }, (_, index) => ({ ...part, line: Math.floor(index / 3) }));
-    const split = splitExamples(many, { validation: 0.2, seed: 1 });
-    const held = new Set(split.validation.map(({ line }) => line));
+    const split = splitExamples(examplesOf(many), { validation: 0.2, seed: 1 });
+    const held = new Set([...split.validation].map(({ line }) => line));
     expect([split.train.length, split.validation.length, held.size]).toEqual([72, 18, 6]);
-    expect(split.train.some(({ line }) => held.has(line))).toBe(false);
+    expect([...split.train].some(({ line }) => held.has(line))).toBe(false);
     const one = many.map(example => ({ ...example, line: 1 }));
-    expect(splitExamples(one, { validation: 0.1, seed: 1 }).validation).toHaveLength(9);
+    expect(splitExamples(examplesOf(one), { validation: 0.1, seed: 1 }).validation).toHaveLength(9);
   });
 
   it('tells the documents of a JSON list apart, on however few lines, and splits them as JSON Lines', async () => {
     const values = Array.from({ length: 30 }, (_, index) => ({ text: String.fromCharCode(97 + (index % 26)).repeat(70 + index) }));
     const splitOf = async (file: string) => splitExamples((await load([file])).examples, { validation: 0.2, seed: 1 });
     const { train, validation } = await splitOf(writeData('a.json', JSON.stringify(values)));
-    const held = new Set(validation.map(({ element }) => element));
+    const held = new Set([...validation].map(({ element }) => element));
     expect([held.size, validation.length > held.size]).toEqual([6, true]);
-    expect(train.some(({ element }) => held.has(element))).toBe(false);
+    expect([...train].some(({ element }) => held.has(element))).toBe(false);
     const ofLines = await splitOf(lines(...values));
-    expect(validation.map(({ ids }) => ids)).toEqual(ofLines.validation.map(({ ids }) => ids));
+    expect([...validation].map(({ ids }) => ids)).toEqual([...ofLines.validation].map(({ ids }) => ids));
   });
 });

@@ -88,7 +88,7 @@ export interface SampleSize {
 }
 
 /** The same from the sizes of the samples alone. */
-export function planBatches(sizes: readonly SampleSize[], settings: BatchSettings): BatchPlan {
+export function planBatches(sizes: Iterable<SampleSize>, settings: BatchSettings): BatchPlan {
   const rows = planRows(sizes, settings);
   const limits = { maxBuckets: settings.packing ? 1 : settings.maxBuckets, multipleOf: settings.multipleOf, limit: settings.maxLength };
   const lengths = chooseBuckets(lengthsToHold(rows, settings), limits);
@@ -123,15 +123,19 @@ export function planBatches(sizes: readonly SampleSize[], settings: BatchSetting
   };
 }
 
-function planRows(sizes: readonly SampleSize[], { maxLength, packing, seed, grouped, shuffle }: BatchSettings): Row[] {
-  if (sizes.length === 0) throw new DataError({ problem: 'there is no sample to make batches of', advice: 'Add data' });
-  const lengths = sizes.map(({ length }) => length);
+function planRows(sizes: Iterable<SampleSize>, { maxLength, packing, seed, grouped, shuffle }: BatchSettings): Row[] {
+  const lengths: number[] = [];
+  const targets: number[] = [];
+  for (const size of sizes) {
+    lengths.push(size.length);
+    targets.push(size.targets);
+  }
+  if (lengths.length === 0) throw new DataError({ problem: 'there is no sample to make batches of', advice: 'Add data' });
   const tooLong = lengths.findIndex(length => length > maxLength);
   if (tooLong >= 0) {
     const problem = `sample ${tooLong} is ${lengths[tooLong]} tokens long, expected at most ${maxLength}`;
     throw new DataError({ problem, advice: 'Raise max_length, or allow samples to be cut' });
   }
-  const targets = sizes.map(size => size.targets);
   const pack = grouped || shuffle ? () => packSequences(lengths, maxLength, seed) : () => packInOrder(lengths, maxLength);
   const groups = packing ? pack() : lengths.map((_, index) => [index]);
   const sum = (group: readonly number[], values: readonly number[]) => group.reduce((total, index) => total + (values[index] ?? 0), 0);

@@ -1,5 +1,6 @@
 /** Fills the arrays of a planned batch, and walks through the batches of a run by a cursor that is enough to resume. */
 import type { HostArray } from '../../graph/types.ts';
+import type { List } from '../tokens/example-store.ts';
 import type { TokenSequence } from '../types.ts';
 import type { BatchPlan, Bucket, PlannedBatch } from './batch-plan.ts';
 
@@ -89,7 +90,7 @@ export async function* epochBatches<B extends Batch>({ plan, fill }: BatchSource
 
 export interface TokenSourceParams {
   readonly plan: BatchPlan;
-  readonly sequences: readonly TokenSequence[];
+  readonly sequences: List<TokenSequence>;
   readonly padId: number;
   readonly packed: boolean;
 }
@@ -102,7 +103,7 @@ export const tokenSource = ({ plan, sequences, padId, packed }: TokenSourceParam
 
 /** The arrays of a batch. Rows that are missing in a short batch are padding without targets. */
 function fillBatch(
-  sequences: readonly TokenSequence[],
+  sequences: List<TokenSequence>,
   { bucket, rows }: PlannedBatch,
   { padId, packed }: Pick<TokenSourceParams, 'padId' | 'packed'>,
 ): TokenBatch {
@@ -120,7 +121,7 @@ function fillBatch(
   for (const [rowIdx, row] of rows.entries()) {
     let start = rowIdx * tokens;
     for (const [order, sampleIdx] of row.sequences.entries()) {
-      const sequence = sequences[sampleIdx];
+      const sequence = sequences.at(sampleIdx);
       if (sequence === undefined) throw new RangeError(`no sequence ${sampleIdx} among ${sequences.length}`);
       const { ids: tokenIds, train } = sequence;
       ids.set(tokenIds, start);

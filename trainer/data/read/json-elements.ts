@@ -4,6 +4,8 @@ export interface JsonElement {
   /** From 1: the line of its first character. */
   readonly line: number;
   readonly text: string;
+  /** Its end in the text of the file. */
+  readonly end: number;
 }
 
 /** The layout of a JSON file. */
@@ -51,9 +53,9 @@ export function* jsonElements(text: string, start: number): Generator<JsonElemen
     const next = skipSpaces(text, end);
     const separator = text[next];
     // Whatever stands where a comma or the closing bracket belongs makes the element itself malformed.
-    yield { line: lineOf(at), text: separator === ',' || separator === ']' ? text.slice(at, end) : text.slice(at, next + 1) };
+    yield { line: lineOf(at), text: separator === ',' || separator === ']' ? text.slice(at, end) : text.slice(at, next + 1), end };
     if (separator !== ',') {
-      if (separator !== ']') yield { line: lineOf(next), text: '' };
+      if (separator !== ']') yield { line: lineOf(next), text: '', end };
       return;
     }
     at = skipSpaces(text, next + 1);

@@ -23,10 +23,17 @@ interface Layout {
   readonly skipsShort?: boolean;
 }
 
-/** Tabs without quoting (the IANA definition of TSV, and what GLUE's files need). @param onSkip called for each line left out */
-export async function* readTsv(file: string, onSkip: () => void = () => undefined): AsyncGenerator<DataRecord> {
+/** Callbacks while a table is read. */
+interface Listeners {
+  /** For each line left out. */
+  readonly onSkip?: (() => void) | undefined;
+  readonly onBytes?: (bytes: number) => void;
+}
+
+/** Tabs without quoting (the IANA definition of TSV, and what GLUE's files need). */
+export async function* readTsv(file: string, listeners: Listeners = {}): AsyncGenerator<DataRecord> {
   const first = await firstLine(file);
-  yield* readCsv(file, '\t', isColaLine(first) ? { columns: COLA_COLUMNS } : { skipsShort: hasShortLines(first) }, onSkip);
+  yield* readCsv(file, '\t', listeners, isColaLine(first) ? { columns: COLA_COLUMNS } : { skipsShort: hasShortLines(first) });
 }
 
 async function firstLine(file: string): Promise<string> {
@@ -38,8 +45,8 @@ async function firstLine(file: string): Promise<string> {
 export async function* readCsv(
   file: string,
   delimiter: ',' | '\t',
+  { onSkip, onBytes }: Listeners = {},
   { columns, skipsShort = false }: Layout = {},
-  onSkip: () => void = () => undefined,
 ): AsyncGenerator<DataRecord> {
   const parser = parse({
     delimiter,
@@ -48,14 +55,14 @@ export async function* readCsv(
     columns: columns ? [...columns] : (header: string[]) => checkedHeader(file, header),
     skip_records_with_error: skipsShort,
     on_skip: () => {
-      onSkip();
+      onSkip?.();
       return undefined;
     },
     info: true,
     skip_empty_lines: true,
     max_record_size: MAX_LINE_CHARACTERS,
   });
-  const source = Readable.from(withoutEndlessLines(file, delimiter));
+  const source = Readable.from(withoutEndlessLines(file, delimiter, onBytes));
   source.on('error', cause => parser.destroy(cause));
   source.pipe(parser);
   // The parser says where a record ends, and counts a CRLF inside quotes as two lines: both are taken back.
@@ -80,11 +87,11 @@ export async function* readCsv(
 }
 
 /** The text of a file in blocks. @throws DataError for a line with more fields than any record has, even inside quotes */
-async function* withoutEndlessLines(file: string, delimiter: string): AsyncGenerator<string> {
+async function* withoutEndlessLines(file: string, delimiter: string, onBytes: Listeners['onBytes']): AsyncGenerator<string> {
   const separator = delimiter.charCodeAt(0);
   let line = 1;
   let delimiters = 0;
-  for await (const block of readUtf8(file)) {
+  for await (const block of readUtf8(file, onBytes)) {
     for (let at = 0; at < block.length; at++) {
       const code = block.charCodeAt(at);
       if (code === separator) delimiters++;

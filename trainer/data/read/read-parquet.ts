@@ -12,17 +12,21 @@ const MAX_SLICE_BYTES = 2 ** 30;
 /** The magic at both ends and the length of the footer. */
 const MIN_PARQUET_BYTES = 12;
 
+export interface ParquetReading {
+  readonly limit: number;
+  readonly bytes: boolean;
+  /** Receives the share of the rows that was read. */
+  readonly onShare?: (share: number) => void;
+}
+
 /**
  * The rows in order, `line` counting from 1; at most `limit`. 64-bit integers become numbers. Throws DataError for a damaged file.
  * @param bytes columns of bytes that nothing says are text stay bytes; they are taken for text otherwise
  */
-export async function* readParquet(
-  file: string,
-  { limit, bytes }: { readonly limit: number; readonly bytes: boolean },
-): AsyncGenerator<DataRecord> {
+export async function* readParquet(file: string, { limit, bytes, onShare }: ParquetReading): AsyncGenerator<DataRecord> {
   const { handle, stats } = await openDataFile(file);
   try {
-    yield* readGroups(file, bufferOf(handle, stats.size), { limit, bytes });
+    yield* readGroups(file, bufferOf(handle, stats.size), { limit, bytes, onShare });
   } finally {
     await handle.close();
   }
@@ -55,11 +59,7 @@ function bufferOf(handle: FileHandle, size: number): AsyncBuffer {
   };
 }
 
-async function* readGroups(
-  file: string,
-  buffer: AsyncBuffer,
-  { limit, bytes }: { readonly limit: number; readonly bytes: boolean },
-): AsyncGenerator<DataRecord> {
+async function* readGroups(file: string, buffer: AsyncBuffer, { limit, bytes, onShare }: ParquetReading): AsyncGenerator<DataRecord> {
   const metadata = await readMetadata(file, buffer);
   let start = 0;
   for (const group of metadata.row_groups) {
@@ -84,6 +84,7 @@ async function* readGroups(
     });
     for (const [index, value] of values.entries()) yield { file, line: start + index + 1, value: plainRecord(value) };
     start += rows;
+    onShare?.(start / Math.max(1, Number(metadata.num_rows)));
   }
 }
 

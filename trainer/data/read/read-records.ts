@@ -29,39 +29,53 @@ export interface ReadSettings {
   readonly bytes?: boolean;
   /** Files of text and of tabs have a word and its tag on each line. */
   readonly tagged?: boolean;
+  /** Receives how many bytes of all files were read, roughly. */
+  readonly onBytes?: ((bytes: number) => void) | undefined;
 }
 
 /** Throws DataError (file, line) at the first malformed sample. Nothing is held but the block, file or row group being read. */
 export async function* readRecords(settings: ReadSettings): AsyncGenerator<DataRecord> {
   let left = settings.maxSamples ?? Number.POSITIVE_INFINITY;
+  let before = 0;
   for (const file of settings.files) {
     if (left <= 0) return;
-    for await (const record of readFileRecords(file, settings, left)) {
+    const onShare = (share: number): void => settings.onBytes?.(before + Math.min(1, share) * file.bytes);
+    for await (const record of readFileRecords(file, settings, { left, onShare })) {
       yield record;
       if (--left <= 0) break;
     }
+    before += file.bytes;
+    onShare(0);
   }
+}
+
+interface Reading {
+  /** Records that are still wanted. */
+  readonly left: number;
+  /** Receives the share of the file that was read. */
+  readonly onShare: (share: number) => void;
 }
 
 function readFileRecords(
   { file, extension, bytes }: DataFile,
   { textSplit, onSkip, onProblem, bytes: keepsBytes = false, tagged = false }: ReadSettings,
-  limit: number,
+  { left: limit, onShare }: Reading,
 ): AsyncGenerator<DataRecord> {
+  const onBytes = (done: number): void => onShare(done / Math.max(1, bytes));
   switch (extension) {
     case '.jsonl':
     case '.ndjson':
-      return readJsonLines(file, onProblem);
+      return readJsonLines(file, onProblem, onBytes);
     case '.json':
-      return readJson(file, bytes, onProblem);
+      return readJson(file, bytes, { onProblem, onShare });
     case '.csv':
-      return readCsv(file, ',');
+      return readCsv(file, ',', { onBytes });
     case '.tsv':
-      return tagged ? readConll(file, onProblem) : readTsv(file, onSkip);
+      return tagged ? readConll(file, onProblem) : readTsv(file, { onSkip, onBytes });
     case '.parquet':
-      return readParquet(file, { limit, bytes: keepsBytes });
+      return readParquet(file, { limit, bytes: keepsBytes, onShare });
     case '.txt':
-      return tagged ? readConll(file, onProblem) : readText(file, textSplit);
+      return tagged ? readConll(file, onProblem) : readText(file, textSplit, onBytes);
     case '.conll':
     case '.bio':
     case '.iob':
@@ -74,8 +88,8 @@ function readFileRecords(
 
 type OnProblem = ReadSettings['onProblem'];
 
-async function* readJsonLines(file: string, onProblem: OnProblem): AsyncGenerator<DataRecord> {
-  for await (const { line, text } of readLines(file)) {
+async function* readJsonLines(file: string, onProblem: OnProblem, onBytes?: (bytes: number) => void): AsyncGenerator<DataRecord> {
+  for await (const { line, text } of readLines(file, onBytes)) {
     if (text.trim() === '') continue;
     const value = orReported(() => parseRecord(file, line, text), onProblem);
     if (value) yield { file, line, value };
@@ -93,7 +107,11 @@ function orReported<T>(parse: () => T, onProblem: OnProblem): T | undefined {
   }
 }
 
-async function* readJson(file: string, bytes: number, onProblem: OnProblem): AsyncGenerator<DataRecord> {
+interface JsonReading extends Pick<Reading, 'onShare'> {
+  readonly onProblem: OnProblem;
+}
+
+async function* readJson(file: string, bytes: number, { onProblem, onShare }: JsonReading): AsyncGenerator<DataRecord> {
   if (bytes > MAX_JSON_BYTES) {
     throw new DataError({
       file,
@@ -117,6 +135,7 @@ async function* readJson(file: string, bytes: number, onProblem: OnProblem): Asy
     const value = orReported(() => parseRecord(file, element.line, element.text), onProblem);
     if (value) yield { file, line: element.line, element: place, value };
     place++;
+    onShare(element.end / text.length);
   }
 }
 

@@ -10,12 +10,12 @@ const MAX_DOCUMENT_CHARACTERS = 64 * 2 ** 20;
 export type TextSplit = 'file' | 'blank_line' | { readonly separator: string };
 
 /** Documents as records `{text}` with the line where each starts; empty ones are left out. */
-export async function* readText(file: string, split: TextSplit): AsyncGenerator<DataRecord> {
+export async function* readText(file: string, split: TextSplit, onBytes?: (bytes: number) => void): AsyncGenerator<DataRecord> {
   const ends = lineEnds(split);
   let lines: string[] = [];
   let startLine = 1;
   let characters = 0;
-  for await (const { line, text } of readLines(file)) {
+  for await (const { line, text } of readLines(file, onBytes)) {
     if (ends(text)) {
       if (characters > 0) yield* documentOf(file, startLine, lines);
       lines = [];

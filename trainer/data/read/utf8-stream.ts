@@ -15,14 +15,17 @@ export interface TextLine {
   readonly text: string;
 }
 
-/** The text of a file in blocks of about a megabyte. Throws DataError for bytes that are not UTF-8. */
-export async function* readUtf8(file: string): AsyncGenerator<string> {
+/** The text of a file in blocks of about a megabyte. @param onBytes receives how many were read. Throws DataError for bytes that are not UTF-8. */
+export async function* readUtf8(file: string, onBytes?: (bytes: number) => void): AsyncGenerator<string> {
   const decoder = new TextDecoder('utf-8', { fatal: true });
   let linesBefore = 0;
   let first = true;
+  let done = 0;
   for await (const bytes of readDataBlocks(file, READ_BYTES)) {
     if (first) refuseUtf16(file, bytes);
     first = false;
+    done += bytes.length;
+    onBytes?.(done);
     const text = decodeBlock(decoder, file, linesBefore, bytes);
     linesBefore += countNewlines(text);
     yield text;
@@ -32,10 +35,10 @@ export async function* readUtf8(file: string): AsyncGenerator<string> {
 }
 
 /** The lines of a file, with LF or CRLF endings. Throws DataError for a line above MAX_LINE_CHARACTERS. */
-export async function* readLines(file: string): AsyncGenerator<TextLine> {
+export async function* readLines(file: string, onBytes?: (bytes: number) => void): AsyncGenerator<TextLine> {
   let pending = '';
   let line = 1;
-  for await (const block of readUtf8(file)) {
+  for await (const block of readUtf8(file, onBytes)) {
     let start = 0;
     for (let end = block.indexOf('\n'); end >= 0; end = block.indexOf('\n', start)) {
       yield { line, text: withoutReturn(pending + block.slice(start, end)) };

@@ -31,6 +31,20 @@ export interface Tokenizer {
   readonly chatTemplate: string | undefined;
   /** File name → content, to be written next to an exported model. */
   files(): ReadonlyMap<string, string>;
+  /** The input of `createTokenizer`: a thread makes the same tokenizer of it. */
+  readonly input: TokenizerInput;
+}
+
+/** The files and settings that a tokenizer is made of. */
+export interface TokenizerInput {
+  /** The folder or file it is from, for messages. */
+  readonly source: string;
+  /** File name → content; the others than tokenizer.json are used where present. */
+  readonly files: ReadonlyMap<string, string>;
+  /** Stands for tokenizer.json where that is not among the files. */
+  readonly built?: BuiltTokenizer | undefined;
+  /** Its eos_token_id (a number or a list) adds to `eosIds`. */
+  readonly generationConfig?: Readonly<Record<string, unknown>> | undefined;
 }
 
 export const TOKENIZER_FILES = [
@@ -73,19 +87,8 @@ export function specialSettings(source: string, files: ReadonlyMap<string, strin
   return { tokens: readSpecialTokens(settings), settings, added: Object.fromEntries(added) };
 }
 
-/**
- * @param input.files file name → content; the others than tokenizer.json are used where present
- * @param input.built stands for tokenizer.json where that is not among the files
- * @param input.source the folder or file they are from, for messages
- * @param input.generationConfig its eos_token_id (a number or a list) adds to `eosIds`
- * @throws ModelFileError when a file is missing, damaged, or of a kind that is not supported
- */
-export function createTokenizer(input: {
-  readonly source: string;
-  readonly files: ReadonlyMap<string, string>;
-  readonly built?: BuiltTokenizer | undefined;
-  readonly generationConfig?: Readonly<Record<string, unknown>> | undefined;
-}): Tokenizer {
+/** @throws ModelFileError when a file is missing, damaged, or of a kind that is not supported */
+export function createTokenizer(input: TokenizerInput): Tokenizer {
   const { source, files } = input;
   const definition = parseFile(source, files, 'tokenizer.json') ?? input.built?.definition;
   if (definition === undefined) {
@@ -131,6 +134,7 @@ export function createTokenizer(input: {
     specialTokens,
     chatTemplate: findChatTemplate(source, files, config),
     files: () => files,
+    input,
   };
 }
 

@@ -1,6 +1,6 @@
 /** The task causal_lm: tokenized samples in batches of few shapes, next-token loss. */
 
-import { createBatchPlan } from '../../data/batch/batch-plan.ts';
+import { planBatches } from '../../data/batch/batch-plan.ts';
 import { BUCKETS, freeOrder, trainBatchSettings } from '../../data/batch/batch-settings.ts';
 import { type TokenSourceParams, tokenSource } from '../../data/batch/batches.ts';
 import { digestSamples } from '../../data/data-digest.ts';
@@ -53,12 +53,12 @@ export const setUpCausal: SetUpTask = async (params, part) => {
     labels,
     samples: data.train.length,
     digest: { train: digestSamples(data.train), held: digestSamples(data.held) },
-    labelOf: index => labels.indexOf(data.train[index]?.label ?? ''),
-    trainSource: looseGroups => source(createBatchPlan(data.train, trainBatchSettings(recipe, looseGroups)), data.train),
+    labelOf: index => labels.indexOf(data.train.label(index) ?? ''),
+    trainSource: looseGroups => source(planBatches(data.train.sizes, trainBatchSettings(recipe, looseGroups)), data.train),
     sourceOf: (indices, batchSize) => {
-      const chosen = indices.flatMap(index => data.train[index] ?? []);
+      const chosen = data.train.select(indices);
       const settings = { batchSize, maxLength: recipe.max_length, packing: recipe.packing, ...freeOrder(recipe.seed), ...BUCKETS };
-      return source(createBatchPlan(chosen, settings), chosen);
+      return source(planBatches(chosen.sizes, settings), chosen);
     },
     evaluator,
   };

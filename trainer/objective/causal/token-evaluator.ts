@@ -1,10 +1,11 @@
 /** Evaluation of language models: loss, perplexity and token accuracy, and for labeled data the label that the model would write. */
 
-import { createBatchPlan } from '../../data/batch/batch-plan.ts';
+import { createBatchPlan, planBatches } from '../../data/batch/batch-plan.ts';
 import { BUCKETS, freeOrder } from '../../data/batch/batch-settings.ts';
 import { type Batch, type BatchSource, type TokenBatch, tokenSource } from '../../data/batch/batches.ts';
 import type { LabelCompletion } from '../../data/load-dataset.ts';
-import type { Example, TokenSequence } from '../../data/types.ts';
+import type { Examples } from '../../data/tokens/example-store.ts';
+import type { TokenSequence } from '../../data/types.ts';
 import type { HostArray } from '../../graph/types.ts';
 import { type Evaluation, type Evaluator, type LabelResult, labelResult, type Tally } from '../../job/evaluate.ts';
 import { chooseScoring, type LabelScoring, labelStart, withLabel } from './label-scoring.ts';
@@ -31,7 +32,7 @@ interface TokenEvalSet {
 }
 
 export interface TokenEvaluatorParams {
-  readonly examples: readonly Example[];
+  readonly examples: Examples;
   readonly labels: readonly LabelCompletion[];
   readonly batchSize: number;
   readonly packing: boolean;
@@ -59,16 +60,31 @@ export function tokenEvaluator(params: TokenEvaluatorParams): TokenEvaluator {
 function createEvalSet({ examples, labels, batchSize, packing, maxPositions, seed, padId }: TokenEvaluatorParams): TokenEvalSet {
   const scoring = chooseScoring(labels);
   const names = labels.map(({ name }) => name);
-  const truth = Int32Array.from(examples, ({ label }) => (label === undefined ? -1 : names.indexOf(label)));
+  const samples = examples.length;
+  const truth = Int32Array.from({ length: samples }, (_, sample) => names.indexOf(examples.label(sample) ?? ''));
+  const settings = { batchSize, packing: packing && !scoring, ...freeOrder(seed), ...BUCKETS };
+  if (!scoring) {
+    const maxLength = longestOf(examples.sizes);
+    const source = tokenSource({
+      plan: planBatches(examples.sizes, { ...settings, maxLength }),
+      sequences: examples,
+      padId,
+      packed: packing,
+    });
+    const entries = Array.from({ length: samples }, (_, sample) => ({ sample, counts: true, label: -1, labelStart: -1 }));
+    return { source, entries, samples, scoring, truth };
+  }
   const sequences: TokenSequence[] = [];
   const entries: EvalEntry[] = [];
-  for (const [sample, example] of examples.entries()) {
+  let sample = -1;
+  for (const example of examples) {
+    sample++;
     const label = truth[sample] ?? -1;
     const own = labels[label];
-    const start = own && scoring ? labelStart(example, own) : -1;
+    const start = own ? labelStart(example, own) : -1;
     sequences.push(example);
     entries.push({ sample, counts: true, label: start < 0 ? -1 : label, labelStart: start });
-    if (scoring?.kind !== 'each' || start < 0 || !own) continue;
+    if (scoring.kind !== 'each' || start < 0 || !own) continue;
     for (const [other, completion] of labels.entries()) {
       if (other === label) continue;
       const variant = withLabel(example, own, start, completion, maxPositions);
@@ -76,16 +92,16 @@ function createEvalSet({ examples, labels, batchSize, packing, maxPositions, see
       entries.push({ sample, counts: false, label: other, labelStart: variant.train.indexOf(1) });
     }
   }
-  const longest = sequences.reduce((most, { ids }) => Math.max(most, ids.length), 1);
-  const plan = createBatchPlan(sequences, {
-    batchSize,
-    maxLength: longest,
-    packing: packing && !scoring,
-    ...freeOrder(seed),
-    ...BUCKETS,
-  });
+  const maxLength = longestOf(sequences.map(({ ids }) => ids));
+  const plan = createBatchPlan(sequences, { ...settings, maxLength });
   const source = tokenSource({ plan, sequences, padId, packed: packing });
-  return { source, entries, samples: examples.length, scoring, truth };
+  return { source, entries, samples, scoring, truth };
+}
+
+function longestOf(sizes: Iterable<{ readonly length: number }>): number {
+  let longest = 1;
+  for (const { length } of sizes) longest = Math.max(longest, length);
+  return longest;
 }
 
 /** The position that predicts the token in which the labels differ, one a row; rows without a sample look anywhere. */

@@ -1,0 +1,190 @@
+/** Large data gives what small data gives: in threads, and from tokens on the disk. */
+import { createHash } from 'node:crypto';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { serialize } from 'node:v8';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { planBatches } from '../../../trainer/data/batch/batch-plan.ts';
+import { trainBatchSettings } from '../../../trainer/data/batch/batch-settings.ts';
+import { stepAt, tokenSource } from '../../../trainer/data/batch/batches.ts';
+import { chatRendererOf } from '../../../trainer/data/chat-renderer.ts';
+import { digestSamples } from '../../../trainer/data/data-digest.ts';
+import { type Dataset, type DatasetSettings, loadDataset } from '../../../trainer/data/load-dataset.ts';
+import { splitExamples } from '../../../trainer/data/split.ts';
+import type { LargeData } from '../../../trainer/data/tokens/large-data.ts';
+import { createTokenizer, type Tokenizer } from '../../../trainer/format/tokenizer/tokenizer.ts';
+import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
+import type { Recipe } from '../../../trainer/protocol/recipe-schema.ts';
+import { writeData } from './data-files.ts';
+
+const root = join(import.meta.dirname, '..', '..', '..');
+const threadFile = join(root, 'dist', 'tokenize.js');
+const TEMPLATE = '{% for m in messages %}<|{{ m.role }}|>{{ m.content }}\n{% endfor %}';
+
+let tokenizer: Tokenizer;
+beforeAll(() => {
+  if (!existsSync(threadFile)) throw new Error('dist/tokenize.js is missing: npm run build');
+  const text = readFileSync(join(root, 'test/golden/tiny-tokenizer/tokenizer.json'), 'utf8');
+  const config = JSON.stringify({ chat_template: TEMPLATE });
+  tokenizer = createTokenizer({
+    source: 'tiny',
+    files: new Map([
+      ['tokenizer.json', text],
+      ['tokenizer_config.json', config],
+    ]),
+  });
+});
+
+const base: DatasetSettings = {
+  format: 'auto',
+  columns: {},
+  labels: [],
+  promptTemplate: '{text} ({labels}):',
+  chat: 'auto',
+  completionOnly: true,
+  trainedTurns: 'all',
+  truncation: 'end',
+  textSplit: 'file',
+  seed: 3,
+};
+
+/** More than a batch of records for each thread, of all lengths. */
+const words = (count: number, from: number) => Array.from({ length: count }, (_, i) => `word${(from * 7 + i * 13) % 97}`).join(' ');
+const alpaca = Array.from({ length: 330 }, (_, i) => ({
+  instruction: words(3 + (i % 29), i),
+  input: '',
+  output: words(1 + (i % 41), i + 5),
+}));
+const labeled = Array.from({ length: 310 }, (_, i) => ({ text: words(2 + (i % 17), i), label: ['ham', 'spam', 'news'][i % 3] }));
+const document = Array.from({ length: 60 }, (_, i) => words(20, i)).join('\n');
+
+function recipeFrom(settings: object): Recipe {
+  const { recipe, problems } = parseRecipe(JSON.stringify({ model: 'm', ...settings }), { fileName: 'recipe.json' });
+  if (!recipe) throw new Error(problems.map(({ message }) => message).join());
+  return recipe;
+}
+
+interface Loading {
+  readonly large?: Partial<LargeData>;
+  readonly settings?: Partial<DatasetSettings>;
+  readonly logged?: string[];
+}
+
+const load = (file: string, { large, settings, logged = [] }: Loading = {}): Promise<Dataset> =>
+  loadDataset({
+    paths: [file],
+    settings: { ...base, ...settings },
+    tokenizer,
+    chatRenderer: chatRendererOf(tokenizer),
+    maxLength: 512,
+    maxPositions: 512,
+    ...(large && {
+      large: {
+        tokenizer: tokenizer.input,
+        now: new Date(0),
+        cacheDir: mkdtempSync(join(tmpdir(), 'rowtune-tokens-')),
+        threads: 2,
+        threadFile,
+        minBytes: 0,
+        log: (level, message) => void logged.push(`${level}: ${message}`),
+        ...large,
+      },
+    }),
+  });
+
+/** A hash of the arrays of every batch of two epochs, and the split that they are of. */
+async function everything(data: Dataset, recipe: Recipe): Promise<unknown> {
+  const { train, validation } = splitExamples(data.examples, { validation: 0.1, seed: 7 });
+  const plan = planBatches(train.sizes, trainBatchSettings(recipe));
+  const source = tokenSource({ plan, sequences: train, padId: 0, packed: recipe.packing });
+  const batches = createHash('sha256');
+  for (let cursor = { epoch: 0, batchIndex: 0 }; cursor.epoch < 2; ) {
+    const step = await stepAt(source, cursor, 3);
+    for (const { feeds, sampleIndices, segments } of step.batches)
+      batches.update(JSON.stringify([feeds(step.targetCount), sampleIndices, segments].map(each => serialize(each).toString('base64'))));
+    cursor = step.next;
+  }
+  return {
+    held: [...validation].map(({ file, line, element, label }) => [file, line, element, label]),
+    digests: [digestSamples(train), digestSamples(validation)],
+    batches: batches.digest('hex'),
+    report: data.report,
+    labels: data.labels,
+  };
+}
+
+describe.each([
+  ['packing', { packing: true }],
+  ['length buckets', { group_by_length: true }],
+  ['the order of the files', { data: { shuffle: false }, group_by_length: false }],
+])('batches with %s', (_, changes) => {
+  it.each([
+    ['alpaca.jsonl', alpaca.map(row => JSON.stringify(row)).join('\n'), {}],
+    ['alpaca.json', JSON.stringify(alpaca), { maxSamples: 250 }],
+    ['labeled.jsonl', labeled.map(row => JSON.stringify(row)).join('\n'), {}],
+    ['document.txt', document, {}],
+  ] satisfies [string, string, Partial<DatasetSettings>][])('of %s are those of small data', async (name, content, settings) => {
+    const file = writeData(name, content);
+    const recipe = recipeFrom({ max_length: 512, per_device_train_batch_size: 4, ...changes });
+    const expected = await everything(await load(file, { settings }), recipe);
+    const cacheDir = mkdtempSync(join(tmpdir(), 'rowtune-tokens-'));
+    const logged: string[] = [];
+    const made = await load(file, { settings, large: { cacheDir } });
+    expect(made.examples.inMemory).toBe(false);
+    expect(await everything(made, recipe)).toEqual(expected);
+    const cached = await load(file, { settings, large: { cacheDir }, logged });
+    expect(logged).toEqual([expect.stringContaining('come from the cache')]);
+    expect(await everything(cached, recipe)).toEqual(expected);
+  });
+});
+
+describe('cached tokens', () => {
+  const file = () => writeData('alpaca.jsonl', alpaca.map(row => JSON.stringify(row)).join('\n'));
+  const entries = (cacheDir: string): string[] => readdirSync(cacheDir);
+
+  it('are others for other content, settings and seeds of a draw, and the same for another seed alone', async () => {
+    const cacheDir = mkdtempSync(join(tmpdir(), 'rowtune-tokens-'));
+    const data = file();
+    await load(data, { large: { cacheDir } });
+    await load(data, { large: { cacheDir }, settings: { seed: 9 } });
+    expect(entries(cacheDir)).toHaveLength(1);
+    await load(data, { large: { cacheDir }, settings: { maxSamples: 9 } });
+    await load(data, { large: { cacheDir }, settings: { maxSamples: 9, seed: 9 } });
+    expect(entries(cacheDir)).toHaveLength(3);
+    await load(data, { large: { cacheDir }, settings: { completionOnly: false } });
+    writeFileSync(data, readFileSync(data, 'utf8').replace('word1', 'word2'));
+    await load(data, { large: { cacheDir } });
+    expect(entries(cacheDir)).toHaveLength(5);
+  });
+
+  it.each(['tokens.bin', 'columns.bin', 'data.json'])('are made again where %s is damaged', async name => {
+    const cacheDir = mkdtempSync(join(tmpdir(), 'rowtune-tokens-'));
+    const data = file();
+    const expected = [...(await load(data, { large: { cacheDir } })).examples];
+    const damaged = join(cacheDir, entries(cacheDir)[0] ?? '', name);
+    const bytes = readFileSync(damaged);
+    bytes.writeUInt8((bytes[20] ?? 0) ^ 1, 20);
+    writeFileSync(damaged, bytes);
+    const logged: string[] = [];
+    expect([...(await load(data, { large: { cacheDir }, logged })).examples]).toEqual(expected);
+    expect(logged[0]).toMatch(/^warning: cached tokens in .* cannot be used/);
+  });
+
+  it('leave nothing behind where a sample cannot be used, which is named as in small data', async () => {
+    const cacheDir = mkdtempSync(join(tmpdir(), 'rowtune-tokens-'));
+    const data = writeData('a.jsonl', [...alpaca, { instruction: 'x', output: 7 }].map(row => JSON.stringify(row)).join('\n'));
+    const small = await load(data).catch((error: Error) => error.message);
+    expect(small).toContain('a.jsonl:331: key "output"');
+    await expect(load(data, { large: { cacheDir } })).rejects.toThrow(String(small));
+    expect(entries(cacheDir)).toEqual([]);
+  });
+
+  it('stay in memory, announced, where the folder cannot be made', async () => {
+    const blocked = writeData('file', '');
+    const logged: string[] = [];
+    const data = await load(file(), { large: { cacheDir: join(blocked, 'tokens') }, logged });
+    expect(data.examples.inMemory).toBe(true);
+    expect(logged).toEqual([expect.stringMatching(/^warning: tokens are not cached/)]);
+  });
+});

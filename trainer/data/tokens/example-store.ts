@@ -1,0 +1,116 @@
+/** Tokenized samples without an object for each: places and sizes in typed arrays, tokens in one file or in memory. */
+import type { SampleSize } from '../batch/batch-plan.ts';
+import type { Example } from '../types.ts';
+
+/** A list that is read element by element; arrays are lists too. */
+export interface List<T> extends Iterable<T> {
+  readonly length: number;
+  at(index: number): T | undefined;
+}
+
+/** The samples of a data set, or a part of them. Reading one takes its tokens from where they are. */
+export interface Examples extends List<Example> {
+  /** Length and targets of each, for plans of batches. */
+  readonly sizes: List<SampleSize>;
+  /** The largest id of all. */
+  readonly largestId: number;
+  /** Whether all tokens are in memory. */
+  readonly inMemory: boolean;
+  label(index: number): string | undefined;
+  /** The same number for parts of one document; numbers differ by document. */
+  document(index: number): number;
+  /** Some of the samples, by their places here. */
+  select(indices: ArrayLike<number>): Examples;
+}
+
+/** Tokens with the sign bit set where a token is a target. */
+export interface PackedTokens {
+  /** The tokens from `start` on; valid until the next call. */
+  read(start: number, count: number): Int32Array;
+  readonly inMemory: boolean;
+}
+
+/** Everything about each sample but its tokens. */
+export interface ExampleColumns {
+  /** [samples + 1] the first token of each, and the end. */
+  readonly starts: Uint32Array;
+  readonly targets: Uint32Array;
+  /** Places in `fileNames`. */
+  readonly files: Uint32Array;
+  readonly lines: Uint32Array;
+  /** −1 where the record is no element of a list. */
+  readonly elements: Int32Array;
+  /** Places in `labelNames`; −1 without a label. */
+  readonly labels: Int32Array;
+  readonly documents: Uint32Array;
+  readonly fileNames: readonly string[];
+  readonly labelNames: readonly string[];
+  readonly largestId: number;
+}
+
+export const TARGET_BIT = 0x80000000;
+const ID_BITS = 0x7fffffff;
+
+/** @param tokens of a whole data set, or of a part that is read in order */
+export function createExamples(columns: ExampleColumns, tokens: PackedTokens, ahead: (indices: Int32Array) => PackedTokens): Examples {
+  const { starts } = columns;
+  const exampleAt = (index: number, from: PackedTokens): Example => {
+    const start = starts[index] as number;
+    const packed = from.read(start, (starts[index + 1] as number) - start);
+    const ids = new Int32Array(packed.length);
+    const train = new Uint8Array(packed.length);
+    for (let i = 0; i < packed.length; i++) {
+      ids[i] = (packed[i] as number) & ID_BITS;
+      train[i] = (packed[i] as number) >>> 31;
+    }
+    const element = columns.elements[index] as number;
+    return {
+      ids,
+      train,
+      file: columns.fileNames[columns.files[index] as number] ?? '',
+      line: columns.lines[index] as number,
+      ...(element >= 0 && { element }),
+      ...labelOf(columns, index),
+    };
+  };
+  const part = (places: Int32Array): Examples => {
+    const own = <T>(read: (place: number) => T) => ({
+      length: places.length,
+      at: (index: number): T | undefined => {
+        const place = places[index];
+        return place === undefined ? undefined : read(place);
+      },
+      *[Symbol.iterator](): Generator<T> {
+        for (const place of places) yield read(place);
+      },
+    });
+    return {
+      ...own(place => exampleAt(place, tokens)),
+      *[Symbol.iterator]() {
+        const inOrder = ahead(places);
+        for (const place of places) yield exampleAt(place, inOrder);
+      },
+      sizes: own(place => ({
+        length: (starts[place + 1] as number) - (starts[place] as number),
+        targets: columns.targets[place] as number,
+      })),
+      largestId: columns.largestId,
+      inMemory: tokens.inMemory,
+      label: index => labelOf(columns, places[index] ?? -1).label,
+      document: index => columns.documents[places[index] ?? -1] ?? -1,
+      select: indices => part(Int32Array.from(indices, index => placeAt(places, index))),
+    };
+  };
+  return part(Int32Array.from(columns.targets, (_, place) => place));
+}
+
+function placeAt(places: Int32Array, index: number): number {
+  const place = places[index];
+  if (place === undefined) throw new RangeError(`no sample ${index} among ${places.length}`);
+  return place;
+}
+
+function labelOf({ labels, labelNames }: ExampleColumns, place: number): { readonly label?: string } {
+  const label = labelNames[labels[place] ?? -1];
+  return label === undefined ? {} : { label };
+}

@@ -1,0 +1,166 @@
+/** Tokens of large data on the disk, by a fingerprint of the data, the tokenizer and everything that decides what is made of them. */
+import { rmSync } from 'node:fs';
+import { mkdir, readdir, rename, rm, stat, statfs, utimes, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { checksum, showChecksum } from '../../files/checksum.ts';
+import { readRegularBlocks, readRegularFile, readRegularText } from '../../files/regular-file.ts';
+import { messageOf } from '../../protocol/error-facts.ts';
+import type { DataFile } from '../read/list-files.ts';
+import type { DatasetTarget, MadeDataset, OpenedDataset } from './dataset-target.ts';
+import { createExamples, type ExampleColumns } from './example-store.ts';
+import { type FingerprintInput, fingerprintOf } from './fingerprint.ts';
+import type { LargeData } from './large-data.ts';
+import { fileSink, fileTokens } from './packed-tokens.ts';
+import { parseStored, type Stored } from './stored-dataset.ts';
+
+/** Tokens, then what is known of each sample, then the rest, which is written last. */
+const TOKENS = 'tokens.bin';
+const COLUMNS = 'columns.bin';
+const DATA = 'data.json';
+/** Names of files and labels, and the report: more would be another program's file. */
+const MAX_DATA_BYTES = 256 * 2 ** 20;
+/** 28 bytes for each of a hundred million samples. */
+const MAX_COLUMNS_BYTES = 2 ** 31 - 1;
+/** Data sets beyond this much together are removed, those first that were not used for longest. */
+const MAX_CACHE_BYTES = 50e9;
+const READ_BYTES = 2 ** 20;
+/** Left free for everything else on the disk. */
+const SPARE_BYTES = 1e9;
+
+const COLUMN_ORDER = ['starts', 'targets', 'files', 'lines', 'documents', 'elements', 'labels'] as const;
+
+export interface TokenCache {
+  /** The data set, where an earlier run has left it whole. */
+  find(): Promise<OpenedDataset | undefined>;
+  begin(): DatasetTarget;
+}
+
+/** Undefined for data that is small, and where nothing can be written. */
+export async function openTokenCache(
+  input: FingerprintInput & { readonly large?: LargeData | undefined },
+  files: readonly DataFile[],
+): Promise<TokenCache | undefined> {
+  const { large } = input;
+  const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
+  if (!large || bytes < large.minBytes) return undefined;
+  try {
+    await mkdir(large.cacheDir, { recursive: true });
+    // Four bytes for each four characters, and as much again for what is estimated.
+    await makeRoom(large.cacheDir, 2 * bytes);
+  } catch (error) {
+    large.log('warning', `tokens are not cached (${messageOf(error)}): they take memory, and the next start makes them again`);
+    return undefined;
+  }
+  const key = await fingerprintOf(input, large, files);
+  const folder = join(large.cacheDir, key);
+  return { find: () => openFolder(folder, large), begin: () => beginFolder(folder, large) };
+}
+
+/** @throws Error where the disk has no room */
+async function makeRoom(cacheDir: string, bytes: number): Promise<void> {
+  const { bavail, bsize } = await statfs(cacheDir);
+  if (bavail * bsize < bytes + SPARE_BYTES) throw new Error(`the disk of ${cacheDir} has ${Math.round((bavail * bsize) / 1e6)} MB free`);
+  const found: { readonly folder: string; readonly usedMs: number; readonly bytes: number }[] = [];
+  for (const name of await readdir(cacheDir)) {
+    const folder = join(cacheDir, name);
+    const [data, tokens] = await Promise.all([DATA, TOKENS].map(file => stat(join(folder, file)).catch(() => undefined)));
+    if (data && tokens) found.push({ folder, usedMs: data.mtimeMs, bytes: tokens.size });
+  }
+  let kept = bytes;
+  for (const { folder, bytes: size } of found.sort((a, b) => b.usedMs - a.usedMs)) {
+    kept += size;
+    // A run that has the file open keeps it, except on Windows, where this fails and the next start tries again.
+    if (kept > MAX_CACHE_BYTES) await rm(folder, { recursive: true, force: true }).catch(() => undefined);
+  }
+}
+
+async function openFolder(folder: string, large: LargeData): Promise<OpenedDataset | undefined> {
+  const file = join(folder, DATA);
+  if ((await stat(file).catch(() => undefined)) === undefined) return undefined;
+  try {
+    const stored = parseStored(await readRegularText(file, MAX_DATA_BYTES));
+    const bytes = await readRegularFile(join(folder, COLUMNS), MAX_COLUMNS_BYTES);
+    const tokensFile = join(folder, TOKENS);
+    if (showChecksum(checksum(bytes)) !== stored.columnsChecksum || (await fileChecksum(tokensFile)) !== stored.tokensChecksum)
+      throw new Error('it does not match its checksums');
+    const columns = readColumns(bytes, stored);
+    const { tokens, ahead } = fileTokens(tokensFile, columns.starts[stored.samples] as number);
+    const now = new Date();
+    await utimes(file, now, now).catch(() => undefined);
+    large.log('info', `${stored.samples} tokenized samples come from the cache ${folder}`);
+    return { examples: createExamples(columns, tokens, ahead), labels: stored.labels, report: stored.report };
+  } catch (error) {
+    large.log('warning', `cached tokens in ${folder} cannot be used (${messageOf(error)}) and are made again`);
+    await rm(folder, { recursive: true, force: true });
+    return undefined;
+  }
+}
+
+function readColumns(bytes: Buffer, { columns, samples }: Stored): ExampleColumns {
+  let at = 0;
+  const next = (length: number): Uint8Array => {
+    const part = Uint8Array.from(bytes.subarray(at, at + 4 * length));
+    if (part.length < 4 * length) throw new Error(`its ${COLUMNS} is cut short`);
+    at += 4 * length;
+    return part;
+  };
+  const whole = (length: number) => new Uint32Array(next(length).buffer);
+  const signed = () => new Int32Array(next(samples).buffer);
+  // In the order of COLUMN_ORDER.
+  const starts = whole(samples + 1);
+  const [targets, files, lines, documents] = [whole(samples), whole(samples), whole(samples), whole(samples)];
+  const [elements, labels] = [signed(), signed()];
+  return { ...columns, starts, targets, files, lines, documents, elements, labels };
+}
+
+async function fileChecksum(file: string): Promise<string> {
+  let value = 0;
+  for await (const block of readRegularBlocks(file, READ_BYTES)) value = checksum(block, value);
+  return showChecksum(value);
+}
+
+function beginFolder(folder: string, large: LargeData): DatasetTarget {
+  const draft = `${folder}.${process.pid}.tmp`;
+  let value = 0;
+  rmSync(draft, { recursive: true, force: true });
+  let sink: ReturnType<typeof fileSink> | undefined;
+  return {
+    add(tokens) {
+      sink ??= fileSink(draft, TOKENS);
+      sink.add(tokens);
+      value = checksum(bytesOf(tokens), value);
+    },
+    async end(made) {
+      sink?.close();
+      sink = undefined;
+      await writeRest(draft, made, showChecksum(value));
+      // Another run may have made the same in the meantime.
+      await rename(draft, folder).catch(() => rm(draft, { recursive: true, force: true }));
+      const opened = await openFolder(folder, large);
+      if (!opened) throw new Error(`the tokens that were written to ${folder} cannot be read again: check the disk`);
+      return opened;
+    },
+    abandon() {
+      sink?.close();
+      rmSync(draft, { recursive: true, force: true });
+    },
+  };
+}
+
+const bytesOf = ({ buffer, byteOffset, byteLength }: Int32Array | Uint32Array): Uint8Array =>
+  new Uint8Array(buffer, byteOffset, byteLength);
+
+async function writeRest(draft: string, { columns, labels, report }: MadeDataset, tokensChecksum: string): Promise<void> {
+  const bytes = Buffer.concat(COLUMN_ORDER.map(name => bytesOf(columns[name])));
+  await writeFile(join(draft, COLUMNS), bytes);
+  const { fileNames, labelNames, largestId } = columns;
+  const stored: Stored = {
+    columns: { fileNames, labelNames, largestId },
+    samples: columns.targets.length,
+    tokensChecksum,
+    columnsChecksum: showChecksum(checksum(bytes)),
+    labels,
+    report,
+  };
+  await writeFile(join(draft, DATA), JSON.stringify(stored));
+}
