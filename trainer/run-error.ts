@@ -22,6 +22,9 @@ export type RunErrorCode =
   | 'loss-diverged'
   | 'bad-sweep'
   | 'sweep-failed'
+  | 'rank-lost'
+  | 'ranks-differ'
+  | 'mpi-missing'
   | 'stopped';
 
 export class RunError extends Error {
@@ -32,6 +35,19 @@ export class RunError extends Error {
 
   constructor(code: RunErrorCode, message: string, hint?: string, options?: ErrorOptions) {
     super(message, options);
+    this.code = code;
+    this.hint = hint;
+  }
+}
+
+/** The failure of one of the processes of a run, as that process told it. */
+export class RankFailure extends Error {
+  override name = 'RankFailure';
+  readonly code: string;
+  readonly hint: string | undefined;
+
+  constructor(code: string, message: string, hint?: string) {
+    super(message);
     this.code = code;
     this.hint = hint;
   }
@@ -93,7 +109,8 @@ export function describeFailure(error: unknown): Failure {
     unexpected,
   });
   if (!(error instanceof Error)) return tell('internal', String(error), undefined, true);
-  if (error instanceof RunError || error instanceof ReadRefusedError) return tell(error.code, error.message, error.hint);
+  if (error instanceof RunError || error instanceof RankFailure || error instanceof ReadRefusedError)
+    return tell(error.code, error.message, error.hint);
   if (OUT_OF_MEMORY.test(error.message)) return tell('out-of-memory', firstLine(error.message), OUT_OF_MEMORY_HINT);
   const known = USER_ERRORS[error.name];
   if (known) return tell(known, error.message);

@@ -1,27 +1,35 @@
 /** The worker process: takes one job from its parent, does it, tells how it went, ends. */
 
 import process from 'node:process';
+import { findWorld } from './engine/mpi/world.ts';
 import { runJob } from './handlers/job-handlers.ts';
 import { Job } from './job/job.ts';
 import { isRecord } from './narrow.ts';
 import { isJobRequest, STOPPED_BY_USER, type WorkerEvent } from './protocol/job-messages.ts';
+import { type Channel, connectRank, RANK_SOCKET } from './ranks/rank-channel.ts';
 import { describeFailure } from './run-error.ts';
 
-const job = new Job(send);
+const channel = openChannel();
+const job = new Job(event => channel.send(event));
 let begun = false;
 
-/** A parent that is gone hears nothing; the run folder has everything. */
-function send(event: WorkerEvent): void {
-  if (process.connected) process.send?.(event, () => undefined);
+/** To the parent that forked this process, or to the supervisor of its ranks. A parent that is gone hears nothing; the run folder has everything. */
+function openChannel(): Channel {
+  const socket = process.env[RANK_SOCKET];
+  if (socket !== undefined) return connectRank(socket, { rank: findWorld(process.env)?.rank ?? 0, pid: process.pid });
+  return {
+    send: (message, sent = () => undefined) => {
+      if (process.connected && process.send) process.send(message, () => sent());
+      else sent();
+    },
+    onMessage: listener => void process.on('message', listener),
+    onEnd: listener => void process.on('disconnect', listener),
+    close: () => process.disconnect(),
+  };
 }
 
 /** Resolves when the event is on its way. */
-function sendLast(event: WorkerEvent): Promise<void> {
-  return new Promise(resolve => {
-    if (process.connected && process.send) process.send(event, () => resolve());
-    else resolve();
-  });
-}
+const sendLast = (event: WorkerEvent): Promise<void> => new Promise(resolve => channel.send(event, resolve));
 
 async function work(request: unknown): Promise<void> {
   let status = 0;
@@ -41,7 +49,7 @@ async function work(request: unknown): Promise<void> {
   process.exit(status);
 }
 
-process.on('message', message => {
+channel.onMessage(message => {
   if (begun) {
     // Whatever else is said to a job that works: it ends in order.
     const save = !(isRecord(message) && message.save === false);
@@ -51,7 +59,7 @@ process.on('message', message => {
   begun = true;
   void work(message);
 });
-process.on('disconnect', () => {
+channel.onEnd(() => {
   if (!begun) process.exit(1);
   job.requestStop({ save: true, reason: 'stopped because the process that started it has ended' });
 });

@@ -6,6 +6,7 @@ import { effectCases } from './operation-cases/effect.ts';
 import { elementwiseCases } from './operation-cases/elementwise.ts';
 import { expertCases } from './operation-cases/experts.ts';
 import { indexingCases } from './operation-cases/indexing.ts';
+import { processCases } from './operation-cases/processes.ts';
 import { productCases } from './operation-cases/product.ts';
 import { reductionCases } from './operation-cases/reduction.ts';
 import { shapeCases } from './operation-cases/shape.ts';
@@ -21,6 +22,7 @@ export const caseTable: CaseTable = {
   ...expertCases,
   ...convolutionCases,
   ...effectCases,
+  ...processCases,
 };
 
 export const allCases: readonly { readonly op: OpName; readonly test: OperationCase }[] = Object.entries(caseTable).flatMap(([op, tests]) =>

@@ -137,6 +137,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
   ],
   'trainer/reader': ['trainer/graph', 'trainer/hub', 'trainer/lint', 'trainer/plan'],
   'trainer/worker': ['trainer/engine', 'trainer/machine'],
+  'trainer/ranks': ['trainer/engine', 'trainer/job', 'trainer/run-error.ts', 'trainer/worker'],
   'trainer/rpc': [
     'trainer/engine',
     'trainer/files',
@@ -225,6 +226,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/plan',
     'trainer/plan/choices',
     'trainer/random.ts',
+    'trainer/ranks',
     'trainer/run',
     'trainer/run-error.ts',
     'trainer/run/checkpoint',
@@ -255,7 +257,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/worker',
   ],
   'trainer/protocol': [],
-  'trainer/worker.ts': ['trainer/handlers', 'trainer/job', 'trainer/run-error.ts'],
+  'trainer/worker.ts': ['trainer/engine', 'trainer/handlers', 'trainer/job', 'trainer/ranks', 'trainer/run-error.ts'],
 };
 
 /** Pure data that every room may read, and the functions that read what must be there. */

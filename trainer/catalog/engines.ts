@@ -14,6 +14,8 @@ export interface EngineEntry {
   readonly offloads: boolean;
   /** Can run the operations between two products in one pass. */
   readonly fuses: boolean;
+  /** Sums over several processes of a run (MPI). */
+  readonly joinsProcesses: boolean;
   /** Runs anywhere, with nothing to install. */
   readonly isBuiltIn: boolean;
   /** Runs only where it is named: `auto` never takes it. */
@@ -28,6 +30,7 @@ const entries = {
     holdsFewerBits: true,
     offloads: true,
     fuses: true,
+    joinsProcesses: true,
     isBuiltIn: false,
   },
   pjrt: {
@@ -36,6 +39,7 @@ const entries = {
     holdsFewerBits: true,
     offloads: false,
     fuses: false,
+    joinsProcesses: false,
     isBuiltIn: false,
     isOnRequest: true,
   },
@@ -45,6 +49,7 @@ const entries = {
     holdsFewerBits: false,
     offloads: false,
     fuses: false,
+    joinsProcesses: false,
     isBuiltIn: true,
   },
 } as const satisfies Readonly<Record<string, EngineEntry>>;

@@ -145,6 +145,8 @@ const channelRules: { readonly [Op in OpName]: Rule<Op> } = {
   updateElements: none,
   adam: none,
   group: none,
+  beginSum: none,
+  endSum: none,
 };
 
 export const applyRule = <Op extends OpName>(context: RuleContext<Op>): Known => channelRules[context.node.op](context);

@@ -30,6 +30,42 @@ export interface CompileOptions {
 export interface Engine {
   readonly description: EngineDescription;
   compile(program: Program, options?: CompileOptions): Promise<Session>;
+  /**
+   * Joins the other processes of a run through this MPI library, and blocks until all are there; from then on, the operations `beginSum` and `endSum`
+   * sum over all of them. An engine without it runs in one process.
+   * @throws EngineError if the library does not load, or cannot reach the others
+   */
+  readonly join?: (library: string) => Group;
+}
+
+/** The processes of a run, of which this one is number `rank`. */
+export interface Group {
+  /** From 0. */
+  readonly rank: number;
+  /** The number of processes. */
+  readonly size: number;
+  /** The bytes that each rank gives, in their order. Blocks until all have given some. @throws EngineError if a rank is lost */
+  gather(bytes: Uint8Array): Uint8Array[];
+  /** From now on, a rank that gives no sign of life in this shared folder for so long is lost, and whoever waits for it fails. */
+  watch(folder: string, seconds: number): void;
+  /** Lets the others know through that folder that this rank has failed. */
+  fail(reason: string): void;
+  /** Why exchanges fail; undefined while they work. */
+  failure(): string | undefined;
+  counts(): ExchangeCounts;
+  /** Ends the membership, when all ranks do. */
+  leave(): void;
+}
+
+/** Sums and collections of this process so far. */
+export interface ExchangeCounts {
+  readonly exchanges: number;
+  /** Given by this rank. */
+  readonly bytes: number;
+  /** Seconds in which an exchange was on its way. */
+  readonly busySeconds: number;
+  /** Seconds in which the program waited for one. */
+  readonly waitedSeconds: number;
 }
 
 /**

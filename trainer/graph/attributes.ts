@@ -31,8 +31,11 @@ export interface OpAttributes {
   constant: { readonly value: HostArray; readonly shape: Shape; readonly dtype: DType };
   /** The value of a variable at this place in the schedule (an alias of its buffer, not a copy). `version` tells apart reads before and after a write. */
   read: { readonly variable: string; readonly shape: Shape; readonly dtype: DType; readonly version: number };
-  /** bool, each true with probability ones / 65536; `seed` is an int32[2] input, so that the same seed gives the same mask again. */
-  randomMask: { readonly shape: Shape; readonly ones: number };
+  /**
+   * bool, each true with probability ones / 65536; `seed` is an int32[2] input, so that the same seed gives the same mask again. With `skip`, it is the part
+   * of a larger mask that begins after so many elements.
+   */
+  randomMask: { readonly shape: Shape; readonly ones: number; readonly skip?: number };
   // element by element
   neg: None;
   abs: None;
@@ -110,6 +113,11 @@ export interface OpAttributes {
   adam: AdamRates & { readonly variable: string; readonly m: string; readonly v: string };
   /** A scalar that is there when all inputs have run. */
   group: None;
+  // the processes of a run
+  /** Begins to sum a tensor over all processes. Only `endSum` may read it: until then it holds anything. */
+  beginSum: None;
+  /** Waits for the sum over all processes that `beginSum` began. */
+  endSum: None;
 }
 
 export type OpName = keyof OpAttributes;

@@ -1,12 +1,28 @@
 /** The graph as one writes it: a short method for each operation, NumPy's broadcasting, small rewrites that never cost anything. */
 import type { OpAttributes, Pool2d, Window2d } from './attributes.ts';
-import { inputsOf, type Node, NodeStore } from './node-store.ts';
+import { type BuildRules, inputsOf, type Node, NodeStore } from './node-store.ts';
 import { type DType, elementCount, GraphError, type HostArray, resolveAxis, type Shape, sameShape } from './types.ts';
 
 /** A random mask takes 16 bits an element: half the time of 32. */
 export const RANDOM_STEPS = 2 ** 16;
 
+/** The parts that a batch is divided into: alike, and one for each process. */
+export interface Parts {
+  readonly count: number;
+  /** The part that this graph computes, from 0. */
+  readonly own: number;
+}
+
+const WHOLE: Parts = { count: 1, own: 0 };
+
 export class GraphBuilder extends NodeStore {
+  readonly parts: Parts;
+
+  constructor(rules: BuildRules, parts: Parts = WHOLE) {
+    super(rules);
+    this.parts = parts;
+  }
+
   feed(name: string, shape: Shape, dtype: DType = 'float32'): Node {
     return this.node('feed', [], { name, spec: { shape, dtype } });
   }
@@ -33,9 +49,13 @@ export class GraphBuilder extends NodeStore {
   zeros(shape: Shape): Node {
     return this.broadcast(this.scalar(0), shape);
   }
-  /** bool, each true with probability `share`, rounded to a 65536th, from a seed, int32[2]. */
+  /**
+   * bool, each true with probability `share`, rounded to a 65536th, from a seed, int32[2]. In one of several processes, it is this process's part of the
+   * mask of the whole batch.
+   */
   randomMask(seed: Node, shape: Shape, share: number): Node {
-    return this.node('randomMask', [seed], { shape, ones: Math.round(share * RANDOM_STEPS) });
+    const skip = this.parts.own * elementCount(shape);
+    return this.node('randomMask', [seed], { shape, ones: Math.round(share * RANDOM_STEPS), ...(skip > 0 && { skip }) });
   }
 
   neg = (x: Node): Node => this.node('neg', [x], {});
@@ -153,6 +173,12 @@ export class GraphBuilder extends NodeStore {
   /** Writes `values` [k] over the elements `indices` int32 [k] of a variable, counted in its flat order, in place. */
   updateElements = (variable: string, indices: Node, values: Node): Node => this.node('updateElements', [indices, values], { variable });
   group = (tokens: readonly Node[]): Node => this.node('group', tokens, {});
+
+  /** Begins to sum x over all parts, float32; the sum is read through `endSum`. */
+  beginSum = (x: Node): Node => this.node('beginSum', [x], {});
+  endSum = (begun: Node): Node => this.node('endSum', [begun], {});
+  /** The sum of x over all parts, at once. */
+  totalOf = (x: Node): Node => (this.parts.count === 1 ? x : this.endSum(this.beginSum(x)));
 
   private lift(value: Node | number, like: Node): Node {
     return typeof value === 'number' ? this.scalar(value, like.dtype === 'int32' ? 'int32' : 'float32') : value;

@@ -6,6 +6,7 @@ import { effectRules } from './ops/effect.ts';
 import { elementwiseRules } from './ops/elementwise.ts';
 import { expertRules } from './ops/experts.ts';
 import { indexingRules } from './ops/indexing.ts';
+import { processRules } from './ops/processes.ts';
 import { productRules } from './ops/product.ts';
 import { reductionRules } from './ops/reduction.ts';
 import { shapeRules } from './ops/shape.ts';
@@ -21,6 +22,7 @@ export const opTable: OpTable = {
   ...expertRules,
   ...convolutionRules,
   ...effectRules,
+  ...processRules,
 };
 
 export const ruleOf = <Op extends OpName>(op: Op): OpRule<Op> => opTable[op];

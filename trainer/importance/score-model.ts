@@ -1,7 +1,7 @@
 /** Scores every row of the targeted modules by one measure. */
 
 import { type MeasureName, measureCatalog, measureWithoutData, measureWithoutLabels } from '../catalog/measures.ts';
-import { type Batch, type BatchSource, epochBatches } from '../data/batch/batches.ts';
+import type { Batch, BatchSource } from '../data/batch/batches.ts';
 import type { Engine, Session, VariableData } from '../engine/engine.ts';
 import type { RecomputePolicy } from '../graph/recompute.ts';
 import type { HostArray } from '../graph/types.ts';
@@ -60,6 +60,26 @@ export interface ImportanceData {
   readonly classes?: ClassesOfSamples;
   /** How the engine holds the weights; float32 where not given. */
   readonly storage?: WeightStorage;
+  /** The processes that divide the batches among themselves. Sweeps of the exact measures go over all batches in each. */
+  readonly ranks?: SharingRanks | undefined;
+}
+
+/** The processes that divide the batches among themselves, as far as scoring needs them. */
+export interface SharingRanks {
+  readonly rank: number;
+  readonly size: number;
+  /** Lets a request to stop be followed by all at the same place. */
+  agree(): void;
+  /** Each number summed over the processes. */
+  sumArrays(values: Float32Array): Float32Array;
+}
+
+/** The batches in order; with several processes, those of this one. */
+async function* ownBatches({ plan, fill }: BatchSource, ranks: SharingRanks | undefined): AsyncGenerator<Batch> {
+  for (const [i, planned] of plan.epoch(0).entries()) {
+    if (ranks && i % ranks.size === 0) ranks.agree();
+    if (!ranks || i % ranks.size === ranks.rank) yield await fill(planned);
+  }
 }
 
 export interface ClassesOfSamples {
@@ -141,7 +161,9 @@ async function scoreData(params: ScoreModelParams): Promise<ModelScores> {
     const begun = await params.unfinished?.load();
     await session.load(startValues(params, program, begun?.sums));
     await runBatches(params, data, program, session, begunBatches(program, data, begun));
-    return await finish(params, data, await readSums(session, program, modules));
+    const sums = await readSums(session, program, modules);
+    if (data.ranks && program.sweeps.length === 0) for (const [name, own] of sums) sums.set(name, data.ranks.sumArrays(own));
+    return await finish(params, data, sums);
   } finally {
     await session.dispose();
   }
@@ -202,7 +224,7 @@ async function runBatches(
   params.onProgress?.(done, sweeps * perSweep, 'batches');
   for (let sweep = Math.floor(first / perSweep); sweep < sweeps; sweep++) {
     let place = sweep * perSweep;
-    for await (const batch of epochBatches(data.source, 0)) {
+    for await (const batch of ownBatches(data.source, exact ? undefined : data.ranks)) {
       if (place++ < done) continue;
       if (params.isCanceled?.() && !exact) await keep(done);
       checkCanceled(params);

@@ -56,13 +56,15 @@ export interface Evaluator {
   readonly startTally: () => Tally;
 }
 
-export interface EvaluateParams extends Pick<JobScope, 'job'> {
+export interface EvaluateParams extends Pick<JobScope, 'job' | 'ranks'> {
   readonly session: Session;
   readonly evaluator: Evaluator;
 }
 
-/** Undefined if the job was stopped meanwhile. */
-export async function evaluate({ session, evaluator, job }: EvaluateParams): Promise<Evaluation | undefined> {
+/** Undefined if the job was stopped meanwhile. With several processes, each evaluates some of the batches; the result is that of one. */
+export async function evaluate(params: EvaluateParams): Promise<Evaluation | undefined> {
+  if (params.ranks) return evaluateTogether({ ...params, ranks: params.ranks });
+  const { session, evaluator, job } = params;
   const { source, extraFeeds } = evaluator;
   const started = performance.now();
   const tally = evaluator.startTally();
@@ -74,6 +76,31 @@ export async function evaluate({ session, evaluator, job }: EvaluateParams): Pro
     report(++done);
   }
   return { ...tally.result(), seconds: (performance.now() - started) / 1000 };
+}
+
+/** All ranks tally all batches in their order, each of which one of them has computed. */
+async function evaluateTogether({
+  session,
+  evaluator,
+  job,
+  ranks,
+}: EvaluateParams & { readonly ranks: NonNullable<EvaluateParams['ranks']> }): Promise<Evaluation | undefined> {
+  const { source, extraFeeds } = evaluator;
+  const started = performance.now();
+  const tally = evaluator.startTally();
+  const planned = source.plan.epoch(0);
+  const report = job.progress('evaluate', planned.length, 'batches');
+  for (let first = 0; first < planned.length; first += ranks.size) {
+    ranks.agree();
+    if (job.stop) return undefined;
+    const own = planned[first + ranks.rank];
+    const batch = own && (await source.fill(own));
+    const outputs = batch && (await session.run(evalSignature(batch.bucket), { ...batch.feeds(1), ...extraFeeds(batch) }));
+    for (const done of ranks.all(batch && outputs && { batch: { ...batch, feeds: undefined }, outputs }))
+      if (done) tally.add({ ...done.batch, feeds: () => ({}) }, done.outputs);
+    report(Math.min(first + ranks.size, planned.length));
+  }
+  return { ...tally.result(), seconds: ranks.first((performance.now() - started) / 1000) };
 }
 
 /** Named as in Hugging Face, for a metrics line. */

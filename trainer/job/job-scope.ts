@@ -2,10 +2,13 @@
 import type { JobContext } from '../protocol/job-messages.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import type { Job } from './job.ts';
+import type { Ranks } from './ranks.ts';
 
 export interface JobScope {
   readonly job: Job;
   readonly context: JobContext;
+  /** Present in each of several processes that train together. */
+  readonly ranks?: Ranks | undefined;
 }
 
 /** The scope of a job with a recipe. */

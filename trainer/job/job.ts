@@ -17,6 +17,8 @@ export class Job {
   private logFile: string | undefined;
   private early: string[] = [];
   private stopRequest: StopRequest | undefined;
+  private pending: StopRequest | undefined;
+  private awaitsAgreement = false;
   private readonly abort = new AbortController();
 
   constructor(send: (event: WorkerEvent) => void) {
@@ -68,8 +70,26 @@ export class Job {
 
   /** The first request counts, except that a request not to save overrides one to save. */
   requestStop(request: StopRequest): void {
+    if (this.awaitsAgreement && this.stopRequest === undefined) {
+      this.pending = this.pending?.save === false ? this.pending : request;
+      return;
+    }
     if (this.stopRequest === undefined || (this.stopRequest.save && !request.save)) this.stopRequest = request;
     this.abort.abort();
+  }
+
+  /** From now on, a first request waits until all processes of the run follow it (`adopt`). */
+  awaitAgreement(): void {
+    this.awaitsAgreement = true;
+  }
+
+  get pendingStop(): StopRequest | undefined {
+    return this.pending;
+  }
+
+  adopt(request: StopRequest): void {
+    this.awaitsAgreement = false;
+    this.requestStop(request);
   }
 
   /** For work that stops by an AbortSignal. */

@@ -7,6 +7,7 @@ import type { Job } from './job.ts';
 
 export const yieldingEngine = (engine: Engine, job: Job): Engine => ({
   description: engine.description,
+  join: engine.join,
   compile: async (program, options) => {
     await job.yieldToEvents();
     const session = await engine.compile(program, options);

@@ -16,9 +16,9 @@ export interface RecomputeChoice {
   readonly fits: boolean;
 }
 
-/** @param facts those of the plan */
-export function chooseRecompute(plan: RunPlan, facts: PlanFacts): RecomputeChoice {
-  const availableBytes = availableMemoryBytes();
+/** @param facts those of the plan @param sharers processes of the run that share the memory of this machine */
+export function chooseRecompute(plan: RunPlan, facts: PlanFacts, sharers = 1): RecomputeChoice {
+  const availableBytes = availableMemoryBytes() / sharers;
   const usableBytes = USABLE_SHARE * availableBytes;
   const estimate = priceRun(plan, { usableBytes });
   const full = priceRun(planRun({ ...facts, data: undefined, selection: undefined, recompute: estimate.recompute }));

@@ -5,6 +5,7 @@
 
 import { type MethodName, methodCatalog } from '../catalog/methods.ts';
 import { objectiveCatalog, rowsPerSample } from '../catalog/objectives.ts';
+import type { Parts } from '../graph/graph.ts';
 import { assemble, type Program, type Signature } from '../graph/program.ts';
 import { type RecomputePolicy, sqrtBlocks } from '../graph/recompute.ts';
 import type { Attachment, MethodSettings } from '../method/method.ts';
@@ -52,6 +53,8 @@ export interface PlanFacts {
   readonly selection?: Selection;
   /** The type that the model computes in, if `dtype: auto` was measured. */
   readonly dtype?: ComputeType;
+  /** The part of each batch that this process computes. Left out: one of as many as the recipe has processes. */
+  readonly parts?: Parts | undefined;
   /** Instead of the recipe's: the level that a resumed run keeps. */
   readonly recompute?: Recipe['recompute'];
 }
@@ -76,6 +79,7 @@ export interface RunPlan extends PlannedModel {
   readonly optimizer: TrainProgramParams['optimizer'];
   readonly maxGradNorm: number;
   readonly accumulationSteps: number;
+  readonly parts?: Parts | undefined;
   readonly trainShapes: readonly BatchShape[];
   readonly evalShapes: readonly BatchShape[];
   /** Everything that the run compiles, at this level. */
@@ -121,6 +125,7 @@ export function planMethod(facts: PlanFacts, model: AnyModel, method: MethodName
     labelSmoothing: recipe.label_smoothing_factor,
     maxGradNorm: recipe.max_grad_norm,
     accumulationSteps: recipe.gradient_accumulation_steps,
+    parts: facts.parts ?? (recipe.processes > 1 ? { count: recipe.processes, own: 0 } : undefined),
   };
   const whole: PlannedModel = { model, task, attachment };
   const placeFirst = (to: AnyModel): Attachment => placeTrained(attach(to, firstSelection(to, method, settings)), to, precision);

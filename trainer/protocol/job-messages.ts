@@ -22,7 +22,24 @@ export interface JobContext {
    * engine/inherited-environment.ts.
    */
   readonly clearedVariables?: readonly string[];
+  /** How long a process of a run may give no sign of life; by default 30 s. */
+  readonly silentSeconds?: number;
+  /** The place of this worker among the processes that train the run together. */
+  readonly rank?: RankPlace;
   readonly hub: { readonly endpoint?: string; readonly token?: string; readonly offline: boolean };
+}
+
+/** One of several processes of a run. */
+export interface RankPlace {
+  /** From 0. */
+  readonly rank: number;
+  readonly size: number;
+  /** Processes of the run on this machine. */
+  readonly localSize: number;
+  /** The MPI library that connects them. */
+  readonly library: string;
+  /** A rank that gives no sign of life for so long is lost. */
+  readonly silentSeconds: number;
 }
 
 /**

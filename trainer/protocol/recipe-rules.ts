@@ -6,6 +6,7 @@ import { dataRules } from './recipe/data-rules.ts';
 import { evaluationRules } from './recipe/evaluation-rules.ts';
 import { ignoredRules } from './recipe/ignored-rules.ts';
 import { methodRules } from './recipe/method-rules.ts';
+import { processRules } from './recipe/process-rules.ts';
 import type { Rule } from './recipe/rule.ts';
 import { scheduleRules } from './recipe/schedule-rules.ts';
 import { sweepRules } from './recipe/sweep-rules.ts';
@@ -16,5 +17,6 @@ export const recipeRules: readonly Rule[] = [
   ...dataRules,
   ...evaluationRules,
   ...sweepRules,
+  ...processRules,
   ...ignoredRules,
 ];

@@ -21,6 +21,8 @@ export const RUN_FILES = {
   scores: 'scores.safetensors',
   /** The log-probabilities of the answers under the base model. */
   reference: 'reference.safetensors',
+  /** The logs and metrics of the other processes of a run, in a folder for each. */
+  ranks: 'ranks',
   checkpoints: 'checkpoints',
   summary: 'summary.json',
 } as const;

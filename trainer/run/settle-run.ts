@@ -11,15 +11,19 @@ import { readRunState, StateKeeper } from './run-state.ts';
  * Marks the run as stopped by the user, and removes its lock and half-written files. Does nothing if the run ended by
  * itself or another process works in the folder.
  */
-export async function settleStoppedRun(runDir: string): Promise<void> {
+export const settleStoppedRun = (runDir: string): Promise<void> => settle(runDir, { state: 'stopped', reason: STOPPED_BY_USER });
+
+/** The same of a run whose processes were ended because one of them failed. */
+export const settleFailedRun = (runDir: string, reason: string): Promise<void> => settle(runDir, { state: 'failed', reason });
+
+async function settle(runDir: string, end: { readonly state: 'stopped' | 'failed'; readonly reason: string }): Promise<void> {
   const before = await readRunState(runDir);
   if (!existsSync(runDir) || (before !== undefined && isRunning(before))) return;
   const release = takeRunLock(runDir, () => undefined);
   try {
     await removeHalfWritten(runDir, isRunFile);
     const state = await readRunState(runDir);
-    if (state?.state === 'preparing' || state?.state === 'running')
-      await new StateKeeper(runDir, state).update({ state: 'stopped', reason: STOPPED_BY_USER });
+    if (state?.state === 'preparing' || state?.state === 'running') await new StateKeeper(runDir, state).update(end);
   } finally {
     release();
   }

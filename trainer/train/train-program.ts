@@ -1,7 +1,7 @@
 /** The programs of training: what is compiled once and run for every batch. */
 
 import { backward } from '../graph/gradient.ts';
-import type { Graph, Node } from '../graph/graph.ts';
+import type { Graph, Node, Parts } from '../graph/graph.ts';
 import { Graph as TensorGraph } from '../graph/graph.ts';
 import { assemble, type Program, type Traced } from '../graph/program.ts';
 import type { RecomputePolicy } from '../graph/recompute.ts';
@@ -27,6 +27,8 @@ export interface TrainProgramParams {
   readonly maxGradNorm: number;
   /** Above 1, gradients are summed over this many batches and applied by a signature of their own. */
   readonly accumulationSteps: number;
+  /** Left out: one process computes the whole batch. */
+  readonly parts?: Parts | undefined;
   readonly recompute: RecomputePolicy;
   readonly trainShapes: readonly BatchShape[];
   readonly evalShapes: readonly BatchShape[];
@@ -35,7 +37,7 @@ export interface TrainProgramParams {
 /** Parameters of one signature; see `BackwardParams` for `groupBlocks`. */
 export type TraceParams = Omit<TrainProgramParams, 'trainShapes' | 'evalShapes'> & { readonly groupBlocks?: number };
 
-type SharedParams = Pick<TrainProgramParams, 'attachment' | 'optimizer' | 'maxGradNorm' | 'accumulationSteps'>;
+type SharedParams = Pick<TrainProgramParams, 'attachment' | 'optimizer' | 'maxGradNorm' | 'accumulationSteps' | 'parts'>;
 
 export const trainSignature = (shape: BatchShape): string => `train/${shapeName(shape)}`;
 export const evalSignature = (shape: BatchShape): string => `eval/${shapeName(shape)}`;
@@ -68,7 +70,7 @@ export function sharedTraces(params: SharedParams): Record<string, Traced> {
 /** One update, or one batch's share of it. */
 export function traceTrain(params: TraceParams, shape: BatchShape): Traced {
   const { task, attachment } = params;
-  const graph = new TensorGraph();
+  const graph = new TensorGraph(params.parts);
   const tracer = new Tracer({
     graph,
     linearHook: attachment.linearHook,
@@ -101,7 +103,16 @@ export function traceTrain(params: TraceParams, shape: BatchShape): Traced {
   return { graph, outputs: { loss, ...measured, ...outputs }, effects: [...effects, ...followed] };
 }
 
-/** Does with each gradient, as it comes, what the settings ask for: update at once, hold back for clipping, or add up. */
+interface Arrived {
+  readonly group: UpdateGroup;
+  readonly gradient: Node;
+  readonly block: number;
+}
+
+/**
+ * Does with each gradient, as it comes, what the settings ask for: update at once, hold back for clipping, or add up. With several processes a
+ * gradient leaves as soon as it is there, and its update waits for the next gradient, so that the sum travels while that one is computed.
+ */
 class GradientSink {
   private readonly graph: Graph;
   private readonly params: TraceParams;
@@ -109,7 +120,8 @@ class GradientSink {
   private readonly groupOf = new Map<Trainable, UpdateGroup>();
   /** Gradients of groups that are not complete yet. */
   private readonly arrived = new Map<Trainable, Node>();
-  private readonly held: { group: UpdateGroup; gradient: Node; block: number }[] = [];
+  private readonly held: Arrived[] = [];
+  private leaving: Arrived | undefined;
   private readonly effects: Node[] = [];
   private squares: Node | undefined;
 
@@ -136,19 +148,58 @@ class GradientSink {
       this.effects.push(graph.assignAdd(gradientVariable(group).name, gradient));
       return;
     }
-    const square = squaredNorm(graph, gradient);
-    this.squares = this.squares ? graph.add(this.squares, square) : square;
-    if (params.maxGradNorm > 0) this.held.push({ group, gradient, block });
-    else this.effects.push(...update(graph, { settings: params.optimizer, group, gradient, feeds: this.feeds }));
+    if (graph.parts.count === 1) {
+      this.takeSum({ group, gradient, block });
+      return;
+    }
+    const begun = { group, gradient: graph.beginSum(gradient), block };
+    if (params.maxGradNorm > 0) this.held.push(begun);
+    else {
+      this.endLeaving();
+      this.leaving = begun;
+    }
+  }
+
+  private endLeaving(): void {
+    const { graph, leaving } = this;
+    if (leaving) graph.within({ block: leaving.block }, () => this.takeSum({ ...leaving, gradient: graph.endSum(leaving.gradient) }));
+    this.leaving = undefined;
+  }
+
+  /** @param sum its gradient is that of the whole batch */
+  private takeSum(sum: Arrived): void {
+    const { graph, params } = this;
+    this.addSquare(sum.gradient);
+    if (params.maxGradNorm > 0) this.held.push(sum);
+    else if (this.feeds) this.effects.push(...update(graph, { settings: params.optimizer, ...sum, feeds: this.feeds }));
+  }
+
+  private addSquare(gradient: Node): void {
+    const square = squaredNorm(this.graph, gradient);
+    this.squares = this.squares ? this.graph.add(this.squares, square) : square;
+  }
+
+  /** The gradients that are held back, of the whole batch. */
+  private endHeld(): Arrived[] {
+    const { graph, held } = this;
+    if (graph.parts.count === 1) return held;
+    return held.map(({ gradient, ...rest }) => {
+      const sum = graph.within({ phase: 2, block: rest.block }, () => graph.endSum(gradient));
+      graph.within({ phase: 2 }, () => this.addSquare(sum));
+      return { ...rest, gradient: sum };
+    });
   }
 
   finish(): { effects: Node[]; outputs: Record<string, Node> } {
-    const { graph, params, feeds, squares } = this;
+    const { graph, params, feeds } = this;
+    this.endLeaving();
+    const held = this.endHeld();
+    const { squares } = this;
     if (!feeds || !squares) return { effects: this.effects, outputs: {} };
     const norm = graph.sqrt(squares);
-    if (this.held.length > 0) {
+    if (held.length > 0) {
       const scale = clipScale(graph, norm, params.maxGradNorm);
-      for (const { group, gradient, block } of this.held)
+      for (const { group, gradient, block } of held)
         graph.within({ phase: 2, block }, () =>
           this.effects.push(...update(graph, { settings: params.optimizer, group, gradient: graph.mul(gradient, scale), feeds })),
         );
@@ -163,10 +214,12 @@ const squaredNorm = (graph: Graph, gradient: Node): Node => graph.sumAll(graph.s
 /** PyTorch's clip_grad_norm_: min(1, most / (norm + 1e-6)). */
 const clipScale = (graph: Graph, norm: Node, most: number): Node => graph.minimum(graph.div(graph.scalar(most), graph.add(norm, 1e-6)), 1);
 
-function traceApply({ attachment, optimizer, maxGradNorm }: SharedParams): Traced {
-  const graph = new TensorGraph();
+function traceApply({ attachment, optimizer, maxGradNorm, parts }: SharedParams): Traced {
+  const graph = new TensorGraph(parts);
   const feeds = declareFeeds(graph);
-  const gradients = updateGroups(attachment.trainables, optimizer).map(group => ({ group, gradient: graph.read(gradientVariable(group)) }));
+  const own = updateGroups(attachment.trainables, optimizer).map(group => ({ group, gradient: graph.read(gradientVariable(group)) }));
+  const begun = graph.parts.count === 1 ? own : own.map(({ group, gradient }) => ({ group, gradient: graph.beginSum(gradient) }));
+  const gradients = begun === own ? own : begun.map(({ group, gradient }) => ({ group, gradient: graph.endSum(gradient) }));
   const norm = graph.sqrt(gradients.map(({ gradient }) => squaredNorm(graph, gradient)).reduce((a, b) => graph.add(a, b)));
   const scale = maxGradNorm > 0 ? clipScale(graph, norm, maxGradNorm) : undefined;
   const effects = gradients.flatMap(({ group, gradient }) => {

@@ -5,6 +5,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import os from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { inheritedEnvironment } from '../engine/inherited-environment.ts';
+import { isLauncherVariable } from '../engine/mpi/world.ts';
 import { WORKER_FLAGS, workerEnvironment } from '../engine/tensorflow/environment.ts';
 import type { JobRequest, WorkerEvent } from '../protocol/job-messages.ts';
 import { onLines } from './bounded-lines.ts';
@@ -60,13 +61,19 @@ const OUTPUT_WAIT_MS = 2000;
 export function startWorkerProcess(params: WorkerProcessParams): WorkerProcess {
   const { request, threads, workerFile = WORKER_FILE, stopTimes = STOP_SECONDS, onEvent, onLine } = params;
   const inherited = inheritedEnvironment(process.env);
+  const launched = request.context.rank === undefined ? { env: {}, files: [] } : launcherConnection(process.env);
   const child = fork(workerFile, [], {
     // Its own process group: the terminal's Ctrl-C reaches only the parent, which forwards it as a message.
     detached: true,
-    env: { ...proxyEnvironment(process.env), ...inherited.env, ...workerEnvironment({ threads: threads || os.availableParallelism() }) },
+    env: {
+      ...proxyEnvironment(process.env),
+      ...inherited.env,
+      ...launched.env,
+      ...workerEnvironment({ threads: threads || os.availableParallelism() }),
+    },
     // Not the parent's flags: a daemon that runs from source needs some that the worker's bundle does not.
     execArgv: [...WORKER_FLAGS],
-    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc', ...launched.files],
   });
   const stop = workerStop(child, stopTimes);
   const lines = keepLines(child, onLine);
@@ -103,6 +110,21 @@ export function startWorkerProcess(params: WorkerProcessParams): WorkerProcess {
   // 'error' reports that it could not be started.
   child.send(own, () => undefined);
   return { pid: child.pid, ended, stop: stop.save, abort: stop.abort, kill: stop.kill };
+}
+
+/** Node's own four: input, output, errors, messages. */
+const OWN_FILES = 4;
+
+/** The means of a worker to reach the launcher that started its parent: variables, and the open file that one of them names. */
+export function launcherConnection(environment: NodeJS.ProcessEnv): {
+  readonly env: Readonly<Record<string, string>>;
+  readonly files: readonly number[];
+} {
+  const env: Record<string, string> = {};
+  for (const [name, value] of Object.entries(environment)) if (value !== undefined && isLauncherVariable(name)) env[name] = value;
+  const file = Number(env.PMI_FD);
+  if (env.PMI_FD === undefined || !Number.isInteger(file)) return { env, files: [] };
+  return { env: { ...env, PMI_FD: String(OWN_FILES) }, files: [file] };
 }
 
 function keepLines(child: ChildProcess, onLine: (line: string) => void): readonly string[] {

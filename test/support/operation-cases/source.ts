@@ -48,6 +48,17 @@ export const sourceCases: Pick<CaseTable, 'feed' | 'constant' | 'read' | 'random
       expected: () => [0, 100],
     },
     {
+      title: 'randomMask of the second of two processes is the second half of the whole',
+      feeds: { seed: ints([2], [12, 34]) },
+      build: (graph, { seed }) => {
+        const whole = graph.randomMask(seed as Node, [10, 7], 0.5);
+        const half = graph.node('randomMask', [seed as Node], { shape: [5, 7], ones: 2 ** 15, skip: 35 });
+        const numbers = (mask: Node) => graph.cast(mask, 'float32');
+        return { y: graph.sub(graph.sliceAxis(numbers(whole), 0, 5, 5), numbers(half)) };
+      },
+      expected: () => new Array(35).fill(0),
+    },
+    {
       title: 'randomMask has about its share',
       feeds: { seed: ints([2], [5, 6]) },
       build: (graph, { seed }) => {

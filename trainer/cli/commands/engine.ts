@@ -4,6 +4,7 @@ import { type Command, Option } from 'commander';
 import { isOneOf, namesWhere, orList } from '../../catalog/entries.ts';
 import { listEngines, removeEngine, type Variant } from '../../engine/install/engine-folder.ts';
 import { choosePlugin, surroundings } from '../../engine/install/find-device.ts';
+import { installMpi } from '../../engine/install/install-mpi.ts';
 import { installOwnPlugin, installPjrt } from '../../engine/install/install-pjrt.ts';
 import { type InstallParams, installTensorflow } from '../../engine/install/install-tensorflow.ts';
 import { kernelsAreCurrent } from '../../engine/install/kernel-stamp.ts';
@@ -46,7 +47,10 @@ function addInstall(engine: Command, surroundings: Surroundings): void {
     .option('--compile-only', 'with a CUDA plugin: only what it takes to compile for cards that are not there')
     .option('--plugin <file>', 'uses a PJRT plugin that lies on this machine instead, for example libtpu.so')
     .addOption(
-      new Option('--with <tool>', 'installs another tool instead: llama.cpp (85 MB) verifies exports to GGUF').choices(['llama.cpp']),
+      new Option(
+        '--with <tool>',
+        'installs another tool instead: llama.cpp (85 MB) verifies exports to GGUF; mpi (13 MB) lets several processes train together',
+      ).choices(['llama.cpp', 'mpi']),
     );
   const examples = [
     'rowtune engine install',
@@ -65,7 +69,7 @@ type AnyVariant = 'auto' | 'webgpu' | typeof BY_DEVICE | Variant | PjrtVariant;
 
 interface InstallOptions {
   readonly variant: AnyVariant;
-  readonly with?: 'llama.cpp';
+  readonly with?: 'llama.cpp' | 'mpi';
   readonly compileOnly?: boolean;
   readonly plugin?: string;
 }
@@ -110,6 +114,7 @@ async function installVariant(
       exitStatus: EXIT.usage,
     });
   if (plugin !== undefined) return installOwnPlugin({ ...params, library: path.resolve(cwd, plugin) });
+  if (tool === 'mpi') return installMpi(params);
   if (tool !== undefined) return installOptional(llamaCppPackages(), params);
   if (isPjrt(variant)) return installPjrt({ ...params, variant, isCompileOnly });
   if (variant === 'webgpu') return installOptional(webgpuPackages, params);

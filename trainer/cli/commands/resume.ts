@@ -4,6 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
+import type { RankPlace, WorkerEvent } from '../../protocol/job-messages.ts';
 import { readRunRecipe } from '../../run/run-folder.ts';
 import { isSweepFolder } from '../../run/sweep-folder.ts';
 import { jobContext } from '../../settings.ts';
@@ -12,6 +13,7 @@ import { type AddCommand, type CommandContext, type CommandResult, runCommandWor
 import { connectIfRunning } from '../daemon-client.ts';
 import { detachTraining, trainOnDaemon } from '../daemon-training.ts';
 import { isRunFolder, withOverrides } from '../job-command.ts';
+import { isHiddenOfRank, launchedRank, rankThreads } from '../launched-rank.ts';
 import { runWorker } from '../run-worker.ts';
 import { finishTraining, resumeCommandOf, type WhereOptions, withWhereOptions } from './train.ts';
 
@@ -48,6 +50,8 @@ async function resume(
       exitStatus: EXIT.usage,
       hint: 'List runs with: rowtune runs',
     });
+  const launched = launchedRank(context);
+  if (launched) return resumeAsRank(context, runDir, [...overrides, `processes=${launched.size}`], launched);
   const start = { name: 'resume', params: { id: randomUUID(), runDir, overrides } } as const;
   if (detach) return detachTraining(context, start);
   const client = daemon ? await connectIfRunning(context) : undefined;
@@ -56,4 +60,20 @@ async function resume(
   const request = { kind: 'resume', context: jobContext(settings, cwd), runDir, overrides } as const;
   const value = await runWorker({ request, terminal, threads, resumeCommand: resumeCommandOf(runDir, cwd) });
   return finishTraining(context, value);
+}
+
+/** One of the processes that a launcher has started. */
+async function resumeAsRank(
+  context: CommandContext,
+  runDir: string,
+  overrides: readonly string[],
+  rank: RankPlace,
+): Promise<CommandResult> {
+  const { settings, terminal, cwd } = context;
+  const { threads } = await readRunRecipe(runDir, overrides);
+  const request = { kind: 'resume', context: { ...jobContext(settings, cwd), rank }, runDir, overrides } as const;
+  const resumeCommand = resumeCommandOf(runDir, cwd);
+  const onEvent = (event: WorkerEvent): boolean => isHiddenOfRank(event, rank);
+  const value = await runWorker({ request, terminal, threads: rankThreads(threads, rank), resumeCommand, onEvent });
+  return rank.rank === 0 ? finishTraining(context, value) : { value: { ok: true, rank: rank.rank } };
 }

@@ -2,6 +2,7 @@
 
 import { randomUUID } from 'node:crypto';
 import type { Command } from 'commander';
+import type { RankPlace } from '../../protocol/job-messages.ts';
 import type { RecipeSource } from '../../protocol/rpc-messages.ts';
 import { requireUsableOutput } from '../../run/begin-run.ts';
 import { freeRunFolder } from '../../run/free-run-folder.ts';
@@ -10,7 +11,8 @@ import { checkResult } from '../check-result.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { connectIfRunning } from '../daemon-client.ts';
 import { detachTraining, trainOnDaemon } from '../daemon-training.ts';
-import { shownPath, withOverrides } from '../job-command.ts';
+import { numberOption, shownPath, withOverrides } from '../job-command.ts';
+import { isHiddenOfRank, launchedRank, rankThreads } from '../launched-rank.ts';
 import { readRecipe } from '../read-recipe.ts';
 import { runTable } from '../run-table.ts';
 import { runWorker } from '../run-worker.ts';
@@ -33,26 +35,40 @@ export const addTrain: AddCommand = (program, surroundings) => {
       program
         .command('train')
         .description('train a recipe; Ctrl-C stops and saves, pressing it again aborts')
-        .argument('<recipe>', 'a recipe file; - for stdin'),
+        .argument('<recipe>', 'a recipe file; - for stdin')
+        .option(
+          '--processes <count>',
+          'train in so many processes of this machine (MPI), as processes=<count>',
+          numberOption({ min: 1, integer: true }),
+        ),
     ),
   );
   const examples = [
     'rowtune train spam.rowtune.yaml',
     'rowtune train spam.rowtune.yaml method=lora r=16 output_dir=runs/spam-lora',
     'rowtune train spam.rowtune.yaml --detach',
+    'rowtune train spam.rowtune.yaml --processes 2',
+    'srun rowtune train spam.rowtune.yaml',
   ];
-  withCommonOptions(command, examples).action((file: string, overrides: string[], options: WhereOptions) =>
+  withCommonOptions(command, examples).action((file: string, overrides: string[], options: TrainOptions) =>
     runCommandWork(command, surroundings, context => train(context, file, overrides, options)),
   );
 };
 
+interface TrainOptions extends WhereOptions {
+  readonly processes?: number;
+}
+
 async function train(
   context: CommandContext,
   file: string,
-  overrides: readonly string[],
-  { detach = false, daemon }: WhereOptions,
+  given: readonly string[],
+  { detach = false, daemon, processes }: TrainOptions,
 ): Promise<CommandResult> {
   const { settings, terminal, cwd } = context;
+  const launched = launchedRank(context);
+  if (launched) return trainAsRank(context, file, [...given, `processes=${launched.size}`], launched);
+  const overrides = processes === undefined ? given : [...given, `processes=${processes}`];
   const client = daemon && !detach ? await connectIfRunning(context) : undefined;
   const isSent = detach || client !== undefined;
   const { recipe, source } = await readRecipe(context, file, { overrides, isSent }).catch(error => {
@@ -70,6 +86,18 @@ async function train(
   const request = { kind: 'train', context: jobContext(settings, source.baseDir), recipe, runDir } as const;
   const value = await runWorker({ request, terminal, threads: recipe.threads, resumeCommand: resumeCommandOf(runDir, cwd) });
   return finishTraining(context, value);
+}
+
+/** One of the processes that mpirun or srun has started: the first shows the run, the others only what goes wrong. */
+async function trainAsRank(context: CommandContext, file: string, overrides: readonly string[], rank: RankPlace): Promise<CommandResult> {
+  const { settings, terminal, cwd } = context;
+  const { recipe, source } = await readRecipe(context, file, { overrides });
+  const runDir = await freeRunFolder({ recipe, recipeFile: source.fileName, baseDir: source.baseDir });
+  const request = { kind: 'train', context: { ...jobContext(settings, source.baseDir), rank }, recipe, runDir } as const;
+  const threads = rankThreads(recipe.threads, rank);
+  const resumeCommand = resumeCommandOf(runDir, cwd);
+  const value = await runWorker({ request, terminal, threads, resumeCommand, onEvent: event => isHiddenOfRank(event, rank) });
+  return rank.rank === 0 ? finishTraining(context, value) : { value: { ok: true, rank: rank.rank } };
 }
 
 /** The daemon has its own environment; the settings of ours are sent with the recipe. */

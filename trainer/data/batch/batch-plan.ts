@@ -1,5 +1,6 @@
 /** Plans the batches of every epoch: static shapes, and an order that is a pure function of (seed, epoch). */
 
+import type { Parts } from '../../graph/graph.ts';
 import { createRandom, permutation, shuffle } from '../../random.ts';
 import { DataError } from '../data-error.ts';
 import type { TokenSequence } from '../types.ts';
@@ -8,8 +9,10 @@ import { chooseBuckets } from './choose-buckets.ts';
 import { packInOrder, packSequences } from './pack-sequences.ts';
 
 export interface BatchSettings {
-  /** Rows in a batch. */
+  /** Rows in a batch, or in a part of it. */
   readonly batchSize: number;
+  /** Batches are of so many parts, of which the plan gives one; all plans have the same shapes in the same order. Left out: one. */
+  readonly parts?: Parts | undefined;
   /** The longest row in tokens; with packing, the length of every row. */
   readonly maxLength: number;
   readonly packing: boolean;
@@ -51,6 +54,8 @@ export interface PlannedBatch {
   readonly epoch: number;
   readonly bucket: Bucket;
   readonly rows: readonly Row[];
+  /** The rows that a short part repeats where a row has to be something: those that the whole batch would repeat there. */
+  readonly fillers?: readonly Row[];
 }
 
 export interface BatchPlan {
@@ -92,9 +97,10 @@ export function planBatches(sizes: Iterable<SampleSize>, settings: BatchSettings
   const rows = planRows(sizes, settings);
   const limits = { maxBuckets: settings.packing ? 1 : settings.maxBuckets, multipleOf: settings.multipleOf, limit: settings.maxLength };
   const lengths = chooseBuckets(lengthsToHold(rows, settings), limits);
+  const whole = { ...settings, batchSize: settings.batchSize * (settings.parts?.count ?? 1) };
   const cut = (epoch: number): Cut[] => {
     const ordered = orderRows(rows, settings, epoch);
-    return settings.grouped ? groupRows(ordered, lengths, settings) : inOrder(ordered, lengths, settings.batchSize);
+    return settings.grouped ? groupRows(ordered, lengths, whole) : inOrder(ordered, lengths, whole.batchSize);
   };
   const first = cut(0);
   const shapes = lengths.map((tokens, index) => {
@@ -102,14 +108,14 @@ export function planBatches(sizes: Iterable<SampleSize>, settings: BatchSettings
     return targetSizes(
       rows,
       tokens,
-      own.map(({ rows }) => rows),
+      own.flatMap(({ rows }) => partsOf(rows, settings)),
       settings,
     );
   });
-  const plannedEpoch = (epoch: number) => orderBatches(withShapes(cut(epoch), shapes, epoch), settings, epoch);
+  const plannedEpoch = (epoch: number) => orderBatches(withShapes(cut(epoch), shapes, epoch, settings), settings, epoch);
 
   let cached: { readonly epoch: number; readonly batches: readonly PlannedBatch[] } = { epoch: 0, batches: plannedEpoch(0) };
-  const used = rows.reduce((sum, row) => sum + row.length, 0);
+  const used = cached.batches.reduce((sum, batch) => sum + batch.rows.reduce((length, row) => length + row.length, 0), 0);
   const slots = cached.batches.reduce((sum, { bucket }) => sum + bucket.batch * bucket.tokens, 0);
   return {
     rows,
@@ -157,7 +163,7 @@ interface Cut {
 /** The row lengths that shapes are chosen for: those of rows, or of the longest row of each batch, and of the longest of all, which any batch may have. */
 function lengthsToHold(rows: readonly Row[], settings: BatchSettings): number[] {
   if (settings.grouped) return rows.map(({ length }) => length);
-  const batches = chunks(orderRows(rows, settings, 0), settings.batchSize);
+  const batches = chunks(orderRows(rows, settings, 0), settings.batchSize * (settings.parts?.count ?? 1));
   return [...batches, rows].map(longest);
 }
 
@@ -197,13 +203,28 @@ function targetSizes(rows: readonly Row[], tokens: number, batches: readonly (re
   return sizes.map(targets => ({ batch: batchSize, tokens, targets }));
 }
 
-const withShapes = (cuts: readonly Cut[], shapes: readonly Bucket[][], epoch: number): PlannedBatch[] =>
+/** The rows of each part: the first has as many as it can hold, so that a row has one place however many parts there are. */
+const partsOf = (rows: readonly Row[], { batchSize, parts }: BatchSettings): Row[][] =>
+  Array.from({ length: parts?.count ?? 1 }, (_, part) => rows.slice(part * batchSize, (part + 1) * batchSize));
+
+const withShapes = (cuts: readonly Cut[], shapes: readonly Bucket[][], epoch: number, settings: BatchSettings): PlannedBatch[] =>
   cuts.map(({ length, rows }) => {
-    const targets = targetsOf(rows);
+    const parts = partsOf(rows, settings);
+    // One shape for all parts: sums between them must meet.
+    const targets = Math.max(...parts.map(targetsOf));
     const bucket = shapes[length]?.find(shape => shape.targets >= targets);
     if (bucket === undefined) throw new RangeError(`no shape holds ${targets} targets`);
-    return { epoch, bucket, rows };
+    const own = settings.parts?.own ?? 0;
+    return { epoch, bucket, rows: parts[own] ?? [], ...(settings.parts && { fillers: fillersOf(rows, own, settings.batchSize) }) };
   });
+
+/** Rows of the whole batch, from its first, in the places of a part that have none of their own. */
+function fillersOf(rows: readonly Row[], part: number, batchSize: number): Row[] {
+  const first = Math.max(rows.length, part * batchSize);
+  return Array.from({ length: Math.max(0, (part + 1) * batchSize - first) }, (_, i) => rows[(first + i) % rows.length]).flatMap(
+    row => row ?? [],
+  );
+}
 
 function targetsOf(rows: readonly Row[]): number {
   return rows.reduce((sum, row) => sum + row.targets, 0);

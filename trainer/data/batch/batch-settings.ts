@@ -1,4 +1,5 @@
 /** How batches are laid out: how many shapes there may be, as each is a program of its own to build. */
+import type { Parts } from '../../graph/graph.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
 import type { BatchSettings } from './batch-plan.ts';
 
@@ -6,7 +7,7 @@ import type { BatchSettings } from './batch-plan.ts';
 export const BUCKETS = { maxBuckets: 3, multipleOf: 16, targetMultiple: 8, maxTargetSizes: 2 } as const;
 
 /** How the samples of an epoch are ordered and made into batches. */
-export type OrderSettings = Pick<BatchSettings, 'shuffle' | 'grouped' | 'looseGroups' | 'seed'>;
+export type OrderSettings = Pick<BatchSettings, 'shuffle' | 'grouped' | 'looseGroups' | 'seed' | 'parts'>;
 
 export const orderSettings = ({ data, group_by_length, data_seed }: Recipe, looseGroups = false): OrderSettings => ({
   shuffle: data.shuffle,
@@ -18,7 +19,9 @@ export const orderSettings = ({ data, group_by_length, data_seed }: Recipe, loos
 /** The order of passes whose result does not depend on it: evaluation and importance. */
 export const freeOrder = (seed: number): OrderSettings => ({ shuffle: false, grouped: true, seed });
 
-export const trainBatchSettings = (recipe: Recipe, looseGroups?: boolean): BatchSettings => ({
+/** @param parts of a batch, if several processes train */
+export const trainBatchSettings = (recipe: Recipe, looseGroups?: boolean, parts?: Parts): BatchSettings => ({
+  parts,
   batchSize: recipe.per_device_train_batch_size,
   maxLength: recipe.max_length,
   packing: recipe.packing,

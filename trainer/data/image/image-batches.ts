@@ -55,12 +55,13 @@ export function imageSource(params: ImageSourceParams): BatchSource {
   };
 }
 
-async function fillImages(params: ImageSourceParams, { bucket, rows, epoch }: PlannedBatch): Promise<Batch> {
+async function fillImages(params: ImageSourceParams, { bucket, rows, fillers = [], epoch }: PlannedBatch): Promise<Batch> {
   const { examples, preprocessing, channels, augment, seed, classWeights, onSkip } = params;
   const { batch } = bucket;
   const size = preprocessing.height * preprocessing.width * channels;
   const pixels = new Float32Array(batch * size);
-  const indices = rows.flatMap(row => row.sequences);
+  const own = rows.flatMap(row => row.sequences);
+  const indices = [...own, ...fillers.flatMap(row => row.sequences)];
   const loaded = await Promise.all(
     indices.map(async (index, row) => {
       const sample = examples[index];
@@ -76,11 +77,12 @@ async function fillImages(params: ImageSourceParams, { bucket, rows, epoch }: Pl
       }
     }),
   );
-  const kept = indices.filter((_, row) => loaded[row]);
+  const present = indices.filter((_, row) => loaded[row]);
+  const kept = own.filter((_, row) => loaded[row]);
   const copyRow = (from: number, to: number) => pixels.copyWithin(to * size, from * size, (from + 1) * size);
   for (let row = 0, to = 0; row < indices.length; row++) if (loaded[row]) copyRow(row, to++);
   // Rows that only fill up weigh nothing in the loss, but batch norm takes its mean over all rows: they repeat images.
-  if (kept.length > 0) for (let row = kept.length; row < batch; row++) copyRow(row - kept.length, row);
+  if (present.length > 0) for (let row = present.length; row < batch; row++) copyRow(row - present.length, row);
   const targets = kept.map(index => examples[index]?.target ?? 0);
   return {
     bucket,

@@ -1,6 +1,6 @@
 // TensorFlow's operations RowtuneFused, a row program over its inputs, RowtuneProduct, a product of matrices of float32, RowtuneExpertProduct and
-// RowtuneExpertGradient, products grouped by expert, and RowtuneBringBack and RowtunePutAway, which move the buffer of a variable in from its place
-// in a file, and out. They are there once this addon is loaded, before
+// RowtuneExpertGradient, products grouped by expert, RowtuneBringBack and RowtunePutAway, which move the buffer of a variable in from its place
+// in a file, and out, and RowtuneBeginSum and RowtuneEndSum, sums over the ranks of a run. They are there once this addon is loaded, before
 // any session is made.
 #include <node_api.h>
 
@@ -13,46 +13,14 @@
 #include <vector>
 
 #include "expert-product.h"
+#include "group-addon.h"
+#include "group-operations.h"
+#include "kernel-run.h"
 #include "offload.h"
 #include "product.h"
 #include "row-program.h"
-#include "tensorflow-c-api.h"
 
 namespace {
-
-struct DeleteStatus {
-  void operator()(TF_Status* status) const { TF_DeleteStatus(status); }
-};
-using Status = std::unique_ptr<TF_Status, DeleteStatus>;
-
-struct DeleteTensor {
-  void operator()(TF_Tensor* tensor) const { TF_DeleteTensor(tensor); }
-};
-using Tensor = std::unique_ptr<TF_Tensor, DeleteTensor>;
-
-// One run of a kernel; what goes wrong becomes the run's error.
-class Run {
- public:
-  explicit Run(TF_OpKernelContext* context) : context(context), status_(TF_NewStatus()) {}
-
-  TF_Status* status() { return status_.get(); }
-  bool Failed() {
-    if (TF_GetCode(status()) == TF_OK) return false;
-    TF_OpKernelContext_Failure(context, status());
-    return true;
-  }
-  // Null where that failed.
-  Tensor Input(int i) {
-    TF_Tensor* input = nullptr;
-    TF_GetInput(context, i, &input, status());
-    return Tensor(Failed() ? nullptr : input);
-  }
-
-  TF_OpKernelContext* const context;
-
- private:
-  const Status status_;
-};
 
 void* CreateFused(TF_OpKernelConstruction* construction) {
   const Status status(TF_NewStatus());
@@ -274,6 +242,8 @@ std::string RegisterAll() {
       {"RowtuneExpertGradient", {"experts: int", "flag: bool"}, {"a: float", "b: float", "ids: int32", "rows: int32"}, {"gradient: float"}, CreateExperts, RunExpertGradientOperation, DestroyExperts},
       {"RowtuneBringBack", {"file: int", "offset: int", "T: type"}, {"state: T"}, {}, CreateFilePlace, RunMove<BringBack>, DestroyFilePlace},
       {"RowtunePutAway", {"file: int", "offset: int", "T: type"}, {"state: T"}, {}, CreateFilePlace, RunMove<PutAway>, DestroyFilePlace},
+      {"RowtuneBeginSum", {}, {"x: float"}, {"sum: float"}, CreateNothing, RunBeginSum, DestroyNothing},
+      {"RowtuneEndSum", {}, {"begun: float"}, {"sum: float"}, CreateNothing, RunEndSum, DestroyNothing},
   };
   for (const Operation& operation : operations)
     if (const std::string problem = Register(operation); !problem.empty()) return problem;
@@ -293,7 +263,7 @@ napi_value Reserve(napi_env env, napi_callback_info info) {
   return text;
 }
 
-// Exports `hasProducts`, whether this processor has the vectors that RowtuneProduct was written for, and `reserve`.
+// Exports `hasProducts`, whether this processor has the vectors that RowtuneProduct was written for, `reserve`, and the functions of group-addon.cc.
 napi_value Init(napi_env env, napi_value exports) {
   static const std::string problem = RegisterAll();
   if (!problem.empty()) napi_throw_error(env, nullptr, problem.c_str());
@@ -303,6 +273,7 @@ napi_value Init(napi_env env, napi_value exports) {
   napi_value reserve = nullptr;
   napi_create_function(env, "reserve", NAPI_AUTO_LENGTH, Reserve, nullptr, &reserve);
   napi_set_named_property(env, exports, "reserve", reserve);
+  ExportGroup(env, exports);
   return exports;
 }
 

@@ -17,6 +17,7 @@ import { effectLowerings } from './kernels/effects.ts';
 import { elementwiseLowerings } from './kernels/elementwise.ts';
 import { expertLowerings } from './kernels/experts.ts';
 import { indexingLowerings } from './kernels/indexing.ts';
+import { processLowerings } from './kernels/processes.ts';
 import { productLowerings } from './kernels/products.ts';
 import { reductionLowerings } from './kernels/reductions.ts';
 import { shapeLowerings } from './kernels/shapes.ts';
@@ -39,6 +40,7 @@ const lowerings: LoweringTable = {
   ...expertLowerings,
   ...convolutionLowerings,
   ...effectLowerings,
+  ...processLowerings,
 };
 
 export interface ModuleConstant {

@@ -6,6 +6,7 @@ import { effectKernels } from './kernels/effect.ts';
 import { elementwiseKernels } from './kernels/elementwise.ts';
 import { expertKernels } from './kernels/experts.ts';
 import { indexingKernels } from './kernels/indexing.ts';
+import { processKernels } from './kernels/processes.ts';
 import { productKernels } from './kernels/product.ts';
 import { reductionKernels } from './kernels/reduction.ts';
 import { shapeKernels } from './kernels/shape.ts';
@@ -21,6 +22,7 @@ const kernelTable: KernelTable = {
   ...expertKernels,
   ...convolutionKernels,
   ...effectKernels,
+  ...processKernels,
 };
 
 export const kernelOf = <Op extends OpName>(op: Op): Kernel<Op> => kernelTable[op];

@@ -20,14 +20,18 @@ export function philox4x32(counter: readonly [number, number], key: readonly [nu
   return [a, b, c, d];
 }
 
-/** `count` entries, 1 with probability ones / 65536 and 0 otherwise, each from 16 bits, from a seed of two words. */
-export function randomMask(seed: readonly [number, number], count: number, ones: number): Uint8Array {
+/**
+ * `count` entries, 1 with probability ones / 65536 and 0 otherwise, each from 16 bits, from a seed of two words; those after the first `skip` of a
+ * longer mask.
+ */
+export function randomMask(seed: readonly [number, number], count: number, ones: number, skip = 0): Uint8Array {
   const mask = new Uint8Array(count);
-  for (let block = 0; block * 8 < count; block++) {
+  for (let block = Math.floor(skip / 8); block * 8 < skip + count; block++) {
     const words = philox4x32([block, Math.floor(block / 2 ** 32)], seed);
-    for (let half = 0; half < 8 && block * 8 + half < count; half++) {
+    for (let half = 0; half < 8; half++) {
+      const at = block * 8 + half - skip;
       const word = words[half >>> 1] as number;
-      mask[block * 8 + half] = (half % 2 === 0 ? word & 0xffff : word >>> 16) < ones ? 1 : 0;
+      if (at >= 0 && at < count) mask[at] = (half % 2 === 0 ? word & 0xffff : word >>> 16) < ones ? 1 : 0;
     }
   }
   return mask;

@@ -5,6 +5,7 @@ import { cpuFeatures } from '../../machine/machine.ts';
 import { type Engine, type EngineDescription, EngineError } from '../engine.ts';
 import { type InstalledEngine, locateEngine } from '../install/engine-folder.ts';
 import { type Addon, loadAddon } from './addon.ts';
+import { joinGroup } from './group.ts';
 import { Heap } from './heap.ts';
 import { loadKernels } from './kernel-library.ts';
 import { openOffloadFile } from './offload-file.ts';
@@ -30,6 +31,11 @@ export async function openTensorflow({ cacheDir }: { readonly cacheDir: string }
   // One planner for a program: what it remembers goes with it.
   return {
     description,
+    join: mpi => {
+      if (!library)
+        throw new EngineError(`several processes are not possible: ${kernels.missing}. To compile them: rowtune engine install`);
+      return joinGroup(mpi, library);
+    },
     compile: async (program, { offloadFolder } = {}) => {
       if (!library && [...(program.places ?? [])].some(([, place]) => place === 'disk'))
         throw new EngineError(`optimizer_offload: disk is not possible: ${kernels.missing}. To compile them: rowtune engine install`);
@@ -37,7 +43,7 @@ export async function openTensorflow({ cacheDir }: { readonly cacheDir: string }
       return openSession(addon, program, {
         heap,
         offload,
-        kernels: { plan: fuses ? planner() : singleSteps, hasProducts, hasNarrowConvolutions },
+        kernels: { plan: fuses ? planner() : singleSteps, hasProducts, hasNarrowConvolutions, hasSums: library !== undefined },
       });
     },
   };

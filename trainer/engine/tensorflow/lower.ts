@@ -18,6 +18,7 @@ import { effectLowerings } from './kernels/effects.ts';
 import { elementwiseLowerings } from './kernels/elementwise.ts';
 import { expertLowerings } from './kernels/experts.ts';
 import { indexingLowerings } from './kernels/indexing.ts';
+import { processLowerings } from './kernels/processes.ts';
 import { productLowerings } from './kernels/products.ts';
 import { reductionLowerings } from './kernels/reductions.ts';
 import { shapeLowerings } from './kernels/shapes.ts';
@@ -39,6 +40,7 @@ export const lowerings: LoweringTable = {
   ...expertLowerings,
   ...convolutionLowerings,
   ...effectLowerings,
+  ...processLowerings,
 };
 
 /** A tensor at the border: the node to feed or fetch, and what the host holds. */
@@ -78,7 +80,7 @@ export interface LoweredProgram {
 export type Planner = (signature: Signature) => readonly Step[];
 
 /** The abilities of the kernels installed with the engine (without them each node is one of TensorFlow's own), and the processor. */
-export interface Kernels extends Pick<LoweringContext<OpName>, 'hasProducts' | 'hasNarrowConvolutions'> {
+export interface Kernels extends Pick<LoweringContext<OpName>, 'hasProducts' | 'hasNarrowConvolutions' | 'hasSums'> {
   readonly plan: Planner;
 }
 

@@ -17,6 +17,8 @@ export interface LoweringContext<Op extends OpName> {
   variableType(variable: string): Node['dtype'];
   /** Are the products of `engine/native/product.cc` there? */
   readonly hasProducts: boolean;
+  /** Are the sums over processes of `engine/native/group-operations.cc` there? */
+  readonly hasSums: boolean;
   /** Are there convolutions of bfloat16? */
   readonly hasNarrowConvolutions: boolean;
 }

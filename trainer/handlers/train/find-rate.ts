@@ -6,6 +6,7 @@ import { dataStart } from '../../data/batch/batches.ts';
 import type { JobScope } from '../../job/job-scope.ts';
 import { counted } from '../../protocol/format.ts';
 import type { JobRequest } from '../../protocol/job-messages.ts';
+import type { Recipe } from '../../protocol/recipe-schema.ts';
 import { withAbsolutePaths } from '../../run/absolute-paths.ts';
 import { RateCurve, type RatePoint, type RateSuggestion, rateAt, suggestRate } from '../../train/rate-range.ts';
 import { type Prepared, prepareTraining } from './prepare.ts';
@@ -23,7 +24,7 @@ export interface FindRateResult {
 type Request = Extract<JobRequest, { kind: 'find-rate' }>;
 
 export async function findRateJob(request: Request, scope: JobScope): Promise<FindRateResult> {
-  const recipe = withAbsolutePaths(request.recipe, scope.context.baseDir);
+  const recipe = inOneProcess(withAbsolutePaths(request.recipe, scope.context.baseDir));
   const runDir = await mkdtemp(path.join(os.tmpdir(), 'rowtune-find-rate-'));
   try {
     const prepared = await prepareTraining({ ...scope, recipe, runDir, startedAt: new Date().toISOString() });
@@ -37,6 +38,13 @@ export async function findRateJob(request: Request, scope: JobScope): Promise<Fi
     await rm(runDir, { recursive: true, force: true });
   }
 }
+
+/** The batch decides which rate is good, so it stays that of all processes. */
+const inOneProcess = (recipe: Recipe): Recipe => ({
+  ...recipe,
+  processes: 1,
+  per_device_train_batch_size: recipe.processes * recipe.per_device_train_batch_size,
+});
 
 async function raise({ range }: Request, prepared: Prepared, { job }: JobScope): Promise<FindRateResult> {
   job.phase('train', `raising the learning rate from ${range.min} to ${range.max} in ${counted(range.steps, 'update')}`);

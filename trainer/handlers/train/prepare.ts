@@ -14,10 +14,12 @@ import type { BatchSource } from '../../data/batch/batches.ts';
 import { type DataDigest, describeDifference } from '../../data/data-digest.ts';
 import type { EngineDescription, Session } from '../../engine/engine.ts';
 import { writeJson, writeTextFile } from '../../files/durable-file.ts';
+import { RECOMPUTE_POLICIES } from '../../graph/recompute.ts';
 import type { Evaluator } from '../../job/evaluate.ts';
 import type { RecipeScope } from '../../job/job-scope.ts';
 import { GrowthMeter, residentBytes } from '../../job/memory-meter.ts';
 import { type Base, openBase } from '../../job/open-base.ts';
+import type { Ranks } from '../../job/ranks.ts';
 import { isInMemory } from '../../machine/machine.ts';
 import { processMemory } from '../../machine/process-memory.ts';
 import { type Attachment, trainableCount } from '../../method/method.ts';
@@ -45,6 +47,7 @@ import { offloadedBytes } from '../../train/optimizer-offload.ts';
 import { writeSnapshot } from '../../train/snapshot.ts';
 import { updateGroups } from '../../train/update-group.ts';
 import { type LoadedPart, loadVariables } from '../../train/variables.ts';
+import { checkRanksAgree } from './check-ranks.ts';
 
 export interface PrepareParams extends RecipeScope {
   readonly runDir: string;
@@ -69,6 +72,7 @@ export interface Prepared {
   readonly coverage: Coverage;
   readonly adapter: AdapterDescription;
   readonly session: Session;
+  readonly ranks: Ranks | undefined;
   /** Resident before the model was loaded, and the parts that follow from shapes. */
   readonly memory: { readonly baselineBytes: number; readonly tuningBytes: number };
 }
@@ -81,12 +85,16 @@ export async function prepareTraining(params: PrepareParams): Promise<Prepared> 
     checkBase(params, base);
     const { settings, modules } = planTargets(recipe, base.model);
     if (methodCatalog[recipe.method].chooses === 'rows') checkBudget(modules, settings.budget);
-    const precision = await choosePrecision({ ...params, model: base.model }, base.engine);
+    const own = await choosePrecision({ ...params, model: base.model }, base.engine);
+    const precision = params.ranks ? params.ranks.first(own) : own;
     const setup = await setUpTask({ ...params, base, precision }, 'train');
     checkData(params, setup.digest);
+    checkRanksAgree(params, base, setup.digest);
     // Before importance, whose session frees its memory first.
     const baselineBytes = residentBytes();
-    const selection = await select(params, { base, setup, precision });
+    const chosen = await select(params, { base, setup, precision });
+    // The same to the bit on all ranks, whatever each has computed.
+    const selection = params.ranks ? params.ranks.first(chosen) : chosen;
     const source = setup.trainSource(checkpoint?.state.batching === 1);
     const facts: PlanFacts = {
       recipe,
@@ -101,6 +109,7 @@ export async function prepareTraining(params: PrepareParams): Promise<Prepared> 
       },
       selection,
       dtype: precision.dtype,
+      parts: params.ranks?.parts,
       // A resumed run keeps its recompute level unless an override changes it.
       recompute: recipe.recompute === 'auto' && checkpoint ? checkpoint.state.recompute : recipe.recompute,
     };
@@ -198,7 +207,7 @@ async function compile(params: PrepareParams, { base, setup, source, facts, base
     `batches: ${buckets.map(({ batch, tokens, targets }) => `${batch}×${tokens} (${targets} targets)`).join(', ')}; padding ${(100 * paddingShare).toFixed(1)}%`,
   );
   job.phase('compile', 'building the training program');
-  const recompute = chooseRecompute(plan, facts);
+  const recompute = chooseTogether(plan, facts, params);
   job.log(recompute.fits ? 'info' : 'warning', describeRecompute(plan, recompute));
   const { device } = base.engine.description;
   const memoryFile = path.join(runDir, RUN_FILES.memory);
@@ -216,7 +225,17 @@ async function compile(params: PrepareParams, { base, setup, source, facts, base
   }
   const adapter = describe(recipe, base, plan.attached, setup);
   const { digest: data, evaluator, measure } = setup;
-  return { recipe, startedAt, base, data, source, evaluator, measure, plan, recompute, coverage, adapter, session, memory };
+  const { ranks } = params;
+  return { recipe, startedAt, base, data, source, evaluator, measure, plan, recompute, coverage, adapter, session, ranks, memory };
+}
+
+/** With several processes, the leanest level that one of them needs: all run the same program. */
+function chooseTogether(plan: RunPlan, facts: PlanFacts, { ranks, context }: PrepareParams): RecomputeChoice {
+  const own = chooseRecompute(plan, facts, context.rank?.localSize);
+  if (!ranks) return own;
+  const leanest = Math.max(...ranks.all(RECOMPUTE_POLICIES.indexOf(own.policy)));
+  const agreed = RECOMPUTE_POLICIES[leanest] ?? own.policy;
+  return agreed === own.policy ? own : chooseRecompute(planRun({ ...facts, recompute: agreed }), facts, context.rank?.localSize);
 }
 
 /** Logs how much of the state is in 8 bits. */

@@ -13,6 +13,8 @@ import { firstState } from './train-loop.ts';
 export interface RehearseParams extends Pick<RunScope, 'job' | 'runDir'> {
   readonly prepared: Prepared;
   readonly memory: MemoryMeter;
+  /** Another rank saves. */
+  readonly follows?: boolean;
 }
 
 /**
@@ -21,19 +23,23 @@ export interface RehearseParams extends Pick<RunScope, 'job' | 'runDir'> {
  */
 export async function rehearse(params: RehearseParams): Promise<Evaluation | undefined> {
   const { prepared, runDir, job, memory } = params;
-  const { recipe, session, plan, evaluator } = prepared;
+  const { recipe, session, plan, evaluator, ranks } = prepared;
   const { attachment, optimizer } = plan;
   // A new checkpoint needs space in addition to the stored ones until it is complete.
   const bytes = checkpointBytes(attachment, optimizer);
   requireDisk(runDir, bytes * (recipe.save_total_limit + 1), `a run that keeps ${recipe.save_total_limit} checkpoints`);
   job.phase('rehearse', evaluator ? 'evaluating the original model' : 'one forward pass');
-  const before = evaluator ? await evaluate({ session, evaluator, job }) : await measureInference(prepared);
+  const before = evaluator ? await evaluate({ session, evaluator, job, ranks }) : await measureInference(prepared);
   memory.endInference();
   if (job.stop) return undefined;
   if (before) {
     const values = evaluationMetrics(before);
     await appendMetrics(runDir, { step: 0, epoch: 0, ...values });
     job.emit({ type: 'metrics', step: 0, values });
+  }
+  if (params.follows) {
+    memory.skip();
+    return before;
   }
   const state = firstState(prepared, before);
   const saved = await saveCheckpoint({

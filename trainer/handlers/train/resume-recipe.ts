@@ -22,6 +22,7 @@ const CHANGEABLE: readonly string[] = [
   'recompute',
   'optimizer_offload',
   'threads',
+  'processes',
   // Otherwise a run that ended because of a bad image could not resume.
   'data.bad_images',
 ];
@@ -38,7 +39,23 @@ export async function readResumeRecipe(runDir: string, overrides: readonly strin
       `a resumed run can't change ${refused.join(', ')}`,
       `It can change ${CHANGEABLE.join(', ')}; start a new run for other changes`,
     );
-  return readRunRecipe(runDir, overrides);
+  return withSameBatch(await readRunRecipe(runDir, overrides), await readRunRecipe(runDir, []));
+}
+
+/** The rows of one batch of all processes: they make the sequence of the samples, whatever the number of processes. */
+const rowsOfBatch = ({ processes, per_device_train_batch_size: each }: Pick<Recipe, 'processes' | 'per_device_train_batch_size'>): number =>
+  processes * each;
+
+/** With another number of processes, each takes its part of the same batches. @throws RunError 'invalid-override' if they do not divide */
+function withSameBatch(recipe: Recipe, before: Recipe): Recipe {
+  const each = rowsOfBatch(before) / recipe.processes;
+  if (recipe.processes === before.processes) return recipe;
+  if (Number.isInteger(each)) return { ...recipe, per_device_train_batch_size: each };
+  throw new RunError(
+    'invalid-override',
+    `the batches of this run have ${rowsOfBatch(before)} rows, which ${recipe.processes} processes cannot divide evenly`,
+    'Choose a number of processes that divides the rows of a batch, so that the run continues with the same batches',
+  );
 }
 
 /**
@@ -63,6 +80,8 @@ export function checkUnchanged({ state, folder }: Pick<Checkpoint, 'state' | 'fo
   const before = asBegun(parseRecipe(state.recipe).resolved, state);
   const recipe = asBegun(given, state);
   const free = new Set([...CHANGEABLE, ...WITHOUT_EFFECT]);
+  const rowsBefore = Number(settingValue(before, 'processes') ?? 1) * Number(settingValue(before, 'per_device_train_batch_size'));
+  if (rowsBefore === rowsOfBatch(recipe)) free.add('per_device_train_batch_size');
   const changed = Object.keys(settings).filter(
     path => !free.has(path) && !isDeepStrictEqual(settingValue(before, path), settingValue(recipe, path)),
   );

@@ -27,6 +27,8 @@ export interface TrainLoopParams extends RunScope {
   /** Evaluations in total after which the run stops and saves, if it has not ended by then. */
   readonly pauseAfter?: number;
   readonly onFirstUpdate?: () => Promise<void>;
+  /** Another rank saves the checkpoints. */
+  readonly follows?: boolean;
 }
 
 export interface LoopOutcome {
@@ -120,7 +122,7 @@ class TrainLoop {
   }
 
   async run(): Promise<LoopOutcome> {
-    const { job, keeper, memory } = this.params;
+    const { job, keeper, memory, prepared } = this.params;
     const { totalSteps } = this.schedule;
     await keeper.update({ state: 'running', step: this.state.step, totalSteps });
     if (this.state.evaluationDue) await this.evaluate();
@@ -129,6 +131,7 @@ class TrainLoop {
     const report = job.progress('train', totalSteps, 'steps', this.state.step);
     while (this.state.step < totalSteps && !this.isStale) {
       await job.yieldToEvents();
+      prepared.ranks?.agree();
       if (job.stop) break;
       await this.update();
       if (this.stepSeconds.length === 1) await this.params.onFirstUpdate?.();
@@ -265,10 +268,10 @@ class TrainLoop {
   /** @returns whether it is the best so far */
   private async evaluate(): Promise<boolean> {
     const { prepared, job, memory } = this.params;
-    const { evaluator, session, recipe } = prepared;
+    const { evaluator, session, recipe, ranks } = prepared;
     if (!evaluator) return false;
     memory.endTraining();
-    const found = await evaluate({ session, evaluator, job });
+    const found = await evaluate({ session, evaluator, job, ranks });
     memory.skip();
     this.state = { ...this.state, evaluationDue: found ? undefined : true };
     if (!found) return false;
@@ -301,6 +304,11 @@ class TrainLoop {
     const { session, plan, adapter } = prepared;
     const { step } = this.state;
     memory.endTraining();
+    if (this.params.follows) {
+      this.savedStep = step;
+      memory.skip();
+      return;
+    }
     await syncMetrics(runDir);
     this.checkpoint = await saveCheckpoint({
       runDir,
@@ -318,7 +326,8 @@ class TrainLoop {
 
   /** Removes checkpoints beyond the limit, including those that a killed process had yet to remove. */
   private async prune(): Promise<void> {
-    const { prepared, runDir } = this.params;
+    const { prepared, runDir, follows } = this.params;
+    if (follows) return;
     const { load_best_model_at_end: keepsBest, save_total_limit: limit } = prepared.recipe;
     const { step, best } = this.state;
     await pruneCheckpoints(runDir, limit, new Set([step, ...(keepsBest && best ? [best.step] : [])]));

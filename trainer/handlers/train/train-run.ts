@@ -9,7 +9,8 @@ import { byteSize } from '../../graph/types.ts';
 import { type Evaluation, evaluate } from '../../job/evaluate.ts';
 import type { Job } from '../../job/job.ts';
 import type { JobScope, RecipeScope } from '../../job/job-scope.ts';
-import { MemoryMeter, type MemorySplit } from '../../job/memory-meter.ts';
+import { MemoryMeter } from '../../job/memory-meter.ts';
+import type { Ranks } from '../../job/ranks.ts';
 import type { JobRequest } from '../../protocol/job-messages.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
 import { RUN_FILES } from '../../protocol/run-files.ts';
@@ -23,49 +24,42 @@ import { takeRunLock } from '../../run/run-lock.ts';
 import { type RunState, readRunState, StateKeeper } from '../../run/run-state.ts';
 import { TensorboardFile } from '../../run/tensorboard-file.ts';
 import { describeFailure, RunError } from '../../run-error.ts';
+import { joinRun, trainInProcesses } from './in-processes.ts';
 import { type Prepared, prepareTraining } from './prepare.ts';
 import { measureInference, rehearse } from './rehearse.ts';
 import { asBegun, checkUnchanged, readResumeRecipe } from './resume-recipe.ts';
 import { newestOf, RunMetrics, type RunScope } from './run-metrics.ts';
 import { type LoopOutcome, runTrainLoop, totalStepsOf } from './train-loop.ts';
+import type { TrainResult } from './train-result.ts';
+import { withRanks } from './with-ranks.ts';
 
-/** The result of 'train' and 'resume'; also summary.json. */
-export interface TrainResult {
-  readonly state: 'finished' | 'stopped';
-  readonly runDir: string;
-  /** The best one with load_best_model_at_end, otherwise the last; null if nothing was saved. */
-  readonly checkpoint: string | null;
-  readonly steps: number;
-  readonly totalSteps: number;
-  /** Finished before its last update, by `early_stopping_patience`; absent in older summaries. */
-  readonly stoppedEarly?: boolean;
-  /** The training loss of the last metrics line; null if there is none yet. */
-  readonly loss: number | null;
-  /** Held-out results before the first update and at the end; null without held-out data, or if the run was stopped. */
-  readonly before: Evaluation | null;
-  readonly after: Evaluation | null;
-  readonly trainable: number;
-  readonly trainableShare: number;
-  /** Median over this process. */
-  readonly secondsPerStep: number | null;
-  /** In units of `throughputUnit`; summaries of older runs count tokens. */
-  readonly tokensPerSecond: number;
-  readonly throughputUnit?: 'tokens' | 'images';
-  /** Bytes; null on a GPU, whose memory is not part of the process. */
-  readonly memory: MemorySplit | null;
-  readonly engine: string;
-  readonly recompute: string;
-}
+export type { TrainResult } from './train-result.ts';
 
 type Request<K extends JobRequest['kind']> = Extract<JobRequest, { kind: K }>;
 
-export async function trainJob({ recipe: given, runDir, pauseAfter }: Request<'train'>, scope: JobScope): Promise<TrainResult> {
-  const { job } = scope;
+export async function trainJob(request: Request<'train'>, scope: JobScope): Promise<TrainResult> {
+  const { recipe, runDir } = request;
+  if (recipe.processes > 1 && scope.context.rank === undefined) return trainInProcesses(request, recipe, runDir, scope);
+  return withRanks(scope, recipe.engine, joined => trainHere(request, joined));
+}
+
+async function trainHere({ recipe: given, runDir: wanted, pauseAfter }: Request<'train'>, scope: JobScope): Promise<TrainResult> {
+  const { job, ranks } = scope;
   const recipe = withAbsolutePaths(given, scope.context.baseDir);
+  // Under a launcher, each process would choose a free folder of its own.
+  const runDir = ranks ? ranks.first(wanted) : wanted;
+  if (ranks && !ranks.isFirst) {
+    const folder = await joinRun(runDir, ranks, scope.context);
+    const keeper = new StateKeeper(folder, { ...kindOf(recipe, runDir), startedAt: ranks.first<string>(undefined) });
+    return guarded({ ...scope, recipe, runDir: folder, mainDir: runDir, keeper, pauseAfter, begins: true });
+  }
   checkScoresStay(recipe, runDir);
   const folder = await beginRunFolder(runDir, recipe.overwrite_output_dir, message => job.log('warning', message));
-  const keeper = new StateKeeper(runDir, { ...kindOf(recipe, runDir), startedAt: new Date().toISOString() });
+  const startedAt = new Date().toISOString();
+  const keeper = new StateKeeper(runDir, { ...kindOf(recipe, runDir), startedAt });
   try {
+    if (ranks) await joinRun(runDir, ranks, scope.context);
+    ranks?.first(startedAt);
     return await guarded({ ...scope, recipe, runDir, keeper, pauseAfter, begins: true, onFirstUpdate: folder.keepNew });
   } catch (error) {
     if (keeper.state.step === 0 && (await folder.putBack()))
@@ -86,9 +80,31 @@ function checkScoresStay({ importance: { scores } }: Recipe, runDir: string): vo
   );
 }
 
-export async function resumeJob({ runDir, overrides, pauseAfter }: Request<'resume'>, scope: JobScope): Promise<TrainResult> {
-  const { job } = scope;
-  const given = await readResumeRecipe(runDir, overrides);
+export async function resumeJob(request: Request<'resume'>, scope: JobScope): Promise<TrainResult> {
+  const { runDir, overrides } = request;
+  const recipe = await readResumeRecipe(runDir, overrides);
+  if (recipe.processes > 1 && scope.context.rank === undefined) return trainInProcesses(request, recipe, runDir, scope);
+  return withRanks(scope, recipe.engine, joined => resumeHere(request, recipe, joined));
+}
+
+/** As the other ranks do: the first has opened the folder and its checkpoint. */
+async function resumeInRank({ runDir, pauseAfter }: Request<'resume'>, given: Recipe, scope: JobScope, ranks: Ranks): Promise<TrainResult> {
+  const folder = await joinRun(runDir, ranks, scope.context);
+  const startedAt = ranks.first<string>(undefined);
+  const checkpoint = await openLastCheckpoint(runDir, scope.job);
+  try {
+    const recipe = checkpoint ? asBegun(given, checkpoint.state) : given;
+    const keeper = new StateKeeper(folder, { ...kindOf(recipe, runDir), startedAt, step: checkpoint?.state.step ?? 0 });
+    return await guarded({ ...scope, recipe, runDir: folder, mainDir: runDir, keeper, checkpoint, pauseAfter });
+  } finally {
+    await checkpoint?.close();
+  }
+}
+
+async function resumeHere(request: Request<'resume'>, given: Recipe, scope: JobScope): Promise<TrainResult> {
+  const { runDir, pauseAfter } = request;
+  const { job, ranks } = scope;
+  if (ranks && !ranks.isFirst) return resumeInRank(request, given, scope, ranks);
   const release = takeRunLock(runDir, message => job.log('warning', message));
   let checkpoint: Checkpoint | undefined;
   try {
@@ -109,6 +125,8 @@ export async function resumeJob({ runDir, overrides, pauseAfter }: Request<'resu
     const shown = { totalSteps, epoch: earlier?.epoch, loss: earlier?.loss, metrics: earlier?.metrics };
     const keeper = new StateKeeper(runDir, { ...kindOf(recipe, runDir), startedAt, step, ...shown });
     const wasFinished = earlier?.state === 'finished';
+    if (ranks) await joinRun(runDir, ranks, scope.context);
+    ranks?.first(startedAt);
     const onFirstUpdate = (): Promise<void> => dropReplaced(runDir);
     return await guarded({ ...scope, recipe, runDir, keeper, checkpoint, wasFinished, pauseAfter, onFirstUpdate });
   } finally {
@@ -135,6 +153,8 @@ function sayFromStart(runDir: string, earlier: RunState | undefined, job: Job): 
 const kindOf = ({ name, method, task }: Recipe, runDir: string) => ({ name: name ?? path.basename(runDir), method, task });
 
 interface RunParams extends RecipeScope, RunScope {
+  /** The folder of the run, if this is another rank than the first, whose `runDir` is its own. */
+  readonly mainDir?: string;
   readonly checkpoint?: Checkpoint;
   readonly wasFinished?: boolean;
   /** Evaluations in total after which the run stops and saves. */
@@ -186,7 +206,7 @@ async function run(params: RunParams): Promise<TrainResult> {
     if (checkpoint) {
       await measureInference(prepared);
       memory.endInference();
-    } else before = await rehearse({ prepared, runDir, job, memory });
+    } else before = await rehearse({ prepared, runDir, job, memory, follows: params.mainDir !== undefined });
     job.checkStop();
     if (recipe.report_to === 'tensorboard') await metrics.trackWith(async () => TensorboardFile.begin(runDir, await readMetrics(runDir)));
     await writeRunRecipe(runDir, recipe);
@@ -201,6 +221,7 @@ async function run(params: RunParams): Promise<TrainResult> {
       before,
       pauseAfter: params.pauseAfter,
       onFirstUpdate: params.onFirstUpdate,
+      follows: params.mainDir !== undefined,
     });
     return await finish(params, { prepared, outcome, before, memory, metrics });
   } finally {
@@ -231,11 +252,13 @@ interface Finish {
 }
 
 async function finish(params: RunParams, parts: Finish): Promise<TrainResult> {
-  const { runDir, job, keeper, recipe } = params;
+  const { runDir, job, keeper, recipe, ranks } = params;
   const { prepared, outcome, before, memory } = parts;
   const { coverage, base, recompute } = prepared;
   const wanted = outcome.finished && recipe.load_best_model_at_end ? outcome.best : undefined;
-  const checkpoints = await listCheckpoints(runDir);
+  // Whatever the first rank has saved.
+  ranks?.agree();
+  const checkpoints = await listCheckpoints(params.mainDir ?? runDir);
   const best = checkpoints.some(({ step }) => step === wanted?.step) ? wanted : undefined;
   if (wanted && !best) job.log('warning', `the best checkpoint (step ${wanted.step}) is missing: the run ends with its last one`);
   const last = checkpoints.find(({ step }) => step === (best?.step ?? outcome.step));
@@ -275,7 +298,7 @@ async function evaluateEnd(
   { prepared, outcome, before, metrics }: Finish,
   bestStep: number | undefined,
 ): Promise<Evaluation | undefined> {
-  const { session, evaluator } = prepared;
+  const { session, evaluator, ranks } = prepared;
   const { step, epoch, best, evaluation } = outcome;
   if (best && bestStep !== undefined && bestStep !== step) {
     job.log('info', `the best checkpoint is that of step ${bestStep}`);
@@ -284,7 +307,7 @@ async function evaluateEnd(
   }
   if (evaluation || !evaluator) return evaluation;
   job.phase('evaluate', 'evaluating the trained model');
-  const found = await evaluate({ session, evaluator, job });
+  const found = await evaluate({ session, evaluator, job, ranks });
   if (!found) return undefined;
   if (checkpoint?.state.step === step) await forgetEvaluation(runDir, step);
   await metrics.evaluation({ step, epoch }, found, before);

@@ -22,9 +22,12 @@ export interface StepResult {
 
 /** @param step number of the update, from 1 */
 export async function trainStep(prepared: Prepared, cursor: DataCursor, step: number, learningRate: number): Promise<StepResult> {
-  const { session, source, plan, recipe, measure } = prepared;
+  const { session, source, plan, recipe, measure, ranks } = prepared;
   const { accumulationSteps, optimizer } = plan;
-  const { batches, targetCount, next } = await stepAt(source, cursor, accumulationSteps);
+  const { batches, targetCount: ownTargets, next } = await stepAt(source, cursor, accumulationSteps);
+  const ownTokens = batches.reduce((sum, batch) => sum + batch.tokenCount, 0);
+  // A loss is the mean over the targets of the whole batch, wherever they are.
+  const [targetCount = 0, tokens = 0] = ranks ? ranks.sum([ownTargets, ownTokens]) : [ownTargets, ownTokens];
   const scalars: Record<string, HostArray> = {};
   for (const [name, value] of Object.entries(optimizerFeeds(optimizer, learningRate, step))) scalars[name] = Float32Array.of(value);
   let loss = 0;
@@ -37,7 +40,7 @@ export async function trainStep(prepared: Prepared, cursor: DataCursor, step: nu
     if (measure) measures = addSums(measures, measure(batch, outputs));
   }
   if (accumulationSteps > 1) outputs = await session.run(APPLY, scalars);
-  const tokens = batches.reduce((sum, batch) => sum + batch.tokenCount, 0);
+  if (ranks) [loss = Number.NaN] = ranks.sum([loss]);
   return { loss, gradNorm: outputs.gradNorm?.[0] ?? Number.NaN, tokens, targets: targetCount, measures, next };
 }
 

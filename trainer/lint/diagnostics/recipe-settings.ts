@@ -74,6 +74,26 @@ export const settingDiagnostics: Readonly<Record<string, Diagnostic>> = {
     fix: 'Writes the full precision.',
   },
   'everything-frozen': { about: 'Every part of the model is frozen, so nothing would be trained.' },
+  'processes-of-engine': {
+    about: 'Gradients of several processes are summed by the TensorFlow engine; the others train in one process.',
+    fix: 'Set `engine: tensorflow`, or leave out `processes`.',
+  },
+  'processes-of-task': {
+    about: 'Losses that compare two answers are computed in one process.',
+    fix: 'Leave out `processes`.',
+  },
+  'processes-and-bad-images': {
+    about: 'With `data.bad_images: skip`, the rows of a batch depend on which images decode, and each process reads only its own.',
+    fix: 'Set `data.bad_images: error`, or leave out `processes`.',
+  },
+  'processes-of-sweep': {
+    about: 'A sweep uses the cores of a machine by training several runs at the same time (`sweep.parallel`), each in one process.',
+    fix: 'Leave out `processes`.',
+  },
+  'global-batch': {
+    about:
+      '`per_device_train_batch_size` is the batch of each process. An update averages over the rows of all processes, so the same learning rate meets a larger batch, and an epoch has fewer updates.',
+  },
   'sweep-without-settings': { about: '`sweep` has settings, but `sweep.over` is missing, so it has nothing to try.' },
   'sweep-without-evaluation': {
     about: 'A sweep compares its runs by held-out data, and this recipe evaluates none.',

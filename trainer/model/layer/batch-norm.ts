@@ -38,16 +38,17 @@ export function frozenBatchNorm(
 }
 
 /**
- * Normalizes by the statistics of the batch. With x̂ the normalized x, h = dy·scale and means over all but the channels:
+ * Normalizes by the statistics of the whole batch, over all its parts. With x̂ the normalized x, h = dy·scale and means over all but the channels:
  * dx = inv · (h − mean(h) − x̂ · mean(h·x̂)).
  * @returns y, and what running statistics follow: the mean and the unbiased variance, both [channels]
  */
 export function batchNorm(graph: Graph, { x, scale, shift, epsilon }: BatchNormParams): { y: Node; mean: Node; variance: Node } {
   const axes = x.shape.slice(0, -1).map((_, i) => i);
-  const count = axes.reduce((n, axis) => n * (x.shape[axis] as number), 1);
-  const mean = keep(graph.mean(x, axes));
+  const count = graph.parts.count * axes.reduce((n, axis) => n * (x.shape[axis] as number), 1);
+  const meanOf = (values: Node): Node => keep(graph.mul(graph.totalOf(graph.sum(values, axes)), 1 / count));
+  const mean = meanOf(x);
   const centered = graph.sub(x, mean);
-  const spread = keep(graph.mean(graph.square(centered), axes));
+  const spread = meanOf(graph.square(centered));
   const inverse = keep(graph.rsqrt(graph.add(spread, epsilon)));
   const normal = graph.mul(centered, inverse);
   const y = graph.add(graph.mul(normal, scale), shift);
@@ -59,8 +60,8 @@ export function batchNorm(graph: Graph, { x, scale, shift, epsilon }: BatchNormP
       const gradShift = sumRows(graph, dy);
       // mean(h) and mean(h·x̂) are the two sums above, scaled.
       const towardsX = () => {
-        const along = graph.mul(hat, graph.mul(gradScale, 1 / count));
-        const straight = graph.sub(graph.sub(dy, graph.mul(gradShift, 1 / count)), along);
+        const along = graph.mul(hat, graph.mul(graph.totalOf(gradScale), 1 / count));
+        const straight = graph.sub(graph.sub(dy, graph.mul(graph.totalOf(gradShift), 1 / count)), along);
         return graph.mul(straight, graph.mul(scale, value(inverse)));
       };
       return [wants(0) ? towardsX() : undefined, wants(1) ? gradScale : undefined, wants(2) ? gradShift : undefined];

@@ -54,7 +54,8 @@ export const setUpCausal: SetUpTask = async (params, part) => {
     samples: data.train.length,
     digest: { train: digestSamples(data.train), held: digestSamples(data.held) },
     labelOf: index => labels.indexOf(data.train.label(index) ?? ''),
-    trainSource: looseGroups => source(planBatches(data.train.sizes, trainBatchSettings(recipe, looseGroups)), data.train),
+    trainSource: looseGroups =>
+      source(planBatches(data.train.sizes, trainBatchSettings(recipe, looseGroups, params.ranks?.parts)), data.train),
     sourceOf: (indices, batchSize) => {
       const chosen = data.train.select(indices);
       const settings = { batchSize, maxLength: recipe.max_length, packing: recipe.packing, ...freeOrder(recipe.seed), ...BUCKETS };

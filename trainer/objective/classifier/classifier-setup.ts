@@ -68,7 +68,7 @@ async function setUp<Sample extends Labeled>(
     trainSource: looseGroups =>
       reader.source(train, model, {
         batchSize: recipe.per_device_train_batch_size,
-        order: orderSettings(recipe, looseGroups),
+        order: { ...orderSettings(recipe, looseGroups), parts: params.ranks?.parts },
         trains: true,
         classWeights,
       }),

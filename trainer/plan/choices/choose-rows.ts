@@ -92,7 +92,9 @@ export async function scoreSamples(
   // Other measures of a report were not asked for.
   if (classes && measure === recipe.importance.measure) warnOfBalance(measure, classes, job);
   const cache = data && recipe.importance.cache ? await cacheOf(params, measure, data) : undefined;
-  const known = await cache?.find();
+  const { ranks } = params;
+  const found = !ranks || ranks.isFirst ? await cache?.find() : undefined;
+  const known = ranks ? ranks.first(found) : found;
   if (known) {
     job.log('info', `the scores are taken from the cache (${cache?.file}); importance.cache=false computes them anew`);
     return known;
@@ -105,9 +107,9 @@ export async function scoreSamples(
     exact,
     classes: classes?.names.map((name, label) => ({ name, samples: classes.counts[label] ?? 0 })),
   };
-  const found = await score(params, origin, { measure, data, cache });
-  await cache?.keep(found, origin, modules);
-  return { ...found, origin };
+  const scored = await score(params, origin, { measure, data, cache });
+  if (!ranks || ranks.isFirst) await cache?.keep(scored, origin, modules);
+  return { ...scored, origin };
 }
 
 async function score(
@@ -127,8 +129,8 @@ async function score(
       weights: base.folder.weights,
       seed,
       data,
-      partial,
-      unfinished: cache?.unfinished,
+      // What several processes have done by halves is not shown, and not continued.
+      ...(params.ranks ? {} : { partial, unfinished: cache?.unfinished }),
       isCanceled: () => job.stop !== undefined,
       onProgress: (done, total, unit) => {
         if (!report && done > 0) job.log('info', `${done} of ${total} batches were done before`);
@@ -177,7 +179,13 @@ export const drawSamples = (count: number, { samples, seed }: Recipe['importance
 
 /** The data and the programs of a measure, for these training samples. @param precision how importance holds the weights */
 export function importanceDataOf(
-  { recipe, base, setup, precision }: Pick<ComputeScoresParams, 'recipe' | 'base' | 'precision'> & { readonly setup: TaskSetup },
+  {
+    recipe,
+    base,
+    setup,
+    precision,
+    ranks,
+  }: Pick<ComputeScoresParams, 'recipe' | 'base' | 'precision' | 'ranks'> & { readonly setup: TaskSetup },
   samples: readonly number[],
 ): ImportanceData {
   const { storage } = placeTrained(UNTRAINED, setup.model, precision);
@@ -187,6 +195,7 @@ export function importanceDataOf(
     source: setup.sourceOf(samples, recipe.importance.batch_size),
     recompute: recipe.recompute === 'auto' ? 'cheap' : recipe.recompute,
     exact: recipe.importance.exact,
+    ranks,
     sweepBytes: SWEEP_SHARE * (availableMemoryBytes() - weightBytes(setup.model, storage)),
     classes: classesOf(setup, samples),
     storage,

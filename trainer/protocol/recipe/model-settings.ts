@@ -80,7 +80,12 @@ export const modelSettings = {
   ),
   threads: defaulted(integer({ min: 0, max: 1024 }), 0, {
     fixedInSweep: SAME_MACHINE,
-    doc: 'CPU threads per operation; 0 for all cores.',
+    doc: 'CPU threads per operation of a process; 0 for all cores, shared among the processes of the run.',
+  }),
+  processes: defaulted(integer({ min: 1, max: 4096 }), 1, {
+    fixedInSweep: 'The runs of a sweep train in one process each; to use more cores, let more of them train at the same time.',
+    doc: 'Processes that train together over MPI, each on per_device_train_batch_size samples; under mpirun or srun, the number that was started.',
+    memory: 'Each process holds the whole model.',
   }),
 };
 

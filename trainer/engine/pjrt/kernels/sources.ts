@@ -13,10 +13,10 @@ export const sourceLowerings: Pick<LoweringTable, 'feed' | 'constant' | 'read' |
       ? emitter.constant(attrs.value, attrs.shape, hloType(attrs.dtype))
       : argument({ shape: attrs.shape, dtype: attrs.dtype }, () => attrs.value),
   read: ({ attrs, get }) => get(attrs.variable),
-  randomMask: ({ emitter, inputs, attrs: { shape, ones }, randomBits }) => {
+  randomMask: ({ emitter, inputs, attrs: { shape, ones, skip = 0 }, randomBits }) => {
     const count = elementCount(shape);
-    const blocks = Math.ceil(count / 8);
-    const drawn = emitter.slice(randomBits(one(inputs), blocks), [0], [count]);
+    const blocks = Math.ceil((skip + count) / 8);
+    const drawn = emitter.slice(randomBits(one(inputs), blocks), [skip], [count]);
     return emitter.reshape(emitter.compare('LT', drawn, emitter.fill(ones, 'ui32')), shape);
   },
 };

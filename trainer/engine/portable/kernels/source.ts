@@ -12,9 +12,9 @@ export const sourceKernels: Pick<KernelTable, Sources> = {
   constant: { device: ({ attrs }) => upload(attrs.value, attrs, 'a constant') },
   read: { device: ({ attrs, variables }) => variables.get(attrs.variable) },
   randomMask: {
-    host: ([seed], { shape, ones }) => {
+    host: ([seed], { shape, ones, skip }) => {
       const [low = 0, high = 0] = seed ?? [];
-      return randomMask([low, high], elementCount(shape), ones);
+      return randomMask([low, high], elementCount(shape), ones, skip);
     },
   },
 };

@@ -11,24 +11,49 @@ export const sourceLowerings = {
   read: ({ emitter, node, attrs, handle }) => emitter.emit('ReadVariableOp', [handle(attrs.variable)], { dtype: attr.type(node.dtype) }),
   // Two draws of 16 bits from each word; TensorFlow compares them as signed numbers.
   randomMask: ({ emitter, inputs: [seed = ''], node, attrs }) => {
-    const count = elementCount(node.shape);
+    const { skip = 0 } = attrs;
+    const [block, inBlock] = [Math.floor(skip / DRAWS_OF_BLOCK), skip % DRAWS_OF_BLOCK];
+    const count = inBlock + elementCount(node.shape);
     const words = Math.ceil(count / 2);
-    const drawn = emitter.emit('StatelessRandomUniformFullInt', [emitter.ints([words]), seed], {
-      dtype: attr.type('int32'),
-      T: attr.type('int32'),
-      Tseed: attr.type('int32'),
-    });
+    const drawn = block === 0 ? drawWords(emitter, words, seed) : drawWordsFrom(emitter, words, seed, block);
     const halves = emitter.emit('Bitcast', [drawn], { T: attr.type('int32'), type: INT16 });
     const ofShorts = { T: INT16, Tshape: attr.type('int32') };
     const flat = count % 2 === 0 ? halves : emitter.emit('Reshape', [halves, emitter.ints([2 * words])], ofShorts);
     const even =
-      count % 2 === 0
+      count % 2 === 0 && inBlock === 0
         ? flat
-        : emitter.emit('Slice', [flat, emitter.ints([0]), emitter.ints([count])], { T: INT16, Index: attr.type('int32') });
+        : emitter.emit('Slice', [flat, emitter.ints([inBlock]), emitter.ints([count - inBlock])], { T: INT16, Index: attr.type('int32') });
     const shaped = emitter.emit('Reshape', [even, emitter.ints(attrs.shape)], ofShorts);
     return emitter.emit('Less', [shaped, leastWithout(emitter, attrs.ones)], { T: INT16 });
   },
 } satisfies Partial<LoweringTable>;
+
+/** A block of Philox is four words, each of two draws. */
+const DRAWS_OF_BLOCK = 8;
+
+const drawWords = (emitter: Emitter, words: number, seed: string): string =>
+  emitter.emit('StatelessRandomUniformFullInt', [emitter.ints([words]), seed], {
+    dtype: attr.type('int32'),
+    T: attr.type('int32'),
+    Tseed: attr.type('int32'),
+  });
+
+/** The same sequence from a later block on: the counter that TensorFlow makes of the seed, moved forward. */
+function drawWordsFrom(emitter: Emitter, words: number, seed: string, block: number): string {
+  const start = emitter.emit('StatelessRandomGetKeyCounter', [seed], { Tseed: attr.type('int32') });
+  const bytes = new BigUint64Array([BigInt(block), 0n]);
+  const tensor = { dtype: UINT64, tensorShape: shapeProto([2]), tensorContent: new Uint8Array(bytes.buffer) };
+  const ahead = emitter.source('Const', { dtype: { type: UINT64 }, value: { tensor } });
+  const counter = emitter.emit('AddV2', [`${start}:1`, ahead], { T: { type: UINT64 } });
+  return emitter.emit('StatelessRandomUniformFullIntV2', [emitter.ints([words]), start, counter, emitter.int(PHILOX)], {
+    dtype: attr.type('int32'),
+    Tshape: attr.type('int32'),
+  });
+}
+
+/** TensorFlow's DT_UINT64, and its number for the generator Philox. */
+const UINT64 = 23;
+const PHILOX = 1;
 
 /** TensorFlow's DT_INT16, which no tensor of a graph has. */
 const INT16: AttrValue = { type: 5 };

@@ -1,0 +1,211 @@
+/**
+ * Runs of several processes over MPI, started by the mpiexec of PyPI's wheel: losses, metrics and weights are those of one process on the whole
+ * batch.
+ */
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { installMpi } from '../../trainer/engine/install/install-mpi.ts';
+import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
+import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
+import type { MetricsLine } from '../../trainer/run/metrics-file.ts';
+import { readRunState } from '../../trainer/run/run-state.ts';
+import { cacheDir } from '../support/cache-dir.ts';
+import { distanceOf, runJobOfRun, trainedTensors, trainIn } from '../support/process-runs.ts';
+import { makeTinyTask } from '../support/tiny-task.ts';
+import { startWorker } from '../support/worker.ts';
+import { engineForTests } from '../unit/engine/engine-for-tests.ts';
+
+const { engine, reason } = await engineForTests();
+const task = makeTinyTask();
+const folder = mkdtempSync(join(tmpdir(), 'rowtune-processes-'));
+afterAll(() => {
+  rmSync(folder, { recursive: true, force: true });
+  rmSync(task.folder, { recursive: true, force: true });
+});
+
+const COMMON = ['engine=tensorflow', 'dtype=float32', 'threads=1', 'max_steps=4', 'save_total_limit=9', 'logging_steps=1'];
+/** Relative; sums are in another order. */
+const LOSS = 1e-5;
+/** Relative distance of all trained numbers after four updates: AdamW divides by the size of gradients, and so enlarges the difference of small ones. */
+const WEIGHTS = 1e-5;
+
+interface Case {
+  readonly title: string;
+  readonly processes: number;
+  /** Rows of the whole batch. */
+  readonly batch: number;
+  readonly settings: readonly string[];
+  readonly recipe?: (...overrides: string[]) => Recipe;
+  readonly baseDir?: string;
+  /** In place of LOSS and WEIGHTS. */
+  readonly tolerance?: number;
+}
+
+const textClassifier = (...overrides: string[]): Recipe =>
+  parsed('model=bert', 'task=sequence_classification', 'data.train=train.jsonl', 'max_length=32', ...overrides);
+const imageClassifier = (...overrides: string[]): Recipe =>
+  parsed('model=resnet', 'task=image_classification', 'data.train=images', ...overrides);
+
+function parsed(...overrides: string[]): Recipe {
+  const { recipe, problems } = parseRecipe('', { overrides });
+  if (!recipe) throw new Error(problems.map(({ message }) => message).join('; '));
+  return recipe;
+}
+
+const CASES: readonly Case[] = [
+  // 24 samples in batches of 5: the last one is short, and one of the processes has nothing there.
+  {
+    title: 'SPSFT with importance, clipping and evaluation',
+    processes: 2,
+    batch: 10,
+    settings: ['importance.measure=taylor', 'eval_strategy=epoch'],
+  },
+  {
+    title: 'LoRA with dropout, without clipping',
+    processes: 2,
+    batch: 4,
+    settings: ['method=lora', 'lora_dropout=0.3', 'max_grad_norm=0'],
+  },
+  { title: 'DoRA with packing', processes: 2, batch: 2, settings: ['method=dora', 'packing=true', 'group_by_length=false'] },
+  {
+    title: 'full tuning with accumulation',
+    processes: 4,
+    batch: 4,
+    settings: ['method=full', 'gradient_accumulation_steps=2', 'weight_decay=0.1'],
+  },
+  {
+    title: "an encoder's own dropout",
+    processes: 2,
+    batch: 6,
+    settings: ['method=full', 'learning_rate=1e-3'],
+    recipe: textClassifier,
+    baseDir: folder,
+  },
+  {
+    title: 'batch norm over all processes',
+    processes: 2,
+    batch: 8,
+    settings: ['method=full', 'batch_norm=updated', 'optim=sgd', 'learning_rate=1e-3'],
+    // Statistics of a few small maps are divided by their square root: rounding grows.
+    tolerance: 1e-3,
+    recipe: imageClassifier,
+    baseDir: folder,
+  },
+];
+
+const lossesOf = (metrics: readonly MetricsLine[]): number[] => metrics.flatMap(({ loss }) => loss ?? []);
+
+describe.skipIf(!engine)(`several processes ${reason}`, () => {
+  beforeAll(async () => {
+    await installMpi({ cacheDir, log: () => undefined });
+    const golden = join(import.meta.dirname, '..', 'golden');
+    for (const name of ['bert', 'resnet']) cpSync(join(golden, name), join(folder, name), { recursive: true });
+    cpSync(join(golden, 'tiny-tokenizer'), join(folder, 'bert'), { recursive: true });
+    const lines = Array.from({ length: 20 }, (_, i) =>
+      JSON.stringify({ text: i % 2 ? `w${i} good` : `bad ${i}`, label: i % 2 ? 'yes' : 'no' }),
+    );
+    writeFileSync(join(folder, 'train.jsonl'), `${lines.join('\n')}\n`);
+    for (let i = 0; i < 13; i++) {
+      const place = join(folder, 'images', i % 2 ? 'light' : 'dark');
+      mkdirSync(place, { recursive: true });
+      // A pattern of its own for each image: batch norm over flat ones would divide by almost nothing.
+      const pixels = Uint8Array.from(
+        { length: 32 * 32 * 3 },
+        (_, at) => (Math.imul(at + 1, 2654435761 + 97 * i) >>> 24) % (i % 2 ? 256 : 180),
+      );
+      await sharp(pixels, { raw: { width: 32, height: 32, channels: 3 } })
+        .png()
+        .toFile(join(place, `${i}.png`));
+    }
+  });
+
+  test.each(CASES)(
+    '$title: $processes processes give the result of one',
+    async ({ title, processes, batch, settings, recipe = task.recipe, baseDir, tolerance }) => {
+      const context = { ...task.context, baseDir: baseDir ?? task.folder };
+      const dirs = ['one', 'several'].map(name => join(folder, 'runs', title, name)) as [string, string];
+      const one = await trainIn(dirs[0], recipe(...COMMON, ...settings, `per_device_train_batch_size=${batch}`), context);
+      const several = await trainIn(
+        dirs[1],
+        recipe(...COMMON, ...settings, `per_device_train_batch_size=${batch / processes}`, `processes=${processes}`),
+        context,
+      );
+      expect([one.last, several.last]).toMatchObject([{ type: 'result' }, { type: 'result' }]);
+      expect(several.metrics.map(({ step }) => step)).toEqual(one.metrics.map(({ step }) => step));
+      for (const [i, line] of one.metrics.entries())
+        for (const name of ['loss', 'grad_norm', 'eval_loss', 'eval_accuracy', 'eval_token_accuracy', 'learning_rate']) {
+          const [expected, found] = [line[name], several.metrics[i]?.[name] ?? Number.NaN];
+          if (expected !== undefined)
+            expect(Math.abs(found - expected), `${name} of step ${line.step}`).toBeLessThan((tolerance ?? LOSS) * (1 + expected));
+        }
+      const [expected, found] = [await trainedTensors(dirs[0], 4), await trainedTensors(dirs[1], 4)];
+      expect([...found.keys()]).toEqual([...expected.keys()]);
+      const distance = distanceOf(expected, found);
+      console.log(`${title}: weights ${distance.toExponential(1)} apart`);
+      expect(distance).toBeLessThan(tolerance ?? WEIGHTS);
+    },
+  );
+
+  test('a run is resumed by another number of processes as if nothing had happened', async () => {
+    const settings = [...COMMON, 'method=lora', 'lora_dropout=0.2', 'lr_scheduler_type=constant', 'per_device_train_batch_size=2'];
+    const whole = await trainIn(join(folder, 'whole'), task.recipe(...settings, 'processes=2'), task.context);
+    const runDir = join(folder, 'resumed');
+    await trainIn(runDir, task.recipe(...settings, 'max_steps=2', 'processes=2'), task.context);
+    const { last, metrics } = await runJobOfRun({
+      kind: 'resume',
+      runDir,
+      overrides: ['max_steps=4', 'processes=1'],
+      context: task.context,
+    });
+    expect(last).toMatchObject({ type: 'result', value: { steps: 4 } });
+    const [expected, found] = [lossesOf(whole.metrics), lossesOf(metrics)];
+    expect(found).toHaveLength(4);
+    for (const [i, loss] of expected.entries()) expect(Math.abs((found[i] ?? 0) - loss)).toBeLessThan(LOSS * (1 + loss));
+  });
+
+  test.each([
+    { signal: 'SIGKILL', victim: 1, reason: /^rank 1 \(process \d+\) was killed \(SIGKILL\)/ },
+    { signal: 'SIGSTOP', victim: 0, reason: /^rank 0 has shown no sign of life for 3 s/ },
+  ] as const)(
+    '$signal to rank $victim ends all ranks for one reason, and the run continues',
+    async ({ signal, victim, reason: expected }) => {
+      const runDir = join(folder, signal);
+      const folderOf = (rank: number): string => (rank === 0 ? runDir : join(runDir, 'ranks', `rank-${rank}`));
+      const pidOf = async (rank: number): Promise<number> => (await readRunState(folderOf(rank)))?.pid ?? 0;
+      const settings = [
+        'max_steps=100000',
+        'save_strategy=steps',
+        'save_steps=2',
+        'lr_scheduler_type=constant',
+        'per_device_train_batch_size=2',
+      ];
+      const recipe = task.recipe(...COMMON, ...settings, 'processes=2');
+      let pids: readonly number[] = [];
+      let isSent = false;
+      const send = async (): Promise<void> => {
+        pids = await Promise.all([pidOf(0), pidOf(1)]);
+        process.kill(pids[victim] ?? 0, signal);
+      };
+      const run = startWorker({ kind: 'train', recipe, runDir, context: { ...task.context, silentSeconds: 3 } }, event => {
+        if (isSent || event.type !== 'metrics' || event.step < 4) return;
+        isSent = true;
+        void send();
+      });
+      const { last } = await run.ended;
+      const hint = expect.stringContaining('rowtune resume');
+      expect(last).toMatchObject({ type: 'failed', code: 'rank-lost', message: expect.stringMatching(expected), hint });
+      expect(pids).toHaveLength(2);
+      for (const pid of pids) await expect.poll(() => existsSync(`/proc/${pid}`)).toBe(false);
+      expect(await readRunState(runDir)).toMatchObject({ state: 'failed', reason: expect.stringMatching(expected) });
+      const saved = Number(/\d+$/.exec((await readdir(join(runDir, 'checkpoints'))).sort().at(-1) ?? '')?.[0]);
+      const overrides = [`max_steps=${saved + 2}`];
+      const resumed = await runJobOfRun({ kind: 'resume', runDir, overrides, context: task.context });
+      expect(resumed.last).toMatchObject({ type: 'result', value: { steps: saved + 2 } });
+      expect(lossesOf(resumed.metrics)).toHaveLength(saved + 2);
+    },
+  );
+});

@@ -1,0 +1,26 @@
+/** Cases of the sums over processes, in one process; `test/boundary/processes.test.ts` has those over several. */
+import type { Node } from '../../../trainer/graph/graph.ts';
+import { type CaseTable, floats } from '../operation-case.ts';
+
+export const processCases: Pick<CaseTable, 'beginSum' | 'endSum'> = {
+  beginSum: [
+    {
+      title: 'beginSum over one process, with work before it is waited for',
+      feeds: { x: floats([2, 3]) },
+      build: (graph, { x }) => {
+        const begun = graph.beginSum(graph.mul(x as Node, 2));
+        const other = graph.square(x as Node);
+        return { y: graph.add(graph.endSum(begun), other) };
+      },
+      expected: ({ x = [] }) => x.map(value => 2 * value + value * value),
+    },
+  ],
+  endSum: [
+    {
+      title: 'endSum of a value that others read too',
+      feeds: { x: floats([4]) },
+      build: (graph, { x }) => ({ y: graph.sub(graph.endSum(graph.beginSum(x as Node)), x as Node) }),
+      expected: ({ x = [] }) => x.map(() => 0),
+    },
+  ],
+};

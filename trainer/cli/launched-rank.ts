@@ -1,0 +1,35 @@
+/** A command that mpirun, srun or another launcher has started several times: each is one process of the same run. */
+import os from 'node:os';
+import { findMpiLibrary } from '../engine/mpi/find-mpi.ts';
+import { findWorld } from '../engine/mpi/world.ts';
+import { messageOf } from '../protocol/error-facts.ts';
+import type { RankPlace, WorkerEvent } from '../protocol/job-messages.ts';
+import { CliError } from './cli-error.ts';
+import type { CommandContext } from './command.ts';
+
+/** A rank that gives no sign of life for this long is lost. */
+const SILENT_SECONDS = 30;
+
+/** Says what was found. @throws CliError if the launcher and MPI do not fit; undefined for a command that runs alone */
+export function launchedRank(
+  { settings, terminal }: Pick<CommandContext, 'settings' | 'terminal'>,
+  environment = process.env,
+): RankPlace | undefined {
+  const world = findWorld(environment);
+  if (!world) return undefined;
+  const { rank, size, localSize, launcher } = world;
+  try {
+    const library = findMpiLibrary(world, settings.cacheDir, environment);
+    if (rank === 0) terminal.say('info', `${launcher} started ${size} processes, ${localSize} on this machine; MPI library: ${library}`);
+    return { rank, size, localSize, library, silentSeconds: SILENT_SECONDS };
+  } catch (error) {
+    throw new CliError(messageOf(error), { code: 'mpi-missing' });
+  }
+}
+
+/** The processes of a machine share its cores. */
+export const rankThreads = (threads: number, { localSize }: RankPlace): number =>
+  threads || Math.max(1, Math.floor(os.availableParallelism() / localSize));
+
+/** Only the first rank reports; the others' warnings and progress are in their own logs. */
+export const isHiddenOfRank = ({ type }: WorkerEvent, { rank }: RankPlace): boolean => rank > 0 && type !== 'failed';

@@ -1,0 +1,67 @@
+/** Finds the MPI of this machine: the library that training calls, and the program that starts several processes. */
+import { existsSync, realpathSync } from 'node:fs';
+import path from 'node:path';
+import { EngineError } from '../engine.ts';
+import { locateMpich } from '../install/install-mpi.ts';
+import type { World } from './world.ts';
+
+export interface FoundMpi {
+  /** The program that starts processes, mpiexec. */
+  readonly launcher: string;
+  readonly library: string;
+}
+
+const MPI_ADVICE = 'Install one with: rowtune engine install --with mpi';
+
+/** Open MPI's library has its own binary form; the others share MPICH's. */
+const LIBRARIES = { 'Open MPI': ['libmpi.so.40'], MPICH: ['libmpi.so.12', 'libmpich.so.12', 'libmpi_abi.so.1'] } as const;
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+const foldersOf = (list: string | undefined): string[] => (list ?? '').split(path.delimiter).filter(folder => folder !== '');
+
+/** The folders of the system's libraries, by the names that Debian and Fedora give the folders. */
+function libraryFolders(environment: Environment): string[] {
+  const triplet = process.arch === 'arm64' ? 'aarch64-linux-gnu' : 'x86_64-linux-gnu';
+  const prefixes = foldersOf(environment.PATH).flatMap(folder =>
+    existsSync(path.join(folder, 'mpiexec')) ? [prefixOf(path.join(folder, 'mpiexec'))] : [],
+  );
+  const known = [...prefixes, '/usr', '/usr/local'].flatMap(prefix =>
+    ['lib', 'lib64', `lib/${triplet}`].map(name => path.join(prefix, name)),
+  );
+  return [...foldersOf(environment.LD_LIBRARY_PATH), ...known];
+}
+
+/** The folder that holds a program's bin folder, behind links. */
+const prefixOf = (program: string): string => path.dirname(path.dirname(realpathSync(program)));
+
+const findLibrary = (family: keyof typeof LIBRARIES, folders: readonly string[]): string | undefined =>
+  LIBRARIES[family].flatMap(name => folders.map(folder => path.join(folder, name))).find(file => existsSync(file));
+
+/** The MPI to start processes of this machine with: the installed one, or that of the path. @throws EngineError if there is none */
+export function findMpi(cacheDir: string, environment: Environment): FoundMpi {
+  const installed = locateMpich(cacheDir);
+  if (installed) return installed;
+  for (const folder of foldersOf(environment.PATH)) {
+    const launcher = path.join(folder, 'mpiexec');
+    if (!existsSync(launcher)) continue;
+    // Debian's alternatives are links: the name behind them says whose mpiexec it is.
+    const family = /ompi|openmpi|prte|orte/.test(realpathSync(launcher)) ? 'Open MPI' : 'MPICH';
+    const library = findLibrary(family, libraryFolders(environment)) ?? findLibrary('Open MPI', libraryFolders(environment));
+    if (library !== undefined) return { launcher, library };
+  }
+  throw new EngineError(`several processes need MPI, and no mpiexec with its library was found. ${MPI_ADVICE}`);
+}
+
+/** The library for processes that a launcher has started. @throws EngineError if there is none for this launcher */
+export function findMpiLibrary({ launcher, mpi, rank, size }: World, cacheDir: string, environment: Environment): string {
+  if (mpi === undefined)
+    throw new EngineError(
+      `${launcher} started this process as rank ${rank} of ${size}, but the processes of a run are connected by MPI, which needs its own launcher: start them with mpirun or srun`,
+    );
+  const library = findLibrary(mpi, libraryFolders(environment)) ?? (mpi === 'MPICH' ? locateMpich(cacheDir)?.library : undefined);
+  if (library !== undefined) return library;
+  throw new EngineError(
+    `${launcher} started this process, and no library of ${mpi} was found. ${mpi === 'MPICH' ? MPI_ADVICE : 'Load its module, or set LD_LIBRARY_PATH'}`,
+  );
+}

@@ -1,0 +1,92 @@
+/** This process's place among those that a launcher started, from the environment that the launcher gave it. */
+import { z } from 'zod';
+
+export interface World {
+  readonly rank: number;
+  readonly size: number;
+  readonly localRank: number;
+  readonly localSize: number;
+  /** Whoever started it, for messages. */
+  readonly launcher: string;
+  /** Which MPI libraries can connect the processes; undefined where the launcher says nothing that MPI could use. */
+  readonly mpi: 'MPICH' | 'Open MPI' | undefined;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+interface Launcher extends Pick<World, 'launcher' | 'mpi'> {
+  readonly rank: string;
+  readonly size: string;
+  readonly localRank: string;
+  readonly localSize: string;
+}
+
+/** In the order in which they are looked for: mpirun inside a Slurm job sets both kinds. */
+const LAUNCHERS: readonly Launcher[] = [
+  {
+    launcher: 'Open MPI (mpirun)',
+    mpi: 'Open MPI',
+    rank: 'OMPI_COMM_WORLD_RANK',
+    size: 'OMPI_COMM_WORLD_SIZE',
+    localRank: 'OMPI_COMM_WORLD_LOCAL_RANK',
+    localSize: 'OMPI_COMM_WORLD_LOCAL_SIZE',
+  },
+  {
+    launcher: 'MPICH (mpiexec)',
+    mpi: 'MPICH',
+    rank: 'PMI_RANK',
+    size: 'PMI_SIZE',
+    localRank: 'MPI_LOCALRANKID',
+    localSize: 'MPI_LOCALNRANKS',
+  },
+  // Slurm sets SLURM_STEP_NUM_TASKS in the tasks of srun, not in a batch script.
+  {
+    launcher: 'Slurm (srun)',
+    mpi: 'MPICH',
+    rank: 'SLURM_PROCID',
+    size: 'SLURM_STEP_NUM_TASKS',
+    localRank: 'SLURM_LOCALID',
+    localSize: 'SLURM_STEP_TASKS_PER_NODE',
+  },
+  { launcher: 'torchrun', mpi: undefined, rank: 'RANK', size: 'WORLD_SIZE', localRank: 'LOCAL_RANK', localSize: 'LOCAL_WORLD_SIZE' },
+];
+
+/** Undefined for a process that runs alone. */
+export function findWorld(environment: Environment): World | undefined {
+  for (const { launcher, mpi, ...names } of LAUNCHERS) {
+    const [rank, size] = [countOf(environment[names.rank]), countOf(environment[names.size])];
+    if (rank === undefined || size === undefined || size < 2 || rank >= size) continue;
+    const localSize = Math.max(1, countOf(environment[names.localSize]) ?? 1);
+    return { rank, size, localRank: countOf(environment[names.localRank]) ?? 0, localSize, launcher, mpi };
+  }
+  return fromTensorflow(environment.TF_CONFIG);
+}
+
+/** Slurm writes "2(x3)" for two tasks on each of three nodes: the first number counts. */
+function countOf(text: string | undefined): number | undefined {
+  const digits = /^\d+/.exec(text ?? '')?.[0];
+  return digits === undefined ? undefined : Number(digits);
+}
+
+const tensorflowConfig = z.object({
+  cluster: z.object({ chief: z.array(z.unknown()).optional(), worker: z.array(z.unknown()).optional() }),
+  task: z.object({ type: z.string(), index: z.int().nonnegative() }),
+});
+
+/** Kubernetes' training operators: {"cluster": {"worker": [addresses]}, "task": {"type": "worker", "index": 1}}. */
+function fromTensorflow(text: string | undefined): World | undefined {
+  if (text === undefined) return undefined;
+  try {
+    const { cluster, task } = tensorflowConfig.parse(JSON.parse(text));
+    const chiefs = cluster.chief?.length ?? 0;
+    const workers = chiefs + (cluster.worker?.length ?? 0);
+    const rank = task.index + (task.type === 'worker' ? chiefs : 0);
+    return workers < 2 ? undefined : { rank, size: workers, localRank: 0, localSize: 1, launcher: 'TF_CONFIG', mpi: undefined };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Variables that a launcher gives its processes and MPI reads: a worker inherits them, because it is the one that calls MPI. */
+export const isLauncherVariable = (name: string): boolean =>
+  /^(?:PMI|PMIX|PRTE|OMPI|OPAL|MPICH|MPIR|HYDI?|HYDRA|MPI_LOCAL|I_MPI|FI|UCX|SLURM)_?/.test(name) || name === 'MPI_LOCALNRANKS';

@@ -1,0 +1,63 @@
+#include "group-operations.h"
+
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "rank-group.h"
+
+namespace {
+
+// The input's own buffer where nobody else holds it, else a new one. Null if that failed.
+Tensor OutputLike(Run& run, const TF_Tensor* input) {
+  std::vector<int64_t> shape;
+  for (int i = 0; i < TF_NumDims(input); i++) shape.push_back(TF_Dim(input, i));
+  const int candidate = 0;
+  int forwarded = -1;
+  Tensor output(TF_ForwardInputOrAllocateOutput(run.context, &candidate, 1, 0, shape.data(), static_cast<int>(shape.size()), &forwarded, run.status()));
+  return run.Failed() ? nullptr : std::move(output);
+}
+
+// The output with the values of the input. The input is let go first: what is held twice is not handed on.
+Tensor Passed(Run& run) {
+  Tensor input = run.Input(0);
+  if (!input) return nullptr;
+  Tensor output = OutputLike(run, input.get());
+  if (output && TF_TensorData(output.get()) != TF_TensorData(input.get()))
+    std::memcpy(TF_TensorData(output.get()), TF_TensorData(input.get()), TF_TensorByteSize(input.get()));
+  return output;
+}
+
+}  // namespace
+
+void* CreateNothing(TF_OpKernelConstruction*) {
+  static char nothing;
+  return &nothing;
+}
+
+void DestroyNothing(void*) {}
+
+void RunBeginSum(void*, TF_OpKernelContext* context) {
+  Run run(context);
+  Tensor output = Passed(run);
+  if (!output) return;
+  float* const data = static_cast<float*>(TF_TensorData(output.get()));
+  const int64_t count = static_cast<int64_t>(TF_TensorByteSize(output.get()) / sizeof(float));
+  BeginSum(data, count, output.release(), [](void* tensor) { TF_DeleteTensor(static_cast<TF_Tensor*>(tensor)); });
+}
+
+void RunEndSum(void*, TF_OpKernelContext* context) {
+  Run run(context);
+  std::string problem;
+  {
+    const Tensor begun = run.Input(0);
+    if (!begun) return;
+    problem = EndSum(static_cast<const float*>(TF_TensorData(begun.get())));
+  }
+  if (!problem.empty()) {
+    TF_SetStatus(run.status(), TF_INTERNAL, ("the sum over the ranks failed: " + problem).c_str());
+    run.Failed();
+    return;
+  }
+  Passed(run);
+}

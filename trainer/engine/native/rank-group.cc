@@ -1,0 +1,271 @@
+#include "rank-group.h"
+
+#include <sched.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include "mpi-library.h"
+#include "rank-watch.h"
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double SecondsSince(Clock::time_point then) { return std::chrono::duration<double>(Clock::now() - then).count(); }
+
+// MPI counts in 32 bits.
+constexpr int64_t kMostElements = int64_t{1} << 28;
+// MPI works only while it is asked. After this time without an end the other ranks are not there yet, and asking may pause.
+constexpr double kSpinSeconds = 0.002;
+constexpr long kPauseNanoseconds = 20'000;
+// How often an idle thread shows a sign of life.
+constexpr auto kIdle = std::chrono::milliseconds(250);
+
+struct Job {
+  float* data = nullptr;
+  int64_t count = 0;
+  bool gathers = false;
+  std::vector<uint8_t> own, all;
+  void* held = nullptr;
+  void (*release)(void*) = nullptr;
+  std::deque<std::unique_ptr<Exchange>> parts;
+  bool done = false;
+};
+
+class Group {
+ public:
+  explicit Group(std::unique_ptr<MpiLibrary> mpi) : mpi_(std::move(mpi)), thread_([this] { Work(); }) {}
+
+  // All calls of MPI are made by the thread, except the first and the last, which are made when it does not run.
+  ~Group() {
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      ends_ = true;
+    }
+    changed_.notify_all();
+    thread_.join();
+    if (failure_.empty()) mpi_->Finalize();
+  }
+
+  void Watch(const std::string& folder, double seconds) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    watch_ = std::make_unique<RankWatch>(folder, mpi_->rank(), mpi_->size(), seconds);
+  }
+
+  void Fail(const std::string& reason) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (watch_) watch_->Fail(reason);
+  }
+
+  std::string failure() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return failure_;
+  }
+
+  GroupCounts counts() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return counts_;
+  }
+
+  int size() const { return mpi_->size(); }
+
+  void Begin(const std::shared_ptr<Job>& job) {
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      if (job->data != nullptr) sums_[job->data] = job;
+      queue_.push_back(job);
+    }
+    changed_.notify_all();
+  }
+
+  std::string Wait(const std::shared_ptr<Job>& job) {
+    const Clock::time_point began = Clock::now();
+    std::unique_lock<std::mutex> lock(mutex_);
+    done_.wait(lock, [&] { return job->done || !failure_.empty(); });
+    counts_.waited_seconds += SecondsSince(began);
+    return job->done ? "" : failure_;
+  }
+
+  std::shared_ptr<Job> Take(const float* data) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    const auto found = sums_.find(data);
+    if (found == sums_.end()) return nullptr;
+    std::shared_ptr<Job> job = found->second;
+    sums_.erase(found);
+    return job;
+  }
+
+ private:
+  void Work() {
+    prctl(PR_SET_TIMERSLACK, 1);
+    std::deque<std::shared_ptr<Job>> active;
+    Clock::time_point progressed = Clock::now(), began = progressed;
+    for (;;) {
+      std::deque<std::shared_ptr<Job>> fresh;
+      {
+        std::unique_lock<std::mutex> lock(mutex_);
+        if (watch_) watch_->Beat();
+        if (active.empty() && queue_.empty()) changed_.wait_for(lock, kIdle, [&] { return ends_ || !queue_.empty(); });
+        if (ends_ && queue_.empty() && active.empty()) return;
+        if (!failure_.empty() && ends_) return;
+        fresh.swap(queue_);
+      }
+      if (!fresh.empty() && active.empty()) {
+        progressed = began = Clock::now();
+        std::lock_guard<std::mutex> lock(mutex_);
+        if (watch_) watch_->Restart();
+      }
+      std::string problem;
+      for (const auto& job : fresh) {
+        if (problem.empty()) Start(*job, &problem);
+        active.push_back(job);
+      }
+      bool moved = false;
+      while (problem.empty() && !active.empty() && Advance(*active.front(), &problem)) {
+        moved = true;
+        Finish(active.front());
+        active.pop_front();
+        if (active.empty()) {
+          std::lock_guard<std::mutex> lock(mutex_);
+          counts_.busy_seconds += SecondsSince(began);
+        }
+      }
+      if (problem.empty() && !moved && !active.empty()) problem = Pause(progressed);
+      if (moved) progressed = Clock::now();
+      if (!problem.empty()) {
+        std::lock_guard<std::mutex> lock(mutex_);
+        if (failure_.empty()) failure_ = problem;
+        // MPI may still write into buffers of exchanges that are on their way: they are never released.
+        for (auto& job : active) abandoned_.push_back(std::move(job));
+        active.clear();
+        done_.notify_all();
+      }
+    }
+  }
+
+  void Start(Job& job, std::string* problem) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (job.gathers) {
+      job.parts.push_back(mpi_->AllGather(job.own.data(), job.all.data(), static_cast<int>(job.own.size()), problem));
+      counts_.bytes += static_cast<int64_t>(job.own.size());
+    }
+    for (int64_t at = 0; job.data != nullptr && at < job.count && problem->empty(); at += kMostElements)
+      job.parts.push_back(mpi_->AllReduce(job.data + at, static_cast<int>(std::min(kMostElements, job.count - at)), problem));
+    counts_.bytes += 4 * job.count;
+    counts_.exchanges++;
+  }
+
+  static bool Advance(Job& job, std::string* problem) {
+    while (!job.parts.empty()) {
+      if (job.parts.front() == nullptr || !job.parts.front()->Test(problem)) return false;
+      job.parts.pop_front();
+    }
+    return problem->empty();
+  }
+
+  void Finish(const std::shared_ptr<Job>& job) {
+    // Before anyone continues: the data can then be handed on without a copy.
+    if (job->release != nullptr) job->release(job->held);
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      job->done = true;
+    }
+    done_.notify_all();
+  }
+
+  // The reason to give up, or empty.
+  std::string Pause(Clock::time_point progressed) {
+    if (SecondsSince(progressed) < kSpinSeconds) {
+      sched_yield();
+      return "";
+    }
+    const timespec pause{0, kPauseNanoseconds};
+    nanosleep(&pause, nullptr);
+    std::lock_guard<std::mutex> lock(mutex_);
+    return watch_ ? watch_->Lost() : "";
+  }
+
+  const std::unique_ptr<MpiLibrary> mpi_;
+  std::mutex mutex_;
+  std::condition_variable changed_, done_;
+  std::deque<std::shared_ptr<Job>> queue_;
+  std::map<const float*, std::shared_ptr<Job>> sums_;
+  std::vector<std::shared_ptr<Job>> abandoned_;
+  std::unique_ptr<RankWatch> watch_;
+  std::string failure_;
+  GroupCounts counts_;
+  bool ends_ = false;
+  std::thread thread_;
+};
+
+// Never destroyed by itself: a process that fails ends without waiting for the others.
+Group* group = nullptr;
+
+}  // namespace
+
+std::string JoinGroup(const std::string& library, GroupPlace* place) {
+  if (group != nullptr) return "this process has joined its ranks already";
+  std::string problem;
+  std::unique_ptr<MpiLibrary> mpi = OpenMpi(library, &problem);
+  if (!mpi) return problem;
+  *place = {mpi->rank(), mpi->size()};
+  group = new Group(std::move(mpi));
+  return "";
+}
+
+void LeaveGroup() {
+  delete group;
+  group = nullptr;
+}
+
+void WatchGroup(const std::string& folder, double seconds) {
+  if (group != nullptr) group->Watch(folder, seconds);
+}
+
+void FailGroup(const std::string& reason) {
+  if (group != nullptr) group->Fail(reason);
+}
+
+std::string GroupFailure() { return group == nullptr ? "" : group->failure(); }
+
+GroupCounts CountsOfGroup() { return group == nullptr ? GroupCounts{} : group->counts(); }
+
+void BeginSum(float* data, int64_t count, void* held, void (*release)(void*)) {
+  if (group == nullptr || group->size() == 1 || count == 0) return release(held);
+  auto job = std::make_shared<Job>();
+  job->data = data;
+  job->count = count;
+  job->held = held;
+  job->release = release;
+  group->Begin(job);
+}
+
+std::string EndSum(const float* data) {
+  const std::shared_ptr<Job> job = group == nullptr ? nullptr : group->Take(data);
+  return job ? group->Wait(job) : "";
+}
+
+std::string Gather(const std::vector<uint8_t>& own, std::vector<uint8_t>* all) {
+  if (group == nullptr) {
+    *all = own;
+    return "";
+  }
+  // Its own copies: an exchange that fails may still write when the caller is gone.
+  auto job = std::make_shared<Job>();
+  job->gathers = true;
+  job->own = own;
+  job->all.resize(own.size() * static_cast<size_t>(group->size()));
+  group->Begin(job);
+  const std::string problem = group->Wait(job);
+  if (problem.empty()) *all = job->all;
+  return problem;
+}

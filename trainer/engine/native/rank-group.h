@@ -1,0 +1,36 @@
+// The other processes of a data-parallel run: sums and collections over all ranks, in a thread of their own, so that gradients travel while the
+// backward pass continues.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+struct GroupCounts {
+  int64_t exchanges = 0, bytes = 0;
+  // Seconds during which an exchange was on its way, and during which the program waited for one.
+  double busy_seconds = 0, waited_seconds = 0;
+};
+
+struct GroupPlace {
+  int rank = 0, size = 1;
+};
+
+// Joins the ranks through an MPI library. Blocks until all are there. The problem, or empty.
+std::string JoinGroup(const std::string& library, GroupPlace* place);
+// Calls MPI_Finalize, which waits for all ranks.
+void LeaveGroup();
+// From now on, a rank without a sign of life for `seconds` is lost: see rank-watch.h.
+void WatchGroup(const std::string& folder, double seconds);
+// Lets the other ranks know that this one has failed.
+void FailGroup(const std::string& reason);
+// The reason why exchanges fail; empty while they work.
+std::string GroupFailure();
+GroupCounts CountsOfGroup();
+
+// Begins to sum; `release(held)` is called when `data` is no longer used. Without a group, a sum is over one rank.
+void BeginSum(float* data, int64_t count, void* held, void (*release)(void*));
+// Waits for the sum that was begun for this data. The problem, or empty.
+std::string EndSum(const float* data);
+// Collects as many bytes of each rank. The problem, or empty.
+std::string Gather(const std::vector<uint8_t>& own, std::vector<uint8_t>* all);

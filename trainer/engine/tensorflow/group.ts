@@ -1,0 +1,31 @@
+/** The processes of a run, through the MPI library that the kernels opened. */
+import { EngineError, type Group } from '../engine.ts';
+import type { KernelLibrary } from './kernel-library.ts';
+
+/** @throws EngineError if the library does not load, or cannot reach the others */
+export function joinGroup(library: string, kernels: KernelLibrary): Group {
+  const { problem, rank, size } = kernels.joinGroup(library);
+  if (problem !== '') throw new EngineError(`the MPI library ${library} cannot be used: ${problem}`);
+  const gatherEqual = (bytes: Uint8Array): Uint8Array => {
+    const all = kernels.gatherFromRanks(bytes);
+    if (typeof all === 'string') throw new EngineError(all);
+    return all;
+  };
+  return {
+    rank,
+    size,
+    gather: bytes => {
+      const lengths = new Float64Array(gatherEqual(new Uint8Array(Float64Array.of(bytes.length).buffer)).buffer);
+      const longest = Math.max(1, ...lengths);
+      const padded = new Uint8Array(longest);
+      padded.set(bytes);
+      const all = gatherEqual(padded);
+      return [...lengths].map((length, i) => all.slice(i * longest, i * longest + length));
+    },
+    watch: (folder, seconds) => kernels.watchGroup(folder, seconds),
+    fail: reason => kernels.failGroup(reason.replaceAll('\n', ' ')),
+    failure: () => kernels.groupFailure() || undefined,
+    counts: () => kernels.groupCounts(),
+    leave: () => kernels.leaveGroup(),
+  };
+}

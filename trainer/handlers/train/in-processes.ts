@@ -1,0 +1,55 @@
+/** Runs of several processes: the parent that starts them, and the folders in which they write. */
+import { mkdir, rm } from 'node:fs/promises';
+import path from 'node:path';
+import type { JobScope } from '../../job/job-scope.ts';
+import type { Ranks } from '../../job/ranks.ts';
+import type { JobContext, JobRequest } from '../../protocol/job-messages.ts';
+import type { Recipe } from '../../protocol/recipe-schema.ts';
+import { RUN_FILES } from '../../protocol/run-files.ts';
+import { superviseRanks } from '../../ranks/supervise.ts';
+import { hasCheckpoint } from '../../run/has-checkpoint.ts';
+import { settleFailedRun } from '../../run/settle-run.ts';
+import { RunError } from '../../run-error.ts';
+import { isTrainResult, type TrainResult } from './train-result.ts';
+
+/** A rank that gives no sign of life for this long is lost. */
+const SILENT_SECONDS = 30;
+
+/** Starts the processes of a run on this machine and returns the result of the first. @throws RunError of the rank that failed first */
+export async function trainInProcesses(
+  request: Extract<JobRequest, { kind: 'train' | 'resume' }>,
+  { processes, threads }: Recipe,
+  runDir: string,
+  { job, context }: JobScope,
+): Promise<TrainResult> {
+  const silentSeconds = context.silentSeconds ?? SILENT_SECONDS;
+  try {
+    const result = await superviseRanks({ request, job, processes, threads, silentSeconds, environment: process.env });
+    if (!isTrainResult(result)) throw new TypeError('rank 0 ended without the result of a training');
+    return result;
+  } catch (error) {
+    if (!(error instanceof RunError) || error.code !== 'rank-lost') throw error;
+    await settleFailedRun(runDir, error.message);
+    const next = hasCheckpoint(runDir)
+      ? `Continue from the last checkpoint with: rowtune resume ${runDir}`
+      : 'It has no checkpoint yet: start it again';
+    throw new RunError(error.code, error.message, error.hint ?? next);
+  }
+}
+
+/**
+ * Waits for the first rank to have prepared the run's folder, and shows signs of life there.
+ * @returns the folder in which this rank writes
+ */
+export async function joinRun(runDir: string, ranks: Ranks, { rank }: JobContext): Promise<string> {
+  const all = path.join(runDir, RUN_FILES.ranks);
+  if (ranks.isFirst) {
+    await rm(all, { recursive: true, force: true });
+    await mkdir(all);
+  }
+  ranks.first(true);
+  ranks.watch(all, rank?.silentSeconds ?? SILENT_SECONDS);
+  const own = path.join(all, `rank-${ranks.rank}`);
+  if (!ranks.isFirst) await mkdir(own);
+  return ranks.isFirst ? runDir : own;
+}

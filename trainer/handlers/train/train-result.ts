@@ -1,0 +1,36 @@
+/** The result of a training. */
+import type { Evaluation } from '../../job/evaluate.ts';
+import type { MemorySplit } from '../../job/memory-meter.ts';
+import { isRecord } from '../../narrow.ts';
+
+/** The result of 'train' and 'resume'; also summary.json. */
+export interface TrainResult {
+  readonly state: 'finished' | 'stopped';
+  readonly runDir: string;
+  /** The best one with load_best_model_at_end, otherwise the last; null if nothing was saved. */
+  readonly checkpoint: string | null;
+  readonly steps: number;
+  readonly totalSteps: number;
+  /** Finished before its last update, by `early_stopping_patience`; absent in older summaries. */
+  readonly stoppedEarly?: boolean;
+  /** The training loss of the last metrics line; null if there is none yet. */
+  readonly loss: number | null;
+  /** Held-out results before the first update and at the end; null without held-out data, or if the run was stopped. */
+  readonly before: Evaluation | null;
+  readonly after: Evaluation | null;
+  readonly trainable: number;
+  readonly trainableShare: number;
+  /** Median over this process. */
+  readonly secondsPerStep: number | null;
+  /** In units of `throughputUnit`; summaries of older runs count tokens. */
+  readonly tokensPerSecond: number;
+  readonly throughputUnit?: 'tokens' | 'images';
+  /** Bytes; null on a GPU, whose memory is not part of the process. */
+  readonly memory: MemorySplit | null;
+  readonly engine: string;
+  readonly recompute: string;
+}
+
+/** As rank 0 of several processes has sent it. */
+export const isTrainResult = (value: unknown): value is TrainResult =>
+  isRecord(value) && (value.state === 'finished' || value.state === 'stopped') && typeof value.runDir === 'string';

@@ -1,0 +1,78 @@
+/** Rules about runs of several processes. */
+
+import { engineCatalog, plannedEngine } from '../../catalog/engines.ts';
+import { namesWhere, orList } from '../../catalog/entries.ts';
+import { objectiveCatalog } from '../../catalog/objectives.ts';
+import type { Rule } from './rule.ts';
+
+export const processRules: readonly Rule[] = [
+  {
+    code: 'processes-of-engine',
+    severity: 'error',
+    doc: 'Several processes train together only on an engine that sums over them.',
+    reads: ['processes', 'engine'],
+    check: ({ processes, engine }) =>
+      processes === 1 || engineCatalog[plannedEngine(engine)].joinsProcesses
+        ? undefined
+        : {
+            at: 'processes',
+            message: `engine: ${engine} trains in one process; for several, set engine: ${orList(namesWhere(engineCatalog, ({ joinsProcesses }) => joinsProcesses))}`,
+            suggestion: { kind: 'remove-key' },
+          },
+  },
+  {
+    code: 'processes-of-task',
+    severity: 'error',
+    doc: 'Losses that compare answers are computed in one process.',
+    reads: ['processes', 'task'],
+    check: ({ processes, task }) =>
+      processes === 1 || objectiveCatalog[task].compares === undefined
+        ? undefined
+        : {
+            at: 'processes',
+            message: `task: ${task} trains in one process; several are possible with task: ${orList(namesWhere(objectiveCatalog, ({ compares }) => compares === undefined))}`,
+            suggestion: { kind: 'remove-key' },
+          },
+  },
+  {
+    code: 'processes-and-bad-images',
+    severity: 'error',
+    doc: 'Several processes cannot leave out images: which rows a batch has would depend on the process that reads them.',
+    reads: ['processes', 'data.bad_images', 'task'],
+    check: ({ processes, data, task }) =>
+      processes > 1 && objectiveCatalog[task].reads === 'images' && data.bad_images === 'skip'
+        ? {
+            at: 'processes',
+            message: 'several processes need data.bad_images: error, because all of them must read the same images',
+            suggestion: { kind: 'remove-key' },
+          }
+        : undefined,
+  },
+  {
+    code: 'processes-of-sweep',
+    severity: 'error',
+    doc: 'The runs of a sweep train in one process each.',
+    reads: ['processes', 'sweep.over'],
+    check: ({ processes, sweep }) =>
+      processes > 1 && sweep.over !== undefined
+        ? {
+            at: 'processes',
+            message: "the runs of a sweep train in one process each; 'sweep.parallel' trains several of them at the same time",
+            suggestion: { kind: 'remove-key' },
+          }
+        : undefined,
+  },
+  {
+    code: 'global-batch',
+    severity: 'info',
+    doc: 'per_device_train_batch_size is the batch of each process; the learning rate applies to the batch of all.',
+    reads: ['processes', 'per_device_train_batch_size', 'gradient_accumulation_steps'],
+    check: ({ processes, per_device_train_batch_size: batch, gradient_accumulation_steps: accumulation }) =>
+      processes === 1
+        ? undefined
+        : {
+            at: 'processes',
+            message: `each update averages over ${processes * batch * accumulation} rows (${processes} processes × ${batch}${accumulation > 1 ? ` × ${accumulation} accumulated` : ''}); an epoch has ${processes} times fewer updates than with one process`,
+          },
+  },
+];

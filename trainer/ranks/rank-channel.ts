@@ -1,0 +1,59 @@
+/** The connection between the ranks of a run and the process that started them: JSON messages, one a line, over a local socket. */
+import net from 'node:net';
+
+/** The variable that tells a worker that it is a rank, and where its supervisor listens. */
+export const RANK_SOCKET = 'ROWTUNE_RANK_SOCKET';
+
+/** The first message of a rank. */
+export interface RankHello {
+  readonly rank: number;
+  readonly pid: number;
+}
+
+export interface Channel {
+  /** Calls back when the message is on its way, or the other side is gone. */
+  send(message: unknown, sent?: () => void): void;
+  onMessage(listener: (message: unknown) => void): void;
+  /** The other side is gone. */
+  onEnd(listener: () => void): void;
+  close(): void;
+}
+
+/** A result with the confusion of a thousand labels; longer messages are not ours. */
+const MAX_MESSAGE_CHARACTERS = 64 * 2 ** 20;
+
+export function channelOver(socket: net.Socket): Channel {
+  // Its end follows as 'close'.
+  socket.on('error', () => undefined);
+  return {
+    send: (message, sent = () => undefined) => {
+      if (socket.writable) socket.write(`${JSON.stringify(message)}\n`, () => sent());
+      else sent();
+    },
+    onMessage: listener => {
+      let rest = '';
+      socket.setEncoding('utf8').on('data', (chunk: string) => {
+        const [last = '', ...before] = (rest + chunk).split('\n').reverse();
+        rest = last;
+        for (const line of before.reverse()) listener(parsed(line));
+        if (rest.length > MAX_MESSAGE_CHARACTERS) socket.destroy();
+      });
+    },
+    onEnd: listener => void socket.on('close', listener),
+    close: () => socket.destroy(),
+  };
+}
+
+function parsed(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+}
+
+export const connectRank = (path: string, hello: RankHello): Channel => {
+  const channel = channelOver(net.connect(path));
+  channel.send(hello);
+  return channel;
+};

@@ -1,0 +1,152 @@
+/** The state of each rank as the parent of a run knows it, and from that, how the run ended. */
+import { z } from 'zod';
+import { RankFailure, RunError } from '../run-error.ts';
+import { isOutOfMemory, type MemoryWatch, watchMemory } from '../worker/memory-evidence.ts';
+import type { WorkerEnd } from '../worker/worker-process.ts';
+import type { Channel } from './rank-channel.ts';
+
+interface Rank {
+  readonly pid: number;
+  readonly channel: Channel;
+  readonly memory: MemoryWatch;
+  end?: WorkerEnd;
+}
+
+const hello = z.object({ rank: z.int().nonnegative(), pid: z.int().positive() });
+
+/** All processes of a machine start within a second or so of each other; one that does not start is found out by this. */
+const START_MS = 120_000;
+/** After the first sign of trouble, for a better reason from another rank, and for the launcher's own words. */
+const GRACE_MS = 500;
+
+const NAMES_A_RANK = /^rank \d+ /;
+
+export class RankTable {
+  /** Resolves with the result of rank 0 when all ranks have ended. @throws RunError that names the rank that failed first */
+  readonly outcome: Promise<unknown>;
+  /** The last lines of the launcher. */
+  readonly lines: string[] = [];
+  private readonly size: number;
+  private readonly ranks = new Map<number, Rank>();
+  /** Ranks that have gone without an end, the first one first. */
+  private readonly lost: number[] = [];
+  private readonly failed: { readonly rank: number; readonly end: Extract<WorkerEnd, { type: 'failed' }> }[] = [];
+  private readonly timers: NodeJS.Timeout[] = [];
+  private resolve: (value: unknown) => void = () => undefined;
+  private reject: (error: unknown) => void = () => undefined;
+
+  constructor(size: number) {
+    this.size = size;
+    this.outcome = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+    this.timers.push(setTimeout(() => this.ranks.size < size && this.fail(this.notStarted()), START_MS));
+  }
+
+  /** @returns the rank that introduces itself; undefined if it is none of ours */
+  greet(message: unknown, channel: Channel): number | undefined {
+    const { success, data } = hello.safeParse(message);
+    if (!success || data.rank >= this.size || this.ranks.has(data.rank)) return undefined;
+    this.ranks.set(data.rank, { pid: data.pid, channel, memory: watchMemory({ pid: data.pid }) });
+    return data.rank;
+  }
+
+  end(rank: number, end: WorkerEnd): void {
+    const known = this.ranks.get(rank);
+    if (!known) return;
+    known.end = end;
+    if (end.type === 'failed') {
+      this.failed.push({ rank, end });
+      this.concludeSoon();
+    } else this.settle();
+  }
+
+  leave(rank: number): void {
+    const known = this.ranks.get(rank);
+    if (known && !known.end) {
+      this.lost.push(rank);
+      this.concludeSoon();
+    }
+    this.settle();
+  }
+
+  launcherEnded(): void {
+    // What its processes have sent may still be on its way.
+    this.timers.push(setTimeout(() => this.fail(this.reason() ?? this.notStarted()), GRACE_MS));
+    this.settle();
+  }
+
+  tell(message: unknown): void {
+    for (const { channel } of this.ranks.values()) channel.send(message);
+  }
+
+  /** Each process has a group of its own, which the end of the launcher does not end. */
+  killAll(): void {
+    for (const { pid } of this.ranks.values()) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        // It has ended.
+      }
+    }
+  }
+
+  close(): void {
+    for (const timer of this.timers) clearTimeout(timer);
+    for (const { channel, memory } of this.ranks.values()) {
+      memory.stop();
+      channel.close();
+    }
+  }
+
+  private settle(): void {
+    const ends = [...this.ranks.values()].map(({ end }) => end);
+    const first = this.ranks.get(0)?.end;
+    if (ends.length === this.size && first?.type === 'result' && ends.every(end => end?.type === 'result')) this.resolve(first.value);
+  }
+
+  private concludeSoon(): void {
+    this.timers.push(setTimeout(() => this.fail(this.reason() ?? this.notStarted()), GRACE_MS));
+  }
+
+  private fail(error: Error): void {
+    this.reject(error);
+  }
+
+  /** A rank that says why it failed is right; then one that went silently; then those that noticed that another is gone. */
+  private reason(): Error | undefined {
+    const own = this.failed.find(({ end }) => end.code !== 'rank-lost');
+    if (own) {
+      const { rank, end } = own;
+      return end.code === 'stopped'
+        ? new RunError('stopped', end.message)
+        : new RankFailure(end.code, rank === 0 ? end.message : `rank ${rank}: ${end.message}`, end.hint);
+    }
+    const [noticed] = this.failed;
+    const error = noticed && new RunError('rank-lost', noticed.end.message, noticed.end.hint);
+    // Who is silent was seen before the launcher ended it; MPI's own words name nobody.
+    if (error && NAMES_A_RANK.test(error.message)) return error;
+    const [lost] = this.lost;
+    const gone = lost === undefined ? undefined : this.ranks.get(lost);
+    return gone && lost !== undefined ? this.lossOf(lost, gone) : error;
+  }
+
+  private lossOf(rank: number, { pid, memory }: Rank): RunError {
+    const signal = /signal (\d+)|KILLED BY SIGNAL: (\d+)/i.exec(this.lines.join('\n'));
+    const isKilled = (signal?.[1] ?? signal?.[2]) === '9';
+    const why = isOutOfMemory(memory.evidence())
+      ? 'was killed because the system ran out of memory'
+      : isKilled
+        ? 'was killed (SIGKILL)'
+        : signal
+          ? `was ended by signal ${signal[1] ?? signal[2]}`
+          : 'ended unexpectedly';
+    return new RunError('rank-lost', `rank ${rank} (process ${pid}) ${why}, so all ranks were ended`);
+  }
+
+  private notStarted(): RunError {
+    const tail = this.lines.length === 0 ? '' : `; the launcher said:\n${this.lines.slice(-5).join('\n')}`;
+    return new RunError('rank-lost', `${this.ranks.size} of ${this.size} processes started${tail}`);
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * The parent of a run of several processes on this machine: starts them, passes on what the first of them reports, and ends all of them when one
+ * fails.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { findMpi } from '../engine/mpi/find-mpi.ts';
+import type { Job } from '../job/job.ts';
+import type { JobRequest, WorkerCommand } from '../protocol/job-messages.ts';
+import { RunError } from '../run-error.ts';
+import { onLines } from '../worker/bounded-lines.ts';
+import { readWorkerEvent } from '../worker/worker-events.ts';
+import { isNoise } from '../worker/worker-noise.ts';
+import { launchRanks } from './launch.ts';
+import { channelOver } from './rank-channel.ts';
+import { RankTable } from './rank-table.ts';
+
+export interface SuperviseParams {
+  readonly request: Extract<JobRequest, { kind: 'train' | 'resume' }>;
+  readonly job: Job;
+  readonly processes: number;
+  /** Threads per operation of each process; 0 to share the cores among the processes. */
+  readonly threads: number;
+  /** A rank that gives no sign of life for so long is lost. */
+  readonly silentSeconds: number;
+  readonly environment: NodeJS.ProcessEnv;
+}
+
+/** From the last result to the end of all processes. */
+const END_MS = 10_000;
+const LOOK_MS = 200;
+const KEPT_LINES = 40;
+
+/**
+ * Resolves with the result of the run.
+ * @throws EngineError without MPI; RunError with the reason of the rank that failed first, 'rank-lost' if one ended without giving any
+ */
+export async function superviseRanks(params: SuperviseParams): Promise<unknown> {
+  const { job, processes, request, environment } = params;
+  const mpi = findMpi(request.context.cacheDir, environment);
+  const threads = params.threads || Math.max(1, Math.floor(os.availableParallelism() / processes));
+  job.log('info', `${processes} processes with ${threads} thread${threads === 1 ? '' : 's'} each, started by ${mpi.launcher}`);
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'rowtune-ranks-'));
+  const socket = path.join(folder, 'socket');
+  const ranks = new RankTable(processes);
+  const place = { size: processes, localSize: processes, library: mpi.library, silentSeconds: params.silentSeconds };
+  const requestOf = (rank: number): JobRequest => ({ ...request, context: { ...request.context, rank: { ...place, rank } } });
+  const server = net.createServer(connection => welcome(connection, ranks, job, requestOf));
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(socket, resolve));
+  const launcher = launchRanks({ mpi, processes, threads, socket, environment });
+  const launcherEnded = new Promise<void>(resolve => {
+    launcher.on('error', error => {
+      ranks.lines.push(error.message);
+      resolve();
+    });
+    launcher.on('close', () => resolve());
+  });
+  void launcherEnded.then(() => ranks.launcherEnded());
+  for (const stream of [launcher.stdout, launcher.stderr])
+    if (stream)
+      onLines(stream, line => {
+        if (isNoise(line)) return;
+        ranks.lines.push(line);
+        if (ranks.lines.length > KEPT_LINES) ranks.lines.shift();
+      });
+  const passing = setInterval(passStops(ranks, job), LOOK_MS);
+  try {
+    const value = await ranks.outcome;
+    await Promise.race([launcherEnded, delay(END_MS, undefined, { ref: false })]);
+    return value;
+  } catch (error) {
+    throw job.stop?.save === false ? new RunError('stopped', job.stop.reason) : error;
+  } finally {
+    clearInterval(passing);
+    ranks.killAll();
+    ranks.close();
+    launcher.kill('SIGKILL');
+    server.close();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** A process that connects is asked for its rank, gets its request, and is listened to until it ends. */
+function welcome(connection: net.Socket, ranks: RankTable, job: Job, requestOf: (rank: number) => JobRequest): void {
+  const channel = channelOver(connection);
+  let rank: number | undefined;
+  channel.onMessage(message => {
+    if (rank === undefined) {
+      rank = ranks.greet(message, channel);
+      if (rank === undefined) channel.close();
+      else channel.send(requestOf(rank));
+      return;
+    }
+    const event = readWorkerEvent(message);
+    if (event?.type === 'result' || event?.type === 'failed') ranks.end(rank, event);
+    else if (event && rank === 0) job.emit(event);
+  });
+  channel.onEnd(() => rank !== undefined && ranks.leave(rank));
+}
+
+/** Passes requests to stop on to all ranks. */
+function passStops(ranks: RankTable, job: Job): () => void {
+  let told: boolean | undefined;
+  return () => {
+    const { stop } = job;
+    if (!stop || told === stop.save) return;
+    told = stop.save;
+    ranks.tell({ type: 'stop', save: stop.save } satisfies WorkerCommand);
+    // What is not to be saved need not end in order.
+    if (!stop.save) ranks.killAll();
+  };
+}
