@@ -20,7 +20,7 @@ export interface LabelResult {
 
 const count = z.number();
 
-/** The form of an evaluation that was stored or sent; JSON has no NaN, so the time and the loss of a broken run may be null there. */
+/** The form of an evaluation that was stored or sent. JSON has no NaN: what has no loss that is a number is none. */
 export const evaluationSchema = z.looseObject({ loss: count, samples: count, targets: count, seconds: count });
 
 /** Returns whether stored JSON is an evaluation. */

@@ -44,7 +44,7 @@ async function evaluate(
     terminal.print(table(metricRows(evaluation)));
     const classes = classTable({ '': evaluation });
     if (classes !== '') terminal.print(`\n${classes}`);
-  }
+  } else if (value.loss !== undefined) terminal.print('The loss is not a number: the model or its weights are broken.');
   if (value.benchmarks) terminal.print(benchmarkTable(value.benchmarks));
   return { value: { ok: true, ...value } };
 }
