@@ -15,15 +15,18 @@ export const sourceLowerings = {
     const [block, inBlock] = [Math.floor(skip / DRAWS_OF_BLOCK), skip % DRAWS_OF_BLOCK];
     const count = inBlock + elementCount(node.shape);
     const words = Math.ceil(count / 2);
-    const drawn = block === 0 ? drawWords(emitter, words, seed) : drawWordsFrom(emitter, words, seed, block);
-    const halves = emitter.emit('Bitcast', [drawn], { T: attr.type('int32'), type: INT16 });
+    const random = block === 0 ? drawWords(emitter, words, seed) : drawWordsFrom(emitter, words, seed, block);
+    const halves = emitter.emit('Bitcast', [random], { T: attr.type('int32'), type: INT16 });
     const ofShorts = { T: INT16, Tshape: attr.type('int32') };
-    const flat = count % 2 === 0 ? halves : emitter.emit('Reshape', [halves, emitter.ints([2 * words])], ofShorts);
-    const even =
-      count % 2 === 0 && inBlock === 0
-        ? flat
-        : emitter.emit('Slice', [flat, emitter.ints([inBlock]), emitter.ints([count - inBlock])], { T: INT16, Index: attr.type('int32') });
-    const shaped = emitter.emit('Reshape', [even, emitter.ints(attrs.shape)], ofShorts);
+    const flat = (): string => emitter.emit('Reshape', [halves, emitter.ints([2 * words])], ofShorts);
+    const drawn =
+      inBlock === 0 && count % 2 === 0
+        ? halves
+        : emitter.emit('Slice', [flat(), emitter.ints([inBlock]), emitter.ints([count - inBlock])], {
+            T: INT16,
+            Index: attr.type('int32'),
+          });
+    const shaped = emitter.emit('Reshape', [drawn, emitter.ints(attrs.shape)], ofShorts);
     return emitter.emit('Less', [shaped, leastWithout(emitter, attrs.ones)], { T: INT16 });
   },
 } satisfies Partial<LoweringTable>;
