@@ -44,7 +44,9 @@ export async function readDataFact({ written, full, data, task, counts, bytes }:
     if (isWhole && bytes > MAX_WHOLE_BYTES) return { ...base, state: 'ok' };
     const limit = bytes <= MAX_WHOLE_BYTES ? Number.MAX_SAFE_INTEGER : CHECKED_SAMPLES;
     let renamedFirst: DataRecord | undefined;
-    let labeled: LabeledColumns | TaggedColumns | undefined;
+    // The columns of the first sample hold for the file, as in training.
+    let labeled: LabeledColumns | undefined;
+    let words: TaggedColumns | undefined;
     const tagged = objectiveCatalog[task].target === 'tags';
     const tags = new Map<string, DataPlace>();
     let checked = 0;
@@ -52,17 +54,16 @@ export async function readDataFact({ written, full, data, task, counts, bytes }:
       const renamed = renameColumns(record, data.columns);
       renamedFirst ??= renamed;
       if (tagged) {
-        const columns = findTaggedColumns(renamed);
-        labeled ??= columns;
+        words ??= findTaggedColumns(renamed);
+        const columns = words;
         for (const tag of taggedRecord(renamed, columns, data.labels).tags)
           if (!tags.has(tag))
             tags.set(tag, { file: record.file, line: record.line, key: columns.kind === 'words' ? columns.tags : columns.spans });
         return;
       }
       if (objectiveCatalog[task].model === 'classifier') {
-        const columns = findColumns(renamed, objectiveCatalog[task].target === 'labels' ? data.labels : []);
-        labeled ??= columns;
-        checkLabeled(renamed, columns, { task, labels: data.labels });
+        labeled ??= findColumns(renamed, objectiveCatalog[task].target === 'labels' ? data.labels : []);
+        checkLabeled(renamed, labeled, { task, labels: data.labels });
         return;
       }
       if (objectiveCatalog[task].compares) {
@@ -83,7 +84,7 @@ export async function readDataFact({ written, full, data, task, counts, bytes }:
       } catch (error) {
         report(error);
         // If the first sample lacks a format or columns, the whole file is likely to lack them.
-        if (isFirst && format === undefined && labeled === undefined) break;
+        if (isFirst && format === undefined && labeled === undefined && words === undefined) break;
       }
       if (bad.length >= MAX_BAD) break;
     }
