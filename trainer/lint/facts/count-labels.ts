@@ -13,6 +13,7 @@ import { readRecords } from '../../data/read/read-records.ts';
 import { labelName } from '../../data/read/record-fields.ts';
 import { labelNames } from '../../data/several-labels.ts';
 import { findTaggedColumns, taggedRecord } from '../../data/tagged/tagged-record.ts';
+import type { DataRecord } from '../../data/types.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
 
 export type LabelCounts = Readonly<Record<string, number>>;
@@ -29,30 +30,25 @@ const MAX_CLASSES = 1000;
 export async function countFileLabels(file: string, { data, task }: Pick<Recipe, 'data' | 'task'>): Promise<LabelCounts | undefined> {
   const counts: Record<string, number> = Object.create(null);
   let key: string | undefined;
-  const { target } = objectiveCatalog[task];
+  const { target, model } = objectiveCatalog[task];
   const tagged = target === 'tags';
-  let isCounted = tagged;
+  const namesIn = (record: DataRecord): readonly string[] => {
+    if (tagged) return taggedRecord(record, findTaggedColumns(record), data.labels).tags;
+    if (target === 'labels') return labelNames(record, findColumns(record, data.labels), data.labels);
+    key ??= model === 'causal' ? 'label' : findColumns(record).label;
+    return [labelName(record, key, data.labels)];
+  };
+  let isRead = tagged;
   try {
     for await (const given of readRecords({ files: await listDataFiles([file]), textSplit: 'file', tagged })) {
-      const record = renameColumns(given, data.columns);
-      if (tagged) {
-        for (const tag of taggedRecord(record, findTaggedColumns(record), data.labels).tags) counts[tag] = (counts[tag] ?? 0) + 1;
-        continue;
-      }
-      if (target === 'labels') {
-        for (const name of labelNames(record, findColumns(record, data.labels), data.labels)) counts[name] = (counts[name] ?? 0) + 1;
-        isCounted = true;
-        continue;
-      }
-      key ??= objectiveCatalog[task].model === 'causal' ? 'label' : findColumns(record).label;
-      const label = labelName(record, key, data.labels);
-      counts[label] = (counts[label] ?? 0) + 1;
+      for (const name of namesIn(renameColumns(given, data.columns))) counts[name] = (counts[name] ?? 0) + 1;
+      isRead = true;
     }
   } catch (error) {
     if (error instanceof DataError) return undefined;
     throw error;
   }
-  return key === undefined && !isCounted ? undefined : counts;
+  return isRead ? counts : undefined;
 }
 
 /** Undefined for a folder with another layout. */
