@@ -221,7 +221,9 @@ async function runBatches(
     // Reading the weights (wanda) or sorting many classes may take longer than writing.
     showMs = performance.now() + (performance.now() - startedMs) / SHOW_SHARE;
   };
-  params.onProgress?.(done, sweeps * perSweep, 'batches');
+  const [total, shares] = [sweeps * perSweep, exact ? 1 : (data.ranks?.size ?? 1)];
+  const report = (): void => params.onProgress?.(Math.min(done * shares, total), total, 'batches');
+  report();
   for (let sweep = Math.floor(first / perSweep); sweep < sweeps; sweep++) {
     let place = sweep * perSweep;
     for await (const batch of ownBatches(data.source, exact ? undefined : data.ranks)) {
@@ -229,7 +231,8 @@ async function runBatches(
       if (params.isCanceled?.() && !exact) await keep(done);
       checkCanceled(params);
       await session.run(scoreSignature(batch.bucket, sweep), feedsOf(params.measure, data, batch, targets));
-      params.onProgress?.(++done, sweeps * perSweep, 'batches');
+      done++;
+      report();
       if (exact || done === perSweep) continue;
       if (params.unfinished?.isDue()) await keep(done);
       await show(params.modules);
