@@ -15,7 +15,7 @@ const DOCUMENTS = [
 const WATCHED = [
   RECIPE_GLOB,
   '**/{config,generation_config,adapter_config,model.safetensors.index,pytorch_model.bin.index,tokenizer,tokenizer_config}.json',
-  '**/{*.{safetensors,gguf,jsonl,csv,tsv,parquet,conll,bio,iob2},pytorch_model*.bin}',
+  '**/{*.{safetensors,gguf,jsonl,csv,tsv,parquet,conll,bio,iob,iob2,iobes,bilou},pytorch_model*.bin}',
 ];
 
 export interface ServerControl {

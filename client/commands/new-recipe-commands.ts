@@ -14,7 +14,7 @@ import { trainerFolders } from '../views/views.ts';
 import type { CommandContext } from './command-context.ts';
 import type { CommandTable } from './command-ids.ts';
 
-const DATA_GLOB = '**/*.{jsonl,csv,tsv,parquet,conll,bio,iob2}';
+const DATA_GLOB = '**/*.{jsonl,csv,tsv,parquet,conll,bio,iob,iob2,iobes,bilou}';
 const MAX_DATA_FILES = 500;
 
 interface ModelChoice {
