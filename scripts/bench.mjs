@@ -84,9 +84,10 @@ function readArguments() {
   const onGpu = values.device === 'gpu';
   const parts = values.part ? namesAmong(values.part, PARTS, '--part') : onGpu ? ['frontier'] : [];
   const threads = (values.threads ?? (parts.length > 0 ? '1' : '1,2')).split(',').map(one => wholeNumber(one, MOST_THREADS, '--threads'));
-  const ofParts = ['models', 'dtype', 'brief', 'resume'].find(name => values[name]);
+  const ofParts = ['models', 'layers', 'dtype', 'brief', 'resume'].find(name => values[name]);
   if (ofParts && parts.length === 0) throw new Error(`--${ofParts} goes with --part`);
-  if (parts.length > 0 && (values.quick || values.memory)) throw new Error('--part goes with neither --quick nor --memory');
+  if (parts.length > 0 && (values.quick || values.memory || values.cards))
+    throw new Error('--part goes with none of --quick, --memory and --cards');
   if (values.only !== undefined && !values.memory) throw new Error('--only goes with --memory');
   if (parts.length > 0 && threads.length > 1) throw new Error('--part is measured on one number of --threads at a time');
   return {
