@@ -4,7 +4,7 @@ import { setImmediate } from 'node:timers/promises';
 import type { GgufExportType } from '../../catalog/artifacts.ts';
 import { openByteFile } from '../../format/byte-file.ts';
 import { type GgufEntry, stringEntry, u32Entry } from '../../format/gguf/gguf-entries.ts';
-import { type GgufFamily, ggufFamily } from '../../format/gguf/gguf-families.ts';
+import { type FoundFamily, type GgufFamily, ggufFamily } from '../../format/gguf/gguf-families.ts';
 import { type GgufHeader, readGguf } from '../../format/gguf/gguf-header.ts';
 import { permutedRow } from '../../format/gguf/gguf-names.ts';
 import { tokenizerEntries } from '../../format/gguf/gguf-tokenizer-entries.ts';
@@ -104,7 +104,7 @@ async function planOfFolder({ opened, model, type, name: title, onTensor, onWarn
   const merged = mergedWeights(withInitial(model, folder.weights), adapter);
   const ofEmbedding = keptType(folder.weights.tensors.get(decoder.names.embedding + WEIGHT));
   const { attention, blocks, tied, experts } = decoder;
-  const held = fileTensors(model, family, family.architecture);
+  const held = fileTensors(model, { architecture: family.architecture, family });
   let done = 0;
   const tensors = [...held].map(([own, { spec, shape, values: valuesOf }]): GgufTensorEntry => {
     const wanted = type === 'base' ? typeInFolder(spec, folder.weights.tensors) : type;
@@ -153,12 +153,12 @@ async function planOfFile({ opened, model, type, onTensor }: GgufPlanParams, pat
   const { folder, adapter } = opened;
   const file = await openByteFile(path);
   const { header, entries } = await readGguf(file).finally(() => file.close());
-  const family = familyOf(header);
-  const held = fileTensors(model, family, String(header.metadata.get('general.architecture')));
+  const found = familyOf(header);
+  const { architecture, family } = found;
+  const held = fileTensors(model, found);
   const merged = mergedWeights(withInitial(model, folder.weights), adapter);
   const tied = !folder.weights.tensors.has(`lm_head${WEIGHT}`);
-  const setting = (key: string): number =>
-    Number(header.metadata.get(`${String(header.metadata.get('general.architecture'))}.${key}`) ?? 0);
+  const setting = (key: string): number => Number(header.metadata.get(`${architecture}.${key}`) ?? 0);
   const [blocks, experts] = [setting('block_count'), setting('expert_count')];
   const heads = headsOf(header);
   let done = 0;
@@ -198,7 +198,7 @@ async function readRange(path: string, position: number, length: number): Promis
 }
 
 /** The family of a file that was opened as a model, so it has one. */
-export const familyOf = ({ metadata }: GgufHeader): GgufFamily => required(ggufFamily(metadata)?.family, 'the family of a GGUF model');
+export const familyOf = ({ metadata }: GgufHeader): FoundFamily => required(ggufFamily(metadata), 'the family of a GGUF model');
 
 export function headsOf({ metadata }: GgufHeader): Heads {
   const number = (key: string): number | undefined => {

@@ -1,5 +1,5 @@
 /** The tensors of a GGUF file as parameters of the model: most are one, and of experts gate and up may stand in one or in two. */
-import type { GgufFamily } from '../../format/gguf/gguf-families.ts';
+import type { FoundFamily } from '../../format/gguf/gguf-families.ts';
 import { ggufName } from '../../format/gguf/gguf-names.ts';
 import type { TensorDType, TensorInfo } from '../../format/tensor-source.ts';
 import type { CausalModel } from '../../model/model-spec.ts';
@@ -16,7 +16,7 @@ export interface FileTensor extends StoredTensor {
 }
 
 /** By llama.cpp's names, in the model's order. @throws ExportError for a parameter that the family has no name for */
-export function fileTensors(model: CausalModel, { names }: GgufFamily, architecture: string): ReadonlyMap<string, FileTensor> {
+export function fileTensors(model: CausalModel, { architecture, family: { names } }: FoundFamily): ReadonlyMap<string, FileTensor> {
   const nameOf = (name: string): string => {
     const own = ggufName(name, names);
     if (own === undefined) throw new ExportError(`${name} has no name in llama.cpp's ${architecture}: export it as merged`);

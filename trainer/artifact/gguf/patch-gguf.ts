@@ -28,8 +28,8 @@ export async function patchGguf({ opened, model, from, to, onTensor }: PatchPara
   const { folder, adapter } = opened;
   const file = await openByteFile(from);
   const header = await readGgufHeader(file).finally(() => file.close());
-  const family = familyOf(header);
-  const held = fileTensors(model, family, String(header.metadata.get('general.architecture')));
+  const found = familyOf(header);
+  const held = fileTensors(model, found);
   const base = withInitial(model, folder.weights);
   const merged = mergedWeights(base, adapter);
   const tuned = header.tensors.flatMap(tensor => {
@@ -47,7 +47,7 @@ export async function patchGguf({ opened, model, from, to, onTensor }: PatchPara
   try {
     for (const [done, { tensor, own }] of tuned.entries()) {
       const [before, after] = [await own.values(base.readFloat32), await own.values(merged.readFloat32)];
-      const layout = layoutOf(tensor.name, tensor.shape, family, headsOf(header));
+      const layout = layoutOf(tensor.name, tensor.shape, found.family, headsOf(header));
       for (const { position, bytes } of changedRows(tensor, before, after, layout)) await writeAt(handle, bytes, position);
       onTensor(done + 1, tuned.length);
     }
