@@ -120,6 +120,10 @@ export const isParameterTarget = ({ modules }: Model, module: ModuleSpec): boole
   module.part === 'router' ||
   (module.kind === 'linear' && modules.some(other => isExperts(other) && lastName(other.name) === lastName(module.name)));
 
+/** The name of a module's weight in the memory of Transformers, as `target_parameters` has it. */
+export const parameterInMemory = (module: ModuleSpec): string =>
+  isExperts(module) ? `${module.fused.module}.${module.fused.parameter}` : `${module.inMemory ?? module.name}.weight`;
+
 /** Returns `target_modules` for these names: a list, or one pattern if a name ends that of another module. */
 export const peftTargets = (model: Model, names: readonly string[]): readonly string[] | string =>
   names.some(name => endsAnother(model, name)) ? `^(${names.map(name => name.replaceAll('.', '\\.')).join('|')})$` : names;

@@ -5,6 +5,7 @@
 
 import { changesBase, PEFT_TYPES, UNSUPPORTED_SWITCHES } from '../../artifact/adapter/read-peft.ts';
 import type { ModelConfig } from '../../format/model-config.ts';
+import { parameterInMemory } from '../../method/peft-form.ts';
 import { nameInMemory } from '../../method/peft-names.ts';
 import { moduleNames } from '../../method/targets.ts';
 import type { Model } from '../../model/model-spec.ts';
@@ -115,9 +116,7 @@ function* targetProblems(config: ModelConfig, model: Model): Generator<ConfigRep
 
 /** Parameters of the memory of Transformers that PEFT targets, and the base does not have. */
 function* parameterProblems({ target_parameters: targets }: ModelConfig, model: Model): Generator<ConfigReport> {
-  const parameters = model.modules.map(module =>
-    isExperts(module) ? `${module.fused.module}.${module.fused.parameter}` : `${module.inMemory ?? module.name}.weight`,
-  );
+  const parameters = model.modules.map(parameterInMemory);
   for (const [i, target] of (Array.isArray(targets) ? targets : []).entries()) {
     if (typeof target !== 'string' || parameters.some(name => name === target || name.endsWith(`.${target}`))) continue;
     const near = didYouMean(target, [...new Set(parameters.map(name => name.split('.').slice(-2).join('.')))]);

@@ -1,4 +1,5 @@
 /** PEFT's factors of experts in our form, for a model at hand: see `experts-to-peft.ts`. Factors of each expert by itself are read too. */
+import { elementCount, sameShape } from '../../graph/types.ts';
 import type { Model } from '../../model/model-spec.ts';
 import { type ExpertsSpec, isExperts } from '../../model/module-specs.ts';
 import { elementAt } from '../../narrow.ts';
@@ -43,18 +44,20 @@ function moved(adapter: TrainedParts, from: string, to: string): FittedModule {
   return { name: to, rank: rankOf(adapter, from), a: tensor(A), b: tensor(B) };
 }
 
+/** Reports the factors of a name that have other shapes than the model needs. */
+function checkShapes(adapter: TrainedParts, name: string, needed: Readonly<Record<string, readonly number[]>>, problems: string[]): void {
+  for (const [end, shape] of Object.entries(needed)) {
+    const own = adapter.tensors.get(`${name}.${end}`)?.shape ?? [];
+    if (!sameShape(own, shape)) problems.push(`${name}.${end} is [${own}], this model needs [${shape}]`);
+  }
+}
+
 /** The factors of a parameter, for each module that has rows in it. */
 async function split(adapter: TrainedParts, name: string, members: readonly ExpertsSpec[], problems: string[]): Promise<Fitted> {
   const { r, alpha } = rankOf(adapter, name);
   const { experts, fused, weight } = elementAt(members, 0);
   const width = weight.shape[1] as number;
-  for (const [end, shape] of [
-    [A, [experts * r, width]],
-    [B, [fused.every, r * experts]],
-  ] as const) {
-    const own = adapter.tensors.get(`${name}.${end}`)?.shape ?? [];
-    if (own.join() !== shape.join()) problems.push(`${name}.${end} is [${own}], this model needs [${shape}]`);
-  }
+  checkShapes(adapter, name, { [A]: [experts * r, width], [B]: [fused.every, r * experts] }, problems);
   if (problems.length > 0) return [];
   const b = await adapter.readFloat32(`${name}.${B}`);
   return usedFactors(b, members, r).map(({ module, used }) => {
@@ -144,20 +147,13 @@ function joined(adapter: TrainedParts, module: ExpertsSpec, problems: string[]):
     name: `${module.name}.${end}`,
     shape,
     values: async () => {
-      const all = new Float32Array(shape.reduce((n, d) => n * d, 1));
+      const all = new Float32Array(elementCount(shape));
       for (const [expert, name] of names.entries())
         if (held.includes(name)) all.set(await adapter.readFloat32(`${name}.${end}`), (expert * all.length) / names.length);
       return all;
     },
   });
-  for (const name of held)
-    for (const [end, shape] of [
-      [A, [rank.r, width]],
-      [B, [rows / names.length, rank.r]],
-    ] as const) {
-      const own = adapter.tensors.get(`${name}.${end}`)?.shape ?? [];
-      if (own.join() !== shape.join()) problems.push(`${name}.${end} is [${own}], this model needs [${shape}]`);
-    }
+  for (const name of held) checkShapes(adapter, name, { [A]: [rank.r, width], [B]: [rows / names.length, rank.r] }, problems);
   const fitted = { name: module.name, rank, a: stacked(A, [names.length * rank.r, width]), b: stacked(B, [rows, rank.r]) };
   return new Map(held.map((name, i) => [name, i === 0 ? [fitted] : []]));
 }

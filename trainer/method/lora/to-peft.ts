@@ -1,7 +1,7 @@
 /** Factors as PEFT has them: those that were trained, and rows written as factors, exactly. */
 
 import { isExperts, type ModuleSpec } from '../../model/module-specs.ts';
-import { endsAnother, isParameterTarget, type PeftContent, type PeftTensor, peftTargets, type ToPeftParams } from '../peft-form.ts';
+import { endsAnother, isParameterTarget, type PeftContent, type PeftTensor, parameterInMemory, peftTargets, type ToPeftParams } from '../peft-form.ts';
 import type { AdapterRank } from '../trained-parts.ts';
 import { groupsOf } from './attach.ts';
 import { parameterFactors } from './experts-to-peft.ts';
@@ -45,7 +45,7 @@ const inMemory = ({ name, inMemory: other = name }: ModuleSpec): string => other
 
 const targetOf = ({ model }: ToPeftParams, { module, rank }: Factors): Target =>
   isParameterTarget(model, module)
-    ? { target: `${inMemory(module)}.weight`, rank, isParameter: true }
+    ? { target: parameterInMemory(module), rank, isParameter: true }
     : { target: module.name, rank, isParameter: false };
 
 function loraConfig({ model }: ToPeftParams, targets: readonly Target[], hasBias: boolean): Record<string, unknown> {
