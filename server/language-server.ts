@@ -106,7 +106,6 @@ connection.onDidChangeTextDocument(({ textDocument: { uri }, contentChanges }) =
 connection.onDidChangeConfiguration(({ settings }) => {
   farDaemon = readFarDaemon(settings);
   card = readCard(settings);
-  documents.forgetViews();
   scheduleAll();
   void guarded('settings', undefined, refreshClient);
 });

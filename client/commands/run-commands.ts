@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { commands, Uri, window, workspace } from 'vscode';
 import { artifactCatalog, exportFormats, typesOf } from '../../trainer/catalog/artifacts.ts';
+import { labelsWords } from '../../trainer/catalog/objectives.ts';
 import { byteSize } from '../../trainer/protocol/format.ts';
 import { RUN_FILES } from '../../trainer/protocol/run-files.ts';
 import { isRunItem, runFor, runItems, runsFor } from '../ask/pick-run.ts';
@@ -165,7 +166,6 @@ async function tryState(context: CommandContext, argument: unknown): Promise<Rea
   const { parseRecipe } = await (await import('../lazy-modules.ts')).parseRecipe();
   const { recipe } = parseRecipe(text);
   if (recipe === undefined) throw new Error(`The recipe of ${item.label} cannot be read`);
-  const { labelsWords } = await import('../../trainer/catalog/objectives.ts');
   const { model, revision, task } = recipe;
   return { model, revision, adapter: item.runDir, baseDir: item.runDir, label: item.label, labelsWords: labelsWords(task) };
 }

@@ -13,13 +13,14 @@ import {
 } from '../../trainer/protocol/view/try.ts';
 import type { ConnectPage } from './page-services.ts';
 import { createConversation } from './try-conversation.ts';
+import { entitiesSchema } from './try-result.ts';
 
 const answerSchema: z.ZodType<TryAnswer> = z.object({
   side: z.enum(['base', 'tuned']),
   text: z.string(),
   state: z.enum(['waiting', 'loading', 'writing', 'done', 'stopped', 'failed']),
   note: z.string().optional(),
-  entities: z.array(z.object({ type: z.string(), start: z.number(), end: z.number(), score: z.number() })).optional(),
+  entities: entitiesSchema.optional(),
 });
 
 const stateSchema = z.object({

@@ -4,6 +4,9 @@ import { counted } from '../../trainer/protocol/format.ts';
 import type { JobRecord } from '../../trainer/protocol/rpc-messages.ts';
 import type { TryAnswer } from '../../trainer/protocol/view/try.ts';
 
+/** The form of entities in an answer. */
+export const entitiesSchema = z.array(z.object({ type: z.string(), start: z.number(), end: z.number(), score: z.number() }));
+
 const resultSchema = z.object({
   text: z.string(),
   ids: z.array(z.number()),
@@ -11,7 +14,7 @@ const resultSchema = z.object({
   finishReason: z.string(),
   chat: z.boolean().optional(),
   asTrained: z.boolean().optional(),
-  entities: z.array(z.object({ type: z.string(), start: z.number(), end: z.number(), score: z.number() })).optional(),
+  entities: entitiesSchema.optional(),
 });
 
 export function endOf(job: JobRecord): Partial<TryAnswer> {
