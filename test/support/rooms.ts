@@ -17,7 +17,7 @@ const artifactRooms = [
 ] as const;
 
 /**
- * The rooms, and which rooms each may import in addition to itself, trainer/catalog and trainer/protocol. A room is a folder, or a file of
+ * The rooms, and which rooms each may import in addition to itself, trainer/catalog, trainer/protocol and trainer/narrow.ts. A room is a folder, or a file of
  * trainer/ that stands by itself; a folder inside a room that is listed is a room of its own. The table has no cycle.
  */
 export const rooms: Readonly<Record<string, readonly string[]>> = {
