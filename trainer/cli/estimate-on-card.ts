@@ -4,11 +4,13 @@ import { CARD_ENGINE } from '../catalog/engines.ts';
 import { locateCardCompiler } from '../engine/install/pjrt-folder.ts';
 import type { CardResult } from '../handlers/card-memory.ts';
 import type { HeadersSource } from '../lint/facts/estimate-model.ts';
+import { isMisfit } from '../lint/facts/estimates.ts';
 import type { RecipeEstimate } from '../plan/memory/predict.ts';
 import type { MemoryPlanning, PlanOption } from '../plan/memory/propose-settings.ts';
 import { byteSize, duration, grouped, percent, table } from '../protocol/format.ts';
 import { parseRecipe } from '../protocol/parse-recipe.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
+import type { AskReader } from '../reader/reader.ts';
 import { jobContext } from '../settings.ts';
 import { CliError, EXIT } from './cli-error.ts';
 import type { CommandContext, CommandResult } from './command.ts';
@@ -49,9 +51,11 @@ export async function estimateOnCard(context: CommandContext, params: CardEstima
   const headers = await modelHeaders(context, recipe, source.baseDir);
   const usableBytes = usableCardBytes(card);
   const asked = { recipe, ...headers, engine: CARD_ENGINE, device: 'gpu', usableBytes, allLevels: true, compare: true } as const;
-  const found = await withReader(reader => reader.ask('estimate', asked, `Estimating the memory of ${params.file}`));
+  const { found, options } = await withReader(async reader => ({
+    found: await reader.ask('estimate', asked, `Estimating the memory of ${params.file}`),
+    options: await fittingOptions(reader, source, { headers, usableBytes }),
+  }));
   const compiled = params.compile ? await compileFor(context, { recipe, headers, card, found }) : undefined;
-  const options = await fittingOptions(source, { headers, usableBytes });
   const totalBytes = compiled?.totalBytes ?? found.totalBytes;
   const fits = totalBytes <= usableBytes;
   context.terminal.print(describe({ card, found, compiled, options }));
@@ -86,8 +90,9 @@ async function compileFor({ settings, terminal, cwd }: CommandContext, { recipe,
 const shapesOf = ({ tensors }: Extract<HeadersSource, { headers: unknown }>['headers']) =>
   [...tensors].map(([name, { shape }]) => [name, shape] as const);
 
-/** By the model of buffers: compiling each would take minutes. A precision that the recipe's method does not take is left out. */
+/** By the model of buffers: compiling each would take minutes. A precision that the recipe's method or its model does not take is left out. */
 async function fittingOptions(
+  reader: AskReader,
   source: ReadRecipe['source'],
   { headers, usableBytes }: { readonly headers: HeadersSource; readonly usableBytes: number },
 ): Promise<Fitting[]> {
@@ -98,9 +103,19 @@ async function fittingOptions(
     if (recipe === undefined || seen.has(`${recipe.dtype} ${recipe.quantize}`)) continue;
     seen.add(`${recipe.dtype} ${recipe.quantize}`);
     const params = { recipe, ...headers, engine: CARD_ENGINE, device: 'gpu', usableBytes } as const;
-    const { options }: MemoryPlanning = await withReader(reader => reader.ask('plan', params, `Planning the memory of ${source.fileName}`));
+    const planned: MemoryPlanning | undefined = await reader
+      .ask('plan', params, `Planning the memory of ${source.fileName}`)
+      .catch((error: unknown) => {
+        if (isMisfit(error)) return undefined;
+        throw error;
+      });
+    if (planned === undefined) continue;
     found.push(
-      ...options.map(option => ({ precision: precision.name, ...option, overrides: [...precision.overrides, ...option.overrides] })),
+      ...planned.options.map(option => ({
+        precision: precision.name,
+        ...option,
+        overrides: [...precision.overrides, ...option.overrides],
+      })),
     );
   }
   return found;

@@ -18,6 +18,9 @@ const MAX_BLOCKS = 200;
  */
 const MISFITS: ReadonlySet<string> = new Set(['TargetError', 'SelectionError', 'ModelConfigError']);
 
+/** Returns whether an estimate failed because the settings do not fit the model. */
+export const isMisfit = (error: unknown): boolean => error instanceof Error && MISFITS.has(error.name);
+
 /** Other recompute levels and methods for comparison. */
 export type EstimateDetail = Pick<EstimateParams, 'allLevels' | 'compare'>;
 
@@ -69,7 +72,7 @@ export class EstimateCache {
       this.#keep(key, { estimate: await estimate(params, view.file), stages: stage + 1 });
     } catch (error) {
       this.#keep(key, { estimate: known, stages: this.#stages.length });
-      if (!(error instanceof Error && MISFITS.has(error.name))) throw error;
+      if (!isMisfit(error)) throw error;
     }
   }
 
