@@ -42,12 +42,13 @@ const findLibrary = (family: keyof typeof LIBRARIES, folders: readonly string[])
 export function findMpi(cacheDir: string, environment: Environment): FoundMpi {
   const installed = locateMpich(cacheDir);
   if (installed) return installed;
+  const libraries = libraryFolders(environment);
   for (const folder of foldersOf(environment.PATH)) {
     const launcher = path.join(folder, 'mpiexec');
     if (!existsSync(launcher)) continue;
     // Debian's alternatives are links: the name behind them says whose mpiexec it is.
     const family = /ompi|openmpi|prte|orte/.test(realpathSync(launcher)) ? 'Open MPI' : 'MPICH';
-    const library = findLibrary(family, libraryFolders(environment)) ?? findLibrary('Open MPI', libraryFolders(environment));
+    const library = findLibrary(family, libraries) ?? findLibrary('Open MPI', libraries);
     if (library !== undefined) return { launcher, library };
   }
   throw new EngineError(`several processes need MPI, and no mpiexec with its library was found. ${MPI_ADVICE}`);

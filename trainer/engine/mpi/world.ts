@@ -4,7 +4,6 @@ import { z } from 'zod';
 export interface World {
   readonly rank: number;
   readonly size: number;
-  readonly localRank: number;
   readonly localSize: number;
   /** Whoever started it, for messages. */
   readonly launcher: string;
@@ -17,7 +16,6 @@ type Environment = Readonly<Record<string, string | undefined>>;
 interface Launcher extends Pick<World, 'launcher' | 'mpi'> {
   readonly rank: string;
   readonly size: string;
-  readonly localRank: string;
   readonly localSize: string;
 }
 
@@ -28,7 +26,6 @@ const LAUNCHERS: readonly Launcher[] = [
     mpi: 'Open MPI',
     rank: 'OMPI_COMM_WORLD_RANK',
     size: 'OMPI_COMM_WORLD_SIZE',
-    localRank: 'OMPI_COMM_WORLD_LOCAL_RANK',
     localSize: 'OMPI_COMM_WORLD_LOCAL_SIZE',
   },
   {
@@ -36,7 +33,6 @@ const LAUNCHERS: readonly Launcher[] = [
     mpi: 'MPICH',
     rank: 'PMI_RANK',
     size: 'PMI_SIZE',
-    localRank: 'MPI_LOCALRANKID',
     localSize: 'MPI_LOCALNRANKS',
   },
   // Slurm sets SLURM_STEP_NUM_TASKS in the tasks of srun, not in a batch script.
@@ -45,10 +41,9 @@ const LAUNCHERS: readonly Launcher[] = [
     mpi: 'MPICH',
     rank: 'SLURM_PROCID',
     size: 'SLURM_STEP_NUM_TASKS',
-    localRank: 'SLURM_LOCALID',
     localSize: 'SLURM_STEP_TASKS_PER_NODE',
   },
-  { launcher: 'torchrun', mpi: undefined, rank: 'RANK', size: 'WORLD_SIZE', localRank: 'LOCAL_RANK', localSize: 'LOCAL_WORLD_SIZE' },
+  { launcher: 'torchrun', mpi: undefined, rank: 'RANK', size: 'WORLD_SIZE', localSize: 'LOCAL_WORLD_SIZE' },
 ];
 
 /** Undefined for a process that runs alone. */
@@ -57,7 +52,7 @@ export function findWorld(environment: Environment): World | undefined {
     const [rank, size] = [countOf(environment[names.rank]), countOf(environment[names.size])];
     if (rank === undefined || size === undefined || size < 2 || rank >= size) continue;
     const localSize = Math.max(1, countOf(environment[names.localSize]) ?? 1);
-    return { rank, size, localRank: countOf(environment[names.localRank]) ?? 0, localSize, launcher, mpi };
+    return { rank, size, localSize, launcher, mpi };
   }
   return fromTensorflow(environment.TF_CONFIG);
 }
@@ -81,7 +76,7 @@ function fromTensorflow(text: string | undefined): World | undefined {
     const chiefs = cluster.chief?.length ?? 0;
     const workers = chiefs + (cluster.worker?.length ?? 0);
     const rank = task.index + (task.type === 'worker' ? chiefs : 0);
-    return workers < 2 ? undefined : { rank, size: workers, localRank: 0, localSize: 1, launcher: 'TF_CONFIG', mpi: undefined };
+    return workers < 2 ? undefined : { rank, size: workers, localSize: 1, launcher: 'TF_CONFIG', mpi: undefined };
   } catch {
     return undefined;
   }
@@ -89,4 +84,4 @@ function fromTensorflow(text: string | undefined): World | undefined {
 
 /** Variables that a launcher gives its processes and MPI reads: a worker inherits them, because it is the one that calls MPI. */
 export const isLauncherVariable = (name: string): boolean =>
-  /^(?:PMI|PMIX|PRTE|OMPI|OPAL|MPICH|MPIR|HYDI?|HYDRA|MPI_LOCAL|I_MPI|FI|UCX|SLURM)_?/.test(name) || name === 'MPI_LOCALNRANKS';
+  /^(?:(?:PMI|PMIX|PRTE|OMPI|OPAL|MPICH|MPIR|HYDI?|HYDRA|I_MPI|FI|UCX|SLURMD?)_|MPI_LOCAL)/.test(name);
