@@ -7,7 +7,8 @@ import type { RecomputePolicy } from '../graph/recompute.ts';
 import { byteSize } from '../graph/types.ts';
 import { readModelHeaders } from '../hub/open-model.ts';
 import type { JobScope } from '../job/job-scope.ts';
-import { type PlanHeaders, type PlannedPass, planRun, type RunPlan } from '../plan/run-plan.ts';
+import { valueFor } from '../narrow.ts';
+import { type PlanHeaders, planRun, type RunPlan } from '../plan/run-plan.ts';
 import { duration } from '../protocol/format.ts';
 import type { JobRequest, ModelHeaders } from '../protocol/job-messages.ts';
 import type { BatchShape } from '../train/task.ts';
@@ -56,14 +57,17 @@ const headersOf = ({ config, shapes }: ModelHeaders): PlanHeaders => ({
 });
 
 /** @throws EngineError with the compiler's reason */
-export const compileTraining = (plan: RunPlan, recompute: RecomputePolicy, card: CardName, compiler: CardCompiler): Promise<CompiledPass> =>
-  compilePass(plan.trainPass(largest(plan.trainShapes), recompute), card, compiler);
-
-export async function compilePass({ signature, variables }: PlannedPass, card: CardName, compiler: CardCompiler): Promise<CompiledPass> {
+export async function compileTraining(
+  plan: RunPlan,
+  recompute: RecomputePolicy,
+  card: CardName,
+  compiler: CardCompiler,
+): Promise<CompiledPass> {
+  const { signature, variables } = plan.trainPass(largest(plan.trainShapes), recompute);
   const specs = new Map(variables.map(spec => [spec.name, spec]));
   const lowered = lowerSignature(signature, specs);
   const memory = await compiler.compile(card, lowered);
-  const changedBytes = lowered.changed.reduce((sum, name) => sum + byteSize(specs.get(name) ?? { shape: [0], dtype: 'bool' }), 0);
+  const changedBytes = lowered.changed.reduce((sum, name) => sum + byteSize(valueFor(specs, name)), 0);
   const totalBytes = memory.arguments + memory.outputs - memory.aliased + memory.temporaries + memory.code;
   return { ...memory, changedBytes, totalBytes };
 }

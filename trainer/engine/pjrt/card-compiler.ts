@@ -1,7 +1,4 @@
 /** Compiles programs for a card that need not be there, with the card's own compiler, and reads the memory that they take on it. */
-import { createHash } from 'node:crypto';
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
-import path from 'node:path';
 import { z } from 'zod';
 import { type CardName, cardCatalog } from '../../catalog/cards.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
@@ -19,6 +16,7 @@ import type { Addon, TopologyHandle } from './addon.ts';
 import { describeCard } from './card-description.ts';
 import { cardCompileOptions } from './compile-options.ts';
 import type { LoweredSignature } from './lower.ts';
+import { openProgramCache } from './program-cache.ts';
 
 const memorySchema = z.object({
   arguments: z.number(),
@@ -42,7 +40,7 @@ export interface CardCompiler {
   compile(card: CardName, module: Pick<LoweredSignature, 'text'>): Promise<CardProgramMemory & { readonly found: boolean }>;
 }
 
-/** Changes when the files are written in another way. */
+/** Changes when the memory is kept in another form. */
 const FORMAT = 'rowtune-card-1';
 const KEPT_CHARACTERS = 600;
 /** One card. */
@@ -62,6 +60,7 @@ export function openCardCompiler(cacheDir: string): CardCompiler {
     throw new EngineError(`the addon of ${installed.name} is that of another version of Rowtune; run: ${installCommand(installed)}`);
   const plugin = `${installed.plugin.wheel.project} ${installed.plugin.wheel.version}`;
   const options = cardCompileOptions();
+  const cache = openProgramCache(cacheDir);
   const topologies = new Map<CardName, Promise<Topology>>();
   const topologyOf = (card: CardName): Promise<Topology> => {
     const known = topologies.get(card) ?? openTopology(installed, card);
@@ -71,16 +70,12 @@ export function openCardCompiler(cacheDir: string): CardCompiler {
   return {
     plugin,
     compile: async (card, { text }) => {
-      const file = path.join(
-        cacheDir,
-        'cards',
-        `${digest([FORMAT, plugin, describeCard(card), Buffer.from(options).toString('hex'), text])}.json`,
-      );
-      const kept = await readKept(file);
+      const key = { plugin, device: `${FORMAT} ${describeCard(card)}`, options, text };
+      const kept = readMemory(await cache.find(key));
       if (kept) return { ...kept, found: true };
       try {
         const memory = await compileNow(await topologyOf(card), text, options);
-        await keep(file, memory);
+        await cache.keep(key, Buffer.from(JSON.stringify(memory)));
         return { ...memory, found: false };
       } catch (error) {
         const reason = messageOf(error).slice(0, KEPT_CHARACTERS);
@@ -96,7 +91,7 @@ interface Topology {
 }
 
 async function openTopology(installed: InstalledPjrt, card: CardName): Promise<Topology> {
-  // Compiled from `engine/native`; `Addon` is what it exports.
+  // Compiled from `engine/pjrt/native`; `Addon` is what it exports.
   const addon = engineRequire(installed.folder)(pjrtAddonPath(installed.folder)) as Addon;
   const handle = await addon.describeDevice(pjrtLibrary(installed), card, [
     ['topology', TOPOLOGY],
@@ -123,27 +118,11 @@ const HOST_OPERATIONS = ['infeed', 'outfeed', 'send', 'recv', 'MoveToHost', 'Mov
 const hostOperations = (program: Uint8Array): string[] =>
   HOST_OPERATIONS.filter(name => Buffer.from(program).includes(Buffer.from([name.length, ...Buffer.from(name)])));
 
-async function readKept(file: string): Promise<CardProgramMemory | undefined> {
+/** Undefined for what another version has kept. */
+function readMemory(kept: Uint8Array | undefined): CardProgramMemory | undefined {
   try {
-    return memorySchema.parse(JSON.parse(await readFile(file, 'utf8')));
+    return kept && memorySchema.parse(JSON.parse(Buffer.from(kept).toString()));
   } catch {
     return undefined;
   }
-}
-
-/** A result that cannot be kept is compiled again. */
-async function keep(file: string, memory: CardProgramMemory): Promise<void> {
-  try {
-    await mkdir(path.dirname(file), { recursive: true });
-    await writeFile(`${file}.${process.pid}`, JSON.stringify(memory));
-    await rename(`${file}.${process.pid}`, file);
-  } catch {
-    // A full disk, for example.
-  }
-}
-
-function digest(parts: readonly string[]): string {
-  const hash = createHash('sha256');
-  for (const part of parts) hash.update(`${part.length} `).update(part);
-  return hash.digest('hex').slice(0, 32);
 }

@@ -36,7 +36,7 @@ export async function openPjrt({ cacheDir, log = () => undefined }: OpenParams):
   if (!pjrtAddonIsCurrent(folder))
     throw new EngineError(`the addon of ${installed.name} is that of another version of Rowtune; run: ${installCommand(installed)}`);
   try {
-    // Compiled from `engine/native` of this version, as `pjrtAddonIsCurrent` has just found.
+    // Compiled from `engine/pjrt/native` of this version, as `pjrtAddonIsCurrent` has just found.
     const addon = engineRequire(folder)(pjrtAddonPath(folder)) as Addon;
     const client = await addon.open(pjrtLibrary(installed), plugin.options);
     const found = addon.describe(client);

@@ -1,4 +1,4 @@
-/** Compiled programs on disk, so that a second start compiles nothing. An entry that does not match its own checksum counts as missing. */
+/** Compiled programs, or what is known of them, on disk, so that a second start compiles nothing. An entry that does not match its own checksum counts as missing. */
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
