@@ -7,21 +7,15 @@ import type { RankPlace, WorkerEvent } from '../protocol/job-messages.ts';
 import { CliError } from './cli-error.ts';
 import type { CommandContext } from './command.ts';
 
-/** A rank that gives no sign of life for this long is lost. */
-const SILENT_SECONDS = 30;
-
 /** Says what was found. @throws CliError if the launcher and MPI do not fit; undefined for a command that runs alone */
-export function launchedRank(
-  { settings, terminal }: Pick<CommandContext, 'settings' | 'terminal'>,
-  environment = process.env,
-): RankPlace | undefined {
-  const world = findWorld(environment);
+export function launchedRank({ settings, terminal }: Pick<CommandContext, 'settings' | 'terminal'>): RankPlace | undefined {
+  const world = findWorld(process.env);
   if (!world) return undefined;
   const { rank, size, localSize, launcher } = world;
   try {
-    const library = findMpiLibrary(world, settings.cacheDir, environment);
+    const library = findMpiLibrary(world, settings.cacheDir, process.env);
     if (rank === 0) terminal.say('info', `${launcher} started ${size} processes, ${localSize} on this machine; MPI library: ${library}`);
-    return { rank, size, localSize, library, silentSeconds: SILENT_SECONDS };
+    return { rank, size, localSize, library };
   } catch (error) {
     throw new CliError(messageOf(error), { code: 'mpi-missing' });
   }

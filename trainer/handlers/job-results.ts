@@ -9,7 +9,7 @@ import type { CardResult } from './card-memory.ts';
 import type { EvaluateResult } from './evaluate-run.ts';
 import type { ImportanceResult } from './importance-run.ts';
 import type { FindRateResult } from './train/find-rate.ts';
-import type { TrainResult } from './train/train-run.ts';
+import type { TrainResult } from './train/train-result.ts';
 import type { VerifyResult } from './verify-run.ts';
 
 export interface JobResults {
@@ -33,7 +33,7 @@ const number = z.number().nullable();
 const list = z.array(z.unknown());
 
 /** Summaries of older runs lack newer fields. */
-const training = z.looseObject({ state: text, runDir: text, steps: z.number(), trainable: z.number() });
+const training = z.looseObject({ state: z.enum(['finished', 'stopped']), runDir: text, steps: z.number(), trainable: z.number() });
 
 const schemas: { readonly [Kind in JobKind]: z.ZodType } = {
   train: training,

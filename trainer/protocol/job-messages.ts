@@ -38,8 +38,6 @@ export interface RankPlace {
   readonly localSize: number;
   /** The MPI library that connects them. */
   readonly library: string;
-  /** A rank that gives no sign of life for so long is lost. */
-  readonly silentSeconds: number;
 }
 
 /**

@@ -24,8 +24,6 @@ export interface SuperviseParams {
   readonly processes: number;
   /** Threads per operation of each process; 0 to share the cores among the processes. */
   readonly threads: number;
-  /** A rank that gives no sign of life for so long is lost. */
-  readonly silentSeconds: number;
   readonly environment: NodeJS.ProcessEnv;
 }
 
@@ -46,7 +44,7 @@ export async function superviseRanks(params: SuperviseParams): Promise<unknown> 
   const folder = mkdtempSync(path.join(os.tmpdir(), 'rowtune-ranks-'));
   const socket = path.join(folder, 'socket');
   const ranks = new RankTable(processes);
-  const place = { size: processes, localSize: processes, library: mpi.library, silentSeconds: params.silentSeconds };
+  const place = { size: processes, localSize: processes, library: mpi.library };
   const requestOf = (rank: number): JobRequest => ({ ...request, context: { ...request.context, rank: { ...place, rank } } });
   const server = net.createServer(connection => welcome(connection, ranks, job, requestOf));
   await new Promise<void>((resolve, reject) => server.once('error', reject).listen(socket, resolve));

@@ -218,8 +218,11 @@ function traceApply({ attachment, optimizer, maxGradNorm, parts }: SharedParams)
   const graph = new TensorGraph(parts);
   const feeds = declareFeeds(graph);
   const own = updateGroups(attachment.trainables, optimizer).map(group => ({ group, gradient: graph.read(gradientVariable(group)) }));
-  const begun = graph.parts.count === 1 ? own : own.map(({ group, gradient }) => ({ group, gradient: graph.beginSum(gradient) }));
-  const gradients = begun === own ? own : begun.map(({ group, gradient }) => ({ group, gradient: graph.endSum(gradient) }));
+  const summed = () =>
+    own
+      .map(({ group, gradient }) => ({ group, gradient: graph.beginSum(gradient) }))
+      .map(({ group, gradient }) => ({ group, gradient: graph.endSum(gradient) }));
+  const gradients = graph.parts.count === 1 ? own : summed();
   const norm = graph.sqrt(gradients.map(({ gradient }) => squaredNorm(graph, gradient)).reduce((a, b) => graph.add(a, b)));
   const scale = maxGradNorm > 0 ? clipScale(graph, norm, maxGradNorm) : undefined;
   const effects = gradients.flatMap(({ group, gradient }) => {

@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
-import type { RankPlace, WorkerEvent } from '../../protocol/job-messages.ts';
+import type { RankPlace } from '../../protocol/job-messages.ts';
 import { readRunRecipe } from '../../run/run-folder.ts';
 import { isSweepFolder } from '../../run/sweep-folder.ts';
 import { jobContext } from '../../settings.ts';
@@ -13,9 +13,9 @@ import { type AddCommand, type CommandContext, type CommandResult, runCommandWor
 import { connectIfRunning } from '../daemon-client.ts';
 import { detachTraining, trainOnDaemon } from '../daemon-training.ts';
 import { isRunFolder, withOverrides } from '../job-command.ts';
-import { isHiddenOfRank, launchedRank, rankThreads } from '../launched-rank.ts';
+import { launchedRank } from '../launched-rank.ts';
 import { runWorker } from '../run-worker.ts';
-import { finishTraining, resumeCommandOf, type WhereOptions, withWhereOptions } from './train.ts';
+import { finishTraining, resumeCommandOf, runAsRank, type WhereOptions, withWhereOptions } from './train.ts';
 
 export const addResume: AddCommand = (program, surroundings) => {
   const command = withWhereOptions(
@@ -69,11 +69,7 @@ async function resumeAsRank(
   overrides: readonly string[],
   rank: RankPlace,
 ): Promise<CommandResult> {
-  const { settings, terminal, cwd } = context;
   const { threads } = await readRunRecipe(runDir, overrides);
-  const request = { kind: 'resume', context: { ...jobContext(settings, cwd), rank }, runDir, overrides } as const;
-  const resumeCommand = resumeCommandOf(runDir, cwd);
-  const onEvent = (event: WorkerEvent): boolean => isHiddenOfRank(event, rank);
-  const value = await runWorker({ request, terminal, threads: rankThreads(threads, rank), resumeCommand, onEvent });
-  return rank.rank === 0 ? finishTraining(context, value) : { value: { ok: true, rank: rank.rank } };
+  const request = { kind: 'resume', context: { ...jobContext(context.settings, context.cwd), rank }, runDir, overrides } as const;
+  return runAsRank(context, request, { rank, threads });
 }

@@ -2,7 +2,7 @@
 
 import { randomUUID } from 'node:crypto';
 import type { Command } from 'commander';
-import type { RankPlace } from '../../protocol/job-messages.ts';
+import type { JobRequest, RankPlace, WorkerEvent } from '../../protocol/job-messages.ts';
 import type { RecipeSource } from '../../protocol/rpc-messages.ts';
 import { requireUsableOutput } from '../../run/begin-run.ts';
 import { freeRunFolder } from '../../run/free-run-folder.ts';
@@ -90,13 +90,22 @@ async function train(
 
 /** One of the processes that mpirun or srun has started: the first shows the run, the others only what goes wrong. */
 async function trainAsRank(context: CommandContext, file: string, overrides: readonly string[], rank: RankPlace): Promise<CommandResult> {
-  const { settings, terminal, cwd } = context;
   const { recipe, source } = await readRecipe(context, file, { overrides });
   const runDir = await freeRunFolder({ recipe, recipeFile: source.fileName, baseDir: source.baseDir });
-  const request = { kind: 'train', context: { ...jobContext(settings, source.baseDir), rank }, recipe, runDir } as const;
-  const threads = rankThreads(recipe.threads, rank);
-  const resumeCommand = resumeCommandOf(runDir, cwd);
-  const value = await runWorker({ request, terminal, threads, resumeCommand, onEvent: event => isHiddenOfRank(event, rank) });
+  const request = { kind: 'train', context: { ...jobContext(context.settings, source.baseDir), rank }, recipe, runDir } as const;
+  return runAsRank(context, request, { rank, threads: recipe.threads });
+}
+
+/** Runs the job of one of the processes. @param threads of the recipe */
+export async function runAsRank(
+  context: CommandContext,
+  request: Extract<JobRequest, { kind: 'train' | 'resume' }>,
+  { rank, threads }: { readonly rank: RankPlace; readonly threads: number },
+): Promise<CommandResult> {
+  const { terminal, cwd } = context;
+  const onEvent = (event: WorkerEvent): boolean => isHiddenOfRank(event, rank);
+  const resumeCommand = resumeCommandOf(request.runDir, cwd);
+  const value = await runWorker({ request, terminal, threads: rankThreads(threads, rank), resumeCommand, onEvent });
   return rank.rank === 0 ? finishTraining(context, value) : { value: { ok: true, rank: rank.rank } };
 }
 

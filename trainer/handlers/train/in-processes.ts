@@ -10,7 +10,8 @@ import { superviseRanks } from '../../ranks/supervise.ts';
 import { hasCheckpoint } from '../../run/has-checkpoint.ts';
 import { settleFailedRun } from '../../run/settle-run.ts';
 import { RunError } from '../../run-error.ts';
-import { isTrainResult, type TrainResult } from './train-result.ts';
+import { isResultOf } from '../job-results.ts';
+import type { TrainResult } from './train-result.ts';
 
 /** A rank that gives no sign of life for this long is lost. */
 const SILENT_SECONDS = 30;
@@ -20,12 +21,11 @@ export async function trainInProcesses(
   request: Extract<JobRequest, { kind: 'train' | 'resume' }>,
   { processes, threads }: Recipe,
   runDir: string,
-  { job, context }: JobScope,
+  { job }: JobScope,
 ): Promise<TrainResult> {
-  const silentSeconds = context.silentSeconds ?? SILENT_SECONDS;
   try {
-    const result = await superviseRanks({ request, job, processes, threads, silentSeconds, environment: process.env });
-    if (!isTrainResult(result)) throw new TypeError('rank 0 ended without the result of a training');
+    const result = await superviseRanks({ request, job, processes, threads, environment: process.env });
+    if (!isResultOf('train', result)) throw new TypeError('rank 0 ended without the result of a training');
     return result;
   } catch (error) {
     if (!(error instanceof RunError) || error.code !== 'rank-lost') throw error;
@@ -41,14 +41,14 @@ export async function trainInProcesses(
  * Waits for the first rank to have prepared the run's folder, and shows signs of life there.
  * @returns the folder in which this rank writes
  */
-export async function joinRun(runDir: string, ranks: Ranks, { rank }: JobContext): Promise<string> {
+export async function joinRun(runDir: string, ranks: Ranks, { silentSeconds = SILENT_SECONDS }: JobContext): Promise<string> {
   const all = path.join(runDir, RUN_FILES.ranks);
   if (ranks.isFirst) {
     await rm(all, { recursive: true, force: true });
     await mkdir(all);
   }
   ranks.first(true);
-  ranks.watch(all, rank?.silentSeconds ?? SILENT_SECONDS);
+  ranks.watch(all, silentSeconds);
   const own = path.join(all, `rank-${ranks.rank}`);
   if (!ranks.isFirst) await mkdir(own);
   return ranks.isFirst ? runDir : own;

@@ -39,7 +39,8 @@ export async function readResumeRecipe(runDir: string, overrides: readonly strin
       `a resumed run can't change ${refused.join(', ')}`,
       `It can change ${CHANGEABLE.join(', ')}; start a new run for other changes`,
     );
-  return withSameBatch(await readRunRecipe(runDir, overrides), await readRunRecipe(runDir, []));
+  const recipe = await readRunRecipe(runDir, overrides);
+  return overrides.length === 0 ? recipe : withSameBatch(recipe, await readRunRecipe(runDir, []));
 }
 
 /** The rows of one batch of all processes: they make the sequence of the samples, whatever the number of processes. */

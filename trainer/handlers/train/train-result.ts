@@ -1,7 +1,6 @@
 /** The result of a training. */
 import type { Evaluation } from '../../job/evaluate.ts';
 import type { MemorySplit } from '../../job/memory-meter.ts';
-import { isRecord } from '../../narrow.ts';
 
 /** The result of 'train' and 'resume'; also summary.json. */
 export interface TrainResult {
@@ -30,7 +29,3 @@ export interface TrainResult {
   readonly engine: string;
   readonly recompute: string;
 }
-
-/** As rank 0 of several processes has sent it. */
-export const isTrainResult = (value: unknown): value is TrainResult =>
-  isRecord(value) && (value.state === 'finished' || value.state === 'stopped') && typeof value.runDir === 'string';
