@@ -15,6 +15,7 @@ import { choosePrecision } from '../plan/choices/choose-precision.ts';
 import { computeScores } from '../plan/choices/choose-rows.ts';
 import { planTargets } from '../plan/run-plan.ts';
 import type { JobRequest } from '../protocol/job-messages.ts';
+import { precisionOf } from '../train/recipe-settings.ts';
 import { writeStabilityReport } from './importance-report.ts';
 
 export interface ImportanceResult extends ScoresOrigin {
@@ -42,9 +43,10 @@ export async function importanceJob(
   const scope = { job, context, recipe };
   const base = await openBase(scope);
   try {
-    const precision = await choosePrecision({ ...scope, model: base.model }, base.engine);
-    const setup =
-      needsData(recipe.importance.measure) || request.report ? await setUpTask({ ...scope, base, precision }, 'train') : undefined;
+    const needsModel = needsData(recipe.importance.measure) || request.report === true;
+    // A type that has to be measured is of no use to scores of the weights alone.
+    const precision = needsModel ? await choosePrecision({ ...scope, model: base.model }, base.engine) : precisionOf(recipe);
+    const setup = needsModel ? await setUpTask({ ...scope, base, precision }, 'train') : undefined;
     const { modules } = planTargets(recipe, setup?.model ?? base.model);
     const started = performance.now();
     await makeFolder(path.dirname(outputFile));

@@ -205,7 +205,7 @@ export function importanceDataOf(
 const UNTRAINED: Attachment = { method: 'full', trainables: [], initial: () => [] };
 
 /** The precision in which a measure looks at a model that is trained in this one: quantized weights have no gradient of their own. */
-export const scoringPrecision = (precision: Precision, measure: MeasureName): Precision =>
+const scoringPrecision = (precision: Precision, measure: MeasureName): Precision =>
   needsWeightGradients(measure) ? { ...precision, quantize: 'none' } : precision;
 
 const weightBytes = ({ parameters }: Model, storage: WeightStorage = FLOAT32_STORAGE): number =>
