@@ -125,7 +125,7 @@ export const CARD_RESERVED_BYTES = 2 ** 30;
 /** The bytes that a run may take on a card. */
 export const usableCardBytes = (name: CardName): number => cardBytes(name) - CARD_RESERVED_BYTES;
 
-/** Words of vendors and markets, which name no card. */
+/** The text without case, signs and the words of vendors and markets, which name no card. */
 const plain = (text: string): string =>
   text
     .toLowerCase()

@@ -32,8 +32,8 @@ export const metricChoices = {
   accuracy: 'The share of correct labels, or of pairs whose better answer has the higher reward; higher is better.',
   margin: 'The mean difference between the rewards of the better and the worse answer, higher is better.',
   f1: 'F1 of the second of two labels, the mean over more labels, or that of entities; higher is better.',
-  precision: 'The share of predicted entities that are right; higher is better.',
-  recall: 'The share of actual entities that are found; higher is better.',
+  precision: 'The share of predicted labels or entities that are right; higher is better.',
+  recall: 'The share of actual labels or entities that are found; higher is better.',
   matthews: 'The Matthews correlation of labels, used for CoLA; higher is better.',
   pearson: 'The Pearson correlation of numbers, used for STS-B; higher is better.',
 } as const;

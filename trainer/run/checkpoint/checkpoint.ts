@@ -128,11 +128,6 @@ export async function saveCheckpoint(params: SaveParams): Promise<string> {
 }
 
 /** Returns the checksum of each tensor file by name. */
-function bytesOf(data: HostArray): Uint8Array {
-  if (data instanceof Uint8Array) return data;
-  throw new TypeError(`the codes of an optimizer are a ${data.constructor.name}, not bytes`);
-}
-
 async function writeTensors(folder: string, { session, attachment, optimizer, adapter }: SaveParams): Promise<Record<string, string>> {
   const trained = new Set([...attachment.trainables, ...(attachment.buffers ?? [])].map(({ name }) => name));
   const specs = snapshotSpecs(attachment, optimizer);
@@ -152,6 +147,11 @@ async function writeTensors(folder: string, { session, attachment, optimizer, ad
     [ADAPTER_WEIGHTS]: adapterChecksum,
     [OPTIMIZER_TENSORS]: await writeSafetensors(path.join(folder, OPTIMIZER_TENSORS), entries),
   };
+}
+
+function bytesOf(data: HostArray): Uint8Array {
+  if (data instanceof Uint8Array) return data;
+  throw new TypeError(`the codes of an optimizer are a ${data.constructor.name}, not bytes`);
 }
 
 /** Both have the same order, so skipped tensors were not requested. */
