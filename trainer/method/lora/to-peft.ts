@@ -1,7 +1,15 @@
 /** Factors as PEFT has them: those that were trained, and rows written as factors, exactly. */
 
 import { isExperts, type ModuleSpec } from '../../model/module-specs.ts';
-import { endsAnother, isParameterTarget, type PeftContent, type PeftTensor, parameterInMemory, peftTargets, type ToPeftParams } from '../peft-form.ts';
+import {
+  endsAnother,
+  isParameterTarget,
+  type PeftContent,
+  type PeftTensor,
+  parameterInMemory,
+  peftTargets,
+  type ToPeftParams,
+} from '../peft-form.ts';
 import type { AdapterRank } from '../trained-parts.ts';
 import { groupsOf } from './attach.ts';
 import { parameterFactors } from './experts-to-peft.ts';
