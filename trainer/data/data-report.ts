@@ -33,7 +33,7 @@ export interface DataReport {
   readonly targets: number;
   /** In tokens, of the examples. */
   readonly lengths: LengthQuantiles;
-  /** How often each label occurs among the examples (text_label). */
+  /** How often each label occurs among the examples; of words with tags, entities of each type or words of each tag. */
   readonly labelCounts: Readonly<Record<string, number>>;
 }
 

@@ -2,7 +2,6 @@
 
 import { existsSync } from 'node:fs';
 import { DataError, DataProblems } from './data-error.ts';
-import type { DataReport } from './data-report.ts';
 import { summarizeColumns } from './data-report.ts';
 import type { ColumnNames } from './detect-format.ts';
 import { drawStream } from './draw.ts';
@@ -16,8 +15,7 @@ import type { TextSplit } from './read/read-text.ts';
 import type { TokenizeSettings, Truncation } from './tokenize-example.ts';
 import { tokenizeExample } from './tokenize-example.ts';
 import { ColumnBuilder } from './tokens/column-builder.ts';
-import { type DatasetTarget, inMemory, type MadeDataset } from './tokens/dataset-target.ts';
-import type { Examples } from './tokens/example-store.ts';
+import { type DatasetTarget, inMemory, type MadeDataset, type OpenedDataset } from './tokens/dataset-target.ts';
 import type { LargeData } from './tokens/large-data.ts';
 import { openTokenCache } from './tokens/token-cache.ts';
 import { type RecordSettings, recordTokenizer } from './tokens/tokenize-records.ts';
@@ -27,7 +25,7 @@ import type { ChatRenderer, DataFormat, DataRecord, TextTokenizer } from './type
 /** Four bytes each on the disk: 16 GB, months of training on one machine. Places of tokens are 32-bit numbers. */
 const MAX_DATASET_TOKENS = 4_000_000_000;
 
-/** Between two reports of progress. */
+/** Records that are tokenized at once, and between two reports of progress. */
 const BATCH_RECORDS = 100;
 
 export interface DatasetSettings {
@@ -79,13 +77,7 @@ export interface LabelCompletion {
   readonly ids: Int32Array;
 }
 
-export interface Dataset {
-  /** In the order of the files. Each fits `maxLength`; a long document of format text is several. */
-  readonly examples: Examples;
-  /** By id; empty for other formats than text_label. */
-  readonly labels: readonly string[];
-  readonly report: DataReport;
-}
+export type Dataset = OpenedDataset;
 
 /**
  * Throws DataError (file, line, key where there are such) for anything malformed, for `maxLength` above `maxPositions`, and where
@@ -94,15 +86,17 @@ export interface Dataset {
 export async function loadDataset(input: LoadDatasetInput): Promise<Dataset> {
   checkMaxLength(input.maxLength, input.maxPositions);
   const files = await listDataFiles(input.paths);
-  const { settings, maxLength, large } = input;
+  const { settings, maxLength } = input;
+  const totalBytes = files.reduce((sum, { bytes }) => sum + bytes, 0);
+  const large = input.large && totalBytes >= input.large.minBytes ? input.large : undefined;
   // The seed decides only which samples are drawn.
   const deciding = { ...settings, seed: settings.maxSamples === undefined ? 0 : settings.seed };
-  const cache = await openTokenCache({ settings: deciding, maxLength, large }, files);
+  const cache = large && (await openTokenCache({ settings: deciding, maxLength, large }, files, totalBytes));
   const known = await cache?.find();
   if (known) return known;
-  const target = cache?.begin() ?? inMemory();
+  const target = (await cache?.begin()) ?? inMemory();
   try {
-    const made = await tokenizeFiles(input, files, target);
+    const made = await tokenizeFiles({ ...input, large, totalBytes }, files, target);
     return await target.end(made);
   } catch (error) {
     target.abandon();
@@ -110,16 +104,21 @@ export async function loadDataset(input: LoadDatasetInput): Promise<Dataset> {
   }
 }
 
-async function tokenizeFiles(input: LoadDatasetInput, files: readonly DataFile[], target: DatasetTarget): Promise<MadeDataset> {
-  const { settings, maxLength } = input;
+interface TokenizeInput extends LoadDatasetInput {
+  /** Size of all files. */
+  readonly totalBytes: number;
+}
+
+async function tokenizeFiles(input: TokenizeInput, files: readonly DataFile[], target: DatasetTarget): Promise<MadeDataset> {
+  const { settings, maxLength, totalBytes } = input;
   const problems = new DataProblems();
-  const totalBytes = files.reduce((sum, { bytes }) => sum + bytes, 0);
   let bytes = 0;
   const open = () => openRecords(files, settings, problems, done => (bytes = done));
   let opened = await open();
   const { format } = opened.detected;
-  let labels: readonly string[] = [];
-  if (format === 'text_label') {
+  let labels = format === 'text_label' ? settings.labels : [];
+  // Labels that are known are checked as samples are formatted; those of samples that are not drawn are checked here.
+  if (format === 'text_label' && (labels.length === 0 || settings.maxSamples !== undefined)) {
     labels = await labelsOf(opened.records, settings.labels, problems);
     opened = await open();
   }
@@ -133,7 +132,7 @@ async function tokenizeFiles(input: LoadDatasetInput, files: readonly DataFile[]
   const { truncation, textSplit: _split, maxSamples: _most, ...formatting } = settings;
   const recordSettings: RecordSettings = { formatting: { ...formatting, format, shownLabels: labels }, maxLength, truncation };
   const report = () => input.onProgress?.({ read, kept: columns.length, tokens: columns.tokens, bytes, totalBytes });
-  for await (const { records, made } of tokenizeBatches(inBatches(drawn), recordSettings, input, totalBytes)) {
+  for await (const { records, made } of tokenizeBatches(inBatches(drawn), recordSettings, input)) {
     read += records.length;
     for (const problem of made.problems) problems.add(new DataError(problem));
     columns.add(records, made);
@@ -172,9 +171,8 @@ function tokenizeBatches(
   batches: AsyncIterable<readonly DataRecord[]>,
   settings: RecordSettings,
   { large, tokenizer, chatRenderer }: LoadDatasetInput,
-  bytes: number,
 ): AsyncIterable<MadeBatch> {
-  if (large && bytes >= large.minBytes && large.threads > 1 && existsSync(large.threadFile)) {
+  if (large && large.threads > 1 && existsSync(large.threadFile)) {
     const data = { tokenizer: large.tokenizer, now: large.now.getTime(), settings };
     return tokenizeInThreads(batches, { count: large.threads, file: large.threadFile, data });
   }

@@ -2,12 +2,13 @@
 import path from 'node:path';
 import { DataError, DataProblems, noSample } from './data-error.ts';
 import { type DataReport, summarizeExamples } from './data-report.ts';
-import { type ColumnNames, renameColumns } from './detect-format.ts';
+import type { ColumnNames } from './detect-format.ts';
 import { drawStream } from './draw.ts';
 import { describeGlue, type GlueTask, glueTask } from './glue.ts';
+import { placesOf } from './label-places.ts';
 import { listDataFiles } from './read/list-files.ts';
-import { readRecords } from './read/read-records.ts';
 import { byNumberOrName, fieldError, labelName, optionalText, requiredText } from './read/record-fields.ts';
+import { samplesOf } from './samples-of.ts';
 import { createSegmentEncoder, type SegmentTokenizer } from './segment-encoder.ts';
 import { labelNames } from './several-labels.ts';
 import type { DataRecord } from './types.ts';
@@ -86,31 +87,25 @@ export async function loadLabeled(input: LoadLabeledInput): Promise<LabeledData>
   let glue: GlueTask | undefined;
   let [truncated, malformed] = [0, 0];
   const problems = new DataProblems();
-  const reading = {
+  const records = samplesOf({
     files,
-    textSplit: 'file',
     onSkip: () => malformed++,
-    onProblem: (problem: DataError) => problems.add(problem),
-  } as const;
-  async function* records() {
-    for await (const given of readRecords(reading)) {
-      // Columns that the first sample has not are those of the whole file.
-      const record = columns ? problems.take(() => renameColumns(given, renames)) : renameColumns(given, renames);
-      if (record === undefined) continue;
-      if (!columns) {
-        columns = findColumns(record, multiple ? input.labels : []);
-        glue = glueTask(given.file, Object.keys(given.value));
-        if (glue?.regression && !regression) throw notAClass(record, columns.label, glue);
-      }
-      const known = columns;
-      const labeled = problems.take(() => labeledRecord(record, known, { regression, multiple, labels: input.labels }));
-      if (labeled === undefined) continue;
+    renames,
+    problems,
+    find: (record, given) => {
+      columns = findColumns(record, multiple ? input.labels : []);
+      glue = glueTask(given.file, Object.keys(given.value));
+      if (glue?.regression && !regression) throw notAClass(record, columns.label, glue);
+      return columns;
+    },
+    read: (record, known) => {
+      const labeled = labeledRecord(record, known, { regression, multiple, labels: input.labels });
       for (const name of labeled.names ?? [labeled.label]) names.add(name);
-      yield { ...labeled, file: record.file, line: record.line };
-    }
-  }
+      return labeled;
+    },
+  });
   let drawnFrom: number | undefined;
-  for await (const { first, second, ...sample } of drawStream(records(), { count, seed }, seen => (drawnFrom = seen))) {
+  for await (const { first, second, ...sample } of drawStream(records, { count, seed }, seen => (drawnFrom = seen))) {
     const { ids, secondAt, truncated: isCut } = encoder.encode(first, second, maxLength);
     truncated += Number(isCut);
     found.push({ ids, secondAt, ...sample });
@@ -118,7 +113,7 @@ export async function loadLabeled(input: LoadLabeledInput): Promise<LabeledData>
   problems.end();
   if (!columns) throw noSample(files);
   const labels = regression ? [] : input.labels.length > 0 ? input.labels : [...names].sort(byNumberOrName);
-  const places = new Map(labels.map((name, i) => [name, i]));
+  const places = placesOf(labels);
   const targetOf = (label: string): number => (multiple ? -1 : (places.get(label) ?? -1));
   const examples = found.map(({ value, ...example }) => ({ ...example, target: regression ? value : targetOf(example.label) }));
   return { examples, labels, report: reportOf(examples, columns, { files: files.length, drawnFrom, truncated, malformed, glue }) };

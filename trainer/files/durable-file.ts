@@ -68,7 +68,8 @@ export async function copyDurably(from: string, to: string): Promise<void> {
   await syncFolder(dirname(to));
 }
 
-const temporaryName = (path: string): string => `${path}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`;
+/** Returns the name of a file or folder until it is complete: what a killed process leaves is found by it. */
+export const temporaryName = (path: string): string => `${path}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`;
 
 async function modeOf(path: string): Promise<number | undefined> {
   const found = await stat(path).catch(() => undefined);

@@ -14,6 +14,7 @@ import { declareClassifierBatch } from '../model/classifier-batch.ts';
 import type { ClassifierModel } from '../model/model-spec.ts';
 import { Tracer } from '../model/tracer.ts';
 import { weightStream } from '../model/weight-stream.ts';
+import { likeliestLabel } from '../train/metrics.ts';
 import { loadVariables } from '../train/variables.ts';
 import { GenerateError } from './decoder.ts';
 
@@ -69,7 +70,7 @@ export const annotated = (text: string, entities: readonly TextEntity[]): string
 
 /**
  * Loads, labels and lets go again. A text that is longer than the model reads is cut between words, and each part is labeled by itself.
- * @throws GenerateError where the model labels no tokens, or has a new head for them; AdapterError where the adapter does not fit
+ * @throws GenerateError where the model labels no tokens; AdapterError where the adapter does not fit
  */
 export async function labelText({ engine, folder, adapterPath, text, onLoad }: LabelTextParams): Promise<LabeledWords> {
   const adapter = adapterPath === undefined ? undefined : await readAdapter(adapterPath);
@@ -86,6 +87,7 @@ export async function labelText({ engine, folder, adapterPath, text, onLoad }: L
     const encoder = createWordEncoder(await folder.loadTokenizer());
     const longest = Math.min(model.input.maxPositions, MAX_TOKENS);
     const parts = partsOf(splitWords(text), words => encoder.encode(words, longest));
+    if (parts.length === 0) return { entities: [], tokens: 0 };
     const tokens = Math.max(...parts.map(({ ids }) => ids.length));
     const session = await engine.compile(labelProgram(model, tuned.attachment, tokens));
     try {
@@ -150,7 +152,11 @@ async function labelPart(
   feeds.ids?.set(ids);
   feeds.seen?.fill(1, 0, ids.length);
   const { logits } = await session.run(LABEL, input.tokenTypes > 1 ? { ...feeds, types: new Int32Array(tokens) } : feeds);
-  const found = Array.from(firstTokens, token => (token < 0 || !logits ? { tag: OUTSIDE, score: 1 } : likeliest(logits, token, labels)));
+  const found = Array.from(firstTokens, token => {
+    if (token < 0 || !logits) return { tag: OUTSIDE, score: 1 };
+    const { place, probability: score } = likeliestLabel(logits, token, labels.length);
+    return { tag: labels[place] ?? OUTSIDE, score };
+  });
   const tags = found.map(({ tag }) => tag);
   // Without roles, each word with a label is an entity by itself.
   const spans = labels.some(tagParts)
@@ -162,12 +168,4 @@ async function labelPart(
     end: words[end - 1]?.end ?? 0,
     score: found.slice(start, end).reduce((sum, { score }) => sum + score, 0) / (end - start),
   }));
-}
-
-/** The label of a token with its probability. */
-function likeliest(logits: HostArray, token: number, labels: readonly string[]): { readonly tag: string; readonly score: number } {
-  const row = labels.map((_, label) => logits[token * labels.length + label] ?? Number.NaN);
-  const top = Math.max(...row);
-  const total = row.reduce((sum, logit) => sum + Math.exp(logit - top), 0);
-  return { tag: labels[row.indexOf(top)] ?? OUTSIDE, score: 1 / total };
 }

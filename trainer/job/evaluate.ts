@@ -21,7 +21,7 @@ export interface LabelResult {
 const count = z.number();
 
 /** The form of an evaluation that was stored or sent. JSON has no NaN: what has no loss that is a number is none. */
-export const evaluationSchema = z.looseObject({ loss: count, samples: count, targets: count, seconds: count });
+const evaluationSchema = z.looseObject({ loss: count, samples: count, targets: count, seconds: count });
 
 /** Returns whether stored JSON is an evaluation. */
 export const isEvaluation = (value: unknown): value is Evaluation => evaluationSchema.safeParse(value).success;

@@ -3,7 +3,6 @@ import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { DataError } from '../data/data-error.ts';
-import { describeData } from '../data/data-report.ts';
 import { drawFrom } from '../data/draw.ts';
 import {
   type Dataset,
@@ -24,6 +23,7 @@ import type { TextBase } from '../job/open-base.ts';
 import type { CausalModel } from '../model/model-spec.ts';
 import { grouped } from '../protocol/format.ts';
 import { RunError } from '../run-error.ts';
+import { readFiles } from './read-files.ts';
 
 /** In the log: enough to see what is trained, and where samples are cut. */
 const PREVIEW = { samples: 3, maxTokens: 200 };
@@ -77,21 +77,20 @@ interface PartSettings {
 }
 
 async function load(params: LoadDataParams, files: readonly string[], part: PartSettings): Promise<Dataset> {
-  const { recipe, base, context, job } = params;
-  job.phase('data', `reading ${files.join(', ')}`);
+  const { recipe, base, job } = params;
   const settings = { ...datasetSettings(params, part.labels), maxSamples: part.samples };
-  const dataset = await loadDataset({
-    paths: files.map(file => path.resolve(context.baseDir, file)),
-    settings,
-    tokenizer: base.tokenizer,
-    chatRenderer: base.chatRenderer,
-    maxLength: recipe.max_length,
-    maxPositions: base.model.maxPositions,
-    onProgress: loadProgress(job),
-    large: largeData(params),
-  });
-  job.checkStop();
-  for (const line of describeData(dataset.report).split('\n')) job.log('info', line);
+  const dataset = await readFiles(params, files, paths =>
+    loadDataset({
+      paths,
+      settings,
+      tokenizer: base.tokenizer,
+      chatRenderer: base.chatRenderer,
+      maxLength: recipe.max_length,
+      maxPositions: base.model.maxPositions,
+      onProgress: loadProgress(job),
+      large: largeData(params),
+    }),
+  );
   job.note(
     'info',
     `the first samples as the model sees them, what is trained between ⟦ and ⟧:\n${previewExamples(dataset.examples, base.tokenizer, PREVIEW)}`,

@@ -32,6 +32,17 @@ export function matthews(counts: Confusion): number {
   return ratio(cross, Math.sqrt(spread(truth) * spread(guess)));
 }
 
+/** The place of the largest of `count` logits in row `row`, and its share of the softmax; −1 among logits that are not numbers. */
+export function likeliestLabel(
+  logits: ArrayLike<number> | undefined,
+  row: number,
+  count: number,
+): { readonly place: number; readonly probability: number } {
+  const scores = Array.from({ length: count }, (_, label) => logits?.[row * count + label] ?? Number.NaN);
+  const top = Math.max(...scores);
+  return { place: scores.indexOf(top), probability: 1 / scores.reduce((sum, score) => sum + Math.exp(score - top), 0) };
+}
+
 /** The share of each class's samples that are given their own label; undefined for classes without samples. */
 export const classAccuracies = (counts: Confusion): (number | undefined)[] =>
   counts.map((row, i) => (total(row) === 0 ? undefined : (row[i] ?? 0) / total(row)));

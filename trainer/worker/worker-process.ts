@@ -116,7 +116,7 @@ export function startWorkerProcess(params: WorkerProcessParams): WorkerProcess {
 const OWN_FILES = 4;
 
 /** The means of a worker to reach the launcher that started its parent: variables, and the open file that one of them names. */
-export function launcherConnection(environment: NodeJS.ProcessEnv): {
+function launcherConnection(environment: NodeJS.ProcessEnv): {
   readonly env: Readonly<Record<string, string>>;
   readonly files: readonly number[];
 } {

@@ -2,10 +2,25 @@
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { DatasetSettings } from '../../../trainer/data/load-dataset.ts';
 import { listDataFiles } from '../../../trainer/data/read/list-files.ts';
 import { readRecords } from '../../../trainer/data/read/read-records.ts';
 import type { TextSplit } from '../../../trainer/data/read/read-text.ts';
 import type { DataRecord } from '../../../trainer/data/types.ts';
+
+/** Settings that a test changes where it looks at one. */
+export const datasetSettings: DatasetSettings = {
+  format: 'auto',
+  columns: {},
+  labels: [],
+  promptTemplate: '{text} ({labels}):',
+  chat: 'auto',
+  completionOnly: true,
+  trainedTurns: 'all',
+  truncation: 'end',
+  textSplit: 'file',
+  seed: 0,
+};
 
 export function writeData(name: string, content: string | Uint8Array): string {
   const file = join(mkdtempSync(join(tmpdir(), 'rowtune-data-')), name);

@@ -10,21 +10,9 @@ import { splitExamples, splitSamples } from '../../../trainer/data/split.ts';
 import type { ChatRenderer } from '../../../trainer/data/types.ts';
 import { examplesOf } from '../../support/examples-of.ts';
 import { characterTokenizer, renderTurns } from './character-tokenizer.ts';
-import { writeData } from './data-files.ts';
+import { datasetSettings as base, writeData } from './data-files.ts';
 
 const tokenizer = characterTokenizer();
-const base: DatasetSettings = {
-  format: 'auto',
-  columns: {},
-  labels: [],
-  promptTemplate: '{text} ({labels}):',
-  chat: 'auto',
-  completionOnly: true,
-  trainedTurns: 'all',
-  truncation: 'end',
-  textSplit: 'file',
-  seed: 0,
-};
 const load = (paths: string[], settings: Partial<DatasetSettings> = {}, more: { maxLength?: number; chatRenderer?: ChatRenderer } = {}) =>
   loadDataset({ paths, settings: { ...base, ...settings }, tokenizer, maxLength: 40, maxPositions: 64, ...more });
 const lines = (...values: object[]) => writeData('a.jsonl', values.map(value => JSON.stringify(value)).join('\n'));

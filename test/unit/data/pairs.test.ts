@@ -7,21 +7,10 @@ import type { DatasetSettings } from '../../../trainer/data/load-dataset.ts';
 import { loadPairs } from '../../../trainer/data/load-pairs.ts';
 import type { ChatRenderer, TokenSequence } from '../../../trainer/data/types.ts';
 import { characterTokenizer, renderTurns } from './character-tokenizer.ts';
-import { writeData } from './data-files.ts';
+import { datasetSettings, writeData } from './data-files.ts';
 
 const tokenizer = characterTokenizer();
-const settings: DatasetSettings = {
-  format: 'auto',
-  columns: {},
-  labels: [],
-  promptTemplate: '',
-  chat: 'auto',
-  completionOnly: true,
-  trainedTurns: 'all',
-  truncation: 'end',
-  textSplit: 'file',
-  seed: 0,
-};
+const settings: DatasetSettings = { ...datasetSettings, promptTemplate: '' };
 const load = (values: readonly object[], more: { maxLength?: number; chatRenderer?: ChatRenderer } = {}) =>
   loadPairs({
     paths: [writeData('pairs.jsonl', values.map(value => JSON.stringify(value)).join('\n'))],

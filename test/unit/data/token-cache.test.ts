@@ -16,7 +16,7 @@ import type { LargeData } from '../../../trainer/data/tokens/large-data.ts';
 import { createTokenizer, type Tokenizer } from '../../../trainer/format/tokenizer/tokenizer.ts';
 import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
 import type { Recipe } from '../../../trainer/protocol/recipe-schema.ts';
-import { writeData } from './data-files.ts';
+import { datasetSettings, writeData } from './data-files.ts';
 
 const root = join(import.meta.dirname, '..', '..', '..');
 const threadFile = join(root, 'dist', 'tokenize.js');
@@ -36,18 +36,7 @@ beforeAll(() => {
   });
 });
 
-const base: DatasetSettings = {
-  format: 'auto',
-  columns: {},
-  labels: [],
-  promptTemplate: '{text} ({labels}):',
-  chat: 'auto',
-  completionOnly: true,
-  trainedTurns: 'all',
-  truncation: 'end',
-  textSplit: 'file',
-  seed: 3,
-};
+const base: DatasetSettings = { ...datasetSettings, seed: 3 };
 
 /** More than a batch of records for each thread, of all lengths. */
 const words = (count: number, from: number) => Array.from({ length: count }, (_, i) => `word${(from * 7 + i * 13) % 97}`).join(' ');

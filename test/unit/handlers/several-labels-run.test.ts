@@ -1,20 +1,13 @@
 /** Runs whose texts have any number of labels, and runs with weights of labels: they learn, resume to the bit, and are exported as Transformers has them. */
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ExportResult } from '../../../trainer/artifact/export-model.ts';
 import type { EvaluateResult } from '../../../trainer/handlers/evaluate-run.ts';
 import type { TrainResult } from '../../../trainer/handlers/train/train-run.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
-import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
-import { cacheDir } from '../../support/cache-dir.ts';
+import { makeEncoderTask } from '../../support/encoder-task.ts';
 import { type InProcess, runInProcess, stopAfter } from '../../support/run-in-process.ts';
-
-const folder = mkdtempSync(join(tmpdir(), 'rowtune-several-'));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-const golden = join(import.meta.dirname, '..', '..', 'golden');
-const context = { cacheDir, baseDir: folder, hub: { offline: true } } as const;
 
 /** Letters of the text are its labels: x is rare. */
 const sample = (n: number): string => {
@@ -23,28 +16,14 @@ const sample = (n: number): string => {
 };
 const samples = (from: number, to: number): string => Array.from({ length: to - from }, (_, i) => sample(from + i)).join('');
 
-beforeAll(() => {
-  for (const part of ['bert', 'tiny-tokenizer']) cpSync(join(golden, part), join(folder, 'model'), { recursive: true });
-  writeFileSync(join(folder, 'train.jsonl'), samples(0, 24));
-  writeFileSync(join(folder, 'held.jsonl'), samples(24, 34));
-});
-
-function recipe(...overrides: string[]) {
-  const settings = [
-    'model=model',
-    'task=multi_label_classification',
-    'data.train=train.jsonl',
-    'data.eval=held.jsonl',
-    'max_length=16',
-    'r=8',
-  ];
-  const more = ['engine=portable', 'per_device_train_batch_size=4', 'eval_strategy="no"', 'importance.cache=false', 'save_strategy="no"'];
-  const parsed = parseRecipe('', { overrides: [...settings, ...more, ...overrides] });
-  if (!parsed.recipe) throw new Error(parsed.problems.map(({ message }) => message).join('; '));
-  return parsed.recipe;
-}
-const train = (runDir: string, overrides: readonly string[], onEvent?: Parameters<typeof runInProcess>[1]) =>
-  runInProcess<TrainResult>({ kind: 'train', recipe: recipe(...overrides), runDir: join(folder, runDir), context }, onEvent);
+const { folder, context, recipe, train } = makeEncoderTask(
+  ['task=multi_label_classification', 'data.train=train.jsonl', 'data.eval=held.jsonl'],
+  {
+    'train.jsonl': samples(0, 24),
+    'held.jsonl': samples(24, 34),
+  },
+);
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const logged = ({ events }: InProcess<unknown>): string =>
   events.flatMap(event => (event.type === 'log' ? [event.message] : [])).join('\n');
 

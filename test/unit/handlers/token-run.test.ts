@@ -1,6 +1,5 @@
 /** Runs that label words: an encoder with a head for whole texts gets one for tokens, learns, resumes to the bit, and is exported under its new class. */
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ExportResult } from '../../../trainer/artifact/export-model.ts';
@@ -11,14 +10,8 @@ import type { TrainResult } from '../../../trainer/handlers/train/train-run.ts';
 import { openModel, readModelHeaders } from '../../../trainer/hub/open-model.ts';
 import { loadModel } from '../../../trainer/model/load-model.ts';
 import { estimateRecipe } from '../../../trainer/plan/memory/predict.ts';
-import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
-import { cacheDir } from '../../support/cache-dir.ts';
+import { makeEncoderTask } from '../../support/encoder-task.ts';
 import { runInProcess, stopAfter } from '../../support/run-in-process.ts';
-
-const folder = mkdtempSync(join(tmpdir(), 'rowtune-token-run-'));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-const golden = join(import.meta.dirname, '..', '..', 'golden');
-const context = { cacheDir, baseDir: folder, hub: { offline: true } } as const;
 
 /** Words that begin with x name things, those with y places, of one word or two; others are outside. */
 const WORDS = [
@@ -37,21 +30,14 @@ const sentence = (n: number): string =>
     .join('');
 const sentences = (from: number, to: number): string => Array.from({ length: to - from }, (_, i) => `${sentence(from + i)}\n`).join('');
 
-beforeAll(() => {
-  for (const part of ['bert', 'tiny-tokenizer']) cpSync(join(golden, part), join(folder, 'model'), { recursive: true });
-  writeFileSync(join(folder, 'train.conll'), sentences(0, 21));
-  writeFileSync(join(folder, 'held.conll'), sentences(21, 30));
-});
-
-function recipe(...overrides: string[]) {
-  const settings = ['model=model', 'task=token_classification', 'data.train=train.conll', 'data.eval=held.conll', 'max_length=16', 'r=8'];
-  const more = ['engine=portable', 'per_device_train_batch_size=4', 'eval_strategy="no"', 'importance.cache=false', 'save_strategy="no"'];
-  const parsed = parseRecipe('', { overrides: [...settings, ...more, ...overrides] });
-  if (!parsed.recipe) throw new Error(parsed.problems.map(({ message }) => message).join('; '));
-  return parsed.recipe;
-}
-const train = (runDir: string, overrides: readonly string[], onEvent?: Parameters<typeof runInProcess>[1]) =>
-  runInProcess<TrainResult>({ kind: 'train', recipe: recipe(...overrides), runDir: join(folder, runDir), context }, onEvent);
+const { folder, context, recipe, train } = makeEncoderTask(
+  ['task=token_classification', 'data.train=train.conll', 'data.eval=held.conll'],
+  {
+    'train.conll': sentences(0, 21),
+    'held.conll': sentences(21, 30),
+  },
+);
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe('a run', () => {
   let result: TrainResult;

@@ -9,6 +9,7 @@ import { loadLabeled } from '../../../trainer/data/load-labeled.ts';
 import { readDataFact } from '../../../trainer/lint/facts/read-data-fact.ts';
 import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
 import type { Recipe } from '../../../trainer/protocol/recipe-schema.ts';
+import { datasetSettings } from '../data/data-files.ts';
 import { lint } from './check-view.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'rowtune-samples-'));
@@ -34,18 +35,7 @@ const tokenizer = {
 const loaded = (file: string) =>
   loadDataset({
     paths: [file],
-    settings: {
-      format: 'auto',
-      columns: {},
-      labels: [],
-      promptTemplate: '{text}:',
-      chat: 'auto',
-      completionOnly: true,
-      trainedTurns: 'all',
-      truncation: 'end',
-      textSplit: 'file',
-      seed: 1,
-    },
+    settings: { ...datasetSettings, promptTemplate: '{text}:', seed: 1 },
     tokenizer,
     maxLength: 64,
     maxPositions: 64,

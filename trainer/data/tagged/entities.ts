@@ -94,5 +94,5 @@ export function entityScores(counts: Iterable<EntityCounts>): EntityScores {
   }
   const precision = predicted === 0 ? 0 : correct / predicted;
   const recall = actual === 0 ? 0 : correct / actual;
-  return { precision, recall, f1: correct === 0 ? 0 : (2 * precision * recall) / (precision + recall) };
+  return { precision, recall, f1: actual + predicted === 0 ? 0 : (2 * correct) / (actual + predicted) };
 }

@@ -1,10 +1,11 @@
 /** From files to sentences whose words have tags, for token classification. */
-import { type DataError, type DataPlace, DataProblems, noSample } from '../data-error.ts';
+import { type DataPlace, DataProblems, noSample } from '../data-error.ts';
 import { type DataReport, summarizeExamples } from '../data-report.ts';
-import { type ColumnNames, renameColumns } from '../detect-format.ts';
+import type { ColumnNames } from '../detect-format.ts';
 import { drawStream } from '../draw.ts';
+import { placesOf } from '../label-places.ts';
 import { listDataFiles } from '../read/list-files.ts';
-import { readRecords } from '../read/read-records.ts';
+import { samplesOf } from '../samples-of.ts';
 import type { SegmentTokenizer } from '../segment-encoder.ts';
 import { countEntities } from './entities.ts';
 import { sortTags, type TagScheme, tagScheme } from './tag-scheme.ts';
@@ -57,25 +58,27 @@ export async function loadTagged(input: LoadTaggedInput): Promise<TaggedData> {
   const problems = new DataProblems();
   const places = new Map<string, DataPlace>();
   let columns: TaggedColumns | undefined;
-  async function* records() {
-    const onProblem = (problem: DataError): void => problems.add(problem);
-    for await (const given of readRecords({ files, textSplit: 'file', tagged: true, onProblem })) {
-      const record = columns ? problems.take(() => renameColumns(given, input.columns)) : renameColumns(given, input.columns);
-      if (record === undefined) continue;
-      columns ??= findTaggedColumns(record);
-      const known = columns;
-      const tagged = problems.take(() => taggedRecord(record, known, input.labels));
-      if (tagged === undefined) continue;
+  const records = samplesOf({
+    files,
+    tagged: true,
+    renames: input.columns,
+    problems,
+    find: record => {
+      columns = findTaggedColumns(record);
+      return columns;
+    },
+    read: (record, known) => {
+      const tagged = taggedRecord(record, known, input.labels);
       const { file, line } = record;
       const key = known.kind === 'words' ? known.tags : known.spans;
       for (const tag of tagged.tags) if (!places.has(tag)) places.set(tag, { file, line, key });
-      yield { ...tagged, file, line };
-    }
-  }
+      return tagged;
+    },
+  });
   let drawnFrom: number | undefined;
   let truncated = 0;
   const found: Omit<TaggedText, 'targets'>[] = [];
-  for await (const { words, tags, file, line } of drawStream(records(), { count, seed }, seen => (drawnFrom = seen))) {
+  for await (const { words, tags, file, line } of drawStream(records, { count, seed }, seen => (drawnFrom = seen))) {
     const { ids, firstTokens, truncated: isCut } = encoder.encode(words, maxLength);
     truncated += Number(isCut);
     found.push({ ids, secondAt: ids.length, firstTokens, tags, label: '', target: -1, file, line });
@@ -84,15 +87,15 @@ export async function loadTagged(input: LoadTaggedInput): Promise<TaggedData> {
   if (!columns) throw noSample(files);
   const scheme = tagScheme(places);
   const labels = input.labels.length > 0 ? input.labels : sortTags(places.keys());
-  const examples = found.map(example => placeTags({ ...example, targets: new Int32Array() }, labels));
+  const examples = found.map(placeTags(labels));
   return { examples, labels, scheme, report: reportOf(examples, columns, { files: files.length, drawnFrom, truncated, scheme }) };
 }
 
-/** The same sentence with its tags placed among these labels; −1 for one that is not among them. */
-export const placeTags = (example: TaggedText, labels: readonly string[]): TaggedText => {
-  const places = new Map(labels.map((name, i) => [name, i]));
-  return { ...example, targets: Int32Array.from(example.tags, tag => places.get(tag) ?? -1) };
-};
+/** Gives a sentence the places of its tags among these labels; −1 for one that is not among them. */
+export function placeTags(labels: readonly string[]): (example: Omit<TaggedText, 'targets'>) => TaggedText {
+  const places = placesOf(labels);
+  return example => ({ ...example, targets: Int32Array.from(example.tags, tag => places.get(tag) ?? -1) });
+}
 
 /** Words whose label counts in the loss: those with a token that was not cut off. */
 export function* labeledWords({ firstTokens, targets }: TaggedText): Generator<{ word: number; token: number; target: number }> {

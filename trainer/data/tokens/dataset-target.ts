@@ -10,7 +10,9 @@ export interface MadeDataset {
 }
 
 export interface OpenedDataset {
+  /** In the order of the files. Each fits the longest length; a long document of format text is several. */
   readonly examples: Examples;
+  /** By id; empty for other formats than text_label. */
   readonly labels: readonly string[];
   readonly report: DataReport;
 }

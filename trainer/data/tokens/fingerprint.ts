@@ -37,5 +37,5 @@ export async function fingerprintOf(
 /** As much of the time as a template may write: prompts of another day are others. */
 function timeIn(text: string, now: Date): string {
   if (!text.includes('strftime_now')) return '';
-  return /strftime_now[^)]*%-?[HIMSpcXTfrs]/.test(text) ? now.toISOString() : now.toDateString();
+  return /strftime_now[^)]*%-?[HIMSpPklcfrRTX]/.test(text) ? now.toISOString() : now.toDateString();
 }

@@ -3,8 +3,10 @@ import { rmSync } from 'node:fs';
 import { mkdir, readdir, rename, rm, stat, statfs, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { checksum, showChecksum } from '../../files/checksum.ts';
+import { removeHalfWritten, temporaryName } from '../../files/durable-file.ts';
 import { readRegularBlocks, readRegularFile, readRegularText } from '../../files/regular-file.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
+import { DataError } from '../data-error.ts';
 import type { DataFile } from '../read/list-files.ts';
 import type { DatasetTarget, MadeDataset, OpenedDataset } from './dataset-target.ts';
 import { createExamples, type ExampleColumns } from './example-store.ts';
@@ -19,11 +21,13 @@ const COLUMNS = 'columns.bin';
 const DATA = 'data.json';
 /** Names of files and labels, and the report: more would be another program's file. */
 const MAX_DATA_BYTES = 256 * 2 ** 20;
-/** 28 bytes for each of a hundred million samples. */
+/** 28 bytes for each of 76 million samples. */
 const MAX_COLUMNS_BYTES = 2 ** 31 - 1;
 /** Data sets beyond this much together are removed, those first that were not used for longest. */
 const MAX_CACHE_BYTES = 50e9;
 const READ_BYTES = 2 ** 20;
+/** The name of a data set. */
+const KEY = /^[0-9a-f]{40}$/;
 /** Left free for everything else on the disk. */
 const SPARE_BYTES = 1e9;
 
@@ -32,28 +36,44 @@ const COLUMN_ORDER = ['starts', 'targets', 'files', 'lines', 'documents', 'eleme
 export interface TokenCache {
   /** The data set, where an earlier run has left it whole. */
   find(): Promise<OpenedDataset | undefined>;
-  begin(): DatasetTarget;
+  /** Undefined where the disk has no room, which is said. */
+  begin(): Promise<DatasetTarget | undefined>;
 }
 
-/** Undefined for data that is small, and where nothing can be written. */
+/** Undefined where nothing can be written. @param bytes of all files */
 export async function openTokenCache(
-  input: FingerprintInput & { readonly large?: LargeData | undefined },
+  input: FingerprintInput & { readonly large: LargeData },
   files: readonly DataFile[],
+  bytes: number,
 ): Promise<TokenCache | undefined> {
   const { large } = input;
-  const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
-  if (!large || bytes < large.minBytes) return undefined;
+  const warn = (error: unknown): void =>
+    large.log('warning', `tokens are not cached (${messageOf(error)}): they take memory, and the next start makes them again`);
   try {
     await mkdir(large.cacheDir, { recursive: true });
-    // Four bytes for each four characters, and as much again for what is estimated.
-    await makeRoom(large.cacheDir, 2 * bytes);
   } catch (error) {
-    large.log('warning', `tokens are not cached (${messageOf(error)}): they take memory, and the next start makes them again`);
+    warn(error);
     return undefined;
   }
-  const key = await fingerprintOf(input, large, files);
-  const folder = join(large.cacheDir, key);
-  return { find: () => openFolder(folder, large), begin: () => beginFolder(folder, large) };
+  await removeHalfWritten(large.cacheDir, name => KEY.test(name));
+  const folder = join(large.cacheDir, await fingerprintOf(input, large, files));
+  return {
+    find: async () => {
+      const found = await openFolder(folder, large);
+      if (found) large.log('info', `${found.examples.length} tokenized samples come from the cache ${folder}`);
+      return found;
+    },
+    begin: async () => {
+      try {
+        // Four bytes for each four characters, and as much again for what is estimated.
+        await makeRoom(large.cacheDir, 2 * bytes);
+        return beginFolder(folder, large);
+      } catch (error) {
+        warn(error);
+        return undefined;
+      }
+    },
+  };
 }
 
 /** @throws Error where the disk has no room */
@@ -87,7 +107,6 @@ async function openFolder(folder: string, large: LargeData): Promise<OpenedDatas
     const { tokens, ahead } = fileTokens(tokensFile, columns.starts[stored.samples] as number);
     const now = new Date();
     await utimes(file, now, now).catch(() => undefined);
-    large.log('info', `${stored.samples} tokenized samples come from the cache ${folder}`);
     return { examples: createExamples(columns, tokens, ahead), labels: stored.labels, report: stored.report };
   } catch (error) {
     large.log('warning', `cached tokens in ${folder} cannot be used (${messageOf(error)}) and are made again`);
@@ -120,9 +139,8 @@ async function fileChecksum(file: string): Promise<string> {
 }
 
 function beginFolder(folder: string, large: LargeData): DatasetTarget {
-  const draft = `${folder}.${process.pid}.tmp`;
+  const draft = temporaryName(folder);
   let value = 0;
-  rmSync(draft, { recursive: true, force: true });
   let sink: ReturnType<typeof fileSink> | undefined;
   return {
     add(tokens) {
@@ -152,6 +170,8 @@ const bytesOf = ({ buffer, byteOffset, byteLength }: Int32Array | Uint32Array): 
 
 async function writeRest(draft: string, { columns, labels, report }: MadeDataset, tokensChecksum: string): Promise<void> {
   const bytes = Buffer.concat(COLUMN_ORDER.map(name => bytesOf(columns[name])));
+  if (bytes.length > MAX_COLUMNS_BYTES)
+    throw new DataError({ problem: `${columns.targets.length} samples are more than can be kept`, advice: 'Set max_samples' });
   await writeFile(join(draft, COLUMNS), bytes);
   const { fileNames, labelNames, largestId } = columns;
   const stored: Stored = {

@@ -69,7 +69,7 @@ export function recordTokenizer(
   };
 }
 
-class MadeSamples {
+export class MadeSamples {
   private readonly sequences: Int32Array[] = [];
   private readonly targets: number[] = [];
   private readonly records: number[] = [];

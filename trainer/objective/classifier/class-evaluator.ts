@@ -4,7 +4,17 @@ import type { Batch, BatchSource } from '../../data/batch/batches.ts';
 import type { HostArray } from '../../graph/types.ts';
 import { type Evaluation, type Evaluator, labelResult, type Tally } from '../../job/evaluate.ts';
 import type { ClassifierModel } from '../../model/model-spec.ts';
-import { calibrationError, classAccuracies, f1, macroF1, matthews, pearson, quartiles, spearman } from '../../train/metrics.ts';
+import {
+  calibrationError,
+  classAccuracies,
+  f1,
+  likeliestLabel,
+  macroF1,
+  matthews,
+  pearson,
+  quartiles,
+  spearman,
+} from '../../train/metrics.ts';
 
 export interface ClassEvaluatorParams {
   readonly model: ClassifierModel;
@@ -63,13 +73,11 @@ class ClassTally implements Tally {
   add({ sampleIndices }: Batch, { logits, losses }: Readonly<Record<string, HostArray>>): void {
     const width = this.labels.length;
     for (const [row, index] of sampleIndices.entries()) {
-      const scores = Array.from({ length: width }, (_, label) => logits?.[row * width + label] ?? Number.NaN);
-      const top = Math.max(...scores);
-      const given = scores.indexOf(top);
+      const { place: given, probability } = likeliestLabel(logits, row, width);
       const truth = this.targets[index] ?? -1;
       const counts = this.counts[truth];
       if (counts && given >= 0) counts[given] = (counts[given] ?? 0) + 1;
-      this.confidences.push(1 / scores.reduce((sum, score) => sum + Math.exp(score - top), 0));
+      this.confidences.push(probability);
       this.hits.push(given === truth);
       this.losses += losses?.[row] ?? Number.NaN;
     }

@@ -2,6 +2,7 @@
 
 import type { OrderSettings } from '../../data/batch/batch-settings.ts';
 import type { BatchSource } from '../../data/batch/batches.ts';
+import { placesOf } from '../../data/label-places.ts';
 import type { Evaluator } from '../../job/evaluate.ts';
 import type { ClassifierModel } from '../../model/model-spec.ts';
 
@@ -32,8 +33,8 @@ export interface SourceRequest {
 
 export interface ClassifierReader<Sample extends Labeled> {
   readonly read: (part: ReadPart) => Promise<{ readonly examples: readonly Sample[]; readonly labels: readonly string[] }>;
-  /** The sample with its target at its place among all labels. */
-  readonly place: (example: Sample, labels: readonly string[]) => Sample;
+  /** Gives the function that puts the target of a sample at its place among these labels. */
+  readonly place: (labels: readonly string[]) => (example: Sample) => Sample;
   readonly source: (examples: readonly Sample[], model: ClassifierModel, request: SourceRequest) => BatchSource;
   /** Samples of each label, or words of each tag, by place; for `class_weights`. */
   readonly countLabels: (examples: readonly Sample[], labels: readonly string[]) => number[];
@@ -42,9 +43,11 @@ export interface ClassifierReader<Sample extends Labeled> {
   readonly imageSize?: readonly [number, number];
 }
 
-/** The sample with the place of its label; a number to predict stays as it is, since there are no labels. */
-export const placeLabel = <Sample extends Labeled>(example: Sample, labels: readonly string[]): Sample =>
-  labels.length === 0 ? example : { ...example, target: labels.indexOf(example.label) };
+/** Gives a sample the place of its label; a number to predict stays as it is, since there are no labels. */
+export function placeLabel(labels: readonly string[]): <Sample extends Labeled>(example: Sample) => Sample {
+  const places = placesOf(labels);
+  return example => (labels.length === 0 ? example : { ...example, target: places.get(example.label) ?? -1 });
+}
 
 /** How often each place of a label occurs. */
 export function countPlaces(places: Iterable<number>, labels: readonly string[]): number[] {

@@ -100,7 +100,7 @@ async function readParts<Sample extends Labeled>(
   const held =
     data.eval.length > 0 ? await read({ files: data.eval, labels: found?.labels ?? given, maxSamples: data.eval_max_samples }) : undefined;
   const labels = withModelOrder(found?.labels ?? held?.labels ?? [], base.model);
-  const placed = (examples: readonly Sample[] = []) => examples.map(example => place(example, labels));
+  const placed = (examples: readonly Sample[] = []) => examples.map(place(labels));
   if (needsTraining && !['number', 'labels'].includes(objectiveCatalog[recipe.task].target) && labels.length < 2)
     throw oneLabel(recipe, labels);
   if (needsTraining && objectiveCatalog[recipe.task].target === 'labels' && labels.length === 0) throw noLabel();
@@ -118,7 +118,7 @@ const noLabel = (): DataError =>
     advice: 'Give some samples a list of labels, or set data: labels to columns of 0 and 1',
   });
 
-/** @throws DataError where a label has no sample to weigh */
+/** Returns the weights of labels against imbalance, and logs them. */
 function balancedWeights<Sample extends Labeled>(
   { recipe, job }: SetUpParams,
   train: readonly Sample[],

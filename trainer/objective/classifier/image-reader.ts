@@ -6,6 +6,7 @@ import { DataError } from '../../data/data-error.ts';
 import { checkImages, MAX_GLANCES } from '../../data/image/check-images.ts';
 import { imageSource, type LabeledImage } from '../../data/image/image-batches.ts';
 import { type ImageSample, listImages } from '../../data/image/image-samples.ts';
+import { placesOf } from '../../data/label-places.ts';
 import { type ImagePreprocessing, imagePreprocessing } from '../../format/image/image-preprocessing.ts';
 import { type ClassifierModel, inputOf, takesSize } from '../../model/model-spec.ts';
 import { atLeast, valueFor } from '../../narrow.ts';
@@ -80,7 +81,7 @@ export async function imageReader({ recipe, base, job, context }: SetUpParams, i
         maxSamples,
         seed: recipe.seed,
       });
-      const places = new Map(labels.map((name, i) => [name, i]));
+      const places = placesOf(labels);
       const stranger = samples.find(({ label }) => !places.has(label));
       if (stranger) throw unknownLabel(stranger, labels);
       const contents = await checkAll(samples);

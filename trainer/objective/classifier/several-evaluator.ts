@@ -1,6 +1,7 @@
 /** Evaluation of texts with any number of labels: loss, F1 over all labels and their mean, and the threshold that would be best. */
 
 import type { Batch, BatchSource } from '../../data/batch/batches.ts';
+import { entityScores } from '../../data/tagged/entities.ts';
 import type { HostArray } from '../../graph/types.ts';
 import type { Evaluation, Evaluator, Tally } from '../../job/evaluate.ts';
 
@@ -89,22 +90,14 @@ export function severalScores(
     exact += Number(wrong === 0);
   }
   const ratio = (part: number, whole: number): number => (whole === 0 ? 0 : part / whole);
-  const f1Of = ({ actual, predicted, correct }: (typeof counts)[number]): number => ratio(2 * correct, actual + predicted);
-  const all = counts.reduce(
-    (sum, { actual, predicted, correct }) => ({
-      actual: sum.actual + actual,
-      predicted: sum.predicted + predicted,
-      correct: sum.correct + correct,
-    }),
-    { actual: 0, predicted: 0, correct: 0 },
-  );
+  const { precision, recall, f1 } = entityScores(counts);
   return {
     accuracy: ratio(exact, truth.length),
-    precision: ratio(all.correct, all.predicted),
-    recall: ratio(all.correct, all.actual),
-    f1: f1Of(all),
+    precision,
+    recall,
+    f1,
     macro_f1: ratio(
-      counts.reduce((sum, of) => sum + f1Of(of), 0),
+      counts.reduce((sum, of) => sum + entityScores([of]).f1, 0),
       count,
     ),
   };

@@ -52,13 +52,14 @@ class TagTally implements Tally {
     const right = sentences.reduce((sum, [actual, predicted]) => sum + actual.filter((tag, at) => tag === predicted[at]).length, 0);
     const kinds = [...new Set(labels.map(kindOf))];
     const { precision, recall, f1 } = entityScores(countEntities(sentences).values());
+    const counts = confusion(sentences, kinds);
     return {
       loss: this.losses / words,
       samples: sentences.length,
       targets: words,
       // The accuracy is that of tags, role included; the table compares types.
-      labels: { ...labelResult(kinds, confusion(sentences, kinds)), accuracy: right / words },
-      measures: hasEntities ? { f1, precision, recall } : { f1: macroF1(confusion(sentences, kinds)) },
+      labels: { ...labelResult(kinds, counts), accuracy: right / words },
+      measures: hasEntities ? { f1, precision, recall } : { f1: macroF1(counts) },
     };
   }
 }
@@ -67,7 +68,7 @@ class TagTally implements Tally {
 const kindOf = (tag: string): string => tagParts(tag)?.type ?? tag;
 
 /** The place of the largest of `count` logits that begin at row `row`. */
-export function largestAt(logits: HostArray, row: number, count: number): number {
+function largestAt(logits: HostArray, row: number, count: number): number {
   let best = 0;
   for (let i = 1; i < count; i++) if ((logits[row * count + i] ?? 0) > (logits[row * count + best] ?? 0)) best = i;
   return best;

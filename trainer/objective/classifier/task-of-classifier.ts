@@ -1,4 +1,4 @@
-/** One label, or one number, for a text or an image. */
+/** One label, several or a number for a text or an image, or a label for each word. */
 import type { TaskOf } from '../task-setup.ts';
 import { classifierTask } from './classifier-task.ts';
 

@@ -1,16 +1,15 @@
 /** Reads texts, alone or in pairs, with one label, several, or a number, for a classifier. */
 
-import path from 'node:path';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { type BatchPlan, planBatches } from '../../data/batch/batch-plan.ts';
 import { BUCKETS, type OrderSettings } from '../../data/batch/batch-settings.ts';
 import { severalSource, textSource } from '../../data/batch/text-batches.ts';
-import { describeData } from '../../data/data-report.ts';
 import { type LabeledText, loadLabeled } from '../../data/load-labeled.ts';
 import { checkMaxLength } from '../../data/max-length.ts';
 import { withTokenizer } from '../../job/open-base.ts';
 import type { ClassifierModel } from '../../model/model-spec.ts';
 import { inputOf } from '../../model/model-spec.ts';
+import { readFiles } from '../read-files.ts';
 import type { SetUpParams } from '../task-setup.ts';
 import { classEvaluator } from './class-evaluator.ts';
 import { type ClassifierReader, countPlaces, placeLabel } from './classifier-reader.ts';
@@ -18,36 +17,20 @@ import { severalEvaluator } from './several-evaluator.ts';
 
 export type TokenInput = Extract<ClassifierModel['input'], { kind: 'tokens' }>;
 
-export async function textReader(
-  { recipe, base, job, context }: SetUpParams,
-  { maxPositions }: TokenInput,
-): Promise<ClassifierReader<LabeledText>> {
+export async function textReader(params: SetUpParams, { maxPositions }: TokenInput): Promise<ClassifierReader<LabeledText>> {
+  const { recipe, base } = params;
   const { max_length: maxLength } = recipe;
   checkMaxLength(maxLength, maxPositions);
   const { tokenizer } = await withTokenizer(base);
   const { target } = objectiveCatalog[recipe.task];
   const [regression, multiple] = [target === 'number', target === 'labels'];
   return {
-    async read({ files, labels, maxSamples }) {
-      job.phase('data', `reading ${files.join(', ')}`);
-      const paths = files.map(file => path.resolve(context.baseDir, file));
-      const { data: settings, seed } = recipe;
-      const data = await loadLabeled({
-        paths,
-        tokenizer,
-        columns: settings.columns,
-        regression,
-        multiple,
-        labels,
-        maxLength,
-        maxSamples,
-        seed,
-      });
-      job.checkStop();
-      for (const line of describeData(data.report).split('\n')) job.log('info', line);
-      return data;
+    read({ files, labels, maxSamples }) {
+      const { data, seed } = recipe;
+      const common = { tokenizer, columns: data.columns, regression, multiple, labels, maxLength, maxSamples, seed };
+      return readFiles(params, files, paths => loadLabeled({ paths, ...common }));
     },
-    place: multiple ? example => example : placeLabel,
+    place: multiple ? () => example => example : placeLabel,
     countLabels: (examples, labels) =>
       countPlaces(
         examples.flatMap(({ names, target: place }) => names?.map(name => labels.indexOf(name)) ?? [place]),

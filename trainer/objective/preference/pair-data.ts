@@ -1,6 +1,4 @@
 /** From the data settings of a recipe to tokenized pairs to train on and to hold out. */
-import path from 'node:path';
-import { describeData } from '../../data/data-report.ts';
 import { drawFrom } from '../../data/draw.ts';
 import { loadPairs } from '../../data/load-pairs.ts';
 import { previewExamples } from '../../data/preview.ts';
@@ -10,6 +8,7 @@ import type { TextBase } from '../../job/open-base.ts';
 import type { CausalModel } from '../../model/model-spec.ts';
 import { RunError } from '../../run-error.ts';
 import { checkVocabulary, datasetSettings } from '../load-data.ts';
+import { readFiles } from '../read-files.ts';
 import type { SetUpParams } from '../task-setup.ts';
 
 /** In the log: enough to see what is compared. */
@@ -43,18 +42,17 @@ export async function loadPairData(params: PairDataParams, part: 'train' | 'held
 }
 
 async function load(params: PairDataParams, files: readonly string[], maxSamples: number | undefined): Promise<readonly Pair[]> {
-  const { recipe, base, context, job } = params;
-  job.phase('data', `reading ${files.join(', ')}`);
-  const { pairs, report } = await loadPairs({
-    paths: files.map(file => path.resolve(context.baseDir, file)),
-    settings: { ...datasetSettings(params, undefined), maxSamples },
-    tokenizer: base.tokenizer,
-    chatRenderer: base.chatRenderer,
-    maxLength: recipe.max_length,
-    maxPositions: base.model.maxPositions,
-  });
-  job.checkStop();
-  for (const line of describeData(report).split('\n')) job.log('info', line);
+  const { recipe, base, job } = params;
+  const { pairs } = await readFiles(params, files, paths =>
+    loadPairs({
+      paths,
+      settings: { ...datasetSettings(params, undefined), maxSamples },
+      tokenizer: base.tokenizer,
+      chatRenderer: base.chatRenderer,
+      maxLength: recipe.max_length,
+      maxPositions: base.model.maxPositions,
+    }),
+  );
   const sides = pairs.flatMap(({ chosen, rejected, file, line }) => [
     { ...chosen, file, line },
     { ...rejected, file, line },

@@ -1,2 +1,2 @@
-/** One label for a text, and where its samples come from. */
+/** A label for each word of a text, and where its samples come from. */
 export { setUpTagged as setUp } from '../classifier/classifier-setup.ts';

@@ -1,2 +1,2 @@
-/** One label for a text. */
+/** A label for each word of a text. */
 export { taskOfClassifier as task } from '../classifier/task-of-classifier.ts';

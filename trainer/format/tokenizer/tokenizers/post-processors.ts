@@ -52,7 +52,7 @@ const joined = (parts: readonly Encoded[]): Encoded => ({
 });
 
 /** Two texts one after the other, the second of type 1. */
-export const plain: PostProcess = (first, second) => joined([first, ...(second === undefined ? [] : [uniform(second.ids, 1)])]);
+const plain: PostProcess = (first, second) => joined([first, ...(second === undefined ? [] : [uniform(second.ids, 1)])]);
 
 function template(component: Component): PostProcess {
   const tokens = isRecord(component.special_tokens) ? component.special_tokens : {};

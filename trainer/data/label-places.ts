@@ -1,0 +1,2 @@
+/** The place of each label. */
+export const placesOf = (labels: readonly string[]): ReadonlyMap<string, number> => new Map(labels.map((name, place) => [name, place]));
