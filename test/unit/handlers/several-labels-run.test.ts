@@ -1,5 +1,5 @@
 /** Runs whose texts have any number of labels, and runs with weights of labels: they learn, resume to the bit, and are exported as Transformers has them. */
-import { rmSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ExportResult } from '../../../trainer/artifact/export-model.ts';

@@ -1,5 +1,5 @@
 /** Runs that label words: an encoder with a head for whole texts gets one for tokens, learns, resumes to the bit, and is exported under its new class. */
-import { readFileSync, rmSync } from 'node:fs';
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ExportResult } from '../../../trainer/artifact/export-model.ts';
