@@ -43,6 +43,17 @@ const TABLES = [
     purpose: 'How each objective of the catalog reads its data.',
   },
   {
+    room: 'trainer/objective',
+    part: 'preview.ts',
+    kind: 'preview',
+    table: 'previews',
+    type: 'PreviewData',
+    typeFrom: './data-preview.ts',
+    name: 'ObjectiveName',
+    nameFrom: '../catalog/objectives.ts',
+    purpose: 'How each objective of the catalog shows its data.',
+  },
+  {
     room: 'trainer/artifact',
     part: 'artifact.ts',
     kind: 'artifact',

@@ -1,5 +1,6 @@
 /** Texts about jobs and runs for the status bar, its tooltip and the views. Pure. */
 import { compact, duration, percent } from '../../trainer/protocol/format.ts';
+import { takesDevice } from '../../trainer/protocol/job-messages.ts';
 import { amountText, currentProgress, stageText } from '../../trainer/protocol/job-stage.ts';
 import type { JobRecord, JobState, RunInfo } from '../../trainer/protocol/rpc-messages.ts';
 import { COMMANDS } from '../commands/command-ids.ts';
@@ -16,6 +17,7 @@ const KINDS: Readonly<Record<JobRecord['kind'], string>> = {
   generate: 'Answer',
   export: 'Export',
   serve: 'Server',
+  data: 'Data preview',
   verify: 'Verification',
   card: 'Memory on a card',
   doctor: 'Doctor',
@@ -37,7 +39,7 @@ export function progressText({ state, phase, progress }: Pick<JobRecord, 'state'
 
 /** "waiting for the training of spam to finish", for a queued job; one job runs at a time. */
 export function waitingText(jobs: readonly JobRecord[]): string {
-  const ahead = jobs.find(({ state, kind }) => (state === 'running' || state === 'stopping') && kind !== 'doctor');
+  const ahead = jobs.find(({ state, kind }) => (state === 'running' || state === 'stopping') && takesDevice(kind));
   if (ahead === undefined) return 'waiting for another job';
   const how = isTraining(ahead) ? '; use Stop and Save to end it sooner' : '';
   return `waiting for the ${kindText(ahead).toLowerCase()} of ${ahead.title} to finish${how}`;

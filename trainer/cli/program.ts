@@ -4,6 +4,7 @@ import manifest from '../../package.json' with { type: 'json' };
 import type { AddCommand, Surroundings } from './command.ts';
 import { addCompare } from './commands/compare.ts';
 import { addDaemon } from './commands/daemon.ts';
+import { addData } from './commands/data.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addEngine } from './commands/engine.ts';
 import { addEstimate } from './commands/estimate.ts';
@@ -36,6 +37,7 @@ const commands: readonly AddCommand[] = [
   addImportance,
   addEstimate,
   addLint,
+  addData,
   addExplain,
   addSchema,
   addEvaluate,

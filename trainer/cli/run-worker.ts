@@ -77,6 +77,7 @@ export function show(event: WorkerEvent, terminal: Terminal): void {
     case 'text':
       terminal.stream(event.chunk);
       return;
+    case 'samples':
     case 'serving':
     case 'result':
     case 'failed':

@@ -10,6 +10,8 @@ import { type ProgressView, progressView } from './progress.ts';
 export interface Terminal {
   readonly json: boolean;
   readonly verbose: boolean;
+  /** Results may have colors. */
+  readonly isColored: boolean;
   readonly log: LogFile;
   readonly progress: ProgressView;
   /** A line for people on stderr; 'debug' lines only with --verbose, but always in the log. */
@@ -41,6 +43,7 @@ export function openTerminal(options: TerminalOptions): Terminal {
   return {
     json,
     verbose,
+    isColored: options.color && stdout.isTTY === true,
     log,
     progress,
     say: (level, message) => {

@@ -86,7 +86,7 @@ export function describeData(report: DataReport): string {
   ].join('\n');
 }
 
-function lengthQuantiles(lengths: ArrayLike<number>): LengthQuantiles {
+export function lengthQuantiles(lengths: ArrayLike<number>): LengthQuantiles {
   const sorted = Float64Array.from(lengths).sort();
   const quantile = (share: number) => sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? 0;
   return { min: quantile(0), median: quantile(0.5), p90: quantile(0.9), p99: quantile(0.99), max: quantile(1) };

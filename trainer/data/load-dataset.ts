@@ -9,7 +9,7 @@ import { createEncoder } from './encoder.ts';
 import type { TrainedTurns } from './format-chat.ts';
 import { type FormatSettings, formatExample } from './format-example.ts';
 import { checkMaxLength } from './max-length.ts';
-import { labelsOf, openRecords } from './open-records.ts';
+import { labelsOf, type OpenedRecords, openRecords } from './open-records.ts';
 import { type DataFile, listDataFiles } from './read/list-files.ts';
 import type { TextSplit } from './read/read-text.ts';
 import type { TokenizeSettings, Truncation } from './tokenize-example.ts';
@@ -104,6 +104,32 @@ export async function loadDataset(input: LoadDatasetInput): Promise<Dataset> {
   }
 }
 
+/** The records of files, and everything that decides what samples each becomes. */
+export interface OpenedForTokenizing extends OpenedRecords {
+  /** The label names of text_label samples. */
+  readonly labels: readonly string[];
+  readonly recordSettings: RecordSettings;
+}
+
+/** @throws DataError where the first sample has no known format */
+export async function openForTokenizing(
+  { files, settings, maxLength }: Pick<LoadDatasetInput, 'settings' | 'maxLength'> & { readonly files: readonly DataFile[] },
+  problems: DataProblems,
+  onBytes?: (bytes: number) => void,
+): Promise<OpenedForTokenizing> {
+  const open = () => openRecords(files, settings, problems, onBytes);
+  let opened = await open();
+  const { format } = opened.detected;
+  let labels = format === 'text_label' ? settings.labels : [];
+  // Labels that are known are checked as samples are formatted; those of samples that are not drawn are checked here.
+  if (format === 'text_label' && (labels.length === 0 || settings.maxSamples !== undefined)) {
+    labels = await labelsOf(opened.records, settings.labels, problems);
+    opened = await open();
+  }
+  const { truncation, textSplit: _split, maxSamples: _most, seed: _seed, ...formatting } = settings;
+  return { ...opened, labels, recordSettings: { formatting: { ...formatting, format, shownLabels: labels }, maxLength, truncation } };
+}
+
 interface TokenizeInput extends LoadDatasetInput {
   /** Size of all files. */
   readonly totalBytes: number;
@@ -113,24 +139,18 @@ async function tokenizeFiles(input: TokenizeInput, files: readonly DataFile[], t
   const { settings, maxLength, totalBytes } = input;
   const problems = new DataProblems();
   let bytes = 0;
-  const open = () => openRecords(files, settings, problems, done => (bytes = done));
-  let opened = await open();
-  const { format } = opened.detected;
-  let labels = format === 'text_label' ? settings.labels : [];
-  // Labels that are known are checked as samples are formatted; those of samples that are not drawn are checked here.
-  if (format === 'text_label' && (labels.length === 0 || settings.maxSamples !== undefined)) {
-    labels = await labelsOf(opened.records, settings.labels, problems);
-    opened = await open();
-  }
+  const { records, detected, labels, recordSettings } = await openForTokenizing(
+    { files, settings, maxLength },
+    problems,
+    done => (bytes = done),
+  );
   const columns = new ColumnBuilder(files.map(({ file }) => file));
   const dropped: Record<string, number> = {};
   const notes: Record<string, number> = {};
   let [read, truncated] = [0, 0];
   let drawnFrom: number | undefined;
   const { maxSamples: count, seed } = settings;
-  const drawn = drawStream(opened.records, { count, seed }, seen => (drawnFrom = seen));
-  const { truncation, textSplit: _split, maxSamples: _most, ...formatting } = settings;
-  const recordSettings: RecordSettings = { formatting: { ...formatting, format, shownLabels: labels }, maxLength, truncation };
+  const drawn = drawStream(records, { count, seed }, seen => (drawnFrom = seen));
   const report = () => input.onProgress?.({ read, kept: columns.length, tokens: columns.tokens, bytes, totalBytes });
   for await (const { records, made } of tokenizeBatches(inBatches(drawn), recordSettings, input)) {
     read += records.length;
@@ -153,8 +173,8 @@ async function tokenizeFiles(input: TokenizeInput, files: readonly DataFile[], t
     columns: found,
     labels,
     report: {
-      format,
-      formatReason: opened.detected.reason,
+      format: detected.format,
+      formatReason: detected.reason,
       files: files.length,
       read,
       drawnFrom,

@@ -6,7 +6,7 @@ import type { ColumnNames } from './detect-format.ts';
 import { drawStream } from './draw.ts';
 import { describeGlue, type GlueTask, glueTask } from './glue.ts';
 import { placesOf } from './label-places.ts';
-import { listDataFiles } from './read/list-files.ts';
+import { type DataFile, listDataFiles } from './read/list-files.ts';
 import { byNumberOrName, fieldError, labelName, optionalText, requiredText } from './read/record-fields.ts';
 import { samplesOf } from './samples-of.ts';
 import { createSegmentEncoder, type SegmentTokenizer } from './segment-encoder.ts';
@@ -78,7 +78,7 @@ export interface LabeledColumns {
 
 /** @throws DataError (file, line, key) for anything malformed, and where there is no sample or but one class */
 export async function loadLabeled(input: LoadLabeledInput): Promise<LabeledData> {
-  const { columns: renames, regression, multiple = false, maxLength, maxSamples: count, seed } = input;
+  const { regression, multiple = false, maxLength, maxSamples: count, seed } = input;
   const files = await listDataFiles(input.paths);
   const encoder = createSegmentEncoder(input.tokenizer);
   const found: (Omit<LabeledText, 'target'> & { readonly value: number })[] = [];
@@ -87,21 +87,12 @@ export async function loadLabeled(input: LoadLabeledInput): Promise<LabeledData>
   let glue: GlueTask | undefined;
   let [truncated, malformed] = [0, 0];
   const problems = new DataProblems();
-  const records = samplesOf({
-    files,
-    onSkip: () => malformed++,
-    renames,
+  const records = labeledSamples(input, files, {
     problems,
-    find: (record, given) => {
-      columns = findColumns(record, multiple ? input.labels : []);
-      glue = glueTask(given.file, Object.keys(given.value));
-      if (glue?.regression && !regression) throw notAClass(record, columns.label, glue);
-      return columns;
-    },
-    read: (record, known) => {
-      const labeled = labeledRecord(record, known, { regression, multiple, labels: input.labels });
-      for (const name of labeled.names ?? [labeled.label]) names.add(name);
-      return labeled;
+    onSkip: () => malformed++,
+    onFirst: (foundColumns, foundGlue) => ([columns, glue] = [foundColumns, foundGlue]),
+    onSample: ({ names: own, label }) => {
+      for (const name of own ?? [label]) names.add(name);
     },
   });
   let drawnFrom: number | undefined;
@@ -117,6 +108,39 @@ export async function loadLabeled(input: LoadLabeledInput): Promise<LabeledData>
   const targetOf = (label: string): number => (multiple ? -1 : (places.get(label) ?? -1));
   const examples = found.map(({ value, ...example }) => ({ ...example, target: regression ? value : targetOf(example.label) }));
   return { examples, labels, report: reportOf(examples, columns, { files: files.length, drawnFrom, truncated, malformed, glue }) };
+}
+
+interface LabeledSamplesHooks {
+  readonly problems: DataProblems;
+  readonly onSkip?: () => void;
+  readonly onFirst?: (columns: LabeledColumns, glue: GlueTask | undefined) => void;
+  readonly onSample?: (sample: LabeledRecord) => void;
+}
+
+/** The samples before they are encoded. @throws DataError where the first one lacks a column, or has no class */
+export function labeledSamples(
+  { columns: renames, regression, multiple = false, labels }: Pick<LoadLabeledInput, 'columns' | 'regression' | 'multiple' | 'labels'>,
+  files: readonly DataFile[],
+  { problems, onSkip, onFirst, onSample }: LabeledSamplesHooks,
+): AsyncGenerator<LabeledRecord & Pick<DataRecord, 'file' | 'line'>> {
+  return samplesOf({
+    files,
+    onSkip,
+    renames,
+    problems,
+    find: (record, given) => {
+      const columns = findColumns(record, multiple ? labels : []);
+      const glue = glueTask(given.file, Object.keys(given.value));
+      if (glue?.regression && !regression) throw notAClass(record, columns.label, glue);
+      onFirst?.(columns, glue);
+      return columns;
+    },
+    read: (record, known) => {
+      const labeled = labeledRecord(record, known, { regression, multiple, labels });
+      onSample?.(labeled);
+      return labeled;
+    },
+  });
 }
 
 export interface LabeledRecord {

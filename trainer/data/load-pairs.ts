@@ -27,20 +27,12 @@ export interface PairDataset {
  * `maxPositions`, and where no pair is left.
  */
 export async function loadPairs(input: LoadDatasetInput): Promise<PairDataset> {
-  const { settings, tokenizer, maxLength, maxPositions } = input;
+  const { settings, maxLength, maxPositions } = input;
   checkMaxLength(maxLength, maxPositions);
   const files = await listDataFiles(input.paths);
   const problems = new DataProblems();
   const { records, detected } = await openRecords(files, settings, problems);
-  const formatting: FormatSettings = {
-    ...settings,
-    format: 'preference',
-    completionOnly: true,
-    shownLabels: [],
-    chatRenderer: input.chatRenderer,
-  };
-  const [eosId] = tokenizer.eosIds;
-  const tokenizing: TokenizeSettings = { encoder: createEncoder(tokenizer), maxLength, truncation: 'end', eosId };
+  const tokenize = pairTokenizer(input);
   const pairs: Pair[] = [];
   const dropped: Record<string, number> = {};
   const notes: Record<string, number> = {};
@@ -49,7 +41,7 @@ export async function loadPairs(input: LoadDatasetInput): Promise<PairDataset> {
   const { maxSamples: count, seed } = settings;
   for await (const record of drawStream(records, { count, seed }, seen => (drawnFrom = seen))) {
     read++;
-    const made = problems.take(() => tokenizePair(record, formatting, tokenizing));
+    const made = problems.take(() => tokenize(record));
     if (made === undefined) continue;
     for (const note of made.notes) notes[note] = (notes[note] ?? 0) + 1;
     if (made.dropped !== undefined) dropped[made.dropped] = (dropped[made.dropped] ?? 0) + 1;
@@ -81,7 +73,20 @@ export async function loadPairs(input: LoadDatasetInput): Promise<PairDataset> {
 
 const placeOf = ({ file, line, element }: Pair) => ({ file, line, element });
 
-interface MadePair {
+/** @throws DataError from the function that is returned */
+export function pairTokenizer({
+  settings,
+  tokenizer,
+  chatRenderer,
+  maxLength,
+}: Pick<LoadDatasetInput, 'settings' | 'tokenizer' | 'chatRenderer' | 'maxLength'>): (record: DataRecord) => MadePair {
+  const formatting: FormatSettings = { ...settings, format: 'preference', completionOnly: true, shownLabels: [], chatRenderer };
+  const [eosId] = tokenizer.eosIds;
+  const tokenizing: TokenizeSettings = { encoder: createEncoder(tokenizer), maxLength, truncation: 'end', eosId };
+  return record => tokenizePair(record, formatting, tokenizing);
+}
+
+export interface MadePair {
   readonly notes: readonly string[];
   /** The reason why it is left out. */
   readonly dropped?: string;

@@ -9,6 +9,7 @@ import { evaluateJob } from './evaluate-run.ts';
 import { importanceJob } from './importance-run.ts';
 import type { JobResults } from './job-results.ts';
 import { exportJob, generateJob } from './model-jobs.ts';
+import { previewDataJob } from './preview-data.ts';
 import { serveJob } from './serve-models.ts';
 import { findRateJob } from './train/find-rate.ts';
 import { resumeJob, trainJob } from './train/train-run.ts';
@@ -27,6 +28,7 @@ const handlers: Handlers = {
   generate: generateJob,
   export: exportJob,
   serve: serveJob,
+  data: previewDataJob,
   verify: verifyJob,
   card: cardJob,
   doctor: ({ engine }, { context }) =>

@@ -4,6 +4,7 @@ import type { ExportResult } from '../artifact/export-model.ts';
 import type { Diagnosis } from '../engine/doctor.ts';
 import type { GeneratedText } from '../generate/generate-text.ts';
 import type { JobKind } from '../protocol/job-messages.ts';
+import type { DataResult } from '../protocol/view/data.ts';
 import type { SweepResult } from '../sweep/sweep-job.ts';
 import type { CardResult } from './card-memory.ts';
 import type { EvaluateResult } from './evaluate-run.ts';
@@ -22,6 +23,7 @@ export interface JobResults {
   generate: GeneratedText & { readonly engine: string };
   export: ExportResult;
   serve: { readonly requests: number };
+  data: DataResult;
   verify: VerifyResult;
   card: CardResult;
   doctor: Diagnosis;
@@ -31,6 +33,7 @@ const text = z.string();
 /** JSON has no NaN and no infinity: they arrive as null. */
 const number = z.number().nullable();
 const list = z.array(z.unknown());
+const samplePage = z.looseObject({ part: text, samples: list, columns: list, more: z.boolean() });
 
 /** Summaries of older runs lack newer fields. */
 const training = z.looseObject({ state: z.enum(['finished', 'stopped']), runDir: text, steps: z.number(), trainable: z.number() });
@@ -45,6 +48,7 @@ const schemas: { readonly [Kind in JobKind]: z.ZodType } = {
   generate: z.looseObject({ text, ids: list, promptTokens: z.number(), engine: text }),
   export: z.looseObject({ format: text, outputDir: text, bytes: z.number(), files: list, commands: z.record(text, text).optional() }),
   serve: z.looseObject({ requests: z.number() }),
+  data: z.looseObject({ page: samplePage, statistics: z.looseObject({ parts: list }).optional() }),
   verify: z.looseObject({ ok: z.boolean(), engine: text, checks: z.array(z.looseObject({ name: text, error: number, ok: z.boolean() })) }),
   card: z.looseObject({ compiler: text, totalBytes: z.number(), arguments: z.number(), aliased: z.number(), temporaries: z.number() }),
   doctor: z.looseObject({ node: text, platform: text, machine: z.looseObject({}), problems: list, installedEngines: list }),

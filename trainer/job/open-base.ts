@@ -15,23 +15,29 @@ import type { Recipe } from '../protocol/recipe-schema.ts';
 import type { JobScope, RecipeScope } from './job-scope.ts';
 import { yieldingEngine } from './yielding-engine.ts';
 
-export interface Base {
-  readonly engine: Engine;
+/** A model with its files: enough to read data for it. */
+export interface BaseFiles<M extends AnyModel = AnyModel> {
   readonly folder: ModelFolder;
   /** As config.json describes it; a task may use another head. */
-  readonly model: AnyModel;
-  readonly fingerprint: string;
+  readonly model: M;
   /** The start of the run, for chat templates that contain the date. */
   readonly now?: () => Date;
 }
 
-/** A base that reads text. */
-export interface TextBase<M extends AnyModel = AnyModel> extends Base {
-  readonly model: M;
+/** A model on an engine. */
+export interface Base extends BaseFiles {
+  readonly engine: Engine;
+  readonly fingerprint: string;
+}
+
+interface Reads {
   readonly tokenizer: Tokenizer;
   /** Present if the model has a chat template. */
   readonly chatRenderer?: ChatRenderer;
 }
+
+/** A model that reads text. */
+export interface TextBase<M extends AnyModel = AnyModel> extends BaseFiles<M>, Reads {}
 
 /** A base model: a folder, a GGUF file, or a name on the hub with a revision. */
 export interface ModelName {
@@ -72,7 +78,7 @@ export async function openBase(scope: RecipeScope, now?: () => Date): Promise<Ba
 }
 
 /** With the model's own tokenizer. @throws ModelFileError if it has none */
-export async function withTokenizer<M extends AnyModel>(base: Base & { readonly model: M }): Promise<TextBase<M>> {
+export async function withTokenizer<B extends BaseFiles>(base: B): Promise<B & Reads> {
   const tokenizer = await base.folder.loadTokenizer();
   return { ...base, tokenizer, chatRenderer: chatRendererOf(tokenizer, base.now) };
 }

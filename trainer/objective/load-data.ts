@@ -18,12 +18,12 @@ import type { Examples } from '../data/tokens/example-store.ts';
 import type { LargeData } from '../data/tokens/large-data.ts';
 import type { Example } from '../data/types.ts';
 import type { Job } from '../job/job.ts';
-import type { RecipeScope } from '../job/job-scope.ts';
 import type { TextBase } from '../job/open-base.ts';
 import type { CausalModel } from '../model/model-spec.ts';
 import { grouped } from '../protocol/format.ts';
 import { RunError } from '../run-error.ts';
 import { readFiles } from './read-files.ts';
+import type { ReadParams } from './task-setup.ts';
 
 /** In the log: enough to see what is trained, and where samples are cut. */
 const PREVIEW = { samples: 3, maxTokens: 200 };
@@ -36,10 +36,8 @@ export interface RunData {
   readonly labels: readonly LabelCompletion[];
 }
 
-export interface LoadDataParams extends RecipeScope {
+export interface LoadDataParams extends ReadParams {
   readonly base: TextBase<CausalModel>;
-  /** Label names to take where the recipe names none: those that an adapter was trained with. */
-  readonly labels?: readonly string[];
 }
 
 /** @throws RunError 'no-data' where the recipe names no training data; DataError for data that is malformed */

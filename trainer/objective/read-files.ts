@@ -2,16 +2,18 @@
 import path from 'node:path';
 import { type DataReport, describeData } from '../data/data-report.ts';
 import type { JobScope } from '../job/job-scope.ts';
+import type { ReadParams } from './task-setup.ts';
 
 /** @param files from the recipe; `load` receives them as absolute paths @throws RunError 'stopped', and what `load` throws */
 export async function readFiles<Data extends { readonly report: DataReport }>(
-  { job, context }: JobScope,
+  { job, context, onReport }: JobScope & Pick<ReadParams, 'onReport'>,
   files: readonly string[],
   load: (paths: readonly string[]) => Promise<Data>,
 ): Promise<Data> {
   job.phase('data', `reading ${files.join(', ')}`);
   const data = await load(files.map(file => path.resolve(context.baseDir, file)));
   job.checkStop();
+  onReport?.(data.report);
   for (const line of describeData(data.report).split('\n')) job.log('info', line);
   return data;
 }

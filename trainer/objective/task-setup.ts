@@ -4,10 +4,11 @@
 
 import type { Batch, BatchSource } from '../data/batch/batches.ts';
 import type { DataDigest } from '../data/data-digest.ts';
+import type { DataReport } from '../data/data-report.ts';
 import type { HostArray } from '../graph/types.ts';
 import type { Evaluator } from '../job/evaluate.ts';
 import type { RecipeScope } from '../job/job-scope.ts';
-import type { Base } from '../job/open-base.ts';
+import type { Base, BaseFiles } from '../job/open-base.ts';
 import type { AnyModel } from '../model/model-spec.ts';
 import type { Precision } from '../model/weight-storage.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
@@ -38,14 +39,21 @@ export interface TaskSetup {
 
 export type MeasureBatch = (batch: Batch, outputs: Readonly<Record<string, HostArray>>) => MeasureSums;
 
-export interface SetUpParams extends RecipeScope {
+/** The surroundings of whatever reads the data of a recipe. */
+export interface ReadParams extends RecipeScope {
+  readonly base: BaseFiles;
+  /** Label names to take where the recipe names none: those that an adapter was trained with. */
+  readonly labels?: readonly string[];
+  /** Receives the report of each part that was read. */
+  readonly onReport?: (report: DataReport) => void;
+}
+
+export interface SetUpParams extends ReadParams {
   readonly base: Base;
   /** How the run holds weights and computes; float32 where it is left out. */
   readonly precision?: Precision;
   /** Present for a training run. */
   readonly runDir?: string;
-  /** Label names to take where the recipe names none: those that an adapter was trained with. */
-  readonly labels?: readonly string[];
 }
 
 /** @param part 'held': the held-out samples alone, the same as a training run would hold out */

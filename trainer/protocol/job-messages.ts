@@ -8,6 +8,7 @@ import type { CardName } from '../catalog/cards.ts';
 import { isOneOf } from '../catalog/entries.ts';
 import { isRecord } from '../narrow.ts';
 import type { Recipe } from './recipe-schema.ts';
+import type { DataPart, SamplePage } from './view/data.ts';
 
 /** The locations that a job uses; absolute paths. */
 export interface JobContext {
@@ -93,6 +94,17 @@ export type JobRequest = { readonly context: JobContext } & (
       /** The longest answer of a request that names no length. */
       readonly maxTokens: number;
     }
+  /** Shows samples as the model will see them. */
+  | {
+      readonly kind: 'data';
+      readonly recipe: Recipe;
+      readonly part: DataPart;
+      /** The first sample, from 0, and how many. */
+      readonly from: number;
+      readonly count: number;
+      /** Whether all samples are read, as a run does. */
+      readonly statistics: boolean;
+    }
   | { readonly kind: 'verify'; readonly modelDir: string; readonly engine: Recipe['engine'] }
   /** Compiles the training step for cards that need not be there. */
   | {
@@ -136,6 +148,7 @@ export const JOB_KINDS = [
   'export',
   'verify',
   'serve',
+  'data',
   'card',
   'doctor',
 ] as const satisfies readonly JobKind[];
@@ -143,6 +156,9 @@ export const JOB_KINDS = [
 /** Returns whether a message has the form of a request: its sender is the parent, whose version is the worker's own. */
 export const isJobRequest = (message: unknown): message is JobRequest =>
   isRecord(message) && isOneOf(JOB_KINDS, message.kind) && isRecord(message.context) && typeof message.context.cacheDir === 'string';
+
+/** Whether a job computes on the device; only one of those runs at a time. */
+export const takesDevice = (kind: JobKind): boolean => kind !== 'doctor' && kind !== 'data';
 
 /** A job that trains saves before it stops. */
 export const isTrainingKind = (kind: JobKind): boolean => kind === 'train' || kind === 'resume' || kind === 'sweep';
@@ -201,6 +217,8 @@ export type WorkerEvent =
   | { readonly type: 'log'; readonly level: LogLevel; readonly message: string }
   /** A piece of generated text. */
   | { readonly type: 'text'; readonly chunk: string }
+  /** Samples as the model will see them. */
+  | { readonly type: 'samples'; readonly page: SamplePage }
   /** A server accepts requests on this port. */
   | { readonly type: 'serving'; readonly port: number }
   /** The last event of a successful job. */

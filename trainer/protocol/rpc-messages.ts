@@ -6,6 +6,7 @@ import type { ExportFormat, ExportType } from '../catalog/artifacts.ts';
 import type { GenerateOptions, JobKind, RecipeSource, WorkerEvent } from './job-messages.ts';
 import type { Problem } from './problem.ts';
 import type { SweepStatus } from './sweep.ts';
+import type { DataPart } from './view/data.ts';
 
 export type { RecipeSource } from './job-messages.ts';
 
@@ -270,6 +271,17 @@ export const requests = {
     },
     JobRecord
   >('jobs/generate'),
+  /** Shows samples of a recipe as the model will see them; does not wait for trainings. */
+  previewData: message<
+    StartOptions & {
+      readonly recipe: RecipeSource;
+      readonly part: DataPart;
+      readonly from: number;
+      readonly count: number;
+      readonly statistics: boolean;
+    },
+    JobRecord
+  >('jobs/data'),
   exportRun: message<
     StartOptions & {
       readonly adapter: string;

@@ -2,7 +2,7 @@
 
 import { isRecord } from '../narrow.ts';
 import { messageOf } from '../protocol/error-facts.ts';
-import { isTrainingKind, type JobKind, type JobRequest } from '../protocol/job-messages.ts';
+import { isTrainingKind, type JobKind, type JobRequest, takesDevice } from '../protocol/job-messages.ts';
 import type { JobEvent, JobRecord, JobState } from '../protocol/rpc-messages.ts';
 import { hasCheckpoint } from '../run/has-checkpoint.ts';
 import { settleStoppedRun } from '../run/settle-run.ts';
@@ -64,8 +64,11 @@ interface QueuedJob {
   readonly waiting: Set<(record: JobRecord) => void>;
 }
 
-/** Doctor does not wait for trainings: it has its own lane. */
-const laneOf = (kind: JobKind): string => (kind === 'doctor' ? 'look' : DEVICE);
+/** A job that needs no device does not wait for trainings; a page of samples does not wait for facts about all of them either. */
+function laneOf({ request }: NewJob): string {
+  if (takesDevice(request.kind)) return DEVICE;
+  return request.kind === 'data' && request.statistics ? 'statistics' : 'look';
+}
 const DEVICE = 'device';
 /** Short jobs that fit in memory: generating text during a training. */
 const SHARED = 'shared';
@@ -75,7 +78,7 @@ const SHARED = 'shared';
  */
 const SHARED_ROOM = 2;
 /** A user waits for these interactively; after the end of a daemon, nobody does. */
-const OF_THE_MOMENT: readonly JobKind[] = ['generate', 'doctor'];
+const OF_THE_MOMENT: readonly JobKind[] = ['generate', 'data', 'doctor'];
 const ENDED: readonly JobState[] = ['succeeded', 'stopped', 'aborted', 'failed'];
 export const hasEnded = ({ state }: JobRecord): boolean => ENDED.includes(state);
 
@@ -242,7 +245,8 @@ export class JobQueue {
     const queued = all.filter(({ record, isNew }) => record.state === 'queued' && !isNew);
     queued.sort((a, b) => b.record.priority - a.record.priority || a.order - b.order);
     for (const job of queued) {
-      const own = laneOf(job.record.kind);
+      if (job.work === undefined) continue;
+      const own = laneOf(job.work);
       const lane = own === DEVICE && this.fitsNextTo(job, busy.get(DEVICE)) ? SHARED : own;
       if (busy.has(lane)) continue;
       busy.set(lane, job);

@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { exportFormats, exportTypes } from '../catalog/artifacts.ts';
 import { engineChoiceNames } from '../catalog/engines.ts';
 import { type RequestName, type RequestParams, TAILED_FILES } from '../protocol/rpc-messages.ts';
+import { DATA_PARTS } from '../protocol/view/data.ts';
 import { DaemonError } from './daemon-error.ts';
 
 /** For names and paths; longer than any path of a system. */
@@ -15,6 +16,8 @@ const MAX_TEXT = 4096;
 /** As in the command line's recipe reader. */
 const MAX_RECIPE_CHARACTERS = 2 ** 20;
 const MAX_LIST = 256;
+/** A page of long samples has to fit in a message. */
+const MAX_SHOWN_SAMPLES = 50;
 
 const text = z.string().min(1).max(MAX_TEXT);
 /** Without `.`, `..` and a trailing slash, so that one folder has one name. */
@@ -77,6 +80,14 @@ const paramSchemas: { readonly [Name in RequestName]: z.ZodType<RequestParams<Na
     prompt: z.string().max(2 ** 20),
     promptOf: absolute.optional(),
     options: generateOptions,
+  }),
+  previewData: z.strictObject({
+    ...start,
+    recipe,
+    part: z.enum(DATA_PARTS),
+    from: z.int().min(0),
+    count: z.int().min(0).max(MAX_SHOWN_SAMPLES),
+    statistics: z.boolean(),
   }),
   exportRun: z.strictObject({
     ...start,

@@ -122,6 +122,13 @@ export const handlers: Handlers = {
       const reads = [...readsOf(recipe, source.baseDir), ...(adapter === undefined ? [] : [adapter])];
       return { request, threads: recipe.threads, title: recipeName(recipe, source.fileName), reads };
     }),
+  previewData: (params, services) =>
+    once(params, services, async () => {
+      const { recipe: source, part, from, count, statistics } = params;
+      const recipe = await recipeOf(source, services.reader);
+      const request = { kind: 'data', context: contextOf(services, source.baseDir), recipe, part, from, count, statistics } as const;
+      return { request, threads: 0, title: recipeName(recipe, source.fileName) };
+    }),
   generate: (params, services) =>
     once(params, services, async () => {
       const { id: _, priority: __, baseDir, ...rest } = params;

@@ -46,6 +46,7 @@ const answers: { readonly [Name in RequestName]?: z.ZodType } = {
   importance: jobRecord,
   evaluate: jobRecord,
   generate: jobRecord,
+  previewData: jobRecord,
   exportRun: jobRecord,
   verify: jobRecord,
   doctor: jobRecord,

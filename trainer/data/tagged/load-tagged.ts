@@ -4,12 +4,13 @@ import { type DataReport, summarizeExamples } from '../data-report.ts';
 import type { ColumnNames } from '../detect-format.ts';
 import { drawStream } from '../draw.ts';
 import { placesOf } from '../label-places.ts';
-import { listDataFiles } from '../read/list-files.ts';
+import { type DataFile, listDataFiles } from '../read/list-files.ts';
 import { samplesOf } from '../samples-of.ts';
 import type { SegmentTokenizer } from '../segment-encoder.ts';
+import type { DataRecord } from '../types.ts';
 import { countEntities } from './entities.ts';
 import { sortTags, type TagScheme, tagScheme } from './tag-scheme.ts';
-import { findTaggedColumns, type TaggedColumns, taggedRecord } from './tagged-record.ts';
+import { findTaggedColumns, type TaggedColumns, type TaggedRecord, taggedRecord } from './tagged-record.ts';
 import { createWordEncoder } from './word-encoder.ts';
 
 export interface TaggedText {
@@ -58,21 +59,11 @@ export async function loadTagged(input: LoadTaggedInput): Promise<TaggedData> {
   const problems = new DataProblems();
   const places = new Map<string, DataPlace>();
   let columns: TaggedColumns | undefined;
-  const records = samplesOf({
-    files,
-    tagged: true,
-    renames: input.columns,
+  const records = taggedSamples(input, files, {
     problems,
-    find: record => {
-      columns = findTaggedColumns(record);
-      return columns;
-    },
-    read: (record, known) => {
-      const tagged = taggedRecord(record, known, input.labels);
-      const { file, line } = record;
-      const key = known.kind === 'words' ? known.tags : known.spans;
-      for (const tag of tagged.tags) if (!places.has(tag)) places.set(tag, { file, line, key });
-      return tagged;
+    onFirst: foundColumns => (columns = foundColumns),
+    onTag: (tag, place) => {
+      if (!places.has(tag)) places.set(tag, place);
     },
   });
   let drawnFrom: number | undefined;
@@ -89,6 +80,38 @@ export async function loadTagged(input: LoadTaggedInput): Promise<TaggedData> {
   const labels = input.labels.length > 0 ? input.labels : sortTags(places.keys());
   const examples = found.map(placeTags(labels));
   return { examples, labels, scheme, report: reportOf(examples, columns, { files: files.length, drawnFrom, truncated, scheme }) };
+}
+
+interface TaggedSamplesHooks {
+  readonly problems: DataProblems;
+  readonly onFirst?: (columns: TaggedColumns) => void;
+  readonly onTag?: (tag: string, place: DataPlace) => void;
+}
+
+/** The sentences before they are encoded. @throws DataError where the first one lacks a column */
+export function taggedSamples(
+  { columns: renames, labels }: Pick<LoadTaggedInput, 'columns' | 'labels'>,
+  files: readonly DataFile[],
+  { problems, onFirst, onTag }: TaggedSamplesHooks,
+): AsyncGenerator<TaggedRecord & Pick<DataRecord, 'file' | 'line'>> {
+  return samplesOf({
+    files,
+    tagged: true,
+    renames,
+    problems,
+    find: record => {
+      const columns = findTaggedColumns(record);
+      onFirst?.(columns);
+      return columns;
+    },
+    read: (record, known) => {
+      const tagged = taggedRecord(record, known, labels);
+      const { file, line } = record;
+      const key = known.kind === 'words' ? known.tags : known.spans;
+      for (const tag of tagged.tags) onTag?.(tag, { file, line, key });
+      return tagged;
+    },
+  });
 }
 
 /** Gives a sentence the places of its tags among these labels; −1 for one that is not among them. */

@@ -3,8 +3,8 @@ import { chunkSequence } from '../batch/pack-sequences.ts';
 import { DataError, type DataProblem } from '../data-error.ts';
 import { createEncoder } from '../encoder.ts';
 import { type FormatSettings, formatExample } from '../format-example.ts';
-import { type TokenizeSettings, type Truncation, tokenizeExample } from '../tokenize-example.ts';
-import type { ChatRenderer, DataRecord, TextTokenizer } from '../types.ts';
+import { type DropReason, type TokenizeSettings, type Truncation, tokenizeExample } from '../tokenize-example.ts';
+import type { ChatRenderer, DataRecord, TextTokenizer, TokenSequence } from '../types.ts';
 import { countTargets } from '../types.ts';
 import { TARGET_BIT } from './example-store.ts';
 
@@ -37,11 +37,21 @@ export interface TokenizedRecords {
 
 export type TokenizeRecords = (records: readonly DataRecord[]) => TokenizedRecords;
 
-/** @throws DataError from the function that is returned, for a problem that is of no single record */
-export function recordTokenizer(
+/** The samples that were made of one record. */
+export interface MadeOfRecord {
+  /** One; several of a long document; none where the record is dropped. */
+  readonly sequences: readonly TokenSequence[];
+  readonly dropped?: DropReason;
+  readonly truncated: boolean;
+  readonly label?: string;
+  readonly notes: readonly string[];
+}
+
+/** @throws DataError from the function that is returned */
+export function sampleTokenizer(
   { formatting: settings, maxLength, truncation }: RecordSettings,
   { tokenizer, chatRenderer }: { readonly tokenizer: TextTokenizer; readonly chatRenderer?: ChatRenderer | undefined },
-): TokenizeRecords {
+): (record: DataRecord) => MadeOfRecord {
   const formatting: FormatSettings = { ...settings, chatRenderer };
   const [eosId] = tokenizer.eosIds;
   // A document of plain text stays whole, and is then cut into samples.
@@ -52,19 +62,31 @@ export function recordTokenizer(
     truncation,
     eosId,
   };
+  return record => {
+    const { file, line } = record;
+    const { label, notes = [], ...formatted } = formatExample(record, formatting);
+    const result = tokenizeExample(formatted, tokenizing, { file, line });
+    if (result.kind === 'dropped') return { sequences: [], dropped: result.reason, truncated: false, label, notes };
+    return { sequences: chunkSequence(result.sequence, maxLength), truncated: result.truncated, label, notes };
+  };
+}
+
+/** @throws DataError from the function that is returned, for a problem that is of no single record */
+export function recordTokenizer(
+  settings: RecordSettings,
+  tools: { readonly tokenizer: TextTokenizer; readonly chatRenderer?: ChatRenderer | undefined },
+): TokenizeRecords {
+  const tokenize = sampleTokenizer(settings, tools);
   return records => {
     const made = new MadeSamples();
-    for (const [place, record] of records.entries()) {
-      const { file, line } = record;
+    for (const [place, record] of records.entries())
       made.take(() => {
-        const formatted = formatExample(record, formatting);
-        for (const note of formatted.notes ?? []) made.note(note);
-        const result = tokenizeExample(formatted, tokenizing, { file, line });
-        if (result.kind === 'dropped') return made.drop(result.reason);
-        if (result.truncated) made.truncated++;
-        for (const sequence of chunkSequence(result.sequence, maxLength)) made.add(place, sequence, formatted.label);
+        const { sequences, dropped, truncated, label, notes } = tokenize(record);
+        for (const note of notes) made.note(note);
+        if (dropped !== undefined) return made.drop(dropped);
+        if (truncated) made.truncated++;
+        for (const sequence of sequences) made.add(place, sequence, label);
       });
-    }
     return made.end();
   };
 }

@@ -9,12 +9,12 @@ import { padIdOf } from '../../job/pad-id.ts';
 import type { CausalModel } from '../../model/model-spec.ts';
 import { RunError } from '../../run-error.ts';
 import { loadHeldData, loadTrainingData } from '../load-data.ts';
-import type { SetUpParams, SetUpTask } from '../task-setup.ts';
+import type { ReadParams, SetUpTask } from '../task-setup.ts';
 import { causalTask } from './causal-task.ts';
 import { tokenEvaluator } from './token-evaluator.ts';
 
 /** @throws RunError 'wrong-task' for a model that writes no text */
-export function causalModelFor({ recipe, base: { model } }: Pick<SetUpParams, 'recipe' | 'base'>): CausalModel {
+export function causalModelFor({ recipe, base: { model } }: Pick<ReadParams, 'recipe' | 'base'>): CausalModel {
   if (model.kind === 'causal') return model;
   throw new RunError(
     'wrong-task',

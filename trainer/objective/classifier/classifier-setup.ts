@@ -11,31 +11,33 @@ import type { AnyModel, ClassifierModel } from '../../model/model-spec.ts';
 import { checkWeights } from '../../model/weight-stream.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
 import { RunError } from '../../run-error.ts';
-import type { SetUpParams, SetUpTask, TaskSetup } from '../task-setup.ts';
+import type { ReadParams, SetUpParams, SetUpTask, TaskSetup } from '../task-setup.ts';
 import { classWeightsOf } from './class-weights.ts';
 import type { ClassifierReader, Labeled } from './classifier-reader.ts';
 import { classifierTask } from './classifier-task.ts';
-import { imageReader } from './image-reader.ts';
+import { type ImageInput, imageReader } from './image-reader.ts';
 import { taggedReader } from './tagged-reader.ts';
-import { textReader } from './text-reader.ts';
+import { type TokenInput, textReader } from './text-reader.ts';
 
-export const setUpTexts: SetUpTask = async (params, part) => {
-  const { model } = params.base;
-  if (model.kind !== 'classifier' || model.input.kind !== 'tokens') throw wrongTask(model, 'classifies texts');
-  return setUp(params, part, await textReader(params, model.input));
-};
+export const setUpTexts: SetUpTask = async (params, part) =>
+  setUp(params, part, await textReader(params, tokensOf(params, 'classifies texts')));
 
-export const setUpTagged: SetUpTask = async (params, part) => {
-  const { model } = params.base;
-  if (model.kind !== 'classifier' || model.input.kind !== 'tokens') throw wrongTask(model, 'reads texts from both sides');
-  return setUp(params, part, await taggedReader(params, model.input));
-};
+export const setUpTagged: SetUpTask = async (params, part) =>
+  setUp(params, part, await taggedReader(params, tokensOf(params, 'reads texts from both sides')));
 
-export const setUpImages: SetUpTask = async (params, part) => {
-  const { model } = params.base;
+export const setUpImages: SetUpTask = async (params, part) => setUp(params, part, await imageReader(params, imagesOf(params)));
+
+/** @param needed what the task's model does @throws RunError 'wrong-task' */
+export function tokensOf({ base: { model } }: ReadParams, needed: string): TokenInput {
+  if (model.kind !== 'classifier' || model.input.kind !== 'tokens') throw wrongTask(model, needed);
+  return model.input;
+}
+
+/** @throws RunError 'wrong-task' */
+export function imagesOf({ base: { model } }: ReadParams): ImageInput {
   if (model.kind !== 'classifier' || model.input.kind !== 'image') throw wrongTask(model, 'classifies images');
-  return setUp(params, part, await imageReader(params, model.input));
-};
+  return model.input;
+}
 
 function wrongTask(model: AnyModel, needed: string): RunError {
   const [does, task] =
@@ -87,8 +89,8 @@ interface Parts<Sample> {
 }
 
 /** @throws RunError 'no-data'; DataError where there is but one class to learn */
-async function readParts<Sample extends Labeled>(
-  { recipe, base, labels: known = [], job }: SetUpParams,
+export async function readParts<Sample extends Labeled>(
+  { recipe, base, labels: known = [], job }: ReadParams,
   part: 'train' | 'held',
   { read, place }: ClassifierReader<Sample>,
 ): Promise<Parts<Sample>> {
@@ -160,8 +162,8 @@ function withModelOrder(labels: readonly string[], model: AnyModel): readonly st
 }
 
 /** The model with a head for these labels; a new head is said aloud. */
-function modelFor(
-  { recipe, base, job }: SetUpParams,
+export function modelFor(
+  { recipe, base, job }: ReadParams,
   labels: readonly string[],
   imageSize: readonly [number, number] | undefined,
 ): ClassifierModel {

@@ -11,17 +11,18 @@ import { type ImagePreprocessing, imagePreprocessing } from '../../format/image/
 import { type ClassifierModel, inputOf, takesSize } from '../../model/model-spec.ts';
 import { atLeast, valueFor } from '../../narrow.ts';
 import { RunError } from '../../run-error.ts';
-import type { SetUpParams } from '../task-setup.ts';
+import type { ReadParams } from '../task-setup.ts';
 import { classEvaluator } from './class-evaluator.ts';
 import { type ClassifierReader, countPlaces, placeLabel } from './classifier-reader.ts';
 
-type ImageInput = Extract<ClassifierModel['input'], { kind: 'image' }>;
+export type ImageInput = Extract<ClassifierModel['input'], { kind: 'image' }>;
 
 /** This many images that do not decode are named one by one. */
 const NAMED = 20;
 
-export async function imageReader({ recipe, base, job, context }: SetUpParams, input: ImageInput): Promise<ClassifierReader<LabeledImage>> {
-  const { image_size: size, augment, bad_images: bad, columns } = recipe.data;
+/** How images become the model's input. @throws RunError 'unsupported' where the model takes another size alone */
+export async function imageForm({ recipe, base }: ReadParams, input: ImageInput) {
+  const { image_size: size } = recipe.data;
   if (size !== undefined && !takesSize(input, size))
     throw new RunError(
       'unsupported',
@@ -30,7 +31,13 @@ export async function imageReader({ recipe, base, job, context }: SetUpParams, i
     );
   const imageSize = size === undefined ? undefined : ([size, size] as const);
   const [height, width] = imageSize ?? [input.height, input.width];
-  const preprocessing = await imagePreprocessing({ dir: base.folder.dir, config: base.folder.config, height, width });
+  return { imageSize, preprocessing: await imagePreprocessing({ dir: base.folder.dir, config: base.folder.config, height, width }) };
+}
+
+export async function imageReader(params: ReadParams, input: ImageInput): Promise<ClassifierReader<LabeledImage>> {
+  const { recipe, job, context } = params;
+  const { augment, bad_images: bad, columns } = recipe.data;
+  const { imageSize, preprocessing } = await imageForm(params, input);
   job.log('info', `images: ${describePreprocessing(preprocessing)}`);
   const skipped = new Set<string>();
   // Each is met again in every epoch and evaluation, and told once.

@@ -6,12 +6,12 @@ import { labeledWords, loadTagged, placeTags, type TaggedText } from '../../data
 import { withTokenizer } from '../../job/open-base.ts';
 import { inputOf } from '../../model/model-spec.ts';
 import { readFiles } from '../read-files.ts';
-import type { SetUpParams } from '../task-setup.ts';
+import type { ReadParams } from '../task-setup.ts';
 import { type ClassifierReader, countPlaces } from './classifier-reader.ts';
 import { tagEvaluator } from './tag-evaluator.ts';
 import { planTexts, type TokenInput } from './text-reader.ts';
 
-export async function taggedReader(params: SetUpParams, { maxPositions }: TokenInput): Promise<ClassifierReader<TaggedText>> {
+export async function taggedReader(params: ReadParams, { maxPositions }: TokenInput): Promise<ClassifierReader<TaggedText>> {
   const { recipe, base } = params;
   const { max_length: maxLength } = recipe;
   checkMaxLength(maxLength, maxPositions);

@@ -10,14 +10,14 @@ import { withTokenizer } from '../../job/open-base.ts';
 import type { ClassifierModel } from '../../model/model-spec.ts';
 import { inputOf } from '../../model/model-spec.ts';
 import { readFiles } from '../read-files.ts';
-import type { SetUpParams } from '../task-setup.ts';
+import type { ReadParams } from '../task-setup.ts';
 import { classEvaluator } from './class-evaluator.ts';
 import { type ClassifierReader, countPlaces, placeLabel } from './classifier-reader.ts';
 import { severalEvaluator } from './several-evaluator.ts';
 
 export type TokenInput = Extract<ClassifierModel['input'], { kind: 'tokens' }>;
 
-export async function textReader(params: SetUpParams, { maxPositions }: TokenInput): Promise<ClassifierReader<LabeledText>> {
+export async function textReader(params: ReadParams, { maxPositions }: TokenInput): Promise<ClassifierReader<LabeledText>> {
   const { recipe, base } = params;
   const { max_length: maxLength } = recipe;
   checkMaxLength(maxLength, maxPositions);

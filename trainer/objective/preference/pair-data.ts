@@ -9,7 +9,7 @@ import type { CausalModel } from '../../model/model-spec.ts';
 import { RunError } from '../../run-error.ts';
 import { checkVocabulary, datasetSettings } from '../load-data.ts';
 import { readFiles } from '../read-files.ts';
-import type { SetUpParams } from '../task-setup.ts';
+import type { ReadParams } from '../task-setup.ts';
 
 /** In the log: enough to see what is compared. */
 const PREVIEW = { samples: 4, maxTokens: 200 };
@@ -20,7 +20,7 @@ export interface PairData {
   readonly held: readonly Pair[];
 }
 
-export interface PairDataParams extends SetUpParams {
+export interface PairDataParams extends ReadParams {
   readonly base: TextBase<CausalModel>;
 }
 

@@ -45,6 +45,8 @@ export const dataGroup = group('The data: files, format and preprocessing.', {
         rejected: 'The worse answer of a pair.',
         messages: 'The list of messages.',
         conversations: 'The list of turns (sharegpt).',
+        tokens: 'The words of a sample, for labels of words.',
+        tags: 'The label of each word.',
       },
       text({ noun: 'column name' }),
       'a map from expected names to the names in the data',

@@ -1,0 +1,79 @@
+/** A preview of data as text: what is trained and what is cut off is told apart without color. */
+import { expect, test } from 'vitest';
+import { describeSamples, describeStatistics } from '../../../trainer/cli/data-text.ts';
+import { dataStatistics } from '../../../trainer/data/shown/statistics.ts';
+import type { SamplePage } from '../../../trainer/protocol/view/data.ts';
+
+const token = (text: string, tag?: string) => ({ text, ids: [1], tag });
+const page: SamplePage = {
+  part: 'train',
+  parts: ['train'],
+  from: 4,
+  more: true,
+  columns: [],
+  roles: [],
+  mapping: {},
+  format: 'prompt_completion: set in the recipe',
+  samples: [
+    {
+      index: 4,
+      file: 'a.jsonl',
+      line: 7,
+      state: 'kept',
+      notes: [],
+      sequences: [
+        {
+          length: 3,
+          targets: 1,
+          cut: 1,
+          hidden: 0,
+          runs: [
+            { use: 'context', tokens: [token('ask'), token(' Ada', 'B-PER')] },
+            { use: 'cut', tokens: [token(' more')] },
+            { use: 'trained', tokens: [token(' yes')] },
+          ],
+        },
+      ],
+    },
+    { index: 5, file: 'a.jsonl', line: 8, state: 'malformed', reason: 'key "text": empty text.', notes: [], sequences: [] },
+  ],
+};
+
+test('samples', () => {
+  expect(describeSamples(page, false)).toBe(
+    [
+      'format prompt_completion: set in the recipe',
+      'trained tokens: ⟦…⟧, cut off: ⟨…⟩',
+      '— 4: a.jsonl:7\n  3 tokens, 1 trained, 1 cut off\nask Ada[B-PER]⟨ more⟩⟦ yes⟧',
+      '— 5: a.jsonl:8, malformed\nkey "text": empty text.',
+      'more samples: --from 6',
+    ].join('\n\n'),
+  );
+  expect(describeSamples(page, true)).toContain('\u001b[32m⟦ yes⟧');
+});
+
+test('facts about all samples', async () => {
+  const facts = (line: number, input: string, whole = input) => ({
+    file: 'a',
+    line,
+    length: 10 + line,
+    tokens: 10 + line,
+    targets: 2,
+    input,
+    whole,
+  });
+  const train = [facts(1, 'x'), facts(2, 'y'), facts(3, 'x'), facts(4, 'y', 'other')];
+  const found = await dataStatistics(
+    { train: { facts: train, plan: undefined }, held: { facts: [facts(9, 'y', 'new')], plan: undefined } },
+    ['read'],
+  );
+  expect(describeStatistics(found)).toContain('duplicates: 1 (a:1 = a:3)');
+  expect(describeStatistics(found)).toContain('same input with another answer: 1 (a:2 = a:4)');
+  expect(describeStatistics(found)).toContain('held-out samples that are also trained on: 1 (a:2 = a:9)');
+  expect(found.parts[0]?.histogram.map(({ from, count }) => [from, count])).toEqual([
+    [11, 1],
+    [12, 1],
+    [13, 1],
+    [14, 1],
+  ]);
+});

@@ -1,0 +1,64 @@
+/** `rowtune data`: samples as the model will see them, and facts about all of them. */
+import { Option } from 'commander';
+import { DATA_PARTS, type DataPart } from '../../protocol/view/data.ts';
+import { jobContext } from '../../settings.ts';
+import { EXIT } from '../cli-error.ts';
+import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
+import { describeSamples, describeStatistics } from '../data-text.ts';
+import { numberOption, recipeOrRun, withOverrides } from '../job-command.ts';
+import { runWorker } from '../run-worker.ts';
+
+interface DataOptions {
+  readonly part: DataPart;
+  readonly from: number;
+  readonly samples: number;
+  /** False with --no-statistics. */
+  readonly statistics: boolean;
+}
+
+export const addData: AddCommand = (program, surroundings) => {
+  const command = withOverrides(
+    program
+      .command('data')
+      .description(
+        'show samples as the model will see them: tokens that are trained, context and what is cut off; then facts about all samples',
+      )
+      .argument('<recipe|run>', 'a recipe, or a run folder'),
+  )
+    .addOption(new Option('--part <part>', 'the samples to show').choices(DATA_PARTS).default('train'))
+    .option('--from <n>', 'the first sample to show, from 0', numberOption({ min: 0, integer: true }), 0)
+    .option('--samples <n>', 'how many samples to show', numberOption({ min: 0, max: 100, integer: true }), 3)
+    .option('--no-statistics', 'show samples only, without reading all data');
+  const examples = ['rowtune data spam.rowtune.yaml', 'rowtune data spam.rowtune.yaml --part eval --from 100 --samples 10 --no-statistics'];
+  withCommonOptions(command, examples).action((source: string, overrides: string[], options: DataOptions) =>
+    runCommandWork(command, surroundings, context => data(context, source, overrides, options)),
+  );
+};
+
+async function data(
+  context: CommandContext,
+  source: string,
+  overrides: readonly string[],
+  { part, from, samples: count, statistics }: DataOptions,
+): Promise<CommandResult> {
+  const { settings, terminal } = context;
+  const { recipe, baseDir } = await recipeOrRun(context, source, overrides);
+  const request = { kind: 'data', context: jobContext(settings, baseDir), recipe, part, from, count, statistics } as const;
+  let isShown = false;
+  const result = await runWorker({
+    request,
+    terminal,
+    threads: recipe.threads,
+    onEvent: event => {
+      if (event.type !== 'samples') return false;
+      isShown = true;
+      terminal.print(describeSamples(event.page, terminal.isColored));
+      return true;
+    },
+  });
+  if (!isShown) terminal.print(describeSamples(result.page, terminal.isColored));
+  if (result.statistics) terminal.print(`\n${describeStatistics(result.statistics)}`);
+  const problem = result.failure ?? result.page.problem;
+  if (problem !== undefined) terminal.say('error', `training would stop at this data:\n${problem}`);
+  return { value: { ok: problem === undefined, ...result }, exitStatus: problem === undefined ? EXIT.ok : EXIT.failed };
+}

@@ -1,0 +1,22 @@
+/** Identifies samples by their tokens, to find those that are the same. */
+import { createHash } from 'node:crypto';
+import type { TokenSequence } from '../types.ts';
+
+/** Characters of an identity: 96 bits, of which two of a billion samples agree by chance once in 10¹¹ times. */
+const LENGTH = 16;
+
+export function identityOf(...parts: readonly (Int32Array | Uint8Array | string | number)[]): string {
+  const hash = createHash('sha1');
+  for (const part of parts) {
+    if (typeof part === 'string' || typeof part === 'number') hash.update(`${part}\0`);
+    else hash.update(new Uint8Array(part.buffer, part.byteOffset, part.byteLength)).update(`\0${part.length}\0`);
+  }
+  return hash.digest('base64').slice(0, LENGTH);
+}
+
+/** The tokens before the last stretch that is trained: the prompt of an answer, or the chat before the last turn. All of them in plain text. */
+export function inputOf({ ids, train }: TokenSequence): Int32Array {
+  let at = train.lastIndexOf(1);
+  while (at > 0 && train[at - 1] === 1) at--;
+  return at > 1 ? ids.subarray(0, at) : ids;
+}

@@ -1,0 +1,99 @@
+/** Samples of language models as training reads them: the same reader, the same tokens, the same targets. */
+import { drawStream } from '../draw.ts';
+import { SIDES } from '../format-pair.ts';
+import { type LoadDatasetInput, openForTokenizing } from '../load-dataset.ts';
+import { type MadePair, pairTokenizer } from '../load-pairs.ts';
+import { checkMaxLength } from '../max-length.ts';
+import { openRecords } from '../open-records.ts';
+import { listDataFiles } from '../read/list-files.ts';
+import { sampleTokenizer } from '../tokens/tokenize-records.ts';
+import type { DataFormat, TokenSequence } from '../types.ts';
+import { type SampleToShow, ShownProblems, samplesToShow } from './shown-sample.ts';
+import { shownSequence } from './shown-sequence.ts';
+
+/** Tokens of what is cut off that are shown: enough to see what is lost. */
+const MORE_TOKENS = 1000;
+
+export type ShowTextsInput = Omit<LoadDatasetInput, 'onProgress' | 'large'> & {
+  readonly onFormat?: (format: DataFormat, reason: string) => void;
+};
+
+/** @throws DataError where there is no sample, or the first one has no known format */
+export async function* showTexts(input: ShowTextsInput): AsyncGenerator<SampleToShow> {
+  checkMaxLength(input.maxLength, input.maxPositions);
+  const { settings, maxLength, tokenizer } = input;
+  const files = await listDataFiles(input.paths);
+  const problems = new ShownProblems();
+  const { records, detected, recordSettings } = await openForTokenizing({ files, settings, maxLength }, problems);
+  input.onFormat?.(detected.format, detected.reason);
+  const make = sampleTokenizer(recordSettings, input);
+  const makeWhole = sampleTokenizer({ ...recordSettings, maxLength: maxLength + MORE_TOKENS }, input);
+  yield* samplesToShow(drawStream(records, drawOf(settings)), problems, {
+    placeOf: record => record,
+    show: record => {
+      const { sequences, dropped, truncated, label, notes } = make(record);
+      const [whole] = truncated || dropped !== undefined ? makeWhole(record).sequences : [];
+      const shown = sequences.map(sequence => shownTokens(sequence, { tokenizer, whole, most: maxLength + MORE_TOKENS }));
+      // Where nothing is left, all of it was cut.
+      const lost = dropped !== undefined && whole ? [shownTokens(NOTHING, { tokenizer, whole, most: maxLength + MORE_TOKENS })] : [];
+      return {
+        sequences: [...shown, ...lost],
+        reason: dropped && DROPPED[dropped],
+        labels: label === undefined ? undefined : [label],
+        notes,
+      };
+    },
+  });
+}
+
+/** @throws DataError as {@link showTexts} */
+export async function* showPairs(input: ShowTextsInput): AsyncGenerator<SampleToShow> {
+  checkMaxLength(input.maxLength, input.maxPositions);
+  const { settings, maxLength, tokenizer } = input;
+  const files = await listDataFiles(input.paths);
+  const problems = new ShownProblems();
+  const { records, detected } = await openRecords(files, settings, problems);
+  input.onFormat?.('preference', detected.reason);
+  const most = maxLength + MORE_TOKENS;
+  const make = pairTokenizer(input);
+  const makeWhole = pairTokenizer({ ...input, maxLength: most });
+  yield* samplesToShow(drawStream(records, drawOf(settings)), problems, {
+    placeOf: record => record,
+    show: record => {
+      const { pair, dropped, truncated, notes } = make(record);
+      const whole: MadePair | undefined = truncated || dropped !== undefined ? makeWhole(record) : undefined;
+      const sequences = SIDES.flatMap(side => {
+        const [kept, all] = [pair?.[side], whole?.pair?.[side]];
+        return kept || all ? shownTokens(kept ?? NOTHING, { tokenizer, whole: all, most, side }) : [];
+      });
+      return { sequences, reason: dropped && (DROPPED[dropped] ?? dropped), notes };
+    },
+  });
+}
+
+const NOTHING: TokenSequence = { ids: new Int32Array(0), train: new Uint8Array(0) };
+
+const DROPPED: Readonly<Record<string, string>> = {
+  no_target: 'It has nothing to learn: no answer, or none that is trained.',
+  cut_off: 'Cut to max_length, it has nothing left to learn.',
+};
+
+const drawOf = ({ maxSamples: count, seed }: LoadDatasetInput['settings']) => ({ count, seed });
+
+interface ShowSettings extends Pick<LoadDatasetInput, 'tokenizer'> {
+  /** With the tokens that were cut off, as far as `most`. */
+  readonly whole?: TokenSequence | undefined;
+  readonly most: number;
+  readonly side?: 'chosen' | 'rejected';
+}
+
+const shownTokens = ({ ids, train }: TokenSequence, { tokenizer, whole, most, side }: ShowSettings) =>
+  shownSequence(
+    {
+      ids,
+      trains: index => train[index] === 1,
+      side,
+      ...(whole && { whole: [{ kept: ids.length, ids: whole.ids }], cutsMore: whole.ids.length >= most }),
+    },
+    tokenizer,
+  );

@@ -1,0 +1,72 @@
+/** Samples that are shown when their turn comes: those before a page are only read. */
+import type { ShownSample } from '../../protocol/view/data.ts';
+import { DataError, DataProblems } from '../data-error.ts';
+import type { DataRecord } from '../types.ts';
+
+export interface SampleToShow {
+  /** The sample, with its place among all. */
+  readonly show: (index: number) => ShownSample | Promise<ShownSample>;
+}
+
+type Place = Pick<DataRecord, 'file' | 'element'> & { readonly line?: number | undefined };
+
+export type ShownContent = Pick<ShownSample, 'sequences'> & Partial<Pick<ShownSample, 'reason' | 'labels' | 'notes' | 'picture'>>;
+
+/** Malformed samples are shown among the others instead of ending the reading. */
+export class ShownProblems extends DataProblems {
+  private readonly waiting: DataError[] = [];
+
+  override add(error: DataError): void {
+    this.waiting.push(error);
+  }
+
+  override end(): void {
+    // They are shown as samples.
+  }
+
+  /** Those that were met since the last call. */
+  taken(): DataError[] {
+    return this.waiting.splice(0);
+  }
+}
+
+/** @param show the content of an item; a DataError that it throws makes the sample malformed, a reason drops it */
+export async function* samplesToShow<Item>(
+  items: AsyncIterable<Item>,
+  problems: ShownProblems,
+  { placeOf, show }: { readonly placeOf: (item: Item) => Place; readonly show: (item: Item) => ShownContent | Promise<ShownContent> },
+): AsyncGenerator<SampleToShow> {
+  const malformed = (): SampleToShow[] => problems.taken().map(error => ({ show: index => malformedSample(error, index) }));
+  try {
+    for await (const item of items) {
+      yield* malformed();
+      yield { show: index => shownItem({ ...placeOf(item), index }, () => show(item)) };
+    }
+  } catch (error) {
+    // A file without one usable sample.
+    const found = malformed();
+    if (found.length === 0) throw error;
+    yield* found;
+    return;
+  }
+  yield* malformed();
+}
+
+async function shownItem(
+  { file, line, element, index }: Place & { readonly index: number },
+  show: () => ShownContent | Promise<ShownContent>,
+): Promise<ShownSample> {
+  const place = { index, file, ...(line !== undefined && { line }), ...(element !== undefined && { element }) };
+  try {
+    const { notes = [], reason, ...content } = await show();
+    return { ...place, state: reason === undefined ? 'kept' : 'dropped', reason, notes, ...content };
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error;
+    return { ...malformedSample(error, index), ...place };
+  }
+}
+
+function malformedSample({ place: { file = '', line, key }, problem, advice }: DataError, index: number): ShownSample {
+  const what = key === undefined ? problem : `key "${key}": ${problem}`;
+  return { index, file, ...(line !== undefined && { line }), state: 'malformed', reason: `${what}. ${advice}.`, sequences: [], notes: [] };
+}

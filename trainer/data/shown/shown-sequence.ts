@@ -1,0 +1,97 @@
+/** A sequence as the model sees it, with what was cut off in its place. */
+import type { ShownSequence, ShownToken, TokenRun, TokenUse } from '../../protocol/view/data.ts';
+import type { TextTokenizer } from '../types.ts';
+import { tokenTexts } from './token-texts.ts';
+
+/** A longer sequence shows its beginning: a page holds twenty of them. */
+const MAX_SHOWN = 4000;
+
+export interface SequenceToShow {
+  /** Exactly what training feeds. */
+  readonly ids: ArrayLike<number>;
+  /** Whether token i is a target. */
+  readonly trains: (index: number) => boolean;
+  /** Parts of the ids that may each have lost their end or middle: their lengths in the ids, and their whole tokens. */
+  readonly whole?: readonly { readonly kept: number; readonly ids: ArrayLike<number> }[];
+  /** `whole` ends before the sample does. */
+  readonly cutsMore?: boolean;
+  /** The label of the word that begins at token i. */
+  readonly tag?: (index: number) => string | undefined;
+  readonly side?: 'chosen' | 'rejected';
+}
+
+interface Stretch {
+  readonly use: TokenUse;
+  readonly ids: readonly number[];
+  /** The place of its first token in the sequence; −1 where it is cut off. */
+  readonly at: number;
+}
+
+export function shownSequence(sequence: SequenceToShow, tokenizer: Pick<TextTokenizer, 'decode'>): ShownSequence {
+  const { ids, trains, tag, side, cutsMore } = sequence;
+  const stretches = stretchesOf(sequence);
+  const runs: TokenRun[] = [];
+  let [room, hidden] = [MAX_SHOWN, 0];
+  for (const { use, ids: own, at } of stretches) {
+    const shown = own.slice(0, room);
+    room -= shown.length;
+    hidden += own.length - shown.length;
+    if (shown.length > 0)
+      runs.push({ use, tokens: at < 0 || !tag ? tokenTexts(shown, tokenizer) : tagged(tokenTexts(shown, tokenizer), at, tag) });
+  }
+  return {
+    ...(side && { side }),
+    length: ids.length,
+    targets: Array.from(ids, (_, index) => Number(trains(index))).reduce((sum, one) => sum + one, 0),
+    cut: stretches.reduce((sum, { use, ids: own }) => sum + (use === 'cut' ? own.length : 0), 0),
+    ...(cutsMore && { cutsMore }),
+    runs,
+    hidden,
+  };
+}
+
+function tagged(tokens: readonly ShownToken[], at: number, tag: (index: number) => string | undefined): ShownToken[] {
+  let place = at;
+  return tokens.map(token => {
+    const own = tag(place);
+    place += token.ids.length;
+    return own === undefined ? token : { ...token, tag: own };
+  });
+}
+
+/** Stretches of the same use; a stretch that was cut off stands where it was. */
+function stretchesOf({ ids, trains, whole = [] }: SequenceToShow): Stretch[] {
+  const cuts = new Map<number, readonly number[]>();
+  let start = 0;
+  for (const part of whole) {
+    const cut = lostPart(Array.prototype.slice.call(ids, start, start + part.kept), part.ids);
+    if (cut.ids.length > 0) cuts.set(start + cut.at, cut.ids);
+    start += part.kept;
+  }
+  const stretches: Stretch[] = [];
+  let open: { use: TokenUse; ids: number[]; at: number } | undefined;
+  for (let index = 0; index <= ids.length; index++) {
+    const cut = cuts.get(index);
+    if (cut) {
+      open = undefined;
+      stretches.push({ use: 'cut', ids: cut, at: -1 });
+    }
+    const id = ids[index];
+    if (id === undefined) break;
+    const use = trains(index) ? 'trained' : 'context';
+    if (open?.use !== use) {
+      open = { use, ids: [], at: index };
+      stretches.push(open);
+    }
+    open.ids.push(id);
+  }
+  return stretches;
+}
+
+/** The tokens that a part has lost, and the place in it where they were: behind its longest common beginning. */
+function lostPart(kept: readonly number[], whole: ArrayLike<number>): { readonly at: number; readonly ids: readonly number[] } {
+  const lost = whole.length - kept.length;
+  let at = 0;
+  while (at < kept.length && kept[at] === whole[at]) at++;
+  return { at, ids: lost <= 0 ? [] : Array.prototype.slice.call(whole, at, at + lost) };
+}

@@ -1,0 +1,130 @@
+/** The job 'data': shows samples of a recipe as the model will see them, and facts about all of them. No engine is opened. */
+import { objectiveCatalog } from '../catalog/objectives.ts';
+import { DataError } from '../data/data-error.ts';
+import { type DataReport, describeData } from '../data/data-report.ts';
+import { listDataFiles } from '../data/read/list-files.ts';
+import { readRecords } from '../data/read/read-records.ts';
+import { dataStatistics } from '../data/shown/statistics.ts';
+import type { Job } from '../job/job.ts';
+import type { JobScope } from '../job/job-scope.ts';
+import { openModelFolder } from '../job/open-base.ts';
+import { loadModel } from '../model/load-model.ts';
+import { type DataPreview, partOf } from '../objective/data-preview.ts';
+import { previews } from '../objective/previews.ts';
+import type { ReadParams } from '../objective/task-setup.ts';
+import type { JobRequest } from '../protocol/job-messages.ts';
+import { rolesOf } from '../protocol/recipe/column-roles.ts';
+import {
+  DATA_PARTS,
+  type DataColumn,
+  type DataPart,
+  type DataResult,
+  type DataStatistics,
+  type SamplePage,
+  type ShownSample,
+} from '../protocol/view/data.ts';
+import { RunError } from '../run-error.ts';
+
+type Request = Extract<JobRequest, { kind: 'data' }>;
+
+/** Characters of a value that are shown next to its column. */
+const EXAMPLE_LENGTH = 80;
+/** Between two looks at whether the job is to stop. */
+const SAMPLES_AT_ONCE = 500;
+
+/** @throws RunError 'no-data', 'wrong-task', 'stopped'; what opening a model throws */
+export async function previewDataJob(request: Request, { job, context }: JobScope): Promise<DataResult> {
+  const { recipe, statistics } = request;
+  if (recipe.data.train.length === 0 && recipe.data.eval.length === 0)
+    throw new RunError('no-data', 'the recipe names no data', 'Set data.train');
+  const reports: DataReport[] = [];
+  const folder = await openModelFolder({ job, context }, recipe);
+  try {
+    const now = new Date();
+    const base = { folder, model: loadModel(folder.config), now: () => now };
+    const params: ReadParams = { job, context, recipe, base, onReport: report => void reports.push(report) };
+    const preview = await previews[recipe.task](params);
+    const page = await samplePage(params, preview, request);
+    job.emit({ type: 'samples', page });
+    if (!statistics) return { page };
+    const found = await statisticsOf(preview, reports, job);
+    return { page, ...found };
+  } finally {
+    await folder.weights.close();
+  }
+}
+
+async function samplePage(params: ReadParams, preview: DataPreview, { part: asked, from, count }: Request): Promise<SamplePage> {
+  const { recipe } = params;
+  const parts = DATA_PARTS.filter(each => recipe.data[each].length > 0);
+  const part = parts.includes(asked) ? asked : (parts[0] ?? asked);
+  const samples: ShownSample[] = [];
+  let format: string | undefined;
+  let problem: string | undefined;
+  let more = false;
+  const all = preview.samples(part, (name, reason) => (format = `${name}: ${reason}`));
+  try {
+    let index = 0;
+    for await (const sample of all) {
+      params.job.checkStop();
+      if (index >= from + count) {
+        more = true;
+        break;
+      }
+      if (index >= from) samples.push(await sample.show(index));
+      index++;
+    }
+  } catch (error) {
+    if (!isAboutData(error)) throw error;
+    problem = error.message;
+  }
+  const columns = await columnsOf(params, part);
+  const roles = rolesOf(objectiveCatalog[recipe.task]);
+  return { part, parts, from, samples, more, columns, roles, mapping: recipe.data.columns, format, problem };
+}
+
+/** The columns of the first sample as the file has them; none where it can't be read. */
+async function columnsOf(params: ReadParams, part: DataPart): Promise<DataColumn[]> {
+  const { target, reads } = objectiveCatalog[params.recipe.task];
+  if (reads === 'images') return [];
+  try {
+    const files = await listDataFiles(partOf(params, part).paths);
+    for await (const { value } of readRecords({ files, textSplit: 'file', maxSamples: 1, tagged: target === 'tags' }))
+      return Object.entries(value).map(([name, content]) => ({ name, example: exampleOf(content) }));
+  } catch (error) {
+    if (!isAboutData(error)) throw error;
+  }
+  return [];
+}
+
+function exampleOf(value: unknown): string {
+  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? '');
+  const line = text.slice(0, 2 * EXAMPLE_LENGTH).replace(/\s+/g, ' ');
+  return line.length > EXAMPLE_LENGTH ? `${line.slice(0, EXAMPLE_LENGTH - 1)}…` : line;
+}
+
+async function statisticsOf(
+  preview: DataPreview,
+  reports: readonly DataReport[],
+  job: Job,
+): Promise<{ readonly statistics?: DataStatistics; readonly failure?: string }> {
+  try {
+    const loaded = await preview.load();
+    job.phase('compare', 'comparing the samples');
+    let seen = 0;
+    const onSample = (): Promise<void> | undefined => {
+      if (++seen % SAMPLES_AT_ONCE > 0) return undefined;
+      job.checkStop();
+      return job.yieldToEvents();
+    };
+    return { statistics: await dataStatistics(loaded, reports.map(describeData), onSample) };
+  } catch (error) {
+    if (!isAboutData(error)) throw error;
+    return { failure: error.message };
+  }
+}
+
+/** Whether an error is about the data itself, and not about the model or the machine. */
+const isAboutData = (error: unknown): error is Error => error instanceof DataError || isNoData(error);
+
+const isNoData = (error: unknown): boolean => error instanceof RunError && error.code === 'no-data';

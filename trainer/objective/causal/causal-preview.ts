@@ -1,0 +1,71 @@
+/** Data of language models, for a preview. */
+import { type BatchSettings, planBatches } from '../../data/batch/batch-plan.ts';
+import { trainBatchSettings } from '../../data/batch/batch-settings.ts';
+import { DataProblems } from '../../data/data-error.ts';
+import { openForTokenizing } from '../../data/load-dataset.ts';
+import { listDataFiles } from '../../data/read/list-files.ts';
+import { identityOf, inputOf } from '../../data/shown/sample-identity.ts';
+import { showTexts } from '../../data/shown/show-texts.ts';
+import type { LoadedPart, SampleFacts } from '../../data/shown/statistics.ts';
+import type { Examples } from '../../data/tokens/example-store.ts';
+import { countTargets } from '../../data/types.ts';
+import { withTokenizer } from '../../job/open-base.ts';
+import { type PreviewData, partOf } from '../data-preview.ts';
+import { datasetSettings, loadTrainingData } from '../load-data.ts';
+import { causalModelFor } from './causal-setup.ts';
+
+export const previewCausal: PreviewData = async params => {
+  const { recipe } = params;
+  const model = causalModelFor(params);
+  const base = await withTokenizer({ ...params.base, model });
+  const { tokenizer, chatRenderer } = base;
+  const { max_length: maxLength } = recipe;
+  return {
+    async *samples(part, onFormat) {
+      const { paths, maxSamples } = partOf(params, part);
+      const labels = part === 'eval' && recipe.data.labels.length === 0 ? await trainLabels() : undefined;
+      const settings = { ...datasetSettings(params, labels), maxSamples };
+      yield* showTexts({ paths, settings, tokenizer, chatRenderer, maxLength, maxPositions: model.maxPositions, onFormat });
+    },
+    async load() {
+      const { train, held } = await loadTrainingData({ ...params, base });
+      return { train: loadedPart(train, trainBatchSettings(recipe)), held: loadedPart(held) };
+    },
+  };
+
+  /** Held-out samples are read with the labels of the training data. */
+  async function trainLabels(): Promise<readonly string[]> {
+    const { paths, maxSamples } = partOf(params, 'train');
+    if (paths.length === 0) return [];
+    const files = await listDataFiles(paths);
+    const { labels, records } = await openForTokenizing(
+      { files, settings: { ...datasetSettings(params, undefined), maxSamples }, maxLength },
+      new DataProblems(),
+    );
+    await records.return(undefined);
+    return labels;
+  }
+};
+
+const loadedPart = (examples: Examples, settings?: BatchSettings): LoadedPart => ({
+  facts: factsOf(examples),
+  plan: settings && examples.length > 0 ? planBatches(examples.sizes, settings) : undefined,
+});
+
+function* factsOf(examples: Examples): Generator<SampleFacts> {
+  for (const example of examples) {
+    const { ids, train, file, line, label } = example;
+    const targets = countTargets(example);
+    yield {
+      file,
+      line,
+      length: ids.length,
+      tokens: ids.length,
+      targets,
+      labels: label === undefined ? [] : [label],
+      input: identityOf(inputOf(example)),
+      whole: identityOf(ids, train),
+      isEmpty: targets <= 1,
+    };
+  }
+}

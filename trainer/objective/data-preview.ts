@@ -1,0 +1,24 @@
+/** The preview of an objective's data: samples one by one as a run reads them, and all of them as a run loads them. */
+import path from 'node:path';
+import type { SampleToShow } from '../data/shown/shown-sample.ts';
+import type { LoadedData } from '../data/shown/statistics.ts';
+import type { DataPart } from '../protocol/view/data.ts';
+import type { ReadParams } from './task-setup.ts';
+
+export type OnFormat = (format: string, reason: string) => void;
+
+export interface DataPreview {
+  /** @throws DataError where no sample of the part can be read */
+  readonly samples: (part: DataPart, onFormat: OnFormat) => AsyncGenerator<SampleToShow>;
+  /** @throws what a run throws when it reads this data */
+  readonly load: () => Promise<LoadedData>;
+}
+
+/** @throws RunError 'wrong-task' */
+export type PreviewData = (params: ReadParams) => Promise<DataPreview>;
+
+/** The files of a part, and how many of their samples are drawn. */
+export function partOf({ recipe: { data }, context }: ReadParams, part: DataPart) {
+  const [files, maxSamples] = part === 'train' ? [data.train, data.max_samples] : [data.eval, data.eval_max_samples];
+  return { paths: files.map(file => path.resolve(context.baseDir, file)), maxSamples };
+}
