@@ -32,7 +32,7 @@ export function inlayHints(view: RecipeView): Hint[] {
   if (estimate !== undefined) {
     const condition = view.farDaemon === undefined || view.card !== undefined ? '' : ' if so much is free there';
     const level = values.recompute === 'auto' ? `, recompute: ${estimate.recompute}${condition}` : '';
-    const label = `${byteSize(estimate.totalBytes)}${ofFree(view)}${level}`;
+    const label = `${byteSize(estimate.runBytes)}${ofFree(view)}${level}`;
     add(['recompute', 'per_device_train_batch_size', 'max_length', 'model'], label, memorySplit(estimate));
   }
   const effective = values.per_device_train_batch_size * values.gradient_accumulation_steps;

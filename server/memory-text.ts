@@ -62,7 +62,7 @@ const table = (head: string, rows: readonly (readonly [string, number, number])[
 export function memoryText({ estimate, values, availableBytes, card }: RecipeView, path: string): string | undefined {
   if (estimate === undefined || !Object.hasOwn(sentences, path)) return undefined;
   const own = sentences[path]?.(estimate, values) ?? '';
-  return `*Here:* ${own.startsWith('|') ? `\n\n${own}` : own}\n\nThis run: about **${byteSize(estimate.totalBytes)}**${ofFree({ availableBytes, card })}. ${memorySplit(estimate)}.`;
+  return `*Here:* ${own.startsWith('|') ? `\n\n${own}` : own}\n\nThis run: about **${byteSize(estimate.runBytes)}**${ofFree({ availableBytes, card })}. ${memorySplit(estimate)}.`;
 }
 
 /** " of 8.1 GB free", or " of 24.7 GB on RTX 4090"; nothing where the free memory is not known. */

@@ -9,7 +9,7 @@ import { KEPT_LOG_LINES, PATCH_LINES, type RunOverview, type RunPatch, type Show
 import { isTraining } from '../daemon/job-store.ts';
 import { metricsPatch } from './metric-lines.ts';
 import type { PageServices } from './page-services.ts';
-import { parseCoverage, parseEvaluation, parseMemory, parseRecipeFile, parseSummary } from './run-files.ts';
+import { parseCoverage, parseEvaluation, parseMemory, parseRanks, parseRecipeFile, parseSummary } from './run-files.ts';
 import { openRunSource, type RunSource, WholeFile } from './run-source.ts';
 
 /** Interval for a run that is being written without daemon events. */
@@ -53,6 +53,7 @@ export class RunFeed {
     memory: new WholeFile('memory'),
     evaluation: new WholeFile('evaluation'),
     summary: new WholeFile('summary'),
+    byRank: new WholeFile('byRank'),
   };
   /** The values last sent, so that only differences are sent. */
   private sent = new Map<string, string>();
@@ -182,8 +183,8 @@ export class RunFeed {
 
   private async sendFiles(source: RunSource, post: (patch: RunPatch) => boolean): Promise<void> {
     const { files } = this;
-    const [recipe, coverage, memory, evaluation, summary] = await Promise.all(
-      [files.recipe, files.coverage, files.memory, files.evaluation, files.summary].map(file => file.read(source)),
+    const [recipe, coverage, memory, evaluation, summary, byRank] = await Promise.all(
+      [files.recipe, files.coverage, files.memory, files.evaluation, files.summary, files.byRank].map(file => file.read(source)),
     );
     this.sendFile('recipe', recipe, text => post({ type: 'recipe', ...parseRecipeFile(text) }));
     this.sendFile('coverage', coverage, text => {
@@ -193,6 +194,10 @@ export class RunFeed {
     this.sendFile('memory', memory, text => {
       const found = parseMemory(text);
       return !found || post({ type: 'memory', memory: found });
+    });
+    this.sendFile('ranks', byRank, text => {
+      const found = parseRanks(text);
+      return !found || post({ type: 'ranks', ranks: found });
     });
     this.sendFile('evaluation', evaluation, text => {
       const found = parseEvaluation(text);

@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
 import { settings } from '../../trainer/protocol/recipe-schema.ts';
-import type { CoverageView, MemoryPlan, NewestEvaluation, RecipeEntry, SummaryView } from '../../trainer/protocol/view/run.ts';
+import type { CoverageView, MemoryPlan, NewestEvaluation, RanksView, RecipeEntry, SummaryView } from '../../trainer/protocol/view/run.ts';
 
 const coverageSchema: z.ZodType<CoverageView> = z.object({
   method: z.string(),
@@ -34,6 +34,23 @@ const memorySchema: z.ZodType<MemoryPlan> = z.object({
   baselineBytes: z.number(),
   availableBytes: z.number(),
   fits: z.boolean(),
+});
+
+const ranksSchema: z.ZodType<RanksView> = z.object({
+  step: z.number(),
+  ranks: z.array(
+    z.object({
+      rank: z.number(),
+      host: z.string(),
+      pid: z.number(),
+      residentBytes: z.number(),
+      peakBytes: z.number(),
+      secondsPerUpdate: z.number(),
+      waitedSeconds: z.number(),
+      exchangeSeconds: z.number(),
+      bytesPerUpdate: z.number(),
+    }),
+  ),
 });
 
 const evaluationSchema = z.object({
@@ -88,6 +105,7 @@ const parse = <T>(schema: z.ZodType<T>, text: string): T | undefined => {
 
 export const parseCoverage = (text: string): CoverageView | undefined => parse(coverageSchema, text);
 export const parseMemory = (text: string): MemoryPlan | undefined => parse(memorySchema, text);
+export const parseRanks = (text: string): RanksView | undefined => parse(ranksSchema, text);
 export const parseEvaluation = (text: string): NewestEvaluation | undefined => parse(newestSchema, text);
 export const parseSummary = (text: string): SummaryView | undefined => parse(summarySchema, text);
 

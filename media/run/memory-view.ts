@@ -2,6 +2,7 @@
 import { byteSize, percent } from '../../trainer/protocol/format.ts';
 import { element, fill } from '../shared/element.ts';
 import { type MemoryRow, memoryRows } from './memory-rows.ts';
+import { ranksTable } from './ranks-table.ts';
 import type { View } from './view.ts';
 
 export function createMemoryView(): View {
@@ -9,10 +10,10 @@ export function createMemoryView(): View {
   let shown = '';
   return {
     element: root,
-    update: ({ memory, summary, history }) => {
+    update: ({ memory, ranks, summary, history }) => {
       const peaks = history.points('memory_peak_bytes').y;
       const peak = peaks.length > 0 ? peaks.reduce((a, b) => Math.max(a, b)) : undefined;
-      const now = JSON.stringify([memory, summary?.memory, peak]);
+      const now = JSON.stringify([memory, ranks, summary?.memory, peak]);
       if (now === shown) return;
       shown = now;
       if (!memory) return fill(root, element('p', { class: 'hint' }, 'The prediction appears when the training program has been built.'));
@@ -24,13 +25,14 @@ export function createMemoryView(): View {
         bar('Predicted', memory.predicted.totalBytes, most, rows, row => row.predicted),
         measured === undefined ? undefined : bar('Measured', measured, most, rows, row => row.measured ?? 0),
         table(rows, memory.predicted.totalBytes, measured),
+        ranks && ranksTable(ranks),
         element(
           'p',
           { class: 'hint' },
           `Recomputation: ${memory.recompute}. ${byteSize(memory.availableBytes)} were free when the run began${memory.fits ? '' : '; the prediction was more than half of that'}. ` +
             (memory.device === 'gpu'
               ? 'The tensors are in GPU memory, which is not measured.'
-              : 'Measured: highest peak of the process during training.'),
+              : `Measured: highest peak of the process during training${ranks ? ', of rank 0' : ''}.`),
         ),
         summary?.memory ? paperSplit(summary.memory) : undefined,
       );

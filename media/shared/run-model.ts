@@ -6,6 +6,7 @@ import type {
   CoverageView,
   MemoryPlan,
   NewestEvaluation,
+  RanksView,
   RecipeEntry,
   RunOverview,
   RunPatch,
@@ -24,6 +25,8 @@ export class RunModel {
   recipe: { readonly text: string; readonly entries: readonly RecipeEntry[] } | undefined;
   coverage: CoverageView | undefined;
   memory: MemoryPlan | undefined;
+  /** Present in a run of several processes. */
+  ranks: RanksView | undefined;
   evaluation: NewestEvaluation | undefined;
   summary: SummaryView | null = null;
   /** The last progress that the job reported while training, so that the page and the status bar agree. */
@@ -50,6 +53,9 @@ export class RunModel {
         return;
       case 'memory':
         this.memory = patch.memory;
+        return;
+      case 'ranks':
+        this.ranks = patch.ranks;
         return;
       case 'evaluation':
         this.evaluation = patch.evaluation;

@@ -9,11 +9,13 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { installMpi } from '../../trainer/engine/install/install-mpi.ts';
+import { runCommand } from '../../trainer/engine/install/run-command.ts';
+import { findMpi } from '../../trainer/engine/mpi/find-mpi.ts';
 import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
 import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
-import type { MetricsLine } from '../../trainer/run/metrics-file.ts';
+import { type MetricsLine, readMetrics } from '../../trainer/run/metrics-file.ts';
 import { readRunState } from '../../trainer/run/run-state.ts';
-import { cacheDir } from '../support/cache-dir.ts';
+import { cacheDir, ROWTUNE } from '../support/daemon.ts';
 import { distanceOf, runJobOfRun, trainedTensors, trainIn } from '../support/process-runs.ts';
 import { makeTinyTask } from '../support/tiny-task.ts';
 import { startWorker } from '../support/worker.ts';
@@ -165,6 +167,21 @@ describe.skipIf(!engine)(`several processes ${reason}`, () => {
     const [expected, found] = [lossesOf(whole.metrics), lossesOf(metrics)];
     expect(found).toHaveLength(4);
     for (const [i, loss] of expected.entries()) expect(Math.abs((found[i] ?? 0) - loss)).toBeLessThan(LOSS * (1 + loss));
+  });
+
+  test('a rank with another recipe is refused before anything is trained', async () => {
+    const recipe = join(task.folder, 'task.rowtune.yaml');
+    writeFileSync(recipe, task.text);
+    const runDir = join(folder, 'differs');
+    const rank = (...settings: string[]): string[] => [
+      ...['-n', '1', process.execPath, ROWTUNE, 'train', recipe, '--json', `output_dir=${runDir}`, ...COMMON, ...settings],
+    ];
+    const { status, output } = await runCommand(findMpi(cacheDir, process.env).launcher, [...rank('r=8'), ':', ...rank('r=4')], {
+      env: { ROWTUNE_CACHE: cacheDir },
+    });
+    expect(status).not.toBe(0);
+    expect(output).toContain('rank 1 has another recipe than rank 0: recipe: \\"r: 4\\" instead of \\"r: 8\\"');
+    expect(await readMetrics(runDir)).toEqual([]);
   });
 
   test.each([

@@ -47,7 +47,9 @@ export async function estimateOnCard(context: CommandContext, params: CardEstima
   const named = findCard(params.card);
   if ('problem' in named) throw new CliError(named.problem, { code: 'unknown-card', exitStatus: EXIT.usage });
   const { card } = named;
-  const { recipe, source } = await readRecipe(context, params.file, { overrides: params.overrides });
+  const { recipe: written, source } = await readRecipe(context, params.file, { overrides: params.overrides });
+  // Each process of a run has a card of its own.
+  const recipe = { ...written, processes: 1 };
   const headers = await modelHeaders(context, recipe, source.baseDir);
   const usableBytes = usableCardBytes(card);
   const asked = { recipe, ...headers, engine: CARD_ENGINE, device: 'gpu', usableBytes, allLevels: true, compare: true } as const;
@@ -123,7 +125,7 @@ async function fittingOptions(
 
 /** Undefined where the recipe does not take these settings too. */
 const recipeWith = ({ text, fileName, overrides }: ReadRecipe['source'], further: readonly string[]): Recipe | undefined =>
-  parseRecipe(text, { fileName, overrides: [...overrides, ...further] }).recipe;
+  parseRecipe(text, { fileName, overrides: [...overrides, ...further, 'processes=1'] }).recipe;
 
 interface Description {
   readonly card: CardName;

@@ -1,6 +1,6 @@
 /** The processes that train one run together: what they exchange in addition to gradients, and how they agree to stop. */
 import { deserialize, serialize } from 'node:v8';
-import type { Group } from '../engine/engine.ts';
+import type { ExchangeCounts, Group } from '../engine/engine.ts';
 import type { Parts } from '../graph/graph.ts';
 import { RunError } from '../run-error.ts';
 import type { Job, StopRequest } from './job.ts';
@@ -69,6 +69,11 @@ export class Ranks {
     const requests = this.all<StopRequest | undefined>(this.job.pendingStop).filter(request => request !== undefined);
     const agreed = requests.find(({ save }) => !save) ?? requests[0];
     if (agreed) this.job.adopt(agreed);
+  }
+
+  /** The exchanges of this process so far. */
+  counts(): ExchangeCounts {
+    return this.group.counts();
   }
 
   /** From now on, a rank that gives no sign of life in this shared folder for so long is lost. */

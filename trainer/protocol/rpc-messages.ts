@@ -184,7 +184,7 @@ export interface TailParams {
 }
 
 /** The files of a run that can be read line by line; the first two grow. */
-export const TAILED_FILES = ['metrics', 'log', 'recipe', 'coverage', 'memory', 'evaluation', 'summary'] as const;
+export const TAILED_FILES = ['metrics', 'log', 'recipe', 'coverage', 'memory', 'evaluation', 'summary', 'byRank'] as const;
 export type TailedFile = (typeof TAILED_FILES)[number];
 
 export interface TailResult {

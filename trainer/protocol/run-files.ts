@@ -23,6 +23,8 @@ export const RUN_FILES = {
   reference: 'reference.safetensors',
   /** The logs and metrics of the other processes of a run, in a folder for each. */
   ranks: 'ranks',
+  /** Memory and speed of each process, at the newest line of metrics. */
+  byRank: 'ranks.json',
   checkpoints: 'checkpoints',
   summary: 'summary.json',
 } as const;

@@ -173,6 +173,26 @@ describe.skipIf(executablePath === undefined)(
       await expect.poll(() => recipe.getByRole('row', { name: /^r 8/ }).count()).toBe(1);
     });
 
+    test('the processes of a run are rows of a table', async () => {
+      const { page, post } = await openInBrowser<RunFromPage>(browser, 'run', { runDir });
+      ends.push(() => page.close());
+      const facts = {
+        host: 'node7',
+        residentBytes: 1.2e9,
+        peakBytes: 1.5e9,
+        secondsPerUpdate: 2,
+        exchangeSeconds: 0.3,
+        bytesPerUpdate: 19e6,
+      };
+      const ranks = [0, 1].map(rank => ({ ...facts, rank, pid: 100 + rank, waitedSeconds: 0.1 + 0.4 * rank }));
+      await page.getByRole('tab', { name: 'Memory' }).click();
+      await post({ type: 'memory', memory: JSON.parse(readFileSync(join(runDir, 'memory.json'), 'utf8')) });
+      await post({ type: 'ranks', ranks: { step: 40, ranks } });
+      const table = page.getByRole('table', { name: 'Processes at step 40' });
+      await table.getByRole('row', { name: '0 node7 1.2 GB 1.5 GB 2 5.0% 19.0 MB' }).waitFor();
+      await table.getByRole('row', { name: '1 node7 1.2 GB 1.5 GB 2 25.0% 19.0 MB' }).waitFor();
+    });
+
     test('abort asks first; a run of the terminal can not be stopped from here', async () => {
       const shown = await openInBrowser<RunFromPage>(browser, 'run', { runDir });
       ends.push(() => shown.page.close());

@@ -31,6 +31,16 @@ describe('problems of model and data', () => {
     const found = problemsOf(await viewOf(text, { folder, availableBytes: 350e6 })).find(({ code }) => code === 'memory-above-free');
     expect(found?.message).toMatch(/weights, .*activations \(recompute: \w+\), .*engine/);
   });
+
+  it('the memory of a run is that of all its processes', async () => {
+    const text = 'model: models/tiny\nr: 8\nmax_length: 32\nengine: tensorflow\nprocesses: 8\ndata: {train: spam.jsonl}';
+    const view = await viewOf(text, { folder, availableBytes: 1e9 });
+    const found = problemsOf(view).find(({ code }) => code === 'memory-above-free');
+    const { totalBytes = 0, runBytes = 0 } = view.estimate ?? {};
+    expect(totalBytes).toBeLessThan(1e9);
+    expect(runBytes).toBe(8 * totalBytes);
+    expect(found?.message).toMatch(/needs about [\d.]+ GB, but only 1\.0 GB are free: each of 8 processes has [\d.]+ \wB weights/);
+  });
 });
 
 it.each(['', ':', '- ', '{', '[', '"', 'model:', 'data:', 'data: [', '\t', '? ', '&a *a', 'model: {x: 1}', 'a: b: c'])(

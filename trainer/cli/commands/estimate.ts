@@ -107,12 +107,13 @@ async function estimate(context: CommandContext, file: string, overrides: readon
   } as const;
   const found = await withReader(reader => reader.ask('estimate', params, `Estimating the memory of ${file}`));
   context.terminal.print(describe(found, availableBytes));
-  if (found.totalBytes > availableBytes)
-    context.terminal.say('warning', `the run needs about ${byteSize(found.totalBytes)}, but only ${byteSize(availableBytes)} are free`);
+  if (found.runBytes > availableBytes)
+    context.terminal.say('warning', `the run needs about ${byteSize(found.runBytes)}, but only ${byteSize(availableBytes)} are free`);
   return { value: { ok: true, availableBytes, ...found } };
 }
 
 function describe(found: RecipeEstimate, availableBytes: number): string {
+  const ofFree = `of ${byteSize(availableBytes)} free`;
   const parts = [
     ['weights', byteSize(found.weightsBytes)],
     ['trained next to them', byteSize(found.trainedBytes)],
@@ -121,7 +122,12 @@ function describe(found: RecipeEstimate, availableBytes: number): string {
     ...(found.offloadedBytes > 0 ? [['offloaded (not counted)', byteSize(found.offloadedBytes)]] : []),
     [`activations (recompute: ${found.recompute}${fullBatch(found)})`, byteSize(found.activationBytes)],
     ['engine', byteSize(found.engineOverheadBytes)],
-    ['total', `${byteSize(found.totalBytes)} of ${byteSize(availableBytes)} free`],
+    ...(found.processes === 1
+      ? [['total', `${byteSize(found.totalBytes)} ${ofFree}`]]
+      : [
+          ['total of each process', byteSize(found.totalBytes)],
+          [`total of ${found.processes} processes on this machine`, `${byteSize(found.runBytes)} ${ofFree}`],
+        ]),
   ];
   const levels = found.levels.map(({ recompute, activationBytes, totalBytes, flops }) => [
     recompute,

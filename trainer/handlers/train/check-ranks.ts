@@ -1,31 +1,45 @@
 /** Checks before anything is trained that all processes of a run would train the same. */
+import os from 'node:os';
+import manifest from '../../../package.json' with { type: 'json' };
 import type { DataDigest } from '../../data/data-digest.ts';
 import type { RecipeScope } from '../../job/job-scope.ts';
 import type { Base } from '../../job/open-base.ts';
+import type { Ranks } from '../../job/ranks.ts';
 import { stringifyRecipe } from '../../protocol/stringify-recipe.ts';
 import { RunError } from '../../run-error.ts';
 
 /** Facts that must be equal, by the name that an error gives it. */
 type Facts = Readonly<Record<string, string>>;
 
-/** @throws RunError 'ranks-differ' that names the first rank that differs, and in what */
-export function checkRanksAgree({ recipe, ranks }: RecipeScope, { fingerprint, engine }: Base, data: DataDigest): void {
-  if (!ranks) return;
+/** Checks what is known before the model is opened. @throws RunError 'ranks-differ' */
+export function checkRecipesAgree({ recipe, ranks }: RecipeScope): void {
+  const settings = stringifyRecipe({ ...recipe, threads: 0, output_dir: undefined });
+  checkAgree(ranks, { 'version of Rowtune': manifest.version, recipe: settings });
+}
+
+/** Checks what is known before anything is computed. @throws RunError 'ranks-differ' */
+export function checkRanksAgree({ ranks }: RecipeScope, { fingerprint, engine }: Base, data: DataDigest): void {
   const { versions, fuses, name } = engine.description;
-  const all = ranks.all<Facts>({
-    recipe: stringifyRecipe({ ...recipe, threads: 0, output_dir: undefined }),
+  checkAgree(ranks, {
     'base model': fingerprint,
     'training data': JSON.stringify(data.train),
     'held-out data': JSON.stringify(data.held),
     engine: JSON.stringify([name, versions.tensorflow, fuses]),
   });
-  const [first = {}] = all;
-  for (const [rank, facts] of all.entries()) {
-    const differing = Object.keys(first).filter(key => facts[key] !== first[key]);
+}
+
+/** @throws RunError 'ranks-differ' that names the first rank that differs, its machine, and in what */
+function checkAgree(ranks: Ranks | undefined, own: Facts): void {
+  const all = ranks?.all<{ readonly host: string; readonly facts: Facts }>({ host: os.hostname(), facts: own }) ?? [];
+  const [first] = all;
+  for (const [rank, { host, facts }] of all.entries()) {
+    const expected = first?.facts ?? {};
+    const differing = Object.keys(expected).filter(key => facts[key] !== expected[key]);
     if (differing.length === 0) continue;
+    const place = host === first?.host ? `rank ${rank}` : `rank ${rank} (on ${host})`;
     throw new RunError(
       'ranks-differ',
-      `rank ${rank} has another ${differing.join(' and another ')} than rank 0: ${differing.map(key => difference(key, first[key] ?? '', facts[key] ?? '')).join('; ')}`,
+      `${place} has another ${differing.join(' and another ')} than rank 0: ${differing.map(key => difference(key, expected[key] ?? '', facts[key] ?? '')).join('; ')}`,
       'Start all processes with the same recipe, data, model and version of Rowtune',
     );
   }

@@ -47,7 +47,7 @@ import { offloadedBytes } from '../../train/optimizer-offload.ts';
 import { writeSnapshot } from '../../train/snapshot.ts';
 import { updateGroups } from '../../train/update-group.ts';
 import { type LoadedPart, loadVariables } from '../../train/variables.ts';
-import { checkRanksAgree } from './check-ranks.ts';
+import { checkRanksAgree, checkRecipesAgree } from './check-ranks.ts';
 
 export interface PrepareParams extends RecipeScope {
   readonly runDir: string;
@@ -80,6 +80,7 @@ export interface Prepared {
 /** The caller closes `base.folder.weights` and disposes of `session`. */
 export async function prepareTraining(params: PrepareParams): Promise<Prepared> {
   const { recipe, job, startedAt, checkpoint } = params;
+  checkRecipesAgree(params);
   const base = await openBase(params, () => new Date(startedAt));
   try {
     checkBase(params, base);

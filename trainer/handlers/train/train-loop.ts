@@ -13,6 +13,7 @@ import { RunError } from '../../run-error.ts';
 import { addSums, meansOf } from '../../train/measure-sums.ts';
 import { learningRateAt, type ScheduleSettings, stepsOf, warmupStepsOf } from '../../train/schedule.ts';
 import type { Prepared } from './prepare.ts';
+import { RankMeter } from './rank-meter.ts';
 import type { MetricsPlace, RunMetrics, RunScope } from './run-metrics.ts';
 import { type StepResult, trainStep } from './train-step.ts';
 
@@ -90,6 +91,7 @@ class TrainLoop {
   private readonly params: TrainLoopParams;
   private readonly metrics: RunMetrics;
   private readonly schedule: ScheduleSettings;
+  private readonly rankMeter: RankMeter | undefined;
   private readonly stepSeconds: number[] = [];
   private state: TrainerState;
   private savedStep = -1;
@@ -103,6 +105,7 @@ class TrainLoop {
     const totalSteps = totalStepsOf(prepared);
     this.params = params;
     this.metrics = params.metrics;
+    this.rankMeter = prepared.ranks && new RankMeter(prepared.ranks, params.runDir);
     const resumed = {
       recipe: stringifyRecipe(recipe),
       recompute: prepared.recompute.policy,
@@ -139,6 +142,8 @@ class TrainLoop {
       await this.afterUpdate();
     }
     memory.endTraining();
+    const exchange = await this.rankMeter?.finish();
+    if (exchange !== undefined) job.log('info', exchange);
     const { stop } = job;
     const stoppedEarly = this.isStale && this.state.step < totalSteps;
     if (stoppedEarly) job.log('info', `stopped early after update ${this.state.step}: no improvement in ${this.state.stale} evaluations`);
@@ -164,10 +169,12 @@ class TrainLoop {
     const { state } = this;
     const step = state.step + 1;
     const rate = learningRateAt(this.schedule, state.step);
+    this.rankMeter?.begin();
     const started = performance.now();
     const result = await trainStep(prepared, state.cursor, step, rate).catch(error => this.keepBefore(error));
     const seconds = (performance.now() - started) / 1000;
     this.stepSeconds.push(seconds);
+    this.rankMeter?.end(seconds);
     this.tokens += result.tokens;
     this.evaluation = undefined;
     this.watch(result, step);
@@ -220,7 +227,8 @@ class TrainLoop {
     await keeper.update({ step, epoch: this.epoch });
     const { totalSteps } = this.schedule;
     if (step % stepsOf(prepared.recipe.logging_steps, totalSteps) !== 0 && step !== totalSteps) return;
-    const { residentBytes, peakBytes } = memory.sample();
+    const sample = memory.sample();
+    await this.rankMeter?.report(step, sample);
     await this.metrics.emit(this.place, {
       loss: window.loss / window.steps,
       ...meansOf(window.measures),
@@ -228,8 +236,8 @@ class TrainLoop {
       grad_norm: gradNorm,
       tokens_per_second: window.tokens / window.seconds,
       seconds: window.seconds / window.steps,
-      memory_resident_bytes: residentBytes,
-      memory_peak_bytes: peakBytes,
+      memory_resident_bytes: sample.residentBytes,
+      memory_peak_bytes: sample.peakBytes,
     });
     this.state = { ...this.state, window: EMPTY_WINDOW };
   }

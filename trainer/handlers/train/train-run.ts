@@ -193,8 +193,8 @@ async function run(params: RunParams): Promise<TrainResult> {
   await checkpoint?.close();
   try {
     checkNothingLeft(params, prepared);
-    // The summary of a stopped part names a checkpoint that will soon be outdated.
-    await rm(path.join(runDir, RUN_FILES.summary), { force: true });
+    // The summary of a stopped part names a checkpoint that will soon be outdated; another part may have other processes.
+    for (const file of [RUN_FILES.summary, RUN_FILES.byRank]) await rm(path.join(runDir, file), { force: true });
     const { plan, memory: known } = prepared;
     const gradientBytes = plan.maxGradNorm > 0 && plan.accumulationSteps === 1 ? bytesOf(plan.attachment.trainables) : 0;
     const memory = new MemoryMeter({ ...known, gradientBytes });

@@ -63,12 +63,14 @@ export class EstimateCache {
     const key = keyOf(view);
     const { recipe } = view.parsed;
     if (key === undefined || recipe === undefined || view.model?.kind !== 'ready' || !this.isDue(view)) return;
-    // Nothing but the run is on a card.
-    const usableBytes = view.card === undefined ? USABLE_SHARE * view.availableBytes : view.availableBytes;
-    const engine = view.card === undefined ? undefined : CARD_ENGINE;
+    // Nothing but one process of the run is on a card.
+    const where =
+      view.card === undefined
+        ? { recipe, usableBytes: USABLE_SHARE * view.availableBytes }
+        : { recipe: { ...recipe, processes: 1 }, usableBytes: view.availableBytes, engine: CARD_ENGINE };
     const { estimate: known, stages: stage = 0 } = this.#entries.get(key) ?? {};
     try {
-      const params = { recipe, model: view.model.path, usableBytes, engine, device: view.device, ...this.#stages[stage] };
+      const params = { ...where, model: view.model.path, device: view.device, ...this.#stages[stage] };
       this.#keep(key, { estimate: await estimate(params, view.file), stages: stage + 1 });
     } catch (error) {
       this.#keep(key, { estimate: known, stages: this.#stages.length });

@@ -328,10 +328,10 @@ function* outputProblems({ runs, values }: RecipeView): Generator<Report> {
 }
 
 function* memoryProblems({ estimate, availableBytes, values, card }: RecipeView): Generator<Report> {
-  if (estimate === undefined || estimate.totalBytes <= availableBytes) return;
+  if (estimate === undefined || estimate.runBytes <= availableBytes) return;
   const has =
     card === undefined ? `only ${byteSize(availableBytes)} are free` : `${cardCatalog[card].label} has ${byteSize(availableBytes)} for it`;
-  const message = `this run needs about ${byteSize(estimate.totalBytes)}, but ${has}: ${memorySplit(estimate)}`;
+  const message = `this run needs about ${byteSize(estimate.runBytes)}, but ${has}: ${memorySplit(estimate)}`;
   const batch = values.per_device_train_batch_size;
   const path = [batch > 1 ? 'per_device_train_batch_size' : 'max_length'];
   yield { code: 'memory-above-free', severity: 'warning', path, message };
@@ -353,5 +353,6 @@ export function memorySplit(estimate: RecipeEstimate): string {
     [estimate.activationBytes, `activations (recompute: ${estimate.recompute})`],
     [estimate.engineOverheadBytes, 'engine'],
   ];
-  return parts.flatMap(([bytes, name]) => (bytes > 0 ? [`${byteSize(bytes)} ${name}`] : [])).join(', ');
+  const split = parts.flatMap(([bytes, name]) => (bytes > 0 ? [`${byteSize(bytes)} ${name}`] : [])).join(', ');
+  return estimate.processes === 1 ? split : `each of ${estimate.processes} processes has ${split}`;
 }

@@ -21,13 +21,15 @@ import { type MeasuredPass, type PassEstimate, PassTracer } from './traced-passe
 export type { PassEstimate } from './traced-passes.ts';
 
 export interface PriceOptions {
-  /** The memory that the run may take: `recompute: auto` becomes the first level that fits. Without it, the fastest level. */
+  /** The memory that a process of the run may take: `recompute: auto` becomes the first level that fits. Without it, the fastest level. */
   readonly usableBytes?: number;
   /** Every level of recomputation, not only the ones that the plan asks about. */
   readonly allLevels?: boolean;
 }
 
 export interface EstimateParams extends Pick<PlanFacts, 'recipe' | 'headers'>, PriceOptions {
+  /** The memory that all processes of the run may take together. */
+  readonly usableBytes?: number;
   /** The engine that will run; where it is not known, the recipe's, and TensorFlow for `auto`. */
   readonly engine?: EngineName;
   /** The device; a processor if left out. */
@@ -77,7 +79,12 @@ export interface MemoryEstimate {
   readonly buckets: readonly BucketEstimate[];
 }
 
+/** The figures are those of one process. */
 export interface RecipeEstimate extends MemoryEstimate {
+  /** The processes of the run, which hold the same. */
+  readonly processes: number;
+  /** The memory of all of them, as if all were on this machine. */
+  readonly runBytes: number;
   readonly alternatives: readonly MemoryEstimate[];
 }
 
@@ -91,16 +98,17 @@ export function estimateRecipe(params: EstimateParams): RecipeEstimate {
   const plan = planRun(facts);
   // One planner for all methods and levels, which are much alike.
   const fuse = planner();
-  const own = priceRun(plan, params, fuse);
+  const { processes } = recipe;
+  const usableBytes = params.usableBytes === undefined ? undefined : params.usableBytes / processes;
+  const own = priceRun(plan, { ...params, usableBytes }, fuse);
   const others = methodNames.filter(method => params.compare && method !== recipe.method);
   // At the level of the recipe's own method, so that the difference is the method's.
   const alike = { ...facts, recompute: own.recompute };
-  const { usableBytes } = params;
   const alternatives = others.flatMap(method => {
     const other = alternative(alike, plan, { method, trainable: own.trainable });
     return other ? [priceRun(other, { usableBytes }, fuse)] : [];
   });
-  return { ...own, alternatives };
+  return { ...own, processes, runBytes: processes * own.totalBytes, alternatives };
 }
 
 /** Undefined for a method that does not take these targets (lora has no norms). */

@@ -20,6 +20,7 @@ export interface PlanOption {
 }
 
 export interface MemoryPlanning {
+  /** The memory that each process of the run may take. */
   readonly usableBytes: number;
   /** Those that fit, the fastest first. */
   readonly options: readonly PlanOption[];
@@ -38,7 +39,7 @@ const RANK_SHARES = [1 / 2, 1 / 4, 1 / 8, 1 / 16] as const;
 
 /** @throws as `estimateRecipe` does */
 export function planMemory(params: EstimateParams & { readonly usableBytes: number }): MemoryPlanning {
-  const { usableBytes } = params;
+  const usableBytes = params.usableBytes / params.recipe.processes;
   const own = optionsOf(params);
   const fitting = own.filter(({ totalBytes }) => totalBytes <= usableBytes);
   const all = fitting.length > 0 ? own : [...own, ...lowerRanks(params)];
@@ -131,5 +132,6 @@ export function describeNothingFits({ usableBytes, least }: MemoryPlanning, reci
   const how = shorter
     ? `Lower max_length (${recipe.max_length}): activations are ${megabytes(least.activationBytes)} of it`
     : `Weights, optimizer and engine alone take ${megabytes(held)}: take a smaller model${methodCatalog[recipe.method].trainsWhole && methodCatalog[recipe.method].targets === 'required' ? ', or a method that trains less (spsft, lora)' : ''}`;
-  return `nothing fits into ${megabytes(usableBytes)}: the least is ${megabytes(least.totalBytes)}, with a batch of ${least.batch} and recompute: ${least.recompute}. ${how}`;
+  const each = recipe.processes > 1 ? ` for each of ${recipe.processes} processes` : '';
+  return `nothing fits into ${megabytes(usableBytes)}${each}: the least is ${megabytes(least.totalBytes)}, with a batch of ${least.batch} and recompute: ${least.recompute}. ${how}`;
 }

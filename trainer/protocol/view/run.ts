@@ -75,6 +75,29 @@ export interface MemoryPlan {
   readonly fits: boolean;
 }
 
+/** One process of a run; times are those of an update, and means since the previous line of metrics. */
+export interface RankView {
+  readonly rank: number;
+  readonly host: string;
+  readonly pid: number;
+  readonly residentBytes: number;
+  /** The highest peak during training so far. */
+  readonly peakBytes: number;
+  readonly secondsPerUpdate: number;
+  /** Seconds in which its program waited for an exchange, or for a slower rank. */
+  readonly waitedSeconds: number;
+  /** Seconds in which an exchange was on its way. */
+  readonly exchangeSeconds: number;
+  /** Bytes that this rank gives. */
+  readonly bytesPerUpdate: number;
+}
+
+/** ranks.json: the processes of a run, at the newest line of metrics. */
+export interface RanksView {
+  readonly step: number;
+  readonly ranks: readonly RankView[];
+}
+
 export interface EvaluationView {
   readonly loss: number;
   readonly perplexity?: number;
@@ -134,6 +157,7 @@ export type RunPatch =
   | { readonly type: 'recipe'; readonly text: string; readonly entries: readonly RecipeEntry[] }
   | { readonly type: 'coverage'; readonly coverage: CoverageView }
   | { readonly type: 'memory'; readonly memory: MemoryPlan }
+  | { readonly type: 'ranks'; readonly ranks: RanksView }
   | { readonly type: 'evaluation'; readonly evaluation: NewestEvaluation }
   /** Null while the run continues. */
   | { readonly type: 'summary'; readonly summary: SummaryView | null }

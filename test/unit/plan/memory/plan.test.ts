@@ -24,6 +24,15 @@ const wordyHeaders = {
   tensors: new Map(causalModel(wordy).parameters.map(parameter => [parameter.name, parameter])),
 };
 
+test('several processes share the memory', () => {
+  const shared = planMemory({ recipe: recipeOf(['engine=tensorflow', 'processes=4']), headers, usableBytes: 1.728e9 });
+  const alone = planMemory({ recipe: recipeOf(['engine=tensorflow']), headers, usableBytes: 0.432e9 });
+  expect(shared.usableBytes).toBe(alone.usableBytes);
+  expect(shared.options.length).toBeGreaterThan(0);
+  expect(shared.options.length).toBeLessThan(plan(1e12).options.length);
+  for (const { totalBytes } of shared.options) expect(totalBytes).toBeLessThanOrEqual(shared.usableBytes);
+});
+
 describe('the proposals', () => {
   const { options } = plan(1e12);
 

@@ -51,6 +51,18 @@ describe('trained parameters of the paper, in millions', () => {
 describe('the parts', () => {
   const toy = (text: string, more?: Partial<EstimateParams>) => estimate(eightBlocks, `${short}${text}`, more);
 
+  test('are those of each process, which has its share of the memory', () => {
+    const auto = 'r: 2\nrecompute: auto\nmax_length: 64\nper_device_train_batch_size: 8\n';
+    const levels = estimate(eightBlocks, auto, { allLevels: true }).levels.map(({ totalBytes }) => totalBytes);
+    // Enough for one process of any level, but not for four of the one that takes most.
+    const usableBytes = 4 * Math.max(...levels) - 1;
+    const [one, four] = [1, 4].map(count => estimate(eightBlocks, `${auto}engine: tensorflow\nprocesses: ${count}\n`, { usableBytes }));
+    expect(one).toMatchObject({ processes: 1, recompute: 'none', runBytes: one?.totalBytes });
+    expect(four?.recompute).not.toBe('none');
+    expect(four?.runBytes).toBe(4 * (four?.totalBytes ?? 0));
+    expect(four?.runBytes).toBeLessThanOrEqual(usableBytes);
+  });
+
   test('add up to the total', () => {
     const found = toy('r: 2\ngradient_accumulation_steps: 2\n');
     const parts = [found.weightsBytes, found.trainedBytes, found.gradientBytes, found.optimizerBytes, found.activationBytes];
