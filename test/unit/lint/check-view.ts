@@ -18,8 +18,9 @@ import { readHere } from '../../support/reader.ts';
 const golden = path.join(import.meta.dirname, '..', '..', 'golden');
 
 const lines = (count: number, line: string): string => `${line}\n`.repeat(count);
-/** A tokenizer whose largest id is 129: one and a half too many for the tiny Llama. */
-const tokenizer = JSON.stringify({ model: { vocab: { a: 0, b: 127 } }, added_tokens: [{ id: 129, content: '<x>' }] });
+/** A tokenizer whose largest id is this; the tiny Llama has 128 rows. @param added the id of its added token */
+const tokenizer = (largest: number, added: number): string =>
+  JSON.stringify({ model: { vocab: { a: 0, b: largest } }, added_tokens: [{ id: added, content: '<x>' }] });
 
 /** The state of a run that ended before its first update. */
 const refused = { state: 'failed', name: 'refused', step: 0, totalSteps: 0, pid: 1, startedAt: '2026-01-01', updatedAt: '2026-01-01' };
@@ -59,7 +60,9 @@ const files: Readonly<Record<string, string>> = {
   'pickled/config.json': readFileSync(path.join(golden, 'llama', 'config.json'), 'utf8'),
   'pickled/pytorch_model.bin': 'x',
   'models/no-json/config.json': '{"architectures": [',
-  'models/tokenized/tokenizer.json': tokenizer,
+  'models/tokenized/tokenizer.json': tokenizer(129, 130),
+  'models/of-another/tokenizer.json': tokenizer(129, 130),
+  'models/with-images/tokenizer.json': tokenizer(127, 128),
   'models/no-pad/tokenizer_config.json': '{"eos_token": "</s>"}',
   'models/damaged/model.safetensors': 'not safetensors at all',
   'models/mismatch/config.json': readFileSync(path.join(golden, 'llama', 'config.json'), 'utf8').replace(
@@ -83,7 +86,7 @@ export function makeWorkspace(): string {
   const folder = mkdtempSync(path.join(tmpdir(), 'rowtune-lint-'));
   const copy = (from: string, to: string): void => cpSync(path.join(golden, from), path.join(folder, to), { recursive: true });
   copy('llama', 'models/tiny');
-  copy('llama', 'models/no-pad');
+  for (const name of ['no-pad', 'of-another', 'with-images']) copy('llama', `models/${name}`);
   copy('llama/model.safetensors', 'models/tokenized/model.safetensors');
   copy('llama/model.safetensors', 'models/sharded/model-00001-of-00002.safetensors');
   copy('llama_own_head/model.safetensors', 'models/own-head/model.safetensors');

@@ -237,15 +237,21 @@ function readSpecialTokens(config: Readonly<Record<string, unknown>>): Record<st
   return found;
 }
 
-export function vocabularySizeOf(definition: Record<string, unknown>): number {
+/** The number of ids, which is one more than the largest. */
+export interface Vocabulary {
+  /** Ids of the pieces that any text is cut into. */
+  readonly texts: number;
+  /** Those and the ids of added tokens, such as the place of an image. */
+  readonly all: number;
+}
+
+/** Counts the ids of a tokenizer.json. */
+export function vocabularyOf(definition: Record<string, unknown>): Vocabulary {
   const vocab = isRecord(definition.model) ? definition.model.vocab : undefined;
-  let largest = Array.isArray(vocab) ? vocab.length - 1 : -1;
-  const take = (id: unknown): void => {
-    if (typeof id === 'number') largest = Math.max(largest, id);
-  };
-  if (isRecord(vocab)) Object.values(vocab).forEach(take);
-  for (const { id } of addedTokens(definition)) take(id);
-  return largest + 1;
+  const count = (ids: readonly unknown[]): number =>
+    ids.reduce<number>((most, id) => (typeof id === 'number' ? Math.max(most, id + 1) : most), 0);
+  const texts = Array.isArray(vocab) ? vocab.length : isRecord(vocab) ? count(Object.values(vocab)) : 0;
+  return { texts, all: Math.max(texts, count(addedTokens(definition).map(({ id }) => id))) };
 }
 
 /** @throws Error for a list with something else in it than objects */

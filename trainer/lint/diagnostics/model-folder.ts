@@ -27,10 +27,6 @@ export const configDiagnostics: Readonly<Record<Exclude<ConfigCode, FactCode>, D
   'missing-shard': { about: 'The index names a weight file that is not in the folder.', fix: 'Download it again.' },
   'damaged-weights': { about: 'The header of a weight file cannot be read: the file is cut short, or not of the type that its name says.' },
   'rope-scaling': { about: 'The scaling of positions lacks its factor, or its numbers contradict each other.' },
-  'vocabulary-mismatch': {
-    about:
-      '`tokenizer.json`, or the vocabulary in its place, gives ids that have no row in the embedding. Training would fail at the first text with such a token. An embedding with more rows than the tokenizer has ids is right: many are padded.',
-  },
   'token-id-out-of-range': { about: 'The id of a special token is not in the vocabulary.' },
   'dtype-mismatch': {
     about: 'The weights are stored in another type than this key says. It is a hint: other tools convert when they load.',

@@ -21,6 +21,10 @@ export const modelDiagnostics = {
     about:
       "The tensors in the weights do not have the shapes that `config.json` gives. Open the model's `config.json` to see which key disagrees.",
   },
+  'vocabulary-mismatch': {
+    about:
+      '`tokenizer.json`, or the vocabulary in its place, gives ids that have no row in the embedding. Training fails at the first text with such a token: the tokenizer belongs to another model. It is only a hint if no more than added tokens are concerned, such as the place of an image in a model that reads texts. An embedding with more rows than the tokenizer has ids is right: many are padded.',
+  },
   'task-for-model': {
     about:
       'The model cannot be tuned for this `task`. A language model predicts the next token, an encoder gives a text a label or a number, a vision model gives an image a label. A language model can classify too: with `task: causal_lm` and `text_label` data it answers with the label.',

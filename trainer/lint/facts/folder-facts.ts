@@ -3,17 +3,16 @@ import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { ADAPTER_WEIGHTS, PEFT_TORCH_WEIGHTS } from '../../artifact/adapter/adapter.ts';
 import { openPeftWeights } from '../../artifact/adapter/read-peft.ts';
-import { readRegularText } from '../../files/regular-file.ts';
 import { type ModelConfig, readOptionalConfigFile } from '../../format/model-config.ts';
 import { ModelFileError } from '../../format/model-file-error.ts';
 import type { TensorInfo, TensorSource } from '../../format/tensor-source.ts';
-import { vocabularySizeOf } from '../../format/tokenizer/tokenizer.ts';
-import { buildTokenizer, readTexts } from '../../format/tokenizer/tokenizer-files.ts';
+import type { Vocabulary } from '../../format/tokenizer/tokenizer.ts';
 import { openWeightFiles, readIndex, type WeightFiles } from '../../format/weight-files.ts';
 import { WEIGHT_FORMS } from '../../format/weight-forms.ts';
 import { holdsOwnHead } from '../../hub/tied-head.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
 import { fingerprint } from './model-facts.ts';
+import { readVocabulary } from './vocabulary.ts';
 
 export type Tensors = ReadonlyMap<string, Pick<TensorInfo, 'shape'> & Partial<TensorInfo>>;
 
@@ -28,8 +27,8 @@ export interface FolderFacts {
   readonly unreadTensors?: ReadonlySet<string>;
   /** The reason why the weights can't be read. */
   readonly damage?: string;
-  /** One more than the largest id of tokenizer.json, or of the vocabulary that replaces it. */
-  readonly vocabularySize?: number;
+  /** Ids of tokenizer.json, or of the vocabulary that replaces it. */
+  readonly vocabulary?: Vocabulary;
   /** config.json as it is on the disk. */
   readonly config?: ModelConfig;
   readonly adapterTensors?: Tensors;
@@ -38,8 +37,6 @@ export interface FolderFacts {
 
 const NO_FACTS: FolderFacts = { missingShards: [], hasAdapterWeights: false };
 
-/** Parsing the largest tokenizer (33 MB) takes a second: files beyond a common size are left to the trainer. */
-const MAX_TOKENIZER_BYTES = 20 * 2 ** 20;
 const MAX_CACHED = 8;
 
 export class FolderCache {
@@ -61,14 +58,14 @@ export class FolderCache {
 
 async function readFolder(folder: string): Promise<FolderFacts> {
   const config = await readOptionalConfigFile(path.join(folder, 'config.json')).catch(() => undefined);
-  const [weights, vocabularySize, adapter] = await Promise.all([
+  const [weights, vocabulary, adapter] = await Promise.all([
     readWeights(folder),
-    readVocabularySize(folder, config),
+    readVocabulary(folder, config),
     tensorsOf(openPeftWeights(folder)).catch(() => undefined),
   ]);
   const held = await Promise.all([ADAPTER_WEIGHTS, PEFT_TORCH_WEIGHTS].map(name => isThere(path.join(folder, name))));
   const hasAdapterWeights = held.includes(true);
-  return { ...weights, vocabularySize, config, adapterTensors: adapter, hasAdapterWeights };
+  return { ...weights, vocabulary, config, adapterTensors: adapter, hasAdapterWeights };
 }
 
 type WeightFacts = Pick<FolderFacts, 'tensors' | 'hasOwnHead' | 'missingShards' | 'unreadTensors' | 'damage'>;
@@ -119,16 +116,4 @@ function damageOf(error: unknown): string {
   const [first, ...more] = error.problems;
   const tensor = first?.tensor === undefined ? '' : `: tensor ${first.tensor}`;
   return `${path.basename(error.file)}${tensor} ${first?.message ?? error.message}${more.length === 0 ? '' : `, and ${more.length} more`}`;
-}
-
-/** Undefined for a tokenizer that is missing, large or damaged, which is not the config's fault. */
-async function readVocabularySize(folder: string, config: ModelConfig | undefined): Promise<number | undefined> {
-  const file = path.join(folder, 'tokenizer.json');
-  try {
-    if (await isThere(file)) return vocabularySizeOf(JSON.parse(await readRegularText(file, MAX_TOKENIZER_BYTES)));
-    const built = config && (await buildTokenizer(folder, await readTexts(folder), config));
-    return built && vocabularySizeOf(built.definition);
-  } catch {
-    return undefined;
-  }
 }

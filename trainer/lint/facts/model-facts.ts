@@ -4,6 +4,7 @@ import { homedir } from 'node:os';
 import path from 'node:path';
 import { firstNames } from '../../files/folder-walk.ts';
 import type { ModelConfig } from '../../format/model-config.ts';
+import type { Vocabulary } from '../../format/tokenizer/tokenizer.ts';
 import { findComplete, repoFolder } from '../../hub/hub-cache.ts';
 import { isHubName } from '../../hub/hub-download.ts';
 import { loadModel } from '../../model/load-model.ts';
@@ -20,10 +21,10 @@ interface UnusableModel {
 /** The content of a model's files as plain data: it may come from another process. */
 export type ModelFileFacts =
   /** The config describes a model with exactly these weights. */
-  { readonly kind: 'ready'; readonly path: string; readonly config: ModelConfig } | UnusableModel;
+  { readonly kind: 'ready'; readonly path: string; readonly config: ModelConfig; readonly vocabulary?: Vocabulary } | UnusableModel;
 
 export type ModelFacts =
-  | { readonly kind: 'ready'; readonly path: string; readonly model: AnyModel; readonly id: string }
+  | { readonly kind: 'ready'; readonly path: string; readonly model: AnyModel; readonly id: string; readonly vocabulary?: Vocabulary }
   /** A hub name that was not downloaded yet: nothing is known and nothing is wrong. */
   | { readonly kind: 'not-downloaded' }
   | { readonly kind: 'missing'; readonly suggestion?: string }
@@ -83,7 +84,7 @@ export class ModelCache {
   async #facts(file: string, id: string): Promise<ModelFacts> {
     try {
       const facts = await this.#read(file);
-      return facts.kind === 'ready' ? { kind: 'ready', path: file, model: loadModel(facts.config), id } : facts;
+      return facts.kind === 'ready' ? { ...facts, path: file, model: loadModel(facts.config), id } : facts;
     } catch (error) {
       return { kind: 'unreadable', path: file, reason: messageOf(error) };
     }

@@ -9,6 +9,7 @@ import { loadModel, weightMismatches } from '../../model/load-model.ts';
 import { ModelConfigError } from '../../model/model-spec.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
 import type { ModelFileFacts } from './model-facts.ts';
+import { readVocabulary } from './vocabulary.ts';
 
 /** An editor goes through all modules of a model on every keystroke. Supported models have up to 2,000. */
 const MAX_MODULES = 20_000;
@@ -23,7 +24,7 @@ export async function readModelFacts(file: string): Promise<ModelFileFacts> {
       const reason = `the model has ${model.modules.length} modules; at most ${MAX_MODULES} are supported here`;
       return { kind: 'unsupported', path: file, reason };
     }
-    if (first === undefined) return { kind: 'ready', path: file, config };
+    if (first === undefined) return { kind: 'ready', path: file, config, vocabulary: await readVocabulary(file, config) };
     const rest = more.length === 0 ? '' : `, and ${more.length} more`;
     return { kind: 'mismatch', path: file, reason: `the weights do not fit config.json: ${first}${rest}` };
   } catch (error) {

@@ -71,7 +71,7 @@ function* modelProblems(config: ModelConfig, facts: FolderFacts, root: Located |
       replaceBy: 'false',
     };
   yield* ropeProblems(config);
-  yield* tokenProblems(config, config, facts.vocabularySize);
+  yield* tokenProblems(config, config, facts.vocabulary);
   yield* dtypeProblems(config, facts.tensors);
 }
 

@@ -18,6 +18,7 @@ import type { Recipe } from '../../protocol/recipe-schema.ts';
 import { SelectionError } from '../../selection.ts';
 import { methodSettings } from '../../train/recipe-settings.ts';
 import { type ModelFacts, positionsOf } from '../facts/model-facts.ts';
+import { idsWithoutRow } from '../facts/vocabulary.ts';
 import type { RecipeView } from '../recipe-view.ts';
 import type { LintProblem } from './lint-problem.ts';
 import { mostRank } from './most-rank.ts';
@@ -28,6 +29,7 @@ export const factCodes = [
   'unsupported-model',
   'unreadable-model',
   'model-mismatch',
+  'vocabulary-mismatch',
   'task-for-model',
   'image-size',
   'unknown-module',
@@ -109,6 +111,7 @@ function* modelProblems({ model, values }: RecipeView): Generator<Report> {
   if (model.kind !== 'ready') yield unusable(model, values.model ?? '');
   else {
     yield* taskProblems(model.model, values.task);
+    yield* vocabularyProblems(model);
     yield* imageProblems(model.model, values.data.image_size);
     yield* targetProblems(model.model, values);
     const maxPositions = positionsOf(model.model);
@@ -143,6 +146,14 @@ function* taskProblems(model: AnyModel, task: Recipe['task']): Generator<Report>
   const does = model.kind === 'causal' ? 'predicts the next token' : model.input.kind === 'image' ? 'looks at images' : 'reads texts whole';
   const message = `this ${model.family} model ${does} and can't be tuned for ${task}; use ${tasks.join(' or ')}`;
   yield { code: 'task-for-model', path: ['task'], message, replaceBy: tasks[0] };
+}
+
+/** Ids of added tokens alone are no problem of a recipe: its data may have none of them. */
+function* vocabularyProblems({ model, vocabulary }: Extract<ModelFacts, { kind: 'ready' }>): Generator<Report> {
+  const rows = model.kind === 'causal' ? model.vocabularySize : model.input.kind === 'tokens' ? model.input.vocabularySize : undefined;
+  const problem = rows === undefined || vocabulary === undefined ? undefined : idsWithoutRow(vocabulary, rows);
+  if (problem !== undefined && problem.severity === undefined)
+    yield { code: 'vocabulary-mismatch', severity: 'warning', path: ['model'], message: problem.message };
 }
 
 function* imageProblems(model: AnyModel, size: number | undefined): Generator<Report> {

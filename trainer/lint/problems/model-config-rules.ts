@@ -1,8 +1,10 @@
 /** Rules of a config.json that hold for every family: rope scaling, token ids, dtype. Pure. */
 
 import type { ModelConfig } from '../../format/model-config.ts';
+import type { Vocabulary } from '../../format/tokenizer/tokenizer.ts';
 import { isRecord } from '../../narrow.ts';
 import type { Tensors } from '../facts/folder-facts.ts';
+import { idsWithoutRow } from '../facts/vocabulary.ts';
 import type { ConfigReport } from './config-codes.ts';
 
 export function* ropeProblems(config: ModelConfig): Generator<ConfigReport> {
@@ -51,17 +53,13 @@ const TOKEN_KEYS = [
 /**
  * Ids without a row in the embedding.
  * @param holder the file that contains them: config.json itself or generation_config.json
- * @param vocabularySize of the tokenizer, if its vocabulary is compared too
+ * @param vocabulary of the tokenizer, if its ids are compared too
  */
-export function* tokenProblems(holder: ModelConfig, config: ModelConfig, vocabularySize?: number): Generator<ConfigReport> {
+export function* tokenProblems(holder: ModelConfig, config: ModelConfig, vocabulary?: Vocabulary): Generator<ConfigReport> {
   const rows = config.vocab_size;
   if (typeof rows !== 'number' || !Number.isInteger(rows) || rows < 1) return;
-  if (vocabularySize !== undefined && vocabularySize > rows)
-    yield {
-      code: 'vocabulary-mismatch',
-      path: ['vocab_size'],
-      message: `the tokenizer gives ids up to ${vocabularySize - 1}, but the embedding has ${rows} rows: texts with such a token can't be used`,
-    };
+  const problem = vocabulary && idsWithoutRow(vocabulary, rows);
+  if (problem !== undefined) yield { code: 'vocabulary-mismatch', path: ['vocab_size'], ...problem };
   for (const key of TOKEN_KEYS) {
     const value = holder[key];
     const ids: readonly unknown[] = Array.isArray(value) ? value : [value];
