@@ -52,6 +52,7 @@ export const benchModels: Readonly<Record<ModelName, BenchModel>> = {
   },
 };
 
+// The keys of a table of ours: it has no others.
 export const MODEL_NAMES = Object.keys(benchModels) as readonly ModelName[];
 
 const numbered = (count: number): Record<string, string> => Object.fromEntries(Array.from({ length: count }, (_, i) => [i, `label ${i}`]));

@@ -2,6 +2,7 @@
  * Memory on cards that are not there: `npm run bench -- --cards`. What each run takes on each card by the model of the compiler's buffers, and
  * that model next to the card's own compiler for programs of a few blocks (compiled once, then found in the cache).
  */
+
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { cardCatalog, cardNames, usableCardBytes } from '../trainer/catalog/cards.ts';
@@ -12,6 +13,7 @@ import { compileTraining } from '../trainer/handlers/card-memory.ts';
 import { loadModel } from '../trainer/model/load-model.ts';
 import { priceRun } from '../trainer/plan/memory/predict.ts';
 import { planRun } from '../trainer/plan/run-plan.ts';
+import { messageOf } from '../trainer/protocol/error-facts.ts';
 import { parseRecipe } from '../trainer/protocol/parse-recipe.ts';
 import { type Config, paperModels, smolLm2 } from './memory-models.ts';
 
@@ -91,6 +93,7 @@ async function compiledRow({ name, config, recipe, level }: Compiled, cacheDir: 
 /** @returns false where a program could not be compiled */
 export async function runCardsBench({ root, cacheDir }: { readonly root: string; readonly cacheDir: string }): Promise<boolean> {
   const predicted = Object.entries(models).flatMap(([model, config]) =>
+    // The keys of a table of ours: it has no others.
     (Object.keys(methods) as (keyof typeof methods)[]).map(method => predictedRow(model, config, method)),
   );
   const compiled: string[] = [];
@@ -100,7 +103,7 @@ export async function runCardsBench({ root, cacheDir }: { readonly root: string;
       compiled.push(await compiledRow(one, cacheDir));
     } catch (error) {
       isWhole = false;
-      console.error(`${one.name}: ${error instanceof Error ? error.message : String(error)}`);
+      console.error(`${one.name}: ${messageOf(error)}`);
     }
   }
   const file = path.join(root, 'bench', 'results', 'cards.md');

@@ -2,6 +2,7 @@
  * Charts as SVG text: panels of points and lines over linear or logarithmic axes. By hand, since what draws SVG outside a browser brings
  * a browser's document with it.
  */
+import { elementAt, lastOf } from '../trainer/narrow.ts';
 
 export type Marker = 'circle' | 'triangle' | 'square' | 'diamond' | 'cross' | 'none';
 
@@ -127,8 +128,8 @@ export function scaleOf({ scale, fromZero }: Axis, values: readonly number[], [b
   const [low, high] = finite.length > 0 ? [Math.min(...finite), Math.max(...finite)] : [1, 10];
   const ticks = scale === 'log' ? logTicks(low, high) : linearTicks(fromZero === false ? low : Math.min(0, low), high);
   const form = scale === 'log' ? Math.log : (value: number) => value;
-  const [from, to] = [form(ticks[0] as number), form(ticks.at(-1) as number)];
-  const smallest = ticks[0] as number;
+  const [from, to] = [form(elementAt(ticks, 0)), form(lastOf(ticks))];
+  const smallest = elementAt(ticks, 0);
   return {
     ticks,
     place: value => begin + ((form(scale === 'log' ? Math.max(value, smallest) : value) - from) / (to - from)) * (end - begin),

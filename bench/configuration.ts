@@ -49,6 +49,7 @@ const theirs = (method: BenchMethod, setting?: Setting, dropout?: number) =>
 
 /** Without what is undefined, which would stand in the place of a default. */
 const given = <T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } =>
+  // The entries that are left are those of the type.
   Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as { [K in keyof T]?: Exclude<T[K], undefined> };
 
 /** Configurations that are compared with each other run close together, so that a drift of the machine affects both. */

@@ -1,4 +1,5 @@
 /** The frontier as Markdown and as a picture. Pure. */
+import { elementAt } from '../trainer/narrow.ts';
 import { benchModels, type ModelName } from './bench-models.ts';
 import { chart, type Marker, type Panel, type Series } from './chart.ts';
 import { type Configuration, describe, describeWork, type Setting } from './configuration.ts';
@@ -165,7 +166,7 @@ function seriesOf(rows: readonly Row[]): Series[] {
   for (const row of oursFirst.filter(({ method }) => method !== 'inference'))
     groups.set(seriesName(row), [...(groups.get(seriesName(row)) ?? []), row]);
   return [...groups].map(([name, own]) => {
-    const [first] = own as [Row];
+    const first = elementAt(own, 0);
     return {
       name,
       color: COLORS[first.method] ?? '#666',

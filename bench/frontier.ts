@@ -1,7 +1,9 @@
 /** Measures the frontier model by model, and writes a table, a picture and a JSON file of each as soon as it is there. */
+
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { elementAt } from '../trainer/narrow.ts';
 import { MODEL_NAMES, type ModelName } from './bench-models.ts';
 import { describeWork } from './configuration.ts';
 import { frontierPlan, type Precision } from './frontier-plan.ts';
@@ -38,7 +40,7 @@ export async function runFrontier(params: FrontierParams): Promise<boolean> {
   log(`frontier: ${rounds.reduce((sum, { planned }) => sum + planned.length, 0)} processes, about ${minutes(clock.left())}`);
   let isWhole = true;
   for (const { model, planned } of rounds) {
-    log(`${describeWork((planned[0] as (typeof planned)[number]).configuration)}`);
+    log(`${describeWork(elementAt(planned, 0).configuration)}`);
     const rates: Partial<Record<Precision, Rates>> = {};
     for (const dtype of precisions) rates[dtype] = await measureRates(sides, coreSets(threads, jobs), dtype);
     const { rows: raw, failures } = await measureAll({ sides, planned, threads, jobs, clock, store });
@@ -67,6 +69,7 @@ async function write({ results, sides }: FrontierParams, frontier: Frontier): Pr
 /** Over all models that have results, those of earlier runs too. */
 async function writeSummary({ results, sides }: FrontierParams): Promise<void> {
   const files = MODEL_NAMES.map(model => path.join(results, `${fileName(model, sides)}.json`)).filter(file => existsSync(file));
+  // Files that `write` made.
   const all = await Promise.all(files.map(async file => JSON.parse(await readFile(file, 'utf8')) as Frontier));
   await writeFile(path.join(results, sides.device === 'gpu' ? 'frontier-gpu.md' : 'frontier.md'), summaryMarkdown(all));
 }

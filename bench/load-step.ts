@@ -1,6 +1,6 @@
 /** Loads a model folder into the engine, in a process of its own, and runs it once: prints one JSON line. */
+
 import { openEngine } from '../trainer/engine/open-engine.ts';
-import type { Signature } from '../trainer/graph/program.ts';
 import { openModel } from '../trainer/hub/open-model.ts';
 import { processMemory } from '../trainer/machine/process-memory.ts';
 import type { Attachment } from '../trainer/method/method.ts';
@@ -8,11 +8,13 @@ import { placeTrained } from '../trainer/method/placement.ts';
 import { causalModel } from '../trainer/model/load-model.ts';
 import type { Precision } from '../trainer/model/weight-storage.ts';
 import { weightStream } from '../trainer/model/weight-stream.ts';
+import { required } from '../trainer/narrow.ts';
 import { causalTask } from '../trainer/objective/causal/causal-task.ts';
 import { evalSignature, trainProgram } from '../trainer/train/train-program.ts';
 import { loadVariables } from '../trainer/train/variables.ts';
 import { batchFeeds } from './batch-feeds.ts';
 import { checkDevice, type Device } from './device.ts';
+import { readRequest } from './request.ts';
 
 export interface LoadStepResult {
   /** From opening the folder to the last variable. */
@@ -25,11 +27,13 @@ export interface LoadStepResult {
   readonly loss: number;
 }
 
-const request = JSON.parse(process.argv[2] as string) as Precision & {
+interface LoadRequest extends Precision {
   readonly folder: string;
   readonly cacheDir: string;
   readonly device: Device;
-};
+}
+
+const request = readRequest<LoadRequest>();
 const engine = await openEngine('tensorflow', { cacheDir: request.cacheDir });
 checkDevice(engine, request.device);
 const begin = performance.now();
@@ -62,9 +66,9 @@ await folder.weights.close();
 const seconds = (performance.now() - begin) / 1000;
 globalThis.gc?.();
 const { residentBytes } = processMemory();
-const signature = program.signatures[evalSignature(shape)] as Signature;
+const signature = required(program.signatures[evalSignature(shape)], 'the signature');
 const { loss } = await session.run(evalSignature(shape), batchFeeds(signature, model, shape));
 const largestTensorBytes = Math.max(...model.parameters.map(parameter => parameter.shape.reduce((n, d) => n * d, 4)));
-const result: LoadStepResult = { seconds, heapBytes, largestTensorBytes, residentBytes, loss: (loss as Float32Array)[0] as number };
+const result: LoadStepResult = { seconds, heapBytes, largestTensorBytes, residentBytes, loss: required(loss?.[0], 'the loss') };
 console.log(JSON.stringify(result));
 process.exit(0);

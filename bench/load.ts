@@ -105,7 +105,7 @@ export async function runLoad({ sides, facts, threads, results, cacheDir }: Part
     const loads: (LoadStepResult & { form: string })[] = [];
     for (const { form, ...precision } of FORMS) {
       await forget(dir);
-      const loaded = (await runOurs(sides, 'load-step.mjs', { folder: dir, ...precision }, cores)) as LoadStepResult;
+      const loaded = await runOurs<LoadStepResult>(sides, 'load-step.mjs', { folder: dir, ...precision }, cores);
       loads.push({ form, ...loaded });
       log(
         `loading as ${form}: ${loaded.seconds.toFixed(1)} s, ${(loaded.heapBytes / 1e6).toFixed(0)} MB in JavaScript, loss ${loaded.loss.toFixed(2)}`,

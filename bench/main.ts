@@ -5,7 +5,7 @@ import path from 'node:path';
 import { ADDON_PACKAGE, ADDON_VERSION, TENSORFLOW_VERSION } from '../trainer/engine/install/engine-folder.ts';
 import { findNvidiaGpu } from '../trainer/engine/install/toolchain.ts';
 import { describeMachine } from '../trainer/machine/machine.ts';
-import type { ModelName } from './bench-models.ts';
+import { MODEL_NAMES, type ModelName } from './bench-models.ts';
 import { plan } from './configuration.ts';
 import type { Device } from './device.ts';
 import { benchFolder } from './float32-folder.ts';
@@ -41,8 +41,8 @@ export async function checkMachine(device: Device): Promise<void> {
 /** Writes the models' folders where they are missing. */
 export async function openSides({ cacheDir, python, root, sources, device }: SidesParams): Promise<Sides> {
   const folders: Partial<Record<ModelName, string>> = {};
-  for (const [name, source] of Object.entries(sources) as [ModelName, string | undefined][])
-    folders[name] = await benchFolder(name, path.join(cacheDir, 'bench'), source, log);
+  for (const name of MODEL_NAMES)
+    if (Object.hasOwn(sources, name)) folders[name] = await benchFolder(name, path.join(cacheDir, 'bench'), sources[name], log);
   const peer = path.join(root, 'bench', 'peers', 'pytorch_peft.py');
   return { cacheDir, python, folders, peer, scripts: import.meta.dirname, device };
 }

@@ -1,13 +1,17 @@
 /** Our engine's matrix-multiply rates, in a process of its own: prints one JSON line. */
+
 import { measureMatmul } from '../trainer/engine/measure-matmul.ts';
 import { openEngine } from '../trainer/engine/open-engine.ts';
 import { checkDevice, type Device } from './device.ts';
+import { readRequest } from './request.ts';
 
-const { cacheDir, device, dtype } = JSON.parse(process.argv[2] as string) as {
+interface MatmulRequest {
   readonly cacheDir: string;
   readonly device: Device;
   readonly dtype: 'float32' | 'bfloat16';
-};
+}
+
+const { cacheDir, device, dtype } = readRequest<MatmulRequest>();
 const engine = await openEngine('tensorflow', { cacheDir });
 checkDevice(engine, device);
 console.log(JSON.stringify({ gflops: await measureMatmul(engine, dtype), engine: engine.description.summary }));

@@ -1,7 +1,10 @@
 /** Makes measurements one after the other or several at a time, keeps each as soon as it is there, and tells how long the rest takes. */
+
 import { createHash } from 'node:crypto';
 import { appendFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { elementAt } from '../trainer/narrow.ts';
+import { messageOf } from '../trainer/protocol/error-facts.ts';
 import { type Configuration, describe, describeWork, guessSeconds } from './configuration.ts';
 import { coreSets, measure, type RawRow, type Sides } from './run-side.ts';
 
@@ -102,7 +105,7 @@ export async function measureAll(params: MeasureAllParams): Promise<{ rows: RawR
   let next = 0;
   const work = async (cores: readonly number[]): Promise<void> => {
     for (let i = next++; i < planned.length; i = next++) {
-      const one = planned[i] as Planned;
+      const one = elementAt(planned, i);
       const key = measurementKey(sides, one, threads);
       const kept = store?.find(key);
       try {
@@ -111,8 +114,9 @@ export async function measureAll(params: MeasureAllParams): Promise<{ rows: RawR
         if (!kept) store?.keep(key, row);
         log(`${describe(row).padEnd(44)} ${summary(row)}${kept ? '  kept' : ''}`);
       } catch (error) {
-        failures.push(`${describeWork(one.configuration)}: ${describe(one.configuration)}: ${(error as Error).message}`);
-        log(failures.at(-1) as string);
+        const failure = `${describeWork(one.configuration)}: ${describe(one.configuration)}: ${messageOf(error)}`;
+        failures.push(failure);
+        log(failure);
       }
       if (kept) continue;
       clock.advance(guessSeconds(one.configuration, threads, one.steps));

@@ -6,6 +6,7 @@ export type Config = Readonly<Record<string, unknown>>;
 
 /** A tiny model of test/golden. */
 export const goldenConfig = (root: string, name: string): Config =>
+  // A config.json is an object.
   JSON.parse(readFileSync(path.join(root, 'test', 'golden', name, 'config.json'), 'utf8')) as Config;
 
 /** all-MiniLM-L6-v2 with a head for three labels. */

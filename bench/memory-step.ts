@@ -1,4 +1,5 @@
 /** The memory of one configuration, in a process of its own: a model of given sizes with arbitrary weights; prints one JSON line. */
+
 import { tmpdir } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -14,6 +15,7 @@ import { processMemory, resetPeak } from '../trainer/machine/process-memory.ts';
 import { loadModel } from '../trainer/model/load-model.ts';
 import type { AnyModel } from '../trainer/model/model-spec.ts';
 import { weightStream } from '../trainer/model/weight-stream.ts';
+import { elementAt, required } from '../trainer/narrow.ts';
 import { bufferRules } from '../trainer/plan/memory/engine-memory.ts';
 import { codeBytes, tokenizerBytes } from '../trainer/plan/memory/engine-overhead.ts';
 import { priceRun, vocabularyOf } from '../trainer/plan/memory/predict.ts';
@@ -21,10 +23,10 @@ import { planRun } from '../trainer/plan/run-plan.ts';
 import { parseRecipe } from '../trainer/protocol/parse-recipe.ts';
 import { optimizerFeeds } from '../trainer/train/optimizer.ts';
 import { readSnapshot } from '../trainer/train/snapshot.ts';
-import type { BatchShape } from '../trainer/train/task.ts';
 import { APPLY, evalSignature, trainSignature } from '../trainer/train/train-program.ts';
 import { loadVariables } from '../trainer/train/variables.ts';
 import { batchFeeds } from './batch-feeds.ts';
+import { readRequest } from './request.ts';
 
 /** The request that `bench/memory.ts` sends. */
 export interface MemoryStepRequest {
@@ -39,11 +41,12 @@ export interface MemoryStepRequest {
 /** From here on a run must not grow. */
 const SETTLED_STEP = 10;
 
-const request = JSON.parse(process.argv[2] as string) as MemoryStepRequest;
+const request = readRequest<MemoryStepRequest>();
 const { recipe, problems } = parseRecipe(`model: base\ndata: {train: [train.jsonl]}\n${request.recipe}`);
 if (!recipe) throw new Error(problems.map(({ message }) => message).join('\n'));
 
 setFlagsFromString('--expose-gc');
+// Under this flag V8 has a function of that name.
 const collect = runInNewContext('gc') as () => void;
 const resident = (): number => {
   collect();
@@ -61,7 +64,7 @@ const plan = planRun({
   recompute,
 });
 const { model, attachment, optimizer } = plan;
-const [shape, evalShape] = [plan.trainShapes[0] as BatchShape, plan.evalShapes[0] as BatchShape];
+const [shape, evalShape] = [elementAt(plan.trainShapes, 0), elementAt(plan.evalShapes, 0)];
 const program = plan.program(recompute);
 const session = await engine.compile(program, { offloadFolder: tmpdir() });
 const compiledBytes = resident();
@@ -70,7 +73,8 @@ await loadVariables(session, { model: weightStream(model, arbitraryWeights(model
 const loadedBytes = resident();
 
 resetPeak();
-await session.run(evalSignature(evalShape), batchFeeds(program.signatures[evalSignature(evalShape)] as Signature, model, evalShape));
+const evaluation = required(program.signatures[evalSignature(evalShape)], 'the signature of the evaluation');
+await session.run(evalSignature(evalShape), batchFeeds(evaluation, model, evalShape));
 const evalPeak = takePeak();
 const afterEval = resident();
 for await (const _ of readSnapshot(session, attachment, optimizer)) collect();
@@ -79,7 +83,7 @@ const afterSnapshot = resident();
 resetPeak();
 let firstPeak = 0;
 let settledBytes = 0;
-const signature = program.signatures[trainSignature(shape)] as Signature;
+const signature = required(program.signatures[trainSignature(shape)], 'the signature of the update');
 for (let step = 1; step <= request.steps; step++) {
   const rates = Object.entries(optimizerFeeds(optimizer, 1e-4, step)).map(([name, value]) => [name, Float32Array.of(value)] as const);
   const scalars: Record<string, HostArray> = { ...Object.fromEntries(rates), seed: Int32Array.of(0, step) };
@@ -113,7 +117,7 @@ console.log(
     variables: variables.length,
     loweredNodes: lowered.nodes.length,
     schedules: Object.fromEntries(Object.entries(signatures).map(([name, { schedule }]) => [name, schedule.length])),
-    planned: { eval: peakOf(signatures[evalSignature(evalShape)] as Signature), train: peakOf(signature) },
+    planned: { eval: peakOf(evaluation), train: peakOf(signature) },
     measured: {
       baselineBytes,
       compiledBytes,

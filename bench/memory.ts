@@ -1,10 +1,12 @@
 /** Memory predicted and measured, over methods, levels and families: `npm run bench -- --memory`. Each configuration is a process of its own. */
+
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { EngineName } from '../trainer/engine/engine.ts';
 import { runCommand } from '../trainer/engine/install/run-command.ts';
 import { WORKER_FLAGS, workerEnvironment } from '../trainer/engine/tensorflow/environment.ts';
 import { codeBytes } from '../trainer/plan/memory/engine-overhead.ts';
+import { messageOf } from '../trainer/protocol/error-facts.ts';
 import { benchConfigs } from './bench-models.ts';
 import { type Config, decoderModels, familyModels, goldenConfig, miniLm, smallLlama, smolLm2 } from './memory-models.ts';
 import type { MemoryStepRequest } from './memory-step.ts';
@@ -181,6 +183,7 @@ async function measureCase(
   });
   if (status !== 0 || line === undefined)
     throw new Error(`${model}, ${recipe}: failed with status ${status}:\n${output.trim().slice(-1000)}`);
+  // The line that memory-step.ts prints.
   const { predictedBytes, measuredBytes, grownBytes } = JSON.parse(line) as Pick<
     MemoryRow,
     'predictedBytes' | 'measuredBytes' | 'grownBytes'
@@ -213,6 +216,7 @@ ${cells.join('\n')}
 const keyOf = ({ model, engine, recipe }: Pick<MemoryRow, 'model' | 'engine' | 'recipe'>): string => [model, engine, recipe].join(' · ');
 
 const lastRows = async (folder: string): Promise<readonly MemoryRow[]> =>
+  // A file that this part wrote.
   (JSON.parse(await readFile(path.join(folder, 'memory.json'), 'utf8')) as { readonly rows: readonly MemoryRow[] }).rows;
 
 /** @returns false where a process failed or the prediction misses its goal */
@@ -231,7 +235,7 @@ export async function runMemoryBench(params: MemoryBenchParams): Promise<boolean
       );
     } catch (error) {
       failed++;
-      console.error((error as Error).message);
+      console.error(messageOf(error));
     }
   }
   // Read at the end, since another process may have measured other models.

@@ -131,7 +131,7 @@ async function measured(page: Page, name: string, gesture: () => Promise<void>):
   await page.evaluate('frames.clear()');
   await gesture();
   await page.waitForTimeout(100);
-  const times = ((await page.evaluate('[...frames.values()]')) as number[]).sort((a, b) => a - b);
+  const times = (await page.evaluate<number[]>('[...frames.values()]')).sort((a, b) => a - b);
   const at = (share: number): number => times[Math.min(times.length - 1, Math.floor(share * times.length))] ?? Number.NaN;
   return {
     name,

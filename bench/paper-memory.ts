@@ -1,7 +1,9 @@
 /** The paper's memory figures compared with the predictions for the same models and ranks in float32. No weights are needed. */
+
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { loadModel } from '../trainer/model/load-model.ts';
+import { elementAt } from '../trainer/narrow.ts';
 import { estimateRecipe, type RecipeEstimate } from '../trainer/plan/memory/predict.ts';
 import { parseRecipe } from '../trainer/protocol/parse-recipe.ts';
 import { type Config, paperModels } from './memory-models.ts';
@@ -54,7 +56,7 @@ export function paperMemory(): string {
     const found = TOKENS.flatMap(tokens =>
       ['none', 'cheap'].map(level => predict(paperModels[model], `${recipe}max_length: ${tokens}\nrecompute: ${level}\n`)),
     );
-    const trainable = ((found[0] as RecipeEstimate).trainable / 1e6).toFixed(1);
+    const trainable = (elementAt(found, 0).trainable / 1e6).toFixed(1);
     return `| ${model} ${name} | ${paper.trainable.toFixed(1)} / ${trainable} | ${paper.memory.toFixed(2)} | ${found.map(one => gigabytes(overInference(one))).join(' | ')} |`;
   });
   const large = paperModels['Llama-3-405B'];

@@ -1,7 +1,9 @@
 /** The effect of fewer bits on a run: the held-out loss over 200 steps and the memory of bfloat16, quantized bases and 8-bit moments. */
+
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { TrainResult } from '../trainer/handlers/train/train-run.ts';
+import { messageOf } from '../trainer/protocol/error-facts.ts';
 import { readMetrics } from '../trainer/run/metrics-file.ts';
 import { chart } from './chart.ts';
 import { Clock, log, minutes } from './measurements.ts';
@@ -98,11 +100,8 @@ async function runCase(context: PartContext, recipe: string, one: PrecisionCase,
   const runDir = path.join(path.dirname(recipe), one.name.replaceAll(/[^a-z0-9]+/gi, '-'));
   const settings = { ...one.settings, output_dir: runDir, overwrite_output_dir: true };
   const command = [process.execPath, path.join(context.root, 'bin', 'rowtune.mjs'), 'train', recipe, '--json'];
-  const result = (await runPinned(
-    [...command, ...Object.entries(settings).map(([key, value]) => `${key}=${value}`)],
-    cores,
-    {},
-  )) as TrainResult;
+  const overrides = Object.entries(settings).map(([key, value]) => `${key}=${value}`);
+  const result = await runPinned<TrainResult>([...command, ...overrides], cores, {});
   const evaluated = (await readMetrics(runDir)).flatMap(({ step, eval_loss: loss }) =>
     step !== undefined && loss !== undefined ? [{ step, loss }] : [],
   );
@@ -210,8 +209,9 @@ export async function runPrecision(context: PartContext): Promise<boolean> {
           `${one.name.padEnd(24)} loss ${result.losses.map(({ loss }) => loss.toFixed(3)).join(' ')}  training ${megabytes(result.trainingBytes)} MiB`,
         );
       } catch (error) {
-        notes.push(`${one.name}: ${(error as Error).message}`);
-        log(notes.at(-1) as string);
+        const note = `${one.name}: ${messageOf(error)}`;
+        notes.push(note);
+        log(note);
       }
       clock.advance(all * GUESSED_SECONDS_PER_STEP);
       log(`  ${minutes(clock.left())} left`);

@@ -1,8 +1,9 @@
 /** Weights drawn at random for any model of ours: the sizes of a known model without its file. */
 
 import type { AnyModel } from '../trainer/model/model-spec.ts';
-import type { ParameterSpec } from '../trainer/model/module-specs.ts';
+import { isBatchNorm, type ParameterSpec } from '../trainer/model/module-specs.ts';
 import type { WeightSource } from '../trainer/model/weight-source.ts';
+import { valueFor } from '../trainer/narrow.ts';
 import { createRandom, hashSeed } from '../trainer/random.ts';
 
 export interface RandomWeightsParams {
@@ -16,14 +17,14 @@ export interface RandomWeightsParams {
 export function randomWeights(model: AnyModel, params: RandomWeightsParams): WeightSource {
   const tensors = new Map(model.parameters.map(parameter => [parameter.name, parameter]));
   const ones = onesOf(model);
-  return { tensors, readFloat32: async name => startOf(tensors.get(name) as ParameterSpec, ones.has(name), params) };
+  return { tensors, readFloat32: async name => startOf(valueFor(tensors, name), ones.has(name), params) };
 }
 
 /** Scales and running variances of norms. */
 const onesOf = (model: AnyModel): Set<string> =>
   new Set(
     model.modules.flatMap(module =>
-      module.kind === 'norm' ? [module.weight.name, ...('variance' in module ? [(module.variance as ParameterSpec).name] : [])] : [],
+      module.kind === 'norm' ? [module.weight.name, ...(isBatchNorm(module) ? [module.variance.name] : [])] : [],
     ),
   );
 

@@ -4,6 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { runCommand } from '../trainer/engine/install/run-command.ts';
 import { WORKER_FLAGS, workerEnvironment } from '../trainer/engine/tensorflow/environment.ts';
+import { elementAt, required } from '../trainer/narrow.ts';
 import { benchModels, type ModelName } from './bench-models.ts';
 import { type Configuration, checkpoints, describe, isInference, recomputeOf, sameWork, warmUpSteps } from './configuration.ts';
 import type { Device } from './device.ts';
@@ -57,11 +58,11 @@ export function coreSets(threads: number, jobs: number): number[][] {
 }
 
 /** Runs `command` on these cores and takes its last line as JSON. @throws BenchError when it fails */
-export async function runPinned(
+export async function runPinned<T>(
   command: readonly string[],
   cores: readonly number[],
   env: Readonly<Record<string, string>>,
-): Promise<unknown> {
+): Promise<T> {
   let line: string | undefined;
   const result = await runCommand('taskset', ['-c', cores.join(','), ...command], {
     env: { OMP_NUM_THREADS: String(cores.length), ...env },
@@ -71,11 +72,12 @@ export async function runPinned(
   });
   if (result.status !== 0 || line === undefined)
     throw new BenchError(`${command.slice(0, 3).join(' ')} failed with status ${result.status}:\n${result.output.trim().slice(-2000)}`);
-  return JSON.parse(line);
+  // The command prints the type that the caller names.
+  return JSON.parse(line) as T;
 }
 
-export const runOurs = (sides: Sides, script: string, request: object, cores: readonly number[]): Promise<unknown> =>
-  runPinned(
+export const runOurs = <T>(sides: Sides, script: string, request: object, cores: readonly number[]): Promise<T> =>
+  runPinned<T>(
     [
       process.execPath,
       ...WORKER_FLAGS,
@@ -86,8 +88,8 @@ export const runOurs = (sides: Sides, script: string, request: object, cores: re
     workerEnvironment({ threads: cores.length }),
   );
 
-export const runTheirs = (sides: Sides, args: readonly string[], cores: readonly number[]): Promise<unknown> =>
-  runPinned(
+export const runTheirs = <T>(sides: Sides, args: readonly string[], cores: readonly number[]): Promise<T> =>
+  runPinned<T>(
     [sides.python, '-W', 'ignore', sides.peer, ...args, '--threads', String(cores.length), '--device', sides.device],
     cores,
     // Its compiler's workers would take the cores of others, and their memory would be nobody's.
@@ -106,7 +108,7 @@ function peerArguments({ method, r, dropout, setting, dtype, batch, tokens }: Co
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length / 2;
-  return ((sorted[Math.ceil(middle) - 1] as number) + (sorted[Math.floor(middle)] as number)) / 2;
+  return (elementAt(sorted, Math.ceil(middle) - 1) + elementAt(sorted, Math.floor(middle))) / 2;
 }
 
 /**
@@ -125,13 +127,13 @@ export interface MeasureParams {
 
 /** @throws BenchError when its process fails */
 export async function measure(sides: Sides, configuration: Configuration, { cores, steps }: MeasureParams): Promise<RawRow> {
-  const loadAverage = os.loadavg()[0] as number;
-  const folder = sides.folders[configuration.model] as string;
+  const [loadAverage = Number.NaN] = os.loadavg();
+  const folder = required(sides.folders[configuration.model], `the folder of ${configuration.model}`);
   const warmUp = warmUpSteps(steps);
   const request = { ...configuration, folder, ...recomputeOf(configuration), steps, warmUp };
-  const measured = (await (configuration.implementation === 'rowtune'
-    ? runOurs(sides, 'step.mjs', request, cores)
-    : runTheirs(sides, peerArguments(configuration, folder, steps), cores))) as Measured;
+  const measured = await (configuration.implementation === 'rowtune'
+    ? runOurs<Measured>(sides, 'step.mjs', request, cores)
+    : runTheirs<Measured>(sides, peerArguments(configuration, folder, steps), cores));
   const { stepSeconds, residentBytes, trainable, losses, flops } = measured;
   if (stepSeconds.length !== steps) throw new BenchError(`${steps} steps were asked for and ${stepSeconds.length} measured`);
   return {
@@ -160,8 +162,8 @@ export async function measureRates(
   sets: readonly (readonly number[])[],
   dtype: 'float32' | 'bfloat16' = 'float32',
 ): Promise<Rates> {
-  const meanOf = async (run: (cores: readonly number[]) => Promise<unknown>): Promise<number> => {
-    const rates = (await Promise.all(sets.map(run))) as { gflops: number }[];
+  const meanOf = async (run: (cores: readonly number[]) => Promise<{ readonly gflops: number }>): Promise<number> => {
+    const rates = await Promise.all(sets.map(run));
     return rates.reduce((sum, { gflops }) => sum + gflops, 0) / rates.length;
   };
   return {
@@ -170,8 +172,7 @@ export async function measureRates(
   };
 }
 
-export const peerVersions = async (sides: Sides): Promise<Record<string, string>> =>
-  (await runTheirs(sides, ['versions'], coresFor(1))) as Record<string, string>;
+export const peerVersions = async (sides: Sides): Promise<Record<string, string>> => runTheirs(sides, ['versions'], coresFor(1));
 
 /**
  * Counts memory from the inference of the same implementation, batch, precision and number of cores; rows without one are left out. Autocast
@@ -199,8 +200,8 @@ const LOSS_TOLERANCE = { float32: 1e-3, other: 3e-2 };
 /** Complaints where the two sides did not do the same work: the same weights and the same batch give the same first loss. */
 export function compareWork(rows: readonly RawRow[]): string[] {
   return rows.flatMap(row => {
-    const first = rows.find(other => sameWork(other, row)) as RawRow;
-    const [loss, expected] = [row.losses[0] as number, first.losses[0] as number];
+    const first = rows.find(other => sameWork(other, row)) ?? row;
+    const [loss, expected] = [elementAt(row.losses, 0), elementAt(first.losses, 0)];
     const tolerance = row.dtype === first.dtype && row.dtype === 'float32' ? LOSS_TOLERANCE.float32 : LOSS_TOLERANCE.other;
     const strays = !(Math.abs(loss - expected) <= tolerance * Math.max(1, Math.abs(expected)));
     // Factors of experts: gate and up have one pair in PEFT and two here, as the report says.

@@ -17,6 +17,7 @@ import { loadModel } from '../trainer/model/load-model.ts';
 import { isExperts } from '../trainer/model/module-specs.ts';
 import type { ComputeType } from '../trainer/model/weight-storage.ts';
 import { weightStream, withInitial } from '../trainer/model/weight-stream.ts';
+import { elementAt, required } from '../trainer/narrow.ts';
 import { causalTask } from '../trainer/objective/causal/causal-task.ts';
 import { classifierTask } from '../trainer/objective/classifier/classifier-task.ts';
 import { selectRows } from '../trainer/selection.ts';
@@ -27,6 +28,7 @@ import { evalSignature, trainProgram, trainSignature } from '../trainer/train/tr
 import { loadVariables } from '../trainer/train/variables.ts';
 import { batchFeeds } from './batch-feeds.ts';
 import { checkDevice, type Device, takenMemory } from './device.ts';
+import { readRequest } from './request.ts';
 
 /** The request that `bench/run-side.ts` sends. */
 export interface StepRequest {
@@ -47,7 +49,7 @@ export interface StepRequest {
   readonly warmUp: number;
 }
 
-const request = JSON.parse(process.argv[2] as string) as StepRequest;
+const request = readRequest<StepRequest>();
 const optimizer: OptimizerSettings = {
   ...{ name: 'adamw', weightDecay: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, momentum: 0 },
   ...(request.offloads && { offload: { to: 'disk', fromGpu: false, from: OFFLOAD_FROM } }),
@@ -74,7 +76,7 @@ async function attach(): Promise<Attachment> {
   const scores = new Map<string, Float32Array>();
   if (method === 'spsft')
     for (const module of modules)
-      scores.set(module.name, magnitude(await base.readFloat32(module.weight.name), module.weight.shape[0] as number));
+      scores.set(module.name, magnitude(await base.readFloat32(module.weight.name), elementAt(module.weight.shape, 0)));
   const selection = method === 'spsft' ? selectRows(modules, scores, budget) : new Map();
   const settings: MethodSettings = {
     ...targets,
@@ -105,12 +107,12 @@ const programOf = (recompute: RecomputePolicy): Program =>
     trainShapes: trains ? [shape] : [],
     evalShapes: trains ? [] : [shape],
   });
-const signatureOf = (recompute: RecomputePolicy): Signature => programOf(recompute).signatures[name] as Signature;
+const signatureOf = ({ signatures }: Program): Signature => required(signatures[name], name);
 /** As in a run, nobody keeps the graph during the steps. */
 async function compile() {
   const program = programOf(request.recompute);
   return {
-    batch: batchFeeds(program.signatures[name] as Signature, model, shape),
+    batch: batchFeeds(signatureOf(program), model, shape),
     session: await engine.compile(program, { offloadFolder: request.cacheDir }),
   };
 }
@@ -137,12 +139,12 @@ for (let step = 1; step <= request.warmUp + request.steps; step++) {
     firstPeak = takenMemory(request.device).peakBytes;
     resetPeak();
   }
-  losses.push((loss as Float32Array)[0] as number);
+  losses.push(required(loss?.[0], 'the loss'));
 }
 const cpu = process.cpuUsage(cpuStart);
 const after = takenMemory(request.device);
 const stepSeconds = seconds.slice(request.warmUp);
-const signature = signatureOf(request.recompute);
+const signature = signatureOf(programOf(request.recompute));
 console.log(
   JSON.stringify({
     ...request,
@@ -151,7 +153,7 @@ console.log(
     nodes: signature.schedule.length,
     plannedBytes: liveness(signature, fusedSteps(signature)).peakBytes,
     // What the method needs, whatever is computed again.
-    flops: signatureFlops(signatureOf('none')),
+    flops: signatureFlops(signatureOf(programOf('none'))),
     loadSeconds,
     firstStepSeconds: seconds[0],
     stepSeconds,

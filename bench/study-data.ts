@@ -86,7 +86,8 @@ async function linkImages(from: string, to: string, take: (files: readonly strin
 /** @returns the folder of a model that knows the first five digits */
 async function pretrain(name: 'vit' | 'resnet', data: string, settings: Settings, params: DataParams): Promise<string> {
   const { folder, jobs, keepBases } = params;
-  const [random, run, base] = ['random', 'run', 'base'].map(step => path.join(folder, `${name}-${step}`)) as [string, string, string];
+  const stepFolder = (step: string): string => path.join(folder, `${name}-${step}`);
+  const [random, run, base] = [stepFolder('random'), stepFolder('run'), stepFolder('base')];
   if (keepBases && existsSync(path.join(base, 'preprocessor_config.json'))) return base;
   for (const old of [random, run, base]) await rm(old, { recursive: true, force: true });
   await writeRandomModel(random, name === 'vit' ? VIT_CONFIG : RESNET_CONFIG, BASE_SEED);

@@ -2,6 +2,7 @@
  * The memory that each measure of importance takes above inference: measured on SmolLM2-135M and on the sizes of Llama-3.2-1B, each in a
  * process of its own, compared with the liveness prediction for the same programs; and the prediction for Llama-3-8B. `npm run study -- --importance`.
  */
+
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
@@ -24,6 +25,7 @@ import { causalModel, loadModel } from '../trainer/model/load-model.ts';
 import type { Model } from '../trainer/model/model-spec.ts';
 import { FLOAT32 } from '../trainer/model/weight-storage.ts';
 import { weightStream } from '../trainer/model/weight-stream.ts';
+import { required, valueFor } from '../trainer/narrow.ts';
 import { causalTask } from '../trainer/objective/causal/causal-task.ts';
 import { setUpTask } from '../trainer/objective/set-up-task.ts';
 import { importanceDataOf } from '../trainer/plan/choices/choose-rows.ts';
@@ -33,6 +35,7 @@ import { loadVariables } from '../trainer/train/variables.ts';
 import { writeFloat32Folder } from './float32-folder.ts';
 import { llama1b, paperModels } from './memory-models.ts';
 import { randomWeights } from './random-weights.ts';
+import { readRequest } from './request.ts';
 import { recipeOf } from './study-jobs.ts';
 
 interface Request {
@@ -64,7 +67,7 @@ const TARGETS = { targetModules: ['all-linear'], freeze: [] };
 /** One of each way to come by a score: the others hold what these do. */
 const ofMiddle: readonly Pass[] = ['activation', 'taylor', 'taylor_row'];
 const passes: readonly Pass[] = measureNames.filter(needsData);
-const request = JSON.parse(process.argv[2] as string) as Request;
+const request = readRequest<Request>();
 
 const recipe = recipeOf({
   task: 'causal_lm',
@@ -142,13 +145,14 @@ function inProcess(pass: Pass, model: string): Peaks {
   if (known) return known;
   const { status, stdout } = spawnSync(
     process.execPath,
-    [...process.execArgv, process.argv[1] as string, JSON.stringify({ ...request, child: { pass, model } })],
+    [...process.execArgv, required(process.argv[1], 'the script'), JSON.stringify({ ...request, child: { pass, model } })],
     {
       stdio: ['ignore', 'pipe', 'inherit'],
       encoding: 'utf8',
     },
   );
   if (status !== 0) throw new Error(`the pass '${pass}' failed`);
+  // What the child prints below.
   const peaks = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as Peaks;
   kept[key] = peaks;
   writeFileSync(keptFile, JSON.stringify(kept));
@@ -195,7 +199,7 @@ async function compareAll(): Promise<void> {
     const cells = [small, middle].flatMap(({ above }) => [above.get(pass)?.measured, above.get(pass)?.predicted]);
     return `| ${pass} | ${[...cells, predictedLarge(pass) - largeInference].map(bytes => (bytes === undefined ? '–' : megabytes(bytes))).join(' | ')} |`;
   });
-  const exact = small.above.get(EXACT) as Peaks;
+  const exact = valueFor(small.above, EXACT);
   const [middleBytes, largeBytes] = [gradientBytes(causalModel(llama1b)), gradientBytes(large)];
   const cpus = os.cpus();
   await writeFile(

@@ -17,6 +17,7 @@ export interface StudyJobs {
 export function studyJobs(context: JobContext): StudyJobs {
   const work = (job: JobRequest): Promise<unknown> => runJob(job, new Job(() => undefined));
   return {
+    // The result of a job of this kind.
     train: async (runDir, settings) => (await work({ kind: 'train', context, recipe: recipeOf(settings), runDir })) as TrainResult,
     exportMerged: async (adapter, outputDir) => {
       await work({ kind: 'export', context, adapter, format: 'merged', outputDir, overwrite: true });

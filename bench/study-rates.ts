@@ -13,7 +13,7 @@ const FIRST_RATES = 3;
 
 /** 1, 3, 10, 30 … by powers of ten: `steps` up from a rate of that ladder, or down. */
 export function neighborRate(rate: number, steps: number): number {
-  const [digit, exponent] = rate.toExponential(0).split('e').map(Number) as [number, number];
+  const [digit = Number.NaN, exponent = Number.NaN] = rate.toExponential(0).split('e').map(Number);
   const rung = 2 * exponent + (digit === 3 ? 1 : 0) + steps;
   return Number(`${rung % 2 === 0 ? 1 : 3}e${Math.floor(rung / 2)}`);
 }

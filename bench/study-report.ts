@@ -7,6 +7,7 @@ import { studyMarkdown } from './study-markdown.ts';
 import type { PartResult, StudyResults, StudyRun } from './study-results.ts';
 
 const readResults = async (folder: string): Promise<StudyResults> =>
+  // A file that `writeStudy` made.
   JSON.parse(await readFile(path.join(folder, 'study.json'), 'utf8').catch(() => '{}')) as StudyResults;
 
 /** Runs of the same plan and base that were made before, by a study that was interrupted or is finished. @param folder bench/results */

@@ -1,7 +1,10 @@
 /** The study's work, in one process that TensorFlow's environment was set for: makes run after run, and keeps what each gave. */
+
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { openModel } from '../trainer/hub/open-model.ts';
+import { RunError } from '../trainer/run-error.ts';
+import { readRequest } from './request.ts';
 import { dataOf, type PartData, type StudySources } from './study-data.ts';
 import { studyJobs } from './study-jobs.ts';
 import {
@@ -31,7 +34,7 @@ interface StudyRequest extends StudySources {
   readonly resume: boolean;
 }
 
-const request = JSON.parse(process.argv[2] as string) as StudyRequest;
+const request = readRequest<StudyRequest>();
 const folder = path.join(request.cacheDir, 'study');
 const jobs = studyJobs({ cacheDir: request.cacheDir, baseDir: folder, hub: { offline: true } });
 const started = performance.now();
@@ -80,7 +83,7 @@ const isSame = (run: StudyRun, { purpose, way, learningRate, seed }: PlannedRun)
 async function attempt(part: PartPlan, data: PartData, planned: PlannedRun): Promise<StudyRun> {
   const { way, learningRate, seed, purpose } = planned;
   const run = await make(part, data, planned).catch((error: unknown): StudyRun => {
-    if ((error as { code?: unknown }).code !== 'loss-diverged') throw error;
+    if (!(error instanceof RunError) || error.code !== 'loss-diverged') throw error;
     const none = { before: 0, accuracy: 0, loss: Number.MAX_VALUE, trainable: 0, parameters: 0, steps: 0, samples: 0, seconds: 0 };
     return { part: part.name, purpose, way: way.name, family: way.family, learningRate, seed, ...none };
   });

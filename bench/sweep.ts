@@ -1,6 +1,8 @@
 /** Whether the cost of SPSFT on SmolLM2-135M is linear in tokens, layers and rows: one of them is varied at a time. */
+
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { elementAt, lastOf } from '../trainer/narrow.ts';
 import { chart, type Panel } from './chart.ts';
 import { type Configuration, configure } from './configuration.ts';
 import { fitLine, type LineFit } from './line-fit.ts';
@@ -91,10 +93,10 @@ export function sweepPicture(results: readonly SweepResult[]): string {
     x: { label: 'size, in terms of the largest', scale: 'linear' },
     y: { label: 'cost, in terms of that at the largest', scale: 'linear' },
     series: results.map(({ name, points }, i) => {
-      const last = points.at(-1) as SweepResult['points'][number];
+      const last = lastOf(points);
       return {
         name,
-        color: colors[i % colors.length] as string,
+        color: elementAt(colors, i % colors.length),
         line: 'solid',
         hollow: false,
         points: points.map(point => ({ x: point.value / last.value, y: of(point) / of(last), marker: 'circle' })),
@@ -131,4 +133,5 @@ export async function runSweep({ sides, facts, store, threads, jobs, steps, resu
 }
 
 const isOf = (row: RawRow, wanted: Configuration): boolean =>
+  // The keys of a configuration are those of a row.
   Object.entries(wanted).every(([key, value]) => row[key as keyof Configuration] === value);

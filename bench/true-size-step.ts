@@ -1,4 +1,5 @@
 /** One configuration of a model of true size, as a run executes it, in a process of its own: prints one JSON line. */
+
 import { createHash } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -27,6 +28,7 @@ import { trainSignature } from '../trainer/train/train-program.ts';
 import { loadVariables } from '../trainer/train/variables.ts';
 import { batchFeeds } from './batch-feeds.ts';
 import { checkDevice, type Device } from './device.ts';
+import { readRequest } from './request.ts';
 
 /** The request that `bench/true-size.ts` sends. */
 export interface TrueSizeRequest {
@@ -65,7 +67,7 @@ export interface TrueSizeScores {
 
 const SAMPLES = 2;
 
-const request = JSON.parse(process.argv[2] ?? '') as TrueSizeRequest;
+const request = readRequest<TrueSizeRequest>();
 const engine = await openEngine('tensorflow', { cacheDir: request.cacheDir });
 checkDevice(engine, request.device);
 const recipe = recipeOf(request.recipe);

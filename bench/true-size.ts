@@ -1,8 +1,10 @@
 /** One step of the paper's models at their true size: bfloat16 and quantized bases of ours, next to LoRA of PEFT on the same weights. */
+
 import { existsSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { availableMemoryBytes, freeDiskBytes } from '../trainer/machine/machine.ts';
+import { messageOf } from '../trainer/protocol/error-facts.ts';
 import { log } from './measurements.ts';
 import { paperModels } from './memory-models.ts';
 import type { PartContext } from './part.ts';
@@ -161,14 +163,11 @@ ${parts.join('\n')}${failures.length > 0 ? `\n**Not measured.** ${failures.join(
 /** @returns false when something could not be measured */
 export async function runTrueSize({ sides, facts, threads, results, cacheDir, brief, ...wanted }: PartContext): Promise<boolean> {
   const cores = coresFor(threads);
-  const found = {
-    facts,
-    threads,
-    layers: {} as Partial<Record<ModelName, number>>,
-    rows: [] as Row[],
-    scores: [] as ScoreRow[],
-    failures: [] as string[],
-  };
+  const layersOf: Partial<Record<ModelName, number>> = {};
+  const rows: Row[] = [];
+  const scoreRows: ScoreRow[] = [];
+  const failures: string[] = [];
+  const found = { facts, threads, layers: layersOf, rows, scores: scoreRows, failures };
   const keep = async (): Promise<void> => {
     await writeFile(path.join(results, 'true-size.md'), trueSizeMarkdown(found));
     await writeFile(path.join(results, 'true-size.json'), `${JSON.stringify(found, null, 2)}\n`);
@@ -177,8 +176,8 @@ export async function runTrueSize({ sides, facts, threads, results, cacheDir, br
     try {
       await work();
     } catch (error) {
-      found.failures.push(`${what}: ${(error as Error).message.split('\n')[0]}`);
-      log(`${what}: ${(error as Error).message}`);
+      found.failures.push(`${what}: ${messageOf(error).split('\n')[0]}`);
+      log(`${what}: ${messageOf(error)}`);
     }
     await keep();
   };
@@ -204,21 +203,21 @@ export async function runTrueSize({ sides, facts, threads, results, cacheDir, br
           'warm-up': 1,
         };
         const flags = Object.entries(args).flatMap(([name, value]) => [`--${name}`, String(value)]);
-        const row = (await runTheirs(sides, ['train', ...flags, '--checkpointing'], cores)) as PeerStep;
+        const row = await runTheirs<PeerStep>(sides, ['train', ...flags, '--checkpointing'], cores);
         found.rows.push({ ...row, model, name: THEIRS });
         log(`${THEIRS}: ${median(row.stepSeconds).toFixed(1)} s, ${gigabytes(row.peakBytes)} GB`);
       });
       for (const { name, recipe } of OURS)
         await attempt(`${model}: ${name}`, async () => {
           const request = { folder: dir, recipe: recipe + RECIPE, steps: STEPS };
-          const ours = (await runOurs(sides, 'true-size-step.mjs', request, cores)) as TrueSizeStep;
+          const ours = await runOurs<TrueSizeStep>(sides, 'true-size-step.mjs', request, cores);
           found.rows.push({ ...ours, model, name, ours });
           log(`${name}: ${median(ours.stepSeconds).toFixed(1)} s, ${gigabytes(ours.peakBytes)} GB`);
         });
       for (const { name, recipe, measure } of SCORES)
         await attempt(`${model}: ${name}`, async () => {
           const request = { folder: dir, recipe: recipe + RECIPE, steps: 0, measure };
-          const scores = (await runOurs(sides, 'true-size-step.mjs', request, cores)) as TrueSizeScores;
+          const scores = await runOurs<TrueSizeScores>(sides, 'true-size-step.mjs', request, cores);
           found.scores.push({ ...scores, model, name });
           log(`${name}: ${scores.seconds.toFixed(1)} s, ${gigabytes(scores.peakBytes)} GB`);
         });
