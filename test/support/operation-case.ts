@@ -3,17 +3,32 @@
 import type { OpName } from '../../trainer/graph/attributes.ts';
 import type { Graph, Node } from '../../trainer/graph/graph.ts';
 import { type DType, elementCount, type HostArray, type Shape, type TensorSpec } from '../../trainer/graph/types.ts';
+import { required } from '../../trainer/narrow.ts';
 
 export interface Data extends TensorSpec {
   readonly data: HostArray;
 }
+
+/** The inputs that cases have; a case has some of them. */
+export type InputNodes = Readonly<
+  Record<
+    | ('a' | 'at' | 'b' | 'beta1Power' | 'beta2Power' | 'c' | 'dy' | 'epsilon' | 'f' | 'g' | 'gate' | 'i' | 'ids' | 'k' | 'keys' | 'logits')
+    | ('own' | 'q' | 'queries' | 'rate' | 'rows' | 'scale' | 'seed' | 'shift' | 'up' | 'v' | 'w' | 'x' | 'y'),
+    Node
+  >
+>;
+
+/** Inputs by name. Reading one that is not among them throws. */
+export const inputNodes = (nodes: Readonly<Record<string, Node>>): InputNodes =>
+  // What is not there is never given.
+  new Proxy(nodes, { get: (all, name) => required(all[String(name)], `the input ${String(name)}`) }) as InputNodes;
 
 export interface OperationCase {
   readonly title: string;
   readonly feeds?: Readonly<Record<string, Data>>;
   /** Loaded before the run and read back after it. */
   readonly variables?: Readonly<Record<string, Data>>;
-  readonly build: (graph: Graph, inputs: Readonly<Record<string, Node>>) => { readonly y?: Node; readonly effects?: readonly Node[] };
+  readonly build: (graph: Graph, inputs: InputNodes) => { readonly y?: Node; readonly effects?: readonly Node[] };
   /** The expected `y`, by an independent formula in double precision. */
   readonly expected?: (inputs: Readonly<Record<string, readonly number[]>>) => readonly number[];
   /** The expected value of each variable after the run. */

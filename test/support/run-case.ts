@@ -4,7 +4,8 @@ import { backward } from '../../trainer/graph/gradient.ts';
 import { Graph, type Node } from '../../trainer/graph/graph.ts';
 import { assemble, type Program } from '../../trainer/graph/program.ts';
 import { elementCount, type HostArray } from '../../trainer/graph/types.ts';
-import { type OperationCase, randomNumbers } from './operation-case.ts';
+import { required } from '../../trainer/narrow.ts';
+import { inputNodes, type OperationCase, randomNumbers } from './operation-case.ts';
 
 export interface CaseResult {
   /** The output, empty for a case of effects only. */
@@ -26,7 +27,7 @@ function trace(test: OperationCase) {
   const feeds = Object.entries(test.feeds ?? {}).map(([name, { shape, dtype }]) => [name, graph.feed(name, shape, dtype)] as const);
   for (const [name, { shape, dtype }] of Object.entries(test.variables ?? {})) graph.declare({ name, shape, dtype });
   const inputs: Record<string, Node> = Object.fromEntries(feeds);
-  return { graph, inputs, ...test.build(graph, inputs) };
+  return { graph, inputs, ...test.build(graph, inputNodes(inputs)) };
 }
 
 export function forwardProgram(test: OperationCase): Program {
@@ -74,18 +75,17 @@ export async function runGradients(
 ): Promise<Record<string, number[]>> {
   const { graph, inputs, y } = trace(test);
   if (!y) throw new Error(`${test.title}: a case with gradients needs an output`);
+  const inputOf = (name: string): Node => required(inputs[name], name);
   const count = elementCount(y.shape);
   const seed = graph.constant(Float32Array.from(flat ? new Array<number>(count).fill(1) : lossWeights(count)), y.shape, 'float32');
   const wrt = new Map(
     names.map(name => {
       const rows = test.gradients?.[name]?.rows;
-      return [inputs[name] as Node, rows ? { rows: graph.constant(Int32Array.from(rows), [rows.length], 'int32') } : {}] as const;
+      return [inputOf(name), rows ? { rows: graph.constant(Int32Array.from(rows), [rows.length], 'int32') } : {}] as const;
     }),
   );
   const gradients = backward(graph, { seeds: [{ node: y, gradient: seed }], wrt, policy: 'none' });
-  const outputs = Object.fromEntries(
-    names.map(name => [name, gradients.get(inputs[name] as Node) ?? graph.zeros((inputs[name] as Node).shape)]),
-  );
+  const outputs = Object.fromEntries(names.map(name => [name, gradients.get(inputOf(name)) ?? graph.zeros(inputOf(name).shape)]));
   const program = assemble({ run: { graph, outputs, effects: [] } });
   return withSession(engine, test, program, async run =>
     Object.fromEntries(Object.entries(await run(inputsOf(test))).map(([name, values]) => [name, Array.from(values)])),

@@ -1,10 +1,10 @@
 /** Cases of convolution and pooling. */
 import type { OpAttributes, Pool2d, Window2d } from '../../../trainer/graph/attributes.ts';
-import type { Node } from '../../../trainer/graph/graph.ts';
 import { windowOutput } from '../../../trainer/graph/ops/convolution.ts';
 import { elementCount, fromBfloat16, type Shape, toBfloat16 } from '../../../trainer/graph/types.ts';
+import { required } from '../../../trainer/narrow.ts';
 import { convolutionTerms, flatIndex, indicesOf, slideWindow } from '../naive.ts';
-import { type CaseTable, floats, floatsOf, type OperationCase, randomNumbers, whole } from '../operation-case.ts';
+import { type CaseTable, floats, floatsOf, inputNodes, type OperationCase, randomNumbers, whole } from '../operation-case.ts';
 
 type Conv = OpAttributes['conv2d'];
 
@@ -66,7 +66,7 @@ function accumulate(
 const forward = (test: ConvCase): OperationCase => ({
   title: `conv2d ${test.title}`,
   feeds: { x: floats(test.x, { seed: 2 }), f: floats(test.filter, { seed: 5 }) },
-  build: (graph, { x, f }) => ({ y: graph.conv2d(x as Node, f as Node, test.attrs) }),
+  build: (graph, { x, f }) => ({ y: graph.conv2d(x, f, test.attrs) }),
   expected: ({ x = [], f = [] }) =>
     accumulate(test, elementCount(outputShape(test)), (p, q, y) => [y, (x[p] as number) * (f[q] as number)]),
   gradients: whole('x', 'f'),
@@ -75,7 +75,7 @@ const forward = (test: ConvCase): OperationCase => ({
 const inputGradient = (test: ConvCase): OperationCase => ({
   title: `conv2dInputGrad ${test.title}`,
   feeds: { dy: floats(outputShape(test), { seed: 2 }), f: floats(test.filter, { seed: 5 }) },
-  build: (graph, { dy, f }) => ({ y: graph.node('conv2dInputGrad', [dy as Node, f as Node], { ...test.attrs, inputShape: test.x }) }),
+  build: (graph, { dy, f }) => ({ y: graph.node('conv2dInputGrad', [dy, f], { ...test.attrs, inputShape: test.x }) }),
   expected: ({ dy = [], f = [] }) => accumulate(test, elementCount(test.x), (p, q, y) => [p, (dy[y] as number) * (f[q] as number)]),
 });
 
@@ -83,7 +83,7 @@ const filterGradient = (test: ConvCase): OperationCase => ({
   title: `conv2dFilterGrad ${test.title}`,
   feeds: { x: floats(test.x, { seed: 5 }), dy: floats(outputShape(test), { seed: 2 }) },
   build: (graph, { x, dy }) => ({
-    y: graph.node('conv2dFilterGrad', [x as Node, dy as Node], { ...test.attrs, filterShape: test.filter }),
+    y: graph.node('conv2dFilterGrad', [x, dy], { ...test.attrs, filterShape: test.filter }),
   }),
   expected: ({ x = [], dy = [] }) => accumulate(test, elementCount(test.filter), (p, q, y) => [q, (dy[y] as number) * (x[p] as number)]),
 });
@@ -94,7 +94,7 @@ const narrow = (test: OperationCase): OperationCase => ({
   feeds: test.feeds,
   build: (graph, inputs) => {
     const rounded = Object.fromEntries(Object.entries(inputs).map(([name, x]) => [name, graph.cast(x, 'bfloat16')]));
-    return { y: graph.cast(test.build(graph, rounded).y as Node, 'float32') };
+    return { y: graph.cast(required(test.build(graph, inputNodes(rounded)).y, 'the output'), 'float32') };
   },
   expected: inputs => {
     const rounded = Object.entries(inputs).map(([name, x]) => [name, Array.from(fromBfloat16(toBfloat16(Float32Array.from(x))))]);
@@ -149,7 +149,7 @@ function winners({ x: shape, attrs }: PoolCase, x: readonly number[]): number[] 
 const pooled = (test: PoolCase): OperationCase => ({
   title: `maxPool2d ${test.title}`,
   feeds: { x: floatsOf(test.x, distinct(test.x)) },
-  build: (graph, { x }) => ({ y: graph.maxPool2d(x as Node, test.attrs) }),
+  build: (graph, { x }) => ({ y: graph.maxPool2d(x, test.attrs) }),
   expected: ({ x = [] }) => winners(test, x).map(place => x[place] as number),
   gradients: whole('x'),
 });
@@ -161,7 +161,7 @@ function pooledGradient(test: PoolCase, x: readonly number[], title = test.title
     title: `maxPool2dGrad ${title}`,
     feeds: { x: floatsOf(test.x, x), dy: floats(output, { seed: 3 }) },
     build: (graph, { x, dy }) => ({
-      y: graph.node('maxPool2dGrad', [x as Node, graph.maxPool2d(x as Node, test.attrs), dy as Node], test.attrs),
+      y: graph.node('maxPool2dGrad', [x, graph.maxPool2d(x, test.attrs), dy], test.attrs),
     }),
     expected: ({ x = [], dy = [] }) => {
       const sums = new Array<number>(x.length).fill(0);
@@ -182,19 +182,19 @@ export const convolutionCases: Pick<CaseTable, 'conv2d' | 'conv2dInputGrad' | 'c
     {
       title: 'conv2d: rows of a filter',
       feeds: { x: floats([1, 4, 4, 2], { seed: 2 }), f: floats([4, 2, 2, 2], { seed: 5 }) },
-      build: (graph, { x, f }) => ({ y: graph.conv2d(x as Node, f as Node, { ...PLAIN, padding: [1, 0, 1, 0] }) }),
+      build: (graph, { x, f }) => ({ y: graph.conv2d(x, f, { ...PLAIN, padding: [1, 0, 1, 0] }) }),
       gradients: { f: { rows: [3, 1] } },
     },
     {
       title: 'conv2d: rows of a grouped filter',
       feeds: { x: floats([1, 3, 3, 4], { seed: 2 }), f: floats([4, 2, 2, 2], { seed: 5 }) },
-      build: (graph, { x, f }) => ({ y: graph.conv2d(x as Node, f as Node, { ...PLAIN, groups: 2 }) }),
+      build: (graph, { x, f }) => ({ y: graph.conv2d(x, f, { ...PLAIN, groups: 2 }) }),
       gradients: { f: { rows: [3, 0] } },
     },
     {
       title: 'conv2d: rows of a depthwise filter',
       feeds: { x: floats([2, 3, 3, 4], { seed: 2 }), f: floats([4, 1, 3, 3], { seed: 5 }) },
-      build: (graph, { x, f }) => ({ y: graph.conv2d(x as Node, f as Node, { ...PLAIN, groups: 4, padding: [1, 1, 1, 1] }) }),
+      build: (graph, { x, f }) => ({ y: graph.conv2d(x, f, { ...PLAIN, groups: 4, padding: [1, 1, 1, 1] }) }),
       gradients: { f: { rows: [3, 0] } },
     },
   ],

@@ -1,5 +1,4 @@
 /** Cases of the operations that change a variable. */
-import type { Node } from '../../../trainer/graph/graph.ts';
 import { type CaseTable, floats, floatsOf, ints } from '../operation-case.ts';
 
 const RATES = { beta1: 0.9, beta2: 0.999 };
@@ -13,7 +12,7 @@ export const effectCases: Pick<CaseTable, 'assign' | 'assignAdd' | 'updateRows' 
       title: 'assign',
       feeds: { x: floats([2, 2]) },
       variables: { w: floatsOf([2, 2], [1, 2, 3, 4]) },
-      build: (graph, { x }) => ({ effects: [graph.assign('w', x as Node)] }),
+      build: (graph, { x }) => ({ effects: [graph.assign('w', x)] }),
       expectedVariables: ({ x = [] }) => ({ w: x }),
     },
     {
@@ -28,7 +27,7 @@ export const effectCases: Pick<CaseTable, 'assign' | 'assignAdd' | 'updateRows' 
       title: 'assignAdd, read again after it',
       feeds: { x: floatsOf([2], [0.5, -1]) },
       variables: { w: floatsOf([2], [1, 2]) },
-      build: (graph, { x }) => ({ effects: [graph.assignAdd('w', x as Node)] }),
+      build: (graph, { x }) => ({ effects: [graph.assignAdd('w', x)] }),
       expectedVariables: () => ({ w: [1.5, 1] }),
     },
   ],
@@ -37,21 +36,21 @@ export const effectCases: Pick<CaseTable, 'assign' | 'assignAdd' | 'updateRows' 
       title: 'updateRows of a matrix',
       feeds: { rows: ints([2], [3, 1]), x: floats([2, 3]) },
       variables: { w: floats([4, 3], { seed: 8 }) },
-      build: (graph, { rows, x }) => ({ effects: [graph.updateRows('w', rows as Node, x as Node)] }),
+      build: (graph, { rows, x }) => ({ effects: [graph.updateRows('w', rows, x)] }),
       expectedVariables: ({ w = [], x = [] }) => ({ w: [...w.slice(0, 3), ...x.slice(3, 6), ...w.slice(6, 9), ...x.slice(0, 3)] }),
     },
     {
       title: 'updateRows of a vector',
       feeds: { rows: ints([2], [0, 2]), x: floatsOf([2], [7, 8]) },
       variables: { w: floatsOf([3], [1, 2, 3]) },
-      build: (graph, { rows, x }) => ({ effects: [graph.updateRows('w', rows as Node, x as Node)] }),
+      build: (graph, { rows, x }) => ({ effects: [graph.updateRows('w', rows, x)] }),
       expectedVariables: () => ({ w: [7, 2, 8] }),
     },
     {
       title: 'updateRows of filters',
       feeds: { rows: ints([1], [1]), x: floats([1, 2, 1, 2]) },
       variables: { w: floats([2, 2, 1, 2], { seed: 8 }) },
-      build: (graph, { rows, x }) => ({ effects: [graph.updateRows('w', rows as Node, x as Node)] }),
+      build: (graph, { rows, x }) => ({ effects: [graph.updateRows('w', rows, x)] }),
       expectedVariables: ({ w = [], x = [] }) => ({ w: [...w.slice(0, 4), ...x] }),
     },
   ],
@@ -60,7 +59,7 @@ export const effectCases: Pick<CaseTable, 'assign' | 'assignAdd' | 'updateRows' 
       title: 'updateElements of a matrix',
       feeds: { at: ints([3], [0, 4, 5]), x: floatsOf([3], [7, 8, 9]) },
       variables: { w: floatsOf([2, 3], [1, 2, 3, 4, 5, 6]) },
-      build: (graph, { at, x }) => ({ effects: [graph.updateElements('w', at as Node, x as Node)] }),
+      build: (graph, { at, x }) => ({ effects: [graph.updateElements('w', at, x)] }),
       expectedVariables: () => ({ w: [7, 2, 3, 4, 8, 9] }),
     },
   ],
@@ -76,7 +75,7 @@ export const effectCases: Pick<CaseTable, 'assign' | 'assignAdd' | 'updateRows' 
       },
       variables: { w: floats([2, 3], { seed: 5 }), m: floats([2, 3], { seed: 6 }), v: floats([2, 3], { low: 0.01, high: 1, seed: 7 }) },
       build: (graph, { g, rate, beta1Power, beta2Power, epsilon }) => ({
-        effects: [graph.node('adam', [g, rate, beta1Power, beta2Power, epsilon] as Node[], { ...RATES, variable: 'w', m: 'm', v: 'v' })],
+        effects: [graph.node('adam', [g, rate, beta1Power, beta2Power, epsilon], { ...RATES, variable: 'w', m: 'm', v: 'v' })],
       }),
       expectedVariables: ({ g = [], w = [], m = [], v = [] }) => {
         const fresh = g.map((x, i) => ({
@@ -98,7 +97,7 @@ export const effectCases: Pick<CaseTable, 'assign' | 'assignAdd' | 'updateRows' 
       title: 'group waits for its effects',
       feeds: { x: floatsOf([1], [2]) },
       variables: { a: floatsOf([1], [1]), b: floatsOf([1], [1]) },
-      build: (graph, { x }) => ({ effects: [graph.group([graph.assign('a', x as Node), graph.assignAdd('b', x as Node)])] }),
+      build: (graph, { x }) => ({ effects: [graph.group([graph.assign('a', x), graph.assignAdd('b', x)])] }),
       expectedVariables: () => ({ a: [2], b: [3] }),
     },
   ],

@@ -10,14 +10,14 @@ function unary(op: Unary, f: (x: number) => number, x: Data = floats([2, 3, 4]),
     {
       title: `${op} of [${x.shape}]`,
       feeds: { x },
-      build: (graph, { x }) => ({ y: graph[op](x as Node) }),
+      build: (graph, { x }) => ({ y: graph[op](x) }),
       expected: ({ x = [] }) => x.map(f),
       gradients: differentiable ? whole('x') : undefined,
     },
     {
       title: `${op} of a scalar`,
       feeds: { x: floatsOf([], [0.75]) },
-      build: (graph, { x }) => ({ y: graph[op](x as Node) }),
+      build: (graph, { x }) => ({ y: graph[op](x) }),
       expected: ({ x = [] }) => x.map(f),
     },
   ];
@@ -55,7 +55,7 @@ function binary(op: Binary, f: (a: number, b: number) => number, a: Make = anywh
   return PAIRS.map(([left, right]) => ({
     title: `${op} of [${left}] and [${right}]`,
     feeds: { a: a(left, 3), b: b(right, 8) },
-    build: (graph, inputs) => ({ y: graph[op](inputs.a as Node, inputs.b as Node) }),
+    build: (graph, inputs) => ({ y: graph[op](inputs.a, inputs.b) }),
     expected: ({ a = [], b = [] }) => pointwise(broadcastShapes(left, right), a, left, b, right, f),
     gradients: whole('a', 'b'),
   }));
@@ -66,7 +66,7 @@ function integers(op: Binary, f: (a: number, b: number) => number): OperationCas
   return {
     title: `${op} of int32`,
     feeds: { a: ints([2, 3], [5, -7, 16777217, 0, 3, -2]), b: ints([3], [2, -7, 1]) },
-    build: (graph, { a, b }) => ({ y: graph[op](a as Node, b as Node) }),
+    build: (graph, { a, b }) => ({ y: graph[op](a, b) }),
     expected: ({ a = [], b = [] }) => pointwise([2, 3], a, [2, 3], b, [3], f),
   };
 }
@@ -74,7 +74,7 @@ function integers(op: Binary, f: (a: number, b: number) => number): OperationCas
 const tie = (op: 'maximum' | 'minimum', towardsA: number[], towardsB: number[]): OperationCase => ({
   title: `${op} with a tie`,
   feeds: { a: floatsOf([3], [1, 2, 3]), b: floatsOf([3], [1, 3, 2]) },
-  build: (graph, { a, b }) => ({ y: graph[op](a as Node, b as Node) }),
+  build: (graph, { a, b }) => ({ y: graph[op](a, b) }),
   expectedGradients: { a: towardsA, b: towardsB },
 });
 
@@ -82,7 +82,7 @@ function comparison(op: Exclude<Comparison, 'logicalAnd'>, f: (a: number, b: num
   const make = (title: string, a: Data, b: Data): OperationCase => ({
     title: `${op} of ${title}`,
     feeds: { a, b },
-    build: (graph, inputs) => ({ y: graph[op](inputs.a as Node, inputs.b as Node) }),
+    build: (graph, inputs) => ({ y: graph[op](inputs.a, inputs.b) }),
     expected: inputs =>
       pointwise(broadcastShapes(a.shape, b.shape), inputs.a ?? [], a.shape, inputs.b ?? [], b.shape, (x, y) => Number(f(x, y))),
   });
@@ -108,7 +108,7 @@ function casts(): OperationCase[] {
   const make = (title: string, x: Data, to: (graph: Graph, x: Node) => Node, f: (x: number) => number): OperationCase => ({
     title: `cast ${title}`,
     feeds: { x },
-    build: (graph, inputs) => ({ y: to(graph, inputs.x as Node) }),
+    build: (graph, inputs) => ({ y: to(graph, inputs.x) }),
     expected: ({ x = [] }) => x.map(f),
   });
   const to = (dtype: DType) => (graph: Graph, x: Node) => graph.cast(x, dtype);
@@ -130,7 +130,7 @@ function casts(): OperationCase[] {
     {
       title: 'cast passes rows through',
       feeds: { w: ints([3, 2], [1, 2, 3, 4, 5, 6], 'int8'), x: floats([2, 2]) },
-      build: (graph, { w, x }) => ({ y: graph.matmul(x as Node, graph.cast(w as Node, 'float32'), { transposeB: true }) }),
+      build: (graph, { w, x }) => ({ y: graph.matmul(x, graph.cast(w, 'float32'), { transposeB: true }) }),
       gradients: whole('x'),
     },
   ];
@@ -155,7 +155,7 @@ export const elementwiseCases: Pick<CaseTable, Elementwise> = {
       title: 'erf near 0 and in its tails, to 4 units in the last place',
       feeds: { x: floatsOf([8], [1e-6, -1e-4, 0.01, 3, -3.5, 4, -10, 0]) },
       // Divided by x where that is small, so that a relative error shows.
-      build: (graph, { x }) => ({ y: graph.div(graph.erf(x as Node), graph.maximum(graph.minimum(graph.abs(x as Node), 1), 1e-6)) }),
+      build: (graph, { x }) => ({ y: graph.div(graph.erf(x), graph.maximum(graph.minimum(graph.abs(x), 1), 1e-6)) }),
       expected: ({ x = [] }) => x.map(v => erf(v) / Math.max(Math.min(Math.abs(v), 1), Math.fround(1e-6))),
       tolerance: 5e-7,
     },
@@ -176,7 +176,7 @@ export const elementwiseCases: Pick<CaseTable, Elementwise> = {
     {
       title: 'logicalAnd, broadcast',
       feeds: { a: bools([2, 2], [1, 0, 1, 1]), b: bools([2], [1, 0]) },
-      build: (graph, { a, b }) => ({ y: graph.logicalAnd(a as Node, b as Node) }),
+      build: (graph, { a, b }) => ({ y: graph.logicalAnd(a, b) }),
       expected: ({ a = [], b = [] }) => pointwise([2, 2], a, [2, 2], b, [2], (x, y) => x * y),
     },
   ],
@@ -185,14 +185,14 @@ export const elementwiseCases: Pick<CaseTable, Elementwise> = {
     {
       title: 'select with three shapes',
       feeds: { c: bools([3], [1, 0, 1]), a: floats([2, 3], { seed: 2 }), b: floats([2, 1], { seed: 5 }) },
-      build: (graph, { c, a, b }) => ({ y: graph.select(c as Node, a as Node, b as Node) }),
+      build: (graph, { c, a, b }) => ({ y: graph.select(c, a, b) }),
       expected: ({ c = [], a = [], b = [] }) => a.map((x, i) => (c[i % 3] ? x : (b[Math.floor(i / 3)] as number))),
       gradients: whole('a', 'b'),
     },
     {
       title: 'select of int32 by a scalar condition',
       feeds: { c: bools([], [0]), a: ints([2], [1, 2]), b: ints([2], [-3, 4]) },
-      build: (graph, { c, a, b }) => ({ y: graph.select(c as Node, a as Node, b as Node) }),
+      build: (graph, { c, a, b }) => ({ y: graph.select(c, a, b) }),
       expected: ({ b = [] }) => b,
     },
   ],
@@ -200,7 +200,7 @@ export const elementwiseCases: Pick<CaseTable, Elementwise> = {
     {
       title: 'sigmoidGrad',
       feeds: { y: floats([2, 3], { low: 0.1, high: 0.9 }), dy: floats([2, 3], { seed: 4 }) },
-      build: (graph, { y, dy }) => ({ y: graph.node('sigmoidGrad', [y as Node, dy as Node], {}) }),
+      build: (graph, { y, dy }) => ({ y: graph.node('sigmoidGrad', [y, dy], {}) }),
       expected: ({ y = [], dy = [] }) => y.map((v, i) => (dy[i] as number) * v * (1 - v)),
       gradients: whole('y', 'dy'),
     },

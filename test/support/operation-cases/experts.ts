@@ -1,5 +1,4 @@
 /** Cases of the products grouped by expert. */
-import type { Node } from '../../../trainer/graph/graph.ts';
 import { type CaseTable, floats, ints, type OperationCase } from '../operation-case.ts';
 
 interface Sizes {
@@ -32,7 +31,7 @@ const product = (title: string, sizes: Sizes, transposed: boolean, differences =
     ids: ints([sizes.ids.length], sizes.ids),
   },
   build: (graph, { x, w, ids }) => ({
-    y: graph.expertProduct(x as Node, w as Node, ids as Node, { experts: sizes.experts, transposed }),
+    y: graph.expertProduct(x, w, ids, { experts: sizes.experts, transposed }),
   }),
   expected: ({ x = [], w = [] }) => naiveProduct(sizes, x, w, transposed),
   gradients: differences ? { x: {}, w: {} } : undefined,
@@ -51,9 +50,7 @@ const gradient = (
     ids: ints([ids.length], ids),
     ...(rows && { rows: ints([rows.length], rows) }),
   },
-  build: (graph, { a, b, ids: experts_, rows: chosen }) => ({
-    y: graph.expertGradient(a as Node, b as Node, experts_ as Node, experts, chosen),
-  }),
+  build: (graph, inputs) => ({ y: graph.expertGradient(inputs.a, inputs.b, inputs.ids, experts, rows && inputs.rows) }),
   expected: ({ a = [], b = [] }) => {
     const sums = new Array<number>(experts * out * width).fill(0);
     ids.forEach((expert, t) => {
@@ -90,7 +87,7 @@ export const expertCases: Pick<CaseTable, 'expertProduct' | 'expertGradient'> = 
       title: 'expertProduct: rows of the stack, some of an expert without work',
       feeds: { x: floats([3, 4], { seed: 2 }), w: floats([6, 4], { seed: 5 }), ids: ints([6], few.ids) },
       build: (graph, { x, w, ids }) => ({
-        y: graph.tanh(graph.expertProduct(x as Node, w as Node, ids as Node, { experts: 3, transposed: false })),
+        y: graph.tanh(graph.expertProduct(x, w, ids, { experts: 3, transposed: false })),
       }),
       gradients: { x: {}, w: { rows: [5, 1, 2] } },
     },

@@ -1,5 +1,4 @@
 /** Cases of the operations that pick or sum by index. */
-import type { Node } from '../../../trainer/graph/graph.ts';
 import type { Shape } from '../../../trainer/graph/types.ts';
 import { at, indicesOf } from '../naive.ts';
 import { type CaseTable, floats, ints, type OperationCase, whole } from '../operation-case.ts';
@@ -10,7 +9,7 @@ const SHAPE = [3, 4, 2];
 const gathered = (axis: number, indices: readonly number[], shape: Shape): OperationCase => ({
   title: `gather on axis ${axis} by indices of [${shape}]`,
   feeds: { x: floats(SHAPE), i: ints(shape, indices) },
-  build: (graph, { x, i }) => ({ y: graph.gather(x as Node, i as Node, axis) }),
+  build: (graph, { x, i }) => ({ y: graph.gather(x, i, axis) }),
   expected: ({ x = [] }) => {
     const place = axis < 0 ? axis + 3 : axis;
     return indicesOf([...SHAPE.slice(0, place), indices.length, ...SHAPE.slice(place + 1)]).map(index =>
@@ -27,7 +26,7 @@ const gathered = (axis: number, indices: readonly number[], shape: Shape): Opera
 const segments = (data: Shape, ids: readonly number[], count: number): OperationCase => ({
   title: `segmentSum of [${data}] into ${count}`,
   feeds: { x: floats(data), ids: ints([ids.length], ids) },
-  build: (graph, { x, ids }) => ({ y: graph.segmentSum(x as Node, ids as Node, count) }),
+  build: (graph, { x, ids }) => ({ y: graph.segmentSum(x, ids, count) }),
   expected: ({ x = [] }) => {
     const width = x.length / ids.length;
     const sums = new Array<number>(count * width).fill(0);
@@ -48,13 +47,13 @@ export const indexingCases: Pick<CaseTable, 'gather' | 'segmentSum' | 'oneHot'> 
     {
       title: 'gather of rows of an embedding: repeated ids, and a row that no id picks',
       feeds: { x: floats([5, 3]), i: ints([2, 3], [1, 4, 1, 0, 1, 2]) },
-      build: (graph, { x, i }) => ({ y: graph.square(graph.gather(x as Node, i as Node)) }),
+      build: (graph, { x, i }) => ({ y: graph.square(graph.gather(x, i)) }),
       gradients: { x: { rows: [1, 3, 4] } },
     },
     {
       title: 'gather of int32',
       feeds: { x: ints([3], [10, 20, 30]), i: ints([2], [2, 2]) },
-      build: (graph, { x, i }) => ({ y: graph.gather(x as Node, i as Node) }),
+      build: (graph, { x, i }) => ({ y: graph.gather(x, i) }),
       expected: () => [30, 30],
     },
   ],
@@ -63,7 +62,7 @@ export const indexingCases: Pick<CaseTable, 'gather' | 'segmentSum' | 'oneHot'> 
     {
       title: 'oneHot; an id below 0 gives zeros',
       feeds: { i: ints([2, 2], [0, 2, -1, 1]) },
-      build: (graph, { i }) => ({ y: graph.oneHot(i as Node, 3) }),
+      build: (graph, { i }) => ({ y: graph.oneHot(i, 3) }),
       expected: ({ i = [] }) => i.flatMap(id => [0, 1, 2].map(k => Number(k === id))),
     },
   ],

@@ -1,5 +1,4 @@
 /** Cases of the sums over processes, in one process; `test/boundary/processes.test.ts` has those over several. */
-import type { Node } from '../../../trainer/graph/graph.ts';
 import { type CaseTable, floats } from '../operation-case.ts';
 
 export const processCases: Pick<CaseTable, 'beginSum' | 'endSum'> = {
@@ -8,8 +7,8 @@ export const processCases: Pick<CaseTable, 'beginSum' | 'endSum'> = {
       title: 'beginSum over one process, with work before it is waited for',
       feeds: { x: floats([2, 3]) },
       build: (graph, { x }) => {
-        const begun = graph.beginSum(graph.mul(x as Node, 2));
-        const other = graph.square(x as Node);
+        const begun = graph.beginSum(graph.mul(x, 2));
+        const other = graph.square(x);
         return { y: graph.add(graph.endSum(begun), other) };
       },
       expected: ({ x = [] }) => x.map(value => 2 * value + value * value),
@@ -19,7 +18,7 @@ export const processCases: Pick<CaseTable, 'beginSum' | 'endSum'> = {
     {
       title: 'endSum of a value that others read too',
       feeds: { x: floats([4]) },
-      build: (graph, { x }) => ({ y: graph.sub(graph.endSum(graph.beginSum(x as Node)), x as Node) }),
+      build: (graph, { x }) => ({ y: graph.sub(graph.endSum(graph.beginSum(x)), x) }),
       expected: ({ x = [] }) => x.map(() => 0),
     },
   ],

@@ -1,5 +1,4 @@
 /** Cases of the matrix product. */
-import type { Node } from '../../../trainer/graph/graph.ts';
 import { multiply, transpose2d } from '../naive.ts';
 import { type CaseTable, floats, type OperationCase, whole } from '../operation-case.ts';
 
@@ -18,7 +17,7 @@ function product(transposeA: boolean, transposeB: boolean, { lead = [], m, k, n 
       a: floats([...lead, ...(transposeA ? [k, m] : [m, k])], { seed: 2 }),
       b: floats([...lead, ...(transposeB ? [n, k] : [k, n])], { seed: 6 }),
     },
-    build: (graph, { a, b }) => ({ y: graph.matmul(a as Node, b as Node, { transposeA, transposeB }) }),
+    build: (graph, { a, b }) => ({ y: graph.matmul(a, b, { transposeA, transposeB }) }),
     expected: ({ a = [], b = [] }) =>
       Array.from({ length: batch }, (_, i) => {
         const left = a.slice(i * m * k, (i + 1) * m * k);
@@ -42,15 +41,15 @@ export const productCases: Pick<CaseTable, 'matmul'> = {
     {
       title: 'matmul: rows of a weight',
       feeds: { x: floats([4, 3], { seed: 2 }), w: floats([5, 3], { seed: 8 }) },
-      build: (graph, { x, w }) => ({ y: graph.tanh(graph.matmul(x as Node, w as Node, { transposeB: true })) }),
+      build: (graph, { x, w }) => ({ y: graph.tanh(graph.matmul(x, w, { transposeB: true })) }),
       gradients: { x: {}, w: { rows: [0, 3] } },
     },
     {
       title: 'matmul: rows of a weight that is used twice and transposed on the left',
       feeds: { x: floats([3, 4], { seed: 2 }), w: floats([3, 3], { seed: 8 }) },
       build: (graph, { x, w }) => {
-        const hidden = graph.matmul(x as Node, w as Node, { transposeA: true, transposeB: true });
-        return { y: graph.matmul(graph.sin(hidden), w as Node, { transposeB: true }) };
+        const hidden = graph.matmul(x, w, { transposeA: true, transposeB: true });
+        return { y: graph.matmul(graph.sin(hidden), w, { transposeB: true }) };
       },
       gradients: { x: {}, w: { rows: [2, 1] } },
     },

@@ -1,5 +1,4 @@
 /** Cases of the reductions. */
-import type { Node } from '../../../trainer/graph/graph.ts';
 import { addUp, reduceOver } from '../naive.ts';
 import { bools, type CaseTable, floats, floatsOf, ints, type OperationCase, whole } from '../operation-case.ts';
 
@@ -15,7 +14,7 @@ const reductions = (op: 'sum' | 'max', fold: (parts: number[]) => number): Opera
   AXES.map(([axes, resolved, keepDims]) => ({
     title: `${op} over [${axes}]${keepDims ? ', dimensions kept' : ''}`,
     feeds: { x: floats([2, 3, 4]) },
-    build: (graph, { x }) => ({ y: graph[op](x as Node, axes, keepDims) }),
+    build: (graph, { x }) => ({ y: graph[op](x, axes, keepDims) }),
     expected: ({ x = [] }) => reduceOver(x, [2, 3, 4], resolved, fold),
     gradients: whole('x'),
   }));
@@ -34,13 +33,13 @@ export const reductionCases: Pick<CaseTable, 'sum' | 'max' | 'argmax' | 'softmax
     {
       title: 'sum of int32',
       feeds: { x: ints([2, 2], [1, 2, 3, -10]) },
-      build: (graph, { x }) => ({ y: graph.sum(x as Node, [0]) }),
+      build: (graph, { x }) => ({ y: graph.sum(x, [0]) }),
       expected: () => [4, -8],
     },
     {
       title: 'sum of a mask made float',
       feeds: { x: bools([4], [1, 0, 1, 1]) },
-      build: (graph, { x }) => ({ y: graph.sumAll(graph.cast(x as Node, 'float32')) }),
+      build: (graph, { x }) => ({ y: graph.sumAll(graph.cast(x, 'float32')) }),
       expected: () => [3],
     },
   ],
@@ -49,7 +48,7 @@ export const reductionCases: Pick<CaseTable, 'sum' | 'max' | 'argmax' | 'softmax
     {
       title: 'max with ties shares the gradient',
       feeds: { x: floatsOf([2, 3], [1, 1, 0, 2, 2, 2]) },
-      build: (graph, { x }) => ({ y: graph.max(x as Node, [-1]) }),
+      build: (graph, { x }) => ({ y: graph.max(x, [-1]) }),
       expected: () => [1, 2],
       expectedGradients: { x: [0.5, 0.5, 0, 1 / 3, 1 / 3, 1 / 3] },
     },
@@ -58,13 +57,13 @@ export const reductionCases: Pick<CaseTable, 'sum' | 'max' | 'argmax' | 'softmax
     {
       title: 'argmax over the last axis takes the first of equals',
       feeds: { x: floatsOf([2, 3], [1, 3, 3, 5, -1, 2]) },
-      build: (graph, { x }) => ({ y: graph.argmax(x as Node, -1) }),
+      build: (graph, { x }) => ({ y: graph.argmax(x, -1) }),
       expected: () => [1, 0],
     },
     {
       title: 'argmax over the first axis',
       feeds: { x: floatsOf([2, 3], [1, 3, 2, 5, -1, 4]) },
-      build: (graph, { x }) => ({ y: graph.argmax(x as Node, 0) }),
+      build: (graph, { x }) => ({ y: graph.argmax(x, 0) }),
       expected: () => [1, 0, 1],
     },
   ],
@@ -72,14 +71,14 @@ export const reductionCases: Pick<CaseTable, 'sum' | 'max' | 'argmax' | 'softmax
     {
       title: 'softmax',
       feeds: { x: floats([2, 3, 5], { low: -3, high: 3 }) },
-      build: (graph, { x }) => ({ y: graph.softmax(x as Node) }),
+      build: (graph, { x }) => ({ y: graph.softmax(x) }),
       expected: ({ x = [] }) => rowsOf(x, 5).flatMap(softmax),
       gradients: whole('x'),
     },
     {
       title: 'softmax of large and masked numbers',
       feeds: { x: floatsOf([2, 3], [1000, 999, -1e9, -1e9, -1e9, -1e9]) },
-      build: (graph, { x }) => ({ y: graph.softmax(x as Node) }),
+      build: (graph, { x }) => ({ y: graph.softmax(x) }),
       expected: ({ x = [] }) => rowsOf(x, 3).flatMap(softmax),
     },
   ],

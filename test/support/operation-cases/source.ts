@@ -34,9 +34,9 @@ export const sourceCases: Pick<CaseTable, 'feed' | 'constant' | 'read' | 'random
       title: 'randomMask is the same for the same seed, and another for another',
       feeds: { seed: ints([2], [12, 34]) },
       build: (graph, { seed }) => {
-        const first = graph.randomMask(seed as Node, [5, 101], 0.5);
-        const again = graph.randomMask(graph.add(seed as Node, 0), [5, 101], 0.5);
-        const other = graph.randomMask(graph.add(seed as Node, 1), [5, 101], 0.5);
+        const first = graph.randomMask(seed, [5, 101], 0.5);
+        const again = graph.randomMask(graph.add(seed, 0), [5, 101], 0.5);
+        const other = graph.randomMask(graph.add(seed, 1), [5, 101], 0.5);
         const differing = (a: Node, b: Node) => graph.sumAll(graph.abs(graph.sub(graph.cast(a, 'float32'), graph.cast(b, 'float32'))));
         return {
           y: graph.concat(
@@ -51,8 +51,8 @@ export const sourceCases: Pick<CaseTable, 'feed' | 'constant' | 'read' | 'random
       title: 'randomMask of the second of two processes is the second half of the whole',
       feeds: { seed: ints([2], [12, 34]) },
       build: (graph, { seed }) => {
-        const whole = graph.randomMask(seed as Node, [10, 7], 0.5);
-        const half = graph.node('randomMask', [seed as Node], { shape: [5, 7], ones: 2 ** 15, skip: 35 });
+        const whole = graph.randomMask(seed, [10, 7], 0.5);
+        const half = graph.node('randomMask', [seed], { shape: [5, 7], ones: 2 ** 15, skip: 35 });
         const numbers = (mask: Node) => graph.cast(mask, 'float32');
         return { y: graph.sub(graph.sliceAxis(numbers(whole), 0, 5, 5), numbers(half)) };
       },
@@ -62,7 +62,7 @@ export const sourceCases: Pick<CaseTable, 'feed' | 'constant' | 'read' | 'random
       title: 'randomMask has about its share',
       feeds: { seed: ints([2], [5, 6]) },
       build: (graph, { seed }) => {
-        const share = (wanted: number) => graph.mean(graph.cast(graph.randomMask(seed as Node, [200, 100], wanted), 'float32'), [0, 1]);
+        const share = (wanted: number) => graph.mean(graph.cast(graph.randomMask(seed, [200, 100], wanted), 'float32'), [0, 1]);
         const near = (wanted: number) => graph.cast(graph.less(graph.abs(graph.sub(share(wanted), wanted)), 0.01), 'float32');
         return {
           y: graph.concat(

@@ -1,6 +1,5 @@
 /** The losses of classifiers against naive ones, and their gradients against differences. */
 import { expect, test } from 'vitest';
-import type { Node } from '../../../trainer/graph/graph.ts';
 import { classificationLoss } from '../../../trainer/model/layer/classification-loss.ts';
 import { expectClose } from '../../support/closeness.ts';
 import { type BuildLayer, forward, gradients, type Inputs, inputsOf, numericGradients } from './run-layer.ts';
@@ -20,7 +19,7 @@ test('cross-entropy: Σ weight · −log softmax at the label; a weight of 0 fil
     (graph, { logits }) =>
       classificationLoss(graph, {
         problem: 'single_label',
-        logits: logits as Node,
+        logits,
         labels: graph.constant(Int32Array.from(labels), [3], 'int32'),
         weights: graph.constant(Float32Array.from(WEIGHTS), [3], 'float32'),
       }).loss,
@@ -39,7 +38,7 @@ test('cross-entropy of large logits stays finite', async () => {
     (graph, { logits }) =>
       classificationLoss(graph, {
         problem: 'single_label',
-        logits: logits as Node,
+        logits,
         labels: graph.constant(Int32Array.of(1), [1], 'int32'),
         weights: graph.scalar(1),
       }).losses,
@@ -54,7 +53,7 @@ test('regression: Σ weight · squared error', () => {
     (graph, { logits }) =>
       classificationLoss(graph, {
         problem: 'regression',
-        logits: logits as Node,
+        logits,
         labels: graph.constant(Float32Array.from(targets), [3], 'float32'),
         weights: graph.constant(Float32Array.from(WEIGHTS), [3], 'float32'),
       }).loss,

@@ -36,7 +36,7 @@ describe('normalization', () => {
   test('rmsNorm', () =>
     compare(
       inputsOf({ x: shapes.x, scale: shapes.scale }),
-      (graph, { x, scale }) => rmsNorm(graph, { x: x as Node, scale: scale as Node, epsilon }),
+      (graph, { x, scale }) => rmsNorm(graph, { x, scale, epsilon }),
       ({ x, scale = [] }) =>
         range(3).flatMap(row => {
           const values = part(x, row, 6);
@@ -48,7 +48,7 @@ describe('normalization', () => {
   test('layerNorm', () =>
     compare(
       inputsOf(shapes),
-      (graph, { x, scale, shift }) => layerNorm(graph, { x: x as Node, scale: scale as Node, shift: shift as Node, epsilon }),
+      (graph, { x, scale, shift }) => layerNorm(graph, { x, scale, shift, epsilon }),
       ({ x, scale = [], shift = [] }) =>
         range(3).flatMap(row => {
           const values = part(x, row, 6);
@@ -81,7 +81,7 @@ describe('batch normalization', () => {
       inputsOf(shapes),
       (graph, { x, scale, shift }) =>
         frozenBatchNorm(graph, {
-          ...{ x: x as Node, scale: scale as Node, shift: shift as Node, epsilon },
+          ...{ x, scale, shift, epsilon },
           ...{ mean: constant(graph, running.mean), variance: constant(graph, running.variance) },
         }),
       naive((_, c) => ({ mean: running.mean[c] as number, variance: running.variance[c] as number })),
@@ -90,7 +90,7 @@ describe('batch normalization', () => {
   test('by the statistics of the batch', () =>
     compare(
       inputsOf(shapes),
-      (graph, { x, scale, shift }) => batchNorm(graph, { x: x as Node, scale: scale as Node, shift: shift as Node, epsilon }).y,
+      (graph, { x, scale, shift }) => batchNorm(graph, { x, scale, shift, epsilon }).y,
       naive((x, c) => ({ mean: mean(channel(x, c)), variance: variance(channel(x, c)) })),
     ));
 
@@ -100,7 +100,7 @@ describe('batch normalization', () => {
     const found = (which: 'mean' | 'variance') =>
       forward(inputs, (graph, { x: input }) => {
         const [scale, shift] = [constant(graph, [1, 1, 1, 1]), constant(graph, [0, 0, 0, 0])];
-        return batchNorm(graph, { x: input as Node, scale, shift, epsilon })[which];
+        return batchNorm(graph, { x: input, scale, shift, epsilon })[which];
       });
     const wanted = range(CHANNELS).map(c => channel(x, c));
     expectClose(await found('mean'), wanted.map(mean), 2e-6, 'mean');
@@ -130,14 +130,14 @@ describe('activations', () => {
   test.each(Object.keys(naive))('%s', name =>
     compare(
       inputsOf({ x: [4, 5] }),
-      (graph, { x }) => (activations[name] as (typeof activations)[string])(graph, x as Node),
+      (graph, { x }) => (activations[name] as (typeof activations)[string])(graph, x),
       ({ x = [] }) => x.map(naive[name] as (x: number) => number),
     ),
   );
   test('swiglu', () =>
     compare(
       inputsOf({ gate: [3, 4], up: [3, 4] }),
-      (graph, { gate, up }) => swiglu(graph, gate as Node, up as Node),
+      (graph, { gate, up }) => swiglu(graph, gate, up),
       ({ gate = [], up = [] }) => gate.map((g, i) => g * sigmoid(g) * (up[i] as number)),
     ));
 });
@@ -160,7 +160,7 @@ describe('rotary', () => {
   test('positions from 0', () =>
     compare(
       inputsOf({ x: [2, 3, 4, 6] }),
-      (graph, { x }) => rotate(graph, x as Node, rotaryTables(graph, frequencies, 4)),
+      (graph, { x }) => rotate(graph, x, rotaryTables(graph, frequencies, 4)),
       turned((_, token) => token),
     ));
 
@@ -171,7 +171,7 @@ describe('rotary', () => {
       (graph, { x }) =>
         rotate(
           graph,
-          x as Node,
+          x,
           rotaryTablesAt(
             graph,
             graph.constant(Float32Array.from(frequencies), [1, 3], 'float32'),
@@ -185,7 +185,7 @@ describe('rotary', () => {
   test('of a part of the features, and multiplied by a factor', () =>
     compare(
       inputsOf({ x: [2, 3, 4, 9] }),
-      (graph, { x }) => rotate(graph, x as Node, rotaryTables(graph, frequencies, 4, 1.5)),
+      (graph, { x }) => rotate(graph, x, rotaryTables(graph, frequencies, 4, 1.5)),
       ({ x = [] }) =>
         range(2 * 3 * 4).flatMap(at => {
           const [head, rest] = [part(x, at, 9).slice(0, 6), part(x, at, 9).slice(6)];
@@ -207,7 +207,7 @@ describe('rotary', () => {
         inputsOf({ x: [1, 3] }),
         (graph, { x }) =>
           graph.add(
-            graph.mul(x as Node, 0),
+            graph.mul(x, 0),
             ropeFrequenciesAt(graph, own, () => graph.constant(Float32Array.of(length), [1, 1], 'float32')),
           ),
         () => [...ropeFrequencies(6, 100, scaling, length)],
@@ -289,9 +289,9 @@ describe('attention', () => {
         inputs,
         (graph, { q, k, v }) =>
           attention(graph, {
-            q: q as Node,
-            k: k as Node,
-            v: v as Node,
+            q,
+            k,
+            v,
             scale,
             mask: mask((data, batch) => graph.constant(data, [batch, TOKENS, TOKENS], 'float32')),
             chunk,
@@ -314,8 +314,8 @@ describe('attention', () => {
           begin += size;
           return graph.reshape(part, shape);
         };
-        const params = { q: q as Node, k: k as Node, v: v as Node, scale, mask: { kind: 'all' } as const, chunk };
-        return attention(graph, { ...params, scores: own as Node, dropMask });
+        const params = { q, k, v, scale, mask: { kind: 'all' } as const, chunk };
+        return attention(graph, { ...params, scores: own, dropMask });
       },
       ({ q, k, v, own = [] }) =>
         range(BATCH * HEADS * TOKENS).flatMap(at => {

@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import type { Node } from '../../../trainer/graph/graph.ts';
 import { logBucket, relativeIndices, relativeScores } from '../../../trainer/model/layer/relative-attention.ts';
+import { required } from '../../../trainer/narrow.ts';
 import { expectClose } from '../../support/closeness.ts';
 import { type BuildLayer, forward, gradients, inputsOf, numericGradients } from './run-layer.ts';
 
@@ -41,15 +41,11 @@ describe('scores', () => {
     ['both', true, true],
   ])('%s', async (_, c2p, p2c) => {
     const used = Object.fromEntries(Object.entries(inputs).filter(([name]) => (name === 'keys' || name === 'q' ? c2p : p2c)));
-    const build: BuildLayer = (graph, { q, k, keys, queries }) =>
-      relativeScores(graph, {
-        q: (q ?? k) as Node,
-        k: (k ?? q) as Node,
-        positionKeys: keys,
-        positionQueries: queries,
-        rows,
-        scale,
-      }) as Node;
+    const build: BuildLayer = (graph, given) => {
+      const terms = { positionKeys: c2p ? given.keys : undefined, positionQueries: p2c ? given.queries : undefined };
+      const [q, k] = [c2p ? given.q : given.k, p2c ? given.k : given.q];
+      return required(relativeScores(graph, { q, k, ...terms, rows, scale }), 'the scores');
+    };
     const naive = ({ q = [], k = [], keys = [], queries = [] }: Readonly<Record<string, number[]>>): number[] =>
       range(BATCH * HEADS).flatMap(bh =>
         range(TOKENS).flatMap(i =>

@@ -2,12 +2,13 @@
 import { backward } from '../../../trainer/graph/gradient.ts';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
 import { elementCount, type Shape } from '../../../trainer/graph/types.ts';
-import { randomNumbers } from '../../support/operation-case.ts';
+import { valueFor } from '../../../trainer/narrow.ts';
+import { type InputNodes, inputNodes, randomNumbers } from '../../support/operation-case.ts';
 import { lossWeights } from '../../support/run-case.ts';
 import { runGraph } from '../graph/run-graph.ts';
 
 export type Inputs = Readonly<Record<string, { readonly shape: Shape; readonly data: Float32Array }>>;
-export type BuildLayer = (graph: Graph, inputs: Readonly<Record<string, Node>>) => Node;
+export type BuildLayer = (graph: Graph, inputs: InputNodes) => Node;
 
 /** Uniform numbers in [−1, 1) for each input. */
 export const inputsOf = (shapes: Readonly<Record<string, Shape>>): Inputs =>
@@ -21,7 +22,7 @@ export const inputsOf = (shapes: Readonly<Record<string, Shape>>): Inputs =>
 function trace(inputs: Inputs, build: BuildLayer) {
   const graph = new Graph();
   const nodes = Object.fromEntries(Object.entries(inputs).map(([name, { shape }]) => [name, graph.feed(name, shape)]));
-  return { graph, nodes, y: build(graph, nodes) };
+  return { graph, nodes, y: build(graph, inputNodes(nodes)) };
 }
 
 const feedsOf = (inputs: Inputs) => Object.fromEntries(Object.entries(inputs).map(([name, { data }]) => [name, data]));
@@ -40,7 +41,7 @@ export async function gradients(inputs: Inputs, build: BuildLayer): Promise<Reco
     wrt: new Map(Object.values(nodes).map(node => [node, {}])),
     policy: 'none',
   });
-  const outputs = Object.fromEntries(Object.entries(nodes).map(([name, node]) => [name, found.get(node) as Node]));
+  const outputs = Object.fromEntries(Object.entries(nodes).map(([name, node]) => [name, valueFor(found, node)]));
   return runGraph({ graph, outputs, effects: [] }, feedsOf(inputs));
 }
 
