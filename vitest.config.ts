@@ -32,6 +32,7 @@ class LongFirst extends BaseSequencer {
 export default defineConfig({
   test: {
     pool: 'forks',
+    setupFiles: ['test/support/set-up.ts'],
     sequence: { sequencer: LongFirst },
     // Programs are compiled and trained for real, on machines that do other things too.
     testTimeout: 180_000,

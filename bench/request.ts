@@ -1,4 +1,4 @@
-/** What a measuring process is asked for: one JSON object, the only argument of its script. */
+/** The request of a measuring process: one JSON object, the only argument of its script. */
 
 /** Returns the request of this process. */
 export function readRequest<T>(): T {

@@ -15,9 +15,9 @@ import { loadModel } from '../../trainer/model/load-model.ts';
 import type { Problem } from '../../trainer/model/model-spec.ts';
 import { largestDifference } from '../../trainer/verify/verify-model.ts';
 import { cacheDir } from '../support/cache-dir.ts';
-import { openReference } from '../support/engines.ts';
+import { openFast } from '../support/engines.ts';
 import { HEADLESS, type Headless, headlessBase } from '../support/headless-base.ts';
-import { temporaryFolder } from '../support/tiny-adapter.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 import { tinyClassifierAdapter } from '../support/tiny-classifier-adapter.ts';
 import { locatePython } from './python.ts';
 
@@ -89,7 +89,7 @@ describe.skipIf('missing' in python)(`Transformers and PEFT${'missing' in python
   let theirs: Record<string, number[]> = {};
 
   beforeAll(async () => {
-    const engine = await openReference();
+    const engine = await openFast();
     const work = await temporaryFolder();
     const requests: object[] = [];
     for (const [i, tuning] of cases.entries()) {

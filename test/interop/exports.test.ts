@@ -14,8 +14,9 @@ import { openModel } from '../../trainer/hub/open-model.ts';
 import { causalModel } from '../../trainer/model/load-model.ts';
 import { largestDifference } from '../../trainer/verify/verify-model.ts';
 import { cacheDir } from '../support/cache-dir.ts';
-import { openReference } from '../support/engines.ts';
-import { TINY_LLAMA, type TinyAdapterParams, temporaryFolder, tinyAdapter } from '../support/tiny-adapter.ts';
+import { openFast } from '../support/engines.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+import { TINY_LLAMA, type TinyAdapterParams, tinyAdapter } from '../support/tiny-adapter.ts';
 import { locatePython } from './python.ts';
 
 const python = await locatePython(cacheDir);
@@ -136,7 +137,7 @@ describe.skipIf('missing' in python)(`Transformers and PEFT${'missing' in python
   let theirs: Record<string, number[][]> = {};
 
   beforeAll(async () => {
-    const engine = await openReference();
+    const engine = await openFast();
     const folders: Record<'merged' | 'peft', Record<string, string>> = { merged: {}, peft: {} };
     const work = await temporaryFolder();
     for (const [i, { name, format, ...tuning }] of cases.entries()) {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { jsonLike } from '../../trainer/files/json-text.ts';
 import { type TensorEntry, writeSafetensors } from '../../trainer/format/safetensors/safetensors-writer.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
-import { temporaryFolder } from './tiny-adapter.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 import { goldenFolder } from './tiny-classifier-adapter.ts';
 
 /** How the names of a class without a head begin (`bert.`, or nothing), by what the classifier's begin with. */

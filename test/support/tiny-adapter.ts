@@ -1,8 +1,6 @@
 /** A tiny Llama, tuned for a few steps by any method, saved as an adapter. */
-import { cp, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll } from 'vitest';
 import { describeAdapter, writeAdapter } from '../../trainer/artifact/adapter/write-adapter.ts';
 import type { MethodName } from '../../trainer/catalog/methods.ts';
 import type { Engine } from '../../trainer/engine/engine.ts';
@@ -21,6 +19,7 @@ import { readSnapshot } from '../../trainer/train/snapshot.ts';
 import { trainProgram, trainSignature } from '../../trainer/train/train-program.ts';
 import { loadVariables } from '../../trainer/train/variables.ts';
 import { scattered, settingsOf } from './method-settings.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
 export const TINY_LLAMA = join(import.meta.dirname, '..', 'golden', 'llama');
 const STEPS = 4;
@@ -33,16 +32,6 @@ export interface TinyAdapterParams {
   readonly targets?: readonly string[];
   readonly base?: string;
   readonly settings?: Partial<MethodSettings>;
-}
-
-const temporary: string[] = [];
-afterAll(() => Promise.all(temporary.map(folder => rm(folder, { recursive: true, force: true }))));
-
-/** An empty folder that goes when the file's tests are done. */
-export async function temporaryFolder(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'rowtune-adapter-'));
-  temporary.push(folder);
-  return folder;
 }
 
 /** A copy of the tiny Llama that has a tokenizer, of one token a character. */

@@ -11,7 +11,7 @@ import type { Problem } from '../../trainer/model/model-spec.ts';
 import type { BatchNormMode } from '../../trainer/model/tracer.ts';
 import { scattered, settingsOf } from './method-settings.ts';
 import { randomNumbers } from './operation-case.ts';
-import { temporaryFolder } from './tiny-adapter.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
 export const goldenFolder = (family: string): string => join(import.meta.dirname, '..', 'golden', family);
 

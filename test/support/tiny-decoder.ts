@@ -6,7 +6,7 @@ import { writeSafetensors } from '../../trainer/format/safetensors/safetensors-w
 import { openModel } from '../../trainer/hub/open-model.ts';
 import { loadModel } from '../../trainer/model/load-model.ts';
 import { createRandom, hashSeed } from '../../trainer/random.ts';
-import { temporaryFolder } from './tiny-adapter.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
 const GOLDEN = join(import.meta.dirname, '..', 'golden');
 

@@ -6,12 +6,12 @@ import { readAdapter } from '../../../trainer/artifact/adapter/read-adapter.ts';
 import { exportModel } from '../../../trainer/artifact/export-model.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
 import { loadModel } from '../../../trainer/model/load-model.ts';
-import { openReference } from '../../support/engines.ts';
+import { openFast } from '../../support/engines.ts';
 import { HEADLESS, headlessBase } from '../../support/headless-base.ts';
-import { temporaryFolder } from '../../support/tiny-adapter.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { goldenFolder, NEW_LABELS, type TinyClassifierParams, tinyClassifierAdapter } from '../../support/tiny-classifier-adapter.ts';
 
-const engine = await openReference();
+const engine = await openFast();
 
 interface Case extends Omit<TinyClassifierParams, 'base'> {
   readonly family: string;

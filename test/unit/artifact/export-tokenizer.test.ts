@@ -5,11 +5,12 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { exportModel } from '../../../trainer/artifact/export-model.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
-import { openReference } from '../../support/engines.ts';
-import { temporaryFolder, tinyAdapter, tinyWithTokenizer } from '../../support/tiny-adapter.ts';
+import { openFast } from '../../support/engines.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
+import { tinyAdapter, tinyWithTokenizer } from '../../support/tiny-adapter.ts';
 
 test('an unreadable tokenizer ends the export, and nothing is written', async () => {
-  const engine = await openReference();
+  const engine = await openFast();
   const base = await tinyWithTokenizer();
   const adapterPath = await tinyAdapter({ engine, method: 'lora', budget: { r: 2 }, base });
   const openBase = async () => {

@@ -18,8 +18,9 @@ import { encodePrompt } from '../../../trainer/generate/prompt.ts';
 import { type ModelFolder, openModel } from '../../../trainer/hub/open-model.ts';
 import { causalModel } from '../../../trainer/model/load-model.ts';
 import { largestDifference } from '../../../trainer/verify/verify-model.ts';
-import { openReference } from '../../support/engines.ts';
-import { TINY_LLAMA, temporaryFolder, tinyAdapter, tinyWithTokenizer } from '../../support/tiny-adapter.ts';
+import { openFast } from '../../support/engines.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
+import { TINY_LLAMA, tinyAdapter, tinyWithTokenizer } from '../../support/tiny-adapter.ts';
 
 let engine: Engine;
 const adapters = new Map<MethodName, string>();
@@ -28,7 +29,7 @@ const baseOf = (method: MethodName): string => (method === 'bitfit' ? join(TINY_
 const inPeft: readonly MethodName[] = ['spsft', 'lora', 'dora', 'vera', 'spsft+lora'];
 
 beforeAll(async () => {
-  engine = await openReference();
+  engine = await openFast();
   for (const method of methodNames)
     adapters.set(
       method,

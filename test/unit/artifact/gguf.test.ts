@@ -20,7 +20,8 @@ import { withInitial } from '../../../trainer/model/weight-stream.ts';
 import { createRandom } from '../../../trainer/random.ts';
 import { cacheDir } from '../../support/cache-dir.ts';
 import { openOthers } from '../../support/engines.ts';
-import { TINY_LLAMA, temporaryFolder, tinyAdapter } from '../../support/tiny-adapter.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
+import { TINY_LLAMA, tinyAdapter } from '../../support/tiny-adapter.ts';
 import { tinyDecoder } from '../../support/tiny-decoder.ts';
 
 const GOLDEN = join(TINY_LLAMA, '..');

@@ -12,13 +12,13 @@ import { encodePrompt } from '../../../trainer/generate/prompt.ts';
 import { likeliest } from '../../../trainer/generate/sample.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
 import { causalModel } from '../../../trainer/model/load-model.ts';
-import { openReference } from '../../support/engines.ts';
+import { openFast } from '../../support/engines.ts';
 import { TINY_LLAMA, tinyAdapter, tinyWithTokenizer } from '../../support/tiny-adapter.ts';
 
 let engine: Engine;
 let base: string;
 beforeAll(async () => {
-  engine = await openReference();
+  engine = await openFast();
   base = await tinyWithTokenizer();
 });
 

@@ -10,7 +10,7 @@ import { openModel } from '../../../trainer/hub/open-model.ts';
 import { methods } from '../../../trainer/method/methods.ts';
 import type { ModuleSpec } from '../../../trainer/model/module-specs.ts';
 import { expectClose } from '../../support/closeness.ts';
-import { openOthers, openReference } from '../../support/engines.ts';
+import { openFast, openOthers } from '../../support/engines.ts';
 import { computeGolden, openGoldenClassifier } from '../../support/golden-classifier.ts';
 import { settingsOf } from '../../support/method-settings.ts';
 import { goldenFolder, tinyClassifierAdapter } from '../../support/tiny-classifier-adapter.ts';
@@ -21,7 +21,7 @@ const family = 'timm_resnext';
 const golden = await openGoldenClassifier(family);
 const conv = golden.model.modules.find(({ name }) => name === 'layer2.0.conv2') as ModuleSpec;
 const engines = [
-  { name: 'portable, cpu', engine: await openReference(), missing: undefined },
+  { name: 'portable, wasm', engine: await openFast(), missing: undefined },
   ...(await openOthers()).filter(({ name }) => name === 'tensorflow'),
 ];
 

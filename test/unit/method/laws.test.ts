@@ -15,9 +15,9 @@ import { type Attachment, type MethodSettings, trainableCount } from '../../../t
 import { methods } from '../../../trainer/method/methods.ts';
 import type { ParameterSpec } from '../../../trainer/model/module-specs.ts';
 import { expectClose } from '../../support/closeness.ts';
-import { openOthers, openReference } from '../../support/engines.ts';
+import { openFast, openOthers } from '../../support/engines.ts';
 import { scattered, settingsOf } from '../../support/method-settings.ts';
-import { temporaryFolder } from '../../support/tiny-adapter.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { adamw, openTiny, plainSgd, SharedRuns, TinyRun, type TinyRunParams, withTinyRun } from '../../support/tiny-training.ts';
 
 /** Every linear layer has a bias; head and embedding are apart. */
@@ -283,7 +283,7 @@ function expectSame(found: ReadonlyMap<string, HostArray>, wanted: ReadonlyMap<s
 }
 
 const engines = [
-  { name: 'portable, cpu', engine: await openReference(), missing: undefined },
+  { name: 'portable, wasm', engine: await openFast(), missing: undefined },
   ...(await openOthers()).filter(({ name }) => name === 'tensorflow'),
 ];
 

@@ -17,12 +17,12 @@ import { loadModel } from '../../../trainer/model/load-model.ts';
 import type { ClassifierModel } from '../../../trainer/model/model-spec.ts';
 import { Tracer } from '../../../trainer/model/tracer.ts';
 import { weightStream } from '../../../trainer/model/weight-stream.ts';
-import { openReference } from '../../support/engines.ts';
+import { openFast } from '../../support/engines.ts';
 import { randomNumbers } from '../../support/operation-case.ts';
 
 let engine: Engine;
 beforeAll(async () => {
-  engine = await openReference();
+  engine = await openFast();
 });
 
 const [BATCH, TOKENS] = [2, 6] as const;

@@ -12,7 +12,7 @@ import { causalModel } from '../../../trainer/model/load-model.ts';
 import type { ParameterSpec } from '../../../trainer/model/module-specs.ts';
 import { tensorsNamed } from '../../../trainer/model/stored-form.ts';
 import { weightStream } from '../../../trainer/model/weight-stream.ts';
-import { temporaryFolder } from '../../support/tiny-adapter.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 setFlagsFromString('--expose-gc');
 // What a collection frees is no longer counted when it returns.

@@ -17,7 +17,7 @@ import { evalSignature, trainProgram, trainSignature } from '../../../trainer/tr
 import { loadVariables } from '../../../trainer/train/variables.ts';
 import { feedsOfClassifier } from '../../../trainer/verify/classifier-reference.ts';
 import { type Golden, imageSizeOf, readGolden } from '../../../trainer/verify/golden.ts';
-import { openReference } from '../../support/engines.ts';
+import { openFast } from '../../support/engines.ts';
 import { settingsOf } from '../../support/method-settings.ts';
 import { adamw } from '../../support/tiny-training.ts';
 
@@ -27,7 +27,7 @@ let folder: ModelFolder;
 let golden: Golden;
 let model: ClassifierModel;
 beforeAll(async () => {
-  [engine, folder, golden] = [await openReference(), await openModel(dir), await readGolden(join(dir, 'golden.json'))];
+  [engine, folder, golden] = [await openFast(), await openModel(dir), await readGolden(join(dir, 'golden.json'))];
   model = loadModel(folder.config, { imageSize: imageSizeOf(golden) }) as ClassifierModel;
 });
 afterAll(() => folder.weights.close());

@@ -13,8 +13,9 @@ import { openModel } from '../../../../trainer/hub/open-model.ts';
 import { projectionValues, veraProjectionsOf } from '../../../../trainer/method/vera/attach.ts';
 import { causalModel } from '../../../../trainer/model/load-model.ts';
 import { largestDifference } from '../../../../trainer/verify/verify-model.ts';
-import { openReference } from '../../../support/engines.ts';
-import { TINY_LLAMA, temporaryFolder } from '../../../support/tiny-adapter.ts';
+import { openFast } from '../../../support/engines.ts';
+import { temporaryFolder } from '../../../support/temporary-folder.ts';
+import { TINY_LLAMA } from '../../../support/tiny-adapter.ts';
 
 const folder = await openModel(TINY_LLAMA);
 const model = causalModel(folder.config);
@@ -239,7 +240,7 @@ describe('PEFT', () => {
     await using(dir, async adapter => {
       const tuned = await applyAdapter({ model, weights: folder.weights, fingerprint, adapter });
       const ids = Int32Array.from(expected.ids);
-      const engine = await openReference();
+      const engine = await openFast();
       expect(largestDifference(await sequenceLogits(engine, { model, ...tuned }, ids), expected.logits)).toBeLessThan(1e-4);
       const merged = { model, weights: mergedWeights(folder.weights, adapter) };
       expect(largestDifference(await sequenceLogits(engine, merged, ids), expected.logits)).toBeLessThan(1e-4);

@@ -14,15 +14,16 @@ import { openModel } from '../../../../trainer/hub/open-model.ts';
 import { causalModel } from '../../../../trainer/model/load-model.ts';
 import { withInitial } from '../../../../trainer/model/weight-stream.ts';
 import { largestDifference } from '../../../../trainer/verify/verify-model.ts';
-import { openReference } from '../../../support/engines.ts';
-import { TINY_LLAMA, type TinyAdapterParams, temporaryFolder, tinyAdapter } from '../../../support/tiny-adapter.ts';
+import { openFast } from '../../../support/engines.ts';
+import { temporaryFolder } from '../../../support/temporary-folder.ts';
+import { TINY_LLAMA, type TinyAdapterParams, tinyAdapter } from '../../../support/tiny-adapter.ts';
 
 const GOLDEN = join(TINY_LLAMA, '..');
 const goldenAdapter = (name: string): string => join(GOLDEN, 'peft', name);
 
 let engine: Engine;
 beforeAll(async () => {
-  engine = await openReference();
+  engine = await openFast();
 });
 
 async function openBase(name: string) {

@@ -6,7 +6,7 @@ import { readAdapter } from '../../../../trainer/artifact/adapter/read-adapter.t
 import { acrossGroups, ownFilters, ownMixture } from '../../../../trainer/method/lora/grouped-factors.ts';
 import { addProduct } from '../../../../trainer/method/lora/merge.ts';
 import { randomNumbers } from '../../../support/operation-case.ts';
-import { temporaryFolder } from '../../../support/tiny-adapter.ts';
+import { temporaryFolder } from '../../../support/temporary-folder.ts';
 
 const golden = join(import.meta.dirname, '..', '..', '..', 'golden', 'peft', 'resnext_groups');
 const [OUT, WIDTH, R, GROUPS] = [6, 5, 3, 2] as const;
