@@ -6,14 +6,8 @@ import type { JobEvent } from '../../trainer/protocol/rpc-messages.ts';
 import type { ConnectOptions, DaemonAddress, DaemonClient } from '../../trainer/rpc/connect.ts';
 import { DaemonError } from '../../trainer/rpc/daemon-error.ts';
 import { isTraining, type JobStore } from './job-store.ts';
+import type { LinkState } from './link-state.ts';
 import type { RestartPolicy } from './restart-policy.ts';
-
-export type LinkState =
-  | { readonly kind: 'off' }
-  | { readonly kind: 'starting' }
-  | { readonly kind: 'connected'; readonly pid: number; readonly version: string; readonly isRemote: boolean }
-  | { readonly kind: 'reconnecting'; readonly reason: string; readonly isRemote: boolean }
-  | { readonly kind: 'failed'; readonly error: unknown };
 
 export interface LinkOptions {
   readonly store: JobStore;

@@ -4,8 +4,8 @@ import { takesDevice } from '../../trainer/protocol/job-messages.ts';
 import { amountText, currentProgress, stageText } from '../../trainer/protocol/job-stage.ts';
 import type { JobRecord, JobState, RunInfo } from '../../trainer/protocol/rpc-messages.ts';
 import { COMMANDS } from '../commands/command-ids.ts';
-import type { LinkState } from '../daemon/daemon-connection.ts';
 import { isTraining } from '../daemon/job-store.ts';
+import type { LinkState } from '../daemon/link-state.ts';
 
 const KINDS: Readonly<Record<JobRecord['kind'], string>> = {
   train: 'Training',

@@ -2,8 +2,9 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { DaemonKeeper, type LinkState } from '../../../client/daemon/daemon-connection.ts';
+import { DaemonKeeper } from '../../../client/daemon/daemon-connection.ts';
 import { JobStore } from '../../../client/daemon/job-store.ts';
+import type { LinkState } from '../../../client/daemon/link-state.ts';
 import { createRestartPolicy } from '../../../client/daemon/restart-policy.ts';
 import { runRowtune } from '../../../client/daemon/rowtune-program.ts';
 import type { JobEvent } from '../../../trainer/protocol/rpc-messages.ts';
