@@ -13,3 +13,4 @@ export const runHost = () => import('./pages/run-host.ts');
 export const compareHost = () => import('./pages/compare-host.ts');
 export const heatmapHost = () => import('./pages/heatmap-host.ts');
 export const tryHost = () => import('./pages/try-host.ts');
+export const dataHost = () => import('./pages/data-host.ts');

@@ -18,7 +18,7 @@ import { readFarDaemon } from './far-daemon.ts';
 import { formatRecipe } from './format-recipe.ts';
 import { hoverAt } from './hover.ts';
 import { inlayHints } from './inlay-hints.ts';
-import { foldsOf, linksOf, symbolsOf } from './outline.ts';
+import { foldsOf, lineOf, linksOf, symbolsOf } from './outline.ts';
 import {
   codeLenses,
   fromPosition,
@@ -159,7 +159,9 @@ connection.languages.inlayHint.on(({ textDocument: { uri }, range }) =>
 connection.onDocumentSymbol(({ textDocument: { uri } }) => withView('symbols', uri, [], view => symbolsOf(view.root).map(toSymbol)));
 connection.onFoldingRanges(({ textDocument: { uri } }) => withView('folding', uri, [], view => foldsOf(view).map(toFold)));
 connection.onDocumentLinks(({ textDocument: { uri } }) => withView('links', uri, [], view => linksOf(view).map(toLink)));
-connection.onCodeLens(({ textDocument: { uri } }) => withView('codeLens', uri, [], ({ runs }) => codeLenses(uri, runs.last)));
+connection.onCodeLens(({ textDocument: { uri } }) =>
+  withView('codeLens', uri, [], ({ runs, root }) => codeLenses(uri, runs.last, lineOf(root, 'data'))),
+);
 connection.onDocumentFormatting(({ textDocument: { uri } }) =>
   withView('formatting', uri, [], ({ text, file }) => {
     const change = formatRecipe(text, file);

@@ -27,6 +27,10 @@ export function symbolsOf(located: Located | undefined): OutlineEntry[] {
   });
 }
 
+/** The line of a setting at the top of a recipe, from 0; undefined where it is not written. */
+export const lineOf = (located: Located | undefined, name: string): number | undefined =>
+  located?.content.kind === 'map' ? located.content.entries.get(name)?.keyRange?.start.line : undefined;
+
 export interface Fold {
   readonly startLine: number;
   /** Inclusive. */

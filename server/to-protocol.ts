@@ -137,12 +137,18 @@ const lensCommands = [
 
 /**
  * Above the first line: what can be done with a recipe. The client has the commands; each gets the recipe's address.
+ * Above `data:`: its preview.
+ * @param dataLine the line of `data:`, from 0, where the recipe has it
  * @param lastRun folder of the newest run of this recipe, where there is one: a second argument of `rowtune.openLastRun`
  */
-export function codeLenses(uri: string, lastRun: string | undefined): CodeLens[] {
+export function codeLenses(uri: string, lastRun: string | undefined, dataLine: number | undefined): CodeLens[] {
   const range = { start: { line: 0, character: 0 }, end: { line: 0, character: 0 } };
   const lenses: CodeLens[] = lensCommands.map(([title, command]) => ({ range, command: { title, command, arguments: [uri] } }));
   if (lastRun !== undefined)
     lenses.push({ range, command: { title: 'Open last run', command: 'rowtune.openLastRun', arguments: [uri, lastRun] } });
+  if (dataLine !== undefined) {
+    const start = { line: dataLine, character: 0 };
+    lenses.push({ range: { start, end: start }, command: { title: 'Preview data', command: 'rowtune.previewData', arguments: [uri] } });
+  }
   return lenses;
 }

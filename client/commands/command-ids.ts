@@ -17,6 +17,7 @@ export const COMMANDS = {
   tryModel: 'rowtune.try',
   exportRun: 'rowtune.export',
   estimate: 'rowtune.estimate',
+  previewData: 'rowtune.previewData',
   newRecipe: 'rowtune.newRecipe',
   doctor: 'rowtune.doctor',
   installEngine: 'rowtune.installEngine',

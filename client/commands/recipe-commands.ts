@@ -1,4 +1,4 @@
-/** Compute Importance, Evaluate and Estimate Memory: requests about a recipe or a run without training. */
+/** Compute Importance, Preview Data, Evaluate and Estimate Memory: requests about a recipe or a run without training. */
 import { type QuickPickItem, QuickPickItemKind, type Uri, window, workspace } from 'vscode';
 import type { RecipeSource } from '../../trainer/protocol/rpc-messages.ts';
 import { RUN_FILES } from '../../trainer/protocol/run-files.ts';
@@ -12,7 +12,7 @@ import type { CommandContext } from './command-context.ts';
 import type { CommandTable } from './command-ids.ts';
 import { offerEngine } from './engine-commands.ts';
 
-export function recipeCommands(context: CommandContext): CommandTable<'importance' | 'evaluate' | 'estimate'> {
+export function recipeCommands(context: CommandContext): CommandTable<'importance' | 'evaluate' | 'estimate' | 'previewData'> {
   const { app, reports } = context;
 
   async function importance(recipe: Uri | undefined): Promise<void> {
@@ -62,6 +62,10 @@ export function recipeCommands(context: CommandContext): CommandTable<'importanc
   return {
     importance: async argument => importance(await recipeFor(argument, 'Select a recipe to compute its importance')),
     estimate: async argument => estimate(await recipeFor(argument, 'Select a recipe to estimate its memory')),
+    previewData: async argument => {
+      const recipe = await recipeFor(argument, 'Select a recipe to preview its data');
+      if (recipe !== undefined) await app.pages.open('data', { recipe: recipe.toString(), label: recipeStem(recipe.path) });
+    },
     evaluate: async argument => {
       const given = isRunItem(argument) ? argument : uriOf(argument);
       const what = given ?? (await pickEvaluated(context));

@@ -1,12 +1,13 @@
 /** The editor's side of the pages' services: dialogs, documents, commands and settings. */
 import os from 'node:os';
-import { commands, Uri, window, workspace } from 'vscode';
+import { commands, Range, Uri, WorkspaceEdit, window, workspace } from 'vscode';
 import type { Notifier } from '../ask/notify.ts';
 import type { ClientSettings } from '../client-settings.ts';
 import { COMMANDS } from '../commands/command-ids.ts';
 import type { DaemonKeeper } from '../daemon/daemon-connection.ts';
 import type { JobStore } from '../daemon/job-store.ts';
 import type { Output } from '../output.ts';
+import { recipeSource } from '../recipe/recipe-files.ts';
 import { requireTrust } from '../trust.ts';
 import type { Pages } from './page-panel.ts';
 import type { PageServices } from './page-services.ts';
@@ -37,8 +38,18 @@ export function createEditorServices({ daemon, store, output, notify, settings, 
       await workspace.fs.writeFile(target, typeof content === 'string' ? new TextEncoder().encode(content) : content);
       return target.fsPath;
     },
-    openFile: async file => {
-      await window.showTextDocument(Uri.file(file), { preview: true, viewColumn: -2 });
+    openFile: async (file, line) => {
+      const at = line === undefined ? undefined : new Range(line - 1, 0, line - 1, 0);
+      await window.showTextDocument(Uri.file(file), { preview: true, viewColumn: -2, selection: at });
+    },
+    recipeSource: uri => recipeSource(Uri.parse(uri, true), settings()),
+    editRecipe: async (uri, edit) => {
+      const document = await workspace.openTextDocument(Uri.parse(uri, true));
+      const change = edit(document.getText());
+      if (change === undefined) return;
+      const edits = new WorkspaceEdit();
+      edits.replace(document.uri, new Range(document.positionAt(change.start), document.positionAt(change.end)), change.text);
+      await workspace.applyEdit(edits);
     },
     openPage: ({ kind, state }) => pages().open(kind, state),
     command: async (name, { runDir }) => commands.executeCommand(COMMANDS[name], runDir),

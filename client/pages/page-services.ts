@@ -2,7 +2,8 @@
  * The services for the host side of a page: the daemon, the editor's files and pages, and messages to its page. No
  * vscode here.
  */
-import type { JobEvent, JobRecord } from '../../trainer/protocol/rpc-messages.ts';
+import type { TextChange } from '../../trainer/protocol/recipe/set-columns.ts';
+import type { JobEvent, JobRecord, RecipeSource } from '../../trainer/protocol/rpc-messages.ts';
 import type { DaemonClient } from '../../trainer/rpc/connect.ts';
 import type { CommandName } from '../commands/command-ids.ts';
 
@@ -10,7 +11,7 @@ import type { CommandName } from '../commands/command-ids.ts';
 export type DaemonLink = DaemonClient;
 
 /** The kinds of pages; `media/<kind>.ts` draws each and `client/pages/<kind>-host.ts` serves it. */
-export type PageKind = 'heatmap' | 'run' | 'compare' | 'try';
+export type PageKind = 'heatmap' | 'run' | 'compare' | 'try' | 'data';
 
 /** The state that restores a page after a reload: small plain JSON; never the data of a run, only its location. */
 export type PageState = Readonly<Record<string, unknown>>;
@@ -42,8 +43,12 @@ export interface PageServices {
   onJobChanged(listener: (job: JobRecord) => void): () => void;
   /** Asks for a path and writes the file. Returns the path, or undefined if the user canceled. */
   saveFile(file: { readonly suggestedName: string; readonly content: string | Uint8Array }): Promise<string | undefined>;
-  /** Opens a file in a second editor column. */
-  openFile(path: string): Promise<void>;
+  /** Opens a file in a second editor column. @param line from 1 */
+  openFile(path: string, line?: number): Promise<void>;
+  /** The recipe at an address, as it is in the editor, saved or not. */
+  recipeSource(uri: string): Promise<RecipeSource>;
+  /** Changes the text of a recipe in its editor, where it can be undone. */
+  editRecipe(uri: string, edit: (text: string) => TextChange | undefined): Promise<void>;
   /** Opens another page, or shows the one with the same kind and state. */
   openPage(page: { readonly kind: PageKind; readonly state: PageState }): Promise<void>;
   /** Runs a command of the extension, as the menu of a run does. */

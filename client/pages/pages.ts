@@ -28,6 +28,14 @@ export const pageDefinitions: readonly PageDefinition[] = [
     connect: async () => (await (await import('../lazy-modules.ts')).heatmapHost()).connectHeatmap,
   },
   {
+    kind: 'data',
+    title: 'Data',
+    icon: 'data.svg',
+    runsOf: () => [],
+    identity: ({ recipe }) => recipe,
+    connect: async () => (await (await import('../lazy-modules.ts')).dataHost()).connectData,
+  },
+  {
     kind: 'try',
     title: 'Try the Model',
     icon: 'try.svg',

@@ -41,7 +41,9 @@ export function testServices(): TestServices {
       calls.push(['saveFile', file]);
       return undefined;
     },
-    openFile: async file => note('openFile')(file),
+    openFile: async (file, line) => note('openFile')(line === undefined ? file : `${file}:${line}`),
+    recipeSource: async uri => ({ text: '', fileName: uri, baseDir: '/' }),
+    editRecipe: async uri => note('editRecipe')(uri),
     openPage: async page => note('openPage')(page),
     command: async (name, run) => note(name)(run),
     showError: note('showError'),

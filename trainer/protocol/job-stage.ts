@@ -13,6 +13,8 @@ const STAGES: Readonly<Record<string, string>> = {
   load: 'loading the model',
   download: 'downloading the model',
   data: 'reading the data',
+  tokenize: 'tokenizing the data',
+  compare: 'comparing the samples',
   importance: 'scoring rows',
   compile: 'compiling',
   rehearse: 'rehearsing evaluation and save',

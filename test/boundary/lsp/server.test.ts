@@ -89,6 +89,7 @@ describe('an editor that takes what is pushed', () => {
       'rowtune.importance',
       'rowtune.estimate',
       'rowtune.openLastRun',
+      'rowtune.previewData',
     ]);
     const about = <T>(method: string): Promise<T> => client.request(`textDocument/${method}`, { textDocument: { uri }, options: {} });
     const symbols = await about<{ name: string; children: { name: string }[] }[]>('documentSymbol');

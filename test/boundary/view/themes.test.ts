@@ -2,16 +2,18 @@
  * Every page in the editor's four themes: no text below the contrast that WCAG 2 asks for (4.5 to 1), and none cut off.
  * ROWTUNE_SCREENSHOTS names a folder that gets a picture of each.
  */
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { connectCompare } from '../../../client/pages/compare-host.ts';
+import { connectData } from '../../../client/pages/data-host.ts';
 import { connectHeatmap } from '../../../client/pages/heatmap-host.ts';
-import type { ConnectPage, PageKind, PageState } from '../../../client/pages/page-services.ts';
+import type { ConnectPage, PageKind, PageServices, PageState } from '../../../client/pages/page-services.ts';
 import { connectRun } from '../../../client/pages/run-host.ts';
 import { connectTry } from '../../../client/pages/try-host.ts';
 import { findChromium, openWithHost } from '../../support/browser-page.ts';
+import { dataPageServices } from '../../support/data-page-services.ts';
 import { testServices } from '../../support/page-host.ts';
 import { runInProcess } from '../../support/run-in-process.ts';
 import { editorThemes } from '../../support/theme-colors.ts';
@@ -63,9 +65,14 @@ const FAULTS = `(() => {
 async function faultsOf<ToPage>(
   name: string,
   kind: PageKind,
-  { connect, state, ready }: { connect: ConnectPage<ToPage>; state: PageState; ready: (page: Page) => Promise<void> },
+  {
+    connect,
+    state,
+    ready,
+    services = testServices(),
+  }: { connect: ConnectPage<ToPage>; state: PageState; ready: (page: Page) => Promise<void>; services?: PageServices },
 ): Promise<Record<string, string[]>> {
-  const { page } = await openWithHost(browser, kind, { connect, state, services: testServices() });
+  const { page } = await openWithHost(browser, kind, { connect, state, services });
   await ready(page);
   const found: Record<string, string[]> = {};
   for (const [theme, { bodyClass, colors }] of Object.entries(editorThemes)) {
@@ -117,6 +124,23 @@ describe.skipIf(executablePath === undefined)(`themes${executablePath ? '' : ' (
       await page.locator('summary').first().click();
     };
     expect(await faultsOf('compare', 'compare', { connect: connectCompare, state: { runDirs }, ready })).toEqual(NONE);
+  });
+
+  test.each(['Samples', 'All samples', 'Columns'])('data, its %s', async tab => {
+    const sample = (n: number) => `${JSON.stringify({ prompt: `Question ${n} ${'x'.repeat(n)}?`, completion: `Answer ${n % 3}` })}\n`;
+    const lines = [...Array.from({ length: 24 }, (_, n) => sample(n)), '{"prompt": "no answer", "completion": ""}\n', sample(1)];
+    writeFileSync(join(task.folder, 'shown.jsonl'), (tab === 'Samples' ? lines.slice(20) : lines.filter((_, n) => n !== 24)).join(''));
+    const text = 'model: model\ndata:\n  train: shown.jsonl\nmax_length: 32\n';
+    const ready = async (page: Page): Promise<void> => {
+      await page.getByText('Samples 1 to').first().waitFor();
+      await page.getByRole('tab', { name: tab, exact: true }).click();
+      if (tab === 'All samples') await page.locator('summary', { hasText: 'Duplicates' }).click();
+    };
+    const state = { recipe: 'file:///tiny.rowtune.yaml', label: 'tiny' };
+    const services = dataPageServices(task, text);
+    expect(await faultsOf(`data-${tab.replace(' ', '-').toLowerCase()}`, 'data', { connect: connectData, state, ready, services })).toEqual(
+      NONE,
+    );
   });
 
   test('a question to two models, answered by one', async () => {

@@ -38,7 +38,7 @@ test('every part of the extension is in it', () => {
   const bundles = ['extension.cjs', 'lazy.cjs', 'server.js', 'rowtune.js', 'worker.js', 'reader.js', 'tokenize.js', 'mcp.js'].map(
     name => `dist/${name}`,
   );
-  const pages = ['run', 'heatmap', 'compare', 'try'].flatMap(name => [`dist/media/${name}.js`, `dist/media/${name}.css`]);
+  const pages = ['run', 'heatmap', 'compare', 'data', 'try'].flatMap(name => [`dist/media/${name}.js`, `dist/media/${name}.css`]);
   const wasm = ['', '-simd', '-threaded-simd'].map(kind => `dist/wasm/tfjs-backend-wasm${kind}.wasm`);
   const addon = [
     'dist/addon/binding/tfjs_binding.cc',

@@ -131,7 +131,7 @@ describe('files', () => {
 
   test('of the pages are there: entry, icon, and the event that restores them', () => {
     const pages = [...clientText.matchAll(/kind: '(\w+)',\s+title: '[^']+',\s+icon: '([\w.]+)'/g)];
-    expect(pages.map(([, kind]) => kind).sort()).toEqual(['compare', 'heatmap', 'run', 'try']);
+    expect(pages.map(([, kind]) => kind).sort()).toEqual(['compare', 'data', 'heatmap', 'run', 'try']);
     for (const [, kind = '', icon = ''] of pages) {
       expect(existsSync(join(root, 'media', icon)), icon).toBe(true);
       expect(existsSync(join(root, 'media', `${kind}.ts`)), kind).toBe(true);

@@ -10,6 +10,7 @@ test.each([
   ['heatmap', { sources: [{ path: '/runs/a', label: 'a' }] }, ['/runs/a']],
   ['try', { adapter: '/runs/a', model: 'm' }, ['/runs/a']],
   ['try', { model: 'm' }, []],
+  ['data', { recipe: 'file:///r.rowtune.yaml' }, []],
   ['compare', { runDirs: 'damaged' }, []],
   ['heatmap', { sources: [null] }, [undefined]],
 ])('%s shows the runs of its state', (kind, state, runs) => expect(runsOf(kind, state)).toEqual(runs));

@@ -146,3 +146,27 @@ export interface DataResult {
   /** The error with which training would stop at this data. */
   readonly failure?: string;
 }
+
+export type DataFromPage =
+  | { readonly type: 'ready' }
+  /** Shows a page of samples. */
+  | { readonly type: 'show'; readonly part: DataPart; readonly from: number }
+  /** Reads everything again. */
+  | { readonly type: 'refresh' }
+  | { readonly type: 'open'; readonly file: string; readonly line?: number }
+  /** Writes the mapping into the recipe and shows the samples again. */
+  | { readonly type: 'map'; readonly columns: Readonly<Record<string, string>> };
+
+export type DataToPage =
+  | { readonly type: 'view'; readonly label: string }
+  /** Samples are being read. */
+  | { readonly type: 'loading' }
+  | { readonly type: 'samples'; readonly page: SamplePage }
+  /** The samples can't be shown. */
+  | { readonly type: 'failed'; readonly message: string }
+  /** All samples are being read; the share is that of the phase. */
+  | { readonly type: 'progress'; readonly text: string; readonly share?: number }
+  | { readonly type: 'statistics'; readonly statistics?: DataStatistics | undefined; readonly failure?: string | undefined };
+
+/** Samples of a page. */
+export const PAGE_SAMPLES = 20;

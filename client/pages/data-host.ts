@@ -1,0 +1,135 @@
+/** Host of the data page: one job shows samples, another one reads all of them; both read the recipe as it is in the editor. */
+import { randomUUID } from 'node:crypto';
+import { z } from 'zod';
+import { amountText, currentProgress, stageText } from '../../trainer/protocol/job-stage.ts';
+import { setColumns } from '../../trainer/protocol/recipe/set-columns.ts';
+import type { JobRecord } from '../../trainer/protocol/rpc-messages.ts';
+import {
+  DATA_PARTS,
+  type DataFromPage,
+  type DataPart,
+  type DataResult,
+  type DataToPage,
+  PAGE_SAMPLES,
+} from '../../trainer/protocol/view/data.ts';
+import type { ConnectPage } from './page-services.ts';
+
+const stateSchema = z.object({ recipe: z.string().min(1), label: z.string() });
+
+const fromPage: z.ZodType<DataFromPage> = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('ready') }),
+  z.object({ type: z.literal('show'), part: z.enum(DATA_PARTS), from: z.int().min(0) }),
+  z.object({ type: z.literal('refresh') }),
+  z.object({ type: z.literal('open'), file: z.string().min(1), line: z.int().min(1).optional() }),
+  z.object({ type: z.literal('map'), columns: z.record(z.string(), z.string().min(1)) }),
+]);
+
+/** The parts that are checked here; the rest comes from our own worker. */
+const resultSchema = z.looseObject({ page: z.looseObject({ samples: z.array(z.unknown()), parts: z.array(z.unknown()) }) });
+const isDataResult = (value: unknown): value is DataResult => resultSchema.safeParse(value).success;
+
+/** `state`: `{ recipe, label }`, the address of the recipe and its name. */
+export const connectData: ConnectPage<DataToPage> = ({ state, services, post, setTitle }) => {
+  const source = stateSchema.safeParse(state).data;
+  if (source === undefined)
+    return { receive: () => post({ type: 'failed', message: 'The recipe of this page is not known.' }), dispose: () => undefined };
+  const { recipe, label } = source;
+  setTitle(`Data: ${label}`);
+  /** The newest job of each kind; results of earlier ones are not shown. */
+  const newest: { samples: string | undefined; statistics: string | undefined } = { samples: undefined, statistics: undefined };
+  let place: { readonly part: DataPart; readonly from: number } = { part: 'train', from: 0 };
+  const stopHearing = services.onJobEvent(({ jobId }) => {
+    const job = jobId === newest.statistics ? services.jobs().find(({ id }) => id === jobId) : undefined;
+    if (job?.state === 'running') post(progressOf(job));
+  });
+
+  /** Undefined where another job took its place meanwhile. */
+  async function run(kind: 'samples' | 'statistics', count: number): Promise<DataResult | undefined> {
+    const id = randomUUID();
+    const before = newest[kind];
+    newest[kind] = id;
+    const daemon = await services.daemon();
+    if (before !== undefined) daemon.request('abortJob', { id: before }).catch(() => undefined);
+    const given = await services.recipeSource(recipe);
+    if (newest[kind] !== id) return undefined;
+    await daemon.request('previewData', { id, recipe: given, ...place, count, statistics: kind === 'statistics' });
+    const job = await daemon.request('waitForJob', { id, abortOnCancel: true });
+    if (newest[kind] !== id) return undefined;
+    newest[kind] = undefined;
+    if (job.state === 'succeeded' && isDataResult(job.result)) return job.result;
+    const { message = 'The job ended without a result.', hint } = job.failure ?? {};
+    throw new Error(hint === undefined ? message : `${message}. ${hint}.`);
+  }
+
+  async function showSamples(): Promise<void> {
+    post({ type: 'loading' });
+    try {
+      const result = await run('samples', PAGE_SAMPLES);
+      if (result) post({ type: 'samples', page: result.page });
+    } catch (error) {
+      post({ type: 'failed', message: error instanceof Error ? error.message : String(error) });
+    }
+  }
+
+  async function showStatistics(): Promise<void> {
+    post({ type: 'progress', text: 'Starting' });
+    try {
+      const result = await run('statistics', 0);
+      if (result) post({ type: 'statistics', statistics: result.statistics, failure: result.failure });
+    } catch (error) {
+      post({ type: 'statistics', failure: error instanceof Error ? error.message : String(error) });
+    }
+  }
+
+  async function showAll(): Promise<void> {
+    post({ type: 'view', label });
+    await Promise.all([showSamples(), showStatistics()]);
+  }
+
+  async function receive(message: DataFromPage): Promise<void> {
+    switch (message.type) {
+      case 'ready':
+      case 'refresh':
+        return showAll();
+      case 'show':
+        place = { part: message.part, from: message.from };
+        return showSamples();
+      case 'open':
+        return services.openFile(message.file, message.line);
+      case 'map':
+        await services.editRecipe(recipe, text => setColumns(text, message.columns));
+        place = { ...place, from: 0 };
+        return showAll();
+    }
+  }
+
+  return {
+    receive: message => {
+      const checked = fromPage.safeParse(message);
+      if (checked.success) receive(checked.data).catch((error: unknown) => services.showError(error));
+      else services.log.warn(`the data page of ${label} sent an invalid message: ${checked.error.message}`);
+    },
+    dispose: () => {
+      stopHearing();
+      const ids = Object.values(newest).flatMap(id => id ?? []);
+      newest.samples = undefined;
+      newest.statistics = undefined;
+      if (ids.length === 0) return;
+      services.daemon().then(
+        daemon => {
+          for (const id of ids) daemon.request('abortJob', { id }).catch(() => undefined);
+        },
+        () => undefined,
+      );
+    },
+  };
+};
+
+function progressOf(job: JobRecord): DataToPage {
+  const counted = currentProgress(job);
+  if (counted === undefined) return { type: 'progress', text: job.phase === undefined ? 'Starting' : stageText(job.phase) };
+  const text = [`${stageText(counted.phase)}, ${amountText(counted)}`, ...(counted.message === undefined ? [] : [counted.message])].join(
+    ', ',
+  );
+  return { type: 'progress', text, share: counted.total > 0 ? counted.done / counted.total : undefined };
+}

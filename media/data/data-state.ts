@@ -1,0 +1,68 @@
+/** The state of the data page and how each message of the host changes it. Pure. */
+import { counted, grouped } from '../../trainer/protocol/format.ts';
+import type { DataStatistics, DataToPage, SamplePage, ShownSample, ShownSequence } from '../../trainer/protocol/view/data.ts';
+
+export interface DataState {
+  readonly label: string;
+  /** The samples that are shown; they stay while others are read. */
+  readonly page?: SamplePage;
+  readonly isLoading: boolean;
+  /** The reason why no samples are shown. */
+  readonly problem?: string;
+  readonly progress?: { readonly text: string; readonly share?: number };
+  readonly statistics?: DataStatistics;
+  /** The error with which training would stop. */
+  readonly failure?: string;
+}
+
+export const startData: DataState = { label: '', isLoading: true };
+
+export function updateData(state: DataState, message: DataToPage): DataState {
+  switch (message.type) {
+    case 'view':
+      return { ...state, label: message.label };
+    case 'loading':
+      return { ...state, isLoading: true };
+    case 'samples':
+      return { ...state, isLoading: false, page: message.page, problem: message.page.problem };
+    case 'failed':
+      return { ...state, isLoading: false, page: undefined, problem: message.message };
+    case 'progress':
+      return { ...state, progress: { text: message.text, share: message.share } };
+    case 'statistics':
+      return { ...state, progress: undefined, statistics: message.statistics, failure: message.failure };
+  }
+}
+
+/** "samples 21 to 40", or that there are none. */
+export function rangeText({ page, isLoading }: DataState): string {
+  if (isLoading) return 'Reading samples …';
+  if (!page || page.samples.length === 0) return 'No samples';
+  return `Samples ${grouped(page.from + 1)} to ${grouped(page.from + page.samples.length)}`;
+}
+
+/** The facts about a sample: where it is, its label, and what becomes of it. */
+export function sampleTitle({ file, line, index }: ShownSample): string {
+  const name = file.split(/[\\/]/).at(-1) ?? file;
+  return `${grouped(index + 1)} · ${line === undefined ? name : `${name}:${line}`}`;
+}
+
+const SIDES = { chosen: 'Better answer', rejected: 'Worse answer' } as const;
+
+export function sequenceTitle({ side, length, targets, cut, cutsMore }: ShownSequence): string {
+  const parts = [
+    ...(side ? [SIDES[side]] : []),
+    counted(length, 'token'),
+    `${grouped(targets)} trained`,
+    ...(cut > 0 ? [`${grouped(cut)}${cutsMore ? ' or more' : ''} cut off`] : []),
+  ];
+  return parts.join(' · ');
+}
+
+/** The sentence that is announced after a message. */
+export function sentenceOf(message: DataToPage, state: DataState): string | undefined {
+  if (message.type === 'samples') return message.page.problem ?? rangeText(state);
+  if (message.type === 'failed') return message.message;
+  if (message.type !== 'statistics') return undefined;
+  return message.failure ?? 'All samples were read.';
+}

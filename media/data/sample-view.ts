@@ -1,0 +1,68 @@
+/** A sample as the model sees it: its tokens by their use, told apart by color, by line and by words for screen readers. */
+import type { ShownSample, ShownSequence, ShownToken, TokenRun, TokenUse } from '../../trainer/protocol/view/data.ts';
+import { element } from '../shared/element.ts';
+import { sampleTitle, sequenceTitle } from './data-state.ts';
+
+export const USES: Readonly<Record<TokenUse, { readonly label: string; readonly title: string }>> = {
+  trained: { label: 'trained', title: 'The model learns to write these tokens.' },
+  context: { label: 'context', title: 'The model reads these tokens; the loss does not count them.' },
+  cut: { label: 'cut off', title: 'The sample is longer than max_length, and the model never sees these tokens.' },
+};
+
+export type OpenPlace = (place: { readonly file: string; readonly line?: number | undefined }) => void;
+
+export function sampleElement(sample: ShownSample, open: OpenPlace): HTMLElement {
+  const { state, reason, notes, labels, sequences, picture } = sample;
+  const title = sampleTitle(sample);
+  return element(
+    'article',
+    { class: 'sample', 'data-state': state, 'aria-label': title },
+    element(
+      'header',
+      {},
+      element('h3', {}, element('button', { class: 'link', type: 'button', title: sample.file, onclick: () => open(sample) }, title)),
+      labels?.map(label => element('span', { class: 'label' }, label)),
+      state === 'kept' ? undefined : element('strong', { class: 'state' }, state === 'dropped' ? 'Left out' : 'Malformed'),
+    ),
+    reason === undefined ? undefined : element('p', { class: 'reason' }, reason),
+    notes.map(note => element('p', { class: 'hint' }, note)),
+    picture &&
+      element('img', {
+        src: picture.src,
+        width: picture.width,
+        height: picture.height,
+        alt: `Image of the class ${labels?.join(', ') ?? ''}`,
+      }),
+    sequences.map(sequenceElement),
+  );
+}
+
+function sequenceElement(sequence: ShownSequence): HTMLElement {
+  const { runs, hidden } = sequence;
+  return element(
+    'section',
+    {},
+    element('p', { class: 'hint' }, sequenceTitle(sequence)),
+    element(
+      'div',
+      { class: 'tokens' },
+      runs.map(runElement),
+      hidden > 0 ? element('span', { class: 'hint' }, ` … ${hidden} more tokens`) : undefined,
+    ),
+  );
+}
+
+/** A listener hears where trained and cut-off text begins and ends. */
+function runElement({ use, tokens }: TokenRun): HTMLElement {
+  const { label, title } = USES[use];
+  const spoken = (text: string) => (use === 'context' ? undefined : element('span', { class: 'visually-hidden' }, text));
+  return element('span', { class: `run ${use}`, title }, spoken(` ${label}: `), tokens.map(tokenElement), spoken(` end of ${label}. `));
+}
+
+function tokenElement({ text, ids, tag }: ShownToken): HTMLElement {
+  const shown = element('span', { class: 'token', title: `token ${ids.join(' ')}` }, visible(text));
+  return tag === undefined ? shown : element('span', { class: 'word' }, shown, element('span', { class: 'tag' }, tag));
+}
+
+/** Line ends are shown as signs in addition to their effect; a token of nothing would have no width. */
+const visible = (text: string): string => (text === '' ? '∅' : text.replaceAll('\n', '⏎\n'));

@@ -1,0 +1,37 @@
+/** The columns of a recipe are written where they belong, and nothing else of its text changes. */
+import { expect, test } from 'vitest';
+import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
+import { setColumns } from '../../../trainer/protocol/recipe/set-columns.ts';
+
+const written = (text: string, columns: Readonly<Record<string, string>>): string => {
+  const change = setColumns(text, columns);
+  return change === undefined ? text : text.slice(0, change.start) + change.text + text.slice(change.end);
+};
+
+const head = 'model: m # the base\n';
+test.each([
+  [
+    'a block',
+    `${head}data:\n  # mails\n  train: a.csv\nr: 8\n`,
+    `${head}data:\n  # mails\n  columns: {text: body}\n  train: a.csv\nr: 8\n`,
+  ],
+  ['one line', `${head}data: {train: a.csv}\n`, `${head}data: {columns: {text: body}, train: a.csv}\n`],
+  [
+    'columns that are there',
+    `${head}data:\n  columns: {text: x, label: y}\n  train: a.csv\n`,
+    `${head}data:\n  columns: {text: body}\n  train: a.csv\n`,
+  ],
+  ['JSON', '{"model": "m", "data": {"train": "a.csv"}}', '{"model": "m", "data": {"columns": {"text": "body"}, "train": "a.csv"}}'],
+])('%s', (_, before, after) => {
+  expect(written(before, { text: 'body' })).toBe(after);
+  expect(parseRecipe(after).recipe?.data.columns).toEqual({ text: 'body' });
+});
+
+test('names that YAML would read as something else are quoted; no mapping clears one, and is not written where there is none', () => {
+  const columns = { text: '#1 String', label: 'no' };
+  const text = written('model: m\ndata:\n  train: a.csv\n', columns);
+  expect(parseRecipe(text).recipe?.data.columns).toEqual(columns);
+  expect(written(text, {})).toContain('columns: {}');
+  expect(setColumns('model: m\ndata:\n  train: a.csv\n', {})).toBeUndefined();
+  expect(setColumns('model: m\n', { text: 'x' })).toBeUndefined();
+});

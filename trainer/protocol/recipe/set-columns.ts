@@ -1,0 +1,48 @@
+/** Writes `data.columns` into the text of a recipe and leaves everything else as it is. Pure. */
+import { isMap, isScalar, type Pair, parseDocument, type YAMLMap } from 'yaml';
+
+/** Replaces the characters from `start` to `end`. */
+export interface TextChange {
+  readonly start: number;
+  readonly end: number;
+  readonly text: string;
+}
+
+/** Undefined where the recipe has no map `data`, or where no column is mapped and none was. */
+export function setColumns(recipe: string, columns: Readonly<Record<string, string>>): TextChange | undefined {
+  const { contents } = parseDocument(recipe);
+  const data = isMap(contents) ? pairOf(contents, 'data')?.value : undefined;
+  if (!isMap(data) || !data.range) return undefined;
+  const isJson = isMap(contents) && contents.flow === true;
+  const entry = `${isJson ? '"columns"' : 'columns'}: ${mapText(columns, isJson)}`;
+  const existing = pairOf(data, 'columns');
+  if (existing) return { ...rangeOf(existing), text: entry };
+  const [first] = data.items;
+  if (Object.keys(columns).length === 0) return undefined;
+  if (!first) return { start: data.range[0] + 1, end: data.range[0] + 1, text: entry };
+  const { start } = rangeOf(first);
+  const indent = start - (recipe.lastIndexOf('\n', start - 1) + 1);
+  return { start, end: start, text: data.flow === true ? `${entry}, ` : `${entry}\n${' '.repeat(indent)}` };
+}
+
+const pairOf = (map: YAMLMap, name: string): Pair | undefined => map.items.find(({ key }) => isScalar(key) && key.value === name);
+
+interface Ranged {
+  readonly range?: readonly [number, number, number] | null | undefined;
+}
+
+const isRanged = (node: unknown): node is Ranged => typeof node === 'object' && node !== null && 'range' in node;
+
+function rangeOf({ key, value }: Pair): { readonly start: number; readonly end: number } {
+  const [begin, finish] = [isRanged(key) ? key.range : undefined, isRanged(value) ? value.range : undefined];
+  const start = begin?.[0] ?? 0;
+  return { start, end: finish?.[1] ?? begin?.[1] ?? start };
+}
+
+/** A word that YAML reads as a text in every version. */
+const PLAIN = /^(?!(?:y|n|yes|no|on|off|true|false|null)$)[A-Za-z_][\w-]*$/i;
+
+const mapText = (columns: Readonly<Record<string, string>>, isJson: boolean): string =>
+  `{${Object.entries(columns)
+    .map(([ours, theirs]) => `${isJson ? JSON.stringify(ours) : ours}: ${!isJson && PLAIN.test(theirs) ? theirs : JSON.stringify(theirs)}`)
+    .join(', ')}}`;
