@@ -52,6 +52,7 @@ const EXAMPLE_SAMPLES: Readonly<Record<ObjectiveEntry['target'], string>> = {
   label: '{"text": "…", "label": "…"}',
   labels: '{"text": "…", "labels": ["…"]}',
   number: '{"text": "…", "label": 1.5}',
+  similarity: '{"anchor": "…", "positive": "…"}',
   tags: '{"tokens": ["Ada", "sleeps"], "tags": ["B-PER", "O"]}',
 };
 

@@ -16,6 +16,12 @@ const LABELS: Readonly<Record<string, string>> = {
   eval_recall: 'Held-out recall',
   eval_matthews: 'Held-out Matthews correlation',
   eval_pearson: 'Held-out Pearson correlation',
+  eval_spearman: 'Held-out rank correlation',
+  eval_ndcg_at_10: 'Held-out nDCG of the first 10',
+  eval_mrr_at_10: 'Held-out mean reciprocal rank of the first 10',
+  eval_recall_at_1: 'Held-out recall of the first',
+  eval_recall_at_5: 'Held-out recall of the first 5',
+  eval_recall_at_10: 'Held-out recall of the first 10',
   eval_margin: 'Held-out margin between the rewards',
   eval_reward_chosen: 'Held-out reward of the better answer',
   eval_reward_rejected: 'Held-out reward of the worse answer',
@@ -54,7 +60,13 @@ export function formatOf(name: string): (value: number) => string {
 const NO_QUALITY = new Set(['eval_loss', 'eval_runtime', 'eval_samples_per_second']);
 
 /** The order of metrics of held-out data; the others stand between accuracy and token accuracy. */
-const RANKS: Readonly<Record<string, number>> = { eval_margin: -2, eval_accuracy: -1, eval_token_accuracy: 1, eval_perplexity: 2 };
+const RANKS: Readonly<Record<string, number>> = {
+  eval_ndcg_at_10: -3,
+  eval_margin: -2,
+  eval_accuracy: -1,
+  eval_token_accuracy: 1,
+  eval_perplexity: 2,
+};
 
 /** The training metric with the same meaning as one of held-out data: eval_margin → margin. */
 export const inTraining = (name: string): string => name.replace(/^eval_/, '');

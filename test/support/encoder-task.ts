@@ -3,9 +3,9 @@ import { cpSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TrainResult } from '../../trainer/handlers/train/train-run.ts';
-import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
 import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
 import { cacheDir } from './cache-dir.ts';
+import { recipeOf } from './recipe-of.ts';
 import { type InProcess, runInProcess } from './run-in-process.ts';
 
 const golden = join(import.meta.dirname, '..', 'golden');
@@ -31,11 +31,7 @@ export function makeEncoderTask(task: readonly string[], files: Readonly<Record<
   for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content);
   const settings = ['model=model', ...task, 'max_length=16', 'r=8'];
   const more = ['engine=portable', 'per_device_train_batch_size=4', 'eval_strategy="no"', 'importance.cache=false', 'save_strategy="no"'];
-  const recipe = (...overrides: string[]): Recipe => {
-    const parsed = parseRecipe('', { overrides: [...settings, ...more, ...overrides] });
-    if (!parsed.recipe) throw new Error(parsed.problems.map(({ message }) => message).join('; '));
-    return parsed.recipe;
-  };
+  const recipe = (...overrides: string[]): Recipe => recipeOf(...settings, ...more, ...overrides);
   return {
     folder,
     context,

@@ -179,7 +179,7 @@ describe.skipIf(!isCheckout)(`the tree${isCheckout ? '' : ' (skipped: not a git 
       ['trainer/export', exportFormats],
     ];
     // Words that mean other things too: parts of a model, a kind of register, the form of a base.
-    const ambiguous = new Set(['head', 'full', 'adapter', 'gguf']);
+    const ambiguous = new Set(['embedding', 'head', 'full', 'adapter', 'gguf']);
     // Values of other tools' recipes, and the recipes of the paper's tables, have names of their own.
     const foreign = ['trainer/lint/foreign', 'trainer/cli/paper'];
     const compared = shipped

@@ -22,11 +22,20 @@ type FileRecord = z.infer<typeof fileSchema>;
 
 /** Lists what is in a folder that is complete but for this list. @param commands that use it, by the program */
 export async function writeManifest(dir: string, format: ExportFormat, commands?: Readonly<Record<string, string>>): Promise<void> {
-  const names = (await readdir(dir)).sort();
+  const names = await exportedFiles(dir);
   const files: Record<string, FileRecord> = {};
   for (const name of names) files[name] = await recordOf(join(dir, name));
   const list = { version: 1, created_by: `rowtune ${manifest.version}`, format, files, ...(commands && { commands }) };
   await writeTextFile(join(dir, EXPORT_MANIFEST), sealJson(JSON.stringify(list, null, 2)));
+}
+
+/** The files of an export by their paths in it, those in its folders too. @param isOwn whether a folder may be looked into */
+export async function exportedFiles(dir: string, isOwn: (folder: string) => boolean = () => true): Promise<string[]> {
+  const entries = await readdir(dir, { withFileTypes: true });
+  const files = entries.map(async entry =>
+    entry.isDirectory() && isOwn(entry.name) ? (await readdir(join(dir, entry.name))).map(name => `${entry.name}/${name}`) : [entry.name],
+  );
+  return (await Promise.all(files)).flat().sort();
 }
 
 async function recordOf(file: string): Promise<FileRecord> {
@@ -37,10 +46,11 @@ async function recordOf(file: string): Promise<FileRecord> {
 
 /** Returns, as phrases, the files of a folder that no export wrote or that changed since; empty if all of it may be replaced. */
 export async function foreignParts(dir: string): Promise<string[]> {
-  const names = (await readdir(dir)).sort();
+  const files = await readManifest(dir);
+  const folders = new Set(Object.keys(files ?? {}).flatMap(name => (name.includes('/') ? [name.slice(0, name.indexOf('/'))] : [])));
+  const names = await exportedFiles(dir, folder => folders.has(folder));
   // Exports of the first version listed nothing; an adapter is known by its two files.
   if (names.join() === [ADAPTER_WEIGHTS, ADAPTER_DESCRIPTION].join()) return [];
-  const files = await readManifest(dir);
   const found: string[] = [];
   for (const name of names.filter(name => name !== EXPORT_MANIFEST || files === undefined)) {
     const recorded = files !== undefined && Object.hasOwn(files, name) ? files[name] : undefined;

@@ -1,5 +1,5 @@
 /** Writes what a run trained in an export format, opens the result again, and compares its logits before it is put in place. */
-import { readdir, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { artifactCatalog, type ExportFormat, typesOf } from '../catalog/artifacts.ts';
 import type { Engine } from '../engine/engine.ts';
@@ -15,6 +15,7 @@ import { readAdapter } from './adapter/read-adapter.ts';
 import type { ArtifactOptions, CrossCheck, Form } from './artifact.ts';
 import { artifacts } from './artifacts.ts';
 import { ExportError } from './export-error.ts';
+import { exportedFiles } from './export-manifest.ts';
 import { type CardFacts, modelCard } from './model-card.ts';
 import { buildFolder } from './output-folder.ts';
 import { compareLogits, type Difference, smokeIds, smokeLogits } from './smoke-test.ts';
@@ -116,7 +117,7 @@ async function exportOpen(params: ExportParams, given: Adapter, folder: ModelFol
       level: (isUnchecked && i === lines.length - 1) || (i === 1 && (verified.changedTokens ?? 0) > 0) ? 'warning' : 'info',
       message,
     });
-  const files = (await readdir(outputDir)).sort();
+  const files = await exportedFiles(outputDir);
   const sizes = await Promise.all(files.map(async file => (await stat(join(outputDir, file))).size));
   const bytes = sizes.reduce((sum, size) => sum + size, 0);
   const { commands } = form;

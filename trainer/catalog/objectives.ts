@@ -21,15 +21,17 @@ export interface ObjectiveEntry {
   readonly label: string;
   /** One sentence for completion, hover and help. */
   readonly summary: string;
-  /** The kind of model: a language model, or one with a head of labels. */
+  /** The kind of model: a language model, or an encoder, with a head of labels unless it embeds. */
   readonly model: 'causal' | 'classifier';
   readonly reads: 'texts' | 'images';
-  /** The target of a sample: next tokens, one label of several, any number of labels, a number, a label for each word, or the better one of two answers. */
-  readonly target: 'tokens' | 'label' | 'labels' | 'number' | 'tags' | 'preference';
-  /** The problem that the head of a classifier solves. */
-  readonly problem?: 'single_label' | 'multi_label' | 'regression' | 'token_label';
+  /** The target of a sample: next tokens, one label of several, any number of labels, a number, a label for each word, the better one of two answers, or which texts are similar. */
+  readonly target: 'tokens' | 'label' | 'labels' | 'number' | 'tags' | 'preference' | 'similarity';
+  /** The problem that an encoder solves. */
+  readonly problem?: 'single_label' | 'multi_label' | 'regression' | 'token_label' | 'embedding';
   /** Present if the samples are answers that were compared. */
   readonly compares?: Comparison;
+  /** Present if samples are texts whose vectors are compared with each other. */
+  readonly embeds?: true;
   /** The unit of throughput. */
   readonly unit: 'tokens' | 'images';
   /** The measures of an evaluation that can choose the best checkpoint. */
@@ -134,6 +136,18 @@ const entries = {
     metrics: ofLabels,
     architectures: 'ForImageClassification',
   },
+  embedding: {
+    label: 'Sentence embeddings',
+    summary: 'Give texts of similar meaning similar vectors, for search and clustering.',
+    model: 'classifier',
+    reads: 'texts',
+    target: 'similarity',
+    problem: 'embedding',
+    embeds: true,
+    unit: 'tokens',
+    metrics: ['loss', 'ndcg_at_10', 'mrr_at_10', 'recall_at_1', 'recall_at_10', 'accuracy', 'spearman', 'pearson'],
+    architectures: 'ForSequenceClassification',
+  },
 } as const satisfies Readonly<Record<string, ObjectiveEntry>>;
 
 export type ObjectiveName = keyof typeof entries;
@@ -142,8 +156,8 @@ export const objectiveCatalog: Readonly<Record<ObjectiveName, ObjectiveEntry>> =
 
 export const objectiveNames = namesOf(entries);
 
-/** Rows of a batch for each sample: both answers of a pair. */
-export const rowsPerSample = (name: ObjectiveName): number => (objectiveCatalog[name].compares ? 2 : 1);
+/** Whether all rows of a batch have to be in one process, because the loss compares them with each other. */
+export const needsWholeBatch = ({ compares, embeds }: ObjectiveEntry): boolean => compares !== undefined || embeds === true;
 
 /** The objectives of a kind of model that reads this. */
 export const objectivesOf = (model: ObjectiveEntry['model'], reads: ObjectiveEntry['reads']): readonly ObjectiveName[] =>
@@ -157,6 +171,12 @@ export const objectiveOfArchitecture = (architecture: string): ObjectiveName | u
 export const classWritesText = (architecture: string): boolean =>
   objectiveNames.some(name => objectiveCatalog[name].model === 'causal' && architecture.endsWith(objectiveCatalog[name].architectures)) ||
   architecture.endsWith('ForConditionalGeneration');
+
+/** Whether its models have a head of labels, or of a number. */
+export const hasHead = (task: string): boolean => {
+  const entry = entryOf(objectiveCatalog, task);
+  return entry?.model === 'classifier' && entry.embeds === undefined;
+};
 
 /** Whether a model that was tuned for it labels the words of a text. */
 export const labelsWords = (task: string | undefined): boolean => entryOf(objectiveCatalog, task)?.target === 'tags';

@@ -12,7 +12,7 @@ export interface LengthQuantiles {
 }
 
 export interface DataReport {
-  readonly format: DataFormat | 'tags';
+  readonly format: DataFormat | 'tags' | 'text groups';
   /** Why that format: detected from which keys, or set in the recipe. */
   readonly formatReason: string;
   readonly files: number;

@@ -3,6 +3,7 @@
 import { type Architecture, type ArchitectureEntry, architectureOfType, architectures } from './architectures.ts';
 import type { ConfigJson, ModelOptions } from './config-json.ts';
 import { unknownKeys } from './config-keys.ts';
+import { embedder, HEADLESS } from './embedder.ts';
 import { unknownRopeKeys } from './family/rope-config.ts';
 import { siglipKeys, unknownTowerKeys } from './family/siglip-config.ts';
 import { timm } from './family/timm.ts';
@@ -20,7 +21,7 @@ export function loadModel(config: ConfigJson, options: ModelOptions = {}): AnyMo
   const named = namesIn(config);
   if (!architecture) throw new ModelConfigError(unsupportedArchitecture(named, config, supportedArchitectures));
   const { build }: ArchitectureEntry = architectures[architecture];
-  return build(config, options);
+  return options.problem === 'embedding' ? embedder(build(config, HEADLESS), options.pooling) : build(config, options);
 }
 
 /** timm's own files have one architecture, and no list of them. */

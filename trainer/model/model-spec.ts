@@ -107,11 +107,29 @@ export type ClassifierBatch =
       readonly pixels: Node;
     };
 
+/** How the states of a text's tokens become its vector, as the modules Pooling and Normalize of sentence-transformers. */
+export interface Pooling {
+  /** `cls` is the first token. */
+  readonly mode: PoolingMode;
+  /** Whether the vector is brought to length 1. */
+  readonly normalize: boolean;
+}
+
+export const poolingModes = ['mean', 'cls', 'max'] as const;
+export type PoolingMode = (typeof poolingModes)[number];
+
+/** An encoder of text below its head. */
+export interface TextStates {
+  readonly modules: readonly ModuleSpec[];
+  /** The last hidden states, [batch · tokens, hiddenSize]. */
+  readonly states: (tracer: Tracer, batch: ClassifierBatch) => Node;
+}
+
 /**
  * `single_label`: softmax over the labels; `multi_label`: a sigmoid for each label; `regression`: one number, squared error; `token_label`: softmax over the labels for each token
- * of a text.
+ * of a text; `embedding`: no labels, but a vector for each text.
  */
-export const classifierProblems = ['single_label', 'multi_label', 'regression', 'token_label'] as const;
+export const classifierProblems = ['single_label', 'multi_label', 'regression', 'token_label', 'embedding'] as const;
 export type Problem = (typeof classifierProblems)[number];
 
 /** Whether targets are numbers, not places of labels. */
@@ -120,15 +138,19 @@ export const isNumeric = (problem: Problem): boolean => problem === 'regression'
 export interface ClassifierModel extends Model {
   readonly kind: 'classifier';
   readonly input: ClassifierInput;
-  /** Their names, in the order of the logits; one for a regression. */
+  /** Their names, in the order of the logits; one for a regression, none for vectors. */
   readonly labels: readonly string[];
   readonly problem: Problem;
-  /** The modules that give logits. New ones have `initial` on their weights. */
+  /** The modules that give logits, none for vectors. New ones have `initial` on their weights. */
   readonly heads: readonly ModuleSpec[];
-  /** [batch, labels]; [batch · tokens, labels] where each token has a label. */
+  /** [batch, labels]; [batch · tokens, labels] where each token has a label; [batch, hiddenSize], the vectors of an embedder. */
   readonly logits: (tracer: Tracer, batch: ClassifierBatch) => Node;
   /** [batch, hiddenSize]: of tokens the mean of the last hidden states over those seen, of an image what the head reads. */
   readonly embedding: (tracer: Tracer, batch: ClassifierBatch) => Node;
+  /** Present on models of text. */
+  readonly encoder?: TextStates;
+  /** Present on embedders. */
+  readonly pooling?: Pooling;
 }
 
 export type AnyModel = CausalModel | ClassifierModel;

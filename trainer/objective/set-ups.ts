@@ -3,6 +3,7 @@
 import type { ObjectiveName } from '../catalog/objectives.ts';
 import { setUp as causalLm } from './causal_lm/set-up.ts';
 import { setUp as dpo } from './dpo/set-up.ts';
+import { setUp as embedding } from './embedding/set-up.ts';
 import { setUp as imageClassification } from './image_classification/set-up.ts';
 import { setUp as multiLabelClassification } from './multi_label_classification/set-up.ts';
 import { setUp as orpo } from './orpo/set-up.ts';
@@ -15,6 +16,7 @@ import { setUp as tokenClassification } from './token_classification/set-up.ts';
 export const setUps: Readonly<Record<ObjectiveName, SetUpTask>> = {
   causal_lm: causalLm,
   dpo,
+  embedding,
   image_classification: imageClassification,
   multi_label_classification: multiLabelClassification,
   orpo,

@@ -6,7 +6,7 @@ import type { Task } from '../train/task.ts';
 import { tasks } from './tasks.ts';
 
 /** The task of a recipe. For a model of another kind than the recipe's, which no run takes, that of the first objective of its kind. */
-export function taskOf(model: AnyModel, recipe: Pick<Recipe, 'packing' | 'preference' | 'task'>): Task {
+export function taskOf(model: AnyModel, recipe: Pick<Recipe, 'embedding' | 'packing' | 'preference' | 'task'>): Task {
   const isOfKind = (name: ObjectiveName): boolean => objectiveCatalog[name].model === model.kind;
   const name = isOfKind(recipe.task) ? recipe.task : objectiveNames.find(isOfKind);
   return tasks[name ?? recipe.task](model, recipe);

@@ -3,6 +3,7 @@
 import type { ObjectiveName } from '../catalog/objectives.ts';
 import { task as causalLm } from './causal_lm/task.ts';
 import { task as dpo } from './dpo/task.ts';
+import { task as embedding } from './embedding/task.ts';
 import { task as imageClassification } from './image_classification/task.ts';
 import { task as multiLabelClassification } from './multi_label_classification/task.ts';
 import { task as orpo } from './orpo/task.ts';
@@ -15,6 +16,7 @@ import { task as tokenClassification } from './token_classification/task.ts';
 export const tasks: Readonly<Record<ObjectiveName, TaskOf>> = {
   causal_lm: causalLm,
   dpo,
+  embedding,
   image_classification: imageClassification,
   multi_label_classification: multiLabelClassification,
   orpo,

@@ -4,7 +4,7 @@
  */
 
 import { type MethodName, methodCatalog } from '../catalog/methods.ts';
-import { objectiveCatalog, rowsPerSample } from '../catalog/objectives.ts';
+import { objectiveCatalog } from '../catalog/objectives.ts';
 import type { Parts } from '../graph/graph.ts';
 import { assemble, type Program, type Signature } from '../graph/program.ts';
 import { type RecomputePolicy, sqrtBlocks } from '../graph/recompute.ts';
@@ -118,8 +118,8 @@ export function planMethod(facts: PlanFacts, model: AnyModel, method: MethodName
   const attach = (to: AnyModel, chosen: Selection): Attachment => withTraining(methods[method].attach(to, settings, chosen), to, recipe);
   const attached = attach(model, selection ?? firstSelection(model, method, settings));
   const attachment = placeTrained(attached, model, precision);
-  const full = fullBatch(recipe, model);
-  const { trainShapes, evalShapes } = data ?? { trainShapes: [full], evalShapes: [evaluationShape(recipe, full)] };
+  const full = fullBatch(recipe, model, task);
+  const { trainShapes, evalShapes } = data ?? { trainShapes: [full], evalShapes: [evaluationShape(recipe, task, full)] };
   const training = {
     optimizer: optimizerSettings(recipe, on),
     labelSmoothing: recipe.label_smoothing_factor,
@@ -188,7 +188,7 @@ export function modelOptions({ task, data: { image_size: size, labels } }: Recip
   const { problem, model, reads } = objectiveCatalog[task];
   if (problem === 'regression') return { labels: ['LABEL_0'], problem };
   return {
-    ...((problem === 'token_label' || problem === 'multi_label') && { problem }),
+    ...((problem === 'token_label' || problem === 'multi_label' || problem === 'embedding') && { problem }),
     ...(model === 'classifier' && labels.length > 0 && { labels }),
     ...(reads === 'images' && size !== undefined && { imageSize: [size, size] }),
   };
@@ -197,20 +197,25 @@ export function modelOptions({ task, data: { image_size: size, labels } }: Recip
 /** The options that give another model of the family the head and the input of this one. */
 const headOf = (model: AnyModel): ModelOptions => {
   if (model.kind === 'causal') return {};
-  const { labels, problem, input } = model;
-  return { labels, problem, ...(input.kind === 'image' && input.resizable && { imageSize: [input.height, input.width] }) };
+  const { labels, problem, input, pooling } = model;
+  return {
+    labels,
+    problem,
+    ...(pooling && { pooling }),
+    ...(input.kind === 'image' && input.resizable && { imageSize: [input.height, input.width] }),
+  };
 };
 
 /** A batch of `max_length` tokens that all count: the largest that a run can meet. */
-export function fullBatch(recipe: Recipe, model: AnyModel): BatchShape {
-  const batch = rowsPerSample(recipe.task) * recipe.per_device_train_batch_size;
+function fullBatch(recipe: Recipe, model: AnyModel, { rowsPerSample = 1 }: Task): BatchShape {
+  const batch = rowsPerSample * recipe.per_device_train_batch_size;
   const input = model.kind === 'causal' ? model : model.input;
   const tokens = 'maxPositions' in input ? Math.min(recipe.max_length, input.maxPositions) : 1;
   return { batch, tokens, targets: model.kind === 'causal' ? batch * (tokens - 1) : batch };
 }
 
 /** The batch of an evaluation at the length of a training batch. */
-export function evaluationShape(recipe: Recipe, shape: BatchShape): BatchShape {
-  const batch = rowsPerSample(recipe.task) * recipe.per_device_eval_batch_size;
+function evaluationShape(recipe: Recipe, { rowsPerSample = 1 }: Task, shape: BatchShape): BatchShape {
+  const batch = rowsPerSample * recipe.per_device_eval_batch_size;
   return { batch, tokens: shape.tokens, targets: Math.ceil((shape.targets / shape.batch) * batch) };
 }

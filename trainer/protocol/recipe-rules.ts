@@ -3,6 +3,7 @@
  * runs them all.
  */
 import { dataRules } from './recipe/data-rules.ts';
+import { embeddingRules } from './recipe/embedding-rules.ts';
 import { evaluationRules } from './recipe/evaluation-rules.ts';
 import { ignoredRules } from './recipe/ignored-rules.ts';
 import { methodRules } from './recipe/method-rules.ts';
@@ -15,6 +16,7 @@ export const recipeRules: readonly Rule[] = [
   ...methodRules,
   ...scheduleRules,
   ...dataRules,
+  ...embeddingRules,
   ...evaluationRules,
   ...sweepRules,
   ...processRules,

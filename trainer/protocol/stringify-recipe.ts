@@ -8,9 +8,10 @@ export interface StringifyOptions {
 }
 
 /** A recipe, or some of its settings. */
-export type PartialRecipe = Partial<Omit<Recipe, 'data' | 'importance' | 'preference' | 'sweep'>> & {
+export type PartialRecipe = Partial<Omit<Recipe, 'data' | 'embedding' | 'importance' | 'preference' | 'sweep'>> & {
   readonly data?: Partial<Recipe['data']>;
   readonly importance?: Partial<Recipe['importance']>;
+  readonly embedding?: Partial<Recipe['embedding']>;
   readonly preference?: Partial<Recipe['preference']>;
   readonly sweep?: Recipe['sweep'];
 };

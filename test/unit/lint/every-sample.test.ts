@@ -23,9 +23,9 @@ const write = (name: string, lines: readonly string[]): string => {
   writeFileSync(file, `${lines.join('\n')}\n`);
   return file;
 };
-const { data } = parseRecipe('model: m\n').resolved as unknown as Recipe;
+const { data, embedding } = parseRecipe('model: m\n').resolved as unknown as Recipe;
 const factOf = (full: string, bytes = 1000, task: Recipe['task'] = 'causal_lm') =>
-  readDataFact({ written: path.basename(full), full, data, task, counts: false, bytes });
+  readDataFact({ written: path.basename(full), full, data, task, embedding, counts: false, bytes });
 /** Any tokenizer: a token a character. */
 const tokenizer = {
   encode: (text: string) => [...text].map(char => char.charCodeAt(0)),
@@ -143,7 +143,9 @@ describe('words with tags', () => {
 
   test('are counted by tag, so that one that only held-out sentences have is found', async () => {
     const file = write('counted.conll', ['a B-X', 'b O', '', 'c O', '']);
-    expect(await readDataFact({ written: 'c', full: file, data, task: 'token_classification', counts: true, bytes: 20 })).toMatchObject({
+    expect(
+      await readDataFact({ written: 'c', full: file, data, embedding, task: 'token_classification', counts: true, bytes: 20 }),
+    ).toMatchObject({
       state: 'ok',
       labels: { 'B-X': 1, O: 2 },
     });

@@ -4,7 +4,7 @@ import { methods } from '../../method/methods.ts';
 import type { PartsDescription, TrainedParts } from '../../method/trained-parts.ts';
 import type { ConfigJson } from '../../model/config-json.ts';
 import { loadModel } from '../../model/load-model.ts';
-import type { AnyModel, Problem } from '../../model/model-spec.ts';
+import type { AnyModel, Pooling, Problem } from '../../model/model-spec.ts';
 
 export const ADAPTER_WEIGHTS = 'adapter_model.safetensors';
 /** The file that PEFT wrote before 0.7. */
@@ -31,6 +31,8 @@ export interface AdapterDescription extends PartsDescription {
   readonly step?: number;
   /** The problem that a classifier's head solves. */
   readonly problem?: Problem;
+  /** How an embedder makes the vector of a text. */
+  readonly pooling?: Pooling;
   /** The label names of the data; of a classifier in the order of its outputs. */
   readonly labels?: readonly string[];
   /** For example `rowtune 0.1.0`; of an adapter of PEFT `peft` and its version. */
@@ -54,8 +56,14 @@ export interface Adapter extends TrainedParts {
 }
 
 /** The model that an adapter tunes: its base, with the head that it was trained with. @throws ModelConfigError */
-export const modelOfAdapter = (config: ConfigJson, { labels, problem }: Pick<AdapterDescription, 'labels' | 'problem'>): AnyModel =>
-  loadModel(config, problem === undefined ? {} : { problem, ...(problem !== 'regression' && labels ? { labels } : {}) });
+export const modelOfAdapter = (
+  config: ConfigJson,
+  { labels, problem, pooling }: Pick<AdapterDescription, 'labels' | 'pooling' | 'problem'>,
+): AnyModel =>
+  loadModel(
+    config,
+    problem === undefined ? {} : { problem, ...(pooling && { pooling }), ...(problem !== 'regression' && labels ? { labels } : {}) },
+  );
 
 /** Name of the int32 tensor that holds a module's rows. */
 export const rowsTensor = (module: string): string => `${module}.rows`;

@@ -8,7 +8,7 @@ import { parseSealedJson } from '../../files/sealed-json.ts';
 import { fileSize } from '../../format/model-config.ts';
 import { openSafetensors } from '../../format/safetensors/safetensors-source.ts';
 import type { WeightFiles } from '../../format/weight-files.ts';
-import { classifierProblems } from '../../model/model-spec.ts';
+import { classifierProblems, poolingModes } from '../../model/model-spec.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
 import type { Selection } from '../../selection.ts';
 import {
@@ -77,6 +77,7 @@ const descriptionSchema = z.object({
   whole: z.array(z.string()).optional(),
   step: z.int().nonnegative().optional(),
   problem: z.enum(classifierProblems).optional(),
+  pooling: z.object({ mode: z.enum(poolingModes), normalize: z.boolean() }).optional(),
   labels: z.array(z.string()).optional(),
 });
 
@@ -112,13 +113,14 @@ async function readDescription(dir: string): Promise<Omit<AdapterDescription, 'e
     const problems = parsed.error.issues.map(issue => `${ADAPTER_DESCRIPTION}: ${issue.path.join('.') || 'it'}: ${issue.message}`);
     throw new AdapterError(dir, problems, `This version reads format ${ADAPTER_VERSION}. ${remedy}`);
   }
-  const { created_by, rows, lora, vera: shape, whole, method, base, modules, step, problem, labels } = parsed.data;
+  const { created_by, rows, lora, vera: shape, whole, method, base, modules, step, problem, pooling, labels } = parsed.data;
   return {
     method,
     base,
     modules,
     step,
     problem,
+    pooling,
     labels,
     createdBy: created_by,
     rows: new Map(Object.entries(rows).map(([module, indices]) => [module, Int32Array.from(indices)])),

@@ -85,13 +85,27 @@ const placesEntry = (name: string, indices: Int32Array): TensorEntry => ({
 });
 
 /** The places of elements stand in the tensor file alone: they may be millions. */
-function descriptionJson({ method, base, modules, rows, lora, vera, whole, step, problem, labels, createdBy }: AdapterDescription): string {
+function descriptionJson({
+  method,
+  base,
+  modules,
+  rows,
+  lora,
+  vera,
+  whole,
+  step,
+  problem,
+  pooling,
+  labels,
+  createdBy,
+}: AdapterDescription): string {
   const json = {
     version: ADAPTER_VERSION,
     created_by: createdBy,
     method,
     step,
     problem,
+    pooling,
     labels,
     base,
     modules,

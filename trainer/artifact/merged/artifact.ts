@@ -2,6 +2,7 @@
 
 import { mergedTypeNames } from '../../catalog/artifacts.ts';
 import { isOneOf } from '../../catalog/entries.ts';
+import { readSentenceModules } from '../../format/sentence-modules.ts';
 import { openModel } from '../../hub/open-model.ts';
 import { loadModel } from '../../model/load-model.ts';
 import type { Artifact, Opened } from '../artifact.ts';
@@ -30,7 +31,8 @@ async function reopenMerged(dir: string, { model, tokenizer }: Opened) {
   const folder = await openModel(dir);
   const close = () => folder.weights.close();
   try {
-    const copy = loadModel(folder.config);
+    const isEmbedder = model.kind === 'classifier' && model.pooling !== undefined;
+    const copy = loadModel(folder.config, isEmbedder ? { problem: model.problem, pooling: await readSentenceModules(dir) } : {});
     if (tokenizer) {
       const found = await folder.loadTokenizer();
       const isSame = smokeIds(copy, found).join() === smokeIds(model, tokenizer).join() && found.eosIds.join() === tokenizer.eosIds.join();

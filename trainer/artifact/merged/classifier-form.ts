@@ -27,7 +27,7 @@ export function withHead(model: AnyModel, config: ModelConfig): ClassifierForm |
 /** The class that a tuned model belongs to, where it is another one than its base's. */
 export function newClass(model: AnyModel, config: ModelConfig): Architecture | undefined {
   const architecture = architectureOf(config);
-  if (model.kind !== 'classifier' || architecture === undefined) return undefined;
+  if (model.kind !== 'classifier' || model.pooling || architecture === undefined) return undefined;
   const named = headedClass(architecture, model.problem);
   return named === architecture ? undefined : named;
 }
@@ -38,6 +38,7 @@ const PROBLEM_TYPES: Readonly<Record<Problem, string | undefined>> = {
   multi_label: 'multi_label_classification',
   regression: 'regression',
   token_label: undefined,
+  embedding: undefined,
 };
 
 /** The labels of the task, in the keys of config.json: Transformers', timm's, or both. */

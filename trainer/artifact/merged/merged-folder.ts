@@ -10,13 +10,14 @@ import { encodeFloat32 } from '../../format/float-format.ts';
 import { fileSize } from '../../format/model-config.ts';
 import { INDEX_FILE, SINGLE_FILE } from '../../format/safetensors/safetensors-source.ts';
 import { type TensorEntry, writeSafetensors } from '../../format/safetensors/safetensors-writer.ts';
+import { sentenceLength, writeSentenceModules } from '../../format/sentence-modules.ts';
 import { ELEMENT_BYTES, type TensorInfo, type TensorSource } from '../../format/tensor-source.ts';
 import type { Tokenizer } from '../../format/tokenizer/tokenizer.ts';
 import { VOCABULARY_FILES } from '../../format/tokenizer/tokenizer-files.ts';
 import type { WeightFiles } from '../../format/weight-files.ts';
 import type { ModelFolder } from '../../hub/open-model.ts';
 import { loadModel } from '../../model/load-model.ts';
-import type { AnyModel } from '../../model/model-spec.ts';
+import type { AnyModel, ClassifierModel } from '../../model/model-spec.ts';
 import { replacedTensors, type StoredTensor, storedTensors } from '../../model/stored-form.ts';
 import type { WeightSource } from '../../model/weight-source.ts';
 import { withInitial } from '../../model/weight-stream.ts';
@@ -164,6 +165,7 @@ async function configText(params: MergedParams): Promise<string> {
   const own = loadModel(folder.config);
   const isSame =
     model.kind !== 'classifier' ||
+    model.pooling !== undefined ||
     (own.kind === 'classifier' && own.problem === model.problem && own.labels.join('\n') === model.labels.join('\n'));
   if (isSame) return isTyped ? jsonLike(typed, text) : text;
   return jsonLike({ ...typed, ...labelKeys(model, folder.config) }, text);
@@ -182,6 +184,14 @@ export async function writeMerged(dir: string, params: MergedParams): Promise<vo
       if ((await fileSize(join(folder.dir, name))) !== undefined) await copyDurably(join(folder.dir, name), join(dir, name));
   }
   for (const [name, text] of tokenizer?.files() ?? []) await writeTextFile(join(dir, name), text);
+  if (params.model.kind === 'classifier' && params.model.pooling) await writeModulesOf(dir, params.model, folder.dir);
+}
+
+/** An embedder is a folder of sentence-transformers, which cuts texts where its base does. */
+async function writeModulesOf(dir: string, { hiddenSize, input, pooling }: ClassifierModel, baseDir: string): Promise<void> {
+  if (!pooling || input.kind !== 'tokens') return;
+  const maxLength = (await sentenceLength(baseDir)) ?? input.maxPositions;
+  await writeSentenceModules(dir, { ...pooling, dimensions: hiddenSize, maxLength });
 }
 
 async function writeWeights(dir: string, params: MergedParams): Promise<void> {

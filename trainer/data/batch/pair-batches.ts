@@ -1,11 +1,11 @@
 /** The batches of pairs: both answers of each, the better one in an even row and the worse one in the row below it. */
 
 import type { HostArray } from '../../graph/types.ts';
-import { valueFor } from '../../narrow.ts';
 import type { Pair, TokenSequence } from '../types.ts';
 import { countTargets } from '../types.ts';
-import { type BatchPlan, type BatchSettings, type PlannedBatch, planBatches, type Row } from './batch-plan.ts';
+import { type BatchPlan, type BatchSettings, planBatches, type Row } from './batch-plan.ts';
 import { type Batch, type BatchSource, type TokenBatch, tokenSource } from './batches.ts';
+import { withRowsPerSample } from './rows-per-sample.ts';
 
 /** Both answers. */
 export const PAIR_ROWS = 2;
@@ -38,18 +38,8 @@ export function planPairs(pairs: readonly Pair[], settings: BatchSettings): Batc
     targets: countTargets(chosen) + countTargets(rejected),
   }));
   const plan = planBatches(sizes, settings);
-  const doubled = new Map(plan.buckets.map(bucket => [bucket, { ...bucket, batch: PAIR_ROWS * bucket.batch }]));
-  const epoch = (number: number): PlannedBatch[] =>
-    plan.epoch(number).map(batch => ({ ...batch, bucket: valueFor(doubled, batch.bucket) }));
   const used = pairs.reduce((sum, { chosen, rejected }) => sum + chosen.ids.length + rejected.ids.length, 0);
-  const slots = epoch(0).reduce((sum, { bucket }) => sum + bucket.batch * bucket.tokens, 0);
-  return {
-    ...plan,
-    rows: plan.rows.map(row => ({ ...row, targets: 1 })),
-    buckets: [...doubled.values()],
-    paddingShare: 1 - used / slots,
-    epoch,
-  };
+  return { ...withRowsPerSample(plan, PAIR_ROWS, used), rows: plan.rows.map(row => ({ ...row, targets: 1 })) };
 }
 
 export interface PairSourceParams {

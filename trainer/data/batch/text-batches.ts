@@ -102,8 +102,9 @@ interface FilledTexts<Example> extends Omit<Batch, 'feeds' | 'targetCount'> {
   readonly feeds: Record<string, HostArray>;
 }
 
-function fillTexts<Example extends EncodedText>(
-  { examples, padId, types: hasTypes }: SourceParams<Example>,
+/** The arrays of the texts of a batch, one a row. */
+export function fillTexts<Example extends EncodedText>(
+  { examples, padId, types: hasTypes }: Omit<SourceParams<Example>, 'plan'>,
   { bucket, rows }: PlannedBatch,
 ): FilledTexts<Example> {
   const { batch, tokens } = bucket;

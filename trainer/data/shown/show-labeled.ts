@@ -10,9 +10,9 @@ import { type SampleToShow, ShownProblems, samplesToShow } from './shown-sample.
 import { shownSequence } from './shown-sequence.ts';
 
 /** Tokens of what is cut off that are shown. */
-const MORE_TOKENS = 1000;
+export const MORE_TOKENS = 1000;
 
-interface Shown {
+export interface Shown {
   /** Shows the tokens. */
   readonly tokenizer: Pick<TextTokenizer, 'decode'>;
   readonly onFormat?: (format: string, reason: string) => void;

@@ -13,7 +13,7 @@ const stored = z.object({
   columnsChecksum: z.string(),
   labels: names,
   report: z.object({
-    format: z.enum([...dataFormats, 'tags']),
+    format: z.enum([...dataFormats, 'tags', 'text groups']),
     formatReason: z.string(),
     files: count,
     read: count,

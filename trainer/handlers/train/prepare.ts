@@ -303,5 +303,6 @@ async function fill(
 function describe(recipe: Recipe, { folder, fingerprint }: Base, attachment: Attachment, { labels, model }: TaskSetup): AdapterDescription {
   const architecture = Array.isArray(folder.config.architectures) ? String(folder.config.architectures[0]) : undefined;
   const described = describeAdapter(attachment, { source: recipe.model, revision: recipe.revision, fingerprint, architecture });
-  return { ...described, problem: model.kind === 'classifier' ? model.problem : undefined, labels: labels.length > 0 ? labels : undefined };
+  const { problem, pooling } = model.kind === 'classifier' ? model : {};
+  return { ...described, problem, pooling, labels: labels.length > 0 ? labels : undefined };
 }

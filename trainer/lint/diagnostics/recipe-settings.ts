@@ -56,6 +56,17 @@ export const settingDiagnostics: Readonly<Record<string, Diagnostic>> = {
     fix: 'Writes `packing: false`. Another measure works too.',
   },
   'packing-with-pairs': { about: 'The answers of a pair stand in rows of their own, so they cannot be packed.' },
+  'batch-without-negatives': {
+    about:
+      'The wrong answers of an anchor are the other samples of its batch. A batch of one sample without hard negatives has none, so its loss is 0.',
+    fix: 'Raise the batch size, or give hard negatives (`embedding.negatives`).',
+  },
+  'negatives-of-accumulation': {
+    about:
+      'Wrong answers come from one batch. `gradient_accumulation_steps` adds up the gradients of several batches, which does not give an anchor more of them.',
+    fix: 'Raise `per_device_train_batch_size`; `recompute: block` makes room for it.',
+  },
+  'dims-repeat': { about: 'A length of vectors is listed twice in `embedding.matryoshka_dims`, so its loss would count twice.' },
   'format-for-task': {
     about:
       'A classification task reads samples with a label; an image task reads images; a task that compares answers reads pairs of them.',
@@ -79,7 +90,7 @@ export const settingDiagnostics: Readonly<Record<string, Diagnostic>> = {
     fix: 'Set `engine: tensorflow`, or leave out `processes`.',
   },
   'processes-of-task': {
-    about: 'Losses that compare two answers are computed in one process.',
+    about: 'Losses that compare the rows of a batch with each other are computed in one process.',
     fix: 'Leave out `processes`.',
   },
   'processes-and-bad-images': {

@@ -45,7 +45,7 @@ const MAX_CACHED = 64;
 
 type DataSettings = Recipe['data'];
 type Task = Recipe['task'];
-type Asked = Pick<Recipe, 'data' | 'task' | 'importance'>;
+type Asked = Pick<Recipe, 'data' | 'embedding' | 'task' | 'importance'>;
 
 /**
  * The label facts that are shown: whether a classifier has two, and whether a class-wise measure has enough of each.
@@ -63,6 +63,7 @@ export interface DataFactParams {
   readonly full: string;
   readonly data: DataSettings;
   readonly task: Task;
+  readonly embedding: Recipe['embedding'];
   /** Whether labels are counted. */
   readonly counts: boolean;
   /** Version of the file. */
@@ -79,7 +80,7 @@ export class DataCache {
 
   /** Never rejects. */
   async look(written: string, asked: Asked, baseDir: string): Promise<DataFact> {
-    const { data, task } = asked;
+    const { data, task, embedding } = asked;
     const full = path.resolve(baseDir, written);
     const found = await stat(full).catch(() => undefined);
     const base = { written, full, isFolder: found?.isDirectory() === true, columns: [] };
@@ -89,10 +90,10 @@ export class DataCache {
     if (base.isFolder && objectiveCatalog[task].reads === 'images') return { ...base, state: 'ok', labels: await countFolderLabels(full) };
     if (base.isFolder || objectiveCatalog[task].reads === 'images') return { ...base, state: 'ok' };
     const counts = needsLabels(asked) && found.size <= MAX_COUNTED_BYTES;
-    const key = JSON.stringify([full, found.mtimeMs, found.size, task, data.format, data.columns, data.labels, counts]);
+    const key = JSON.stringify([full, found.mtimeMs, found.size, task, data.format, data.columns, data.labels, counts, embedding]);
     const known =
       this.#entries.get(key) ??
-      this.#read({ written, full, data, task, counts, bytes: found.size }).catch((error: Error) => unreadable(base, error));
+      this.#read({ written, full, data, task, embedding, counts, bytes: found.size }).catch((error: Error) => unreadable(base, error));
     this.#entries.delete(key);
     this.#entries.set(key, known);
     const [oldest] = this.#entries.keys();

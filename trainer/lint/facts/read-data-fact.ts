@@ -9,6 +9,9 @@ import { listDataFiles } from '../../data/read/list-files.ts';
 import { readRecords } from '../../data/read/read-records.ts';
 import { tagScheme } from '../../data/tagged/tag-scheme.ts';
 import { findTaggedColumns, type TaggedColumns, taggedRecord } from '../../data/tagged/tagged-record.ts';
+import { findGroupColumns, type GroupColumns } from '../../data/text-groups/group-columns.ts';
+import { groupForm } from '../../data/text-groups/group-form.ts';
+import { groupRecord } from '../../data/text-groups/group-record.ts';
 import type { ChatRenderer, DataFormat, DataRecord } from '../../data/types.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
 import { countFileLabels } from './count-labels.ts';
@@ -29,7 +32,7 @@ const MAX_BAD = 20;
 const MAX_WHOLE_BYTES = 4 * 2 ** 20;
 
 /** The content of the beginning of one file. Never rejects; plain data. */
-export async function readDataFact({ written, full, data, task, counts, bytes }: DataFactParams): Promise<DataFact> {
+export async function readDataFact({ written, full, data, task, embedding, counts, bytes }: DataFactParams): Promise<DataFact> {
   const base = { written, full, isFolder: false, columns: [] };
   let first: DataRecord | undefined;
   let format: DataFormat | undefined;
@@ -47,6 +50,7 @@ export async function readDataFact({ written, full, data, task, counts, bytes }:
     // The columns of the first sample hold for the file, as in training.
     let labeled: LabeledColumns | undefined;
     let words: TaggedColumns | undefined;
+    let texts: GroupColumns | undefined;
     const tagged = objectiveCatalog[task].target === 'tags';
     const tags = new Map<string, DataPlace>();
     let checked = 0;
@@ -59,6 +63,11 @@ export async function readDataFact({ written, full, data, task, counts, bytes }:
         for (const tag of taggedRecord(renamed, columns, data.labels).tags)
           if (!tags.has(tag))
             tags.set(tag, { file: record.file, line: record.line, key: columns.kind === 'words' ? columns.tags : columns.spans });
+        return;
+      }
+      if (objectiveCatalog[task].embeds) {
+        texts ??= findGroupColumns(renamed);
+        groupRecord(renamed, texts, groupForm(embedding));
         return;
       }
       if (objectiveCatalog[task].model === 'classifier') {
@@ -84,7 +93,7 @@ export async function readDataFact({ written, full, data, task, counts, bytes }:
       } catch (error) {
         report(error);
         // If the first sample lacks a format or columns, the whole file is likely to lack them.
-        if (isFirst && format === undefined && labeled === undefined && words === undefined) break;
+        if (isFirst && format === undefined && labeled === undefined && words === undefined && texts === undefined) break;
       }
       if (bad.length >= MAX_BAD) break;
     }

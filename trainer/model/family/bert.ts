@@ -53,7 +53,8 @@ export function bert(config: BertConfig): ClassifierModel {
     run: config.blockOrder?.map(block => elementAt(blocks, block)) ?? blocks,
     head: firstTokenHead(config.head, hiddenSize, config),
   };
-  const modules = [...embeddingModules(parts.embedding), ...parts.blocks.flatMap(blockModules), ...headModules(parts.head)];
+  const body = [...embeddingModules(parts.embedding), ...parts.blocks.flatMap(blockModules)];
+  const modules = [...body, ...headModules(parts.head)];
   return {
     kind: 'classifier',
     family,
@@ -73,6 +74,7 @@ export function bert(config: BertConfig): ClassifierModel {
     heads: [parts.head.classifier],
     logits: (tracer, batch) => logits(tracer, tokensOf(batch), parts),
     embedding: (tracer, batch) => meanOfSeen(tracer.graph, hidden(tracer, tokensOf(batch), parts), tokensOf(batch).seen),
+    encoder: { modules: body, states: (tracer, batch) => hidden(tracer, tokensOf(batch), parts) },
   };
 }
 

@@ -64,11 +64,11 @@ export function deberta(config: DebertaConfig): ClassifierModel {
     head: firstTokenHead(config.head, hiddenSize, config),
   };
   const inBlocks = parts.blocks.flatMap(block => [...blockModules(block), ...[block.positionKey, block.positionQuery]]);
-  const modules = [
+  const body = [
     ...embeddingModules(parts.embedding),
     ...[parts.relative, parts.relativeNorm, ...inBlocks].filter(module => module !== undefined),
-    ...headModules(parts.head),
   ];
+  const modules = [...body, ...headModules(parts.head)];
   return {
     kind: 'classifier',
     family: 'deberta-v2',
@@ -88,6 +88,7 @@ export function deberta(config: DebertaConfig): ClassifierModel {
     heads: [parts.head.classifier],
     logits: (tracer, batch) => logits(tracer, tokensOf(batch), parts),
     embedding: (tracer, batch) => meanOfSeen(tracer.graph, hidden(tracer, tokensOf(batch), parts), tokensOf(batch).seen),
+    encoder: { modules: body, states: (tracer, batch) => hidden(tracer, tokensOf(batch), parts) },
   };
 }
 

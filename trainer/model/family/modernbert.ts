@@ -75,7 +75,8 @@ export function modernBert(config: ModernBertConfig): ClassifierModel {
     classifier: headSpec(linearSpec('classifier', inHead, labels.length, hiddenSize), config.fresh),
   };
   const { words, wordNorm, blocks, finalNorm, dense, denseNorm, classifier } = parts;
-  const modules = [words, wordNorm, ...blocks.flatMap(modulesOf), finalNorm, dense, denseNorm, classifier];
+  const body = [words, wordNorm, ...blocks.flatMap(modulesOf), finalNorm];
+  const modules = [...body, dense, denseNorm, classifier];
   return {
     kind: 'classifier',
     family: 'modernbert',
@@ -89,6 +90,7 @@ export function modernBert(config: ModernBertConfig): ClassifierModel {
     heads: [classifier],
     logits: (tracer, batch) => logits(tracer, tokensOf(batch), parts),
     embedding: (tracer, batch) => meanOfSeen(tracer.graph, hidden(tracer, tokensOf(batch), parts), tokensOf(batch).seen),
+    encoder: { modules: body, states: (tracer, batch) => hidden(tracer, tokensOf(batch), parts) },
   };
 }
 

@@ -31,6 +31,9 @@ export function classificationLoss(
     token_label: () => crossEntropy(graph, logits, labels, labelSmoothing),
     multi_label: () => logisticLoss(graph, logits, labels),
     regression: () => squaredError(graph, logits, labels),
+    embedding: () => {
+      throw new Error('vectors have no labels to compare with');
+    },
   };
   const losses = lossesOf[problem]();
   return { loss: graph.sumAll(graph.mul(losses, weights)), losses };

@@ -41,7 +41,7 @@ function trace(
 
 /** `labels` and `weights` of a batch: of each row, of each token where tokens have labels, or of each label of each row. */
 function declareLabels(graph: Graph, { problem, labels }: ClassifierModel, { batch, tokens }: Pick<BatchShape, 'batch' | 'tokens'>) {
-  const perRow = { single_label: 1, regression: 1, token_label: tokens, multi_label: labels.length }[problem];
+  const perRow = { single_label: 1, regression: 1, token_label: tokens, multi_label: labels.length, embedding: 1 }[problem];
   const targets = batch * perRow;
   return {
     labels: graph.feed('labels', [targets], isNumeric(problem) ? 'float32' : 'int32'),

@@ -8,6 +8,7 @@ const ROLES: Readonly<Record<ObjectiveEntry['target'], readonly string[]>> = {
   labels: ['text', 'text_pair', 'label'],
   number: ['text', 'text_pair', 'label'],
   tags: ['tokens', 'tags'],
+  similarity: ['anchor', 'positive', 'negative', 'score'],
 };
 
 /** In the order in which a form asks for them. */

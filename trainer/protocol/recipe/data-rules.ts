@@ -119,10 +119,10 @@ export const dataRules: readonly Rule[] = [
           suggestion: { kind: 'replace-value', to: 'text_label' },
         };
       }
-      if (target === 'tags' && data.format !== 'auto')
+      if ((target === 'tags' || target === 'similarity') && data.format !== 'auto')
         return {
           at: 'data.format',
-          message: `task '${task}' reads words with tags, not '${data.format}'`,
+          message: `task '${task}' reads ${target === 'tags' ? 'words with tags' : 'texts that belong together'}, not '${data.format}'`,
           suggestion: { kind: 'replace-value', to: 'auto' },
         };
       return reads === 'images' && data.format !== 'auto'

@@ -30,7 +30,7 @@ export const evaluationRules: readonly Rule[] = [
   {
     code: 'metric-of-other-task',
     severity: 'error',
-    doc: 'The metric fits the task: pearson or loss for numbers; accuracy, f1, matthews or loss for labels; accuracy, margin or loss for preferences; accuracy or loss for language models.',
+    doc: 'The metric fits the task: pearson or loss for numbers; accuracy, f1, matthews or loss for labels; accuracy, margin or loss for preferences; ndcg_at_10, mrr_at_10, recall_at_1, recall_at_10, spearman, pearson, accuracy or loss for embeddings; accuracy or loss for language models.',
     reads: ['metric_for_best_model', 'task'],
     check: ({ metric_for_best_model: metric, task }) =>
       objectiveCatalog[task].metrics.includes(metric)

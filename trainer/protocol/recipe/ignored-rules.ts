@@ -37,6 +37,14 @@ const withComparison = (paths: readonly SettingPath[], has: (comparison: Compari
   };
 };
 
+/** Settings that apply only to embeddings, with some of their losses. */
+const withEmbedding = (names: readonly (keyof Recipe['embedding'])[], has: (embedding: Recipe['embedding']) => boolean): Condition => ({
+  settings: names.map((name): SettingPath => `embedding.${name}`),
+  when: `with task: ${orList(namesWhere(objectiveCatalog, ({ embeds }) => embeds === true))} and a loss that reads it`,
+  reads: ['task', 'embedding.loss_type'],
+  isUsed: ({ task, embedding }) => objectiveCatalog[task].embeds === true && has(embedding),
+});
+
 const choosesRows = ({ method }: Recipe): boolean => methodCatalog[method].chooses === 'rows';
 
 const conditions: readonly Condition[] = [
@@ -128,6 +136,10 @@ const conditions: readonly Condition[] = [
       return hasTargetMargin === true || (hasLossTypes === true && ['sigmoid', 'sigmoid_norm', 'robust'].includes(preference.loss_type));
     },
   },
+  withEmbedding(['loss_type', 'pooling', 'normalize', 'matryoshka_dims'], () => true),
+  withEmbedding(['negatives', 'scale'], ({ loss_type: type }) => type === 'multiple_negatives' || type === 'symmetric'),
+  withEmbedding(['max_score'], ({ loss_type: type }) => type === 'cosine'),
+  withEmbedding(['distance', 'margin'], ({ loss_type: type }) => type === 'triplet'),
   {
     settings: ['group_by_length'],
     when: 'to samples with a length, without packing',

@@ -4,7 +4,7 @@ import { engineChoices } from '../../catalog/engines.ts';
 import { choicesOf, entryOf } from '../../catalog/entries.ts';
 import { measureCatalog } from '../../catalog/measures.ts';
 import { methodCatalog, methodsThat } from '../../catalog/methods.ts';
-import { objectiveCatalog } from '../../catalog/objectives.ts';
+import { hasHead, objectiveCatalog } from '../../catalog/objectives.ts';
 import { linearPattern, PatternError } from '../linear-pattern.ts';
 import { defaulted, derived, FAIR_SWEEP, type Given, OWN_FOLDER, optional, required, SAME_MACHINE } from './setting.ts';
 import { choice, filePath, flag, integer, listOf, number, text } from './value-type.ts';
@@ -159,8 +159,8 @@ export const methodSettings = {
   }),
   modules_to_save: derived(
     listOf(moduleName, "'head' or a list of module names", { most: MAX_MODULE_NAMES }),
-    '[] for causal_lm, [head] for classification',
-    given => (entryOf(objectiveCatalog, given.task)?.model === 'classifier' ? ['head'] : []),
+    '[head] for classification, otherwise []',
+    given => (hasHead(String(given.task)) ? ['head'] : []),
     {
       doc: "Modules to train as a whole, in addition to the method: 'head' is the output head, other names match as in target_modules.",
       memory: 'Each module needs its gradient and optimizer state.',

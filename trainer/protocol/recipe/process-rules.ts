@@ -2,7 +2,7 @@
 
 import { engineCatalog, plannedEngine } from '../../catalog/engines.ts';
 import { namesWhere, orList } from '../../catalog/entries.ts';
-import { objectiveCatalog } from '../../catalog/objectives.ts';
+import { needsWholeBatch, objectiveCatalog } from '../../catalog/objectives.ts';
 import type { Rule } from './rule.ts';
 
 export const processRules: readonly Rule[] = [
@@ -23,14 +23,14 @@ export const processRules: readonly Rule[] = [
   {
     code: 'processes-of-task',
     severity: 'error',
-    doc: 'Losses that compare answers are computed in one process.',
+    doc: 'Losses that compare the rows of a batch are computed in one process.',
     reads: ['processes', 'task'],
     check: ({ processes, task }) =>
-      processes === 1 || objectiveCatalog[task].compares === undefined
+      processes === 1 || !needsWholeBatch(objectiveCatalog[task])
         ? undefined
         : {
             at: 'processes',
-            message: `task: ${task} trains in one process; several are possible with task: ${orList(namesWhere(objectiveCatalog, ({ compares }) => compares === undefined))}`,
+            message: `task: ${task} trains in one process; several are possible with task: ${orList(namesWhere(objectiveCatalog, entry => !needsWholeBatch(entry)))}`,
             suggestion: { kind: 'remove-key' },
           },
   },

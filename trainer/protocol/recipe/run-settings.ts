@@ -29,13 +29,19 @@ const strategies = () =>
 /** The held-out metrics that compare checkpoints and runs. */
 export const metricChoices = {
   loss: 'The mean loss, lower is better.',
-  accuracy: 'The share of correct labels, or of pairs whose better answer has the higher reward; higher is better.',
+  accuracy:
+    'The share of correct labels, of pairs whose better answer has the higher reward, or of triplets whose positive is the nearer one; higher is better.',
   margin: 'The mean difference between the rewards of the better and the worse answer, higher is better.',
   f1: 'F1 of the second of two labels, the mean over more labels, or that of entities; higher is better.',
   precision: 'The share of predicted labels or entities that are right; higher is better.',
   recall: 'The share of actual labels or entities that are found; higher is better.',
   matthews: 'The Matthews correlation of labels, used for CoLA; higher is better.',
   pearson: 'The Pearson correlation of numbers, used for STS-B; higher is better.',
+  spearman: 'The rank correlation of cosines with scores (embeddings), higher is better.',
+  ndcg_at_10: 'How high the positives rank among all held-out texts (embeddings), higher is better.',
+  mrr_at_10: 'The mean of 1 / rank of the first positive (embeddings), 0 from rank 11 on; higher is better.',
+  recall_at_1: 'The share of positives that rank first (embeddings), higher is better.',
+  recall_at_10: 'The share of positives among the first 10 (embeddings), higher is better.',
 } as const;
 
 const hasEvaluationData = (given: Given): boolean =>

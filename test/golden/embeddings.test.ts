@@ -1,0 +1,163 @@
+/** Embeddings against sentence-transformers: vectors and losses within 1e-5, gradients within 1e-3 of their norm, training, and retrieval. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import type { MethodName } from '../../trainer/catalog/methods.ts';
+import { groupSource } from '../../trainer/data/batch/group-batches.ts';
+import type { Engine } from '../../trainer/engine/engine.ts';
+import { backward } from '../../trainer/graph/gradient.ts';
+import { Graph } from '../../trainer/graph/graph.ts';
+import { assemble } from '../../trainer/graph/program.ts';
+import type { HostArray } from '../../trainer/graph/types.ts';
+import { openModel } from '../../trainer/hub/open-model.ts';
+import { methods } from '../../trainer/method/methods.ts';
+import { loadModel } from '../../trainer/model/load-model.ts';
+import type { ClassifierModel, Pooling } from '../../trainer/model/model-spec.ts';
+import { Tracer } from '../../trainer/model/tracer.ts';
+import { weightStream } from '../../trainer/model/weight-stream.ts';
+import { planTexts } from '../../trainer/objective/classifier/text-reader.ts';
+import { embeddingTask } from '../../trainer/objective/embedding/embedding-task.ts';
+import { retrievalMeasures, unit } from '../../trainer/objective/embedding/retrieval.ts';
+import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
+import { openOthers } from '../support/engines.ts';
+import { everyNth, lossTrace, waveFactors } from '../support/loss-trace.ts';
+import { settingsOf } from '../support/method-settings.ts';
+import { recipeOf } from '../support/recipe-of.ts';
+
+interface Case {
+  readonly settings: Readonly<Record<string, unknown>>;
+  readonly texts: number;
+  readonly pooling: Pooling;
+  readonly loss: number;
+  readonly grads: Readonly<Record<string, { readonly l2: number; readonly first4: readonly number[] }>>;
+  /** The vectors of the anchors. */
+  readonly vectors: readonly (readonly number[])[];
+}
+const golden = JSON.parse(readFileSync(join(import.meta.dirname, 'embeddings.json'), 'utf8')) as {
+  readonly rate: number;
+  readonly every: number;
+  readonly rank: number;
+  readonly alpha: number;
+  readonly scores: readonly number[];
+  readonly texts: readonly (readonly (readonly number[])[])[];
+  readonly cases: Readonly<Record<string, Case>>;
+  readonly trace: Readonly<Record<'full' | 'spsft' | 'lora', readonly number[]>>;
+  readonly retrieval: {
+    readonly queries: readonly (readonly number[])[];
+    readonly documents: readonly (readonly number[])[];
+    readonly relevant: readonly (readonly number[])[];
+    readonly measures: Readonly<Record<string, number>>;
+  };
+};
+
+const dir = join(import.meta.dirname, 'bert');
+const settingsOfCase = (settings: Readonly<Record<string, unknown>>): Recipe['embedding'] =>
+  recipeOf('model=m', 'task=embedding', ...Object.entries(settings).map(([name, value]) => `embedding.${name}=${JSON.stringify(value)}`)).embedding;
+
+async function openEmbedder(pooling: Pooling) {
+  const folder = await openModel(dir);
+  const model = loadModel(folder.config, { problem: 'embedding', pooling });
+  if (model.kind !== 'classifier') throw new Error(model.family);
+  return { model: withoutDropout(model), folder };
+}
+
+/** PyTorch's numbers are without dropout. */
+const withoutDropout = (model: ClassifierModel): ClassifierModel => ({
+  ...model,
+  logits: (tracer, batch) => model.logits(Object.create(tracer, { seed: { value: undefined } }), batch),
+});
+
+/** The samples in a batch of this many; rows without a sample count for nothing. */
+async function batchOf(texts: number, batchSize = golden.texts.length) {
+  const groups = golden.texts.map((sides, i) => ({
+    texts: sides.slice(0, texts).map(ids => Int32Array.from(ids)),
+    score: golden.scores[i] as number,
+    file: 'x',
+    line: i + 1,
+  }));
+  const lengths = golden.texts.map(sides => ({ ids: Int32Array.from({ length: Math.max(...sides.map(ids => ids.length)) }) }));
+  const plan = planTexts(lengths, { batchSize, maxLength: 16, seed: 1, shuffle: false, grouped: false });
+  const source = groupSource({ plan, groups, rowsPerSample: texts, padId: 0, types: true });
+  const [planned] = source.plan.epoch(0);
+  if (!planned) throw new Error('no batch');
+  const batch = await source.fill(planned);
+  return { shape: batch.bucket, feeds: batch.feeds(batch.targetCount) };
+}
+
+async function compute(engine: Engine, { settings, texts, pooling }: Case, batchSize?: number): Promise<Record<string, HostArray>> {
+  const { model, folder } = await openEmbedder(pooling);
+  const { shape, feeds } = await batchOf(texts, batchSize);
+  const graph = new Graph();
+  const tracer = new Tracer({ graph });
+  const { loss, vectors } = embeddingTask(model, settingsOfCase(settings)).evaluation(tracer, shape);
+  if (!loss || !vectors) throw new Error('no outputs');
+  const parameters = model.parameters.map(spec => ({ name: spec.name, node: graph.read({ ...spec, dtype: 'float32' }) }));
+  const gradients = backward(graph, {
+    seeds: [{ node: loss, gradient: graph.scalar(1) }],
+    wrt: new Map(parameters.map(({ node }) => [node, {}])),
+    policy: 'none',
+  });
+  const outputs = { loss, vectors, ...Object.fromEntries(parameters.map(({ name, node }) => [name, gradients.get(node) ?? graph.scalar(0)])) };
+  const session = await engine.compile(assemble({ run: { graph, outputs, effects: [] } }));
+  await session.load(weightStream(model, folder.weights));
+  const found = await session.run('run', feeds);
+  await session.dispose();
+  await folder.weights.close();
+  return found;
+}
+
+function expectCase(found: Record<string, HostArray>, { loss, grads, vectors, texts }: Case): void {
+  expect(Math.abs((found.loss?.[0] as number) - loss) / Math.max(1, Math.abs(loss))).toBeLessThan(1e-5);
+  vectors.forEach((vector, sample) => {
+    const start = sample * texts * vector.length;
+    vector.forEach((value, i) => expect(Math.abs((found.vectors?.[start + i] as number) - value), `vector ${sample}`).toBeLessThan(1e-5));
+  });
+  const largest = Math.max(...Object.values(grads).map(({ l2 }) => l2));
+  for (const [name, { l2, first4 }] of Object.entries(grads)) {
+    const gradient = found[name] as HostArray;
+    const norm = Math.hypot(...gradient);
+    const error = Math.max(Math.abs(norm - l2), ...first4.map((value, i) => Math.abs((gradient[i] as number) - value)));
+    expect(error / Math.max(l2, 1e-4 * largest), name).toBeLessThan(1e-3);
+  }
+}
+
+const engines = await openOthers();
+
+describe.each(engines)('$name', ({ engine, missing }) => {
+  test.skipIf(!engine).each(Object.entries(golden.cases))(`%s${missing ? ` (skipped: ${missing})` : ''}`, async (_, expected) => {
+    expectCase(await compute(engine as Engine, expected), expected);
+  });
+
+  test.skipIf(!engine).each(['pairs', 'symmetric', 'triplet', 'pairs_max'])('%s: rows without a sample change nothing', async name => {
+    const expected = golden.cases[name] as Case;
+    expectCase(await compute(engine as Engine, expected, 5), expected);
+  });
+
+  test.skipIf(!engine).each(['full', 'spsft', 'lora'] as const)('four steps of %s', async method => {
+    const found = await traceOf(engine as Engine, method);
+    found.forEach((loss, i) => expect(loss, `loss ${i}`).toBeCloseTo(golden.trace[method][i] as number, 4));
+  });
+});
+
+async function traceOf(engine: Engine, method: MethodName): Promise<number[]> {
+  const { model, folder } = await openEmbedder({ mode: 'mean', normalize: true });
+  const modules = model.modules.filter(({ kind }) => kind === 'linear');
+  const settings = settingsOf({ rank: golden.rank, loraAlpha: golden.alpha, ...(method !== 'full' && { targetModules: modules.map(({ name }) => name) }) });
+  const selection = new Map(modules.map(({ name, weight }) => [name, everyNth(weight.shape[0] as number, golden.every)]));
+  const attachment = methods[method].attach(model, settings, selection);
+  const start = method === 'lora' ? waveFactors(attachment, modules, ({ weight }) => weight.name) : new Map<string, HostArray>();
+  const { shape, feeds } = await batchOf(3);
+  const found = await lossTrace(engine, {
+    ...{ task: embeddingTask(model, settingsOfCase({ negatives: 1 })), attachment, recompute: 'none', start, shape, rate: golden.rate, feeds },
+    model: weightStream(model, folder.weights),
+  });
+  await folder.weights.close();
+  return found;
+}
+
+test('retrieval is measured as InformationRetrievalEvaluator does', () => {
+  const { queries, documents, relevant, measures } = golden.retrieval;
+  const units = (rows: readonly (readonly number[])[]): Float32Array[] => rows.map(row => unit(Float32Array.from(row)));
+  const found = retrievalMeasures({ queries: units(queries), documents: units(documents), relevant: relevant.map(places => new Set(places)) });
+  for (const [name, value] of Object.entries(measures)) expect(found[name], name).toBeCloseTo(value, 10);
+});

@@ -1,0 +1,46 @@
+/** The batches of texts that are compared with each other: the texts of a sample in neighboring rows, its anchor first. */
+import type { TextGroup } from '../text-groups/load-groups.ts';
+import type { BatchPlan } from './batch-plan.ts';
+import type { BatchSource } from './batches.ts';
+import { withRowsPerSample } from './rows-per-sample.ts';
+import { fillTexts } from './text-batches.ts';
+
+export interface GroupSourceParams {
+  /** The plan of the samples, each as long as its longest text. */
+  readonly plan: BatchPlan;
+  readonly groups: readonly TextGroup[];
+  readonly rowsPerSample: number;
+  readonly padId: number;
+  /** Feeds tell which token belongs to the second text: none does. */
+  readonly types: boolean;
+}
+
+/**
+ * Feeds: those of texts, [batch, tokens]; `weights` [samples], 1 over the samples of the update, or 0 for a sample that is not there; and
+ * `scores` [samples].
+ */
+export function groupSource({ plan, groups, rowsPerSample, padId, types }: GroupSourceParams): BatchSource {
+  const examples = groups.flatMap(({ texts }) => texts.map(ids => ({ ids, secondAt: ids.length })));
+  const used = examples.reduce((sum, { ids }) => sum + ids.length, 0);
+  return {
+    plan: withRowsPerSample(plan, rowsPerSample, used),
+    fill: planned => {
+      const sampleIndices = planned.rows.flatMap(row => row.sequences);
+      const sequences = sampleIndices.flatMap(sample => Array.from({ length: rowsPerSample }, (_, side) => sample * rowsPerSample + side));
+      const { feeds, tokenCount, bucket } = fillTexts(
+        { examples, padId, types },
+        { ...planned, rows: [{ sequences, length: 0, targets: 0 }] },
+      );
+      const samples = bucket.batch / rowsPerSample;
+      const scores = new Float32Array(samples);
+      scores.set(sampleIndices.map(sample => groups[sample]?.score ?? 0));
+      return {
+        bucket,
+        sampleIndices,
+        tokenCount,
+        targetCount: sampleIndices.length,
+        feeds: of => ({ ...feeds, scores, weights: new Float32Array(samples).fill(1 / of, 0, sampleIndices.length) }),
+      };
+    },
+  };
+}

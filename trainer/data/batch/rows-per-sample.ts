@@ -1,0 +1,15 @@
+/** The plan of samples that take several neighboring rows of a batch. */
+import { valueFor } from '../../narrow.ts';
+import type { BatchPlan, PlannedBatch } from './batch-plan.ts';
+
+/**
+ * The same plan with as many rows for each sample: batches have as many samples as before.
+ * @param used tokens of all rows that are no padding
+ */
+export function withRowsPerSample(plan: BatchPlan, rowsPerSample: number, used: number): BatchPlan {
+  const widened = new Map(plan.buckets.map(bucket => [bucket, { ...bucket, batch: rowsPerSample * bucket.batch }]));
+  const epoch = (number: number): PlannedBatch[] =>
+    plan.epoch(number).map(batch => ({ ...batch, bucket: valueFor(widened, batch.bucket) }));
+  const slots = epoch(0).reduce((sum, { bucket }) => sum + bucket.batch * bucket.tokens, 0);
+  return { ...plan, buckets: [...widened.values()], paddingShare: 1 - used / slots, epoch };
+}

@@ -1,0 +1,32 @@
+/** Texts to compare as training reads them: the anchor first, then its positive and hard negatives. */
+import { drawStream } from '../draw.ts';
+import { listDataFiles } from '../read/list-files.ts';
+import { createSegmentEncoder } from '../segment-encoder.ts';
+import { describeGroupColumns, groupSamples, type LoadGroupsInput } from '../text-groups/load-groups.ts';
+import { MORE_TOKENS, type Shown } from './show-labeled.ts';
+import { type SampleToShow, ShownProblems, samplesToShow } from './shown-sample.ts';
+import { shownSequence } from './shown-sequence.ts';
+
+/** @throws DataError where the first sample lacks a column */
+export async function* showGroups(input: LoadGroupsInput & Shown): AsyncGenerator<SampleToShow> {
+  const { form, maxLength, maxSamples: count, seed, tokenizer, onFormat } = input;
+  const files = await listDataFiles(input.paths);
+  const encoder = createSegmentEncoder(input.tokenizer);
+  const problems = new ShownProblems();
+  const samples = groupSamples(input, files, {
+    problems,
+    onFirst: columns => onFormat?.('text groups', describeGroupColumns(columns, form)),
+  });
+  yield* samplesToShow(drawStream(samples, { count, seed }), problems, {
+    placeOf: sample => sample,
+    show: ({ texts, score }) => ({
+      ...(form.maxScore !== undefined && { labels: [String(score)] }),
+      sequences: texts.map(text => {
+        const { ids, truncated } = encoder.encode(text, undefined, maxLength);
+        const whole = truncated ? encoder.encode(text, undefined, maxLength + MORE_TOKENS) : undefined;
+        const cut = whole && { whole: [{ kept: ids.length, ids: whole.ids }], cutsMore: whole.truncated };
+        return shownSequence({ ids, trains: () => false, ...cut }, tokenizer);
+      }),
+    }),
+  });
+}

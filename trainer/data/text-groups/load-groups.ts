@@ -1,0 +1,138 @@
+/** From files to tokenized texts that belong together or apart, and a report. */
+import { DataProblems, noSample } from '../data-error.ts';
+import { type DataReport, summarizeExamples } from '../data-report.ts';
+import type { ColumnNames } from '../detect-format.ts';
+import { drawStream } from '../draw.ts';
+import { type DataFile, listDataFiles } from '../read/list-files.ts';
+import { samplesOf } from '../samples-of.ts';
+import { createSegmentEncoder, type SegmentTokenizer } from '../segment-encoder.ts';
+import type { DataRecord } from '../types.ts';
+import { findGroupColumns, type GroupColumns } from './group-columns.ts';
+import type { GroupForm } from './group-form.ts';
+import { type GroupTexts, groupRecord } from './group-record.ts';
+
+/** One sample: an anchor with its positive and hard negatives, or two texts with a score. */
+export interface TextGroup {
+  /** Token ids of each text, the anchor first; as many in every sample. */
+  readonly texts: readonly Int32Array[];
+  /** From −1 to 1; 0 without scores. */
+  readonly score: number;
+  readonly file: string;
+  readonly line: number;
+}
+
+export interface LoadGroupsInput {
+  readonly paths: readonly string[];
+  readonly tokenizer: SegmentTokenizer;
+  readonly columns: ColumnNames;
+  readonly form: GroupForm;
+  /** Tokens of each text, special ones included. */
+  readonly maxLength: number;
+  /** Draws at most so many, by the seed. */
+  readonly maxSamples?: number;
+  readonly seed: number;
+}
+
+/** @throws DataError (file, line, key) for anything malformed, and where there is no sample */
+export async function loadGroups(input: LoadGroupsInput): Promise<{ readonly groups: readonly TextGroup[]; readonly report: DataReport }> {
+  const { form, maxLength, maxSamples: count, seed } = input;
+  const files = await listDataFiles(input.paths);
+  const encoder = createSegmentEncoder(input.tokenizer);
+  const problems = new DataProblems();
+  let columns: GroupColumns | undefined;
+  const records = groupSamples(input, files, { problems, onFirst: found => (columns = found) });
+  let drawnFrom: number | undefined;
+  const notes = new GroupNotes();
+  const groups: TextGroup[] = [];
+  let truncated = 0;
+  for await (const sample of drawStream(records, { count, seed }, seen => (drawnFrom = seen))) {
+    notes.add(sample);
+    const encoded = sample.texts.map(text => encoder.encode(text, undefined, maxLength));
+    truncated += Number(encoded.some(({ truncated: isCut }) => isCut));
+    const { score, file, line } = sample;
+    groups.push({ texts: encoded.map(({ ids }) => ids), score, file, line });
+  }
+  problems.end();
+  if (!columns) throw noSample(files);
+  const { negatives } = columns;
+  const unused = form.maxScore === undefined && form.negatives === 0 && negatives.length > 0;
+  return {
+    groups,
+    report: {
+      format: 'text groups',
+      formatReason: describeGroupColumns(columns, form),
+      files: files.length,
+      read: groups.length,
+      drawnFrom,
+      dropped: {},
+      truncated,
+      ...summarizeGroups(groups),
+      notes: { ...notes.counts, ...(unused ? { 'with hard negatives that are not used: set embedding: negatives': groups.length } : {}) },
+    },
+  };
+}
+
+interface GroupSamplesHooks {
+  readonly problems: DataProblems;
+  readonly onFirst?: (columns: GroupColumns) => void;
+}
+
+/** The texts of each record. @throws DataError where the first record lacks columns */
+export const groupSamples = (
+  { columns: renames, form }: Pick<LoadGroupsInput, 'columns' | 'form'>,
+  files: readonly DataFile[],
+  { problems, onFirst }: GroupSamplesHooks,
+): AsyncGenerator<GroupTexts & Pick<DataRecord, 'file' | 'line'>> =>
+  samplesOf({
+    files,
+    renames,
+    problems,
+    find: record => {
+      const columns = findGroupColumns(record);
+      onFirst?.(columns);
+      return columns;
+    },
+    read: (record, known) => groupRecord(record, known, form),
+  });
+
+/** Counts what makes a comparison say little or say something wrong. */
+class GroupNotes {
+  private readonly positives = new Set<string>();
+  private same = 0;
+  private repeated = 0;
+
+  add({ texts: [anchor, positive = ''] }: GroupTexts): void {
+    this.same += Number(anchor === positive);
+    this.repeated += Number(this.positives.size === this.positives.add(positive).size);
+  }
+
+  get counts(): Record<string, number> {
+    const all = {
+      'with the same text twice': this.same,
+      'with a positive that another sample has too: in one batch it counts as a wrong answer': this.repeated,
+    };
+    return Object.fromEntries(Object.entries(all).filter(([, count]) => count > 0));
+  }
+}
+
+/** The columns in a phrase: "anchor" with "positive". */
+export function describeGroupColumns(
+  { anchor, positive, negatives, score }: GroupColumns,
+  { maxScore, negatives: used }: GroupForm,
+): string {
+  if (maxScore !== undefined) return `"${anchor}" and "${positive}" with "${score}"`;
+  const hard = used > 0 ? ` against ${negatives.map(name => `"${name}"`).join(', ')}` : '';
+  return `"${anchor}" with "${positive}"${hard}`;
+}
+
+/** Every text counts as one target. */
+function summarizeGroups(groups: readonly TextGroup[]): Omit<ReturnType<typeof summarizeExamples>, 'kept'> & { readonly kept: number } {
+  const texts = groups.flatMap(({ texts: all, file, line }) =>
+    all.map(ids => {
+      const train = new Uint8Array(ids.length);
+      train[0] = 1;
+      return { ids, train, file, line };
+    }),
+  );
+  return { ...summarizeExamples(texts), kept: groups.length };
+}

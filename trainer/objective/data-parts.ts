@@ -1,0 +1,38 @@
+/** The samples to train on and those to hold out, of a task whose samples have no label. */
+import { drawFrom } from '../data/draw.ts';
+import { splitSamples } from '../data/split.ts';
+import { RunError } from '../run-error.ts';
+import type { ReadParams } from './task-setup.ts';
+
+export interface DataParts<Sample> {
+  /** Empty where only the held-out part was asked for. */
+  readonly train: readonly Sample[];
+  readonly held: readonly Sample[];
+}
+
+export interface PartLoader<Sample> {
+  /** For people: 'pairs'. */
+  readonly noun: string;
+  readonly load: (files: readonly string[], maxSamples: number | undefined) => Promise<readonly Sample[]>;
+}
+
+/** @throws RunError 'no-data', and what `load` throws */
+export async function loadParts<Sample>(
+  { recipe, job }: ReadParams,
+  part: 'train' | 'held',
+  { noun, load }: PartLoader<Sample>,
+): Promise<DataParts<Sample>> {
+  const { data, val_size: validation, seed } = recipe;
+  const needsTraining = part === 'train' || data.eval.length === 0;
+  if (needsTraining && data.train.length === 0)
+    throw new RunError('no-data', 'the recipe names no training data', 'Set data.train to a json, jsonl, csv or parquet file');
+  if (part === 'held' && data.eval.length === 0 && validation === 0)
+    throw new RunError('no-data', 'the recipe names no held-out data to evaluate on', 'Set data.eval, or val_size');
+  const all = needsTraining ? await load(data.train, data.max_samples) : [];
+  if (data.eval.length > 0) return { train: all, held: await load(data.eval, data.eval_max_samples) };
+  if (validation === 0) return { train: all, held: [] };
+  const split = splitSamples({ count: all.length, validation, seed });
+  const pick = (indices: readonly number[]): Sample[] => indices.flatMap(index => all[index] ?? []);
+  job.log('info', `${split.validation.length} ${noun} are held out for evaluation, ${split.train.length} are trained on`);
+  return { train: pick(split.train), held: drawFrom(pick(split.validation), { count: data.eval_max_samples, seed }) };
+}

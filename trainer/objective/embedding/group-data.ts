@@ -1,0 +1,36 @@
+/** From the data settings of a recipe to tokenized texts to compare, and their batches. */
+import type { BatchPlan } from '../../data/batch/batch-plan.ts';
+import type { OrderSettings } from '../../data/batch/batch-settings.ts';
+import type { SegmentTokenizer } from '../../data/segment-encoder.ts';
+import { groupForm } from '../../data/text-groups/group-form.ts';
+import { type LoadGroupsInput, loadGroups, type TextGroup } from '../../data/text-groups/load-groups.ts';
+import { withTokenizer } from '../../job/open-base.ts';
+import type { Recipe } from '../../protocol/recipe-schema.ts';
+import { planTexts } from '../classifier/text-reader.ts';
+import { type DataParts, loadParts } from '../data-parts.ts';
+import { readFiles } from '../read-files.ts';
+import type { ReadParams } from '../task-setup.ts';
+
+export const groupSettings = (
+  { data: { columns }, embedding, max_length: maxLength, seed }: Recipe,
+  tokenizer: SegmentTokenizer,
+): Omit<LoadGroupsInput, 'paths'> => ({ tokenizer, columns, form: groupForm(embedding), maxLength, seed });
+
+/** @throws RunError 'no-data'; DataError for data that is malformed */
+export async function loadGroupData(params: ReadParams, part: 'train' | 'held'): Promise<DataParts<TextGroup>> {
+  const { tokenizer } = await withTokenizer(params.base);
+  const settings = groupSettings(params.recipe, tokenizer);
+  return loadParts(params, part, {
+    noun: 'samples',
+    load: async (files, maxSamples) => (await readFiles(params, files, paths => loadGroups({ ...settings, paths, maxSamples }))).groups,
+  });
+}
+
+/** The batches of samples, each as long as its longest text. */
+export const planGroups = (
+  groups: readonly TextGroup[],
+  settings: OrderSettings & { readonly batchSize: number; readonly maxLength: number },
+): BatchPlan => planTexts(groups.map(longestText), settings);
+
+const longestText = ({ texts }: TextGroup): { readonly ids: Int32Array } =>
+  texts.map(ids => ({ ids })).reduce((a, b) => (b.ids.length > a.ids.length ? b : a));

@@ -1,0 +1,47 @@
+/** Texts to compare, for a preview. */
+import { orderSettings } from '../../data/batch/batch-settings.ts';
+import { withRowsPerSample } from '../../data/batch/rows-per-sample.ts';
+import { identityOf } from '../../data/shown/sample-identity.ts';
+import { showGroups } from '../../data/shown/show-groups.ts';
+import type { SampleFacts } from '../../data/shown/statistics.ts';
+import { groupForm, textsOf } from '../../data/text-groups/group-form.ts';
+import type { TextGroup } from '../../data/text-groups/load-groups.ts';
+import { withTokenizer } from '../../job/open-base.ts';
+import { type PreviewData, partOf } from '../data-preview.ts';
+import { groupSettings, loadGroupData, planGroups } from './group-data.ts';
+import { modelFor } from './set-up.ts';
+
+export const preview: PreviewData = async params => {
+  const { recipe, base } = params;
+  await modelFor(params);
+  const { tokenizer } = await withTokenizer(base);
+  const settings = { ...groupSettings(recipe, tokenizer), tokenizer };
+  const { per_device_train_batch_size: batchSize, max_length: maxLength } = recipe;
+  return {
+    samples: (part, onFormat) => showGroups({ ...settings, ...partOf(params, part), onFormat }),
+    async load() {
+      const { train, held } = await loadGroupData(params, 'train');
+      const plan = planGroups(train, { batchSize, maxLength, ...orderSettings(recipe) });
+      const used = train.reduce((sum, group) => sum + tokensOf(group), 0);
+      return {
+        train: { facts: train.map(factsOf), plan: withRowsPerSample(plan, textsOf(groupForm(recipe.embedding)), used) },
+        held: { facts: held.map(factsOf), plan: undefined },
+      };
+    },
+  };
+};
+
+const tokensOf = ({ texts }: TextGroup): number => texts.reduce((sum, ids) => sum + ids.length, 0);
+
+const factsOf = (group: TextGroup): SampleFacts => {
+  const { texts, score, file, line } = group;
+  return {
+    file,
+    line,
+    length: Math.max(...texts.map(ids => ids.length)),
+    tokens: tokensOf(group),
+    targets: 1,
+    input: identityOf(...texts.slice(0, 1)),
+    whole: identityOf(...texts, score),
+  };
+};

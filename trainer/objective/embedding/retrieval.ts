@@ -1,0 +1,60 @@
+/** How well vectors find the texts that belong to a query. */
+
+export interface RetrievalParams {
+  /** Vectors of length 1. */
+  readonly queries: readonly Float32Array[];
+  readonly documents: readonly Float32Array[];
+  /** For each query the places of the documents that belong to it; at least one. */
+  readonly relevant: readonly ReadonlySet<number>[];
+}
+
+/** Measures look at the first documents alone, as the evaluators of sentence-transformers do. */
+const DEPTH = 10;
+const RECALLS = [1, 5, 10] as const;
+
+/**
+ * `recall_at_1`, `_5` and `_10`: the share of the documents of a query among the first; `mrr_at_10`: 1 / rank of the first of them;
+ * `ndcg_at_10`: Σ 1 / log2(rank + 1) over them, relative to the best order. Means over the queries.
+ */
+export function retrievalMeasures({ queries, documents, relevant }: RetrievalParams): Record<string, number> {
+  const sums: Record<string, number> = {};
+  const add = (name: string, value: number): void => {
+    sums[name] = (sums[name] ?? 0) + value / queries.length;
+  };
+  for (const [place, query] of queries.entries()) {
+    const wanted = relevant[place] ?? new Set();
+    const hits = nearest(query, documents, DEPTH).map(document => wanted.has(document));
+    for (const k of RECALLS) add(`recall_at_${k}`, hits.slice(0, k).filter(Boolean).length / wanted.size);
+    const first = hits.indexOf(true);
+    add('mrr_at_10', first < 0 ? 0 : 1 / (first + 1));
+    add('ndcg_at_10', gain(hits) / gain(Array.from({ length: Math.min(wanted.size, DEPTH) }, () => true)));
+  }
+  return sums;
+}
+
+const gain = (hits: readonly boolean[]): number => hits.reduce((sum, hit, rank) => sum + (hit ? 1 / Math.log2(rank + 2) : 0), 0);
+
+/** The places of the nearest vectors, the nearest first; of equally near ones the earlier. */
+export function nearest(query: Float32Array, vectors: readonly Float32Array[], count: number): number[] {
+  const best: { readonly place: number; readonly cosine: number }[] = [];
+  for (const [place, vector] of vectors.entries()) {
+    const found = { place, cosine: dot(query, vector) };
+    if (best.length === count && found.cosine <= (best[count - 1]?.cosine ?? 0)) continue;
+    const at = best.findIndex(({ cosine }) => cosine < found.cosine);
+    best.splice(at < 0 ? best.length : at, 0, found);
+    if (best.length > count) best.pop();
+  }
+  return best.map(({ place }) => place);
+}
+
+export function dot(a: Float32Array, b: Float32Array): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += (a[i] as number) * (b[i] as number);
+  return sum;
+}
+
+/** The vector brought to length 1; one of zeros stays as it is. */
+export function unit(vector: Float32Array): Float32Array {
+  const length = Math.sqrt(dot(vector, vector));
+  return length > 0 ? vector.map(value => value / length) : vector;
+}

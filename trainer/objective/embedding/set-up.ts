@@ -1,0 +1,98 @@
+/** Sentence embeddings: texts that belong together or apart, in batches of few shapes, and their evaluation. */
+import { freeOrder, type OrderSettings, orderSettings } from '../../data/batch/batch-settings.ts';
+import { groupSource } from '../../data/batch/group-batches.ts';
+import { digestSamples } from '../../data/data-digest.ts';
+import { checkMaxLength } from '../../data/max-length.ts';
+import { groupForm, textsOf } from '../../data/text-groups/group-form.ts';
+import type { TextGroup } from '../../data/text-groups/load-groups.ts';
+import { readSentenceModules } from '../../format/sentence-modules.ts';
+import { loadModel } from '../../model/load-model.ts';
+import { type ClassifierModel, inputOf, type Pooling } from '../../model/model-spec.ts';
+import { checkWeights } from '../../model/weight-stream.ts';
+import type { Recipe } from '../../protocol/recipe-schema.ts';
+import { RunError } from '../../run-error.ts';
+import type { ReadParams, SetUpTask } from '../task-setup.ts';
+import { embeddingEvaluator } from './embedding-evaluator.ts';
+import { embeddingTask } from './embedding-task.ts';
+import { loadGroupData, planGroups } from './group-data.ts';
+
+export const setUp: SetUpTask = async (params, part) => {
+  const { recipe } = params;
+  const { embedding, max_length: maxLength } = recipe;
+  const model = await modelFor(params);
+  const { padId, tokenTypes, maxPositions } = inputOf(model, 'tokens');
+  checkMaxLength(maxLength, maxPositions);
+  const form = groupForm(embedding);
+  const rowsPerSample = textsOf(form);
+  const { train, held } = await loadGroupData(params, part);
+  const sourceOf = (groups: readonly TextGroup[], batchSize: number, order: OrderSettings) =>
+    groupSource({
+      plan: planGroups(groups, { batchSize, maxLength, ...order }),
+      groups,
+      rowsPerSample,
+      padId,
+      types: tokenTypes > 1,
+    });
+  const evaluating = (groups: readonly TextGroup[], batchSize: number) => sourceOf(groups, batchSize, freeOrder(recipe.seed));
+  return {
+    model,
+    task: embeddingTask(model, embedding),
+    labels: [],
+    samples: train.length,
+    digest: { train: digestOf(train), held: digestOf(held) },
+    labelOf: () => -1,
+    trainSource: looseGroups => sourceOf(train, recipe.per_device_train_batch_size, orderSettings(recipe, looseGroups)),
+    sourceOf: (indices, batchSize) =>
+      evaluating(
+        indices.flatMap(index => train[index] ?? []),
+        batchSize,
+      ),
+    evaluator:
+      held.length > 0
+        ? embeddingEvaluator({
+            source: evaluating(held, recipe.per_device_eval_batch_size),
+            groups: held,
+            rowsPerSample,
+            isScored: form.maxScore !== undefined,
+          })
+        : undefined,
+  };
+};
+
+/** The encoder without its head. @throws RunError 'wrong-task', 'unsupported' */
+export async function modelFor({ recipe, base, job }: ReadParams): Promise<ClassifierModel> {
+  if (base.model.kind !== 'classifier' || !base.model.encoder)
+    throw new RunError(
+      'wrong-task',
+      `the model is a ${base.model.family}, which gives no vectors of texts here`,
+      'Name an encoder of text, such as BERT, RoBERTa, DeBERTa or ModernBERT',
+    );
+  const pooling = await poolingOf(recipe, base.folder.dir);
+  job.log('info', `vectors: ${poolings[pooling.mode]}${pooling.normalize ? ', brought to length 1' : ''}`);
+  const model = loadModel(base.folder.config, { problem: 'embedding', pooling });
+  if (model.kind !== 'classifier') throw new Error(`${model.family} became another kind of model`);
+  const wide = recipe.embedding.matryoshka_dims.find(dim => dim > model.hiddenSize);
+  if (wide !== undefined)
+    throw new RunError(
+      'unsupported',
+      `embedding.matryoshka_dims has ${wide}, but the vectors of the model have ${model.hiddenSize} numbers`,
+      `Name dimensions of at most ${model.hiddenSize}`,
+    );
+  checkWeights(model, base.folder.weights);
+  return model;
+}
+
+const poolings: Readonly<Record<Pooling['mode'], string>> = {
+  mean: 'the mean of the states of all tokens',
+  cls: 'the state of the first token',
+  max: 'the largest value of each feature over all tokens',
+};
+
+/** The pooling of the recipe, else of the model's folder, else the mean of all tokens, brought to length 1. */
+async function poolingOf({ embedding: { pooling, normalize } }: Recipe, dir: string): Promise<Pooling> {
+  const found = await readSentenceModules(dir);
+  return { mode: pooling === 'auto' ? (found?.mode ?? 'mean') : pooling, normalize: normalize ?? found?.normalize ?? true };
+}
+
+const digestOf = (groups: readonly TextGroup[]): string =>
+  digestSamples(groups.flatMap(({ texts, score, file, line }) => texts.map(ids => ({ ids, target: score, file, line }))));
