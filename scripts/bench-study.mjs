@@ -1,76 +1,113 @@
-/** `npm run study`: ways to tune small models at equal budgets, over three seeds. See bench/study-plan.ts. */
+/** `npm run study`: which rows to train, at which learning rate, and against what. See bench/study/plan.md. */
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { buildBundles, cacheFolder, ensureEngine, ensurePackages, root, run, StepError, say } from './steps.mjs';
 
-const PARTS = ['vit', 'resnet', 'minilm', 'smollm2'];
-/** Half of each are spam; more than any part takes. */
+/** Half of each are spam; more than any task takes. */
 const MAILS = { train: 600, heldOut: 240 };
 const HELP = `npm run study [-- options]
-  --parts vit,resnet,minilm,smollm2  what is compared (default: all); the others keep their numbers
+  --minutes N  stop before a run that would end later; the next call continues
+  --tasks A,B  only these tasks (bench/study/plan.ts); the others keep their runs
+  --workers N  runs at a time (default: 2)
+  --threads N  cores of one run (default: 1)
+  --tiny       two updates per run, into a folder of its own: shows that every part works
   --importance memory of the measures of importance instead, to bench/results/importance-memory.md; a quarter of an hour,
                4.3 GB on the disk and 5.3 GB of memory for a while
-  --resume     continue a study that was interrupted, or that lacks ways
-  --threads N  cores of one operation (default: all)
-Three hours on two cores, two of them SmolLM2's. The results go to bench/results/study.md and study.json.`;
+Every run is a line of bench/results/study.jsonl and is made once. bench/results/study.md is written from all of them.`;
+
+const bundles = path.join(root, 'dist', 'bench');
 
 async function bundle() {
   const { build } = await import('esbuild');
-  const outdir = path.join(root, 'dist', 'bench');
   const options = { bundle: true, platform: 'node', format: 'esm', target: 'node20', packages: 'external', logLevel: 'warning' };
-  const entries = ['bench/study-worker.ts', 'bench/study-importance.ts', 'trainer/engine/tensorflow/environment.ts'].map(file =>
-    path.join(root, file),
-  );
-  await build({ ...options, entryPoints: entries, outdir, entryNames: '[name]', outExtension: { '.js': '.mjs' } });
-  return outdir;
+  const names = ['study/main', 'study/worker', 'study/importance-memory'].map(name => path.join(root, 'bench', `${name}.ts`));
+  const environment = path.join(root, 'trainer', 'engine', 'tensorflow', 'environment.ts');
+  await build({
+    ...options,
+    entryPoints: [...names, environment],
+    outdir: bundles,
+    entryNames: 'study-[name]',
+    outExtension: { '.js': '.mjs' },
+  });
+  const { workerEnvironment, WORKER_FLAGS } = await imported('environment');
+  return { workerEnvironment, flags: WORKER_FLAGS };
 }
 
-async function prepareAndRun({ parts, threads, resume, importance }) {
+const script = name => path.join(bundles, `study-${name}.mjs`);
+const imported = name => import(pathToFileURL(script(name)).href);
+
+async function prepareAndRun({ tasks, threads, workers, minutes, tiny, importance }) {
   ensurePackages();
   buildBundles();
   if (!ensureEngine()) throw new StepError('the study is made with the TensorFlow engine, which could not be installed');
   const cacheDir = cacheFolder();
+  const folder = path.join(cacheDir, 'study');
   const { ensureDigits } = await import('./demo/digits.mjs');
   const { ensureMiniLm } = await import('./demo/minilm.mjs');
   const { ensureModel } = await import('./demo/model.mjs');
   const { ensureSpamData } = await import('./demo/spam-data.mjs');
-  const request = {
+  const { ensureNovel } = await import('./study/novel.mjs');
+  const { ensureWordNet } = await import('./study/wordnet.mjs');
+  const digits = await ensureDigits(path.join(cacheDir, 'demo', 'digits'));
+  const mails = ensureSpamData(folder, MAILS);
+  const models = { minilm: await ensureMiniLm(cacheDir), smollm2: await ensureModel(cacheDir) };
+  const { workerEnvironment, flags } = await bundle();
+  const environment = workerEnvironment({ threads });
+  const results = path.join(root, 'bench', 'results');
+  if (importance) {
+    const request = { cacheDir, results, spam: mails, models, threads, resume: true };
+    const arguments_ = [...flags, script('importance-memory'), JSON.stringify(request)];
+    return run(process.execPath, arguments_, { env: { ...process.env, ...environment } });
+  }
+  const { study } = await imported('main');
+  const data = { digits: { train: digits.train, heldOut: digits.test }, mails, ...ensureWordNet(folder), novel: ensureNovel(folder) };
+  await study({
     cacheDir,
-    results: path.join(root, 'bench', 'results'),
-    digits: await ensureDigits(path.join(cacheDir, 'demo', 'digits')),
-    spam: ensureSpamData(path.join(cacheDir, 'study'), MAILS),
-    models: {
-      minilm: parts.includes('minilm') ? await ensureMiniLm(cacheDir) : '',
-      smollm2: parts.includes('smollm2') ? await ensureModel(cacheDir) : '',
-    },
+    results: tiny ? path.join(folder, 'tiny') : results,
+    sources: { data, models },
+    tasks,
+    minutes,
+    workers,
     threads,
-    parts,
-    resume,
-  };
-  const scripts = await bundle();
-  const { workerEnvironment, WORKER_FLAGS } = await import(pathToFileURL(path.join(scripts, 'environment.mjs')).href);
-  const script = importance ? 'study-importance.mjs' : 'study-worker.mjs';
-  run(process.execPath, [...WORKER_FLAGS, path.join(scripts, script), JSON.stringify(request)], {
-    env: { ...process.env, ...workerEnvironment({ threads }) },
+    tiny,
+    script: script('worker'),
+    flags,
+    environment,
   });
-  say(`wrote bench/results/${importance ? 'importance-memory.md' : 'study.md and study.json'}`);
+}
+
+/** @throws Error if it is not a whole number above 0 */
+function whole(name, text) {
+  if (/^[1-9]\d{0,4}$/.test(text)) return Number(text);
+  throw new Error(`--${name} takes a whole number above 0, not '${text}'`);
+}
+
+function readOptions() {
+  const { values } = parseArgs({
+    options: {
+      tasks: { type: 'string', default: '' },
+      minutes: { type: 'string' },
+      workers: { type: 'string', default: '2' },
+      threads: { type: 'string', default: '1' },
+      tiny: { type: 'boolean', default: false },
+      importance: { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  });
+  return {
+    ...values,
+    tasks: values.tasks.split(',').filter(name => name !== ''),
+    minutes: values.minutes === undefined ? undefined : whole('minutes', values.minutes),
+    workers: whole('workers', values.workers),
+    threads: whole('threads', values.threads),
+  };
 }
 
 async function main() {
-  const options = {
-    parts: { type: 'string' },
-    threads: { type: 'string', default: '0' },
-    resume: { type: 'boolean' },
-    importance: { type: 'boolean' },
-    help: { type: 'boolean', short: 'h' },
-  };
   let wanted;
   try {
-    wanted = parseArgs({ options }).values;
-    const unknown = wanted.parts?.split(',').find(part => !PARTS.includes(part));
-    if (unknown !== undefined) throw new Error(`there is no part '${unknown}'`);
-    if (!/^\d{1,3}$/.test(wanted.threads)) throw new Error(`--threads takes a whole number, not '${wanted.threads}'`);
+    wanted = readOptions();
   } catch (error) {
     say(`${error.message}\n${HELP}`);
     return 2;
@@ -80,9 +117,7 @@ async function main() {
     return 0;
   }
   try {
-    const importance = wanted.importance === true;
-    const parts = importance ? ['smollm2'] : (wanted.parts?.split(',') ?? PARTS);
-    await prepareAndRun({ parts, threads: Number(wanted.threads), resume: wanted.resume === true, importance });
+    await prepareAndRun(wanted);
     return 0;
   } catch (error) {
     say(`study: ${error.message}`);

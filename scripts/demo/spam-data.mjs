@@ -53,7 +53,7 @@ function writeLines(file, records) {
 }
 
 /** Fisher–Yates; the input stays as it is. */
-function shuffle(items, random) {
+export function shuffle(items, random) {
   const shuffled = [...items];
   for (let i = shuffled.length - 1; i > 0; i--) {
     const j = Math.floor(random() * (i + 1));
@@ -63,7 +63,7 @@ function shuffle(items, random) {
 }
 
 /** A small generator with a good enough spread, by Tommy Ettinger; the same numbers everywhere. */
-function mulberry32(seed) {
+export function mulberry32(seed) {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;

@@ -1,9 +1,9 @@
 /** Small vision models to tune: weights drawn at random, then trained from scratch on a part of the digits, so that there is a base worth tuning. */
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { loadModel } from '../trainer/model/load-model.ts';
-import { writeFloat32Folder } from './float32-folder.ts';
-import { randomWeights } from './random-weights.ts';
+import { loadModel } from '../../trainer/model/load-model.ts';
+import { writeFloat32Folder } from '../float32-folder.ts';
+import { randomWeights } from '../random-weights.ts';
 
 const labels = ['0', '1', '2', '3', '4'];
 const id2label = Object.fromEntries(labels.map((name, i) => [i, name]));

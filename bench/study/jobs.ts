@@ -1,12 +1,12 @@
 /** Jobs of the trainer, run in this process by settings rather than by a file. */
 
-import { runJob } from '../trainer/handlers/job-handlers.ts';
-import type { TrainResult } from '../trainer/handlers/train/train-run.ts';
-import { Job } from '../trainer/job/job.ts';
-import type { JobContext, JobRequest } from '../trainer/protocol/job-messages.ts';
-import { parseRecipe } from '../trainer/protocol/parse-recipe.ts';
-import type { Recipe } from '../trainer/protocol/recipe-schema.ts';
-import type { Settings } from './study-plan.ts';
+import { runJob } from '../../trainer/handlers/job-handlers.ts';
+import type { TrainResult } from '../../trainer/handlers/train/train-run.ts';
+import { Job } from '../../trainer/job/job.ts';
+import type { JobContext, JobRequest } from '../../trainer/protocol/job-messages.ts';
+import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
+import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
+import type { Settings } from './arms.ts';
 
 export interface StudyJobs {
   readonly train: (runDir: string, settings: Settings) => Promise<TrainResult>;

@@ -1,0 +1,61 @@
+/** The arms of the study: ways to tune a model, at equal trained parameters where the method has a budget. Pure. */
+import { namesOf } from '../../trainer/catalog/entries.ts';
+
+/** Settings of a recipe by their dotted names. */
+export type Settings = Readonly<Record<string, string | number | boolean | readonly string[]>>;
+
+/** LoRA's rank, and the rows per layer whose parameters come nearest to it. */
+export interface ArmBudget {
+  readonly lora: number;
+  readonly spsft: number;
+}
+
+interface Arm {
+  /** Arms of a family start their search for a learning rate at the same place. */
+  readonly family: ArmFamily;
+  readonly settings: (budget: ArmBudget) => Settings;
+}
+
+export type ArmFamily = 'rows' | 'product' | 'head' | 'biases' | 'whole';
+
+const rows = (measure: string, more: Settings = {}): Arm => ({
+  family: 'rows',
+  settings: ({ spsft }) => ({ method: 'spsft', r: spsft, 'importance.measure': measure, ...more }),
+});
+
+/** lora_alpha = r, so that the scale is 1. */
+const product = (method: string): Arm => ({
+  family: 'product',
+  settings: ({ lora }) => ({ method, r: lora, lora_alpha: lora }),
+});
+
+const plain = (method: string, family: ArmFamily): Arm => ({ family, settings: () => ({ method }) });
+
+const table = {
+  'rows, random': rows('random'),
+  'rows, magnitude': rows('magnitude'),
+  'rows, wanda': rows('wanda'),
+  'rows, activation': rows('activation'),
+  'rows, taylor_row': rows('taylor_row'),
+  // The gradient of each batch: the exact mean takes several passes over the data.
+  'rows, taylor': rows('taylor', { 'importance.exact': false }),
+  'rows, taylor_squared': rows('taylor_squared', { 'importance.exact': false }),
+  'rows, fisher': rows('fisher'),
+  'rows, qm_taylor': rows('qm_taylor'),
+  'rows, class_max_taylor': rows('class_max_taylor'),
+  'rows, class_mean_taylor': rows('class_mean_taylor'),
+  lora: product('lora'),
+  dora: product('dora'),
+  bitfit: plain('bitfit', 'biases'),
+  head: plain('head', 'head'),
+  full: plain('full', 'whole'),
+} as const satisfies Readonly<Record<string, Arm>>;
+
+export type ArmName = keyof typeof table;
+
+export const arms: Readonly<Record<ArmName, Arm>> = table;
+export const armNames = namesOf(table);
+
+/** The arms that all others are compared with. */
+export const RANDOM_ROWS: ArmName = 'rows, random';
+export const LORA: ArmName = 'lora';

@@ -1,0 +1,45 @@
+/** The figures of the study: the validation loss over the learning rate, one panel for each task. Pure. */
+import { chart, type Panel } from '../chart.ts';
+import { type ArmName, armNames } from './arms.ts';
+import { rowsByTask, type TaskRows } from './compare.ts';
+import { tasks } from './plan.ts';
+import type { StudyRow } from './rows.ts';
+
+const COLORS: Partial<Record<ArmName, string>> = {
+  'rows, random': '#222222',
+  'rows, magnitude': '#0072b2',
+  'rows, wanda': '#56b4e9',
+  'rows, activation': '#009e73',
+  'rows, taylor_row': '#d55e00',
+  'rows, taylor': '#e69f00',
+  lora: '#cc79a7',
+};
+
+/** Panels in a row: more do not fit a page. */
+const PANELS = 3;
+
+/** Name of the file → SVG; none without rows. */
+export function figures(rows: readonly StudyRow[]): ReadonlyMap<string, string> {
+  const panels = rowsByTask(tasks, rows).flatMap(ratePanel);
+  const charts = Array.from({ length: Math.ceil(panels.length / PANELS) }, (_, i) => panels.slice(i * PANELS, (i + 1) * PANELS));
+  return new Map(
+    charts.map((own, i) => [figureName(i), chart({ title: 'Held-out loss by learning rate (validation data)', panels: own, markers: [] })]),
+  );
+}
+
+export const figureName = (index: number): string => `study-rates-${index + 1}.svg`;
+
+function ratePanel(found: TaskRows): Panel[] {
+  const tuned = found.rows.filter(({ purpose }) => purpose === 'tune');
+  const series = armNames.flatMap(arm => {
+    const color = COLORS[arm];
+    const points = tuned
+      .flatMap(({ arm: own, learningRate: x, result }) => (own === arm && result ? [{ x, y: result.loss, marker: 'circle' as const }] : []))
+      .sort((a, b) => a.x - b.x);
+    return color === undefined || points.length === 0
+      ? []
+      : [{ name: arm, color, line: arm === 'lora' ? ('dashed' as const) : ('solid' as const), hollow: arm === 'lora', points }];
+  });
+  if (series.length === 0) return [];
+  return [{ title: found.task.name, x: { label: 'learning rate', scale: 'log' }, y: { label: 'loss', scale: 'log' }, series }];
+}

@@ -1,0 +1,153 @@
+/** The page of the study, generated from all rows: over tasks, then each task with its arms, comparisons and learning rates. Pure. */
+import { table } from '../report.ts';
+import { type ArmName, armNames, LORA, RANDOM_ROWS } from './arms.ts';
+import { compareOverTasks, compareWith, type Difference, isComplete, rowsByTask, type TaskRows, testsOf } from './compare.ts';
+import { figureName, figures } from './figures.ts';
+import { parts, SEEDS, tasks } from './plan.ts';
+import { endOfBest, TRIALS } from './rates.ts';
+import type { StudyRow } from './rows.ts';
+import { deviation, mean } from './statistics.ts';
+import { rateResult } from './study.ts';
+
+export function studyPage(rows: readonly StudyRow[]): string {
+  const found = rowsByTask(tasks, rows);
+  const sections = [
+    INTRODUCTION,
+    ...overTasks(found),
+    ...(rows.length > 0
+      ? [`## Learning rates\n\n${[...figures(rows).keys()].map((_, i) => `![Loss by learning rate](${figureName(i)})`).join('\n')}`]
+      : []),
+    ...found.map(section),
+    missing(found),
+    compute(rows, found),
+  ];
+  return `${sections.join('\n\n')}\n`;
+}
+
+const INTRODUCTION = `# Which rows, at which rate, and against what
+
+Written by \`npm run study\` from the runs in \`study.jsonl\`, by the plan that was written down before
+them ([plan](../study/plan.md)): every arm searches its own learning rate with ${TRIALS} trials on validation
+data, then runs ${SEEDS.length} seeds on test data at that rate. A seed sets the new head, the order of the samples
+and, for random rows, the rows; both sides of a pair share it.
+
+Differences are of ln(held-out loss): −0.10 is a loss that is 10% lower. **p** is that of a paired
+t test, corrected by Holm for all comparisons of its table. **g** is the effect size (Hedges, paired).
+An arm with p < 0.05 is marked with a star. **MB** is what training holds in addition to the weights, as
+predicted.`;
+
+function overTasks(found: readonly TaskRows[]): string[] {
+  return [RANDOM_ROWS, LORA].flatMap(other => {
+    const compared = compareOverTasks(found, other);
+    if (compared.length === 0) return [];
+    const lines = compared.map(({ arm, tasks: count, better, mean: center, paired, adjusted }) => [
+      marked(arm, adjusted),
+      signed(center, 3),
+      paired ? `± ${paired.margin.toFixed(3)}` : '–',
+      `${better} of ${count}`,
+      paired ? pText(adjusted) : '–',
+    ]);
+    return [`## Over tasks, against ${other}\n\n${table(['arm', 'ln(loss), mean of tasks', '95%', 'better in', 'p'], lines)}`];
+  });
+}
+
+function section(found: TaskRows): string {
+  const { task } = found;
+  const tested = found.rows.filter(({ purpose, result }) => purpose === 'test' && result);
+  return [
+    `## ${task.title[0]?.toUpperCase()}${task.title.slice(1)}`,
+    facts(found, tested),
+    table(
+      ['arm', 'loss', 'accuracy', 'trained', 'learning rate', 'MB, predicted', 'seconds'],
+      armNames.flatMap(arm => armLine(found, arm)),
+    ),
+    ...[RANDOM_ROWS, LORA].flatMap(other => comparison(found, other)),
+    rateNote(found),
+  ].join('\n\n');
+}
+
+function facts({ task, base }: TaskRows, tested: readonly StudyRow[]): string {
+  const [first] = tested;
+  const before = tested.flatMap(row => (row.before ? [row.before.loss] : []));
+  const where = [...new Set(tested.map(({ machine, threads }) => `${machine}, ${threads} per run`))].join('; ');
+  const size = first ? `${first.steps} updates, ${first.samples} test samples, loss ${mean(before).toFixed(3)} before tuning; ` : '';
+  return `${size}task \`${task.name}\`, base ${base.slice(0, 8)}${where === '' ? '' : `; ${where}`}`;
+}
+
+function armLine(found: TaskRows, arm: ArmName): string[][] {
+  const all = testsOf(found, arm);
+  const runs = all.flatMap(row => (row.result ? [{ ...row, result: row.result }] : []));
+  const [first] = runs;
+  if (first === undefined) return all.length === 0 ? [] : [[`${arm} (diverged)`, '–', '–', '–', String(all[0]?.learningRate), '–', '–']];
+  const count = all.length < SEEDS.length ? ` (${all.length} of ${SEEDS.length} seeds)` : '';
+  const lost = runs.length < all.length ? ` (${all.length - runs.length} diverged and are left out)` : '';
+  const accuracies = runs.flatMap(({ result }) => (result.accuracy === undefined ? [] : [100 * result.accuracy]));
+  const memory = runs.flatMap(({ memoryBytes }) => (memoryBytes === undefined ? [] : [memoryBytes / 1e6]));
+  return [
+    [
+      `${arm}${count}${lost}`,
+      spread(
+        runs.map(({ result }) => result.loss),
+        3,
+      ),
+      accuracies.length > 0 ? spread(accuracies, 1) : '–',
+      first.trainable.toLocaleString('en-US'),
+      String(first.learningRate),
+      memory.length > 0 ? mean(memory).toFixed(0) : '–',
+      mean(runs.map(({ seconds }) => seconds)).toFixed(1),
+    ],
+  ];
+}
+
+function comparison(found: TaskRows, other: ArmName): string[] {
+  const differences = compareWith(found, other);
+  if (differences.length === 0) return [];
+  const line = ({ arm, loss, accuracy, adjusted }: Difference): string[] => [
+    marked(arm, adjusted),
+    `${signed(loss.mean, 3)} ± ${loss.margin.toFixed(3)}`,
+    signed(loss.effect, 1),
+    pText(adjusted),
+    accuracy ? `${signed(accuracy.mean, 1)} ± ${accuracy.margin.toFixed(1)}` : '–',
+  ];
+  return [table([`against ${other}`, 'ln(loss) ± 95%', 'g', 'p', 'accuracy, points ± 95%'], differences.map(line))];
+}
+
+/** The rates that were tried by each arm, with a note where the best still lies at an end. */
+function rateNote(found: TaskRows): string {
+  const tuned = armNames.flatMap(arm => {
+    const own = found.rows.filter(row => row.purpose === 'tune' && row.arm === arm).map(rateResult);
+    return own.length > 0 ? [{ arm, own }] : [];
+  });
+  const open = tuned.flatMap(({ arm, own }) => {
+    const end = endOfBest(own);
+    return end ? [`${arm} (${end.learningRate})`] : [];
+  });
+  return open.length === 0
+    ? 'The best learning rate of every arm lies between others that it tried.'
+    : `The best learning rate lies at an end of those tried for ${open.join('; ')}: a better one may lie beyond.`;
+}
+
+function missing(found: readonly TaskRows[]): string {
+  const lines = parts.flatMap(({ task, arms }) => {
+    const own = found.filter(one => one.task.name === task.name);
+    const open = arms.filter(arm => !own.some(one => isComplete(one, arm)));
+    return open.length === 0 ? [] : [`- \`${task.name}\`: ${open.join('; ')}`];
+  });
+  return lines.length === 0
+    ? 'Every part of the plan is complete.'
+    : `## Not done yet\n\n\`npm run study\` continues with these, in this order:\n\n${lines.join('\n')}`;
+}
+
+function compute(rows: readonly StudyRow[], found: readonly TaskRows[]): string {
+  const hours = rows.reduce((sum, { seconds, threads }) => sum + (seconds * threads) / 3600, 0);
+  const used = found.reduce((sum, one) => sum + one.rows.length, 0);
+  const dates = rows.map(({ date }) => date.slice(0, 10)).sort();
+  const when = dates.length === 0 ? '' : `, ${dates[0]} to ${dates.at(-1)}`;
+  return `## Compute\n\n${rows.length} runs, ${hours.toFixed(1)} core hours${when}. ${used} of them are of the plan as it is now. Seconds are those of a whole run with loading and compilation, next to another run.`;
+}
+
+const marked = (arm: ArmName, adjusted: number): string => (adjusted < 0.05 ? `${arm} *` : arm);
+const pText = (p: number): string => (p < 0.001 ? '< 0.001' : p.toFixed(3));
+const spread = (values: readonly number[], digits: number): string =>
+  `${mean(values).toFixed(digits)} ± ${deviation(values).toFixed(digits)}`;
+const signed = (value: number, digits: number): string => `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(digits)}`;

