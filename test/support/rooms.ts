@@ -89,6 +89,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
   'trainer/job': [
     'trainer/data',
     'trainer/engine',
+    'trainer/files',
     'trainer/format',
     'trainer/graph',
     'trainer/hub',

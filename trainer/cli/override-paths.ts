@@ -1,6 +1,7 @@
 /** Resolves paths in command-line overrides like the shell: relative to the current folder, wherever the recipe is. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { isDataSetName } from '../files/data-set-name.ts';
 import { parseRecipe } from '../protocol/parse-recipe.ts';
 import { settings, settingValue } from '../protocol/recipe-schema.ts';
 
@@ -17,7 +18,10 @@ export function absoluteOverrides(overrides: readonly string[], folder: string):
   const { resolved } = parseRecipe('', { overrides });
   const isGiven = (key: string): boolean => given.some(name => name === key || key.startsWith(`${name}.`) || name.startsWith(`${key}.`));
   const absolute = (file: string): string => path.resolve(folder, file);
-  const files = PATH_SETTINGS.filter(isGiven).flatMap(key => written(key, settingValue(resolved, key), absolute));
+  const dataPath = (file: string): string => (isDataSetName(file, folder) ? file : absolute(file));
+  const files = PATH_SETTINGS.filter(isGiven).flatMap(key =>
+    written(key, settingValue(resolved, key), key.startsWith('data.') ? dataPath : absolute),
+  );
   const { model } = resolved;
   // A value that is not a path from here is a hub name.
   const isPath = typeof model === 'string' && (/^\.{1,2}([/\\]|$)/.test(model) || existsSync(absolute(model)));

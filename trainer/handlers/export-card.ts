@@ -96,7 +96,9 @@ function resultsOf(before: Evaluation | null, after: Evaluation): CardResult[] {
 }
 
 async function fingerprints(paths: readonly string[]): Promise<CardFacts['data']> {
-  const files = paths.length === 0 ? [] : await listDataFiles(paths).catch(() => []);
+  // Names on the hub are no paths; the recipe shows them.
+  const local = paths.filter(path.isAbsolute);
+  const files = local.length === 0 ? [] : await listDataFiles(local).catch(() => []);
   const found: { name: string; bytes: number; sha256: string }[] = [];
   for (const { file, bytes } of files.slice(0, MOST_FILES)) found.push({ name: path.basename(file), bytes, sha256: await sha256(file) });
   return found;

@@ -8,6 +8,7 @@ import { dataStatistics } from '../data/shown/statistics.ts';
 import type { Job } from '../job/job.ts';
 import type { JobScope } from '../job/job-scope.ts';
 import { openModelFolder } from '../job/open-base.ts';
+import { withDataFiles } from '../job/open-data.ts';
 import { loadModel } from '../model/load-model.ts';
 import { type DataPreview, partOf } from '../objective/data-preview.ts';
 import { previews } from '../objective/previews.ts';
@@ -42,7 +43,13 @@ export async function previewDataJob(request: Request, { job, context }: JobScop
   try {
     const now = new Date();
     const base = { folder, model: loadModel(folder.config), now: () => now };
-    const params: ReadParams = { job, context, recipe, base, onReport: report => void reports.push(report) };
+    const params: ReadParams = await withDataFiles({
+      job,
+      context,
+      recipe,
+      base,
+      onReport: (report: DataReport) => void reports.push(report),
+    });
     const preview = await previews[recipe.task](params);
     const page = await samplePage(params, preview, request);
     job.emit({ type: 'samples', page });

@@ -1,4 +1,4 @@
-/** The cache folder: `<cacheDir>/models/<org>--<name>/<commit>/…`, which commit a revision meant, and which commits are complete. */
+/** The cache folder: `<cacheDir>/models/<org>--<name>/<commit>/…` (`datasets/` for data sets), which commit a revision meant, and which commits are complete. */
 import { mkdir, readdir, rename, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readRegularText } from '../files/regular-file.ts';
@@ -15,18 +15,25 @@ const COMMIT_CHARACTERS = 40;
 
 export const isCommit = (revision: string): boolean => /^[0-9a-f]{40}$/.test(revision);
 
-export const repoFolder = (cacheDir: string, repo: string): string => join(cacheDir, 'models', repo.replace('/', '--'));
+export const repoFolder = (cacheDir: string, repo: string, kind: 'models' | 'datasets' = 'models'): string =>
+  join(cacheDir, kind, repo.replace('/', '--'));
 
 /** Revisions may hold slashes (`refs/pr/1`). */
 const revisionFile = (folder: string, revision: string): string => join(folder, 'revisions', encodeURIComponent(revision));
 
+/** The commit that a revision meant in the newest download; undefined where there was none. */
+export const knownCommit = async (folder: string, revision: string): Promise<string | undefined> =>
+  isCommit(revision) ? revision : readCommit(revisionFile(folder, revision));
+
 /** The folder of a complete earlier download, where there is one. */
 export async function findComplete(folder: string, revision: string): Promise<string | undefined> {
-  const commit = isCommit(revision) ? revision : await readCommit(revisionFile(folder, revision));
+  const commit = await knownCommit(folder, revision);
   if (commit === undefined) return undefined;
   const dir = join(folder, commit);
-  return (await fileSize(join(dir, COMPLETE))) === undefined ? undefined : dir;
+  return (await isComplete(dir)) ? dir : undefined;
 }
+
+export const isComplete = async (dir: string): Promise<boolean> => (await fileSize(join(dir, COMPLETE))) !== undefined;
 
 /** Every complete download with its name on the hub; none where there is no cache. */
 export async function listComplete(cacheDir: string): Promise<{ readonly name: string; readonly path: string }[]> {

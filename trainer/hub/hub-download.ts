@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileSize } from '../format/model-config.ts';
 import { findComplete, isCommit, markComplete, rememberRevision, repoFolder, requireSpace, withLock } from './hub-cache.ts';
 import { HubError } from './hub-error.ts';
-import { type HubListing, neededFiles, parseListing } from './hub-files.ts';
+import { type HubFile, type HubListing, neededFiles, parseListing } from './hub-files.ts';
 import { type HubClient, requestJson } from './hub-http.ts';
 import { type Transfer, transferOnce } from './hub-transfer.ts';
 
@@ -60,8 +60,7 @@ export async function downloadModel(repo: string, options: DownloadOptions): Pro
       `${repo} (${revision}) is not in the cache ${options.cacheDir} and the network is switched off: go online once, or use a local folder`,
     );
   }
-  const endpoint = (options.endpoint ?? DEFAULT_ENDPOINT).replace(/\/+$/, '');
-  const client: HubClient = { endpoint, token: options.token, signal: options.signal };
+  const client = clientOf(options);
   let listing: HubListing;
   try {
     listing = await withRetries(options, () => fetchListing(client, repo, revision));
@@ -73,27 +72,36 @@ export async function downloadModel(repo: string, options: DownloadOptions): Pro
   const dir = join(folder, listing.commit);
   if ((await findComplete(folder, listing.commit)) === undefined) {
     await mkdir(dir, { recursive: true });
-    await withLock(dir, () => downloadFiles({ repo, dir, client, listing, options }));
+    const files = neededFiles(listing, repo);
+    const urlOf = ({ name }: HubFile): string => `${client.endpoint}/${repo}/resolve/${listing.commit}/${encodeURIComponent(name)}`;
+    await withLock(dir, () => downloadFiles({ dir, client, files, urlOf, options }));
     await markComplete(dir);
   }
   await rememberRevision(folder, revision, listing.commit);
   return dir;
 }
 
+export const clientOf = ({ endpoint = DEFAULT_ENDPOINT, token, signal }: DownloadOptions): HubClient => ({
+  endpoint: endpoint.replace(/\/+$/, ''),
+  token,
+  signal,
+});
+
 export async function fetchListing(client: HubClient, repo: string, revision: string): Promise<HubListing> {
   const url = `${client.endpoint}/api/models/${repo}/revision/${encodeURIComponent(revision)}?blobs=true`;
   return parseListing(await requestJson(client, url), repo);
 }
 
-async function downloadFiles(input: {
-  readonly repo: string;
+interface FilesToDownload {
   readonly dir: string;
   readonly client: HubClient;
-  readonly listing: HubListing;
+  readonly files: readonly HubFile[];
+  readonly urlOf: (file: HubFile) => string;
   readonly options: DownloadOptions;
-}): Promise<void> {
-  const { dir, client, options } = input;
-  const files = neededFiles(input.listing, input.repo);
+}
+
+/** Files that are there whole are left alone; those that broke off are continued. @throws HubError */
+export async function downloadFiles({ dir, client, files, urlOf, options }: FilesToDownload): Promise<void> {
   const totalBytes = files.reduce((n, file) => n + file.size, 0);
   let missing = 0;
   for (const file of files)
@@ -105,8 +113,7 @@ async function downloadFiles(input: {
     const report = (bytes: number): void =>
       options.onProgress?.({ file: file.name, fileBytes: bytes, fileSize: file.size, bytes: before + bytes, totalBytes });
     if ((await fileSize(path)) !== file.size) {
-      const url = `${client.endpoint}/${input.repo}/resolve/${input.listing.commit}/${encodeURIComponent(file.name)}`;
-      await transfer({ client, url, file, path, onBytes: report }, options);
+      await transfer({ client, url: urlOf(file), file, path, onBytes: report }, options);
     }
     report(file.size);
     before += file.size;
@@ -125,7 +132,7 @@ async function transfer(once: Transfer, options: DownloadOptions): Promise<void>
 }
 
 /** Tries transient failures again, waiting longer each time; attempts that moved forward (by `progress`) do not count. */
-async function withRetries<T>(
+export async function withRetries<T>(
   options: DownloadOptions,
   work: () => Promise<T>,
   progress: () => Promise<number> = async () => 0,

@@ -32,21 +32,24 @@ const SMALL_FILES: ReadonlySet<string> = new Set([
 /** Anything but weights; the largest tokenizer.json has 33 MB. */
 const MAX_SMALL_FILE_BYTES = 256 * 1024 * 1024;
 
-/** @throws HubError when the answer of the hub is not a listing */
-export function parseListing(json: unknown, repo: string): HubListing {
+/** A file at the top of a repository, as those of a model are. */
+const FLAT_NAME = /^[\w-][\w.-]{0,200}$/;
+
+/** @param names the names that are listed @throws HubError when the answer of the hub is not a listing */
+export function parseListing(json: unknown, repo: string, names = FLAT_NAME): HubListing {
   const commit = isRecord(json) ? json.sha : undefined;
   const siblings = isRecord(json) ? json.siblings : undefined;
   if (typeof commit !== 'string' || !/^[0-9a-f]{40}$/.test(commit) || !Array.isArray(siblings)) {
     throw new HubError('server', `the listing of ${repo} has no commit or no files: check the endpoint`);
   }
-  return { commit, files: siblings.filter(isRecord).flatMap(parseFile) };
+  return { commit, files: siblings.filter(isRecord).flatMap(raw => parseFile(raw, names)) };
 }
 
-function parseFile(raw: Record<string, unknown>): HubFile[] {
+function parseFile(raw: Record<string, unknown>, names: RegExp): HubFile[] {
   const { rfilename: name, blobId } = raw;
   const lfs = isRecord(raw.lfs) ? raw.lfs : undefined;
   const size = lfs?.size ?? raw.size;
-  if (typeof name !== 'string' || !/^[\w-][\w.-]{0,200}$/.test(name)) return []; // folders and odd names are never needed
+  if (typeof name !== 'string' || !names.test(name)) return []; // odd names are never needed
   if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) return [];
   const sha256 = lfs?.sha256;
   const isHash = (value: unknown, length: number): value is string =>

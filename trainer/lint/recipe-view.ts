@@ -66,7 +66,7 @@ export async function readRecipeView(
   const [runs, model, ...facts] = await Promise.all([
     readRunFacts({ name: values.name, outputDir: values.output_dir, file, baseDir }),
     values.model === undefined ? undefined : models.look(values.model, values.revision, baseDir),
-    ...files.map(written => data.look(written, values, baseDir)),
+    ...files.map((written, i) => data.look(written, values, baseDir, i < values.data.train.length ? 'train' : 'eval')),
   ]);
   const farDaemon = sources.farDaemon?.();
   const availableBytes = farDaemon === undefined ? sources.availableBytes() : Number.POSITIVE_INFINITY;

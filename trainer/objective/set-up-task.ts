@@ -1,6 +1,7 @@
 /** Reads the data of a recipe as its objective does. */
+import { withDataFiles } from '../job/open-data.ts';
 import { setUps } from './set-ups.ts';
 import type { SetUpTask } from './task-setup.ts';
 
-/** @throws RunError 'no-data', 'wrong-task'; DataError for data that is malformed */
-export const setUpTask: SetUpTask = (params, part) => setUps[params.recipe.task](params, part);
+/** @throws RunError 'no-data', 'wrong-task'; DataError for data that is malformed; HubError for a data set that the hub does not have */
+export const setUpTask: SetUpTask = async (params, part) => setUps[params.recipe.task](await withDataFiles(params), part);

@@ -12,6 +12,7 @@ export interface StageOfJob {
 const STAGES: Readonly<Record<string, string>> = {
   load: 'loading the model',
   download: 'downloading the model',
+  'download-data': 'downloading the data',
   data: 'reading the data',
   tokenize: 'tokenizing the data',
   compare: 'comparing the samples',

@@ -9,7 +9,7 @@ export type ReadSources = Pick<LintSources, 'models' | 'data' | 'lintConfig' | '
 /** @param cacheDir the folder of downloaded models */
 export const readSources = (reader: AskReader, cacheDir: string): ReadSources => ({
   models: new ModelCache(cacheDir, model => reader.ask('modelFacts', { model }, `Reading ${model}`)),
-  data: new DataCache(params => reader.ask('dataFact', params, `Reading ${params.full}`)),
+  data: new DataCache(params => reader.ask('dataFact', params, `Reading ${params.full}`), cacheDir),
   lintConfig: document => reader.ask('lintConfig', { ...document, cacheDir }, `Checking ${document.file}`),
   estimate: (params, file) => reader.ask('estimate', params, `Estimating the memory of ${file}`),
 });

@@ -1,19 +1,23 @@
 /** The preview of data shows exactly what a run feeds: ids and targets are compared with the batches of the run itself. */
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, describe, expect, test } from 'vitest';
 import { Job } from '../../../trainer/job/job.ts';
 import { openBase } from '../../../trainer/job/open-base.ts';
+import { DataCache } from '../../../trainer/lint/facts/data-facts.ts';
+import { readDataFact } from '../../../trainer/lint/facts/read-data-fact.ts';
 import { setUpTask } from '../../../trainer/objective/set-up-task.ts';
 import type { JobContext } from '../../../trainer/protocol/job-messages.ts';
 import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
 import type { Recipe } from '../../../trainer/protocol/recipe-schema.ts';
 import type { DataResult, ShownSequence } from '../../../trainer/protocol/view/data.ts';
+import { withAbsolutePaths } from '../../../trainer/run/absolute-paths.ts';
 import { makeEncoderTask } from '../../support/encoder-task.ts';
 import { runInProcess } from '../../support/run-in-process.ts';
 import { makeTinyTask } from '../../support/tiny-task.ts';
+import { listen, sendFile, siblingsOf } from '../hub/hub-server.ts';
 
 const task = makeTinyTask();
 const folders = [task.folder];
@@ -232,4 +236,39 @@ test('images: as the model sees them, with their labels', async () => {
   expect([info.width, info.height]).toEqual([width, height]);
   expect([...data.subarray(0, 3)]).toEqual([200, 10, 90]);
   expect(value.statistics?.parts[0]).toMatchObject({ samples: 4, duplicates: { count: 2 } });
+});
+
+test('a data set by its name on the hub: downloaded, shown and trained on under its name, and known to lint from the cache', async () => {
+  const parquet = readFileSync(join(import.meta.dirname, '..', 'data', 'fixtures', 'labeled.zstd.parquet'));
+  const endpoint = await listen((request, response) => {
+    const files = { 'default/train/0000.parquet': parquet, 'default/test/0000.parquet': parquet };
+    if (request.url?.startsWith('/api/datasets/org/mails/'))
+      return void response.end(JSON.stringify({ sha: 'e'.repeat(40), siblings: siblingsOf(files) }));
+    sendFile(request, response, parquet);
+  });
+  const cache = mkdtempSync(join(tmpdir(), 'rowtune-hub-data-'));
+  folders.push(cache);
+  const context = { ...task.context, cacheDir: cache, hub: { endpoint, offline: false } };
+  const recipe = task.recipe(
+    'engine=portable',
+    'data.train=org/mails',
+    'data.eval=org/mails',
+    'data.eval_split=test',
+    'val_size=0',
+    'max_length=64',
+  );
+  expect(recipe.data).toMatchObject({ train: ['org/mails'], split: 'train', eval_split: 'test' });
+  const { value } = await preview(recipe, context, { count: 3 });
+  expect(value.page.samples).toHaveLength(3);
+  expect(value.page.samples[0]?.file).toContain(join('datasets', 'org--mails', 'e'.repeat(40), 'default', 'train', '0000.parquet'));
+  expect(value.statistics?.parts.map(({ part }) => part)).toEqual(['train', 'held']);
+  expect(value.statistics?.leaks.count).toBe(value.statistics?.parts[1]?.samples);
+  const offline = { ...context, hub: { offline: true } };
+  expect((await preview(recipe, offline, { count: 100 })).value.statistics).toEqual(value.statistics);
+  expect(withAbsolutePaths(recipe, task.folder).data.train).toEqual(['org/mails']);
+  const facts = await new DataCache(readDataFact, cache).look('org/mails', recipe, task.folder);
+  expect(facts).toMatchObject({ written: 'org/mails', state: 'ok', columns: value.page.columns.map(({ name }) => name) });
+  await expect(preview(task.recipe('data.train=org/none', 'engine=portable'), offline)).rejects.toThrow(
+    /org\/none is not in the cache.*does not exist either/,
+  );
 });

@@ -1,14 +1,12 @@
 /** Downloads against a real local server: resume, verification, redirects, the token, the cache, and each failure with its advice. */
-import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { type DownloadOptions, downloadModel, isHubName } from '../../../trainer/hub/hub-download.ts';
-import { HubError } from '../../../trainer/hub/hub-error.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
 import { claimName } from '../../../trainer/machine/process-lock.ts';
+import { type Handler, hubError, listen, sendFile, siblingsOf } from './hub-server.ts';
 import { goldenPath, temporaryFolder } from './model-bytes.ts';
 
 const COMMIT = 'c'.repeat(40);
@@ -21,31 +19,7 @@ const FILES: Readonly<Record<string, Buffer>> = {
   'README.md': Buffer.from('#'),
 };
 
-type Handler = (request: IncomingMessage, response: ServerResponse) => boolean;
-
-async function listen(handler: (request: IncomingMessage, response: ServerResponse) => void): Promise<string> {
-  const server: Server = createServer(handler);
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
-
-const listing = (files = FILES) => ({
-  sha: COMMIT,
-  siblings: Object.entries(files).map(([rfilename, content]) =>
-    rfilename.endsWith('.safetensors')
-      ? {
-          rfilename,
-          size: content.length,
-          blobId: 'x',
-          lfs: { size: content.length, sha256: createHash('sha256').update(content).digest('hex') },
-        }
-      : { rfilename, size: content.length, blobId: createHash('sha1').update(`blob ${content.length}\0`).update(content).digest('hex') },
-  ),
-});
+const listing = (files = FILES) => ({ sha: COMMIT, siblings: siblingsOf(files) });
 
 /** A hub with the files of one repository; `intercept` answers first where it returns true. */
 async function hub(intercept: Handler = () => false, files = FILES) {
@@ -67,28 +41,11 @@ async function hub(intercept: Handler = () => false, files = FILES) {
   return { endpoint, cacheDir, options, warnings, requests, paths, dir: join(cacheDir, 'models', 'org--model', COMMIT) };
 }
 
-function sendFile(request: IncomingMessage, response: ServerResponse, content: Buffer, etag = '"v1"'): void {
-  const start = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0);
-  const range = start > 0 ? { 'content-range': `bytes ${start}-${content.length - 1}/${content.length}` } : {};
-  response.writeHead(start > 0 ? 206 : 200, { etag, 'content-length': content.length - start, ...range });
-  response.end(content.subarray(start));
-}
-
 /** Sends the first `bytes` of the weights and cuts the line. */
 const cutAfter = (bytes: number, response: ServerResponse): void => {
   response.writeHead(200, { etag: '"v1"', 'content-length': WEIGHTS.length });
   response.write(WEIGHTS.subarray(0, bytes), () => setTimeout(() => response.destroy(), 20));
 };
-
-async function hubError(work: () => Promise<unknown>): Promise<HubError> {
-  try {
-    await work();
-  } catch (error) {
-    if (error instanceof HubError) return error;
-    throw error;
-  }
-  throw new Error('no error was thrown');
-}
 
 const isWeights = (request: IncomingMessage): boolean => request.url?.endsWith('model.safetensors') ?? false;
 

@@ -5,6 +5,8 @@ import path from 'node:path';
 import { measureCatalog } from '../../catalog/measures.ts';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import type { DataFormat } from '../../data/types.ts';
+import { isDataSetName } from '../../files/data-set-name.ts';
+import { findDataSet, partOfDataSet } from '../../hub/hub-dataset.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
 import { countFolderLabels, type LabelCounts, MAX_COUNTED_BYTES } from './count-labels.ts';
 import type { RowCount } from './count-rows.ts';
@@ -73,17 +75,21 @@ export interface DataFactParams {
 export class DataCache {
   readonly #entries = new Map<string, Promise<DataFact>>();
   readonly #read: ReadDataFact;
+  readonly #cacheDir: string | undefined;
 
-  constructor(read: ReadDataFact) {
+  /** @param cacheDir the folder of downloaded data sets */
+  constructor(read: ReadDataFact, cacheDir?: string) {
     this.#read = read;
+    this.#cacheDir = cacheDir;
   }
 
   /** Never rejects. */
-  async look(written: string, asked: Asked, baseDir: string): Promise<DataFact> {
+  async look(written: string, asked: Asked, baseDir: string, part: 'train' | 'eval' = 'train'): Promise<DataFact> {
     const { data, task, embedding } = asked;
     const full = path.resolve(baseDir, written);
     const found = await stat(full).catch(() => undefined);
     const base = { written, full, isFolder: found?.isDirectory() === true, columns: [] };
+    if (found === undefined && isDataSetName(written, baseDir)) return this.#lookInCache(base, asked, part);
     if (found === undefined) return { ...base, state: 'missing', suggestion: await nearbyName(written, full) };
     // An incomplete path may be the root of the disk: image folders are counted only down to their classes; the trainer
     // checks the others.
@@ -100,6 +106,20 @@ export class DataCache {
     if (this.#entries.size > MAX_CACHED && oldest !== undefined) this.#entries.delete(oldest);
     return known;
   }
+
+  /** A data set of the hub that was downloaded is read; of another one nothing is known. */
+  async #lookInCache(base: Omit<DataFact, 'state'>, asked: Asked, part: 'train' | 'eval'): Promise<DataFact> {
+    const { written } = base;
+    const files = this.#cacheDir === undefined ? [] : ((await cachedFiles(this.#cacheDir, written, asked, part)) ?? []);
+    const [first, ...others] = files;
+    if (first === undefined) return { ...base, state: 'ok' };
+    const fact = await this.look(first, asked, path.dirname(first));
+    return { ...fact, written, ...(others.length > 0 && { rows: undefined }) };
+  }
 }
+
+/** Undefined where they are not there whole, or the recipe names a part that the data set does not have. */
+const cachedFiles = (cacheDir: string, written: string, { data }: Asked, part: 'train' | 'eval'): Promise<string[] | undefined> =>
+  findDataSet(cacheDir, partOfDataSet(written, data, part)).catch(() => undefined);
 
 const unreadable = (base: Omit<DataFact, 'state'>, { message }: Error): DataFact => ({ ...base, state: 'unreadable', reason: message });

@@ -9,11 +9,19 @@ const count = () => integer({ min: 1, max: 1_000_000_000 });
 
 export const dataGroup = group('The data: files, format and preprocessing.', {
   train: defaulted(listOf(filePath(), 'a path or a list of paths'), [], {
-    doc: 'The training data: a json, jsonl, csv, tsv or parquet file, plain text, a folder, or a list of them.',
+    doc: 'The training data: a json, jsonl, csv, tsv or parquet file, plain text, a folder, the name of a data set on the Hugging Face Hub (org/name), or a list of them.',
   }),
   eval: defaulted(listOf(filePath(), 'a path or a list of paths'), [], {
     fixedInSweep: FAIR_SWEEP,
     doc: 'The held-out data, read in the same way as the training data.',
+  }),
+  config: optional(text({ noun: 'name of a configuration' }), {
+    doc: 'The configuration (subset) of data sets on the hub; left out, the only one, or the one called default.',
+  }),
+  split: defaulted(text({ noun: 'name of a split' }), 'train', { doc: 'The split of a data set on the hub that is trained on.' }),
+  eval_split: defaulted(text({ noun: 'name of a split' }), 'validation', {
+    fixedInSweep: FAIR_SWEEP,
+    doc: 'The split of a data set on the hub that data.eval names.',
   }),
   format: defaulted(
     choice({

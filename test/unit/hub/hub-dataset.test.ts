@@ -1,0 +1,124 @@
+/** Data sets by name against a local server: parts, the cache without a network, a transfer that broke off, and what is said where there is none. */
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { isDataSetName } from '../../../trainer/files/data-set-name.ts';
+import { downloadDataSet, findDataSet } from '../../../trainer/hub/hub-dataset.ts';
+import { type Handler, hubError, listen, sendFile, siblingsOf } from './hub-server.ts';
+import { temporaryFolder } from './model-bytes.ts';
+
+const COMMIT = 'd'.repeat(40);
+const PARQUET = readFileSync(join(import.meta.dirname, '..', 'data', 'fixtures', 'labeled.zstd.parquet'));
+const FILES: Readonly<Record<string, Buffer>> = {
+  'mails/train/0000.parquet': PARQUET,
+  'mails/train/0001.parquet': PARQUET,
+  'mails/validation/0000.parquet': PARQUET,
+  'large/partial-train/0000.parquet': PARQUET,
+  'README.md': Buffer.from('#'),
+};
+
+async function hub(intercept: Handler = () => false, files = FILES) {
+  const requests: IncomingMessage[] = [];
+  const endpoint = await listen((request, response) => {
+    requests.push(request);
+    if (intercept(request, response)) return;
+    const url = request.url ?? '';
+    if (url.startsWith('/api/datasets/org/mails/revision/refs%2Fconvert%2Fparquet'))
+      return void response.end(JSON.stringify({ sha: COMMIT, siblings: siblingsOf(files) }));
+    const content = files[url.replace(`/datasets/org/mails/resolve/${COMMIT}/`, '')];
+    if (content === undefined) return void response.writeHead(404).end();
+    sendFile(request, response, content);
+  });
+  const cacheDir = temporaryFolder();
+  const warnings: string[] = [];
+  const options = { cacheDir, endpoint, retryDelayMs: 1, onWarning: (message: string) => void warnings.push(message) };
+  return { options, requests, warnings, cacheDir, dir: join(cacheDir, 'datasets', 'org--mails', COMMIT) };
+}
+
+const mails = { repo: 'org/mails', config: 'mails', split: 'train' };
+
+test('downloads the files of one split, in order; another start asks only for the listing, and none without a network', async () => {
+  const { options, requests, dir, cacheDir } = await hub();
+  expect(await findDataSet(cacheDir, mails)).toBeUndefined();
+  const progress: number[] = [];
+  const paths = await downloadDataSet(mails, { ...options, onProgress: ({ bytes }) => void progress.push(bytes) });
+  expect(paths).toEqual(['0000', '0001'].map(name => join(dir, 'mails', 'train', `${name}.parquet`)));
+  expect(readFileSync(paths[1] ?? '').equals(PARQUET)).toBe(true);
+  expect(progress.at(-1)).toBe(2 * PARQUET.length);
+  expect(existsSync(join(dir, 'mails', 'validation'))).toBe(false);
+  const before = requests.length;
+  expect(await downloadDataSet(mails, options)).toEqual(paths);
+  expect(requests.length).toBe(before + 1);
+  expect(await downloadDataSet(mails, { ...options, offline: true })).toEqual(paths);
+  expect(await findDataSet(cacheDir, mails)).toEqual(paths);
+  expect(requests.length).toBe(before + 1);
+  const other = await hubError(() => downloadDataSet({ ...mails, split: 'validation' }, { ...options, offline: true }));
+  expect([other.failure, other.message]).toEqual(['offline', expect.stringContaining('not in the cache')]);
+});
+
+test('a hub that can not be reached: the copy in the cache is used, which is said', async () => {
+  let isDown = false;
+  const { options, warnings } = await hub((_, response) => {
+    if (isDown) response.destroy();
+    return isDown;
+  });
+  const paths = await downloadDataSet(mails, options);
+  isDown = true;
+  expect(await downloadDataSet(mails, options)).toEqual(paths);
+  expect(warnings.at(-1)).toContain('the copy in the cache is used');
+});
+
+test('a transfer that broke off is continued where it ended', async () => {
+  let broken = 0;
+  const { options, requests, dir } = await hub((request, response) => {
+    if (!request.url?.endsWith('train/0001.parquet') || broken++ > 0) return false;
+    response.writeHead(200, { etag: '"v1"', 'content-length': PARQUET.length });
+    response.write(PARQUET.subarray(0, 100), () => setTimeout(() => response.destroy(), 20));
+    return true;
+  });
+  await downloadDataSet(mails, options);
+  expect(requests.map(({ headers }) => headers.range)).toContain('bytes=100-');
+  expect(readFileSync(join(dir, 'mails', 'train', '0001.parquet')).equals(PARQUET)).toBe(true);
+  rmSync(dir, { recursive: true });
+});
+
+describe('what is not there is said with what there is', () => {
+  test.each([
+    [{ ...mails, config: undefined }, 'set data.config to one of mails, large'],
+    [{ ...mails, config: 'letters' }, 'no configuration "letters": set data.config to one of mails, large'],
+    [{ ...mails, split: 'test' }, 'no split "test": set data.split (or data.eval_split) to one of train, validation'],
+    [{ repo: 'org/none', split: 'train' }, 'the hub has no data set org/none'],
+  ])('%j', async (part, message) => {
+    const { options } = await hub();
+    const error = await hubError(() => downloadDataSet(part, options));
+    expect([error.failure, error.message]).toEqual(['missing', expect.stringContaining(message)]);
+  });
+
+  test('gated data, and data of which the hub has only the beginning', async () => {
+    const gated = await hub((_, response) => {
+      response.writeHead(401).end();
+      return true;
+    });
+    expect((await hubError(() => downloadDataSet(mails, gated.options))).message).toContain(
+      'accept its terms on its page and set HF_TOKEN',
+    );
+    const large = await hub();
+    expect(await downloadDataSet({ ...mails, config: 'large' }, large.options)).toHaveLength(1);
+    expect(large.warnings.join()).toContain('only the beginning');
+  });
+
+  test('the only configuration needs no name, nor does one that is called default', async () => {
+    const one = await hub(undefined, { 'plain/train/0000.parquet': PARQUET });
+    expect(await downloadDataSet({ repo: 'org/mails', split: 'train' }, one.options)).toHaveLength(1);
+    const several = await hub(undefined, { 'a/train/0000.parquet': PARQUET, 'default/train/0000.parquet': PARQUET });
+    expect((await downloadDataSet({ repo: 'org/mails', split: 'train' }, several.options))[0]).toContain(join('default', 'train'));
+  });
+});
+
+test('a path is no name: it has an ending, or begins with a folder that exists', () => {
+  const here = join(import.meta.dirname, '..');
+  expect(isDataSetName('org/mails', here)).toBe(true);
+  for (const path of ['org/mails.jsonl', 'mails', './org/mails', '../org/mails', 'hub/mails', 'a/b/c', 'org/..'])
+    expect(isDataSetName(path, here)).toBe(false);
+});

@@ -1,0 +1,49 @@
+/** A local server that answers as the hub does, and what downloads from it are expected to fail with. */
+import { createHash } from 'node:crypto';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { onTestFinished } from 'vitest';
+import { HubError } from '../../../trainer/hub/hub-error.ts';
+
+/** Returns true where it has answered. */
+export type Handler = (request: IncomingMessage, response: ServerResponse) => boolean;
+
+export async function listen(handler: (request: IncomingMessage, response: ServerResponse) => void): Promise<string> {
+  const server: Server = createServer(handler);
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+/** The listing of files by their names; those that end in .safetensors or .parquet are stored as LFS. */
+export const siblingsOf = (files: Readonly<Record<string, Buffer>>): object[] =>
+  Object.entries(files).map(([rfilename, content]) =>
+    /\.(safetensors|parquet)$/.test(rfilename)
+      ? {
+          rfilename,
+          size: content.length,
+          blobId: 'x',
+          lfs: { size: content.length, sha256: createHash('sha256').update(content).digest('hex') },
+        }
+      : { rfilename, size: content.length, blobId: createHash('sha1').update(`blob ${content.length}\0`).update(content).digest('hex') },
+  );
+
+export function sendFile(request: IncomingMessage, response: ServerResponse, content: Buffer, etag = '"v1"'): void {
+  const start = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0);
+  const range = start > 0 ? { 'content-range': `bytes ${start}-${content.length - 1}/${content.length}` } : {};
+  response.writeHead(start > 0 ? 206 : 200, { etag, 'content-length': content.length - start, ...range });
+  response.end(content.subarray(start));
+}
+
+export async function hubError(work: () => Promise<unknown>): Promise<HubError> {
+  try {
+    await work();
+  } catch (error) {
+    if (error instanceof HubError) return error;
+    throw error;
+  }
+  throw new Error('no error was thrown');
+}
