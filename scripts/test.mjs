@@ -1,5 +1,5 @@
 /** `npm test`: everything a fresh clone needs, `npm run check`, then every test. Lists the slowest ten files and ends with one line: N passed, N failed, N skipped. */
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -36,16 +36,12 @@ function slowestLines(files) {
 }
 
 /**
- * Runs vitest. @param {{ args: readonly string[], report: string, isQuiet: boolean }} run isQuiet: its output is shown when it ends
+ * Runs a script of Node. @param {readonly string[]} args @param {boolean} isQuiet its output is shown when it ends
  * @returns {Promise<boolean>} whether all went well
  */
-function runVitest({ args, report, isQuiet }) {
-  const vitest = path.join(root, 'node_modules', 'vitest', 'vitest.mjs');
-  const output = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
-  const child = spawn(process.execPath, [vitest, 'run', ...output, ...args], {
-    cwd: root,
-    stdio: ['ignore', isQuiet ? 'pipe' : 'inherit', isQuiet ? 'pipe' : 'inherit'],
-  });
+function runNode(args, isQuiet) {
+  const output = isQuiet ? 'pipe' : 'inherit';
+  const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', output, output] });
   const shown = [];
   child.stdout?.on('data', part => shown.push(part));
   child.stderr?.on('data', part => shown.push(part));
@@ -55,6 +51,16 @@ function runVitest({ args, report, isQuiet }) {
       resolve(status === 0);
     }),
   );
+}
+
+/**
+ * Runs vitest. @param {{ args: readonly string[], report: string, isQuiet: boolean }} run isQuiet: its output is shown when it ends
+ * @returns {Promise<boolean>} whether all went well
+ */
+function runVitest({ args, report, isQuiet }) {
+  const vitest = path.join(root, 'node_modules', 'vitest', 'vitest.mjs');
+  const output = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+  return runNode([vitest, 'run', ...output, ...args], isQuiet);
 }
 
 /** Some tests run real models on real data; those of which something is missing are skipped, by name. */
@@ -71,17 +77,21 @@ async function fetchModelsAndData() {
     await ensure(cacheFolder()).catch(error => say(`continuing without ${name}: ${error.message}`));
 }
 
-/** @returns {boolean} whether formatting, lint, types, the generated reference and prose are right */
-function check() {
+/**
+ * Checks next to the tests; the output of each check is shown when it ends.
+ * @returns {Promise<boolean>} whether formatting, lint, types, the generated reference and prose are right
+ */
+async function check() {
   const commands = [
     [path.join(root, 'node_modules', '@biomejs', 'biome', 'bin', 'biome'), 'check', '.'],
     [path.join(root, 'scripts', 'typecheck.mjs')],
     [path.join(root, 'scripts', 'reference.mjs'), '--check'],
     [path.join(root, 'scripts', 'prose.mjs')],
   ];
-  return commands
-    .map(command => spawnSync(process.execPath, command, { cwd: root, stdio: 'inherit' }).status)
-    .every(status => status === 0);
+  let isRight = true;
+  // One after the other: the tests take what else there is of the machine.
+  for (const command of commands) isRight = (await runNode(command, true)) && isRight;
+  return isRight;
 }
 
 async function main() {
@@ -91,7 +101,6 @@ async function main() {
   ensureEngine();
   ensurePjrt();
   await fetchModelsAndData();
-  const isTidy = chosen.length > 0 || check();
   const folder = mkdtempSync(path.join(os.tmpdir(), 'rowtune-test-'));
   try {
     // Tests in a real editor mostly wait for it: they run one at a time, next to the others.
@@ -103,11 +112,13 @@ async function main() {
             { args: ['--project', 'editor'], isQuiet: true },
           ];
     const withReports = runs.map((run, index) => ({ ...run, report: path.join(folder, `report-${index}.json`) }));
+    const checked = chosen.length > 0 ? true : check();
     const ended = await Promise.all(withReports.map(runVitest));
+    const isTidy = await checked;
     const reports = withReports.map(({ report }) => readReport(report));
     const sum = key => reports.reduce((total, report) => total + report[key], 0);
     say(`\n${slowestLines(reports.flatMap(({ files }) => files)).join('\n')}`);
-    if (!isTidy) say('\nnpm run check failed; see the top of this output');
+    if (!isTidy) say('\nnpm run check failed; see above');
     const failed = sum('failed') + (isTidy ? 0 : 1);
     process.stdout.write(`\n${sum('passed')} passed, ${failed} failed, ${sum('skipped')} skipped\n`);
     process.exitCode = ended.every(Boolean) && failed === 0 ? 0 : 1;

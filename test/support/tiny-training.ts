@@ -44,8 +44,11 @@ const BATCH = 2;
 export const wholeShape: BatchShape = { batch: BATCH, tokens: TOKENS, targets: BATCH * (TOKENS - 1) };
 export const halfShape: BatchShape = { batch: 1, tokens: TOKENS, targets: TOKENS - 1 };
 
-/** Rows [from, to) of a fixed batch; every token but the first of a row is a target, and the loss is the mean over the whole batch. */
-export function feedsOf(vocabulary: number, from = 0, to = BATCH): Record<string, HostArray> {
+/**
+ * Rows [from, to) of a fixed batch; every token but the first of a row is a target, and the loss is the mean over the whole batch, times
+ * `lossScale`.
+ */
+export function feedsOf(vocabulary: number, from = 0, to = BATCH, lossScale = 1): Record<string, HostArray> {
   const all = Int32Array.from(randomNumbers(BATCH * TOKENS, 0, vocabulary, 5), Math.floor);
   const ids = all.slice(from * TOKENS, to * TOKENS);
   const targetPositions = Int32Array.from(ids.keys()).filter(i => i % TOKENS < TOKENS - 1);
@@ -53,7 +56,7 @@ export function feedsOf(vocabulary: number, from = 0, to = BATCH): Record<string
     ids,
     targetPositions,
     targetIds: targetPositions.map(i => ids[i + 1] as number),
-    targetWeights: new Float32Array(targetPositions.length).fill(1 / wholeShape.targets),
+    targetWeights: new Float32Array(targetPositions.length).fill(lossScale / wholeShape.targets),
     seed: Int32Array.of(0, 0),
   };
 }
@@ -64,6 +67,7 @@ export interface TinyRunParams {
   readonly attachment: Attachment;
   readonly optimizer?: OptimizerSettings;
   readonly learningRate?: number;
+  readonly lossScale?: number;
   readonly maxGradNorm?: number;
   readonly accumulationSteps?: number;
   readonly recompute?: RecomputePolicy;
@@ -72,7 +76,7 @@ export interface TinyRunParams {
 }
 
 /** Settings that are no part of the program: a run that begins anew may have others. */
-export type StartOfRun = Pick<TinyRunParams, 'tiny' | 'learningRate' | 'start'>;
+export type StartOfRun = Pick<TinyRunParams, 'tiny' | 'learningRate' | 'lossScale' | 'start'>;
 
 export class TinyRun {
   readonly session: Session;
@@ -106,16 +110,17 @@ export class TinyRun {
   }
 
   /** Gives every variable its first value: the program, which takes longer to compile than to run, serves another run. */
-  async begin({ tiny, learningRate, start }: StartOfRun): Promise<void> {
-    this.params = { ...this.params, tiny, learningRate, start };
+  async begin({ tiny, learningRate, lossScale, start }: StartOfRun): Promise<void> {
+    this.params = { ...this.params, tiny, learningRate, lossScale, start };
     this.stepsDone = 0;
     const { attachment, optimizer = adamw, accumulationSteps = 1 } = this.params;
     const model = weightStream(tiny.model, tiny.weights, { storage: attachment.storage });
     await loadVariables(this.session, { model, attachment, optimizer, accumulates: accumulationSteps > 1, start });
   }
 
-  private get batch(): Record<string, HostArray> {
-    return feedsOf(this.params.tiny.model.vocabularySize);
+  /** Rows [from, to) of the batch; all by default. */
+  private batch(from?: number, to?: number): Record<string, HostArray> {
+    return feedsOf(this.params.tiny.model.vocabularySize, from, to, this.params.lossScale);
   }
 
   private scalars(): Record<string, HostArray> {
@@ -126,7 +131,7 @@ export class TinyRun {
 
   /** One update on the whole batch. */
   async step(seed = 0): Promise<{ loss: number; gradNorm: number }> {
-    const feeds = { ...this.batch, ...this.scalars(), seed: Int32Array.of(0, seed) };
+    const feeds = { ...this.batch(), ...this.scalars(), seed: Int32Array.of(0, seed) };
     const { loss, gradNorm } = await this.session.run(trainSignature(wholeShape), feeds);
     return { loss: loss?.[0] ?? Number.NaN, gradNorm: gradNorm?.[0] ?? Number.NaN };
   }
@@ -139,14 +144,13 @@ export class TinyRun {
 
   /** One update from two halves of the batch. */
   async accumulatedStep(): Promise<{ gradNorm: number }> {
-    const { vocabularySize } = this.params.tiny.model;
-    for (const row of [0, 1]) await this.session.run(trainSignature(halfShape), feedsOf(vocabularySize, row, row + 1));
+    for (const row of [0, 1]) await this.session.run(trainSignature(halfShape), this.batch(row, row + 1));
     const { gradNorm } = await this.session.run(APPLY, this.scalars());
     return { gradNorm: gradNorm?.[0] ?? Number.NaN };
   }
 
   async evaluate(): Promise<number> {
-    const { loss } = await this.session.run(evalSignature(wholeShape), this.batch);
+    const { loss } = await this.session.run(evalSignature(wholeShape), this.batch());
     return loss?.[0] ?? Number.NaN;
   }
 
@@ -181,7 +185,7 @@ export class SharedRuns {
   /** One at a time. */
   async use<T>(changes: Partial<Omit<TinyRunParams, 'engine' | 'attachment'>>, use: (run: TinyRun) => Promise<T>): Promise<T> {
     const params = { ...this.base, ...changes };
-    const { tiny: _, learningRate: __, start: ___, ...compiled } = changes;
+    const { tiny: _, learningRate: __, lossScale: ___, start: ____, ...compiled } = changes;
     const key = JSON.stringify(compiled);
     const found = this.opened.get(key);
     const run = found ?? (await TinyRun.open(params));
