@@ -5,6 +5,7 @@ import { encodeFloat32 } from '../../trainer/format/float-format.ts';
 import { writeSafetensors } from '../../trainer/format/safetensors/safetensors-writer.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
 import { loadModel } from '../../trainer/model/load-model.ts';
+import { isRecord } from '../../trainer/narrow.ts';
 import { createRandom, hashSeed } from '../../trainer/random.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
@@ -13,6 +14,7 @@ const GOLDEN = join(import.meta.dirname, '..', 'golden');
 export interface TinyDecoderParams {
   /** A folder of test/golden, whose config.json is taken. */
   readonly like: string;
+  /** Settings that the config takes; its text part, where the model also sees images. */
   readonly changes?: Readonly<Record<string, unknown>>;
   /** Files of a tokenizer; that of tiny-llama.gguf where not given, of 320 tokens. */
   readonly tokenizer?: ReadonlyMap<string, string>;
@@ -25,15 +27,8 @@ export interface TinyDecoderParams {
 export async function tinyDecoder({ like, changes, tokenizer, rows = 320, dtype = 'F32' }: TinyDecoderParams): Promise<string> {
   const dir = await temporaryFolder();
   const given = JSON.parse(await readFile(join(GOLDEN, like, 'config.json'), 'utf8')) as Record<string, unknown>;
-  const config = {
-    ...given,
-    vocab_size: rows,
-    max_position_embeddings: 256,
-    pad_token_id: 2,
-    bos_token_id: 1,
-    eos_token_id: 2,
-    ...changes,
-  };
+  const own = { vocab_size: rows, max_position_embeddings: 256, pad_token_id: 2, bos_token_id: 1, eos_token_id: 2, ...changes };
+  const config = isRecord(given.text_config) ? { ...given, text_config: { ...given.text_config, ...own } } : { ...given, ...own };
   await writeFile(join(dir, 'config.json'), JSON.stringify(config));
   await writeSafetensors(
     join(dir, 'model.safetensors'),

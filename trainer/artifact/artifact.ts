@@ -4,6 +4,7 @@ import type { Engine } from '../engine/engine.ts';
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 import type { ModelFolder } from '../hub/open-model.ts';
 import type { AnyModel } from '../model/model-spec.ts';
+import type { WeightSource } from '../model/weight-source.ts';
 import type { WorkerEvent } from '../protocol/job-messages.ts';
 import type { Adapter } from './adapter/adapter.ts';
 import type { TunedModel } from './smoke-test.ts';
@@ -42,6 +43,8 @@ export interface CrossCheck {
 }
 
 export interface ReopenedExport extends TunedModel {
+  /** The weights by the names of the base, where the format has others. */
+  readonly weightsOfBase?: WeightSource;
   readonly close: () => Promise<void>;
 }
 

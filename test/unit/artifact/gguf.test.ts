@@ -138,6 +138,11 @@ test('a base of a type that is read and never written is refused by name, before
 
 describe('families', () => {
   const sliding = 'sliding_attention';
+  /** Windows in the order that llama.cpp knows for Gemma 3. */
+  const gemma3 = {
+    ...{ query_pre_attn_scalar: 12, num_hidden_layers: 6, layer_types: undefined },
+    ...{ _sliding_window_pattern: undefined, sliding_window_pattern: 6 },
+  };
   test.each([
     ['llama', { like: 'llama' }],
     [
@@ -155,24 +160,14 @@ describe('families', () => {
     ['qwen2', { like: 'qwen2' }],
     ['qwen3', { like: 'qwen3' }],
     ['gemma2', { like: 'gemma2', changes: { query_pre_attn_scalar: 12, layer_types: undefined, max_position_embeddings: 64 } }],
-    [
-      'gemma3',
-      {
-        like: 'gemma3',
-        changes: {
-          query_pre_attn_scalar: 12,
-          num_hidden_layers: 6,
-          layer_types: undefined,
-          _sliding_window_pattern: undefined,
-          sliding_window_pattern: 6,
-        },
-      },
-    ],
+    ['gemma3', { like: 'gemma3', changes: gemma3 }],
+    ['gemma3 that sees images', { like: 'gemma3_images', changes: gemma3 }],
     ['phi3', { like: 'phi3', changes: { sliding_window: 200 } }],
     ['granite', { like: 'granite' }],
     ['smollm3', { like: 'smollm3', changes: { num_hidden_layers: 4, layer_types: undefined, no_rope_layers: undefined } }],
     ['olmo2', { like: 'olmo2' }],
     ['mistral3', { like: 'ministral3' }],
+    ['mistral3 that sees images', { like: 'mistral3_images' }],
     ['llama with experts', { like: 'mixtral', changes: { sliding_window: null } }],
     ['qwen3moe', { like: 'qwen3_moe', changes: { mlp_only_layers: [] } }],
     ['gpt-oss', { like: 'gpt_oss', changes: { swiglu_limit: 7 } }],
@@ -197,6 +192,16 @@ describe('families', () => {
     ['another family', { like: 'ministral' }, /MinistralForCausalLM is not written to GGUF; written are Llama, Mistral, Mixtral, Qwen2/],
   ] as const)('%s: refused', async (_, params, message) => {
     await expect(exportOf(await tinyDecoder(params))).rejects.toThrow(message);
+  });
+
+  test('an added token without a row in the embedding is left out, as the place of an image in a Gemma 3 for texts', async () => {
+    const base = await tinyDecoder({ like: 'llama' });
+    const file = join(base, 'tokenizer.json');
+    const { added_tokens: added, ...rest } = JSON.parse(readFileSync(file, 'utf8'));
+    writeFileSync(file, JSON.stringify({ ...rest, added_tokens: [...added, { ...added[0], id: 320, content: '<image>' }] }));
+    const result = await exportOf(base, { type: 'F32' });
+    expectVerified(result);
+    expect((await headerOf(fileOf(result))).metadata.get('tokenizer.ggml.tokens')).not.toContain('<image>');
   });
 });
 

@@ -11,6 +11,7 @@ import { tokenizerEntries } from '../../format/gguf/gguf-tokenizer-entries.ts';
 import type { GgufType } from '../../format/gguf/gguf-types.ts';
 import { type GgufTensorEntry, ggufTensorBytes } from '../../format/gguf/gguf-writer.ts';
 import type { TensorInfo } from '../../format/tensor-source.ts';
+import { nameInDecoder } from '../../model/family/decoder-names.ts';
 import type { CausalModel } from '../../model/model-spec.ts';
 import type { ParameterSpec } from '../../model/module-specs.ts';
 import type { WeightSource } from '../../model/weight-source.ts';
@@ -94,15 +95,18 @@ export async function planGguf(params: GgufPlanParams): Promise<GgufPlan> {
 
 async function planOfFolder({ opened, model, type, name: title, onTensor, onWarning }: GgufPlanParams): Promise<GgufPlan> {
   const { folder, adapter, tokenizer } = opened;
-  const written = new Map(model.parameters.map(spec => [spec.name, infoOf(spec, folder.weights.tensors.get(spec.name))]));
+  const written = new Map(model.parameters.map(spec => [nameInDecoder(spec.name), infoOf(spec, folder.weights.tensors.get(spec.name))]));
   const { family, decoder, entries, factors } = describeForGguf(folder.config, written);
   if (tokenizer === undefined)
     throw new ExportError('the base has no tokenizer, which a GGUF file has to hold: put tokenizer.json into its folder');
+  if (model.remark !== undefined)
+    onWarning('the file holds the text part of the model: llama.cpp sees images with the mmproj file of its base');
   const window = decoder.attention.windows.find(each => each !== undefined && each < decoder.maxPositions);
   if (family.ignoresWindow && window !== undefined)
     onWarning(`llama.cpp has no attention window for ${family.architecture}: texts of more than ${window} tokens give other results there`);
   const merged = mergedWeights(withInitial(model, folder.weights), adapter);
-  const ofEmbedding = keptType(folder.weights.tensors.get(decoder.names.embedding + WEIGHT));
+  const embedding = model.parameters.find(({ name }) => nameInDecoder(name) === decoder.names.embedding + WEIGHT);
+  const ofEmbedding = keptType(embedding && folder.weights.tensors.get(embedding.name));
   const { attention, blocks, tied, experts } = decoder;
   const held = fileTensors(model, { architecture: family.architecture, family });
   let done = 0;

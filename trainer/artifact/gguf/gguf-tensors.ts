@@ -2,6 +2,7 @@
 import type { FoundFamily } from '../../format/gguf/gguf-families.ts';
 import { ggufName } from '../../format/gguf/gguf-names.ts';
 import type { TensorDType, TensorInfo } from '../../format/tensor-source.ts';
+import { nameInDecoder } from '../../model/family/decoder-names.ts';
 import type { CausalModel } from '../../model/model-spec.ts';
 import type { ParameterSpec } from '../../model/module-specs.ts';
 import { heldTensors, type StoredTensor, tensorsNamed } from '../../model/stored-form.ts';
@@ -17,14 +18,15 @@ export interface FileTensor extends StoredTensor {
 
 /** By llama.cpp's names, in the model's order. @throws ExportError for a parameter that the family has no name for */
 export function fileTensors(model: CausalModel, { architecture, family: { names } }: FoundFamily): ReadonlyMap<string, FileTensor> {
+  const ownName = (name: string): string | undefined => ggufName(nameInDecoder(name), names);
   const nameOf = (name: string): string => {
-    const own = ggufName(name, names);
+    const own = ownName(name);
     if (own === undefined) throw new ExportError(`${name} has no name in llama.cpp's ${architecture}: export it as merged`);
     return own;
   };
   return new Map(
     model.parameters.flatMap(spec => {
-      const stacked = tensorsNamed(spec, name => ggufName(name, names) !== undefined);
+      const stacked = tensorsNamed(spec, name => ownName(name) !== undefined);
       const tensors: readonly StoredTensor[] = stacked ?? [
         { name: spec.name, shape: spec.shape, parameters: [spec.name], values: read => read(spec.name) },
       ];

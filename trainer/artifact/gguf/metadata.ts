@@ -9,6 +9,7 @@ import type { ModelConfig } from '../../format/model-config.ts';
 import type { TensorInfo } from '../../format/tensor-source.ts';
 import type { DecoderConfig } from '../../model/family/decoder-config.ts';
 import { decoderConfig, isDecoder } from '../../model/family/decoder-families.ts';
+import { innerDecoder, isTextPart } from '../../model/family/decoder-text-part.ts';
 import type { Positions } from '../../model/layer/rope-scaling.ts';
 import { architectureOf } from '../../model/load-model.ts';
 import { ExportError } from '../export-error.ts';
@@ -26,9 +27,9 @@ export interface DescribedModel {
  * @param tensors by Hugging Face's names, as they will be written
  * @throws ExportError for a class without a name in llama.cpp, or a setting that its files cannot hold
  */
-export function describeForGguf(config: ModelConfig, tensors: ReadonlyMap<string, TensorInfo>): DescribedModel {
-  const className = architectureOf(config);
-  const family = className && ggufFamilyOf(className);
+export function describeForGguf(whole: ModelConfig, tensors: ReadonlyMap<string, TensorInfo>): DescribedModel {
+  const { className, config } = decoderIn(whole);
+  const family = className === undefined ? undefined : ggufFamilyOf(className);
   if (family === undefined || !isDecoder(className))
     throw new ExportError(
       `${className ?? 'this model'} is not written to GGUF; written are ${ggufClasses.map(name => name.replace('ForCausalLM', '')).join(', ')}: export it as merged`,
@@ -44,6 +45,14 @@ export function describeForGguf(config: ModelConfig, tensors: ReadonlyMap<string
     written.set(`${family.architecture}.${key}`, typeof value === 'number' && !INTEGERS.has(key) ? Math.fround(value) : value);
   refuseLosses(className, decoder, readBack(written, tensors, factors));
   return { family, decoder, entries, factors };
+}
+
+/** The decoder that llama.cpp computes: of a model that also sees images, its text part. */
+function decoderIn(config: ModelConfig): { readonly className: string | undefined; readonly config: ModelConfig } {
+  const className = architectureOf(config);
+  if (!isTextPart(className)) return { className, config };
+  const inner = innerDecoder(className, config);
+  return { className: inner.architecture, config: inner.config };
 }
 
 type Setting = number | string | readonly boolean[];

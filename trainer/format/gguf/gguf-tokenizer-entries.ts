@@ -107,8 +107,9 @@ function readDefinition(files: ReadonlyMap<string, string>, fail: Fail): Definit
 function tokensOf({ vocabulary, added }: Definition, rows: number, fail: Fail): string[] {
   const tokens = new Map<number, string>();
   for (const [token, id] of Object.entries(vocabulary)) tokens.set(id, token);
-  for (const { id, content } of added) tokens.set(id, content);
   const largest = [...tokens.keys()].reduce((most, id) => Math.max(most, id), -1);
+  // Added tokens without a row, such as the place of an image in Gemma 3's text models, are not written: the model has none for them.
+  for (const { id, content } of added) tokens.set(id, content);
   if (largest >= rows)
     fail(
       `has a token of the id ${largest}, and the embedding has ${rows} rows`,

@@ -74,6 +74,9 @@ const TEXT_PART = 'model.language_model';
 export const gemmaTextNames = withNorms(around, TEXT_PART);
 export const llamaTextNames = withNorms(before, TEXT_PART);
 
+/** The name that a tensor of a text part has in the file of the decoder alone; that of another tensor as it is. */
+export const nameInDecoder = (name: string): string => (name.startsWith(`${TEXT_PART}.`) ? `model${name.slice(TEXT_PART.length)}` : name);
+
 export const olmoNames = withNorms({ afterAttention: 'post_attention_layernorm', afterMlp: 'post_feedforward_layernorm' });
 
 /** Queries, keys and values in one matrix, and gate and up in another. */
