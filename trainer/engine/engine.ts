@@ -1,6 +1,7 @@
 /** The interface of every engine. An engine knows the graph and nothing else of ours. */
 
 import type { EngineName } from '../catalog/engines.ts';
+import type { Planner } from '../graph/fusion/plan.ts';
 import type { Program, VariableData } from '../graph/program.ts';
 import type { HostArray } from '../graph/types.ts';
 
@@ -25,6 +26,8 @@ export interface EngineDescription {
 export interface CompileOptions {
   /** The folder for variables whose place is on disk, until the session is closed. */
   readonly offloadFolder?: string;
+  /** Plans fused steps, on an engine that fuses: one that has priced the program need not plan it again. */
+  readonly fuse?: Planner;
 }
 
 export interface Engine {

@@ -1,5 +1,6 @@
 /** The values that the backward pass keeps: as the recipe says, or the fastest way that the free memory allows. */
 
+import type { Planner } from '../graph/fusion/plan.ts';
 import type { RecomputePolicy } from '../graph/recompute.ts';
 import { availableMemoryBytes, USABLE_SHARE } from '../machine/machine.ts';
 import { batchSize, byteSize } from '../protocol/format.ts';
@@ -16,12 +17,19 @@ export interface RecomputeChoice {
   readonly fits: boolean;
 }
 
-/** @param facts those of the plan @param sharers processes of the run that share the memory of this machine */
-export function chooseRecompute(plan: RunPlan, facts: PlanFacts, sharers = 1): RecomputeChoice {
+export interface RecomputeParams {
+  /** Those of the plan. */
+  readonly facts: PlanFacts;
+  /** Processes of the run that share the memory of this machine. */
+  readonly sharers?: number | undefined;
+  readonly fuse?: Planner;
+}
+
+export function chooseRecompute(plan: RunPlan, { facts, sharers = 1, fuse }: RecomputeParams): RecomputeChoice {
   const availableBytes = availableMemoryBytes() / sharers;
   const usableBytes = USABLE_SHARE * availableBytes;
-  const estimate = priceRun(plan, { usableBytes });
-  const full = priceRun(planRun({ ...facts, data: undefined, selection: undefined, recompute: estimate.recompute }));
+  const estimate = priceRun(plan, { usableBytes }, fuse);
+  const full = priceRun(planRun({ ...facts, data: undefined, selection: undefined, recompute: estimate.recompute }), {}, fuse);
   return { policy: estimate.recompute, estimate, full, availableBytes, fits: estimate.totalBytes <= usableBytes };
 }
 

@@ -36,14 +36,14 @@ export async function openTensorflow({ cacheDir }: { readonly cacheDir: string }
         throw new EngineError(`several processes are not possible: ${kernels.missing}. To compile them: rowtune engine install`);
       return joinGroup(mpi, library);
     },
-    compile: async (program, { offloadFolder } = {}) => {
+    compile: async (program, { offloadFolder, fuse } = {}) => {
       if (!library && [...(program.places ?? [])].some(([, place]) => place === 'disk'))
         throw new EngineError(`optimizer_offload: disk is not possible: ${kernels.missing}. To compile them: rowtune engine install`);
       const offload = library && openOffloadFile(program, offloadFolder, library);
       return openSession(addon, program, {
         heap,
         offload,
-        kernels: { plan: fuses ? planner() : singleSteps, hasProducts, hasNarrowConvolutions, hasSums: library !== undefined },
+        kernels: { plan: fuses ? (fuse ?? planner()) : singleSteps, hasProducts, hasNarrowConvolutions, hasSums: library !== undefined },
       });
     },
   };

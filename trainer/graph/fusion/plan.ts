@@ -42,10 +42,13 @@ export const FUSION_PASSES: readonly FusionPass[] = [
 export const passesThrough = (name?: string): readonly FusionPass[] =>
   name === undefined ? FUSION_PASSES : FUSION_PASSES.slice(0, FUSION_PASSES.findIndex(pass => pass.name === name) + 1);
 
+/** Plans the steps of signatures. It may remember what it has planned. */
+export type Planner = (signature: Signature) => readonly Step[];
+
 /** Plans signature after signature. `memo` keeps what has been built, because the blocks of a model are much alike. */
 export const planner =
-  (memo: Pick<BuildMemo, 'build'> = new BuildMemo(), passes: readonly FusionPass[] = FUSION_PASSES) =>
-  (signature: Signature): readonly Step[] =>
+  (memo: Pick<BuildMemo, 'build'> = new BuildMemo(), passes: readonly FusionPass[] = FUSION_PASSES): Planner =>
+  signature =>
     passes.reduce<readonly Step[]>((steps, pass) => pass.run(steps, { signature, memo }), singleSteps(signature));
 
 /** The fused steps of one signature. */

@@ -14,6 +14,7 @@ import type { BatchSource } from '../../data/batch/batches.ts';
 import { type DataDigest, describeDifference } from '../../data/data-digest.ts';
 import type { EngineDescription, Session } from '../../engine/engine.ts';
 import { writeJson, writeTextFile } from '../../files/durable-file.ts';
+import { planner } from '../../graph/fusion/plan.ts';
 import { RECOMPUTE_POLICIES } from '../../graph/recompute.ts';
 import type { Evaluator } from '../../job/evaluate.ts';
 import type { RecipeScope } from '../../job/job-scope.ts';
@@ -31,7 +32,14 @@ import type { MeasureBatch, TaskSetup } from '../../objective/task-setup.ts';
 import { choosePrecision } from '../../plan/choices/choose-precision.ts';
 import { chooseRows } from '../../plan/choices/choose-rows.ts';
 import { chooseElementsFor } from '../../plan/choices/choose-run-elements.ts';
-import { chooseRecompute, describeRecompute, memoryPlan, type RecomputeChoice, tuningBytes } from '../../plan/choose-recompute.ts';
+import {
+  chooseRecompute,
+  describeRecompute,
+  memoryPlan,
+  type RecomputeChoice,
+  type RecomputeParams,
+  tuningBytes,
+} from '../../plan/choose-recompute.ts';
 import { type Coverage, coverageOf, describeCoverage } from '../../plan/coverage.ts';
 import { type PlanFacts, planRun, planTargets, type RunPlan } from '../../plan/run-plan.ts';
 import { byteSize, grouped } from '../../protocol/format.ts';
@@ -208,7 +216,9 @@ async function compile(params: PrepareParams, { base, setup, source, facts, base
     `batches: ${buckets.map(({ batch, tokens, targets }) => `${batch}×${tokens} (${targets} targets)`).join(', ')}; padding ${(100 * paddingShare).toFixed(1)}%`,
   );
   job.phase('compile', 'building the training program');
-  const recompute = chooseTogether(plan, facts, params);
+  // The compilation plans the programs that were priced.
+  const fuse = planner();
+  const recompute = chooseTogether(plan, { facts, sharers: params.context.rank?.localSize, fuse }, params);
   job.log(recompute.fits ? 'info' : 'warning', describeRecompute(plan, recompute));
   const { device } = base.engine.description;
   const memoryFile = path.join(runDir, RUN_FILES.memory);
@@ -216,7 +226,7 @@ async function compile(params: PrepareParams, { base, setup, source, facts, base
   const memory = { baselineBytes, tuningBytes: tuningBytes(recompute.estimate) };
   sayEightBit(params, plan);
   sayOffload(params, plan, base.engine.description);
-  const session = await base.engine.compile(plan.program(recompute.policy), { offloadFolder: runDir });
+  const session = await base.engine.compile(plan.program(recompute.policy), { offloadFolder: runDir, fuse });
   try {
     const held = await fill(params, base, plan, session);
     await writeJson(memoryFile, memoryPlan(recompute, { device, baselineBytes, held }));
@@ -231,12 +241,12 @@ async function compile(params: PrepareParams, { base, setup, source, facts, base
 }
 
 /** With several processes, the leanest level that one of them needs: all run the same program. */
-function chooseTogether(plan: RunPlan, facts: PlanFacts, { ranks, context }: PrepareParams): RecomputeChoice {
-  const own = chooseRecompute(plan, facts, context.rank?.localSize);
+function chooseTogether(plan: RunPlan, choice: RecomputeParams, { ranks }: PrepareParams): RecomputeChoice {
+  const own = chooseRecompute(plan, choice);
   if (!ranks) return own;
   const leanest = Math.max(...ranks.all(RECOMPUTE_POLICIES.indexOf(own.policy)));
   const agreed = RECOMPUTE_POLICIES[leanest] ?? own.policy;
-  return agreed === own.policy ? own : chooseRecompute(planRun({ ...facts, recompute: agreed }), facts, context.rank?.localSize);
+  return agreed === own.policy ? own : chooseRecompute(planRun({ ...choice.facts, recompute: agreed }), choice);
 }
 
 /** Logs how much of the state is in 8 bits. */
