@@ -1,11 +1,15 @@
 /** The models that both sides train, and the batch of each: what a step of them costs differs in kind, not only in size. */
-import { gemma3, qwen3Moe, smolLm2 } from './memory-models.ts';
+import { namesOf } from '../trainer/catalog/entries.ts';
+import { gemma3, paperModels, qwen3, qwen3Moe, smolLm2 } from './memory-models.ts';
 
-export type ModelName = 'smollm2' | 'minilm' | 'deberta' | 'vit' | 'resnet' | 'gemma' | 'experts';
+export type ModelName = 'smollm2' | 'minilm' | 'deberta' | 'vit' | 'resnet' | 'gemma' | 'experts' | GpuModel;
+/** Those of `--part gpu`; the tiny one is for a trial. */
+export type GpuModel = 'smollm2-1.7b' | 'llama3-8b' | 'qwen3-8b' | 'tiny';
 
 export interface BenchModel {
   readonly title: string;
-  readonly weights: 'real' | 'random';
+  /** `generated`: bfloat16 numbers by a seed, which take no time to draw. */
+  readonly weights: 'real' | 'random' | 'generated';
   readonly batch: number;
   /** The length of a sequence; 1 for images. */
   readonly tokens: number;
@@ -50,10 +54,17 @@ export const benchModels: Readonly<Record<ModelName, BenchModel>> = {
     withExperts: true,
     cost: 0.5,
   },
+  'smollm2-1.7b': { title: 'SmolLM2-1.7B', weights: 'generated', batch: 1, tokens: 2048, rows: 36, cost: 50 },
+  'llama3-8b': { title: 'Llama-3-8B', weights: 'generated', batch: 1, tokens: 2048, rows: 34, cost: 240 },
+  'qwen3-8b': { title: 'Qwen3-8B', weights: 'generated', batch: 1, tokens: 2048, rows: 32, cost: 240 },
+  tiny: { title: 'a tiny Llama', weights: 'generated', batch: 1, tokens: 32, rows: 34, cost: 0.01 },
 };
 
-// The keys of a table of ours: it has no others.
-export const MODEL_NAMES = Object.keys(benchModels) as readonly ModelName[];
+/** Those of the frontier. */
+export const MODEL_NAMES = namesOf(benchModels).filter(name => benchModels[name].weights !== 'generated');
+
+/** Both sides read what they are from these. */
+const LLAMA = { architectures: ['LlamaForCausalLM'], model_type: 'llama' } as const;
 
 const numbered = (count: number): Record<string, string> => Object.fromEntries(Array.from({ length: count }, (_, i) => [i, `label ${i}`]));
 const labeled = (count: number) => ({
@@ -131,4 +142,17 @@ export const benchConfigs = {
   },
   gemma: gemma3,
   experts: qwen3Moe,
+  'smollm2-1.7b': {
+    ...smolLm2,
+    ...LLAMA,
+    ...{ hidden_size: 2048, intermediate_size: 8192, num_hidden_layers: 24, num_attention_heads: 32, num_key_value_heads: 32 },
+    rope_theta: 130000,
+  },
+  'llama3-8b': { ...paperModels['Llama-3-8B'], ...LLAMA },
+  'qwen3-8b': qwen3({ model_type: 'qwen3', hidden_size: 4096, intermediate_size: 12288, num_hidden_layers: 36, num_attention_heads: 32 }),
+  tiny: {
+    ...smolLm2,
+    ...LLAMA,
+    ...{ hidden_size: 128, intermediate_size: 384, num_hidden_layers: 2, num_attention_heads: 4, num_key_value_heads: 2, vocab_size: 512 },
+  },
 } as const satisfies Readonly<Record<ModelName, object>>;

@@ -15,12 +15,7 @@ import { priceRun } from '../trainer/plan/memory/predict.ts';
 import { planRun } from '../trainer/plan/run-plan.ts';
 import { messageOf } from '../trainer/protocol/error-facts.ts';
 import { parseRecipe } from '../trainer/protocol/parse-recipe.ts';
-import { type Config, paperModels, smolLm2 } from './memory-models.ts';
-
-const qwen3 = (sizes: Config): Config => ({
-  ...{ architectures: ['Qwen3ForCausalLM'], rms_norm_eps: 1e-6, rope_theta: 1e6, vocab_size: 151936, max_position_embeddings: 40960 },
-  ...{ head_dim: 128, num_key_value_heads: 8, tie_word_embeddings: false, ...sizes },
-});
+import { type Config, paperModels, qwen3, smolLm2 } from './memory-models.ts';
 
 const models: Readonly<Record<string, Config>> = {
   'Llama-2-7B': paperModels['Llama-2-7B'],

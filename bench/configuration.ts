@@ -16,9 +16,9 @@ export interface Configuration {
   readonly dropout: number;
   /**
    * Which forward values are computed again: a recompute level of ours, or `disk`, which is `sqrt` with the optimizer's state on disk; of
-   * theirs `none`, `checkpointing`, or `compile` (torch.compile).
+   * theirs `none`, `checkpointing`, `compile` (torch.compile), or both.
    */
-  readonly setting: RecomputePolicy | 'disk' | 'checkpointing' | 'compile';
+  readonly setting: RecomputePolicy | 'disk' | 'checkpointing' | 'compile' | 'compile+checkpointing';
   readonly model: ModelName;
   readonly batch: number;
   /** The length of a sequence. */
@@ -26,6 +26,8 @@ export interface Configuration {
   /** The first blocks of the model; left out: all. */
   readonly layers?: number;
   readonly dtype: BenchType;
+  /** The attention of their side: flash or an error. Left out: the one that PyTorch chooses. */
+  readonly attention?: 'flash';
 }
 
 /** A run of a single step has long steps: one warm-up step is enough. */
@@ -114,7 +116,7 @@ export const isInference = ({ method }: Configuration): boolean => method === 'i
 
 /** Whole blocks are computed again, as PyTorch's checkpointing does. */
 export const checkpoints = ({ setting }: Configuration): boolean =>
-  setting === 'block' || setting === 'sqrt' || setting === 'disk' || setting === 'checkpointing';
+  setting === 'block' || setting === 'sqrt' || setting === 'disk' || setting.includes('checkpointing');
 
 /** The recompute settings of our side. */
 export const recomputeOf = ({ setting }: Configuration) => ({
@@ -127,13 +129,14 @@ export const sameWork = (a: Configuration, b: Configuration): boolean =>
   a.model === b.model && a.batch === b.batch && a.tokens === b.tokens && a.layers === b.layers;
 
 /** Within one model and batch. */
-export const describe = ({ implementation, method, r, dropout, setting, dtype }: Configuration): string =>
+export const describe = ({ implementation, method, r, dropout, setting, dtype, attention }: Configuration): string =>
   [
     implementation,
     method,
     r > 0 ? `r${r}` : '',
     method === 'lora' || method === 'dora' ? `dropout ${dropout}` : '',
     method === 'inference' ? '' : setting,
+    attention ? `${attention} attention` : '',
     dtype === 'float32' ? '' : dtype,
   ]
     .filter(part => part !== '')
@@ -164,6 +167,8 @@ export function guessSeconds(one: Configuration, threads: number, steps: number)
   const gain = (1 + GUESSED_GAIN_PER_CORE * (threads - 1)) * (dtype === 'float32' ? 1 : GUESSED_GAIN_OF_HALF);
   const perStep = (GUESSED_STEP_SECONDS[implementation][method] * size) / gain;
   return (
-    GUESSED_START_SECONDS[implementation] + (setting === 'compile' ? GUESSED_COMPILE_SECONDS : 0) + (warmUpSteps(steps) + steps) * perStep
+    GUESSED_START_SECONDS[implementation] +
+    (setting.includes('compile') ? GUESSED_COMPILE_SECONDS : 0) +
+    (warmUpSteps(steps) + steps) * perStep
   );
 }

@@ -139,6 +139,7 @@ const MARKERS: Readonly<Record<Setting, Marker>> = {
   sqrt: 'diamond',
   disk: 'diamond',
   compile: 'cross',
+  'compile+checkpointing': 'cross',
 };
 
 const MEANINGS = [
@@ -158,7 +159,7 @@ const COLORS: Readonly<Record<string, string>> = {
   shira: '#009e73',
 };
 
-const ORDER: readonly Setting[] = ['compile', 'none', 'cheap', 'block', 'checkpointing', 'sqrt', 'disk'];
+const ORDER: readonly Setting[] = ['compile', 'none', 'cheap', 'block', 'checkpointing', 'compile+checkpointing', 'sqrt', 'disk'];
 
 function seriesOf(rows: readonly Row[]): Series[] {
   const groups = new Map<string, Row[]>();

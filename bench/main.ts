@@ -17,7 +17,8 @@ import { BenchError, compareWork, coreSets, coresFor, measureRates, peerVersions
 export interface SidesParams {
   readonly device: Device;
   readonly cacheDir: string;
-  readonly python: string;
+  /** Left out: their side is not measured. */
+  readonly python: string | undefined;
   /** For each measured model, its real weights as a folder or file that our hub reader opens, or undefined for random ones. */
   readonly sources: Readonly<Partial<Record<ModelName, string | undefined>>>;
   readonly root: string;
@@ -44,17 +45,19 @@ export async function openSides({ cacheDir, python, root, sources, device }: Sid
   for (const name of MODEL_NAMES)
     if (Object.hasOwn(sources, name)) folders[name] = await benchFolder(name, path.join(cacheDir, 'bench'), sources[name], log);
   const peer = path.join(root, 'bench', 'peers', 'pytorch_peft.py');
-  return { cacheDir, python, folders, peer, scripts: import.meta.dirname, device };
+  return { cacheDir, python, folders, peer, scripts: import.meta.dirname, device, engine: 'tensorflow' };
 }
 
-export async function gatherFacts(sides: Sides): Promise<Facts> {
+const TENSORFLOW_VERSIONS: Readonly<Record<string, string>> = { tensorflow: TENSORFLOW_VERSION, [ADDON_PACKAGE]: ADDON_VERSION };
+
+/** @param ours versions of our side's engine */
+export async function gatherFacts(sides: Sides, ours = TENSORFLOW_VERSIONS): Promise<Facts> {
   const { cpu, memory } = describeMachine();
   const gpu = sides.device === 'gpu' ? await findNvidiaGpu() : undefined;
   const versions = {
     node: process.versions.node,
-    tensorflow: TENSORFLOW_VERSION,
-    [ADDON_PACKAGE]: ADDON_VERSION,
-    ...(await peerVersions(sides)),
+    ...ours,
+    ...(sides.python === undefined ? {} : await peerVersions(sides)),
   };
   return {
     date: new Date().toISOString().slice(0, 16).replace('T', ' '),

@@ -1,5 +1,5 @@
 /** Our engine's matrix-multiply rates, in a process of its own: prints one JSON line. */
-
+import type { EngineName } from '../trainer/engine/engine.ts';
 import { measureMatmul } from '../trainer/engine/measure-matmul.ts';
 import { openEngine } from '../trainer/engine/open-engine.ts';
 import { checkDevice, type Device } from './device.ts';
@@ -8,10 +8,11 @@ import { readRequest } from './request.ts';
 interface MatmulRequest {
   readonly cacheDir: string;
   readonly device: Device;
+  readonly engine: EngineName;
   readonly dtype: 'float32' | 'bfloat16';
 }
 
-const { cacheDir, device, dtype } = readRequest<MatmulRequest>();
-const engine = await openEngine('tensorflow', { cacheDir });
+const { cacheDir, device, engine: name, dtype } = readRequest<MatmulRequest>();
+const engine = await openEngine(name, { cacheDir });
 checkDevice(engine, device);
 console.log(JSON.stringify({ gflops: await measureMatmul(engine, dtype), engine: engine.description.summary }));

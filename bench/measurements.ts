@@ -12,7 +12,13 @@ import { coreSets, measure, type RawRow, type Sides } from './run-side.ts';
 export interface Planned {
   readonly configuration: Configuration;
   readonly steps: number;
+  /** A better guess of how long its process takes than that from the model's cost on a processor. */
+  readonly seconds?: number;
 }
+
+/** The guess for its process, in seconds of `threads` cores. */
+const guessOf = ({ configuration, steps, seconds }: Planned, threads: number): number =>
+  seconds ?? guessSeconds(configuration, threads, steps);
 
 export const log = (line: string): void => console.error(line);
 export const minutes = (seconds: number): string => (seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`);
@@ -77,13 +83,13 @@ function parseEntry(line: string): { readonly key: string; readonly row: RawRow 
 
 /** A measurement depends on the configuration and on the code of its side. */
 export function measurementKey(
-  sides: Pick<Sides, 'peer' | 'scripts' | 'device'>,
+  sides: Pick<Sides, 'peer' | 'scripts' | 'device' | 'engine'>,
   { configuration, steps }: Planned,
   threads: number,
 ): string {
   const script = configuration.implementation === 'pytorch' ? sides.peer : path.join(sides.scripts, 'step.mjs');
   const code = createHash('sha256').update(readFileSync(script)).digest('hex').slice(0, 12);
-  return JSON.stringify({ ...configuration, steps, threads, device: sides.device, code });
+  return JSON.stringify({ ...configuration, steps, threads, device: sides.device, engine: sides.engine, code });
 }
 
 export interface MeasureAllParams {
@@ -95,21 +101,33 @@ export interface MeasureAllParams {
   readonly clock: Clock;
   /** Left out: everything is measured, and kept by the caller alone. */
   readonly store?: MeasurementStore;
+  /** Called before each that is not kept: brings what it needs. */
+  readonly prepare?: (configuration: Configuration) => Promise<void>;
+  /** In milliseconds since 1970: what would not be done by then is left out and said, and what still runs then is ended. */
+  readonly until?: number | undefined;
 }
 
-/** @returns rows in the order of the plan, and what failed as sentences */
-export async function measureAll(params: MeasureAllParams): Promise<{ rows: RawRow[]; failures: string[] }> {
-  const { sides, planned, threads, jobs, clock, store } = params;
+/** @returns rows in the order of the plan, and as sentences what failed and what the time did not allow */
+export async function measureAll(params: MeasureAllParams): Promise<{ rows: RawRow[]; failures: string[]; left: string[] }> {
+  const { sides, planned, threads, jobs, clock, store, prepare, until = Number.POSITIVE_INFINITY } = params;
   const rows: (RawRow | undefined)[] = planned.map(() => undefined);
   const failures: string[] = [];
+  const left: string[] = [];
   let next = 0;
   const work = async (cores: readonly number[]): Promise<void> => {
     for (let i = next++; i < planned.length; i = next++) {
       const one = elementAt(planned, i);
       const key = measurementKey(sides, one, threads);
       const kept = store?.find(key);
+      const leftMs = until - Date.now();
+      if (!kept && leftMs < 1000 * guessOf(one, threads)) {
+        left.push(`${describeWork(one.configuration)}: ${describe(one.configuration)}`);
+        continue;
+      }
       try {
-        const row = kept ?? (await measure(sides, one.configuration, { cores, steps: one.steps }));
+        if (!kept) await prepare?.(one.configuration);
+        const timeoutMs = Number.isFinite(leftMs) ? leftMs : undefined;
+        const row = kept ?? (await measure(sides, one.configuration, { cores, steps: one.steps, timeoutMs }));
         rows[i] = row;
         if (!kept) store?.keep(key, row);
         log(`${describe(row).padEnd(44)} ${summary(row)}${kept ? '  kept' : ''}`);
@@ -119,12 +137,12 @@ export async function measureAll(params: MeasureAllParams): Promise<{ rows: RawR
         log(failure);
       }
       if (kept) continue;
-      clock.advance(guessSeconds(one.configuration, threads, one.steps));
+      clock.advance(guessOf(one, threads));
       log(`  ${minutes(clock.left())} left`);
     }
   };
   await Promise.all(coreSets(threads, jobs).map(work));
-  return { rows: rows.filter(row => row !== undefined), failures };
+  return { rows: rows.filter(row => row !== undefined), failures, left };
 }
 
 const summary = ({ secondsPerStep, peakBytes, cpuShare, loadAverage }: RawRow): string =>
@@ -132,6 +150,4 @@ const summary = ({ secondsPerStep, peakBytes, cpuShare, loadAverage }: RawRow): 
 
 /** Seconds of processor time, of what is not kept already. */
 export const guessAll = ({ sides, planned, threads, store }: Omit<MeasureAllParams, 'clock' | 'jobs'>): number =>
-  planned
-    .filter(one => !store?.find(measurementKey(sides, one, threads)))
-    .reduce((sum, { configuration, steps }) => sum + guessSeconds(configuration, threads, steps), 0);
+  planned.filter(one => !store?.find(measurementKey(sides, one, threads))).reduce((sum, one) => sum + guessOf(one, threads), 0);

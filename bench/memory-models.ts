@@ -182,6 +182,12 @@ export const familyModels: Readonly<Record<string, FamilyModel>> = {
   'SigLIP-base': sees('Siglip', { vision_config: { ...base, image_size: 224, patch_size: 16 }, text_config: {} }),
 };
 
+/** A dense Qwen3 of these sizes. */
+export const qwen3 = <Sizes extends Config>(sizes: Sizes) => ({
+  ...{ architectures: ['Qwen3ForCausalLM'], rms_norm_eps: 1e-6, rope_theta: 1e6, vocab_size: 151936, max_position_embeddings: 40960 },
+  ...{ head_dim: 128, num_key_value_heads: 8, tie_word_embeddings: false, ...sizes },
+});
+
 /** The models of the paper's table 7 and of its estimate for 405 billion parameters. */
 export const paperModels = {
   'Llama-2-7B': {

@@ -1,6 +1,8 @@
 /** The parts of the benchmark beyond SmolLM2's own comparison, on the same sides and in the same process. */
 import path from 'node:path';
 import { runFrontier } from './frontier.ts';
+import { runGpu } from './gpu.ts';
+import { GPU_MODELS } from './gpu-plan.ts';
 import { runLoad } from './load.ts';
 import { runLong } from './long.ts';
 import { gatherFacts, openSides } from './main.ts';
@@ -18,6 +20,7 @@ const runs: Readonly<Record<Part, (context: PartContext) => Promise<boolean>>> =
   precision: runPrecision,
   load: runLoad,
   'true-size': runTrueSize,
+  gpu: context => runGpu({ ...context, models: GPU_MODELS, checks: {} }),
 };
 
 /** @returns false when something could not be measured */

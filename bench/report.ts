@@ -47,7 +47,7 @@ export const table = (header: readonly string[], lines: readonly (readonly strin
 export const megabytes = (bytes: number): string => (bytes / 2 ** 20).toFixed(0);
 
 /** Operations that the method needs, whatever is computed again; for PyTorch's side those that our own program of the method has. */
-export const usefulFlops = (row: Row, rows: readonly Row[]): number | undefined =>
+export const usefulFlops = (row: RawRow, rows: readonly RawRow[]): number | undefined =>
   row.flops ??
   rows.find(other => other.method === row.method && other.dropout === row.dropout && sameWork(other, row) && other.flops !== undefined)
     ?.flops;

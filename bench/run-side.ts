@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import type { EngineName } from '../trainer/engine/engine.ts';
 import { runCommand } from '../trainer/engine/install/run-command.ts';
 import { WORKER_FLAGS, workerEnvironment } from '../trainer/engine/tensorflow/environment.ts';
 import { elementAt, required } from '../trainer/narrow.ts';
@@ -14,13 +15,17 @@ export interface Sides {
   /** Hugging Face folders with float32 weights: what both sides load. */
   readonly folders: Readonly<Partial<Record<ModelName, string>>>;
   readonly cacheDir: string;
-  /** A Python that has PyTorch, Transformers and PEFT. */
-  readonly python: string;
+  /** A Python that has PyTorch, Transformers and PEFT; without one, their side cannot be measured. */
+  readonly python: string | undefined;
   /** Script of PyTorch's side. */
   readonly peer: string;
   /** The folder of our own bundled scripts. */
   readonly scripts: string;
   readonly device: Device;
+  /** The engine of our side. */
+  readonly engine: EngineName;
+  /** Memory of a GPU by what the allocators of both sides have given out, instead of by what the driver counts. */
+  readonly countsAllocations?: boolean;
 }
 
 /** The measurements that one process reports about itself. */
@@ -62,10 +67,12 @@ export async function runPinned<T>(
   command: readonly string[],
   cores: readonly number[],
   env: Readonly<Record<string, string>>,
+  timeoutMs?: number,
 ): Promise<T> {
   let line: string | undefined;
   const result = await runCommand('taskset', ['-c', cores.join(','), ...command], {
     env: { OMP_NUM_THREADS: String(cores.length), ...env },
+    timeoutMs,
     onLine: text => {
       if (text.startsWith('{')) line = text;
     },
@@ -76,32 +83,41 @@ export async function runPinned<T>(
   return JSON.parse(line) as T;
 }
 
-export const runOurs = <T>(sides: Sides, script: string, request: object, cores: readonly number[]): Promise<T> =>
+export const runOurs = <T>(sides: Sides, script: string, request: object, cores: readonly number[], timeoutMs?: number): Promise<T> =>
   runPinned<T>(
     [
       process.execPath,
       ...WORKER_FLAGS,
       path.join(sides.scripts, script),
-      JSON.stringify({ cacheDir: sides.cacheDir, device: sides.device, ...request }),
+      JSON.stringify({ cacheDir: sides.cacheDir, device: sides.device, engine: sides.engine, ...request }),
     ],
     cores,
     workerEnvironment({ threads: cores.length }),
+    timeoutMs,
   );
 
-export const runTheirs = <T>(sides: Sides, args: readonly string[], cores: readonly number[]): Promise<T> =>
-  runPinned<T>(
+export async function runTheirs<T>(sides: Sides, args: readonly string[], cores: readonly number[], timeoutMs?: number): Promise<T> {
+  if (sides.python === undefined) throw new BenchError('there is no Python with PyTorch, Transformers and PEFT');
+  return runPinned<T>(
     [sides.python, '-W', 'ignore', sides.peer, ...args, '--threads', String(cores.length), '--device', sides.device],
     cores,
-    // Its compiler's workers would take the cores of others, and their memory would be nobody's.
-    { TORCHINDUCTOR_COMPILE_THREADS: '1' },
+    // Its compiler's workers would take the cores of others, and their memory would be nobody's: neither matters where a GPU computes.
+    { TORCHINDUCTOR_COMPILE_THREADS: sides.device === 'gpu' ? String(cores.length) : '1' },
+    timeoutMs,
   );
+}
 
-function peerArguments({ method, r, dropout, setting, dtype, batch, tokens }: Configuration, folder: string, steps: number): string[] {
+function peerArguments(
+  { method, r, dropout, setting, dtype, batch, tokens, attention }: Configuration,
+  folder: string,
+  steps: number,
+): string[] {
   const values = { model: folder, method, rank: r, dropout, dtype, batch, tokens, steps, 'warm-up': warmUpSteps(steps) };
   return [
     'train',
     ...Object.entries(values).flatMap(([name, value]) => [`--${name}`, String(value)]),
-    ...(setting === 'checkpointing' || setting === 'compile' ? [`--${setting}`] : []),
+    ...setting.split('+').flatMap(part => (part === 'checkpointing' || part === 'compile' ? [`--${part}`] : [])),
+    ...(attention ? ['--attention', attention] : []),
   ];
 }
 
@@ -123,17 +139,21 @@ export interface MeasureParams {
   readonly cores: readonly number[];
   /** Measured ones, after those that warm up. */
   readonly steps: number;
+  /** Longer than this, the process is ended. */
+  readonly timeoutMs?: number | undefined;
 }
 
 /** @throws BenchError when its process fails */
-export async function measure(sides: Sides, configuration: Configuration, { cores, steps }: MeasureParams): Promise<RawRow> {
+export async function measure(sides: Sides, configuration: Configuration, { cores, steps, timeoutMs }: MeasureParams): Promise<RawRow> {
   const [loadAverage = Number.NaN] = os.loadavg();
   const folder = required(sides.folders[configuration.model], `the folder of ${configuration.model}`);
   const warmUp = warmUpSteps(steps);
-  const request = { ...configuration, folder, ...recomputeOf(configuration), steps, warmUp };
+  const anyRows = benchModels[configuration.model].weights === 'generated';
+  const request = { ...configuration, folder, ...recomputeOf(configuration), steps, warmUp, anyRows };
+  const counted = sides.countsAllocations ? ['--count', 'allocator'] : [];
   const measured = await (configuration.implementation === 'rowtune'
-    ? runOurs<Measured>(sides, 'step.mjs', request, cores)
-    : runTheirs<Measured>(sides, peerArguments(configuration, folder, steps), cores));
+    ? runOurs<Measured>(sides, 'step.mjs', request, cores, timeoutMs)
+    : runTheirs<Measured>(sides, [...peerArguments(configuration, folder, steps), ...counted], cores, timeoutMs));
   const { stepSeconds, residentBytes, trainable, losses, flops } = measured;
   if (stepSeconds.length !== steps) throw new BenchError(`${steps} steps were asked for and ${stepSeconds.length} measured`);
   return {
@@ -205,7 +225,9 @@ export function compareWork(rows: readonly RawRow[]): string[] {
     const tolerance = row.dtype === first.dtype && row.dtype === 'float32' ? LOSS_TOLERANCE.float32 : LOSS_TOLERANCE.other;
     const strays = !(Math.abs(loss - expected) <= tolerance * Math.max(1, Math.abs(expected)));
     // Factors of experts: gate and up have one pair in PEFT and two here, as the report says.
-    const peer = rows.find(other => other.implementation !== row.implementation && other.method === row.method && sameWork(other, row));
+    const peer = rows.find(
+      other => other.implementation !== row.implementation && other.method === row.method && other.r === row.r && sameWork(other, row),
+    );
     return [
       ...(strays ? [`${describe(row)} starts at loss ${loss}, ${describe(first)} at ${expected}`] : []),
       ...(row.implementation === 'rowtune' && peer && peer.trainable !== row.trainable && !benchModels[row.model].withExperts

@@ -1,8 +1,10 @@
 /** One configuration of our own side of the benchmark, in a process of its own: prints one JSON line. */
 
 import type { MethodName } from '../trainer/catalog/methods.ts';
+import type { EngineName } from '../trainer/engine/engine.ts';
 import { openEngine } from '../trainer/engine/open-engine.ts';
 import { fusedSteps } from '../trainer/graph/fusion/plan.ts';
+import { singleSteps } from '../trainer/graph/fusion/step.ts';
 import { liveness, signatureFlops } from '../trainer/graph/liveness.ts';
 import type { Program, Signature } from '../trainer/graph/program.ts';
 import type { RecomputePolicy } from '../trainer/graph/recompute.ts';
@@ -14,12 +16,13 @@ import { methods } from '../trainer/method/methods.ts';
 import { placeTrained } from '../trainer/method/placement.ts';
 import { targetModules } from '../trainer/method/targets.ts';
 import { loadModel } from '../trainer/model/load-model.ts';
-import { isExperts } from '../trainer/model/module-specs.ts';
+import { isExperts, type ParameterSpec } from '../trainer/model/module-specs.ts';
 import type { ComputeType } from '../trainer/model/weight-storage.ts';
 import { weightStream, withInitial } from '../trainer/model/weight-stream.ts';
 import { elementAt, required } from '../trainer/narrow.ts';
 import { causalTask } from '../trainer/objective/causal/causal-task.ts';
 import { classifierTask } from '../trainer/objective/classifier/classifier-task.ts';
+import { createRandom, hashSeed } from '../trainer/random.ts';
 import { selectRows } from '../trainer/selection.ts';
 import { optimizerFeeds } from '../trainer/train/optimizer.ts';
 import { OFFLOAD_FROM } from '../trainer/train/optimizer-offload.ts';
@@ -35,6 +38,7 @@ export interface StepRequest {
   readonly folder: string;
   readonly cacheDir: string;
   readonly device: Device;
+  readonly engine: EngineName;
   readonly method: MethodName | 'inference';
   readonly r: number;
   readonly dropout: number;
@@ -47,6 +51,8 @@ export interface StepRequest {
   readonly layers?: number;
   readonly steps: number;
   readonly warmUp: number;
+  /** Rows by chance instead of those of the largest norm: what a step costs does not depend on them. */
+  readonly anyRows?: boolean;
 }
 
 const request = readRequest<StepRequest>();
@@ -55,7 +61,7 @@ const optimizer: OptimizerSettings = {
   ...(request.offloads && { offload: { to: 'disk', fromGpu: false, from: OFFLOAD_FROM } }),
 };
 const started = performance.now();
-const engine = await openEngine('tensorflow', { cacheDir: request.cacheDir });
+const engine = await openEngine(request.engine, { cacheDir: request.cacheDir });
 checkDevice(engine, request.device);
 const folder = await openModel(request.folder);
 const model = loadModel({ ...folder.config, ...(request.layers !== undefined && { num_hidden_layers: request.layers }) });
@@ -68,15 +74,20 @@ const targets = {
 };
 const base = withInitial(model, folder.weights);
 
+async function scoresOf({ name, shape }: ParameterSpec): Promise<Float32Array> {
+  const [rows = 0] = shape;
+  if (!request.anyRows) return magnitude(await base.readFloat32(name), rows);
+  const random = createRandom(hashSeed(0, name));
+  return Float32Array.from({ length: rows }, () => random.uniform());
+}
+
 async function attach(): Promise<Attachment> {
   const { method } = request;
   if (method === 'inference') return { method: 'full', trainables: [], initial: () => [] };
   const budget = { r: request.r };
   const modules = targetModules(model, targets);
   const scores = new Map<string, Float32Array>();
-  if (method === 'spsft')
-    for (const module of modules)
-      scores.set(module.name, magnitude(await base.readFloat32(module.weight.name), elementAt(module.weight.shape, 0)));
+  if (method === 'spsft') for (const module of modules) scores.set(module.name, await scoresOf(module.weight));
   const selection = method === 'spsft' ? selectRows(modules, scores, budget) : new Map();
   const settings: MethodSettings = {
     ...targets,
@@ -117,13 +128,13 @@ async function compile() {
   };
 }
 const { batch, session } = await compile();
-await loadVariables(session, { model: weightStream(model, folder.weights), attachment, optimizer });
+await loadVariables(session, { model: weightStream(model, folder.weights, { storage: attachment.storage }), attachment, optimizer });
 await folder.weights.close();
 const loadSeconds = (performance.now() - started) / 1000;
 
 globalThis.gc?.();
 resetPeak();
-const { residentBytes } = takenMemory(request.device);
+const { residentBytes } = takenMemory(request.device, engine);
 let firstPeak = 0;
 let cpuStart = process.cpuUsage();
 const seconds: number[] = [];
@@ -136,13 +147,13 @@ for (let step = 1; step <= request.warmUp + request.steps; step++) {
   const { loss } = await session.run(name, feeds);
   seconds.push((performance.now() - begin) / 1000);
   if (step === 1) {
-    firstPeak = takenMemory(request.device).peakBytes;
+    firstPeak = takenMemory(request.device, engine).peakBytes;
     resetPeak();
   }
   losses.push(required(loss?.[0], 'the loss'));
 }
 const cpu = process.cpuUsage(cpuStart);
-const after = takenMemory(request.device);
+const after = takenMemory(request.device, engine);
 const stepSeconds = seconds.slice(request.warmUp);
 const signature = signatureOf(programOf(request.recompute));
 console.log(
@@ -151,7 +162,7 @@ console.log(
     engine: engine.description.summary,
     trainable: trains ? trainableCount(attachment) : 0,
     nodes: signature.schedule.length,
-    plannedBytes: liveness(signature, fusedSteps(signature)).peakBytes,
+    plannedBytes: liveness(signature, engine.description.fuses ? fusedSteps(signature) : singleSteps(signature)).peakBytes,
     // What the method needs, whatever is computed again.
     flops: signatureFlops(signatureOf(programOf('none'))),
     loadSeconds,

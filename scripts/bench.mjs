@@ -1,10 +1,11 @@
 /** `npm run bench`: this project against PyTorch and PEFT, on the same weights, in one run. See bench/main.ts and bench/parts.ts. */
+import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { ensurePython } from './python-venv.mjs';
 import { buildBundles, cacheFolder, ensureEngine, ensurePackages, root, StepError, say } from './steps.mjs';
 
-const PARTS = ['frontier', 'long', 'sweep', 'precision', 'load', 'true-size'];
+const PARTS = ['frontier', 'long', 'sweep', 'precision', 'load', 'true-size', 'gpu'];
 const MODELS = ['smollm2', 'minilm', 'deberta', 'vit', 'resnet', 'gemma', 'experts'];
 /** Those that ask for no license to be accepted. */
 const DEFAULT_MODELS = MODELS.filter(name => name !== 'gemma');
@@ -18,6 +19,7 @@ SmolLM2-135M on one core and then on two, in float32; with --part, more of it:
                  precision: losses of bfloat16, quantized bases and 8-bit moments
                  load: a folder of seven billion parameters
                  true-size: a step of Llama-2-7B's and Llama-3-8B's sizes; needs 24 GB of memory
+                 gpu: whole models of 1.7 and 8 billion parameters through the PJRT engine; needs --device gpu
   --models M,…   of the frontier: ${MODELS.join(', ')} (default: all but gemma;
                  experts: a mixture of 32, each with rows or factors of its own)
   --accept-gemma-terms   the license of Gemma, which is shown, is accepted: needed for its download
@@ -83,7 +85,11 @@ function readArguments() {
   if (!['cpu', 'gpu'].includes(values.device)) throw new Error(`--device takes cpu or gpu, not '${values.device}'`);
   const onGpu = values.device === 'gpu';
   const parts = values.part ? namesAmong(values.part, PARTS, '--part') : onGpu ? ['frontier'] : [];
-  const threads = (values.threads ?? (parts.length > 0 ? '1' : '1,2')).split(',').map(one => wholeNumber(one, MOST_THREADS, '--threads'));
+  if (parts.includes('gpu') && !onGpu) throw new Error('--part gpu needs --device gpu');
+  // On a GPU, cores only feed it.
+  const threads = (values.threads ?? (onGpu ? String(availableParallelism()) : parts.length > 0 ? '1' : '1,2'))
+    .split(',')
+    .map(one => wholeNumber(one, MOST_THREADS, '--threads'));
   const ofParts = ['models', 'layers', 'dtype', 'brief', 'resume'].find(name => values[name]);
   if (ofParts && parts.length === 0) throw new Error(`--${ofParts} goes with --part`);
   if (parts.length > 0 && (values.quick || values.memory || values.cards))

@@ -57,32 +57,13 @@ const LATER_APART = {
  * @returns {Promise<string[]>} the files that the bundles were made of, relative to the root; rejects with esbuild's list of errors
  */
 export async function buildBundles({ outdir, isRelease }) {
-  const shared = {
-    absWorkingDir: root,
-    bundle: true,
-    logLevel: 'warning',
-    metafile: true,
-    sourcemap: isRelease ? false : 'linked',
-    // Names stay, so that the stack of a fault that a user reports can be read.
-    minifySyntax: isRelease,
-    minifyWhitespace: isRelease,
-    // A release carries the licenses of all packages whole: scripts/notices.mjs.
-    legalComments: isRelease ? 'none' : 'linked',
-  };
-  const node = {
-    ...shared,
-    plugins: [ENGLISH_ONLY],
-    platform: 'node',
-    target: 'node20',
-    external: EXTERNAL,
-    mainFields: ['module', 'main'],
-  };
+  const shared = sharedOptions(isRelease);
   const pages = readdirSync(path.join(root, 'media')).filter(file => /\.(ts|css)$/.test(file));
   const results = await Promise.all([
-    build({ ...node, entryPoints: NODE_ENTRIES, outdir, format: 'esm', banner: { js: COMMONJS_NAMES } }),
+    buildProcesses({ entryPoints: NODE_ENTRIES, outdir, isRelease }),
     build({
-      ...node,
-      plugins: [...node.plugins, LATER_APART],
+      ...nodeOptions(isRelease),
+      plugins: [ENGLISH_ONLY, LATER_APART],
       entryPoints: { extension: 'client/extension.ts', lazy: 'client/lazy-modules.ts' },
       outdir,
       // Its imports become requires, which know the editor's own module.
@@ -104,8 +85,39 @@ export async function buildBundles({ outdir, isRelease }) {
   return [...new Set([...copyFiles(outdir), ...results.flatMap(({ metafile }) => Object.keys(metafile.inputs))])];
 }
 
+/**
+ * Bundles programs that run in Node, each with everything that it imports.
+ * @param {{ entryPoints: Record<string, string>, outdir: string, isRelease: boolean, extension?: string }} options sources by the names of bundles
+ */
+export function buildProcesses({ entryPoints, outdir, isRelease, extension = '.js' }) {
+  const outExtension = { '.js': extension };
+  return build({ ...nodeOptions(isRelease), entryPoints, outdir, outExtension, format: 'esm', banner: { js: COMMONJS_NAMES } });
+}
+
+const nodeOptions = isRelease => ({
+  ...sharedOptions(isRelease),
+  plugins: [ENGLISH_ONLY],
+  platform: 'node',
+  target: 'node20',
+  external: EXTERNAL,
+  mainFields: ['module', 'main'],
+});
+
+const sharedOptions = isRelease => ({
+  absWorkingDir: root,
+  bundle: true,
+  logLevel: 'warning',
+  metafile: true,
+  sourcemap: isRelease ? false : 'linked',
+  // Names stay, so that the stack of a fault that a user reports can be read.
+  minifySyntax: isRelease,
+  minifyWhitespace: isRelease,
+  // A release carries the licenses of all packages whole: scripts/notices.mjs.
+  legalComments: isRelease ? 'none' : 'linked',
+});
+
 /** Files of packages that are used as they are. @returns {string[]} one file of each package */
-function copyFiles(outdir) {
+export function copyFiles(outdir) {
   const require = createRequire(import.meta.url);
   const folderOf = name => path.dirname(require.resolve(`${name}/package.json`));
   const taken = [

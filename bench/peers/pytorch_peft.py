@@ -7,9 +7,11 @@
 DIR is a Hugging Face folder with config.json and safetensors; the batch follows from its kind. AdamW; of a language model every token but
 the first of each sequence is a label and all linear layers of the blocks are trained, of a classifier also all convolutions, and the head
 whole. Batch norm keeps its running statistics. Peak memory counts from when the weights are loaded: they are copied off the mapped file,
-freed memory goes back to the system, and the kernel's mark is reset before the first step. On a GPU it is what the driver counts.
+freed memory goes back to the system, and the kernel's mark is reset before the first step. On a GPU it is what the driver counts, or with
+`--count allocator` the most that PyTorch's allocator had given out, weights included.
 """
 import argparse
+import contextlib
 import ctypes
 import gc
 import json
@@ -32,8 +34,13 @@ def memory(key):
         return next(int(line.split()[1]) * 1024 for line in status if line.startswith(key + ':'))
 
 
-def gpu_memory():
-    """Bytes in use on the first GPU, as its driver counts them: allocators keep what they freed, so the end shows the peak."""
+def gpu_memory(count):
+    """Bytes on the first GPU: those that PyTorch has given out at most since the last reset, or those in use as the driver counts them:
+    allocators keep what they freed, so the end shows the peak."""
+    if count == 'allocator':
+        import torch
+
+        return torch.cuda.max_memory_allocated()
     asked = ['nvidia-smi', '--id=0', '--query-gpu=memory.used', '--format=csv,noheader,nounits']
     return int(subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()[0]) * 2**20
 
@@ -62,8 +69,9 @@ def load(args):
     task = next(task for task in ('CausalLM', 'SequenceClassification', 'ImageClassification') if kind.endswith('For' + task))
     dtype = torch.bfloat16 if args.dtype == 'bfloat16' else torch.float32
     model = getattr(transformers, 'AutoModelFor' + task).from_pretrained(args.model, dtype=dtype)
-    for tensor in (*model.parameters(), *model.buffers()):
-        tensor.data = tensor.data.clone()
+    if args.device == 'cpu':
+        for tensor in (*model.parameters(), *model.buffers()):
+            tensor.data = tensor.data.clone()
     model.config.use_cache = False
     return model.to(device_of(args)), task
 
@@ -176,11 +184,22 @@ def train(args):
     optimizer = torch.optim.AdamW(parameters, lr=1e-4, weight_decay=0.01, fused=True) if trains else None
     run = torch.compile(model) if args.compile else model
 
+    def attention():
+        if args.attention is None:
+            return contextlib.nullcontext()
+        from torch.nn.attention import SDPBackend, sdpa_kernel
+
+        return sdpa_kernel(SDPBackend.FLASH_ATTENTION)
+
     def loss_of():
         with torch.autocast(device_of(args), torch.bfloat16, enabled=args.dtype == 'autocast'):
             return run(**batch).loss
 
     def step():
+        with attention():
+            return one_step()
+
+    def one_step():
         if not trains:
             with torch.no_grad():
                 return loss_of().item()
@@ -192,7 +211,9 @@ def train(args):
 
     on_gpu = args.device == 'gpu'
     reset_peak()
-    resident = gpu_memory() if on_gpu else memory('VmRSS')
+    if on_gpu:
+        torch.cuda.reset_peak_memory_stats()
+    resident = gpu_memory(args.count) if on_gpu else memory('VmRSS')
     seconds, cpu_seconds, losses = [], [], []
     for _ in range(args.warm_up + args.steps):
         begin, cpu_begin = time.perf_counter(), time.process_time()
@@ -207,7 +228,7 @@ def train(args):
         firstStepSeconds=seconds[0],
         cpuSeconds=sum(cpu_seconds[args.warm_up :]),
         residentBytes=resident,
-        peakBytes=gpu_memory() if on_gpu else memory('VmHWM'),
+        peakBytes=gpu_memory(args.count) if on_gpu else memory('VmHWM'),
         losses=losses,
     )
 
@@ -262,6 +283,8 @@ def main():
             sub.add_argument('--dropout', type=float, default=0.0)
             sub.add_argument('--checkpointing', action='store_true')
             sub.add_argument('--compile', action='store_true')
+            sub.add_argument('--attention', choices=('flash',))
+            sub.add_argument('--count', choices=('driver', 'allocator'), default='driver')
             sub.add_argument('--batch', type=int, default=2)
             sub.add_argument('--tokens', type=int, default=256)
             sub.add_argument('--steps', type=int, default=5)

@@ -2,12 +2,9 @@
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Engine } from '../../trainer/engine/engine.ts';
-import { openModel } from '../../trainer/hub/open-model.ts';
-import { loadModel } from '../../trainer/model/load-model.ts';
-import { weightStream } from '../../trainer/model/weight-stream.ts';
-import { type Golden, imageSizeOf, readGolden } from '../../trainer/verify/golden.ts';
-import { type Check, TOLERANCES, logitsTolerance, verifyModel, verifyProgram } from '../../trainer/verify/verify-model.ts';
+import { logitsTolerance, TOLERANCES } from '../../trainer/verify/verify-model.ts';
 import { casesOn, openOthersAndPjrt, openReference } from '../support/engines.ts';
+import { folderOfEachLayer, verifyFolder } from '../support/verify-folder.ts';
 
 const folders = [
   ...['llama', 'llama3_tied', 'llama_biased', 'llama_linear_rope', 'qwen2', 'qwen2_window', 'mistral_window', 'qwen3', 'qwen3_window'],
@@ -28,32 +25,6 @@ const folders = [
   ...['timm_convnext', 'timm_convnextv2', 'timm_swin', 'timm_dinov2', 'timm_dinov2_registers'],
 ];
 
-/** One folder of each kind of layer. */
-const compiledFolders = new Set(['llama', 'gemma3', 'mixtral', 'gpt_oss', 'bert', 'bert_tokens', 'deberta', 'modernbert', 'vit', 'resnet', 'convnextv2', 'swin']);
-
-async function verify(engine: Engine, name: string): Promise<{ checks: Check[]; expected: string[] }> {
-  const dir = join(import.meta.dirname, name);
-  const folder = await openModel(dir);
-  const golden = await readGolden(join(dir, 'golden.json'));
-  const model = loadModel(folder.config, { imageSize: imageSizeOf(golden) });
-  const session = await engine.compile(verifyProgram(model, golden));
-  try {
-    await session.load(weightStream(model, folder.weights));
-    return { checks: await verifyModel(session, model, golden), expected: namesOf(golden) };
-  } finally {
-    await session.dispose();
-    await folder.weights.close();
-  }
-}
-
-/** Everything that the reference has a number for. */
-function namesOf({ grads, train }: Golden): string[] {
-  const inMode = (gradients: object) => ['logits', 'loss', ...Object.keys(gradients).map(parameter => `gradient of ${parameter}`)];
-  if (!train) return inMode(grads);
-  const training = [...inMode(train.grads), ...Object.keys(train.buffers ?? {}).map(name => `running ${name}`)];
-  return [...inMode(grads), ...training.map(name => `${name} (training mode)`)];
-}
-
 test('the tolerances are those that the project promises', () => {
   expect(TOLERANCES).toEqual({ logits: 1e-4, loss: 1e-5, gradients: 1e-3 });
   expect([[0.5, -20], [36.6, -8], []].map(logitsTolerance)).toEqual([1e-4, 5e-6 * 36.6, 1e-4]);
@@ -61,8 +32,8 @@ test('the tolerances are those that the project promises', () => {
 
 for (const { name, engine, missing } of [{ name: 'portable, cpu', engine: await openReference(), missing: '' }, ...(await openOthersAndPjrt())])
   describe.skipIf(!engine)(`${name}${missing ? ` (skipped: ${missing})` : ''}`, () => {
-    test.each(casesOn(name, folders, folder => compiledFolders.has(folder)))('%s', async folder => {
-      const { checks, expected } = await verify(engine as Engine, folder);
+    test.each(casesOn(name, folders, folder => folderOfEachLayer.includes(folder)))('%s', async folder => {
+      const { checks, expected } = await verifyFolder(engine as Engine, join(import.meta.dirname, folder));
       expect(checks.map(check => check.name)).toEqual(expected);
       expect(checks.filter(check => !check.ok)).toEqual([]);
     });

@@ -1,16 +1,6 @@
-/** How far two lists of numbers are apart. */
+/** Expects two lists of numbers to be close to each other. */
 import { expect } from 'vitest';
-
-/** The largest |actual − expected| / (1 + |expected|); NaN counts as infinitely far from anything but NaN. */
-export function largestError(actual: readonly number[], expected: readonly number[]): number {
-  if (actual.length !== expected.length) return Number.POSITIVE_INFINITY;
-  return actual.reduce((worst, x, i) => {
-    const want = expected[i] as number;
-    if (Object.is(x, want)) return worst;
-    const error = Math.abs(x - want) / (1 + Math.abs(want));
-    return Number.isNaN(error) ? Number.POSITIVE_INFINITY : Math.max(worst, error);
-  }, 0);
-}
+import { largestError } from './largest-error.ts';
 
 /** Fails with both lists in the message when they are further apart than `tolerance`. */
 export function expectClose(actual: readonly number[], expected: readonly number[], tolerance: number, what = ''): void {

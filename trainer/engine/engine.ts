@@ -39,6 +39,16 @@ export interface Engine {
    * @throws EngineError if the library does not load, or cannot reach the others
    */
   readonly join?: (library: string) => Group;
+  /** The counts of the device's own allocator for this process. An engine without it holds everything in the memory of the process. */
+  readonly deviceMemory?: () => DeviceMemory | undefined;
+}
+
+/** Bytes on a device. A plugin may know some of them only. */
+export interface DeviceMemory {
+  readonly used: number;
+  /** The most since the process began. */
+  readonly peak?: number;
+  readonly limit?: number;
 }
 
 /** The processes of a run, of which this one is number `rank`. */

@@ -8,6 +8,7 @@ import type { Job } from './job.ts';
 export const yieldingEngine = (engine: Engine, job: Job): Engine => ({
   description: engine.description,
   join: engine.join,
+  deviceMemory: engine.deviceMemory,
   compile: async (program, options) => {
     await job.yieldToEvents();
     const session = await engine.compile(program, options);

@@ -21,6 +21,8 @@ export interface CommandOptions {
   readonly onLine?: (line: string) => void;
   /** Called every second while it runs. */
   readonly onTick?: (elapsedSeconds: number) => void;
+  /** Milliseconds after which the program is killed. */
+  readonly timeoutMs?: number | undefined;
 }
 
 /** Never throws: a program that is not there is a result with status −1. */
@@ -35,6 +37,7 @@ export function runCommand(program: string, args: readonly string[], options: Co
     const timer = options.onTick && setInterval(() => options.onTick?.(Math.round((Date.now() - started) / 1000)), 1000);
     const finish = (status: number) => {
       clearInterval(timer);
+      clearTimeout(limit);
       resolve({ status, output });
     };
     const child = spawn(program, args, {
@@ -42,6 +45,12 @@ export function runCommand(program: string, args: readonly string[], options: Co
       env: { ...(options.environment ?? process.env), ...options.env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
+    const limit =
+      options.timeoutMs &&
+      setTimeout(() => {
+        keep(`\nended after ${Math.round((Date.now() - started) / 1000)} s`);
+        child.kill('SIGKILL');
+      }, options.timeoutMs);
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       keep(text);
       const lines = (pending + text).split('\n');

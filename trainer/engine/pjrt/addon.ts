@@ -1,5 +1,7 @@
 /** The compiled addon (`native/`): clients, programs and buffers of PJRT plugins. Whatever may wait gives a promise. */
 
+import type { DeviceMemory } from '../engine.ts';
+
 /** Handles are opaque; each is freed when it is closed or collected. */
 export interface ClientHandle {
   readonly client: unique symbol;
@@ -52,7 +54,7 @@ export interface Addon {
   /** Buffers that are alive. */
   alive(client: ClientHandle): { readonly buffers: number; readonly bytes: number };
   /** Undefined where the device's allocator does not count. */
-  deviceMemory(client: ClientHandle): { readonly used: number; readonly peak?: number; readonly limit?: number } | undefined;
+  deviceMemory(client: ClientHandle): DeviceMemory | undefined;
   compile(client: ClientHandle, code: Uint8Array, options: Uint8Array): Promise<ExecutableHandle>;
   deserialize(client: ClientHandle, bytes: Uint8Array): Promise<ExecutableHandle>;
   serialize(executable: ExecutableHandle): Promise<Uint8Array>;

@@ -50,6 +50,7 @@ export async function openPjrt({ cacheDir, log = () => undefined }: OpenParams):
     return {
       description: describe(found, installed),
       device,
+      deviceMemory: () => addon.deviceMemory(client),
       compile: async program => new PjrtSession(device, program),
     };
   } catch (error) {

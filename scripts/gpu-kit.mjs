@@ -1,0 +1,98 @@
+/**
+ * `npm run gpu-kit`: dist/rowtune-gpu-kit.tar.gz, which carries everything that a measurement on a GPU needs to a machine without network
+ * and without Node. `./run` in it is the one command. See bench/gpu-kit.ts.
+ */
+import { chmodSync, cpSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { buildProcesses, copyFiles } from './build.mjs';
+import { thirdPartyNotices } from './notices.mjs';
+import { ensurePackages, root, run, StepError, say } from './steps.mjs';
+
+const NAME = 'rowtune-gpu-kit';
+/** Larger things hardly reach the machines that this is for. */
+const MOST_BYTES = 60e6;
+/** A Node of a distribution may be a small program with a large library, and that library would stay here. */
+const LEAST_NODE_BYTES = 50e6;
+
+const PROGRAMS = { rowtune: 'trainer/cli/main.ts', worker: 'trainer/worker.ts', reader: 'trainer/reader/reader-process.ts' };
+const BENCH = { kit: 'bench/gpu-kit.ts', step: 'bench/step.ts', smoke: 'bench/smoke.ts' };
+const RUN = `#!/bin/sh
+# Checks the PJRT engine on this machine's GPU and measures it next to PyTorch + PEFT: ./run --help
+folder=$(dirname "$0")
+exec "$folder/bin/node" "$folder/dist/bench/kit.mjs" "$@"
+`;
+
+/** The Node that runs this. @returns {string} its path */
+function nodeThatTravels() {
+  const isWhole = statSync(process.execPath).size >= LEAST_NODE_BYTES;
+  if (process.platform === 'linux' && process.arch === 'x64' && isWhole) return process.execPath;
+  throw new StepError(
+    `the kit carries the Node that makes it to a Linux x64 machine, and ${process.execPath} (${process.platform} ${process.arch}) cannot go there: make the kit with Node for Linux x64 from nodejs.org`,
+  );
+}
+
+/** The folders of `test/golden` that stand for all. @returns {Promise<readonly string[]>} */
+async function goldenNames(stage) {
+  await buildProcesses({
+    entryPoints: { folders: 'test/support/verify-folder.ts' },
+    outdir: stage,
+    isRelease: true,
+    extension: '.mjs',
+  });
+  const file = path.join(stage, 'folders.mjs');
+  const { folderOfEachLayer } = await import(pathToFileURL(file).href);
+  rmSync(file);
+  return folderOfEachLayer;
+}
+
+/** Lays the kit out file by file. @returns {Promise<string>} its folder */
+async function layOut(parent) {
+  const stage = path.join(parent, NAME);
+  rmSync(stage, { recursive: true, force: true });
+  const folder = (...parts) => {
+    const made = path.join(stage, ...parts);
+    mkdirSync(made, { recursive: true });
+    return made;
+  };
+  const dist = folder('dist');
+  const [programs, bench] = await Promise.all([
+    buildProcesses({ entryPoints: PROGRAMS, outdir: dist, isRelease: true }),
+    buildProcesses({ entryPoints: BENCH, outdir: path.join(dist, 'bench'), isRelease: true, extension: '.mjs' }),
+  ]);
+  const inputs = [...copyFiles(dist), ...[programs, bench].flatMap(({ metafile }) => Object.keys(metafile.inputs))];
+  writeFileSync(path.join(stage, 'ThirdPartyNotices.txt'), thirdPartyNotices(root, [...new Set(inputs)]));
+  cpSync(nodeThatTravels(), path.join(folder('bin'), 'node'));
+  for (const file of ['bin/rowtune.mjs', 'LICENSE', 'package.json']) cpSync(path.join(root, file), path.join(stage, file));
+  cpSync(path.join(root, 'bench', 'peers', 'pytorch_peft.py'), path.join(folder('bench', 'peers'), 'pytorch_peft.py'));
+  const golden = folder('test', 'golden');
+  const names = await goldenNames(stage);
+  for (const name of names) cpSync(path.join(root, 'test', 'golden', name), path.join(golden, name), { recursive: true });
+  writeFileSync(path.join(golden, 'folders.json'), JSON.stringify(names));
+  writeFileSync(path.join(stage, 'run'), RUN);
+  for (const program of ['run', 'bin/node']) chmodSync(path.join(stage, program), 0o755);
+  return stage;
+}
+
+/**
+ * @param {string} parent the folder that the archive goes into
+ * @returns {Promise<string>} the path of the archive
+ */
+export async function makeGpuKit(parent = path.join(root, 'dist')) {
+  mkdirSync(parent, { recursive: true });
+  const stage = await layOut(parent);
+  const archive = path.join(parent, `${NAME}.tar.gz`);
+  run('tar', ['--use-compress-program', 'gzip -9', '-cf', archive, '-C', parent, NAME]);
+  rmSync(stage, { recursive: true });
+  const { size } = statSync(archive);
+  if (size > MOST_BYTES) throw new StepError(`${archive} has ${size} bytes, and at most ${MOST_BYTES} are allowed`);
+  return archive;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  ensurePackages();
+  const archive = await makeGpuKit();
+  say(
+    `${path.relative(process.cwd(), archive)}: ${(statSync(archive).size / 1e6).toFixed(1)} MB. On the machine: tar xzf ${NAME}.tar.gz && ${NAME}/run`,
+  );
+}

@@ -1,0 +1,69 @@
+/**
+ * The kit for a GPU on a processor: made, unpacked into an empty folder, and its one command run with nothing on the PATH but what it says that
+ * it needs. The other side is left out, whose packages a stripped environment does not have. Needs `rowtune engine install --variant pjrt-cpu`.
+ */
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { listPjrt, pjrtLibrary } from '../../../trainer/engine/install/pjrt-folder.ts';
+import { runCommand } from '../../../trainer/engine/install/run-command.ts';
+import { cacheDir } from '../../support/cache-dir.ts';
+
+const plugin = listPjrt(cacheDir).find(({ manifest }) => manifest.variant === 'pjrt-cpu');
+const canRun = plugin !== undefined && process.platform === 'linux' && process.arch === 'x64';
+const reason = canRun ? '' : ' (skipped: run rowtune engine install --variant pjrt-cpu on Linux x64)';
+const scratch = mkdtempSync(path.join(os.tmpdir(), 'rowtune-gpu-kit-'));
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+
+/** The programs that docs/how-to/pjrt.md names, and those that g++ and the script start. */
+const NEEDED = ['sh', 'dirname', 'taskset', 'g++', 'as', 'ld'];
+
+async function programs(): Promise<string> {
+  const folder = path.join(scratch, 'path');
+  mkdirSync(folder);
+  for (const name of NEEDED) {
+    const { output } = await runCommand('sh', ['-c', `command -v ${name}`]);
+    symlinkSync(output.trim(), path.join(folder, name));
+  }
+  return folder;
+}
+
+describe.skipIf(!canRun)(`the kit for a GPU${reason}`, () => {
+  const kit = path.join(scratch, 'machine', 'rowtune-gpu-kit');
+  const out = path.join(scratch, 'out');
+  let environment: Record<string, string> = {};
+  const run = (...args: string[]) => runCommand(path.join(kit, 'run'), args, { cwd: scratch, environment });
+
+  beforeAll(async () => {
+    const { makeGpuKit } = await import(pathToFileURL(path.resolve('scripts', 'gpu-kit.mjs')).href);
+    const archive: string = await makeGpuKit(path.join(scratch, 'made'));
+    expect(statSync(archive).size).toBeLessThan(60e6);
+    mkdirSync(path.dirname(kit));
+    expect(await runCommand('tar', ['xzf', archive, '-C', path.dirname(kit)])).toMatchObject({ status: 0 });
+    environment = { PATH: await programs(), HOME: path.join(scratch, 'home') };
+  });
+
+  it('installs a plugin, checks it and measures a tiny model, with no network and no Node of the machine', async () => {
+    const trial = ['--tiny', '--device', 'cpu', '--plugin', pjrtLibrary(plugin as NonNullable<typeof plugin>), '--out', out];
+    const { status, output } = await run(...trial, '--python', path.join(scratch, 'no-python'));
+    expect(output).toContain('the other side is not measured');
+    const text = readFileSync(path.join(out, 'gpu-trial.md'), 'utf8');
+    expect(text).toContain('GPU: unmeasured.');
+    expect(text).toMatch(/- Operations, .*: \d{2,} passed, 0 failed/);
+    expect(text).toMatch(/- Model folders, .*: 1 passed, 0 failed/);
+    for (const measured of ['lora r16', 'spsft r34', 'full']) expect(text).toContain(`| rowtune ${measured}`);
+    expect(text).toContain('## Failed\n\n- PyTorch + PEFT: no Python with PyTorch');
+    expect(status).toBe(1);
+    // What was measured is taken up; no process is started again.
+    const again = await run(...trial, '--resume', '--python', path.join(scratch, 'no-python'));
+    expect(again.output.match(/ {2}kept$/gm)).toHaveLength(3);
+  });
+
+  it('says what is wrong with its arguments, and what it needs where there is no GPU', async () => {
+    expect(await run('--minutes', 'many')).toMatchObject({ status: 2, output: expect.stringContaining("not 'many'") });
+    writeFileSync(path.join(scratch, 'path', 'nvidia-smi'), '#!/bin/sh\nexit 9\n', { mode: 0o755 });
+    expect(await run()).toMatchObject({ status: 1, output: expect.stringContaining('nvidia-smi finds none') });
+  });
+});
