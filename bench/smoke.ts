@@ -1,11 +1,11 @@
 /** Every operation and folders with reference numbers on the PJRT engine, in a process of its own: prints one JSON line. */
 import path from 'node:path';
-import { elementAt } from '../trainer/narrow.ts';
 import { compareCase } from '../test/support/compare-case.ts';
 import { allCases } from '../test/support/operation-table.ts';
 import { verifyFolder } from '../test/support/verify-folder.ts';
 import { openEngine } from '../trainer/engine/open-engine.ts';
 import { openPortable } from '../trainer/engine/portable/engine.ts';
+import { elementAt } from '../trainer/narrow.ts';
 import { checkDevice, type Device } from './device.ts';
 import type { Smoke } from './gpu-report.ts';
 import { readRequest } from './request.ts';

@@ -19,7 +19,7 @@ import { loadModel } from '../trainer/model/load-model.ts';
 import { isExperts, type ParameterSpec } from '../trainer/model/module-specs.ts';
 import type { ComputeType } from '../trainer/model/weight-storage.ts';
 import { weightStream, withInitial } from '../trainer/model/weight-stream.ts';
-import { elementAt, required } from '../trainer/narrow.ts';
+import { required } from '../trainer/narrow.ts';
 import { causalTask } from '../trainer/objective/causal/causal-task.ts';
 import { classifierTask } from '../trainer/objective/classifier/classifier-task.ts';
 import { createRandom, hashSeed } from '../trainer/random.ts';

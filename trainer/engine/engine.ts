@@ -86,6 +86,11 @@ export interface ExchangeCounts {
  * bfloat16 → Uint16Array (its bits), uint8 and bool → Uint8Array, int8 → Int8Array.
  */
 export interface Session {
+  /**
+   * A second run may be asked for while the first is on its way: its feeds are uploaded meanwhile, and it starts behind the first. Left out:
+   * a run is over before `run` returns.
+   */
+  readonly runsAhead?: boolean;
   /** Fills variables, taking them one by one, so that a model larger than the heap streams through. A variable never loaded must not be read. */
   load(values: AsyncIterable<VariableData> | Iterable<VariableData>): Promise<void>;
   /** The whole of a variable. */

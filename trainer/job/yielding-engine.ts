@@ -13,6 +13,7 @@ export const yieldingEngine = (engine: Engine, job: Job): Engine => ({
     await job.yieldToEvents();
     const session = await engine.compile(program, options);
     return {
+      runsAhead: session.runsAhead,
       load: values => session.load(values),
       read: variable => session.read(variable),
       readAll: variables => session.readAll(variables),

@@ -52,14 +52,16 @@ for (const engine of engines)
       const whole = await runInProcess<TrainResult>({ kind: 'train', recipe, runDir: `${dir} whole`, context });
       const runDir = `${dir} parts`;
       const first = await runInProcess<TrainResult>({ kind: 'train', recipe, runDir, context }, stopAfter(stopAt));
-      expect(first.value).toMatchObject({ state: 'stopped', steps: stopAt, after: null });
+      // A session that runs ahead finishes the update that had begun.
+      const steps = engine === 'pjrt' ? stopAt + 1 : stopAt;
+      expect(first.value).toMatchObject({ state: 'stopped', steps, after: null });
       const second = await runInProcess<TrainResult>({ kind: 'resume', runDir, overrides: [], context });
       expect(second.value).toMatchObject({ state: 'finished', steps: 6 });
       expect([...first.losses, ...second.losses]).toEqual([...whole.losses]);
       expect(second.value.after?.loss).toBe(whole.value.after?.loss);
       expect(second.value.before?.loss).toBe(whole.value.before?.loss);
-      const steps = (await readMetrics(runDir)).filter(line => line.loss !== undefined).map(line => line.step);
-      expect(steps).toEqual([1, 2, 3, 4, 5, 6]);
+      const logged = (await readMetrics(runDir)).filter(line => line.loss !== undefined).map(line => line.step);
+      expect(logged).toEqual([1, 2, 3, 4, 5, 6]);
     });
   });
 

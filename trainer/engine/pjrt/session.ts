@@ -23,6 +23,7 @@ export interface Device {
 }
 
 export class PjrtSession implements Session {
+  readonly runsAhead = true;
   private readonly device: Device;
   private readonly program: Program;
   private readonly specs: ReadonlyMap<string, VariableSpec>;
@@ -59,7 +60,6 @@ export class PjrtSession implements Session {
     return values;
   }
 
-  /** A second call may begin while the first is on its way: its feeds are uploaded, and it starts when the first has started. */
   async run(name: string, feeds: Readonly<Record<string, HostArray>>): Promise<Record<string, HostArray>> {
     const signature = this.program.signatures[name];
     if (!signature)

@@ -10,7 +10,7 @@ import type { Recipe } from '../../protocol/recipe-schema.ts';
 import { withAbsolutePaths } from '../../run/absolute-paths.ts';
 import { RateCurve, type RatePoint, type RateSuggestion, rateAt, suggestRate } from '../../train/rate-range.ts';
 import { type Prepared, prepareTraining } from './prepare.ts';
-import { trainStep } from './train-step.ts';
+import { beginStep } from './train-step.ts';
 
 export interface FindRateResult {
   readonly points: readonly RatePoint[];
@@ -56,8 +56,9 @@ async function raise({ range }: Request, prepared: Prepared, { job }: JobScope):
     await job.yieldToEvents();
     job.checkStop();
     const learningRate = rateAt(range, index);
-    const { loss, next } = await trainStep(prepared, cursor, index + 1, learningRate);
-    cursor = next;
+    const begun = await beginStep(prepared, cursor, index + 1, learningRate);
+    const { loss } = await begun.result;
+    cursor = begun.next;
     diverged = curve.add(learningRate, loss);
     report(index + 1);
     job.emit({ type: 'metrics', step: index + 1, values: { loss, learning_rate: learningRate } });

@@ -1,6 +1,6 @@
 /** The training loop: updates with metrics, evaluation, checkpoints, divergence checks and stop requests. */
 
-import { dataStart, stepsPerEpoch } from '../../data/batch/batches.ts';
+import { type DataCursor, dataStart, stepsPerEpoch } from '../../data/batch/batches.ts';
 import { DataError } from '../../data/data-error.ts';
 import { bestModelValue, type Evaluation, evaluate } from '../../job/evaluate.ts';
 import type { MemoryMeter } from '../../job/memory-meter.ts';
@@ -15,7 +15,7 @@ import { learningRateAt, type ScheduleSettings, stepsOf, warmupStepsOf } from '.
 import type { Prepared } from './prepare.ts';
 import { RankMeter } from './rank-meter.ts';
 import type { MetricsPlace, RunMetrics, RunScope } from './run-metrics.ts';
-import { type StepResult, trainStep } from './train-step.ts';
+import { type BegunStep, beginStep, handled, type StepResult } from './train-step.ts';
 
 export interface TrainLoopParams extends RunScope {
   readonly prepared: Prepared;
@@ -98,6 +98,8 @@ class TrainLoop {
   private checkpoint: string | undefined;
   private evaluation: Evaluation | undefined;
   private tokens = 0;
+  /** The update after the one that is waited for, where the session runs ahead. */
+  private ahead: Promise<BegunStep> | undefined;
 
   constructor(params: TrainLoopParams) {
     const { prepared, start, before } = params;
@@ -135,7 +137,8 @@ class TrainLoop {
     while (this.state.step < totalSteps && !this.isStale) {
       await job.yieldToEvents();
       prepared.ranks?.agree();
-      if (job.stop) break;
+      // An update that has begun changes the weights, so it is finished.
+      if (job.stop && !this.ahead) break;
       await this.update();
       if (this.stepSeconds.length === 1) await this.params.onFirstUpdate?.();
       report(this.state.step);
@@ -165,13 +168,16 @@ class TrainLoop {
   }
 
   private async update(): Promise<void> {
-    const { prepared } = this.params;
     const { state } = this;
     const step = state.step + 1;
     const rate = learningRateAt(this.schedule, state.step);
     this.rankMeter?.begin();
     const started = performance.now();
-    const result = await trainStep(prepared, state.cursor, step, rate).catch(error => this.keepBefore(error));
+    const begun = this.ahead ?? this.begin(step, state.cursor);
+    this.ahead = undefined;
+    const { result: pending, next } = await begun.catch(error => this.keepBefore(error));
+    if (this.mayRunAhead(step, next)) this.ahead = handled(this.begin(step + 1, next));
+    const result = await pending;
     const seconds = (performance.now() - started) / 1000;
     this.stepSeconds.push(seconds);
     this.rankMeter?.end(seconds);
@@ -182,7 +188,7 @@ class TrainLoop {
     this.state = {
       ...state,
       step,
-      cursor: result.next,
+      cursor: next,
       tokens: state.tokens + result.tokens,
       targets: state.targets + result.targets,
       trainSeconds: state.trainSeconds + seconds,
@@ -196,6 +202,20 @@ class TrainLoop {
       },
     };
     await this.record(result, rate);
+  }
+
+  private begin(step: number, cursor: DataCursor): Promise<BegunStep> {
+    return beginStep(this.params.prepared, cursor, step, learningRateAt(this.schedule, step - 1));
+  }
+
+  /** Whether nothing has to be done with the weights between an update and the one after it. */
+  private mayRunAhead(step: number, next: DataCursor): boolean {
+    const { prepared, job } = this.params;
+    if (!prepared.session.runsAhead || prepared.ranks || job.stop) return false;
+    // The first update ends the preparations of a run.
+    if (this.stepSeconds.length === 0 || step >= this.schedule.totalSteps) return false;
+    const { evaluates, saves } = this.dueAfter(step, next);
+    return !evaluates && !saves;
   }
 
   /** Updates before a bad sample are valid, and a resumed run meets the same batch again. */
@@ -257,20 +277,26 @@ class TrainLoop {
     throw diverged(`${what} at step ${step}`);
   }
 
-  private async afterUpdate(): Promise<void> {
-    const { prepared, job } = this.params;
-    const { recipe, evaluator } = prepared;
-    const { step, cursor } = this.state;
+  private dueAfter(step: number, { batchIndex }: DataCursor): { readonly evaluates: boolean; readonly saves: boolean } {
+    const { recipe, evaluator } = this.params.prepared;
     const { totalSteps } = this.schedule;
     const isDue = (strategy: 'no' | 'steps' | 'epoch', every: number): boolean =>
-      strategy === 'steps' ? step % stepsOf(every, totalSteps) === 0 : strategy === 'epoch' && cursor.batchIndex === 0;
+      strategy === 'steps' ? step % stepsOf(every, totalSteps) === 0 : strategy === 'epoch' && batchIndex === 0;
     // As in Transformers, the last update is always evaluated, so that it can be the best.
     const isLast = step === totalSteps && recipe.eval_strategy !== 'no';
-    let isBest = false;
-    if (evaluator && (isLast || isDue(recipe.eval_strategy, recipe.eval_steps))) isBest = await this.evaluate();
+    return {
+      evaluates: evaluator !== undefined && (isLast || isDue(recipe.eval_strategy, recipe.eval_steps)),
+      saves: isDue(recipe.save_strategy, recipe.save_steps),
+    };
+  }
+
+  private async afterUpdate(): Promise<void> {
+    const { prepared, job } = this.params;
+    const { evaluates, saves } = this.dueAfter(this.state.step, this.state.cursor);
+    const isBest = evaluates && (await this.evaluate());
     this.pauseIfDue();
     if (job.stop) return;
-    if (isDue(recipe.save_strategy, recipe.save_steps) || (isBest && recipe.load_best_model_at_end)) await this.save();
+    if (saves || (isBest && prepared.recipe.load_best_model_at_end)) await this.save();
   }
 
   /** @returns whether it is the best so far */

@@ -17,31 +17,58 @@ export interface StepResult {
   readonly targets: number;
   /** Measures of the samples, before the update. */
   readonly measures: MeasureSums;
-  readonly next: DataCursor;
 }
 
-/** @param step number of the update, from 1 */
-export async function trainStep(prepared: Prepared, cursor: DataCursor, step: number, learningRate: number): Promise<StepResult> {
+/** An update whose every run was asked for. */
+export interface BegunStep {
+  readonly next: DataCursor;
+  readonly result: Promise<StepResult>;
+}
+
+type Outputs = Readonly<Record<string, HostArray>>;
+
+/**
+ * Reads the batches of an update and asks for its runs. The next update may begin when this one has begun, where the session runs ahead:
+ * nothing here waits for the last loss.
+ * @param step number of the update, from 1
+ */
+export async function beginStep(prepared: Prepared, cursor: DataCursor, step: number, learningRate: number): Promise<BegunStep> {
   const { session, source, plan, recipe, measure, ranks } = prepared;
   const { accumulationSteps, optimizer } = plan;
   const { batches, targetCount: ownTargets, next } = await stepAt(source, cursor, accumulationSteps);
   const ownTokens = batches.reduce((sum, batch) => sum + batch.tokenCount, 0);
   // A loss is the mean over the targets of the whole batch, wherever they are.
-  const [targetCount = 0, tokens = 0] = ranks ? ranks.sum([ownTargets, ownTokens]) : [ownTargets, ownTokens];
+  const [targets = 0, tokens = 0] = ranks ? ranks.sum([ownTargets, ownTokens]) : [ownTargets, ownTokens];
   const scalars: Record<string, HostArray> = {};
   for (const [name, value] of Object.entries(optimizerFeeds(optimizer, learningRate, step))) scalars[name] = Float32Array.of(value);
-  let loss = 0;
-  let measures: MeasureSums = {};
-  let outputs: Readonly<Record<string, HostArray>> = {};
+  const runs: Promise<Outputs>[] = [];
   for (const [i, batch] of batches.entries()) {
-    const feeds = { ...batch.feeds(targetCount, batches), seed: dropoutSeed(recipe.seed, step, i) };
-    outputs = await session.run(trainSignature(batch.bucket), accumulationSteps > 1 ? feeds : { ...feeds, ...scalars });
-    loss += outputs.loss?.[0] ?? Number.NaN;
-    if (measure) measures = addSums(measures, measure(batch, outputs));
+    // At most two are on their way, whose feeds are alive.
+    await runs.at(session.runsAhead ? -2 : -1);
+    const feeds = { ...batch.feeds(targets, batches), seed: dropoutSeed(recipe.seed, step, i) };
+    runs.push(handled(session.run(trainSignature(batch.bucket), accumulationSteps > 1 ? feeds : { ...feeds, ...scalars })));
   }
-  if (accumulationSteps > 1) outputs = await session.run(APPLY, scalars);
-  if (ranks) [loss = Number.NaN] = ranks.sum([loss]);
-  return { loss, gradNorm: outputs.gradNorm?.[0] ?? Number.NaN, tokens, targets: targetCount, measures, next };
+  if (!session.runsAhead) await runs.at(-1);
+  const last = accumulationSteps > 1 ? handled(session.run(APPLY, scalars)) : runs.at(-1);
+  const result = async (): Promise<StepResult> => {
+    let loss = 0;
+    let measures: MeasureSums = {};
+    for (const [i, batch] of batches.entries()) {
+      const outputs = (await runs[i]) ?? {};
+      loss += outputs.loss?.[0] ?? Number.NaN;
+      if (measure) measures = addSums(measures, measure(batch, outputs));
+    }
+    const gradNorm = (await last)?.gradNorm?.[0] ?? Number.NaN;
+    if (ranks) [loss = Number.NaN] = ranks.sum([loss]);
+    return { loss, gradNorm, tokens, targets, measures };
+  };
+  return { next, result: handled(result()) };
+}
+
+/** A promise that may fail before anyone waits for it, and is waited for in its turn. */
+export function handled<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => undefined);
+  return promise;
 }
 
 /** A separate random stream for each batch; the second word separates layers. */
