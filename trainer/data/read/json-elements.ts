@@ -1,96 +1,225 @@
-/** Finds the elements of a list in a JSON text, each with its line, so that an error can name the sample it is in. */
+/** Finds the elements of a list in a JSON text that is read block by block, each with its line, so that an error can name the sample it is in. */
 
 export interface JsonElement {
   /** From 1: the line of its first character. */
   readonly line: number;
   readonly text: string;
-  /** Its end in the text of the file. */
-  readonly end: number;
 }
 
-/** The layout of a JSON file. */
-export type JsonLayout =
-  | { readonly kind: 'list'; readonly start: number }
-  /** Several values in a row: JSON Lines under another name. */
-  | { readonly kind: 'lines' }
-  | { readonly kind: 'other' };
+/** A text in blocks, which may end anywhere. */
+export type TextBlocks = AsyncIterable<string>;
 
-const spaces = /[ \t\r\n\uFEFF]*/y;
-const scalarEnd = /[,\]}\s]/g;
-const stringEnd = /["\\]/g;
+/** A single element above the bound, or a file that is none of the two layouts. */
+export class JsonLayoutError extends Error {
+  override name = 'JsonLayoutError';
+  readonly kind: 'element' | 'layout';
+  readonly line: number;
 
-/** The place where the list of samples begins: the text itself, or the value of its key `data`. */
-export function jsonLayout(text: string): JsonLayout {
-  const start = skipSpaces(text, 0);
-  if (text[start] === '[') return { kind: 'list', start };
-  if (text[start] !== '{') return { kind: 'other' };
-  if (skipSpaces(text, skipValue(text, start)) < text.length) return { kind: 'lines' };
-  let at = skipSpaces(text, start + 1);
-  while (text[at] === '"') {
-    const keyEnd = skipValue(text, at);
-    const value = skipSpaces(text, skipSpaces(text, keyEnd) + 1);
-    if (text.slice(at, keyEnd) === '"data"') return text[value] === '[' ? { kind: 'list', start: value } : { kind: 'other' };
-    at = skipSpaces(text, skipValue(text, value));
-    if (text[at] !== ',') break;
-    at = skipSpaces(text, at + 1);
+  constructor(kind: JsonLayoutError['kind'], line: number) {
+    super(kind === 'element' ? 'an element that is too large' : 'no list of elements');
+    this.kind = kind;
+    this.line = line;
   }
-  return { kind: 'other' };
 }
 
-/** The elements of the list that opens at `start`. Malformed JSON gives pieces that JSON.parse refuses, never an endless loop. */
-export function* jsonElements(text: string, start: number): Generator<JsonElement> {
-  let line = 1;
-  let counted = 0;
-  const lineOf = (position: number) => {
-    for (let at = text.indexOf('\n', counted); at >= 0 && at < position; at = text.indexOf('\n', at + 1)) line++;
-    counted = position;
-    return line;
-  };
-  let at = skipSpaces(text, start + 1);
-  if (text[at] === ']') return;
+/** Characters of one element: a sample is far shorter, and a file that never closes its brackets must not fill memory. */
+export const MAX_ELEMENT_CHARACTERS = 64 * 2 ** 20;
+
+const SPACE = /[ \t\r\n\uFEFF]/;
+
+/** Whether a text is several values in a row: JSON Lines under another name. No more than a block of it is held. */
+export async function holdsSeveralValues(blocks: TextBlocks): Promise<boolean> {
+  const text = new TextReader(blocks);
+  try {
+    if ((await text.peek()) !== '{') return false;
+    await text.skipValue();
+    return (await text.peek()) !== undefined;
+  } finally {
+    await text.close();
+  }
+}
+
+/**
+ * The elements of the list that a text is, or of the list under its key `data`. Malformed JSON gives pieces that JSON.parse refuses, never an
+ * endless loop.
+ * @throws JsonLayoutError where there is no such list, or an element is too large
+ */
+export async function* jsonElements(blocks: TextBlocks): AsyncGenerator<JsonElement> {
+  const text = new TextReader(blocks);
+  try {
+    const opening = await text.peek();
+    if (opening === '{') await enterData(text);
+    else if (opening !== '[') throw new JsonLayoutError('layout', 1);
+    text.take();
+    yield* elementsOf(text);
+  } finally {
+    await text.close();
+  }
+}
+
+async function* elementsOf(text: TextReader): AsyncGenerator<JsonElement> {
+  if ((await text.peek()) === ']') return;
   while (true) {
-    const end = Math.max(skipValue(text, at), at);
-    const next = skipSpaces(text, end);
-    const separator = text[next];
+    await text.peek();
+    const { line } = text;
+    const value = await text.value();
+    const separator = await text.peek();
     // Whatever stands where a comma or the closing bracket belongs makes the element itself malformed.
-    yield { line: lineOf(at), text: separator === ',' || separator === ']' ? text.slice(at, end) : text.slice(at, next + 1), end };
+    yield { line, text: separator === ',' || separator === ']' ? value : `${value} ${separator ?? ''}` };
     if (separator !== ',') {
-      if (separator !== ']') yield { line: lineOf(next), text: '', end };
+      if (separator !== ']') yield { line: text.line, text: '' };
       return;
     }
-    at = skipSpaces(text, next + 1);
+    text.take();
   }
 }
 
-function skipSpaces(text: string, from: number): number {
-  spaces.lastIndex = Math.min(from, text.length);
-  spaces.test(text);
-  return spaces.lastIndex;
-}
-
-/** The position after the value that starts at `from`; the end of the text where it is not closed. */
-function skipValue(text: string, from: number): number {
-  const opening = text[from];
-  if (opening === '"') return skipString(text, from);
-  if (opening !== '{' && opening !== '[') return search(text, scalarEnd, from);
-  const brackets = /["{}[\]]/g;
-  brackets.lastIndex = from;
-  let depth = 0;
-  for (let match = brackets.exec(text); match !== null; match = brackets.exec(text)) {
-    if (match[0] === '"') brackets.lastIndex = skipString(text, match.index);
-    else if (match[0] === '{' || match[0] === '[') depth++;
-    else if (--depth === 0) return match.index + 1;
+/** Goes to the opening bracket of the list under the key `data`. */
+async function enterData(text: TextReader): Promise<void> {
+  text.take();
+  while ((await text.peek()) === '"') {
+    const key = await text.value();
+    if ((await text.peek()) !== ':') break;
+    text.take();
+    const opening = await text.peek();
+    if (key === '"data"') {
+      if (opening === '[') return;
+      break;
+    }
+    await text.skipValue();
+    if ((await text.peek()) !== ',') break;
+    text.take();
   }
-  return text.length;
+  throw new JsonLayoutError('layout', 1);
 }
 
-function skipString(text: string, from: number): number {
-  let at = search(text, stringEnd, from + 1);
-  while (text[at] === '\\') at = search(text, stringEnd, at + 2);
-  return Math.min(at + 1, text.length);
+class TextReader {
+  private readonly blocks: AsyncIterator<string>;
+  private text = '';
+  private at = 0;
+  /** The line of the next character, from 1. */
+  line = 1;
+
+  constructor(blocks: TextBlocks) {
+    this.blocks = blocks[Symbol.asyncIterator]();
+  }
+
+  /** The next character that is no space; undefined at the end. */
+  async peek(): Promise<string | undefined> {
+    while (true) {
+      for (; this.at < this.text.length; this.at++) {
+        const next = this.text.charAt(this.at);
+        if (!SPACE.test(next)) return next;
+        if (next === '\n') this.line++;
+      }
+      if (!(await this.more(this.at))) return undefined;
+    }
+  }
+
+  /** Passes the character that was seen. */
+  take(): void {
+    this.at++;
+  }
+
+  /** No more of the text is read. */
+  async close(): Promise<void> {
+    await this.blocks.return?.();
+  }
+
+  /** The text of the value that begins here; up to the end of the text where it is not closed. @throws JsonLayoutError */
+  async value(): Promise<string> {
+    const { line } = this;
+    let value = '';
+    for await (const piece of this.pieces()) {
+      value += piece;
+      if (value.length > MAX_ELEMENT_CHARACTERS) throw new JsonLayoutError('element', line);
+    }
+    return value;
+  }
+
+  async skipValue(): Promise<void> {
+    for await (const _ of this.pieces());
+  }
+
+  /** The value that begins here, a piece for each block. */
+  private async *pieces(): AsyncGenerator<string> {
+    const kind = this.text[this.at];
+    const scan = kind === '"' || kind === '{' || kind === '[' ? new NestedScan() : new ScalarScan();
+    do {
+      const end = scan.end(this.text, this.at);
+      const piece = this.text.slice(this.at, end);
+      for (let newline = piece.indexOf('\n'); newline >= 0; newline = piece.indexOf('\n', newline + 1)) this.line++;
+      this.at = end;
+      yield piece;
+      if (scan.isOver) return;
+    } while (await this.more(this.at));
+  }
+
+  /** Another block behind the characters from `from` on; false at the end of the text. */
+  private async more(from: number): Promise<boolean> {
+    const next = await this.blocks.next();
+    if (next.done === true) return false;
+    this.text = this.text.slice(from) + next.value;
+    this.at = 0;
+    return true;
+  }
 }
 
-function search(text: string, pattern: RegExp, from: number): number {
-  pattern.lastIndex = from;
-  return pattern.exec(text)?.index ?? text.length;
+interface Scan {
+  readonly isOver: boolean;
+  /** The end of the value in this block, or of the block. */
+  end(text: string, from: number): number;
+}
+
+/** A number or a word: up to the character that can't belong to it. */
+class ScalarScan implements Scan {
+  isOver = false;
+
+  end(text: string, from: number): number {
+    const stop = /[,\]}\s]/g;
+    stop.lastIndex = from;
+    const found = stop.exec(text);
+    this.isOver = found !== null;
+    return found?.index ?? text.length;
+  }
+}
+
+/** A string, a list or an object: up to the character that closes it. */
+class NestedScan implements Scan {
+  isOver = false;
+  private depth = 0;
+  private inString = false;
+  private isEscaped = false;
+
+  end(text: string, from: number): number {
+    let at = from;
+    if (this.isEscaped && at < text.length) {
+      this.isEscaped = false;
+      at++;
+    }
+    const brackets = /["{}[\]]/g;
+    const stringEnds = /["\\]/g;
+    while (true) {
+      const pattern = this.inString ? stringEnds : brackets;
+      pattern.lastIndex = at;
+      const found = pattern.exec(text);
+      if (found === null) return text.length;
+      at = found.index + 1;
+      this.read(found[0]);
+      if (this.isOver) return at;
+      if (!this.isEscaped) continue;
+      if (at >= text.length) return text.length;
+      this.isEscaped = false;
+      at++;
+    }
+  }
+
+  private read(character: string): void {
+    if (character === '\\') this.isEscaped = true;
+    else if (character === '"') {
+      this.inString = !this.inString;
+      this.isOver = !this.inString && this.depth === 0;
+    } else if (character === '{' || character === '[') this.depth++;
+    else this.isOver = --this.depth <= 0;
+  }
 }

@@ -2,18 +2,14 @@
 import { isRecord } from '../../narrow.ts';
 import { DataError, describeValue } from '../data-error.ts';
 import type { DataRecord } from '../types.ts';
-import { readDataFile } from './data-file.ts';
-import { jsonElements, jsonLayout } from './json-elements.ts';
+import { holdsSeveralValues, JsonLayoutError, jsonElements, MAX_ELEMENT_CHARACTERS } from './json-elements.ts';
 import type { DataFile } from './list-files.ts';
 import { readConll } from './read-conll.ts';
 import { readCsv, readTsv } from './read-csv.ts';
 import { readParquet } from './read-parquet.ts';
 import type { TextSplit } from './read-text.ts';
 import { readText } from './read-text.ts';
-import { readLines } from './utf8-stream.ts';
-
-/** A .json file is parsed in one piece; JavaScript strings end at 512 million characters. JSON Lines has no such bound. */
-const MAX_JSON_BYTES = 256 * 2 ** 20;
+import { readLines, readUtf8 } from './utf8-stream.ts';
 
 export interface ReadSettings {
   readonly files: readonly DataFile[];
@@ -67,7 +63,7 @@ function readFileRecords(
     case '.ndjson':
       return readJsonLines(file, onProblem, onBytes);
     case '.json':
-      return readJson(file, bytes, { onProblem, onShare });
+      return readJson(file, onProblem, onBytes);
     case '.csv':
       return readCsv(file, ',', { onBytes });
     case '.tsv':
@@ -107,44 +103,34 @@ function orReported<T>(parse: () => T, onProblem: OnProblem): T | undefined {
   }
 }
 
-interface JsonReading extends Pick<Reading, 'onShare'> {
-  readonly onProblem: OnProblem;
+async function* readJson(file: string, onProblem: OnProblem, onBytes: (bytes: number) => void): AsyncGenerator<DataRecord> {
+  if (await holdsSeveralValues(readUtf8(file))) return yield* readJsonLines(file, onProblem, onBytes);
+  let place = 0;
+  try {
+    for await (const element of jsonElements(readUtf8(file, onBytes))) {
+      const value = orReported(() => parseRecord(file, element.line, element.text), onProblem);
+      if (value) yield { file, line: element.line, element: place, value };
+      place++;
+    }
+  } catch (error) {
+    throw error instanceof JsonLayoutError ? layoutError(file, error) : error;
+  }
 }
 
-async function* readJson(file: string, bytes: number, { onProblem, onShare }: JsonReading): AsyncGenerator<DataRecord> {
-  if (bytes > MAX_JSON_BYTES) {
-    throw new DataError({
+function layoutError(file: string, { kind, line }: JsonLayoutError): DataError {
+  if (kind === 'layout')
+    return new DataError({
       file,
-      problem: `${bytes} bytes of JSON in one value, expected at most ${MAX_JSON_BYTES}`,
-      advice: 'Save it as JSON Lines (one sample a line) or as Parquet',
-    });
-  }
-  const text = decodeUtf8(file, await readDataFile(file, MAX_JSON_BYTES));
-  const layout = jsonLayout(text);
-  if (layout.kind === 'lines') return yield* readJsonLines(file, onProblem);
-  if (layout.kind === 'other') {
-    throw new DataError({
-      file,
-      line: 1,
+      line,
       problem: 'expected a list of samples, or an object whose key "data" holds one',
       advice: 'Wrap the samples in [ ], or save them as JSON Lines',
     });
-  }
-  let place = 0;
-  for (const element of jsonElements(text, layout.start)) {
-    const value = orReported(() => parseRecord(file, element.line, element.text), onProblem);
-    if (value) yield { file, line: element.line, element: place, value };
-    place++;
-    onShare(element.end / text.length);
-  }
-}
-
-function decodeUtf8(file: string, bytes: Buffer): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch (cause) {
-    throw new DataError({ file, problem: 'bytes that are not UTF-8 text', advice: 'Save the file as UTF-8' }, { cause });
-  }
+  return new DataError({
+    file,
+    line,
+    problem: `a sample of more than ${MAX_ELEMENT_CHARACTERS / 2 ** 20} million characters`,
+    advice: 'Check that the brackets and quotes of the sample that starts on this line are closed',
+  });
 }
 
 function parseRecord(file: string, line: number, text: string): Record<string, unknown> {
