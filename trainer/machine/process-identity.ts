@@ -28,12 +28,24 @@ export function isRunning({ pid, startTime, bootId: boot }: ProcessIdentity): bo
 /** True of a process that is held by SIGSTOP or a debugger: it lives, and answers nobody. */
 export const isSuspended = ({ pid }: ProcessIdentity): boolean => ['T', 't'].includes(statOf(pid)?.state ?? '');
 
-/** Fields 3 and 22 of /proc/PID/stat, counted behind the name, which may hold spaces and brackets. */
-function statOf(pid: number): { readonly state: string; readonly startTime: string | undefined } | undefined {
+/** Milliseconds of processor time that a process has used, to a tick of ten; undefined where the system does not say. */
+export const processorTime = (pid: number): number | undefined => statOf(pid)?.processorMs;
+
+interface ProcessStat {
+  readonly state: string;
+  readonly startTime: string | undefined;
+  readonly processorMs: number;
+}
+
+/** Linux counts processor time in hundredths of a second here, whatever its clock. */
+const TICK_MS = 10;
+
+/** Fields 3, 14, 15 and 22 of /proc/PID/stat, counted behind the name, which may hold spaces and brackets. */
+function statOf(pid: number): ProcessStat | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     const [state = '', ...fields] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return { state, startTime: fields[18] };
+    return { state, startTime: fields[18], processorMs: TICK_MS * (Number(fields[10]) + Number(fields[11])) };
   } catch {
     return undefined;
   }

@@ -2,11 +2,12 @@
 
 import { type ChildProcess, fork } from 'node:child_process';
 import { deserialize } from 'node:v8';
+import { processorTime } from '../machine/process-identity.ts';
 import { isRecord } from '../narrow.ts';
 import { byteSize } from '../protocol/format.ts';
 
 export interface ReaderBudget {
-  /** For one request. */
+  /** Processor time for one request; time by the clock where the system does not count it. */
   readonly timeoutMs: number;
   /** Limit of the JavaScript heap. */
   readonly heapBytes: number;
@@ -28,8 +29,14 @@ export interface ReaderTask {
   readonly params: unknown;
   /** The activity, for the message if it is stopped: "Reading models/x". */
   readonly what: string;
-  /** Less than the budget's, where whoever asks has less time. */
+  /** Time by the clock, less than the budget's, where whoever asks has no more. */
   readonly timeoutMs?: number | undefined;
+}
+
+/** Milliseconds. */
+interface TimeUsed {
+  readonly byClock: number;
+  readonly byProcessor: number | undefined;
 }
 
 /** The process was killed, or ended by itself, before it answered. */
@@ -37,6 +44,10 @@ export class ReadStopped extends Error {
   override name = 'ReadStopped';
 }
 
+/** By the clock, a request may take so many times its processor time: the machine may be busy with training, and the disk slow. */
+const PATIENCE = 6;
+
+const BUSY = 'was stopped, because this machine is busy or its disk is slow. Try again later.';
 const MADE_TO_EXHAUST = 'The file is damaged, or was made to use up time and memory.';
 
 export class ReaderChild {
@@ -67,9 +78,11 @@ export class ReaderChild {
   }
 
   /** Rejects as the request's function throws, by the same names; and with ReadStopped where the process had to be killed. */
-  ask({ name, params, what, timeoutMs = this.#budget.timeoutMs }: ReaderTask): Promise<unknown> {
+  ask({ name, params, what, timeoutMs }: ReaderTask): Promise<unknown> {
     const child = this.#process;
     return new Promise((resolve, reject) => {
+      const limit = timeoutMs ?? this.#budget.timeoutMs;
+      let clock: NodeJS.Timeout | undefined;
       const settle = (): void => {
         clearTimeout(clock);
         child.off('message', take).off('exit', end).off('error', fail);
@@ -79,7 +92,15 @@ export class ReaderChild {
         this.end();
         reject(new ReadStopped(`${what} ${reason}`));
       };
-      const clock = setTimeout(() => stop(`took longer than ${timeoutMs / 1000} s and was stopped. ${MADE_TO_EXHAUST}`), timeoutMs);
+      const begun = this.#timeUsed();
+      const wait = (ms: number): void => {
+        clock = setTimeout(() => {
+          const left = timeoutMs === undefined ? this.#timeLeft(begun) : 0;
+          if (typeof left === 'number' && left > 0) wait(left);
+          else stop(left === 'busy' ? BUSY : `took longer than ${limit / 1000} s and was stopped. ${MADE_TO_EXHAUST}`);
+        }, ms);
+      };
+      wait(limit);
       const take = (bytes: unknown): void => {
         settle();
         const answer: unknown = bytes instanceof Uint8Array ? deserialize(bytes) : undefined;
@@ -92,6 +113,20 @@ export class ReaderChild {
       child.on('message', take).on('exit', end).on('error', fail);
       child.send({ name, params }, error => error && fail(error));
     });
+  }
+
+  #timeUsed(): TimeUsed {
+    return { byClock: performance.now(), byProcessor: this.pid === undefined ? undefined : processorTime(this.pid) };
+  }
+
+  /** Milliseconds that a request may still take; 'busy' where it has waited more than it worked, and for too long. */
+  #timeLeft(begun: TimeUsed): number | 'busy' {
+    const { timeoutMs } = this.#budget;
+    const now = this.#timeUsed();
+    if (now.byProcessor === undefined || begun.byProcessor === undefined) return 0;
+    const ofWork = timeoutMs - (now.byProcessor - begun.byProcessor);
+    const ofClock = PATIENCE * timeoutMs - (now.byClock - begun.byClock);
+    return ofWork <= 0 ? 0 : ofClock <= 0 ? 'busy' : Math.min(ofWork, ofClock);
   }
 
   /** Ends the process, whatever it does. */

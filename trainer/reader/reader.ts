@@ -53,7 +53,7 @@ export class Reader {
    * Rejects as the request's function throws, with an Error of the same name and fields; with ReadStopped where it took too much time or
    * memory, and where too many requests wait.
    * @param what what is done, for that message: "Reading models/x"
-   * @param timeoutMs less than the budget's
+   * @param timeoutMs by the clock, less than the budget's
    */
   ask<Name extends ReaderRequestName>(
     name: Name,
