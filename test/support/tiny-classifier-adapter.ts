@@ -7,7 +7,7 @@ import { elementCount } from '../../trainer/graph/types.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
 import { type MethodSettings, withBatchNorm } from '../../trainer/method/method.ts';
 import { methods } from '../../trainer/method/methods.ts';
-import type { Problem } from '../../trainer/model/model-spec.ts';
+import type { Pooling, Problem } from '../../trainer/model/model-spec.ts';
 import type { BatchNormMode } from '../../trainer/model/tracer.ts';
 import { scattered, settingsOf } from './method-settings.ts';
 import { randomNumbers } from './operation-case.ts';
@@ -28,6 +28,8 @@ export interface TinyClassifierParams {
   readonly labels?: readonly string[];
   /** The problem that the new head solves; one label of several where not given. */
   readonly problem?: Problem;
+  /** Present on embedders. */
+  readonly pooling?: Pooling;
   /** Keeps the base's head instead of a new one. */
   readonly ownHead?: boolean;
   readonly settings?: Partial<MethodSettings>;
@@ -41,12 +43,13 @@ export async function tinyClassifierAdapter({
   method,
   labels = NEW_LABELS,
   problem = 'single_label',
+  pooling,
   ownHead,
   settings: changes,
   batchNorm = 'frozen',
 }: TinyClassifierParams): Promise<string> {
   const folder = await openModel(base);
-  const described = ownHead ? {} : { problem, labels };
+  const described = ownHead ? {} : pooling ? { problem, pooling } : { problem, labels };
   const model = modelOfAdapter(folder.config, described);
   const settings = settingsOf({ budget: { r: 2 }, rank: 2, modulesToSave: ['head'], ...changes });
   const attachment = withBatchNorm(methods[method].attach(model, settings, scattered(model, method, settings)), model, batchNorm);

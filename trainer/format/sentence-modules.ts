@@ -15,7 +15,7 @@ import { ModelFileError } from './model-file-error.ts';
 export const MODULES_FILE = 'modules.json';
 export const POOLING_FILE = '1_Pooling/config.json';
 export const LENGTH_FILE = 'sentence_bert_config.json';
-export const SENTENCE_CONFIG = 'config_sentence_transformers.json';
+const SENTENCE_CONFIG = 'config_sentence_transformers.json';
 
 const modes = { cls: 'pooling_mode_cls_token', mean: 'pooling_mode_mean_tokens', max: 'pooling_mode_max_tokens' } as const;
 const MAX_MODULES_BYTES = 2 ** 20;

@@ -6,7 +6,7 @@ import { MAX_STATE_BYTES, readRegularText } from '../files/regular-file.ts';
 import { isComplete, knownCommit, markComplete, rememberRevision, repoFolder, withLock } from './hub-cache.ts';
 import { clientOf, type DownloadOptions, downloadFiles, withRetries } from './hub-download.ts';
 import { HubError } from './hub-error.ts';
-import { type HubFile, type HubListing, parseListing } from './hub-files.ts';
+import { type HubFile, type HubListing, parseListing, urlPath } from './hub-files.ts';
 import { requestJson } from './hub-http.ts';
 
 export interface DataSetPart {
@@ -74,8 +74,7 @@ export async function downloadDataSet(part: DataSetPart, options: DownloadOption
   const dir = path.join(folder, listing.commit);
   await mkdir(path.join(dir, split), { recursive: true });
   if (!(await isComplete(path.join(dir, split)))) {
-    const urlOf = ({ name }: HubFile): string =>
-      `${client.endpoint}/datasets/${repo}/resolve/${listing.commit}/${name.split('/').map(encodeURIComponent).join('/')}`;
+    const urlOf = ({ name }: HubFile): string => `${client.endpoint}/datasets/${repo}/resolve/${listing.commit}/${urlPath(name)}`;
     await withLock(path.join(dir, split), () => downloadFiles({ dir, client, files, urlOf, options }));
     await markComplete(path.join(dir, split));
   }

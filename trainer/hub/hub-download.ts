@@ -1,11 +1,11 @@
 /** A model by its name on the hub, as a folder in the cache. */
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileSize } from '../format/model-config.ts';
 import { findComplete, isCommit, markComplete, rememberRevision, repoFolder, requireSpace, withLock } from './hub-cache.ts';
 import { HubError } from './hub-error.ts';
-import { type HubFile, type HubListing, neededFiles, parseListing } from './hub-files.ts';
+import { type HubFile, type HubListing, neededFiles, parseListing, urlPath } from './hub-files.ts';
 import { type HubClient, requestJson } from './hub-http.ts';
 import { type Transfer, transferOnce } from './hub-transfer.ts';
 
@@ -73,7 +73,7 @@ export async function downloadModel(repo: string, options: DownloadOptions): Pro
   if ((await findComplete(folder, listing.commit)) === undefined) {
     await mkdir(dir, { recursive: true });
     const files = neededFiles(listing, repo);
-    const urlOf = ({ name }: HubFile): string => `${client.endpoint}/${repo}/resolve/${listing.commit}/${encodeURIComponent(name)}`;
+    const urlOf = ({ name }: HubFile): string => `${client.endpoint}/${repo}/resolve/${listing.commit}/${urlPath(name)}`;
     await withLock(dir, () => downloadFiles({ dir, client, files, urlOf, options }));
     await markComplete(dir);
   }
@@ -113,6 +113,7 @@ export async function downloadFiles({ dir, client, files, urlOf, options }: File
     const report = (bytes: number): void =>
       options.onProgress?.({ file: file.name, fileBytes: bytes, fileSize: file.size, bytes: before + bytes, totalBytes });
     if ((await fileSize(path)) !== file.size) {
+      await mkdir(dirname(path), { recursive: true });
       await transfer({ client, url: urlOf(file), file, path, onBytes: report }, options);
     }
     report(file.size);

@@ -1,6 +1,7 @@
 /** Which files of a repository a model needs. */
 
 import { SINGLE_FILE } from '../format/safetensors/safetensors-source.ts';
+import { LENGTH_FILE, MODULES_FILE, POOLING_FILE } from '../format/sentence-modules.ts';
 import { TOKENIZER_FILES } from '../format/tokenizer/tokenizer.ts';
 import { VOCABULARY_FILES } from '../format/tokenizer/tokenizer-files.ts';
 import { TORCH_FILE } from '../format/torch/torch-source.ts';
@@ -27,13 +28,19 @@ const SMALL_FILES: ReadonlySet<string> = new Set([
   'generation_config.json',
   'preprocessor_config.json',
   'processor_config.json',
+  MODULES_FILE,
+  POOLING_FILE,
+  LENGTH_FILE,
   ...TOKENIZER_FILES,
 ]);
 /** Anything but weights; the largest tokenizer.json has 33 MB. */
 const MAX_SMALL_FILE_BYTES = 256 * 1024 * 1024;
 
-/** A file at the top of a repository, as those of a model are. */
-const FLAT_NAME = /^[\w-][\w.-]{0,200}$/;
+/** A file at the top of a repository, as those of a model are, or the pooling of sentence-transformers. */
+const FLAT_NAME = /^(?:1_Pooling\/)?[\w-][\w.-]{0,200}$/;
+
+/** The name of a file in a URL. */
+export const urlPath = (name: string): string => name.split('/').map(encodeURIComponent).join('/');
 
 /** @param names the names that are listed @throws HubError when the answer of the hub is not a listing */
 export function parseListing(json: unknown, repo: string, names = FLAT_NAME): HubListing {

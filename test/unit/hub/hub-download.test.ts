@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { readSentenceModules } from '../../../trainer/format/sentence-modules.ts';
 import { type DownloadOptions, downloadModel, isHubName } from '../../../trainer/hub/hub-download.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
 import { claimName } from '../../../trainer/machine/process-lock.ts';
@@ -29,7 +30,7 @@ async function hub(intercept: Handler = () => false, files = FILES) {
     if (intercept(request, response)) return;
     const url = request.url ?? '';
     if (url.startsWith('/api/models/org/model/revision/main')) return void response.end(JSON.stringify(listing(files)));
-    const content = files[url.split('/').at(-1) ?? ''];
+    const content = files[url.split('?')[0]?.split(`/${COMMIT}/`)[1] ?? ''];
     if (!url.startsWith(`/org/model/resolve/${COMMIT}/`) || content === undefined) return void response.writeHead(404).end();
     sendFile(request, response, content);
   });
@@ -79,6 +80,17 @@ test('a model as it was published before safetensors and tokenizer.json', async 
       .filter(name => !name.endsWith('.json'))
       .sort(),
   ).toEqual(['.complete', 'pytorch_model-00001-of-00002.bin', 'pytorch_model-00002-of-00002.bin']);
+});
+
+test('the modules of sentence-transformers come along, that of a folder too', async () => {
+  const text = (value: object): Buffer => Buffer.from(JSON.stringify(value));
+  const pooling = { '1_Pooling/config.json': text({ pooling_mode_cls_token: true }), '2_Dense/config.json': text({}) };
+  const module = (path: string, kind: string) => ({ idx: 0, name: '0', path, type: `sentence_transformers.models.${kind}` });
+  const modules = Buffer.from(JSON.stringify([module('', 'Transformer'), module('1_Pooling', 'Pooling')]));
+  const { options, dir } = await hub(() => false, { ...FILES, ...pooling, 'modules.json': modules });
+  await downloadModel('org/model', options);
+  expect(await readSentenceModules(dir)).toEqual({ mode: 'cls', normalize: false });
+  expect(existsSync(join(dir, '2_Dense'))).toBe(false);
 });
 
 describe('resume', () => {

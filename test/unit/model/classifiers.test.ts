@@ -103,6 +103,12 @@ describe('labels', () => {
     ]);
   });
 
+  test('a task whose labels only the data tells has two, if the config has one', () => {
+    const config = { ...configOf('bert'), id2label: undefined, num_labels: 1 };
+    expect(classifier(config, { problem: 'token_label' }).labels).toEqual(['LABEL_0', 'LABEL_1']);
+    expect(classifier(config).problem).toBe('regression');
+  });
+
   test('one number is a regression', () => {
     expect(classifier(configOf('deberta_regression')).problem).toBe('regression');
     expect(classifier(configOf('bert'), { labels: ['score'] }).problem).toBe('regression');

@@ -28,7 +28,7 @@ export interface LabelParams {
 export function readLabels({ architecture, json, options, hasHead, hasTokenHead, std }: LabelParams): Labels {
   const { values: config } = readConfig(labelKeys, architecture, json);
   const own = configLabels(config);
-  const labels = options.labels ?? own;
+  const labels = options.labels ?? labelsFor(own, options.problem);
   const problem = options.problem ?? (hasTokenHead ? 'token_label' : configProblem(config.problem_type, labels.length));
   const wrong: ConfigProblem[] = [];
   if (problem === 'token_label' && hasTokenHead === undefined)
@@ -41,6 +41,10 @@ export function readLabels({ architecture, json, options, hasHead, hasTokenHead,
   const isFresh = !(problem === 'token_label' ? hasTokenHead : hasHead) || labels.length !== own.length;
   return { labels, problem, fresh: isFresh ? { kind: 'normal', std, seed: options.headSeed ?? 0 } : undefined };
 }
+
+/** A task without labels of its own yet, before its data is read: those of the config, or two where it has fewer. */
+const labelsFor = (own: readonly string[], problem: Problem | undefined): readonly string[] =>
+  own.length < 2 && (problem === 'token_label' || problem === 'single_label') ? ['LABEL_0', 'LABEL_1'] : own;
 
 /** The labels of `id2label`, in the order of their numbers; Transformers' default is two. */
 function configLabels({ id2label, num_labels }: ConfigValues<typeof labelKeys>): string[] {

@@ -1,0 +1,73 @@
+/** Our exports of embedders load in sentence-transformers and give our vectors (1e-5): poolings, with and without normalization. */
+import { execFile, spawnSync } from 'node:child_process';
+import { cpSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { exportModel } from '../../trainer/artifact/export-model.ts';
+import { smokeIds, smokeLogits } from '../../trainer/artifact/smoke-test.ts';
+import { readSentenceModules } from '../../trainer/format/sentence-modules.ts';
+import { openModel } from '../../trainer/hub/open-model.ts';
+import { loadModel } from '../../trainer/model/load-model.ts';
+import type { Pooling } from '../../trainer/model/model-spec.ts';
+import { largestDifference } from '../../trainer/verify/verify-model.ts';
+import { cacheDir } from '../support/cache-dir.ts';
+import { openFast } from '../support/engines.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+import { tinyClassifierAdapter } from '../support/tiny-classifier-adapter.ts';
+import { locatePython } from './python.ts';
+
+const python = await locatePython(cacheDir);
+const missing = 'missing' in python ? python.missing : whyNot(python.python);
+const golden = join(import.meta.dirname, '..', 'golden');
+
+/** The environment of the other tests is without it. */
+function whyNot(program: string): string | undefined {
+  return spawnSync(program, ['-c', 'import sentence_transformers']).status === 0
+    ? undefined
+    : 'ROWTUNE_PYTHON has no sentence-transformers';
+}
+
+const cases: readonly { readonly family: string; readonly pooling: Pooling }[] = [
+  { family: 'bert', pooling: { mode: 'mean', normalize: true } },
+  { family: 'roberta', pooling: { mode: 'cls', normalize: false } },
+  { family: 'modernbert', pooling: { mode: 'mean', normalize: true } },
+  { family: 'distilbert', pooling: { mode: 'max', normalize: true } },
+];
+
+describe.skipIf(missing)(`sentence-transformers${missing ? ` (skipped: ${missing})` : ''}`, () => {
+  const ours = new Map<string, Float32Array>();
+  let theirs: Record<string, number[]> = {};
+
+  beforeAll(async () => {
+    const engine = await openFast();
+    const work = await temporaryFolder();
+    const requests: object[] = [];
+    for (const { family, pooling } of cases) {
+      const base = join(work, `base-${family}`);
+      for (const part of [family, 'tiny-tokenizer']) cpSync(join(golden, part), base, { recursive: true });
+      const adapterPath = await tinyClassifierAdapter({ base, method: 'spsft', problem: 'embedding', pooling });
+      const outputDir = join(work, family);
+      await exportModel({ adapterPath, format: 'merged', outputDir, overwrite: false, engine, openBase: () => openModel(base) });
+      const folder = await openModel(outputDir);
+      expect(await readSentenceModules(outputDir)).toEqual(pooling);
+      const model = loadModel(folder.config, { problem: 'embedding', pooling });
+      const ids = smokeIds(model, undefined);
+      ours.set(family, await smokeLogits(engine, { model, weights: folder.weights }, ids));
+      await folder.weights.close();
+      requests.push({ name: family, folder: outputDir, ids: [...ids] });
+    }
+    const request = join(work, 'request.json');
+    await writeFile(request, JSON.stringify(requests));
+    if (!('python' in python)) return;
+    const { stdout } = await promisify(execFile)(python.python, [join(import.meta.dirname, 'load_sentences.py'), request], {
+      env: { ...process.env, HF_HUB_OFFLINE: '1', TRANSFORMERS_OFFLINE: '1' },
+    });
+    theirs = JSON.parse(stdout.trim().split('\n').at(-1) ?? '{}');
+  }, 600_000);
+
+  test.each(cases.map(({ family }) => family))('%s', family => {
+    expect(largestDifference(ours.get(family) as Float32Array, theirs[family] ?? [])).toBeLessThan(1e-5);
+  });
+});
