@@ -1,4 +1,7 @@
-/** How the tests run: everything but what needs a GPU, each file in a process of its own; those in a real editor last, one at a time. */
+/**
+ * How the tests run: everything but what needs a GPU. Files of units share processes, since loading the modules anew would take longer than most
+ * of their tests; all others have a process each. Those in a real editor come last, one at a time.
+ */
 import { availableParallelism } from 'node:os';
 import { configDefaults, defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
@@ -29,6 +32,29 @@ class LongFirst extends BaseSequencer {
   }
 }
 
+const UNITS = 'test/unit/**/*.test.ts';
+
+/** Units with a process each. */
+const ALONE = [
+  // They run whole jobs, with engines and data of many kinds.
+  'test/unit/handlers/**/*.test.ts',
+  // TensorFlow takes its number of threads from the environment when it is loaded.
+  'test/unit/engine/expert-products.test.ts',
+  'test/unit/engine/products.test.ts',
+  'test/unit/engine/tensorflow-session.test.ts',
+  'test/unit/train/wide-step.test.ts',
+  // It replaces a module.
+  'test/unit/plan/run-plan.test.ts',
+  // It measures the memory of its process.
+  'test/unit/model/weight-memory.test.ts',
+];
+
+/** They need a GPU, or Mesa's software one: ROWTUNE_TEST_GPU=1 npm test */
+const ON_GPU = process.env.ROWTUNE_TEST_GPU ? [] : ['test/gpu/**'];
+
+/** Vitest leaves one core idle by default. No test here asserts a time, and memory is measured a process at a time. */
+const maxWorkers = availableParallelism();
+
 export default defineConfig({
   test: {
     pool: 'forks',
@@ -43,12 +69,14 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'rooms',
-          include: ['test/**/*.test.ts'],
-          // Vitest leaves one core idle by default. No test here asserts a time, and memory is measured a process at a time.
-          maxWorkers: availableParallelism(),
-          // They need a GPU, or Mesa's software one: ROWTUNE_TEST_GPU=1 npm test
-          exclude: [...configDefaults.exclude, IN_EDITOR, ...(process.env.ROWTUNE_TEST_GPU ? [] : ['test/gpu/**'])],
+          include: ['test/!(unit)/**/*.test.ts', ...ALONE],
+          exclude: [...configDefaults.exclude, ...ON_GPU, IN_EDITOR],
+          maxWorkers,
         },
+      },
+      {
+        extends: true,
+        test: { name: 'units', include: [UNITS], exclude: [...configDefaults.exclude, ...ALONE], isolate: false, maxWorkers },
       },
       {
         extends: true,

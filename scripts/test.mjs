@@ -108,7 +108,7 @@ async function main() {
       chosen.length > 0
         ? [{ args: chosen, isQuiet: false }]
         : [
-            { args: ['--project', 'rooms'], isQuiet: false },
+            { args: ['--project', 'rooms', '--project', 'units'], isQuiet: false },
             { args: ['--project', 'editor'], isQuiet: true },
           ];
     const withReports = runs.map((run, index) => ({ ...run, report: path.join(folder, `report-${index}.json`) }));
