@@ -95,6 +95,7 @@ async function attach(): Promise<Attachment> {
     rank: request.r,
     sparseRatio: 0.006,
     loraAlpha: 16,
+    loraPlusRatio: 1,
     loraDropout: request.dropout,
     vera: { projectionKey: 0, dInitial: 0.1 },
     seed: 0,

@@ -23,10 +23,10 @@ const rows = (measure: string, more: Settings = {}): Arm => ({
   settings: ({ spsft }) => ({ method: 'spsft', r: spsft, 'importance.measure': measure, ...more }),
 });
 
-/** lora_alpha = r, so that the scale is 1. */
-const product = (method: string): Arm => ({
+/** lora_alpha = r, so that the scale is 1, and √r for rsLoRA. */
+const product = (method: string, more: Settings = {}): Arm => ({
   family: 'product',
-  settings: ({ lora }) => ({ method, r: lora, lora_alpha: lora }),
+  settings: ({ lora }) => ({ method, r: lora, lora_alpha: lora, ...more }),
 });
 
 const plain = (method: string, family: ArmFamily): Arm => ({ family, settings: () => ({ method }) });
@@ -45,6 +45,8 @@ const table = {
   'rows, class_max_taylor': rows('class_max_taylor'),
   'rows, class_mean_taylor': rows('class_mean_taylor'),
   lora: product('lora'),
+  rslora: product('lora', { use_rslora: true }),
+  'lora+': product('lora', { loraplus_lr_ratio: 16 }),
   dora: product('dora'),
   bitfit: plain('bitfit', 'biases'),
   head: plain('head', 'head'),

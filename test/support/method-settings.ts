@@ -19,6 +19,7 @@ export const settingsOf = (changes: Partial<MethodSettings> = {}): MethodSetting
   rank: 4,
   sparseRatio: 0.1,
   loraAlpha: 8,
+  loraPlusRatio: 1,
   loraDropout: 0,
   vera: { projectionKey: 0, dInitial: 0.1 },
   seed: 3,

@@ -58,6 +58,8 @@ export interface Trainable {
   readonly batch?: string;
   /** Weight decay leaves it alone. */
   readonly undecayed?: true;
+  /** Its learning rate is the run's times this; 1 if absent. */
+  readonly rateFactor?: number;
   /** Shape of what is trained: [r, …] with rows, [k] with elements, else the variable's. */
   readonly shape: readonly number[];
 }
@@ -89,6 +91,8 @@ export interface MethodSettings extends TargetSettings {
   /** The share of each weight's elements that rosa trains in addition to its product. */
   readonly sparseRatio: number;
   readonly loraAlpha: number;
+  /** LoRA+: the learning rate of the factors B, relative to that of the factors A. */
+  readonly loraPlusRatio: number;
   /** Dropout on the input of the low-rank product. */
   readonly loraDropout: number;
   readonly vera: VeraSettings;

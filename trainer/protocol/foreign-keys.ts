@@ -22,6 +22,8 @@ export const foreignKeys: Readonly<Record<string, ForeignKey>> = Object.fromEntr
   ...renamed('r', 'lora_r', 'lora_rank', 'rank'),
   ...renamed('lora_alpha', 'alpha'),
   ...renamed('lora_dropout', 'dropout'),
+  ...renamed('use_rslora', 'peft_use_rslora', 'rslora'),
+  ...renamed('loraplus_lr_ratio', 'lora_plus_lr_ratio', 'lora_plus_ratio'),
   ...renamed('target_modules', 'lora_target', 'lora_target_modules', 'lora_attn_modules', 'lora_modules'),
   ...renamed('dtype', 'torch_dtype', 'compute_dtype', 'precision'),
   ...switched(

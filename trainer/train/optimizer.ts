@@ -78,8 +78,9 @@ export interface UpdateParams {
 }
 
 /** The effects that move one group by one step. */
-export function update(graph: Graph, params: UpdateParams): Node[] {
-  const { group, settings } = params;
+export function update(graph: Graph, given: UpdateParams): Node[] {
+  const { group, settings } = given;
+  const params = { ...given, feeds: ratesOf(graph, given) };
   const only = elementAt(group.members, 0);
   const isWhole = group.members.length === 1 && !chosenOf(only);
   if (isWhole && isEightBit(settings, group)) return updateInParts(graph, params, only);
@@ -96,6 +97,12 @@ export function update(graph: Graph, params: UpdateParams): Node[] {
   );
   const writes = splitMembers(graph, group, next).map((part, i) => writeTrained(graph, elementAt(group.members, i), part));
   return [...effects, ...writes];
+}
+
+/** The feeds with the learning rate of the group, whose members share one. */
+function ratesOf(graph: Graph, { group, feeds }: UpdateParams): UpdateParams['feeds'] {
+  const { rateFactor = 1 } = elementAt(group.members, 0);
+  return rateFactor === 1 ? feeds : { ...feeds, learningRate: graph.mul(feeds.learningRate, rateFactor) };
 }
 
 /** Only numbers travel between the two memories: the weights are read and written where they are. */

@@ -18,7 +18,9 @@ export const methodSettings = (recipe: Omit<Recipe, 'model'>): MethodSettings =>
   modulesToSave: recipe.modules_to_save,
   rank: recipe.r ?? 0,
   sparseRatio: recipe.sparse_ratio,
-  loraAlpha: recipe.lora_alpha,
+  // rsLoRA (Kalajdzievski 2023) scales by lora_alpha / √r.
+  loraAlpha: recipe.use_rslora ? recipe.lora_alpha * Math.sqrt(recipe.r ?? 1) : recipe.lora_alpha,
+  loraPlusRatio: recipe.loraplus_lr_ratio,
   loraDropout: recipe.lora_dropout,
   vera: { projectionKey: recipe.projection_prng_key, dInitial: recipe.d_initial },
   seed: recipe.seed,

@@ -25,8 +25,9 @@ export function updateGroups(trainables: readonly Trainable[], optimizer: Optimi
   const batches = new Map<string, Trainable[]>();
   for (const trainable of trainables) {
     const isJoined = trainable.batch !== undefined && (chosenOf(trainable) !== undefined || isEightBitAdam(optimizer));
-    // Those of a group share one decay.
-    const key = isJoined ? `batch ${trainable.batch}${trainable.undecayed ? ', undecayed' : ''}` : `alone ${trainable.name}`;
+    // Those of a group share one decay and one learning rate.
+    const { batch, undecayed, rateFactor = 1 } = trainable;
+    const key = isJoined ? `batch ${batch}${undecayed ? ', undecayed' : ''}, rate ${rateFactor}` : `alone ${trainable.name}`;
     batches.set(key, [...(batches.get(key) ?? []), trainable]);
   }
   return [...batches.values()].map(members => {

@@ -6,6 +6,7 @@ import type { Engine } from '../../../trainer/engine/engine.ts';
 import { Graph } from '../../../trainer/graph/graph.ts';
 import { assemble } from '../../../trainer/graph/program.ts';
 import type { Trainable } from '../../../trainer/method/method.ts';
+import { required } from '../../../trainer/narrow.ts';
 import { declareFeeds, optimizerFeeds, optimizerState, update } from '../../../trainer/train/optimizer.ts';
 import type { OptimizerSettings } from '../../../trainer/train/optimizer-settings.ts';
 import { type UpdateGroup, updateGroups } from '../../../trainer/train/update-group.ts';
@@ -51,8 +52,8 @@ function naive(settings: OptimizerSettings, rate: number): (w: number, g: number
   };
 }
 
-function naiveSteps(settings: OptimizerSettings): number[][] {
-  const one = trace.start.map(() => naive(settings, trace.learning_rate));
+function naiveSteps(settings: OptimizerSettings, rate = trace.learning_rate): number[][] {
+  const one = trace.start.map(() => naive(settings, rate));
   let w = trace.start;
   return trace.gradients.map(g => {
     w = w.map((x, i) => (one[i] as (w: number, g: number) => number)(x, g[i] as number));
@@ -71,7 +72,7 @@ async function ourSteps(
   engine: Engine,
   settings: OptimizerSettings,
   rows?: Int32Array,
-  undecayed?: true,
+  more: Partial<Trainable> = {},
 ): Promise<{ steps: number[][]; others: number[] }> {
   const count = trace.start.length;
   const places = rows ?? Int32Array.from(trace.start.keys());
@@ -81,7 +82,7 @@ async function ourSteps(
     name: 'w',
     variable,
     shape: [count, 1],
-    ...(undecayed && { undecayed }),
+    ...more,
     ...(rows && { rows: { variable: rowSpec, indices: rows } }),
   };
   const [group] = updateGroups([trainable], settings) as [UpdateGroup];
@@ -110,12 +111,33 @@ async function ourSteps(
 }
 
 const engines = [{ name: 'portable, cpu', engine: await openReference(), missing: undefined }, ...(await openOthersAndPjrt())];
+describe('a trainable may have a learning rate of its own', () => {
+  for (const [name, settings] of Object.entries(cases))
+    for (const rows of [undefined, Int32Array.of(1, 2, 4, 5, 7)])
+      test(`${name}, ${rows ? 'rows' : 'whole'}`, async () => {
+        const { steps } = await ourSteps(required(engines[0]?.engine, 'the reference'), settings, rows, { rateFactor: 3 });
+        steps.forEach((w, step) => {
+          expectClose(w, required(naiveSteps(settings, 3 * trace.learning_rate)[step], 'a step'), 1e-5, `step ${step + 1}`);
+        });
+      });
+
+  test('and is then not updated together with others', () => {
+    const settings: OptimizerSettings = { ...common, name: 'adamw', momentum: 0, eightBitFrom: 1 };
+    const one = (name: string, extra: Partial<Trainable>): Trainable => {
+      const shape = [4, 4];
+      return { name, variable: { name, shape, dtype: 'float32' }, shape, batch: 'layer 0', ...extra };
+    };
+    const groups = updateGroups([one('a', {}), one('b', { rateFactor: 16 }), one('c', { rateFactor: 1 })], settings);
+    expect(groups.map(({ members }) => members.map(member => member.name))).toEqual([['a', 'c'], ['b']]);
+  });
+});
+
 describe('weight decay leaves a trainable alone that says so', () => {
   const undecayed = (settings: OptimizerSettings) => (step: number) => naiveSteps({ ...settings, weightDecay: 0 })[step] as number[];
   for (const [name, settings] of Object.entries(cases))
     for (const rows of [undefined, Int32Array.of(1, 2, 4, 5, 7)])
       test(`${name}, ${rows ? 'rows' : 'whole'}`, async () => {
-        const { steps } = await ourSteps(engines[0]?.engine as Engine, settings, rows, true);
+        const { steps } = await ourSteps(engines[0]?.engine as Engine, settings, rows, { undecayed: true });
         steps.forEach((w, step) => {
           expectClose(w, undecayed(settings)(step), 1e-5, `step ${step + 1}`);
         });

@@ -14,7 +14,7 @@ import { type ConvSpec, isConv, isExperts, type ModuleSpec } from '../../model/m
 import type { LinearHook, Tracer } from '../../model/tracer.ts';
 import { atLeast, valueFor } from '../../narrow.ts';
 import { createRandom, hashSeed } from '../../random.ts';
-import { type Attach, type Trainable, whole } from '../method.ts';
+import { type Attach, type MethodSettings, type Trainable, whole } from '../method.ts';
 import { TargetError, type TargetSettings, targetModules, targetsDefault } from '../targets.ts';
 import type { LoraRank } from '../trained-parts.ts';
 
@@ -75,15 +75,20 @@ export interface LowRank {
   readonly lora: ReadonlyMap<string, LoraRank>;
   readonly scale: number;
   readonly rate: number;
+  /** LoRA+ (Hayou et al. 2024): the learning rate of B, relative to that of A. */
+  readonly ratio: number;
 }
 
-export function lowRankParts(modules: readonly ModuleSpec[], settings: { rank: number; loraAlpha: number; loraDropout: number }): LowRank {
-  const { rank, loraAlpha, loraDropout } = settings;
+type LowRankSettings = Pick<MethodSettings, 'rank' | 'loraAlpha' | 'loraDropout' | 'loraPlusRatio'>;
+
+export function lowRankParts(modules: readonly ModuleSpec[], settings: LowRankSettings): LowRank {
+  const { rank, loraAlpha, loraDropout, loraPlusRatio } = settings;
   return {
     pairs: new Map(modules.map(module => [module.name, loraPair(module, rank)])),
     lora: new Map(modules.map(module => [module.name, { r: rank, alpha: loraAlpha }])),
     scale: loraAlpha / rank,
     rate: loraDropout,
+    ratio: loraPlusRatio,
   };
 }
 
@@ -107,8 +112,14 @@ export const attachLora: Attach = (model, settings) => {
   };
 };
 
-export const factors = ({ pairs }: LowRank): Trainable[] =>
-  [...pairs.values()].flatMap(({ a, b, layer }) => [a, b].map(factor => ({ ...whole(factor), batch: `factors of layer ${layer}` })));
+export const factors = ({ pairs, ratio }: LowRank): Trainable[] =>
+  [...pairs.values()].flatMap(({ a, b, layer }) => {
+    const batch = `factors of layer ${layer}`;
+    return [
+      { ...whole(a), batch },
+      { ...whole(b), batch, ...(ratio !== 1 && { rateFactor: ratio }) },
+    ];
+  });
 
 function loraHook(parts: LowRank): LinearHook {
   const product = productOf(parts);

@@ -45,6 +45,7 @@ export const UNTRAINED = {
   budget: { r: 1 },
   sparseRatio: 0,
   loraAlpha: 1,
+  loraPlusRatio: 1,
   loraDropout: 0,
   vera: { projectionKey: 0, dInitial: 0 },
   seed: 0,

@@ -48,7 +48,7 @@ const withEmbedding = (names: readonly (keyof Recipe['embedding'])[], has: (embe
 const choosesRows = ({ method }: Recipe): boolean => methodCatalog[method].chooses === 'rows';
 
 const conditions: readonly Condition[] = [
-  withMethods(['lora_alpha'], ({ lowRank }) => lowRank === 'factors'),
+  withMethods(['lora_alpha', 'use_rslora', 'loraplus_lr_ratio'], ({ lowRank }) => lowRank === 'factors'),
   withMethods(['lora_dropout'], ({ lowRank }) => lowRank !== 'none'),
   withMethods(['r'], ({ r }) => r !== undefined),
   withMethods(['dependencies'], ({ hasDependencies }) => hasDependencies),

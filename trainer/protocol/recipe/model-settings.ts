@@ -141,6 +141,12 @@ export const methodSettings = {
   lora_alpha: defaulted(number({ min: 0, aboveMin: true }), 16, {
     doc: 'The low-rank product of lora, dora, rosa and spsft+lora is scaled by lora_alpha / r.',
   }),
+  use_rslora: defaulted(flag(), false, {
+    doc: 'Scales the low-rank product by lora_alpha / √r instead of lora_alpha / r (rsLoRA), so that large ranks learn as fast as small ones.',
+  }),
+  loraplus_lr_ratio: defaulted(number({ min: 0, max: 1000, aboveMin: true }), 1, {
+    doc: "The learning rate of the product's factor B, relative to learning_rate (LoRA+). Its authors use 16 together with a lower learning_rate.",
+  }),
   lora_dropout: defaulted(number({ min: 0, max: 0.99 }), 0, {
     doc: 'The probability of dropping an input of the low-rank product during training.',
     memory: 'Above 0, each layer stores a mask or recomputes its dropped input.',
