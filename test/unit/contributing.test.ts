@@ -99,7 +99,11 @@ const walks: readonly Walk[] = [
         text: "  toy_squares: { label: 'Squares', summary: 'Predict a label by squared distance.', model: 'classifier', reads: 'images', target: 'label', unit: 'images', metrics: ['loss'], architectures: 'ForToySquares' },\n",
       },
     ],
-    own: { 'trainer/objective/toy_squares/task.ts': 'objective.ts.txt', 'trainer/objective/toy_squares/set-up.ts': 'set-up.ts.txt' },
+    own: {
+      'trainer/objective/toy_squares/task.ts': 'objective.ts.txt',
+      'trainer/objective/toy_squares/set-up.ts': 'set-up.ts.txt',
+      'trainer/objective/toy_squares/preview.ts': 'preview.ts.txt',
+    },
   },
   {
     recipe: 'Add an export format',
