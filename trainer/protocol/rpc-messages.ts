@@ -114,6 +114,11 @@ export interface RunInfo {
    * versions.
    */
   readonly metrics?: Readonly<Record<string, number>>;
+  /** Notes of people about it; `name` may be theirs too. */
+  readonly tags?: readonly string[] | undefined;
+  readonly note?: string | undefined;
+  readonly pinned?: boolean | undefined;
+  readonly archived?: boolean | undefined;
   readonly startedAt: string;
   readonly updatedAt: string;
   readonly ageSeconds: number;
@@ -122,7 +127,7 @@ export interface RunInfo {
 }
 
 export interface RunList {
-  /** Newest first. */
+  /** Pinned ones first, each newest first. */
   readonly runs: readonly RunInfo[];
   /** The folders are too large to search completely: there may be more runs. */
   readonly truncated: boolean;

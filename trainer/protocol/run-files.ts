@@ -25,6 +25,8 @@ export const RUN_FILES = {
   ranks: 'ranks',
   /** Memory and speed of each process, at the newest line of metrics. */
   byRank: 'ranks.json',
+  /** The name, tags and note that people gave the run. */
+  notes: 'notes.json',
   checkpoints: 'checkpoints',
   summary: 'summary.json',
 } as const;

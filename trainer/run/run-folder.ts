@@ -15,6 +15,7 @@ import { stringifyRecipe } from '../protocol/stringify-recipe.ts';
 import { RunError } from '../run-error.ts';
 import { hasCheckpoint } from './has-checkpoint.ts';
 import { takeRunLock } from './run-lock.ts';
+import { type RunNotes, readRunNotes } from './run-notes.ts';
 import { type RunState, readRunState, STATE_FILE } from './run-state.ts';
 import { isSweepFolder } from './sweep-folder.ts';
 
@@ -109,7 +110,7 @@ export async function readRunRecipe(runDir: string, overrides: readonly string[]
 }
 
 /** A line of `rowtune runs`. A run whose process ended unexpectedly is 'interrupted'. */
-export interface RunSummary extends Omit<RunState, 'state'> {
+export interface RunSummary extends Omit<RunState, 'state'>, Omit<RunNotes, 'name'> {
   readonly runDir: string;
   /** The folder of the sweep that it belongs to. */
   readonly sweepDir?: string;
@@ -128,11 +129,12 @@ export async function summarizeRun(runDir: string, now = Date.now()): Promise<Ru
   const shown = isActive && !isRunning(state) ? 'interrupted' : state.state;
   const parent = path.dirname(runDir);
   const sweepDir = isSweepFolder(parent) ? parent : undefined;
-  return { ...state, runDir, sweepDir, state: shown, ageSeconds, resumable: hasCheckpoint(runDir) };
+  const notes = await readRunNotes(runDir);
+  return { ...state, ...notes, runDir, sweepDir, state: shown, ageSeconds, resumable: hasCheckpoint(runDir) };
 }
 
 export interface RunList {
-  /** Newest first. */
+  /** Pinned ones first, each newest first. */
   readonly runs: readonly RunSummary[];
   /** Not every folder could be searched within the limits of a listing. */
   readonly truncated: boolean;
@@ -150,5 +152,7 @@ export async function listRuns(roots: readonly string[], budget = LIST_BUDGET): 
       found.set(folder, run);
       if (found.size >= MAX_LISTED_RUNS) walk.cut();
     }
-  return { runs: [...found.values()].sort((a, b) => b.startedAt.localeCompare(a.startedAt)), truncated: walk.truncated };
+  const isPinned = ({ pinned }: RunSummary): number => Number(pinned === true);
+  const runs = [...found.values()].sort((a, b) => isPinned(b) - isPinned(a) || b.startedAt.localeCompare(a.startedAt));
+  return { runs, truncated: walk.truncated };
 }

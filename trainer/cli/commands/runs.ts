@@ -11,39 +11,60 @@ import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { connectIfRunning } from '../daemon-client.ts';
 import { shownPath } from '../job-command.ts';
+import { addNotesOptions, type NotesOptions, writeNotes, writesNotes } from '../run-notes-options.ts';
 import { followJob } from '../run-on-daemon.ts';
 import { finishSweep, sweepCommandOf } from './sweep.ts';
 import { finishTraining, resumeCommandOf } from './train.ts';
 
-interface RunsOptions {
+interface RunsOptions extends ShownRuns, NotesOptions {
   readonly follow?: string;
   readonly stop?: string;
+}
+
+interface ShownRuns {
+  /** Archived ones too. */
+  readonly all?: true;
+  readonly tagged?: string;
 }
 
 export const addRuns: AddCommand = (program, surroundings) => {
   const command = program
     .command('runs')
-    .description('list runs, newest first')
-    .argument('[dir]', 'the folder to search', '.')
+    .description('list runs, newest first; or write something about one')
+    .argument('[dir]', 'the folder to search, or the run to write about', '.')
+    .option('--all', 'list archived runs too')
+    .option('--tagged <tag>', 'list only runs with this tag')
     .option('--follow <run>', 'follow a run of the daemon until it ends; Ctrl-C stops following, not the run')
     .option('--stop <run>', 'stop a run of the daemon; it saves and can be resumed');
-  const examples = ['rowtune runs', 'rowtune runs ~/experiments --json', 'rowtune runs --follow runs/spam'];
-  withCommonOptions(command, examples).action((dir: string, { follow, stop: stopped }: RunsOptions) =>
-    runCommandWork(command, surroundings, context =>
-      follow !== undefined ? followRun(context, follow) : stopped !== undefined ? stopRun(context, stopped) : runs(context, dir),
-    ),
+  addNotesOptions(command);
+  const examples = [
+    'rowtune runs',
+    'rowtune runs ~/experiments --json',
+    'rowtune runs --follow runs/spam',
+    'rowtune runs runs/spam --rename "spam, all rows" --tag paper --pin',
+  ];
+  withCommonOptions(command, examples).action((dir: string, options: RunsOptions) =>
+    runCommandWork(command, surroundings, context => {
+      const { follow, stop: stopped } = options;
+      if (follow !== undefined) return followRun(context, follow);
+      if (stopped !== undefined) return stopRun(context, stopped);
+      return writesNotes(options) ? writeNotes(context, dir, options) : runs(context, dir, options);
+    }),
   );
 };
 
-async function runs(context: CommandContext, dir: string): Promise<CommandResult> {
+async function runs(context: CommandContext, dir: string, { all, tagged }: ShownRuns): Promise<CommandResult> {
   const { terminal, cwd, settings } = context;
   const folder = path.resolve(settings.remoteDaemon?.dir ?? cwd, dir);
-  const { runs: found, truncated } = settings.remoteDaemon === undefined ? await listRuns([folder]) : await runsElsewhere(context, folder);
+  const { runs: listed, truncated } = settings.remoteDaemon === undefined ? await listRuns([folder]) : await runsElsewhere(context, folder);
+  const found = listed.filter(run => (all || run.archived !== true) && (tagged === undefined || run.tags?.includes(tagged)));
   terminal.print(
     found.length === 0
       ? `no runs in ${dir}`
-      : table([['run', 'state', 'step', 'loss', 'held-out loss', 'last update', 'folder'], ...found.map(run => row(run, cwd))]),
+      : table([['run', 'state', 'step', 'loss', 'held-out loss', 'last update', 'folder', ''], ...found.map(run => row(run, cwd))]),
   );
+  const hidden = listed.filter(({ archived }) => archived).length;
+  if (hidden > 0 && !all) terminal.say('info', `${hidden} archived: --all lists them too`);
   if (truncated) terminal.say('warning', `${dir} is too large to search completely. There may be more runs; give a subfolder to see them.`);
   return { value: { ok: true, runs: found, truncated } };
 }
@@ -57,7 +78,8 @@ async function runsElsewhere(context: CommandContext, folder: string): Promise<R
   }
 }
 
-function row({ name, state, step, totalSteps, loss, metrics, ageSeconds, runDir, reason }: RunInfo, cwd: string): string[] {
+function row(run: RunInfo, cwd: string): string[] {
+  const { name, state, step, totalSteps, loss, metrics, ageSeconds, runDir, reason, tags = [], pinned, archived } = run;
   const held = metrics?.eval_loss;
   return [
     name,
@@ -67,6 +89,7 @@ function row({ name, state, step, totalSteps, loss, metrics, ageSeconds, runDir,
     held === undefined ? '' : compact(held),
     `${duration(ageSeconds)} ago`,
     shownPath(runDir, cwd),
+    [...(pinned ? ['pinned'] : []), ...(archived ? ['archived'] : []), ...tags.map(tag => `#${tag}`)].join(' '),
   ];
 }
 

@@ -1,0 +1,59 @@
+/** Notes of people about a run: another name, tags, a text, and whether it is pinned or archived. They lie in its folder, so that every client sees them. */
+import path from 'node:path';
+import { z } from 'zod';
+import { writeJson } from '../files/durable-file.ts';
+import { MAX_STATE_BYTES, readRegularText } from '../files/regular-file.ts';
+import { RUN_FILES } from '../protocol/run-files.ts';
+
+/** Enough for a sentence in a list, and a page of text. */
+const [MAX_NAME, MAX_TAGS, MAX_NOTE] = [200, 50, 10_000];
+
+const name = z.string().trim().min(1).max(MAX_NAME);
+
+const notesSchema = z.object({
+  name: name.optional(),
+  tags: z.array(name).max(MAX_TAGS).optional(),
+  note: z.string().trim().min(1).max(MAX_NOTE).optional(),
+  pinned: z.literal(true).optional(),
+  archived: z.literal(true).optional(),
+});
+
+export type RunNotes = z.infer<typeof notesSchema>;
+
+/** An empty text or false removes what was there. */
+export interface NotesChange {
+  readonly name?: string | undefined;
+  readonly addTags?: readonly string[];
+  readonly removeTags?: readonly string[];
+  readonly note?: string | undefined;
+  readonly pinned?: boolean | undefined;
+  readonly archived?: boolean | undefined;
+}
+
+/** Empty where nothing was written, or the file is damaged: a list of runs must not fail for it. */
+export async function readRunNotes(runDir: string): Promise<RunNotes> {
+  try {
+    const text = await readRegularText(path.join(runDir, RUN_FILES.notes), MAX_STATE_BYTES);
+    return notesSchema.safeParse(JSON.parse(text)).data ?? {};
+  } catch {
+    return {};
+  }
+}
+
+/** @returns what is written about the run now @throws RangeError where a text is too long */
+export async function changeRunNotes(runDir: string, change: NotesChange): Promise<RunNotes> {
+  const before = await readRunNotes(runDir);
+  const removed = new Set(change.removeTags);
+  const tags = [...new Set([...(before.tags ?? []), ...(change.addTags ?? [])])].filter(tag => !removed.has(tag));
+  const checked = notesSchema.safeParse({
+    name: change.name === undefined ? before.name : change.name.trim() || undefined,
+    tags: tags.length > 0 ? tags : undefined,
+    note: change.note === undefined ? before.note : change.note.trim() || undefined,
+    pinned: (change.pinned ?? before.pinned) || undefined,
+    archived: (change.archived ?? before.archived) || undefined,
+  });
+  if (!checked.success)
+    throw new RangeError(`a name or tag has 1 to ${MAX_NAME} characters, a note at most ${MAX_NOTE}, and a run at most ${MAX_TAGS} tags`);
+  await writeJson(path.join(runDir, RUN_FILES.notes), checked.data);
+  return checked.data;
+}
