@@ -25,6 +25,8 @@ export type RunErrorCode =
   | 'rank-lost'
   | 'ranks-differ'
   | 'mpi-missing'
+  | 'bad-profile'
+  | 'slurm-failed'
   | 'stopped';
 
 export class RunError extends Error {

@@ -63,9 +63,13 @@ channel.onEnd(() => {
   if (!begun) process.exit(1);
   job.requestStop({ save: true, reason: 'stopped because the process that started it has ended' });
 });
-// To a job that is to stop already: it has taken too long, and must not save any more.
-process.on('SIGTERM', () =>
-  job.requestStop(job.stop === undefined ? { save: true, reason: 'stopped by a signal (SIGTERM)' } : { ...job.stop, save: false }),
-);
+let signals = 0;
+process.on('SIGTERM', () => {
+  signals++;
+  const { stop = { save: true, reason: 'stopped by a signal (SIGTERM)' } } = job;
+  // A second one: it has taken too long, and must not save any more. The first may come together with the request of a parent that got one too,
+  // because Slurm and systemd send it to all processes.
+  job.requestStop({ ...stop, save: stop.save && signals === 1 });
+});
 // The terminal sends it to everyone in the group; what it means is the parent's to say.
 process.on('SIGINT', () => undefined);

@@ -14,13 +14,13 @@ import { RUN_FILES } from '../../protocol/run-files.ts';
 import { jobContext } from '../../settings.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
+import { resumeCommandOf } from '../finish-training.ts';
 import { shownPath } from '../job-command.ts';
 import { dataOverrides, findPaperModel, missingModel, type Places, paperData, paperModels } from '../paper/paper-needs.ts';
 import { type RowProgress, readProgress, resultTable, writeBenchmarks } from '../paper/paper-results.ts';
 import { type PaperRow, type PaperTable, type PaperValues, paperTables } from '../paper/paper-tables.ts';
 import { readRecipe } from '../read-recipe.ts';
 import { runWorker } from '../run-worker.ts';
-import { resumeCommandOf } from './train.ts';
 
 interface ReproduceOptions {
   readonly table: string;

@@ -12,10 +12,12 @@ import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { connectIfRunning } from '../daemon-client.ts';
 import { detachTraining, trainOnDaemon } from '../daemon-training.ts';
+import { finishTraining, resumeCommandOf } from '../finish-training.ts';
 import { isRunFolder, withOverrides } from '../job-command.ts';
 import { launchedRank } from '../launched-rank.ts';
 import { runWorker } from '../run-worker.ts';
-import { finishTraining, resumeCommandOf, runAsRank, type WhereOptions, withWhereOptions } from './train.ts';
+import { resumeOnSlurm } from '../slurm-training.ts';
+import { runAsRank, type WhereOptions, withWhereOptions } from './train.ts';
 
 export const addResume: AddCommand = (program, surroundings) => {
   const command = withWhereOptions(
@@ -33,7 +35,7 @@ async function resume(
   context: CommandContext,
   run: string,
   overrides: readonly string[],
-  { detach = false, daemon }: WhereOptions,
+  { detach = false, daemon, on, profile }: WhereOptions,
 ): Promise<CommandResult> {
   const { settings, terminal, cwd } = context;
   const isElsewhere = settings.remoteDaemon !== undefined && daemon;
@@ -50,6 +52,10 @@ async function resume(
       exitStatus: EXIT.usage,
       hint: 'List runs with: rowtune runs',
     });
+  if (on !== undefined) {
+    checkNoOverrides(overrides);
+    return resumeOnSlurm(context, runDir, { detach, profile });
+  }
   const launched = launchedRank(context);
   if (launched) return resumeAsRank(context, runDir, [...overrides, `processes=${launched.size}`], launched);
   const start = { name: 'resume', params: { id: randomUUID(), runDir, overrides } } as const;
@@ -60,6 +66,12 @@ async function resume(
   const request = { kind: 'resume', context: jobContext(settings, cwd), runDir, overrides } as const;
   const value = await runWorker({ request, terminal, threads, resumeCommand: resumeCommandOf(runDir, cwd) });
   return finishTraining(context, value);
+}
+
+/** A job that Slurm starts again would repeat them. @throws CliError */
+function checkNoOverrides(overrides: readonly string[]): void {
+  if (overrides.length === 0) return;
+  throw new CliError('with --on slurm, a run continues with the settings that it has', { code: 'usage', exitStatus: EXIT.usage });
 }
 
 /** One of the processes that a launcher has started. */

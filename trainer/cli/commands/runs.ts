@@ -10,11 +10,12 @@ import { listRuns } from '../../run/run-folder.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { connectIfRunning } from '../daemon-client.ts';
+import { finishTraining, resumeCommandOf } from '../finish-training.ts';
 import { shownPath } from '../job-command.ts';
 import { addNotesOptions, type NotesOptions, writeNotes, writesNotes } from '../run-notes-options.ts';
 import { followJob } from '../run-on-daemon.ts';
+import { followOnSlurm, slurmJobOf, stopOnSlurm } from '../slurm-training.ts';
 import { finishSweep, sweepCommandOf } from './sweep.ts';
-import { finishTraining, resumeCommandOf } from './train.ts';
 
 interface RunsOptions extends ShownRuns, NotesOptions {
   readonly follow?: string;
@@ -34,8 +35,8 @@ export const addRuns: AddCommand = (program, surroundings) => {
     .argument('[dir]', 'the folder to search, or the run to write about', '.')
     .option('--all', 'list archived runs too')
     .option('--tagged <tag>', 'list only runs with this tag')
-    .option('--follow <run>', 'follow a run of the daemon until it ends; Ctrl-C stops following, not the run')
-    .option('--stop <run>', 'stop a run of the daemon; it saves and can be resumed');
+    .option('--follow <run>', 'follow a run of the daemon or of Slurm until it ends; Ctrl-C stops following, not the run')
+    .option('--stop <run>', 'stop a run of the daemon or of Slurm; it saves and can be resumed');
   addNotesOptions(command);
   const examples = [
     'rowtune runs',
@@ -46,8 +47,8 @@ export const addRuns: AddCommand = (program, surroundings) => {
   withCommonOptions(command, examples).action((dir: string, options: RunsOptions) =>
     runCommandWork(command, surroundings, context => {
       const { follow, stop: stopped } = options;
-      if (follow !== undefined) return followRun(context, follow);
-      if (stopped !== undefined) return stopRun(context, stopped);
+      if (follow !== undefined) return onSlurmOr(context, follow, followOnSlurm, followRun);
+      if (stopped !== undefined) return onSlurmOr(context, stopped, stopOnSlurm, stopRun);
       return writesNotes(options) ? writeNotes(context, dir, options) : runs(context, dir, options);
     }),
   );
@@ -118,6 +119,18 @@ async function jobIn(jobs: readonly JobRecord[], runDir: string, isHere: boolean
   const wanted = isHere ? await realPath(runDir) : runDir;
   const folders = await Promise.all(jobs.map(async ({ runDir: folder }) => (isHere && folder !== undefined ? realPath(folder) : folder)));
   return jobs[folders.lastIndexOf(wanted)];
+}
+
+/** Controls a run through whoever runs it. */
+async function onSlurmOr(
+  context: CommandContext,
+  run: string,
+  ofSlurm: (context: CommandContext, runDir: string, id: string) => Promise<CommandResult>,
+  ofDaemon: (context: CommandContext, run: string) => Promise<CommandResult>,
+): Promise<CommandResult> {
+  const runDir = path.resolve(context.cwd, run);
+  const id = context.settings.remoteDaemon === undefined ? await slurmJobOf(runDir) : undefined;
+  return id === undefined ? ofDaemon(context, run) : ofSlurm(context, runDir, id);
 }
 
 const followRun = (context: CommandContext, run: string): Promise<CommandResult> =>

@@ -1,23 +1,25 @@
 /** `rowtune train`: trains a recipe in its own run folder, on the daemon if one is running. */
 
 import { randomUUID } from 'node:crypto';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { JobRequest, RankPlace, WorkerEvent } from '../../protocol/job-messages.ts';
 import type { RecipeSource } from '../../protocol/rpc-messages.ts';
 import { requireUsableOutput } from '../../run/begin-run.ts';
 import { freeRunFolder } from '../../run/free-run-folder.ts';
 import { jobContext } from '../../settings.ts';
-import { checkResult } from '../check-result.ts';
+import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { connectIfRunning } from '../daemon-client.ts';
 import { detachTraining, trainOnDaemon } from '../daemon-training.ts';
-import { numberOption, shownPath, withOverrides } from '../job-command.ts';
+import { finishTraining, resumeCommandOf } from '../finish-training.ts';
+import { numberOption, withOverrides } from '../job-command.ts';
 import { isHiddenOfRank, launchedRank, rankThreads } from '../launched-rank.ts';
 import { readRecipe } from '../read-recipe.ts';
-import { runTable } from '../run-table.ts';
 import { runWorker } from '../run-worker.ts';
+import { type SlurmOptions, trainOnSlurm } from '../slurm-training.ts';
 
-export interface WhereOptions {
+export interface WhereOptions extends Partial<Pick<SlurmOptions, 'profile'>> {
+  readonly on?: 'slurm';
   readonly detach?: boolean;
   /** False with --no-daemon. */
   readonly daemon: boolean;
@@ -26,8 +28,10 @@ export interface WhereOptions {
 /** The process that trains. */
 export const withWhereOptions = (command: Command): Command =>
   command
-    .option('--detach', 'start it on the daemon (started if needed) and return')
-    .option('--no-daemon', 'train in this process, even if a daemon is running');
+    .option('--detach', 'start it on the daemon (started if needed), or on Slurm, and return')
+    .option('--no-daemon', 'train in this process, even if a daemon is running')
+    .addOption(new Option('--on <place>', 'submit it to the cluster that this machine belongs to').choices(['slurm']))
+    .option('--profile <file>', 'with --on slurm: partition and resources (default: slurm.yaml next to the recipe or of the user)');
 
 export const addTrain: AddCommand = (program, surroundings) => {
   const command = withWhereOptions(
@@ -49,6 +53,7 @@ export const addTrain: AddCommand = (program, surroundings) => {
     'rowtune train spam.rowtune.yaml --detach',
     'rowtune train spam.rowtune.yaml --processes 2',
     'srun rowtune train spam.rowtune.yaml',
+    'rowtune train spam.rowtune.yaml --on slurm --profile gpu-node.yaml',
   ];
   withCommonOptions(command, examples).action((file: string, overrides: string[], options: TrainOptions) =>
     runCommandWork(command, surroundings, context => train(context, file, overrides, options)),
@@ -63,8 +68,12 @@ async function train(
   context: CommandContext,
   file: string,
   given: readonly string[],
-  { detach = false, daemon, processes }: TrainOptions,
+  { detach = false, daemon, processes, on, profile }: TrainOptions,
 ): Promise<CommandResult> {
+  if (on !== undefined) {
+    checkNoProcesses(processes);
+    return trainOnSlurm(context, file, given, { detach, profile });
+  }
   const { settings, terminal, cwd } = context;
   const launched = launchedRank(context);
   if (launched) return trainAsRank(context, file, [...given, `processes=${launched.size}`], launched);
@@ -86,6 +95,16 @@ async function train(
   const request = { kind: 'train', context: jobContext(settings, source.baseDir), recipe, runDir } as const;
   const value = await runWorker({ request, terminal, threads: recipe.threads, resumeCommand: resumeCommandOf(runDir, cwd) });
   return finishTraining(context, value);
+}
+
+/** @throws CliError */
+function checkNoProcesses(processes: number | undefined): void {
+  if (processes === undefined) return;
+  throw new CliError('--processes starts processes on this machine', {
+    code: 'usage',
+    exitStatus: EXIT.usage,
+    hint: 'With --on slurm, the profile says how many there are: nodes × tasks_per_node',
+  });
 }
 
 /** One of the processes that mpirun or srun has started: the first shows the run, the others only what goes wrong. */
@@ -112,13 +131,3 @@ export async function runAsRank(
 /** The daemon has its own environment; the settings of ours are sent with the recipe. */
 const engineOf = ({ settings }: CommandContext, engine: string): string[] =>
   engine === 'auto' && settings.engineFromEnvironment !== undefined ? [`engine=${settings.engineFromEnvironment}`] : [];
-
-/** Shows the table of a run that ended, by itself or on request. */
-export function finishTraining({ terminal, cwd }: CommandContext, value: unknown): CommandResult {
-  const result = checkResult('train', value);
-  terminal.print(runTable(result, folder => shownPath(folder, cwd)));
-  if (result.state === 'stopped') terminal.say('info', `resume it with: ${resumeCommandOf(result.runDir, cwd)}`);
-  return { value: { ok: true, ...result } };
-}
-
-export const resumeCommandOf = (runDir: string, cwd: string): string => `rowtune resume ${shownPath(runDir, cwd)}`;

@@ -63,6 +63,6 @@ export function findMpiLibrary({ launcher, mpi, rank, size }: World, cacheDir: s
   const library = findLibrary(mpi, libraryFolders(environment)) ?? (mpi === 'MPICH' ? locateMpich(cacheDir)?.library : undefined);
   if (library !== undefined) return library;
   throw new EngineError(
-    `${launcher} started this process, and no library of ${mpi} was found. ${mpi === 'MPICH' ? MPI_ADVICE : 'Load its module, or set LD_LIBRARY_PATH'}`,
+    `${launcher} started this process, and no library of ${mpi} was found. ${mpi === 'MPICH' ? MPI_ADVICE : 'Load its module, or set LD_LIBRARY_PATH; MPICH is used with srun --mpi=pmi2'}`,
   );
 }

@@ -19,6 +19,15 @@ interface Launcher extends Pick<World, 'launcher' | 'mpi'> {
   readonly localSize: string;
 }
 
+const SLURM: Launcher = {
+  launcher: 'Slurm (srun)',
+  mpi: 'MPICH',
+  rank: 'SLURM_PROCID',
+  // Set in the tasks of srun, not in a batch script.
+  size: 'SLURM_STEP_NUM_TASKS',
+  localSize: 'SLURM_STEP_TASKS_PER_NODE',
+};
+
 /** In the order in which they are looked for: mpirun inside a Slurm job sets both kinds. */
 const LAUNCHERS: readonly Launcher[] = [
   {
@@ -35,24 +44,20 @@ const LAUNCHERS: readonly Launcher[] = [
     size: 'PMI_SIZE',
     localSize: 'MPI_LOCALNRANKS',
   },
-  // Slurm sets SLURM_STEP_NUM_TASKS in the tasks of srun, not in a batch script.
-  {
-    launcher: 'Slurm (srun)',
-    mpi: 'MPICH',
-    rank: 'SLURM_PROCID',
-    size: 'SLURM_STEP_NUM_TASKS',
-    localSize: 'SLURM_STEP_TASKS_PER_NODE',
-  },
+  SLURM,
   { launcher: 'torchrun', mpi: undefined, rank: 'RANK', size: 'WORLD_SIZE', localSize: 'LOCAL_WORLD_SIZE' },
 ];
 
 /** Undefined for a process that runs alone. */
 export function findWorld(environment: Environment): World | undefined {
-  for (const { launcher, mpi, ...names } of LAUNCHERS) {
+  for (const { mpi, ...names } of LAUNCHERS) {
     const [rank, size] = [countOf(environment[names.rank]), countOf(environment[names.size])];
     if (rank === undefined || size === undefined || size < 2 || rank >= size) continue;
-    const localSize = Math.max(1, countOf(environment[names.localSize]) ?? 1);
-    return { rank, size, localSize, launcher, mpi };
+    // srun sets MPICH's variables too (--mpi=pmi2), but not the local ones; PMIx is what Open MPI speaks.
+    const isSlurm = countOf(environment[SLURM.rank]) === rank && countOf(environment[SLURM.size]) === size;
+    const { launcher, localSize: variable } = isSlurm ? SLURM : names;
+    const localSize = Math.max(1, countOf(environment[variable]) ?? 1);
+    return { rank, size, localSize, launcher, mpi: isSlurm && environment.PMIX_RANK !== undefined ? 'Open MPI' : mpi };
   }
   return fromTensorflow(environment.TF_CONFIG);
 }

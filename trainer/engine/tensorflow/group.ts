@@ -1,5 +1,6 @@
 /** The processes of a run, through the MPI library that the kernels opened. */
 import { EngineError, type Group } from '../engine.ts';
+import { releaseSharedMemory } from '../mpi/shared-memory.ts';
 import type { KernelLibrary } from './kernel-library.ts';
 
 /** @throws EngineError if the library does not load, or cannot reach the others */
@@ -11,6 +12,9 @@ export function joinGroup(library: string, kernels: KernelLibrary): Group {
     if (typeof all === 'string') throw new EngineError(all);
     return all;
   };
+  // All have opened it.
+  gatherEqual(new Uint8Array(1));
+  releaseSharedMemory();
   return {
     rank,
     size,

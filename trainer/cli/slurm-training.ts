@@ -1,0 +1,212 @@
+/** Training as a job of Slurm: submitted with a profile, followed from a login node, stopped and continued. */
+import { existsSync } from 'node:fs';
+import { mkdir, open, readFile, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import process from 'node:process';
+import { setTimeout as delay } from 'node:timers/promises';
+import { z } from 'zod';
+import { writeJson } from '../files/durable-file.ts';
+import { messageOf } from '../protocol/error-facts.ts';
+import { RUN_FILES } from '../protocol/run-files.ts';
+import { stringifyRecipe } from '../protocol/stringify-recipe.ts';
+import { withAbsolutePaths } from '../run/absolute-paths.ts';
+import { requireUsableOutput } from '../run/begin-run.ts';
+import { freeRunFolder, recipeName } from '../run/free-run-folder.ts';
+import { readRunState } from '../run/run-state.ts';
+import { jobScript, type SlurmFiles, slurmFiles, slurmLog } from '../slurm/job-script.ts';
+import { readProfile, userProfile } from '../slurm/profile.ts';
+import { cancelJob, findJob, isAlive, jobsBefore, type SlurmJob, stopJob, submitJob } from '../slurm/slurm.ts';
+import { CliError, EXIT } from './cli-error.ts';
+import type { CommandContext, CommandResult } from './command.ts';
+import { finishTraining } from './finish-training.ts';
+import { isRunFolder, shownPath } from './job-command.ts';
+import { readRecipe } from './read-recipe.ts';
+
+export interface SlurmOptions {
+  /** A profile; without it, that next to the recipe or the user's own. */
+  readonly profile?: string;
+  readonly detach: boolean;
+}
+
+const record = z.object({ id: z.string().regex(/^\d+$/) });
+
+/** How often Slurm is asked about a job: its controller serves a whole cluster. */
+const LOOK_MS = 3000;
+
+/** The number of the job that Slurm runs for this folder; undefined if it runs none. */
+export async function slurmJobOf(runDir: string): Promise<string | undefined> {
+  const { record: file } = slurmFiles(runDir);
+  return existsSync(file) ? record.parse(JSON.parse(await readFile(file, 'utf8'))).id : undefined;
+}
+
+/** Submits a new run of a recipe. @throws CliError for a bad recipe or a folder with a run; RunError for a bad profile or a Slurm that refuses it */
+export async function trainOnSlurm(
+  context: CommandContext,
+  file: string,
+  overrides: readonly string[],
+  options: SlurmOptions,
+): Promise<CommandResult> {
+  const { recipe, source } = await readRecipe(context, file, { overrides });
+  const runDir = await freeRunFolder({ recipe, recipeFile: source.fileName, baseDir: source.baseDir });
+  await requireUsableOutput(runDir);
+  if (isRunFolder(runDir))
+    throw new CliError(`${shownPath(runDir, context.cwd)} already contains a run`, {
+      code: 'output-not-empty',
+      exitStatus: EXIT.usage,
+      hint: `Continue it with: rowtune resume ${shownPath(runDir, context.cwd)} --on slurm; or choose another output_dir`,
+    });
+  // The job says how many processes there are, and where the run is.
+  const text = stringifyRecipe({ ...withAbsolutePaths(recipe, source.baseDir), processes: 1, output_dir: undefined });
+  const name = recipeName(recipe, source.fileName);
+  return submit(context, { runDir, name, text, profileFolder: source.baseDir }, options);
+}
+
+/** Submits the rest of a run. @throws RunError for a bad profile or a Slurm that refuses it */
+export const resumeOnSlurm = (context: CommandContext, runDir: string, options: SlurmOptions): Promise<CommandResult> =>
+  submit(context, { runDir, name: path.basename(runDir), profileFolder: path.dirname(runDir) }, options);
+
+interface Submission {
+  readonly runDir: string;
+  readonly name: string;
+  /** The recipe of a new run. */
+  readonly text?: string;
+  /** The folder in which a profile may be. */
+  readonly profileFolder: string;
+}
+
+async function submit(context: CommandContext, run: Submission, { profile: named, detach }: SlurmOptions): Promise<CommandResult> {
+  const { terminal, cwd } = context;
+  const { runDir, name, text, profileFolder } = run;
+  const file = named === undefined ? undefined : path.resolve(cwd, named);
+  const profile = await readProfile({ named: file, folder: profileFolder, own: userProfile(process.env) });
+  const before = await slurmJobOf(runDir);
+  const job = before === undefined ? undefined : await findJob(before);
+  if (job && isAlive(job))
+    throw new CliError(`job ${before} of Slurm already works on ${shownPath(runDir, cwd)}`, { code: 'run-busy', exitStatus: EXIT.usage });
+  const files = slurmFiles(runDir);
+  await mkdir(files.folder, { recursive: true });
+  await rm(files.stop, { force: true });
+  if (text !== undefined) await writeFile(files.recipe, text);
+  const command = [process.execPath, ...process.argv.slice(1, 2)];
+  await writeFile(files.script, jobScript({ profile, name, runDir, files, command }), { mode: 0o755 });
+  const id = await submitJob(files.script, slurmLog(files, '%j'));
+  await writeJson(files.record, { id, submittedAt: new Date().toISOString() });
+  const processes = profile.nodes * profile.tasks_per_node;
+  const folder = shownPath(runDir, cwd);
+  terminal.say('info', `submitted to Slurm as job ${id}, ${processes} ${processes === 1 ? 'process' : 'processes'}; run folder ${folder}`);
+  if (!detach) return followOnSlurm(context, runDir, id);
+  const log = slurmLog(files, id);
+  terminal.print(
+    [
+      `  log     ${shownPath(log, cwd)}`,
+      `  follow  rowtune runs --follow ${folder}`,
+      `  stop    rowtune runs --stop ${folder}`,
+      `  cancel  scancel ${id}`,
+    ].join('\n'),
+  );
+  return { value: { ok: true, detached: true, slurmJob: id, runDir, processes, log } };
+}
+
+/** Shows the state and the log of a run until its job ends. Ctrl-C ends this command, not the run. @throws CliError if the run has no result */
+export async function followOnSlurm(context: CommandContext, runDir: string, id: string): Promise<CommandResult> {
+  if (await watch(context, runDir, id)) return finishTraining(context, await resultOf(context, runDir, id));
+  const { terminal, cwd } = context;
+  terminal.say('info', `job ${id} continues; follow it again with: rowtune runs --follow ${shownPath(runDir, cwd)}`);
+  return { value: { ok: true, left: true, slurmJob: id, runDir } };
+}
+
+/** @returns false if a signal has ended it before the job */
+async function watch({ terminal }: CommandContext, runDir: string, id: string): Promise<boolean> {
+  const left = new AbortController();
+  const leave = (): void => left.abort();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, leave);
+  const log = new LogReader(slurmFiles(runDir), id);
+  let said = '';
+  const say = (text: string): void => {
+    if (text !== said) terminal.say('info', text);
+    said = text;
+  };
+  try {
+    while (!left.signal.aborted) {
+      const job = await findJob(id).catch((error: unknown) => {
+        say(`Slurm does not answer (${messageOf(error)}); trying again`);
+        return 'unknown' as const;
+      });
+      for (const line of await log.next()) terminal.say('info', line);
+      if (job === undefined || (job !== 'unknown' && !isAlive(job))) return true;
+      if (job !== 'unknown') say(`job ${id}: ${await describe(job, id)}`);
+      await delay(LOOK_MS, undefined, { signal: left.signal }).catch(() => undefined);
+    }
+    return false;
+  } finally {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.removeListener(signal, leave);
+  }
+}
+
+async function describe(job: SlurmJob, id: string): Promise<string> {
+  const state = job.state.toLowerCase().replaceAll('_', ' ');
+  if (job.state !== 'PENDING') return job.nodes === '' ? state : `${state} on ${job.nodes}`;
+  const before = await jobsBefore(id, job).catch(() => undefined);
+  const place = before === undefined ? '' : before === 0 ? ', next in its partition' : `, behind ${before} job${before === 1 ? '' : 's'}`;
+  return `${state} (${job.reason})${place}`;
+}
+
+/** The lines that the job has written since the last look. */
+class LogReader {
+  private readonly file: string;
+  private at = 0;
+  private rest = '';
+
+  constructor(files: SlurmFiles, id: string) {
+    this.file = slurmLog(files, id);
+  }
+
+  async next(): Promise<readonly string[]> {
+    if (!existsSync(this.file)) return [];
+    const handle = await open(this.file, 'r');
+    try {
+      const { size } = await handle.stat();
+      if (size <= this.at) return [];
+      const { buffer, bytesRead } = await handle.read(Buffer.alloc(Math.min(size - this.at, MAX_LOG_BYTES)), 0, undefined, this.at);
+      this.at += bytesRead;
+      const lines = (this.rest + buffer.toString('utf8', 0, bytesRead)).split('\n');
+      this.rest = lines.pop() ?? '';
+      return lines;
+    } finally {
+      await handle.close();
+    }
+  }
+}
+
+/** The most that one look shows; the rest follows with the next one. */
+const MAX_LOG_BYTES = 2 ** 20;
+
+/** @throws CliError if the job has ended without one */
+async function resultOf({ cwd }: CommandContext, runDir: string, id: string): Promise<unknown> {
+  const summary = path.join(runDir, RUN_FILES.summary);
+  if (existsSync(summary)) return JSON.parse(await readFile(summary, 'utf8'));
+  const state = await readRunState(runDir);
+  const reason = state?.reason ?? (state === undefined ? 'it had not begun' : `its state was '${state.state}' at step ${state.step}`);
+  throw new CliError(`job ${id} of Slurm has ended without a result: ${reason}`, {
+    code: 'slurm-failed',
+    exitStatus: EXIT.failed,
+    hint: `Its log is ${shownPath(slurmLog(slurmFiles(runDir), id), cwd)}`,
+  });
+}
+
+/** Lets a running job save and end for good; a waiting one leaves the queue. @throws CliError if the job has ended */
+export async function stopOnSlurm(context: CommandContext, runDir: string, id: string): Promise<CommandResult> {
+  const { terminal } = context;
+  const job = await findJob(id);
+  if (job === undefined || !isAlive(job))
+    throw new CliError(`job ${id} of Slurm has ended`, { code: 'job-missing', exitStatus: EXIT.usage });
+  await writeFile(slurmFiles(runDir).stop, '');
+  if (job.state === 'PENDING') {
+    await cancelJob(id);
+    terminal.print(`job ${id} left the queue`);
+    return { value: { ok: true, slurmJob: id, runDir, state: 'cancelled' } };
+  }
+  terminal.say('info', 'stopping after this step and saving');
+  await stopJob(id);
+  return followOnSlurm(context, runDir, id);
+}

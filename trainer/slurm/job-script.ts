@@ -1,0 +1,80 @@
+/** The batch script of a run. It starts the run or continues it, and puts itself back into the queue when its time is over. */
+import path from 'node:path';
+import { RUN_FILES } from '../protocol/run-files.ts';
+import type { SlurmProfile } from './profile.ts';
+
+export interface ScriptParams {
+  readonly profile: SlurmProfile;
+  readonly name: string;
+  readonly runDir: string;
+  readonly files: SlurmFiles;
+  /** The program and its first arguments, such as node and its script. */
+  readonly command: readonly string[];
+}
+
+/** Files next to the folder of a run that Slurm starts, on a disk that all nodes share. */
+export interface SlurmFiles {
+  readonly folder: string;
+  readonly recipe: string;
+  readonly script: string;
+  /** The number of the job. */
+  readonly record: string;
+  /** Exists when a user has stopped the run: the job then does not continue by itself. */
+  readonly stop: string;
+}
+
+export function slurmFiles(runDir: string): SlurmFiles {
+  const folder = `${runDir}.slurm`;
+  const at = (name: string): string => path.join(folder, name);
+  return { folder, recipe: at('recipe.rowtune.yaml'), script: at('job.sh'), record: at('job.json'), stop: at('stop') };
+}
+
+export const slurmLog = ({ folder }: SlurmFiles, jobId: string): string => path.join(folder, `log-${jobId}.txt`);
+
+/** Quoted for a shell. */
+const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
+
+export function jobScript({ profile, name, runDir, files, command }: ScriptParams): string {
+  const state = quoted(path.join(runDir, 'state.json'));
+  const options: readonly (readonly [string, string | number | undefined])[] = [
+    ['job-name', `rowtune-${name.replaceAll(/[^\w.-]/g, '-')}`],
+    ['partition', profile.partition],
+    ['account', profile.account],
+    ['qos', profile.qos],
+    ['constraint', profile.constraint],
+    ['nodes', profile.nodes],
+    ['ntasks-per-node', profile.tasks_per_node],
+    ['cpus-per-task', profile.cpus_per_task],
+    ['gpus-per-task', profile.gpus_per_task],
+    ['mem', profile.memory],
+    ['time', profile.time],
+    // To the processes of the run, not to this script.
+    ['signal', `TERM@${profile.notice_seconds}`],
+    ['open-mode', 'append'],
+  ];
+  const cpus = profile.cpus_per_task === undefined ? '' : ` --cpus-per-task=${profile.cpus_per_task}`;
+  return `#!/bin/sh
+${options.flatMap(([option, value]) => (value === undefined ? [] : [`#SBATCH --${option}=${value}`])).join('\n')}
+#SBATCH --requeue
+${profile.sbatch.map(option => `#SBATCH ${option}\n`).join('')}# Written by rowtune train --on slurm.
+${profile.setup}
+says() { grep -q "\\"state\\": \\"$1\\"" ${state} 2>/dev/null; }
+# Slurm may start it once more: a job that was preempted and has put itself back is requeued twice.
+if says finished || [ -e ${quoted(files.stop)} ]; then exit 0; fi
+if [ -e ${quoted(path.join(runDir, RUN_FILES.recipe))} ]; then
+  set -- resume ${quoted(runDir)}
+else
+  set -- train ${quoted(files.recipe)} ${quoted(`output_dir=${runDir}`)}
+fi
+newest() { ls -d ${quoted(path.join(runDir, RUN_FILES.checkpoints))}/step-* 2>/dev/null | tail -n 1; }
+before=$(newest)
+srun --mpi=${profile.mpi}${cpus} ${command.map(quoted).join(' ')} "$@" --no-daemon
+status=$?
+# Stopped by a notice of Slurm, and not by the user: the run has saved, and continues when it is its turn again.
+if says stopped && [ ! -e ${quoted(files.stop)} ]; then
+  if [ "$(newest)" != "$before" ]; then scontrol requeue "$SLURM_JOB_ID"
+  else echo 'error: no update was saved since this job began: give it more time, or a shorter notice'; fi
+fi
+exit $status
+`;
+}

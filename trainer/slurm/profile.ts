@@ -1,0 +1,89 @@
+/** The resources that a run asks of Slurm: a YAML file that fits a cluster, not a recipe. */
+import { existsSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { parse as parseYaml, YAMLParseError } from 'yaml';
+import { z } from 'zod';
+import { readRegularText } from '../files/regular-file.ts';
+import { RunError } from '../run-error.ts';
+
+const count = z.int().min(1).max(100_000);
+/** Values become lines of a shell script that begin with #SBATCH: a line break would end them. */
+const word = z.string().regex(/^[\w.,:=@%+/[\]-]+$/, 'must be one word of letters, digits and . , : = @ % + / [ ] -');
+
+const profile = z.strictObject({
+  partition: word.optional(),
+  account: word.optional(),
+  qos: word.optional(),
+  constraint: word.optional(),
+  nodes: count.default(1),
+  /** Processes of the run on each node. */
+  tasks_per_node: count.default(1),
+  cpus_per_task: count.optional(),
+  gpus_per_task: count.optional(),
+  /** Memory of each node, such as 16G. */
+  memory: word.optional(),
+  /** The longest time of the job: minutes, or D-HH:MM:SS. */
+  time: z.union([word, z.int().min(1)]).optional(),
+  /** Seconds from the notice to the end of the job: the time for a last update and a checkpoint. */
+  notice_seconds: z.int().min(1).max(65_535).default(120),
+  /** The plug-in that connects the processes; `srun --mpi=list` names those of a cluster. */
+  mpi: word.default('pmi2'),
+  /** Further arguments of sbatch, such as --exclusive. */
+  sbatch: z.array(word.startsWith('--')).default([]),
+  /** Lines of shell before the run, such as `module load openmpi`. */
+  setup: z.string().max(10_000).default(''),
+});
+
+export type SlurmProfile = z.infer<typeof profile>;
+
+/** A profile is a page; a file of this size is something else. */
+const MAX_BYTES = 2 ** 16;
+const NAME = 'slurm.yaml';
+
+/** The user's own profile. */
+export const userProfile = (environment: Readonly<Record<string, string | undefined>>): string =>
+  path.join(environment.XDG_CONFIG_HOME || path.join(os.homedir(), '.config'), 'rowtune', NAME);
+
+/**
+ * The profile of the file that is named; otherwise slurm.yaml next to the recipe, or the user's own; otherwise defaults.
+ * @throws RunError 'bad-profile'
+ */
+export async function readProfile(params: {
+  readonly named?: string;
+  readonly folder: string;
+  readonly own: string;
+}): Promise<SlurmProfile> {
+  const file = params.named ?? [path.join(params.folder, NAME), params.own].find(each => existsSync(each));
+  return file === undefined ? profile.parse({}) : parseProfile(await textOf(file), file);
+}
+
+async function textOf(file: string): Promise<string> {
+  try {
+    return await readRegularText(file, MAX_BYTES);
+  } catch (error) {
+    throw bad(file, error instanceof Error ? error.message : String(error), { cause: error });
+  }
+}
+
+/** @throws RunError 'bad-profile' that names the file and every problem */
+export function parseProfile(text: string, file: string): SlurmProfile {
+  let value: unknown;
+  try {
+    value = parseYaml(text) ?? {};
+  } catch (error) {
+    if (!(error instanceof YAMLParseError)) throw error;
+    throw bad(file, error.message, { cause: error });
+  }
+  const parsed = profile.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw bad(file, parsed.error.issues.map(({ path: at, message }) => `${at.join('.') || 'the file'}: ${message}`).join('; '));
+}
+
+const bad = (file: string, problem: string, options?: ErrorOptions): RunError =>
+  new RunError(
+    'bad-profile',
+    `the Slurm profile ${file} is not valid: ${problem}`,
+    `Its settings are ${Object.keys(profile.shape).join(', ')}`,
+    options,
+  );
