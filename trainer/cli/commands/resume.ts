@@ -17,16 +17,21 @@ import { isRunFolder, withOverrides } from '../job-command.ts';
 import { launchedRank } from '../launched-rank.ts';
 import { runWorker } from '../run-worker.ts';
 import { resumeOnSlurm } from '../slurm-training.ts';
-import { runAsRank, type WhereOptions, withWhereOptions } from './train.ts';
+import { type OnSlurmOptions, runAsRank, type WhereOptions, withSlurmOptions, withWhereOptions } from './train.ts';
 
 export const addResume: AddCommand = (program, surroundings) => {
-  const command = withWhereOptions(
-    withOverrides(
-      program.command('resume').description('continue a stopped or killed run, or extend a finished one').argument('<run>', 'a run folder'),
+  const command = withSlurmOptions(
+    withWhereOptions(
+      withOverrides(
+        program
+          .command('resume')
+          .description('continue a stopped or killed run, or extend a finished one')
+          .argument('<run>', 'a run folder'),
+      ),
     ),
   );
   const examples = ['rowtune resume runs/spam', 'rowtune resume runs/spam num_train_epochs=2', 'rowtune resume runs/spam --detach'];
-  withCommonOptions(command, examples).action((run: string, overrides: string[], options: WhereOptions) =>
+  withCommonOptions(command, examples).action((run: string, overrides: string[], options: WhereOptions & OnSlurmOptions) =>
     runCommandWork(command, surroundings, context => resume(context, run, overrides, options)),
   );
 };
@@ -35,7 +40,7 @@ async function resume(
   context: CommandContext,
   run: string,
   overrides: readonly string[],
-  { detach = false, daemon, on, profile }: WhereOptions,
+  { detach = false, daemon, on, profile }: WhereOptions & OnSlurmOptions,
 ): Promise<CommandResult> {
   const { settings, terminal, cwd } = context;
   const isElsewhere = settings.remoteDaemon !== undefined && daemon;

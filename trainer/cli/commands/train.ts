@@ -18,33 +18,44 @@ import { readRecipe } from '../read-recipe.ts';
 import { runWorker } from '../run-worker.ts';
 import { type SlurmOptions, trainOnSlurm } from '../slurm-training.ts';
 
-export interface WhereOptions extends Partial<Pick<SlurmOptions, 'profile'>> {
-  readonly on?: 'slurm';
+export interface WhereOptions {
   readonly detach?: boolean;
   /** False with --no-daemon. */
   readonly daemon: boolean;
 }
 
+export interface OnSlurmOptions extends Partial<Pick<SlurmOptions, 'profile'>> {
+  readonly on?: 'slurm';
+}
+
 /** The process that trains. */
 export const withWhereOptions = (command: Command): Command =>
   command
-    .option('--detach', 'start it on the daemon (started if needed), or on Slurm, and return')
-    .option('--no-daemon', 'train in this process, even if a daemon is running')
-    .addOption(new Option('--on <place>', 'submit it to the cluster that this machine belongs to').choices(['slurm']))
+    .option('--detach', 'start it on the daemon (started if needed) and return')
+    .option('--no-daemon', 'train in this process, even if a daemon is running');
+
+/** The cluster that trains. */
+export const withSlurmOptions = (command: Command): Command =>
+  command
+    .addOption(
+      new Option('--on <place>', 'submit it to the cluster that this machine belongs to; with --detach, return at once').choices(['slurm']),
+    )
     .option('--profile <file>', 'with --on slurm: partition and resources (default: slurm.yaml next to the recipe or of the user)');
 
 export const addTrain: AddCommand = (program, surroundings) => {
-  const command = withWhereOptions(
-    withOverrides(
-      program
-        .command('train')
-        .description('train a recipe; Ctrl-C stops and saves, pressing it again aborts')
-        .argument('<recipe>', 'a recipe file; - for stdin')
-        .option(
-          '--processes <count>',
-          'train in so many processes of this machine (MPI), as processes=<count>',
-          numberOption({ min: 1, integer: true }),
-        ),
+  const command = withSlurmOptions(
+    withWhereOptions(
+      withOverrides(
+        program
+          .command('train')
+          .description('train a recipe; Ctrl-C stops and saves, pressing it again aborts')
+          .argument('<recipe>', 'a recipe file; - for stdin')
+          .option(
+            '--processes <count>',
+            'train in so many processes of this machine (MPI), as processes=<count>',
+            numberOption({ min: 1, integer: true }),
+          ),
+      ),
     ),
   );
   const examples = [
@@ -60,7 +71,7 @@ export const addTrain: AddCommand = (program, surroundings) => {
   );
 };
 
-interface TrainOptions extends WhereOptions {
+interface TrainOptions extends WhereOptions, OnSlurmOptions {
   readonly processes?: number;
 }
 
