@@ -20,6 +20,7 @@ interface ConvCase {
 const CONVOLUTIONS: readonly ConvCase[] = [
   { title: 'plain', x: [2, 3, 4, 2], filter: [3, 2, 2, 2], attrs: PLAIN },
   { title: '1×1', x: [1, 3, 3, 4], filter: [2, 4, 1, 1], attrs: PLAIN },
+  { title: '1×1, stride 2', x: [2, 5, 4, 8], filter: [3, 8, 1, 1], attrs: { ...PLAIN, strides: [2, 2] } },
   { title: 'stride 2, a row left over', x: [1, 6, 5, 2], filter: [2, 2, 3, 2], attrs: { ...PLAIN, strides: [2, 2] } },
   { title: 'padded unevenly', x: [1, 3, 4, 1], filter: [2, 1, 3, 3], attrs: { ...PLAIN, padding: [1, 0, 2, 1] } },
   { title: 'stride 2 with padding 1', x: [1, 5, 5, 2], filter: [2, 2, 3, 3], attrs: { ...PLAIN, strides: [2, 2], padding: [1, 1, 1, 1] } },

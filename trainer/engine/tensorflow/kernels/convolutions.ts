@@ -1,5 +1,5 @@
 /** Convolution and pooling. Filters are [out, in / groups, kh, kw] in the graph and [kh, kw, in / groups, out] in TensorFlow. */
-import type { Pool2d, Window2d } from '../../../graph/attributes.ts';
+import type { OpAttributes, Pool2d, Window2d } from '../../../graph/attributes.ts';
 import type { Node } from '../../../graph/node-store.ts';
 import { type DType, GraphError, type Shape } from '../../../graph/types.ts';
 import type { Emitter } from '../emitter.ts';
@@ -123,6 +123,32 @@ const inWidth =
     return emitter.emit('Cast', [wide], { SrcT: attr.type('float32'), DstT: attr.type('bfloat16') });
   };
 
+/** Channels of a block of oneDNN's kernels. */
+const BLOCK = 16;
+
+/**
+ * Does oneDNN write beyond its buffers? Its gradient of a filter of 1×1 with a stride does, on 8 channels of 56×56 (TensorFlow 2.21: the heap is
+ * corrupt); all channel counts that do not fill a block are taken around it.
+ */
+const hasBadFilterGradient = ({ filterShape: [, channels = 0, kh, kw], strides }: OpAttributes['conv2dFilterGrad']): boolean =>
+  kh === 1 && kw === 1 && channels % BLOCK !== 0 && strides.some(stride => stride > 1);
+
+/** The places of an image that a window of 1×1 with a stride sees. @param of.shape the shape of the convolution's result */
+function strided(image: string, { strides }: Window2d, { emitter, shape, dtype }: Pick<Windowed, 'emitter' | 'shape' | 'dtype'>): string {
+  const [, height = 0, width = 0] = shape;
+  const end = [0, (height - 1) * strides[0] + 1, (width - 1) * strides[1] + 1, 0];
+  const isWhole = (1 << 0) | (1 << 3);
+  return emitter.emit('StridedSlice', [image, emitter.ints([0, 0, 0, 0]), emitter.ints(end), emitter.ints([1, ...strides, 1])], {
+    T: attr.type(dtype),
+    Index: attr.type('int32'),
+    begin_mask: attr.int(isWhole),
+    end_mask: attr.int(isWhole),
+    ellipsis_mask: attr.int(0),
+    new_axis_mask: attr.int(0),
+    shrink_axis_mask: attr.int(0),
+  });
+}
+
 /** The window of a pooling over the node's first input. */
 const pooled = (node: Node, window: Pool2d, emitter: Emitter): Windowed => {
   const { shape, dtype } = inputAt({ node }, 0);
@@ -167,7 +193,13 @@ export const convolutionLowerings = {
       return transposed(emitter, reshaped(emitter, found, [kh, kw, 1, out], dtype), FROM_TENSORFLOW, dtype);
     }
     const sizes = emitter.ints([kh, kw, perGroup, out]);
-    const gradient = emitter.emit('Conv2DBackpropFilter', [image, sizes, dy], convolution(attrs, padding, dtype));
+    const { seen, window } = hasBadFilterGradient(attrs)
+      ? {
+          seen: strided(image, attrs, { emitter, shape: inputAt({ node }, 1).shape, dtype }),
+          window: { ...attrs, strides: [1, 1] as const },
+        }
+      : { seen: image, window: attrs };
+    const gradient = emitter.emit('Conv2DBackpropFilter', [seen, sizes, dy], convolution(window, padding, dtype));
     return transposed(emitter, gradient, FROM_TENSORFLOW, dtype);
   }),
   // Padding of a maximum never wins: TensorFlow's SAME leaves it out, ours is −∞.
