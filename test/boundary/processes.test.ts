@@ -136,7 +136,10 @@ describe.skipIf(!engine)(`several processes ${reason}`, () => {
         recipe(...COMMON, ...settings, `per_device_train_batch_size=${batch / processes}`, `processes=${processes}`),
         context,
       );
-      expect([one.last, several.last]).toMatchObject([{ type: 'result' }, { type: 'result' }]);
+      expect([one.last, several.last], JSON.stringify([one.last, several.last]).slice(0, 2000)).toMatchObject([
+        { type: 'result' },
+        { type: 'result' },
+      ]);
       expect(several.metrics.map(({ step }) => step)).toEqual(one.metrics.map(({ step }) => step));
       for (const [i, line] of one.metrics.entries())
         for (const name of ['loss', 'grad_norm', 'eval_loss', 'eval_accuracy', 'eval_token_accuracy', 'learning_rate']) {
