@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { expect, inject, test } from 'vitest';
 
 /** The engine is installed, not shipped: what is here is downloaded by everybody at every update. */
-const MAX_PACKAGE_BYTES = 4_000_000;
+const MAX_PACKAGE_BYTES = 4_200_000;
 
 const END_OF_DIRECTORY = 0x06054b50;
 const ENTRY = 0x02014b50;
