@@ -69,10 +69,11 @@ const scratchOf: { readonly [Op in OpName]?: Scratch<Op> } = {
   },
   conv2dInputGrad: node => {
     const { attrs, shape } = node;
-    const [dy] = inputsOf(node, 1);
+    const [dy, filter] = inputsOf(node, 2);
     const [batch, height, width] = imageOf(dy);
     const seen = [batch, height, width, shape[3] as number] as const;
-    return portableBytes(dy) + 3 * ofShape(seen) + putScratch(seen, imageOf(node), attrs) - ofShape(shape);
+    const [, , ...taps] = imageOf(filter);
+    return portableBytes(dy) + 3 * ofShape(seen) + putScratch(seen, imageOf(node), attrs, elementCount(taps)) - ofShape(shape);
   },
   conv2dFilterGrad: node => {
     const { attrs, shape } = node;
@@ -85,7 +86,12 @@ const scratchOf: { readonly [Op in OpName]?: Scratch<Op> } = {
   maxPool2dGrad: node => {
     const { attrs, shape } = node;
     const [x, y] = inputsOf(node, 2);
-    return padding(imageOf(x), attrs) + 6.25 * portableBytes(y) + putScratch(imageOf(y), imageOf(node), attrs) - ofShape(shape);
+    return (
+      padding(imageOf(x), attrs) +
+      6.25 * portableBytes(y) +
+      putScratch(imageOf(y), imageOf(node), attrs, elementCount(attrs.size)) -
+      ofShape(shape)
+    );
   },
 };
 
@@ -109,10 +115,10 @@ function padding(image: Image, window: Window2d): number {
   return window.padding.some(n => n > 0) ? paddedBytes(image, window) : 0;
 }
 
-/** Putting what a tap saw back into its place: spread out, cut, padded, and added to the sum so far. */
-function putScratch(seen: Image, image: Image, window: Window2d): number {
+/** Putting what a tap saw back into its place: spread out, cut, padded, and added to the sum so far, if there is more than one tap. */
+function putScratch(seen: Image, image: Image, window: Window2d, taps: number): number {
   const [down, across] = window.strides;
-  return 2 * down * across * ofShape(seen) + 3 * paddedBytes(image, window);
+  return 2 * down * across * ofShape(seen) + (taps > 1 ? 3 : 1) * paddedBytes(image, window);
 }
 
 /** Transposes are made, the right side is packed, and batches are taken apart and put together: kernels/product.ts. */
