@@ -7,6 +7,7 @@ import { ggufTypeNames } from '../../catalog/artifacts.ts';
 import { isOneOf } from '../../catalog/entries.ts';
 import { writeTextFile } from '../../files/durable-file.ts';
 import { writeGguf } from '../../format/gguf/gguf-writer.ts';
+import type { TensorSource } from '../../format/tensor-source.ts';
 import { openModel } from '../../hub/open-model.ts';
 import { nameInDecoder } from '../../model/family/decoder-names.ts';
 import { causalModel } from '../../model/load-model.ts';
@@ -14,7 +15,6 @@ import type { CausalModel } from '../../model/model-spec.ts';
 import { heldTensors } from '../../model/stored-form.ts';
 import type { WeightSource } from '../../model/weight-source.ts';
 import { withInitial } from '../../model/weight-stream.ts';
-import { required } from '../../narrow.ts';
 import { mergedWeights } from '../adapter/merge.ts';
 import type { Artifact, Opened, ReopenedExport } from '../artifact.ts';
 import { ExportError } from '../export-error.ts';
@@ -82,11 +82,15 @@ function stemOf(source: string, type: GgufExportType): string {
   return `${name.replace(/[-.](?:F32|F16|BF16|I?Q\d\w*)$/i, '')}-tuned-${type}`;
 }
 
-/** The tensors of a decoder by the names that they have in a model that also sees images. */
-const asTextPart = ({ parameters }: CausalModel, weights: WeightSource): WeightSource => ({
-  tensors: new Map(parameters.map(({ name }) => [name, required(weights.tensors.get(nameInDecoder(name)), name)])),
-  readFloat32: name => weights.readFloat32(nameInDecoder(name)),
-});
+/** The weights of a file by the names of the base, which has others for the decoder in a model that also sees images. */
+function byNamesOfBase({ parameters }: CausalModel, weights: TensorSource): Omit<WeightSource, 'tensors'> & Pick<TensorSource, 'tensors'> {
+  if (parameters.every(({ name }) => nameInDecoder(name) === name)) return weights;
+  const tensors = parameters.flatMap(({ name }) => {
+    const found = weights.tensors.get(nameInDecoder(name));
+    return found ? [[name, found] as const] : [];
+  });
+  return { tensors: new Map(tensors), readFloat32: name => weights.readFloat32(nameInDecoder(name)) };
+}
 
 /** @throws ExportError for a tensor or a tokenizer that is not the tuned model's */
 async function reopen(path: string, { adapter, folder, tokenizer }: Opened, model: CausalModel): Promise<ReopenedExport> {
@@ -94,12 +98,13 @@ async function reopen(path: string, { adapter, folder, tokenizer }: Opened, mode
   const close = () => copy.weights.close();
   try {
     const merged = mergedWeights(withInitial(model, folder.weights), adapter);
-    const written = withInitial(model, copy.weights);
+    const weightsOfBase = byNamesOfBase(model, copy.weights);
+    const written = withInitial(model, weightsOfBase);
     for (const spec of model.parameters) {
-      const name = nameInDecoder(spec.name);
+      const { name } = spec;
       if (!written.tensors.has(name)) throw new ExportError(`${name} is not in the GGUF file: report this with the recipe`);
-      const error = errorOf(await written.readFloat32(name), await merged.readFloat32(spec.name));
-      const infos = heldTensors({ ...spec, name }, copy.weights.tensors).names.map(own => copy.weights.tensors.get(own));
+      const error = errorOf(await written.readFloat32(name), await merged.readFloat32(name));
+      const infos = heldTensors(spec, weightsOfBase.tensors).names.map(own => weightsOfBase.tensors.get(own));
       const most = Math.max(...infos.map(info => largestError(info?.quantization ?? info?.dtype ?? '')));
       if (!(error <= most))
         throw new ExportError(
@@ -111,9 +116,7 @@ async function reopen(path: string, { adapter, folder, tokenizer }: Opened, mode
       if (smokeIds(model, found).join() !== smokeIds(model, tokenizer).join())
         throw new ExportError('the tokenizer or chat template of the GGUF file is not the base’s: report this with the name of the base');
     }
-    const { weights } = copy;
-    const hasOtherNames = model.parameters.some(({ name }) => nameInDecoder(name) !== name);
-    return { model: causalModel(copy.config), weights, ...(hasOtherNames && { weightsOfBase: asTextPart(model, weights) }), close };
+    return { model: causalModel(copy.config), weights: copy.weights, weightsOfBase, close };
   } catch (error) {
     await close();
     throw error;

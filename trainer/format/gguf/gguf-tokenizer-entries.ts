@@ -105,16 +105,15 @@ function readDefinition(files: ReadonlyMap<string, string>, fail: Fail): Definit
 
 /** The token of each id, as the file of the tokenizer spells it. */
 function tokensOf({ vocabulary, added }: Definition, rows: number, fail: Fail): string[] {
-  const tokens = new Map<number, string>();
-  for (const [token, id] of Object.entries(vocabulary)) tokens.set(id, token);
-  const largest = [...tokens.keys()].reduce((most, id) => Math.max(most, id), -1);
-  // Added tokens without a row, such as the place of an image in Gemma 3's text models, are not written: the model has none for them.
-  for (const { id, content } of added) tokens.set(id, content);
+  const largest = Object.values(vocabulary).reduce((most, id) => Math.max(most, id), -1);
   if (largest >= rows)
     fail(
       `has a token of the id ${largest}, and the embedding has ${rows} rows`,
       'Give the tokenizer that belongs to the model, or resize the embedding.',
     );
+  const tokens = new Map(Object.entries(vocabulary).map(([token, id]) => [id, token]));
+  for (const { id, content } of added) tokens.set(id, content);
+  // Added tokens without a row are left out, such as the place of an image in Gemma 3's text models.
   return Array.from({ length: rows }, (_, id) => tokens.get(id) ?? `[PAD${id}]`);
 }
 
