@@ -3,6 +3,7 @@ import path from 'node:path';
 import { type ExtensionContext, type LogOutputChannel, type TextDocument, window, workspace } from 'vscode';
 import type { LanguageClient } from 'vscode-languageclient/node';
 import { setContext } from './context-keys.ts';
+import { DATA_ENDINGS } from './recipe/data-endings.ts';
 import { RECIPE_GLOB } from './recipe/recipe-names.ts';
 
 /** Files that the server checks, as globs of file names. */
@@ -15,7 +16,7 @@ const DOCUMENTS = [
 const WATCHED = [
   RECIPE_GLOB,
   '**/{config,generation_config,adapter_config,model.safetensors.index,pytorch_model.bin.index,tokenizer,tokenizer_config}.json',
-  '**/{*.{safetensors,gguf,jsonl,csv,tsv,parquet,conll,bio,iob,iob2,iobes,bilou},pytorch_model*.bin}',
+  `**/{*.{safetensors,gguf,${DATA_ENDINGS}},pytorch_model*.bin}`,
 ];
 
 export interface ServerControl {

@@ -1,10 +1,10 @@
 /** Keys and values to choose from at a cursor, from the schema, the model, the data and the folders nearby. */
 import path from 'node:path';
-import { dataExtensions } from '../trainer/data/read/list-files.ts';
 import { firstEntries } from '../trainer/files/folder-walk.ts';
 import { listComplete } from '../trainer/hub/hub-cache.ts';
 import type { RecipeView } from '../trainer/lint/recipe-view.ts';
 import { moduleNames } from '../trainer/method/targets.ts';
+import { dataExtensions } from '../trainer/protocol/data-extensions.ts';
 import { linesOf } from '../trainer/protocol/line-starts.ts';
 import type { Position, Range } from '../trainer/protocol/problem.ts';
 import { follow } from '../trainer/protocol/recipe/located.ts';

@@ -7,6 +7,7 @@ import { MAX_STATE_BYTES, readRegularText } from '../../trainer/files/regular-fi
 import type { ModelInfo } from '../../trainer/protocol/rpc-messages.ts';
 import type { App } from '../app.ts';
 import { BACK, type Choice, pickStep, type StepPick } from '../ask/pick-step.ts';
+import { DATA_ENDINGS } from '../recipe/data-endings.ts';
 import { findRecipes, uriOf } from '../recipe/recipe-files.ts';
 import { EXCLUDED_GLOB, isRecipeName, recipeStem } from '../recipe/recipe-names.ts';
 import { isModelItem, modelFacts } from '../views/model-tree.ts';
@@ -14,7 +15,7 @@ import { trainerFolders } from '../views/views.ts';
 import type { CommandContext } from './command-context.ts';
 import type { CommandTable } from './command-ids.ts';
 
-const DATA_GLOB = '**/*.{jsonl,csv,tsv,parquet,conll,bio,iob,iob2,iobes,bilou}';
+const DATA_GLOB = `**/*.{${DATA_ENDINGS}}`;
 const MAX_DATA_FILES = 500;
 
 interface ModelChoice {

@@ -7,8 +7,8 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { checkImages } from '../../../trainer/data/image/check-images.ts';
 import { listImages } from '../../../trainer/data/image/image-samples.ts';
 import { loadImage } from '../../../trainer/data/image/load-image.ts';
-import { dataExtensions } from '../../../trainer/data/read/list-files.ts';
 import { readRecords } from '../../../trainer/data/read/read-records.ts';
+import { dataExtensions } from '../../../trainer/protocol/data-extensions.ts';
 import { createRandom } from '../../../trainer/random.ts';
 import { listOf, tinyParquet } from '../../support/tiny-parquet.ts';
 

@@ -7,7 +7,6 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readAdapter } from '../../../trainer/artifact/adapter/read-adapter.ts';
 import { readRecipeText } from '../../../trainer/cli/read-recipe.ts';
-import type { DataExtension } from '../../../trainer/data/read/list-files.ts';
 import { readRecords } from '../../../trainer/data/read/read-records.ts';
 import {
   openRegularFile,
@@ -19,6 +18,7 @@ import {
 import { openByteFile } from '../../../trainer/format/byte-file.ts';
 import { readConfigFile } from '../../../trainer/format/model-config.ts';
 import { readTexts } from '../../../trainer/format/tokenizer/tokenizer-files.ts';
+import type { DataExtension } from '../../../trainer/protocol/data-extensions.ts';
 import { readMetrics } from '../../../trainer/run/metrics-file.ts';
 import { readRunRecipe } from '../../../trainer/run/run-folder.ts';
 import { readGolden } from '../../../trainer/verify/golden.ts';

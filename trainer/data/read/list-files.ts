@@ -1,17 +1,12 @@
 /** Turns the paths of a recipe (files and folders) into the list of data files, in a fixed order. */
 import { stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
+import { type DataExtension, dataExtensions } from '../../protocol/data-extensions.ts';
 import { DataError } from '../data-error.ts';
 import { folderEntries } from './folder-entries.ts';
 
 /** A folder with more files is hardly one data set; listing it further would only fill memory. */
 const MAX_FILES = 100_000;
-
-/** Files of the shared tasks of CoNLL and their descendants: a word and its tag on each line. */
-const taggedExtensions = ['.conll', '.bio', '.iob', '.iob2', '.iobes', '.bilou'] as const;
-
-export const dataExtensions = ['.jsonl', '.ndjson', '.json', '.csv', '.tsv', '.parquet', '.txt', ...taggedExtensions] as const;
-export type DataExtension = (typeof dataExtensions)[number];
 
 export interface DataFile {
   readonly file: string;

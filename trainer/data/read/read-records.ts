@@ -1,5 +1,7 @@
 /** Streams the samples of data files of every supported kind as records with their file and line. */
+import { isOneOf } from '../../catalog/entries.ts';
 import { isRecord } from '../../narrow.ts';
+import { taggedExtensions } from '../../protocol/data-extensions.ts';
 import { DataError, describeValue } from '../data-error.ts';
 import type { DataRecord } from '../types.ts';
 import { holdsSeveralValues, JsonLayoutError, jsonElements, MAX_ELEMENT_CHARACTERS } from './json-elements.ts';
@@ -58,6 +60,7 @@ function readFileRecords(
   { left: limit, onShare }: Reading,
 ): AsyncGenerator<DataRecord> {
   const onBytes = (done: number): void => onShare(done / Math.max(1, bytes));
+  if (isOneOf(taggedExtensions, extension)) return readConll(file, onProblem);
   switch (extension) {
     case '.jsonl':
     case '.ndjson':
@@ -72,13 +75,6 @@ function readFileRecords(
       return readParquet(file, { limit, bytes: keepsBytes, onShare });
     case '.txt':
       return tagged ? readConll(file, onProblem) : readText(file, textSplit, onBytes);
-    case '.conll':
-    case '.bio':
-    case '.iob':
-    case '.iob2':
-    case '.iobes':
-    case '.bilou':
-      return readConll(file, onProblem);
   }
 }
 
