@@ -45,7 +45,7 @@ export async function dataStatistics(
   onSample: () => Promise<void> | undefined = () => undefined,
 ): Promise<DataStatistics> {
   const leaks = new Groups();
-  const trained = new Map<string, SamplePlace>();
+  let trained: ReadonlyMap<string, SamplePlace> = new Map();
   const parts: PartStatistics[] = [];
   for (const [part, data] of [
     ['train', train],
@@ -55,14 +55,10 @@ export async function dataStatistics(
     for (const facts of data.facts) {
       const isCompared = collected.add(facts);
       await onSample();
-      if (!isCompared) continue;
-      if (part === 'train') {
-        if (!trained.has(facts.input)) trained.set(facts.input, placeOf(facts));
-        continue;
-      }
-      const same = trained.get(facts.input);
+      const same = isCompared ? trained.get(facts.input) : undefined;
       if (same) leaks.add(facts.input, same, { ...placeOf(facts), held: true });
     }
+    trained = collected.inputs;
     if (collected.count > 0) parts.push(collected.end(part, data.plan));
   }
   return { parts, leaks: leaks.end(), reports, comparedAtMost: MAX_COMPARED };
@@ -89,12 +85,13 @@ class Groups {
 }
 
 class PartFacts {
+  /** The first sample of each input. */
+  readonly inputs = new Map<string, SamplePlace>();
   private readonly lengths: number[] = [];
   private readonly tokensOf: number[] = [];
   private targets = 0;
   private readonly labels = new Map<string, number>();
   private readonly wholes = new Map<string, SamplePlace>();
-  private readonly inputs = new Map<string, SamplePlace>();
   private readonly duplicates = new Groups();
   private readonly conflicts = new Groups();
   private readonly empty: SamplePlace[][] = [];
@@ -134,14 +131,15 @@ class PartFacts {
   }
 
   end(part: PartStatistics['part'], plan: BatchPlan | undefined): PartStatistics {
+    const lengths = lengthQuantiles(this.lengths);
     const labels = [...this.labels].sort(([, a], [, b]) => b - a).slice(0, MAX_LABELS);
     return {
       part,
       samples: this.count,
       tokens: this.tokensOf.reduce((sum, tokens) => sum + tokens, 0),
       targets: this.targets,
-      lengths: lengthQuantiles(this.lengths),
-      histogram: histogram(this.lengths),
+      lengths,
+      histogram: histogram(this.lengths, lengths),
       shapes: plan ? shapesOf(plan, this.tokensOf) : [],
       padding: plan?.paddingShare ?? 0,
       labels: labels.map(([name, count]) => ({ name, count })),
@@ -153,8 +151,7 @@ class PartFacts {
 }
 
 /** Bins of the same width from the shortest to the longest. */
-function histogram(lengths: readonly number[]): PartStatistics['histogram'] {
-  const { min, max } = lengthQuantiles(lengths);
+function histogram(lengths: readonly number[], { min, max }: PartStatistics['lengths']): PartStatistics['histogram'] {
   const width = Math.max(1, Math.ceil((max + 1 - min) / BINS));
   const counts = new Array<number>(Math.ceil((max + 1 - min) / width)).fill(0);
   for (const length of lengths) {
