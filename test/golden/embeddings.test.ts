@@ -15,8 +15,8 @@ import { loadModel } from '../../trainer/model/load-model.ts';
 import type { ClassifierModel, Pooling } from '../../trainer/model/model-spec.ts';
 import { Tracer } from '../../trainer/model/tracer.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
-import { planTexts } from '../../trainer/objective/classifier/text-reader.ts';
 import { embeddingTask } from '../../trainer/objective/embedding/embedding-task.ts';
+import { planGroups } from '../../trainer/objective/embedding/group-data.ts';
 import { retrievalMeasures, unit } from '../../trainer/objective/embedding/retrieval.ts';
 import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
 import { openOthers } from '../support/engines.ts';
@@ -75,8 +75,7 @@ async function batchOf(texts: number, batchSize = golden.texts.length) {
     file: 'x',
     line: i + 1,
   }));
-  const lengths = golden.texts.map(sides => ({ ids: Int32Array.from({ length: Math.max(...sides.map(ids => ids.length)) }) }));
-  const plan = planTexts(lengths, { batchSize, maxLength: 16, seed: 1, shuffle: false, grouped: false });
+  const plan = planGroups(groups, { rowsPerSample: texts, batchSize, maxLength: 16, seed: 1, shuffle: false, grouped: false });
   const source = groupSource({ plan, groups, rowsPerSample: texts, padId: 0, types: true });
   const [planned] = source.plan.epoch(0);
   if (!planned) throw new Error('no batch');

@@ -2,11 +2,10 @@
 import type { TextGroup } from '../text-groups/load-groups.ts';
 import type { BatchPlan } from './batch-plan.ts';
 import type { BatchSource } from './batches.ts';
-import { withRowsPerSample } from './rows-per-sample.ts';
 import { fillTexts } from './text-batches.ts';
 
 export interface GroupSourceParams {
-  /** The plan of the samples, each as long as its longest text. */
+  /** A plan whose batches have `rowsPerSample` rows for each sample, as long as its longest text. */
   readonly plan: BatchPlan;
   readonly groups: readonly TextGroup[];
   readonly rowsPerSample: number;
@@ -21,9 +20,8 @@ export interface GroupSourceParams {
  */
 export function groupSource({ plan, groups, rowsPerSample, padId, types }: GroupSourceParams): BatchSource {
   const examples = groups.flatMap(({ texts }) => texts.map(ids => ({ ids, secondAt: ids.length })));
-  const used = examples.reduce((sum, { ids }) => sum + ids.length, 0);
   return {
-    plan: withRowsPerSample(plan, rowsPerSample, used),
+    plan,
     fill: planned => {
       const sampleIndices = planned.rows.flatMap(row => row.sequences);
       const sequences = sampleIndices.flatMap(sample => Array.from({ length: rowsPerSample }, (_, side) => sample * rowsPerSample + side));

@@ -1,6 +1,7 @@
 /** From the data settings of a recipe to tokenized texts to compare, and their batches. */
 import type { BatchPlan } from '../../data/batch/batch-plan.ts';
 import type { OrderSettings } from '../../data/batch/batch-settings.ts';
+import { withRowsPerSample } from '../../data/batch/rows-per-sample.ts';
 import type { SegmentTokenizer } from '../../data/segment-encoder.ts';
 import { groupForm } from '../../data/text-groups/group-form.ts';
 import { type LoadGroupsInput, loadGroups, type TextGroup } from '../../data/text-groups/load-groups.ts';
@@ -26,11 +27,20 @@ export async function loadGroupData(params: ReadParams, part: 'train' | 'held'):
   });
 }
 
-/** The batches of samples, each as long as its longest text. */
-export const planGroups = (
+/** A plan whose batches have `rowsPerSample` rows for each sample, as long as its longest text. */
+export function planGroups(
   groups: readonly TextGroup[],
-  settings: OrderSettings & { readonly batchSize: number; readonly maxLength: number },
-): BatchPlan => planTexts(groups.map(longestText), settings);
+  {
+    rowsPerSample,
+    ...settings
+  }: OrderSettings & { readonly rowsPerSample: number; readonly batchSize: number; readonly maxLength: number },
+): BatchPlan {
+  const used = groups.reduce((sum, group) => sum + tokensOf(group), 0);
+  return withRowsPerSample(planTexts(groups.map(longestText), settings), rowsPerSample, used);
+}
+
+/** Tokens of all texts of a sample. */
+export const tokensOf = ({ texts }: TextGroup): number => texts.reduce((sum, ids) => sum + ids.length, 0);
 
 const longestText = ({ texts }: TextGroup): { readonly ids: Int32Array } =>
   texts.map(ids => ({ ids })).reduce((a, b) => (b.ids.length > a.ids.length ? b : a));

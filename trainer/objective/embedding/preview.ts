@@ -1,6 +1,5 @@
 /** Texts to compare, for a preview. */
 import { orderSettings } from '../../data/batch/batch-settings.ts';
-import { withRowsPerSample } from '../../data/batch/rows-per-sample.ts';
 import { identityOf } from '../../data/shown/sample-identity.ts';
 import { showGroups } from '../../data/shown/show-groups.ts';
 import type { SampleFacts } from '../../data/shown/statistics.ts';
@@ -8,7 +7,7 @@ import { groupForm, textsOf } from '../../data/text-groups/group-form.ts';
 import type { TextGroup } from '../../data/text-groups/load-groups.ts';
 import { withTokenizer } from '../../job/open-base.ts';
 import { type PreviewData, partOf } from '../data-preview.ts';
-import { groupSettings, loadGroupData, planGroups } from './group-data.ts';
+import { groupSettings, loadGroupData, planGroups, tokensOf } from './group-data.ts';
 import { modelFor } from './set-up.ts';
 
 export const preview: PreviewData = async params => {
@@ -21,17 +20,14 @@ export const preview: PreviewData = async params => {
     samples: (part, onFormat) => showGroups({ ...settings, ...partOf(params, part), onFormat }),
     async load() {
       const { train, held } = await loadGroupData(params, 'train');
-      const plan = planGroups(train, { batchSize, maxLength, ...orderSettings(recipe) });
-      const used = train.reduce((sum, group) => sum + tokensOf(group), 0);
+      const rowsPerSample = textsOf(groupForm(recipe.embedding));
       return {
-        train: { facts: train.map(factsOf), plan: withRowsPerSample(plan, textsOf(groupForm(recipe.embedding)), used) },
+        train: { facts: train.map(factsOf), plan: planGroups(train, { rowsPerSample, batchSize, maxLength, ...orderSettings(recipe) }) },
         held: { facts: held.map(factsOf), plan: undefined },
       };
     },
   };
 };
-
-const tokensOf = ({ texts }: TextGroup): number => texts.reduce((sum, ids) => sum + ids.length, 0);
 
 const factsOf = (group: TextGroup): SampleFacts => {
   const { texts, score, file, line } = group;

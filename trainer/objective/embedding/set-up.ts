@@ -27,7 +27,7 @@ export const setUp: SetUpTask = async (params, part) => {
   const { train, held } = await loadGroupData(params, part);
   const sourceOf = (groups: readonly TextGroup[], batchSize: number, order: OrderSettings) =>
     groupSource({
-      plan: planGroups(groups, { batchSize, maxLength, ...order }),
+      plan: planGroups(groups, { rowsPerSample, batchSize, maxLength, ...order }),
       groups,
       rowsPerSample,
       padId,
