@@ -4,6 +4,7 @@ import { type LoadLabeledInput, labeledSamples } from '../load-labeled.ts';
 import { listDataFiles } from '../read/list-files.ts';
 import { createSegmentEncoder } from '../segment-encoder.ts';
 import { type LoadTaggedInput, taggedSamples } from '../tagged/load-tagged.ts';
+import { describeTaggedColumns } from '../tagged/tagged-record.ts';
 import { createWordEncoder } from '../tagged/word-encoder.ts';
 import type { TextTokenizer } from '../types.ts';
 import { type SampleToShow, ShownProblems, samplesToShow } from './shown-sample.ts';
@@ -66,11 +67,7 @@ export async function* showTagged(input: LoadTaggedInput & Shown): AsyncGenerato
   const problems = new ShownProblems();
   const samples = taggedSamples(input, files, {
     problems,
-    onFirst: columns =>
-      onFormat?.(
-        'tags',
-        columns.kind === 'words' ? `"${columns.words}" with "${columns.tags}"` : `"${columns.text}" with "${columns.spans}"`,
-      ),
+    onFirst: columns => onFormat?.('tags', describeTaggedColumns(columns)),
   });
   yield* samplesToShow(drawStream(samples, { count, seed }), problems, {
     placeOf: sample => sample,

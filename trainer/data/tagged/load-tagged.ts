@@ -10,7 +10,14 @@ import type { SegmentTokenizer } from '../segment-encoder.ts';
 import type { DataRecord } from '../types.ts';
 import { countEntities } from './entities.ts';
 import { sortTags, type TagScheme, tagScheme } from './tag-scheme.ts';
-import { findTaggedColumns, type TaggedColumns, type TaggedRecord, taggedRecord } from './tagged-record.ts';
+import {
+  describeTaggedColumns,
+  findTaggedColumns,
+  type TaggedColumns,
+  type TaggedRecord,
+  tagColumn,
+  taggedRecord,
+} from './tagged-record.ts';
 import { createWordEncoder } from './word-encoder.ts';
 
 export interface TaggedText {
@@ -62,8 +69,8 @@ export async function loadTagged(input: LoadTaggedInput): Promise<TaggedData> {
   const records = taggedSamples(input, files, {
     problems,
     onFirst: foundColumns => (columns = foundColumns),
-    onTag: (tag, place) => {
-      if (!places.has(tag)) places.set(tag, place);
+    onTags: (tags, place) => {
+      for (const tag of tags) if (!places.has(tag)) places.set(tag, place);
     },
   });
   let drawnFrom: number | undefined;
@@ -85,14 +92,14 @@ export async function loadTagged(input: LoadTaggedInput): Promise<TaggedData> {
 interface TaggedSamplesHooks {
   readonly problems: DataProblems;
   readonly onFirst?: (columns: TaggedColumns) => void;
-  readonly onTag?: (tag: string, place: DataPlace) => void;
+  readonly onTags?: (tags: readonly string[], place: DataPlace) => void;
 }
 
 /** The sentences before they are encoded. @throws DataError where the first one lacks a column */
 export function taggedSamples(
   { columns: renames, labels }: Pick<LoadTaggedInput, 'columns' | 'labels'>,
   files: readonly DataFile[],
-  { problems, onFirst, onTag }: TaggedSamplesHooks,
+  { problems, onFirst, onTags }: TaggedSamplesHooks,
 ): AsyncGenerator<TaggedRecord & Pick<DataRecord, 'file' | 'line'>> {
   return samplesOf({
     files,
@@ -106,9 +113,7 @@ export function taggedSamples(
     },
     read: (record, known) => {
       const tagged = taggedRecord(record, known, labels);
-      const { file, line } = record;
-      const key = known.kind === 'words' ? known.tags : known.spans;
-      for (const tag of tagged.tags) onTag?.(tag, { file, line, key });
+      onTags?.(tagged.tags, { file: record.file, line: record.line, key: tagColumn(known) });
       return tagged;
     },
   });
@@ -141,10 +146,9 @@ function reportOf(examples: readonly TaggedText[], columns: TaggedColumns, { fil
     for (const { token } of labeledWords(example)) train[token] = 1;
     return { ids: example.ids, train, file: example.file, line: example.line };
   });
-  const [first, second] = columns.kind === 'words' ? [columns.words, columns.tags] : [columns.text, columns.spans];
   return {
     format: 'tags',
-    formatReason: `"${first}" with "${second}"`,
+    formatReason: describeTaggedColumns(columns),
     files,
     read: examples.length,
     drawnFrom,

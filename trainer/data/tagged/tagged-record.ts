@@ -16,6 +16,13 @@ export type TaggedColumns =
   | { readonly kind: 'words'; readonly words: string; readonly tags: string }
   | { readonly kind: 'spans'; readonly text: string; readonly spans: string };
 
+/** The column that has the tags. */
+export const tagColumn = (columns: TaggedColumns): string => (columns.kind === 'words' ? columns.tags : columns.spans);
+
+/** The columns in a phrase: "tokens" with "tags". */
+export const describeTaggedColumns = (columns: TaggedColumns): string =>
+  `"${columns.kind === 'words' ? columns.words : columns.text}" with "${tagColumn(columns)}"`;
+
 export interface TaggedRecord {
   readonly words: readonly string[];
   /** A tag for each word. */

@@ -8,7 +8,7 @@ import { findColumns, type LabeledColumns, labeledRecord } from '../../data/load
 import { listDataFiles } from '../../data/read/list-files.ts';
 import { readRecords } from '../../data/read/read-records.ts';
 import { tagScheme } from '../../data/tagged/tag-scheme.ts';
-import { findTaggedColumns, type TaggedColumns, taggedRecord } from '../../data/tagged/tagged-record.ts';
+import { findTaggedColumns, type TaggedColumns, tagColumn, taggedRecord } from '../../data/tagged/tagged-record.ts';
 import { findGroupColumns, type GroupColumns } from '../../data/text-groups/group-columns.ts';
 import { groupForm } from '../../data/text-groups/group-form.ts';
 import { groupRecord } from '../../data/text-groups/group-record.ts';
@@ -61,8 +61,7 @@ export async function readDataFact({ written, full, data, task, embedding, count
         words ??= findTaggedColumns(renamed);
         const columns = words;
         for (const tag of taggedRecord(renamed, columns, data.labels).tags)
-          if (!tags.has(tag))
-            tags.set(tag, { file: record.file, line: record.line, key: columns.kind === 'words' ? columns.tags : columns.spans });
+          if (!tags.has(tag)) tags.set(tag, { file: record.file, line: record.line, key: tagColumn(columns) });
         return;
       }
       if (objectiveCatalog[task].embeds) {
