@@ -3,9 +3,9 @@ import { drawStream } from '../draw.ts';
 import { listDataFiles } from '../read/list-files.ts';
 import { createSegmentEncoder } from '../segment-encoder.ts';
 import { describeGroupColumns, groupSamples, type LoadGroupsInput } from '../text-groups/load-groups.ts';
-import { MORE_TOKENS, type Shown } from './show-labeled.ts';
+import type { Shown } from './show-labeled.ts';
 import { type SampleToShow, ShownProblems, samplesToShow } from './shown-sample.ts';
-import { shownSequence } from './shown-sequence.ts';
+import { MORE_TOKENS, shownSequence } from './shown-sequence.ts';
 
 /** @throws DataError where the first sample lacks a column */
 export async function* showGroups(input: LoadGroupsInput & Shown): AsyncGenerator<SampleToShow> {

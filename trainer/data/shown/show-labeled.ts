@@ -8,10 +8,7 @@ import { describeTaggedColumns } from '../tagged/tagged-record.ts';
 import { createWordEncoder } from '../tagged/word-encoder.ts';
 import type { TextTokenizer } from '../types.ts';
 import { type SampleToShow, ShownProblems, samplesToShow } from './shown-sample.ts';
-import { shownSequence } from './shown-sequence.ts';
-
-/** Tokens of what is cut off that are shown. */
-export const MORE_TOKENS = 1000;
+import { MORE_TOKENS, shownSequence } from './shown-sequence.ts';
 
 export interface Shown {
   /** Shows the tokens. */

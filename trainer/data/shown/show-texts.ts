@@ -9,10 +9,7 @@ import { listDataFiles } from '../read/list-files.ts';
 import { sampleTokenizer } from '../tokens/tokenize-records.ts';
 import type { DataFormat, TokenSequence } from '../types.ts';
 import { type SampleToShow, ShownProblems, samplesToShow } from './shown-sample.ts';
-import { shownSequence } from './shown-sequence.ts';
-
-/** Tokens of what is cut off that are shown: enough to see what is lost. */
-const MORE_TOKENS = 1000;
+import { MORE_TOKENS, shownSequence } from './shown-sequence.ts';
 
 export type ShowTextsInput = Omit<LoadDatasetInput, 'onProgress' | 'large'> & {
   readonly onFormat?: (format: DataFormat, reason: string) => void;

@@ -6,6 +6,9 @@ import { tokenTexts } from './token-texts.ts';
 /** A longer sequence shows its beginning: a page holds twenty of them. */
 const MAX_SHOWN = 4000;
 
+/** Tokens of what is cut off that are shown: enough to see what is lost. */
+export const MORE_TOKENS = 1000;
+
 export interface SequenceToShow {
   /** Exactly what training feeds. */
   readonly ids: ArrayLike<number>;

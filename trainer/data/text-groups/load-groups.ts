@@ -126,7 +126,7 @@ export function describeGroupColumns(
 }
 
 /** Every text counts as one target. */
-function summarizeGroups(groups: readonly TextGroup[]): Omit<ReturnType<typeof summarizeExamples>, 'kept'> & { readonly kept: number } {
+function summarizeGroups(groups: readonly TextGroup[]): ReturnType<typeof summarizeExamples> {
   const texts = groups.flatMap(({ texts: all, file, line }) =>
     all.map(ids => {
       const train = new Uint8Array(ids.length);
