@@ -1,6 +1,7 @@
 /** The samples to train on and those to hold out, of a task whose samples have no label. */
 import { drawFrom } from '../data/draw.ts';
 import { splitSamples } from '../data/split.ts';
+import type { Recipe } from '../protocol/recipe-schema.ts';
 import { RunError } from '../run-error.ts';
 import type { ReadParams } from './task-setup.ts';
 
@@ -16,6 +17,14 @@ export interface PartLoader<Sample> {
   readonly load: (files: readonly string[], maxSamples: number | undefined) => Promise<readonly Sample[]>;
 }
 
+/** @param files for people: what data.train may name @throws RunError 'no-data' */
+export function checkNamed({ data, val_size: validation }: Recipe, part: 'train' | 'held', files: string): void {
+  if ((part === 'train' || data.eval.length === 0) && data.train.length === 0)
+    throw new RunError('no-data', 'the recipe names no training data', `Set data.train to ${files}`);
+  if (part === 'held' && data.eval.length === 0 && validation === 0)
+    throw new RunError('no-data', 'the recipe names no held-out data to evaluate on', 'Set data.eval, or val_size');
+}
+
 /** @throws RunError 'no-data', and what `load` throws */
 export async function loadParts<Sample>(
   { recipe, job }: ReadParams,
@@ -23,12 +32,8 @@ export async function loadParts<Sample>(
   { noun, load }: PartLoader<Sample>,
 ): Promise<DataParts<Sample>> {
   const { data, val_size: validation, seed } = recipe;
-  const needsTraining = part === 'train' || data.eval.length === 0;
-  if (needsTraining && data.train.length === 0)
-    throw new RunError('no-data', 'the recipe names no training data', 'Set data.train to a json, jsonl, csv or parquet file');
-  if (part === 'held' && data.eval.length === 0 && validation === 0)
-    throw new RunError('no-data', 'the recipe names no held-out data to evaluate on', 'Set data.eval, or val_size');
-  const all = needsTraining ? await load(data.train, data.max_samples) : [];
+  checkNamed(recipe, part, 'a json, jsonl, csv or parquet file');
+  const all = part === 'train' || data.eval.length === 0 ? await load(data.train, data.max_samples) : [];
   if (data.eval.length > 0) return { train: all, held: await load(data.eval, data.eval_max_samples) };
   if (validation === 0) return { train: all, held: [] };
   const split = splitSamples({ count: all.length, validation, seed });

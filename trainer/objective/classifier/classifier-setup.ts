@@ -11,6 +11,7 @@ import type { AnyModel, ClassifierModel } from '../../model/model-spec.ts';
 import { checkWeights } from '../../model/weight-stream.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
 import { RunError } from '../../run-error.ts';
+import { checkNamed } from '../data-parts.ts';
 import type { ReadParams, SetUpParams, SetUpTask, TaskSetup } from '../task-setup.ts';
 import { classWeightsOf } from './class-weights.ts';
 import type { ClassifierReader, Labeled } from './classifier-reader.ts';
@@ -95,7 +96,7 @@ export async function readParts<Sample extends Labeled>(
   { read, place }: ClassifierReader<Sample>,
 ): Promise<Parts<Sample>> {
   const { data, val_size: validation, seed } = recipe;
-  checkNamed(recipe, part);
+  checkNamed(recipe, part, filesOf(recipe));
   const given = data.labels.length > 0 ? data.labels : known;
   const needsTraining = part === 'train' || data.eval.length === 0;
   const found = needsTraining ? await read({ files: data.train, labels: given, maxSamples: data.max_samples }) : undefined;
@@ -144,14 +145,11 @@ function oneLabel({ task }: Recipe, labels: readonly string[]): DataError {
   });
 }
 
-function checkNamed({ data, val_size: validation, task }: Recipe, part: 'train' | 'held'): void {
+/** What data.train may name, for people. */
+function filesOf({ task }: Recipe): string {
   const { reads, target } = objectiveCatalog[task];
-  const files = target === 'tags' ? 'a conll, json, jsonl or parquet file' : 'a json, jsonl, csv, tsv or parquet file';
-  const what = reads === 'images' ? 'a folder of images' : files;
-  if ((part === 'train' || data.eval.length === 0) && data.train.length === 0)
-    throw new RunError('no-data', 'the recipe names no training data', `Set data.train to ${what}`);
-  if (part === 'held' && data.eval.length === 0 && validation === 0)
-    throw new RunError('no-data', 'the recipe names no held-out data to evaluate on', 'Set data.eval, or val_size');
+  if (reads === 'images') return 'a folder of images';
+  return target === 'tags' ? 'a conll, json, jsonl or parquet file' : 'a json, jsonl, csv, tsv or parquet file';
 }
 
 /** If the model's own head has exactly these labels, its order and its head are kept. */
