@@ -73,12 +73,19 @@ export const previewTagged: PreviewData = async params => {
 export const previewImages: PreviewData = async params => {
   const { recipe } = params;
   const input = imagesOf(params);
-  const reader = await imageReader(params, input);
-  const { preprocessing } = await imageForm(params, input);
+  const form = await imageForm(params, input);
+  const reader = imageReader(params, form);
   const { seed, data } = recipe;
   return {
     samples: part =>
-      showImages({ ...partOf(params, part), columns: data.columns, labels: data.labels, seed, preprocessing, channels: input.channels }),
+      showImages({
+        ...partOf(params, part),
+        columns: data.columns,
+        labels: data.labels,
+        seed,
+        preprocessing: form.preprocessing,
+        channels: input.channels,
+      }),
     load: () =>
       load(params, reader, ({ label, file, line, content }) => {
         const identity = content === undefined ? identityOf(path.resolve(file), line ?? 0) : identityOf(content);

@@ -16,7 +16,7 @@ import type { ReadParams, SetUpParams, SetUpTask, TaskSetup } from '../task-setu
 import { classWeightsOf } from './class-weights.ts';
 import type { ClassifierReader, Labeled } from './classifier-reader.ts';
 import { classifierTask } from './classifier-task.ts';
-import { type ImageInput, imageReader } from './image-reader.ts';
+import { type ImageInput, imageForm, imageReader } from './image-reader.ts';
 import { taggedReader } from './tagged-reader.ts';
 import { type TokenInput, textReader } from './text-reader.ts';
 
@@ -26,7 +26,8 @@ export const setUpTexts: SetUpTask = async (params, part) =>
 export const setUpTagged: SetUpTask = async (params, part) =>
   setUp(params, part, await taggedReader(params, tokensOf(params, 'reads texts from both sides')));
 
-export const setUpImages: SetUpTask = async (params, part) => setUp(params, part, await imageReader(params, imagesOf(params)));
+export const setUpImages: SetUpTask = async (params, part) =>
+  setUp(params, part, imageReader(params, await imageForm(params, imagesOf(params))));
 
 /** @param needed what the task's model does @throws RunError 'wrong-task' */
 export function tokensOf({ base: { model } }: ReadParams, needed: string): TokenInput {

@@ -20,8 +20,15 @@ export type ImageInput = Extract<ClassifierModel['input'], { kind: 'image' }>;
 /** This many images that do not decode are named one by one. */
 const NAMED = 20;
 
-/** How images become the model's input. @throws RunError 'unsupported' where the model takes another size alone */
-export async function imageForm({ recipe, base }: ReadParams, input: ImageInput) {
+/** How images become the model's input. */
+export interface ImageForm {
+  /** Present if the recipe sets a size. */
+  readonly imageSize: readonly [number, number] | undefined;
+  readonly preprocessing: ImagePreprocessing;
+}
+
+/** @throws RunError 'unsupported' where the model takes another size alone */
+export async function imageForm({ recipe, base }: ReadParams, input: ImageInput): Promise<ImageForm> {
   const { image_size: size } = recipe.data;
   if (size !== undefined && !takesSize(input, size))
     throw new RunError(
@@ -34,10 +41,8 @@ export async function imageForm({ recipe, base }: ReadParams, input: ImageInput)
   return { imageSize, preprocessing: await imagePreprocessing({ dir: base.folder.dir, config: base.folder.config, height, width }) };
 }
 
-export async function imageReader(params: ReadParams, input: ImageInput): Promise<ClassifierReader<LabeledImage>> {
-  const { recipe, job, context } = params;
+export function imageReader({ recipe, job, context }: ReadParams, { imageSize, preprocessing }: ImageForm): ClassifierReader<LabeledImage> {
   const { augment, bad_images: bad, columns } = recipe.data;
-  const { imageSize, preprocessing } = await imageForm(params, input);
   job.log('info', `images: ${describePreprocessing(preprocessing)}`);
   const skipped = new Set<string>();
   // Each is met again in every epoch and evaluation, and told once.
