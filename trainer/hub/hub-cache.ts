@@ -15,7 +15,10 @@ const COMMIT_CHARACTERS = 40;
 
 export const isCommit = (revision: string): boolean => /^[0-9a-f]{40}$/.test(revision);
 
-export const repoFolder = (cacheDir: string, repo: string, kind: 'models' | 'datasets' = 'models'): string =>
+/** Their name in the cache and in the interface of the hub. */
+export type RepoKind = 'models' | 'datasets';
+
+export const repoFolder = (cacheDir: string, repo: string, kind: RepoKind = 'models'): string =>
   join(cacheDir, kind, repo.replace('/', '--'));
 
 /** Revisions may hold slashes (`refs/pr/1`). */
@@ -42,7 +45,7 @@ export async function listComplete(cacheDir: string): Promise<{ readonly name: s
   for (const repo of await names(join(cacheDir, 'models')))
     for (const commit of (await names(join(cacheDir, 'models', repo))).filter(isCommit)) {
       const path = join(cacheDir, 'models', repo, commit);
-      if ((await fileSize(join(path, COMPLETE))) !== undefined) found.push({ name: repo.replace('--', '/'), path });
+      if (await isComplete(path)) found.push({ name: repo.replace('--', '/'), path });
     }
   return found;
 }

@@ -4,10 +4,9 @@ import path from 'node:path';
 import { writeTextFile } from '../files/durable-file.ts';
 import { MAX_STATE_BYTES, readRegularText } from '../files/regular-file.ts';
 import { isComplete, knownCommit, markComplete, rememberRevision, repoFolder, withLock } from './hub-cache.ts';
-import { clientOf, type DownloadOptions, downloadFiles, withRetries } from './hub-download.ts';
+import { clientOf, type DownloadOptions, downloadFiles, fetchListing, withRetries } from './hub-download.ts';
 import { HubError } from './hub-error.ts';
 import { type HubFile, type HubListing, parseListing, urlPath } from './hub-files.ts';
-import { requestJson } from './hub-http.ts';
 
 export interface DataSetPart {
   readonly repo: string;
@@ -55,11 +54,9 @@ export async function downloadDataSet(part: DataSetPart, options: DownloadOption
     );
   }
   const client = clientOf(options);
-  let answer: unknown;
+  let listing: HubListing;
   try {
-    answer = await withRetries(options, () =>
-      requestJson(client, `${client.endpoint}/api/datasets/${repo}/revision/${encodeURIComponent(PARQUET)}?blobs=true`),
-    );
+    listing = await withRetries(options, () => fetchListing(client, { repo, revision: PARQUET, kind: 'datasets', names: PARQUET_NAME }));
   } catch (error) {
     if (!(error instanceof HubError)) throw error;
     const found = error.transient ? await findDataSet(options.cacheDir, part) : undefined;
@@ -67,7 +64,6 @@ export async function downloadDataSet(part: DataSetPart, options: DownloadOption
     options.onWarning?.(`${error.message}; the copy in the cache is used`);
     return found;
   }
-  const listing = parseListing(answer, repo, PARQUET_NAME);
   const { folder: split, files, isPartial } = chooseFiles(listing.files, part);
   if (isPartial)
     options.onWarning?.(`the hub has only the beginning of ${repo} (${part.split}) as Parquet, some 5 GB: the rest is not used`);

@@ -3,13 +3,13 @@ import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileSize } from '../format/model-config.ts';
-import { findComplete, isCommit, markComplete, rememberRevision, repoFolder, requireSpace, withLock } from './hub-cache.ts';
+import { findComplete, isCommit, markComplete, type RepoKind, rememberRevision, repoFolder, requireSpace, withLock } from './hub-cache.ts';
 import { HubError } from './hub-error.ts';
 import { type HubFile, type HubListing, neededFiles, parseListing, urlPath } from './hub-files.ts';
 import { type HubClient, requestJson } from './hub-http.ts';
 import { type Transfer, transferOnce } from './hub-transfer.ts';
 
-export const DEFAULT_ENDPOINT = 'https://huggingface.co';
+const DEFAULT_ENDPOINT = 'https://huggingface.co';
 /** Attempts without a single new byte before giving up. */
 const MAX_ATTEMPTS = 5;
 const MAX_RETRY_DELAY_MS = 30_000;
@@ -63,7 +63,7 @@ export async function downloadModel(repo: string, options: DownloadOptions): Pro
   const client = clientOf(options);
   let listing: HubListing;
   try {
-    listing = await withRetries(options, () => fetchListing(client, repo, revision));
+    listing = await withRetries(options, () => fetchListing(client, { repo, revision }));
   } catch (error) {
     if (complete === undefined || !(error instanceof HubError) || !error.transient) throw error;
     options.onWarning?.(`${error.message}; the copy in the cache is used`);
@@ -87,9 +87,17 @@ export const clientOf = ({ endpoint = DEFAULT_ENDPOINT, token, signal }: Downloa
   signal,
 });
 
-export async function fetchListing(client: HubClient, repo: string, revision: string): Promise<HubListing> {
-  const url = `${client.endpoint}/api/models/${repo}/revision/${encodeURIComponent(revision)}?blobs=true`;
-  return parseListing(await requestJson(client, url), repo);
+export interface ListingRequest {
+  readonly repo: string;
+  readonly revision: string;
+  readonly kind?: RepoKind;
+  /** The names of files that are listed; those of a model where it is left out. */
+  readonly names?: RegExp;
+}
+
+export async function fetchListing(client: HubClient, { repo, revision, kind = 'models', names }: ListingRequest): Promise<HubListing> {
+  const url = `${client.endpoint}/api/${kind}/${repo}/revision/${encodeURIComponent(revision)}?blobs=true`;
+  return parseListing(await requestJson(client, url), repo, names);
 }
 
 interface FilesToDownload {

@@ -7,7 +7,7 @@ import { readTorchHeader } from '../format/torch/torch-header.ts';
 import { torchTensorInfo } from '../format/torch/torch-source.ts';
 import { currentName } from '../format/weight-files.ts';
 import { findComplete, repoFolder } from './hub-cache.ts';
-import { DEFAULT_ENDPOINT, type DownloadOptions, fetchListing } from './hub-download.ts';
+import { clientOf, type DownloadOptions, fetchListing } from './hub-download.ts';
 import { HubError } from './hub-error.ts';
 import { type HubFile, neededFiles } from './hub-files.ts';
 import { type HubClient, networkError, request } from './hub-http.ts';
@@ -32,11 +32,10 @@ export async function readHubHeaders(repo: string, options: DownloadOptions): Pr
   const cached = await findComplete(repoFolder(options.cacheDir, repo), revision);
   if (cached !== undefined) return readModelHeaders(cached);
   if (options.offline) throw new HubError('offline', `${repo} (${revision}) is not in the cache and the network is switched off`);
-  const endpoint = (options.endpoint ?? DEFAULT_ENDPOINT).replace(/\/+$/, '');
-  const client: HubClient = { endpoint, token: options.token, signal: options.signal };
-  const listing = await fetchListing(client, repo, revision);
+  const client = clientOf(options);
+  const listing = await fetchListing(client, { repo, revision });
   const files = neededFiles(listing, repo);
-  const urlOf = ({ name }: HubFile): string => `${endpoint}/${repo}/resolve/${listing.commit}/${encodeURIComponent(name)}`;
+  const urlOf = ({ name }: HubFile): string => `${client.endpoint}/${repo}/resolve/${listing.commit}/${encodeURIComponent(name)}`;
   const configFile = files.find(({ name }) => name === 'config.json');
   const shards = files.filter(({ name }) => /\.(safetensors|bin)$/.test(name));
   if (!configFile || shards.length === 0)
