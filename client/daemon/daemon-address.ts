@@ -1,6 +1,7 @@
 /** The address of the daemon: a folder on this machine, or the address of the settings with its token and certificate. */
 import type { ExtensionContext } from 'vscode';
 import { MAX_STATE_BYTES, readRegularText } from '../../trainer/files/regular-file.ts';
+import { messageOf } from '../../trainer/protocol/error-facts.ts';
 import type { DaemonAddress } from '../../trainer/rpc/connect.ts';
 import { DaemonError } from '../../trainer/rpc/daemon-error.ts';
 import type { ClientSettings } from '../client-settings.ts';
@@ -24,7 +25,7 @@ async function readCertificate(file: string): Promise<string> {
   try {
     return await readRegularText(file, MAX_STATE_BYTES);
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     throw new DaemonError('daemon-untrusted', `the certificate of the daemon cannot be read: ${why}`, {
       hint: 'Set rowtune.daemon.certificate',
     });

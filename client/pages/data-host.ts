@@ -1,6 +1,7 @@
 /** Host of the data page: one job shows samples, another one reads all of them; both read the recipe as it is in the editor. */
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
+import { messageOf } from '../../trainer/protocol/error-facts.ts';
 import { amountText, currentProgress, stageText } from '../../trainer/protocol/job-stage.ts';
 import { setColumns } from '../../trainer/protocol/recipe/set-columns.ts';
 import type { JobRecord } from '../../trainer/protocol/rpc-messages.ts';
@@ -67,7 +68,7 @@ export const connectData: ConnectPage<DataToPage> = ({ state, services, post, se
       const result = await run('samples', PAGE_SAMPLES);
       if (result) post({ type: 'samples', page: result.page });
     } catch (error) {
-      post({ type: 'failed', message: error instanceof Error ? error.message : String(error) });
+      post({ type: 'failed', message: messageOf(error) });
     }
   }
 
@@ -77,7 +78,7 @@ export const connectData: ConnectPage<DataToPage> = ({ state, services, post, se
       const result = await run('statistics', 0);
       if (result) post({ type: 'statistics', statistics: result.statistics, failure: result.failure });
     } catch (error) {
-      post({ type: 'statistics', failure: error instanceof Error ? error.message : String(error) });
+      post({ type: 'statistics', failure: messageOf(error) });
     }
   }
 

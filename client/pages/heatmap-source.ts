@@ -11,6 +11,7 @@ import { firstNames } from '../../trainer/files/folder-walk.ts';
 import { MAX_STATE_BYTES, readRegularText } from '../../trainer/files/regular-file.ts';
 import { partialPath } from '../../trainer/importance/partial-scores.ts';
 import { openScoreSets, type ScoreSetFile } from '../../trainer/importance/score-sets.ts';
+import { messageOf } from '../../trainer/protocol/error-facts.ts';
 import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
 import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
 import { rowsBudget } from '../../trainer/protocol/rows-budget.ts';
@@ -51,8 +52,6 @@ const isFolder = (file: string): Promise<boolean> =>
     found => found.isDirectory(),
     () => false,
   );
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** The complete scores, if they are newer than partial ones. */
 export async function placeOfScores(source: string): Promise<ScoresPlace | undefined> {

@@ -4,6 +4,7 @@
  * twice.
  */
 
+import { messageOf } from '../../trainer/protocol/error-facts.ts';
 import type { JobEvent, JobRecord, RunInfo } from '../../trainer/protocol/rpc-messages.ts';
 import { KEPT_LOG_LINES, PATCH_LINES, type RunOverview, type RunPatch, type ShownJob } from '../../trainer/protocol/view/run.ts';
 import { isTraining } from '../daemon/job-store.ts';
@@ -132,7 +133,7 @@ export class RunFeed {
       this.tell('');
     } catch (error) {
       // The daemon is unreachable or a file was removed during the read; the next look retries.
-      this.tell(error instanceof Error ? error.message : String(error));
+      this.tell(messageOf(error));
     } finally {
       this.isLooking = false;
       this.lookedMs = performance.now();

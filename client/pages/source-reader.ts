@@ -1,6 +1,7 @@
 /** Reads the sources of a heatmap, wherever the daemon is, and finds more to compare with. */
 import { dirname } from 'node:path';
 import { choosesByScores } from '../../trainer/catalog/methods.ts';
+import { messageOf } from '../../trainer/protocol/error-facts.ts';
 import type { HeatmapSource } from '../../trainer/protocol/view/heatmap.ts';
 import { hasEnded } from '../daemon/job-store.ts';
 import { createFarScores } from './far-scores.ts';
@@ -31,7 +32,7 @@ export function createSourceReader(services: PageServices): SourceReader {
         return { info: { ...info, path: source.path, problem: info.problem?.replaceAll(path, source.path) }, place };
       } catch (error) {
         // The daemon is unreachable; the next look retries.
-        const problem = error instanceof Error ? error.message : String(error);
+        const problem = messageOf(error);
         return { info: { path: source.path, label: source.label, kind: 'scores', sets: [], modules: [], isPartial: false, problem } };
       }
     },

@@ -1,6 +1,7 @@
 /** Host of the Try page: one job per side, whose text is forwarded as it arrives. */
 import path from 'node:path';
 import { z } from 'zod';
+import { messageOf } from '../../trainer/protocol/error-facts.ts';
 import {
   MAX_PROMPT,
   PROMPT_STYLES,
@@ -85,7 +86,7 @@ export const connectTry: ConnectPage<TryToPage> = ({ state, services, post, keep
         talk.follow(await daemon.request('generate', { id, ...requestOf(source, side, prompt, options) }));
       }
     } catch (error) {
-      talk.fail(error instanceof Error ? error.message : String(error));
+      talk.fail(messageOf(error));
       services.showError(error);
     }
   }
