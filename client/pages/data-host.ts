@@ -29,6 +29,13 @@ const fromPage: z.ZodType<DataFromPage> = z.discriminatedUnion('type', [
 const resultSchema = z.looseObject({ page: z.looseObject({ samples: z.array(z.unknown()), parts: z.array(z.unknown()) }) });
 const isDataResult = (value: unknown): value is DataResult => resultSchema.safeParse(value).success;
 
+interface Place {
+  readonly part: DataPart;
+  readonly from: number;
+}
+
+const START: Place = { part: 'train', from: 0 };
+
 /** `state`: `{ recipe, label }`, the address of the recipe and its name. */
 export const connectData: ConnectPage<DataToPage> = ({ state, services, post, setTitle }) => {
   const source = stateSchema.safeParse(state).data;
@@ -38,14 +45,14 @@ export const connectData: ConnectPage<DataToPage> = ({ state, services, post, se
   setTitle(`Data: ${label}`);
   /** The newest job of each kind; results of earlier ones are not shown. */
   const newest: { samples: string | undefined; statistics: string | undefined } = { samples: undefined, statistics: undefined };
-  let place: { readonly part: DataPart; readonly from: number } = { part: 'train', from: 0 };
+  let place = START;
   const stopHearing = services.onJobEvent(({ jobId }) => {
     const job = jobId === newest.statistics ? services.jobs().find(({ id }) => id === jobId) : undefined;
     if (job?.state === 'running') post(progressOf(job));
   });
 
   /** Undefined where another job took its place meanwhile. */
-  async function run(kind: 'samples' | 'statistics', count: number): Promise<DataResult | undefined> {
+  async function run(kind: 'samples' | 'statistics', asked: Place & { readonly count: number }): Promise<DataResult | undefined> {
     const id = randomUUID();
     const before = newest[kind];
     newest[kind] = id;
@@ -53,7 +60,7 @@ export const connectData: ConnectPage<DataToPage> = ({ state, services, post, se
     if (before !== undefined) daemon.request('abortJob', { id: before }).catch(() => undefined);
     const given = await services.recipeSource(recipe);
     if (newest[kind] !== id) return undefined;
-    await daemon.request('previewData', { id, recipe: given, ...place, count, statistics: kind === 'statistics' });
+    await daemon.request('previewData', { id, recipe: given, ...asked, statistics: kind === 'statistics' });
     const job = await daemon.request('waitForJob', { id, abortOnCancel: true });
     if (newest[kind] !== id) return undefined;
     newest[kind] = undefined;
@@ -65,7 +72,7 @@ export const connectData: ConnectPage<DataToPage> = ({ state, services, post, se
   async function showSamples(): Promise<void> {
     post({ type: 'loading' });
     try {
-      const result = await run('samples', PAGE_SAMPLES);
+      const result = await run('samples', { ...place, count: PAGE_SAMPLES });
       if (result) post({ type: 'samples', page: result.page });
     } catch (error) {
       post({ type: 'failed', message: messageOf(error) });
@@ -75,7 +82,8 @@ export const connectData: ConnectPage<DataToPage> = ({ state, services, post, se
   async function showStatistics(): Promise<void> {
     post({ type: 'progress', text: 'Starting' });
     try {
-      const result = await run('statistics', 0);
+      // They are about all samples: none is passed over before.
+      const result = await run('statistics', { ...START, count: 0 });
       if (result) post({ type: 'statistics', statistics: result.statistics, failure: result.failure });
     } catch (error) {
       post({ type: 'statistics', failure: messageOf(error) });
