@@ -31,18 +31,12 @@ const absent = existsSync(join(dir, 'model.safetensors')) ? '' : `no model.safet
 
 const engines = absent ? [] : await openOthers();
 
-const unit = (values: Float32Array): number[] => {
-  const length = Math.hypot(...values);
-  return Array.from(values, value => value / length);
-};
 const dot = (a: readonly number[], b: readonly number[]): number => a.reduce((sum, x, i) => sum + x * (b[i] as number), 0);
 
 async function embeddings(engine: Engine, folder: ModelFolder): Promise<number[][]> {
-  const model = loadModel(folder.config) as ClassifierModel;
+  const model = loadModel(folder.config, { problem: 'embedding', pooling: { mode: 'mean', normalize: true } }) as ClassifierModel;
   const graph = new Graph();
-  // The pooler and the head have no part in this, but they are in the stream of weights.
-  for (const parameter of model.parameters) graph.declare({ ...parameter, dtype: 'float32' });
-  const embedding = model.embedding(new Tracer({ graph }), declareClassifierBatch(graph, model.input, { batch, tokens }));
+  const embedding = model.logits(new Tracer({ graph }), declareClassifierBatch(graph, model.input, { batch, tokens }));
   const session = await engine.compile(assemble({ embed: { graph, outputs: { embedding }, effects: [] } }));
   try {
     await session.load(weightStream(model, folder.weights));
@@ -52,7 +46,7 @@ async function embeddings(engine: Engine, folder: ModelFolder): Promise<number[]
       types: new Int32Array(batch * tokens),
     });
     const rows = outputs.embedding as Float32Array;
-    return golden.sentences.map((_, i) => unit(rows.subarray(i * model.hiddenSize, (i + 1) * model.hiddenSize)));
+    return golden.sentences.map((_, i) => Array.from(rows.subarray(i * model.hiddenSize, (i + 1) * model.hiddenSize)));
   } finally {
     await session.dispose();
   }

@@ -145,8 +145,6 @@ export interface ClassifierModel extends Model {
   readonly heads: readonly ModuleSpec[];
   /** [batch, labels]; [batch · tokens, labels] where each token has a label; [batch, hiddenSize], the vectors of an embedder. */
   readonly logits: (tracer: Tracer, batch: ClassifierBatch) => Node;
-  /** [batch, hiddenSize]: of tokens the mean of the last hidden states over those seen, of an image what the head reads. */
-  readonly embedding: (tracer: Tracer, batch: ClassifierBatch) => Node;
   /** Present on models of text. */
   readonly encoder?: TextStates;
   /** Present on embedders. */

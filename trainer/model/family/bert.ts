@@ -13,7 +13,6 @@ import { type BlockNames, blockModules, finishBlock, type PostNormBlock, type Po
 import {
   embeddingModules,
   embedText,
-  meanOfSeen,
   type TextConfig,
   type TextEmbedding,
   type TokenBatch,
@@ -73,7 +72,6 @@ export function bert(config: BertConfig): ClassifierModel {
     problem,
     heads: [parts.head.classifier],
     logits: (tracer, batch) => logits(tracer, tokensOf(batch), parts),
-    embedding: (tracer, batch) => meanOfSeen(tracer.graph, hidden(tracer, tokensOf(batch), parts), tokensOf(batch).seen),
     encoder: { modules: body, states: (tracer, batch) => hidden(tracer, tokensOf(batch), parts) },
   };
 }

@@ -11,16 +11,7 @@ import type { Tracer } from '../tracer.ts';
 import type { BertConfig } from './bert.ts';
 import { type FirstTokenHead, firstTokenHead, headLogits, headModules } from './first-token-head.ts';
 import { type BlockNames, blockModules, finishBlock, type PostNormBlock, postNormBlock } from './post-norm-block.ts';
-import {
-  counting,
-  embeddingModules,
-  embedText,
-  meanOfSeen,
-  type TextEmbedding,
-  type TokenBatch,
-  textEmbedding,
-  tokensOf,
-} from './text-encoder.ts';
+import { counting, embeddingModules, embedText, type TextEmbedding, type TokenBatch, textEmbedding, tokensOf } from './text-encoder.ts';
 
 /** The sizes and switches of one model, read from its config.json by `deberta-config.ts`. */
 export interface DebertaConfig extends Omit<BertConfig, 'family'> {
@@ -87,7 +78,6 @@ export function deberta(config: DebertaConfig): ClassifierModel {
     problem,
     heads: [parts.head.classifier],
     logits: (tracer, batch) => logits(tracer, tokensOf(batch), parts),
-    embedding: (tracer, batch) => meanOfSeen(tracer.graph, hidden(tracer, tokensOf(batch), parts), tokensOf(batch).seen),
     encoder: { modules: body, states: (tracer, batch) => hidden(tracer, tokensOf(batch), parts) },
   };
 }

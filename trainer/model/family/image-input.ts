@@ -26,7 +26,7 @@ interface ImageClassifier extends Pick<ClassifierModel, 'family' | 'blocks' | 'h
   readonly features: (tracer: Tracer, pixels: Node) => Node;
 }
 
-/** A classifier of images with one head on its features, which are its embedding too. */
+/** A classifier of images with one head on its features. */
 export const imageClassifier = (
   { labels, problem, image: [height, width], channels }: ImageConfig,
   { head, resizable, features, modules, ...model }: ImageClassifier,
@@ -40,5 +40,4 @@ export const imageClassifier = (
   problem,
   heads: [head],
   logits: (tracer, batch) => tracer.linear(head, features(tracer, pixelsOf(batch))),
-  embedding: (tracer, batch) => features(tracer, pixelsOf(batch)),
 });

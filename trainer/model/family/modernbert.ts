@@ -89,7 +89,6 @@ export function modernBert(config: ModernBertConfig): ClassifierModel {
     problem,
     heads: [classifier],
     logits: (tracer, batch) => logits(tracer, tokensOf(batch), parts),
-    embedding: (tracer, batch) => meanOfSeen(tracer.graph, hidden(tracer, tokensOf(batch), parts), tokensOf(batch).seen),
     encoder: { modules: body, states: (tracer, batch) => hidden(tracer, tokensOf(batch), parts) },
   };
 }

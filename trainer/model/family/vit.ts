@@ -110,12 +110,6 @@ export function vit(config: VitConfig): ClassifierModel {
     problem,
     heads: parts.heads,
     logits: (tracer, batch) => logits(tracer, pixelsOf(batch), parts),
-    embedding: (tracer, batch) => {
-      const states = stream(tracer, pixelsOf(batch), parts);
-      return pooling === 'mean'
-        ? tracer.graph.mean(normal(tracer, states, parts), [1])
-        : elementAt(firstStates(tracer, states, parts, 1), 0);
-    },
   };
 }
 
