@@ -2,6 +2,7 @@
 
 import { aliasedRead, writtenVariables } from '../../graph/alias.ts';
 import type { OpName } from '../../graph/attributes.ts';
+import type { Planner } from '../../graph/fusion/plan.ts';
 import type { Step } from '../../graph/fusion/step.ts';
 import { isOp } from '../../graph/graph.ts';
 import type { Node, VariableSpec } from '../../graph/node-store.ts';
@@ -75,9 +76,6 @@ export interface LoweredProgram {
   readonly signatures: ReadonlyMap<string, LoweredSignature>;
   readonly variables: ReadonlyMap<string, LoweredVariable>;
 }
-
-/** How a signature is cut into steps: each node for itself, or fused. */
-export type Planner = (signature: Signature) => readonly Step[];
 
 /** The abilities of the kernels installed with the engine (without them each node is one of TensorFlow's own), and the processor. */
 export interface Kernels extends Pick<LoweringContext<OpName>, 'hasProducts' | 'hasNarrowConvolutions' | 'hasSums'> {

@@ -42,7 +42,7 @@ export const FUSION_PASSES: readonly FusionPass[] = [
 export const passesThrough = (name?: string): readonly FusionPass[] =>
   name === undefined ? FUSION_PASSES : FUSION_PASSES.slice(0, FUSION_PASSES.findIndex(pass => pass.name === name) + 1);
 
-/** Plans the steps of signatures. It may remember what it has planned. */
+/** Cuts a signature into steps: each node for itself, or fused. It may remember what it has planned. */
 export type Planner = (signature: Signature) => readonly Step[];
 
 /** Plans signature after signature. `memo` keeps what has been built, because the blocks of a model are much alike. */
