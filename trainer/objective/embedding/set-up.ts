@@ -6,6 +6,7 @@ import { checkMaxLength } from '../../data/max-length.ts';
 import { groupForm, textsOf } from '../../data/text-groups/group-form.ts';
 import type { TextGroup } from '../../data/text-groups/load-groups.ts';
 import { readSentenceModules } from '../../format/sentence-modules.ts';
+import { DEFAULT_POOLING } from '../../model/embedder.ts';
 import { loadModel } from '../../model/load-model.ts';
 import { type ClassifierModel, inputOf, type Pooling } from '../../model/model-spec.ts';
 import { checkWeights } from '../../model/weight-stream.ts';
@@ -90,8 +91,8 @@ const poolings: Readonly<Record<Pooling['mode'], string>> = {
 
 /** The pooling of the recipe, else of the model's folder, else the mean of all tokens, brought to length 1. */
 async function poolingOf({ embedding: { pooling, normalize } }: Recipe, dir: string): Promise<Pooling> {
-  const found = await readSentenceModules(dir);
-  return { mode: pooling === 'auto' ? (found?.mode ?? 'mean') : pooling, normalize: normalize ?? found?.normalize ?? true };
+  const found = (await readSentenceModules(dir)) ?? DEFAULT_POOLING;
+  return { mode: pooling === 'auto' ? found.mode : pooling, normalize: normalize ?? found.normalize };
 }
 
 const digestOf = (groups: readonly TextGroup[]): string =>
