@@ -4,8 +4,12 @@ import { objectiveCatalog } from '../../catalog/objectives.ts';
 import type { Recipe } from '../recipe-schema.ts';
 import type { Rule } from './rule.ts';
 
-const takesNegativesFromBatch = ({ task, embedding: { loss_type: type } }: Recipe): boolean =>
-  objectiveCatalog[task].embeds === true && (type === 'multiple_negatives' || type === 'symmetric');
+/** Whether the positives of a batch are negatives of its other anchors. */
+export const hasNegativesOfBatch = ({ loss_type: type }: Recipe['embedding']): boolean =>
+  type === 'multiple_negatives' || type === 'symmetric';
+
+const takesNegativesFromBatch = ({ task, embedding }: Recipe): boolean =>
+  objectiveCatalog[task].embeds === true && hasNegativesOfBatch(embedding);
 
 export const embeddingRules: readonly Rule[] = [
   {

@@ -7,6 +7,7 @@ import { measuresThat, needsData, needsWeightGradients } from '../../catalog/mea
 import { type MethodEntry, methodCatalog, methodsThat } from '../../catalog/methods.ts';
 import { type Comparison, type ObjectiveEntry, objectiveCatalog } from '../../catalog/objectives.ts';
 import { type Group, type Recipe, recipeFields, settings } from '../recipe-schema.ts';
+import { hasNegativesOfBatch } from './embedding-rules.ts';
 import type { Rule, SettingPath } from './rule.ts';
 import { isGroup } from './setting.ts';
 
@@ -137,7 +138,7 @@ const conditions: readonly Condition[] = [
     },
   },
   withEmbedding(['loss_type', 'pooling', 'normalize', 'matryoshka_dims'], () => true),
-  withEmbedding(['negatives', 'scale'], ({ loss_type: type }) => type === 'multiple_negatives' || type === 'symmetric'),
+  withEmbedding(['negatives', 'scale'], hasNegativesOfBatch),
   withEmbedding(['max_score'], ({ loss_type: type }) => type === 'cosine'),
   withEmbedding(['distance', 'margin'], ({ loss_type: type }) => type === 'triplet'),
   {
