@@ -6,9 +6,7 @@ import type { Engine } from '../engine/engine.ts';
 import type { Job } from './job.ts';
 
 export const yieldingEngine = (engine: Engine, job: Job): Engine => ({
-  description: engine.description,
-  join: engine.join,
-  deviceMemory: engine.deviceMemory,
+  ...engine,
   compile: async (program, options) => {
     await job.yieldToEvents();
     const session = await engine.compile(program, options);
