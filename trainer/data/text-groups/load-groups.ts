@@ -1,6 +1,6 @@
 /** From files to tokenized texts that belong together or apart, and a report. */
 import { DataProblems, noSample } from '../data-error.ts';
-import { type DataReport, summarizeExamples } from '../data-report.ts';
+import { type DataReport, lengthQuantiles } from '../data-report.ts';
 import type { ColumnNames } from '../detect-format.ts';
 import { drawStream } from '../draw.ts';
 import { type DataFile, listDataFiles } from '../read/list-files.ts';
@@ -126,13 +126,8 @@ export function describeGroupColumns(
 }
 
 /** Every text counts as one target. */
-function summarizeGroups(groups: readonly TextGroup[]): ReturnType<typeof summarizeExamples> {
-  const texts = groups.flatMap(({ texts: all, file, line }) =>
-    all.map(ids => {
-      const train = new Uint8Array(ids.length);
-      train[0] = 1;
-      return { ids, train, file, line };
-    }),
-  );
-  return { ...summarizeExamples(texts), kept: groups.length };
+function summarizeGroups(groups: readonly TextGroup[]): Pick<DataReport, 'kept' | 'tokens' | 'targets' | 'lengths' | 'labelCounts'> {
+  const lengths = groups.flatMap(({ texts }) => texts.map(ids => ids.length));
+  const tokens = lengths.reduce((sum, length) => sum + length, 0);
+  return { kept: groups.length, tokens, targets: lengths.length, lengths: lengthQuantiles(lengths), labelCounts: {} };
 }
