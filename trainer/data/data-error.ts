@@ -100,3 +100,13 @@ export function describeValue(value: unknown): string {
   if (value instanceof Uint8Array) return 'bytes';
   return KINDS[typeof value] ?? 'an object';
 }
+
+/** Enough to recognize the columns of a file. */
+const MAX_KEYS = 20;
+
+/** How the keys of a sample are named in a message: "text", "label". */
+export const describeKeys = (value: object): string =>
+  Object.keys(value)
+    .slice(0, MAX_KEYS)
+    .map(key => `"${key}"`)
+    .join(', ');

@@ -1,6 +1,6 @@
 /** From files to labeled texts for a classifier or a regression: one text or two, and a class, several, or a number. */
 import path from 'node:path';
-import { DataError, DataProblems, noSample } from './data-error.ts';
+import { DataError, DataProblems, describeKeys, noSample } from './data-error.ts';
 import { type DataReport, summarizeExamples } from './data-report.ts';
 import type { ColumnNames } from './detect-format.ts';
 import { drawStream } from './draw.ts';
@@ -197,10 +197,7 @@ export function findColumns({ value, file, line }: DataRecord, flags: readonly s
     file,
     line,
     key: missing,
-    problem: `no such column; the sample has ${Object.keys(value)
-      .slice(0, 20)
-      .map(key => `"${key}"`)
-      .join(', ')}`,
+    problem: `no such column; the sample has ${describeKeys(value)}`,
     advice: isTest
       ? 'Take the validation part (dev.tsv): test parts hide their labels'
       : `Name it in the recipe: data: columns: {${missing}: …}`,

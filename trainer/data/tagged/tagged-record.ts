@@ -1,5 +1,5 @@
 /** Checks one sample of words with tags: lists of both, or a text with the places of its entities. */
-import { DataError, describeValue } from '../data-error.ts';
+import { DataError, describeKeys, describeValue } from '../data-error.ts';
 import { fieldError, requiredText } from '../read/record-fields.ts';
 import type { DataRecord } from '../types.ts';
 import { OUTSIDE } from './entities.ts';
@@ -35,13 +35,10 @@ export function findTaggedColumns({ value, file, line }: DataRecord): TaggedColu
   const [words, tags, spans] = [pick(WORD_COLUMNS), pick(TAG_COLUMNS), pick(SPAN_COLUMNS)];
   if (words !== undefined && tags !== undefined) return { kind: 'words', words, tags };
   if (Object.hasOwn(value, TEXT_COLUMN) && spans !== undefined) return { kind: 'spans', text: TEXT_COLUMN, spans };
-  const keys = Object.keys(value)
-    .slice(0, 20)
-    .map(key => `"${key}"`);
   throw new DataError({
     file,
     line,
-    problem: `the keys ${keys.join(', ')}, expected "tokens" and "tags" (lists of the same length), or "text" and "entities" (a list of {"start", "end", "label"})`,
+    problem: `the keys ${describeKeys(value)}, expected "tokens" and "tags" (lists of the same length), or "text" and "entities" (a list of {"start", "end", "label"})`,
     advice: 'Rename them in the recipe: data: columns: {tokens: …, tags: …}',
   });
 }

@@ -1,5 +1,5 @@
 /** The columns of samples that are texts to compare: an anchor with its positive and hard negatives, or two texts with a score. */
-import { DataError } from '../data-error.ts';
+import { DataError, describeKeys } from '../data-error.ts';
 import type { DataRecord } from '../types.ts';
 
 /** Names that data sets of sentence-transformers and GLUE use for two texts that belong together. */
@@ -38,19 +38,15 @@ export interface GroupColumns {
 export function findGroupColumns({ value, file, line }: DataRecord): GroupColumns {
   const has = (key: string): boolean => Object.hasOwn(value, key);
   const pair = PAIR_COLUMNS.find(names => names.every(has));
-  const keys = Object.keys(value);
   if (!pair)
     throw new DataError({
       file,
       line,
-      problem: `the keys ${keys
-        .slice(0, 20)
-        .map(key => `"${key}"`)
-        .join(', ')} name no two texts, expected anchor and positive, or sentence1 and sentence2`,
+      problem: `the keys ${describeKeys(value)} name no two texts, expected anchor and positive, or sentence1 and sentence2`,
       advice: 'Name them in the recipe: data: columns: {anchor: …, positive: …}',
     });
   const [anchor, positive] = pair;
-  const numbered = keys.flatMap(key => {
+  const numbered = Object.keys(value).flatMap(key => {
     const found = NEGATIVE.exec(key);
     return found ? [{ key, number: Number(found[1] ?? 0) }] : [];
   });
