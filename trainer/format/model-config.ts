@@ -32,15 +32,19 @@ export const isThere = (path: string): Promise<boolean> =>
 
 /** The pure part: `text` is the file's content, `path` is for messages. */
 export function parseConfig(path: string, text: string): ModelConfig {
-  let value: unknown;
+  const value = parseModelJson(path, text, { allowNonFinite: true });
+  if (!isRecord(value)) throw new ModelFileError(path, 'does not hold a JSON object', 'Correct it, or download it again.');
+  return value;
+}
+
+/** Parses any JSON of a model. @throws ModelFileError with the line and column of a syntax error */
+export function parseModelJson(path: string, text: string, options?: { readonly allowNonFinite: boolean }): unknown {
   try {
-    value = parseStrictJson(text, { allowNonFinite: true });
+    return parseStrictJson(text, options);
   } catch (error) {
     if (!(error instanceof JsonSyntaxError)) throw error;
     throw new ModelFileError(path, `is not valid JSON: ${error.message}`, 'Correct it there, or download it again.');
   }
-  if (!isRecord(value)) throw new ModelFileError(path, 'does not hold a JSON object', 'Correct it, or download it again.');
-  return value;
 }
 
 /** Undefined when there is no such file. */

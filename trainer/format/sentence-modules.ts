@@ -6,10 +6,10 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { namesOf } from '../catalog/entries.ts';
 import { writeJson, writeTextFile } from '../files/durable-file.ts';
-import { parseStrictJson } from '../files/strict-json.ts';
 import { readModelFile } from './byte-file.ts';
-import { isThere, readConfigFile, readOptionalConfigFile } from './model-config.ts';
+import { isThere, parseModelJson, readConfigFile, readOptionalConfigFile } from './model-config.ts';
 import { ModelFileError } from './model-file-error.ts';
 
 export const MODULES_FILE = 'modules.json';
@@ -32,7 +32,7 @@ const remedy = 'Only the modules Transformer, Pooling (cls, mean or max) and Nor
 export async function readSentenceModules(dir: string): Promise<SentenceModules | undefined> {
   const path = join(dir, MODULES_FILE);
   if (!(await isThere(path))) return undefined;
-  const parsed = modulesSchema.safeParse(parseModules(path, (await readModelFile(path, MAX_MODULES_BYTES)).toString('utf8')));
+  const parsed = modulesSchema.safeParse(parseModelJson(path, (await readModelFile(path, MAX_MODULES_BYTES)).toString('utf8')));
   if (!parsed.success) throw new ModelFileError(path, 'is no list of modules with path and type', remedy);
   const [transformer, pooling, ...rest] = parsed.data.map(({ type, path: at }) => ({ kind: type.split('.').at(-1) ?? '', at }));
   if (transformer?.kind !== 'Transformer' || transformer.at !== '' || pooling?.kind !== 'Pooling')
@@ -42,14 +42,6 @@ export async function readSentenceModules(dir: string): Promise<SentenceModules 
   return { mode: await readPooling(dir, pooling.at), normalize: rest.length > 0 };
 }
 
-function parseModules(path: string, text: string): unknown {
-  try {
-    return parseStrictJson(text);
-  } catch (error) {
-    throw new ModelFileError(path, `is not valid JSON: ${String(error)}`, 'Correct it there, or download it again.');
-  }
-}
-
 /** Older files have a flag for each mode, newer ones `pooling_mode`. */
 async function readPooling(dir: string, at: string): Promise<SentenceModules['mode']> {
   if (!/^[\w-]+$/.test(at)) throw new ModelFileError(join(dir, MODULES_FILE), `names the folder "${at}" for Pooling`, remedy);
@@ -57,7 +49,7 @@ async function readPooling(dir: string, at: string): Promise<SentenceModules['mo
   const config = await readConfigFile(path);
   const { pooling_mode: named } = config;
   const flags = Object.entries(config).flatMap(([key, value]) => (key.startsWith('pooling_mode_') && value === true ? [key] : []));
-  const found = (['cls', 'mean', 'max'] as const).filter(mode => named === mode || flags.includes(modes[mode]));
+  const found = namesOf(modes).filter(mode => named === mode || flags.includes(modes[mode]));
   const [mode] = found;
   if (mode === undefined || found.length > 1 || flags.length > 1 || (named !== undefined && named !== mode))
     throw new ModelFileError(
