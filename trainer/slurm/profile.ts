@@ -5,6 +5,7 @@ import path from 'node:path';
 import { parse as parseYaml, YAMLParseError } from 'yaml';
 import { z } from 'zod';
 import { readRegularText } from '../files/regular-file.ts';
+import { messageOf } from '../protocol/error-facts.ts';
 import { RunError } from '../run-error.ts';
 
 const count = z.int().min(1).max(100_000);
@@ -62,7 +63,7 @@ async function textOf(file: string): Promise<string> {
   try {
     return await readRegularText(file, MAX_BYTES);
   } catch (error) {
-    throw bad(file, error instanceof Error ? error.message : String(error), { cause: error });
+    throw bad(file, messageOf(error), { cause: error });
   }
 }
 
