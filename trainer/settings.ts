@@ -7,6 +7,8 @@ export interface Settings {
   readonly cacheDir: string;
   /** The daemon's: where it listens, its jobs, its log. */
   readonly stateDir: string;
+  /** Files that the user writes for all projects, such as a profile of a cluster. */
+  readonly configDir: string;
   /** A daemon on another machine, instead of the one of the state folder. */
   readonly remoteDaemon?: RemoteDaemon;
   /** The token of a daemon started here; without it, every start creates a new one. */
@@ -38,6 +40,7 @@ export function resolveSettings({ env, platform, home }: Surroundings): Settings
   return {
     cacheDir: path.resolve(read('ROWTUNE_CACHE') ?? defaultCache({ env, platform, home })),
     stateDir: path.resolve(read('ROWTUNE_STATE') ?? defaultState({ env, platform, home })),
+    configDir: path.join(read('XDG_CONFIG_HOME') ?? path.join(home, '.config'), 'rowtune'),
     remoteDaemon: remoteDaemon(read),
     daemonToken: read('ROWTUNE_DAEMON_TOKEN'),
     engineFromEnvironment: read('ROWTUNE_ENGINE'),

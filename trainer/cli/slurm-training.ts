@@ -14,7 +14,7 @@ import { requireUsableOutput } from '../run/begin-run.ts';
 import { freeRunFolder, recipeName } from '../run/free-run-folder.ts';
 import { readRunState } from '../run/run-state.ts';
 import { jobScript, type SlurmFiles, slurmFiles, slurmLog } from '../slurm/job-script.ts';
-import { readProfile, userProfile } from '../slurm/profile.ts';
+import { readProfile } from '../slurm/profile.ts';
 import { cancelJob, findJob, isAlive, jobsBefore, type SlurmJob, stopJob, submitJob } from '../slurm/slurm.ts';
 import { CliError, EXIT } from './cli-error.ts';
 import type { CommandContext, CommandResult } from './command.ts';
@@ -75,10 +75,10 @@ interface Submission {
 }
 
 async function submit(context: CommandContext, run: Submission, { profile: named, detach }: SlurmOptions): Promise<CommandResult> {
-  const { terminal, cwd } = context;
+  const { settings, terminal, cwd } = context;
   const { runDir, name, text, profileFolder } = run;
   const file = named === undefined ? undefined : path.resolve(cwd, named);
-  const profile = await readProfile({ named: file, folder: profileFolder, own: userProfile(process.env) });
+  const profile = await readProfile(file, [profileFolder, settings.configDir]);
   const before = await slurmJobOf(runDir);
   const job = before === undefined ? undefined : await findJob(before);
   if (job && isAlive(job))

@@ -1,6 +1,5 @@
 /** The resources that a run asks of Slurm: a YAML file that fits a cluster, not a recipe. */
 import { existsSync } from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { parse as parseYaml, YAMLParseError } from 'yaml';
 import { z } from 'zod';
@@ -42,20 +41,12 @@ export type SlurmProfile = z.infer<typeof profile>;
 const MAX_BYTES = 2 ** 16;
 const NAME = 'slurm.yaml';
 
-/** The user's own profile. */
-export const userProfile = (environment: Readonly<Record<string, string | undefined>>): string =>
-  path.join(environment.XDG_CONFIG_HOME || path.join(os.homedir(), '.config'), 'rowtune', NAME);
-
 /**
- * The profile of the file that is named; otherwise slurm.yaml next to the recipe, or the user's own; otherwise defaults.
+ * The profile of the file that is named; otherwise slurm.yaml of the first of these folders that has one; otherwise defaults.
  * @throws RunError 'bad-profile'
  */
-export async function readProfile(params: {
-  readonly named?: string;
-  readonly folder: string;
-  readonly own: string;
-}): Promise<SlurmProfile> {
-  const file = params.named ?? [path.join(params.folder, NAME), params.own].find(each => existsSync(each));
+export async function readProfile(named: string | undefined, folders: readonly string[]): Promise<SlurmProfile> {
+  const file = named ?? folders.map(folder => path.join(folder, NAME)).find(existsSync);
   return file === undefined ? profile.parse({}) : parseProfile(await textOf(file), file);
 }
 
