@@ -10,7 +10,7 @@ import { fusedSteps } from '../trainer/graph/fusion/plan.ts';
 import { singleSteps } from '../trainer/graph/fusion/step.ts';
 import { liveness } from '../trainer/graph/liveness.ts';
 import type { Signature } from '../trainer/graph/program.ts';
-import { elementCount, type HostArray } from '../trainer/graph/types.ts';
+import { elementCount } from '../trainer/graph/types.ts';
 import { processMemory, resetPeak } from '../trainer/machine/process-memory.ts';
 import { loadModel } from '../trainer/model/load-model.ts';
 import type { AnyModel } from '../trainer/model/model-spec.ts';
@@ -85,8 +85,7 @@ let firstPeak = 0;
 let settledBytes = 0;
 const signature = required(program.signatures[trainSignature(shape)], 'the signature of the update');
 for (let step = 1; step <= request.steps; step++) {
-  const rates = Object.entries(optimizerFeeds(optimizer, 1e-4, step)).map(([name, value]) => [name, Float32Array.of(value)] as const);
-  const scalars: Record<string, HostArray> = { ...Object.fromEntries(rates), seed: Int32Array.of(0, step) };
+  const scalars = { ...optimizerFeeds(optimizer, 1e-4, step), seed: Int32Array.of(0, step) };
   await session.run(trainSignature(shape), { ...batchFeeds(signature, model, shape), ...scalars });
   if (accumulates) await session.run(APPLY, scalars);
   if (step === 1) firstPeak = takePeak();

@@ -143,8 +143,7 @@ const losses: number[] = [];
 for (let step = 1; step <= request.warmUp + request.steps; step++) {
   if (step === request.warmUp + 1) cpuStart = process.cpuUsage();
   const begin = performance.now();
-  const scalars = Object.entries(optimizerFeeds(optimizer, 1e-4, step)).map(([feed, value]) => [feed, Float32Array.of(value)]);
-  const feeds = trains ? { ...batch, ...Object.fromEntries(scalars), seed: Int32Array.of(0, step) } : batch;
+  const feeds = trains ? { ...batch, ...optimizerFeeds(optimizer, 1e-4, step), seed: Int32Array.of(0, step) } : batch;
   const { loss } = await session.run(name, feeds);
   seconds.push((performance.now() - begin) / 1000);
   if (step === 1) {

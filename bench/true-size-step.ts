@@ -111,8 +111,7 @@ async function train(): Promise<TrueSizeStep> {
   const losses: number[] = [];
   for (let step = 1; step <= request.steps; step++) {
     const started = performance.now();
-    const rates = Object.entries(optimizerFeeds(optimizer, 1e-4, step)).map(([feed, value]) => [feed, Float32Array.of(value)] as const);
-    const { loss } = await session.run(name, { ...batch, ...Object.fromEntries(rates), seed: Int32Array.of(0, step) });
+    const { loss } = await session.run(name, { ...batch, ...optimizerFeeds(optimizer, 1e-4, step), seed: Int32Array.of(0, step) });
     stepSeconds.push((performance.now() - started) / 1000);
     losses.push(Number(loss?.[0]));
   }

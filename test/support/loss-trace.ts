@@ -34,8 +34,8 @@ export async function lossTrace(
   await loadVariables(session, { model, attachment, optimizer, start });
   const found: number[] = [];
   for (let step = 1; step <= STEPS + 1; step++) {
-    const scalars = Object.entries(optimizerFeeds(optimizer, rate, step)).map(([name, value]) => [name, Float32Array.of(value)]);
-    const out = await session.run(trainSignature(shape), { ...feeds, seed: Int32Array.of(0, 0), ...Object.fromEntries(scalars) });
+    const scalars = optimizerFeeds(optimizer, rate, step);
+    const out = await session.run(trainSignature(shape), { ...feeds, seed: Int32Array.of(0, 0), ...scalars });
     found.push((out.loss as Float32Array)[0] as number);
   }
   await session.dispose();

@@ -71,14 +71,13 @@ export async function tinyAdapter({
   await loadVariables(session, { model: weightStream(model, folder.weights), attachment, optimizer });
   const ids = Int32Array.from({ length: shape.tokens }, (_, i) => (i * 31 + 7) % model.vocabularySize);
   for (let step = 1; step <= STEPS; step++) {
-    const rates = Object.entries(optimizerFeeds(optimizer, 0.02, step)).map(([name, value]) => [name, Float32Array.of(value)]);
     await session.run(trainSignature(shape), {
       ids,
       targetPositions: Int32Array.from({ length: shape.targets }, (_, i) => i),
       targetIds: ids.slice(1),
       targetWeights: new Float32Array(shape.targets).fill(1 / shape.targets),
       seed: Int32Array.of(0, step),
-      ...Object.fromEntries(rates),
+      ...optimizerFeeds(optimizer, 0.02, step),
     });
   }
   const values = new Map<string, HostArray>();

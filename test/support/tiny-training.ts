@@ -125,8 +125,7 @@ export class TinyRun {
 
   private scalars(): Record<string, HostArray> {
     const { optimizer = adamw, learningRate = 1e-2 } = this.params;
-    const values = optimizerFeeds(optimizer, learningRate, ++this.stepsDone);
-    return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, Float32Array.of(value)]));
+    return optimizerFeeds(optimizer, learningRate, ++this.stepsDone);
   }
 
   /** One update on the whole batch. */

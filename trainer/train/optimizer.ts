@@ -21,22 +21,19 @@ import { isEightBitAdam, isOffloaded, joinMembers, splitMembers, type UpdateGrou
 
 /** Values that change from step to step, as scalar feeds. */
 const OPTIMIZER_FEEDS = ['learningRate', 'beta1Power', 'beta2Power', 'epsilon'] as const;
-export type OptimizerFeeds = Readonly<Record<(typeof OPTIMIZER_FEEDS)[number], number>>;
+type FeedName = (typeof OPTIMIZER_FEEDS)[number];
 
-/** Values of the feeds at update number `step` (from 1). ε is scaled so that PyTorch's form comes out: see the `adam` operation. */
-export function optimizerFeeds(
-  settings: OptimizerSettings,
-  learningRate: number,
-  step: number,
-): OptimizerFeeds & { readonly dither?: number } {
+/** The feeds at update number `step` (from 1). ε is scaled so that PyTorch's form comes out: see the `adam` operation. */
+export function optimizerFeeds(settings: OptimizerSettings, learningRate: number, step: number): Record<string, Float32Array> {
   const beta2Power = settings.beta2 ** step;
-  return {
+  const values: Readonly<Record<FeedName, number>> & { readonly dither?: number } = {
     learningRate,
     beta1Power: settings.beta1 ** step,
     beta2Power,
     epsilon: settings.epsilon * Math.sqrt(1 - beta2Power),
     ...(settings.eightBitFrom !== undefined && { dither: ditherOf(step) }),
   };
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, Float32Array.of(value)]));
 }
 
 /** The variables that an optimizer keeps for a group: of the group's own shape, or codes and scales of 8-bit moments. */
@@ -60,7 +57,7 @@ const stateNames = ({ name, momentum }: OptimizerSettings): readonly string[] =>
   name === 'sgd' ? (momentum > 0 ? ['momentum'] : []) : ['m', 'v'];
 
 /** Feed nodes of a signature that updates. */
-export function declareFeeds(graph: Graph): Readonly<Record<keyof OptimizerFeeds, Node>> {
+export function declareFeeds(graph: Graph): Readonly<Record<FeedName, Node>> {
   const feed = (name: string) => graph.feed(name, []);
   return { learningRate: feed('learningRate'), beta1Power: feed('beta1Power'), beta2Power: feed('beta2Power'), epsilon: feed('epsilon') };
 }
@@ -74,7 +71,7 @@ export interface UpdateParams {
   readonly group: UpdateGroup;
   /** Shape of the group. */
   readonly gradient: Node;
-  readonly feeds: Readonly<Record<keyof OptimizerFeeds, Node>>;
+  readonly feeds: Readonly<Record<FeedName, Node>>;
 }
 
 /** The effects that move one group by one step. */

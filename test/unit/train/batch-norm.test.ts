@@ -49,8 +49,7 @@ async function trainOnce(mode: BatchNormMode) {
     await loadVariables(session, { model: weightStream(model, folder.weights), attachment, optimizer: adamw });
     const feeds = feedsOfClassifier(model, golden);
     const before = await session.run(evalSignature(shape), feeds);
-    const scalars = Object.entries(optimizerFeeds(adamw, 0, 1)).map(([name, value]) => [name, Float32Array.of(value)]);
-    const step = await session.run(trainSignature(shape), { ...feeds, ...Object.fromEntries(scalars), seed: Int32Array.of(1, 1) });
+    const step = await session.run(trainSignature(shape), { ...feeds, ...optimizerFeeds(adamw, 0, 1), seed: Int32Array.of(1, 1) });
     const after = await session.run(evalSignature(shape), feeds);
     return { trained: step.loss?.[0], before: before.loss?.[0], after: after.loss?.[0], snapshot: await tensorsOf(session, attachment) };
   } finally {

@@ -56,8 +56,7 @@ async function trained(settings: OptimizerSettings, decades: number, count: numb
   await session.load([{ name: 'w', data: start }, ...state]);
   const steps: number[][] = [];
   for (let step = 1; step <= count; step++) {
-    const feeds = Object.entries(optimizerFeeds(settings, trace.learning_rate, step)).map(([name, x]) => [name, Float32Array.of(x)]);
-    await session.run('step', { gradient: gradient(step, decades), ...Object.fromEntries(feeds) });
+    await session.run('step', { gradient: gradient(step, decades), ...optimizerFeeds(settings, trace.learning_rate, step) });
     steps.push(kept(await session.read('w')));
   }
   await session.dispose();

@@ -100,8 +100,7 @@ async function ourSteps(
   ]);
   const steps: number[][] = [];
   for (const [i, g] of trace.gradients.entries()) {
-    const scalars = Object.entries(optimizerFeeds(settings, trace.learning_rate, i + 1)).map(([name, x]) => [name, Float32Array.of(x)]);
-    await session.run('step', { gradient: Float32Array.from(g), ...Object.fromEntries(scalars) });
+    await session.run('step', { gradient: Float32Array.from(g), ...optimizerFeeds(settings, trace.learning_rate, i + 1) });
     const w = await session.read('w');
     steps.push(Array.from(places, row => w[row] as number));
   }

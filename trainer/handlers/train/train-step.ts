@@ -39,8 +39,7 @@ export async function beginStep(prepared: Prepared, cursor: DataCursor, step: nu
   const ownTokens = batches.reduce((sum, batch) => sum + batch.tokenCount, 0);
   // A loss is the mean over the targets of the whole batch, wherever they are.
   const [targets = 0, tokens = 0] = ranks ? ranks.sum([ownTargets, ownTokens]) : [ownTargets, ownTokens];
-  const scalars: Record<string, HostArray> = {};
-  for (const [name, value] of Object.entries(optimizerFeeds(optimizer, learningRate, step))) scalars[name] = Float32Array.of(value);
+  const scalars = optimizerFeeds(optimizer, learningRate, step);
   const runs: Promise<Outputs>[] = [];
   for (const [i, batch] of batches.entries()) {
     // At most two are on their way, whose feeds are alive.

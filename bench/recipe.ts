@@ -1,0 +1,13 @@
+/** Recipes of measurements, whose weights and batches come from elsewhere. */
+import { parseRecipe } from '../trainer/protocol/parse-recipe.ts';
+import type { Recipe } from '../trainer/protocol/recipe-schema.ts';
+
+/**
+ * The recipe of these lines. Its model and data are only named: nothing reads them.
+ * @throws Error with every problem
+ */
+export function benchRecipe(lines: string): Recipe {
+  const { recipe, problems } = parseRecipe(`model: base\ndata: {train: [train.jsonl]}\n${lines}\n`);
+  if (!recipe) throw new Error(problems.map(({ message }) => message).join('\n'));
+  return recipe;
+}
