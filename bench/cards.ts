@@ -10,12 +10,12 @@ import { CARD_ENGINE } from '../trainer/catalog/engines.ts';
 import { openCardCompiler } from '../trainer/engine/pjrt/card-compiler.ts';
 import type { RecomputePolicy } from '../trainer/graph/recompute.ts';
 import { compileTraining } from '../trainer/handlers/card-memory.ts';
-import { loadModel } from '../trainer/model/load-model.ts';
+import { headersOf } from '../trainer/plan/config-headers.ts';
 import { priceRun } from '../trainer/plan/memory/predict.ts';
 import { planRun } from '../trainer/plan/run-plan.ts';
 import { messageOf } from '../trainer/protocol/error-facts.ts';
-import { parseRecipe } from '../trainer/protocol/parse-recipe.ts';
 import { type Config, paperModels, qwen3, smolLm2 } from './memory-models.ts';
+import { benchRecipe } from './recipe.ts';
 
 const models: Readonly<Record<string, Config>> = {
   'Llama-2-7B': paperModels['Llama-2-7B'],
@@ -58,12 +58,8 @@ const compiledCases: readonly Compiled[] = [
   ofFour('Llama-2-7B', 'r: 128', 'cheap'),
 ];
 
-function planOf(config: Config, text: string, recompute: RecomputePolicy) {
-  const { recipe, problems } = parseRecipe(`model: base\ndata: {train: [train.jsonl]}\n${text}\n`);
-  if (!recipe) throw new Error(problems.map(({ message }) => message).join('\n'));
-  const tensors = new Map(loadModel(config).parameters.map(parameter => [parameter.name, parameter]));
-  return planRun({ recipe, headers: { config, tensors }, on: { engine: CARD_ENGINE, device: 'gpu' }, recompute });
-}
+const planOf = (config: Config, recipe: string, recompute: RecomputePolicy) =>
+  planRun({ recipe: benchRecipe(recipe), headers: headersOf(config), on: { engine: CARD_ENGINE, device: 'gpu' }, recompute });
 
 const gibibytes = (bytes: number): string => (bytes / 2 ** 30).toFixed(1);
 const mebibytes = (bytes: number): string => (bytes / 2 ** 20).toFixed(0);

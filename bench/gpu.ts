@@ -2,17 +2,17 @@
 import { existsSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { loadModel } from '../trainer/model/load-model.ts';
+import { headersOf } from '../trainer/plan/config-headers.ts';
 import { priceRun } from '../trainer/plan/memory/predict.ts';
 import { planRun } from '../trainer/plan/run-plan.ts';
-import { parseRecipe } from '../trainer/protocol/parse-recipe.ts';
 import { benchConfigs, benchModels, type GpuModel } from './bench-models.ts';
-import { type Configuration, recomputeOf } from './configuration.ts';
+import type { Configuration } from './configuration.ts';
 import type { Device } from './device.ts';
 import { gpuPlan } from './gpu-plan.ts';
 import { type GpuResults, gpuMarkdown, resultsName } from './gpu-report.ts';
 import { Clock, guessAll, log, measureAll, minutes } from './measurements.ts';
 import type { PartContext } from './part.ts';
+import { benchRecipe } from './recipe.ts';
 import { compareWork, type Sides } from './run-side.ts';
 import { writeSyntheticFolder } from './synthetic-folder.ts';
 
@@ -31,9 +31,7 @@ export interface GpuParams extends Pick<PartContext, 'sides' | 'facts' | 'store'
 const isGenerated = (model: Configuration['model']): model is GpuModel => benchModels[model].weights === 'generated';
 
 /** The recipe of a configuration of ours, as a user would write it. */
-const recipeOf = ({ method, r, setting, batch, tokens, dtype }: Configuration): string => `model: base
-data: {train: [train.jsonl]}
-method: ${method}
+const recipeOf = ({ method, r, setting, batch, tokens, dtype }: Configuration): string => `method: ${method}
 ${r > 0 ? `r: ${r}\n` : ''}${method === 'lora' ? 'lora_dropout: 0\n' : ''}recompute: ${setting}
 per_device_train_batch_size: ${batch}
 per_device_eval_batch_size: ${batch}
@@ -44,12 +42,9 @@ max_grad_norm: 0
 
 /** Bytes that the estimate of a configuration says. */
 export function predictedBytes(configuration: Configuration, device: Device): number {
-  const { recipe, problems } = parseRecipe(recipeOf(configuration));
-  const { recompute } = recomputeOf(configuration);
-  if (!recipe || recipe.recompute !== recompute) throw new Error(problems.map(({ message }) => message).join('\n'));
-  const config = benchConfigs[configuration.model];
-  const tensors = new Map(loadModel(config).parameters.map(parameter => [parameter.name, parameter]));
-  return priceRun(planRun({ recipe, headers: { config, tensors }, on: { engine: ENGINE, device } })).totalBytes;
+  const recipe = benchRecipe(recipeOf(configuration));
+  const headers = headersOf(benchConfigs[configuration.model]);
+  return priceRun(planRun({ recipe, headers, on: { engine: ENGINE, device } })).totalBytes;
 }
 
 /** Folders of weights, each written before the first process that loads it. */

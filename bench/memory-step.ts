@@ -12,20 +12,20 @@ import { liveness } from '../trainer/graph/liveness.ts';
 import type { Signature } from '../trainer/graph/program.ts';
 import { elementCount } from '../trainer/graph/types.ts';
 import { processMemory, resetPeak } from '../trainer/machine/process-memory.ts';
-import { loadModel } from '../trainer/model/load-model.ts';
 import type { AnyModel } from '../trainer/model/model-spec.ts';
 import { weightStream } from '../trainer/model/weight-stream.ts';
 import { elementAt, required } from '../trainer/narrow.ts';
+import { headersOf } from '../trainer/plan/config-headers.ts';
 import { bufferRules } from '../trainer/plan/memory/engine-memory.ts';
 import { codeBytes, tokenizerBytes } from '../trainer/plan/memory/engine-overhead.ts';
 import { priceRun, vocabularyOf } from '../trainer/plan/memory/predict.ts';
 import { planRun } from '../trainer/plan/run-plan.ts';
-import { parseRecipe } from '../trainer/protocol/parse-recipe.ts';
 import { optimizerFeeds } from '../trainer/train/optimizer.ts';
 import { readSnapshot } from '../trainer/train/snapshot.ts';
 import { APPLY, evalSignature, trainSignature } from '../trainer/train/train-program.ts';
 import { loadVariables } from '../trainer/train/variables.ts';
 import { batchFeeds } from './batch-feeds.ts';
+import { benchRecipe } from './recipe.ts';
 import { readRequest } from './request.ts';
 
 /** The request that `bench/memory.ts` sends. */
@@ -42,8 +42,7 @@ export interface MemoryStepRequest {
 const SETTLED_STEP = 10;
 
 const request = readRequest<MemoryStepRequest>();
-const { recipe, problems } = parseRecipe(`model: base\ndata: {train: [train.jsonl]}\n${request.recipe}`);
-if (!recipe) throw new Error(problems.map(({ message }) => message).join('\n'));
+const recipe = benchRecipe(request.recipe);
 
 setFlagsFromString('--expose-gc');
 // Under this flag V8 has a function of that name.
@@ -56,10 +55,10 @@ const resident = (): number => {
 const engine = await openEngine(request.engine, { cacheDir: request.cacheDir });
 const baselineBytes = resident();
 const recompute = recipe.recompute === 'auto' ? 'none' : recipe.recompute;
-const tensors = tensorsOf(loadModel(request.config));
+const headers = headersOf(request.config);
 const plan = planRun({
   recipe,
-  headers: { config: request.config, tensors },
+  headers,
   on: { engine: request.engine, device: 'cpu' },
   recompute,
 });
@@ -69,7 +68,7 @@ const program = plan.program(recompute);
 const session = await engine.compile(program, { offloadFolder: tmpdir() });
 const compiledBytes = resident();
 const accumulates = recipe.gradient_accumulation_steps > 1;
-await loadVariables(session, { model: weightStream(model, arbitraryWeights(model)), attachment, optimizer, accumulates });
+await loadVariables(session, { model: weightStream(model, arbitraryWeights()), attachment, optimizer, accumulates });
 const loadedBytes = resident();
 
 resetPeak();
@@ -145,13 +144,9 @@ function takePeak(): number {
   return peakBytes;
 }
 
-function tensorsOf({ parameters }: AnyModel): ReadonlyMap<string, { readonly shape: readonly number[] }> {
-  return new Map(parameters.map(parameter => [parameter.name, parameter]));
-}
-
 /** Small numbers of both signs: memory does not depend on them, and nothing overflows. */
-function arbitraryWeights(of: AnyModel) {
-  const tensors = tensorsOf(of);
+function arbitraryWeights() {
+  const { tensors } = headers;
   const readFloat32 = async (name: string): Promise<Float32Array> => {
     const values = new Float32Array(elementCount(tensors.get(name)?.shape ?? []));
     for (let i = 0; i < values.length; i++) values[i] = ((i * 7919) % 1013) / 25_000 - 0.02;

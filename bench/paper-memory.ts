@@ -2,11 +2,11 @@
 
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { loadModel } from '../trainer/model/load-model.ts';
 import { elementAt } from '../trainer/narrow.ts';
+import { headersOf } from '../trainer/plan/config-headers.ts';
 import { estimateRecipe, type RecipeEstimate } from '../trainer/plan/memory/predict.ts';
-import { parseRecipe } from '../trainer/protocol/parse-recipe.ts';
 import { type Config, paperModels } from './memory-models.ts';
+import { benchRecipe } from './recipe.ts';
 
 interface PaperRow {
   readonly model: 'Llama-2-7B' | 'Llama-3-8B';
@@ -34,14 +34,11 @@ const TABLE_7: readonly PaperRow[] = [
 /** The paper names neither its batch nor the lengths that its samples came to: two batches of one sample show how much hangs on it. */
 const TOKENS = [512, 1024] as const;
 
-function predict(config: Config, text: string): RecipeEstimate {
-  const { recipe, problems } = parseRecipe(
-    `model: base\ndata: {train: [train.jsonl]}\nper_device_train_batch_size: 1\nper_device_eval_batch_size: 1\n${text}`,
-  );
-  if (!recipe) throw new Error(problems.map(({ message }) => message).join('\n'));
-  const tensors = new Map(loadModel(config).parameters.map(parameter => [parameter.name, parameter]));
-  return estimateRecipe({ recipe, headers: { config, tensors } });
-}
+const predict = (config: Config, recipe: string): RecipeEstimate =>
+  estimateRecipe({
+    recipe: benchRecipe(`per_device_train_batch_size: 1\nper_device_eval_batch_size: 1\n${recipe}`),
+    headers: headersOf(config),
+  });
 
 /** The memory that training needs in addition to inference, counted as the paper does. */
 function overInference({ trainedBytes, gradientBytes, optimizerBytes, activationBytes, buckets }: RecipeEstimate): number {

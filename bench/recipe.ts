@@ -2,12 +2,9 @@
 import { parseRecipe } from '../trainer/protocol/parse-recipe.ts';
 import type { Recipe } from '../trainer/protocol/recipe-schema.ts';
 
-/**
- * The recipe of these lines. Its model and data are only named: nothing reads them.
- * @throws Error with every problem
- */
+/** The recipe of these lines. It names a model and data that nobody reads. @throws Error with every problem */
 export function benchRecipe(lines: string): Recipe {
   const { recipe, problems } = parseRecipe(`model: base\ndata: {train: [train.jsonl]}\n${lines}\n`);
-  if (!recipe) throw new Error(problems.map(({ message }) => message).join('\n'));
-  return recipe;
+  if (recipe) return recipe;
+  throw new Error(problems.map(({ message }) => message).join('\n'));
 }

@@ -20,14 +20,13 @@ import { weightStream } from '../trainer/model/weight-stream.ts';
 import { codeBytes, tokenizerBytes } from '../trainer/plan/memory/engine-overhead.ts';
 import { priceRun, vocabularyOf } from '../trainer/plan/memory/predict.ts';
 import { planRun, planTargets, type RunPlan } from '../trainer/plan/run-plan.ts';
-import { parseRecipe } from '../trainer/protocol/parse-recipe.ts';
-import type { Recipe } from '../trainer/protocol/recipe-schema.ts';
 import { optimizerFeeds } from '../trainer/train/optimizer.ts';
 import { readSnapshot } from '../trainer/train/snapshot.ts';
 import { trainSignature } from '../trainer/train/train-program.ts';
 import { loadVariables } from '../trainer/train/variables.ts';
 import { batchFeeds } from './batch-feeds.ts';
 import { checkDevice, type Device } from './device.ts';
+import { benchRecipe } from './recipe.ts';
 import { readRequest } from './request.ts';
 
 /** The request that `bench/true-size.ts` sends. */
@@ -70,7 +69,7 @@ const SAMPLES = 2;
 const request = readRequest<TrueSizeRequest>();
 const engine = await openEngine('tensorflow', { cacheDir: request.cacheDir });
 checkDevice(engine, request.device);
-const recipe = recipeOf(request.recipe);
+const recipe = benchRecipe(request.recipe);
 const begin = performance.now();
 const seconds = (): number => (performance.now() - begin) / 1000;
 const folder = await openModel(request.folder);
@@ -81,12 +80,6 @@ const plan = planRun({
 });
 process.stdout.write(`${JSON.stringify(request.measure ? await score(request.measure) : await train())}\n`);
 process.exit(0);
-
-function recipeOf(text: string): Recipe {
-  const parsed = parseRecipe(`model: ${request.folder}\ndata: {train: [train.jsonl]}\n${text}`);
-  if (!parsed.recipe) throw new Error(parsed.problems.map(({ message }) => message).join('\n'));
-  return parsed.recipe;
-}
 
 async function train(): Promise<TrueSizeStep> {
   const { model, attachment, optimizer } = plan;

@@ -1,6 +1,6 @@
 /** The planner: what it proposes fits, holds the samples of a step, and is in the order of its cost. */
 import { describe, expect, test } from 'vitest';
-import { causalModel } from '../../../../trainer/model/load-model.ts';
+import { headersOf } from '../../../../trainer/plan/config-headers.ts';
 import { estimateRecipe } from '../../../../trainer/plan/memory/predict.ts';
 import { describeNothingFits, planMemory } from '../../../../trainer/plan/memory/propose-settings.ts';
 import { parseRecipe } from '../../../../trainer/protocol/parse-recipe.ts';
@@ -8,7 +8,7 @@ import { eightBlocks } from '../../../support/llama-sizes.ts';
 
 const text = 'model: base\ndata: {train: [train.jsonl]}\nmax_length: 64\nper_device_train_batch_size: 8\nr: 8\n';
 const config = { ...eightBlocks, hidden_size: 64, intermediate_size: 128 };
-const headers = { config, tensors: new Map(causalModel(config).parameters.map(parameter => [parameter.name, parameter])) };
+const headers = headersOf(config);
 
 function recipeOf(overrides: readonly string[] = []) {
   const { recipe, problems } = parseRecipe(text, { overrides });
@@ -19,10 +19,7 @@ function recipeOf(overrides: readonly string[] = []) {
 const plan = (usableBytes: number) => planMemory({ recipe: recipeOf(), headers, usableBytes });
 /** So many words that the logits of an evaluation outgrow everything else. */
 const wordy = { ...config, vocab_size: 4000 };
-const wordyHeaders = {
-  config: wordy,
-  tensors: new Map(causalModel(wordy).parameters.map(parameter => [parameter.name, parameter])),
-};
+const wordyHeaders = headersOf(wordy);
 
 test('several processes share the memory', () => {
   const shared = planMemory({ recipe: recipeOf(['engine=tensorflow', 'processes=4']), headers, usableBytes: 1.728e9 });

@@ -5,12 +5,13 @@ import { int8Variables } from '../../../../trainer/model/int8.ts';
 import { causalModel } from '../../../../trainer/model/load-model.ts';
 import { nf4Variables } from '../../../../trainer/model/nf4.ts';
 import { quantizable } from '../../../../trainer/model/weight-storage.ts';
+import { headersOf } from '../../../../trainer/plan/config-headers.ts';
 import { estimateRecipe, type MemoryEstimate } from '../../../../trainer/plan/memory/predict.ts';
 import { parseRecipe } from '../../../../trainer/protocol/parse-recipe.ts';
 import { llama3Of8b } from '../../../support/llama-sizes.ts';
 
 const model = causalModel(llama3Of8b);
-const headers = { config: llama3Of8b, tensors: new Map(model.parameters.map(parameter => [parameter.name, parameter])) };
+const headers = headersOf(llama3Of8b);
 
 function estimate(text: string, recompute = 'cheap', device: 'cpu' | 'gpu' = 'cpu'): MemoryEstimate {
   const { recipe } = parseRecipe(

@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { causalModel, loadModel } from '../../../../trainer/model/load-model.ts';
 import { ModelConfigError } from '../../../../trainer/model/model-spec.ts';
+import { headersOf } from '../../../../trainer/plan/config-headers.ts';
 import { type EstimateParams, estimateRecipe, priceRun, type RecipeEstimate } from '../../../../trainer/plan/memory/predict.ts';
 import { planRun } from '../../../../trainer/plan/run-plan.ts';
 import { parseRecipe } from '../../../../trainer/protocol/parse-recipe.ts';
@@ -16,11 +16,6 @@ function recipeOf(text: string): Recipe {
   if (!recipe) throw new Error(problems.map(({ message }) => message).join('\n'));
   return recipe;
 }
-
-const headersOf = (config: Readonly<Record<string, unknown>>): EstimateParams['headers'] => ({
-  config,
-  tensors: new Map(causalModel(config).parameters.map(parameter => [parameter.name, parameter])),
-});
 
 const estimate = (config: Readonly<Record<string, unknown>>, text: string, more: Partial<EstimateParams> = {}): RecipeEstimate =>
   estimateRecipe({ recipe: recipeOf(text), headers: headersOf(config), ...more });
@@ -141,10 +136,9 @@ describe('the parts', () => {
 
 test("a convolutional network's activations grow with the images of the recipe, a head with its labels", () => {
   const config = JSON.parse(readFileSync(join(import.meta.dirname, '..', '..', '..', 'golden', 'resnet', 'config.json'), 'utf8'));
-  const tensors = new Map(loadModel(config).parameters.map(parameter => [parameter.name, parameter]));
   const of = (data: string) => {
     const { recipe } = parseRecipe(`model: base\ntask: image_classification\nmethod: head\ndata: {train: [images], ${data}}\n`);
-    return estimateRecipe({ recipe: recipe as Recipe, headers: { config, tensors } });
+    return estimateRecipe({ recipe: recipe as Recipe, headers: headersOf(config) });
   };
   const [small, large] = [of('image_size: 64'), of('image_size: 128')];
   expect(large.activationBytes / small.activationBytes).toBeGreaterThan(3);
