@@ -1,4 +1,5 @@
 /** The runs of `--part gpu`: ours next to PyTorch + PEFT at equal budgets, those first that the goals are about. */
+import { elementCount } from '../trainer/graph/types.ts';
 import { targetModules } from '../trainer/method/targets.ts';
 import { loadModel } from '../trainer/model/load-model.ts';
 import { benchConfigs, type GpuModel, LORA_RANK } from './bench-models.ts';
@@ -63,7 +64,7 @@ function configurationOf(
 const trainsWhole = (model: GpuModel): boolean => parametersOf(model) < 3e9;
 
 const parametersOf = (model: GpuModel): number =>
-  loadModel(benchConfigs[model]).parameters.reduce((sum, { shape }) => sum + shape.reduce((n, d) => n * d, 1), 0);
+  loadModel(benchConfigs[model]).parameters.reduce((sum, { shape }) => sum + elementCount(shape), 0);
 
 /** Guesses for one H100 with 16 cores; none was measured. */
 const GUESS = {

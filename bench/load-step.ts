@@ -1,6 +1,7 @@
 /** Loads a model folder into the engine, in a process of its own, and runs it once: prints one JSON line. */
 
 import { openEngine } from '../trainer/engine/open-engine.ts';
+import { elementCount } from '../trainer/graph/types.ts';
 import { openModel } from '../trainer/hub/open-model.ts';
 import { processMemory } from '../trainer/machine/process-memory.ts';
 import type { Attachment } from '../trainer/method/method.ts';
@@ -68,7 +69,7 @@ globalThis.gc?.();
 const { residentBytes } = processMemory();
 const signature = required(program.signatures[evalSignature(shape)], 'the signature');
 const { loss } = await session.run(evalSignature(shape), batchFeeds(signature, model, shape));
-const largestTensorBytes = Math.max(...model.parameters.map(parameter => parameter.shape.reduce((n, d) => n * d, 4)));
+const largestTensorBytes = Math.max(...model.parameters.map(parameter => 4 * elementCount(parameter.shape)));
 const result: LoadStepResult = { seconds, heapBytes, largestTensorBytes, residentBytes, loss: required(loss?.[0], 'the loss') };
 console.log(JSON.stringify(result));
 process.exit(0);

@@ -1,5 +1,6 @@
 /** Weights drawn at random for any model of ours: the sizes of a known model without its file. */
 
+import { elementCount } from '../trainer/graph/types.ts';
 import type { AnyModel } from '../trainer/model/model-spec.ts';
 import { isBatchNorm, type ParameterSpec } from '../trainer/model/module-specs.ts';
 import type { WeightSource } from '../trainer/model/weight-source.ts';
@@ -29,10 +30,10 @@ const onesOf = (model: AnyModel): Set<string> =>
   );
 
 function startOf({ name, shape }: ParameterSpec, isOne: boolean, { seed, gain }: RandomWeightsParams): Float32Array {
-  const count = shape.reduce((n, d) => n * d, 1);
+  const count = elementCount(shape);
   if (isOne) return new Float32Array(count).fill(1);
   if (shape.length < 2) return new Float32Array(count);
-  const fanIn = shape.slice(1).reduce((n, d) => n * d, 1);
+  const fanIn = elementCount(shape.slice(1));
   const spread = shape.length === 4 ? gain / Math.sqrt(fanIn) : 0.05;
   const random = createRandom(hashSeed(seed, name));
   const values = new Float32Array(count);

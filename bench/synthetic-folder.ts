@@ -3,6 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { INDEX_FILE } from '../trainer/format/safetensors/safetensors-source.ts';
 import { writeSafetensors } from '../trainer/format/safetensors/safetensors-writer.ts';
+import { elementCount } from '../trainer/graph/types.ts';
 import { loadModel } from '../trainer/model/load-model.ts';
 import type { ParameterSpec } from '../trainer/model/module-specs.ts';
 import { hashSeed } from '../trainer/random.ts';
@@ -18,9 +19,7 @@ const SEED = 5;
 type Config = Readonly<Record<string, unknown>> & { readonly num_hidden_layers: number };
 
 const elementsOf = (config: Config, layers: number): number =>
-  loadModel({ ...config, num_hidden_layers: layers }).parameters.reduce((sum, { shape }) => sum + countOf(shape), 0);
-
-const countOf = (shape: readonly number[]): number => shape.reduce((n, d) => n * d, 1);
+  loadModel({ ...config, num_hidden_layers: layers }).parameters.reduce((sum, { shape }) => sum + elementCount(shape), 0);
 
 /** As many of the layers as fit, at least one. */
 export function layersThatFit(config: Config, available: { readonly diskBytes: number; readonly memoryBytes: number }): number {
@@ -51,11 +50,11 @@ export async function writeSyntheticFolder(dir: string, config: Config): Promise
   await mkdir(dir, { recursive: true });
   await writeFile(path.join(dir, 'config.json'), JSON.stringify({ ...config, torch_dtype: 'bfloat16' }));
   const { parameters } = loadModel(config);
-  const drawn = numbers(Math.max(...parameters.map(({ shape }) => countOf(shape))) + SPREAD);
+  const drawn = numbers(Math.max(...parameters.map(({ shape }) => elementCount(shape))) + SPREAD);
   const valuesOf = ({ name, shape }: ParameterSpec): Uint16Array =>
     shape.length < 2
-      ? new Uint16Array(countOf(shape)).fill(ONE)
-      : drawn.subarray(hashSeed(SEED, name) % SPREAD).subarray(0, countOf(shape));
+      ? new Uint16Array(elementCount(shape)).fill(ONE)
+      : drawn.subarray(hashSeed(SEED, name) % SPREAD).subarray(0, elementCount(shape));
   const bytesOf = (values: Uint16Array): Uint8Array => new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
   const layerOf = (name: string): string => /\.layers\.(\d+)\./.exec(name)?.[1] ?? 'outside';
   const shards = new Map<string, ParameterSpec[]>();
@@ -67,7 +66,7 @@ export async function writeSyntheticFolder(dir: string, config: Config): Promise
     await writeSafetensors(path.join(dir, file), entries, { format: 'pt' });
     for (const { name } of own) places[name] = file;
   }
-  const total = parameters.reduce((sum, { shape }) => sum + BYTES_OF_ELEMENT * countOf(shape), 0);
+  const total = parameters.reduce((sum, { shape }) => sum + BYTES_OF_ELEMENT * elementCount(shape), 0);
   await writeFile(path.join(dir, INDEX_FILE), JSON.stringify({ metadata: { total_size: total }, weight_map: places }));
   return total;
 }
