@@ -9,9 +9,8 @@ import type { ParameterSpec } from '../trainer/model/module-specs.ts';
 import { hashSeed } from '../trainer/random.ts';
 
 const BYTES_OF_ELEMENT = 2;
-/** The largest share of the free disk that the folder may take, and of the free memory that the loaded weights may take. */
+/** The largest share of the free disk that the folder may take. */
 const MOST_OF_DISK = 0.5;
-const MOST_OF_MEMORY = 0.8;
 /** Tensors begin at different places of one long run of numbers, this far apart at most. */
 const SPREAD = 2 ** 20;
 const SEED = 5;
@@ -21,9 +20,9 @@ type Config = Readonly<Record<string, unknown>> & { readonly num_hidden_layers: 
 const elementsOf = (config: Config, layers: number): number =>
   loadModel({ ...config, num_hidden_layers: layers }).parameters.reduce((sum, { shape }) => sum + elementCount(shape), 0);
 
-/** As many of the layers as fit, at least one. */
+/** As many of the layers as fit, at least one. `diskBytes` are free; `memoryBytes` are what the loaded weights may take. */
 export function layersThatFit(config: Config, available: { readonly diskBytes: number; readonly memoryBytes: number }): number {
-  const bytes = Math.min(MOST_OF_DISK * available.diskBytes, MOST_OF_MEMORY * available.memoryBytes);
+  const bytes = Math.min(MOST_OF_DISK * available.diskBytes, available.memoryBytes);
   const layer = elementsOf(config, 2) - elementsOf(config, 1);
   const outside = elementsOf(config, 1) - layer;
   return Math.max(1, Math.min(config.num_hidden_layers, Math.floor((bytes / BYTES_OF_ELEMENT - outside) / layer)));

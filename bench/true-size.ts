@@ -184,7 +184,7 @@ export async function runTrueSize({ sides, facts, threads, results, cacheDir, br
   for (const model of brief ? MODELS.slice(0, 1) : MODELS) {
     const dir = path.join(cacheDir, 'bench', 'true-size');
     await rm(dir, { recursive: true, force: true });
-    const available = { diskBytes: freeDiskBytes(cacheDir), memoryBytes: Math.max(0, availableMemoryBytes() - BESIDE_WEIGHTS) / 0.8 };
+    const available = { diskBytes: freeDiskBytes(cacheDir), memoryBytes: Math.max(0, availableMemoryBytes() - BESIDE_WEIGHTS) };
     const layers = Math.min(wanted.layers ?? Number.POSITIVE_INFINITY, layersThatFit(paperModels[model], available));
     found.layers[model] = layers;
     try {
