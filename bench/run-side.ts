@@ -107,8 +107,9 @@ export async function runTheirs<T>(sides: Sides, args: readonly string[], cores:
   );
 }
 
-function peerArguments(
-  { method, r, dropout, setting, dtype, batch, tokens, attention }: Configuration,
+/** The arguments of PyTorch's side for the model in a folder. */
+export function peerArguments(
+  { method, r, dropout, setting, dtype, batch, tokens, attention }: Omit<Configuration, 'implementation' | 'model'>,
   folder: string,
   steps: number,
 ): string[] {

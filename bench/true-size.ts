@@ -9,7 +9,7 @@ import { log } from './measurements.ts';
 import { paperModels } from './memory-models.ts';
 import type { PartContext } from './part.ts';
 import { type Facts, factLines, table } from './report.ts';
-import { coresFor, median, runOurs, runTheirs } from './run-side.ts';
+import { coresFor, median, peerArguments, runOurs, runTheirs } from './run-side.ts';
 import { layersThatFit, writeSyntheticFolder } from './synthetic-folder.ts';
 import type { TrueSizeRequest, TrueSizeScores, TrueSizeStep } from './true-size-step.ts';
 
@@ -51,6 +51,7 @@ const SCORES: readonly Ours[] = [
   { name: 'taylor_row, nf4', recipe: spsft + nf4, measure: 'taylor_row' },
 ];
 const THEIRS = 'PEFT LoRA r 64, bfloat16, checkpointing';
+const THEIR_STEP = { method: 'lora', r: 64, dropout: 0, setting: 'checkpointing', batch: 1, tokens: TOKENS, dtype: 'bfloat16' } as const;
 
 /** Measurements that a process of the PyTorch side makes of itself. */
 interface PeerStep {
@@ -191,19 +192,7 @@ export async function runTrueSize({ sides, facts, threads, results, cacheDir, br
       log(`true-size: writing ${layers} layers of ${model}'s sizes`);
       await writeSyntheticFolder(dir, { ...paperModels[model], model_type: 'llama', num_hidden_layers: layers });
       await attempt(`${model}: ${THEIRS}`, async () => {
-        const args = {
-          model: dir,
-          method: 'lora',
-          rank: 64,
-          dropout: 0,
-          dtype: 'bfloat16',
-          batch: 1,
-          tokens: TOKENS,
-          steps: 1,
-          'warm-up': 1,
-        };
-        const flags = Object.entries(args).flatMap(([name, value]) => [`--${name}`, String(value)]);
-        const row = await runTheirs<PeerStep>(sides, ['train', ...flags, '--checkpointing'], cores);
+        const row = await runTheirs<PeerStep>(sides, peerArguments(THEIR_STEP, dir, STEPS - 1), cores);
         found.rows.push({ ...row, model, name: THEIRS });
         log(`${THEIRS}: ${median(row.stepSeconds).toFixed(1)} s, ${gigabytes(row.peakBytes)} GB`);
       });
