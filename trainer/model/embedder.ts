@@ -10,7 +10,7 @@ import { parametersOf } from './module-specs.ts';
 /** Options of a model whose head is left out afterwards: any head will do. */
 export const HEADLESS: ModelOptions = { labels: ['LABEL_0'], problem: 'regression' };
 
-/** Where neither the recipe nor the model's folder says otherwise. */
+/** The pooling where neither the recipe nor the folder of the model says otherwise. */
 export const DEFAULT_POOLING: Pooling = { mode: 'mean', normalize: true };
 
 /** @throws ModelConfigError where the model does not read whole texts */

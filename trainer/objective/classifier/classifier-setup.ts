@@ -146,7 +146,7 @@ function oneLabel({ task }: Recipe, labels: readonly string[]): DataError {
   });
 }
 
-/** What data.train may name, for people. */
+/** The kinds of files that data.train may name, for people. */
 function filesOf({ task }: Recipe): string {
   const { reads, target } = objectiveCatalog[task];
   if (reads === 'images') return 'a folder of images';
