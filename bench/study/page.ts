@@ -34,7 +34,9 @@ and, for random rows, the rows; both sides of a pair share it.
 Differences are of ln(held-out loss): −0.10 is a loss that is 10% lower. **p** is that of a paired
 t test, corrected by Holm for all comparisons of its table. **g** is the effect size (Hedges, paired).
 An arm with p < 0.05 is marked with a star. **MB** is what training holds in addition to the weights, as
-predicted.`;
+predicted. **Loss on general text** is how much the loss of a language model grew on texts that have
+nothing to do with the task, and the **divergence** is KL(base ‖ tuned) there, in nats per token: what
+was forgotten.`;
 
 function overTasks(found: readonly TaskRows[]): string[] {
   return [RANDOM_ROWS, LORA].flatMap(other => {
@@ -54,12 +56,13 @@ function overTasks(found: readonly TaskRows[]): string[] {
 function section(found: TaskRows): string {
   const { task } = found;
   const tested = found.rows.filter(({ purpose, result }) => purpose === 'test' && result);
+  const forgets = tested.some(({ forgetting }) => forgetting);
   return [
     `## ${task.title[0]?.toUpperCase()}${task.title.slice(1)}`,
     facts(found, tested),
     table(
-      ['arm', 'loss', 'accuracy', 'trained', 'learning rate', 'MB, predicted', 'seconds'],
-      armNames.flatMap(arm => armLine(found, arm)),
+      ['arm', 'loss', 'accuracy', 'trained', 'learning rate', 'MB, predicted', 'CPU seconds', ...(forgets ? FORGETTING : [])],
+      armNames.flatMap(arm => armLine(found, arm, forgets)),
     ),
     ...[RANDOM_ROWS, LORA].flatMap(other => comparison(found, other)),
     rateNote(found),
@@ -74,15 +77,28 @@ function facts({ task, base }: TaskRows, tested: readonly StudyRow[]): string {
   return `${size}task \`${task.name}\`, base ${base.slice(0, 8)}${where === '' ? '' : `; ${where}`}`;
 }
 
-function armLine(found: TaskRows, arm: ArmName): string[][] {
+/** Columns of language models. */
+const FORGETTING = ['loss on general text', 'divergence from the base'];
+
+function armLine(found: TaskRows, arm: ArmName, forgets: boolean): string[][] {
   const all = testsOf(found, arm);
   const runs = all.flatMap(row => (row.result ? [{ ...row, result: row.result }] : []));
   const [first] = runs;
-  if (first === undefined) return all.length === 0 ? [] : [[`${arm} (diverged)`, '–', '–', '–', String(all[0]?.learningRate), '–', '–']];
+  if (first === undefined)
+    return all.length === 0
+      ? []
+      : [[`${arm} (diverged)`, '–', '–', '–', String(all[0]?.learningRate), '–', '–', ...(forgets ? ['–', '–'] : [])]];
   const count = all.length < SEEDS.length ? ` (${all.length} of ${SEEDS.length} seeds)` : '';
   const lost = runs.length < all.length ? ` (${all.length - runs.length} diverged and are left out)` : '';
   const accuracies = runs.flatMap(({ result }) => (result.accuracy === undefined ? [] : [100 * result.accuracy]));
-  const memory = runs.flatMap(({ memoryBytes }) => (memoryBytes === undefined ? [] : [memoryBytes / 1e6]));
+  const meanOf = (of: (row: StudyRow) => number | undefined, digits: number): string => {
+    const values = runs.map(of).filter(value => value !== undefined);
+    return values.length > 0 ? mean(values).toFixed(digits) : '–';
+  };
+  const spreadOf = (of: (row: StudyRow) => number | undefined): string => {
+    const values = runs.map(of).filter(value => value !== undefined);
+    return values.length > 0 ? spread(values, 3) : '–';
+  };
   return [
     [
       `${arm}${count}${lost}`,
@@ -93,8 +109,9 @@ function armLine(found: TaskRows, arm: ArmName): string[][] {
       accuracies.length > 0 ? spread(accuracies, 1) : '–',
       first.trainable.toLocaleString('en-US'),
       String(first.learningRate),
-      memory.length > 0 ? mean(memory).toFixed(0) : '–',
-      mean(runs.map(({ seconds }) => seconds)).toFixed(1),
+      meanOf(({ memoryBytes }) => memoryBytes && memoryBytes / 1e6, 0),
+      meanOf(({ cpuSeconds }) => cpuSeconds, 1),
+      ...(forgets ? [spreadOf(({ forgetting }) => forgetting?.loss), spreadOf(({ forgetting }) => forgetting?.divergence)] : []),
     ],
   ];
 }

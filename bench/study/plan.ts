@@ -180,10 +180,12 @@ export interface PlannedRun {
 }
 
 /** The recipe of a run, without its model and data. */
-export const settingsOf = ({ task, arm, learningRate, seed }: PlannedRun): Settings => ({
+export const settingsOf = ({ task, arm, purpose, learningRate, seed }: PlannedRun): Settings => ({
   ...COMMON,
   ...task.settings,
   ...arms[arm].settings(task.budget),
+  // Measured after the run, so it changes none of the other numbers.
+  ...(purpose === 'test' && task.settings.task === 'causal_lm' ? { eval_forgetting: true } : {}),
   learning_rate: learningRate,
   seed,
 });

@@ -29,6 +29,10 @@ const rowSchema = z.object({
   parameters: count,
   steps: count,
   samples: count,
+  /** Language models on general text: how much the loss grew, and KL(base ‖ tuned), in nats per token. */
+  forgetting: z.object({ loss: z.number(), divergence: z.number() }).optional(),
+  /** Processor time of the whole run, which work next to it changes little. */
+  cpuSeconds: z.number().optional(),
   /** The time of the whole run, including loading and compilation, on `threads` cores. */
   seconds: z.number(),
   threads: count,

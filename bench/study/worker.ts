@@ -27,9 +27,11 @@ async function makeRun(run: PlannedRun, data: TaskData): Promise<StudyRow> {
   const runDir = path.join(setup.folder, `run-${process.pid}`);
   await rm(runDir, { recursive: true, force: true });
   const began = performance.now();
+  const processor = process.cpuUsage();
   const trained = await train(run, data, runDir);
   const memoryBytes = trained && (await predictedMemory(runDir));
   await rm(runDir, { recursive: true, force: true });
+  const { user, system } = process.cpuUsage(processor);
   const { task, arm, purpose, learningRate, seed } = run;
   return {
     task: task.name,
@@ -41,6 +43,7 @@ async function makeRun(run: PlannedRun, data: TaskData): Promise<StudyRow> {
     seed,
     ...factsOf(trained),
     memoryBytes,
+    cpuSeconds: Number(((user + system) / 1e6).toFixed(2)),
     seconds: Number(((performance.now() - began) / 1000).toFixed(2)),
     threads: setup.threads,
     machine: `${os.cpus()[0]?.model.trim() ?? 'unknown processor'}, ${os.cpus().length} cores`,
@@ -74,8 +77,12 @@ function factsOf(trained: TrainResult | undefined) {
     parameters: Math.round(trained.trainable / trained.trainableShare),
     steps: trained.steps,
     samples: trained.after?.samples ?? 0,
+    forgetting: forgottenBy(trained),
   };
 }
+
+const forgottenBy = ({ forgetting: found }: TrainResult): StudyRow['forgetting'] =>
+  found && { loss: found.tuned - found.base, divergence: found.divergence };
 
 const memorySchema = z.object({
   predicted: z.object({ trainedBytes: z.number(), gradientBytes: z.number(), optimizerBytes: z.number(), activationBytes: z.number() }),

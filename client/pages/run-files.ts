@@ -81,6 +81,7 @@ const summarySchema: z.ZodType<SummaryView> = z.object({
   totalSteps: z.number(),
   before: evaluationSchema.nullable(),
   after: evaluationSchema.nullable(),
+  forgetting: z.object({ base: z.number(), tuned: z.number(), divergence: z.number(), targets: z.number() }).optional(),
   trainable: z.number(),
   trainableShare: z.number(),
   secondsPerStep: z.number().nullable(),

@@ -1,7 +1,8 @@
 /** Results on held-out data: before and after, and the confusion matrix of a task with labels. */
 import { counted, grouped, percent } from '../../trainer/protocol/format.ts';
+import type { ForgettingView } from '../../trainer/protocol/view/run.ts';
 import { element, fill } from '../shared/element.ts';
-import { type LabelRow, labelRows, labelSentence, type ResultRow, type Results, resultsOf } from './results.ts';
+import { forgettingRows, type LabelRow, labelRows, labelSentence, type ResultRow, type Results, resultsOf } from './results.ts';
 import type { View } from './view.ts';
 
 /** A table of more labels has no room for one column each. */
@@ -14,10 +15,13 @@ export function createResultsView(): View {
     element: root,
     update: model => {
       const results = resultsOf(model);
-      const now = JSON.stringify(results ?? null);
+      const forgetting = model.summary?.forgetting;
+      const now = JSON.stringify([results, forgetting]);
       if (now === shown) return;
       shown = now;
-      if (results) fill(root, measures(results), ...labels(results));
+      const general = forgetting ? [generalText(forgetting)] : [];
+      if (results) fill(root, measures(results), ...labels(results), ...general);
+      else if (forgetting) fill(root, ...general);
       else fill(root, element('p', { class: 'hint' }, 'No evaluation yet. Set data.eval or val_size in the recipe to evaluate.'));
     },
   };
@@ -25,14 +29,20 @@ export function createResultsView(): View {
 
 function measures({ rows, step, isFinal, samples }: Results): HTMLElement {
   const after = step === undefined ? 'After' : isFinal ? `After ${counted(step, 'step')}` : `Now, at step ${grouped(step)}`;
-  return element(
+  return comparison(`Held-out data${samples === undefined ? '' : `, ${grouped(samples)} samples`}`, ['Before', after], rows);
+}
+
+const generalText = (forgetting: ForgettingView): HTMLElement =>
+  comparison(`General text, ${counted(forgetting.targets, 'token')}: what was forgotten`, ['Base', 'Tuned'], forgettingRows(forgetting));
+
+const comparison = (caption: string, columns: readonly [string, string], rows: readonly ResultRow[]): HTMLElement =>
+  element(
     'table',
     { class: 'data' },
-    element('caption', {}, `Held-out data${samples === undefined ? '' : `, ${grouped(samples)} samples`}`),
-    head(['Metric', 'Before', after, 'Change']),
+    element('caption', {}, caption),
+    head(['Metric', ...columns, 'Change']),
     element('tbody', {}, rows.map(measure)),
   );
-}
 
 function measure({ label, before, after, change, isBetter }: ResultRow): HTMLElement {
   const look = isBetter === undefined ? '' : isBetter ? 'better' : 'worse';

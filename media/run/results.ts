@@ -1,6 +1,6 @@
 /** Results of a run on held-out data, before and after, and its confusion matrix. Pure. */
 import { grouped, percent } from '../../trainer/protocol/format.ts';
-import type { EvaluationView } from '../../trainer/protocol/view/run.ts';
+import type { EvaluationView, ForgettingView } from '../../trainer/protocol/view/run.ts';
 import { evaluationNames, formatOf, isBetterLow, measureOf, shortLabelOf } from '../shared/metric-names.ts';
 import type { RunModel } from '../shared/run-model.ts';
 
@@ -68,6 +68,15 @@ function resultRow(name: string, before: number | undefined, after: number | und
       change === undefined ? '' : isShare ? `${sign}${(100 * Math.abs(change)).toFixed(1)} points` : `${sign}${format(Math.abs(change))}`,
     isBetter: change === undefined || change === 0 ? undefined : change < 0 === isBetterLow(name),
   };
+}
+
+/** The tuned model next to its base on general text. */
+export function forgettingRows({ base, tuned, divergence }: ForgettingView): ResultRow[] {
+  const format = formatOf('eval_loss');
+  return [
+    resultRow('eval_loss', base, tuned),
+    { label: 'Divergence from the base', before: '–', after: format(divergence), change: '', isBetter: undefined },
+  ];
 }
 
 const capitalized = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);

@@ -3,6 +3,7 @@
 import type { TrainResult } from '../handlers/train/train-run.ts';
 import type { Evaluation } from '../job/evaluate.ts';
 import type { ChoiceResult } from '../objective/causal/choice-evaluator.ts';
+import type { Forgetting } from '../objective/causal/forgetting.ts';
 import { byteSize, compact, grouped, percent, table } from '../protocol/format.ts';
 
 /** The rows of one or several evaluations side by side: name, then a number each. */
@@ -23,6 +24,14 @@ export function metricRows(...evaluations: readonly Evaluation[]): string[][] {
     ...row('samples', ({ samples }) => grouped(samples)),
   ];
 }
+
+/** The base and the tuned model on general text. */
+export const forgettingTable = ({ base, tuned, divergence }: Forgetting): string =>
+  table([
+    ['general text', 'base', 'tuned'],
+    ['loss', compact(base), compact(tuned)],
+    ['divergence from the base', '', compact(divergence)],
+  ]);
 
 /** Accuracies of multiple-choice benchmarks, and their mean as papers report it. */
 export function benchmarkTable(results: Readonly<Record<string, ChoiceResult>>): string {
@@ -111,7 +120,8 @@ export function runTable(result: TrainResult, place: (folder: string) => string)
     ...(memory === null ? [['memory', 'on the GPU, not measured']] : memoryRows(memory)),
     ['adapter', checkpoint === null ? 'nothing was saved' : place(checkpoint)],
   ];
-  return [...quality, ...(classes === '' ? [] : [classes]), table(cost)].join('\n\n');
+  const forgetting = result.forgetting ? [forgettingTable(result.forgetting)] : [];
+  return [...quality, ...(classes === '' ? [] : [classes]), ...forgetting, table(cost)].join('\n\n');
 }
 
 /** The split of the paper: mem_TTL = mem_M + mem_FT + mem_Aux. */

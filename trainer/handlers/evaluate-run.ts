@@ -1,27 +1,27 @@
 /** The job 'evaluate': runs the held-out data of a recipe through its model, alone or with an adapter. */
 
 import type { Adapter } from '../artifact/adapter/adapter.ts';
-import { type AdaptedModel, applyAdapter, untouched } from '../artifact/adapter/apply-adapter.ts';
 import { checkBase } from '../artifact/adapter/check-adapter.ts';
 import { readAdapter } from '../artifact/adapter/read-adapter.ts';
 import type { Session } from '../engine/engine.ts';
 import { type Evaluation, type Evaluator, evaluate } from '../job/evaluate.ts';
 import type { Job } from '../job/job.ts';
-import type { JobScope } from '../job/job-scope.ts';
+import type { JobScope, RecipeScope } from '../job/job-scope.ts';
 import { type Base, openBase } from '../job/open-base.ts';
-import type { Model } from '../model/model-spec.ts';
-import { weightStream } from '../model/weight-stream.ts';
 import { answerBenchmarks, loadBenchmarks, requireCausal } from '../objective/benchmarks.ts';
 import { causalTask } from '../objective/causal/causal-task.ts';
 import type { ChoiceResult } from '../objective/causal/choice-evaluator.ts';
+import type { Forgetting } from '../objective/causal/forgetting.ts';
 import { setUpTask } from '../objective/set-up-task.ts';
 import type { JobRequest } from '../protocol/job-messages.ts';
-import { evaluationProgram } from '../train/train-program.ts';
-import { loadVariables } from '../train/variables.ts';
+import { withAdapted } from './adapted-session.ts';
+import { measureForgetting } from './measure-forgetting.ts';
 
 export interface EvaluateResult extends Partial<Evaluation> {
   /** By name. */
-  readonly benchmarks?: Readonly<Record<string, ChoiceResult>>;
+  readonly benchmarks?: Readonly<Record<string, ChoiceResult>> | undefined;
+  /** With eval_forgetting, if there is an adapter. */
+  readonly forgetting?: Forgetting | undefined;
   readonly model: string;
   readonly adapter: string | null;
   readonly engine: string;
@@ -40,36 +40,25 @@ export async function evaluateJob(request: Extract<JobRequest, { kind: 'evaluate
       const params = { ...scope, base, labels: adapter?.description.labels };
       const benchmarks = await loadBenchmarks(params);
       const hasData = recipe.data.eval.length > 0 || recipe.val_size > 0;
-      const held = hasData || benchmarks.length === 0 ? await setUpTask(params, 'held') : undefined;
+      const measuresOther = benchmarks.length > 0 || recipe.eval_forgetting;
+      const held = hasData || !measuresOther ? await setUpTask(params, 'held') : undefined;
       const task = held?.task ?? causalTask(requireCausal(base.model));
-      const adapted = await adapt(base, task.model, adapter);
       const sources = [...(held?.evaluator ? [held.evaluator.source] : []), ...benchmarks.map(({ set }) => set.source)];
-      job.phase('compile', 'building the evaluation program');
-      const session = await base.engine.compile(
-        evaluationProgram(
-          { task, attachment: adapted.attachment },
-          sources.flatMap(({ plan }) => plan.buckets),
-        ),
-      );
-      try {
-        const report = job.progress('load', task.model.parameters.length, 'tensors');
-        const model = weightStream(task.model, adapted.weights, {
-          onTensor: done => report(done),
-          storage: adapted.attachment.storage,
-        });
-        await loadVariables(session, { model, attachment: adapted.attachment, start: adapted.start });
-        const found = held?.evaluator && (await evaluateHeld(session, held.evaluator, job));
-        const answered = await answerBenchmarks(session, benchmarks, job);
-        return {
-          ...found,
-          benchmarks: answered,
-          model: recipe.model,
-          adapter: request.adapter ?? null,
-          engine: base.engine.description.summary,
-        };
-      } finally {
-        await session.dispose();
-      }
+      const shapes = sources.flatMap(({ plan }) => plan.buckets);
+      const found =
+        shapes.length > 0
+          ? await withAdapted({ job, base, task, adapter, shapes }, async session => ({
+              ...(held?.evaluator && (await evaluateHeld(session, held.evaluator, job))),
+              benchmarks: await answerBenchmarks(session, benchmarks, job),
+            }))
+          : undefined;
+      return {
+        ...found,
+        forgetting: await forgettingIfAsked(scope, base, adapter),
+        model: recipe.model,
+        adapter: request.adapter ?? null,
+        engine: base.engine.description.summary,
+      };
     } finally {
       await base.folder.weights.close();
     }
@@ -86,7 +75,9 @@ async function evaluateHeld(session: Session, evaluator: Evaluator, job: Job): P
   return found;
 }
 
-async function adapt({ folder, fingerprint }: Base, model: Model, adapter: Adapter | undefined): Promise<AdaptedModel> {
-  if (!adapter) return { weights: folder.weights, attachment: untouched, start: new Map() };
-  return applyAdapter({ model, weights: folder.weights, fingerprint, adapter });
+async function forgettingIfAsked(scope: RecipeScope, base: Base, adapter: Adapter | undefined): Promise<Forgetting | undefined> {
+  if (!scope.recipe.eval_forgetting) return undefined;
+  if (adapter) return measureForgetting(scope, base, adapter);
+  scope.job.log('warning', 'eval_forgetting compares a tuned model with its base, and there is no adapter: it is not measured');
+  return undefined;
 }

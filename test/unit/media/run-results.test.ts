@@ -1,6 +1,6 @@
 /** Before the first update and after the last: the stages of a run, and what its held-out data says. */
 import { describe, expect, test } from 'vitest';
-import { labelRows, resultsOf } from '../../../media/run/results.ts';
+import { forgettingRows, labelRows, resultsOf } from '../../../media/run/results.ts';
 import { stagesOf } from '../../../media/run/stages.ts';
 import { RunModel } from '../../../media/shared/run-model.ts';
 import type { EvaluationView, RunOverview, RunPatch, ShownJob } from '../../../trainer/protocol/view/run.ts';
@@ -121,4 +121,12 @@ describe('results', () => {
     expect(ham).toEqual({ label: 'ham', samples: 6, recall: 5 / 6, precision: 1, recallBefore: 1, answers: [5, 1] });
     expect(spam).toEqual({ label: 'spam', samples: 4, recall: 1, precision: 4 / 5, recallBefore: 0, answers: [0, 4] });
   });
+});
+
+test('forgetting is the loss of base and tuned model, and how far their predictions are apart', () => {
+  const rows = forgettingRows({ base: 3.1, tuned: 3.25, divergence: 0.042, targets: 1500 });
+  expect(rows.map(({ label, before, after, change, isBetter }) => [label, before, after, change, isBetter])).toEqual([
+    ['Loss', '3.1', '3.25', '+0.15', false],
+    ['Divergence from the base', '–', '0.042', '', undefined],
+  ]);
 });

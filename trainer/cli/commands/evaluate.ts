@@ -6,7 +6,7 @@ import { table } from '../../protocol/format.ts';
 import { jobContext } from '../../settings.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { recipeOrRun, withOverrides } from '../job-command.ts';
-import { benchmarkTable, classTable, metricRows } from '../run-table.ts';
+import { benchmarkTable, classTable, forgettingTable, metricRows } from '../run-table.ts';
 import { runWorker } from '../run-worker.ts';
 
 export const addEvaluate: AddCommand = (program, surroundings) => {
@@ -18,6 +18,7 @@ export const addEvaluate: AddCommand = (program, surroundings) => {
   ).option('--adapter <dir>', 'a run, a checkpoint or an exported adapter to apply to the model');
   withCommonOptions(command, [
     'rowtune evaluate runs/spam',
+    'rowtune evaluate runs/chat eval_forgetting=true',
     'rowtune evaluate spam.rowtune.yaml --adapter spam-adapter data.eval=other.jsonl',
   ]).action((source: string, overrides: string[]) =>
     runCommandWork(command, surroundings, context => evaluate(context, source, overrides, command.opts<{ adapter?: string }>().adapter)),
@@ -46,5 +47,6 @@ async function evaluate(
     if (classes !== '') terminal.print(`\n${classes}`);
   } else if (value.loss !== undefined) terminal.print('The loss is not a number: the model or its weights are broken.');
   if (value.benchmarks) terminal.print(benchmarkTable(value.benchmarks));
+  if (value.forgetting) terminal.print(`\n${forgettingTable(value.forgetting)}`);
   return { value: { ok: true, ...value } };
 }

@@ -1,6 +1,7 @@
 /** The result of a training. */
 import type { Evaluation } from '../../job/evaluate.ts';
 import type { MemorySplit } from '../../job/memory-meter.ts';
+import type { Forgetting } from '../../objective/causal/forgetting.ts';
 
 /** The result of 'train' and 'resume'; also summary.json. */
 export interface TrainResult {
@@ -17,6 +18,8 @@ export interface TrainResult {
   /** Held-out results before the first update and at the end; null without held-out data, or if the run was stopped. */
   readonly before: Evaluation | null;
   readonly after: Evaluation | null;
+  /** With eval_forgetting, at the end of a language model's training. */
+  readonly forgetting?: Forgetting;
   readonly trainable: number;
   readonly trainableShare: number;
   /** Median over this process. */

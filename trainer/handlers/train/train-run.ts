@@ -11,6 +11,7 @@ import type { Job } from '../../job/job.ts';
 import type { JobScope, RecipeScope } from '../../job/job-scope.ts';
 import { MemoryMeter } from '../../job/memory-meter.ts';
 import type { Ranks } from '../../job/ranks.ts';
+import type { Forgetting } from '../../objective/causal/forgetting.ts';
 import type { JobRequest } from '../../protocol/job-messages.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
 import { RUN_FILES } from '../../protocol/run-files.ts';
@@ -24,6 +25,7 @@ import { takeRunLock } from '../../run/run-lock.ts';
 import { type RunState, readRunState, StateKeeper } from '../../run/run-state.ts';
 import { TensorboardFile } from '../../run/tensorboard-file.ts';
 import { describeFailure, RunError } from '../../run-error.ts';
+import { forgettingOfRun } from '../measure-forgetting.ts';
 import { joinRun, trainInProcesses } from './in-processes.ts';
 import { type Prepared, prepareTraining } from './prepare.ts';
 import { measureInference, rehearse } from './rehearse.ts';
@@ -187,6 +189,32 @@ async function guarded(params: RunParams): Promise<TrainResult> {
 }
 
 async function run(params: RunParams): Promise<TrainResult> {
+  const result = await trainPrepared(params);
+  const { runDir, job, keeper, mainDir } = params;
+  const forgetting = mainDir === undefined ? await forgettingAtEnd(params, result) : undefined;
+  const whole = { ...result, ...(forgetting && { forgetting }) };
+  await writeJson(path.join(runDir, RUN_FILES.summary), whole);
+  const { state, steps, totalSteps } = whole;
+  await keeper.update({ state, step: steps, reason: state === 'finished' ? undefined : job.stop?.reason });
+  job.log('info', state === 'finished' ? `finished after ${steps} updates` : `stopped after ${steps} of ${totalSteps} updates`);
+  return whole;
+}
+
+/** A run whose forgetting can't be measured has ended well all the same. */
+async function forgettingAtEnd(params: RunParams, { state, checkpoint }: TrainResult): Promise<Forgetting | undefined> {
+  const { job, recipe } = params;
+  const isMeasured = recipe.eval_forgetting && objectiveCatalog[recipe.task].model === 'causal';
+  if (!isMeasured || state !== 'finished' || checkpoint === null) return undefined;
+  try {
+    return await forgettingOfRun(params, checkpoint);
+  } catch (thrown) {
+    const { message } = describeFailure(job.explain(thrown)).event;
+    job.log('warning', `forgetting is not measured: ${message}; rowtune evaluate measures it later`);
+    return undefined;
+  }
+}
+
+async function trainPrepared(params: RunParams): Promise<TrainResult> {
   const { runDir, job, keeper, checkpoint, recipe } = params;
   const prepared = await prepareTraining({ ...params, startedAt: keeper.state.startedAt });
   // All of it is read; network drives and Windows would not delete an open checkpoint later.
@@ -223,7 +251,7 @@ async function run(params: RunParams): Promise<TrainResult> {
       onFirstUpdate: params.onFirstUpdate,
       follows: params.mainDir !== undefined,
     });
-    return await finish(params, { prepared, outcome, before, memory, metrics });
+    return await resultOf(params, { prepared, outcome, before, memory, metrics });
   } finally {
     await prepared.session.dispose();
     await prepared.base.folder.weights.close();
@@ -251,7 +279,7 @@ interface Finish {
   readonly metrics: RunMetrics;
 }
 
-async function finish(params: RunParams, parts: Finish): Promise<TrainResult> {
+async function resultOf(params: RunParams, parts: Finish): Promise<TrainResult> {
   const { runDir, job, keeper, recipe, ranks } = params;
   const { prepared, outcome, before, memory } = parts;
   const { coverage, base, recompute } = prepared;
@@ -264,7 +292,7 @@ async function finish(params: RunParams, parts: Finish): Promise<TrainResult> {
   const last = checkpoints.find(({ step }) => step === (best?.step ?? outcome.step));
   const after = outcome.finished ? await evaluateEnd(params, parts, best?.step) : undefined;
   const finished = outcome.finished && !job.stop;
-  const result: TrainResult = {
+  return {
     state: finished ? 'finished' : 'stopped',
     runDir,
     checkpoint: last?.folder ?? null,
@@ -283,10 +311,6 @@ async function finish(params: RunParams, parts: Finish): Promise<TrainResult> {
     engine: base.engine.description.summary,
     recompute: recompute.policy,
   };
-  await writeJson(path.join(runDir, RUN_FILES.summary), result);
-  await keeper.update({ state: result.state, step: outcome.step, reason: finished ? undefined : job.stop?.reason });
-  job.log('info', finished ? `finished after ${outcome.step} updates` : `stopped after ${outcome.step} of ${outcome.totalSteps} updates`);
-  return result;
 }
 
 /**

@@ -11,14 +11,20 @@ export interface CausalTaskParams {
   readonly packed?: boolean;
   /** Evaluation also gives the logits of these tokens at one position a row: which of a few answers the model would begin. */
   readonly labelTokens?: readonly number[];
+  /** Evaluation also gives the logits of all tokens at `PROBES` positions a row. */
+  readonly probes?: boolean;
 }
+
+/** Positions per row at which a whole distribution is read. */
+export const PROBES = 4;
 
 /**
  * Feeds: `ids` int32 [batch, tokens]; `targetPositions`, `targetIds` int32 and `targetWeights` [targets]; with `packed` also `segments`
  * and `positions` int32 [batch, tokens]; with label tokens `labelPositions` int32 [batch] (flat, as target positions).
- * An evaluation gives `loss`, `nll` and `hits` [targets], and `labelScores` [batch, labels] where there are label tokens.
+ * An evaluation gives `loss`, `nll` and `hits` [targets], and `labelScores` [batch, labels] where there are label tokens. With `probes`, it
+ * reads `probePositions` int32 [PROBES · batch] (flat) and gives `probeLogits` [PROBES · batch, tokens of the vocabulary].
  */
-export function causalTask(model: CausalModel, { packed = false, labelTokens }: CausalTaskParams = {}): Task {
+export function causalTask(model: CausalModel, { packed = false, labelTokens, probes = false }: CausalTaskParams = {}): Task {
   return {
     model,
     loss(tracer, shape, requestFor, labelSmoothing = 0) {
@@ -38,10 +44,15 @@ export function causalTask(model: CausalModel, { packed = false, labelTokens }: 
       const hidden = model.hidden(tracer, feeds.inputs);
       const weight = tracer.factor(model.head.weight);
       const { loss, nll, hits } = headLoss(graph, { hidden, weight, cap: model.logitCap, ...feeds });
-      if (!labelTokens) return { loss, nll, hits };
-      const asked = graph.gather(graph.cast(hidden, weight.dtype), graph.feed('labelPositions', [shape.batch], 'int32'));
-      const answers = graph.gather(weight, graph.constant(Int32Array.from(labelTokens), [labelTokens.length], 'int32'));
-      return { loss, nll, hits, labelScores: headLogits(graph, model, asked, answers) };
+      const hiddenAt = (feed: string, count: number): Node =>
+        graph.gather(graph.cast(hidden, weight.dtype), graph.feed(feed, [count], 'int32'));
+      const outputs: Record<string, Node> = { loss, nll, hits };
+      if (labelTokens) {
+        const answers = graph.gather(weight, graph.constant(Int32Array.from(labelTokens), [labelTokens.length], 'int32'));
+        outputs.labelScores = headLogits(graph, model, hiddenAt('labelPositions', shape.batch), answers);
+      }
+      if (probes) outputs.probeLogits = headLogits(graph, model, hiddenAt('probePositions', PROBES * shape.batch), weight);
+      return outputs;
     },
   };
 }

@@ -148,6 +148,12 @@ const conditions: readonly Condition[] = [
     isUsed: ({ task, packing }) => objectiveCatalog[task].reads !== 'images' && !packing,
   },
   {
+    settings: ['eval_forgetting'],
+    when: 'to language models',
+    reads: ['task'],
+    isUsed: ({ task }) => objectiveCatalog[task].model === 'causal',
+  },
+  {
     settings: ['eval_steps'],
     when: 'with eval_strategy: steps',
     reads: ['eval_strategy'],

@@ -79,6 +79,9 @@ export const runSettings = {
     fixedInSweep: FAIR_SWEEP,
     doc: 'Maximum number of questions per benchmark.',
   }),
+  eval_forgetting: defaulted(flag(), false, {
+    doc: 'At the end of training, also measure how far a language model has moved from its base on a small sample of general text: the loss of both, and the divergence of their predictions. Takes two passes over some 1,500 tokens. `rowtune evaluate RUN eval_forgetting=true` measures it later.',
+  }),
   save_strategy: derived(
     strategies(),
     "the value of eval_strategy, but 'epoch' instead of 'no'",

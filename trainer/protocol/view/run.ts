@@ -118,6 +118,14 @@ export interface NewestEvaluation {
   readonly newest: EvaluationView;
 }
 
+/** The base and the tuned model on general text, in nats per token. */
+export interface ForgettingView {
+  readonly base: number;
+  readonly tuned: number;
+  readonly divergence: number;
+  readonly targets: number;
+}
+
 /** summary.json, written when a run ends. */
 export interface SummaryView {
   readonly state: 'finished' | 'stopped';
@@ -126,6 +134,7 @@ export interface SummaryView {
   readonly totalSteps: number;
   readonly before: EvaluationView | null;
   readonly after: EvaluationView | null;
+  readonly forgetting?: ForgettingView;
   readonly trainable: number;
   readonly trainableShare: number;
   readonly secondsPerStep: number | null;

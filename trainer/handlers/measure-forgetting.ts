@@ -1,0 +1,48 @@
+/** Forgetting: the base and the tuned model, one after the other, on general text. */
+import type { Adapter } from '../artifact/adapter/adapter.ts';
+import { readAdapter } from '../artifact/adapter/read-adapter.ts';
+import type { RecipeScope } from '../job/job-scope.ts';
+import { type Base, openBase, withTokenizer } from '../job/open-base.ts';
+import { padIdOf } from '../job/pad-id.ts';
+import { requireCausal } from '../objective/benchmarks.ts';
+import { causalTask } from '../objective/causal/causal-task.ts';
+import { type Forgetting, forgettingOf, generalTextSource, readGeneralText } from '../objective/causal/forgetting.ts';
+import { withAdapted } from './adapted-session.ts';
+
+/** @throws RunError 'wrong-task', 'stopped'; AdapterError */
+export async function measureForgetting(
+  { job, recipe }: Pick<RecipeScope, 'job' | 'recipe'>,
+  base: Base,
+  adapter: Adapter,
+): Promise<Forgetting> {
+  const text = await withTokenizer({ ...base, model: requireCausal(base.model) });
+  const { tokenizer, model } = text;
+  const source = generalTextSource({
+    tokenizer,
+    batchSize: recipe.per_device_eval_batch_size,
+    maxPositions: model.maxPositions,
+    padId: padIdOf(text),
+  });
+  const task = causalTask(model, { probes: true });
+  const read = (of: Adapter | undefined, name: string) =>
+    withAdapted({ job, base, task, adapter: of, shapes: source.plan.buckets }, session => {
+      job.phase('evaluate', `evaluating the ${name} model on general text`);
+      return readGeneralText(session, source, job);
+    });
+  return forgettingOf(await read(undefined, 'base'), await read(adapter, 'tuned'));
+}
+
+/** Forgetting of a run by its checkpoint. @throws RunError 'stopped'; AdapterError */
+export async function forgettingOfRun(scope: RecipeScope, checkpoint: string): Promise<Forgetting> {
+  const adapter = await readAdapter(checkpoint);
+  try {
+    const base = await openBase(scope);
+    try {
+      return await measureForgetting(scope, base, adapter);
+    } finally {
+      await base.folder.weights.close();
+    }
+  } finally {
+    await adapter.close();
+  }
+}
