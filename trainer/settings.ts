@@ -15,6 +15,8 @@ export interface Settings {
   readonly daemonToken?: string;
   readonly engineFromEnvironment?: string;
   readonly hub: JobContext['hub'];
+  /** The file in which `hf auth login` of huggingface_hub keeps its token. */
+  readonly hubTokenFile: string;
   /** Whether the user wants colors where a terminal can show them (https://no-color.org). */
   readonly color: boolean;
 }
@@ -34,7 +36,7 @@ export interface Surroundings {
   readonly home: string;
 }
 
-/** Reads ROWTUNE_CACHE, ROWTUNE_STATE, ROWTUNE_ENGINE, ROWTUNE_DAEMON_URL (with _TOKEN, _CA and _DIR), HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE and NO_COLOR; what is empty counts as not set. */
+/** Reads ROWTUNE_CACHE, ROWTUNE_STATE, ROWTUNE_ENGINE, ROWTUNE_DAEMON_URL (with _TOKEN, _CA and _DIR), HF_ENDPOINT, HF_TOKEN, HF_TOKEN_PATH, HF_HOME, HF_HUB_OFFLINE and NO_COLOR; what is empty counts as not set. */
 export function resolveSettings({ env, platform, home }: Surroundings): Settings {
   const read = (name: string): string | undefined => env[name] || undefined;
   return {
@@ -45,9 +47,13 @@ export function resolveSettings({ env, platform, home }: Surroundings): Settings
     daemonToken: read('ROWTUNE_DAEMON_TOKEN'),
     engineFromEnvironment: read('ROWTUNE_ENGINE'),
     hub: { endpoint: read('HF_ENDPOINT'), token: read('HF_TOKEN'), offline: isOn(read('HF_HUB_OFFLINE')) },
+    hubTokenFile: path.resolve(read('HF_TOKEN_PATH') ?? path.join(read('HF_HOME') ?? defaultHubHome({ env, home }), 'token')),
     color: read('NO_COLOR') === undefined && read('TERM') !== 'dumb',
   };
 }
+
+const defaultHubHome = ({ env, home }: Pick<Surroundings, 'env' | 'home'>): string =>
+  path.join(env.XDG_CACHE_HOME || path.join(home, '.cache'), 'huggingface');
 
 function remoteDaemon(read: (name: string) => string | undefined): RemoteDaemon | undefined {
   const url = read('ROWTUNE_DAEMON_URL');

@@ -16,6 +16,7 @@ export const COMMANDS = {
   evaluate: 'rowtune.evaluate',
   tryModel: 'rowtune.try',
   exportRun: 'rowtune.export',
+  pushExport: 'rowtune.push',
   estimate: 'rowtune.estimate',
   previewData: 'rowtune.previewData',
   newRecipe: 'rowtune.newRecipe',

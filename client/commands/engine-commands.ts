@@ -1,6 +1,7 @@
 /** Doctor, Install Engine and Set Hub Token, and the offer to install an engine before the first training. */
-import { ProgressLocation, window } from 'vscode';
+import { window } from 'vscode';
 import type { DaemonClient } from '../../trainer/rpc/connect.ts';
+import { runCommandLine } from '../daemon/run-command-line.ts';
 import { runJob } from '../daemon/run-job.ts';
 import { HUB_TOKEN } from '../daemon/trainer.ts';
 import { doctorReport } from '../reports.ts';
@@ -23,7 +24,7 @@ export function engineCommands(context: CommandContext): CommandTable<'doctor' |
     setHubToken: async () => {
       const token = await window.showInputBox({
         title: 'Hugging Face access token',
-        prompt: 'Stored in the secret storage of the editor and used for downloads. Leave it empty to remove the token.',
+        prompt: 'Stored in the secret storage of the editor and used for downloads and pushes. Leave it empty to remove the token.',
         password: true,
         ignoreFocusOut: true,
         placeHolder: 'hf_…',
@@ -43,21 +44,12 @@ export function engineCommands(context: CommandContext): CommandTable<'doctor' |
 export async function installEngine({ app, views }: CommandContext): Promise<boolean> {
   const { channel } = app.output;
   channel.show(true);
-  const controller = new AbortController();
   try {
-    const result = await window.withProgress(
-      { location: ProgressLocation.Notification, title: 'Installing the TensorFlow engine', cancellable: true },
-      (progress, token) => {
-        token.onCancellationRequested(() => controller.abort());
-        return app.rowtune(['engine', 'install'], {
-          signal: controller.signal,
-          onLine: line => {
-            channel.appendLine(line);
-            progress.report({ message: line.replace(/^\S+\s+(?:info|INFO):?\s+/, '').slice(0, 120) });
-          },
-        });
-      },
-    );
+    const result = await runCommandLine(app, {
+      title: 'Installing the TensorFlow engine',
+      args: ['engine', 'install'],
+      onLine: line => channel.appendLine(line),
+    });
     await views.reloadDevices();
     app.notify.info(`The engine ${String(result.name)} is installed.`);
     return true;

@@ -8,6 +8,7 @@ import { COMMANDS, type CommandName, type CommandTable } from './command-ids.ts'
 import { engineCommands } from './engine-commands.ts';
 import { newRecipeCommands } from './new-recipe-commands.ts';
 import { processCommands } from './process-commands.ts';
+import { pushCommands } from './push-commands.ts';
 import { recipeCommands } from './recipe-commands.ts';
 import { runCommands } from './run-commands.ts';
 import { sweepCommands } from './sweep-commands.ts';
@@ -20,6 +21,7 @@ export function registerCommands(context: CommandContext): Disposable[] {
     ...sweepCommands(context),
     ...recipeCommands(context),
     ...runCommands(context),
+    ...pushCommands(context),
     ...newRecipeCommands(context),
     ...engineCommands(context),
     ...processCommands(context),

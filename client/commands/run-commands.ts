@@ -15,7 +15,7 @@ import { asFacts } from '../reports.ts';
 import { isModelItem } from '../views/model-tree.ts';
 import { newestRun, type RunItem } from '../views/run-tree.ts';
 import type { CommandContext } from './command-context.ts';
-import type { CommandTable } from './command-ids.ts';
+import { COMMANDS, type CommandTable } from './command-ids.ts';
 import { readRunFile, runRecipe } from './recipe-commands.ts';
 
 type Names =
@@ -170,6 +170,8 @@ async function tryState(context: CommandContext, argument: unknown): Promise<Rea
   return { model, revision, adapter: item.runDir, baseDir: item.runDir, label: item.label, labelsWords: labelsWords(task) };
 }
 
+const PUSH = 'Push to the Hub';
+
 const FORMATS = exportFormats.map(format => {
   const { label, summary, suffix, types = {} } = artifactCatalog[format];
   return {
@@ -214,12 +216,13 @@ async function exportRun({ app, views }: CommandContext, argument: unknown): Pro
   const size = typeof bytes === 'number' ? ` ${byteSize(bytes)}.` : '';
   const difference = largestDifference === 0 ? 'are the same' : `differ by at most ${Number(largestDifference).toExponential(1)}`;
   const proof = typeof largestDifference === 'number' ? ` Its logits ${difference}.` : '';
-  const actions = isRemote ? [] : ['Show Folder'];
-  const show = await window.showInformationMessage(
+  const actions = isRemote ? [] : ['Show Folder', PUSH];
+  const action = await window.showInformationMessage(
     `${label} was exported to ${outputDir}${isRemote ? ' on the machine of the daemon' : ''}.${size}${proof}`,
     ...actions,
   );
-  if (show !== undefined) await commands.executeCommand('revealFileInOS', Uri.file(outputDir));
+  if (action === PUSH) await commands.executeCommand(COMMANDS.pushExport, outputDir);
+  else if (action !== undefined) await commands.executeCommand('revealFileInOS', Uri.file(outputDir));
 }
 
 async function askFolder(label: string, suggested: string): Promise<string | undefined> {

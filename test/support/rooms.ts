@@ -3,6 +3,7 @@
 /** The rooms that writing, opening and verifying an export need. */
 const artifactRooms = [
   'trainer/artifact/adapter',
+  'trainer/artifact/export-manifest.ts',
   'trainer/engine',
   'trainer/files',
   'trainer/format',
@@ -23,6 +24,7 @@ const artifactRooms = [
 export const rooms: Readonly<Record<string, readonly string[]>> = {
   // The export of an adapter stands above the room of adapters, which runs and checkpoints need too.
   'trainer/artifact/adapter/artifact.ts': ['trainer/artifact', ...artifactRooms],
+  'trainer/artifact/export-manifest.ts': ['trainer/artifact/adapter', 'trainer/files'],
   'trainer/artifact/adapter': [
     'trainer/files',
     'trainer/format',
@@ -240,6 +242,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
   ],
   'trainer/agent': [],
   'trainer/cli': [
+    'trainer/artifact/export-manifest.ts',
     'trainer/engine',
     'trainer/files',
     'trainer/graph',

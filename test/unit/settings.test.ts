@@ -47,6 +47,13 @@ describe('hub and engine', () => {
     });
   });
 
+  test.each([
+    [{}, '/home/ada/.cache/huggingface/token'],
+    [{ XDG_CACHE_HOME: '/c' }, '/c/huggingface/token'],
+    [{ XDG_CACHE_HOME: '/c', HF_HOME: '/hf' }, '/hf/token'],
+    [{ HF_HOME: '/hf', HF_TOKEN_PATH: '/secret' }, '/secret'],
+  ])('the token of a login: %j', (env, expected) => expect(resolve(env).hubTokenFile).toBe(expected));
+
   test.each(['0', 'false', 'no', ''])('HF_HUB_OFFLINE=%s is off', value =>
     expect(resolve({ HF_HUB_OFFLINE: value }).hub.offline).toBe(false),
   );

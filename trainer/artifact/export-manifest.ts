@@ -44,20 +44,37 @@ async function recordOf(file: string): Promise<FileRecord> {
   return { bytes: size, crc32: showChecksum(checksum(await readRegularFile(file, MOST_READ_BYTES))) };
 }
 
+/** A file in the folder of an export. */
+export interface ExportPart {
+  readonly name: string;
+  /** `other`: no export wrote it. */
+  readonly state: 'same' | 'changed' | 'other';
+}
+
 /** Returns, as phrases, the files of a folder that no export wrote or that changed since; empty if all of it may be replaced. */
 export async function foreignParts(dir: string): Promise<string[]> {
   const files = await readManifest(dir);
-  const folders = new Set(Object.keys(files ?? {}).flatMap(name => (name.includes('/') ? [name.slice(0, name.indexOf('/'))] : [])));
-  const names = await exportedFiles(dir, folder => folders.has(folder));
+  const parts = await partsOf(dir, files);
   // Exports of the first version listed nothing; an adapter is known by its two files.
-  if (names.join() === [ADAPTER_WEIGHTS, ADAPTER_DESCRIPTION].join()) return [];
-  const found: string[] = [];
-  for (const name of names.filter(name => name !== EXPORT_MANIFEST || files === undefined)) {
+  if (parts.map(({ name }) => name).join() === [ADAPTER_WEIGHTS, ADAPTER_DESCRIPTION].join()) return [];
+  return parts.flatMap(({ name, state }) => (state === 'same' ? [] : state === 'other' ? [name] : [`${name} (changed since)`]));
+}
+
+/** The files of a folder that an export wrote, its list included; undefined for any other folder. */
+export async function exportParts(dir: string): Promise<readonly ExportPart[] | undefined> {
+  const files = await readManifest(dir);
+  return files && partsOf(dir, files);
+}
+
+async function partsOf(dir: string, files: Readonly<Record<string, FileRecord>> | undefined): Promise<ExportPart[]> {
+  const folders = new Set(Object.keys(files ?? {}).flatMap(name => (name.includes('/') ? [name.slice(0, name.indexOf('/'))] : [])));
+  const parts: ExportPart[] = [];
+  for (const name of await exportedFiles(dir, folder => folders.has(folder))) {
     const recorded = files !== undefined && Object.hasOwn(files, name) ? files[name] : undefined;
-    if (recorded === undefined) found.push(name);
-    else if (!isSame(recorded, await recordOf(join(dir, name)).catch(() => undefined))) found.push(`${name} (changed since)`);
+    if (recorded === undefined) parts.push({ name, state: name === EXPORT_MANIFEST && files !== undefined ? 'same' : 'other' });
+    else parts.push({ name, state: isSame(recorded, await recordOf(join(dir, name)).catch(() => undefined)) ? 'same' : 'changed' });
   }
-  return found;
+  return parts;
 }
 
 const isSame = (recorded: FileRecord, now: FileRecord | undefined): boolean =>

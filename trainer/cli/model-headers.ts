@@ -1,11 +1,12 @@
 /** Finds the headers of a recipe's model, for commands that load no weights. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { type DownloadOptions, isHubName } from '../hub/hub-download.ts';
+import type { DownloadOptions } from '../hub/hub-download.ts';
 import { HubError } from '../hub/hub-error.ts';
 import { readHubHeaders } from '../hub/hub-headers.ts';
 import { openModel } from '../hub/open-model.ts';
 import type { HeadersSource } from '../lint/facts/estimate-model.ts';
+import { isHubName } from '../protocol/hub-name.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import type { CommandContext } from './command.ts';
 

@@ -19,6 +19,7 @@ import { addLanguageServer } from './commands/language-server.ts';
 import { addLint } from './commands/lint.ts';
 import { addMcp } from './commands/mcp.ts';
 import { addMetrics } from './commands/metrics.ts';
+import { addPush } from './commands/push.ts';
 import { addReproduce } from './commands/reproduce.ts';
 import { addResume } from './commands/resume.ts';
 import { addRuns } from './commands/runs.ts';
@@ -44,6 +45,7 @@ const commands: readonly AddCommand[] = [
   addGenerate,
   addServe,
   addExport,
+  addPush,
   addVerify,
   addReproduce,
   addRuns,

@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileSize } from '../format/model-config.ts';
+import { isHubName } from '../protocol/hub-name.ts';
 import { findComplete, isCommit, markComplete, type RepoKind, rememberRevision, repoFolder, requireSpace, withLock } from './hub-cache.ts';
 import { HubError } from './hub-error.ts';
 import { type HubFile, type HubListing, neededFiles, parseListing, urlPath } from './hub-files.ts';
@@ -39,9 +40,6 @@ export interface DownloadOptions {
   /** Before the second attempt; doubles with each. 1000 when absent. */
   readonly retryDelayMs?: number | undefined;
 }
-
-/** `org/name`; a few old models have no organization. */
-export const isHubName = (name: string): boolean => /^(?:\w[\w.-]{0,95}\/)?\w[\w.-]{0,95}$/.test(name) && !name.includes('..');
 
 /**
  * Downloads what a model needs (config, tokenizer, safetensors or the only GGUF file) unless the cache has it, and returns its folder.
@@ -81,7 +79,11 @@ export async function downloadModel(repo: string, options: DownloadOptions): Pro
   return dir;
 }
 
-export const clientOf = ({ endpoint = DEFAULT_ENDPOINT, token, signal }: DownloadOptions): HubClient => ({
+export const clientOf = ({
+  endpoint = DEFAULT_ENDPOINT,
+  token,
+  signal,
+}: Pick<DownloadOptions, 'endpoint' | 'token' | 'signal'>): HubClient => ({
   endpoint: endpoint.replace(/\/+$/, ''),
   token,
   signal,
@@ -140,9 +142,11 @@ async function transfer(once: Transfer, options: DownloadOptions): Promise<void>
   }
 }
 
+export type RetryOptions = Pick<DownloadOptions, 'onWarning' | 'signal' | 'retryDelayMs'>;
+
 /** Tries transient failures again, waiting longer each time; attempts that moved forward (by `progress`) do not count. */
 export async function withRetries<T>(
-  options: DownloadOptions,
+  options: RetryOptions,
   work: () => Promise<T>,
   progress: () => Promise<number> = async () => 0,
 ): Promise<T> {

@@ -14,7 +14,9 @@ export type HubFailure =
   | 'disk'
   /** Another process is downloading the same model. */
   | 'busy'
-  | 'server';
+  | 'server'
+  /** Everyone can read the repository, which nobody confirmed. */
+  | 'public';
 
 export class HubError extends Error {
   override name = 'HubError';

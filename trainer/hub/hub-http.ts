@@ -85,13 +85,16 @@ async function send(url: URL, headers: Record<string, string>, signal: AbortSign
   }
 }
 
-/** The reason of a failed fetch hides in its cause. */
-export function networkError(url: URL, error: unknown): HubError {
+/** The reason of a failed fetch hides in its cause. @param instead what else can be done */
+export function networkError(url: URL, error: unknown, instead = ', or use a local folder'): HubError {
   const cause = error instanceof Error ? error.cause : undefined;
   const reason = cause instanceof Error && cause.message !== '' ? cause.message : messageOf(error);
-  const message = `${url.host} cannot be reached (${reason}): check the network or proxy (Node 24 with NODE_USE_ENV_PROXY=1 uses HTTPS_PROXY), or use a local folder`;
+  const message = `${url.host} cannot be reached (${reason}): check the network or proxy (Node 24 with NODE_USE_ENV_PROXY=1 uses HTTPS_PROXY)${instead}`;
   return new HubError('offline', message, { transient: true, cause: error });
 }
+
+/** Whether an answer of this status may be another one later. */
+export const isPassing = (status: number): boolean => status === 408 || status === 429 || status >= 500;
 
 function statusError(client: HubClient, url: URL, response: Response): HubError {
   const { status } = response;
@@ -104,6 +107,6 @@ function statusError(client: HubClient, url: URL, response: Response): HubError 
     return new HubError('gated', `${url.host} answers ${status} for ${what}: ${advice}`);
   }
   if (status === 404) return new HubError('missing', `${url.host} has no ${what}: check the name, the revision and the spelling`);
-  const transient = status === 408 || status === 429 || status >= 500;
+  const transient = isPassing(status);
   return new HubError('server', `${url.host} answers ${status} for ${what}${transient ? ': try again later' : ''}`, { transient });
 }

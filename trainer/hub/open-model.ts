@@ -12,7 +12,8 @@ import { createTokenizer, type Tokenizer } from '../format/tokenizer/tokenizer.t
 import { loadTokenizer } from '../format/tokenizer/tokenizer-files.ts';
 import { openWeightFiles, type WeightFiles } from '../format/weight-files.ts';
 import { formOf, WEIGHT_FILES, WEIGHT_FORMS, type WeightForm } from '../format/weight-forms.ts';
-import { type DownloadOptions, downloadModel, isHubName } from './hub-download.ts';
+import { isHubName } from '../protocol/hub-name.ts';
+import { type DownloadOptions, downloadModel } from './hub-download.ts';
 import { holdsOwnHead } from './tied-head.ts';
 
 export interface ModelFolder {

@@ -2,8 +2,8 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { findComplete, repoFolder } from '../hub/hub-cache.ts';
-import { isHubName } from '../hub/hub-download.ts';
 import { hasGpu, USABLE_SHARE } from '../machine/machine.ts';
+import { isHubName } from '../protocol/hub-name.ts';
 import { hasErrors } from '../protocol/problem.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import type { RecipeSource } from '../protocol/rpc-messages.ts';

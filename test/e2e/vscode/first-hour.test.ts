@@ -169,6 +169,14 @@ describeEditor(
       await workbench.screenshot('exported');
     });
 
+    test('the export is pushed to the hub, which takes a network', async () => {
+      await workbench.runCommand('Rowtune: Push to the Hub');
+      await workbench.pick('exported');
+      await workbench.answer('Repository on the Hugging Face Hub', 'ada/short');
+      await workbench.pick('Private');
+      await workbench.notification(/switched off by HF_HUB_OFFLINE/).waitFor({ timeout: START_MS });
+    });
+
     test('Estimate, Status and Doctor have tabs of their own', async () => {
       await workbench.openFile('short.rowtune.yaml');
       await workbench.runCommandUntil('Rowtune: Estimate Memory', workbench.notification(/short: About .* free/));

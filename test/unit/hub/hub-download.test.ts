@@ -4,9 +4,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readSentenceModules } from '../../../trainer/format/sentence-modules.ts';
-import { type DownloadOptions, downloadModel, isHubName } from '../../../trainer/hub/hub-download.ts';
+import { type DownloadOptions, downloadModel } from '../../../trainer/hub/hub-download.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
 import { claimName } from '../../../trainer/machine/process-lock.ts';
+import { isHubName } from '../../../trainer/protocol/hub-name.ts';
 import { type Handler, hubError, listen, sendFile, siblingsOf } from './hub-server.ts';
 import { goldenPath, temporaryFolder } from './model-bytes.ts';
 

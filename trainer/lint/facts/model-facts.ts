@@ -6,11 +6,11 @@ import { firstNames } from '../../files/folder-walk.ts';
 import type { ModelConfig } from '../../format/model-config.ts';
 import type { Vocabulary } from '../../format/tokenizer/tokenizer.ts';
 import { findComplete, repoFolder } from '../../hub/hub-cache.ts';
-import { isHubName } from '../../hub/hub-download.ts';
 import { loadModel } from '../../model/load-model.ts';
 import type { AnyModel } from '../../model/model-spec.ts';
 import { didYouMean } from '../../protocol/did-you-mean.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
+import { isHubName } from '../../protocol/hub-name.ts';
 
 interface UnusableModel {
   readonly kind: 'unsupported' | 'unreadable' | 'mismatch';

@@ -1,0 +1,149 @@
+/** Pushes against a local hub: what is sent, what is not sent again, what a push that broke off keeps, and each refusal with its advice. */
+import { appendFileSync, cpSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { type PushParams, type PushProgress, pushFiles } from '../../../trainer/hub/hub-push.ts';
+import { openModel } from '../../../trainer/hub/open-model.ts';
+import { localHub, READ_TOKEN, WRITE_TOKEN } from './hub-repositories.ts';
+import { type Handler, hubError } from './hub-server.ts';
+import { goldenPath, temporaryFolder } from './model-bytes.ts';
+
+/** The tiny Llama, to push to a hub of its own. */
+async function pushing(intercept?: Handler) {
+  const hub = await localHub(intercept);
+  const dir = temporaryFolder();
+  for (const folder of ['llama', 'tiny-tokenizer']) cpSync(goldenPath(folder), dir, { recursive: true });
+  const progress: PushProgress[] = [];
+  const warnings: string[] = [];
+  const push = (changes: Partial<PushParams> = {}) =>
+    pushFiles({
+      repo: 'ada/tiny',
+      files: readdirSync(dir).map(name => ({ name, path: join(dir, name), size: statSync(join(dir, name)).size })),
+      token: WRITE_TOKEN,
+      endpoint: hub.endpoint,
+      isPublic: false,
+      message: 'Upload',
+      isDryRun: false,
+      retryDelayMs: 1,
+      onProgress: each => void progress.push(each),
+      onWarning: text => void warnings.push(text),
+      ...changes,
+    });
+  const sent = (from = 0): string[] => hub.requests.slice(from).filter(line => !line.startsWith('GET'));
+  return { hub, dir, push, progress, warnings, sent };
+}
+
+const isPart = (url: string | undefined): boolean => url?.includes('/storage/part/') ?? false;
+
+test('a new repository is private, and what comes back from it is what was pushed', async () => {
+  const { hub, dir, push, progress } = await pushing();
+  const result = await push({ repo: 'tiny' });
+  const names = readdirSync(dir).sort();
+  expect(result).toMatchObject({ repo: 'ada/tiny', url: `${hub.endpoint}/ada/tiny`, visibility: 'private', isNew: true, unchanged: [] });
+  expect(result.uploaded.map(({ name }) => name).sort()).toEqual(names);
+  expect(hub.repositories.get('ada/tiny')).toMatchObject({ private: true, commits: [expect.any(String), result.commit] });
+  expect(hub.requests.filter(line => isPart(line)).length).toBeGreaterThan(2);
+  const total = result.uploaded.reduce((sum, { size }) => sum + size, 0);
+  expect(progress.at(-1)).toEqual({ phase: 'upload', bytes: total, totalBytes: total });
+
+  const options = { cacheDir: temporaryFolder(), endpoint: hub.endpoint, token: WRITE_TOKEN };
+  const [pushed, own] = [await openModel('ada/tiny', options), await openModel(dir)];
+  expect(await pushed.weights.fingerprint()).toBe(await own.weights.fingerprint());
+  expect((await pushed.loadTokenizer()).encode('a b', { addSpecialTokens: true })).toEqual(
+    (await own.loadTokenizer()).encode('a b', { addSpecialTokens: true }),
+  );
+  await pushed.weights.close();
+  await own.weights.close();
+});
+
+test('what the hub has already is not sent again', async () => {
+  const { hub, dir, push, sent } = await pushing();
+  const first = await push();
+  const before = hub.requests.length;
+  const second = await push();
+  expect([second.uploaded, second.isNew, second.commit, sent(before)]).toEqual([[], false, first.commit, []]);
+  expect(second.unchanged.length).toBe(first.uploaded.length);
+  appendFileSync(join(dir, 'config.json'), '\n');
+  const third = await push();
+  expect(third.uploaded.map(({ name }) => name)).toEqual(['config.json']);
+  expect(sent(before).filter(line => line.includes('/storage/'))).toEqual([]);
+  expect(hub.repositories.get('ada/tiny')?.commits).toEqual([expect.any(String), first.commit, third.commit]);
+});
+
+test('a dry run says what a push does, and does nothing', async () => {
+  const { hub, push, sent } = await pushing();
+  const planned = await push({ isDryRun: true });
+  expect([sent(), hub.repositories.size, planned.commit]).toEqual([[], 0, undefined]);
+  const { commit: _commit, ...made } = await push();
+  expect(made).toEqual({ ...planned });
+});
+
+test('a part that fails is sent again', async () => {
+  let failures = 0;
+  const { push, progress, warnings } = await pushing((request, response) => {
+    if (!isPart(request.url) || failures++ >= 2) return false;
+    if (failures === 1) response.writeHead(503).end();
+    else request.destroy();
+    return true;
+  });
+  await push();
+  expect(warnings).toHaveLength(2);
+  expect(warnings.join()).toMatch(/answers 503 .*next attempt/);
+  expect(progress.every(({ bytes, totalBytes }) => bytes >= 0 && bytes <= totalBytes)).toBe(true);
+});
+
+test('a push that broke off keeps what was uploaded whole, and the next one continues there', async () => {
+  let isDown = true;
+  const { hub, dir, push, sent } = await pushing((request, response) => {
+    const fails = isDown && /\/commit\/main$/.test(request.url ?? '');
+    if (fails) response.destroy();
+    return fails;
+  });
+  cpSync(join(dir, 'model.safetensors'), join(dir, 'other.safetensors'));
+  appendFileSync(join(dir, 'other.safetensors'), 'x');
+  const error = await hubError(() => push());
+  expect([error.failure, error.message]).toEqual(['interrupted', expect.stringContaining('the same command continues there')]);
+  isDown = false;
+  const before = hub.requests.length;
+  const result = await push();
+  expect([result.isNew, result.uploaded.length]).toEqual([false, readdirSync(dir).length]);
+  expect(sent(before).filter(line => line.includes('/storage/'))).toEqual([]);
+});
+
+describe('refusals', () => {
+  test.each([
+    ['a token that is not one', { token: 'secret' }, 'gated', /does not begin with hf_/],
+    ['a token that the hub does not know', { token: 'hf_old' }, 'gated', /\(401\): the token is not valid.*Invalid username/],
+    ['a token that can only read', { token: READ_TOKEN }, 'gated', /the token "laptop" can only read/],
+    ['the name of someone else', { repo: 'eve/tiny' }, 'gated', /\(403\): the token may not write there.*namespace "eve"/],
+    ['a name that is none', { repo: 'a/b/c' }, 'missing', /organization\/name/],
+    ['a hub that is not there', { endpoint: 'http://127.0.0.1:9' }, 'interrupted', /cannot be reached/],
+  ] as const)('%s', async (_, changes, failure, message) => {
+    const { push, hub } = await pushing();
+    const error = await hubError(() => push(changes));
+    expect([error.failure, error.message]).toEqual([failure, expect.stringMatching(message)]);
+    expect(hub.repositories.size).toBe(0);
+  });
+
+  test('a public repository is not written to unless that is confirmed', async () => {
+    const { push, hub, sent } = await pushing();
+    expect((await push({ isPublic: true })).visibility).toBe('public');
+    const before = hub.requests.length;
+    expect((await hubError(() => push())).message).toMatch(/ada\/tiny is public.*--public/);
+    expect(sent(before)).toEqual([]);
+    expect((await push({ isPublic: true })).visibility).toBe('public');
+  });
+
+  test('a repository that changes meanwhile', async () => {
+    let change: (() => void) | undefined;
+    const { push, hub, dir } = await pushing(request => {
+      if (request.url?.includes('/preupload/')) change?.();
+      return false;
+    });
+    await push();
+    appendFileSync(join(dir, 'config.json'), '\n');
+    change = () => void hub.repositories.get('ada/tiny')?.commits.push('e'.repeat(40));
+    const error = await hubError(() => push());
+    expect(error.message).toMatch(/\(412\): someone else changed the repository meanwhile/);
+  });
+});

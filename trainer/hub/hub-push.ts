@@ -1,0 +1,202 @@
+/** A folder of files to a repository on the hub: what the hub lacks is uploaded and committed at once. */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { pathToFileURL } from 'node:url';
+import { commit, createRepo, HubApiError, whoAmI } from '@huggingface/hub';
+import { isRecord } from '../narrow.ts';
+import { messageOf } from '../protocol/error-facts.ts';
+import { isHubName } from '../protocol/hub-name.ts';
+import { clientOf, type DownloadOptions } from './hub-download.ts';
+import { HubError } from './hub-error.ts';
+import { type HubFile, type HubListing, parseListing } from './hub-files.ts';
+import { requestJson } from './hub-http.ts';
+import { pushFetch } from './push-fetch.ts';
+
+export interface PushFile {
+  /** Its path in the repository. */
+  readonly name: string;
+  readonly path: string;
+  readonly size: number;
+}
+
+export interface PushProgress {
+  readonly phase: 'hash' | 'upload';
+  readonly bytes: number;
+  readonly totalBytes: number;
+}
+
+export interface PushParams extends Pick<DownloadOptions, 'endpoint' | 'signal' | 'retryDelayMs' | 'onWarning'> {
+  /** `organization/name`, or a name of the user of the token. */
+  readonly repo: string;
+  readonly files: readonly PushFile[];
+  readonly token: string;
+  /** A new repository is private without it, and one that everyone reads is left alone. */
+  readonly isPublic: boolean;
+  /** The title of the commit. */
+  readonly message: string;
+  /** Says what would be done, and does nothing. */
+  readonly isDryRun: boolean;
+  readonly onProgress?: (progress: PushProgress) => void;
+}
+
+export interface PushResult {
+  readonly repo: string;
+  readonly url: string;
+  readonly visibility: 'private' | 'public';
+  /** Whether the repository was created, or would be. */
+  readonly isNew: boolean;
+  /** Files that the hub lacked. */
+  readonly uploaded: readonly Pick<PushFile, 'name' | 'size'>[];
+  /** Names of files that the hub has already. */
+  readonly unchanged: readonly string[];
+  /** The commit with these files; of a repository that does not exist yet, there is none. */
+  readonly commit?: string;
+}
+
+/**
+ * Large files that were uploaded whole stay in the hub's storage when a push breaks off, so the next one does not send them again.
+ * @throws HubError that says what to do
+ */
+export async function pushFiles(given: PushParams): Promise<PushResult> {
+  const endpoint = clientOf(given).endpoint;
+  const params: Params = { ...given, endpoint, repo: await fullName(given, endpoint) };
+  const { repo, isPublic, isDryRun } = params;
+  const found = await readRepository(params);
+  if (found !== undefined && !found.isPrivate && !isPublic)
+    throw new HubError('public', `${repo} is public, so everyone could read what is pushed: confirm with --public, or choose another name`);
+  const isNew = found === undefined;
+  const { missing, unchanged } = await compare(params, found?.listing.files ?? []);
+  const visibility = (isNew ? isPublic : !found.isPrivate) ? 'public' : 'private';
+  const uploaded = missing.map(({ name, size }) => ({ name, size }));
+  const result = { repo, url: `${endpoint}/${repo}`, visibility, isNew, uploaded, unchanged } as const;
+  if (isDryRun || (missing.length === 0 && !isNew)) return { ...result, ...(found && { commit: found.listing.commit }) };
+  if (isNew) await create(params);
+  return { ...result, commit: await upload(params, missing, found?.listing.commit) };
+}
+
+interface Params extends PushParams {
+  readonly endpoint: string;
+}
+
+/** The arguments of every call of the library. */
+const callOf = ({ endpoint, token, ...retries }: Params, onBytes: (bytes: number) => void = () => undefined) =>
+  ({ hubUrl: endpoint, accessToken: token, fetch: pushFetch({ ...retries, onBytes }) }) as const;
+
+/** Checks the token, and completes a name without an organization. */
+async function fullName(params: PushParams, endpoint: string): Promise<string> {
+  const { repo, token } = params;
+  if (!isHubName(repo)) throw new HubError('missing', `"${repo}" is no name of a repository: it has the form organization/name`);
+  if (!token.startsWith('hf_'))
+    throw new HubError(
+      'gated',
+      'the token does not begin with hf_: create an access token with the role "write" in the settings of your account',
+    );
+  const user = await explained('check the token', repo, () => whoAmI(callOf({ ...params, endpoint })));
+  if (user.auth.accessToken?.role === 'read')
+    throw new HubError(
+      'gated',
+      `the token ${JSON.stringify(user.auth.accessToken.displayName)} can only read: create one with the role "write"`,
+    );
+  return repo.includes('/') ? repo : `${user.name}/${repo}`;
+}
+
+/** Undefined where there is none, or none that this token sees. */
+async function readRepository(params: Params): Promise<{ readonly listing: HubListing; readonly isPrivate: boolean } | undefined> {
+  const { endpoint, repo } = params;
+  try {
+    const json = await requestJson(clientOf(params), `${endpoint}/api/models/${repo}/revision/main?blobs=true`);
+    return { listing: parseListing(json, repo), isPrivate: isRecord(json) && json.private === true };
+  } catch (error) {
+    if (error instanceof HubError && error.failure === 'missing') return undefined;
+    throw error;
+  }
+}
+
+async function create(params: Params): Promise<void> {
+  const { repo, isPublic } = params;
+  await explained(`create ${repo}`, repo, () =>
+    createRepo({ ...callOf(params), repo: { type: 'model', name: repo }, visibility: isPublic ? 'public' : 'private' }),
+  );
+}
+
+/** Which files differ from those of the hub, by their hashes. */
+async function compare(
+  { files, onProgress, signal }: Params,
+  there: readonly HubFile[],
+): Promise<{ readonly missing: readonly PushFile[]; readonly unchanged: readonly string[] }> {
+  const pairs = files.map(file => ({ file, other: there.find(({ name, size }) => name === file.name && size === file.size) }));
+  const totalBytes = pairs.reduce((sum, { file, other }) => sum + (other ? file.size : 0), 0);
+  let bytes = 0;
+  const onChunk = (size: number): void => {
+    signal?.throwIfAborted();
+    bytes += size;
+    onProgress?.({ phase: 'hash', bytes, totalBytes });
+  };
+  const missing: PushFile[] = [];
+  for (const { file, other } of pairs) if (!other || !(await isSame(file, other, onChunk))) missing.push(file);
+  return { missing, unchanged: files.filter(file => !missing.includes(file)).map(({ name }) => name) };
+}
+
+async function isSame({ path, size }: PushFile, { sha256, gitSha1 }: HubFile, onChunk: (bytes: number) => void): Promise<boolean> {
+  const hash = sha256 === undefined ? createHash('sha1').update(`blob ${size}\0`) : createHash('sha256');
+  const chunks: AsyncIterable<Uint8Array> = createReadStream(path);
+  for await (const chunk of chunks) {
+    hash.update(chunk);
+    onChunk(chunk.length);
+  }
+  return hash.digest('hex') === (sha256 ?? gitSha1);
+}
+
+/** @param parent the commit that the files were compared with @returns the new commit */
+async function upload(params: Params, files: readonly PushFile[], parent: string | undefined): Promise<string> {
+  const { repo, message, onProgress, signal } = params;
+  const totalBytes = files.reduce((sum, { size }) => sum + size, 0);
+  let bytes = 0;
+  const onBytes = (more: number): void => {
+    bytes += more;
+    onProgress?.({ phase: 'upload', bytes, totalBytes });
+  };
+  const made = await explained(`push to ${repo}`, repo, () =>
+    commit({
+      ...callOf(params, onBytes),
+      repo: { type: 'model', name: repo },
+      title: message,
+      operations: files.map(({ name, path }) => ({ operation: 'addOrUpdate', path: name, content: pathToFileURL(path) })),
+      // The library's other protocol needs a service apart from the hub.
+      useXet: false,
+      ...(parent !== undefined && { parentCommit: parent }),
+      ...(signal && { abortSignal: signal }),
+    }),
+  );
+  onProgress?.({ phase: 'upload', bytes: totalBytes, totalBytes });
+  if (made === undefined) throw new HubError('server', `the hub made no commit of ${repo}: try again`);
+  return made.commit.oid;
+}
+
+/** Runs a call of the library. @throws HubError instead of the library's errors */
+async function explained<T>(what: string, repo: string, call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (error) {
+    if (error instanceof HubApiError) throw statusError(what, repo, error);
+    if (error instanceof HubError && error.transient)
+      throw new HubError('interrupted', `${error.message}; files that were uploaded whole are kept: the same command continues there`, {
+        cause: error,
+      });
+    throw error;
+  }
+}
+
+const ADVICE: Readonly<Record<number, string>> = {
+  401: 'the token is not valid: create one with the role "write" in the settings of your account',
+  403: 'the token may not write there: give it write access to this repository or organization',
+  404: 'there is no such repository or organization for this token: check the name, and what the token may reach',
+  409: 'someone else created or changed the repository meanwhile: run the same command again',
+  412: 'someone else changed the repository meanwhile: run the same command again',
+};
+
+function statusError(what: string, repo: string, { statusCode, message, cause }: HubApiError): HubError {
+  const advice = ADVICE[statusCode] ?? `check the name ${repo} and the message of the hub`;
+  const failure = statusCode === 401 || statusCode === 403 ? 'gated' : statusCode === 404 ? 'missing' : 'server';
+  return new HubError(failure, `the hub refuses to ${what} (${statusCode}): ${advice}. It says: ${messageOf(message)}`, { cause });
+}

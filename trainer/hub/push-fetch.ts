@@ -1,0 +1,60 @@
+/** The `fetch` of uploads: bytes are counted as they leave, and what may be repeated is tried again. */
+import { isRecord } from '../narrow.ts';
+import { type RetryOptions, withRetries } from './hub-download.ts';
+import { HubError } from './hub-error.ts';
+import { isPassing, networkError } from './hub-http.ts';
+
+export interface PushFetchParams extends RetryOptions {
+  /** Bytes of the content of a large file that left; negative where an attempt failed and they leave again. */
+  readonly onBytes: (bytes: number) => void;
+}
+
+/** An answer of 2xx or of a status that no further attempt changes. @throws HubError for a network that fails */
+export function pushFetch({ onBytes, ...retries }: PushFetchParams): typeof fetch {
+  return async (input, init) => {
+    const url = new URL(input instanceof Request ? input.url : input);
+    const once = (): Promise<Response> => sendOnce(url, init, { onBytes, signal: retries.signal });
+    return isRepeatable(url, init) ? withRetries(retries, once) : once();
+  };
+}
+
+/** A commit whose answer was lost may have been made, so it is not sent again. */
+const isRepeatable = ({ pathname }: URL, init: RequestInit | undefined): boolean =>
+  init?.method !== 'POST' || /\/preupload\/|\/objects\/batch$/.test(pathname);
+
+async function sendOnce(
+  url: URL,
+  init: RequestInit | undefined,
+  { onBytes, signal }: Pick<PushFetchParams, 'onBytes' | 'signal'>,
+): Promise<Response> {
+  let left = 0;
+  const count = (bytes: number): void => {
+    left += bytes;
+    onBytes(bytes);
+  };
+  try {
+    const response = await fetch(url, init?.body instanceof Blob && isContent(init) ? { ...init, ...countedBody(init.body, count) } : init);
+    if (!isPassing(response.status)) return response;
+    await response.body?.cancel();
+    throw new HubError('server', `${url.host} answers ${response.status} for ${url.pathname}: try again later`, { transient: true });
+  } catch (error) {
+    onBytes(-left);
+    signal?.throwIfAborted();
+    if (error instanceof HubError) throw error;
+    throw networkError(url, error, '');
+  }
+}
+
+/** The library marks the requests that carry a large file. */
+const isContent = (init: RequestInit): boolean => 'progressHint' in init && isRecord(init.progressHint) && 'path' in init.progressHint;
+
+/** The content of a large file, which reports each chunk that is taken from it. Storage wants to know its length before. */
+function countedBody(content: Blob, onBytes: (bytes: number) => void): RequestInit {
+  const counted = new TransformStream<Uint8Array, Uint8Array>({
+    transform: (chunk, controller) => {
+      onBytes(chunk.length);
+      controller.enqueue(chunk);
+    },
+  });
+  return { body: content.stream().pipeThrough(counted), duplex: 'half', headers: { 'content-length': String(content.size) } };
+}
