@@ -67,6 +67,12 @@ const entries = {
     suffix: 'peft',
     hub: { library: 'peft', relation: 'adapter' },
   },
+  'gguf-adapter': {
+    label: 'GGUF adapter',
+    summary: 'Factors for Ollama and llama.cpp, which need the base as a GGUF file next to it',
+    suffix: 'gguf-adapter',
+    hub: { library: 'gguf', relation: 'adapter' },
+  },
 } as const satisfies Readonly<Record<string, ArtifactEntry>>;
 
 export type ExportFormat = keyof typeof entries;

@@ -23,6 +23,8 @@ export class LlamaCppError extends Error {
 export interface OpenLlamaCppParams {
   readonly cacheDir: string;
   readonly modelPath: string;
+  /** A GGUF file of factors that is put over the model. */
+  readonly lora?: string;
   /** Tokens of the longest sequence. */
   readonly tokens: number;
   readonly threads: number;
@@ -76,7 +78,7 @@ function openBinding(cacheDir: string, maxThreads: number): NonNullable<typeof o
 }
 
 /** @throws LlamaCppError where it cannot load the file; Error where it is not installed */
-export async function openLlamaCpp({ cacheDir, modelPath, tokens, threads }: OpenLlamaCppParams): Promise<LlamaCpp> {
+export async function openLlamaCpp({ cacheDir, modelPath, lora, tokens, threads }: OpenLlamaCppParams): Promise<LlamaCpp> {
   const { llama, reported } = await openBinding(cacheDir, threads);
   reported.length = 0;
   const failed = async (what: string, error: unknown): Promise<LlamaCppError> => {
@@ -94,6 +96,7 @@ export async function openLlamaCpp({ cacheDir, modelPath, tokens, threads }: Ope
       batchSize: tokens + SPARE_TOKENS,
       threads,
       flashAttention: false,
+      ...(lora !== undefined && { lora }),
     });
     const sequence = context.getSequence();
     return {

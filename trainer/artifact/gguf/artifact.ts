@@ -21,7 +21,7 @@ import { ExportError } from '../export-error.ts';
 import { smokeIds } from '../smoke-test.ts';
 import { ggufDataBytes, planGguf } from './gguf-file.ts';
 import { compareWithLlamaCpp } from './llama-check.ts';
-import { modelfile } from './modelfile.ts';
+import { MODELFILE, modelfile, ollamaName } from './modelfile.ts';
 import { patchGguf } from './patch-gguf.ts';
 import { errorOf, largestError } from './rounding.ts';
 
@@ -59,21 +59,12 @@ export const artifact: Artifact = async (opened, { type: wanted = 'base', cacheD
   };
 };
 
-const MODELFILE = 'Modelfile';
-
 /** As their own documentation has them; each takes the file as it is. */
 const commandsFor = (file: string, name: string): Readonly<Record<string, string>> => ({
   Ollama: `ollama create ${name} -f ${MODELFILE} && ollama run ${name}`,
   'llama.cpp': `llama-cli -m ${file} -cnv`,
   'LM Studio': `lms import ${file}`,
 });
-
-/** Ollama's names are in lower case, without signs that separate parts. */
-const ollamaName = (stem: string): string =>
-  stem
-    .toLowerCase()
-    .replace(/[^a-z0-9._-]+/g, '-')
-    .replace(/^[^a-z0-9]+/, '') || 'tuned';
 
 /** The name of the file: that of the base without its own type, what was done to it, and the type that was asked for. */
 function stemOf(source: string, type: GgufExportType): string {

@@ -11,6 +11,7 @@ import { tokenizerEntries } from '../../format/gguf/gguf-tokenizer-entries.ts';
 import type { GgufType } from '../../format/gguf/gguf-types.ts';
 import { type GgufTensorEntry, ggufTensorBytes } from '../../format/gguf/gguf-writer.ts';
 import type { TensorInfo } from '../../format/tensor-source.ts';
+import type { ModelFolder } from '../../hub/open-model.ts';
 import { nameInDecoder } from '../../model/family/decoder-names.ts';
 import type { CausalModel } from '../../model/model-spec.ts';
 import type { ParameterSpec } from '../../model/module-specs.ts';
@@ -21,7 +22,7 @@ import { mergedWeights } from '../adapter/merge.ts';
 import type { Opened } from '../artifact.ts';
 import { ExportError } from '../export-error.ts';
 import { type FileTensor, fileTensors, isTunedIn, keptType, typeInFolder } from './gguf-tensors.ts';
-import { describeForGguf } from './metadata.ts';
+import { type DescribedModel, describeForGguf } from './metadata.ts';
 import { FILE_TYPES, ggufTypeNamed, type NamedType, typeOfTensor } from './quantization.ts';
 
 export interface GgufPlan {
@@ -71,7 +72,7 @@ export function layoutOf(name: string, shape: readonly number[], family: GgufFam
   };
 }
 
-interface Heads {
+export interface Heads {
   readonly heads: number;
   readonly kvHeads: number;
 }
@@ -95,8 +96,7 @@ export async function planGguf(params: GgufPlanParams): Promise<GgufPlan> {
 
 async function planOfFolder({ opened, model, type, name: title, onTensor, onWarning }: GgufPlanParams): Promise<GgufPlan> {
   const { folder, adapter, tokenizer } = opened;
-  const written = new Map(model.parameters.map(spec => [nameInDecoder(spec.name), infoOf(spec, folder.weights.tensors.get(spec.name))]));
-  const { family, decoder, entries, factors } = describeForGguf(folder.config, written);
+  const { family, decoder, entries, factors } = describeFolder(folder, model);
   if (tokenizer === undefined)
     throw new ExportError('the base has no tokenizer, which a GGUF file has to hold: put tokenizer.json into its folder');
   if (model.remark !== undefined)
@@ -148,6 +148,12 @@ const MXFP4_EXPERTS = 38;
 const WEIGHT = '.weight';
 /** ggml's, of the layouts that are written. */
 const QUANTIZATION_VERSION = 2;
+
+/** Facts that llama.cpp needs about the model of a folder. @throws ExportError for one that a GGUF file cannot hold */
+export function describeFolder({ config, weights }: ModelFolder, model: CausalModel): DescribedModel {
+  const written = new Map(model.parameters.map(spec => [nameInDecoder(spec.name), infoOf(spec, weights.tensors.get(spec.name))]));
+  return describeForGguf(config, written);
+}
 
 const infoOf = ({ name, shape }: ParameterSpec, held: TensorInfo | undefined): TensorInfo =>
   held ?? { name, dtype: 'F32', shape, byteLength: 0 };

@@ -43,6 +43,8 @@ const SHARE_OF_OTHER_EXPERTS = 0.25;
 
 export interface LlamaCheckParams {
   readonly path: string;
+  /** A GGUF file of factors that is put over the model. */
+  readonly lora?: string;
   readonly exported: ReopenedExport;
   readonly engine: Engine;
   readonly cacheDir: string | undefined;
@@ -50,7 +52,7 @@ export interface LlamaCheckParams {
 
 /** @throws ExportError with the first difference, or with llama.cpp's own words where it cannot load the file */
 export async function compareWithLlamaCpp(params: LlamaCheckParams): Promise<CrossCheck | { readonly missing: string }> {
-  const { cacheDir, path, engine } = params;
+  const { cacheDir, path, lora, engine } = params;
   if (cacheDir === undefined || !hasLlamaCpp(cacheDir)) return { missing: `llama.cpp is not installed: run "${INSTALL_LLAMA_CPP}"` };
   const { model } = params.exported;
   if (!isCausal(model)) throw new ExportError(`llama.cpp cannot check a ${model.family} that classifies: export it as merged`);
@@ -59,7 +61,7 @@ export async function compareWithLlamaCpp(params: LlamaCheckParams): Promise<Cro
   const tokenizer = await file.loadTokenizer().finally(() => file.weights.close());
   const ids = await greedyContinuation(engine, exported, smokeIds(exported.model, tokenizer));
   const ours = await sequenceLogits(engine, exported, ids);
-  const llama = await open({ cacheDir, modelPath: path, tokens: ids.length, threads: THREADS });
+  const llama = await open({ cacheDir, modelPath: path, tokens: ids.length, threads: THREADS, ...(lora !== undefined && { lora }) });
   try {
     compareIds(llama, tokenizer, exported.model);
     const theirs = await llama.topLogits([...ids], COMPARED);

@@ -6,9 +6,20 @@ import type { ModelConfig } from '../../format/model-config.ts';
 import type { Tokenizer } from '../../format/tokenizer/tokenizer.ts';
 import { required } from '../../narrow.ts';
 
+export const MODELFILE = 'Modelfile';
+
+/** Ollama's names are in lower case, without signs that separate parts. */
+export const ollamaName = (stem: string): string =>
+  stem
+    .toLowerCase()
+    .replace(/[^a-z0-9._-]+/g, '-')
+    .replace(/^[^a-z0-9]+/, '') || 'tuned';
+
 export interface ModelfileParams {
   /** The name of the GGUF file next to it. */
   readonly file: string;
+  /** The GGUF file of the base, where `file` is an adapter. */
+  readonly base?: string;
   readonly tokenizer: Tokenizer;
   readonly generationConfig: ModelConfig | undefined;
   readonly maxPositions: number;
@@ -26,7 +37,7 @@ const PARAMETERS = {
   repetition_penalty: 'repeat_penalty',
 } as const;
 
-export function modelfile({ file, tokenizer, generationConfig = {}, maxPositions }: ModelfileParams): string {
+export function modelfile({ file, base, tokenizer, generationConfig = {}, maxPositions }: ModelfileParams): string {
   const chat = goTemplate(tokenizer);
   const parameters = Object.entries(PARAMETERS).flatMap(([key, name]) => {
     const value = generationConfig[key];
@@ -34,7 +45,9 @@ export function modelfile({ file, tokenizer, generationConfig = {}, maxPositions
   });
   const stops = tokenizer.eosIds.flatMap(id => tokenizer.token(id) ?? []).filter(text => !text.includes('"'));
   return [
-    `FROM ./${file}`,
+    ...(base === undefined
+      ? [`FROM ./${file}`]
+      : ['# Put the base next to this file, or write its name in Ollama here.', `FROM ./${base}`, `ADAPTER ./${file}`]),
     ...('reason' in chat
       ? [`# No TEMPLATE: ${chat.reason}.`, '# Ollama then uses the chat template inside the GGUF file.']
       : [`TEMPLATE """${chat.template}"""`, ...(chat.system === undefined ? [] : [`SYSTEM """${chat.system}"""`])]),

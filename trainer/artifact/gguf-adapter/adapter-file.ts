@@ -1,0 +1,108 @@
+/** A GGUF file of factors (`general.type` is `adapter`), as `convert_lora_to_gguf.py` of llama.cpp writes it, and such a file read again. */
+import { openByteFile } from '../../format/byte-file.ts';
+import { f32Entry, type GgufEntry, stringEntry, u32Entry } from '../../format/gguf/gguf-entries.ts';
+import { readGgufHeader } from '../../format/gguf/gguf-header.ts';
+import { permutedRow } from '../../format/gguf/gguf-names.ts';
+import type { GgufTensorEntry } from '../../format/gguf/gguf-writer.ts';
+import { addProduct } from '../../method/lora/merge.ts';
+import type { WeightSource } from '../../model/weight-source.ts';
+import { required } from '../../narrow.ts';
+import { ExportError } from '../export-error.ts';
+import { type FileLayout, inFileOrder, quantized } from '../gguf/gguf-file.ts';
+import { FILE_TYPES, ggufTypeNamed } from '../gguf/quantization.ts';
+import { type Factors, rankOf } from './factors.ts';
+
+/** The places of the factors of one module. */
+export interface AdapterPlace extends Factors {
+  /** llama.cpp's name of the weight. */
+  readonly name: string;
+  readonly layout: FileLayout;
+}
+
+const ALPHA = 'adapter.lora.alpha';
+const F32 = ggufTypeNamed('F32');
+const [A_END, B_END] = ['.lora_a', '.lora_b'];
+
+export interface AdapterFile {
+  readonly metadata: readonly GgufEntry[];
+  readonly tensors: readonly GgufTensorEntry[];
+}
+
+/** @param title `general.name` */
+export function adapterFile(places: readonly AdapterPlace[], architecture: string, title: string): AdapterFile {
+  const [first] = places;
+  // One alpha for all: where modules have others, their B makes up for it.
+  const alpha = first === undefined ? 1 : first.scale * rankOf(first);
+  return {
+    metadata: [
+      stringEntry('general.architecture', architecture),
+      stringEntry('general.type', 'adapter'),
+      stringEntry('general.name', title),
+      u32Entry('general.file_type', FILE_TYPES.F32),
+      stringEntry('adapter.type', 'lora'),
+      f32Entry(ALPHA, alpha),
+    ],
+    tensors: places.flatMap(place => tensorsOf(place, (place.scale * rankOf(place)) / alpha)),
+  };
+}
+
+function tensorsOf({ name, a, b, layout }: AdapterPlace, factor: number): GgufTensorEntry[] {
+  const data = async (values: Float32Array, columns: number): Promise<Uint8Array> => quantized(values, F32, columns);
+  const columns = ({ shape }: { readonly shape: readonly number[] }): number => required(shape[1], 'the columns of a factor');
+  return [
+    { name: name + A_END, type: F32, shape: a.shape, data: async () => data(await a.values(), columns(a)) },
+    {
+      name: name + B_END,
+      type: F32,
+      shape: b.shape,
+      data: async () => {
+        const values = (await b.values()).map(value => factor * value);
+        return data(inFileOrder(values, required(b.shape[0], 'the rows of B'), layout), columns(b));
+      },
+    },
+  ];
+}
+
+/** The base with the factors of a file, as llama.cpp applies them. @throws ExportError for a file that has other tensors */
+export async function withAdapterFile(
+  path: string,
+  places: readonly AdapterPlace[],
+  base: WeightSource,
+): Promise<WeightSource & { close(): Promise<void> }> {
+  const file = await openByteFile(path);
+  const header = await readGgufHeader(file);
+  const alpha = header.metadata.get(ALPHA);
+  const tensors = new Map(header.tensors.map(tensor => [tensor.name, tensor]));
+  if (typeof alpha !== 'number' || tensors.size !== 2 * places.length)
+    throw new ExportError('the adapter file has other tensors than were written: report this with the recipe');
+  const read = async (name: string): Promise<{ readonly values: Float32Array; readonly shape: readonly number[] }> => {
+    const { type, shape, position, byteLength } = required(tensors.get(name), name);
+    const values = new Float32Array(shape.reduce((n, d) => n * d, 1));
+    required(type.dequantize, type.name)(await file.read(position, byteLength), 0, values, 0, values.length);
+    return { values, shape };
+  };
+  const byWeight = new Map(places.map(place => [place.module.weight.name, place]));
+  return {
+    tensors: base.tensors,
+    readFloat32: async name => {
+      const weight = await base.readFloat32(name);
+      const place = byWeight.get(name);
+      if (place === undefined) return weight;
+      const [a, b] = [await read(place.name + A_END), await read(place.name + B_END)];
+      const r = required(b.shape[1], 'the rank of B');
+      return addProduct(weight, a.values, inModelOrder(b.values, r, place.layout), { r, alpha });
+    },
+    close: () => file.close(),
+  };
+}
+
+/** The inverse of `inFileOrder`, of rows of `width` numbers. */
+function inModelOrder(values: Float32Array, width: number, { interleavedHeadDim }: FileLayout): Float32Array {
+  if (interleavedHeadDim === undefined) return values;
+  const out = new Float32Array(values.length);
+  for (let row = 0; row < values.length / width; row++) {
+    const place = permutedRow(row, interleavedHeadDim) * width;
+    out.set(values.subarray(place, place + width), row * width);
+  }
+  return out;
+}
