@@ -1,11 +1,12 @@
 /** `rowtune serve` as programs use it: the npm package `openai` asks a tiny model, whose greedy text is that of `rowtune generate`. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { cpSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { cli, lastValue } from '../e2e/cli/run-cli.ts';
+import { writeSentenceModules } from '../../trainer/format/sentence-modules.ts';
+import { cli, golden, lastValue } from '../e2e/cli/run-cli.ts';
 import { makeStateDir } from '../support/daemon.ts';
 import { makeTinyTask } from '../support/tiny-task.ts';
 
@@ -23,10 +24,14 @@ const TEMPLATE =
 beforeAll(async () => {
   cpSync(path.join(task.folder, 'model'), path.join(task.folder, 'chatty'), { recursive: true });
   writeFileSync(path.join(task.folder, 'chatty', 'chat_template.jinja'), TEMPLATE);
+  for (const part of ['bert', 'tiny-tokenizer'])
+    cpSync(path.join(golden, part), path.join(task.folder, 'encoder'), { recursive: true, force: true });
+  await writeSentenceModules(path.join(task.folder, 'encoder'), { mode: 'mean', normalize: true, dimensions: 32, maxLength: 24 });
   const args = [
     'serve',
     'tiny=model',
     'chatty',
+    'sentences=encoder',
     '--engine',
     'portable',
     '--port',
@@ -65,7 +70,7 @@ const prompt = 'note 3 says';
 const greedy = { model: 'tiny', prompt, temperature: 0, max_tokens: 12 } as const;
 
 test('models are listed', async () => {
-  expect((await openai.models.list()).data.map(({ id }) => id)).toEqual(['tiny', 'chatty']);
+  expect((await openai.models.list()).data.map(({ id }) => id)).toEqual(['tiny', 'chatty', 'sentences']);
 });
 
 describe('completions', () => {
@@ -154,6 +159,65 @@ describe('chats', () => {
   });
 });
 
+describe('embeddings', () => {
+  const embed = async (input: OpenAI.EmbeddingCreateParams['input'], more: Partial<OpenAI.EmbeddingCreateParams> = {}) =>
+    openai.embeddings.create({ model: 'sentences', input, ...more });
+  const apart = (a: readonly number[], b: readonly number[]): number =>
+    Math.max(...a.map((value, i) => Math.abs(value - (b[i] ?? Number.NaN))));
+
+  test('vectors of ids are those of sentence-transformers', async () => {
+    const file = path.join(golden, 'embeddings.json');
+    const { texts, cases } = JSON.parse(readFileSync(file, 'utf8')) as {
+      readonly texts: readonly (readonly number[][])[];
+      readonly cases: { readonly pairs: { readonly vectors: readonly number[][] } };
+    };
+    const anchors = texts.map(sides => sides[0] ?? []);
+    const { data, usage } = await embed(anchors);
+    expect(data.map(({ index }) => index)).toEqual(anchors.map((_, i) => i));
+    for (const [i, vector] of cases.pairs.vectors.entries()) expect(apart(vector, data[i]?.embedding ?? [])).toBeLessThan(1e-5);
+    expect(usage).toEqual({ prompt_tokens: anchors.flat().length, total_tokens: anchors.flat().length });
+  });
+
+  test('texts of every length, as numbers or as base64, whole or shortened', async () => {
+    const texts = ['a note', 'a note of several words'];
+    // The package asks for base64 where no format is named.
+    const [whole, plain, short] = await Promise.all([
+      embed(texts),
+      embed(texts, { encoding_format: 'float' }),
+      embed(texts, { dimensions: 8 }),
+    ]);
+    expect(whole.data).toEqual(plain.data);
+    for (const [i, { embedding }] of whole.data.entries()) {
+      expect(embedding).toHaveLength(32);
+      expect(Math.hypot(...embedding)).toBeCloseTo(1, 5);
+      const cut = embedding.slice(0, 8);
+      expect(
+        apart(
+          cut.map(value => value / Math.hypot(...cut)),
+          short.data[i]?.embedding ?? [],
+        ),
+      ).toBeLessThan(1e-6);
+    }
+    expect(apart((await embed('a note')).data[0]?.embedding ?? [], whole.data[0]?.embedding ?? [])).toBe(0);
+  });
+
+  test.each([
+    ['a text that is too long', () => embed('x'.repeat(100)), 'more than the 24 tokens'],
+    ['ids that are too many', () => embed(Array.from({ length: 50 }, () => 5)), 'at most 24 are read'],
+    ['an id that is none', () => embed([[100_000]]), 'has no id 100000'],
+    ['more dimensions than there are', () => embed('a', { dimensions: 64 }), 'have 32 numbers'],
+    ['nothing', () => embed([]), 'input: '],
+    ['a language model', () => embed('a', { model: 'tiny' }), 'tiny writes text; use /v1/chat/completions'],
+    [
+      'text of an encoder',
+      () => openai.completions.create({ ...greedy, model: 'sentences' }),
+      'sentences gives vectors of texts; use /v1/embeddings',
+    ],
+  ])('%s is refused', async (_, ask, message) => {
+    await expect(ask()).rejects.toThrow(message);
+  });
+});
+
 describe('what is refused', () => {
   const status = (ask: Promise<unknown>): Promise<unknown> =>
     ask.then(
@@ -171,7 +235,7 @@ describe('what is refused', () => {
   });
 
   test.each([
-    ['another model', { ...greedy, model: 'big' }, 404, 'there is no model big here; there is tiny, chatty'],
+    ['another model', { ...greedy, model: 'big' }, 404, 'there is no model big here; there is tiny, chatty, sentences'],
     ['two answers', { ...greedy, n: 2 }, 400, 'more than one answer'],
     ['a penalty', { ...greedy, frequency_penalty: 0.5 }, 400, 'frequency_penalty is not supported'],
     ['an unknown parameter', { ...greedy, min_p: 0.1 }, 400, 'min_p: this server does not know this parameter'],

@@ -1,7 +1,9 @@
 /** The job 'serve': loads models and answers requests until it is stopped. */
+import { embedderOf, TextVectors } from '../generate/text-vectors.ts';
 import type { JobScope } from '../job/job-scope.ts';
 import { openJobEngine, openModelFolder } from '../job/open-base.ts';
 import type { JobRequest } from '../protocol/job-messages.ts';
+import type { ServedEmbedder } from '../serve/embeddings.ts';
 import { startServer } from '../serve/http-server.ts';
 import { ServedModel } from '../serve/served-model.ts';
 
@@ -10,6 +12,7 @@ export async function serveJob(request: Extract<JobRequest, { kind: 'serve' }>, 
   const { job } = scope;
   const engine = await openJobEngine(scope, requested);
   const models: ServedModel[] = [];
+  const embedders: ServedEmbedder[] = [];
   let requests = 0;
   try {
     for (const { name, model, revision, adapter: adapterPath } of wanted) {
@@ -20,14 +23,22 @@ export async function serveJob(request: Extract<JobRequest, { kind: 'serve' }>, 
         report(done);
       };
       const openFolder = () => openModelFolder(scope, { model, revision });
-      models.push(await ServedModel.open({ name, engine, openFolder, adapterPath, onLoad }));
+      const folder = await openFolder();
+      try {
+        const embedder = await embedderOf({ folder, adapterPath });
+        if (embedder) embedders.push({ name, vectors: await TextVectors.open(embedder, { engine, folder, adapterPath, onLoad }) });
+      } finally {
+        await folder.weights.close();
+      }
+      if (!embedders.some(each => each.name === name))
+        models.push(await ServedModel.open({ name, engine, openFolder, adapterPath, onLoad }));
       job.checkStop();
     }
     const onRequest = (line: string): void => {
       requests++;
       job.log('info', line);
     };
-    const server = await startServer({ models, host, port, token, origins, maxTokens, onRequest });
+    const server = await startServer({ models, embedders, host, port, token, origins, maxTokens, onRequest });
     job.emit({ type: 'serving', port: server.port });
     await new Promise<void>(resolve => {
       if (job.stop !== undefined) resolve();
@@ -37,5 +48,6 @@ export async function serveJob(request: Extract<JobRequest, { kind: 'serve' }>, 
     return { requests };
   } finally {
     for (const model of models) await model.dispose();
+    for (const { vectors } of embedders) await vectors.dispose();
   }
 }

@@ -7,6 +7,7 @@ import { RequestError } from './request-error.ts';
 const MAX_STOPS = 4;
 const MAX_TOP_LOGPROBS = 20;
 const MAX_MESSAGES = 10_000;
+const MAX_INPUTS = 2048;
 
 const text = z.string();
 /** The API writes what is not given as null, too. */
@@ -78,11 +79,24 @@ const completionSchema = z.strictObject({
   suffix: idle(undefined, 'suffix'),
 });
 
+const id = z.int().min(0);
+const several = <T extends z.ZodType>(type: T) => z.array(type).min(1).max(MAX_INPUTS);
+
+const embeddingSchema = z.strictObject({
+  model: text,
+  input: z.union([text, several(text), several(id), several(z.array(id).min(1))], 'a text, several texts, or ids of tokens'),
+  dimensions: maybe(count),
+  encoding_format: maybe(z.enum(['float', 'base64'])),
+  user: z.unknown().optional(),
+});
+
+export type EmbeddingRequest = z.infer<typeof embeddingSchema>;
 export type ChatRequest = z.infer<typeof chatSchema>;
 export type CompletionRequest = z.infer<typeof completionSchema>;
 
 /** @throws RequestError that names the first wrong parameter */
 export const readChatRequest = (body: unknown): ChatRequest => read(chatSchema, body);
+export const readEmbeddingRequest = (body: unknown): EmbeddingRequest => read(embeddingSchema, body);
 export const readCompletionRequest = (body: unknown): CompletionRequest => read(completionSchema, body);
 
 function read<T>(schema: z.ZodType<T>, body: unknown): T {

@@ -5,9 +5,10 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { GenerateError } from '../generate/decoder.ts';
 import { portOf } from '../machine/port-of.ts';
 import { type AdmissionRules, admit } from './admission.ts';
-import { readChatRequest, readCompletionRequest, settingsOf } from './api-requests.ts';
+import { readChatRequest, readCompletionRequest, readEmbeddingRequest, settingsOf } from './api-requests.ts';
 import { type AnswerKind, answerHead, answerPiece, errorBody, lastPiece, usagePiece, wholeAnswer } from './api-responses.ts';
 import type { CompletionSettings } from './complete.ts';
+import { embeddings, type ServedEmbedder } from './embeddings.ts';
 import { RequestError } from './request-error.ts';
 import type { ServedModel } from './served-model.ts';
 
@@ -19,7 +20,9 @@ const HEADERS_TIMEOUT_MS = 10_000;
 const BODY_TIMEOUT_MS = 60_000;
 
 export interface ServeParams extends AdmissionRules {
+  /** Language models. */
   readonly models: readonly ServedModel[];
+  readonly embedders: readonly ServedEmbedder[];
   /** 0 for a free port. */
   readonly port: number;
   /** The longest answer of a request that names no length. */
@@ -105,19 +108,20 @@ function toRefusal(error: unknown): RequestError {
 
 async function route(params: ServeParams, queue: Queue, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const path = (request.url ?? '').split('?')[0];
-  const { models } = params;
   switch (`${request.method} ${path}`) {
     case 'GET /health':
       return sendJson(response, 200, { status: 'ok' });
     case 'GET /v1/models':
       return sendJson(response, 200, {
         object: 'list',
-        data: models.map(({ name }) => ({ id: name, object: 'model', created: 0, owned_by: 'rowtune' })),
+        data: [...params.models, ...params.embedders].map(({ name }) => ({ id: name, object: 'model', created: 0, owned_by: 'rowtune' })),
       });
     case 'POST /v1/chat/completions':
       return chat(params, queue, await readJson(request), response);
     case 'POST /v1/completions':
       return complete(params, queue, await readJson(request), response);
+    case 'POST /v1/embeddings':
+      return embed(params, queue, await readJson(request), response);
     default:
       throw new RequestError(404, `there is no ${request.method} ${path} here`);
   }
@@ -148,6 +152,26 @@ async function complete(params: ServeParams, queue: Queue, body: unknown, respon
   await answer({ kind: 'text', params, queue, model, ids: model.textIds(request.prompt), settings, request, response });
 }
 
+async function embed({ models, embedders, onRequest }: ServeParams, queue: Queue, body: unknown, response: ServerResponse): Promise<void> {
+  const request = readEmbeddingRequest(body);
+  const embedder = named(embedders, request.model, models, 'writes text; use /v1/chat/completions');
+  const isGone = goneAfter(response);
+  const begin = performance.now();
+  const answer = await queue.run(() => embeddings(embedder, request, isGone));
+  const seconds = (performance.now() - begin) / 1000;
+  onRequest(`${embedder.name}: ${answer.data.length} vectors of ${answer.usage.prompt_tokens} tokens in ${seconds.toFixed(1)} s`);
+  sendJson(response, 200, answer);
+}
+
+/** Returns a function that says whether the client left before the answer was complete. */
+function goneAfter(response: ServerResponse): () => boolean {
+  let isGone = false;
+  response.once('close', () => {
+    isGone = !response.writableEnded;
+  });
+  return () => isGone;
+}
+
 interface AnswerRequest {
   readonly kind: AnswerKind;
   readonly params: ServeParams;
@@ -163,10 +187,7 @@ interface AnswerRequest {
 }
 
 async function answer({ kind, params, queue, model, ids, settings, request, response }: AnswerRequest): Promise<void> {
-  let isGone = false;
-  response.once('close', () => {
-    isGone = !response.writableEnded;
-  });
+  const isGone = goneAfter(response);
   const form = {
     kind,
     head: answerHead(kind, model.name),
@@ -178,12 +199,12 @@ async function answer({ kind, params, queue, model, ids, settings, request, resp
   let isFirst = true;
   const begin = performance.now();
   const completion = await queue.run(() => {
-    if (isGone) throw new RequestError(499, 'the client is gone');
+    if (isGone()) throw new RequestError(499, 'the client is gone');
     if (isStream) response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-store' });
     return model.answer({
       ids,
       settings,
-      isCanceled: () => isGone,
+      isCanceled: isGone,
       ...(isStream && {
         onPiece: (text, tokens) => {
           send(answerPiece(form, text, tokens, isFirst));
@@ -203,10 +224,20 @@ async function answer({ kind, params, queue, model, ids, settings, request, resp
   response.end('data: [DONE]\n\n');
 }
 
-function modelOf({ models }: ServeParams, name: string): ServedModel {
+const modelOf = ({ models, embedders }: ServeParams, name: string): ServedModel =>
+  named(models, name, embedders, 'gives vectors of texts; use /v1/embeddings');
+
+/** @param others models that are there and do something else @throws RequestError where no model has the name */
+function named<T extends { readonly name: string }>(
+  models: readonly T[],
+  name: string,
+  others: readonly { readonly name: string }[],
+  instead: string,
+): T {
   const found = models.find(model => model.name === name);
   if (found !== undefined) return found;
-  const names = models.map(model => model.name).join(', ');
+  if (others.some(model => model.name === name)) throw new RequestError(400, `${name} ${instead}`, { param: 'model' });
+  const names = [...models, ...others].map(model => model.name).join(', ');
   throw new RequestError(404, `there is no model ${name} here; there is ${names}`, { param: 'model', code: 'model_not_found' });
 }
 

@@ -33,7 +33,7 @@ const MAX_TOKEN_BYTES = 1024;
 export const addServe: AddCommand = (program, surroundings) => {
   const command = program
     .command('serve')
-    .description('serve models over the OpenAI API: chat completions and completions, with streaming')
+    .description('serve models over the OpenAI API: chat completions and completions, with streaming, and embeddings')
     .argument('<models...>', 'run folders, model folders, .gguf files or names on the hub; NAME=MODEL gives one a name of its own')
     .option('--base', 'also serve the base model of each run', false)
     .option('--host <address>', 'the address to listen on; other machines send their token unencrypted', '127.0.0.1')

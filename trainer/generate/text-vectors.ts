@@ -1,0 +1,147 @@
+/** The vectors of texts, from an encoder that is held ready. */
+import { modelOfAdapter } from '../artifact/adapter/adapter.ts';
+import { applyAdapter, untouched } from '../artifact/adapter/apply-adapter.ts';
+import { readAdapter } from '../artifact/adapter/read-adapter.ts';
+import { createSegmentEncoder, type SegmentEncoder } from '../data/segment-encoder.ts';
+import type { Engine, Session } from '../engine/engine.ts';
+import { readSentenceModules, sentenceLength } from '../format/sentence-modules.ts';
+import { Graph } from '../graph/graph.ts';
+import { assemble, type Program } from '../graph/program.ts';
+import { float32Of } from '../graph/types.ts';
+import type { ModelFolder } from '../hub/open-model.ts';
+import { declareClassifierBatch } from '../model/classifier-batch.ts';
+import { loadModel } from '../model/load-model.ts';
+import type { ClassifierModel } from '../model/model-spec.ts';
+import { type LinearHook, Tracer } from '../model/tracer.ts';
+import { weightStream } from '../model/weight-stream.ts';
+import { required } from '../narrow.ts';
+import { loadVariables } from '../train/variables.ts';
+import { GenerateError } from './decoder.ts';
+
+export interface TextVectorsParams {
+  readonly engine: Engine;
+  /** A base model, or a merged export. The caller closes it. */
+  readonly folder: ModelFolder;
+  /** A run, a checkpoint or an exported adapter, on top of it. */
+  readonly adapterPath?: string | undefined;
+  readonly onLoad?: (done: number, total: number) => void;
+}
+
+/** Longer texts are refused where the folder does not say how long they may be: each length is a program of its own. */
+const MAX_TOKENS = 2048;
+/** The shortest program; each other one is twice as long. */
+const FIRST_TOKENS = 16;
+
+/** The encoder of a folder that gives vectors: a run or an export of embeddings, or an encoder without a head. Undefined for other models. */
+export async function embedderOf({
+  folder,
+  adapterPath,
+}: Pick<TextVectorsParams, 'folder' | 'adapterPath'>): Promise<ClassifierModel | undefined> {
+  const { config, dir } = folder;
+  const adapter = adapterPath === undefined ? undefined : await readAdapter(adapterPath);
+  await adapter?.close();
+  const pooling = adapter === undefined && folder.ggufPath === undefined ? await readSentenceModules(dir) : undefined;
+  const model = pooling ? loadModel(config, { problem: 'embedding', pooling }) : modelOfAdapter(config, adapter?.description ?? {});
+  if (model.kind !== 'classifier' || model.encoder === undefined) return undefined;
+  if (model.pooling !== undefined) return model;
+  const isHeadless = adapter === undefined && !/For\w+Classification$/.test(String([config.architectures].flat()[0]));
+  const headless = isHeadless ? loadModel(config, { problem: 'embedding' }) : undefined;
+  return headless?.kind === 'classifier' ? headless : undefined;
+}
+
+export class TextVectors {
+  /** Numbers of a vector. */
+  readonly width: number;
+  /** Tokens of the longest text. */
+  readonly longest: number;
+  readonly vocabularySize: number;
+  /** Whether vectors have length 1. */
+  readonly isNormalized: boolean;
+  readonly #model: ClassifierModel;
+  readonly #encoder: SegmentEncoder;
+  readonly #session: Session;
+
+  private constructor(model: ClassifierModel, encoder: SegmentEncoder, session: Session, longest: number) {
+    this.width = model.hiddenSize;
+    this.longest = longest;
+    this.vocabularySize = model.input.kind === 'tokens' ? model.input.vocabularySize : 0;
+    this.isNormalized = model.pooling?.normalize === true;
+    this.#model = model;
+    this.#encoder = encoder;
+    this.#session = session;
+  }
+
+  /** Loads the weights. @throws AdapterError where the adapter does not fit */
+  static async open(model: ClassifierModel, { engine, folder, adapterPath, onLoad }: TextVectorsParams): Promise<TextVectors> {
+    const adapter = adapterPath === undefined ? undefined : await readAdapter(adapterPath);
+    try {
+      const { weights } = folder;
+      const tuned = adapter ? await applyAdapter({ model, weights, fingerprint: await weights.fingerprint(), adapter }) : { weights };
+      const encoder = createSegmentEncoder(await folder.loadTokenizer());
+      const longest = Math.min((await sentenceLength(folder.dir)) ?? MAX_TOKENS, positionsOf(model), MAX_TOKENS);
+      const { attachment = untouched, start } = { attachment: undefined, start: undefined, ...tuned };
+      const session = await engine.compile(vectorProgram(model, attachment.linearHook, longest));
+      try {
+        await loadVariables(session, { model: weightStream(model, tuned.weights, { onTensor: onLoad }), attachment, start });
+      } catch (error) {
+        await session.dispose();
+        throw error;
+      }
+      return new TextVectors(model, encoder, session, longest);
+    } finally {
+      await adapter?.close();
+    }
+  }
+
+  /** @throws GenerateError for a text that is longer than the model reads */
+  idsOf(text: string): Int32Array {
+    const { ids, truncated } = this.#encoder.encode(text, undefined, this.longest);
+    if (truncated) throw new GenerateError(`a text has more than the ${this.longest} tokens that the model reads: divide it`);
+    return ids;
+  }
+
+  /** The vector of one text of at most `longest` tokens. */
+  async vectorOf(ids: Int32Array): Promise<Float32Array> {
+    const { input } = this.#model;
+    if (input.kind !== 'tokens') throw new Error('an encoder of texts reads tokens');
+    const tokens = required(
+      lengthsUpTo(this.longest).find(length => length >= ids.length),
+      'a program of this length',
+    );
+    const feeds = { ids: new Int32Array(tokens).fill(input.padId), seen: new Float32Array(tokens).fill(1, 0, ids.length) };
+    feeds.ids.set(ids);
+    const outputs = await this.#session.run(
+      signatureOf(tokens),
+      input.tokenTypes > 1 ? { ...feeds, types: new Int32Array(tokens) } : feeds,
+    );
+    return float32Of(required(outputs.vectors, 'the vector'));
+  }
+
+  async dispose(): Promise<void> {
+    await this.#session.dispose();
+  }
+}
+
+const positionsOf = ({ input }: ClassifierModel): number => (input.kind === 'tokens' ? input.maxPositions : 0);
+
+const signatureOf = (tokens: number): string => `vectors_${tokens}`;
+
+/** 16, 32, … and the longest itself. */
+function lengthsUpTo(longest: number): number[] {
+  const lengths: number[] = [];
+  for (let length = FIRST_TOKENS; length < longest; length *= 2) lengths.push(length);
+  return [...lengths, longest];
+}
+
+/** A signature for each length: the feeds of one text to `vectors` [1, width]. */
+const vectorProgram = (model: ClassifierModel, linearHook: LinearHook | undefined, longest: number): Program =>
+  assemble(
+    Object.fromEntries(
+      lengthsUpTo(longest).map(tokens => {
+        const graph = new Graph();
+        const batch = declareClassifierBatch(graph, model.input, { batch: 1, tokens });
+        const vectors = model.logits(new Tracer({ graph, linearHook }), batch);
+        return [signatureOf(tokens), { graph, outputs: { vectors }, effects: [] }];
+      }),
+    ),
+  );
