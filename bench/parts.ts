@@ -10,6 +10,7 @@ import { MeasurementStore } from './measurements.ts';
 import type { Part, PartContext, PartsParams } from './part.ts';
 import { runPrecision } from './precision.ts';
 import { coreSets } from './run-side.ts';
+import { runScale } from './scale.ts';
 import { runSweep } from './sweep.ts';
 import { runTrueSize } from './true-size.ts';
 
@@ -20,6 +21,7 @@ const runs: Readonly<Record<Part, (context: PartContext) => Promise<boolean>>> =
   precision: runPrecision,
   load: runLoad,
   'true-size': runTrueSize,
+  scale: runScale,
   gpu: context => runGpu({ ...context, models: GPU_MODELS, checks: {} }),
 };
 

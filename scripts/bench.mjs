@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 import { ensurePython } from './python-venv.mjs';
 import { buildBundles, cacheFolder, ensureEngine, ensurePackages, root, StepError, say } from './steps.mjs';
 
-const PARTS = ['frontier', 'long', 'sweep', 'precision', 'load', 'true-size', 'gpu'];
+const PARTS = ['frontier', 'long', 'sweep', 'precision', 'load', 'true-size', 'scale', 'gpu'];
 const MODELS = ['smollm2', 'minilm', 'deberta', 'vit', 'resnet', 'gemma', 'experts'];
 /** Those that ask for no license to be accepted. */
 const DEFAULT_MODELS = MODELS.filter(name => name !== 'gemma');
@@ -19,6 +19,7 @@ SmolLM2-135M on one core and then on two, in float32; with --part, more of it:
                  precision: losses of bfloat16, quantized bases and 8-bit moments
                  load: a folder of seven billion parameters
                  true-size: a step of Llama-2-7B's and Llama-3-8B's sizes; needs 24 GB of memory
+                 scale: N processes of one thread next to one of N (--threads N, at least 2)
                  gpu: whole models of 1.7 and 8 billion parameters through the PJRT engine; needs --device gpu
   --models M,…   of the frontier: ${MODELS.join(', ')} (default: all but gemma;
                  experts: a mixture of 32, each with rows or factors of its own)
@@ -112,7 +113,7 @@ function readArguments() {
 async function bundle() {
   const { build } = await import('esbuild');
   const outdir = path.join(root, 'dist', 'bench');
-  const names = ['main', 'parts', 'step', 'load-step', 'true-size-step', 'matmul', 'memory', 'memory-step', 'cards'];
+  const names = ['main', 'parts', 'step', 'load-step', 'true-size-step', 'scale-step', 'matmul', 'memory', 'memory-step', 'cards'];
   await build({
     entryPoints: names.map(name => path.join(root, 'bench', `${name}.ts`)),
     outdir,
