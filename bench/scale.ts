@@ -173,7 +173,7 @@ export async function runScale(context: PartContext): Promise<boolean> {
   return rows.every(row => Math.abs(row.loss - singleOf(row, rows).loss) < 1e-3 * row.loss);
 }
 
-/** Of the repetitions, the one with the median time. */
+/** The repetition with the median time. */
 function medianRow(repetitions: readonly ScaleRow[]): ScaleRow {
   const middle = median(repetitions.map(({ secondsPerStep }) => secondsPerStep));
   return [...repetitions].sort((a, b) => Math.abs(a.secondsPerStep - middle) - Math.abs(b.secondsPerStep - middle))[0] as ScaleRow;
@@ -224,7 +224,7 @@ export function scaleMarkdown({ facts, threads, steps, rows, exchanges }: ScaleR
   const sizes = exchanges.TCP.map(({ bytes }) => `${(bytes / 1e3).toFixed(bytes < 1e4 ? 3 : 0)} kB`);
   return `# Several processes
 
-Written by \`npm run bench -- --part scale\`: SmolLM2-135M, ${threads} × ${TOKENS} tokens in all, float32, on ${threads} cores. A number is the mean
+Written by \`npm run bench -- --part scale\`: SmolLM2-135M, ${threads} × ${TOKENS} tokens in total, float32, on ${threads} cores. A number is the mean
 of ${steps} updates, in the repetition of ${ROUNDS} with the median time. "Waited" is the time of the rank that waited least in which its program waits for
 exchanges, "exchange" the time in which some are on their way; the rest is hidden behind the backward pass. TCP goes
 through the loopback device (\`MPIR_CVAR_NOLOCAL=1\`).

@@ -129,11 +129,11 @@ function comparison(found: TaskRows, other: ArmName): string[] {
   return [table([`against ${other}`, 'ln(loss) ± 95%', 'g', 'p', 'accuracy, points ± 95%'], differences.map(line))];
 }
 
-/** The rates that were tried by each arm, with a note where the best still lies at an end. */
+/** A note on the arms that ended their search with the best rate at an end. */
 function rateNote(found: TaskRows): string {
   const tuned = armNames.flatMap(arm => {
     const own = found.rows.filter(row => row.purpose === 'tune' && row.arm === arm).map(rateResult);
-    return own.length > 0 ? [{ arm, own }] : [];
+    return own.length === TRIALS ? [{ arm, own }] : [];
   });
   const open = tuned.flatMap(({ arm, own }) => {
     const end = endOfBest(own);
@@ -156,11 +156,11 @@ function missing(found: readonly TaskRows[]): string {
 }
 
 function compute(rows: readonly StudyRow[], found: readonly TaskRows[]): string {
-  const hours = rows.reduce((sum, { seconds, threads }) => sum + (seconds * threads) / 3600, 0);
+  const hours = rows.reduce((sum, { cpuSeconds, seconds, threads }) => sum + (cpuSeconds ?? seconds * threads) / 3600, 0);
   const used = found.reduce((sum, one) => sum + one.rows.length, 0);
   const dates = rows.map(({ date }) => date.slice(0, 10)).sort();
   const when = dates.length === 0 ? '' : `, ${dates[0]} to ${dates.at(-1)}`;
-  return `## Compute\n\n${rows.length} runs, ${hours.toFixed(1)} core hours${when}. ${used} of them are of the plan as it is now. Seconds are those of a whole run with loading and compilation, next to another run.`;
+  return `## Compute\n\n${rows.length} runs, ${hours.toFixed(1)} core hours${when}. ${used} of them are of the plan as it is now. CPU seconds are those of a whole run with loading and compilation.`;
 }
 
 const marked = (arm: ArmName, adjusted: number): string => (adjusted < 0.05 ? `${arm} *` : arm);

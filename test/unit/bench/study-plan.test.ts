@@ -110,7 +110,7 @@ const row = (facts: Partial<StudyRow>): StudyRow => ({
   result: { loss: 1, accuracy: 0.8 },
   before: { loss: 2, accuracy: 0.5 },
   trainable: 1000,
-  cpuSeconds: 30,
+  cpuSeconds: 36,
   parameters: 10_000,
   steps: 5,
   samples: 100,
@@ -188,18 +188,20 @@ describe('the page', () => {
   });
 
   test('shows means, learning rates and what is missing', () => {
-    const tuned = [1e-3, 3.2e-3, 1e-2].map((learningRate, i) => row({ purpose: 'tune', learningRate, result: { loss: 3 - i } }));
+    const rates = [1e-3, 3.2e-3, 1e-2, 3.2e-2, 0.1];
+    const tuned = rates.map((learningRate, i) => row({ purpose: 'tune', learningRate, result: { loss: 5 - i } }));
     const text = studyPage([...rows, ...tuned]);
-    expect(text).toContain('| lora | 0.510 ± 0.057 | 80.0 ± 0.0 | 1,000 | 0.0032 | 2 | 30.0 |');
+    expect(studyPage([...rows, ...tuned.slice(1)])).not.toContain('lies at an end');
+    expect(text).toContain('| lora | 0.510 ± 0.057 | 80.0 ± 0.0 | 1,000 | 0.0032 | 2 | 36.0 |');
     expect(text).not.toContain('| loss on general text |');
     const forgetful = rows.map(one => ({ ...one, forgetting: { loss: 0.1, divergence: 0.02 } }));
     expect(studyPage(forgetful)).toContain(
-      '| lora | 0.510 ± 0.057 | 80.0 ± 0.0 | 1,000 | 0.0032 | 2 | 30.0 | 0.100 ± 0.000 | 0.020 ± 0.000 |',
+      '| lora | 0.510 ± 0.057 | 80.0 ± 0.0 | 1,000 | 0.0032 | 2 | 36.0 | 0.100 ± 0.000 | 0.020 ± 0.000 |',
     );
-    expect(text).toContain('lies at an end of those tried for lora (0.01)');
+    expect(text).toContain('lies at an end of those tried for lora (0.1)');
     expect(text).toMatch(/\| lora \* \| −0\.68\d ± 0\.0\d+ \|/);
     expect(text).toContain(`- \`${task.name}\`: rows, wanda;`);
-    expect(text).toContain('18 runs, 0.2 core hours, 2026-01-02 to 2026-01-02. 18 of them');
+    expect(text).toContain('20 runs, 0.2 core hours, 2026-01-02 to 2026-01-02. 20 of them');
   });
 
   test('a run that diverged is named, and runs of another plan are counted but not shown', () => {
