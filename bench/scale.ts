@@ -140,6 +140,7 @@ async function measureExchanges({ context, cores }: Launch, processes: number, r
   const request: ScaleStepRequest = { cacheDir: context.cacheDir, library, counts: COUNTS, repetitions: REPETITIONS };
   const script = [process.execPath, ...WORKER_FLAGS, path.join(context.sides.scripts, 'scale-step.mjs'), JSON.stringify(request)];
   const command = [launcher, '-n', String(processes), ...(route === 'TCP' ? OVER_NETWORK : []), ...script];
+  // One JSON line of scale-step.ts.
   const found = (await runPinned(command, cores, workerEnvironment({ threads: 1 }))) as { readonly exchanges: readonly ExchangeTime[] };
   return found.exchanges;
 }
@@ -176,7 +177,8 @@ export async function runScale(context: PartContext): Promise<boolean> {
 /** The repetition with the median time. */
 function medianRow(repetitions: readonly ScaleRow[]): ScaleRow {
   const middle = median(repetitions.map(({ secondsPerStep }) => secondsPerStep));
-  return [...repetitions].sort((a, b) => Math.abs(a.secondsPerStep - middle) - Math.abs(b.secondsPerStep - middle))[0] as ScaleRow;
+  const [nearest] = [...repetitions].sort((a, b) => Math.abs(a.secondsPerStep - middle) - Math.abs(b.secondsPerStep - middle));
+  return required(nearest, 'a repetition');
 }
 
 const singleOf = ({ method }: ScaleRow, rows: readonly ScaleRow[]): ScaleRow =>
