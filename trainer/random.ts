@@ -65,6 +65,16 @@ export function permutation(count: number, random: Random): Int32Array {
   );
 }
 
+/** `count` of the numbers 0 … size − 1, each set equally likely, ascending. Floyd's algorithm: time and memory grow with `count` alone. */
+export function drawn(count: number, size: number, random: Random): Int32Array {
+  const taken = new Set<number>();
+  for (let last = size - count; last < size; last++) {
+    const draw = random.below(last + 1);
+    taken.add(taken.has(draw) ? last : draw);
+  }
+  return Int32Array.from(taken).sort();
+}
+
 /** Four words, never all zero, that depend on every bit of every key. */
 function seedState(keys: readonly number[]): number[] {
   let state = 0x9e3779b9;

@@ -48,6 +48,8 @@ const table = {
   rslora: product('lora', { use_rslora: true }),
   'lora+': product('lora', { loraplus_lr_ratio: 16 }),
   dora: product('dora'),
+  // As many elements as the factors of that rank have numbers.
+  shira: { family: 'rows', settings: ({ lora }) => ({ method: 'shira', r: lora }) },
   bitfit: plain('bitfit', 'biases'),
   head: plain('head', 'head'),
   full: plain('full', 'whole'),

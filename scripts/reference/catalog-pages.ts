@@ -2,7 +2,7 @@
 import { artifactCatalog } from '../../trainer/catalog/artifacts.ts';
 import { engineCatalog, engineChoices } from '../../trainer/catalog/engines.ts';
 import { type MeasureEntry, measureCatalog } from '../../trainer/catalog/measures.ts';
-import { type MethodEntry, methodCatalog } from '../../trainer/catalog/methods.ts';
+import { choosesByScores, type MethodEntry, methodCatalog } from '../../trainer/catalog/methods.ts';
 import { objectiveCatalog } from '../../trainer/catalog/objectives.ts';
 import { settings } from '../../trainer/protocol/recipe-schema.ts';
 import { code, list, page, paragraph, table } from './markdown.ts';
@@ -35,7 +35,7 @@ export const methodsPage = (): string =>
       ['method', 'uses importance', '`dependencies`', '`quantize`', 'PEFT export'],
       Object.entries(methodCatalog).map(([name, entry]) => [
         code(name),
-        entry.chooses === 'nothing' ? 'no' : `chooses ${entry.chooses}`,
+        choosesByScores(name) ? `chooses ${entry.chooses}` : entry.chooses === 'nothing' ? 'no' : `no: ${entry.chooses} at random`,
         yes(entry.hasDependencies),
         entry.needsFullWeights === undefined ? 'yes' : `no: ${entry.needsFullWeights}`,
         entry.noPeft === undefined ? 'yes' : `no: ${entry.noPeft}`,

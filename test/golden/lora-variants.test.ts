@@ -1,14 +1,19 @@
-/** Four steps of AdamW with rsLoRA and LoRA+, as a recipe asks for them, against PEFT's: losses within 1e-4. */
+/** Four steps of AdamW with rsLoRA, LoRA+ and SHiRA, as a recipe asks for them, against PEFT's: losses within 1e-4. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { elementCount, type HostArray } from '../../trainer/graph/types.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
+import { elementBudget, elementCounts } from '../../trainer/method/elements.ts';
+import type { Attachment } from '../../trainer/method/method.ts';
 import { methods } from '../../trainer/method/methods.ts';
+import { targetModules } from '../../trainer/method/targets.ts';
 import { causalModel } from '../../trainer/model/load-model.ts';
+import type { CausalModel } from '../../trainer/model/model-spec.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
 import { causalTask } from '../../trainer/objective/causal/causal-task.ts';
+import { valueFor } from '../../trainer/narrow.ts';
 import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
 import { methodSettings, optimizerSettings } from '../../trainer/train/recipe-settings.ts';
 import { openReference } from '../support/engines.ts';
@@ -22,49 +27,83 @@ const golden = z
     tokens: z.number(),
     rank: z.number(),
     alpha: z.number(),
+    shira: z.array(z.number()),
     cases: z.record(z.string(), caseSchema),
   })
   .parse(JSON.parse(readFileSync(join(import.meta.dirname, 'lora_variants.json'), 'utf8')));
 const { folder, lr, tokens, rank, alpha } = golden;
 const BATCH = 2;
 
-function recipeFor({ use_rslora, ratio, decay }: z.infer<typeof caseSchema>) {
-  const settings = { model: 'm', 'data.train': 't', method: 'lora', r: rank, lora_alpha: alpha, weight_decay: decay };
-  const all = { ...settings, use_rslora, loraplus_lr_ratio: ratio };
+function recipeOf(settings: Readonly<Record<string, string | number | boolean>>) {
+  const all = { model: 'm', 'data.train': 't', r: rank, ...settings };
   const { recipe } = parseRecipe('', { overrides: Object.entries(all).map(([key, value]) => `${key}=${value}`) });
   if (recipe === undefined) throw new Error('the settings of the case are not a recipe');
   return recipe;
 }
 
+/** Losses of the attachment that a recipe gives, before each step and after the last. */
+async function tracedLosses(
+  recipe: ReturnType<typeof recipeOf>,
+  attach: (model: CausalModel) => { readonly attachment: Attachment; readonly start: ReadonlyMap<string, HostArray> },
+): Promise<number[]> {
+  const opened = await openModel(join(import.meta.dirname, folder));
+  const model = causalModel(opened.config);
+  // Ids are those of make_lora_variants.py.
+  const ids = Int32Array.from(
+    { length: BATCH * tokens },
+    (_, at) => (((at % tokens) * 37 + Math.floor(at / tokens) * 11 + 5) % (model.vocabularySize - 3)) + 3,
+  );
+  const found = await lossTrace(engine, {
+    ...{ task: causalTask(model), ...attach(model), recompute: 'none', model: weightStream(model, opened.weights), rate: lr },
+    optimizer: optimizerSettings(recipe),
+    shape: { batch: BATCH, tokens, targets: BATCH * (tokens - 1) },
+    feeds: nextTokenFeeds(ids, tokens),
+  });
+  await opened.weights.close();
+  return found;
+}
+
+function expectLosses(found: readonly number[], wanted: readonly number[]): void {
+  found.forEach((loss, step) => {
+    expect(loss, `step ${step}`).toBeCloseTo(wanted[step] ?? Number.NaN, 4);
+  });
+}
+
 const engine = await openReference();
 describe('PEFT', () => {
-  test.each(Object.entries(golden.cases))('%s', async (_, wanted) => {
-    const recipe = recipeFor(wanted);
-    const opened = await openModel(join(import.meta.dirname, folder));
-    const model = causalModel(opened.config);
-    const attachment = methods.lora.attach(model, methodSettings(recipe), new Map());
-    // Ids and the start of A are those of make_lora_variants.py.
-    const ids = Int32Array.from(
-      { length: BATCH * tokens },
-      (_, at) => (((at % tokens) * 37 + Math.floor(at / tokens) * 11 + 5) % (model.vocabularySize - 3)) + 3,
-    );
-    const start = new Map<string, HostArray>(
-      attachment.trainables.map(({ name, shape }) => {
-        const width = shape[1] ?? 1;
-        const values = new Float32Array(elementCount(shape));
-        const isA = name.endsWith('lora_A.weight');
-        return [name, values.map((_, at) => (isA ? (((Math.floor(at / width) * 31 + (at % width) * 17) % 23) - 11) / 100 : 0))];
-      }),
-    );
-    const found = await lossTrace(engine, {
-      ...{ task: causalTask(model), attachment, recompute: 'none', model: weightStream(model, opened.weights), start, rate: lr },
-      optimizer: optimizerSettings(recipe),
-      shape: { batch: BATCH, tokens, targets: BATCH * (tokens - 1) },
-      feeds: nextTokenFeeds(ids, tokens),
+  test.each(Object.entries(golden.cases))('%s', async (_, { use_rslora, ratio, decay, losses }) => {
+    const recipe = recipeOf({ method: 'lora', lora_alpha: alpha, weight_decay: decay, use_rslora, loraplus_lr_ratio: ratio });
+    const found = await tracedLosses(recipe, model => {
+      const attachment = methods.lora.attach(model, methodSettings(recipe), new Map());
+      // The start of A is that of make_lora_variants.py.
+      const start = new Map<string, HostArray>(
+        attachment.trainables.map(({ name, shape }) => {
+          const width = shape[1] ?? 1;
+          const values = new Float32Array(elementCount(shape));
+          const isA = name.endsWith('lora_A.weight');
+          return [name, values.map((_, at) => (isA ? (((Math.floor(at / width) * 31 + (at % width) * 17) % 23) - 11) / 100 : 0))];
+        }),
+      );
+      return { attachment, start };
     });
-    await opened.weights.close();
-    found.forEach((loss, step) => {
-      expect(loss, `step ${step}`).toBeCloseTo(wanted.losses[step] ?? Number.NaN, 4);
+    expectLosses(found, losses);
+  });
+
+  test('shira', async () => {
+    const recipe = recipeOf({ method: 'shira', weight_decay: 0 });
+    const settings = methodSettings(recipe);
+    const found = await tracedLosses(recipe, model => {
+      const modules = targetModules(model, settings);
+      const counts = elementCounts(modules, elementBudget('shira', settings));
+      // Evenly spaced, as the mask of make_lora_variants.py.
+      const selection = new Map(
+        modules.map(({ name, weight }) => {
+          const [count, size] = [valueFor(counts, name), elementCount(weight.shape)];
+          return [name, Int32Array.from({ length: count }, (_, k) => Math.floor((k * size) / count))];
+        }),
+      );
+      return { attachment: methods.shira.attach(model, settings, selection), start: new Map() };
     });
+    expectLosses(found, golden.shira);
   });
 });

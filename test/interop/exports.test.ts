@@ -112,6 +112,8 @@ const cases: readonly Case[] = [
   { name: 'vera merged', method: 'vera', budget: { r: 8 }, format: 'merged' },
   { name: 'vera of two modules, peft', method: 'vera', budget: { r: 8 }, targets: ['q_proj', 'up_proj'], format: 'peft' },
   { name: 'rosa merged', method: 'rosa', budget: { r: 3 }, format: 'merged' },
+  { name: 'shira peft', method: 'shira', budget: { r: 3 }, format: 'peft' },
+  { name: 'shira of biased layers, peft', method: 'shira', budget: { r: 3 }, base: join(TINY_LLAMA, '..', 'llama_biased'), format: 'peft' },
   { name: 'spsft+lora peft', method: 'spsft+lora', budget: { ratio: 0.1 }, format: 'peft' },
   { name: 'head merged', method: 'head', budget: { r: 1 }, format: 'merged' },
   {

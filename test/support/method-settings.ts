@@ -2,9 +2,8 @@
 
 import { type MethodName, methodCatalog } from '../../trainer/catalog/methods.ts';
 import { selectCoupled } from '../../trainer/coupling/coupling.ts';
-import { elementCount } from '../../trainer/graph/types.ts';
+import { elementBudget, randomElements } from '../../trainer/method/elements.ts';
 import type { MethodSettings } from '../../trainer/method/method.ts';
-import { elementBudget } from '../../trainer/method/rosa/attach.ts';
 import { groupsToTrain } from '../../trainer/method/spsft/coupled-rows.ts';
 import { targetModules } from '../../trainer/method/targets.ts';
 import type { Model } from '../../trainer/model/model-spec.ts';
@@ -31,14 +30,8 @@ export function scattered(model: Model, method: MethodName, settings: MethodSett
   const { chooses } = methodCatalog[method];
   if (chooses === 'nothing') return new Map();
   const modules = targetModules(model, settings);
+  if (chooses === 'elements') return randomElements(modules, elementBudget(method, settings), 1);
   const orderOf = (name: string, count: number) => permutation(count, createRandom(hashSeed(1, name)));
-  if (chooses === 'elements')
-    return new Map(
-      modules.map(module => {
-        const order = orderOf(module.name, elementCount(module.weight.shape));
-        return [module.name, order.slice(0, elementBudget(module, settings.sparseRatio)).sort()];
-      }),
-    );
   const scores = new Map(modules.map(({ name, weight }) => [name, Float32Array.from(orderOf(name, weight.shape[0] as number))]));
   if (settings.dependencies) return selectCoupled(groupsToTrain(model, settings), modules, scores, settings.budget);
   return selectRows(modules, scores, settings.budget);

@@ -6,8 +6,10 @@ export interface MethodEntry {
   readonly label: string;
   /** One sentence for completion, hover, help and documentation. */
   readonly summary: string;
-  /** Chosen before training: rows by importance, single elements by their gradients, or nothing. */
+  /** Chosen before training: rows by importance, single elements, or nothing. */
   readonly chooses: 'rows' | 'elements' | 'nothing';
+  /** How single elements are found, and counted: as a share of each weight (sparse_ratio), or as many as factors of rank r have. */
+  readonly elements?: { readonly by: 'gradients' | 'chance'; readonly counts: 'share' | 'rank' };
   /** The low-rank product next to a weight: two trained factors scaled by lora_alpha / r, or two vectors around shared frozen matrices. */
   readonly lowRank: 'none' | 'factors' | 'vectors';
   /** Trains the length of each row in addition to the factors. */
@@ -68,8 +70,19 @@ const entries = {
     label: 'RoSA',
     summary: 'Train a low-rank product next to each weight, and the few single elements of it that have the largest gradients.',
     chooses: 'elements',
+    elements: { by: 'gradients', counts: 'share' },
     needsFullWeights: 'trains single elements of the weights',
     noPeft: 'trained single elements of the weights',
+  },
+  shira: {
+    ...plain,
+    label: 'SHiRA',
+    summary: 'Train single random elements of each weight in place, as many as a low-rank product of rank r has.',
+    chooses: 'elements',
+    elements: { by: 'chance', counts: 'rank' },
+    r: { counts: 'rank', fallback: 16 },
+    learningRate: 5e-4,
+    needsFullWeights: 'trains single elements of the weights',
   },
   vera: {
     ...plain,
@@ -126,5 +139,11 @@ export const methodNames = namesOf(entries);
 export const methodsThat = (has: (entry: MethodEntry) => boolean): string => orList(namesWhere(methodCatalog, has));
 
 /** Whether a method chooses what it trains by scores; runs of older versions do not say their method, and may. */
-export const choosesByScores = (method: string | undefined): boolean =>
-  method === undefined || (entryOf(methodCatalog, method)?.chooses ?? 'nothing') !== 'nothing';
+export function choosesByScores(method: string | undefined): boolean {
+  if (method === undefined) return true;
+  const entry = entryOf(methodCatalog, method);
+  return entry !== undefined && entry.chooses !== 'nothing' && entry.elements?.by !== 'chance';
+}
+
+/** Whether a method looks at samples to choose single elements. */
+export const choosesByGradients = ({ elements }: MethodEntry): boolean => elements?.by === 'gradients';

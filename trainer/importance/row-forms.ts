@@ -3,7 +3,7 @@
 import type { Graph, Node } from '../graph/graph.ts';
 import { idsWithout } from '../graph/ops/indexing.ts';
 import { dimensions, elementCount } from '../graph/types.ts';
-import { isExperts, type ModuleSpec } from '../model/module-specs.ts';
+import { expertsOf, type ModuleSpec } from '../model/module-specs.ts';
 import type { ModuleTap } from '../model/tracer.ts';
 import { lastOf } from '../narrow.ts';
 import { ImportanceError } from './importance-error.ts';
@@ -32,8 +32,6 @@ function ownPart(graph: Graph, module: ModuleSpec, y: Node, { experts, bias }: P
   if (!bias) return y;
   return graph.sub(y, experts ? graph.gather(byExpert(graph, module, bias), experts) : bias);
 }
-
-const expertsOf = (module: ModuleSpec): number => (isExperts(module) ? module.experts : 1);
 
 /** [experts · n] → [experts, n]. */
 const byExpert = (graph: Graph, module: ModuleSpec, all: Node): Node =>

@@ -86,7 +86,7 @@ export interface Attachment {
 export interface MethodSettings extends TargetSettings {
   /** For methods that choose rows. */
   readonly budget: Budget;
-  /** For methods with a low-rank product. */
+  /** For methods with a low-rank product, or with as many elements as one has. */
   readonly rank: number;
   /** The share of each weight's elements that rosa trains in addition to its product. */
   readonly sparseRatio: number;
@@ -128,6 +128,8 @@ export interface AddedTensors {
   readonly attachUnmerged: (model: Model, adapter: TrainedParts, modules: ReadonlySet<string>) => Attachment;
   /** Values of the frozen variables of that attachment. */
   readonly frozen?: (adapter: TrainedParts, attachment: Attachment) => Promise<ReadonlyMap<string, Float32Array>>;
+  /** Returns what is wrong with the values of these tensors for a model, where some would be. */
+  readonly mistakes?: (adapter: TrainedParts, model: Model) => Promise<readonly string[]>;
 }
 
 /**

@@ -8,6 +8,7 @@ import { method as head } from './head/method.ts';
 import { method as lora } from './lora/method.ts';
 import type { Method } from './method.ts';
 import { method as rosa } from './rosa/method.ts';
+import { method as shira } from './shira/method.ts';
 import { method as spsft } from './spsft/method.ts';
 import { method as spsftLora } from './spsft+lora/method.ts';
 import { method as vera } from './vera/method.ts';
@@ -19,6 +20,7 @@ export const methods: Readonly<Record<MethodName, Method>> = {
   head,
   lora,
   rosa,
+  shira,
   spsft,
   'spsft+lora': spsftLora,
   vera,

@@ -22,11 +22,13 @@ export const peftConfigSchema = z.looseObject({
 });
 export type PeftConfig = z.infer<typeof peftConfigSchema>;
 
-/** A tensor for PEFT, by our name, in float32. */
+/** A tensor for PEFT, by our name. */
 export interface PeftTensor {
   readonly name: string;
   readonly shape: readonly number[];
   readonly values: () => Promise<Float32Array>;
+  /** Whole numbers, which PEFT stores as int32. */
+  readonly isIndex?: true;
 }
 
 export interface ToPeftParams {
@@ -62,6 +64,8 @@ export interface PeftParts {
   readonly modules: readonly string[];
   readonly lora?: ReadonlyMap<string, AdapterRank>;
   readonly vera?: VeraShape;
+  /** Modules whose elements are given by changes and places: how many. */
+  readonly changes?: ReadonlyMap<string, number>;
   /** Names of tensors that belong to no module. */
   readonly shared?: readonly string[];
 }
@@ -101,6 +105,8 @@ export interface PeftForm {
   readonly refuses?: (adapter: TrainedParts, module: ModuleSpec) => string | undefined;
   /** Whether it has factors of parameters (`target_parameters`): of experts, and of layers that PEFT would take for experts. */
   readonly takesParameters?: true;
+  /** Whether it has a form for single elements of weights. */
+  readonly takesElements?: true;
   readonly toPeft: (params: ToPeftParams) => PeftContent;
   /** Absent in methods that PEFT does not have: their adapters are read back as those of another method. */
   readonly fromPeft?: FromPeft;

@@ -16,6 +16,8 @@ export interface PartsDescription {
   readonly rows: Selection;
   /** The trained elements of the weight of each module that is trained by single elements, ascending, in its flat order. */
   readonly elements: Selection;
+  /** For modules whose elements are given by their changes and places, as PEFT has them: how many. */
+  readonly changes?: ReadonlyMap<string, number>;
   /** Rank and alpha of each module that has two factors; with the method dora it has magnitudes too. */
   readonly lora: ReadonlyMap<string, AdapterRank>;
   /** For the method vera. */

@@ -71,6 +71,9 @@ export const isConv = (module: ModuleSpec): module is ConvSpec => module.kind ==
 
 export const isExperts = (module: ModuleSpec): module is ExpertsSpec => module.kind === 'experts';
 
+/** For a stack of experts; otherwise 1. */
+export const expertsOf = (module: ModuleSpec): number => (isExperts(module) ? module.experts : 1);
+
 export interface BiasedSpec extends ModuleSpec {
   readonly bias: ParameterSpec;
 }

@@ -8,10 +8,10 @@ import { objectiveCatalog } from '../catalog/objectives.ts';
 import type { Parts } from '../graph/graph.ts';
 import { assemble, type Program, type Signature } from '../graph/program.ts';
 import { type RecomputePolicy, sqrtBlocks } from '../graph/recompute.ts';
+import { elementBudget, firstElements } from '../method/elements.ts';
 import type { Attachment, MethodSettings } from '../method/method.ts';
 import { methods } from '../method/methods.ts';
 import { placeTrained } from '../method/placement.ts';
-import { firstElements } from '../method/rosa/attach.ts';
 import { targetModules } from '../method/targets.ts';
 import type { ConfigJson, ModelOptions } from '../model/config-json.ts';
 import { loadModel } from '../model/load-model.ts';
@@ -173,7 +173,7 @@ export function firstSelection(model: AnyModel, method: MethodName, settings: Me
     case 'rows':
       return firstRows(targetModules(model, settings), settings.budget);
     case 'elements':
-      return firstElements(targetModules(model, settings), settings.sparseRatio);
+      return firstElements(targetModules(model, settings), elementBudget(method, settings));
     case 'nothing':
       return new Map();
   }

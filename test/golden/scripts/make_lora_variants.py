@@ -1,10 +1,10 @@
-"""Four steps of AdamW with PEFT's rsLoRA and LoRA+ on a golden folder: losses before each step and after the last.
-Deterministic (1 thread); ids and the start of A follow from formulas, so nothing but losses is stored.
+"""Four steps of AdamW with PEFT's rsLoRA, LoRA+ and SHiRA on a golden folder: losses before each step and after the last.
+Deterministic (1 thread); ids, the start of A and the elements follow from formulas, so nothing but losses is stored.
 run: OMP_NUM_THREADS=1 python make_lora_variants.py [folder]"""
 import json, os, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
 import peft, torch, transformers
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, ShiraConfig, get_peft_model
 from peft.optimizers import create_loraplus_optimizer
 from transformers import AutoModelForCausalLM
 
@@ -29,8 +29,29 @@ def losses(use_rslora, ratio, decay):
         for name, p in model.named_parameters():
             if 'lora_A' in name:
                 p.copy_(torch.tensor([[((i * 31 + j * 17) % 23 - 11) / 100 for j in range(p.shape[1])] for i in range(p.shape[0])]))
-    optimizer = create_loraplus_optimizer(model, torch.optim.AdamW, lr=LR, loraplus_lr_ratio=ratio, loraplus_weight_decay=decay,
-                                          betas=(0.9, 0.999), eps=1e-8)
+    return trace(model, create_loraplus_optimizer(model, torch.optim.AdamW, lr=LR, loraplus_lr_ratio=ratio, loraplus_weight_decay=decay,
+                                                  betas=(0.9, 0.999), eps=1e-8))
+
+
+def shira_losses():
+    """Element k of n of a weight is the one at k * size // n."""
+    def mask(base_layer, r, **_):
+        weight = base_layer.weight
+        count = r * sum(weight.shape)
+        found = torch.zeros(weight.numel())
+        found[[k * weight.numel() // count for k in range(count)]] = 1
+        return found.view(weight.shape)
+
+    path = os.path.join(OUT, FOLDER)
+    base = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, attn_implementation='eager')
+    config = ShiraConfig(r=RANK, target_modules=['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'])
+    config.mask_fn = mask
+    model = get_peft_model(base, config).train()
+    trained = [p for p in model.parameters() if p.requires_grad]
+    return trace(model, torch.optim.AdamW(trained, lr=LR, betas=(0.9, 0.999), eps=1e-8, weight_decay=0))
+
+
+def trace(model, optimizer):
     vocab = model.config.vocab_size
     ids = torch.tensor([[(i * 37 + row * 11 + 5) % (vocab - 3) + 3 for i in range(TOKENS)] for row in range(2)])
     found = []
@@ -44,9 +65,10 @@ def losses(use_rslora, ratio, decay):
     return found
 
 
+shira = shira_losses()
 table = {name: dict(case, losses=losses(**case)) for name, case in CASES.items()}
 print(table)
 meta = dict(torch=torch.__version__, transformers=transformers.__version__, peft=peft.__version__)
 with open(os.path.join(OUT, 'lora_variants.json'), 'w') as file:
     lines = ',\n'.join(f'{json.dumps(name)}:{json.dumps(entry)}' for name, entry in table.items())
-    file.write(f'{{"meta":{json.dumps(meta)},"folder":"{FOLDER}","lr":{LR},"tokens":{TOKENS},"rank":{RANK},"alpha":{ALPHA},"cases":{{\n{lines}}}}}\n')
+    file.write(f'{{"meta":{json.dumps(meta)},"folder":"{FOLDER}","lr":{LR},"tokens":{TOKENS},"rank":{RANK},"alpha":{ALPHA},"shira":{json.dumps(shira)},"cases":{{\n{lines}}}}}\n')

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import timm
 import torch
-from peft import LoraConfig, PeftModel, VeraConfig, get_peft_model
+from peft import LoraConfig, PeftModel, ShiraConfig, VeraConfig, get_peft_model
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoModelForImageClassification
 
@@ -21,6 +21,7 @@ linear = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_
 configs = {
     "vera": VeraConfig(r=8, target_modules=linear, projection_prng_key=7, save_projection=True, task_type="CAUSAL_LM"),
     "vera_without_projection": VeraConfig(r=8, target_modules=["q_proj", "up_proj"], projection_prng_key=7, save_projection=False, task_type="CAUSAL_LM"),
+    "shira": ShiraConfig(r=2, target_modules=linear, random_seed=7, task_type="CAUSAL_LM"),
     "lora_saved_modules": LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj"], modules_to_save=["lm_head", "norm"], task_type="CAUSAL_LM"),
     "dora_of_attention": LoraConfig(r=2, lora_alpha=4, use_dora=True, target_modules=["q_proj", "o_proj"], task_type="CAUSAL_LM"),
     "lora_head_and_embedding": LoraConfig(r=3, lora_alpha=6, target_modules=["lm_head", "embed_tokens", "v_proj"], task_type="CAUSAL_LM"),

@@ -26,7 +26,7 @@ let engine: Engine;
 const adapters = new Map<MethodName, string>();
 /** The tiny Llama of the golden numbers has no bias. */
 const baseOf = (method: MethodName): string => (method === 'bitfit' ? join(TINY_LLAMA, '..', 'llama_biased') : TINY_LLAMA);
-const inPeft: readonly MethodName[] = ['spsft', 'lora', 'dora', 'vera', 'spsft+lora'];
+const inPeft: readonly MethodName[] = ['spsft', 'lora', 'dora', 'shira', 'vera', 'spsft+lora'];
 
 beforeAll(async () => {
   engine = await openFast();

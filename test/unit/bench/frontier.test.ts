@@ -8,9 +8,9 @@ import { type Frontier, frontierMarkdown, frontierPicture, summaryMarkdown } fro
 import { miniLm } from '../../../bench/memory-models.ts';
 import type { Row } from '../../../bench/ratios.ts';
 import { RECOMPUTE_POLICIES } from '../../../trainer/graph/recompute.ts';
-import { expertsOf } from '../../../trainer/method/lora/attach.ts';
 import { targetModules } from '../../../trainer/method/targets.ts';
 import { loadModel } from '../../../trainer/model/load-model.ts';
+import { expertsOf } from '../../../trainer/model/module-specs.ts';
 import { rowParameters } from '../../../trainer/selection.ts';
 
 type Choice = Partial<Configuration> & Pick<Configuration, 'method'>;

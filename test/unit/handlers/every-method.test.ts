@@ -25,13 +25,14 @@ const settings: Readonly<Record<MethodName, readonly string[]>> = {
   lora: ['lora_dropout=0.2'],
   dora: ['lora_dropout=0.2'],
   rosa: ['sparse_ratio=0.05', 'importance.samples=8'],
+  shira: [],
   vera: ['lora_dropout=0.2'],
   'spsft+lora': ['ratio=0.1'],
   bitfit: ['model=biased'],
   head: [],
   full: [],
 };
-const inPeft: readonly MethodName[] = ['spsft', 'lora', 'dora', 'vera', 'spsft+lora'];
+const inPeft: readonly MethodName[] = ['spsft', 'lora', 'dora', 'shira', 'vera', 'spsft+lora'];
 
 /** A copy of the tiny model whose linear layers have biases. */
 async function giveBiases(folder: string): Promise<void> {

@@ -87,6 +87,7 @@ const variants: readonly Variant[] = [
   { title: 'dora', method: 'dora', count: L * (inAttention.lora + inMlp.lora + outputs) },
   { title: 'FA-dora', method: 'dora', settings: { freeze: ['attention'] }, count: L * (inMlp.lora + 2 * I + H) },
   { title: 'rosa', method: 'rosa', settings: { sparseRatio: 0.1 }, count: L * (inAttention.lora + inMlp.lora + tenthOfElements) },
+  { title: 'shira', method: 'shira', count: L * (inAttention.lora + inMlp.lora) },
   { title: 'vera', method: 'vera', settings: { rank: 2 * R }, count: L * (7 * 2 * R + outputs), learns: 0.02 },
   {
     title: 'spsft+lora',

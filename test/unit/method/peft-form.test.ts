@@ -12,6 +12,7 @@ test.each([
   { method: 'lora', config: { peft_type: 'LORA', r: 4 } },
   { method: 'lora', config: { peft_type: 'LORA', r: 4, use_dora: false } },
   { method: 'dora', config: { peft_type: 'LORA', r: 4, use_dora: true } },
+  { method: 'shira', config: { peft_type: 'SHIRA', r: 4 } },
   { method: 'vera', config: { peft_type: 'VERA', r: 4 } },
 ])('$config is read by $method alone', ({ method, config }) => {
   const parsed = peftConfigSchema.parse(config);

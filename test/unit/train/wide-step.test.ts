@@ -57,7 +57,7 @@ interface Case {
 }
 
 const cases: readonly Case[] = [
-  ...(['spsft', 'lora', 'dora', 'rosa', 'vera', 'spsft+lora', 'head', 'full'] as const).flatMap(method => [
+  ...(['spsft', 'lora', 'dora', 'rosa', 'shira', 'vera', 'spsft+lora', 'head', 'full'] as const).flatMap(method => [
     { method },
     { method, changes: { maxGradNorm: 0.5 } },
     { method, changes: { maxGradNorm: 0.5, accumulationSteps: 2 } },

@@ -40,6 +40,8 @@ export async function applyAdapter({ model, weights, fingerprint, adapter: given
   checkAdapter(adapter, model, fingerprint);
   await checkBiases(adapter, model);
   const { added } = methods[adapter.description.method];
+  const mistakes = (await added?.mistakes?.(adapter, model)) ?? [];
+  if (mistakes.length > 0) throw new AdapterError(adapter.dir, mistakes, 'Its file is damaged, or it was made for another model.');
   const modules = added?.unmerged(model, adapter) ?? new Set<string>();
   const attachment = added && modules.size > 0 ? added.attachUnmerged(model, adapter, modules) : untouched;
   const start = new Map<string, Float32Array>();

@@ -1,4 +1,4 @@
-/** An adapter folder as PEFT writes it (adapter_config.json): LoRA, DoRA and VeRA, with modules_to_save, in our words. */
+/** An adapter folder as PEFT writes it (adapter_config.json): LoRA, DoRA, VeRA and SHiRA, with modules_to_save, in our words. */
 import { join } from 'node:path';
 import { andList } from '../../catalog/entries.ts';
 import { type MethodName, methodCatalog, methodNames } from '../../catalog/methods.ts';
@@ -79,7 +79,7 @@ export async function readPeft(dir: string): Promise<Adapter> {
       dir,
       description: { ...description, createdBy: `peft ${typeof config.peft_version === 'string' ? config.peft_version : ''}`.trim() },
       tensors,
-      readFloat32: name => source.readFloat32(names.get(name) ?? name),
+      readFloat32: name => readNumbers(source, names.get(name) ?? name),
       peftParameters: parameters,
       close: () => source.close(),
     };
@@ -91,6 +91,13 @@ export async function readPeft(dir: string): Promise<Adapter> {
     await source.close();
     throw error;
   }
+}
+
+/** Numbers of a tensor, of one of int32 too: the places of elements, all below 2²⁴, which float32 holds exactly. */
+async function readNumbers(source: WeightFiles, name: string): Promise<Float32Array> {
+  if (source.tensors.get(name)?.dtype !== 'I32') return source.readFloat32(name);
+  // A copy, since the bytes may stand at an odd place of a larger buffer.
+  return Float32Array.from(new Int32Array(Uint8Array.from(await source.readRaw(name)).buffer));
 }
 
 const isOn = (value: unknown): boolean =>
@@ -118,7 +125,7 @@ const shapesOf = (tensors: Adapter['tensors']): Map<string, readonly number[]> =
 function describe(file: PeftFile, reader: Reader | undefined, problems: string[]): Omit<AdapterDescription, 'createdBy'> {
   const { config, shapes } = file;
   if (!reader) throw new Error(`no method reads an adapter of the type ${config.peft_type}`);
-  const { modules, lora = new Map(), vera, shared = [] } = reader.form.partsOf(file, problems);
+  const { modules, lora = new Map(), vera, changes, shared = [] } = reader.form.partsOf(file, problems);
   const whole = new Set(
     [...shapes.keys()].filter(name => ['weight', 'bias'].some(end => name === `${moduleOf(name)}.${end}`)).map(moduleOf),
   );
@@ -133,6 +140,7 @@ function describe(file: PeftFile, reader: Reader | undefined, problems: string[]
     elements: new Map(),
     lora,
     vera,
+    changes,
     whole: [...whole],
   };
 }

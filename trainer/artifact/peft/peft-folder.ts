@@ -112,14 +112,14 @@ function expressibleForm({ model, adapter }: PeftParams): PeftForm {
   const biased = model.modules.find(({ name, bias }) => bias && rows.has(name) && tensors.has(bias.name));
   const wrong = model.modules.flatMap(module => {
     const { name, kind } = module;
-    const isTuned = rows.has(name) || lora.has(name);
+    const isTuned = rows.has(name) || lora.has(name) || elements.has(name);
     if (isTuned && isParameterTarget(model, module)) {
       if (!form.takesParameters) return [`${name} (a parameter of the model in memory, which PEFT tunes by LoRA alone)`];
       if (biased) return [`${name} (a parameter, next to which PEFT has no biases, and that of ${biased.name} was trained)`];
     }
     if (whole.includes(name) && (isExperts(module) || module.inMemory !== undefined))
       return [`${name} (trained whole, and Transformers holds it in another form in memory)`];
-    if (elements.has(name)) return [`${name} (single elements: the columns of dependencies)`];
+    if (elements.has(name) && !form.takesElements) return [`${name} (single elements: the columns of dependencies)`];
     if (name === tied && (rows.has(name) || whole.includes(name)))
       return [`${name} (tied to the output head, which PEFT would leave as it is)`];
     const refused = form.refuses?.(adapter, module);
@@ -135,11 +135,11 @@ function expressibleForm({ model, adapter }: PeftParams): PeftForm {
   );
 }
 
-const entryOf = (prefix: string, { name, shape, values }: PeftTensor): TensorEntry => ({
+const entryOf = (prefix: string, { name, shape, values, isIndex }: PeftTensor): TensorEntry => ({
   name: prefix + name,
-  dtype: 'F32',
+  dtype: isIndex ? 'I32' : 'F32',
   shape,
-  data: async () => encodeFloat32(await values(), 'F32'),
+  data: async () => (isIndex ? new Uint8Array(Int32Array.from(await values()).buffer) : encodeFloat32(await values(), 'F32')),
 });
 
 function savedEntries({ model, weights, adapter }: PeftParams, { weight, bias }: ModuleSpec): TensorEntry[] {

@@ -10,7 +10,7 @@ import type { VariableData } from '../../graph/program.ts';
 import { dimensions, elementCount } from '../../graph/types.ts';
 import { keepMask, keepScale, masked } from '../../model/layer/dropout.ts';
 import type { Model } from '../../model/model-spec.ts';
-import { type ConvSpec, isConv, isExperts, type ModuleSpec } from '../../model/module-specs.ts';
+import { type ConvSpec, expertsOf, isConv, isExperts, type ModuleSpec } from '../../model/module-specs.ts';
 import type { LinearHook, Tracer } from '../../model/tracer.ts';
 import { atLeast, valueFor } from '../../narrow.ts';
 import { createRandom, hashSeed } from '../../random.ts';
@@ -63,9 +63,6 @@ export function lowRankTargets(
     `${method} tunes ${kinds.includes('conv') ? 'linear layers and convolutions' : 'linear layers'} of the blocks${kinds.includes('experts') ? ' and experts' : ''}; target_modules also match ${names.join(', ')}${other.length > 8 ? ` and ${other.length - 8} more` : ''}`,
   );
 }
-
-/** For a stack of experts; otherwise 1. */
-export const expertsOf = (module: ModuleSpec): number => (isExperts(module) ? module.experts : 1);
 
 /** For a convolution; otherwise 1. */
 export const groupsOf = (module: ModuleSpec): number => (isConv(module) ? module.window.groups : 1);

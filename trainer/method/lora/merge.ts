@@ -1,10 +1,10 @@
 /** Low-rank factors of a weight: their tensors in an adapter, how they are merged, and how they compute unmerged. */
-import type { ModuleSpec } from '../../model/module-specs.ts';
+import { expertsOf, type ModuleSpec } from '../../model/module-specs.ts';
 import { combine } from '../combine.ts';
 import type { AddedTensors } from '../method.ts';
 import { targetExactly } from '../targets.ts';
 import type { AdapterRank, ExpectedTensor, LoraRank, PartsDescription, TrainedParts } from '../trained-parts.ts';
-import { attachLora, expertsOf, groupsOf } from './attach.ts';
+import { attachLora, groupsOf } from './attach.ts';
 
 export const addedFactors: AddedTensors = {
   tensorEnds: ['lora_A.weight', 'lora_B.weight', 'lora_B.bias', 'lora_embedding_A', 'lora_embedding_B'],

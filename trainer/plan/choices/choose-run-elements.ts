@@ -1,12 +1,22 @@
-/** The mask of rosa: which single elements of the targeted weights are trained, from gradients over some training samples. */
+/** Which single elements of the targeted weights are trained: at random, or from gradients over some training samples. */
+import { choosesByGradients, methodCatalog } from '../../catalog/methods.ts';
 import { chooseElements } from '../../importance/choose-elements.ts';
-import { elementBudget } from '../../method/rosa/attach.ts';
+import { elementBudget, elementCounts, randomElements } from '../../method/elements.ts';
+import { valueFor } from '../../narrow.ts';
 import { RunError } from '../../run-error.ts';
 import type { Selection } from '../../selection.ts';
+import { methodSettings } from '../../train/recipe-settings.ts';
 import { type ComputeScoresParams, drawSamples, importanceDataOf } from './choose-rows.ts';
 
-/** @throws RunError where there is no training data, or 'stopped' */
+/** @throws TargetError where a module has too few elements, RunError where gradients have no training data, or 'stopped' */
 export async function chooseElementsFor(params: Omit<ComputeScoresParams, 'outputFile'>): Promise<Selection> {
+  const { recipe, modules } = params;
+  const budget = elementBudget(recipe.method, methodSettings(recipe));
+  if (choosesByGradients(methodCatalog[recipe.method])) return chooseByGradients(params, elementCounts(modules, budget));
+  return randomElements(modules, budget, recipe.importance.seed);
+}
+
+async function chooseByGradients(params: Omit<ComputeScoresParams, 'outputFile'>, counts: ReadonlyMap<string, number>): Promise<Selection> {
   const { recipe, base, modules, setup, job, precision } = params;
   if (!setup || setup.samples === 0)
     throw new RunError('no-data', 'rosa chooses its elements by gradients, and there is no training data', "Give 'data.train'");
@@ -20,7 +30,7 @@ export async function chooseElementsFor(params: Omit<ComputeScoresParams, 'outpu
     return await chooseElements({
       modules,
       weights: base.folder.weights,
-      budgetOf: module => elementBudget(module, recipe.sparse_ratio),
+      budgetOf: ({ name }) => valueFor(counts, name),
       data: importanceDataOf({ recipe, base, setup, precision: { ...precision, quantize: 'none' } }, samples),
       isCanceled: () => job.stop !== undefined,
       onProgress: (done, total, unit) => {

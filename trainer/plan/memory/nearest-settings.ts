@@ -1,6 +1,7 @@
 /** Comparable methods: the settings at which one trains about as many numbers as another. */
 
 import { type MethodName, methodCatalog } from '../../catalog/methods.ts';
+import { mostElementsRank } from '../../method/elements.ts';
 import { type MethodSettings, trainableCount } from '../../method/method.ts';
 import { targetModules } from '../../method/targets.ts';
 import type { AnyModel } from '../../model/model-spec.ts';
@@ -17,7 +18,7 @@ const SPARSE_RATIO = required(recipeFields.sparse_ratio.fixedDefault, 'the defau
  * the smallest layer has. Methods without such a number keep the settings.
  */
 export function nearestSettings(model: AnyModel, method: MethodName, like: MethodSettings, trainable: number): MethodSettings {
-  const { r, ratio, lowRank } = methodCatalog[method];
+  const { r, ratio, lowRank, elements } = methodCatalog[method];
   if (r === undefined) return like;
   // The rank hardly changes the number of trained vectors.
   if (lowRank === 'vectors') return { ...like, rank: r.fallback };
@@ -27,7 +28,7 @@ export function nearestSettings(model: AnyModel, method: MethodName, like: Metho
   }
   const budget: Budget = ratio !== undefined && !('ratio' in like.budget) ? { ratio } : like.budget;
   const at = (rank: number): MethodSettings => ({ ...like, budget, sparseRatio: like.sparseRatio || SPARSE_RATIO, rank });
-  return at(nearest(model, method, at, trainable, mostRank(model, like)));
+  return at(nearest(model, method, at, trainable, elements?.counts === 'rank' ? mostAsElements(model, like) : mostRank(model, like)));
 }
 
 /** The count is linear in the rank: two points tell the line. */
@@ -42,6 +43,9 @@ const countOf = (model: AnyModel, method: MethodName, settings: MethodSettings):
 
 const mostRows = (model: AnyModel, settings: MethodSettings): number =>
   Math.min(...targetModules(model, settings).map(({ weight }) => weight.shape[0] as number));
+
+const mostAsElements = (model: AnyModel, settings: MethodSettings): number =>
+  Math.max(1, Math.min(...targetModules(model, settings).map(mostElementsRank)));
 
 const mostRank = (model: AnyModel, settings: MethodSettings): number =>
   Math.min(

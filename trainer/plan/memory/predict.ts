@@ -240,8 +240,9 @@ export function vocabularyOf(model: AnyModel): number {
 }
 
 function rankOf(method: MethodName, { budget, rank }: MethodSettings): { r?: number } {
-  if (methodCatalog[method].lowRank !== 'none') return { r: rank };
-  return methodCatalog[method].chooses === 'rows' && 'r' in budget ? { r: budget.r } : {};
+  const counts = methodCatalog[method].r?.counts;
+  if (counts === 'rank') return { r: rank };
+  return counts === 'rows' && 'r' in budget ? { r: budget.r } : {};
 }
 
 type HeldBytes = Pick<MemoryEstimate, 'weightsBytes' | 'trainedBytes' | 'gradientBytes' | 'optimizerBytes' | 'offloadedBytes'>;

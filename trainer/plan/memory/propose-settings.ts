@@ -93,7 +93,7 @@ function batchSizes(own: number, steps: number): number[] {
 function lowerRanks(params: EstimateParams): PlanOption[] {
   const { recipe } = params;
   const { r } = recipe;
-  if (r === undefined || !(methodCatalog[recipe.method].lowRank !== 'none' || methodCatalog[recipe.method].chooses === 'rows')) return [];
+  if (r === undefined || methodCatalog[recipe.method].r === undefined) return [];
   const ranks = new Set(RANK_SHARES.map(share => Math.max(1, Math.floor(r * share))));
   return [...ranks].flatMap(rank =>
     optionsOf({ ...params, recipe: { ...recipe, r: rank } }).map(option => ({

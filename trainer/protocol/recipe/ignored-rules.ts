@@ -4,7 +4,7 @@
 
 import { namesOf, namesWhere, orList } from '../../catalog/entries.ts';
 import { measuresThat, needsData, needsWeightGradients } from '../../catalog/measures.ts';
-import { type MethodEntry, methodCatalog, methodsThat } from '../../catalog/methods.ts';
+import { choosesByGradients, type MethodEntry, methodCatalog, methodsThat } from '../../catalog/methods.ts';
 import { type Comparison, type ObjectiveEntry, objectiveCatalog } from '../../catalog/objectives.ts';
 import { type Group, type Recipe, recipeFields, settings } from '../recipe-schema.ts';
 import { hasNegativesOfBatch } from './embedding-rules.ts';
@@ -53,15 +53,15 @@ const conditions: readonly Condition[] = [
   withMethods(['lora_dropout'], ({ lowRank }) => lowRank !== 'none'),
   withMethods(['r'], ({ r }) => r !== undefined),
   withMethods(['dependencies'], ({ hasDependencies }) => hasDependencies),
-  withMethods(['sparse_ratio'], ({ chooses }) => chooses === 'elements'),
+  withMethods(['sparse_ratio'], ({ elements }) => elements?.counts === 'share'),
   withMethods(['projection_prng_key', 'd_initial'], ({ lowRank }) => lowRank === 'vectors'),
   withMethods(['target_modules'], ({ targets }) => targets !== 'none'),
   withMethods(['ratio', 'importance.measure', 'importance.selection', 'importance.scores'], ({ chooses }) => chooses === 'rows'),
   {
     settings: ['importance.samples', 'importance.batch_size'],
-    when: `with a measure that uses data, or method: ${methodsThat(({ chooses }) => chooses === 'elements')}`,
+    when: `with a measure that uses data, or method: ${methodsThat(choosesByGradients)}`,
     reads: ['method', 'importance.measure'],
-    isUsed: recipe => methodCatalog[recipe.method].chooses === 'elements' || (choosesRows(recipe) && needsData(recipe.importance.measure)),
+    isUsed: recipe => choosesByGradients(methodCatalog[recipe.method]) || (choosesRows(recipe) && needsData(recipe.importance.measure)),
   },
   {
     settings: ['importance.cache'],

@@ -106,7 +106,7 @@ export const methodSettings = {
   method: defaulted(choice(choicesOf(methodCatalog)), 'spsft', {
     doc: 'The tuning method.',
     memory:
-      'head and bitfit need the least, then spsft, then vera, lora and dora. rosa keeps the gradient of one whole weight at a time; full keeps a gradient and optimizer state for every weight.',
+      'head and bitfit need the least, then spsft, then vera, lora and dora. rosa and shira keep the gradient of one whole weight at a time; full keeps a gradient and optimizer state for every weight.',
   }),
   ratio: optional(
     number({ min: 0, max: 1, aboveMin: true }),
@@ -123,7 +123,7 @@ export const methodSettings = {
   r: optional(
     integer({ min: 1, max: 1_000_000 }),
     {
-      doc: 'The number of trained rows per layer (spsft), or the rank (lora and its variants).',
+      doc: 'The number of trained rows per layer (spsft), or the rank (lora and its variants); shira trains as many elements as factors of this rank have.',
       memory: 'Trainable parameters, gradients and optimizer state grow linearly (hardly, with vera).',
     },
     {
@@ -194,7 +194,7 @@ export const importanceSettings = {
     memory: 'Activations of the importance pass grow linearly.',
   }),
   seed: derived(integer({ min: 0, max: MAX_SEED }), 'the seed of the run', given => Number(given.seed), {
-    doc: 'The seed of the random measure and of the sample selection.',
+    doc: 'The seed of the random measure, of the random elements of shira, and of the sample selection.',
   }),
   exact: defaulted(flag(), true, {
     doc: 'Scores taylor and taylor_squared by the mean gradient over all samples, in as many sweeps over the data as memory requires; false sums the scores of each batch in one pass.',

@@ -2,13 +2,20 @@
 import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { ADAPTER_DESCRIPTION, type Adapter, type AdapterDescription } from '../../../../trainer/artifact/adapter/adapter.ts';
+import {
+  ADAPTER_DESCRIPTION,
+  ADAPTER_WEIGHTS,
+  type Adapter,
+  type AdapterDescription,
+} from '../../../../trainer/artifact/adapter/adapter.ts';
 import { applyAdapter } from '../../../../trainer/artifact/adapter/apply-adapter.ts';
 import { adapterMismatches, checkAdapter } from '../../../../trainer/artifact/adapter/check-adapter.ts';
 import { mergedWeights } from '../../../../trainer/artifact/adapter/merge.ts';
 import { readAdapter } from '../../../../trainer/artifact/adapter/read-adapter.ts';
 import { writeAdapter } from '../../../../trainer/artifact/adapter/write-adapter.ts';
 import { sequenceLogits } from '../../../../trainer/artifact/smoke-test.ts';
+import { openSafetensors } from '../../../../trainer/format/safetensors/safetensors-source.ts';
+import { writeSafetensors } from '../../../../trainer/format/safetensors/safetensors-writer.ts';
 import { openModel } from '../../../../trainer/hub/open-model.ts';
 import { projectionValues, veraProjectionsOf } from '../../../../trainer/method/vera/attach.ts';
 import { causalModel } from '../../../../trainer/model/load-model.ts';
@@ -245,6 +252,28 @@ describe('PEFT', () => {
       const merged = { model, weights: mergedWeights(folder.weights, adapter) };
       expect(largestDifference(await sequenceLogits(engine, merged, ids), expected.logits)).toBeLessThan(1e-4);
     });
+  });
+
+  test('elements outside their weight are refused, by module and place', async () => {
+    const dir = await temporaryFolder();
+    await cp(join(golden, '..', 'peft', 'shira'), dir, { recursive: true });
+    const source = await openSafetensors(join(dir, ADAPTER_WEIGHTS));
+    const entries = await Promise.all(
+      [...source.tensors.values()].map(async ({ name, shape, dtype: stored }) => {
+        const dtype: 'I32' | 'F32' = stored === 'I32' ? 'I32' : 'F32';
+        const bytes = Uint8Array.from(await source.readRaw(name));
+        // The first column of this module, behind its 192 rows.
+        if (name.endsWith('layers.0.self_attn.k_proj.shira_indices')) new DataView(bytes.buffer).setInt32(4 * 192, 64, true);
+        return { name, shape, dtype, data: () => bytes };
+      }),
+    );
+    await source.close();
+    await writeSafetensors(join(dir, ADAPTER_WEIGHTS), entries);
+    await using(dir, adapter =>
+      expect(applyAdapter({ model, weights: folder.weights, fingerprint, adapter })).rejects.toThrow(
+        /layers\.0\.self_attn\.k_proj\.shira_indices names the column 64 of a weight \[32,64\]/,
+      ),
+    );
   });
 
   test('the random matrices of VeRA follow from their key, as PyTorch makes them', async () => {

@@ -125,8 +125,8 @@ describe('the parts', () => {
     const found = toy('r: 4\n', { compare: true });
     const others = new Map(found.alternatives.map(other => [other.method, other]));
     // This model has no bias, so bitfit has nothing to train.
-    expect([...others.keys()]).toEqual(['lora', 'dora', 'rosa', 'vera', 'spsft+lora', 'head', 'full']);
-    for (const method of ['lora', 'dora', 'rosa', 'spsft+lora'] as const)
+    expect([...others.keys()]).toEqual(['lora', 'dora', 'rosa', 'shira', 'vera', 'spsft+lora', 'head', 'full']);
+    for (const method of ['lora', 'dora', 'rosa', 'shira', 'spsft+lora'] as const)
       expect(Math.abs(Math.log2((others.get(method)?.trainable ?? 0) / found.trainable)), method).toBeLessThan(0.6);
     expect(others.get('full')?.trainable).toBe(found.parameters);
     const ofNorms = toy('target_modules: [input_layernorm]\nr: 4\n', { compare: true });
