@@ -15,8 +15,11 @@ export type Scores = ReadonlyMap<string, Float32Array>;
 /** Rows a layer, or the share of each layer's rows, which is the share of its parameters too. */
 export type Budget = { readonly r: number } | { readonly ratio: number };
 
-/** per_layer: rows compete within their layer. global: with those of all layers, for as many parameters. */
-export type SelectionMode = 'per_layer' | 'global';
+/**
+ * How a budget is spent over the layers. per_layer: each has the same rows or the same share. global: rows of all layers compete, for as
+ * many parameters. proportional: each layer has the share of the parameters that it has of the sum of all scores.
+ */
+export type SelectionMode = 'per_layer' | 'global' | 'proportional';
 
 /** A budget that the model cannot meet: which layers, how many rows they have. */
 export class SelectionError extends Error {
@@ -74,24 +77,23 @@ export const rowParameters = ({ weight, bias }: RowsOf): number => weight.shape.
 
 /**
  * The highest-scoring rows of each module; of equal scores the lower row comes first.
+ * @param least rows that each module keeps where they compete across modules, at most those that it has per layer
  * @throws SelectionError where a layer has fewer rows than the budget, naming all such layers, or where a score is missing or not finite
  */
-export function selectRows(modules: readonly RowsOf[], scores: Scores, budget: Budget, mode: SelectionMode = 'per_layer'): Selection {
+export function selectRows(
+  modules: readonly RowsOf[],
+  scores: Scores,
+  budget: Budget,
+  mode: SelectionMode = 'per_layer',
+  least = 1,
+): Selection {
   checkBudget(modules, budget);
   const parts = competing(modules);
   const own = ownScores(modules, parts, scores);
-  if (mode === 'global') return selectGlobally(parts, own, budget);
-  return ofModules(parts, i => topRows(elementAt(own, i), rowBudget(elementAt(parts, i), budget)));
-}
-
-/**
- * Ranks the rows of all modules by score over the mean score of their module, since the scores of layers differ by orders of magnitude,
- * and takes them in this order until the next would exceed what `per_layer` trains. Every module keeps its best row whatever its rank: a
- * layer without rows would have nothing to learn with. Of equal ranks the earlier module, then the lower row comes first.
- */
-function selectGlobally(parts: readonly Competing[], scores: readonly Float32Array[], budget: Budget): Selection {
+  const perLayer = parts.map(part => rowBudget(part, budget));
+  if (mode === 'per_layer') return ofModules(parts, i => topRows(elementAt(own, i), elementAt(perLayer, i)));
   const ranked = parts.map((part, i): RankedRows => {
-    const values = elementAt(scores, i);
+    const values = elementAt(own, i);
     return {
       scores: values,
       order: rowOrder(values),
@@ -99,11 +101,8 @@ function selectGlobally(parts: readonly Competing[], scores: readonly Float32Arr
       cost: rowParameters(part),
     };
   });
-  const taken = globalCounts(
-    ranked,
-    parts.map(part => rowBudget(part, budget)),
-  );
-  return ofModules(parts, i => elementAt(ranked, i).order.slice(0, taken[i]).sort());
+  const counts = countsAcross(mode, ranked, perLayer, least);
+  return ofModules(parts, i => elementAt(ranked, i).order.slice(0, counts[i]).sort());
 }
 
 /** A module whose rows compete with those of others. */
@@ -116,27 +115,62 @@ export interface RankedRows {
   readonly cost: number;
 }
 
+/** How modes across layers count the rows of each module, `kept` at least, for at most the parameters of `perLayer`. */
+const counters = {
+  global: globalCounts,
+  proportional: proportionalCounts,
+} satisfies Record<
+  Exclude<SelectionMode, 'per_layer'>,
+  (modules: readonly RankedRows[], perLayer: ArrayLike<number>, kept: Int32Array) => Int32Array
+>;
+
 /**
- * How many rows of each module the global mode takes: those above the lowest rank that can be afforded, then of the rows of that very rank
- * as many as fit. Found by halving, which takes milliseconds where sorting the rows of a large model takes many seconds.
+ * How many rows of each module a mode across layers takes.
  * @param perLayer rows that each module would have by itself: what they cost is the budget
+ * @param least rows that every module keeps, whatever its scores: a layer without rows would have nothing to learn with
  */
-export function globalCounts(modules: readonly RankedRows[], perLayer: ArrayLike<number>): Int32Array {
-  const costOf = (counts: Int32Array): number => modules.reduce((sum, { cost }, i) => sum + cost * (counts[i] as number), 0);
-  const behindFirst = Int32Array.from(modules, ({ order }) => order.length - 1);
-  let left = costOf(Int32Array.from(modules, (_, i) => (perLayer[i] as number) - 1));
-  if (costOf(behindFirst) <= left) return behindFirst.map(count => count + 1);
-  const ends = modules.flatMap(module => [1, module.order.length - 1].map(place => rankAt(module, place))).filter(Number.isFinite);
+export function countsAcross(
+  mode: keyof typeof counters,
+  modules: readonly RankedRows[],
+  perLayer: ArrayLike<number>,
+  least: number,
+): Int32Array {
+  return counters[mode](
+    modules,
+    perLayer,
+    Int32Array.from(modules, (_, i) => Math.min(least, perLayer[i] as number)),
+  );
+}
+
+const costOf = (modules: readonly RankedRows[], counts: ArrayLike<number>): number =>
+  modules.reduce((sum, { cost }, i) => sum + cost * (counts[i] as number), 0);
+
+/**
+ * Rows rank by score over the mean score of their module, since the scores of layers differ by orders of magnitude, and are taken in this
+ * order until the next would exceed the budget: those above the lowest rank that can be afforded, then of the rows of that very rank as
+ * many as fit, those of the earlier module, then the lower rows first. Found by halving, which takes milliseconds where sorting the rows
+ * of a large model takes many seconds.
+ */
+function globalCounts(modules: readonly RankedRows[], perLayer: ArrayLike<number>, kept: Int32Array): Int32Array {
+  const behindKept = Int32Array.from(modules, ({ order }, i) => order.length - (kept[i] as number));
+  let left = costOf(modules, perLayer) - costOf(modules, kept);
+  const all = (behind: Int32Array): Int32Array => behind.map((count, i) => count + (kept[i] as number));
+  if (costOf(modules, behindKept) <= left) return all(behindKept);
+  const ends = modules
+    .flatMap((module, i) => [kept[i] as number, module.order.length - 1].map(place => rankAt(module, place)))
+    .filter(Number.isFinite);
   let [low, high] = [Math.min(...ends, 0) - 1, Math.max(...ends, 0)];
-  // Rows behind the first that are above `high` and above `low`: what is sought lies between, so that each search is shorter than the last.
-  let [sure, most] = [new Int32Array(modules.length), behindFirst];
+  // Rows behind the kept that are above `high` and above `low`: what is sought lies between, so that each search is shorter than the last.
+  let [sure, most] = [new Int32Array(modules.length), behindKept];
   for (let middle = (low + high) / 2; middle > low && middle < high; middle = (low + high) / 2) {
-    const between = Int32Array.from(modules, (module, i) => rowsAbove(module, middle, sure[i] as number, most[i] as number));
-    if (costOf(between) <= left) [high, sure] = [middle, between];
+    const between = Int32Array.from(modules, (module, i) =>
+      rowsAbove(module, middle, { kept: kept[i] as number, least: sure[i] as number, most: most[i] as number }),
+    );
+    if (costOf(modules, between) <= left) [high, sure] = [middle, between];
     else [low, most] = [middle, between];
   }
-  left -= costOf(sure);
-  const taken = sure.map(count => count + 1);
+  left -= costOf(modules, sure);
+  const taken = all(sure);
   for (const [i, { cost }] of modules.entries())
     for (let count = sure[i] as number; count < (most[i] as number); count++) {
       left -= cost;
@@ -146,18 +180,52 @@ export function globalCounts(modules: readonly RankedRows[], perLayer: ArrayLike
   return taken;
 }
 
+/** NaN behind the last row. */
 const rankAt = ({ scores, order, mean }: RankedRows, place: number): number => (scores[order[place] as number] as number) / (mean || 1);
 
-/** Rows behind the first whose rank is above this one: at least `least`, at most `most`. */
-function rowsAbove(module: RankedRows, rank: number, least: number, most: number): number {
+/** Rows behind the kept whose rank is above this one: at least `least`, at most `most`. */
+function rowsAbove(module: RankedRows, rank: number, { kept, least, most }: { kept: number; least: number; most: number }): number {
   let [low, high] = [least, most];
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (rankAt(module, middle + 1) > rank) low = middle + 1;
+    if (rankAt(module, middle + kept) > rank) low = middle + 1;
     else high = middle;
   }
   return low;
 }
+
+/**
+ * Each module has the share of the budget's parameters that it has of the sum of all scores, but at least `kept` rows and at most all; what
+ * such a module has more or less, the others share in the same way. Parts of rows are rounded down, and what is left goes to the largest
+ * parts, of equal ones to the earlier module.
+ */
+function proportionalCounts(modules: readonly RankedRows[], perLayer: ArrayLike<number>, kept: Int32Array): Int32Array {
+  const masses = modules.map(({ mean, order }) => Math.max(0, mean * order.length));
+  if (masses.every(mass => mass === 0)) return Int32Array.from(perLayer);
+  const budget = costOf(modules, perLayer);
+  // Rows if every unit of score pays for `rate` parameters; they grow with it.
+  const rowsAt = (rate: number): number[] =>
+    modules.map(({ cost, order }, i) => Math.min(order.length, Math.max(kept[i] as number, (rate * elementAt(masses, i)) / cost)));
+  let [low, high] = [0, Math.max(...modules.map(({ cost, order }, i) => (order.length * cost) / (elementAt(masses, i) || Infinity)))];
+  if (costOf(modules, rowsAt(high)) <= budget) low = high;
+  for (let middle = (low + high) / 2; middle > low && middle < high; middle = (low + high) / 2)
+    if (costOf(modules, rowsAt(middle)) <= budget) low = middle;
+    else high = middle;
+  const rows = rowsAt(low);
+  const counts = Int32Array.from(rows, count => Math.floor(count + ROUNDING));
+  let left = budget - costOf(modules, counts);
+  const partOf = (i: number): number => elementAt(rows, i) - (counts[i] as number);
+  for (const i of [...rows.keys()].sort((a, b) => partOf(b) - partOf(a) || a - b)) {
+    const { cost, order } = elementAt(modules, i);
+    if (cost > left || (counts[i] as number) === order.length) continue;
+    counts[i] = (counts[i] as number) + 1;
+    left -= cost;
+  }
+  return counts;
+}
+
+/** A whole number of rows may come out a little short. */
+const ROUNDING = 1e-6;
 
 /**
  * As many rows as the budget pays for, whichever they are: enough to know sizes.

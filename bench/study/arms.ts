@@ -23,6 +23,17 @@ const rows = (measure: string, more: Settings = {}): Arm => ({
   settings: ({ spsft }) => ({ method: 'spsft', r: spsft, 'importance.measure': measure, ...more }),
 });
 
+const acrossLayers = (selection: string): Arm => ({
+  family: 'rows',
+  settings: ({ spsft }) => ({
+    method: 'spsft',
+    r: spsft,
+    'importance.measure': 'taylor_row',
+    'importance.selection': selection,
+    'importance.min_rows': Math.max(1, Math.round(spsft / 4)),
+  }),
+});
+
 /** lora_alpha = r, so that the scale is 1, and √r for rsLoRA. */
 const product = (method: string, more: Settings = {}): Arm => ({
   family: 'product',
@@ -44,6 +55,9 @@ const table = {
   'rows, qm_taylor': rows('qm_taylor'),
   'rows, class_max_taylor': rows('class_max_taylor'),
   'rows, class_mean_taylor': rows('class_mean_taylor'),
+  // Other budgets of the layers, each with a quarter of the rows as its floor.
+  'taylor_row, global': acrossLayers('global'),
+  'taylor_row, proportional': acrossLayers('proportional'),
   lora: product('lora'),
   rslora: product('lora', { use_rslora: true }),
   'lora+': product('lora', { loraplus_lr_ratio: 16 }),

@@ -111,6 +111,7 @@ export async function readSource({ path: source, label }: HeatmapSource, isAtWor
       modelParameters: run.modelParameters,
       budget: run.budget,
       selectionMode: run.selectionMode,
+      minRows: run.minRows,
       selection: scores ? ofSections(run.selection, scores) : run.selection,
       problem: problems.length > 0 ? problems.join('; ') : undefined,
     };
@@ -146,6 +147,7 @@ interface RunParts {
   readonly modelParameters?: number;
   readonly budget?: HeatmapSourceInfo['budget'];
   readonly selectionMode?: HeatmapSourceInfo['selectionMode'];
+  readonly minRows?: number;
   readonly selection?: HeatmapSourceInfo['selection'];
 }
 
@@ -178,12 +180,16 @@ type BudgetSettings = Pick<Recipe, 'method' | 'r' | 'ratio' | 'dependencies' | '
  * The number of rows that a recipe trains if its method chooses rows; the rank of a method with both is not a budget of
  * rows.
  */
-function budgetOf(recipe: BudgetSettings | undefined): Pick<RunParts, 'budget' | 'selectionMode'> {
+function budgetOf(recipe: BudgetSettings | undefined): Pick<RunParts, 'budget' | 'selectionMode' | 'minRows'> {
   if (recipe === undefined) return {};
   const { method, r, ratio, importance } = recipe;
   const { chooses, r: counted } = methodCatalog[method];
   const isGiven = ratio !== undefined || (r !== undefined && counted?.counts === 'rows');
-  return { budget: chooses === 'rows' && isGiven ? rowsBudget(recipe) : undefined, selectionMode: importance.selection };
+  return {
+    budget: chooses === 'rows' && isGiven ? rowsBudget(recipe) : undefined,
+    selectionMode: importance.selection,
+    minRows: importance.min_rows,
+  };
 }
 
 /** Standalone scores are next to their recipe, under its name. */

@@ -167,7 +167,7 @@ function selectedOf({ state, sourceA, sourceB, names, a, b, trained }: Sides): S
     countsB: other && spread(modulesB, other.counts, names),
     problem: own.problem,
     isPending: own.isPending === true || other?.isPending === true,
-    needsOrders: choice.kind === 'budget' && (state.b !== undefined || choice.mode === 'global'),
+    needsOrders: choice.kind === 'budget' && (state.b !== undefined || choice.mode !== 'per_layer'),
     selection: {
       rows: counts.reduce((sum, count) => sum + count, 0),
       ofRows: modulesA.reduce((sum, module) => sum + rowsOf(module), 0),

@@ -12,8 +12,10 @@ export interface BudgetChoice {
   readonly kind: 'r' | 'ratio' | 'trained';
   readonly r: number;
   readonly ratio: number;
-  /** Whether rows compete within their layer or across all layers. */
+  /** How the budget is spent over the layers. */
   readonly mode: SelectionMode;
+  /** The rows that every layer keeps where they compete across layers. */
+  readonly least: number;
 }
 
 export interface HeatmapViewState {
@@ -36,7 +38,7 @@ export interface HeatmapViewState {
 export const startState: HeatmapViewState = { view: 'importance', statistic: 'mean', scale: 'linear', order: 'position', isTable: false };
 
 /** The defaults of SPSFT. */
-export const startBudget: BudgetChoice = { kind: 'r', r: 32, ratio: 0.05, mode: 'per_layer' };
+export const startBudget: BudgetChoice = { kind: 'r', r: 32, ratio: 0.05, mode: 'per_layer', least: 1 };
 
 const oneOf = <T extends string>(values: readonly T[], value: unknown, otherwise: T): T => values.find(each => each === value) ?? otherwise;
 
@@ -66,18 +68,19 @@ function refOf(value: unknown): ScoreSetRef | undefined {
 }
 
 function budgetOf(value: unknown): BudgetChoice | undefined {
-  const { kind, r, ratio, mode } = fieldsOf(value);
+  const { kind, r, ratio, mode, least } = fieldsOf(value);
   if (typeof r !== 'number' || !Number.isInteger(r) || r < 1 || typeof ratio !== 'number' || !(ratio > 0 && ratio <= 1)) return undefined;
   return {
     kind: oneOf<BudgetChoice['kind']>(['r', 'ratio', 'trained'], kind, 'r'),
     r,
     ratio,
-    mode: mode === 'global' ? 'global' : 'per_layer',
+    mode: oneOf<SelectionMode>(['per_layer', 'global', 'proportional'], mode, 'per_layer'),
+    least: typeof least === 'number' && Number.isInteger(least) && least >= 1 ? least : 1,
   };
 }
 
-export const choiceOf = ({ kind, r, ratio, mode }: BudgetChoice): Choice =>
-  kind === 'trained' ? { kind } : { kind: 'budget', budget: kind === 'r' ? { r } : { ratio }, mode };
+export const choiceOf = ({ kind, r, ratio, mode, least }: BudgetChoice): Choice =>
+  kind === 'trained' ? { kind } : { kind: 'budget', budget: kind === 'r' ? { r } : { ratio }, mode, least };
 
 /**
  * The initial budget of a source: the rows that it trains, or else its recipe's budget, or else one that every module
@@ -86,7 +89,12 @@ export const choiceOf = ({ kind, r, ratio, mode }: BudgetChoice): Choice =>
 export function budgetOfSource(source: HeatmapSourceInfo | undefined): BudgetChoice {
   const given = source?.budget;
   const fewest = Math.min(startBudget.r, ...(source?.modules ?? []).map(({ shape }) => shape[0] ?? 1));
-  const start = { ...startBudget, r: Math.max(1, fewest), mode: source?.selectionMode ?? startBudget.mode };
+  const start = {
+    ...startBudget,
+    r: Math.max(1, fewest),
+    mode: source?.selectionMode ?? startBudget.mode,
+    least: source?.minRows ?? startBudget.least,
+  };
   const sized: BudgetChoice = !given ? start : 'r' in given ? { ...start, r: given.r } : { ...start, kind: 'ratio', ratio: given.ratio };
   return source?.selection ? { ...sized, kind: 'trained' } : sized;
 }

@@ -3,7 +3,16 @@
 import { describe, expect, test } from 'vitest';
 import type { ModuleSpec } from '../../trainer/model/module-specs.ts';
 import { createRandom } from '../../trainer/random.ts';
-import { firstRows, rowBudget, rowOrder, rowParameters, SelectionError, selectRows, topRows } from '../../trainer/selection.ts';
+import {
+  type Budget,
+  firstRows,
+  rowBudget,
+  rowOrder,
+  rowParameters,
+  SelectionError,
+  selectRows,
+  topRows,
+} from '../../trainer/selection.ts';
 
 const module = (name: string, rows: number): ModuleSpec => ({
   name,
@@ -64,7 +73,7 @@ describe('sections of a module', () => {
   const joined = (rows: ReadonlyMap<string, Int32Array>) => [...(rows.get('a') ?? []), ...[...(rows.get('b') ?? [])].map(row => row + 4)];
 
   test.each([{ r: 2 }, { ratio: 0.5 }])('each has the rows that a layer of its own would have, with the budget %j', budget => {
-    for (const mode of ['per_layer', 'global'] as const)
+    for (const mode of ['per_layer', 'global', 'proportional'] as const)
       expect([...(selectRows([fused], given, budget, mode).get('ab') ?? [])]).toEqual(joined(selectRows([a, b], given, budget, mode)));
     expect([...(firstRows([fused], budget).get('ab') ?? [])]).toEqual(joined(firstRows([a, b], budget)));
     expect(rowBudget(fused, budget)).toBe(rowBudget(a, budget) + rowBudget(b, budget));
@@ -131,6 +140,74 @@ describe('across layers', () => {
     const found = count(selectRows([biased, b], given, budget, 'global'));
     expect(found).toBeLessThanOrEqual(most);
     expect(found).toBeGreaterThan(most - 3);
+  });
+});
+
+describe('in proportion to the scores of layers', () => {
+  const c = module('c', 10);
+  const modules = [a, b, c];
+  const masses = (...sums: readonly number[]) =>
+    new Map(
+      modules.map(({ name, weight: { shape } }, i) => [name, new Float32Array(shape[0] ?? 0).fill((sums[i] ?? 0) / (shape[0] ?? 1))]),
+    );
+  const counts = (given: ReadonlyMap<string, Float32Array>, budget: Budget, least?: number) =>
+    [...selectRows(modules, given, budget, 'proportional', least).values()].map(({ length }) => length);
+
+  test('each has the share of the budget that it has of all scores', () => {
+    // Rows of two numbers: of 3 · 3 rows, 1, 2 and 6.
+    expect(counts(masses(1, 2, 6), { r: 3 })).toEqual([1, 2, 6]);
+  });
+
+  test('the best rows of each are taken', () => {
+    const given = new Map([...masses(1, 2, 6), ['b', scores(0, 0.5, 0, 0, 1.5, 0)]]);
+    expect([...(selectRows(modules, given, { r: 3 }, 'proportional').get('b') ?? [])]).toEqual([1, 4]);
+  });
+
+  test('one that would have fewer than the floor has the floor, and the others share the rest', () => {
+    expect(counts(masses(0, 2, 5), { r: 3 }, 2)).toEqual([2, 2, 5]);
+    // The floor is at most what it has per layer.
+    expect(counts(masses(0, 1, 1), { r: 3 }, 9)).toEqual([3, 3, 3]);
+    expect(counts(masses(0, 1, 1), { r: 1 }, 9)).toEqual([1, 1, 1]);
+  });
+
+  test('one that would have more than its rows has all, and the others share the rest', () => {
+    expect(counts(masses(1000, 1, 1), { r: 4 })).toEqual([4, 4, 4]);
+  });
+
+  test('what rounding leaves goes to the largest parts', () => {
+    // Of 6 rows: 0.6, which the floor raises to 1; the others share 5 as 1.67 and 3.33.
+    expect(counts(masses(1, 3, 6), { r: 2 })).toEqual([1, 2, 3]);
+  });
+
+  test('without any scores it is the budget per layer', () => {
+    expect(counts(masses(0, 0, 0), { r: 2 })).toEqual([2, 2, 2]);
+  });
+
+  test('rows of another length count by their parameters', () => {
+    const wide = { ...b, weight: { name: 'b.weight', shape: [6, 8] } };
+    // Per layer 2 · 2 + 2 · 8 = 20 numbers: half of them are 5 rows of a, which has 4. The other 12 pay for one row of b.
+    const given = new Map([
+      ['a', scores(1, 1, 1, 1)],
+      ['b', scores(1, 1, 1, 1, 0, 0)],
+    ]);
+    expect([...selectRows([a, wide], given, { r: 2 }, 'proportional').values()].map(({ length }) => length)).toEqual([4, 1]);
+  });
+
+  test.each([1, 2, 4])('never more parameters than per layer, and hardly fewer: floor %i', least => {
+    const random = createRandom(3);
+    for (let draw = 0; draw < 50; draw++) {
+      const given = new Map(
+        modules.map(({ name, weight }) => {
+          const size = 10 ** (4 * random.uniform());
+          return [name, Float32Array.from({ length: weight.shape[0] ?? 0 }, () => size * random.uniform())];
+        }),
+      );
+      for (const mode of ['global', 'proportional'] as const) {
+        const found = [...selectRows(modules, given, { r: 4 }, mode, least).values()];
+        expect(found.reduce((sum, { length }) => sum + length, 0)).toBe(12);
+        for (const rows of found) expect(rows.length).toBeGreaterThanOrEqual(least);
+      }
+    }
   });
 });
 

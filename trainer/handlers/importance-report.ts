@@ -102,7 +102,7 @@ async function halfOf(params: ReportParams, measure: MeasureName, samples: reado
 }
 
 const rowsBy = ({ recipe, modules }: ReportParams, scores: Scores): Selection =>
-  selectRows(modules, scores, methodSettings(recipe).budget, recipe.importance.selection);
+  selectRows(modules, scores, methodSettings(recipe).budget, recipe.importance.selection, recipe.importance.min_rows);
 
 function classReport(names: readonly string[], samples: readonly number[], rows: readonly Selection[]): ClassReport {
   const specific = specificRows(rows);

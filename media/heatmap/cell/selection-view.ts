@@ -1,10 +1,12 @@
 /** The rows that a budget selects, by the trainer's own code, and the overlap of two selections. */
 import type { HeatmapModule, HeatmapSourceInfo } from '../../../trainer/protocol/view/heatmap.ts';
-import { type Budget, checkBudget, globalCounts, rowBudget, SelectionError, type SelectionMode } from '../../../trainer/selection.ts';
+import { type Budget, checkBudget, countsAcross, rowBudget, SelectionError, type SelectionMode } from '../../../trainer/selection.ts';
 import type { CellScores, SetScores } from '../score-store.ts';
 
 /** A budget from the slider, or the rows that the run trains. */
-export type Choice = { readonly kind: 'budget'; readonly budget: Budget; readonly mode: SelectionMode } | { readonly kind: 'trained' };
+export type Choice =
+  | { readonly kind: 'budget'; readonly budget: Budget; readonly mode: SelectionMode; readonly least: number }
+  | { readonly kind: 'trained' };
 
 /** The word for marked rows: "trained" for rows that a run trained, "selected" for those that a budget would choose. */
 export const markOf = ({ kind }: Pick<Choice, 'kind'>): 'trained' | 'selected' => (kind === 'trained' ? 'trained' : 'selected');
@@ -42,7 +44,9 @@ export function selectedCounts(modules: readonly HeatmapModule[], choice: Choice
     const cell = scores.get(name);
     return cell?.isOrdered ? [{ scores: cell.scores, order: cell.order, mean: cell.mean, cost: rowParameters ?? 1 }] : [];
   });
-  return ranked.length === modules.length ? { counts: globalCounts(ranked, counts) } : { counts, isPending: true };
+  return ranked.length === modules.length
+    ? { counts: countsAcross(choice.mode, ranked, counts, choice.least) }
+    : { counts, isPending: true };
 }
 
 /** Number of trained parameters; undefined if a file does not contain the shapes. */

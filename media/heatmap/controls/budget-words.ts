@@ -10,6 +10,11 @@ export const MODES: readonly Option<BudgetChoice['mode']>[] = [
     label: 'across layers',
     title: 'Rows of all layers compete for as many parameters; each layer keeps its best row',
   },
+  {
+    value: 'proportional',
+    label: 'by score',
+    title: 'As many parameters, shared among the layers in proportion to the sum of their scores',
+  },
 ];
 
 export const kindsOf = (hasTrained: boolean): readonly Option<BudgetChoice['kind']>[] => [
@@ -38,8 +43,11 @@ export function sliderOf(
 }
 
 /** How a budget across layers is spent; the others explain themselves. */
-export function budgetNote({ kind, r, ratio, mode }: BudgetChoice): string {
+export function budgetNote({ kind, r, ratio, mode, least }: BudgetChoice): string {
   if (kind === 'trained' || mode === 'per_layer') return '';
   const each = kind === 'ratio' ? `${compact(Number((100 * ratio).toPrecision(3)))}% of each layer` : `${r} rows of each layer`;
-  return `As many parameters as ${each}, spent on the highest rows of all layers. A row is ranked by its score divided by the mean of its layer, and every layer keeps its best row.`;
+  const kept = least === 1 ? 'its best row' : `its ${least} best rows`;
+  if (mode === 'proportional')
+    return `As many parameters as ${each}, shared among the layers in proportion to the sum of their scores. Every layer keeps ${kept}.`;
+  return `As many parameters as ${each}, spent on the highest rows of all layers. A row is ranked by its score divided by the mean of its layer, and every layer keeps ${kept}.`;
 }

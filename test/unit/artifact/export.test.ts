@@ -120,6 +120,13 @@ describe('every form of every method', () => {
     expect(result.largestDifference).toBeLessThan(1e-4);
   });
 
+  test('elements of an embedding are refused as peft, by name', async () => {
+    const adapterPath = await tinyAdapter({ engine, method: 'shira', budget: { r: 2 }, targets: ['embed_tokens', 'q_proj'] });
+    await expect(run(adapterPath, { format: 'peft' })).rejects.toThrow(
+      /model\.embed_tokens \(PEFT has SHiRA for linear layers alone\): export/,
+    );
+  });
+
   test('rows of an embedding that is the head too are refused as peft, by name', async () => {
     const adapterPath = await tinyAdapter({
       engine,

@@ -50,7 +50,7 @@ const pictureOf = (change: Partial<HeatmapViewState>, from = sources) =>
   makePicture({ choices: { ...startState, ...refs, ...change }, sources: from, colorSetting: 'viridis' }, store);
 
 describe('the selection', () => {
-  test.each(['per_layer', 'global'] as const)('is that of the trainer, row by row: %s', mode => {
+  test.each(['per_layer', 'global', 'proportional'] as const)('is that of the trainer, row by row: %s', mode => {
     orderAll();
     const budgets: Budget[] = [{ r: 1 }, { r: 5 }, { r: 8 }, { ratio: 0.01 }, { ratio: 0.3 }, { ratio: 1 }];
     for (const budget of budgets) {
@@ -73,7 +73,7 @@ describe('the selection', () => {
   test('next to a set of other modules each side has its own budget', () => {
     const few = NAMES.slice(0, 2);
     const small = info('a', { modules: info('a').modules.filter(({ name }) => few.includes(name)) });
-    for (const mode of ['per_layer', 'global'] as const) {
+    for (const mode of ['per_layer', 'global', 'proportional'] as const) {
       const budget: BudgetChoice = { ...startBudget, mode, kind: 'ratio', ratio: 0.3 };
       const [alone, beside] = [pictureOf({ budget, b: undefined }, [small]), pictureOf({ budget }, [small, info('b')])];
       expect(beside.selection).toEqual(alone.selection);

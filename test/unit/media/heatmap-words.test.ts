@@ -76,7 +76,7 @@ describe('what the rows that stand out are called', () => {
     const store = createScoreStore();
     const moved = makePicture(
       {
-        choices: { ...settle(startState, [run]), budget: { kind: 'r', r: 1, ratio: 0.1, mode: 'per_layer' } },
+        choices: { ...settle(startState, [run]), budget: { kind: 'r', r: 1, ratio: 0.1, mode: 'per_layer', least: 1 } },
         sources: [run],
         colorSetting: '',
       },

@@ -9,7 +9,8 @@ import { CHANGES, PLACES } from './merge.ts';
 export const elementsInPeft: PeftForm = {
   type: 'SHIRA',
   takesElements: true,
-  refuses: (_, { kind }) => (kind === 'linear' ? undefined : 'PEFT has SHiRA for linear layers alone'),
+  refuses: ({ description: { elements } }, { name, kind }) =>
+    elements.has(name) && kind !== 'linear' ? 'PEFT has SHiRA for linear layers alone' : undefined,
   toPeft: ({ model, weights, adapter, modules }) => ({
     tensors: modules.flatMap(module => elementTensors(weights, adapter, module)),
     config: {

@@ -54,7 +54,7 @@ export async function chooseRows(params: ComputeScoresParams): Promise<Selection
   const { origin, saved, ...found } = await computeScores(params);
   if (!saved) await saveScores(outputFile, found, origin, modules);
   const { budget, dependencies, ...targets } = methodSettings(recipe);
-  if (!dependencies) return selectRows(modules, found.scores, budget, recipe.importance.selection);
+  if (!dependencies) return selectRows(modules, found.scores, budget, recipe.importance.selection, recipe.importance.min_rows);
   job.log(
     'info',
     `dependencies: ${'r' in budget ? `${budget.r} rows a layer` : `a share of ${budget.ratio} of the rows`}, half of what the recipe says, and what is coupled to them`,

@@ -7,6 +7,7 @@ import { measuresThat, needsData, needsWeightGradients } from '../../catalog/mea
 import { choosesByGradients, type MethodEntry, methodCatalog, methodsThat } from '../../catalog/methods.ts';
 import { type Comparison, type ObjectiveEntry, objectiveCatalog } from '../../catalog/objectives.ts';
 import { type Group, type Recipe, recipeFields, settings } from '../recipe-schema.ts';
+import { hasDependencies } from '../rows-budget.ts';
 import { hasNegativesOfBatch } from './embedding-rules.ts';
 import type { Rule, SettingPath } from './rule.ts';
 import { isGroup } from './setting.ts';
@@ -57,6 +58,18 @@ const conditions: readonly Condition[] = [
   withMethods(['projection_prng_key', 'd_initial'], ({ lowRank }) => lowRank === 'vectors'),
   withMethods(['target_modules'], ({ targets }) => targets !== 'none'),
   withMethods(['ratio', 'importance.measure', 'importance.selection', 'importance.scores'], ({ chooses }) => chooses === 'rows'),
+  {
+    settings: ['importance.selection'],
+    when: 'without dependencies, whose groups of layers have one budget each',
+    reads: ['method', 'dependencies'],
+    isUsed: recipe => !hasDependencies(recipe),
+  },
+  {
+    settings: ['importance.min_rows'],
+    when: 'with importance.selection: global or proportional, and without dependencies',
+    reads: ['method', 'importance.selection', 'dependencies'],
+    isUsed: recipe => choosesRows(recipe) && recipe.importance.selection !== 'per_layer' && !hasDependencies(recipe),
+  },
   {
     settings: ['importance.samples', 'importance.batch_size'],
     when: `with a measure that uses data, or method: ${methodsThat(choosesByGradients)}`,

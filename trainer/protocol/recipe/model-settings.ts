@@ -183,11 +183,16 @@ export const importanceSettings = {
     choice({
       per_layer: 'The best rows of each layer: r rows, or a share (ratio).',
       global:
-        "The best rows across all layers, by score relative to the layer's mean, until as many parameters are chosen as with per_layer; at least one row per layer.",
+        "The best rows across all layers, by score relative to the layer's mean, until as many parameters are chosen as with per_layer; at least min_rows per layer.",
+      proportional:
+        'As many parameters as with per_layer, shared among the layers in proportion to the sum of their scores; at least min_rows per layer.',
     }),
     'per_layer',
-    { doc: 'Whether rows compete within their layer or across all layers.' },
+    { doc: 'How the budget of rows is spent over the layers.' },
   ),
+  min_rows: defaulted(integer({ min: 1, max: 1_000_000 }), 1, {
+    doc: 'The rows that every layer keeps with selection: global or proportional, at most those of per_layer.',
+  }),
   samples: defaulted(integer({ min: 1, max: 10_000_000 }), 64, { doc: 'The number of training samples that a measure uses.' }),
   batch_size: derived(integer({ min: 1, max: 4096 }), 'the train batch', given => Number(given.per_device_train_batch_size), {
     doc: 'Samples per batch of the importance pass.',

@@ -3,6 +3,8 @@
  * scores on request.
  */
 
+import type { Recipe } from '../recipe-schema.ts';
+
 /** A score file or a run folder. */
 export interface HeatmapSource {
   /** Absolute, on the machine of the daemon. */
@@ -53,7 +55,9 @@ export interface HeatmapSourceInfo {
   readonly modelParameters?: number;
   /** The budget of the run's recipe, or of the recipe next to the scores. */
   readonly budget?: HeatmapBudget;
-  readonly selectionMode?: 'per_layer' | 'global';
+  readonly selectionMode?: Recipe['importance']['selection'];
+  /** The rows that every layer keeps where they compete across layers. */
+  readonly minRows?: number;
   /** The rows that the run trains, ascending. */
   readonly selection?: readonly { readonly module: string; readonly rows: Int32Array }[];
   /** Still being computed, or abandoned. */
