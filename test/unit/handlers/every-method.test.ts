@@ -57,7 +57,7 @@ async function giveBiases(folder: string): Promise<void> {
 }
 
 test.each(methodNames)(`%s on ${engine}`, async method => {
-  const rank = methodCatalog[method].lowRank !== 'none' || method === 'spsft' ? ['r=8'] : [];
+  const rank = methodCatalog[method].r === undefined ? [] : ['r=8'];
   const recipe = task.recipe(`engine=${engine}`, `method=${method}`, ...settings[method], 'max_steps=4', 'save_strategy="no"', ...rank);
   const runDir = join(task.folder, `${method} parts`);
   const whole = await runInProcess<TrainResult>({ kind: 'train', recipe, runDir: join(task.folder, `${method} whole`), context });
