@@ -81,7 +81,7 @@ export function recipeText({ name, model, task, method, train, maxPositions = Nu
     num_train_epochs: recipe.num_train_epochs,
     learning_rate: recipe.learning_rate,
     lr_scheduler_type: recipe.lr_scheduler_type,
-    ...(objectiveCatalog[task].compares ? { preference: { beta: recipe.preference.beta } } : {}),
+    ...(objectiveCatalog[task].compares?.beta !== undefined ? { preference: { beta: recipe.preference.beta } } : {}),
     seed: recipe.seed,
     recompute: recipe.recompute,
   };

@@ -20,6 +20,7 @@ const folders = [
   ...['distilbert', 'distilbert_regression', 'electra', 'electra_wide', 'albert', 'albert_groups', 'xlm_roberta'],
   ...['modernbert', 'modernbert_mean'],
   ...['bert_tokens', 'roberta_tokens', 'xlm_roberta_tokens', 'distilbert_tokens', 'electra_tokens', 'albert_tokens', 'deberta_tokens', 'modernbert_tokens', 'bert_several'],
+  ...['llama_score', 'qwen3_score'],
   ...['dinov2', 'dinov2_resized', 'dinov2_registers', 'dinov3', 'dinov3_gated'],
   ...['convnext', 'convnext_plain', 'convnextv2', 'swin', 'swin_uneven', 'siglip'],
   ...['timm_convnext', 'timm_convnextv2', 'timm_swin', 'timm_dinov2', 'timm_dinov2_registers'],

@@ -9,8 +9,10 @@ export interface Comparison {
   readonly usesReference: boolean;
   /** The forms of the loss (`preference.loss_type`). */
   readonly hasLossTypes: boolean;
-  /** The default of `preference.beta`. */
-  readonly beta: number;
+  /** The default of `preference.beta`; left out, the loss has no such factor. */
+  readonly beta?: number;
+  /** The loss reads by how much an answer is better, where the data says it (`margin`), and may keep rewards near 0. */
+  readonly readsMargin?: true;
   /** The loss has a margin that the better answer should be ahead by (`preference.gamma`). */
   readonly hasTargetMargin?: true;
   /** The loss also has the next-token loss of the prompt and the better answer. */
@@ -21,8 +23,10 @@ export interface ObjectiveEntry {
   readonly label: string;
   /** One sentence for completion, hover and help. */
   readonly summary: string;
-  /** The kind of model: a language model, or an encoder, with a head of labels unless it embeds. */
+  /** The kind of model: a language model, or one with a head of labels or a number, or an encoder that embeds. */
   readonly model: 'causal' | 'classifier';
+  /** Present if it starts from a language model, which gets a head for whole texts in place of that for tokens. */
+  readonly startsFrom?: 'causal';
   readonly reads: 'texts' | 'images';
   /** The target of a sample: next tokens, one label of several, any number of labels, a number, a label for each word, the better one of two answers, or which texts are similar. */
   readonly target: 'tokens' | 'label' | 'labels' | 'number' | 'tags' | 'preference' | 'similarity';
@@ -80,6 +84,19 @@ const entries = {
     label: 'Preferences (SimPO)',
     summary: 'Make the better of two answers likelier per token than the worse one, by a margin.',
     compares: { answers: 'pairs', usesReference: false, hasLossTypes: false, beta: 2, hasTargetMargin: true },
+  },
+  reward: {
+    label: 'Reward model',
+    summary: 'Give answers a number that is higher for the better of two.',
+    model: 'classifier',
+    startsFrom: 'causal',
+    reads: 'texts',
+    target: 'preference',
+    problem: 'regression',
+    compares: { answers: 'pairs', usesReference: false, hasLossTypes: false, readsMargin: true },
+    unit: 'tokens',
+    metrics: ['loss', 'accuracy', 'margin'],
+    architectures: 'ForSequenceClassification',
   },
   sequence_classification: {
     label: 'Text classification',
@@ -159,13 +176,25 @@ export const objectiveNames = namesOf(entries);
 /** Whether all rows of a batch have to be in one process, because the loss compares them with each other. */
 export const needsWholeBatch = ({ compares, embeds }: ObjectiveEntry): boolean => compares !== undefined || embeds === true;
 
-/** The objectives of a kind of model that reads this. */
+/** The objectives that a kind of model which reads this is tuned for, of those that begin with it or are for it as it is. */
 export const objectivesOf = (model: ObjectiveEntry['model'], reads: ObjectiveEntry['reads']): readonly ObjectiveName[] =>
-  objectiveNames.filter(name => objectiveCatalog[name].model === model && objectiveCatalog[name].reads === reads);
+  objectiveNames.filter(name => {
+    const entry: ObjectiveEntry = objectiveCatalog[name];
+    return (entry.startsFrom ?? entry.model) === model && entry.reads === reads;
+  });
+
+/** The objectives of language models whose head gives labels or a number for a whole text. */
+export const objectivesOfScoreHead: readonly ObjectiveName[] = objectiveNames.filter(name => {
+  const { model, reads, target, embeds }: ObjectiveEntry = objectiveCatalog[name];
+  return model === 'classifier' && reads === 'texts' && target !== 'tags' && !embeds;
+});
 
 /** The objective that the first architecture of a config.json is made for. */
 export const objectiveOfArchitecture = (architecture: string): ObjectiveName | undefined =>
-  objectiveNames.find(name => architecture.endsWith(objectiveCatalog[name].architectures));
+  objectiveNames.find(name => {
+    const entry: ObjectiveEntry = objectiveCatalog[name];
+    return !entry.startsFrom && architecture.endsWith(entry.architectures);
+  });
 
 /** Whether a class of models writes text, by its name in Transformers; those that look at images too are named by what they are given. */
 export const classWritesText = (architecture: string): boolean =>

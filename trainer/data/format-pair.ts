@@ -26,6 +26,16 @@ export function formatPair(record: DataRecord, settings: FormatSettings): Format
   return { chosen: withoutShrinking(pair.chosen), rejected: withoutShrinking(pair.rejected) };
 }
 
+/** By how much the better answer is better; undefined where a record does not say. @throws DataError for anything but a number */
+export function pairMargin(record: DataRecord): number | undefined {
+  const { margin } = record.value;
+  if (margin === undefined || margin === null || margin === '') return undefined;
+  // Columns of a CSV file are texts.
+  const value = typeof margin === 'string' ? Number(margin) : margin;
+  if (typeof value === 'number' && Number.isFinite(value)) return value;
+  throw fieldError(record, 'margin', describeValue(margin), 'Give the margin as a number, or leave it out');
+}
+
 const isChat = ({ value: { prompt, chosen, rejected, conversations, messages } }: DataRecord): boolean =>
   [prompt, chosen, rejected, conversations, messages].some(each => Array.isArray(each)) || isRecord(chosen) || isRecord(rejected);
 

@@ -5,7 +5,7 @@ import { summarizeExamples } from './data-report.ts';
 import { drawStream } from './draw.ts';
 import { createEncoder } from './encoder.ts';
 import type { FormatSettings } from './format-example.ts';
-import { formatPair, SIDES } from './format-pair.ts';
+import { formatPair, pairMargin, SIDES } from './format-pair.ts';
 import { type LoadDatasetInput, nothingLeft, tooManyTokens } from './load-dataset.ts';
 import { checkMaxLength } from './max-length.ts';
 import { openRecords } from './open-records.ts';
@@ -15,6 +15,11 @@ import type { DataRecord, Pair, TokenSequence } from './types.ts';
 
 /** Five bytes each in memory: 2 GB. */
 const MAX_PAIR_TOKENS = 400_000_000;
+
+export interface LoadPairsInput extends LoadDatasetInput {
+  /** Whether the objective reads by how much an answer is better. */
+  readonly readsMargin?: boolean;
+}
 
 export interface PairDataset {
   /** In the order of the files. Both sides of each fit `maxLength`. */
@@ -26,7 +31,7 @@ export interface PairDataset {
  * Throws DataError (file, line, key where there are such) for anything malformed, for sides that are the same, for `maxLength` above
  * `maxPositions`, and where no pair is left.
  */
-export async function loadPairs(input: LoadDatasetInput): Promise<PairDataset> {
+export async function loadPairs(input: LoadPairsInput): Promise<PairDataset> {
   const { settings, maxLength, maxPositions } = input;
   checkMaxLength(maxLength, maxPositions);
   const files = await listDataFiles(input.paths);
@@ -79,11 +84,12 @@ export function pairTokenizer({
   tokenizer,
   chatRenderer,
   maxLength,
-}: Pick<LoadDatasetInput, 'settings' | 'tokenizer' | 'chatRenderer' | 'maxLength'>): (record: DataRecord) => MadePair {
+  readsMargin = false,
+}: Pick<LoadPairsInput, 'settings' | 'tokenizer' | 'chatRenderer' | 'maxLength' | 'readsMargin'>): (record: DataRecord) => MadePair {
   const formatting: FormatSettings = { ...settings, format: 'preference', completionOnly: true, shownLabels: [], chatRenderer };
   const [eosId] = tokenizer.eosIds;
   const tokenizing: TokenizeSettings = { encoder: createEncoder(tokenizer), maxLength, truncation: 'end', eosId };
-  return record => tokenizePair(record, formatting, tokenizing);
+  return record => tokenizePair(record, { formatting, tokenizing, readsMargin });
 }
 
 export interface MadePair {
@@ -94,16 +100,23 @@ export interface MadePair {
   readonly truncated?: boolean;
 }
 
-function tokenizePair(record: DataRecord, formatting: FormatSettings, tokenizing: TokenizeSettings): MadePair {
+interface PairSettings {
+  readonly formatting: FormatSettings;
+  readonly tokenizing: TokenizeSettings;
+  readonly readsMargin: boolean;
+}
+
+function tokenizePair(record: DataRecord, { formatting, tokenizing, readsMargin }: PairSettings): MadePair {
   const { file, line, element } = record;
   const formatted = formatPair(record, formatting);
+  const margin = readsMargin ? pairMargin(record) : undefined;
   const notes = [...new Set(SIDES.flatMap(side => formatted[side].notes ?? []))];
   const chosen = tokenizeExample(formatted.chosen, tokenizing, { file, line });
   if (chosen.kind === 'dropped') return { notes, dropped: chosen.reason };
   const rejected = tokenizeExample(formatted.rejected, tokenizing, { file, line });
   if (rejected.kind === 'dropped') return { notes, dropped: rejected.reason };
   if (sameIds(chosen.sequence, rejected.sequence)) return { notes, dropped: 'the same when cut to length' };
-  const pair = { chosen: chosen.sequence, rejected: rejected.sequence, file, line, element };
+  const pair = { chosen: chosen.sequence, rejected: rejected.sequence, file, line, element, ...(margin !== undefined && { margin }) };
   return { notes, pair, truncated: chosen.truncated || rejected.truncated };
 }
 

@@ -95,6 +95,8 @@ export interface Example extends TokenSequence {
 export interface Pair {
   readonly chosen: TokenSequence;
   readonly rejected: TokenSequence;
+  /** By how much the better answer is better, where the data says it and the objective reads it. */
+  readonly margin?: number;
   readonly file: string;
   readonly line: number;
   /** As of its record. */

@@ -5,6 +5,7 @@ import type { KeyTable } from './config-keys.ts';
 import { type AlbertForm, albertConfig, albertKeys } from './family/albert-config.ts';
 import { bert } from './family/bert.ts';
 import { type BertForm, bertConfig, bertKeys } from './family/bert-config.ts';
+import { labelKeys } from './family/common-keys.ts';
 import { convNext } from './family/convnext.ts';
 import { type ConvNextForm, convNextConfig, convNextKeys, convNextV2Keys } from './family/convnext-config.ts';
 import { deberta } from './family/deberta.ts';
@@ -20,6 +21,7 @@ import { modernBert } from './family/modernbert.ts';
 import { type ModernBertForm, modernBertConfig, modernBertKeys } from './family/modernbert-config.ts';
 import { resnet } from './family/resnet.ts';
 import { type ResNetForm, resnetConfig, resnetKeys } from './family/resnet-config.ts';
+import { withScoreHead } from './family/score-head.ts';
 import { siglipConfig, siglipKeys } from './family/siglip-config.ts';
 import { swin } from './family/swin.ts';
 import { type SwinForm, swinConfig, swinKeys } from './family/swin-config.ts';
@@ -43,8 +45,33 @@ const entryOf = <Read extends object>(
   build: (config: Read) => AnyModel,
 ): ArchitectureEntry => ({ keys, read, build: (config, options) => build(read(config, options)) });
 
-const decoderOf = (architecture: DecoderArchitecture) =>
-  entryOf(decoderKeysOf(architecture), config => decoderConfig(architecture, config), decoder);
+/** A decoder, or one with a head for whole texts where a number is asked for. */
+const decoderOf = (architecture: DecoderArchitecture): ArchitectureEntry => {
+  const read = (config: ConfigJson) => decoderConfig(architecture, config);
+  const build: ArchitectureEntry['build'] = (config, options) =>
+    options.problem === 'regression' ? scored({ architecture, config, options, hasHead: false }) : decoder(read(config));
+  return { keys: decoderKeysOf(architecture), read, build };
+};
+
+interface ScoredParams {
+  readonly architecture: DecoderArchitecture;
+  readonly config: ConfigJson;
+  readonly options: ModelOptions;
+  readonly hasHead: boolean;
+}
+
+/** @throws ModelConfigError */
+function scored({ architecture, config, options, hasHead }: ScoredParams): AnyModel {
+  const read = decoderConfig(architecture, config);
+  return withScoreHead(decoder(read), { architecture, json: config, options, hasHead, padId: read.paddingRow });
+}
+
+/** A decoder whose file has a head for whole texts. */
+const scoredDecoderOf = (architecture: DecoderArchitecture): ArchitectureEntry => ({
+  keys: { ...decoderKeysOf(architecture), ...labelKeys },
+  read: config => decoderConfig(architecture, config),
+  build: (config, options) => scored({ architecture, config, options, hasHead: true }),
+});
 
 const textPartOf = (architecture: TextPartArchitecture) =>
   entryOf(textPartKeys(architecture), config => textPart(architecture, config), decoder);
@@ -112,6 +139,21 @@ export const architectures = {
   Phi3ForCausalLM: decoderOf('Phi3ForCausalLM'),
   MinistralForCausalLM: decoderOf('MinistralForCausalLM'),
   Ministral3ForCausalLM: decoderOf('Ministral3ForCausalLM'),
+  LlamaForSequenceClassification: scoredDecoderOf('LlamaForCausalLM'),
+  MistralForSequenceClassification: scoredDecoderOf('MistralForCausalLM'),
+  Qwen2ForSequenceClassification: scoredDecoderOf('Qwen2ForCausalLM'),
+  Qwen3ForSequenceClassification: scoredDecoderOf('Qwen3ForCausalLM'),
+  Gemma2ForSequenceClassification: scoredDecoderOf('Gemma2ForCausalLM'),
+  Gemma3TextForSequenceClassification: scoredDecoderOf('Gemma3ForCausalLM'),
+  SmolLM3ForSequenceClassification: scoredDecoderOf('SmolLM3ForCausalLM'),
+  Olmo2ForSequenceClassification: scoredDecoderOf('Olmo2ForCausalLM'),
+  Olmo3ForSequenceClassification: scoredDecoderOf('Olmo3ForCausalLM'),
+  MixtralForSequenceClassification: scoredDecoderOf('MixtralForCausalLM'),
+  Qwen3MoeForSequenceClassification: scoredDecoderOf('Qwen3MoeForCausalLM'),
+  GptOssForSequenceClassification: scoredDecoderOf('GptOssForCausalLM'),
+  Phi3ForSequenceClassification: scoredDecoderOf('Phi3ForCausalLM'),
+  MinistralForSequenceClassification: scoredDecoderOf('MinistralForCausalLM'),
+  Ministral3ForSequenceClassification: scoredDecoderOf('Ministral3ForCausalLM'),
   BertModel: bertLike('BertModel', { ...bertHeads, prefix: '', hasPooler: true }),
   BertForMaskedLM: bertLike('BertForMaskedLM', bertHeads),
   BertForPreTraining: bertLike('BertForPreTraining', { ...bertHeads, hasPooler: true }),
@@ -221,8 +263,23 @@ export const architectureOfType: Readonly<Record<string, Architecture>> = {
   modernbert: 'ModernBertForMaskedLM',
 };
 
-/** The class that an encoder without a head for whole texts or images becomes when it is given one. */
+/** The class that a model without a head for whole texts or images becomes when it is given one. */
 const classifierOf: Readonly<Partial<Record<Architecture, Architecture>>> = {
+  LlamaForCausalLM: 'LlamaForSequenceClassification',
+  MistralForCausalLM: 'MistralForSequenceClassification',
+  Qwen2ForCausalLM: 'Qwen2ForSequenceClassification',
+  Qwen3ForCausalLM: 'Qwen3ForSequenceClassification',
+  Gemma2ForCausalLM: 'Gemma2ForSequenceClassification',
+  Gemma3ForCausalLM: 'Gemma3TextForSequenceClassification',
+  SmolLM3ForCausalLM: 'SmolLM3ForSequenceClassification',
+  Olmo2ForCausalLM: 'Olmo2ForSequenceClassification',
+  Olmo3ForCausalLM: 'Olmo3ForSequenceClassification',
+  MixtralForCausalLM: 'MixtralForSequenceClassification',
+  Qwen3MoeForCausalLM: 'Qwen3MoeForSequenceClassification',
+  GptOssForCausalLM: 'GptOssForSequenceClassification',
+  Phi3ForCausalLM: 'Phi3ForSequenceClassification',
+  MinistralForCausalLM: 'MinistralForSequenceClassification',
+  Ministral3ForCausalLM: 'Ministral3ForSequenceClassification',
   BertModel: 'BertForSequenceClassification',
   BertForMaskedLM: 'BertForSequenceClassification',
   BertForPreTraining: 'BertForSequenceClassification',

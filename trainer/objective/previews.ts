@@ -8,6 +8,7 @@ import { preview as embedding } from './embedding/preview.ts';
 import { preview as imageClassification } from './image_classification/preview.ts';
 import { preview as multiLabelClassification } from './multi_label_classification/preview.ts';
 import { preview as orpo } from './orpo/preview.ts';
+import { preview as reward } from './reward/preview.ts';
 import { preview as sequenceClassification } from './sequence_classification/preview.ts';
 import { preview as sequenceRegression } from './sequence_regression/preview.ts';
 import { preview as simpo } from './simpo/preview.ts';
@@ -20,6 +21,7 @@ export const previews: Readonly<Record<ObjectiveName, PreviewData>> = {
   image_classification: imageClassification,
   multi_label_classification: multiLabelClassification,
   orpo,
+  reward,
   sequence_classification: sequenceClassification,
   sequence_regression: sequenceRegression,
   simpo,

@@ -7,6 +7,7 @@ import { setUp as embedding } from './embedding/set-up.ts';
 import { setUp as imageClassification } from './image_classification/set-up.ts';
 import { setUp as multiLabelClassification } from './multi_label_classification/set-up.ts';
 import { setUp as orpo } from './orpo/set-up.ts';
+import { setUp as reward } from './reward/set-up.ts';
 import { setUp as sequenceClassification } from './sequence_classification/set-up.ts';
 import { setUp as sequenceRegression } from './sequence_regression/set-up.ts';
 import { setUp as simpo } from './simpo/set-up.ts';
@@ -20,6 +21,7 @@ export const setUps: Readonly<Record<ObjectiveName, SetUpTask>> = {
   image_classification: imageClassification,
   multi_label_classification: multiLabelClassification,
   orpo,
+  reward,
   sequence_classification: sequenceClassification,
   sequence_regression: sequenceRegression,
   simpo,

@@ -7,6 +7,7 @@ import { task as embedding } from './embedding/task.ts';
 import { task as imageClassification } from './image_classification/task.ts';
 import { task as multiLabelClassification } from './multi_label_classification/task.ts';
 import { task as orpo } from './orpo/task.ts';
+import { task as reward } from './reward/task.ts';
 import { task as sequenceClassification } from './sequence_classification/task.ts';
 import { task as sequenceRegression } from './sequence_regression/task.ts';
 import { task as simpo } from './simpo/task.ts';
@@ -20,6 +21,7 @@ export const tasks: Readonly<Record<ObjectiveName, TaskOf>> = {
   image_classification: imageClassification,
   multi_label_classification: multiLabelClassification,
   orpo,
+  reward,
   sequence_classification: sequenceClassification,
   sequence_regression: sequenceRegression,
   simpo,

@@ -33,9 +33,10 @@ def tokenizer(vocab):
                                    pad_token=f'w{PAD}', eos_token='w2', unk_token='w1')
 
 
-def open_model(folder):
-    model = AutoModelForCausalLM.from_pretrained(os.path.join(OUT, folder), dtype=torch.float32, attn_implementation='eager')
-    model.generation_config.pad_token_id = PAD
+def open_model(folder, kind=AutoModelForCausalLM):
+    model = kind.from_pretrained(os.path.join(OUT, folder), dtype=torch.float32, attn_implementation='eager')
+    if hasattr(model, 'generation_config'):
+        model.generation_config.pad_token_id = PAD
     return model
 
 
@@ -107,9 +108,9 @@ def chosen_rows(count):
     return sorted({0, 2, count // 2, count - 1})
 
 
-def losses(make, method):
+def losses(make, method, opened=lambda: open_model('llama')):
     """Losses before each of four steps of AdamW and after the last. make: model -> a function that computes the loss"""
-    model = open_model('llama')
+    model = opened()
     loss_of = make(model)
     model.train()
     mask = lambda: None
@@ -146,8 +147,8 @@ def losses(make, method):
     return found
 
 
-def traces(make):
-    return {method: losses(make, method) for method in ('full', 'spsft', 'lora')}
+def traces(make, **given):
+    return {method: losses(make, method, **given) for method in ('full', 'spsft', 'lora')}
 
 
 def dpo():
@@ -228,10 +229,11 @@ def simpo():
                                              smoothed=(dict(beta=2, gamma=1, label_smoothing=0.1), dict(given, label_smoothing=0.1))))
 
 
-table = dict(dpo=dpo(), orpo=orpo(), simpo=simpo())
-meta = dict(torch=torch.__version__, transformers=transformers.__version__, trl=trl.__version__)
-with open(os.path.join(OUT, 'preference_traces.json'), 'w') as file:
-    json.dump(dict(meta=meta, lr=LR, rank=RANK, alpha=ALPHA, lengths=LENGTHS, **table), file, indent=None, separators=(',', ':'))
-    file.write('\n')
-for objective, found in table.items():
-    print(objective, {name: {k: v['loss'] for k, v in entry['cases'].items()} for name, entry in found['folders'].items()}, found['traces'])
+if __name__ == '__main__':
+    table = dict(dpo=dpo(), orpo=orpo(), simpo=simpo())
+    meta = dict(torch=torch.__version__, transformers=transformers.__version__, trl=trl.__version__)
+    with open(os.path.join(OUT, 'preference_traces.json'), 'w') as file:
+        json.dump(dict(meta=meta, lr=LR, rank=RANK, alpha=ALPHA, lengths=LENGTHS, **table), file, indent=None, separators=(',', ':'))
+        file.write('\n')
+    for objective, found in table.items():
+        print(objective, {name: {k: v['loss'] for k, v in entry['cases'].items()} for name, entry in found['folders'].items()}, found['traces'])

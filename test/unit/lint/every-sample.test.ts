@@ -106,6 +106,17 @@ describe('a file with several bad samples', () => {
     });
   });
 
+  test('the margins of pairs, for a task that reads them', async () => {
+    const good = '{"prompt":"Q","chosen":"yes","rejected":"no","margin":0.5}';
+    const file = write('margins.jsonl', [good, '{"prompt":"Q","chosen":"yes","rejected":"no","margin":"much"}']);
+    const { badSamples } = await factOf(file, 1000, 'reward');
+    expect(badSamples?.map(({ line, key }) => [line, key])).toEqual([[2, 'margin']]);
+    expect(await factOf(file, 1000, 'dpo')).toMatchObject({ state: 'ok' });
+    expect(
+      await factOf(write('margins.csv', ['prompt,chosen,rejected,margin', 'Q,yes,no,1.5', 'Q,yes,no,']), 1000, 'reward'),
+    ).toMatchObject({ state: 'ok' });
+  });
+
   test('a list of JSON as well as lines', async () => {
     const file = write('list.json', ['[', `${GOOD},`, '{"text":"x"},', `${GOOD},`, '{"text":"","label":"ham"}', ']']);
     expect((await factOf(file)).badSamples?.map(({ line }) => line)).toEqual([3, 5]);

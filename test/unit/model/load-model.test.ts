@@ -43,8 +43,8 @@ describe('config.json', () => {
     ],
     [
       'a supported mixture of experts with a head that is not',
-      { architectures: ['MixtralForSequenceClassification'] },
-      /: it needs another head; the nearest supported class is MixtralForCausalLM/,
+      { architectures: ['GraniteForSequenceClassification'] },
+      /: it needs another head; the nearest supported class is GraniteForCausalLM/,
     ],
     [
       'a vision model whose name says two things',

@@ -16,12 +16,17 @@ export interface ClassifierForm {
 export function withHead(model: AnyModel, config: ModelConfig): ClassifierForm | undefined {
   const named = newClass(model, config);
   if (model.kind !== 'classifier' || named === undefined) return undefined;
-  const changed = { ...config, architectures: [named], ...labelKeys(model, { architectures: [named] }) };
+  const changed = { ...config, architectures: [named], ...labelKeys(model, { architectures: [named] }), ...padKey(model, config) };
   const { parameters } = loadModel(changed);
   // The same layers in the same order, whose names begin otherwise.
   const isSame = parameters.every(({ shape }, i) => shape.join() === model.parameters[i]?.shape.join());
   if (!isSame || parameters.length !== model.parameters.length) return undefined;
   return { config: changed, names: new Map(model.parameters.map(({ name }, i) => [name, parameters[i]?.name ?? name])) };
+}
+
+/** A decoder finds the last token of a padded text by the id of padding, which config.json then has to name. */
+function padKey({ input, encoder }: ClassifierModel, { pad_token_id: given }: ModelConfig): ModelConfig {
+  return input.kind === 'image' || encoder || typeof given === 'number' ? {} : { pad_token_id: input.padId };
 }
 
 /** The class that a tuned model belongs to, where it is another one than its base's. */

@@ -176,7 +176,8 @@ export async function writeMerged(dir: string, params: MergedParams): Promise<vo
   const { folder, tokenizer } = params;
   await writeWeights(dir, params);
   if (folder.kind === 'gguf') {
-    await writeJson(join(dir, 'config.json'), { ...folder.config, ...typeKeys(params) });
+    const config = isHeadless(params) ? headedForm(params).config : folder.config;
+    await writeJson(join(dir, 'config.json'), { ...config, ...typeKeys(params) });
     if (folder.generationConfig) await writeJson(join(dir, 'generation_config.json'), folder.generationConfig);
   } else {
     await writeTextFile(join(dir, 'config.json'), await configText(params));

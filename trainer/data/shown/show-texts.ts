@@ -1,8 +1,8 @@
 /** Samples of language models as training reads them: the same reader, the same tokens, the same targets. */
 import { drawStream } from '../draw.ts';
 import { SIDES } from '../format-pair.ts';
-import { type LoadDatasetInput, openForTokenizing } from '../load-dataset.ts';
-import { type MadePair, pairTokenizer } from '../load-pairs.ts';
+import { openForTokenizing } from '../load-dataset.ts';
+import { type LoadPairsInput, type MadePair, pairTokenizer } from '../load-pairs.ts';
 import { checkMaxLength } from '../max-length.ts';
 import { openRecords } from '../open-records.ts';
 import { listDataFiles } from '../read/list-files.ts';
@@ -11,7 +11,7 @@ import type { DataFormat, TokenSequence } from '../types.ts';
 import { type SampleToShow, ShownProblems, samplesToShow } from './shown-sample.ts';
 import { MORE_TOKENS, shownSequence } from './shown-sequence.ts';
 
-export type ShowTextsInput = Omit<LoadDatasetInput, 'onProgress' | 'large'> & {
+export type ShowTextsInput = Omit<LoadPairsInput, 'onProgress' | 'large'> & {
   readonly onFormat?: (format: DataFormat, reason: string) => void;
 };
 
@@ -75,9 +75,9 @@ const DROPPED: Readonly<Record<string, string>> = {
   cut_off: 'Cut to max_length, it has nothing left to learn.',
 };
 
-const drawOf = ({ maxSamples: count, seed }: LoadDatasetInput['settings']) => ({ count, seed });
+const drawOf = ({ maxSamples: count, seed }: ShowTextsInput['settings']) => ({ count, seed });
 
-interface ShowSettings extends Pick<LoadDatasetInput, 'tokenizer'> {
+interface ShowSettings extends Pick<ShowTextsInput, 'tokenizer'> {
   /** With the tokens that were cut off, as far as `most`. */
   readonly whole?: TokenSequence | undefined;
   readonly most: number;

@@ -3,7 +3,7 @@ import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { DataError, type DataPlace } from '../../data/data-error.ts';
 import { checkSameFormat, detectFormat, renameColumns } from '../../data/detect-format.ts';
 import { type FormatSettings, formatExample } from '../../data/format-example.ts';
-import { formatPair } from '../../data/format-pair.ts';
+import { formatPair, pairMargin } from '../../data/format-pair.ts';
 import { findColumns, type LabeledColumns, labeledRecord } from '../../data/load-labeled.ts';
 import { listDataFiles } from '../../data/read/list-files.ts';
 import { readRecords } from '../../data/read/read-records.ts';
@@ -69,14 +69,16 @@ export async function readDataFact({ written, full, data, task, embedding, count
         groupRecord(renamed, texts, groupForm(embedding));
         return;
       }
+      const { compares } = objectiveCatalog[task];
+      if (compares) {
+        format = 'preference';
+        formatPair(renamed, formatSettings(format, data));
+        if (compares.readsMargin) pairMargin(renamed);
+        return;
+      }
       if (objectiveCatalog[task].model === 'classifier') {
         labeled ??= findColumns(renamed, objectiveCatalog[task].target === 'labels' ? data.labels : []);
         checkLabeled(renamed, labeled, { task, labels: data.labels });
-        return;
-      }
-      if (objectiveCatalog[task].compares) {
-        format = 'preference';
-        formatPair(renamed, formatSettings(format, data));
         return;
       }
       format ??= data.format === 'auto' ? detectFormat(renamed).format : data.format;

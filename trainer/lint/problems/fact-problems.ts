@@ -3,7 +3,7 @@
 import { cardCatalog } from '../../catalog/cards.ts';
 import { measureCatalog, measureWithoutLabels } from '../../catalog/measures.ts';
 import { methodCatalog } from '../../catalog/methods.ts';
-import { type ObjectiveName, objectiveCatalog, objectivesOf } from '../../catalog/objectives.ts';
+import { type ObjectiveName, objectiveCatalog, objectivesOf, objectivesOfScoreHead } from '../../catalog/objectives.ts';
 import { matchesAny, moduleNames, TargetError, type TargetSettings, targetModules } from '../../method/targets.ts';
 import { type AnyModel, type Model, takesSize } from '../../model/model-spec.ts';
 import type { ModuleSpec } from '../../model/module-specs.ts';
@@ -137,8 +137,11 @@ function unusable(model: Exclude<ModelFacts, { kind: 'ready' | 'not-downloaded' 
 }
 
 /** The tasks of a model; the first one is suggested. */
-const tasksOf = (model: AnyModel): readonly ObjectiveName[] =>
-  objectivesOf(model.kind, model.kind === 'classifier' && model.input.kind === 'image' ? 'images' : 'texts');
+function tasksOf(model: AnyModel): readonly ObjectiveName[] {
+  if (model.kind === 'causal') return objectivesOf('causal', 'texts');
+  if (model.input.kind === 'image') return objectivesOf('classifier', 'images');
+  return model.encoder ? objectivesOf('classifier', 'texts') : objectivesOfScoreHead;
+}
 
 function* taskProblems(model: AnyModel, task: Recipe['task']): Generator<Report> {
   const tasks = tasksOf(model);

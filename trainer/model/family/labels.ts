@@ -42,9 +42,11 @@ export function readLabels({ architecture, json, options, hasHead, hasTokenHead,
   return { labels, problem, fresh: isFresh ? { kind: 'normal', std, seed: options.headSeed ?? 0 } : undefined };
 }
 
-/** A task without labels of its own yet, before its data is read: those of the config, or two where it has fewer. */
-const labelsFor = (own: readonly string[], problem: Problem | undefined): readonly string[] =>
-  own.length < 2 && (problem === 'token_label' || problem === 'single_label') ? ['LABEL_0', 'LABEL_1'] : own;
+/** A task without labels of its own yet, before its data is read: those of the config, or two where it has fewer; a number has one. */
+function labelsFor(own: readonly string[], problem: Problem | undefined): readonly string[] {
+  if (problem === 'regression') return own.length === 1 ? own : ['LABEL_0'];
+  return own.length < 2 && (problem === 'token_label' || problem === 'single_label') ? ['LABEL_0', 'LABEL_1'] : own;
+}
 
 /** The labels of `id2label`, in the order of their numbers; Transformers' default is two. */
 function configLabels({ id2label, num_labels }: ConfigValues<typeof labelKeys>): string[] {

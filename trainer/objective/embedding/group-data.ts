@@ -2,6 +2,7 @@
 import type { BatchPlan } from '../../data/batch/batch-plan.ts';
 import type { OrderSettings } from '../../data/batch/batch-settings.ts';
 import { withRowsPerSample } from '../../data/batch/rows-per-sample.ts';
+import { digestSamples } from '../../data/data-digest.ts';
 import type { SegmentTokenizer } from '../../data/segment-encoder.ts';
 import { groupForm } from '../../data/text-groups/group-form.ts';
 import { type LoadGroupsInput, loadGroups, type TextGroup } from '../../data/text-groups/load-groups.ts';
@@ -41,6 +42,10 @@ export function planGroups(
 
 /** Tokens of all texts of a sample. */
 export const tokensOf = ({ texts }: TextGroup): number => texts.reduce((sum, ids) => sum + ids.length, 0);
+
+/** See `digestSamples`. */
+export const digestGroups = (groups: readonly TextGroup[]): string =>
+  digestSamples(groups.flatMap(({ texts, score, file, line }) => texts.map(ids => ({ ids, target: score, file, line }))));
 
 const longestText = ({ texts }: TextGroup): { readonly ids: Int32Array } =>
   texts.map(ids => ({ ids })).reduce((a, b) => (b.ids.length > a.ids.length ? b : a));

@@ -1,7 +1,6 @@
 /** Sentence embeddings: texts that belong together or apart, in batches of few shapes, and their evaluation. */
 import { freeOrder, type OrderSettings, orderSettings } from '../../data/batch/batch-settings.ts';
 import { groupSource } from '../../data/batch/group-batches.ts';
-import { digestSamples } from '../../data/data-digest.ts';
 import { checkMaxLength } from '../../data/max-length.ts';
 import { groupForm, textsOf } from '../../data/text-groups/group-form.ts';
 import type { TextGroup } from '../../data/text-groups/load-groups.ts';
@@ -15,7 +14,7 @@ import { RunError } from '../../run-error.ts';
 import type { ReadParams, SetUpTask } from '../task-setup.ts';
 import { embeddingEvaluator } from './embedding-evaluator.ts';
 import { embeddingTask } from './embedding-task.ts';
-import { loadGroupData, planGroups } from './group-data.ts';
+import { digestGroups, loadGroupData, planGroups } from './group-data.ts';
 
 export const setUp: SetUpTask = async (params, part) => {
   const { recipe } = params;
@@ -40,7 +39,7 @@ export const setUp: SetUpTask = async (params, part) => {
     task: embeddingTask(model, embedding),
     labels: [],
     samples: train.length,
-    digest: { train: digestOf(train), held: digestOf(held) },
+    digest: { train: digestGroups(train), held: digestGroups(held) },
     labelOf: () => -1,
     trainSource: looseGroups => sourceOf(train, recipe.per_device_train_batch_size, orderSettings(recipe, looseGroups)),
     sourceOf: (indices, batchSize) =>
@@ -94,6 +93,3 @@ async function poolingOf({ embedding: { pooling, normalize } }: Recipe, dir: str
   const found = (await readSentenceModules(dir)) ?? DEFAULT_POOLING;
   return { mode: pooling === 'auto' ? found.mode : pooling, normalize: normalize ?? found.normalize };
 }
-
-const digestOf = (groups: readonly TextGroup[]): string =>
-  digestSamples(groups.flatMap(({ texts, score, file, line }) => texts.map(ids => ({ ids, target: score, file, line }))));

@@ -1,4 +1,5 @@
 /** From the data settings of a recipe to tokenized pairs to train on and to hold out. */
+import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { loadPairs } from '../../data/load-pairs.ts';
 import { previewExamples } from '../../data/preview.ts';
 import type { Pair } from '../../data/types.ts';
@@ -13,7 +14,9 @@ import type { ReadParams } from '../task-setup.ts';
 const PREVIEW = { samples: 4, maxTokens: 200 };
 
 export interface PairDataParams extends ReadParams {
-  readonly base: TextBase<CausalModel>;
+  readonly base: TextBase;
+  /** The bounds of what the model reads. */
+  readonly input: Pick<CausalModel, 'vocabularySize' | 'maxPositions'>;
 }
 
 /** @throws RunError 'no-data'; DataError for data that is malformed */
@@ -21,7 +24,8 @@ export const loadPairData = (params: PairDataParams, part: 'train' | 'held'): Pr
   loadParts(params, part, { noun: 'pairs', load: (files, maxSamples) => load(params, files, maxSamples) });
 
 async function load(params: PairDataParams, files: readonly string[], maxSamples: number | undefined): Promise<readonly Pair[]> {
-  const { recipe, base, job } = params;
+  const { recipe, base, input, job } = params;
+  const { readsMargin } = objectiveCatalog[recipe.task].compares ?? {};
   const { pairs } = await readFiles(params, files, paths =>
     loadPairs({
       paths,
@@ -29,7 +33,8 @@ async function load(params: PairDataParams, files: readonly string[], maxSamples
       tokenizer: base.tokenizer,
       chatRenderer: base.chatRenderer,
       maxLength: recipe.max_length,
-      maxPositions: base.model.maxPositions,
+      maxPositions: input.maxPositions,
+      readsMargin,
     }),
   );
   const sides = pairs.flatMap(({ chosen, rejected, file, line }) => [
@@ -40,6 +45,6 @@ async function load(params: PairDataParams, files: readonly string[], maxSamples
     'info',
     `the first pairs as the model sees them, the better answer first, what is compared between ⟦ and ⟧:\n${previewExamples(sides, base.tokenizer, PREVIEW)}`,
   );
-  checkVocabulary(sides, base.model.vocabularySize);
+  checkVocabulary(sides, input.vocabularySize);
   return pairs;
 }

@@ -1,31 +1,41 @@
 /** Pairs of answers, for a preview. */
 import { objectiveCatalog } from '../../catalog/objectives.ts';
-import type { BatchSettings } from '../../data/batch/batch-plan.ts';
+import type { BatchPlan } from '../../data/batch/batch-plan.ts';
 import { trainBatchSettings } from '../../data/batch/batch-settings.ts';
 import { planPairs, withPromptTargets } from '../../data/batch/pair-batches.ts';
 import { identityOf, inputOf } from '../../data/shown/sample-identity.ts';
 import { showPairs } from '../../data/shown/show-texts.ts';
-import type { LoadedPart } from '../../data/shown/statistics.ts';
 import { countTargets, type Pair } from '../../data/types.ts';
 import { withTokenizer } from '../../job/open-base.ts';
+import type { Recipe } from '../../protocol/recipe-schema.ts';
 import { causalModelFor } from '../causal/causal-setup.ts';
-import { type PreviewData, partOf } from '../data-preview.ts';
+import { type DataPreview, type PreviewData, partOf } from '../data-preview.ts';
 import { datasetSettings } from '../load-data.ts';
-import { loadPairData } from './pair-data.ts';
+import type { ReadParams } from '../task-setup.ts';
+import { loadPairData, type PairDataParams } from './pair-data.ts';
 
-export const previewPairs: PreviewData = async params => {
-  const { recipe } = params;
-  const model = causalModelFor(params);
-  const base = await withTokenizer({ ...params.base, model });
-  const { tokenizer, chatRenderer } = base;
-  const { learnsChosen = false } = objectiveCatalog[recipe.task].compares ?? {};
-  const loadedPart = (pairs: readonly Pair[], settings?: BatchSettings): LoadedPart => ({
-    facts: pairs.map(factsOf),
-    plan:
-      settings && pairs.length > 0
-        ? planPairs(learnsChosen ? withPromptTargets(pairs) : pairs, { ...settings, packing: false })
-        : undefined,
+export interface PairPreview {
+  /** The bounds of what the model reads. @throws RunError 'wrong-task' */
+  readonly inputOf: (params: ReadParams) => PairDataParams['input'];
+  /** The batches of training. */
+  readonly planOf: (pairs: readonly Pair[], recipe: Recipe) => BatchPlan;
+}
+
+export const previewPairs: PreviewData = params =>
+  previewPairsOf(params, {
+    inputOf: causalModelFor,
+    planOf(pairs, recipe) {
+      const { learnsChosen = false } = objectiveCatalog[recipe.task].compares ?? {};
+      return planPairs(learnsChosen ? withPromptTargets(pairs) : pairs, { ...trainBatchSettings(recipe), packing: false });
+    },
   });
+
+export async function previewPairsOf(params: ReadParams, { inputOf: boundsOf, planOf }: PairPreview): Promise<DataPreview> {
+  const { recipe } = params;
+  const input = boundsOf(params);
+  const base = await withTokenizer(params.base);
+  const { tokenizer, chatRenderer } = base;
+  const { readsMargin } = objectiveCatalog[recipe.task].compares ?? {};
   return {
     samples: (part, onFormat) => {
       const { paths, maxSamples } = partOf(params, part);
@@ -36,16 +46,18 @@ export const previewPairs: PreviewData = async params => {
         tokenizer,
         chatRenderer,
         maxLength: recipe.max_length,
-        maxPositions: model.maxPositions,
+        maxPositions: input.maxPositions,
+        readsMargin,
         onFormat,
       });
     },
     async load() {
-      const { train, held } = await loadPairData({ ...params, base }, 'train');
-      return { train: loadedPart(train, trainBatchSettings(recipe)), held: loadedPart(held) };
+      const { train, held } = await loadPairData({ ...params, base, input }, 'train');
+      const plan = train.length > 0 ? planOf(train, recipe) : undefined;
+      return { train: { facts: train.map(factsOf), plan }, held: { facts: held.map(factsOf), plan: undefined } };
     },
   };
-};
+}
 
 function factsOf({ chosen, rejected, file, line }: Pair) {
   const [better, worse] = [countTargets(chosen), countTargets(rejected)];

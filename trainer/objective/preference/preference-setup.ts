@@ -21,7 +21,7 @@ export const setUpPreference =
     const { recipe } = params;
     const model = causalModelFor(params);
     const base = await withTokenizer({ ...params.base, model });
-    const data = await loadPairData({ ...params, base }, part);
+    const data = await loadPairData({ ...params, base, input: model }, part);
     const padId = padIdOf(base);
     const { usesReference = false, learnsChosen = false } = objectiveCatalog[recipe.task].compares ?? {};
     const measuring = { reward: rewardOf(recipe.preference), usesReference, learnsChosen };

@@ -62,7 +62,7 @@ export const dataRules: readonly Rule[] = [
     doc: "Packing is for language models; samples with labels can't be packed.",
     reads: ['packing', 'data.format', 'task'],
     check: ({ packing, data, task }) =>
-      packing && (data.format === 'text_label' || objectiveCatalog[task].model !== 'causal')
+      packing && !objectiveCatalog[task].compares && (data.format === 'text_label' || objectiveCatalog[task].model !== 'causal')
         ? {
             at: 'packing',
             message: `samples of ${objectiveCatalog[task].model === 'causal' ? "format 'text_label'" : `task '${task}'`} can't be packed`,

@@ -138,7 +138,8 @@ const conditions: readonly Condition[] = [
     isUsed: ({ task }) =>
       ['label', 'labels', 'tags'].includes(objectiveCatalog[task].target) && objectiveCatalog[task].model === 'classifier',
   },
-  withComparison(['preference.beta'], () => true),
+  withComparison(['preference.beta'], ({ beta }) => beta !== undefined),
+  withComparison(['preference.center_rewards_coefficient'], ({ readsMargin }) => readsMargin === true),
   withComparison(['preference.gamma'], ({ hasTargetMargin }) => hasTargetMargin === true),
   withComparison(['preference.loss_type'], ({ hasLossTypes }) => hasLossTypes),
   {

@@ -11,7 +11,12 @@ const UNUSED_BETA = 0.1;
 
 const betaOf = ({ task }: Given): number => entryOf(objectiveCatalog, task)?.compares?.beta ?? UNUSED_BETA;
 
-const betas = comparing.map(name => `${objectiveCatalog[name].compares?.beta} for ${name}`).join(', ');
+const betas = comparing
+  .flatMap(name => {
+    const { beta } = objectiveCatalog[name].compares ?? {};
+    return beta === undefined ? [] : [`${beta} for ${name}`];
+  })
+  .join(', ');
 
 export const preferenceGroup = group('Training on preferences: how answers are compared.', {
   loss_type: defaulted(
@@ -30,6 +35,9 @@ export const preferenceGroup = group('Training on preferences: how answers are c
   }),
   gamma: defaulted(number({ min: 0, max: 1000 }), 1, {
     doc: 'The margin by which the reward of the better answer should be ahead (simpo).',
+  }),
+  center_rewards_coefficient: defaulted(number({ min: 0, max: 1000 }), 0, {
+    doc: 'The weight of the squared sum of both rewards, which keeps their mean near 0 (reward).',
   }),
   label_smoothing: defaulted(number({ min: 0, max: 0.49 }), 0, {
     doc: 'The share of pairs whose order is assumed to be wrong.',

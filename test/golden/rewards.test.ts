@@ -1,0 +1,82 @@
+/** Losses, gradients and measures of reward models against TRL's RewardTrainer to 1e-5, and four steps of AdamW. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { freeOrder } from '../../trainer/data/batch/batch-settings.ts';
+import type { Engine } from '../../trainer/engine/engine.ts';
+import { openModel } from '../../trainer/hub/open-model.ts';
+import { methods } from '../../trainer/method/methods.ts';
+import { targetModules } from '../../trainer/method/targets.ts';
+import { loadModel } from '../../trainer/model/load-model.ts';
+import { type ClassifierModel, inputOf } from '../../trainer/model/model-spec.ts';
+import { weightStream } from '../../trainer/model/weight-stream.ts';
+import { required } from '../../trainer/narrow.ts';
+import { groupsOf, rewardSource } from '../../trainer/objective/reward/reward-data.ts';
+import { rewardMeasures } from '../../trainer/objective/reward/reward-evaluator.ts';
+import { task } from '../../trainer/objective/reward/task.ts';
+import { meansOf } from '../../trainer/train/measure-sums.ts';
+import { openOthers } from '../support/engines.ts';
+import { lossTrace } from '../support/loss-trace.ts';
+import { checkGradients, close, type GoldenGradients, judged, lengths, lr, pairsOf, rowsOf, settings, startOf } from '../support/preference-golden.ts';
+import { recipeOf } from '../support/recipe-of.ts';
+
+interface Case {
+  readonly settings: Readonly<Record<string, number>>;
+  readonly margins: readonly number[];
+  readonly loss: number;
+  readonly gradients: GoldenGradients;
+  readonly metrics: { readonly accuracy: number; readonly margin: number };
+}
+const golden: { readonly cases: Readonly<Record<string, Case>>; readonly traces: Readonly<Record<'full' | 'spsft' | 'lora', readonly number[]>> } = JSON.parse(
+  readFileSync(join(import.meta.dirname, 'rewards.json'), 'utf8'),
+);
+
+async function open() {
+  const { config, weights } = await openModel(join(import.meta.dirname, 'llama_score'));
+  const model = loadModel(config);
+  if (model.kind !== 'classifier') throw new Error(model.family);
+  return { model, weights };
+}
+
+async function batchOf(model: ClassifierModel, { margins }: Case) {
+  const groups = groupsOf(pairsOf(inputOf(model, 'tokens').vocabularySize, lengths.length).map((pair, i) => ({ ...pair, margin: margins[i] ?? 0 })));
+  const source = rewardSource(groups, model, { batchSize: lengths.length, maxLength: 48, ...freeOrder(0) });
+  return source.fill(required(source.plan.epoch(0)[0], 'a batch'));
+}
+
+const taskOf = (model: ClassifierModel, given: Case) =>
+  task(model, recipeOf('model=m', 'task=reward', ...Object.entries(given.settings).map(([key, value]) => `preference.${key}=${value}`)));
+
+async function losses(engine: Engine, method: 'full' | 'spsft' | 'lora'): Promise<number[]> {
+  const { model, weights } = await open();
+  const given = required(golden.cases.margins, 'the case with margins');
+  const batch = await batchOf(model, given);
+  const selection = new Map(method === 'spsft' ? targetModules(model, settings).map(({ name, weight }) => [name, rowsOf(weight.shape[0] ?? 0)] as const) : []);
+  const found = await lossTrace(engine, {
+    ...{ task: taskOf(model, given), attachment: methods[method].attach(model, settings, selection), recompute: 'none', rate: lr, shape: batch.bucket },
+    ...{ model: weightStream(model, weights), start: method === 'lora' ? startOf(model) : new Map(), feeds: batch.feeds(batch.targetCount) },
+  });
+  await weights.close();
+  return found;
+}
+
+for (const { name, engine, missing } of await openOthers())
+  describe.skipIf(!engine)(`${name}${missing ? ` (skipped: ${missing})` : ''}`, () => {
+    test.each(Object.entries(golden.cases))('%s', async (_, wanted) => {
+      const opened = await open();
+      const batch = await batchOf(opened.model, wanted);
+      const { evaluated, trained, gradients } = await judged(engine as Engine, opened, taskOf(opened.model, wanted), batch);
+      close(trained.loss?.[0] ?? Number.NaN, wanted.loss, 'loss');
+      close(evaluated.loss?.[0] ?? Number.NaN, wanted.loss, 'evaluated loss');
+      checkGradients(gradients, wanted.gradients);
+      for (const { rewards } of [trained, evaluated]) {
+        const measures = meansOf(rewardMeasures(batch, rewards));
+        for (const [key, value] of Object.entries(wanted.metrics)) close(measures[key] ?? Number.NaN, value, key);
+      }
+      await opened.weights.close();
+    });
+    test.each(['full', 'spsft', 'lora'] as const)('four steps: %s', async method => {
+      const found = await losses(engine as Engine, method);
+      found.forEach((loss, i) => expect(loss, `step ${i}`).toBeCloseTo(golden.traces[method][i] ?? Number.NaN, 4));
+    });
+  });

@@ -1,0 +1,97 @@
+/** The pairs, gradients and starts of `make_preference_traces.py`, for the tests of what TRL's trainers compute. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'vitest';
+import type { Batch } from '../../trainer/data/batch/batches.ts';
+import type { Pair, TokenSequence } from '../../trainer/data/types.ts';
+import type { Engine } from '../../trainer/engine/engine.ts';
+import type { HostArray } from '../../trainer/graph/types.ts';
+import { methods } from '../../trainer/method/methods.ts';
+import { targetModules } from '../../trainer/method/targets.ts';
+import type { AnyModel } from '../../trainer/model/model-spec.ts';
+import type { WeightSource } from '../../trainer/model/weight-source.ts';
+import { weightStream } from '../../trainer/model/weight-stream.ts';
+import type { Task } from '../../trainer/train/task.ts';
+import { evalSignature, trainProgram, trainSignature } from '../../trainer/train/train-program.ts';
+import { gradientVariable, updateGroups } from '../../trainer/train/update-group.ts';
+import { loadVariables } from '../../trainer/train/variables.ts';
+import { TRACE_OPTIMIZER } from './loss-trace.ts';
+import { settingsOf } from './method-settings.ts';
+
+interface Trace {
+  readonly lr: number;
+  readonly rank: number;
+  readonly alpha: number;
+  readonly lengths: readonly { readonly prompt: number; readonly chosen: number; readonly rejected: number }[];
+}
+export const { lr, rank, alpha, lengths }: Trace = JSON.parse(
+  readFileSync(join(import.meta.dirname, '..', 'golden', 'preference_traces.json'), 'utf8'),
+);
+export const settings = settingsOf({ rank, loraAlpha: alpha, seed: 0 });
+
+const idsOf = (vocabulary: number, start: number, count: number): number[] =>
+  Array.from({ length: count }, (_, i) => ((start * 29 + i * 37 + 5) % (vocabulary - 3)) + 3);
+const side = (prompt: readonly number[], answer: readonly number[]): TokenSequence => ({
+  ids: Int32Array.from([...prompt, ...answer]),
+  train: Uint8Array.from([...prompt.map(() => 0), ...answer.map(() => 1)]),
+});
+export const pairsOf = (vocabulary: number, count: number): Pair[] =>
+  lengths.slice(0, count).map(({ prompt, chosen, rejected }, k) => {
+    const asked = idsOf(vocabulary, 3 * k, prompt);
+    const [better, worse] = [idsOf(vocabulary, 3 * k + 1, chosen), idsOf(vocabulary, 3 * k + 2, rejected)];
+    return { chosen: side(asked, better), rejected: side(asked, worse), file: 'golden', line: k + 1 };
+  });
+/** The rows of a layer that train. */
+export const rowsOf = (count: number) => Int32Array.from(new Set([0, 2, Math.floor(count / 2), count - 1])).sort();
+
+export interface OpenedFolder {
+  readonly model: AnyModel;
+  readonly weights: WeightSource;
+}
+
+/** The outputs of an evaluation and of a training step on one batch, and the gradients of that step by parameter. */
+export async function judged(engine: Engine, { model, weights }: OpenedFolder, task: Task, batch: Batch) {
+  const attachment = methods.full.attach(model, settings, new Map());
+  const shape = batch.bucket;
+  const shared = { task, attachment, optimizer: TRACE_OPTIMIZER, maxGradNorm: 0, accumulationSteps: 2, recompute: 'none' as const };
+  const session = await engine.compile(trainProgram({ ...shared, trainShapes: [shape], evalShapes: [shape] }));
+  await loadVariables(session, { model: weightStream(model, weights), attachment, optimizer: TRACE_OPTIMIZER, accumulates: true });
+  const feeds = batch.feeds(batch.targetCount, [batch]);
+  const evaluated = await session.run(evalSignature(shape), feeds);
+  const trained = await session.run(trainSignature(shape), { ...feeds, seed: Int32Array.of(0, 0) });
+  const gradients = new Map<string, Float32Array>();
+  for (const group of updateGroups(attachment.trainables, TRACE_OPTIMIZER))
+    gradients.set(group.name, (await session.read(gradientVariable(group).name)).slice() as Float32Array);
+  await session.dispose();
+  return { evaluated, trained, gradients };
+}
+
+/** Start values of LoRA. */
+export function startOf(model: AnyModel): Map<string, HostArray> {
+  const start = new Map<string, HostArray>();
+  for (const { name, weight } of targetModules(model, settings)) {
+    const [out = 1, width = 1] = weight.shape;
+    const a = Float32Array.from({ length: rank * width }, (_, at) => (((Math.floor(at / width) * 31 + (at % width) * 17) % 23) - 11) / 100);
+    start.set(`${name}.lora_A.weight`, a).set(`${name}.lora_B.weight`, new Float32Array(out * rank));
+  }
+  return start;
+}
+
+const wave = (values: Float32Array): number => values.reduce((sum, value, i) => sum + value * Math.sin(0.7 * i), 0);
+const norm = (values: Float32Array): number => Math.sqrt(values.reduce((sum, value) => sum + value * value, 0));
+
+/** Within 1e-5 of what TRL computes, relative to numbers above 1. */
+export const close = (found: number, wanted: number, what: string): void =>
+  expect(Math.abs(found - wanted), `${what}: ${found}, TRL ${wanted}`).toBeLessThan(1e-5 * Math.max(1, Math.abs(wanted)));
+
+/** Norm and product with a wave, of the gradient of each parameter. */
+export type GoldenGradients = Readonly<Record<string, readonly [norm: number, withWave: number]>>;
+
+export function checkGradients(gradients: ReadonlyMap<string, Float32Array>, wanted: GoldenGradients): void {
+  expect([...gradients.keys()].length).toBe(Object.keys(wanted).length);
+  for (const [parameter, [size, withWave]] of Object.entries(wanted)) {
+    const own = gradients.get(parameter) ?? new Float32Array();
+    close(norm(own), size, `norm of the gradient of ${parameter}`);
+    close(wave(own), withWave, `gradient of ${parameter}`);
+  }
+}

@@ -1,0 +1,146 @@
+/** Runs of reward models: a new head on a language model, measures, accumulation, a resume to the bit, importance, the estimate and exports. */
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { EvaluateResult } from '../../../trainer/handlers/evaluate-run.ts';
+import type { ImportanceResult } from '../../../trainer/handlers/importance-run.ts';
+import type { TrainResult } from '../../../trainer/handlers/train/train-run.ts';
+import { openModel, readModelHeaders } from '../../../trainer/hub/open-model.ts';
+import { loadModel } from '../../../trainer/model/load-model.ts';
+import { estimateRecipe } from '../../../trainer/plan/memory/predict.ts';
+import type { JobRequest } from '../../../trainer/protocol/job-messages.ts';
+import type { DataResult } from '../../../trainer/protocol/view/data.ts';
+import { readMetrics } from '../../../trainer/run/metrics-file.ts';
+import { type InProcess, runInProcess, stopAfter } from '../../support/run-in-process.ts';
+import { makeTinyTask } from '../../support/tiny-task.ts';
+
+const task = makeTinyTask();
+const { context } = task;
+afterAll(() => rmSync(task.folder, { recursive: true, force: true }));
+
+/** The better answer has no exclamation marks; every third sample says by how much it is better. */
+const pair = (n: number): string =>
+  `${JSON.stringify({ prompt: `Q${n}: `, chosen: `ok ${n % 7}`, rejected: `no${'!'.repeat(3 + (n % 9))}`, ...(n % 3 === 0 && { margin: 0.5 }) })}\n`;
+const write = (name: string, from: number, to: number): void =>
+  writeFileSync(join(task.folder, name), Array.from({ length: to - from }, (_, i) => pair(from + i)).join(''));
+
+const recipe = (...overrides: string[]) =>
+  task.recipe('engine=portable', 'task=reward', 'data.train=pairs.jsonl', 'data.eval=held.jsonl', 'max_length=32', ...overrides);
+const train = (
+  runDir: string,
+  overrides: readonly string[],
+  onEvent?: Parameters<typeof runInProcess>[1],
+): Promise<InProcess<TrainResult>> =>
+  runInProcess({ kind: 'train', recipe: recipe(...overrides), runDir: join(task.folder, runDir), context }, onEvent);
+
+beforeAll(() => {
+  const config = join(task.folder, 'model', 'config.json');
+  // Without an id of padding, the token that ends texts pads them.
+  writeFileSync(config, JSON.stringify({ ...JSON.parse(readFileSync(config, 'utf8')), pad_token_id: null }));
+  write('pairs.jsonl', 0, 24);
+  write('held.jsonl', 24, 32);
+});
+
+describe('a run on rewards', () => {
+  let first: InProcess<TrainResult>;
+  beforeAll(async () => {
+    first = await train('first', ['num_train_epochs=4', 'learning_rate=0.02']);
+  });
+
+  test('learns to give better answers higher rewards, by more than the margins', async () => {
+    const { before, after } = first.value;
+    expect(after?.loss).toBeLessThan(0.2);
+    expect(after?.loss).toBeLessThan(before?.loss as number);
+    expect(after?.measures).toMatchObject({ accuracy: 1 });
+    const { margin = 0, reward_chosen: chosen = 0, reward_rejected: rejected = 0 } = after?.measures ?? {};
+    expect(margin).toBeCloseTo(chosen - rejected, 5);
+    expect(margin).toBeGreaterThan(1);
+    expect((await readMetrics(join(task.folder, 'first'))).at(-1)).toMatchObject({ eval_accuracy: 1, eval_margin: margin });
+  });
+
+  test('is evaluated as during training', async () => {
+    const request: JobRequest = { kind: 'evaluate', recipe: recipe(), adapter: join(task.folder, 'first'), context };
+    const { value } = await runInProcess<EvaluateResult>(request);
+    expect(value.loss).toBeCloseTo(first.value.after?.loss as number, 5);
+    expect(value.measures?.margin).toBeCloseTo(first.value.after?.measures?.margin as number, 4);
+  });
+
+  test('a merged export is the class of Transformers that has the head, and can be evaluated and trained further', async () => {
+    const outputDir = join(task.folder, 'merged');
+    const request: JobRequest = {
+      kind: 'export',
+      adapter: join(task.folder, 'first'),
+      format: 'merged',
+      outputDir,
+      overwrite: false,
+      context,
+    };
+    await runInProcess(request);
+    const { config, weights } = await openModel(outputDir);
+    expect(config).toMatchObject({ architectures: ['LlamaForSequenceClassification'], num_labels: 1, pad_token_id: 2 });
+    expect([weights.tensors.has('score.weight'), weights.tensors.has('lm_head.weight')]).toEqual([true, false]);
+    await weights.close();
+    expect(loadModel(config)).toMatchObject({ kind: 'classifier', problem: 'regression' });
+    const { value } = await runInProcess<EvaluateResult>({ kind: 'evaluate', recipe: recipe(`model=${outputDir}`), context });
+    expect(value.loss).toBeCloseTo(first.value.after?.loss as number, 5);
+    const further = await train('further', [`model=${outputDir}`, 'max_steps=1']);
+    expect(further.value.before?.loss).toBeCloseTo(value.loss as number, 5);
+  });
+});
+
+test('two batches of two add up to one of four', async () => {
+  const settings = ['max_steps=2', 'data.shuffle=false', 'max_grad_norm=0', 'preference.center_rewards_coefficient=0.1'];
+  const whole = await train('whole batch', [...settings, 'per_device_train_batch_size=4']);
+  const parts = await train('parts of a batch', [...settings, 'per_device_train_batch_size=2', 'gradient_accumulation_steps=2']);
+  for (const [step, loss] of whole.losses) expect(parts.losses.get(step)).toBeCloseTo(loss, 5);
+  expect(whole.losses.size).toBe(2);
+  expect(parts.value.after?.loss).toBeCloseTo(whole.value.after?.loss as number, 5);
+});
+
+test('a resumed run has the losses of one that was not stopped', async () => {
+  const all = ['max_steps=4', 'save_strategy="no"', 'gradient_accumulation_steps=2', 'logging_steps=2'];
+  const whole = await train('whole', all);
+  const stops = await train('parts', all, stopAfter(2));
+  expect(stops.value).toMatchObject({ state: 'stopped', steps: 2 });
+  const rest = await runInProcess<TrainResult>({ kind: 'resume', runDir: join(task.folder, 'parts'), overrides: [], context });
+  expect(new Map([...stops.losses, ...rest.losses])).toEqual(whole.losses);
+  expect(rest.value.after?.measures).toEqual(whole.value.after?.measures);
+});
+
+test('the estimate prices both answers of each pair, without the head for tokens', async () => {
+  const headers = await readModelHeaders(join(task.folder, 'model'));
+  const { buckets } = estimateRecipe({ recipe: recipe('recompute=none', 'per_device_train_batch_size=2'), headers });
+  expect(buckets[0]?.shape).toEqual({ batch: 4, tokens: 32, targets: 4 });
+});
+
+test('an encoder is refused, and a preview shows both answers in the batches of the run', async () => {
+  cpSync(join(import.meta.dirname, '../../golden/bert'), join(task.folder, 'bert'), { recursive: true });
+  await expect(train('encoder', ['model=bert'])).rejects.toThrow('a bert that writes no answers');
+  const { value } = await runInProcess<DataResult>({
+    kind: 'data',
+    recipe: recipe(),
+    context,
+    part: 'train',
+    from: 0,
+    count: 2,
+    statistics: true,
+  });
+  expect(value.page.samples.map(({ sequences }) => sequences.length)).toEqual([2, 2]);
+  expect(value.failure).toBeUndefined();
+  expect(value.statistics?.parts).toHaveLength(2);
+});
+
+test('rows are scored by what separates the answers', async () => {
+  const outputFile = join(task.folder, 'scores.safetensors');
+  for (const measure of ['taylor', 'fisher', 'wanda']) {
+    const request: JobRequest = {
+      kind: 'importance',
+      recipe: recipe(`importance.measure=${measure}`, 'importance.samples=8'),
+      outputFile,
+      context,
+    };
+    const { value } = await runInProcess<ImportanceResult>(request);
+    expect(value.samples).toBe(8);
+    expect(readFileSync(outputFile).length).toBeGreaterThan(0);
+  }
+});
