@@ -184,7 +184,10 @@ export async function localHub(intercept: Handler = () => false): Promise<LocalH
       'write',
       async ([name = ''], request, response) => {
         const repository = repositories.get(name);
-        const lines = (await readText(request)).split('\n').map(line => commitLine.parse(JSON.parse(line)));
+        const lines = (await readText(request))
+          .trimEnd()
+          .split('\n')
+          .map(line => commitLine.parse(JSON.parse(line)));
         if (!repository) return refuse(response, 404, 'Repository not found');
         for (const { key, value } of lines) {
           if (key === 'header' && ![undefined, repository.commits.at(-1)].includes(value.parentCommit))
