@@ -7,18 +7,14 @@ import { readAdapter } from '../../../trainer/artifact/adapter/read-adapter.ts';
 import { type ExportParams, type ExportResult, exportModel } from '../../../trainer/artifact/export-model.ts';
 import { compareWithLlamaCpp } from '../../../trainer/artifact/gguf/llama-check.ts';
 import type { Engine } from '../../../trainer/engine/engine.ts';
-import { openByteFile } from '../../../trainer/format/byte-file.ts';
-import { type GgufHeader, readGgufHeader } from '../../../trainer/format/gguf/gguf-header.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
-import { hasLlamaCpp } from '../../../trainer/llama-cpp/llama-cpp-packages.ts';
 import { causalModel } from '../../../trainer/model/load-model.ts';
 import { cacheDir } from '../../support/cache-dir.ts';
 import { openFast } from '../../support/engines.ts';
+import { expectVerified, fileOf, headerOf, LLAMA_CPP } from '../../support/gguf-export.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { TINY_LLAMA, type TinyAdapterParams, tinyAdapter } from '../../support/tiny-adapter.ts';
 import { type TinyDecoderParams, tinyDecoder } from '../../support/tiny-decoder.ts';
-
-const LLAMA_CPP = hasLlamaCpp(cacheDir);
 
 let engine: Engine;
 /** A quantized file that llama.cpp loads. */
@@ -43,19 +39,6 @@ const exportAs = async (adapterPath: string, form: Pick<ExportParams, 'format' |
 async function exportOf(tuning: Omit<TinyAdapterParams, 'engine' | 'budget'>): Promise<ExportResult> {
   const budget = tuning.method === 'spsft+lora' ? { ratio: 0.1 } : { r: 3 };
   return exportAs(await tinyAdapter({ engine, budget, ...tuning }), { format: 'gguf-adapter' });
-}
-
-const fileOf = ({ outputDir, files }: ExportResult): string => join(outputDir, files.find(name => name.endsWith('.gguf')) ?? '');
-
-async function headerOf(path: string): Promise<GgufHeader> {
-  const file = await openByteFile(path);
-  return readGgufHeader(file).finally(() => file.close());
-}
-
-function expectVerified({ largestDifference, tolerance, crossCheck }: ExportResult): void {
-  expect(largestDifference).toBeLessThanOrEqual(tolerance);
-  if (!LLAMA_CPP) expect(crossCheck).toEqual({ missing: expect.stringContaining('rowtune engine install --with llama.cpp') });
-  else expect(crossCheck).toMatchObject({ program: expect.stringMatching(/^llama\.cpp \d/), tokens: expect.any(Number) });
 }
 
 describe('families', () => {

@@ -9,23 +9,20 @@ import { type ExportParams, type ExportResult, exportModel } from '../../../trai
 import { typeOfTensor } from '../../../trainer/artifact/gguf/quantization.ts';
 import { typesOf } from '../../../trainer/catalog/artifacts.ts';
 import type { Engine } from '../../../trainer/engine/engine.ts';
-import { openByteFile } from '../../../trainer/format/byte-file.ts';
 import { encodeFloat32 } from '../../../trainer/format/float-format.ts';
-import { type GgufHeader, readGgufHeader } from '../../../trainer/format/gguf/gguf-header.ts';
 import { type TensorEntry, writeSafetensors } from '../../../trainer/format/safetensors/safetensors-writer.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
-import { hasLlamaCpp } from '../../../trainer/llama-cpp/llama-cpp-packages.ts';
 import { causalModel } from '../../../trainer/model/load-model.ts';
 import { withInitial } from '../../../trainer/model/weight-stream.ts';
 import { createRandom } from '../../../trainer/random.ts';
 import { cacheDir } from '../../support/cache-dir.ts';
 import { openOthers } from '../../support/engines.ts';
+import { expectVerified, fileOf, headerOf, LLAMA_CPP } from '../../support/gguf-export.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { TINY_LLAMA, tinyAdapter } from '../../support/tiny-adapter.ts';
 import { tinyDecoder } from '../../support/tiny-decoder.ts';
 
 const GOLDEN = join(TINY_LLAMA, '..');
-const LLAMA_CPP = hasLlamaCpp(cacheDir);
 
 let engine: Engine;
 beforeAll(async () => {
@@ -44,19 +41,6 @@ async function exportOf(base: string, change: Partial<ExportParams> & { adapterP
     ...change,
     adapterPath,
   });
-}
-
-const fileOf = ({ outputDir, files }: ExportResult): string => join(outputDir, files.find(name => name.endsWith('.gguf')) as string);
-
-async function headerOf(path: string): Promise<GgufHeader> {
-  const file = await openByteFile(path);
-  return readGgufHeader(file).finally(() => file.close());
-}
-
-function expectVerified({ largestDifference, tolerance, crossCheck }: ExportResult): void {
-  expect(largestDifference).toBeLessThanOrEqual(tolerance);
-  if (!LLAMA_CPP) expect(crossCheck).toEqual({ missing: expect.stringContaining('rowtune engine install --with llama.cpp') });
-  else expect(crossCheck).toMatchObject({ program: expect.stringMatching(/^llama\.cpp \d/), tokens: expect.any(Number) });
 }
 
 describe('types', () => {
