@@ -4,11 +4,13 @@ import { join } from 'node:path';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { connectCompare } from '../../../client/pages/compare-host.ts';
+import { connectData } from '../../../client/pages/data-host.ts';
 import { connectHeatmap } from '../../../client/pages/heatmap-host.ts';
 import type { ConnectPage, PageKind, PageState } from '../../../client/pages/page-services.ts';
 import { connectRun } from '../../../client/pages/run-host.ts';
 import { connectTry } from '../../../client/pages/try-host.ts';
 import { findChromium, openWithHost } from '../../support/browser-page.ts';
+import { dataPageServices } from '../../support/data-page-services.ts';
 import { testServices } from '../../support/page-host.ts';
 import { runInProcess } from '../../support/run-in-process.ts';
 import { makeTinyTask } from '../../support/tiny-task.ts';
@@ -36,8 +38,8 @@ afterAll(async () => {
   rmSync(task.folder, { recursive: true, force: true });
 });
 
-async function open<ToPage>(kind: PageKind, connect: ConnectPage<ToPage>, state: PageState): Promise<Page> {
-  const { page } = await openWithHost(browser, kind, { connect, state, services: testServices() });
+async function open<ToPage>(kind: PageKind, connect: ConnectPage<ToPage>, state: PageState, services = testServices()): Promise<Page> {
+  const { page } = await openWithHost(browser, kind, { connect, state, services });
   pages.push(page);
   return page;
 }
@@ -130,6 +132,19 @@ describe.skipIf(executablePath === undefined)(
       await page.getByRole('heading', { level: 2 }).waitFor();
       await page.keyboard.press('Escape');
       await expect.poll(() => button.evaluate(element => element === element.ownerDocument.activeElement)).toBe(true);
+      await expectKeyboard(page);
+    });
+
+    test.each(['Samples', 'All samples', 'Columns'])('a preview of data, its %s', async tab => {
+      const services = dataPageServices(task, 'model: model\ndata:\n  train: train.jsonl\n  prompt: "{text}:"\nmax_length: 48\n');
+      const page = await open('data', connectData, { recipe: 'file:///tiny.rowtune.yaml', label: 'tiny' }, services);
+      await page
+        .getByText(/^Samples 1 to /)
+        .first()
+        .waitFor();
+      await page.getByRole('tab', { name: 'Samples', exact: true }).focus();
+      while ((await page.evaluate('document.activeElement.textContent')) !== tab) await page.keyboard.press('ArrowRight');
+      await page.getByRole('tabpanel', { name: tab }).waitFor();
       await expectKeyboard(page);
     });
 

@@ -53,6 +53,19 @@ describeEditor(
       await workbench.tab('log.txt').waitFor();
     });
 
+    test('Preview Data shows the samples of the recipe in the editor', async () => {
+      await workbench.openFile('short.rowtune.yaml');
+      await workbench.runCommandUntil('Rowtune: Preview Data', workbench.tab('Data: short'));
+      const page = await workbench.webview('article');
+      await page.locator('article .run.trained').first().waitFor({ timeout: START_MS });
+      await page
+        .getByText(/^Samples 1 to \d+/)
+        .first()
+        .waitFor();
+      await workbench.screenshot('data');
+      await workbench.closeTab('Data: short');
+    });
+
     test('Abort asks first, and ends a training without saving', async () => {
       await workbench.runCommandOn('Rowtune: Start Training', 'mine');
       await until(async () => (await shownState(workbench)) === 'training', 'it trains', START_MS);
