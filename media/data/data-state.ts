@@ -42,10 +42,13 @@ export function rangeText({ page, isLoading }: DataState): string {
 }
 
 /** The facts about a sample: where it is, its label, and what becomes of it. */
-export function sampleTitle({ file, line, index }: ShownSample): string {
+/** The name of the file, with the line where there is one. */
+export function placeName({ file, line }: Pick<ShownSample, 'file' | 'line'>): string {
   const name = file.split(/[\\/]/).at(-1) ?? file;
-  return `${grouped(index + 1)} · ${line === undefined ? name : `${name}:${line}`}`;
+  return line === undefined ? name : `${name}:${line}`;
 }
+
+export const sampleTitle = (sample: ShownSample): string => `${grouped(sample.index + 1)} · ${placeName(sample)}`;
 
 const SIDES = { chosen: 'Better answer', rejected: 'Worse answer' } as const;
 

@@ -2,7 +2,7 @@
 import { counted, grouped, percent } from '../../trainer/protocol/format.ts';
 import type { DataStatistics, Finding, PartStatistics, SamplePlace } from '../../trainer/protocol/view/data.ts';
 import { element, fill } from '../shared/element.ts';
-import type { DataState } from './data-state.ts';
+import { type DataState, placeName } from './data-state.ts';
 import type { OpenPlace } from './sample-view.ts';
 
 const PARTS = { train: 'Training', held: 'Held out' } as const;
@@ -171,7 +171,6 @@ function findingElement(what: string, { count, groups }: Finding, open: OpenPlac
 }
 
 function placeButton(place: SamplePlace, open: OpenPlace): HTMLElement {
-  const name = place.file.split(/[\\/]/).at(-1) ?? place.file;
-  const text = `${place.line === undefined ? name : `${name}:${place.line}`}${place.held ? ' (held out)' : ''}`;
+  const text = `${placeName(place)}${place.held ? ' (held out)' : ''}`;
   return element('button', { class: 'link', type: 'button', title: place.file, onclick: () => open(place) }, text);
 }

@@ -1,4 +1,4 @@
-/** A preview of data as text: what is trained stands between ⟦ and ⟧, what is cut off between ⟨ and ⟩, colors or not. */
+/** A preview of data as text: trained tokens stand between ⟦ and ⟧, and cut-off tokens between ⟨ and ⟩, with colors or without. */
 import { styleText } from 'node:util';
 import { counted, grouped, percent, table } from '../protocol/format.ts';
 import type {

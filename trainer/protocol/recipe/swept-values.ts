@@ -93,30 +93,34 @@ function schemaOf({ jsonSchema, ...type }: ValueType<unknown>): JsonSchema {
 }
 
 /** Paths of the mismatches start at the values. */
-function checkValues(type: ValueType<unknown>, values: unknown): readonly Mismatch[] {
-  const wrong = (expected: string, value: unknown, path: Mismatch['path'] = [], code: Mismatch['code'] = 'wrong-type'): Mismatch[] => [
-    { code, path, expected, value },
-  ];
-  const plain: unknown = isRecord(values) ? values : asValues(values);
-  if (!isRecord(plain)) {
-    if (!Array.isArray(plain)) return wrong(FORMS, values);
-    if (plain.length === 0 || plain.length > MAX_VALUES) return wrong(`a list of 1 to ${MAX_VALUES} values`, values, [], 'out-of-range');
-    return plain.flatMap((value, index) => {
-      const checked = type.check(value);
-      const at = Array.isArray(values) ? [index] : [];
-      return checked.ok ? [] : checked.mismatches.map(found => ({ ...found, path: [...at, ...found.path] }));
-    });
-  }
-  if (!isNumeric(type)) return wrong(`a list of values (${type.name})`, values);
-  const strange = Object.keys(plain).find(key => !RANGE_KEYS.includes(key));
+const checkValues = (type: ValueType<unknown>, values: unknown): readonly Mismatch[] =>
+  isRecord(values) ? checkRange(type, values) : checkList(type, values);
+
+const wrong = (expected: string, value: unknown, path: Mismatch['path'] = [], code: Mismatch['code'] = 'wrong-type'): Mismatch[] => [
+  { code, path, expected, value },
+];
+
+function checkList(type: ValueType<unknown>, values: unknown): readonly Mismatch[] {
+  const list: readonly unknown[] = Array.isArray(values) ? values : [values];
+  if (list.length === 0 || list.length > MAX_VALUES) return wrong(`a list of 1 to ${MAX_VALUES} values`, values, [], 'out-of-range');
+  return list.flatMap((value, index) => {
+    const checked = type.check(value);
+    const at = Array.isArray(values) ? [index] : [];
+    return checked.ok ? [] : checked.mismatches.map(found => ({ ...found, path: [...at, ...found.path] }));
+  });
+}
+
+function checkRange(type: ValueType<unknown>, range: Readonly<Record<string, unknown>>): readonly Mismatch[] {
+  if (!isNumeric(type)) return wrong(`a list of values (${type.name})`, range);
+  const strange = Object.keys(range).find(key => !RANGE_KEYS.includes(key));
   if (strange !== undefined)
     return [{ code: 'not-a-choice', path: [strange], onKey: true, expected: FORMS, value: strange, choices: RANGE_KEYS }];
-  const { min, max, scale = 'log', count } = plain;
+  const { min, max, scale = 'log', count } = range;
   if (count !== undefined && !(typeof count === 'number' && Number.isInteger(count) && count >= 1 && count <= MAX_VALUES))
     return wrong(`a count from 1 to ${MAX_VALUES}`, count, ['count'], 'out-of-range');
   if (min === undefined && max === undefined && scale === 'log' && count !== undefined)
-    return isWhole(type) ? [] : wrong('a range with min and max, because only whole numbers can be counted up', values);
-  if (min === undefined || max === undefined) return wrong('a range with both min and max', values);
+    return isWhole(type) ? [] : wrong('a range with min and max, because only whole numbers can be counted up', range);
+  if (min === undefined || max === undefined) return wrong('a range with both min and max', range);
   for (const [key, end] of [
     ['min', min],
     ['max', max],
@@ -126,7 +130,7 @@ function checkValues(type: ValueType<unknown>, values: unknown): readonly Mismat
   }
   if (!isOneOf(SCALES, scale))
     return [{ code: 'not-a-choice', path: ['scale'], expected: "'log' or 'linear'", value: scale, choices: ['log', 'linear'] }];
-  if (typeof min !== 'number' || typeof max !== 'number') return wrong('a range of numbers', values);
+  if (typeof min !== 'number' || typeof max !== 'number') return wrong('a range of numbers', range);
   if (min >= max) return wrong(`a range whose min is below its max`, min, ['min'], 'out-of-range');
   if (scale === 'log' && min <= 0) return wrong('a range above 0, or scale: linear', min, ['min'], 'out-of-range');
   return [];
