@@ -17,7 +17,7 @@ import { Tracer } from '../../trainer/model/tracer.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
 import { embeddingTask } from '../../trainer/objective/embedding/embedding-task.ts';
 import { planGroups } from '../../trainer/objective/embedding/group-data.ts';
-import { retrievalMeasures, unit } from '../../trainer/objective/embedding/retrieval.ts';
+import { askedQueries, retrievalMeasures, unit } from '../../trainer/objective/embedding/retrieval.ts';
 import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
 import { openOthers } from '../support/engines.ts';
 import { everyNth, lossTrace, waveFactors } from '../support/loss-trace.ts';
@@ -153,6 +153,14 @@ async function traceOf(engine: Engine, method: MethodName): Promise<number[]> {
   await folder.weights.close();
   return found;
 }
+
+test('as many queries are asked as time allows, spread evenly, and each looks among all documents', () => {
+  expect(askedQueries(5000, 384 * 5000)).toHaveLength(5000);
+  const asked = askedQueries(20_000, 384 * 20_000);
+  expect([asked.length, asked[0], asked[1]]).toEqual([1302, 0, 15]);
+  expect(asked.at(-1)).toBeGreaterThan(19_980);
+  expect(askedQueries(1000, 1e12)).toHaveLength(100);
+});
 
 test('retrieval is measured as InformationRetrievalEvaluator does', () => {
   const { queries, documents, relevant, measures } = golden.retrieval;

@@ -73,6 +73,10 @@ export const dataDiagnostics = {
     about:
       'The held-out data has labels that no training sample has and `data.labels` does not name. The head has no output for them. They are counted wherever the labels of the training data are.',
   },
+  'same-texts': {
+    about:
+      'Samples of sentence embeddings have the same text as anchor and positive. Their cosine is 1 whatever the model does, so they teach nothing (unless dropout is to make the difference, as in SimCSE), and evaluations count them as found. Files of up to 4 MB are read to the end, and the first 1000 samples of others.',
+  },
   'labels-for-measure': {
     about:
       '`qm_taylor` takes quantiles over the classes and gives each class the same weight. With fewer than 10 labels, or with one label five times as frequent as another, they say little; the paper found so on GLUE and Caltech-101.',

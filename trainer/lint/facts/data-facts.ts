@@ -39,6 +39,8 @@ export interface DataFact {
   /** Keys of the first sample, named as in the data. */
   readonly columns: readonly string[];
   readonly format?: DataFormat;
+  /** Samples, of those that were read, that compare a text with itself. */
+  readonly sameTexts?: { readonly count: number; readonly of: number; readonly line: number } | undefined;
   /** Samples of each label, if the task or the measure uses labels and counting them is quick. */
   readonly labels?: LabelCounts;
 }

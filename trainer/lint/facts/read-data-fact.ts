@@ -53,6 +53,7 @@ export async function readDataFact({ written, full, data, task, embedding, count
     let texts: GroupColumns | undefined;
     const tagged = objectiveCatalog[task].target === 'tags';
     const tags = new Map<string, DataPlace>();
+    const same: number[] = [];
     let checked = 0;
     const check = (record: DataRecord): void => {
       const renamed = renameColumns(record, data.columns);
@@ -66,7 +67,8 @@ export async function readDataFact({ written, full, data, task, embedding, count
       }
       if (objectiveCatalog[task].embeds) {
         texts ??= findGroupColumns(renamed);
-        groupRecord(renamed, texts, groupForm(embedding));
+        const [anchor, positive] = groupRecord(renamed, texts, groupForm(embedding)).texts;
+        if (anchor === positive) same.push(record.line);
         return;
       }
       const { compares } = objectiveCatalog[task];
@@ -105,7 +107,9 @@ export async function readDataFact({ written, full, data, task, embedding, count
     if (first === undefined) return { ...base, state: 'unreadable', reason: 'the file contains no samples' };
     const rows = await countRows({ ...(files[0] ?? { file: base.full, extension: '.txt' }), bytes, checked, limit });
     const labels = counts ? await countFileLabels(base.full, { data, task }) : undefined;
-    return { ...base, state: 'ok', columns, format, rows, bytes, labels };
+    const [line] = same;
+    const sameTexts = line === undefined ? undefined : { count: same.length, of: checked, line };
+    return { ...base, state: 'ok', columns, format, rows, bytes, labels, sameTexts };
   } catch (error) {
     const columns = columnsOf(first);
     if (!(error instanceof DataError)) return { ...base, state: 'unreadable', reason: String(error), columns };

@@ -42,6 +42,7 @@ export const factCodes = [
   'unknown-column',
   'one-label',
   'unknown-label',
+  'same-texts',
   'labels-for-measure',
   'output-not-empty',
   'output-unusable',
@@ -65,6 +66,7 @@ export function factProblems(view: RecipeView): LintProblem[] {
     ...modelProblems(view),
     ...dataProblems(view),
     ...labelProblems(view),
+    ...sameTextProblems(view),
     ...outputProblems(view),
     ...memoryProblems(view),
     ...offloadProblems(view),
@@ -270,6 +272,23 @@ function* dataProblems({ data, values }: RecipeView): Generator<Report> {
         };
       }
     }
+  }
+}
+
+/** Samples that compare a text with itself: a loss without scores learns nothing from them but dropout. */
+function* sameTextProblems({ data, values }: RecipeView): Generator<Report> {
+  if (values.embedding.loss_type === 'cosine') return;
+  for (const [i, { sameTexts, full }] of data.slice(0, values.data.train.length).entries()) {
+    if (!sameTexts) continue;
+    const { count, of, line } = sameTexts;
+    const message = `${count} of ${of} samples compare a text with itself, the first on line ${line}: remove them, unless dropout is to make the difference`;
+    yield {
+      code: 'same-texts',
+      severity: 'warning',
+      path: ['data', 'train', i],
+      message,
+      related: { file: full, line: line - 1, message },
+    };
   }
 }
 

@@ -6,7 +6,7 @@ import { float32Of, type HostArray } from '../../graph/types.ts';
 import type { Evaluation, Evaluator, Tally } from '../../job/evaluate.ts';
 import { required, valueFor } from '../../narrow.ts';
 import { pearson, spearman } from '../../train/metrics.ts';
-import { dot, retrievalMeasures, unit } from './retrieval.ts';
+import { askedQueries, dot, retrievalMeasures, unit } from './retrieval.ts';
 
 export interface EmbeddingEvaluatorParams {
   readonly source: BatchSource;
@@ -63,6 +63,16 @@ class VectorTally implements Tally {
 interface MetGroup {
   readonly group: TextGroup;
   readonly vectors: readonly Float32Array[];
+}
+
+/** A sentence for the log where only some of the anchors are asked; undefined where all are. @param width numbers of a vector */
+export function describeAsked(groups: readonly TextGroup[], width: number): string | undefined {
+  // Texts that occur more than once are counted once in an evaluation, which asks no fewer anchors then.
+  const documents = groups.reduce((sum, { texts }) => sum + texts.length - 1, 0);
+  const asked = askedQueries(groups.length, documents * width).length;
+  return asked === groups.length
+    ? undefined
+    : `evaluations search for ${asked} of the ${groups.length} held-out anchors, spread evenly, among all held-out texts: all would take too long`;
 }
 
 const cosine = ({ vectors }: MetGroup, side: number): number =>

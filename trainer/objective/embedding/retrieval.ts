@@ -1,4 +1,5 @@
 /** How well vectors find the texts that belong to a query. */
+import { required } from '../../narrow.ts';
 
 export interface RetrievalParams {
   /** Vectors of length 1. */
@@ -14,14 +15,16 @@ const RECALLS = [1, 5, 10] as const;
 
 /**
  * `recall_at_1`, `_5` and `_10`: the share of the documents of a query among the first; `mrr_at_10`: 1 / rank of the first of them;
- * `ndcg_at_10`: Σ 1 / log2(rank + 1) over them, relative to the best order. Means over the queries.
+ * `ndcg_at_10`: Σ 1 / log2(rank + 1) over them, relative to the best order. Means over the queries that `askedQueries` names.
  */
 export function retrievalMeasures({ queries, documents, relevant }: RetrievalParams): Record<string, number> {
   const sums: Record<string, number> = {};
+  const asked = askedQueries(queries.length, documents.length * (documents[0]?.length ?? 0));
   const add = (name: string, value: number): void => {
-    sums[name] = (sums[name] ?? 0) + value / queries.length;
+    sums[name] = (sums[name] ?? 0) + value / asked.length;
   };
-  for (const [place, query] of queries.entries()) {
+  for (const place of asked) {
+    const query = required(queries[place], `query ${place}`);
     const wanted = relevant[place] ?? new Set();
     const hits = nearest(query, documents, DEPTH).map(document => wanted.has(document));
     for (const k of RECALLS) add(`recall_at_${k}`, hits.slice(0, k).filter(Boolean).length / wanted.size);
@@ -30,6 +33,23 @@ export function retrievalMeasures({ queries, documents, relevant }: RetrievalPar
     add('ndcg_at_10', gain(hits) / gain(Array.from({ length: Math.min(wanted.size, DEPTH) }, () => true)));
   }
   return sums;
+}
+
+/** Multiplications of one evaluation: some ten seconds on one core. */
+const MAX_PRODUCTS = 1e10;
+
+/** Fewer queries than this say little. */
+const MIN_QUERIES = 100;
+
+/**
+ * The places of the queries that are asked: all of them, or as many, spread evenly, as the bound on time allows. Each looks among all
+ * documents, so the means are those of a sample of the queries.
+ * @param products multiplications of one query
+ */
+export function askedQueries(queries: number, products: number): number[] {
+  const affordable = Math.max(MIN_QUERIES, Math.floor(MAX_PRODUCTS / Math.max(1, products)));
+  const count = Math.min(queries, affordable);
+  return Array.from({ length: count }, (_, i) => Math.floor((i * queries) / count));
 }
 
 const gain = (hits: readonly boolean[]): number => hits.reduce((sum, hit, rank) => sum + (hit ? 1 / Math.log2(rank + 2) : 0), 0);

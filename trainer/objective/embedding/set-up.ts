@@ -12,7 +12,7 @@ import { checkWeights } from '../../model/weight-stream.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
 import { RunError } from '../../run-error.ts';
 import type { ReadParams, SetUpTask } from '../task-setup.ts';
-import { embeddingEvaluator } from './embedding-evaluator.ts';
+import { describeAsked, embeddingEvaluator } from './embedding-evaluator.ts';
 import { embeddingTask } from './embedding-task.ts';
 import { digestGroups, loadGroupData, planGroups } from './group-data.ts';
 
@@ -34,6 +34,8 @@ export const setUp: SetUpTask = async (params, part) => {
       types: tokenTypes > 1,
     });
   const evaluating = (groups: readonly TextGroup[], batchSize: number) => sourceOf(groups, batchSize, freeOrder(recipe.seed));
+  const said = form.maxScore === undefined ? describeAsked(held, model.hiddenSize) : undefined;
+  if (said !== undefined) params.job.log('info', said);
   return {
     model,
     task: embeddingTask(model, embedding),
