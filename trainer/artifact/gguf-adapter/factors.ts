@@ -64,7 +64,7 @@ export const rankOf = ({ b }: Factors): number => required(b.shape[1], `the rank
 function whyNot({ description, tensors }: Adapter, { name, kind, weight, bias }: ModuleSpec): string | undefined {
   if (kind !== 'linear' || weight.shape.length !== 2) return kind === 'linear' ? 'no matrix' : `of the kind ${kind}`;
   if (description.whole.includes(name)) return 'trained whole';
-  if (description.elements.has(name)) return 'single elements: the columns of dependencies';
+  if (description.elements.has(name)) return 'single elements of it were trained';
   if (description.lora.get(name)?.hasBias || (bias && tensors.has(bias.name))) return 'its bias was trained';
   return undefined;
 }
