@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { isDataSetName } from '../../../trainer/files/data-set-name.ts';
 import { downloadDataSet, findDataSet } from '../../../trainer/hub/hub-dataset.ts';
-import { type Handler, hubError, listen, sendFile, siblingsOf } from './hub-server.ts';
+import { cutAfter, type Handler, hubError, listen, sendFile, siblingsOf } from './hub-server.ts';
 import { temporaryFolder } from './model-bytes.ts';
 
 const COMMIT = 'd'.repeat(40);
@@ -73,8 +73,7 @@ test('a transfer that broke off is continued where it ended', async () => {
   let broken = 0;
   const { options, requests, dir } = await hub((request, response) => {
     if (!request.url?.endsWith('train/0001.parquet') || broken++ > 0) return false;
-    response.writeHead(200, { etag: '"v1"', 'content-length': PARQUET.length });
-    response.write(PARQUET.subarray(0, 100), () => setTimeout(() => response.destroy(), 20));
+    void cutAfter(response, PARQUET, { bytes: 100, path: join(dir, 'mails', 'train', '0001.parquet') });
     return true;
   });
   await downloadDataSet(mails, options);

@@ -1,6 +1,6 @@
 /** Downloads against a real local server: resume, verification, redirects, the token, the cache, and each failure with its advice. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readSentenceModules } from '../../../trainer/format/sentence-modules.ts';
@@ -8,7 +8,7 @@ import { type DownloadOptions, downloadModel } from '../../../trainer/hub/hub-do
 import { openModel } from '../../../trainer/hub/open-model.ts';
 import { claimName } from '../../../trainer/machine/process-lock.ts';
 import { isHubName } from '../../../trainer/protocol/hub-name.ts';
-import { type Handler, hubError, listen, sendFile, siblingsOf } from './hub-server.ts';
+import { cutAfter, type Handler, hubError, listen, sendFile, siblingsOf } from './hub-server.ts';
 import { goldenPath, temporaryFolder } from './model-bytes.ts';
 
 const COMMIT = 'c'.repeat(40);
@@ -42,12 +42,6 @@ async function hub(intercept: Handler = () => false, files = FILES) {
     requests.map(request => `${request.url?.split('?')[0]?.split('/').at(-1)}${request.headers.range ? ` ${request.headers.range}` : ''}`);
   return { endpoint, cacheDir, options, warnings, requests, paths, dir: join(cacheDir, 'models', 'org--model', COMMIT) };
 }
-
-/** Sends the first `bytes` of the weights and cuts the line. */
-const cutAfter = (bytes: number, response: ServerResponse): void => {
-  response.writeHead(200, { etag: '"v1"', 'content-length': WEIGHTS.length });
-  response.write(WEIGHTS.subarray(0, bytes), () => setTimeout(() => response.destroy(), 20));
-};
 
 const isWeights = (request: IncomingMessage): boolean => request.url?.endsWith('model.safetensors') ?? false;
 
@@ -99,7 +93,7 @@ describe('resume', () => {
     let broken = 0;
     const { options, paths, warnings, dir } = await hub((request, response) => {
       if (!isWeights(request) || broken++ > 0) return false;
-      cutAfter(100_000, response);
+      void cutAfter(response, WEIGHTS, { bytes: 100_000, path: join(dir, 'model.safetensors') });
       return true;
     });
     await downloadModel('org/model', options);
@@ -112,7 +106,7 @@ describe('resume', () => {
     let down = true;
     const { options, paths, dir } = await hub((request, response) => {
       if (!isWeights(request) || !down) return false;
-      if (request.headers.range === undefined) cutAfter(50_000, response);
+      if (request.headers.range === undefined) void cutAfter(response, WEIGHTS, { bytes: 50_000, path: join(dir, 'model.safetensors') });
       else response.destroy();
       return true;
     });
@@ -130,7 +124,7 @@ describe('resume', () => {
     let first = true;
     const { options, paths, dir } = await hub((request, response) => {
       if (!isWeights(request)) return false;
-      if (first) cutAfter(50_000, response);
+      if (first) void cutAfter(response, WEIGHTS, { bytes: 50_000, path: join(dir, 'model.safetensors') });
       else sendFile(request, response, WEIGHTS, '"v2"');
       first = false;
       return true;

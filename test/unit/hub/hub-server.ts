@@ -1,9 +1,11 @@
 /** A local server that answers as the hub does, and what downloads from it are expected to fail with. */
 import { createHash } from 'node:crypto';
+import { statSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { onTestFinished } from 'vitest';
 import { HubError } from '../../../trainer/hub/hub-error.ts';
+import { until } from '../../support/until.ts';
 
 /** Returns true where it has answered. */
 export type Handler = (request: IncomingMessage, response: ServerResponse) => boolean;
@@ -36,6 +38,18 @@ export function sendFile(request: IncomingMessage, response: ServerResponse, con
   const range = start > 0 ? { 'content-range': `bytes ${start}-${content.length - 1}/${content.length}` } : {};
   response.writeHead(start > 0 ? 206 : 200, { etag, 'content-length': content.length - start, ...range });
   response.end(content.subarray(start));
+}
+
+/** Sends the first `bytes` of a file, and cuts the line when the client has written them. */
+export async function cutAfter(
+  response: ServerResponse,
+  content: Buffer,
+  { bytes, path }: { readonly bytes: number; readonly path: string },
+): Promise<void> {
+  response.writeHead(200, { etag: '"v1"', 'content-length': content.length });
+  response.write(content.subarray(0, bytes));
+  await until(() => (statSync(`${path}.part`, { throwIfNoEntry: false })?.size ?? 0) >= bytes, `${bytes} bytes of ${path}`);
+  response.destroy();
 }
 
 export async function hubError(work: () => Promise<unknown>): Promise<HubError> {
