@@ -126,6 +126,9 @@ function* parameterProblems({ target_parameters: targets }: ModelConfig, model: 
   }
 }
 
+/** PEFT begins the names of the trained tensors of a kind with it: lora_A, vera_lambda_b, shira_weight. */
+const FACTORS = PEFT_TYPES.map(type => `${type.toLowerCase()}_`);
+
 /** Compares it with the factors in the file next to it. */
 function* factorProblems(config: ModelConfig, { adapterTensors, hasAdapterWeights }: FolderFacts): Generator<ConfigReport> {
   const report = (path: (string | number)[], message: string): ConfigReport => ({ code: 'adapter-weights-mismatch', path, message });
@@ -148,7 +151,7 @@ function* factorProblems(config: ModelConfig, { adapterTensors, hasAdapterWeight
   if (!Array.isArray(targets)) return;
   const names = [...adapterTensors.keys()];
   for (const [i, target] of targets.entries())
-    if (!names.some(name => ['lora_', 'vera_'].some(part => name.includes(`.${String(target)}.${part}`))))
+    if (!names.some(name => FACTORS.some(part => name.includes(`.${String(target)}.${part}`))))
       yield report(['target_modules', i], `adapter_model.safetensors has no factors for '${String(target)}'`);
 }
 
