@@ -1,10 +1,10 @@
 /** A daemon in this process or in one of its own, with a state folder that is thrown away. */
-import { existsSync, mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { connectDaemon, type DaemonClient } from '../../trainer/rpc/connect.ts';
 import { type Daemon, type DaemonOptions, startDaemon } from '../../trainer/rpc/daemon.ts';
 import { cacheDir } from './cache-dir.ts';
+import { makeTemporaryFolder } from './temporary-folder.ts';
 
 export { cacheDir } from './cache-dir.ts';
 export { until } from './until.ts';
@@ -14,7 +14,7 @@ export const WORKER = join(dist, 'worker.js');
 export const READER = join(dist, 'reader.js');
 export const ROWTUNE = join(dist, 'rowtune.js');
 
-export const makeStateDir = (): string => mkdtempSync(join(tmpdir(), 'rowtune-state-'));
+export const makeStateDir = (): string => makeTemporaryFolder();
 
 export function startTestDaemon(options: Partial<DaemonOptions> = {}): Promise<Daemon> {
   if (!existsSync(WORKER)) throw new Error('dist/worker.js is missing: npm run build');

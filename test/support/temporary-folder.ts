@@ -1,16 +1,20 @@
 /** Empty folders for the tests of one file. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtempSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const temporary: string[] = [];
 
 /** An empty folder that is removed after the file's tests. */
-export async function temporaryFolder(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'rowtune-test-'));
+export function makeTemporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'rowtune-test-'));
   temporary.push(folder);
   return folder;
 }
+
+/** The same as a promise, for callers that await it. */
+export const temporaryFolder = async (): Promise<string> => makeTemporaryFolder();
 
 /** Removes the folders of this file's tests; called once for each file, whatever modules files share. */
 export const removeTemporaryFolders = async (): Promise<void> => {

@@ -1,7 +1,6 @@
 /** Large data gives what small data gives: in threads, and from tokens on the disk. */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { serialize } from 'node:v8';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -16,6 +15,7 @@ import type { LargeData } from '../../../trainer/data/tokens/large-data.ts';
 import { createTokenizer, type Tokenizer } from '../../../trainer/format/tokenizer/tokenizer.ts';
 import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
 import type { Recipe } from '../../../trainer/protocol/recipe-schema.ts';
+import { makeTemporaryFolder } from '../../support/temporary-folder.ts';
 import { datasetSettings, writeData } from './data-files.ts';
 
 const root = join(import.meta.dirname, '..', '..', '..');
@@ -72,7 +72,7 @@ const load = (file: string, { large, settings, logged = [] }: Loading = {}): Pro
       large: {
         tokenizer: tokenizer.input,
         now: new Date(0),
-        cacheDir: mkdtempSync(join(tmpdir(), 'rowtune-tokens-')),
+        cacheDir: makeTemporaryFolder(),
         threads: 2,
         threadFile,
         minBytes: 0,
@@ -117,7 +117,7 @@ describe.each([
     const file = writeData(name, content);
     const recipe = recipeFrom({ max_length: 512, per_device_train_batch_size: 4, ...changes });
     const expected = await everything(await load(file, { settings }), recipe);
-    const cacheDir = mkdtempSync(join(tmpdir(), 'rowtune-tokens-'));
+    const cacheDir = makeTemporaryFolder();
     const logged: string[] = [];
     const made = await load(file, { settings, large: { cacheDir } });
     expect(made.examples.inMemory).toBe(false);
@@ -133,7 +133,7 @@ describe('cached tokens', () => {
   const entries = (cacheDir: string): string[] => readdirSync(cacheDir);
 
   it('are others for other content, settings and seeds of a draw, and the same for another seed alone', async () => {
-    const cacheDir = mkdtempSync(join(tmpdir(), 'rowtune-tokens-'));
+    const cacheDir = makeTemporaryFolder();
     const data = file();
     await load(data, { large: { cacheDir } });
     await load(data, { large: { cacheDir }, settings: { seed: 9 } });
@@ -148,7 +148,7 @@ describe('cached tokens', () => {
   });
 
   it.each(['tokens.bin', 'columns.bin', 'data.json'])('are made again where %s is damaged', async name => {
-    const cacheDir = mkdtempSync(join(tmpdir(), 'rowtune-tokens-'));
+    const cacheDir = makeTemporaryFolder();
     const data = file();
     const expected = [...(await load(data, { large: { cacheDir } })).examples];
     const damaged = join(cacheDir, entries(cacheDir)[0] ?? '', name);
@@ -161,7 +161,7 @@ describe('cached tokens', () => {
   });
 
   it('leave nothing behind where a sample cannot be used, which is named as in small data', async () => {
-    const cacheDir = mkdtempSync(join(tmpdir(), 'rowtune-tokens-'));
+    const cacheDir = makeTemporaryFolder();
     const data = writeData('a.jsonl', [...alpaca, { instruction: 'x', output: 7 }].map(row => JSON.stringify(row)).join('\n'));
     const small = await load(data).catch((error: Error) => error.message);
     expect(small).toContain('a.jsonl:331: key "output"');

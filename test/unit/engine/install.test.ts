@@ -1,7 +1,6 @@
 /** The parts of the engine install that need no network: wheels, lock, tools. */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, utimesSync, writeFileSync } from 'node:fs';
-import os from 'node:os';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
@@ -15,6 +14,7 @@ import { runCommand } from '../../../trainer/engine/install/run-command.ts';
 import { findNpm, findPython, isAtLeast, requirePlatform } from '../../../trainer/engine/install/toolchain.ts';
 import { webgpuPackages } from '../../../trainer/engine/install/webgpu-packages.ts';
 import { downloadWheel, fetchWheel, findWheel, type WheelContext } from '../../../trainer/engine/install/wheel.ts';
+import { makeTemporaryFolder } from '../../support/temporary-folder.ts';
 
 const python = await findPython();
 const noPython = 'missing' in python ? `(skipped: ${python.missing})` : '';
@@ -56,7 +56,7 @@ function makeWheel(folder: string, ...flags: string[]): string {
 
 /** Folders with a wheel source that pip finds instead of the network. */
 function setUp() {
-  const root = mkdtempSync(path.join(os.tmpdir(), 'rowtune-install-'));
+  const root = makeTemporaryFolder();
   const lines: string[] = [];
   const folders = { downloads: path.join(root, 'downloads'), source: path.join(root, 'source'), target: path.join(root, 'runtime') };
   if ('missing' in python) throw new Error('these tests are skipped without Python');
@@ -144,7 +144,7 @@ describe('findWheel', () => {
 });
 
 describe('withInstallLock', () => {
-  const lockFile = () => path.join(mkdtempSync(path.join(os.tmpdir(), 'rowtune-lock-')), 'lock');
+  const lockFile = () => path.join(makeTemporaryFolder(), 'lock');
 
   it('lets one at a time, tells who waits, and is free again after a failure', async () => {
     const file = lockFile();
@@ -182,7 +182,7 @@ describe('tools', () => {
     ['3.6.9', 'python3 is Python 3.6.9, which is too old (3.8 or later is needed)'],
     ['2.7.18', 'python3 was not found'],
   ])('tells a Python %s from none', async (version, missing) => {
-    const folder = mkdtempSync(path.join(os.tmpdir(), 'rowtune-python-'));
+    const folder = makeTemporaryFolder();
     writeFileSync(path.join(folder, 'python3'), `#!/bin/sh\necho ${version}\n`, { mode: 0o755 });
     vi.stubEnv('PATH', folder);
     const found = await findPython().finally(() => vi.unstubAllEnvs());
@@ -207,7 +207,7 @@ describe('tools', () => {
 
 describe('what is not among our own packages', () => {
   it('WebGPU is found in the cache folder', () => {
-    const cacheDir = mkdtempSync(path.join(os.tmpdir(), 'rowtune-webgpu-'));
+    const cacheDir = makeTemporaryFolder();
     expect(() => installedPackage(cacheDir, webgpuPackages, 'webgpu')).toThrow(/Cannot find module/);
     const folder = path.join(optionalFolder(cacheDir, webgpuPackages), 'node_modules', 'webgpu');
     mkdirSync(folder, { recursive: true });
@@ -217,7 +217,7 @@ describe('what is not among our own packages', () => {
   });
 
   it('the sources of the addon are first taken from the folder of the bundle', () => {
-    const dist = mkdtempSync(path.join(os.tmpdir(), 'rowtune-addon-'));
+    const dist = makeTemporaryFolder();
     const { href } = pathToFileURL(path.join(dist, 'rowtune.js'));
     expect(() => resolveAddonSources(href)).toThrow(/neither in .*addon nor installed/);
     for (const part of ['binding', 'include', 'kernels', 'pjrt']) mkdirSync(path.join(dist, 'addon', part), { recursive: true });
@@ -227,7 +227,7 @@ describe('what is not among our own packages', () => {
 });
 
 it('kernels of several versions lie next to each other, and only the oldest are removed', () => {
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'rowtune-kernels-'));
+  const folder = makeTemporaryFolder();
   const addons = path.dirname(addonPath(folder));
   mkdirSync(addons, { recursive: true });
   for (const [i, version] of ['a', 'b', 'c', 'd', 'e'].entries()) {

@@ -1,7 +1,5 @@
 /** Damaged row programs: the native kernel refuses them, or runs them inside their tensors. Built with the address sanitizer. */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync } from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { encodeRowProgram } from '../../../trainer/engine/tensorflow/fused.ts';
@@ -10,6 +8,7 @@ import { Graph, type Node } from '../../../trainer/graph/graph.ts';
 import { assemble, type Signature } from '../../../trainer/graph/program.ts';
 import { byteSize } from '../../../trainer/graph/types.ts';
 import { createRandom } from '../../../trainer/random.ts';
+import { makeTemporaryFolder } from '../../support/temporary-folder.ts';
 
 const NATIVE = path.join(import.meta.dirname, '../../../trainer/engine/native');
 
@@ -69,7 +68,7 @@ const flat = (programs: readonly Encoded[]): Int32Array =>
 const compiler = spawnSync('g++', ['--version']).status === 0;
 
 test.skipIf(!compiler)('no damaged program reaches outside its tensors', () => {
-  const program = path.join(mkdtempSync(path.join(os.tmpdir(), 'rowtune-fuzz-')), 'fuzz');
+  const program = path.join(makeTemporaryFolder(), 'fuzz');
   const sources = ['row-program.cc', 'row-program-parse.cc'].map(file => path.join(NATIVE, file));
   const flags = ['-std=c++17', '-O1', '-g0', '-fsanitize=address', '-pthread', '-I', NATIVE, '-o', program];
   const built = spawnSync('g++', [...flags, path.join(import.meta.dirname, 'row-program-fuzz.cc'), ...sources], { encoding: 'utf8' });

@@ -1,11 +1,11 @@
 /** Folders of sentence-transformers: pooling in files old and new, and modules that are not computed here. */
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { readSentenceModules, sentenceLength, writeSentenceModules } from '../../../trainer/format/sentence-modules.ts';
+import { makeTemporaryFolder } from '../../support/temporary-folder.ts';
 
-const makeFolder = (): string => mkdtempSync(join(tmpdir(), 'rowtune-sentences-'));
+const makeFolder = (): string => makeTemporaryFolder();
 const module = (path: string, kind: string) => ({ path, type: `sentence_transformers.models.${kind}` });
 
 function folderOf(modules: unknown, pooling: object = { pooling_mode_mean_tokens: true }): string {

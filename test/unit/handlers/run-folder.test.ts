@@ -5,14 +5,12 @@ import {
   type Dirent,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   renameSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join, relative, sep } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { claimName } from '../../../trainer/machine/process-lock.ts';
@@ -24,12 +22,13 @@ import { listRuns, summarizeRun, writeRunRecipe } from '../../../trainer/run/run
 import { takeRunLock } from '../../../trainer/run/run-lock.ts';
 import { STATE_FILE, StateKeeper } from '../../../trainer/run/run-state.ts';
 import { RunError } from '../../../trainer/run-error.ts';
+import { makeTemporaryFolder } from '../../support/temporary-folder.ts';
 
 let folder: string;
 let said: string[];
 const say = (message: string): number => said.push(message);
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'rowtune-run-'));
+  folder = makeTemporaryFolder();
   said = [];
 });
 
@@ -217,7 +216,7 @@ describe('replacing a run', () => {
 
   test('checkpoints that are a link are unlinked, and what they lead to stays', async () => {
     await leaveRun();
-    const elsewhere = mkdtempSync(join(tmpdir(), 'rowtune-elsewhere-'));
+    const elsewhere = makeTemporaryFolder();
     renameSync(join(folder, 'checkpoints'), join(elsewhere, 'kept'));
     symlinkSync(join(elsewhere, 'kept'), join(folder, 'checkpoints'));
     const begun = await beginRunFolder(folder, true, say);

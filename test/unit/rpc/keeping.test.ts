@@ -1,7 +1,6 @@
 /** The daemon's records: events, lines of files, its log, the records of jobs, the claim on its folder. */
 import { spawnSync } from 'node:child_process';
-import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { appendFileSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { claimName } from '../../../trainer/machine/process-lock.ts';
@@ -13,9 +12,10 @@ import type { KnownJob } from '../../../trainer/rpc/job-queue.ts';
 import { openJobsFile, readJobs } from '../../../trainer/rpc/jobs-file.ts';
 import { checkParams } from '../../../trainer/rpc/param-schemas.ts';
 import { tailFile } from '../../../trainer/rpc/tail-file.ts';
+import { makeTemporaryFolder } from '../../support/temporary-folder.ts';
 
 const settings = { cacheDir: '/cache', hub: { offline: true } };
-const folder = (): string => mkdtempSync(join(tmpdir(), 'rowtune-keeping-'));
+const folder = (): string => makeTemporaryFolder();
 
 describe('EventRing', () => {
   const filled = (count: number, capacity: number): EventRing => {
