@@ -29,7 +29,7 @@ const METHODS = [
   { name: `LoRA r${LORA_RANK}`, settings: { method: 'lora', r: LORA_RANK, lora_dropout: 0 } },
   { name: 'full', settings: { method: 'full', learning_rate: 1e-5 } },
 ] as const;
-/** Each configuration is measured so often, in turn with the others. */
+/** Each configuration is measured so often, in turn with the others; once with --brief. */
 const ROUNDS = 3;
 const TOKENS = 256;
 /** Numbers in a sum: from one to a group of full tuning. */
@@ -59,6 +59,7 @@ export interface ScaleResults {
   readonly facts: Facts;
   readonly threads: number;
   readonly steps: number;
+  readonly rounds: number;
   readonly rows: readonly ScaleRow[];
   readonly exchanges: Readonly<Record<Route, readonly ExchangeTime[]>>;
 }
@@ -147,7 +148,8 @@ async function measureExchanges({ context, cores }: Launch, processes: number, r
 
 /** @returns false when the processes did not give the losses of one */
 export async function runScale(context: PartContext): Promise<boolean> {
-  const { threads, steps, facts, cacheDir, results } = context;
+  const { threads, steps, facts, cacheDir, results, brief } = context;
+  const rounds = brief ? 1 : ROUNDS;
   const processes = Math.max(2, threads);
   const folder = path.join(cacheDir, 'bench', 'scale');
   await mkdir(folder, { recursive: true });
@@ -156,7 +158,7 @@ export async function runScale(context: PartContext): Promise<boolean> {
   const launch = { context, folder, cores: coresFor(processes) };
   const plan = scalePlan(processes);
   const found: ScaleRow[][] = plan.map(() => []);
-  for (let round = 0; round < ROUNDS; round++)
+  for (let round = 0; round < rounds; round++)
     for (const [i, planned] of plan.entries()) {
       const row = await runCase(launch, planned);
       required(found[i], 'a row').push(row);
@@ -167,7 +169,7 @@ export async function runScale(context: PartContext): Promise<boolean> {
     TCP: await measureExchanges(launch, processes, 'TCP'),
   };
   const rows = found.map(medianRow);
-  const all: ScaleResults = { facts, threads: processes, steps, rows, exchanges };
+  const all: ScaleResults = { facts, threads: processes, steps, rounds, rows, exchanges };
   await writeFile(path.join(results, 'scale.md'), scaleMarkdown(all));
   await writeFile(path.join(results, 'scale.json'), `${JSON.stringify(all, null, 2)}\n`);
   log('wrote scale.md and .json');
@@ -193,7 +195,7 @@ const rowName = ({ method, processes, threadsEach, route }: ScaleRow): string =>
 const milliseconds = (seconds: number): string => (1000 * seconds).toFixed(seconds < 0.01 ? 2 : 1);
 const percent = (share: number): string => (Number.isFinite(share) ? `${(100 * share).toFixed(1)}%` : '–');
 
-export function scaleMarkdown({ facts, threads, steps, rows, exchanges }: ScaleResults): string {
+export function scaleMarkdown({ facts, threads, steps, rounds, rows, exchanges }: ScaleResults): string {
   const lines = rows.map(row => [
     rowName(row),
     row.secondsPerStep.toFixed(3),
@@ -227,7 +229,7 @@ export function scaleMarkdown({ facts, threads, steps, rows, exchanges }: ScaleR
   return `# Several processes
 
 Written by \`npm run bench -- --part scale\`: SmolLM2-135M, ${threads} × ${TOKENS} tokens in total, float32, on ${threads} cores. A number is the mean
-of ${steps} updates, in the repetition of ${ROUNDS} with the median time. "Waited" is the time of the rank that waited least in which its program waits for
+of ${steps} updates, ${rounds === 1 ? 'measured once' : `in the repetition of ${rounds} with the median time`}. "Waited" is the time of the rank that waited least in which its program waits for
 exchanges, "exchange" the time in which some are on their way; the rest is hidden behind the backward pass. TCP goes
 through the loopback device (\`MPIR_CVAR_NOLOCAL=1\`).
 
