@@ -12,7 +12,7 @@ import { required } from '../narrow.ts';
 import { loadVariables } from '../train/variables.ts';
 import { cacheVariables, DECODE, decodeProgram, PREFILL, PREFILL_TOKENS } from './decode-program.ts';
 
-/** A model with the factors next to its weights: `applyAdapter` gives one; a base has weights alone. */
+/** A model with the factors next to its weights: `adaptedModel` gives one; a base has weights alone. */
 export interface InferenceModel {
   readonly model: CausalModel;
   readonly weights: WeightSource;

@@ -1,5 +1,5 @@
 /** Text from a model: prompt in, words out as they come, until the model ends it or the room does. */
-import { applyAdapter } from '../artifact/adapter/apply-adapter.ts';
+import { adaptedModel } from '../artifact/adapter/apply-adapter.ts';
 import { readAdapter } from '../artifact/adapter/read-adapter.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
@@ -67,8 +67,7 @@ export async function generateText(params: GenerateTextParams): Promise<Generate
     );
   const adapter = adapterPath === undefined ? undefined : await readAdapter(adapterPath);
   try {
-    const { weights } = folder;
-    const tuned = adapter ? await applyAdapter({ model, weights, fingerprint: await weights.fingerprint(), adapter }) : { weights };
+    const tuned = await adaptedModel({ model, weights: folder.weights, adapter });
     const tokens = prompt.ids.length + Math.min(options.maxNewTokens, room);
     const decoder = await openDecoder({ engine, model, ...tuned, tokens, onLoad });
     try {

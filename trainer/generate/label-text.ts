@@ -1,6 +1,6 @@
 /** The labels of the words of a text: entities with their places, from a model that labels tokens. */
 import { modelOfAdapter } from '../artifact/adapter/adapter.ts';
-import { applyAdapter, untouched } from '../artifact/adapter/apply-adapter.ts';
+import { adaptedModel } from '../artifact/adapter/apply-adapter.ts';
 import { readAdapter } from '../artifact/adapter/read-adapter.ts';
 import { entitiesOf, OUTSIDE, tagParts } from '../data/tagged/entities.ts';
 import { splitWords, type TextWord } from '../data/tagged/split-words.ts';
@@ -10,6 +10,7 @@ import { Graph } from '../graph/graph.ts';
 import { assemble } from '../graph/program.ts';
 import type { HostArray } from '../graph/types.ts';
 import type { ModelFolder } from '../hub/open-model.ts';
+import type { Attachment } from '../method/method.ts';
 import { declareClassifierBatch } from '../model/classifier-batch.ts';
 import type { ClassifierModel } from '../model/model-spec.ts';
 import { Tracer } from '../model/tracer.ts';
@@ -43,8 +44,6 @@ export interface LabeledWords {
   /** Tokens that the model read. */
   readonly tokens: number;
 }
-
-type TunedWeights = Awaited<ReturnType<typeof applyAdapter>>;
 
 /** Longer texts are read in parts, so that a program stays small. */
 const MAX_TOKENS = 512;
@@ -80,19 +79,15 @@ export async function labelText({ engine, folder, adapterPath, text, onLoad }: L
       throw new GenerateError(
         `the model is a ${model.family} that does not label words: name a run of token_classification, or its export`,
       );
-    const { weights } = folder;
-    const tuned: Pick<TunedWeights, 'weights'> & Partial<TunedWeights> = adapter
-      ? await applyAdapter({ model, weights, fingerprint: await weights.fingerprint(), adapter })
-      : { weights };
+    const { weights, attachment, start } = await adaptedModel({ model, weights: folder.weights, adapter });
     const encoder = createWordEncoder(await folder.loadTokenizer());
     const longest = Math.min(model.input.maxPositions, MAX_TOKENS);
     const parts = partsOf(splitWords(text), words => encoder.encode(words, longest));
     if (parts.length === 0) return { entities: [], tokens: 0 };
     const tokens = Math.max(...parts.map(({ ids }) => ids.length));
-    const session = await engine.compile(labelProgram(model, tuned.attachment, tokens));
+    const session = await engine.compile(labelProgram(model, attachment, tokens));
     try {
-      const { attachment = untouched, start } = tuned;
-      await loadVariables(session, { model: weightStream(model, tuned.weights, { onTensor: onLoad }), attachment, start });
+      await loadVariables(session, { model: weightStream(model, weights, { onTensor: onLoad }), attachment, start });
       const entities: TextEntity[] = [];
       for (const part of parts) entities.push(...(await labelPart(session, model, part, tokens)));
       return { entities, tokens: parts.reduce((sum, { ids }) => sum + ids.length, 0) };
@@ -134,9 +129,9 @@ function partsOf(
 }
 
 /** Signature `label`: the feeds of one text of up to `tokens` tokens to `logits` [tokens, labels]. */
-function labelProgram(model: ClassifierModel, attachment: TunedWeights['attachment'] | undefined, tokens: number) {
+function labelProgram(model: ClassifierModel, { linearHook }: Attachment, tokens: number) {
   const graph = new Graph();
-  const tracer = new Tracer({ graph, linearHook: attachment?.linearHook });
+  const tracer = new Tracer({ graph, linearHook });
   const logits = model.logits(tracer, declareClassifierBatch(graph, model.input, { batch: 1, tokens }));
   return assemble({ [LABEL]: { graph, outputs: { logits }, effects: [] } });
 }

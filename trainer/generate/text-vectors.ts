@@ -1,6 +1,6 @@
 /** The vectors of texts, from an encoder that is held ready. */
 import { modelOfAdapter } from '../artifact/adapter/adapter.ts';
-import { applyAdapter, untouched } from '../artifact/adapter/apply-adapter.ts';
+import { adaptedModel } from '../artifact/adapter/apply-adapter.ts';
 import { readAdapter } from '../artifact/adapter/read-adapter.ts';
 import { createSegmentEncoder, type SegmentEncoder } from '../data/segment-encoder.ts';
 import type { Engine, Session } from '../engine/engine.ts';
@@ -75,14 +75,12 @@ export class TextVectors {
   static async open(model: ClassifierModel, { engine, folder, adapterPath, onLoad }: TextVectorsParams): Promise<TextVectors> {
     const adapter = adapterPath === undefined ? undefined : await readAdapter(adapterPath);
     try {
-      const { weights } = folder;
-      const tuned = adapter ? await applyAdapter({ model, weights, fingerprint: await weights.fingerprint(), adapter }) : { weights };
+      const { weights, attachment, start } = await adaptedModel({ model, weights: folder.weights, adapter });
       const encoder = createSegmentEncoder(await folder.loadTokenizer());
       const longest = Math.min((await sentenceLength(folder.dir)) ?? MAX_TOKENS, positionsOf(model), MAX_TOKENS);
-      const { attachment = untouched, start } = { attachment: undefined, start: undefined, ...tuned };
       const session = await engine.compile(vectorProgram(model, attachment.linearHook, longest));
       try {
-        await loadVariables(session, { model: weightStream(model, tuned.weights, { onTensor: onLoad }), attachment, start });
+        await loadVariables(session, { model: weightStream(model, weights, { onTensor: onLoad }), attachment, start });
       } catch (error) {
         await session.dispose();
         throw error;

@@ -1,10 +1,9 @@
 /** A base model with what an adapter changes, loaded for evaluation. */
 import type { Adapter } from '../artifact/adapter/adapter.ts';
-import { type AdaptedModel, applyAdapter, untouched } from '../artifact/adapter/apply-adapter.ts';
+import { adaptedModel } from '../artifact/adapter/apply-adapter.ts';
 import type { Session } from '../engine/engine.ts';
 import type { Job } from '../job/job.ts';
 import type { Base } from '../job/open-base.ts';
-import type { Model } from '../model/model-spec.ts';
 import { weightStream } from '../model/weight-stream.ts';
 import type { BatchShape, Task } from '../train/task.ts';
 import { evaluationProgram } from '../train/train-program.ts';
@@ -21,8 +20,8 @@ export interface AdaptedSessionParams {
 
 /** Returns the result of `use` with a session of the evaluation program. @throws AdapterError */
 export async function withAdapted<T>(params: AdaptedSessionParams, use: (session: Session) => Promise<T>): Promise<T> {
-  const { job, base, task, shapes } = params;
-  const { attachment, weights, start } = await adapt(base, task.model, params.adapter);
+  const { job, base, task, adapter, shapes } = params;
+  const { attachment, weights, start } = await adaptedModel({ model: task.model, weights: base.folder.weights, adapter });
   job.phase('compile', 'building the evaluation program');
   const session = await base.engine.compile(evaluationProgram({ task, attachment }, shapes));
   try {
@@ -33,9 +32,4 @@ export async function withAdapted<T>(params: AdaptedSessionParams, use: (session
   } finally {
     await session.dispose();
   }
-}
-
-async function adapt({ folder, fingerprint }: Base, model: Model, adapter: Adapter | undefined): Promise<AdaptedModel> {
-  if (!adapter) return { weights: folder.weights, attachment: untouched, start: new Map() };
-  return applyAdapter({ model, weights: folder.weights, fingerprint, adapter });
 }

@@ -111,6 +111,15 @@ export interface VeraSettings {
 /** Brings a method and a model together; `selection` holds the rows or elements for the methods that choose them. */
 export type Attach = (model: Model, settings: MethodSettings, selection: Selection) => Attachment;
 
+/** Modules that compute with added tensors as they are, which costs less than merging. */
+export interface UnmergedTensors {
+  readonly modulesOf: (model: Model, adapter: TrainedParts) => ReadonlySet<string>;
+  /** The tensors that those modules compute with. */
+  readonly attach: (model: Model, adapter: TrainedParts, modules: ReadonlySet<string>) => Attachment;
+  /** Values of the frozen variables of that attachment. */
+  readonly frozen?: (adapter: TrainedParts, attachment: Attachment) => Promise<ReadonlyMap<string, Float32Array>>;
+}
+
 /** Tensors of an adapter that belong to a module in addition to its weights: factors, magnitudes, vectors. */
 export interface AddedTensors {
   /** How the names of these tensors end, behind the name of their module and a dot. */
@@ -122,12 +131,8 @@ export interface AddedTensors {
     adapter: TrainedParts,
     weights: Pick<WeightSource, 'tensors'>,
   ) => (module: string, isBias: boolean) => ((value: Float32Array) => Promise<Float32Array>) | undefined;
-  /** The modules that compute with them as they are, which costs less than merging. */
-  readonly unmerged: (model: Model, adapter: TrainedParts) => ReadonlySet<string>;
-  /** The tensors that those modules compute with. */
-  readonly attachUnmerged: (model: Model, adapter: TrainedParts, modules: ReadonlySet<string>) => Attachment;
-  /** Values of the frozen variables of that attachment. */
-  readonly frozen?: (adapter: TrainedParts, attachment: Attachment) => Promise<ReadonlyMap<string, Float32Array>>;
+  /** Absent if all of them are merged. */
+  readonly unmerged?: UnmergedTensors;
   /** Returns what is wrong with the values of these tensors for a model, where some would be. */
   readonly mistakes?: (adapter: TrainedParts, model: Model) => Promise<readonly string[]>;
 }

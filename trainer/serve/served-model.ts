@@ -1,5 +1,5 @@
 /** A model that is held ready: weights and cache in the engine, one answer at a time. */
-import { applyAdapter } from '../artifact/adapter/apply-adapter.ts';
+import { adaptedModel } from '../artifact/adapter/apply-adapter.ts';
 import { readAdapter } from '../artifact/adapter/read-adapter.ts';
 import { chatRendererOf } from '../data/chat-renderer.ts';
 import { createEncoder } from '../data/encoder.ts';
@@ -123,7 +123,7 @@ export class ServedModel {
     const model = this.#model;
     const adapter = adapterPath === undefined ? undefined : await readAdapter(adapterPath);
     try {
-      const tuned = adapter ? await applyAdapter({ model, weights, fingerprint: await weights.fingerprint(), adapter }) : { weights };
+      const tuned = await adaptedModel({ model, weights, adapter });
       this.#decoder = await openDecoder({ engine, model, ...tuned, tokens, onLoad });
       return this.#decoder;
     } finally {

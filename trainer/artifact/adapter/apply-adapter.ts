@@ -42,15 +42,28 @@ export async function applyAdapter({ model, weights, fingerprint, adapter: given
   const { added } = methods[adapter.description.method];
   const mistakes = (await added?.mistakes?.(adapter, model)) ?? [];
   if (mistakes.length > 0) throw new AdapterError(adapter.dir, mistakes, 'Its file is damaged, or it was made for another model.');
-  const modules = added?.unmerged(model, adapter) ?? new Set<string>();
-  const attachment = added && modules.size > 0 ? added.attachUnmerged(model, adapter, modules) : untouched;
+  const { unmerged } = added ?? {};
+  const modules = unmerged?.modulesOf(model, adapter) ?? new Set<string>();
+  const attachment = unmerged && modules.size > 0 ? unmerged.attach(model, adapter, modules) : untouched;
   const start = new Map<string, Float32Array>();
   const wanted = new Set(attachment.trainables.map(({ name }) => name));
   for (const name of adapter.tensors.keys()) if (wanted.has(name)) start.set(name, await adapter.readFloat32(name));
-  if (modules.size > 0) for (const [name, value] of (await added?.frozen?.(adapter, attachment)) ?? []) start.set(name, value);
+  if (modules.size > 0) for (const [name, value] of (await unmerged?.frozen?.(adapter, attachment)) ?? []) start.set(name, value);
   // Nothing is trained: the trainables of the attachment are its variables, which `initial` names and `start` fills.
   const merged = mergedWeights(withInitial(model, weights), adapter, module => !modules.has(module));
   return { weights: merged, attachment: { ...attachment, trainables: [] }, start };
+}
+
+export interface AdaptedModelParams extends Pick<ApplyAdapterParams, 'model'> {
+  readonly weights: WeightSource & { fingerprint(): Promise<string> };
+  /** The base as it is without one. */
+  readonly adapter: Adapter | undefined;
+}
+
+/** The base with an adapter, if there is one. @throws AdapterError that names everything in which adapter and base disagree */
+export async function adaptedModel({ model, weights, adapter }: AdaptedModelParams): Promise<AdaptedModel> {
+  if (!adapter) return { weights, attachment: untouched, start: new Map() };
+  return applyAdapter({ model, weights, fingerprint: await weights.fingerprint(), adapter });
 }
 
 /** A bias of factors has a place only where the module has a bias of its own; zeros need none. */

@@ -6,7 +6,6 @@ import type { AddedTensors } from '../method.ts';
 import { magnitudeOf } from './attach.ts';
 
 export const addedMagnitudes: AddedTensors = {
-  ...addedFactors,
   tensorEnds: [...addedFactors.tensorEnds, 'lora_magnitude_vector'],
   expected: (parts, module, problems) => {
     const factors = factorTensors(parts, module, problems);
@@ -21,8 +20,7 @@ export const addedMagnitudes: AddedTensors = {
       return async weight => withLengths(await merge(weight), await adapter.readFloat32(magnitude));
     };
   },
-  // The norm of each row takes the whole product.
-  unmerged: () => new Set(),
+  // None is unmerged: the norm of each row takes the whole product.
 };
 
 /** Each row brought to its length, in place. */

@@ -16,26 +16,28 @@ export const addedFactors: AddedTensors = {
     if (!isBias) return weight => addFactors(weight, adapter, module, rank);
     return rank.hasBias ? async bias => addBias(bias, await adapter.readFloat32(`${module}.lora_B.bias`), rank) : undefined;
   },
-  unmerged: (model, { description: { lora } }) =>
-    new Set(
-      model.modules
-        .filter(module => isUngrouped(module) && lora.has(module.name) && !lora.get(module.name)?.hasBias)
-        .map(({ name }) => name),
-    ),
-  attachUnmerged: (model, { description: { lora, method } }, modules) => {
-    // One attachment for each pair of rank and alpha: PEFT's adapters may have several.
-    const groups = new Map<string, LoraRank & { modules: string[] }>();
-    for (const [module, { r, alpha }] of lora) {
-      if (!modules.has(module)) continue;
-      const key = `${r} ${alpha}`;
-      const group = groups.get(key) ?? { r, alpha, modules: [] };
-      groups.set(key, group);
-      group.modules.push(module);
-    }
-    const parts = [...groups.values()].map(({ r, alpha, modules: own }) =>
-      attachLora(model, { ...UNTRAINED, targetModules: own.map(targetExactly), rank: r, loraAlpha: alpha }, new Map()),
-    );
-    return combine(method, parts);
+  unmerged: {
+    modulesOf: (model, { description: { lora } }) =>
+      new Set(
+        model.modules
+          .filter(module => isUngrouped(module) && lora.has(module.name) && !lora.get(module.name)?.hasBias)
+          .map(({ name }) => name),
+      ),
+    attach: (model, { description: { lora, method } }, modules) => {
+      // One attachment for each pair of rank and alpha: PEFT's adapters may have several.
+      const groups = new Map<string, LoraRank & { modules: string[] }>();
+      for (const [module, { r, alpha }] of lora) {
+        if (!modules.has(module)) continue;
+        const key = `${r} ${alpha}`;
+        const group = groups.get(key) ?? { r, alpha, modules: [] };
+        groups.set(key, group);
+        group.modules.push(module);
+      }
+      const parts = [...groups.values()].map(({ r, alpha, modules: own }) =>
+        attachLora(model, { ...UNTRAINED, targetModules: own.map(targetExactly), rank: r, loraAlpha: alpha }, new Map()),
+      );
+      return combine(method, parts);
+    },
   },
 };
 

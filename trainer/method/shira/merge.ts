@@ -30,8 +30,6 @@ export const addedChanges: AddedTensors = {
         ? undefined
         : weight => addChanges(weight, adapter, module, valueFor(tensors, `${module}.weight`).shape[1] ?? 1);
   },
-  unmerged: () => new Set(),
-  attachUnmerged: () => ({ method: 'shira', trainables: [], initial: () => [] }),
   mistakes: async (adapter, model) => {
     const found: string[] = [];
     for (const module of adapter.description.changes?.keys() ?? []) found.push(...(await misplaced(adapter, model, module)));

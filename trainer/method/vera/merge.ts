@@ -28,24 +28,26 @@ export const addedVectors: AddedTensors = {
         ? async weight => addVectors(weight, adapter, module, await shared())
         : undefined;
   },
-  unmerged: (model, { description: { vera }, tensors }) => {
-    // The shared matrices are as large as the largest target: where a corner is all that is left, they are not made anew.
-    const tuned = model.modules.filter(module => isUngrouped(module) && tensors.has(`${module.name}.vera_lambda_b`));
-    const most = (axis: number): number => Math.max(0, ...tuned.map(({ weight }) => weight.shape[axis] as number));
-    const isWhole = vera !== undefined && [0, most(1)].includes(vera.input) && most(0) === vera.output;
-    return new Set(isWhole ? tuned.map(({ name }) => name) : []);
-  },
-  attachUnmerged: (model, { description: { vera } }, modules) => {
-    const { projectionKey, r } = shapeOf(vera);
-    const settings = { ...UNTRAINED, targetModules: [...modules].map(targetExactly), rank: r, vera: { projectionKey, dInitial: 0 } };
-    return attachVera(model, settings, new Map());
-  },
-  frozen: async (adapter, { vera }) => {
-    const { a, b } = await veraMatrices(adapter, shapeOf(vera));
-    return new Map([
-      ['vera_A', a],
-      ['vera_B', b],
-    ]);
+  unmerged: {
+    modulesOf: (model, { description: { vera }, tensors }) => {
+      // The shared matrices are as large as the largest target: where a corner is all that is left, they are not made anew.
+      const tuned = model.modules.filter(module => isUngrouped(module) && tensors.has(`${module.name}.vera_lambda_b`));
+      const most = (axis: number): number => Math.max(0, ...tuned.map(({ weight }) => weight.shape[axis] as number));
+      const isWhole = vera !== undefined && [0, most(1)].includes(vera.input) && most(0) === vera.output;
+      return new Set(isWhole ? tuned.map(({ name }) => name) : []);
+    },
+    attach: (model, { description: { vera } }, modules) => {
+      const { projectionKey, r } = shapeOf(vera);
+      const settings = { ...UNTRAINED, targetModules: [...modules].map(targetExactly), rank: r, vera: { projectionKey, dInitial: 0 } };
+      return attachVera(model, settings, new Map());
+    },
+    frozen: async (adapter, { vera }) => {
+      const { a, b } = await veraMatrices(adapter, shapeOf(vera));
+      return new Map([
+        ['vera_A', a],
+        ['vera_B', b],
+      ]);
+    },
   },
 };
 
