@@ -2,7 +2,7 @@
 import type { Adapter } from '../artifact/adapter/adapter.ts';
 import { readAdapter } from '../artifact/adapter/read-adapter.ts';
 import type { RecipeScope } from '../job/job-scope.ts';
-import { type Base, openBase, withTokenizer } from '../job/open-base.ts';
+import { type Base, withTokenizer } from '../job/open-base.ts';
 import { padIdOf } from '../job/pad-id.ts';
 import { requireCausal } from '../objective/benchmarks.ts';
 import { causalTask } from '../objective/causal/causal-task.ts';
@@ -33,15 +33,10 @@ export async function measureForgetting(
 }
 
 /** Forgetting of a run by its checkpoint. @throws RunError 'stopped'; AdapterError */
-export async function forgettingOfRun(scope: RecipeScope, checkpoint: string): Promise<Forgetting> {
+export async function forgettingOfRun(scope: Pick<RecipeScope, 'job' | 'recipe'>, base: Base, checkpoint: string): Promise<Forgetting> {
   const adapter = await readAdapter(checkpoint);
   try {
-    const base = await openBase(scope);
-    try {
-      return await measureForgetting(scope, base, adapter);
-    } finally {
-      await base.folder.weights.close();
-    }
+    return await measureForgetting(scope, base, adapter);
   } finally {
     await adapter.close();
   }

@@ -10,6 +10,7 @@ import { type Evaluation, evaluate } from '../../job/evaluate.ts';
 import type { Job } from '../../job/job.ts';
 import type { JobScope, RecipeScope } from '../../job/job-scope.ts';
 import { MemoryMeter } from '../../job/memory-meter.ts';
+import type { Base } from '../../job/open-base.ts';
 import type { Ranks } from '../../job/ranks.ts';
 import type { Forgetting } from '../../objective/causal/forgetting.ts';
 import type { JobRequest } from '../../protocol/job-messages.ts';
@@ -189,24 +190,31 @@ async function guarded(params: RunParams): Promise<TrainResult> {
 }
 
 async function run(params: RunParams): Promise<TrainResult> {
-  const result = await trainPrepared(params);
-  const { runDir, job, keeper, mainDir } = params;
-  const forgetting = mainDir === undefined ? await forgettingAtEnd(params, result) : undefined;
-  const whole = { ...result, ...(forgetting && { forgetting }) };
-  await writeJson(path.join(runDir, RUN_FILES.summary), whole);
-  const { state, steps, totalSteps } = whole;
-  await keeper.update({ state, step: steps, reason: state === 'finished' ? undefined : job.stop?.reason });
-  job.log('info', state === 'finished' ? `finished after ${steps} updates` : `stopped after ${steps} of ${totalSteps} updates`);
-  return whole;
+  const { runDir, job, keeper, checkpoint, mainDir } = params;
+  const prepared = await prepareTraining({ ...params, startedAt: keeper.state.startedAt });
+  try {
+    // All of it is read; network drives and Windows would not delete an open checkpoint later.
+    await checkpoint?.close();
+    const trained = await trainPrepared(params, prepared);
+    const forgetting = mainDir === undefined ? await forgettingAtEnd(params, prepared.base, trained) : undefined;
+    const result = { ...trained, ...(forgetting && { forgetting }) };
+    await writeJson(path.join(runDir, RUN_FILES.summary), result);
+    const { state, steps, totalSteps } = result;
+    await keeper.update({ state, step: steps, reason: state === 'finished' ? undefined : job.stop?.reason });
+    job.log('info', state === 'finished' ? `finished after ${steps} updates` : `stopped after ${steps} of ${totalSteps} updates`);
+    return result;
+  } finally {
+    await prepared.base.folder.weights.close();
+  }
 }
 
 /** A run whose forgetting can't be measured has ended well all the same. */
-async function forgettingAtEnd(params: RunParams, { state, checkpoint }: TrainResult): Promise<Forgetting | undefined> {
+async function forgettingAtEnd(params: RunParams, base: Base, { state, checkpoint }: TrainResult): Promise<Forgetting | undefined> {
   const { job, recipe } = params;
   const isMeasured = recipe.eval_forgetting && objectiveCatalog[recipe.task].model === 'causal';
   if (!isMeasured || state !== 'finished' || checkpoint === null) return undefined;
   try {
-    return await forgettingOfRun(params, checkpoint);
+    return await forgettingOfRun(params, base, checkpoint);
   } catch (thrown) {
     const { message } = describeFailure(job.explain(thrown)).event;
     job.log('warning', `forgetting is not measured: ${message}; rowtune evaluate measures it later`);
@@ -214,11 +222,9 @@ async function forgettingAtEnd(params: RunParams, { state, checkpoint }: TrainRe
   }
 }
 
-async function trainPrepared(params: RunParams): Promise<TrainResult> {
+/** Disposes of the session. */
+async function trainPrepared(params: RunParams, prepared: Prepared): Promise<TrainResult> {
   const { runDir, job, keeper, checkpoint, recipe } = params;
-  const prepared = await prepareTraining({ ...params, startedAt: keeper.state.startedAt });
-  // All of it is read; network drives and Windows would not delete an open checkpoint later.
-  await checkpoint?.close();
   try {
     checkNothingLeft(params, prepared);
     // The summary of a stopped part names a checkpoint that will soon be outdated; another part may have other processes.
@@ -254,7 +260,6 @@ async function trainPrepared(params: RunParams): Promise<TrainResult> {
     return await resultOf(params, { prepared, outcome, before, memory, metrics });
   } finally {
     await prepared.session.dispose();
-    await prepared.base.folder.weights.close();
   }
 }
 
