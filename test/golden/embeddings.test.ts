@@ -16,7 +16,7 @@ import type { ClassifierModel, Pooling } from '../../trainer/model/model-spec.ts
 import { Tracer } from '../../trainer/model/tracer.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
 import { embeddingTask } from '../../trainer/objective/embedding/embedding-task.ts';
-import { planGroups } from '../../trainer/objective/embedding/group-data.ts';
+import { planGroups } from '../../trainer/objective/group-setup.ts';
 import { askedQueries, retrievalMeasures, unit } from '../../trainer/objective/embedding/retrieval.ts';
 import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
 import { openOthers } from '../support/engines.ts';

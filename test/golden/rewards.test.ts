@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { freeOrder } from '../../trainer/data/batch/batch-settings.ts';
+import { PAIR_ROWS } from '../../trainer/data/batch/pair-batches.ts';
 import type { Engine } from '../../trainer/engine/engine.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
 import { methods } from '../../trainer/method/methods.ts';
@@ -11,8 +12,9 @@ import { loadModel } from '../../trainer/model/load-model.ts';
 import { type ClassifierModel, inputOf } from '../../trainer/model/model-spec.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
 import { required } from '../../trainer/narrow.ts';
-import { groupsOf, rewardSource } from '../../trainer/objective/reward/reward-data.ts';
-import { rewardMeasures } from '../../trainer/objective/reward/reward-evaluator.ts';
+import { groupBatches } from '../../trainer/objective/group-setup.ts';
+import { groupsOf } from '../../trainer/objective/reward/reward-data.ts';
+import { rewardMeasures } from '../../trainer/objective/reward/reward-measures.ts';
 import { task } from '../../trainer/objective/reward/task.ts';
 import { meansOf } from '../../trainer/train/measure-sums.ts';
 import { openOthers } from '../support/engines.ts';
@@ -40,7 +42,7 @@ async function open() {
 
 async function batchOf(model: ClassifierModel, { margins }: Case) {
   const groups = groupsOf(pairsOf(inputOf(model, 'tokens').vocabularySize, lengths.length).map((pair, i) => ({ ...pair, margin: margins[i] ?? 0 })));
-  const source = rewardSource(groups, model, { batchSize: lengths.length, maxLength: 48, ...freeOrder(0) });
+  const source = groupBatches(groups, model, { rowsPerSample: PAIR_ROWS, batchSize: lengths.length, maxLength: 48, ...freeOrder(0) });
   return source.fill(required(source.plan.epoch(0)[0], 'a batch'));
 }
 
@@ -70,7 +72,7 @@ for (const { name, engine, missing } of await openOthers())
       close(evaluated.loss?.[0] ?? Number.NaN, wanted.loss, 'evaluated loss');
       checkGradients(gradients, wanted.gradients);
       for (const { rewards } of [trained, evaluated]) {
-        const measures = meansOf(rewardMeasures(batch, rewards));
+        const measures = meansOf(rewardMeasures(batch, { rewards: required(rewards, 'the rewards') }));
         for (const [key, value] of Object.entries(wanted.metrics)) close(measures[key] ?? Number.NaN, value, key);
       }
       await opened.weights.close();

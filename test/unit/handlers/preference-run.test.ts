@@ -1,5 +1,5 @@
 /** Runs on pairs of answers: metrics, the cached base model, accumulation, a resume to the bit, and rows scored by the objective's loss. */
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { EvaluateResult } from '../../../trainer/handlers/evaluate-run.ts';
@@ -9,6 +9,7 @@ import { readModelHeaders } from '../../../trainer/hub/open-model.ts';
 import { estimateRecipe } from '../../../trainer/plan/memory/predict.ts';
 import type { JobRequest } from '../../../trainer/protocol/job-messages.ts';
 import { readMetrics } from '../../../trainer/run/metrics-file.ts';
+import { pairRuns } from '../../support/pair-runs.ts';
 import { type InProcess, runInProcess, stopAfter } from '../../support/run-in-process.ts';
 import { makeTinyTask } from '../../support/tiny-task.ts';
 
@@ -17,26 +18,8 @@ afterAll(() => rmSync(task.folder, { recursive: true, force: true }));
 // A cache of its own: the base model's log-probabilities are kept there.
 const context = { ...task.context, cacheDir: join(task.folder, 'cache') };
 
-/** The better answer is a short one. */
-const pair = (n: number): string =>
-  `${JSON.stringify({ prompt: `Q${n}: `, chosen: `ok ${n % 7}`, rejected: `no${'!'.repeat(3 + (n % 9))}` })}\n`;
-const write = (name: string, from: number, to: number): void =>
-  writeFileSync(join(task.folder, name), Array.from({ length: to - from }, (_, i) => pair(from + i)).join(''));
-
-const recipe = (...overrides: string[]) =>
-  task.recipe('engine=portable', 'task=dpo', 'data.train=pairs.jsonl', 'data.eval=held.jsonl', 'max_length=32', ...overrides);
-const train = (
-  runDir: string,
-  overrides: readonly string[],
-  onEvent?: Parameters<typeof runInProcess>[1],
-): Promise<InProcess<TrainResult>> =>
-  runInProcess({ kind: 'train', recipe: recipe(...overrides), runDir: join(task.folder, runDir), context }, onEvent);
+const { recipe, train } = pairRuns(task, 'dpo', context);
 const phases = ({ events }: InProcess<unknown>): string[] => events.flatMap(event => (event.type === 'phase' ? [event.name] : []));
-
-beforeAll(() => {
-  write('pairs.jsonl', 0, 24);
-  write('held.jsonl', 24, 32);
-});
 
 describe('a run on pairs', () => {
   let first: InProcess<TrainResult>;

@@ -11,6 +11,7 @@ import { estimateRecipe } from '../../../trainer/plan/memory/predict.ts';
 import type { JobRequest } from '../../../trainer/protocol/job-messages.ts';
 import type { DataResult } from '../../../trainer/protocol/view/data.ts';
 import { readMetrics } from '../../../trainer/run/metrics-file.ts';
+import { pairRuns } from '../../support/pair-runs.ts';
 import { type InProcess, runInProcess, stopAfter } from '../../support/run-in-process.ts';
 import { makeTinyTask } from '../../support/tiny-task.ts';
 
@@ -18,27 +19,13 @@ const task = makeTinyTask();
 const { context } = task;
 afterAll(() => rmSync(task.folder, { recursive: true, force: true }));
 
-/** The better answer has no exclamation marks; every third sample says by how much it is better. */
-const pair = (n: number): string =>
-  `${JSON.stringify({ prompt: `Q${n}: `, chosen: `ok ${n % 7}`, rejected: `no${'!'.repeat(3 + (n % 9))}`, ...(n % 3 === 0 && { margin: 0.5 }) })}\n`;
-const write = (name: string, from: number, to: number): void =>
-  writeFileSync(join(task.folder, name), Array.from({ length: to - from }, (_, i) => pair(from + i)).join(''));
-
-const recipe = (...overrides: string[]) =>
-  task.recipe('engine=portable', 'task=reward', 'data.train=pairs.jsonl', 'data.eval=held.jsonl', 'max_length=32', ...overrides);
-const train = (
-  runDir: string,
-  overrides: readonly string[],
-  onEvent?: Parameters<typeof runInProcess>[1],
-): Promise<InProcess<TrainResult>> =>
-  runInProcess({ kind: 'train', recipe: recipe(...overrides), runDir: join(task.folder, runDir), context }, onEvent);
+// Every third sample says by how much the better answer is better.
+const { recipe, train } = pairRuns(task, 'reward', context, n => (n % 3 === 0 ? { margin: 0.5 } : {}));
 
 beforeAll(() => {
   const config = join(task.folder, 'model', 'config.json');
   // Without an id of padding, the token that ends texts pads them.
   writeFileSync(config, JSON.stringify({ ...JSON.parse(readFileSync(config, 'utf8')), pad_token_id: null }));
-  write('pairs.jsonl', 0, 24);
-  write('held.jsonl', 24, 32);
 });
 
 describe('a run on rewards', () => {

@@ -7,7 +7,8 @@ import { groupForm, textsOf } from '../../data/text-groups/group-form.ts';
 import type { TextGroup } from '../../data/text-groups/load-groups.ts';
 import { withTokenizer } from '../../job/open-base.ts';
 import { type PreviewData, partOf } from '../data-preview.ts';
-import { groupSettings, loadGroupData, planGroups, tokensOf } from './group-data.ts';
+import { planGroups, tokensOf } from '../group-setup.ts';
+import { groupSettings, loadGroupData } from './group-data.ts';
 import { modelFor } from './set-up.ts';
 
 export const preview: PreviewData = async params => {

@@ -1,9 +1,6 @@
 /** Sentence embeddings: texts that belong together or apart, in batches of few shapes, and their evaluation. */
-import { freeOrder, type OrderSettings, orderSettings } from '../../data/batch/batch-settings.ts';
-import { groupSource } from '../../data/batch/group-batches.ts';
 import { checkMaxLength } from '../../data/max-length.ts';
 import { groupForm, textsOf } from '../../data/text-groups/group-form.ts';
-import type { TextGroup } from '../../data/text-groups/load-groups.ts';
 import { readSentenceModules } from '../../format/sentence-modules.ts';
 import { DEFAULT_POOLING } from '../../model/embedder.ts';
 import { loadModel } from '../../model/load-model.ts';
@@ -11,54 +8,30 @@ import { type ClassifierModel, inputOf, type Pooling } from '../../model/model-s
 import { checkWeights } from '../../model/weight-stream.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
 import { RunError } from '../../run-error.ts';
+import { groupSetup } from '../group-setup.ts';
 import type { ReadParams, SetUpTask } from '../task-setup.ts';
 import { describeAsked, embeddingEvaluator } from './embedding-evaluator.ts';
 import { embeddingTask } from './embedding-task.ts';
-import { digestGroups, loadGroupData, planGroups } from './group-data.ts';
+import { loadGroupData } from './group-data.ts';
 
 export const setUp: SetUpTask = async (params, part) => {
   const { recipe } = params;
-  const { embedding, max_length: maxLength } = recipe;
+  const { embedding } = recipe;
   const model = await modelFor(params);
-  const { padId, tokenTypes, maxPositions } = inputOf(model, 'tokens');
-  checkMaxLength(maxLength, maxPositions);
+  checkMaxLength(recipe.max_length, inputOf(model, 'tokens').maxPositions);
   const form = groupForm(embedding);
   const rowsPerSample = textsOf(form);
-  const { train, held } = await loadGroupData(params, part);
-  const sourceOf = (groups: readonly TextGroup[], batchSize: number, order: OrderSettings) =>
-    groupSource({
-      plan: planGroups(groups, { rowsPerSample, batchSize, maxLength, ...order }),
-      groups,
-      rowsPerSample,
-      padId,
-      types: tokenTypes > 1,
-    });
-  const evaluating = (groups: readonly TextGroup[], batchSize: number) => sourceOf(groups, batchSize, freeOrder(recipe.seed));
-  const said = form.maxScore === undefined ? describeAsked(held, model.hiddenSize) : undefined;
+  const data = await loadGroupData(params, part);
+  const said = form.maxScore === undefined ? describeAsked(data.held, model.hiddenSize) : undefined;
   if (said !== undefined) params.job.log('info', said);
-  return {
+  return groupSetup({
+    ...data,
+    recipe,
     model,
     task: embeddingTask(model, embedding),
-    labels: [],
-    samples: train.length,
-    digest: { train: digestGroups(train), held: digestGroups(held) },
-    labelOf: () => -1,
-    trainSource: looseGroups => sourceOf(train, recipe.per_device_train_batch_size, orderSettings(recipe, looseGroups)),
-    sourceOf: (indices, batchSize) =>
-      evaluating(
-        indices.flatMap(index => train[index] ?? []),
-        batchSize,
-      ),
-    evaluator:
-      held.length > 0
-        ? embeddingEvaluator({
-            source: evaluating(held, recipe.per_device_eval_batch_size),
-            groups: held,
-            rowsPerSample,
-            isScored: form.maxScore !== undefined,
-          })
-        : undefined,
-  };
+    rowsPerSample,
+    evaluatorOf: source => embeddingEvaluator({ source, groups: data.held, rowsPerSample, isScored: form.maxScore !== undefined }),
+  });
 };
 
 /** The encoder without its head. @throws RunError 'wrong-task', 'unsupported' */

@@ -1,11 +1,12 @@
 /** Rewards, margins and accuracy of pairs, in training and in evaluations. */
 
 import type { BatchSource } from '../../data/batch/batches.ts';
-import { isPairBatch, PAIR_ROWS, type PairBatch } from '../../data/batch/pair-batches.ts';
+import { PAIR_ROWS, type PairBatch } from '../../data/batch/pair-batches.ts';
 import type { HostArray } from '../../graph/types.ts';
 import type { Evaluator } from '../../job/evaluate.ts';
 import { atLeast } from '../../narrow.ts';
 import { addSums, type MeasureSums, meansOf } from '../../train/measure-sums.ts';
+import type { MeasureBatch } from '../task-setup.ts';
 
 /** An answer under the model. */
 export interface AnswerLogs {
@@ -66,12 +67,8 @@ export function pairMeasures(
   };
   for (let pair = 0; pair < sampleIndices.length; pair++) {
     const [chosen, rejected] = atLeast(answers.slice(PAIR_ROWS * pair, PAIR_ROWS * (pair + 1)), PAIR_ROWS);
-    const [better, worse] = [reward(chosen), reward(rejected)];
     sums = addSums(sums, {
-      reward_chosen: [better, 1],
-      reward_rejected: [worse, 1],
-      margin: [better - worse, 1],
-      accuracy: [Number(better > worse), 1],
+      ...rewardSums(reward(chosen), reward(rejected)),
       logp_chosen: [chosen.logp, 1],
       logp_rejected: [rejected.logp, 1],
     });
@@ -79,30 +76,31 @@ export function pairMeasures(
   return sums;
 }
 
-export interface PairEvaluatorParams extends PairMeasuresParams {
-  readonly source: BatchSource<PairBatch>;
-  readonly pairs: number;
-}
+/** The measures of one pair by the rewards of its answers. */
+export const rewardSums = (better: number, worse: number): MeasureSums => ({
+  reward_chosen: [better, 1],
+  reward_rejected: [worse, 1],
+  margin: [better - worse, 1],
+  accuracy: [Number(better > worse), 1],
+});
 
-export function pairEvaluator({ source, pairs, ...measuring }: PairEvaluatorParams): Evaluator {
-  return {
-    source,
-    samples: pairs,
-    extraFeeds: () => ({}),
-    startTally: () => {
-      let sums: MeasureSums = {};
-      let loss = 0;
-      return {
-        add(batch, outputs) {
-          if (!isPairBatch(batch)) return;
-          for (let pair = 0; pair < batch.sampleIndices.length; pair++) loss += outputs.losses?.[pair] ?? Number.NaN;
-          sums = addSums(sums, pairMeasures(batch, outputs.nll, measuring));
-        },
-        result() {
-          const measures = meansOf(sums);
-          return { loss: loss / pairs + (measures.nll ?? 0), samples: pairs, targets: pairs, measures };
-        },
-      };
-    },
-  };
-}
+/** Evaluates pairs by their `losses`, to which a mean `nll` among the measures is added. */
+export const pairEvaluator = (source: BatchSource, pairs: number, measure: MeasureBatch): Evaluator => ({
+  source,
+  samples: pairs,
+  extraFeeds: () => ({}),
+  startTally: () => {
+    let sums: MeasureSums = {};
+    let loss = 0;
+    return {
+      add(batch, outputs) {
+        for (let pair = 0; pair < batch.sampleIndices.length; pair++) loss += outputs.losses?.[pair] ?? Number.NaN;
+        sums = addSums(sums, measure(batch, outputs));
+      },
+      result() {
+        const measures = meansOf(sums);
+        return { loss: loss / pairs + (measures.nll ?? 0), samples: pairs, targets: pairs, measures };
+      },
+    };
+  },
+});

@@ -8,7 +8,7 @@ import type { Pair } from '../../data/types.ts';
 import { withTokenizer } from '../../job/open-base.ts';
 import { padIdOf } from '../../job/pad-id.ts';
 import { causalModelFor } from '../causal/causal-setup.ts';
-import type { SetUpParams, SetUpTask } from '../task-setup.ts';
+import type { MeasureBatch, SetUpParams, SetUpTask } from '../task-setup.ts';
 import { tasks } from '../tasks.ts';
 import { baseLogProbabilities } from './base-log-probabilities.ts';
 import { loadPairData } from './pair-data.ts';
@@ -25,6 +25,7 @@ export const setUpPreference =
     const padId = padIdOf(base);
     const { usesReference = false, learnsChosen = false } = objectiveCatalog[recipe.task].compares ?? {};
     const measuring = { reward: rewardOf(recipe.preference), usesReference, learnsChosen };
+    const measure: MeasureBatch = (batch, outputs) => (isPairBatch(batch) ? pairMeasures(batch, outputs.nll, measuring) : {});
     const task = tasks[recipe.task](model, recipe);
     const sourceOf = (pairs: readonly Pair[], settings: BatchSettings, baseNlls?: BaseNlls) =>
       pairSource({ plan: planPairs(learnsChosen ? withPromptTargets(pairs) : pairs, settings), pairs, padId, baseNlls, learnsChosen });
@@ -63,10 +64,8 @@ export const setUpPreference =
         return sourceOf(chosen, settings, nlls && (sequence => nlls(2 * (indices[sequence >> 1] as number) + (sequence & 1))));
       },
       evaluator:
-        data.held.length > 0
-          ? pairEvaluator({ source: sourceOf(data.held, evaluating, nllsOf(data.held)), pairs: data.held.length, ...measuring })
-          : undefined,
-      measure: (batch, outputs) => (isPairBatch(batch) ? pairMeasures(batch, outputs.nll, measuring) : {}),
+        data.held.length > 0 ? pairEvaluator(sourceOf(data.held, evaluating, nllsOf(data.held)), data.held.length, measure) : undefined,
+      measure,
     };
   };
 

@@ -1,19 +1,22 @@
 /** Pairs of answers that a reward model compares, for a preview. */
 import { orderSettings } from '../../data/batch/batch-settings.ts';
+import { PAIR_ROWS } from '../../data/batch/pair-batches.ts';
 import { inputOf } from '../../model/model-spec.ts';
 import type { PreviewData } from '../data-preview.ts';
+import { planGroups } from '../group-setup.ts';
 import { previewPairsOf } from '../preference/preference-preview.ts';
-import { groupsOf, rewardModelFor, rewardSource } from './reward-data.ts';
+import { groupsOf, rewardModelFor } from './reward-data.ts';
 
 export const preview: PreviewData = async params => {
   const model = rewardModelFor(params);
   return previewPairsOf(params, {
     inputOf: () => inputOf(model, 'tokens'),
     planOf: (pairs, recipe) =>
-      rewardSource(groupsOf(pairs), model, {
+      planGroups(groupsOf(pairs), {
+        rowsPerSample: PAIR_ROWS,
         batchSize: recipe.per_device_train_batch_size,
         maxLength: recipe.max_length,
         ...orderSettings(recipe),
-      }).plan,
+      }),
   });
 };

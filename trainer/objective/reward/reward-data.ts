@@ -1,16 +1,11 @@
-/** The model of a run on rewards, and its batches. */
-import type { OrderSettings } from '../../data/batch/batch-settings.ts';
-import type { BatchSource } from '../../data/batch/batches.ts';
-import { groupSource } from '../../data/batch/group-batches.ts';
-import { PAIR_ROWS } from '../../data/batch/pair-batches.ts';
+/** The model of a run on rewards, and its samples. */
 import type { TextGroup } from '../../data/text-groups/load-groups.ts';
 import type { Pair } from '../../data/types.ts';
 import { headedClass } from '../../model/architectures.ts';
 import { architectureOf, loadModel } from '../../model/load-model.ts';
-import { type ClassifierModel, inputOf } from '../../model/model-spec.ts';
+import type { ClassifierModel } from '../../model/model-spec.ts';
 import { checkWeights } from '../../model/weight-stream.ts';
 import { RunError } from '../../run-error.ts';
-import { planGroups } from '../embedding/group-data.ts';
 import type { ReadParams } from '../task-setup.ts';
 
 /** The language model of the recipe with a head that gives one number. @throws RunError 'wrong-task' */
@@ -36,19 +31,3 @@ export function rewardModelFor({ recipe, base: { model: given, folder }, job }: 
 /** Pairs as texts that are compared, the better answer first, with their margins. */
 export const groupsOf = (pairs: readonly Pair[]): TextGroup[] =>
   pairs.map(({ chosen, rejected, margin = 0, file, line }) => ({ texts: [chosen.ids, rejected.ids], score: margin, file, line }));
-
-/** Both answers of each pair in neighboring rows: see `groupSource`. */
-export function rewardSource(
-  groups: readonly TextGroup[],
-  model: ClassifierModel,
-  settings: OrderSettings & { readonly batchSize: number; readonly maxLength: number },
-): BatchSource {
-  const { padId } = inputOf(model, 'tokens');
-  return groupSource({
-    plan: planGroups(groups, { ...settings, rowsPerSample: PAIR_ROWS }),
-    groups,
-    rowsPerSample: PAIR_ROWS,
-    padId,
-    types: false,
-  });
-}
