@@ -1,6 +1,4 @@
 /** A folder of files to a repository on the hub: what the hub lacks is uploaded and committed at once. */
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { commit, createRepo, HubApiError, whoAmI } from '@huggingface/hub';
 import { isRecord } from '../narrow.ts';
@@ -10,6 +8,7 @@ import { clientOf, type DownloadOptions } from './hub-download.ts';
 import { HubError } from './hub-error.ts';
 import { type HubFile, type HubListing, parseListing } from './hub-files.ts';
 import { requestJson } from './hub-http.ts';
+import { hashFile, hashOf } from './hub-transfer.ts';
 import { pushFetch } from './push-fetch.ts';
 
 export interface PushFile {
@@ -137,14 +136,10 @@ async function compare(
   return { missing, unchanged: files.filter(file => !missing.includes(file)).map(({ name }) => name) };
 }
 
-async function isSame({ path, size }: PushFile, { sha256, gitSha1 }: HubFile, onChunk: (bytes: number) => void): Promise<boolean> {
-  const hash = sha256 === undefined ? createHash('sha1').update(`blob ${size}\0`) : createHash('sha256');
-  const chunks: AsyncIterable<Uint8Array> = createReadStream(path);
-  for await (const chunk of chunks) {
-    hash.update(chunk);
-    onChunk(chunk.length);
-  }
-  return hash.digest('hex') === (sha256 ?? gitSha1);
+async function isSame({ path, size }: PushFile, there: HubFile, onChunk: (bytes: number) => void): Promise<boolean> {
+  const hash = hashOf(there);
+  await hashFile(hash, path, size, onChunk);
+  return hash.digest('hex') === (there.sha256 ?? there.gitSha1);
 }
 
 /** @param parent the commit that the files were compared with @returns the new commit */

@@ -61,7 +61,7 @@ async function continues(response: Response, start: number, etag: string, part: 
 async function receive(input: { transfer: Transfer; part: string; response: Response; start: number; stall: StallGuard }): Promise<void> {
   const { transfer, part, response, start, stall } = input;
   const { file } = transfer;
-  const hash = file.sha256 === undefined ? createHash('sha1').update(`blob ${file.size}\0`) : createHash('sha256');
+  const hash = hashOf(file);
   if (start > 0) await hashFile(hash, part, start, () => stall.alive());
   const handle = await open(part, start > 0 ? 'r+' : 'w');
   let size = start;
@@ -90,11 +90,18 @@ async function receive(input: { transfer: Transfer; part: string; response: Resp
   }
 }
 
-async function hashFile(hash: Hash, path: string, bytes: number, onChunk: () => void): Promise<void> {
+/** Begins the hash that the hub knows a file by: `sha256`, or git's of its blob. */
+export const hashOf = ({ size, sha256 }: Pick<HubFile, 'size' | 'sha256'>): Hash =>
+  sha256 === undefined ? createHash('sha1').update(`blob ${size}\0`) : createHash('sha256');
+
+/** Adds the first bytes of a file to a hash. @param onChunk receives the size of each chunk */
+export async function hashFile(hash: Hash, path: string, bytes: number, onChunk: (size: number) => void): Promise<void> {
+  // A stream cannot be asked for no bytes.
+  if (bytes === 0) return;
   const chunks: AsyncIterable<Uint8Array> = createReadStream(path, { end: bytes - 1 });
   for await (const chunk of chunks) {
     hash.update(chunk);
-    onChunk();
+    onChunk(chunk.length);
   }
 }
 
