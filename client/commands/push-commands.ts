@@ -1,6 +1,7 @@
 /** Push to the Hub: asks for an export, its name there, and who may read it. */
 import path from 'node:path';
 import { env, Uri, window, workspace } from 'vscode';
+import { EXPORT_MANIFEST } from '../../trainer/protocol/export-manifest-name.ts';
 import { isHubName } from '../../trainer/protocol/hub-name.ts';
 import type { App } from '../app.ts';
 import { runCommandLine } from '../daemon/run-command-line.ts';
@@ -10,7 +11,7 @@ import type { CommandContext } from './command-context.ts';
 import type { CommandTable } from './command-ids.ts';
 
 /** Every export has this list of its files. */
-const EXPORTS_GLOB = '**/rowtune_export.json';
+const EXPORTS_GLOB = `**/${EXPORT_MANIFEST}`;
 const MAX_EXPORTS = 100;
 /** Key of the global state: the owner of the repository that was pushed to last. */
 const LAST_OWNER = 'rowtune.hubOwner';
@@ -48,7 +49,7 @@ export function pushCommands({ app }: CommandContext): CommandTable<'pushExport'
 async function folderOf(argument: unknown): Promise<string | undefined> {
   if (typeof argument === 'string') return argument;
   const uri = uriOf(argument);
-  if (uri !== undefined) return path.basename(uri.fsPath) === path.basename(EXPORTS_GLOB) ? path.dirname(uri.fsPath) : uri.fsPath;
+  if (uri !== undefined) return path.basename(uri.fsPath) === EXPORT_MANIFEST ? path.dirname(uri.fsPath) : uri.fsPath;
   const found = await workspace.findFiles(EXPORTS_GLOB, EXCLUDED_GLOB, MAX_EXPORTS);
   const folders = found.map(({ fsPath }) => path.dirname(fsPath)).sort();
   const items = folders.map(folder => ({ label: workspace.asRelativePath(folder), folder }));

@@ -8,9 +8,8 @@ import { checksum, showChecksum } from '../files/checksum.ts';
 import { writeTextFile } from '../files/durable-file.ts';
 import { MAX_JSON_BYTES, readRegularFile, readRegularText } from '../files/regular-file.ts';
 import { parseSealedJson, sealJson } from '../files/sealed-json.ts';
+import { EXPORT_MANIFEST } from '../protocol/export-manifest-name.ts';
 import { ADAPTER_DESCRIPTION, ADAPTER_WEIGHTS } from './adapter/adapter.ts';
-
-export const EXPORT_MANIFEST = 'rowtune_export.json';
 
 /** Larger files are weights, which nobody edits by hand: their size is compared. */
 const MOST_READ_BYTES = 64 * 2 ** 20;

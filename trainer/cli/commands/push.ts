@@ -2,9 +2,10 @@
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import manifest from '../../../package.json' with { type: 'json' };
-import { EXPORT_MANIFEST, exportParts } from '../../artifact/export-manifest.ts';
+import { exportParts } from '../../artifact/export-manifest.ts';
 import { type PushFile, type PushProgress, type PushResult, pushFiles } from '../../hub/hub-push.ts';
 import { hubToken } from '../../hub/hub-token.ts';
+import { EXPORT_MANIFEST } from '../../protocol/export-manifest-name.ts';
 import { byteSize } from '../../protocol/format.ts';
 import { CliError } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
