@@ -3,7 +3,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { inheritedEnvironment } from '../../trainer/engine/inherited-environment.ts';
-import { workerEnvironment } from '../../trainer/engine/tensorflow/environment.ts';
+import { WORKER_FLAGS, workerEnvironment } from '../../trainer/engine/tensorflow/environment.ts';
 import type { JobRequest, WorkerEvent } from '../../trainer/protocol/job-messages.ts';
 
 const WORKER = join(import.meta.dirname, '..', '..', 'dist', 'worker.js');
@@ -23,6 +23,7 @@ export function startWorker(request: JobRequest, onEvent: (event: WorkerEvent, c
   if (!existsSync(WORKER)) throw new Error('dist/worker.js is missing: npm run build');
   const events: WorkerEvent[] = [];
   const child = fork(WORKER, [], {
+    execArgv: [...WORKER_FLAGS],
     env: { ...inheritedEnvironment(process.env).env, ...workerEnvironment({ threads: 1 }) },
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
   });
