@@ -24,6 +24,10 @@ export function workerEnvironment({ threads }: { readonly threads: number }): Re
     MALLOC_TRIM_THRESHOLD_: String(512 * 2 ** 20),
     // One heap: schedule and kernels run one after the other, and a heap a thread keeps what each has freed.
     MALLOC_ARENA_MAX: '1',
+    // UCX, which carries MPICH's messages, tries its memory hooks when it is loaded: it moves the end of the heap a page up and down again. If
+    // another thread's heap has grown in between, its last page is gone, and the process ends with signal 11 when it gets there: one start of
+    // two ranks in twenty on two busy cores.
+    UCX_MEM_EVENTS: 'n',
     // Take GPU memory as it is needed, not all of it at once: others use the same GPU, and the measurement means something.
     TF_FORCE_GPU_ALLOW_GROWTH: 'true',
   };
