@@ -14,6 +14,8 @@ const artifactRooms = [
   'trainer/machine',
   'trainer/method',
   'trainer/model',
+  'trainer/onnxruntime',
+  'trainer/random.ts',
   'trainer/train',
 ] as const;
 
@@ -70,6 +72,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
   'trainer/data': ['trainer/files', 'trainer/format', 'trainer/graph', 'trainer/random.ts'],
   'trainer/engine': ['trainer/graph', 'trainer/machine'],
   'trainer/llama-cpp': ['trainer/engine'],
+  'trainer/onnxruntime': ['trainer/engine'],
   'trainer/model': ['trainer/graph', 'trainer/random.ts'],
   'trainer/selection.ts': ['trainer/model'],
   'trainer/coupling': ['trainer/graph', 'trainer/model', 'trainer/selection.ts'],
@@ -253,6 +256,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/llama-cpp',
     'trainer/machine',
     'trainer/objective',
+    'trainer/onnxruntime',
     'trainer/plan',
     'trainer/reader',
     'trainer/rpc',

@@ -1,4 +1,5 @@
 /** Adapters of classifiers, by any method, with random numbers near the base's. */
+import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { modelOfAdapter } from '../../trainer/artifact/adapter/adapter.ts';
 import { describeAdapter, writeAdapter } from '../../trainer/artifact/adapter/write-adapter.ts';
@@ -14,6 +15,17 @@ import { randomNumbers } from './operation-case.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 export const goldenFolder = (family: string): string => join(import.meta.dirname, '..', 'golden', family);
+
+/** A copy of a golden folder; a model of timm takes smaller images there, which keeps the interpreter quick. */
+export async function copyOfGolden(family: string): Promise<string> {
+  const base = join(await temporaryFolder(), family);
+  await cp(goldenFolder(family), base, { recursive: true });
+  const file = join(base, 'config.json');
+  const config = JSON.parse(await readFile(file, 'utf8')) as { pretrained_cfg?: object };
+  const { pretrained_cfg: own } = config;
+  if (own) await writeFile(file, JSON.stringify({ ...config, pretrained_cfg: { ...own, input_size: [3, 32, 32] } }));
+  return base;
+}
 
 /** The labels of a head for data other than the base's. */
 export const NEW_LABELS = ['cat', 'dog', 'fox', 'hen', 'owl'];

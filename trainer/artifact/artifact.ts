@@ -22,22 +22,34 @@ export interface Opened {
 export interface ArtifactOptions {
   /** One of the types that the catalog lists for the format; left out: as the base. */
   readonly type?: ExportType | undefined;
-  /** The folder in which llama.cpp is installed, if it is. */
+  /** The folder in which other programs are installed, if they are. */
   readonly cacheDir?: string;
   readonly onEvent?: (event: WorkerEvent) => void;
 }
 
 /** The result of running an export in another program. */
-export interface CrossCheck {
+export type CrossCheck = TokenCheck | AnswerCheck;
+
+interface Checked {
   /** The program, with its version. */
   readonly program: string;
+  /** The largest difference of any of the compared logits. */
+  readonly largestDifference: number;
+  readonly tolerance: number;
+}
+
+/** The answers of a classifier or an encoder. */
+interface AnswerCheck extends Checked {
+  /** The compared inputs, as phrases: `3 texts of 33 tokens`. */
+  readonly inputs: readonly string[];
+}
+
+/** The highest logits of a language model, token by token. */
+export interface TokenCheck extends Checked {
   /** Tokens after which the next was compared with ours: a prompt and a greedy continuation. */
   readonly tokens: number;
   /** Those after which it is the same; after the others two logits are closer than the tolerance. */
   readonly sameTokens: number;
-  /** The largest difference of any of the highest logits. */
-  readonly largestDifference: number;
-  readonly tolerance: number;
   /** Tokens of a mixture of experts that rounded activations sent to other experts: they are not counted in `largestDifference`. */
   readonly otherExperts?: number;
 }

@@ -6,6 +6,7 @@ import type { Artifact } from './artifact.ts';
 import { artifact as gguf } from './gguf/artifact.ts';
 import { artifact as ggufAdapter } from './gguf-adapter/artifact.ts';
 import { artifact as merged } from './merged/artifact.ts';
+import { artifact as onnx } from './onnx/artifact.ts';
 import { artifact as peft } from './peft/artifact.ts';
 
 export const artifacts: Readonly<Record<ExportFormat, Artifact>> = {
@@ -13,5 +14,6 @@ export const artifacts: Readonly<Record<ExportFormat, Artifact>> = {
   gguf,
   'gguf-adapter': ggufAdapter,
   merged,
+  onnx,
   peft,
 };

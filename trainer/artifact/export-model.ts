@@ -157,7 +157,10 @@ function changedTokens(found: Float32Array, expected: Float32Array, tokens: numb
 
 function crossCheckLine(crossCheck: NonNullable<Verified['crossCheck']>): string {
   if ('missing' in crossCheck) return `The export was not verified in another program: ${crossCheck.missing}.`;
-  const { program, tokens, sameTokens, largestDifference, tolerance, otherExperts = 0 } = crossCheck;
+  const { program, largestDifference, tolerance } = crossCheck;
+  if ('inputs' in crossCheck)
+    return `${program} gives the same answers for ${crossCheck.inputs.join(', ')}; a number differs by at most ${largestDifference.toExponential(2)} (tolerance ${tolerance.toExponential(2)}).`;
+  const { tokens, sameTokens, otherExperts = 0 } = crossCheck;
   const same = sameTokens === tokens ? `all ${tokens} tokens` : `${sameTokens} of ${tokens} tokens (the others are as likely as ours)`;
   return `${program} gives the same next token after ${same}; a logit differs by at most ${largestDifference.toPrecision(3)} (tolerance ${tolerance.toPrecision(3)}).${otherExperts > 0 ? ` ${otherExperts} tokens are left out: rounding sends them to other experts there.` : ''}`;
 }

@@ -55,6 +55,12 @@ const entries = {
     types: ggufTypes,
     hub: { library: 'gguf', relation: 'quantized' },
   },
+  onnx: {
+    label: 'ONNX',
+    summary: 'A classifier or an encoder for ONNX Runtime, Optimum and transformers.js',
+    suffix: 'onnx',
+    hub: { library: 'onnx', relation: 'finetune' },
+  },
   adapter: {
     label: 'Adapter',
     summary: 'Only the trained numbers and their places: small',

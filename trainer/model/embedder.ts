@@ -28,12 +28,12 @@ export function embedder(model: AnyModel, pooling: Pooling = DEFAULT_POOLING): C
     modules,
     parameters: parametersOf(modules),
     pooling,
-    logits: (tracer, batch) => pool(tracer.graph, states(tracer, batch), { batch: tokensOf(batch), pooling }),
+    logits: (tracer, batch) => poolStates(tracer.graph, states(tracer, batch), { batch: tokensOf(batch), pooling }),
   };
 }
 
 /** The vectors [batch, hiddenSize] of texts, from their last hidden states [batch · tokens, hiddenSize]. */
-function pool(
+export function poolStates(
   graph: Graph,
   states: Node,
   { batch, pooling: { mode, normalize } }: { readonly batch: TokenBatch; readonly pooling: Pooling },

@@ -39,6 +39,8 @@ export interface TracerParams {
   readonly batchNorm?: BatchNormMode;
   /** How weights are held and what products are computed in; float32 where not given. */
   readonly storage?: WeightStorage;
+  /** See `Tracer.longest`. */
+  readonly longest?: number;
 }
 
 /** The model's own dropout starts its streams here; those below are the methods'. */
@@ -47,6 +49,11 @@ const FIRST_STREAM = 2 ** 20;
 export class Tracer {
   readonly graph: Graph;
   readonly seed: Node | undefined;
+  /**
+   * The longest text, in tokens, of a trace whose steps hold for every text up to it: another length changes sizes and how far its tables are
+   * read, no step. Left out, a trace is for one length, which may take shortcuts.
+   */
+  readonly longest: number | undefined;
   /** The taps of each module by its name, one for each of its uses: blocks that share weights use one several times. */
   private readonly taps = new Map<string, readonly ModuleTap[]>();
   /** New values of buffers, to be assigned when the step is over. */
@@ -64,6 +71,7 @@ export class Tracer {
     this.onTap = params.onTap;
     this.batchNormMode = params.batchNorm ?? 'frozen';
     this.storage = params.storage ?? FLOAT32_STORAGE;
+    this.longest = params.longest;
   }
 
   /** A parameter in float32, however it is held. */

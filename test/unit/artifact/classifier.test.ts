@@ -1,5 +1,5 @@
 /** Exports of tuned classifiers of every family, with the head that they had or a new one for other labels. */
-import { cp, readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readAdapter } from '../../../trainer/artifact/adapter/read-adapter.ts';
@@ -9,7 +9,13 @@ import { loadModel } from '../../../trainer/model/load-model.ts';
 import { openFast } from '../../support/engines.ts';
 import { HEADLESS, headlessBase } from '../../support/headless-base.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
-import { goldenFolder, NEW_LABELS, type TinyClassifierParams, tinyClassifierAdapter } from '../../support/tiny-classifier-adapter.ts';
+import {
+  copyOfGolden,
+  goldenFolder,
+  NEW_LABELS,
+  type TinyClassifierParams,
+  tinyClassifierAdapter,
+} from '../../support/tiny-classifier-adapter.ts';
 
 const engine = await openFast();
 
@@ -40,20 +46,9 @@ const cases: readonly Case[] = [
   { family: 'timm_swin', method: 'spsft', formats: ['merged', 'peft'] },
 ];
 
-/** A copy of a golden folder; a model of timm takes smaller images there, which keeps the interpreter quick. */
-async function copyOf(family: string): Promise<string> {
-  const base = join(await temporaryFolder(), family);
-  await cp(goldenFolder(family), base, { recursive: true });
-  const file = join(base, 'config.json');
-  const config = JSON.parse(await readFile(file, 'utf8')) as { pretrained_cfg?: object };
-  const { pretrained_cfg: own } = config;
-  if (own) await writeFile(file, JSON.stringify({ ...config, pretrained_cfg: { ...own, input_size: [3, 32, 32] } }));
-  return base;
-}
-
 describe.each(cases)('$family by $method', tuning => {
   test.each(tuning.formats)('as %s', async format => {
-    const base = await copyOf(tuning.family);
+    const base = await copyOfGolden(tuning.family);
     const outputDir = join(await temporaryFolder(), 'out');
     const adapterPath = await tinyClassifierAdapter({ ...tuning, base });
     const openBase = () => openModel(base);
@@ -93,7 +88,7 @@ test.each(HEADLESS)('$family as $architecture, without a head: merged it is the 
 });
 
 test('a merged folder with other labels is a model of timm with as many, and a target that ends the names of others is a pattern', async () => {
-  const base = await copyOf('timm_resnext');
+  const base = await copyOfGolden('timm_resnext');
   const adapterPath = await tinyClassifierAdapter({ base, method: 'spsft', labels: ['yes', 'no'] });
   const read = async (format: 'merged' | 'peft', file: string) => {
     const outputDir = join(await temporaryFolder(), format);
@@ -110,7 +105,7 @@ test('a merged folder with other labels is a model of timm with as many, and a t
 });
 
 test('dora of grouped convolutions is refused as peft, by their names', async () => {
-  const base = await copyOf('timm_resnext');
+  const base = await copyOfGolden('timm_resnext');
   const adapterPath = await tinyClassifierAdapter({ base, method: 'dora' });
   const outputDir = join(await temporaryFolder(), 'peft');
   const run = exportModel({ adapterPath, format: 'peft', outputDir, overwrite: false, engine, openBase: () => openModel(base) });

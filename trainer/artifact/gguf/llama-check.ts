@@ -10,7 +10,7 @@ import { type CausalModel, isCausal } from '../../model/model-spec.ts';
 import { isExperts } from '../../model/module-specs.ts';
 import { required } from '../../narrow.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
-import type { CrossCheck, ReopenedExport } from '../artifact.ts';
+import type { CrossCheck, ReopenedExport, TokenCheck } from '../artifact.ts';
 import { ExportError } from '../export-error.ts';
 import { sequenceLogits, smokeIds } from '../smoke-test.ts';
 
@@ -147,7 +147,7 @@ function compareTop(
   theirs: readonly TopLogits[],
   ours: Float32Array,
   { ids, share, tokenizer, spared }: Comparison,
-): Pick<CrossCheck, 'sameTokens' | 'largestDifference' | 'tolerance' | 'otherExperts'> {
+): Pick<TokenCheck, 'sameTokens' | 'largestDifference' | 'tolerance' | 'otherExperts'> {
   const vocabulary = ours.length / ids.length;
   const scale = ours.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
   const tolerance = share * scale;

@@ -173,8 +173,13 @@ async function configText(params: MergedParams): Promise<string> {
 
 /** Writes everything into `dir`, an empty folder; of the weights one tensor is in memory at a time. */
 export async function writeMerged(dir: string, params: MergedParams): Promise<void> {
-  const { folder, tokenizer } = params;
   await writeWeights(dir, params);
+  await writeCompanions(dir, params);
+}
+
+/** Writes everything but the weights: config.json, the tokenizer, and what else travels with a model. */
+export async function writeCompanions(dir: string, params: MergedParams): Promise<void> {
+  const { folder, tokenizer } = params;
   if (folder.kind === 'gguf') {
     const config = isHeadless(params) ? headedForm(params).config : folder.config;
     await writeJson(join(dir, 'config.json'), { ...config, ...typeKeys(params) });

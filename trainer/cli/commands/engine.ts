@@ -1,7 +1,7 @@
 /** `rowtune engine install | list | remove`: the engines in the cache folder. */
 import path from 'node:path';
 import { type Command, Option } from 'commander';
-import { isOneOf, namesWhere, orList } from '../../catalog/entries.ts';
+import { isOneOf, namesOf, namesWhere, orList } from '../../catalog/entries.ts';
 import { listEngines, removeEngine, type Variant } from '../../engine/install/engine-folder.ts';
 import { choosePlugin, surroundings } from '../../engine/install/find-device.ts';
 import { installMpi } from '../../engine/install/install-mpi.ts';
@@ -14,6 +14,7 @@ import { type PjrtVariant, pjrtPlugins, pjrtVariants } from '../../engine/instal
 import { webgpuPackages } from '../../engine/install/webgpu-packages.ts';
 import type { Progress } from '../../engine/install/wheel.ts';
 import { llamaCppPackages } from '../../llama-cpp/llama-cpp-packages.ts';
+import { onnxRuntimePackages } from '../../onnxruntime/onnxruntime-packages.ts';
 import { byteSize, duration, table } from '../../protocol/format.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import {
@@ -49,8 +50,8 @@ function addInstall(engine: Command, surroundings: Surroundings): void {
     .addOption(
       new Option(
         '--with <tool>',
-        'installs another tool instead: llama.cpp (85 MB) verifies exports to GGUF; mpi (13 MB) lets several processes train together',
-      ).choices(['llama.cpp', 'mpi']),
+        'installs another tool instead: llama.cpp (85 MB) verifies exports to GGUF; onnxruntime (288 MB) verifies exports to ONNX; mpi (13 MB) lets several processes train together',
+      ).choices(tools),
     );
   const examples = [
     'rowtune engine install',
@@ -67,9 +68,19 @@ const BY_DEVICE = 'pjrt';
 
 type AnyVariant = 'auto' | 'webgpu' | typeof BY_DEVICE | Variant | PjrtVariant;
 
+/** How each other tool is installed. */
+const toolInstallers = {
+  'llama.cpp': (params: ToolParams) => installOptional(llamaCppPackages(), params),
+  onnxruntime: (params: ToolParams) => installOptional(onnxRuntimePackages, params),
+  mpi: (params: ToolParams) => installMpi(params),
+};
+type ToolParams = Omit<InstallParams, 'variant'>;
+type Tool = keyof typeof toolInstallers;
+const tools = namesOf(toolInstallers);
+
 interface InstallOptions {
   readonly variant: AnyVariant;
-  readonly with?: 'llama.cpp' | 'mpi';
+  readonly with?: Tool;
   readonly compileOnly?: boolean;
   readonly plugin?: string;
 }
@@ -114,8 +125,7 @@ async function installVariant(
       exitStatus: EXIT.usage,
     });
   if (plugin !== undefined) return installOwnPlugin({ ...params, library: path.resolve(cwd, plugin) });
-  if (tool === 'mpi') return installMpi(params);
-  if (tool !== undefined) return installOptional(llamaCppPackages(), params);
+  if (tool !== undefined) return toolInstallers[tool](params);
   if (isPjrt(variant)) return installPjrt({ ...params, variant, isCompileOnly });
   if (variant === 'webgpu') return installOptional(webgpuPackages, params);
   if (variant !== BY_DEVICE) return installTensorflow({ ...params, variant });

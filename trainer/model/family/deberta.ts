@@ -2,8 +2,8 @@
 
 import type { Node } from '../../graph/graph.ts';
 import { dimensions } from '../../graph/types.ts';
-import { lastOf } from '../../narrow.ts';
-import { relativeIndices, relativeScores } from '../layer/relative-attention.ts';
+import { counting } from '../layer/counting.ts';
+import { allRows, relativeScores, usedRows } from '../layer/relative-attention.ts';
 import { attend, byHead, paddingMask } from '../layer/self-attention.ts';
 import type { ClassifierModel } from '../model-spec.ts';
 import { type BiasedSpec, embeddingSpec, layerNormSpec, linearSpec, type ModuleSpec, parametersOf } from '../module-specs.ts';
@@ -11,7 +11,7 @@ import type { Tracer } from '../tracer.ts';
 import type { BertConfig } from './bert.ts';
 import { type FirstTokenHead, firstTokenHead, headLogits, headModules } from './first-token-head.ts';
 import { type BlockNames, blockModules, finishBlock, type PostNormBlock, postNormBlock } from './post-norm-block.ts';
-import { counting, embeddingModules, embedText, type TextEmbedding, type TokenBatch, textEmbedding, tokensOf } from './text-encoder.ts';
+import { embeddingModules, embedText, type TextEmbedding, type TokenBatch, textEmbedding, tokensOf } from './text-encoder.ts';
 
 /** The sizes and switches of one model, read from its config.json by `deberta-config.ts`. */
 export interface DebertaConfig extends Omit<BertConfig, 'family'> {
@@ -101,17 +101,15 @@ function hidden(tracer: Tracer, inputs: TokenBatch, parts: Parts): Node {
   const { config } = parts;
   const [batch, tokens] = dimensions(inputs.ids.shape, 2);
   const mask = paddingMask(graph, inputs.seen);
-  const indices = relativeIndices(tokens, config);
-  const first = indices[0] as number;
-  const positions = positionStates(tracer, parts, first, lastOf(indices) - first + 1);
-  const rows = indices.map(index => index - first);
+  const rows = tracer.longest === undefined ? usedRows(tokens, config) : allRows(tracer.longest, config);
+  const positions = positionStates(tracer, parts, rows.first, rows.count);
   let x = embedText(tracer, inputs, parts.embedding, config);
   for (const block of parts.blocks) {
     x = graph.checkpointed(x, () => {
       const { q, k, v, positionKeys, positionQueries } = project(tracer, { config, block, x, positions, batch });
       // One term by content, and those by position.
       const scale = ((q.shape[3] as number) * (1 + Number(config.c2p) + Number(config.p2c))) ** -0.5;
-      const scores = relativeScores(graph, { q, k, positionKeys, positionQueries, rows, scale });
+      const scores = relativeScores(graph, { q, k, positionKeys, positionQueries, rows: rows.ofDistance, scale });
       return finishBlock(tracer, config, block, x, attend(tracer, { q, k, v, mask, scale, scores, dropout: config.attentionDropout }));
     });
   }
@@ -120,7 +118,8 @@ function hidden(tracer: Tracer, inputs: TokenBatch, parts: Parts): Node {
 
 /** The used rows of the table of relative positions, [count, hiddenSize]; the same for all blocks and samples. */
 function positionStates(tracer: Tracer, { config, relative, relativeNorm }: Parts, first: number, count: number): Node {
-  const rows = tracer.embedding(relative, counting(tracer.graph, first, count), count);
+  const isWhole = tracer.longest !== undefined;
+  const rows = isWhole ? tracer.parameter(relative.weight) : tracer.embedding(relative, counting(tracer.graph, first, count), count);
   return relativeNorm ? tracer.layerNorm(relativeNorm, rows, config.epsilon, count) : rows;
 }
 

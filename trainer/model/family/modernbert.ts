@@ -128,7 +128,7 @@ function hidden(tracer: Tracer, { ids, seen }: TokenBatch, { config, words, word
   const turnedBy = (theta: number) =>
     rotaryTables(graph, ropeFrequencies(config.hiddenSize / config.heads, theta, { type: 'default' }), tokens);
   const whole: Surroundings = { mask: present, rotary: turnedBy(thetas.whole) };
-  const local: Surroundings = { mask: withinDistance(graph, present, tokens, distance), rotary: turnedBy(thetas.local) };
+  const local: Surroundings = { mask: withinDistance(tracer, present, tokens, distance), rotary: turnedBy(thetas.local) };
   const word = tracer.layerNorm(wordNorm, tracer.embedding(words, graph.reshape(ids, [batch * tokens])), epsilon);
   let x = tracer.dropout(word, config.dropout.embedding);
   blocks.forEach((block, layer) => {

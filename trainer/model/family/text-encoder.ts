@@ -2,6 +2,7 @@
 
 import type { Graph, Node } from '../../graph/graph.ts';
 import { dimensions } from '../../graph/types.ts';
+import { counting } from '../layer/counting.ts';
 import { type ClassifierBatch, ModelConfigError } from '../model-spec.ts';
 import { type BiasedSpec, embeddingSpec, layerNormSpec, linearSpec, type ModuleSpec } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
@@ -80,21 +81,32 @@ function typesOf(tracer: Tracer, table: ModuleSpec, types: Node | undefined): No
 function addPositions(tracer: Tracer, x: Node, table: ModuleSpec, ids: Node, { firstPosition, uncounted }: TextConfig): Node {
   const { graph } = tracer;
   const [batch, tokens] = dimensions(ids.shape, 2);
-  if (uncounted !== undefined) return graph.add(x, tracer.embedding(table, countedPositions(graph, ids, uncounted)));
+  if (uncounted !== undefined) return graph.add(x, tracer.embedding(table, countedPositions(tracer, ids, uncounted)));
   // Every sequence counts from the same row, so each position is looked up once.
   const position = tracer.embedding(table, counting(graph, firstPosition, tokens), tokens);
   return graph.reshape(graph.add(graph.reshape(x, [batch, tokens, x.shape[1] as number]), position), x.shape);
 }
 
 /** `uncounted` where that token stands, else `uncounted` and the number of other tokens up to this one: int32 [batch · tokens]. */
-function countedPositions(graph: Graph, ids: Node, uncounted: number): Node {
+function countedPositions({ graph, longest }: Tracer, ids: Node, uncounted: number): Node {
   const [batch, tokens] = dimensions(ids.shape, 2);
   const counts = graph.sub(graph.scalar(1), graph.cast(graph.equal(ids, graph.scalar(uncounted, 'int32')), 'float32'));
-  let sums = counts;
-  // A running sum by doubling: after each round an entry holds the sum of twice as many.
+  const sums = longest === undefined ? runningSums(graph, counts, tokens) : graph.matmul(counts, upTo(graph, tokens));
+  return graph.reshape(graph.cast(graph.add(graph.mul(sums, counts), uncounted), 'int32'), [batch * tokens]);
+}
+
+/** The sums of x [batch, tokens] over the tokens up to each, by doubling: after each round an entry holds the sum of twice as many. */
+function runningSums(graph: Graph, x: Node, tokens: number): Node {
+  let sums = x;
   for (let step = 1; step < tokens; step *= 2)
     sums = graph.add(sums, graph.pad(graph.sliceAxis(sums, 1, 0, tokens - step), [0, step], [0, 0]));
-  return graph.reshape(graph.cast(graph.add(graph.mul(sums, counts), uncounted), 'int32'), [batch * tokens]);
+  return sums;
+}
+
+/** 1 where the column is the row or behind it, [tokens, tokens]. */
+function upTo(graph: Graph, tokens: number): Node {
+  const positions = counting(graph, 0, tokens);
+  return graph.cast(graph.greaterEqual(graph.reshape(positions, [1, tokens]), graph.reshape(positions, [tokens, 1])), 'float32');
 }
 
 /** The first token's state, [batch · tokens, features] → [batch, features]. */
@@ -111,11 +123,3 @@ export function meanOfSeen(graph: Graph, hidden: Node, seen: Node): Node {
   const sum = graph.matmul(graph.reshape(seen, [batch, 1, tokens]), graph.reshape(hidden, [batch, tokens, width]));
   return graph.div(graph.reshape(sum, [batch, width]), graph.maximum(graph.sum(seen, [1], true), 1));
 }
-
-/** The numbers `first` … `first + count − 1`, int32 [count]. */
-export const counting = (graph: Graph, first: number, count: number): Node =>
-  graph.constant(
-    Int32Array.from({ length: count }, (_, i) => first + i),
-    [count],
-    'int32',
-  );

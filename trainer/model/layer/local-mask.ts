@@ -1,12 +1,25 @@
 /** Local attention of an encoder: a token sees those up to a distance, before it and behind it. */
-import type { Graph } from '../../graph/graph.ts';
+import type { Tracer } from '../tracer.ts';
 import { type AttentionMask, HIDDEN } from './attention.ts';
+import { counting } from './counting.ts';
 
 /**
  * Hides the keys that lie further away than `distance`, where there are any.
  * @param mask which keys are there
  */
-export function withinDistance(graph: Graph, mask: AttentionMask & { kind: 'bias' }, tokens: number, distance: number): AttentionMask {
+export function withinDistance(
+  { graph, longest }: Tracer,
+  mask: AttentionMask & { kind: 'bias' },
+  tokens: number,
+  distance: number,
+): AttentionMask {
+  if (longest !== undefined) {
+    // Computed from positions: a table for the longest text has its square.
+    const positions = graph.cast(counting(graph, 0, tokens), 'float32');
+    const apart = graph.abs(graph.sub(graph.reshape(positions, [1, tokens, 1]), graph.reshape(positions, [1, 1, tokens])));
+    const far = graph.cast(graph.less(graph.scalar(distance), apart), 'float32');
+    return { ...mask, bias: graph.add(mask.bias, graph.mul(far, HIDDEN)) };
+  }
   if (tokens - 1 <= distance) return mask;
   const far = graph.lazyConstant([1, tokens, tokens], () => {
     const bias = new Float32Array(tokens * tokens);

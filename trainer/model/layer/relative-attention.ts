@@ -22,6 +22,28 @@ export function relativeIndices(tokens: number, { span, buckets, maxDistance }: 
   });
 }
 
+/** The rows of the table that a graph reads, and where it finds each distance among them. */
+export interface RelativeRows {
+  readonly first: number;
+  readonly count: number;
+  /** The row, counted from `first`, of each distance −(longest − 1) … longest − 1. */
+  readonly ofDistance: readonly number[];
+}
+
+/** The rows that texts of one length use. */
+export function usedRows(tokens: number, table: RelativeTable): RelativeRows {
+  const indices = relativeIndices(tokens, table);
+  const first = indices[0] as number;
+  return { first, count: lastOf(indices) - first + 1, ofDistance: indices.map(index => index - first) };
+}
+
+/** All rows of the table, for texts shorter than `longest` + 1: one more, so that the longest text reads a part of them as shorter ones do. */
+export const allRows = (longest: number, table: RelativeTable): RelativeRows => ({
+  first: 0,
+  count: 2 * table.span,
+  ofDistance: relativeIndices(longest + 1, table),
+});
+
 /** Near distances have a bucket each; from half the buckets on they widen with the logarithm. In float32, as Transformers has it. */
 export function logBucket(distance: number, buckets: number, maxDistance: number): number {
   const middle = Math.floor(buckets / 2);
@@ -39,7 +61,7 @@ export interface RelativeScoresParams {
   /** Projected positions, [positions, heads · headDim]; left out, their term is too. */
   readonly positionKeys: Node | undefined;
   readonly positionQueries: Node | undefined;
-  /** The row among the positions of each distance −(tokens − 1) … tokens − 1. */
+  /** The row among the positions of each distance, as many on both sides of 0 and at least one for each token. */
   readonly rows: readonly number[];
   readonly scale: number;
 }
@@ -56,15 +78,17 @@ export function relativeScores(graph: Graph, params: RelativeScoresParams): Node
   return falling && rising ? graph.add(falling, rising) : (falling ?? rising);
 }
 
-/** x[r]·positions[rows[c − r + tokens − 1]], [batch, heads, tokens, tokens]. */
+/** x[r]·positions[the row of distance c − r], [batch, heads, tokens, tokens]. @param rows of distances, as many on both sides of 0 */
 function term(graph: Graph, x: Node, positions: Node, rows: readonly number[]): Node {
-  const [batch, heads, , headDim] = dimensions(x.shape, 4);
+  const [batch, heads, tokens, headDim] = dimensions(x.shape, 4);
   // One column more than there are distances makes the shear a plain change of shape.
   const columns = Int32Array.from([...rows, lastOf(rows)]);
-  const spread = graph.gather(positions, graph.constant(columns, [columns.length], 'int32'));
+  const longest = columns.length / 2;
+  const used = graph.sliceAxis(graph.constant(columns, [columns.length], 'int32'), 0, longest - tokens, 2 * tokens);
+  const spread = graph.gather(positions, used);
   const split = splitHeads(graph, spread, { batch: 1, heads });
   split.kept = true;
-  const table = graph.broadcast(split, [batch, heads, columns.length, headDim]);
+  const table = graph.broadcast(split, [batch, heads, 2 * tokens, headDim]);
   return shear(
     graph,
     graph.within({ cheap: true }, () => graph.matmul(x, table, { transposeB: true })),

@@ -45,7 +45,8 @@ export interface AttendParams {
 export function attend(tracer: Tracer, { q, k, v, mask, scale, scores, dropout }: AttendParams): Node {
   const { graph } = tracer;
   const [batch, heads, tokens, headDim] = dimensions(q.shape, 4);
-  const [dropMask, chunk] = [tracer.dropoutMask(dropout), queryChunk(tokens)];
+  const dropMask = tracer.dropoutMask(dropout);
+  const chunk = tracer.longest === undefined ? queryChunk(tokens) : tokens;
   const out = attention(graph, { q, k, v, scale, mask, scores, chunk, dropMask, compute: tracer.compute });
   return graph.reshape(graph.transpose(out, [0, 2, 1, 3]), [batch * tokens, heads * headDim]);
 }

@@ -1,0 +1,109 @@
+/** Exports to ONNX: every family of classifiers and encoders, read back and run by ONNX Runtime where it is installed. */
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { type ExportParams, type ExportResult, exportModel } from '../../../trainer/artifact/export-model.ts';
+import { readOnnx } from '../../../trainer/format/onnx/onnx-reader.ts';
+import { openModel } from '../../../trainer/hub/open-model.ts';
+import { hasOnnxRuntime } from '../../../trainer/onnxruntime/onnxruntime-packages.ts';
+import { cacheDir } from '../../support/cache-dir.ts';
+import { openFast } from '../../support/engines.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
+import { copyOfGolden, goldenFolder, type TinyClassifierParams, tinyClassifierAdapter } from '../../support/tiny-classifier-adapter.ts';
+
+const engine = await openFast();
+
+/** Whether ONNX Runtime is installed here. */
+const ONNX_RUNTIME = hasOnnxRuntime(cacheDir);
+
+async function exportOf(tuning: TinyClassifierParams, change: Partial<ExportParams> = {}): Promise<ExportResult> {
+  return exportModel({
+    adapterPath: await tinyClassifierAdapter(tuning),
+    format: 'onnx',
+    outputDir: join(await temporaryFolder(), 'out'),
+    overwrite: false,
+    engine,
+    cacheDir,
+    openBase: () => openModel(tuning.base),
+    ...change,
+  });
+}
+
+/** Expects logits within the tolerance, and that ONNX Runtime computed the same or was reported missing. */
+function expectVerified({ largestDifference, tolerance, crossCheck }: ExportResult): void {
+  expect(largestDifference).toBeLessThanOrEqual(tolerance);
+  if (ONNX_RUNTIME) expect(crossCheck).toMatchObject({ program: expect.stringMatching(/^onnxruntime \d/), inputs: expect.any(Array) });
+  else expect(crossCheck).toEqual({ missing: expect.stringContaining('rowtune engine install --with onnxruntime') });
+}
+
+const fileOf = ({ outputDir }: ExportResult): string => join(outputDir, 'onnx', 'model.onnx');
+
+describe('families', () => {
+  const texts = ['input_ids', 'attention_mask'];
+  const segments = [...texts, 'token_type_ids'];
+  test.each([
+    ['bert', 'spsft', segments],
+    ['bert_several', 'lora', segments],
+    ['roberta', 'lora', texts],
+    ['xlm_roberta_tokens', 'spsft', texts],
+    ['deberta', 'lora', texts],
+    ['deberta_c2p', 'spsft', texts],
+    ['deberta_own_keys', 'spsft', segments],
+    ['deberta_regression', 'bitfit', texts],
+    ['distilbert_tokens', 'dora', texts],
+    ['electra_wide', 'spsft', texts],
+    ['albert', 'spsft', segments],
+    ['modernbert', 'spsft', texts],
+    ['modernbert_mean', 'lora', texts],
+    ['vit', 'dora', ['pixel_values']],
+    ['deit_teacher', 'head', ['pixel_values']],
+    ['dinov2_registers', 'lora', ['pixel_values']],
+    ['dinov3_gated', 'spsft', ['pixel_values']],
+    ['siglip', 'spsft', ['pixel_values']],
+    ['timm_convnextv2', 'lora', ['pixel_values']],
+    ['timm_swin', 'spsft', ['pixel_values']],
+    ['swin_uneven', 'spsft', ['pixel_values']],
+    ['timm_resnext', 'spsft', ['pixel_values']],
+  ] as const)('%s by %s', async (family, method, inputs) => {
+    const result = await exportOf({ base: await copyOfGolden(family), method, ownHead: true });
+    expectVerified(result);
+    expect(result.files).toEqual(expect.arrayContaining(['config.json', 'onnx/model.onnx']));
+    const { inputs: names, outputs } = await readOnnx(fileOf(result));
+    expect([names.toSorted(), outputs]).toEqual([inputs.toSorted(), ['logits']]);
+  });
+});
+
+test('a new head: config.json has its labels', async () => {
+  const result = await exportOf({ base: goldenFolder('electra'), method: 'lora', labels: ['cat', 'dog', 'fox'] });
+  expectVerified(result);
+  const config: unknown = JSON.parse(await readFile(join(result.outputDir, 'config.json'), 'utf8'));
+  expect(config).toMatchObject({ id2label: { 0: 'cat', 1: 'dog', 2: 'fox' } });
+});
+
+test.each(['mean', 'cls', 'max'] as const)('an embedder that takes the %s gives states and vectors', async mode => {
+  const pooling = { mode, normalize: mode === 'mean' };
+  const result = await exportOf({ base: goldenFolder('bert'), method: 'spsft', problem: 'embedding', pooling });
+  expectVerified(result);
+  expect((await readOnnx(fileOf(result))).outputs).toEqual(['last_hidden_state', 'sentence_embedding']);
+  expect(await readdir(result.outputDir)).toContain('modules.json');
+});
+
+test('without ONNX Runtime the export says that it was not verified there', async () => {
+  const messages: string[] = [];
+  const result = await exportOf(
+    { base: goldenFolder('distilbert'), method: 'spsft', ownHead: true },
+    {
+      cacheDir: await temporaryFolder(),
+      onEvent: event => {
+        if (event.type === 'log' && event.level === 'warning') messages.push(event.message);
+      },
+    },
+  );
+  expect(result.crossCheck).toEqual({ missing: expect.stringContaining('rowtune engine install --with onnxruntime') });
+  expect(messages).toContainEqual(expect.stringContaining('not verified in another program'));
+});
+
+test('a decoder that classifies is refused by name', async () => {
+  const tuning = { base: goldenFolder('llama_score'), method: 'spsft', ownHead: true } as const;
+  await expect(exportOf(tuning)).rejects.toThrow(/a llama is a decoder, which is not written to ONNX/);
+});

@@ -1,0 +1,100 @@
+/** The forward pass of a classifier or an embedder in several sizes: the same steps, which differ in numbers alone. */
+import { Graph } from '../../graph/graph.ts';
+import type { Node } from '../../graph/node-store.ts';
+import { assemble, type Signature } from '../../graph/program.ts';
+import { declareClassifierBatch } from '../../model/classifier-batch.ts';
+import { poolStates } from '../../model/embedder.ts';
+import { tokensOf } from '../../model/family/text-encoder.ts';
+import type { ClassifierModel } from '../../model/model-spec.ts';
+import { Tracer } from '../../model/tracer.ts';
+import { required, valueFor } from '../../narrow.ts';
+import { ExportError } from '../export-error.ts';
+import type { SampleGrid } from './size.ts';
+
+/** The outputs, as Optimum and sentence-transformers name them. */
+export const LOGITS_OUTPUT = 'logits';
+export const STATES_OUTPUT = 'last_hidden_state';
+export const VECTORS_OUTPUT = 'sentence_embedding';
+
+/** The name of the output that is the model's own answer. */
+export const answerOf = ({ pooling }: ClassifierModel): string => (pooling ? VECTORS_OUTPUT : LOGITS_OUTPUT);
+
+interface Shape {
+  readonly batch: number;
+  readonly tokens: number;
+}
+
+const PASS = 'forward';
+
+/** Without loss and dropout; a text has at most `longest` tokens, and steps do not depend on its length. */
+function trace(model: ClassifierModel, { batch, tokens }: Shape, longest: number): Signature {
+  const graph = new Graph();
+  const inputs = declareClassifierBatch(graph, model.input, { batch, tokens });
+  const tracer = new Tracer({ graph, longest });
+  const outputs = outputsOf(model, tracer, inputs, { batch, tokens });
+  return valueFor(new Map(Object.entries(assemble({ [PASS]: { graph, outputs, effects: [] } }).signatures)), PASS);
+}
+
+function outputsOf(
+  model: ClassifierModel,
+  tracer: Tracer,
+  inputs: ReturnType<typeof declareClassifierBatch>,
+  { batch, tokens }: Shape,
+): Record<string, Node> {
+  const { graph } = tracer;
+  if (model.pooling && model.encoder) {
+    const states = model.encoder.states(tracer, inputs);
+    const vectors = poolStates(graph, states, { batch: tokensOf(inputs), pooling: model.pooling });
+    return { [STATES_OUTPUT]: graph.reshape(states, [batch, tokens, model.hiddenSize]), [VECTORS_OUTPUT]: vectors };
+  }
+  const logits = model.logits(tracer, inputs);
+  const isByToken = model.problem === 'token_label';
+  return { [LOGITS_OUTPUT]: isByToken ? graph.reshape(logits, [batch, tokens, model.labels.length]) : logits };
+}
+
+/** Numbers of texts or images: primes that no shape of a model is likely to be taken for. */
+const BATCHES = [7, 11];
+const LAST_BATCH = 13;
+/** Samples of a length: sizes have its square at most. */
+const LENGTHS = 3;
+const SHORTEST_BOUND = 8;
+
+export interface Traces {
+  readonly grid: SampleGrid;
+  /** In the order of the grid. */
+  readonly samples: readonly Signature[];
+  /** That of the longest text, with a number of texts that is not in the grid: it checks what was found from the samples. */
+  readonly last: Signature & { readonly of: Shape };
+}
+
+/** @throws ExportError for a model whose steps depend on the sizes of its input */
+export function traceSizes(model: ClassifierModel): Traces {
+  const { input } = model;
+  const longest = input.kind === 'tokens' ? input.maxPositions : 0;
+  if (input.kind === 'tokens' && longest < SHORTEST_BOUND)
+    throw new ExportError(`a model for texts of at most ${longest} tokens is not written to ONNX: export it as merged`);
+  const lengths = input.kind === 'tokens' ? Array.from({ length: LENGTHS }, (_, i) => longest - LENGTHS + i) : [0];
+  const grid = { batches: BATCHES, lengths };
+  const samples = BATCHES.flatMap(batch => lengths.map(tokens => trace(model, { batch, tokens }, longest)));
+  const of = { batch: LAST_BATCH, tokens: longest };
+  const last = { ...trace(model, of, longest), of };
+  for (const sample of samples) requireSameSteps(sample, last, model);
+  return { grid, samples, last };
+}
+
+function requireSameSteps(a: Signature, b: Signature, { family }: ClassifierModel): void {
+  const [ofA, ofB] = [placesOf(a), placesOf(b)];
+  const isSame =
+    a.schedule.length === b.schedule.length &&
+    a.schedule.every((node, i) => {
+      const other = required(b.schedule[i], 'a step');
+      return (
+        node.op === other.op &&
+        node.inputs.map(input => valueFor(ofA, input)).join() === other.inputs.map(input => valueFor(ofB, input)).join()
+      );
+    });
+  if (!isSame)
+    throw new ExportError(`the steps of this ${family} depend on the size of its input, which ONNX cannot express: export it as merged`);
+}
+
+const placesOf = ({ schedule }: Signature): ReadonlyMap<Node, number> => new Map(schedule.map((node, i) => [node, i]));

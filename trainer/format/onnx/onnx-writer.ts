@@ -1,0 +1,163 @@
+/** Writes an ONNX model as a stream, one tensor in memory at a time. */
+import { basename } from 'node:path';
+import protobuf from 'protobufjs';
+import { writeDurably } from '../../files/durable-file.ts';
+import { writeAt } from '../../files/write-at.ts';
+import { ModelFileError } from '../model-file-error.ts';
+import { ATTRIBUTE_TYPES, EXTERNAL, FIELDS, GraphProto, ModelProto, ONNX_TYPES, type OnnxType, TensorProto } from './onnx-schema.ts';
+
+/** The version of the operator set: 18 is the oldest in which all reductions take their axes as an input. */
+const OPSET = 18;
+/** The version of the format that came with it. */
+const IR_VERSION = 8;
+
+/** Numbers are integers, `f` marks a float. */
+export type OnnxAttribute = number | readonly number[] | { readonly f: number };
+
+export interface OnnxNode {
+  readonly op: string;
+  readonly inputs: readonly string[];
+  readonly output: string;
+  readonly attributes: Readonly<Record<string, OnnxAttribute>>;
+}
+
+/** A tensor that is fed or given; a name in its shape is a size that is known when it runs. */
+export interface OnnxValue {
+  readonly name: string;
+  readonly type: OnnxType;
+  readonly shape: readonly (number | string)[];
+}
+
+/** A tensor of the file. */
+export interface OnnxTensor {
+  readonly name: string;
+  readonly type: OnnxType;
+  readonly shape: readonly number[];
+  readonly byteLength: number;
+  /** Its bytes, little-endian; called once, when their turn comes. */
+  readonly data: () => Uint8Array | Promise<Uint8Array>;
+}
+
+export interface OnnxModel {
+  readonly name: string;
+  readonly producerVersion: string;
+  readonly inputs: readonly OnnxValue[];
+  readonly outputs: readonly OnnxValue[];
+  readonly nodes: readonly OnnxNode[];
+  readonly tensors: readonly OnnxTensor[];
+}
+
+/** A message of protocol buffers is smaller than 2 GiB; the rest is for nodes and names. */
+const MOST_INLINE_BYTES = 2 ** 31 - 2 ** 26;
+
+/** The end of the name of the file of tensors, as Optimum and transformers.js look for it. */
+const DATA_SUFFIX = '_data';
+
+interface Chunk {
+  readonly bytes: () => Uint8Array | Promise<Uint8Array>;
+  readonly length: number;
+}
+
+/**
+ * The tensors are a part of the file, or, where they are too large for one, lie in a second file next to it with the name's end `_data`.
+ * Both appear complete or not at all.
+ * @param inlineBytes the most bytes of tensors in the file itself
+ * @throws ModelFileError when a tensor's bytes are not as many as it says
+ */
+export async function writeOnnx(path: string, model: OnnxModel, inlineBytes = MOST_INLINE_BYTES): Promise<void> {
+  const total = model.tensors.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  if (total <= inlineBytes) {
+    await writeChunks(path, fileOf(model, model.tensors.map(inlineTensor)));
+    return;
+  }
+  const dataFile = `${path}${DATA_SUFFIX}`;
+  let offset = 0;
+  const headers = model.tensors.map(tensor => {
+    const header = externalTensor(tensor, basename(dataFile), offset);
+    offset += tensor.byteLength;
+    return [header];
+  });
+  await writeChunks(
+    dataFile,
+    model.tensors.map(({ name, byteLength, data }) => ({
+      length: byteLength,
+      bytes: async () => checked(path, name, byteLength, await data()),
+    })),
+  );
+  await writeChunks(path, fileOf(model, headers));
+
+  function inlineTensor({ name, type, shape, byteLength, data }: OnnxTensor): Chunk[] {
+    const fields = TensorProto.encode({ dims: shape, data_type: ONNX_TYPES[type], name }).finish();
+    return [
+      exactly(fields),
+      exactly(opening(FIELDS.rawData, byteLength)),
+      { length: byteLength, bytes: async () => checked(path, name, byteLength, await data()) },
+    ];
+  }
+}
+
+function externalTensor({ name, type, shape, byteLength }: OnnxTensor, location: string, offset: number): Chunk {
+  const entries = Object.entries({ location, offset: String(offset), length: String(byteLength) });
+  const external_data = entries.map(([key, value]) => ({ key, value }));
+  const fields = { dims: shape, data_type: ONNX_TYPES[type], name, external_data, data_location: EXTERNAL };
+  return exactly(TensorProto.encode(fields).finish());
+}
+
+const exactly = (bytes: Uint8Array): Chunk => ({ length: bytes.length, bytes: () => bytes });
+
+const lengthOf = (chunks: readonly Chunk[]): number => chunks.reduce((sum, { length }) => sum + length, 0);
+
+/** The tag and the length before a field of bytes. */
+const opening = (field: number, length: number): Uint8Array =>
+  protobuf.Writer.create()
+    .uint32((field << 3) | 2)
+    .uint32(length)
+    .finish();
+
+const embedded = (field: number, chunks: readonly Chunk[]): Chunk[] => [exactly(opening(field, lengthOf(chunks))), ...chunks];
+
+function fileOf({ name, producerVersion, inputs, outputs, nodes }: OnnxModel, tensors: readonly (readonly Chunk[])[]): Chunk[] {
+  const head = ModelProto.encode({
+    ir_version: IR_VERSION,
+    producer_name: 'rowtune',
+    producer_version: producerVersion,
+    opset_import: [{ domain: '', version: OPSET }],
+  }).finish();
+  const graph = GraphProto.encode({ name, node: nodes.map(nodeOf), input: inputs.map(valueInfo), output: outputs.map(valueInfo) }).finish();
+  return [exactly(head), ...embedded(FIELDS.graph, [exactly(graph), ...tensors.flatMap(tensor => embedded(FIELDS.initializer, tensor))])];
+}
+
+const nodeOf = ({ op, inputs, output, attributes }: OnnxNode): object => ({
+  input: inputs,
+  output: [output],
+  name: output,
+  op_type: op,
+  attribute: Object.entries(attributes).map(([name, value]) => ({ name, ...attributeOf(value) })),
+});
+
+function attributeOf(value: OnnxAttribute): object {
+  if (typeof value === 'number') return { i: value, type: ATTRIBUTE_TYPES.i };
+  return 'f' in value ? { f: value.f, type: ATTRIBUTE_TYPES.f } : { ints: value, type: ATTRIBUTE_TYPES.ints };
+}
+
+const valueInfo = ({ name, type, shape }: OnnxValue): object => ({
+  name,
+  type: {
+    tensor_type: {
+      elem_type: ONNX_TYPES[type],
+      shape: { dim: shape.map(size => (typeof size === 'number' ? { dim_value: size } : { dim_param: size })) },
+    },
+  },
+});
+
+function checked(path: string, tensor: string, expected: number, data: Uint8Array): Uint8Array {
+  if (data.length === expected) return data;
+  throw new ModelFileError(path, [{ tensor, message: `is to have ${expected} bytes, but ${data.length} were given` }], 'Give its values.');
+}
+
+async function writeChunks(path: string, chunks: readonly Chunk[]): Promise<void> {
+  await writeDurably(path, async handle => {
+    let position = 0;
+    for (const { bytes } of chunks) position = await writeAt(handle, await bytes(), position);
+  });
+}
