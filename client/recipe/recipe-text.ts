@@ -49,6 +49,7 @@ const EXAMPLE_DATA = 'data/train.jsonl';
 const EXAMPLE_SAMPLES: Readonly<Record<ObjectiveEntry['target'], string>> = {
   tokens: '{"prompt": "…", "completion": "…"}',
   preference: '{"prompt": "…", "chosen": "…", "rejected": "…"}',
+  judgment: '{"prompt": "…", "completion": "…", "label": true}',
   label: '{"text": "…", "label": "…"}',
   labels: '{"text": "…", "labels": ["…"]}',
   number: '{"text": "…", "label": 1.5}',

@@ -1,6 +1,6 @@
 /** The state of the data page and how each message of the host changes it. Pure. */
 import { counted, grouped } from '../../trainer/protocol/format.ts';
-import type { DataStatistics, DataToPage, SamplePage, ShownSample, ShownSequence } from '../../trainer/protocol/view/data.ts';
+import type { DataStatistics, DataToPage, SamplePage, ShownSample, ShownSequence, ShownSide } from '../../trainer/protocol/view/data.ts';
 
 export interface DataState {
   readonly label: string;
@@ -50,7 +50,12 @@ export function placeName({ file, line }: Pick<ShownSample, 'file' | 'line'>): s
 
 export const sampleTitle = (sample: ShownSample): string => `${grouped(sample.index + 1)} · ${placeName(sample)}`;
 
-const SIDES = { chosen: 'Better answer', rejected: 'Worse answer' } as const;
+const SIDES: Readonly<Record<ShownSide, string>> = {
+  chosen: 'Better answer',
+  rejected: 'Worse answer',
+  desirable: 'Good answer',
+  undesirable: 'Bad answer',
+};
 
 export function sequenceTitle({ side, length, targets, cut, cutsMore }: ShownSequence): string {
   const parts = [

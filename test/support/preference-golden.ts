@@ -29,9 +29,9 @@ export const { lr, rank, alpha, lengths }: Trace = JSON.parse(
 );
 export const settings = settingsOf({ rank, loraAlpha: alpha, seed: 0 });
 
-const idsOf = (vocabulary: number, start: number, count: number): number[] =>
+export const idsOf = (vocabulary: number, start: number, count: number): number[] =>
   Array.from({ length: count }, (_, i) => ((start * 29 + i * 37 + 5) % (vocabulary - 3)) + 3);
-const side = (prompt: readonly number[], answer: readonly number[]): TokenSequence => ({
+export const side = (prompt: readonly number[], answer: readonly number[]): TokenSequence => ({
   ids: Int32Array.from([...prompt, ...answer]),
   train: Uint8Array.from([...prompt.map(() => 0), ...answer.map(() => 1)]),
 });

@@ -1,10 +1,10 @@
 /** The objectives: what a model is tuned for (the recipe calls it `task`). Code asks for a capability of an entry, not for a name. */
 import { entryOf, namesOf } from './entries.ts';
 
-/** Answers that people or a checker compared. */
+/** Answers that people or a checker compared or judged. */
 export interface Comparison {
-  /** A better and a worse answer to each prompt. */
-  readonly answers: 'pairs';
+  /** A better and a worse answer to each prompt, or one answer to each that was judged good or bad. */
+  readonly answers: 'pairs' | 'judged';
   /** The loss compares the log-probabilities with those of the base model. */
   readonly usesReference: boolean;
   /** The forms of the loss (`preference.loss_type`). */
@@ -28,11 +28,11 @@ export interface ObjectiveEntry {
   /** Present if it starts from a language model, which gets a head for whole texts in place of that for tokens. */
   readonly startsFrom?: 'causal';
   readonly reads: 'texts' | 'images';
-  /** The target of a sample: next tokens, one label of several, any number of labels, a number, a label for each word, the better one of two answers, or which texts are similar. */
-  readonly target: 'tokens' | 'label' | 'labels' | 'number' | 'tags' | 'preference' | 'similarity';
+  /** The target of a sample: next tokens, one label of several, any number of labels, a number, a label for each word, the better one of two answers, whether an answer is good, or which texts are similar. */
+  readonly target: 'tokens' | 'label' | 'labels' | 'number' | 'tags' | 'preference' | 'judgment' | 'similarity';
   /** The problem that an encoder solves. */
   readonly problem?: 'single_label' | 'multi_label' | 'regression' | 'token_label' | 'embedding';
-  /** Present if the samples are answers that were compared. */
+  /** Present if the samples are answers that were compared or judged. */
   readonly compares?: Comparison;
   /** Present if samples are texts whose vectors are compared with each other. */
   readonly embeds?: true;
@@ -46,7 +46,7 @@ export interface ObjectiveEntry {
 
 const ofLabels = ['loss', 'accuracy', 'f1', 'matthews'] as const;
 
-/** The common values of objectives that tune a language model by compared answers. */
+/** The common values of objectives that tune a language model by answers and what people think of them. */
 const preference = {
   model: 'causal',
   reads: 'texts',
@@ -84,6 +84,14 @@ const entries = {
     label: 'Preferences (SimPO)',
     summary: 'Make the better of two answers likelier per token than the worse one, by a margin.',
     compares: { answers: 'pairs', usesReference: false, hasLossTypes: false, beta: 2, hasTargetMargin: true },
+  },
+  kto: {
+    ...preference,
+    label: 'Good and bad answers (KTO)',
+    summary: 'Prefer answers that were judged good to those that were judged bad, one judgment each, compared with the base model.',
+    target: 'judgment',
+    compares: { answers: 'judged', usesReference: true, hasLossTypes: true, beta: 0.1 },
+    metrics: ['loss', 'margin'],
   },
   reward: {
     label: 'Reward model',

@@ -20,7 +20,7 @@ export type FormattedPair = Readonly<Record<Side, FormattedExample>>;
  * Throws DataError (file, line, key) for a missing side, a list without an answer, or sides that are the same.
  */
 export function formatPair(record: DataRecord, settings: FormatSettings): FormattedPair {
-  const pair = isChat(record) ? chatPair(record, settings) : textPair(record, settings);
+  const pair = isChat(record, ...SIDES) ? chatPair(record, settings) : textPair(record, settings);
   if (textOf(pair.chosen) === textOf(pair.rejected))
     throw fieldError(record, 'rejected', 'the same answer as the chosen one', 'Remove the sample, or fix one of its sides');
   return { chosen: withoutShrinking(pair.chosen), rejected: withoutShrinking(pair.rejected) };
@@ -36,16 +36,18 @@ export function pairMargin(record: DataRecord): number | undefined {
   throw fieldError(record, 'margin', describeValue(margin), 'Give the margin as a number, or leave it out');
 }
 
-const isChat = ({ value: { prompt, chosen, rejected, conversations, messages } }: DataRecord): boolean =>
-  [prompt, chosen, rejected, conversations, messages].some(each => Array.isArray(each)) || isRecord(chosen) || isRecord(rejected);
+/** Returns whether a prompt or one of the answers is a list of messages, or a message. */
+export const isChat = ({ value }: DataRecord, ...answers: readonly string[]): boolean =>
+  ['prompt', 'conversations', 'messages', ...answers].some(key => Array.isArray(value[key])) || answers.some(key => isRecord(value[key]));
 
 /** The format whose prompts are like those of a pair. */
 export const promptFormatOf = (record: DataRecord): PromptFormat =>
-  isChat(record) ? 'messages' : askedMessages(record) ? 'alpaca' : 'prompt_completion';
+  isChat(record, ...SIDES) ? 'messages' : askedMessages(record) ? 'alpaca' : 'prompt_completion';
 
 const textOf = ({ pieces }: FormattedExample): string => pieces.map(({ text }) => text).join('');
 
-const withoutShrinking = (example: FormattedExample): FormattedExample => ({
+/** The sample whose prompt stays whole. */
+export const withoutShrinking = (example: FormattedExample): FormattedExample => ({
   ...example,
   pieces: example.pieces.map(({ text, train }) => ({ text, train })),
 });
@@ -107,16 +109,31 @@ function chatPair(record: DataRecord, settings: FormatSettings): FormattedPair {
   const prompt = before ?? commonTurns(sides.chosen.messages, sides.rejected.messages);
   if (prompt.length === 0)
     throw fieldError(record, 'chosen', 'no turn before the answer', 'Add the prompt, under prompt or as the first turn');
-  const side = (name: Side): FormattedExample => {
-    const { messages, ...others } = sides[name];
-    // Data sets with a prompt of its own often repeat it in both lists.
-    const isRepeated = startsWith(messages, prompt);
-    const answers = isRepeated ? messages.slice(prompt.length) : messages;
-    const missing = answers.every(({ role }) => role !== 'assistant');
-    if (missing) throw fieldError(record, name, 'no turn of the role assistant after the prompt', 'Add the answer, or fix its role');
-    return conversation(record, settings, chatOf(prompt, answers, others));
-  };
+  const side = (name: Side): FormattedExample => answerAfter(record, settings, { prompt, name, given: sides[name] });
   return { chosen: side('chosen'), rejected: side('rejected') };
+}
+
+/** The turns of one answer under a key, after those of its prompt. @throws DataError where either is missing */
+export function chatAnswer(record: DataRecord, name: string, settings: FormatSettings): FormattedExample {
+  const prompt = promptOf(record) ?? [];
+  if (prompt.length === 0) throw fieldError(record, 'prompt', 'no turn before the answer', 'Add the prompt');
+  return answerAfter(record, settings, { prompt, name, given: messagesOf(record, name) });
+}
+
+interface ChatSide {
+  readonly prompt: readonly ChatMessage[];
+  readonly name: string;
+  readonly given: Conversation;
+}
+
+function answerAfter(record: DataRecord, settings: FormatSettings, { prompt, name, given }: ChatSide): FormattedExample {
+  const { messages, ...others } = given;
+  // Data sets with a prompt of its own often repeat it in the answers.
+  const isRepeated = startsWith(messages, prompt);
+  const answers = isRepeated ? messages.slice(prompt.length) : messages;
+  const missing = answers.every(({ role }) => role !== 'assistant');
+  if (missing) throw fieldError(record, name, 'no turn of the role assistant after the prompt', 'Add the answer, or fix its role');
+  return conversation(record, settings, chatOf(prompt, answers, others));
 }
 
 /** The turns under `prompt`, `conversations` or `messages`; a prompt that is a text is a turn of the user. */
@@ -129,10 +146,10 @@ function promptOf(record: DataRecord): readonly ChatMessage[] | undefined {
   return messages === undefined ? undefined : readConversation(record, 'messages', namesOf(messages)).messages;
 }
 
-/** A side of a pair: a list of turns, one turn, or the text of an answer. */
-function messagesOf(record: DataRecord, side: Side): Conversation {
+/** An answer: a list of turns, one turn, or its text. */
+function messagesOf(record: DataRecord, side: string): Conversation {
   const given = record.value[side];
-  if (given === undefined || given === null) throw fieldError(record, side, describeValue(given), 'Give every sample both answers');
+  if (given === undefined || given === null) throw fieldError(record, side, describeValue(given), 'Give every sample all its answers');
   if (typeof given === 'string') return { messages: [answer(requiredText(record, side))] };
   const turns = Array.isArray(given) ? given : [given];
   return readConversation({ ...record, value: { ...record.value, [side]: turns } }, side, namesOf(turns));

@@ -103,6 +103,16 @@ export interface Pair {
   readonly element?: number;
 }
 
+/** One answer to a prompt, and what people think of it. */
+export interface JudgedAnswer {
+  readonly sequence: TokenSequence;
+  readonly isGood: boolean;
+  readonly file: string;
+  readonly line: number;
+  /** As of its record. */
+  readonly element?: number;
+}
+
 /** The number of targets of a sequence. */
 export function countTargets(sequence: TokenSequence): number {
   let count = 0;

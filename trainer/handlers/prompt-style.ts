@@ -2,7 +2,7 @@
 import path from 'node:path';
 import { readAdapter } from '../artifact/adapter/read-adapter.ts';
 import { detectFormat, renameColumns } from '../data/detect-format.ts';
-import { promptFormatOf } from '../data/format-pair.ts';
+import { isChat, promptFormatOf } from '../data/format-pair.ts';
 import { listDataFiles } from '../data/read/list-files.ts';
 import { readRecords } from '../data/read/read-records.ts';
 import type { PromptFormat } from '../data/types.ts';
@@ -36,7 +36,9 @@ async function formatOfData({ data }: Recipe): Promise<PromptFormat | undefined>
     for await (const given of readRecords({ files, maxSamples: 1, textSplit: 'file' })) {
       const record = renameColumns(given, data.columns);
       const { format } = detectFormat(record);
-      return format === 'preference' ? promptFormatOf(record) : format;
+      // Answers that were judged may be lists of messages under the keys of texts.
+      const isList = format === 'prompt_completion' && isChat(record, 'completion');
+      return format === 'preference' ? promptFormatOf(record) : isList ? 'messages' : format;
     }
   } catch {
     // Moved, changed or remote data: the files of the run decide.

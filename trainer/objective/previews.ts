@@ -6,6 +6,7 @@ import type { PreviewData } from './data-preview.ts';
 import { preview as dpo } from './dpo/preview.ts';
 import { preview as embedding } from './embedding/preview.ts';
 import { preview as imageClassification } from './image_classification/preview.ts';
+import { preview as kto } from './kto/preview.ts';
 import { preview as multiLabelClassification } from './multi_label_classification/preview.ts';
 import { preview as orpo } from './orpo/preview.ts';
 import { preview as reward } from './reward/preview.ts';
@@ -19,6 +20,7 @@ export const previews: Readonly<Record<ObjectiveName, PreviewData>> = {
   dpo,
   embedding,
   image_classification: imageClassification,
+  kto,
   multi_label_classification: multiLabelClassification,
   orpo,
   reward,

@@ -5,6 +5,7 @@ import { setUp as causalLm } from './causal_lm/set-up.ts';
 import { setUp as dpo } from './dpo/set-up.ts';
 import { setUp as embedding } from './embedding/set-up.ts';
 import { setUp as imageClassification } from './image_classification/set-up.ts';
+import { setUp as kto } from './kto/set-up.ts';
 import { setUp as multiLabelClassification } from './multi_label_classification/set-up.ts';
 import { setUp as orpo } from './orpo/set-up.ts';
 import { setUp as reward } from './reward/set-up.ts';
@@ -19,6 +20,7 @@ export const setUps: Readonly<Record<ObjectiveName, SetUpTask>> = {
   dpo,
   embedding,
   image_classification: imageClassification,
+  kto,
   multi_label_classification: multiLabelClassification,
   orpo,
   reward,

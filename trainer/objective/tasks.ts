@@ -5,6 +5,7 @@ import { task as causalLm } from './causal_lm/task.ts';
 import { task as dpo } from './dpo/task.ts';
 import { task as embedding } from './embedding/task.ts';
 import { task as imageClassification } from './image_classification/task.ts';
+import { task as kto } from './kto/task.ts';
 import { task as multiLabelClassification } from './multi_label_classification/task.ts';
 import { task as orpo } from './orpo/task.ts';
 import { task as reward } from './reward/task.ts';
@@ -19,6 +20,7 @@ export const tasks: Readonly<Record<ObjectiveName, TaskOf>> = {
   dpo,
   embedding,
   image_classification: imageClassification,
+  kto,
   multi_label_classification: multiLabelClassification,
   orpo,
   reward,

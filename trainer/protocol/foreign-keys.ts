@@ -106,6 +106,8 @@ export const foreignKeys: Readonly<Record<string, ForeignKey>> = Object.fromEntr
   ...renamed('seed', 'random_seed', 'random_state'),
   ...renamed('label_smoothing_factor', 'label_smoothing'),
   ...renamed('preference.beta', 'beta', 'rl_beta', 'pref_beta', 'dpo_beta', 'orpo_alpha', 'orpo_beta'),
+  ...renamed('preference.desirable_weight', 'desirable_weight', 'kto_chosen_weight', 'kto_desirable_weight'),
+  ...renamed('preference.undesirable_weight', 'undesirable_weight', 'kto_rejected_weight', 'kto_undesirable_weight'),
   ...renamed('preference.gamma', 'simpo_gamma', 'cpo_simpo_gamma'),
   ...renamed('preference.loss_type', 'loss_type', 'pref_loss', 'dpo_loss_type'),
   ...renamed('preference.label_smoothing', 'dpo_label_smoothing', 'rl_label_smoothing'),

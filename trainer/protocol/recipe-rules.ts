@@ -7,6 +7,7 @@ import { embeddingRules } from './recipe/embedding-rules.ts';
 import { evaluationRules } from './recipe/evaluation-rules.ts';
 import { ignoredRules } from './recipe/ignored-rules.ts';
 import { methodRules } from './recipe/method-rules.ts';
+import { preferenceRules } from './recipe/preference-rules.ts';
 import { processRules } from './recipe/process-rules.ts';
 import type { Rule } from './recipe/rule.ts';
 import { scheduleRules } from './recipe/schedule-rules.ts';
@@ -17,6 +18,7 @@ export const recipeRules: readonly Rule[] = [
   ...scheduleRules,
   ...dataRules,
   ...embeddingRules,
+  ...preferenceRules,
   ...evaluationRules,
   ...sweepRules,
   ...processRules,

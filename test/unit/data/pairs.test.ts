@@ -53,17 +53,17 @@ describe('layouts', () => {
     ['Intel: question', { system: '', question: 'Hi', chosen: 'yes', rejected: 'no' }],
   ];
   test.each(chats)('%s', async (_, value) => {
-    const { pairs } = await load([value], { chatRenderer: renderTurns });
+    const { samples: pairs } = await load([value], { chatRenderer: renderTurns });
     expect(pairs.map(({ chosen, rejected }) => [shown(chosen), shown(rejected)])).toEqual([[`${asked}[yes<eos>]`, `${asked}[no<eos>]`]]);
   });
 
   test('texts with a prompt end with the end token, and a model with a template leaves them as they are', async () => {
-    const { pairs } = await load([{ prompt: 'Q: ', chosen: 'yes', rejected: 'no' }], { chatRenderer: renderTurns });
+    const { samples: pairs } = await load([{ prompt: 'Q: ', chosen: 'yes', rejected: 'no' }], { chatRenderer: renderTurns });
     expect(pairs.map(({ chosen, rejected }) => [shown(chosen), shown(rejected)])).toEqual([['<bos>Q: [yes<eos>]', '<bos>Q: [no<eos>]']]);
   });
 
   test('texts without a prompt share it up to a word, whose space stays with the answers', async () => {
-    const { pairs } = await load([{ chosen: 'Human: Hi Assistant: yesterday', rejected: 'Human: Hi Assistant: yes' }]);
+    const { samples: pairs } = await load([{ chosen: 'Human: Hi Assistant: yesterday', rejected: 'Human: Hi Assistant: yes' }]);
     expect(pairs.map(({ chosen, rejected }) => [shown(chosen), shown(rejected)])).toEqual([
       ['<bos>Human: Hi Assistant:[ yesterday<eos>]', '<bos>Human: Hi Assistant:[ yes<eos>]'],
     ]);
@@ -71,7 +71,7 @@ describe('layouts', () => {
 
   test('only answers after the prompt are compared, all of them', async () => {
     const shared = [user('a'), assistant('b')];
-    const { pairs } = await load(
+    const { samples: pairs } = await load(
       [{ chosen: [...shared, user('c'), assistant('d'), user('e'), assistant('f')], rejected: [...shared, user('g'), assistant('h')] }],
       { chatRenderer: renderTurns },
     );
@@ -82,14 +82,14 @@ describe('layouts', () => {
 
 describe('length', () => {
   test('an answer that is too long loses its end, and the prompt stays', async () => {
-    const { pairs, report } = await load([{ prompt: 'Q: ', chosen: 'y'.repeat(99), rejected: 'no' }], { maxLength: 10 });
+    const { samples: pairs, report } = await load([{ prompt: 'Q: ', chosen: 'y'.repeat(99), rejected: 'no' }], { maxLength: 10 });
     expect(shown(pairs[0]?.chosen as TokenSequence)).toBe('<bos>Q: [yyyyyy]');
     expect(shown(pairs[0]?.rejected as TokenSequence)).toBe('<bos>Q: [no<eos>]');
     expect(report).toMatchObject({ kept: 1, truncated: 1, format: 'preference' });
   });
   test('a prompt that fills the length, and answers that only differ beyond it, are left out and counted', async () => {
     const value = { prompt: 'Q: ', chosen: 'yes', rejected: 'no' };
-    const { pairs, report } = await load(
+    const { samples: pairs, report } = await load(
       [value, { ...value, prompt: 'Q'.repeat(40) }, { ...value, chosen: `${'y'.repeat(20)}a`, rejected: `${'y'.repeat(20)}b` }],
       { maxLength: 10 },
     );
@@ -151,10 +151,10 @@ describe('batches', () => {
       [[2], 1],
     ]);
     for (const batch of batches) {
-      const { ids, targetIds, targetRows, targetPresence, baseNll, pairWeights } = batch.feeds(4) as Record<string, Int32Array>;
+      const { ids, targetIds, targetRows, targetPresence, baseNll, lossWeights } = batch.feeds(4) as Record<string, Int32Array>;
       const { tokens, batch: rows } = batch.bucket;
       expect(rows).toBe(4);
-      expect([...(pairWeights as Int32Array)]).toEqual([0.25, batch.targetCount === 2 ? 0.25 : 0]);
+      expect([...(lossWeights as Int32Array)]).toEqual([0.25, batch.targetCount === 2 ? 0.25 : 0]);
       const own = batch.sampleIndices.flatMap(pair => [pairs[pair]?.chosen, pairs[pair]?.rejected] as TokenSequence[]);
       for (const [row, { ids: wanted }] of own.entries())
         expect([...(ids as Int32Array).slice(row * tokens, row * tokens + wanted.length)]).toEqual([...wanted]);

@@ -179,6 +179,21 @@ test('pairs of answers: both sides of each, as the run compares them', async () 
   expect(value.statistics?.parts[0]).toMatchObject({ samples: 9, duplicates: { count: 0 } });
 });
 
+test('judged answers, as a run without a reference point reads them', async () => {
+  const answer = (n: number) => ({ prompt: `Q${n}: `, completion: `ok ${n}`, label: n % 2 === 0 });
+  writeFileSync(join(task.folder, 'judged.jsonl'), lines(...Array.from({ length: 9 }, (_, n) => answer(n))));
+  const recipe = (...more: string[]) =>
+    task.recipe('engine=portable', 'task=kto', 'data.train=judged.jsonl', 'data.eval=[]', 'max_length=32', ...more);
+  const { value } = await preview(recipe(), task.context);
+  expect(shownIds(value)).toEqual(await rowsOfRun(recipe('preference.loss_type=apo_zero_unpaired'), task.context));
+  expect(
+    value.page.samples
+      .slice(0, 2)
+      .flatMap(({ sequences }) => sequences.map(({ side }) => side))
+      .sort(),
+  ).toEqual(['desirable', 'undesirable']);
+});
+
 describe('classifiers', () => {
   test('words with labels: the first token of each is trained, with its tag', async () => {
     const words = 'xa B-THING\nca O\n\nyb B-PLACE\nzb I-PLACE\nda O\n\n';

@@ -50,6 +50,10 @@ const files: Readonly<Record<string, string>> = {
   'listed/val_annotations.txt': '1.png\tcat\t0\t0\t9\t9\n2.png\tdog\t0\t0\t9\t9\n',
   'listed-birds/val_annotations.txt': '1.png\towl\n',
   'listed-badly/val_annotations.txt': 'images/1.png owl\n',
+  'thumbs.jsonl': [true, true, true, true, false, false]
+    .map((label, n) => `${JSON.stringify({ prompt: `Q${n}`, completion: 'yes', label })}\n`)
+    .join(''),
+  'thumbs-up.jsonl': '{"prompt":"Q","completion":"yes","label":true}\n{"prompt":"R","completion":"no","label":true}\n',
   'twins.jsonl': '{"anchor":"a","positive":"b"}\n{"anchor":"c","positive":"c"}\n',
   'all-ham.jsonl': lines(30, '{"text":"lunch?","label":"ham"}'),
   'ten.jsonl': Array.from({ length: 20 }, (_, i) => `{"text":"lunch?","label":${i % 10}}\n`).join(''),

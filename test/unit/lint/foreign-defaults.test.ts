@@ -41,6 +41,13 @@ const otherDefaults: [string, string, RegExp][] = [
     'model_name_or_path: m\nstage: dpo\npref_loss: simpo\nsimpo_gamma: 0.4\n',
     /^task: simpo\n[\s\S]*^preference:\n {2}beta: 0.1\n {2}gamma: 0.4$/m,
   ],
+  [
+    'LLaMA-Factory: KTO',
+    'model_name_or_path: m\nstage: kto\npref_beta: 0.2\nkto_rejected_weight: 1.5\npref_loss: sigmoid\n',
+    /^task: kto\n[\s\S]*^preference:\n {2}beta: 0.2\n {2}undesirable_weight: 1.5$/m,
+  ],
+  ['LLaMA-Factory: a reward model', 'model_name_or_path: m\nstage: rm\n', /^task: reward$/m],
+  ['Axolotl: KTO', 'base_model: m\nrl: kto\nkto_desirable_weight: 0.5\n', /^task: kto\n[\s\S]*^preference:\n {2}desirable_weight: 0.5$/m],
   ['Axolotl: ORPO', 'base_model: m\nrl: orpo\norpo_alpha: 0.3\n', /^task: orpo\n[\s\S]*^preference:\n {2}beta: 0.3$/m],
   [
     'Axolotl: IPO on pairs',

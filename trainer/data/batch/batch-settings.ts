@@ -28,3 +28,12 @@ export const trainBatchSettings = (recipe: Recipe, looseGroups?: boolean, parts?
   ...orderSettings(recipe, looseGroups),
   ...BUCKETS,
 });
+
+/** Settings of passes whose result does not depend on how samples are made into batches. */
+export const evalBatchSettings = (recipe: Recipe, batchSize = recipe.per_device_eval_batch_size): BatchSettings => ({
+  batchSize,
+  maxLength: recipe.max_length,
+  packing: false,
+  ...freeOrder(recipe.seed),
+  ...BUCKETS,
+});

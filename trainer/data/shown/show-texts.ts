@@ -1,17 +1,17 @@
 /** Samples of language models as training reads them: the same reader, the same tokens, the same targets. */
+import type { ShownSide } from '../../protocol/view/data.ts';
 import { drawStream } from '../draw.ts';
-import { SIDES } from '../format-pair.ts';
-import { openForTokenizing } from '../load-dataset.ts';
-import { type LoadPairsInput, type MadePair, pairTokenizer } from '../load-pairs.ts';
+import type { MadeSamples } from '../load-answers.ts';
+import { type LoadDatasetInput, openForTokenizing } from '../load-dataset.ts';
 import { checkMaxLength } from '../max-length.ts';
 import { openRecords } from '../open-records.ts';
 import { listDataFiles } from '../read/list-files.ts';
 import { sampleTokenizer } from '../tokens/tokenize-records.ts';
-import type { DataFormat, TokenSequence } from '../types.ts';
+import type { DataFormat, DataRecord, TokenSequence } from '../types.ts';
 import { type SampleToShow, ShownProblems, samplesToShow } from './shown-sample.ts';
 import { MORE_TOKENS, shownSequence } from './shown-sequence.ts';
 
-export type ShowTextsInput = Omit<LoadPairsInput, 'onProgress' | 'large'> & {
+export type ShowTextsInput = Omit<LoadDatasetInput, 'onProgress' | 'large'> & {
   readonly onFormat?: (format: DataFormat, reason: string) => void;
 };
 
@@ -43,26 +43,39 @@ export async function* showTexts(input: ShowTextsInput): AsyncGenerator<SampleTo
   });
 }
 
+/** One answer of a sample, and which it is. */
+interface ShownAnswer {
+  readonly side: ShownSide;
+  readonly sequence: TokenSequence;
+}
+
+export interface ShowAnswers<Sample> {
+  /** @throws DataError from the function that is returned */
+  readonly tokenizer: (maxLength: number) => (record: DataRecord, format: DataFormat) => MadeSamples<Sample>;
+  readonly answersOf: (sample: Sample) => readonly ShownAnswer[];
+  readonly format: (detected: DataFormat) => DataFormat;
+}
+
 /** @throws DataError as {@link showTexts} */
-export async function* showPairs(input: ShowTextsInput): AsyncGenerator<SampleToShow> {
+export async function* showAnswers<Sample>(input: ShowTextsInput, how: ShowAnswers<Sample>): AsyncGenerator<SampleToShow> {
   checkMaxLength(input.maxLength, input.maxPositions);
   const { settings, maxLength, tokenizer } = input;
   const files = await listDataFiles(input.paths);
   const problems = new ShownProblems();
   const { records, detected } = await openRecords(files, settings, problems);
-  input.onFormat?.('preference', detected.reason);
+  input.onFormat?.(how.format(detected.format), detected.reason);
   const most = maxLength + MORE_TOKENS;
-  const make = pairTokenizer(input);
-  const makeWhole = pairTokenizer({ ...input, maxLength: most });
+  const make = how.tokenizer(maxLength);
+  const makeWhole = how.tokenizer(most);
   yield* samplesToShow(drawStream(records, drawOf(settings)), problems, {
     placeOf: record => record,
     show: record => {
-      const { pair, dropped, truncated, notes } = make(record);
-      const whole: MadePair | undefined = truncated || dropped !== undefined ? makeWhole(record) : undefined;
-      const sequences = SIDES.flatMap(side => {
-        const [kept, all] = [pair?.[side], whole?.pair?.[side]];
-        return kept || all ? shownTokens(kept ?? NOTHING, { tokenizer, whole: all, most, side }) : [];
-      });
+      const { samples, dropped, truncated, notes } = make(record, detected.format);
+      const kept = samples.flatMap(how.answersOf);
+      const whole = truncated || dropped !== undefined ? makeWhole(record, detected.format).samples.flatMap(how.answersOf) : [];
+      const sequences = (kept.length > 0 ? kept : whole).map(({ side }, i) =>
+        shownTokens(kept[i]?.sequence ?? NOTHING, { tokenizer, whole: whole[i]?.sequence, most, side }),
+      );
       return { sequences, reason: dropped && (DROPPED[dropped] ?? dropped), notes };
     },
   });
@@ -81,7 +94,7 @@ interface ShowSettings extends Pick<ShowTextsInput, 'tokenizer'> {
   /** With the tokens that were cut off, as far as `most`. */
   readonly whole?: TokenSequence | undefined;
   readonly most: number;
-  readonly side?: 'chosen' | 'rejected';
+  readonly side?: ShownSide;
 }
 
 const shownTokens = ({ ids, train }: TokenSequence, { tokenizer, whole, most, side }: ShowSettings) =>

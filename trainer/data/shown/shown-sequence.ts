@@ -1,5 +1,5 @@
 /** A sequence as the model sees it, with what was cut off in its place. */
-import type { ShownSequence, ShownToken, TokenRun, TokenUse } from '../../protocol/view/data.ts';
+import type { ShownSequence, ShownSide, ShownToken, TokenRun, TokenUse } from '../../protocol/view/data.ts';
 import type { TextTokenizer } from '../types.ts';
 import { tokenTexts } from './token-texts.ts';
 
@@ -20,7 +20,7 @@ export interface SequenceToShow {
   readonly cutsMore?: boolean;
   /** The label of the word that begins at token i. */
   readonly tag?: (index: number) => string | undefined;
-  readonly side?: 'chosen' | 'rejected';
+  readonly side?: ShownSide;
 }
 
 interface Stretch {

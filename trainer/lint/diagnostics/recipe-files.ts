@@ -77,6 +77,14 @@ export const dataDiagnostics = {
     about:
       'Samples of sentence embeddings have the same text as anchor and positive. Their cosine is 1 whatever the model does, so they teach nothing (unless dropout is to make the difference, as in SimCSE), and evaluations count them as found. Files of up to 4 MB are read to the end, and the first 1000 samples of others.',
   },
+  'one-judgment': {
+    about:
+      'The training data of `task: kto` has only desirable or only undesirable answers, so there is no margin between both. Files of up to 4 MB are counted.',
+  },
+  'unbalanced-judgments': {
+    about:
+      'The weighted numbers of desirable and undesirable answers, `preference.desirable_weight` times the one to `preference.undesirable_weight` times the other, are outside 1 to 1 and 4 to 3, which the authors of KTO advise. Files of up to 4 MB are counted; a run counts all of its data and logs the same warning.',
+  },
   'labels-for-measure': {
     about:
       '`qm_taylor` takes quantiles over the classes and gives each class the same weight. With fewer than 10 labels, or with one label five times as frequent as another, they say little; the paper found so on GLUE and Caltech-101.',

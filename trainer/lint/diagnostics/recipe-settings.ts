@@ -55,7 +55,16 @@ export const settingDiagnostics: Readonly<Record<string, Diagnostic>> = {
     about: '`fisher` and the class-wise measures look at one sample at a time, and packed samples share a row.',
     fix: 'Writes `packing: false`. Another measure works too.',
   },
-  'packing-with-pairs': { about: 'The answers of a pair stand in rows of their own, so they cannot be packed.' },
+  'packing-with-pairs': { about: 'Answers that are compared or judged stand in rows of their own, so they cannot be packed.' },
+  'loss-for-task': {
+    about: '`preference.loss_type` is a loss of pairs of answers, and the task reads judged answers, or the other way round.',
+    fix: 'Writes the usual loss of the task.',
+  },
+  'small-reference-batch': {
+    about:
+      'The loss `kto` compares rewards with a reference point, the mean log-ratio of mismatched answers of the batch. One answer gives a poor estimate. `gradient_accumulation_steps` does not help: each of its batches has a reference point of its own.',
+    fix: 'Raise `per_device_train_batch_size`, or set `preference.loss_type: apo_zero_unpaired`.',
+  },
   'batch-without-negatives': {
     about:
       'The wrong answers of an anchor are the other samples of its batch. A batch of one sample without hard negatives has none, so its loss is 0.',
@@ -69,7 +78,7 @@ export const settingDiagnostics: Readonly<Record<string, Diagnostic>> = {
   'dims-repeat': { about: 'A length of vectors is listed twice in `embedding.matryoshka_dims`, so its loss would count twice.' },
   'format-for-task': {
     about:
-      'A classification task reads samples with a label; an image task reads images; a task that compares answers reads pairs of them.',
+      'A classification task reads samples with a label; an image task reads images; a task that compares answers reads pairs of them, and one that judges them reads prompts with an answer.',
   },
   'prompt-without-text': { about: '`data.prompt` has no `{text}`, so every sample would read the same.' },
   'labels-repeat': { about: 'A label is listed twice. Its place in the list is its id, so each label may appear only once.' },

@@ -5,7 +5,9 @@ import path from 'node:path';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { DataError } from '../../data/data-error.ts';
 import { renameColumns } from '../../data/detect-format.ts';
+import { judgmentsOf } from '../../data/format-judged.ts';
 import { isImageFile, listImages, VALIDATION_LIST } from '../../data/image/image-samples.ts';
+import { judgmentName } from '../../data/load-judged.ts';
 import { findColumns } from '../../data/load-labeled.ts';
 import { type FolderEntry, folderEntries } from '../../data/read/folder-entries.ts';
 import { listDataFiles } from '../../data/read/list-files.ts';
@@ -26,14 +28,15 @@ export const MAX_COUNTED_BYTES = 4 * 2 ** 20;
  */
 const MAX_CLASSES = 1000;
 
-/** Samples of each label, or words of each tag. Undefined if a sample has none: the first of them is reported with its line. */
+/** Samples of each label, words of each tag, or good and bad answers. Undefined if a sample has none: the first of them is reported with its line. */
 export async function countFileLabels(file: string, { data, task }: Pick<Recipe, 'data' | 'task'>): Promise<LabelCounts | undefined> {
   const counts: Record<string, number> = Object.create(null);
   let key: string | undefined;
-  const { target, model } = objectiveCatalog[task];
+  const { target, model, compares } = objectiveCatalog[task];
   const tagged = target === 'tags';
   const namesIn = (record: DataRecord): readonly string[] => {
     if (tagged) return taggedRecord(record, findTaggedColumns(record), data.labels).tags;
+    if (compares?.answers === 'judged') return judgmentsOf(record).map(judgmentName);
     if (target === 'labels') return labelNames(record, findColumns(record, data.labels), data.labels);
     key ??= model === 'causal' ? 'label' : findColumns(record).label;
     return [labelName(record, key, data.labels)];

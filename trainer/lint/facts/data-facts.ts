@@ -52,11 +52,16 @@ type Task = Recipe['task'];
 type Asked = Pick<Recipe, 'data' | 'embedding' | 'task' | 'importance'>;
 
 /**
- * The label facts that are shown: whether a classifier has two, and whether a class-wise measure has enough of each.
+ * The label facts that are shown: whether a classifier has two, whether judged answers are balanced, and whether a class-wise measure has
+ * enough of each.
  */
 const needsLabels = ({ task, importance }: Asked): boolean => {
-  const { target, model } = objectiveCatalog[task];
-  return ['label', 'labels', 'tags'].includes(target) || (model === 'causal' && measureCatalog[importance.measure].needsBalancedLabels);
+  const { target, model, compares } = objectiveCatalog[task];
+  return (
+    ['label', 'labels', 'tags'].includes(target) ||
+    compares?.answers === 'judged' ||
+    (model === 'causal' && measureCatalog[importance.measure].needsBalancedLabels)
+  );
 };
 
 /** `readDataFact`, here or in another process. May reject. */

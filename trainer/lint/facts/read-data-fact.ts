@@ -3,6 +3,7 @@ import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { DataError, type DataPlace } from '../../data/data-error.ts';
 import { checkSameFormat, detectFormat, renameColumns } from '../../data/detect-format.ts';
 import { type FormatSettings, formatExample } from '../../data/format-example.ts';
+import { formatJudged } from '../../data/format-judged.ts';
 import { formatPair, pairMargin } from '../../data/format-pair.ts';
 import { findColumns, type LabeledColumns, labeledRecord } from '../../data/load-labeled.ts';
 import { listDataFiles } from '../../data/read/list-files.ts';
@@ -73,6 +74,12 @@ export async function readDataFact({ written, full, data, task, embedding, count
       }
       const { compares } = objectiveCatalog[task];
       if (compares) {
+        if (compares.answers === 'judged') {
+          format ??= data.format === 'auto' ? detectFormat(renamed).format : data.format;
+          if (data.format === 'auto') checkSameFormat(renamed, format, renamedFirst);
+          formatJudged(renamed, formatSettings(format, data));
+          return;
+        }
         format = 'preference';
         formatPair(renamed, formatSettings(format, data));
         if (compares.readsMargin) pairMargin(renamed);

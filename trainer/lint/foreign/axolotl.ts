@@ -24,10 +24,10 @@ function axolotlData(part: 'data.train' | 'data.eval'): Convert {
   };
 }
 
-/** Its kinds of reinforcement learning; those that compare pairs are tasks here, ipo is a loss. */
+/** Its kinds of reinforcement learning; those that compare or judge answers are tasks here, ipo is a loss. */
 const rlTask: Convert = value => {
   if (value === 'ipo') return [...set('task', 'dpo'), ...set('preference.loss_type', 'ipo')];
-  return typeof value === 'string' && ['dpo', 'orpo', 'simpo'].includes(value)
+  return typeof value === 'string' && ['dpo', 'orpo', 'simpo', 'kto'].includes(value)
     ? set('task', value)
     : none(`'${String(value)}' is not supported`);
 };

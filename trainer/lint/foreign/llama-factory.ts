@@ -25,15 +25,19 @@ function factoryData(part: 'data.train' | 'data.eval'): Convert {
 /** Losses of pairs that are tasks of their own here. */
 const lossTasks: Readonly<Record<string, string>> = { orpo: 'orpo', simpo: 'simpo' };
 
+/** Its stages by task. */
+const stageTasks: Readonly<Record<string, string>> = { kto: 'kto', rm: 'reward' };
+
 /** Training stages: those of preferences become tasks. */
 const stage: Convert = (value, { pref_loss: loss }) => {
   if (value === 'dpo') return set('task', lossTasks[String(loss)] ?? 'dpo');
-  return value === 'kto' || value === 'rm' || value === 'ppo'
-    ? none(`the stage '${value}' is not supported`)
-    : none('specific to the other tool');
+  const task = stageTasks[String(value)];
+  if (task !== undefined) return set('task', task);
+  return value === 'ppo' ? none(`the stage '${value}' is not supported`) : none('specific to the other tool');
 };
 
-const prefLoss: Convert = value => {
+const prefLoss: Convert = (value, { stage }) => {
+  if (stage !== undefined && stage !== 'dpo') return none(`it is for the stage 'dpo'`);
   if (lossTasks[String(value)] !== undefined) return none('it is the task');
   return value === 'kto_pair' ? none("'kto_pair' is not supported; the loss is sigmoid") : set('preference.loss_type', value);
 };

@@ -12,6 +12,7 @@ import { attachFirst } from '../../plan/run-plan.ts';
 import { classBalanceProblem } from '../../protocol/class-balance.ts';
 import { didYouMean } from '../../protocol/did-you-mean.ts';
 import { byteSize } from '../../protocol/format.ts';
+import { describeImbalance } from '../../protocol/judgment-balance.ts';
 import type { Severity, Suggestion } from '../../protocol/problem.ts';
 import { follow, START } from '../../protocol/recipe/located.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
@@ -43,6 +44,8 @@ export const factCodes = [
   'one-label',
   'unknown-label',
   'same-texts',
+  'one-judgment',
+  'unbalanced-judgments',
   'labels-for-measure',
   'output-not-empty',
   'output-unusable',
@@ -299,6 +302,11 @@ function* labelProblems({ data, values }: RecipeView): Generator<Report> {
   for (const labels of counted) for (const [name, count] of Object.entries(labels ?? {})) counts[name] = (counts[name] ?? 0) + count;
   const [only, ...others] = Object.keys(counts);
   if (only === undefined || counted.includes(undefined)) return;
+  if (objectiveCatalog[values.task].compares?.answers === 'judged') {
+    const odd = describeImbalance(counts, values.preference);
+    if (odd) yield { code: odd.code, severity: 'warning', path: ['data', 'train'], message: `${odd.problem}. ${odd.advice}` };
+    return;
+  }
   if (others.length === 0 && objectiveCatalog[values.task].model === 'classifier' && objectiveCatalog[values.task].target !== 'labels')
     yield {
       code: 'one-label',

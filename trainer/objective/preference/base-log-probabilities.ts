@@ -8,8 +8,8 @@ import { existsSync } from 'node:fs';
 import { mkdir, utimes } from 'node:fs/promises';
 import path from 'node:path';
 import { untouched } from '../../artifact/adapter/apply-adapter.ts';
+import type { AnswerBatch, BaseNlls } from '../../data/batch/answer-batches.ts';
 import { type BatchSource, epochBatches } from '../../data/batch/batches.ts';
-import type { BaseNlls, PairBatch } from '../../data/batch/pair-batches.ts';
 import type { TokenSequence } from '../../data/types.ts';
 import { countTargets } from '../../data/types.ts';
 import { pruneFolder } from '../../files/bounded-folder.ts';
@@ -40,7 +40,7 @@ export interface BaseSet {
   readonly name: string;
   readonly sequences: readonly TokenSequence[];
   /** Their batches, without log-probabilities of the base. */
-  readonly source: BatchSource<PairBatch>;
+  readonly source: BatchSource<AnswerBatch>;
 }
 
 /** The NLLs of each target under the base model, of each set. @throws RunError 'stopped' */
@@ -76,9 +76,9 @@ function keyOf({ base, precision = FLOAT32 }: SetUpParams, sequences: readonly T
   return hash.digest('hex').slice(0, 32);
 }
 
-/** One pass over the pairs through the base model, whose memory is free again before training. */
+/** One pass over the answers through the base model, whose memory is free again before training. */
 async function compute({ base, precision = FLOAT32, job }: SetUpParams, task: Task, sets: readonly BaseSet[]): Promise<Float32Array[]> {
-  job.phase('reference', `log-probabilities of the base model on the ${sets.map(({ name }) => name).join(' and ')} pairs`);
+  job.phase('reference', `log-probabilities of the base model on the ${sets.map(({ name }) => name).join(' and ')} answers`);
   const { model } = task;
   const quantized = new Set(precision.quantize === 'none' ? [] : quantizable(model));
   const storage = new WeightStorage({ precision, parameters: model.parameters, quantized, floatRows: new Map() });
@@ -112,7 +112,7 @@ async function compute({ base, precision = FLOAT32, job }: SetUpParams, task: Ta
 }
 
 function copyNlls(
-  { rows }: PairBatch,
+  { rows }: AnswerBatch,
   nll: Float32Array,
   { starts, nlls }: { readonly starts: Int32Array; readonly nlls: Float32Array },
 ): void {

@@ -1,8 +1,10 @@
-/** From the data settings of a recipe to tokenized pairs to train on and to hold out. */
+/** From the data settings of a recipe to tokenized answers to train on and to hold out. */
 import { objectiveCatalog } from '../../catalog/objectives.ts';
-import { loadPairs } from '../../data/load-pairs.ts';
+import type { LoadedAnswers } from '../../data/load-answers.ts';
+import type { LoadDatasetInput } from '../../data/load-dataset.ts';
+import { loadPairs, sideExamples } from '../../data/load-pairs.ts';
 import { previewExamples } from '../../data/preview.ts';
-import type { Pair } from '../../data/types.ts';
+import type { Example, Pair } from '../../data/types.ts';
 import type { TextBase } from '../../job/open-base.ts';
 import type { CausalModel } from '../../model/model-spec.ts';
 import { type DataParts, loadParts } from '../data-parts.ts';
@@ -13,38 +15,57 @@ import type { ReadParams } from '../task-setup.ts';
 /** In the log: enough to see what is compared. */
 const PREVIEW = { samples: 4, maxTokens: 200 };
 
-export interface PairDataParams extends ReadParams {
+export interface AnswerDataParams extends ReadParams {
   readonly base: TextBase;
   /** The bounds of what the model reads. */
   readonly input: Pick<CausalModel, 'vocabularySize' | 'maxPositions'>;
 }
 
 /** @throws RunError 'no-data'; DataError for data that is malformed */
-export const loadPairData = (params: PairDataParams, part: 'train' | 'held'): Promise<DataParts<Pair>> =>
-  loadParts(params, part, { noun: 'pairs', load: (files, maxSamples) => load(params, files, maxSamples) });
+export function loadPairData(params: AnswerDataParams, part: 'train' | 'held'): Promise<DataParts<Pair>> {
+  const { readsMargin } = objectiveCatalog[params.recipe.task].compares ?? {};
+  return loadAnswerData(params, part, {
+    noun: 'pairs',
+    shown: 'the better answer first, what is compared',
+    load: input => loadPairs({ ...input, readsMargin }),
+    examplesOf: sideExamples,
+  });
+}
 
-async function load(params: PairDataParams, files: readonly string[], maxSamples: number | undefined): Promise<readonly Pair[]> {
+interface AnswerDataLoader<Sample> {
+  /** For people: 'pairs'. */
+  readonly noun: string;
+  /** For people, of a sample in the log: what stands between the brackets. */
+  readonly shown: string;
+  readonly load: (input: LoadDatasetInput) => Promise<LoadedAnswers<Sample>>;
+  readonly examplesOf: (sample: Sample) => readonly Example[];
+}
+
+/** @throws RunError 'no-data'; DataError for data that is malformed */
+export function loadAnswerData<Sample>(
+  params: AnswerDataParams,
+  part: 'train' | 'held',
+  { noun, shown, load, examplesOf }: AnswerDataLoader<Sample>,
+): Promise<DataParts<Sample>> {
   const { recipe, base, input, job } = params;
-  const { readsMargin } = objectiveCatalog[recipe.task].compares ?? {};
-  const { pairs } = await readFiles(params, files, paths =>
-    loadPairs({
-      paths,
-      settings: { ...datasetSettings(params, undefined), maxSamples },
-      tokenizer: base.tokenizer,
-      chatRenderer: base.chatRenderer,
-      maxLength: recipe.max_length,
-      maxPositions: input.maxPositions,
-      readsMargin,
-    }),
-  );
-  const sides = pairs.flatMap(({ chosen, rejected, file, line }) => [
-    { ...chosen, file, line },
-    { ...rejected, file, line },
-  ]);
-  job.note(
-    'info',
-    `the first pairs as the model sees them, the better answer first, what is compared between ⟦ and ⟧:\n${previewExamples(sides, base.tokenizer, PREVIEW)}`,
-  );
-  checkVocabulary(sides, input.vocabularySize);
-  return pairs;
+  return loadParts(params, part, {
+    noun,
+    async load(files, maxSamples) {
+      const { samples } = await readFiles(params, files, paths =>
+        load({
+          paths,
+          settings: { ...datasetSettings(params, undefined), maxSamples },
+          tokenizer: base.tokenizer,
+          chatRenderer: base.chatRenderer,
+          maxLength: recipe.max_length,
+          maxPositions: input.maxPositions,
+        }),
+      );
+      const answers = samples.flatMap(examplesOf);
+      const preview = previewExamples(answers, base.tokenizer, PREVIEW);
+      job.note('info', `the first ${noun} as the model sees them, ${shown} between ⟦ and ⟧:\n${preview}`);
+      checkVocabulary(answers, input.vocabularySize);
+      return samples;
+    },
+  });
 }

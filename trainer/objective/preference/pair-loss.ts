@@ -1,9 +1,10 @@
 /** Losses of pairs of answers, each with its slope for the log-probability of either answer. */
+import { isPairLoss, type PairLossName } from '../../catalog/preference-losses.ts';
 import type { Graph, Node } from '../../graph/graph.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
 
-/** The two answers of each pair, the better one first; [pairs, 2] each. */
-export interface PairLogs {
+/** The answers of each sample; [samples, answers] each, of pairs the better one first. */
+export interface AnswerNodes {
   /** Log-probabilities of the answers, summed over their tokens. */
   readonly logps: Node;
   /** The same less those under the base model. */
@@ -12,10 +13,10 @@ export interface PairLogs {
   readonly lengths: Node;
 }
 
-export interface PairLoss {
-  /** [pairs]. */
+export interface AnswerLoss {
+  /** [samples]. */
   readonly losses: Node;
-  /** Slopes of the losses for the log-probabilities, [pairs, 2]. */
+  /** Slopes of the losses for the log-probabilities, [samples, answers]. */
   readonly slopes: Node;
 }
 
@@ -40,21 +41,22 @@ export function lossOfMargin(
   graph: Graph,
   { scores, scale }: { readonly scores: Node; readonly scale: Node | undefined },
   curve: (graph: Graph, margin: Node) => Curve,
-): PairLoss {
+): AnswerLoss {
   const signs = graph.constant(Float32Array.of(1, -1), [1, 2], 'float32');
   const { value, slope } = curve(graph, graph.sum(graph.mul(scores, signs), [1]));
   const slopes = graph.mul(graph.reshape(slope, [slope.shape[0] as number, 1]), signs);
   return { losses: value, slopes: scale ? graph.mul(slopes, scale) : slopes };
 }
 
-export const perToken = (graph: Graph, { lengths }: PairLogs): Node => graph.reciprocal(lengths);
+export const perToken = (graph: Graph, { lengths }: AnswerNodes): Node => graph.reciprocal(lengths);
 
 /** Direct preference optimization (Rafailov et al. 2023) and its variants; formulas and names are those of TRL. */
 export function dpoLoss({
   loss_type: type,
   beta,
   label_smoothing: flipped,
-}: Recipe['preference']): (graph: Graph, logs: PairLogs) => PairLoss {
+}: Recipe['preference']): (graph: Graph, logs: AnswerNodes) => AnswerLoss {
+  if (!isPairLoss(type)) throw new Error(`${type} is no loss of pairs`);
   const curve = dpoCurves[type]({ beta, flipped });
   const isPerToken = type === 'ipo' || type === 'sigmoid_norm';
   return (graph, logs) => {
@@ -66,7 +68,7 @@ export function dpoLoss({
 /** SimPO (Meng et al. 2024): −log σ(β·(difference of log-probabilities per token) − γ). */
 export const simpoLoss =
   ({ beta, gamma, label_smoothing: flipped }: Recipe['preference']) =>
-  (graph: Graph, logs: PairLogs): PairLoss => {
+  (graph: Graph, logs: AnswerNodes): AnswerLoss => {
     const scale = perToken(graph, logs);
     const curve = sigmoid({ beta, flipped });
     return lossOfMargin(graph, { scores: graph.mul(logs.logps, scale), scale }, (_, margin) =>
@@ -80,7 +82,7 @@ export const simpoLoss =
  */
 export const oddsRatioLoss =
   ({ beta }: Recipe['preference']) =>
-  (graph: Graph, logs: PairLogs): PairLoss => {
+  (graph: Graph, logs: AnswerNodes): AnswerLoss => {
     const perAnswer = perToken(graph, logs);
     const logp = graph.mul(logs.logps, perAnswer);
     // Certainty has no odds: p stays a rounding below 1.
@@ -111,7 +113,7 @@ function logistic(beta: number, a: number, b: number): (graph: Graph, margin: No
   };
 }
 
-const dpoCurves: Readonly<Record<Recipe['preference']['loss_type'], MarginCurve>> = {
+const dpoCurves: Readonly<Record<PairLossName, MarginCurve>> = {
   sigmoid,
   sigmoid_norm: sigmoid,
   hinge:

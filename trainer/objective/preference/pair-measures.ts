@@ -7,15 +7,7 @@ import type { Evaluator } from '../../job/evaluate.ts';
 import { atLeast } from '../../narrow.ts';
 import { addSums, type MeasureSums, meansOf } from '../../train/measure-sums.ts';
 import type { MeasureBatch } from '../task-setup.ts';
-
-/** An answer under the model. */
-export interface AnswerLogs {
-  /** Log-probability, summed over its tokens. */
-  readonly logp: number;
-  /** The same less that under the base model. */
-  readonly ratio: number;
-  readonly tokens: number;
-}
+import { type AnswerLogs, answerLogs } from './answer-logs.ts';
 
 /** The implicit reward of an answer: what its loss compares. */
 export type RewardOf = (answer: AnswerLogs) => number;
@@ -45,22 +37,10 @@ export function pairMeasures(
   nll: HostArray | undefined,
   { reward, usesReference, learnsChosen }: PairMeasuresParams,
 ): MeasureSums {
-  const { rows, baseNll, presence, chosenTargets, sampleIndices, bucket } = batch;
-  const answers = Array.from({ length: PAIR_ROWS * sampleIndices.length }, () => ({ logp: 0, ratio: 0, tokens: 0 }));
-  let [divergence, tokens, learned] = [0, 0, 0];
-  for (let i = 0; i < rows.targetCount; i++) {
-    const row = Math.floor((rows.targetPositions[i] as number) / bucket.tokens);
-    const answer = answers[row];
-    const loss = nll?.[i] ?? Number.NaN;
-    if (row % PAIR_ROWS === 0) learned += loss;
-    if (!answer || presence[i] !== 1) continue;
-    tokens++;
-    const ratio = (baseNll[i] as number) - loss;
-    answer.logp -= loss;
-    answer.ratio += ratio;
-    answer.tokens++;
-    divergence += Math.expm1(ratio) - ratio;
-  }
+  const { rows, targetRows, chosenTargets, sampleIndices } = batch;
+  const { answers, divergence, tokens } = answerLogs(batch, nll, PAIR_ROWS);
+  let learned = 0;
+  for (let i = 0; i < rows.targetCount; i++) if ((targetRows[i] as number) % PAIR_ROWS === 0) learned += nll?.[i] ?? Number.NaN;
   let sums: MeasureSums = {
     ...(usesReference && { kl: [divergence, tokens] }),
     ...(learnsChosen && { nll: [learned, chosenTargets] }),

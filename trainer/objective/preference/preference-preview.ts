@@ -3,8 +3,10 @@ import { objectiveCatalog } from '../../catalog/objectives.ts';
 import type { BatchPlan } from '../../data/batch/batch-plan.ts';
 import { trainBatchSettings } from '../../data/batch/batch-settings.ts';
 import { planPairs, withPromptTargets } from '../../data/batch/pair-batches.ts';
+import { SIDES } from '../../data/format-pair.ts';
+import { pairTokenizer } from '../../data/load-pairs.ts';
 import { identityOf, inputOf } from '../../data/shown/sample-identity.ts';
-import { showPairs } from '../../data/shown/show-texts.ts';
+import { showAnswers } from '../../data/shown/show-texts.ts';
 import { countTargets, type Pair } from '../../data/types.ts';
 import { withTokenizer } from '../../job/open-base.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
@@ -12,11 +14,11 @@ import { causalModelFor } from '../causal/causal-setup.ts';
 import { type DataPreview, type PreviewData, partOf } from '../data-preview.ts';
 import { datasetSettings } from '../load-data.ts';
 import type { ReadParams } from '../task-setup.ts';
-import { loadPairData, type PairDataParams } from './pair-data.ts';
+import { type AnswerDataParams, loadPairData } from './pair-data.ts';
 
 export interface PairPreview {
   /** The bounds of what the model reads. @throws RunError 'wrong-task' */
-  readonly inputOf: (params: ReadParams) => PairDataParams['input'];
+  readonly inputOf: (params: ReadParams) => AnswerDataParams['input'];
   /** The batches of training. */
   readonly planOf: (pairs: readonly Pair[], recipe: Recipe) => BatchPlan;
 }
@@ -40,16 +42,15 @@ export async function previewPairsOf(params: ReadParams, { inputOf: boundsOf, pl
     samples: (part, onFormat) => {
       const { paths, maxSamples } = partOf(params, part);
       const settings = { ...datasetSettings(params, undefined), maxSamples };
-      return showPairs({
-        paths,
-        settings,
-        tokenizer,
-        chatRenderer,
-        maxLength: recipe.max_length,
-        maxPositions: input.maxPositions,
-        readsMargin,
-        onFormat,
-      });
+      const { max_length: maxLength } = recipe;
+      return showAnswers(
+        { paths, settings, tokenizer, chatRenderer, maxLength, maxPositions: input.maxPositions, onFormat },
+        {
+          tokenizer: maxLength => pairTokenizer({ settings, tokenizer, chatRenderer, maxLength, readsMargin }),
+          answersOf: pair => SIDES.map(side => ({ side, sequence: pair[side] })),
+          format: () => 'preference',
+        },
+      );
     },
     async load() {
       const { train, held } = await loadPairData({ ...params, base, input }, 'train');

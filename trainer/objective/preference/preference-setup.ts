@@ -1,8 +1,9 @@
 /** Tasks that compare pairs of answers: pairs in batches of few shapes, with the log-probabilities of the base model where the loss reads them. */
 import { objectiveCatalog } from '../../catalog/objectives.ts';
+import type { BaseNlls } from '../../data/batch/answer-batches.ts';
 import type { BatchSettings } from '../../data/batch/batch-plan.ts';
-import { BUCKETS, freeOrder, trainBatchSettings } from '../../data/batch/batch-settings.ts';
-import { type BaseNlls, isPairBatch, pairSource, planPairs, sidesOf, withPromptTargets } from '../../data/batch/pair-batches.ts';
+import { evalBatchSettings, trainBatchSettings } from '../../data/batch/batch-settings.ts';
+import { isPairBatch, pairSource, planPairs, sidesOf, withPromptTargets } from '../../data/batch/pair-batches.ts';
 import { digestSamples } from '../../data/data-digest.ts';
 import type { Pair } from '../../data/types.ts';
 import { withTokenizer } from '../../job/open-base.ts';
@@ -30,13 +31,7 @@ export const setUpPreference =
     const sourceOf = (pairs: readonly Pair[], settings: BatchSettings, baseNlls?: BaseNlls) =>
       pairSource({ plan: planPairs(learnsChosen ? withPromptTargets(pairs) : pairs, settings), pairs, padId, baseNlls, learnsChosen });
     const training = (looseGroups?: boolean): BatchSettings => ({ ...trainBatchSettings(recipe, looseGroups), packing: false });
-    const evaluating: BatchSettings = {
-      batchSize: recipe.per_device_eval_batch_size,
-      maxLength: recipe.max_length,
-      packing: false,
-      ...freeOrder(recipe.seed),
-      ...BUCKETS,
-    };
+    const evaluating = evalBatchSettings(recipe);
     const sets = [
       { name: 'training', pairs: data.train, settings: training() },
       { name: 'held-out', pairs: data.held, settings: evaluating },
@@ -60,8 +55,11 @@ export const setUpPreference =
       sourceOf: (indices, batchSize) => {
         const chosen = indices.flatMap(index => data.train[index] ?? []);
         const nlls = nllsOf(data.train);
-        const settings = { ...evaluating, batchSize };
-        return sourceOf(chosen, settings, nlls && (sequence => nlls(2 * (indices[sequence >> 1] as number) + (sequence & 1))));
+        return sourceOf(
+          chosen,
+          evalBatchSettings(recipe, batchSize),
+          nlls && (sequence => nlls(2 * (indices[sequence >> 1] as number) + (sequence & 1))),
+        );
       },
       evaluator:
         data.held.length > 0 ? pairEvaluator(sourceOf(data.held, evaluating, nllsOf(data.held)), data.held.length, measure) : undefined,

@@ -1,26 +1,29 @@
-/** The task of language models that compare two answers. */
+/** The task of language models that are tuned by answers which people compared or judged. */
 import { PAIR_ROWS } from '../../data/batch/pair-batches.ts';
 import type { Graph, Node } from '../../graph/graph.ts';
 import { headLoss, headSlopes } from '../../model/layer/cross-entropy.ts';
 import type { CausalModel, TokenInputs } from '../../model/model-spec.ts';
 import type { BatchShape, Task } from '../../train/task.ts';
-import type { PairLogs, PairLoss } from './pair-loss.ts';
+import type { AnswerLoss, AnswerNodes } from './pair-loss.ts';
 
-export type JudgePairs = (graph: Graph, logs: PairLogs) => PairLoss;
+/** May declare feeds of its own. */
+export type JudgeAnswers = (graph: Graph, answers: AnswerNodes) => AnswerLoss;
 
 export interface PreferenceTaskParams {
-  /** The loss of each pair. */
-  readonly judge: JudgePairs;
+  /** The loss of each sample. */
+  readonly judge: JudgeAnswers;
+  /** Answers of each sample; a pair where it is left out. */
+  readonly rowsPerSample?: number;
   /** The next-token loss of the prompt and the better answer is added. */
   readonly learnsChosen?: boolean;
 }
 
-/** Feeds: those of `pairSource`. A training step gives `loss` and `nll` [targets], an evaluation also `losses` [pairs]. */
-export function preferenceTask(model: CausalModel, { judge, learnsChosen = false }: PreferenceTaskParams): Task {
-  const declare = (graph: Graph, shape: BatchShape): PairFeeds => declarePairs(graph, shape, learnsChosen);
+/** Feeds: those of `answerSource`, and of the loss. A training step gives `loss` and `nll` [targets], an evaluation also `losses` [samples]. */
+export function preferenceTask(model: CausalModel, { judge, rowsPerSample = PAIR_ROWS, learnsChosen = false }: PreferenceTaskParams): Task {
+  const declare = (graph: Graph, shape: BatchShape): AnswerFeeds => declareAnswers(graph, shape, { rowsPerSample, learnsChosen });
   return {
     model,
-    rowsPerSample: PAIR_ROWS,
+    rowsPerSample,
     loss(tracer, shape, requestFor) {
       const { graph } = tracer;
       const feeds = declare(graph, shape);
@@ -33,7 +36,7 @@ export function preferenceTask(model: CausalModel, { judge, learnsChosen = false
         {
           weight: requestFor(model.head.weight),
           weigh: nll => {
-            judged = judgeBatch(graph, { nll, feeds, judge });
+            judged = judgeBatch(graph, { nll, feeds, rowsPerSample, judge });
             return judged.slopes;
           },
         },
@@ -47,24 +50,28 @@ export function preferenceTask(model: CausalModel, { judge, learnsChosen = false
       const hidden = model.hidden(tracer, feeds.inputs);
       const weight = tracer.factor(model.head.weight);
       const { nll } = headLoss(graph, { hidden, weight, cap: model.logitCap, targetWeights: feeds.targetPresence, ...feeds });
-      const { loss, losses } = judgeBatch(graph, { nll, feeds, judge });
+      const { loss, losses } = judgeBatch(graph, { nll, feeds, rowsPerSample, judge });
       return { loss, losses, nll };
     },
   };
 }
 
-interface PairFeeds {
+interface AnswerFeeds {
   readonly inputs: TokenInputs;
   readonly targetPositions: Node;
   readonly targetIds: Node;
   readonly targetRows: Node;
   readonly targetPresence: Node;
   readonly baseNll: Node;
-  readonly pairWeights: Node;
+  readonly lossWeights: Node;
   readonly chosenWeights: Node | undefined;
 }
 
-function declarePairs(graph: Graph, { batch, tokens, targets }: BatchShape, learnsChosen: boolean): PairFeeds {
+function declareAnswers(
+  graph: Graph,
+  { batch, tokens, targets }: BatchShape,
+  { rowsPerSample, learnsChosen }: { readonly rowsPerSample: number; readonly learnsChosen: boolean },
+): AnswerFeeds {
   return {
     // Right padding needs no mask: a causal query never sees what comes after it.
     inputs: { ids: graph.feed('ids', [batch, tokens], 'int32'), mask: { kind: 'causal' } },
@@ -73,13 +80,13 @@ function declarePairs(graph: Graph, { batch, tokens, targets }: BatchShape, lear
     targetRows: graph.feed('targetRows', [targets], 'int32'),
     targetPresence: graph.feed('targetPresence', [targets]),
     baseNll: graph.feed('baseNll', [targets]),
-    pairWeights: graph.feed('pairWeights', [batch / PAIR_ROWS]),
+    lossWeights: graph.feed('lossWeights', [batch / rowsPerSample]),
     chosenWeights: learnsChosen ? graph.feed('chosenWeights', [targets]) : undefined,
   };
 }
 
 interface JudgedBatch {
-  /** Σ weight · loss of a pair, and Σ weight · NLL of what is learned as it is. */
+  /** Σ weight · loss of a sample, and Σ weight · NLL of what is learned as it is. */
   readonly loss: Node;
   readonly losses: Node;
   /** Slopes of `loss` for the NLL of each target, [targets]. */
@@ -88,27 +95,28 @@ interface JudgedBatch {
 
 interface JudgeParams {
   readonly nll: Node;
-  readonly feeds: PairFeeds;
-  readonly judge: JudgePairs;
+  readonly feeds: AnswerFeeds;
+  readonly rowsPerSample: number;
+  readonly judge: JudgeAnswers;
 }
 
-function judgeBatch(graph: Graph, { nll, feeds, judge }: JudgeParams): JudgedBatch {
-  const { targetRows, targetPresence, baseNll, pairWeights, chosenWeights } = feeds;
-  const pairs = pairWeights.shape[0] as number;
-  const sides = (values: Node): Node =>
-    graph.reshape(graph.segmentSum(graph.mul(values, targetPresence), targetRows, PAIR_ROWS * pairs), [pairs, PAIR_ROWS]);
+function judgeBatch(graph: Graph, { nll, feeds, rowsPerSample, judge }: JudgeParams): JudgedBatch {
+  const { targetRows, targetPresence, baseNll, lossWeights, chosenWeights } = feeds;
+  const samples = lossWeights.shape[0] as number;
+  const ofAnswers = (values: Node): Node =>
+    graph.reshape(graph.segmentSum(graph.mul(values, targetPresence), targetRows, rowsPerSample * samples), [samples, rowsPerSample]);
   const { losses, slopes } = judge(graph, {
-    logps: graph.neg(sides(nll)),
+    logps: graph.neg(ofAnswers(nll)),
     // The differences are summed, not the sums subtracted, which would round.
-    ratios: sides(graph.sub(baseNll, nll)),
-    lengths: graph.maximum(sides(targetPresence), 1),
+    ratios: ofAnswers(graph.sub(baseNll, nll)),
+    lengths: graph.maximum(ofAnswers(targetPresence), 1),
   });
-  const ofRows = graph.reshape(graph.mul(slopes, graph.reshape(pairWeights, [pairs, 1])), [PAIR_ROWS * pairs]);
-  const loss = graph.sumAll(graph.mul(losses, pairWeights));
-  const slopesOfPairs = graph.neg(graph.mul(graph.gather(ofRows, targetRows), targetPresence));
+  const ofRows = graph.reshape(graph.mul(slopes, graph.reshape(lossWeights, [samples, 1])), [rowsPerSample * samples]);
+  const loss = graph.sumAll(graph.mul(losses, lossWeights));
+  const slopesOfAnswers = graph.neg(graph.mul(graph.gather(ofRows, targetRows), targetPresence));
   return {
     loss: chosenWeights ? graph.add(loss, graph.sumAll(graph.mul(nll, chosenWeights))) : loss,
     losses,
-    slopes: chosenWeights ? graph.add(slopesOfPairs, chosenWeights) : slopesOfPairs,
+    slopes: chosenWeights ? graph.add(slopesOfAnswers, chosenWeights) : slopesOfAnswers,
   };
 }

@@ -1,6 +1,6 @@
 /** The loss of rewards of two answers (Bradley and Terry 1952); formulas are those of TRL. */
 import type { Graph, Node } from '../../graph/graph.ts';
-import { lossOfMargin, type PairLoss, softplus } from '../preference/pair-loss.ts';
+import { type AnswerLoss, lossOfMargin, softplus } from '../preference/pair-loss.ts';
 
 export interface RewardLossParams {
   /** [pairs, 2], the better answer first. */
@@ -12,7 +12,7 @@ export interface RewardLossParams {
 }
 
 /** −log σ(r₁ − r₂ − margin) + center · (r₁ + r₂)². The slopes are those for the rewards. */
-export function rewardLoss(graph: Graph, { rewards, margins, center }: RewardLossParams): PairLoss {
+export function rewardLoss(graph: Graph, { rewards, margins, center }: RewardLossParams): AnswerLoss {
   const { losses, slopes } = lossOfMargin(graph, { scores: rewards, scale: undefined }, (_, ahead) => {
     const { value, slope } = softplus(graph, graph.sub(margins, ahead));
     return { value, slope: graph.neg(slope) };

@@ -11,6 +11,8 @@ import type { Rule } from './rule.ts';
 const measuresData = ({ method, importance }: Recipe): boolean =>
   methodCatalog[method].chooses === 'rows' && needsData(importance.measure) && importance.scores === undefined;
 const labeled = new Set(['auto', 'text_label']);
+/** Formats without a prompt. */
+const promptless = new Set(['text', 'text_label']);
 
 export const dataRules: readonly Rule[] = [
   {
@@ -97,11 +99,17 @@ export const dataRules: readonly Rule[] = [
   {
     code: 'format-for-task',
     severity: 'error',
-    doc: 'A classification task reads samples with a label; a task that compares answers reads pairs of them.',
+    doc: 'A classification task reads samples with a label; a task that compares answers reads pairs of them, and one that judges them reads prompts with an answer.',
     reads: ['task', 'data.format'],
     check: ({ task, data }) => {
       const { reads, target, compares } = objectiveCatalog[task];
-      if (compares && data.format !== 'auto' && data.format !== 'preference')
+      if (compares?.answers === 'judged' && promptless.has(data.format))
+        return {
+          at: 'data.format',
+          message: `task '${task}' reads prompts with an answer and its label (true or false), not '${data.format}'`,
+          suggestion: { kind: 'replace-value', to: 'auto' },
+        };
+      if (compares?.answers === 'pairs' && data.format !== 'auto' && data.format !== 'preference')
         return {
           at: 'data.format',
           message: `task '${task}' compares answers: its samples have the keys chosen and rejected`,

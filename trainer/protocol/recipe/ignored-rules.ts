@@ -6,6 +6,7 @@ import { namesOf, namesWhere, orList } from '../../catalog/entries.ts';
 import { measuresThat, needsData, needsWeightGradients } from '../../catalog/measures.ts';
 import { choosesByGradients, type MethodEntry, methodCatalog, methodsThat } from '../../catalog/methods.ts';
 import { type Comparison, type ObjectiveEntry, objectiveCatalog } from '../../catalog/objectives.ts';
+import { preferenceLosses } from '../../catalog/preference-losses.ts';
 import { type Group, type Recipe, recipeFields, settings } from '../recipe-schema.ts';
 import { hasDependencies } from '../rows-budget.ts';
 import { hasNegativesOfBatch } from './embedding-rules.ts';
@@ -142,13 +143,14 @@ const conditions: readonly Condition[] = [
   withComparison(['preference.center_rewards_coefficient'], ({ readsMargin }) => readsMargin === true),
   withComparison(['preference.gamma'], ({ hasTargetMargin }) => hasTargetMargin === true),
   withComparison(['preference.loss_type'], ({ hasLossTypes }) => hasLossTypes),
+  withComparison(['preference.desirable_weight', 'preference.undesirable_weight'], ({ answers }) => answers === 'judged'),
   {
     settings: ['preference.label_smoothing'],
     when: 'with a logistic loss of pairs: simpo, or preference.loss_type: sigmoid, sigmoid_norm or robust',
     reads: ['task', 'preference.loss_type'],
     isUsed: ({ task, preference }) => {
       const { hasLossTypes, hasTargetMargin } = objectiveCatalog[task].compares ?? {};
-      return hasTargetMargin === true || (hasLossTypes === true && ['sigmoid', 'sigmoid_norm', 'robust'].includes(preference.loss_type));
+      return hasTargetMargin === true || (hasLossTypes === true && preferenceLosses[preference.loss_type].readsSmoothing === true);
     },
   },
   withEmbedding(['loss_type', 'pooling', 'normalize', 'matryoshka_dims'], () => true),

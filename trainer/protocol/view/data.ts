@@ -18,9 +18,12 @@ export interface TokenRun {
   readonly tokens: readonly ShownToken[];
 }
 
+/** An answer of a sample with two, or one that was judged by itself. */
+export type ShownSide = 'chosen' | 'rejected' | 'desirable' | 'undesirable';
+
 export interface ShownSequence {
   /** The answer of a pair. */
-  readonly side?: 'chosen' | 'rejected';
+  readonly side?: ShownSide;
   /** Tokens that the model sees; the trained ones among them. */
   readonly length: number;
   readonly targets: number;

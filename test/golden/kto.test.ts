@@ -1,0 +1,134 @@
+/** Losses, gradients and metrics of judged answers against TRL's KTOTrainer to 1e-5, and four steps of AdamW for rows, LoRA and everything. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { BUCKETS } from '../../trainer/data/batch/batch-settings.ts';
+import type { JudgedAnswer } from '../../trainer/data/types.ts';
+import type { Engine } from '../../trainer/engine/engine.ts';
+import { openModel } from '../../trainer/hub/open-model.ts';
+import { methods } from '../../trainer/method/methods.ts';
+import { targetModules } from '../../trainer/method/targets.ts';
+import { causalModel } from '../../trainer/model/load-model.ts';
+import { weightStream } from '../../trainer/model/weight-stream.ts';
+import { elementAt } from '../../trainer/narrow.ts';
+import { judgedSource, trainingBatches } from '../../trainer/objective/kto/judged-data.ts';
+import { hasReferencePoint } from '../../trainer/objective/kto/kto-loss.ts';
+import { ktoEvaluator, ktoMeasures } from '../../trainer/objective/kto/kto-measures.ts';
+import { tasks } from '../../trainer/objective/tasks.ts';
+import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
+import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
+import { meansOf } from '../../trainer/train/measure-sums.ts';
+import { openOthers } from '../support/engines.ts';
+import { lossTrace } from '../support/loss-trace.ts';
+import { checkGradients, close, type GoldenGradients, idsOf, judged, lr, rowsOf, settings, side, startOf } from '../support/preference-golden.ts';
+
+interface Reference {
+  readonly answers: readonly number[];
+  readonly mismatched: readonly number[];
+}
+interface Case {
+  readonly loss_type?: string;
+  readonly beta?: number;
+  readonly desirable_weight?: number;
+  readonly undesirable_weight?: number;
+  readonly reference: Reference;
+  readonly loss: number;
+  readonly gradients: GoldenGradients;
+  readonly metrics: Readonly<Record<string, number>>;
+}
+interface Golden {
+  readonly lengths: readonly { readonly prompt: number; readonly answer: number; readonly label: boolean }[];
+  readonly folders: Readonly<Record<string, Readonly<Record<string, Case>>>>;
+  readonly traces: Readonly<Record<string, Readonly<Record<'full' | 'spsft' | 'lora', readonly number[]>>>>;
+}
+const golden: Golden = JSON.parse(readFileSync(join(import.meta.dirname, 'kto.json'), 'utf8'));
+const EOS = 2;
+
+const SETTINGS = ['loss_type', 'beta', 'desirable_weight', 'undesirable_weight'] as const;
+const recipeOf = (given: Partial<Case>): Recipe => {
+  const overrides = SETTINGS.flatMap(key => (given[key] === undefined ? [] : [`preference.${key}=${given[key]}`]));
+  return parseRecipe('model: m\ntask: kto\n', { overrides }).recipe as Recipe;
+};
+
+/** All of an answer's log-probability under the reference on its first token: the losses see sums. */
+function sourceOf(vocabulary: number, { preference }: Recipe, reference?: Reference) {
+  const data = golden.lengths.map(({ prompt, answer, label }, k): JudgedAnswer => {
+    const sequence = side(idsOf(vocabulary, 2 * k, prompt), [...idsOf(vocabulary, 2 * k + 1, answer), EOS]);
+    return { sequence, isGood: label, file: 'golden', line: k + 1 };
+  });
+  const pairsUp = hasReferencePoint(preference);
+  const batches = trainingBatches(
+    data,
+    { batchSize: data.length, maxLength: 64, packing: false, shuffle: false, grouped: false, seed: 0, ...BUCKETS },
+    pairsUp,
+  );
+  const baseNlls = (row: number): Float32Array =>
+    Float32Array.of(-((pairsUp ? (row % 2 ? reference?.mismatched : reference?.answers)?.[row >> 1] : reference?.answers[row]) ?? 0));
+  return judgedSource({ ...batches, isGood: sample => elementAt(data, sample).isGood, padId: 0, baseNlls });
+}
+
+async function open(name: string) {
+  const folder = await openModel(join(import.meta.dirname, name));
+  return { model: causalModel(folder.config), weights: folder.weights, close: () => folder.weights.close() };
+}
+
+/** Losses before each of four updates and after the last; the base is the model that training starts from. */
+async function losses(engine: Engine, type: string, method: 'full' | 'spsft' | 'lora'): Promise<number[]> {
+  const { model, weights, close } = await open('llama');
+  const recipe = recipeOf({ loss_type: type, beta: 0.5 });
+  const task = tasks.kto(model, recipe);
+  const source = sourceOf(model.vocabularySize, recipe);
+  const batch = await source.fill(elementAt(source.plan.epoch(0), 0));
+  const { evaluated } = await judged(engine, { model, weights }, task, batch);
+  const modules = targetModules(model, settings);
+  const selection = new Map(method === 'spsft' ? modules.map(({ name, weight }) => [name, rowsOf(weight.shape[0] as number)] as const) : []);
+  const found = await lossTrace(engine, {
+    ...{ task, attachment: methods[method].attach(model, settings, selection), recompute: 'none', rate: lr, shape: batch.bucket },
+    ...{ model: weightStream(model, weights), start: method === 'lora' ? startOf(model) : new Map() },
+    feeds: { ...batch.feeds(batch.targetCount), baseNll: (evaluated.nll as Float32Array).slice() },
+  });
+  await close();
+  return found;
+}
+
+/** Ours and TRL's. */
+const MEASURES = {
+  reward_desirable: 'rewards/chosen',
+  reward_undesirable: 'rewards/rejected',
+  logp_desirable: 'logps/chosen',
+  logp_undesirable: 'logps/rejected',
+  margin: 'rewards/margins',
+  kl: 'kl',
+} as const;
+
+const isGood = (sample: number): boolean => elementAt(golden.lengths, sample).label;
+
+for (const { name, engine, missing } of await openOthers())
+  describe.skipIf(!engine)(`${name}${missing ? ` (skipped: ${missing})` : ''}`, () => {
+    for (const [folder, cases] of Object.entries(golden.folders))
+      test.each(Object.entries(cases))(`${folder}: %s`, async (_, wanted) => {
+        const opened = await open(folder);
+        const recipe = recipeOf(wanted);
+        const source = sourceOf(opened.model.vocabularySize, recipe, wanted.reference);
+        const batch = await source.fill(elementAt(source.plan.epoch(0), 0));
+        const task = tasks.kto(opened.model, recipe);
+        const { evaluated, trained, gradients } = await judged(engine as Engine, opened, task, batch);
+        close(trained.loss?.[0] as number, wanted.loss, 'loss');
+        close(evaluated.loss?.[0] as number, wanted.loss, 'evaluated loss');
+        checkGradients(gradients, wanted.gradients);
+        const params = { preference: recipe.preference, rowsPerSample: task.rowsPerSample ?? 1, isGood };
+        const tally = ktoEvaluator(source, golden.lengths.length, params).startTally();
+        tally.add(batch, evaluated);
+        const { loss, measures = {} } = tally.result();
+        close(loss, wanted.loss, 'loss of an evaluation');
+        for (const means of [measures, meansOf(ktoMeasures(params)(batch, trained))])
+          for (const [ours, theirs] of Object.entries(MEASURES)) close(means[ours] as number, wanted.metrics[theirs] as number, theirs);
+        await opened.close();
+      });
+    describe.each(Object.keys(golden.traces))('%s', type => {
+      test.each(['full', 'spsft', 'lora'] as const)('four steps: %s', async method => {
+        const found = await losses(engine as Engine, type, method);
+        found.forEach((loss, i) => expect(loss, `step ${i}`).toBeCloseTo(golden.traces[type]?.[method][i] as number, 4));
+      });
+    });
+  });

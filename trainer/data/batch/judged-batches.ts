@@ -1,0 +1,74 @@
+/**
+ * The batches of judged answers whose loss has a reference point: the mean log-ratio of answers to prompts that they were not written for. As in
+ * TRL, each prompt is followed by the answer of the sample before it in its batch. So a batch has the same samples in every epoch, and the
+ * log-probabilities of the base model are computed once.
+ */
+import { elementAt, lastOf } from '../../narrow.ts';
+import type { TokenSequence } from '../types.ts';
+import { planAnswers, sizeOfAnswers } from './answer-batches.ts';
+import { type BatchPlan, type BatchSettings, planBatches } from './batch-plan.ts';
+import { withRowsPerSample } from './rows-per-sample.ts';
+
+/** An answer, and in the row below it the same prompt with the answer of another sample. */
+export const JUDGED_ROWS = 2;
+
+/** The samples of each batch: those of the first epoch of a plan in which each sample has one row. */
+export const fixedBatches = (answers: readonly TokenSequence[], settings: BatchSettings): number[][] =>
+  planAnswers(
+    answers.map(answer => [answer]),
+    settings,
+  )
+    .epoch(0)
+    .map(({ rows }) => rows.flatMap(row => row.sequences));
+
+/**
+ * Each answer with its mismatched one. A sample that is alone in its batch gets the last answer of the batch before.
+ * @param batches of at least two samples together
+ */
+export function withMismatched(
+  answers: readonly TokenSequence[],
+  batches: readonly (readonly number[])[],
+  maxLength: number,
+): TokenSequence[][] {
+  const rows = answers.map(answer => [answer]);
+  for (const [i, batch] of batches.entries())
+    for (const [place, sample] of batch.entries()) {
+      const other = place > 0 ? elementAt(batch, place - 1) : lastOf(batch.length > 1 ? batch : elementAt(batches, i - 1));
+      elementAt(rows, sample).push(mismatched(elementAt(answers, sample), elementAt(answers, other), maxLength));
+    }
+  return rows;
+}
+
+function mismatched(asked: TokenSequence, answered: TokenSequence, maxLength: number): TokenSequence {
+  const [prompt, start] = [asked.train.indexOf(1), answered.train.indexOf(1)];
+  const join = (a: Iterable<number>, b: Iterable<number>): number[] => [...a, ...b].slice(0, maxLength);
+  return {
+    ids: Int32Array.from(join(asked.ids.subarray(0, prompt), answered.ids.subarray(start))),
+    train: Uint8Array.from(join(asked.train.subarray(0, prompt), answered.train.subarray(start))),
+  };
+}
+
+/** A plan whose batches are always these, in another order in each epoch. @param samples the rows of each */
+export function planFixed(
+  samples: readonly (readonly TokenSequence[])[],
+  batches: readonly (readonly number[])[],
+  settings: BatchSettings,
+): BatchPlan {
+  const rowOf = (sample: number) => ({ sequences: [sample], ...sizeOfAnswers(elementAt(samples, sample)) });
+  const sizes = batches.map(batch => {
+    const rows = batch.map(rowOf);
+    return { length: Math.max(...rows.map(({ length }) => length)), targets: rows.reduce((sum, { targets }) => sum + targets, 0) };
+  });
+  const plan = planBatches(sizes, { ...settings, batchSize: 1 });
+  const used = samples.flat().reduce((sum, { ids }) => sum + ids.length, 0);
+  const widened = withRowsPerSample(plan, JUDGED_ROWS * settings.batchSize, used);
+  return {
+    ...widened,
+    rows: samples.map((_, sample) => ({ ...rowOf(sample), targets: 1 })),
+    epoch: number =>
+      widened.epoch(number).map(planned => ({
+        ...planned,
+        rows: planned.rows.flatMap(({ sequences }) => sequences.flatMap(batch => elementAt(batches, batch).map(rowOf))),
+      })),
+  };
+}

@@ -1,0 +1,86 @@
+/** Judged answers of a run: their files, their batches, and what is odd about their numbers. */
+import { answerSource, type BaseNlls, planAnswers } from '../../data/batch/answer-batches.ts';
+import type { BatchPlan, BatchSettings } from '../../data/batch/batch-plan.ts';
+import type { BatchSource } from '../../data/batch/batches.ts';
+import { fixedBatches, planFixed, withMismatched } from '../../data/batch/judged-batches.ts';
+import { judgedExample, loadJudged } from '../../data/load-judged.ts';
+import type { JudgedAnswer, TokenSequence } from '../../data/types.ts';
+import { elementAt } from '../../narrow.ts';
+import { describeImbalance } from '../../protocol/judgment-balance.ts';
+import { RunError } from '../../run-error.ts';
+import type { DataParts } from '../data-parts.ts';
+import { type AnswerDataParams, loadAnswerData } from '../preference/pair-data.ts';
+import { hasReferencePoint } from './kto-loss.ts';
+
+/** @throws RunError 'no-data', or where a set has a single sample and the loss compares it with another; DataError for data that is malformed */
+export async function loadJudgedData(params: AnswerDataParams, part: 'train' | 'held'): Promise<DataParts<JudgedAnswer>> {
+  const { recipe, job } = params;
+  const data = await loadAnswerData(params, part, {
+    noun: 'answers',
+    shown: 'what is judged',
+    load: loadJudged,
+    examplesOf: judgedExample,
+  });
+  if (hasReferencePoint(recipe.preference) && [data.train, data.held].some(({ length }) => length === 1))
+    throw new RunError(
+      'no-data',
+      'the training or the held-out data has a single answer, and the loss compares each with the answer of another sample',
+      'Add samples, or set preference.loss_type: apo_zero_unpaired',
+    );
+  const desirable = data.train.filter(({ isGood }) => isGood).length;
+  const odd =
+    data.train.length > 0 ? describeImbalance({ desirable, undesirable: data.train.length - desirable }, recipe.preference) : undefined;
+  if (odd) job.log('warning', `${odd.problem}. ${odd.advice}`);
+  return data;
+}
+
+/** The rows of each sample: its answer, and with a reference point the answer of another sample to its prompt. */
+export type JudgedRows = readonly (readonly TokenSequence[])[];
+
+export interface JudgedBatches {
+  readonly samples: JudgedRows;
+  readonly plan: BatchPlan;
+}
+
+/** The batches of training. @param pairsUp see `hasReferencePoint` */
+export function trainingBatches(data: readonly JudgedAnswer[], settings: BatchSettings, pairsUp: boolean): JudgedBatches {
+  const answers = data.map(({ sequence }) => sequence);
+  if (!pairsUp)
+    return ofRows(
+      answers.map(answer => [answer]),
+      settings,
+    );
+  const batches = fixedBatches(answers, settings);
+  const samples = withMismatched(answers, batches, settings.maxLength);
+  return { samples, plan: planFixed(samples, batches, settings) };
+}
+
+/** Those of an evaluation, whose mismatched answers do not depend on how it is batched. */
+export function evaluationBatches(data: readonly JudgedAnswer[], settings: BatchSettings, pairsUp: boolean): JudgedBatches {
+  const answers = data.map(({ sequence }) => sequence);
+  const all = answers.map((_, sample) => sample);
+  return ofRows(pairsUp ? withMismatched(answers, [all], settings.maxLength) : answers.map(answer => [answer]), settings);
+}
+
+export const ofRows = (samples: JudgedRows, settings: BatchSettings): JudgedBatches => ({ samples, plan: planAnswers(samples, settings) });
+
+export interface JudgedSourceParams extends JudgedBatches {
+  readonly isGood: (sample: number) => boolean;
+  readonly padId: number;
+  readonly baseNlls?: BaseNlls | undefined;
+}
+
+/** Feeds: those of `answerSource`; `judgments` [batch / rows per sample]: 1 for a good answer, −1 for a bad one, 0 where there is no sample. */
+export function judgedSource({ samples, plan, isGood, padId, baseNlls }: JudgedSourceParams) {
+  const rowsPerSample = elementAt(samples, 0).length;
+  const source = answerSource({ plan, sequences: samples.flat(), rowsPerSample, padId, baseNlls });
+  return {
+    plan,
+    async fill(planned) {
+      const batch = await source.fill(planned);
+      const judgments = new Float32Array(planned.bucket.batch / rowsPerSample);
+      for (const [i, sample] of batch.sampleIndices.entries()) judgments[i] = isGood(sample) ? 1 : -1;
+      return { ...batch, feeds: of => ({ ...batch.feeds(of), judgments }) };
+    },
+  } satisfies BatchSource;
+}
