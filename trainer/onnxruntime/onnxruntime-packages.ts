@@ -1,16 +1,24 @@
 /** The package of ONNX Runtime: 288 MB with the binaries of all systems, so `rowtune engine install --with onnxruntime` gets it. */
 import { existsSync } from 'node:fs';
+import { EngineError } from '../engine/engine.ts';
 import { type OptionalPackages, optionalFolder } from '../engine/install/optional-packages.ts';
 
 const VERSION = '1.30.0';
 
-const name = `onnxruntime-${VERSION}`;
+/** The systems whose binaries for the processor are in the package; its install script, which is not run, fetches those for CUDA from elsewhere. */
+const SYSTEMS: ReadonlySet<string> = new Set(['linux x64', 'linux arm64', 'darwin arm64', 'win32 x64', 'win32 arm64']);
 
-/** Its binaries for the processor are in the package itself; only those for CUDA, which its install script would fetch from elsewhere, are not. */
-export const onnxRuntimePackages: OptionalPackages = { name, packages: { 'onnxruntime-node': VERSION } };
+export const onnxRuntimeName = `onnxruntime-${VERSION}`;
 
-export const onnxRuntimeName = name;
-
-export const hasOnnxRuntime = (cacheDir: string): boolean => existsSync(optionalFolder(cacheDir, { name }));
+export const hasOnnxRuntime = (cacheDir: string): boolean => existsSync(optionalFolder(cacheDir, { name: onnxRuntimeName }));
 
 export const INSTALL_ONNX_RUNTIME = 'rowtune engine install --with onnxruntime';
+
+/** @throws EngineError on a system that has no compiled binary */
+export function onnxRuntimePackages(platform: string = process.platform, arch: string = process.arch): OptionalPackages {
+  if (!SYSTEMS.has(`${platform} ${arch}`))
+    throw new EngineError(
+      `onnxruntime-node has no compiled binary for ${platform} ${arch}: exports to ONNX are not compared with ONNX Runtime here`,
+    );
+  return { name: onnxRuntimeName, packages: { 'onnxruntime-node': VERSION } };
+}

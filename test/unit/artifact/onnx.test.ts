@@ -3,9 +3,11 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type ExportParams, type ExportResult, exportModel } from '../../../trainer/artifact/export-model.ts';
+import { compareWithOnnxRuntime } from '../../../trainer/artifact/onnx/runtime-check.ts';
 import { readOnnx } from '../../../trainer/format/onnx/onnx-reader.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
-import { hasOnnxRuntime } from '../../../trainer/onnxruntime/onnxruntime-packages.ts';
+import { loadModel } from '../../../trainer/model/load-model.ts';
+import { hasOnnxRuntime, onnxRuntimePackages } from '../../../trainer/onnxruntime/onnxruntime-packages.ts';
 import { cacheDir } from '../../support/cache-dir.ts';
 import { openFast } from '../../support/engines.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
@@ -101,6 +103,24 @@ test('without ONNX Runtime the export says that it was not verified there', asyn
   );
   expect(result.crossCheck).toEqual({ missing: expect.stringContaining('rowtune engine install --with onnxruntime') });
   expect(messages).toContainEqual(expect.stringContaining('not verified in another program'));
+});
+
+test.runIf(ONNX_RUNTIME)('other numbers than those of ONNX Runtime are refused with the largest difference', async () => {
+  const { outputDir } = await exportOf({ base: goldenFolder('distilbert'), method: 'spsft', ownHead: true });
+  const { config, weights } = await openModel(goldenFolder('distilbert'));
+  const model = loadModel(config);
+  if (model.kind !== 'classifier') throw new TypeError('no classifier');
+  // The base, which the export is not.
+  const exported = { model, weights, close: async () => {} };
+  await expect(compareWithOnnxRuntime({ path: join(outputDir, 'onnx', 'model.onnx'), model, exported, engine, cacheDir })).rejects.toThrow(
+    /ONNX Runtime computes something else: for 1 text of 6 tokens the largest difference is/,
+  );
+  await weights.close();
+});
+
+test('a system without a compiled binary is named', () => {
+  expect(() => onnxRuntimePackages('darwin', 'x64')).toThrow(/no compiled binary for darwin x64/);
+  expect(onnxRuntimePackages('win32', 'x64').packages).toHaveProperty('onnxruntime-node');
 });
 
 test('a decoder that classifies is refused by name', async () => {

@@ -71,7 +71,7 @@ type AnyVariant = 'auto' | 'webgpu' | typeof BY_DEVICE | Variant | PjrtVariant;
 /** How each other tool is installed. */
 const toolInstallers = {
   'llama.cpp': (params: ToolParams) => installOptional(llamaCppPackages(), params),
-  onnxruntime: (params: ToolParams) => installOptional(onnxRuntimePackages, params),
+  onnxruntime: (params: ToolParams) => installOptional(onnxRuntimePackages(), params),
   mpi: (params: ToolParams) => installMpi(params),
 };
 type ToolParams = Omit<InstallParams, 'variant'>;
