@@ -1,13 +1,10 @@
 /** Does ONNX Runtime compute what our engine computes? Inputs of several numbers and lengths, every number of the answer compared. */
 import { type Engine, EngineError } from '../../engine/engine.ts';
-import { Graph } from '../../graph/graph.ts';
-import { assemble } from '../../graph/program.ts';
 import { elementCount, float32Of, type HostArray } from '../../graph/types.ts';
-import { declareClassifierBatch } from '../../model/classifier-batch.ts';
+import type { ClassifierShape } from '../../model/classifier-batch.ts';
 import type { ClassifierInput, ClassifierModel } from '../../model/model-spec.ts';
-import { Tracer } from '../../model/tracer.ts';
 import { weightStream } from '../../model/weight-stream.ts';
-import { required } from '../../narrow.ts';
+import { valueFor } from '../../narrow.ts';
 import { type OnnxRuntime, OnnxRuntimeError, openOnnxRuntime, type RuntimeTensor } from '../../onnxruntime/onnxruntime.ts';
 import { hasOnnxRuntime, INSTALL_ONNX_RUNTIME, onnxRuntimeName } from '../../onnxruntime/onnxruntime-packages.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
@@ -18,7 +15,7 @@ import type { CrossCheck, ReopenedExport } from '../artifact.ts';
 import { ExportError } from '../export-error.ts';
 import { compareLogits } from '../smoke-test.ts';
 import { inputName } from './lower.ts';
-import { answerOf } from './trace.ts';
+import { forwardProgram, PASS } from './trace.ts';
 
 /** Threads of ONNX Runtime: the inputs are few and short. */
 const THREADS = 2;
@@ -31,11 +28,6 @@ const TEXT_SHAPES = [
 ] as const;
 const IMAGE_BATCHES = [1, 3] as const;
 const SEED = 42;
-
-interface Shape {
-  readonly batch: number;
-  readonly tokens: number;
-}
 
 export interface RuntimeCheckParams {
   readonly path: string;
@@ -56,15 +48,17 @@ export async function compareWithOnnxRuntime(params: RuntimeCheckParams): Promis
     const shapes = shapesFor(model.input);
     for (const shape of shapes) {
       const feeds = randomInputs(model.input, shape);
-      const ours = await answers(engine, { model, exported, shape, feeds });
-      const theirs = await answersOfRuntime(runtime, { model, shape, feeds }).catch(refuse);
-      const found = compareLogits(theirs, ours, []);
-      if (!(found.largest <= found.tolerance))
-        throw new ExportError(
-          `ONNX Runtime computes something else: for ${shown(model.input, shape)} the largest difference is ${found.largest.toPrecision(3)}, more than ${found.tolerance.toPrecision(3)}; nothing was written: report this with the recipe`,
-        );
-      largestDifference = Math.max(largestDifference, found.largest);
-      tolerance = Math.max(tolerance, found.tolerance);
+      const ours = await outputsOf(engine, { model, exported, shape, feeds });
+      const theirs = await outputsOfRuntime(runtime, { model, shape, feeds }).catch(refuse);
+      for (const [name, expected] of ours) {
+        const found = compareLogits(valueFor(theirs, name), expected, []);
+        if (!(found.largest <= found.tolerance))
+          throw new ExportError(
+            `ONNX Runtime computes something else: for ${shown(model.input, shape)} the largest difference in ${name} is ${found.largest.toPrecision(3)}, more than ${found.tolerance.toPrecision(3)}; nothing was written: report this with the recipe`,
+          );
+        largestDifference = Math.max(largestDifference, found.largest);
+        tolerance = Math.max(tolerance, found.tolerance);
+      }
     }
     return {
       program: onnxRuntimeName.replace('-', ' '),
@@ -84,18 +78,18 @@ function refuse(error: unknown): never {
   );
 }
 
-function shapesFor(input: ClassifierInput): Shape[] {
+function shapesFor(input: ClassifierInput): ClassifierShape[] {
   if (input.kind === 'image') return IMAGE_BATCHES.map(batch => ({ batch, tokens: 0 }));
   return TEXT_SHAPES.map(({ batch, tokens }) => ({ batch, tokens: Math.min(tokens, input.maxPositions) }));
 }
 
-const shown = ({ kind }: ClassifierInput, { batch, tokens }: Shape): string => {
+const shown = ({ kind }: ClassifierInput, { batch, tokens }: ClassifierShape): string => {
   const count = `${batch} ${kind === 'image' ? 'image' : 'text'}${batch === 1 ? '' : 's'}`;
   return kind === 'image' ? count : `${count} of ${tokens} tokens`;
 };
 
 /** Random ids, segments and pixels; each text but the first is shorter than the batch and filled up. */
-function randomInputs(input: ClassifierInput, { batch, tokens }: Shape): Record<string, HostArray> {
+function randomInputs(input: ClassifierInput, { batch, tokens }: ClassifierShape): Record<string, HostArray> {
   const random = createRandom(SEED);
   if (input.kind === 'image') {
     const count = batch * input.height * input.width * input.channels;
@@ -113,37 +107,36 @@ function randomInputs(input: ClassifierInput, { batch, tokens }: Shape): Record<
 
 interface Input {
   readonly model: ClassifierModel;
-  readonly shape: Shape;
+  readonly shape: ClassifierShape;
   readonly feeds: Record<string, HostArray>;
 }
 
-const PASS = 'forward';
-
 /** Our engine on the weights that were read from the file, as every evaluation runs it. */
-async function answers(
+async function outputsOf(
   engine: Engine,
   { model, exported, shape, feeds }: Input & Pick<RuntimeCheckParams, 'exported'>,
-): Promise<Float32Array> {
-  const graph = new Graph();
-  const answer = model.logits(new Tracer({ graph }), declareClassifierBatch(graph, model.input, shape));
-  const session = await engine.compile(assemble({ [PASS]: { graph, outputs: { answer }, effects: [] } }));
+): Promise<ReadonlyMap<string, Float32Array>> {
+  const session = await engine.compile(forwardProgram(model, shape));
   try {
     await loadVariables(session, { model: weightStream(model, exported.weights), attachment: untouched });
-    return float32Of(required((await session.run(PASS, feeds)).answer, 'the answer'));
+    return new Map(Object.entries(await session.run(PASS, feeds)).map(([name, values]) => [name, float32Of(values)]));
   } finally {
     await session.dispose();
   }
 }
 
-async function answersOfRuntime(runtime: OnnxRuntime, { model, shape, feeds }: Input): Promise<Float32Array> {
+async function outputsOfRuntime(runtime: OnnxRuntime, { model, shape, feeds }: Input): Promise<ReadonlyMap<string, Float32Array>> {
   const given = Object.entries(feeds).map(([feed, data]) => [inputName(feed), runtimeTensor(model.input, shape, data)] as const);
-  const found = (await runtime.run(Object.fromEntries(given))).get(answerOf(model));
-  const { data } = required(found, `the output ${answerOf(model)}`);
-  if (data instanceof Float32Array) return data;
-  throw new OnnxRuntimeError(`ONNX Runtime gave integers for ${answerOf(model)}`);
+  const found = await runtime.run(Object.fromEntries(given));
+  return new Map(
+    [...found].map(([name, { data }]) => {
+      if (data instanceof Float32Array) return [name, data];
+      throw new OnnxRuntimeError(`ONNX Runtime gave integers for ${name}`);
+    }),
+  );
 }
 
-function runtimeTensor(input: ClassifierInput, { batch, tokens }: Shape, data: HostArray): RuntimeTensor {
+function runtimeTensor(input: ClassifierInput, { batch, tokens }: ClassifierShape, data: HostArray): RuntimeTensor {
   if (input.kind === 'tokens') return { type: 'int64', data: BigInt64Array.from(data, BigInt), dims: [batch, tokens] };
   const { channels, height, width } = input;
   const dims = [batch, channels, height, width];

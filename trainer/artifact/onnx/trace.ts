@@ -1,8 +1,8 @@
 /** The forward pass of a classifier or an embedder in several sizes: the same steps, which differ in numbers alone. */
 import { Graph } from '../../graph/graph.ts';
 import type { Node } from '../../graph/node-store.ts';
-import { assemble, type Signature } from '../../graph/program.ts';
-import { declareClassifierBatch } from '../../model/classifier-batch.ts';
+import { assemble, type Program, type Signature } from '../../graph/program.ts';
+import { type ClassifierShape, declareClassifierBatch } from '../../model/classifier-batch.ts';
 import { poolStates } from '../../model/embedder.ts';
 import { tokensOf } from '../../model/family/text-encoder.ts';
 import type { ClassifierModel } from '../../model/model-spec.ts';
@@ -12,36 +12,30 @@ import { ExportError } from '../export-error.ts';
 import type { SampleGrid } from './size.ts';
 
 /** The outputs, as Optimum and sentence-transformers name them. */
-export const LOGITS_OUTPUT = 'logits';
-export const STATES_OUTPUT = 'last_hidden_state';
-export const VECTORS_OUTPUT = 'sentence_embedding';
+const LOGITS_OUTPUT = 'logits';
+const STATES_OUTPUT = 'last_hidden_state';
+const VECTORS_OUTPUT = 'sentence_embedding';
 
-/** The name of the output that is the model's own answer. */
-export const answerOf = ({ pooling }: ClassifierModel): string => (pooling ? VECTORS_OUTPUT : LOGITS_OUTPUT);
+export const PASS = 'forward';
 
-interface Shape {
-  readonly batch: number;
-  readonly tokens: number;
-}
-
-const PASS = 'forward';
-
-/** Without loss and dropout; a text has at most `longest` tokens, and steps do not depend on its length. */
-function trace(model: ClassifierModel, { batch, tokens }: Shape, longest: number): Signature {
+/**
+ * The forward pass as a program of one signature, without loss and dropout.
+ * @param longest of texts, where the steps must not depend on their length: see `Tracer.longest`
+ */
+export function forwardProgram(model: ClassifierModel, shape: ClassifierShape, longest?: number): Program {
   const graph = new Graph();
-  const inputs = declareClassifierBatch(graph, model.input, { batch, tokens });
-  const tracer = new Tracer({ graph, longest });
-  const outputs = outputsOf(model, tracer, inputs, { batch, tokens });
-  return valueFor(new Map(Object.entries(assemble({ [PASS]: { graph, outputs, effects: [] } }).signatures)), PASS);
+  const tracer = new Tracer({ graph, ...(longest !== undefined && { longest }) });
+  const outputs = outputsOf(model, tracer, shape);
+  return assemble({ [PASS]: { graph, outputs, effects: [] } });
 }
 
-function outputsOf(
-  model: ClassifierModel,
-  tracer: Tracer,
-  inputs: ReturnType<typeof declareClassifierBatch>,
-  { batch, tokens }: Shape,
-): Record<string, Node> {
+const trace = (model: ClassifierModel, shape: ClassifierShape, longest: number): Signature =>
+  valueFor(new Map(Object.entries(forwardProgram(model, shape, longest).signatures)), PASS);
+
+function outputsOf(model: ClassifierModel, tracer: Tracer, shape: ClassifierShape): Record<string, Node> {
   const { graph } = tracer;
+  const { batch, tokens } = shape;
+  const inputs = declareClassifierBatch(graph, model.input, shape);
   if (model.pooling && model.encoder) {
     const states = model.encoder.states(tracer, inputs);
     const vectors = poolStates(graph, states, { batch: tokensOf(inputs), pooling: model.pooling });
@@ -64,7 +58,7 @@ export interface Traces {
   /** In the order of the grid. */
   readonly samples: readonly Signature[];
   /** That of the longest text, with a number of texts that is not in the grid: it checks what was found from the samples. */
-  readonly last: Signature & { readonly of: Shape };
+  readonly last: Signature & { readonly of: ClassifierShape };
 }
 
 /** @throws ExportError for a model whose steps depend on the sizes of its input */

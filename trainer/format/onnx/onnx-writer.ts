@@ -50,6 +50,9 @@ export interface OnnxModel {
 /** A message of protocol buffers is smaller than 2 GiB; the rest is for nodes and names. */
 const MOST_INLINE_BYTES = 2 ** 31 - 2 ** 26;
 
+/** Tensors up to this size always stay inside: programs look at shapes and scalars before they open the other file. */
+const SMALL_BYTES = 1024;
+
 /** The end of the name of the file of tensors, as Optimum and transformers.js look for it. */
 const DATA_SUFFIX = '_data';
 
@@ -59,42 +62,41 @@ interface Chunk {
 }
 
 /**
- * The tensors are a part of the file, or, where they are too large for one, lie in a second file next to it with the name's end `_data`.
- * Both appear complete or not at all.
+ * The tensors are a part of the file, or, where they are too large for one, all but the small ones lie in a second file next to it with the
+ * name's end `_data`. Both appear complete or not at all.
  * @param inlineBytes the most bytes of tensors in the file itself
  * @throws ModelFileError when a tensor's bytes are not as many as it says
  */
 export async function writeOnnx(path: string, model: OnnxModel, inlineBytes = MOST_INLINE_BYTES): Promise<void> {
   const total = model.tensors.reduce((sum, { byteLength }) => sum + byteLength, 0);
-  if (total <= inlineBytes) {
-    await writeChunks(path, fileOf(model, model.tensors.map(inlineTensor)));
-    return;
-  }
+  const isOutside = ({ byteLength }: OnnxTensor): boolean => total > inlineBytes && byteLength > SMALL_BYTES;
   const dataFile = `${path}${DATA_SUFFIX}`;
   let offset = 0;
-  const headers = model.tensors.map(tensor => {
+  const tensors = model.tensors.map(tensor => {
+    if (!isOutside(tensor)) return inlineTensor(path, tensor);
     const header = externalTensor(tensor, basename(dataFile), offset);
     offset += tensor.byteLength;
     return [header];
   });
-  await writeChunks(
-    dataFile,
-    model.tensors.map(({ name, byteLength, data }) => ({
-      length: byteLength,
-      bytes: async () => checked(path, name, byteLength, await data()),
-    })),
-  );
-  await writeChunks(path, fileOf(model, headers));
-
-  function inlineTensor({ name, type, shape, byteLength, data }: OnnxTensor): Chunk[] {
-    const fields = TensorProto.encode({ dims: shape, data_type: ONNX_TYPES[type], name }).finish();
-    return [
-      exactly(fields),
-      exactly(opening(FIELDS.rawData, byteLength)),
-      { length: byteLength, bytes: async () => checked(path, name, byteLength, await data()) },
-    ];
-  }
+  const outside = model.tensors.filter(isOutside);
+  if (outside.length > 0)
+    await writeChunks(
+      dataFile,
+      outside.map(tensor => dataOf(path, tensor)),
+    );
+  await writeChunks(path, fileOf(model, tensors));
 }
+
+function inlineTensor(path: string, tensor: OnnxTensor): Chunk[] {
+  const { name, type, shape, byteLength } = tensor;
+  const fields = TensorProto.encode({ dims: shape, data_type: ONNX_TYPES[type], name }).finish();
+  return [exactly(fields), exactly(opening(FIELDS.rawData, byteLength)), dataOf(path, tensor)];
+}
+
+const dataOf = (path: string, { name, byteLength, data }: OnnxTensor): Chunk => ({
+  length: byteLength,
+  bytes: async () => checked(path, name, byteLength, await data()),
+});
 
 function externalTensor({ name, type, shape, byteLength }: OnnxTensor, location: string, offset: number): Chunk {
   const entries = Object.entries({ location, offset: String(offset), length: String(byteLength) });
