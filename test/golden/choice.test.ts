@@ -17,7 +17,7 @@ import { listDataFiles } from '../../trainer/data/read/list-files.ts';
 import { readRecords } from '../../trainer/data/read/read-records.ts';
 import { evalSignature, evaluationProgram } from '../../trainer/train/train-program.ts';
 import { loadVariables } from '../../trainer/train/variables.ts';
-import { openReference } from '../support/engines.ts';
+import { openFast } from '../support/engines.ts';
 import { adamw } from '../support/tiny-training.ts';
 
 interface Golden {
@@ -34,7 +34,7 @@ for (const part of ['llama', 'tiny-tokenizer']) await cp(join(here, part), base,
 const folder = await openModel(base);
 const model = causalModel(folder.config);
 const tokenizer = await folder.loadTokenizer();
-const engine = await openReference();
+const engine = await openFast();
 
 async function questionsOf(task: ChoiceTask): Promise<ChoiceQuestion[]> {
   const questions: ChoiceQuestion[] = [];

@@ -9,7 +9,7 @@ import { openModel } from '../../trainer/hub/open-model.ts';
 import { causalModel } from '../../trainer/model/load-model.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
 import { largestDifference } from '../../trainer/verify/verify-model.ts';
-import { casesOn, openOthersAndPjrt, openReference } from '../support/engines.ts';
+import { casesOn, openFast, openOthersAndPjrt, openReference } from '../support/engines.ts';
 
 const isDecoder = (name: string): boolean => {
   const config = join(import.meta.dirname, name, 'config.json');
@@ -69,7 +69,7 @@ for (const { name: engineName, engine, missing } of [
   });
 
 test('a prompt that begins like the last one has the same logits, to the bit, and is read from there', async () => {
-  const engine = await openReference();
+  const engine = await openFast();
   const folder = await openModel(join(import.meta.dirname, 'llama'));
   const model = causalModel(folder.config);
   const tokens = model.maxPositions;

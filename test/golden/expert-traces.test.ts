@@ -15,7 +15,7 @@ import { causalModel } from '../../trainer/model/load-model.ts';
 import type { CausalModel } from '../../trainer/model/model-spec.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
 import { causalTask } from '../../trainer/objective/causal/causal-task.ts';
-import { openOthers, openReference } from '../support/engines.ts';
+import { openFast, openOthers } from '../support/engines.ts';
 import { everyNth, lossTrace, nextTokenFeeds, waveFactors } from '../support/loss-trace.ts';
 import { settingsOf } from '../support/method-settings.ts';
 
@@ -79,8 +79,8 @@ const numbersOf = (scores: Float32Array): number[] => [
   ...[...scores].filter((_, row) => row % 11 === 0).slice(0, 6),
 ];
 
-const reference = await openReference();
-const engines = [{ name: 'portable, cpu', engine: reference }, ...(await openOthers()).filter(({ name }) => name === 'tensorflow')];
+const portable = await openFast();
+const engines = [{ name: 'portable, wasm', engine: portable }, ...(await openOthers()).filter(({ name }) => name === 'tensorflow')];
 
 describe.each(Object.entries(golden.folders))('%s', (name, trace) => {
   for (const { name: engineName, engine } of engines)
@@ -102,7 +102,7 @@ describe.each(Object.entries(golden.folders))('%s', (name, trace) => {
     const source = tokenSource({ plan, sequences, padId: 0, packed: false });
     const modules = model.modules.filter(module => trace.scores[module.name]?.[measure]);
     expect(modules.length).toBeGreaterThan(1);
-    const data = { engine: reference, task: causalTask(model), source, recompute: 'block' as const, exact: false, sweepBytes: 0 };
+    const data = { engine: portable, task: causalTask(model), source, recompute: 'block' as const, exact: false, sweepBytes: 0 };
     const { scores } = await scoreModel({ measure, model, modules, weights: folder.weights, seed: 0, data });
     await folder.weights.close();
     const wrong = modules.flatMap(module => {

@@ -15,7 +15,7 @@ import { loadModel } from '../../trainer/model/load-model.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
 import { feedsOfClassifier, traceClassifier } from '../../trainer/verify/classifier-reference.ts';
 import { readGolden } from '../../trainer/verify/golden.ts';
-import { openReference } from '../support/engines.ts';
+import { openFast } from '../support/engines.ts';
 
 const TOLERANCE = 1e-5;
 
@@ -140,7 +140,7 @@ async function readResNet(): Promise<{ readonly resnet: (reference: ReferenceGro
   const read = new Map(model.modules.map(({ weight }) => [weight.name, graph.read({ ...weight, dtype: 'float32' })]));
   const found = backward(graph, { seeds, wrt: new Map([...read.values()].map(node => [node, {}])), policy: 'none' });
   const outputs = Object.fromEntries([...read].map(([name, node]) => [name, found.get(node) as typeof node]));
-  const session = await (await openReference()).compile(assemble({ gradients: { graph, outputs, effects: [] } }));
+  const session = await (await openFast()).compile(assemble({ gradients: { graph, outputs, effects: [] } }));
   await session.load(weightStream(model, folder.weights));
   await folder.weights.close();
   const gradients = new Map(Object.entries(await session.run('gradients', feedsOfClassifier(model, golden))));

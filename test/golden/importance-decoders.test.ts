@@ -9,7 +9,7 @@ import { openModel } from '../../trainer/hub/open-model.ts';
 import { scoreModel } from '../../trainer/importance/score-model.ts';
 import { causalModel } from '../../trainer/model/load-model.ts';
 import { causalTask } from '../../trainer/objective/causal/causal-task.ts';
-import { openReference } from '../support/engines.ts';
+import { openFast } from '../support/engines.ts';
 
 type Numbers = readonly [norm: number, ...everyEleventhRow: number[]];
 const golden = JSON.parse(readFileSync(join(import.meta.dirname, 'importance_decoders.json'), 'utf8')) as {
@@ -18,7 +18,7 @@ const golden = JSON.parse(readFileSync(join(import.meta.dirname, 'importance_dec
   readonly folders: Readonly<Record<string, Readonly<Record<string, Readonly<Partial<Record<MeasureName, Numbers>>>>>>>;
 };
 const { lengths, prompts } = golden;
-const engine = await openReference();
+const engine = await openFast();
 
 /** Sample i as `scripts/make_importance_decoders.py` has it. */
 const sampleOf = (i: number, vocabularySize: number) => ({

@@ -12,7 +12,7 @@ import type { ClassifierModel } from '../../trainer/model/model-spec.ts';
 import { classifierTask } from '../../trainer/objective/classifier/classifier-task.ts';
 import type { PlannedBatch } from '../../trainer/data/batch/batch-plan.ts';
 import type { Batch, BatchSource } from '../../trainer/data/batch/batches.ts';
-import { openReference } from '../support/engines.ts';
+import { openFast } from '../support/engines.ts';
 
 type Numbers = readonly [norm: number, ...everyEleventhRow: number[]];
 const golden = JSON.parse(readFileSync(join(import.meta.dirname, 'importance_families.json'), 'utf8')) as {
@@ -23,7 +23,7 @@ const golden = JSON.parse(readFileSync(join(import.meta.dirname, 'importance_fam
   readonly folders: Readonly<Record<string, Readonly<Record<string, Readonly<Partial<Record<MeasureName, Numbers>>>>>>>;
 };
 const { samples: SAMPLES, tokens: TOKENS, labels: LABELS } = golden;
-const engine = await openReference();
+const engine = await openFast();
 
 /** Sample i as `scripts/make_importance_families.py` has it. */
 function sampleOf({ input }: ClassifierModel, i: number): Record<string, number[]> {

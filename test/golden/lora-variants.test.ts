@@ -16,7 +16,7 @@ import { causalTask } from '../../trainer/objective/causal/causal-task.ts';
 import { valueFor } from '../../trainer/narrow.ts';
 import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
 import { methodSettings, optimizerSettings } from '../../trainer/train/recipe-settings.ts';
-import { openReference } from '../support/engines.ts';
+import { openFast } from '../support/engines.ts';
 import { lossTrace, nextTokenFeeds } from '../support/loss-trace.ts';
 
 const caseSchema = z.object({ use_rslora: z.boolean(), ratio: z.number(), decay: z.number(), losses: z.array(z.number()) });
@@ -69,7 +69,7 @@ function expectLosses(found: readonly number[], wanted: readonly number[]): void
   });
 }
 
-const engine = await openReference();
+const engine = await openFast();
 describe('PEFT', () => {
   test.each(Object.entries(golden.cases))('%s', async (_, { use_rslora, ratio, decay, losses }) => {
     const recipe = recipeOf({ method: 'lora', lora_alpha: alpha, weight_decay: decay, use_rslora, loraplus_lr_ratio: ratio });

@@ -9,7 +9,7 @@ import type { Engine } from '../../trainer/engine/engine.ts';
 import type { MethodName } from '../../trainer/catalog/methods.ts';
 import { methods } from '../../trainer/method/methods.ts';
 import { largestDifference } from '../../trainer/verify/verify-model.ts';
-import { openOthers, openReference } from '../support/engines.ts';
+import { openFast, openOthers } from '../support/engines.ts';
 import { computeGolden, openGoldenClassifier } from '../support/golden-classifier.ts';
 import { settingsOf } from '../support/method-settings.ts';
 
@@ -21,7 +21,7 @@ interface PeftNumbers {
 const dirOf = (name: string): string => join(import.meta.dirname, 'peft', name);
 const numbersOf = async (name: string): Promise<PeftNumbers> => JSON.parse(await readFile(join(dirOf(name), 'logits.json'), 'utf8'));
 const engines = [
-  { name: 'portable, cpu', engine: await openReference(), missing: undefined },
+  { name: 'portable, wasm', engine: await openFast(), missing: undefined },
   ...(await openOthers()).filter(({ name }) => name === 'tensorflow'),
 ];
 

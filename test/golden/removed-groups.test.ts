@@ -15,9 +15,9 @@ import type { ClassifierModel } from '../../trainer/model/model-spec.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
 import { feedsOfClassifier, traceClassifier } from '../../trainer/verify/classifier-reference.ts';
 import { imageSizeOf, readGolden } from '../../trainer/verify/golden.ts';
-import { openReference } from '../support/engines.ts';
+import { openFast } from '../support/engines.ts';
 
-const engine = await openReference();
+const engine = await openFast();
 const folders = [
   ...['bert', 'roberta', 'xlm_roberta', 'distilbert', 'electra', 'albert', 'albert_groups', 'modernbert', 'deberta', 'deberta_own_keys'],
   ...['vit', 'deit_teacher', 'dinov2', 'dinov2_resized', 'dinov2_registers', 'dinov3', 'dinov3_gated', 'convnext', 'convnext_plain', 'convnextv2', 'swin', 'swin_uneven', 'siglip', 'resnet', 'resnet_basic', 'timm_resnext'],

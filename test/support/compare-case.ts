@@ -2,7 +2,7 @@
 import type { Engine } from '../../trainer/engine/engine.ts';
 import { largestError } from './largest-error.ts';
 import type { OperationCase } from './operation-case.ts';
-import { runCase, runGradients } from './run-case.ts';
+import { type CaseResult, runCase, runGradients } from './run-case.ts';
 
 /** Between two float32 implementations, per 1 + |value|: sums in another order and other polynomials for exp. */
 export const ENGINE_TOLERANCE = 1e-5;
@@ -16,6 +16,29 @@ export interface Deviation {
   readonly expected: readonly number[];
 }
 
+interface Computed extends CaseResult {
+  readonly gradients: Readonly<Record<string, readonly number[]>>;
+}
+
+async function compute(engine: Engine, test: OperationCase): Promise<Computed> {
+  const result = await runCase(engine, test);
+  const wanted = gradientsOf(test);
+  return { ...result, gradients: wanted.length === 0 ? {} : await runGradients(engine, test, wanted, false) };
+}
+
+const gradientsOf = (test: OperationCase): string[] => Object.keys({ ...test.gradients, ...test.expectedGradients });
+
+/** Results of the reference, computed once for all engines that are compared with it. */
+const known = new WeakMap<Engine, Map<OperationCase, Promise<Computed>>>();
+
+function computeOnce(reference: Engine, test: OperationCase): Promise<Computed> {
+  const found = known.get(reference) ?? new Map<OperationCase, Promise<Computed>>();
+  known.set(reference, found);
+  const computed = found.get(test) ?? compute(reference, test);
+  found.set(test, computed);
+  return computed;
+}
+
 /** Whatever is further from the reference than the tolerance of the case. */
 export async function compareCase(engine: Engine, reference: Engine, test: OperationCase): Promise<Deviation[]> {
   const tolerance = test.tolerance ?? ENGINE_TOLERANCE;
@@ -23,11 +46,8 @@ export async function compareCase(engine: Engine, reference: Engine, test: Opera
     const error = largestError(actual, expected);
     return error <= tolerance ? [] : [{ what, error, actual: actual.slice(0, 24), expected: expected.slice(0, 24) }];
   };
-  const [actual, expected] = [await runCase(engine, test), await runCase(reference, test)];
+  const [actual, expected] = [await compute(engine, test), await computeOnce(reference, test)];
   const variables = Object.entries(expected.variables).flatMap(([name, values]) => compare(name, actual.variables[name], values));
-  const wanted = Object.keys({ ...test.gradients, ...test.expectedGradients });
-  if (wanted.length === 0) return [...compare('value', actual.y, expected.y), ...variables];
-  const [ours, theirs] = [await runGradients(engine, test, wanted, false), await runGradients(reference, test, wanted, false)];
-  const gradients = wanted.flatMap(input => compare(`gradient of ${input}`, ours[input], theirs[input]));
+  const gradients = gradientsOf(test).flatMap(input => compare(`gradient of ${input}`, actual.gradients[input], expected.gradients[input]));
   return [...compare('value', actual.y, expected.y), ...variables, ...gradients];
 }

@@ -3,6 +3,7 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Engine, Session } from '../../trainer/engine/engine.ts';
+import { planner } from '../../trainer/graph/fusion/plan.ts';
 import type { RecomputePolicy } from '../../trainer/graph/recompute.ts';
 import type { HostArray } from '../../trainer/graph/types.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
@@ -38,6 +39,9 @@ export async function openTiny(name: string): Promise<TinyModel> {
   const weights = { tensors: folder.weights.tensors, readFloat32: async (tensor: string) => (values.get(tensor) as Float32Array).slice() };
   return { model: causalModel(folder.config), weights };
 }
+
+/** A planner for all programs of a file, which are much alike: it remembers what it has built. */
+const fuse = planner();
 
 const TOKENS = 10;
 const BATCH = 2;
@@ -102,7 +106,7 @@ export class TinyRun {
         trainShapes: attachment.trainables.length > 0 ? [trained] : [],
         evalShapes: [wholeShape],
       }),
-      { offloadFolder: tmpdir() },
+      { offloadFolder: tmpdir(), fuse },
     );
     const run = new TinyRun(session, params);
     await run.begin(params);

@@ -31,6 +31,13 @@ const metricsOf = async (run: string): Promise<{ step: number; loss?: number }[]
     .map(line => JSON.parse(line) as { step: number; loss?: number });
 
 describe('a run from end to end', () => {
+  /** The evaluation of runs/tiny, which several tests compare with. */
+  let evaluated: ReturnType<typeof cliJson> | undefined;
+  const evaluatedRun = (): ReturnType<typeof cliJson> => {
+    evaluated ??= cliJson(['evaluate', 'runs/tiny'], here);
+    return evaluated;
+  };
+
   test('train: a table on stdout, progress on stderr', async () => {
     const { status, stdout, stderr } = await cli(['train', recipe, 'output_dir=runs/tiny'], here);
     expect(status, stderr).toBe(0);
@@ -80,7 +87,7 @@ describe('a run from end to end', () => {
 
   test('evaluate: the run beats its base', async () => {
     const base = await cliJson(['evaluate', recipe], here);
-    const run = await cliJson(['evaluate', 'runs/tiny'], here);
+    const run = await evaluatedRun();
     expect([base.status, run.status]).toEqual([0, 0]);
     expect(Number(run.value.loss)).toBeLessThan(Number(base.value.loss));
   });
@@ -116,7 +123,7 @@ describe('a run from end to end', () => {
     expect(value).toMatchObject({ ok: true, outputDir: path.join(folder, `out-${format}`) });
     const source = format === 'merged' ? [recipe, `model=out-${format}`] : [recipe, '--adapter', `out-${format}`];
     const exported = await cliJson(['evaluate', ...source], here);
-    const run = await cliJson(['evaluate', 'runs/tiny'], here);
+    const run = await evaluatedRun();
     expect(exported.status, exported.stderr).toBe(0);
     expect(Number(exported.value.loss)).toBeCloseTo(Number(run.value.loss), 4);
   });

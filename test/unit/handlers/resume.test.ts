@@ -1,7 +1,7 @@
 /** A run that was stopped and continued has the losses of one that was not, to the bit, on every engine that is here. */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findCheckpoint } from '../../../trainer/artifact/adapter/find-checkpoint.ts';
 import type { TrainResult } from '../../../trainer/handlers/train/train-run.ts';
 import { listCheckpoints } from '../../../trainer/run/checkpoint/checkpoint-folders.ts';
@@ -70,13 +70,17 @@ describe('an interruption at an awkward moment', () => {
   const every = ['save_strategy=steps', 'save_steps=2', 'eval_strategy=steps', 'eval_steps=2'];
   const linesOf = async (runDir: string) => (await readMetrics(runDir)).map(({ step, loss, eval_loss }) => ({ step, loss, eval_loss }));
 
+  const saving = task.recipe(...settings, ...every);
+  const whole = join(task.folder, 'evaluation whole');
+  let expected: TrainResult;
+  beforeAll(async () => {
+    ({ value: expected } = await runInProcess<TrainResult>({ kind: 'train', recipe: saving, runDir: whole, context }));
+  });
+
   test.each([2, 4])('in the evaluation after update %i: the continued run makes up for it', async step => {
-    const recipe = task.recipe(...settings, ...every);
-    const whole = join(task.folder, `evaluation ${step} whole`);
-    const { value: expected } = await runInProcess<TrainResult>({ kind: 'train', recipe, runDir: whole, context });
     const runDir = join(task.folder, `evaluation ${step} parts`);
     let steps = 0;
-    const first = await runInProcess<TrainResult>({ kind: 'train', recipe, runDir, context }, (event, job) => {
+    const first = await runInProcess<TrainResult>({ kind: 'train', recipe: saving, runDir, context }, (event, job) => {
       if (event.type === 'metrics') steps = event.step;
       if (event.type === 'progress' && event.phase === 'evaluate' && steps === step)
         job.requestStop({ save: true, reason: 'the test says so' });

@@ -4,14 +4,14 @@ import { untouched } from '../../../trainer/artifact/adapter/apply-adapter.ts';
 import { fromBfloat16, type HostArray } from '../../../trainer/graph/types.ts';
 import { methods } from '../../../trainer/method/methods.ts';
 import { placeTrained } from '../../../trainer/method/placement.ts';
-import { openOthers, openReference } from '../../support/engines.ts';
+import { openFast, openOthers } from '../../support/engines.ts';
 import { computeGolden, openGoldenClassifier } from '../../support/golden-classifier.ts';
 import { settingsOf } from '../../support/method-settings.ts';
 
 const bfloat16 = { dtype: 'bfloat16', quantize: 'none' } as const;
 const others = (await openOthers()).filter(({ name }) => name === 'tensorflow');
 const engines = [
-  { name: 'portable, cpu', engine: await openReference() },
+  { name: 'portable, wasm', engine: await openFast() },
   ...others.map(({ name, engine, missing }) => ({ name: missing === undefined ? name : `${name} (skipped: ${missing})`, engine })),
 ];
 

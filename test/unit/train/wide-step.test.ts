@@ -34,19 +34,13 @@ const model = causalModel({
   max_position_embeddings: 64,
 });
 const tensors = new Map(model.parameters.map(parameter => [parameter.name, parameter]));
-const wide: TinyModel = {
-  model,
-  weights: {
-    tensors,
-    readFloat32: async name => {
-      const { shape } = tensors.get(name) as { readonly shape: readonly number[] };
-      const count = shape.reduce((product, size) => product * size, 1);
-      return shape.length === 1
-        ? new Float32Array(count).fill(1)
-        : Float32Array.from(randomNumbers(count, -0.08, 0.08, count + name.length));
-    },
-  },
-};
+const values = new Map<string, Float32Array>();
+for (const { name, shape } of model.parameters) {
+  const count = shape.reduce((product, size) => product * size, 1);
+  const drawn = () => Float32Array.from(randomNumbers(count, -0.08, 0.08, count + name.length));
+  values.set(name, shape.length === 1 ? new Float32Array(count).fill(1) : drawn());
+}
+const wide: TinyModel = { model, weights: { tensors, readFloat32: async name => (values.get(name) as Float32Array).slice() } };
 
 const eightBit: OptimizerSettings = { ...adamw, eightBitFrom: 4096 };
 interface Case {
