@@ -34,6 +34,8 @@ export interface ObjectiveEntry {
   readonly problem?: 'single_label' | 'multi_label' | 'regression' | 'token_label' | 'embedding';
   /** Present if the samples are answers that were compared or judged. */
   readonly compares?: Comparison;
+  /** Present if a text is scored for another one: numbers are from 0 to 1, and the texts of each held-out query are ranked. */
+  readonly ranks?: true;
   /** Present if samples are texts whose vectors are compared with each other. */
   readonly embeds?: true;
   /** The unit of throughput. */
@@ -139,6 +141,18 @@ const entries = {
     metrics: ['loss', 'pearson'],
     architectures: 'ForSequenceClassification',
   },
+  reranker: {
+    label: 'Reranker (cross-encoder)',
+    summary: 'Score how well a document answers a query, to sort what a search has found.',
+    model: 'classifier',
+    reads: 'texts',
+    target: 'number',
+    problem: 'multi_label',
+    ranks: true,
+    unit: 'tokens',
+    metrics: ['loss', 'ndcg_at_10', 'mrr_at_10', 'map', 'recall_at_1'],
+    architectures: 'ForSequenceClassification',
+  },
   token_classification: {
     label: 'Token classification',
     summary: 'Predict a label for each word of a text: names of persons and places, parts of speech.',
@@ -180,6 +194,9 @@ export type ObjectiveName = keyof typeof entries;
 export const objectiveCatalog: Readonly<Record<ObjectiveName, ObjectiveEntry>> = entries;
 
 export const objectiveNames = namesOf(entries);
+
+/** Whether a model of it has one output, whatever labels its config names. */
+export const hasOneOutput = ({ problem, ranks }: ObjectiveEntry): boolean => problem === 'regression' || ranks === true;
 
 /** Whether all rows of a batch have to be in one process, because the loss compares them with each other. */
 export const needsWholeBatch = ({ compares, embeds }: ObjectiveEntry): boolean => compares !== undefined || embeds === true;

@@ -23,6 +23,8 @@ const TEXT_COLUMNS: readonly (readonly [string, string?])[] = [
   ['premise', 'hypothesis'],
   ['question', 'sentence'],
   ['sentence'],
+  ['query', 'document'],
+  ['query', 'passage'],
 ];
 const LABEL_COLUMNS = ['label', 'labels', 'score', 'gold_label', 'is_duplicate', 'Quality'];
 
@@ -49,6 +51,8 @@ export interface LoadLabeledInput {
   readonly columns: ColumnNames;
   /** A number is predicted, not a class. */
   readonly regression: boolean;
+  /** A sample is a query with a document, and its number, from 0 to 1, says how relevant that is. */
+  readonly ranks?: boolean | undefined;
   /** A sample has any number of labels. */
   readonly multiple?: boolean;
   /** Label names by id; empty takes them from the data, sorted. */
@@ -119,7 +123,13 @@ interface LabeledSamplesHooks {
 
 /** The samples before they are encoded. @throws DataError where the first one lacks a column, or has no class */
 export function labeledSamples(
-  { columns: renames, regression, multiple = false, labels }: Pick<LoadLabeledInput, 'columns' | 'regression' | 'multiple' | 'labels'>,
+  {
+    columns: renames,
+    regression,
+    ranks,
+    multiple = false,
+    labels,
+  }: Pick<LoadLabeledInput, 'columns' | 'regression' | 'ranks' | 'multiple' | 'labels'>,
   files: readonly DataFile[],
   { problems, onSkip, onFirst, onSample }: LabeledSamplesHooks,
 ): AsyncGenerator<LabeledRecord & Pick<DataRecord, 'file' | 'line'>> {
@@ -136,7 +146,7 @@ export function labeledSamples(
       return columns;
     },
     read: (record, known) => {
-      const labeled = labeledRecord(record, known, { regression, multiple, labels });
+      const labeled = labeledRecord(record, known, { regression, ranks, multiple, labels });
       onSample?.(labeled);
       return labeled;
     },
@@ -157,17 +167,15 @@ export interface LabeledRecord {
 export function labeledRecord(
   record: DataRecord,
   columns: LabeledColumns,
-  {
-    regression,
-    multiple = false,
-    labels,
-  }: { readonly regression: boolean; readonly multiple?: boolean; readonly labels: readonly string[] },
+  { regression, ranks = false, multiple = false, labels }: Pick<LoadLabeledInput, 'regression' | 'ranks' | 'multiple' | 'labels'>,
 ): LabeledRecord {
   const { first: firstKey, second: secondKey, label } = columns;
   const second = secondKey === undefined ? undefined : optionalText(record, secondKey);
   // Of a pair one may be empty: QQP has a few.
   const first = second?.trim() ? optionalText(record, firstKey) : requiredText(record, firstKey);
-  if (regression) return { first, second, label: '', value: requiredNumber(record, label) };
+  if (ranks && !second?.trim())
+    throw fieldError(record, secondKey ?? 'document', 'no document for the query', 'Give every sample a query, a document and a label');
+  if (regression) return { first, second, label: '', value: ranks ? requiredShare(record, label) : requiredNumber(record, label) };
   if (multiple) return { first, second, label: '', names: labelNames(record, columns, labels), value: 0 };
   if (record.value[label] === HIDDEN_LABEL)
     throw fieldError(
@@ -209,6 +217,14 @@ function requiredNumber(record: DataRecord, key: string): number {
   const number = typeof value === 'number' ? value : typeof value === 'string' && value.trim() !== '' ? Number(value) : Number.NaN;
   if (Number.isFinite(number)) return number;
   throw fieldError(record, key, `${JSON.stringify(value) ?? 'missing'}, expected a number`, 'Give every sample the number to predict');
+}
+
+function requiredShare(record: DataRecord, key: string): number {
+  const value = record.value[key];
+  if (typeof value === 'boolean') return Number(value);
+  const number = requiredNumber(record, key);
+  if (number >= 0 && number <= 1) return number;
+  throw fieldError(record, key, `the number ${number}, expected 0 (not relevant) to 1 (relevant)`, 'Divide scores by their highest value');
 }
 
 interface Counts {

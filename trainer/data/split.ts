@@ -80,6 +80,14 @@ export function splitSamples({ count, validation, seed, labels }: SplitSettings)
   return { train: all.filter(index => !held.has(index)), validation: all.filter(index => held.has(index)) };
 }
 
+/** Parts samples so that those of one group stay together. @param groups the group of each sample, of which `validation` counts or shares */
+export function splitGroups(groups: readonly string[], settings: Pick<SplitSettings, 'validation' | 'seed'>): Split {
+  const names = [...new Set(groups)];
+  const held = new Set(splitSamples({ count: names.length, ...settings }).validation.map(place => names[place]));
+  const places = groups.map((_, index) => index);
+  return { train: places.filter(index => !held.has(groups[index])), validation: places.filter(index => held.has(groups[index])) };
+}
+
 /** Whole numbers in proportion to the sizes that add up to `total` (Hamilton's method; ties go to the first). */
 function largestRemainders(sizes: readonly number[], total: number): number[] {
   const sum = sizes.reduce((all, size) => all + size, 0);

@@ -9,6 +9,7 @@ import { preview as imageClassification } from './image_classification/preview.t
 import { preview as kto } from './kto/preview.ts';
 import { preview as multiLabelClassification } from './multi_label_classification/preview.ts';
 import { preview as orpo } from './orpo/preview.ts';
+import { preview as reranker } from './reranker/preview.ts';
 import { preview as reward } from './reward/preview.ts';
 import { preview as sequenceClassification } from './sequence_classification/preview.ts';
 import { preview as sequenceRegression } from './sequence_regression/preview.ts';
@@ -23,6 +24,7 @@ export const previews: Readonly<Record<ObjectiveName, PreviewData>> = {
   kto,
   multi_label_classification: multiLabelClassification,
   orpo,
+  reranker,
   reward,
   sequence_classification: sequenceClassification,
   sequence_regression: sequenceRegression,

@@ -8,6 +8,7 @@ import { setUp as imageClassification } from './image_classification/set-up.ts';
 import { setUp as kto } from './kto/set-up.ts';
 import { setUp as multiLabelClassification } from './multi_label_classification/set-up.ts';
 import { setUp as orpo } from './orpo/set-up.ts';
+import { setUp as reranker } from './reranker/set-up.ts';
 import { setUp as reward } from './reward/set-up.ts';
 import { setUp as sequenceClassification } from './sequence_classification/set-up.ts';
 import { setUp as sequenceRegression } from './sequence_regression/set-up.ts';
@@ -23,6 +24,7 @@ export const setUps: Readonly<Record<ObjectiveName, SetUpTask>> = {
   kto,
   multi_label_classification: multiLabelClassification,
   orpo,
+  reranker,
   reward,
   sequence_classification: sequenceClassification,
   sequence_regression: sequenceRegression,

@@ -8,6 +8,7 @@ import { task as imageClassification } from './image_classification/task.ts';
 import { task as kto } from './kto/task.ts';
 import { task as multiLabelClassification } from './multi_label_classification/task.ts';
 import { task as orpo } from './orpo/task.ts';
+import { task as reranker } from './reranker/task.ts';
 import { task as reward } from './reward/task.ts';
 import { task as sequenceClassification } from './sequence_classification/task.ts';
 import { task as sequenceRegression } from './sequence_regression/task.ts';
@@ -23,6 +24,7 @@ export const tasks: Readonly<Record<ObjectiveName, TaskOf>> = {
   kto,
   multi_label_classification: multiLabelClassification,
   orpo,
+  reranker,
   reward,
   sequence_classification: sequenceClassification,
   sequence_regression: sequenceRegression,

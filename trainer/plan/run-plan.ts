@@ -4,7 +4,7 @@
  */
 
 import { type MethodName, methodCatalog } from '../catalog/methods.ts';
-import { objectiveCatalog } from '../catalog/objectives.ts';
+import { hasOneOutput, objectiveCatalog } from '../catalog/objectives.ts';
 import type { Parts } from '../graph/graph.ts';
 import { assemble, type Program, type Signature } from '../graph/program.ts';
 import { type RecomputePolicy, sqrtBlocks } from '../graph/recompute.ts';
@@ -186,7 +186,7 @@ export const attachFirst = (model: AnyModel, method: MethodName, settings: Metho
 /** The recipe's settings of the model's head and input; labels that only the data tells are as many as the config has. */
 export function modelOptions({ task, data: { image_size: size, labels } }: Recipe): ModelOptions {
   const { problem, model, reads } = objectiveCatalog[task];
-  if (problem === 'regression') return { labels: ['LABEL_0'], problem };
+  if (problem && hasOneOutput(objectiveCatalog[task])) return { labels: ['LABEL_0'], problem };
   return {
     ...((problem === 'token_label' || problem === 'multi_label' || problem === 'embedding') && { problem }),
     ...(model === 'classifier' && labels.length > 0 && { labels }),

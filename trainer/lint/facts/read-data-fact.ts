@@ -140,8 +140,8 @@ function checkLabeled(
   columns: LabeledColumns,
   { task, labels }: { readonly task: Task; readonly labels: readonly string[] },
 ): void {
-  const { target } = objectiveCatalog[task];
-  labeledRecord(record, columns, { regression: target === 'number', multiple: target === 'labels', labels });
+  const { target, ranks } = objectiveCatalog[task];
+  labeledRecord(record, columns, { ranks, regression: target === 'number', multiple: target === 'labels', labels });
 }
 
 const columnsOf = (record: DataRecord | undefined): string[] => Object.keys(record?.value ?? {}).slice(0, 200);

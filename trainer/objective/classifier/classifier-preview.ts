@@ -22,10 +22,18 @@ import { textReader } from './text-reader.ts';
 export const previewLabeled: PreviewData = async params => {
   const { recipe, base } = params;
   const reader = await textReader(params, tokensOf(params, 'classifies texts'));
-  const { target } = objectiveCatalog[recipe.task];
+  const { target, ranks } = objectiveCatalog[recipe.task];
   const { tokenizer } = await withTokenizer(base);
   const { seed, max_length: maxLength, data } = recipe;
-  const common = { tokenizer, columns: data.columns, regression: target === 'number', multiple: target === 'labels', maxLength, seed };
+  const common = {
+    tokenizer,
+    columns: data.columns,
+    ranks,
+    regression: target === 'number',
+    multiple: target === 'labels',
+    maxLength,
+    seed,
+  };
   return {
     async *samples(part, onFormat) {
       const labels = part === 'eval' && data.labels.length === 0 && target === 'label' ? await trainLabels() : data.labels;

@@ -38,6 +38,8 @@ export interface ClassifierReader<Sample extends Labeled> {
   readonly source: (examples: readonly Sample[], model: ClassifierModel, request: SourceRequest) => BatchSource;
   /** Samples of each label, or words of each tag, by place; for `class_weights`. */
   readonly countLabels: (examples: readonly Sample[], labels: readonly string[]) => number[];
+  /** Samples with the same key are held out together. */
+  readonly groupOf?: (example: Sample) => string;
   readonly evaluator: (examples: readonly Sample[], model: ClassifierModel, source: BatchSource) => Evaluator;
   /** Pixels of the model's input, where it takes any. */
   readonly imageSize?: readonly [number, number];

@@ -1,11 +1,11 @@
 /** The tasks that give texts or images a label, words a label each, or texts a number: samples, a head for their labels, batches, evaluation. */
 
-import { objectiveCatalog } from '../../catalog/objectives.ts';
+import { hasOneOutput, objectiveCatalog } from '../../catalog/objectives.ts';
 import { freeOrder, orderSettings } from '../../data/batch/batch-settings.ts';
 import { digestSamples } from '../../data/data-digest.ts';
 import { DataError } from '../../data/data-error.ts';
 import { drawFrom } from '../../data/draw.ts';
-import { splitSamples } from '../../data/split.ts';
+import { splitGroups, splitSamples } from '../../data/split.ts';
 import { loadModel } from '../../model/load-model.ts';
 import type { AnyModel, ClassifierModel } from '../../model/model-spec.ts';
 import { checkWeights } from '../../model/weight-stream.ts';
@@ -65,7 +65,8 @@ async function setUp<Sample extends Labeled>(
   return {
     model,
     task: classifierTask(model),
-    labels,
+    // An adapter names the labels of its head.
+    labels: objectiveCatalog[recipe.task].ranks ? model.labels : labels,
     samples: train.length,
     digest: { train: digestSamples(train), held: digestSamples(held) },
     labelOf: index => (model.problem === 'single_label' ? (train[index]?.target ?? -1) : -1),
@@ -94,7 +95,7 @@ interface Parts<Sample> {
 export async function readParts<Sample extends Labeled>(
   { recipe, base, labels: known = [], job }: ReadParams,
   part: 'train' | 'held',
-  { read, place }: ClassifierReader<Sample>,
+  { read, place, groupOf }: ClassifierReader<Sample>,
 ): Promise<Parts<Sample>> {
   const { data, val_size: validation, seed } = recipe;
   checkNamed(recipe, part, filesOf(recipe));
@@ -110,7 +111,9 @@ export async function readParts<Sample extends Labeled>(
   if (needsTraining && objectiveCatalog[recipe.task].target === 'labels' && labels.length === 0) throw noLabel();
   if (held || validation === 0) return { train: placed(found?.examples), held: placed(held?.examples), labels };
   const all = placed(found?.examples);
-  const split = splitSamples({ count: all.length, validation, seed, labels: all.map(({ label }) => label) });
+  const split = groupOf
+    ? splitGroups(all.map(groupOf), { validation, seed })
+    : splitSamples({ count: all.length, validation, seed, labels: all.map(({ label }) => label) });
   const pick = (indices: readonly number[]) => indices.flatMap(index => all[index] ?? []);
   job.log('info', `${split.validation.length} samples are held out for evaluation, ${split.train.length} are trained on`);
   return { train: pick(split.train), held: drawFrom(pick(split.validation), { count: data.eval_max_samples, seed }), labels };
@@ -169,7 +172,7 @@ export function modelFor(
   const { problem } = objectiveCatalog[recipe.task];
   const model = loadModel(base.folder.config, {
     // One number has one output, whatever the labels that the config names or has by default.
-    ...(problem === 'regression' ? { labels: ['LABEL_0'] } : labels.length > 0 ? { labels } : {}),
+    ...(hasOneOutput(objectiveCatalog[recipe.task]) ? { labels: ['LABEL_0'] } : labels.length > 0 ? { labels } : {}),
     problem,
     headSeed: recipe.seed,
     imageSize,

@@ -13,6 +13,7 @@ import { readFiles } from '../read-files.ts';
 import type { ReadParams } from '../task-setup.ts';
 import { classEvaluator } from './class-evaluator.ts';
 import { type ClassifierReader, countPlaces, placeLabel } from './classifier-reader.ts';
+import { queryOf, rankEvaluator } from './rank-evaluator.ts';
 import { severalEvaluator } from './several-evaluator.ts';
 
 export type TokenInput = Extract<ClassifierModel['input'], { kind: 'tokens' }>;
@@ -22,14 +23,16 @@ export async function textReader(params: ReadParams, { maxPositions }: TokenInpu
   const { max_length: maxLength } = recipe;
   checkMaxLength(maxLength, maxPositions);
   const { tokenizer } = await withTokenizer(base);
-  const { target } = objectiveCatalog[recipe.task];
+  const { target, ranks } = objectiveCatalog[recipe.task];
   const [regression, multiple] = [target === 'number', target === 'labels'];
   return {
     read({ files, labels, maxSamples }) {
       const { data, seed } = recipe;
-      const common = { tokenizer, columns: data.columns, regression, multiple, labels, maxLength, maxSamples, seed };
+      const common = { tokenizer, columns: data.columns, regression, ranks, multiple, labels, maxLength, maxSamples, seed };
       return readFiles(params, files, paths => loadLabeled({ paths, ...common }));
     },
+    // The documents of a query are either trained on or ranked.
+    ...(ranks && { groupOf: queryOf }),
     place: multiple ? () => example => example : placeLabel,
     countLabels: (examples, labels) =>
       countPlaces(
@@ -39,7 +42,9 @@ export async function textReader(params: ReadParams, { maxPositions }: TokenInpu
     evaluator: (examples, model, source) =>
       multiple
         ? severalEvaluator({ labels: model.labels, source, names: examples.map(({ names = [] }) => names) })
-        : classEvaluator({ model, source, targets: examples.map(({ target: place }) => place) }),
+        : ranks
+          ? rankEvaluator(source, examples)
+          : classEvaluator({ model, source, targets: examples.map(({ target: place }) => place) }),
     source(examples, model, { batchSize, order, classWeights }) {
       const { padId, tokenTypes } = inputOf(model, 'tokens');
       const plan = planTexts(examples, { batchSize, maxLength, ...order });

@@ -27,12 +27,20 @@ export function retrievalMeasures({ queries, documents, relevant }: RetrievalPar
     const query = required(queries[place], `query ${place}`);
     const wanted = relevant[place] ?? new Set();
     const hits = nearest(query, documents, DEPTH).map(document => wanted.has(document));
-    for (const k of RECALLS) add(`recall_at_${k}`, hits.slice(0, k).filter(Boolean).length / wanted.size);
-    const first = hits.indexOf(true);
-    add('mrr_at_10', first < 0 ? 0 : 1 / (first + 1));
-    add('ndcg_at_10', gain(hits) / gain(Array.from({ length: Math.min(wanted.size, DEPTH) }, () => true)));
+    for (const [name, value] of Object.entries(hitMeasures(hits, wanted.size))) add(name, value);
   }
   return sums;
+}
+
+/** The measures of one query. @param found whether each document is one of the query's, the nearest first @param wanted how many it has */
+export function hitMeasures(found: readonly boolean[], wanted: number): Record<string, number> {
+  const hits = found.slice(0, DEPTH);
+  const first = hits.indexOf(true);
+  return {
+    ...Object.fromEntries(RECALLS.map(k => [`recall_at_${k}`, hits.slice(0, k).filter(Boolean).length / wanted])),
+    mrr_at_10: first < 0 ? 0 : 1 / (first + 1),
+    ndcg_at_10: gain(hits) / gain(Array.from({ length: Math.min(wanted, DEPTH) }, () => true)),
+  };
 }
 
 /** Multiplications of one evaluation: some ten seconds on one core. */
