@@ -16,13 +16,21 @@ export interface MeasureEntry {
   readonly byClass: boolean;
   /** Says little with few labels or with very unequal ones. */
   readonly needsBalancedLabels: boolean;
+  /** Was clearly worse than random rows on the vision transformer of the study (bench/results/study.md). */
+  readonly isBehindRandomOnImages: boolean;
 }
 
-const plain = { perSample: false, byClass: false, needsBalancedLabels: false } as const;
+const plain = { perSample: false, byClass: false, needsBalancedLabels: false, isBehindRandomOnImages: false } as const;
 const ofClasses = { ...plain, needs: 'outputs', perSample: true, byClass: true } as const;
 
 const entries = {
-  magnitude: { ...plain, label: 'Magnitude', summary: 'The length of each row. Needs only the weights.', needs: 'weights' },
+  magnitude: {
+    ...plain,
+    label: 'Magnitude',
+    summary: 'The length of each row. Needs only the weights.',
+    needs: 'weights',
+    isBehindRandomOnImages: true,
+  },
   wanda: {
     ...plain,
     label: 'Wanda',
@@ -34,6 +42,7 @@ const entries = {
     label: 'Activation',
     summary: "The norm of each row's output over all positions. Needs data, but only forward passes.",
     needs: 'inputs',
+    isBehindRandomOnImages: true,
   },
   taylor: {
     ...plain,
@@ -92,7 +101,10 @@ export const needsData = (measure: MeasureName): boolean => !['nothing', 'weight
 /** Whether a measure takes the gradients of whole weights, whose exact mean costs several sweeps (`importance.exact`). */
 export const needsWeightGradients = (measure: MeasureName): boolean => measureCatalog[measure].needs === 'gradients';
 
-/** The measures that a hint proposes if data or labels are missing. */
+/** The default where there is data: the one that the study found ahead of random rows in every task (docs/choosing.md). */
+export const defaultMeasure: MeasureName = 'wanda';
+
+/** The default without data; what a hint proposes if data or labels are missing. */
 export const measureWithoutData: MeasureName = 'magnitude';
 export const measureWithoutLabels: MeasureName = 'taylor_row';
 

@@ -26,7 +26,7 @@ export interface MethodEntry {
   readonly r: { readonly counts: 'rows' | 'rank'; readonly fallback: number } | undefined;
   /** The default share of rows of a method whose rows are not counted by `r`. */
   readonly ratio?: number;
-  /** The default learning rate: that of the method's paper, or near it. */
+  /** The default learning rate: that of the method's paper, or near it; that of spsft is from the study (docs/choosing.md). */
   readonly learningRate: number;
   /** Why it cannot train weights that are held in 8 or 4 bits; reads after the method's name. */
   readonly needsFullWeights?: string;
@@ -56,7 +56,7 @@ const entries = {
     chooses: 'rows',
     hasDependencies: true,
     r: { counts: 'rows', fallback: 32 },
-    learningRate: 2e-5,
+    learningRate: 1e-3,
   },
   lora: { ...lowRank, label: 'LoRA', summary: 'Train a low-rank product next to each weight.' },
   dora: {

@@ -69,7 +69,7 @@ describe('settings', () => {
     expect(recipeOf('model: m')).toMatchObject({
       method: 'spsft',
       r: 32,
-      learning_rate: 2e-5,
+      learning_rate: 1e-3,
       eval_strategy: 'no',
       save_strategy: 'epoch',
       per_device_eval_batch_size: 4,
@@ -83,6 +83,8 @@ describe('settings', () => {
     expect(recipeOf('model: m\nratio: 0.1').r).toBeUndefined();
     expect(recipeOf('model: m\nmethod: full').r).toBeUndefined();
     expect(recipeOf('model: m\ndata: {train: a, eval: b}').eval_strategy).toBe('epoch');
+    // Without data there is nothing that a measure of inputs could be computed from.
+    expect(['', '\ndata: {train: a}'].map(data => recipeOf(`model: m${data}`).importance.measure)).toEqual(['magnitude', 'wanda']);
     expect(recipeOf('model: m\nval_size: 9\neval_strategy: steps\neval_steps: 30')).toMatchObject({
       save_strategy: 'steps',
       save_steps: 30,

@@ -90,6 +90,11 @@ export const dataDiagnostics = {
       '`qm_taylor` takes quantiles over the classes and gives each class the same weight. With fewer than 10 labels, or with one label five times as frequent as another, they say little; the paper found so on GLUE and Caltech-101.',
     fix: 'Writes `taylor_row`.',
   },
+  'measure-behind-random': {
+    about:
+      "On the small vision transformer of our study, rows chosen by `magnitude` or `activation` were clearly worse than random rows at each arm's own best learning rate, and those of `wanda` were better. It may be different on yours: compare a run with `importance.measure: random`.",
+    fix: 'Writes `wanda`.',
+  },
   'output-not-empty': {
     about:
       '`output_dir` holds a run or other files, and a run does not overwrite them. `overwrite_output_dir: true` replaces a run and nothing else: the old run stays until the new one has made its first update, and files that no run wrote are never replaced. A run that ended before its first update is replaced without asking.',

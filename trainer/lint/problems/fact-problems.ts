@@ -1,7 +1,7 @@
 /** Problems of a recipe that depend on its model, its data and this machine. Pure: the facts are passed in. */
 
 import { cardCatalog } from '../../catalog/cards.ts';
-import { measureCatalog, measureWithoutLabels } from '../../catalog/measures.ts';
+import { defaultMeasure, measureCatalog, measureWithoutLabels } from '../../catalog/measures.ts';
 import { methodCatalog } from '../../catalog/methods.ts';
 import { type ObjectiveName, objectiveCatalog, objectivesOf, objectivesOfScoreHead } from '../../catalog/objectives.ts';
 import { matchesAny, moduleNames, TargetError, type TargetSettings, targetModules } from '../../method/targets.ts';
@@ -21,6 +21,7 @@ import { methodSettings } from '../../train/recipe-settings.ts';
 import { type ModelFacts, positionsOf } from '../facts/model-facts.ts';
 import { idsWithoutRow } from '../facts/vocabulary.ts';
 import type { RecipeView } from '../recipe-view.ts';
+import { behindRandom } from './behind-random.ts';
 import type { LintProblem } from './lint-problem.ts';
 import { mostRank } from './most-rank.ts';
 
@@ -47,6 +48,7 @@ export const factCodes = [
   'one-judgment',
   'unbalanced-judgments',
   'labels-for-measure',
+  'measure-behind-random',
   'output-not-empty',
   'output-unusable',
   'memory-above-free',
@@ -119,6 +121,15 @@ function* modelProblems({ model, values }: RecipeView): Generator<Report> {
     yield* vocabularyProblems(model);
     yield* imageProblems(model.model, values.data.image_size);
     yield* targetProblems(model.model, values);
+    const behind = behindRandom(model.model, values);
+    if (behind !== undefined)
+      yield {
+        code: 'measure-behind-random',
+        severity: 'info',
+        path: ['importance', 'measure'],
+        message: behind,
+        replaceBy: defaultMeasure,
+      };
     const maxPositions = positionsOf(model.model);
     if (maxPositions !== undefined && values.max_length > maxPositions)
       yield {

@@ -2,7 +2,7 @@
 
 import { engineChoices } from '../../catalog/engines.ts';
 import { choicesOf, entryOf } from '../../catalog/entries.ts';
-import { measureCatalog } from '../../catalog/measures.ts';
+import { defaultMeasure, measureCatalog, measureWithoutData } from '../../catalog/measures.ts';
 import { methodCatalog, methodsThat } from '../../catalog/methods.ts';
 import { hasHead, objectiveCatalog } from '../../catalog/objectives.ts';
 import { linearPattern, PatternError } from '../linear-pattern.ts';
@@ -175,10 +175,15 @@ export const methodSettings = {
 };
 
 export const importanceSettings = {
-  measure: defaulted(choice(choicesOf(measureCatalog)), 'magnitude', {
-    doc: 'The importance score that selects rows.',
-    memory: 'taylor and taylor_squared keep mean gradients (importance.exact); the others keep none.',
-  }),
+  measure: derived(
+    choice(choicesOf(measureCatalog)),
+    `${defaultMeasure}, or ${measureWithoutData} without data.train`,
+    given => (Array.isArray(given['data.train']) && given['data.train'].length > 0 ? defaultMeasure : measureWithoutData),
+    {
+      doc: 'The importance score that selects rows.',
+      memory: 'taylor and taylor_squared keep mean gradients (importance.exact); the others keep none.',
+    },
+  ),
   selection: defaulted(
     choice({
       per_layer: 'The best rows of each layer: r rows, or a share (ratio).',

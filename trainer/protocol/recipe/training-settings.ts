@@ -13,7 +13,7 @@ export const scheduleSettings = {
   max_steps: defaulted(integer({ min: -1, max: MAX_STEPS }), -1, { doc: 'The number of updates; -1 to use num_train_epochs.' }),
   learning_rate: derived(
     number({ min: 0, max: 100, aboveMin: true }),
-    '2e-5 for spsft and full, 1e-4 for lora, dora and rosa, 5e-4 for shira, 5e-5 for spsft+lora, 1e-3 for bitfit and head, 4e-3 for vera',
+    '1e-3 for spsft, bitfit and head, 1e-4 for lora, dora and rosa, 5e-4 for shira, 5e-5 for spsft+lora, 2e-5 for full, 4e-3 for vera',
     given => (entryOf(methodCatalog, given.method) ?? methodCatalog.spsft).learningRate,
     { doc: 'The learning rate after warm-up.' },
   ),

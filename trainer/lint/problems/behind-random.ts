@@ -1,0 +1,17 @@
+/** Measures whose rows were clearly behind random ones on a kind of model. */
+import { defaultMeasure, measureCatalog } from '../../catalog/measures.ts';
+import { methodCatalog } from '../../catalog/methods.ts';
+import type { AnyModel } from '../../model/model-spec.ts';
+import type { Recipe } from '../../protocol/recipe-schema.ts';
+
+const isImageTransformer = (model: AnyModel): boolean =>
+  model.kind === 'classifier' && model.input.kind === 'image' && model.modules.some(({ part }) => part === 'attention');
+
+/** The advice of the study for this recipe's measure; undefined if it has none. */
+export function behindRandom(model: AnyModel, { method, importance }: Pick<Recipe, 'method' | 'importance'>): string | undefined {
+  const { measure, scores } = importance;
+  if (methodCatalog[method].chooses !== 'rows' || scores !== undefined) return undefined;
+  return measureCatalog[measure].isBehindRandomOnImages && isImageTransformer(model)
+    ? `on the vision transformer of our study, rows chosen by '${measure}' were clearly worse than random rows; by '${defaultMeasure}' they were better`
+    : undefined;
+}
