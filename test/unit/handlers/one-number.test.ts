@@ -92,8 +92,9 @@ describe('a run that ends', () => {
     const { value, events } = await runInProcess<TrainResult>(
       request(
         'best',
-        // So large that the loss rises again at the end.
+        // So large that the loss rises again at the end, with the rows of this measure.
         'learning_rate=100',
+        'importance.measure=magnitude',
         'lr_scheduler_type=constant',
         'max_loss_ratio=1000000',
         'eval_strategy=steps',

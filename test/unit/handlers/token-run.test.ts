@@ -31,7 +31,7 @@ const sentence = (n: number): string =>
 const sentences = (from: number, to: number): string => Array.from({ length: to - from }, (_, i) => `${sentence(from + i)}\n`).join('');
 
 const { folder, context, recipe, train } = makeEncoderTask(
-  ['task=token_classification', 'data.train=train.conll', 'data.eval=held.conll'],
+  ['task=token_classification', 'data.train=train.conll', 'data.eval=held.conll', 'importance.measure=magnitude'],
   {
     'train.conll': sentences(0, 21),
     'held.conll': sentences(21, 30),
