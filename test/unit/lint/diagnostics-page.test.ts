@@ -4,7 +4,7 @@ import path from 'node:path';
 import { expect, it } from 'vitest';
 import { diagnosticOf, diagnosticSections } from '../../../trainer/lint/diagnostics/diagnostics.ts';
 import { configCodes } from '../../../trainer/lint/problems/config-codes.ts';
-import { factCodes } from '../../../trainer/lint/problems/fact-problems.ts';
+import { factCodes } from '../../../trainer/lint/problems/fact-report.ts';
 import { recipeRules } from '../../../trainer/protocol/recipe-rules.ts';
 
 /** The codes of the parser itself, as its fixtures show them. */

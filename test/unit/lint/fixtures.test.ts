@@ -5,7 +5,7 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { afterAll, describe, expect, test } from 'vitest';
 import { configCodes } from '../../../trainer/lint/problems/config-codes.ts';
-import { factCodes } from '../../../trainer/lint/problems/fact-problems.ts';
+import { factCodes } from '../../../trainer/lint/problems/fact-report.ts';
 import { createRandom } from '../../../trainer/random.ts';
 import { checkFixture, lint, makeWorkspace, type ViewOptions } from './check-view.ts';
 

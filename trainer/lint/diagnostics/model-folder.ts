@@ -1,6 +1,6 @@
 /** Codes about the configs of a model folder. */
 import type { ConfigCode } from '../problems/config-codes.ts';
-import type { FactCode } from '../problems/fact-problems.ts';
+import type { FactCode } from '../problems/fact-report.ts';
 import type { Diagnostic } from './diagnostic.ts';
 
 /** Does not compile until each code is described; those that recipes share are described with them. */

@@ -1,5 +1,5 @@
 /** Codes that compare a recipe with its model, its data and this machine. */
-import type { FactCode } from '../problems/fact-problems.ts';
+import type { FactCode } from '../problems/fact-report.ts';
 import type { Diagnostic } from './diagnostic.ts';
 
 export const modelDiagnostics = {

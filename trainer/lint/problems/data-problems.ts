@@ -1,0 +1,115 @@
+/** Problems of a recipe that depend on its data: files, columns, labels and samples. */
+import { measureCatalog, measureWithoutLabels } from '../../catalog/measures.ts';
+import { methodCatalog } from '../../catalog/methods.ts';
+import { objectiveCatalog } from '../../catalog/objectives.ts';
+import { classBalanceProblem } from '../../protocol/class-balance.ts';
+import { didYouMean } from '../../protocol/did-you-mean.ts';
+import { describeImbalance } from '../../protocol/judgment-balance.ts';
+import type { RecipeView } from '../recipe-view.ts';
+import type { Report } from './fact-report.ts';
+
+export function* dataProblems({ data, values }: RecipeView): Generator<Report> {
+  const places = (['train', 'eval'] as const).flatMap(part => values.data[part].map((_, i) => ['data', part, i]));
+  const wrong = unknownColumns(data, values.data.columns);
+  for (const [key, column] of wrong) {
+    const columns = [...new Set(data.flatMap(fact => fact.columns))];
+    const near = didYouMean(column, columns);
+    const hint = near === undefined ? `; it has ${columns.join(', ')}` : `; did you mean '${near}'?`;
+    yield { code: 'unknown-column', path: ['data', 'columns', key], message: `the data has no column '${column}'${hint}`, replaceBy: near };
+  }
+  for (const [i, fact] of data.entries()) {
+    const path = places[i] ?? ['data'];
+    if (fact.state === 'missing') {
+      const hint = fact.suggestion === undefined ? '' : `; did you mean '${fact.suggestion}'?`;
+      yield { code: 'data-not-found', path, message: `there is no file or folder '${fact.written}'${hint}`, replaceBy: fact.suggestion };
+    } else if (fact.state === 'unreadable') yield { code: 'unreadable-data', path, message: fact.reason ?? 'the file is unreadable' };
+    else if (fact.state === 'bad-sample') {
+      // Shown once for all files, at the name.
+      if (wrong.size > 0) continue;
+      const { badSamples = [], isCut = false } = fact;
+      for (const [place, { line, key, reason }] of badSamples.entries()) {
+        const message = `${key === undefined ? '' : `key "${key}": `}${reason}`;
+        const more = isCut && place === badSamples.length - 1 ? ' There may be more.' : '';
+        yield {
+          code: 'bad-sample',
+          path,
+          message: `line ${line}: ${message}${more}`,
+          related: { file: fact.full, line: line - 1, message },
+        };
+      }
+    }
+  }
+}
+
+/** Samples that compare a text with itself: a loss without scores learns nothing from them but dropout. */
+export function* sameTextProblems({ data, values }: RecipeView): Generator<Report> {
+  if (values.embedding.loss_type === 'cosine') return;
+  for (const [i, { sameTexts, full }] of data.slice(0, values.data.train.length).entries()) {
+    if (!sameTexts) continue;
+    const { count, of, line } = sameTexts;
+    const message = `${count} of ${of} samples compare a text with itself, the first on line ${line}: remove them, unless dropout is to make the difference`;
+    yield {
+      code: 'same-texts',
+      severity: 'warning',
+      path: ['data', 'train', i],
+      message,
+      related: { file: full, line: line - 1, message },
+    };
+  }
+}
+
+/** Over all training files; nothing is reported if one of them was not counted. */
+export function* labelProblems({ data, values }: RecipeView): Generator<Report> {
+  const counted = data.slice(0, values.data.train.length).map(({ labels }) => labels);
+  const counts: Record<string, number> = Object.create(null);
+  for (const labels of counted) for (const [name, count] of Object.entries(labels ?? {})) counts[name] = (counts[name] ?? 0) + count;
+  const [only, ...others] = Object.keys(counts);
+  if (only === undefined || counted.includes(undefined)) return;
+  if (objectiveCatalog[values.task].compares?.answers === 'judged') {
+    const odd = describeImbalance(counts, values.preference);
+    if (odd) yield { code: odd.code, severity: 'warning', path: ['data', 'train'], message: `${odd.problem}. ${odd.advice}` };
+    return;
+  }
+  if (others.length === 0 && objectiveCatalog[values.task].model === 'classifier' && objectiveCatalog[values.task].target !== 'labels')
+    yield {
+      code: 'one-label',
+      path: ['data', 'train'],
+      message: `every ${objectiveCatalog[values.task].target === 'tags' ? 'word' : 'sample'} has the label '${only}', but a classifier needs at least two labels`,
+    };
+  yield* strangeLabels(
+    data.slice(values.data.train.length),
+    new Set(values.data.labels.length > 0 ? values.data.labels : Object.keys(counts)),
+  );
+  const { measure, scores } = values.importance;
+  const isMeasured = methodCatalog[values.method].chooses === 'rows' && measureCatalog[measure].needsBalancedLabels && scores === undefined;
+  const problem = isMeasured ? classBalanceProblem(counts) : undefined;
+  if (problem !== undefined)
+    yield {
+      code: 'labels-for-measure',
+      severity: 'warning',
+      path: ['importance', 'measure'],
+      message: problem,
+      replaceBy: measureWithoutLabels,
+    };
+}
+
+/** Held-out labels without a training sample: a classifier has no output for them. */
+function* strangeLabels(held: RecipeView['data'], known: ReadonlySet<string>): Generator<Report> {
+  for (const [i, { labels = {} }] of held.entries()) {
+    const [first, ...more] = Object.keys(labels).filter(name => !known.has(name));
+    if (first === undefined) continue;
+    const others = more.length === 0 ? '' : `, nor ${more.slice(0, 5).join(', ')}${more.length > 5 ? ' …' : ''}`;
+    yield {
+      code: 'unknown-label',
+      path: ['data', 'eval', i],
+      message: `no training sample has the label '${first}'${others}: add some, or remove the held-out samples`,
+    };
+  }
+}
+
+/** Mapped columns that no file has; files with unknown columns are skipped. */
+function unknownColumns(data: RecipeView['data'], renames: Readonly<Record<string, string>>): ReadonlyMap<string, string> {
+  const known = data.filter(({ columns }) => columns.length > 0);
+  if (known.length === 0 || known.length < data.length) return new Map();
+  return new Map(Object.entries(renames).filter(([, column]) => !known.some(({ columns }) => columns.includes(column))));
+}

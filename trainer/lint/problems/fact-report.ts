@@ -1,0 +1,44 @@
+/** A problem of a recipe that depends on its model, its data or this machine, before it has a place in the text. */
+import type { Severity } from '../../protocol/problem.ts';
+import type { LintProblem } from './lint-problem.ts';
+
+/** The codes of these problems, in the order of the checks. */
+export const factCodes = [
+  'model-not-found',
+  'unsupported-model',
+  'unreadable-model',
+  'model-mismatch',
+  'vocabulary-mismatch',
+  'task-for-model',
+  'image-size',
+  'unknown-module',
+  'nothing-to-train',
+  'rank-above-layer',
+  'length-above-positions',
+  'data-not-found',
+  'unreadable-data',
+  'bad-sample',
+  'unknown-column',
+  'one-label',
+  'unknown-label',
+  'same-texts',
+  'one-judgment',
+  'unbalanced-judgments',
+  'labels-for-measure',
+  'measure-behind-random',
+  'output-not-empty',
+  'output-unusable',
+  'memory-above-free',
+  'offload-without-gpu',
+] as const;
+
+export type FactCode = (typeof factCodes)[number];
+
+export interface Report {
+  readonly code: FactCode;
+  readonly severity?: Severity;
+  readonly path: readonly (string | number)[];
+  readonly message: string;
+  readonly replaceBy?: string;
+  readonly related?: LintProblem['related'];
+}

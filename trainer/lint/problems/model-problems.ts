@@ -1,0 +1,161 @@
+/** Problems of a recipe that depend on its model: what it can do, what can be trained of it, and how long its inputs are. */
+import { defaultMeasure } from '../../catalog/measures.ts';
+import { methodCatalog } from '../../catalog/methods.ts';
+import { type ObjectiveName, objectivesOf, objectivesOfScoreHead } from '../../catalog/objectives.ts';
+import { matchesAny, moduleNames, TargetError, type TargetSettings, targetModules } from '../../method/targets.ts';
+import { type AnyModel, type Model, takesSize } from '../../model/model-spec.ts';
+import type { ModuleSpec } from '../../model/module-specs.ts';
+import { attachFirst } from '../../plan/run-plan.ts';
+import { didYouMean } from '../../protocol/did-you-mean.ts';
+import type { Recipe } from '../../protocol/recipe-schema.ts';
+import { SelectionError } from '../../selection.ts';
+import { methodSettings } from '../../train/recipe-settings.ts';
+import { type ModelFacts, positionsOf } from '../facts/model-facts.ts';
+import { idsWithoutRow } from '../facts/vocabulary.ts';
+import type { RecipeView } from '../recipe-view.ts';
+import { behindRandom } from './behind-random.ts';
+import type { Report } from './fact-report.ts';
+import { mostRank } from './most-rank.ts';
+
+export function* modelProblems({ model, values }: RecipeView): Generator<Report> {
+  if (model === undefined || model.kind === 'not-downloaded') return;
+  if (model.kind !== 'ready') yield unusable(model, values.model ?? '');
+  else {
+    yield* taskProblems(model.model, values.task);
+    yield* vocabularyProblems(model);
+    yield* imageProblems(model.model, values.data.image_size);
+    yield* targetProblems(model.model, values);
+    const behind = behindRandom(model.model, values);
+    if (behind !== undefined)
+      yield {
+        code: 'measure-behind-random',
+        severity: 'info',
+        path: ['importance', 'measure'],
+        message: behind,
+        replaceBy: defaultMeasure,
+      };
+    const maxPositions = positionsOf(model.model);
+    if (maxPositions !== undefined && values.max_length > maxPositions)
+      yield {
+        code: 'length-above-positions',
+        path: ['max_length'],
+        message: `max_length (${values.max_length}) is larger than the model's ${maxPositions} positions`,
+        replaceBy: String(maxPositions),
+      };
+  }
+}
+
+function unusable(model: Exclude<ModelFacts, { kind: 'ready' | 'not-downloaded' }>, written: string): Report {
+  const path = ['model'];
+  if (model.kind === 'missing') {
+    const hint = model.suggestion === undefined ? '' : `; did you mean '${model.suggestion}'?`;
+    const message = `there is no model at '${written}', and it is not a hub name${hint}`;
+    return { code: 'model-not-found', path, message, replaceBy: model.suggestion };
+  }
+  const codes = { unsupported: 'unsupported-model', unreadable: 'unreadable-model', mismatch: 'model-mismatch' } as const;
+  return { code: codes[model.kind], path, message: model.reason };
+}
+
+/** The tasks of a model; the first one is suggested. */
+function tasksOf(model: AnyModel): readonly ObjectiveName[] {
+  if (model.kind === 'causal') return objectivesOf('causal', 'texts');
+  if (model.input.kind === 'image') return objectivesOf('classifier', 'images');
+  return model.encoder ? objectivesOf('classifier', 'texts') : objectivesOfScoreHead;
+}
+
+function* taskProblems(model: AnyModel, task: Recipe['task']): Generator<Report> {
+  const tasks = tasksOf(model);
+  if (tasks.includes(task)) return;
+  const does = model.kind === 'causal' ? 'predicts the next token' : model.input.kind === 'image' ? 'looks at images' : 'reads texts whole';
+  const message = `this ${model.family} model ${does} and can't be tuned for ${task}; use ${tasks.join(' or ')}`;
+  yield { code: 'task-for-model', path: ['task'], message, replaceBy: tasks[0] };
+}
+
+/** Ids of added tokens alone are no problem of a recipe: its data may have none of them. */
+function* vocabularyProblems({ model, vocabulary }: Extract<ModelFacts, { kind: 'ready' }>): Generator<Report> {
+  const rows = model.kind === 'causal' ? model.vocabularySize : model.input.kind === 'tokens' ? model.input.vocabularySize : undefined;
+  const problem = rows === undefined || vocabulary === undefined ? undefined : idsWithoutRow(vocabulary, rows);
+  if (problem !== undefined && problem.severity === undefined)
+    yield { code: 'vocabulary-mismatch', severity: 'warning', path: ['model'], message: problem.message };
+}
+
+function* imageProblems(model: AnyModel, size: number | undefined): Generator<Report> {
+  if (size === undefined || model.kind !== 'classifier' || model.input.kind !== 'image' || takesSize(model.input, size)) return;
+  const { height, width } = model.input;
+  const message = `this model only takes images of ${height} × ${width}; delete image_size, which is for convolutional networks`;
+  yield { code: 'image-size', path: ['data', 'image_size'], message, replaceBy: String(height) };
+}
+
+function* targetProblems(model: AnyModel, values: RecipeView['values']): Generator<Report> {
+  const idle = [
+    ...unmatched(model, 'target_modules', values.target_modules),
+    ...unmatched(model, 'modules_to_save', values.modules_to_save),
+  ];
+  yield* idle;
+  if (idle.length > 0) return;
+  const { target_modules: targetModules, freeze, method } = values;
+  // A method that trains only the head or the biases needs no targets; other requirements are reported below.
+  const modules = methodCatalog[method].targets === 'required' ? matches(model, { targetModules, freeze }) : [];
+  if (modules === undefined) {
+    const message = `nothing is left to train: freeze [${freeze.join(', ')}] covers every target`;
+    yield { code: 'nothing-to-train', path: ['freeze'], message };
+    return;
+  }
+  const rank = [...rankProblems(modules, values)];
+  yield* rank;
+  const reason = rank.length === 0 ? whyNotAttached(model, values) : undefined;
+  if (reason !== undefined) yield { code: 'nothing-to-train', path: ['method'], message: reason };
+}
+
+/** Names that stand for modules with different names in each model. */
+const WORDS = { target_modules: ['all-linear'], modules_to_save: ['all-linear', 'head'] } as const;
+
+function* unmatched(model: Model, setting: 'target_modules' | 'modules_to_save', entries: readonly string[]): Generator<Report> {
+  const names = [...moduleNames(model), ...WORDS[setting]];
+  for (const [i, entry] of entries.entries()) {
+    if ((setting === 'modules_to_save' && entry === 'head') || matchesAny(model, entry)) continue;
+    const near = didYouMean(entry, names);
+    const hint = near === undefined ? `; its modules are ${names.join(', ')}` : `; did you mean '${near}'?`;
+    const message = `'${entry}' matches nothing in this ${model.family}${hint}`;
+    yield { code: 'unknown-module', path: [setting, i], message, replaceBy: near };
+  }
+}
+
+function* rankProblems(modules: readonly ModuleSpec[], values: RecipeView['values']): Generator<Report> {
+  const { method, r, ratio } = values;
+  const { lowRank, r: counted } = methodCatalog[method];
+  const isRank = lowRank === 'factors';
+  if (r === undefined || !(isRank || (counted?.counts === 'rows' && ratio === undefined))) return;
+  const { budget, dependencies } = methodSettings(values);
+  const wanted = !isRank && 'r' in budget ? budget.r : r;
+  const limits = modules.map(({ name, weight: { shape } }) => ({ name, most: isRank ? mostRank(shape) : (shape[0] ?? 0) }));
+  const small = limits.filter(({ most }) => most < wanted);
+  // With dependencies, half of r is rows.
+  const fewest = Math.min(...small.map(({ most }) => most)) * (dependencies ? 2 : 1);
+  const [first] = small;
+  if (first === undefined) return;
+  const what = isRank ? 'the rank that a weight can have' : 'the rows';
+  const half = dependencies ? ` (with dependencies ${wanted} rows)` : '';
+  const message = `r is ${r}${half}, more than ${what} of ${small.length} ${small.length === 1 ? 'layer' : 'layers'}, for example ${first.name} (${first.most}); at most ${fewest} fits all`;
+  yield { code: 'rank-above-layer', severity: isRank ? 'warning' : 'error', path: ['r'], message, replaceBy: String(fewest) };
+}
+
+/** The method's own reason why it does not fit this model. */
+function whyNotAttached(model: AnyModel, values: RecipeView['values']): string | undefined {
+  try {
+    attachFirst(model, values.method, methodSettings(values));
+    return undefined;
+  } catch (error) {
+    if (error instanceof TargetError || error instanceof SelectionError) return error.message;
+    throw error;
+  }
+}
+
+function matches(model: Model, settings: Pick<TargetSettings, 'targetModules' | 'freeze'>): readonly ModuleSpec[] | undefined {
+  try {
+    return targetModules(model, settings);
+  } catch (error) {
+    if (error instanceof TargetError) return undefined;
+    throw error;
+  }
+}
