@@ -1,5 +1,7 @@
 /** The arms of the study: ways to tune a model, at equal trained parameters where the method has a budget. Pure. */
 import { namesOf } from '../../trainer/catalog/entries.ts';
+import { defaultMeasure } from '../../trainer/catalog/measures.ts';
+import { methodCatalog } from '../../trainer/catalog/methods.ts';
 
 /** Settings of a recipe by their dotted names. */
 export type Settings = Readonly<Record<string, string | number | boolean | readonly string[]>>;
@@ -14,6 +16,8 @@ interface Arm {
   /** Arms of a family start their search for a learning rate at the same place. */
   readonly family: ArmFamily;
   readonly settings: (budget: ArmBudget) => Settings;
+  /** The rate of an arm that searches none: what a user gets who sets none. */
+  readonly learningRate?: number;
 }
 
 export type ArmFamily = 'rows' | 'product' | 'head' | 'biases' | 'whole';
@@ -67,12 +71,20 @@ const table = {
   bitfit: plain('bitfit', 'biases'),
   head: plain('head', 'head'),
   full: plain('full', 'whole'),
+  'defaults of spsft': { ...rows(defaultMeasure), learningRate: methodCatalog.spsft.learningRate },
+  'defaults of lora': { ...product('lora'), learningRate: methodCatalog.lora.learningRate },
+  // The defaults of spsft until this study.
+  'magnitude at 2e-5': { ...rows('magnitude'), learningRate: 2e-5 },
 } as const satisfies Readonly<Record<string, Arm>>;
 
 export type ArmName = keyof typeof table;
 
 export const arms: Readonly<Record<ArmName, Arm>> = table;
 export const armNames = namesOf(table);
+
+/** The arms that are compared: each at the best rate of its own search. */
+export const searchingArms: readonly ArmName[] = armNames.filter(name => arms[name].learningRate === undefined);
+export const defaultArms: readonly ArmName[] = armNames.filter(name => arms[name].learningRate !== undefined);
 
 /** The arms that all others are compared with. */
 export const RANDOM_ROWS: ArmName = 'rows, random';

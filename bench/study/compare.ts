@@ -1,5 +1,5 @@
 /** Comparisons from the rows of the study: the runs of each arm, and its paired comparison with another arm, within a task and over tasks. Pure. */
-import { type ArmName, armNames } from './arms.ts';
+import { type ArmName, searchingArms } from './arms.ts';
 import { planOf, SEEDS, type TaskPlan } from './plan.ts';
 import type { StudyRow } from './rows.ts';
 import { holm, mean, type Paired, pairedTest } from './statistics.ts';
@@ -37,7 +37,7 @@ export interface Difference {
 /** Every arm against another, seed by seed; arms of which a seed is missing or diverged are left out. */
 export function compareWith(found: TaskRows, other: ArmName): Difference[] {
   const reference = new Map(testsOf(found, other).map(row => [row.seed, row]));
-  const tested = armNames.flatMap(arm => {
+  const tested = searchingArms.flatMap(arm => {
     const pairs = testsOf(found, arm).flatMap(row => {
       const [a, b] = [row.result, reference.get(row.seed)?.result];
       return a && b ? [{ a, b }] : [];
@@ -69,7 +69,7 @@ export interface OverTasks {
 /** Every arm against another over all tasks that have both. */
 export function compareOverTasks(all: readonly TaskRows[], other: ArmName): OverTasks[] {
   const byTask = all.map(found => compareWith(found, other));
-  const compared = armNames.flatMap(arm => {
+  const compared = searchingArms.flatMap(arm => {
     const means = byTask.flatMap(differences => differences.filter(one => one.arm === arm).map(({ loss }) => loss.mean));
     if (means.length === 0) return [];
     return [{ arm, tasks: means.length, better: means.filter(value => value < 0).length, mean: mean(means), paired: pairedTest(means) }];

@@ -1,6 +1,6 @@
 /** The page of the study, generated from all rows: over tasks, then each task with its arms, comparisons and learning rates. Pure. */
 import { table } from '../report.ts';
-import { type ArmName, armNames, LORA, RANDOM_ROWS } from './arms.ts';
+import { type ArmName, armNames, arms, defaultArms, LORA, RANDOM_ROWS } from './arms.ts';
 import { compareOverTasks, compareWith, type Difference, isComplete, rowsByTask, type TaskRows, testsOf } from './compare.ts';
 import { figureName, figures } from './figures.ts';
 import { parts, SEEDS, tasks } from './plan.ts';
@@ -14,6 +14,7 @@ export function studyPage(rows: readonly StudyRow[]): string {
   const sections = [
     INTRODUCTION,
     ...overTasks(found),
+    ...atDefaults(found),
     ...(rows.length > 0
       ? [`## Learning rates\n\n${[...figures(rows).keys()].map((_, i) => `![Loss by learning rate](${figureName(i)})`).join('\n')}`]
       : []),
@@ -51,6 +52,25 @@ function overTasks(found: readonly TaskRows[]): string[] {
     ]);
     return [`## Over tasks, against ${other}\n\n${table(['arm', 'ln(loss), mean of tasks', '95%', 'better in', 'p'], lines)}`];
   });
+}
+
+/** The losses of a user who sets no rate, task by task, next to the best rate that the same measure found. */
+function atDefaults(found: readonly TaskRows[]): string[] {
+  const meanLoss = (one: TaskRows, arm: ArmName): string => {
+    const losses = testsOf(one, arm).flatMap(({ result }) => (result ? [result.loss] : []));
+    return losses.length < SEEDS.length ? '–' : mean(losses).toFixed(3);
+  };
+  const shown: readonly ArmName[] = [...defaultArms, 'rows, wanda', LORA];
+  const complete = found.filter(one => defaultArms.some(arm => isComplete(one, arm)));
+  if (complete.length === 0) return [];
+  const lines = complete.map(one => {
+    const before = one.rows.flatMap(row => (row.purpose === 'test' && row.before ? [row.before.loss] : []));
+    return [`\`${one.task.name}\``, mean(before).toFixed(3), ...shown.map(arm => meanLoss(one, arm))];
+  });
+  const header = shown.map(arm => `${arm}, ${arms[arm].learningRate === undefined ? 'best rate' : `rate ${arms[arm].learningRate}`}`);
+  return [
+    `## At the default rates\n\nMean held-out loss of ${SEEDS.length} seeds.\n\n${table(['task', 'before tuning', ...header], lines)}`,
+  ];
 }
 
 function section(found: TaskRows): string {

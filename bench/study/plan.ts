@@ -1,6 +1,6 @@
 /** The plan of the study as data: tasks with their models and sizes, the arms of each, and the order of the parts. plan.md is its text. Pure. */
 import { createHash } from 'node:crypto';
-import { type ArmBudget, type ArmFamily, type ArmName, armNames, arms, type Settings } from './arms.ts';
+import { type ArmBudget, type ArmFamily, type ArmName, arms, defaultArms, type Settings, searchingArms } from './arms.ts';
 
 export type BaseName = 'vit' | 'resnet' | 'minilm' | 'smollm2';
 export type DataName = 'digits' | 'mails' | 'definitions' | 'kinds' | 'novel';
@@ -156,10 +156,15 @@ export interface Part {
 
 const isFirst = (task: TaskPlan, arm: ArmName): boolean => QUESTION.includes(arm) && !task.later?.includes(arm);
 
-/** The parts in the order of their value: the question on every task first, then the remaining arms of every task. */
-export const parts: readonly Part[] = [true, false].flatMap(first =>
-  tasks.map(task => ({ task, arms: armNames.filter(arm => isFirst(task, arm) === first && !task.without?.includes(arm)) })),
-);
+const armsOf = (task: TaskPlan, first: boolean): ArmName[] =>
+  searchingArms.filter(arm => isFirst(task, arm) === first && !task.without?.includes(arm));
+
+/** The parts in the order of their value: the question on every task first, then the defaults, then the remaining arms of every task. */
+export const parts: readonly Part[] = [
+  ...tasks.map(task => ({ task, arms: armsOf(task, true) })),
+  ...tasks.map(task => ({ task, arms: defaultArms })),
+  ...tasks.map(task => ({ task, arms: armsOf(task, false) })),
+];
 
 /** The settings that are the same for all tasks. */
 export const COMMON: Settings = {

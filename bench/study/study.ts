@@ -68,6 +68,16 @@ class Study {
     data: TaskData,
     priorityOf: (stage: number) => number,
   ): Promise<void> {
+    const learningRate = arms[arm].learningRate ?? (await this.searchRate({ task, arm }, data, priorityOf));
+    const runs = SEEDS.map(seed => ({ task, arm, purpose: 'test' as const, learningRate, seed }));
+    await Promise.all(runs.map((run, i) => this.once(run, data, priorityOf(100 + i))));
+  }
+
+  private async searchRate(
+    { task, arm }: { readonly task: TaskPlan; readonly arm: ArmName },
+    data: TaskData,
+    priorityOf: (stage: number) => number,
+  ): Promise<number> {
     const tried: RateResult[] = [];
     const start = task.rates[arms[arm].family];
     for (let rates = nextRates(start, tried); rates.length > 0; rates = nextRates(start, tried)) {
@@ -76,9 +86,7 @@ class Study {
       const found = await Promise.all(runs.map((run, i) => this.once(run, data, priorityOf(stage + i))));
       tried.push(...found.map(rateResult));
     }
-    const learningRate = bestOf(tried)?.learningRate ?? start;
-    const runs = SEEDS.map(seed => ({ task, arm, purpose: 'test' as const, learningRate, seed }));
-    await Promise.all(runs.map((run, i) => this.once(run, data, priorityOf(100 + i))));
+    return bestOf(tried)?.learningRate ?? start;
   }
 
   private async once(run: PlannedRun, data: TaskData, priority: number): Promise<StudyRow> {

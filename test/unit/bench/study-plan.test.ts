@@ -1,7 +1,7 @@
 /** The study: its plan is fair and whole, its statistics are those of SciPy, it continues and stops where it should, and its page counts its runs. */
 import { describe, expect, test } from 'vitest';
-import { armNames, LORA, RANDOM_ROWS } from '../../../bench/study/arms.ts';
-import { compareOverTasks, compareWith, rowsByTask } from '../../../bench/study/compare.ts';
+import { armNames, arms, defaultArms, LORA, RANDOM_ROWS } from '../../../bench/study/arms.ts';
+import { compareOverTasks, compareWith, rowsByTask, type TaskRows } from '../../../bench/study/compare.ts';
 import { recipeOf } from '../../../bench/study/jobs.ts';
 import { studyPage } from '../../../bench/study/page.ts';
 import { parts, planOf, SEEDS, settingsOf, TUNING_SEED, tasks, tinyTask } from '../../../bench/study/plan.ts';
@@ -151,6 +151,12 @@ describe('the study', () => {
     expect(again.asked).toHaveLength(asked.length - 5);
   });
 
+  test('runs arms at the defaults without a search', async () => {
+    const { asked, ask } = worker();
+    expect(await runStudy({ parts: [{ ...part, arms: defaultArms }], rows: [], ask, onRow: async () => undefined })).toBe(true);
+    expect(asked).toEqual(defaultArms.flatMap(arm => SEEDS.map(seed => `${arm} test ${arms[arm].learningRate} ${seed}`)));
+  });
+
   test('reports that the time was up, and throws what else failed', async () => {
     const { ask } = worker();
     const late: StudyParams['ask'] = async (request, place) => {
@@ -185,6 +191,14 @@ describe('the page', () => {
       better: 1,
       adjusted: 1,
     });
+  });
+
+  test('shows arms at the defaults, and leaves them out of the comparisons', () => {
+    const found = [...rows, ...defaultArms.flatMap(arm => seeds(arm, [2, 2, 2, 2, 2]))];
+    const text = studyPage(found);
+    expect(text).toMatch(/\| `[\w-]+` \| [\d.]+ \| 2\.000 \| 2\.000 \| 2\.000 \| – \| 0\.510 \|/);
+    expect(compareWith(rowsByTask(tasks, found)[0] as TaskRows, RANDOM_ROWS)).toHaveLength(2);
+    expect(studyPage(rows)).not.toContain('At the default rates');
   });
 
   test('shows means, learning rates and what is missing', () => {
