@@ -2,9 +2,10 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { commands, Uri, window, workspace } from 'vscode';
-import { artifactCatalog, exportFormats, typesOf } from '../../trainer/catalog/artifacts.ts';
-import { labelsWords } from '../../trainer/catalog/objectives.ts';
+import { artifactCatalog, formatsFor, typesOf } from '../../trainer/catalog/artifacts.ts';
+import { labelsWords, type ObjectiveName } from '../../trainer/catalog/objectives.ts';
 import { byteSize } from '../../trainer/protocol/format.ts';
+import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
 import { RUN_FILES } from '../../trainer/protocol/run-files.ts';
 import { isRunItem, runFor, runItems, runsFor } from '../ask/pick-run.ts';
 import { scoresFor } from '../ask/pick-scores.ts';
@@ -148,6 +149,13 @@ async function nameOf(recipe: Uri): Promise<string | undefined> {
   return /^\s*"?name"?\s*:\s*"?([^"#\n,]+?)"?\s*(?:[#,].*)?$/m.exec(text)?.[1];
 }
 
+/** @throws Error if the run has no recipe */
+async function recipeOfRun(context: CommandContext, runDir: string): Promise<Recipe | undefined> {
+  const { text } = await runRecipe(context, runDir);
+  const { parseRecipe } = await (await import('../lazy-modules.ts')).parseRecipe();
+  return parseRecipe(text).recipe;
+}
+
 /** Initial state of the Try page: a run compared with its base, or a model alone. */
 async function tryState(context: CommandContext, argument: unknown): Promise<Readonly<Record<string, unknown>> | undefined> {
   if (isModelItem(argument))
@@ -162,9 +170,7 @@ async function tryState(context: CommandContext, argument: unknown): Promise<Rea
     none: 'No trained run has a model that can be tried.',
   });
   if (item?.runDir === undefined) return undefined;
-  const { text } = await runRecipe(context, item.runDir);
-  const { parseRecipe } = await (await import('../lazy-modules.ts')).parseRecipe();
-  const { recipe } = parseRecipe(text);
+  const recipe = await recipeOfRun(context, item.runDir);
   if (recipe === undefined) throw new Error(`The recipe of ${item.label} cannot be read`);
   const { model, revision, task } = recipe;
   return { model, revision, adapter: item.runDir, baseDir: item.runDir, label: item.label, labelsWords: labelsWords(task) };
@@ -172,18 +178,20 @@ async function tryState(context: CommandContext, argument: unknown): Promise<Rea
 
 const PUSH = 'Push to the Hub';
 
-const FORMATS = exportFormats.map(format => {
-  const { label, summary, suffix, types = {} } = artifactCatalog[format];
-  return {
-    label,
-    detail: summary,
-    format,
-    suffix,
-    types: typesOf(format).map(type => ({ label: types[type] ?? type, type })),
-  };
-});
+const formatItems = (task: ObjectiveName | undefined) =>
+  formatsFor(task).map(format => {
+    const { label, summary, suffix, types = {} } = artifactCatalog[format];
+    return {
+      label,
+      detail: summary,
+      format,
+      suffix,
+      types: typesOf(format).map(type => ({ label: types[type] ?? type, type })),
+    };
+  });
 
-async function exportRun({ app, views }: CommandContext, argument: unknown): Promise<void> {
+async function exportRun(context: CommandContext, argument: unknown): Promise<void> {
+  const { app, views } = context;
   const item = await runFor(app, views, argument, {
     placeHolder: 'Select a run to export',
     flag: 'adapter',
@@ -191,7 +199,13 @@ async function exportRun({ app, views }: CommandContext, argument: unknown): Pro
   });
   if (item?.runDir === undefined) return;
   const { runDir, label } = item;
-  const chosen = await window.showQuickPick(FORMATS, { title: `Export ${label}`, placeHolder: 'Select a format', ignoreFocusOut: true });
+  // A run whose recipe cannot be read offers all formats, and the export says what is wrong.
+  const recipe = await recipeOfRun(context, runDir).catch(() => undefined);
+  const chosen = await window.showQuickPick(formatItems(recipe?.task), {
+    title: `Export ${label}`,
+    placeHolder: 'Select a format',
+    ignoreFocusOut: true,
+  });
   if (chosen === undefined) return;
   const title = `Export ${label} as ${chosen.label}`;
   const typed =

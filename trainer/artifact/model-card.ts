@@ -19,7 +19,7 @@ export interface CardFacts {
   readonly license?: string | undefined;
   readonly method: string;
   readonly task: string;
-  /** The name of the task on the Hub: `text-generation`, `text-classification` or `image-classification`. */
+  /** The name of the task on the Hub, for example `text-generation`. */
   readonly pipeline: string;
   /** The whole recipe as YAML; absent where an adapter was exported that no run here made. */
   readonly recipe?: string;

@@ -1,5 +1,6 @@
 /** The formats in which a run is exported. `export/export-model.ts` holds how each is written and verified. */
 import { namesOf } from './entries.ts';
+import { type ObjectiveEntry, type ObjectiveName, objectiveCatalog } from './objectives.ts';
 
 export interface ArtifactEntry<Type extends string = ExportType> {
   readonly label: string;
@@ -7,6 +8,8 @@ export interface ArtifactEntry<Type extends string = ExportType> {
   readonly summary: string;
   /** Ends the suggested name of the folder. */
   readonly suffix: string;
+  /** The kind of model that it holds; any, if absent. */
+  readonly of?: ObjectiveEntry['model'];
   /** The types that weights may be written in, each with its label; the first is the default. */
   readonly types?: Readonly<Partial<Record<Type, string>>>;
   /** For the model card: the library that loads it, and its relation to the base, as the Hub names them. */
@@ -52,6 +55,7 @@ const entries = {
     label: 'GGUF',
     summary: 'One file for Ollama, llama.cpp and LM Studio',
     suffix: 'gguf',
+    of: 'causal',
     types: ggufTypes,
     hub: { library: 'gguf', relation: 'quantized' },
   },
@@ -59,6 +63,7 @@ const entries = {
     label: 'ONNX',
     summary: 'A classifier or an encoder for ONNX Runtime, Optimum and transformers.js',
     suffix: 'onnx',
+    of: 'classifier',
     hub: { library: 'onnx', relation: 'finetune' },
   },
   adapter: {
@@ -77,6 +82,7 @@ const entries = {
     label: 'GGUF adapter',
     summary: 'Factors for Ollama and llama.cpp, which need the base as a GGUF file next to it',
     suffix: 'gguf-adapter',
+    of: 'causal',
     hub: { library: 'gguf', relation: 'adapter' },
   },
 } as const satisfies Readonly<Record<string, ArtifactEntry>>;
@@ -86,6 +92,13 @@ export type ExportFormat = keyof typeof entries;
 export const artifactCatalog: Readonly<Record<ExportFormat, ArtifactEntry>> = entries;
 
 export const exportFormats = namesOf(entries);
+
+/** The formats that can hold a model tuned for this task; all, if the task is not known. */
+export const formatsFor = (task: ObjectiveName | undefined): readonly ExportFormat[] =>
+  exportFormats.filter(format => {
+    const { of }: ArtifactEntry = artifactCatalog[format];
+    return of === undefined || task === undefined || objectiveCatalog[task].model === of;
+  });
 
 /** The types of all formats. */
 export const exportTypes: readonly ExportType[] = [...new Set(exportFormats.flatMap(format => typesOf(format)))];

@@ -195,6 +195,15 @@ export const objectiveCatalog: Readonly<Record<ObjectiveName, ObjectiveEntry>> =
 
 export const objectiveNames = namesOf(entries);
 
+/** The name on the Hugging Face Hub of what a model that was tuned for it does (`pipeline_tag`). */
+export function hubTaskOf({ model, reads, target, embeds, ranks }: ObjectiveEntry): string {
+  if (model === 'causal') return 'text-generation';
+  if (reads === 'images') return 'image-classification';
+  if (embeds) return 'sentence-similarity';
+  if (ranks) return 'text-ranking';
+  return target === 'tags' ? 'token-classification' : 'text-classification';
+}
+
 /** Whether a model of it has one output, whatever labels its config names. */
 export const hasOneOutput = ({ problem, ranks }: ObjectiveEntry): boolean => problem === 'regression' || ranks === true;
 

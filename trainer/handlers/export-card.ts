@@ -7,7 +7,7 @@ import { parse } from 'yaml';
 import manifest from '../../package.json' with { type: 'json' };
 import type { CardFacts, CardResult } from '../artifact/model-card.ts';
 import { methodCatalog } from '../catalog/methods.ts';
-import { type ObjectiveEntry, objectiveCatalog } from '../catalog/objectives.ts';
+import { hubTaskOf, objectiveCatalog } from '../catalog/objectives.ts';
 import { listDataFiles } from '../data/read/list-files.ts';
 import { MAX_JSON_BYTES, readRegularText } from '../files/regular-file.ts';
 import type { Evaluation } from '../job/evaluate.ts';
@@ -37,7 +37,7 @@ export async function cardFacts(adapterPath: string): Promise<CardFacts | undefi
     license: await licenseOf(recipe.model),
     method: methodCatalog[recipe.method].label,
     task: objectiveCatalog[recipe.task].label,
-    pipeline: pipelineOf(objectiveCatalog[recipe.task]),
+    pipeline: hubTaskOf(objectiveCatalog[recipe.task]),
     recipe: withoutFolders(stringifyRecipe(recipe)),
     data: await fingerprints([...recipe.data.train, ...recipe.data.eval]),
     results: summary?.after ? resultsOf(summary.before, summary.after) : [],
@@ -47,13 +47,6 @@ export async function cardFacts(adapterPath: string): Promise<CardFacts | undefi
     ...(peakBytes > 0 && { peakBytes }),
     createdBy: `rowtune ${manifest.version}`,
   };
-}
-
-/** The hub's name of what a model does. */
-function pipelineOf({ model, reads, target }: ObjectiveEntry): string {
-  if (model === 'causal') return 'text-generation';
-  if (reads === 'images') return 'image-classification';
-  return target === 'tags' ? 'token-classification' : 'text-classification';
 }
 
 /** A public card shows no folders of its author's machine. */

@@ -1,0 +1,29 @@
+/** Formats that are offered, and the name of the task on the Hub, by what the model does. */
+import { describe, expect, test } from 'vitest';
+import { exportFormats, formatsFor } from '../../../trainer/catalog/artifacts.ts';
+import { hubTaskOf, objectiveCatalog, objectiveNames } from '../../../trainer/catalog/objectives.ts';
+
+describe('formats', () => {
+  test.each(objectiveNames)('of %s hold its models', task => {
+    const formats = formatsFor(task);
+    expect(formats).toEqual(expect.arrayContaining(['merged', 'adapter', 'peft']));
+    const generates = objectiveCatalog[task].model === 'causal';
+    for (const [format, isOffered] of [['gguf', generates] as const, ['gguf-adapter', generates] as const, ['onnx', !generates] as const])
+      expect(formats.includes(format), format).toBe(isOffered);
+  });
+  test('of a run whose task is not known are all', () => expect(formatsFor(undefined)).toEqual(exportFormats));
+});
+
+test('the hub has a name for every task', () => {
+  const names = Object.fromEntries(objectiveNames.map(task => [task, hubTaskOf(objectiveCatalog[task])]));
+  expect(names).toMatchObject({
+    causal_lm: 'text-generation',
+    kto: 'text-generation',
+    reward: 'text-classification',
+    sequence_regression: 'text-classification',
+    reranker: 'text-ranking',
+    embedding: 'sentence-similarity',
+    token_classification: 'token-classification',
+    image_classification: 'image-classification',
+  });
+});
