@@ -1,5 +1,6 @@
 /** The results of each run as numbers. */
 import { byteSize, compact, duration, grouped, percent } from '../../trainer/protocol/format.ts';
+import type { ForgettingView } from '../../trainer/protocol/view/run.ts';
 import { evaluationNames, formatOf, isBetterLow, labelOf, measureOf } from '../shared/metric-names.ts';
 import type { RunModel } from '../shared/run-model.ts';
 
@@ -40,6 +41,8 @@ export function resultColumns(runs: readonly RunModel[]): ResultColumn[] {
     column('mean_loss', `Loss, mean of the last ${FINAL_LINES} lines`, compact, 'low', finalLoss),
     column('eval_loss', 'Held-out loss', compact, 'low', run => evaluated(run, 'eval_loss')),
     ...measured,
+    column('forgotten', 'Loss on general text, growth', compact, 'low', ({ summary }) => growth(summary?.forgetting)),
+    column('divergence', 'Divergence from the base', compact, 'low', ({ summary }) => summary?.forgetting?.divergence),
     column('train_seconds', 'Training time', duration, 'low', run => positive(run.history.last('train_seconds'))),
     column(
       'tokens_per_second',
@@ -96,6 +99,9 @@ function evaluated({ summary, history }: RunModel, name: string): number | undef
   const { x, y } = history.points(name);
   return (x.at(-1) ?? 0) > 0 ? y.at(-1) : undefined;
 }
+
+/** The growth of the loss on general text over tuning, in nats per token. */
+const growth = (forgetting: ForgettingView | undefined): number | undefined => forgetting && forgetting.tuned - forgetting.base;
 
 function peakBytes({ history }: RunModel): number | undefined {
   const { y } = history.points('memory_peak_bytes');

@@ -150,7 +150,8 @@ describe('runs', () => {
       engine,
       data: { train: 'train.jsonl', shuffle: false, ...('completion_only' in recipe ? { completion_only: recipe.completion_only } : {}) },
       max_length: kind === 'classifier' ? 32 : 48,
-      importance: { cache: false },
+      // The script's rows.
+      importance: { measure: 'magnitude', cache: false },
       ...ranked,
       ...Object.fromEntries(Object.entries(recipe).filter(([key]) => key !== 'completion_only')),
     };

@@ -40,7 +40,7 @@ export async function cardFacts(adapterPath: string): Promise<CardFacts | undefi
     pipeline: hubTaskOf(objectiveCatalog[recipe.task]),
     recipe: withoutFolders(stringifyRecipe(recipe)),
     data: await fingerprints([...recipe.data.train, ...recipe.data.eval]),
-    results: summary?.after ? resultsOf(summary.before, summary.after) : [],
+    results: [...(summary?.after ? resultsOf(summary.before, summary.after) : []), ...forgettingOf(summary)],
     ...(summary?.after && { samples: summary.after.samples }),
     ...(summary && { trainable: summary.trainable, trainableShare: summary.trainableShare, steps: summary.steps, engine: summary.engine }),
     ...(seconds > 0 && { seconds }),
@@ -86,6 +86,15 @@ function resultsOf(before: Evaluation | null, after: Evaluation): CardResult[] {
     const value = of(after);
     return value === undefined ? [] : [{ name, before: before ? of(before) : undefined, after: value, ...(counted && { counted }) }];
   });
+}
+
+function forgettingOf(summary: TrainResult | undefined): CardResult[] {
+  if (summary?.forgetting === undefined) return [];
+  const { base, tuned, divergence } = summary.forgetting;
+  return [
+    { name: 'Loss on general text', before: base, after: tuned },
+    { name: 'Divergence from the base there', before: undefined, after: divergence },
+  ];
 }
 
 async function fingerprints(paths: readonly string[]): Promise<CardFacts['data']> {

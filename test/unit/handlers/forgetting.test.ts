@@ -3,6 +3,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { EvaluateResult } from '../../../trainer/handlers/evaluate-run.ts';
+import { cardFacts } from '../../../trainer/handlers/export-card.ts';
 import type { TrainResult } from '../../../trainer/handlers/train/train-run.ts';
 import { divergence } from '../../../trainer/objective/causal/forgetting.ts';
 import { generalText } from '../../../trainer/objective/causal/general-text.ts';
@@ -48,6 +49,8 @@ describe('a run that measures it', () => {
     expect(saved).toMatchObject({ state: 'finished', forgetting });
     const later = await evaluate(join(task.folder, method), `method=${method}`);
     expect(later.forgetting).toEqual(forgetting);
+    const card = await cardFacts(join(task.folder, method));
+    expect(card?.results).toContainEqual({ name: 'Loss on general text', before: forgetting?.base, after: forgetting?.tuned });
   });
 
   test('has not moved after updates of almost nothing', async () => {

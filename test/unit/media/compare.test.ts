@@ -67,6 +67,7 @@ describe('results', () => {
     steps: 2,
     totalSteps: 2,
     before: null,
+    forgetting: { base: 3, tuned: 3.5, divergence: 0.25, targets: 900 },
     after: { loss: 0.25, samples: 9, labels: { accuracy: 0.9, majority: 0.5, confusion: {} }, measures: { f1: 0.8 } },
     trainable: 100,
     trainableShare: 0.01,
@@ -108,6 +109,8 @@ describe('results', () => {
     expect(valuesOf('eval_loss')).toEqual([0.25, undefined]);
     expect(valuesOf('eval_accuracy')).toEqual([0.9, undefined]);
     expect(valuesOf('eval_f1')).toEqual([0.8, undefined]);
+    expect(valuesOf('forgotten')).toEqual([0.5, undefined]);
+    expect(valuesOf('divergence')).toEqual([0.25, undefined]);
     expect(valuesOf('train_seconds')).toEqual([4, undefined]);
     expect(valuesOf('memory')).toEqual([5, undefined]);
     expect(valuesOf('trainable')).toEqual([100, undefined]);
