@@ -148,12 +148,17 @@ test('no acknowledged job is lost, at whatever moment the daemon is killed', { t
   for (let round = 0; round < 12; round++) {
     const child = await run(stateDir);
     const client = await connectToState(stateDir);
+    // From before the first answer to behind the last, however fast this machine is: a little after one of them.
+    const [answersBefore, delayMs] = [random.below(9), random.below(20)];
+    let heard = 0;
+    const killIfDue = (): void => void (heard === answersBefore && setTimeout(() => child.kill('SIGKILL'), delayMs));
     const answers = Array.from({ length: 8 }, async (_, i) => {
       const { id } = await client.request('verify', { id: `${round}-${i}`, modelDir, engine: 'portable' });
       acknowledged.push(id);
+      heard++;
+      killIfDue();
     });
-    // From before the first answer to behind the last.
-    setTimeout(() => child.kill('SIGKILL'), random.below(60));
+    killIfDue();
     await Promise.allSettled(answers);
     await until(() => daemonOwner(stateDir) === undefined, 'it is gone');
   }

@@ -85,6 +85,23 @@ describe('a run from end to end', () => {
     expect((await cli(['runs'], here)).stdout).toMatch(/^tiny +finished +18\/18/m);
   });
 
+  test('runs writes about a run: a name, a tag, a place in the list', async () => {
+    const written = await cliJson(['runs', 'runs/tiny', '--rename', 'first', '--tag', 'paper', '--note', 'all rows', '--pin'], here);
+    expect(written.value).toMatchObject({ ok: true, notes: { name: 'first', tags: ['paper'], note: 'all rows', pinned: true } });
+    expect((await cliJson(['runs', 'runs/again', '--archive'], here)).status).toBe(0);
+    const { stdout, stderr } = await cli(['runs'], here);
+    expect(stdout).toMatch(/^first +finished +18\/18/m);
+    expect(stderr).toContain('1 archived');
+    const listed = (await cliJson(['runs'], here)).value.runs as { runDir: string }[];
+    expect(listed.map(run => path.basename(run.runDir))).toEqual(['tiny', 'tiny-2']);
+    const { value } = await cliJson(['runs', '--all', '--tagged', 'paper'], here);
+    expect(value.runs).toMatchObject([{ name: 'first' }]);
+    expect((await cliJson(['runs', 'runs', '--pin'], here)).value).toMatchObject({ error: { code: 'usage' } });
+    const undone = ['--rename', '', '--untag', 'paper', '--note', '', '--unpin'];
+    expect((await cliJson(['runs', 'runs/tiny', ...undone], here)).value).toMatchObject({ notes: {} });
+    expect((await cliJson(['runs', 'runs/again', '--unarchive'], here)).status).toBe(0);
+  });
+
   test('evaluate: the run beats its base', async () => {
     const base = await cliJson(['evaluate', recipe], here);
     const run = await evaluatedRun();
