@@ -5,11 +5,6 @@ import { describe, expect, test } from 'vitest';
 import { BUCKETS } from '../../trainer/data/batch/batch-settings.ts';
 import type { JudgedAnswer } from '../../trainer/data/types.ts';
 import type { Engine } from '../../trainer/engine/engine.ts';
-import { openModel } from '../../trainer/hub/open-model.ts';
-import { methods } from '../../trainer/method/methods.ts';
-import { targetModules } from '../../trainer/method/targets.ts';
-import { causalModel } from '../../trainer/model/load-model.ts';
-import { weightStream } from '../../trainer/model/weight-stream.ts';
 import { elementAt } from '../../trainer/narrow.ts';
 import { judgedSource, trainingBatches } from '../../trainer/objective/kto/judged-data.ts';
 import { hasReferencePoint } from '../../trainer/objective/kto/kto-loss.ts';
@@ -19,8 +14,7 @@ import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
 import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
 import { meansOf } from '../../trainer/train/measure-sums.ts';
 import { openOthers } from '../support/engines.ts';
-import { lossTrace } from '../support/loss-trace.ts';
-import { checkGradients, close, type GoldenGradients, idsOf, judged, lr, rowsOf, settings, side, startOf } from '../support/preference-golden.ts';
+import { checkGradients, close, type GoldenGradients, idsOf, judged, openGolden, side, tuningTrace } from '../support/preference-golden.ts';
 
 interface Reference {
   readonly answers: readonly number[];
@@ -67,27 +61,18 @@ function sourceOf(vocabulary: number, { preference }: Recipe, reference?: Refere
   return judgedSource({ ...batches, isGood: sample => elementAt(data, sample).isGood, padId: 0, baseNlls });
 }
 
-async function open(name: string) {
-  const folder = await openModel(join(import.meta.dirname, name));
-  return { model: causalModel(folder.config), weights: folder.weights, close: () => folder.weights.close() };
-}
-
 /** Losses before each of four updates and after the last; the base is the model that training starts from. */
 async function losses(engine: Engine, type: string, method: 'full' | 'spsft' | 'lora'): Promise<number[]> {
-  const { model, weights, close } = await open('llama');
+  const opened = await openGolden('llama');
+  const { model } = opened;
   const recipe = recipeOf({ loss_type: type, beta: 0.5 });
   const task = tasks.kto(model, recipe);
   const source = sourceOf(model.vocabularySize, recipe);
   const batch = await source.fill(elementAt(source.plan.epoch(0), 0));
-  const { evaluated } = await judged(engine, { model, weights }, task, batch);
-  const modules = targetModules(model, settings);
-  const selection = new Map(method === 'spsft' ? modules.map(({ name, weight }) => [name, rowsOf(weight.shape[0] as number)] as const) : []);
-  const found = await lossTrace(engine, {
-    ...{ task, attachment: methods[method].attach(model, settings, selection), recompute: 'none', rate: lr, shape: batch.bucket },
-    ...{ model: weightStream(model, weights), start: method === 'lora' ? startOf(model) : new Map() },
-    feeds: { ...batch.feeds(batch.targetCount), baseNll: (evaluated.nll as Float32Array).slice() },
-  });
-  await close();
+  const { evaluated } = await judged(engine, opened, task, batch);
+  const feeds = { ...batch.feeds(batch.targetCount), baseNll: (evaluated.nll as Float32Array).slice() };
+  const found = await tuningTrace(engine, opened, { task, method, batch, feeds });
+  await opened.close();
   return found;
 }
 
@@ -107,7 +92,7 @@ for (const { name, engine, missing } of await openOthers())
   describe.skipIf(!engine)(`${name}${missing ? ` (skipped: ${missing})` : ''}`, () => {
     for (const [folder, cases] of Object.entries(golden.folders))
       test.each(Object.entries(cases))(`${folder}: %s`, async (_, wanted) => {
-        const opened = await open(folder);
+        const opened = await openGolden(folder);
         const recipe = recipeOf(wanted);
         const source = sourceOf(opened.model.vocabularySize, recipe, wanted.reference);
         const batch = await source.fill(elementAt(source.plan.epoch(0), 0));

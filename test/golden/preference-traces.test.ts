@@ -8,21 +8,14 @@ import { BUCKETS, freeOrder } from '../../trainer/data/batch/batch-settings.ts';
 import { type PairBatch, pairSource, planPairs, withPromptTargets } from '../../trainer/data/batch/pair-batches.ts';
 import type { Engine } from '../../trainer/engine/engine.ts';
 import type { HostArray } from '../../trainer/graph/types.ts';
-import { openModel } from '../../trainer/hub/open-model.ts';
-import { methods } from '../../trainer/method/methods.ts';
-import { targetModules } from '../../trainer/method/targets.ts';
-import { causalModel } from '../../trainer/model/load-model.ts';
 import type { CausalModel } from '../../trainer/model/model-spec.ts';
-import type { WeightSource } from '../../trainer/model/weight-source.ts';
-import { weightStream } from '../../trainer/model/weight-stream.ts';
 import { pairMeasures, type RewardOf, rewardPerToken } from '../../trainer/objective/preference/pair-measures.ts';
 import { tasks } from '../../trainer/objective/tasks.ts';
 import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
 import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
 import { meansOf } from '../../trainer/train/measure-sums.ts';
 import { openOthers } from '../support/engines.ts';
-import { lossTrace } from '../support/loss-trace.ts';
-import { checkGradients, close, type GoldenGradients, judged, lengths, lr, pairsOf, rowsOf, settings, startOf } from '../support/preference-golden.ts';
+import { checkGradients, close, type GoldenGradients, judged, lengths, openGolden, pairsOf, tuningTrace } from '../support/preference-golden.ts';
 
 interface Case {
   readonly loss_type?: string;
@@ -56,31 +49,17 @@ const recipeOf = (task: Name, given: Partial<Case>): Recipe => {
   const overrides = SETTINGS.flatMap(key => (given[key] === undefined ? [] : [`preference.${key}=${given[key]}`]));
   return parseRecipe(`model: m\ntask: ${task}\n`, { overrides }).recipe as Recipe;
 };
-interface Opened {
-  readonly model: CausalModel;
-  readonly weights: WeightSource;
-  readonly close: () => Promise<void>;
-}
-async function open(name: string): Promise<Opened> {
-  const folder = await openModel(join(import.meta.dirname, name));
-  return { model: causalModel(folder.config), weights: folder.weights, close: () => folder.weights.close() };
-}
-
 async function losses(engine: Engine, objective: Name, method: MethodName): Promise<number[]> {
-  const { model, weights, close } = await open('llama');
+  const opened = await openGolden('llama');
+  const { model } = opened;
   const [given = {}] = Object.values(golden[objective].folders.llama?.cases ?? {});
   const task = tasks[objective](model, recipeOf(objective, given));
   const first = await batchOf(objective, model, lengths.length);
-  const { evaluated } = await judged(engine, { model, weights }, task, first);
+  const { evaluated } = await judged(engine, opened, task, first);
   const { nll } = evaluated as { nll: Float32Array };
-  const modules = targetModules(model, settings);
-  const selection = new Map(method === 'spsft' ? modules.map(({ name, weight }) => [name, rowsOf(weight.shape[0] as number)] as const) : []);
-  const found = await lossTrace(engine, {
-    ...{ task, attachment: methods[method].attach(model, settings, selection), recompute: 'none', rate: lr, shape: first.bucket },
-    ...{ model: weightStream(model, weights), start: method === 'lora' ? startOf(model) : new Map() },
-    feeds: { ...first.feeds(first.targetCount, [first]), baseNll: nll.slice() },
-  });
-  await close();
+  const feeds = { ...first.feeds(first.targetCount, [first]), baseNll: nll.slice() };
+  const found = await tuningTrace(engine, opened, { task, method, batch: first, feeds });
+  await opened.close();
   return found;
 }
 
@@ -109,7 +88,7 @@ for (const { name, engine, missing } of await openOthers())
     describe.each(objectives)('%s', objective => {
       for (const [folder, { reference, cases }] of Object.entries(golden[objective].folders))
         test.each(Object.entries(cases))(`${folder}: %s`, async (_, wanted) => {
-          const opened = await open(folder);
+          const opened = await openGolden(folder);
           const recipe = recipeOf(objective, wanted);
           const batch = await batchOf(objective, opened.model, wanted.pairs, reference);
           const { evaluated, trained, gradients } = await judged(engine as Engine, opened, tasks[objective](opened.model, recipe), batch);

@@ -6,11 +6,8 @@ import { freeOrder } from '../../trainer/data/batch/batch-settings.ts';
 import { PAIR_ROWS } from '../../trainer/data/batch/pair-batches.ts';
 import type { Engine } from '../../trainer/engine/engine.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
-import { methods } from '../../trainer/method/methods.ts';
-import { targetModules } from '../../trainer/method/targets.ts';
 import { loadModel } from '../../trainer/model/load-model.ts';
 import { type ClassifierModel, inputOf } from '../../trainer/model/model-spec.ts';
-import { weightStream } from '../../trainer/model/weight-stream.ts';
 import { required } from '../../trainer/narrow.ts';
 import { groupBatches } from '../../trainer/objective/group-setup.ts';
 import { groupsOf } from '../../trainer/objective/reward/reward-data.ts';
@@ -18,8 +15,7 @@ import { rewardMeasures } from '../../trainer/objective/reward/reward-measures.t
 import { task } from '../../trainer/objective/reward/task.ts';
 import { meansOf } from '../../trainer/train/measure-sums.ts';
 import { openOthers } from '../support/engines.ts';
-import { lossTrace } from '../support/loss-trace.ts';
-import { checkGradients, close, type GoldenGradients, judged, lengths, lr, pairsOf, rowsOf, settings, startOf } from '../support/preference-golden.ts';
+import { checkGradients, close, type GoldenGradients, judged, lengths, pairsOf, settings, tuningTrace } from '../support/preference-golden.ts';
 import { recipeOf } from '../support/recipe-of.ts';
 
 interface Case {
@@ -50,15 +46,11 @@ const taskOf = (model: ClassifierModel, given: Case) =>
   task(model, recipeOf('model=m', 'task=reward', ...Object.entries(given.settings).map(([key, value]) => `preference.${key}=${value}`)));
 
 async function losses(engine: Engine, method: 'full' | 'spsft' | 'lora'): Promise<number[]> {
-  const { model, weights } = await open();
+  const opened = await open();
   const given = required(golden.cases.margins, 'the case with margins');
-  const batch = await batchOf(model, given);
-  const selection = new Map(method === 'spsft' ? targetModules(model, settings).map(({ name, weight }) => [name, rowsOf(weight.shape[0] ?? 0)] as const) : []);
-  const found = await lossTrace(engine, {
-    ...{ task: taskOf(model, given), attachment: methods[method].attach(model, settings, selection), recompute: 'none', rate: lr, shape: batch.bucket },
-    ...{ model: weightStream(model, weights), start: method === 'lora' ? startOf(model) : new Map(), feeds: batch.feeds(batch.targetCount) },
-  });
-  await weights.close();
+  const batch = await batchOf(opened.model, given);
+  const found = await tuningTrace(engine, opened, { task: taskOf(opened.model, given), method, batch, feeds: batch.feeds(batch.targetCount) });
+  await opened.weights.close();
   return found;
 }
 

@@ -2,11 +2,10 @@
 import { cpSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { TrainResult } from '../../trainer/handlers/train/train-run.ts';
 import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
 import { cacheDir } from './cache-dir.ts';
 import { recipeOf } from './recipe-of.ts';
-import { type InProcess, runInProcess } from './run-in-process.ts';
+import { type TrainRun, trainRunsIn } from './run-in-process.ts';
 
 const golden = join(import.meta.dirname, '..', 'golden');
 
@@ -15,12 +14,8 @@ export interface EncoderTask {
   readonly folder: string;
   readonly context: { readonly cacheDir: string; readonly baseDir: string; readonly hub: { readonly offline: true } };
   readonly recipe: (...overrides: string[]) => Recipe;
-  /** @param runDir inside the folder */
-  readonly train: (
-    runDir: string,
-    overrides: readonly string[],
-    onEvent?: Parameters<typeof runInProcess>[1],
-  ) => Promise<InProcess<TrainResult>>;
+  /** The runs lie in the folder. */
+  readonly train: TrainRun;
 }
 
 /** @param task settings of the recipe @param files by their names */
@@ -36,7 +31,6 @@ export function makeEncoderTask(task: readonly string[], files: Readonly<Record<
     folder,
     context,
     recipe,
-    train: (runDir, overrides, onEvent) =>
-      runInProcess<TrainResult>({ kind: 'train', recipe: recipe(...overrides), runDir: join(folder, runDir), context }, onEvent),
+    train: trainRunsIn(folder, context, recipe),
   };
 }

@@ -1,19 +1,14 @@
 /** Runs of the tiny task on pairs of answers. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { TrainResult } from '../../trainer/handlers/train/train-run.ts';
 import type { JobContext } from '../../trainer/protocol/job-messages.ts';
 import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
-import { type InProcess, runInProcess } from './run-in-process.ts';
+import { type TrainRun, trainRunsIn } from './run-in-process.ts';
 import type { TinyTask } from './tiny-task.ts';
 
 export interface PairRuns {
   readonly recipe: (...overrides: string[]) => Recipe;
-  readonly train: (
-    runDir: string,
-    overrides: readonly string[],
-    onEvent?: Parameters<typeof runInProcess>[1],
-  ) => Promise<InProcess<TrainResult>>;
+  readonly train: TrainRun;
 }
 
 /** Writes pairs.jsonl and held.jsonl. The better answer is a short one. @param more further keys of a sample */
@@ -26,9 +21,5 @@ export function pairRuns(task: TinyTask, objective: string, context: JobContext,
   write('held.jsonl', 24, 32);
   const recipe = (...overrides: string[]): Recipe =>
     task.recipe('engine=portable', `task=${objective}`, 'data.train=pairs.jsonl', 'data.eval=held.jsonl', 'max_length=32', ...overrides);
-  return {
-    recipe,
-    train: (runDir, overrides, onEvent) =>
-      runInProcess({ kind: 'train', recipe: recipe(...overrides), runDir: join(task.folder, runDir), context }, onEvent),
-  };
+  return { recipe, train: trainRunsIn(task.folder, context, recipe) };
 }

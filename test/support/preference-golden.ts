@@ -2,20 +2,23 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
+import { type MethodName, methodCatalog } from '../../trainer/catalog/methods.ts';
 import type { Batch } from '../../trainer/data/batch/batches.ts';
 import type { Pair, TokenSequence } from '../../trainer/data/types.ts';
 import type { Engine } from '../../trainer/engine/engine.ts';
 import type { HostArray } from '../../trainer/graph/types.ts';
+import { openModel } from '../../trainer/hub/open-model.ts';
 import { methods } from '../../trainer/method/methods.ts';
 import { targetModules } from '../../trainer/method/targets.ts';
-import type { AnyModel } from '../../trainer/model/model-spec.ts';
+import { causalModel } from '../../trainer/model/load-model.ts';
+import type { AnyModel, CausalModel } from '../../trainer/model/model-spec.ts';
 import type { WeightSource } from '../../trainer/model/weight-source.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
 import type { Task } from '../../trainer/train/task.ts';
 import { evalSignature, trainProgram, trainSignature } from '../../trainer/train/train-program.ts';
 import { gradientVariable, updateGroups } from '../../trainer/train/update-group.ts';
 import { loadVariables } from '../../trainer/train/variables.ts';
-import { TRACE_OPTIMIZER } from './loss-trace.ts';
+import { lossTrace, TRACE_OPTIMIZER } from './loss-trace.ts';
 import { settingsOf } from './method-settings.ts';
 
 interface Trace {
@@ -44,8 +47,8 @@ export const pairsOf = (vocabulary: number, count: number): Pair[] =>
 /** The rows of a layer that train. */
 export const rowsOf = (count: number) => Int32Array.from(new Set([0, 2, Math.floor(count / 2), count - 1])).sort();
 
-export interface OpenedFolder {
-  readonly model: AnyModel;
+export interface OpenedFolder<Model extends AnyModel = AnyModel> {
+  readonly model: Model;
   readonly weights: WeightSource;
 }
 
@@ -66,8 +69,35 @@ export async function judged(engine: Engine, { model, weights }: OpenedFolder, t
   return { evaluated, trained, gradients };
 }
 
+export interface TuningParams {
+  readonly task: Task;
+  readonly method: MethodName;
+  readonly batch: Pick<Batch, 'bucket'>;
+  readonly feeds: Readonly<Record<string, HostArray>>;
+}
+
+/** Losses before each of four updates and after the last. */
+export function tuningTrace(
+  engine: Engine,
+  { model, weights }: OpenedFolder,
+  { task, method, batch, feeds }: TuningParams,
+): Promise<number[]> {
+  const modules = methodCatalog[method].chooses === 'rows' ? targetModules(model, settings) : [];
+  const selection = new Map(modules.map(({ name, weight }) => [name, rowsOf(weight.shape[0] as number)] as const));
+  return lossTrace(engine, {
+    ...{ task, attachment: methods[method].attach(model, settings, selection), recompute: 'none', rate: lr, shape: batch.bucket, feeds },
+    ...{ model: weightStream(model, weights), start: methodCatalog[method].lowRank === 'factors' ? startOf(model) : new Map() },
+  });
+}
+
+/** A language model of the golden folders. */
+export async function openGolden(name: string): Promise<OpenedFolder<CausalModel> & { readonly close: () => Promise<void> }> {
+  const folder = await openModel(join(import.meta.dirname, '..', 'golden', name));
+  return { model: causalModel(folder.config), weights: folder.weights, close: () => folder.weights.close() };
+}
+
 /** Start values of LoRA. */
-export function startOf(model: AnyModel): Map<string, HostArray> {
+function startOf(model: AnyModel): Map<string, HostArray> {
   const start = new Map<string, HostArray>();
   for (const { name, weight } of targetModules(model, settings)) {
     const [out = 1, width = 1] = weight.shape;

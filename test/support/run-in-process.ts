@@ -1,8 +1,11 @@
 /** Runs a job in this process, as the worker does in its own. */
 
+import { join } from 'node:path';
 import { runJob } from '../../trainer/handlers/job-handlers.ts';
+import type { TrainResult } from '../../trainer/handlers/train/train-run.ts';
 import { Job } from '../../trainer/job/job.ts';
-import type { JobRequest, WorkerEvent } from '../../trainer/protocol/job-messages.ts';
+import type { JobContext, JobRequest, WorkerEvent } from '../../trainer/protocol/job-messages.ts';
+import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
 
 export interface InProcess<T> {
   readonly value: T;
@@ -24,6 +27,19 @@ export async function runInProcess<T>(
   });
   return { value: (await runJob(request, job)) as T, events, losses };
 }
+
+/** Trains a run in a folder of its own. */
+export type TrainRun = (
+  runDir: string,
+  overrides: readonly string[],
+  onEvent?: Parameters<typeof runInProcess>[1],
+) => Promise<InProcess<TrainResult>>;
+
+/** The runs lie in `folder`. */
+export const trainRunsIn =
+  (folder: string, context: JobContext, recipe: (...overrides: string[]) => Recipe): TrainRun =>
+  (runDir, overrides, onEvent) =>
+    runInProcess({ kind: 'train', recipe: recipe(...overrides), runDir: join(folder, runDir), context }, onEvent);
 
 /** Stops, saving, after a step. */
 export const stopAfter =

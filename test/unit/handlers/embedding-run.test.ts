@@ -7,7 +7,8 @@ import { methodNames } from '../../../trainer/catalog/methods.ts';
 import type { EvaluateResult } from '../../../trainer/handlers/evaluate-run.ts';
 import type { TrainResult } from '../../../trainer/handlers/train/train-run.ts';
 import { makeEncoderTask } from '../../support/encoder-task.ts';
-import { type InProcess, runInProcess, stopAfter } from '../../support/run-in-process.ts';
+import { type InProcess, runInProcess } from '../../support/run-in-process.ts';
+import { expectSameWhenStopped } from '../../support/stopped-run.ts';
 
 /** Which word belongs to which has to be learned: they share no letter. */
 const LETTERS = ['abc', 'def', 'ghi', 'jkl', 'mno', 'pqr', 'stu', 'vwx'];
@@ -106,11 +107,7 @@ test.each([
   ['cosine', ['embedding.loss_type=cosine', 'embedding.max_score=5', 'data.train=scored.jsonl', 'data.eval=scored.jsonl']],
 ])('%s: a resumed run has the losses of one that was not stopped, to the bit', async (name, settings) => {
   const all = ['max_steps=3', 'learning_rate=5e-3', ...settings];
-  const whole = await train(`${name} whole`, all);
-  const first = await train(`${name} parts`, all, stopAfter(1));
-  const rest = await runInProcess<TrainResult>({ kind: 'resume', runDir: join(folder, `${name} parts`), overrides: [], context });
-  expect(new Map([...first.losses, ...rest.losses])).toEqual(whole.losses);
-  expect(rest.value.after?.measures).toEqual(whole.value.after?.measures);
+  const { whole } = await expectSameWhenStopped({ folder, context, train, name, settings: all, step: 1 });
   if (name === 'cosine') expect(Object.keys(whole.value.after?.measures ?? {})).toEqual(['pearson', 'spearman']);
 });
 

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import type { EvaluateResult } from '../../../trainer/handlers/evaluate-run.ts';
 import type { ImportanceResult } from '../../../trainer/handlers/importance-run.ts';
-import type { TrainResult } from '../../../trainer/handlers/train/train-run.ts';
 import type { JobRequest } from '../../../trainer/protocol/job-messages.ts';
 import { readMetrics } from '../../../trainer/run/metrics-file.ts';
-import { runInProcess, stopAfter } from '../../support/run-in-process.ts';
+import { runInProcess, trainRunsIn } from '../../support/run-in-process.ts';
+import { expectSameWhenStopped } from '../../support/stopped-run.ts';
 import { makeTinyTask } from '../../support/tiny-task.ts';
 
 const task = makeTinyTask();
@@ -30,8 +30,7 @@ const recipe = (...overrides: string[]) =>
     'per_device_train_batch_size=4',
     ...overrides,
   );
-const train = (runDir: string, overrides: readonly string[], onEvent?: Parameters<typeof runInProcess>[1]) =>
-  runInProcess<TrainResult>({ kind: 'train', recipe: recipe(...overrides), runDir: join(task.folder, runDir), context }, onEvent);
+const train = trainRunsIn(task.folder, context, recipe);
 
 test('a run learns to prefer good answers, and is evaluated the same by batches of any size', async () => {
   const settings = ['num_train_epochs=4', 'learning_rate=0.02', 'preference.beta=0.5', 'gradient_accumulation_steps=2'];
@@ -81,18 +80,12 @@ test.each([
   ['lora', ['method=lora', 'r=4', 'lora_dropout=0.2', 'preference.loss_type=apo_zero_unpaired', 'preference.undesirable_weight=1.2']],
 ] as const)('a resumed run (%s) has the losses of one that was not stopped, also without the cache', async (name, settings) => {
   const all = ['max_steps=7', 'save_strategy="no"', ...settings];
-  const whole = await train(`${name} whole`, all);
-  const stops = await train(`${name} parts`, all, stopAfter(4));
-  expect(stops.value).toMatchObject({ state: 'stopped', steps: 4 });
-  rmSync(join(context.cacheDir, 'reference'), { recursive: true });
-  const runDir = join(task.folder, `${name} parts`);
-  const rest = await runInProcess<TrainResult>({ kind: 'resume', runDir, overrides: [], context });
+  const beforeResume = () => rmSync(join(context.cacheDir, 'reference'), { recursive: true });
+  const { rest } = await expectSameWhenStopped({ folder: task.folder, context, train, name, settings: all, step: 4, beforeResume });
   expect(rest.events.flatMap(event => (event.type === 'phase' ? [event.name] : []))).not.toContain('reference');
-  expect(new Map([...stops.losses, ...rest.losses])).toEqual(whole.losses);
   const measures = async (dir: string) =>
     (await readMetrics(join(task.folder, dir))).flatMap(({ margin, kl }) => (kl === undefined ? [] : [[margin, kl]]));
   expect(await measures(`${name} parts`)).toEqual(await measures(`${name} whole`));
-  expect(rest.value.after?.measures).toEqual(whole.value.after?.measures);
 });
 
 test('rows are scored by what separates good answers from bad ones', async () => {

@@ -10,7 +10,8 @@ import { estimateRecipe } from '../../../trainer/plan/memory/predict.ts';
 import type { JobRequest } from '../../../trainer/protocol/job-messages.ts';
 import { readMetrics } from '../../../trainer/run/metrics-file.ts';
 import { pairRuns } from '../../support/pair-runs.ts';
-import { type InProcess, runInProcess, stopAfter } from '../../support/run-in-process.ts';
+import { type InProcess, runInProcess } from '../../support/run-in-process.ts';
+import { expectSameWhenStopped } from '../../support/stopped-run.ts';
 import { makeTinyTask } from '../../support/tiny-task.ts';
 
 const task = makeTinyTask();
@@ -81,20 +82,14 @@ test.each([
   ['lora', ['method=lora', 'r=4', 'lora_dropout=0.2', 'preference.loss_type=ipo']],
 ] as const)('a resumed run (%s) has the losses of one that was not stopped, also without the cache', async (name, settings) => {
   const all = ['max_steps=6', 'save_strategy="no"', ...settings];
-  const whole = await train(`${name} whole`, all);
-  const stops = await train(`${name} parts`, all, stopAfter(4));
-  expect(stops.value).toMatchObject({ state: 'stopped', steps: 4 });
-  rmSync(join(context.cacheDir, 'reference'), { recursive: true });
-  const runDir = join(task.folder, `${name} parts`);
-  const rest = await runInProcess<TrainResult>({ kind: 'resume', runDir, overrides: [], context });
+  const beforeResume = () => rmSync(join(context.cacheDir, 'reference'), { recursive: true });
+  const { rest } = await expectSameWhenStopped({ folder: task.folder, context, train, name, settings: all, step: 4, beforeResume });
   expect(phases(rest)).not.toContain('reference');
-  expect(new Map([...stops.losses, ...rest.losses])).toEqual(whole.losses);
   const measures = async (dir: string) =>
     (await readMetrics(join(task.folder, dir))).flatMap(({ margin, accuracy, kl }) =>
       margin === undefined ? [] : [[margin, accuracy, kl]],
     );
   expect(await measures(`${name} parts`)).toEqual(await measures(`${name} whole`));
-  expect(rest.value.after?.measures).toEqual(whole.value.after?.measures);
 });
 
 test('the estimate prices both answers of each pair, as the run does', async () => {

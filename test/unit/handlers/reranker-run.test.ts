@@ -3,9 +3,9 @@ import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import type { EvaluateResult } from '../../../trainer/handlers/evaluate-run.ts';
-import type { TrainResult } from '../../../trainer/handlers/train/train-run.ts';
 import { makeEncoderTask } from '../../support/encoder-task.ts';
-import { runInProcess, stopAfter } from '../../support/run-in-process.ts';
+import { runInProcess } from '../../support/run-in-process.ts';
+import { expectSameWhenStopped } from '../../support/stopped-run.ts';
 
 /** A document that answers repeats the query. */
 const sample = (query: number, document: number): string => {
@@ -54,18 +54,8 @@ test('whole queries are held out', async () => {
 });
 
 test('a resumed run has the losses of one that was not stopped', async () => {
-  const all = ['max_steps=6', 'data.eval=held.jsonl'];
-  const whole = await task.train('whole', all);
-  const stops = await task.train('parts', all, stopAfter(3));
-  expect(stops.value).toMatchObject({ state: 'stopped', steps: 3 });
-  const rest = await runInProcess<TrainResult>({
-    kind: 'resume',
-    runDir: join(task.folder, 'parts'),
-    overrides: [],
-    context: task.context,
-  });
-  expect(new Map([...stops.losses, ...rest.losses])).toEqual(whole.losses);
-  expect(rest.value.after?.measures).toEqual(whole.value.after?.measures);
+  const settings = ['max_steps=6', 'data.eval=held.jsonl'];
+  await expectSameWhenStopped({ ...task, name: 'stopped', settings, step: 3 });
 });
 
 test('labels beyond 1 and samples without a document are refused', async () => {

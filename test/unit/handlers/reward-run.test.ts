@@ -12,7 +12,8 @@ import type { JobRequest } from '../../../trainer/protocol/job-messages.ts';
 import type { DataResult } from '../../../trainer/protocol/view/data.ts';
 import { readMetrics } from '../../../trainer/run/metrics-file.ts';
 import { pairRuns } from '../../support/pair-runs.ts';
-import { type InProcess, runInProcess, stopAfter } from '../../support/run-in-process.ts';
+import { type InProcess, runInProcess } from '../../support/run-in-process.ts';
+import { expectSameWhenStopped } from '../../support/stopped-run.ts';
 import { makeTinyTask } from '../../support/tiny-task.ts';
 
 const task = makeTinyTask();
@@ -85,13 +86,8 @@ test('two batches of two add up to one of four', async () => {
 });
 
 test('a resumed run has the losses of one that was not stopped', async () => {
-  const all = ['max_steps=4', 'save_strategy="no"', 'gradient_accumulation_steps=2', 'logging_steps=2'];
-  const whole = await train('whole', all);
-  const stops = await train('parts', all, stopAfter(2));
-  expect(stops.value).toMatchObject({ state: 'stopped', steps: 2 });
-  const rest = await runInProcess<TrainResult>({ kind: 'resume', runDir: join(task.folder, 'parts'), overrides: [], context });
-  expect(new Map([...stops.losses, ...rest.losses])).toEqual(whole.losses);
-  expect(rest.value.after?.measures).toEqual(whole.value.after?.measures);
+  const settings = ['max_steps=4', 'save_strategy="no"', 'gradient_accumulation_steps=2', 'logging_steps=2'];
+  await expectSameWhenStopped({ folder: task.folder, context, train, name: 'stopped', settings, step: 2 });
 });
 
 test('the estimate prices both answers of each pair, without the head for tokens', async () => {

@@ -7,7 +7,8 @@ import type { EvaluateResult } from '../../../trainer/handlers/evaluate-run.ts';
 import type { TrainResult } from '../../../trainer/handlers/train/train-run.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
 import { makeEncoderTask } from '../../support/encoder-task.ts';
-import { type InProcess, runInProcess, stopAfter } from '../../support/run-in-process.ts';
+import { type InProcess, runInProcess } from '../../support/run-in-process.ts';
+import { expectSameWhenStopped } from '../../support/stopped-run.ts';
 
 /** Letters of the text are its labels: x is rare. */
 const sample = (n: number): string => {
@@ -97,12 +98,7 @@ test.each([
     Array.from({ length: 20 }, (_, n) => `${JSON.stringify({ text: n % 5 ? 'ab' : 'xy', label: n % 5 ? 'often' : 'rare' })}\n`).join(''),
   );
   const all = ['max_steps=3', 'learning_rate=5e-3', ...settings];
-  const whole = await train(`${name} whole`, all);
-  const runDir = join(folder, `${name} parts`);
-  const first = await train(`${name} parts`, all, stopAfter(1));
-  const rest = await runInProcess<TrainResult>({ kind: 'resume', runDir, overrides: [], context });
-  expect(new Map([...first.losses, ...rest.losses])).toEqual(whole.losses);
-  expect(rest.value.after?.measures).toEqual(whole.value.after?.measures);
+  const { whole } = await expectSameWhenStopped({ folder, context, train, name, settings: all, step: 1 });
   const plain = await train(
     `${name} plain`,
     all.filter(setting => !setting.startsWith('class_weights')),

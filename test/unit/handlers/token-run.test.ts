@@ -11,7 +11,8 @@ import { openModel, readModelHeaders } from '../../../trainer/hub/open-model.ts'
 import { loadModel } from '../../../trainer/model/load-model.ts';
 import { estimateRecipe } from '../../../trainer/plan/memory/predict.ts';
 import { makeEncoderTask } from '../../support/encoder-task.ts';
-import { runInProcess, stopAfter } from '../../support/run-in-process.ts';
+import { runInProcess } from '../../support/run-in-process.ts';
+import { expectSameWhenStopped } from '../../support/stopped-run.ts';
 
 /** Words that begin with x name things, those with y places, of one word or two; others are outside. */
 const WORDS = [
@@ -106,12 +107,7 @@ test.each([
   ['full', ['method=full', 'label_smoothing_factor=0.1']],
 ] as const)('%s: a resumed run has the losses of one that was not stopped, to the bit', async (name, settings) => {
   const all = ['max_steps=3', 'learning_rate=5e-3', ...settings];
-  const whole = await train(`${name} whole`, all);
-  const runDir = join(folder, `${name} parts`);
-  const first = await train(`${name} parts`, all, stopAfter(1));
-  const rest = await runInProcess<TrainResult>({ kind: 'resume', runDir, overrides: [], context });
-  expect(new Map([...first.losses, ...rest.losses])).toEqual(whole.losses);
-  expect(rest.value.after?.measures).toEqual(whole.value.after?.measures);
+  const { whole } = await expectSameWhenStopped({ folder, context, train, name, settings: all, step: 1 });
   expect(new Set(whole.losses.values()).size).toBe(3);
 });
 
