@@ -34,7 +34,9 @@ export const rankEvaluator = (source: BatchSource, examples: readonly LabeledTex
           const example = elementAt(examples, sample);
           const query = queryOf(example);
           const scored = { score: outputs.logits?.[row] ?? Number.NaN, isRelevant: example.target >= RELEVANT };
-          queries.set(query, [...(queries.get(query) ?? []), scored]);
+          const documents = queries.get(query);
+          if (documents) documents.push(scored);
+          else queries.set(query, [scored]);
           losses += outputs.losses?.[row] ?? Number.NaN;
           samples++;
         }

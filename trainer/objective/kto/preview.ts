@@ -2,41 +2,26 @@
 import { trainBatchSettings } from '../../data/batch/batch-settings.ts';
 import { judgedTokenizer, judgmentName } from '../../data/load-judged.ts';
 import { identityOf, inputOf } from '../../data/shown/sample-identity.ts';
-import { showAnswers } from '../../data/shown/show-texts.ts';
 import { countTargets, type JudgedAnswer } from '../../data/types.ts';
-import { withTokenizer } from '../../job/open-base.ts';
 import { causalModelFor } from '../causal/causal-setup.ts';
-import { type PreviewData, partOf } from '../data-preview.ts';
-import { datasetSettings } from '../load-data.ts';
+import type { PreviewData } from '../data-preview.ts';
+import { previewAnswers } from '../preference/preview-answers.ts';
 import { loadJudgedData, trainingBatches } from './judged-data.ts';
 import { hasReferencePoint } from './kto-loss.ts';
 
 export const preview: PreviewData = async params => {
   const { recipe } = params;
-  const input = causalModelFor(params);
-  const base = await withTokenizer(params.base);
-  const { tokenizer, chatRenderer } = base;
-  return {
-    samples: (part, onFormat) => {
-      const { paths, maxSamples } = partOf(params, part);
-      const settings = { ...datasetSettings(params, undefined), maxSamples };
-      const { max_length: maxLength } = recipe;
-      return showAnswers(
-        { paths, settings, tokenizer, chatRenderer, maxLength, maxPositions: input.maxPositions, onFormat },
-        {
-          tokenizer: maxLength => judgedTokenizer({ settings, tokenizer, chatRenderer, maxLength }),
-          answersOf: ({ sequence, isGood }) => [{ side: judgmentName(isGood), sequence }],
-          format: detected => detected,
-        },
-      );
-    },
-    async load() {
-      const { train, held } = await loadJudgedData({ ...params, base, input }, 'train');
-      const settings = { ...trainBatchSettings(recipe), packing: false };
-      const plan = train.length > 0 ? trainingBatches(train, settings, hasReferencePoint(recipe.preference)).plan : undefined;
-      return { train: { facts: train.map(factsOf), plan }, held: { facts: held.map(factsOf), plan: undefined } };
-    },
-  };
+  return previewAnswers(params, {
+    input: causalModelFor(params),
+    show: tokenizing => ({
+      tokenizer: maxLength => judgedTokenizer({ ...tokenizing, maxLength }),
+      answersOf: ({ sequence, isGood }) => [{ side: judgmentName(isGood), sequence }],
+      format: detected => detected,
+    }),
+    load: loading => loadJudgedData(loading, 'train'),
+    factsOf,
+    planOf: train => trainingBatches(train, { ...trainBatchSettings(recipe), packing: false }, hasReferencePoint(recipe.preference)).plan,
+  });
 };
 
 function factsOf({ sequence, isGood, file, line }: JudgedAnswer) {

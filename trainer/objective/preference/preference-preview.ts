@@ -6,15 +6,13 @@ import { planPairs, withPromptTargets } from '../../data/batch/pair-batches.ts';
 import { SIDES } from '../../data/format-pair.ts';
 import { pairTokenizer } from '../../data/load-pairs.ts';
 import { identityOf, inputOf } from '../../data/shown/sample-identity.ts';
-import { showAnswers } from '../../data/shown/show-texts.ts';
 import { countTargets, type Pair } from '../../data/types.ts';
-import { withTokenizer } from '../../job/open-base.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
 import { causalModelFor } from '../causal/causal-setup.ts';
-import { type DataPreview, type PreviewData, partOf } from '../data-preview.ts';
-import { datasetSettings } from '../load-data.ts';
+import type { DataPreview, PreviewData } from '../data-preview.ts';
 import type { ReadParams } from '../task-setup.ts';
 import { type AnswerDataParams, loadPairData } from './pair-data.ts';
+import { previewAnswers } from './preview-answers.ts';
 
 export interface PairPreview {
   /** The bounds of what the model reads. @throws RunError 'wrong-task' */
@@ -34,30 +32,18 @@ export const previewPairs: PreviewData = params =>
 
 export async function previewPairsOf(params: ReadParams, { inputOf: boundsOf, planOf }: PairPreview): Promise<DataPreview> {
   const { recipe } = params;
-  const input = boundsOf(params);
-  const base = await withTokenizer(params.base);
-  const { tokenizer, chatRenderer } = base;
   const { readsMargin } = objectiveCatalog[recipe.task].compares ?? {};
-  return {
-    samples: (part, onFormat) => {
-      const { paths, maxSamples } = partOf(params, part);
-      const settings = { ...datasetSettings(params, undefined), maxSamples };
-      const { max_length: maxLength } = recipe;
-      return showAnswers(
-        { paths, settings, tokenizer, chatRenderer, maxLength, maxPositions: input.maxPositions, onFormat },
-        {
-          tokenizer: maxLength => pairTokenizer({ settings, tokenizer, chatRenderer, maxLength, readsMargin }),
-          answersOf: pair => SIDES.map(side => ({ side, sequence: pair[side] })),
-          format: () => 'preference',
-        },
-      );
-    },
-    async load() {
-      const { train, held } = await loadPairData({ ...params, base, input }, 'train');
-      const plan = train.length > 0 ? planOf(train, recipe) : undefined;
-      return { train: { facts: train.map(factsOf), plan }, held: { facts: held.map(factsOf), plan: undefined } };
-    },
-  };
+  return previewAnswers(params, {
+    input: boundsOf(params),
+    show: tokenizing => ({
+      tokenizer: maxLength => pairTokenizer({ ...tokenizing, maxLength, readsMargin }),
+      answersOf: pair => SIDES.map(side => ({ side, sequence: pair[side] })),
+      format: () => 'preference',
+    }),
+    load: loading => loadPairData(loading, 'train'),
+    factsOf,
+    planOf: train => planOf(train, recipe),
+  });
 }
 
 function factsOf({ chosen, rejected, file, line }: Pair) {

@@ -1,0 +1,45 @@
+/** Samples of one or several answers, for a preview. */
+import type { BatchPlan } from '../../data/batch/batch-plan.ts';
+import type { LoadDatasetInput } from '../../data/load-dataset.ts';
+import { type ShowAnswers, showAnswers } from '../../data/shown/show-texts.ts';
+import type { SampleFacts } from '../../data/shown/statistics.ts';
+import { withTokenizer } from '../../job/open-base.ts';
+import type { DataParts } from '../data-parts.ts';
+import { type DataPreview, partOf } from '../data-preview.ts';
+import { datasetSettings } from '../load-data.ts';
+import type { ReadParams } from '../task-setup.ts';
+import type { AnswerDataParams } from './pair-data.ts';
+
+export interface AnswerPreview<Sample> {
+  /** The bounds of what the model reads. */
+  readonly input: AnswerDataParams['input'];
+  readonly show: (tokenizing: Pick<LoadDatasetInput, 'settings' | 'tokenizer' | 'chatRenderer'>) => ShowAnswers<Sample>;
+  readonly load: (params: AnswerDataParams) => Promise<DataParts<Sample>>;
+  readonly factsOf: (sample: Sample) => SampleFacts;
+  /** The batches of training. */
+  readonly planOf: (samples: readonly Sample[]) => BatchPlan;
+}
+
+export async function previewAnswers<Sample>(
+  params: ReadParams,
+  { input, show, load, factsOf, planOf }: AnswerPreview<Sample>,
+): Promise<DataPreview> {
+  const base = await withTokenizer(params.base);
+  const { tokenizer, chatRenderer } = base;
+  return {
+    samples: (part, onFormat) => {
+      const { paths, maxSamples } = partOf(params, part);
+      const settings = { ...datasetSettings(params, undefined), maxSamples };
+      const { max_length: maxLength } = params.recipe;
+      return showAnswers(
+        { paths, settings, tokenizer, chatRenderer, maxLength, maxPositions: input.maxPositions, onFormat },
+        show({ settings, tokenizer, chatRenderer }),
+      );
+    },
+    async load() {
+      const { train, held } = await load({ ...params, base, input });
+      const plan = train.length > 0 ? planOf(train) : undefined;
+      return { train: { facts: train.map(factsOf), plan }, held: { facts: held.map(factsOf), plan: undefined } };
+    },
+  };
+}
