@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { openByteFile, readModelFile } from '../byte-file.ts';
 import { ModelFileError } from '../model-file-error.ts';
-import { ModelProto, ONNX_TYPES } from './onnx-schema.ts';
+import { messageType, ONNX_TYPES } from './onnx-schema.ts';
 
 /** A message of protocol buffers cannot be larger. */
 const MOST_BYTES = 2 ** 31 - 1;
@@ -61,7 +61,8 @@ export async function readOnnx(path: string): Promise<OnnxFile> {
 
 function parseModel(path: string, bytes: Uint8Array): z.infer<typeof modelSchema> {
   try {
-    return modelSchema.parse(ModelProto.toObject(ModelProto.decode(bytes), { longs: Number, arrays: true }));
+    const type = messageType('ModelProto');
+    return modelSchema.parse(type.toObject(type.decode(bytes), { longs: Number, arrays: true }));
   } catch (error) {
     throw new ModelFileError(
       path,

@@ -1,8 +1,7 @@
 /** The protocol buffers of ONNX that an export uses, with the field numbers of its public `onnx.proto`. */
 import protobuf from 'protobufjs';
 
-const { root } = protobuf.parse(
-  `
+const SCHEMA = `
   syntax = "proto2";
   message ModelProto {
     optional int64 ir_version = 1; optional string producer_name = 2; optional string producer_version = 3;
@@ -30,16 +29,18 @@ const { root } = protobuf.parse(
     repeated StringStringEntryProto external_data = 13; optional int32 data_location = 14;
   }
   message StringStringEntryProto { optional string key = 1; optional string value = 2; }
-`,
-  { keepCase: true },
-);
+`;
 
 /** The fields in which the parts that are written as streams stand. */
 export const FIELDS = { graph: 7, initializer: 5, rawData: 9 } as const;
 
-export const ModelProto = root.lookupType('ModelProto');
-export const GraphProto = root.lookupType('GraphProto');
-export const TensorProto = root.lookupType('TensorProto');
+let root: protobuf.Root | undefined;
+
+/** A message of the schema, which is parsed when the first is asked for: it takes 5 ms, and few jobs need it. */
+export function messageType(name: 'ModelProto' | 'GraphProto' | 'TensorProto'): protobuf.Type {
+  root ??= protobuf.parse(SCHEMA, { keepCase: true }).root;
+  return root.lookupType(name);
+}
 
 /** The element types of ONNX that an export uses, by their numbers in `TensorProto.DataType`. */
 export const ONNX_TYPES = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, bool: 9 } as const;

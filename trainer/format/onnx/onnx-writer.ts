@@ -4,7 +4,7 @@ import protobuf from 'protobufjs';
 import { writeDurably } from '../../files/durable-file.ts';
 import { writeAt } from '../../files/write-at.ts';
 import { ModelFileError } from '../model-file-error.ts';
-import { ATTRIBUTE_TYPES, EXTERNAL, FIELDS, GraphProto, ModelProto, ONNX_TYPES, type OnnxType, TensorProto } from './onnx-schema.ts';
+import { ATTRIBUTE_TYPES, EXTERNAL, FIELDS, messageType, ONNX_TYPES, type OnnxType } from './onnx-schema.ts';
 
 /** The version of the operator set: 18 is the oldest in which all reductions take their axes as an input. */
 const OPSET = 18;
@@ -89,7 +89,7 @@ export async function writeOnnx(path: string, model: OnnxModel, inlineBytes = MO
 
 function inlineTensor(path: string, tensor: OnnxTensor): Chunk[] {
   const { name, type, shape, byteLength } = tensor;
-  const fields = TensorProto.encode({ dims: shape, data_type: ONNX_TYPES[type], name }).finish();
+  const fields = messageType('TensorProto').encode({ dims: shape, data_type: ONNX_TYPES[type], name }).finish();
   return [exactly(fields), exactly(opening(FIELDS.rawData, byteLength)), dataOf(path, tensor)];
 }
 
@@ -102,7 +102,7 @@ function externalTensor({ name, type, shape, byteLength }: OnnxTensor, location:
   const entries = Object.entries({ location, offset: String(offset), length: String(byteLength) });
   const external_data = entries.map(([key, value]) => ({ key, value }));
   const fields = { dims: shape, data_type: ONNX_TYPES[type], name, external_data, data_location: EXTERNAL };
-  return exactly(TensorProto.encode(fields).finish());
+  return exactly(messageType('TensorProto').encode(fields).finish());
 }
 
 const exactly = (bytes: Uint8Array): Chunk => ({ length: bytes.length, bytes: () => bytes });
@@ -119,13 +119,17 @@ const opening = (field: number, length: number): Uint8Array =>
 const embedded = (field: number, chunks: readonly Chunk[]): Chunk[] => [exactly(opening(field, lengthOf(chunks))), ...chunks];
 
 function fileOf({ name, producerVersion, inputs, outputs, nodes }: OnnxModel, tensors: readonly (readonly Chunk[])[]): Chunk[] {
-  const head = ModelProto.encode({
-    ir_version: IR_VERSION,
-    producer_name: 'rowtune',
-    producer_version: producerVersion,
-    opset_import: [{ domain: '', version: OPSET }],
-  }).finish();
-  const graph = GraphProto.encode({ name, node: nodes.map(nodeOf), input: inputs.map(valueInfo), output: outputs.map(valueInfo) }).finish();
+  const head = messageType('ModelProto')
+    .encode({
+      ir_version: IR_VERSION,
+      producer_name: 'rowtune',
+      producer_version: producerVersion,
+      opset_import: [{ domain: '', version: OPSET }],
+    })
+    .finish();
+  const graph = messageType('GraphProto')
+    .encode({ name, node: nodes.map(nodeOf), input: inputs.map(valueInfo), output: outputs.map(valueInfo) })
+    .finish();
   return [exactly(head), ...embedded(FIELDS.graph, [exactly(graph), ...tensors.flatMap(tensor => embedded(FIELDS.initializer, tensor))])];
 }
 
