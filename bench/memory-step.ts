@@ -1,8 +1,6 @@
 /** The memory of one configuration, in a process of its own: a model of given sizes with arbitrary weights; prints one JSON line. */
 
 import { tmpdir } from 'node:os';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import type { EngineName } from '../trainer/engine/engine.ts';
 import { openEngine } from '../trainer/engine/open-engine.ts';
 import { lowerProgram } from '../trainer/engine/tensorflow/lower.ts';
@@ -11,6 +9,7 @@ import { singleSteps } from '../trainer/graph/fusion/step.ts';
 import { liveness } from '../trainer/graph/liveness.ts';
 import type { Signature } from '../trainer/graph/program.ts';
 import { elementCount } from '../trainer/graph/types.ts';
+import { residentBytes } from '../trainer/job/memory-meter.ts';
 import { processMemory, resetPeak } from '../trainer/machine/process-memory.ts';
 import type { AnyModel } from '../trainer/model/model-spec.ts';
 import { weightStream } from '../trainer/model/weight-stream.ts';
@@ -44,16 +43,8 @@ const SETTLED_STEP = 10;
 const request = readRequest<MemoryStepRequest>();
 const recipe = benchRecipe(request.recipe);
 
-setFlagsFromString('--expose-gc');
-// Under this flag V8 has a function of that name.
-const collect = runInNewContext('gc') as () => void;
-const resident = (): number => {
-  collect();
-  return processMemory().residentBytes;
-};
-
 const engine = await openEngine(request.engine, { cacheDir: request.cacheDir });
-const baselineBytes = resident();
+const baselineBytes = residentBytes();
 const recompute = recipe.recompute === 'auto' ? 'none' : recipe.recompute;
 const headers = headersOf(request.config);
 const plan = planRun({
@@ -66,19 +57,19 @@ const { model, attachment, optimizer } = plan;
 const [shape, evalShape] = [elementAt(plan.trainShapes, 0), elementAt(plan.evalShapes, 0)];
 const program = plan.program(recompute);
 const session = await engine.compile(program, { offloadFolder: tmpdir() });
-const compiledBytes = resident();
+const compiledBytes = residentBytes();
 const accumulates = recipe.gradient_accumulation_steps > 1;
 await loadVariables(session, { model: weightStream(model, arbitraryWeights()), attachment, optimizer, accumulates });
-const loadedBytes = resident();
+const loadedBytes = residentBytes();
 
 resetPeak();
 const evaluation = required(program.signatures[evalSignature(evalShape)], 'the signature of the evaluation');
 await session.run(evalSignature(evalShape), batchFeeds(evaluation, model, evalShape));
 const evalPeak = takePeak();
-const afterEval = resident();
-for await (const _ of readSnapshot(session, attachment, optimizer)) collect();
+const afterEval = residentBytes();
+for await (const _ of readSnapshot(session, attachment, optimizer)) globalThis.gc?.();
 const snapshotPeak = takePeak();
-const afterSnapshot = resident();
+const afterSnapshot = residentBytes();
 resetPeak();
 let firstPeak = 0;
 let settledBytes = 0;
@@ -88,11 +79,11 @@ for (let step = 1; step <= request.steps; step++) {
   await session.run(trainSignature(shape), { ...batchFeeds(signature, model, shape), ...scalars });
   if (accumulates) await session.run(APPLY, scalars);
   if (step === 1) firstPeak = takePeak();
-  if (step === SETTLED_STEP) settledBytes = resident();
+  if (step === SETTLED_STEP) settledBytes = residentBytes();
 }
 const stepPeak = processMemory().peakBytes;
 const peakBytes = Math.max(firstPeak, stepPeak);
-const afterBytes = resident();
+const afterBytes = residentBytes();
 /** Since the step when everything has been used once; undefined where there were not that many. */
 const grownBytes = settledBytes > 0 ? afterBytes - settledBytes : undefined;
 const lowered = lowerProgram(program, { plan: fusedSteps, hasProducts: true, hasSums: false, hasNarrowConvolutions: true });

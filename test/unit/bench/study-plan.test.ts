@@ -29,6 +29,16 @@ describe('plan', () => {
     expect(armNames).toContain(RANDOM_ROWS);
   });
 
+  test('the arms at the defaults are what a recipe says nothing about', () => {
+    const given = recipeOf({ model: 'm', 'data.train': 't' });
+    expect(arms['defaults of spsft']).toMatchObject({ learningRate: given.learning_rate });
+    expect(arms['defaults of spsft'].settings({ lora: 1, spsft: 1 })).toMatchObject({
+      method: given.method,
+      'importance.measure': given.importance.measure,
+    });
+    expect(arms['defaults of lora'].learningRate).toBe(recipeOf({ model: 'm', method: 'lora' }).learning_rate);
+  });
+
   test('the seed that chooses a rate is not tested, and plans of tasks and of tiny runs differ', () => {
     expect(SEEDS).not.toContain(TUNING_SEED);
     expect(new Set([...tasks, ...tasks.map(tinyTask)].map(planOf)).size).toBeGreaterThan(tasks.length);
