@@ -40,18 +40,27 @@ export async function openRecords(
     const renamed = renameColumns(record, columns);
     return { first: renamed, detected: format === 'auto' ? detectFormat(renamed) : { format, reason: 'set in the recipe' } };
   }
-  async function* records() {
-    yield first;
-    for await (const given of source) {
-      const record = problems.take(() => {
-        const renamed = renameColumns(given, columns);
-        if (format === 'auto') checkSameFormat(renamed, detected.format, first);
-        return renamed;
-      });
-      if (record) yield record;
+  async function* read() {
+    try {
+      // The first one is taken below.
+      yield first;
+      yield first;
+      for await (const given of source) {
+        const record = problems.take(() => {
+          const renamed = renameColumns(given, columns);
+          if (format === 'auto') checkSameFormat(renamed, detected.format, first);
+          return renamed;
+        });
+        if (record) yield record;
+      }
+    } finally {
+      await source.return(undefined);
     }
   }
-  return { records: records(), detected };
+  const records = read();
+  // A generator that never began would not end its source, and the file would stay open.
+  await records.next();
+  return { records, detected };
 }
 
 /** The names of the labels that occur, sorted, or those given. All have to be known before the first prompt can list them. */
