@@ -1,4 +1,7 @@
-/** `npm test`: everything a fresh clone needs, `npm run check`, then every test. Lists the slowest ten files and ends with one line: N passed, N failed, N skipped. */
+/**
+ * `npm test`: everything a fresh clone needs, `npm run check`, then every test. A few files that failed are run a second time, when nothing else
+ * runs, and what passes only then is named. Lists the slowest ten files and ends with one line: N passed, N failed, N skipped.
+ */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
@@ -7,26 +10,35 @@ import { buildBundles, cacheFolder, ensureEngine, ensurePackages, ensurePjrt, ro
 
 const SLOWEST_SHOWN = 10;
 
+/** More files than these fail for a reason, and not by chance. */
+const MOST_RUN_AGAIN = 3;
+
 /**
- * Reads a report of vitest.
- * @returns {{ passed: number, failed: number, skipped: number, files: { file: string, seconds: number }[] }} one failed test when it broke off
+ * @typedef {{ passed: number, failed: number, skipped: number }} Counts
+ * @typedef {{ file: string, seconds: number, counts: Counts, failures: readonly string[] }} TestFile
  */
+
+/** Reads a report of vitest. @returns {readonly TestFile[] | undefined} undefined when vitest broke off */
 function readReport(report) {
   try {
-    const { numPassedTests, numFailedTests, numPendingTests, numTodoTests = 0, testResults } = JSON.parse(readFileSync(report, 'utf8'));
-    // A file that does not even load has no tests to count.
-    const broken = testResults.filter(({ status, assertionResults }) => status === 'failed' && assertionResults.length === 0).length;
-    const files = testResults.map(({ name, startTime, endTime }) => ({
-      file: path.relative(root, name),
-      seconds: (endTime - startTime) / 1000,
-    }));
-    return { passed: numPassedTests, failed: numFailedTests + broken, skipped: numPendingTests + numTodoTests, files };
+    return JSON.parse(readFileSync(report, 'utf8')).testResults.map(readFile);
   } catch {
-    return { passed: 0, failed: 1, skipped: 0, files: [] };
+    return undefined;
   }
 }
 
-/** Returns the lines about the files whose tests took longest. @param {readonly { file: string, seconds: number }[]} files */
+/** @returns {TestFile} a file that does not even load has no tests, and counts as one that failed */
+function readFile({ name, status, startTime, endTime, assertionResults: tests }) {
+  const failures = tests.filter(({ status }) => status === 'failed').map(({ fullName }) => fullName);
+  if (status === 'failed' && failures.length === 0) failures.push('the file itself');
+  const passed = tests.filter(({ status }) => status === 'passed').length;
+  const counts = { passed, failed: failures.length, skipped: tests.filter(({ status }) => !['passed', 'failed'].includes(status)).length };
+  return { file: path.relative(root, name), seconds: (endTime - startTime) / 1000, counts, failures };
+}
+
+const hasFailed = ({ failures }) => failures.length > 0;
+
+/** Returns the lines about the files whose tests took longest. @param {readonly TestFile[]} files */
 function slowestLines(files) {
   const slowest = files.toSorted((a, b) => b.seconds - a.seconds).slice(0, SLOWEST_SHOWN);
   return [
@@ -94,6 +106,33 @@ async function check() {
   return isRight;
 }
 
+/**
+ * Runs the tests, and files that failed a second time where they are few: that separates tests that other work disturbs from broken ones.
+ * @param {readonly { args: readonly string[], isQuiet: boolean }[]} runs @param {string} folder for reports
+ * @returns {Promise<{ files: readonly TestFile[], unstable: readonly string[], isWhole: boolean }>} isWhole: vitest ended as its report says
+ */
+async function runTests(runs, folder) {
+  const run = async (options, name) => {
+    const report = path.join(folder, `${name}.json`);
+    const isGood = await runVitest({ ...options, report });
+    const files = readReport(report);
+    return { files: files ?? [], isWhole: files !== undefined && (isGood || files.some(hasFailed)) };
+  };
+  const ended = await Promise.all(runs.map((options, index) => run(options, `report-${index}`)));
+  const files = ended.flatMap(({ files }) => files);
+  const isWhole = ended.every(({ isWhole }) => isWhole);
+  const failed = files.filter(hasFailed);
+  if (!isWhole || failed.length === 0 || failed.length > MOST_RUN_AGAIN) return { files, unstable: [], isWhole };
+  say(`\nrunning again what failed: ${failed.map(({ file }) => file).join(', ')}`);
+  const again = await run({ args: failed.map(({ file }) => file), isQuiet: false }, 'report-again');
+  const second = file => again.files.find(other => other.file === file);
+  const unstable = failed.flatMap(({ file, failures }) => {
+    const { failures: left } = second(file) ?? { failures };
+    return failures.filter(name => !left.includes(name)).map(name => `${file}: ${name}`);
+  });
+  return { files: files.map(file => (hasFailed(file) && second(file.file)) || file), unstable, isWhole: again.isWhole };
+}
+
 async function main() {
   const chosen = process.argv.slice(2);
   ensurePackages();
@@ -111,17 +150,17 @@ async function main() {
             { args: ['--project', 'rooms', '--project', 'units'], isQuiet: false },
             { args: ['--project', 'editor'], isQuiet: true },
           ];
-    const withReports = runs.map((run, index) => ({ ...run, report: path.join(folder, `report-${index}.json`) }));
     const checked = chosen.length > 0 ? true : check();
-    const ended = await Promise.all(withReports.map(runVitest));
+    const { files, unstable, isWhole } = await runTests(runs, folder);
     const isTidy = await checked;
-    const reports = withReports.map(({ report }) => readReport(report));
-    const sum = key => reports.reduce((total, report) => total + report[key], 0);
-    say(`\n${slowestLines(reports.flatMap(({ files }) => files)).join('\n')}`);
+    const sum = key => files.reduce((total, { counts }) => total + counts[key], 0);
+    say(`\n${slowestLines(files).join('\n')}`);
+    if (unstable.length > 0) say(`\npassed only when run again:\n  ${unstable.join('\n  ')}`);
     if (!isTidy) say('\nnpm run check failed; see above');
-    const failed = sum('failed') + (isTidy ? 0 : 1);
+    if (!isWhole) say('\nvitest broke off; see above');
+    const failed = sum('failed') + (isTidy ? 0 : 1) + (isWhole ? 0 : 1);
     process.stdout.write(`\n${sum('passed')} passed, ${failed} failed, ${sum('skipped')} skipped\n`);
-    process.exitCode = ended.every(Boolean) && failed === 0 ? 0 : 1;
+    process.exitCode = failed === 0 ? 0 : 1;
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

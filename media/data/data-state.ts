@@ -41,7 +41,6 @@ export function rangeText({ page, isLoading }: DataState): string {
   return `Samples ${grouped(page.from + 1)} to ${grouped(page.from + page.samples.length)}`;
 }
 
-/** The facts about a sample: where it is, its label, and what becomes of it. */
 /** The name of the file, with the line where there is one. */
 export function placeName({ file, line }: Pick<ShownSample, 'file' | 'line'>): string {
   const name = file.split(/[\\/]/).at(-1) ?? file;
