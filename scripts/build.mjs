@@ -86,12 +86,21 @@ export async function buildBundles({ outdir, isRelease }) {
 }
 
 /**
- * Bundles programs that run in Node, each with everything that it imports.
+ * Bundles programs that run in Node, each with everything that it imports. What several of them import is in files that they share; files of an
+ * earlier build stay, since a daemon that runs may load from them yet.
  * @param {{ entryPoints: Record<string, string>, outdir: string, isRelease: boolean, extension?: string }} options sources by the names of bundles
  */
 export function buildProcesses({ entryPoints, outdir, isRelease, extension = '.js' }) {
-  const outExtension = { '.js': extension };
-  return build({ ...nodeOptions(isRelease), entryPoints, outdir, outExtension, format: 'esm', banner: { js: COMMONJS_NAMES } });
+  return build({
+    ...nodeOptions(isRelease),
+    entryPoints,
+    outdir,
+    outExtension: { '.js': extension },
+    format: 'esm',
+    splitting: Object.keys(entryPoints).length > 1,
+    chunkNames: 'shared-[hash]',
+    banner: { js: COMMONJS_NAMES },
+  });
 }
 
 const nodeOptions = isRelease => ({

@@ -1,6 +1,6 @@
 /** Commands that look at files of strangers: the reading is done by another process, and its end is an error of theirs. */
 import { execFile } from 'node:child_process';
-import { copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -14,7 +14,9 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 beforeAll(() => {
   mkdirSync(path.dirname(program));
   writeFileSync(path.join(path.dirname(program), 'package.json'), '{"type": "module"}');
-  copyFileSync(ROWTUNE, program);
+  const built = path.dirname(ROWTUNE);
+  const bundles = readdirSync(built).filter(name => name === path.basename(ROWTUNE) || /^shared-.*\.js$/.test(name));
+  for (const name of bundles) copyFileSync(path.join(built, name), path.join(path.dirname(program), name));
   // As the system ends a process that takes all memory.
   writeFileSync(path.join(path.dirname(program), 'reader.js'), "process.on('message', () => process.kill(process.pid, 'SIGKILL'));");
   writeFileSync(path.join(folder, 'a.rowtune.yaml'), 'model: models/tiny\nr: 8\nmax_length: 32\ndata: {train: spam.jsonl}\n');
