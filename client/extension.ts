@@ -1,5 +1,6 @@
 /** Entry of the VS Code extension: connects the parts. Heavy parts are loaded on first use. */
 import type { ExtensionContext } from 'vscode';
+import { registerChatModels } from './agent/chat-provider.ts';
 import { registerLanguageModelTools } from './agent/language-model-tools.ts';
 import { registerMcpServer } from './agent/mcp-provider.ts';
 import { createApp } from './app.ts';
@@ -29,6 +30,7 @@ export function activate(context: ExtensionContext): void {
     watchModelFolders(),
     ...registerLanguageModelTools(app),
     ...registerMcpServer(app),
+    ...registerChatModels(app),
     ...registerCommands({ app, views, server, reports }),
   );
 }

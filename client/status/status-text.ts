@@ -16,6 +16,7 @@ const KINDS: Readonly<Record<JobRecord['kind'], string>> = {
   evaluate: 'Evaluation',
   generate: 'Answer',
   export: 'Export',
+  chat: 'Chat',
   serve: 'Server',
   data: 'Data preview',
   verify: 'Verification',

@@ -187,7 +187,7 @@ function createTrees(app: App, list: ReturnType<typeof createRunList>) {
  * view then shows its welcome text with a start button.
  * @throws DaemonError if a remote daemon does not answer, or a local one fails to start
  */
-async function connected({ daemon, isDaemonWanted, services }: App): Promise<DaemonClient | undefined> {
+export async function connected({ daemon, isDaemonWanted, services }: App): Promise<DaemonClient | undefined> {
   if (!workspace.isTrusted) return undefined;
   if (services.isRemote()) return daemon.ensure();
   return isDaemonWanted() ? daemon.ensure().catch(noneRuns) : daemon.join();
@@ -198,7 +198,7 @@ function noneRuns(error: unknown): undefined {
 }
 
 /** Folders of the workspace, and those of jobs that were started elsewhere. */
-function runFolders(app: App): readonly string[] {
+export function runFolders(app: App): readonly string[] {
   const { store } = app;
   const folders = trainerFolders(app);
   const inside = (runDir: string): boolean => folders.some(folder => runDir === folder || runDir.startsWith(`${folder}/`));

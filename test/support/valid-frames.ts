@@ -17,6 +17,8 @@ export function validFrames(folder: string): readonly object[] {
     initialize: handshake,
     daemonStatus: {},
     listModels: { folders: [folder] },
+    listChatModels: { folders: [folder] },
+    countTokens: { runDir: inside, texts: ['x'] },
     listRuns: { folders: [folder] },
     tailRun: { runDir: inside, file: 'log', from: 0, version: '' },
     readScores: { path: join(inside, 'scores.safetensors'), from: 0 },

@@ -1,16 +1,19 @@
 /** Text from a model: prompt in, words out as they come, until the model ends it or the room does. */
 import { adaptedModel } from '../artifact/adapter/apply-adapter.ts';
 import { readAdapter } from '../artifact/adapter/read-adapter.ts';
+import type { ToolCall, ToolCallForm } from '../data/tool-call-form.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 import type { ModelFolder } from '../hub/open-model.ts';
 import { causalModel } from '../model/load-model.ts';
-import type { GenerateOptions } from '../protocol/job-messages.ts';
+import type { Conversation, GenerateOptions } from '../protocol/job-messages.ts';
 import { createRandom } from '../random.ts';
+import { encodeConversation } from './conversation.ts';
 import { type Decoder, GenerateError, openDecoder } from './decoder.ts';
-import { encodePrompt } from './prompt.ts';
+import { type EncodedPrompt, encodePrompt } from './prompt.ts';
 import { type SamplingSettings, sampleToken } from './sample.ts';
 import { StopText } from './stop-text.ts';
+import { ToolCallStream } from './tool-call-stream.ts';
 import { encodeTrainedPrompt, type TrainedStyle } from './trained-prompt.ts';
 
 export type FinishReason = 'end' | 'stop_text' | 'max_new_tokens' | 'max_positions' | 'stopped';
@@ -28,6 +31,8 @@ export interface GeneratedText {
   readonly promptSeconds: number;
   /** The rate of the tokens after the first; 0 if there are none. */
   readonly tokensPerSecond: number;
+  /** Calls of the conversation's tools; `text` has them as the model wrote them. */
+  readonly toolCalls?: readonly ToolCall[];
 }
 
 export interface GenerateTextParams {
@@ -37,9 +42,12 @@ export interface GenerateTextParams {
   /** A run, a checkpoint or an exported adapter of ours or of PEFT, on top of it. */
   readonly adapterPath?: string;
   readonly prompt: string;
+  /** A chat, which takes the place of the prompt. */
+  readonly conversation?: Conversation | undefined;
   /** The prompt style of the training, if the prompt is to be written as the training's prompts were. */
   readonly style?: TrainedStyle;
   readonly options: Omit<GenerateOptions, 'engine'>;
+  /** Receives the text of an answer, without calls of tools. */
   readonly onText?: (chunk: string) => void;
   readonly onLoad?: (done: number, total: number) => void;
   /** Asked between tokens; what was said so far is then the answer. */
@@ -54,7 +62,7 @@ export async function generateText(params: GenerateTextParams): Promise<Generate
   const { engine, folder, adapterPath, style, options, onLoad } = params;
   const model = causalModel(folder.config);
   const tokenizer = await folder.loadTokenizer();
-  const prompt = style ? encodeTrainedPrompt(tokenizer, params.prompt, style) : encodePrompt(tokenizer, params.prompt, options.chat);
+  const prompt = promptOf(params, tokenizer);
   const unknown = prompt.ids.find(id => id >= model.vocabularySize);
   if (unknown !== undefined)
     throw new GenerateError(
@@ -70,11 +78,23 @@ export async function generateText(params: GenerateTextParams): Promise<Generate
     const tuned = await adaptedModel({ model, weights: folder.weights, adapter });
     const tokens = prompt.ids.length + Math.min(options.maxNewTokens, room);
     const decoder = await openDecoder({ engine, model, ...tuned, tokens, onLoad });
+    const calls = prompt.form && new ToolCallStream(prompt.form);
+    const say = (chunk: string): void => {
+      const text = calls ? calls.push(chunk) : chunk;
+      if (text !== '') params.onText?.(text);
+    };
+    const endOfCalls = (): { readonly toolCalls?: readonly ToolCall[] } => {
+      if (calls === undefined) return {};
+      const end = calls.end();
+      if (end.text !== '') params.onText?.(end.text);
+      return { toolCalls: end.calls };
+    };
     try {
       return {
-        ...(await decode({ ...params, ...prompt, decoder, tokenizer, maxTokens: model.maxPositions })),
+        ...(await decode({ ...params, ids: prompt.ids, decoder, tokenizer, maxTokens: model.maxPositions, onText: say })),
         chat: prompt.chat,
         asTrained: style !== undefined,
+        ...endOfCalls(),
       };
     } finally {
       await decoder.dispose();
@@ -82,6 +102,14 @@ export async function generateText(params: GenerateTextParams): Promise<Generate
   } finally {
     await adapter?.close();
   }
+}
+
+function promptOf(
+  { prompt, conversation, style, options }: GenerateTextParams,
+  tokenizer: Tokenizer,
+): EncodedPrompt & { readonly form?: ToolCallForm | undefined } {
+  if (conversation) return encodeConversation(tokenizer, conversation, style);
+  return style ? encodeTrainedPrompt(tokenizer, prompt, style) : encodePrompt(tokenizer, prompt, options.chat);
 }
 
 export interface DecodeParams {

@@ -5,6 +5,7 @@ import type { JobScope } from '../job/job-scope.ts';
 import type { JobKind, JobRequest } from '../protocol/job-messages.ts';
 import { sweepJob } from '../sweep/sweep-job.ts';
 import { cardJob } from './card-memory.ts';
+import { chatJob } from './chat-facts.ts';
 import { evaluateJob } from './evaluate-run.ts';
 import { importanceJob } from './importance-run.ts';
 import type { JobResults } from './job-results.ts';
@@ -27,6 +28,7 @@ const handlers: Handlers = {
   evaluate: evaluateJob,
   generate: generateJob,
   export: exportJob,
+  chat: chatJob,
   serve: serveJob,
   data: previewDataJob,
   verify: verifyJob,

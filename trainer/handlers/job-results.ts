@@ -7,6 +7,7 @@ import type { JobKind } from '../protocol/job-messages.ts';
 import type { DataResult } from '../protocol/view/data.ts';
 import type { SweepResult } from '../sweep/sweep-job.ts';
 import type { CardResult } from './card-memory.ts';
+import type { ChatResult } from './chat-facts.ts';
 import type { EvaluateResult } from './evaluate-run.ts';
 import type { ImportanceResult } from './importance-run.ts';
 import type { FindRateResult } from './train/find-rate.ts';
@@ -22,6 +23,7 @@ export interface JobResults {
   evaluate: EvaluateResult;
   generate: GeneratedText & { readonly engine: string };
   export: ExportResult;
+  chat: ChatResult;
   serve: { readonly requests: number };
   data: DataResult;
   verify: VerifyResult;
@@ -47,6 +49,7 @@ const schemas: { readonly [Kind in JobKind]: z.ZodType } = {
   evaluate: z.looseObject({ model: text, engine: text, loss: number.optional() }),
   generate: z.looseObject({ text, ids: list, promptTokens: z.number(), engine: text }),
   export: z.looseObject({ format: text, outputDir: text, bytes: z.number(), files: list, commands: z.record(text, text).optional() }),
+  chat: z.looseObject({ family: text, positions: z.number(), callsTools: z.boolean(), tokens: z.array(z.number()) }),
   serve: z.looseObject({ requests: z.number() }),
   data: z.looseObject({ page: samplePage, statistics: z.looseObject({ parts: list }).optional() }),
   verify: z.looseObject({ ok: z.boolean(), engine: text, checks: z.array(z.looseObject({ name: text, error: number, ok: z.boolean() })) }),

@@ -18,7 +18,7 @@ export interface GenerateResult extends GeneratedText {
 }
 
 export async function generateJob(request: Request<'generate'>, scope: JobScope): Promise<GenerateResult> {
-  const { options, prompt, promptOf, adapter: adapterPath } = request;
+  const { options, prompt, conversation, promptOf, adapter: adapterPath } = request;
   const { job } = scope;
   const style = promptOf === undefined ? undefined : await promptStyleOf(promptOf);
   const engine = await openJobEngine(scope, options.engine);
@@ -48,6 +48,7 @@ export async function generateJob(request: Request<'generate'>, scope: JobScope)
       folder,
       adapterPath,
       prompt,
+      conversation,
       style,
       options,
       isCanceled: () => job.stop !== undefined,

@@ -69,6 +69,8 @@ export type JobRequest = { readonly context: JobContext } & (
        * A run whose prompt format is used, for its base model too; takes precedence over `chat` if the format is known.
        */
       readonly promptOf?: string;
+      /** A chat, which takes the place of the prompt. */
+      readonly conversation?: Conversation | undefined;
       readonly options: GenerateOptions;
     }
   | {
@@ -80,6 +82,8 @@ export type JobRequest = { readonly context: JobContext } & (
       readonly outputDir: string;
       readonly overwrite: boolean;
     }
+  /** Reads what a chat needs to know about a model, and counts the tokens of texts. */
+  | { readonly kind: 'chat'; readonly model: string; readonly revision: string; readonly texts: readonly string[] }
   | {
       readonly kind: 'serve';
       readonly models: readonly ServedModelRequest[];
@@ -148,6 +152,7 @@ export const JOB_KINDS = [
   'export',
   'verify',
   'serve',
+  'chat',
   'data',
   'card',
   'doctor',
@@ -158,7 +163,7 @@ export const isJobRequest = (message: unknown): message is JobRequest =>
   isRecord(message) && isOneOf(JOB_KINDS, message.kind) && isRecord(message.context) && typeof message.context.cacheDir === 'string';
 
 /** Whether a job computes on the device; only one of those runs at a time. */
-export const takesDevice = (kind: JobKind): boolean => kind !== 'doctor' && kind !== 'data';
+export const takesDevice = (kind: JobKind): boolean => kind !== 'doctor' && kind !== 'data' && kind !== 'chat';
 
 /** A job that trains saves before it stops. */
 export const isTrainingKind = (kind: JobKind): boolean => kind === 'train' || kind === 'resume' || kind === 'sweep';
@@ -182,6 +187,20 @@ export interface RecipeSource {
   /** Absolute; the base of relative paths in the recipe. */
   readonly baseDir: string;
   readonly overrides?: readonly string[];
+}
+
+/** A chat up to the message that is to be answered. */
+export interface Conversation {
+  readonly messages: readonly ConversationMessage[];
+  /** Descriptions of functions, as JSON schemas in OpenAI's form. */
+  readonly tools?: readonly unknown[] | undefined;
+}
+
+/** Also has the other fields that a chat template reads, such as `tool_calls`. */
+export interface ConversationMessage {
+  readonly role: string;
+  readonly content?: unknown;
+  readonly [field: string]: unknown;
 }
 
 export interface GenerateOptions {

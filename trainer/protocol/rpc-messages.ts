@@ -3,7 +3,7 @@
  * types.
  */
 import type { ExportFormat, ExportType } from '../catalog/artifacts.ts';
-import type { GenerateOptions, JobKind, RecipeSource, WorkerEvent } from './job-messages.ts';
+import type { Conversation, GenerateOptions, JobKind, RecipeSource, WorkerEvent } from './job-messages.ts';
 import type { Problem } from './problem.ts';
 import type { SweepStatus } from './sweep.ts';
 import type { DataPart } from './view/data.ts';
@@ -133,6 +133,26 @@ export interface RunList {
   readonly truncated: boolean;
 }
 
+/** A run that a chat can talk to. */
+export interface ChatModel extends ChatFacts {
+  readonly runDir: string;
+  readonly name: string;
+  readonly method?: string | undefined;
+  /** Its base: a path, or a name on the hub. */
+  readonly model: string;
+  readonly revision: string;
+  readonly updatedAt: string;
+}
+
+/** Facts about a base model that a chat needs. */
+export interface ChatFacts {
+  readonly family: string;
+  /** The most tokens of a conversation and its answer together. */
+  readonly positions: number;
+  /** The chat template passes tools, and calls can be read from an answer. */
+  readonly callsTools: boolean;
+}
+
 export interface ModelList {
   readonly models: readonly ModelInfo[];
   /** As in RunList. */
@@ -244,6 +264,12 @@ export const requests = {
   daemonStatus: message<Nothing, DaemonStatus>('daemon/status'),
   engineStatus: message<Nothing, EngineStatus>('engine/status'),
   listModels: message<{ readonly folders: readonly string[] }, ModelList>('models/list'),
+  /** The newest runs whose models write text, as far as their base models are on the daemon's machine. */
+  listChatModels: message<{ readonly folders: readonly string[] }, { readonly models: readonly ChatModel[] }>('chat/models'),
+  /** The number of tokens of each text, by the tokenizer of the run's model. */
+  countTokens: message<{ readonly runDir: string; readonly texts: readonly string[] }, { readonly tokens: readonly number[] }>(
+    'chat/count',
+  ),
   listRuns: message<{ readonly folders: readonly string[] }, RunList>('runs/list'),
   tailRun: message<TailParams, TailResult>('runs/tail'),
   readScores: message<ReadScoresParams, ScoresPage>('scores/read'),
@@ -272,6 +298,8 @@ export const requests = {
        * A run whose prompt format is used, for its base model too; takes precedence over `chat` if the format is known.
        */
       readonly promptOf?: string;
+      /** A chat, which takes the place of the prompt. */
+      readonly conversation?: Conversation | undefined;
       readonly options: GenerateOptions;
     },
     JobRecord

@@ -137,6 +137,7 @@ async function serve(options: DaemonOptions, log: DaemonLog, release: () => void
     reader,
     availableBytes,
     jobSettings,
+    workerFile: options.workerFile,
     status: () => statusOf({ start, jobs, clients, log, ring }),
     persist: () => jobsFile.save(),
     stopJobs: async () => {

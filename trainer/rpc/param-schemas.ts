@@ -18,6 +18,8 @@ const MAX_RECIPE_CHARACTERS = 2 ** 20;
 const MAX_LIST = 256;
 /** A page of long samples has to fit in a message. */
 const MAX_SHOWN_SAMPLES = 50;
+/** The most messages of a conversation. */
+const MAX_MESSAGES = 10_000;
 
 const text = z.string().min(1).max(MAX_TEXT);
 /** Without `.`, `..` and a trailing slash, so that one folder has one name. */
@@ -36,6 +38,13 @@ const recipe = z.strictObject({
 });
 const nothing = z.strictObject({});
 const oneJob = z.strictObject({ id });
+
+const prompt = z.string().max(2 ** 20);
+/** The size of a message limits their text. */
+const conversation = z.strictObject({
+  messages: z.array(z.looseObject({ role: text, content: z.unknown() })).max(MAX_MESSAGES),
+  tools: z.array(z.looseObject({})).max(MAX_MESSAGES).optional(),
+});
 
 const generateOptions = z.strictObject({
   engine,
@@ -60,6 +69,8 @@ const paramSchemas: { readonly [Name in RequestName]: z.ZodType<RequestParams<Na
   daemonStatus: nothing,
   engineStatus: nothing,
   listModels: z.strictObject({ folders }),
+  listChatModels: z.strictObject({ folders }),
+  countTokens: z.strictObject({ runDir: absolute, texts: z.array(prompt).max(MAX_MESSAGES) }),
   listRuns: z.strictObject({ folders }),
   tailRun: z.strictObject({ runDir: absolute, file: z.enum(TAILED_FILES), from: z.int().min(0), version: z.string().max(200).optional() }),
   readScores: z.strictObject({ path: absolute, from: z.int().min(0), version: z.string().max(200).optional() }),
@@ -77,8 +88,9 @@ const paramSchemas: { readonly [Name in RequestName]: z.ZodType<RequestParams<Na
     revision: text,
     baseDir: absolute,
     adapter: absolute.optional(),
-    prompt: z.string().max(2 ** 20),
+    prompt,
     promptOf: absolute.optional(),
+    conversation: conversation.optional(),
     options: generateOptions,
   }),
   previewData: z.strictObject({

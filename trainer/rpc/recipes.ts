@@ -56,7 +56,12 @@ export async function generationBytes(
   }
 }
 
-async function modelPath({ model, revision }: Pick<Recipe, 'model' | 'revision'>, baseDir: string, cacheDir: string): Promise<string> {
+/** @throws DaemonError 'model-missing' if it is neither a local path nor in the cache */
+export async function modelPath(
+  { model, revision }: Pick<Recipe, 'model' | 'revision'>,
+  baseDir: string,
+  cacheDir: string,
+): Promise<string> {
   const local = path.resolve(baseDir, model);
   if (existsSync(local)) return local;
   const cached = isHubName(model) ? await findComplete(repoFolder(cacheDir, model), revision) : undefined;

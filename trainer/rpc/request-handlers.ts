@@ -15,6 +15,7 @@ import { freeRunFolder, freeSweepFolder, recipeName } from '../run/free-run-fold
 import { deleteRunFolder, listRuns, readRunRecipe, summarizeRun } from '../run/run-folder.ts';
 import { isSweepFolder } from '../run/sweep-folder.ts';
 import { readSweep } from '../sweep/sweep-status.ts';
+import { countTokens, listChatModels } from './chat-models.ts';
 import { DaemonError } from './daemon-error.ts';
 import type { EventRing } from './event-ring.ts';
 import { hasEnded, type JobQueue, type NewJob, notRecorded } from './job-queue.ts';
@@ -32,6 +33,8 @@ export interface Services {
   availableBytes(): number;
   /** Engine and hub settings of every job, from the start of the daemon. */
   readonly jobSettings: Omit<JobContext, 'baseDir'>;
+  /** Path of the worker's bundle, if it is not next to this one. */
+  readonly workerFile?: string | undefined;
   status(): DaemonStatus;
   /** Resolves when the records of all jobs are on disk: an answered request is never lost. */
   persist(): Promise<void>;
@@ -66,6 +69,8 @@ export const handlers: Handlers = {
     freeDiskBytes: freeDiskBytes(cacheDir),
   }),
   listModels: ({ folders }, { cacheDir, reader }) => listModels(cacheDir, folders, reader),
+  listChatModels: async ({ folders }, services) => ({ models: await listChatModels(folders, services) }),
+  countTokens: async ({ runDir, texts }, services) => ({ tokens: await countTokens(runDir, texts, services) }),
   listRuns: ({ folders }) => listRuns(folders),
   tailRun,
   readScores,

@@ -39,6 +39,8 @@ export interface EditorParams {
   readonly settings?: Readonly<Record<string, unknown>>;
   /** The folder of Rowtune's engines and models; the user's own where none is given. */
   readonly cacheDir?: string;
+  /** Packages of other extensions, installed next to ours. */
+  readonly extensions?: readonly string[];
 }
 
 export interface EditorServer {
@@ -62,7 +64,13 @@ export interface EditorProcess {
 }
 
 /** Starts an editor with the package installed as a user would. */
-export async function startEditor({ editor, vsix, settings = {}, cacheDir = userCacheDir }: EditorParams): Promise<EditorServer> {
+export async function startEditor({
+  editor,
+  vsix,
+  settings = {},
+  cacheDir = userCacheDir,
+  extensions: others = [],
+}: EditorParams): Promise<EditorServer> {
   const home = mkdtempSync(join(tmpdir(), 'rowtune-editor-'));
   const [userData, extensions, stateDir] = ['user-data', 'extensions', 'state'].map(name => join(home, name)) as [string, string, string];
   for (const folder of [join(userData, 'User'), extensions, stateDir]) mkdirSync(folder, { recursive: true });
@@ -82,7 +90,8 @@ export async function startEditor({ editor, vsix, settings = {}, cacheDir = user
     '--telemetry-level',
     'off',
   ];
-  execFileSync(editor.node, [editor.main, '--install-extension', vsix, ...options], { env, stdio: ['ignore', 'ignore', 'pipe'] });
+  const installs = [vsix, ...others].flatMap(file => ['--install-extension', file]);
+  execFileSync(editor.node, [editor.main, ...installs, ...options], { env, stdio: ['ignore', 'ignore', 'pipe'] });
   const installed = readdirSync(extensions).find(name => name.startsWith('rowtune.'));
   if (installed === undefined) throw new Error(`${vsix} was not installed into ${extensions}`);
   const commandLine = join(extensions, installed, 'bin', 'rowtune.mjs');

@@ -33,7 +33,7 @@ export function describeEditor(
   title: string,
   begin: (task: TinyTask) => void,
   tests: (session: () => Session) => void,
-  own: Pick<EditorParams, 'settings' | 'cacheDir'> = {},
+  own: Pick<EditorParams, 'settings' | 'cacheDir' | 'extensions'> = {},
 ): void {
   const found = inject('vscode');
   if (found.missing !== undefined) {

@@ -1,0 +1,66 @@
+/** From the messages of the editor's chat to the conversation that a model reads. No vscode here: parts are told apart by their fields. */
+import { isRecord } from '../../trainer/narrow.ts';
+import type { Conversation, ConversationMessage } from '../../trainer/protocol/job-messages.ts';
+import type { ChatRequestMessage, ChatResponseOptions } from './chat-provider-api.ts';
+
+const ROLES: Readonly<Record<number, string>> = { 1: 'user', 2: 'assistant' };
+const REQUIRED = 2;
+
+/** @throws Error for what cannot be passed to a model */
+export function conversationOf(messages: readonly ChatRequestMessage[], { tools = [], toolMode }: ChatResponseOptions): Conversation {
+  if (tools.length > 0 && toolMode === REQUIRED) throw new Error('A run cannot be made to call a tool. Let the model decide.');
+  const described = tools.map(({ name, description, inputSchema }) => ({
+    type: 'function',
+    function: { name, description, parameters: inputSchema ?? { type: 'object', properties: {} } },
+  }));
+  /** Names of called tools by the ids of their calls. */
+  const names = new Map<string, string>();
+  return { messages: joined(messages.flatMap(message => turnsOf(message, names))), ...(described.length > 0 && { tools: described }) };
+}
+
+/** The text of a message as its tokens are counted: words, calls and results. */
+export const countedText = (message: string | ChatRequestMessage): string =>
+  typeof message === 'string'
+    ? message
+    : turnsOf(message, new Map())
+        .map(({ content, tool_calls: calls }) => `${String(content ?? '')}${calls === undefined ? '' : JSON.stringify(calls)}`)
+        .join('\n');
+
+/** The results of tools are messages of their own, before the text of the user. */
+function turnsOf({ role, content }: ChatRequestMessage, names: Map<string, string>): readonly ConversationMessage[] {
+  const results: ConversationMessage[] = [];
+  const calls: object[] = [];
+  let text = '';
+  for (const part of content) {
+    if (typeof part === 'string') text += part;
+    else if ('callId' in part && 'input' in part && 'name' in part) {
+      names.set(String(part.callId), String(part.name));
+      calls.push({ id: part.callId, type: 'function', function: { name: part.name, arguments: part.input } });
+    } else if ('callId' in part && 'content' in part) {
+      const name = names.get(String(part.callId));
+      results.push({ role: 'tool', tool_call_id: part.callId, ...(name !== undefined && { name }), content: textOf(part.content) });
+    } else if ('value' in part && typeof part.value === 'string') text += part.value;
+    else if ('mimeType' in part && String(part.mimeType).startsWith('image/')) throw new Error('Runs read text only. Remove the image.');
+  }
+  const own: ConversationMessage = { role: ROLES[role] ?? 'system', content: text, ...(calls.length > 0 && { tool_calls: calls }) };
+  return text === '' && calls.length === 0 ? results : [...results, own];
+}
+
+const textOf = (content: unknown): string =>
+  Array.isArray(content)
+    ? content
+        .map((part: unknown) => (isRecord(part) ? (typeof part.value === 'string' ? part.value : JSON.stringify(part.value ?? '')) : ''))
+        .join('')
+    : '';
+
+/** The editor sends context as several messages of the user; templates expect turns. */
+function joined(messages: readonly ConversationMessage[]): readonly ConversationMessage[] {
+  const turns: ConversationMessage[] = [];
+  for (const message of messages) {
+    const before = turns.at(-1);
+    const isSame = before !== undefined && before.role === message.role && message.role !== 'tool' && before.tool_calls === undefined;
+    if (isSame) turns[turns.length - 1] = { ...message, content: `${String(before.content)}\n\n${String(message.content)}` };
+    else turns.push(message);
+  }
+  return turns;
+}

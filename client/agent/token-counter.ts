@@ -1,0 +1,59 @@
+/** Counts of tokens, for which the daemon loads a tokenizer: texts that are asked for during a request share the next one. */
+
+/** A chat counts the same messages again and again. */
+const MAX_KNOWN = 2000;
+
+export class TokenCounter {
+  readonly #request: (texts: readonly string[]) => Promise<readonly number[]>;
+  readonly #known = new Map<string, number>();
+  readonly #wanted = new Map<string, Promise<number>>();
+  #before: Promise<unknown> = Promise.resolve();
+  #next: { readonly texts: string[]; readonly counts: Promise<readonly number[]> } | undefined;
+
+  /** @param request counts several texts, in their order */
+  constructor(request: (texts: readonly string[]) => Promise<readonly number[]>) {
+    this.#request = request;
+  }
+
+  /** Rejects as the request does. */
+  async count(text: string): Promise<number> {
+    return this.#known.get(text) ?? this.#wanted.get(text) ?? this.#ask(text);
+  }
+
+  #ask(text: string): Promise<number> {
+    this.#next ??= this.#newRequest();
+    const { texts, counts } = this.#next;
+    const place = texts.push(text) - 1;
+    const own = counts.then(
+      found => {
+        this.#wanted.delete(text);
+        const count = found[place] ?? 0;
+        this.#keep(text, count);
+        return count;
+      },
+      (error: unknown) => {
+        this.#wanted.delete(text);
+        throw error;
+      },
+    );
+    this.#wanted.set(text, own);
+    return own;
+  }
+
+  /** Starts when the request before it has ended. */
+  #newRequest() {
+    const texts: string[] = [];
+    const counts = this.#before.then(() => {
+      this.#next = undefined;
+      return this.#request(texts);
+    });
+    this.#before = counts.catch(() => undefined);
+    return { texts, counts };
+  }
+
+  #keep(text: string, count: number): void {
+    this.#known.set(text, count);
+    const [oldest] = this.#known.keys();
+    if (this.#known.size > MAX_KNOWN && oldest !== undefined) this.#known.delete(oldest);
+  }
+}

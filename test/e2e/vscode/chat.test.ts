@@ -1,0 +1,37 @@
+/** A run in the chat of a real editor: another extension finds it among the models, asks it, and cancels an answer. */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { ANSWERS, ASK_MODELS, packChatProbe } from '../../support/chat-probe.ts';
+import { until } from '../../support/until.ts';
+import { START_MS, shownState } from './long-run.ts';
+import { describeEditor } from './session.ts';
+
+const RECIPE = 'model: model\nr: 8\ndata: { train: train.jsonl, prompt: "{text}:" }\nmax_length: 48\nmax_steps: 2\n';
+/** The oldest supported editor has no such interface. */
+const hasChat = process.env.ROWTUNE_TEST_EDITOR !== 'oldest';
+
+describeEditor(
+  'chat',
+  ({ folder }) => writeFileSync(join(folder, 'talk.rowtune.yaml'), RECIPE),
+  session => {
+    test('a run is a model of the chat, which answers, counts tokens and can be canceled', async () => {
+      const workbench = await session().open('chat');
+      await workbench.openFile('talk.rowtune.yaml');
+      await workbench.runCommandUntil('Rowtune: Train This Recipe', workbench.tab('Run: talk'));
+      await until(async () => (await shownState(workbench)) === 'finished', 'it is finished', START_MS);
+      const file = join(session().task.folder, ANSWERS);
+      await workbench.runCommand(ASK_MODELS);
+      await until(() => existsSync(file), 'the models have answered', START_MS);
+      const found = JSON.parse(readFileSync(file, 'utf8'));
+      if (!hasChat) return expect(found.models).toEqual([]);
+      expect(found).toEqual({
+        models: [{ name: 'talk', vendor: 'rowtune', family: 'llama', maxInputTokens: 32 }],
+        tokens: 10,
+        text: expect.stringMatching(/./),
+        canceled: 'Canceled: Canceled',
+      });
+    });
+  },
+  { settings: { 'chat.disableAIFeatures': false }, extensions: [await packChatProbe()] },
+);

@@ -1,0 +1,56 @@
+/** Conversations as a run was trained to read them: whole, or the last message in the words of its samples. */
+import { beforeAll, expect, test } from 'vitest';
+import type { Tokenizer } from '../../../trainer/format/tokenizer/tokenizer.ts';
+import { encodeConversation } from '../../../trainer/generate/conversation.ts';
+import { openModel } from '../../../trainer/hub/open-model.ts';
+import { tinyWithTokenizer } from '../../support/tiny-adapter.ts';
+
+let plain: Tokenizer;
+let chatting: Tokenizer;
+beforeAll(async () => {
+  const folder = await openModel(await tinyWithTokenizer());
+  plain = { ...(await folder.loadTokenizer()), chatTemplate: undefined } as Tokenizer;
+  const chatTemplate =
+    '{% if tools %}{{ tools[0].function.name }};{% endif %}{% for m in messages %}{{ m.role }}: {{ m.content }}{% if m.tool_calls %}CALL {{ {"name": m.tool_calls[0].function.name, "arguments": m.tool_calls[0].function.arguments} | tojson }}{% endif %};{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}';
+  chatting = { ...(await folder.loadTokenizer()), chatTemplate } as Tokenizer;
+  await folder.weights.close();
+});
+
+const messages = [
+  { role: 'system', content: 'Be kind' },
+  { role: 'user', content: 'lunch' },
+  { role: 'assistant', content: 'yes' },
+  { role: 'user', content: 'at 7' },
+];
+const tools = [{ type: 'function', function: { name: 'find', parameters: {} } }];
+const style = { format: 'text_label', template: 'Spam? {text}', labels: [] } as const;
+const textOf = (tokenizer: Tokenizer, ids: readonly number[]): string => tokenizer.decode(ids, { skipSpecialTokens: true });
+const read = (tokenizer: Tokenizer, change: object = {}, trained?: Parameters<typeof encodeConversation>[2]): string =>
+  textOf(tokenizer, encodeConversation(tokenizer, { messages, ...change }, trained).ids);
+
+test('a chat model reads the whole conversation, as does a run that was trained on chats', () => {
+  const whole = 'system: Be kind;user: lunch;assistant: yes;user: at 7;assistant: ';
+  expect(read(chatting)).toBe(whole);
+  expect(read(chatting, {}, { ...style, format: 'messages' })).toBe(whole);
+  expect(read(chatting, {}, { ...style, format: 'alpaca' })).toBe(whole);
+});
+
+test('a run that was trained on other texts reads the last message in their words', () => {
+  expect(read(chatting, {}, style)).toBe('user: Spam? at 7;assistant: ');
+  expect(read(plain, {}, style)).toBe('Spam? at 7');
+  expect(read(chatting, {}, { ...style, format: 'prompt_completion' })).toBe('at 7');
+  expect(read(plain)).toBe('at 7');
+});
+
+test('tools come with the form of their calls, or are refused', () => {
+  const found = encodeConversation(chatting, { messages, tools }, undefined);
+  expect(found.form).toEqual({ opening: 'CALL', nameKey: 'name', argumentsKey: 'arguments' });
+  expect(textOf(chatting, found.ids)).toMatch(/^find;system: Be kind;/);
+  expect(() => read(plain, { tools })).toThrow('it cannot be given tools');
+  const deaf = { ...chatting, chatTemplate: '{% for m in messages %}{{ m.content }}{% endfor %}' } as Tokenizer;
+  expect(() => read(deaf, { tools })).toThrow('passes no tools');
+});
+
+test('a conversation without words of the user is refused', () => {
+  expect(() => read(chatting, { messages: messages.slice(0, 1) })).toThrow('no message of the user');
+});

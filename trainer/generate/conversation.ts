@@ -1,0 +1,54 @@
+/** From a conversation to the tokens that the model reads, and to the form of its calls of tools. */
+import { chatRendererOf, textOfContent } from '../data/chat-renderer.ts';
+import { type ToolCallForm, toolCallForm } from '../data/tool-call-form.ts';
+import type { ChatMessage, ChatRenderer } from '../data/types.ts';
+import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
+import type { Conversation } from '../protocol/job-messages.ts';
+import { GenerateError } from './decoder.ts';
+import { type EncodedPrompt, encodePrompt } from './prompt.ts';
+import { encodeTrainedPrompt, type TrainedStyle } from './trained-prompt.ts';
+
+/**
+ * A run that was trained on chats reads the whole conversation. One that was trained on other texts, and a model
+ * without a chat template, reads the last message of the user, written as in the training.
+ * @throws GenerateError for tools that the model cannot be given, or a conversation without a message of the user
+ */
+export function encodeConversation(
+  tokenizer: Tokenizer,
+  { messages, tools = [] }: Conversation,
+  style: TrainedStyle | undefined,
+): EncodedPrompt & { readonly form: ToolCallForm | undefined } {
+  const last = textOfContent(messages.findLast(({ role }) => role === 'user')?.content);
+  if (last === '') throw new GenerateError('the conversation has no message of the user');
+  const trained = style && encodeTrainedPrompt(tokenizer, last, style);
+  const renderer = chatRendererOf(tokenizer);
+  const isChat = renderer !== undefined && (trained === undefined || (trained.chat && isOneTurn(trained.ids, last, renderer, tokenizer)));
+  if (!isChat) {
+    if (tools.length > 0) throw new GenerateError('this model was not trained on chats, so it cannot be given tools');
+    return { ...(trained ?? encodePrompt(tokenizer, last, false)), form: undefined };
+  }
+  const form = tools.length > 0 ? callForm(tokenizer, renderer) : undefined;
+  if (tools.length > 0 && form === undefined) throw new GenerateError('the chat template of this model passes no tools to it');
+  return { ids: idsOf({ messages, tools }, renderer, tokenizer), chat: true, form };
+}
+
+/** The form of calls as they stand in decoded text: special tokens are left out of it. */
+export function callForm(tokenizer: Tokenizer, renderer: ChatRenderer): ToolCallForm | undefined {
+  const form = toolCallForm(renderer);
+  if (form === undefined) return undefined;
+  const ids = tokenizer.encode(form.opening, { addSpecialTokens: false });
+  return { ...form, opening: tokenizer.decode(ids, { skipSpecialTokens: true }).trim() };
+}
+
+function idsOf({ messages, tools = [] }: Conversation, renderer: ChatRenderer, tokenizer: Tokenizer): readonly number[] {
+  const { text } = renderer.render({ messages, ...(tools.length > 0 && { tools }) }, { addGenerationPrompt: true });
+  // The template writes the special tokens itself.
+  return tokenizer.encode(text, { addSpecialTokens: false });
+}
+
+/** Whether the training wrote a prompt as one turn of a user, without words around it. */
+function isOneTurn(trained: readonly number[], prompt: string, renderer: ChatRenderer, tokenizer: Tokenizer): boolean {
+  const turn: ChatMessage = { role: 'user', content: prompt };
+  const ids = idsOf({ messages: [turn] }, renderer, tokenizer);
+  return ids.length === trained.length && ids.every((id, i) => id === trained[i]);
+}

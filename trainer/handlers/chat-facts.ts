@@ -1,0 +1,27 @@
+/** The job 'chat': facts for a chat with a model, from its headers and its tokenizer. No engine is opened. */
+import { chatRendererOf } from '../data/chat-renderer.ts';
+import { callForm } from '../generate/conversation.ts';
+import type { JobScope } from '../job/job-scope.ts';
+import { openModelFolder } from '../job/open-base.ts';
+import { causalModel } from '../model/load-model.ts';
+import type { JobRequest } from '../protocol/job-messages.ts';
+import type { ChatFacts } from '../protocol/rpc-messages.ts';
+
+export interface ChatResult extends ChatFacts {
+  /** The number of tokens of each text. */
+  readonly tokens: readonly number[];
+}
+
+/** @throws ModelFileError or ModelConfigError for a model that cannot be read or writes no text */
+export async function chatJob(request: Extract<JobRequest, { kind: 'chat' }>, scope: JobScope): Promise<ChatResult> {
+  const folder = await openModelFolder(scope, request);
+  try {
+    const { family, maxPositions } = causalModel(folder.config);
+    const tokenizer = await folder.loadTokenizer();
+    const renderer = chatRendererOf(tokenizer);
+    const tokens = request.texts.map(text => tokenizer.encode(text, { addSpecialTokens: false }).length);
+    return { family, positions: maxPositions, callsTools: renderer !== undefined && callForm(tokenizer, renderer) !== undefined, tokens };
+  } finally {
+    await folder.weights.close();
+  }
+}

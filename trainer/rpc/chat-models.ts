@@ -1,0 +1,94 @@
+/** The runs that a chat can talk to, and the tokens that their models read. */
+import { stat } from 'node:fs/promises';
+import { z } from 'zod';
+import { writesText } from '../catalog/objectives.ts';
+import type { JobContext } from '../protocol/job-messages.ts';
+import type { ChatFacts, ChatModel } from '../protocol/rpc-messages.ts';
+import { listRuns, readRunRecipe } from '../run/run-folder.ts';
+import { explainDeath, startWorkerProcess } from '../worker/worker-process.ts';
+import { DaemonError } from './daemon-error.ts';
+import { modelPath } from './recipes.ts';
+
+/** More than anyone picks from. */
+const MAX_MODELS = 50;
+/** Loading the largest tokenizer takes a second. One that takes longer was made to. */
+const WORKER_MS = 60_000;
+
+const answerSchema = z.looseObject({
+  family: z.string(),
+  positions: z.number(),
+  callsTools: z.boolean(),
+  tokens: z.array(z.number()),
+});
+type Answer = z.infer<typeof answerSchema>;
+
+export interface ChatParams {
+  readonly cacheDir: string;
+  readonly jobSettings: Omit<JobContext, 'baseDir'>;
+  readonly workerFile?: string | undefined;
+}
+
+/** Facts about bases by path and time of the last change; they stay for the life of the daemon. */
+const known = new Map<string, Promise<ChatFacts>>();
+
+/** Runs with a checkpoint, in the order of a listing. Those that are archived, or whose base cannot be read, are left out. */
+export async function listChatModels(folders: readonly string[], params: ChatParams): Promise<readonly ChatModel[]> {
+  const { runs } = await listRuns(folders);
+  const models: ChatModel[] = [];
+  for (const { runDir, name, method, task, resumable, archived, updatedAt } of runs) {
+    if (models.length === MAX_MODELS) break;
+    if (!resumable || archived === true || !writesText(task)) continue;
+    try {
+      const { model, revision, path } = await baseOf(runDir, params);
+      const { family, positions, callsTools } = await factsOf(path, params);
+      models.push({ runDir, name, method, model, revision, updatedAt, family, positions, callsTools });
+    } catch {
+      // A run without its base cannot answer. The Try page says why.
+    }
+  }
+  return models;
+}
+
+/** @throws DaemonError 'model-missing' if the base is not on this machine */
+export async function countTokens(runDir: string, texts: readonly string[], params: ChatParams): Promise<readonly number[]> {
+  const { path } = await baseOf(runDir, params);
+  return (await askWorker(path, texts, params)).tokens;
+}
+
+async function factsOf(path: string, params: ChatParams): Promise<ChatFacts> {
+  const key = `${path} ${(await stat(path)).mtimeMs}`;
+  const found = known.get(key) ?? askWorker(path, [], params);
+  known.set(key, found);
+  found.catch(() => known.delete(key));
+  return found;
+}
+
+async function baseOf(runDir: string, { cacheDir }: Pick<ChatParams, 'cacheDir'>) {
+  const { model, revision } = await readRunRecipe(runDir);
+  return { model, revision, path: await modelPath({ model, revision }, runDir, cacheDir) };
+}
+
+let before: Promise<unknown> = Promise.resolve();
+
+/** One worker at a time: only a worker, which can be killed, runs a stranger's tokenizer. */
+function askWorker(model: string, texts: readonly string[], params: ChatParams): Promise<Answer> {
+  const own = before.then(() => runChatJob(model, texts, params));
+  before = own.catch(() => undefined);
+  return own;
+}
+
+async function runChatJob(model: string, texts: readonly string[], { jobSettings, workerFile }: ChatParams): Promise<Answer> {
+  const worker = startWorkerProcess({
+    request: { kind: 'chat', context: { ...jobSettings, baseDir: '/' }, model, revision: 'main', texts },
+    threads: 1,
+    ...(workerFile !== undefined && { workerFile }),
+    onEvent: () => undefined,
+    onLine: () => undefined,
+  });
+  const timer = setTimeout(worker.kill, WORKER_MS);
+  const outcome = await worker.ended.finally(() => clearTimeout(timer));
+  const { last } = outcome;
+  if (last?.type === 'result') return answerSchema.parse(last.value);
+  const { code, message, hint } = last ?? explainDeath(outcome);
+  throw new DaemonError(code, message, { hint });
+}
