@@ -22,6 +22,7 @@ export function batchFeeds({ feeds }: Signature, model: AnyModel, { batch, token
     types: count => new Int32Array(count),
     pixels: count => Float32Array.from({ length: count }, (_, i) => ((i * 37) % 200) / 100 - 1),
     labels: count => Int32Array.from({ length: count }, (_, i) => i % labels),
+    scores: count => new Float32Array(count),
     weights: count => new Float32Array(count).fill(1 / batch),
   };
   return Object.fromEntries(

@@ -19,9 +19,12 @@ import { bufferRules } from '../trainer/plan/memory/engine-memory.ts';
 import { codeBytes, tokenizerBytes } from '../trainer/plan/memory/engine-overhead.ts';
 import { priceRun, vocabularyOf } from '../trainer/plan/memory/predict.ts';
 import { planRun } from '../trainer/plan/run-plan.ts';
+import { runCachedBatch } from '../trainer/train/cached-batch.ts';
 import { optimizerFeeds } from '../trainer/train/optimizer.ts';
 import { readSnapshot } from '../trainer/train/snapshot.ts';
-import { APPLY, evalSignature, trainSignature } from '../trainer/train/train-program.ts';
+import { trainSignature } from '../trainer/train/train-passes.ts';
+import { APPLY, evalSignature } from '../trainer/train/train-program.ts';
+import { accumulates } from '../trainer/train/training-params.ts';
 import { loadVariables } from '../trainer/train/variables.ts';
 import { batchFeeds } from './batch-feeds.ts';
 import { benchRecipe } from './recipe.ts';
@@ -47,10 +50,11 @@ const engine = await openEngine(request.engine, { cacheDir: request.cacheDir });
 const baselineBytes = residentBytes();
 const recompute = recipe.recompute === 'auto' ? 'none' : recipe.recompute;
 const headers = headersOf(request.config);
+const on = { engine: request.engine, device: 'cpu' } as const;
 const plan = planRun({
   recipe,
   headers,
-  on: { engine: request.engine, device: 'cpu' },
+  on,
   recompute,
 });
 const { model, attachment, optimizer } = plan;
@@ -58,8 +62,8 @@ const [shape, evalShape] = [elementAt(plan.trainShapes, 0), elementAt(plan.evalS
 const program = plan.program(recompute);
 const session = await engine.compile(program, { offloadFolder: tmpdir() });
 const compiledBytes = residentBytes();
-const accumulates = recipe.gradient_accumulation_steps > 1;
-await loadVariables(session, { model: weightStream(model, arbitraryWeights()), attachment, optimizer, accumulates });
+const isApart = accumulates(plan);
+await loadVariables(session, { model: weightStream(model, arbitraryWeights()), attachment, optimizer, accumulates: isApart });
 const loadedBytes = residentBytes();
 
 resetPeak();
@@ -73,11 +77,17 @@ const afterSnapshot = residentBytes();
 resetPeak();
 let firstPeak = 0;
 let settledBytes = 0;
-const signature = required(program.signatures[trainSignature(shape)], 'the signature of the update');
+const { mini_batch_size: _, ...embedding } = recipe.embedding;
+const inOnePass = planRun({ recipe: { ...recipe, embedding }, headers, on, recompute }).program(recompute);
+const signature = required(inOnePass.signatures[trainSignature(shape)], 'the signature of the whole batch');
+const { cached } = plan.task;
 for (let step = 1; step <= request.steps; step++) {
-  const scalars = { ...optimizerFeeds(optimizer, 1e-4, step), seed: Int32Array.of(0, step) };
-  await session.run(trainSignature(shape), { ...batchFeeds(signature, model, shape), ...scalars });
-  if (accumulates) await session.run(APPLY, scalars);
+  const seed = Int32Array.of(0, step);
+  const scalars = { ...optimizerFeeds(optimizer, 1e-4, step), seed };
+  const feeds = batchFeeds(signature, model, shape);
+  if (cached) await runCachedBatch(session, cached, { shape, rows: shape.batch, feeds, seedOf: () => seed });
+  else await session.run(trainSignature(shape), { ...feeds, ...scalars });
+  if (isApart) await session.run(APPLY, scalars);
   if (step === 1) firstPeak = takePeak();
   if (step === SETTLED_STEP) settledBytes = residentBytes();
 }
@@ -106,7 +116,10 @@ console.log(
     variables: variables.length,
     loweredNodes: lowered.nodes.length,
     schedules: Object.fromEntries(Object.entries(signatures).map(([name, { schedule }]) => [name, schedule.length])),
-    planned: { eval: peakOf(evaluation), train: peakOf(signature) },
+    planned: {
+      eval: peakOf(evaluation),
+      train: Math.max(...plan.passesOf(shape).map(({ name }) => peakOf(required(signatures[name], name)))),
+    },
     measured: {
       baselineBytes,
       compiledBytes,

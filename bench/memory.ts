@@ -112,6 +112,14 @@ function cases({ root, quick }: MemoryBenchParams): MemoryCase[] {
   );
   const ofResNet = of('ResNet-50', benchConfigs.resnet, 'image_classification', inSmallBatches);
   const long = 'r: 2; gradient_accumulation_steps: 2; recompute: none';
+  const ofSentences = (batch: number, settings = ''): MemoryCase =>
+    of(
+      'MiniLM embeddings',
+      miniLm,
+      'embedding',
+      '',
+    )(`r: 8; recompute: cheap; max_length: 64; per_device_train_batch_size: ${batch}${settings}`);
+  const inMiniBatches = '; embedding: {mini_batch_size: 16}';
   const small: MemoryCase[] = [
     { ...tinyLlama(long), steps: LONG_STEPS },
     { ...tinyLlama(long, 'portable'), steps: LONG_STEPS },
@@ -126,6 +134,9 @@ function cases({ root, quick }: MemoryBenchParams): MemoryCase[] {
     ...VARIANTS.map(variant => ofMiniLm(`${variant}; recompute: cheap`)),
     ofMiniLm('r: 8; recompute: none'),
     ofMiniLm('r: 8; recompute: block'),
+    ...[16, 64, 256].map(batch => ofSentences(batch)),
+    ...[64, 256, 1024].map(batch => ofSentences(batch, inMiniBatches)),
+    ofSentences(64, '; embedding: {mini_batch_size: 12, loss_type: symmetric, negatives: 1, matryoshka_dims: [384, 128]}; method: lora'),
     shortMiniLm('r: 8', 'portable'),
     shortMiniLm('method: lora; r: 8; lora_dropout: 0.1', 'portable'),
     shortMiniLm('method: full', 'portable'),

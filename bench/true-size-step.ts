@@ -22,7 +22,7 @@ import { priceRun, vocabularyOf } from '../trainer/plan/memory/predict.ts';
 import { planRun, planTargets, type RunPlan } from '../trainer/plan/run-plan.ts';
 import { optimizerFeeds } from '../trainer/train/optimizer.ts';
 import { readSnapshot } from '../trainer/train/snapshot.ts';
-import { trainSignature } from '../trainer/train/train-program.ts';
+import { trainSignature } from '../trainer/train/train-passes.ts';
 import { loadVariables } from '../trainer/train/variables.ts';
 import { batchFeeds } from './batch-feeds.ts';
 import { checkDevice, type Device } from './device.ts';

@@ -4,8 +4,11 @@ import type { Engine } from '../../trainer/engine/engine.ts';
 import { elementCount, type HostArray, type Shape } from '../../trainer/graph/types.ts';
 import type { Attachment } from '../../trainer/method/method.ts';
 import type { ModuleSpec } from '../../trainer/model/module-specs.ts';
+import { runCachedBatch } from '../../trainer/train/cached-batch.ts';
 import { optimizerFeeds } from '../../trainer/train/optimizer.ts';
-import { type TrainProgramParams, trainProgram, trainSignature } from '../../trainer/train/train-program.ts';
+import { trainSignature } from '../../trainer/train/train-passes.ts';
+import { APPLY, trainProgram } from '../../trainer/train/train-program.ts';
+import type { TrainProgramParams } from '../../trainer/train/training-params.ts';
 import { loadVariables, type StartValues } from '../../trainer/train/variables.ts';
 
 /** AdamW as the reference scripts have it, without weight decay. */
@@ -31,11 +34,15 @@ export async function lossTrace(
 ): Promise<number[]> {
   const program = { task, attachment, optimizer, maxGradNorm: 0, accumulationSteps: 1, recompute, trainShapes: [shape], evalShapes: [] };
   const session = await engine.compile(trainProgram(program));
-  await loadVariables(session, { model, attachment, optimizer, start });
+  await loadVariables(session, { model, attachment, optimizer, start, accumulates: task.cached !== undefined });
   const found: number[] = [];
   for (let step = 1; step <= STEPS + 1; step++) {
     const scalars = optimizerFeeds(optimizer, rate, step);
-    const out = await session.run(trainSignature(shape), { ...feeds, seed: Int32Array.of(0, 0), ...scalars });
+    const seed = Int32Array.of(0, 0);
+    const out = task.cached
+      ? await runCachedBatch(session, task.cached, { shape, rows: shape.batch, feeds, seedOf: () => seed })
+      : await session.run(trainSignature(shape), { ...feeds, seed, ...scalars });
+    if (task.cached) await session.run(APPLY, scalars);
     found.push((out.loss as Float32Array)[0] as number);
   }
   await session.dispose();

@@ -17,7 +17,8 @@ import { optimizerFeeds } from '../../trainer/train/optimizer.ts';
 import type { OptimizerSettings } from '../../trainer/train/optimizer-settings.ts';
 import { readSnapshot, writeSnapshot } from '../../trainer/train/snapshot.ts';
 import type { BatchShape } from '../../trainer/train/task.ts';
-import { APPLY, evalSignature, trainProgram, trainSignature } from '../../trainer/train/train-program.ts';
+import { trainSignature } from '../../trainer/train/train-passes.ts';
+import { APPLY, evalSignature, trainProgram } from '../../trainer/train/train-program.ts';
 import { loadVariables } from '../../trainer/train/variables.ts';
 import { randomNumbers } from './operation-case.ts';
 

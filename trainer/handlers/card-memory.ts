@@ -7,7 +7,7 @@ import type { RecomputePolicy } from '../graph/recompute.ts';
 import { byteSize } from '../graph/types.ts';
 import { readModelHeaders } from '../hub/open-model.ts';
 import type { JobScope } from '../job/job-scope.ts';
-import { valueFor } from '../narrow.ts';
+import { lastOf, valueFor } from '../narrow.ts';
 import { type PlanHeaders, planRun, type RunPlan } from '../plan/run-plan.ts';
 import { duration } from '../protocol/format.ts';
 import type { JobRequest, ModelHeaders } from '../protocol/job-messages.ts';
@@ -63,7 +63,7 @@ export async function compileTraining(
   card: CardName,
   compiler: CardCompiler,
 ): Promise<CompiledPass> {
-  const { signature, variables } = plan.trainPass(largest(plan.trainShapes), recompute);
+  const { signature, variables } = plan.trainPass(lastOf(plan.passesOf(largest(plan.trainShapes))), recompute);
   const specs = new Map(variables.map(spec => [spec.name, spec]));
   const lowered = lowerSignature(signature, specs);
   const memory = await compiler.compile(card, lowered);

@@ -25,7 +25,9 @@ import type { Recipe } from '../protocol/recipe-schema.ts';
 import { firstRows, type Selection } from '../selection.ts';
 import { type ComputesOn, methodSettings, optimizerSettings, precisionOf, withTraining } from '../train/recipe-settings.ts';
 import type { BatchShape, Task } from '../train/task.ts';
-import { type TrainProgramParams, traceEval, traceTrain, trainProgram } from '../train/train-program.ts';
+import { type TrainPass, trainPasses } from '../train/train-passes.ts';
+import { traceEval, trainProgram } from '../train/train-program.ts';
+import type { TrainProgramParams } from '../train/training-params.ts';
 
 /** config.json and the tensors of the weight file, as `readModelHeaders` gives them. */
 export interface PlanHeaders {
@@ -84,8 +86,10 @@ export interface RunPlan extends PlannedModel {
   readonly evalShapes: readonly BatchShape[];
   /** Everything that the run compiles, at this level. */
   readonly program: (recompute: RecomputePolicy) => Program;
+  /** The signatures that train on a batch of this shape. */
+  readonly passesOf: (shape: BatchShape) => readonly TrainPass[];
   /** One signature of that program by itself, of the whole model or of the same plan at another depth. */
-  readonly trainPass: (shape: BatchShape, recompute: RecomputePolicy, depth?: PlannedModel) => PlannedPass;
+  readonly trainPass: (pass: TrainPass, recompute: RecomputePolicy, depth?: PlannedModel) => PlannedPass;
   readonly evalPass: (shape: BatchShape, depth?: PlannedModel) => PlannedPass;
   /** The same plan for this model with fewer blocks; rows and elements are the first ones. */
   readonly atDepth: (blocks: number) => PlannedModel;
@@ -142,8 +146,9 @@ export function planMethod(facts: PlanFacts, model: AnyModel, method: MethodName
     trainShapes,
     evalShapes,
     program: recompute => trainProgram({ ...whole, ...training, recompute, trainShapes, evalShapes }),
-    trainPass: (shape, recompute, depth = whole) =>
-      passOf(traceTrain({ ...depth, ...training, recompute, groupBlocks: depth === whole ? undefined : sqrtBlocks(model.blocks) }, shape)),
+    passesOf: shape => trainPasses(task, shape),
+    trainPass: (pass, recompute, depth = whole) =>
+      passOf(pass.trace({ ...depth, ...training, recompute, groupBlocks: depth === whole ? undefined : sqrtBlocks(model.blocks) })),
     evalPass: (shape, depth = whole) => passOf(traceEval(depth, shape)),
     atDepth: blocks => {
       const small = loadModel({ ...headers.config, num_hidden_layers: blocks }, headOf(model));

@@ -16,11 +16,11 @@ const runFields = {
   ...methodSettings,
   data: dataGroup,
   ...sampleSettings,
+  embedding: embeddingGroup,
   ...batchSettings,
   ...scheduleSettings,
   ...optimizerSettings,
   preference: preferenceGroup,
-  embedding: embeddingGroup,
   importance: group('How rows are scored and selected (spsft).', importanceSettings),
   ...runSettings,
 } as const satisfies Fields;

@@ -3,7 +3,7 @@
  * evaluation.
  */
 
-import type { Node } from '../graph/graph.ts';
+import type { Graph, Node } from '../graph/graph.ts';
 import type { Model } from '../model/model-spec.ts';
 import type { ParameterSpec } from '../model/module-specs.ts';
 import type { Tracer } from '../model/tracer.ts';
@@ -31,6 +31,23 @@ export interface LossWithSeeds {
   readonly outputs?: Readonly<Record<string, Node>>;
 }
 
+/**
+ * A loss that reads one output of each row, and compares the rows of a batch. The gradient toward the outputs is computed first and kept, so
+ * that forward and backward passes may run over a mini-batch at a time (GradCache, Gao et al. 2021).
+ */
+export interface CachedLoss {
+  /** Rows of a mini-batch; the last one of a batch may have fewer. */
+  readonly rows: number;
+  /** Numbers of an output. */
+  readonly width: number;
+  /** Declares the feeds of rows and builds their forward pass. @returns float32 [rows, width] */
+  readonly outputs: (tracer: Tracer, shape: BatchShape) => Node;
+  /** Declares the other feeds and builds the loss of a batch, a scalar. @param outputs of all its rows */
+  readonly loss: (graph: Graph, outputs: Node) => Node;
+  /** The feeds that `loss` declares. */
+  readonly lossFeeds: readonly string[];
+}
+
 export interface Task {
   readonly model: Model;
   /** Neighboring rows of a batch that belong to one sample; 1 where it is left out. */
@@ -46,6 +63,8 @@ export interface Task {
     requestFor: (parameter: ParameterSpec) => GradientRequest,
     labelSmoothing?: number,
   ) => LossWithSeeds;
+  /** Present where training runs over a mini-batch at a time: the same loss. */
+  readonly cached?: CachedLoss;
   /** The outputs of an evaluation, `loss` among them. */
   readonly evaluation: (tracer: Tracer, shape: BatchShape) => Record<string, Node>;
 }

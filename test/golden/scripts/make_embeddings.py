@@ -46,11 +46,18 @@ class Embedder(torch.nn.Module):
     def get_embedding_dimension(self):
         return DIMENSIONS
 
+    def __getitem__(self, module):
+        """The cached losses look at the kind of the first module."""
+        return (self.encoder, self.pooling)[module]
+
 
 TRIPLET = losses.TripletDistanceMetric
 MAKERS = dict(
     multiple_negatives=lambda m: losses.MultipleNegativesRankingLoss(m, scale=20.0),
     symmetric=lambda m: losses.MultipleNegativesSymmetricRankingLoss(m, scale=5.0),
+    cached=lambda m: losses.CachedMultipleNegativesRankingLoss(m, scale=20.0, mini_batch_size=2),
+    cached_symmetric=lambda m: losses.CachedMultipleNegativesSymmetricRankingLoss(m, scale=5.0, mini_batch_size=2),
+    cached_matryoshka=lambda m: losses.MatryoshkaLoss(m, losses.CachedMultipleNegativesRankingLoss(m, scale=20.0, mini_batch_size=1), [32, 12, 4]),
     cosine=lambda m: losses.CosineSimilarityLoss(m),
     euclidean=lambda m: losses.TripletLoss(m, TRIPLET.EUCLIDEAN, 5),
     cosine_triplet=lambda m: losses.TripletLoss(m, TRIPLET.COSINE, 0.5),
@@ -64,6 +71,10 @@ CASES = dict(
     pairs_max=('multiple_negatives', {}, 2, dict(pooling='max', normalize=False)),
     hard=('multiple_negatives', dict(negatives=2), 4, {}),
     symmetric=('symmetric', dict(loss_type='symmetric', scale=5, negatives=1), 3, {}),
+    cached=('cached', dict(mini_batch_size=2), 2, {}),
+    cached_hard=('cached', dict(negatives=2, mini_batch_size=2), 4, dict(pooling='cls', normalize=False)),
+    cached_symmetric=('cached_symmetric', dict(loss_type='symmetric', scale=5, negatives=1, mini_batch_size=2), 3, {}),
+    cached_matryoshka=('cached_matryoshka', dict(matryoshka_dims=[32, 12, 4], negatives=1, mini_batch_size=1), 3, {}),
     cosine=('cosine', dict(loss_type='cosine'), 2, dict(normalize=False)),
     triplet=('euclidean', dict(loss_type='triplet'), 3, dict(normalize=False)),
     triplet_cosine=('cosine_triplet', dict(loss_type='triplet', distance='cosine', margin=0.5), 3, {}),

@@ -9,7 +9,8 @@ import { RECOMPUTE_POLICIES, type RecomputePolicy } from '../../../trainer/graph
 import { causalModel } from '../../../trainer/model/load-model.ts';
 import { causalTask } from '../../../trainer/objective/causal/causal-task.ts';
 import { attachFirst } from '../../../trainer/plan/run-plan.ts';
-import { trainProgram, trainSignature } from '../../../trainer/train/train-program.ts';
+import { trainSignature } from '../../../trainer/train/train-passes.ts';
+import { trainProgram } from '../../../trainer/train/train-program.ts';
 import { eightBlocks } from '../../support/llama-sizes.ts';
 import { settingsOf } from '../../support/method-settings.ts';
 import { randomNumbers } from '../../support/operation-case.ts';

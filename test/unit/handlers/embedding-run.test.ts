@@ -103,6 +103,10 @@ describe('pairs', () => {
 
 test.each([
   ['multiple_negatives', ['gradient_accumulation_steps=2']],
+  [
+    'mini-batches',
+    ['embedding.mini_batch_size=3', 'embedding.negatives=1', 'embedding.loss_type=symmetric', 'gradient_accumulation_steps=2'],
+  ],
   ['triplet', ['embedding.loss_type=triplet', 'embedding.matryoshka_dims=[32, 8]']],
   ['cosine', ['embedding.loss_type=cosine', 'embedding.max_score=5', 'data.train=scored.jsonl', 'data.eval=scored.jsonl']],
 ])('%s: a resumed run has the losses of one that was not stopped, to the bit', async (name, settings) => {

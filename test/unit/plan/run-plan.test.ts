@@ -11,7 +11,8 @@ import { readModelHeaders } from '../../../trainer/hub/open-model.ts';
 import { priceRun } from '../../../trainer/plan/memory/predict.ts';
 import { planRun, type RunPlan } from '../../../trainer/plan/run-plan.ts';
 import type { BatchShape } from '../../../trainer/train/task.ts';
-import { evalSignature, trainSignature } from '../../../trainer/train/train-program.ts';
+import { trainSignature } from '../../../trainer/train/train-passes.ts';
+import { evalSignature } from '../../../trainer/train/train-program.ts';
 import { runInProcess } from '../../support/run-in-process.ts';
 import { makeTinyTask } from '../../support/tiny-task.ts';
 

@@ -53,6 +53,7 @@ import { checkBudget, type Selection } from '../../selection.ts';
 import { eightBitCount } from '../../train/optimizer.ts';
 import { offloadedBytes } from '../../train/optimizer-offload.ts';
 import { writeSnapshot } from '../../train/snapshot.ts';
+import { accumulates } from '../../train/training-params.ts';
 import { updateGroups } from '../../train/update-group.ts';
 import { type LoadedPart, loadVariables } from '../../train/variables.ts';
 import { checkRanksAgree, checkRecipesAgree } from './check-ranks.ts';
@@ -284,9 +285,10 @@ export const largest = ({ buckets }: BatchPlan): Bucket =>
 async function fill(
   { job, checkpoint }: PrepareParams,
   { folder }: Base,
-  { model, attachment, optimizer, accumulationSteps }: RunPlan,
+  plan: RunPlan,
   session: Session,
 ): Promise<NonNullable<MemoryPlan['held']>> {
+  const { model, attachment, optimizer } = plan;
   const report = job.progress('load', model.parameters.length, 'tensors');
   const growth = new GrowthMeter();
   const held: Partial<Record<LoadedPart, number>> = {};
@@ -296,7 +298,7 @@ async function fill(
       model: weightStream(model, folder.weights, { onTensor: done => report(done), storage: attachment.storage }),
       attachment,
       optimizer,
-      accumulates: accumulationSteps > 1,
+      accumulates: accumulates(plan),
     },
     part => {
       held[part] = growth.take();

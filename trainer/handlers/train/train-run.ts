@@ -26,6 +26,7 @@ import { takeRunLock } from '../../run/run-lock.ts';
 import { type RunState, readRunState, StateKeeper } from '../../run/run-state.ts';
 import { TensorboardFile } from '../../run/tensorboard-file.ts';
 import { describeFailure, RunError } from '../../run-error.ts';
+import { accumulates } from '../../train/training-params.ts';
 import { forgettingOfRun } from '../measure-forgetting.ts';
 import { joinRun, trainInProcesses } from './in-processes.ts';
 import { type Prepared, prepareTraining } from './prepare.ts';
@@ -230,7 +231,7 @@ async function trainPrepared(params: RunParams, prepared: Prepared): Promise<Tra
     // The summary of a stopped part names a checkpoint that will soon be outdated; another part may have other processes.
     for (const file of [RUN_FILES.summary, RUN_FILES.byRank]) await rm(path.join(runDir, file), { force: true });
     const { plan, memory: known } = prepared;
-    const gradientBytes = plan.maxGradNorm > 0 && plan.accumulationSteps === 1 ? bytesOf(plan.attachment.trainables) : 0;
+    const gradientBytes = plan.maxGradNorm > 0 && !accumulates(plan) ? bytesOf(plan.attachment.trainables) : 0;
     const memory = new MemoryMeter({ ...known, gradientBytes });
     const { isWhole, kept } = await rewindMetrics(runDir, checkpoint ? checkpoint.state.step : -1);
     await keeper.update(newestOf(kept));

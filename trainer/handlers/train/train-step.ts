@@ -3,9 +3,12 @@
 import { type DataCursor, stepAt } from '../../data/batch/batches.ts';
 import type { HostArray } from '../../graph/types.ts';
 import { hashSeed } from '../../random.ts';
+import { runCachedBatch } from '../../train/cached-batch.ts';
 import { addSums, type MeasureSums } from '../../train/measure-sums.ts';
 import { optimizerFeeds } from '../../train/optimizer.ts';
-import { APPLY, trainSignature } from '../../train/train-program.ts';
+import { trainSignature } from '../../train/train-passes.ts';
+import { APPLY } from '../../train/train-program.ts';
+import { accumulates } from '../../train/training-params.ts';
 import type { Prepared } from './prepare.ts';
 
 export interface StepResult {
@@ -34,7 +37,8 @@ type Outputs = Readonly<Record<string, HostArray>>;
  */
 export async function beginStep(prepared: Prepared, cursor: DataCursor, step: number, learningRate: number): Promise<BegunStep> {
   const { session, source, plan, recipe, measure, ranks } = prepared;
-  const { accumulationSteps, optimizer } = plan;
+  const { accumulationSteps, optimizer, task } = plan;
+  const isApart = accumulates(plan);
   const { batches, targetCount: ownTargets, next } = await stepAt(source, cursor, accumulationSteps);
   const ownTokens = batches.reduce((sum, batch) => sum + batch.tokenCount, 0);
   // A loss is the mean over the targets of the whole batch, wherever they are.
@@ -44,11 +48,16 @@ export async function beginStep(prepared: Prepared, cursor: DataCursor, step: nu
   for (const [i, batch] of batches.entries()) {
     // At most two are on their way, whose feeds are alive.
     await runs.at(session.runsAhead ? -2 : -1);
-    const feeds = { ...batch.feeds(targets, batches), seed: dropoutSeed(recipe.seed, step, i) };
-    runs.push(handled(session.run(trainSignature(batch.bucket), accumulationSteps > 1 ? feeds : { ...feeds, ...scalars })));
+    const feeds = batch.feeds(targets, batches);
+    const seedOf = (...place: readonly number[]): Int32Array => dropoutSeed(recipe.seed, step, i, ...place);
+    if (task.cached) {
+      const rows = batch.sampleIndices.length * (task.rowsPerSample ?? 1);
+      runs.push(handled(runCachedBatch(session, task.cached, { shape: batch.bucket, rows, feeds, seedOf })));
+      await runs.at(-1);
+    } else runs.push(handled(session.run(trainSignature(batch.bucket), { ...feeds, seed: seedOf(), ...(isApart ? {} : scalars) })));
   }
   if (!session.runsAhead) await runs.at(-1);
-  const last = accumulationSteps > 1 ? handled(session.run(APPLY, scalars)) : runs.at(-1);
+  const last = isApart ? handled(session.run(APPLY, scalars)) : runs.at(-1);
   const result = async (): Promise<StepResult> => {
     let loss = 0;
     let measures: MeasureSums = {};
@@ -70,6 +79,6 @@ export function handled<T>(promise: Promise<T>): Promise<T> {
   return promise;
 }
 
-/** A separate random stream for each batch; the second word separates layers. */
-const dropoutSeed = (seed: number, step: number, batch: number): Int32Array =>
-  Int32Array.of(hashSeed(seed, `dropout ${step} ${batch}`) | 0, 0);
+/** A separate random stream for each batch or mini-batch; the second word separates layers. */
+const dropoutSeed = (seed: number, ...place: readonly number[]): Int32Array =>
+  Int32Array.of(hashSeed(seed, `dropout ${place.join(' ')}`) | 0, 0);

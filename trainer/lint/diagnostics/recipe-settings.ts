@@ -73,7 +73,12 @@ export const settingDiagnostics: Readonly<Record<string, Diagnostic>> = {
   'negatives-of-accumulation': {
     about:
       'Wrong answers come from one batch. `gradient_accumulation_steps` adds up the gradients of several batches, which does not give an anchor more of them.',
-    fix: 'Raise `per_device_train_batch_size`; `recompute: block` makes room for it.',
+    fix: 'Raise `per_device_train_batch_size`; `embedding.mini_batch_size` or `recompute: block` makes room for it.',
+  },
+  'mini-batches-without-use': {
+    about:
+      '`embedding.mini_batch_size` passes each text through the model twice, so that a large batch of samples that are compared with each other fits into little memory. Here nothing is gained by it: the loss compares no samples, or the batch is no larger than a mini-batch.',
+    fix: 'Removes the setting.',
   },
   'dims-repeat': { about: 'A length of vectors is listed twice in `embedding.matryoshka_dims`, so its loss would count twice.' },
   'format-for-task': {

@@ -1,6 +1,7 @@
 /** The task of encoders whose vectors are compared with each other. */
 import { groupForm, textsOf } from '../../data/text-groups/group-form.ts';
-import type { Node } from '../../graph/graph.ts';
+import type { Graph, Node } from '../../graph/graph.ts';
+import { dimensions } from '../../graph/types.ts';
 import { declareClassifierBatch } from '../../model/classifier-batch.ts';
 import type { ClassifierModel } from '../../model/model-spec.ts';
 import type { Tracer } from '../../model/tracer.ts';
@@ -14,16 +15,30 @@ import { embeddingLoss } from './embedding-loss.ts';
  */
 export function embeddingTask(model: ClassifierModel, settings: Recipe['embedding']): Task {
   const rowsPerSample = textsOf(groupForm(settings));
-  const trace = (tracer: Tracer, shape: BatchShape) => {
-    const { graph } = tracer;
-    const vectors = model.logits(tracer, declareClassifierBatch(graph, model.input, shape));
-    const samples = shape.batch / rowsPerSample;
+  const { mini_batch_size: miniBatch } = settings;
+  const vectorsOf = (tracer: Tracer, shape: BatchShape): Node =>
+    model.logits(tracer, declareClassifierBatch(tracer.graph, model.input, shape));
+  const compare = (graph: Graph, vectors: Node) => {
+    const samples = dimensions(vectors.shape, 2)[0] / rowsPerSample;
     const comparison = { weights: graph.feed('weights', [samples]), scores: graph.feed('scores', [samples]) };
-    return { vectors, ...embeddingLoss(graph, { vectors, ...comparison }, settings) };
+    return embeddingLoss(graph, { vectors, ...comparison }, settings);
+  };
+  const trace = (tracer: Tracer, shape: BatchShape) => {
+    const vectors = vectorsOf(tracer, shape);
+    return { vectors, ...compare(tracer.graph, vectors) };
   };
   return {
     model,
     rowsPerSample,
+    ...(miniBatch !== undefined && {
+      cached: {
+        rows: rowsPerSample * miniBatch,
+        width: model.hiddenSize,
+        outputs: vectorsOf,
+        loss: (graph, vectors) => compare(graph, vectors).loss,
+        lossFeeds: ['weights', 'scores'],
+      },
+    }),
     loss(tracer, shape) {
       const { loss } = trace(tracer, shape);
       return { loss, seeds: [{ node: loss, gradient: tracer.graph.scalar(1) }] };

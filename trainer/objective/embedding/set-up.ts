@@ -24,6 +24,9 @@ export const setUp: SetUpTask = async (params, part) => {
   const data = await loadGroupData(params, part);
   const said = form.maxScore === undefined ? describeAsked(data.held, model.hiddenSize) : undefined;
   if (said !== undefined) params.job.log('info', said);
+  const { mini_batch_size: miniBatch } = embedding;
+  if (miniBatch !== undefined)
+    params.job.log('info', `texts of ${miniBatch} samples pass through the model at a time, twice; the loss compares the whole batch`);
   return groupSetup({
     ...data,
     recipe,

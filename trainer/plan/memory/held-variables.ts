@@ -5,6 +5,7 @@ import { FLOAT32_STORAGE } from '../../model/weight-storage.ts';
 import { optimizerState } from '../../train/optimizer.ts';
 import { offloadedVariables } from '../../train/optimizer-offload.ts';
 import { chosenElements } from '../../train/trained-part.ts';
+import { accumulates } from '../../train/training-params.ts';
 import { gradientVariable, updateGroups } from '../../train/update-group.ts';
 import type { RunPlan } from '../run-plan.ts';
 
@@ -19,12 +20,8 @@ export interface HeldVariables {
   readonly offloaded: readonly TensorSpec[];
 }
 
-export function heldVariables({
-  model,
-  attachment,
-  optimizer,
-  accumulationSteps,
-}: Pick<RunPlan, 'model' | 'attachment' | 'optimizer' | 'accumulationSteps'>): HeldVariables {
+export function heldVariables(plan: Pick<RunPlan, 'model' | 'task' | 'attachment' | 'optimizer' | 'accumulationSteps'>): HeldVariables {
+  const { model, attachment, optimizer } = plan;
   const { trainables, frozen = [], storage = FLOAT32_STORAGE } = attachment;
   const weights = new Set(model.parameters.map(({ name }) => name));
   const added = trainables.filter(({ variable }) => !weights.has(variable.name)).map(({ variable }) => variable);
@@ -37,7 +34,7 @@ export function heldVariables({
   return {
     weights: model.parameters.flatMap(spec => storage.variables(spec)),
     trained: [...added, ...masters.filter(isHere), ...frozen, ...places],
-    gradients: accumulationSteps > 1 ? groups.map(gradientVariable) : [],
+    gradients: accumulates(plan) ? groups.map(gradientVariable) : [],
     optimizer: groups.flatMap(group => optimizerState(optimizer, group)).filter(isHere),
     offloaded,
   };

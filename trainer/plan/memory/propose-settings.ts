@@ -1,6 +1,7 @@
 /** Settings of a recipe that fit into the free memory, fastest first: batch and accumulation, recomputation, rank. */
 import { methodCatalog } from '../../catalog/methods.ts';
 import type { RecomputePolicy } from '../../graph/recompute.ts';
+import { takesNegativesFromBatch } from '../../protocol/recipe/embedding-rules.ts';
 import { type Recipe, settings } from '../../protocol/recipe-schema.ts';
 import { type EstimateParams, estimateRecipe, type LevelEstimate, type RecipeEstimate } from './predict.ts';
 
@@ -65,18 +66,34 @@ const withoutWorse = (sorted: readonly PlanOption[]): PlanOption[] => {
 
 function optionsOf(params: EstimateParams): PlanOption[] {
   const { recipe } = params;
-  const { per_device_train_batch_size: own, per_device_eval_batch_size: evaluation, gradient_accumulation_steps: steps } = recipe;
-  return batchSizes(own, steps).flatMap(batch => {
-    const planned = {
-      ...recipe,
-      per_device_train_batch_size: batch,
-      // Where it is as large as the train batch, as by default, it goes along: else a smaller train batch would save nothing.
-      per_device_eval_batch_size: evaluation === own ? batch : evaluation,
-      gradient_accumulation_steps: (own * steps) / batch,
-    };
+  return (takesNegativesFromBatch(recipe) ? miniBatchings(recipe) : batchings(recipe)).flatMap(planned => {
     const found = estimateRecipe({ ...params, recipe: planned, compare: false, allLevels: true });
     return found.levels.map(level => toOption(recipe, planned, found, level));
   });
+}
+
+function batchings(recipe: Recipe): Recipe[] {
+  const { per_device_train_batch_size: own, per_device_eval_batch_size: evaluation, gradient_accumulation_steps: steps } = recipe;
+  return batchSizes(own, steps).map(batch => ({
+    ...recipe,
+    per_device_train_batch_size: batch,
+    // Where it is as large as the train batch, as by default, it goes along: else a smaller train batch would save nothing.
+    per_device_eval_batch_size: evaluation === own ? batch : evaluation,
+    gradient_accumulation_steps: (own * steps) / batch,
+  }));
+}
+
+/** The batch stays, since another one would be another loss: its samples pass through the model in fewer at a time. */
+function miniBatchings(recipe: Recipe): Recipe[] {
+  const { per_device_train_batch_size: batch, per_device_eval_batch_size: evaluation, embedding } = recipe;
+  const own = embedding.mini_batch_size ?? batch;
+  const smaller = batchSizes(batch, 1).filter(size => size < own);
+  const inMiniBatches = smaller.map(size => ({
+    ...recipe,
+    embedding: { ...embedding, mini_batch_size: size },
+    per_device_eval_batch_size: evaluation === own ? size : evaluation,
+  }));
+  return [recipe, ...inMiniBatches];
 }
 
 const maximumOf = (setting: string): number => settings[setting]?.type.maximum ?? Number.POSITIVE_INFINITY;
@@ -106,10 +123,12 @@ function lowerRanks(params: EstimateParams): PlanOption[] {
 
 function toOption(recipe: Recipe, planned: Recipe, found: RecipeEstimate, level: LevelEstimate): PlanOption {
   const { per_device_train_batch_size: batch, per_device_eval_batch_size: evaluation, gradient_accumulation_steps: accumulation } = planned;
+  const { mini_batch_size: miniBatch } = planned.embedding;
   const changed = [
     ...(batch === recipe.per_device_train_batch_size ? [] : [`per_device_train_batch_size=${batch}`]),
     // Also where its default would follow: the recipe may have written it.
     ...(evaluation === recipe.per_device_eval_batch_size ? [] : [`per_device_eval_batch_size=${evaluation}`]),
+    ...(miniBatch === recipe.embedding.mini_batch_size ? [] : [`embedding.mini_batch_size=${miniBatch}`]),
     ...(accumulation === recipe.gradient_accumulation_steps ? [] : [`gradient_accumulation_steps=${accumulation}`]),
     ...(level.recompute === recipe.recompute ? [] : [`recompute=${level.recompute}`]),
   ];

@@ -80,7 +80,17 @@ export class PassTracer {
 
   training(shape: BatchShape, recompute: RecomputePolicy): MeasuredPass {
     const small = recompute === 'sqrt' ? this.ofGroups : this.ofBlocks;
-    return this.measure(small, this.isFused(recompute), depth => this.plan.trainPass(shape, recompute, depth));
+    const passes = this.plan.passesOf(shape).map(pass => ({
+      ...this.measure(small, this.isFused(recompute), depth => this.plan.trainPass(pass, recompute, depth)),
+      times: pass.times,
+    }));
+    return {
+      activationBytes: Math.max(...passes.map(({ activationBytes }) => activationBytes)),
+      flops: passes.reduce((sum, { flops, times }) => sum + times * flops, 0),
+      nodes: passes.reduce((sum, { nodes }) => sum + nodes, 0),
+      convolutions: passes.reduce((sum, { convolutions }) => sum + convolutions, 0),
+      feedBytes: passes.reduce((sum, { feedBytes, times }) => sum + times * feedBytes, 0),
+    };
   }
 
   /** As it is while training at this level. */

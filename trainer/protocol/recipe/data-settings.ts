@@ -1,4 +1,5 @@
 /** Settings of the data: where it is, how it reads, and how much of it is used. */
+import { samplesAtATime } from './embedding-settings.ts';
 import { defaulted, derived, FAIR_SWEEP, group, optional } from './setting.ts';
 import { choice, filePath, flag, integer, listOf, mapOf, number, text } from './value-type.ts';
 
@@ -134,8 +135,8 @@ export const batchSettings = {
   }),
   per_device_eval_batch_size: derived(
     integer({ min: 1, max: 4096 }),
-    'the training batch size',
-    given => Number(given.per_device_train_batch_size),
+    'the training batch size, or embedding.mini_batch_size',
+    samplesAtATime,
     {
       doc: 'Samples per evaluation pass.',
       memory: 'The logits of an evaluation can outgrow those of training: use at most the training batch size.',

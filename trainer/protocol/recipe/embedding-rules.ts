@@ -8,7 +8,8 @@ import type { Rule } from './rule.ts';
 export const hasNegativesOfBatch = ({ loss_type: type }: Recipe['embedding']): boolean =>
   type === 'multiple_negatives' || type === 'symmetric';
 
-const takesNegativesFromBatch = ({ task, embedding }: Recipe): boolean =>
+/** Whether another batch size would be another loss. */
+export const takesNegativesFromBatch = ({ task, embedding }: Recipe): boolean =>
   objectiveCatalog[task].embeds === true && hasNegativesOfBatch(embedding);
 
 export const embeddingRules: readonly Rule[] = [
@@ -31,9 +32,33 @@ export const embeddingRules: readonly Rule[] = [
       takesNegativesFromBatch(recipe) && recipe.gradient_accumulation_steps > 1
         ? {
             at: 'gradient_accumulation_steps',
-            message: `negatives come from one batch (${recipe.per_device_train_batch_size} samples); accumulation does not add any`,
+            message: `negatives come from one batch (${recipe.per_device_train_batch_size} samples); accumulation does not add any. For more of them, raise per_device_train_batch_size and set embedding.mini_batch_size, which bounds the memory`,
           }
         : undefined,
+  },
+  {
+    code: 'mini-batches-without-use',
+    severity: 'warning',
+    doc: 'Mini-batches are smaller than a batch whose samples are compared with each other; otherwise each text passes through the model twice for nothing.',
+    reads: ['task', 'embedding.loss_type', 'embedding.mini_batch_size', 'per_device_train_batch_size'],
+    check: ({ task, embedding, per_device_train_batch_size: batch }) => {
+      const { mini_batch_size: miniBatch, loss_type: type } = embedding;
+      if (objectiveCatalog[task].embeds !== true || miniBatch === undefined) return undefined;
+      const twice = 'each text passes through the model twice';
+      if (!hasNegativesOfBatch(embedding))
+        return {
+          at: 'embedding.mini_batch_size',
+          message: `${type} compares no samples of a batch with each other, and ${twice}; with a smaller batch, gradient_accumulation_steps gives the same in half the time`,
+          suggestion: { kind: 'remove-key' },
+        };
+      return miniBatch < batch
+        ? undefined
+        : {
+            at: 'embedding.mini_batch_size',
+            message: `a batch has ${batch} samples, so it is a single mini-batch, and ${twice}; raise per_device_train_batch_size`,
+            suggestion: { kind: 'remove-key' },
+          };
+    },
   },
   {
     code: 'dims-repeat',

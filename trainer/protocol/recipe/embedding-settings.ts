@@ -1,9 +1,13 @@
 /** Settings of embeddings: how vectors are made and compared. */
-import { defaulted, group, optional } from './setting.ts';
+import { defaulted, type Given, group, optional } from './setting.ts';
 import { choice, flag, integer, listOf, number } from './value-type.ts';
 
 /** The most hard negatives of an anchor: each is another row of the batch. */
 const MAX_NEGATIVES = 64;
+
+/** Samples of a training batch that pass through the model at a time. */
+export const samplesAtATime = ({ per_device_train_batch_size: batch, 'embedding.mini_batch_size': miniBatch }: Given): number =>
+  Math.min(Number(batch), Number(miniBatch ?? batch));
 
 export const embeddingGroup = group('Training of embeddings: how vectors are made and compared.', {
   loss_type: defaulted(
@@ -16,6 +20,10 @@ export const embeddingGroup = group('Training of embeddings: how vectors are mad
     'multiple_negatives',
     { doc: 'The loss, as in sentence-transformers.' },
   ),
+  mini_batch_size: optional(integer({ min: 1, max: 4096 }), {
+    doc: 'Samples whose texts pass through the model at a time, so that a large batch fits into little memory; left out, the whole batch.',
+    memory: 'Activations are those of so many samples instead of the batch; each text passes through the model twice.',
+  }),
   negatives: defaulted(integer({ min: 0, max: MAX_NEGATIVES }), 0, {
     doc: 'Hard negatives of each anchor (multiple_negatives and symmetric); every sample has as many, in keys such as negative or negative_1.',
     memory: 'Each is one more row of the batch for each sample.',

@@ -6,6 +6,7 @@ import { defaultMeasure, measureCatalog, measureWithoutData } from '../../catalo
 import { methodCatalog, methodsThat } from '../../catalog/methods.ts';
 import { hasHead, objectiveCatalog } from '../../catalog/objectives.ts';
 import { linearPattern, PatternError } from '../linear-pattern.ts';
+import { samplesAtATime } from './embedding-settings.ts';
 import { defaulted, derived, FAIR_SWEEP, type Given, OWN_FOLDER, optional, required, SAME_MACHINE } from './setting.ts';
 import { choice, filePath, flag, integer, listOf, number, text } from './value-type.ts';
 
@@ -199,7 +200,7 @@ export const importanceSettings = {
     doc: 'The rows that every layer keeps with selection: global or proportional, at most those of per_layer.',
   }),
   samples: defaulted(integer({ min: 1, max: 10_000_000 }), 64, { doc: 'The number of training samples that a measure uses.' }),
-  batch_size: derived(integer({ min: 1, max: 4096 }), 'the train batch', given => Number(given.per_device_train_batch_size), {
+  batch_size: derived(integer({ min: 1, max: 4096 }), 'the training batch size, or embedding.mini_batch_size', samplesAtATime, {
     doc: 'Samples per batch of the importance pass.',
     memory: 'Activations of the importance pass grow linearly.',
   }),

@@ -1,5 +1,7 @@
 /** The planner: what it proposes fits, holds the samples of a step, and is in the order of its cost. */
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { goldenConfig } from '../../../../bench/memory-models.ts';
 import { headersOf } from '../../../../trainer/plan/config-headers.ts';
 import { estimateRecipe } from '../../../../trainer/plan/memory/predict.ts';
 import { describeNothingFits, planMemory } from '../../../../trainer/plan/memory/propose-settings.ts';
@@ -7,6 +9,7 @@ import { parseRecipe } from '../../../../trainer/protocol/parse-recipe.ts';
 import { eightBlocks } from '../../../support/llama-sizes.ts';
 
 const text = 'model: base\ndata: {train: [train.jsonl]}\nmax_length: 64\nper_device_train_batch_size: 8\nr: 8\n';
+const tinyBert = goldenConfig(join(import.meta.dirname, '../../../..'), 'bert');
 const config = { ...eightBlocks, hidden_size: 64, intermediate_size: 128 };
 const headers = headersOf(config);
 
@@ -94,4 +97,31 @@ test.each([
   const { options } = planMemory({ recipe: recipeOf(written), headers, usableBytes: Number.POSITIVE_INFINITY });
   expect(options.length).toBeGreaterThan(0);
   for (const { overrides } of options) expect(() => recipeOf([...written, ...overrides])).not.toThrow();
+});
+
+describe('a batch whose samples are compared with each other', () => {
+  const bert = headersOf({ ...tinyBert, num_hidden_layers: 6 });
+  const written = ['task=embedding', 'per_device_train_batch_size=64'];
+  const recipe = (...overrides: string[]) => recipeOf([...written, ...overrides]);
+  const { options } = planMemory({ recipe: recipe(), headers: bert, usableBytes: 1e12 });
+
+  test('stays as it is, and passes in mini-batches', () => {
+    expect(new Set(options.map(({ batch, accumulation }) => `${batch} × ${accumulation}`))).toEqual(new Set(['64 × 1']));
+    const proposed = options.map(({ overrides }) => overrides.find(override => override.startsWith('embedding.mini_batch_size')));
+    expect(proposed).toContain(undefined);
+    expect(proposed).toContain('embedding.mini_batch_size=1');
+    for (const { overrides, totalBytes, recompute } of options)
+      expect(estimateRecipe({ recipe: recipe(...overrides, `recompute=${recompute}`), headers: bert }).totalBytes).toBe(totalBytes);
+  });
+
+  test('takes about the activations of a mini-batch, for twice the forward passes', () => {
+    const of = (...overrides: string[]) => estimateRecipe({ recipe: recipe('recompute=none', ...overrides), headers: bert });
+    const [whole, cached, small] = [of(), of('embedding.mini_batch_size=4'), of('per_device_train_batch_size=4')];
+    expect(cached.activationBytes).toBeLessThan(whole.activationBytes / 8);
+    expect(cached.activationBytes).toBeLessThan(1.1 * small.activationBytes);
+    expect(cached.gradientBytes).toBe(4 * cached.trainable);
+    const [flops, cachedFlops] = [whole, cached].map(({ levels }) => levels[0]?.flops ?? 0) as [number, number];
+    expect(cachedFlops / flops).toBeGreaterThan(1.2);
+    expect(cachedFlops / flops).toBeLessThan(1.7);
+  });
 });

@@ -1,0 +1,119 @@
+/** The end of a backward pass: gradients become updates, or are summed for later. */
+import type { Graph, Node } from '../graph/graph.ts';
+import type { Trainable } from '../method/method.ts';
+import { valueFor } from '../narrow.ts';
+import { declareFeeds, update } from './optimizer.ts';
+import { accumulates, type TraceParams } from './training-params.ts';
+import { gradientVariable, joinMembers, type UpdateGroup, updateGroups } from './update-group.ts';
+
+interface Arrived {
+  readonly group: UpdateGroup;
+  readonly gradient: Node;
+  readonly block: number;
+}
+
+/**
+ * Does with each gradient, as it comes, what the settings ask for: update at once, hold back for clipping, or add up. With several processes a
+ * gradient leaves as soon as it is there, and its update waits for the next gradient, so that the sum travels while that one is computed.
+ */
+export class GradientSink {
+  private readonly graph: Graph;
+  private readonly params: TraceParams;
+  private readonly feeds: ReturnType<typeof declareFeeds> | undefined;
+  private readonly groupOf = new Map<Trainable, UpdateGroup>();
+  /** Gradients of groups that are not complete yet. */
+  private readonly arrived = new Map<Trainable, Node>();
+  private readonly held: Arrived[] = [];
+  private leaving: Arrived | undefined;
+  private readonly effects: Node[] = [];
+  private squares: Node | undefined;
+
+  constructor(graph: Graph, params: TraceParams) {
+    this.graph = graph;
+    this.params = params;
+    this.feeds = accumulates(params) ? undefined : declareFeeds(graph);
+    for (const group of updateGroups(params.attachment.trainables, params.optimizer))
+      for (const member of group.members) this.groupOf.set(member, group);
+  }
+
+  /** @param block where the variable is used */
+  take(trainable: Trainable, gradient: Node, block: number): void {
+    this.arrived.set(trainable, gradient);
+    const group = valueFor(this.groupOf, trainable);
+    const parts = group.members.map(member => this.arrived.get(member));
+    if (parts.every(part => part !== undefined)) this.takeGroup(group, joinMembers(this.graph, group, parts), block);
+  }
+
+  private takeGroup(group: UpdateGroup, gradient: Node, block: number): void {
+    const { graph, params } = this;
+    if (!this.feeds) {
+      graph.declare(gradientVariable(group));
+      this.effects.push(graph.assignAdd(gradientVariable(group).name, gradient));
+      return;
+    }
+    if (graph.parts.count === 1) {
+      this.takeSum({ group, gradient, block });
+      return;
+    }
+    const begun = { group, gradient: graph.beginSum(gradient), block };
+    if (params.maxGradNorm > 0) this.held.push(begun);
+    else {
+      this.endLeaving();
+      this.leaving = begun;
+    }
+  }
+
+  private endLeaving(): void {
+    const { graph, leaving } = this;
+    if (leaving) graph.within({ block: leaving.block }, () => this.takeSum({ ...leaving, gradient: graph.endSum(leaving.gradient) }));
+    this.leaving = undefined;
+  }
+
+  /** @param sum its gradient is that of the whole batch */
+  private takeSum(sum: Arrived): void {
+    const { graph, params } = this;
+    this.addSquare(sum.gradient);
+    if (params.maxGradNorm > 0) this.held.push(sum);
+    else if (this.feeds) this.effects.push(...update(graph, { settings: params.optimizer, ...sum, feeds: this.feeds }));
+  }
+
+  private addSquare(gradient: Node): void {
+    const square = squaredNorm(this.graph, gradient);
+    this.squares = this.squares ? this.graph.add(this.squares, square) : square;
+  }
+
+  /** The gradients that are held back, of the whole batch. */
+  private endHeld(): Arrived[] {
+    const { graph, held } = this;
+    if (graph.parts.count === 1) return held;
+    return held.map(({ gradient, ...rest }) => {
+      const sum = graph.within({ phase: 2, block: rest.block }, () => graph.endSum(gradient));
+      graph.within({ phase: 2 }, () => this.addSquare(sum));
+      return { ...rest, gradient: sum };
+    });
+  }
+
+  finish(): { effects: Node[]; outputs: Record<string, Node> } {
+    const { graph, params, feeds } = this;
+    this.endLeaving();
+    const held = this.endHeld();
+    const { squares } = this;
+    if (!feeds || !squares) return { effects: this.effects, outputs: {} };
+    const norm = graph.sqrt(squares);
+    if (held.length > 0) {
+      const scale = clipScale(graph, norm, params.maxGradNorm);
+      for (const { group, gradient, block } of held)
+        graph.within({ phase: 2, block }, () =>
+          this.effects.push(...update(graph, { settings: params.optimizer, group, gradient: graph.mul(gradient, scale), feeds })),
+        );
+    }
+    return { effects: this.effects, outputs: { gradNorm: norm } };
+  }
+}
+
+/** Along the last axis first: a fused step then squares and sums in one pass, and no second tensor of the gradient's size is there. */
+export const squaredNorm = (graph: Graph, gradient: Node): Node => graph.sumAll(graph.sum(graph.square(gradient), [-1]));
+
+/** PyTorch's clip_grad_norm_: min(1, most / (norm + 1e-6)). */
+export const clipScale = (graph: Graph, norm: Node, most: number): Node =>
+  graph.minimum(graph.div(graph.scalar(most), graph.add(norm, 1e-6)), 1);

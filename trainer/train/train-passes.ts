@@ -1,0 +1,125 @@
+/**
+ * The signatures that train on a batch: one, or, where the loss is computed from cached outputs, those of a mini-batch and that of the loss.
+ */
+import { backward } from '../graph/gradient.ts';
+import { Graph, type Node } from '../graph/graph.ts';
+import type { Traced } from '../graph/program.ts';
+import type { Attachment, Trainable } from '../method/method.ts';
+import type { ParameterSpec } from '../model/module-specs.ts';
+import { Tracer } from '../model/tracer.ts';
+import { required, valueFor } from '../narrow.ts';
+import { GradientSink } from './gradient-sink.ts';
+import { type BatchShape, type CachedLoss, type GradientRequest, shapeName, type Task } from './task.ts';
+import { gradientRequest, trainedGradient } from './trained-part.ts';
+import type { TraceParams } from './training-params.ts';
+
+export const trainSignature = (shape: BatchShape): string => `train/${shapeName(shape)}`;
+/** Gives the outputs of a mini-batch. */
+export const forwardSignature = (shape: BatchShape): string => `forward/${shapeName(shape)}`;
+/** Gives the loss of a batch and its gradient, from the outputs of all rows. */
+export const lossSignature = ({ batch }: BatchShape): string => `loss/${batch}`;
+
+/** One of the signatures that train on a batch of some shape. */
+export interface TrainPass {
+  readonly name: string;
+  /** Runs per batch. */
+  readonly times: number;
+  readonly trace: (params: TraceParams) => Traced;
+}
+
+/** The signatures for a batch of this shape, in the order in which they run. */
+export function trainPasses({ cached }: Task, shape: BatchShape): TrainPass[] {
+  if (!cached) return [{ name: trainSignature(shape), times: 1, trace: params => traceTrain(params, shape) }];
+  const counts = new Map<string, { readonly shape: BatchShape; times: number }>();
+  for (const { shape: part } of miniBatches(cached, shape)) {
+    const known = counts.get(shapeName(part));
+    if (known) known.times++;
+    else counts.set(shapeName(part), { shape: part, times: 1 });
+  }
+  const parts = [...counts.values()];
+  return [
+    ...parts.map(({ shape: part, times }) => ({ name: forwardSignature(part), times, trace: of(traceForward, part) })),
+    { name: lossSignature(shape), times: 1, trace: of(traceLoss, shape) },
+    ...parts.map(({ shape: part, times }) => ({ name: trainSignature(part), times, trace: of(traceBackward, part) })),
+  ];
+}
+
+/** Some neighboring rows of a batch. */
+export interface MiniBatch {
+  /** Its first row. */
+  readonly start: number;
+  readonly shape: BatchShape;
+}
+
+export function miniBatches({ rows }: Pick<CachedLoss, 'rows'>, { batch, tokens }: BatchShape): MiniBatch[] {
+  return Array.from({ length: Math.ceil(batch / rows) }, (_, i) => {
+    const count = Math.min(rows, batch - i * rows);
+    return { start: i * rows, shape: { batch: count, tokens, targets: count } };
+  });
+}
+
+type CachedTrace = (params: TraceParams, cached: CachedLoss, shape: BatchShape) => Traced;
+
+const of =
+  (trace: CachedTrace, shape: BatchShape): TrainPass['trace'] =>
+  params =>
+    trace(params, required(params.task.cached, 'the cached loss of the task'), shape);
+
+/** With the dropout of training: a mini-batch is given the same seed in both passes. */
+const traceForward: CachedTrace = ({ attachment, parts }, cached, shape) => {
+  const graph = new Graph(parts);
+  return { graph, outputs: { outputs: cached.outputs(trainTracer(graph, attachment), shape) }, effects: [] };
+};
+
+const traceLoss: CachedTrace = (_, cached, { batch }) => {
+  const graph = new Graph();
+  const outputs = graph.feed('outputs', [batch, cached.width]);
+  const loss = cached.loss(graph, outputs);
+  const seeds = [{ node: loss, gradient: graph.scalar(1) }];
+  const gradient = backward(graph, { seeds, wrt: new Map([[outputs, {}]]), policy: 'none' }).get(outputs);
+  return { graph, outputs: { loss, gradient: required(gradient, 'the gradient of the outputs') }, effects: [] };
+};
+
+/** The backward pass begins with the gradient of the outputs, a feed. */
+const traceBackward: CachedTrace = (params, cached, shape) => {
+  const loss: Task['loss'] = tracer => {
+    const { graph } = tracer;
+    const node = cached.outputs(tracer, shape);
+    const gradient = graph.feed('gradient', node.shape);
+    return { loss: graph.sumAll(graph.mul(node, gradient)), seeds: [{ node, gradient }] };
+  };
+  return traceTrain({ ...params, task: { ...params.task, loss } }, shape);
+};
+
+/** One update, or one batch's share of it. */
+export function traceTrain(params: TraceParams, shape: BatchShape): Traced {
+  const { task, attachment } = params;
+  const graph = new Graph(params.parts);
+  const tracer = trainTracer(graph, attachment);
+  const targets = new Map<Node, Trainable>();
+  const rowsOf = (trainable: Trainable) => trainable.rows && graph.read(trainable.rows.variable);
+  const requestFor = (parameter: ParameterSpec): GradientRequest => {
+    const trained = attachment.trainables.find(({ variable }) => variable.name === parameter.name);
+    const rows = trained && rowsOf(trained);
+    return trained ? (rows ? { rows } : 'all') : 'none';
+  };
+  const { loss, seeds, outputs: measured } = task.loss(tracer, shape, requestFor, params.labelSmoothing);
+  for (const trainable of attachment.trainables) targets.set(graph.read(trainable.variable), trainable);
+  const apply = new GradientSink(graph, params);
+  backward(graph, {
+    seeds,
+    wrt: new Map([...targets].map(([node, trainable]) => [node, gradientRequest(graph, trainable)])),
+    policy: params.recompute,
+    groupBlocks: params.groupBlocks,
+    onReady: (node, gradient) => {
+      const trainable = valueFor(targets, node);
+      apply.take(trainable, trainedGradient(graph, trainable, gradient), node.block);
+    },
+  });
+  const { effects, outputs } = apply.finish();
+  const followed = [...tracer.updates].map(([buffer, value]) => graph.assign(buffer.name, value));
+  return { graph, outputs: { loss, ...measured, ...outputs }, effects: [...effects, ...followed] };
+}
+
+const trainTracer = (graph: Graph, { linearHook, buffers, storage }: Attachment): Tracer =>
+  new Tracer({ graph, linearHook, seed: graph.feed('seed', [2], 'int32'), batchNorm: buffers ? 'updated' : 'frozen', storage });
