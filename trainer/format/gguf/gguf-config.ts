@@ -131,7 +131,7 @@ function ropeScaling(input: {
   const { ropeFactors, problems } = input;
   if (ropeFactors !== undefined) {
     const found = detectLlama3Scaling({ factors: ropeFactors, headDim: input.headDim, theta: input.ropeTheta });
-    if (found === undefined) problems.push({ message: 'rope_freqs.weight holds frequency factors that are not those of Llama 3' });
+    if (found === undefined) problems.push({ message: 'rope_freqs.weight holds frequency factors that no settings of Llama 3 give' });
     return found ?? null;
   }
   const type = input.metadata.get(`${input.architecture}.rope.scaling.type`) ?? 'none';

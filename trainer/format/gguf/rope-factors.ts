@@ -30,22 +30,59 @@ export function llama3Factors(input: { readonly scaling: Llama3Scaling; readonly
   });
 }
 
-/** Undefined when the factors are not those of a published Llama 3. */
-export function detectLlama3Scaling(input: {
-  readonly factors: Float32Array;
-  readonly headDim: number;
-  readonly theta: number;
-}): Llama3Scaling | undefined {
-  const { factors, headDim, theta } = input;
+/**
+ * The settings that give these factors: those published with Llama 3 where they do, else the equal ones with the frequency bounds nearest to
+ * theirs. Undefined when no settings give them.
+ */
+export function detectLlama3Scaling(given: GivenFactors): Llama3Scaling | undefined {
+  const { factors, headDim } = given;
   const factor = factors.at(-1);
   if (factor === undefined || factors.length !== headDim / 2 || !(factor >= 1)) return undefined;
-  const scaling: Llama3Scaling = {
+  const published: Llama3Scaling = {
     rope_type: 'llama3',
     factor,
     low_freq_factor: LOW,
     high_freq_factor: HIGH,
     original_max_position_embeddings: ORIGINAL_POSITIONS,
   };
-  const expected = llama3Factors({ scaling, headDim, theta });
-  return factors.every((value, i) => Math.abs(value / (expected[i] ?? Number.NaN) - 1) < TOLERANCE) ? scaling : undefined;
+  return [published, fitted(given, factor)].find(scaling => scaling && gives(scaling, given));
 }
+
+interface GivenFactors {
+  readonly factors: Float32Array;
+  readonly headDim: number;
+  readonly theta: number;
+}
+
+function gives(scaling: Llama3Scaling, { factors, headDim, theta }: GivenFactors): boolean {
+  const expected = llama3Factors({ scaling, headDim, theta });
+  return factors.every((value, i) => Math.abs(value / (expected[i] ?? Number.NaN) - 1) < TOLERANCE);
+}
+
+/**
+ * Between the bounds, `smooth` is a straight line over the frequency: `original / (high - low)` is its slope, `-low / (high - low)` its start. The
+ * two numbers are all that the factors say of the three settings; `low` is taken as near to 1 as a whole `original` allows.
+ */
+function fitted({ factors, headDim, theta }: GivenFactors, factor: number): Llama3Scaling | undefined {
+  const points = Array.from(factors, (value, i) => ({
+    frequency: theta ** ((-2 * i) / headDim) / (2 * Math.PI),
+    smooth: (1 / value - 1 / factor) / (1 - 1 / factor),
+  })).filter(({ smooth }) => smooth > TOLERANCE && smooth < 1 - TOLERANCE);
+  const [first, last] = [points[0], points.at(-1)];
+  if (!first || !last || first === last) return undefined;
+  const slope = (first.smooth - last.smooth) / (first.frequency - last.frequency);
+  const start = last.smooth - slope * last.frequency;
+  const original = Math.round(-slope / start);
+  if (!Number.isSafeInteger(original) || original < 1) return undefined;
+  const low = (-start * original) / slope;
+  return {
+    rope_type: 'llama3',
+    factor,
+    low_freq_factor: shortened(low),
+    high_freq_factor: shortened(low + original / slope),
+    original_max_position_embeddings: original,
+  };
+}
+
+/** The factors are float32, and settings have a few digits. */
+const shortened = (value: number): number => Number(value.toPrecision(5));
