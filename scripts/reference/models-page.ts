@@ -1,7 +1,7 @@
 /** docs/reference/models.md: the families, their classes, what works for each, and its measured errors against Transformers. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { type ObjectiveName, objectiveCatalog, objectiveNames } from '../../trainer/catalog/objectives.ts';
+import { classWritesText, type ObjectiveName, objectiveCatalog, objectiveNames } from '../../trainer/catalog/objectives.ts';
 import { ggufFamilies } from '../../trainer/format/gguf/gguf-families.ts';
 import { type Architecture, architectureOfType, architectures, headedClass } from '../../trainer/model/architectures.ts';
 import { architectureOf } from '../../trainer/model/load-model.ts';
@@ -20,19 +20,45 @@ export interface GoldenErrors {
 
 const quantities = Object.keys(TOLERANCES) as Quantity[];
 
-/** "Llama" of LlamaForCausalLM: what Transformers' classes of one family share. */
-const familyOf = (architecture: string): string => architecture.replace(/(Wrapper)?(Model|For[A-Z]\w*)$/, '');
+/** "Llama" of LlamaForCausalLM: what Transformers' classes of one family share. The text part of Gemma 3 is named apart. */
+const familyOf = (architecture: string): string => architecture.replace(/(Wrapper|Text)?(Model|For[A-Z]\w*)$/, '');
 
 const classes = Object.keys(architectures) as Architecture[];
 const families = [...new Set(classes.map(familyOf))];
 const classesOf = (family: string): Architecture[] => classes.filter(name => familyOf(name) === family);
 
 const tasksOf = (family: string): ObjectiveName[] => {
+  const own = classesOf(family);
+  const writes = own.some(classWritesText);
   // The text part of models that also see images is trained.
-  const text = classesOf(family).map(name => name.replace(/ForConditionalGeneration$/, 'ForCausalLM'));
-  const trained = [...text, ...classesOf(family).flatMap(name => headedClass(name, 'single_label') ?? [])];
-  return objectiveNames.filter(task => trained.some(name => name.endsWith(objectiveCatalog[task].architectures)));
+  const text = own.map(name => name.replace(/ForConditionalGeneration$/, 'ForCausalLM'));
+  const trained = [...text, ...own.flatMap(name => headedClass(name, 'single_label') ?? [])];
+  return objectiveNames.filter(task => {
+    const { startsFrom, embeds, architectures: ending } = objectiveCatalog[task];
+    const isOfKind = startsFrom === 'causal' ? writes : embeds ? !writes : true;
+    return isOfKind && trained.some(name => name.endsWith(ending));
+  });
 };
+
+/** Tasks with the same families stand in one column. */
+const taskGroups = groupsOf(objectiveNames, task =>
+  families
+    .filter(family => tasksOf(family).includes(task))
+    .sort()
+    .join(),
+);
+
+/** @returns at least one name in each group */
+function groupsOf<Name>(names: readonly Name[], keyOf: (name: Name) => string): (readonly [Name, ...Name[]])[] {
+  const groups = new Map<string, [Name, ...Name[]]>();
+  for (const name of names) {
+    const key = keyOf(name);
+    const group = groups.get(key);
+    if (group) group.push(name);
+    else groups.set(key, [name]);
+  }
+  return [...groups.values()];
+}
 
 const ggufOf = (family: string): string[] =>
   Object.entries(ggufFamilies).flatMap(([name, own]) =>
@@ -56,17 +82,11 @@ export function modelsPage(errors: GoldenErrors, golden: string): string {
     ),
     '## Families',
     table(
-      ['family', 'tasks', 'GGUF'],
-      families.map(family => [
-        family,
-        tasksOf(family)
-          .map(task => objectiveCatalog[task].label)
-          .join(', '),
-        codes(ggufOf(family)) || '–',
-      ]),
+      ['family', ...taskGroups.map(tasks => tasks.map(task => code(task)).join(' ')), 'GGUF'],
+      families.map(family => [family, ...taskGroups.map(([task]) => (tasksOf(family).includes(task) ? '✓' : '')), codes(ggufOf(family))]),
     ),
     paragraph(
-      'No method, measure or export format is tied to a family; [How the methods work](../explanation/methods.md) lists what each excludes. The GGUF column has the name of the architecture in llama.cpp.',
+      'A column has the [tasks](tasks.md) that the same families can be tuned for. No method, measure or export format is tied to a family; [How the methods work](../explanation/methods.md) lists what each excludes. The GGUF column has the name of the architecture in llama.cpp.',
     ),
     '## Class names',
     list(families.map(family => `${family}: ${codes(classesOf(family))}`)),

@@ -7,8 +7,9 @@ import { type Missing, missingOfTimm, missingParts } from './missing-parts.ts';
 const ENDING = /(For[A-Z]\w*|Model)$/;
 const nearestByEnding: readonly (readonly [RegExp, string])[] = [
   [/ImageClassification$/, 'ViTForImageClassification'],
-  [/SequenceClassification$|MaskedLM$|TokenClassification$|Model$/, 'BertForSequenceClassification'],
+  // Before the names that end with Model.
   [/(CausalLM|ConditionalGeneration|LMHeadModel)$/, 'LlamaForCausalLM'],
+  [/SequenceClassification$|MaskedLM$|TokenClassification$|Model$/, 'BertForSequenceClassification'],
 ];
 
 /** The page that lists the families with what works for each. */
@@ -67,8 +68,11 @@ const isNamed = ({ names }: Missing, name: string): boolean => names?.test(famil
 
 function nearestClass(name: string, found: readonly Missing[], supported: readonly string[]): string | undefined {
   const ending = ENDING.exec(name)?.[0] ?? '';
-  const listed = found.flatMap(({ nearest }) => (nearest === undefined ? [] : [ending, ...TASKS].map(task => `${nearest}${task}`)));
   const byEnding = nearestByEnding.find(([pattern]) => pattern.test(name))?.[1];
+  const alike = TASKS.filter(task => byEnding?.endsWith(task));
+  const listed = found.flatMap(({ nearest }) =>
+    nearest === undefined ? [] : [ending, ...alike, ...TASKS].map(task => `${nearest}${task}`),
+  );
   return [...listed, supportedByName(name, supported), byEnding].find(each => each !== undefined && supported.includes(each));
 }
 

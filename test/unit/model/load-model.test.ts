@@ -27,6 +27,12 @@ describe('config.json', () => {
       /it needs inputs for each layer; the nearest supported class is Gemma3ForCausalLM/,
     ],
     [
+      'a language model by the name of its class with images, and not by a head for classes',
+      { architectures: ['Llama4ForConditionalGeneration'] },
+      /; the nearest supported class is Qwen3MoeForCausalLM/,
+    ],
+    ['an old name of language models', { architectures: ['GPT2LMHeadModel'] }, /; the nearest supported class is LlamaForCausalLM/],
+    [
       'the second Swin, which is no misspelled Swin',
       { architectures: ['Swinv2ForImageClassification'] },
       /Swinv2ForImageClassification, which is not supported: it needs cosine attention .*; the nearest supported class is SwinForImageClassification/,
