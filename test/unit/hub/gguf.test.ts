@@ -9,7 +9,7 @@ import { ggufKeys } from '../../../trainer/format/gguf/gguf-keys.ts';
 import { openGguf } from '../../../trainer/format/gguf/gguf-source.ts';
 import { ggufTokenizerFiles } from '../../../trainer/format/gguf/gguf-tokenizer.ts';
 import { missingOfGguf } from '../../../trainer/format/gguf/gguf-unsupported.ts';
-import { detectLlama3Scaling, type Llama3Scaling, llama3Factors } from '../../../trainer/format/gguf/rope-factors.ts';
+import { llama3Factors } from '../../../trainer/format/gguf/rope-factors.ts';
 import { ModelFileError } from '../../../trainer/format/model-file-error.ts';
 import { createTokenizer } from '../../../trainer/format/tokenizer/tokenizer.ts';
 import { openModel, readModelHeaders } from '../../../trainer/hub/open-model.ts';
@@ -241,29 +241,12 @@ describe('config', () => {
     } as const;
     const factors = llama3Factors({ scaling, headDim: 64, theta: 500000 });
     expect([factors[0], factors.at(-1)]).toEqual([1, 32]);
-    expect(detectLlama3Scaling({ factors, headDim: 64, theta: 500000 })).toEqual(scaling);
-    expect(detectLlama3Scaling({ factors: factors.map((f, i) => (i === 12 ? f * 2 : f)), headDim: 64, theta: 500000 })).toBeUndefined();
-    expect(detectLlama3Scaling({ factors: factors.map(f => f * 2), headDim: 64, theta: 500000 })).toBeUndefined();
     const bytes = base('llama')
       .u32('llama.rope.dimension_count', 64)
       .f32('llama.rope.freq_base', 500000)
       .tensor('rope_freqs.weight', [32], factors)
       .build();
     expect((await configOf(bytes)).rope_scaling).toEqual(scaling);
-  });
-
-  test.each([
-    { factor: 8, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 4096 },
-    { factor: 16, low_freq_factor: 1, high_freq_factor: 2.5, original_max_position_embeddings: 1000 },
-    { factor: 4, low_freq_factor: 2, high_freq_factor: 32, original_max_position_embeddings: 131072 },
-  ])('equal settings are found for factors of other models: %j', given => {
-    const of = (scaling: Llama3Scaling) => llama3Factors({ scaling, headDim: 128, theta: 500000 });
-    const factors = of({ rope_type: 'llama3', ...given });
-    const found = detectLlama3Scaling({ factors, headDim: 128, theta: 500000 });
-    if (!found) throw new Error('not found');
-    expect(found.factor).toBe(given.factor);
-    expect(found.low_freq_factor).toBeCloseTo(1, 3);
-    for (const [i, value] of of(found).entries()) expect(value / (factors[i] ?? 0)).toBeCloseTo(1, 4);
   });
 
   test('every key that llama.cpp lists is computed, without effect, or refused', () => {
