@@ -33,6 +33,8 @@ const LABELS: Readonly<Record<string, string>> = {
   eval_logp_undesirable: 'Held-out log-probability of the bad answers',
   eval_kl: 'Held-out divergence from the base model',
   eval_nll: 'Held-out next-token loss',
+  eval_teacher_divergence: 'Held-out divergence from the teacher',
+  teacher_divergence: 'Divergence from the teacher',
   learning_rate: 'Learning rate',
   grad_norm: 'Gradient norm',
   tokens_per_second: 'Throughput',

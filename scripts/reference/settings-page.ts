@@ -1,6 +1,7 @@
 /** docs/reference/settings.md: every setting of a recipe, from the schema and the table of other tools' names. */
 import { type ForeignKey, foreignKeys, foreignValues } from '../../trainer/protocol/foreign-keys.ts';
 import { batchSettings, dataGroup, sampleSettings } from '../../trainer/protocol/recipe/data-settings.ts';
+import { distillationGroup } from '../../trainer/protocol/recipe/distillation-settings.ts';
 import { embeddingGroup } from '../../trainer/protocol/recipe/embedding-settings.ts';
 import { importanceSettings, methodSettings, modelSettings } from '../../trainer/protocol/recipe/model-settings.ts';
 import { preferenceGroup } from '../../trainer/protocol/recipe/preference-settings.ts';
@@ -26,6 +27,7 @@ const sections: readonly Section[] = [
   { title: 'Optimizer and memory', fields: optimizerSettings },
   { title: 'Preferences', fields: preferenceGroup.fields, prefix: 'preference.' },
   { title: 'Embeddings', fields: embeddingGroup.fields, prefix: 'embedding.' },
+  { title: 'Distillation', fields: distillationGroup.fields, prefix: 'distillation.' },
   { title: 'Importance', fields: importanceSettings, prefix: 'importance.' },
   { title: 'Logging, evaluation and checkpoints', fields: runSettings },
   { title: 'Sweep', fields: groups.sweep?.fields ?? {}, prefix: 'sweep.' },

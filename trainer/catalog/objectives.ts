@@ -34,6 +34,8 @@ export interface ObjectiveEntry {
   readonly problem?: 'single_label' | 'multi_label' | 'regression' | 'token_label' | 'embedding';
   /** Present if the samples are answers that were compared or judged. */
   readonly compares?: Comparison;
+  /** Present if it also learns from the next-token probabilities of another model, the teacher (`distillation`). */
+  readonly hasTeacher?: true;
   /** Present if a text is scored for another one: numbers are from 0 to 1, and the texts of each held-out query are ranked. */
   readonly ranks?: true;
   /** Present if samples are texts whose vectors are compared with each other. */
@@ -67,6 +69,17 @@ const entries = {
     target: 'tokens',
     unit: 'tokens',
     metrics: ['loss', 'accuracy'],
+    architectures: 'ForCausalLM',
+  },
+  distillation: {
+    label: 'Distillation',
+    summary: 'Predict the next token as another model, the teacher, predicts it.',
+    model: 'causal',
+    reads: 'texts',
+    target: 'tokens',
+    hasTeacher: true,
+    unit: 'tokens',
+    metrics: ['loss', 'accuracy', 'teacher_divergence'],
     architectures: 'ForCausalLM',
   },
   dpo: {

@@ -5,6 +5,7 @@ import type { Batch, BatchSource } from '../data/batch/batches.ts';
 import { epochBatches } from '../data/batch/batches.ts';
 import type { Session } from '../engine/engine.ts';
 import type { HostArray } from '../graph/types.ts';
+import { isLower } from '../protocol/recipe/run-settings.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import { evalSignature } from '../train/train-program.ts';
 import type { JobScope } from './job-scope.ts';
@@ -120,8 +121,8 @@ export function evaluationMetrics(evaluation: Evaluation): Record<string, number
 /** The value that selects the best checkpoint; the loss if the evaluation does not contain the metric. */
 export function bestModelValue({ loss, labels, tokenAccuracy, measures }: Evaluation, metric: Recipe['metric_for_best_model']): number {
   const value =
-    metric === 'loss' ? -loss : metric === 'accuracy' ? (labels?.accuracy ?? tokenAccuracy ?? measures?.accuracy) : measures?.[metric];
-  return value ?? -loss;
+    metric === 'loss' ? loss : metric === 'accuracy' ? (labels?.accuracy ?? tokenAccuracy ?? measures?.accuracy) : measures?.[metric];
+  return value === undefined || isLower(metric) ? -(value ?? loss) : value;
 }
 
 /** From the counts of actual labels by predicted label. */

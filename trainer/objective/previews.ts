@@ -3,6 +3,7 @@
 import type { ObjectiveName } from '../catalog/objectives.ts';
 import { preview as causalLm } from './causal_lm/preview.ts';
 import type { PreviewData } from './data-preview.ts';
+import { preview as distillation } from './distillation/preview.ts';
 import { preview as dpo } from './dpo/preview.ts';
 import { preview as embedding } from './embedding/preview.ts';
 import { preview as imageClassification } from './image_classification/preview.ts';
@@ -18,6 +19,7 @@ import { preview as tokenClassification } from './token_classification/preview.t
 
 export const previews: Readonly<Record<ObjectiveName, PreviewData>> = {
   causal_lm: causalLm,
+  distillation,
   dpo,
   embedding,
   image_classification: imageClassification,

@@ -2,6 +2,7 @@
 
 import type { ObjectiveName } from '../catalog/objectives.ts';
 import { setUp as causalLm } from './causal_lm/set-up.ts';
+import { setUp as distillation } from './distillation/set-up.ts';
 import { setUp as dpo } from './dpo/set-up.ts';
 import { setUp as embedding } from './embedding/set-up.ts';
 import { setUp as imageClassification } from './image_classification/set-up.ts';
@@ -18,6 +19,7 @@ import { setUp as tokenClassification } from './token_classification/set-up.ts';
 
 export const setUps: Readonly<Record<ObjectiveName, SetUpTask>> = {
   causal_lm: causalLm,
+  distillation,
   dpo,
   embedding,
   image_classification: imageClassification,

@@ -6,7 +6,7 @@ import type { Task } from '../train/task.ts';
 import { tasks } from './tasks.ts';
 
 /** The task of a recipe. For a model of another kind than the recipe's, which no run takes, that of the first objective of its kind. */
-export function taskOf(model: AnyModel, recipe: Pick<Recipe, 'embedding' | 'packing' | 'preference' | 'task'>): Task {
+export function taskOf(model: AnyModel, recipe: Pick<Recipe, 'distillation' | 'embedding' | 'packing' | 'preference' | 'task'>): Task {
   const isOfKind = (name: ObjectiveName): boolean => objectiveCatalog[name].model === model.kind;
   // One that starts from another kind of model has a head of its own.
   const isUsual = (name: ObjectiveName): boolean => isOfKind(name) && objectiveCatalog[name].startsFrom === undefined;

@@ -60,4 +60,4 @@ export interface SetUpParams extends ReadParams {
 export type SetUpTask = (params: SetUpParams, part: 'train' | 'held') => Promise<TaskSetup>;
 
 /** The loss and the evaluation of a model of an objective's kind by itself, before any data is read. */
-export type TaskOf = (model: AnyModel, recipe: Pick<Recipe, 'embedding' | 'packing' | 'preference'>) => Task;
+export type TaskOf = (model: AnyModel, recipe: Pick<Recipe, 'distillation' | 'embedding' | 'packing' | 'preference'>) => Task;

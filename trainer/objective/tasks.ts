@@ -2,6 +2,7 @@
 
 import type { ObjectiveName } from '../catalog/objectives.ts';
 import { task as causalLm } from './causal_lm/task.ts';
+import { task as distillation } from './distillation/task.ts';
 import { task as dpo } from './dpo/task.ts';
 import { task as embedding } from './embedding/task.ts';
 import { task as imageClassification } from './image_classification/task.ts';
@@ -18,6 +19,7 @@ import { task as tokenClassification } from './token_classification/task.ts';
 
 export const tasks: Readonly<Record<ObjectiveName, TaskOf>> = {
   causal_lm: causalLm,
+  distillation,
   dpo,
   embedding,
   image_classification: imageClassification,

@@ -16,6 +16,7 @@ const STAGES: Readonly<Record<string, string>> = {
   data: 'reading the data',
   tokenize: 'tokenizing the data',
   compare: 'comparing the samples',
+  teacher: 'running the teacher',
   importance: 'scoring rows',
   compile: 'compiling',
   rehearse: 'rehearsing evaluation and save',

@@ -3,6 +3,7 @@
  * runs them all.
  */
 import { dataRules } from './recipe/data-rules.ts';
+import { distillationRules } from './recipe/distillation-rules.ts';
 import { embeddingRules } from './recipe/embedding-rules.ts';
 import { evaluationRules } from './recipe/evaluation-rules.ts';
 import { ignoredRules } from './recipe/ignored-rules.ts';
@@ -19,6 +20,7 @@ export const recipeRules: readonly Rule[] = [
   ...dataRules,
   ...embeddingRules,
   ...preferenceRules,
+  ...distillationRules,
   ...evaluationRules,
   ...sweepRules,
   ...processRules,

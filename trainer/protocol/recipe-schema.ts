@@ -1,5 +1,6 @@
 /** The recipe: every setting once. The type, the defaults, the JSON Schema and the documentation for hover and completion all come from `recipeFields`. */
 import { batchSettings, dataGroup, sampleSettings } from './recipe/data-settings.ts';
+import { distillationGroup } from './recipe/distillation-settings.ts';
 import { embeddingGroup } from './recipe/embedding-settings.ts';
 import { importanceSettings, methodSettings, modelSettings } from './recipe/model-settings.ts';
 import { preferenceGroup } from './recipe/preference-settings.ts';
@@ -21,6 +22,7 @@ const runFields = {
   ...scheduleSettings,
   ...optimizerSettings,
   preference: preferenceGroup,
+  distillation: distillationGroup,
   importance: group('How rows are scored and selected (spsft).', importanceSettings),
   ...runSettings,
 } as const satisfies Fields;

@@ -21,6 +21,9 @@ export const RUN_FILES = {
   scores: 'scores.safetensors',
   /** The log-probabilities of the answers under the base model. */
   reference: 'reference.safetensors',
+  /** The predictions of the teacher for the training and the held-out samples. */
+  teacherTrain: 'teacher.train.safetensors',
+  teacherHeld: 'teacher.held.safetensors',
   /** The logs and metrics of the other processes of a run, in a folder for each. */
   ranks: 'ranks',
   /** Memory and speed of each process, at the newest line of metrics. */

@@ -48,6 +48,8 @@ export interface TokenBatch extends Batch {
   readonly targetSamples: Int32Array;
 }
 
+export const isTokenBatch = (batch: Batch): batch is TokenBatch => 'targetSamples' in batch;
+
 /** The next batch to train on: all that has to be saved of the data. */
 export interface DataCursor {
   readonly epoch: number;

@@ -2,6 +2,7 @@
 import { checksum } from '../../files/checksum.ts';
 import { writeDurably } from '../../files/durable-file.ts';
 import { writeAt } from '../../files/write-at.ts';
+import { valueFor } from '../../narrow.ts';
 import { ModelFileError } from '../model-file-error.ts';
 import { ELEMENT_BYTES, type TensorDType } from '../tensor-source.ts';
 import { checksumMetadata, sealHeader } from './safetensors-checksums.ts';
@@ -46,9 +47,39 @@ export async function writeSafetensors(
   return digits;
 }
 
-const byteLengthOf = (entry: TensorEntry): number => entry.shape.reduce((n, d) => n * d, ELEMENT_BYTES[entry.dtype]);
+/** Writes bytes of a tensor, from its `begin`-th on. */
+export type PutBytes = (name: string, begin: number, bytes: Uint8Array) => Promise<void>;
 
-function buildHeader(path: string, entries: readonly TensorEntry[], metadata: Readonly<Record<string, string>>): Uint8Array {
+/**
+ * The same where values are known in another order than that of the file: `write` puts them where they belong, and must put all of them.
+ * There are no checksums.
+ * @throws ModelFileError when a name appears twice; the error of `write` or of the disk otherwise
+ */
+export async function writeSafetensorsAnywhere(
+  path: string,
+  entries: readonly Omit<TensorEntry, 'data'>[],
+  metadata: Readonly<Record<string, string>>,
+  write: (put: PutBytes) => Promise<void>,
+): Promise<void> {
+  const header = buildHeader(path, entries, metadata);
+  const starts = new Map<string, number>();
+  let end = header.length;
+  for (const entry of entries) {
+    starts.set(entry.name, end);
+    end += byteLengthOf(entry);
+  }
+  await writeDurably(path, async handle => {
+    await writeAt(handle, header, 0);
+    await handle.truncate(end);
+    await write(async (name, begin, bytes) => {
+      await writeAt(handle, bytes, valueFor(starts, name) + begin);
+    });
+  });
+}
+
+const byteLengthOf = (entry: Omit<TensorEntry, 'data'>): number => entry.shape.reduce((n, d) => n * d, ELEMENT_BYTES[entry.dtype]);
+
+function buildHeader(path: string, entries: readonly Omit<TensorEntry, 'data'>[], metadata: Readonly<Record<string, string>>): Uint8Array {
   const fields = new Map<string, unknown>();
   fields.set('__metadata__', metadata);
   let offset = 0;

@@ -65,6 +65,32 @@ export const settingDiagnostics: Readonly<Record<string, Diagnostic>> = {
       'The loss `kto` compares rewards with a reference point, the mean log-ratio of mismatched answers of the batch. One answer gives a poor estimate. `gradient_accumulation_steps` does not help: each of its batches has a reference point of its own.',
     fix: 'Raise `per_device_train_batch_size`, or set `preference.loss_type: apo_zero_unpaired`.',
   },
+  'no-teacher': {
+    about: '`task: distillation` learns from the predictions of another model, and the recipe names none.',
+    fix: 'Set `distillation.teacher` to a model with the same vocabulary, or `distillation.logits` to a file of its predictions.',
+  },
+  'teacher-and-file': {
+    about: "`distillation.teacher` computes the teacher's predictions, and `distillation.logits` reads them from a file.",
+    fix: 'Removes the file.',
+  },
+  'teacher-is-model': {
+    about: '`distillation.teacher` is the model that is trained. Its predictions are those that the model already makes.',
+    fix: 'Name a larger model, or one that was tuned.',
+  },
+  'nothing-from-teacher': {
+    about:
+      'With `distillation.alpha: 0` the teacher has no share of the loss. With `distillation.rest: renormalize` and `top_k: 1`, the one token that is compared has the probability 1 in both models.',
+    fix: 'Raise `alpha`, or writes `rest: bucket`.',
+  },
+  'held-out-without-teacher': {
+    about:
+      '`metric_for_best_model: teacher_divergence` compares held-out samples with the teacher, whose predictions for them are in no file.',
+    fix: 'Set `distillation.eval_logits`, or writes `loss`.',
+  },
+  'processes-of-teacher': {
+    about: 'The predictions of the teacher are computed and read by one process.',
+    fix: 'Writes `processes: 1`.',
+  },
   'batch-without-negatives': {
     about:
       'The wrong answers of an anchor are the other samples of its batch. A batch of one sample without hard negatives has none, so its loss is 0.',

@@ -17,11 +17,42 @@ export interface HeadLossParams {
   readonly targetIds: Node;
   /** float32 [targets]: 0 fills up; the loss is Σ weight · NLL. */
   readonly targetWeights: Node;
+  /** A second loss of the same logits, which is mixed with the NLL. */
+  readonly soft?: SoftTargets | undefined;
+}
+
+/** A loss of the logits that is no NLL of one token each, such as the distance from another model's distribution. */
+export interface SoftTargets {
+  /** The factors of both losses of a target. */
+  readonly shares: { readonly nll: number; readonly soft: number };
+  readonly judge: (graph: Graph, chunk: ChunkLogits) => SoftLoss;
+}
+
+/** The logits of some of the targets. */
+export interface ChunkLogits {
+  /** [size, vocabulary]. */
+  readonly logits: Node;
+  /** Their softmax. */
+  readonly p: Node;
+  /** log Σ exp of them, [size]. */
+  readonly logSum: Node;
+  /** Among all targets. */
+  readonly begin: number;
+  readonly size: number;
+}
+
+export interface SoftLoss {
+  /** [size]. */
+  readonly losses: Node;
+  /** Slopes for the logits, [size, vocabulary]. */
+  readonly slopes: () => Node;
 }
 
 export interface HeadLoss {
-  /** Σ weight · NLL, a scalar. */
+  /** Σ weight · NLL, or of the mixture with a second loss; a scalar. */
   readonly loss: Node;
+  /** The second loss of each target, [targets]. */
+  readonly soft?: Node;
   /** NLL of each target in nats, [targets]. */
   readonly nll: Node;
   /** 1 where the target is the likeliest token, [targets]. */
@@ -68,8 +99,8 @@ export function headLossWithGradient(
   params: HeadLossParams,
   wants: { readonly weight: WeightWish; readonly labelSmoothing?: number },
 ): HeadLoss & { readonly seeds: HeadSeeds } {
-  const { loss, nll, hits, towardsHidden, towardsWeight } = sweep(graph, params, wants);
-  return { loss, nll, hits, seeds: seedsOf(graph, params, graph.concat(towardsHidden, 0), towardsWeight) };
+  const { towardsHidden, towardsWeight, ...found } = sweep(graph, params, wants);
+  return { ...found, seeds: seedsOf(graph, params, graph.concat(towardsHidden, 0), towardsWeight) };
 }
 
 /** The weight of each target in a loss that is known only when all NLLs are: its slope for each NLL, [targets]. */
@@ -120,15 +151,17 @@ function sweep(
   const { weight } = params;
   const vocabulary = weight.shape[0] as number;
   const { labelSmoothing: smoothing = 0 } = wants;
-  const hard = (x: Node): Node => (smoothing > 0 ? graph.mul(x, 1 - smoothing) : x);
+  const shares = params.soft?.shares;
+  const scaled = (x: Node, by: number): Node => (by === 1 ? x : graph.mul(x, by));
   const towardsHidden: Node[] = [];
   let towardsWeight: Node | undefined;
   const chunks = splitTargets(graph, params).map(chunk => {
-    const { nll: plain, hits, p: softmax, targetRows, surprise, slope, targetSlope } = chunkLoss(graph, chunk, params);
+    const { nll: plain, hits, soft, p: softmax, targetRows, surprise, slope, targetSlope } = chunkLoss(graph, chunk, params);
     const smooth = smoothing > 0 ? graph.sub(softmax, smoothing / vocabulary) : softmax;
-    const p = slope ? graph.mul(smooth, slope) : smooth;
-    const own = (x: Node): Node => hard(targetSlope ? graph.mul(x, targetSlope) : x);
-    const nll = smoothing > 0 ? graph.add(hard(plain), graph.mul(surprise(), smoothing)) : plain;
+    const mixed = soft && shares ? graph.add(scaled(smooth, shares.nll), scaled(soft.slopes(), shares.soft)) : smooth;
+    const p = slope ? graph.mul(mixed, slope) : mixed;
+    const own = (x: Node): Node => scaled(targetSlope ? graph.mul(x, targetSlope) : x, (1 - smoothing) * (shares?.nll ?? 1));
+    const nll = smoothing > 0 ? graph.add(scaled(plain, 1 - smoothing), graph.mul(surprise(), smoothing)) : plain;
     const w = chunk.weights && graph.reshape(chunk.weights, [chunk.weights.shape[0] as number, 1]);
     const weigh = (x: Node): Node => (w ? graph.mul(x, w) : x);
     towardsHidden.push(weigh(graph.sub(product(graph, weight.dtype, p, weight), own(targetRows))));
@@ -146,7 +179,7 @@ function sweep(
             );
       towardsWeight = towardsWeight ? graph.add(towardsWeight, spread) : spread;
     }
-    return { nll, hits };
+    return { nll, hits, soft };
   });
   return { ...join(graph, params, chunks), towardsHidden, towardsWeight };
 }
@@ -158,6 +191,9 @@ interface Chunk {
   readonly hidden: Node;
   readonly ids: Node;
   readonly weights: Node | undefined;
+  /** Among all targets. */
+  readonly begin: number;
+  readonly size: number;
 }
 
 function splitTargets(graph: Graph, params: TargetParams): Chunk[] {
@@ -170,6 +206,7 @@ function splitTargets(graph: Graph, params: TargetParams): Chunk[] {
       hidden: graph.gather(params.hidden, graph.sliceAxis(params.targetPositions, 0, begin, size)),
       ids: graph.sliceAxis(params.targetIds, 0, begin, size),
       weights: params.targetWeights && graph.sliceAxis(params.targetWeights, 0, begin, size),
+      ...{ begin, size },
     });
   }
   return chunks;
@@ -178,6 +215,7 @@ function splitTargets(graph: Graph, params: TargetParams): Chunk[] {
 interface ChunkLoss {
   readonly nll: Node;
   readonly hits: Node;
+  readonly soft: SoftLoss | undefined;
   readonly p: Node;
   readonly targetRows: Node;
   /** Mean NLL over the vocabulary of each target. */
@@ -187,7 +225,11 @@ interface ChunkLoss {
   readonly targetSlope: Node | undefined;
 }
 
-function chunkLoss(graph: Graph, { hidden, ids }: Chunk, { weight, cap }: Pick<HeadLossParams, 'weight' | 'cap'>): ChunkLoss {
+function chunkLoss(
+  graph: Graph,
+  { hidden, ids, begin, size }: Chunk,
+  { weight, cap, soft }: Pick<HeadLossParams, 'weight' | 'cap' | 'soft'>,
+): ChunkLoss {
   const plain = product(graph, weight.dtype, hidden, weight, { transposeB: true });
   const capped = cap === undefined ? undefined : softCap(graph, plain, cap);
   const logits = capped?.y ?? plain;
@@ -203,7 +245,7 @@ function chunkLoss(graph: Graph, { hidden, ids }: Chunk, { weight, cap }: Pick<H
   const hits = graph.cast(graph.equal(graph.argmax(p, -1), ids), 'float32');
   const asTheyAre = (node: Node): Node => node;
   return {
-    ...{ nll, hits, p, targetRows, slope: capped?.slope(asTheyAre) },
+    ...{ nll, hits, p, targetRows, soft: soft?.judge(graph, { logits, p, logSum, begin, size }), slope: capped?.slope(asTheyAre) },
     surprise: () => graph.sub(logSum, graph.mean(logits, [-1])),
     targetSlope: ownCapped && graph.reshape(ownCapped.slope(asTheyAre), [own.shape[0] as number, 1]),
   };
@@ -213,12 +255,17 @@ function chunkLoss(graph: Graph, { hidden, ids }: Chunk, { weight, cap }: Pick<H
 const product = (graph: Graph, dtype: DType, a: Node, b: Node, options: { transposeA?: boolean; transposeB?: boolean } = {}): Node =>
   graph.cast(graph.matmul(graph.cast(a, dtype), graph.cast(b, dtype), options), 'float32');
 
-function join(graph: Graph, { targetWeights }: TargetParams, chunks: readonly { readonly nll: Node; readonly hits: Node }[]): HeadLoss {
-  const joined = (name: 'nll' | 'hits'): Node =>
-    graph.concat(
-      chunks.map(chunk => chunk[name]),
-      0,
-    );
-  const [nll, hits] = [joined('nll'), joined('hits')];
-  return { loss: graph.sumAll(targetWeights ? graph.mul(nll, targetWeights) : nll), nll, hits };
+interface JoinedChunk {
+  readonly nll: Node;
+  readonly hits: Node;
+  readonly soft: SoftLoss | undefined;
+}
+
+function join(graph: Graph, { targetWeights, soft: mixture }: TargetParams, chunks: readonly JoinedChunk[]): HeadLoss {
+  const joined = (of: (chunk: JoinedChunk) => Node[]): Node => graph.concat(chunks.flatMap(of), 0);
+  const [nll, hits] = [joined(chunk => [chunk.nll]), joined(chunk => [chunk.hits])];
+  const weigh = (losses: Node): Node => graph.sumAll(targetWeights ? graph.mul(losses, targetWeights) : losses);
+  if (!mixture) return { loss: weigh(nll), nll, hits };
+  const soft = joined(chunk => (chunk.soft ? [chunk.soft.losses] : []));
+  return { loss: weigh(graph.add(graph.mul(nll, mixture.shares.nll), graph.mul(soft, mixture.shares.soft))), nll, hits, soft };
 }

@@ -4,14 +4,14 @@ import { planBatches } from '../../data/batch/batch-plan.ts';
 import { BUCKETS, freeOrder, trainBatchSettings } from '../../data/batch/batch-settings.ts';
 import { type TokenSourceParams, tokenSource } from '../../data/batch/batches.ts';
 import { digestSamples } from '../../data/data-digest.ts';
-import { withTokenizer } from '../../job/open-base.ts';
+import { type TextBase, withTokenizer } from '../../job/open-base.ts';
 import { padIdOf } from '../../job/pad-id.ts';
 import type { CausalModel } from '../../model/model-spec.ts';
 import { RunError } from '../../run-error.ts';
-import { loadHeldData, loadTrainingData } from '../load-data.ts';
-import type { ReadParams, SetUpTask } from '../task-setup.ts';
+import { loadHeldData, loadTrainingData, type RunData } from '../load-data.ts';
+import type { ReadParams, SetUpParams, SetUpTask, TaskSetup } from '../task-setup.ts';
 import { causalTask } from './causal-task.ts';
-import { tokenEvaluator } from './token-evaluator.ts';
+import { type TokenEvaluator, tokenEvaluator } from './token-evaluator.ts';
 
 /** @throws RunError 'wrong-task' for a model that writes no text */
 export function causalModelFor({ recipe, base: { model } }: Pick<ReadParams, 'recipe' | 'base'>): CausalModel {
@@ -23,7 +23,21 @@ export function causalModelFor({ recipe, base: { model } }: Pick<ReadParams, 're
   );
 }
 
-export const setUpCausal: SetUpTask = async (params, part) => {
+export const setUpCausal: SetUpTask = setUpTexts;
+
+/** A task of texts to write, with what its samples were made of. */
+export interface TextSetup extends TaskSetup {
+  readonly data: RunData;
+  readonly base: TextBase<CausalModel>;
+  readonly evaluator: TokenEvaluator | undefined;
+}
+
+/** @param options.scoresLabels of labeled data: an evaluation also finds the label that the model would write; true if left out */
+export async function setUpTexts(
+  params: SetUpParams,
+  part: 'train' | 'held',
+  { scoresLabels = true }: { readonly scoresLabels?: boolean } = {},
+): Promise<TextSetup> {
   const { recipe } = params;
   const model = causalModelFor(params);
   const base = await withTokenizer({ ...params.base, model });
@@ -34,7 +48,7 @@ export const setUpCausal: SetUpTask = async (params, part) => {
     data.held.length > 0
       ? tokenEvaluator({
           examples: data.held,
-          labels: data.labels,
+          labels: scoresLabels ? data.labels : [],
           batchSize: recipe.per_device_eval_batch_size,
           packing: recipe.packing,
           maxPositions: model.maxPositions,
@@ -46,6 +60,8 @@ export const setUpCausal: SetUpTask = async (params, part) => {
     tokenSource({ plan, sequences, padId, packed: recipe.packing });
   return {
     model,
+    data,
+    base,
     task: causalTask(model, {
       packed: recipe.packing,
       labelTokens: evaluator?.scoring?.kind === 'begin' ? evaluator.scoring.tokens : undefined,
@@ -63,4 +79,4 @@ export const setUpCausal: SetUpTask = async (params, part) => {
     },
     evaluator,
   };
-};
+}

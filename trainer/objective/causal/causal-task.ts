@@ -1,8 +1,9 @@
 /** The task of language models: predict the next token, at the positions that count. */
 import type { Graph, Node } from '../../graph/graph.ts';
 import { HIDDEN } from '../../model/layer/attention.ts';
-import { headLoss, headLossWithGradient } from '../../model/layer/cross-entropy.ts';
+import { headLoss, headLossWithGradient, type SoftTargets } from '../../model/layer/cross-entropy.ts';
 import { headLogits } from '../../model/layer/head-logits.ts';
+import { type DivergenceSettings, teacherDivergence } from '../../model/layer/teacher-divergence.ts';
 import type { CausalModel, TokenInputs } from '../../model/model-spec.ts';
 import type { BatchShape, Task } from '../../train/task.ts';
 
@@ -13,6 +14,15 @@ export interface CausalTaskParams {
   readonly labelTokens?: readonly number[];
   /** Evaluation also gives the logits of all tokens at `PROBES` positions a row. */
   readonly probes?: boolean;
+  /** The loss is mixed with the divergence from a teacher. */
+  readonly teacher?: TeacherSettings | undefined;
+}
+
+export interface TeacherSettings extends DivergenceSettings {
+  /** Tokens of each target whose probability under the teacher is known. */
+  readonly topK: number;
+  /** The share α of the loss that the teacher has: (1 − α)·NLL + α·temperature²·divergence. */
+  readonly alpha: number;
 }
 
 /** Positions per row at which a whole distribution is read. */
@@ -23,36 +33,53 @@ export const PROBES = 4;
  * and `positions` int32 [batch, tokens]; with label tokens `labelPositions` int32 [batch] (flat, as target positions).
  * An evaluation gives `loss`, `nll` and `hits` [targets], and `labelScores` [batch, labels] where there are label tokens. With `probes`, it
  * reads `probePositions` int32 [PROBES · batch] (flat) and gives `probeLogits` [PROBES · batch, tokens of the vocabulary].
+ * With a teacher, both read `teacherIds` int32 and `teacherLogs` [targets, topK], as `TeacherNodes` has them, and give `divergence` [targets];
+ * a training step also gives `nll`.
  */
-export function causalTask(model: CausalModel, { packed = false, labelTokens, probes = false }: CausalTaskParams = {}): Task {
+export function causalTask(model: CausalModel, { packed = false, labelTokens, probes = false, teacher }: CausalTaskParams = {}): Task {
   return {
     model,
     loss(tracer, shape, requestFor, labelSmoothing = 0) {
       const { graph } = tracer;
       const feeds = declareBatch(graph, shape, packed);
+      const soft = teacher && declareTeacher(graph, shape, teacher);
       const hidden = model.hidden(tracer, feeds.inputs);
       const weight = tracer.factor(model.head.weight);
-      return headLossWithGradient(
+      const found = headLossWithGradient(
         graph,
-        { hidden, weight, cap: model.logitCap, ...feeds },
+        { hidden, weight, cap: model.logitCap, soft, ...feeds },
         { weight: requestFor(model.head.weight), labelSmoothing },
       );
+      return found.soft ? { ...found, outputs: { nll: found.nll, divergence: found.soft } } : found;
     },
     evaluation(tracer, shape): Record<string, Node> {
       const { graph } = tracer;
       const feeds = declareBatch(graph, shape, packed);
+      const soft = teacher && declareTeacher(graph, shape, teacher);
       const hidden = model.hidden(tracer, feeds.inputs);
       const weight = tracer.factor(model.head.weight);
-      const { loss, nll, hits } = headLoss(graph, { hidden, weight, cap: model.logitCap, ...feeds });
+      const { loss, nll, hits, soft: divergence } = headLoss(graph, { hidden, weight, cap: model.logitCap, soft, ...feeds });
       const hiddenAt = (feed: string, count: number): Node =>
         graph.gather(graph.cast(hidden, weight.dtype), graph.feed(feed, [count], 'int32'));
-      const outputs: Record<string, Node> = { loss, nll, hits };
+      const outputs: Record<string, Node> = { loss, nll, hits, ...(divergence && { divergence }) };
       if (labelTokens) {
         const answers = graph.gather(weight, graph.constant(Int32Array.from(labelTokens), [labelTokens.length], 'int32'));
         outputs.labelScores = headLogits(graph, model, hiddenAt('labelPositions', shape.batch), answers);
       }
       if (probes) outputs.probeLogits = headLogits(graph, model, hiddenAt('probePositions', PROBES * shape.batch), weight);
       return outputs;
+    },
+  };
+}
+
+function declareTeacher(graph: Graph, { targets }: BatchShape, { topK, alpha, ...settings }: TeacherSettings): SoftTargets {
+  const ids = graph.feed('teacherIds', [targets, topK], 'int32');
+  const logs = graph.feed('teacherLogs', [targets, topK]);
+  return {
+    shares: { nll: 1 - alpha, soft: alpha * settings.temperature ** 2 },
+    judge(graph, { begin, size, ...chunk }) {
+      const some = (node: Node): Node => graph.sliceAxis(node, 0, begin, size);
+      return teacherDivergence(graph, { ...chunk, size }, { ids: some(ids), logs: some(logs) }, settings);
     },
   };
 }

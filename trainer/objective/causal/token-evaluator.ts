@@ -42,6 +42,7 @@ export interface TokenEvaluatorParams {
 }
 
 export interface TokenEvaluator extends Evaluator {
+  readonly source: BatchSource<TokenBatch>;
   readonly scoring: LabelScoring | undefined;
 }
 

@@ -7,7 +7,6 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, utimes } from 'node:fs/promises';
 import path from 'node:path';
-import { untouched } from '../../artifact/adapter/apply-adapter.ts';
 import type { AnswerBatch, BaseNlls } from '../../data/batch/answer-batches.ts';
 import { type BatchSource, epochBatches } from '../../data/batch/batches.ts';
 import type { TokenSequence } from '../../data/types.ts';
@@ -17,7 +16,7 @@ import { encodeFloat32 } from '../../format/float-format.ts';
 import { openSafetensors } from '../../format/safetensors/safetensors-source.ts';
 import { writeSafetensors } from '../../format/safetensors/safetensors-writer.ts';
 import { float32Of } from '../../graph/types.ts';
-import { FLOAT32, quantizable, WeightStorage } from '../../model/weight-storage.ts';
+import { FLOAT32 } from '../../model/weight-storage.ts';
 import { weightStream } from '../../model/weight-stream.ts';
 import { elementAt, required, valueFor } from '../../narrow.ts';
 import { RUN_FILES } from '../../protocol/run-files.ts';
@@ -25,6 +24,7 @@ import type { Task } from '../../train/task.ts';
 import { evalSignature, evaluationProgram } from '../../train/train-program.ts';
 import { loadVariables } from '../../train/variables.ts';
 import type { SetUpParams } from '../task-setup.ts';
+import { untouchedIn } from '../untouched-in.ts';
 
 /** Changes when the same key gives other numbers than before. */
 const VERSION = 1;
@@ -80,13 +80,11 @@ function keyOf({ base, precision = FLOAT32 }: SetUpParams, sequences: readonly T
 async function compute({ base, precision = FLOAT32, job }: SetUpParams, task: Task, sets: readonly BaseSet[]): Promise<Float32Array[]> {
   job.phase('reference', `log-probabilities of the base model on the ${sets.map(({ name }) => name).join(' and ')} answers`);
   const { model } = task;
-  const quantized = new Set(precision.quantize === 'none' ? [] : quantizable(model));
-  const storage = new WeightStorage({ precision, parameters: model.parameters, quantized, floatRows: new Map() });
-  const attachment = { ...untouched, storage };
+  const attachment = untouchedIn(model, precision);
   const shapes = sets.flatMap(({ source }) => source.plan.buckets);
   const session = await base.engine.compile(evaluationProgram({ task, attachment }, shapes));
   try {
-    await loadVariables(session, { model: weightStream(model, base.folder.weights, { storage }), attachment });
+    await loadVariables(session, { model: weightStream(model, base.folder.weights, attachment), attachment });
     const report = job.progress(
       'reference',
       sets.reduce((sum, { source }) => sum + source.plan.batchesPerEpoch, 0),

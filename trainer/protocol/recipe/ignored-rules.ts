@@ -158,6 +158,20 @@ const conditions: readonly Condition[] = [
   withEmbedding(['max_score'], ({ loss_type: type }) => type === 'cosine'),
   withEmbedding(['distance', 'margin'], ({ loss_type: type }) => type === 'triplet'),
   {
+    settings: (['teacher', 'logits', 'eval_logits', 'top_k', 'temperature', 'alpha', 'beta', 'rest'] as const).map(
+      (name): SettingPath => `distillation.${name}`,
+    ),
+    when: `with task: ${orList(namesWhere(objectiveCatalog, ({ hasTeacher }) => hasTeacher === true))}`,
+    reads: ['task'],
+    isUsed: ({ task }) => objectiveCatalog[task].hasTeacher === true,
+  },
+  {
+    settings: ['distillation.teacher_revision'],
+    when: 'with distillation.teacher',
+    reads: ['task', 'distillation.teacher'],
+    isUsed: ({ task, distillation }) => objectiveCatalog[task].hasTeacher === true && distillation.teacher !== undefined,
+  },
+  {
     settings: ['group_by_length'],
     when: 'to samples with a length, without packing',
     reads: ['task', 'packing', 'data.shuffle'],

@@ -42,7 +42,13 @@ export const metricChoices = {
   mrr_at_10: 'The mean of 1 / rank of the first positive (embeddings), 0 from rank 11 on; higher is better.',
   recall_at_1: 'The share of positives that rank first (embeddings), higher is better.',
   recall_at_10: 'The share of positives among the first 10 (embeddings), higher is better.',
+  teacher_divergence: 'The divergence from the teacher (distillation), lower is better.',
 } as const;
+
+const LOWER: ReadonlySet<unknown> = new Set<keyof typeof metricChoices>(['loss', 'teacher_divergence']);
+
+/** Whether a lower value of a metric is better. */
+export const isLower = (metric: unknown): boolean => LOWER.has(metric);
 
 const hasEvaluationData = (given: Given): boolean =>
   (Array.isArray(given['data.eval']) && given['data.eval'].length > 0) || (typeof given.val_size === 'number' && given.val_size > 0);

@@ -2,7 +2,8 @@
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import type { Recipe } from '../recipe-schema.ts';
 import type { Rule } from './rule.ts';
-import { isLower, MAX_SWEEP_RUNS } from './sweep-settings.ts';
+import { isLower } from './run-settings.ts';
+import { MAX_SWEEP_RUNS } from './sweep-settings.ts';
 import { isRange, type SweptSettings, type SweptValues } from './swept-values.ts';
 
 const PARTS = ['strategy', 'max_runs', 'metric', 'mode', 'reduction_factor', 'min_evaluations', 'parallel', 'seed'] as const;
@@ -81,7 +82,7 @@ export const sweepRules: readonly Rule[] = [
   {
     code: 'sweep-mode',
     severity: 'warning',
-    doc: 'The best run has the lowest loss, or the highest value of any other metric.',
+    doc: 'The best run has the lowest loss or divergence, or the highest value of any other metric.',
     reads: ['sweep.over', 'sweep.metric', 'sweep.mode', 'metric_for_best_model'],
     check: ({ sweep: { metric, mode } }) => {
       const usual = isLower(metric) ? 'min' : 'max';

@@ -1,7 +1,7 @@
 /** Settings of a sweep: which values are tried, in which order, and which runs are stopped early. */
 import { isOneOf, namesOf } from '../../catalog/entries.ts';
 import { MAX_SEED } from './model-settings.ts';
-import { metricChoices } from './run-settings.ts';
+import { isLower, metricChoices } from './run-settings.ts';
 import { type Given, group, optional, type Setting } from './setting.ts';
 import { sweptSettings } from './swept-values.ts';
 import { choice, integer } from './value-type.ts';
@@ -14,8 +14,6 @@ const inSweep = <T>(text: string, value: (given: Given) => T | undefined) => ({
   text,
   value: (given: Given): T | undefined => (given['sweep.over'] === undefined ? undefined : value(given)),
 });
-
-export const isLower = (metric: unknown): boolean => metric === 'loss';
 
 /** @param settings the settings that can be swept, by their dotted names */
 export const sweepGroup = (settings: Readonly<Record<string, Setting>>) =>
@@ -48,7 +46,9 @@ export const sweepGroup = (settings: Readonly<Record<string, Setting>>) =>
     mode: optional(
       choice({ min: 'The lowest value is the best.', max: 'The highest value is the best.' }),
       { doc: 'Whether low or high values of the metric are better.' },
-      inSweep("'min' for loss, otherwise 'max'", given => (isLower(given['sweep.metric']) ? ('min' as const) : ('max' as const))),
+      inSweep("'min' for loss and teacher_divergence, otherwise 'max'", given =>
+        isLower(given['sweep.metric']) ? ('min' as const) : ('max' as const),
+      ),
     ),
     reduction_factor: optional(
       integer({ min: 2, max: 100 }),

@@ -1,0 +1,107 @@
+/** Losses and gradients of distillation against TRL and PyTorch to 1e-5, and four steps of AdamW for rows, LoRA and everything. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { createBatchPlan } from '../../trainer/data/batch/batch-plan.ts';
+import { BUCKETS } from '../../trainer/data/batch/batch-settings.ts';
+import { tokenSource } from '../../trainer/data/batch/batches.ts';
+import type { TokenSequence } from '../../trainer/data/types.ts';
+import type { Engine } from '../../trainer/engine/engine.ts';
+import { elementAt } from '../../trainer/narrow.ts';
+import { teacherFeeds } from '../../trainer/objective/distillation/teacher-feeds.ts';
+import { findTopTokens } from '../../trainer/objective/distillation/top-tokens.ts';
+import { tasks } from '../../trainer/objective/tasks.ts';
+import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
+import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
+import { openOthers } from '../support/engines.ts';
+import { checkGradients, close, type GoldenGradients, idsOf, judged, openGolden, tuningTrace } from '../support/preference-golden.ts';
+
+interface Settings {
+  /** 0: all tokens. */
+  readonly top_k?: number;
+  readonly temperature?: number;
+  readonly alpha?: number;
+  readonly beta?: number;
+  readonly rest?: string;
+  readonly label_smoothing?: number;
+}
+interface Case extends Settings {
+  readonly loss: number;
+  readonly divergence: number;
+  readonly nll: number;
+  readonly gradients: GoldenGradients;
+}
+interface Golden {
+  readonly lengths: readonly { readonly length: number; readonly start: number }[];
+  readonly shared: Required<Omit<Settings, 'label_smoothing'>>;
+  readonly folders: Readonly<Record<string, Readonly<Record<string, Case>>>>;
+  readonly traces: Readonly<
+    Record<string, { readonly settings: Settings; readonly losses: Readonly<Record<'full' | 'spsft' | 'lora', readonly number[]>> }>
+  >;
+}
+const golden: Golden = JSON.parse(readFileSync(join(import.meta.dirname, 'distillation.json'), 'utf8'));
+
+function recipeOf(vocabulary: number, given: Settings): Recipe {
+  const { top_k: k, ...settings } = { ...golden.shared, ...given };
+  const overrides = (['temperature', 'alpha', 'beta', 'rest'] as const).map(key => `distillation.${key}=${settings[key]}`);
+  return parseRecipe('model: m\ntask: distillation\ndistillation:\n  teacher: t\n', {
+    overrides: [...overrides, `distillation.top_k=${k === 0 ? vocabulary : k}`],
+  }).recipe as Recipe;
+}
+
+const logitsOf = (vocabulary: number, target: number, temperature: number): Float32Array =>
+  Float32Array.from(
+    { length: vocabulary },
+    (_, id) => ((1.5 + (target % 4)) * Math.sin(1.3 * target + 0.7 * id + 0.01 * target * id)) / temperature,
+  );
+
+/** The one batch of all samples, with what the teacher says to each target. */
+async function batchOf(vocabulary: number, { distillation: { top_k: k, temperature } }: Recipe) {
+  const sequences = golden.lengths.map(({ length, start }, i): TokenSequence => {
+    const train = new Uint8Array(length).fill(1, start);
+    return { ids: Int32Array.from(idsOf(vocabulary, i, length)), train };
+  });
+  const settings = { batchSize: 2, maxLength: 16, packing: false, shuffle: false, grouped: false, seed: 0, ...BUCKETS };
+  const source = tokenSource({ plan: createBatchPlan(sequences, settings), sequences, padId: 0, packed: false });
+  const batch = await source.fill(elementAt(source.plan.epoch(0), 0));
+  const into = { ids: new Int32Array(batch.targetCount * k), logs: new Float32Array(batch.targetCount * k) };
+  for (let place = 0; place < batch.targetCount; place++) {
+    const logits = logitsOf(vocabulary, place, temperature);
+    const logSum = Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit), 0));
+    findTopTokens(logits, logSum, k, { into, place });
+  }
+  const feeds = teacherFeeds(into, k, batch.bucket.targets);
+  return { ...batch, feeds: (of: number) => ({ ...batch.feeds(of), ...feeds }) };
+}
+
+const meanOf = (values: ArrayLike<number> | undefined, count: number): number =>
+  Array.from({ length: count }, (_, i) => values?.[i] ?? Number.NaN).reduce((sum, value) => sum + value, 0) / count;
+
+for (const { name, engine, missing } of await openOthers())
+  describe.skipIf(!engine)(`${name}${missing ? ` (skipped: ${missing})` : ''}`, () => {
+    for (const [folder, cases] of Object.entries(golden.folders))
+      test.each(Object.entries(cases))(`${folder}: %s`, async (_, wanted) => {
+        const opened = await openGolden(folder);
+        const recipe = recipeOf(opened.model.vocabularySize, wanted);
+        const batch = await batchOf(opened.model.vocabularySize, recipe);
+        const task = tasks.distillation(opened.model, recipe);
+        const smoothed = { ...task, loss: (...[tracer, shape, request]: Parameters<typeof task.loss>) => task.loss(tracer, shape, request, wanted.label_smoothing) };
+        const { evaluated, trained, gradients } = await judged(engine as Engine, opened, smoothed, batch);
+        close(trained.loss?.[0] as number, wanted.loss, 'loss');
+        close(meanOf(evaluated.nll, batch.targetCount), wanted.nll, 'next-token loss');
+        for (const { divergence } of [evaluated, trained]) close(meanOf(divergence, batch.targetCount), wanted.divergence, 'divergence');
+        checkGradients(gradients, wanted.gradients);
+        await opened.close();
+      });
+    describe.each(Object.entries(golden.traces))('%s', (_, { settings, losses }) => {
+      test.each(['full', 'spsft', 'lora'] as const)('four steps: %s', async method => {
+        const opened = await openGolden('llama');
+        const recipe = recipeOf(opened.model.vocabularySize, settings);
+        const batch = await batchOf(opened.model.vocabularySize, recipe);
+        const task = tasks.distillation(opened.model, recipe);
+        const found = await tuningTrace(engine as Engine, opened, { task, method, batch, feeds: batch.feeds(batch.targetCount) });
+        await opened.close();
+        found.forEach((loss, i) => expect(loss, `step ${i}`).toBeCloseTo(elementAt(losses[method], i), 4));
+      });
+    });
+  });

@@ -1,0 +1,166 @@
+/**
+ * The teacher's likeliest tokens of a run, computed once before training. They are cached by everything that they depend on, and linked into the
+ * run folder, so that a resumed run computes with the same numbers and another machine can read them.
+ */
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { link, mkdir, rm, statfs, utimes } from 'node:fs/promises';
+import path from 'node:path';
+import type { Examples } from '../../data/tokens/example-store.ts';
+import { pruneFolder } from '../../files/bounded-folder.ts';
+import { copyDurably, removeHalfWritten } from '../../files/durable-file.ts';
+import { FLOAT32 } from '../../model/weight-storage.ts';
+import { elementAt } from '../../narrow.ts';
+import { messageOf } from '../../protocol/error-facts.ts';
+import { byteSize, grouped } from '../../protocol/format.ts';
+import { RUN_FILES } from '../../protocol/run-files.ts';
+import { RunError } from '../../run-error.ts';
+import { checkVocabulary } from '../load-data.ts';
+import type { SetUpParams } from '../task-setup.ts';
+import { openTeacher, type Teacher } from './open-teacher.ts';
+import { openTeacherFile, type TeacherFile, writeTeacherFile } from './teacher-file.ts';
+import { type TaughtSet, teacherPass } from './teacher-pass.ts';
+
+/** Changes when the same key gives other numbers than before. */
+const VERSION = 1;
+/** Beyond this the longest unused leave: 64 tokens of a hundred million positions. */
+const MAX_BYTES = 50e9;
+/** Left free for everything else on the disk. */
+const SPARE_BYTES = 1e9;
+const OWN_FILE = /^[0-9a-f]{32}\.safetensors$/;
+
+/** The samples of one part of the data. */
+export interface TaughtPart {
+  readonly name: 'train' | 'held';
+  readonly examples: Examples;
+  /** [samples + 1] the first position of each, and the end. */
+  readonly starts: Float64Array;
+}
+
+export const partLabel = ({ name }: Pick<TaughtPart, 'name'>): string => (name === 'train' ? 'training' : 'held-out');
+
+interface Place {
+  readonly part: TaughtPart;
+  readonly key: string;
+  readonly cacheFile: string;
+  /** Present for a training run. */
+  readonly runFile: string | undefined;
+}
+
+interface CacheParams extends SetUpParams {
+  readonly padId: number;
+}
+
+/**
+ * The file of each part, from the run, the cache, or a pass of the teacher.
+ * @param name of the teacher
+ * @throws RunError 'stopped', 'unsupported', 'disk-full'; what opening a model throws
+ */
+export async function teacherFiles(params: CacheParams, name: string, parts: readonly TaughtPart[]): Promise<TeacherFile[]> {
+  const { context, job } = params;
+  const folder = path.join(context.cacheDir, 'teacher');
+  await mkdir(folder, { recursive: true });
+  await removeHalfWritten(folder, file => OWN_FILE.test(file));
+  const teacher = await openTeacher(params, name);
+  try {
+    const places = parts.map(part => placeOf(params, { folder, teacher, part }));
+    const found = await Promise.all(
+      places.map(async place => (await reopen(params, place, place.runFile)) ?? reopen(params, place, place.cacheFile)),
+    );
+    const missing = places.filter((_, i) => found[i] === undefined);
+    if (missing.length > 0) {
+      await compute(params, teacher, missing);
+      await pruneFolder(folder, { own: OWN_FILE, maxBytes: MAX_BYTES });
+    } else
+      job.log('info', `the predictions of the teacher are taken from the cache (${places.map(({ cacheFile }) => cacheFile).join(', ')})`);
+    const files = await Promise.all(places.map(async (place, i) => found[i] ?? openFile(params, place, place.cacheFile)));
+    for (const { cacheFile, runFile } of places) if (runFile !== undefined && !existsSync(runFile)) await linkOrCopy(cacheFile, runFile);
+    return files;
+  } finally {
+    await teacher.folder.weights.close();
+  }
+}
+
+function placeOf(
+  { base, precision = FLOAT32, recipe, runDir }: CacheParams,
+  { folder, teacher, part }: { readonly folder: string; readonly teacher: Teacher; readonly part: TaughtPart },
+): Place {
+  const { top_k: topK, temperature } = recipe.distillation;
+  const { fingerprint, vocabulary } = teacher;
+  const hash = createHash('sha256').update(
+    JSON.stringify([VERSION, fingerprint, vocabulary, topK, temperature, base.engine.description.name, precision]),
+  );
+  for (const { ids, train } of part.examples) hash.update(String(ids.length)).update(ids).update(train);
+  const key = hash.digest('hex').slice(0, 32);
+  const runFile = runDir === undefined ? undefined : path.join(runDir, RUN_FILES[part.name === 'train' ? 'teacherTrain' : 'teacherHeld']);
+  return { part, key, runFile, cacheFile: path.join(folder, `${key}.safetensors`) };
+}
+
+function openFile({ recipe, base }: CacheParams, { part }: Place, file: string): Promise<TeacherFile> {
+  const { top_k: topK, temperature } = recipe.distillation;
+  const vocabulary = base.model.kind === 'causal' ? base.model.vocabularySize : 0;
+  return openTeacherFile({ path: file, examples: part.examples, part: partLabel(part), topK, temperature, vocabulary });
+}
+
+/** Undefined where the file does not hold them: a cache that cannot be read is no reason not to compute. */
+async function reopen(params: CacheParams, place: Place, file: string | undefined): Promise<TeacherFile | undefined> {
+  if (file === undefined || !existsSync(file)) return undefined;
+  try {
+    const opened = await openFile(params, place, file);
+    if (opened.metadata.key !== place.key) throw new Error('it is of another teacher, or of other data');
+    // The time of its last use.
+    await utimes(file, new Date(), new Date()).catch(() => undefined);
+    return opened;
+  } catch (error) {
+    params.job.log('warning', `${file} cannot be used (${messageOf(error)}) and is computed again`);
+    await rm(file, { force: true });
+    return undefined;
+  }
+}
+
+async function compute(params: CacheParams, teacher: Teacher, missing: readonly Place[]): Promise<void> {
+  const { recipe, job } = params;
+  const { top_k: k, temperature } = recipe.distillation;
+  for (const { part } of missing) checkFits(teacher, part);
+  const positions = missing.reduce((sum, { part }) => sum + positionsOf(part), 0);
+  await requireRoom(path.dirname(elementAt(missing, 0).cacheFile), positions * (8 * k + 4));
+  const labels = missing.map(({ part }) => partLabel(part)).join(' and ');
+  job.phase('teacher', `predictions of ${teacher.name} for ${grouped(positions)} tokens of the ${labels} samples, ${k} each`);
+  // One file within the other, so that one pass fills all and each appears when all are complete.
+  const fill = async ([first, ...others]: readonly Place[], sets: readonly TaughtSet[]): Promise<void> => {
+    if (!first) return teacherPass({ ...params, teacher }, sets);
+    const { part, key, cacheFile } = first;
+    const metadata = { format: 'rowtune-teacher', key, temperature: String(temperature), teacher: teacher.name };
+    await writeTeacherFile(cacheFile, { positions: positionsOf(part), k, metadata }, put => fill(others, [...sets, { ...part, put }]));
+  };
+  await fill(missing, []);
+}
+
+/** @throws DataError, RunError 'unsupported' */
+function checkFits({ name, model }: Teacher, { examples }: TaughtPart): void {
+  if (examples.largestId >= model.vocabularySize) checkVocabulary(examples, model.vocabularySize);
+  let longest = 0;
+  for (const { length } of examples.sizes) longest = Math.max(longest, length);
+  if (longest > model.maxPositions)
+    throw new RunError(
+      'unsupported',
+      `a sample has ${longest} tokens, but the teacher ${name} reads at most ${model.maxPositions}`,
+      `Set max_length to at most ${model.maxPositions}`,
+    );
+}
+
+const positionsOf = ({ starts }: TaughtPart): number => starts.at(-1) ?? 0;
+
+/** @throws RunError 'disk-full' */
+async function requireRoom(folder: string, bytes: number): Promise<void> {
+  const { bavail, bsize } = await statfs(folder);
+  if (bavail * bsize < bytes + SPARE_BYTES)
+    throw new RunError(
+      'disk-full',
+      `the predictions of the teacher take ${byteSize(bytes)}, and the disk of ${folder} has ${byteSize(bavail * bsize)} free`,
+      'Lower distillation.top_k, use fewer samples (data.max_samples), or make room',
+    );
+}
+
+/** A link takes no room; file systems without links, and other disks, get a copy. */
+const linkOrCopy = (from: string, to: string): Promise<void> => link(from, to).catch(() => copyDurably(from, to));

@@ -1,0 +1,148 @@
+/** One forward pass of the teacher over samples, which keeps its likeliest next tokens at each trained one. */
+import { planBatches } from '../../data/batch/batch-plan.ts';
+import { evalBatchSettings } from '../../data/batch/batch-settings.ts';
+import { epochBatches, type TokenBatch, tokenSource } from '../../data/batch/batches.ts';
+import type { Examples } from '../../data/tokens/example-store.ts';
+import type { Session } from '../../engine/engine.ts';
+import type { PutBytes } from '../../format/safetensors/safetensors-writer.ts';
+import { Graph } from '../../graph/graph.ts';
+import { assemble, type Traced } from '../../graph/program.ts';
+import { float32Of } from '../../graph/types.ts';
+import type { Attachment } from '../../method/method.ts';
+import { targetChunk } from '../../model/layer/cross-entropy.ts';
+import { headLogits } from '../../model/layer/head-logits.ts';
+import type { CausalModel } from '../../model/model-spec.ts';
+import { Tracer } from '../../model/tracer.ts';
+import { FLOAT32 } from '../../model/weight-storage.ts';
+import { weightStream } from '../../model/weight-stream.ts';
+import { required } from '../../narrow.ts';
+import { type BatchShape, shapeName } from '../../train/task.ts';
+import { loadVariables } from '../../train/variables.ts';
+import type { SetUpParams } from '../task-setup.ts';
+import { untouchedIn } from '../untouched-in.ts';
+import type { Teacher } from './open-teacher.ts';
+import { TEACHER_TENSORS } from './teacher-file.ts';
+import { findTopTokens, type TopTokens } from './top-tokens.ts';
+
+/** Samples, and where what the teacher says to them goes. */
+export interface TaughtSet {
+  readonly examples: Examples;
+  /** [samples + 1] the first position of each, and the end. */
+  readonly starts: Float64Array;
+  readonly put: PutBytes;
+}
+
+export interface TeacherPassParams extends Pick<SetUpParams, 'base' | 'job' | 'precision' | 'recipe'> {
+  readonly teacher: Teacher;
+  readonly padId: number;
+}
+
+const HEAD = 'head';
+const hiddenSignature = (shape: BatchShape): string => `hidden/${shapeName(shape)}`;
+
+/**
+ * The hidden states of a batch's targets come first, then their logits chunk by chunk, so that those of a whole batch are never held.
+ * The teacher's memory is free again afterwards.
+ * @throws RunError 'stopped'
+ */
+export async function teacherPass(params: TeacherPassParams, sets: readonly TaughtSet[]): Promise<void> {
+  const { base, job, precision = FLOAT32, recipe, teacher, padId } = params;
+  const { model, folder, vocabulary } = teacher;
+  const { top_k: k, temperature } = recipe.distillation;
+  const plans = sets.map(({ examples }) => planBatches(examples.sizes, evalBatchSettings(recipe)));
+  const shapes = plans.flatMap(({ buckets }) => buckets);
+  const chunk = Math.max(...shapes.map(({ targets }) => Math.min(targets, targetChunk(model.head.weight.shape, targets))));
+  const attachment = untouchedIn(model, precision);
+  const traced = shapes.map(shape => [hiddenSignature(shape), traceHidden(model, attachment, shape)] as const);
+  const head = traceHead(model, attachment, { chunk, vocabulary, temperature });
+  const session = await base.engine.compile(assemble({ ...Object.fromEntries(traced), [HEAD]: head }));
+  try {
+    await loadVariables(session, { model: weightStream(model, folder.weights, attachment), attachment });
+    const report = job.progress(
+      'teacher',
+      plans.reduce((sum, { batchesPerEpoch }) => sum + batchesPerEpoch, 0),
+      'batches',
+    );
+    let done = 0;
+    for (const [i, set] of sets.entries()) {
+      const plan = required(plans[i], 'the plan of the samples');
+      const source = tokenSource({ plan, sequences: set.examples, padId: padId < model.vocabularySize ? padId : 0, packed: false });
+      for await (const batch of epochBatches(source, 0)) {
+        job.checkStop();
+        await store(set, batch, await readBatch(session, batch, { chunk, k, vocabulary, features: model.hiddenSize }), k);
+        report(++done);
+      }
+    }
+  } finally {
+    await session.dispose();
+  }
+}
+
+function traceHidden(model: CausalModel, { storage }: Attachment, { batch, tokens, targets }: BatchShape): Traced {
+  const graph = new Graph();
+  const ids = graph.feed('ids', [batch, tokens], 'int32');
+  const targetPositions = graph.feed('targetPositions', [targets], 'int32');
+  // Right padding needs no mask: a causal query never sees what comes after it.
+  const hidden = model.hidden(new Tracer({ graph, storage }), { ids, mask: { kind: 'causal' } });
+  return { graph, outputs: { hidden: graph.cast(graph.gather(hidden, targetPositions), 'float32') }, effects: [] };
+}
+
+interface HeadShape {
+  readonly chunk: number;
+  /** The first tokens, which the student knows too. */
+  readonly vocabulary: number;
+  readonly temperature: number;
+}
+
+function traceHead(model: CausalModel, { storage }: Attachment, { chunk, vocabulary, temperature }: HeadShape): Traced {
+  const graph = new Graph();
+  const weight = new Tracer({ graph, storage }).factor(model.head.weight);
+  const hidden = graph.feed('hidden', [chunk, model.hiddenSize]);
+  const all = headLogits(graph, model, graph.cast(hidden, weight.dtype), weight);
+  const logits = graph.mul(graph.sliceAxis(all, 1, 0, vocabulary), 1 / temperature);
+  const logSum = graph.sub(graph.max(logits, [-1]), graph.log(graph.max(graph.softmax(logits), [-1])));
+  return { graph, outputs: { logits, logSum }, effects: [] };
+}
+
+interface ReadShape extends Pick<HeadShape, 'chunk' | 'vocabulary'> {
+  readonly k: number;
+  readonly features: number;
+}
+
+async function readBatch(session: Session, batch: TokenBatch, { chunk, k, vocabulary, features }: ReadShape): Promise<TopTokens> {
+  const { ids, targetPositions, targetCount } = batch;
+  const found = { ids: new Int32Array(targetCount * k), logs: new Float32Array(targetCount * k) };
+  const { hidden } = await session.run(hiddenSignature(batch.bucket), { ids, targetPositions });
+  const states = float32Of(required(hidden, 'the hidden states of the batch')).slice();
+  for (let begin = 0; begin < targetCount; begin += chunk) {
+    const some = new Float32Array(chunk * features);
+    some.set(states.subarray(begin * features, (begin + chunk) * features));
+    const outputs = await session.run(HEAD, { hidden: some });
+    const logits = float32Of(required(outputs.logits, 'the logits'));
+    const sums = float32Of(required(outputs.logSum, 'their sums'));
+    for (let row = 0; row < Math.min(chunk, targetCount - begin); row++)
+      findTopTokens(logits.subarray(row * vocabulary, (row + 1) * vocabulary), sums[row] as number, k, { into: found, place: begin + row });
+  }
+  return found;
+}
+
+/** Targets of a sample stand together, in their order. */
+async function store(
+  { starts, put }: TaughtSet,
+  { targetSamples, targetIds, targetCount }: TokenBatch,
+  found: TopTokens,
+  k: number,
+): Promise<void> {
+  for (let begin = 0; begin < targetCount; ) {
+    const sample = targetSamples[begin] as number;
+    const end = begin + (starts[sample + 1] as number) - (starts[sample] as number);
+    const at = 4 * (starts[sample] as number);
+    await put(TEACHER_TENSORS.ids, at * k, bytesOf(found.ids.subarray(begin * k, end * k)));
+    await put(TEACHER_TENSORS.logs, at * k, bytesOf(found.logs.subarray(begin * k, end * k)));
+    await put(TEACHER_TENSORS.targets, at, bytesOf(targetIds.subarray(begin, end)));
+    begin = end;
+  }
+}
+
+const bytesOf = ({ buffer, byteOffset, byteLength }: Int32Array | Float32Array): Uint8Array =>
+  new Uint8Array(buffer, byteOffset, byteLength);
