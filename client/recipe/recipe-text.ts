@@ -57,11 +57,18 @@ const EXAMPLE_SAMPLES: Readonly<Record<ObjectiveEntry['target'], string>> = {
   tags: '{"tokens": ["Ada", "sleeps"], "tags": ["B-PER", "O"]}',
 };
 
+/** Stands for a model that the reader puts in its place. */
+const EXAMPLE_TEACHER = 'models/teacher';
+
 /** The share of the training data that is held out to measure the run's quality. */
 const VAL_SIZE = 0.1;
 
 export function recipeText({ name, model, task, method, train, maxPositions = Number.POSITIVE_INFINITY }: RecipeAnswers): string {
-  const given: PartialRecipe = { name, model, task, method, data: { train: [train ?? EXAMPLE_DATA] }, val_size: VAL_SIZE };
+  const { target, hasTeacher } = objectiveCatalog[task];
+  const given: PartialRecipe = {
+    ...{ name, model, task, method, data: { train: [train ?? EXAMPLE_DATA] }, val_size: VAL_SIZE },
+    ...(hasTeacher && { distillation: { teacher: EXAMPLE_TEACHER } }),
+  };
   const { recipe, problems } = parseRecipe(stringifyRecipe(given));
   if (recipe === undefined)
     throw new Error(`These answers do not make a valid recipe: ${problems.map(({ message }) => message).join('; ')}`);
@@ -83,6 +90,9 @@ export function recipeText({ name, model, task, method, train, maxPositions = Nu
     learning_rate: recipe.learning_rate,
     lr_scheduler_type: recipe.lr_scheduler_type,
     ...(objectiveCatalog[task].compares?.beta !== undefined ? { preference: { beta: recipe.preference.beta } } : {}),
+    ...(hasTeacher && {
+      distillation: { teacher: EXAMPLE_TEACHER, top_k: recipe.distillation.top_k, alpha: recipe.distillation.alpha },
+    }),
     seed: recipe.seed,
     recompute: recipe.recompute,
   };
@@ -90,8 +100,9 @@ export function recipeText({ name, model, task, method, train, maxPositions = Nu
     `# ${settings.method?.type.choices?.[method] ?? method}`,
     `# Train it with the link above, or run: rowtune train ${recipeFileName(name)}`,
     ...(train === undefined
-      ? [`# This data file does not exist yet. Write one JSON object per line, such as ${EXAMPLE_SAMPLES[objectiveCatalog[task].target]}.`]
+      ? [`# This data file does not exist yet. Write one JSON object per line, such as ${EXAMPLE_SAMPLES[target]}.`]
       : []),
+    ...(hasTeacher ? ['# Set distillation.teacher to a larger model, or a tuned one, with the same vocabulary.'] : []),
   ];
   return `${head.join('\n')}\n\n${spaced(stringifyRecipe(shown, { comments: true }))}`;
 }

@@ -44,7 +44,8 @@ export function teacherDivergence(
     graph.reshape(graph.segmentSum(graph.reshape(values, [size * k]), places, size * vocabulary), [size, vocabulary]);
   const listed = cool(graph.reshape(graph.gather(graph.reshape(logits, [size * vocabulary]), places), [size, k]));
   if (rest === 'renormalize') {
-    const [teacher, student] = [logs, listed].map(values => graph.sub(values, logSumExp(graph, values))) as [Node, Node];
+    const normalize = (values: Node): Node => graph.sub(values, logSumExp(graph, values));
+    const [teacher, student] = [normalize(logs), normalize(listed)];
     const { losses, slopes: g } = divergence(graph, { teacher, student, beta });
     return { losses, slopes: () => cool(scatter(graph.sub(g, graph.mul(graph.exp(student), total(graph, g))))) };
   }

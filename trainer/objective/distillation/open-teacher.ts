@@ -1,7 +1,6 @@
 /** Opens the teacher of a recipe and compares its vocabulary with that of the model. */
 import type { Tokenizer } from '../../format/tokenizer/tokenizer.ts';
-import type { ModelFolder } from '../../hub/open-model.ts';
-import { openModelFolder } from '../../job/open-base.ts';
+import { type BaseFiles, openModelFolder } from '../../job/open-base.ts';
 import { loadModel } from '../../model/load-model.ts';
 import type { CausalModel } from '../../model/model-spec.ts';
 import { checkWeights } from '../../model/weight-stream.ts';
@@ -13,7 +12,7 @@ export interface Teacher {
   readonly name: string;
   readonly model: CausalModel;
   /** The caller closes `folder.weights`. */
-  readonly folder: ModelFolder;
+  readonly folder: BaseFiles['folder'];
   readonly fingerprint: string;
   /** The first tokens, which both models know: padded embeddings have more. */
   readonly vocabulary: number;

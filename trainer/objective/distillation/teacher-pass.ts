@@ -8,7 +8,6 @@ import type { PutBytes } from '../../format/safetensors/safetensors-writer.ts';
 import { Graph } from '../../graph/graph.ts';
 import { assemble, type Traced } from '../../graph/program.ts';
 import { float32Of } from '../../graph/types.ts';
-import type { Attachment } from '../../method/method.ts';
 import { targetChunk } from '../../model/layer/cross-entropy.ts';
 import { headLogits } from '../../model/layer/head-logits.ts';
 import type { CausalModel } from '../../model/model-spec.ts';
@@ -36,6 +35,8 @@ export interface TeacherPassParams extends Pick<SetUpParams, 'base' | 'job' | 'p
   readonly teacher: Teacher;
   readonly padId: number;
 }
+
+type Attachment = ReturnType<typeof untouchedIn>;
 
 const HEAD = 'head';
 const hiddenSignature = (shape: BatchShape): string => `hidden/${shapeName(shape)}`;
