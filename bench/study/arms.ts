@@ -1,5 +1,6 @@
 /** The arms of the study: ways to tune a model, at equal trained parameters where the method has a budget. Pure. */
 import { namesOf } from '../../trainer/catalog/entries.ts';
+import type { ObjectiveEntry } from '../../trainer/catalog/objectives.ts';
 
 /** Settings of a recipe by their dotted names. */
 export type Settings = Readonly<Record<string, string | number | boolean | readonly string[]>>;
@@ -14,8 +15,10 @@ interface Arm {
   /** Arms of a family start their search for a learning rate at the same place. */
   readonly family: ArmFamily;
   readonly settings: (budget: ArmBudget) => Settings;
-  /** The rate of an arm that searches none: what a user gets who sets none. */
-  readonly learningRate?: number;
+  /** The rates of an arm that searches none, by the kind of model: what a user gets, or got, who sets none. */
+  readonly learningRates?: Readonly<Record<ObjectiveEntry['model'], number>>;
+  /** An arm of an earlier plan: its runs are shown, and none is added. */
+  readonly isPast?: true;
 }
 
 export type ArmFamily = 'rows' | 'product' | 'head' | 'biases' | 'whole';
@@ -44,6 +47,8 @@ const product = (method: string, more: Settings = {}): Arm => ({
 
 const plain = (method: string, family: ArmFamily): Arm => ({ family, settings: () => ({ method }) });
 
+const always = (rate: number) => ({ causal: rate, classifier: rate });
+
 const table = {
   'rows, random': rows('random'),
   'rows, magnitude': rows('magnitude'),
@@ -70,10 +75,12 @@ const table = {
   head: plain('head', 'head'),
   full: plain('full', 'whole'),
   // Written out, as the names are in every row: other defaults are other arms.
-  'defaults of spsft': { ...rows('wanda'), learningRate: 1e-3 },
-  'defaults of lora': { ...product('lora'), learningRate: 1e-4 },
-  // The defaults of spsft until this study.
-  'magnitude at 2e-5': { ...rows('magnitude'), learningRate: 2e-5 },
+  'defaults of spsft': { ...rows('wanda'), learningRates: { causal: 1e-3, classifier: 3e-3 } },
+  'defaults of lora': { ...product('lora'), learningRates: { causal: 2e-4, classifier: 2e-3 } },
+  // Defaults that this study has changed.
+  'wanda at 1e-3': { ...rows('wanda'), learningRates: always(1e-3), isPast: true },
+  'lora at 1e-4': { ...product('lora'), learningRates: always(1e-4), isPast: true },
+  'magnitude at 2e-5': { ...rows('magnitude'), learningRates: always(2e-5), isPast: true },
 } as const satisfies Readonly<Record<string, Arm>>;
 
 export type ArmName = keyof typeof table;
@@ -82,8 +89,9 @@ export const arms: Readonly<Record<ArmName, Arm>> = table;
 export const armNames = namesOf(table);
 
 /** The arms that are compared: each at the best rate of its own search. */
-export const searchingArms: readonly ArmName[] = armNames.filter(name => arms[name].learningRate === undefined);
-export const defaultArms: readonly ArmName[] = armNames.filter(name => arms[name].learningRate !== undefined);
+export const searchingArms: readonly ArmName[] = armNames.filter(name => arms[name].learningRates === undefined);
+/** The arms at the rates that users get, or got before this study. */
+export const defaultArms: readonly ArmName[] = armNames.filter(name => arms[name].learningRates !== undefined);
 
 /** The arms that all others are compared with. */
 export const RANDOM_ROWS: ArmName = 'rows, random';

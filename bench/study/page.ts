@@ -1,6 +1,6 @@
 /** The page of the study, generated from all rows: over tasks, then each task with its arms, comparisons and learning rates. Pure. */
 import { table } from '../report.ts';
-import { type ArmName, armNames, arms, defaultArms, LORA, RANDOM_ROWS } from './arms.ts';
+import { type ArmName, armNames, defaultArms, LORA, RANDOM_ROWS } from './arms.ts';
 import { compareOverTasks, compareWith, type Difference, isComplete, rowsByTask, type TaskRows, testsOf } from './compare.ts';
 import { figureName, figures } from './figures.ts';
 import { parts, SEEDS, tasks } from './plan.ts';
@@ -67,7 +67,7 @@ function atDefaults(found: readonly TaskRows[]): string[] {
     const before = one.rows.flatMap(row => (row.purpose === 'test' && row.before ? [row.before.loss] : []));
     return [`\`${one.task.name}\``, mean(before).toFixed(3), ...shown.map(arm => meanLoss(one, arm))];
   });
-  const header = shown.map(arm => `${arm}, ${arms[arm].learningRate === undefined ? 'best rate' : `rate ${arms[arm].learningRate}`}`);
+  const header = shown.map(arm => (defaultArms.includes(arm) ? arm : `${arm}, best rate`));
   return [
     `## At the default rates\n\nMean held-out loss of ${SEEDS.length} seeds.\n\n${table(['task', 'before tuning', ...header], lines)}`,
   ];

@@ -1,5 +1,7 @@
 /** The plan of the study as data: tasks with their models and sizes, the arms of each, and the order of the parts. plan.md is its text. Pure. */
 import { createHash } from 'node:crypto';
+import { entryOf } from '../../trainer/catalog/entries.ts';
+import { objectiveCatalog } from '../../trainer/catalog/objectives.ts';
 import { type ArmBudget, type ArmFamily, type ArmName, arms, defaultArms, type Settings, searchingArms } from './arms.ts';
 
 export type BaseName = 'vit' | 'resnet' | 'minilm' | 'smollm2';
@@ -162,9 +164,13 @@ const armsOf = (task: TaskPlan, first: boolean): ArmName[] =>
 /** The parts in the order of their value: the question on every task first, then the defaults, then the remaining arms of every task. */
 export const parts: readonly Part[] = [
   ...tasks.map(task => ({ task, arms: armsOf(task, true) })),
-  ...tasks.map(task => ({ task, arms: defaultArms })),
+  ...tasks.map(task => ({ task, arms: defaultArms.filter(arm => !arms[arm].isPast) })),
   ...tasks.map(task => ({ task, arms: armsOf(task, false) })),
 ];
+
+/** The rate of an arm that searches none. */
+export const fixedRateOf = ({ settings }: TaskPlan, arm: ArmName): number | undefined =>
+  arms[arm].learningRates?.[entryOf(objectiveCatalog, settings.task)?.model ?? 'causal'];
 
 /** The settings that are the same for all tasks. */
 export const COMMON: Settings = {

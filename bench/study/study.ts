@@ -5,7 +5,7 @@
 import { type ArmName, arms } from './arms.ts';
 import type { TaskData } from './data.ts';
 import type { WorkAnswer, WorkRequest } from './messages.ts';
-import { type Part, type PlannedRun, planOf, SEEDS, type TaskPlan, TUNING_SEED } from './plan.ts';
+import { fixedRateOf, type Part, type PlannedRun, planOf, SEEDS, type TaskPlan, TUNING_SEED } from './plan.ts';
 import { TimeIsUp } from './pool.ts';
 import { bestOf, nextRates, type RateResult } from './rates.ts';
 import { isSameRun, type RunKey, type StudyRow } from './rows.ts';
@@ -68,7 +68,7 @@ class Study {
     data: TaskData,
     priorityOf: (stage: number) => number,
   ): Promise<void> {
-    const learningRate = arms[arm].learningRate ?? (await this.searchRate({ task, arm }, data, priorityOf));
+    const learningRate = fixedRateOf(task, arm) ?? (await this.searchRate({ task, arm }, data, priorityOf));
     const runs = SEEDS.map(seed => ({ task, arm, purpose: 'test' as const, learningRate, seed }));
     await Promise.all(runs.map((run, i) => this.once(run, data, priorityOf(100 + i))));
   }

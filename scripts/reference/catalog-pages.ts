@@ -22,11 +22,12 @@ export const methodsPage = (): string =>
     list(Object.entries(methodCatalog).map(([name, { label, summary }]) => `${code(name)}, ${label}: ${summary}`)),
     '## Defaults',
     table(
-      ['method', 'budget and its default', '`learning_rate`', '`target_modules`'],
+      ['method', 'budget and its default', '`learning_rate`', 'with a new head, or for embeddings', '`target_modules`'],
       Object.entries(methodCatalog).map(([name, entry]) => [
         code(name),
         budget(entry),
         entry.learningRate.toExponential(),
+        (entry.headLearningRate ?? entry.learningRate).toExponential(),
         targets[entry.targets],
       ]),
     ),

@@ -1,5 +1,6 @@
 /** The tuning methods. Code asks for a capability of an entry; no other place lists the names or compares with one. */
-import { entryOf, namesOf, namesWhere, orList } from './entries.ts';
+import { andList, entryOf, namesOf, namesWhere, orList } from './entries.ts';
+import { objectiveCatalog } from './objectives.ts';
 
 export interface MethodEntry {
   /** The name in lists and titles. */
@@ -26,8 +27,10 @@ export interface MethodEntry {
   readonly r: { readonly counts: 'rows' | 'rank'; readonly fallback: number } | undefined;
   /** The default share of rows of a method whose rows are not counted by `r`. */
   readonly ratio?: number;
-  /** The default learning rate: that of the method's paper, or near it; that of spsft is from the study (docs/choosing.md). */
+  /** The default learning rate: that of the method's paper, or near it; where there are two, they are from the study (docs/choosing.md). */
   readonly learningRate: number;
+  /** The default for a model that has a new head or gives vectors, where it is another one. */
+  readonly headLearningRate?: number;
   /** Why it cannot train weights that are held in 8 or 4 bits; reads after the method's name. */
   readonly needsFullWeights?: string;
   /** Why PEFT has no adapter for what it trained; reads after "which". */
@@ -46,7 +49,9 @@ const plain = {
   r: undefined,
 } as const;
 
-const lowRank = { ...plain, lowRank: 'factors', r: { counts: 'rank', fallback: 16 }, learningRate: 1e-4 } as const;
+const withFactors = { ...plain, lowRank: 'factors', r: { counts: 'rank', fallback: 16 } } as const;
+
+const lowRank = { ...withFactors, learningRate: 2e-4, headLearningRate: 2e-3 } as const;
 
 const entries = {
   spsft: {
@@ -57,6 +62,7 @@ const entries = {
     hasDependencies: true,
     r: { counts: 'rows', fallback: 32 },
     learningRate: 1e-3,
+    headLearningRate: 3e-3,
   },
   lora: { ...lowRank, label: 'LoRA', summary: 'Train a low-rank product next to each weight.' },
   dora: {
@@ -93,7 +99,7 @@ const entries = {
     learningRate: 4e-3,
   },
   'spsft+lora': {
-    ...lowRank,
+    ...withFactors,
     label: 'Sparse rows and LoRA',
     summary: 'Train the most important rows of each weight in place (ratio) and a low-rank product next to it (r).',
     chooses: 'rows',
@@ -147,3 +153,21 @@ export function choosesByScores(method: string | undefined): boolean {
 
 /** Whether a method looks at samples to choose single elements. */
 export const choosesByGradients = ({ elements }: MethodEntry): boolean => elements?.by === 'gradients';
+
+/** The learning rate of a recipe that names none. Entries of other names have that of `spsft`, and other tasks that of language models. */
+export function defaultLearningRate(method: unknown, task: unknown): number {
+  const { learningRate, headLearningRate } = entryOf(methodCatalog, method) ?? methodCatalog.spsft;
+  const isWriter = (entryOf(objectiveCatalog, task) ?? objectiveCatalog.causal_lm).model === 'causal';
+  return isWriter ? learningRate : (headLearningRate ?? learningRate);
+}
+
+/** The default rates, for people: "1e-3 for spsft, bitfit and head, …". */
+export function learningRatesText(): string {
+  const byRate = (rateOf: (entry: MethodEntry) => number | undefined): string => {
+    const rates = new Set(methodNames.flatMap(name => rateOf(methodCatalog[name]) ?? []));
+    return [...rates]
+      .map(rate => `${rate.toExponential()} for ${andList(namesWhere(methodCatalog, entry => rateOf(entry) === rate))}`)
+      .join(', ');
+  };
+  return `${byRate(({ learningRate }) => learningRate)}; with a head for labels or numbers, or for embeddings, ${byRate(({ headLearningRate }) => headLearningRate)}`;
+}

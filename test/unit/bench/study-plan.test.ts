@@ -4,7 +4,7 @@ import { armNames, arms, defaultArms, LORA, RANDOM_ROWS } from '../../../bench/s
 import { compareOverTasks, compareWith, rowsByTask, type TaskRows } from '../../../bench/study/compare.ts';
 import { recipeOf } from '../../../bench/study/jobs.ts';
 import { studyPage } from '../../../bench/study/page.ts';
-import { parts, planOf, SEEDS, settingsOf, TUNING_SEED, tasks, tinyTask } from '../../../bench/study/plan.ts';
+import { fixedRateOf, parts, planOf, SEEDS, settingsOf, TUNING_SEED, tasks, tinyTask } from '../../../bench/study/plan.ts';
 import { TimeIsUp } from '../../../bench/study/pool.ts';
 import { bestOf, neighborRate, nextRates, type RateResult, TRIALS } from '../../../bench/study/rates.ts';
 import type { StudyRow } from '../../../bench/study/rows.ts';
@@ -16,7 +16,7 @@ describe('plan', () => {
   test('every arm of every task is in exactly one part, and every recipe is valid', () => {
     for (const task of tasks) {
       const own = parts.filter(part => part.task.name === task.name).flatMap(({ arms }) => arms);
-      expect([...own].sort()).toEqual(armNames.filter(arm => !task.without?.includes(arm)).sort());
+      expect([...own].sort()).toEqual(armNames.filter(arm => !arms[arm].isPast && !task.without?.includes(arm)).sort());
       for (const arm of own) {
         const settings = settingsOf({ task, arm, purpose: 'test', learningRate: 1e-3, seed: 2 });
         expect(() => recipeOf({ model: 'm', 'data.train': 't', 'data.eval': 'e', ...settings })).not.toThrow();
@@ -31,12 +31,15 @@ describe('plan', () => {
 
   test('the arms at the defaults are what a recipe says nothing about', () => {
     const given = recipeOf({ model: 'm', 'data.train': 't' });
-    expect(arms['defaults of spsft']).toMatchObject({ learningRate: given.learning_rate });
     expect(arms['defaults of spsft'].settings({ lora: 1, spsft: 1 })).toMatchObject({
       method: given.method,
       'importance.measure': given.importance.measure,
     });
-    expect(arms['defaults of lora'].learningRate).toBe(recipeOf({ model: 'm', method: 'lora' }).learning_rate);
+    for (const task of tasks)
+      for (const method of ['spsft', 'lora']) {
+        const { learning_rate: rate } = recipeOf({ model: 'm', 'data.train': 't', task: task.settings.task ?? '', method });
+        expect(fixedRateOf(task, method === 'lora' ? 'defaults of lora' : 'defaults of spsft'), task.name).toBe(rate);
+      }
   });
 
   test('the seed that chooses a rate is not tested, and plans of tasks and of tiny runs differ', () => {
@@ -164,7 +167,7 @@ describe('the study', () => {
   test('runs arms at the defaults without a search', async () => {
     const { asked, ask } = worker();
     expect(await runStudy({ parts: [{ ...part, arms: defaultArms }], rows: [], ask, onRow: async () => undefined })).toBe(true);
-    expect(asked).toEqual(defaultArms.flatMap(arm => SEEDS.map(seed => `${arm} test ${arms[arm].learningRate} ${seed}`)));
+    expect(asked).toEqual(defaultArms.flatMap(arm => SEEDS.map(seed => `${arm} test ${fixedRateOf(task, arm)} ${seed}`)));
   });
 
   test('reports that the time was up, and throws what else failed', async () => {
@@ -206,7 +209,7 @@ describe('the page', () => {
   test('shows arms at the defaults, and leaves them out of the comparisons', () => {
     const found = [...rows, ...defaultArms.flatMap(arm => seeds(arm, [2, 2, 2, 2, 2]))];
     const text = studyPage(found);
-    expect(text).toMatch(/\| `[\w-]+` \| [\d.]+ \| 2\.000 \| 2\.000 \| 2\.000 \| – \| 0\.510 \|/);
+    expect(text).toMatch(/\| `[\w-]+` \| [\d.]+ (\| 2\.000 ){5}\| – \| 0\.510 \|/);
     expect(compareWith(rowsByTask(tasks, found)[0] as TaskRows, RANDOM_ROWS)).toHaveLength(2);
     expect(studyPage(rows)).not.toContain('At the default rates');
   });

@@ -65,7 +65,7 @@ describe('settings', () => {
       expect(type.check(value), path).toEqual({ ok: true, value });
     }
   });
-  test('defaults follow the method and the batch', () => {
+  test('defaults follow the method, the task and the batch', () => {
     expect(recipeOf('model: m')).toMatchObject({
       method: 'spsft',
       r: 32,
@@ -76,10 +76,12 @@ describe('settings', () => {
     });
     expect(recipeOf('model: m\nmethod: lora\nper_device_train_batch_size: 3')).toMatchObject({
       r: 16,
-      learning_rate: 1e-4,
+      learning_rate: 2e-4,
       per_device_eval_batch_size: 3,
       importance: { batch_size: 3 },
     });
+    const headed = ['spsft', 'lora', 'full'].map(method => recipeOf(`model: m\ntask: image_classification\nmethod: ${method}`));
+    expect(headed.map(({ learning_rate: rate }) => rate)).toEqual([3e-3, 2e-3, 2e-5]);
     expect(recipeOf('model: m\nratio: 0.1').r).toBeUndefined();
     expect(recipeOf('model: m\nmethod: full').r).toBeUndefined();
     expect(recipeOf('model: m\ndata: {train: a, eval: b}').eval_strategy).toBe('epoch');

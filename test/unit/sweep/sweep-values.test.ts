@@ -68,7 +68,7 @@ describe('the recipe of a run', () => {
 
   test('has the defaults of its own values, and no sweep', () => {
     const recipe = runRecipe(plan, { id: '002', settings: { method: 'lora' }, fixed: ['recompute=cheap'] });
-    expect(recipe).toMatchObject({ method: 'lora', learning_rate: 1e-4, r: 16, recompute: 'cheap', name: 'spam 002', sweep: {} });
+    expect(recipe).toMatchObject({ method: 'lora', learning_rate: 2e-4, r: 16, recompute: 'cheap', name: 'spam 002', sweep: {} });
     expect(recipe.data.train).toEqual(['/data/a.jsonl']);
     const alone = parseRecipe(
       'model: m\ndata: {train: /data/a.jsonl, eval: /data/b.jsonl}\nmethod: lora\nrecompute: cheap\nname: spam 002\n',

@@ -1,6 +1,5 @@
 /** Settings of the optimization: length, learning rate, optimizer and recomputation. */
-import { entryOf } from '../../catalog/entries.ts';
-import { methodCatalog } from '../../catalog/methods.ts';
+import { defaultLearningRate, learningRatesText } from '../../catalog/methods.ts';
 import { MAX_SEED } from './model-settings.ts';
 import { defaulted, derived, optional } from './setting.ts';
 import { choice, flag, integer, mapOf, number, stepCount } from './value-type.ts';
@@ -13,8 +12,8 @@ export const scheduleSettings = {
   max_steps: defaulted(integer({ min: -1, max: MAX_STEPS }), -1, { doc: 'The number of updates; -1 to use num_train_epochs.' }),
   learning_rate: derived(
     number({ min: 0, max: 100, aboveMin: true }),
-    '1e-3 for spsft, bitfit and head, 1e-4 for lora, dora and rosa, 5e-4 for shira, 5e-5 for spsft+lora, 2e-5 for full, 4e-3 for vera',
-    given => (entryOf(methodCatalog, given.method) ?? methodCatalog.spsft).learningRate,
+    learningRatesText(),
+    given => defaultLearningRate(given.method, given.task),
     { doc: 'The learning rate after warm-up.' },
   ),
   lr_scheduler_type: defaulted(
