@@ -1,48 +1,60 @@
-/** A Python environment with PyTorch, Transformers and PEFT in the cache folder: what tests and the benchmark compare with. */
+/** Python environments in the cache folder: PyTorch, Transformers and PEFT, which tests and the benchmark compare with, and trackers, which read what runs report. */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { run } from './steps.mjs';
 
-const REQUIREMENTS = path.join(import.meta.dirname, 'python-requirements.txt');
+/** Files of requirements, the modules that must load, and the variable that names a Python which has them already. */
+const SETS = {
+  reference: { file: 'python-requirements.txt', modules: 'torch, transformers, peft', variable: 'ROWTUNE_PYTHON' },
+  trackers: { file: 'tracker-requirements.txt', modules: 'mlflow, trackio', variable: 'ROWTUNE_TRACKER_PYTHON' },
+};
+
+const requirementsOf = set => path.join(import.meta.dirname, SETS[set].file);
 
 /** The folder of the environment for these requirements, its Python, and the file that marks it as complete. */
-function environmentIn(cacheDir) {
-  const digest = createHash('sha256').update(readFileSync(REQUIREMENTS)).digest('hex').slice(0, 12);
+function environmentIn(cacheDir, set) {
+  const digest = createHash('sha256')
+    .update(readFileSync(requirementsOf(set)))
+    .digest('hex')
+    .slice(0, 12);
   const folder = path.join(cacheDir, 'python', digest);
   return { folder, python: path.join(folder, 'bin', 'python'), complete: path.join(folder, '.complete') };
 }
 
 /**
- * ROWTUNE_PYTHON names a Python that has the packages already; else it is the environment's, where that is complete.
- * @param {{ cacheDir: string }} params
+ * A variable (ROWTUNE_PYTHON, ROWTUNE_TRACKER_PYTHON) names a Python that has the packages already; else it is the environment's, where that is
+ * complete.
+ * @param {{ cacheDir: string, set?: keyof typeof SETS }} params
  * @returns {string | undefined} the path of the Python to run
  */
-export function findPython({ cacheDir }) {
-  if (process.env.ROWTUNE_PYTHON) return process.env.ROWTUNE_PYTHON;
-  const { python, complete } = environmentIn(cacheDir);
+export function findPython({ cacheDir, set = 'reference' }) {
+  const named = process.env[SETS[set].variable];
+  if (named) return named;
+  const { python, complete } = environmentIn(cacheDir, set);
   return existsSync(complete) ? python : undefined;
 }
 
 /**
- * Makes the environment once for each set of requirements (about 1 GB on the disk) and returns its Python at once afterwards; an
- * interrupted install is continued. Where ROWTUNE_PYTHON is set, nothing is installed.
- * @param {{ cacheDir: string, log: (line: string) => void }} params
+ * Makes the environment once for each set of requirements (about 1 GB on the disk each) and returns its Python at once afterwards; an
+ * interrupted install is continued. Where its variable is set, nothing is installed.
+ * @param {{ cacheDir: string, set?: keyof typeof SETS, log: (line: string) => void }} params
  * @returns {string} the path of the Python to run
  * @throws Error that says what is missing
  */
-export function ensurePython({ cacheDir, log }) {
-  const found = findPython({ cacheDir });
+export function ensurePython({ cacheDir, set = 'reference', log }) {
+  const found = findPython({ cacheDir, set });
   if (found) return found;
-  const { folder, python, complete } = environmentIn(cacheDir);
+  const { folder, python, complete } = environmentIn(cacheDir, set);
+  const { modules } = SETS[set];
   const begin = performance.now();
   mkdirSync(path.dirname(folder), { recursive: true });
-  log(`making a Python environment with PyTorch, Transformers and PEFT in ${folder} (some minutes, once)`);
+  log(`making a Python environment with ${modules} in ${folder} (some minutes, once)`);
   const [program, ...pip] = makeEnvironment(folder, python);
   const options = ['--disable-pip-version-check', '--no-input', '--progress-bar', 'off', '--only-binary=:all:'];
-  run(program, [...pip, 'install', ...options, '-r', REQUIREMENTS]);
-  run(python, ['-c', 'import torch, transformers, peft']);
+  run(program, [...pip, 'install', ...options, '-r', requirementsOf(set)]);
+  run(python, ['-c', `import ${modules}`]);
   writeFileSync(complete, '');
   log(`the Python environment took ${Math.round((performance.now() - begin) / 1000)} s`);
   return python;

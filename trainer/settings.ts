@@ -1,6 +1,6 @@
 /** Everything that the command line and the extension take from its surroundings, read once: folders, engine, hub, colors. */
 import path from 'node:path';
-import type { JobContext } from './protocol/job-messages.ts';
+import type { JobContext, TrackerSettings } from './protocol/job-messages.ts';
 
 export interface Settings {
   /** Engines, models and logs. */
@@ -15,6 +15,7 @@ export interface Settings {
   readonly daemonToken?: string;
   readonly engineFromEnvironment?: string;
   readonly hub: JobContext['hub'];
+  readonly trackers: TrackerSettings;
   /** The file in which `hf auth login` of huggingface_hub keeps its token. */
   readonly hubTokenFile: string;
   /** Whether the user wants colors where a terminal can show them (https://no-color.org). */
@@ -36,7 +37,7 @@ export interface Surroundings {
   readonly home: string;
 }
 
-/** Reads ROWTUNE_CACHE, ROWTUNE_STATE, ROWTUNE_ENGINE, ROWTUNE_DAEMON_URL (with _TOKEN, _CA and _DIR), HF_ENDPOINT, HF_TOKEN, HF_TOKEN_PATH, HF_HOME, HF_HUB_OFFLINE and NO_COLOR; what is empty counts as not set. */
+/** Reads ROWTUNE_CACHE, ROWTUNE_STATE, ROWTUNE_ENGINE, ROWTUNE_DAEMON_URL (with _TOKEN, _CA and _DIR), HF_ENDPOINT, HF_TOKEN, HF_TOKEN_PATH, HF_HOME, HF_HUB_OFFLINE, MLFLOW_TRACKING_URI (with _TOKEN, _USERNAME and _PASSWORD), MLFLOW_EXPERIMENT_NAME, TRACKIO_SERVER_URL, TRACKIO_WRITE_TOKEN, TRACKIO_DIR, TRACKIO_PROJECT and NO_COLOR; what is empty counts as not set. */
 export function resolveSettings({ env, platform, home }: Surroundings): Settings {
   const read = (name: string): string | undefined => env[name] || undefined;
   return {
@@ -47,6 +48,7 @@ export function resolveSettings({ env, platform, home }: Surroundings): Settings
     daemonToken: read('ROWTUNE_DAEMON_TOKEN'),
     engineFromEnvironment: read('ROWTUNE_ENGINE'),
     hub: { endpoint: read('HF_ENDPOINT'), token: read('HF_TOKEN'), offline: isOn(read('HF_HUB_OFFLINE')) },
+    trackers: trackerSettings(read, read('HF_HOME') ?? defaultHubHome({ env, home })),
     hubTokenFile: path.resolve(read('HF_TOKEN_PATH') ?? path.join(read('HF_HOME') ?? defaultHubHome({ env, home }), 'token')),
     color: read('NO_COLOR') === undefined && read('TERM') !== 'dumb',
   };
@@ -54,6 +56,25 @@ export function resolveSettings({ env, platform, home }: Surroundings): Settings
 
 const defaultHubHome = ({ env, home }: Pick<Surroundings, 'env' | 'home'>): string =>
   path.join(env.XDG_CACHE_HOME || path.join(home, '.cache'), 'huggingface');
+
+/** The experiment and the project of runs that name none. */
+const OWN_NAME = 'rowtune';
+
+const trackerSettings = (read: (name: string) => string | undefined, hubHome: string): TrackerSettings => ({
+  mlflow: {
+    uri: read('MLFLOW_TRACKING_URI'),
+    token: read('MLFLOW_TRACKING_TOKEN'),
+    user: read('MLFLOW_TRACKING_USERNAME'),
+    password: read('MLFLOW_TRACKING_PASSWORD'),
+    experiment: read('MLFLOW_EXPERIMENT_NAME') ?? OWN_NAME,
+  },
+  trackio: {
+    url: read('TRACKIO_SERVER_URL'),
+    token: read('TRACKIO_WRITE_TOKEN'),
+    folder: path.resolve(read('TRACKIO_DIR') ?? path.join(hubHome, 'trackio')),
+    project: read('TRACKIO_PROJECT') ?? OWN_NAME,
+  },
+});
 
 function remoteDaemon(read: (name: string) => string | undefined): RemoteDaemon | undefined {
   const url = read('ROWTUNE_DAEMON_URL');
@@ -77,9 +98,10 @@ function defaultState({ env, platform, home }: Surroundings): string {
 }
 
 /** The settings that a worker receives; relative paths of recipes start from `baseDir`. */
-export const jobContext = ({ cacheDir, engineFromEnvironment, hub }: Settings, baseDir: string): JobContext => ({
+export const jobContext = ({ cacheDir, engineFromEnvironment, hub, trackers }: Settings, baseDir: string): JobContext => ({
   cacheDir,
   baseDir,
   engineFromEnvironment,
   hub,
+  trackers,
 });

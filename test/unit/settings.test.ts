@@ -44,6 +44,27 @@ describe('hub and engine', () => {
       baseDir: '/work',
       engineFromEnvironment: 'portable',
       hub: settings.hub,
+      trackers: settings.trackers,
+    });
+  });
+
+  test('trackers have the names of their own libraries', () => {
+    expect(resolve({}).trackers).toEqual({
+      mlflow: { experiment: 'rowtune' },
+      trackio: { folder: '/home/ada/.cache/huggingface/trackio', project: 'rowtune' },
+    });
+    const { trackers } = resolve({
+      MLFLOW_TRACKING_URI: 'http://m',
+      MLFLOW_TRACKING_TOKEN: 't',
+      MLFLOW_EXPERIMENT_NAME: 'e',
+      TRACKIO_SERVER_URL: 'http://t',
+      TRACKIO_WRITE_TOKEN: 'w',
+      TRACKIO_DIR: '/t',
+      TRACKIO_PROJECT: 'p',
+    });
+    expect(trackers).toEqual({
+      mlflow: { uri: 'http://m', token: 't', experiment: 'e' },
+      trackio: { url: 'http://t', token: 'w', folder: '/t', project: 'p' },
     });
   });
 

@@ -127,7 +127,7 @@ export const foreignKeys: Readonly<Record<string, ForeignKey>> = Object.fromEntr
   ),
   ...absent("Rowtune always uses the model's chat template", 'template', 'chat_template'),
   ...absent(
-    'metrics are written to the run folder, and for TensorBoard with report_to: tensorboard; other trackers are not supported',
+    'metrics are written to the run folder; report_to adds TensorBoard, MLflow or Trackio',
     'wandb_project',
     'use_wandb',
     'metric_logger',

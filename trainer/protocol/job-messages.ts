@@ -28,6 +28,26 @@ export interface JobContext {
   /** The place of this worker among the processes that train the run together. */
   readonly rank?: RankPlace;
   readonly hub: { readonly endpoint?: string; readonly token?: string; readonly offline: boolean };
+  /** Addresses and names of trackers; without them, those that need an address report that it is missing. */
+  readonly trackers?: TrackerSettings;
+}
+
+/** The parts of the environment that trackers of `report_to` read, by the names of their own libraries. */
+export interface TrackerSettings {
+  readonly mlflow: {
+    readonly uri?: string;
+    readonly token?: string;
+    readonly user?: string;
+    readonly password?: string;
+    readonly experiment: string;
+  };
+  readonly trackio: {
+    /** A server; without one, files in the folder. */
+    readonly url?: string;
+    readonly token?: string;
+    readonly folder: string;
+    readonly project: string;
+  };
 }
 
 /** One of several processes of a run. */

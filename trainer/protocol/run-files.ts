@@ -10,6 +10,8 @@ export const RUN_FILES = {
   metrics: 'metrics.jsonl',
   /** The same metrics as event files, with `report_to: tensorboard`. */
   tensorboard: 'tensorboard',
+  /** The ids of the run at MLflow and Trackio. */
+  trackers: 'trackers.json',
   /** The trained modules, with the number of trained rows. */
   coverage: 'coverage.json',
   /** Module → its trained rows. */

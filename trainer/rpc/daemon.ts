@@ -30,6 +30,7 @@ export interface DaemonOptions {
   readonly idleExitMs: number;
   readonly engineFromEnvironment?: string;
   readonly hub: JobContext['hub'];
+  readonly trackers?: JobContext['trackers'];
   /** Path of the worker's bundle, if it is not next to this one. */
   readonly workerFile?: string;
   /** Seconds that a worker has to end; defaults to STOP_SECONDS. */
@@ -88,11 +89,11 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
 
 /** Runs after claiming the folder. @param release gives it back, as the very last step */
 async function serve(options: DaemonOptions, log: DaemonLog, release: () => void): Promise<Daemon> {
-  const { stateDir, cacheDir, idleExitMs, hub, engineFromEnvironment } = options;
+  const { stateDir, cacheDir, idleExitMs, hub, trackers, engineFromEnvironment } = options;
   const start: Start = { at: new Date().toISOString(), ms: performance.now() };
   const logError = (error: Error): void => log.write('error', error.message);
   const ring = new EventRing(start.at);
-  const jobSettings = { cacheDir, engineFromEnvironment, hub };
+  const jobSettings = { cacheDir, engineFromEnvironment, hub, ...(trackers && { trackers }) };
   const availableBytes = options.availableBytes ?? availableMemoryBytes;
   const clients = new ClientSessions({
     log,

@@ -3,12 +3,16 @@
  * state.json.
  */
 import path from 'node:path';
+import { type TrackerName, trackerCatalog } from '../../catalog/trackers.ts';
 import { writeJson } from '../../files/durable-file.ts';
 import { type Evaluation, evaluationMetrics } from '../../job/evaluate.ts';
 import type { JobScope } from '../../job/job-scope.ts';
+import { messageOf } from '../../protocol/error-facts.ts';
 import { RUN_FILES } from '../../protocol/run-files.ts';
 import { appendMetrics, type MetricsLine } from '../../run/metrics-file.ts';
 import type { RunState, StateKeeper } from '../../run/run-state.ts';
+import type { MetricsTracker, TrackedEnd, TrackedRun } from '../../run/trackers/tracker.ts';
+import { trackers } from '../../run/trackers/trackers.ts';
 
 /** The parts of a run that report it. */
 export interface RunScope extends Pick<JobScope, 'job'> {
@@ -22,15 +26,10 @@ export interface MetricsPlace {
   readonly epoch: number;
 }
 
-/** Another place for the lines of a run, which may fail without harm to it. */
-export interface MetricsTracker {
-  append(line: MetricsLine): Promise<void>;
-}
-
 export class RunMetrics {
   private readonly params: RunScope;
   private evaluationCount: number;
-  private tracker: MetricsTracker | undefined;
+  private readonly trackers = new Map<TrackerName, MetricsTracker>();
 
   /** @param kept the lines of the run so far */
   constructor(params: RunScope, kept: readonly MetricsLine[]) {
@@ -43,20 +42,28 @@ export class RunMetrics {
     return this.evaluationCount;
   }
 
-  /** From now on, lines go to this tracker, too. A tracker that fails is reported once and left behind. */
-  async trackWith(begin: () => Promise<MetricsTracker>): Promise<void> {
-    await this.track(async () => {
-      this.tracker = await begin();
-    });
+  /** From now on, lines go to these trackers, too. One that fails is reported once and left behind. */
+  async trackWith(names: readonly TrackerName[], run: TrackedRun): Promise<void> {
+    for (const name of names) await this.track(name, async () => void this.trackers.set(name, await trackers[name](run)));
   }
 
-  private async track(work: () => Promise<void>): Promise<void> {
+  /** Sends what trackers have not sent yet, and ends the run there. Never rejects. */
+  async endTracking(how: TrackedEnd): Promise<void> {
+    const ending = [...this.trackers].map(([name, tracker]) => this.track(name, async () => tracker.end?.(how)));
+    await Promise.all(ending);
+    this.trackers.clear();
+  }
+
+  private async track(name: TrackerName, work: () => Promise<void>): Promise<void> {
     try {
       await work();
     } catch (error) {
-      this.tracker = undefined;
-      const why = error instanceof Error ? error.message : String(error);
-      this.params.job.log('warning', `the metrics are no longer written for TensorBoard (${why}); training is not affected`);
+      this.trackers.delete(name);
+      const { label } = trackerCatalog[name];
+      this.params.job.log(
+        'warning',
+        `the metrics are no longer written for ${label} (${messageOf(error)}); metrics.jsonl has all of them, and training is not affected`,
+      );
     }
   }
 
@@ -64,7 +71,7 @@ export class RunMetrics {
     const { runDir, job } = this.params;
     const line = { step, epoch, ...values };
     await appendMetrics(runDir, line);
-    await this.track(async () => this.tracker?.append(line));
+    for (const [name, tracker] of [...this.trackers]) await this.track(name, () => tracker.append(line));
     job.emit({ type: 'metrics', step, values: { epoch, ...values } });
     await this.keep(values);
   }

@@ -3,7 +3,9 @@
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
+import { isOneOf } from '../../catalog/entries.ts';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
+import { trackerNames } from '../../catalog/trackers.ts';
 import { removeHalfWritten, writeJson } from '../../files/durable-file.ts';
 import { byteSize } from '../../graph/types.ts';
 import { type Evaluation, evaluate } from '../../job/evaluate.ts';
@@ -24,7 +26,7 @@ import { forgetEvaluation, readMetrics, rewindMetrics } from '../../run/metrics-
 import { isRunFile, writeRunRecipe } from '../../run/run-folder.ts';
 import { takeRunLock } from '../../run/run-lock.ts';
 import { type RunState, readRunState, StateKeeper } from '../../run/run-state.ts';
-import { TensorboardFile } from '../../run/tensorboard-file.ts';
+import type { TrackedEnd } from '../../run/trackers/tracker.ts';
 import { describeFailure, RunError } from '../../run-error.ts';
 import { accumulates } from '../../train/training-params.ts';
 import { forgettingOfRun } from '../measure-forgetting.ts';
@@ -223,6 +225,13 @@ async function forgettingAtEnd(params: RunParams, base: Base, { state, checkpoin
   }
 }
 
+/** Only the first of several processes reports the run. */
+async function track({ runDir, recipe, context, mainDir }: RunParams, metrics: RunMetrics): Promise<void> {
+  const names = recipe.report_to.filter(name => isOneOf(trackerNames, name));
+  if (names.length === 0 || mainDir !== undefined) return;
+  await metrics.trackWith([...new Set(names)], { runDir, recipe, lines: await readMetrics(runDir), settings: context.trackers });
+}
+
 /** Disposes of the session. */
 async function trainPrepared(params: RunParams, prepared: Prepared): Promise<TrainResult> {
   const { runDir, job, keeper, checkpoint, recipe } = params;
@@ -243,22 +252,29 @@ async function trainPrepared(params: RunParams, prepared: Prepared): Promise<Tra
       memory.endInference();
     } else before = await rehearse({ prepared, runDir, job, memory, follows: params.mainDir !== undefined });
     job.checkStop();
-    if (recipe.report_to === 'tensorboard') await metrics.trackWith(async () => TensorboardFile.begin(runDir, await readMetrics(runDir)));
+    await track(params, metrics);
     await writeRunRecipe(runDir, recipe);
-    const outcome = await runTrainLoop({
-      prepared,
-      runDir,
-      job,
-      keeper,
-      memory,
-      metrics,
-      start: checkpoint?.state,
-      before,
-      pauseAfter: params.pauseAfter,
-      onFirstUpdate: params.onFirstUpdate,
-      follows: params.mainDir !== undefined,
-    });
-    return await resultOf(params, { prepared, outcome, before, memory, metrics });
+    let end: TrackedEnd = 'failed';
+    try {
+      const outcome = await runTrainLoop({
+        prepared,
+        runDir,
+        job,
+        keeper,
+        memory,
+        metrics,
+        start: checkpoint?.state,
+        before,
+        pauseAfter: params.pauseAfter,
+        onFirstUpdate: params.onFirstUpdate,
+        follows: params.mainDir !== undefined,
+      });
+      const result = await resultOf(params, { prepared, outcome, before, memory, metrics });
+      end = result.state;
+      return result;
+    } finally {
+      await metrics.endTracking(job.stop === undefined ? end : 'stopped');
+    }
   } finally {
     await prepared.session.dispose();
   }

@@ -1,7 +1,9 @@
 /** Settings of the run: logging, evaluation, checkpoints and output. */
+import { choicesOf } from '../../catalog/entries.ts';
+import { trackerCatalog } from '../../catalog/trackers.ts';
 import type { Given } from './setting.ts';
 import { defaulted, derived, FAIR_SWEEP, OWN_FOLDER, optional } from './setting.ts';
-import { choice, filePath, flag, integer, mapOf, number, stepCount } from './value-type.ts';
+import { choice, filePath, flag, integer, listOf, mapOf, number, stepCount } from './value-type.ts';
 
 /** Named as in lm-evaluation-harness. */
 const choiceTasks = {
@@ -58,12 +60,11 @@ export const runSettings = {
     doc: 'Updates between lines of metrics; a number below 1 is a share of all updates.',
   }),
   report_to: defaulted(
-    choice({
-      none: 'Only the run folder.',
-      tensorboard: 'Also event files in its folder `tensorboard`: tensorboard --logdir runs.',
-    }),
-    'none',
-    { doc: 'Where metrics are written in addition to metrics.jsonl. A tracker that fails does not stop the run.' },
+    listOf(choice({ none: 'Only the run folder.', ...choicesOf(trackerCatalog) }), 'a tracker or a list of trackers'),
+    ['none'],
+    {
+      doc: 'Trackers that get the metrics in addition to metrics.jsonl. One that fails is reported and left behind; it does not stop the run.',
+    },
   ),
   eval_strategy: derived(strategies(), "'epoch' with held-out data, otherwise 'no'", given => (hasEvaluationData(given) ? 'epoch' : 'no'), {
     fixedInSweep: FAIR_SWEEP,

@@ -64,6 +64,33 @@ describe('a run for TensorBoard', () => {
   });
 });
 
+describe('a run for trackers', () => {
+  const trackers = {
+    mlflow: { uri: 'http://127.0.0.1:1', experiment: 'x' },
+    trackio: { folder: join(task.folder, 'trackio'), project: 'x' },
+  };
+
+  test('reports to those that work, and leaves the others behind', async () => {
+    const request = {
+      kind: 'train',
+      recipe: recipe('report_to=[mlflow, trackio]', 'max_steps=2'),
+      runDir: dirOf('tracked'),
+      context: { ...context, trackers },
+    } as const;
+    const { value, events } = await runInProcess<TrainResult>(request);
+    expect(value).toMatchObject({ state: 'finished', steps: 2 });
+    const warnings = events.flatMap(event => (event.type === 'log' && event.level === 'warning' ? [event.message] : []));
+    expect(warnings).toEqual([expect.stringMatching(/^the metrics are no longer written for MLflow \(http:.* cannot be reached: /)]);
+    const [writer = ''] = readdirSync(join(trackers.trackio.folder, 'inbox'));
+    const folder = join(trackers.trackio.folder, 'inbox', writer);
+    const records = readdirSync(folder).flatMap(file => readFileSync(join(folder, file), 'utf8').trim().split('\n'));
+    const lines = readFileSync(join(dirOf('tracked'), 'metrics.jsonl'), 'utf8')
+      .trim()
+      .split('\n');
+    expect(records).toHaveLength(lines.length);
+  });
+});
+
 describe('a run that goes well', () => {
   test('learns, and leaves a folder that says everything', async () => {
     const { value, events } = await train('good', 'num_train_epochs=6', 'max_grad_norm=1');

@@ -2,8 +2,9 @@
 import { appendFile, mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import protobuf from 'protobufjs';
-import { RUN_FILES } from '../protocol/run-files.ts';
-import type { MetricsLine } from './metrics-file.ts';
+import { RUN_FILES } from '../../protocol/run-files.ts';
+import type { MetricsLine } from '../metrics-file.ts';
+import { type MetricsTracker, tagOf } from './tracker.ts';
 
 const { root } = protobuf.parse(`
   syntax = "proto3";
@@ -12,10 +13,7 @@ const { root } = protobuf.parse(`
 `);
 const Event = root.lookupType('Event');
 
-/** The position of a line, and no metric of its own. */
-const PLACES: ReadonlySet<string> = new Set(['step']);
-
-export class TensorboardFile {
+export class TensorboardFile implements MetricsTracker {
   readonly #file: string;
 
   private constructor(file: string) {
@@ -41,13 +39,10 @@ export class TensorboardFile {
 
 function recordOf(line: MetricsLine, now: number): Buffer {
   const values = Object.entries(line).flatMap(([name, value]) =>
-    PLACES.has(name) || typeof value !== 'number' ? [] : [{ tag: tagOf(name), simpleValue: value }],
+    name === 'step' || typeof value !== 'number' ? [] : [{ tag: tagOf(name), simpleValue: value }],
   );
   return record(Event.encode({ wallTime: now / 1000, step: line.step ?? 0, summary: { value: values } }).finish());
 }
-
-/** Named as the Trainer of Transformers names them: train/loss, eval/accuracy. */
-const tagOf = (name: string): string => (name.startsWith('eval_') ? `eval/${name.slice('eval_'.length)}` : `train/${name}`);
 
 /** The length, its checksum, the data, its checksum. */
 function record(data: Uint8Array): Buffer {

@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { TensorboardFile } from '../../../trainer/run/tensorboard-file.ts';
+import { TensorboardFile } from '../../../../trainer/run/trackers/tensorboard.ts';
 
 const BYTES =
   '1800000000000000a37f4b220900002040fc54d9411a0d627261696e2e4576656e743a322b3531104a00000000000000af77' +
