@@ -13,7 +13,7 @@ import { findTopTokens } from '../../trainer/objective/distillation/top-tokens.t
 import { tasks } from '../../trainer/objective/tasks.ts';
 import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
 import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
-import { openOthers } from '../support/engines.ts';
+import { casesOn, openOthersAndPjrt } from '../support/engines.ts';
 import { checkGradients, close, type GoldenGradients, idsOf, judged, openGolden, tuningTrace } from '../support/preference-golden.ts';
 
 interface Settings {
@@ -74,13 +74,16 @@ async function batchOf(vocabulary: number, { distillation: { top_k: k, temperatu
   return { ...batch, feeds: (of: number) => ({ ...batch.feeds(of), ...feeds }) };
 }
 
+/** One of each form of the loss. */
+const ON_PJRT = ['forward', 'mixed', 'renormalized_hot'];
+
 const meanOf = (values: ArrayLike<number> | undefined, count: number): number =>
   Array.from({ length: count }, (_, i) => values?.[i] ?? Number.NaN).reduce((sum, value) => sum + value, 0) / count;
 
-for (const { name, engine, missing } of await openOthers())
+for (const { name, engine, missing } of await openOthersAndPjrt())
   describe.skipIf(!engine)(`${name}${missing ? ` (skipped: ${missing})` : ''}`, () => {
     for (const [folder, cases] of Object.entries(golden.folders))
-      test.each(Object.entries(cases))(`${folder}: %s`, async (_, wanted) => {
+      test.each(casesOn(name, Object.entries(cases), ([each]) => folder === 'llama' && ON_PJRT.includes(each)))(`${folder}: %s`, async (_, wanted) => {
         const opened = await openGolden(folder);
         const recipe = recipeOf(opened.model.vocabularySize, wanted);
         const batch = await batchOf(opened.model.vocabularySize, recipe);
@@ -93,7 +96,7 @@ for (const { name, engine, missing } of await openOthers())
         checkGradients(gradients, wanted.gradients);
         await opened.close();
       });
-    describe.each(Object.entries(golden.traces))('%s', (_, { settings, losses }) => {
+    describe.each(casesOn(name, Object.entries(golden.traces), () => false))('%s', (_, { settings, losses }) => {
       test.each(['full', 'spsft', 'lora'] as const)('four steps: %s', async method => {
         const opened = await openGolden('llama');
         const recipe = recipeOf(opened.model.vocabularySize, settings);

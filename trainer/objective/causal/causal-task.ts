@@ -72,7 +72,7 @@ export function causalTask(model: CausalModel, { packed = false, labelTokens, pr
   };
 }
 
-function declareTeacher(graph: Graph, { targets }: BatchShape, { topK, alpha, ...settings }: TeacherSettings): SoftTargets {
+export function declareTeacher(graph: Graph, { targets }: BatchShape, { topK, alpha, ...settings }: TeacherSettings): SoftTargets {
   const ids = graph.feed('teacherIds', [targets, topK], 'int32');
   const logs = graph.feed('teacherLogs', [targets, topK]);
   return {
