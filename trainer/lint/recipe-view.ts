@@ -1,5 +1,6 @@
 /** A recipe as the editor shows it: its text, the parser's result, and the facts about its model, data and machine. */
 import { type CardName, usableCardBytes } from '../catalog/cards.ts';
+import { objectiveCatalog } from '../catalog/objectives.ts';
 import type { RecipeEstimate } from '../plan/memory/predict.ts';
 import { type ParsedRecipe, parseRecipe } from '../protocol/parse-recipe.ts';
 import { type Located, locate } from '../protocol/recipe/located.ts';
@@ -19,6 +20,8 @@ export interface RecipeView {
   readonly values: ResolvedRecipe;
   /** Undefined if the recipe names none. */
   readonly model?: ModelFacts;
+  /** The model that the recipe's learns from; undefined if there is none. */
+  readonly teacher?: ModelFacts;
   readonly data: readonly DataFact[];
   readonly runs: RunFacts;
   /**
@@ -63,9 +66,13 @@ export async function readRecipeView(
   const parsed = parseRecipe(text, { fileName: file });
   const values = parsed.resolved;
   const files = [...values.data.train, ...values.data.eval].slice(0, MAX_DATA_FILES);
-  const [runs, model, ...facts] = await Promise.all([
+  const { teacher: teacherName, teacher_revision: teacherRevision } = values.distillation;
+  const [runs, model, teacher, ...facts] = await Promise.all([
     readRunFacts({ name: values.name, outputDir: values.output_dir, file, baseDir }),
     values.model === undefined ? undefined : models.look(values.model, values.revision, baseDir),
+    teacherName === undefined || objectiveCatalog[values.task].hasTeacher !== true
+      ? undefined
+      : models.look(teacherName, teacherRevision, baseDir),
     ...files.map((written, i) => data.look(written, values, baseDir, i < values.data.train.length ? 'train' : 'eval')),
   ]);
   const farDaemon = sources.farDaemon?.();
@@ -73,5 +80,5 @@ export async function readRecipeView(
   const card = sources.card?.();
   const here = { availableBytes, device: sources.hasGpu() ? 'gpu' : 'cpu' } as const;
   const machine = { farDaemon, ...(card === undefined ? here : { card, availableBytes: usableCardBytes(card), device: 'gpu' as const }) };
-  return { ...document, parsed, root: locate(text).root, values, model, data: facts, runs, ...machine };
+  return { ...document, parsed, root: locate(text).root, values, model, teacher, data: facts, runs, ...machine };
 }

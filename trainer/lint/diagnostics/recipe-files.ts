@@ -46,6 +46,15 @@ export const modelDiagnostics = {
       '`r` is larger than the number of rows in a targeted layer (`spsft`; with `dependencies`, half of `r` is rows), or larger than the rank that a weight can have (`lora`, where it only wastes memory).',
     fix: 'Writes the largest value that fits every layer.',
   },
+  'teacher-for-model': {
+    about:
+      '`distillation.teacher` predicts no next token, or its tokenizer has another number of tokens than that of the model. Token ids must mean the same in both; embeddings may be padded to different sizes.',
+    fix: 'Choose a larger or a tuned model of the same family.',
+  },
+  'top-k-above-vocabulary': {
+    about: '`distillation.top_k` is larger than the number of tokens that the model and its teacher have in common.',
+    fix: 'Writes the number of tokens.',
+  },
   'length-above-positions': {
     about: '`max_length` is above the number of positions that the model was made for. A run refuses it too.',
     fix: "Writes the model's number.",

@@ -10,10 +10,12 @@ import { dataProblems, labelProblems, sameTextProblems } from './data-problems.t
 import type { FactCode, Report } from './fact-report.ts';
 import type { LintProblem } from './lint-problem.ts';
 import { modelProblems } from './model-problems.ts';
+import { teacherProblems } from './teacher-problems.ts';
 
 export function factProblems(view: RecipeView): LintProblem[] {
   const reports = [
     ...modelProblems(view),
+    ...teacherProblems(view),
     ...dataProblems(view),
     ...labelProblems(view),
     ...sameTextProblems(view),

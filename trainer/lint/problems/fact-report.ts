@@ -15,6 +15,8 @@ export const factCodes = [
   'nothing-to-train',
   'rank-above-layer',
   'length-above-positions',
+  'teacher-for-model',
+  'top-k-above-vocabulary',
   'data-not-found',
   'unreadable-data',
   'bad-sample',

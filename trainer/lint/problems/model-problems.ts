@@ -16,10 +16,11 @@ import type { RecipeView } from '../recipe-view.ts';
 import { behindRandom } from './behind-random.ts';
 import type { Report } from './fact-report.ts';
 import { mostRank } from './most-rank.ts';
+import { unusable } from './unusable-model.ts';
 
 export function* modelProblems({ model, values }: RecipeView): Generator<Report> {
   if (model === undefined || model.kind === 'not-downloaded') return;
-  if (model.kind !== 'ready') yield unusable(model, values.model ?? '');
+  if (model.kind !== 'ready') yield unusable(model, values.model ?? '', ['model']);
   else {
     yield* taskProblems(model.model, values.task);
     yield* vocabularyProblems(model);
@@ -43,17 +44,6 @@ export function* modelProblems({ model, values }: RecipeView): Generator<Report>
         replaceBy: String(maxPositions),
       };
   }
-}
-
-function unusable(model: Exclude<ModelFacts, { kind: 'ready' | 'not-downloaded' }>, written: string): Report {
-  const path = ['model'];
-  if (model.kind === 'missing') {
-    const hint = model.suggestion === undefined ? '' : `; did you mean '${model.suggestion}'?`;
-    const message = `there is no model at '${written}', and it is not a hub name${hint}`;
-    return { code: 'model-not-found', path, message, replaceBy: model.suggestion };
-  }
-  const codes = { unsupported: 'unsupported-model', unreadable: 'unreadable-model', mismatch: 'model-mismatch' } as const;
-  return { code: codes[model.kind], path, message: model.reason };
 }
 
 /** The tasks of a model; the first one is suggested. */
