@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { BUCKETS } from '../../trainer/data/batch/batch-settings.ts';
 import type { JudgedAnswer } from '../../trainer/data/types.ts';
 import type { Engine } from '../../trainer/engine/engine.ts';
+import type { RecomputePolicy } from '../../trainer/graph/recompute.ts';
 import { elementAt } from '../../trainer/narrow.ts';
 import { judgedSource, trainingBatches } from '../../trainer/objective/kto/judged-data.ts';
 import { hasReferencePoint } from '../../trainer/objective/kto/kto-loss.ts';
@@ -62,7 +63,7 @@ function sourceOf(vocabulary: number, { preference }: Recipe, reference?: Refere
 }
 
 /** Losses before each of four updates and after the last; the base is the model that training starts from. */
-async function losses(engine: Engine, type: string, method: 'full' | 'spsft' | 'lora'): Promise<number[]> {
+async function losses(engine: Engine, type: string, method: 'full' | 'spsft' | 'lora', recompute: RecomputePolicy = 'none'): Promise<number[]> {
   const opened = await openGolden('llama');
   const { model } = opened;
   const recipe = recipeOf({ loss_type: type, beta: 0.5 });
@@ -71,7 +72,7 @@ async function losses(engine: Engine, type: string, method: 'full' | 'spsft' | '
   const batch = await source.fill(elementAt(source.plan.epoch(0), 0));
   const { evaluated } = await judged(engine, opened, task, batch);
   const feeds = { ...batch.feeds(batch.targetCount), baseNll: (evaluated.nll as Float32Array).slice() };
-  const found = await tuningTrace(engine, opened, { task, method, batch, feeds });
+  const found = await tuningTrace(engine, opened, { task, method, batch, feeds, recompute });
   await opened.close();
   return found;
 }
@@ -114,6 +115,11 @@ for (const { name, engine, missing } of await openOthers())
       test.each(['full', 'spsft', 'lora'] as const)('four steps: %s', async method => {
         const found = await losses(engine as Engine, type, method);
         found.forEach((loss, i) => expect(loss, `step ${i}`).toBeCloseTo(golden.traces[type]?.[method][i] as number, 4));
+      });
+      if (type !== 'kto') return;
+      test.each(['block', 'sqrt'] as const)('four steps, recomputed: %s', async policy => {
+        const found = await losses(engine as Engine, type, 'spsft', policy);
+        found.forEach((loss, i) => expect(loss, `step ${i}`).toBeCloseTo(golden.traces[type]?.spsft[i] as number, 4));
       });
     });
   });

@@ -17,6 +17,7 @@ import { weightStream } from '../../trainer/model/weight-stream.ts';
 import type { Task } from '../../trainer/train/task.ts';
 import { trainSignature } from '../../trainer/train/train-passes.ts';
 import { evalSignature, trainProgram } from '../../trainer/train/train-program.ts';
+import type { TrainProgramParams } from '../../trainer/train/training-params.ts';
 import { gradientVariable, updateGroups } from '../../trainer/train/update-group.ts';
 import { loadVariables } from '../../trainer/train/variables.ts';
 import { lossTrace, TRACE_OPTIMIZER } from './loss-trace.ts';
@@ -70,7 +71,7 @@ export async function judged(engine: Engine, { model, weights }: OpenedFolder, t
   return { evaluated, trained, gradients };
 }
 
-export interface TuningParams {
+export interface TuningParams extends Partial<Pick<TrainProgramParams, 'recompute'>> {
   readonly task: Task;
   readonly method: MethodName;
   readonly batch: Pick<Batch, 'bucket'>;
@@ -81,12 +82,12 @@ export interface TuningParams {
 export function tuningTrace(
   engine: Engine,
   { model, weights }: OpenedFolder,
-  { task, method, batch, feeds }: TuningParams,
+  { task, method, batch, feeds, recompute = 'none' }: TuningParams,
 ): Promise<number[]> {
   const modules = methodCatalog[method].chooses === 'rows' ? targetModules(model, settings) : [];
   const selection = new Map(modules.map(({ name, weight }) => [name, rowsOf(weight.shape[0] as number)] as const));
   return lossTrace(engine, {
-    ...{ task, attachment: methods[method].attach(model, settings, selection), recompute: 'none', rate: lr, shape: batch.bucket, feeds },
+    ...{ task, attachment: methods[method].attach(model, settings, selection), recompute, rate: lr, shape: batch.bucket, feeds },
     ...{ model: weightStream(model, weights), start: methodCatalog[method].lowRank === 'factors' ? startOf(model) : new Map() },
   });
 }

@@ -162,7 +162,9 @@ export class NodeStore {
       const { shape, dtype, value } = attrs;
       return elementCount(shape) > 64 ? undefined : `constant ${dtype} [${shape}] ${value.join()}`;
     }
-    let key = `${SOURCES.has(op) ? 0 : this.context.phase} ${op}`;
+    const { phase, transient, block } = this.context;
+    // What is never kept is not held for another block either.
+    let key = `${SOURCES.has(op) ? 0 : phase} ${transient && !SOURCES.has(op) ? `in ${block} ` : ''}${op}`;
     for (const input of inputs) key += ` ${input.id}`;
     for (const name in attrs) key += ` ${name} ${keyOfAttribute(attrs[name])}`;
     return key;

@@ -74,6 +74,11 @@ export class Tracer {
     this.longest = params.longest;
   }
 
+  /** Whether this is a step of training. Otherwise somebody may look at what passes through the modules. */
+  get trains(): boolean {
+    return this.seed !== undefined;
+  }
+
   /** A parameter in float32, however it is held. */
   parameter(spec: ParameterSpec): Node {
     return this.graph.cast(this.storage.weight(this.graph, spec), 'float32');

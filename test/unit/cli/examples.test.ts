@@ -10,7 +10,14 @@ const recipes = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filte
 
 test('there are examples of each method and kind of data', () =>
   expect(recipes).toEqual(
-    expect.arrayContaining(['alpaca.rowtune.yaml', 'continue-pretraining.rowtune.yaml', 'lora.rowtune.yaml', 'spam.rowtune.yaml']),
+    expect.arrayContaining([
+      'alpaca.rowtune.yaml',
+      'continue-pretraining.rowtune.yaml',
+      'lora.rowtune.yaml',
+      'reranker.rowtune.yaml',
+      'spam.rowtune.yaml',
+      'thumbs.rowtune.yaml',
+    ]),
   ));
 
 test.each(recipes)('%s', name => {

@@ -6,5 +6,10 @@ import { hasReferencePoint, ktoLoss } from './kto-loss.ts';
 
 export const task: TaskOf = (model, { preference }) => {
   if (model.kind !== 'causal') throw new Error(`${model.family} writes no answers`);
-  return preferenceTask(model, { judge: ktoLoss(preference), rowsPerSample: hasReferencePoint(preference) ? JUDGED_ROWS : 1 });
+  return preferenceTask(model, {
+    judge: ktoLoss(preference),
+    rowsPerSample: hasReferencePoint(preference) ? JUDGED_ROWS : 1,
+    // Mismatched answers give the reference point, a constant for the gradient.
+    learned: 1,
+  });
 };

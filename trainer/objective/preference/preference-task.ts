@@ -1,8 +1,10 @@
 /** The task of language models that are tuned by answers which people compared or judged. */
 import { PAIR_ROWS } from '../../data/batch/pair-batches.ts';
 import type { Graph, Node } from '../../graph/graph.ts';
+import { dimensions, elementCount } from '../../graph/types.ts';
 import { headLoss, headSlopes } from '../../model/layer/cross-entropy.ts';
 import type { CausalModel, TokenInputs } from '../../model/model-spec.ts';
+import type { Tracer } from '../../model/tracer.ts';
 import type { BatchShape, Task } from '../../train/task.ts';
 import type { AnswerLoss, AnswerNodes } from './pair-loss.ts';
 
@@ -14,12 +16,15 @@ export interface PreferenceTaskParams {
   readonly judge: JudgeAnswers;
   /** Answers of each sample; a pair where it is left out. */
   readonly rowsPerSample?: number;
+  /** The first answers of each sample, which the loss learns from; the others are read alone. All where it is left out. */
+  readonly learned?: number;
   /** The next-token loss of the prompt and the better answer is added. */
   readonly learnsChosen?: boolean;
 }
 
 /** Feeds: those of `answerSource`, and of the loss. A training step gives `loss` and `nll` [targets], an evaluation also `losses` [samples]. */
-export function preferenceTask(model: CausalModel, { judge, rowsPerSample = PAIR_ROWS, learnsChosen = false }: PreferenceTaskParams): Task {
+export function preferenceTask(model: CausalModel, params: PreferenceTaskParams): Task {
+  const { judge, rowsPerSample = PAIR_ROWS, learned = rowsPerSample, learnsChosen = false } = params;
   const declare = (graph: Graph, shape: BatchShape): AnswerFeeds => declareAnswers(graph, shape, { rowsPerSample, learnsChosen });
   return {
     model,
@@ -27,7 +32,7 @@ export function preferenceTask(model: CausalModel, { judge, rowsPerSample = PAIR
     loss(tracer, shape, requestFor) {
       const { graph } = tracer;
       const feeds = declare(graph, shape);
-      const hidden = model.hidden(tracer, feeds.inputs);
+      const hidden = hiddenOf(model, tracer, feeds.inputs, { learned, rowsPerSample });
       const weight = tracer.factor(model.head.weight);
       let judged: JudgedBatch | undefined;
       const { nll, seeds } = headSlopes(
@@ -54,6 +59,30 @@ export function preferenceTask(model: CausalModel, { judge, rowsPerSample = PAIR
       return { loss, losses, nll };
     },
   };
+}
+
+/** Hidden states of all answers, [batch · tokens, features]. In training, those that are not learned from take no backward pass. */
+function hiddenOf(
+  model: CausalModel,
+  tracer: Tracer,
+  { ids, mask }: TokenInputs,
+  { learned, rowsPerSample }: { readonly learned: number; readonly rowsPerSample: number },
+): Node {
+  if (learned === rowsPerSample || !tracer.trains) return model.hidden(tracer, { ids, mask });
+  const { graph } = tracer;
+  const [batch, tokens] = dimensions(ids.shape, 2);
+  const samples = batch / rowsPerSample;
+  const bySample = graph.reshape(ids, [samples, rowsPerSample, tokens]);
+  const statesOf = (from: number, count: number): Node => {
+    const rows = graph.reshape(graph.sliceAxis(bySample, 1, from, count), [samples * count, tokens]);
+    const states = model.hidden(tracer, { ids: rows, mask });
+    return graph.reshape(states, [samples, count, (tokens * elementCount(states.shape)) / (samples * count * tokens)]);
+  };
+  const own = statesOf(0, learned);
+  const read = statesOf(learned, rowsPerSample - learned);
+  // No gradient passes: it would be zero.
+  read.custom = { inputs: [], rule: () => [] };
+  return graph.reshape(graph.concat([own, read], 1), [batch * tokens, elementCount(own.shape) / (samples * learned * tokens)]);
 }
 
 interface AnswerFeeds {

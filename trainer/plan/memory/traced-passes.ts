@@ -124,6 +124,8 @@ export class PassTracer {
     const { on, optimizer, attachment } = this.plan;
     const measureAt = (depth?: Depth): MeasuredPass | undefined => {
       const { signature: pass, variables } = trace(depth);
+      // One that goes through all blocks twice takes something else in each of them.
+      if (depth && pass.schedule.some(({ block }) => block >= depth.model.blocks)) return undefined;
       const steps = (isFused ? this.fuse : singleSteps)(pass);
       const rules = bufferRules(on.engine, { variables });
       const found = deepened(pass, { steps, rules, unit: depth?.unit ?? 1, more: depth?.more ?? 0 });

@@ -134,6 +134,18 @@ describe('the parts', () => {
   });
 });
 
+test('mismatched answers of kto take a forward pass alone', () => {
+  const of = (task: string, more = '') =>
+    estimate({ ...eightBlocks, hidden_size: 64, intermediate_size: 128 }, `task: ${task}\nr: 2\nmax_length: 64\nrecompute: none\n${more}`);
+  const [pairs, answers] = [of('dpo'), of('kto')];
+  const flops = ({ levels }: RecipeEstimate): number => levels[0]?.flops ?? Number.NaN;
+  expect(flops(answers) / flops(pairs)).toBeGreaterThan(0.6);
+  expect(flops(answers) / flops(pairs)).toBeLessThan(0.8);
+  expect(answers.activationBytes).toBeLessThan(0.7 * pairs.activationBytes);
+  // Each of both passes unpacks a weight for itself.
+  expect(of('kto', 'quantize: nf4\n').activationBytes).toBeLessThan(of('dpo', 'quantize: nf4\n').activationBytes);
+});
+
 test("a convolutional network's activations grow with the images of the recipe, a head with its labels", () => {
   const config = JSON.parse(readFileSync(join(import.meta.dirname, '..', '..', '..', 'golden', 'resnet', 'config.json'), 'utf8'));
   const of = (data: string) => {

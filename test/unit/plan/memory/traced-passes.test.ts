@@ -36,17 +36,18 @@ const families = {
   bert: { config: bert, task: 'sequence_classification' },
   vit: { config: vit, task: 'image_classification' },
 } as const;
+const forms = { ...families, judged: { config: eightBlocks, task: 'kto' } } as const;
 
 function tracer(
-  family: keyof typeof families,
+  family: keyof typeof forms,
   text: string,
   config: Readonly<Record<string, unknown>> & { readonly num_hidden_layers?: number } = {},
   engine: 'tensorflow' | 'portable' = 'tensorflow',
 ) {
-  const { task } = families[family];
+  const { task } = forms[family];
   const { recipe, problems } = parseRecipe(`model: base\ntask: ${task}\ndata: {train: [train.jsonl]}\nmax_length: 24\n${text}`);
   if (!recipe) throw new Error(problems.map(({ message }) => message).join('\n'));
-  const whole = { ...families[family].config, num_hidden_layers: BLOCKS as number, ...config };
+  const whole = { ...forms[family].config, num_hidden_layers: BLOCKS as number, ...config };
   const tensors = new Map(loadModel(whole).parameters.map(({ name, shape }) => [name, { shape }]));
   const plan = planRun({ recipe, headers: { config: whole, tensors }, on: { engine, device: 'cpu' } });
   const of = (as: Readonly<Record<string, unknown>>) => {
@@ -100,6 +101,11 @@ test('packed rows, and attention over a window', () => {
     const { few, all } = tracer('llama', text, config);
     for (const level of levels) expect(few(level), `${text} ${level}`).toEqual(all(level));
   }
+});
+
+test('a pass that goes through all blocks twice', () => {
+  const { few, all } = tracer('judged', 'r: 2\n', { num_hidden_layers: 7 });
+  for (const level of levels) expect(few(level), level).toEqual(all(level));
 });
 
 test('where only some blocks are trained, all are traced', () => {
