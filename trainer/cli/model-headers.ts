@@ -1,6 +1,7 @@
 /** Finds the headers of a recipe's model, for commands that load no weights. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { objectiveCatalog } from '../catalog/objectives.ts';
 import type { DownloadOptions } from '../hub/hub-download.ts';
 import { HubError } from '../hub/hub-error.ts';
 import { readHubHeaders } from '../hub/hub-headers.ts';
@@ -13,7 +14,7 @@ import type { CommandContext } from './command.ts';
 /** A model on the hub costs a few kilobytes. One that exists only as GGUF is downloaded, because its run needs it anyway. */
 export async function modelHeaders(
   { settings, terminal }: CommandContext,
-  { model, revision }: Recipe,
+  { model, revision }: Pick<Recipe, 'model' | 'revision'>,
   baseDir: string,
 ): Promise<HeadersSource> {
   const local = path.resolve(baseDir, model);
@@ -34,4 +35,15 @@ export async function modelHeaders(
   const folder = await openModel(model, options);
   await folder.weights.close();
   return { headers: { config: folder.config, tensors: folder.weights.tensors } };
+}
+
+/** The same of the model that a recipe's learns from; undefined if there is none. */
+export async function teacherHeaders(
+  context: CommandContext,
+  { task, distillation }: Recipe,
+  baseDir: string,
+): Promise<HeadersSource | undefined> {
+  const { teacher, teacher_revision: revision } = distillation;
+  if (teacher === undefined || objectiveCatalog[task].hasTeacher !== true) return undefined;
+  return modelHeaders(context, { model: teacher, revision }, baseDir);
 }

@@ -111,6 +111,9 @@ export const foreignKeys: Readonly<Record<string, ForeignKey>> = Object.fromEntr
   ...renamed('preference.gamma', 'simpo_gamma', 'cpo_simpo_gamma'),
   ...renamed('preference.loss_type', 'loss_type', 'pref_loss', 'dpo_loss_type'),
   ...renamed('preference.label_smoothing', 'dpo_label_smoothing', 'rl_label_smoothing'),
+  ...renamed('distillation.teacher', 'teacher_model_name_or_path', 'teacher_model', 'kd_teacher'),
+  ...renamed('distillation.alpha', 'kd_ratio'),
+  ...renamed('distillation.temperature', 'kd_temperature'),
   ...absent(
     'the log-probabilities of the base model are computed once, before the first update',
     'precompute_ref_log_probs',

@@ -8,7 +8,7 @@ import { EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { estimateOnCard } from '../estimate-on-card.ts';
 import { withOverrides } from '../job-command.ts';
-import { modelHeaders } from '../model-headers.ts';
+import { modelHeaders, teacherHeaders } from '../model-headers.ts';
 import { readRecipe } from '../read-recipe.ts';
 import { withReader } from '../with-reader.ts';
 
@@ -100,6 +100,7 @@ async function estimate(context: CommandContext, file: string, overrides: readon
   const params = {
     recipe,
     ...(await modelHeaders(context, recipe, source.baseDir)),
+    teacher: await teacherHeaders(context, recipe, source.baseDir),
     device: hasGpu() ? 'gpu' : 'cpu',
     usableBytes: USABLE_SHARE * availableBytes,
     allLevels: true,
@@ -128,6 +129,7 @@ function describe(found: RecipeEstimate, availableBytes: number): string {
           ['total of each process', byteSize(found.totalBytes)],
           [`total of ${found.processes} processes on this machine`, `${byteSize(found.runBytes)} ${ofFree}`],
         ]),
+    ...(found.teacherBytes === undefined ? [] : [['the teacher, before the model is loaded', `${byteSize(found.teacherBytes)} ${ofFree}`]]),
   ];
   const levels = found.levels.map(({ recompute, activationBytes, totalBytes, flops }) => [
     recompute,

@@ -6,7 +6,8 @@ import { type MemoryPlanning, planMemory } from '../../plan/memory/propose-setti
 /** The path of a model, whose headers are read where they are needed; or the headers themselves, where no file has them. */
 export type HeadersSource = { readonly model: string } | Pick<EstimateParams, 'headers'>;
 
-export type ModelEstimateParams = Omit<EstimateParams, 'headers'> & HeadersSource;
+export type ModelEstimateParams = Omit<EstimateParams, 'headers' | 'teacherConfig'> &
+  HeadersSource & { readonly teacher?: HeadersSource | undefined };
 export type ModelPlanParams = ModelEstimateParams & { readonly usableBytes: number };
 
 /** Rejects with ModelFileError where they can't be read. */
@@ -14,8 +15,8 @@ export const headersOf = async (source: HeadersSource): Promise<EstimateParams['
   'model' in source ? readModelHeaders(source.model) : source.headers;
 
 /** Rejects as `estimateRecipe` throws, and as {@link headersOf}. */
-export const estimateModel = async (params: ModelEstimateParams): Promise<RecipeEstimate> =>
-  estimateRecipe({ ...params, headers: await headersOf(params) });
+export const estimateModel = async ({ teacher, ...params }: ModelEstimateParams): Promise<RecipeEstimate> =>
+  estimateRecipe({ ...params, headers: await headersOf(params), teacherConfig: teacher && (await headersOf(teacher)).config });
 
 /** Rejects as `planMemory` throws, and as {@link headersOf}. */
 export const planModel = async (params: ModelPlanParams): Promise<MemoryPlanning> =>

@@ -26,7 +26,10 @@ export type EstimateDetail = Pick<EstimateParams, 'allLevels' | 'compare'>;
 
 /** `estimateModel`, here or in another process. @param file the recipe's, for messages */
 export type ComputeEstimate = (
-  params: Omit<EstimateParams, 'headers'> & { readonly model: string },
+  params: Omit<EstimateParams, 'headers' | 'teacherConfig'> & {
+    readonly model: string;
+    readonly teacher?: { readonly model: string } | undefined;
+  },
   file: string,
 ) => Promise<RecipeEstimate>;
 
@@ -70,7 +73,8 @@ export class EstimateCache {
         : { recipe: { ...recipe, processes: 1 }, usableBytes: view.availableBytes, engine: CARD_ENGINE };
     const { estimate: known, stages: stage = 0 } = this.#entries.get(key) ?? {};
     try {
-      const params = { ...where, model: view.model.path, device: view.device, ...this.#stages[stage] };
+      const teacher = view.teacher?.kind === 'ready' ? { model: view.teacher.path } : undefined;
+      const params = { ...where, model: view.model.path, teacher, device: view.device, ...this.#stages[stage] };
       this.#keep(key, { estimate: await estimate(params, view.file), stages: stage + 1 });
     } catch (error) {
       this.#keep(key, { estimate: known, stages: this.#stages.length });
@@ -86,9 +90,16 @@ export class EstimateCache {
 }
 
 /** None if the recipe has errors or its model is unknown. */
-function keyOf({ parsed: { recipe }, model, availableBytes, card }: RecipeView): string | undefined {
+function keyOf({ parsed: { recipe }, model, teacher, availableBytes, card }: RecipeView): string | undefined {
   if (recipe === undefined || model?.kind !== 'ready' || model.model.blocks > MAX_BLOCKS) return undefined;
   const rounded = recipe.recompute === 'auto' ? Math.round(availableBytes / ROUNDED_BYTES) : 0;
   const { image_size, labels } = recipe.data;
-  return JSON.stringify([{ ...recipe, name: '', data: { image_size, labels }, output_dir: '', learning_rate: 0 }, model.id, rounded, card]);
+  const teacherId = teacher?.kind === 'ready' ? teacher.id : undefined;
+  return JSON.stringify([
+    { ...recipe, name: '', data: { image_size, labels }, output_dir: '', learning_rate: 0 },
+    model.id,
+    teacherId,
+    rounded,
+    card,
+  ]);
 }

@@ -81,6 +81,11 @@ function* memoryProblems({ estimate, availableBytes, values, card }: RecipeView)
   if (estimate === undefined || estimate.runBytes <= availableBytes) return;
   const has =
     card === undefined ? `only ${byteSize(availableBytes)} are free` : `${cardCatalog[card].label} has ${byteSize(availableBytes)} for it`;
+  if (estimate.runBytes === estimate.teacherBytes) {
+    const message = `the teacher needs about ${byteSize(estimate.runBytes)} before training, but ${has}`;
+    yield { code: 'memory-above-free', severity: 'warning', path: ['distillation', 'teacher'], message };
+    return;
+  }
   const message = `this run needs about ${byteSize(estimate.runBytes)}, but ${has}: ${memorySplit(estimate)}`;
   const batch = values.per_device_train_batch_size;
   const path = [batch > 1 ? 'per_device_train_batch_size' : 'max_length'];

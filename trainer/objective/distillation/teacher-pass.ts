@@ -5,22 +5,16 @@ import { epochBatches, type TokenBatch, tokenSource } from '../../data/batch/bat
 import type { Examples } from '../../data/tokens/example-store.ts';
 import type { Session } from '../../engine/engine.ts';
 import type { PutBytes } from '../../format/safetensors/safetensors-writer.ts';
-import { Graph } from '../../graph/graph.ts';
-import { assemble, type Traced } from '../../graph/program.ts';
 import { float32Of } from '../../graph/types.ts';
-import { targetChunk } from '../../model/layer/cross-entropy.ts';
-import { headLogits } from '../../model/layer/head-logits.ts';
-import type { CausalModel } from '../../model/model-spec.ts';
-import { Tracer } from '../../model/tracer.ts';
 import { FLOAT32 } from '../../model/weight-storage.ts';
 import { weightStream } from '../../model/weight-stream.ts';
 import { required } from '../../narrow.ts';
-import { type BatchShape, shapeName } from '../../train/task.ts';
 import { loadVariables } from '../../train/variables.ts';
 import type { SetUpParams } from '../task-setup.ts';
 import { untouchedIn } from '../untouched-in.ts';
 import type { Teacher } from './open-teacher.ts';
 import { TEACHER_TENSORS } from './teacher-file.ts';
+import { HEAD, hiddenSignature, teacherProgram } from './teacher-program.ts';
 import { findTopTokens, type TopTokens } from './top-tokens.ts';
 
 /** Samples, and where what the teacher says to them goes. */
@@ -36,11 +30,6 @@ export interface TeacherPassParams extends Pick<SetUpParams, 'base' | 'job' | 'p
   readonly padId: number;
 }
 
-type Attachment = ReturnType<typeof untouchedIn>;
-
-const HEAD = 'head';
-const hiddenSignature = (shape: BatchShape): string => `hidden/${shapeName(shape)}`;
-
 /**
  * The hidden states of a batch's targets come first, then their logits chunk by chunk, so that those of a whole batch are never held.
  * The teacher's memory is free again afterwards.
@@ -52,11 +41,9 @@ export async function teacherPass(params: TeacherPassParams, sets: readonly Taug
   const { top_k: k, temperature } = recipe.distillation;
   const plans = sets.map(({ examples }) => planBatches(examples.sizes, evalBatchSettings(recipe)));
   const shapes = plans.flatMap(({ buckets }) => buckets);
-  const chunk = Math.max(...shapes.map(({ targets }) => Math.min(targets, targetChunk(model.head.weight.shape, targets))));
   const attachment = untouchedIn(model, precision);
-  const traced = shapes.map(shape => [hiddenSignature(shape), traceHidden(model, attachment, shape)] as const);
-  const head = traceHead(model, attachment, { chunk, vocabulary, temperature });
-  const session = await base.engine.compile(assemble({ ...Object.fromEntries(traced), [HEAD]: head }));
+  const { program, chunk } = teacherProgram({ model, attachment, shapes, vocabulary, temperature });
+  const session = await base.engine.compile(program);
   try {
     await loadVariables(session, { model: weightStream(model, folder.weights, attachment), attachment });
     const report = job.progress(
@@ -79,33 +66,9 @@ export async function teacherPass(params: TeacherPassParams, sets: readonly Taug
   }
 }
 
-function traceHidden(model: CausalModel, { storage }: Attachment, { batch, tokens, targets }: BatchShape): Traced {
-  const graph = new Graph();
-  const ids = graph.feed('ids', [batch, tokens], 'int32');
-  const targetPositions = graph.feed('targetPositions', [targets], 'int32');
-  // Right padding needs no mask: a causal query never sees what comes after it.
-  const hidden = model.hidden(new Tracer({ graph, storage }), { ids, mask: { kind: 'causal' } });
-  return { graph, outputs: { hidden: graph.cast(graph.gather(hidden, targetPositions), 'float32') }, effects: [] };
-}
-
-interface HeadShape {
+interface ReadShape {
   readonly chunk: number;
-  /** The first tokens, which the student knows too. */
   readonly vocabulary: number;
-  readonly temperature: number;
-}
-
-function traceHead(model: CausalModel, { storage }: Attachment, { chunk, vocabulary, temperature }: HeadShape): Traced {
-  const graph = new Graph();
-  const weight = new Tracer({ graph, storage }).factor(model.head.weight);
-  const hidden = graph.feed('hidden', [chunk, model.hiddenSize]);
-  const all = headLogits(graph, model, graph.cast(hidden, weight.dtype), weight);
-  const logits = graph.mul(graph.sliceAxis(all, 1, 0, vocabulary), 1 / temperature);
-  const logSum = graph.sub(graph.max(logits, [-1]), graph.log(graph.max(graph.softmax(logits), [-1])));
-  return { graph, outputs: { logits, logSum }, effects: [] };
-}
-
-interface ReadShape extends Pick<HeadShape, 'chunk' | 'vocabulary'> {
   readonly k: number;
   readonly features: number;
 }

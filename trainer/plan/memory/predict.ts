@@ -16,6 +16,7 @@ import { bufferRules } from './engine-memory.ts';
 import { engineOverheadBytes } from './engine-overhead.ts';
 import { type HeldVariables, heldVariables } from './held-variables.ts';
 import { nearestSettings } from './nearest-settings.ts';
+import { priceTeacher } from './price-teacher.ts';
 import { type MeasuredPass, type PassEstimate, PassTracer } from './traced-passes.ts';
 
 export type { PassEstimate } from './traced-passes.ts';
@@ -28,6 +29,8 @@ export interface PriceOptions {
 }
 
 export interface EstimateParams extends Pick<PlanFacts, 'recipe' | 'headers'>, PriceOptions {
+  /** config.json of the model that the recipe's learns from. */
+  readonly teacherConfig?: PlanFacts['headers']['config'] | undefined;
   /** The memory that all processes of the run may take together. */
   readonly usableBytes?: number;
   /** The engine that will run; where it is not known, the recipe's, and TensorFlow for `auto`. */
@@ -83,8 +86,10 @@ export interface MemoryEstimate {
 export interface RecipeEstimate extends MemoryEstimate {
   /** The processes of the run, which hold the same. */
   readonly processes: number;
-  /** The memory of all of them, as if all were on this machine. */
+  /** The most memory of all of them, as if all were on this machine; or that of the teacher before, if it takes more. */
   readonly runBytes: number;
+  /** The memory of the teacher's pass, which ends before the model is loaded; left out without a teacher. */
+  readonly teacherBytes?: number;
   readonly alternatives: readonly MemoryEstimate[];
 }
 
@@ -108,7 +113,10 @@ export function estimateRecipe(params: EstimateParams): RecipeEstimate {
     const other = alternative(alike, plan, { method, trainable: own.trainable });
     return other ? [priceRun(other, { usableBytes }, fuse)] : [];
   });
-  return { ...own, processes, runBytes: processes * own.totalBytes, alternatives };
+  const { teacherConfig } = params;
+  const teacherBytes = teacherConfig && priceTeacher(recipe, teacherConfig, facts.on);
+  const runBytes = Math.max(processes * own.totalBytes, teacherBytes ?? 0);
+  return { ...own, processes, runBytes, ...(teacherBytes !== undefined && { teacherBytes }), alternatives };
 }
 
 /** Undefined for a method that does not take these targets (lora has no norms). */

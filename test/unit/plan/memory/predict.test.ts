@@ -43,6 +43,34 @@ describe('trained parameters of the paper, in millions', () => {
   });
 });
 
+describe('a teacher', () => {
+  const text = `${short}r: 2\ntask: distillation\ndistillation: {teacher: t, top_k: 8}\n`;
+
+  test('takes its own memory before the run, which counts if it is more', () => {
+    const plain = estimate(eightBlocks, text);
+    expect(plain.teacherBytes).toBeUndefined();
+    const same = estimate(eightBlocks, text, { teacherConfig: eightBlocks });
+    expect(same).toMatchObject({ totalBytes: plain.totalBytes, runBytes: plain.totalBytes });
+    expect(same.teacherBytes).toBeLessThan(plain.totalBytes);
+    const large = estimate(eightBlocks, text, { teacherConfig: llama3Of8b });
+    expect(large).toMatchObject({ totalBytes: plain.totalBytes, runBytes: large.teacherBytes });
+    expect(large.teacherBytes).toBeGreaterThan(4 * 8e9);
+    const narrow = estimate(eightBlocks, `${text}dtype: bfloat16\n`, { teacherConfig: llama3Of8b });
+    expect(narrow.teacherBytes).toBeLessThan(0.6 * (large.teacherBytes as number));
+  });
+
+  test('adds its predictions and the logits of a chunk to the step', () => {
+    const of = (more: string) =>
+      estimate({ ...eightBlocks, vocab_size: 100_000 }, `${short}max_length: 64\nr: 2\n${more}`.replace('max_length: 8\n', ''))
+        .activationBytes;
+    const plain = of('');
+    const few = of('task: distillation\ndistillation: {teacher: t, top_k: 8}\n');
+    const many = of('task: distillation\ndistillation: {teacher: t, top_k: 64}\n');
+    expect(few).toBeGreaterThan(plain);
+    expect(many).toBeGreaterThan(few);
+  });
+});
+
 describe('the parts', () => {
   const toy = (text: string, more?: Partial<EstimateParams>) => estimate(eightBlocks, `${short}${text}`, more);
 

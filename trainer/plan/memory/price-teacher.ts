@@ -1,0 +1,46 @@
+/** The memory of a teacher's pass: of the very programs that it runs, before the model is loaded. */
+import { singleSteps } from '../../graph/fusion/step.ts';
+import { liveness } from '../../graph/liveness.ts';
+import { byteSize } from '../../graph/types.ts';
+import { loadModel } from '../../model/load-model.ts';
+import { teacherProgram } from '../../objective/distillation/teacher-program.ts';
+import { untouchedIn } from '../../objective/untouched-in.ts';
+import type { Recipe } from '../../protocol/recipe-schema.ts';
+import { type ComputesOn, precisionOf } from '../../train/recipe-settings.ts';
+import { bufferRules } from './engine-memory.ts';
+import { engineOverheadBytes } from './engine-overhead.ts';
+
+/** Bytes of one process with the teacher in it; undefined for a model that is no teacher. */
+export function priceTeacher(recipe: Recipe, config: Parameters<typeof loadModel>[0], on: ComputesOn): number | undefined {
+  const model = loadModel(config);
+  if (model.kind !== 'causal') return undefined;
+  const batch = recipe.per_device_eval_batch_size;
+  const tokens = Math.min(recipe.max_length, model.maxPositions);
+  const attachment = untouchedIn(model, precisionOf(recipe));
+  const shapes = [{ batch, tokens, targets: batch * (tokens - 1) }];
+  const { vocabularySize: vocabulary } = model;
+  const { program } = teacherProgram({ model, attachment, shapes, vocabulary, temperature: recipe.distillation.temperature });
+  const { signatures, variables } = program;
+  const rules = bufferRules(on.engine, { variables });
+  const passes = Object.values(signatures).map(signature => {
+    const { bytes } = liveness(signature, singleSteps(signature), rules);
+    return bytes.reduce((most, each) => Math.max(most, each), 0);
+  });
+  const sizes = variables.map(spec => rules.bytes(spec));
+  const variableBytes = sizes.reduce((sum, bytes) => sum + bytes, 0);
+  const activationBytes = Math.max(...passes);
+  const overhead = engineOverheadBytes({
+    ...on,
+    nodes: Object.values(signatures).reduce((sum, { schedule }) => sum + schedule.length, 0),
+    convolutions: 0,
+    variableBytes,
+    largestBytes: Math.max(...sizes),
+    activationBytes,
+    feedBytes: Object.values(signatures).reduce(
+      (sum, { feeds }) => sum + feeds.reduce((all, { attrs }) => all + byteSize(attrs.spec), 0),
+      0,
+    ),
+    vocabularySize: vocabulary,
+  });
+  return variableBytes + activationBytes + overhead;
+}
