@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { writeTextFile } from '../files/durable-file.ts';
 import { MAX_STATE_BYTES, readRegularText } from '../files/regular-file.ts';
-import { isComplete, knownCommit, markComplete, rememberRevision, repoFolder, withLock } from './hub-cache.ts';
+import { isCommit, isComplete, knownCommit, markComplete, rememberRevision, repoFolder, withLock } from './hub-cache.ts';
 import { clientOf, type DownloadOptions, downloadFiles, fetchListing, withRetries } from './hub-download.ts';
 import { HubError } from './hub-error.ts';
 import { type HubFile, type HubListing, parseListing, urlPath } from './hub-files.ts';
@@ -13,6 +13,8 @@ export interface DataSetPart {
   /** The configuration (subset); left out, the only one, or the one called `default`. */
   readonly config?: string | undefined;
   readonly split: string;
+  /** A commit of the branch with the Parquet files; left out, its newest one. */
+  readonly revision?: string | undefined;
 }
 
 /** The branch with the Parquet files. */
@@ -27,7 +29,7 @@ const LISTING = 'listing.json';
 /** The files of an earlier download, in order; undefined where the cache does not have them whole. Nothing is asked of the network. */
 export async function findDataSet(cacheDir: string, part: DataSetPart): Promise<string[] | undefined> {
   const folder = repoFolder(cacheDir, part.repo, 'datasets');
-  const commit = await knownCommit(folder, PARQUET);
+  const commit = await knownCommit(folder, part.revision ?? PARQUET);
   if (commit === undefined) return undefined;
   const dir = path.join(folder, commit);
   const text = await readRegularText(path.join(dir, LISTING), MAX_STATE_BYTES).catch(() => undefined);
@@ -43,20 +45,22 @@ export async function findDataSet(cacheDir: string, part: DataSetPart): Promise<
  * @throws HubError that says what to do
  */
 export async function downloadDataSet(part: DataSetPart, options: DownloadOptions): Promise<string[]> {
-  const { repo } = part;
+  const { repo, revision = PARQUET } = part;
   const folder = repoFolder(options.cacheDir, repo, 'datasets');
-  if (options.offline) {
+  // A commit never changes.
+  if (options.offline || isCommit(revision)) {
     const found = await findDataSet(options.cacheDir, part);
     if (found) return found;
+  }
+  if (options.offline)
     throw new HubError(
       'offline',
       `the data set ${repo} is not in the cache ${options.cacheDir} and the network is switched off: go online once, or name local files`,
     );
-  }
   const client = clientOf(options);
   let listing: HubListing;
   try {
-    listing = await withRetries(options, () => fetchListing(client, { repo, revision: PARQUET, kind: 'datasets', names: PARQUET_NAME }));
+    listing = await withRetries(options, () => fetchListing(client, { repo, revision, kind: 'datasets', names: PARQUET_NAME }));
   } catch (error) {
     if (!(error instanceof HubError)) throw error;
     const found = error.transient ? await findDataSet(options.cacheDir, part) : undefined;
@@ -75,7 +79,7 @@ export async function downloadDataSet(part: DataSetPart, options: DownloadOption
     await markComplete(path.join(dir, split));
   }
   await writeTextFile(path.join(dir, LISTING), listingText(listing));
-  await rememberRevision(folder, PARQUET, listing.commit);
+  await rememberRevision(folder, revision, listing.commit);
   return files.map(({ name }) => path.join(dir, name));
 }
 
@@ -119,16 +123,31 @@ function chooseFiles(all: readonly HubFile[], { repo, config: wanted, split }: D
   );
 }
 
-const noParquet = ({ repo }: DataSetPart, cause: HubError): HubError =>
+const noParquet = ({ repo, revision }: DataSetPart, cause: HubError): HubError =>
   new HubError(
     'missing',
-    `the hub has no data set ${repo}, or no Parquet files of it: check the name; of a private data set, download the files and name them`,
+    revision !== undefined
+      ? `the hub has no commit ${revision} of the Parquet files of ${repo}: leave out data.revision for the newest one`
+      : `the hub has no data set ${repo}, or no Parquet files of it: check the name; of a private data set, download the files and name them`,
     { cause },
   );
 
 /** The part of a data set that the settings of a recipe name. */
 export const partOfDataSet = (
   repo: string,
-  { config, split, eval_split: evalSplit }: { readonly config?: string | undefined; readonly split: string; readonly eval_split: string },
+  {
+    config,
+    split,
+    eval_split: evalSplit,
+    revision,
+  }: {
+    readonly config?: string | undefined;
+    readonly split: string;
+    readonly eval_split: string;
+    readonly revision?: string | undefined;
+  },
   part: 'train' | 'eval',
-): DataSetPart => ({ repo, config, split: part === 'train' ? split : evalSplit });
+): DataSetPart => ({ repo, config, split: part === 'train' ? split : evalSplit, revision });
+
+/** The commit of a downloaded file: `commit/config/split/0000.parquet`. */
+export const commitOf = (file: string): string => path.basename(path.resolve(file, '..', '..', '..'));

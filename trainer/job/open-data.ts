@@ -1,8 +1,9 @@
 /** Data sets that a recipe names by their name on the hub, as files. */
 import path from 'node:path';
 import { isDataSetName } from '../files/data-set-name.ts';
-import { downloadDataSet, partOfDataSet } from '../hub/hub-dataset.ts';
+import { commitOf, downloadDataSet, partOfDataSet } from '../hub/hub-dataset.ts';
 import { HubError } from '../hub/hub-error.ts';
+import { counted } from '../protocol/format.ts';
 import type { RecipeScope } from './job-scope.ts';
 
 /**
@@ -31,7 +32,7 @@ async function download({ recipe, context, job }: RecipeScope, written: string, 
   job.phase('download-data', `${local} does not exist: looking for the data set ${written} (${of.split}) on the hub`);
   let report: ((done: number, message?: string) => void) | undefined;
   try {
-    return await downloadDataSet(of, {
+    const files = await downloadDataSet(of, {
       cacheDir: context.cacheDir,
       ...context.hub,
       signal: job.signal,
@@ -41,6 +42,9 @@ async function download({ recipe, context, job }: RecipeScope, written: string, 
         report(bytes, file);
       },
     });
+    const [first] = files;
+    if (first !== undefined) job.log('info', `${written} (${of.split}): ${counted(files.length, 'file')} of commit ${commitOf(first)}`);
+    return files;
   } catch (error) {
     // An AbortError does not contain the reason.
     job.checkStop();

@@ -4,7 +4,7 @@ import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { isDataSetName } from '../../../trainer/files/data-set-name.ts';
-import { downloadDataSet, findDataSet } from '../../../trainer/hub/hub-dataset.ts';
+import { commitOf, downloadDataSet, findDataSet } from '../../../trainer/hub/hub-dataset.ts';
 import { cutAfter, type Handler, hubError, listen, sendFile, siblingsOf } from './hub-server.ts';
 import { temporaryFolder } from './model-bytes.ts';
 
@@ -24,7 +24,7 @@ async function hub(intercept: Handler = () => false, files = FILES) {
     requests.push(request);
     if (intercept(request, response)) return;
     const url = request.url ?? '';
-    if (url.startsWith('/api/datasets/org/mails/revision/refs%2Fconvert%2Fparquet'))
+    if (/^\/api\/datasets\/org\/mails\/revision\/(refs%2Fconvert%2Fparquet|d{40})/.test(url))
       return void response.end(JSON.stringify({ sha: COMMIT, siblings: siblingsOf(files) }));
     const content = files[url.replace(`/datasets/org/mails/resolve/${COMMIT}/`, '')];
     if (content === undefined) return void response.writeHead(404).end();
@@ -55,6 +55,23 @@ test('downloads the files of one split, in order; another start asks only for th
   expect(requests.length).toBe(before + 1);
   const other = await hubError(() => downloadDataSet({ ...mails, split: 'validation' }, { ...options, offline: true }));
   expect([other.failure, other.message]).toEqual(['offline', expect.stringContaining('not in the cache')]);
+});
+
+test('a pinned commit is asked for once, and one that the hub does not have is named', async () => {
+  const { options, requests, dir, cacheDir } = await hub();
+  const pinned = { ...mails, revision: COMMIT };
+  const paths = await downloadDataSet(pinned, options);
+  expect(requests[0]?.url).toContain(`/revision/${COMMIT}`);
+  expect(paths[0]).toBe(join(dir, 'mails', 'train', '0000.parquet'));
+  expect(commitOf(paths[0] ?? '')).toBe(COMMIT);
+  const before = requests.length;
+  expect(await downloadDataSet(pinned, options)).toEqual(paths);
+  expect(await findDataSet(cacheDir, pinned)).toEqual(paths);
+  expect(requests.length).toBe(before);
+  // The newest commit is another question.
+  expect(await findDataSet(cacheDir, mails)).toBeUndefined();
+  const gone = await hubError(() => downloadDataSet({ ...mails, revision: 'e'.repeat(40) }, options));
+  expect([gone.failure, gone.message]).toEqual(['missing', expect.stringContaining(`no commit ${'e'.repeat(40)}`)]);
 });
 
 test('a hub that can not be reached: the copy in the cache is used, which is said', async () => {

@@ -8,6 +8,10 @@ const MAX_TOKENS = 10_000_000;
 
 const count = () => integer({ min: 1, max: 1_000_000_000 });
 
+/** A branch of converted files has no other names that stay. */
+const notCommit = (revision: string): string | undefined =>
+  /^[0-9a-f]{40}$/.test(revision) ? undefined : '40 hexadecimal digits, as the log of a run shows them';
+
 export const dataGroup = group('The data: files, format and preprocessing.', {
   train: defaulted(listOf(filePath(), 'a path or a list of paths'), [], {
     doc: 'The training data: a json, jsonl, csv, tsv or parquet file, plain text, a folder, the name of a data set on the Hugging Face Hub (org/name), or a list of them.',
@@ -23,6 +27,10 @@ export const dataGroup = group('The data: files, format and preprocessing.', {
   eval_split: defaulted(text({ noun: 'name of a split' }), 'validation', {
     fixedInSweep: FAIR_SWEEP,
     doc: 'The split of a data set on the hub that data.eval names.',
+  }),
+  revision: optional(text({ noun: 'commit', refuse: notCommit }), {
+    fixedInSweep: FAIR_SWEEP,
+    doc: 'The commit of the Parquet files of a data set on the hub, which the log of a run names; left out, the newest one.',
   }),
   format: defaulted(
     choice({
