@@ -7,6 +7,7 @@ import type { CommandContext } from './command-context.ts';
 import { COMMANDS, type CommandName, type CommandTable } from './command-ids.ts';
 import { engineCommands } from './engine-commands.ts';
 import { newRecipeCommands } from './new-recipe-commands.ts';
+import { noteCommands } from './note-commands.ts';
 import { processCommands } from './process-commands.ts';
 import { pushCommands } from './push-commands.ts';
 import { recipeCommands } from './recipe-commands.ts';
@@ -21,6 +22,7 @@ export function registerCommands(context: CommandContext): Disposable[] {
     ...sweepCommands(context),
     ...recipeCommands(context),
     ...runCommands(context),
+    ...noteCommands(context),
     ...pushCommands(context),
     ...newRecipeCommands(context),
     ...engineCommands(context),

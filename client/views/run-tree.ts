@@ -9,10 +9,10 @@ import { distinctNames, folderName, isNamedAfter } from '../../trainer/protocol/
 import { hasEnded, isTraining } from '../daemon/job-store.ts';
 import { ageText, kindText, metricText, progressText, shortProgressText } from '../status/status-text.ts';
 
-export type RunGroupName = 'Running' | 'Waiting' | 'Stopped' | 'Failed' | 'Finished';
+export type RunGroupName = 'Running' | 'Waiting' | 'Stopped' | 'Failed' | 'Finished' | 'Archived';
 
 /** In the order of the view; deletable ones come last. */
-const GROUPS: readonly RunGroupName[] = ['Running', 'Waiting', 'Stopped', 'Failed', 'Finished'];
+const GROUPS: readonly RunGroupName[] = ['Running', 'Waiting', 'Stopped', 'Failed', 'Finished', 'Archived'];
 
 export interface RunItem {
   /** Stable for a run, so that the tree keeps its selection. */
@@ -34,6 +34,8 @@ export interface RunItem {
   /** The folder of the sweep that the run belongs to. */
   readonly sweepDir?: string;
   readonly jobId?: string;
+  /** Notes of people about the run. */
+  readonly notes?: Pick<RunInfo, 'tags' | 'note' | 'pinned' | 'archived'>;
   /** Start time, as ISO 8601. */
   readonly startedAt?: string;
 }
@@ -80,7 +82,7 @@ export function runTree({ runs, jobs, nowMs }: RunTreeParams): readonly RunGroup
       .filter(job => !known.has(job.runDir ?? '') && isShownWithoutFolder(job, nowMs))
       .map(job => runItem({ job, nowMs, names })),
     ...[...runs]
-      .sort((a, b) => b.startedAt.localeCompare(a.startedAt))
+      .sort((a, b) => Number(b.pinned === true) - Number(a.pinned === true) || b.startedAt.localeCompare(a.startedAt))
       .map(run => runItem({ run, job: newest.get(run.runDir), nowMs, names })),
   ];
   const single = GROUPS.map(
@@ -138,6 +140,7 @@ const ICONS: Readonly<Record<RunGroupName, string>> = {
   Stopped: 'debug-pause',
   Failed: 'error',
   Finished: 'pass',
+  Archived: 'archive',
 };
 
 interface RunItemParams {
@@ -150,7 +153,7 @@ interface RunItemParams {
 
 function runItem({ run, job, nowMs, names }: RunItemParams): RunItem {
   const isActive = job !== undefined && !hasEnded(job);
-  const group = isActive ? (job.state === 'queued' ? 'Waiting' : 'Running') : endedGroup(run, job);
+  const group = isActive ? (job.state === 'queued' ? 'Waiting' : 'Running') : run?.archived === true ? 'Archived' : endedGroup(run, job);
   const isBusy = group === 'Running' || group === 'Waiting';
   const hasSaved = run !== undefined && (run.resumable ?? run.step > 0);
   // A run started from the command line has no job of the daemon.
@@ -164,7 +167,12 @@ function runItem({ run, job, nowMs, names }: RunItemParams): RunItem {
     group,
     label,
     title,
-    description: join(other, isActive ? activeText(job, run) : restText(run, job, nowMs)),
+    description: join(
+      run?.pinned === true ? 'pinned' : undefined,
+      other,
+      tagsText(run),
+      isActive ? activeText(job, run) : restText(run, job, nowMs),
+    ),
     tooltip: tooltipLines(label, run, job, runDir),
     icon: ICONS[group],
     flags: [
@@ -179,6 +187,7 @@ function runItem({ run, job, nowMs, names }: RunItemParams): RunItem {
     ],
     runDir,
     sweepDir: run?.sweepDir,
+    ...(run !== undefined && { notes: { tags: run.tags, note: run.note, pinned: run.pinned, archived: run.archived } }),
     jobId: isActive ? job.id : undefined,
     startedAt: run?.startedAt ?? job?.createdAt,
   };
@@ -214,6 +223,8 @@ function endedGroup(run: RunInfo | undefined, job: JobRecord | undefined): RunGr
   }
 }
 
+const tagsText = (run: RunInfo | undefined): string | undefined => run?.tags?.map(tag => `#${tag}`).join(' ');
+
 /** A resuming job has no numbers yet; the run has. */
 const activeText = (job: JobRecord, run: RunInfo | undefined): string =>
   join(shortProgressText(job), metricText({ ...run?.metrics, ...job.metrics?.values }));
@@ -233,6 +244,8 @@ function tooltipLines(label: string, run: RunInfo | undefined, job: JobRecord | 
   return [
     label,
     ...(run === undefined || run.name === label ? [] : [`recipe ${run.name}`]),
+    ...(run?.note === undefined ? [] : [run.note]),
+    tagsText(run) ?? '',
     join(run?.method && labelIn('method', run.method), run?.task && labelIn('objective', run.task)),
     [state, reason].filter(text => text !== undefined).join(': '),
     ...(run === undefined

@@ -12,6 +12,7 @@ const COLORS: Readonly<Record<RunGroupName, string | undefined>> = {
   Stopped: 'charts.yellow',
   Failed: 'charts.red',
   Finished: 'charts.green',
+  Archived: undefined,
 };
 
 export function drawRun(run: RunItem): TreeItem {

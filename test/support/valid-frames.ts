@@ -23,6 +23,7 @@ export function validFrames(folder: string): readonly object[] {
     tailRun: { runDir: inside, file: 'log', from: 0, version: '' },
     readScores: { path: join(inside, 'scores.safetensors'), from: 0 },
     deleteRun: { runDir: inside },
+    noteRun: { runDir: inside, change: { name: 'x', addTags: ['a'], pinned: true } },
     estimate: { recipe },
     train: { id: 'a', recipe, runDir: inside },
     resume: { id: 'b', runDir: inside, overrides: ['max_steps=1'] },

@@ -126,6 +126,16 @@ export interface RunInfo {
   readonly resumable?: boolean;
 }
 
+/** Changes of people's notes about a run. What is left out stays. An empty text or false removes what was there. */
+export interface RunNotesChange {
+  readonly name?: string | undefined;
+  readonly addTags?: readonly string[] | undefined;
+  readonly removeTags?: readonly string[] | undefined;
+  readonly note?: string | undefined;
+  readonly pinned?: boolean | undefined;
+  readonly archived?: boolean | undefined;
+}
+
 export interface RunList {
   /** Pinned ones first, each newest first. */
   readonly runs: readonly RunInfo[];
@@ -274,6 +284,8 @@ export const requests = {
   tailRun: message<TailParams, TailResult>('runs/tail'),
   readScores: message<ReadScoresParams, ScoresPage>('scores/read'),
   deleteRun: message<{ readonly runDir: string }, Nothing>('runs/delete'),
+  /** Writes notes of people about a run. */
+  noteRun: message<{ readonly runDir: string; readonly change: RunNotesChange }, Nothing>('runs/note'),
   /** Returns the trainer's own estimate. */
   estimate: message<{ readonly recipe: RecipeSource }, unknown>('estimate'),
   train: message<StartOptions & { readonly recipe: RecipeSource; readonly runDir?: string }, JobRecord>('jobs/train'),

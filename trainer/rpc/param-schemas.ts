@@ -46,6 +46,16 @@ const conversation = z.strictObject({
   tools: z.array(z.looseObject({})).max(MAX_MESSAGES).optional(),
 });
 
+const tags = z.array(text).max(MAX_LIST).optional();
+const notesChange = z.strictObject({
+  name: z.string().max(MAX_TEXT).optional(),
+  addTags: tags,
+  removeTags: tags,
+  note: z.string().max(MAX_RECIPE_CHARACTERS).optional(),
+  pinned: z.boolean().optional(),
+  archived: z.boolean().optional(),
+});
+
 const generateOptions = z.strictObject({
   engine,
   chat: z.boolean(),
@@ -75,6 +85,7 @@ const paramSchemas: { readonly [Name in RequestName]: z.ZodType<RequestParams<Na
   tailRun: z.strictObject({ runDir: absolute, file: z.enum(TAILED_FILES), from: z.int().min(0), version: z.string().max(200).optional() }),
   readScores: z.strictObject({ path: absolute, from: z.int().min(0), version: z.string().max(200).optional() }),
   deleteRun: z.strictObject({ runDir: absolute }),
+  noteRun: z.strictObject({ runDir: absolute, change: notesChange }),
   estimate: z.strictObject({ recipe }),
   train: z.strictObject({ ...start, recipe, runDir: absolute.optional() }),
   resume: z.strictObject({ ...start, runDir: absolute, overrides }),

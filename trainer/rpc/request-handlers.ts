@@ -8,11 +8,20 @@ import { isWithin, realPath } from '../files/real-path.ts';
 import { describeMachine, freeDiskBytes } from '../machine/machine.ts';
 import type { JobContext, JobRequest, WorkerEvent } from '../protocol/job-messages.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
-import type { DaemonStatus, JobRecord, RequestName, RequestParams, RequestResult, StartOptions } from '../protocol/rpc-messages.ts';
+import type {
+  DaemonStatus,
+  JobRecord,
+  RequestName,
+  RequestParams,
+  RequestResult,
+  RunNotesChange,
+  StartOptions,
+} from '../protocol/rpc-messages.ts';
 import type { AskReader } from '../reader/reader.ts';
 import { requireUsableOutput } from '../run/begin-run.ts';
 import { freeRunFolder, freeSweepFolder, recipeName } from '../run/free-run-folder.ts';
 import { deleteRunFolder, listRuns, readRunRecipe, summarizeRun } from '../run/run-folder.ts';
+import { changeRunNotes } from '../run/run-notes.ts';
 import { isSweepFolder } from '../run/sweep-folder.ts';
 import { readSweep } from '../sweep/sweep-status.ts';
 import { countTokens, listChatModels } from './chat-models.ts';
@@ -75,6 +84,7 @@ export const handlers: Handlers = {
   tailRun,
   readScores,
   deleteRun: ({ runDir }, services) => inTurn(() => deleteRun(runDir, services)),
+  noteRun: ({ runDir, change }) => noteRun(runDir, change),
   estimate: ({ recipe }, services) => estimate(recipe, services),
   train: (params, services) =>
     once(params, services, async () => {
@@ -240,6 +250,15 @@ async function deleteRun(runDir: string, { queue }: Services): Promise<Record<st
     () => false,
   );
   if (isLink && !existsSync(real)) await rm(runDir, { force: true });
+  return {};
+}
+
+/** @throws DaemonError 'run-missing'; 'bad-params' for a text that is too long */
+async function noteRun(runDir: string, change: RunNotesChange): Promise<Record<string, never>> {
+  if ((await summarizeRun(runDir)) === undefined) throw new DaemonError('run-missing', `${runDir} is not a run folder`);
+  await changeRunNotes(runDir, change).catch((error: unknown) => {
+    throw error instanceof RangeError ? new DaemonError('bad-params', error.message) : error;
+  });
   return {};
 }
 

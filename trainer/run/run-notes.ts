@@ -3,6 +3,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { writeJson } from '../files/durable-file.ts';
 import { MAX_STATE_BYTES, readRegularText } from '../files/regular-file.ts';
+import type { RunNotesChange } from '../protocol/rpc-messages.ts';
 import { RUN_FILES } from '../protocol/run-files.ts';
 
 /** Enough for a sentence in a list, and a page of text. */
@@ -20,16 +21,6 @@ const notesSchema = z.object({
 
 export type RunNotes = z.infer<typeof notesSchema>;
 
-/** An empty text or false removes what was there. */
-export interface NotesChange {
-  readonly name?: string | undefined;
-  readonly addTags?: readonly string[];
-  readonly removeTags?: readonly string[];
-  readonly note?: string | undefined;
-  readonly pinned?: boolean | undefined;
-  readonly archived?: boolean | undefined;
-}
-
 /** Empty where nothing was written, or the file is damaged: a list of runs must not fail for it. */
 export async function readRunNotes(runDir: string): Promise<RunNotes> {
   try {
@@ -41,7 +32,7 @@ export async function readRunNotes(runDir: string): Promise<RunNotes> {
 }
 
 /** @returns what is written about the run now @throws RangeError where a text is too long */
-export async function changeRunNotes(runDir: string, change: NotesChange): Promise<RunNotes> {
+export async function changeRunNotes(runDir: string, change: RunNotesChange): Promise<RunNotes> {
   const before = await readRunNotes(runDir);
   const removed = new Set(change.removeTags);
   const tags = [...new Set([...(before.tags ?? []), ...(change.addTags ?? [])])].filter(tag => !removed.has(tag));

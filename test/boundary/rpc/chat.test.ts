@@ -103,3 +103,17 @@ test('an error says what to do', async () => {
   const bad = client.request('generate', { id: 'bad', conversation: { messages: [{}] } } as never);
   await expect(bad).rejects.toThrow(`${requests.generate.method}: `);
 });
+
+test('notes are written by the daemon, and an archived run is left out', async () => {
+  const { runDir } = run;
+  await client.request('noteRun', { runDir, change: { name: 'The best', addTags: ['mails'], note: 'Ship it.', pinned: true } });
+  const [named] = (await client.request('listRuns', { folders: [task.folder] })).runs;
+  expect(named).toMatchObject({ name: 'The best', tags: ['mails'], note: 'Ship it.', pinned: true });
+  await client.request('noteRun', { runDir, change: { removeTags: ['mails'], archived: true } });
+  const [archived] = (await client.request('listRuns', { folders: [task.folder] })).runs;
+  expect(archived).toMatchObject({ name: 'The best', archived: true });
+  expect(archived?.tags).toBeUndefined();
+  expect(await client.request('listChatModels', { folders: [task.folder] })).toEqual({ models: [] });
+  await expect(client.request('noteRun', { runDir, change: { name: 'x'.repeat(300) } })).rejects.toMatchObject({ code: 'bad-params' });
+  await expect(client.request('noteRun', { runDir: task.folder, change: {} })).rejects.toMatchObject({ code: 'run-missing' });
+});

@@ -1,5 +1,6 @@
 /** The view Runs: one item for a run and its job, in the right group, with what can be done to it. */
 import { expect, test } from 'vitest';
+import { tagsChange } from '../../../client/ask/tags-change.ts';
 import { newestRun, runTree } from '../../../client/views/run-tree.ts';
 import type { JobRecord, RunInfo } from '../../../trainer/protocol/rpc-messages.ts';
 
@@ -53,6 +54,30 @@ test('groups stand in the order of what one looks for, newest run first', () => 
     ['Failed', 'bad'],
     ['Finished', 'new', 'old'],
   ]);
+});
+
+test('notes of people: pinned runs come first, archived ones last, tags and the note are shown', () => {
+  const runs = [
+    run('new', { startedAt: at(10) }),
+    run('best', { startedAt: at(90), pinned: true, tags: ['mails', 'v2'], note: 'Ship it.' }),
+    run('old', { archived: true, state: 'failed' }),
+    run('at-work', { archived: true }),
+  ];
+  const groups = tree(runs, [job('at-work')]);
+  expect(names(groups)).toEqual([
+    ['Running', 'at-work'],
+    ['Finished', 'best', 'new'],
+    ['Archived', 'old'],
+  ]);
+  const best = groups.flatMap(({ items }) => items).find(({ label }) => label === 'best');
+  expect(best?.description).toMatch(/^pinned · #mails #v2 · /);
+  expect(best?.tooltip).toEqual(expect.arrayContaining(['Ship it.', '#mails #v2']));
+  expect(best?.notes).toMatchObject({ pinned: true, tags: ['mails', 'v2'] });
+});
+
+test('tags that a user typed become a change', () => {
+  expect(tagsChange(['a', 'b'], ' b, c,, c ')).toEqual({ addTags: ['c'], removeTags: ['a'] });
+  expect(tagsChange(['a'], '')).toEqual({ addTags: [], removeTags: ['a'] });
 });
 
 test('the last run is the newest, whatever became of it and of others', () => {

@@ -1,0 +1,13 @@
+/** From the tags that a user typed to the change of a run's notes. */
+import type { RunNotesChange } from '../../trainer/protocol/rpc-messages.ts';
+
+/** @param text the tags that stay and come, with commas between them */
+export function tagsChange(before: readonly string[], text: string): RunNotesChange {
+  const wanted = new Set(
+    text
+      .split(',')
+      .map(tag => tag.trim())
+      .filter(tag => tag !== ''),
+  );
+  return { addTags: [...wanted].filter(tag => !before.includes(tag)), removeTags: before.filter(tag => !wanted.has(tag)) };
+}
