@@ -7,6 +7,7 @@ import { element, setText } from '../shared/element.ts';
 import { createPage } from '../shared/page.ts';
 import { type CompareCurvesSettings, createCompareCurves } from './compare-curves.ts';
 import { type CompareEvent, type CompareState, startCompare, updateCompare } from './compare-state.ts';
+import { createCoordinates } from './coordinates-view.ts';
 import { createRecipeTable } from './recipe-table.ts';
 import { createResultTable } from './result-table.ts';
 import { createValuesTable } from './values-table.ts';
@@ -41,7 +42,7 @@ export function mountCompare(root: HTMLElement, editor: Editor<CompareFromPage, 
     show: (runDir, isShown) => page.receive({ type: 'show', runDir, isShown }),
     save,
   });
-  const views = [curves, createValuesTable(save), results, createRecipeTable(save)];
+  const views = [curves, createValuesTable(save), createCoordinates(), results, createRecipeTable(save)];
   const empty = element('p', { class: 'hint', hidden: true }, 'No runs to compare. Choose some with the command Rowtune: Compare Runs.');
   const notice = element('p', { class: 'notice', role: 'alert', hidden: true });
   root.append(notice, empty, ...views.map(view => view.element), announcer.element);

@@ -22,7 +22,7 @@ import { makeTinyTask } from '../../support/tiny-task.ts';
 const executablePath = findChromium();
 const pictures = process.env.ROWTUNE_SCREENSHOTS;
 const task = makeTinyTask();
-const runDirs = ['rows', 'adapter'].map(name => join(task.folder, 'runs', name));
+const runDirs = ['rows', 'adapter', 'fewer'].map(name => join(task.folder, 'runs', name));
 const [runDir = ''] = runDirs;
 let browser: Browser;
 
@@ -30,8 +30,12 @@ beforeAll(async () => {
   if (executablePath === undefined) return;
   browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
   const rest = ['engine=portable', 'eval_strategy=steps', 'eval_steps=4', 'max_steps=12', 'logging_steps=1'];
-  for (const [i, method] of ['importance.measure=magnitude', 'method=lora'].entries())
-    await runInProcess({ kind: 'train', recipe: task.recipe(method, ...rest), runDir: runDirs[i] ?? '', context: task.context });
+  for (const [i, own] of [
+    ['importance.measure=magnitude'],
+    ['method=lora'],
+    ['importance.measure=magnitude', 'r=4', 'learning_rate=1e-2'],
+  ].entries())
+    await runInProcess({ kind: 'train', recipe: task.recipe(...own, ...rest), runDir: runDirs[i] ?? '', context: task.context });
 });
 afterAll(async () => {
   await browser?.close();

@@ -1,0 +1,90 @@
+/** Parallel coordinates of the runs that are shown: a line each through its settings to its result. */
+import { element, fill } from '../shared/element.ts';
+import { curveLook } from '../shared/series/curve-look.ts';
+import type { ComparedRun } from './compared-run.ts';
+import { type Axis, coordinatesOf } from './setting-axes.ts';
+
+const SVG = 'http://www.w3.org/2000/svg';
+/** In the units of the picture, which is as wide as the page. */
+const AXIS_GAP = 150;
+/** Names stand left of the first axis, and right of all others. */
+const [LEFT, RIGHT] = [130, 90];
+const [TOP, BOTTOM] = [34, 206];
+const HEIGHT = 224;
+
+export function createCoordinates(): { readonly element: HTMLElement; update(runs: readonly ComparedRun[]): void } {
+  const picture = element('div', { class: 'scroll-x', tabindex: 0, role: 'region', 'aria-label': 'Settings and result' });
+  const section = element(
+    'section',
+    { 'aria-label': 'Settings and result', hidden: true },
+    element('h2', {}, 'Settings and result'),
+    picture,
+  );
+  let drawn = '';
+  return {
+    element: section,
+    update(all) {
+      const runs = all.filter(({ isShown }) => isShown);
+      const found = coordinatesOf(runs);
+      section.hidden = found === undefined;
+      const now = JSON.stringify([found?.axes, runs.map(({ model, look }) => [model.name, look])]);
+      if (found === undefined || now === drawn) return;
+      drawn = now;
+      const width = placeOf(found.axes.length - 1) + RIGHT;
+      const lines = runs.map((run, i) => runLine(run, positionsOf(found.axes, i), found.best.has(i)));
+      const label = `A line for each run through ${found.axes.map(axis => axis.label).join(', ')}. The tables have the numbers.`;
+      fill(
+        picture,
+        svg(
+          'svg',
+          { viewBox: `0 0 ${width} ${HEIGHT}`, width, class: 'coordinates', role: 'img', 'aria-label': label },
+          found.axes.map(axisElement),
+          lines,
+          // Over the lines, so that they can be read.
+          found.axes.flatMap(tickElements),
+        ),
+      );
+    },
+  };
+}
+
+function axisElement({ label }: Axis, index: number): SVGElement {
+  const x = placeOf(index);
+  return svg('g', {}, [
+    svg('text', { x, y: 16, 'text-anchor': 'middle', class: 'axis-label' }, [label]),
+    svg('line', { x1: x, x2: x, y1: TOP, y2: BOTTOM, class: 'axis' }),
+  ]);
+}
+
+function tickElements({ ticks }: Axis, index: number): SVGElement[] {
+  const side = index === 0 ? { x: placeOf(index) - 6, 'text-anchor': 'end' } : { x: placeOf(index) + 6, 'text-anchor': 'start' };
+  return ticks.map(({ position, label }) => svg('text', { ...side, y: heightOf(position) + 4, class: 'axis-tick' }, [label]));
+}
+
+const positionsOf = (axes: readonly Axis[], run: number): (number | undefined)[] => axes.map(({ positions }) => positions[run]);
+
+/** A run that lacks a setting has a gap there. */
+function runLine({ model, look }: ComparedRun, positions: readonly (number | undefined)[], isBest: boolean): SVGElement {
+  const { color, dash } = curveLook(look);
+  const path = positions.flatMap((position, i) => {
+    if (position === undefined) return [];
+    const isJoined = i > 0 && positions[i - 1] !== undefined;
+    return [`${isJoined ? 'L' : 'M'}${placeOf(i)} ${heightOf(position)}`];
+  });
+  const attributes = { d: path.join(''), class: `run-line swatch-${color}${isBest ? ' best' : ''}`, 'stroke-dasharray': dash.join(' ') };
+  return svg('path', attributes, [svg('title', {}, [isBest ? `${model.name}, the best` : model.name])]);
+}
+
+const placeOf = (index: number): number => LEFT + index * AXIS_GAP;
+const heightOf = (position: number): number => BOTTOM - position * (BOTTOM - TOP);
+
+function svg(
+  tag: string,
+  attributes: Readonly<Record<string, string | number>>,
+  ...children: readonly (readonly (Node | string)[])[]
+): SVGElement {
+  const made = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) if (value !== '') made.setAttribute(name, String(value));
+  made.append(...children.flat());
+  return made;
+}
