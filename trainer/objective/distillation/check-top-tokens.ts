@@ -11,7 +11,8 @@ export interface CheckParams {
   readonly read: (first: number, count: number) => Promise<TopTokens>;
   /** The tokens that are trained, as the file has them. */
   readonly targets: (first: number, count: number) => Promise<Int32Array>;
-  /** Positions that are read at once. */
+  readonly positions: number;
+  /** As many of them are read at once. */
   readonly piece: number;
 }
 
@@ -52,10 +53,8 @@ export async function checkTopTokens(params: CheckParams): Promise<void> {
   }
 }
 
-async function nextPiece({ read, targets, piece, examples }: CheckParams, first: number): Promise<Piece> {
-  let left = -first;
-  for (const size of examples.sizes) left += size.targets;
-  const count = Math.min(piece, left);
+async function nextPiece({ read, targets, piece, positions }: CheckParams, first: number): Promise<Piece> {
+  const count = Math.min(piece, positions - first);
   const [found, ids] = await Promise.all([read(first, count), targets(first, count)]);
   return { ...found, first, targets: ids };
 }

@@ -65,7 +65,7 @@ export async function openTeacherFile(params: TeacherFileParams): Promise<Teache
   const { path, topK } = params;
   const source = await openSafetensors(path);
   try {
-    const { k, metadata } = checkHeader(source, params);
+    const { positions, k, metadata } = checkHeader(source, params);
     const read = async (first: number, count: number): Promise<TopTokens> => {
       const part = (name: string) => source.readBytes(name, 4 * first * k, 4 * count * k);
       const [ids, logs] = await Promise.all([part(TEACHER_TENSORS.ids), part(TEACHER_TENSORS.logs)]);
@@ -73,7 +73,7 @@ export async function openTeacherFile(params: TeacherFileParams): Promise<Teache
     };
     const targets = async (first: number, count: number) =>
       new Int32Array(aligned(await source.readBytes(TEACHER_TENSORS.targets, 4 * first, 4 * count)));
-    await checkTopTokens({ ...params, read, targets, piece: Math.max(1, Math.floor(PIECE_BYTES / (4 * k))) });
+    await checkTopTokens({ ...params, read, targets, positions, piece: Math.max(1, Math.floor(PIECE_BYTES / (4 * k))) });
     return { fingerprint: metadata.key ?? (await source.fingerprint()), metadata, read };
   } catch (error) {
     await source.close();
