@@ -2,18 +2,14 @@
 import { beforeAll, expect, test } from 'vitest';
 import type { Tokenizer } from '../../../trainer/format/tokenizer/tokenizer.ts';
 import { encodeConversation } from '../../../trainer/generate/conversation.ts';
-import { openModel } from '../../../trainer/hub/open-model.ts';
-import { tinyWithTokenizer } from '../../support/tiny-adapter.ts';
+import { tinyTokenizers } from '../../support/tiny-tokenizers.ts';
 
 let plain: Tokenizer;
 let chatting: Tokenizer;
 beforeAll(async () => {
-  const folder = await openModel(await tinyWithTokenizer());
-  plain = { ...(await folder.loadTokenizer()), chatTemplate: undefined } as Tokenizer;
-  const chatTemplate =
-    '{% if tools %}{{ tools[0].function.name }};{% endif %}{% for m in messages %}{{ m.role }}: {{ m.content }}{% if m.tool_calls %}CALL {{ {"name": m.tool_calls[0].function.name, "arguments": m.tool_calls[0].function.arguments} | tojson }}{% endif %};{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}';
-  chatting = { ...(await folder.loadTokenizer()), chatTemplate } as Tokenizer;
-  await folder.weights.close();
+  ({ plain, chatting } = await tinyTokenizers(
+    '{% if tools %}{{ tools[0].function.name }};{% endif %}{% for m in messages %}{{ m.role }}: {{ m.content }}{% if m.tool_calls %}CALL {{ {"name": m.tool_calls[0].function.name, "arguments": m.tool_calls[0].function.arguments} | tojson }}{% endif %};{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}',
+  ));
 });
 
 const messages = [

@@ -7,18 +7,14 @@ import { tokenizeExample } from '../../../trainer/data/tokenize-example.ts';
 import type { PromptFormat } from '../../../trainer/data/types.ts';
 import type { Tokenizer } from '../../../trainer/format/tokenizer/tokenizer.ts';
 import { encodeTrainedPrompt } from '../../../trainer/generate/trained-prompt.ts';
-import { openModel } from '../../../trainer/hub/open-model.ts';
-import { tinyWithTokenizer } from '../../support/tiny-adapter.ts';
+import { tinyTokenizers } from '../../support/tiny-tokenizers.ts';
 
 let plain: Tokenizer;
 let chatting: Tokenizer;
 beforeAll(async () => {
-  const folder = await openModel(await tinyWithTokenizer());
-  plain = { ...(await folder.loadTokenizer()), chatTemplate: undefined } as Tokenizer;
-  const chatTemplate =
-    '{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}';
-  chatting = { ...(await folder.loadTokenizer()), chatTemplate } as Tokenizer;
-  await folder.weights.close();
+  ({ plain, chatting } = await tinyTokenizers(
+    '{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}',
+  ));
 });
 
 const PROMPT = 'lunch at 7';
