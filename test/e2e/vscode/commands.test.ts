@@ -53,6 +53,32 @@ describeEditor(
       await workbench.tab('log.txt').waitFor();
     });
 
+    test('Rename Run, Tag Run, Write Note on Run, Pin or Unpin Run and Archive or Restore Run write its notes', async () => {
+      const notes = (): Record<string, unknown> => {
+        const file = inFolder('runs', 'short', 'notes.json');
+        return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {};
+      };
+      const answers = [
+        ['Rename Run', 'Name of short', 'The best'],
+        ['Tag Run', 'Tags of short', 'mails, v2'],
+        ['Write Note on Run', 'Note on short', 'Ship it.'],
+      ] as const;
+      for (const [title, question, text] of answers) {
+        await workbench.runCommandOn(`Rowtune: ${title}`, 'short');
+        await workbench.answer(question, text);
+      }
+      await workbench.runCommandOn('Rowtune: Pin or Unpin Run', 'short');
+      await until(() => notes().pinned === true, 'it is pinned');
+      expect(notes()).toEqual({ name: 'The best', tags: ['mails', 'v2'], note: 'Ship it.', pinned: true });
+      for (const archived of [true, undefined]) {
+        await workbench.runCommandOn('Rowtune: Archive or Restore Run', 'short');
+        await until(() => notes().archived === archived, 'it is archived, or restored');
+      }
+      await workbench.runCommandOn('Rowtune: Rename Run', 'short');
+      await workbench.answer('Name of short', '');
+      await until(() => notes().name === undefined, 'it has its own name again');
+    });
+
     test('Preview Data shows the samples of the recipe in the editor', async () => {
       await workbench.openFile('short.rowtune.yaml');
       await workbench.runCommandUntil('Rowtune: Preview Data', workbench.tab('Data: short'));
