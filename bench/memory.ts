@@ -134,7 +134,7 @@ function cases({ root, quick }: MemoryBenchParams): MemoryCase[] {
     ...VARIANTS.map(variant => ofMiniLm(`${variant}; recompute: cheap`)),
     ofMiniLm('r: 8; recompute: none'),
     ofMiniLm('r: 8; recompute: block'),
-    ...[16, 64, 256].map(batch => ofSentences(batch)),
+    ...[16, 64].map(batch => ofSentences(batch)),
     ...[64, 256, 1024].map(batch => ofSentences(batch, inMiniBatches)),
     ofSentences(64, '; embedding: {mini_batch_size: 12, loss_type: symmetric, negatives: 1, matryoshka_dims: [384, 128]}; method: lora'),
     shortMiniLm('r: 8', 'portable'),

@@ -7,7 +7,7 @@ import { PAIR_ROWS } from '../../trainer/data/batch/pair-batches.ts';
 import type { Engine } from '../../trainer/engine/engine.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
 import { loadModel } from '../../trainer/model/load-model.ts';
-import { type ClassifierModel, inputOf } from '../../trainer/model/model-spec.ts';
+import type { ClassifierModel } from '../../trainer/model/model-spec.ts';
 import { required } from '../../trainer/narrow.ts';
 import { groupBatches } from '../../trainer/objective/group-setup.ts';
 import { groupsOf } from '../../trainer/objective/reward/reward-data.ts';
@@ -25,19 +25,23 @@ interface Case {
   readonly gradients: GoldenGradients;
   readonly metrics: { readonly accuracy: number; readonly margin: number };
 }
-const golden: { readonly cases: Readonly<Record<string, Case>>; readonly traces: Readonly<Record<'full' | 'spsft' | 'lora', readonly number[]>> } = JSON.parse(
+const golden: { readonly cases: Readonly<Record<string, Case>>; readonly encoders: Readonly<Record<string, Case>>; readonly traces: Readonly<Record<'full' | 'spsft' | 'lora', readonly number[]>> } = JSON.parse(
   readFileSync(join(import.meta.dirname, 'rewards.json'), 'utf8'),
 );
 
-async function open() {
-  const { config, weights } = await openModel(join(import.meta.dirname, 'llama_score'));
-  const model = loadModel(config);
+/** Ids below it are in every folder. */
+const VOCABULARY = 96;
+
+async function open(folder = 'llama_score') {
+  const { config, weights } = await openModel(join(import.meta.dirname, folder));
+  // TRL's numbers are without dropout.
+  const model = loadModel({ ...config, ...(folder !== 'llama_score' && { hidden_dropout_prob: 0, attention_probs_dropout_prob: 0 }) }, { problem: 'regression' });
   if (model.kind !== 'classifier') throw new Error(model.family);
   return { model, weights };
 }
 
 async function batchOf(model: ClassifierModel, { margins }: Case) {
-  const groups = groupsOf(pairsOf(inputOf(model, 'tokens').vocabularySize, lengths.length).map((pair, i) => ({ ...pair, margin: margins[i] ?? 0 })));
+  const groups = groupsOf(pairsOf(VOCABULARY, lengths.length).map((pair, i) => ({ ...pair, margin: margins[i] ?? 0 })));
   const source = groupBatches(groups, model, { rowsPerSample: PAIR_ROWS, batchSize: lengths.length, maxLength: 48, ...freeOrder(0) });
   return source.fill(required(source.plan.epoch(0)[0], 'a batch'));
 }
@@ -56,8 +60,11 @@ async function losses(engine: Engine, method: 'full' | 'spsft' | 'lora'): Promis
 
 for (const { name, engine, missing } of await openOthers())
   describe.skipIf(!engine)(`${name}${missing ? ` (skipped: ${missing})` : ''}`, () => {
-    test.each(Object.entries(golden.cases))('%s', async (_, wanted) => {
-      const opened = await open();
+    test.each([
+      ...Object.entries(golden.cases).map(([title, wanted]) => ['llama_score', title, wanted] as const),
+      ...Object.entries(golden.encoders).map(([folder, wanted]) => [folder, 'margins', wanted] as const),
+    ])('%s: %s', async (folder, _, wanted) => {
+      const opened = await open(folder);
       const batch = await batchOf(opened.model, wanted);
       const { evaluated, trained, gradients } = await judged(engine as Engine, opened, taskOf(opened.model, wanted), batch);
       close(trained.loss?.[0] ?? Number.NaN, wanted.loss, 'loss');

@@ -3,10 +3,13 @@ import type { FormatSettings } from './format-example.ts';
 import { formatPair, pairMargin, SIDES } from './format-pair.ts';
 import { answerTokenizing, type LoadedAnswers, loadAnswers, type MadeSamples } from './load-answers.ts';
 import type { LoadDatasetInput } from './load-dataset.ts';
+import { createSegmentEncoder, type SegmentTokenizer } from './segment-encoder.ts';
 import { type TokenizeSettings, tokenizeExample } from './tokenize-example.ts';
-import type { DataRecord, Example, Pair, TokenSequence } from './types.ts';
+import type { DataRecord, Example, FormattedExample, Pair, TokenSequence } from './types.ts';
 
 export interface LoadPairsInput extends LoadDatasetInput {
+  /** Present for an encoder, which reads prompt and answer as two texts with its own tokens around them. */
+  readonly segments?: SegmentTokenizer | undefined;
   /** Whether the objective reads by how much an answer is better. */
   readonly readsMargin?: boolean;
 }
@@ -26,28 +29,49 @@ export function pairTokenizer({
   chatRenderer,
   maxLength,
   readsMargin = false,
-}: Pick<LoadPairsInput, 'settings' | 'tokenizer' | 'chatRenderer' | 'maxLength' | 'readsMargin'>): (
+  segments,
+}: Pick<LoadPairsInput, 'settings' | 'tokenizer' | 'chatRenderer' | 'maxLength' | 'readsMargin' | 'segments'>): (
   record: DataRecord,
 ) => MadeSamples<Pair> {
   const formatting: FormatSettings = { ...settings, format: 'preference', completionOnly: true, shownLabels: [], chatRenderer };
-  const tokenizing = answerTokenizing({ tokenizer, maxLength });
-  return record => tokenizePair(record, { formatting, tokenizing, readsMargin });
+  const tokenize = segments ? segmentTokenizer(segments, maxLength) : answerTokenizer(answerTokenizing({ tokenizer, maxLength }));
+  return record => tokenizePair(record, { formatting, tokenize, readsMargin });
+}
+
+type TokenizeAnswer = (example: FormattedExample, place: Pick<DataRecord, 'file' | 'line'>) => ReturnType<typeof tokenizeExample>;
+
+const answerTokenizer =
+  (tokenizing: TokenizeSettings): TokenizeAnswer =>
+  (example, place) =>
+    tokenizeExample(example, tokenizing, place);
+
+/** The longer of prompt and answer loses its end first, as a classifier of two texts cuts them. */
+function segmentTokenizer(tokenizer: SegmentTokenizer, maxLength: number): TokenizeAnswer {
+  const encoder = createSegmentEncoder(tokenizer);
+  return ({ pieces }) => {
+    const textOf = (answers: boolean): string => pieces.flatMap(({ text, train }) => (train === answers ? [text] : [])).join('');
+    const [prompt, answer] = [textOf(false), textOf(true)];
+    const { ids, secondAt, truncated } =
+      prompt === '' ? encoder.encode(answer, undefined, maxLength) : encoder.encode(prompt, answer, maxLength);
+    const train = new Uint8Array(ids.length).fill(1, prompt === '' ? 0 : secondAt);
+    return { kind: 'kept', sequence: { ids, train }, truncated };
+  };
 }
 
 interface PairSettings {
   readonly formatting: FormatSettings;
-  readonly tokenizing: TokenizeSettings;
+  readonly tokenize: TokenizeAnswer;
   readonly readsMargin: boolean;
 }
 
-function tokenizePair(record: DataRecord, { formatting, tokenizing, readsMargin }: PairSettings): MadeSamples<Pair> {
+function tokenizePair(record: DataRecord, { formatting, tokenize, readsMargin }: PairSettings): MadeSamples<Pair> {
   const { file, line, element } = record;
   const formatted = formatPair(record, formatting);
   const margin = readsMargin ? pairMargin(record) : undefined;
   const notes = [...new Set(SIDES.flatMap(side => formatted[side].notes ?? []))];
-  const chosen = tokenizeExample(formatted.chosen, tokenizing, { file, line });
+  const chosen = tokenize(formatted.chosen, { file, line });
   if (chosen.kind === 'dropped') return { notes, dropped: chosen.reason, samples: [] };
-  const rejected = tokenizeExample(formatted.rejected, tokenizing, { file, line });
+  const rejected = tokenize(formatted.rejected, { file, line });
   if (rejected.kind === 'dropped') return { notes, dropped: rejected.reason, samples: [] };
   if (sameIds(chosen.sequence, rejected.sequence)) return { notes, dropped: 'the same when cut to length', samples: [] };
   const pair = { chosen: chosen.sequence, rejected: rejected.sequence, file, line, element, ...(margin !== undefined && { margin }) };

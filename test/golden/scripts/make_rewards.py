@@ -51,12 +51,16 @@ def reward_trainer(model, margins=False, **settings):
     return trainer, trainer.data_collator(data)
 
 
-def open_rewards():
-    return open_model('llama_score', transformers.AutoModelForSequenceClassification)
+def open_rewards(folder='llama_score'):
+    model = open_model(folder, transformers.AutoModelForSequenceClassification)
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    return model
 
 
-def found(settings, given):
-    trainer, inputs = reward_trainer(open_rewards(), **given)
+def found(settings, given, folder='llama_score'):
+    trainer, inputs = reward_trainer(open_rewards(folder), **given)
     case = judged(trainer, inputs)
     metrics = {name: rounded(trainer._metrics['train'][name][-1]) for name in ('accuracy', 'margin')}
     return dict(case, settings=settings, margins=MARGINS if given.get('margins') else [0, 0], metrics=metrics)
@@ -75,7 +79,8 @@ make_folder('qwen3_score', transformers.Qwen3ForSequenceClassification,
 table = dict(plain=({}, {}), margins=({}, dict(margins=True)),
              centered=(dict(center_rewards_coefficient=0.02), dict(margins=True, center_rewards_coefficient=0.02)))
 cases = {name: found(*each) for name, each in table.items()}
+encoders = {folder: found({}, dict(margins=True), folder) for folder in ('deberta_regression', 'bert_reranker')}
 with open(os.path.join(OUT, 'rewards.json'), 'w') as file:
-    json.dump(dict(trl=trl.__version__, lr=LR, rank=RANK, alpha=ALPHA, cases=cases, traces=traces(make, opened=open_rewards)), file, separators=(',', ':'))
+    json.dump(dict(trl=trl.__version__, lr=LR, rank=RANK, alpha=ALPHA, cases=cases, encoders=encoders, traces=traces(make, opened=open_rewards)), file, separators=(',', ':'))
     file.write('\n')
 print({name: case['loss'] for name, case in cases.items()})

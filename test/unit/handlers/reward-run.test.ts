@@ -96,9 +96,9 @@ test('the estimate prices both answers of each pair, without the head for tokens
   expect(buckets[0]?.shape).toEqual({ batch: 4, tokens: 32, targets: 4 });
 });
 
-test('an encoder is refused, and a preview shows both answers in the batches of the run', async () => {
-  cpSync(join(import.meta.dirname, '../../golden/bert'), join(task.folder, 'bert'), { recursive: true });
-  await expect(train('encoder', ['model=bert'])).rejects.toThrow('a bert that writes no answers');
+test('a model of images is refused, and a preview shows both answers in the batches of the run', async () => {
+  cpSync(join(import.meta.dirname, '../../golden/vit'), join(task.folder, 'vit'), { recursive: true });
+  await expect(train('images', ['model=vit'])).rejects.toThrow('a vit that reads no text');
   const { value } = await runInProcess<DataResult>({
     kind: 'data',
     recipe: recipe(),

@@ -10,7 +10,7 @@ export interface GroupSourceParams {
   readonly groups: readonly TextGroup[];
   readonly rowsPerSample: number;
   readonly padId: number;
-  /** Feeds tell which token belongs to the second text: none does. */
+  /** Feeds tell which token belongs to the second part of a text. */
   readonly types: boolean;
 }
 
@@ -19,7 +19,7 @@ export interface GroupSourceParams {
  * `scores` [samples].
  */
 export function groupSource({ plan, groups, rowsPerSample, padId, types }: GroupSourceParams): BatchSource {
-  const examples = groups.flatMap(({ texts }) => texts.map(ids => ({ ids, secondAt: ids.length })));
+  const examples = groups.flatMap(({ texts, secondAts }) => texts.map((ids, i) => ({ ids, secondAt: secondAts?.[i] ?? ids.length })));
   return {
     plan,
     fill: planned => {

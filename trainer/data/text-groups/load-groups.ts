@@ -15,6 +15,8 @@ import { type GroupTexts, groupRecord } from './group-record.ts';
 export interface TextGroup {
   /** Token ids of each text, the anchor first; as many in every sample. */
   readonly texts: readonly Int32Array[];
+  /** The place where the second part of each text begins, of texts that have two. */
+  readonly secondAts?: readonly number[];
   /** From −1 to 1; 0 without scores. */
   readonly score: number;
   readonly file: string;

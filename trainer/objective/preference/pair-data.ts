@@ -19,6 +19,8 @@ export interface AnswerDataParams extends ReadParams {
   readonly base: TextBase;
   /** The bounds of what the model reads. */
   readonly input: Pick<CausalModel, 'vocabularySize' | 'maxPositions'>;
+  /** Whether the model reads prompt and answer as two texts. */
+  readonly isEncoder?: boolean;
 }
 
 /** @throws RunError 'no-data'; DataError for data that is malformed */
@@ -27,7 +29,7 @@ export function loadPairData(params: AnswerDataParams, part: 'train' | 'held'): 
   return loadAnswerData(params, part, {
     noun: 'pairs',
     shown: 'the better answer first, what is compared',
-    load: input => loadPairs({ ...input, readsMargin }),
+    load: input => loadPairs({ ...input, readsMargin, segments: params.isEncoder ? params.base.tokenizer : undefined }),
     examplesOf: sideExamples,
   });
 }

@@ -7,6 +7,7 @@ import { SIDES } from '../../data/format-pair.ts';
 import { pairTokenizer } from '../../data/load-pairs.ts';
 import { identityOf, inputOf } from '../../data/shown/sample-identity.ts';
 import { countTargets, type Pair } from '../../data/types.ts';
+import { withTokenizer } from '../../job/open-base.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
 import { causalModelFor } from '../causal/causal-setup.ts';
 import type { DataPreview, PreviewData } from '../data-preview.ts';
@@ -17,6 +18,8 @@ import { previewAnswers } from './preview-answers.ts';
 export interface PairPreview {
   /** The bounds of what the model reads. @throws RunError 'wrong-task' */
   readonly inputOf: (params: ReadParams) => AnswerDataParams['input'];
+  /** See `AnswerDataParams`. */
+  readonly isEncoder?: boolean;
   /** The batches of training. */
   readonly planOf: (pairs: readonly Pair[], recipe: Recipe) => BatchPlan;
 }
@@ -30,17 +33,21 @@ export const previewPairs: PreviewData = params =>
     },
   });
 
-export async function previewPairsOf(params: ReadParams, { inputOf: boundsOf, planOf }: PairPreview): Promise<DataPreview> {
+export async function previewPairsOf(
+  params: ReadParams,
+  { inputOf: boundsOf, isEncoder = false, planOf }: PairPreview,
+): Promise<DataPreview> {
   const { recipe } = params;
   const { readsMargin } = objectiveCatalog[recipe.task].compares ?? {};
+  const segments = isEncoder ? (await withTokenizer(params.base)).tokenizer : undefined;
   return previewAnswers(params, {
     input: boundsOf(params),
     show: tokenizing => ({
-      tokenizer: maxLength => pairTokenizer({ ...tokenizing, maxLength, readsMargin }),
+      tokenizer: maxLength => pairTokenizer({ ...tokenizing, maxLength, readsMargin, segments }),
       answersOf: pair => SIDES.map(side => ({ side, sequence: pair[side] })),
       format: () => 'preference',
     }),
-    load: loading => loadPairData(loading, 'train'),
+    load: loading => loadPairData({ ...loading, isEncoder }, 'train'),
     factsOf,
     planOf: train => planOf(train, recipe),
   });

@@ -6,7 +6,7 @@ import { groupSetup } from '../group-setup.ts';
 import { loadPairData } from '../preference/pair-data.ts';
 import { pairEvaluator } from '../preference/pair-measures.ts';
 import type { SetUpTask } from '../task-setup.ts';
-import { groupsOf, rewardModelFor } from './reward-data.ts';
+import { groupsOf, isEncoder, rewardModelFor } from './reward-data.ts';
 import { rewardMeasures } from './reward-measures.ts';
 import { task } from './task.ts';
 
@@ -14,14 +14,15 @@ export const setUp: SetUpTask = async (params, part) => {
   const { recipe } = params;
   const model = rewardModelFor(params);
   const base = await withTokenizer(params.base);
-  const data = await loadPairData({ ...params, base, input: inputOf(model, 'tokens') }, part);
+  const hasSegments = isEncoder(model);
+  const data = await loadPairData({ ...params, base, input: inputOf(model, 'tokens'), isEncoder: hasSegments }, part);
   return groupSetup({
     recipe,
     model,
     task: task(model, recipe),
     rowsPerSample: PAIR_ROWS,
-    train: groupsOf(data.train),
-    held: groupsOf(data.held),
+    train: groupsOf(data.train, hasSegments),
+    held: groupsOf(data.held, hasSegments),
     evaluatorOf: source => pairEvaluator(source, data.held.length, rewardMeasures),
     measure: rewardMeasures,
   });
