@@ -1,9 +1,9 @@
 /**
  * `npm run demo`: in a fresh clone, from nothing to a fine-tuned model. Installs, builds, fetches a real model and real data, scores the
  * rows, trains, and shows what it gave. `npm run demo -- gemma` does the same with Gemma 3 270M, whose license has to be accepted;
- * `npm run demo -- text` continues pre-training on plain text instead; `npm run demo -- embeddings` teaches MiniLM to find mails by their
- * subjects; `npm run demo -- tiny` needs no download. What was fetched is kept;
- * further `key=value` go to the recipe.
+ * `npm run demo -- text` continues pre-training on plain text instead; `npm run demo -- dpo` teaches it to prefer answers that are
+ * JSON; `npm run demo -- embeddings` teaches MiniLM to find mails by their subjects; `npm run demo -- tiny` needs no download. What was
+ * fetched is kept; further `key=value` go to the recipe.
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
@@ -49,6 +49,14 @@ const demos = {
       `data.train=${data}`,
       ...overrides,
     ]);
+  },
+  async dpo(folder, overrides) {
+    const { ensureModel } = await import('./demo/model.mjs');
+    const { ensureAnswerPairs } = await import('./demo/answer-pairs.mjs');
+    const model = await ensureModel(path.dirname(folder));
+    const { train, heldOut } = ensureAnswerPairs(path.join(folder, 'answer-pairs'));
+    const recipe = path.join('examples', 'json-answers.rowtune.yaml');
+    return rowtune(['train', recipe, `model=${model}`, `data.train=${train}`, `data.eval=${heldOut}`, ...overrides]);
   },
   async embeddings(folder, overrides) {
     const { ensureMiniLm } = await import('./demo/minilm.mjs');
