@@ -34,9 +34,8 @@ const tasksOf = (family: string): ObjectiveName[] => {
   const text = own.map(name => name.replace(/ForConditionalGeneration$/, 'ForCausalLM'));
   const trained = [...text, ...own.flatMap(name => headedClass(name, 'single_label') ?? [])];
   return objectiveNames.filter(task => {
-    const { startsFrom, embeds, architectures: ending } = objectiveCatalog[task];
-    const isOfKind = startsFrom === 'causal' ? writes : embeds ? !writes : true;
-    return isOfKind && trained.some(name => name.endsWith(ending));
+    const { embeds, architectures: ending } = objectiveCatalog[task];
+    return !(embeds && writes) && trained.some(name => name.endsWith(ending));
   });
 };
 

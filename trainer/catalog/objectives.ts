@@ -25,7 +25,7 @@ export interface ObjectiveEntry {
   readonly summary: string;
   /** The kind of model: a language model, or one with a head of labels or a number, or an encoder that embeds. */
   readonly model: 'causal' | 'classifier';
-  /** Present if it starts from a language model, which gets a head for whole texts in place of that for tokens. */
+  /** Present if it also starts from a language model, which gets a head for whole texts in place of that for tokens. */
   readonly startsFrom?: 'causal';
   readonly reads: 'texts' | 'images';
   /** The target of a sample: next tokens, one label of several, any number of labels, a number, a label for each word, the better one of two answers, whether an answer is good, or which texts are similar. */
@@ -223,12 +223,14 @@ export const hasOneOutput = ({ problem, ranks }: ObjectiveEntry): boolean => pro
 /** Whether all rows of a batch have to be in one process, because the loss compares them with each other. */
 export const needsWholeBatch = ({ compares, embeds }: ObjectiveEntry): boolean => compares !== undefined || embeds === true;
 
-/** The objectives that a kind of model which reads this is tuned for, of those that begin with it or are for it as it is. */
-export const objectivesOf = (model: ObjectiveEntry['model'], reads: ObjectiveEntry['reads']): readonly ObjectiveName[] =>
-  objectiveNames.filter(name => {
-    const entry: ObjectiveEntry = objectiveCatalog[name];
-    return (entry.startsFrom ?? entry.model) === model && entry.reads === reads;
-  });
+/** The objectives that a kind of model which reads this is tuned for, those of this kind alone first. */
+export function objectivesOf(model: ObjectiveEntry['model'], reads: ObjectiveEntry['reads']): readonly ObjectiveName[] {
+  const startOf = (name: ObjectiveName): ObjectiveEntry['startsFrom'] => objectiveCatalog[name].startsFrom;
+  const found = objectiveNames.filter(
+    name => objectiveCatalog[name].reads === reads && [objectiveCatalog[name].model, startOf(name)].includes(model),
+  );
+  return [...found.filter(name => startOf(name) === undefined), ...found.filter(name => startOf(name) !== undefined)];
+}
 
 /** The objectives of language models whose head gives labels or a number for a whole text. */
 export const objectivesOfScoreHead: readonly ObjectiveName[] = objectiveNames.filter(name => {
