@@ -4,7 +4,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { buildBundles, ensurePackages, root, say } from './steps.mjs';
 
-const PARTS = ['kills', 'files', 'frames', 'recipes', 'faults', 'daemon'];
+const PARTS = ['kills', 'ranks', 'files', 'frames', 'recipes', 'faults', 'daemon'];
 
 const HELP = `npm run hostile [-- options]
   --parts P,…   ${PARTS.join(', ')} (default: all)

@@ -3,6 +3,8 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
+import { locateEngine } from '../../trainer/engine/install/engine-folder.ts';
+import { cacheDir } from '../support/cache-dir.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const trial = join(root, 'scripts', 'hostile.mjs');
@@ -10,9 +12,10 @@ const trial = join(root, 'scripts', 'hostile.mjs');
 /** Longer than a part takes on a machine with much other work. */
 const DEADLINE_MS = 300_000;
 
-test.each(['kills', 'files', 'frames', 'recipes', 'faults', 'daemon'])(
+test.for(['kills', 'ranks', 'files', 'frames', 'recipes', 'faults', 'daemon'])(
   '%s',
-  async part => {
+  async (part, { skip }) => {
+    skip(part === 'ranks' && !locateEngine(cacheDir), `no tensorflow engine in ${cacheDir}: rowtune engine install`);
     const { stderr } = await promisify(execFile)(process.execPath, [trial, '--built', '--sample', '--parts', part], {
       cwd: root,
       timeout: DEADLINE_MS,

@@ -45,11 +45,19 @@ export const kills: Part = {
     for (let start = 0; start < (isSample ? SAMPLE : WHOLE); start += KILLS_A_RUN) {
       const runDir = join(task.folder, `run-${start}`);
       const params = { runDir, train, context: task.context, events: whole.events.length, random: randomOf(seed, start), expected };
-      cases.push({ id: `kills ${start}`, count: KILLS_A_RUN, run: () => attack(params) });
+      cases.push({ id: `kills ${start}`, count: KILLS_A_RUN, run: () => attackRun({ ...params, kills: KILLS_A_RUN, runUntil }) });
     }
     return { cases, dispose: () => rmSync(task.folder, { recursive: true, force: true }) };
   },
 };
+
+/** The moment of a kill. */
+export interface KillMoment {
+  /** The number of an event of the run. */
+  readonly event: number;
+  /** After that event. */
+  readonly delayMs: number;
+}
 
 interface Attack {
   readonly runDir: string;
@@ -58,18 +66,22 @@ interface Attack {
   /** Events of a run that nobody kills. */
   readonly events: number;
   readonly random: () => number;
+  /** The trained state of a run that nobody kills. */
   readonly expected: string;
+  readonly kills: number;
+  /** Runs a job to its end, or until it is killed. @returns 'killed', 'finished', 'hung', or what went wrong */
+  readonly runUntil: (request: JobRequest, kill?: KillMoment) => Promise<string>;
 }
 
-async function attack({ runDir, train, context, events, random, expected }: Attack): Promise<Verdict> {
+/** Kills one run again and again, and resumes it each time. */
+export async function attackRun({ runDir, train, context, events, random, expected, kills: wanted, runUntil }: Attack): Promise<Verdict> {
   rmSync(runDir, { recursive: true, force: true });
   const said: string[] = [];
   for (let killed = 0; ; ) {
     const begun = await summarizeRun(runDir);
-    const hasUpdates = begun !== undefined && begun.step > 0;
-    const request: JobRequest =
-      hasUpdates || begun?.state === 'interrupted' ? { kind: 'resume', runDir, overrides: [], context } : train(runDir);
-    const isLast = killed >= KILLS_A_RUN;
+    const isResumed = begun !== undefined && (begun.step > 0 || begun.resumable || begun.state === 'interrupted');
+    const request: JobRequest = isResumed ? { kind: 'resume', runDir, overrides: [], context } : train(runDir);
+    const isLast = killed >= wanted;
     const ended = await runUntil(request, isLast ? undefined : { event: Math.floor(random() * events), delayMs: random() * MAX_DELAY_MS });
     said.push(`${request.kind}: ${ended}`);
     if (ended === 'hung') return failed('hung', said.join('; '));
@@ -86,8 +98,7 @@ async function attack({ runDir, train, context, events, random, expected }: Atta
   }
 }
 
-/** @param kill at which event, and how long after it; left out, never */
-function runUntil(request: JobRequest, kill?: { readonly event: number; readonly delayMs: number }): Promise<string> {
+function runUntil(request: JobRequest, kill?: KillMoment): Promise<string> {
   return new Promise(resolve => {
     let heard = 0;
     let isKilled = false;

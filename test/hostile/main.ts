@@ -6,10 +6,11 @@ import { faults } from './faults.ts';
 import { files } from './files.ts';
 import { frames } from './frames.ts';
 import { kills } from './kills.ts';
+import { ranks } from './ranks.ts';
 import { recipes } from './recipes.ts';
 import type { Failing, Part, TrialSettings, Verdict } from './trial.ts';
 
-export const PARTS: readonly Part[] = [kills, files, frames, recipes, faults, daemonFaults];
+export const PARTS: readonly Part[] = [kills, ranks, files, frames, recipes, faults, daemonFaults];
 
 export interface TrialParams extends TrialSettings {
   readonly parts: readonly string[];

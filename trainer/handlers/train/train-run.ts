@@ -64,6 +64,8 @@ async function trainHere({ recipe: given, runDir: wanted, pauseAfter }: Request<
   const startedAt = new Date().toISOString();
   const keeper = new StateKeeper(runDir, { ...kindOf(recipe, runDir), startedAt });
   try {
+    // A rank may be killed while the others wait for it: the folder is then that of a run, which may be started again.
+    if (ranks) await keeper.update({ state: 'preparing' });
     if (ranks) await joinRun(runDir, ranks, scope.context);
     ranks?.first(startedAt);
     return await guarded({ ...scope, recipe, runDir, keeper, pauseAfter, begins: true, onFirstUpdate: folder.keepNew });

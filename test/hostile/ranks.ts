@@ -1,0 +1,154 @@
+/**
+ * Runs of 2 and 4 processes under mpiexec, of which one rank is killed at random moments: all ranks must end in the time that the docs state, for one
+ * reason that names a rank, without a process left behind; resumed, the run must end as one that nobody killed, to the bit.
+ */
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { installMpi } from '../../trainer/engine/install/install-mpi.ts';
+import type { JobRequest } from '../../trainer/protocol/job-messages.ts';
+import { cacheDir } from '../support/cache-dir.ts';
+import { makeTinyTask } from '../support/tiny-task.ts';
+import { startWorker, type WorkerRun } from '../support/worker.ts';
+import { trainedState } from './fault-scenarios.ts';
+import { attackRun, type KillMoment } from './kills.ts';
+import { type Case, type Part, randomOf } from './trial.ts';
+
+const WHOLE = 50;
+const SAMPLE = 2;
+const KILLS_A_RUN = 2;
+/** A start of four processes on a busy machine takes half a minute. */
+const HANG_MS = 240_000;
+/** From the kill to the end of all ranks: docs/how-to/several-processes.md states 32 s at worst, and about a second for a kill. */
+const END_MS = 32_000;
+const LOOK_MS = 20;
+
+const SETTINGS = [
+  'engine=tensorflow',
+  'dtype=float32',
+  'threads=1',
+  'max_steps=6',
+  'save_strategy=steps',
+  'save_steps=1',
+  'save_total_limit=3',
+  'eval_strategy=steps',
+  'eval_steps=2',
+  'per_device_train_batch_size=1',
+  'gradient_accumulation_steps=2',
+  'max_grad_norm=0.5',
+];
+
+/** The launcher's own words stand in where a rank is killed before it has said who it is. */
+const REASON =
+  /^rank \d+ \(process \d+\) was killed \(SIGKILL\), so all ranks were ended$|^\d+ of \d+ processes started; .*KILLED BY SIGNAL: 9/s;
+
+export const ranks: Part = {
+  name: 'ranks',
+  unit: 'kills of a rank',
+  async prepare({ seed, isSample }) {
+    await installMpi({ cacheDir, log: () => undefined });
+    const task = makeTinyTask();
+    const { context } = task;
+    const cases: Case[] = [];
+    const sizes = isSample ? [2] : [2, 4];
+    for (const processes of sizes) {
+      const recipe = task.recipe(...SETTINGS, `processes=${processes}`);
+      const train = (runDir: string): JobRequest => ({ kind: 'train', recipe, runDir, context });
+      const reference = join(task.folder, `reference-${processes}`);
+      const whole = startWorker(train(reference));
+      const { last } = await whole.ended;
+      if (last?.type !== 'result') throw new Error(`the run of ${processes} processes without kills fails: ${JSON.stringify(last)}`);
+      const expected = trainedState(reference);
+      const share = (isSample ? SAMPLE : WHOLE) / sizes.length;
+      for (let start = 0; start < share; start += KILLS_A_RUN) {
+        const random = randomOf(seed, processes, start);
+        const kills = Math.min(KILLS_A_RUN, share - start);
+        const runDir = join(task.folder, `run-${processes}-${start}`);
+        const runUntil = (request: JobRequest, kill?: KillMoment): Promise<string> =>
+          killRank(request, kill && { ...kill, rank: Math.floor(random() * processes) });
+        const params = { runDir, train, context, events: whole.events.length, random, expected, kills, runUntil };
+        cases.push({ id: `ranks ${processes} ${start}`, count: kills, run: () => attackRun(params) });
+      }
+    }
+    return { cases, dispose: () => rmSync(task.folder, { recursive: true, force: true }) };
+  },
+};
+
+interface RankKill extends KillMoment {
+  readonly rank: number;
+}
+
+/** @returns 'killed' if all that must hold afterwards holds; see `attackRun` */
+async function killRank(request: JobRequest, kill?: RankKill): Promise<string> {
+  let heard = 0;
+  let killed: Promise<Killed | undefined> | undefined;
+  const run = startWorker(request, () => {
+    if (kill !== undefined && heard++ === kill.event) killed = killSoon(run, kill);
+  });
+  const isHung = await Promise.race([run.ended.then(() => false), delay(HANG_MS, true, { ref: false })]);
+  const endedMs = performance.now();
+  const victims = await killed;
+  if (isHung) {
+    for (const pid of [run.child.pid ?? 0, ...familyOf(run.child.pid ?? 0)]) process.kill(pid, 'SIGKILL');
+    return 'hung';
+  }
+  const { last } = await run.ended;
+  const left = victims?.family.filter(pid => existsSync(`/proc/${pid}`) && !isZombie(pid)) ?? [];
+  if (left.length > 0) return `processes ${left.join(', ')} were left behind`;
+  if (last?.type === 'result' || (last?.type === 'failed' && last.code === 'nothing-left')) return 'finished';
+  if (victims === undefined || last?.type !== 'failed') return `ended with ${JSON.stringify(last)}`;
+  const tookMs = endedMs - victims.atMs;
+  if (tookMs > END_MS) return `all ranks have ended ${tookMs.toFixed(0)} ms after rank ${kill?.rank} was killed`;
+  const isNamed = last.code === 'rank-lost' && REASON.test(last.message) && !last.message.includes('\nrank ');
+  const isRight = !last.message.startsWith('rank ') || last.message.startsWith(`rank ${kill?.rank} (process ${victims.pid})`);
+  return isNamed && isRight ? 'killed' : `rank ${kill?.rank} (process ${victims.pid}) was killed, and the reason is: ${last.message}`;
+}
+
+interface Killed {
+  readonly pid: number;
+  /** All processes of the run at that moment. */
+  readonly family: readonly number[];
+  readonly atMs: number;
+}
+
+/** Undefined if the run ends before its rank exists. */
+async function killSoon({ child }: WorkerRun, { rank, delayMs }: RankKill): Promise<Killed | undefined> {
+  await delay(delayMs);
+  while (child.exitCode === null && child.signalCode === null) {
+    const family = familyOf(child.pid ?? 0);
+    const pid = family.find(member => environmentOf(member).includes(`PMI_RANK=${rank}`));
+    if (pid !== undefined) {
+      process.kill(pid, 'SIGKILL');
+      return { pid, family, atMs: performance.now() };
+    }
+    await delay(LOOK_MS);
+  }
+  return undefined;
+}
+
+/** The processes that descend from one, by /proc. */
+function familyOf(ancestor: number): number[] {
+  const parents = new Map(
+    readdirSync('/proc').flatMap(name => {
+      const parent = /^\d+$/.test(name) ? parentOf(Number(name)) : undefined;
+      return parent === undefined ? [] : [[Number(name), parent] as const];
+    }),
+  );
+  const descends = (pid: number | undefined): boolean => pid !== undefined && (pid === ancestor || descends(parents.get(pid)));
+  return [...parents.keys()].filter(pid => pid !== ancestor && descends(pid));
+}
+
+const textOf = (file: string): string => {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    // The process has ended.
+    return '';
+  }
+};
+
+/** After the name, which may contain anything but ends with the last parenthesis: the state and the parent. */
+const statusOf = (pid: number): readonly string[] => textOf(`/proc/${pid}/stat`).split(') ').at(-1)?.split(' ') ?? [];
+const parentOf = (pid: number): number | undefined => Number(statusOf(pid)[1]) || undefined;
+const isZombie = (pid: number): boolean => statusOf(pid)[0] === 'Z';
+const environmentOf = (pid: number): readonly string[] => textOf(`/proc/${pid}/environ`).split('\0');
