@@ -12,17 +12,13 @@ const trial = join(root, 'scripts', 'hostile.mjs');
 /** Longer than a part takes on a machine with much other work. */
 const DEADLINE_MS = 300_000;
 
-test.for(['kills', 'ranks', 'files', 'frames', 'recipes', 'faults', 'daemon'])(
-  '%s',
-  async (part, { skip }) => {
-    skip(part === 'ranks' && !locateEngine(cacheDir), `no tensorflow engine in ${cacheDir}: rowtune engine install`);
-    const { stderr } = await promisify(execFile)(process.execPath, [trial, '--built', '--sample', '--parts', part], {
-      cwd: root,
-      timeout: DEADLINE_MS,
-    }).catch((error: { stderr: string; message: string }) => ({ stderr: `${error.message}\n${error.stderr}` }));
-    const lines = stderr.trim().split('\n');
-    expect(lines.filter(line => /: (lost|hung|crashed|wrong): /.test(line))).toEqual([]);
-    expect(lines.at(-1)).toMatch(new RegExp(`^${part}: [1-9]\\d* [a-z ]+, 0 lost, 0 hung, 0 crashed, 0 wrong; \\d+ s$`));
-  },
-  DEADLINE_MS,
-);
+test.for(['kills', 'ranks', 'files', 'frames', 'recipes', 'faults', 'daemon'])('%s', { timeout: DEADLINE_MS }, async (part, { skip }) => {
+  skip(part === 'ranks' && !locateEngine(cacheDir), `no tensorflow engine in ${cacheDir}: rowtune engine install`);
+  const { stderr } = await promisify(execFile)(process.execPath, [trial, '--built', '--sample', '--parts', part], {
+    cwd: root,
+    timeout: DEADLINE_MS,
+  }).catch((error: { stderr: string; message: string }) => ({ stderr: `${error.message}\n${error.stderr}` }));
+  const lines = stderr.trim().split('\n');
+  expect(lines.filter(line => /: (lost|hung|crashed|wrong): /.test(line))).toEqual([]);
+  expect(lines.at(-1)).toMatch(new RegExp(`^${part}: [1-9]\\d* [a-z ]+, 0 lost, 0 hung, 0 crashed, 0 wrong; \\d+ s$`));
+});
