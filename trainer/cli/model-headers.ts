@@ -1,13 +1,13 @@
 /** Finds the headers of a recipe's model, for commands that load no weights. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { objectiveCatalog } from '../catalog/objectives.ts';
 import type { DownloadOptions } from '../hub/hub-download.ts';
 import { HubError } from '../hub/hub-error.ts';
 import { readHubHeaders } from '../hub/hub-headers.ts';
 import { openModel } from '../hub/open-model.ts';
 import type { HeadersSource } from '../lint/facts/estimate-model.ts';
 import { isHubName } from '../protocol/hub-name.ts';
+import { teacherOf } from '../protocol/recipe/distillation-rules.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import type { CommandContext } from './command.ts';
 
@@ -38,12 +38,7 @@ export async function modelHeaders(
 }
 
 /** The same of the model that a recipe's learns from; undefined if there is none. */
-export async function teacherHeaders(
-  context: CommandContext,
-  { task, distillation }: Recipe,
-  baseDir: string,
-): Promise<HeadersSource | undefined> {
-  const { teacher, teacher_revision: revision } = distillation;
-  if (teacher === undefined || objectiveCatalog[task].hasTeacher !== true) return undefined;
-  return modelHeaders(context, { model: teacher, revision }, baseDir);
+export async function teacherHeaders(context: CommandContext, recipe: Recipe, baseDir: string): Promise<HeadersSource | undefined> {
+  const teacher = teacherOf(recipe);
+  return teacher && modelHeaders(context, teacher, baseDir);
 }

@@ -1,8 +1,8 @@
 /** A recipe as the editor shows it: its text, the parser's result, and the facts about its model, data and machine. */
 import { type CardName, usableCardBytes } from '../catalog/cards.ts';
-import { objectiveCatalog } from '../catalog/objectives.ts';
 import type { RecipeEstimate } from '../plan/memory/predict.ts';
 import { type ParsedRecipe, parseRecipe } from '../protocol/parse-recipe.ts';
+import { teacherOf } from '../protocol/recipe/distillation-rules.ts';
 import { type Located, locate } from '../protocol/recipe/located.ts';
 import type { ResolvedRecipe } from '../protocol/recipe-schema.ts';
 import type { DataCache, DataFact } from './facts/data-facts.ts';
@@ -66,13 +66,11 @@ export async function readRecipeView(
   const parsed = parseRecipe(text, { fileName: file });
   const values = parsed.resolved;
   const files = [...values.data.train, ...values.data.eval].slice(0, MAX_DATA_FILES);
-  const { teacher: teacherName, teacher_revision: teacherRevision } = values.distillation;
+  const teacherName = teacherOf(values);
   const [runs, model, teacher, ...facts] = await Promise.all([
     readRunFacts({ name: values.name, outputDir: values.output_dir, file, baseDir }),
     values.model === undefined ? undefined : models.look(values.model, values.revision, baseDir),
-    teacherName === undefined || objectiveCatalog[values.task].hasTeacher !== true
-      ? undefined
-      : models.look(teacherName, teacherRevision, baseDir),
+    teacherName && models.look(teacherName.model, teacherName.revision, baseDir),
     ...files.map((written, i) => data.look(written, values, baseDir, i < values.data.train.length ? 'train' : 'eval')),
   ]);
   const farDaemon = sources.farDaemon?.();

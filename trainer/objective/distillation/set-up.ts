@@ -1,6 +1,7 @@
 /** Distillation, and where its samples and its teacher's predictions come from. */
 import path from 'node:path';
 import type { Batch, BatchSource } from '../../data/batch/batches.ts';
+import { targetStarts } from '../../data/batch/target-runs.ts';
 import type { Examples } from '../../data/tokens/example-store.ts';
 import type { HostArray } from '../../graph/types.ts';
 import type { Evaluator } from '../../job/evaluate.ts';
@@ -69,14 +70,10 @@ async function filesOf(
   return new Map(entries);
 }
 
-function startsOf({ sizes, length }: Examples): Float64Array {
-  const starts = new Float64Array(length + 1);
-  let sample = 0;
-  for (const { targets } of sizes) {
-    starts[sample + 1] = (starts[sample] as number) + targets;
-    sample++;
-  }
-  return starts;
+const startsOf = ({ sizes, length }: Examples): Float64Array => targetStarts(countsOf(sizes), length);
+
+function* countsOf(sizes: Examples['sizes']): Generator<number> {
+  for (const { targets } of sizes) yield targets;
 }
 
 type Outputs = Readonly<Record<string, HostArray>>;

@@ -5,7 +5,11 @@ import { causalTask, type TeacherSettings } from '../causal/causal-task.ts';
 import type { TaskOf } from '../task-setup.ts';
 
 export const teacherSettings = ({ top_k: topK, temperature, alpha, beta, rest }: Recipe['distillation']): TeacherSettings => ({
-  ...{ topK, temperature, alpha, beta, rest },
+  topK,
+  temperature,
+  alpha,
+  beta,
+  rest,
 });
 
 export const task: TaskOf = (model, { packing, distillation }) => {

@@ -2,6 +2,7 @@
 import { planBatches } from '../../data/batch/batch-plan.ts';
 import { evalBatchSettings } from '../../data/batch/batch-settings.ts';
 import { epochBatches, type TokenBatch, tokenSource } from '../../data/batch/batches.ts';
+import { targetRuns } from '../../data/batch/target-runs.ts';
 import type { Examples } from '../../data/tokens/example-store.ts';
 import type { Session } from '../../engine/engine.ts';
 import type { PutBytes } from '../../format/safetensors/safetensors-writer.ts';
@@ -90,21 +91,12 @@ async function readBatch(session: Session, batch: TokenBatch, { chunk, k, vocabu
   return found;
 }
 
-/** Targets of a sample stand together, in their order. */
-async function store(
-  { starts, put }: TaughtSet,
-  { targetSamples, targetIds, targetCount }: TokenBatch,
-  found: TopTokens,
-  k: number,
-): Promise<void> {
-  for (let begin = 0; begin < targetCount; ) {
-    const sample = targetSamples[begin] as number;
-    const end = begin + (starts[sample + 1] as number) - (starts[sample] as number);
-    const at = 4 * (starts[sample] as number);
-    await put(TEACHER_TENSORS.ids, at * k, bytesOf(found.ids.subarray(begin * k, end * k)));
-    await put(TEACHER_TENSORS.logs, at * k, bytesOf(found.logs.subarray(begin * k, end * k)));
-    await put(TEACHER_TENSORS.targets, at, bytesOf(targetIds.subarray(begin, end)));
-    begin = end;
+async function store({ starts, put }: TaughtSet, batch: TokenBatch, found: TopTokens, k: number): Promise<void> {
+  for (const { begin, first, count } of targetRuns(batch, starts)) {
+    const end = begin + count;
+    await put(TEACHER_TENSORS.ids, 4 * first * k, bytesOf(found.ids.subarray(begin * k, end * k)));
+    await put(TEACHER_TENSORS.logs, 4 * first * k, bytesOf(found.logs.subarray(begin * k, end * k)));
+    await put(TEACHER_TENSORS.targets, 4 * first, bytesOf(batch.targetIds.subarray(begin, end)));
   }
 }
 

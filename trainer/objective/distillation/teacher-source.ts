@@ -1,5 +1,6 @@
 /** Batches of tokens with what the teacher predicts for them, read from its file when their turn comes. */
 import { type BatchSource, isTokenBatch, type TokenBatch } from '../../data/batch/batches.ts';
+import { targetRuns } from '../../data/batch/target-runs.ts';
 import { teacherFeeds } from './teacher-feeds.ts';
 import type { TeacherFile } from './teacher-file.ts';
 import type { TopTokens } from './top-tokens.ts';
@@ -31,22 +32,14 @@ interface ReadParams extends Pick<TeacherSourceParams, 'starts' | 'sampleOf' | '
   readonly file: TeacherFile;
 }
 
-/** Targets of a sample stand together, in their order. */
-async function readTargets({ targetSamples, targetCount }: TokenBatch, { file, starts, sampleOf, topK }: ReadParams): Promise<TopTokens> {
-  const found = { ids: new Int32Array(targetCount * topK), logs: new Float32Array(targetCount * topK) };
-  const reads: Promise<void>[] = [];
-  for (let begin = 0; begin < targetCount; ) {
-    const sample = sampleOf(targetSamples[begin] as number);
-    const [first, count] = [starts[sample] as number, (starts[sample + 1] as number) - (starts[sample] as number)];
-    const at = begin * topK;
-    reads.push(
-      file.read(first, count).then(({ ids, logs }) => {
-        found.ids.set(ids, at);
-        found.logs.set(logs, at);
-      }),
-    );
-    begin += count;
-  }
+async function readTargets(batch: TokenBatch, { file, starts, sampleOf, topK }: ReadParams): Promise<TopTokens> {
+  const size = batch.targetCount * topK;
+  const found = { ids: new Int32Array(size), logs: new Float32Array(size) };
+  const reads = [...targetRuns(batch, starts, sampleOf)].map(async ({ begin, first, count }) => {
+    const { ids, logs } = await file.read(first, count);
+    found.ids.set(ids, begin * topK);
+    found.logs.set(logs, begin * topK);
+  });
   await Promise.all(reads);
   return found;
 }

@@ -9,6 +9,7 @@ import { mkdir, utimes } from 'node:fs/promises';
 import path from 'node:path';
 import type { AnswerBatch, BaseNlls } from '../../data/batch/answer-batches.ts';
 import { type BatchSource, epochBatches } from '../../data/batch/batches.ts';
+import { targetRuns, targetStarts } from '../../data/batch/target-runs.ts';
 import type { TokenSequence } from '../../data/types.ts';
 import { countTargets } from '../../data/types.ts';
 import { pruneFolder } from '../../files/bounded-folder.ts';
@@ -98,7 +99,8 @@ async function compute({ base, precision = FLOAT32, job }: SetUpParams, task: Ta
       for await (const batch of epochBatches(source, 0)) {
         job.checkStop();
         const { nll } = await session.run(evalSignature(batch.bucket), batch.feeds(1));
-        copyNlls(batch, float32Of(required(nll, 'the losses of the batch')), { starts, nlls });
+        const found = float32Of(required(nll, 'the losses of the batch'));
+        for (const { begin, first, count } of targetRuns(batch.rows, starts)) nlls.set(found.subarray(begin, begin + count), first);
         report(++done);
       }
       results.push(nlls);
@@ -109,25 +111,7 @@ async function compute({ base, precision = FLOAT32, job }: SetUpParams, task: Ta
   }
 }
 
-function copyNlls(
-  { rows }: AnswerBatch,
-  nll: Float32Array,
-  { starts, nlls }: { readonly starts: Int32Array; readonly nlls: Float32Array },
-): void {
-  let [current, at] = [-1, 0];
-  for (let i = 0; i < rows.targetCount; i++) {
-    const sequence = rows.targetSamples[i] as number;
-    if (sequence !== current) [current, at] = [sequence, starts[sequence] as number];
-    nlls[at++] = nll[i] as number;
-  }
-}
-
-/** The place of the first target of each sequence among all targets, and their number. */
-function startsOf(sequences: readonly TokenSequence[]): Int32Array {
-  const starts = new Int32Array(sequences.length + 1);
-  for (const [i, sequence] of sequences.entries()) starts[i + 1] = (starts[i] as number) + countTargets(sequence);
-  return starts;
-}
+const startsOf = (sequences: readonly TokenSequence[]): Float64Array => targetStarts(sequences.map(countTargets), sequences.length);
 
 function bySequence(sequences: readonly TokenSequence[], nlls: Float32Array): BaseNlls {
   const starts = startsOf(sequences);

@@ -4,12 +4,21 @@ import { objectiveCatalog } from '../../catalog/objectives.ts';
 import type { Recipe } from '../recipe-schema.ts';
 import type { Rule } from './rule.ts';
 
-const hasTeacher = ({ task }: Recipe): boolean => objectiveCatalog[task].hasTeacher === true;
+type Taught = Pick<Recipe, 'task' | 'distillation'>;
 
-/** The measure of an evaluation that only the teacher gives. */
-const isOfTeacher = (metric: string): boolean =>
-  namesWhere(objectiveCatalog, ({ hasTeacher, metrics }) => hasTeacher === true && metrics.includes(metric)).length > 0 &&
-  namesWhere(objectiveCatalog, ({ hasTeacher, metrics }) => hasTeacher === undefined && metrics.includes(metric)).length === 0;
+const hasTeacher = ({ task }: Pick<Recipe, 'task'>): boolean => objectiveCatalog[task].hasTeacher === true;
+
+/** The model that the recipe's learns from; undefined if there is none, or only a file of its predictions. */
+export function teacherOf(recipe: Taught): Pick<Required<Recipe>, 'model' | 'revision'> | undefined {
+  const { teacher, teacher_revision: revision } = recipe.distillation;
+  return teacher === undefined || !hasTeacher(recipe) ? undefined : { model: teacher, revision };
+}
+
+/** Whether a measure of an evaluation is one that only a teacher gives. */
+function isOfTeacher(metric: string): boolean {
+  const owners = namesWhere(objectiveCatalog, ({ metrics }) => metrics.includes(metric));
+  return owners.length > 0 && owners.every(task => hasTeacher({ task }));
+}
 
 export const distillationRules: readonly Rule[] = [
   {
