@@ -7,7 +7,6 @@ import { SIDES } from '../../data/format-pair.ts';
 import { pairTokenizer } from '../../data/load-pairs.ts';
 import { identityOf, inputOf } from '../../data/shown/sample-identity.ts';
 import { countTargets, type Pair } from '../../data/types.ts';
-import { withTokenizer } from '../../job/open-base.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
 import { causalModelFor } from '../causal/causal-setup.ts';
 import type { DataPreview, PreviewData } from '../data-preview.ts';
@@ -39,11 +38,11 @@ export async function previewPairsOf(
 ): Promise<DataPreview> {
   const { recipe } = params;
   const { readsMargin } = objectiveCatalog[recipe.task].compares ?? {};
-  const segments = isEncoder ? (await withTokenizer(params.base)).tokenizer : undefined;
   return previewAnswers(params, {
     input: boundsOf(params),
     show: tokenizing => ({
-      tokenizer: maxLength => pairTokenizer({ ...tokenizing, maxLength, readsMargin, segments }),
+      tokenizer: maxLength =>
+        pairTokenizer({ ...tokenizing, maxLength, readsMargin, segments: isEncoder ? tokenizing.tokenizer : undefined }),
       answersOf: pair => SIDES.map(side => ({ side, sequence: pair[side] })),
       format: () => 'preference',
     }),

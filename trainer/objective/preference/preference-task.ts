@@ -1,7 +1,7 @@
 /** The task of language models that are tuned by answers which people compared or judged. */
 import { PAIR_ROWS } from '../../data/batch/pair-batches.ts';
 import type { Graph, Node } from '../../graph/graph.ts';
-import { dimensions, elementCount } from '../../graph/types.ts';
+import { dimensions } from '../../graph/types.ts';
 import { headLoss, headSlopes } from '../../model/layer/cross-entropy.ts';
 import type { CausalModel, TokenInputs } from '../../model/model-spec.ts';
 import type { Tracer } from '../../model/tracer.ts';
@@ -75,14 +75,13 @@ function hiddenOf(
   const bySample = graph.reshape(ids, [samples, rowsPerSample, tokens]);
   const statesOf = (from: number, count: number): Node => {
     const rows = graph.reshape(graph.sliceAxis(bySample, 1, from, count), [samples * count, tokens]);
-    const states = model.hidden(tracer, { ids: rows, mask });
-    return graph.reshape(states, [samples, count, (tokens * elementCount(states.shape)) / (samples * count * tokens)]);
+    return graph.reshape(model.hidden(tracer, { ids: rows, mask }), [samples, count, tokens * model.hiddenSize]);
   };
   const own = statesOf(0, learned);
   const read = statesOf(learned, rowsPerSample - learned);
   // No gradient passes: it would be zero.
   read.custom = { inputs: [], rule: () => [] };
-  return graph.reshape(graph.concat([own, read], 1), [batch * tokens, elementCount(own.shape) / (samples * learned * tokens)]);
+  return graph.reshape(graph.concat([own, read], 1), [batch * tokens, model.hiddenSize]);
 }
 
 interface AnswerFeeds {

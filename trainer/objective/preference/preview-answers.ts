@@ -3,7 +3,7 @@ import type { BatchPlan } from '../../data/batch/batch-plan.ts';
 import type { LoadDatasetInput } from '../../data/load-dataset.ts';
 import { type ShowAnswers, showAnswers } from '../../data/shown/show-texts.ts';
 import type { SampleFacts } from '../../data/shown/statistics.ts';
-import { withTokenizer } from '../../job/open-base.ts';
+import { type TextBase, withTokenizer } from '../../job/open-base.ts';
 import type { DataParts } from '../data-parts.ts';
 import { type DataPreview, partOf } from '../data-preview.ts';
 import { datasetSettings } from '../load-data.ts';
@@ -13,7 +13,7 @@ import type { AnswerDataParams } from './pair-data.ts';
 export interface AnswerPreview<Sample> {
   /** The bounds of what the model reads. */
   readonly input: AnswerDataParams['input'];
-  readonly show: (tokenizing: Pick<LoadDatasetInput, 'settings' | 'tokenizer' | 'chatRenderer'>) => ShowAnswers<Sample>;
+  readonly show: (tokenizing: Pick<LoadDatasetInput, 'settings'> & Pick<TextBase, 'tokenizer' | 'chatRenderer'>) => ShowAnswers<Sample>;
   readonly load: (params: AnswerDataParams) => Promise<DataParts<Sample>>;
   readonly factsOf: (sample: Sample) => SampleFacts;
   /** The batches of training. */
