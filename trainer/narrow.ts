@@ -7,6 +7,16 @@
 export const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
+/** Returns the object that a JSON text is, or undefined for any other text. */
+export function recordIn(json: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(json);
+    return isRecord(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Something that must be there is missing: a mistake of the program, not of its user. */
 export class MissingError extends Error {
   override name = 'MissingError';

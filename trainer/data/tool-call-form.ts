@@ -1,5 +1,5 @@
 /** The form in which a model writes calls of tools, read off its chat template: no family is listed by hand. */
-import { isRecord } from '../narrow.ts';
+import { isRecord, recordIn } from '../narrow.ts';
 import type { ChatMessage, ChatRenderer } from './types.ts';
 
 export interface ToolCall {
@@ -73,18 +73,9 @@ const keyOf = (value: Readonly<Record<string, unknown>>, holds: (held: unknown) 
 function* jsonObjects(text: string): Generator<{ readonly start: number; readonly value: Readonly<Record<string, unknown>> }> {
   for (let start = text.indexOf('{'); start >= 0; start = text.indexOf('{', start)) {
     const end = endOfObject(text, start);
-    const value = end === undefined ? undefined : parsed(text.slice(start, end));
+    const value = end === undefined ? undefined : recordIn(text.slice(start, end));
     if (value !== undefined) yield { start, value };
     start = value === undefined ? start + 1 : (end ?? start + 1);
-  }
-}
-
-function parsed(text: string): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isRecord(value) ? value : undefined;
-  } catch {
-    return undefined;
   }
 }
 

@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { isRecord } from '../../narrow.ts';
+import { recordIn } from '../../narrow.ts';
 import { EngineError } from '../engine.ts';
 import { runCommand } from './run-command.ts';
 import { isAtLeast, type Python } from './toolchain.ts';
@@ -110,7 +110,7 @@ async function tryExtract(
   const started = Date.now();
   const result = await runCommand(context.python.command, ['-c', EXTRACT_SCRIPT, wheel, target, kind, ...wanted], {
     onLine: line => {
-      const said = parseLine(line);
+      const said = recordIn(line) ?? {};
       if (typeof said.corrupt === 'string') corrupt = said.corrupt;
       if (Array.isArray(said.requires)) cudaRequirements = said.requires.filter(item => typeof item === 'string');
       if (typeof said.done === 'number' && typeof said.total === 'number') {
@@ -122,15 +122,6 @@ async function tryExtract(
   if (corrupt !== undefined) return { corrupt };
   if (result.status !== 0) throw new EngineError(`could not unpack ${wheel}:\n${result.output.trim()}`);
   return { cudaRequirements };
-}
-
-function parseLine(line: string): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(line);
-    return isRecord(value) ? value : {};
-  } catch {
-    return {};
-  }
 }
 
 /**

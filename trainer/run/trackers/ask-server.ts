@@ -1,5 +1,5 @@
 /** One request to the server of a tracker: JSON in, JSON out, within a time. */
-import { isRecord } from '../../narrow.ts';
+import { recordIn } from '../../narrow.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
 import { TrackerError } from './tracker.ts';
 
@@ -28,20 +28,11 @@ export async function askServer({ url, headers, body }: ServerRequest): Promise<
     throw new TrackerError(`${shown} cannot be reached: ${messageOf(cause ?? error)}`);
   });
   const text = await response.text();
-  const value = parsed(text);
+  const value = recordIn(text) ?? {};
   if (response.ok) return value;
   const said = [value.message, value.error].find(each => typeof each === 'string') ?? text.slice(0, MAX_SHOWN);
   throw new TrackerError(
     `${shown} answered with status ${response.status}: ${String(said)}`,
     typeof value.error_code === 'string' ? value.error_code : undefined,
   );
-}
-
-function parsed(text: string): Readonly<Record<string, unknown>> {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isRecord(value) ? value : {};
-  } catch {
-    return {};
-  }
 }

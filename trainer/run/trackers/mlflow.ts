@@ -8,7 +8,7 @@ import type { TrackerSettings } from '../../protocol/job-messages.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
 import { askServer } from './ask-server.ts';
 import { LineSender, type LineTarget, type SenderTimes, type TimedLine } from './line-sender.ts';
-import { type MetricsTracker, metricsOf, settingsOf, type TrackedEnd, type TrackedRun, TrackerError } from './tracker.ts';
+import { finiteMetricsOf, type MetricsTracker, settingsOf, type TrackedEnd, type TrackedRun, TrackerError } from './tracker.ts';
 import { keepTrackerIds, readTrackerIds } from './tracker-file.ts';
 
 /** Limits of the API. */
@@ -61,7 +61,7 @@ class MlflowRun implements LineTarget {
 
   async send(lines: readonly TimedLine[]): Promise<void> {
     const metrics = lines.flatMap(({ line, at }) =>
-      metricsOf(line).map(([key, value]) => ({ key, value, timestamp: at, step: line.step ?? 0 })),
+      finiteMetricsOf(line).map(([key, value]) => ({ key, value, timestamp: at, step: line.step ?? 0 })),
     );
     for (const part of inParts(metrics, MOST_METRICS)) await this.#post('runs/log-batch', { run_id: this.#id, metrics: part });
   }

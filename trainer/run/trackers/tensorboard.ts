@@ -4,7 +4,7 @@ import path from 'node:path';
 import protobuf from 'protobufjs';
 import { RUN_FILES } from '../../protocol/run-files.ts';
 import type { MetricsLine } from '../metrics-file.ts';
-import { type MetricsTracker, tagOf } from './tracker.ts';
+import { type MetricsTracker, metricsOf, tagOf } from './tracker.ts';
 
 const { root } = protobuf.parse(`
   syntax = "proto3";
@@ -38,9 +38,7 @@ export class TensorboardFile implements MetricsTracker {
 }
 
 function recordOf(line: MetricsLine, now: number): Buffer {
-  const values = Object.entries(line).flatMap(([name, value]) =>
-    name === 'step' || typeof value !== 'number' ? [] : [{ tag: tagOf(name), simpleValue: value }],
-  );
+  const values = metricsOf(line).map(([name, value]) => ({ tag: tagOf(name), simpleValue: value }));
   return record(Event.encode({ wallTime: now / 1000, step: line.step ?? 0, summary: { value: values } }).finish());
 }
 

@@ -39,12 +39,14 @@ export function settingsOf({ settings }: Pick<TrackedRun, 'settings'>): TrackerS
   return settings;
 }
 
-/** The position of a line, and no metric of its own. */
-const PLACES: ReadonlySet<string> = new Set(['step']);
+type Metrics = readonly (readonly [name: string, value: number])[];
 
-/** The metrics of a line, in its order. JSON has no NaN: what is not a number is left out. */
-export const metricsOf = (line: MetricsLine): readonly (readonly [name: string, value: number])[] =>
-  Object.entries(line).filter(([name, value]) => !PLACES.has(name) && typeof value === 'number' && Number.isFinite(value));
+/** The metrics of a line, in its order: `step` is its place, and a diverged loss of an earlier part is null. */
+export const metricsOf = (line: MetricsLine): Metrics =>
+  Object.entries(line).filter(([name, value]) => name !== 'step' && typeof value === 'number');
+
+/** Those that JSON can hold. */
+export const finiteMetricsOf = (line: MetricsLine): Metrics => metricsOf(line).filter(([, value]) => Number.isFinite(value));
 
 /** Named as the Trainer of Transformers names them for TensorBoard and Trackio: train/loss, eval/accuracy. */
 export const tagOf = (name: string): string => (name.startsWith('eval_') ? `eval/${name.slice('eval_'.length)}` : `train/${name}`);

@@ -8,7 +8,7 @@ import path from 'node:path';
 import type { TrackerSettings } from '../../protocol/job-messages.ts';
 import { askServer } from './ask-server.ts';
 import { LineSender, type LineTarget, type SenderTimes, type TimedLine } from './line-sender.ts';
-import { type MetricsTracker, metricsOf, settingsOf, type TrackedRun, tagOf } from './tracker.ts';
+import { finiteMetricsOf, type MetricsTracker, settingsOf, type TrackedRun, tagOf } from './tracker.ts';
 import { keepTrackerIds, readTrackerIds } from './tracker-file.ts';
 
 /** Trackio's version of the form of a fragment. */
@@ -71,7 +71,7 @@ class TrackioRun implements LineTarget {
       project: this.#settings.project,
       run: path.basename(runDir),
       run_id: this.#id,
-      metrics: Object.fromEntries(metricsOf(line).map(([name, value]) => [tagOf(name), value])),
+      metrics: Object.fromEntries(finiteMetricsOf(line).map(([name, value]) => [tagOf(name), value])),
       step: line.step ?? 0,
       timestamp: new Date(at).toISOString(),
       config: place === 0 ? recipe : null,
