@@ -41,51 +41,57 @@ const demos = {
     const { ensureModel } = await import('./demo/model.mjs');
     const { ensureTextData } = await import('./demo/text-data.mjs');
     const model = await ensureModel(path.dirname(folder));
-    const data = ensureTextData(path.join(folder, 'text'));
-    return rowtune([
-      'train',
-      path.join('examples', 'continue-pretraining.rowtune.yaml'),
-      `model=${model}`,
-      `data.train=${data}`,
-      ...overrides,
-    ]);
+    return train('continue-pretraining', { model, train: ensureTextData(path.join(folder, 'text')) }, overrides);
   },
   async dpo(folder, overrides) {
     const { ensureModel } = await import('./demo/model.mjs');
     const { ensureAnswerPairs } = await import('./demo/answer-pairs.mjs');
     const model = await ensureModel(path.dirname(folder));
-    const { train, heldOut } = ensureAnswerPairs(path.join(folder, 'answer-pairs'));
-    const recipe = path.join('examples', 'json-answers.rowtune.yaml');
-    return rowtune(['train', recipe, `model=${model}`, `data.train=${train}`, `data.eval=${heldOut}`, ...overrides]);
+    return train('json-answers', { model, ...ensureAnswerPairs(path.join(folder, 'answer-pairs')) }, overrides);
   },
   async embeddings(folder, overrides) {
     const { ensureMiniLm } = await import('./demo/minilm.mjs');
     const { ensureMailPairs } = await import('./demo/mail-pairs.mjs');
     const model = await ensureMiniLm(path.dirname(folder));
-    const { train, heldOut } = ensureMailPairs(path.join(folder, 'mail-pairs'));
-    const recipe = path.join('examples', 'mail-search.rowtune.yaml');
-    return rowtune(['train', recipe, `model=${model}`, `data.train=${train}`, `data.eval=${heldOut}`, ...overrides]);
+    return train('mail-search', { model, ...ensureMailPairs(path.join(folder, 'mail-pairs')) }, overrides);
   },
   async tiny(folder, overrides) {
     const { ensureTiny } = await import('./demo/tiny.mjs');
     const { model, data } = ensureTiny(path.join(folder, 'tiny'));
-    return rowtune(['train', path.join('examples', 'tiny.rowtune.yaml'), `model=${model}`, `data.train=${data}`, ...overrides]);
+    return train('tiny', { model, train: data }, overrides);
   },
 };
 
 /** Scores the rows where that is not done yet, and trains. @returns {Promise<number>} the exit status */
 async function tuneOnSpam(folder, model, overrides) {
   const { ensureSpamData } = await import('./demo/spam-data.mjs');
-  const { train, heldOut } = ensureSpamData(path.join(folder, 'spam'));
-  const settings = [`model=${model}`, `data.train=${train}`, `data.eval=${heldOut}`];
-  const recipe = path.join('examples', 'spam.rowtune.yaml');
-  const scores = path.join(folder, 'spam', `scores-${path.parse(model).name}-${digest([path.join(root, recipe), train])}.safetensors`);
+  const sources = { model, ...ensureSpamData(path.join(folder, 'spam')) };
+  const recipe = exampleOf('spam');
+  const scores = path.join(
+    folder,
+    'spam',
+    `scores-${path.parse(model).name}-${digest([path.join(root, recipe), sources.train])}.safetensors`,
+  );
   if (!existsSync(scores)) {
-    const status = rowtune(['importance', recipe, ...settings, '--output', scores]);
+    const status = rowtune(['importance', recipe, ...settingsOf(sources), '--output', scores]);
     if (status !== 0) return status;
   }
-  return rowtune(['train', recipe, ...settings, `importance.scores=${scores}`, ...overrides]);
+  return train('spam', sources, [`importance.scores=${scores}`, ...overrides]);
 }
+
+/** @typedef {{ model: string, train: string, heldOut?: string }} Sources */
+
+const exampleOf = name => path.join('examples', `${name}.rowtune.yaml`);
+
+/** @param {Sources} sources @returns {string[]} */
+const settingsOf = ({ model, train, heldOut }) => [
+  `model=${model}`,
+  `data.train=${train}`,
+  ...(heldOut === undefined ? [] : [`data.eval=${heldOut}`]),
+];
+
+/** Trains an example. @param {string} name @param {Sources} sources @param {readonly string[]} overrides */
+const train = (name, sources, overrides) => rowtune(['train', exampleOf(name), ...settingsOf(sources), ...overrides]);
 
 /** Scores for a recipe or data that changed since are not taken for these. */
 function digest(files) {

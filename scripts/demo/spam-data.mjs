@@ -11,7 +11,14 @@ const SEED = 42;
 const SHORTEST_BODY = 40;
 
 /** @returns {{ train: string, heldOut: string }} paths of two files of lines {"text", "label"}, written at the first call */
-export function ensureSpamData(folder, sizes = DEMO) {
+export const ensureSpamData = (folder, sizes = DEMO) => ensureSplit(folder, sizes, mail => mail);
+
+/**
+ * Writes two files of samples that are made of mails, as many of ham as of spam, at the first call.
+ * @param {string} folder @param {{ train: number, heldOut: number }} sizes @param {(mail: { text: string, label: string }) => object} sampleOf
+ * @returns {{ train: string, heldOut: string }} their paths
+ */
+export function ensureSplit(folder, sizes, sampleOf) {
   // Both sizes are in both names: halves of two versions of the split could overlap.
   const split = `${sizes.train}-${sizes.heldOut}`;
   const train = path.join(folder, `train-${split}.jsonl`);
@@ -23,8 +30,11 @@ export function ensureSpamData(folder, sizes = DEMO) {
   const trainOf = mails => mails.slice(0, sizes.train / 2);
   const heldOutOf = mails => mails.slice(sizes.train / 2);
   mkdirSync(folder, { recursive: true });
-  writeLines(train, shuffle(chosen.flatMap(trainOf), random));
-  writeLines(heldOut, shuffle(chosen.flatMap(heldOutOf), random));
+  for (const [file, part] of [
+    [train, trainOf],
+    [heldOut, heldOutOf],
+  ])
+    writeLines(file, shuffle(chosen.flatMap(part), random).map(sampleOf));
   return { train, heldOut };
 }
 
