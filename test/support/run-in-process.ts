@@ -6,6 +6,7 @@ import type { TrainResult } from '../../trainer/handlers/train/train-run.ts';
 import { Job } from '../../trainer/job/job.ts';
 import type { JobContext, JobRequest, WorkerEvent } from '../../trainer/protocol/job-messages.ts';
 import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
+import type { DataResult } from '../../trainer/protocol/view/data.ts';
 
 export interface InProcess<T> {
   readonly value: T;
@@ -27,6 +28,12 @@ export async function runInProcess<T>(
   });
   return { value: (await runJob(request, job)) as T, events, losses };
 }
+
+/** The preview of a recipe's training data, with facts about all samples. */
+export const previewInProcess = (recipe: Recipe, context: JobContext, changes: PreviewChanges = {}): Promise<InProcess<DataResult>> =>
+  runInProcess({ kind: 'data', recipe, context, part: 'train', from: 0, count: 50, statistics: true, ...changes });
+
+type PreviewChanges = Partial<Pick<Extract<JobRequest, { kind: 'data' }>, 'from' | 'count' | 'part' | 'statistics'>>;
 
 /** Trains a run in a folder of its own. */
 export type TrainRun = (

@@ -15,7 +15,7 @@ import type { Recipe } from '../../../trainer/protocol/recipe-schema.ts';
 import type { DataResult, ShownSequence } from '../../../trainer/protocol/view/data.ts';
 import { withAbsolutePaths } from '../../../trainer/run/absolute-paths.ts';
 import { makeEncoderTask } from '../../support/encoder-task.ts';
-import { runInProcess } from '../../support/run-in-process.ts';
+import { previewInProcess } from '../../support/run-in-process.ts';
 import { makeTinyTask } from '../../support/tiny-task.ts';
 import { listen, sendFile, siblingsOf } from '../hub/hub-server.ts';
 
@@ -24,12 +24,6 @@ const folders = [task.folder];
 afterAll(() => {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 });
-
-const preview = (
-  recipe: Recipe,
-  context: JobContext,
-  changes: { from?: number; count?: number; part?: 'train' | 'eval'; statistics?: boolean } = {},
-) => runInProcess<DataResult>({ kind: 'data', recipe, context, part: 'train', from: 0, count: 50, statistics: true, ...changes });
 
 /** The ids of a sequence with the targets among them, as text, so that lists of them can be sorted. */
 const idsOf = ({ runs }: ShownSequence): string =>
@@ -77,7 +71,7 @@ const lines = (...samples: readonly object[]): string => samples.map(sample => `
 describe('language models', () => {
   test('labeled texts: the ids and targets of the run, the labels, the shapes of its batches', async () => {
     const recipe = task.recipe('engine=portable');
-    const { value, events } = await preview(recipe, task.context);
+    const { value, events } = await previewInProcess(recipe, task.context);
     expect(shownIds(value)).toEqual(await rowsOfRun(recipe, task.context));
     expect(value.page.samples.map(({ labels }) => labels?.[0])).toEqual(
       Array.from({ length: 24 }, (_, i) => (i % 2 === 0 ? 'ham' : 'spam')),
@@ -106,7 +100,7 @@ describe('language models', () => {
       lines({ prompt: `begin ${'x'.repeat(60)} end?`, completion: 'yes' }, { prompt: 'a', completion: `${'y'.repeat(80)}` }),
     );
     const recipe = task.recipe('engine=portable', 'data.train=long.jsonl', 'data.eval=[]', 'max_length=32');
-    const { value } = await preview(recipe, task.context);
+    const { value } = await previewInProcess(recipe, task.context);
     expect(shownIds(value)).toEqual(await rowsOfRun(recipe, task.context));
     const [first, second] = value.page.samples.map(({ sequences }) => sequences[0]);
     expect(first?.runs.map(({ use }) => use)).toEqual(['context', 'cut', 'trained']);
@@ -124,7 +118,10 @@ describe('language models', () => {
       lines(one, { prompt: 'two?', completion: '2' }, one, { prompt: 'two?', completion: '3' }),
     );
     writeFileSync(join(task.folder, 'leaking.jsonl'), lines({ prompt: 'one?', completion: '9' }, { prompt: 'new?', completion: '4' }));
-    const { value } = await preview(task.recipe('engine=portable', 'data.train=odd.jsonl', 'data.eval=leaking.jsonl'), task.context);
+    const { value } = await previewInProcess(
+      task.recipe('engine=portable', 'data.train=odd.jsonl', 'data.eval=leaking.jsonl'),
+      task.context,
+    );
     const [train] = value.statistics?.parts ?? [];
     expect(train?.duplicates.count).toBe(1);
     expect(train?.duplicates.groups[0]?.map(({ line }) => line)).toEqual([1, 3]);
@@ -138,7 +135,7 @@ describe('language models', () => {
       `${lines({ prompt: 'a', completion: 'b' })}{nonsense\n${lines({ prompt: 'c', completion: '' }, { prompt: 'd', completion: 'e' })}`,
     );
     const recipe = task.recipe('engine=portable', 'data.train=bad.jsonl', 'data.eval=[]');
-    const { value } = await preview(recipe, task.context);
+    const { value } = await previewInProcess(recipe, task.context);
     expect(value.page.samples.map(({ state, line }) => [state, line])).toEqual([
       ['kept', 1],
       ['malformed', 2],
@@ -148,24 +145,26 @@ describe('language models', () => {
     expect(value.page.samples[2]?.reason).toContain('empty text');
     expect(value.statistics).toBeUndefined();
     expect(value.failure).toContain('bad.jsonl:2');
-    const { value: later } = await preview(recipe, task.context, { from: 3, count: 5, statistics: false });
+    const { value: later } = await previewInProcess(recipe, task.context, { from: 3, count: 5, statistics: false });
     expect(later.page.samples.map(({ index, line }) => [index, line])).toEqual([[3, 4]]);
-    const { value: unknown } = await preview(task.recipe('engine=portable', 'data.train=strange.jsonl'), task.context).catch(() => ({
-      value: undefined,
-    }));
+    const { value: unknown } = await previewInProcess(task.recipe('engine=portable', 'data.train=strange.jsonl'), task.context).catch(
+      () => ({
+        value: undefined,
+      }),
+    );
     expect(unknown?.page.problem).toContain('strange.jsonl');
   });
 
   test('columns that are not found are named, so that they can be mapped', async () => {
     writeFileSync(join(task.folder, 'named.jsonl'), lines({ body: 'x', kind: 'ham' }, { body: 'y', kind: 'spam' }));
-    const { value } = await preview(task.recipe('engine=portable', 'data.train=named.jsonl'), task.context, { statistics: false });
+    const { value } = await previewInProcess(task.recipe('engine=portable', 'data.train=named.jsonl'), task.context, { statistics: false });
     expect(value.page.problem).toContain('the keys "body" and "kind"');
     expect(value.page.columns).toEqual([
       { name: 'body', example: 'x' },
       { name: 'kind', example: 'ham' },
     ]);
     const mapped = task.recipe('engine=portable', 'data.train=named.jsonl', 'data.columns={text: body, label: kind}');
-    expect((await preview(mapped, task.context, { statistics: false })).value.page.samples).toHaveLength(2);
+    expect((await previewInProcess(mapped, task.context, { statistics: false })).value.page.samples).toHaveLength(2);
   });
 });
 
@@ -173,7 +172,7 @@ test('pairs of answers: both sides of each, as the run compares them', async () 
   const pair = (n: number) => ({ prompt: `Q${n}: `, chosen: `ok ${n}`, rejected: `no${'!'.repeat(3 + n)}` });
   writeFileSync(join(task.folder, 'pairs.jsonl'), lines(...Array.from({ length: 9 }, (_, n) => pair(n))));
   const recipe = task.recipe('engine=portable', 'task=simpo', 'data.train=pairs.jsonl', 'data.eval=[]', 'max_length=32');
-  const { value } = await preview(recipe, task.context);
+  const { value } = await previewInProcess(recipe, task.context);
   expect(shownIds(value)).toEqual(await rowsOfRun(recipe, task.context));
   expect(value.page.samples[0]?.sequences.map(({ side }) => side)).toEqual(['chosen', 'rejected']);
   expect(value.statistics?.parts[0]).toMatchObject({ samples: 9, duplicates: { count: 0 } });
@@ -184,7 +183,7 @@ test('judged answers, as a run without a reference point reads them', async () =
   writeFileSync(join(task.folder, 'judged.jsonl'), lines(...Array.from({ length: 9 }, (_, n) => answer(n))));
   const recipe = (...more: string[]) =>
     task.recipe('engine=portable', 'task=kto', 'data.train=judged.jsonl', 'data.eval=[]', 'max_length=32', ...more);
-  const { value } = await preview(recipe(), task.context);
+  const { value } = await previewInProcess(recipe(), task.context);
   expect(shownIds(value)).toEqual(await rowsOfRun(recipe('preference.loss_type=apo_zero_unpaired'), task.context));
   expect(
     value.page.samples
@@ -201,7 +200,7 @@ describe('classifiers', () => {
       'train.conll': words.repeat(3),
     });
     folders.push(folder);
-    const { value } = await preview(recipe(), context);
+    const { value } = await previewInProcess(recipe(), context);
     expect(shownIds(value)).toEqual(await rowsOfRun(recipe(), context));
     const [run] = value.page.samples[0]?.sequences[0]?.runs.filter(({ use }) => use === 'trained') ?? [];
     expect(run?.tokens[0]?.tag).toBe('B-THING');
@@ -219,7 +218,7 @@ describe('classifiers', () => {
       ),
     });
     folders.push(folder);
-    const { value } = await preview(recipe(), context);
+    const { value } = await previewInProcess(recipe(), context);
     expect(shownIds(value)).toEqual(await rowsOfRun(recipe(), context));
     expect(value.page.samples.map(({ labels }) => labels)).toEqual(Array.from({ length: 8 }, (_, n) => [n % 2 === 0 ? 'even' : 'odd']));
     expect(value.statistics?.parts[0]?.labels).toEqual([
@@ -242,7 +241,7 @@ test('images: as the model sees them, with their labels', async () => {
     overrides: ['model=model', 'task=image_classification', 'method=head', 'data.train=images', 'engine=portable'],
   });
   if (!recipe) throw new Error('no recipe');
-  const { value } = await preview(recipe, { ...task.context, baseDir: folder });
+  const { value } = await previewInProcess(recipe, { ...task.context, baseDir: folder });
   expect(value.page.samples.map(({ labels }) => labels?.[0])).toEqual(['day', 'day', 'night', 'night']);
   const { src = '', width = 0, height = 0 } = value.page.samples[0]?.picture ?? {};
   const { data, info } = await sharp(Buffer.from(src.split(',')[1] ?? '', 'base64'))
@@ -273,17 +272,17 @@ test('a data set by its name on the hub: downloaded, shown and trained on under 
     'max_length=64',
   );
   expect(recipe.data).toMatchObject({ train: ['org/mails'], split: 'train', eval_split: 'test' });
-  const { value } = await preview(recipe, context, { count: 3 });
+  const { value } = await previewInProcess(recipe, context, { count: 3 });
   expect(value.page.samples).toHaveLength(3);
   expect(value.page.samples[0]?.file).toContain(join('datasets', 'org--mails', 'e'.repeat(40), 'default', 'train', '0000.parquet'));
   expect(value.statistics?.parts.map(({ part }) => part)).toEqual(['train', 'held']);
   expect(value.statistics?.leaks.count).toBe(value.statistics?.parts[1]?.samples);
   const offline = { ...context, hub: { offline: true } };
-  expect((await preview(recipe, offline, { count: 100 })).value.statistics).toEqual(value.statistics);
+  expect((await previewInProcess(recipe, offline, { count: 100 })).value.statistics).toEqual(value.statistics);
   expect(withAbsolutePaths(recipe, task.folder).data.train).toEqual(['org/mails']);
   const facts = await new DataCache(readDataFact, cache).look('org/mails', recipe, task.folder);
   expect(facts).toMatchObject({ written: 'org/mails', state: 'ok', columns: value.page.columns.map(({ name }) => name) });
-  await expect(preview(task.recipe('data.train=org/none', 'engine=portable'), offline)).rejects.toThrow(
+  await expect(previewInProcess(task.recipe('data.train=org/none', 'engine=portable'), offline)).rejects.toThrow(
     /org\/none is not in the cache.*does not exist either/,
   );
 });

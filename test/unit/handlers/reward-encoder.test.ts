@@ -9,9 +9,8 @@ import type { EvaluateResult } from '../../../trainer/handlers/evaluate-run.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
 import { datasetSettings } from '../../../trainer/objective/load-data.ts';
 import { groupsOf } from '../../../trainer/objective/reward/reward-data.ts';
-import type { DataResult } from '../../../trainer/protocol/view/data.ts';
 import { makeEncoderTask } from '../../support/encoder-task.ts';
-import { runInProcess } from '../../support/run-in-process.ts';
+import { previewInProcess, runInProcess } from '../../support/run-in-process.ts';
 import { expectSameWhenStopped } from '../../support/stopped-run.ts';
 
 const pair = (n: number) => ({ prompt: `is ${n} a number`, chosen: `yes ${n % 7}`, rejected: `no ${n % 9}` });
@@ -61,15 +60,7 @@ test('a run learns which answers are better, and is exported with a head of one 
 test('a resumed run has the losses of one that was not stopped, and the preview shows its samples', async () => {
   const settings = ['max_steps=3', 'learning_rate=5e-3', 'gradient_accumulation_steps=2'];
   await expectSameWhenStopped({ folder, context, train, name: 'resumed', settings, step: 1 });
-  const { value } = await runInProcess<DataResult>({
-    kind: 'data',
-    recipe: recipe(),
-    context,
-    part: 'train',
-    from: 0,
-    count: 2,
-    statistics: true,
-  });
+  const { value } = await previewInProcess(recipe(), context, { count: 2 });
   expect(value.failure).toBeUndefined();
   expect(value.page.samples.map(({ sequences }) => sequences.length)).toEqual([2, 2]);
 });

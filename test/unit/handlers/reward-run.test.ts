@@ -9,10 +9,9 @@ import { openModel, readModelHeaders } from '../../../trainer/hub/open-model.ts'
 import { loadModel } from '../../../trainer/model/load-model.ts';
 import { estimateRecipe } from '../../../trainer/plan/memory/predict.ts';
 import type { JobRequest } from '../../../trainer/protocol/job-messages.ts';
-import type { DataResult } from '../../../trainer/protocol/view/data.ts';
 import { readMetrics } from '../../../trainer/run/metrics-file.ts';
 import { pairRuns } from '../../support/pair-runs.ts';
-import { type InProcess, runInProcess } from '../../support/run-in-process.ts';
+import { type InProcess, previewInProcess, runInProcess } from '../../support/run-in-process.ts';
 import { expectSameWhenStopped } from '../../support/stopped-run.ts';
 import { makeTinyTask } from '../../support/tiny-task.ts';
 
@@ -99,15 +98,7 @@ test('the estimate prices both answers of each pair, without the head for tokens
 test('a model of images is refused, and a preview shows both answers in the batches of the run', async () => {
   cpSync(join(import.meta.dirname, '../../golden/vit'), join(task.folder, 'vit'), { recursive: true });
   await expect(train('images', ['model=vit'])).rejects.toThrow('a vit that reads no text');
-  const { value } = await runInProcess<DataResult>({
-    kind: 'data',
-    recipe: recipe(),
-    context,
-    part: 'train',
-    from: 0,
-    count: 2,
-    statistics: true,
-  });
+  const { value } = await previewInProcess(recipe(), context, { count: 2 });
   expect(value.page.samples.map(({ sequences }) => sequences.length)).toEqual([2, 2]);
   expect(value.failure).toBeUndefined();
   expect(value.statistics?.parts).toHaveLength(2);
