@@ -66,7 +66,12 @@ const VAL_SIZE = 0.1;
 export function recipeText({ name, model, task, method, train, maxPositions = Number.POSITIVE_INFINITY }: RecipeAnswers): string {
   const { target, hasTeacher } = objectiveCatalog[task];
   const given: PartialRecipe = {
-    ...{ name, model, task, method, data: { train: [train ?? EXAMPLE_DATA] }, val_size: VAL_SIZE },
+    name,
+    model,
+    task,
+    method,
+    data: { train: [train ?? EXAMPLE_DATA] },
+    val_size: VAL_SIZE,
     ...(hasTeacher && { distillation: { teacher: EXAMPLE_TEACHER } }),
   };
   const { recipe, problems } = parseRecipe(stringifyRecipe(given));

@@ -206,7 +206,8 @@ function splitTargets(graph: Graph, params: TargetParams): Chunk[] {
       hidden: graph.gather(params.hidden, graph.sliceAxis(params.targetPositions, 0, begin, size)),
       ids: graph.sliceAxis(params.targetIds, 0, begin, size),
       weights: params.targetWeights && graph.sliceAxis(params.targetWeights, 0, begin, size),
-      ...{ begin, size },
+      begin,
+      size,
     });
   }
   return chunks;
