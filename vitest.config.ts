@@ -1,12 +1,18 @@
 /**
  * How the tests run: everything but what needs a GPU. Files of units share processes, since loading the modules anew would take longer than most
- * of their tests; all others have a process each. Those in a real editor come last, one at a time.
+ * of their tests; all others have a process each. Those that mostly wait, for an editor or for processes of ours, run one at a time: `npm test`
+ * runs them next to the others.
  */
 import { availableParallelism } from 'node:os';
 import { configDefaults, defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 const IN_EDITOR = 'test/e2e/vscode/**';
+
+/** They start daemons, workers and servers, and wait for them. */
+const WAITING = ['client/**/*.test.ts', 'lsp/**/*.test.ts', 'rpc/**/*.test.ts', 'slurm.test.ts', 'worker.test.ts'].map(
+  files => `test/boundary/${files}`,
+);
 
 /** By scripts/screenshots.mjs, which takes pictures rather than testing. */
 const DEMO = process.env.ROWTUNE_SCREENSHOT_DEMO;
@@ -59,6 +65,8 @@ export default defineConfig({
   test: {
     pool: 'forks',
     setupFiles: ['test/support/set-up.ts'],
+    // Tensors and graphs die young: with the 16 MB of Node, collecting them takes a tenth of a training's time.
+    execArgv: ['--max-semi-space-size=64'],
     sequence: { sequencer: LongFirst },
     // Programs are compiled and trained for real, on machines that do other things too.
     testTimeout: 180_000,
@@ -70,7 +78,7 @@ export default defineConfig({
         test: {
           name: 'rooms',
           include: ['test/!(unit)/**/*.test.ts', ...ALONE],
-          exclude: [...configDefaults.exclude, ...ON_GPU, IN_EDITOR],
+          exclude: [...configDefaults.exclude, ...ON_GPU, ...WAITING, IN_EDITOR],
           maxWorkers,
         },
       },
@@ -89,6 +97,10 @@ export default defineConfig({
           sequence: { groupOrder: 1 },
           testTimeout: 300_000,
         },
+      },
+      {
+        extends: true,
+        test: { name: 'waiting', include: WAITING, exclude: configDefaults.exclude, fileParallelism: false, sequence: { groupOrder: 1 } },
       },
       ...(DEMO === undefined
         ? []

@@ -142,13 +142,13 @@ async function main() {
   await fetchModelsAndData();
   const folder = mkdtempSync(path.join(os.tmpdir(), 'rowtune-test-'));
   try {
-    // Tests in a real editor mostly wait for it: they run one at a time, next to the others.
+    // Tests that mostly wait, in a real editor or for processes, run one at a time next to the others: a core would be idle else.
     const runs =
       chosen.length > 0
         ? [{ args: chosen, isQuiet: false }]
         : [
             { args: ['--project', 'rooms', '--project', 'units'], isQuiet: false },
-            { args: ['--project', 'editor'], isQuiet: true },
+            { args: ['--project', 'editor', '--project', 'waiting'], isQuiet: true },
           ];
     const checked = chosen.length > 0 ? true : check();
     const { files, unstable, isWhole } = await runTests(runs, folder);

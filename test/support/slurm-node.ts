@@ -68,6 +68,8 @@ export async function startSlurm(): Promise<SlurmNode> {
     ReturnToService: 2,
     PreemptType: 'preempt/partition_prio',
     PreemptMode: 'REQUEUE',
+    // Seconds between two looks for jobs that can start; 60 and 30 by default.
+    SchedulerParameters: 'sched_interval=2,bf_interval=2',
   };
   const lines = Object.entries(settings).map(([key, value]) => `${key}=${value}`);
   writeFileSync(
