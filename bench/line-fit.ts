@@ -21,9 +21,15 @@ export function fitLine(points: readonly SizeAndCost[]): LineFit {
   };
 }
 
-function leastSquares(points: readonly SizeAndCost[]): Omit<LineFit, 'exponent'> {
+/** Least squares of relative errors: costs of several magnitudes count alike. @throws RangeError for fewer than two sizes */
+export const fitRelativeLine = (points: readonly SizeAndCost[]): Omit<LineFit, 'exponent'> =>
+  leastSquares(points, ([, cost]) => cost ** -2);
+
+function leastSquares(points: readonly SizeAndCost[], weightOf: (point: SizeAndCost) => number = () => 1): Omit<LineFit, 'exponent'> {
   if (new Set(points.map(([x]) => x)).size < 2) throw new RangeError('a line needs points at two sizes or more');
-  const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const weights = points.map(weightOf);
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  const mean = (values: readonly number[]): number => values.reduce((sum, value, i) => sum + value * (weights[i] ?? 0), 0) / total;
   const [mx, my] = [mean(points.map(([x]) => x)), mean(points.map(([, y]) => y))];
   const sxx = mean(points.map(([x]) => (x - mx) ** 2));
   const sxy = mean(points.map(([x, y]) => (x - mx) * (y - my)));

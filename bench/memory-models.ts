@@ -211,6 +211,17 @@ export const paperModels = {
     max_position_embeddings: 8192,
     rope_theta: 500000,
   },
+  'Llama-3-70B': {
+    ...llama,
+    hidden_size: 8192,
+    intermediate_size: 28672,
+    num_hidden_layers: 80,
+    num_attention_heads: 64,
+    num_key_value_heads: 8,
+    vocab_size: 128256,
+    max_position_embeddings: 8192,
+    rope_theta: 500000,
+  },
   'Llama-3-405B': {
     ...llama,
     hidden_size: 16384,

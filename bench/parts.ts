@@ -11,6 +11,7 @@ import type { Part, PartContext, PartsParams } from './part.ts';
 import { runPrecision } from './precision.ts';
 import { coreSets } from './run-side.ts';
 import { runScale } from './scale.ts';
+import { writeScaleModel } from './scale-model.ts';
 import { runSweep } from './sweep.ts';
 import { runTrueSize } from './true-size.ts';
 
@@ -21,7 +22,9 @@ const runs: Readonly<Record<Part, (context: PartContext) => Promise<boolean>>> =
   precision: runPrecision,
   load: runLoad,
   'true-size': runTrueSize,
-  scale: runScale,
+  // The model begins from what was measured.
+  scale: async context => (await runScale(context)) && (await writeScaleModel(context)),
+  'scale-model': writeScaleModel,
   gpu: context => runGpu({ ...context, models: GPU_MODELS, checks: {} }),
 };
 

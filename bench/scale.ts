@@ -12,26 +12,26 @@ import { RUN_FILES } from '../trainer/protocol/run-files.ts';
 import type { RanksView } from '../trainer/protocol/view/run.ts';
 import { readMetrics } from '../trainer/run/metrics-file.ts';
 import { benchModels, LORA_RANK } from './bench-models.ts';
-import { fitLine } from './line-fit.ts';
 import { log } from './measurements.ts';
 import type { PartContext } from './part.ts';
 import { type Facts, factLines, table } from './report.ts';
 import { coresFor, median, runPinned } from './run-side.ts';
 import type { ExchangeTime, ScaleStepRequest } from './scale-step.ts';
+import { fitNetwork } from './step-time.ts';
 
 /** How processes reach each other. */
 type Route = 'shared memory' | 'TCP';
 /** MPICH takes the network between processes of one machine too. */
 const OVER_NETWORK = ['-env', 'MPIR_CVAR_NOLOCAL', '1'];
 
-const METHODS = [
+export const METHODS = [
   { name: `SPSFT r${benchModels.smollm2.rows}`, settings: { method: 'spsft', r: benchModels.smollm2.rows } },
   { name: `LoRA r${LORA_RANK}`, settings: { method: 'lora', r: LORA_RANK, lora_dropout: 0 } },
   { name: 'full', settings: { method: 'full', learning_rate: 1e-5 } },
 ] as const;
 /** Each configuration is measured so often, in turn with the others; once with --brief. */
 const ROUNDS = 3;
-const TOKENS = 256;
+export const TOKENS = 256;
 /** Numbers in a sum: from one to a group of full tuning. */
 const COUNTS = [1, 1000, 10_000, 100_000, 1_000_000, 5_000_000];
 const REPETITIONS = 20;
@@ -40,6 +40,8 @@ export interface ScaleRow {
   readonly method: string;
   readonly processes: number;
   readonly threadsEach: number;
+  /** Rows of a batch of each process. */
+  readonly batchEach: number;
   /** Undefined for one process. */
   readonly route?: Route;
   readonly secondsPerStep: number;
@@ -64,17 +66,18 @@ export interface ScaleResults {
   readonly exchanges: Readonly<Record<Route, readonly ExchangeTime[]>>;
 }
 
-interface Planned {
+interface Planned extends Pick<ScaleRow, 'processes' | 'threadsEach' | 'batchEach' | 'route'> {
   readonly method: (typeof METHODS)[number];
-  readonly processes: number;
-  readonly route?: Route;
 }
 
-export const scalePlan = (processes: number): Planned[] =>
-  METHODS.flatMap(method => [
-    { method, processes: 1 },
-    { method, processes, route: 'shared memory' as const },
-    { method, processes, route: 'TCP' as const },
+/** With twice as many processes as cores, two share one. A process alone, with the batch of one of several, is what the cost model begins from. */
+export const scalePlan = (cores: number): Planned[] =>
+  METHODS.flatMap((method): Planned[] => [
+    { method, processes: 1, threadsEach: cores, batchEach: cores },
+    { method, processes: cores, threadsEach: 1, batchEach: 1, route: 'shared memory' },
+    { method, processes: cores, threadsEach: 1, batchEach: 1, route: 'TCP' },
+    { method, processes: 1, threadsEach: 1, batchEach: 1 },
+    { method, processes: 2 * cores, threadsEach: 1, batchEach: 1, route: 'TCP' },
   ]);
 
 /** The updates of the second metrics line count; those of the first warm up. */
@@ -98,14 +101,13 @@ interface Launch {
 }
 
 async function runCase({ context, folder, cores }: Launch, planned: Planned): Promise<ScaleRow> {
-  const { method, processes, route } = planned;
-  const threadsEach = cores.length / processes;
+  const { method, processes, threadsEach, batchEach, route } = planned;
   const runDir = path.join(folder, 'run');
   const settings = {
     ...method.settings,
     output_dir: runDir,
     overwrite_output_dir: true,
-    per_device_train_batch_size: cores.length / processes,
+    per_device_train_batch_size: batchEach,
     threads: threadsEach,
     ...(route === 'shared memory' && { processes }),
   };
@@ -121,6 +123,7 @@ async function runCase({ context, folder, cores }: Launch, planned: Planned): Pr
     method: method.name,
     processes,
     threadsEach,
+    batchEach,
     route,
     secondsPerStep: line.seconds ?? Number.NaN,
     loss: line.loss ?? Number.NaN,
@@ -173,7 +176,7 @@ export async function runScale(context: PartContext): Promise<boolean> {
   await writeFile(path.join(results, 'scale.md'), scaleMarkdown(all));
   await writeFile(path.join(results, 'scale.json'), `${JSON.stringify(all, null, 2)}\n`);
   log('wrote scale.md and .json');
-  return rows.every(row => Math.abs(row.loss - singleOf(row, rows).loss) < 1e-3 * row.loss);
+  return rows.filter(row => isWhole(row, processes)).every(row => Math.abs(row.loss - singleOf(row, rows).loss) < 1e-3 * row.loss);
 }
 
 /** The repetition with the median time. */
@@ -183,14 +186,18 @@ function medianRow(repetitions: readonly ScaleRow[]): ScaleRow {
   return required(nearest, 'a repetition');
 }
 
+/** All processes together have the batch of one with all cores. */
+const isWhole = ({ processes, batchEach }: ScaleRow, cores: number): boolean => processes * batchEach === cores;
+
+/** One process with all cores. */
 const singleOf = ({ method }: ScaleRow, rows: readonly ScaleRow[]): ScaleRow =>
   required(
-    rows.find(row => row.method === method && row.processes === 1),
+    rows.find(row => row.method === method && row.processes === 1 && row.batchEach > 1),
     'a row of one process',
   );
 
-const rowName = ({ method, processes, threadsEach, route }: ScaleRow): string =>
-  `${method}, ${processes === 1 ? 'one process' : `${processes} processes`} of ${threadsEach}${route ? `, ${route}` : ''}`;
+export const rowName = ({ method, processes, threadsEach, batchEach, route }: ScaleRow): string =>
+  `${method}, ${processes === 1 ? 'one process' : `${processes} processes`} of ${threadsEach}${route ? `, ${route}` : ''}, ${processes * batchEach} rows`;
 
 const milliseconds = (seconds: number): string => (1000 * seconds).toFixed(seconds < 0.01 ? 2 : 1);
 const percent = (share: number): string => (Number.isFinite(share) ? `${(100 * share).toFixed(1)}%` : '–');
@@ -221,17 +228,20 @@ export function scaleMarkdown({ facts, threads, steps, rounds, rows, exchanges }
     'loss',
   ];
   const alone = (['shared memory', 'TCP'] as const).map(route => {
-    const fit = fitLine(exchanges[route].map(({ bytes, seconds }) => [bytes, seconds]));
+    const fit = fitNetwork(
+      exchanges[route].map(({ bytes, seconds }) => [bytes, seconds]),
+      threads,
+    );
     const times = exchanges[route].map(({ seconds }) => milliseconds(seconds));
-    return [route, ...times, (1e6 * fit.intercept).toFixed(0), (1 / fit.slope / 1e9).toFixed(2)];
+    return [route, ...times, (1e6 * fit.latencySeconds).toFixed(0), (fit.bytesPerSecond / 1e9).toFixed(2)];
   });
   const sizes = exchanges.TCP.map(({ bytes }) => `${(bytes / 1e3).toFixed(bytes < 1e4 ? 3 : 0)} kB`);
   return `# Several processes
 
-Written by \`npm run bench -- --part scale\`: SmolLM2-135M, ${threads} × ${TOKENS} tokens in total, float32, on ${threads} cores. A number is the mean
+Written by \`npm run bench -- --part scale\`: SmolLM2-135M, rows of ${TOKENS} tokens, float32, on ${threads} cores. A number is the mean
 of ${steps} updates, ${rounds === 1 ? 'measured once' : `in the repetition of ${rounds} with the median time`}. "Waited" is the time of the rank that waited least in which its program waits for
 exchanges, "exchange" the time in which some are on their way; the rest is hidden behind the backward pass. TCP goes
-through the loopback device (\`MPIR_CVAR_NOLOCAL=1\`).
+through the loopback device (\`MPIR_CVAR_NOLOCAL=1\`). With ${2 * threads} processes, two share a core.
 
 ${factLines(facts)}
 
@@ -239,7 +249,7 @@ ${table(header, lines)}
 
 ## Exchanges alone
 
-Milliseconds of one sum over ${threads} ranks by the bytes that each gives, and the line through them: microseconds of latency, GB/s.
+Milliseconds of one sum over ${threads} ranks by the bytes that each gives, and what explains them: microseconds of latency, GB/s that a rank sends.
 
 ${table(['', ...sizes, 'latency, µs', 'GB/s'], alone)}
 `;

@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 import { ensurePython } from './python-venv.mjs';
 import { buildBundles, cacheFolder, ensureEngine, ensurePackages, root, StepError, say } from './steps.mjs';
 
-const PARTS = ['frontier', 'long', 'sweep', 'precision', 'load', 'true-size', 'scale', 'gpu'];
+const PARTS = ['frontier', 'long', 'sweep', 'precision', 'load', 'true-size', 'scale', 'scale-model', 'gpu'];
 const MODELS = ['smollm2', 'minilm', 'deberta', 'vit', 'resnet', 'gemma', 'experts'];
 /** Those that ask for no license to be accepted. */
 const DEFAULT_MODELS = MODELS.filter(name => name !== 'gemma');
@@ -20,6 +20,7 @@ SmolLM2-135M on one core and then on two, in float32; with --part, more of it:
                  load: a folder of seven billion parameters
                  true-size: a step of Llama-2-7B's and Llama-3-8B's sizes; needs 24 GB of memory
                  scale: N processes of one thread next to one of N (--threads N, at least 2)
+                 scale-model: the cost model, from the results of scale, and simulated ranks and sweeps
                  gpu: whole models of 1.7 and 8 billion parameters through the PJRT engine; needs --device gpu
   --models M,…   of the frontier: ${MODELS.join(', ')} (default: all but gemma;
                  experts: a mixture of 32, each with rows or factors of its own)

@@ -8,6 +8,11 @@ export const RANK_SOCKET = 'ROWTUNE_RANK_SOCKET';
 export interface RankHello {
   readonly rank: number;
   readonly pid: number;
+  /**
+   * The connection carries no messages: it only ends with the process. The end of the other one waits behind its messages, so that it may be seen after
+   * that of a rank which the launcher ended because this one was gone.
+   */
+  readonly isLifeline?: true;
 }
 
 export interface Channel {
@@ -53,6 +58,7 @@ function parsed(line: string): unknown {
 }
 
 export const connectRank = (path: string, hello: RankHello): Channel => {
+  channelOver(net.connect(path).unref()).send({ ...hello, isLifeline: true } satisfies RankHello);
   const channel = channelOver(net.connect(path));
   channel.send(hello);
   return channel;

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { RankFailure, RunError } from '../run-error.ts';
 import { isOutOfMemory, type MemoryWatch, watchMemory } from '../worker/memory-evidence.ts';
 import type { WorkerEnd } from '../worker/worker-process.ts';
-import type { Channel } from './rank-channel.ts';
+import type { Channel, RankHello } from './rank-channel.ts';
 
 interface Rank {
   readonly pid: number;
@@ -12,12 +12,18 @@ interface Rank {
   end?: WorkerEnd;
 }
 
-const hello = z.object({ rank: z.int().nonnegative(), pid: z.int().positive() });
+const hello: z.ZodType<RankHello> = z.object({
+  rank: z.int().nonnegative(),
+  pid: z.int().positive(),
+  isLifeline: z.literal(true).optional(),
+});
 
 /** All processes of a machine start within a second or so of each other; one that does not start is found out by this. */
 const START_MS = 120_000;
-/** After the first sign of trouble, for a better reason from another rank, and for the launcher's own words. */
+/** After the first sign of trouble, for a better reason from another rank. */
 const GRACE_MS = 500;
+/** For the launcher's own words, when a rank is gone: it says them as it ends, within a second on a machine that is not busy. */
+const LAUNCHER_MS = 5000;
 
 const NAMES_A_RANK = /^rank \d+ /;
 
@@ -28,8 +34,10 @@ export class RankTable {
   readonly lines: string[] = [];
   private readonly size: number;
   private readonly ranks = new Map<number, Rank>();
-  /** Ranks that have gone without an end, the first one first. */
+  /** Ranks that have gone without an end. */
   private readonly lost: number[] = [];
+  /** Ranks whose process has ended, the first one first. */
+  private readonly gone: number[] = [];
   private readonly failed: { readonly rank: number; readonly end: Extract<WorkerEnd, { type: 'failed' }> }[] = [];
   private readonly timers: NodeJS.Timeout[] = [];
   private resolve: (value: unknown) => void = () => undefined;
@@ -44,10 +52,16 @@ export class RankTable {
     this.timers.push(setTimeout(() => this.ranks.size < size && this.fail(this.notStarted()), START_MS));
   }
 
-  /** @returns the rank that introduces itself; undefined if it is none of ours */
+  /** @returns the rank that introduces itself; undefined if it is none of ours, or has other connections for its messages */
   greet(message: unknown, channel: Channel): number | undefined {
     const { success, data } = hello.safeParse(message);
-    if (!success || data.rank >= this.size || this.ranks.has(data.rank)) return undefined;
+    if (success && data.isLifeline) channel.onEnd(() => this.gone.push(data.rank));
+    else if (success && data.rank < this.size && !this.ranks.has(data.rank)) return this.admit(data, channel);
+    else channel.close();
+    return undefined;
+  }
+
+  private admit(data: RankHello, channel: Channel): number {
     this.ranks.set(data.rank, { pid: data.pid, channel, memory: watchMemory({ pid: data.pid }) });
     return data.rank;
   }
@@ -58,7 +72,7 @@ export class RankTable {
     known.end = end;
     if (end.type === 'failed') {
       this.failed.push({ rank, end });
-      this.concludeSoon();
+      this.concludeIn(end.code === 'rank-lost' && !NAMES_A_RANK.test(end.message) ? LAUNCHER_MS : GRACE_MS);
     } else this.settle();
   }
 
@@ -66,14 +80,14 @@ export class RankTable {
     const known = this.ranks.get(rank);
     if (known && !known.end) {
       this.lost.push(rank);
-      this.concludeSoon();
+      this.concludeIn(LAUNCHER_MS);
     }
     this.settle();
   }
 
   launcherEnded(): void {
     // What its processes have sent may still be on its way.
-    this.timers.push(setTimeout(() => this.fail(this.reason() ?? this.notStarted()), GRACE_MS));
+    this.concludeIn(GRACE_MS);
     this.settle();
   }
 
@@ -106,8 +120,8 @@ export class RankTable {
     if (ends.length === this.size && first?.type === 'result' && ends.every(end => end?.type === 'result')) this.resolve(first.value);
   }
 
-  private concludeSoon(): void {
-    this.timers.push(setTimeout(() => this.fail(this.reason() ?? this.notStarted()), GRACE_MS));
+  private concludeIn(ms: number): void {
+    this.timers.push(setTimeout(() => this.fail(this.reason() ?? this.notStarted()), ms));
   }
 
   private fail(error: Error): void {
@@ -127,7 +141,7 @@ export class RankTable {
     const error = noticed && new RunError('rank-lost', noticed.end.message, noticed.end.hint);
     // Who is silent was seen before the launcher ended it; MPI's own words name nobody.
     if (error && NAMES_A_RANK.test(error.message)) return error;
-    const [lost] = this.lost;
+    const lost = this.gone.find(rank => this.lost.includes(rank)) ?? this.lost[0];
     const gone = lost === undefined ? undefined : this.ranks.get(lost);
     return gone && lost !== undefined ? this.lossOf(lost, gone) : error;
   }

@@ -88,8 +88,7 @@ function welcome(connection: net.Socket, ranks: RankTable, job: Job, requestOf: 
   channel.onMessage(message => {
     if (rank === undefined) {
       rank = ranks.greet(message, channel);
-      if (rank === undefined) channel.close();
-      else channel.send(requestOf(rank));
+      if (rank !== undefined) channel.send(requestOf(rank));
       return;
     }
     const event = readWorkerEvent(message);
