@@ -3,6 +3,7 @@ import { type ForeignKey, foreignKeys, foreignValues } from '../../trainer/proto
 import { batchSettings, dataGroup, sampleSettings } from '../../trainer/protocol/recipe/data-settings.ts';
 import { distillationGroup } from '../../trainer/protocol/recipe/distillation-settings.ts';
 import { embeddingGroup } from '../../trainer/protocol/recipe/embedding-settings.ts';
+import { generationGroup } from '../../trainer/protocol/recipe/generation-settings.ts';
 import { importanceSettings, methodSettings, modelSettings } from '../../trainer/protocol/recipe/model-settings.ts';
 import { preferenceGroup } from '../../trainer/protocol/recipe/preference-settings.ts';
 import { runSettings } from '../../trainer/protocol/recipe/run-settings.ts';
@@ -30,6 +31,7 @@ const sections: readonly Section[] = [
   { title: 'Distillation', fields: distillationGroup.fields, prefix: 'distillation.' },
   { title: 'Importance', fields: importanceSettings, prefix: 'importance.' },
   { title: 'Logging, evaluation and checkpoints', fields: runSettings },
+  { title: 'Answers in evaluations', fields: generationGroup.fields, prefix: 'eval_generation.' },
   { title: 'Sweep', fields: groups.sweep?.fields ?? {}, prefix: 'sweep.' },
 ];
 

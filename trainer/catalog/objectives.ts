@@ -1,4 +1,5 @@
 /** The objectives: what a model is tuned for (the recipe calls it `task`). Code asks for a capability of an entry, not for a name. */
+import { answerCheckNames } from './answer-checks.ts';
 import { entryOf, namesOf } from './entries.ts';
 
 /** Answers that people or a checker compared or judged. */
@@ -56,7 +57,7 @@ const preference = {
   reads: 'texts',
   target: 'preference',
   unit: 'tokens',
-  metrics: ['loss', 'accuracy', 'margin'],
+  metrics: ['loss', 'accuracy', 'margin', ...answerCheckNames],
   architectures: 'ForCausalLM',
 } as const;
 
@@ -68,7 +69,7 @@ const entries = {
     reads: 'texts',
     target: 'tokens',
     unit: 'tokens',
-    metrics: ['loss', 'accuracy'],
+    metrics: ['loss', 'accuracy', ...answerCheckNames],
     architectures: 'ForCausalLM',
   },
   distillation: {
@@ -79,7 +80,7 @@ const entries = {
     target: 'tokens',
     hasTeacher: true,
     unit: 'tokens',
-    metrics: ['loss', 'accuracy', 'teacher_divergence'],
+    metrics: ['loss', 'accuracy', 'teacher_divergence', ...answerCheckNames],
     architectures: 'ForCausalLM',
   },
   dpo: {
@@ -106,7 +107,7 @@ const entries = {
     summary: 'Prefer answers that were judged good to those that were judged bad, one judgment each, compared with the base model.',
     target: 'judgment',
     compares: { answers: 'judged', usesReference: true, hasLossTypes: true, beta: 0.1 },
-    metrics: ['loss', 'margin'],
+    metrics: ['loss', 'margin', ...answerCheckNames],
   },
   reward: {
     label: 'Reward model',

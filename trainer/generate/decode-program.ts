@@ -1,10 +1,11 @@
 /** The programs of inference: decoding with a key-value cache, and the logits of a whole sequence at once. */
 import { Graph, type Node, type VariableSpec } from '../graph/graph.ts';
-import { assemble, type Program, type Traced } from '../graph/program.ts';
+import { assemble, type Program, type Traced, type VariableData } from '../graph/program.ts';
 import { HIDDEN } from '../model/layer/attention.ts';
 import { headLogits } from '../model/layer/head-logits.ts';
 import type { CausalModel } from '../model/model-spec.ts';
 import { type LinearHook, Tracer } from '../model/tracer.ts';
+import type { WeightStorage } from '../model/weight-storage.ts';
 
 /** Takes a stretch of the prompt: many tokens fill the products, few are wasted on the last stretch. */
 export const PREFILL_TOKENS = 64;
@@ -12,9 +13,21 @@ export const PREFILL = 'prefill';
 export const DECODE = 'decode';
 export const LOGITS = 'logits';
 
+/** The smallest cache: short questions and answers share one program. */
+const SMALLEST_CONTEXT = 256;
+
+/** Room in the cache for so many tokens: a power of two, so that few programs are ever compiled, and never more than the model's positions. */
+export function contextBucket(tokens: number, maxPositions: number): number {
+  let room = SMALLEST_CONTEXT;
+  while (room < tokens) room *= 2;
+  return Math.ceil(Math.min(room, Math.max(tokens, maxPositions)) / PREFILL_TOKENS) * PREFILL_TOKENS;
+}
+
 export interface InferenceProgramParams {
   readonly model: CausalModel;
   readonly linearHook?: LinearHook;
+  /** How weights are held; float32 if left out. */
+  readonly storage?: WeightStorage | undefined;
   /** decode: the tokens that the cache holds, a multiple of PREFILL_TOKENS; logits: the tokens of the sequence. */
   readonly tokens: number;
 }
@@ -35,10 +48,19 @@ export function cacheVariables(model: CausalModel, tokens: number): { readonly k
  * sees the keys up to its own position, and the next stretch writes over them. Where long texts are turned otherwise, also `length`, int32
  * [1, 1]: the tokens of the whole text.
  */
-export const decodeProgram = (params: InferenceProgramParams): Program =>
-  assemble({ [PREFILL]: traceCached(params, PREFILL_TOKENS), [DECODE]: traceCached(params, 1) });
+export const decodeProgram = (params: InferenceProgramParams): Program => assemble(decodeTraces(params));
 
-function traceCached({ model, linearHook, tokens: keys }: InferenceProgramParams, tokens: number): Traced {
+/** The same signatures, for a program that has others too. */
+export const decodeTraces = (params: InferenceProgramParams): Readonly<Record<string, Traced>> => ({
+  [PREFILL]: traceCached(params, PREFILL_TOKENS),
+  [DECODE]: traceCached(params, 1),
+});
+
+/** The start values of the cache. */
+export const emptyCache = (model: CausalModel, tokens: number): VariableData[] =>
+  cacheVariables(model, tokens).flatMap(({ k, v }) => [k, v].map(({ name }) => ({ name, data: 'zeros' as const })));
+
+function traceCached({ model, linearHook, storage, tokens: keys }: InferenceProgramParams, tokens: number): Traced {
   const graph = new Graph();
   const positions = graph.feed('positions', [1, tokens], 'int32');
   const variables = cacheVariables(model, keys);
@@ -60,7 +82,8 @@ function traceCached({ model, linearHook, tokens: keys }: InferenceProgramParams
     'int32',
   );
   const isSeen = graph.greaterEqual(graph.reshape(positions, [1, tokens, 1]), keyPositions);
-  const hidden = model.hidden(new Tracer({ graph, linearHook }), {
+  const tracer = new Tracer({ graph, linearHook, ...(storage && { storage }) });
+  const hidden = model.hidden(tracer, {
     ids: graph.feed('ids', [1, tokens], 'int32'),
     mask: { kind: 'bias', bias: graph.select(isSeen, graph.scalar(0), graph.scalar(HIDDEN)), causal: false },
     positions,
@@ -72,7 +95,8 @@ function traceCached({ model, linearHook, tokens: keys }: InferenceProgramParams
     },
   });
   const last = graph.gather(hidden, graph.feed('last', [1], 'int32'));
-  return { graph, outputs: { logits: logitsOf(graph, model, last) }, effects };
+  const head = tracer.factor(model.head.weight);
+  return { graph, outputs: { logits: headLogits(graph, model, graph.cast(last, head.dtype), head) }, effects };
 }
 
 /** Signature `logits`: ids int32 [1, tokens] → logits [tokens, vocabulary]. */
@@ -82,8 +106,6 @@ export function logitsProgram({ model, linearHook, tokens }: InferenceProgramPar
     ids: graph.feed('ids', [1, tokens], 'int32'),
     mask: { kind: 'causal' },
   });
-  return assemble({ [LOGITS]: { graph, outputs: { logits: logitsOf(graph, model, hidden) }, effects: [] } });
+  const head = graph.read({ ...model.head.weight, dtype: 'float32' });
+  return assemble({ [LOGITS]: { graph, outputs: { logits: headLogits(graph, model, hidden, head) }, effects: [] } });
 }
-
-const logitsOf = (graph: Graph, model: CausalModel, hidden: Node): Node =>
-  headLogits(graph, model, hidden, graph.read({ ...model.head.weight, dtype: 'float32' }));

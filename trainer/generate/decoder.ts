@@ -10,7 +10,7 @@ import type { WeightSource } from '../model/weight-source.ts';
 import { weightStream } from '../model/weight-stream.ts';
 import { required } from '../narrow.ts';
 import { loadVariables } from '../train/variables.ts';
-import { cacheVariables, DECODE, decodeProgram, PREFILL, PREFILL_TOKENS } from './decode-program.ts';
+import { contextBucket, DECODE, decodeProgram, emptyCache, PREFILL, PREFILL_TOKENS } from './decode-program.ts';
 
 /** A model with the factors next to its weights: `adaptedModel` gives one; a base has weights alone. */
 export interface InferenceModel {
@@ -32,16 +32,6 @@ export class GenerateError extends Error {
   override name = 'GenerateError';
 }
 
-/** The smallest cache: short questions and answers share one program. */
-const SMALLEST_CONTEXT = 256;
-
-/** Room in the cache for so many tokens: a power of two, so that few programs are ever compiled, and never more than the model's positions. */
-export function contextBucket(tokens: number, maxPositions: number): number {
-  let room = SMALLEST_CONTEXT;
-  while (room < tokens) room *= 2;
-  return Math.ceil(Math.min(room, Math.max(tokens, maxPositions)) / PREFILL_TOKENS) * PREFILL_TOKENS;
-}
-
 /** Compiles and loads. The caller disposes it. */
 export async function openDecoder(params: OpenDecoderParams): Promise<Decoder> {
   const { engine, model, weights, attachment = untouched, start, onLoad } = params;
@@ -49,7 +39,7 @@ export async function openDecoder(params: OpenDecoderParams): Promise<Decoder> {
   const session = await engine.compile(decodeProgram({ model, linearHook: attachment.linearHook, tokens }));
   try {
     await loadVariables(session, { model: weightStream(model, weights, { onTensor: onLoad }), attachment, start });
-    await session.load(cacheVariables(model, tokens).flatMap(({ k, v }) => [k, v].map(({ name }) => ({ name, data: 'zeros' as const }))));
+    await session.load(emptyCache(model, tokens));
     return new Decoder(session, tokens, model.turning);
   } catch (error) {
     await session.dispose();

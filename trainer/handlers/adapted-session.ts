@@ -2,6 +2,8 @@
 import type { Adapter } from '../artifact/adapter/adapter.ts';
 import { adaptedModel } from '../artifact/adapter/apply-adapter.ts';
 import type { Session } from '../engine/engine.ts';
+import { decodeTraces, emptyCache } from '../generate/decode-program.ts';
+import type { AnswerWriter } from '../job/evaluate.ts';
 import type { Job } from '../job/job.ts';
 import type { Base } from '../job/open-base.ts';
 import { weightStream } from '../model/weight-stream.ts';
@@ -16,18 +18,23 @@ export interface AdaptedSessionParams {
   /** The base alone without one. */
   readonly adapter: Adapter | undefined;
   readonly shapes: readonly BatchShape[];
+  /** Present if answers are written. */
+  readonly answers?: Pick<AnswerWriter, 'model' | 'tokens'> | undefined;
 }
 
 /** Returns the result of `use` with a session of the evaluation program. @throws AdapterError */
 export async function withAdapted<T>(params: AdaptedSessionParams, use: (session: Session) => Promise<T>): Promise<T> {
-  const { job, base, task, adapter, shapes } = params;
+  const { job, base, task, adapter, shapes, answers } = params;
   const { attachment, weights, start } = await adaptedModel({ model: task.model, weights: base.folder.weights, adapter });
   job.phase('compile', 'building the evaluation program');
-  const session = await base.engine.compile(evaluationProgram({ task, attachment }, shapes));
+  const session = await base.engine.compile(
+    evaluationProgram({ task, attachment, further: answers && decodeTraces({ ...answers, ...attachment }) }, shapes),
+  );
   try {
     const report = job.progress('load', task.model.parameters.length, 'tensors');
     const model = weightStream(task.model, weights, { onTensor: done => report(done), storage: attachment.storage });
     await loadVariables(session, { model, attachment, start });
+    if (answers) await session.load(emptyCache(answers.model, answers.tokens));
     return await use(session);
   } finally {
     await session.dispose();

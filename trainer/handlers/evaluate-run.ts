@@ -47,7 +47,7 @@ export async function evaluateJob(request: Extract<JobRequest, { kind: 'evaluate
       const shapes = sources.flatMap(({ plan }) => plan.buckets);
       const found =
         shapes.length > 0
-          ? await withAdapted({ job, base, task, adapter, shapes }, async session => ({
+          ? await withAdapted({ job, base, task, adapter, shapes, answers: held?.evaluator?.answers }, async session => ({
               ...(held?.evaluator && (await evaluateHeld(session, held.evaluator, job))),
               benchmarks: await answerBenchmarks(session, benchmarks, job),
             }))

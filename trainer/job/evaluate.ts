@@ -5,8 +5,10 @@ import type { Batch, BatchSource } from '../data/batch/batches.ts';
 import { epochBatches } from '../data/batch/batches.ts';
 import type { Session } from '../engine/engine.ts';
 import type { HostArray } from '../graph/types.ts';
+import type { CausalModel } from '../model/model-spec.ts';
 import { isLower } from '../protocol/recipe/run-settings.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
+import type { AnswerView } from '../protocol/view/run.ts';
 import { evalSignature } from '../train/train-program.ts';
 import type { JobScope } from './job-scope.ts';
 
@@ -40,6 +42,8 @@ export interface Evaluation {
   readonly labels?: LabelResult;
   /** Other metrics of the task, by name: f1, matthews, pearson … */
   readonly measures?: Readonly<Record<string, number>>;
+  /** Some of the answers to held-out prompts, with `eval_generation`. */
+  readonly answers?: readonly AnswerView[];
 }
 
 /** Accumulates the results of batches. */
@@ -55,7 +59,20 @@ export interface Evaluator {
   /** Further inputs of the evaluation, in addition to the batch. */
   readonly extraFeeds: (batch: Batch) => Record<string, HostArray>;
   readonly startTally: () => Tally;
+  /** Present if an evaluation also writes answers. */
+  readonly answers?: AnswerWriter;
 }
+
+/** Writes and checks answers to held-out prompts, by signatures of decoding that the program has in addition. */
+export interface AnswerWriter {
+  readonly model: CausalModel;
+  /** Tokens that the cache of keys and values has room for. */
+  readonly tokens: number;
+  /** Undefined if the job was stopped meanwhile. */
+  readonly write: (scope: Omit<EvaluateParams, 'evaluator'>) => Promise<AnswerResult | undefined>;
+}
+
+export type AnswerResult = Required<Pick<Evaluation, 'measures' | 'answers'>>;
 
 export interface EvaluateParams extends Pick<JobScope, 'job' | 'ranks'> {
   readonly session: Session;
@@ -64,7 +81,22 @@ export interface EvaluateParams extends Pick<JobScope, 'job' | 'ranks'> {
 
 /** Undefined if the job was stopped meanwhile. With several processes, each evaluates some of the batches; the result is that of one. */
 export async function evaluate(params: EvaluateParams): Promise<Evaluation | undefined> {
-  if (params.ranks) return evaluateTogether({ ...params, ranks: params.ranks });
+  const { ranks, evaluator, job } = params;
+  const found = ranks ? await evaluateTogether({ ...params, ranks }) : await evaluateAlone(params);
+  if (!found || !evaluator.answers) return found;
+  const started = performance.now();
+  const written = await evaluator.answers.write(params);
+  if (!written || job.stop) return undefined;
+  const own = (performance.now() - started) / 1000;
+  return {
+    ...found,
+    measures: { ...found.measures, ...written.measures },
+    answers: written.answers,
+    seconds: found.seconds + (ranks ? ranks.first(own) : own),
+  };
+}
+
+async function evaluateAlone(params: EvaluateParams): Promise<Evaluation | undefined> {
   const { session, evaluator, job } = params;
   const { source, extraFeeds } = evaluator;
   const started = performance.now();

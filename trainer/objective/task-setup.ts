@@ -5,6 +5,7 @@
 import type { Batch, BatchSource } from '../data/batch/batches.ts';
 import type { DataDigest } from '../data/data-digest.ts';
 import type { DataReport } from '../data/data-report.ts';
+import type { Example } from '../data/types.ts';
 import type { HostArray } from '../graph/types.ts';
 import type { Evaluator } from '../job/evaluate.ts';
 import type { RecipeScope } from '../job/job-scope.ts';
@@ -33,6 +34,8 @@ export interface TaskSetup {
   readonly sourceOf: (indices: readonly number[], batchSize: number) => BatchSource;
   /** Present if there is held-out data. */
   readonly evaluator: Evaluator | undefined;
+  /** The held-out samples whose answers a language model should write. */
+  readonly heldAnswers?: () => Iterable<Example>;
   /** Measures of a training batch from the outputs of its step. */
   readonly measure?: MeasureBatch;
 }

@@ -5,8 +5,9 @@
 
 import { type MethodName, methodCatalog } from '../catalog/methods.ts';
 import { hasOneOutput, objectiveCatalog } from '../catalog/objectives.ts';
+import { contextBucket, decodeTraces } from '../generate/decode-program.ts';
 import type { Parts } from '../graph/graph.ts';
-import { assemble, type Program, type Signature } from '../graph/program.ts';
+import { assemble, type Program, type Signature, type Traced } from '../graph/program.ts';
 import { type RecomputePolicy, sqrtBlocks } from '../graph/recompute.ts';
 import { elementBudget, firstElements } from '../method/elements.ts';
 import type { Attachment, MethodSettings } from '../method/method.ts';
@@ -43,6 +44,8 @@ export interface DataFacts {
   /** The shapes of all batches. */
   readonly trainShapes: readonly BatchShape[];
   readonly evalShapes: readonly BatchShape[];
+  /** Tokens that the cache of keys and values has room for, if evaluations write answers. */
+  readonly answerTokens?: number | undefined;
 }
 
 export interface PlanFacts {
@@ -84,6 +87,10 @@ export interface RunPlan extends PlannedModel {
   readonly parts?: Parts | undefined;
   readonly trainShapes: readonly BatchShape[];
   readonly evalShapes: readonly BatchShape[];
+  /** Tokens of the cache of keys and values, if evaluations write answers. */
+  readonly answerTokens: number | undefined;
+  /** The signatures by which an evaluation writes answers; none if it does not. */
+  readonly answerTraces: () => Readonly<Record<string, Traced>>;
   /** Everything that the run compiles, at this level. */
   readonly program: (recompute: RecomputePolicy) => Program;
   /** The signatures that train on a batch of this shape. */
@@ -132,6 +139,9 @@ export function planMethod(facts: PlanFacts, model: AnyModel, method: MethodName
     parts: facts.parts ?? (recipe.processes > 1 ? { count: recipe.processes, own: 0 } : undefined),
   };
   const whole: PlannedModel = { model, task, attachment };
+  const answerTokens = data ? data.answerTokens : mostAnswerTokens(recipe, model);
+  const answerTraces = (): Readonly<Record<string, Traced>> =>
+    answerTokens === undefined || model.kind !== 'causal' ? {} : decodeTraces({ model, ...attachment, tokens: answerTokens });
   const placeFirst = (to: AnyModel): Attachment => placeTrained(attach(to, firstSelection(to, method, settings)), to, precision);
   return {
     ...whole,
@@ -145,7 +155,9 @@ export function planMethod(facts: PlanFacts, model: AnyModel, method: MethodName
     recompute: facts.recompute ?? recipe.recompute,
     trainShapes,
     evalShapes,
-    program: recompute => trainProgram({ ...whole, ...training, recompute, trainShapes, evalShapes }),
+    answerTokens,
+    answerTraces,
+    program: recompute => trainProgram({ ...whole, ...training, recompute, trainShapes, evalShapes, further: answerTraces() }),
     passesOf: shape => trainPasses(task, shape),
     trainPass: (pass, recompute, depth = whole) =>
       passOf(pass.trace({ ...depth, ...training, recompute, groupBlocks: depth === whole ? undefined : sqrtBlocks(model.blocks) })),
@@ -160,7 +172,7 @@ export function planMethod(facts: PlanFacts, model: AnyModel, method: MethodName
   };
 }
 
-function passOf(traced: Parameters<typeof assemble>[0][string]): PlannedPass {
+export function passOf(traced: Traced): PlannedPass {
   const { signatures, variables } = assemble({ pass: traced });
   return { signature: required(signatures.pass, 'the signature of the pass'), variables };
 }
@@ -217,6 +229,16 @@ function fullBatch(recipe: Recipe, model: AnyModel, { rowsPerSample = 1 }: Task)
   const input = model.kind === 'causal' ? model : model.input;
   const tokens = 'maxPositions' in input ? Math.min(recipe.max_length, input.maxPositions) : 1;
   return { batch, tokens, targets: model.kind === 'causal' ? batch * (tokens - 1) : batch };
+}
+
+/** Room for the longest prompt of `max_length` tokens with its answer; undefined if no evaluation writes answers. */
+function mostAnswerTokens(
+  { eval_generation: answers, max_length: prompt, data, val_size: validation }: Recipe,
+  model: AnyModel,
+): number | undefined {
+  const isWritten = answers.checks.length > 0 && (data.eval.length > 0 || validation > 0);
+  if (!isWritten || model.kind !== 'causal') return undefined;
+  return contextBucket(Math.min(prompt + answers.max_new_tokens, model.maxPositions), model.maxPositions);
 }
 
 /** The batch of an evaluation at the length of a training batch. */

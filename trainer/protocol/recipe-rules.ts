@@ -6,6 +6,7 @@ import { dataRules } from './recipe/data-rules.ts';
 import { distillationRules } from './recipe/distillation-rules.ts';
 import { embeddingRules } from './recipe/embedding-rules.ts';
 import { evaluationRules } from './recipe/evaluation-rules.ts';
+import { generationRules } from './recipe/generation-rules.ts';
 import { ignoredRules } from './recipe/ignored-rules.ts';
 import { methodRules } from './recipe/method-rules.ts';
 import { preferenceRules } from './recipe/preference-rules.ts';
@@ -22,6 +23,7 @@ export const recipeRules: readonly Rule[] = [
   ...preferenceRules,
   ...distillationRules,
   ...evaluationRules,
+  ...generationRules,
   ...sweepRules,
   ...processRules,
   ...ignoredRules,

@@ -2,6 +2,7 @@
 import { batchSettings, dataGroup, sampleSettings } from './recipe/data-settings.ts';
 import { distillationGroup } from './recipe/distillation-settings.ts';
 import { embeddingGroup } from './recipe/embedding-settings.ts';
+import { generationGroup } from './recipe/generation-settings.ts';
 import { importanceSettings, methodSettings, modelSettings } from './recipe/model-settings.ts';
 import { preferenceGroup } from './recipe/preference-settings.ts';
 import { runSettings } from './recipe/run-settings.ts';
@@ -25,6 +26,7 @@ const runFields = {
   distillation: distillationGroup,
   importance: group('How rows are scored and selected (spsft).', importanceSettings),
   ...runSettings,
+  eval_generation: generationGroup,
 } as const satisfies Fields;
 
 /** In the order in which a recipe is written; a derived default reads only settings above it. */

@@ -8,7 +8,9 @@ export interface StringifyOptions {
 }
 
 /** A recipe, or some of its settings. */
-export type PartialRecipe = Partial<Omit<Recipe, 'data' | 'distillation' | 'embedding' | 'importance' | 'preference' | 'sweep'>> & {
+export type PartialRecipe = Partial<
+  Omit<Recipe, 'data' | 'distillation' | 'embedding' | 'eval_generation' | 'importance' | 'preference' | 'sweep'>
+> & {
   readonly data?: Partial<Recipe['data']>;
   readonly importance?: Partial<Recipe['importance']>;
   readonly embedding?: Partial<Recipe['embedding']>;

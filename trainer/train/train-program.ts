@@ -23,17 +23,21 @@ export function trainProgram(params: TrainProgramParams): Program {
   const traces: Record<string, Traced> = {};
   for (const pass of params.trainShapes.flatMap(shape => trainPasses(params.task, shape))) traces[pass.name] ??= pass.trace(params);
   for (const shape of params.evalShapes) traces[evalSignature(shape)] = traceEval(params, shape);
-  const program = assemble({ ...traces, ...sharedTraces(params) }, wholeParts(params.attachment, params.optimizer));
+  const program = assemble({ ...traces, ...params.further, ...sharedTraces(params) }, wholeParts(params.attachment, params.optimizer));
   return { ...program, places: offloadPlaces(params.attachment, params.optimizer) };
 }
 
 /** Signatures for evaluating a model in which nothing is trained, by itself or with an adapter. */
-export const evaluationProgram = (of: Pick<TrainProgramParams, 'task' | 'attachment'>, shapes: readonly BatchShape[]): Program =>
-  assemble(
-    Object.fromEntries(
+export const evaluationProgram = (
+  of: Pick<TrainProgramParams, 'task' | 'attachment' | 'further'>,
+  shapes: readonly BatchShape[],
+): Program =>
+  assemble({
+    ...Object.fromEntries(
       [...new Map(shapes.map(shape => [evalSignature(shape), shape]))].map(([name, shape]) => [name, traceEval(of, shape)]),
     ),
-  );
+    ...of.further,
+  });
 
 /** The signatures that there are once, whatever the shapes of batches. */
 export function sharedTraces(params: SharedParams): Record<string, Traced> {

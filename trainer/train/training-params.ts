@@ -1,5 +1,6 @@
 /** Everything that the programs of training are made of. */
 import type { Parts } from '../graph/graph.ts';
+import type { Traced } from '../graph/program.ts';
 import type { RecomputePolicy } from '../graph/recompute.ts';
 import type { Attachment } from '../method/method.ts';
 import type { OptimizerSettings } from './optimizer-settings.ts';
@@ -20,10 +21,12 @@ export interface TrainProgramParams {
   readonly recompute: RecomputePolicy;
   readonly trainShapes: readonly BatchShape[];
   readonly evalShapes: readonly BatchShape[];
+  /** Further signatures of the program: those of decoding. */
+  readonly further?: Readonly<Record<string, Traced>>;
 }
 
 /** Parameters of one signature; see `BackwardParams` for `groupBlocks`. */
-export type TraceParams = Omit<TrainProgramParams, 'trainShapes' | 'evalShapes'> & { readonly groupBlocks?: number };
+export type TraceParams = Omit<TrainProgramParams, 'trainShapes' | 'evalShapes' | 'further'> & { readonly groupBlocks?: number };
 
 /** Whether the gradients of several runs are summed, and applied by a signature of their own. */
 export const accumulates = ({ task: { cached }, accumulationSteps }: Pick<TrainProgramParams, 'task' | 'accumulationSteps'>): boolean =>

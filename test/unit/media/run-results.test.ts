@@ -112,6 +112,19 @@ describe('results', () => {
     expect(results?.labels).toBeUndefined();
   });
 
+  test('answers to held-out prompts stand side by side, where both evaluations have them', () => {
+    const answer = (prompt: string, text: string) => ({ prompt, reference: '[]', answer: text, scores: { json: Number(text === '[]') } });
+    const before = { ...BEFORE, answers: [answer('a', 'no'), answer('b', 'no')] };
+    const newest = { ...AFTER, answers: [answer('a', '[]'), answer('c', 'no')] };
+    const answersOf = (found: typeof newest) =>
+      resultsOf(modelOf(lines, { type: 'evaluation', evaluation: { step: 10, before, newest: found } }))?.answers;
+    expect(answersOf(newest)).toEqual([
+      { prompt: 'a', reference: '[]', before: 'no', after: '[]', scores: 'answers in JSON 1' },
+      { prompt: 'c', reference: '[]', before: undefined, after: 'no', scores: 'answers in JSON 0' },
+    ]);
+    expect(answersOf({ ...newest, answers: [] })?.[0]).toMatchObject({ before: 'no', after: undefined });
+  });
+
   test('lines of metrics are enough where there is no file', () => {
     expect(resultsOf(modelOf(lines))?.rows[0]).toMatchObject({ before: '2', after: '0.6' });
   });

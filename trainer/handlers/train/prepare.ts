@@ -14,6 +14,7 @@ import type { BatchSource } from '../../data/batch/batches.ts';
 import { type DataDigest, describeDifference } from '../../data/data-digest.ts';
 import type { EngineDescription, Session } from '../../engine/engine.ts';
 import { writeJson, writeTextFile } from '../../files/durable-file.ts';
+import { emptyCache } from '../../generate/decode-program.ts';
 import { planner } from '../../graph/fusion/plan.ts';
 import { RECOMPUTE_POLICIES } from '../../graph/recompute.ts';
 import type { Evaluator } from '../../job/evaluate.ts';
@@ -116,6 +117,7 @@ export async function prepareTraining(params: PrepareParams): Promise<Prepared> 
         trainShapes: source.plan.buckets,
         // Without held-out data, one forward pass still measures inference.
         evalShapes: setup.evaluator ? setup.evaluator.source.plan.buckets : [largest(source.plan)],
+        answerTokens: setup.evaluator?.answers?.tokens,
       },
       selection,
       dtype: precision.dtype,
@@ -304,6 +306,7 @@ async function fill(
       held[part] = growth.take();
     },
   );
+  if (plan.answerTokens !== undefined && model.kind === 'causal') await session.load(emptyCache(model, plan.answerTokens));
   if (checkpoint) {
     checkpoint.check(attachment, optimizer);
     await writeSnapshot(session, attachment, optimizer, name => checkpoint.read(name));

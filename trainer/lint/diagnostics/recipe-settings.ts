@@ -91,6 +91,23 @@ export const settingDiagnostics: Readonly<Record<string, Diagnostic>> = {
     about: 'The predictions of the teacher are computed and read by one process.',
     fix: 'Writes `processes: 1`.',
   },
+  'no-pattern': {
+    about: '`eval_generation.checks` has `pattern`, and there is no regular expression to check answers with.',
+    fix: 'Set `eval_generation.pattern`.',
+  },
+  'no-held-out-prompts': {
+    about: 'Answers are written to the prompts of held-out samples, and the recipe holds none out.',
+    fix: 'Set `data.eval` to a file, or `val_size` to a share of the training data.',
+  },
+  'metric-not-checked': {
+    about: '`metric_for_best_model` is a metric of written answers, and `eval_generation.checks` does not compute it.',
+    fix: 'Add it to `eval_generation.checks`, or writes `loss`.',
+  },
+  'long-evaluation': {
+    about:
+      'Answers are written one after the other, token by token. Above 20,000 tokens, an evaluation can take longer than the training between two of them.',
+    fix: 'Lower `eval_generation.max_samples` or `max_new_tokens`, or evaluate more rarely.',
+  },
   'batch-without-negatives': {
     about:
       'The wrong answers of an anchor are the other samples of its batch. A batch of one sample without hard negatives has none, so its loss is 0.',

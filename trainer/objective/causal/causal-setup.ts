@@ -78,5 +78,6 @@ export async function setUpTexts(
       return source(planBatches(chosen.sizes, settings), chosen);
     },
     evaluator,
+    heldAnswers: () => data.held,
   };
 }

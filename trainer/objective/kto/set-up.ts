@@ -2,7 +2,7 @@
 import type { BaseNlls } from '../../data/batch/answer-batches.ts';
 import { evalBatchSettings, trainBatchSettings } from '../../data/batch/batch-settings.ts';
 import { digestSamples } from '../../data/data-digest.ts';
-import { judgmentName } from '../../data/load-judged.ts';
+import { judgedExample, judgmentName } from '../../data/load-judged.ts';
 import type { JudgedAnswer } from '../../data/types.ts';
 import { withTokenizer } from '../../job/open-base.ts';
 import { padIdOf } from '../../job/pad-id.ts';
@@ -68,6 +68,7 @@ export const setUp: SetUpTask = async (params, part) => {
         rowsPerSample,
         isGood: judged(data.held),
       }),
+    heldAnswers: () => data.held.filter(({ isGood }) => isGood).flatMap(judgedExample),
     measure: ktoMeasures({ preference, rowsPerSample, isGood: judged(data.train) }),
   };
 };

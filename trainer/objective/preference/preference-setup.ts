@@ -63,6 +63,7 @@ export const setUpPreference =
       },
       evaluator:
         data.held.length > 0 ? pairEvaluator(sourceOf(data.held, evaluating, nllsOf(data.held)), data.held.length, measure) : undefined,
+      heldAnswers: () => data.held.map(({ chosen, file, line }) => ({ ...chosen, file, line })),
       measure,
     };
   };

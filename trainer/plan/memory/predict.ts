@@ -145,11 +145,12 @@ export function priceRun(plan: RunPlan, options: PriceOptions = {}, fuse = plann
     Object.values(variables).reduce((sum, specs) => sum + specs.length, 0),
     variables.offloaded.length,
   );
+  const answers = tracer.answers();
   const atLevel = (recompute: RecomputePolicy): TracedLevel => {
     const training = trainShapes.map(shape => tracer.training(shape, recompute));
     const evaluation = evalShapes.map(shape => tracer.evaluation(shape, recompute));
-    const passes = [...training, ...evaluation];
-    const activationBytes = Math.max(...passes.map(pass => pass.activationBytes));
+    const passes = [...training, ...evaluation, ...answers.passes];
+    const activationBytes = Math.max(...passes.map(pass => pass.activationBytes)) + answers.cacheBytes;
     const overhead = engineOverheadBytes({
       ...plan.on,
       nodes: passes.reduce((sum, { nodes }) => sum + nodes, sharedNodes),

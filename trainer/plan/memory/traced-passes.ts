@@ -1,6 +1,7 @@
 /** The memory and cost of a run's passes, from the graph of all its blocks, or of a few where all are alike. */
 
 import { engineCatalog } from '../../catalog/engines.ts';
+import { cacheVariables } from '../../generate/decode-program.ts';
 import type { OpName } from '../../graph/attributes.ts';
 import type { planner } from '../../graph/fusion/plan.ts';
 import { type Step, singleSteps } from '../../graph/fusion/step.ts';
@@ -14,7 +15,7 @@ import { elementAt, lastOf, required } from '../../narrow.ts';
 import { variablesOnDisk } from '../../train/optimizer-offload.ts';
 import { type BatchShape, shapeName } from '../../train/task.ts';
 import { sharedTraces } from '../../train/train-program.ts';
-import type { PlannedPass, RunPlan } from '../run-plan.ts';
+import { type PlannedPass, passOf, type RunPlan } from '../run-plan.ts';
 import { bufferRules } from './engine-memory.ts';
 
 export interface PassEstimate {
@@ -100,6 +101,17 @@ export class PassTracer {
     const found = this.evaluations.get(key) ?? this.measure(this.ofBlocks, isFused, depth => this.plan.evalPass(shape, depth));
     this.evaluations.set(key, found);
     return found;
+  }
+
+  /** The signatures by which an evaluation writes answers, and the cache of keys and values, which exists all the time. */
+  answers(): { readonly passes: readonly MeasuredPass[]; readonly cacheBytes: number } {
+    const { on, model, answerTokens, answerTraces } = this.plan;
+    const rules = bufferRules(on.engine, { variables: [] });
+    const cache = answerTokens === undefined || model.kind !== 'causal' ? [] : cacheVariables(model, answerTokens);
+    return {
+      passes: Object.values(answerTraces()).map(traced => this.measure(undefined, false, () => passOf(traced))),
+      cacheBytes: cache.reduce((sum, { k, v }) => sum + rules.bytes(k) + rules.bytes(v), 0),
+    };
   }
 
   /** Nodes that a program has once, whatever its shapes of batches: `variables`, what saves and restores, what applies. */

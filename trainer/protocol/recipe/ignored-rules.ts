@@ -2,6 +2,7 @@
  * Settings without effect in combination with others: a warning for each that is set to a value other than its default.
  */
 
+import { answerChecks } from '../../catalog/answer-checks.ts';
 import { namesOf, namesWhere, orList } from '../../catalog/entries.ts';
 import { measuresThat, needsData, needsWeightGradients } from '../../catalog/measures.ts';
 import { choosesByGradients, type MethodEntry, methodCatalog, methodsThat } from '../../catalog/methods.ts';
@@ -10,6 +11,7 @@ import { preferenceLosses } from '../../catalog/preference-losses.ts';
 import { type Group, type Recipe, recipeFields, settings } from '../recipe-schema.ts';
 import { hasDependencies } from '../rows-budget.ts';
 import { hasNegativesOfBatch } from './embedding-rules.ts';
+import { patternChecks } from './generation-rules.ts';
 import type { Rule, SettingPath } from './rule.ts';
 import { isGroup } from './setting.ts';
 
@@ -182,6 +184,24 @@ const conditions: readonly Condition[] = [
     when: 'to language models',
     reads: ['task'],
     isUsed: ({ task }) => objectiveCatalog[task].model === 'causal',
+  },
+  {
+    settings: ['eval_generation.checks'],
+    when: 'to language models',
+    reads: ['task'],
+    isUsed: ({ task }) => objectiveCatalog[task].model === 'causal',
+  },
+  {
+    settings: ['eval_generation.max_samples', 'eval_generation.max_new_tokens'],
+    when: 'with eval_generation.checks',
+    reads: ['eval_generation.checks'],
+    isUsed: ({ eval_generation: { checks } }) => checks.length > 0,
+  },
+  {
+    settings: ['eval_generation.pattern'],
+    when: `with eval_generation.checks: ${patternChecks}`,
+    reads: ['eval_generation.checks'],
+    isUsed: ({ eval_generation: { checks } }) => checks.some(name => answerChecks[name].readsPattern),
   },
   {
     settings: ['eval_steps'],

@@ -5,8 +5,8 @@ import { choicesOf, entryOf } from '../../catalog/entries.ts';
 import { defaultMeasure, measureCatalog, measureWithoutData } from '../../catalog/measures.ts';
 import { methodCatalog, methodsThat } from '../../catalog/methods.ts';
 import { hasHead, objectiveCatalog } from '../../catalog/objectives.ts';
-import { linearPattern, PatternError } from '../linear-pattern.ts';
 import { samplesAtATime } from './embedding-settings.ts';
+import { refusePattern } from './generation-settings.ts';
 import { defaulted, derived, FAIR_SWEEP, type Given, OWN_FOLDER, optional, required, SAME_MACHINE } from './setting.ts';
 import { choice, filePath, flag, integer, listOf, number, text } from './value-type.ts';
 
@@ -22,13 +22,7 @@ const refuseName = (name: string): string | undefined =>
 const refuseModule = (name: string): string | undefined => {
   if (!name.startsWith('/')) return undefined;
   if (name.length < 3 || !name.endsWith('/')) return 'write a regular expression /between slashes/';
-  try {
-    linearPattern(name.slice(1, -1));
-    return undefined;
-  } catch (error) {
-    if (error instanceof PatternError) return `the pattern ${error.message}`;
-    throw error;
-  }
+  return refusePattern(name.slice(1, -1));
 };
 
 /** Each is compared with every module of the model on every keystroke. */

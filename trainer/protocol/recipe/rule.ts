@@ -5,7 +5,7 @@ import type { Recipe } from '../recipe-schema.ts';
 type Paths<T, Prefix extends string = ''> = {
   [K in keyof T & string]-?: NonNullable<T[K]> extends readonly unknown[]
     ? `${Prefix}${K}`
-    : K extends 'data' | 'distillation' | 'embedding' | 'importance' | 'preference' | 'sweep'
+    : K extends 'data' | 'distillation' | 'embedding' | 'eval_generation' | 'importance' | 'preference' | 'sweep'
       ? Paths<NonNullable<T[K]>, `${Prefix}${K}.`>
       : `${Prefix}${K}`;
 }[keyof T & string];

@@ -98,6 +98,16 @@ export interface RanksView {
   readonly ranks: readonly RankView[];
 }
 
+/** A held-out prompt with the answer that the model has written. */
+export interface AnswerView {
+  readonly prompt: string;
+  /** The answer of the sample. */
+  readonly reference: string;
+  readonly answer: string;
+  /** By check, 0 to 1. */
+  readonly scores: Readonly<Record<string, number>>;
+}
+
 export interface EvaluationView {
   readonly loss: number;
   readonly perplexity?: number;
@@ -109,6 +119,8 @@ export interface EvaluationView {
     readonly confusion: Readonly<Record<string, Readonly<Record<string, number>>>>;
   };
   readonly measures?: Readonly<Record<string, number>>;
+  /** Some of the answers to held-out prompts, with eval_generation. */
+  readonly answers?: readonly AnswerView[];
 }
 
 /** evaluation.json: the newest evaluation during training, and that of the original model. */

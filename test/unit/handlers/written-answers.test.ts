@@ -1,0 +1,101 @@
+/** Evaluations that write answers to held-out prompts: in a run, after it, and by several objectives. */
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import type { GeneratedText } from '../../../trainer/generate/generate-text.ts';
+import type { EvaluateResult } from '../../../trainer/handlers/evaluate-run.ts';
+import { readModelHeaders } from '../../../trainer/hub/open-model.ts';
+import { causalModel } from '../../../trainer/model/load-model.ts';
+import { priceRun } from '../../../trainer/plan/memory/predict.ts';
+import { planRun } from '../../../trainer/plan/run-plan.ts';
+import { readMetrics } from '../../../trainer/run/metrics-file.ts';
+import { runInProcess, trainRunsIn } from '../../support/run-in-process.ts';
+import { makeTinyTask } from '../../support/tiny-task.ts';
+
+const task = makeTinyTask();
+afterAll(() => rmSync(task.folder, { recursive: true, force: true }));
+const context = { ...task.context, cacheDir: join(task.folder, 'cache') };
+
+const lines = (records: readonly object[]): string => records.map(record => `${JSON.stringify(record)}\n`).join('');
+/** The answer to every prompt is the same, so that a tiny model learns it. */
+const ANSWER = '[1]';
+const prompts = Array.from({ length: 12 }, (_, i) => `Q${i}: `);
+writeFileSync(join(task.folder, 'texts.jsonl'), lines(prompts.map(prompt => ({ prompt, completion: ANSWER }))));
+writeFileSync(join(task.folder, 'pairs.jsonl'), lines(prompts.map(prompt => ({ prompt, chosen: ANSWER, rejected: 'no' }))));
+
+const recipe = (...overrides: string[]) =>
+  task.recipe(
+    'engine=portable',
+    'method=lora',
+    'target_modules=all-linear',
+    'data.train=texts.jsonl',
+    'data.eval=[]',
+    'val_size=4',
+    'eval_generation.checks=[exact_match, rouge_l, json, pattern]',
+    'eval_generation.pattern=^\\[1',
+    'eval_generation.max_new_tokens=6',
+    ...overrides,
+  );
+const train = trainRunsIn(task.folder, context, recipe);
+
+test('a run reports its answers before, during and after training, and evaluate reports the same', async () => {
+  const settings = ['num_train_epochs=12', 'learning_rate=0.03', 'eval_strategy=steps', 'eval_steps=12'];
+  const { value, events } = await train('first', settings);
+  expect(value.before?.measures).toMatchObject({ exact_match: 0, json: 0, pattern: 0 });
+  expect(value.after?.measures).toMatchObject({ exact_match: 1, rouge_l: 1, json: 1, pattern: 1 });
+  expect(value.after?.answers).toHaveLength(4);
+  expect(value.after?.answers?.[0]).toMatchObject({ prompt: expect.stringMatching(/^Q\d+: $/), reference: ANSWER, answer: ANSWER });
+  expect(events).toContainEqual(
+    expect.objectContaining({
+      type: 'log',
+      message: 'each evaluation also answers 4 held-out prompts with at most 6 tokens each, 24 in total',
+    }),
+  );
+  const metrics = await readMetrics(join(task.folder, 'first'));
+  expect(metrics.filter(({ eval_json: json }) => json !== undefined).length).toBeGreaterThan(2);
+  const adapter = join(task.folder, 'first');
+  const { value: evaluated } = await runInProcess<EvaluateResult>({ kind: 'evaluate', recipe: recipe(), adapter, context });
+  expect(evaluated.measures).toEqual(value.after?.measures);
+  expect(evaluated.answers).toEqual(value.after?.answers);
+  const [untrained] = value.before?.answers ?? [];
+  const options = { engine: 'portable', chat: false, maxNewTokens: 6, temperature: 0, topK: 0, topP: 1, seed: 0 } as const;
+  const asked = { model: join(task.folder, 'model'), revision: 'main', prompt: untrained?.prompt ?? '', options };
+  const { value: said } = await runInProcess<GeneratedText>({ kind: 'generate', ...asked, context });
+  expect(said.text).toBe(untrained?.answer);
+});
+
+test('pairs, judged answers and a teacher have prompts too, in bfloat16 as well', async () => {
+  const judged = prompts.flatMap((prompt, i) => [{ prompt, completion: i % 2 === 0 ? ANSWER : 'no', label: i % 2 === 0 }]);
+  writeFileSync(join(task.folder, 'judged.jsonl'), lines(judged));
+  const short = ['max_steps=1', 'eval_generation.max_new_tokens=2', 'eval_strategy=no'];
+  for (const settings of [
+    ['task=dpo', 'data.train=pairs.jsonl'],
+    ['task=kto', 'data.train=judged.jsonl', 'val_size=0.5'],
+    ['task=distillation', 'distillation.teacher=model', 'dtype=bfloat16'],
+  ]) {
+    const { value } = await train(settings[0] as string, [...short, ...settings]);
+    for (const found of [value.before, value.after])
+      for (const { reference, answer } of found?.answers ?? [])
+        expect([reference, answer.length > 0 && answer.length <= 2]).toEqual([ANSWER, true]);
+    expect(value.after?.answers?.length).toBeGreaterThan(0);
+  }
+});
+
+test('texts without a prompt have nothing to answer', async () => {
+  writeFileSync(join(task.folder, 'plain.jsonl'), lines(prompts.map(text => ({ text }))));
+  await expect(train('plain', ['data.train=plain.jsonl', 'max_steps=1'])).rejects.toMatchObject({
+    code: 'no-data',
+    message: 'no held-out sample has a prompt, so eval_generation has nothing to answer',
+  });
+});
+
+test('the estimate counts the cache of keys and values', async () => {
+  const { config, tensors } = await readModelHeaders(join(task.folder, 'model'));
+  const bytesOf = (...overrides: string[]): number =>
+    priceRun(planRun({ recipe: recipe(...overrides), headers: { config, tensors }, on: { engine: 'tensorflow', device: 'cpu' } }))
+      .activationBytes;
+  const plan = planRun({ recipe: recipe(), headers: { config, tensors }, on: { engine: 'tensorflow', device: 'cpu' } });
+  const model = causalModel(config);
+  const numbers = 2 * model.blocks * model.kvHeads * model.headDim * (plan.answerTokens as number);
+  expect(bytesOf() - bytesOf('eval_generation.checks=[]')).toBe(4 * numbers);
+});

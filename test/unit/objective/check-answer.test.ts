@@ -1,0 +1,58 @@
+/** The checks of written answers, ROUGE-L as in the package rouge-score, and the prompts of samples. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { answerCheckNames } from '../../../trainer/catalog/answer-checks.ts';
+import { promptsOf } from '../../../trainer/objective/answers/answer-prompts.ts';
+import { checksOf } from '../../../trainer/objective/answers/check-answer.ts';
+import { rougeL } from '../../../trainer/objective/answers/rouge.ts';
+
+interface RougeCase {
+  readonly reference: string;
+  readonly answer: string;
+  readonly f: number;
+}
+
+test('ROUGE-L is that of rouge-score (1e-12)', () => {
+  const cases: readonly RougeCase[] = JSON.parse(readFileSync(join(import.meta.dirname, '..', '..', 'golden', 'rouge.json'), 'utf8'));
+  expect(cases.length).toBeGreaterThan(50);
+  for (const { reference, answer, f } of cases) expect(rougeL(reference, answer), `${reference} | ${answer}`).toBeCloseTo(f, 12);
+});
+
+test.each([
+  ['exact_match', ' yes\n', 'yes', 1],
+  ['exact_match', 'Yes', 'yes', 0],
+  ['json', ' {"a": [1]} ', '', 1],
+  ['json', '[]', '', 1],
+  ['json', '42', '', 0],
+  ['json', 'null', '', 0],
+  ['json', '```json\n{}\n```', '', 0],
+  ['json', '{"a": 1', '', 0],
+  ['pattern', ' 17 apples', '', 1],
+  ['pattern', 'apples: 17', '', 0],
+  ['rouge_l', 'a b', 'a b', 1],
+] as const)('%s of %j', (name, answer, reference, score) => {
+  const checks = checksOf({ checks: answerCheckNames, pattern: '^\\d+', max_samples: 1, max_new_tokens: 1 });
+  expect(checks.get(name)?.(answer, reference)).toBe(score);
+});
+
+test('the prompt of a sample is what comes before its last answer', () => {
+  const example = (train: string) => ({
+    ids: Int32Array.from(train, (_, i) => i),
+    train: Uint8Array.from(train, Number),
+    file: 'a.jsonl',
+    line: 1,
+  });
+  const tokenizer = { decode: (ids: readonly number[]) => ids.join(' ') };
+  const examples = ['0011', '011001110', '1111', '0000', '0111'].map(example);
+  const { prompts, withoutPrompt } = promptsOf(examples, { tokenizer, count: 10, seed: 0 });
+  expect(prompts.map(({ prompt, reference }) => [prompt, reference])).toEqual([
+    ['0 1', '2 3'],
+    ['0 1 2 3 4', '5 6 7'],
+    ['0', '1 2 3'],
+  ]);
+  expect(withoutPrompt).toBe(2);
+  const drawn = (seed: number) => promptsOf(examples, { tokenizer, count: 2, seed }).prompts;
+  expect(drawn(1)).toHaveLength(2);
+  expect(drawn(1)).toEqual(drawn(1));
+});

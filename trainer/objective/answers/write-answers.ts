@@ -1,0 +1,105 @@
+/** Held-out prompts that a model answers in an evaluation, and what its answers are worth. */
+import type { Example } from '../../data/types.ts';
+import { contextBucket } from '../../generate/decode-program.ts';
+import { Decoder } from '../../generate/decoder.ts';
+import { decode } from '../../generate/generate-text.ts';
+import type { AnswerResult, AnswerWriter, EvaluateParams } from '../../job/evaluate.ts';
+import { type TextBase, withTokenizer } from '../../job/open-base.ts';
+import type { CausalModel } from '../../model/model-spec.ts';
+import { counted, grouped } from '../../protocol/format.ts';
+import type { AnswerView } from '../../protocol/view/run.ts';
+import { RunError } from '../../run-error.ts';
+import type { SetUpParams, TaskSetup } from '../task-setup.ts';
+import { type AnswerPrompt, promptsOf } from './answer-prompts.ts';
+import { type CheckAnswer, checksOf } from './check-answer.ts';
+
+/** Answers that a result shows, and the characters of each text: evaluations are stored in checkpoints and sent to pages. */
+const SHOWN = { answers: 8, characters: 1000 };
+
+/** The same setup, whose evaluations also write answers, if the recipe asks for them. @throws RunError 'no-data' if no held-out sample has a prompt */
+export async function withAnswers(params: SetUpParams, setup: TaskSetup): Promise<TaskSetup> {
+  const { model, evaluator, heldAnswers } = setup;
+  if (params.recipe.eval_generation.checks.length === 0 || !evaluator || !heldAnswers || model.kind !== 'causal') return setup;
+  const base = await withTokenizer({ ...params.base, model });
+  return { ...setup, evaluator: { ...evaluator, answers: answerWriter(params, base, heldAnswers()) } };
+}
+
+function answerWriter({ recipe, job }: SetUpParams, base: TextBase<CausalModel>, examples: Iterable<Example>): AnswerWriter {
+  const { max_samples: count, max_new_tokens: newTokens } = recipe.eval_generation;
+  const { tokenizer, model } = base;
+  const { prompts, withoutPrompt } = promptsOf(examples, { tokenizer, count, seed: recipe.seed });
+  if (prompts.length === 0)
+    throw new RunError(
+      'no-data',
+      'no held-out sample has a prompt, so eval_generation has nothing to answer',
+      'Hold out chats or prompts with answers, or remove eval_generation.checks',
+    );
+  if (withoutPrompt > 0) job.log('info', `${counted(withoutPrompt, 'held-out sample')} without a prompt cannot be answered`);
+  job.log(
+    'info',
+    `each evaluation also answers ${counted(prompts.length, 'held-out prompt')} with at most ${counted(newTokens, 'token')} each, ${grouped(prompts.length * newTokens)} in total`,
+  );
+  const longest = prompts.reduce((most, { ids }) => Math.max(most, ids.length), 0);
+  const tokens = contextBucket(Math.min(longest + newTokens, model.maxPositions), model.maxPositions);
+  return {
+    model,
+    tokens,
+    write: scope => writeAnswers(scope, { base, prompts, tokens, newTokens, checks: checksOf(recipe.eval_generation) }),
+  };
+}
+
+interface WriteParams {
+  readonly base: TextBase<CausalModel>;
+  readonly prompts: readonly AnswerPrompt[];
+  /** Room of the cache. */
+  readonly tokens: number;
+  readonly newTokens: number;
+  readonly checks: ReadonlyMap<string, CheckAnswer>;
+}
+
+type Scope = Omit<EvaluateParams, 'evaluator'>;
+
+/** Writes all answers. With several processes, each writes some of them, and all get all. */
+async function writeAnswers(scope: Scope, params: WriteParams): Promise<AnswerResult | undefined> {
+  const { job, session, ranks } = scope;
+  const { base, prompts, tokens } = params;
+  const decoder = new Decoder(session, tokens, base.model.turning);
+  const report = job.progress('evaluate', prompts.length, 'answers');
+  const written: AnswerView[] = [];
+  const [stride, own] = [ranks?.size ?? 1, ranks?.rank ?? 0];
+  for (let first = 0; first < prompts.length; first += stride) {
+    ranks?.agree();
+    await job.yieldToEvents();
+    if (job.stop) return undefined;
+    const prompt = prompts[first + own];
+    const answer = prompt && (await writeAnswer(scope, params, decoder, prompt));
+    const all = ranks ? ranks.all(answer) : [answer];
+    written.push(...all.filter(one => one !== undefined));
+    report(written.length);
+  }
+  const mean = (name: string): number => written.reduce((sum, { scores }) => sum + (scores[name] ?? Number.NaN), 0) / written.length;
+  return {
+    measures: Object.fromEntries([...params.checks.keys()].map(name => [name, mean(name)])),
+    answers: written.slice(0, SHOWN.answers).map(one => ({
+      ...one,
+      prompt: one.prompt.slice(-SHOWN.characters),
+      reference: one.reference.slice(0, SHOWN.characters),
+      answer: one.answer.slice(0, SHOWN.characters),
+    })),
+  };
+}
+
+/** A prompt without room for an answer has an empty one. */
+async function writeAnswer(
+  { job }: Scope,
+  { base: { tokenizer, model }, newTokens, checks }: WriteParams,
+  decoder: Decoder,
+  { ids, prompt, reference }: AnswerPrompt,
+): Promise<AnswerView> {
+  const options = { temperature: 0, topK: 0, topP: 1, seed: 0, maxNewTokens: newTokens };
+  const hasRoom = ids.length < model.maxPositions;
+  const isCanceled = (): boolean => job.stop !== undefined;
+  const found = hasRoom ? await decode({ decoder, tokenizer, ids, maxTokens: model.maxPositions, options, isCanceled }) : undefined;
+  const answer = found?.text ?? '';
+  return { prompt, reference, answer, scores: Object.fromEntries([...checks].map(([name, check]) => [name, check(answer, reference)])) };
+}

@@ -1,0 +1,73 @@
+/** Rules about answers that are written and checked during an evaluation. */
+import { answerChecks } from '../../catalog/answer-checks.ts';
+import { isOneOf, namesOf, orList } from '../../catalog/entries.ts';
+import { objectiveCatalog } from '../../catalog/objectives.ts';
+import { grouped } from '../format.ts';
+import type { Recipe } from '../recipe-schema.ts';
+import type { Rule } from './rule.ts';
+
+/** Twenty times the default. */
+const MANY_TOKENS = 20_000;
+
+const writesAnswers = ({ task, eval_generation: { checks } }: Recipe): boolean =>
+  objectiveCatalog[task].model === 'causal' && checks.length > 0;
+
+export const generationRules: readonly Rule[] = [
+  {
+    code: 'no-pattern',
+    severity: 'error',
+    doc: 'The check of a pattern has a pattern.',
+    reads: ['task', 'eval_generation.checks', 'eval_generation.pattern'],
+    check: recipe => {
+      const check = recipe.eval_generation.checks.find(name => answerChecks[name].readsPattern);
+      return writesAnswers(recipe) && check !== undefined && recipe.eval_generation.pattern === undefined
+        ? { at: 'eval_generation.checks', message: `the check '${check}' needs a regular expression: set eval_generation.pattern` }
+        : undefined;
+    },
+  },
+  {
+    code: 'no-held-out-prompts',
+    severity: 'error',
+    doc: 'Answers are written to held-out prompts.',
+    reads: ['task', 'eval_generation.checks', 'data.eval', 'val_size'],
+    check: recipe =>
+      writesAnswers(recipe) && recipe.data.eval.length === 0 && recipe.val_size === 0
+        ? {
+            at: 'eval_generation.checks',
+            message: "there are no held-out prompts to answer: set 'data.eval' or 'val_size'",
+          }
+        : undefined,
+  },
+  {
+    code: 'metric-not-checked',
+    severity: 'error',
+    doc: 'A metric of written answers is among the checks of the evaluation.',
+    reads: ['task', 'metric_for_best_model', 'eval_generation.checks'],
+    check: ({ task, metric_for_best_model: metric, eval_generation: { checks } }) =>
+      objectiveCatalog[task].model === 'causal' && isOneOf(namesOf(answerChecks), metric) && !checks.includes(metric)
+        ? {
+            at: 'metric_for_best_model',
+            message: `'${metric}' is only known if answers are checked for it: add it to eval_generation.checks`,
+            suggestion: { kind: 'replace-value', to: 'loss' },
+          }
+        : undefined,
+  },
+  {
+    code: 'long-evaluation',
+    severity: 'warning',
+    doc: `An evaluation writes at most ${grouped(MANY_TOKENS)} tokens.`,
+    reads: ['task', 'eval_generation.checks', 'eval_generation.max_samples', 'eval_generation.max_new_tokens'],
+    check: recipe => {
+      const { max_samples: samples, max_new_tokens: tokens } = recipe.eval_generation;
+      return writesAnswers(recipe) && samples * tokens > MANY_TOKENS
+        ? {
+            at: 'eval_generation.max_samples',
+            message: `each evaluation writes up to ${grouped(samples * tokens)} tokens, one after the other (${grouped(samples)} answers of ${grouped(tokens)}): it can take longer than the training between two of them`,
+          }
+        : undefined;
+    },
+  },
+];
+
+/** The checks that read the pattern, for people. */
+export const patternChecks = orList(namesOf(answerChecks).filter(name => answerChecks[name].readsPattern));

@@ -1,0 +1,40 @@
+/** Settings of answers that are written and checked during an evaluation. */
+import { answerChecks } from '../../catalog/answer-checks.ts';
+import { choicesOf } from '../../catalog/entries.ts';
+import { linearPattern, PatternError } from '../linear-pattern.ts';
+import { defaulted, FAIR_SWEEP, group, optional } from './setting.ts';
+import { choice, integer, listOf, text } from './value-type.ts';
+
+/** The longest expression that is compiled. */
+const MAX_PATTERN = 1000;
+
+/** Returns what is wrong with the regular expression of a user, if anything. */
+export function refusePattern(source: string): string | undefined {
+  try {
+    linearPattern(source);
+    return undefined;
+  } catch (error) {
+    if (error instanceof PatternError) return `the pattern ${error.message}`;
+    throw error;
+  }
+}
+
+export const generationGroup = group('Answers to held-out prompts that the model writes in every evaluation, and how they are checked.', {
+  checks: defaulted(listOf(choice(choicesOf(answerChecks)), 'a check or a list of checks'), [], {
+    fixedInSweep: FAIR_SWEEP,
+    doc: 'Each evaluation also has the model answer held-out prompts, greedily, and reports how its answers do: as `eval_exact_match`, `eval_json` and so on, before, during and after training.',
+    memory: 'A cache of keys and values for the longest prompt with its answer.',
+  }),
+  pattern: optional(text({ noun: 'regular expression', maxLength: MAX_PATTERN, refuse: refusePattern }), {
+    fixedInSweep: FAIR_SWEEP,
+    doc: 'The regular expression of the check `pattern`, in the syntax of JavaScript without look-around and back-references. It may match anywhere: ^ and $ hold it to the whole answer.',
+  }),
+  max_samples: defaulted(integer({ min: 1, max: 10_000 }), 16, {
+    fixedInSweep: FAIR_SWEEP,
+    doc: 'The number of held-out prompts that are answered. If there are more, some are drawn, the same in every evaluation.',
+  }),
+  max_new_tokens: defaulted(integer({ min: 1, max: 4096 }), 64, {
+    fixedInSweep: FAIR_SWEEP,
+    doc: 'The most tokens of an answer; it ends there if the model has not ended it.',
+  }),
+});
