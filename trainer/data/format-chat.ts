@@ -88,11 +88,33 @@ function answerSpan(chat: Conversation, whole: string, index: number, settings: 
 
 /** The end of the generation prompt, or of as much of it as the template writes before an answer. */
 function startOf(chat: Conversation, whole: string, index: number, settings: ChatSettings): number | undefined {
-  const prompt = render(chat, index, true, settings).text;
+  const prompt = index === 0 ? openingPrompt(chat, settings) : render(chat, index, true, settings).text;
   if (whole.startsWith(prompt)) return prompt.length;
-  // Some templates open the reasoning in the generation prompt, and write an answer without it.
-  const shared = commonPrefix(prompt, whole);
+  // Some templates open the reasoning in the generation prompt, and write an answer without it. Both may begin with the same characters.
+  const shared = Math.min(commonPrefix(prompt, whole), startOfText(chat, whole, index, settings));
   return index > 0 && shared > render(chat, index, false, settings).text.length ? shared : undefined;
+}
+
+/** The place in the whole text where the text of an answer begins; its end if the answer has none, or the template removes its beginning. */
+function startOfText(chat: Conversation, whole: string, index: number, settings: ChatSettings): number {
+  const text = textOfContent(elementAt(chat.messages, index).content);
+  if (text.trim() === '') return whole.length;
+  const messages = chat.messages.map((each, i) => (i === index ? { ...each, content: MARK + text } : each));
+  return commonPrefix(whole, render({ ...chat, messages }, messages.length, false, settings).text);
+}
+
+/** The generation prompt of a chat without any turn. Throws DataError where the template writes none. */
+function openingPrompt(chat: Conversation, settings: ChatSettings): string {
+  try {
+    return render(chat, 0, true, settings).text;
+  } catch {
+    throw new DataError({
+      ...settings.place,
+      key: 'messages[0]',
+      problem: "the chat begins with an answer, and the model's chat template needs a turn before it",
+      advice: 'Put the turn that it answers before it, or set data.trained_turns: last',
+    });
+  }
 }
 
 /**

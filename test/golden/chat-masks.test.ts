@@ -1,0 +1,118 @@
+/** Token ids and trained tokens of 40 conversations through ten chat templates: those of Transformers and TRL. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { chatRendererOf } from '../../trainer/data/chat-renderer.ts';
+import { createEncoder } from '../../trainer/data/encoder.ts';
+import { formatExample } from '../../trainer/data/format-example.ts';
+import type { FormattedExample } from '../../trainer/data/types.ts';
+import { createTokenizer } from '../../trainer/format/tokenizer/tokenizer.ts';
+import { messageOf } from '../../trainer/protocol/error-facts.ts';
+
+interface Row {
+  readonly count: number;
+  readonly sum: number;
+  /** Begin and end of each trained run; absent where no reference marks them. */
+  readonly runs?: readonly (readonly [number, number])[];
+}
+
+interface Golden {
+  readonly conversations: readonly Readonly<Record<string, unknown>>[];
+  readonly tokenizer: unknown;
+  readonly templates: Readonly<Record<string, readonly (Row | null)[]>>;
+}
+
+const golden: Golden = JSON.parse(readFileSync(join(import.meta.dirname, 'chat_masks.json'), 'utf8'));
+const tokenizer = createTokenizer({
+  source: 'chat_masks.json',
+  files: new Map([
+    ['tokenizer.json', JSON.stringify(golden.tokenizer)],
+    ['tokenizer_config.json', JSON.stringify({ bos_token: '<s>', eos_token: '</s>' })],
+  ]),
+});
+const encoder = createEncoder(tokenizer);
+
+function format(template: string, value: Readonly<Record<string, unknown>>): FormattedExample {
+  const chatTemplate = readFileSync(join(import.meta.dirname, 'jinja', 'templates', `${template}.jinja`), 'utf8');
+  return formatExample(
+    { file: 'chats.jsonl', line: 1, value },
+    {
+      format: 'messages',
+      promptTemplate: '',
+      labels: [],
+      shownLabels: [],
+      chat: 'auto',
+      completionOnly: true,
+      trainedTurns: 'all',
+      chatRenderer: chatRendererOf({ chatTemplate, specialTokens: tokenizer.specialTokens }, () => new Date(2024, 6, 4, 15, 5, 9)),
+    },
+  );
+}
+
+/** Returns the tokens of the pieces, each encoded by itself as in training, and the runs of trained ones. */
+function encoded({ pieces }: FormattedExample): { readonly ids: readonly number[]; readonly runs: readonly (readonly number[])[] } {
+  const ids: number[] = [];
+  const trains: boolean[] = [];
+  for (const { text, train } of pieces) {
+    const found = ids.length === 0 ? encoder.startPlain(text) : encoder.next(text);
+    ids.push(...found);
+    trains.push(...found.map(() => train));
+  }
+  // Two answers in a row are one run.
+  const edges = [...trains, false].flatMap((flag, i) => (flag === (trains[i - 1] ?? false) ? [] : [i]));
+  return { ids, runs: edges.flatMap((edge, i) => (i % 2 === 0 ? [[edge, edges[i + 1] ?? 0]] : [])) };
+}
+
+const sumOf = (ids: readonly number[]): number => ids.reduce((sum, id, i) => (sum + (i + 1) * id) % (2 ** 31 - 1), 0);
+
+/** Reasons for which a conversation is refused although its template makes a text of it. */
+const REASONS: Readonly<Record<string, RegExp>> = {
+  empty: /an empty answer/,
+  field: /does not use this field|does not write this tool/,
+  part: /leaves out a part of this answer/,
+  place: /cannot be found in the text/,
+  begins: /begins with an answer/,
+};
+
+function reasonOf(error: unknown): string {
+  const message = messageOf(error);
+  return Object.keys(REASONS).find(name => REASONS[name]?.test(message)) ?? message;
+}
+
+/** The conversations that training refuses, by template and reason. */
+const REFUSED: Readonly<Record<string, Readonly<Record<string, readonly number[]>>>> = {
+  chatml: { empty: [23], field: [33, 34, 35, 37, 38, 39] },
+  'deepseek-r1': { empty: [23], place: [29], part: [31, 32], field: [33, 34, 35, 37, 38, 39] },
+  gemma3: { empty: [23], field: [33, 34, 39] },
+  // The template ends the last answer with another token than earlier ones.
+  'gpt-oss': { place: [2, 3, 4, 5, 6, 21, 28, 32, 33], empty: [23], begins: [29], part: [37, 38] },
+  llama2: { empty: [23], field: [33, 34, 39] },
+  llama3: { empty: [23], begins: [29], field: [33, 34], part: [37] },
+  // The template drops the system message where the last turn is an answer.
+  mistral: { place: [1, 3, 25, 26, 37], empty: [23], field: [33, 34] },
+  phi4: { empty: [23], field: [33, 34, 35, 37, 38, 39] },
+  qwen3: { empty: [23], place: [28], begins: [29], part: [32, 33] },
+  smollm3: { empty: [23], field: [33, 34, 35, 36, 37, 38] },
+};
+
+describe.each(Object.entries(golden.templates))('%s', (name, rows) => {
+  test('ids and trained tokens', () => {
+    const refused: Record<string, number[]> = {};
+    const refuse = (reason: string, i: number) => {
+      refused[reason] = [...(refused[reason] ?? []), i];
+    };
+    for (const [i, row] of rows.entries()) {
+      let example: FormattedExample;
+      try {
+        example = format(name, golden.conversations[i] ?? {});
+      } catch (error) {
+        if (row !== null) refuse(reasonOf(error), i);
+        continue;
+      }
+      const { ids, runs } = encoded(example);
+      expect({ i, count: ids.length, sum: sumOf(ids) }).toEqual({ i, count: row?.count, sum: row?.sum });
+      if (row?.runs) expect({ i, runs }).toEqual({ i, runs: row.runs });
+    }
+    expect(refused).toEqual(REFUSED[name]);
+  });
+});
