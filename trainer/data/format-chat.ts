@@ -38,7 +38,8 @@ export function chatPieces(chat: Conversation, settings: ChatSettings): Formatte
   const spans = marked
     ? markedAnswers(chat, whole, answers, settings)
     : answers.map(index => answerSpan(chat, whole.text, index, settings));
-  return { pieces: piecesOf(whole.text, spans), notes: notesOf(chat, whole.text, settings) };
+  const calls = callsOf(chat, answers, spans.length);
+  return { pieces: piecesOf(whole.text, spans, calls), notes: notesOf(chat, whole.text, settings) };
 }
 
 /** The answers that are trained, by their place in the chat. */
@@ -47,11 +48,20 @@ function answersOf({ messages, trains }: Conversation, trainedTurns: TrainedTurn
   return (trainedTurns === 'last' ? all.slice(-1) : all).filter(index => trains?.[index] ?? true);
 }
 
-function piecesOf(text: string, spans: readonly Span[]): Piece[] {
+/** Whether each stretch holds a call; where stretches are not answers, one by one, each may. */
+function callsOf({ messages }: Conversation, answers: readonly number[], stretches: number): readonly boolean[] {
+  const isCall = (index: number): boolean => messages[index]?.tool_calls !== undefined;
+  return answers.length === stretches ? answers.map(isCall) : Array.from({ length: stretches }, () => answers.some(isCall));
+}
+
+function piecesOf(text: string, spans: readonly Span[], calls: readonly boolean[]): Piece[] {
   const pieces: Piece[] = [];
   let done = 0;
-  for (const [from, to] of spans) {
-    pieces.push({ text: text.slice(done, from), train: false }, { text: text.slice(from, to), train: true });
+  for (const [i, [from, to]] of spans.entries()) {
+    pieces.push(
+      { text: text.slice(done, from), train: false },
+      { text: text.slice(from, to), train: true, ...(calls[i] && { isCall: true }) },
+    );
     done = to;
   }
   pieces.push({ text: text.slice(done), train: false });

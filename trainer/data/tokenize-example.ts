@@ -6,8 +6,11 @@ import { safeCut } from './encoder.ts';
 import type { FormattedExample, Piece, TokenSequence } from './types.ts';
 import { countTargets } from './types.ts';
 
-/** The part that a sample longer than allowed loses: the end or the middle of its flexible stretch; or `error`. */
-export type Truncation = 'end' | 'middle' | 'error';
+/**
+ * The part that a sample longer than allowed loses: the end or the middle of its flexible stretch; or `error`. With `turns`, a chat ends after
+ * the last of its answers that fits, and loses the end of its first answer only where that does not fit and calls no tool.
+ */
+export type Truncation = 'turns' | 'end' | 'middle' | 'error';
 
 export interface TokenizeSettings {
   readonly encoder: Encoder;
@@ -19,7 +22,7 @@ export interface TokenizeSettings {
 }
 
 export type TokenizeResult =
-  | { readonly kind: 'kept'; readonly sequence: TokenSequence; readonly truncated: boolean }
+  | { readonly kind: 'kept'; readonly sequence: TokenSequence; readonly truncated: boolean; readonly endsEarlier?: boolean }
   | { readonly kind: 'dropped'; readonly reason: DropReason };
 
 /** no_target: nothing to learn in the sample. cut_off: nothing left after cutting it to length. */
@@ -37,7 +40,7 @@ export function tokenizeExample(example: FormattedExample, settings: TokenizeSet
   // What comes after the last target predicts nothing that is learned.
   const [prompt, ...others] = trainRuns(example.pieces.slice(0, example.pieces.findLastIndex(piece => piece.train) + 1));
   if (prompt === undefined) return { kind: 'dropped', reason: 'no_target' };
-  const rest: EncodedRun[] = others.map(({ train, pieces }) => ({ train, ids: encoder.next(textOf(pieces)) }));
+  const rest: EncodedRun[] = others.map(run => ({ train: run.train, ids: encoder.next(textOf(run.pieces)), isCall: isCall(run) }));
   const last = rest.at(-1);
   if (!example.chat && settings.eosId !== undefined && last?.train) last.ids.push(settings.eosId);
   const spare = maxLength - rest.reduce((sum, run) => sum + run.ids.length, 0);
@@ -56,7 +59,22 @@ export function tokenizeExample(example: FormattedExample, settings: TokenizeSet
   const shortened = stretch === undefined ? undefined : shortenPrompt(prompt.pieces, start, spare - ending.length, encode, settings);
   shortened?.push(...ending);
   const ids = shortened ?? whole ?? encode(textOf(prompt.pieces));
-  return result([{ train: prompt.train, ids }, ...rest], true, maxLength);
+  const runs = [{ train: prompt.train, ids, isCall: isCall(prompt) }, ...rest];
+  if (!example.chat || truncation !== 'turns') return result(runs, true, maxLength);
+  const end = lastAnswerEnd(runs, maxLength);
+  if (end === undefined) return result(runs, true, runs.find(({ train }) => train)?.isCall ? 0 : maxLength);
+  const made = result(runs, true, end);
+  return made.kind === 'kept' && end < (lastAnswerEnd(runs) ?? end) ? { ...made, endsEarlier: true } : made;
+}
+
+/** The end of the last trained run of which all tokens fit. */
+function lastAnswerEnd(runs: readonly EncodedRun[], maxLength = Number.POSITIVE_INFINITY): number | undefined {
+  let [at, found]: [number, number | undefined] = [0, undefined];
+  for (const { train, ids } of runs) {
+    at += ids.length;
+    if (train && at <= maxLength) found = at;
+  }
+  return found;
 }
 
 interface Run {
@@ -67,7 +85,10 @@ interface Run {
 interface EncodedRun {
   readonly train: boolean;
   readonly ids: number[];
+  readonly isCall?: boolean;
 }
+
+const isCall = ({ train, pieces }: Run): boolean => train && pieces.some(piece => piece.isCall);
 
 /** Neighboring pieces with the same flag: each run is encoded as a whole. */
 function trainRuns(pieces: readonly Piece[]): Run[] {
@@ -96,7 +117,7 @@ function shortenPrompt(
   const tail = encoder.next(textOf(pieces.slice(at + 1)));
   const room = budget - head.length - tail.length;
   if (room < 0) return undefined;
-  if (truncation === 'end') return [...head, ...start.slice(0, room), ...tail];
+  if (truncation !== 'middle') return [...head, ...start.slice(0, room), ...tail];
   const front = Math.ceil(room / 2);
   return [...head, ...start.slice(0, front), ...lastTokens(pieces[at]?.text ?? '', room - front, encoder), ...tail];
 }

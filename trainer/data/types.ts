@@ -65,6 +65,8 @@ export interface Piece {
   readonly train: boolean;
   /** Whether this stretch is shortened first if the sample is too long. */
   readonly shrink?: boolean;
+  /** A call of a tool, which has no meaning if it is cut. */
+  readonly isCall?: boolean;
 }
 
 export interface FormattedExample {

@@ -138,7 +138,7 @@ export function datasetSettings(
     chat: 'auto',
     completionOnly: data.completion_only,
     trainedTurns: data.trained_turns,
-    truncation: 'end',
+    truncation: data.truncation,
     textSplit: 'file',
     seed: recipe.seed,
   };

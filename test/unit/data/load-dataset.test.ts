@@ -91,6 +91,20 @@ describe('loadDataset', () => {
     );
   });
 
+  it('counts chats that end after an earlier answer', async () => {
+    const turn = (role: string, content: string) => ({ role, content });
+    const begin = [turn('user', 'Hi'), turn('assistant', 'Ho')];
+    const file = lines({ messages: begin }, { messages: [...begin, turn('user', 'More'), turn('assistant', 'and '.repeat(20))] });
+    const data = await load([file], { truncation: 'turns' }, { chatRenderer: renderTurns });
+    expect(data.report).toMatchObject({
+      kept: 2,
+      truncated: 1,
+      notes: { 'end after an earlier answer, because the next one does not fit into max_length': 1 },
+    });
+    const [one, other] = [...data.examples];
+    expect(other?.ids).toEqual(one?.ids);
+  });
+
   it('names file, line and key of what does not fit', async () => {
     const mixed = lines({ text: 'a' }, { text: 'b' }, { prompt: 'c', completion: 'd' });
     await expect(load([mixed])).rejects.toThrow(

@@ -49,6 +49,24 @@ describe('tokenizeExample', () => {
     expect(tokenize({ chat: true, pieces: [{ text: 'abc', train: true }] })).toBe('a[bc]');
   });
 
+  it('ends a chat after the last answer that fits, and never in a call', () => {
+    const chat = (isCall: boolean): FormattedExample => ({
+      chat: true,
+      pieces: [
+        { text: 'u:', train: false },
+        { text: 'abc;', train: true, isCall },
+        { text: 'u:', train: false },
+        { text: 'defg;', train: true },
+      ],
+    });
+    expect(tokenize(chat(true), { truncation: 'turns' })).toBe('u:[abc;]u:[defg;]');
+    for (const maxLength of [12, 9, 6]) expect(tokenize(chat(true), { maxLength, truncation: 'turns' })).toBe('u:[abc;] cut');
+    expect(tokenize(chat(true), { maxLength: 5, truncation: 'turns' })).toBe('cut_off');
+    expect(tokenize(chat(false), { maxLength: 5, truncation: 'turns' })).toBe('u:[abc] cut');
+    expect(tokenize(chat(true), { maxLength: 10, truncation: 'end' })).toBe('u:[abc;]u:[de] cut');
+    expect(tokenize(example('T:', 'abcdefghij', ' L:', ' x'), { maxLength: 13, truncation: 'turns' })).toBe('<bos>T:abcd L:[ x<eos>] cut');
+  });
+
   it('cuts the flexible text at its end or in its middle', () => {
     const formatted = example('T:', 'abcdefghij', ' L:', ' x');
     expect(tokenize(formatted, { maxLength: 13 })).toBe('<bos>T:abcd L:[ x<eos>] cut');

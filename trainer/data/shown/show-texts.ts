@@ -24,7 +24,7 @@ export async function* showTexts(input: ShowTextsInput): AsyncGenerator<SampleTo
   const { records, detected, recordSettings } = await openForTokenizing({ files, settings, maxLength }, problems);
   input.onFormat?.(detected.format, detected.reason);
   const make = sampleTokenizer(recordSettings, input);
-  const makeWhole = sampleTokenizer({ ...recordSettings, maxLength: maxLength + MORE_TOKENS }, input);
+  const makeWhole = sampleTokenizer({ ...recordSettings, truncation: 'end', maxLength: maxLength + MORE_TOKENS }, input);
   yield* samplesToShow(drawStream(records, drawOf(settings)), problems, {
     placeOf: record => record,
     show: record => {

@@ -67,7 +67,8 @@ export function sampleTokenizer(
     const { label, notes = [], ...formatted } = formatExample(record, formatting);
     const result = tokenizeExample(formatted, tokenizing, { file, line });
     if (result.kind === 'dropped') return { sequences: [], dropped: result.reason, truncated: false, label, notes };
-    return { sequences: chunkSequence(result.sequence, maxLength), truncated: result.truncated, label, notes };
+    const found = result.endsEarlier ? [...notes, 'end after an earlier answer, because the next one does not fit into max_length'] : notes;
+    return { sequences: chunkSequence(result.sequence, maxLength), truncated: result.truncated, label, notes: found };
   };
 }
 

@@ -89,6 +89,15 @@ export const dataGroup = group('The data: files, format and preprocessing.', {
     'all',
     { doc: 'Which answers of a chat count; `train: false` or `weight: 0` in a turn leaves out single ones.' },
   ),
+  truncation: defaulted(
+    choice({
+      turns:
+        'The chat ends after the last answer that fits. The first answer is cut if it does not fit, unless it calls a tool: then the chat is dropped.',
+      end: 'The chat ends at the last token that fits, in the middle of an answer or a call.',
+    }),
+    'turns',
+    { doc: 'Where a chat that is longer than max_length is cut. The log counts such chats, and the preview shows what they lose.' },
+  ),
   image_size: optional(integer({ min: 8, max: 4096 }), {
     doc: 'Height and width of images for convolutional networks; other models have a fixed size.',
     memory: 'Activations grow quadratically.',

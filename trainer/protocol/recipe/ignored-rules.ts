@@ -186,6 +186,12 @@ const conditions: readonly Condition[] = [
     isUsed: ({ task }) => objectiveCatalog[task].model === 'causal',
   },
   {
+    settings: ['data.truncation'],
+    when: 'to next tokens, with data.completion_only',
+    reads: ['task', 'data.completion_only'],
+    isUsed: ({ task, data }) => objectiveCatalog[task].target === 'tokens' && data.completion_only,
+  },
+  {
     settings: ['eval_generation.checks'],
     when: 'to language models',
     reads: ['task'],
