@@ -47,7 +47,7 @@ export class Workbench {
 
   /** @param name of the pictures that `screenshot` takes */
   static async open(browser: Browser, url: string, name: string): Promise<Workbench> {
-    const context = await browser.newContext({ viewport: SIZE });
+    const context = await browser.newContext({ viewport: SIZE, reducedMotion: 'reduce' });
     const page = await context.newPage();
     page.setDefaultTimeout(PATIENCE_MS);
     await page.goto(url);

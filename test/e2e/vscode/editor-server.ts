@@ -1,6 +1,6 @@
 /** A VS Code of its own for a test file: server, user data, extensions, state of Rowtune; everything ends with `stop`. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path, { join } from 'node:path';
 import { cacheDir as userCacheDir } from '../../support/cache-dir.ts';
@@ -12,6 +12,9 @@ const SETTINGS = {
   'workbench.startupEditor': 'none',
   'workbench.colorTheme': 'Default Dark Modern',
   'workbench.tips.enabled': false,
+  // What moves without end is drawn without end, by a processor.
+  'workbench.reduceMotion': 'on',
+  'editor.cursorBlinking': 'solid',
   'workbench.secondarySideBar.defaultVisibility': 'hidden',
   'chat.disableAIFeatures': true,
   'chat.commandCenter.enabled': false,
@@ -32,14 +35,13 @@ const SETTINGS = {
 const END_MS = 60_000;
 
 export interface EditorParams {
-  /** As `findEditor` gives it. */
-  readonly editor: { readonly node: string; readonly main: string };
-  readonly vsix: string;
+  /** As `findEditor` gives it, with the folder in which it has installed the package. */
+  readonly editor: { readonly node: string; readonly main: string; readonly extensions: string };
   /** The user's settings, in addition to those that all tests have. */
   readonly settings?: Readonly<Record<string, unknown>>;
   /** The folder of Rowtune's engines and models; the user's own where none is given. */
   readonly cacheDir?: string;
-  /** Packages of other extensions, installed next to ours. */
+  /** Packages of other extensions, to be installed next to ours. */
   readonly extensions?: readonly string[];
 }
 
@@ -63,17 +65,17 @@ export interface EditorProcess {
   readonly command: string;
 }
 
-/** Starts an editor with the package installed as a user would. */
+/** Starts an editor that has the package. */
 export async function startEditor({
   editor,
-  vsix,
   settings = {},
   cacheDir = userCacheDir,
   extensions: others = [],
 }: EditorParams): Promise<EditorServer> {
   const home = mkdtempSync(join(tmpdir(), 'rowtune-editor-'));
   const [userData, extensions, stateDir] = ['user-data', 'extensions', 'state'].map(name => join(home, name)) as [string, string, string];
-  for (const folder of [join(userData, 'User'), extensions, stateDir]) mkdirSync(folder, { recursive: true });
+  for (const folder of [join(userData, 'User'), stateDir]) mkdirSync(folder, { recursive: true });
+  cpSync(editor.extensions, extensions, { recursive: true });
   let written = { ...SETTINGS, ...settings };
   const changeSettings = (changes: Readonly<Record<string, unknown>>): void => {
     written = { ...written, ...changes };
@@ -90,10 +92,10 @@ export async function startEditor({
     '--telemetry-level',
     'off',
   ];
-  const installs = [vsix, ...others].flatMap(file => ['--install-extension', file]);
-  execFileSync(editor.node, [editor.main, ...installs, ...options], { env, stdio: ['ignore', 'ignore', 'pipe'] });
+  const installs = others.flatMap(file => ['--install-extension', file]);
+  if (installs.length > 0) execFileSync(editor.node, [editor.main, ...installs, ...options], { env, stdio: ['ignore', 'ignore', 'pipe'] });
   const installed = readdirSync(extensions).find(name => name.startsWith('rowtune.'));
-  if (installed === undefined) throw new Error(`${vsix} was not installed into ${extensions}`);
+  if (installed === undefined) throw new Error(`the package was not installed into ${editor.extensions}`);
   const commandLine = join(extensions, installed, 'bin', 'rowtune.mjs');
   const listen = ['--without-connection-token', '--host', '127.0.0.1', '--port', '0'];
   const server = spawn(editor.node, [editor.main, ...listen, ...options], { env, stdio: ['ignore', 'pipe', 'pipe'] });
