@@ -86,6 +86,11 @@ export const dataDiagnostics = {
     about:
       'Samples of sentence embeddings have the same text as anchor and positive. Their cosine is 1 whatever the model does, so they teach nothing (unless dropout is to make the difference, as in SimCSE), and evaluations count them as found. Files of up to 4 MB are read to the end, and the first 1000 samples of others.',
   },
+  'single-documents': {
+    about:
+      'Held-out queries of a reranker have a single document. It ranks first whatever the model says, so these queries raise `ndcg_at_10`, `mrr_at_10` and `map` without measuring anything. Files of up to 4 MB are read.',
+    fix: 'Add documents to these queries that are not relevant, or remove the queries.',
+  },
   'one-judgment': {
     about:
       'The training data of `task: kto` has only desirable or only undesirable answers, so there is no margin between both. Files of up to 4 MB are counted.',

@@ -41,6 +41,8 @@ export interface DataFact {
   readonly format?: DataFormat;
   /** Samples, of those that were read, that compare a text with itself. */
   readonly sameTexts?: { readonly count: number; readonly of: number; readonly line: number } | undefined;
+  /** Queries of a reranker's file that was read to its end, and those with a single document. */
+  readonly queries?: { readonly count: number; readonly single: number } | undefined;
   /** Samples of each label, if the task or the measure uses labels and counting them is quick. */
   readonly labels?: LabelCounts;
 }

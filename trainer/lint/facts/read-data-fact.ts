@@ -55,6 +55,7 @@ export async function readDataFact({ written, full, data, task, embedding, count
     const tagged = objectiveCatalog[task].target === 'tags';
     const tags = new Map<string, DataPlace>();
     const same: number[] = [];
+    const documents = new Map<string, number>();
     let checked = 0;
     const check = (record: DataRecord): void => {
       const renamed = renameColumns(record, data.columns);
@@ -87,7 +88,8 @@ export async function readDataFact({ written, full, data, task, embedding, count
       }
       if (objectiveCatalog[task].model === 'classifier') {
         labeled ??= findColumns(renamed, objectiveCatalog[task].target === 'labels' ? data.labels : []);
-        checkLabeled(renamed, labeled, { task, labels: data.labels });
+        const query = checkLabeled(renamed, labeled, { task, labels: data.labels });
+        if (objectiveCatalog[task].ranks) documents.set(query, (documents.get(query) ?? 0) + 1);
         return;
       }
       format ??= data.format === 'auto' ? detectFormat(renamed).format : data.format;
@@ -116,7 +118,9 @@ export async function readDataFact({ written, full, data, task, embedding, count
     const labels = counts ? await countFileLabels(base.full, { data, task }) : undefined;
     const [line] = same;
     const sameTexts = line === undefined ? undefined : { count: same.length, of: checked, line };
-    return { ...base, state: 'ok', columns, format, rows, bytes, labels, sameTexts };
+    const single = [...documents.values()].filter(count => count === 1).length;
+    const queries = documents.size > 0 && checked < limit ? { count: documents.size, single } : undefined;
+    return { ...base, state: 'ok', columns, format, rows, bytes, labels, sameTexts, queries };
   } catch (error) {
     const columns = columnsOf(first);
     if (!(error instanceof DataError)) return { ...base, state: 'unreadable', reason: String(error), columns };
@@ -134,14 +138,14 @@ export async function readDataFact({ written, full, data, task, embedding, count
   }
 }
 
-/** As a classifier or a regression reads it. */
+/** Reads a sample as a classifier or a regression does. @returns its text, the query of a reranker */
 function checkLabeled(
   record: DataRecord,
   columns: LabeledColumns,
   { task, labels }: { readonly task: Task; readonly labels: readonly string[] },
-): void {
+): string {
   const { target, ranks } = objectiveCatalog[task];
-  labeledRecord(record, columns, { ranks, regression: target === 'number', multiple: target === 'labels', labels });
+  return labeledRecord(record, columns, { ranks, regression: target === 'number', multiple: target === 'labels', labels }).first;
 }
 
 const columnsOf = (record: DataRecord | undefined): string[] => Object.keys(record?.value ?? {}).slice(0, 200);

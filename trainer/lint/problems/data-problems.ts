@@ -58,6 +58,19 @@ export function* sameTextProblems({ data, values }: RecipeView): Generator<Repor
   }
 }
 
+/** Held-out queries of a reranker whose only document ranks first in any case. */
+export function* queryProblems({ data, values }: RecipeView): Generator<Report> {
+  for (const [i, { queries }] of data.slice(values.data.train.length).entries()) {
+    if (!queries || queries.single === 0) continue;
+    yield {
+      code: 'single-documents',
+      severity: 'warning',
+      path: ['data', 'eval', i],
+      message: `queries with a single document: ${queries.single} of ${queries.count}. It ranks first whatever the model says: add others that are not relevant`,
+    };
+  }
+}
+
 /** Over all training files; nothing is reported if one of them was not counted. */
 export function* labelProblems({ data, values }: RecipeView): Generator<Report> {
   const counted = data.slice(0, values.data.train.length).map(({ labels }) => labels);
