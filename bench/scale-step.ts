@@ -33,7 +33,7 @@ process.exit(0);
 async function measure(count: number): Promise<number> {
   const graph = new Graph();
   const x = graph.feed('x', [count]);
-  const y = graph.sum(graph.endSum(graph.beginSum(graph.mul(x, 2))), [0]);
+  const y = graph.sum(graph.endSum(graph.beginSum(graph.mul(x, 2), 'float32')), [0]);
   const session = await engine.compile(assemble({ sum: { graph, outputs: { y }, effects: [] } }));
   const feeds = { x: new Float32Array(count).fill(0.5) };
   const times: number[] = [];

@@ -1,5 +1,5 @@
 /** The time of one training step by the very program that its ranks run: its operations, and the sums that leave and are waited for among them. */
-import type { Node } from '../trainer/graph/graph.ts';
+import { isOp, type Node } from '../trainer/graph/graph.ts';
 import { nodesFlops } from '../trainer/graph/liveness.ts';
 import { byteSize } from '../trainer/graph/types.ts';
 import { valueFor } from '../trainer/narrow.ts';
@@ -35,8 +35,6 @@ export interface StepMachine {
   readonly network: Network;
   /** Floating-point operations of a rank. */
   readonly flopsPerSecond: number;
-  /** Bytes on the way of each number of a gradient; 4 if left out. */
-  readonly bytesPerNumber?: number;
 }
 
 export interface StepTime {
@@ -53,13 +51,13 @@ export interface StepTime {
 
 /** Sums use the connection one after the other, in the order in which they begin. Nothing but products and arithmetic takes time. */
 export function simulateStep(schedule: readonly Node[], machine: StepMachine): StepTime {
-  const { ranks, network, flopsPerSecond, bytesPerNumber = 4 } = machine;
+  const { ranks, network, flopsPerSecond } = machine;
   const ends = new Map<Node, number>();
   let [now, free, exchange, waited, bytes] = [0, 0, 0, 0, 0];
   for (const node of schedule) {
     const [input] = node.inputs;
     if (node.op === 'beginSum') {
-      const given = (byteSize(node) / 4) * bytesPerNumber;
+      const given = isOp(node, 'beginSum') && node.attrs.as === 'bfloat16' ? byteSize(node) / 2 : byteSize(node);
       const seconds = sumSeconds(given, ranks, network);
       free = Math.max(now, free) + seconds;
       ends.set(node, free);

@@ -1,6 +1,7 @@
 /** The worker process: takes one job from its parent, does it, tells how it went, ends. */
 
 import process from 'node:process';
+import { chooseRankGpu, countGpus } from './engine/mpi/rank-gpu.ts';
 import { findWorld } from './engine/mpi/world.ts';
 import { runJob } from './handlers/job-handlers.ts';
 import { Job } from './job/job.ts';
@@ -9,6 +10,10 @@ import { isJobRequest, STOPPED_BY_USER, type WorkerEvent } from './protocol/job-
 import { type Channel, connectRank, RANK_SOCKET } from './ranks/rank-channel.ts';
 import { describeFailure } from './run-error.ts';
 
+const world = findWorld(process.env);
+const gpu = world && chooseRankGpu(world, process.env, countGpus());
+// Before an engine is loaded.
+if (gpu) process.env.CUDA_VISIBLE_DEVICES = gpu.visible;
 const channel = openChannel();
 const job = new Job(event => channel.send(event));
 let begun = false;
@@ -16,7 +21,7 @@ let begun = false;
 /** To the parent that forked this process, or to the supervisor of its ranks. A parent that is gone hears nothing; the run folder has everything. */
 function openChannel(): Channel {
   const socket = process.env[RANK_SOCKET];
-  if (socket !== undefined) return connectRank(socket, { rank: findWorld(process.env)?.rank ?? 0, pid: process.pid });
+  if (socket !== undefined) return connectRank(socket, { rank: world?.rank ?? 0, pid: process.pid });
   return {
     send: (message, sent = () => undefined) => {
       if (process.connected && process.send) process.send(message, () => sent());
@@ -35,6 +40,7 @@ async function work(request: unknown): Promise<void> {
   let status = 0;
   try {
     if (!isJobRequest(request)) throw new TypeError('the first message to a worker must be its job');
+    if (gpu) job.log('info', gpu.message);
     await sendLast({ type: 'result', value: await runJob(request, job) });
   } catch (error) {
     const { event, unexpected } = describeFailure(job.explain(error));

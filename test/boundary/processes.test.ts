@@ -2,7 +2,7 @@
  * Runs of several processes over MPI, started by the mpiexec of PyPI's wheel: losses, metrics and weights are those of one process on the whole
  * batch.
  */
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,6 +13,8 @@ import { runCommand } from '../../trainer/engine/install/run-command.ts';
 import { findMpi } from '../../trainer/engine/mpi/find-mpi.ts';
 import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
 import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
+import { RUN_FILES } from '../../trainer/protocol/run-files.ts';
+import type { RanksView } from '../../trainer/protocol/view/run.ts';
 import { type MetricsLine, readMetrics } from '../../trainer/run/metrics-file.ts';
 import { readRunState } from '../../trainer/run/run-state.ts';
 import { cacheDir, ROWTUNE } from '../support/daemon.ts';
@@ -34,6 +36,8 @@ const COMMON = ['engine=tensorflow', 'dtype=float32', 'threads=1', 'max_steps=4'
 const LOSS = 1e-5;
 /** Relative distance of all trained numbers after four updates: AdamW divides by the size of gradients, and so enlarges the difference of small ones. */
 const WEIGHTS = 1e-5;
+
+const NARROW = 'gradient_exchange_dtype=bfloat16';
 
 interface Case {
   readonly title: string;
@@ -78,6 +82,14 @@ const CASES: readonly Case[] = [
     processes: 4,
     batch: 4,
     settings: ['method=full', 'gradient_accumulation_steps=2', 'weight_decay=0.1'],
+  },
+  {
+    title: 'full tuning with gradients that travel in bfloat16',
+    processes: 4,
+    batch: 8,
+    settings: ['method=full', NARROW],
+    // Numbers are rounded twice by at most 2⁻⁹ of each.
+    tolerance: 2e-3,
   },
   {
     title: "an encoder's own dropout",
@@ -152,6 +164,12 @@ describe.skipIf(!engine)(`several processes ${reason}`, () => {
       const distance = distanceOf(expected, found);
       console.log(`${title}: weights ${distance.toExponential(1)} apart`);
       expect(distance).toBeLessThan(tolerance ?? WEIGHTS);
+      const { trainable } = JSON.parse(readFileSync(join(dirs[1], RUN_FILES.summary), 'utf8'));
+      const { ranks }: RanksView = JSON.parse(readFileSync(join(dirs[1], RUN_FILES.byRank), 'utf8'));
+      // Counts and losses travel too.
+      for (const { bytesPerUpdate } of ranks)
+        if (settings.includes(NARROW)) expect(bytesPerUpdate / trainable).toBeLessThan(3);
+        else expect(bytesPerUpdate / trainable).toBeGreaterThanOrEqual(4);
     },
   );
 

@@ -39,8 +39,7 @@ const SETTINGS = [
 ];
 
 /** The launcher's own words stand in where a rank is killed before it has said who it is. */
-const REASON =
-  /^rank \d+ \(process \d+\) was killed \(SIGKILL\), so all ranks were ended$|^\d+ of \d+ processes started; .*KILLED BY SIGNAL: 9/s;
+const REASON = /^rank \d+ \(process \d+\) was killed \(SIGKILL\), so all ranks were ended$|^\d+ of \d+ processes started; .*\(signal 9\)/s;
 
 export const ranks: Part = {
   name: 'ranks',

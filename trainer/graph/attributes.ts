@@ -114,10 +114,13 @@ export interface OpAttributes {
   /** A scalar that is there when all inputs have run. */
   group: None;
   // the processes of a run
-  /** Begins to sum a tensor over all processes. Only `endSum` may read it: until then it holds anything. */
-  beginSum: None;
+  /** Begins to sum a tensor over all processes, in which its numbers travel as `as`. Only `endSum` may read it: until then it holds anything. */
+  beginSum: { readonly as: SumType };
   /** Waits for the sum over all processes that `beginSum` began. */
   endSum: None;
 }
+
+/** The type in which numbers travel between processes. */
+export type SumType = 'float32' | 'bfloat16';
 
 export type OpName = keyof OpAttributes;

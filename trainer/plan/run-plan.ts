@@ -84,6 +84,7 @@ export interface RunPlan extends PlannedModel {
   readonly optimizer: TrainProgramParams['optimizer'];
   readonly maxGradNorm: number;
   readonly accumulationSteps: number;
+  readonly exchangeType: TrainProgramParams['exchangeType'];
   readonly parts?: Parts | undefined;
   readonly trainShapes: readonly BatchShape[];
   readonly evalShapes: readonly BatchShape[];
@@ -136,6 +137,7 @@ export function planMethod(facts: PlanFacts, model: AnyModel, method: MethodName
     labelSmoothing: recipe.label_smoothing_factor,
     maxGradNorm: recipe.max_grad_norm,
     accumulationSteps: recipe.gradient_accumulation_steps,
+    exchangeType: recipe.gradient_exchange_dtype,
     parts: facts.parts ?? (recipe.processes > 1 ? { count: recipe.processes, own: 0 } : undefined),
   };
   const whole: PlannedModel = { model, task, attachment };

@@ -141,6 +141,8 @@ export class RankTable {
     const error = noticed && new RunError('rank-lost', noticed.end.message, noticed.end.hint);
     // Who is silent was seen before the launcher ended it; MPI's own words name nobody.
     if (error && NAMES_A_RANK.test(error.message)) return error;
+    // One that never came is the reason for the end of those that did.
+    if (this.ranks.size < this.size) return undefined;
     const lost = this.gone.find(rank => this.lost.includes(rank)) ?? this.lost[0];
     const gone = lost === undefined ? undefined : this.ranks.get(lost);
     return gone && lost !== undefined ? this.lossOf(lost, gone) : error;

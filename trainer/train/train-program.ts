@@ -12,7 +12,10 @@ import { trainPasses } from './train-passes.ts';
 import { accumulates, type TraceParams, type TrainProgramParams } from './training-params.ts';
 import { gradientVariable, updateGroups } from './update-group.ts';
 
-type SharedParams = Pick<TrainProgramParams, 'task' | 'attachment' | 'optimizer' | 'maxGradNorm' | 'accumulationSteps' | 'parts'>;
+type SharedParams = Pick<
+  TrainProgramParams,
+  'task' | 'attachment' | 'optimizer' | 'maxGradNorm' | 'accumulationSteps' | 'parts' | 'exchangeType'
+>;
 
 export const evalSignature = (shape: BatchShape): string => `eval/${shapeName(shape)}`;
 /** Applies accumulated gradients. */
@@ -45,13 +48,13 @@ export function sharedTraces(params: SharedParams): Record<string, Traced> {
   return accumulates(params) ? { [APPLY]: traceApply(params), ...snapshot } : snapshot;
 }
 
-function traceApply({ attachment, optimizer, maxGradNorm, parts }: SharedParams): Traced {
+function traceApply({ attachment, optimizer, maxGradNorm, parts, exchangeType }: SharedParams): Traced {
   const graph = new Graph(parts);
   const feeds = declareFeeds(graph);
   const own = updateGroups(attachment.trainables, optimizer).map(group => ({ group, gradient: graph.read(gradientVariable(group)) }));
   const summed = () =>
     own
-      .map(({ group, gradient }) => ({ group, gradient: graph.beginSum(gradient) }))
+      .map(({ group, gradient }) => ({ group, gradient: graph.beginSum(gradient, exchangeType) }))
       .map(({ group, gradient }) => ({ group, gradient: graph.endSum(gradient) }));
   const gradients = graph.parts.count === 1 ? own : summed();
   const norm = graph.sqrt(gradients.map(({ gradient }) => squaredNorm(graph, gradient)).reduce((a, b) => graph.add(a, b)));

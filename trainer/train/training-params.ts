@@ -1,4 +1,5 @@
 /** Everything that the programs of training are made of. */
+import type { SumType } from '../graph/attributes.ts';
 import type { Parts } from '../graph/graph.ts';
 import type { Traced } from '../graph/program.ts';
 import type { RecomputePolicy } from '../graph/recompute.ts';
@@ -18,6 +19,8 @@ export interface TrainProgramParams {
   readonly accumulationSteps: number;
   /** Left out: one process computes the whole batch. */
   readonly parts?: Parts | undefined;
+  /** The type in which gradients travel between processes; float32 if left out. */
+  readonly exchangeType?: SumType;
   readonly recompute: RecomputePolicy;
   readonly trainShapes: readonly BatchShape[];
   readonly evalShapes: readonly BatchShape[];

@@ -7,7 +7,7 @@ export const processCases: Pick<CaseTable, 'beginSum' | 'endSum'> = {
       title: 'beginSum over one process, with work before it is waited for',
       feeds: { x: floats([2, 3]) },
       build: (graph, { x }) => {
-        const begun = graph.beginSum(graph.mul(x, 2));
+        const begun = graph.beginSum(graph.mul(x, 2), 'bfloat16');
         const other = graph.square(x);
         return { y: graph.add(graph.endSum(begun), other) };
       },
@@ -18,7 +18,7 @@ export const processCases: Pick<CaseTable, 'beginSum' | 'endSum'> = {
     {
       title: 'endSum of a value that others read too',
       feeds: { x: floats([4]) },
-      build: (graph, { x }) => ({ y: graph.sub(graph.endSum(graph.beginSum(x)), x) }),
+      build: (graph, { x }) => ({ y: graph.sub(graph.endSum(graph.beginSum(x, 'float32')), x) }),
       expected: ({ x = [] }) => x.map(() => 0),
     },
   ],

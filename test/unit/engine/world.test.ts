@@ -8,22 +8,22 @@ test.each([
   {
     title: 'mpiexec of MPICH',
     environment: { PMI_RANK: '1', PMI_SIZE: '4', MPI_LOCALRANKID: '1', MPI_LOCALNRANKS: '2' },
-    world: { rank: 1, size: 4, localSize: 2, launcher: 'MPICH (mpiexec)', mpi: 'MPICH' },
+    world: { rank: 1, size: 4, localRank: 1, localSize: 2, launcher: 'MPICH (mpiexec)', mpi: 'MPICH' },
   },
   {
     title: 'srun --mpi=pmi2, whose local variables are those of Slurm',
     environment: { ...SRUN, PMI_RANK: '5', PMI_SIZE: '6', PMI_FD: '17' },
-    world: { rank: 5, size: 6, localSize: 2, launcher: 'Slurm (srun)', mpi: 'MPICH' },
+    world: { rank: 5, size: 6, localRank: 1, localSize: 2, launcher: 'Slurm (srun)', mpi: 'MPICH' },
   },
   {
     title: 'srun --mpi=pmix',
     environment: { ...SRUN, PMIX_RANK: '5' },
-    world: { rank: 5, size: 6, localSize: 2, launcher: 'Slurm (srun)', mpi: 'Open MPI' },
+    world: { rank: 5, size: 6, localRank: 1, localSize: 2, launcher: 'Slurm (srun)', mpi: 'Open MPI' },
   },
   {
     title: "mpiexec in a Slurm job, whose own step is that of the launcher's helpers",
     environment: { SLURM_PROCID: '0', SLURM_STEP_NUM_TASKS: '2', PMI_RANK: '3', PMI_SIZE: '4', MPI_LOCALRANKID: '1', MPI_LOCALNRANKS: '2' },
-    world: { rank: 3, size: 4, localSize: 2, launcher: 'MPICH (mpiexec)', mpi: 'MPICH' },
+    world: { rank: 3, size: 4, localRank: 1, localSize: 2, launcher: 'MPICH (mpiexec)', mpi: 'MPICH' },
   },
   {
     title: 'mpirun of Open MPI',
@@ -31,17 +31,17 @@ test.each([
       ...{ OMPI_COMM_WORLD_RANK: '0', OMPI_COMM_WORLD_SIZE: '2', OMPI_COMM_WORLD_LOCAL_RANK: '0', OMPI_COMM_WORLD_LOCAL_SIZE: '2' },
       SLURM_PROCID: '0',
     },
-    world: { rank: 0, size: 2, localSize: 2, launcher: 'Open MPI (mpirun)', mpi: 'Open MPI' },
+    world: { rank: 0, size: 2, localRank: 0, localSize: 2, launcher: 'Open MPI (mpirun)', mpi: 'Open MPI' },
   },
   {
     title: 'torchrun',
     environment: { RANK: '3', WORLD_SIZE: '4', LOCAL_RANK: '1', LOCAL_WORLD_SIZE: '2' },
-    world: { rank: 3, size: 4, localSize: 2, launcher: 'torchrun', mpi: undefined },
+    world: { rank: 3, size: 4, localRank: 1, localSize: 2, launcher: 'torchrun', mpi: undefined },
   },
   {
     title: 'TF_CONFIG, whose chief is the first',
     environment: { TF_CONFIG: '{"cluster": {"chief": ["a:1"], "worker": ["b:1", "c:1"]}, "task": {"type": "worker", "index": 1}}' },
-    world: { rank: 2, size: 3, localSize: 1, launcher: 'TF_CONFIG', mpi: undefined },
+    world: { rank: 2, size: 3, localRank: 0, localSize: 1, launcher: 'TF_CONFIG', mpi: undefined },
   },
   { title: 'a batch script of Slurm', environment: { SLURM_PROCID: '0', SLURM_NTASKS: '4' }, world: undefined },
   { title: 'a single task of srun', environment: { SLURM_PROCID: '0', SLURM_STEP_NUM_TASKS: '1' }, world: undefined },

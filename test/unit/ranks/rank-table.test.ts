@@ -41,6 +41,20 @@ test('the rank whose process ended first is named, though the messages of anothe
   table.close();
 });
 
+test('a rank that goes before it says who it is, is not taken for one that the launcher ended', async () => {
+  const table = new RankTable(2);
+  const [pid = 0] = PIDS;
+  expect(table.greet({ rank: 0, pid }, new Connection())).toBe(0);
+  table.leave(0);
+  table.lines.push('EXIT STRING: Killed (signal 9)');
+  table.launcherEnded();
+  await expect(table.outcome).rejects.toMatchObject({
+    code: 'rank-lost',
+    message: '1 of 2 processes started; the launcher said:\nEXIT STRING: Killed (signal 9)',
+  });
+  table.close();
+});
+
 test('a rank that gives its reason is believed before those that were ended for it', async () => {
   const { table, lifelines } = joined();
   lifelines[0]?.end();

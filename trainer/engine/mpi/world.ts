@@ -4,6 +4,8 @@ import { z } from 'zod';
 export interface World {
   readonly rank: number;
   readonly size: number;
+  /** Its place among the `localSize` processes of its machine. */
+  readonly localRank: number;
   readonly localSize: number;
   /** Whoever started it, for messages. */
   readonly launcher: string;
@@ -16,6 +18,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 interface Launcher extends Pick<World, 'launcher' | 'mpi'> {
   readonly rank: string;
   readonly size: string;
+  readonly localRank: string;
   readonly localSize: string;
 }
 
@@ -25,6 +28,7 @@ const SLURM: Launcher = {
   rank: 'SLURM_PROCID',
   // Set in the tasks of srun, not in a batch script.
   size: 'SLURM_STEP_NUM_TASKS',
+  localRank: 'SLURM_LOCALID',
   localSize: 'SLURM_STEP_TASKS_PER_NODE',
 };
 
@@ -35,6 +39,7 @@ const LAUNCHERS: readonly Launcher[] = [
     mpi: 'Open MPI',
     rank: 'OMPI_COMM_WORLD_RANK',
     size: 'OMPI_COMM_WORLD_SIZE',
+    localRank: 'OMPI_COMM_WORLD_LOCAL_RANK',
     localSize: 'OMPI_COMM_WORLD_LOCAL_SIZE',
   },
   {
@@ -42,10 +47,11 @@ const LAUNCHERS: readonly Launcher[] = [
     mpi: 'MPICH',
     rank: 'PMI_RANK',
     size: 'PMI_SIZE',
+    localRank: 'MPI_LOCALRANKID',
     localSize: 'MPI_LOCALNRANKS',
   },
   SLURM,
-  { launcher: 'torchrun', mpi: undefined, rank: 'RANK', size: 'WORLD_SIZE', localSize: 'LOCAL_WORLD_SIZE' },
+  { launcher: 'torchrun', mpi: undefined, rank: 'RANK', size: 'WORLD_SIZE', localRank: 'LOCAL_RANK', localSize: 'LOCAL_WORLD_SIZE' },
 ];
 
 /** Undefined for a process that runs alone. */
@@ -55,9 +61,10 @@ export function findWorld(environment: Environment): World | undefined {
     if (rank === undefined || size === undefined || size < 2 || rank >= size) continue;
     // srun sets MPICH's variables too (--mpi=pmi2), but not the local ones; PMIx is what Open MPI speaks.
     const isSlurm = countOf(environment[SLURM.rank]) === rank && countOf(environment[SLURM.size]) === size;
-    const { launcher, localSize: variable } = isSlurm ? SLURM : names;
-    const localSize = Math.max(1, countOf(environment[variable]) ?? 1);
-    return { rank, size, localSize, launcher, mpi: isSlurm && environment.PMIX_RANK !== undefined ? 'Open MPI' : mpi };
+    const { launcher, ...local } = isSlurm ? SLURM : names;
+    const localSize = Math.max(1, countOf(environment[local.localSize]) ?? 1);
+    const localRank = countOf(environment[local.localRank]) ?? 0;
+    return { rank, size, localRank, localSize, launcher, mpi: isSlurm && environment.PMIX_RANK !== undefined ? 'Open MPI' : mpi };
   }
   return fromTensorflow(environment.TF_CONFIG);
 }
@@ -81,7 +88,7 @@ function fromTensorflow(text: string | undefined): World | undefined {
     const chiefs = cluster.chief?.length ?? 0;
     const workers = chiefs + (cluster.worker?.length ?? 0);
     const rank = task.index + (task.type === 'worker' ? chiefs : 0);
-    return workers < 2 ? undefined : { rank, size: workers, localSize: 1, launcher: 'TF_CONFIG', mpi: undefined };
+    return workers < 2 ? undefined : { rank, size: workers, localRank: 0, localSize: 1, launcher: 'TF_CONFIG', mpi: undefined };
   } catch {
     return undefined;
   }

@@ -2,6 +2,8 @@
 #pragma once
 #include "kernel-run.h"
 
+// With the attribute `narrow`, numbers travel as bfloat16.
+void* CreateBeginSum(TF_OpKernelConstruction*);
 void* CreateNothing(TF_OpKernelConstruction*);
 void DestroyNothing(void*);
 // Begins to sum x over all ranks; its output is not to be read by anything but the next.

@@ -26,6 +26,8 @@ struct Functions {
   int (*comm_size)(Handle, int*);
   int (*comm_set_errhandler)(Handle, Handle);
   int (*iallreduce)(const void*, void*, int, Handle, Handle, Handle, Handle*);
+  int (*comm_dup)(Handle, Handle*);
+  int (*ialltoall)(const void*, int, Handle, void*, int, Handle, Handle, Handle*);
   int (*iallgather)(const void*, int, Handle, void*, int, Handle, Handle, Handle*);
   int (*test)(Handle*, int*, void*);
   int (*error_string)(int, char*, int*);
@@ -43,6 +45,7 @@ bool FindAll(void* library, Functions<Handle>* f, std::string* problem) {
   return Find(library, "MPI_Init_thread", &f->init_thread, problem) && Find(library, "MPI_Finalize", &f->finalize, problem) &&
          Find(library, "MPI_Comm_rank", &f->comm_rank, problem) && Find(library, "MPI_Comm_size", &f->comm_size, problem) &&
          Find(library, "MPI_Comm_set_errhandler", &f->comm_set_errhandler, problem) &&
+         Find(library, "MPI_Comm_dup", &f->comm_dup, problem) && Find(library, "MPI_Ialltoall", &f->ialltoall, problem) &&
          Find(library, "MPI_Iallreduce", &f->iallreduce, problem) && Find(library, "MPI_Iallgather", &f->iallgather, problem) &&
          Find(library, "MPI_Test", &f->test, problem) && Find(library, "MPI_Error_string", &f->error_string, problem);
 }
@@ -60,7 +63,7 @@ class Library final : public MpiLibrary {
       return false;
     }
     return !Failed(f_.comm_set_errhandler(c_.world, c_.errors_return), problem) && !Failed(f_.comm_rank(c_.world, &rank_), problem) &&
-           !Failed(f_.comm_size(c_.world, &size_), problem);
+           !Failed(f_.comm_size(c_.world, &size_), problem) && !Failed(f_.comm_dup(c_.world, &apart_), problem);
   }
 
   int rank() const override { return rank_; }
@@ -75,6 +78,18 @@ class Library final : public MpiLibrary {
   std::unique_ptr<Exchange> AllGather(const void* from, void* to, int bytes, std::string* problem) override {
     Handle request;
     if (Failed(f_.iallgather(from, bytes, c_.bytes, to, bytes, c_.bytes, c_.world, &request), problem)) return nullptr;
+    return std::make_unique<Request>(this, request);
+  }
+
+  std::unique_ptr<Exchange> AllToAll(const void* from, void* to, int bytes, std::string* problem) override {
+    Handle request;
+    if (Failed(f_.ialltoall(from, bytes, c_.bytes, to, bytes, c_.bytes, apart_, &request), problem)) return nullptr;
+    return std::make_unique<Request>(this, request);
+  }
+
+  std::unique_ptr<Exchange> Complete(void* all, int bytes, std::string* problem) override {
+    Handle request;
+    if (Failed(f_.iallgather(c_.in_place, bytes, c_.bytes, all, bytes, c_.bytes, apart_, &request), problem)) return nullptr;
     return std::make_unique<Request>(this, request);
   }
 
@@ -106,6 +121,7 @@ class Library final : public MpiLibrary {
 
   const Functions<Handle> f_;
   const Constants<Handle> c_;
+  Handle apart_{};
   int rank_ = 0, size_ = 1;
 };
 

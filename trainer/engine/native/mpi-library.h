@@ -23,6 +23,11 @@ class MpiLibrary {
   virtual std::unique_ptr<Exchange> AllReduce(float* data, int count, std::string* problem) = 0;
   // Begins to collect `bytes` bytes of each rank, in the order of the ranks.
   virtual std::unique_ptr<Exchange> AllGather(const void* from, void* to, int bytes, std::string* problem) = 0;
+  // The same over a connection of their own, apart from those above, whose exchanges have an order of their own. Each rank gives `bytes` bytes to each
+  // other one, in the order of the ranks.
+  virtual std::unique_ptr<Exchange> AllToAll(const void* from, void* to, int bytes, std::string* problem) = 0;
+  // Also over it: `all` holds this rank's `bytes` bytes at its place, and then those of all ranks.
+  virtual std::unique_ptr<Exchange> Complete(void* all, int bytes, std::string* problem) = 0;
   virtual void Finalize() = 0;
 };
 

@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "mpi-library.h"
+#include "narrow-sum.h"
 #include "rank-watch.h"
 
 namespace {
@@ -34,6 +35,8 @@ struct Job {
   float* data = nullptr;
   int64_t count = 0;
   bool gathers = false;
+  bool narrow = false;
+  std::unique_ptr<NarrowSum> narrow_sum;
   std::vector<uint8_t> own, all;
   void* held = nullptr;
   void (*release)(void*) = nullptr;
@@ -158,18 +161,25 @@ class Group {
       job.parts.push_back(mpi_->AllGather(job.own.data(), job.all.data(), static_cast<int>(job.own.size()), problem));
       counts_.bytes += static_cast<int64_t>(job.own.size());
     }
-    for (int64_t at = 0; job.data != nullptr && at < job.count && problem->empty(); at += kMostElements)
+    if (job.narrow) job.narrow_sum = std::make_unique<NarrowSum>(mpi_.get(), job.data, job.count);
+    for (int64_t at = 0; job.data != nullptr && !job.narrow && at < job.count && problem->empty(); at += kMostElements)
       job.parts.push_back(mpi_->AllReduce(job.data + at, static_cast<int>(std::min(kMostElements, job.count - at)), problem));
-    counts_.bytes += 4 * job.count;
+    counts_.bytes += (job.narrow ? 2 : 4) * job.count;
     counts_.exchanges++;
   }
 
+  // The exchanges of a narrow sum begin when it is the first job, one after the other: that is their order on all ranks.
   static bool Advance(Job& job, std::string* problem) {
-    while (!job.parts.empty()) {
-      if (job.parts.front() == nullptr || !job.parts.front()->Test(problem)) return false;
-      job.parts.pop_front();
+    for (;;) {
+      while (!job.parts.empty()) {
+        if (job.parts.front() == nullptr || !job.parts.front()->Test(problem)) return false;
+        job.parts.pop_front();
+      }
+      if (!problem->empty()) return false;
+      std::unique_ptr<Exchange> next = job.narrow_sum ? job.narrow_sum->Next(problem) : nullptr;
+      if (next == nullptr) return problem->empty();
+      job.parts.push_back(std::move(next));
     }
-    return problem->empty();
   }
 
   void Finish(const std::shared_ptr<Job>& job) {
@@ -239,11 +249,12 @@ std::string GroupFailure() { return group == nullptr ? "" : group->failure(); }
 
 GroupCounts CountsOfGroup() { return group == nullptr ? GroupCounts{} : group->counts(); }
 
-void BeginSum(float* data, int64_t count, void* held, void (*release)(void*)) {
+void BeginSum(float* data, int64_t count, bool narrow, void* held, void (*release)(void*)) {
   if (group == nullptr || group->size() == 1 || count == 0) return release(held);
   auto job = std::make_shared<Job>();
   job->data = data;
   job->count = count;
+  job->narrow = narrow;
   job->held = held;
   job->release = release;
   group->Begin(job);

@@ -28,8 +28,8 @@ void FailGroup(const std::string& reason);
 std::string GroupFailure();
 GroupCounts CountsOfGroup();
 
-// Begins to sum; `release(held)` is called when `data` is no longer used. Without a group, a sum is over one rank.
-void BeginSum(float* data, int64_t count, void* held, void (*release)(void*));
+// Begins to sum; `release(held)` is called when `data` is no longer used. Without a group, a sum is over one rank. A narrow sum: see narrow-sum.h.
+void BeginSum(float* data, int64_t count, bool narrow, void* held, void (*release)(void*));
 // Waits for the sum that was begun for this data. The problem, or empty.
 std::string EndSum(const float* data);
 // Collects as many bytes of each rank. The problem, or empty.

@@ -158,6 +158,10 @@ export const settingDiagnostics: Readonly<Record<string, Diagnostic>> = {
     about: 'A sweep uses the cores of a machine by training several runs at the same time (`sweep.parallel`), each in one process.',
     fix: 'Leave out `processes`.',
   },
+  'exchange-in-one-process': {
+    about: '`gradient_exchange_dtype` has an effect where several processes exchange gradients, and the recipe has one.',
+    fix: 'Raise `processes`, or remove the setting. Nothing is to be done if mpirun or srun starts several processes.',
+  },
   'global-batch': {
     about:
       '`per_device_train_batch_size` is the batch of each process. An update averages over the rows of all processes, so the same learning rate meets a larger batch, and an epoch has fewer updates.',

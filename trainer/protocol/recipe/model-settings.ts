@@ -82,6 +82,18 @@ export const modelSettings = {
     doc: 'Processes that train together over MPI, each on per_device_train_batch_size samples; under mpirun or srun, the number that was started.',
     memory: 'Each process holds the whole model.',
   }),
+  gradient_exchange_dtype: defaulted(
+    choice({
+      float32: 'Sums equal those of one process, up to the order of additions.',
+      bfloat16:
+        'Half of the bytes, for slow networks: each gradient is rounded once before it travels, and each sum once after it is made.',
+    }),
+    'float32',
+    {
+      fixedInSweep: 'The runs of a sweep train in one process each.',
+      doc: 'Precision in which gradients travel between processes.',
+    },
+  ),
 };
 
 /** The catalog entry of the recipe's method; undefined for an unknown method. */

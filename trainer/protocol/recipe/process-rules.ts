@@ -63,6 +63,19 @@ export const processRules: readonly Rule[] = [
         : undefined,
   },
   {
+    code: 'exchange-in-one-process',
+    severity: 'info',
+    doc: 'gradient_exchange_dtype matters only where several processes exchange gradients.',
+    reads: ['processes', 'gradient_exchange_dtype'],
+    check: ({ processes, gradient_exchange_dtype }) =>
+      processes > 1 || gradient_exchange_dtype === 'float32'
+        ? undefined
+        : {
+            at: 'gradient_exchange_dtype',
+            message: 'one process exchanges nothing: this has an effect only with processes above 1, or under mpirun or srun',
+          },
+  },
+  {
     code: 'global-batch',
     severity: 'info',
     doc: 'per_device_train_batch_size is the batch of each process; the learning rate applies to the batch of all.',
