@@ -72,6 +72,7 @@ const REASONS: Readonly<Record<string, RegExp>> = {
   part: /leaves out a part of this answer/,
   place: /cannot be found in the text/,
   begins: /begins with an answer/,
+  system: /drops the system message/,
 };
 
 function reasonOf(error: unknown): string {
@@ -84,16 +85,18 @@ const REFUSED: Readonly<Record<string, Readonly<Record<string, readonly number[]
   chatml: { empty: [23], field: [33, 34, 35, 37, 38, 39] },
   'deepseek-r1': { empty: [23], place: [29], part: [31, 32], field: [33, 34, 35, 37, 38, 39] },
   gemma3: { empty: [23], field: [33, 34, 39] },
-  // The template ends the last answer with another token than earlier ones.
-  'gpt-oss': { place: [2, 3, 4, 5, 6, 21, 28, 32, 33], empty: [23], begins: [29], part: [37, 38] },
+  'gpt-oss': { empty: [23], begins: [29], part: [33, 37, 38] },
   llama2: { empty: [23], field: [33, 34, 39] },
   llama3: { empty: [23], begins: [29], field: [33, 34], part: [37] },
   // The template drops the system message where the last turn is an answer.
-  mistral: { place: [1, 3, 25, 26, 37], empty: [23], field: [33, 34] },
+  mistral: { place: [25], empty: [23], field: [33, 34], system: [3, 37] },
   phi4: { empty: [23], field: [33, 34, 35, 37, 38, 39] },
   qwen3: { empty: [23], place: [28], begins: [29], part: [32, 33] },
   smollm3: { empty: [23], field: [33, 34, 35, 36, 37, 38] },
 };
+
+/** The conversations whose system message the template drops, and that are trained with it, as in the prompt of their last answer. */
+const KEEPS_SYSTEM: Readonly<Record<string, readonly number[]>> = { mistral: [1, 26] };
 
 describe.each(Object.entries(golden.templates))('%s', (name, rows) => {
   test('ids and trained tokens', () => {
@@ -107,6 +110,10 @@ describe.each(Object.entries(golden.templates))('%s', (name, rows) => {
         example = format(name, golden.conversations[i] ?? {});
       } catch (error) {
         if (row !== null) refuse(reasonOf(error), i);
+        continue;
+      }
+      if (KEEPS_SYSTEM[name]?.includes(i)) {
+        expect(example.notes).toEqual([expect.stringContaining('writes into the last question')]);
         continue;
       }
       const { ids, runs } = encoded(example);

@@ -35,11 +35,62 @@ export function chatPieces(chat: Conversation, settings: ChatSettings): Formatte
   checkTools(chat, whole.text, settings);
   const answers = answersOf(chat, settings.trainedTurns);
   const marked = settings.renderer.marksGeneration;
+  if (!marked && dropsSystem(chat, whole.text, settings)) return lastAnswerAsGenerated(chat, whole.text, answers, settings);
   const spans = marked
     ? markedAnswers(chat, whole, answers, settings)
     : answers.map(index => answerSpan(chat, whole.text, index, settings));
   const calls = callsOf(chat, answers, spans.length);
-  return { pieces: piecesOf(whole.text, spans, calls), notes: notesOf(chat, whole.text, settings) };
+  const notes = notesOf(chat, whole.text, settings);
+  return { pieces: piecesOf(whole.text, spans, calls), notes: endsDiffer(whole.text, spans) ? [...notes, ENDS_DIFFER] : notes };
+}
+
+/** Whether the text lacks the system message: Mistral's template writes it into the last question, and only while nothing follows that. */
+function dropsSystem(chat: Conversation, whole: string, settings: ChatSettings): boolean {
+  const [first] = chat.messages;
+  if (first?.role !== 'system') return false;
+  const text = textOfContent(first.content).trim();
+  if (text === '' || whole.includes(text)) return false;
+  try {
+    return render(withoutFirst(chat), chat.messages.length - 1, false, settings).text === whole;
+  } catch {
+    return false;
+  }
+}
+
+const withoutFirst = (chat: Conversation): Conversation => ({ ...chat, messages: chat.messages.slice(1) });
+
+/**
+ * The last answer behind the prompt for which the model generates it, which has the system message that the text of the whole chat lacks.
+ * Throws DataError where other answers are trained: each has another prompt.
+ */
+function lastAnswerAsGenerated(chat: Conversation, whole: string, answers: readonly number[], settings: ChatSettings): FormattedChat {
+  const last = chat.messages.length - 1;
+  const [index, ...others] = answers;
+  const prompt = render(chat, last, true, settings).text;
+  const bare = render(withoutFirst(chat), last - 1, true, settings).text;
+  if (index !== last || others.length > 0 || !whole.startsWith(bare) || prompt === bare) {
+    throw new DataError({
+      ...settings.place,
+      key: 'messages[0]',
+      problem: "the model's chat template drops the system message of this chat",
+      advice:
+        'Write its text at the beginning of the first question, or set data.trained_turns: last where the template writes it into the last question',
+    });
+  }
+  const text = prompt + whole.slice(bare.length);
+  const message = elementAt(chat.messages, last);
+  const span: Span = [prompt.length, text.length - trailingSpace(text, message)];
+  checkAnswer(text.slice(...span), message, last, settings);
+  const note = "have a system message that the model's chat template writes into the last question";
+  return { pieces: piecesOf(text, [span], callsOf(chat, answers, 1)), notes: [...notesOf(chat, text, settings), note] };
+}
+
+const ENDS_DIFFER = "have earlier answers that the model's chat template ends with another token than the last one";
+
+/** Whether special tokens like `<|end|>` and `<|return|>` end the answers, and not the same one. */
+function endsDiffer(text: string, spans: readonly Span[]): boolean {
+  const ends = spans.map(([from, to]) => /<\|\w+\|>$/.exec(text.slice(from, to))?.[0]);
+  return new Set(ends).size > 1;
 }
 
 /** The answers that are trained, by their place in the chat. */
@@ -140,7 +191,18 @@ function endOf(chat: Conversation, whole: string, index: number, settings: ChatS
   const longer = { ...chat, messages: chat.messages.map((each, i) => (i === index ? withMark(each) : each)) };
   const ending = upTo.slice(upTo.length - commonSuffix(upTo, render(longer, index + 1, false, settings).text));
   const at = whole.length - commonSuffix(whole, render(longer, chat.messages.length, false, settings).text);
-  return whole.startsWith(ending, at) ? at + ending.trimEnd().length : undefined;
+  if (whole.startsWith(ending, at)) return at + ending.trimEnd().length;
+  const followed = textBeforeTurn(chat, index + 1, settings);
+  return followed !== undefined && whole.startsWith(followed) ? followed.length - trailingSpace(followed, message) : undefined;
+}
+
+/** The first `count` turns as the template writes them in front of another: gpt-oss ends an answer with another token there. */
+function textBeforeTurn(chat: Conversation, count: number, settings: ChatSettings): string | undefined {
+  const before = render(chat, count - 1, false, settings).text;
+  const asked = render(chat, count - 1, true, settings).text;
+  const opening = asked.startsWith(before) ? asked.slice(before.length) : '';
+  const text = render(chat, count, true, settings).text;
+  return opening !== '' && text.endsWith(opening) ? text.slice(0, -opening.length) : undefined;
 }
 
 /** A character that no chat has. */

@@ -123,6 +123,31 @@ describe('which answers are trained', () => {
     expect(whole(format(source('qwen3'), turns(changes)))).toBe(whole(format(source('qwen3'), turns({}))));
   });
 
+  it('answers that the template ends with another token than the last one are trained with it, which is noted', () => {
+    const example = format(source('gpt-oss'), turns({}));
+    expect(trained(example)).toEqual(['<|channel|>final<|message|>B<|end|>', '<|channel|>final<|message|>D<|return|>']);
+    expect(example.notes).toEqual(["have earlier answers that the model's chat template ends with another token than the last one"]);
+    expect(format(source('gpt-oss'), turns({}), { trainedTurns: 'last' }).notes).toEqual([]);
+  });
+
+  it('a last answer is trained behind the system message that the template writes into the last question alone', () => {
+    const chat = (...messages: object[]) => ({ messages: [{ role: 'system', content: 'Be brief.' }, ...messages] });
+    const question = { role: 'user', content: 'C' };
+    const example = format(source('mistral'), chat(question, { role: 'assistant', content: 'D' }));
+    expect(example.pieces).toEqual([
+      { text: '<s>[INST] Be brief.\n\nC[/INST]', train: false },
+      { text: ' D</s>', train: true },
+    ]);
+    expect(example.notes).toEqual(["have a system message that the model's chat template writes into the last question"]);
+    const long = chat(...turns({}).messages);
+    expect(() => format(source('mistral'), long)).toThrow(
+      /key "messages\[0\]": the model's chat template drops the system message.*trained_turns: last/,
+    );
+    expect(whole(format(source('mistral'), long, { trainedTurns: 'last' }))).toBe(
+      '<s>[INST] A[/INST] B</s>[INST] Be brief.\n\nC[/INST] D</s>',
+    );
+  });
+
   it('answers that the template writes in another way than a last one are found', () => {
     const example = format(source('qwen3'), turns({ content: 'B <|im_end|>\n B' }));
     expect(trained(example)).toEqual(['B <|im_end|>\n B<|im_end|>', '<think>\n\n</think>\n\nD<|im_end|>']);
