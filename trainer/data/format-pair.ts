@@ -49,7 +49,7 @@ const textOf = ({ pieces }: FormattedExample): string => pieces.map(({ text }) =
 /** The sample whose prompt stays whole. */
 export const withoutShrinking = (example: FormattedExample): FormattedExample => ({
   ...example,
-  pieces: example.pieces.map(({ text, train }) => ({ text, train })),
+  pieces: example.pieces.map(({ shrink: _, ...piece }) => piece),
 });
 
 function textPair(record: DataRecord, settings: FormatSettings): FormattedPair {

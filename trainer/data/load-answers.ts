@@ -87,8 +87,12 @@ export async function loadAnswers<Sample>(
   };
 }
 
-/** The end of an answer that is too long is cut, and the end token ends one that no template ends. */
-export function answerTokenizing({ tokenizer, maxLength }: Pick<LoadDatasetInput, 'tokenizer' | 'maxLength'>): TokenizeSettings {
+/** An answer that is too long is cut as the settings say, and the end token ends one that no template ends. */
+export function answerTokenizing({
+  settings,
+  tokenizer,
+  maxLength,
+}: Pick<LoadDatasetInput, 'settings' | 'tokenizer' | 'maxLength'>): TokenizeSettings {
   const [eosId] = tokenizer.eosIds;
-  return { encoder: createEncoder(tokenizer), maxLength, truncation: 'end', eosId };
+  return { encoder: createEncoder(tokenizer), maxLength, truncation: settings.truncation, eosId };
 }

@@ -3,7 +3,7 @@ import type { FormatSettings } from './format-example.ts';
 import { formatJudged } from './format-judged.ts';
 import { answerTokenizing, type LoadedAnswers, loadAnswers, type MadeSamples } from './load-answers.ts';
 import type { LoadDatasetInput } from './load-dataset.ts';
-import { tokenizeExample } from './tokenize-example.ts';
+import { ENDS_EARLIER, tokenizeExample } from './tokenize-example.ts';
 import type { DataFormat, DataRecord, Example, JudgedAnswer } from './types.ts';
 
 /** @throws DataError as `loadAnswers` */
@@ -29,14 +29,15 @@ export function judgedTokenizer({
   format: DataFormat,
 ) => MadeSamples<JudgedAnswer> {
   const formatting: Omit<FormatSettings, 'format'> = { ...settings, completionOnly: true, shownLabels: [], chatRenderer };
-  const tokenizing = answerTokenizing({ tokenizer, maxLength });
+  const tokenizing = answerTokenizing({ settings, tokenizer, maxLength });
   return (record, format) => {
     const { file, line, element } = record;
     const formatted = formatJudged(record, { ...formatting, format });
     const made = formatted.map(({ example, isGood }) => ({ isGood, result: tokenizeExample(example, tokenizing, { file, line }) }));
     const dropped = made.flatMap(({ result }) => (result.kind === 'dropped' ? [result.reason] : []));
+    const endsEarlier = made.some(({ result }) => result.kind === 'kept' && result.endsEarlier);
     return {
-      notes: [...new Set(formatted.flatMap(({ example }) => example.notes ?? []))],
+      notes: [...new Set([...formatted.flatMap(({ example }) => example.notes ?? []), ...(endsEarlier ? [ENDS_EARLIER] : [])])],
       ...(dropped[0] && { dropped: dropped[0] }),
       samples: made.flatMap(({ isGood, result }) =>
         result.kind === 'kept' ? [{ sequence: result.sequence, isGood, file, line, element }] : [],

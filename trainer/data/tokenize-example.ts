@@ -25,6 +25,9 @@ export type TokenizeResult =
   | { readonly kind: 'kept'; readonly sequence: TokenSequence; readonly truncated: boolean; readonly endsEarlier?: boolean }
   | { readonly kind: 'dropped'; readonly reason: DropReason };
 
+/** For the report, of a sample whose result `endsEarlier`. */
+export const ENDS_EARLIER = 'end after an earlier answer, because the next one does not fit into max_length';
+
 /** no_target: nothing to learn in the sample. cut_off: nothing left after cutting it to length. */
 export type DropReason = 'no_target' | 'cut_off';
 

@@ -27,3 +27,26 @@ export const renderTurns: ChatRenderer = {
     return { text: turns + (addGenerationPrompt ? '<turn>assistant:' : ''), generated: [] };
   },
 };
+
+/** The same, with the name of the first function that a turn calls in place of its text. */
+export const renderCalls: ChatRenderer = {
+  ...renderTurns,
+  mentions: () => true,
+  render: ({ messages }, how) =>
+    renderTurns.render(
+      {
+        messages: messages.map(message => {
+          const [call] = Array.isArray(message.tool_calls) ? message.tool_calls : [];
+          return call === undefined ? message : { ...message, content: String(call.function.name) };
+        }),
+      },
+      how,
+    ),
+};
+
+/** A turn that calls a function. */
+export const calls = (name: string) => ({
+  role: 'assistant',
+  content: '',
+  tool_calls: [{ type: 'function', function: { name, arguments: {} } }],
+});

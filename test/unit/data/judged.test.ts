@@ -3,14 +3,15 @@ import { describe, expect, test } from 'vitest';
 import { BUCKETS } from '../../../trainer/data/batch/batch-settings.ts';
 import { fixedBatches, planFixed, withMismatched } from '../../../trainer/data/batch/judged-batches.ts';
 import { DataError } from '../../../trainer/data/data-error.ts';
+import type { DatasetSettings } from '../../../trainer/data/load-dataset.ts';
 import { loadJudged } from '../../../trainer/data/load-judged.ts';
 import type { ChatRenderer, TokenSequence } from '../../../trainer/data/types.ts';
 import { describeImbalance } from '../../../trainer/protocol/judgment-balance.ts';
-import { characterTokenizer, renderTurns } from './character-tokenizer.ts';
+import { calls, characterTokenizer, renderCalls, renderTurns } from './character-tokenizer.ts';
 import { datasetSettings, writeData } from './data-files.ts';
 
 const tokenizer = characterTokenizer();
-const load = (values: readonly object[], more: { maxLength?: number; chatRenderer?: ChatRenderer } = {}) =>
+const load = (values: readonly object[], more: { maxLength?: number; chatRenderer?: ChatRenderer; settings?: DatasetSettings } = {}) =>
   loadJudged({
     paths: [writeData('judged.jsonl', values.map(value => JSON.stringify(value)).join('\n'))],
     settings: { ...datasetSettings, promptTemplate: '' },
@@ -29,6 +30,20 @@ const answerOf = ({ ids, train }: TokenSequence): string =>
 
 const user = (content: string) => ({ role: 'user', content });
 const assistant = (content: string) => ({ role: 'assistant', content });
+
+test('a chat that is too long ends after an answer that fits, and is left out where it would end in a call', async () => {
+  const long = [calls('add'), { role: 'tool', content: '3' }, assistant('it is three')];
+  const { samples, report } = await load(
+    [
+      { prompt: [user('Hi')], completion: long, label: true },
+      { prompt: [user('Hi')], completion: [calls('subtract_and_add')], label: false },
+    ],
+    { maxLength: 30, chatRenderer: renderCalls, settings: { ...datasetSettings, promptTemplate: '', truncation: 'turns' } },
+  );
+  expect(samples.map(({ sequence }) => answerOf(sequence))).toEqual(['add<eos>']);
+  expect(report).toMatchObject({ dropped: { cut_off: 1 }, truncated: 1 });
+  expect(report.notes).toEqual({ 'end after an earlier answer, because the next one does not fit into max_length': 1 });
+});
 
 describe('layouts', () => {
   const layouts: readonly (readonly [string, object, boolean])[] = [

@@ -6,12 +6,12 @@ import { DataError } from '../../../trainer/data/data-error.ts';
 import type { DatasetSettings } from '../../../trainer/data/load-dataset.ts';
 import { loadPairs } from '../../../trainer/data/load-pairs.ts';
 import type { ChatRenderer, TokenSequence } from '../../../trainer/data/types.ts';
-import { characterTokenizer, renderTurns } from './character-tokenizer.ts';
+import { calls, characterTokenizer, renderCalls, renderTurns } from './character-tokenizer.ts';
 import { datasetSettings, writeData } from './data-files.ts';
 
 const tokenizer = characterTokenizer();
 const settings: DatasetSettings = { ...datasetSettings, promptTemplate: '' };
-const load = (values: readonly object[], more: { maxLength?: number; chatRenderer?: ChatRenderer } = {}) =>
+const load = (values: readonly object[], more: { maxLength?: number; chatRenderer?: ChatRenderer; settings?: DatasetSettings } = {}) =>
   loadPairs({
     paths: [writeData('pairs.jsonl', values.map(value => JSON.stringify(value)).join('\n'))],
     settings,
@@ -35,6 +35,30 @@ function shown({ ids, train }: TokenSequence): string {
 const user = (content: string) => ({ role: 'user', content });
 const assistant = (content: string) => ({ role: 'assistant', content });
 const asked = '<turn>user:Hi<eos>\n<turn>assistant:';
+
+describe('a chat that is too long', () => {
+  const long = [calls('add'), { role: 'tool', content: '3' }, assistant('it is three')];
+  const cut = { maxLength: 30, chatRenderer: renderCalls, settings: { ...settings, truncation: 'turns' } } as const;
+
+  it('ends after an answer that fits, and is left out where it would end in a call', async () => {
+    const prompt = [user('Hi')];
+    const { samples, report } = await load(
+      [
+        { prompt, chosen: long, rejected: [assistant('no')] },
+        { prompt, chosen: [assistant('yes')], rejected: [calls('subtract_and_add')] },
+      ],
+      cut,
+    );
+    expect(samples.map(({ chosen, rejected }) => [shown(chosen), shown(rejected)])).toEqual([[`${asked}[add<eos>]`, `${asked}[no<eos>]`]]);
+    expect(report).toMatchObject({ dropped: { cut_off: 1 }, truncated: 1 });
+    expect(report.notes).toEqual({ 'end after an earlier answer, because the next one does not fit into max_length': 1 });
+  });
+
+  it('ends at the last token if asked', async () => {
+    const { samples } = await load([{ prompt: [user('Hi')], chosen: long, rejected: [calls('subtract_and_add')] }], { ...cut, settings });
+    expect(samples.map(({ rejected }) => shown(rejected))).toEqual([`${asked}[subtract_]`]);
+  });
+});
 
 describe('layouts', () => {
   const chats: readonly (readonly [string, object])[] = [

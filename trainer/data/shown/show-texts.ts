@@ -6,6 +6,7 @@ import { type LoadDatasetInput, openForTokenizing } from '../load-dataset.ts';
 import { checkMaxLength } from '../max-length.ts';
 import { openRecords } from '../open-records.ts';
 import { listDataFiles } from '../read/list-files.ts';
+import type { Truncation } from '../tokenize-example.ts';
 import { sampleTokenizer } from '../tokens/tokenize-records.ts';
 import type { DataFormat, DataRecord, TokenSequence } from '../types.ts';
 import { type SampleToShow, ShownProblems, samplesToShow } from './shown-sample.ts';
@@ -49,9 +50,14 @@ interface ShownAnswer {
   readonly sequence: TokenSequence;
 }
 
+/** The length of answers, and how they are cut to it. */
+export interface AnswerCut extends Pick<ShowTextsInput, 'maxLength'> {
+  readonly truncation: Truncation;
+}
+
 export interface ShowAnswers<Sample> {
   /** @throws DataError from the function that is returned */
-  readonly tokenizer: (maxLength: number) => (record: DataRecord, format: DataFormat) => MadeSamples<Sample>;
+  readonly tokenizer: (cut: AnswerCut) => (record: DataRecord, format: DataFormat) => MadeSamples<Sample>;
   readonly answersOf: (sample: Sample) => readonly ShownAnswer[];
   readonly format: (detected: DataFormat) => DataFormat;
 }
@@ -65,8 +71,8 @@ export async function* showAnswers<Sample>(input: ShowTextsInput, how: ShowAnswe
   const { records, detected } = await openRecords(files, settings, problems);
   input.onFormat?.(how.format(detected.format), detected.reason);
   const most = maxLength + MORE_TOKENS;
-  const make = how.tokenizer(maxLength);
-  const makeWhole = how.tokenizer(most);
+  const make = how.tokenizer({ maxLength, truncation: settings.truncation });
+  const makeWhole = how.tokenizer({ maxLength: most, truncation: 'end' });
   yield* samplesToShow(drawStream(records, drawOf(settings)), problems, {
     placeOf: record => record,
     show: record => {

@@ -14,7 +14,8 @@ export const preview: PreviewData = async params => {
   return previewAnswers(params, {
     input: causalModelFor(params),
     show: tokenizing => ({
-      tokenizer: maxLength => judgedTokenizer({ ...tokenizing, maxLength }),
+      tokenizer: ({ maxLength, truncation }) =>
+        judgedTokenizer({ ...tokenizing, settings: { ...tokenizing.settings, truncation }, maxLength }),
       answersOf: ({ sequence, isGood }) => [{ side: judgmentName(isGood), sequence }],
       format: detected => detected,
     }),

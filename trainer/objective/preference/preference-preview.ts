@@ -41,8 +41,14 @@ export async function previewPairsOf(
   return previewAnswers(params, {
     input: boundsOf(params),
     show: tokenizing => ({
-      tokenizer: maxLength =>
-        pairTokenizer({ ...tokenizing, maxLength, readsMargin, segments: isEncoder ? tokenizing.tokenizer : undefined }),
+      tokenizer: ({ maxLength, truncation }) =>
+        pairTokenizer({
+          ...tokenizing,
+          settings: { ...tokenizing.settings, truncation },
+          maxLength,
+          readsMargin,
+          segments: isEncoder ? tokenizing.tokenizer : undefined,
+        }),
       answersOf: pair => SIDES.map(side => ({ side, sequence: pair[side] })),
       format: () => 'preference',
     }),

@@ -96,7 +96,9 @@ export const dataGroup = group('The data: files, format and preprocessing.', {
       end: 'The chat ends at the last token that fits, in the middle of an answer or a call.',
     }),
     'turns',
-    { doc: 'Where a chat that is longer than max_length is cut. The log counts such chats, and the preview shows what they lose.' },
+    {
+      doc: 'Where a chat that is longer than max_length is cut. This includes chats of pairs and judged answers. The log counts them, and the preview shows what they lose.',
+    },
   ),
   image_size: optional(integer({ min: 8, max: 4096 }), {
     doc: 'Height and width of images for convolutional networks; other models have a fixed size.',

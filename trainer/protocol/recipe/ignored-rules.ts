@@ -187,9 +187,12 @@ const conditions: readonly Condition[] = [
   },
   {
     settings: ['data.truncation'],
-    when: 'to next tokens, with data.completion_only',
+    when: 'to next tokens with data.completion_only, and to answers that are compared',
     reads: ['task', 'data.completion_only'],
-    isUsed: ({ task, data }) => objectiveCatalog[task].target === 'tokens' && data.completion_only,
+    isUsed: ({ task, data }) => {
+      const { compares, target } = objectiveCatalog[task];
+      return compares !== undefined || (target === 'tokens' && data.completion_only);
+    },
   },
   {
     settings: ['eval_generation.checks'],
