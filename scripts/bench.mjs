@@ -36,7 +36,7 @@ SmolLM2-135M on one core and then on two, in float32; with --part, more of it:
   --quick        only LoRA and SPSFT; writes no files
   --memory       memory alone, predicted and measured: methods, levels and families, and the paper's figures; needs no Python
   --cards        memory on graphics cards that are not there, by their compiler and by the model of its buffers; needs no Python
-  --only TEXT    of --memory: models with this in their names; the results keep the others as they were
+  --only TEXT    of --memory: rows with this in model, engine or recipe; the results keep the others as they were
   --json         one JSON object, last on stdout
 The results go to bench/results/. ROWTUNE_PYTHON names a Python that has the packages of scripts/python-requirements.txt already.`;
 

@@ -34,14 +34,14 @@ export interface EngineMemory {
  * Fitted to the resident memory at the peak of a step, less variables and tensors alive. TensorFlow 2.21 on the CPU: over 60 configurations
  * from 0 to 3.2 GB of tensors and 1200 to 33 000 nodes. The tokenizer's share is of SmolLM2 (49 000 tokens, 34 MB) and MiniLM (30 500, 17 MB).
  * The portable engine interprets nodes; its tensors lie in WebAssembly's heap, which never shrinks, and in which every update of a variable
- * is a new tensor: nine configurations up to 0.5 GB. How near the laws come is in bench/results/memory.md.
+ * is a new tensor: eight configurations up to 0.7 GB. How near the laws come is in bench/results/memory.md.
  */
 export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
   tensorflow: {
     rules: () => COMPILED_BUFFERS,
     overhead: {
       codeBytes: 330e6,
-      workerBytes: 66e6,
+      workerBytes: 68e6,
       bytesPerToken: 700,
       bytesPerNode: 6800,
       bytesPerConvolution: 190e3,
@@ -82,12 +82,12 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
     rules: portableBuffers,
     overhead: {
       codeBytes: 87e6,
-      workerBytes: 52e6,
+      workerBytes: 56.5e6,
       bytesPerToken: 700,
       bytesPerNode: 500,
       bytesPerConvolution: 0,
-      variableShare: 0.45,
-      activationShare: 0.17,
+      variableShare: 0.18,
+      activationShare: 0.2,
       largestShare: 0,
     },
   },

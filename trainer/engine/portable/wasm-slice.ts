@@ -1,0 +1,43 @@
+/** The slice of tfjs's wasm backend, made anew: tfjs's own copies the whole tensor out of WebAssembly's memory first, for every slice of it. */
+
+import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm';
+import * as tf from '@tensorflow/tfjs-core';
+
+/** Replaces the backend's kernel. */
+export function registerSlice(): void {
+  tf.unregisterKernel('Slice', 'wasm');
+  tf.registerKernel({
+    kernelName: 'Slice',
+    backendName: 'wasm',
+    kernelFunc: ({ inputs, attrs, backend }) => {
+      // tfjs types neither a kernel's backend nor its attributes: they are those of `tf.slice`.
+      const { begin, size } = attrs as unknown as tf.SliceAttrs;
+      return slice(inputs.x as tf.TensorInfo, begin, size, backend as BackendWasm);
+    },
+  });
+}
+
+/** Copies from one place of WebAssembly's memory to another, in as few pieces as the axes allow. */
+function slice(x: tf.TensorInfo, begin: number | number[], size: number | number[], backend: BackendWasm): tf.TensorInfo {
+  const [from = [], shape = []] = tf.slice_util.parseSliceParams(x, begin, size);
+  const out = backend.makeOutput(shape, x.dtype);
+  const count = tf.util.sizeFromShape(shape);
+  if (count === 0) return out;
+  // Views are taken after the memory of the output, which may have moved them.
+  const [source, target] = [backend.typedArrayFromHeap(x), backend.typedArrayFromHeap(out)];
+  const strides = [...tf.util.computeStrides(x.shape), 1];
+  // Axes behind this one are taken whole, so that what is taken of it lies in one piece.
+  const last = shape.findLastIndex((length, axis) => length !== x.shape[axis]);
+  const piece = tf.util.sizeFromShape(shape.slice(Math.max(last, 0)));
+  const at = from.map(() => 0);
+  for (let done = 0; done < count; done += piece) {
+    const start = from.reduce((sum, first, axis) => sum + (first + (at[axis] ?? 0)) * (strides[axis] ?? 1), 0);
+    target.set(source.subarray(start, start + piece), done);
+    for (let axis = last - 1; axis >= 0; axis--) {
+      at[axis] = (at[axis] ?? 0) + 1;
+      if ((at[axis] ?? 0) < (shape[axis] ?? 0)) break;
+      at[axis] = 0;
+    }
+  }
+  return out;
+}
