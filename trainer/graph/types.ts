@@ -16,12 +16,13 @@ export type HostArray = Float32Array | Int32Array | Uint8Array | Int8Array | Uin
 export function toBfloat16(values: Float32Array): Uint16Array {
   const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
   const bits = new Uint16Array(values.length);
-  for (let i = 0; i < bits.length; i++) {
-    const word = words[i] as number;
-    bits[i] = (word & 0x7fffffff) > 0x7f800000 ? (word >>> 16) | 0x40 : (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
-  }
+  for (let i = 0; i < bits.length; i++) bits[i] = wordOfBfloat16(words[i] as number) >>> 16;
   return bits;
 }
+
+/** Rounds a float32, given and returned as its 32 bits: nearest, ties to even; NaN stays NaN. */
+export const wordOfBfloat16 = (word: number): number =>
+  (word & 0x7fffffff) > 0x7f800000 ? (word & 0xffff0000) | 0x400000 : (word + 0x7fff + ((word >>> 16) & 1)) & 0xffff0000;
 
 /** The numbers of these bits. */
 export function fromBfloat16(bits: Uint16Array): Float32Array {

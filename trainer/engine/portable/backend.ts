@@ -6,7 +6,7 @@ import { messageOf } from '../../protocol/error-facts.ts';
 import { EngineError } from '../engine.ts';
 import { inTurn } from './turn.ts';
 import { resolveWasmFolder } from './wasm-folder.ts';
-import { registerSlice } from './wasm-slice.ts';
+import { registerWasmKernels } from './wasm-kernels.ts';
 import { findAdapter, registerWebgpu, watchDevice } from './webgpu.ts';
 
 export type BackendName = 'webgpu' | 'wasm' | 'cpu';
@@ -73,7 +73,7 @@ async function openWasm(): Promise<OpenBackend> {
   const wasm = await import('@tensorflow/tfjs-backend-wasm');
   wasm.setWasmPaths(resolveWasmFolder());
   await withoutNewListeners(() => activate('wasm'));
-  registerSlice();
+  registerWasmKernels();
   const simd = await tf.env().getAsync('WASM_HAS_SIMD_SUPPORT');
   const threads = (await tf.env().getAsync('WASM_HAS_MULTITHREAD_SUPPORT')) ? wasm.getThreadsCount() : 1;
   const summary = `wasm ${simd ? 'with' : 'without'} SIMD, ${threads} thread${threads === 1 ? '' : 's'}`;

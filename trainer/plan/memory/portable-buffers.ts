@@ -25,8 +25,8 @@ const times =
   node =>
     share * portableBytes(node);
 
-/** Tensors of the output's size while it is rounded to bfloat16: kernels/bfloat16.ts. */
-const ROUNDING = 8.25;
+/** Tensors of the output's size while it is rounded to bfloat16: what it is made from. */
+const ROUNDING = 1;
 
 /** Kernels that are tfjs's own need no memory other than inputs and output. Effects: see `portableBuffers`. */
 const scratchOf: { readonly [Op in OpName]?: Scratch<Op> } = {

@@ -1,18 +1,18 @@
 /** Rounding of float32 to the 8 significant bits of bfloat16: of its bits, or out of elementary operations that every backend has. */
 import * as tf from '@tensorflow/tfjs-core';
 import { float32Of, fromBfloat16, toBfloat16 } from '../../../graph/types.ts';
+import { ROUND_TO_BFLOAT16 } from '../wasm-kernels.ts';
 
 /** Above this the splitting product below would overflow, so larger numbers are scaled down by a power of two first. */
 const LARGE = 2 ** 64;
 
-/** Backends that keep numbers in the memory of this process. Reading those of another would wait for all that it still has to do. */
-const IN_MEMORY: ReadonlySet<string> = new Set(['cpu', 'wasm']);
-
-/** Nearest, ties to even; infinities, NaN and zeros stay. */
-export const roundToBfloat16 = (x: tf.Tensor): tf.Tensor => (IN_MEMORY.has(tf.getBackend()) ? roundBits(x) : roundByOperations(x));
-
-/** One pass over the numbers, which takes a fraction of the time of twenty operations. */
-const roundBits = (x: tf.Tensor): tf.Tensor => tf.tensor(fromBfloat16(toBfloat16(float32Of(x.dataSync()))), x.shape, 'float32');
+/** Nearest, ties to even; infinities, NaN and zeros stay. In one pass over the bits, which takes a fraction of the time, where they are at hand. */
+export function roundToBfloat16(x: tf.Tensor): tf.Tensor {
+  const backend = tf.getBackend();
+  if (backend === 'wasm') return tf.engine().runKernel(ROUND_TO_BFLOAT16, { x });
+  if (backend === 'cpu') return tf.tensor(fromBfloat16(toBfloat16(float32Of(x.dataSync()))), x.shape, 'float32');
+  return roundByOperations(x);
+}
 
 /** Veltkamp's splitting finds a nearest neighbor h; where x lies half-way, h may be the odd one of the two, and then 2x − h is the even one. */
 export function roundByOperations(x: tf.Tensor): tf.Tensor {

@@ -1,11 +1,17 @@
-/** The slice of tfjs's wasm backend, made anew: tfjs's own copies the whole tensor out of WebAssembly's memory first, for every slice of it. */
+/** Kernels of the wasm backend that stay in WebAssembly's memory, where tfjs's own, or tensors read and made anew, leave copies in JavaScript's. */
 
 import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
+import { wordOfBfloat16 } from '../../graph/types.ts';
 
-/** Replaces the backend's kernel. */
-export function registerSlice(): void {
+/** The name of a kernel of our own. */
+export const ROUND_TO_BFLOAT16 = 'RoundToBfloat16';
+
+/** Adds them; a slice in the place of tfjs's own, which copies the whole tensor out of that memory first, for every slice of it. */
+
+export function registerWasmKernels(): void {
   tf.unregisterKernel('Slice', 'wasm');
+  if (tf.getKernel(ROUND_TO_BFLOAT16, 'wasm')) tf.unregisterKernel(ROUND_TO_BFLOAT16, 'wasm');
   tf.registerKernel({
     kernelName: 'Slice',
     backendName: 'wasm',
@@ -15,6 +21,23 @@ export function registerSlice(): void {
       return slice(inputs.x as tf.TensorInfo, begin, size, backend as BackendWasm);
     },
   });
+  tf.registerKernel({
+    kernelName: ROUND_TO_BFLOAT16,
+    backendName: 'wasm',
+    kernelFunc: ({ inputs, backend }) => roundBits(inputs.x as tf.TensorInfo, backend as BackendWasm),
+  });
+}
+
+/** Rounds float32 as `toBfloat16` does, in one pass: nearest, ties to even. */
+function roundBits(x: tf.TensorInfo, backend: BackendWasm): tf.TensorInfo {
+  const out = backend.makeOutput(x.shape, 'float32');
+  // Views are taken after the memory of the output, which may have moved them.
+  const [source, target] = [x, out].map(tensor => {
+    const { buffer, byteOffset, length } = backend.typedArrayFromHeap(tensor);
+    return new Uint32Array(buffer, byteOffset, length);
+  }) as [Uint32Array, Uint32Array];
+  for (let i = 0; i < target.length; i++) target[i] = wordOfBfloat16(source[i] as number);
+  return out;
 }
 
 /** Copies from one place of WebAssembly's memory to another, in as few pieces as the axes allow. */
