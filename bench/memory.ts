@@ -46,7 +46,7 @@ interface MemoryRow {
 
 /** Steps of each process: the first compiles, and the peak of the second is that of all others. */
 const STEPS = 3;
-/** Of tiny models, whose memory is mostly that of JavaScript: it settles later. */
+/** Steps of tiny models, whose memory is mostly that of JavaScript: it settles later. */
 const STEPS_OF_TINY = 20;
 /** Steps of the long run, and what it may end with more than it had after ten. */
 const LONG_STEPS = 1000;

@@ -18,8 +18,8 @@ const LIST_BUDGET: WalkBudget = { maxDepth: 3, maxEntries: 200_000, maxMs: 10_00
 const MAX_MODELS = 500;
 /** Models whose headers are read at once: the reader has as many processes, and other requests come in between. */
 const AT_ONCE = 2;
-/** Time limit for the headers of one model; a list waits no longer than for the folders. */
-const MODEL_MS = 5000;
+/** Time limit for the headers of one model, by the clock: on a busy machine, the process that reads them takes seconds to start. */
+const MODEL_MS = 15_000;
 
 export async function listModels(
   cacheDir: string,
