@@ -7,36 +7,35 @@ import { wordOfBfloat16 } from '../../graph/types.ts';
 /** The name of a kernel of our own. */
 export const ROUND_TO_BFLOAT16 = 'RoundToBfloat16';
 
-/** Adds them; a slice in the place of tfjs's own, which copies the whole tensor out of that memory first, for every slice of it. */
+/** What tfjs gives to a kernel of one tensor. */
+interface KernelCall<Attrs> {
+  readonly inputs: { readonly x: tf.TensorInfo };
+  readonly attrs: Attrs;
+  readonly backend: BackendWasm;
+}
 
+/** Adds them; a slice in the place of tfjs's own, which copies the whole tensor out of that memory first, for every slice of it. */
 export function registerWasmKernels(): void {
-  tf.unregisterKernel('Slice', 'wasm');
-  if (tf.getKernel(ROUND_TO_BFLOAT16, 'wasm')) tf.unregisterKernel(ROUND_TO_BFLOAT16, 'wasm');
-  tf.registerKernel({
-    kernelName: 'Slice',
-    backendName: 'wasm',
-    kernelFunc: ({ inputs, attrs, backend }) => {
-      // tfjs types neither a kernel's backend nor its attributes: they are those of `tf.slice`.
-      const { begin, size } = attrs as unknown as tf.SliceAttrs;
-      return slice(inputs.x as tf.TensorInfo, begin, size, backend as BackendWasm);
-    },
-  });
-  tf.registerKernel({
-    kernelName: ROUND_TO_BFLOAT16,
-    backendName: 'wasm',
-    kernelFunc: ({ inputs, backend }) => roundBits(inputs.x as tf.TensorInfo, backend as BackendWasm),
-  });
+  register<tf.SliceAttrs>('Slice', ({ inputs, attrs, backend }) => slice(inputs.x, attrs.begin, attrs.size, backend));
+  register<unknown>(ROUND_TO_BFLOAT16, ({ inputs, backend }) => roundBits(inputs.x, backend));
+}
+
+function register<Attrs>(kernelName: string, kernel: (call: KernelCall<Attrs>) => tf.TensorInfo): void {
+  if (tf.getKernel(kernelName, 'wasm')) tf.unregisterKernel(kernelName, 'wasm');
+  // tfjs types neither the inputs of a kernel, nor its attributes, nor its backend: they are those of the function that calls it.
+  tf.registerKernel({ kernelName, backendName: 'wasm', kernelFunc: call => kernel(call as unknown as KernelCall<Attrs>) });
 }
 
 /** Rounds float32 as `toBfloat16` does, in one pass: nearest, ties to even. */
 function roundBits(x: tf.TensorInfo, backend: BackendWasm): tf.TensorInfo {
   const out = backend.makeOutput(x.shape, 'float32');
   // Views are taken after the memory of the output, which may have moved them.
-  const [source, target] = [x, out].map(tensor => {
+  const wordsOf = (tensor: tf.TensorInfo): Uint32Array => {
     const { buffer, byteOffset, length } = backend.typedArrayFromHeap(tensor);
     return new Uint32Array(buffer, byteOffset, length);
-  }) as [Uint32Array, Uint32Array];
-  for (let i = 0; i < target.length; i++) target[i] = wordOfBfloat16(source[i] as number);
+  };
+  const [source, target] = [wordsOf(x), wordsOf(out)];
+  for (let i = 0; i < target.length; i++) target[i] = wordOfBfloat16(source[i] ?? 0);
   return out;
 }
 
