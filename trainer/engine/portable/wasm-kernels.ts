@@ -7,7 +7,7 @@ import { wordOfBfloat16 } from '../../graph/types.ts';
 /** The name of a kernel of our own. */
 export const ROUND_TO_BFLOAT16 = 'RoundToBfloat16';
 
-/** What tfjs gives to a kernel of one tensor. */
+/** Arguments that tfjs gives to a kernel of one tensor. */
 interface KernelCall<Attrs> {
   readonly inputs: { readonly x: tf.TensorInfo };
   readonly attrs: Attrs;
