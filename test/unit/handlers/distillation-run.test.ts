@@ -2,14 +2,17 @@
 import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
+import type { ExportResult } from '../../../trainer/artifact/export-model.ts';
 import { openSafetensors } from '../../../trainer/format/safetensors/safetensors-source.ts';
 import { writeSafetensors } from '../../../trainer/format/safetensors/safetensors-writer.ts';
 import type { EvaluateResult } from '../../../trainer/handlers/evaluate-run.ts';
 import type { ImportanceResult } from '../../../trainer/handlers/importance-run.ts';
 import type { WorkerEvent } from '../../../trainer/protocol/job-messages.ts';
 import { readMetrics } from '../../../trainer/run/metrics-file.ts';
+import { fileOf } from '../../support/gguf-export.ts';
 import { runInProcess, trainRunsIn } from '../../support/run-in-process.ts';
 import { expectSameWhenStopped } from '../../support/stopped-run.ts';
+import { tinyDecoder } from '../../support/tiny-decoder.ts';
 import { makeTinyTask } from '../../support/tiny-task.ts';
 
 const task = makeTinyTask();
@@ -102,6 +105,25 @@ test('a run moves toward its teacher, whose predictions are computed once and ca
   const adapter = join(task.folder, 'first');
   const { value: evaluated } = await runInProcess<EvaluateResult>({ kind: 'evaluate', recipe: recipe(TEACHER), adapter, context });
   expect(evaluated.measures?.teacher_divergence).toBeCloseTo(after as number, 5);
+});
+
+test('a tuned model teaches the same from a GGUF file as from a folder', async () => {
+  const student = await tinyDecoder({ like: 'llama' });
+  await train('tuned', [`model=${student}`, 'task=causal_lm', 'distillation={}', 'max_steps=4', 'learning_rate=0.05']);
+  const exported = async (format: 'merged' | 'gguf') => {
+    const outputDir = join(task.folder, `tuned ${format}`);
+    const type = format === 'gguf' ? 'F32' : undefined;
+    const request = { kind: 'export', adapter: join(task.folder, 'tuned'), format, type, outputDir, overwrite: false, context } as const;
+    return (await runInProcess<ExportResult>(request)).value;
+  };
+  const run = (name: string, teacher: string) =>
+    train(name, [`model=${student}`, `distillation.teacher=${teacher}`, 'max_steps=2', 'distillation.alpha=1']);
+  const fromFolder = await run('from a folder', (await exported('merged')).outputDir);
+  const fromGguf = await run('from GGUF', fileOf(await exported('gguf')));
+  expect(phases(fromGguf.events)).toContain('teacher');
+  expect(fromGguf.value.before?.measures?.teacher_divergence).toBeGreaterThan(0.01);
+  expect(fromGguf.losses).toEqual(fromFolder.losses);
+  expect(fromGguf.value.after?.measures).toEqual(fromFolder.value.after?.measures);
 });
 
 test('packed rows and accumulated batches give the same losses', async () => {
