@@ -14,7 +14,7 @@ import type { AskReader } from '../reader/reader.ts';
 import { jobContext } from '../settings.ts';
 import { CliError, EXIT } from './cli-error.ts';
 import type { CommandContext, CommandResult } from './command.ts';
-import { modelHeaders } from './model-headers.ts';
+import { modelHeaders, TEACHER_ROW, teacherHeaders } from './model-headers.ts';
 import { type ReadRecipe, readRecipe } from './read-recipe.ts';
 import { runWorker } from './run-worker.ts';
 import { withReader } from './with-reader.ts';
@@ -52,19 +52,21 @@ export async function estimateOnCard(context: CommandContext, params: CardEstima
   const recipe = { ...written, processes: 1 };
   const headers = await modelHeaders(context, recipe, source.baseDir);
   const usableBytes = usableCardBytes(card);
-  const asked = { recipe, ...headers, engine: CARD_ENGINE, device: 'gpu', usableBytes, allLevels: true, compare: true } as const;
+  const teacher = await teacherHeaders(context, recipe, source.baseDir);
+  const asked = { recipe, ...headers, teacher, engine: CARD_ENGINE, device: 'gpu', usableBytes, allLevels: true, compare: true } as const;
   const { found, options } = await withReader(async reader => ({
     found: await reader.ask('estimate', asked, `Estimating the memory of ${params.file}`),
     options: await fittingOptions(reader, source, { headers, usableBytes }),
   }));
   const compiled = params.compile ? await compileFor(context, { recipe, headers, card, found }) : undefined;
   const totalBytes = compiled?.totalBytes ?? found.totalBytes;
-  const fits = totalBytes <= usableBytes;
+  const mostBytes = Math.max(totalBytes, found.teacherBytes ?? 0);
+  const fits = mostBytes <= usableBytes;
   context.terminal.print(describe({ card, found, compiled, options }));
   if (!fits)
     context.terminal.say(
       'warning',
-      `the run needs about ${byteSize(totalBytes)}, but ${cardCatalog[card].label} has ${byteSize(usableBytes)} for it`,
+      `the run needs about ${byteSize(mostBytes)}, but ${cardCatalog[card].label} has ${byteSize(usableBytes)} for it`,
     );
   const facts = { name: card, label: cardCatalog[card].label, bytes: cardBytes(card), usableBytes, reservedBytes: CARD_RESERVED_BYTES };
   return { value: { ok: true, card: facts, source: compiled ? 'compiler' : 'model', fits, ...found, totalBytes, compiled, options } };
@@ -157,6 +159,7 @@ function describe({ card, found, compiled, options }: Description): string {
     table([
       ...(compiled ? compiledRows(compiled) : modelRows(found)),
       ['total', `${byteSize(compiled?.totalBytes ?? found.totalBytes)} of ${usable}`],
+      ...(found.teacherBytes === undefined ? [] : [[TEACHER_ROW, `${byteSize(found.teacherBytes)} of ${usable}`]]),
     ]),
     compiled ? compilerText(compiled) : "By a model of the compiler's buffers.",
     options.length === 0 ? `no batch, recompute level, precision or rank of this recipe fits ${label}` : table([heads, ...fitting]),

@@ -37,6 +37,9 @@ export async function modelHeaders(
   return { headers: { config: folder.config, tensors: folder.weights.tensors } };
 }
 
+/** In a table, next to the memory of a teacher's pass. */
+export const TEACHER_ROW = 'the teacher, before the model is loaded';
+
 /** The same of the model that a recipe's learns from; undefined if there is none. */
 export async function teacherHeaders(context: CommandContext, recipe: Recipe, baseDir: string): Promise<HeadersSource | undefined> {
   const teacher = teacherOf(recipe);

@@ -21,6 +21,26 @@ interface Fitting {
   readonly overrides: readonly string[];
 }
 
+describe('with a teacher', () => {
+  const taught = ['task=distillation', `distillation.teacher=${path.join(golden, 'llama')}`];
+
+  test('--card counts the memory of its pass', async () => {
+    const { status, value } = await cliJson(['estimate', 'a.rowtune.yaml', '--card', 'RTX 4090', ...taught], options);
+    expect(status).toBe(0);
+    expect(value).toMatchObject({ ok: true, fits: true });
+    expect((value as { teacherBytes?: number }).teacherBytes).toBeGreaterThan(0);
+  });
+
+  test('--plan warns if its pass takes more than the limit', async () => {
+    const plan = (memory: string) => cliJson(['estimate', 'a.rowtune.yaml', '--plan', '--memory', memory, ...taught], options);
+    const roomy = await plan('8GB');
+    expect(roomy.stderr).not.toContain("the teacher's pass");
+    const { teacherBytes = 0 } = roomy.value as { teacherBytes?: number };
+    expect(teacherBytes).toBeGreaterThan(0);
+    expect((await plan(String(teacherBytes - 1))).stderr).toContain("the teacher's pass needs about");
+  });
+});
+
 describe('estimate --card', () => {
   test('gives the memory on the card alone, and settings that fit it in every precision', async () => {
     const { status, stderr, value } = await cliJson(['estimate', 'a.rowtune.yaml', '--card', 'RTX 4090'], options);

@@ -8,7 +8,7 @@ import { EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { estimateOnCard } from '../estimate-on-card.ts';
 import { withOverrides } from '../job-command.ts';
-import { modelHeaders, teacherHeaders } from '../model-headers.ts';
+import { modelHeaders, TEACHER_ROW, teacherHeaders } from '../model-headers.ts';
 import { readRecipe } from '../read-recipe.ts';
 import { withReader } from '../with-reader.ts';
 
@@ -72,7 +72,16 @@ async function planCommand(
     device: hasGpu() ? 'gpu' : 'cpu',
     usableBytes,
   } as const;
-  const found = await withReader(reader => reader.ask('plan', params, `Planning the memory of ${file}`));
+  const teacher = await teacherHeaders(context, recipe, source.baseDir);
+  const { teacherBytes, ...found } = await withReader(async reader => ({
+    ...(await reader.ask('plan', params, `Planning the memory of ${file}`)),
+    teacherBytes: teacher && (await reader.ask('estimate', { ...params, teacher }, `Estimating the teacher of ${file}`)).teacherBytes,
+  }));
+  if (teacherBytes !== undefined && teacherBytes > usableBytes)
+    context.terminal.say(
+      'warning',
+      `the teacher's pass needs about ${byteSize(teacherBytes)}, more than the limit of ${byteSize(usableBytes)}, with all of these settings. Lower per_device_eval_batch_size, or compute its predictions elsewhere (distillation.logits)`,
+    );
   if (found.options.length === 0) {
     const reason = describeNothingFits(found, recipe);
     context.terminal.say('warning', reason);
@@ -91,7 +100,7 @@ async function planCommand(
       ]),
     ]),
   );
-  return { value: { ok: true, ...found } };
+  return { value: { ok: true, ...found, ...(teacherBytes !== undefined && { teacherBytes }) } };
 }
 
 async function estimate(context: CommandContext, file: string, overrides: readonly string[]): Promise<CommandResult> {
@@ -129,7 +138,7 @@ function describe(found: RecipeEstimate, availableBytes: number): string {
           ['total of each process', byteSize(found.totalBytes)],
           [`total of ${found.processes} processes on this machine`, `${byteSize(found.runBytes)} ${ofFree}`],
         ]),
-    ...(found.teacherBytes === undefined ? [] : [['the teacher, before the model is loaded', `${byteSize(found.teacherBytes)} ${ofFree}`]]),
+    ...(found.teacherBytes === undefined ? [] : [[TEACHER_ROW, `${byteSize(found.teacherBytes)} ${ofFree}`]]),
   ];
   const levels = found.levels.map(({ recompute, activationBytes, totalBytes, flops }) => [
     recompute,
