@@ -11,6 +11,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { installMpi } from '../../trainer/engine/install/install-mpi.ts';
 import { runCommand } from '../../trainer/engine/install/run-command.ts';
 import { findMpi } from '../../trainer/engine/mpi/find-mpi.ts';
+import { isRecord } from '../../trainer/narrow.ts';
 import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
 import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
 import { RUN_FILES } from '../../trainer/protocol/run-files.ts';
@@ -172,6 +173,27 @@ describe.skipIf(!engine)(`several processes ${reason}`, () => {
         else expect(bytesPerUpdate / trainable).toBeGreaterThanOrEqual(4);
     },
   );
+
+  test('two processes answer held-out prompts as one does', async () => {
+    const settings = [
+      ...['method=lora', 'learning_rate=0.03', 'eval_strategy=epoch', 'eval_generation.max_new_tokens=4'],
+      ...['eval_generation.checks=[exact_match, rouge_l, pattern]', 'eval_generation.pattern=^.[a-m]', 'eval_generation.max_samples=7'],
+    ];
+    const run = async (processes: number) => {
+      const own = [`processes=${processes}`, `per_device_train_batch_size=${4 / processes}`];
+      const { last } = await trainIn(join(folder, `answers ${processes}`), task.recipe(...COMMON, ...settings, ...own), task.context);
+      return last?.type === 'result' && isRecord(last.value) ? last.value : {};
+    };
+    const [one, several] = [await run(1), await run(2)];
+    for (const at of ['before', 'after']) {
+      const [expected, found] = [one[at], several[at]];
+      if (!isRecord(expected) || !isRecord(found)) throw new Error(`no evaluation ${at} training`);
+      expect(expected.answers).not.toHaveLength(0);
+      expect(found.answers).toEqual(expected.answers);
+      for (const name of ['exact_match', 'rouge_l', 'pattern'])
+        expect(found.measures).toHaveProperty(name, isRecord(expected.measures) ? expected.measures[name] : undefined);
+    }
+  });
 
   test('a run is resumed by another number of processes as if nothing had happened', async () => {
     const settings = [...COMMON, 'method=lora', 'lora_dropout=0.2', 'lr_scheduler_type=constant', 'per_device_train_batch_size=2'];
