@@ -81,10 +81,12 @@ const { mini_batch_size: _, ...embedding } = recipe.embedding;
 const inOnePass = planRun({ recipe: { ...recipe, embedding }, headers, on, recompute }).program(recompute);
 const signature = required(inOnePass.signatures[trainSignature(shape)], 'the signature of the whole batch');
 const { cached } = plan.task;
+/** Feeds that are used again, as in a run of images: of the batch at work and of two that are decoded ahead. */
+const batches = Array.from({ length: 3 }, () => batchFeeds(signature, model, shape));
 for (let step = 1; step <= request.steps; step++) {
   const seed = Int32Array.of(0, step);
   const scalars = { ...optimizerFeeds(optimizer, 1e-4, step), seed };
-  const feeds = batchFeeds(signature, model, shape);
+  const feeds = elementAt(batches, step % batches.length);
   if (cached) await runCachedBatch(session, cached, { shape, rows: shape.batch, feeds, seedOf: () => seed });
   else await session.run(trainSignature(shape), { ...feeds, ...scalars });
   if (isApart) await session.run(APPLY, scalars);

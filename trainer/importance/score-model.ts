@@ -74,11 +74,14 @@ export interface SharingRanks {
   sumArrays(values: Float32Array): Float32Array;
 }
 
-/** The batches in order; with several processes, those of this one. */
-async function* ownBatches({ plan, fill }: BatchSource, ranks: SharingRanks | undefined): AsyncGenerator<Batch> {
+/** The batches in order, each until the next one is asked for; with several processes, those of this one. */
+async function* ownBatches({ plan, fill, release }: BatchSource, ranks: SharingRanks | undefined): AsyncGenerator<Batch> {
   for (const [i, planned] of plan.epoch(0).entries()) {
     if (ranks && i % ranks.size === 0) ranks.agree();
-    if (!ranks || i % ranks.size === ranks.rank) yield await fill(planned);
+    if (ranks && i % ranks.size !== ranks.rank) continue;
+    const batch = await fill(planned);
+    yield batch;
+    release?.(batch);
   }
 }
 

@@ -131,6 +131,7 @@ async function evaluateTogether({
     const outputs = batch && (await session.run(evalSignature(batch.bucket), { ...batch.feeds(1), ...extraFeeds(batch) }));
     for (const done of ranks.all(batch && outputs && { batch: { ...batch, feeds: undefined }, outputs }))
       if (done) tally.add({ ...done.batch, feeds: () => ({}) }, done.outputs);
+    if (batch) source.release?.(batch);
     report(Math.min(first + ranks.size, planned.length));
   }
   return { ...tally.result(), seconds: ranks.first((performance.now() - started) / 1000) };

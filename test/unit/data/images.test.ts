@@ -287,6 +287,23 @@ describe('decoding ahead', () => {
     for await (const _ of epochBatches(all, 0)) seen.push(reads);
     expect(seen).toEqual([6, 8, 10, 10, 10]);
   });
+
+  it('fills the arrays of batches that were released anew', async () => {
+    const colors = [await picture('png', [8, 8], true), Buffer.from('none'), await picture('png', [8, 8])];
+    const examples = Array.from({ length: 12 }, (_, i) => ({ ...sampleOf(colors[i % 3] as Buffer, `${i}.png`), target: i }));
+    const sequences = examples.map(() => ({ ids: new Int32Array(1), train: Uint8Array.of(1) }));
+    const plan = createBatchPlan(sequences, { ...shape, batchSize: 1 });
+    const all = imageSource({ plan, examples, preprocessing: plain, channels: 3, augment: [], seed: 1, onSkip: () => undefined });
+    const arrays = new Set<unknown>();
+    const firsts: (number | undefined)[] = [];
+    for await (const batch of epochBatches(all, 0)) {
+      const { pixels } = batch.feeds(1);
+      arrays.add(pixels);
+      firsts.push(pixels?.[0]);
+    }
+    expect(firsts).toEqual(Array.from({ length: 4 }, () => [1, 0, 0]).flat());
+    expect(arrays.size).toBeLessThanOrEqual(3);
+  });
 });
 
 describe('resample', () => {

@@ -28,6 +28,8 @@ export interface Batch {
 export interface BatchSource<B extends Batch = Batch> {
   readonly plan: BatchPlan;
   readonly fill: (planned: PlannedBatch) => B | Promise<B>;
+  /** Takes back the arrays of a batch, whose feeds are not asked for again, to fill them anew. Left out where arrays are small. */
+  readonly release?: (batch: Batch) => void;
 }
 
 /** A batch of token sequences with targets. */
@@ -85,9 +87,13 @@ export async function stepAt({ plan, fill }: BatchSource, cursor: DataCursor, ac
   };
 }
 
-/** The batches of one epoch in order, as an evaluation reads them. */
-export async function* epochBatches<B extends Batch>({ plan, fill }: BatchSource<B>, epoch: number): AsyncGenerator<B> {
-  for (const batch of plan.epoch(epoch)) yield await fill(batch);
+/** The batches of one epoch in order, as an evaluation reads them: each until the next one is asked for. */
+export async function* epochBatches<B extends Batch>({ plan, fill, release }: BatchSource<B>, epoch: number): AsyncGenerator<B> {
+  for (const planned of plan.epoch(epoch)) {
+    const batch = await fill(planned);
+    yield batch;
+    release?.(batch);
+  }
 }
 
 export interface TokenSourceParams {

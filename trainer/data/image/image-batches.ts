@@ -29,11 +29,45 @@ export interface ImageSourceParams {
 /** Batches that are being decoded ahead: one to be ready, one for a step that is quick. */
 const AHEAD = 2;
 
+/**
+ * Arrays that are used again, by their length: an array for each batch would be 20 to 30 MB of garbage at any time. Those that lie idle, as
+ * between two evaluations, are collected.
+ */
+class PixelPool {
+  readonly #free = new Map<number, WeakRef<Float32Array>[]>();
+
+  /** Returns an array of zeros. */
+  take(length: number): Float32Array {
+    const free = this.#free.get(length) ?? [];
+    for (let ref = free.pop(); ref; ref = free.pop()) {
+      const pixels = ref.deref();
+      if (pixels) return pixels.fill(0);
+    }
+    return new Float32Array(length);
+  }
+
+  give(pixels: Float32Array): void {
+    const free = this.#free.get(pixels.length) ?? [];
+    free.push(new WeakRef(pixels));
+    this.#free.set(pixels.length, free);
+  }
+}
+
 export function imageSource(params: ImageSourceParams): BatchSource {
   const { plan } = params;
+  const pool = new PixelPool();
+  /** The arrays of batches that were not released. */
+  const held = new WeakMap<Batch, Float32Array>();
+  const start = async (planned: PlannedBatch): Promise<Batch> => {
+    const { preprocessing, channels } = params;
+    const pixels = pool.take(planned.bucket.batch * preprocessing.height * preprocessing.width * channels);
+    const batch = await fillImages(params, planned, pixels);
+    held.set(batch, pixels);
+    return batch;
+  };
   const begun = new Map<PlannedBatch, Promise<Batch>>();
   const begin = (planned: PlannedBatch): Promise<Batch> => {
-    const running = begun.get(planned) ?? fillImages(params, planned);
+    const running = begun.get(planned) ?? start(planned);
     begun.set(planned, running);
     // Whoever waits for it sees the error; until then it is no unhandled rejection.
     running.catch(() => undefined);
@@ -52,14 +86,22 @@ export function imageSource(params: ImageSourceParams): BatchSource {
         begun.delete(planned);
       }
     },
+    release(batch) {
+      const pixels = held.get(batch);
+      if (pixels && held.delete(batch)) pool.give(pixels);
+    },
   };
 }
 
-async function fillImages(params: ImageSourceParams, { bucket, rows, fillers = [], epoch }: PlannedBatch): Promise<Batch> {
+/** @param pixels [batch, height, width, channels] zeros, which become the batch's feed */
+async function fillImages(
+  params: ImageSourceParams,
+  { bucket, rows, fillers = [], epoch }: PlannedBatch,
+  pixels: Float32Array,
+): Promise<Batch> {
   const { examples, preprocessing, channels, augment, seed, classWeights, onSkip } = params;
   const { batch } = bucket;
   const size = preprocessing.height * preprocessing.width * channels;
-  const pixels = new Float32Array(batch * size);
   const own = rows.flatMap(row => row.sequences);
   const indices = [...own, ...fillers.flatMap(row => row.sequences)];
   const loaded = await Promise.all(

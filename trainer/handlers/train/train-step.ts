@@ -67,6 +67,7 @@ export async function beginStep(prepared: Prepared, cursor: DataCursor, step: nu
       if (measure) measures = addSums(measures, measure(batch, outputs));
     }
     const gradNorm = (await last)?.gradNorm?.[0] ?? Number.NaN;
+    for (const batch of batches) source.release?.(batch);
     if (ranks) [loss = Number.NaN] = ranks.sum([loss]);
     return { loss, gradNorm, tokens, targets, measures };
   };

@@ -18,8 +18,8 @@ export interface OverheadParams extends ComputesOn {
   readonly vocabularySize: number;
 }
 
-/** The batch at work and the one before it, which nobody has collected yet, in JavaScript's memory: images count. */
-const HOST_BATCHES = 2;
+/** The batch at work and two that are decoded ahead, in JavaScript's memory: images count. */
+const HOST_BATCHES = 3;
 
 export const codeBytes = (engine: EngineName): number => engineMemory[engine].overhead.codeBytes;
 
