@@ -1,17 +1,16 @@
 /** A chat as pieces of text: the model's own template, of which only the assistant's turns are trained. */
 import { elementAt, isRecord } from '../narrow.ts';
 import { textOfContent } from './chat-renderer.ts';
+import { type ChatText, checkAnswer, checkFields, checkTools, notesOf } from './check-chat.ts';
 import type { DataPlace } from './data-error.ts';
 import { DataError } from './data-error.ts';
-import type { ChatMessage, ChatRenderer, Conversation, Piece, RenderedChat } from './types.ts';
+import type { ChatMessage, Conversation, Piece, RenderedChat } from './types.ts';
 
 /** Which of a chat's answers are trained. */
 export type TrainedTurns = 'all' | 'last';
 
-export interface ChatSettings {
-  readonly renderer: ChatRenderer;
+export interface ChatSettings extends ChatText {
   readonly trainedTurns: TrainedTurns;
-  readonly place: DataPlace;
 }
 
 export interface FormattedChat {
@@ -239,93 +238,6 @@ function trailingSpace(turn: string, { content, tool_calls: calls }: ChatMessage
   const trimmed = turn.trimEnd();
   const text = textOfContent(content).trimEnd();
   return text !== '' && calls === undefined && trimmed.endsWith(text) ? 0 : turn.length - trimmed.length;
-}
-
-/** Fields that must reach the text, and the names under which templates read them. */
-const REASONING = ['reasoning_content', 'thinking'];
-const CARRIED: ReadonlyMap<string, readonly string[]> = new Map([
-  ['tools', ['tools']],
-  ['documents', ['documents']],
-  ['tool_calls', ['tool_calls']],
-  ['reasoning_content', REASONING],
-  ['thinking', REASONING],
-  ['reasoning', REASONING],
-]);
-
-/** Throws DataError for a field that the template never mentions although it carries what the model should read or write. */
-function checkFields(chat: Conversation, { renderer, place }: ChatSettings): void {
-  const check = (field: string, key: string): void => {
-    const names = CARRIED.get(field);
-    if (names === undefined || names.some(name => renderer.mentions(name))) return;
-    throw new DataError({
-      ...place,
-      key,
-      problem: "the model's chat template does not use this field, so it would be lost",
-      advice: `Take a model whose template reads ${names.join(' or ')}, or remove the field from the data`,
-    });
-  };
-  if (chat.tools) check('tools', 'tools');
-  if (chat.documents) check('documents', 'documents');
-  chat.messages.forEach((message, i) => {
-    for (const field of Object.keys(message)) check(field, `messages[${i}].${field}`);
-  });
-}
-
-/** Throws DataError where the text lacks the name of a tool: some templates read tools from a message only. */
-function checkTools({ tools = [] }: Conversation, text: string, { place }: ChatSettings): void {
-  const missing = tools.findIndex(tool => !text.includes(nameOfCall(tool)));
-  if (missing < 0) return;
-  throw new DataError({
-    ...place,
-    key: `tools[${missing}]`,
-    problem: "the model's chat template does not write this tool, so it would be lost",
-    advice: 'Write the tools where the template reads them (some read them from the system message), or remove them',
-  });
-}
-
-/** Throws DataError where the text of a trained answer lacks what the message has: its text, its reasoning or a call. */
-function checkAnswer(turn: string, message: ChatMessage, index: number, { place }: ChatSettings): void {
-  const text = squeezed(turn);
-  const missing = partsOf(message).find(part => !text.includes(squeezed(part)));
-  if (missing === undefined) return;
-  const shown = missing.trim().slice(0, 40);
-  throw new DataError({
-    ...place,
-    key: `messages[${index}]`,
-    problem: `the model's chat template leaves out a part of this answer ("${shown}${missing.trim().length > 40 ? '…' : ''}")`,
-    advice: 'Set data.trained_turns: last where it leaves it out of earlier answers only; otherwise remove that part from the data',
-  });
-}
-
-/** The parts of an answer: its text, split at the marks of reasoning that templates move, and the names of the functions that it calls. */
-function partsOf({ content, tool_calls: calls, reasoning_content: reasoning }: ChatMessage): string[] {
-  const texts = [...textOfContent(content).split(/<\/?think>/), ...(typeof reasoning === 'string' ? [reasoning] : [])];
-  const names = Array.isArray(calls) ? calls.map(nameOfCall) : [];
-  return [...texts, ...names].filter(text => text.trim() !== '');
-}
-
-/** The name of a function, in a call or a description. */
-function nameOfCall(call: unknown): string {
-  const { function: inner, name } = isRecord(call) ? call : {};
-  const found = (isRecord(inner) ? inner.name : undefined) ?? name;
-  return typeof found === 'string' ? found : '';
-}
-
-const squeezed = (text: string): string => text.replace(/\s+/g, ' ').trim();
-
-/** Fields that every template reads. */
-const COMMON = new Set(['role', 'content']);
-
-function notesOf({ messages }: Conversation, whole: string, { renderer }: ChatSettings): string[] {
-  const fields = new Set(messages.flatMap(message => Object.keys(message)));
-  const unused = [...fields].filter(field => !COMMON.has(field) && !CARRIED.has(field) && !renderer.mentions(field));
-  const reasoning = messages.flatMap(({ reasoning_content: text }) => (typeof text === 'string' ? [squeezed(text)] : []));
-  const text = reasoning.length > 0 ? squeezed(whole) : '';
-  const removed = reasoning.some(each => !text.includes(each));
-  return [
-    ...unused.map(field => `have the field '${field}', which the model's chat template does not use`),
-    ...(removed ? ["have earlier answers whose reasoning the model's chat template removes"] : []),
-  ];
 }
 
 function render(chat: Conversation, count: number, addGenerationPrompt: boolean, { renderer, place }: ChatSettings): RenderedChat {
