@@ -1,4 +1,4 @@
-/** What of a chat must reach the text that the model's template makes of it: fields, tools, and all parts of a trained answer. */
+/** Checks of what reaches the text that a template makes of a chat: its fields, its tools, and all parts of a trained answer. */
 import { isRecord } from '../narrow.ts';
 import { textOfContent } from './chat-renderer.ts';
 import type { DataPlace } from './data-error.ts';
