@@ -60,6 +60,17 @@ export function linearPattern(source: string): (text: string) => boolean {
   return new Automaton(part).test;
 }
 
+/** Returns what is wrong with the regular expression of a user, if anything. */
+export function refusePattern(source: string): string | undefined {
+  try {
+    linearPattern(source);
+    return undefined;
+  } catch (error) {
+    if (error instanceof PatternError) return `the pattern ${error.message}`;
+    throw error;
+  }
+}
+
 class Parser {
   readonly #source: string;
   #at = 0;

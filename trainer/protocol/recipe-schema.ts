@@ -37,6 +37,11 @@ export const recipeFields = { ...runFields, sweep: sweepGroup(Object.fromEntries
  */
 export interface Recipe extends Resolved<typeof recipeFields> {}
 
+type GroupIn<F extends Fields> = { [K in keyof F]: F[K] extends Group ? K : never }[keyof F];
+
+/** The name of a group of settings. */
+export type GroupName = GroupIn<typeof recipeFields>;
+
 /** A recipe while it is written: all settings are valid or at their defaults, but the model may be missing. */
 export type ResolvedRecipe = Partial<Recipe> & Omit<Recipe, 'model'>;
 

@@ -1,6 +1,6 @@
 /** Writes a resolved recipe as YAML that reads back to the same recipe, also in Python. */
 import { Document, isScalar, visit } from 'yaml';
-import { groups, type Recipe, settings } from './recipe-schema.ts';
+import { type GroupName, groups, type Recipe, settings } from './recipe-schema.ts';
 
 export interface StringifyOptions {
   /** Writes the documentation of each setting above it as a comment. */
@@ -8,15 +8,7 @@ export interface StringifyOptions {
 }
 
 /** A recipe, or some of its settings. */
-export type PartialRecipe = Partial<
-  Omit<Recipe, 'data' | 'distillation' | 'embedding' | 'eval_generation' | 'importance' | 'preference' | 'sweep'>
-> & {
-  readonly data?: Partial<Recipe['data']>;
-  readonly importance?: Partial<Recipe['importance']>;
-  readonly embedding?: Partial<Recipe['embedding']>;
-  readonly preference?: Partial<Recipe['preference']>;
-  readonly sweep?: Recipe['sweep'];
-};
+export type PartialRecipe = { readonly [K in keyof Recipe]?: K extends GroupName ? Partial<Recipe[K]> : Recipe[K] };
 
 /** Every setting that has a value, in table order. Lists are written on one line. */
 export function stringifyRecipe(recipe: PartialRecipe, { comments = false }: StringifyOptions = {}): string {

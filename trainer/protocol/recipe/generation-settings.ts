@@ -1,23 +1,12 @@
 /** Settings of answers that are written and checked during an evaluation. */
 import { answerChecks } from '../../catalog/answer-checks.ts';
 import { choicesOf } from '../../catalog/entries.ts';
-import { linearPattern, PatternError } from '../linear-pattern.ts';
+import { refusePattern } from '../linear-pattern.ts';
 import { defaulted, FAIR_SWEEP, group, optional } from './setting.ts';
 import { choice, integer, listOf, text } from './value-type.ts';
 
 /** The longest expression that is compiled. */
 const MAX_PATTERN = 1000;
-
-/** Returns what is wrong with the regular expression of a user, if anything. */
-export function refusePattern(source: string): string | undefined {
-  try {
-    linearPattern(source);
-    return undefined;
-  } catch (error) {
-    if (error instanceof PatternError) return `the pattern ${error.message}`;
-    throw error;
-  }
-}
 
 export const generationGroup = group('Answers to held-out prompts that the model writes in every evaluation, and how they are checked.', {
   checks: defaulted(listOf(choice(choicesOf(answerChecks)), 'a check or a list of checks'), [], {

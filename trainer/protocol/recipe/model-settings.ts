@@ -5,8 +5,8 @@ import { choicesOf, entryOf } from '../../catalog/entries.ts';
 import { defaultMeasure, measureCatalog, measureWithoutData } from '../../catalog/measures.ts';
 import { methodCatalog, methodsThat } from '../../catalog/methods.ts';
 import { hasHead, objectiveCatalog } from '../../catalog/objectives.ts';
+import { refusePattern } from '../linear-pattern.ts';
 import { samplesAtATime } from './embedding-settings.ts';
-import { refusePattern } from './generation-settings.ts';
 import { defaulted, derived, FAIR_SWEEP, type Given, OWN_FOLDER, optional, required, SAME_MACHINE } from './setting.ts';
 import { choice, filePath, flag, integer, listOf, number, text } from './value-type.ts';
 

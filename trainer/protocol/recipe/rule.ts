@@ -1,11 +1,11 @@
 /** A rule between settings. */
 import type { Severity, Suggestion } from '../problem.ts';
-import type { Recipe } from '../recipe-schema.ts';
+import type { GroupName, Recipe } from '../recipe-schema.ts';
 
 type Paths<T, Prefix extends string = ''> = {
   [K in keyof T & string]-?: NonNullable<T[K]> extends readonly unknown[]
     ? `${Prefix}${K}`
-    : K extends 'data' | 'distillation' | 'embedding' | 'eval_generation' | 'importance' | 'preference' | 'sweep'
+    : K extends GroupName
       ? Paths<NonNullable<T[K]>, `${Prefix}${K}.`>
       : `${Prefix}${K}`;
 }[keyof T & string];
