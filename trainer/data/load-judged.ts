@@ -3,7 +3,7 @@ import type { FormatSettings } from './format-example.ts';
 import { formatJudged } from './format-judged.ts';
 import { answerTokenizing, type LoadedAnswers, loadAnswers, type MadeSamples } from './load-answers.ts';
 import type { LoadDatasetInput } from './load-dataset.ts';
-import { ENDS_EARLIER, tokenizeExample } from './tokenize-example.ts';
+import { tokenizeExample } from './tokenize-example.ts';
 import type { DataFormat, DataRecord, Example, JudgedAnswer } from './types.ts';
 
 /** @throws DataError as `loadAnswers` */
@@ -34,10 +34,10 @@ export function judgedTokenizer({
     const { file, line, element } = record;
     const formatted = formatJudged(record, { ...formatting, format });
     const made = formatted.map(({ example, isGood }) => ({ isGood, result: tokenizeExample(example, tokenizing, { file, line }) }));
+    const cuts = made.flatMap(({ result }) => (result.kind === 'kept' ? (result.notes ?? []) : []));
     const dropped = made.flatMap(({ result }) => (result.kind === 'dropped' ? [result.reason] : []));
-    const endsEarlier = made.some(({ result }) => result.kind === 'kept' && result.endsEarlier);
     return {
-      notes: [...new Set([...formatted.flatMap(({ example }) => example.notes ?? []), ...(endsEarlier ? [ENDS_EARLIER] : [])])],
+      notes: [...new Set([...formatted.flatMap(({ example }) => example.notes ?? []), ...cuts])],
       ...(dropped[0] && { dropped: dropped[0] }),
       samples: made.flatMap(({ isGood, result }) =>
         result.kind === 'kept' ? [{ sequence: result.sequence, isGood, file, line, element }] : [],

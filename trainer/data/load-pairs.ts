@@ -4,7 +4,7 @@ import { formatPair, pairMargin, SIDES } from './format-pair.ts';
 import { answerTokenizing, type LoadedAnswers, loadAnswers, type MadeSamples } from './load-answers.ts';
 import type { LoadDatasetInput } from './load-dataset.ts';
 import { createSegmentEncoder, type SegmentTokenizer } from './segment-encoder.ts';
-import { ENDS_EARLIER, type TokenizeSettings, tokenizeExample } from './tokenize-example.ts';
+import { type TokenizeSettings, tokenizeExample } from './tokenize-example.ts';
 import type { DataRecord, Example, FormattedExample, Pair, TokenSequence } from './types.ts';
 
 export interface LoadPairsInput extends LoadDatasetInput {
@@ -75,8 +75,8 @@ function tokenizePair(record: DataRecord, { formatting, tokenize, readsMargin }:
   if (rejected.kind === 'dropped') return { notes, dropped: rejected.reason, samples: [] };
   if (sameIds(chosen.sequence, rejected.sequence)) return { notes, dropped: 'the same when cut to length', samples: [] };
   const pair = { chosen: chosen.sequence, rejected: rejected.sequence, file, line, element, ...(margin !== undefined && { margin }) };
-  const found = chosen.endsEarlier || rejected.endsEarlier ? [...notes, ENDS_EARLIER] : notes;
-  return { notes: found, samples: [pair], truncated: chosen.truncated || rejected.truncated };
+  const found = new Set([...notes, ...(chosen.notes ?? []), ...(rejected.notes ?? [])]);
+  return { notes: [...found], samples: [pair], truncated: chosen.truncated || rejected.truncated };
 }
 
 const sameIds = (a: TokenSequence, b: TokenSequence): boolean => a.ids.length === b.ids.length && a.ids.every((id, i) => id === b.ids[i]);

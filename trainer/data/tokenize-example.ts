@@ -22,11 +22,16 @@ export interface TokenizeSettings {
 }
 
 export type TokenizeResult =
-  | { readonly kind: 'kept'; readonly sequence: TokenSequence; readonly truncated: boolean; readonly endsEarlier?: boolean }
+  | {
+      readonly kind: 'kept';
+      readonly sequence: TokenSequence;
+      readonly truncated: boolean;
+      /** For the report, as those of a formatted example. */
+      readonly notes?: readonly string[];
+    }
   | { readonly kind: 'dropped'; readonly reason: DropReason };
 
-/** For the report, of a sample whose result `endsEarlier`. */
-export const ENDS_EARLIER = 'end after an earlier answer, because the next one does not fit into max_length';
+const ENDS_EARLIER = 'end after an earlier answer, because the next one does not fit into max_length';
 
 /** no_target: nothing to learn in the sample. cut_off: nothing left after cutting it to length. */
 export type DropReason = 'no_target' | 'cut_off';
@@ -67,7 +72,7 @@ export function tokenizeExample(example: FormattedExample, settings: TokenizeSet
   const end = lastAnswerEnd(runs, maxLength);
   if (end === undefined) return result(runs, true, runs.find(({ train }) => train)?.isCall ? 0 : maxLength);
   const made = result(runs, true, end);
-  return made.kind === 'kept' && end < (lastAnswerEnd(runs) ?? end) ? { ...made, endsEarlier: true } : made;
+  return made.kind === 'kept' && end < (lastAnswerEnd(runs) ?? end) ? { ...made, notes: [ENDS_EARLIER] } : made;
 }
 
 /** The end of the last trained run of which all tokens fit. */

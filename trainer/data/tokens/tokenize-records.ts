@@ -3,7 +3,7 @@ import { chunkSequence } from '../batch/pack-sequences.ts';
 import { DataError, type DataProblem } from '../data-error.ts';
 import { createEncoder } from '../encoder.ts';
 import { type FormatSettings, formatExample } from '../format-example.ts';
-import { type DropReason, ENDS_EARLIER, type TokenizeSettings, type Truncation, tokenizeExample } from '../tokenize-example.ts';
+import { type DropReason, type TokenizeSettings, type Truncation, tokenizeExample } from '../tokenize-example.ts';
 import type { ChatRenderer, DataRecord, TextTokenizer, TokenSequence } from '../types.ts';
 import { countTargets } from '../types.ts';
 import { TARGET_BIT } from './example-store.ts';
@@ -67,7 +67,7 @@ export function sampleTokenizer(
     const { label, notes = [], ...formatted } = formatExample(record, formatting);
     const result = tokenizeExample(formatted, tokenizing, { file, line });
     if (result.kind === 'dropped') return { sequences: [], dropped: result.reason, truncated: false, label, notes };
-    const found = result.endsEarlier ? [...notes, ENDS_EARLIER] : notes;
+    const found = [...notes, ...(result.notes ?? [])];
     return { sequences: chunkSequence(result.sequence, maxLength), truncated: result.truncated, label, notes: found };
   };
 }
