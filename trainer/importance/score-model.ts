@@ -1,7 +1,8 @@
 /** Scores every row of the targeted modules by one measure. */
 
 import { type MeasureName, measureCatalog, measureWithoutData, measureWithoutLabels } from '../catalog/measures.ts';
-import type { Batch, BatchSource } from '../data/batch/batches.ts';
+import type { PlannedBatch } from '../data/batch/batch-plan.ts';
+import { type Batch, type BatchSource, filledBatches } from '../data/batch/batches.ts';
 import type { Engine, Session, VariableData } from '../engine/engine.ts';
 import type { RecomputePolicy } from '../graph/recompute.ts';
 import type { HostArray } from '../graph/types.ts';
@@ -74,14 +75,11 @@ export interface SharingRanks {
   sumArrays(values: Float32Array): Float32Array;
 }
 
-/** The batches in order, each until the next one is asked for; with several processes, those of this one. */
-async function* ownBatches({ plan, fill, release }: BatchSource, ranks: SharingRanks | undefined): AsyncGenerator<Batch> {
-  for (const [i, planned] of plan.epoch(0).entries()) {
+/** The batches in order; with several processes, those of this one. */
+function* ownBatches(batches: readonly PlannedBatch[], ranks: SharingRanks | undefined): Generator<PlannedBatch> {
+  for (const [i, batch] of batches.entries()) {
     if (ranks && i % ranks.size === 0) ranks.agree();
-    if (ranks && i % ranks.size !== ranks.rank) continue;
-    const batch = await fill(planned);
-    yield batch;
-    release?.(batch);
+    if (!ranks || i % ranks.size === ranks.rank) yield batch;
   }
 }
 
@@ -229,7 +227,7 @@ async function runBatches(
   report();
   for (let sweep = Math.floor(first / perSweep); sweep < sweeps; sweep++) {
     let place = sweep * perSweep;
-    for await (const batch of ownBatches(data.source, exact ? undefined : data.ranks)) {
+    for await (const batch of filledBatches(data.source, ownBatches(data.source.plan.epoch(0), exact ? undefined : data.ranks))) {
       if (place++ < done) continue;
       if (params.isCanceled?.() && !exact) await keep(done);
       checkCanceled(params);

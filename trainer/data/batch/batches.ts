@@ -87,9 +87,16 @@ export async function stepAt({ plan, fill }: BatchSource, cursor: DataCursor, ac
   };
 }
 
-/** The batches of one epoch in order, as an evaluation reads them: each until the next one is asked for. */
-export async function* epochBatches<B extends Batch>({ plan, fill, release }: BatchSource<B>, epoch: number): AsyncGenerator<B> {
-  for (const planned of plan.epoch(epoch)) {
+/** The batches of one epoch in order, as an evaluation reads them. */
+export const epochBatches = <B extends Batch>(source: BatchSource<B>, epoch: number): AsyncGenerator<B> =>
+  filledBatches(source, source.plan.epoch(epoch));
+
+/** These batches in their order, each until the next one is asked for. */
+export async function* filledBatches<B extends Batch>(
+  { fill, release }: BatchSource<B>,
+  batches: Iterable<PlannedBatch>,
+): AsyncGenerator<B> {
+  for (const planned of batches) {
     const batch = await fill(planned);
     yield batch;
     release?.(batch);

@@ -101,7 +101,7 @@ async function fillImages(
 ): Promise<Batch> {
   const { examples, preprocessing, channels, augment, seed, classWeights, onSkip } = params;
   const { batch } = bucket;
-  const size = preprocessing.height * preprocessing.width * channels;
+  const size = pixels.length / batch;
   const own = rows.flatMap(row => row.sequences);
   const indices = [...own, ...fillers.flatMap(row => row.sequences)];
   const loaded = await Promise.all(
