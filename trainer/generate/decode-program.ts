@@ -23,6 +23,10 @@ export function contextBucket(tokens: number, maxPositions: number): number {
   return Math.ceil(Math.min(room, Math.max(tokens, maxPositions)) / PREFILL_TOKENS) * PREFILL_TOKENS;
 }
 
+/** Room for a prompt of so many tokens and its answer, which ends at the model's last position. */
+export const answerRoom = (prompt: number, newTokens: number, { maxPositions }: Pick<CausalModel, 'maxPositions'>): number =>
+  contextBucket(Math.min(prompt + newTokens, maxPositions), maxPositions);
+
 export interface InferenceProgramParams {
   readonly model: CausalModel;
   readonly linearHook?: LinearHook;

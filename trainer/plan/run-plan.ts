@@ -5,7 +5,7 @@
 
 import { type MethodName, methodCatalog } from '../catalog/methods.ts';
 import { hasOneOutput, objectiveCatalog } from '../catalog/objectives.ts';
-import { contextBucket, decodeTraces } from '../generate/decode-program.ts';
+import { answerRoom, decodeTraces } from '../generate/decode-program.ts';
 import type { Parts } from '../graph/graph.ts';
 import { assemble, type Program, type Signature, type Traced } from '../graph/program.ts';
 import { type RecomputePolicy, sqrtBlocks } from '../graph/recompute.ts';
@@ -240,7 +240,7 @@ function mostAnswerTokens(
 ): number | undefined {
   const isWritten = answers.checks.length > 0 && (data.eval.length > 0 || validation > 0);
   if (!isWritten || model.kind !== 'causal') return undefined;
-  return contextBucket(Math.min(prompt + answers.max_new_tokens, model.maxPositions), model.maxPositions);
+  return answerRoom(prompt, answers.max_new_tokens, model);
 }
 
 /** The batch of an evaluation at the length of a training batch. */

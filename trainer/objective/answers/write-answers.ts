@@ -1,6 +1,6 @@
 /** Held-out prompts that a model answers in an evaluation, and what its answers are worth. */
 import type { Example } from '../../data/types.ts';
-import { contextBucket } from '../../generate/decode-program.ts';
+import { answerRoom } from '../../generate/decode-program.ts';
 import { Decoder } from '../../generate/decoder.ts';
 import { decode } from '../../generate/generate-text.ts';
 import type { AnswerResult, AnswerWriter, EvaluateParams } from '../../job/evaluate.ts';
@@ -40,7 +40,7 @@ function answerWriter({ recipe, job }: SetUpParams, base: TextBase<CausalModel>,
     `each evaluation also answers ${counted(prompts.length, 'held-out prompt')} with at most ${counted(newTokens, 'token')} each, ${grouped(prompts.length * newTokens)} in total`,
   );
   const longest = prompts.reduce((most, { ids }) => Math.max(most, ids.length), 0);
-  const tokens = contextBucket(Math.min(longest + newTokens, model.maxPositions), model.maxPositions);
+  const tokens = answerRoom(longest, newTokens, model);
   return {
     model,
     tokens,
