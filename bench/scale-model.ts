@@ -9,6 +9,7 @@ import { nodesFlops } from '../trainer/graph/liveness.ts';
 import { required } from '../trainer/narrow.ts';
 import { headersOf } from '../trainer/plan/config-headers.ts';
 import { planRun, type RunPlan } from '../trainer/plan/run-plan.ts';
+import { percent } from '../trainer/protocol/format.ts';
 import { log } from './measurements.ts';
 import { type Config, paperModels, smolLm2 } from './memory-models.ts';
 import type { PartContext } from './part.ts';
@@ -103,8 +104,6 @@ function comparison(measured: ScaleResults): string[][] {
     });
   });
 }
-
-const percent = (share: number): string => `${(100 * share).toFixed(1)}%`;
 
 interface LargeCase {
   readonly name: string;

@@ -29,8 +29,16 @@ export function planInRanks({
     return { length, targets: Math.ceil(length / 2) };
   });
   const settings: BatchSettings = {
-    ...{ batchSize, maxLength: 512, packing: false, shuffle: true, grouped: true, seed },
-    ...{ maxBuckets: 4, multipleOf: 32, targetMultiple: 32, maxTargetSizes: 2 },
+    batchSize,
+    maxLength: 512,
+    packing: false,
+    shuffle: true,
+    grouped: true,
+    seed,
+    maxBuckets: 4,
+    multipleOf: 32,
+    targetMultiple: 32,
+    maxTargetSizes: 2,
   };
   const trained = new Uint32Array(samples);
   const began = performance.now();
