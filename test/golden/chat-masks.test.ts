@@ -8,6 +8,7 @@ import { formatExample } from '../../trainer/data/format-example.ts';
 import type { FormattedExample } from '../../trainer/data/types.ts';
 import { createTokenizer } from '../../trainer/format/tokenizer/tokenizer.ts';
 import { messageOf } from '../../trainer/protocol/error-facts.ts';
+import { CHAT_FORMAT, templateNamed } from '../support/chat-format.ts';
 
 interface Row {
   readonly count: number;
@@ -33,17 +34,12 @@ const tokenizer = createTokenizer({
 const encoder = createEncoder(tokenizer);
 
 function format(template: string, value: Readonly<Record<string, unknown>>): FormattedExample {
-  const chatTemplate = readFileSync(join(import.meta.dirname, 'jinja', 'templates', `${template}.jinja`), 'utf8');
+  const chatTemplate = templateNamed(template);
   return formatExample(
     { file: 'chats.jsonl', line: 1, value },
     {
+      ...CHAT_FORMAT,
       format: 'messages',
-      promptTemplate: '',
-      labels: [],
-      shownLabels: [],
-      chat: 'auto',
-      completionOnly: true,
-      trainedTurns: 'all',
       chatRenderer: chatRendererOf({ chatTemplate, specialTokens: tokenizer.specialTokens }, () => new Date(2024, 6, 4, 15, 5, 9)),
     },
   );

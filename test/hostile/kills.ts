@@ -16,9 +16,8 @@ const HANG_MS = 180_000;
 /** After an event, so that a kill falls between two of them. */
 const MAX_DELAY_MS = 120;
 
-/** Everything that a run keeps is in play: order, accumulation, clipping, warm-up, evaluations, the best checkpoint. */
-const SETTINGS = [
-  'engine=portable',
+/** Everything that a run keeps is in play: order, accumulation, clipping, evaluations, the best checkpoint. */
+export const SHORT_RUN = [
   'max_steps=6',
   'save_strategy=steps',
   'save_steps=1',
@@ -27,8 +26,8 @@ const SETTINGS = [
   'eval_steps=2',
   'gradient_accumulation_steps=2',
   'max_grad_norm=0.5',
-  'warmup_steps=2',
 ];
+const SETTINGS = ['engine=portable', ...SHORT_RUN, 'warmup_steps=2'];
 
 export const kills: Part = {
   name: 'kills',

@@ -11,7 +11,7 @@ import { cacheDir } from '../support/cache-dir.ts';
 import { makeTinyTask } from '../support/tiny-task.ts';
 import { startWorker, type WorkerRun } from '../support/worker.ts';
 import { trainedState } from './fault-scenarios.ts';
-import { attackRun, type KillMoment } from './kills.ts';
+import { attackRun, type KillMoment, SHORT_RUN } from './kills.ts';
 import { type Case, type Part, randomOf } from './trial.ts';
 
 const WHOLE = 50;
@@ -23,20 +23,7 @@ const HANG_MS = 240_000;
 const END_MS = 32_000;
 const LOOK_MS = 20;
 
-const SETTINGS = [
-  'engine=tensorflow',
-  'dtype=float32',
-  'threads=1',
-  'max_steps=6',
-  'save_strategy=steps',
-  'save_steps=1',
-  'save_total_limit=3',
-  'eval_strategy=steps',
-  'eval_steps=2',
-  'per_device_train_batch_size=1',
-  'gradient_accumulation_steps=2',
-  'max_grad_norm=0.5',
-];
+const SETTINGS = ['engine=tensorflow', 'dtype=float32', 'threads=1', 'per_device_train_batch_size=1', ...SHORT_RUN];
 
 /** The launcher's own words stand in where a rank is killed before it has said who it is. */
 const REASON = /^rank \d+ \(process \d+\) was killed \(SIGKILL\), so all ranks were ended$|^\d+ of \d+ processes started; .*\(signal 9\)/s;

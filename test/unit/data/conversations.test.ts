@@ -5,22 +5,15 @@ import { describe, expect, it, test } from 'vitest';
 import { chatRendererOf } from '../../../trainer/data/chat-renderer.ts';
 import { type FormatSettings, formatExample } from '../../../trainer/data/format-example.ts';
 import type { FormattedExample } from '../../../trainer/data/types.ts';
-
-const TEMPLATES = join(import.meta.dirname, '../../golden/jinja/templates');
-const source = (name: string): string => readFileSync(join(TEMPLATES, `${name}.jinja`), 'utf8');
+import { CHAT_FORMAT, TEMPLATES, templateNamed } from '../../support/chat-format.ts';
 
 const renderer = (template: string) =>
   chatRendererOf({ chatTemplate: template, specialTokens: { bos_token: '<s>', eos_token: '</s>' } }, () => new Date(2024, 6, 4));
 
 function format(template: string, value: Record<string, unknown>, changes: Partial<FormatSettings> = {}): FormattedExample {
   const settings: FormatSettings = {
+    ...CHAT_FORMAT,
     format: 'messages' in value ? 'messages' : 'sharegpt',
-    promptTemplate: '',
-    labels: [],
-    shownLabels: [],
-    chat: 'auto',
-    completionOnly: true,
-    trainedTurns: 'all',
     chatRenderer: renderer(template),
     ...changes,
   };
@@ -46,7 +39,7 @@ const withTools = (given: unknown = { city: 'Bern' }) => ({
 
 describe('a chat with tools', () => {
   test.each(['qwen3', 'llama3', 'mistral', 'gpt-oss'])('%s writes the tool, trains the call and the answer', name => {
-    const example = format(source(name), withTools());
+    const example = format(templateNamed(name), withTools());
     expect(whole(example)).toContain('The weather of a city.');
     const [call, answer, ...others] = trained(example);
     expect(call).toMatch(/get_weather[\s\S]*Bern/);
@@ -56,7 +49,7 @@ describe('a chat with tools', () => {
   });
 
   test.each(['qwen3', 'llama3', 'mistral'])('%s renders arguments as JSON text like an object', name => {
-    expect(format(source(name), withTools('{"city": "Bern"}'))).toEqual(format(source(name), withTools()));
+    expect(format(templateNamed(name), withTools('{"city": "Bern"}'))).toEqual(format(templateNamed(name), withTools()));
   });
 
   it('in the roles of LLaMA-Factory is the same chat', () => {
@@ -69,11 +62,11 @@ describe('a chat with tools', () => {
         { from: 'gpt', value: 'It is sunny.' },
       ],
     };
-    expect(format(source('qwen3'), sharegpt).pieces).toEqual(format(source('qwen3'), withTools()).pieces);
+    expect(format(templateNamed('qwen3'), sharegpt).pieces).toEqual(format(templateNamed('qwen3'), withTools()).pieces);
   });
 
   test.each(['gemma3', 'llama2', 'phi4', 'chatml'])('%s, whose template has no place for tools, is refused', name => {
-    expect(() => format(source(name), withTools())).toThrow(
+    expect(() => format(templateNamed(name), withTools())).toThrow(
       /chats\.jsonl:3: key "(tools|messages\[1\]\.tool_calls)(\[0\])?": the model's chat template does not/,
     );
   });
@@ -90,21 +83,21 @@ describe('reasoning', () => {
   };
 
   it('of earlier answers is removed by the template: the last answer is trained when asked, and the report says so', () => {
-    expect(() => format(source('qwen3'), chat)).toThrow('Set data.trained_turns: last');
-    const example = format(source('qwen3'), chat, { trainedTurns: 'last' });
+    expect(() => format(templateNamed('qwen3'), chat)).toThrow('Set data.trained_turns: last');
+    const example = format(templateNamed('qwen3'), chat, { trainedTurns: 'last' });
     expect(trained(example)).toEqual(['<think>\nCount them again.\n</think>\n\n4<|im_end|>']);
     expect(example.notes).toEqual(["have earlier answers whose reasoning the model's chat template removes"]);
   });
 
   it('that the template never writes is an error, not lost', () => {
-    expect(() => format(source('llama3'), chat)).toThrow('key "messages[1].reasoning_content"');
+    expect(() => format(templateNamed('llama3'), chat)).toThrow('key "messages[1].reasoning_content"');
     const inContent = {
       messages: [
         { role: 'user', content: '1?' },
         { role: 'assistant', content: '<think>Count.</think>1' },
       ],
     };
-    expect(() => format(source('deepseek-r1'), inContent)).toThrow('leaves out a part of this answer ("Count.")');
+    expect(() => format(templateNamed('deepseek-r1'), inContent)).toThrow('leaves out a part of this answer ("Count.")');
   });
 });
 
@@ -119,41 +112,42 @@ describe('which answers are trained', () => {
   });
 
   test.each([{ train: false }, { training: false }, { weight: 0 }])('%o leaves one out', changes => {
-    expect(trained(format(source('qwen3'), turns(changes)))).toEqual(['<think>\n\n</think>\n\nD<|im_end|>']);
-    expect(whole(format(source('qwen3'), turns(changes)))).toBe(whole(format(source('qwen3'), turns({}))));
+    expect(trained(format(templateNamed('qwen3'), turns(changes)))).toEqual(['<think>\n\n</think>\n\nD<|im_end|>']);
+    expect(whole(format(templateNamed('qwen3'), turns(changes)))).toBe(whole(format(templateNamed('qwen3'), turns({}))));
   });
 
   it('answers that the template ends with another token than the last one are trained with it, which is noted', () => {
-    const example = format(source('gpt-oss'), turns({}));
+    const example = format(templateNamed('gpt-oss'), turns({}));
     expect(trained(example)).toEqual(['<|channel|>final<|message|>B<|end|>', '<|channel|>final<|message|>D<|return|>']);
     expect(example.notes).toEqual(["have earlier answers that the model's chat template ends with another token than the last one"]);
-    expect(format(source('gpt-oss'), turns({}), { trainedTurns: 'last' }).notes).toEqual([]);
+    expect(format(templateNamed('gpt-oss'), turns({}), { trainedTurns: 'last' }).notes).toEqual([]);
   });
 
   it('a last answer is trained behind the system message that the template writes into the last question alone', () => {
     const chat = (...messages: object[]) => ({ messages: [{ role: 'system', content: 'Be brief.' }, ...messages] });
     const question = { role: 'user', content: 'C' };
-    const example = format(source('mistral'), chat(question, { role: 'assistant', content: 'D' }));
+    const example = format(templateNamed('mistral'), chat(question, { role: 'assistant', content: 'D' }));
     expect(example.pieces).toEqual([
       { text: '<s>[INST] Be brief.\n\nC[/INST]', train: false },
       { text: ' D</s>', train: true },
     ]);
     expect(example.notes).toEqual(["have a system message that the model's chat template writes into the last question"]);
     const long = chat(...turns({}).messages);
-    expect(() => format(source('mistral'), long)).toThrow(
+    expect(() => format(templateNamed('mistral'), long)).toThrow(
       /key "messages\[0\]": the model's chat template drops the system message.*trained_turns: last/,
     );
-    expect(whole(format(source('mistral'), long, { trainedTurns: 'last' }))).toBe(
+    expect(whole(format(templateNamed('mistral'), long, { trainedTurns: 'last' }))).toBe(
       '<s>[INST] A[/INST] B</s>[INST] Be brief.\n\nC[/INST] D</s>',
     );
   });
 
   it('answers that the template writes in another way than a last one are found', () => {
-    const example = format(source('qwen3'), turns({ content: 'B <|im_end|>\n B' }));
+    const example = format(templateNamed('qwen3'), turns({ content: 'B <|im_end|>\n B' }));
     expect(trained(example)).toEqual(['B <|im_end|>\n B<|im_end|>', '<think>\n\n</think>\n\nD<|im_end|>']);
   });
 
-  it('the last alone', () => expect(trained(format(source('llama3'), turns({}), { trainedTurns: 'last' }))).toEqual(['D<|eot_id|>']));
+  it('the last alone', () =>
+    expect(trained(format(templateNamed('llama3'), turns({}), { trainedTurns: 'last' }))).toEqual(['D<|eot_id|>']));
 
   it('the stretches that the template marks', () => {
     const template =
@@ -176,8 +170,8 @@ describe('content and fields', () => {
       { type: 'text', text: 'there' },
     ];
     for (const name of ['qwen3', 'chatml', 'llama3'])
-      expect(format(source(name), chat(parts))).toEqual(format(source(name), chat('Hello there')));
-    expect(whole(format(source('gemma3'), chat(parts)))).toContain('Hellothere');
+      expect(format(templateNamed(name), chat(parts))).toEqual(format(templateNamed(name), chat('Hello there')));
+    expect(whole(format(templateNamed('gemma3'), chat(parts)))).toContain('Hellothere');
   });
 
   it('fields that no template reads are counted', () => {
@@ -187,13 +181,13 @@ describe('content and fields', () => {
         { role: 'assistant', content: 'B' },
       ],
     };
-    expect(format(source('qwen3'), chat).notes).toEqual(["have the field 'id', which the model's chat template does not use"]);
+    expect(format(templateNamed('qwen3'), chat).notes).toEqual(["have the field 'id', which the model's chat template does not use"]);
   });
 
   it('whatever their names are', () => {
     const odd: Record<string, unknown> = { role: 'user', content: 'A', '(x': 7, '(a+)+$': 8, constructor: 9 };
     const chat: { messages: Record<string, unknown>[] } = { messages: [odd, { role: 'assistant', content: 'B' }] };
-    expect(format(source('qwen3'), chat).notes).toHaveLength(3);
+    expect(format(templateNamed('qwen3'), chat).notes).toHaveLength(3);
   });
 
   const user = { role: 'user', content: 'A' };
@@ -205,7 +199,7 @@ describe('content and fields', () => {
     [{ messages: [{ role: 'user', content: [{ type: 'image' }] }] }, 'key "messages[0].content[0]": a part of type "image"'],
     [{ messages: [user], tools: 'none' }, 'key "tools": a string, expected a list'],
     [{ messages: [user], tools: [1] }, 'key "tools[0]": a number, expected an object'],
-  ])('%j is refused', (value, message) => expect(() => format(source('qwen3'), value)).toThrow(message));
+  ])('%j is refused', (value, message) => expect(() => format(templateNamed('qwen3'), value)).toThrow(message));
 });
 
 describe('every template and conversation', () => {
@@ -218,9 +212,9 @@ describe('every template and conversation', () => {
     name => {
       const kept = conversations.filter(chat => {
         try {
-          const example = format(source(name), chat);
+          const example = format(templateNamed(name), chat);
           const { messages, tools: given } = chat as { messages: never[]; tools?: never[] };
-          const shown = renderer(source(name))?.render({ messages, ...(given && { tools: given }) }, { addGenerationPrompt: false });
+          const shown = renderer(templateNamed(name))?.render({ messages, ...(given && { tools: given }) }, { addGenerationPrompt: false });
           expect(whole(example)).toBe(shown?.text);
           return true;
         } catch (error) {
