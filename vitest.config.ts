@@ -10,29 +10,22 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 const IN_EDITOR = 'test/e2e/vscode/**';
 
 /** They start daemons, workers and servers, and wait for them. */
-const WAITING = ['client/**/*.test.ts', 'lsp/**/*.test.ts', 'rpc/**/*.test.ts', 'slurm.test.ts', 'worker.test.ts'].map(
+const WAITING = ['client/**/*.test.ts', 'lsp/**/*.test.ts', 'rpc/**/*.test.ts', 'slurm.long.test.ts', 'worker.long.test.ts'].map(
   files => `test/boundary/${files}`,
 );
 
 /** By scripts/screenshots.mjs, which takes pictures rather than testing. */
 const DEMO = process.env.ROWTUNE_SCREENSHOT_DEMO;
 
-/** They take half a minute or more: one that began last would leave the other cores idle. A fresh clone knows only how long files are. */
-const LONG = [
-  'boundary/hostile',
-  'interop/classifiers',
-  'unit/handlers/every-method',
-  'unit/handlers/resume',
-  'unit/method/laws',
-  'golden/trainer-traces',
-  'e2e/cli/train',
-  'unit/artifact/classifier',
-  'golden/smollm2-model',
-].map(name => `/test/${name}.test.ts`);
+/** Files of about half a minute or more on two cores have this in their names. */
+const LONG = '.long.test.ts';
+/** `npm test` without `--all` leaves them out. */
+const NOT_ASKED_FOR = process.env.ROWTUNE_TEST_QUICK ? [`**/*${LONG}`] : [];
 
+/** The largest first: a long file that began last would leave the other cores idle. A fresh clone knows only how long files are. */
 class LongFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const isLong = ({ moduleId }: TestSpecification): boolean => LONG.some(name => moduleId.endsWith(name));
+    const isLong = ({ moduleId }: TestSpecification): boolean => moduleId.endsWith(LONG);
     const sorted = await super.sort(files);
     return [...sorted.filter(isLong), ...sorted.filter(file => !isLong(file))];
   }
@@ -48,7 +41,7 @@ const ALONE = [
   'test/unit/engine/expert-products.test.ts',
   'test/unit/engine/products.test.ts',
   'test/unit/engine/tensorflow-session.test.ts',
-  'test/unit/train/wide-step.test.ts',
+  'test/unit/train/wide-step.long.test.ts',
   // It replaces a module.
   'test/unit/plan/run-plan.test.ts',
   // It measures the memory of its process.
@@ -78,13 +71,19 @@ export default defineConfig({
         test: {
           name: 'rooms',
           include: ['test/!(unit)/**/*.test.ts', ...ALONE],
-          exclude: [...configDefaults.exclude, ...ON_GPU, ...WAITING, IN_EDITOR],
+          exclude: [...configDefaults.exclude, ...NOT_ASKED_FOR, ...ON_GPU, ...WAITING, IN_EDITOR],
           maxWorkers,
         },
       },
       {
         extends: true,
-        test: { name: 'units', include: [UNITS], exclude: [...configDefaults.exclude, ...ALONE], isolate: false, maxWorkers },
+        test: {
+          name: 'units',
+          include: [UNITS],
+          exclude: [...configDefaults.exclude, ...NOT_ASKED_FOR, ...ALONE],
+          isolate: false,
+          maxWorkers,
+        },
       },
       {
         extends: true,
@@ -100,7 +99,13 @@ export default defineConfig({
       },
       {
         extends: true,
-        test: { name: 'waiting', include: WAITING, exclude: configDefaults.exclude, fileParallelism: false, sequence: { groupOrder: 1 } },
+        test: {
+          name: 'waiting',
+          include: WAITING,
+          exclude: [...configDefaults.exclude, ...NOT_ASKED_FOR],
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
+        },
       },
       ...(DEMO === undefined
         ? []

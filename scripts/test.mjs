@@ -1,6 +1,7 @@
 /**
- * `npm test`: everything a fresh clone needs, `npm run check`, then every test. A few files that failed are run a second time, when nothing else
- * runs, and what passes only then is named. Lists the slowest ten files and ends with one line: N passed, N failed, N skipped.
+ * `npm test`: everything a fresh clone needs, `npm run check`, then the tests. With `--all`, also files of half a minute or more and those in an
+ * editor. A few files that failed are run a second time, when nothing else runs, and what passes only then is named. Lists the slowest ten files
+ * and ends with one line: N passed, N failed, N skipped.
  */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -133,8 +134,20 @@ async function runTests(runs, folder) {
   return { files: files.map(file => (hasFailed(file) && second(file.file)) || file), unstable, isWhole: again.isWhole };
 }
 
+/** Tests that mostly wait, in a real editor or for processes, run one at a time next to the others: a core would be idle else. */
+const QUICK_RUNS = [
+  { args: ['--project', 'rooms', '--project', 'units'], isQuiet: false },
+  { args: ['--project', 'waiting'], isQuiet: true },
+];
+const ALL_RUNS = [
+  { args: ['--project', 'rooms', '--project', 'units'], isQuiet: false },
+  { args: ['--project', 'editor', '--project', 'waiting'], isQuiet: true },
+];
+
 async function main() {
-  const chosen = process.argv.slice(2);
+  const chosen = process.argv.slice(2).filter(argument => argument !== '--all');
+  const isQuick = chosen.length === 0 && !process.argv.includes('--all');
+  if (isQuick) process.env.ROWTUNE_TEST_QUICK = '1';
   ensurePackages();
   buildBundles();
   ensureEngine();
@@ -142,20 +155,15 @@ async function main() {
   await fetchModelsAndData();
   const folder = mkdtempSync(path.join(os.tmpdir(), 'rowtune-test-'));
   try {
-    // Tests that mostly wait, in a real editor or for processes, run one at a time next to the others: a core would be idle else.
-    const runs =
-      chosen.length > 0
-        ? [{ args: chosen, isQuiet: false }]
-        : [
-            { args: ['--project', 'rooms', '--project', 'units'], isQuiet: false },
-            { args: ['--project', 'editor', '--project', 'waiting'], isQuiet: true },
-          ];
+    const whole = isQuick ? QUICK_RUNS : ALL_RUNS;
+    const runs = chosen.length > 0 ? [{ args: chosen, isQuiet: false }] : whole;
     const checked = chosen.length > 0 ? true : check();
     const { files, unstable, isWhole } = await runTests(runs, folder);
     const isTidy = await checked;
     const sum = key => files.reduce((total, { counts }) => total + counts[key], 0);
     say(`\n${slowestLines(files).join('\n')}`);
     if (unstable.length > 0) say(`\npassed only when run again:\n  ${unstable.join('\n  ')}`);
+    if (isQuick) say('\nleft out: files of half a minute or more, and the tests in an editor; `npm test -- --all` runs them too');
     if (!isTidy) say('\nnpm run check failed; see above');
     if (!isWhole) say('\nvitest broke off; see above');
     const failed = sum('failed') + (isTidy ? 0 : 1) + (isWhole ? 0 : 1);

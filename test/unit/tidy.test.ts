@@ -240,7 +240,7 @@ const depth = load(x) as Depth;`;
   });
 
   test('file names are kebab-case', () => {
-    const kebab = /^[a-z0-9]+(-[a-z0-9]+)*(\.(test|fixtures\.test|d))?\.tsx?$/;
+    const kebab = /^[a-z0-9]+(-[a-z0-9]+)*(\.((long|fixtures)\.test|test|d))?\.tsx?$/;
     expect(sources.filter(file => !kebab.test(file.slice(file.lastIndexOf('/') + 1)))).toEqual([]);
   });
 

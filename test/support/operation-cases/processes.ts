@@ -1,4 +1,4 @@
-/** Cases of the sums over processes, in one process; `test/boundary/processes.test.ts` has those over several. */
+/** Cases of the sums over processes, in one process; `test/boundary/processes.long.test.ts` has those over several. */
 import { type CaseTable, floats } from '../operation-case.ts';
 
 export const processCases: Pick<CaseTable, 'beginSum' | 'endSum'> = {

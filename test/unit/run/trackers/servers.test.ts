@@ -1,6 +1,6 @@
 /**
  * The requests to MLflow and Trackio, and the files for Trackio. A small server stands in for theirs; that theirs take these requests
- * is tested in test/interop/trackers.test.ts.
+ * is tested in test/interop/trackers.long.test.ts.
  */
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';

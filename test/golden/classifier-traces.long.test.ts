@@ -68,7 +68,7 @@ const withoutDropout = (model: ClassifierModel): ClassifierModel => ({
   logits: (tracer, batch) => model.logits(Object.create(tracer, { seed: { value: undefined } }), batch),
 });
 
-/** One engine is enough here, since `verify.test.ts` holds all of them to the same gradients: TensorFlow, where it is installed. */
+/** One engine is enough here, since `verify.long.test.ts` holds all of them to the same gradients: TensorFlow, where it is installed. */
 const others = await openOthers();
 const engine = others.find(each => each.name === 'tensorflow')?.engine ?? (await openReference());
 
