@@ -86,6 +86,17 @@ describe('completions', () => {
     expect(streamed).toBe(generated.text);
   });
 
+  test('answers that are asked for together are those that are asked for alone', async () => {
+    const ask = async (question: string): Promise<unknown> =>
+      (await openai.completions.create({ ...greedy, prompt: question, logprobs: 0, temperature: 1, seed: 3 })).choices[0];
+    const questions = [prompt, 'note', `${prompt} that`, 'a', prompt, 'another'];
+    const alone: unknown[] = [];
+    for (const question of questions) alone.push(await ask(question));
+    const together = await Promise.all(questions.map(ask));
+    const textOf = (choices: readonly unknown[]) => choices.map(choice => (choice as { text: string }).text);
+    expect(textOf(together)).toEqual(textOf(alone));
+  });
+
   test('a seed repeats an answer, another gives another', async () => {
     const ask = async (seed: number) => (await openai.completions.create({ ...greedy, temperature: 1, seed })).choices[0]?.text;
     expect(await ask(1)).toBe(await ask(1));

@@ -6,9 +6,9 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Engine, Session } from '../../trainer/engine/engine.ts';
+import { BatchedAnswers } from '../../trainer/generate/batched-answers.ts';
 import { LOGITS, logitsProgram } from '../../trainer/generate/decode-program.ts';
 import { openDecoder } from '../../trainer/generate/decoder.ts';
-import { decode } from '../../trainer/generate/generate-text.ts';
 import { type ModelFolder, openModel } from '../../trainer/hub/open-model.ts';
 import { magnitude } from '../../trainer/importance/row-scores.ts';
 import { scoreModel } from '../../trainer/importance/score-model.ts';
@@ -83,12 +83,11 @@ describe.skipIf(reason)(`SmolLM2-135M on TensorFlow${reason ? ` (skipped: ${reas
   test('greedy continuation, with the cache', async () => {
     const tokenizer = await folder.loadTokenizer();
     const decoder = await openDecoder({ engine, model, weights: folder.weights, tokens: tokens + 24 });
+    const answers = new BatchedAnswers(decoder, { eosIds: [], decodeStream: () => tokenizer.decodeStream() });
     for (const { name, input_ids, greedy_ids, greedy_text } of golden.cases) {
       const options = { maxNewTokens: greedy_ids.length, temperature: 0, topK: 0, topP: 1, seed: 0 };
       let streamed = '';
-      const found = await decode({
-        decoder,
-        tokenizer: { eosIds: [], decodeStream: () => tokenizer.decodeStream() },
+      const found = await answers.answer({
         ids: input_ids,
         maxTokens: model.maxPositions,
         options,

@@ -1,6 +1,7 @@
 /** The programs of inference: decoding with a key-value cache, and the logits of a whole sequence at once. */
 import { Graph, type Node, type VariableSpec } from '../graph/graph.ts';
 import { assemble, type Program, type Traced, type VariableData } from '../graph/program.ts';
+import { byteSize } from '../graph/types.ts';
 import { HIDDEN } from '../model/layer/attention.ts';
 import { headLogits } from '../model/layer/head-logits.ts';
 import type { CausalModel } from '../model/model-spec.ts';
@@ -32,63 +33,104 @@ export interface InferenceProgramParams {
   readonly linearHook?: LinearHook;
   /** How weights are held; float32 if left out. */
   readonly storage?: WeightStorage | undefined;
-  /** decode: the tokens that the cache holds, a multiple of PREFILL_TOKENS; logits: the tokens of the sequence. */
+  /** decode: the tokens that the cache holds of each text, a multiple of PREFILL_TOKENS; logits: the tokens of the sequence. */
   readonly tokens: number;
 }
 
+export interface DecodeProgramParams extends InferenceProgramParams {
+  /** Texts that the cache holds; 1 if left out. */
+  readonly slots?: number;
+}
+
+/** The slots of a cache for so many texts. A model that turns long texts otherwise reads one at a time: the length of a batch is that of its longest text. */
+export const slotsOf = ({ turning }: Pick<CausalModel, 'turning'>, texts: number): number => (turning ? 1 : texts);
+
+export interface InferenceBytes {
+  /** In float32. */
+  readonly weightBytes: number;
+  /** Keys and values of all slots. */
+  readonly cacheBytes: number;
+}
+
+export function inferenceBytes(model: CausalModel, tokens: number, slots: number): InferenceBytes {
+  const sum = (specs: readonly Pick<VariableSpec, 'shape'>[]): number =>
+    specs.reduce((bytes, { shape }) => bytes + byteSize({ shape, dtype: 'float32' }), 0);
+  return { weightBytes: sum(model.parameters), cacheBytes: sum(cacheVariables(model, tokens, slots).flatMap(({ k, v }) => [k, v])) };
+}
+
 /**
- * The cached keys and values of one block, [kvHeads · tokens, headDim]: head-major, so that attention reads them without a copy, while a
- * new token is one row a head.
+ * The cached keys and values of one block, [slots · kvHeads · tokens, headDim]: head-major, so that attention reads them without a copy,
+ * while a new token is one row a head.
  */
-export function cacheVariables(model: CausalModel, tokens: number): { readonly k: VariableSpec; readonly v: VariableSpec }[] {
-  const shape = [model.kvHeads * tokens, model.headDim];
+export function cacheVariables(model: CausalModel, tokens: number, slots = 1): { readonly k: VariableSpec; readonly v: VariableSpec }[] {
+  const shape = [slots * model.kvHeads * tokens, model.headDim];
   const variable = (layer: number, part: string): VariableSpec => ({ name: `cache/${layer}/${part}`, shape, dtype: 'float32' });
   return Array.from({ length: model.blocks }, (_, layer) => ({ k: variable(layer, 'k'), v: variable(layer, 'v') }));
 }
 
+/** The numbers of texts that one step can continue, each of which is a signature: 1, 2, 4, … and all. */
+export function decodeWidths(slots: number): number[] {
+  const widths: number[] = [];
+  for (let width = 1; width < slots; width *= 2) widths.push(width);
+  return [...widths, slots];
+}
+
+export const decodeSignature = (width: number): string => (width === 1 ? DECODE : `${DECODE}_${width}`);
+
 /**
- * Signatures `prefill` (PREFILL_TOKENS at a time) and `decode` (one token). Feeds: ids and positions, int32 [1, n], the positions
- * following each other; `last`, int32 [1], the token of these whose logits [1, vocabulary] come out. Tokens beyond it fill up: a query
- * sees the keys up to its own position, and the next stretch writes over them. Where long texts are turned otherwise, also `length`, int32
- * [1, 1]: the tokens of the whole text.
+ * Signature `prefill` reads a stretch of PREFILL_TOKENS tokens of one text, the one in the slot `slot` (int32 [1], if there are several).
+ * Feeds: ids and positions, int32 [1, PREFILL_TOKENS], the positions following each other; `last`, int32 [1], the token of these whose
+ * logits [1, vocabulary] come out. Tokens beyond it fill up: a query sees the keys up to its own position, and the next stretch writes
+ * over them.
+ *
+ * Signatures `decode`, `decode_2`, … read a token of each text in the first slots: ids and positions, int32 [width, 1] → logits [width,
+ * vocabulary]. Each writes to the cache at its position, so a text that does not continue names one that nothing reads.
+ *
+ * Where long texts are turned otherwise, all read `length`, int32 [1, 1]: the tokens of the whole text.
  */
-export const decodeProgram = (params: InferenceProgramParams): Program => assemble(decodeTraces(params));
+export const decodeProgram = (params: DecodeProgramParams): Program => assemble(decodeTraces(params));
 
 /** The same signatures, for a program that has others too. */
-export const decodeTraces = (params: InferenceProgramParams): Readonly<Record<string, Traced>> => ({
-  [PREFILL]: traceCached(params, PREFILL_TOKENS),
-  [DECODE]: traceCached(params, 1),
+export const decodeTraces = (params: DecodeProgramParams): Readonly<Record<string, Traced>> => ({
+  [PREFILL]: traceCached(params, 1, PREFILL_TOKENS),
+  ...Object.fromEntries(decodeWidths(params.slots ?? 1).map(width => [decodeSignature(width), traceCached(params, width, 1)])),
 });
 
 /** The start values of the cache. */
-export const emptyCache = (model: CausalModel, tokens: number): VariableData[] =>
-  cacheVariables(model, tokens).flatMap(({ k, v }) => [k, v].map(({ name }) => ({ name, data: 'zeros' as const })));
+export const emptyCache = (model: CausalModel, tokens: number, slots = 1): VariableData[] =>
+  cacheVariables(model, tokens, slots).flatMap(({ k, v }) => [k, v].map(({ name }) => ({ name, data: 'zeros' as const })));
 
-function traceCached({ model, linearHook, storage, tokens: keys }: InferenceProgramParams, tokens: number): Traced {
+/** @param width texts that continue, with `tokens` each */
+function traceCached({ model, linearHook, storage, tokens: keys, slots = 1 }: DecodeProgramParams, width: number, tokens: number): Traced {
   const graph = new Graph();
-  const positions = graph.feed('positions', [1, tokens], 'int32');
-  const variables = cacheVariables(model, keys);
-  const firstRows = graph.constant(
-    Int32Array.from({ length: model.kvHeads }, (_, head) => head * keys),
-    [model.kvHeads, 1],
-    'int32',
-  );
-  const rows = graph.reshape(graph.add(firstRows, positions), [model.kvHeads * tokens]);
+  const { kvHeads, headDim } = model;
+  const positions = graph.feed('positions', [width, tokens], 'int32');
+  // A stretch is of any text; a step continues the first ones.
+  const slot = tokens > 1 && slots > 1 ? graph.feed('slot', [1], 'int32') : undefined;
+  const variables = cacheVariables(model, keys, slots);
+  const firsts = Int32Array.from({ length: (slot ? slots : width) * kvHeads }, (_, head) => head * keys);
+  const ownFirsts = graph.constant(firsts, [firsts.length / kvHeads, kvHeads, 1], 'int32');
+  const firstRows = slot ? graph.gather(ownFirsts, slot) : ownFirsts;
+  const rows = graph.reshape(graph.add(firstRows, graph.reshape(positions, [width, 1, tokens])), [width * kvHeads * tokens]);
   const effects: Node[] = [];
+  const seen = (all: Node): Node => {
+    if (slot) return graph.gather(graph.reshape(all, [slots, kvHeads * keys * headDim]), slot);
+    return width < slots ? graph.sliceAxis(all, 0, 0, width * kvHeads * keys) : all;
+  };
   const remember = (variable: VariableSpec, fresh: Node): Node => {
     graph.declare(variable);
-    effects.push(graph.updateRows(variable.name, rows, graph.reshape(fresh, [model.kvHeads * tokens, model.headDim])));
-    return graph.reshape(graph.read(variable, 1), [1, model.kvHeads, keys, model.headDim]);
+    effects.push(graph.updateRows(variable.name, rows, graph.reshape(fresh, [width * kvHeads * tokens, headDim])));
+    return graph.reshape(seen(graph.read(variable, 1)), [width, kvHeads, keys, headDim]);
   };
   const keyPositions = graph.constant(
     Int32Array.from({ length: keys }, (_, i) => i),
     [1, 1, keys],
     'int32',
   );
-  const isSeen = graph.greaterEqual(graph.reshape(positions, [1, tokens, 1]), keyPositions);
+  const isSeen = graph.greaterEqual(graph.reshape(positions, [width, tokens, 1]), keyPositions);
   const tracer = new Tracer({ graph, linearHook, ...(storage && { storage }) });
   const hidden = model.hidden(tracer, {
-    ids: graph.feed('ids', [1, tokens], 'int32'),
+    ids: graph.feed('ids', [width, tokens], 'int32'),
     mask: { kind: 'bias', bias: graph.select(isSeen, graph.scalar(0), graph.scalar(HIDDEN)), causal: false },
     positions,
     ...(model.turning && { length: graph.feed('length', [1, 1], 'int32') }),
@@ -98,7 +140,7 @@ function traceCached({ model, linearHook, storage, tokens: keys }: InferenceProg
       return { k: remember(variable.k, k), v: remember(variable.v, v) };
     },
   });
-  const last = graph.gather(hidden, graph.feed('last', [1], 'int32'));
+  const last = tokens > 1 ? graph.gather(hidden, graph.feed('last', [1], 'int32')) : hidden;
   const head = tracer.factor(model.head.weight);
   return { graph, outputs: { logits: headLogits(graph, model, graph.cast(last, head.dtype), head) }, effects };
 }

@@ -1,4 +1,4 @@
-/** A model in an engine that reads a prompt once and then continues token by token. */
+/** A model in an engine that reads prompts once and then continues them token by token, several at the same time. */
 
 import { untouched } from '../artifact/adapter/apply-adapter.ts';
 import type { Engine, Session } from '../engine/engine.ts';
@@ -8,9 +8,18 @@ import type { Attachment } from '../method/method.ts';
 import type { CausalModel } from '../model/model-spec.ts';
 import type { WeightSource } from '../model/weight-source.ts';
 import { weightStream } from '../model/weight-stream.ts';
-import { required } from '../narrow.ts';
+import { elementAt, lastOf, required } from '../narrow.ts';
 import { loadVariables } from '../train/variables.ts';
-import { contextBucket, DECODE, decodeProgram, emptyCache, PREFILL, PREFILL_TOKENS } from './decode-program.ts';
+import {
+  contextBucket,
+  decodeProgram,
+  decodeSignature,
+  decodeWidths,
+  emptyCache,
+  PREFILL,
+  PREFILL_TOKENS,
+  slotsOf,
+} from './decode-program.ts';
 
 /** A model with the factors next to its weights: `adaptedModel` gives one; a base has weights alone. */
 export interface InferenceModel {
@@ -24,6 +33,8 @@ export interface OpenDecoderParams extends InferenceModel {
   readonly engine: Engine;
   /** Tokens, of prompt and answer together, that must have room. */
   readonly tokens: number;
+  /** Texts that are to be read at the same time, as far as the model can; 1 if left out. */
+  readonly texts?: number;
   readonly onLoad?: (done: number, total: number) => void;
 }
 
@@ -36,96 +47,151 @@ export class GenerateError extends Error {
 export async function openDecoder(params: OpenDecoderParams): Promise<Decoder> {
   const { engine, model, weights, attachment = untouched, start, onLoad } = params;
   const tokens = contextBucket(params.tokens, model.maxPositions);
-  const session = await engine.compile(decodeProgram({ model, linearHook: attachment.linearHook, tokens }));
+  const slots = slotsOf(model, params.texts ?? 1);
+  const session = await engine.compile(decodeProgram({ model, linearHook: attachment.linearHook, tokens, slots }));
   try {
     await loadVariables(session, { model: weightStream(model, weights, { onTensor: onLoad }), attachment, start });
-    await session.load(emptyCache(model, tokens));
-    return new Decoder(session, tokens, model.turning);
+    await session.load(emptyCache(model, tokens, slots));
+    return new Decoder(session, { tokens, slots, turning: model.turning });
   } catch (error) {
     await session.dispose();
     throw error;
   }
 }
 
+/** The place of a text in the cache. */
+interface Slot {
+  /** The tokens of the text. */
+  ids: number[];
+  /** The first of these that the cache holds. */
+  length: number;
+  /** The first of these that were read in whole stretches. A prompt that begins with them need not read them again, to the bit. */
+  whole: number;
+}
+
 export class Decoder {
-  /** Tokens that the cache has room for. */
+  /** Tokens that the cache has room for in each slot. */
   readonly capacity: number;
-  private readonly session: Session;
-  private readonly turning: CausalModel['turning'];
-  private length = 0;
-  /** Tokens that were read and may have to be read again. */
-  private seen: number[] = [];
-  /** The tokens that whole stretches of the last prompt left in the cache. */
-  private stretches: readonly number[] = [];
+  readonly #session: Session;
+  readonly #turning: CausalModel['turning'];
+  readonly #slots: readonly Slot[];
 
-  constructor(session: Session, capacity: number, turning: CausalModel['turning']) {
-    this.session = session;
-    this.capacity = capacity;
-    this.turning = turning;
+  constructor(
+    session: Session,
+    { tokens, slots, turning }: { readonly tokens: number; readonly slots: number } & Pick<CausalModel, 'turning'>,
+  ) {
+    this.capacity = tokens;
+    this.#session = session;
+    this.#turning = turning;
+    this.#slots = Array.from({ length: slots }, () => ({ ids: [], length: 0, whole: 0 }));
   }
 
-  /** Tokens read so far. */
-  get position(): number {
-    return this.length;
+  /** Texts that can be read at the same time. */
+  get slots(): number {
+    return this.#slots.length;
   }
 
-  /**
-   * Forgets what was read and reads a prompt. Whole stretches at its beginning that are those of the last prompt are still in the cache,
-   * to the bit, and are not read again.
-   * @param isCanceled asked between stretches; the logits are then of the part that was read
-   * @returns logits [vocabulary] of the token after it
-   * @throws GenerateError where it is empty or has no room
-   */
-  async read(ids: readonly number[], isCanceled: () => boolean = () => false): Promise<Float32Array> {
-    if (ids.length === 0) throw new GenerateError('the prompt has no tokens');
-    const kept = this.turning ? 0 : this.keptOf(ids);
-    this.length = kept;
-    this.seen = [];
-    this.stretches = ids.slice(0, kept);
-    let logits: Float32Array = new Float32Array();
-    for (let begin = kept; begin < ids.length && !(begin > kept && isCanceled()); begin += PREFILL_TOKENS) {
-      const stretch = ids.slice(begin, begin + PREFILL_TOKENS);
-      logits = await this.advance(PREFILL, stretch, PREFILL_TOKENS, ids.length);
-      if (stretch.length === PREFILL_TOKENS) this.stretches = ids.slice(0, begin + PREFILL_TOKENS);
-    }
-    return logits;
-  }
-
-  /** The tokens of whole stretches that need not be read; the last token is always read, for its logits. */
-  private keptOf(ids: readonly number[]): number {
-    const most = Math.min(this.stretches.length, ids.length - 1);
+  /** Tokens of this prompt that a slot holds already: whole stretches. The last token is always read, for its logits. */
+  keptOf(slot: number, ids: readonly number[]): number {
+    if (this.#turning) return 0;
+    const { ids: known, whole } = elementAt(this.#slots, slot);
+    const most = Math.min(whole, ids.length - 1);
     let same = 0;
-    while (same < most && this.stretches[same] === ids[same]) same++;
+    while (same < most && known[same] === ids[same]) same++;
     return Math.floor(same / PREFILL_TOKENS) * PREFILL_TOKENS;
   }
 
+  /** Reads a whole prompt in place of a slot's text. @returns logits [vocabulary] of the token after it @throws GenerateError as `begin` does */
+  read(ids: readonly number[], slot = 0): Promise<Float32Array> {
+    this.begin(slot, ids);
+    return this.#readRest(slot);
+  }
+
+  /** Reads one more token of a slot's text. @returns logits [vocabulary] of the one after it @throws GenerateError as `push` does */
+  next(id: number, slot = 0): Promise<Float32Array> {
+    this.push(slot, id);
+    return this.#readRest(slot);
+  }
+
+  /** Begins another text in a slot, of which nothing is read yet. @throws GenerateError where it is empty or has no room */
+  begin(slot: number, ids: readonly number[]): void {
+    if (ids.length === 0) throw new GenerateError('the prompt has no tokens');
+    this.#checkRoom(ids.length);
+    const kept = this.keptOf(slot, ids);
+    Object.assign(elementAt(this.#slots, slot), { ids: [...ids], length: kept, whole: kept });
+  }
+
   /**
-   * Reads one more token; where it makes the text so long that earlier ones are turned otherwise, those again.
-   * @returns logits [vocabulary] of the one after it
+   * Appends a token to the text of a slot. Where it makes the text so long that earlier ones are turned otherwise, those are read again.
+   * @throws GenerateError where it has no room
    */
-  next(id: number): Promise<Float32Array> {
-    if (this.turning?.isReread && this.length === this.turning.length) return this.read([...this.seen, id]);
-    return this.advance(DECODE, [id], 1, this.length + 1);
+  push(slot: number, id: number): void {
+    const own = elementAt(this.#slots, slot);
+    this.#checkRoom(own.ids.length + 1);
+    own.ids.push(id);
+    if (this.#turning?.isReread && own.length === this.#turning.length) own.length = 0;
+  }
+
+  /** Tokens of a slot's text that are not read: more than one are read by `readStretch`, one by `step`. */
+  unread(slot: number): number {
+    const { ids, length } = elementAt(this.#slots, slot);
+    return ids.length - length;
+  }
+
+  /** Reads the next tokens of a text. @returns logits [vocabulary] of what follows, when all are read */
+  async readStretch(slot: number): Promise<Float32Array | undefined> {
+    const own = elementAt(this.#slots, slot);
+    const stretch = own.ids.slice(own.length, own.length + PREFILL_TOKENS);
+    const ids = new Int32Array(PREFILL_TOKENS);
+    ids.set(stretch);
+    const { logits } = await this.#session.run(PREFILL, {
+      ids,
+      positions: Int32Array.from(ids, (_, i) => own.length + i),
+      last: Int32Array.of(stretch.length - 1),
+      ...(this.slots > 1 && { slot: Int32Array.of(slot) }),
+      ...this.#lengthOf(own),
+    });
+    if (own.whole === own.length && stretch.length === PREFILL_TOKENS) own.whole += PREFILL_TOKENS;
+    own.length += stretch.length;
+    return this.unread(slot) === 0 ? float32Of(required(logits, 'the logits')) : undefined;
+  }
+
+  /** Reads the last token of the text in each of these slots. @returns for each, in their order, the logits [vocabulary] of what follows */
+  async step(slots: readonly number[]): Promise<Float32Array[]> {
+    const width = required(
+      decodeWidths(this.slots).find(each => each > Math.max(...slots)),
+      'a signature for these slots',
+    );
+    const ids = new Int32Array(width);
+    // What is written for a slot that does not continue lies behind its text: the next token is written over it, and a text that fills
+    // its slot is never kept to its end.
+    const positions = Int32Array.from(ids, (_, slot) => Math.min(elementAt(this.#slots, slot).length, this.capacity - 1));
+    for (const slot of slots) ids[slot] = lastOf(elementAt(this.#slots, slot).ids);
+    const { logits } = await this.#session.run(decodeSignature(width), { ids, positions, ...this.#lengthOf(elementAt(this.#slots, 0)) });
+    const all = float32Of(required(logits, 'the logits'));
+    const vocabulary = all.length / width;
+    return slots.map(slot => {
+      elementAt(this.#slots, slot).length++;
+      return all.subarray(slot * vocabulary, (slot + 1) * vocabulary);
+    });
   }
 
   dispose(): Promise<void> {
-    return this.session.dispose();
+    return this.#session.dispose();
   }
 
-  /** @param whole tokens of the text so far, with those that follow in the same prompt */
-  private async advance(signature: string, ids: readonly number[], width: number, whole: number): Promise<Float32Array> {
-    if (this.length + ids.length > this.capacity)
-      throw new GenerateError(`there is room for ${this.capacity} tokens; this would be token ${this.length + ids.length}`);
-    const padded = new Int32Array(width);
-    padded.set(ids);
-    const { logits } = await this.session.run(signature, {
-      ids: padded,
-      positions: Int32Array.from({ length: width }, (_, i) => this.length + i),
-      last: Int32Array.of(ids.length - 1),
-      ...(this.turning && { length: Int32Array.of(whole) }),
-    });
-    if (this.turning?.isReread && this.length <= this.turning.length) this.seen.push(...ids);
-    this.length += ids.length;
-    return float32Of(required(logits, 'the logits'));
+  async #readRest(slot: number): Promise<Float32Array> {
+    let logits: Float32Array | undefined;
+    while (this.unread(slot) > 1) logits = await this.readStretch(slot);
+    return this.unread(slot) === 1 ? elementAt(await this.step([slot]), 0) : required(logits, 'the logits');
+  }
+
+  #checkRoom(tokens: number): void {
+    if (tokens > this.capacity) throw new GenerateError(`there is room for ${this.capacity} tokens; this would be token ${tokens}`);
+  }
+
+  /** The feed of a model that turns long texts otherwise, which has one slot. */
+  #lengthOf({ ids }: Slot): { readonly length?: Int32Array } {
+    return this.#turning ? { length: Int32Array.of(ids.length) } : {};
   }
 }

@@ -7,30 +7,19 @@ import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 import type { ModelFolder } from '../hub/open-model.ts';
 import { causalModel } from '../model/load-model.ts';
 import type { Conversation, GenerateOptions } from '../protocol/job-messages.ts';
-import { createRandom } from '../random.ts';
+import type { Answer } from './answer-text.ts';
+import { BatchedAnswers } from './batched-answers.ts';
 import { encodeConversation } from './conversation.ts';
-import { type Decoder, GenerateError, openDecoder } from './decoder.ts';
+import { GenerateError, openDecoder } from './decoder.ts';
 import { type EncodedPrompt, encodePrompt } from './prompt.ts';
-import { type SamplingSettings, sampleToken } from './sample.ts';
-import { StopText } from './stop-text.ts';
 import { ToolCallStream } from './tool-call-stream.ts';
 import { encodeTrainedPrompt, type TrainedStyle } from './trained-prompt.ts';
 
-export type FinishReason = 'end' | 'stop_text' | 'max_new_tokens' | 'max_positions' | 'stopped';
-
-export interface GeneratedText {
-  readonly text: string;
-  readonly ids: readonly number[];
-  readonly promptTokens: number;
+export interface GeneratedText extends Answer {
   /** Was the prompt wrapped by the chat template? */
   readonly chat: boolean;
   /** Was the prompt written as those of the training were? */
   readonly asTrained: boolean;
-  readonly finishReason: FinishReason;
-  /** Reading the prompt, up to the first token. */
-  readonly promptSeconds: number;
-  /** The rate of the tokens after the first; 0 if there are none. */
-  readonly tokensPerSecond: number;
   /** Calls of the conversation's tools; `text` has them as the model wrote them. */
   readonly toolCalls?: readonly ToolCall[];
 }
@@ -78,6 +67,7 @@ export async function generateText(params: GenerateTextParams): Promise<Generate
     const tuned = await adaptedModel({ model, weights: folder.weights, adapter });
     const tokens = prompt.ids.length + Math.min(options.maxNewTokens, room);
     const decoder = await openDecoder({ engine, model, ...tuned, tokens, onLoad });
+    const answers = new BatchedAnswers(decoder, tokenizer);
     const calls = prompt.form && new ToolCallStream(prompt.form);
     const say = (chunk: string): void => {
       const text = calls ? calls.push(chunk) : chunk;
@@ -91,7 +81,7 @@ export async function generateText(params: GenerateTextParams): Promise<Generate
     };
     try {
       return {
-        ...(await decode({ ...params, ids: prompt.ids, decoder, tokenizer, maxTokens: model.maxPositions, onText: say })),
+        ...(await answers.answer({ ...params, ids: prompt.ids, maxTokens: model.maxPositions, onText: say })),
         chat: prompt.chat,
         asTrained: style !== undefined,
         ...endOfCalls(),
@@ -110,78 +100,4 @@ function promptOf(
 ): EncodedPrompt & { readonly form?: ToolCallForm | undefined } {
   if (conversation) return encodeConversation(tokenizer, conversation, style);
   return style ? encodeTrainedPrompt(tokenizer, prompt, style) : encodePrompt(tokenizer, prompt, options.chat);
-}
-
-export interface DecodeParams {
-  readonly decoder: Decoder;
-  readonly tokenizer: Pick<Tokenizer, 'decodeStream' | 'eosIds'>;
-  /** The prompt. */
-  readonly ids: readonly number[];
-  /** The most tokens of prompt and answer together. */
-  readonly maxTokens: number;
-  readonly options: SamplingSettings & {
-    readonly maxNewTokens: number;
-    readonly seed: number;
-    /** Texts that end the answer and are left out of it. */
-    readonly stop?: readonly string[];
-  };
-  /** Receives each token of the answer with the logits that it was drawn from, before its text. */
-  readonly onToken?: (id: number, logits: Float32Array) => void;
-  /** Receives text that no stop text can take back. */
-  readonly onText?: (chunk: string) => void;
-  /** Asked between tokens; what was said so far is then the answer. */
-  readonly isCanceled?: () => boolean;
-}
-
-/** One answer from an open decoder, which may be used again: the same prompt and seed give the same answer. */
-export async function decode(params: DecodeParams): Promise<Omit<GeneratedText, 'chat' | 'asTrained'>> {
-  const { decoder, tokenizer, options, isCanceled } = params;
-  const random = createRandom(options.seed);
-  const stream = tokenizer.decodeStream();
-  const stop = new StopText(options.stop ?? []);
-  const ids: number[] = [];
-  let text = '';
-  const say = (chunk: string): void => {
-    text += chunk;
-    if (chunk !== '') params.onText?.(chunk);
-  };
-  const begin = performance.now();
-  let logits = await decoder.read(params.ids, isCanceled);
-  const firstAt = performance.now();
-  let finishReason: FinishReason | undefined = isCanceled?.() ? 'stopped' : undefined;
-  while (finishReason === undefined) {
-    const id = sampleToken(checkFinite(logits), options, random);
-    if (tokenizer.eosIds.includes(id)) finishReason = 'end';
-    else {
-      ids.push(id);
-      params.onToken?.(id, logits);
-      say(stop.push(stream.push(id)));
-      finishReason = stop.isFound ? 'stop_text' : reasonToStop(params, ids.length);
-      if (finishReason === undefined) logits = await decoder.next(id);
-    }
-  }
-  say(stop.push(stream.end()));
-  say(stop.end());
-  const seconds = (performance.now() - firstAt) / 1000;
-  return {
-    text,
-    ids,
-    promptTokens: params.ids.length,
-    finishReason: stop.isFound ? 'stop_text' : finishReason,
-    promptSeconds: (firstAt - begin) / 1000,
-    tokensPerSecond: ids.length > 1 ? (ids.length - 1) / seconds : 0,
-  };
-}
-
-function reasonToStop({ ids, maxTokens, options, isCanceled }: DecodeParams, generated: number): FinishReason | undefined {
-  if (isCanceled?.()) return 'stopped';
-  if (generated >= options.maxNewTokens) return 'max_new_tokens';
-  return ids.length + generated >= maxTokens ? 'max_positions' : undefined;
-}
-
-function checkFinite(logits: Float32Array): Float32Array {
-  const bad = logits.findIndex(value => !Number.isFinite(value));
-  if (bad >= 0)
-    throw new GenerateError(`the model gives ${logits[bad]} for token ${bad}: its weights are damaged, or the training diverged`);
-  return logits;
 }

@@ -2,13 +2,14 @@
 import { embedderOf, TextVectors } from '../generate/text-vectors.ts';
 import type { JobScope } from '../job/job-scope.ts';
 import { openJobEngine, openModelFolder } from '../job/open-base.ts';
+import { byteSize } from '../protocol/format.ts';
 import type { JobRequest } from '../protocol/job-messages.ts';
 import type { ServedEmbedder } from '../serve/embeddings.ts';
 import { startServer } from '../serve/http-server.ts';
 import { ServedModel } from '../serve/served-model.ts';
 
 export async function serveJob(request: Extract<JobRequest, { kind: 'serve' }>, scope: JobScope): Promise<{ readonly requests: number }> {
-  const { engine: requested, models: wanted, host, port, token, origins, maxTokens } = request;
+  const { engine: requested, models: wanted, host, port, token, origins, maxTokens, parallel } = request;
   const { job } = scope;
   const engine = await openJobEngine(scope, requested);
   const models: ServedModel[] = [];
@@ -30,8 +31,11 @@ export async function serveJob(request: Extract<JobRequest, { kind: 'serve' }>, 
       } finally {
         await folder.weights.close();
       }
-      if (!embedders.some(each => each.name === name))
-        models.push(await ServedModel.open({ name, engine, openFolder, adapterPath, onLoad }));
+      if (!embedders.some(each => each.name === name)) {
+        const opened = await ServedModel.open({ name, engine, openFolder, adapterPath, parallel, onLoad });
+        models.push(opened);
+        job.log('info', memoryOf(opened));
+      }
       job.checkStop();
     }
     const onRequest = (line: string): void => {
@@ -50,4 +54,10 @@ export async function serveJob(request: Extract<JobRequest, { kind: 'serve' }>, 
     for (const model of models) await model.dispose();
     for (const { vectors } of embedders) await vectors.dispose();
   }
+}
+
+function memoryOf({ name, memory }: ServedModel): string {
+  const { weightBytes, cacheBytes, tokens, parallel } = memory;
+  const answers = parallel === 1 ? 'one answer at a time' : `${parallel} answers at the same time`;
+  return `${name}: ${byteSize(weightBytes)} of weights and ${byteSize(cacheBytes)} for ${answers} of up to ${tokens} tokens; longer ones take more`;
 }

@@ -117,6 +117,8 @@ export type JobRequest = { readonly context: JobContext } & (
       readonly origins: readonly string[];
       /** The longest answer of a request that names no length. */
       readonly maxTokens: number;
+      /** Answers that each model writes at the same time. */
+      readonly parallel: number;
     }
   /** Shows samples as the model will see them. */
   | {

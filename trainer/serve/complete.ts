@@ -1,5 +1,6 @@
 /** One answer of a served model, in the terms of the API: text, counted tokens, and their probabilities. */
-import { type DecodeParams, decode } from '../generate/generate-text.ts';
+import type { AnswerParams } from '../generate/answer-text.ts';
+import type { BatchedAnswers } from '../generate/batched-answers.ts';
 import type { SamplingSettings } from '../generate/sample.ts';
 
 export interface CompletionSettings extends SamplingSettings {
@@ -31,17 +32,18 @@ export interface Completion {
   readonly tokens: readonly DrawnToken[];
 }
 
-export interface CompleteParams extends Pick<DecodeParams, 'decoder' | 'tokenizer' | 'ids' | 'isCanceled'> {
+export interface CompleteParams extends Pick<AnswerParams, 'ids' | 'isCanceled'> {
+  readonly answers: BatchedAnswers;
   readonly settings: CompletionSettings;
   /** Receives text that no stop text can take back, with the tokens drawn since the last piece. */
   readonly onPiece?: (text: string, tokens: readonly DrawnToken[]) => void;
 }
 
-export async function complete({ settings, onPiece, ...request }: CompleteParams): Promise<Completion> {
+export async function complete({ answers, settings, onPiece, ...request }: CompleteParams): Promise<Completion> {
   const { maxTokens, topLogprobs, ...options } = settings;
   const tokens: DrawnToken[] = [];
   let said = 0;
-  const { text, ids, finishReason } = await decode({
+  const { text, ids, finishReason } = await answers.answer({
     ...request,
     maxTokens: request.ids.length + maxTokens,
     options: { ...options, maxNewTokens: maxTokens },

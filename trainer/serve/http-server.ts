@@ -1,4 +1,4 @@
-/** The HTTP side of serving: who may ask, what is asked, and one answer after the other. */
+/** The HTTP side of serving: who may ask, what is asked, and the answers. */
 
 import { randomInt } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -14,8 +14,8 @@ import type { ServedModel } from './served-model.ts';
 
 /** A long conversation has a few hundred kilobytes. */
 const MAX_BODY_BYTES = 8 * 2 ** 20;
-/** Requests that wait for the engine; more are refused instead of being forgotten. */
-const MAX_WAITING = 32;
+/** Requests that are answered or wait for it; more are refused instead of being forgotten. */
+const MAX_OPEN = 64;
 const HEADERS_TIMEOUT_MS = 10_000;
 const BODY_TIMEOUT_MS = 60_000;
 
@@ -38,9 +38,9 @@ export interface RunningServer {
 
 /** Rejects if the port is in use. */
 export async function startServer(params: ServeParams): Promise<RunningServer> {
-  const queue = new Queue();
+  const requests = new Requests();
   const limits = { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: BODY_TIMEOUT_MS, connectionsCheckingInterval: 2000 };
-  const http = createServer(limits, (request, response) => void handle(params, queue, request, response));
+  const http = createServer(limits, (request, response) => void handle(params, requests, request, response));
   http.on('clientError', (_, socket) => socket.destroy());
   await listen(http, params);
   return {
@@ -48,7 +48,7 @@ export async function startServer(params: ServeParams): Promise<RunningServer> {
     close: async () => {
       const closed = new Promise<void>(resolve => http.close(() => resolve()));
       http.closeAllConnections();
-      await Promise.all([closed, queue.idle()]);
+      await Promise.all([closed, requests.idle()]);
     },
   };
 }
@@ -59,33 +59,33 @@ const listen = (http: Server, { host, port }: ServeParams): Promise<void> =>
     http.listen({ host, port }, resolve);
   });
 
-/** One answer at a time: the engine computes one token of one text after the other. */
-class Queue {
-  #last: Promise<unknown> = Promise.resolve();
-  #waiting = 0;
+/** The requests that are being answered or wait for it. */
+class Requests {
+  readonly #open = new Set<Promise<unknown>>();
 
-  /** @throws RequestError 429 if too many wait */
-  run<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#waiting >= MAX_WAITING) throw new RequestError(429, `${MAX_WAITING} requests are waiting already; try again later`);
-    this.#waiting++;
-    const result = this.#last.then(work).finally(() => {
-      this.#waiting--;
-    });
-    this.#last = result.catch(() => undefined);
-    return result;
+  /** @throws RequestError 429 if there are too many */
+  async run<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#open.size >= MAX_OPEN) throw new RequestError(429, `${MAX_OPEN} requests are open already; try again later`);
+    const settled = work();
+    this.#open.add(settled);
+    try {
+      return await settled;
+    } finally {
+      this.#open.delete(settled);
+    }
   }
 
-  idle(): Promise<unknown> {
-    return this.#last;
+  async idle(): Promise<void> {
+    await Promise.allSettled(this.#open);
   }
 }
 
-async function handle(params: ServeParams, queue: Queue, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function handle(params: ServeParams, requests: Requests, request: IncomingMessage, response: ServerResponse): Promise<void> {
   response.on('error', () => undefined);
   try {
     const isPreflight = admit(params, request, response);
     if (isPreflight) response.writeHead(204).end();
-    else await route(params, queue, request, response);
+    else await route(params, requests, request, response);
   } catch (error) {
     const refusal = toRefusal(error);
     params.onRequest(`${request.method} ${request.url}: ${refusal.status} ${refusal.message}`);
@@ -106,7 +106,7 @@ function toRefusal(error: unknown): RequestError {
   return new RequestError(500, error instanceof Error ? error.message : String(error));
 }
 
-async function route(params: ServeParams, queue: Queue, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function route(params: ServeParams, requests: Requests, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const path = (request.url ?? '').split('?')[0];
   switch (`${request.method} ${path}`) {
     case 'GET /health':
@@ -117,17 +117,17 @@ async function route(params: ServeParams, queue: Queue, request: IncomingMessage
         data: [...params.models, ...params.embedders].map(({ name }) => ({ id: name, object: 'model', created: 0, owned_by: 'rowtune' })),
       });
     case 'POST /v1/chat/completions':
-      return chat(params, queue, await readJson(request), response);
+      return chat(params, requests, await readJson(request), response);
     case 'POST /v1/completions':
-      return complete(params, queue, await readJson(request), response);
+      return complete(params, requests, await readJson(request), response);
     case 'POST /v1/embeddings':
-      return embed(params, queue, await readJson(request), response);
+      return embed(params, requests, await readJson(request), response);
     default:
       throw new RequestError(404, `there is no ${request.method} ${path} here`);
   }
 }
 
-async function chat(params: ServeParams, queue: Queue, body: unknown, response: ServerResponse): Promise<void> {
+async function chat(params: ServeParams, requests: Requests, body: unknown, response: ServerResponse): Promise<void> {
   const request = readChatRequest(body);
   const { messages, tools, tool_choice: choice, chat_template_kwargs: given, reasoning_effort: effort } = request;
   const model = modelOf(params, request.model);
@@ -138,10 +138,10 @@ async function chat(params: ServeParams, queue: Queue, body: unknown, response: 
     topLogprobs: request.logprobs === true ? (request.top_logprobs ?? 0) : undefined,
     freshSeed: randomInt(2 ** 32),
   });
-  await answer({ kind: 'chat', params, queue, model, ids, settings, request, response });
+  await answer({ kind: 'chat', params, requests, model, ids, settings, request, response });
 }
 
-async function complete(params: ServeParams, queue: Queue, body: unknown, response: ServerResponse): Promise<void> {
+async function complete(params: ServeParams, requests: Requests, body: unknown, response: ServerResponse): Promise<void> {
   const request = readCompletionRequest(body);
   const model = modelOf(params, request.model);
   const settings = settingsOf(request, {
@@ -149,15 +149,20 @@ async function complete(params: ServeParams, queue: Queue, body: unknown, respon
     topLogprobs: request.logprobs,
     freshSeed: randomInt(2 ** 32),
   });
-  await answer({ kind: 'text', params, queue, model, ids: model.textIds(request.prompt), settings, request, response });
+  await answer({ kind: 'text', params, requests, model, ids: model.textIds(request.prompt), settings, request, response });
 }
 
-async function embed({ models, embedders, onRequest }: ServeParams, queue: Queue, body: unknown, response: ServerResponse): Promise<void> {
+async function embed(
+  { models, embedders, onRequest }: ServeParams,
+  requests: Requests,
+  body: unknown,
+  response: ServerResponse,
+): Promise<void> {
   const request = readEmbeddingRequest(body);
   const embedder = named(embedders, request.model, models, 'writes text; use /v1/chat/completions');
   const isGone = goneAfter(response);
   const begin = performance.now();
-  const answer = await queue.run(() => embeddings(embedder, request, isGone));
+  const answer = await requests.run(() => embeddings(embedder, request, isGone));
   const seconds = (performance.now() - begin) / 1000;
   onRequest(`${embedder.name}: ${answer.data.length} vectors of ${answer.usage.prompt_tokens} tokens in ${seconds.toFixed(1)} s`);
   sendJson(response, 200, answer);
@@ -175,7 +180,7 @@ function goneAfter(response: ServerResponse): () => boolean {
 interface AnswerRequest {
   readonly kind: AnswerKind;
   readonly params: ServeParams;
-  readonly queue: Queue;
+  readonly requests: Requests;
   readonly model: ServedModel;
   readonly ids: readonly number[];
   readonly settings: CompletionSettings;
@@ -186,7 +191,7 @@ interface AnswerRequest {
   readonly response: ServerResponse;
 }
 
-async function answer({ kind, params, queue, model, ids, settings, request, response }: AnswerRequest): Promise<void> {
+async function answer({ kind, params, requests, model, ids, settings, request, response }: AnswerRequest): Promise<void> {
   const isGone = goneAfter(response);
   const form = {
     kind,
@@ -195,12 +200,14 @@ async function answer({ kind, params, queue, model, ids, settings, request, resp
     withLogprobs: settings.topLogprobs !== undefined,
   };
   const isStream = request.stream === true;
-  const send = (value: unknown): void => void response.write(`data: ${JSON.stringify(value)}\n\n`);
+  const send = (value: unknown): void => {
+    if (!response.headersSent) response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-store' });
+    response.write(`data: ${JSON.stringify(value)}\n\n`);
+  };
   let isFirst = true;
   const begin = performance.now();
-  const completion = await queue.run(() => {
+  const completion = await requests.run(() => {
     if (isGone()) throw new RequestError(499, 'the client is gone');
-    if (isStream) response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-store' });
     return model.answer({
       ids,
       settings,

@@ -1,4 +1,4 @@
-/** A model that is held ready: weights and cache in the engine, one answer at a time. */
+/** A model that is held ready: weights and cache in the engine, for several answers at the same time. */
 import { adaptedModel } from '../artifact/adapter/apply-adapter.ts';
 import { readAdapter } from '../artifact/adapter/read-adapter.ts';
 import { chatRendererOf } from '../data/chat-renderer.ts';
@@ -6,7 +6,8 @@ import { createEncoder } from '../data/encoder.ts';
 import type { ChatMessage, ChatRenderer } from '../data/types.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
-import { contextBucket } from '../generate/decode-program.ts';
+import { BatchedAnswers } from '../generate/batched-answers.ts';
+import { contextBucket, type InferenceBytes, inferenceBytes } from '../generate/decode-program.ts';
 import { type Decoder, openDecoder } from '../generate/decoder.ts';
 import type { ModelFolder } from '../hub/open-model.ts';
 import { causalModel } from '../model/load-model.ts';
@@ -20,6 +21,8 @@ export interface ServedModelParams {
   /** Opened anew when the cache has to grow; the caller's function, because a model may come from the hub. */
   readonly openFolder: () => Promise<ModelFolder>;
   readonly adapterPath?: string;
+  /** Answers that are written at the same time, as far as the model can. */
+  readonly parallel: number;
   readonly onLoad?: (done: number, total: number) => void;
 }
 
@@ -42,7 +45,9 @@ export class ServedModel {
   readonly #model: CausalModel;
   readonly #tokenizer: Tokenizer;
   readonly #chat: ChatRenderer | undefined;
-  #decoder: Decoder | undefined;
+  #loaded: { readonly decoder: Decoder; readonly answers: BatchedAnswers } | undefined;
+  /** Resolves when the last request has begun; one that needs more room waits until the others are answered. */
+  #begun: Promise<unknown> = Promise.resolve();
 
   private constructor(params: ServedModelParams, model: CausalModel, tokenizer: Tokenizer) {
     this.name = params.name;
@@ -81,7 +86,13 @@ export class ServedModel {
     return this.#checked(createEncoder(this.#tokenizer).start(prompt));
   }
 
-  /** Answers; called for one request at a time. @throws RequestError if the prompt leaves no room for an answer */
+  /** Bytes of what is held, and the answers that it has room for. */
+  get memory(): InferenceBytes & { readonly tokens: number; readonly parallel: number } {
+    const { capacity: tokens = 0, slots: parallel = 1 } = this.#loaded?.decoder ?? {};
+    return { ...inferenceBytes(this.#model, tokens, parallel), tokens, parallel };
+  }
+
+  /** Answers, together with the requests that are being answered. @throws RequestError if the prompt leaves no room for an answer */
   async answer({ ids, settings, onPiece, isCanceled }: AnswerParams): Promise<Completion> {
     const room = this.#model.maxPositions - ids.length;
     if (room < 1)
@@ -90,13 +101,18 @@ export class ServedModel {
         code: 'context_length_exceeded',
       });
     const maxTokens = Math.min(settings.maxTokens, room);
-    const decoder = await this.#withRoom(ids.length + maxTokens);
-    return complete({ decoder, tokenizer: this.#tokenizer, ids, settings: { ...settings, maxTokens }, onPiece, isCanceled });
+    const begun = this.#begun.then(async () => {
+      const answers = await this.#withRoom(ids.length + maxTokens);
+      return { completion: complete({ answers, ids, settings: { ...settings, maxTokens }, onPiece, isCanceled }) };
+    });
+    this.#begun = begun.catch(() => undefined);
+    return (await begun).completion;
   }
 
+  /** Called when no request is being answered. */
   async dispose(): Promise<void> {
-    await this.#decoder?.dispose();
-    this.#decoder = undefined;
+    await this.#loaded?.decoder.dispose();
+    this.#loaded = undefined;
   }
 
   #checked(ids: readonly number[]): readonly number[] {
@@ -107,9 +123,10 @@ export class ServedModel {
   }
 
   /** A decoder whose cache has room for so many tokens. A longer cache replaces a shorter one, and the weights are loaded again. */
-  async #withRoom(tokens: number): Promise<Decoder> {
+  async #withRoom(tokens: number): Promise<BatchedAnswers> {
     const needed = contextBucket(tokens, this.#model.maxPositions);
-    if (this.#decoder !== undefined && this.#decoder.capacity >= needed) return this.#decoder;
+    if (this.#loaded && this.#loaded.decoder.capacity >= needed) return this.#loaded.answers;
+    await this.#loaded?.answers.idle();
     await this.dispose();
     const folder = await this.#params.openFolder();
     try {
@@ -119,14 +136,15 @@ export class ServedModel {
     }
   }
 
-  async #load({ weights }: ModelFolder, tokens: number): Promise<Decoder> {
-    const { engine, adapterPath, onLoad } = this.#params;
+  async #load({ weights }: ModelFolder, tokens: number): Promise<BatchedAnswers> {
+    const { engine, adapterPath, parallel, onLoad } = this.#params;
     const model = this.#model;
     const adapter = adapterPath === undefined ? undefined : await readAdapter(adapterPath);
     try {
       const tuned = await adaptedModel({ model, weights, adapter });
-      this.#decoder = await openDecoder({ engine, model, ...tuned, tokens, onLoad });
-      return this.#decoder;
+      const decoder = await openDecoder({ engine, model, ...tuned, tokens, texts: parallel, onLoad });
+      this.#loaded = { decoder, answers: new BatchedAnswers(decoder, this.#tokenizer) };
+      return this.#loaded.answers;
     } finally {
       await adapter?.close();
     }

@@ -6,8 +6,9 @@ import { untouched } from '../../../trainer/artifact/adapter/apply-adapter.ts';
 import { exportModel } from '../../../trainer/artifact/export-model.ts';
 import { sequenceLogits } from '../../../trainer/artifact/smoke-test.ts';
 import type { Engine } from '../../../trainer/engine/engine.ts';
+import { BatchedAnswers } from '../../../trainer/generate/batched-answers.ts';
 import { openDecoder } from '../../../trainer/generate/decoder.ts';
-import { decode, type GenerateTextParams, generateText } from '../../../trainer/generate/generate-text.ts';
+import { type GenerateTextParams, generateText } from '../../../trainer/generate/generate-text.ts';
 import { encodePrompt } from '../../../trainer/generate/prompt.ts';
 import { likeliest } from '../../../trainer/generate/sample.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
@@ -126,8 +127,9 @@ test('an open decoder answers again and again', async () => {
   const tokenizer = await folder.loadTokenizer();
   const model = causalModel(folder.config);
   const decoder = await openDecoder({ engine, model, weights: folder.weights, tokens: 40 });
+  const answers = new BatchedAnswers(decoder, tokenizer);
   const answer = async (prompt: string) =>
-    (await decode({ decoder, tokenizer, ids: encodePrompt(tokenizer, prompt, false).ids, maxTokens: 40, options: greedy })).text;
+    (await answers.answer({ ids: encodePrompt(tokenizer, prompt, false).ids, maxTokens: 40, options: greedy })).text;
   const first = await answer('one');
   await answer('quite another');
   expect(await answer('one')).toBe(first);
@@ -144,7 +146,9 @@ test('numbers that are not finite are an error', async () => {
     readFloat32: async (name: string) => (await folder.weights.readFloat32(name)).fill(Number.NaN),
   };
   const decoder = await openDecoder({ engine, model, weights, tokens: 20 });
-  await expect(decode({ decoder, tokenizer, ids: [1, 5], maxTokens: 20, options: greedy })).rejects.toThrow(/gives NaN for token 0/);
+  await expect(new BatchedAnswers(decoder, tokenizer).answer({ ids: [1, 5], maxTokens: 20, options: greedy })).rejects.toThrow(
+    /gives NaN for token 0/,
+  );
   await decoder.dispose();
   await folder.weights.close();
 });

@@ -21,6 +21,7 @@ interface Options {
   readonly token: boolean;
   readonly allowOrigin: readonly string[];
   readonly maxTokens: number;
+  readonly parallel: number;
   readonly revision: string;
   readonly engine: Recipe['engine'];
 }
@@ -41,6 +42,7 @@ export const addServe: AddCommand = (program, surroundings) => {
     .option('--no-token', 'answer any program on this machine without a token')
     .addOption(new Option('--allow-origin <url...>', 'let web pages of this origin ask').default([], 'none'))
     .option('--max-tokens <count>', 'the longest answer of a request that names no length', numberOption({ min: 1, integer: true }), 512)
+    .option('--parallel <count>', 'answers that each model writes at the same time', numberOption({ min: 1, max: 64, integer: true }), 4)
     .option('--revision <name>', 'branch, tag or commit of models on the hub', 'main')
     .addOption(engineOption());
   const examples = ['rowtune serve runs/spam --base', 'rowtune serve tuned=runs/spam HuggingFaceTB/SmolLM2-135M-Instruct --port 9000'];
@@ -51,7 +53,7 @@ export const addServe: AddCommand = (program, surroundings) => {
 
 async function serve(context: CommandContext, named: readonly string[], options: Options): Promise<CommandResult> {
   const { settings, terminal, cwd } = context;
-  const { host, port, engine, allowOrigin: origins, maxTokens, base, revision } = options;
+  const { host, port, engine, allowOrigin: origins, maxTokens, parallel, base, revision } = options;
   if (!options.token && !LOOPBACK.has(host)) throw usage('--no-token is only for this machine', 'Leave out --host, or keep the token.');
   const models = (await Promise.all(named.map(text => modelsOf(text, { cwd, base, revision })))).flat();
   const unique = models.filter(({ name, adapter }, i) => models.findIndex(other => other.name === name && other.adapter === adapter) === i);
@@ -68,6 +70,7 @@ async function serve(context: CommandContext, named: readonly string[], options:
     token,
     origins,
     maxTokens,
+    parallel,
   } as const;
   let url = '';
   try {

@@ -1,8 +1,8 @@
 /** Held-out prompts that a model answers in an evaluation, and what its answers are worth. */
 import type { Example } from '../../data/types.ts';
+import { BatchedAnswers } from '../../generate/batched-answers.ts';
 import { answerRoom } from '../../generate/decode-program.ts';
 import { Decoder } from '../../generate/decoder.ts';
-import { decode } from '../../generate/generate-text.ts';
 import type { AnswerResult, AnswerWriter, EvaluateParams } from '../../job/evaluate.ts';
 import { type TextBase, withTokenizer } from '../../job/open-base.ts';
 import type { CausalModel } from '../../model/model-spec.ts';
@@ -63,7 +63,8 @@ type Scope = Omit<EvaluateParams, 'evaluator'>;
 async function writeAnswers(scope: Scope, params: WriteParams): Promise<AnswerResult | undefined> {
   const { job, session, ranks } = scope;
   const { base, prompts, tokens } = params;
-  const decoder = new Decoder(session, tokens, base.model.turning);
+  const decoder = new Decoder(session, { tokens, slots: 1, turning: base.model.turning });
+  const answers = new BatchedAnswers(decoder, base.tokenizer);
   const report = job.progress('evaluate', prompts.length, 'answers');
   const written: AnswerView[] = [];
   const [stride, own] = [ranks?.size ?? 1, ranks?.rank ?? 0];
@@ -72,7 +73,7 @@ async function writeAnswers(scope: Scope, params: WriteParams): Promise<AnswerRe
     await job.yieldToEvents();
     if (job.stop) return undefined;
     const prompt = prompts[first + own];
-    const answer = prompt && (await writeAnswer(scope, params, decoder, prompt));
+    const answer = prompt && (await writeAnswer(scope, params, answers, prompt));
     const all = ranks ? ranks.all(answer) : [answer];
     written.push(...all.filter(one => one !== undefined));
     report(written.length);
@@ -92,14 +93,14 @@ async function writeAnswers(scope: Scope, params: WriteParams): Promise<AnswerRe
 /** A prompt without room for an answer has an empty one. */
 async function writeAnswer(
   { job }: Scope,
-  { base: { tokenizer, model }, newTokens, checks }: WriteParams,
-  decoder: Decoder,
+  { base: { model }, newTokens, checks }: WriteParams,
+  answers: BatchedAnswers,
   { ids, prompt, reference }: AnswerPrompt,
 ): Promise<AnswerView> {
   const options = { temperature: 0, topK: 0, topP: 1, seed: 0, maxNewTokens: newTokens };
   const hasRoom = ids.length < model.maxPositions;
   const isCanceled = (): boolean => job.stop !== undefined;
-  const found = hasRoom ? await decode({ decoder, tokenizer, ids, maxTokens: model.maxPositions, options, isCanceled }) : undefined;
+  const found = hasRoom ? await answers.answer({ ids, maxTokens: model.maxPositions, options, isCanceled }) : undefined;
   const answer = found?.text ?? '';
   return { prompt, reference, answer, scores: Object.fromEntries([...checks].map(([name, check]) => [name, check(answer, reference)])) };
 }

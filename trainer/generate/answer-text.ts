@@ -1,0 +1,116 @@
+/** The text of one answer while it is being written: from logits to tokens to text, until the model ends it or the room does. */
+import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
+import { createRandom, type Random } from '../random.ts';
+import { GenerateError } from './decoder.ts';
+import { type SamplingSettings, sampleToken } from './sample.ts';
+import { StopText } from './stop-text.ts';
+
+export type FinishReason = 'end' | 'stop_text' | 'max_new_tokens' | 'max_positions' | 'stopped';
+
+export interface Answer {
+  readonly text: string;
+  readonly ids: readonly number[];
+  readonly promptTokens: number;
+  readonly finishReason: FinishReason;
+  /** Reading the prompt, up to the first token. */
+  readonly promptSeconds: number;
+  /** The rate of the tokens after the first; 0 if there are none. */
+  readonly tokensPerSecond: number;
+}
+
+export interface AnswerParams {
+  /** The prompt. */
+  readonly ids: readonly number[];
+  /** The most tokens of prompt and answer together. */
+  readonly maxTokens: number;
+  readonly options: SamplingSettings & {
+    readonly maxNewTokens: number;
+    readonly seed: number;
+    /** Texts that end the answer and are left out of it. */
+    readonly stop?: readonly string[];
+  };
+  /** Receives each token of the answer with the logits that it was drawn from, before its text. */
+  readonly onToken?: (id: number, logits: Float32Array) => void;
+  /** Receives text that no stop text can take back. */
+  readonly onText?: (chunk: string) => void;
+  /** Asked between tokens; what was said so far is then the answer. */
+  readonly isCanceled?: () => boolean;
+}
+
+/** The parts of a tokenizer that an answer needs. */
+export type AnswerTokenizer = Pick<Tokenizer, 'decodeStream' | 'eosIds'>;
+
+export class AnswerText {
+  readonly #params: AnswerParams;
+  readonly #eosIds: readonly number[];
+  readonly #random: Random;
+  readonly #stream: ReturnType<Tokenizer['decodeStream']>;
+  readonly #stop: StopText;
+  readonly #ids: number[] = [];
+  readonly #begin = performance.now();
+  #firstAt: number | undefined;
+  #text = '';
+
+  constructor(params: AnswerParams, tokenizer: AnswerTokenizer) {
+    this.#params = params;
+    this.#eosIds = tokenizer.eosIds;
+    this.#random = createRandom(params.options.seed);
+    this.#stream = tokenizer.decodeStream();
+    this.#stop = new StopText(params.options.stop ?? []);
+  }
+
+  get isCanceled(): boolean {
+    return this.#params.isCanceled?.() ?? false;
+  }
+
+  /**
+   * Draws the next token and adds its text.
+   * @param logits [vocabulary]
+   * @returns the token, which the model reads next, or why the answer ends
+   * @throws GenerateError for logits that are not finite
+   */
+  take(logits: Float32Array): number | FinishReason {
+    this.#firstAt ??= performance.now();
+    const { options, onToken } = this.#params;
+    const id = sampleToken(checkFinite(logits), options, this.#random);
+    if (this.#eosIds.includes(id)) return 'end';
+    this.#ids.push(id);
+    onToken?.(id, logits);
+    this.#say(this.#stop.push(this.#stream.push(id)));
+    return this.#reasonToStop() ?? id;
+  }
+
+  /** Returns the whole answer, after the text that was held back. */
+  end(reason: FinishReason): Answer {
+    this.#say(this.#stop.push(this.#stream.end()));
+    this.#say(this.#stop.end());
+    const [firstAt, count] = [this.#firstAt ?? performance.now(), this.#ids.length];
+    return {
+      text: this.#text,
+      ids: this.#ids,
+      promptTokens: this.#params.ids.length,
+      finishReason: this.#stop.isFound ? 'stop_text' : reason,
+      promptSeconds: (firstAt - this.#begin) / 1000,
+      tokensPerSecond: count > 1 ? ((count - 1) * 1000) / (performance.now() - firstAt) : 0,
+    };
+  }
+
+  #say(chunk: string): void {
+    this.#text += chunk;
+    if (chunk !== '') this.#params.onText?.(chunk);
+  }
+
+  #reasonToStop(): FinishReason | undefined {
+    const { ids, maxTokens, options } = this.#params;
+    if (this.#stop.isFound) return 'stop_text';
+    if (this.#ids.length >= options.maxNewTokens) return 'max_new_tokens';
+    return ids.length + this.#ids.length >= maxTokens ? 'max_positions' : undefined;
+  }
+}
+
+function checkFinite(logits: Float32Array): Float32Array {
+  const bad = logits.findIndex(value => !Number.isFinite(value));
+  if (bad >= 0)
+    throw new GenerateError(`the model gives ${logits[bad]} for token ${bad}: its weights are damaged, or the training diverged`);
+  return logits;
+}
