@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { writeSentenceModules } from '../../trainer/format/sentence-modules.ts';
 import { cli, golden, lastValue } from '../e2e/cli/run-cli.ts';
 import { makeStateDir } from '../support/daemon.ts';
+import { writeScriptedModel } from '../support/scripted-model.ts';
 import { makeTinyTask } from '../support/tiny-task.ts';
 
 const program = path.join(import.meta.dirname, '..', '..', 'bin', 'rowtune.mjs');
@@ -21,7 +22,20 @@ let openai: OpenAI;
 const TEMPLATE =
   '{{ bos_token }}{% for m in messages %}{{ m.role[0] }}:{{ m.content }}; {% endfor %}{% if tools %}{{ tools[0].function.name }} {% endif %}{% if add_generation_prompt %}a:{% endif %}';
 
+/** Writes calls as JSON after a mark. */
+const CALLING =
+  '{{ bos_token }}{% if tools %}{{ tools[0].function.name }} {% endif %}{% for m in messages %}{{ m.role[0] }}:{{ m.content or "" }}{% for c in m.tool_calls or [] %}<tool_call>{{ {"name": c.function.name, "arguments": c.function.arguments} | tojson }}</tool_call>{% endfor %}; {% endfor %}{% if add_generation_prompt %}a:{% endif %}';
+const CALL = ['<tool_call>', '{"name": "find", ', '"arguments": {"text": "a note"}}', '</tool_call>'];
+
 beforeAll(async () => {
+  for (const [name, pieces] of [
+    ['caller', CALL],
+    ['talker', ['Let me look. ', ...CALL]],
+  ] as const) {
+    cpSync(path.join(task.folder, 'model'), path.join(task.folder, name), { recursive: true });
+    writeFileSync(path.join(task.folder, name, 'chat_template.jinja'), CALLING);
+    await writeScriptedModel(path.join(task.folder, name), { after: ':', pieces });
+  }
   cpSync(path.join(task.folder, 'model'), path.join(task.folder, 'chatty'), { recursive: true });
   writeFileSync(path.join(task.folder, 'chatty', 'chat_template.jinja'), TEMPLATE);
   for (const part of ['bert', 'tiny-tokenizer'])
@@ -31,6 +45,8 @@ beforeAll(async () => {
     'serve',
     'tiny=model',
     'chatty',
+    'caller',
+    'talker',
     'sentences=encoder',
     '--engine',
     'portable',
@@ -70,7 +86,7 @@ const prompt = 'note 3 says';
 const greedy = { model: 'tiny', prompt, temperature: 0, max_tokens: 12 } as const;
 
 test('models are listed', async () => {
-  expect((await openai.models.list()).data.map(({ id }) => id)).toEqual(['tiny', 'chatty', 'sentences']);
+  expect((await openai.models.list()).data.map(({ id }) => id)).toEqual(['tiny', 'chatty', 'caller', 'talker', 'sentences']);
 });
 
 describe('completions', () => {
@@ -170,6 +186,72 @@ describe('chats', () => {
   });
 });
 
+describe('calls of tools', () => {
+  const messages = [{ role: 'user', content: 'find it' }] satisfies OpenAI.ChatCompletionMessageParam[];
+  const tools = [{ type: 'function', function: { name: 'find' } }] satisfies OpenAI.ChatCompletionTool[];
+  const called = { name: 'find', arguments: '{"text":"a note"}' };
+  const request = { messages, temperature: 0, max_tokens: 10 } as const;
+
+  test.each([
+    ['caller', null],
+    ['talker', 'Let me look. '],
+  ])('%s: they are apart from the text', async (model, content) => {
+    const { choices } = await openai.chat.completions.create({ ...request, model, tools });
+    expect(choices[0]).toMatchObject({
+      finish_reason: 'tool_calls',
+      message: { role: 'assistant', content, tool_calls: [{ type: 'function', function: called }] },
+    });
+  });
+
+  test.each(['caller', 'talker'])('%s: in a stream, with the probabilities of their tokens', async model => {
+    const asked = { ...request, model, tools, logprobs: true };
+    const whole = (await openai.chat.completions.create(asked)).choices[0];
+    let text = '';
+    const roles: unknown[] = [];
+    const calls: unknown[] = [];
+    const finishes: unknown[] = [];
+    const tokens: string[] = [];
+    for await (const { choices } of await openai.chat.completions.create({ ...asked, stream: true })) {
+      const [choice] = choices;
+      text += choice?.delta.content ?? '';
+      roles.push(choice?.delta.role);
+      calls.push(...(choice?.delta.tool_calls ?? []));
+      if (choice?.finish_reason) finishes.push(choice.finish_reason);
+      tokens.push(...(choice?.logprobs?.content ?? []).map(({ token }) => token));
+    }
+    expect(text).toBe(whole?.message.content ?? '');
+    expect(roles.filter(role => role !== undefined)).toEqual(['assistant']);
+    expect(calls).toEqual([{ index: 0, id: expect.stringMatching(/^call_\w{24}$/), type: 'function', function: called }]);
+    expect(finishes).toEqual(['tool_calls']);
+    expect(tokens.join('')).toBe(`${text}${CALL.join('')}`);
+    expect(tokens).toEqual(whole?.logprobs?.content?.map(({ token }) => token));
+  });
+
+  test('calls and their results are messages of the next request', async () => {
+    const { choices } = await openai.chat.completions.create({ ...request, model: 'caller', tools });
+    const call = choices[0]?.message;
+    if (!call) throw new Error('no answer');
+    const next = [...messages, call, { role: 'tool', tool_call_id: call.tool_calls?.[0]?.id ?? '', content: 'b' }] satisfies unknown[];
+    const { usage } = await openai.chat.completions.create({
+      ...request,
+      model: 'caller',
+      messages: next as OpenAI.ChatCompletionMessageParam[],
+      tools,
+    });
+    const prompt = 'find u:find it; a:<tool_call>{"name": "find", "arguments": {"text": "a note"}}</tool_call>; t:b; a:';
+    const text = await openai.completions.create({ model: 'caller', prompt, max_tokens: 1 });
+    expect(usage?.prompt_tokens).toBe(text.usage?.prompt_tokens);
+  });
+
+  test('without tools, or with none to choose, an answer is text', async () => {
+    for (const more of [{}, { tools, tool_choice: 'none' as const }]) {
+      const { choices } = await openai.chat.completions.create({ ...request, model: 'caller', ...more });
+      expect(choices[0]).toMatchObject({ finish_reason: 'stop', message: { content: CALL.join('') } });
+      expect(choices[0]?.message.tool_calls).toBeUndefined();
+    }
+  });
+});
+
 describe('embeddings', () => {
   const embed = async (input: OpenAI.EmbeddingCreateParams['input'], more: Partial<OpenAI.EmbeddingCreateParams> = {}) =>
     openai.embeddings.create({ model: 'sentences', input, ...more });
@@ -246,7 +328,7 @@ describe('what is refused', () => {
   });
 
   test.each([
-    ['another model', { ...greedy, model: 'big' }, 404, 'there is no model big here; there is tiny, chatty, sentences'],
+    ['another model', { ...greedy, model: 'big' }, 404, 'there is no model big here; there is tiny, chatty, caller, talker, sentences'],
     ['two answers', { ...greedy, n: 2 }, 400, 'more than one answer'],
     ['a penalty', { ...greedy, frequency_penalty: 0.5 }, 400, 'frequency_penalty is not supported'],
     ['an unknown parameter', { ...greedy, min_p: 0.1 }, 400, 'min_p: this server does not know this parameter'],

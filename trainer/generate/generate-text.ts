@@ -12,7 +12,7 @@ import { BatchedAnswers } from './batched-answers.ts';
 import { encodeConversation } from './conversation.ts';
 import { GenerateError, openDecoder } from './decoder.ts';
 import { type EncodedPrompt, encodePrompt } from './prompt.ts';
-import { ToolCallStream } from './tool-call-stream.ts';
+import { withoutCalls } from './tool-call-stream.ts';
 import { encodeTrainedPrompt, type TrainedStyle } from './trained-prompt.ts';
 
 export interface GeneratedText extends Answer {
@@ -68,23 +68,13 @@ export async function generateText(params: GenerateTextParams): Promise<Generate
     const tokens = prompt.ids.length + Math.min(options.maxNewTokens, room);
     const decoder = await openDecoder({ engine, model, ...tuned, tokens, onLoad });
     const answers = new BatchedAnswers(decoder, tokenizer);
-    const calls = prompt.form && new ToolCallStream(prompt.form);
-    const say = (chunk: string): void => {
-      const text = calls ? calls.push(chunk) : chunk;
-      if (text !== '') params.onText?.(text);
-    };
-    const endOfCalls = (): { readonly toolCalls?: readonly ToolCall[] } => {
-      if (calls === undefined) return {};
-      const end = calls.end();
-      if (end.text !== '') params.onText?.(end.text);
-      return { toolCalls: end.calls };
-    };
+    const calls = withoutCalls(prompt.form, text => params.onText?.(text));
     try {
       return {
-        ...(await answers.answer({ ...params, ids: prompt.ids, maxTokens: model.maxPositions, onText: say })),
+        ...(await answers.answer({ ...params, ids: prompt.ids, maxTokens: model.maxPositions, onText: calls.onText })),
         chat: prompt.chat,
         asTrained: style !== undefined,
-        ...endOfCalls(),
+        ...(prompt.form && { toolCalls: calls.end() }),
       };
     } finally {
       await decoder.dispose();

@@ -38,3 +38,21 @@ export class ToolCallStream {
     return this.#said === 0 && (given.startsWith(start) || start.startsWith(given));
   }
 }
+
+/** Passes on the text of an answer without its calls; all of it where no form of calls is known. */
+export function withoutCalls(form: ToolCallForm | undefined, onText: (chunk: string) => void) {
+  const stream = form && new ToolCallStream(form);
+  const say = (text: string): void => {
+    if (text !== '') onText(text);
+  };
+  return {
+    onText: (chunk: string): void => say(stream ? stream.push(chunk) : chunk),
+    /** Returns the calls when the answer is over. */
+    end: (): readonly ToolCall[] => {
+      if (!stream) return [];
+      const { text, calls } = stream.end();
+      say(text);
+      return calls;
+    },
+  };
+}

@@ -1,6 +1,6 @@
 /** Answers in the forms of the OpenAI API, whole or as a stream of pieces. */
 import { randomUUID } from 'node:crypto';
-import type { Completion, DrawnToken, TokenLogprob } from './complete.ts';
+import type { Completion, DrawnToken, ServedCall, TokenLogprob } from './complete.ts';
 import type { RequestError } from './request-error.ts';
 
 /** The parts that all pieces of one answer share. */
@@ -44,25 +44,38 @@ export function wholeAnswer({ kind, head, tokenText, withLogprobs }: FormParams,
     object: kind === 'chat' ? 'chat.completion' : 'text_completion',
     choices: [
       kind === 'chat'
-        ? { ...choice, message: { role: 'assistant', content: completion.text, refusal: null } }
+        ? { ...choice, message: { role: 'assistant', refusal: null, ...contentOf(completion) } }
         : { ...choice, text: completion.text },
     ],
     usage: usageOf(completion),
   };
 }
 
+/** An answer of calls alone has no content. */
+const contentOf = ({ text, calls }: Completion) =>
+  calls.length === 0 ? { content: text } : { content: text === '' ? null : text, tool_calls: calls.map(callOf) };
+
+const callOf = ({ id, name, arguments: given }: ServedCall) => ({
+  id,
+  type: 'function',
+  function: { name, arguments: JSON.stringify(given) },
+});
+
 const chunkObject = (kind: AnswerKind): string => (kind === 'chat' ? 'chat.completion.chunk' : 'text_completion');
 
-/** A piece of text; the first piece of a chat also names the role. */
-export function answerPiece(
-  { kind, head, tokenText, withLogprobs }: FormParams,
-  text: string,
-  tokens: readonly DrawnToken[],
-  isFirst: boolean,
-) {
+export interface AnswerPiece {
+  readonly text: string;
+  readonly tokens: readonly DrawnToken[];
+  readonly calls: readonly ServedCall[];
+  readonly isFirst: boolean;
+}
+
+/** A piece of text, or the calls; the first piece of a chat also names the role. */
+export function answerPiece({ kind, head, tokenText, withLogprobs }: FormParams, { text, tokens, calls, isFirst }: AnswerPiece) {
   const logprobs = withLogprobs ? logprobsOf(kind, tokens, tokenText) : null;
   const choice = { index: 0, finish_reason: null, logprobs };
-  const delta = isFirst ? { role: 'assistant', content: text } : { content: text };
+  const said = calls.length === 0 ? { content: text } : { tool_calls: calls.map((call, index) => ({ index, ...callOf(call) })) };
+  const delta = { ...(isFirst && { role: 'assistant' }), ...said };
   return { ...head, object: chunkObject(kind), choices: [kind === 'chat' ? { ...choice, delta } : { ...choice, text }] };
 }
 

@@ -1,7 +1,10 @@
 /** One answer of a served model, in the terms of the API: text, counted tokens, and their probabilities. */
-import type { AnswerParams } from '../generate/answer-text.ts';
+import { randomUUID } from 'node:crypto';
+import type { ToolCall, ToolCallForm } from '../data/tool-call-form.ts';
+import type { AnswerParams, FinishReason } from '../generate/answer-text.ts';
 import type { BatchedAnswers } from '../generate/batched-answers.ts';
 import type { SamplingSettings } from '../generate/sample.ts';
+import { withoutCalls } from '../generate/tool-call-stream.ts';
 
 export interface CompletionSettings extends SamplingSettings {
   readonly maxTokens: number;
@@ -23,45 +26,68 @@ export interface DrawnToken extends TokenLogprob {
   readonly top: readonly TokenLogprob[];
 }
 
+/** A call of a tool, under an id that its result will name. */
+export interface ServedCall extends ToolCall {
+  readonly id: string;
+}
+
 export interface Completion {
   readonly text: string;
   readonly promptTokens: number;
   readonly completionTokens: number;
-  /** `stop`: the model or a stop text ended it; `length`: the room did; `canceled`: the client is gone. */
-  readonly finish: 'stop' | 'length' | 'canceled';
+  /** `stop`: the model or a stop text ended it; `tool_calls`: it ended with calls; `length`: the room did; `canceled`: the client is gone. */
+  readonly finish: 'stop' | 'tool_calls' | 'length' | 'canceled';
+  /** They are left out of the text. */
+  readonly calls: readonly ServedCall[];
   readonly tokens: readonly DrawnToken[];
 }
 
 export interface CompleteParams extends Pick<AnswerParams, 'ids' | 'isCanceled'> {
   readonly answers: BatchedAnswers;
   readonly settings: CompletionSettings;
-  /** Receives text that no stop text can take back, with the tokens drawn since the last piece. */
-  readonly onPiece?: (text: string, tokens: readonly DrawnToken[]) => void;
+  /** How the model writes calls; undefined reads an answer as text. */
+  readonly form?: ToolCallForm | undefined;
+  readonly onPiece?: OnPiece;
 }
 
-export async function complete({ answers, settings, onPiece, ...request }: CompleteParams): Promise<Completion> {
+/** Receives text that no stop text can take back, with the tokens drawn since the last piece; or, last of all, the calls. */
+type OnPiece = (text: string, tokens: readonly DrawnToken[], calls: readonly ServedCall[]) => void;
+
+export async function complete({ answers, settings, form, onPiece, ...request }: CompleteParams): Promise<Completion> {
   const { maxTokens, topLogprobs, ...options } = settings;
   const tokens: DrawnToken[] = [];
-  let said = 0;
-  const { text, ids, finishReason } = await answers.answer({
+  let text = '';
+  let passedOn = 0;
+  const pass = (piece: string, calls: readonly ServedCall[]): void => {
+    text += piece;
+    onPiece?.(piece, tokens.slice(passedOn), calls);
+    passedOn = tokens.length;
+  };
+  const said = withoutCalls(form, piece => pass(piece, []));
+  const { ids, finishReason } = await answers.answer({
     ...request,
     maxTokens: request.ids.length + maxTokens,
     options: { ...options, maxNewTokens: maxTokens },
     ...(topLogprobs !== undefined && { onToken: (id, logits) => void tokens.push(withLogprobs(logits, id, topLogprobs)) }),
-    onText: piece => {
-      onPiece?.(piece, tokens.slice(said));
-      said = tokens.length;
-    },
+    onText: said.onText,
   });
-  const isEnded = finishReason === 'end';
+  const calls = said.end().map(call => ({ ...call, id: `call_${randomUUID().replaceAll('-', '').slice(0, 24)}` }));
+  if (calls.length > 0) pass('', calls);
   return {
     text,
     promptTokens: request.ids.length,
     // The token that ends a text counts, too.
-    completionTokens: ids.length + (isEnded ? 1 : 0),
-    finish: isEnded || finishReason === 'stop_text' ? 'stop' : finishReason === 'stopped' ? 'canceled' : 'length',
+    completionTokens: ids.length + (finishReason === 'end' ? 1 : 0),
+    finish: finishOf(finishReason, calls.length > 0),
+    calls,
     tokens,
   };
+}
+
+function finishOf(reason: FinishReason, hasCalls: boolean): Completion['finish'] {
+  if (reason === 'stopped') return 'canceled';
+  if (reason !== 'end' && reason !== 'stop_text') return 'length';
+  return hasCalls ? 'tool_calls' : 'stop';
 }
 
 /** The log-softmax of the drawn token and of the `count` likeliest ones, in double precision. */

@@ -2,6 +2,7 @@
 
 import { randomInt } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { ToolCallForm } from '../data/tool-call-form.ts';
 import { GenerateError } from '../generate/decoder.ts';
 import { portOf } from '../machine/port-of.ts';
 import { type AdmissionRules, admit } from './admission.ts';
@@ -132,13 +133,13 @@ async function chat(params: ServeParams, requests: Requests, body: unknown, resp
   const { messages, tools, tool_choice: choice, chat_template_kwargs: given, reasoning_effort: effort } = request;
   const model = modelOf(params, request.model);
   const variables = { ...(effort !== undefined && { reasoning_effort: effort }), ...given };
-  const ids = model.chatIds({ messages, tools: choice === 'none' ? undefined : tools, variables });
+  const { ids, form } = model.readChat({ messages, tools: choice === 'none' ? undefined : tools, variables });
   const settings = settingsOf(request, {
     maxTokens: request.max_completion_tokens ?? request.max_tokens ?? params.maxTokens,
     topLogprobs: request.logprobs === true ? (request.top_logprobs ?? 0) : undefined,
     freshSeed: randomInt(2 ** 32),
   });
-  await answer({ kind: 'chat', params, requests, model, ids, settings, request, response });
+  await answer({ kind: 'chat', params, requests, model, ids, form, settings, request, response });
 }
 
 async function complete(params: ServeParams, requests: Requests, body: unknown, response: ServerResponse): Promise<void> {
@@ -183,6 +184,8 @@ interface AnswerRequest {
   readonly requests: Requests;
   readonly model: ServedModel;
   readonly ids: readonly number[];
+  /** How the model writes calls of the tools that it was given. */
+  readonly form?: ToolCallForm | undefined;
   readonly settings: CompletionSettings;
   readonly request: {
     readonly stream?: boolean | undefined;
@@ -191,7 +194,7 @@ interface AnswerRequest {
   readonly response: ServerResponse;
 }
 
-async function answer({ kind, params, requests, model, ids, settings, request, response }: AnswerRequest): Promise<void> {
+async function answer({ kind, params, requests, model, ids, form: calls, settings, request, response }: AnswerRequest): Promise<void> {
   const isGone = goneAfter(response);
   const form = {
     kind,
@@ -210,11 +213,12 @@ async function answer({ kind, params, requests, model, ids, settings, request, r
     if (isGone()) throw new RequestError(499, 'the client is gone');
     return model.answer({
       ids,
+      form: calls,
       settings,
       isCanceled: isGone,
       ...(isStream && {
-        onPiece: (text, tokens) => {
-          send(answerPiece(form, text, tokens, isFirst));
+        onPiece: (text, tokens, calls) => {
+          send(answerPiece(form, { text, tokens, calls, isFirst }));
           isFirst = false;
         },
       }),
@@ -225,7 +229,7 @@ async function answer({ kind, params, requests, model, ids, settings, request, r
     `${model.name}: ${completion.promptTokens} tokens read, ${completion.completionTokens} written in ${seconds.toFixed(1)} s (${completion.finish})`,
   );
   if (!isStream) return sendJson(response, 200, wholeAnswer(form, completion));
-  if (isFirst) send(answerPiece(form, '', [], true));
+  if (isFirst) send(answerPiece(form, { text: '', tokens: [], calls: [], isFirst }));
   send(lastPiece(form, completion));
   if (request.stream_options?.include_usage === true) send(usagePiece(form, completion));
   response.end('data: [DONE]\n\n');

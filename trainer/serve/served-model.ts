@@ -7,12 +7,13 @@ import type { ChatMessage, ChatRenderer } from '../data/types.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 import { BatchedAnswers } from '../generate/batched-answers.ts';
+import { callForm } from '../generate/conversation.ts';
 import { contextBucket, type InferenceBytes, inferenceBytes } from '../generate/decode-program.ts';
 import { type Decoder, openDecoder } from '../generate/decoder.ts';
 import type { ModelFolder } from '../hub/open-model.ts';
 import { causalModel } from '../model/load-model.ts';
 import type { CausalModel } from '../model/model-spec.ts';
-import { type Completion, type CompletionSettings, complete, type DrawnToken } from './complete.ts';
+import { type CompleteParams, type Completion, complete } from './complete.ts';
 import { RequestError } from './request-error.ts';
 
 export interface ServedModelParams {
@@ -32,10 +33,7 @@ export interface ChatPrompt {
   readonly variables?: Readonly<Record<string, unknown>>;
 }
 
-export interface AnswerParams {
-  readonly ids: readonly number[];
-  readonly settings: CompletionSettings;
-  readonly onPiece?: (text: string, tokens: readonly DrawnToken[]) => void;
+export interface AnswerParams extends Pick<CompleteParams, 'ids' | 'settings' | 'form' | 'onPiece'> {
   readonly isCanceled: () => boolean;
 }
 
@@ -74,12 +72,13 @@ export class ServedModel {
     return this.#tokenizer.decode([id], { skipSpecialTokens: false });
   }
 
-  /** @throws RequestError for a model without a chat template; ChatTemplateError if the template refuses the messages */
-  chatIds({ messages, tools, variables }: ChatPrompt): readonly number[] {
+  /** The ids of a chat, and how the model writes calls if it is given tools. @throws RequestError for a model without a chat template; ChatTemplateError if the template refuses the messages */
+  readChat({ messages, tools, variables }: ChatPrompt): Pick<AnswerParams, 'ids' | 'form'> {
     if (this.#chat === undefined) throw new RequestError(400, `${this.name} has no chat template; use /v1/completions`, { param: 'model' });
     const { text } = this.#chat.render({ messages, tools, variables }, { addGenerationPrompt: true });
     // The template writes the special tokens itself.
-    return this.#checked(this.#tokenizer.encode(text, { addSpecialTokens: false }));
+    const ids = this.#checked(this.#tokenizer.encode(text, { addSpecialTokens: false }));
+    return { ids, form: tools && tools.length > 0 ? callForm(this.#tokenizer, this.#chat) : undefined };
   }
 
   textIds(prompt: string): readonly number[] {
@@ -93,7 +92,7 @@ export class ServedModel {
   }
 
   /** Answers, together with the requests that are being answered. @throws RequestError if the prompt leaves no room for an answer */
-  async answer({ ids, settings, onPiece, isCanceled }: AnswerParams): Promise<Completion> {
+  async answer({ ids, settings, ...others }: AnswerParams): Promise<Completion> {
     const room = this.#model.maxPositions - ids.length;
     if (room < 1)
       throw new RequestError(400, `the prompt has ${ids.length} tokens; ${this.name} has ${this.#model.maxPositions} positions`, {
@@ -103,7 +102,7 @@ export class ServedModel {
     const maxTokens = Math.min(settings.maxTokens, room);
     const begun = this.#begun.then(async () => {
       const answers = await this.#withRoom(ids.length + maxTokens);
-      return { completion: complete({ answers, ids, settings: { ...settings, maxTokens }, onPiece, isCanceled }) };
+      return { completion: complete({ answers, ids, settings: { ...settings, maxTokens }, ...others }) };
     });
     this.#begun = begun.catch(() => undefined);
     return (await begun).completion;
