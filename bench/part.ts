@@ -6,7 +6,7 @@ import type { MeasurementStore } from './measurements.ts';
 import type { Facts } from './report.ts';
 import type { Sides } from './run-side.ts';
 
-export type Part = 'frontier' | 'long' | 'sweep' | 'precision' | 'load' | 'true-size' | 'scale' | 'scale-model' | 'gpu';
+export type Part = 'frontier' | 'long' | 'sweep' | 'precision' | 'load' | 'serve' | 'true-size' | 'scale' | 'scale-model' | 'gpu';
 
 export interface PartsParams extends SidesParams {
   readonly parts: readonly Part[];

@@ -12,6 +12,7 @@ import { runPrecision } from './precision.ts';
 import { coreSets } from './run-side.ts';
 import { runScale } from './scale.ts';
 import { writeScaleModel } from './scale-model.ts';
+import { runServe } from './serve.ts';
 import { runSweep } from './sweep.ts';
 import { runTrueSize } from './true-size.ts';
 
@@ -21,6 +22,7 @@ const runs: Readonly<Record<Part, (context: PartContext) => Promise<boolean>>> =
   sweep: runSweep,
   precision: runPrecision,
   load: runLoad,
+  serve: runServe,
   'true-size': runTrueSize,
   // The model begins from what was measured.
   scale: async context => (await runScale(context)) && (await writeScaleModel(context)),

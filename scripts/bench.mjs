@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 import { ensurePython } from './python-venv.mjs';
 import { buildBundles, cacheFolder, ensureEngine, ensurePackages, root, StepError, say } from './steps.mjs';
 
-const PARTS = ['frontier', 'long', 'sweep', 'precision', 'load', 'true-size', 'scale', 'scale-model', 'gpu'];
+const PARTS = ['frontier', 'long', 'sweep', 'precision', 'load', 'serve', 'true-size', 'scale', 'scale-model', 'gpu'];
 const MODELS = ['smollm2', 'minilm', 'deberta', 'vit', 'resnet', 'gemma', 'experts'];
 /** Those that ask for no license to be accepted. */
 const DEFAULT_MODELS = MODELS.filter(name => name !== 'gemma');
@@ -18,6 +18,7 @@ SmolLM2-135M on one core and then on two, in float32; with --part, more of it:
                  sweep: cost by tokens, layers and rank
                  precision: losses of bfloat16, quantized bases and 8-bit moments
                  load: a folder of seven billion parameters
+                 serve: tokens a second of answers, next to llama.cpp (rowtune engine install --with llama.cpp)
                  true-size: a step of Llama-2-7B's and Llama-3-8B's sizes; needs 24 GB of memory
                  scale: N processes of one thread next to one of N (--threads N, at least 2)
                  scale-model: the cost model, from the results of scale, and simulated ranks and sweeps
@@ -114,7 +115,19 @@ function readArguments() {
 async function bundle() {
   const { build } = await import('esbuild');
   const outdir = path.join(root, 'dist', 'bench');
-  const names = ['main', 'parts', 'step', 'load-step', 'true-size-step', 'scale-step', 'matmul', 'memory', 'memory-step', 'cards'];
+  const names = [
+    'main',
+    'parts',
+    'step',
+    'load-step',
+    'serve-step',
+    'true-size-step',
+    'scale-step',
+    'matmul',
+    'memory',
+    'memory-step',
+    'cards',
+  ];
   await build({
     entryPoints: names.map(name => path.join(root, 'bench', `${name}.ts`)),
     outdir,

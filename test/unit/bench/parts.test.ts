@@ -11,6 +11,7 @@ import { Clock, MeasurementStore } from '../../../bench/measurements.ts';
 import { paperModels } from '../../../bench/memory-models.ts';
 import { distance, NOISE, type PrecisionResult, precisionMarkdown, precisionPicture, REFERENCE } from '../../../bench/precision.ts';
 import type { RawRow } from '../../../bench/run-side.ts';
+import { serveMarkdown } from '../../../bench/serve.ts';
 import { memoryFit, SWEEPS, sweepMarkdown, sweepPicture } from '../../../bench/sweep.ts';
 import { layersThatFit, writeSyntheticFolder } from '../../../bench/synthetic-folder.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
@@ -179,4 +180,15 @@ describe('measurements', () => {
     clock.advance(100);
     expect(clock.left()).toBe(0);
   });
+});
+
+test('the report of serving has rates of all answers and of each', () => {
+  const row = { read: [90, 110, 100], written: [30, 44, 40], residentBytes: 2 ** 30 };
+  const rows = [
+    { side: 'rowtune', parallel: 4, ...row },
+    { side: 'llama.cpp', parallel: 1, ...row },
+  ] as const;
+  const text = serveMarkdown({ facts, threads: 1, file: 'model.gguf', rounds: 3, rows });
+  expect(text).toContain('| rowtune | 4 | 100 | 40.0 | 10.0 | 1024 |');
+  expect(text).toContain('| llama.cpp | 1 | 100 | 40.0 | 40.0 | 1024 |');
 });
