@@ -1,4 +1,4 @@
-/** Token ids and trained tokens of 40 conversations through ten chat templates: those of Transformers and TRL. */
+/** Token ids and trained tokens of 40 conversations through twelve chat templates: those of Transformers and TRL. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -69,6 +69,7 @@ const REASONS: Readonly<Record<string, RegExp>> = {
   place: /cannot be found in the text/,
   begins: /begins with an answer/,
   system: /drops the system message/,
+  turn: /drops this turn/,
 };
 
 function reasonOf(error: unknown): string {
@@ -81,14 +82,16 @@ const REFUSED: Readonly<Record<string, Readonly<Record<string, readonly number[]
   chatml: { empty: [23], field: [33, 34, 35, 37, 38, 39] },
   'deepseek-r1': { empty: [23], place: [29], part: [31, 32], field: [33, 34, 35, 37, 38, 39] },
   gemma3: { empty: [23], field: [33, 34, 39] },
-  'gpt-oss': { empty: [23], begins: [29], part: [33, 37, 38] },
+  'gpt-oss': { empty: [23], begins: [29], turn: [30], part: [33, 37, 38] },
   llama2: { empty: [23], field: [33, 34, 39] },
+  'llama3.0': { empty: [23], field: [33, 34, 35, 36, 37, 38, 39] },
   llama3: { empty: [23], begins: [29], field: [33, 34], part: [37] },
   // The template drops the system message where the last turn is an answer.
-  mistral: { place: [25], empty: [23], field: [33, 34], system: [3, 37] },
+  mistral: { empty: [23], field: [33, 34], system: [3, 37] },
   phi4: { empty: [23], field: [33, 34, 35, 37, 38, 39] },
+  'qwen2.5': { empty: [23], begins: [29], field: [33, 34] },
   qwen3: { empty: [23], place: [28], begins: [29], part: [32, 33] },
-  smollm3: { empty: [23], field: [33, 34, 35, 36, 37, 38] },
+  smollm3: { empty: [23], turn: [30], field: [33, 34, 35, 36, 37, 38] },
 };
 
 /** The conversations whose system message the template drops, and that are trained with it, as in the prompt of their last answer. */

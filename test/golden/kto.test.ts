@@ -9,7 +9,7 @@ import type { RecomputePolicy } from '../../trainer/graph/recompute.ts';
 import { elementAt } from '../../trainer/narrow.ts';
 import { judgedSource, trainingBatches } from '../../trainer/objective/kto/judged-data.ts';
 import { hasReferencePoint } from '../../trainer/objective/kto/kto-loss.ts';
-import { ktoEvaluator, ktoMeasures } from '../../trainer/objective/kto/kto-measures.ts';
+import { ktoEvaluator, ktoMeasures, measuresOfWhole } from '../../trainer/objective/kto/kto-measures.ts';
 import { tasks } from '../../trainer/objective/tasks.ts';
 import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
 import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
@@ -107,7 +107,7 @@ for (const { name, engine, missing } of await openOthers())
         tally.add(batch, evaluated);
         const { loss, measures = {} } = tally.result();
         close(loss, wanted.loss, 'loss of an evaluation');
-        for (const means of [measures, meansOf(ktoMeasures(params)(batch, trained))])
+        for (const means of [measures, meansOf(measuresOfWhole(ktoMeasures(params)(batch, trained)))])
           for (const [ours, theirs] of Object.entries(MEASURES)) close(means[ours] as number, wanted.metrics[theirs] as number, theirs);
         await opened.close();
       });

@@ -57,7 +57,7 @@ async function losses(engine: Engine, objective: Name, method: MethodName): Prom
   const first = await batchOf(objective, model, lengths.length);
   const { evaluated } = await judged(engine, opened, task, first);
   const { nll } = evaluated as { nll: Float32Array };
-  const feeds = { ...first.feeds(first.targetCount, [first]), baseNll: nll.slice() };
+  const feeds = { ...first.feeds(first.targetCount), baseNll: nll.slice() };
   const found = await tuningTrace(engine, opened, { task, method, batch: first, feeds });
   await opened.close();
   return found;

@@ -61,7 +61,7 @@ export async function judged(engine: Engine, { model, weights }: OpenedFolder, t
   const shared = { task, attachment, optimizer: TRACE_OPTIMIZER, maxGradNorm: 0, accumulationSteps: 2, recompute: 'none' as const };
   const session = await engine.compile(trainProgram({ ...shared, trainShapes: [shape], evalShapes: [shape] }));
   await loadVariables(session, { model: weightStream(model, weights), attachment, optimizer: TRACE_OPTIMIZER, accumulates: true });
-  const feeds = batch.feeds(batch.targetCount, [batch]);
+  const feeds = batch.feeds(batch.targetCount);
   const evaluated = await session.run(evalSignature(shape), feeds);
   const trained = await session.run(trainSignature(shape), { ...feeds, seed: Int32Array.of(0, 0) });
   const gradients = new Map<string, Float32Array>();

@@ -31,7 +31,11 @@ type Span = readonly [from: number, to: number];
 export function chatPieces(chat: Conversation, settings: ChatSettings): FormattedChat {
   checkFields(chat, settings);
   const whole = render(chat, chat.messages.length, false, settings);
+  const bare = withoutFirst(chat);
+  // An empty message that the text does not have is none, wherever else the template would write it.
+  if (beginsEmpty(chat) && isTextOf(bare, whole.text, settings)) return chatPieces(bare, settings);
   checkTools(chat, whole.text, settings);
+  checkTurns(chat, whole.text, settings);
   const answers = answersOf(chat, settings.trainedTurns);
   const marked = settings.renderer.marksGeneration;
   if (!marked && dropsSystem(chat, whole.text, settings)) return lastAnswerAsGenerated(chat, whole.text, answers, settings);
@@ -48,15 +52,43 @@ function dropsSystem(chat: Conversation, whole: string, settings: ChatSettings):
   const [first] = chat.messages;
   if (first?.role !== 'system') return false;
   const text = textOfContent(first.content).trim();
-  if (text === '' || whole.includes(text)) return false;
+  return text !== '' && !whole.includes(text) && isTextOf(withoutFirst(chat), whole, settings);
+}
+
+const withoutFirst = (chat: Conversation): Conversation => without(chat, 0);
+
+const without = (chat: Conversation, index: number): Conversation => ({
+  ...chat,
+  messages: chat.messages.filter((_, i) => i !== index),
+  ...(chat.trains && { trains: chat.trains.filter((_, i) => i !== index) }),
+});
+
+const beginsEmpty = ({ messages: [first] }: Conversation): boolean =>
+  first?.role === 'system' && textOfContent(first.content).trim() === '';
+
+/** Whether the template makes this text of a chat. */
+function isTextOf(chat: Conversation, text: string, settings: ChatSettings): boolean {
   try {
-    return render(withoutFirst(chat), chat.messages.length - 1, false, settings).text === whole;
+    return render(chat, chat.messages.length, false, settings).text === text;
   } catch {
     return false;
   }
 }
 
-const withoutFirst = (chat: Conversation): Conversation => ({ ...chat, messages: chat.messages.slice(1) });
+/** Throws DataError for a later turn that leaves no trace in the text: gpt-oss's template reads a system message in the first place only. */
+function checkTurns(chat: Conversation, whole: string, settings: ChatSettings): void {
+  for (const [index, { role, content }] of chat.messages.entries()) {
+    const text = textOfContent(content).trim();
+    if (index === 0 || role === 'assistant' || text === '' || whole.includes(text)) continue;
+    if (isTextOf(without(chat, index), whole, settings))
+      throw new DataError({
+        ...settings.place,
+        key: `messages[${index}]`,
+        problem: `the model's chat template drops this turn of the role '${role}', so it would be lost`,
+        advice: 'Write its text into the turn after it, or remove it',
+      });
+  }
+}
 
 /**
  * The last answer behind the prompt for which the model generates it, which has the system message that the text of the whole chat lacks.

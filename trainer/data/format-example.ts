@@ -35,7 +35,10 @@ export function alpacaPrompt(instruction: string, input: string): string {
 export function formatExample(record: DataRecord, settings: FormatSettings): FormattedExample {
   const example = formatters[settings.format](record, settings);
   if (settings.completionOnly) return example;
-  return { ...example, pieces: example.pieces.map(piece => ({ ...piece, train: true, isCall: false })) };
+  return {
+    ...example,
+    pieces: example.pieces.map(piece => ({ ...piece, train: true, ...(example.chat && piece.train && { isAnswer: true }) })),
+  };
 }
 
 /** Throws DataError: one text cannot be made of two answers. */

@@ -45,6 +45,7 @@ const EDGE_MARGIN = 16;
 /** Throws DataError where the sample is longer than `maxLength` and cutting is not allowed. */
 export function tokenizeExample(example: FormattedExample, settings: TokenizeSettings, place: DataPlace): TokenizeResult {
   const { encoder, maxLength, truncation } = settings;
+  if (truncation === 'turns' && endsAtTurns(example.pieces)) return wholeTurns(example.pieces, settings);
   // What comes after the last target predicts nothing that is learned.
   const [prompt, ...others] = trainRuns(example.pieces.slice(0, example.pieces.findLastIndex(piece => piece.train) + 1));
   if (prompt === undefined) return { kind: 'dropped', reason: 'no_target' };
@@ -73,6 +74,27 @@ export function tokenizeExample(example: FormattedExample, settings: TokenizeSet
   if (end === undefined) return result(runs, true, runs.find(({ train }) => train)?.isCall ? 0 : maxLength);
   const made = result(runs, true, end);
   return made.kind === 'kept' && end < (lastAnswerEnd(runs) ?? end) ? { ...made, notes: [ENDS_EARLIER] } : made;
+}
+
+/** Whether every token of a chat is trained and none of it may be shortened. */
+const endsAtTurns = (pieces: readonly Piece[]): boolean => pieces.some(({ isAnswer }) => isAnswer) && !pieces.some(({ shrink }) => shrink);
+
+/** A chat of which every token is trained, as if it ended after the last answer that fits. */
+function wholeTurns(pieces: readonly Piece[], { encoder, maxLength }: TokenizeSettings): TokenizeResult {
+  const madeOf = (count: number): EncodedRun => ({ train: true, ids: encoder.startPlain(textOf(pieces.slice(0, count))) });
+  const whole = madeOf(pieces.length);
+  if (whole.ids.length <= maxLength) return result([whole], false);
+  const ends = pieces.flatMap(({ isAnswer }, i) => (isAnswer ? [i + 1] : []));
+  let found: EncodedRun | undefined;
+  for (const [i, end] of ends.entries()) {
+    const run = madeOf(end);
+    if (run.ids.length > maxLength) break;
+    found = run;
+    if (i === ends.length - 1) return result([run], true);
+  }
+  if (!found) return result([whole], true, pieces.find(({ isAnswer }) => isAnswer)?.isCall ? 0 : maxLength);
+  const made = result([found], true);
+  return made.kind === 'kept' ? { ...made, notes: [ENDS_EARLIER] } : made;
 }
 
 /** The end of the last trained run of which all tokens fit. */

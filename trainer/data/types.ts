@@ -67,6 +67,8 @@ export interface Piece {
   readonly shrink?: boolean;
   /** A call of a tool, which has no meaning if it is cut. */
   readonly isCall?: boolean;
+  /** An answer of a chat of which every token is trained. */
+  readonly isAnswer?: boolean;
 }
 
 export interface FormattedExample {

@@ -8,6 +8,7 @@ import { digestSamples } from '../data/data-digest.ts';
 import type { TextGroup } from '../data/text-groups/load-groups.ts';
 import type { Evaluator } from '../job/evaluate.ts';
 import { type ClassifierModel, inputOf } from '../model/model-spec.ts';
+import { elementAt } from '../narrow.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import type { Task } from '../train/task.ts';
 import { planTexts } from './classifier/text-reader.ts';
@@ -23,9 +24,11 @@ export interface GroupSetupParams extends DataParts<TextGroup> {
   /** @param source the held-out samples, of which there is at least one */
   readonly evaluatorOf: (source: BatchSource) => Evaluator;
   readonly measure?: MeasureBatch;
+  /** The part of each batch that this process trains on; left out, all of it. */
+  readonly parts?: OrderSettings['parts'];
 }
 
-export function groupSetup({ recipe, model, task, rowsPerSample, train, held, evaluatorOf, measure }: GroupSetupParams): TaskSetup {
+export function groupSetup({ recipe, model, task, rowsPerSample, train, held, evaluatorOf, measure, parts }: GroupSetupParams): TaskSetup {
   const sourceOf = (groups: readonly TextGroup[], batchSize: number, order: OrderSettings): BatchSource =>
     groupBatches(groups, model, { rowsPerSample, batchSize, maxLength: recipe.max_length, ...order });
   const evaluating = (groups: readonly TextGroup[], batchSize: number) => sourceOf(groups, batchSize, freeOrder(recipe.seed));
@@ -36,7 +39,7 @@ export function groupSetup({ recipe, model, task, rowsPerSample, train, held, ev
     samples: train.length,
     digest: { train: digestGroups(train), held: digestGroups(held) },
     labelOf: () => -1,
-    trainSource: looseGroups => sourceOf(train, recipe.per_device_train_batch_size, orderSettings(recipe, looseGroups)),
+    trainSource: looseGroups => sourceOf(train, recipe.per_device_train_batch_size, { ...orderSettings(recipe, looseGroups), parts }),
     sourceOf: (indices, batchSize) =>
       evaluating(
         indices.flatMap(index => train[index] ?? []),
@@ -62,8 +65,7 @@ export function groupBatches(groups: readonly TextGroup[], model: ClassifierMode
 
 /** A plan whose batches have `rowsPerSample` rows for each sample, as long as its longest text. */
 export function planGroups(groups: readonly TextGroup[], { rowsPerSample, ...settings }: GroupPlanSettings): BatchPlan {
-  const used = groups.reduce((sum, group) => sum + tokensOf(group), 0);
-  return withRowsPerSample(planTexts(groups.map(longestText), settings), rowsPerSample, used);
+  return withRowsPerSample(planTexts(groups.map(longestText), settings), rowsPerSample, sample => tokensOf(elementAt(groups, sample)));
 }
 
 /** Tokens of all texts of a sample. */

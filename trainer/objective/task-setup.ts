@@ -38,6 +38,8 @@ export interface TaskSetup {
   readonly heldAnswers?: () => Iterable<Example>;
   /** Measures of a training batch from the outputs of its step. */
   readonly measure?: MeasureBatch;
+  /** Adds to the measures of a batch those that follow from all of it. Where several processes have its parts, it is given their sums. */
+  readonly measureWhole?: (sums: MeasureSums) => MeasureSums;
 }
 
 export type MeasureBatch = (batch: Batch, outputs: Readonly<Record<string, HostArray>>) => MeasureSums;

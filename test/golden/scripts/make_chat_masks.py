@@ -7,7 +7,8 @@ Null stands for a conversation that the template refuses.
 
 The templates are those of ../jinja/templates. Where a template marks `{% generation %}`, the mask is that of Transformers. Where TRL has the
 same template with marks (its training templates), the mask is TRL's for the conversations whose text is the same. TRL also marks the line break
-after an end-of-turn token, and `<｜Assistant｜>` of DeepSeek, which the prompt has: both are left out here. The other templates have ids alone.
+after an end-of-turn token, and what the prompt has already: `<｜Assistant｜>` of DeepSeek, `<|start|>assistant` of gpt-oss, and the line break after
+the role of Qwen2.5. All are left out here. The other templates (Llama 2, Llama 3.2, Mistral) have ids alone: TRL has no training template for them.
 """
 
 import datetime
@@ -32,7 +33,14 @@ class Clock(datetime.datetime):
 chat.datetime = Clock
 
 # Template here → TRL's with marks.
-TRAINING = {"qwen3": "qwen3_training", "gemma3": "gemma3_training", "deepseek-r1": "deepseek_r1_distill_training", "gpt-oss": "gptoss_training"}
+TRAINING = {
+    "qwen3": "qwen3_training",
+    "qwen2.5": "qwen2_5_training",
+    "gemma3": "gemma3_training",
+    "deepseek-r1": "deepseek_r1_distill_training",
+    "gpt-oss": "gptoss_training",
+    "llama3.0": "llama3_training",
+}
 
 SPECIAL = """<s> </s> <|im_start|> <|im_end|> <think> </think> <tool_call> </tool_call> <tool_response> </tool_response> <start_of_turn> <end_of_turn>
 <|begin_of_text|> <|start_header_id|> <|end_header_id|> <|eot_id|> <|eom_id|> <|python_tag|> [INST] [/INST] [TOOL_CALLS] [AVAILABLE_TOOLS] [/AVAILABLE_TOOLS]
@@ -155,9 +163,26 @@ def without_break(run, tokens):
     return [begin, trimmed if trimmed > begin and tokens[trimmed - 1] in SPECIAL else end]
 
 
-def runs_of_trl(mask, tokens):
-    without_header = [0 if token == "<｜Assistant｜>" else flag for flag, token in zip(mask, tokens)]
-    return [without_break(run, tokens) for run in runs_of(without_header)]
+# What a prompt ends with, and TRL marks, as the tokenizer writes it.
+HEADERS = {"gpt-oss": "<|start|>assistant", "qwen2.5": "Ċ", "deepseek-r1": "<｜Assistant｜>"}
+
+
+def clear_headers(tokenizer, template, conversation, mask, header):
+    """The mask without the header of each answer. Answers in a row are one run, so that the template has to say where each begins."""
+    messages = chat._alias_reasoning_fields(chat._normalize_chat_messages(conversation["messages"]))
+    text, spans = chat.render_jinja_template(
+        [messages], tools=conversation.get("tools"), chat_template=template, return_assistant_tokens_mask=True, **tokenizer.special_tokens_map
+    )
+    encoding = tokenizer(text[0], add_special_tokens=False)
+    tokens = encoding.tokens()
+    flags = list(mask)
+    for begin, _ in spans[0]:
+        first = place = encoding.char_to_token(begin)
+        while len("".join(tokens[first:place])) < len(header):
+            place += 1
+        if "".join(tokens[first:place]) == header:
+            flags[first:place] = [0] * (place - first)
+    return flags
 
 
 def encode(tokenizer, template, conversation):
@@ -189,7 +214,9 @@ def main():
             if other is not None and other["input_ids"] == ids:
                 tokens = tokenizer.convert_ids_to_tokens(ids)
                 mask = other["assistant_masks"]
-                row["runs"] = runs_of_trl(mask, tokens) if of_trl else runs_of(mask)
+                if of_trl:
+                    mask = clear_headers(tokenizer, of_trl, conversation, mask, HEADERS.get(file.stem, ""))
+                row["runs"] = [without_break(run, tokens) if of_trl else run for run in runs_of(mask)]
             rows.append(row)
         found[file.stem] = rows
     result = {"conversations": CONVERSATIONS, "tokenizer": json.loads(inner.to_str()), "templates": found}

@@ -123,6 +123,34 @@ describe('which answers are trained', () => {
     expect(format(templateNamed('gpt-oss'), turns({}), { trainedTurns: 'last' }).notes).toEqual([]);
   });
 
+  test.each(['gpt-oss', 'smollm3'])('a system message in the middle, which the template of %s drops, is refused', name => {
+    const messages = [
+      { role: 'user', content: 'Hi' },
+      { role: 'system', content: 'Be brief.' },
+      { role: 'assistant', content: 'Hello!' },
+    ];
+    expect(() => format(templateNamed(name), { messages })).toThrow(
+      /key "messages\[1\]": the model's chat template drops this turn of the role 'system'/,
+    );
+  });
+
+  it('an empty system message that the template does not write is none', () => {
+    const messages = [
+      { role: 'user', content: 'Hi' },
+      { role: 'assistant', content: 'Hello!' },
+    ];
+    const mistral = templateNamed('mistral');
+    const empty = { messages: [{ role: 'system', content: ' ' }, ...messages] };
+    expect(format(mistral, empty)).toEqual(format(mistral, { messages }));
+    expect(trained(format(mistral, empty))).toEqual([' Hello!</s>']);
+  });
+
+  it('every token of a chat is trained with completion_only: false, and its answers are known for a cut', () => {
+    const { pieces } = format(templateNamed('qwen2.5'), withTools(), { completionOnly: false });
+    expect(pieces.every(({ train }) => train)).toBe(true);
+    expect(pieces.filter(({ isAnswer }) => isAnswer).map(({ isCall = false }) => isCall)).toEqual([true, false]);
+  });
+
   it('a last answer is trained behind the system message that the template writes into the last question alone', () => {
     const chat = (...messages: object[]) => ({ messages: [{ role: 'system', content: 'Be brief.' }, ...messages] });
     const question = { role: 'user', content: 'C' };

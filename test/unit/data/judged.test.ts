@@ -143,6 +143,21 @@ describe('batches', () => {
     }
     expect(plan.batchesPerEpoch).toBe(3);
   });
+  test('the parts of several processes are the whole batches, in order and of one shape', () => {
+    const parted = (own: number) => ({ ...settings, batchSize: 2, parts: { count: 2, own } });
+    const whole = fixedBatches(short, { ...settings, batchSize: 4 });
+    expect(fixedBatches(short, parted(1))).toEqual(whole);
+    const rows = withMismatched(short, whole, settings.maxLength);
+    const plans = [0, 1].map(own => planFixed(rows, whole, parted(own)));
+    for (const epoch of [0, 1, 2]) {
+      const [first = [], second = []] = plans.map(plan => plan.epoch(epoch));
+      expect(first.map(({ bucket }) => bucket)).toEqual(second.map(({ bucket }) => bucket));
+      expect(first.every(({ bucket }) => bucket.batch === 4)).toBe(true);
+      const joined = first.map((batch, i) => [...batch.rows, ...(second[i]?.rows ?? [])].flatMap(({ sequences }) => sequences));
+      expect([...joined].sort()).toEqual([...whole].sort());
+    }
+    expect(plans.every(({ paddingShare }) => paddingShare >= 0)).toBe(true);
+  });
 });
 
 describe('balance', () => {

@@ -67,6 +67,25 @@ describe('tokenizeExample', () => {
     expect(tokenize(example('T:', 'abcdefghij', ' L:', ' x'), { maxLength: 13, truncation: 'turns' })).toBe('<bos>T:abcd L:[ x<eos>] cut');
   });
 
+  it('ends a chat of which every token is trained after the last answer that fits, and drops one that would end in a call', () => {
+    const chat = (isCall: boolean) => ({
+      chat: true,
+      pieces: [
+        { text: 'u:', train: true },
+        { text: 'abc;', train: true, isAnswer: true, isCall },
+        { text: 'u:', train: true },
+        { text: 'defg;', train: true, isAnswer: true },
+        { text: '~', train: true },
+      ],
+    });
+    expect(tokenize(chat(true), { truncation: 'turns' })).toBe('u[:abc;u:defg;~]');
+    expect(tokenize(chat(true), { maxLength: 13, truncation: 'turns' })).toBe('u[:abc;u:defg;] cut');
+    for (const maxLength of [12, 9, 6]) expect(tokenize(chat(true), { maxLength, truncation: 'turns' })).toBe('u[:abc;] cut');
+    expect(tokenize(chat(true), { maxLength: 5, truncation: 'turns' })).toBe('cut_off');
+    expect(tokenize(chat(false), { maxLength: 5, truncation: 'turns' })).toBe('u[:abc] cut');
+    expect(tokenize(chat(true), { maxLength: 10, truncation: 'end' })).toBe('u[:abc;u:de] cut');
+  });
+
   it('cuts the flexible text at its end or in its middle', () => {
     const formatted = example('T:', 'abcdefghij', ' L:', ' x');
     expect(tokenize(formatted, { maxLength: 13 })).toBe('<bos>T:abcd L:[ x<eos>] cut');

@@ -77,10 +77,11 @@ async function planCommand(
     ...(await reader.ask('plan', params, `Planning the memory of ${file}`)),
     teacherBytes: teacher && (await reader.ask('estimate', { ...params, teacher }, `Estimating the teacher of ${file}`)).teacherBytes,
   }));
-  if (teacherBytes !== undefined && teacherBytes > usableBytes)
+  const passBytes = recipe.processes * (teacherBytes ?? 0);
+  if (passBytes > usableBytes)
     context.terminal.say(
       'warning',
-      `the teacher's pass needs about ${byteSize(teacherBytes)}, more than the limit of ${byteSize(usableBytes)}, with all of these settings. Lower per_device_eval_batch_size, or compute its predictions elsewhere (distillation.logits)`,
+      `the teacher's pass needs about ${byteSize(passBytes)}, more than the limit of ${byteSize(usableBytes)}, with all of these settings. Lower per_device_eval_batch_size, or compute its predictions elsewhere (distillation.logits)`,
     );
   if (found.options.length === 0) {
     const reason = describeNothingFits(found, recipe);

@@ -28,12 +28,17 @@ export const sizeOfAnswers = (answers: readonly TokenSequence[]): SampleSize => 
   targets: answers.reduce((sum, answer) => sum + countTargets(answer), 0),
 });
 
+/** Tokens of all answers of a sample. */
+export const tokensOf = (answers: readonly TokenSequence[]): number => answers.reduce((sum, { ids }) => sum + ids.length, 0);
+
 /** A plan whose samples are answers and whose batches have a row for each. @param samples all with as many answers; at least one sample */
 export function planAnswers(samples: readonly (readonly TokenSequence[])[], settings: BatchSettings): BatchPlan {
   const plan = planBatches(samples.map(sizeOfAnswers), settings);
-  const used = samples.flat().reduce((sum, { ids }) => sum + ids.length, 0);
   const rowsPerSample = samples[0]?.length ?? 1;
-  return { ...withRowsPerSample(plan, rowsPerSample, used), rows: plan.rows.map(row => ({ ...row, targets: 1 })) };
+  return {
+    ...withRowsPerSample(plan, rowsPerSample, sample => tokensOf(elementAt(samples, sample))),
+    rows: plan.rows.map(row => ({ ...row, targets: 1 })),
+  };
 }
 
 export interface AnswerSourceParams {
@@ -67,14 +72,24 @@ export function answerSource(params: AnswerSourceParams): BatchSource<AnswerBatc
         return weight * (answer?.train[((rows.targetPositions[i] as number) % width) + 1] ?? 0);
       });
       const baseNll = baseNllOf(rows, baseNlls);
-      const { ids, targetPositions, targetIds } = rows;
+      const { ids, targetPositions, targetIds, targetSamples, targetWeights } = rows;
       const feeds = (of: number): Record<string, HostArray> => {
         const lossWeights = new Float32Array(batch / rowsPerSample).fill(1 / of, 0, sampleIndices.length);
         return { ids, targetPositions, targetIds, targetRows, targetPresence: presence, baseNll, lossWeights };
       };
-      const { tokenCount, segments } = rows;
-      const targetCount = sampleIndices.length;
-      return { bucket: planned.bucket, sampleIndices, tokenCount, targetCount, segments, rows, targetRows, presence, baseNll, feeds };
+      return {
+        bucket: planned.bucket,
+        sampleIndices,
+        tokenCount: rows.tokenCount,
+        targetCount: sampleIndices.length,
+        segments: rows.segments,
+        // What travels between processes has no functions.
+        rows: { targetPositions, targetSamples, targetWeights, targetCount: rows.targetCount },
+        targetRows,
+        presence,
+        baseNll,
+        feeds,
+      };
     },
   };
 }

@@ -204,7 +204,7 @@ function targetSizes(rows: readonly Row[], tokens: number, batches: readonly (re
 }
 
 /** The rows of each part: the first has as many as it can hold, so that a row has one place however many parts there are. */
-const partsOf = (rows: readonly Row[], { batchSize, parts }: BatchSettings): Row[][] =>
+export const partsOf = (rows: readonly Row[], { batchSize, parts }: BatchSettings): Row[][] =>
   Array.from({ length: parts?.count ?? 1 }, (_, part) => rows.slice(part * batchSize, (part + 1) * batchSize));
 
 const withShapes = (cuts: readonly Cut[], shapes: readonly Bucket[][], epoch: number, settings: BatchSettings): PlannedBatch[] =>
@@ -226,7 +226,7 @@ function fillersOf(rows: readonly Row[], part: number, batchSize: number): Row[]
   );
 }
 
-function targetsOf(rows: readonly Row[]): number {
+export function targetsOf(rows: readonly Row[]): number {
   return rows.reduce((sum, row) => sum + row.targets, 0);
 }
 

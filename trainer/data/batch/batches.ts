@@ -14,14 +14,16 @@ export interface Batch {
   readonly targetCount: number;
   /** Targets of each sample in the order of `sampleIndices`, of samples that have several; left out, each has one. */
   readonly targetsOfSamples?: readonly number[];
+  /** Targets of a second loss, where one is added that has its own. */
+  readonly furtherTargets?: number;
   /** [batch × tokens] of rows of tokens: 0 is padding. */
   readonly segments?: Int32Array;
   /**
    * Returns the feeds of the task's signatures.
    * @param targetCount the loss is the sum over the batch divided by this: all targets of an optimizer step
-   * @param update all batches of the step; this one where it is left out
+   * @param furtherTargets the same of the second loss; left out, the batch counts as its share of the targets
    */
-  readonly feeds: (targetCount: number, update?: readonly Batch[]) => Record<string, HostArray>;
+  readonly feeds: (targetCount: number, furtherTargets?: number) => Record<string, HostArray>;
 }
 
 /** A plan, and how the arrays of its batches are filled: by reading and decoding where samples are files. */

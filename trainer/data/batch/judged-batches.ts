@@ -5,18 +5,18 @@
  */
 import { elementAt, lastOf } from '../../narrow.ts';
 import type { TokenSequence } from '../types.ts';
-import { planAnswers, sizeOfAnswers } from './answer-batches.ts';
-import { type BatchPlan, type BatchSettings, planBatches } from './batch-plan.ts';
+import { planAnswers, sizeOfAnswers, tokensOf } from './answer-batches.ts';
+import { type BatchPlan, type BatchSettings, partsOf, planBatches, type Row, targetsOf } from './batch-plan.ts';
 import { withRowsPerSample } from './rows-per-sample.ts';
 
 /** An answer, and in the row below it the same prompt with the answer of another sample. */
 export const JUDGED_ROWS = 2;
 
-/** The samples of each batch: those of the first epoch of a plan in which each sample has one row. */
+/** The samples of each whole batch: those of the first epoch of a plan in which each sample has one row. */
 export const fixedBatches = (answers: readonly TokenSequence[], settings: BatchSettings): number[][] =>
   planAnswers(
     answers.map(answer => [answer]),
-    settings,
+    { ...settings, parts: undefined, batchSize: settings.batchSize * (settings.parts?.count ?? 1) },
   )
     .epoch(0)
     .map(({ rows }) => rows.flatMap(row => row.sequences));
@@ -48,27 +48,30 @@ function mismatched(asked: TokenSequence, answered: TokenSequence, maxLength: nu
   };
 }
 
-/** A plan whose batches are always these, in another order in each epoch. @param samples the rows of each */
+/** A plan whose batches are always these, or one part of each, in another order in each epoch. @param samples the rows of each */
 export function planFixed(
   samples: readonly (readonly TokenSequence[])[],
   batches: readonly (readonly number[])[],
   settings: BatchSettings,
 ): BatchPlan {
-  const rowOf = (sample: number) => ({ sequences: [sample], ...sizeOfAnswers(elementAt(samples, sample)) });
-  const sizes = batches.map(batch => {
-    const rows = batch.map(rowOf);
-    return { length: Math.max(...rows.map(({ length }) => length)), targets: rows.reduce((sum, { targets }) => sum + targets, 0) };
-  });
-  const plan = planBatches(sizes, { ...settings, batchSize: 1 });
-  const used = samples.flat().reduce((sum, { ids }) => sum + ids.length, 0);
-  const widened = withRowsPerSample(plan, JUDGED_ROWS * settings.batchSize, used);
+  const rowOf = (sample: number): Row => ({ sequences: [sample], ...sizeOfAnswers(elementAt(samples, sample)) });
+  const divided = batches.map(batch => partsOf(batch.map(rowOf), settings));
+  const sizes = divided.map(parts => ({
+    length: Math.max(...parts.flat().map(({ length }) => length)),
+    targets: Math.max(...parts.map(targetsOf)),
+  }));
+  const plan = planBatches(sizes, { ...settings, parts: undefined, batchSize: 1 });
+  const ownOf = (batch: number): readonly Row[] => divided[batch]?.[settings.parts?.own ?? 0] ?? [];
+  const widened = withRowsPerSample(plan, JUDGED_ROWS * settings.batchSize, batch =>
+    ownOf(batch).reduce((sum, { sequences }) => sum + tokensOf(elementAt(samples, elementAt(sequences, 0))), 0),
+  );
   return {
     ...widened,
     rows: samples.map((_, sample) => ({ ...rowOf(sample), targets: 1 })),
     epoch: number =>
       widened.epoch(number).map(planned => ({
         ...planned,
-        rows: planned.rows.flatMap(({ sequences }) => sequences.flatMap(batch => elementAt(batches, batch).map(rowOf))),
+        rows: planned.rows.flatMap(({ sequences }) => sequences.flatMap(ownOf)),
       })),
   };
 }

@@ -51,11 +51,10 @@ export function pairSource({ plan, pairs, padId, baseNlls, learnsChosen }: PairS
       return {
         ...batch,
         chosenTargets,
-        feeds: (of, update) => {
+        ...(learnsChosen && { furtherTargets: chosenTargets }),
+        feeds: (of, all = (chosenTargets * of) / targetCount) => {
           const feeds = batch.feeds(of);
           if (!learnsChosen) return feeds;
-          // A batch by itself counts as its share of the pairs.
-          const all = update ? chosenTargetsOf(update) : (chosenTargets * of) / targetCount;
           return { ...feeds, chosenWeights: isChosen.map(one => one / all) };
         },
       };
@@ -64,6 +63,3 @@ export function pairSource({ plan, pairs, padId, baseNlls, learnsChosen }: PairS
 }
 
 export const isPairBatch = (batch: Batch): batch is PairBatch => 'chosenTargets' in batch;
-
-const chosenTargetsOf = (update: readonly Batch[]): number =>
-  update.reduce((sum, batch) => sum + (isPairBatch(batch) ? batch.chosenTargets : 0), 0);

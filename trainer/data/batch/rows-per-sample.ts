@@ -4,12 +4,14 @@ import type { BatchPlan, PlannedBatch } from './batch-plan.ts';
 
 /**
  * The same plan with as many rows for each sample: batches have as many samples as before.
- * @param used tokens of all rows that are no padding
+ * @param tokensOf tokens of all rows of a sample
  */
-export function withRowsPerSample(plan: BatchPlan, rowsPerSample: number, used: number): BatchPlan {
+export function withRowsPerSample(plan: BatchPlan, rowsPerSample: number, tokensOf: (sample: number) => number): BatchPlan {
   const widened = new Map(plan.buckets.map(bucket => [bucket, { ...bucket, batch: rowsPerSample * bucket.batch }]));
   const epoch = (number: number): PlannedBatch[] =>
     plan.epoch(number).map(batch => ({ ...batch, bucket: valueFor(widened, batch.bucket) }));
   const slots = epoch(0).reduce((sum, { bucket }) => sum + bucket.batch * bucket.tokens, 0);
+  const samples = epoch(0).flatMap(({ rows }) => rows.flatMap(({ sequences }) => sequences));
+  const used = samples.reduce((sum, sample) => sum + tokensOf(sample), 0);
   return { ...plan, buckets: [...widened.values()], paddingShare: 1 - used / slots, epoch };
 }

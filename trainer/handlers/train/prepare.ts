@@ -77,6 +77,7 @@ export interface Prepared {
   /** Present if there is held-out data. */
   readonly evaluator: Evaluator | undefined;
   readonly measure: MeasureBatch | undefined;
+  readonly measureWhole: TaskSetup['measureWhole'];
   readonly plan: RunPlan;
   readonly recompute: RecomputeChoice;
   readonly coverage: Coverage;
@@ -238,9 +239,25 @@ async function compile(params: PrepareParams, { base, setup, source, facts, base
     throw error;
   }
   const adapter = describe(recipe, base, plan.attached, setup);
-  const { digest: data, evaluator, measure } = setup;
+  const { digest: data, evaluator, measure, measureWhole } = setup;
   const { ranks } = params;
-  return { recipe, startedAt, base, data, source, evaluator, measure, plan, recompute, coverage, adapter, session, ranks, memory };
+  return {
+    recipe,
+    startedAt,
+    base,
+    data,
+    source,
+    evaluator,
+    measure,
+    measureWhole,
+    plan,
+    recompute,
+    coverage,
+    adapter,
+    session,
+    ranks,
+    memory,
+  };
 }
 
 /** With several processes, the leanest level that one of them needs: all run the same program. */

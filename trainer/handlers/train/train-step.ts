@@ -2,6 +2,7 @@
 
 import { type DataCursor, stepAt } from '../../data/batch/batches.ts';
 import type { HostArray } from '../../graph/types.ts';
+import { elementAt } from '../../narrow.ts';
 import { hashSeed } from '../../random.ts';
 import { runCachedBatch } from '../../train/cached-batch.ts';
 import { addSums, type MeasureSums } from '../../train/measure-sums.ts';
@@ -30,25 +31,40 @@ export interface BegunStep {
 
 type Outputs = Readonly<Record<string, HostArray>>;
 
+/** The loss and the measures of a batch, or of the part of it that one process has. */
+interface BatchResult {
+  readonly loss: number;
+  readonly measures: MeasureSums;
+}
+
+/** The results of batches from those of two parts of each. */
+const joinParts = (some: readonly BatchResult[], others: readonly BatchResult[]): BatchResult[] =>
+  some.map(({ loss, measures }, i) => {
+    const other = elementAt(others, i);
+    return { loss: loss + other.loss, measures: addSums(measures, other.measures) };
+  });
+
+const sumOf = <T>(values: readonly T[], of: (value: T) => number): number => values.reduce((sum, value) => sum + of(value), 0);
+
 /**
  * Reads the batches of an update and asks for its runs. The next update may begin when this one has begun, where the session runs ahead:
  * nothing here waits for the last loss.
  * @param step number of the update, from 1
  */
 export async function beginStep(prepared: Prepared, cursor: DataCursor, step: number, learningRate: number): Promise<BegunStep> {
-  const { session, source, plan, recipe, measure, ranks } = prepared;
+  const { session, source, plan, recipe, measure, measureWhole, ranks } = prepared;
   const { accumulationSteps, optimizer, task } = plan;
   const isApart = accumulates(plan);
   const { batches, targetCount: ownTargets, next } = await stepAt(source, cursor, accumulationSteps);
-  const ownTokens = batches.reduce((sum, batch) => sum + batch.tokenCount, 0);
+  const counts = [ownTargets, sumOf(batches, ({ tokenCount }) => tokenCount), sumOf(batches, ({ furtherTargets = 0 }) => furtherTargets)];
   // A loss is the mean over the targets of the whole batch, wherever they are.
-  const [targets = 0, tokens = 0] = ranks ? ranks.sum([ownTargets, ownTokens]) : [ownTargets, ownTokens];
+  const [targets = 0, tokens = 0, furtherTargets = 0] = ranks ? ranks.sum(counts) : counts;
   const scalars = optimizerFeeds(optimizer, learningRate, step);
   const runs: Promise<Outputs>[] = [];
   for (const [i, batch] of batches.entries()) {
     // At most two are on their way, whose feeds are alive.
     await runs.at(session.runsAhead ? -2 : -1);
-    const feeds = batch.feeds(targets, batches);
+    const feeds = batch.feeds(targets, furtherTargets);
     const seedOf = (...place: readonly number[]): Int32Array => dropoutSeed(recipe.seed, step, i, ...place);
     if (task.cached) {
       const rows = batch.sampleIndices.length * (task.rowsPerSample ?? 1);
@@ -59,17 +75,16 @@ export async function beginStep(prepared: Prepared, cursor: DataCursor, step: nu
   if (!session.runsAhead) await runs.at(-1);
   const last = isApart ? handled(session.run(APPLY, scalars)) : runs.at(-1);
   const result = async (): Promise<StepResult> => {
-    let loss = 0;
-    let measures: MeasureSums = {};
+    const found: BatchResult[] = [];
     for (const [i, batch] of batches.entries()) {
       const outputs = (await runs[i]) ?? {};
-      loss += outputs.loss?.[0] ?? Number.NaN;
-      if (measure) measures = addSums(measures, measure(batch, outputs));
+      found.push({ loss: outputs.loss?.[0] ?? Number.NaN, measures: measure ? measure(batch, outputs) : {} });
     }
     const gradNorm = (await last)?.gradNorm?.[0] ?? Number.NaN;
     for (const batch of batches) source.release?.(batch);
-    if (ranks) [loss = Number.NaN] = ranks.sum([loss]);
-    return { loss, gradNorm, tokens, targets, measures };
+    const whole = ranks ? ranks.all(found).reduce(joinParts) : found;
+    const measures = whole.map(one => (measureWhole ? measureWhole(one.measures) : one.measures)).reduce(addSums, {});
+    return { loss: sumOf(whole, one => one.loss), gradNorm, tokens, targets, measures };
   };
   return { next, result: handled(result()) };
 }

@@ -87,10 +87,6 @@ export const settingDiagnostics: Readonly<Record<string, Diagnostic>> = {
       '`metric_for_best_model: teacher_divergence` compares held-out samples with the teacher, whose predictions for them are in no file.',
     fix: 'Set `distillation.eval_logits`, or writes `loss`.',
   },
-  'processes-of-teacher': {
-    about: 'The predictions of the teacher are computed and read by one process.',
-    fix: 'Writes `processes: 1`.',
-  },
   'no-pattern': {
     about: '`eval_generation.checks` has `pattern`, and there is no regular expression to check answers with.',
     fix: 'Set `eval_generation.pattern`.',
@@ -147,7 +143,7 @@ export const settingDiagnostics: Readonly<Record<string, Diagnostic>> = {
     fix: 'Set `engine: tensorflow`, or leave out `processes`.',
   },
   'processes-of-task': {
-    about: 'Losses that compare the rows of a batch with each other are computed in one process.',
+    about: 'Losses that compare the samples of a batch with each other are computed in one process.',
     fix: 'Leave out `processes`.',
   },
   'processes-and-bad-images': {

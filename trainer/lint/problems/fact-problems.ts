@@ -82,7 +82,7 @@ function* memoryProblems({ estimate, availableBytes, values, card }: RecipeView)
   if (estimate === undefined || estimate.runBytes <= availableBytes) return;
   const has =
     card === undefined ? `only ${byteSize(availableBytes)} are free` : `${cardCatalog[card].label} has ${byteSize(availableBytes)} for it`;
-  if (estimate.runBytes === estimate.teacherBytes) {
+  if ((estimate.teacherBytes ?? 0) > estimate.totalBytes) {
     const message = `the teacher needs about ${byteSize(estimate.runBytes)} before training, but ${has}`;
     yield { code: 'memory-above-free', severity: 'warning', path: ['distillation', 'teacher'], message };
     return;

@@ -15,6 +15,7 @@ import { messageOf } from '../../protocol/error-facts.ts';
 import { byteSize, grouped } from '../../protocol/format.ts';
 import { RUN_FILES } from '../../protocol/run-files.ts';
 import { RunError } from '../../run-error.ts';
+import { checkSameWork } from '../check-same-work.ts';
 import { checkVocabulary } from '../load-data.ts';
 import type { SetUpParams } from '../task-setup.ts';
 import { openTeacher, type Teacher } from './open-teacher.ts';
@@ -54,28 +55,37 @@ interface CacheParams extends SetUpParams {
 /**
  * The file of each part, from the run, the cache, or a pass of the teacher.
  * @param name of the teacher
- * @throws RunError 'stopped', 'unsupported', 'disk-full'; what opening a model throws
+ * @throws RunError 'stopped', 'unsupported', 'disk-full', 'ranks-differ'; what opening a model throws
  */
 export async function teacherFiles(params: CacheParams, name: string, parts: readonly TaughtPart[]): Promise<TeacherFile[]> {
-  const { context, job } = params;
+  const { context, job, ranks } = params;
   const folder = path.join(context.cacheDir, 'teacher');
   await mkdir(folder, { recursive: true });
-  await removeHalfWritten(folder, file => OWN_FILE.test(file));
+  if (ranks?.isFirst !== false) await removeHalfWritten(folder, file => OWN_FILE.test(file));
   const teacher = await openTeacher(params, name);
   try {
     const places = parts.map(part => placeOf(params, { folder, teacher, part }));
-    const found = await Promise.all(
-      places.map(async place => (await reopen(params, place, place.runFile)) ?? reopen(params, place, place.cacheFile)),
+    checkSameWork(
+      ranks,
+      places.map(({ key }) => key),
     );
-    const missing = places.filter((_, i) => found[i] === undefined);
-    if (missing.length > 0) {
-      await compute(params, teacher, missing);
-      await pruneFolder(folder, { own: OWN_FILE, maxBytes: MAX_BYTES });
-    } else
+    const isFirst = ranks?.isFirst !== false;
+    const reopenAny = async (place: Place) => (await reopen(params, place, place.runFile)) ?? reopen(params, place, place.cacheFile);
+    const found = isFirst ? await Promise.all(places.map(reopenAny)) : [];
+    const isKnown = places.map((_, i) => found[i] !== undefined);
+    const known = ranks ? ranks.first(isKnown) : isKnown;
+    const missing = places.filter((_, i) => !known[i]);
+    if (missing.length > 0) await compute(params, teacher, missing);
+    else
       job.log('info', `the predictions of the teacher are taken from the cache (${places.map(({ cacheFile }) => cacheFile).join(', ')})`);
-    const files = await Promise.all(places.map(async (place, i) => found[i] ?? openFile(params, place, place.cacheFile)));
-    for (const { cacheFile, runFile } of places) if (runFile !== undefined && !existsSync(runFile)) await linkOrCopy(cacheFile, runFile);
-    return files;
+    if (isFirst) {
+      await pruneFolder(folder, { own: OWN_FILE, maxBytes: MAX_BYTES });
+      for (const { cacheFile, runFile } of places) if (runFile !== undefined && !existsSync(runFile)) await linkOrCopy(cacheFile, runFile);
+    }
+    // The cache of another machine does not have them; all see the run's folder.
+    const at = places.map(({ cacheFile, runFile }) => (ranks && runFile !== undefined ? runFile : cacheFile));
+    const shared = ranks ? ranks.first(at) : at;
+    return await Promise.all(places.map(async (place, i) => found[i] ?? openFile(params, place, elementAt(shared, i))));
   } finally {
     await teacher.folder.weights.close();
   }
@@ -119,14 +129,19 @@ async function reopen(params: CacheParams, place: Place, file: string | undefine
 }
 
 async function compute(params: CacheParams, teacher: Teacher, missing: readonly Place[]): Promise<void> {
-  const { recipe, job } = params;
+  const { recipe, job, ranks } = params;
   const { top_k: k, temperature } = recipe.distillation;
   for (const { part } of missing) checkFits(teacher, part);
   const positions = missing.reduce((sum, { part }) => sum + positionsOf(part), 0);
-  await requireRoom(path.dirname(elementAt(missing, 0).cacheFile), positions * (8 * k + 4));
+  if (ranks?.isFirst !== false) await requireRoom(path.dirname(elementAt(missing, 0).cacheFile), positions * (8 * k + 4));
   const labels = missing.map(({ part }) => partLabel(part)).join(' and ');
   job.phase('teacher', `predictions of ${teacher.name} for ${grouped(positions)} tokens of the ${labels} samples, ${k} each`);
   // One file within the other, so that one pass fills all and each appears when all are complete.
+  if (ranks?.isFirst === false)
+    return teacherPass(
+      { ...params, teacher },
+      missing.map(({ part }) => ({ ...part, put: undefined })),
+    );
   const fill = async ([first, ...others]: readonly Place[], sets: readonly TaughtSet[]): Promise<void> => {
     if (!first) return teacherPass({ ...params, teacher }, sets);
     const { part, key, cacheFile } = first;

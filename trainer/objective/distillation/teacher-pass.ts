@@ -1,12 +1,13 @@
 /** One forward pass of the teacher over samples, which keeps its likeliest next tokens at each trained one. */
 import { planBatches } from '../../data/batch/batch-plan.ts';
 import { evalBatchSettings } from '../../data/batch/batch-settings.ts';
-import { epochBatches, type TokenBatch, tokenSource } from '../../data/batch/batches.ts';
-import { targetRuns } from '../../data/batch/target-runs.ts';
+import { type TokenBatch, tokenSource } from '../../data/batch/batches.ts';
+import { type TargetRun, targetRuns } from '../../data/batch/target-runs.ts';
 import type { Examples } from '../../data/tokens/example-store.ts';
 import type { Session } from '../../engine/engine.ts';
 import type { PutBytes } from '../../format/safetensors/safetensors-writer.ts';
 import { float32Of } from '../../graph/types.ts';
+import { sharedBatches } from '../../job/shared-batches.ts';
 import { FLOAT32 } from '../../model/weight-storage.ts';
 import { weightStream } from '../../model/weight-stream.ts';
 import { required } from '../../narrow.ts';
@@ -23,21 +24,22 @@ export interface TaughtSet {
   readonly examples: Examples;
   /** [samples + 1] the first position of each, and the end. */
   readonly starts: Float64Array;
-  readonly put: PutBytes;
+  /** Left out in the other processes of a run. */
+  readonly put: PutBytes | undefined;
 }
 
-export interface TeacherPassParams extends Pick<SetUpParams, 'base' | 'job' | 'precision' | 'recipe'> {
+export interface TeacherPassParams extends Pick<SetUpParams, 'base' | 'job' | 'precision' | 'ranks' | 'recipe'> {
   readonly teacher: Teacher;
   readonly padId: number;
 }
 
 /**
  * The hidden states of a batch's targets come first, then their logits chunk by chunk, so that those of a whole batch are never held.
- * The teacher's memory is free again afterwards.
+ * The teacher's memory is free again afterwards. Of several processes, each computes some of the batches, and the first keeps what all found.
  * @throws RunError 'stopped'
  */
 export async function teacherPass(params: TeacherPassParams, sets: readonly TaughtSet[]): Promise<void> {
-  const { base, job, precision = FLOAT32, recipe, teacher, padId } = params;
+  const { base, job, precision = FLOAT32, ranks, recipe, teacher, padId } = params;
   const { model, folder, vocabulary } = teacher;
   const { top_k: k, temperature } = recipe.distillation;
   const plans = sets.map(({ examples }) => planBatches(examples.sizes, evalBatchSettings(recipe)));
@@ -52,15 +54,16 @@ export async function teacherPass(params: TeacherPassParams, sets: readonly Taug
       plans.reduce((sum, { batchesPerEpoch }) => sum + batchesPerEpoch, 0),
       'batches',
     );
-    let done = 0;
+    let before = 0;
     for (const [i, set] of sets.entries()) {
       const plan = required(plans[i], 'the plan of the samples');
       const source = tokenSource({ plan, sequences: set.examples, padId: padId < model.vocabularySize ? padId : 0, packed: false });
-      for await (const batch of epochBatches(source, 0)) {
-        job.checkStop();
-        await store(set, batch, await readBatch(session, batch, { chunk, k, vocabulary, features: model.hiddenSize }), k);
-        report(++done);
+      for await (const { batch, done } of sharedBatches(source, { job, ranks })) {
+        const own = batch && (await taughtBatch(session, batch, set.starts, { chunk, k, vocabulary, features: model.hiddenSize }));
+        for (const found of ranks ? ranks.all(own) : [own]) if (found && set.put) await store(set.put, found, k);
+        report(before + done);
       }
+      before += plan.batchesPerEpoch;
     }
   } finally {
     await session.dispose();
@@ -91,12 +94,24 @@ async function readBatch(session: Session, batch: TokenBatch, { chunk, k, vocabu
   return found;
 }
 
-async function store({ starts, put }: TaughtSet, batch: TokenBatch, found: TopTokens, k: number): Promise<void> {
-  for (const { begin, first, count } of targetRuns(batch, starts)) {
+/** Predictions of the teacher for the targets of a batch, and where their samples are. */
+interface TaughtBatch extends TopTokens {
+  readonly targetIds: Int32Array;
+  readonly runs: readonly TargetRun[];
+}
+
+const taughtBatch = async (session: Session, batch: TokenBatch, starts: Float64Array, shape: ReadShape): Promise<TaughtBatch> => ({
+  ...(await readBatch(session, batch, shape)),
+  targetIds: batch.targetIds,
+  runs: [...targetRuns(batch, starts)],
+});
+
+async function store(put: PutBytes, { ids, logs, targetIds, runs }: TaughtBatch, k: number): Promise<void> {
+  for (const { begin, first, count } of runs) {
     const end = begin + count;
-    await put(TEACHER_TENSORS.ids, 4 * first * k, bytesOf(found.ids.subarray(begin * k, end * k)));
-    await put(TEACHER_TENSORS.logs, 4 * first * k, bytesOf(found.logs.subarray(begin * k, end * k)));
-    await put(TEACHER_TENSORS.targets, 4 * first, bytesOf(batch.targetIds.subarray(begin, end)));
+    await put(TEACHER_TENSORS.ids, 4 * first * k, bytesOf(ids.subarray(begin * k, end * k)));
+    await put(TEACHER_TENSORS.logs, 4 * first * k, bytesOf(logs.subarray(begin * k, end * k)));
+    await put(TEACHER_TENSORS.targets, 4 * first, bytesOf(targetIds.subarray(begin, end)));
   }
 }
 

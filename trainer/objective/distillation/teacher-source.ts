@@ -24,7 +24,7 @@ export const teacherSource = ({ source, topK, starts, file, sampleOf }: TeacherS
     if (!isTokenBatch(batch)) throw new Error('a batch without tokens has no teacher');
     const found = file ? await readTargets(batch, { file, starts, sampleOf, topK }) : { ids: new Int32Array(0), logs: new Float32Array(0) };
     const feeds = teacherFeeds(found, topK, batch.bucket.targets);
-    return { ...batch, feeds: (of, update) => ({ ...batch.feeds(of, update), ...feeds }) };
+    return { ...batch, feeds: (of, further) => ({ ...batch.feeds(of, further), ...feeds }) };
   },
 });
 

@@ -42,7 +42,7 @@ export interface JudgedBatches {
   readonly plan: BatchPlan;
 }
 
-/** The batches of training. @param pairsUp see `hasReferencePoint` */
+/** The batches of training, or the parts of them that the settings name. @param pairsUp see `hasReferencePoint` */
 export function trainingBatches(data: readonly JudgedAnswer[], settings: BatchSettings, pairsUp: boolean): JudgedBatches {
   const answers = data.map(({ sequence }) => sequence);
   if (!pairsUp)

@@ -40,8 +40,9 @@ export const ktoLoss =
   };
 
 function referencePoint(graph: Graph, ratios: Node, present: Node): Node {
-  const count = graph.maximum(graph.sumAll(present), 1);
-  return graph.relu(graph.div(graph.sumAll(graph.mul(ratios, present)), count));
+  // One point for the whole batch, of which each process may have a part.
+  const count = graph.maximum(graph.totalOf(graph.sumAll(present)), 1);
+  return graph.relu(graph.div(graph.totalOf(graph.sumAll(graph.mul(ratios, present))), count));
 }
 
 /** The same of one answer, outside a program. @param point see `pointOf` */

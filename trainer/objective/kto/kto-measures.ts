@@ -26,8 +26,8 @@ export interface KtoMeasuresParams {
 }
 
 /**
- * The mean of each batch of `reward_desirable`, `reward_undesirable` (β times the log-ratio to the base model), `logp_desirable`,
- * `logp_undesirable`, `margin` (the difference of both rewards, of batches with both kinds) and `kl` (the reference point).
+ * The sums over a batch, or over a part of it, of `reward_desirable`, `reward_undesirable` (β times the log-ratio to the base model),
+ * `logp_desirable`, `logp_undesirable`, and `kl`, the log-ratios of the mismatched answers.
  */
 export const ktoMeasures =
   (params: KtoMeasuresParams): MeasureBatch =>
@@ -46,15 +46,20 @@ function logsOf(batch: AnswerBatch, nll: HostArray | undefined, { rowsPerSample,
 }
 
 function sumsOf({ answers, mismatched }: JudgedLogs, { beta }: Recipe['preference']): MeasureSums {
-  const sums: Record<string, [number, number]> = { kl: [pointOf(mismatched), 1] };
+  const sums: Record<string, [number, number]> = { kl: [mismatched.reduce((sum, ratio) => sum + ratio, 0), mismatched.length] };
   for (const isGood of [true, false]) {
     const own = answers.filter(answer => answer.isGood === isGood);
     const name = judgmentName(isGood);
     sums[`reward_${name}`] = [own.reduce((sum, { ratio }) => sum + beta * ratio, 0), own.length];
     sums[`logp_${name}`] = [own.reduce((sum, { logp }) => sum + logp, 0), own.length];
   }
-  const { reward_desirable: good, reward_undesirable: bad } = meansOf(sums);
-  return good === undefined || bad === undefined ? sums : { ...sums, margin: [good - bad, 1] };
+  return sums;
+}
+
+/** The same with `kl` the reference point of the batch, and `margin`, the difference of both mean rewards, of a batch with both kinds. */
+export function measuresOfWhole(sums: MeasureSums): MeasureSums {
+  const { kl = 0, reward_desirable: good, reward_undesirable: bad } = meansOf(sums);
+  return { ...sums, kl: [Math.max(0, kl), 1], ...(good !== undefined && bad !== undefined && { margin: [good - bad, 1] }) };
 }
 
 /** Evaluates all samples as one batch: the reference point is one for all, so that the loss does not depend on how they are batched. */
@@ -75,7 +80,7 @@ export const ktoEvaluator = (source: BatchSource, samples: number, params: KtoMe
       result() {
         const point = pointOf(mismatched);
         const loss = answers.reduce((sum, answer) => sum + lossOfJudged(answer, point, params.preference), 0) / samples;
-        return { loss, samples, targets: samples, measures: meansOf(sumsOf({ answers, mismatched }, params.preference)) };
+        return { loss, samples, targets: samples, measures: meansOf(measuresOfWhole(sumsOf({ answers, mismatched }, params.preference))) };
       },
     };
   },

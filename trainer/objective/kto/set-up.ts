@@ -12,7 +12,7 @@ import { baseLogProbabilities } from '../preference/base-log-probabilities.ts';
 import type { SetUpTask } from '../task-setup.ts';
 import { evaluationBatches, type JudgedBatches, judgedSource, loadJudgedData, ofRows, trainingBatches } from './judged-data.ts';
 import { hasReferencePoint } from './kto-loss.ts';
-import { ktoEvaluator, ktoMeasures } from './kto-measures.ts';
+import { ktoEvaluator, ktoMeasures, measuresOfWhole } from './kto-measures.ts';
 import { task as ktoTask } from './task.ts';
 
 export const setUp: SetUpTask = async (params, part) => {
@@ -26,7 +26,7 @@ export const setUp: SetUpTask = async (params, part) => {
   const pairsUp = hasReferencePoint(preference);
   const rowsPerSample = task.rowsPerSample ?? 1;
   const batchesOf = (looseGroups?: boolean): JudgedBatches =>
-    trainingBatches(data.train, { ...trainBatchSettings(recipe, looseGroups), packing: false }, pairsUp);
+    trainingBatches(data.train, { ...trainBatchSettings(recipe, looseGroups, params.ranks?.parts), packing: false }, pairsUp);
   const judged = (answers: readonly JudgedAnswer[]) => (sample: number) => elementAt(answers, sample).isGood;
   const sourceOf = (answers: readonly JudgedAnswer[], batches: JudgedBatches, baseNlls?: BaseNlls) =>
     judgedSource({ ...batches, isGood: judged(answers), padId, baseNlls });
@@ -39,7 +39,12 @@ export const setUp: SetUpTask = async (params, part) => {
   const found = await baseLogProbabilities(
     params,
     task,
-    sets.map(({ name, answers, batches }) => ({ name, sequences: batches.samples.flat(), source: sourceOf(answers, batches) })),
+    sets.map(({ name, answers, batches }) => ({
+      name,
+      sequences: batches.samples.flat(),
+      // A plan of training has only the part of this process.
+      source: sourceOf(answers, params.ranks ? ofRows(batches.samples, evalBatchSettings(recipe)) : batches),
+    })),
   );
   const [training, held] = [data.train, data.held].map(answers => {
     const at = sets.findIndex(set => set.answers === answers);
@@ -70,6 +75,7 @@ export const setUp: SetUpTask = async (params, part) => {
       }),
     heldAnswers: () => data.held.filter(({ isGood }) => isGood).flatMap(judgedExample),
     measure: ktoMeasures({ preference, rowsPerSample, isGood: judged(data.train) }),
+    measureWhole: measuresOfWhole,
   };
 };
 

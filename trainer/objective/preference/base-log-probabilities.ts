@@ -8,7 +8,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, utimes } from 'node:fs/promises';
 import path from 'node:path';
 import type { AnswerBatch, BaseNlls } from '../../data/batch/answer-batches.ts';
-import { type BatchSource, epochBatches } from '../../data/batch/batches.ts';
+import type { BatchSource } from '../../data/batch/batches.ts';
 import { targetRuns, targetStarts } from '../../data/batch/target-runs.ts';
 import type { TokenSequence } from '../../data/types.ts';
 import { countTargets } from '../../data/types.ts';
@@ -17,13 +17,15 @@ import { encodeFloat32 } from '../../format/float-format.ts';
 import { openSafetensors } from '../../format/safetensors/safetensors-source.ts';
 import { writeSafetensors } from '../../format/safetensors/safetensors-writer.ts';
 import { float32Of } from '../../graph/types.ts';
+import { sharedBatches } from '../../job/shared-batches.ts';
 import { FLOAT32 } from '../../model/weight-storage.ts';
 import { weightStream } from '../../model/weight-stream.ts';
-import { elementAt, required, valueFor } from '../../narrow.ts';
+import { elementAt, required } from '../../narrow.ts';
 import { RUN_FILES } from '../../protocol/run-files.ts';
 import type { Task } from '../../train/task.ts';
 import { evalSignature, evaluationProgram } from '../../train/train-program.ts';
 import { loadVariables } from '../../train/variables.ts';
+import { checkSameWork } from '../check-same-work.ts';
 import type { SetUpParams } from '../task-setup.ts';
 import { untouchedIn } from '../untouched-in.ts';
 
@@ -44,31 +46,35 @@ export interface BaseSet {
   readonly source: BatchSource<AnswerBatch>;
 }
 
-/** The NLLs of each target under the base model, of each set. @throws RunError 'stopped' */
+/**
+ * The NLLs of each target under the base model, of each set. Of several processes, the first reads and writes the files, and each computes some
+ * of the batches.
+ * @throws RunError 'stopped'; 'ranks-differ' where another process has other samples
+ */
 export async function baseLogProbabilities(params: SetUpParams, task: Task, sets: readonly BaseSet[]): Promise<BaseNlls[]> {
-  const { context, runDir, job } = params;
+  const { context, runDir, job, ranks } = params;
   const keys = sets.map(({ sequences }) => keyOf(params, sequences));
+  checkSameWork(ranks, keys);
+  const isFirst = ranks?.isFirst !== false;
   const runFile = runDir === undefined ? undefined : path.join(runDir, RUN_FILES.reference);
   const folder = path.join(context.cacheDir, 'reference');
   const cacheFiles = keys.map(key => path.join(folder, `${key}.safetensors`));
-  const found = new Map<string, Float32Array>();
-  for (const [i, key] of keys.entries()) {
-    const known = (await readNlls(runFile, key)) ?? (await readNlls(cacheFiles[i], key));
-    if (known) found.set(key, known);
+  const read = async (key: string, i: number) => (await readNlls(runFile, key)) ?? (await readNlls(cacheFiles[i], key));
+  const own = isFirst ? await Promise.all(keys.map(read)) : [];
+  const known = ranks ? ranks.first(own) : own;
+  const missing = sets.filter((_, i) => known[i] === undefined);
+  const computed = missing.length > 0 ? await compute(params, task, missing) : [];
+  if (missing.length === 0) job.log('info', `the log-probabilities of the base model are taken from the cache (${cacheFiles.join(', ')})`);
+  const found = sets.map((set, i) => required(known[i] ?? computed[missing.indexOf(set)], 'the log-probabilities of a set'));
+  if (!isFirst) return sets.map(({ sequences }, i) => bySequence(sequences, elementAt(found, i)));
+  for (const set of missing) {
+    const i = sets.indexOf(set);
+    await mkdir(folder, { recursive: true });
+    await writeNlls(elementAt(cacheFiles, i), new Map([[elementAt(keys, i), elementAt(found, i)]]));
   }
-  const missing = sets.filter((_, i) => !found.has(elementAt(keys, i)));
-  if (missing.length > 0) {
-    const computed = await compute(params, task, missing);
-    for (const [i, nlls] of computed.entries()) {
-      const place = sets.indexOf(elementAt(missing, i));
-      found.set(elementAt(keys, place), nlls);
-      await mkdir(folder, { recursive: true });
-      await writeNlls(elementAt(cacheFiles, place), new Map([[elementAt(keys, place), nlls]]));
-    }
-    await pruneFolder(folder, { own: OWN_FILE, maxBytes: MAX_BYTES });
-  } else job.log('info', `the log-probabilities of the base model are taken from the cache (${cacheFiles.join(', ')})`);
-  if (runFile !== undefined) await writeNlls(runFile, found);
-  return sets.map(({ sequences }, i) => bySequence(sequences, valueFor(found, elementAt(keys, i))));
+  if (missing.length > 0) await pruneFolder(folder, { own: OWN_FILE, maxBytes: MAX_BYTES });
+  if (runFile !== undefined) await writeNlls(runFile, new Map(keys.map((key, i) => [key, elementAt(found, i)])));
+  return sets.map(({ sequences }, i) => bySequence(sequences, elementAt(found, i)));
 }
 
 function keyOf({ base, precision = FLOAT32 }: SetUpParams, sequences: readonly TokenSequence[]): string {
@@ -78,7 +84,11 @@ function keyOf({ base, precision = FLOAT32 }: SetUpParams, sequences: readonly T
 }
 
 /** One pass over the answers through the base model, whose memory is free again before training. */
-async function compute({ base, precision = FLOAT32, job }: SetUpParams, task: Task, sets: readonly BaseSet[]): Promise<Float32Array[]> {
+async function compute(
+  { base, precision = FLOAT32, job, ranks }: SetUpParams,
+  task: Task,
+  sets: readonly BaseSet[],
+): Promise<Float32Array[]> {
   job.phase('reference', `log-probabilities of the base model on the ${sets.map(({ name }) => name).join(' and ')} answers`);
   const { model } = task;
   const attachment = untouchedIn(model, precision);
@@ -91,19 +101,21 @@ async function compute({ base, precision = FLOAT32, job }: SetUpParams, task: Ta
       sets.reduce((sum, { source }) => sum + source.plan.batchesPerEpoch, 0),
       'batches',
     );
-    let done = 0;
+    let before = 0;
     const results: Float32Array[] = [];
     for (const { sequences, source } of sets) {
       const starts = startsOf(sequences);
       const nlls = new Float32Array(required(starts.at(-1), 'the end of the last sequence'));
-      for await (const batch of epochBatches(source, 0)) {
-        job.checkStop();
+      for await (const { batch, done } of sharedBatches(source, { job, ranks })) {
+        report(before + done);
+        if (!batch) continue;
         const { nll } = await session.run(evalSignature(batch.bucket), batch.feeds(1));
         const found = float32Of(required(nll, 'the losses of the batch'));
         for (const { begin, first, count } of targetRuns(batch.rows, starts)) nlls.set(found.subarray(begin, begin + count), first);
-        report(++done);
       }
-      results.push(nlls);
+      // Zero where another process has computed.
+      before += source.plan.batchesPerEpoch;
+      results.push(ranks ? ranks.sumArrays(nlls) : nlls);
     }
     return results;
   } finally {

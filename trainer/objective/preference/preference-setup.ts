@@ -30,10 +30,13 @@ export const setUpPreference =
     const task = tasks[recipe.task](model, recipe);
     const sourceOf = (pairs: readonly Pair[], settings: BatchSettings, baseNlls?: BaseNlls) =>
       pairSource({ plan: planPairs(learnsChosen ? withPromptTargets(pairs) : pairs, settings), pairs, padId, baseNlls, learnsChosen });
-    const training = (looseGroups?: boolean): BatchSettings => ({ ...trainBatchSettings(recipe, looseGroups), packing: false });
+    const training = (looseGroups?: boolean): BatchSettings => ({
+      ...trainBatchSettings(recipe, looseGroups, params.ranks?.parts),
+      packing: false,
+    });
     const evaluating = evalBatchSettings(recipe);
     const sets = [
-      { name: 'training', pairs: data.train, settings: training() },
+      { name: 'training', pairs: data.train, settings: { ...training(), parts: undefined } },
       { name: 'held-out', pairs: data.held, settings: evaluating },
     ].filter(({ pairs }) => pairs.length > 0);
     const found = usesReference

@@ -25,5 +25,6 @@ export const setUp: SetUpTask = async (params, part) => {
     held: groupsOf(data.held, hasSegments),
     evaluatorOf: source => pairEvaluator(source, data.held.length, rewardMeasures),
     measure: rewardMeasures,
+    parts: params.ranks?.parts,
   });
 };

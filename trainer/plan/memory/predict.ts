@@ -86,9 +86,9 @@ export interface MemoryEstimate {
 export interface RecipeEstimate extends MemoryEstimate {
   /** The processes of the run, which hold the same. */
   readonly processes: number;
-  /** The most memory of all of them, as if all were on this machine; or that of the teacher before, if it takes more. */
+  /** The most memory of all of them, as if all were on this machine; or that of their teachers before, if these take more. */
   readonly runBytes: number;
-  /** The memory of the teacher's pass, which ends before the model is loaded; left out without a teacher. */
+  /** The memory of one process in the teacher's pass, which ends before the model is loaded; left out without a teacher. */
   readonly teacherBytes?: number;
   readonly alternatives: readonly MemoryEstimate[];
 }
@@ -115,7 +115,7 @@ export function estimateRecipe(params: EstimateParams): RecipeEstimate {
   });
   const { teacherConfig } = params;
   const teacherBytes = teacherConfig && priceTeacher(recipe, teacherConfig, facts.on);
-  const runBytes = Math.max(processes * own.totalBytes, teacherBytes ?? 0);
+  const runBytes = processes * Math.max(own.totalBytes, teacherBytes ?? 0);
   return { ...own, processes, runBytes, ...(teacherBytes !== undefined && { teacherBytes }), alternatives };
 }
 

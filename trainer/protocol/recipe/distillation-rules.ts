@@ -1,5 +1,5 @@
 /** Rules about distillation: where the teacher's predictions come from, and what is learned from them. */
-import { namesWhere, orList } from '../../catalog/entries.ts';
+import { namesWhere } from '../../catalog/entries.ts';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import type { Recipe } from '../recipe-schema.ts';
 import type { Rule } from './rule.ts';
@@ -94,20 +94,6 @@ export const distillationRules: readonly Rule[] = [
             at: 'metric_for_best_model',
             message: `'${recipe.metric_for_best_model}' needs the teacher on held-out samples: set distillation.eval_logits`,
             suggestion: { kind: 'replace-value', to: 'loss' },
-          }
-        : undefined,
-  },
-  {
-    code: 'processes-of-teacher',
-    severity: 'error',
-    doc: 'A model learns from a teacher in one process.',
-    reads: ['task', 'processes'],
-    check: recipe =>
-      hasTeacher(recipe) && recipe.processes > 1
-        ? {
-            at: 'processes',
-            message: `task: ${recipe.task} trains in one process; several are possible with task: ${orList(namesWhere(objectiveCatalog, ({ hasTeacher, target }) => !hasTeacher && target === 'tokens'))}`,
-            suggestion: { kind: 'remove-key' },
           }
         : undefined,
   },

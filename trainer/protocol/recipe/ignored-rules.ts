@@ -187,11 +187,11 @@ const conditions: readonly Condition[] = [
   },
   {
     settings: ['data.truncation'],
-    when: 'to next tokens with data.completion_only, and to answers that are compared',
-    reads: ['task', 'data.completion_only'],
-    isUsed: ({ task, data }) => {
+    when: 'to next tokens, and to answers that are compared',
+    reads: ['task'],
+    isUsed: ({ task }) => {
       const { compares, target } = objectiveCatalog[task];
-      return compares !== undefined || (target === 'tokens' && data.completion_only);
+      return compares !== undefined || target === 'tokens';
     },
   },
   {

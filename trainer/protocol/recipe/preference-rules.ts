@@ -24,9 +24,9 @@ export const preferenceRules: readonly Rule[] = [
     code: 'small-reference-batch',
     severity: 'warning',
     doc: 'The reference point of judged answers is a mean over a batch.',
-    reads: ['task', 'preference.loss_type', 'per_device_train_batch_size'],
-    check: ({ task, preference: { loss_type: type }, per_device_train_batch_size: size }) =>
-      objectiveCatalog[task].compares?.answers === 'judged' && preferenceLosses[type].hasReferencePoint && size === 1
+    reads: ['task', 'preference.loss_type', 'per_device_train_batch_size', 'processes'],
+    check: ({ task, preference: { loss_type: type }, per_device_train_batch_size: size, processes }) =>
+      objectiveCatalog[task].compares?.answers === 'judged' && preferenceLosses[type].hasReferencePoint && size * processes === 1
         ? {
             at: 'per_device_train_batch_size',
             message:

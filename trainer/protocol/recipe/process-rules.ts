@@ -23,7 +23,7 @@ export const processRules: readonly Rule[] = [
   {
     code: 'processes-of-task',
     severity: 'error',
-    doc: 'Losses that compare the rows of a batch are computed in one process.',
+    doc: 'Losses that compare the samples of a batch are computed in one process.',
     reads: ['processes', 'task'],
     check: ({ processes, task }) =>
       processes === 1 || !needsWholeBatch(objectiveCatalog[task])

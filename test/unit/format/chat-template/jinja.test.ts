@@ -83,7 +83,7 @@ describe('chat templates of the shapes that models have', () => {
     expect(wrong).toEqual([]);
     expect(rendered).toBeGreaterThan(10);
   });
-  test('there are ten', () => expect(readdirSync(goldenPath('jinja/templates'))).toHaveLength(10));
+  test('there are twelve', () => expect(readdirSync(goldenPath('jinja/templates'))).toHaveLength(12));
 });
 
 test.each([

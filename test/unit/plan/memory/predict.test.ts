@@ -55,6 +55,8 @@ describe('a teacher', () => {
     const large = estimate(eightBlocks, text, { teacherConfig: llama3Of8b });
     expect(large).toMatchObject({ totalBytes: plain.totalBytes, runBytes: large.teacherBytes });
     expect(large.teacherBytes).toBeGreaterThan(4 * 8e9);
+    const four = estimate(eightBlocks, `${text}processes: 4\nengine: tensorflow\n`, { teacherConfig: llama3Of8b });
+    expect(four.runBytes).toBe(4 * (four.teacherBytes as number));
     const narrow = estimate(eightBlocks, `${text}dtype: bfloat16\n`, { teacherConfig: llama3Of8b });
     expect(narrow.teacherBytes).toBeLessThan(0.6 * (large.teacherBytes as number));
   });
