@@ -45,10 +45,12 @@ const WIDTH = 4;
 
 const SWEEP = { runs: 10_000, reductionFactor: 3, minEvaluations: 1, evaluations: 81, seed: 1 } as const;
 const SWEEP_WORKERS = [
-  { workers: 1, parallel: 1 },
-  { workers: 64, parallel: 64 },
-  { workers: 256, parallel: 256 },
-  { workers: 256, parallel: 4096 },
+  { workers: 1, order: { ahead: 1 } },
+  { workers: 64, order: { ahead: 64 } },
+  { workers: 256, order: { ahead: 256 } },
+  { workers: 256, order: { ahead: 4096 } },
+  { workers: 64, order: 'arrival' },
+  { workers: 256, order: 'arrival' },
 ] as const;
 const SHARDING = { ranks: 1024, samples: 10_000, batchSize: 2, seed: 1 } as const;
 
@@ -147,12 +149,22 @@ const efficiencyTable = (cases: readonly LargeCase[]): string =>
 
 const sweepTable = (): string =>
   table(
-    ['workers', 'decisions ahead', 'parts of runs', 'evaluations', 'of all', 'time', 'workers busy', 'place of the best'],
+    ['workers', 'order of decisions', 'parts of runs', 'evaluations', 'of all', 'time', 'workers busy', 'place of the best'],
     SWEEP_WORKERS.map(one => {
       const { segments, evaluations, time, busy, winnerPlace } = simulateSweep({ ...SWEEP, ...one });
       const all = SWEEP.runs * SWEEP.evaluations;
-      const numbers = [one.workers, one.parallel, segments, evaluations].map(value => value.toLocaleString('en-US'));
-      return [...numbers, percent(evaluations / all), time.toFixed(0), percent(busy), winnerPlace.toLocaleString('en-US')];
+      const order = one.order === 'arrival' ? 'arrival of results' : `fixed, ${one.order.ahead.toLocaleString('en-US')} ahead`;
+      const [parts, made] = [segments.toLocaleString('en-US'), evaluations.toLocaleString('en-US')];
+      return [
+        String(one.workers),
+        order,
+        parts,
+        made,
+        percent(evaluations / all),
+        time.toFixed(0),
+        percent(busy),
+        winnerPlace.toLocaleString('en-US'),
+      ];
     }),
   );
 
@@ -208,8 +220,9 @@ same ${shapes} shapes in the same order, and an epoch has ${batches} batches. A 
 
 ## A sweep of ${SWEEP.runs.toLocaleString('en-US')} runs
 
-Successive halving (η = ${SWEEP.reductionFactor}, ${SWEEP.evaluations} evaluations in a whole run) with losses and speeds by a formula. A decision uses the
-results of all but so many decisions before it; time is in evaluations of a run of mean speed.
+Successive halving (η = ${SWEEP.reductionFactor}, ${SWEEP.evaluations} evaluations in a whole run) with losses and speeds by a formula. In a fixed order, as
+on one machine, a decision uses the results of all but so many decisions before it. Several workers decide by the results that
+have arrived. Time is in evaluations of a run of mean speed.
 
 ${sweepTable()}
 `;

@@ -1,6 +1,7 @@
 /** A sweep in simulated time: the schedule of real sweeps, with workers whose runs take time and give losses by a formula. */
 import { elementAt } from '../trainer/narrow.ts';
 import { createRandom } from '../trainer/random.ts';
+import { SweepJournal } from '../trainer/sweep/sweep-journal.ts';
 import { type ScheduleSettings, type Segment, type SegmentResult, SweepSchedule } from '../trainer/sweep/sweep-schedule.ts';
 
 export interface SweepTime {
@@ -16,9 +17,13 @@ export interface SweepTime {
   readonly winnerPlace: number;
 }
 
-/** `parallel` is what the schedule counts with: a decision uses the results of all but so many decisions before it. */
-export interface SweepTimeParams extends Omit<ScheduleSettings, 'strategy' | 'mode'> {
-  /** Runs that train at the same time; at most `parallel`. */
+export interface SweepTimeParams extends Omit<ScheduleSettings, 'strategy' | 'mode' | 'parallel'> {
+  /**
+   * The order of decisions. A fixed one uses the results of all but so many decisions before it; a sweep of several
+   * workers decides by the results that have arrived, and its journal records them.
+   */
+  readonly order: { readonly ahead: number } | 'arrival';
+  /** Runs that train at the same time. */
   readonly workers: number;
   /** Evaluations of a whole run. */
   readonly evaluations: number;
@@ -26,16 +31,16 @@ export interface SweepTimeParams extends Omit<ScheduleSettings, 'strategy' | 'mo
 }
 
 /** @throws Error if a segment of a run does not begin where the one before it ended */
-export function simulateSweep({ evaluations: whole, seed, workers, ...given }: SweepTimeParams): SweepTime {
-  const schedule = new SweepSchedule({ ...given, strategy: 'halving', mode: 'min' });
-  const results = new Map<number, SegmentResult>();
+export function simulateSweep({ evaluations: whole, seed, workers, order, ...given }: SweepTimeParams): SweepTime {
+  const settings = { ...given, strategy: 'halving', mode: 'min', parallel: order === 'arrival' ? workers : order.ahead } as const;
+  const decider = order === 'arrival' ? byArrival(settings) : byPlan(settings);
   const working: { readonly index: number; readonly end: number }[] = [];
   const made = new Map<number, number>();
   let [now, evaluations, workTime, mostAtOnce] = [0, 0, 0, 0];
   for (;;) {
-    const decision = working.length < workers ? schedule.next(index => results.get(index)) : ({ kind: 'wait' } as const);
-    if (decision.kind === 'start') {
-      const { run, until } = decision.segment;
+    const segment = working.length < workers ? decider.start() : undefined;
+    if (segment !== undefined) {
+      const { run, until } = segment;
       const from = made.get(run) ?? 0;
       const to = until === 'end' ? whole : Math.min(until, whole);
       if (to < from) throw new Error(`run ${run} would go back from evaluation ${from} to ${to}`);
@@ -43,7 +48,7 @@ export function simulateSweep({ evaluations: whole, seed, workers, ...given }: S
       const time = (to - from) * slownessOf(run, seed);
       evaluations += to - from;
       workTime += time;
-      working.push({ index: schedule.issued.length - 1, end: now + time });
+      working.push({ index: decider.issued().length - 1, end: now + time });
       mostAtOnce = Math.max(mostAtOnce, working.length);
       continue;
     }
@@ -51,18 +56,54 @@ export function simulateSweep({ evaluations: whole, seed, workers, ...given }: S
     const [ended] = working.splice(next, 1);
     if (ended === undefined) break;
     now = ended.end;
-    results.set(ended.index, resultOf(elementAt(schedule.issued, ended.index), whole, seed));
+    decider.end(ended.index, resultOf(elementAt(decider.issued(), ended.index), whole, seed));
   }
   const final = Array.from({ length: given.runs }, (_, run) => lossOf(run, whole, seed));
   const complete = [...made].flatMap(([run, to]) => (to === whole ? [elementAt(final, run)] : []));
   const best = Math.min(...complete);
   return {
-    segments: results.size,
+    segments: decider.issued().length,
     evaluations,
     time: now,
     busy: workTime / (now * workers),
     mostAtOnce,
     winnerPlace: 1 + final.filter(loss => loss < best).length,
+  };
+}
+
+interface Decider {
+  issued(): readonly Segment[];
+  /** Starts the next segment; undefined if there is none now. */
+  start(): Segment | undefined;
+  end(index: number, result: SegmentResult): void;
+}
+
+function byPlan(settings: ScheduleSettings): Decider {
+  const schedule = new SweepSchedule(settings);
+  const results = new Map<number, SegmentResult>();
+  return {
+    issued: () => schedule.issued,
+    start: () => {
+      const decision = schedule.next(index => results.get(index));
+      return decision.kind === 'start' ? decision.segment : undefined;
+    },
+    end: (index, result) => void results.set(index, result),
+  };
+}
+
+function byArrival(settings: ScheduleSettings): Decider {
+  const journal = new SweepJournal(settings);
+  const worker = 'simulated';
+  return {
+    issued: () => journal.issued,
+    start: () => {
+      const proposal = journal.propose(worker);
+      if (proposal.kind !== 'start') return undefined;
+      journal.apply(proposal.entry);
+      return journal.issued.at(-1);
+    },
+    end: (index, { value, ended }) =>
+      journal.apply({ kind: 'result', worker, index, value, ended, evaluations: 0, step: 0, totalSteps: 0 }),
   };
 }
 

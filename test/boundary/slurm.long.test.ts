@@ -1,5 +1,6 @@
 /** Runs under a real Slurm of one node: submitted, continued after a notice and after preemption, stopped, followed by one command after another. */
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { installMpi } from '../../trainer/engine/install/install-mpi.ts';
@@ -121,6 +122,83 @@ describe.skipIf(noSlurm !== undefined)(`Slurm${noSlurm === undefined ? '' : ` (s
     expect(await stateOf(id)).toBe('CANCELLED');
   });
 
+  const SWEEP = ['sweep.over={learning_rate: [1.0e-4, 1.0e-2, 1.0e-3]}', 'sweep.strategy=halving', 'sweep.reduction_factor=2'];
+  const EVALUATED = ['eval_strategy=steps', 'eval_steps=500', 'max_steps=2000', 'logging_steps=50'];
+  const WORKERS = 'workers: 2\ncpus_per_task: 1\nlost_after_seconds: 6\n';
+  const sweepArguments = (name: string): string[] => {
+    const given = ['--on', 'slurm', '--profile', profile(`${name}.slurm.yaml`, WORKERS), `output_dir=${join(task.folder, 'runs', name)}`];
+    return ['sweep', recipe, ...given, ...SETTINGS, ...SWEEP, ...EVALUATED];
+  };
+  const journalOf = (sweepDir: string): readonly string[] => {
+    const folder = join(sweepDir, 'journal');
+    const names = existsSync(folder) ? readdirSync(folder).filter(name => name.endsWith('.json')) : [];
+    return names.sort().map(name => readFileSync(join(folder, name), 'utf8'));
+  };
+  const trainedNumbers = (runDir: string): Buffer => {
+    const [last = ''] = readdirSync(join(runDir, 'checkpoints')).sort().slice(-1);
+    return readFileSync(join(runDir, 'checkpoints', last, 'adapter_model.safetensors'));
+  };
+
+  test('a sweep survives its command and a killed worker, and its best run is that run alone', { timeout: 600_000 }, async () => {
+    const sweepDir = join(task.folder, 'runs', 'sweep');
+    const seen = await cli(sweepArguments('sweep'), {
+      env,
+      cwd: task.folder,
+      onStderr: (text, child) => text.includes('job array') && child.kill('SIGKILL'),
+    });
+    expect(seen.signal).toBe('SIGKILL');
+    const pidOf = async (): Promise<number | undefined> => {
+      const state = await readRunState(join(sweepDir, '001'));
+      return state?.state === 'running' ? state.pid : undefined;
+    };
+    await until(async () => (await pidOf()) !== undefined, 'the first run to train');
+    // Slurm kills all processes of a step that runs out of memory in the same way.
+    for (const pid of ancestors(Number(await pidOf()))) process.kill(pid, 'SIGKILL');
+    const { value } = await rowtune('runs', '--follow', sweepDir);
+    expect(value).toMatchObject({ ok: true, state: 'finished', best: '002' });
+    const runs = value.runs as readonly { readonly id: string; readonly state: string; readonly node?: string; readonly log?: string }[];
+    expect(runs.map(({ id, state }) => `${id} ${state}`).sort()).toEqual(['001 paused', '002 finished', '003 paused']);
+    for (const { node, log } of runs) {
+      expect(node).toBe(hostname());
+      expect(readFileSync(String(log), 'utf8')).toContain('of the sweep in');
+    }
+    const entries = journalOf(sweepDir);
+    expect(entries.filter(text => text.includes('was lost'))).toHaveLength(1);
+    const { stdout } = await cli(['sweep', sweepDir, '--status'], { env, cwd: task.folder });
+    expect(stdout).toMatch(/002 .*finished +\S+ +\S*log-\d+_\d\.txt/);
+    expect(stdout).toContain('stopped early');
+    // Continued, it has nothing to do and decides nothing.
+    await rowtune('sweep', sweepDir, '--on', 'slurm');
+    expect(journalOf(sweepDir).slice(0, entries.length)).toEqual(entries);
+    const alone = join(task.folder, 'runs', 'alone');
+    const settings = [...SETTINGS, ...EVALUATED, 'learning_rate=1e-2', 'threads=1'];
+    expect((await rowtune('train', recipe, '--no-daemon', `output_dir=${alone}`, ...settings)).value).toMatchObject({ ok: true });
+    expect(trainedNumbers(join(sweepDir, '002')).equals(trainedNumbers(alone))).toBe(true);
+  });
+
+  test('a sweep that was stopped continues with the decisions that it had', { timeout: 600_000 }, async () => {
+    const sweepDir = join(task.folder, 'runs', 'stopped');
+    const { value } = await rowtune(...sweepArguments('stopped'), '--detach');
+    expect(value).toMatchObject({ ok: true, detached: true, runs: 3, workers: 2 });
+    await until(() => journalOf(sweepDir).some(text => text.includes('"result"')), 'the result of a run');
+    const { value: stopped } = await rowtune('runs', '--stop', sweepDir);
+    expect(stopped).toMatchObject({ ok: true, state: 'stopped' });
+    const before = journalOf(sweepDir);
+    expect(before.some(text => text.includes('"problem"'))).toBe(false);
+    const { value: continued } = await rowtune('sweep', sweepDir, '--on', 'slurm');
+    expect(continued).toMatchObject({ ok: true, state: 'finished', best: '002' });
+    expect(journalOf(sweepDir).slice(0, before.length)).toEqual(before);
+  });
+
+  test('a sweep of several processes per run is refused', async () => {
+    const file = profile('many.slurm.yaml', 'tasks_per_node: 2\n');
+    const { stderr, status } = await cli(['sweep', recipe, '--on', 'slurm', '--profile', file, ...SWEEP, ...EVALUATED], {
+      env,
+      cwd: task.folder,
+    });
+    expect([status, stderr]).toEqual([1, expect.stringContaining('a sweep trains each of its runs in one process')]);
+  });
+
   test.each([
     ['partition: "low; rm -rf"\n', /partition: must be one word/],
     ['nodes: 0\ngpus: 1\n', /nodes: .*Unrecognized key: "gpus"/],
@@ -135,3 +213,15 @@ describe.skipIf(noSlurm !== undefined)(`Slurm${noSlurm === undefined ? '' : ` (s
     expect(stderr).toMatch(expected);
   });
 });
+
+/** A process that trains, and those of ours that have started it: worker of the sweep, command. */
+function ancestors(pid: number): readonly number[] {
+  const found: number[] = [];
+  for (let at = pid; at > 1; ) {
+    if (!readFileSync(`/proc/${at}/cmdline`, 'utf8').includes('node')) break;
+    found.push(at);
+    const stat = readFileSync(`/proc/${at}/stat`, 'utf8');
+    at = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+  }
+  return found;
+}

@@ -1,6 +1,13 @@
 /** Errors that end a command, and the meaning of each exit status for scripts. */
 
-export const EXIT = { ok: 0, failed: 1, usage: 2, interrupted: 130 } as const;
+export const EXIT = {
+  ok: 0,
+  failed: 1,
+  usage: 2,
+  /** A worker of a sweep had to stop and has saved: it continues when it is its turn again (EX_TEMPFAIL of sysexits.h). */
+  again: 75,
+  interrupted: 130,
+} as const;
 
 export type ExitStatus = (typeof EXIT)[keyof typeof EXIT];
 

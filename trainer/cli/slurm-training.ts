@@ -3,10 +3,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, open, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
-import { setTimeout as delay } from 'node:timers/promises';
-import { z } from 'zod';
 import { writeJson } from '../files/durable-file.ts';
-import { messageOf } from '../protocol/error-facts.ts';
 import { RUN_FILES } from '../protocol/run-files.ts';
 import { stringifyRecipe } from '../protocol/stringify-recipe.ts';
 import { withAbsolutePaths } from '../run/absolute-paths.ts';
@@ -21,22 +18,12 @@ import type { CommandContext, CommandResult } from './command.ts';
 import { finishTraining } from './finish-training.ts';
 import { isRunFolder, shownPath } from './job-command.ts';
 import { readRecipe } from './read-recipe.ts';
+import { silent, slurmJobOf, untilEnded } from './slurm-watch.ts';
 
 export interface SlurmOptions {
   /** A profile; without it, that next to the recipe or the user's own. */
   readonly profile?: string;
   readonly detach: boolean;
-}
-
-const record = z.object({ id: z.string().regex(/^\d+$/) });
-
-/** How often Slurm is asked about a job: its controller serves a whole cluster. */
-const LOOK_MS = 3000;
-
-/** The number of the job that Slurm runs for this folder; undefined if it runs none. */
-export async function slurmJobOf(runDir: string): Promise<string | undefined> {
-  const { record: file } = slurmFiles(runDir);
-  return existsSync(file) ? record.parse(JSON.parse(await readFile(file, 'utf8'))).id : undefined;
 }
 
 /** Submits a new run of a recipe. @throws CliError for a bad recipe or a folder with a run; RunError for a bad profile or a Slurm that refuses it */
@@ -116,31 +103,15 @@ export async function followOnSlurm(context: CommandContext, runDir: string, id:
 }
 
 /** @returns false if a signal has ended it before the job */
-async function watch({ terminal }: CommandContext, runDir: string, id: string): Promise<boolean> {
-  const left = new AbortController();
-  const leave = (): void => left.abort();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, leave);
+function watch({ terminal }: CommandContext, runDir: string, id: string): Promise<boolean> {
   const log = new LogReader(slurmFiles(runDir), id);
-  let said = '';
-  const say = (text: string): void => {
-    if (text !== said) terminal.say('info', text);
-    said = text;
-  };
-  try {
-    while (!left.signal.aborted) {
-      const job = await findJob(id).catch((error: unknown) => {
-        say(`Slurm does not answer (${messageOf(error)}); trying again`);
-        return 'unknown' as const;
-      });
-      for (const line of await log.next()) terminal.say('info', line);
-      if (job === undefined || (job !== 'unknown' && !isAlive(job))) return true;
-      if (job !== 'unknown') say(`job ${id}: ${await describe(job, id)}`);
-      await delay(LOOK_MS, undefined, { signal: left.signal }).catch(() => undefined);
-    }
+  return untilEnded(terminal, async say => {
+    const job = await findJob(id).catch(silent(say));
+    for (const line of await log.next()) terminal.say('info', line);
+    if (job === undefined || (job !== 'unknown' && !isAlive(job))) return true;
+    if (job !== 'unknown') say(`job ${id}: ${await describe(job, id)}`);
     return false;
-  } finally {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.removeListener(signal, leave);
-  }
+  });
 }
 
 async function describe(job: SlurmJob, id: string): Promise<string> {

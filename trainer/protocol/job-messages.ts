@@ -70,7 +70,7 @@ export type JobRequest = { readonly context: JobContext } & (
   | ({ readonly kind: 'resume'; readonly runDir: string; readonly overrides: readonly string[] } & PartOfRun)
   | { readonly kind: 'find-rate'; readonly recipe: Recipe; readonly range: RateRange }
   /** Without a source, it continues the sweep in the folder. */
-  | { readonly kind: 'sweep'; readonly sweepDir: string; readonly source?: RecipeSource }
+  | { readonly kind: 'sweep'; readonly sweepDir: string; readonly source?: RecipeSource; readonly worker?: SweepWorkerRequest }
   | {
       readonly kind: 'importance';
       readonly recipe: Recipe;
@@ -195,6 +195,14 @@ export interface RateRange {
   readonly min: number;
   readonly max: number;
   readonly steps: number;
+}
+
+/** One of several workers of a sweep that share its folder. */
+export interface SweepWorkerRequest {
+  /** The name that others gave it, such as the number of its job. */
+  readonly label?: string;
+  /** Its log. */
+  readonly log?: string;
 }
 
 export interface PartOfRun {

@@ -13,6 +13,10 @@ export const SWEEP_FILES = {
   /** The result of a finished sweep. */
   result: 'result.json',
   log: 'log.txt',
+  /** With several workers: everything that was decided and reported, one file each. */
+  journal: 'journal',
+  /** With several workers: a file for each, written again every few seconds. */
+  workers: 'workers',
 } as const;
 
 export type SweepStrategy = 'grid' | 'random' | 'halving';
@@ -35,6 +39,10 @@ export interface SweepRun {
   /** The training loss. */
   readonly loss?: number;
   readonly failure?: string;
+  /** With several workers: the machine that trains it or has trained it last. */
+  readonly node?: string;
+  /** With several workers: the log of that worker, if it has a file. */
+  readonly log?: string;
 }
 
 export interface SweepStatus {

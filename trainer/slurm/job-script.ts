@@ -1,4 +1,4 @@
-/** The batch script of a run. It starts the run or continues it, and puts itself back into the queue when its time is over. */
+/** The batch scripts of a run and of the workers of a sweep. They begin or continue, and go back into the queue when their time is over. */
 import path from 'node:path';
 import { RUN_FILES } from '../protocol/run-files.ts';
 import type { SlurmProfile } from './profile.ts';
@@ -31,13 +31,17 @@ export function slurmFiles(runDir: string): SlurmFiles {
 
 export const slurmLog = ({ folder }: SlurmFiles, jobId: string): string => path.join(folder, `log-${jobId}.txt`);
 
+/** The name of a task of a job array, as its log has it. */
+export const taskName = (jobId: string, task: string): string => `${jobId}_${task}`;
+
 /** Quoted for a shell. */
 const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
 
-export function jobScript({ profile, name, runDir, files, command }: ScriptParams): string {
-  const state = quoted(path.join(runDir, 'state.json'));
+/** The lines of a script before its commands. @param tasks of a job array */
+function scriptHead({ profile, name }: Pick<ScriptParams, 'profile' | 'name'>, tasks?: number): string {
   const options: readonly (readonly [string, string | number | undefined])[] = [
     ['job-name', `rowtune-${name.replaceAll(/[^\w.-]/g, '-')}`],
+    ['array', tasks === undefined ? undefined : `0-${tasks - 1}`],
     ['partition', profile.partition],
     ['account', profile.account],
     ['qos', profile.qos],
@@ -52,11 +56,18 @@ export function jobScript({ profile, name, runDir, files, command }: ScriptParam
     ['signal', `TERM@${profile.notice_seconds}`],
     ['open-mode', 'append'],
   ];
-  const cpus = profile.cpus_per_task === undefined ? '' : ` --cpus-per-task=${profile.cpus_per_task}`;
   return `#!/bin/sh
 ${options.flatMap(([option, value]) => (value === undefined ? [] : [`#SBATCH --${option}=${value}`])).join('\n')}
 #SBATCH --requeue
-${profile.sbatch.map(option => `#SBATCH ${option}\n`).join('')}# Written by rowtune train --on slurm.
+${profile.sbatch.map(option => `#SBATCH ${option}\n`).join('')}`;
+}
+
+/** A step gets as many cores as its job asks for only if it asks too. */
+const stepCores = ({ cpus_per_task: cpus }: SlurmProfile): string => (cpus === undefined ? '' : ` --cpus-per-task=${cpus}`);
+
+export function jobScript({ profile, name, runDir, files, command }: ScriptParams): string {
+  const state = quoted(path.join(runDir, 'state.json'));
+  return `${scriptHead({ profile, name })}# Written by rowtune train --on slurm.
 ${profile.setup}
 says() { grep -q "\\"state\\": \\"$1\\"" ${state} 2>/dev/null; }
 # Slurm may start it once more: a job that was preempted and has put itself back is requeued twice.
@@ -68,13 +79,36 @@ else
 fi
 newest() { ls -d ${quoted(path.join(runDir, RUN_FILES.checkpoints))}/step-* 2>/dev/null | tail -n 1; }
 before=$(newest)
-srun --mpi=${profile.mpi}${cpus} ${command.map(quoted).join(' ')} "$@" --no-daemon
+srun --mpi=${profile.mpi}${stepCores(profile)} ${command.map(quoted).join(' ')} "$@" --no-daemon
 status=$?
 # Stopped by a notice of Slurm, and not by the user: the run has saved, and continues when it is its turn again.
 if says stopped && [ ! -e ${quoted(files.stop)} ]; then
   if [ "$(newest)" != "$before" ]; then scontrol requeue "$SLURM_JOB_ID"
   else echo 'error: no update was saved since this job began: give it more time, or a shorter notice'; fi
 fi
+exit $status
+`;
+}
+
+export interface SweepScriptParams extends Omit<ScriptParams, 'runDir'> {
+  readonly sweepDir: string;
+  /** The tasks of the array. */
+  readonly tasks: number;
+  /** The exit status of a worker that had to stop and has saved. */
+  readonly again: number;
+}
+
+/** A job array whose tasks are the workers of a sweep: each takes one part of a run after another. */
+export function sweepScript({ profile, name, sweepDir, files, tasks, command, again }: SweepScriptParams): string {
+  return `${scriptHead({ profile, name }, tasks)}# Written by rowtune sweep --on slurm.
+${profile.setup}
+if [ -e ${quoted(files.stop)} ]; then exit 0; fi
+task=${taskName('"$SLURM_ARRAY_JOB_ID"', '"$SLURM_ARRAY_TASK_ID"')}
+srun --ntasks=1${stepCores(profile)} ${command.map(quoted).join(' ')} sweep ${quoted(sweepDir)} --worker "$task"
+status=$?
+if [ -e ${quoted(files.stop)} ]; then exit 0; fi
+# ${again}: stopped by a notice of Slurm, and saved. Above 128: killed; its part is free for all after a while.
+if [ $status -eq ${again} ] || [ $status -gt 128 ]; then scontrol requeue "$task"; fi
 exit $status
 `;
 }

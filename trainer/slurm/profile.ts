@@ -29,6 +29,10 @@ const profile = z.strictObject({
   notice_seconds: z.int().min(1).max(65_535).default(120),
   /** The plug-in that connects the processes; `srun --mpi=list` names those of a cluster. */
   mpi: word.default('pmi2'),
+  /** Tasks of the job array of a sweep, each of which trains one run after another. */
+  workers: count.default(16),
+  /** The time without a sign of life after which a worker of a sweep is lost. */
+  lost_after_seconds: z.int().min(6).max(86_400).default(120),
   /** Further arguments of sbatch, such as --exclusive. */
   sbatch: z.array(word.startsWith('--')).default([]),
   /** Lines of shell before the run, such as `module load openmpi`. */

@@ -39,14 +39,32 @@ export async function submitJob(script: string, log: string): Promise<string> {
   return id;
 }
 
+/** State, reason, nodes, partition. */
+const FORMAT = '%T|%r|%N|%P';
+
+function jobOf(line: string): SlurmJob | undefined {
+  const [state = '', reason = '', nodes = '', partition = ''] = line.trim().split('|');
+  return state === '' ? undefined : { state, reason, nodes, partition };
+}
+
 /** Undefined if Slurm no longer knows the job: it forgets those that have ended, after minutes. @throws RunError 'slurm-failed' */
 export async function findJob(id: string): Promise<SlurmJob | undefined> {
   try {
-    const line = await ask('squeue', ['--noheader', '--states=all', `--jobs=${id}`, '--format=%T|%r|%N|%P']);
-    const [state = '', reason = '', nodes = '', partition = ''] = line.split('\n')[0]?.split('|') ?? [];
-    return state === '' ? undefined : { state, reason, nodes, partition };
+    const lines = await ask('squeue', ['--noheader', '--states=all', `--jobs=${id}`, `--format=${FORMAT}`]);
+    return jobOf(lines.split('\n')[0] ?? '');
   } catch (error) {
     if (error instanceof RunError && KNOWS_NOTHING.test(error.message)) return undefined;
+    throw error;
+  }
+}
+
+/** The tasks of a job array that Slurm still knows, those that wait and those that have ended too. @throws RunError 'slurm-failed' */
+export async function findTasks(id: string): Promise<readonly SlurmJob[]> {
+  try {
+    const lines = await ask('squeue', ['--noheader', '--states=all', '--array', `--jobs=${id}`, `--format=${FORMAT}`]);
+    return lines.split('\n').flatMap(line => jobOf(line) ?? []);
+  } catch (error) {
+    if (error instanceof RunError && KNOWS_NOTHING.test(error.message)) return [];
     throw error;
   }
 }
@@ -60,6 +78,11 @@ export async function jobsBefore(id: string, { partition }: SlurmJob): Promise<n
 /** Ends a job without saving. @throws RunError 'slurm-failed' */
 export async function cancelJob(id: string): Promise<void> {
   await ask('scancel', [id]);
+}
+
+/** Takes the tasks of a job array that wait out of the queue. @throws RunError 'slurm-failed' */
+export async function cancelWaiting(id: string): Promise<void> {
+  await ask('scancel', ['--state=PENDING', id]);
 }
 
 /** Lets the processes of a job save and end. @throws RunError 'slurm-failed' */

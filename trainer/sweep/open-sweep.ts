@@ -1,5 +1,4 @@
 /** Opens the folder of a sweep: takes its lock, and writes its plan or reads the one that is there. */
-import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { removeHalfWritten } from '../files/durable-file.ts';
 import { makeFolder } from '../files/durable-folder.ts';
@@ -8,10 +7,11 @@ import { counted } from '../protocol/format.ts';
 import type { RecipeSource } from '../protocol/job-messages.ts';
 import { SWEEP_FILES } from '../protocol/sweep.ts';
 import { requireUsableOutput } from '../run/begin-run.ts';
-import { LOCK_FILE, takeRunLock } from '../run/run-lock.ts';
+import { takeRunLock } from '../run/run-lock.ts';
 import { RunError } from '../run-error.ts';
+import { writeNewPlan } from './create-sweep.ts';
 import { planParallel } from './plan-parallel.ts';
-import { readPlan, runRecipe, type SweepPlan, sweepRecipe, sweepRuns, writePlan } from './sweep-plan.ts';
+import { readPlan, type SweepPlan } from './sweep-plan.ts';
 
 export interface OpenSweepParams extends JobScope {
   readonly sweepDir: string;
@@ -46,46 +46,13 @@ export async function openSweep(params: OpenSweepParams): Promise<OpenedSweep> {
   }
 }
 
-const noSweep = (sweepDir: string): RunError =>
+/** The error for a folder without a plan. */
+export const noSweep = (sweepDir: string): RunError =>
   new RunError('bad-sweep', `${sweepDir} is not the folder of a sweep: ${SWEEP_FILES.plan} is missing`, 'Start one: rowtune sweep RECIPE');
 
 async function newPlan({ sweepDir, context, job }: OpenSweepParams, source: RecipeSource): Promise<SweepPlan> {
-  await requireEmpty(sweepDir);
   job.phase('plan', 'planning the sweep');
-  const recipe = sweepRecipe(source);
-  const { strategy = 'grid', metric = 'loss', mode = 'min', reduction_factor = 3, min_evaluations = 1 } = recipe.sweep;
-  const values = sweepRuns(recipe);
-  const digits = Math.max(3, String(values.length).length);
-  const own = { text: source.text, fileName: source.fileName, baseDir: source.baseDir, overrides: [...(source.overrides ?? [])] };
-  const named = { source: own, name: recipe.name ?? path.basename(sweepDir) };
-  const runs = values.map((settings, index) => ({ id: String(index + 1).padStart(digits, '0'), settings: { ...settings }, fixed: [] }));
-  // Every recipe is checked before anything runs.
-  const recipes = runs.map(run => runRecipe(named, run));
-  const { parallel, fixed } = await planParallel({ recipes, wanted: recipe.sweep.parallel, context, job });
-  const plan: SweepPlan = {
-    version: 1,
-    ...named,
-    createdAt: new Date().toISOString(),
-    strategy,
-    metric,
-    mode,
-    reductionFactor: reduction_factor,
-    minEvaluations: min_evaluations,
-    parallel,
-    runs: runs.map((run, index) => ({ ...run, fixed: [...(fixed[index] ?? [])] })),
-  };
-  await writePlan(sweepDir, plan);
-  job.log('info', `${counted(runs.length, 'run')} (${strategy}), compared by ${metric}`);
+  const plan = await writeNewPlan(sweepDir, source, (recipes, wanted) => planParallel({ recipes, wanted, context, job }));
+  job.log('info', `${counted(plan.runs.length, 'run')} (${plan.strategy}), compared by ${plan.metric}`);
   return plan;
-}
-
-async function requireEmpty(sweepDir: string): Promise<void> {
-  const present = (await readdir(sweepDir)).filter(name => name !== LOCK_FILE);
-  if (present.length === 0) return;
-  const isSweep = present.includes(SWEEP_FILES.plan);
-  throw new RunError(
-    'output-not-empty',
-    isSweep ? `${sweepDir} already contains a sweep` : `the output folder ${sweepDir} is not empty`,
-    `${isSweep ? `Continue it with: rowtune sweep ${sweepDir}. Or choose` : 'Choose'} another output_dir`,
-  );
 }

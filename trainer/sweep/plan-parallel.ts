@@ -10,12 +10,7 @@ import { availableMemoryBytes, hasGpu, USABLE_SHARE } from '../machine/machine.t
 import { estimateRecipe } from '../plan/memory/predict.ts';
 import { byteSize } from '../protocol/format.ts';
 import { type Recipe, settings, settingValue } from '../protocol/recipe-schema.ts';
-
-export interface ParallelPlan {
-  readonly parallel: number;
-  /** Overrides for each run: the choices that would otherwise depend on the memory that is free when it starts. */
-  readonly fixed: readonly (readonly string[])[];
-}
+import type { ParallelPlan } from './create-sweep.ts';
 
 /** Fewer cores make a run slower than two such runs one after the other. */
 const CORES_EACH = 2;

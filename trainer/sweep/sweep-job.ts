@@ -3,48 +3,43 @@
  * early. All that decides is in the folders of the runs, so a sweep that was killed continues where it was.
  */
 
-import { existsSync } from 'node:fs';
 import { appendFile, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { writeJson, writeTextFile } from '../files/durable-file.ts';
 import type { Job } from '../job/job.ts';
 import type { JobScope } from '../job/job-scope.ts';
-import { lockHolder } from '../machine/process-lock.ts';
 import { elementAt } from '../narrow.ts';
 import { compact } from '../protocol/format.ts';
 import type { JobRequest } from '../protocol/job-messages.ts';
-import { RUN_FILES } from '../protocol/run-files.ts';
 import { describeSettings, metricKey, SWEEP_FILES, type SweepStatus, sweepCsv } from '../protocol/sweep.ts';
-import { LOCK_FILE } from '../run/run-lock.ts';
 import { readRunState } from '../run/run-state.ts';
 import { RunError } from '../run-error.ts';
-import { explainDeath, startWorkerProcess, type WorkerProcess } from '../worker/worker-process.ts';
+import type { WorkerProcess } from '../worker/worker-process.ts';
 import { type DecisionLog, openDecisions } from './decisions.ts';
-import { openSweep } from './open-sweep.ts';
+import { noSweep, openSweep } from './open-sweep.ts';
 import { readSegmentResult } from './segment-result.ts';
-import { type PlannedRun, runFolder, runRecipe, type SweepPlan, scheduleOf } from './sweep-plan.ts';
+import { sharedStatus } from './shared-status.ts';
+import { type PlannedRun, readPlan, runFolder, runRecipe, type SweepPlan, scheduleOf } from './sweep-plan.ts';
 import { type RunSteps, SweepProgress } from './sweep-progress.ts';
 import { compareValues, type Segment, type SegmentResult, SweepSchedule } from './sweep-schedule.ts';
 import { readFailures, readSweep } from './sweep-status.ts';
+import { type SweepWorkerEnd, workOnSweep } from './sweep-worker.ts';
+import { failureOf, sweepFailed, trainSegment } from './train-segment.ts';
 
 type SweepRequest = Extract<JobRequest, { kind: 'sweep' }>;
 
 export interface SweepResult extends SweepStatus {
-  readonly state: 'stopped' | 'finished';
+  /** How one of several workers ended. */
+  readonly worker?: Pick<SweepWorkerEnd, 'state' | 'progressed'>;
 }
-
-/** The fault of the values of one run; any other failure ends the sweep, which can be continued when it is fixed. */
-const OWN_FAILURES = ['loss-diverged', 'out-of-memory'];
-/** The processes of a sweep that was killed save and end by themselves. */
-const PREDECESSOR_MS = 600_000;
-const POLL_MS = 200;
 
 /** @throws RunError 'bad-sweep', 'output-not-empty', 'run-busy', or the reason why a run failed that is not its own fault */
 export async function sweepJob(request: SweepRequest, { job, context }: JobScope): Promise<SweepResult> {
-  const { sweepDir } = request;
+  const { sweepDir, worker } = request;
+  if (worker !== undefined) return workerJob(request, { job, context });
   const { plan, release } = await openSweep({ ...request, context, job });
   try {
+    if (plan.workers !== undefined) throw needsWorkers(sweepDir);
     await rm(path.join(sweepDir, SWEEP_FILES.result), { force: true });
     const isDone = await new SweepRunner(request, plan, job).run();
     return await conclude(sweepDir, isDone ? 'finished' : 'stopped');
@@ -53,10 +48,32 @@ export async function sweepJob(request: SweepRequest, { job, context }: JobScope
   }
 }
 
-async function conclude(sweepDir: string, state: SweepResult['state']): Promise<SweepResult> {
+async function workerJob({ sweepDir, worker }: SweepRequest, { job, context }: JobScope): Promise<SweepResult> {
+  const plan = await readPlan(sweepDir);
+  if (plan === undefined) throw noSweep(sweepDir);
+  if (plan.workers === undefined)
+    throw new RunError('bad-sweep', `one process trains the runs of ${sweepDir}`, `Continue it with: rowtune sweep ${sweepDir}`);
+  const { state, progressed, journal } = await workOnSweep({ sweepDir, plan, context, job, ...worker });
+  const status = await sharedStatus(sweepDir, plan, journal);
+  const told = { ...status, worker: { state, progressed } };
+  return state === 'finished' ? writeResult({ ...told, state }) : told;
+}
+
+const needsWorkers = (sweepDir: string): RunError =>
+  new RunError(
+    'bad-sweep',
+    `the runs of ${sweepDir} are trained by workers that share the folder`,
+    `Continue it with: rowtune sweep ${sweepDir} --on slurm; or start a worker here: rowtune sweep ${sweepDir} --worker`,
+  );
+
+async function conclude(sweepDir: string, state: SweepStatus['state']): Promise<SweepResult> {
   const status = await readSweep(sweepDir);
   if (status === undefined) throw new RunError('bad-sweep', `the plan of the sweep in ${sweepDir} is gone`);
-  const result = { ...status, state };
+  return writeResult({ ...status, state });
+}
+
+async function writeResult(result: SweepResult): Promise<SweepResult> {
+  const { sweepDir, state } = result;
   await writeTextFile(path.join(sweepDir, SWEEP_FILES.table), sweepCsv(result));
   if (state === 'finished') await writeJson(path.join(sweepDir, SWEEP_FILES.result), result);
   return result;
@@ -182,43 +199,28 @@ class SweepRunner {
 
   /** @returns undefined if the sweep was stopped meanwhile */
   private async train(run: PlannedRun, segment: Segment, onWorker: (worker: WorkerProcess) => void): Promise<SegmentResult | undefined> {
-    const { job, plan } = this;
-    await this.waitForPredecessor(run);
-    if (job.stop !== undefined) return undefined;
-    const recipe = runRecipe(plan, run);
-    const runDir = this.folderOf(run);
-    const pauseAfter = segment.until === 'end' ? undefined : segment.until;
-    // A folder without these two is that of a run that was killed before it began.
-    const isBegun = existsSync(path.join(runDir, RUN_FILES.recipe)) && (await readRunState(runDir)) !== undefined;
-    const context = { ...this.request.context, baseDir: plan.source.baseDir };
-    const worker = startWorkerProcess({
-      request: isBegun
-        ? { kind: 'resume', context, runDir, overrides: [], pauseAfter }
-        : { kind: 'train', context, recipe, runDir, pauseAfter },
-      threads: recipe.threads,
-      onEvent: event => {
-        if (event.type === 'log' && (event.level === 'warning' || event.level === 'error'))
-          job.log(event.level, `run ${run.id}: ${event.message}`);
-        else if (event.type === 'progress' && event.phase === 'train') this.onTraining(run, event);
-        else if (event.type === 'phase') job.note('info', `run ${run.id}: ${event.message}`);
+    const { job, plan, request } = this;
+    const { sweepDir, context } = request;
+    const outcome = await trainSegment({
+      plan,
+      run,
+      segment,
+      sweepDir,
+      context,
+      job,
+      onWorker: worker => {
+        onWorker(worker);
+        if (job.stop !== undefined) this.stopAll();
       },
-      onLine: line => job.note('debug', `run ${run.id}: ${line}`),
+      onTraining: steps => this.onTraining(run, steps),
     });
-    onWorker(worker);
-    if (job.stop !== undefined) this.stopAll();
-    const outcome = await worker.ended;
     this.onWarm();
     const result = await this.recorded(run, segment);
     if (result !== undefined) return this.report(run, segment, result);
-    if (job.stop !== undefined || this.failure !== undefined) return undefined;
-    const { last } = outcome;
-    const why = last?.type === 'failed' ? last : last === undefined ? explainDeath(outcome) : undefined;
-    if (why !== undefined && OWN_FAILURES.includes(why.code)) return this.reportFailure(run, why.message);
-    throw new RunError(
-      'sweep-failed',
-      `run ${run.id} (${describeSettings(run.settings)}) failed: ${why?.message ?? 'it ended without a result'}`,
-      `${why?.hint === undefined ? '' : `${why.hint.replace(/\.?$/, '.')} `}Then continue with: rowtune sweep ${this.request.sweepDir}`,
-    );
+    if (outcome === undefined || job.stop !== undefined || this.failure !== undefined) return undefined;
+    const why = failureOf(outcome);
+    if (why?.isOwn) return this.reportFailure(run, why.message);
+    throw sweepFailed({ run, why, sweepDir });
   }
 
   private onTraining(run: PlannedRun, { done, total }: RunSteps): void {
@@ -256,24 +258,6 @@ class SweepRunner {
     });
     this.job.log('warning', `run ${run.id} (${describeSettings(run.settings)}) failed: ${message}`);
     return { ended: true };
-  }
-
-  /** The process of a killed sweep may still be saving this run. */
-  private async waitForPredecessor(run: PlannedRun): Promise<void> {
-    const lock = path.join(this.folderOf(run), LOCK_FILE);
-    const deadline = performance.now() + PREDECESSOR_MS;
-    let isSaid = false;
-    for (let holder = lockHolder(lock); holder !== undefined && this.job.stop === undefined; holder = lockHolder(lock)) {
-      if (performance.now() > deadline)
-        throw new RunError(
-          'run-busy',
-          `process ${holder.pid} is using ${this.folderOf(run)}`,
-          'Wait for it or stop it, then continue the sweep',
-        );
-      if (!isSaid) this.job.log('info', `run ${run.id}: waiting for process ${holder.pid} of the earlier sweep to save`);
-      isSaid = true;
-      await delay(POLL_MS);
-    }
   }
 
   private stopAll(): void {

@@ -27,7 +27,18 @@ const planSchema = z.strictObject({
   mode: z.enum(['min', 'max']),
   reductionFactor: z.int().min(2),
   minEvaluations: z.int().min(1),
+  /** Runs at a time; with `workers`, the workers that were asked for. */
   parallel: z.int().min(1),
+  /**
+   * The runs are trained by workers that share the folder, on any number of machines; decisions follow the order in which
+   * results arrive. Absent: one process trains them, in an order that does not depend on timing.
+   */
+  workers: z
+    .strictObject({
+      /** A worker that has given no sign of life for so long is lost, and others take its run. */
+      lostAfterSeconds: z.number().min(1),
+    })
+    .optional(),
   runs: z
     .array(
       z.strictObject({

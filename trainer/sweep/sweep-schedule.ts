@@ -2,6 +2,9 @@
  * Which run continues next, and for how long. Pure: a decision depends on the plan and on recorded results alone, so a
  * sweep that was killed at any moment repeats its decisions and ends with the same result.
  *
+ * Two orders are possible. `next` fixes the order of results by the plan; `nextArrived` takes them as they arrive, in
+ * the order that a journal records (`sweep-journal.ts`).
+ *
  * Halving is ASHA (Li et al., "A System for Massively Parallel Hyperparameter Tuning", 2020, algorithm 2): a run is
  * promoted to the next rung when it is among the best 1/η of its rung so far; otherwise a new run starts at the lowest
  * rung. The paper decides by the results that have arrived, in whatever order. With `parallel` runs at a time, decision
@@ -54,6 +57,12 @@ interface Recorded {
   readonly result: SegmentResult;
 }
 
+/** A possible next part of a run, which has no effect until `take`. */
+interface Choice {
+  readonly segment: Segment;
+  take(): void;
+}
+
 interface Rung {
   /** Best first; failed runs last, and the earlier of two equal ones first. */
   readonly ranked: Recorded[];
@@ -79,24 +88,50 @@ export class SweepSchedule {
     return this.segments;
   }
 
+  /** The number of results so far. */
+  get arrived(): number {
+    return this.used;
+  }
+
   /** @param resultOf the result of a segment by its index in `issued`; undefined if it is not known yet */
   next(resultOf: (index: number) => SegmentResult | undefined): Decision {
     const enough = this.segments.length - this.settings.parallel + 1;
     for (;;) {
       const isKnown = this.used >= this.segments.length;
       if (this.used >= enough) {
-        const segment = this.choose() ?? (isKnown ? this.winner() : undefined);
-        if (segment !== undefined) {
-          this.segments.push(segment);
-          return { kind: 'start', segment, by: this.used };
-        }
-        if (isKnown) return { kind: 'done' };
+        const decision = this.nextArrived();
+        if (decision.kind === 'start') this.take(decision.segment);
+        if (decision.kind === 'start' || isKnown) return decision;
       }
       const result = resultOf(this.used);
       if (result === undefined) return { kind: 'wait' };
-      this.record(elementAt(this.segments, this.used), result);
-      this.used++;
+      this.arrive(this.used, result);
     }
+  }
+
+  /**
+   * The decision of the paper: by the results that have arrived, whatever their order. Nothing changes until `take`.
+   */
+  nextArrived(): Decision {
+    const isKnown = this.used >= this.segments.length;
+    const choice = this.choose() ?? (isKnown ? this.winner() : undefined);
+    if (choice !== undefined) return { kind: 'start', segment: choice.segment, by: this.used };
+    return { kind: isKnown ? 'done' : 'wait' };
+  }
+
+  /** Starts the segment of `nextArrived`. @throws Error if it is another one */
+  take({ run, until }: Segment): void {
+    const choice = this.choose() ?? (this.used >= this.segments.length ? this.winner() : undefined);
+    if (choice?.segment.run !== run || choice.segment.until !== until)
+      throw new Error(`run ${run} until ${until} is not what the results decide`);
+    choice.take();
+    this.segments.push(choice.segment);
+  }
+
+  /** Adds the result of a segment, once. @param index in `issued` */
+  arrive(index: number, result: SegmentResult): void {
+    this.record(elementAt(this.segments, index), result);
+    this.used++;
   }
 
   private record({ run, until }: Segment, result: SegmentResult): void {
@@ -121,7 +156,7 @@ export class SweepSchedule {
     return compareValues(this.settings, a.result.value, b.result.value) || a.run - b.run;
   }
 
-  private choose(): Segment | undefined {
+  private choose(): Choice | undefined {
     const { strategy, runs, reductionFactor } = this.settings;
     if (strategy === 'halving')
       for (let level = this.rungs.length - 1; level >= 0; level--) {
@@ -129,23 +164,23 @@ export class SweepSchedule {
         const best = Math.floor(ranked.length / reductionFactor);
         const next = ranked.slice(0, best).find(({ run, result }) => !result.ended && !promoted.has(run));
         if (next === undefined) continue;
-        promoted.add(next.run);
-        return { run: next.run, until: rungEvaluations(this.settings, level + 1) };
+        const segment = { run: next.run, until: rungEvaluations(this.settings, level + 1) };
+        return { segment, take: () => void promoted.add(next.run) };
       }
     if (this.started >= runs) return undefined;
-    return { run: this.started++, until: strategy === 'halving' ? rungEvaluations(this.settings, 0) : 'end' };
+    const segment = { run: this.started, until: strategy === 'halving' ? rungEvaluations(this.settings, 0) : ('end' as const) };
+    return { segment, take: () => void this.started++ };
   }
 
   /** When nothing else is left to do, the best run of the highest rung is trained to its end. */
-  private winner(): Segment | undefined {
+  private winner(): Choice | undefined {
     if (this.settings.strategy !== 'halving' || this.winners.size > 0) return undefined;
     const tried = new Set(this.segments.filter(({ until }) => until === 'end').map(({ run }) => run));
     for (const { ranked } of [...this.rungs].reverse()) {
       const best = ranked.find(({ run, result }) => result.value !== undefined && !tried.has(run));
       if (best === undefined) continue;
       if (best.result.ended) return undefined;
-      this.winners.add(best.run);
-      return { run: best.run, until: 'end' };
+      return { segment: { run: best.run, until: 'end' }, take: () => void this.winners.add(best.run) };
     }
     return undefined;
   }

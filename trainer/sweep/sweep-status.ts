@@ -1,5 +1,6 @@
 /** The state of a sweep, read from its folder while it runs or after. */
 
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { MAX_STATE_BYTES, readRegularText } from '../files/regular-file.ts';
 import { lockHolder } from '../machine/process-lock.ts';
@@ -8,47 +9,22 @@ import { metricKey, SWEEP_FILES, type SweepRun, type SweepRunState, type SweepSt
 import { readMetrics } from '../run/metrics-file.ts';
 import { summarizeRun } from '../run/run-folder.ts';
 import { LOCK_FILE } from '../run/run-lock.ts';
+import { JournalFolder } from './journal-folder.ts';
 import { evaluationsOf } from './segment-result.ts';
+import { sharedStatus } from './shared-status.ts';
+import { statusOf } from './status-of.ts';
 import { type PlannedRun, readPlan, runFolder, type SweepPlan } from './sweep-plan.ts';
-import { compareValues } from './sweep-schedule.ts';
 
 /** Undefined if the folder is not that of a sweep. @throws RunError 'bad-sweep' if its plan is damaged */
 export async function readSweep(sweepDir: string): Promise<SweepStatus | undefined> {
   const plan = await readPlan(sweepDir);
   if (plan === undefined) return undefined;
+  if (plan.workers !== undefined) return sharedStatus(sweepDir, plan, (await JournalFolder.open(sweepDir, plan)).journal);
   const failures = await readFailures(sweepDir);
   const runs = await Promise.all(plan.runs.map(run => readRun(sweepDir, plan, run, failures.get(run.id))));
-  const isFinished = await readRegularText(path.join(sweepDir, SWEEP_FILES.result), MAX_STATE_BYTES).then(
-    () => true,
-    () => false,
-  );
+  const isFinished = existsSync(path.join(sweepDir, SWEEP_FILES.result));
   const isRunning = lockHolder(path.join(sweepDir, LOCK_FILE)) !== undefined;
   return statusOf({ sweepDir, plan, runs, state: isRunning ? 'running' : isFinished ? 'finished' : 'stopped' });
-}
-
-interface StatusParts {
-  readonly sweepDir: string;
-  readonly plan: SweepPlan;
-  readonly runs: readonly SweepRun[];
-  readonly state: SweepStatus['state'];
-}
-
-function statusOf({ sweepDir, plan, runs, state }: StatusParts): SweepStatus {
-  const { name, strategy, metric, mode, parallel } = plan;
-  const sorted = [...runs].sort((a, b) => compareRuns(plan, a, b));
-  const best = sorted.find(run => run.state === 'finished' && run.value !== undefined)?.id;
-  return { sweepDir, name, state, strategy, metric, mode, parallel, runs: sorted, best };
-}
-
-/** Finished runs first, since the value of a shorter one is not comparable; then by evaluations, value and id. */
-export function compareRuns(settings: Pick<SweepPlan, 'mode'>, a: SweepRun, b: SweepRun): number {
-  const isLess = (run: SweepRun): number => Number(run.state !== 'finished');
-  return (
-    isLess(a) - isLess(b) ||
-    (a.state === 'finished' ? 0 : b.evaluations - a.evaluations) ||
-    compareValues(settings, a.value, b.value) ||
-    a.id.localeCompare(b.id)
-  );
 }
 
 async function readRun(sweepDir: string, { metric }: SweepPlan, run: PlannedRun, failure: string | undefined): Promise<SweepRun> {

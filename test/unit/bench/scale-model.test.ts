@@ -51,13 +51,18 @@ test('64 ranks train every sample once, with the same shapes', () => {
 });
 
 test('a sweep of 500 runs ends with every worker used and few evaluations', () => {
-  const sweep = { runs: 500, workers: 16, parallel: 16, reductionFactor: 3, minEvaluations: 1, evaluations: 27, seed: 2 };
+  const sweep = { runs: 500, workers: 16, order: { ahead: 16 }, reductionFactor: 3, minEvaluations: 1, evaluations: 27, seed: 2 };
   const found = simulateSweep(sweep);
   expect(found.mostAtOnce).toBe(16);
   expect(found.evaluations).toBeLessThan(0.2 * 500 * 27);
   expect(found.winnerPlace).toBeLessThan(25);
   // Decisions that wait for no straggler keep the same workers busier.
-  expect(simulateSweep({ ...sweep, parallel: 256 }).busy).toBeGreaterThan(found.busy);
+  const ahead = simulateSweep({ ...sweep, order: { ahead: 256 } });
+  expect(ahead.busy).toBeGreaterThan(found.busy);
+  const arrival = simulateSweep({ ...sweep, order: 'arrival' });
+  expect(arrival.busy).toBeGreaterThan(ahead.busy);
+  expect(arrival.mostAtOnce).toBe(16);
+  expect(arrival.winnerPlace).toBeLessThan(25);
 });
 
 test('every measurement of the cost model has its process alone', () => {

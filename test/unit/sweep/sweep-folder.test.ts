@@ -6,8 +6,10 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { SWEEP_FILES, type SweepRun, sweepCsv } from '../../../trainer/protocol/sweep.ts';
 import { openDecisions } from '../../../trainer/sweep/decisions.ts';
 import { segmentResult } from '../../../trainer/sweep/segment-result.ts';
-import { readPlan, type SweepPlan, writePlan } from '../../../trainer/sweep/sweep-plan.ts';
-import { compareRuns, readSweep } from '../../../trainer/sweep/sweep-status.ts';
+import { compareRuns } from '../../../trainer/sweep/status-of.ts';
+import { readPlan, writePlan } from '../../../trainer/sweep/sweep-plan.ts';
+import { readSweep } from '../../../trainer/sweep/sweep-status.ts';
+import { sweepPlan } from './sweep-plan-fixture.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'rowtune-sweep-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -70,22 +72,9 @@ test('finished runs are first, then those with more evaluations; the table quote
 });
 
 test('a plan reads back as it was written, and a damaged one is refused', async () => {
-  const plan: SweepPlan = {
-    version: 1,
-    name: 'spam',
-    createdAt: '2026-01-01T00:00:00Z',
-    source: { text: 'model: m', fileName: 'spam.rowtune.yaml', baseDir: '/w', overrides: [] },
-    strategy: 'halving',
-    metric: 'accuracy',
-    mode: 'max',
-    reductionFactor: 3,
-    minEvaluations: 1,
-    parallel: 2,
-    runs: [{ id: '001', settings: { r: 8 }, fixed: ['threads=1'] }],
-  };
   expect(await readPlan(folder)).toBeUndefined();
-  await writePlan(folder, plan);
-  expect(await readPlan(folder)).toEqual(plan);
+  await writePlan(folder, sweepPlan);
+  expect(await readPlan(folder)).toEqual(sweepPlan);
   expect(await readSweep(folder)).toMatchObject({ state: 'stopped', metric: 'accuracy', runs: [{ id: '001', state: 'waiting' }] });
   appendFileSync(join(folder, SWEEP_FILES.plan), ' ');
   await expect(readPlan(folder)).rejects.toMatchObject({ code: 'bad-sweep' });

@@ -5,8 +5,10 @@ import path from 'node:path';
 import { realPath } from '../../files/real-path.ts';
 import { compact, duration, table } from '../../protocol/format.ts';
 import type { JobRecord, RunInfo, RunList } from '../../protocol/rpc-messages.ts';
+import type { SweepStatus } from '../../protocol/sweep.ts';
 import type { DaemonClient } from '../../rpc/connect.ts';
 import { listRuns } from '../../run/run-folder.ts';
+import { isSweepFolder } from '../../run/sweep-folder.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { connectIfRunning } from '../daemon-client.ts';
@@ -14,8 +16,10 @@ import { finishTraining, resumeCommandOf } from '../finish-training.ts';
 import { shownPath } from '../job-command.ts';
 import { addNotesOptions, type NotesOptions, writeNotes, writesNotes } from '../run-notes-options.ts';
 import { followJob } from '../run-on-daemon.ts';
-import { followOnSlurm, slurmJobOf, stopOnSlurm } from '../slurm-training.ts';
-import { finishSweep, sweepCommandOf } from './sweep.ts';
+import { followSweepOnSlurm, stopSweepOnSlurm } from '../slurm-sweep.ts';
+import { followOnSlurm, stopOnSlurm } from '../slurm-training.ts';
+import { slurmJobOf } from '../slurm-watch.ts';
+import { finishSweep, showSweep, sweepCommandOf } from './sweep.ts';
 
 interface RunsOptions extends ShownRuns, NotesOptions {
   readonly follow?: string;
@@ -47,8 +51,8 @@ export const addRuns: AddCommand = (program, surroundings) => {
   withCommonOptions(command, examples).action((dir: string, options: RunsOptions) =>
     runCommandWork(command, surroundings, context => {
       const { follow, stop: stopped } = options;
-      if (follow !== undefined) return onSlurmOr(context, follow, followOnSlurm, followRun);
-      if (stopped !== undefined) return onSlurmOr(context, stopped, stopOnSlurm, stopRun);
+      if (follow !== undefined) return onSlurmOr(context, follow, { run: followOnSlurm, sweep: followSweepOnSlurm, daemon: followRun });
+      if (stopped !== undefined) return onSlurmOr(context, stopped, { run: stopOnSlurm, sweep: stopSweepOnSlurm, daemon: stopRun });
       return writesNotes(options) ? writeNotes(context, dir, options) : runs(context, dir, options);
     }),
   );
@@ -121,16 +125,23 @@ async function jobIn(jobs: readonly JobRecord[], runDir: string, isHere: boolean
   return jobs[folders.lastIndexOf(wanted)];
 }
 
-/** Controls a run through whoever runs it. */
-async function onSlurmOr(
-  context: CommandContext,
-  run: string,
-  ofSlurm: (context: CommandContext, runDir: string, id: string) => Promise<CommandResult>,
-  ofDaemon: (context: CommandContext, run: string) => Promise<CommandResult>,
-): Promise<CommandResult> {
-  const runDir = path.resolve(context.cwd, run);
-  const id = context.settings.remoteDaemon === undefined ? await slurmJobOf(runDir) : undefined;
-  return id === undefined ? ofDaemon(context, run) : ofSlurm(context, runDir, id);
+interface Controls {
+  readonly run: (context: CommandContext, runDir: string, id: string) => Promise<CommandResult>;
+  readonly sweep: (
+    context: CommandContext,
+    sweepDir: string,
+    id: string,
+    show: (status: SweepStatus) => Promise<CommandResult>,
+  ) => Promise<CommandResult>;
+  readonly daemon: (context: CommandContext, run: string) => Promise<CommandResult>;
+}
+
+/** Controls a run or a sweep through whoever runs it. */
+async function onSlurmOr(context: CommandContext, subject: string, { run, sweep, daemon }: Controls): Promise<CommandResult> {
+  const folder = path.resolve(context.cwd, subject);
+  const id = context.settings.remoteDaemon === undefined ? await slurmJobOf(folder) : undefined;
+  if (id === undefined) return daemon(context, subject);
+  return isSweepFolder(folder) ? sweep(context, folder, id, status => showSweep(context, status)) : run(context, folder, id);
 }
 
 const followRun = (context: CommandContext, run: string): Promise<CommandResult> =>

@@ -17,23 +17,29 @@ import { detachTraining, type TrainingStart, trainOnDaemon } from '../daemon-tra
 import { shownPath, withOverrides } from '../job-command.ts';
 import { readRecipe } from '../read-recipe.ts';
 import { runWorker } from '../run-worker.ts';
+import { continueSweepOnSlurm, sweepOnSlurm, workAsSweepWorker } from '../slurm-sweep.ts';
 import { countStates, sweepTable } from '../sweep-table.ts';
-import { type WhereOptions, withWhereOptions } from './train.ts';
+import { type OnSlurmOptions, type WhereOptions, withSlurmOptions, withWhereOptions } from './train.ts';
 
-interface SweepOptions extends WhereOptions {
+interface SweepOptions extends WhereOptions, OnSlurmOptions {
   readonly status?: boolean;
+  /** The name of this worker, if it has one. */
+  readonly worker?: string | true;
   readonly csv?: string;
 }
 
 export const addSweep: AddCommand = (program, surroundings) => {
-  const command = withWhereOptions(
-    withOverrides(
-      program
-        .command('sweep')
-        .description('train a recipe once for each choice in its sweep section; Ctrl-C stops and saves')
-        .argument('<recipe>', 'a recipe with a sweep section, or the folder of a sweep to continue it'),
+  const command = withSlurmOptions(
+    withWhereOptions(
+      withOverrides(
+        program
+          .command('sweep')
+          .description('train a recipe once for each choice in its sweep section; Ctrl-C stops and saves')
+          .argument('<recipe>', 'a recipe with a sweep section, or the folder of a sweep to continue it'),
+      ),
     ),
   )
+    .option('--worker [name]', 'work on the folder of a sweep of several workers, until nothing is left for this process')
     .option('--status', 'only show the runs of a sweep folder')
     .option('--csv <file>', 'also write the table to a CSV file');
   const examples = [
@@ -41,6 +47,7 @@ export const addSweep: AddCommand = (program, surroundings) => {
     "rowtune sweep spam.rowtune.yaml 'sweep.over.learning_rate=[1e-4, 1e-3]'",
     'rowtune sweep runs/spam-sweep',
     'rowtune sweep runs/spam-sweep --status',
+    'rowtune sweep spam.rowtune.yaml --on slurm --profile gpu-node.yaml',
   ];
   withCommonOptions(command, examples).action((subject: string, overrides: string[], options: SweepOptions) =>
     runCommandWork(command, surroundings, context => sweep(context, subject, overrides, options)),
@@ -64,6 +71,16 @@ async function sweep(
       exitStatus: EXIT.usage,
       hint: `Start a new sweep of the recipe, or continue this one without overrides: rowtune sweep ${subject}`,
     });
+  const showStatusOf = (status: SweepStatus): Promise<CommandResult> => showSweep(context, status, options);
+  if (options.worker !== undefined) {
+    if (!isFolder) throw notASweep(subject);
+    return workAsSweepWorker(context, folder, options.worker === true ? undefined : options.worker, showStatusOf);
+  }
+  if (options.on !== undefined) {
+    const { profile, detach = false } = options;
+    if (isFolder) return continueSweepOnSlurm(context, folder, { profile, detach }, showStatusOf);
+    return sweepOnSlurm(context, subject, overrides, { profile, detach }, showStatusOf);
+  }
   return isFolder ? continueSweep(context, folder, options) : startSweep(context, subject, overrides, options);
 }
 
@@ -71,16 +88,19 @@ async function showStatus(context: CommandContext, subject: string, folder: stri
   const client = context.settings.remoteDaemon === undefined ? undefined : await connectIfRunning(context);
   try {
     const status = client === undefined ? await readSweep(folder) : await client.request('readSweep', { sweepDir: folder });
-    if (status) return await show(context, status, options);
+    if (status) return await showSweep(context, status, options);
   } finally {
     client?.close();
   }
-  throw new CliError(`${subject} is not the folder of a sweep`, {
+  throw notASweep(subject);
+}
+
+const notASweep = (subject: string): CliError =>
+  new CliError(`${subject} is not the folder of a sweep`, {
     code: 'sweep-missing',
     exitStatus: EXIT.usage,
     hint: 'Give the folder that rowtune sweep printed, for example runs/spam-sweep.',
   });
-}
 
 async function startSweep(
   context: CommandContext,
@@ -149,12 +169,17 @@ export async function finishSweep(
   options: Pick<SweepOptions, 'csv'> = {},
 ): Promise<CommandResult> {
   const status = checkResult('sweep', value);
-  const result = await show(context, status, options);
+  const result = await showSweep(context, status, options);
   if (status.state !== 'finished') context.terminal.say('info', `continue it with: ${sweepCommandOf(status.sweepDir, context.cwd)}`);
   return result;
 }
 
-async function show({ terminal, cwd }: CommandContext, status: SweepStatus, { csv }: Pick<SweepOptions, 'csv'>): Promise<CommandResult> {
+/** Prints the table of a sweep. */
+export async function showSweep(
+  { terminal, cwd }: CommandContext,
+  status: SweepStatus,
+  { csv }: Pick<SweepOptions, 'csv'> = {},
+): Promise<CommandResult> {
   terminal.print(sweepTable(status, folder => shownPath(folder, cwd)));
   terminal.say('info', `${status.state}, ${countStates(status)}`);
   if (csv !== undefined) {

@@ -1,0 +1,94 @@
+/** Writes the plan of a new sweep into its folder: the values of every run, each checked as the recipe that it will be. */
+import { readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { makeFolder } from '../files/durable-folder.ts';
+import type { RecipeSource } from '../protocol/job-messages.ts';
+import type { Recipe } from '../protocol/recipe-schema.ts';
+import { SWEEP_FILES } from '../protocol/sweep.ts';
+import { requireUsableOutput } from '../run/begin-run.ts';
+import { LOCK_FILE, takeRunLock } from '../run/run-lock.ts';
+import { RunError } from '../run-error.ts';
+import { runRecipe, type SweepPlan, sweepRecipe, sweepRuns, writePlan } from './sweep-plan.ts';
+
+export interface ParallelPlan {
+  readonly parallel: number;
+  /** Overrides for each run: the choices that would otherwise depend on the memory that is free when it starts. */
+  readonly fixed: readonly (readonly string[])[];
+}
+
+type PlanWorkers = (
+  recipes: readonly Recipe[],
+  /** The number of runs at a time that the recipe sets. */
+  wanted: number | undefined,
+) => Promise<ParallelPlan & Pick<SweepPlan, 'workers'>>;
+
+/** @throws RunError 'bad-sweep' if the values of a run do not fit; 'output-not-empty' if the folder contains something */
+export async function writeNewPlan(sweepDir: string, source: RecipeSource, planWorkers: PlanWorkers): Promise<SweepPlan> {
+  await requireEmpty(sweepDir);
+  const recipe = sweepRecipe(source);
+  const { strategy = 'grid', metric = 'loss', mode = 'min', reduction_factor = 3, min_evaluations = 1 } = recipe.sweep;
+  const values = sweepRuns(recipe);
+  const digits = Math.max(3, String(values.length).length);
+  const own = { text: source.text, fileName: source.fileName, baseDir: source.baseDir, overrides: [...(source.overrides ?? [])] };
+  const named = { source: own, name: recipe.name ?? path.basename(sweepDir) };
+  const runs = values.map((settings, index) => ({ id: String(index + 1).padStart(digits, '0'), settings: { ...settings }, fixed: [] }));
+  // Every recipe is checked before anything runs.
+  const recipes = runs.map(run => runRecipe(named, run));
+  const { parallel, fixed, workers } = await planWorkers(recipes, recipe.sweep.parallel);
+  const plan: SweepPlan = {
+    version: 1,
+    ...named,
+    createdAt: new Date().toISOString(),
+    strategy,
+    metric,
+    mode,
+    reductionFactor: reduction_factor,
+    minEvaluations: min_evaluations,
+    parallel,
+    ...(workers && { workers }),
+    runs: runs.map((run, index) => ({ ...run, fixed: [...(fixed[index] ?? [])] })),
+  };
+  await writePlan(sweepDir, plan);
+  return plan;
+}
+
+async function requireEmpty(sweepDir: string): Promise<void> {
+  const present = (await readdir(sweepDir)).filter(name => name !== LOCK_FILE);
+  if (present.length === 0) return;
+  const isSweep = present.includes(SWEEP_FILES.plan);
+  throw new RunError(
+    'output-not-empty',
+    isSweep ? `${sweepDir} already contains a sweep` : `the output folder ${sweepDir} is not empty`,
+    `${isSweep ? `Continue it with: rowtune sweep ${sweepDir}. Or choose` : 'Choose'} another output_dir`,
+  );
+}
+
+/** A sweep whose runs workers on several machines will train. */
+export interface SharedSweepParams {
+  readonly sweepDir: string;
+  readonly source: RecipeSource;
+  /** Workers at a time, if the recipe does not say; never more than there are runs. */
+  readonly parallel: number;
+  readonly lostAfterSeconds: number;
+  /** Overrides for every run. */
+  readonly fixed: readonly string[];
+}
+
+/**
+ * Makes the folder of such a sweep. Nothing is estimated: its machines may be others than this one.
+ * @throws RunError 'bad-sweep' if the values of a run do not fit; 'output-not-empty' if the folder contains something
+ */
+export async function createSharedSweep({ sweepDir, source, parallel, lostAfterSeconds, fixed }: SharedSweepParams): Promise<SweepPlan> {
+  await requireUsableOutput(sweepDir);
+  await makeFolder(sweepDir);
+  const release = takeRunLock(sweepDir, () => undefined);
+  try {
+    return await writeNewPlan(sweepDir, source, async (recipes, wanted) => ({
+      parallel: Math.min(wanted ?? parallel, recipes.length),
+      fixed: recipes.map(() => fixed),
+      workers: { lostAfterSeconds },
+    }));
+  } finally {
+    release();
+  }
+}

@@ -1,0 +1,89 @@
+/** The state of a sweep that workers on several machines train, from its journal and their signs of life. */
+import { stat } from 'node:fs/promises';
+import { elementAt } from '../narrow.ts';
+import type { SweepRun, SweepStatus } from '../protocol/sweep.ts';
+import { readRunState } from '../run/run-state.ts';
+import { statusOf } from './status-of.ts';
+import type { Part, SweepJournal } from './sweep-journal.ts';
+import { type PlannedRun, runFolder, type SweepPlan } from './sweep-plan.ts';
+import { readSigns, signFile, type WorkerSign } from './worker-signs.ts';
+
+export async function sharedStatus(sweepDir: string, plan: SweepPlan, journal: SweepJournal): Promise<SweepStatus> {
+  const signs = await readSigns(sweepDir);
+  const alive = await aliveWorkers(sweepDir, plan, signs);
+  const newest = new Map<number, Readonly<Part>>();
+  const results = new Map<number, Readonly<Part>>();
+  for (const part of journal.parts) {
+    newest.set(part.segment.run, part);
+    if (part.result !== undefined) results.set(part.segment.run, part);
+  }
+  const runs = await Promise.all(
+    plan.runs.map((run, index) => {
+      const part = newest.get(index);
+      const isRunning = part?.holder !== undefined && alive.has(part.holder);
+      const worker = part?.holder ?? results.get(index)?.result?.worker;
+      return runOf({
+        sweepDir,
+        run,
+        part,
+        done: results.get(index),
+        isRunning,
+        sign: worker === undefined ? undefined : signs.get(worker),
+      });
+    }),
+  );
+  const isDone = journal.propose('').kind === 'done';
+  return statusOf({ sweepDir, plan, runs, state: isDone ? 'finished' : alive.size > 0 ? 'running' : 'stopped' });
+}
+
+/** By the age of their newest sign, on the clock of the disk: good enough to be shown. */
+async function aliveWorkers(sweepDir: string, plan: SweepPlan, signs: ReadonlyMap<string, WorkerSign>): Promise<ReadonlySet<string>> {
+  const lostAfterMs = 1000 * (plan.workers?.lostAfterSeconds ?? 0);
+  const found = await Promise.all(
+    [...signs].map(async ([worker, { ended }]): Promise<readonly string[]> => {
+      if (ended) return [];
+      const seen = await stat(signFile(sweepDir, worker)).catch(() => undefined);
+      return seen !== undefined && Date.now() - seen.mtimeMs < lostAfterMs ? [worker] : [];
+    }),
+  );
+  return new Set(found.flat());
+}
+
+interface RunParts {
+  readonly sweepDir: string;
+  readonly run: PlannedRun;
+  /** The newest part that was started. */
+  readonly part: Readonly<Part> | undefined;
+  /** The newest one with a result. */
+  readonly done: Readonly<Part> | undefined;
+  readonly isRunning: boolean;
+  /** The newest sign of the worker that has it or had it last. */
+  readonly sign: WorkerSign | undefined;
+}
+
+async function runOf({ sweepDir, run: { id, settings }, part, done, isRunning, sign }: RunParts): Promise<SweepRun> {
+  const runDir = runFolder(sweepDir, { id });
+  const { value, failure, evaluations = 0, step = 0, totalSteps = 0, loss } = done?.result ?? {};
+  const state = isRunning ? 'running' : stateOf(part, done);
+  const now = isRunning ? await readRunState(runDir) : undefined;
+  return {
+    id,
+    runDir,
+    settings,
+    state,
+    value,
+    evaluations,
+    step: Math.max(step, now?.step ?? 0),
+    totalSteps: now?.totalSteps ?? totalSteps,
+    loss: now?.loss ?? loss,
+    failure: failure ?? (part?.problems.length ? elementAt(part.problems, -1) : undefined),
+    node: sign?.node,
+    log: sign?.log,
+  };
+}
+
+function stateOf(part: Readonly<Part> | undefined, done: Readonly<Part> | undefined): SweepRun['state'] {
+  if (part === undefined) return 'waiting';
+  if (done?.result?.failure !== undefined) return 'failed';
+  return done?.result?.ended && done === part ? 'finished' : 'paused';
+}
