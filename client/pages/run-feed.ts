@@ -5,9 +5,10 @@
  */
 
 import { messageOf } from '../../trainer/protocol/error-facts.ts';
-import type { JobEvent, JobRecord, RunInfo } from '../../trainer/protocol/rpc-messages.ts';
+import type { JobEvent, JobRecord, RunInfo, TailedFile } from '../../trainer/protocol/rpc-messages.ts';
 import { KEPT_LOG_LINES, PATCH_LINES, type RunOverview, type RunPatch, type ShownJob } from '../../trainer/protocol/view/run.ts';
 import { isTraining } from '../daemon/job-store.ts';
+import { answersPatch } from './answer-lines.ts';
 import { metricsPatch } from './metric-lines.ts';
 import type { PageServices } from './page-services.ts';
 import { parseCoverage, parseEvaluation, parseMemory, parseRanks, parseRecipeFile, parseSummary } from './run-files.ts';
@@ -23,12 +24,21 @@ export type FeedServices = Pick<PageServices, 'isRemote' | 'daemon' | 'jobs' | '
 export interface FeedParams {
   readonly runDir: string;
   readonly services: FeedServices;
-  /** Whether log lines are wanted too. */
+  /** Whether log lines and answers to held-out prompts are wanted too. */
   readonly withLog: boolean;
   readonly onPatch: (patch: RunPatch) => void;
   /** Reports why the run can't be read; empty when it can again. */
   readonly onTrouble?: (message: string) => void;
 }
+
+/** The patch of lines that were added to a file. */
+const patchOf = {
+  metrics: metricsPatch,
+  answers: answersPatch,
+  log: (lines, reset) => ({ type: 'log', reset, lines: lines.slice(-KEPT_LOG_LINES) }),
+} as const satisfies Partial<Record<TailedFile, (lines: readonly string[], reset: boolean) => RunPatch>>;
+
+type LinesFile = keyof typeof patchOf;
 
 interface Place {
   from: number;
@@ -48,6 +58,7 @@ export class RunFeed {
   private job: JobRecord | undefined;
   private metrics = start();
   private log = start();
+  private answers = start();
   private readonly files = {
     recipe: new WholeFile('recipe'),
     coverage: new WholeFile('coverage'),
@@ -88,6 +99,7 @@ export class RunFeed {
     this.beginning++;
     this.metrics = start();
     this.log = start();
+    this.answers = start();
     this.sent.clear();
     this.trouble = '';
     this.poke();
@@ -166,7 +178,7 @@ export class RunFeed {
       return isWanted;
     };
     // These positions belong to this start: a later start has its own, which an older look must not move.
-    const { source, metrics, log } = this;
+    const { source, metrics, log, answers } = this;
     // State is read before lines: if it says that the run ended, all lines are there.
     this.info = await source.info();
     if (!this.info) {
@@ -179,7 +191,9 @@ export class RunFeed {
     this.once('overview', JSON.stringify({ ...overview, ageSeconds: 0 }), () => post({ type: 'overview', overview }));
     await this.sendFiles(source, post);
     await this.sendLines(source, 'metrics', metrics, post);
-    if (this.params.withLog) await this.sendLines(source, 'log', log, post);
+    if (!this.params.withLog) return;
+    await this.sendLines(source, 'answers', answers, post);
+    await this.sendLines(source, 'log', log, post);
   }
 
   private async sendFiles(source: RunSource, post: (patch: RunPatch) => boolean): Promise<void> {
@@ -221,13 +235,12 @@ export class RunFeed {
   }
 
   /** Reads to the end; sends a patch when it is full or the file ends. */
-  private async sendLines(source: RunSource, file: 'metrics' | 'log', place: Place, post: (patch: RunPatch) => boolean): Promise<void> {
+  private async sendLines(source: RunSource, file: LinesFile, place: Place, post: (patch: RunPatch) => boolean): Promise<void> {
     let reset = !place.isBegun;
     let lines: string[] = [];
     const flush = (): boolean => {
       if (lines.length === 0 && !reset) return true;
-      const kept = file === 'log' ? lines.slice(-KEPT_LOG_LINES) : lines;
-      const isSent = post(file === 'metrics' ? metricsPatch(kept, reset) : { type: 'log', reset, lines: kept });
+      const isSent = post(patchOf[file](lines, reset));
       lines = [];
       reset = false;
       place.isBegun = true;
@@ -248,7 +261,7 @@ export class RunFeed {
       place.from = page.next;
       place.version = page.version;
       more = page.more;
-      if (file === 'metrics' && lines.length >= PATCH_LINES && !flush()) return;
+      if (file !== 'log' && lines.length >= PATCH_LINES && !flush()) return;
     }
     flush();
   }

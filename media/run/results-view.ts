@@ -2,34 +2,28 @@
 import { counted, grouped, percent } from '../../trainer/protocol/format.ts';
 import type { ForgettingView } from '../../trainer/protocol/view/run.ts';
 import { element, fill } from '../shared/element.ts';
-import {
-  type AnswerRow,
-  forgettingRows,
-  type LabelRow,
-  labelRows,
-  labelSentence,
-  type ResultRow,
-  type Results,
-  resultsOf,
-} from './results.ts';
+import { createAnswersView } from './answers-view.ts';
+import { forgettingRows, type LabelRow, labelRows, labelSentence, type ResultRow, type Results, resultsOf } from './results.ts';
 import type { View } from './view.ts';
 
 /** A table of more labels has no room for one column each. */
 const MAX_COLUMNS = 20;
 
 export function createResultsView(): View {
-  const root = element('div', { class: 'results' });
+  const root = element('div', {});
+  const answers = createAnswersView();
   let shown = '';
   return {
-    element: root,
+    element: element('div', { class: 'results' }, root, answers.element),
     update: model => {
+      answers.update(model);
       const results = resultsOf(model);
       const forgetting = model.summary?.forgetting;
       const now = JSON.stringify([results, forgetting]);
       if (now === shown) return;
       shown = now;
       const general = forgetting ? [generalText(forgetting)] : [];
-      if (results) fill(root, measures(results), ...answers(results.answers), ...labels(results), ...general);
+      if (results) fill(root, measures(results), ...labels(results), ...general);
       else if (forgetting) fill(root, ...general);
       else fill(root, element('p', { class: 'hint' }, 'No evaluation yet. Set data.eval or val_size in the recipe to evaluate.'));
     },
@@ -63,21 +57,6 @@ function measure({ label, before, after, change, isBetter }: ResultRow): HTMLEle
     element('td', { class: 'number' }, element('strong', {}, after)),
     element('td', { class: `number ${look}`, title: look === '' ? undefined : look }, change),
   );
-}
-
-/** Folded, because answers are long. */
-function answers(rows: readonly AnswerRow[]): HTMLElement[] {
-  if (rows.length === 0) return [];
-  const text = (value: string | undefined): HTMLElement => element('td', { class: 'answer' }, value ?? '–');
-  const row = ({ prompt, reference, before, after, scores }: AnswerRow): HTMLElement =>
-    element('tr', {}, text(prompt), text(reference), text(before), text(after), element('td', {}, scores));
-  const table = element(
-    'table',
-    { class: 'data' },
-    head(['Prompt', 'Expected', 'Before', 'Now', 'Checks']),
-    element('tbody', {}, rows.map(row)),
-  );
-  return [element('details', {}, element('summary', {}, `Answers to ${counted(rows.length, 'held-out prompt')}`), table)];
 }
 
 function labels({ labels: found, samples = 0 }: Results): HTMLElement[] {

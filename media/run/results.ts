@@ -1,6 +1,6 @@
 /** Results of a run on held-out data, before and after, and its confusion matrix. Pure. */
 import { grouped, percent } from '../../trainer/protocol/format.ts';
-import type { AnswerView, EvaluationView, ForgettingView } from '../../trainer/protocol/view/run.ts';
+import type { EvaluationView, ForgettingView } from '../../trainer/protocol/view/run.ts';
 import { evaluationNames, formatOf, isBetterLow, measureOf, shortLabelOf } from '../shared/metric-names.ts';
 import type { RunModel } from '../shared/run-model.ts';
 
@@ -24,18 +24,6 @@ export interface Results {
   readonly rows: readonly ResultRow[];
   /** Only for a task with labels. */
   readonly labels?: { readonly after: Labels; readonly before: Labels | undefined };
-  /** Only with eval_generation. */
-  readonly answers: readonly AnswerRow[];
-}
-
-/** A held-out prompt with what was written to it. */
-export interface AnswerRow {
-  readonly prompt: string;
-  readonly reference: string;
-  readonly before: string | undefined;
-  readonly after: string | undefined;
-  /** "Exact answers 1, ROUGE-L 0.5": those of the newest answer. */
-  readonly scores: string;
 }
 
 /** Undefined before the first evaluation. During a run, the newest evaluation is used instead of the last. */
@@ -63,22 +51,7 @@ export function resultsOf({ history, summary, evaluation }: Pick<RunModel, 'hist
       ),
     ),
     labels: after?.labels && { after: after.labels, before: before?.labels },
-    answers: answerRows(before?.answers, after?.answers),
   };
-}
-
-/** Both evaluations answer the same prompts in the same order; where they do not, the newest stand alone. */
-function answerRows(before: readonly AnswerView[] = [], after: readonly AnswerView[] = []): AnswerRow[] {
-  const shown = after.length > 0 ? after : before;
-  return shown.map(({ prompt, reference, answer, scores }, i) => ({
-    prompt,
-    reference,
-    before: before[i]?.prompt === prompt ? before[i]?.answer : undefined,
-    after: after.length > 0 ? answer : undefined,
-    scores: Object.entries(scores)
-      .map(([name, score]) => `${shortLabelOf(`eval_${name}`)} ${formatOf(name)(score)}`)
-      .join(', '),
-  }));
 }
 
 function resultRow(name: string, before: number | undefined, after: number | undefined): ResultRow {

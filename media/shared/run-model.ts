@@ -15,6 +15,7 @@ import type {
 } from '../../trainer/protocol/view/run.ts';
 import { LogLines } from './log-lines.ts';
 import { MetricHistory } from './series/metric-history.ts';
+import { WrittenAnswers } from './written-answers.ts';
 
 export class RunModel {
   /** Its display name, if the folder name alone is ambiguous. */
@@ -33,6 +34,7 @@ export class RunModel {
   secondsLeft: number | undefined;
   readonly history = new MetricHistory();
   readonly log = new LogLines();
+  readonly answers = new WrittenAnswers();
 
   apply(patch: RunPatch): void {
     switch (patch.type) {
@@ -65,6 +67,9 @@ export class RunModel {
         return;
       case 'metrics':
         this.history.append(patch);
+        return;
+      case 'answers':
+        this.answers.append(patch);
         return;
       case 'log':
         this.log.append(patch);

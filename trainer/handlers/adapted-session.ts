@@ -19,7 +19,7 @@ export interface AdaptedSessionParams {
   readonly adapter: Adapter | undefined;
   readonly shapes: readonly BatchShape[];
   /** Present if answers are written. */
-  readonly answers?: Pick<AnswerWriter, 'model' | 'tokens'> | undefined;
+  readonly answers?: Pick<AnswerWriter, 'model' | 'tokens' | 'slots'> | undefined;
 }
 
 /** Returns the result of `use` with a session of the evaluation program. @throws AdapterError */
@@ -34,7 +34,7 @@ export async function withAdapted<T>(params: AdaptedSessionParams, use: (session
     const report = job.progress('load', task.model.parameters.length, 'tensors');
     const model = weightStream(task.model, weights, { onTensor: done => report(done), storage: attachment.storage });
     await loadVariables(session, { model, attachment, start });
-    if (answers) await session.load(emptyCache(answers.model, answers.tokens));
+    if (answers) await session.load(emptyCache(answers.model, answers.tokens, answers.slots));
     return await use(session);
   } finally {
     await session.dispose();

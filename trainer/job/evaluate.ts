@@ -66,17 +66,25 @@ export interface Evaluator {
 /** Writes and checks answers to held-out prompts, by signatures of decoding that the program has in addition. */
 export interface AnswerWriter {
   readonly model: CausalModel;
-  /** Tokens that the cache of keys and values has room for. */
+  /** Tokens of an answer and its prompt that the cache of keys and values has room for. */
   readonly tokens: number;
+  /** Answers that are written at the same time. */
+  readonly slots: number;
   /** Undefined if the job was stopped meanwhile. */
-  readonly write: (scope: Omit<EvaluateParams, 'evaluator'>) => Promise<AnswerResult | undefined>;
+  readonly write: (scope: Omit<EvaluateParams, 'evaluator' | 'onAnswers'>) => Promise<AnswerResult | undefined>;
 }
 
+/** `answers` are all of them; a result shows some. */
 export type AnswerResult = Required<Pick<Evaluation, 'measures' | 'answers'>>;
+
+/** Answers that a result shows, and the characters of each text: evaluations are stored in checkpoints and sent to pages. */
+const SHOWN = { answers: 8, characters: 1000 };
 
 export interface EvaluateParams extends Pick<JobScope, 'job' | 'ranks'> {
   readonly session: Session;
   readonly evaluator: Evaluator;
+  /** Receives all answers of a complete evaluation. */
+  readonly onAnswers?: (answers: readonly AnswerView[]) => Promise<void>;
 }
 
 /** Undefined if the job was stopped meanwhile. With several processes, each evaluates some of the batches; the result is that of one. */
@@ -87,14 +95,22 @@ export async function evaluate(params: EvaluateParams): Promise<Evaluation | und
   const started = performance.now();
   const written = await evaluator.answers.write(params);
   if (!written || job.stop) return undefined;
+  await params.onAnswers?.(written.answers);
   const own = (performance.now() - started) / 1000;
   return {
     ...found,
     measures: { ...found.measures, ...written.measures },
-    answers: written.answers,
+    answers: written.answers.slice(0, SHOWN.answers).map(shortened),
     seconds: found.seconds + (ranks ? ranks.first(own) : own),
   };
 }
+
+const shortened = ({ prompt, reference, answer, scores }: AnswerView): AnswerView => ({
+  prompt: prompt.slice(-SHOWN.characters),
+  reference: reference.slice(0, SHOWN.characters),
+  answer: answer.slice(0, SHOWN.characters),
+  scores,
+});
 
 async function evaluateAlone(params: EvaluateParams): Promise<Evaluation | undefined> {
   const { session, evaluator, job } = params;

@@ -5,7 +5,7 @@
 
 import { type MethodName, methodCatalog } from '../catalog/methods.ts';
 import { hasOneOutput, objectiveCatalog } from '../catalog/objectives.ts';
-import { answerRoom, decodeTraces } from '../generate/decode-program.ts';
+import { answerRoom, type DecodeProgramParams, decodeTraces, slotsOf } from '../generate/decode-program.ts';
 import type { Parts } from '../graph/graph.ts';
 import { assemble, type Program, type Signature, type Traced } from '../graph/program.ts';
 import { type RecomputePolicy, sqrtBlocks } from '../graph/recompute.ts';
@@ -37,6 +37,9 @@ export interface PlanHeaders {
 }
 
 /** Facts about the data. */
+/** The size of a cache of keys and values: tokens of each text, and texts. */
+export type AnswerCache = Required<Pick<DecodeProgramParams, 'tokens' | 'slots'>>;
+
 export interface DataFacts {
   /** With a head for the labels of the data. */
   readonly model: AnyModel;
@@ -44,8 +47,8 @@ export interface DataFacts {
   /** The shapes of all batches. */
   readonly trainShapes: readonly BatchShape[];
   readonly evalShapes: readonly BatchShape[];
-  /** Tokens that the cache of keys and values has room for, if evaluations write answers. */
-  readonly answerTokens?: number | undefined;
+  /** The cache of keys and values, if evaluations write answers. */
+  readonly answerCache?: AnswerCache | undefined;
 }
 
 export interface PlanFacts {
@@ -88,8 +91,8 @@ export interface RunPlan extends PlannedModel {
   readonly parts?: Parts | undefined;
   readonly trainShapes: readonly BatchShape[];
   readonly evalShapes: readonly BatchShape[];
-  /** Tokens of the cache of keys and values, if evaluations write answers. */
-  readonly answerTokens: number | undefined;
+  /** The cache of keys and values, if evaluations write answers. */
+  readonly answerCache: AnswerCache | undefined;
   /** The signatures by which an evaluation writes answers; none if it does not. */
   readonly answerTraces: () => Readonly<Record<string, Traced>>;
   /** Everything that the run compiles, at this level. */
@@ -141,9 +144,9 @@ export function planMethod(facts: PlanFacts, model: AnyModel, method: MethodName
     parts: facts.parts ?? (recipe.processes > 1 ? { count: recipe.processes, own: 0 } : undefined),
   };
   const whole: PlannedModel = { model, task, attachment };
-  const answerTokens = data ? data.answerTokens : mostAnswerTokens(recipe, model);
+  const answerCache = data ? data.answerCache : largestCache(recipe, model);
   const answerTraces = (): Readonly<Record<string, Traced>> =>
-    answerTokens === undefined || model.kind !== 'causal' ? {} : decodeTraces({ model, ...attachment, tokens: answerTokens });
+    answerCache === undefined || model.kind !== 'causal' ? {} : decodeTraces({ model, ...attachment, ...answerCache });
   const placeFirst = (to: AnyModel): Attachment => placeTrained(attach(to, firstSelection(to, method, settings)), to, precision);
   return {
     ...whole,
@@ -157,7 +160,7 @@ export function planMethod(facts: PlanFacts, model: AnyModel, method: MethodName
     recompute: facts.recompute ?? recipe.recompute,
     trainShapes,
     evalShapes,
-    answerTokens,
+    answerCache,
     answerTraces,
     program: recompute => trainProgram({ ...whole, ...training, recompute, trainShapes, evalShapes, further: answerTraces() }),
     passesOf: shape => trainPasses(task, shape),
@@ -233,14 +236,12 @@ function fullBatch(recipe: Recipe, model: AnyModel, { rowsPerSample = 1 }: Task)
   return { batch, tokens, targets: model.kind === 'causal' ? batch * (tokens - 1) : batch };
 }
 
-/** Room for the longest prompt of `max_length` tokens with its answer; undefined if no evaluation writes answers. */
-function mostAnswerTokens(
-  { eval_generation: answers, max_length: prompt, data, val_size: validation }: Recipe,
-  model: AnyModel,
-): number | undefined {
+/** Room for prompts of `max_length` tokens with their answers; undefined if no evaluation writes answers. */
+function largestCache(recipe: Recipe, model: AnyModel): AnswerCache | undefined {
+  const { eval_generation: answers, max_length: prompt, data, val_size: validation, per_device_eval_batch_size: batch } = recipe;
   const isWritten = answers.checks.length > 0 && (data.eval.length > 0 || validation > 0);
   if (!isWritten || model.kind !== 'causal') return undefined;
-  return answerRoom(prompt, answers.max_new_tokens, model);
+  return { tokens: answerRoom(prompt, answers.max_new_tokens, model), slots: slotsOf(model, Math.min(batch, answers.max_samples)) };
 }
 
 /** The batch of an evaluation at the length of a training batch. */

@@ -218,8 +218,8 @@ export interface TailParams {
   readonly version?: string;
 }
 
-/** The files of a run that can be read line by line; the first two grow. */
-export const TAILED_FILES = ['metrics', 'log', 'recipe', 'coverage', 'memory', 'evaluation', 'summary', 'byRank'] as const;
+/** The files of a run that can be read line by line; the first three grow. */
+export const TAILED_FILES = ['metrics', 'log', 'answers', 'recipe', 'coverage', 'memory', 'evaluation', 'summary', 'byRank'] as const;
 export type TailedFile = (typeof TAILED_FILES)[number];
 
 export interface TailResult {

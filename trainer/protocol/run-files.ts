@@ -20,6 +20,8 @@ export const RUN_FILES = {
   memory: 'memory.json',
   /** The newest evaluation during training, and that of the original model. */
   evaluation: 'evaluation.json',
+  /** Every answer to a held-out prompt, with its checks, evaluation by evaluation. */
+  answers: 'answers.jsonl',
   scores: 'scores.safetensors',
   /** The log-probabilities of the answers under the base model. */
   reference: 'reference.safetensors',

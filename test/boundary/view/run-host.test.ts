@@ -99,7 +99,7 @@ describe('a finished run', () => {
     expect(isWhole(model, trained)).toBe(true);
     expect(model.log.entries.length).toBe(entries);
     expect(new Set(page.posted.map(({ type }) => type))).toEqual(
-      new Set(['overview', 'recipe', 'coverage', 'memory', 'evaluation', 'summary', 'metrics', 'log']),
+      new Set(['overview', 'recipe', 'coverage', 'memory', 'answers', 'evaluation', 'summary', 'metrics', 'log']),
     );
   });
 

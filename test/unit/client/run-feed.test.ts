@@ -8,6 +8,8 @@ import { until } from '../../support/until.ts';
 
 const RUN = '/runs/spam';
 const LINES = [1, 2, 3].map(step => JSON.stringify({ step, epoch: 0, loss: 1 / step }));
+const ANSWER = { step: 2, prompt: 'Hi', reference: 'Hello', answer: 'x'.repeat(9000), scores: { json: 0 } };
+const ANSWERS = [JSON.stringify(ANSWER), '{"step": 3}', 'half of a li'];
 
 /** The daemon of another machine, whose answers `onRequest` may hold back. */
 function remoteServices(onRequest: (name: string, file: string | undefined) => Promise<void>) {
@@ -29,7 +31,7 @@ function remoteServices(onRequest: (name: string, file: string | undefined) => P
           },
         ],
       };
-    const lines = params.file === 'metrics' ? LINES.slice(params.from) : [];
+    const lines = (params.file === 'metrics' ? LINES : params.file === 'answers' ? ANSWERS : []).slice(params.from);
     return { lines, next: (params.from ?? 0) + lines.length, version: 'one', more: false, rewound: false };
   };
   return { ...testServices(), isRemote: () => true, daemon: async () => ({ request }) as unknown as DaemonClient };
@@ -53,6 +55,8 @@ test('all lines come after the second beginning', async () => {
   feed.dispose();
   expect(begins).toBe(1);
   expect(steps()).toEqual([1, 2, 3]);
+  const answers = patches.flatMap(patch => (patch.type === 'answers' ? patch.answers : []));
+  expect(answers).toEqual([{ ...ANSWER, answer: 'x'.repeat(2000) }]);
 });
 
 test.each([

@@ -1,5 +1,5 @@
 /** Evaluations that write answers to held-out prompts: in a run, after it, and by several objectives. */
-import { rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import type { GeneratedText } from '../../../trainer/generate/generate-text.ts';
@@ -54,6 +54,15 @@ test('a run reports its answers before, during and after training, and evaluate 
   const metrics = await readMetrics(join(task.folder, 'first'));
   expect(metrics.filter(({ eval_json: json }) => json !== undefined).length).toBeGreaterThan(2);
   const adapter = join(task.folder, 'first');
+  const kept = readFileSync(join(adapter, 'answers.jsonl'), 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map(line => JSON.parse(line));
+  expect(kept.map(({ step }) => step)).toEqual(
+    metrics.flatMap(({ step, eval_json: json }) => (json === undefined ? [] : Array(4).fill(step))),
+  );
+  expect(kept.slice(0, 4).map(({ step, ...answer }) => answer)).toEqual(value.before?.answers);
+  expect(kept.slice(-4).map(({ step, ...answer }) => answer)).toEqual(value.after?.answers);
   const { value: evaluated } = await runInProcess<EvaluateResult>({ kind: 'evaluate', recipe: recipe(), adapter, context });
   expect(evaluated.measures).toEqual(value.after?.measures);
   expect(evaluated.answers).toEqual(value.after?.answers);
@@ -81,6 +90,30 @@ test('pairs, judged answers and a teacher have prompts too, in bfloat16 as well'
   }
 });
 
+test('answers that are written together are those that are written one by one, and all are kept', async () => {
+  const settings = ['max_steps=3', 'learning_rate=0.03', 'val_size=11', 'eval_generation.max_new_tokens=9', 'eval_strategy=no'];
+  const answersOf = async (together: number) => {
+    const name = `together ${together}`;
+    await train(name, [...settings, `per_device_eval_batch_size=${together}`]);
+    return readFileSync(join(task.folder, name, 'answers.jsonl'), 'utf8');
+  };
+  const alone = await answersOf(1);
+  expect(alone.trimEnd().split('\n')).toHaveLength(2 * 11);
+  for (const together of [2, 3, 8]) expect(await answersOf(together)).toBe(alone);
+});
+
+test('a resumed run has the answers of its checkpoint and those after it', async () => {
+  const settings = ['learning_rate=0.03', 'eval_strategy=steps', 'eval_steps=1', 'save_strategy=steps', 'save_steps=2', 'max_steps=4'];
+  const answers = () => readFileSync(join(task.folder, 'again', 'answers.jsonl'), 'utf8');
+  await train('again', settings);
+  const whole = answers();
+  const checkpoints = join(task.folder, 'again', 'checkpoints');
+  for (const name of readdirSync(checkpoints)) if (name !== 'step-000002') rmSync(join(checkpoints, name), { recursive: true });
+  writeFileSync(join(task.folder, 'again', 'answers.jsonl'), `${whole}{"step": 5, "prom`);
+  await runInProcess({ kind: 'resume', runDir: join(task.folder, 'again'), overrides: [], context });
+  expect(answers()).toBe(whole);
+});
+
 test('texts without a prompt have nothing to answer', async () => {
   writeFileSync(join(task.folder, 'plain.jsonl'), lines(prompts.map(text => ({ text }))));
   await expect(train('plain', ['data.train=plain.jsonl', 'max_steps=1'])).rejects.toMatchObject({
@@ -96,6 +129,7 @@ test('the estimate counts the cache of keys and values', async () => {
       .activationBytes;
   const plan = planRun({ recipe: recipe(), headers: { config, tensors }, on: { engine: 'tensorflow', device: 'cpu' } });
   const model = causalModel(config);
-  const numbers = 2 * model.blocks * model.kvHeads * model.headDim * (plan.answerTokens as number);
+  const numbers = 2 * model.blocks * model.kvHeads * model.headDim * (plan.answerCache?.tokens ?? 0) * (plan.answerCache?.slots ?? 0);
+  expect(plan.answerCache).toMatchObject({ slots: 4 });
   expect(bytesOf() - bytesOf('eval_generation.checks=[]')).toBe(4 * numbers);
 });

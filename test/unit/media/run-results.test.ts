@@ -1,8 +1,10 @@
 /** Before the first update and after the last: the stages of a run, and what its held-out data says. */
 import { describe, expect, test } from 'vitest';
+import { answerRows } from '../../../media/run/answers.ts';
 import { forgettingRows, labelRows, resultsOf } from '../../../media/run/results.ts';
 import { stagesOf } from '../../../media/run/stages.ts';
 import { RunModel } from '../../../media/shared/run-model.ts';
+import { WrittenAnswers } from '../../../media/shared/written-answers.ts';
 import type { EvaluationView, RunOverview, RunPatch, ShownJob } from '../../../trainer/protocol/view/run.ts';
 
 function modelOf(...patches: readonly RunPatch[]): RunModel {
@@ -113,16 +115,33 @@ describe('results', () => {
   });
 
   test('answers to held-out prompts stand side by side, where both evaluations have them', () => {
-    const answer = (prompt: string, text: string) => ({ prompt, reference: '[]', answer: text, scores: { json: Number(text === '[]') } });
-    const before = { ...BEFORE, answers: [answer('a', 'no'), answer('b', 'no')] };
-    const newest = { ...AFTER, answers: [answer('a', '[]'), answer('c', 'no')] };
-    const answersOf = (found: typeof newest) =>
-      resultsOf(modelOf(lines, { type: 'evaluation', evaluation: { step: 10, before, newest: found } }))?.answers;
-    expect(answersOf(newest)).toEqual([
-      { prompt: 'a', reference: '[]', before: 'no', after: '[]', scores: 'answers in JSON 1' },
-      { prompt: 'c', reference: '[]', before: undefined, after: 'no', scores: 'answers in JSON 0' },
+    const answer = (step: number, prompt: string, text: string) => ({
+      step,
+      prompt,
+      reference: '[]',
+      answer: text,
+      scores: { json: Number(text === '[]') },
+    });
+    const early = [answer(0, 'a', 'no'), answer(0, 'b', 'no'), answer(10, 'a', '[]'), answer(10, 'c', 'no')];
+    const { answers } = modelOf({ type: 'answers', reset: true, answers: early });
+    expect(answers.steps).toEqual([0, 10]);
+    expect(answerRows(answers, 10)).toEqual([
+      { prompt: 'a', reference: '[]', before: 'no', after: '[]', scores: 'answers in JSON 1', isPerfect: true },
+      { prompt: 'c', reference: '[]', before: undefined, after: 'no', scores: 'answers in JSON 0', isPerfect: false },
     ]);
-    expect(answersOf({ ...newest, answers: [] })?.[0]).toMatchObject({ before: 'no', after: undefined });
+    answers.append({ type: 'answers', reset: true, answers: [answer(20, 'a', 'x')] });
+    expect(answerRows(answers, 20)).toMatchObject([{ before: undefined, after: 'x' }]);
+  });
+
+  test('a page keeps the first and the newest of very many answers', () => {
+    const answers = new WrittenAnswers();
+    for (const step of [0, 1, 2, 3])
+      answers.append({
+        type: 'answers',
+        reset: false,
+        answers: Array.from({ length: 9000 }, () => ({ step, prompt: '', reference: '', answer: '', scores: {} })),
+      });
+    expect(answers.steps).toEqual([0, 3]);
   });
 
   test('lines of metrics are enough where there is no file', () => {

@@ -118,7 +118,7 @@ export async function prepareTraining(params: PrepareParams): Promise<Prepared> 
         trainShapes: source.plan.buckets,
         // Without held-out data, one forward pass still measures inference.
         evalShapes: setup.evaluator ? setup.evaluator.source.plan.buckets : [largest(source.plan)],
-        answerTokens: setup.evaluator?.answers?.tokens,
+        answerCache: setup.evaluator?.answers,
       },
       selection,
       dtype: precision.dtype,
@@ -323,7 +323,7 @@ async function fill(
       held[part] = growth.take();
     },
   );
-  if (plan.answerTokens !== undefined && model.kind === 'causal') await session.load(emptyCache(model, plan.answerTokens));
+  if (plan.answerCache && model.kind === 'causal') await session.load(emptyCache(model, plan.answerCache.tokens, plan.answerCache.slots));
   if (checkpoint) {
     checkpoint.check(attachment, optimizer);
     await writeSnapshot(session, attachment, optimizer, name => checkpoint.read(name));

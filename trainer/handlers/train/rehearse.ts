@@ -1,11 +1,12 @@
 /** Runs one evaluation and one save before the first update, so that failures happen now and not hours later. */
 
-import { type Evaluation, evaluate, evaluationMetrics } from '../../job/evaluate.ts';
+import { type Evaluation, evaluationMetrics } from '../../job/evaluate.ts';
 import type { MemoryMeter } from '../../job/memory-meter.ts';
 import { checkpointBytes, requireDisk, saveCheckpoint } from '../../run/checkpoint/checkpoint.ts';
 import { removeCheckpoint } from '../../run/checkpoint/checkpoint-folders.ts';
 import { appendMetrics } from '../../run/metrics-file.ts';
 import { evalSignature } from '../../train/train-program.ts';
+import { evaluateStep } from './evaluate-step.ts';
 import { largest, type Prepared } from './prepare.ts';
 import type { RunScope } from './run-metrics.ts';
 import { firstState } from './train-loop.ts';
@@ -23,13 +24,13 @@ export interface RehearseParams extends Pick<RunScope, 'job' | 'runDir'> {
  */
 export async function rehearse(params: RehearseParams): Promise<Evaluation | undefined> {
   const { prepared, runDir, job, memory } = params;
-  const { recipe, session, plan, evaluator, ranks } = prepared;
+  const { recipe, session, plan, evaluator } = prepared;
   const { attachment, optimizer } = plan;
   // A new checkpoint needs space in addition to the stored ones until it is complete.
   const bytes = checkpointBytes(attachment, optimizer);
   requireDisk(runDir, bytes * (recipe.save_total_limit + 1), `a run that keeps ${recipe.save_total_limit} checkpoints`);
   job.phase('rehearse', evaluator ? 'evaluating the original model' : 'one forward pass');
-  const before = evaluator ? await evaluate({ session, evaluator, job, ranks }) : await measureInference(prepared);
+  const before = evaluator ? await evaluateStep({ prepared, evaluator, runDir, step: 0, job }) : await measureInference(prepared);
   memory.endInference();
   if (job.stop) return undefined;
   if (before) {

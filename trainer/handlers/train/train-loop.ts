@@ -2,7 +2,7 @@
 
 import { type DataCursor, dataStart, stepsPerEpoch } from '../../data/batch/batches.ts';
 import { DataError } from '../../data/data-error.ts';
-import { bestModelValue, type Evaluation, evaluate } from '../../job/evaluate.ts';
+import { bestModelValue, type Evaluation } from '../../job/evaluate.ts';
 import type { MemoryMeter } from '../../job/memory-meter.ts';
 import { PAUSED_BY_SWEEP } from '../../protocol/job-messages.ts';
 import { stringifyRecipe } from '../../protocol/stringify-recipe.ts';
@@ -12,6 +12,7 @@ import { syncMetrics } from '../../run/metrics-file.ts';
 import { RunError } from '../../run-error.ts';
 import { addSums, meansOf } from '../../train/measure-sums.ts';
 import { learningRateAt, type ScheduleSettings, stepsOf, warmupStepsOf } from '../../train/schedule.ts';
+import { evaluateStep } from './evaluate-step.ts';
 import type { Prepared } from './prepare.ts';
 import { RankMeter } from './rank-meter.ts';
 import type { MetricsPlace, RunMetrics, RunScope } from './run-metrics.ts';
@@ -301,11 +302,11 @@ class TrainLoop {
 
   /** @returns whether it is the best so far */
   private async evaluate(): Promise<boolean> {
-    const { prepared, job, memory } = this.params;
-    const { evaluator, session, recipe, ranks } = prepared;
+    const { prepared, runDir, job, memory } = this.params;
+    const { evaluator, recipe } = prepared;
     if (!evaluator) return false;
     memory.endTraining();
-    const found = await evaluate({ session, evaluator, job, ranks });
+    const found = await evaluateStep({ prepared, evaluator, runDir, step: this.state.step, job });
     memory.skip();
     this.state = { ...this.state, evaluationDue: found ? undefined : true };
     if (!found) return false;

@@ -8,7 +8,7 @@ import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { trackerNames } from '../../catalog/trackers.ts';
 import { removeHalfWritten, writeJson } from '../../files/durable-file.ts';
 import { byteSize } from '../../graph/types.ts';
-import { type Evaluation, evaluate } from '../../job/evaluate.ts';
+import type { Evaluation } from '../../job/evaluate.ts';
 import type { Job } from '../../job/job.ts';
 import type { JobScope, RecipeScope } from '../../job/job-scope.ts';
 import { MemoryMeter } from '../../job/memory-meter.ts';
@@ -19,6 +19,7 @@ import type { JobRequest } from '../../protocol/job-messages.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
 import { RUN_FILES } from '../../protocol/run-files.ts';
 import { withAbsolutePaths } from '../../run/absolute-paths.ts';
+import { rewindAnswers } from '../../run/answers-file.ts';
 import { beginRunFolder, dropReplaced, recoverReplaced } from '../../run/begin-run.ts';
 import { listCheckpoints, removeLeftovers } from '../../run/checkpoint/checkpoint-folders.ts';
 import { type Checkpoint, openLastCheckpoint, withReadableBest } from '../../run/checkpoint/load-checkpoint.ts';
@@ -30,6 +31,7 @@ import type { TrackedEnd } from '../../run/trackers/tracker.ts';
 import { describeFailure, RunError } from '../../run-error.ts';
 import { accumulates } from '../../train/training-params.ts';
 import { forgettingOfRun } from '../measure-forgetting.ts';
+import { evaluateStep } from './evaluate-step.ts';
 import { joinRun, trainInProcesses } from './in-processes.ts';
 import { type Prepared, prepareTraining } from './prepare.ts';
 import { measureInference, rehearse } from './rehearse.ts';
@@ -245,6 +247,7 @@ async function trainPrepared(params: RunParams, prepared: Prepared): Promise<Tra
     const gradientBytes = plan.maxGradNorm > 0 && !accumulates(plan) ? bytesOf(plan.attachment.trainables) : 0;
     const memory = new MemoryMeter({ ...known, gradientBytes });
     const { isWhole, kept } = await rewindMetrics(runDir, checkpoint ? checkpoint.state.step : -1);
+    await rewindAnswers(runDir, checkpoint ? checkpoint.state.step : -1);
     await keeper.update(newestOf(kept));
     const metrics = new RunMetrics(params, kept);
     if (!isWhole) job.log('warning', `${RUN_FILES.metrics} has lost its earlier lines: the charts start here; training is not affected`);
@@ -346,7 +349,7 @@ async function evaluateEnd(
   { prepared, outcome, before, metrics }: Finish,
   bestStep: number | undefined,
 ): Promise<Evaluation | undefined> {
-  const { session, evaluator, ranks } = prepared;
+  const { evaluator } = prepared;
   const { step, epoch, best, evaluation } = outcome;
   if (best && bestStep !== undefined && bestStep !== step) {
     job.log('info', `the best checkpoint is that of step ${bestStep}`);
@@ -355,9 +358,11 @@ async function evaluateEnd(
   }
   if (evaluation || !evaluator) return evaluation;
   job.phase('evaluate', 'evaluating the trained model');
-  const found = await evaluate({ session, evaluator, job, ranks });
+  const isRepeated = checkpoint?.state.step === step;
+  if (isRepeated) await rewindAnswers(runDir, step - 1);
+  const found = await evaluateStep({ prepared, evaluator, runDir, step, job });
   if (!found) return undefined;
-  if (checkpoint?.state.step === step) await forgetEvaluation(runDir, step);
+  if (isRepeated) await forgetEvaluation(runDir, step);
   await metrics.evaluation({ step, epoch }, found, before);
   return found;
 }

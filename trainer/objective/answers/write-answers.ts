@@ -1,7 +1,7 @@
 /** Held-out prompts that a model answers in an evaluation, and what its answers are worth. */
 import type { Example } from '../../data/types.ts';
 import { BatchedAnswers } from '../../generate/batched-answers.ts';
-import { answerRoom } from '../../generate/decode-program.ts';
+import { answerRoom, slotsOf } from '../../generate/decode-program.ts';
 import { Decoder } from '../../generate/decoder.ts';
 import type { AnswerResult, AnswerWriter, EvaluateParams } from '../../job/evaluate.ts';
 import { type TextBase, withTokenizer } from '../../job/open-base.ts';
@@ -12,9 +12,6 @@ import { RunError } from '../../run-error.ts';
 import type { SetUpParams, TaskSetup } from '../task-setup.ts';
 import { type AnswerPrompt, promptsOf } from './answer-prompts.ts';
 import { type CheckAnswer, checksOf } from './check-answer.ts';
-
-/** Answers that a result shows, and the characters of each text: evaluations are stored in checkpoints and sent to pages. */
-const SHOWN = { answers: 8, characters: 1000 };
 
 /** The same setup, whose evaluations also write answers, if the recipe asks for them. @throws RunError 'no-data' if no held-out sample has a prompt */
 export async function withAnswers(params: SetUpParams, setup: TaskSetup): Promise<TaskSetup> {
@@ -41,10 +38,12 @@ function answerWriter({ recipe, job }: SetUpParams, base: TextBase<CausalModel>,
   );
   const longest = prompts.reduce((most, { ids }) => Math.max(most, ids.length), 0);
   const tokens = answerRoom(longest, newTokens, model);
+  const slots = slotsOf(model, Math.min(recipe.per_device_eval_batch_size, prompts.length));
   return {
     model,
     tokens,
-    write: scope => writeAnswers(scope, { base, prompts, tokens, newTokens, checks: checksOf(recipe.eval_generation) }),
+    slots,
+    write: scope => writeAnswers(scope, { base, prompts, tokens, slots, newTokens, checks: checksOf(recipe.eval_generation) }),
   };
 }
 
@@ -53,41 +52,37 @@ interface WriteParams {
   readonly prompts: readonly AnswerPrompt[];
   /** Room of the cache. */
   readonly tokens: number;
+  readonly slots: number;
   readonly newTokens: number;
   readonly checks: ReadonlyMap<string, CheckAnswer>;
 }
 
-type Scope = Omit<EvaluateParams, 'evaluator'>;
+type Scope = Omit<EvaluateParams, 'evaluator' | 'onAnswers'>;
 
-/** Writes all answers. With several processes, each writes some of them, and all get all. */
+/** Slots that a round fills one after the other: each is free for the next answer when its own has ended, and a request to stop waits for the round. */
+const ROUNDS_AHEAD = 4;
+
+/** Writes all answers, several at the same time. With several processes, each writes some of them, and all get all. */
 async function writeAnswers(scope: Scope, params: WriteParams): Promise<AnswerResult | undefined> {
   const { job, session, ranks } = scope;
-  const { base, prompts, tokens } = params;
-  const decoder = new Decoder(session, { tokens, slots: 1, turning: base.model.turning });
+  const { base, prompts, tokens, slots } = params;
+  const decoder = new Decoder(session, { tokens, slots, turning: base.model.turning });
   const answers = new BatchedAnswers(decoder, base.tokenizer);
   const report = job.progress('evaluate', prompts.length, 'answers');
   const written: AnswerView[] = [];
-  const [stride, own] = [ranks?.size ?? 1, ranks?.rank ?? 0];
-  for (let first = 0; first < prompts.length; first += stride) {
+  const [size, own] = [ranks?.size ?? 1, ranks?.rank ?? 0];
+  const each = ROUNDS_AHEAD * slots;
+  for (let first = 0; first < prompts.length; first += size * each) {
     ranks?.agree();
     await job.yieldToEvents();
     if (job.stop) return undefined;
-    const prompt = prompts[first + own];
-    const answer = prompt && (await writeAnswer(scope, params, answers, prompt));
-    const all = ranks ? ranks.all(answer) : [answer];
-    written.push(...all.filter(one => one !== undefined));
+    const mine = prompts.slice(first + own * each, first + (own + 1) * each);
+    const round = await Promise.all(mine.map(prompt => writeAnswer(scope, params, answers, prompt)));
+    written.push(...(ranks ? ranks.all(round).flat() : round));
     report(written.length);
   }
   const mean = (name: string): number => written.reduce((sum, { scores }) => sum + (scores[name] ?? Number.NaN), 0) / written.length;
-  return {
-    measures: Object.fromEntries([...params.checks.keys()].map(name => [name, mean(name)])),
-    answers: written.slice(0, SHOWN.answers).map(one => ({
-      ...one,
-      prompt: one.prompt.slice(-SHOWN.characters),
-      reference: one.reference.slice(0, SHOWN.characters),
-      answer: one.answer.slice(0, SHOWN.characters),
-    })),
-  };
+  return { measures: Object.fromEntries([...params.checks.keys()].map(name => [name, mean(name)])), answers: written };
 }
 
 /** A prompt without room for an answer has an empty one. */

@@ -12,7 +12,8 @@ export const generationGroup = group('Answers to held-out prompts that the model
   checks: defaulted(listOf(choice(choicesOf(answerChecks)), 'a check or a list of checks'), [], {
     fixedInSweep: FAIR_SWEEP,
     doc: 'Each evaluation also has the model answer held-out prompts, greedily, and reports how its answers do: as `eval_exact_match`, `eval_json` and so on, before, during and after training.',
-    memory: 'A cache of keys and values for the longest prompt with its answer.',
+    memory:
+      'A cache of keys and values for the longest prompt with its answer, for as many as are answered at the same time (`per_device_eval_batch_size`).',
   }),
   pattern: optional(text({ noun: 'regular expression', maxLength: MAX_PATTERN, refuse: refusePattern }), {
     fixedInSweep: FAIR_SWEEP,

@@ -108,6 +108,11 @@ export interface AnswerView {
   readonly scores: Readonly<Record<string, number>>;
 }
 
+/** The same with the updates before it, a line of answers.jsonl. */
+export interface StepAnswer extends AnswerView {
+  readonly step: number;
+}
+
 export interface EvaluationView {
   readonly loss: number;
   readonly perplexity?: number;
@@ -119,8 +124,6 @@ export interface EvaluationView {
     readonly confusion: Readonly<Record<string, Readonly<Record<string, number>>>>;
   };
   readonly measures?: Readonly<Record<string, number>>;
-  /** Some of the answers to held-out prompts, with eval_generation. */
-  readonly answers?: readonly AnswerView[];
 }
 
 /** evaluation.json: the newest evaluation during training, and that of the original model. */
@@ -171,6 +174,13 @@ export interface MetricsPatch {
   readonly columns: Readonly<Record<string, readonly (number | null)[]>>;
 }
 
+/** Answers to held-out prompts, evaluation by evaluation. With `reset`, all earlier ones are void. */
+export interface AnswersPatch {
+  readonly type: 'answers';
+  readonly reset: boolean;
+  readonly answers: readonly StepAnswer[];
+}
+
 export type RunPatch =
   | { readonly type: 'overview'; readonly overview: RunOverview }
   /** There is no readable run: it is queued, or it was deleted. */
@@ -183,6 +193,7 @@ export type RunPatch =
   /** Null while the run continues. */
   | { readonly type: 'summary'; readonly summary: SummaryView | null }
   | MetricsPatch
+  | AnswersPatch
   | { readonly type: 'log'; readonly reset: boolean; readonly lines: readonly string[] };
 
 /** A reply to a request of the user. */

@@ -1,0 +1,31 @@
+/** Parses lines of answers.jsonl for a page. */
+import { z } from 'zod';
+import type { AnswersPatch, StepAnswer } from '../../trainer/protocol/view/run.ts';
+
+/** A page shows the end of a long prompt and the beginning of a long answer. */
+const MAX_CHARACTERS = 2000;
+
+const start = z.string().transform(text => text.slice(0, MAX_CHARACTERS));
+
+const answerSchema: z.ZodType<StepAnswer> = z.object({
+  step: z.number(),
+  prompt: z.string().transform(text => text.slice(-MAX_CHARACTERS)),
+  reference: start,
+  answer: start,
+  scores: z.record(z.string(), z.number()),
+});
+
+/** Skips lines that are no answers. */
+export const answersPatch = (lines: readonly string[], reset: boolean): AnswersPatch => ({
+  type: 'answers',
+  reset,
+  answers: lines.flatMap(line => answerOf(line) ?? []),
+});
+
+function answerOf(line: string): StepAnswer | undefined {
+  try {
+    return answerSchema.safeParse(JSON.parse(line)).data;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,20 @@
+/** One evaluation of a training run. */
+import { type Evaluation, type Evaluator, evaluate } from '../../job/evaluate.ts';
+import type { JobScope } from '../../job/job-scope.ts';
+import { appendAnswers } from '../../run/answers-file.ts';
+import type { Prepared } from './prepare.ts';
+
+export interface EvaluateStepParams extends Pick<JobScope, 'job'> {
+  readonly prepared: Prepared;
+  readonly evaluator: Evaluator;
+  readonly runDir: string;
+  /** Updates before it. */
+  readonly step: number;
+}
+
+/** Evaluates, and keeps every answer that was written in the run's folder. @returns undefined if the job was stopped meanwhile */
+export const evaluateStep = ({ prepared, evaluator, runDir, step, job }: EvaluateStepParams): Promise<Evaluation | undefined> => {
+  const { session, ranks } = prepared;
+  const isFirst = ranks?.isFirst !== false;
+  return evaluate({ session, evaluator, job, ranks, ...(isFirst && { onAnswers: all => appendAnswers(runDir, step, all) }) });
+};
