@@ -30,7 +30,7 @@ export function activate(context: ExtensionContext): void {
     watchModelFolders(),
     ...registerLanguageModelTools(app),
     ...registerMcpServer(app),
-    ...registerChatModels(app),
+    ...registerChatModels(app, views),
     ...registerCommands({ app, views, server, reports }),
   );
 }

@@ -5,10 +5,11 @@ import { labelIn } from '../../trainer/catalog/labels.ts';
 import type { ChatModel } from '../../trainer/protocol/rpc-messages.ts';
 import type { App } from '../app.ts';
 import { hasEnded, isTraining } from '../daemon/job-store.ts';
-import { connected, runFolders } from '../views/views.ts';
+import { connected, runFolders, type Views } from '../views/views.ts';
 import { chatAnswer, longestAnswer } from './chat-answer.ts';
 import { conversationOf, countedText } from './chat-conversation.ts';
 import { type ChatModelInformation, type ChatProvider, hostsChatProviders } from './chat-provider-api.ts';
+import { ListedModels } from './listed-models.ts';
 import { TokenCounter } from './token-counter.ts';
 
 /** The vendor in package.json. */
@@ -19,7 +20,7 @@ interface RunInformation extends ChatModelInformation {
   readonly run: ChatModel;
 }
 
-export function registerChatModels(app: App): vscode.Disposable[] {
+export function registerChatModels(app: App, views: Pick<Views, 'onRunsListed'>): vscode.Disposable[] {
   const { lm } = vscode;
   if (!hostsChatProviders(lm)) return [];
   const changed = new vscode.EventEmitter<void>();
@@ -31,6 +32,10 @@ export function registerChatModels(app: App): vscode.Disposable[] {
       if (kind === 'connected') changed.fire();
     }),
   ];
+  const models = new ListedModels();
+  const lists = views.onRunsListed(runs => {
+    if (models.differ(runs)) changed.fire();
+  });
   const counters = new Map<string, TokenCounter>();
   const provider: ChatProvider<RunInformation> = {
     onDidChangeLanguageModelChatInformation: changed.event,
@@ -63,7 +68,7 @@ export function registerChatModels(app: App): vscode.Disposable[] {
       return counter.count(countedText(text));
     },
   };
-  return [changed, { dispose: () => stops.forEach(stop => void stop()) }, lm.registerLanguageModelChatProvider(VENDOR, provider)];
+  return [changed, lists, { dispose: () => stops.forEach(stop => void stop()) }, lm.registerLanguageModelChatProvider(VENDOR, provider)];
 }
 
 const counterOf = (app: App, { runDir }: ChatModel): TokenCounter =>

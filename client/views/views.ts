@@ -1,5 +1,5 @@
 /** The views of the container *Rowtune*: Runs, Models, Devices. Each queries the daemon when it is visible. */
-import { workspace } from 'vscode';
+import { type Event, EventEmitter, workspace } from 'vscode';
 import type { RunInfo } from '../../trainer/protocol/rpc-messages.ts';
 import type { DaemonClient } from '../../trainer/rpc/connect.ts';
 import type { App } from '../app.ts';
@@ -24,6 +24,8 @@ export interface Views {
   selectedRun(): RunItem | undefined;
   /** The runs that the daemon lists now. */
   listRuns(client: DaemonClient): Promise<readonly RunInfo[]>;
+  /** Each list of runs, by whatever it was loaded. */
+  readonly onRunsListed: Event<readonly RunInfo[]>;
   dispose(): void;
 }
 
@@ -42,7 +44,8 @@ const REDRAW_MS = 30_000;
 const FILE_CHANGES_MS = 2000;
 
 export function createViews(app: App): Views {
-  const list = createRunList(app, () => onFiles.call());
+  const listed = new EventEmitter<readonly RunInfo[]>();
+  const list = createRunList(app, { lookAgain: () => onFiles.call(), onListed: runs => listed.fire(runs) });
   const { runs, models, devices } = createTrees(app, list);
   const all = [runs, models, devices];
   // A redrawn tree may have no selection for a while.
@@ -89,20 +92,26 @@ export function createViews(app: App): Views {
     reloadDevices: () => devices.reload(),
     selectedRun: () => selectedRun,
     listRuns: list.load,
+    onRunsListed: listed.event,
     dispose() {
       clearInterval(timer);
       onFiles.dispose();
       stopListening();
-      for (const each of [...subscriptions, ...all]) each.dispose();
+      for (const each of [...subscriptions, listed, ...all]) each.dispose();
     },
   };
 }
 
+interface RunListParams {
+  /** Called if a run may have been deleted or is being replaced. */
+  readonly lookAgain: () => void;
+  readonly onListed: (runs: readonly RunInfo[]) => void;
+}
+
 /**
  * The runs that the daemon listed last, as groups; the context keys of menus follow them.
- * @param lookAgain called if a run may have been deleted or is being replaced
  */
-function createRunList(app: App, lookAgain: () => void) {
+function createRunList(app: App, { lookAgain, onListed }: RunListParams) {
   const { store } = app;
   const vanished = new VanishedRuns();
   let listed: readonly RunInfo[] | undefined;
@@ -122,6 +131,7 @@ function createRunList(app: App, lookAgain: () => void) {
       const busy = store.active().flatMap(({ runDir }) => runDir ?? []);
       const { deleted, isUnsure } = vanished.look({ folders, runs, truncated, busy });
       app.pages.runsDeleted(deleted);
+      onListed(runs);
       // A run that is being replaced is not there for a moment.
       if (isUnsure) lookAgain();
       return runs;

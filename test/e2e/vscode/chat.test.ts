@@ -1,5 +1,5 @@
 /** A run in the chat of a real editor: another extension finds it among the models, asks it, and cancels an answer. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { ANSWERS, ASK_MODELS, packChatProbe } from '../../support/chat-probe.ts';
@@ -31,6 +31,17 @@ describeEditor(
         text: expect.stringMatching(/./),
         canceled: 'Canceled: Canceled',
       });
+      await workbench.runCommandOn('Rowtune: Archive or Restore Run', 'talk');
+      await until(
+        async () => {
+          rmSync(file, { force: true });
+          await workbench.runCommand(ASK_MODELS);
+          await until(() => existsSync(file), 'the models are listed again');
+          return JSON.parse(readFileSync(file, 'utf8')).models.length === 0;
+        },
+        'an archived run is no model',
+        START_MS,
+      );
     });
   },
   { settings: { 'chat.disableAIFeatures': false }, extensions: [await packChatProbe()] },

@@ -1,0 +1,21 @@
+/** Notices, from the lists of runs, that the chat has other models now: a run was renamed, archived, deleted, or has its first checkpoint. Pure. */
+import type { RunInfo } from '../../trainer/protocol/rpc-messages.ts';
+
+type Listed = Pick<RunInfo, 'runDir' | 'name' | 'archived' | 'resumable'>;
+
+export class ListedModels {
+  #shown: string | undefined;
+
+  /** Returns whether this list gives other models, or other names, than the one before. */
+  differ(runs: readonly Listed[]): boolean {
+    const shown = JSON.stringify(
+      runs
+        .filter(({ archived, resumable }) => resumable === true && archived !== true)
+        .map(({ runDir, name }) => [runDir, name])
+        .sort(),
+    );
+    const isOther = this.#shown !== undefined && this.#shown !== shown;
+    this.#shown = shown;
+    return isOther;
+  }
+}
