@@ -8,7 +8,7 @@ import { dataStatistics } from '../data/shown/statistics.ts';
 import type { Job } from '../job/job.ts';
 import type { JobScope } from '../job/job-scope.ts';
 import { openModelFolder } from '../job/open-base.ts';
-import { withDataFiles } from '../job/open-data.ts';
+import { withDataFiles, withFirstRows } from '../job/open-data.ts';
 import { loadModel } from '../model/load-model.ts';
 import { type DataPreview, partOf } from '../objective/data-preview.ts';
 import { previews } from '../objective/previews.ts';
@@ -43,23 +43,43 @@ export async function previewDataJob(request: Request, { job, context }: JobScop
   try {
     const now = new Date();
     const base = { folder, model: loadModel(folder.config), now: () => now };
-    const params: ReadParams = await withDataFiles({
-      job,
-      context,
-      recipe,
-      base,
-      onReport: (report: DataReport) => void reports.push(report),
-    });
-    const preview = await previews[recipe.task](params);
-    const page = await samplePage(params, preview, request);
+    const named = { job, context, recipe, base, onReport: (report: DataReport) => void reports.push(report) };
+    const { page, preview } = await firstPage(named, request);
     job.emit({ type: 'samples', page });
     if (!statistics) return { page };
-    const found = await statisticsOf(preview, reports, job);
+    const all = await withDataFiles(named);
+    const isLocal = DATA_PARTS.every(part => all.recipe.data[part] === recipe.data[part]);
+    const found = await statisticsOf(isLocal ? preview : await previews[recipe.task](all), reports, job);
     return { page, ...found };
   } finally {
     await folder.weights.close();
   }
 }
+
+/** Rows of the hub that are read in addition where too many of the first ones are no samples. */
+const MORE_ROWS = 4;
+
+interface FirstPage {
+  readonly page: SamplePage;
+  readonly preview: DataPreview;
+}
+
+/** Reads only the rows that are shown of a data set of the hub, unless a sample depends on others. */
+async function firstPage(named: ReadParams, request: Request): Promise<FirstPage> {
+  for (let rows = request.from + request.count + 1; ; rows *= MORE_ROWS) {
+    const { scope, isWhole } = standAlone(request)
+      ? await withFirstRows(named, 'train', rows)
+      : { scope: await withDataFiles(named), isWhole: true };
+    const preview = await previews[named.recipe.task](scope);
+    const page = await samplePage(scope, preview, request);
+    if (isWhole) return { page, preview };
+    if (page.samples.length >= request.count || page.problem !== undefined) return { page: { ...page, more: true }, preview };
+  }
+}
+
+/** Held-out samples may only have the labels of training samples, and a prompt may list all labels. */
+const standAlone = ({ part, recipe: { data } }: Request): boolean =>
+  part === 'train' && data.train.length > 0 && (data.labels.length > 0 || !data.prompt.includes('{labels}'));
 
 async function samplePage(params: ReadParams, preview: DataPreview, { part: asked, from, count }: Request): Promise<SamplePage> {
   const { recipe } = params;

@@ -1,5 +1,5 @@
 /** A data set by its name on the hub: the Parquet files that the hub makes of every public data set, in the cache. */
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { writeTextFile } from '../files/durable-file.ts';
 import { MAX_STATE_BYTES, readRegularText } from '../files/regular-file.ts';
@@ -7,6 +7,8 @@ import { isCommit, isComplete, knownCommit, markComplete, rememberRevision, repo
 import { clientOf, type DownloadOptions, downloadFiles, fetchListing, withRetries } from './hub-download.ts';
 import { HubError } from './hub-error.ts';
 import { type HubFile, type HubListing, parseListing, urlPath } from './hub-files.ts';
+import type { HubClient } from './hub-http.ts';
+import { RangedFile } from './ranged-file.ts';
 
 export interface DataSetPart {
   readonly repo: string;
@@ -28,6 +30,13 @@ const LISTING = 'listing.json';
 
 /** The files of an earlier download, in order; undefined where the cache does not have them whole. Nothing is asked of the network. */
 export async function findDataSet(cacheDir: string, part: DataSetPart): Promise<string[] | undefined> {
+  const known = await knownSplit(cacheDir, part);
+  if (known === undefined || !(await isComplete(path.join(known.dir, known.chosen.folder)))) return undefined;
+  return known.chosen.files.map(({ name }) => path.join(known.dir, name));
+}
+
+/** The facts that the newest listing in the cache has about a split. */
+async function knownSplit(cacheDir: string, part: DataSetPart) {
   const folder = repoFolder(cacheDir, part.repo, 'datasets');
   const commit = await knownCommit(folder, part.revision ?? PARQUET);
   if (commit === undefined) return undefined;
@@ -35,8 +44,7 @@ export async function findDataSet(cacheDir: string, part: DataSetPart): Promise<
   const text = await readRegularText(path.join(dir, LISTING), MAX_STATE_BYTES).catch(() => undefined);
   if (text === undefined) return undefined;
   const { files } = parseListing(JSON.parse(text), part.repo, PARQUET_NAME);
-  const chosen = chooseFiles(files, part);
-  return (await isComplete(path.join(dir, chosen.folder))) ? chosen.files.map(({ name }) => path.join(dir, name)) : undefined;
+  return { dir, chosen: chooseFiles(files, part) };
 }
 
 /**
@@ -45,12 +53,67 @@ export async function findDataSet(cacheDir: string, part: DataSetPart): Promise<
  * @throws HubError that says what to do
  */
 export async function downloadDataSet(part: DataSetPart, options: DownloadOptions): Promise<string[]> {
+  const found = await lookUp(part, options);
+  if (found.cached) return found.cached;
+  const { client, dir, split, files, urlOf, remember } = found.remote;
+  if (!(await isComplete(path.join(dir, split)))) {
+    await withLock(path.join(dir, split), () => downloadFiles({ dir, client, files, urlOf, options }));
+    await markComplete(path.join(dir, split));
+  }
+  await remember();
+  return files.map(({ name }) => path.join(dir, name));
+}
+
+/** The files of a split, whole in the cache or to be read by ranges. */
+export type DataSetFiles =
+  | { readonly cached: readonly string[]; readonly ranged?: undefined }
+  | { readonly cached?: undefined; readonly ranged: readonly RangedFile[] };
+
+/** Looks up a split without downloading it. @throws HubError that says what to do */
+export async function openDataSet(part: DataSetPart, options: DownloadOptions): Promise<DataSetFiles> {
+  const found = await lookUp(part, options);
+  if (found.cached) return found;
+  const { client, dir, split, files, urlOf, remember } = found.remote;
+  // A whole copy of an earlier commit stays what is used without a network.
+  if ((await findDataSet(options.cacheDir, part)) === undefined) await remember();
+  if (await isComplete(path.join(dir, split))) return { cached: files.map(({ name }) => path.join(dir, name)) };
+  return { ranged: files.map(file => new RangedFile({ client, url: urlOf(file), file, path: path.join(dir, file.name) }, options)) };
+}
+
+/** The longest beginning of a split that was read by ranges, for use without a network; undefined if there is none. */
+export async function findBeginning(cacheDir: string, part: DataSetPart): Promise<string | undefined> {
+  const known = await knownSplit(cacheDir, part);
+  const dir = known && path.join(known.dir, known.chosen.folder);
+  const names = dir === undefined ? [] : await readdir(dir).catch(() => []);
+  const counted = names.flatMap(name => {
+    const [, count] = /^0000\.first-(\d+)\.parquet$/.exec(name) ?? [];
+    return count === undefined ? [] : [{ name, count: Number(count) }];
+  });
+  counted.sort((a, b) => b.count - a.count);
+  return dir !== undefined && counted[0] ? path.join(dir, counted[0].name) : undefined;
+}
+
+interface RemoteSplit {
+  readonly client: HubClient;
+  /** The folder of the commit. */
+  readonly dir: string;
+  /** `config/split` */
+  readonly split: string;
+  readonly files: readonly HubFile[];
+  readonly urlOf: (file: HubFile) => string;
+  /** From now on, this commit is what the cache has of the revision. */
+  readonly remember: () => Promise<void>;
+}
+
+type Found = { readonly cached: string[]; readonly remote?: undefined } | { readonly cached?: undefined; readonly remote: RemoteSplit };
+
+async function lookUp(part: DataSetPart, options: DownloadOptions): Promise<Found> {
   const { repo, revision = PARQUET } = part;
   const folder = repoFolder(options.cacheDir, repo, 'datasets');
   // A commit never changes.
   if (options.offline || isCommit(revision)) {
-    const found = await findDataSet(options.cacheDir, part);
-    if (found) return found;
+    const cached = await findDataSet(options.cacheDir, part);
+    if (cached) return { cached };
   }
   if (options.offline)
     throw new HubError(
@@ -63,24 +126,22 @@ export async function downloadDataSet(part: DataSetPart, options: DownloadOption
     listing = await withRetries(options, () => fetchListing(client, { repo, revision, kind: 'datasets', names: PARQUET_NAME }));
   } catch (error) {
     if (!(error instanceof HubError)) throw error;
-    const found = error.transient ? await findDataSet(options.cacheDir, part) : undefined;
-    if (!found) throw error.failure === 'missing' ? noParquet(part, error) : error;
+    const cached = error.transient ? await findDataSet(options.cacheDir, part) : undefined;
+    if (!cached) throw error.failure === 'missing' ? noParquet(part, error) : error;
     options.onWarning?.(`${error.message}; the copy in the cache is used`);
-    return found;
+    return { cached };
   }
   const { folder: split, files, isPartial } = chooseFiles(listing.files, part);
   if (isPartial)
     options.onWarning?.(`the hub has only the beginning of ${repo} (${part.split}) as Parquet, some 5 GB: the rest is not used`);
   const dir = path.join(folder, listing.commit);
   await mkdir(path.join(dir, split), { recursive: true });
-  if (!(await isComplete(path.join(dir, split)))) {
-    const urlOf = ({ name }: HubFile): string => `${client.endpoint}/datasets/${repo}/resolve/${listing.commit}/${urlPath(name)}`;
-    await withLock(path.join(dir, split), () => downloadFiles({ dir, client, files, urlOf, options }));
-    await markComplete(path.join(dir, split));
-  }
-  await writeTextFile(path.join(dir, LISTING), listingText(listing));
-  await rememberRevision(folder, revision, listing.commit);
-  return files.map(({ name }) => path.join(dir, name));
+  const remember = async (): Promise<void> => {
+    await writeTextFile(path.join(dir, LISTING), listingText(listing));
+    await rememberRevision(folder, revision, listing.commit);
+  };
+  const urlOf = ({ name }: HubFile): string => `${client.endpoint}/datasets/${repo}/resolve/${listing.commit}/${urlPath(name)}`;
+  return { remote: { client, dir, split, files, urlOf, remember } };
 }
 
 const listingText = ({ commit, files }: HubListing): string =>

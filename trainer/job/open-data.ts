@@ -1,7 +1,9 @@
 /** Data sets that a recipe names by their name on the hub, as files. */
 import path from 'node:path';
+import { writeBeginning } from '../data/read/parquet-beginning.ts';
 import { isDataSetName } from '../files/data-set-name.ts';
-import { commitOf, downloadDataSet, partOfDataSet } from '../hub/hub-dataset.ts';
+import { commitOf, type DataSetPart, downloadDataSet, findBeginning, findDataSet, openDataSet, partOfDataSet } from '../hub/hub-dataset.ts';
+import type { DownloadOptions } from '../hub/hub-download.ts';
 import { HubError } from '../hub/hub-error.ts';
 import { counted } from '../protocol/format.ts';
 import type { RecipeScope } from './job-scope.ts';
@@ -10,29 +12,88 @@ import type { RecipeScope } from './job-scope.ts';
  * The scope with every data set of the hub replaced by the paths of its files; local paths stay as they are.
  * @throws HubError where there is neither a local file nor a data set of that name
  */
-export async function withDataFiles<Scope extends RecipeScope>(
+export const withDataFiles = <Scope extends RecipeScope>(
   scope: Scope,
   parts: readonly ('train' | 'eval')[] = ['train', 'eval'],
+): Promise<Scope> => replaceNames(scope, parts, (of, written) => download(scope, of, written));
+
+async function replaceNames<Scope extends RecipeScope>(
+  scope: Scope,
+  parts: readonly ('train' | 'eval')[],
+  filesOf: (of: DataSetPart, written: string) => Promise<readonly string[]>,
 ): Promise<Scope> {
   const { recipe, context } = scope;
   const data = { ...recipe.data };
   for (const part of parts) {
     if (!data[part].some(written => isDataSetName(written, context.baseDir))) continue;
     const files: string[] = [];
-    for (const written of data[part])
-      files.push(...(isDataSetName(written, context.baseDir) ? await download(scope, written, part) : [written]));
+    for (const written of data[part]) {
+      const isName = isDataSetName(written, context.baseDir);
+      files.push(...(isName ? await filesOf(partOfDataSet(written, recipe.data, part), written) : [written]));
+    }
     data[part] = files;
   }
   return { ...scope, recipe: { ...recipe, data } };
 }
 
-async function download({ recipe, context, job }: RecipeScope, written: string, part: 'train' | 'eval'): Promise<string[]> {
+/**
+ * The scope with every data set of the hub in a part replaced by files with its first rows, which are read by ranges unless the cache has all.
+ * @throws HubError as `withDataFiles` does
+ */
+export async function withFirstRows<Scope extends RecipeScope>(
+  scope: Scope,
+  part: 'train' | 'eval',
+  rows: number,
+): Promise<{ readonly scope: Scope; readonly isWhole: boolean }> {
+  let isWhole = true;
+  const replaced = await replaceNames(scope, [part], async (of, written) => {
+    const { files, isAll } = await reported(scope, { of, written }, options => firstRows(of, rows, options));
+    isWhole &&= isAll;
+    return files;
+  });
+  return { scope: replaced, isWhole };
+}
+
+async function firstRows(
+  of: DataSetPart,
+  rows: number,
+  options: DownloadOptions,
+): Promise<{ readonly files: readonly string[]; readonly isAll: boolean }> {
+  const kept = options.offline ? await findBeginning(options.cacheDir, of) : undefined;
+  if (kept !== undefined && (await findDataSet(options.cacheDir, of)) === undefined) return { files: [kept], isAll: false };
+  const { cached, ranged } = await openDataSet(of, options);
+  if (cached) return { files: cached, isAll: true };
+  const files: string[] = [];
+  let left = rows;
+  for (const source of ranged) {
+    const found = await writeBeginning(source, left);
+    files.push(found.path);
+    left -= found.rows;
+    if (left <= 0) return { files, isAll: found.isWhole && files.length === ranged.length };
+  }
+  return { files, isAll: true };
+}
+
+const download = (scope: RecipeScope, of: DataSetPart, written: string): Promise<readonly string[]> =>
+  reported(scope, { of, written }, async options => {
+    const files = await downloadDataSet(of, options);
+    const [first] = files;
+    if (first !== undefined)
+      scope.job.log('info', `${written} (${of.split}): ${counted(files.length, 'file')} of commit ${commitOf(first)}`);
+    return files;
+  });
+
+/** Runs `work` with the options of the job. @throws HubError that also names the local path */
+async function reported<T>(
+  { context, job }: RecipeScope,
+  { of, written }: { readonly of: DataSetPart; readonly written: string },
+  work: (options: DownloadOptions) => Promise<T>,
+): Promise<T> {
   const local = path.resolve(context.baseDir, written);
-  const of = partOfDataSet(written, recipe.data, part);
   job.phase('download-data', `${local} does not exist: looking for the data set ${written} (${of.split}) on the hub`);
   let report: ((done: number, message?: string) => void) | undefined;
   try {
-    const files = await downloadDataSet(of, {
+    return await work({
       cacheDir: context.cacheDir,
       ...context.hub,
       signal: job.signal,
@@ -42,9 +103,6 @@ async function download({ recipe, context, job }: RecipeScope, written: string, 
         report(bytes, file);
       },
     });
-    const [first] = files;
-    if (first !== undefined) job.log('info', `${written} (${of.split}): ${counted(files.length, 'file')} of commit ${commitOf(first)}`);
-    return files;
   } catch (error) {
     // An AbortError does not contain the reason.
     job.checkStop();

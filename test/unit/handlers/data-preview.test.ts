@@ -252,6 +252,39 @@ test('images: as the model sees them, with their labels', async () => {
   expect(value.statistics?.parts[0]).toMatchObject({ samples: 4, duplicates: { count: 2 } });
 });
 
+test('of a data set on the hub, a page of samples reads few bytes, more for a later page, and none without a network', async () => {
+  const parquet = readFileSync(join(import.meta.dirname, '..', 'data', 'fixtures', 'groups.parquet'));
+  let sent = 0;
+  const endpoint = await listen((request, response) => {
+    if (request.url?.startsWith('/api/datasets/org/notes/'))
+      return void response.end(JSON.stringify({ sha: 'f'.repeat(40), siblings: siblingsOf({ 'default/train/0000.parquet': parquet }) }));
+    sent += sendFile(request, response, parquet);
+  });
+  const cache = mkdtempSync(join(tmpdir(), 'rowtune-hub-data-'));
+  folders.push(cache);
+  const context = { ...task.context, cacheDir: cache, hub: { endpoint, offline: false } };
+  const recipe = task.recipe('engine=portable', 'data.train=org/notes', 'data.eval=[]', 'max_length=64');
+  const page = async (from: number, on = context, statistics = false) =>
+    (await previewInProcess(recipe, on, { from, count: 2, statistics })).value.page;
+  const first = await page(0);
+  expect(first).toMatchObject({ more: true, samples: [{ index: 0 }, { index: 1 }] });
+  expect(sent).toBeLessThan(parquet.length / 3);
+  const before = sent;
+  expect((await page(10)).samples.map(({ index }) => index)).toEqual([10, 11]);
+  expect(sent - before).toBeLessThan(parquet.length / 2);
+  const known = sent;
+  expect(await page(10, { ...context, hub: { endpoint, offline: true } })).toMatchObject({
+    more: true,
+    samples: [{ index: 10 }, { index: 11 }],
+  });
+  expect(sent).toBe(known);
+  // The last page has them all, and facts about all samples take the whole file.
+  expect(await page(58)).toMatchObject({ more: false, samples: [{ index: 58 }, { index: 59 }] });
+  const { value } = await previewInProcess(recipe, context, { count: 2 });
+  expect(value.page.samples.map(sample => ({ ...sample, file: '' }))).toEqual(first.samples.map(sample => ({ ...sample, file: '' })));
+  expect(value.statistics?.parts[0]?.samples).toBe(60);
+});
+
 test('a data set by its name on the hub: downloaded, shown and trained on under its name, and known to lint from the cache', async () => {
   const parquet = readFileSync(join(import.meta.dirname, '..', 'data', 'fixtures', 'labeled.zstd.parquet'));
   const endpoint = await listen((request, response) => {
@@ -274,7 +307,7 @@ test('a data set by its name on the hub: downloaded, shown and trained on under 
   expect(recipe.data).toMatchObject({ train: ['org/mails'], split: 'train', eval_split: 'test' });
   const { value } = await previewInProcess(recipe, context, { count: 3 });
   expect(value.page.samples).toHaveLength(3);
-  expect(value.page.samples[0]?.file).toContain(join('datasets', 'org--mails', 'e'.repeat(40), 'default', 'train', '0000.parquet'));
+  expect(value.page.samples[0]?.file).toContain(join('datasets', 'org--mails', 'e'.repeat(40), 'default', 'train', '0000.first-1.parquet'));
   expect(value.statistics?.parts.map(({ part }) => part)).toEqual(['train', 'held']);
   expect(value.statistics?.leaks.count).toBe(value.statistics?.parts[1]?.samples);
   const offline = { ...context, hub: { offline: true } };

@@ -4,7 +4,7 @@ import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { isDataSetName } from '../../../trainer/files/data-set-name.ts';
-import { commitOf, downloadDataSet, findDataSet } from '../../../trainer/hub/hub-dataset.ts';
+import { commitOf, downloadDataSet, findDataSet, openDataSet } from '../../../trainer/hub/hub-dataset.ts';
 import { cutAfter, type Handler, hubError, listen, sendFile, siblingsOf } from './hub-server.ts';
 import { temporaryFolder } from './model-bytes.ts';
 
@@ -97,6 +97,53 @@ test('a transfer that broke off is continued where it ended', async () => {
   expect(requests.map(({ headers }) => headers.range)).toContain('bytes=100-');
   expect(readFileSync(join(dir, 'mails', 'train', '0001.parquet')).equals(PARQUET)).toBe(true);
   rmSync(dir, { recursive: true });
+});
+
+describe('read by ranges', () => {
+  async function ranged(intercept?: Handler) {
+    const found = await hub(intercept);
+    const { ranged: files } = await openDataSet(mails, found.options);
+    if (files?.[0] === undefined) throw new Error('the split is in the cache');
+    return { ...found, file: files[0], count: files.length };
+  }
+
+  test('a range is what the file has there, and the beginning is kept', async () => {
+    const { file, count, requests, options } = await ranged();
+    expect(count).toBe(2);
+    expect(Buffer.from(await file.slice(10, 50)).equals(PARQUET.subarray(10, 50))).toBe(true);
+    const kept = await file.keepBeginning(100);
+    expect(readFileSync(kept).equals(PARQUET.subarray(0, 100))).toBe(true);
+    // Another process has the same file, and fetches what is missing.
+    const again = (await openDataSet(mails, options)).ranged?.[0];
+    await again?.keepBeginning(60);
+    await again?.keepBeginning(150);
+    expect(readFileSync(kept).equals(PARQUET.subarray(0, 150))).toBe(true);
+    expect(requests.flatMap(({ headers }) => headers.range ?? [])).toEqual(['bytes=10-49', 'bytes=0-99', 'bytes=100-149']);
+    expect(await downloadDataSet(mails, options)).toHaveLength(2);
+    expect((await openDataSet(mails, options)).cached).toHaveLength(2);
+  });
+
+  test('a range that broke off is asked for again', async () => {
+    let broken = 0;
+    const { file, warnings } = await ranged((request, response) => {
+      if (request.headers.range === undefined || broken++ > 0) return false;
+      response.writeHead(206, { etag: '"v1"', 'content-range': `bytes 0-99/${PARQUET.length}`, 'content-length': 100 });
+      response.write(PARQUET.subarray(0, 10));
+      setImmediate(() => response.destroy());
+      return true;
+    });
+    expect(readFileSync(await file.keepBeginning(100)).equals(PARQUET.subarray(0, 100))).toBe(true);
+    expect(warnings.join()).toContain('next attempt');
+  });
+
+  test('a server without ranges is named', async () => {
+    const { file } = await ranged((request, response) => {
+      if (request.headers.range === undefined) return false;
+      response.end(PARQUET);
+      return true;
+    });
+    expect((await hubError(() => file.slice(0, 10))).message).toContain('sends no ranges of mails/train/0000.parquet');
+  });
 });
 
 describe('what is not there is said with what there is', () => {

@@ -33,11 +33,15 @@ export const siblingsOf = (files: Readonly<Record<string, Buffer>>): object[] =>
       : { rfilename, size: content.length, blobId: createHash('sha1').update(`blob ${content.length}\0`).update(content).digest('hex') },
   );
 
-export function sendFile(request: IncomingMessage, response: ServerResponse, content: Buffer, etag = '"v1"'): void {
-  const start = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0);
-  const range = start > 0 ? { 'content-range': `bytes ${start}-${content.length - 1}/${content.length}` } : {};
-  response.writeHead(start > 0 ? 206 : 200, { etag, 'content-length': content.length - start, ...range });
-  response.end(content.subarray(start));
+/** Returns the bytes that it sends. */
+export function sendFile(request: IncomingMessage, response: ServerResponse, content: Buffer, etag = '"v1"'): number {
+  const [, from = '0', to = ''] = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '') ?? [];
+  const [start, end] = [Number(from), to === '' ? content.length : Number(to) + 1];
+  const isRange = start > 0 || to !== '';
+  const range = isRange ? { 'content-range': `bytes ${start}-${end - 1}/${content.length}` } : {};
+  response.writeHead(isRange ? 206 : 200, { etag, 'content-length': end - start, ...range });
+  response.end(content.subarray(start, end));
+  return end - start;
 }
 
 /** Sends the first `bytes` of a file, and cuts the line when the client has written them. */

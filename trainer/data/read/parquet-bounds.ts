@@ -13,20 +13,22 @@ const MAX_ROW_GROUP_VALUES = 100_000_000;
 /** Writers make pages of a megabyte; a large value has one for itself. */
 const MAX_PAGE_BYTES = 2 ** 28;
 /** The metadata of a thousand columns in a hundred row groups takes some 20 MB. */
-const MAX_FOOTER_BYTES = 2 ** 26;
+export const MAX_FOOTER_BYTES = 2 ** 26;
 /** The length of the metadata, and the magic. */
-const FOOTER_BYTES = 8;
+export const FOOTER_END_BYTES = 8;
 
 /** Fields of a page header. */
 const PAGE = { uncompressed: 2, compressed: 3, data: 5, dictionary: 7, dataV2: 8, values: 1 } as const;
 
-/** @throws Error for metadata that is larger than stated or allowed, or that claims lists which it does not hold */
-export async function checkFooter(file: AsyncBuffer): Promise<void> {
-  const end = file.byteLength - FOOTER_BYTES;
+/** Reads the metadata. @throws Error for metadata that is larger than stated or allowed, or that claims lists which it does not hold */
+export async function checkedFooter(file: AsyncBuffer): Promise<Uint8Array> {
+  const end = file.byteLength - FOOTER_END_BYTES;
   const length = new DataView(await file.slice(end, file.byteLength)).getUint32(0, true);
   if (length > end) throw new Error(`its metadata has ${length} bytes, but the file has only ${file.byteLength}`);
   if (length > MAX_FOOTER_BYTES) throw new Error(`its metadata has ${length} bytes; at most ${MAX_FOOTER_BYTES} are read`);
-  new ThriftWalk(new Uint8Array(await file.slice(end - length, end))).struct();
+  const footer = new Uint8Array(await file.slice(end - length, end));
+  new ThriftWalk(footer).struct();
+  return footer;
 }
 
 /**

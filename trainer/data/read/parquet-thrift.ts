@@ -16,6 +16,32 @@ export interface ThriftFields {
   readonly structs: ReadonlyMap<number, ThriftFields>;
 }
 
+interface StructPlaces {
+  /** The head of the list. */
+  readonly list: number;
+  /** The first element. */
+  readonly first: number;
+  /** Behind each element. */
+  readonly ends: readonly number[];
+}
+
+/** A struct whose list of structs has its first elements alone. @throws Error if it has no such list, or fewer elements */
+export function trimmedList(struct: Uint8Array, field: number, count: number): Uint8Array {
+  const places = new ThriftWalk(struct).structsOf(field);
+  const [kept, all] = [count === 0 ? places?.first : places?.ends[count - 1], places?.ends.at(-1) ?? places?.first];
+  if (places === undefined || kept === undefined || all === undefined) throw new Error(`its metadata has no list of ${count} structs`);
+  const head = count < 15 ? [(count << 4) | TYPE.struct] : [0xf0 | TYPE.struct, ...varint(count)];
+  return Buffer.concat([struct.subarray(0, places.list), Uint8Array.from(head), struct.subarray(places.first, kept), struct.subarray(all)]);
+}
+
+/** Seven bits a byte, the lowest first. */
+function varint(value: number): number[] {
+  const bytes: number[] = [];
+  let rest = value;
+  for (; rest >= 0x80; rest = Math.floor(rest / 128)) bytes.push((rest % 128) | 0x80);
+  return [...bytes, rest];
+}
+
 export class ThriftWalk {
   /** Behind the last struct. */
   position: number;
@@ -42,6 +68,32 @@ export class ThriftWalk {
       else if (type !== TYPE.true && type !== TYPE.false) this.#skip(type, depth);
       this.#count(1);
     }
+  }
+
+  /** The places of the elements of a list of structs, the field of a struct that begins here; undefined if it has no such field. */
+  structsOf(wanted: number): StructPlaces | undefined {
+    for (let field = 0; ; ) {
+      const head = this.#byte();
+      const type = head & 0x0f;
+      if (type === TYPE.stop) return undefined;
+      field = head >> 4 === 0 ? this.#integer() : field + (head >> 4);
+      if (field === wanted && type === TYPE.list) return this.#places();
+      if (type !== TYPE.true && type !== TYPE.false) this.#skip(type, 0);
+    }
+  }
+
+  #places(): StructPlaces {
+    const list = this.position;
+    const head = this.#byte();
+    if ((head & 0x0f) !== TYPE.struct) throw new Error('its metadata has a list of other values than structs');
+    const size = head >> 4 === 15 ? this.#varint() : head >> 4;
+    const first = this.position;
+    const ends: number[] = [];
+    for (let i = 0; i < size; i++) {
+      this.struct(1);
+      ends.push(this.position);
+    }
+    return { list, first, ends };
   }
 
   #skip(type: number, depth: number): void {

@@ -5,7 +5,14 @@ import { parquetMetadataAsync, parquetReadObjects, parquetSchema } from 'hyparqu
 import { DataError } from '../data-error.ts';
 import type { DataRecord } from '../types.ts';
 import { openDataFile } from './data-file.ts';
-import { boundedCompressors, checkFooter, checkPages, MAX_ROW_GROUP_BYTES, MAX_ROW_GROUP_ROWS } from './parquet-bounds.ts';
+import {
+  boundedCompressors,
+  checkedFooter,
+  checkPages,
+  FOOTER_END_BYTES,
+  MAX_ROW_GROUP_BYTES,
+  MAX_ROW_GROUP_ROWS,
+} from './parquet-bounds.ts';
 
 /** The system refuses reads of 2^31 bytes; no column chunk of a row group within bounds is near. */
 const MAX_SLICE_BYTES = 2 ** 30;
@@ -88,11 +95,12 @@ async function* readGroups(file: string, buffer: AsyncBuffer, { limit, bytes, on
   }
 }
 
-async function readMetadata(file: string, buffer: AsyncBuffer): Promise<FileMetaData> {
+/** @throws DataError for a damaged file */
+export async function readMetadata(file: string, buffer: AsyncBuffer): Promise<FileMetaData> {
   if (buffer.byteLength < MIN_PARQUET_BYTES) throw damaged(file, new Error(`only ${buffer.byteLength} bytes`));
   try {
-    await checkFooter(buffer);
-    const metadata = await parquetMetadataAsync(buffer);
+    const { length } = await checkedFooter(buffer);
+    const metadata = await parquetMetadataAsync(buffer, { initialFetchSize: length + FOOTER_END_BYTES });
     checkColumns(metadata);
     return metadata;
   } catch (cause) {
