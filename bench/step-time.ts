@@ -1,7 +1,8 @@
 /** The time of one training step by the very program that its ranks run: its operations, and the sums that leave and are waited for among them. */
 import { isOp, type Node } from '../trainer/graph/graph.ts';
 import { nodesFlops } from '../trainer/graph/liveness.ts';
-import { byteSize } from '../trainer/graph/types.ts';
+import { sumForms } from '../trainer/graph/sum-forms.ts';
+import { elementCount } from '../trainer/graph/types.ts';
 import { valueFor } from '../trainer/narrow.ts';
 import { fitRelativeLine, type SizeAndCost } from './line-fit.ts';
 
@@ -57,7 +58,7 @@ export function simulateStep(schedule: readonly Node[], machine: StepMachine): S
   for (const node of schedule) {
     const [input] = node.inputs;
     if (node.op === 'beginSum') {
-      const given = isOp(node, 'beginSum') && node.attrs.as === 'bfloat16' ? byteSize(node) / 2 : byteSize(node);
+      const given = isOp(node, 'beginSum') ? sumForms[node.attrs.as].bytes(elementCount(node.shape)) : 0;
       const seconds = sumSeconds(given, ranks, network);
       free = Math.max(now, free) + seconds;
       ends.set(node, free);

@@ -39,6 +39,9 @@ const LOSS = 1e-5;
 const WEIGHTS = 1e-5;
 
 const NARROW = 'gradient_exchange_dtype=bfloat16';
+const NARROWEST = 'gradient_exchange_dtype=int8';
+/** Bytes of a trained number on its way, with the counts and losses of a small model. */
+const MOST_BYTES: Readonly<Record<string, number>> = { [NARROW]: 3, [NARROWEST]: 2 };
 
 interface Case {
   readonly title: string;
@@ -96,6 +99,14 @@ const CASES: readonly Case[] = [
     batch: 8,
     settings: ['method=full', NARROW],
     // Numbers are rounded twice by at most 2⁻⁹ of each.
+    tolerance: 2e-3,
+  },
+  {
+    title: 'full tuning with gradients that travel in int8',
+    processes: 4,
+    batch: 8,
+    // Updates in proportion to gradients: what is lost of one is in the next, and what is lost of the last is missing.
+    settings: ['method=full', NARROWEST, 'optim=sgd', 'learning_rate=0.05', 'max_grad_norm=0'],
     tolerance: 2e-3,
   },
   {
@@ -227,8 +238,10 @@ describe.skipIf(!engine)(`several processes ${reason}`, () => {
       const { trainable } = JSON.parse(readFileSync(join(dirs[1], RUN_FILES.summary), 'utf8'));
       const { ranks }: RanksView = JSON.parse(readFileSync(join(dirs[1], RUN_FILES.byRank), 'utf8'));
       // Counts and losses travel too.
+      const mostBytes = settings.map(setting => MOST_BYTES[setting]).find(most => most !== undefined);
+      console.log(`${title}: ${ranks.map(({ bytesPerUpdate }) => (bytesPerUpdate / trainable).toFixed(2)).join(', ')} bytes per number`);
       for (const { bytesPerUpdate } of ranks)
-        if (settings.includes(NARROW)) expect(bytesPerUpdate / trainable).toBeLessThan(3);
+        if (mostBytes !== undefined) expect(bytesPerUpdate / trainable).toBeLessThan(mostBytes);
         else expect(bytesPerUpdate / trainable).toBeGreaterThanOrEqual(4);
     },
   );
@@ -269,6 +282,26 @@ describe.skipIf(!engine)(`several processes ${reason}`, () => {
     const [expected, found] = [lossesOf(whole.metrics), lossesOf(metrics)];
     expect(found).toHaveLength(4);
     for (const [i, loss] of expected.entries()) expect(Math.abs((found[i] ?? 0) - loss)).toBeLessThan(LOSS * (1 + loss));
+  });
+
+  test('what int8 loses of gradients is in the checkpoint, so a resumed run continues to the bit', async () => {
+    const settings = [...COMMON, NARROWEST, 'lr_scheduler_type=constant', 'per_device_train_batch_size=2', 'processes=2'];
+    const [wholeDir, runDir] = [join(folder, 'int8 whole'), join(folder, 'int8 resumed')];
+    const whole = await trainIn(wholeDir, task.recipe(...settings), task.context);
+    await trainIn(runDir, task.recipe(...settings, 'max_steps=2'), task.context);
+    const { metrics } = await runJobOfRun({ kind: 'resume', runDir, overrides: ['max_steps=4'], context: task.context });
+    expect(lossesOf(whole.metrics)).toHaveLength(4);
+    expect(lossesOf(metrics)).toEqual(lossesOf(whole.metrics));
+    expect(await trainedTensors(runDir, 4)).toEqual(await trainedTensors(wholeDir, 4));
+    // Another number of processes shares what was lost.
+    const { last } = await runJobOfRun({
+      kind: 'resume',
+      runDir,
+      overrides: ['max_steps=5', 'processes=4'],
+      context: task.context,
+    });
+    expect(last).toMatchObject({ type: 'result', value: { steps: 5 } });
+    expect(readFileSync(join(runDir, 'log.txt'), 'utf8')).toContain('continues with the sum of what they had lost');
   });
 
   test('a rank with another recipe is refused before anything is trained', async () => {

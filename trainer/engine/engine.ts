@@ -66,8 +66,18 @@ export interface Group {
   /** Why exchanges fail; undefined while they work. */
   failure(): string | undefined;
   counts(): ExchangeCounts;
+  /** The losses of narrow sums of this process's numbers; not to be used while one is on its way. */
+  readonly residuals: Residuals;
   /** Ends the membership, when all ranks do. */
   leave(): void;
+}
+
+/** Values that are kept from one sum to the next, by the names of their sums: the same names on all ranks. */
+export interface Residuals {
+  names(): readonly string[];
+  /** Empty if there is none of this name. */
+  read(name: string): Float32Array;
+  write(name: string, values: Float32Array): void;
 }
 
 /** Sums and collections of this process so far. */

@@ -1,4 +1,5 @@
 /** The attributes of every graph operation: the one list of operations that the tables of rules and kernels must complete. */
+import type { SumType } from './sum-forms.ts';
 import type { DType, HostArray, Shape } from './types.ts';
 
 export type None = Record<never, never>;
@@ -115,12 +116,13 @@ export interface OpAttributes {
   group: None;
   // the processes of a run
   /** Begins to sum a tensor over all processes, in which its numbers travel as `as`. Only `endSum` may read it: until then it holds anything. */
-  beginSum: { readonly as: SumType };
+  beginSum: {
+    readonly as: SumType;
+    /** Names what is lost of these numbers, if the form keeps it. */
+    readonly residual: string;
+  };
   /** Waits for the sum over all processes that `beginSum` began. */
   endSum: None;
 }
-
-/** The type in which numbers travel between processes. */
-export type SumType = 'float32' | 'bfloat16';
 
 export type OpName = keyof OpAttributes;

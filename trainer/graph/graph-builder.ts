@@ -1,6 +1,7 @@
 /** The graph as one writes it: a short method for each operation, NumPy's broadcasting, small rewrites that never cost anything. */
-import type { OpAttributes, Pool2d, SumType, Window2d } from './attributes.ts';
+import type { OpAttributes, Pool2d, Window2d } from './attributes.ts';
 import { type BuildRules, inputsOf, type Node, NodeStore } from './node-store.ts';
+import type { SumType } from './sum-forms.ts';
 import { type DType, elementCount, GraphError, type HostArray, resolveAxis, type Shape, sameShape } from './types.ts';
 
 /** A random mask takes 16 bits an element: half the time of 32. */
@@ -175,7 +176,7 @@ export class GraphBuilder extends NodeStore {
   group = (tokens: readonly Node[]): Node => this.node('group', tokens, {});
 
   /** Begins to sum x over all parts, float32; the sum is read through `endSum`. */
-  beginSum = (x: Node, as: SumType = 'float32'): Node => this.node('beginSum', [x], { as });
+  beginSum = (x: Node, as: SumType = 'float32', residual = ''): Node => this.node('beginSum', [x], { as, residual });
   endSum = (begun: Node): Node => this.node('endSum', [begun], {});
   /** The sum of x over all parts, at once. */
   totalOf = (x: Node): Node => (this.parts.count === 1 ? x : this.endSum(this.beginSum(x)));

@@ -1,6 +1,6 @@
 /** The processes that train one run together: what they exchange in addition to gradients, and how they agree to stop. */
 import { deserialize, serialize } from 'node:v8';
-import type { ExchangeCounts, Group } from '../engine/engine.ts';
+import type { ExchangeCounts, Group, Residuals } from '../engine/engine.ts';
 import type { Parts } from '../graph/graph.ts';
 import { RunError } from '../run-error.ts';
 import type { Job, StopRequest } from './job.ts';
@@ -74,6 +74,10 @@ export class Ranks {
   /** The exchanges of this process so far. */
   counts(): ExchangeCounts {
     return this.group.counts();
+  }
+
+  get residuals(): Residuals {
+    return this.group.residuals;
   }
 
   /** From now on, a rank that gives no sign of life in this shared folder for so long is lost. */

@@ -55,7 +55,7 @@ export class GradientSink {
       this.takeSum({ group, gradient, block });
       return;
     }
-    const begun = { group, gradient: graph.beginSum(gradient, params.exchangeType), block };
+    const begun = { group, gradient: graph.beginSum(gradient, params.exchangeType, group.name), block };
     if (params.maxGradNorm > 0) this.held.push(begun);
     else {
       this.endLeaving();

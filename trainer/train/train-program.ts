@@ -54,7 +54,7 @@ function traceApply({ attachment, optimizer, maxGradNorm, parts, exchangeType }:
   const own = updateGroups(attachment.trainables, optimizer).map(group => ({ group, gradient: graph.read(gradientVariable(group)) }));
   const summed = () =>
     own
-      .map(({ group, gradient }) => ({ group, gradient: graph.beginSum(gradient, exchangeType) }))
+      .map(({ group, gradient }) => ({ group, gradient: graph.beginSum(gradient, exchangeType, group.name) }))
       .map(({ group, gradient }) => ({ group, gradient: graph.endSum(gradient) }));
   const gradients = graph.parts.count === 1 ? own : summed();
   const norm = graph.sqrt(gradients.map(({ gradient }) => squaredNorm(graph, gradient)).reduce((a, b) => graph.add(a, b)));

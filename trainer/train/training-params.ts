@@ -1,8 +1,9 @@
 /** Everything that the programs of training are made of. */
-import type { SumType } from '../graph/attributes.ts';
+
 import type { Parts } from '../graph/graph.ts';
 import type { Traced } from '../graph/program.ts';
 import type { RecomputePolicy } from '../graph/recompute.ts';
+import type { SumType } from '../graph/sum-forms.ts';
 import type { Attachment } from '../method/method.ts';
 import type { OptimizerSettings } from './optimizer-settings.ts';
 import type { BatchShape, Task } from './task.ts';

@@ -109,6 +109,38 @@ napi_value GatherBytes(napi_env env, napi_callback_info info) {
   return bytes;
 }
 
+// () → their names
+napi_value NamesOfResiduals(napi_env env, napi_callback_info info) {
+  const Call call(env, info);
+  napi_value list = nullptr;
+  napi_create_array(env, &list);
+  uint32_t i = 0;
+  for (const std::string& name : ResidualNames()) napi_set_element(env, list, i++, call.Result(name));
+  return list;
+}
+
+// (name) → Float32Array, or the problem as a text
+napi_value ReadResidual(napi_env env, napi_callback_info info) {
+  const Call call(env, info);
+  const std::vector<float> values = ResidualOf(call.Text(0));
+  void* data = nullptr;
+  napi_value buffer = nullptr, array = nullptr;
+  if (napi_create_arraybuffer(env, 4 * values.size(), &data, &buffer) != napi_ok) return call.Result("there is no memory for a residual");
+  std::copy(values.begin(), values.end(), static_cast<float*>(data));
+  napi_create_typedarray(env, napi_float32_array, values.size(), buffer, 0, &array);
+  return array;
+}
+
+// (name, Float32Array)
+napi_value WriteResidual(napi_env env, napi_callback_info info) {
+  const Call call(env, info);
+  void* data = nullptr;
+  size_t length = 0;
+  if (call.count > 1 && napi_get_typedarray_info(env, call.arguments[1], nullptr, &length, &data, nullptr, nullptr) == napi_ok)
+    SetResidual(call.Text(0), std::vector<float>(static_cast<float*>(data), static_cast<float*>(data) + length));
+  return nullptr;
+}
+
 }  // namespace
 
 void ExportGroup(napi_env env, napi_value exports) {
@@ -116,7 +148,8 @@ void ExportGroup(napi_env env, napi_value exports) {
     const char* name;
     napi_callback function;
   } functions[] = {{"joinGroup", Join},       {"leaveGroup", Leave},     {"watchGroup", Watch},           {"failGroup", Fail},
-                   {"groupFailure", Failure}, {"groupCounts", Counts}, {"gatherFromRanks", GatherBytes}};
+                   {"groupFailure", Failure}, {"groupCounts", Counts}, {"gatherFromRanks", GatherBytes},
+                   {"residualNames", NamesOfResiduals}, {"readResidual", ReadResidual}, {"writeResidual", WriteResidual}};
   for (const auto& each : functions) {
     napi_value function = nullptr;
     napi_create_function(env, each.name, NAPI_AUTO_LENGTH, each.function, nullptr, &function);

@@ -1,6 +1,7 @@
 #include "group-operations.h"
 
 #include <cstring>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -30,17 +31,36 @@ Tensor Passed(Run& run) {
 
 }  // namespace
 
-// Kernels without a state: their addresses tell them apart.
-static char wide, narrow;
+namespace {
+
+struct BeginSumKernel {
+  SumForm form = SumForm::kFloat32;
+  std::string residual;
+};
+
+}  // namespace
 
 void* CreateBeginSum(TF_OpKernelConstruction* construction) {
   const Status status(TF_NewStatus());
-  unsigned char is_narrow = 0;
-  TF_OpKernelConstruction_GetAttrBool(construction, "narrow", &is_narrow, status.get());
-  return is_narrow ? &narrow : &wide;
+  auto kernel = std::make_unique<BeginSumKernel>();
+  int64_t form = 0;
+  TF_OpKernelConstruction_GetAttrInt64(construction, "form", &form, status.get());
+  kernel->form = static_cast<SumForm>(form);
+  int32_t list = 0, length = 0;
+  TF_OpKernelConstruction_GetAttrSize(construction, "residual", &list, &length, status.get());
+  if (TF_GetCode(status.get()) == TF_OK && length > 0) {
+    kernel->residual.resize(static_cast<size_t>(length));
+    TF_OpKernelConstruction_GetAttrString(construction, "residual", kernel->residual.data(), kernel->residual.size(), status.get());
+  }
+  return kernel.release();
 }
 
-void* CreateNothing(TF_OpKernelConstruction*) { return &wide; }
+void DestroyBeginSum(void* kernel) { delete static_cast<BeginSumKernel*>(kernel); }
+
+void* CreateNothing(TF_OpKernelConstruction*) {
+  static char nothing;
+  return &nothing;
+}
 
 void DestroyNothing(void*) {}
 
@@ -50,7 +70,8 @@ void RunBeginSum(void* kernel, TF_OpKernelContext* context) {
   if (!output) return;
   float* const data = static_cast<float*>(TF_TensorData(output.get()));
   const int64_t count = static_cast<int64_t>(TF_TensorByteSize(output.get()) / sizeof(float));
-  BeginSum(data, count, kernel == &narrow, output.release(), [](void* tensor) { TF_DeleteTensor(static_cast<TF_Tensor*>(tensor)); });
+  const auto& [form, residual] = *static_cast<const BeginSumKernel*>(kernel);
+  BeginSum(data, count, form, residual, output.release(), [](void* tensor) { TF_DeleteTensor(static_cast<TF_Tensor*>(tensor)); });
 }
 
 void RunEndSum(void*, TF_OpKernelContext* context) {

@@ -2,8 +2,9 @@
 #pragma once
 #include "kernel-run.h"
 
-// With the attribute `narrow`, numbers travel as bfloat16.
+// Attributes: `form`, a SumForm; `residual`, the name under which what it loses is kept, or empty.
 void* CreateBeginSum(TF_OpKernelConstruction*);
+void DestroyBeginSum(void*);
 void* CreateNothing(TF_OpKernelConstruction*);
 void DestroyNothing(void*);
 // Begins to sum x over all ranks; its output is not to be read by anything but the next.

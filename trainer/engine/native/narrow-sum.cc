@@ -1,12 +1,15 @@
 #include "narrow-sum.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 namespace {
 
-// The numbers that are on their way at a time: with what is received, 64 MB.
+// The numbers that are on their way at a time: with what is received, 64 MB in bfloat16. Priced by plan/memory/exchange-buffers.ts.
 constexpr int64_t kPart = int64_t{1} << 24;
+// Numbers with one scale.
+constexpr int64_t kBlock = 128;
 
 // To the nearest, and to the even one of two that are equally near.
 uint16_t Narrow(float value) {
@@ -23,7 +26,67 @@ float Widen(uint16_t narrow) {
   return value;
 }
 
+int64_t BlockBytes(SumForm form, int64_t count) {
+  return form == SumForm::kInt8 ? static_cast<int64_t>(sizeof(float)) + count : 2 * count;
+}
+
+// Narrows a block of at most kBlock numbers.
+void Write(SumForm form, const float* values, int64_t count, uint8_t* wire) {
+  if (form == SumForm::kBfloat16) {
+    for (int64_t i = 0; i < count; i++) {
+      const uint16_t narrow = Narrow(values[i]);
+      std::memcpy(wire + 2 * i, &narrow, sizeof narrow);
+    }
+    return;
+  }
+  float most = 0;
+  bool finite = true;
+  for (int64_t i = 0; i < count; i++) {
+    finite = finite && std::isfinite(values[i]);
+    most = std::max(most, std::fabs(values[i]));
+  }
+  // A block with a number that is none is none on the other side too: the run then stops.
+  const float scale = finite ? most / 127 : NAN;
+  std::memcpy(wire, &scale, sizeof scale);
+  int8_t* const out = reinterpret_cast<int8_t*>(wire + sizeof scale);
+  // A scale that is too small for a float is 0: the residual keeps such numbers.
+  for (int64_t i = 0; i < count; i++)
+    out[i] = finite && scale > 0 ? static_cast<int8_t>(std::clamp(std::nearbyint(values[i] / scale), -127.0f, 127.0f)) : 0;
+}
+
+void Read(SumForm form, const uint8_t* wire, int64_t count, float* values) {
+  if (form == SumForm::kBfloat16) {
+    for (int64_t i = 0; i < count; i++) {
+      uint16_t narrow;
+      std::memcpy(&narrow, wire + 2 * i, sizeof narrow);
+      values[i] = Widen(narrow);
+    }
+    return;
+  }
+  float scale;
+  std::memcpy(&scale, wire, sizeof scale);
+  const int8_t* const in = reinterpret_cast<const int8_t*>(wire + sizeof scale);
+  for (int64_t i = 0; i < count; i++) values[i] = scale * static_cast<float>(in[i]);
+}
+
+// Calls `work(first number, numbers, first byte)` for each block of so many numbers.
+template <typename Work>
+void EachBlock(SumForm form, int64_t count, Work work) {
+  int64_t byte = 0;
+  for (int64_t at = 0; at < count; at += kBlock) {
+    const int64_t length = std::min(kBlock, count - at);
+    work(at, length, byte);
+    byte += BlockBytes(form, length);
+  }
+}
+
 }  // namespace
+
+int64_t BytesOnTheWay(SumForm form, int64_t count) {
+  if (form == SumForm::kFloat32) return 4 * count;
+  const int64_t rest = count % kBlock;
+  return count / kBlock * BlockBytes(form, kBlock) + (rest > 0 ? BlockBytes(form, rest) : 0);
+}
 
 std::unique_ptr<Exchange> NarrowSum::Next(std::string* problem) {
   if (state_ == kGiven) return AddUp(problem);
@@ -31,29 +94,60 @@ std::unique_ptr<Exchange> NarrowSum::Next(std::string* problem) {
   return at_ < count_ ? Give(problem) : nullptr;
 }
 
+int64_t NarrowSum::CountOf(int rank) const { return std::clamp(length_ - rank * share_, int64_t{0}, share_); }
+
 std::unique_ptr<Exchange> NarrowSum::Give(std::string* problem) {
   length_ = std::min(kPart, count_ - at_);
   share_ = (length_ + mpi_->size() - 1) / mpi_->size();
-  wire_.assign(static_cast<size_t>(share_ * mpi_->size()), 0);
+  bytes_ = BytesOnTheWay(form_, share_);
+  wire_.assign(static_cast<size_t>(bytes_ * mpi_->size()), 0);
   received_.resize(wire_.size());
-  for (int64_t i = 0; i < length_; i++) wire_[i] = Narrow(data_[at_ + i]);
+  for (int rank = 0; rank < mpi_->size(); rank++) {
+    const int64_t first = at_ + rank * share_;
+    uint8_t* const wire = wire_.data() + rank * bytes_;
+    EachBlock(form_, CountOf(rank), [&](int64_t at, int64_t length, int64_t byte) {
+      float* const values = data_ + first + at;
+      if (residual_ == nullptr) return Write(form_, values, length, wire + byte);
+      float* const residual = residual_ + first + at;
+      float told[kBlock];
+      for (int64_t i = 0; i < length; i++) values[i] += residual[i];
+      Write(form_, values, length, wire + byte);
+      Read(form_, wire + byte, length, told);
+      for (int64_t i = 0; i < length; i++) residual[i] = values[i] - told[i];
+    });
+  }
   state_ = kGiven;
-  return mpi_->AllToAll(wire_.data(), received_.data(), static_cast<int>(2 * share_), problem);
+  return mpi_->AllToAll(wire_.data(), received_.data(), static_cast<int>(bytes_), problem);
 }
 
 std::unique_ptr<Exchange> NarrowSum::AddUp(std::string* problem) {
-  uint16_t* const own = wire_.data() + mpi_->rank() * share_;
-  for (int64_t i = 0; i < share_; i++) {
-    float sum = 0;
-    for (int rank = 0; rank < mpi_->size(); rank++) sum += Widen(received_[rank * share_ + i]);
-    own[i] = Narrow(sum);
-  }
+  const int own = mpi_->rank();
+  uint8_t* const wire = wire_.data() + own * bytes_;
+  EachBlock(form_, CountOf(own), [&](int64_t at, int64_t length, int64_t byte) {
+    float sum[kBlock] = {}, told[kBlock];
+    for (int rank = 0; rank < mpi_->size(); rank++) {
+      Read(form_, received_.data() + rank * bytes_ + byte, length, told);
+      for (int64_t i = 0; i < length; i++) sum[i] += told[i];
+    }
+    Write(form_, sum, length, wire + byte);
+    if (residual_ == nullptr) return;
+    Read(form_, wire + byte, length, told);
+    float* const residual = residual_ + at_ + own * share_ + at;
+    for (int64_t i = 0; i < length; i++) residual[i] += sum[i] - told[i];
+  });
   state_ = kAdded;
-  return mpi_->Complete(wire_.data(), static_cast<int>(2 * share_), problem);
+  return mpi_->Complete(wire_.data(), static_cast<int>(bytes_), problem);
 }
 
 void NarrowSum::Take() {
-  for (int64_t i = 0; i < length_; i++) data_[at_ + i] = Widen(wire_[i]);
+  for (int rank = 0; rank < mpi_->size(); rank++)
+    EachBlock(form_, CountOf(rank), [&](int64_t at, int64_t length, int64_t byte) {
+      Read(form_, wire_.data() + rank * bytes_ + byte, length, data_ + at_ + rank * share_ + at);
+    });
   at_ += length_;
   state_ = kIdle;
+  if (at_ < count_) return;
+  // A sum that is not waited for yet holds none of them.
+  wire_ = {};
+  received_ = {};
 }

@@ -242,7 +242,7 @@ std::string RegisterAll() {
       {"RowtuneExpertGradient", {"experts: int", "flag: bool"}, {"a: float", "b: float", "ids: int32", "rows: int32"}, {"gradient: float"}, CreateExperts, RunExpertGradientOperation, DestroyExperts},
       {"RowtuneBringBack", {"file: int", "offset: int", "T: type"}, {"state: T"}, {}, CreateFilePlace, RunMove<BringBack>, DestroyFilePlace},
       {"RowtunePutAway", {"file: int", "offset: int", "T: type"}, {"state: T"}, {}, CreateFilePlace, RunMove<PutAway>, DestroyFilePlace},
-      {"RowtuneBeginSum", {"narrow: bool"}, {"x: float"}, {"sum: float"}, CreateBeginSum, RunBeginSum, DestroyNothing},
+      {"RowtuneBeginSum", {"form: int", "residual: string"}, {"x: float"}, {"sum: float"}, CreateBeginSum, RunBeginSum, DestroyBeginSum},
       {"RowtuneEndSum", {}, {"begun: float"}, {"sum: float"}, CreateNothing, RunEndSum, DestroyNothing},
   };
   for (const Operation& operation : operations)

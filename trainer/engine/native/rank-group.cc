@@ -35,7 +35,9 @@ struct Job {
   float* data = nullptr;
   int64_t count = 0;
   bool gathers = false;
-  bool narrow = false;
+  SumForm form = SumForm::kFloat32;
+  // Names the residual, which is kept from one sum to the next; empty for none.
+  std::string residual;
   std::unique_ptr<NarrowSum> narrow_sum;
   std::vector<uint8_t> own, all;
   void* held = nullptr;
@@ -80,6 +82,24 @@ class Group {
   }
 
   int size() const { return mpi_->size(); }
+
+  std::vector<std::string> ResidualNames() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    std::vector<std::string> names;
+    for (const auto& [name, values] : residuals_) names.push_back(name);
+    return names;
+  }
+
+  std::vector<float> Residual(const std::string& name) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    const auto found = residuals_.find(name);
+    return found == residuals_.end() ? std::vector<float>() : found->second;
+  }
+
+  void SetResidual(const std::string& name, std::vector<float> values) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    residuals_[name] = std::move(values);
+  }
 
   void Begin(const std::shared_ptr<Job>& job) {
     {
@@ -161,11 +181,20 @@ class Group {
       job.parts.push_back(mpi_->AllGather(job.own.data(), job.all.data(), static_cast<int>(job.own.size()), problem));
       counts_.bytes += static_cast<int64_t>(job.own.size());
     }
-    if (job.narrow) job.narrow_sum = std::make_unique<NarrowSum>(mpi_.get(), job.data, job.count);
-    for (int64_t at = 0; job.data != nullptr && !job.narrow && at < job.count && problem->empty(); at += kMostElements)
+    const bool narrow = job.form != SumForm::kFloat32;
+    if (narrow) job.narrow_sum = std::make_unique<NarrowSum>(mpi_.get(), job.form, job.data, job.count, ResidualOf(job));
+    for (int64_t at = 0; job.data != nullptr && !narrow && at < job.count && problem->empty(); at += kMostElements)
       job.parts.push_back(mpi_->AllReduce(job.data + at, static_cast<int>(std::min(kMostElements, job.count - at)), problem));
-    counts_.bytes += (job.narrow ? 2 : 4) * job.count;
+    counts_.bytes += BytesOnTheWay(job.form, job.count);
     counts_.exchanges++;
+  }
+
+  // Zeros at first. The address stays while the number of elements does.
+  float* ResidualOf(const Job& job) {
+    if (job.residual.empty()) return nullptr;
+    std::vector<float>& residual = residuals_[job.residual];
+    residual.resize(static_cast<size_t>(job.count));
+    return residual.data();
   }
 
   // The exchanges of a narrow sum begin when it is the first job, one after the other: that is their order on all ranks.
@@ -209,6 +238,7 @@ class Group {
   std::condition_variable changed_, done_;
   std::deque<std::shared_ptr<Job>> queue_;
   std::map<const float*, std::shared_ptr<Job>> sums_;
+  std::map<std::string, std::vector<float>> residuals_;
   std::vector<std::shared_ptr<Job>> abandoned_;
   std::unique_ptr<RankWatch> watch_;
   std::string failure_;
@@ -249,15 +279,24 @@ std::string GroupFailure() { return group == nullptr ? "" : group->failure(); }
 
 GroupCounts CountsOfGroup() { return group == nullptr ? GroupCounts{} : group->counts(); }
 
-void BeginSum(float* data, int64_t count, bool narrow, void* held, void (*release)(void*)) {
+void BeginSum(float* data, int64_t count, SumForm form, const std::string& residual, void* held, void (*release)(void*)) {
   if (group == nullptr || group->size() == 1 || count == 0) return release(held);
   auto job = std::make_shared<Job>();
   job->data = data;
   job->count = count;
-  job->narrow = narrow;
+  job->form = form;
+  job->residual = residual;
   job->held = held;
   job->release = release;
   group->Begin(job);
+}
+
+std::vector<std::string> ResidualNames() { return group == nullptr ? std::vector<std::string>() : group->ResidualNames(); }
+
+std::vector<float> ResidualOf(const std::string& name) { return group == nullptr ? std::vector<float>() : group->Residual(name); }
+
+void SetResidual(const std::string& name, std::vector<float> values) {
+  if (group != nullptr) group->SetResidual(name, std::move(values));
 }
 
 std::string EndSum(const float* data) {

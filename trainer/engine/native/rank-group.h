@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "narrow-sum.h"
+
 struct GroupCounts {
   int64_t exchanges = 0, bytes = 0;
   // Seconds during which an exchange was on its way, and during which the program waited for one.
@@ -28,8 +30,13 @@ void FailGroup(const std::string& reason);
 std::string GroupFailure();
 GroupCounts CountsOfGroup();
 
-// Begins to sum; `release(held)` is called when `data` is no longer used. Without a group, a sum is over one rank. A narrow sum: see narrow-sum.h.
-void BeginSum(float* data, int64_t count, bool narrow, void* held, void (*release)(void*));
+// Begins to sum; `release(held)` is called when `data` is no longer used. Without a group, a sum is over one rank. What the form loses is kept under
+// the name of a residual, if it is not empty: see narrow-sum.h.
+void BeginSum(float* data, int64_t count, SumForm form, const std::string& residual, void* held, void (*release)(void*));
+// The residuals of this rank so far. No sum may be on its way.
+std::vector<std::string> ResidualNames();
+std::vector<float> ResidualOf(const std::string& name);
+void SetResidual(const std::string& name, std::vector<float> values);
 // Waits for the sum that was begun for this data. The problem, or empty.
 std::string EndSum(const float* data);
 // Collects as many bytes of each rank. The problem, or empty.

@@ -30,6 +30,15 @@ export function joinGroup(library: string, kernels: KernelLibrary): Group {
     fail: reason => kernels.failGroup(reason.replaceAll('\n', ' ')),
     failure: () => kernels.groupFailure() || undefined,
     counts: () => kernels.groupCounts(),
+    residuals: {
+      names: () => kernels.residualNames(),
+      read: name => {
+        const values = kernels.readResidual(name);
+        if (typeof values === 'string') throw new EngineError(values);
+        return values;
+      },
+      write: (name, values) => kernels.writeResidual(name, values),
+    },
     leave: () => kernels.leaveGroup(),
   };
 }

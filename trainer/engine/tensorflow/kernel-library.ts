@@ -19,6 +19,10 @@ export interface KernelLibrary {
   groupCounts(): ExchangeCounts;
   /** @returns the problem as a text, if there is one */
   gatherFromRanks(bytes: Uint8Array): Uint8Array | string;
+  residualNames(): readonly string[];
+  /** @returns the problem as a text, if there is one */
+  readResidual(name: string): Float32Array | string;
+  writeResidual(name: string, values: Float32Array): void;
 }
 
 export type FoundKernels = { readonly library: KernelLibrary; readonly missing?: undefined } | { readonly missing: string };

@@ -48,6 +48,7 @@ import type { Recipe } from '../../protocol/recipe-schema.ts';
 import { RUN_FILES } from '../../protocol/run-files.ts';
 import type { MemoryPlan } from '../../protocol/view/run.ts';
 import { requireDisk } from '../../run/checkpoint/checkpoint.ts';
+import { restoreResiduals } from '../../run/checkpoint/exchange-residuals.ts';
 import type { Checkpoint } from '../../run/checkpoint/load-checkpoint.ts';
 import { RunError } from '../../run-error.ts';
 import { checkBudget, type Selection } from '../../selection.ts';
@@ -302,7 +303,7 @@ export const largest = ({ buckets }: BatchPlan): Bucket =>
 
 /** @returns the growth of the process with each part that it keeps */
 async function fill(
-  { job, checkpoint }: PrepareParams,
+  { job, checkpoint, ranks }: PrepareParams,
   { folder }: Base,
   plan: RunPlan,
   session: Session,
@@ -327,6 +328,7 @@ async function fill(
   if (checkpoint) {
     checkpoint.check(attachment, optimizer);
     await writeSnapshot(session, attachment, optimizer, name => checkpoint.read(name));
+    await restoreResiduals(ranks, checkpoint, job);
   }
   const { weights = 0, trained = 0, gradient = 0, optimizer: state = 0 } = held;
   return { weightsBytes: weights, trainedBytes: trained, gradientBytes: gradient, optimizerBytes: state };

@@ -2,6 +2,7 @@
 
 import { type Evaluation, evaluationMetrics } from '../../job/evaluate.ts';
 import type { MemoryMeter } from '../../job/memory-meter.ts';
+import { exchangeMemory } from '../../plan/memory/exchange-buffers.ts';
 import { checkpointBytes, requireDisk, saveCheckpoint } from '../../run/checkpoint/checkpoint.ts';
 import { removeCheckpoint } from '../../run/checkpoint/checkpoint-folders.ts';
 import { appendMetrics } from '../../run/metrics-file.ts';
@@ -27,7 +28,7 @@ export async function rehearse(params: RehearseParams): Promise<Evaluation | und
   const { recipe, session, plan, evaluator } = prepared;
   const { attachment, optimizer } = plan;
   // A new checkpoint needs space in addition to the stored ones until it is complete.
-  const bytes = checkpointBytes(attachment, optimizer);
+  const bytes = checkpointBytes(attachment, optimizer) + (ranks?.size ?? 0) * exchangeMemory(plan).keptBytes;
   requireDisk(runDir, bytes * (recipe.save_total_limit + 1), `a run that keeps ${recipe.save_total_limit} checkpoints`);
   job.phase('rehearse', evaluator ? 'evaluating the original model' : 'one forward pass');
   const before = evaluator ? await evaluateStep({ prepared, evaluator, runDir, step: 0, job }) : await measureInference(prepared);

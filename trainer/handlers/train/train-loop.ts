@@ -4,10 +4,12 @@ import { type DataCursor, dataStart, stepsPerEpoch } from '../../data/batch/batc
 import { DataError } from '../../data/data-error.ts';
 import { bestModelValue, type Evaluation } from '../../job/evaluate.ts';
 import type { MemoryMeter } from '../../job/memory-meter.ts';
+import { exchangeMemory } from '../../plan/memory/exchange-buffers.ts';
 import { PAUSED_BY_SWEEP } from '../../protocol/job-messages.ts';
 import { stringifyRecipe } from '../../protocol/stringify-recipe.ts';
 import { saveCheckpoint, type TrainerState } from '../../run/checkpoint/checkpoint.ts';
 import { pruneCheckpoints } from '../../run/checkpoint/checkpoint-folders.ts';
+import { saveResiduals } from '../../run/checkpoint/exchange-residuals.ts';
 import { syncMetrics } from '../../run/metrics-file.ts';
 import { RunError } from '../../run-error.ts';
 import { addSums, meansOf } from '../../train/measure-sums.ts';
@@ -339,7 +341,10 @@ class TrainLoop {
     const { session, plan, adapter } = prepared;
     const { step } = this.state;
     memory.endTraining();
+    const { ranks } = prepared;
+    const keptBytes = exchangeMemory(plan).keptBytes;
     if (this.params.follows) {
+      if (ranks && keptBytes > 0) await saveResiduals(ranks);
       this.savedStep = step;
       memory.skip();
       return;
@@ -352,6 +357,7 @@ class TrainLoop {
       optimizer: plan.optimizer,
       adapter: { ...adapter, step },
       state: this.state,
+      exchange: ranks && keptBytes > 0 ? { bytes: ranks.size * keptBytes, write: folder => saveResiduals(ranks, folder) } : undefined,
     });
     this.savedStep = step;
     job.note('info', `saved ${this.checkpoint}`);

@@ -14,6 +14,7 @@ import type { BatchShape } from '../../train/task.ts';
 import { type PlanFacts, planMethod, planRun, type RunPlan } from '../run-plan.ts';
 import { bufferRules } from './engine-memory.ts';
 import { engineOverheadBytes } from './engine-overhead.ts';
+import { type ExchangeMemory, exchangeMemory } from './exchange-buffers.ts';
 import { type HeldVariables, heldVariables } from './held-variables.ts';
 import { nearestSettings } from './nearest-settings.ts';
 import { priceTeacher } from './price-teacher.ts';
@@ -66,12 +67,12 @@ export interface MemoryEstimate {
   readonly weightsBytes: number;
   /** The size of the variables that the method adds: factors and row numbers. Rows that are trained in place are part of the weights. */
   readonly trainedBytes: number;
-  /** Gradients that outlive a batch (accumulation); those within a step are among the activations. */
+  /** Gradients that outlive a batch (accumulation), and what their exchange has lost (int8); those within a step are among the activations. */
   readonly gradientBytes: number;
   readonly optimizerBytes: number;
   /** Optimizer state and masters that lie on disk, or in the host's memory when a GPU computes: in no total. */
   readonly offloadedBytes: number;
-  /** At the level below, in the batch that takes the most, evaluation included. */
+  /** At the level below, in the batch that takes the most, evaluation and buffers of the exchange included. */
   readonly activationBytes: number;
   /** Node, the engine's code, compiled programs, and what its allocator cannot use. */
   readonly engineOverheadBytes: number;
@@ -139,7 +140,8 @@ export function priceRun(plan: RunPlan, options: PriceOptions = {}, fuse = plann
   const { engine } = plan.on;
   const variables = heldVariables(plan);
   const tracer = new PassTracer(plan, fuse);
-  const held = heldBytes(variables, engine);
+  const exchange = exchangeMemory(plan);
+  const held = heldBytes(variables, engine, exchange);
   const heldTotal = held.weightsBytes + held.trainedBytes + held.gradientBytes + held.optimizerBytes;
   const sharedNodes = tracer.sharedNodes(
     Object.values(variables).reduce((sum, specs) => sum + specs.length, 0),
@@ -150,7 +152,11 @@ export function priceRun(plan: RunPlan, options: PriceOptions = {}, fuse = plann
     const training = trainShapes.map(shape => tracer.training(shape, recompute));
     const evaluation = evalShapes.map(shape => tracer.evaluation(shape, recompute));
     const passes = [...training, ...evaluation, ...answers.passes];
-    const activationBytes = Math.max(...passes.map(pass => pass.activationBytes)) + answers.cacheBytes;
+    const most = Math.max(
+      exchange.bufferBytes + Math.max(...training.map(pass => pass.activationBytes)),
+      ...passes.map(pass => pass.activationBytes),
+    );
+    const activationBytes = most + answers.cacheBytes;
     const overhead = engineOverheadBytes({
       ...plan.on,
       nodes: passes.reduce((sum, { nodes }) => sum + nodes, sharedNodes),
@@ -256,13 +262,17 @@ function rankOf(method: MethodName, { budget, rank }: MethodSettings): { r?: num
 
 type HeldBytes = Pick<MemoryEstimate, 'weightsBytes' | 'trainedBytes' | 'gradientBytes' | 'optimizerBytes' | 'offloadedBytes'>;
 
-function heldBytes({ weights, trained, gradients, optimizer, offloaded }: HeldVariables, engine: EngineName): HeldBytes {
+function heldBytes(
+  { weights, trained, gradients, optimizer, offloaded }: HeldVariables,
+  engine: EngineName,
+  { keptBytes }: ExchangeMemory,
+): HeldBytes {
   const rules = bufferRules(engine, { variables: [] });
   const sum = (specs: readonly TensorSpec[]): number => specs.reduce((total, spec) => total + rules.bytes(spec), 0);
   return {
     weightsBytes: sum(weights),
     trainedBytes: sum(trained),
-    gradientBytes: sum(gradients),
+    gradientBytes: sum(gradients) + keptBytes,
     optimizerBytes: sum(optimizer),
     offloadedBytes: sum(offloaded),
   };

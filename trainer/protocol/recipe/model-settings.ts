@@ -87,11 +87,13 @@ export const modelSettings = {
       float32: 'Sums equal those of one process, up to the order of additions.',
       bfloat16:
         'Half of the bytes, for slow networks: each gradient is rounded once before it travels, and each sum once after it is made.',
+      int8: 'A quarter of the bytes, for very slow networks: what rounding loses is added to the next gradient (error feedback).',
     }),
     'float32',
     {
       fixedInSweep: 'The runs of a sweep train in one process each.',
       doc: 'Precision in which gradients travel between processes.',
+      memory: 'bfloat16 and int8 take buffers of up to 64 MB; int8 also keeps four bytes per trained parameter in each process.',
     },
   ),
 };

@@ -83,6 +83,8 @@ export interface SaveParams {
   readonly optimizer: OptimizerSettings;
   readonly adapter: AdapterDescription;
   readonly state: TrainerState;
+  /** Writes further files of the ranks into the folder, and gives their checksums by name. */
+  readonly exchange?: { readonly bytes: number; write(folder: string): Promise<Readonly<Record<string, string>>> } | undefined;
 }
 
 /** The size of a checkpoint on disk. */
@@ -107,13 +109,13 @@ export function requireDisk(folder: string, bytes: number, what: string): void {
  * @throws RunError 'disk-full'; earlier checkpoints are unchanged
  */
 export async function saveCheckpoint(params: SaveParams): Promise<string> {
-  const { runDir, attachment, optimizer, state } = params;
+  const { runDir, attachment, optimizer, state, exchange } = params;
   const final = checkpointFolder(runDir, state.step);
   try {
     await makeFolder(path.dirname(final));
-    requireDisk(path.dirname(final), checkpointBytes(attachment, optimizer), 'the checkpoint');
+    requireDisk(path.dirname(final), checkpointBytes(attachment, optimizer) + (exchange?.bytes ?? 0), 'the checkpoint');
     await buildFolderDurably(final, async folder => {
-      const files = await writeTensors(folder, params);
+      const files = { ...(await writeTensors(folder, params)), ...(await exchange?.write(folder)) };
       await writeTextFile(path.join(folder, TRAINER_STATE), sealJson(JSON.stringify({ ...state, files }, null, 2)));
     });
     await removeSetAside(final);

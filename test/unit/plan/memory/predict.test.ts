@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { sumForms } from '../../../../trainer/graph/sum-forms.ts';
 import { ModelConfigError } from '../../../../trainer/model/model-spec.ts';
 import { headersOf } from '../../../../trainer/plan/config-headers.ts';
 import { type EstimateParams, estimateRecipe, priceRun, type RecipeEstimate } from '../../../../trainer/plan/memory/predict.ts';
@@ -86,6 +87,21 @@ describe('the parts', () => {
     expect(four?.recompute).not.toBe('none');
     expect(four?.runBytes).toBe(4 * (four?.totalBytes ?? 0));
     expect(four?.runBytes).toBeLessThanOrEqual(usableBytes);
+  });
+
+  test('include the buffers of a narrow exchange, and what it keeps', () => {
+    const of = (type: string) => toy(`r: 2\nengine: tensorflow\nprocesses: 2\ngradient_exchange_dtype: ${type}\n`);
+    const [wide, bfloat16, int8] = [of('float32'), of('bfloat16'), of('int8')];
+    // The largest group of two processes: each sends and receives all of its numbers.
+    const largest = (bfloat16.activationBytes - wide.activationBytes) / 4;
+    expect(largest).toBeGreaterThan(0);
+    expect(largest).toBeLessThanOrEqual(wide.trainable);
+    expect(int8.activationBytes - wide.activationBytes).toBe(2 * 2 * sumForms.int8.bytes(largest / 2));
+    expect([bfloat16.gradientBytes, int8.gradientBytes]).toEqual([0, 4 * wide.trainable]);
+    // However large a model is, its gradients travel in parts.
+    const full = (type: string) =>
+      estimate(llama3Of8b, `${short}method: full\nengine: tensorflow\nprocesses: 2\ngradient_exchange_dtype: ${type}\n`).activationBytes;
+    expect(full('bfloat16') - full('float32')).toBe(2 ** 26);
   });
 
   test('add up to the total', () => {
