@@ -28,7 +28,7 @@ export async function rehearse(params: RehearseParams): Promise<Evaluation | und
   const { recipe, session, plan, evaluator } = prepared;
   const { attachment, optimizer } = plan;
   // A new checkpoint needs space in addition to the stored ones until it is complete.
-  const bytes = checkpointBytes(attachment, optimizer) + (ranks?.size ?? 0) * exchangeMemory(plan).keptBytes;
+  const bytes = checkpointBytes(attachment, optimizer) + (prepared.ranks?.size ?? 0) * exchangeMemory(plan).keptBytes;
   requireDisk(runDir, bytes * (recipe.save_total_limit + 1), `a run that keeps ${recipe.save_total_limit} checkpoints`);
   job.phase('rehearse', evaluator ? 'evaluating the original model' : 'one forward pass');
   const before = evaluator ? await evaluateStep({ prepared, evaluator, runDir, step: 0, job }) : await measureInference(prepared);
