@@ -52,10 +52,12 @@ const ofFour = (name: keyof typeof paperModels, recipe: string, level: Recompute
 const compiledCases: readonly Compiled[] = [
   { name: 'SmolLM2-135M', config: smolLm2, recipe: `${short}r: 32`, level: 'cheap' },
   { name: 'SmolLM2-135M', config: smolLm2, recipe: `${short}r: 32`, level: 'block' },
+  { name: 'SmolLM2-135M', config: smolLm2, recipe: `${short}method: lora\nr: 16`, level: 'none' },
   ofFour('Llama-3-8B', 'r: 128', 'block'),
   ofFour('Llama-3-8B', 'method: lora\nr: 64\nquantize: nf4', 'block'),
   ofFour('Llama-2-7B', 'method: lora\nr: 64', 'block'),
   ofFour('Llama-2-7B', 'r: 128', 'cheap'),
+  ofFour('Llama-2-7B', 'r: 128\nquantize: nf4', 'block'),
 ];
 
 const planOf = (config: Config, recipe: string, recompute: RecomputePolicy) =>

@@ -178,3 +178,18 @@ function keyOfAttribute(value: unknown): string {
   if (Array.isArray(value)) return `[${value.join()}]`;
   return typeof value === 'object' ? JSON.stringify(value) : String(value);
 }
+
+/** Nodes that a node depends on, back to the first of `wanted`, so that those of `wanted` that it depends on are among them. */
+export function ancestors(node: Node, wanted: readonly Node[]): ReadonlySet<Node> {
+  const seen = new Set<Node>();
+  if (wanted.length === 0) return seen;
+  const first = Math.min(...wanted.map(({ id }) => id));
+  const waiting = [...node.inputs];
+  for (let next = waiting.pop(); next; next = waiting.pop()) {
+    // Inputs are made before the nodes that read them.
+    if (next.id < first || seen.has(next)) continue;
+    seen.add(next);
+    waiting.push(...next.inputs);
+  }
+  return seen;
+}

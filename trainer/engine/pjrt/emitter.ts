@@ -195,6 +195,19 @@ export class Emitter {
     return results;
   }
 
+  /** The same numbers (−0 becomes 0), that cannot be there before all of `earlier` are: XLA does not know that 0 times a number is 0. */
+  after(x: Value, earlier: readonly Value[]): Value {
+    const waited = earlier.map(each => {
+      const one = this.slice(
+        each,
+        each.shape.map(() => 0),
+        each.shape.map(() => 1),
+      );
+      return this.zip('multiply', this.convert(this.reshape(one, []), x.type), this.fill(0, x.type));
+    });
+    return waited.reduce((sum, each) => this.zip('add', sum, each), x);
+  }
+
   private moved(op: string, x: Value, shape: Shape, attributes: string): Value {
     return this.emit(shape, x.type, `stablehlo.${op} ${x.name}${attributes} : ${functionType([x], { shape, type: x.type })}`);
   }

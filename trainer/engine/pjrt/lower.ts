@@ -10,6 +10,7 @@ import { isOp } from '../../graph/node-store.ts';
 import type { Signature } from '../../graph/program.ts';
 import { GraphError, type HostArray, type TensorSpec } from '../../graph/types.ts';
 import { elementAt, valueFor } from '../../narrow.ts';
+import { BufferOrder } from './buffer-order.ts';
 import { Emitter } from './emitter.ts';
 import { hloType, tensorType, type Value } from './hlo-type.ts';
 import { convolutionLowerings } from './kernels/convolutions.ts';
@@ -79,6 +80,7 @@ export function lowerSignature(signature: Signature, specs: ReadonlyMap<string, 
   const lastUses = new Map(schedule.flatMap(({ inputs }, i) => inputs.map(input => [input, i] as const)));
   const recomputed = new RecomputeBarriers(emitter, values, lastUses);
   const writes = new WriteBarriers(emitter, values);
+  const order = new BufferOrder(emitter, values, schedule);
   const feeds = signature.feeds.map(({ attrs: { name, spec } }) => ({ name, spec }));
   const context = {
     emitter,
@@ -114,8 +116,9 @@ export function lowerSignature(signature: Signature, specs: ReadonlyMap<string, 
       return made;
     };
     const lowering = loweringOf(node.op);
-    const inputs = writes.guarded(node, recomputed.inputsOf(node));
+    const inputs = order.ordered(node, writes.guarded(node, recomputed.inputsOf(node)));
     values.set(node, lowering({ ...context, argument, node, attrs: node.attrs, inputs }));
+    order.made(node);
     recomputed.made(node);
     writes.made(node);
     while (owners.length < emitter.lines.length) owners.push(`${node.op} (node ${node.id})`);

@@ -5,7 +5,7 @@
  */
 
 import type { Node } from '../../graph/node-store.ts';
-import { elementAt, lastOf, valueFor } from '../../narrow.ts';
+import { elementAt, valueFor } from '../../narrow.ts';
 import type { Emitter } from './emitter.ts';
 import type { Value } from './hlo-type.ts';
 
@@ -43,11 +43,10 @@ export class RecomputeBarriers {
     const known = node.transient ? new Map<Node, Value>() : this.behind;
     const missing = [...new Set(guarded)].filter(input => !known.has(input));
     if (missing.length > 0) {
-      const operands = missing.map(input => this.valueOf(input));
-      const gradient = this.newestGradient();
-      const results = this.emitter.barrier(gradient ? [...operands, this.valueOf(gradient)] : operands);
-      if (gradient) this.values.set(gradient, lastOf(results));
+      const gradients = this.newGradients();
+      const results = this.emitter.barrier([...missing, ...gradients].map(each => this.valueOf(each)));
       for (const [i, input] of missing.entries()) known.set(input, elementAt(results, i));
+      for (const [i, gradient] of gradients.entries()) this.values.set(gradient, elementAt(results, missing.length + i));
     }
     return node.inputs.map(input => (guarded.includes(input) ? valueFor(known, input) : this.valueOf(input)));
   }
@@ -58,10 +57,11 @@ export class RecomputeBarriers {
     this.at++;
   }
 
-  /** The newest that is read again later. */
-  private newestGradient(): Node | undefined {
-    this.gradients = this.gradients.filter(node => (this.lastUses.get(node) ?? 0) > this.at);
-    return this.gradients.at(-1);
+  /** Those that are read again later: all since the barrier before, or the newest. */
+  private newGradients(): readonly Node[] {
+    const alive = this.gradients.filter(node => (this.lastUses.get(node) ?? 0) > this.at);
+    this.gradients = alive.slice(-1);
+    return alive;
   }
 
   private valueOf(node: Node): Value {

@@ -5,7 +5,7 @@
  */
 
 import { aliasedRead, writtenVariables } from '../../graph/alias.ts';
-import type { Node } from '../../graph/node-store.ts';
+import { ancestors, type Node } from '../../graph/node-store.ts';
 import { elementCount } from '../../graph/types.ts';
 import { elementAt, valueFor } from '../../narrow.ts';
 import type { Emitter } from './emitter.ts';
@@ -49,15 +49,6 @@ export class WriteBarriers {
 
 /** Those of the readers that the node does not depend on. */
 function readersApart(node: Node, readers: readonly Node[]): Node[] {
-  if (readers.length === 0) return [];
-  const first = Math.min(...readers.map(({ id }) => id));
-  const seen = new Set<Node>();
-  const waiting = [...node.inputs];
-  for (let next = waiting.pop(); next; next = waiting.pop()) {
-    // Inputs are made before the nodes that read them.
-    if (next.id < first || seen.has(next)) continue;
-    seen.add(next);
-    waiting.push(...next.inputs);
-  }
-  return readers.filter(reader => !seen.has(reader));
+  const behind = ancestors(node, readers);
+  return readers.filter(reader => !behind.has(reader));
 }

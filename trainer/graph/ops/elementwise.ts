@@ -1,4 +1,5 @@
 /** Operations that work element by element, with NumPy's broadcasting. */
+import type { OpName } from '../attributes.ts';
 import type { GraphBuilder } from '../graph-builder.ts';
 import type { Node } from '../node-store.ts';
 import { inputsOf } from '../node-store.ts';
@@ -26,6 +27,9 @@ export type Binary = 'add' | 'sub' | 'mul' | 'div' | 'maximum' | 'minimum';
 export type Comparison = 'equal' | 'less' | 'greaterEqual' | 'logicalAnd';
 /** All of them: what a table of this family has an entry for. */
 export type Elementwise = Unary | Binary | Comparison | 'cast' | 'select' | 'sigmoidGrad';
+
+/** Does this operation work element by element? */
+export const worksByElement = (op: OpName): op is Elementwise => Object.hasOwn(elementwiseRules, op);
 
 /** Sums a gradient back to the shape that broadcasting stretched. */
 export function unbroadcast(graph: GraphBuilder, dy: Node, like: TensorSpec): Node {

@@ -1,8 +1,11 @@
 /** The memory of each engine: tensors and variables, and its worker's own (`npm run bench -- --memory`). */
 import type { EngineName } from '../../catalog/engines.ts';
+import type { Step } from '../../graph/fusion/step.ts';
 import { type BufferRules, COMPILED_BUFFERS } from '../../graph/liveness.ts';
-import type { Program } from '../../graph/program.ts';
+import type { Program, Signature } from '../../graph/program.ts';
+import type { ComputesOn } from '../../train/recipe-settings.ts';
 import { portableBuffers } from './portable-buffers.ts';
+import { xlaSteps } from './xla-steps.ts';
 
 /** A law of some numbers, fitted to measurements. */
 export interface OverheadLaw {
@@ -26,8 +29,12 @@ export interface OverheadLaw {
 export interface EngineMemory {
   readonly rules: (variables: Program['variables']) => BufferRules;
   readonly overhead: OverheadLaw;
-  /** The law for the memory of a GPU instead of the worker's, where the engine holds everything there. */
-  readonly onGpu?: OverheadLaw;
+  /** The memory of a GPU instead of the worker's, for an engine that holds everything there. */
+  readonly onGpu?: {
+    readonly overhead: OverheadLaw;
+    /** The steps that the compiler makes of a schedule. */
+    readonly steps: (signature: Pick<Signature, 'schedule' | 'outputs'>) => Step[];
+  };
 }
 
 /**
@@ -64,18 +71,20 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
       activationShare: 0.09,
       largestShare: 0,
     },
-    // The compiler's temporaries next to the liveness of the graph, for an H100: 1.04 (none), 1.08 (cheap) and 1.5 (block) times in six tiny blocks,
-    // 1.15 in four blocks of Llama-3-8B at block. An exception is SmolLM2 in float32 at block, 3.4 times (150 MB more). Code and context of the
-    // process are in the bytes that every card reserves.
+    // Eight steps compiled for an H100 are within 14% (bench/results/cards.md). Products that split their sums take the share. Code and context of
+    // the process are in the bytes that every card reserves.
     onGpu: {
-      codeBytes: 0,
-      workerBytes: 0,
-      bytesPerToken: 0,
-      bytesPerNode: 0,
-      bytesPerConvolution: 0,
-      variableShare: 0,
-      activationShare: 0.1,
-      largestShare: 0,
+      overhead: {
+        codeBytes: 0,
+        workerBytes: 0,
+        bytesPerToken: 0,
+        bytesPerNode: 0,
+        bytesPerConvolution: 0,
+        variableShare: 0,
+        activationShare: 0.05,
+        largestShare: 0,
+      },
+      steps: xlaSteps,
     },
   },
   portable: {
@@ -95,3 +104,7 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
 
 export const bufferRules = (engine: EngineName, { variables }: Pick<Program, 'variables'>): BufferRules =>
   engineMemory[engine].rules(variables);
+
+/** The engine's memory on the device that computes, where all of it lies there. */
+export const memoryOnGpu = ({ engine, device }: ComputesOn): EngineMemory['onGpu'] =>
+  device === 'gpu' ? engineMemory[engine].onGpu : undefined;

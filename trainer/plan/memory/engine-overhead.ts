@@ -1,7 +1,7 @@
 /** Memory of a worker in addition to tensors: see `engine-memory.ts`. */
 import type { EngineName } from '../../catalog/engines.ts';
 import type { ComputesOn } from '../../train/recipe-settings.ts';
-import { engineMemory } from './engine-memory.ts';
+import { engineMemory, memoryOnGpu } from './engine-memory.ts';
 
 export interface OverheadParams extends ComputesOn {
   /** The nodes of all signatures, with those that load and read variables. */
@@ -28,8 +28,7 @@ export const tokenizerBytes = (vocabularySize: number, engine: EngineName): numb
 
 export function engineOverheadBytes(params: OverheadParams): number {
   const { engine, device, nodes, convolutions, variableBytes, largestBytes, activationBytes, feedBytes, vocabularySize } = params;
-  const { overhead, onGpu } = engineMemory[engine];
-  const law = device === 'gpu' && onGpu ? onGpu : overhead;
+  const { overhead: law } = memoryOnGpu({ engine, device }) ?? engineMemory[engine];
   const process = law.codeBytes + law.workerBytes + law.bytesPerToken * vocabularySize + HOST_BATCHES * feedBytes;
   const compiled = law.bytesPerNode * nodes + law.bytesPerConvolution * convolutions;
   const hole = Math.max(0, law.largestShare * largestBytes - activationBytes);

@@ -16,7 +16,7 @@ import { variablesOnDisk } from '../../train/optimizer-offload.ts';
 import { type BatchShape, shapeName } from '../../train/task.ts';
 import { sharedTraces } from '../../train/train-program.ts';
 import { type PlannedPass, passOf, type RunPlan } from '../run-plan.ts';
-import { bufferRules } from './engine-memory.ts';
+import { bufferRules, memoryOnGpu } from './engine-memory.ts';
 
 export interface PassEstimate {
   /** Most bytes of tensors alive at once. */
@@ -138,7 +138,8 @@ export class PassTracer {
       const { signature: pass, variables } = trace(depth);
       // One that goes through all blocks twice takes something else in each of them.
       if (depth && pass.schedule.some(({ block }) => block >= depth.model.blocks)) return undefined;
-      const steps = (isFused ? this.fuse : singleSteps)(pass);
+      const stepsOf = memoryOnGpu(on)?.steps ?? (isFused ? this.fuse : singleSteps);
+      const steps = stepsOf(pass);
       const rules = bufferRules(on.engine, { variables });
       const found = deepened(pass, { steps, rules, unit: depth?.unit ?? 1, more: depth?.more ?? 0 });
       // They have pages of their own, which nothing else takes while they are away: the two peaks add up whenever each comes.

@@ -1,0 +1,39 @@
+/** The order that StableHLO's data keeps, without a plugin: XLA schedules by nothing else. */
+import { expect, it } from 'vitest';
+import { lowerSignature } from '../../../trainer/engine/pjrt/lower.ts';
+import { Graph, type Node } from '../../../trainer/graph/graph.ts';
+import { assemble } from '../../../trainer/graph/program.ts';
+import { required } from '../../../trainer/narrow.ts';
+
+/** The large product of each part of x, and what little is left of it. */
+function partsOf(count: number): string {
+  const graph = new Graph();
+  const x = graph.feed('x', [8 * count, 16]);
+  const w = graph.read({ name: 'w', shape: [16, 4096], dtype: 'float32' });
+  const little = (i: number): Node => graph.sum(graph.exp(graph.matmul(graph.slice(x, [8 * i, 0], [8, 16]), w)), [1]);
+  const y = graph.concat(
+    Array.from({ length: count }, (_, i) => little(i)),
+    0,
+  );
+  const { signatures, variables } = assemble({ run: { graph, outputs: { y }, effects: [] } });
+  return lowerSignature(required(signatures.run, 'the signature'), new Map(variables.map(spec => [spec.name, spec]))).text;
+}
+
+/** The lines that a value is computed from. */
+function behind(text: string, value: string, seen = new Set<string>()): ReadonlySet<string> {
+  const line = text.split('\n').find(each => each.trim().startsWith(`${value} =`));
+  if (!line || seen.has(line)) return seen;
+  seen.add(line);
+  for (const [name] of line.slice(line.indexOf('=')).matchAll(/%\w+/g)) behind(text, name, seen);
+  return seen;
+}
+
+const productsOf = (lines: Iterable<string>): string[] => [...lines].filter(line => line.includes('dot_general'));
+
+it('a large product waits until the one before it has been used', () => {
+  const text = partsOf(3);
+  const products = productsOf(text.split('\n'));
+  expect(products).toHaveLength(3);
+  const counts = products.map(line => productsOf(behind(text, line.trim().split(' ')[0] ?? '')).length);
+  expect(counts).toEqual([1, 2, 3]);
+});
