@@ -67,8 +67,10 @@ function memoryChart(plan: RunModel['memory'], plain: (name: string, label: stri
   const where = plan?.device === 'gpu' ? ' of the host' : '';
   const peak = plain('memory_peak_bytes', `peak${where}`, ORANGE);
   const resident = plain('memory_resident_bytes', `resident${where}`);
+  const onGpu = plain('gpu_memory_peak_bytes', 'peak of the GPU', GREEN);
+  const measured = onGpu.points.x.length > 0 ? [onGpu, peak, resident] : [peak, resident];
   const [first, last] = [peak.points.x[0], peak.points.x.at(-1)];
-  if (!plan || first === undefined || last === undefined) return { curves: [peak, resident] };
+  if (!plan || first === undefined || last === undefined) return { curves: measured };
   const total = plan.predicted.totalBytes;
   const predicted: Curve = {
     label: 'predicted',
@@ -76,5 +78,5 @@ function memoryChart(plan: RunModel['memory'], plain: (name: string, label: stri
     kind: 'line',
     points: { x: Float64Array.of(first, last), y: Float64Array.of(total, total) },
   };
-  return { curves: [predicted, peak, resident], levels: memoryLevels(memoryRows(plan, undefined)) };
+  return { curves: [predicted, ...measured], levels: memoryLevels(memoryRows(plan, undefined)) };
 }

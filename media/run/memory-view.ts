@@ -11,19 +11,24 @@ export function createMemoryView(): View {
   return {
     element: root,
     update: ({ memory, ranks, summary, history }) => {
-      const peaks = history.points('memory_peak_bytes').y;
-      const peak = peaks.length > 0 ? peaks.reduce((a, b) => Math.max(a, b)) : undefined;
-      const now = JSON.stringify([memory, ranks, summary?.memory, peak]);
+      const highest = (name: string): number | undefined => {
+        const { y } = history.points(name);
+        return y.length > 0 ? y.reduce((a, b) => Math.max(a, b)) : undefined;
+      };
+      const peak = highest('memory_peak_bytes');
+      const gpuPeak = highest('gpu_memory_peak_bytes');
+      const now = JSON.stringify([memory, ranks, summary?.memory, peak, gpuPeak]);
       if (now === shown) return;
       shown = now;
       if (!memory) return fill(root, element('p', { class: 'hint' }, 'The prediction appears when the training program has been built.'));
       const rows = memoryRows(memory, peak);
-      const measured = rows.every(row => row.measured !== undefined) ? rows.reduce((sum, row) => sum + (row.measured ?? 0), 0) : undefined;
+      const isByCause = rows.every(row => row.measured !== undefined);
+      const measured = isByCause ? rows.reduce((sum, row) => sum + (row.measured ?? 0), 0) : gpuPeak;
       const most = Math.max(memory.predicted.totalBytes, measured ?? 0);
       fill(
         root,
         bar('Predicted', memory.predicted.totalBytes, most, rows, row => row.predicted),
-        measured === undefined ? undefined : bar('Measured', measured, most, rows, row => row.measured ?? 0),
+        measured === undefined ? undefined : bar('Measured', measured, most, isByCause ? rows : [], row => row.measured ?? 0),
         table(rows, memory.predicted.totalBytes, measured),
         ranks && ranksTable(ranks),
         element(
@@ -31,7 +36,7 @@ export function createMemoryView(): View {
           { class: 'hint' },
           `Recomputation: ${memory.recompute}. ${byteSize(memory.availableBytes)} were free when the run began${memory.fits ? '' : '; the prediction was more than half of that'}. ` +
             (memory.device === 'gpu'
-              ? 'The tensors are in GPU memory, which is not measured.'
+              ? `The tensors are in GPU memory${gpuPeak === undefined ? ', which is not measured' : ': measured is the highest peak of its allocator since the process began'}.`
               : `Measured: highest peak of the process during training${ranks ? ', of rank 0' : ''}.`),
         ),
         summary?.memory ? paperSplit(summary.memory) : undefined,

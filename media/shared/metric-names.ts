@@ -46,6 +46,8 @@ const LABELS: Readonly<Record<string, string>> = {
   train_seconds: 'Training time',
   memory_peak_bytes: 'Memory, peak',
   memory_resident_bytes: 'Memory, resident',
+  gpu_memory_bytes: 'GPU memory, in use',
+  gpu_memory_peak_bytes: 'GPU memory, peak',
   eval_runtime: 'Evaluation time',
   eval_samples_per_second: 'Evaluation samples per second',
   epoch: 'Epoch',

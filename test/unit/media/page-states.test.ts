@@ -39,6 +39,14 @@ describe('the page of a run', () => {
 });
 
 describe('the curves of a run', () => {
+  test('the memory of a GPU is a curve where it was counted', () => {
+    const onGpu = new RunModel();
+    onGpu.apply(metrics({ step: [1, 2], memory_peak_bytes: [10, 20], gpu_memory_peak_bytes: [700, 800] }));
+    const { curves } = curvesOfRun(onGpu, settings).memory;
+    expect(curves.map(({ label }) => label)).toEqual(['peak of the GPU', 'peak', 'resident']);
+    expect([...(curves[0]?.points.y ?? [])]).toEqual([700, 800]);
+  });
+
   const model = new RunModel();
   model.apply(metrics({ step: [0, 1, 2], loss: [null, 4, 2], eval_loss: [5, null, 1], memory_peak_bytes: [null, 10, 20] }));
   const settings = { evaluation: '', weight: 0, isLogarithmic: false };

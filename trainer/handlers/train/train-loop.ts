@@ -3,6 +3,7 @@
 import { type DataCursor, dataStart, stepsPerEpoch } from '../../data/batch/batches.ts';
 import { DataError } from '../../data/data-error.ts';
 import { bestModelValue, type Evaluation } from '../../job/evaluate.ts';
+import { gpuMetrics } from '../../job/gpu-metrics.ts';
 import type { MemoryMeter } from '../../job/memory-meter.ts';
 import { exchangeMemory } from '../../plan/memory/exchange-buffers.ts';
 import { PAUSED_BY_SWEEP } from '../../protocol/job-messages.ts';
@@ -261,6 +262,7 @@ class TrainLoop {
       seconds: window.seconds / window.steps,
       memory_resident_bytes: sample.residentBytes,
       memory_peak_bytes: sample.peakBytes,
+      ...gpuMetrics(prepared.base.engine),
     });
     this.state = { ...this.state, window: EMPTY_WINDOW };
   }
