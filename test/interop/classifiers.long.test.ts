@@ -33,9 +33,14 @@ interface Case {
   readonly ownHead?: boolean;
   /** Left out, one label of several. */
   readonly problem?: Problem;
+  /** Left out, those of `NEW_LABELS`. */
+  readonly labels?: readonly string[];
   /** The encoder alone is tuned, and gets a head. */
   readonly headless?: Headless;
 }
+
+/** The head of a reward model: one number for a prompt with its answer. */
+const REWARD = { problem: 'regression', labels: ['LABEL_0'] } as const;
 
 const cases: readonly Case[] = [
   { family: 'bert', method: 'lora', format: 'peft' },
@@ -77,12 +82,15 @@ const cases: readonly Case[] = [
   { family: 'modernbert_tokens', method: 'spsft', format: 'merged', problem: 'token_label' },
   { family: 'roberta', method: 'spsft', format: 'merged', problem: 'token_label' },
   { family: 'distilbert_tokens', method: 'spsft', format: 'merged' },
+  { family: 'bert', method: 'spsft', format: 'merged', ...REWARD },
+  { family: 'modernbert', method: 'spsft', format: 'merged', ...REWARD },
+  { family: 'deberta', method: 'lora', format: 'peft', ...REWARD },
   ...HEADLESS.filter(({ architecture }) =>
     /^BertModel|^DistilBert|^Electra|^Albert|^ModernBert|^Deberta|^Dinov2|^ConvNext|^Swin|^ResNet/.test(architecture),
   ).map(headless => ({ family: headless.family, method: 'spsft', format: 'merged', headless }) as const),
 ];
 const nameOf = ({ family, method, format, ownHead, headless, problem }: Case): string =>
-  `${headless?.architecture ?? family} by ${method} as ${format}${ownHead ? ', its own head' : ''}${problem ? ', a label for each token' : ''}`;
+  `${headless?.architecture ?? family} by ${method} as ${format}${ownHead ? ', its own head' : ''}${problem === undefined ? '' : problem === 'regression' ? ', a reward' : ', a label for each token'}`;
 
 describe.skipIf('missing' in python)(`Transformers and PEFT${'missing' in python ? ` (skipped: ${python.missing})` : ''}`, () => {
   const ours = new Map<string, Float32Array>();

@@ -88,7 +88,7 @@ export const dataDiagnostics = {
   },
   'single-documents': {
     about:
-      'Held-out queries of a reranker have a single document. It ranks first whatever the model says, so these queries raise `ndcg_at_10`, `mrr_at_10` and `map` without measuring anything. Files of up to 4 MB are read.',
+      'Held-out queries of a reranker, or those that `val_size` draws from, have a single document. It ranks first whatever the model says, so these queries raise `ndcg_at_10`, `mrr_at_10` and `map` without measuring anything. Files of up to 4 MB are read.',
     fix: 'Add documents to these queries that are not relevant, or remove the queries.',
   },
   'one-judgment': {

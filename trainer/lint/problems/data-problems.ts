@@ -66,10 +66,19 @@ export function* queryProblems({ data, values }: RecipeView): Generator<Report> 
       code: 'single-documents',
       severity: 'warning',
       path: ['data', 'eval', i],
-      message: `queries with a single document: ${queries.single} of ${queries.count}. It ranks first whatever the model says: add others that are not relevant`,
+      message: singleDocuments(queries),
     };
   }
+  if (values.data.eval.length > 0 || values.val_size === 0) return;
+  const found = data.slice(0, values.data.train.length).map(({ queries }) => queries);
+  const sum = (of: 'count' | 'single'): number => found.reduce((total, queries) => total + (queries?.[of] ?? 0), 0);
+  const all = { count: sum('count'), single: sum('single') };
+  if (found.includes(undefined) || all.single === 0) return;
+  yield { code: 'single-documents', severity: 'warning', path: ['val_size'], message: `held out are some of the ${singleDocuments(all)}` };
 }
+
+const singleDocuments = ({ single, count }: { readonly single: number; readonly count: number }): string =>
+  `queries with a single document: ${single} of ${count}. It ranks first whatever the model says: add others that are not relevant`;
 
 /** Over all training files; nothing is reported if one of them was not counted. */
 export function* labelProblems({ data, values }: RecipeView): Generator<Report> {
