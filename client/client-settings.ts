@@ -13,6 +13,7 @@ export const DEFAULTS = {
   'daemon.certificate': '',
   'daemon.folder': '',
   'daemon.idleMinutes': 30,
+  'chat.keepLoadedMinutes': 5,
   logLevel: 'info',
   'trace.server': 'off',
   'heatmap.colorMap': 'viridis',
@@ -35,6 +36,8 @@ export interface ClientSettings {
   /** The folder on the daemon's machine that stands for this workspace; empty where the paths are equal. */
   readonly daemonFolder: string;
   readonly idleMinutes: number;
+  /** Minutes for which a model of the chat stays loaded after an answer; 0 unloads it. */
+  readonly chatKeepMinutes: number;
   readonly logLevel: LogLevel;
   readonly heatmapColorMap: string;
   readonly updateIntervalMs: number;
@@ -64,6 +67,7 @@ export function readClientSettings(read: (name: SettingName) => unknown): Client
     daemonCertificate: text('daemon.certificate'),
     daemonFolder: text('daemon.url') === '' ? '' : text('daemon.folder'),
     idleMinutes: count('daemon.idleMinutes', { min: 0, max: 10_000 }),
+    chatKeepMinutes: count('chat.keepLoadedMinutes', { min: 0, max: 1440 }),
     logLevel: LEVELS.find(each => each === level) ?? DEFAULTS.logLevel,
     heatmapColorMap: text('heatmap.colorMap'),
     updateIntervalMs: count('updateIntervalMs', UPDATE_BOUNDS_MS),

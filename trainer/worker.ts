@@ -1,4 +1,4 @@
-/** The worker process: takes one job from its parent, does it, tells how it went, ends. */
+/** The worker process: takes one job from its parent, does it, tells how it went, ends. A job whose model is kept is followed by others like it. */
 
 import process from 'node:process';
 import { chooseRankGpu, countGpus } from './engine/mpi/rank-gpu.ts';
@@ -6,7 +6,7 @@ import { findWorld } from './engine/mpi/world.ts';
 import { runJob } from './handlers/job-handlers.ts';
 import { Job } from './job/job.ts';
 import { isRecord } from './narrow.ts';
-import { isJobRequest, STOPPED_BY_USER, type WorkerEvent } from './protocol/job-messages.ts';
+import { isJobRequest, keptSeconds, STOPPED_BY_USER, type WorkerEvent } from './protocol/job-messages.ts';
 import { type Channel, connectRank, RANK_SOCKET } from './ranks/rank-channel.ts';
 import { describeFailure } from './run-error.ts';
 
@@ -15,8 +15,11 @@ const gpu = world && chooseRankGpu(world, process.env, countGpus());
 // Before an engine is loaded.
 if (gpu) process.env.CUDA_VISIBLE_DEVICES = gpu.visible;
 const channel = openChannel();
-const job = new Job(event => channel.send(event));
+const newJob = (): Job => new Job(event => channel.send(event));
+let job = newJob();
 let begun = false;
+/** Ends a process that waits for another job. */
+let idle: NodeJS.Timeout | undefined;
 
 /** To the parent that forked this process, or to the supervisor of its ranks. A parent that is gone hears nothing; the run folder has everything. */
 function openChannel(): Channel {
@@ -41,7 +44,15 @@ async function work(request: unknown): Promise<void> {
   try {
     if (!isJobRequest(request)) throw new TypeError('the first message to a worker must be its job');
     if (gpu) job.log('info', gpu.message);
-    await sendLast({ type: 'result', value: await runJob(request, job) });
+    const value = await runJob(request, job);
+    const seconds = keptSeconds(request);
+    if (seconds > 0) {
+      begun = false;
+      job = newJob();
+      idle = setTimeout(() => process.exit(0), seconds * 1000);
+    }
+    await sendLast({ type: 'result', value });
+    if (seconds > 0) return;
   } catch (error) {
     const { event, unexpected } = describeFailure(job.explain(error));
     const details = unexpected && error instanceof Error ? (error.stack ?? error.message) : event.message;
@@ -62,6 +73,9 @@ channel.onMessage(message => {
     job.requestStop({ save, reason: STOPPED_BY_USER });
     return;
   }
+  // A request to stop the last job came too late.
+  if (idle !== undefined && !isJobRequest(message)) return;
+  clearTimeout(idle);
   begun = true;
   void work(message);
 });

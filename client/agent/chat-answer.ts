@@ -19,6 +19,8 @@ export interface ChatAnswerParams {
   /** Settings of the caller (`temperature`, `top_p`, `max_tokens`, `seed`); others have no effect. */
   readonly settings: Readonly<Record<string, unknown>>;
   readonly onText: (chunk: string) => void;
+  /** The model stays loaded for so long after the answer. */
+  readonly keepSeconds: number;
   /** Ends the job. */
   readonly signal: AbortSignal;
 }
@@ -27,7 +29,7 @@ export interface ChatAnswerParams {
  * Resolves with the calls of tools in the answer, or with none if it was canceled.
  * @throws DaemonError with what went wrong and how to fix it
  */
-export async function chatAnswer({ services, model, conversation, settings, onText, signal }: ChatAnswerParams) {
+export async function chatAnswer({ services, model, conversation, settings, onText, keepSeconds, signal }: ChatAnswerParams) {
   const id = randomUUID();
   const forget: (() => void)[] = [];
   try {
@@ -45,7 +47,17 @@ export async function chatAnswer({ services, model, conversation, settings, onTe
     if (signal.aborted) return [];
     const { runDir, model: base, revision } = model;
     const options = generateOptions(model, settings);
-    const request = { model: base, revision, adapter: runDir, promptOf: runDir, baseDir: runDir, prompt: '', conversation, options };
+    const request = {
+      model: base,
+      revision,
+      adapter: runDir,
+      promptOf: runDir,
+      baseDir: runDir,
+      prompt: '',
+      conversation,
+      options,
+      keepSeconds,
+    };
     await daemon.request('generate', { id, ...request });
     const abort = (): void => {
       // An answer that has ended meanwhile needs no abort.

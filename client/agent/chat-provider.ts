@@ -54,6 +54,7 @@ export function registerChatModels(app: App, views: Pick<Views, 'onRunsListed'>)
           conversation: conversationOf(messages, options),
           settings: options.modelOptions ?? {},
           onText: chunk => progress.report(new vscode.LanguageModelTextPart(chunk)),
+          keepSeconds: 60 * app.settings().chatKeepMinutes,
           signal: abort.signal,
         });
         for (const { name, arguments: input } of calls)

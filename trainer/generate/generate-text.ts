@@ -1,16 +1,14 @@
 /** Text from a model: prompt in, words out as they come, until the model ends it or the room does. */
-import { adaptedModel } from '../artifact/adapter/apply-adapter.ts';
-import { readAdapter } from '../artifact/adapter/read-adapter.ts';
 import type { ToolCall, ToolCallForm } from '../data/tool-call-form.ts';
-import type { Engine } from '../engine/engine.ts';
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 import type { ModelFolder } from '../hub/open-model.ts';
 import { causalModel } from '../model/load-model.ts';
+import type { CausalModel } from '../model/model-spec.ts';
 import type { Conversation, GenerateOptions } from '../protocol/job-messages.ts';
 import type { Answer } from './answer-text.ts';
-import { BatchedAnswers } from './batched-answers.ts';
 import { encodeConversation } from './conversation.ts';
-import { GenerateError, openDecoder } from './decoder.ts';
+import { GenerateError } from './decoder.ts';
+import { HeldModel, type HeldModelParams } from './held-model.ts';
 import { type EncodedPrompt, encodePrompt } from './prompt.ts';
 import { withoutCalls } from './tool-call-stream.ts';
 import { encodeTrainedPrompt, type TrainedStyle } from './trained-prompt.ts';
@@ -24,63 +22,87 @@ export interface GeneratedText extends Answer {
   readonly toolCalls?: readonly ToolCall[];
 }
 
+export interface TextGeneratorParams extends Pick<HeldModelParams, 'engine' | 'withFolder' | 'adapterPath' | 'onLoad'> {}
+
 export interface GenerateTextParams {
-  readonly engine: Engine;
-  /** A base model, or a merged export. The caller closes it. */
-  readonly folder: ModelFolder;
-  /** A run, a checkpoint or an exported adapter of ours or of PEFT, on top of it. */
-  readonly adapterPath?: string;
   readonly prompt: string;
   /** A chat, which takes the place of the prompt. */
   readonly conversation?: Conversation | undefined;
   /** The prompt style of the training, if the prompt is to be written as the training's prompts were. */
-  readonly style?: TrainedStyle;
+  readonly style?: TrainedStyle | undefined;
   readonly options: Omit<GenerateOptions, 'engine'>;
   /** Receives the text of an answer, without calls of tools. */
   readonly onText?: (chunk: string) => void;
-  readonly onLoad?: (done: number, total: number) => void;
   /** Asked between tokens; what was said so far is then the answer. */
   readonly isCanceled?: () => boolean;
 }
 
-/**
- * Loads, generates and lets go again.
- * @throws GenerateError where the prompt has no room or no place in the vocabulary, AdapterError where the adapter does not fit
- */
-export async function generateText(params: GenerateTextParams): Promise<GeneratedText> {
-  const { engine, folder, adapterPath, style, options, onLoad } = params;
-  const model = causalModel(folder.config);
-  const tokenizer = await folder.loadTokenizer();
-  const prompt = promptOf(params, tokenizer);
-  const unknown = prompt.ids.find(id => id >= model.vocabularySize);
-  if (unknown !== undefined)
-    throw new GenerateError(
-      `the tokenizer gives the id ${unknown}, but the model has ${model.vocabularySize} tokens: the two are not of one model`,
-    );
-  const room = model.maxPositions - prompt.ids.length;
-  if (room < 1)
-    throw new GenerateError(
-      `the prompt has ${prompt.ids.length} tokens; this model has ${model.maxPositions} positions: shorten the prompt`,
-    );
-  const adapter = adapterPath === undefined ? undefined : await readAdapter(adapterPath);
-  try {
-    const tuned = await adaptedModel({ model, weights: folder.weights, adapter });
-    const tokens = prompt.ids.length + Math.min(options.maxNewTokens, room);
-    const decoder = await openDecoder({ engine, model, ...tuned, tokens, onLoad });
-    const answers = new BatchedAnswers(decoder, tokenizer);
+export class TextGenerator {
+  readonly #model: CausalModel;
+  readonly #tokenizer: Tokenizer;
+  readonly #held: HeldModel;
+
+  private constructor(model: CausalModel, tokenizer: Tokenizer, held: HeldModel) {
+    this.#model = model;
+    this.#tokenizer = tokenizer;
+    this.#held = held;
+  }
+
+  /** Reads the tokenizer. Weights are loaded by the first prompt, and again by one that needs more room. The caller disposes it. */
+  static open(params: TextGeneratorParams): Promise<TextGenerator> {
+    return params.withFolder(async folder => {
+      const model = causalModel(folder.config);
+      const tokenizer = await folder.loadTokenizer();
+      return new TextGenerator(model, tokenizer, new HeldModel({ ...params, model, tokenizer, parallel: 1 }));
+    });
+  }
+
+  get memory(): HeldModel['memory'] {
+    return this.#held.memory;
+  }
+
+  /** @throws GenerateError where the prompt has no room or no place in the vocabulary, AdapterError where the adapter does not fit */
+  async generate(params: GenerateTextParams): Promise<GeneratedText> {
+    const { style, options } = params;
+    const { maxPositions, vocabularySize } = this.#model;
+    const prompt = promptOf(params, this.#tokenizer);
+    const unknown = prompt.ids.find(id => id >= vocabularySize);
+    if (unknown !== undefined)
+      throw new GenerateError(
+        `the tokenizer gives the id ${unknown}, but the model has ${vocabularySize} tokens: the two are not of one model`,
+      );
+    const room = maxPositions - prompt.ids.length;
+    if (room < 1)
+      throw new GenerateError(`the prompt has ${prompt.ids.length} tokens; this model has ${maxPositions} positions: shorten the prompt`);
     const calls = withoutCalls(prompt.form, text => params.onText?.(text));
-    try {
-      return {
-        ...(await answers.answer({ ...params, ids: prompt.ids, maxTokens: model.maxPositions, onText: calls.onText })),
-        chat: prompt.chat,
-        asTrained: style !== undefined,
-        ...(prompt.form && { toolCalls: calls.end() }),
-      };
-    } finally {
-      await decoder.dispose();
-    }
+    const answer = await this.#held.run(prompt.ids.length + Math.min(options.maxNewTokens, room), answers =>
+      answers.answer({ ...params, ids: prompt.ids, maxTokens: maxPositions, onText: calls.onText }),
+    );
+    return { ...answer, chat: prompt.chat, asTrained: style !== undefined, ...(prompt.form && { toolCalls: calls.end() }) };
+  }
+
+  dispose(): Promise<void> {
+    return this.#held.dispose();
+  }
+}
+
+/** Loads, generates and lets go again. @throws as `TextGenerator.generate` does */
+export async function generateText({
+  folder,
+  engine,
+  adapterPath,
+  onLoad,
+  ...params
+}: GenerateTextParams &
+  Pick<TextGeneratorParams, 'engine' | 'adapterPath' | 'onLoad'> & {
+    /** A base model, or a merged export. The caller closes it. */
+    readonly folder: ModelFolder;
+  }): Promise<GeneratedText> {
+  const generator = await TextGenerator.open({ engine, adapterPath, onLoad, withFolder: use => use(folder) });
+  try {
+    return await generator.generate(params);
   } finally {
-    await adapter?.close();
+    await generator.dispose();
   }
 }
 

@@ -5,8 +5,9 @@ import { type GeneratedText, generateText } from '../generate/generate-text.ts';
 import { annotated, labelsWords, labelText, type TextEntity } from '../generate/label-text.ts';
 import type { JobScope } from '../job/job-scope.ts';
 import { openJobEngine, openModelFolder } from '../job/open-base.ts';
-import type { JobRequest } from '../protocol/job-messages.ts';
+import { type JobRequest, keptSeconds } from '../protocol/job-messages.ts';
 import { cardFacts } from './export-card.ts';
+import { keptAnswer } from './kept-generation.ts';
 import { promptStyleOf } from './prompt-style.ts';
 
 type Request<K extends JobRequest['kind']> = Extract<JobRequest, { kind: K }>;
@@ -18,6 +19,7 @@ export interface GenerateResult extends GeneratedText {
 }
 
 export async function generateJob(request: Request<'generate'>, scope: JobScope): Promise<GenerateResult> {
+  if (keptSeconds(request) > 0) return keptAnswer(request, scope);
   const { options, prompt, conversation, promptOf, adapter: adapterPath } = request;
   const { job } = scope;
   const style = promptOf === undefined ? undefined : await promptStyleOf(promptOf);

@@ -92,6 +92,8 @@ export type JobRequest = { readonly context: JobContext } & (
       /** A chat, which takes the place of the prompt. */
       readonly conversation?: Conversation | undefined;
       readonly options: GenerateOptions;
+      /** The model stays loaded for so long after the answer, in a process that takes further requests of this kind. */
+      readonly keepSeconds?: number | undefined;
     }
   | {
       readonly kind: 'export';
@@ -282,3 +284,6 @@ export type WorkerCommand = { readonly type: 'stop'; readonly save: boolean };
 export const STOPPED_BY_USER = 'stopped at your request';
 /** The reason of a run that a sweep may continue later. */
 export const PAUSED_BY_SWEEP = 'paused by its sweep';
+
+/** The seconds for which the process of a job waits for another one like it; 0 if it ends with the job. */
+export const keptSeconds = (request: JobRequest): number => (request.kind === 'generate' ? (request.keepSeconds ?? 0) : 0);

@@ -313,6 +313,8 @@ export const requests = {
       /** A chat, which takes the place of the prompt. */
       readonly conversation?: Conversation | undefined;
       readonly options: GenerateOptions;
+      /** The model stays loaded for so long after the answer, unless another job takes the device. */
+      readonly keepSeconds?: number | undefined;
     },
     JobRecord
   >('jobs/generate'),

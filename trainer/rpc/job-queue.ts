@@ -8,8 +8,9 @@ import { hasCheckpoint } from '../run/has-checkpoint.ts';
 import { settleStoppedRun } from '../run/settle-run.ts';
 import { isSweepFolder } from '../run/sweep-folder.ts';
 import type { StopTimes } from '../worker/stop-worker.ts';
-import { explainDeath, startWorkerProcess, type WorkerOutcome, type WorkerProcess } from '../worker/worker-process.ts';
+import { explainDeath, type WorkerOutcome, type WorkerProcess } from '../worker/worker-process.ts';
 import { DaemonError } from './daemon-error.ts';
+import { WarmWorker } from './warm-worker.ts';
 
 /** More than anyone queues by hand; this stops a script that starts jobs in a loop. */
 const MAX_QUEUED = 1000;
@@ -87,6 +88,7 @@ export class JobQueue {
   private readonly params: QueueParams;
   private order = 0;
   private isClosed = false;
+  private readonly warm = new WarmWorker();
 
   constructor(params: QueueParams) {
     this.params = params;
@@ -202,6 +204,7 @@ export class JobQueue {
    */
   async close(): Promise<void> {
     this.isClosed = true;
+    this.warm.end();
     for (const job of this.jobs.values())
       if (job.record.state === 'queued' && OF_THE_MOMENT.includes(job.record.kind))
         this.finish(job, { state: 'failed', failure: { code: 'daemon-ended', message: 'the daemon ended before the job started' } });
@@ -265,7 +268,7 @@ export class JobQueue {
   private start(job: QueuedJob): void {
     if (job.work === undefined) return;
     const { id, request, threads } = job.work;
-    const worker = startWorkerProcess({
+    const worker = this.warm.start({
       request,
       threads,
       workerFile: this.params.workerFile,
@@ -286,6 +289,7 @@ export class JobQueue {
     this.change(job, { state: 'running', startedAt: new Date().toISOString(), pid: worker.pid });
     worker.ended.then(
       async outcome => {
+        this.warm.keep(request, outcome);
         await this.settle(job, outcome);
         this.finish(job, outcomeOf(job, outcome));
       },

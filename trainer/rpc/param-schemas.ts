@@ -56,6 +56,9 @@ const notesChange = z.strictObject({
   archived: z.boolean().optional(),
 });
 
+/** A day. */
+const MAX_KEEP_SECONDS = 86_400;
+
 const generateOptions = z.strictObject({
   engine,
   chat: z.boolean(),
@@ -103,6 +106,7 @@ const paramSchemas: { readonly [Name in RequestName]: z.ZodType<RequestParams<Na
     promptOf: absolute.optional(),
     conversation: conversation.optional(),
     options: generateOptions,
+    keepSeconds: z.int().min(0).max(MAX_KEEP_SECONDS).optional(),
   }),
   previewData: z.strictObject({
     ...start,

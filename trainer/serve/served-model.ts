@@ -1,15 +1,11 @@
-/** A model that is held ready: weights and cache in the engine, for several answers at the same time. */
-import { adaptedModel } from '../artifact/adapter/apply-adapter.ts';
-import { readAdapter } from '../artifact/adapter/read-adapter.ts';
+/** A model that answers requests of the API: it is held ready, and may answer several at the same time. */
 import { chatRendererOf } from '../data/chat-renderer.ts';
 import { createEncoder } from '../data/encoder.ts';
 import type { ChatMessage, ChatRenderer } from '../data/types.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
-import { BatchedAnswers } from '../generate/batched-answers.ts';
 import { callForm } from '../generate/conversation.ts';
-import { contextBucket, type InferenceBytes, inferenceBytes } from '../generate/decode-program.ts';
-import { type Decoder, openDecoder } from '../generate/decoder.ts';
+import { HeldModel, type HeldModelParams } from '../generate/held-model.ts';
 import type { ModelFolder } from '../hub/open-model.ts';
 import { causalModel } from '../model/load-model.ts';
 import type { CausalModel } from '../model/model-spec.ts';
@@ -39,32 +35,25 @@ export interface AnswerParams extends Pick<CompleteParams, 'ids' | 'settings' | 
 
 export class ServedModel {
   readonly name: string;
-  readonly #params: ServedModelParams;
   readonly #model: CausalModel;
   readonly #tokenizer: Tokenizer;
   readonly #chat: ChatRenderer | undefined;
-  #loaded: { readonly decoder: Decoder; readonly answers: BatchedAnswers } | undefined;
-  /** Resolves when the last request has begun; one that needs more room waits until the others are answered. */
-  #begun: Promise<unknown> = Promise.resolve();
+  readonly #held: HeldModel;
 
-  private constructor(params: ServedModelParams, model: CausalModel, tokenizer: Tokenizer) {
-    this.name = params.name;
-    this.#params = params;
+  private constructor({ name, openFolder, ...params }: ServedModelParams, model: CausalModel, tokenizer: Tokenizer) {
+    this.name = name;
     this.#model = model;
     this.#tokenizer = tokenizer;
     this.#chat = chatRendererOf(tokenizer);
+    this.#held = new HeldModel({ ...params, model, tokenizer, withFolder: lender(openFolder) });
   }
 
   /** Reads the tokenizer and loads the weights. @throws what opening a model or an adapter throws */
   static async open(params: ServedModelParams): Promise<ServedModel> {
-    const folder = await params.openFolder();
-    try {
-      const served = new ServedModel(params, causalModel(folder.config), await folder.loadTokenizer());
-      await served.#load(folder, 1);
-      return served;
-    } finally {
-      await folder.weights.close();
-    }
+    const [model, tokenizer] = await lender(params.openFolder)(async folder => [causalModel(folder.config), await folder.loadTokenizer()]);
+    const served = new ServedModel(params, model, tokenizer);
+    await served.#held.run(1, async () => undefined);
+    return served;
   }
 
   /** The text of a token, as it stands in an answer. */
@@ -85,10 +74,8 @@ export class ServedModel {
     return this.#checked(createEncoder(this.#tokenizer).start(prompt));
   }
 
-  /** Bytes of what is held, and the answers that it has room for. */
-  get memory(): InferenceBytes & { readonly tokens: number; readonly parallel: number } {
-    const { capacity: tokens = 0, slots: parallel = 1 } = this.#loaded?.decoder ?? {};
-    return { ...inferenceBytes(this.#model, tokens, parallel), tokens, parallel };
+  get memory(): HeldModel['memory'] {
+    return this.#held.memory;
   }
 
   /** Answers, together with the requests that are being answered. @throws RequestError if the prompt leaves no room for an answer */
@@ -100,18 +87,12 @@ export class ServedModel {
         code: 'context_length_exceeded',
       });
     const maxTokens = Math.min(settings.maxTokens, room);
-    const begun = this.#begun.then(async () => {
-      const answers = await this.#withRoom(ids.length + maxTokens);
-      return { completion: complete({ answers, ids, settings: { ...settings, maxTokens }, ...others }) };
-    });
-    this.#begun = begun.catch(() => undefined);
-    return (await begun).completion;
+    return this.#held.run(ids.length + maxTokens, answers => complete({ answers, ids, settings: { ...settings, maxTokens }, ...others }));
   }
 
   /** Called when no request is being answered. */
-  async dispose(): Promise<void> {
-    await this.#loaded?.decoder.dispose();
-    this.#loaded = undefined;
+  dispose(): Promise<void> {
+    return this.#held.dispose();
   }
 
   #checked(ids: readonly number[]): readonly number[] {
@@ -120,32 +101,16 @@ export class ServedModel {
     if (ids.length === 0) throw new RequestError(400, 'the prompt has no tokens');
     return ids;
   }
+}
 
-  /** A decoder whose cache has room for so many tokens. A longer cache replaces a shorter one, and the weights are loaded again. */
-  async #withRoom(tokens: number): Promise<BatchedAnswers> {
-    const needed = contextBucket(tokens, this.#model.maxPositions);
-    if (this.#loaded && this.#loaded.decoder.capacity >= needed) return this.#loaded.answers;
-    await this.#loaded?.answers.idle();
-    await this.dispose();
-    const folder = await this.#params.openFolder();
+/** Lends a folder that is opened for each use. */
+const lender =
+  (open: () => Promise<ModelFolder>): HeldModelParams['withFolder'] =>
+  async use => {
+    const folder = await open();
     try {
-      return await this.#load(folder, tokens);
+      return await use(folder);
     } finally {
       await folder.weights.close();
     }
-  }
-
-  async #load({ weights }: ModelFolder, tokens: number): Promise<BatchedAnswers> {
-    const { engine, adapterPath, parallel, onLoad } = this.#params;
-    const model = this.#model;
-    const adapter = adapterPath === undefined ? undefined : await readAdapter(adapterPath);
-    try {
-      const tuned = await adaptedModel({ model, weights, adapter });
-      const decoder = await openDecoder({ engine, model, ...tuned, tokens, texts: parallel, onLoad });
-      this.#loaded = { decoder, answers: new BatchedAnswers(decoder, this.#tokenizer) };
-      return this.#loaded.answers;
-    } finally {
-      await adapter?.close();
-    }
-  }
-}
+  };

@@ -27,6 +27,8 @@ export interface WorkerStop {
   kill(): void;
   /** An event has arrived. */
   heard(): void;
+  /** The job has ended, and its process waits for another one. */
+  settled(): void;
   /** The process has ended: its own child processes are ended too. */
   ended(): void;
 }
@@ -56,6 +58,9 @@ export function workerStop(child: ChildProcess, times: StopTimes): WorkerStop {
     if (ask(false)) after(times.ask, terminate);
     else terminate();
   };
+  const settled = (): void => {
+    for (const timer of timers) clearTimeout(timer);
+  };
   return {
     save: () => {
       if (isAborting || silence !== undefined) return;
@@ -68,8 +73,9 @@ export function workerStop(child: ChildProcess, times: StopTimes): WorkerStop {
     heard: () => {
       if (!isAborting) silence?.refresh();
     },
+    settled,
     ended: () => {
-      for (const timer of timers) clearTimeout(timer);
+      settled();
       signalGroup(child, 'SIGKILL');
     },
   };

@@ -7,11 +7,11 @@ import { fileURLToPath } from 'node:url';
 import { inheritedEnvironment } from '../engine/inherited-environment.ts';
 import { isLauncherVariable } from '../engine/mpi/world.ts';
 import { WORKER_FLAGS, workerEnvironment } from '../engine/tensorflow/environment.ts';
-import type { JobRequest, WorkerEvent } from '../protocol/job-messages.ts';
+import { type JobRequest, keptSeconds, type WorkerEvent } from '../protocol/job-messages.ts';
 import { onLines } from './bounded-lines.ts';
 import { isOutOfMemory, type MemoryEvidence, watchMemory } from './memory-evidence.ts';
 import { proxyEnvironment } from './proxy-environment.ts';
-import { STOP_SECONDS, type StopTimes, workerStop } from './stop-worker.ts';
+import { STOP_SECONDS, type StopTimes, type WorkerStop, workerStop } from './stop-worker.ts';
 import { readWorkerEvent } from './worker-events.ts';
 import { isNoise } from './worker-noise.ts';
 
@@ -38,11 +38,26 @@ export interface WorkerOutcome {
   readonly lines: readonly string[];
   /** Undefined if it could not be watched. */
   readonly memory?: MemoryEvidence;
+  /** The process, if it waits for another job. */
+  readonly kept?: KeptWorker;
+}
+
+/** A process that waits for another job like its last one, with the model of that loaded. */
+export interface KeptWorker {
+  readonly pid: number | undefined;
+  /** False when the process has ended. */
+  readonly isAlive: boolean;
+  /** Gives it another job. */
+  again(params: Pick<WorkerProcessParams, 'request' | 'onEvent' | 'onLine'>): WorkerProcess;
+  kill(): void;
 }
 
 export interface WorkerProcess {
   readonly pid: number | undefined;
-  /** Resolves when the process is gone and all its output has arrived; rejects if it could not be started. */
+  /**
+   * Resolves when the process is gone and all its output has arrived, or with the result of a job whose process is kept; rejects if it could
+   * not be started.
+   */
   readonly ended: Promise<WorkerOutcome>;
   /** Ends it after the current update, with a save. If it stops responding, it is ended as by `abort`. */
   stop(): void;
@@ -58,8 +73,17 @@ const KEPT_LINES = 20;
 /** A child process of the worker may keep its output open, and is not awaited. */
 const OUTPUT_WAIT_MS = 2000;
 
+/** One job of a process. */
+interface Assignment extends Pick<WorkerProcessParams, 'request' | 'onEvent' | 'onLine'> {
+  readonly stop: WorkerStop;
+  readonly lines: string[];
+  last?: WorkerEnd;
+  resolve(outcome: WorkerOutcome): void;
+  reject(error: Error): void;
+}
+
 export function startWorkerProcess(params: WorkerProcessParams): WorkerProcess {
-  const { request, threads, workerFile = WORKER_FILE, stopTimes = STOP_SECONDS, onEvent, onLine } = params;
+  const { request, threads, workerFile = WORKER_FILE, stopTimes = STOP_SECONDS } = params;
   const inherited = inheritedEnvironment(process.env);
   const launched = request.context.rank === undefined ? { env: {}, files: [] } : launcherConnection(process.env);
   const child = fork(workerFile, [], {
@@ -75,41 +99,69 @@ export function startWorkerProcess(params: WorkerProcessParams): WorkerProcess {
     execArgv: [...WORKER_FLAGS],
     stdio: ['ignore', 'pipe', 'pipe', 'ipc', ...launched.files],
   });
-  const stop = workerStop(child, stopTimes);
-  const lines = keepLines(child, onLine);
-  const memory = child.pid === undefined ? undefined : watchMemory({ pid: child.pid });
-  const ended = new Promise<WorkerOutcome>((resolve, reject) => {
-    let last: WorkerEnd | undefined;
-    child.on('message', message => {
-      stop.heard();
-      const event = readWorkerEvent(message);
-      if (event === undefined) return;
-      if (event.type === 'result' || event.type === 'failed') last = event;
-      else onEvent(event);
-    });
-    // Includes signals or messages that could not be sent; the end of the process then follows by itself.
-    child.on('error', error => {
-      if (child.pid !== undefined) return;
-      memory?.stop();
-      reject(error);
-    });
-    child.on('exit', () => {
-      stop.ended();
-      setTimeout(() => {
-        child.stdout?.destroy();
-        child.stderr?.destroy();
-      }, OUTPUT_WAIT_MS).unref();
-    });
-    // 'close' instead of 'exit': by then, all messages and lines of the worker have arrived.
-    child.on('close', (status, signal) => {
-      memory?.stop();
-      resolve({ last, status, signal, lines, memory: memory?.evidence() });
-    });
+  const { pid } = child;
+  const memory = pid === undefined ? undefined : watchMemory({ pid });
+  /** Undefined while a kept process waits. */
+  let current: Assignment | undefined;
+  let isAlive = true;
+  eachLine(child, line => {
+    if (current === undefined) return;
+    current.onLine(line);
+    current.lines.push(line);
+    if (current.lines.length > KEPT_LINES) current.lines.shift();
   });
-  const own: JobRequest = { ...request, context: { ...request.context, clearedVariables: inherited.cleared } };
-  // 'error' reports that it could not be started.
-  child.send(own, () => undefined);
-  return { pid: child.pid, ended, stop: stop.save, abort: stop.abort, kill: stop.kill };
+  child.on('message', message => {
+    if (current === undefined) return;
+    current.stop.heard();
+    const event = readWorkerEvent(message);
+    if (event === undefined) return;
+    if (event.type !== 'result' && event.type !== 'failed') return current.onEvent(event);
+    current.last = event;
+    if (event.type === 'result' && keptSeconds(current.request) > 0) keep(current);
+  });
+  // Includes signals or messages that could not be sent; the end of the process then follows by itself.
+  child.on('error', error => {
+    if (pid !== undefined) return;
+    memory?.stop();
+    current?.reject(error);
+  });
+  child.on('exit', () => {
+    isAlive = false;
+    current?.stop.ended();
+    setTimeout(() => {
+      child.stdout?.destroy();
+      child.stderr?.destroy();
+    }, OUTPUT_WAIT_MS).unref();
+  });
+  // 'close' instead of 'exit': by then, all messages and lines of the worker have arrived.
+  child.on('close', (status, signal) => {
+    memory?.stop();
+    current?.resolve({ last: current.last, status, signal, lines: current.lines, memory: memory?.evidence() });
+  });
+  const assign = (given: Pick<WorkerProcessParams, 'request' | 'onEvent' | 'onLine'>): WorkerProcess => {
+    const stop = workerStop(child, stopTimes);
+    const ended = new Promise<WorkerOutcome>((resolve, reject) => {
+      current = { ...given, stop, lines: [], resolve, reject };
+    });
+    const own: JobRequest = { ...given.request, context: { ...given.request.context, clearedVariables: inherited.cleared } };
+    // 'error' reports that it could not be started; a kept process that ends in this moment closes.
+    child.send(own, () => undefined);
+    return { pid, ended, stop: stop.save, abort: stop.abort, kill: stop.kill };
+  };
+  function keep({ stop, last, lines, resolve }: Assignment): void {
+    current = undefined;
+    stop.settled();
+    const kept: KeptWorker = {
+      pid,
+      get isAlive() {
+        return isAlive;
+      },
+      again: assign,
+      kill: stop.kill,
+    };
+    resolve({ ...(last && { last }), status: null, signal: null, lines, kept });
+  }
+  return assign(params);
 }
 
 /** Node's own four: input, output, errors, messages. */
@@ -127,18 +179,12 @@ function launcherConnection(environment: NodeJS.ProcessEnv): {
   return { env: { ...env, PMI_FD: String(OWN_FILES) }, files: [file] };
 }
 
-function keepLines(child: ChildProcess, onLine: (line: string) => void): readonly string[] {
-  const kept: string[] = [];
-  for (const stream of [child.stdout, child.stderr]) {
-    if (stream === null) continue;
-    onLines(stream, line => {
-      if (isNoise(line)) return;
-      onLine(line);
-      kept.push(line);
-      if (kept.length > KEPT_LINES) kept.shift();
-    });
-  }
-  return kept;
+function eachLine(child: ChildProcess, onLine: (line: string) => void): void {
+  for (const stream of [child.stdout, child.stderr])
+    if (stream !== null)
+      onLines(stream, line => {
+        if (!isNoise(line)) onLine(line);
+      });
 }
 
 export interface Death {

@@ -1,11 +1,12 @@
 /** Runs in a chat: a real daemon lists them, counts their tokens, and answers a conversation in a real worker. */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { chatAnswer, longestAnswer } from '../../../client/agent/chat-answer.ts';
+import { isRecord } from '../../../trainer/narrow.ts';
 import { type ChatModel, requests } from '../../../trainer/protocol/rpc-messages.ts';
 import { stringifyRecipe } from '../../../trainer/protocol/stringify-recipe.ts';
-import { connectTo, startTestDaemon } from '../../support/daemon.ts';
+import { connectTo, startTestDaemon, until } from '../../support/daemon.ts';
 import { testServices } from '../../support/page-host.ts';
 import { makeTinyTask } from '../../support/tiny-task.ts';
 
@@ -54,6 +55,7 @@ const ask = (change: Partial<Parameters<typeof chatAnswer>[0]> = {}) =>
     conversation,
     settings: { max_tokens: 6 },
     onText: () => undefined,
+    keepSeconds: 0,
     signal: new AbortController().signal,
     ...change,
   });
@@ -95,6 +97,56 @@ test('a canceled answer ends its job', async () => {
   const abort = new AbortController();
   expect(await ask({ settings: { max_tokens: 4000 }, onText: () => abort.abort(), signal: abort.signal })).toEqual([]);
   expect(newestAnswer()).toMatchObject({ state: 'aborted' });
+});
+
+describe('a model that is kept', () => {
+  const pids: number[] = [];
+  const stop = services.onJobChanged(({ kind, state, pid }) => {
+    if (kind === 'generate' && state === 'running' && pid !== undefined && pids.at(-1) !== pid) pids.push(pid);
+  });
+  afterAll(() => stop());
+  const isGone = (pid: number): boolean => {
+    try {
+      return !process.kill(pid, 0);
+    } catch {
+      return true;
+    }
+  };
+  const newestText = (): string => {
+    const result = newestAnswer()?.result;
+    return isRecord(result) ? String(result.text) : '';
+  };
+  /** An answer of a process that stays. @returns its text, and the process */
+  const keep = async (change: Parameters<typeof ask>[0] = {}): Promise<{ readonly text: string; readonly pid: number }> => {
+    await ask({ keepSeconds: 600, ...change });
+    return { text: newestText(), pid: pids.at(-1) ?? Number.NaN };
+  };
+
+  test('answers again in the same process, also after a canceled answer, with the same text', async () => {
+    await ask();
+    const alone = newestText();
+    const first = await keep();
+    expect(first.text).toBe(alone);
+    const longer = { messages: [...conversation.messages, { role: 'assistant', content: alone }, { role: 'user', content: 'tea' }] };
+    expect((await keep({ conversation: longer })).pid).toBe(first.pid);
+    const abort = new AbortController();
+    await keep({ settings: { max_tokens: 4000 }, onText: () => abort.abort(), signal: abort.signal });
+    expect(newestAnswer()).toMatchObject({ state: 'aborted' });
+    expect(await keep()).toEqual(first);
+  });
+
+  test('ends when another job takes the device, after an error, and when its time is over', async () => {
+    const { pid } = await keep();
+    await ask();
+    await until(() => isGone(pid), 'the process is gone');
+    const next = await keep();
+    expect(next.pid).not.toBe(pid);
+    const long = { messages: [{ role: 'user', content: 'x'.repeat(5000) }] };
+    await expect(keep({ conversation: long })).rejects.toThrow('shorten the prompt');
+    const third = await keep({ keepSeconds: 1 });
+    expect(third.pid).not.toBe(next.pid);
+    await until(() => isGone(third.pid), 'its time is over');
+  });
 });
 
 test('an error says what to do', async () => {

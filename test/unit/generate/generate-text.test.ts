@@ -8,7 +8,7 @@ import { sequenceLogits } from '../../../trainer/artifact/smoke-test.ts';
 import type { Engine } from '../../../trainer/engine/engine.ts';
 import { BatchedAnswers } from '../../../trainer/generate/batched-answers.ts';
 import { openDecoder } from '../../../trainer/generate/decoder.ts';
-import { type GenerateTextParams, generateText } from '../../../trainer/generate/generate-text.ts';
+import { generateText } from '../../../trainer/generate/generate-text.ts';
 import { encodePrompt } from '../../../trainer/generate/prompt.ts';
 import { likeliest } from '../../../trainer/generate/sample.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
@@ -25,7 +25,10 @@ beforeAll(async () => {
 
 const greedy = { chat: false, maxNewTokens: 12, temperature: 0, topK: 0, topP: 1, seed: 1 };
 
-async function generate(source: string, change: Partial<Omit<GenerateTextParams, 'options'>> & { options?: Partial<typeof greedy> } = {}) {
+async function generate(
+  source: string,
+  change: Partial<Omit<Parameters<typeof generateText>[0], 'options'>> & { options?: Partial<typeof greedy> } = {},
+) {
   const folder = await openModel(source);
   let streamed = '';
   try {
