@@ -24,6 +24,8 @@ export function batchFeeds({ feeds }: Signature, model: AnyModel, { batch, token
     labels: count => Int32Array.from({ length: count }, (_, i) => i % labels),
     scores: count => new Float32Array(count),
     weights: count => new Float32Array(count).fill(1 / batch),
+    teacherIds: count => Int32Array.from({ length: count }, (_, i) => i % vocabulary),
+    teacherLogs: count => new Float32Array(count).fill(-Math.log(count / targets)),
   };
   return Object.fromEntries(
     feeds.flatMap(({ attrs: { name, spec } }) => {
