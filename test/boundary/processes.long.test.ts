@@ -16,10 +16,10 @@ import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
 import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
 import { RUN_FILES } from '../../trainer/protocol/run-files.ts';
 import type { RanksView } from '../../trainer/protocol/view/run.ts';
-import { type MetricsLine, readMetrics } from '../../trainer/run/metrics-file.ts';
+import { readMetrics } from '../../trainer/run/metrics-file.ts';
 import { readRunState } from '../../trainer/run/run-state.ts';
 import { cacheDir, ROWTUNE } from '../support/daemon.ts';
-import { distanceOf, runJobOfRun, trainedTensors, trainIn } from '../support/process-runs.ts';
+import { distanceOf, lossesOf, runJobOfRun, trainedTensors, trainIn } from '../support/process-runs.ts';
 import { makeTinyTask } from '../support/tiny-task.ts';
 import { startWorker } from '../support/worker.ts';
 import { engineForTests } from '../unit/engine/engine-for-tests.ts';
@@ -169,8 +169,6 @@ const COMPARED = [
   ...['margin', 'kl', 'nll', 'reward_chosen', 'reward_desirable', 'reward_undesirable', 'logp_rejected', 'logp_desirable'],
   ...['teacher_divergence', 'eval_kl', 'eval_margin', 'eval_teacher_divergence'],
 ];
-
-const lossesOf = (metrics: readonly MetricsLine[]): number[] => metrics.flatMap(({ loss }) => loss ?? []);
 
 describe.skipIf(!engine)(`several processes ${reason}`, () => {
   beforeAll(async () => {

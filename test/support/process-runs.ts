@@ -42,3 +42,6 @@ export function distanceOf(a: ReadonlyMap<string, Float32Array>, b: ReadonlyMap<
     }
   return Math.sqrt(apart / size);
 }
+
+/** The training losses, in order. */
+export const lossesOf = (metrics: readonly MetricsLine[]): number[] => metrics.flatMap(({ loss }) => loss ?? []);

@@ -11,7 +11,11 @@ import type { CommandContext } from './command.ts';
 export function launchedRank({ settings, terminal }: Pick<CommandContext, 'settings' | 'terminal'>): RankPlace | undefined {
   const world = findWorld(process.env);
   if (!world) return undefined;
-  const { rank, size, localSize, launcher } = world;
+  const { rank, size, localSize, launcher, mpi, addresses } = world;
+  if (mpi === undefined && addresses !== undefined) {
+    if (rank === 0) terminal.say('info', `${launcher} names ${size} processes: ${addresses.join(', ')}`);
+    return { rank, size, localSize, library: '', addresses };
+  }
   try {
     const library = findMpiLibrary(world, settings.cacheDir, process.env);
     if (rank === 0) terminal.say('info', `${launcher} started ${size} processes, ${localSize} on this machine; MPI library: ${library}`);

@@ -34,7 +34,7 @@ export interface Engine {
   readonly description: EngineDescription;
   compile(program: Program, options?: CompileOptions): Promise<Session>;
   /**
-   * Joins the other processes of a run through this MPI library, and blocks until all are there; from then on, the operations `beginSum` and `endSum`
+   * Joins the other processes of a run through this MPI library, or through TensorFlow ('grpc:' and the addresses), and blocks until all are there; from then on, the operations `beginSum` and `endSum`
    * sum over all of them. An engine without it runs in one process.
    * @throws EngineError if the library does not load, or cannot reach the others
    */

@@ -25,6 +25,8 @@ export interface JobContext {
   readonly clearedVariables?: readonly string[];
   /** How long a process of a run may give no sign of life; by default 30 s. */
   readonly silentSeconds?: number;
+  /** A person has typed the command: processes may open ports, if the recipe says so. */
+  readonly opensPorts?: boolean;
   /** The place of this worker among the processes that train the run together. */
   readonly rank?: RankPlace;
   readonly hub: { readonly endpoint?: string; readonly token?: string; readonly offline: boolean };
@@ -57,8 +59,10 @@ export interface RankPlace {
   readonly size: number;
   /** Processes of the run on this machine. */
   readonly localSize: number;
-  /** The MPI library that connects them. */
+  /** The MPI library that connects them; empty if `addresses` do. */
   readonly library: string;
+  /** The host and port of every process, in their order: TensorFlow's collectives connect them. */
+  readonly addresses?: readonly string[];
 }
 
 /**

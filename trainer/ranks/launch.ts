@@ -1,14 +1,16 @@
-/** Starts the processes of a run on this machine with the mpiexec of the MPI that was found. */
+/** Starts the processes of a run on this machine: with the mpiexec of the MPI that was found, or each by itself. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import net from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { inheritedEnvironment } from '../engine/inherited-environment.ts';
 import type { FoundMpi } from '../engine/mpi/find-mpi.ts';
 import { WORKER_FLAGS, workerEnvironment } from '../engine/tensorflow/environment.ts';
+import { onLines } from '../worker/bounded-lines.ts';
 import { proxyEnvironment } from '../worker/proxy-environment.ts';
+import { isNoise } from '../worker/worker-noise.ts';
 import { RANK_SOCKET } from './rank-channel.ts';
 
-export interface LaunchParams {
-  readonly mpi: FoundMpi;
+export interface StartParams {
   readonly processes: number;
   /** Threads per operation of each process. */
   readonly threads: number;
@@ -17,21 +19,105 @@ export interface LaunchParams {
   readonly environment: NodeJS.ProcessEnv;
 }
 
+export interface LaunchParams extends StartParams {
+  readonly mpi: FoundMpi;
+}
+
+/** The handle of the processes that were started. */
+export interface Launcher {
+  /** Resolves when all have ended, or one has not ended in order. */
+  readonly ended: Promise<void>;
+  kill(): void;
+}
+
 /** The bundle next to this one. */
 const WORKER_FILE = fileURLToPath(new URL('./worker.js', import.meta.url));
+const WORKER = [...WORKER_FLAGS, WORKER_FILE];
 
 /** Open MPI binds each process to one core and refuses more processes than cores, or to run as root; MPICH does neither. */
 const OPEN_MPI_ARGUMENTS = ['--bind-to', 'none', '--oversubscribe', '--allow-run-as-root'];
 
-export function launchRanks({ mpi, processes, threads, socket, environment }: LaunchParams): ChildProcess {
+const environmentOf = ({ threads, socket, environment }: StartParams): NodeJS.ProcessEnv => ({
+  ...proxyEnvironment(environment),
+  ...inheritedEnvironment(environment).env,
+  ...workerEnvironment({ threads }),
+  [RANK_SOCKET]: socket,
+});
+
+/** @param onLine for what the launcher and its processes say */
+export function launchRanks(params: LaunchParams, onLine: (line: string) => void): Launcher {
+  const { mpi, processes } = params;
   const own = /libmpi\.so\.40/.test(mpi.library) ? OPEN_MPI_ARGUMENTS : [];
-  return spawn(mpi.launcher, [...own, '-n', String(processes), process.execPath, ...WORKER_FLAGS, WORKER_FILE], {
-    env: {
-      ...proxyEnvironment(environment),
-      ...inheritedEnvironment(environment).env,
-      ...workerEnvironment({ threads }),
-      [RANK_SOCKET]: socket,
-    },
+  const child = spawn(mpi.launcher, [...own, '-n', String(processes), process.execPath, ...WORKER], {
+    env: environmentOf(params),
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  return { ended: endOf(child, onLine).then(() => undefined), kill: () => void child.kill('SIGKILL') };
+}
+
+/** Starts each process by itself, for a transport that needs no launcher; the variables that say which it is are those of torchrun. */
+export function startRanks(params: StartParams, onLine: (line: string) => void): Launcher {
+  const { processes } = params;
+  const children = Array.from({ length: processes }, (_, rank) =>
+    spawn(process.execPath, WORKER, {
+      env: {
+        ...environmentOf(params),
+        RANK: String(rank),
+        WORLD_SIZE: String(processes),
+        LOCAL_RANK: String(rank),
+        LOCAL_WORLD_SIZE: String(processes),
+      },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    }),
+  );
+  const ends = children.map(async (child, rank) => {
+    const { status, signal } = await endOf(child, onLine);
+    if (signal !== null) onLine(`rank ${rank} was ended by signal ${signal === 'SIGKILL' ? 9 : signal}`);
+    if (status !== 0) throw new Error(`rank ${rank} has ended`);
+  });
+  return {
+    ended: Promise.all(ends).then(
+      () => undefined,
+      () => undefined,
+    ),
+    kill: () => {
+      for (const child of children) child.kill('SIGKILL');
+    },
+  };
+}
+
+interface End {
+  readonly status: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+function endOf(child: ChildProcess, onLine: (line: string) => void): Promise<End> {
+  for (const stream of [child.stdout, child.stderr]) if (stream) onLines(stream, line => !isNoise(line) && onLine(line));
+  return new Promise(resolve => {
+    child.on('error', error => {
+      onLine(error.message);
+      resolve({ status: null, signal: null });
+    });
+    child.on('close', (status, signal) => resolve({ status, signal }));
+  });
+}
+
+/** Ports of this machine that are free now, one for each process. */
+export async function freeAddresses(count: number): Promise<string[]> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const server = net.createServer();
+      await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve));
+      return server;
+    }),
+  );
+  // All at once, so that none is given twice.
+  return Promise.all(
+    servers.map(async server => {
+      const address = server.address();
+      await new Promise(resolve => server.close(resolve));
+      if (address === null || typeof address === 'string') throw new TypeError('a server without a port');
+      return `127.0.0.1:${address.port}`;
+    }),
+  );
 }

@@ -7,14 +7,13 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { type TransportName, transportCatalog } from '../catalog/transports.ts';
 import { findMpi } from '../engine/mpi/find-mpi.ts';
 import type { Job } from '../job/job.ts';
 import type { JobRequest, WorkerCommand } from '../protocol/job-messages.ts';
 import { RunError } from '../run-error.ts';
-import { onLines } from '../worker/bounded-lines.ts';
 import { readWorkerEvent } from '../worker/worker-events.ts';
-import { isNoise } from '../worker/worker-noise.ts';
-import { launchRanks } from './launch.ts';
+import { freeAddresses, launchRanks, startRanks } from './launch.ts';
 import { channelOver } from './rank-channel.ts';
 import { RankTable } from './rank-table.ts';
 
@@ -24,6 +23,7 @@ export interface SuperviseParams {
   readonly processes: number;
   /** Threads per operation of each process; 0 to share the cores among the processes. */
   readonly threads: number;
+  readonly transport: TransportName;
   readonly environment: NodeJS.ProcessEnv;
 }
 
@@ -38,36 +38,31 @@ const KEPT_LINES = 40;
  */
 export async function superviseRanks(params: SuperviseParams): Promise<unknown> {
   const { job, processes, request, environment } = params;
-  const mpi = findMpi(request.context.cacheDir, environment);
+  const addresses = transportCatalog[params.transport].opensPorts ? await freeAddresses(processes) : undefined;
+  const mpi = addresses === undefined ? findMpi(request.context.cacheDir, environment) : undefined;
   const threads = params.threads || Math.max(1, Math.floor(os.availableParallelism() / processes));
-  job.log('info', `${processes} processes with ${threads} thread${threads === 1 ? '' : 's'} each, started by ${mpi.launcher}`);
+  job.log(
+    'info',
+    `${processes} processes with ${threads} thread${threads === 1 ? '' : 's'} each, ${mpi === undefined ? `connected by ${transportCatalog[params.transport].label}` : `started by ${mpi.launcher}`}`,
+  );
   const folder = mkdtempSync(path.join(os.tmpdir(), 'rowtune-ranks-'));
   const socket = path.join(folder, 'socket');
   const ranks = new RankTable(processes);
-  const place = { size: processes, localSize: processes, library: mpi.library };
+  const place = { size: processes, localSize: processes, library: mpi?.library ?? '', ...(addresses && { addresses }) };
   const requestOf = (rank: number): JobRequest => ({ ...request, context: { ...request.context, rank: { ...place, rank } } });
   const server = net.createServer(connection => welcome(connection, ranks, job, requestOf));
   await new Promise<void>((resolve, reject) => server.once('error', reject).listen(socket, resolve));
-  const launcher = launchRanks({ mpi, processes, threads, socket, environment });
-  const launcherEnded = new Promise<void>(resolve => {
-    launcher.on('error', error => {
-      ranks.lines.push(error.message);
-      resolve();
-    });
-    launcher.on('close', () => resolve());
-  });
-  void launcherEnded.then(() => ranks.launcherEnded());
-  for (const stream of [launcher.stdout, launcher.stderr])
-    if (stream)
-      onLines(stream, line => {
-        if (isNoise(line)) return;
-        ranks.lines.push(line);
-        if (ranks.lines.length > KEPT_LINES) ranks.lines.shift();
-      });
+  const addLine = (line: string): void => {
+    ranks.lines.push(line);
+    if (ranks.lines.length > KEPT_LINES) ranks.lines.shift();
+  };
+  const launch = { processes, threads, socket, environment };
+  const launcher = mpi === undefined ? startRanks(launch, addLine) : launchRanks({ ...launch, mpi }, addLine);
+  void launcher.ended.then(() => ranks.launcherEnded());
   const passing = setInterval(passStops(ranks, job), LOOK_MS);
   try {
     const value = await ranks.outcome;
-    await Promise.race([launcherEnded, delay(END_MS, undefined, { ref: false })]);
+    await Promise.race([launcher.ended, delay(END_MS, undefined, { ref: false })]);
     return value;
   } catch (error) {
     throw job.stop?.save === false ? new RunError('stopped', job.stop.reason) : error;
@@ -75,7 +70,7 @@ export async function superviseRanks(params: SuperviseParams): Promise<unknown> 
     clearInterval(passing);
     ranks.killAll();
     ranks.close();
-    launcher.kill('SIGKILL');
+    launcher.kill();
     server.close();
     rmSync(folder, { recursive: true, force: true });
   }

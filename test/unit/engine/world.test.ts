@@ -41,7 +41,7 @@ test.each([
   {
     title: 'TF_CONFIG, whose chief is the first',
     environment: { TF_CONFIG: '{"cluster": {"chief": ["a:1"], "worker": ["b:1", "c:1"]}, "task": {"type": "worker", "index": 1}}' },
-    world: { rank: 2, size: 3, localRank: 0, localSize: 1, launcher: 'TF_CONFIG', mpi: undefined },
+    world: { rank: 2, size: 3, localRank: 0, localSize: 1, launcher: 'TF_CONFIG', mpi: undefined, addresses: ['a:1', 'b:1', 'c:1'] },
   },
   { title: 'a batch script of Slurm', environment: { SLURM_PROCID: '0', SLURM_NTASKS: '4' }, world: undefined },
   { title: 'a single task of srun', environment: { SLURM_PROCID: '0', SLURM_STEP_NUM_TASKS: '1' }, world: undefined },

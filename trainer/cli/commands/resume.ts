@@ -68,7 +68,7 @@ async function resume(
   const client = daemon ? await connectIfRunning(context) : undefined;
   if (client !== undefined) return finishTraining(context, await trainOnDaemon(context, client, start));
   const { threads } = await readRunRecipe(runDir, overrides);
-  const request = { kind: 'resume', context: jobContext(settings, cwd), runDir, overrides } as const;
+  const request = { kind: 'resume', context: { ...jobContext(settings, cwd), opensPorts: true }, runDir, overrides } as const;
   const value = await runWorker({ request, terminal, threads, resumeCommand: resumeCommandOf(runDir, cwd) });
   return finishTraining(context, value);
 }
@@ -87,6 +87,11 @@ async function resumeAsRank(
   rank: RankPlace,
 ): Promise<CommandResult> {
   const { threads } = await readRunRecipe(runDir, overrides);
-  const request = { kind: 'resume', context: { ...jobContext(context.settings, context.cwd), rank }, runDir, overrides } as const;
+  const request = {
+    kind: 'resume',
+    context: { ...jobContext(context.settings, context.cwd), opensPorts: true, rank },
+    runDir,
+    overrides,
+  } as const;
   return runAsRank(context, request, { rank, threads });
 }

@@ -103,7 +103,7 @@ async function train(
   }
   const runDir = await freeRunFolder({ recipe, recipeFile: source.fileName, baseDir: source.baseDir });
   await requireUsableOutput(runDir);
-  const request = { kind: 'train', context: jobContext(settings, source.baseDir), recipe, runDir } as const;
+  const request = { kind: 'train', context: { ...jobContext(settings, source.baseDir), opensPorts: true }, recipe, runDir } as const;
   const value = await runWorker({ request, terminal, threads: recipe.threads, resumeCommand: resumeCommandOf(runDir, cwd) });
   return finishTraining(context, value);
 }
@@ -122,7 +122,12 @@ function checkNoProcesses(processes: number | undefined): void {
 async function trainAsRank(context: CommandContext, file: string, overrides: readonly string[], rank: RankPlace): Promise<CommandResult> {
   const { recipe, source } = await readRecipe(context, file, { overrides });
   const runDir = await freeRunFolder({ recipe, recipeFile: source.fileName, baseDir: source.baseDir });
-  const request = { kind: 'train', context: { ...jobContext(context.settings, source.baseDir), rank }, recipe, runDir } as const;
+  const request = {
+    kind: 'train',
+    context: { ...jobContext(context.settings, source.baseDir), opensPorts: true, rank },
+    recipe,
+    runDir,
+  } as const;
   return runAsRank(context, request, { rank, threads: recipe.threads });
 }
 

@@ -11,6 +11,8 @@ export interface World {
   readonly launcher: string;
   /** Which MPI libraries can connect the processes; undefined where the launcher says nothing that MPI could use. */
   readonly mpi: 'MPICH' | 'Open MPI' | undefined;
+  /** The host and port of every process, if the launcher says them. */
+  readonly addresses?: readonly string[];
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -76,7 +78,7 @@ function countOf(text: string | undefined): number | undefined {
 }
 
 const tensorflowConfig = z.object({
-  cluster: z.object({ chief: z.array(z.unknown()).optional(), worker: z.array(z.unknown()).optional() }),
+  cluster: z.object({ chief: z.array(z.string()).default([]), worker: z.array(z.string()).default([]) }),
   task: z.object({ type: z.string(), index: z.int().nonnegative() }),
 });
 
@@ -85,10 +87,10 @@ function fromTensorflow(text: string | undefined): World | undefined {
   if (text === undefined) return undefined;
   try {
     const { cluster, task } = tensorflowConfig.parse(JSON.parse(text));
-    const chiefs = cluster.chief?.length ?? 0;
-    const workers = chiefs + (cluster.worker?.length ?? 0);
-    const rank = task.index + (task.type === 'worker' ? chiefs : 0);
-    return workers < 2 ? undefined : { rank, size: workers, localRank: 0, localSize: 1, launcher: 'TF_CONFIG', mpi: undefined };
+    const addresses = [...cluster.chief, ...cluster.worker];
+    const rank = task.index + (task.type === 'worker' ? cluster.chief.length : 0);
+    const size = addresses.length;
+    return size < 2 ? undefined : { rank, size, localRank: 0, localSize: 1, launcher: 'TF_CONFIG', mpi: undefined, addresses };
   } catch {
     return undefined;
   }

@@ -13,6 +13,7 @@
 #include <mutex>
 #include <thread>
 
+#include "collective-library.h"
 #include "mpi-library.h"
 #include "narrow-sum.h"
 #include "rank-watch.h"
@@ -255,7 +256,9 @@ Group* group = nullptr;
 std::string JoinGroup(const std::string& library, GroupPlace* place) {
   if (group != nullptr) return "this process has joined its ranks already";
   std::string problem;
-  std::unique_ptr<MpiLibrary> mpi = OpenMpi(library, &problem);
+  const std::string collectives = "grpc:";
+  const bool isMpi = library.compare(0, collectives.size(), collectives) != 0;
+  std::unique_ptr<MpiLibrary> mpi = isMpi ? OpenMpi(library, &problem) : OpenCollectives(library.substr(collectives.size()), &problem);
   if (!mpi) return problem;
   *place = {mpi->rank(), mpi->size()};
   group = new Group(std::move(mpi));

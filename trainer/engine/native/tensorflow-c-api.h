@@ -50,4 +50,37 @@ TF_Tensor* TF_ForwardInputOrAllocateOutput(TF_OpKernelContext*, const int* candi
                                            int* forwarded, TF_Status*);
 TF_Tensor* TF_AllocateOutput(TF_OpKernelContext*, int output, TF_DataType, const int64_t* shape, int rank, size_t bytes, TF_Status*);
 void TF_OpKernelContext_Failure(TF_OpKernelContext*, TF_Status*);
+
+// Servers and sessions (tensorflow/c/c_api.h), for the collectives of collective-library.cc.
+typedef struct TF_Server TF_Server;
+typedef struct TF_Graph TF_Graph;
+typedef struct TF_Session TF_Session;
+typedef struct TF_SessionOptions TF_SessionOptions;
+typedef struct TF_Operation TF_Operation;
+typedef struct TF_OperationDescription TF_OperationDescription;
+typedef struct TF_Buffer TF_Buffer;
+typedef struct TF_Output {
+  TF_Operation* operation;
+  int index;
+} TF_Output;
+
+TF_Tensor* TF_AllocateTensor(TF_DataType, const int64_t* shape, int rank, size_t bytes);
+TF_Server* TF_NewServer(const void* definition, size_t bytes, TF_Status*);
+void TF_ServerStart(TF_Server*, TF_Status*);
+const char* TF_ServerTarget(TF_Server*);
+TF_SessionOptions* TF_NewSessionOptions(void);
+void TF_SetConfig(TF_SessionOptions*, const void* config, size_t bytes, TF_Status*);
+void TF_SetTarget(TF_SessionOptions*, const char* target);
+TF_Session* TF_NewSession(TF_Graph*, const TF_SessionOptions*, TF_Status*);
+void TF_SessionRun(TF_Session*, const TF_Buffer* options, const TF_Output* inputs, TF_Tensor* const* values, int count, const TF_Output* outputs,
+                   TF_Tensor** results, int fetched, const TF_Operation* const* targets, int ran, TF_Buffer* metadata, TF_Status*);
+TF_Graph* TF_NewGraph(void);
+TF_OperationDescription* TF_NewOperation(TF_Graph*, const char* type, const char* name);
+void TF_SetDevice(TF_OperationDescription*, const char* device);
+void TF_AddInput(TF_OperationDescription*, TF_Output);
+void TF_AddInputList(TF_OperationDescription*, const TF_Output*, int count);
+void TF_SetAttrType(TF_OperationDescription*, const char* name, TF_DataType);
+void TF_SetAttrFloat(TF_OperationDescription*, const char* name, float);
+void TF_SetAttrString(TF_OperationDescription*, const char* name, const void* text, size_t length);
+TF_Operation* TF_FinishOperation(TF_OperationDescription*, TF_Status*);
 }

@@ -6,7 +6,7 @@ import type { KernelLibrary } from './kernel-library.ts';
 /** @throws EngineError if the library does not load, or cannot reach the others */
 export function joinGroup(library: string, kernels: KernelLibrary): Group {
   const { problem, rank, size } = kernels.joinGroup(library);
-  if (problem !== '') throw new EngineError(`the MPI library ${library} cannot be used: ${problem}`);
+  if (problem !== '') throw new EngineError(`the processes cannot be connected by ${library}: ${problem}`);
   const gatherEqual = (bytes: Uint8Array): Uint8Array => {
     const all = kernels.gatherFromRanks(bytes);
     if (typeof all === 'string') throw new EngineError(all);

@@ -12,6 +12,7 @@ import { settleFailedRun } from '../../run/settle-run.ts';
 import { RunError } from '../../run-error.ts';
 import { isResultOf } from '../job-results.ts';
 import type { TrainResult } from './train-result.ts';
+import { requireTypedCommand } from './with-ranks.ts';
 
 /** A rank that gives no sign of life for this long is lost. */
 const SILENT_SECONDS = 30;
@@ -19,12 +20,13 @@ const SILENT_SECONDS = 30;
 /** Starts the processes of a run on this machine and returns the result of the first. @throws RunError of the rank that failed first */
 export async function trainInProcesses(
   request: Extract<JobRequest, { kind: 'train' | 'resume' }>,
-  { processes, threads }: Recipe,
+  { processes, threads, process_transport: transport }: Recipe,
   runDir: string,
   { job }: JobScope,
 ): Promise<TrainResult> {
+  requireTypedCommand(transport, request.context);
   try {
-    const result = await superviseRanks({ request, job, processes, threads, environment: process.env });
+    const result = await superviseRanks({ request, job, processes, threads, transport, environment: process.env });
     if (!isResultOf('train', result)) throw new TypeError('rank 0 ended without the result of a training');
     return result;
   } catch (error) {

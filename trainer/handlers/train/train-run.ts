@@ -48,7 +48,7 @@ type Request<K extends JobRequest['kind']> = Extract<JobRequest, { kind: K }>;
 export async function trainJob(request: Request<'train'>, scope: JobScope): Promise<TrainResult> {
   const { recipe, runDir } = request;
   if (recipe.processes > 1 && scope.context.rank === undefined) return trainInProcesses(request, recipe, runDir, scope);
-  return withRanks(scope, recipe.engine, joined => trainHere(request, joined));
+  return withRanks(scope, recipe, joined => trainHere(request, joined));
 }
 
 async function trainHere({ recipe: given, runDir: wanted, pauseAfter }: Request<'train'>, scope: JobScope): Promise<TrainResult> {
@@ -94,7 +94,7 @@ export async function resumeJob(request: Request<'resume'>, scope: JobScope): Pr
   const { runDir, overrides } = request;
   const recipe = await readResumeRecipe(runDir, overrides);
   if (recipe.processes > 1 && scope.context.rank === undefined) return trainInProcesses(request, recipe, runDir, scope);
-  return withRanks(scope, recipe.engine, joined => resumeHere(request, recipe, joined));
+  return withRanks(scope, recipe, joined => resumeHere(request, recipe, joined));
 }
 
 /** As the other ranks do: the first has opened the folder and its checkpoint. */

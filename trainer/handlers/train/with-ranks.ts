@@ -1,5 +1,7 @@
 /** Joins the other processes of a run for the time of a job. */
 import { engineCatalog } from '../../catalog/engines.ts';
+import { namesWhere, orList } from '../../catalog/entries.ts';
+import { transportCatalog } from '../../catalog/transports.ts';
 import type { JobScope } from '../../job/job-scope.ts';
 import { openJobEngine } from '../../job/open-base.ts';
 import { Ranks } from '../../job/ranks.ts';
@@ -11,10 +13,15 @@ import { RunError } from '../../run-error.ts';
  * Does the work with `ranks` in its scope, if this process is one of several.
  * @throws RunError 'unsupported' if the engine runs in one process, 'rank-lost' if another rank has failed or is gone
  */
-export async function withRanks<T>(scope: JobScope, engine: Recipe['engine'], work: (scope: JobScope) => Promise<T>): Promise<T> {
+export async function withRanks<T>(
+  scope: JobScope,
+  { engine, process_transport: transport }: Pick<Recipe, 'engine' | 'process_transport'>,
+  work: (scope: JobScope) => Promise<T>,
+): Promise<T> {
   const { context, job } = scope;
   const { rank: place } = context;
   if (place === undefined) return work(scope);
+  checkTransport(transport, context, job);
   const { join, description } = await openJobEngine(scope, engine);
   if (!join)
     throw new RunError(
@@ -22,7 +29,8 @@ export async function withRanks<T>(scope: JobScope, engine: Recipe['engine'], wo
       `the ${engineCatalog[description.name].label} engine trains in one process`,
       'Set engine: tensorflow',
     );
-  const group = join(place.library);
+  const connection = place.addresses === undefined ? place.library : `grpc:${place.rank},${place.addresses.join(',')}`;
+  const group = join(connection);
   if (group.size !== place.size)
     throw new RunError(
       'mpi-missing',
@@ -30,7 +38,7 @@ export async function withRanks<T>(scope: JobScope, engine: Recipe['engine'], wo
       'Start the processes with the mpirun of that library; under Slurm, try srun --mpi=pmi2 or --mpi=pmix',
     );
   const ranks = new Ranks(group, job);
-  job.log('info', `rank ${group.rank} of ${group.size} (${place.localSize} on this machine), connected by ${place.library}`);
+  job.log('info', `rank ${group.rank} of ${group.size} (${place.localSize} on this machine), connected by ${connection}`);
   try {
     const value = await work({ ...scope, ranks });
     // The others are in time: all have done the same.
@@ -41,4 +49,39 @@ export async function withRanks<T>(scope: JobScope, engine: Recipe['engine'], wo
     if (!(explained instanceof RunError && explained.code === 'rank-lost')) group.fail(messageOf(explained));
     throw explained;
   }
+}
+
+/**
+ * Checks that the recipe names the transport that connects this process, and says what an open port means.
+ * @throws RunError 'unsupported' for ports that nobody has asked for
+ */
+function checkTransport(transport: Recipe['process_transport'], { rank, opensPorts }: JobScope['context'], job: JobScope['job']): void {
+  const isOpen = transportCatalog[transport].opensPorts;
+  if ((rank?.addresses !== undefined) !== isOpen)
+    throw new RunError(
+      'unsupported',
+      isOpen
+        ? `process_transport: ${transport} needs the addresses of all processes, and this launcher does not give them`
+        : 'the launcher names addresses of processes, which MPI does not use',
+      isOpen
+        ? 'Start the processes with rowtune train --processes, or with TF_CONFIG'
+        : `Start them with mpirun or srun; or set process_transport: ${orList(namesWhere(transportCatalog, ({ opensPorts }) => opensPorts))}, which opens a port in each`,
+    );
+  if (!isOpen) return;
+  requireTypedCommand(transport, { opensPorts });
+  const address = rank?.addresses?.[rank.rank] ?? '';
+  job.log(
+    'warning',
+    `this process listens on port ${address.split(':').at(-1)} of all addresses of its machine, without asking for a password: whoever reaches it can run programs in it and read files`,
+  );
+}
+
+/** @throws RunError 'unsupported' for a transport that opens ports, if no person has typed the command */
+export function requireTypedCommand(transport: Recipe['process_transport'], { opensPorts }: Pick<JobScope['context'], 'opensPorts'>): void {
+  if (!transportCatalog[transport].opensPorts || opensPorts) return;
+  throw new RunError(
+    'unsupported',
+    `process_transport: ${transport} opens a port in each process, so neither the editor nor the daemon starts it`,
+    'Start it yourself: rowtune train RECIPE --no-daemon',
+  );
 }

@@ -158,6 +158,15 @@ export const settingDiagnostics: Readonly<Record<string, Diagnostic>> = {
     about: '`gradient_exchange_dtype` has an effect where several processes exchange gradients, and the recipe has one.',
     fix: 'Raise `processes`, or remove the setting. Nothing is to be done if mpirun or srun starts several processes.',
   },
+  'exchange-of-transport': {
+    about: "TensorFlow's collectives exchange float32; gradients in fewer bits need MPI.",
+    fix: 'Set `gradient_exchange_dtype: float32`, or `process_transport: mpi`.',
+  },
+  'open-ports': {
+    about:
+      'With `process_transport: grpc`, each process runs a server of TensorFlow, which listens on all addresses of its machine and has no password. Whoever reaches its port can run programs in the process, which may read and write files. Only a command that a person types starts such a run: neither the editor nor the daemon does.',
+    fix: 'Use MPI (`process_transport: mpi`), or a network in which everyone is trusted.',
+  },
   'global-batch': {
     about:
       '`per_device_train_batch_size` is the batch of each process. An update averages over the rows of all processes, so the same learning rate meets a larger batch, and an epoch has fewer updates.',

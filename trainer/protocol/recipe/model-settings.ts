@@ -5,6 +5,7 @@ import { choicesOf, entryOf } from '../../catalog/entries.ts';
 import { defaultMeasure, measureCatalog, measureWithoutData } from '../../catalog/measures.ts';
 import { methodCatalog, methodsThat } from '../../catalog/methods.ts';
 import { hasHead, objectiveCatalog } from '../../catalog/objectives.ts';
+import { transportCatalog } from '../../catalog/transports.ts';
 import { refusePattern } from '../linear-pattern.ts';
 import { samplesAtATime } from './embedding-settings.ts';
 import { defaulted, derived, FAIR_SWEEP, type Given, OWN_FOLDER, optional, required, SAME_MACHINE } from './setting.ts';
@@ -81,6 +82,10 @@ export const modelSettings = {
     fixedInSweep: 'The runs of a sweep train in one process each; to use more cores, let more of them train at the same time.',
     doc: 'Processes that train together over MPI, each on per_device_train_batch_size samples; under mpirun or srun, the number that was started.',
     memory: 'Each process holds the whole model.',
+  }),
+  process_transport: defaulted(choice(choicesOf(transportCatalog)), 'mpi', {
+    fixedInSweep: 'The runs of a sweep train in one process each.',
+    doc: 'How processes reach each other; grpc works only from the command line, because it opens ports.',
   }),
   gradient_exchange_dtype: defaulted(
     choice({

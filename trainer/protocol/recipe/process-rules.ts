@@ -3,6 +3,7 @@
 import { engineCatalog, plannedEngine } from '../../catalog/engines.ts';
 import { namesWhere, orList } from '../../catalog/entries.ts';
 import { needsWholeBatch, objectiveCatalog } from '../../catalog/objectives.ts';
+import { transportCatalog } from '../../catalog/transports.ts';
 import type { Rule } from './rule.ts';
 
 export const processRules: readonly Rule[] = [
@@ -74,6 +75,34 @@ export const processRules: readonly Rule[] = [
             at: 'gradient_exchange_dtype',
             message: 'one process exchanges nothing: this has an effect only with processes above 1, or under mpirun or srun',
           },
+  },
+  {
+    code: 'exchange-of-transport',
+    severity: 'error',
+    doc: 'Gradients travel in fewer bits only over a transport that can do it.',
+    reads: ['processes', 'process_transport', 'gradient_exchange_dtype'],
+    check: ({ process_transport: transport, gradient_exchange_dtype: type }) =>
+      type === 'float32' || transportCatalog[transport].narrows
+        ? undefined
+        : {
+            at: 'gradient_exchange_dtype',
+            message: `gradients travel in float32 over ${transport}; '${type}' needs process_transport: ${orList(namesWhere(transportCatalog, ({ narrows }) => narrows))}`,
+            suggestion: { kind: 'replace-value', to: 'float32' },
+          },
+  },
+  {
+    code: 'open-ports',
+    severity: 'warning',
+    doc: 'A transport that opens ports is for networks in which everyone is trusted.',
+    reads: ['processes', 'process_transport'],
+    check: ({ process_transport: transport }) =>
+      transportCatalog[transport].opensPorts
+        ? {
+            at: 'process_transport',
+            message:
+              'each process listens on all addresses of its machine without asking for a password: whoever reaches the port can run programs in it and read files; the editor does not start such a run',
+          }
+        : undefined,
   },
   {
     code: 'global-batch',

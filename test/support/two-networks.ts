@@ -1,0 +1,41 @@
+/** Two network namespaces with an address each, joined by a cable: what runs in them reaches the other only through it. Needs root and iproute2. */
+import { execFileSync } from 'node:child_process';
+
+export interface TwoNetworks {
+  readonly addresses: readonly [string, string];
+  /** Arguments of ip before a command that run it in one of them. */
+  readonly enter: readonly [readonly string[], readonly string[]];
+  remove(): void;
+}
+
+const ip = (...args: string[]): void => void execFileSync('ip', args, { stdio: 'pipe' });
+
+/** @returns the reason as a text, if there can be none here */
+export function makeTwoNetworks(): TwoNetworks | string {
+  const names = [`rowtune-${process.pid}-a`, `rowtune-${process.pid}-b`] as const;
+  const cables = [`rt${process.pid % 1e6}a`, `rt${process.pid % 1e6}b`] as const;
+  const addresses = ['10.213.77.1', '10.213.77.2'] as const;
+  const remove = (): void => {
+    for (const name of names)
+      try {
+        ip('netns', 'del', name);
+      } catch {
+        // It was not made.
+      }
+  };
+  try {
+    for (const name of names) ip('netns', 'add', name);
+    ip('link', 'add', cables[0], 'type', 'veth', 'peer', 'name', cables[1]);
+    for (const [i, name] of names.entries()) {
+      const cable = String(cables[i]);
+      ip('link', 'set', cable, 'netns', name);
+      ip('-n', name, 'addr', 'add', `${addresses[i]}/24`, 'dev', cable);
+      for (const device of ['lo', cable]) ip('-n', name, 'link', 'set', device, 'up');
+    }
+  } catch (error) {
+    remove();
+    return `network namespaces can't be made here: ${error instanceof Error ? error.message.split('\n').at(-1) : String(error)}`;
+  }
+  const entering = (name: string): readonly string[] => ['netns', 'exec', name];
+  return { addresses, enter: [entering(names[0]), entering(names[1])], remove };
+}

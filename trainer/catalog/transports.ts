@@ -1,0 +1,32 @@
+/** How the processes of a run reach each other. Code asks for a capability of an entry. */
+import { namesOf } from './entries.ts';
+
+export interface TransportEntry {
+  readonly label: string;
+  /** One sentence for completion, hover and help. */
+  readonly summary: string;
+  /** Each process listens on all addresses of its machine, and asks nobody who they are: only a command that a person types may start it. */
+  readonly opensPorts: boolean;
+  /** Gradients can travel in fewer bits. */
+  readonly narrows: boolean;
+}
+
+const entries = {
+  mpi: {
+    label: 'MPI',
+    summary: 'The MPI of the machine or cluster, whose launcher connects the processes.',
+    opensPorts: false,
+    narrows: true,
+  },
+  grpc: {
+    label: 'TensorFlow collectives over gRPC',
+    summary:
+      'For machines without MPI: each process opens a port to everyone who can reach it, so use it only in a network that you trust.',
+    opensPorts: true,
+    narrows: false,
+  },
+} as const satisfies Readonly<Record<string, TransportEntry>>;
+
+export type TransportName = keyof typeof entries;
+export const transportCatalog: Readonly<Record<TransportName, TransportEntry>> = entries;
+export const transportNames = namesOf(entries);
