@@ -6,7 +6,7 @@ import { makeTemporaryFolder } from './temporary-folder.ts';
 
 /** The title of its command in the palette. */
 export const ASK_MODELS = 'Chat Probe: Ask the Models';
-/** The file that it writes: the models, the answer of the first one, and whether a second answer ended when it was canceled. */
+/** The file that it writes, which is there as a whole or not at all: the models, the answer of the first one, and whether a second answer ended when it was canceled. */
 export const ANSWERS = 'answers.json';
 
 const MANIFEST = {
@@ -47,7 +47,9 @@ exports.activate = context => context.subscriptions.push(commands.registerComman
     found.error = String(error);
   }
   const [folder] = workspace.workspaceFolders;
-  await workspace.fs.writeFile(Uri.joinPath(folder.uri, '${ANSWERS}'), new TextEncoder().encode(JSON.stringify(found)));
+  const [whole, part] = ['', '.part'].map(ending => Uri.joinPath(folder.uri, '${ANSWERS}' + ending));
+  await workspace.fs.writeFile(part, new TextEncoder().encode(JSON.stringify(found)));
+  await workspace.fs.rename(part, whole, { overwrite: true });
 }));
 `;
 
