@@ -6,7 +6,6 @@ import { renameIfThere } from '../files/durable-folder.ts';
 import { FolderWalk, type WalkBudget } from '../files/folder-walk.ts';
 import { MAX_STATE_BYTES, ReadRefusedError, readRegularText } from '../files/regular-file.ts';
 import { partialPath } from '../importance/partial-scores.ts';
-import { isRunning } from '../machine/process-identity.ts';
 import { parseRecipe } from '../protocol/parse-recipe.ts';
 import { hasErrors } from '../protocol/problem.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
@@ -16,7 +15,7 @@ import { RunError } from '../run-error.ts';
 import { hasCheckpoint } from './has-checkpoint.ts';
 import { takeRunLock } from './run-lock.ts';
 import { type RunNotes, readRunNotes } from './run-notes.ts';
-import { type RunState, readRunState, STATE_FILE } from './run-state.ts';
+import { ageOf, isAtWork, type RunState, readRunState, STATE_FILE } from './run-state.ts';
 import { isSweepFolder } from './sweep-folder.ts';
 
 /** The files of a run that a heatmap uses. */
@@ -125,12 +124,11 @@ export async function summarizeRun(runDir: string, now = Date.now()): Promise<Ru
   const state = await readRunState(runDir);
   if (!state) return undefined;
   const isActive = state.state === 'preparing' || state.state === 'running';
-  const ageSeconds = Math.max(0, (now - Date.parse(state.updatedAt)) / 1000);
-  const shown = isActive && !isRunning(state) ? 'interrupted' : state.state;
+  const shown = isActive && !isAtWork(state, now) ? 'interrupted' : state.state;
   const parent = path.dirname(runDir);
   const sweepDir = isSweepFolder(parent) ? parent : undefined;
   const notes = await readRunNotes(runDir);
-  return { ...state, ...notes, runDir, sweepDir, state: shown, ageSeconds, resumable: hasCheckpoint(runDir) };
+  return { ...state, ...notes, runDir, sweepDir, state: shown, ageSeconds: ageOf(state, now), resumable: hasCheckpoint(runDir) };
 }
 
 export interface RunList {

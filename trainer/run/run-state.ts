@@ -1,5 +1,6 @@
 /** state.json of a run folder: the progress of the run, for observers. */
 import { open, readdir } from 'node:fs/promises';
+import os from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
 import { writeJson } from '../files/durable-file.ts';
@@ -29,6 +30,8 @@ const stateSchema = z.object({
   pid: z.number(),
   startTime: z.string().optional(),
   bootId: z.string().optional(),
+  /** The name of the machine; absent in runs of older versions. */
+  host: z.string().optional(),
   startedAt: z.string(),
   updatedAt: z.string(),
 });
@@ -49,6 +52,20 @@ export async function readRunState(runDir: string): Promise<RunState | undefined
   }
 }
 
+/** A run on another machine, whose processes cannot be seen from here, counts as running for so long after its last update. */
+const QUIET_SECONDS = 300;
+
+/** Seconds since the last update of a run. */
+export const ageOf = ({ updatedAt }: Pick<RunState, 'updatedAt'>, now = Date.now()): number =>
+  Math.max(0, (now - Date.parse(updatedAt)) / 1000);
+
+/** Whether the process of a run works on it, as far as that can be known of another machine. */
+export function isAtWork(state: RunState, now = Date.now()): boolean {
+  if (state.state !== 'preparing' && state.state !== 'running') return false;
+  const isElsewhere = state.host !== undefined && state.host !== os.hostname();
+  return isElsewhere ? ageOf(state, now) < QUIET_SECONDS : isRunning(state);
+}
+
 /**
  * True of what a run has left that ended, or was killed, without a checkpoint and before its first update (as far as its state knows, which is
  * written once a second): it can't be resumed and has no results, so another may take its folder.
@@ -56,6 +73,7 @@ export async function readRunState(runDir: string): Promise<RunState | undefined
 export async function endedBeforeFirstStep(runDir: string): Promise<boolean> {
   const state = await readRunState(runDir);
   if (state === undefined || state.step > 0 || state.state === 'finished') return false;
+  // A job that a cluster has started again on another machine continues in its folder at once.
   if ((state.state === 'preparing' || state.state === 'running') && isRunning(state)) return false;
   const names = await readdir(path.join(runDir, RUN_FILES.checkpoints)).catch((error: unknown): string[] => {
     if (systemErrorCode(error) === 'ENOENT') return [];
@@ -78,7 +96,8 @@ export class StateKeeper {
   ) {
     this.file = path.join(runDir, STATE_FILE);
     const identity: ProcessIdentity = ownIdentity();
-    this.current = { state: 'preparing', step: 0, totalSteps: 0, updatedAt: start.startedAt, ...identity, ...start };
+    const host = os.hostname();
+    this.current = { state: 'preparing', step: 0, totalSteps: 0, updatedAt: start.startedAt, ...identity, host, ...start };
   }
 
   get state(): RunState {
@@ -86,7 +105,7 @@ export class StateKeeper {
   }
 
   /** Written at once when the state itself changes. */
-  async update(change: Partial<Omit<RunState, 'pid' | 'startTime' | 'bootId' | 'startedAt' | 'updatedAt'>>): Promise<void> {
+  async update(change: Partial<Omit<RunState, 'pid' | 'startTime' | 'bootId' | 'host' | 'startedAt' | 'updatedAt'>>): Promise<void> {
     const nowMs = performance.now();
     const isDue = change.state !== undefined || nowMs - this.writtenMs >= WRITE_INTERVAL_MS;
     this.current = { ...this.current, ...change, updatedAt: new Date().toISOString() };

@@ -285,6 +285,15 @@ describe('the list of runs', () => {
     expect(runs[0]?.ageSeconds).toBeLessThan(60);
   });
 
+  test('a run on another machine is running until it has been silent for minutes', async () => {
+    const keeper = new StateKeeper(folder, { name: 'far', startedAt: '2026-01-01T00:00:00Z' });
+    await keeper.update({ state: 'running', step: 3, totalSteps: 10 });
+    writeFileSync(join(folder, 'state.json'), JSON.stringify({ ...keeper.state, pid: deadPid(), bootId: '00000000', host: 'node-7' }));
+    const updated = Date.parse(keeper.state.updatedAt);
+    expect((await summarizeRun(folder, updated + 60_000))?.state).toBe('running');
+    expect((await summarizeRun(folder, updated + 600_000))?.state).toBe('interrupted');
+  });
+
   test('of a folder that is not there is empty', async () => {
     expect(await listRuns([join(folder, 'nowhere')])).toEqual({ runs: [], truncated: false });
   });
