@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { commands, Uri, window, workspace } from 'vscode';
 import { artifactCatalog, formatsFor, typesOf } from '../../trainer/catalog/artifacts.ts';
-import { labelsWords, type ObjectiveName } from '../../trainer/catalog/objectives.ts';
+import { comparesTexts, labelsWords, type ObjectiveName } from '../../trainer/catalog/objectives.ts';
 import { byteSize } from '../../trainer/protocol/format.ts';
 import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
 import { RUN_FILES } from '../../trainer/protocol/run-files.ts';
@@ -173,7 +173,15 @@ async function tryState(context: CommandContext, argument: unknown): Promise<Rea
   const recipe = await recipeOfRun(context, item.runDir);
   if (recipe === undefined) throw new Error(`The recipe of ${item.label} cannot be read`);
   const { model, revision, task } = recipe;
-  return { model, revision, adapter: item.runDir, baseDir: item.runDir, label: item.label, labelsWords: labelsWords(task) };
+  return {
+    model,
+    revision,
+    adapter: item.runDir,
+    baseDir: item.runDir,
+    label: item.label,
+    labelsWords: labelsWords(task),
+    comparesTexts: comparesTexts(task),
+  };
 }
 
 const PUSH = 'Push to the Hub';

@@ -14,7 +14,7 @@ import {
 } from '../../trainer/protocol/view/try.ts';
 import type { ConnectPage } from './page-services.ts';
 import { createConversation } from './try-conversation.ts';
-import { entitiesSchema } from './try-result.ts';
+import { entitiesSchema, nearestSchema } from './try-result.ts';
 
 const answerSchema: z.ZodType<TryAnswer> = z.object({
   side: z.enum(['base', 'tuned']),
@@ -22,6 +22,7 @@ const answerSchema: z.ZodType<TryAnswer> = z.object({
   state: z.enum(['waiting', 'loading', 'writing', 'done', 'stopped', 'failed']),
   note: z.string().optional(),
   entities: entitiesSchema.optional(),
+  nearest: nearestSchema.optional(),
 });
 
 const stateSchema = z.object({
@@ -32,6 +33,8 @@ const stateSchema = z.object({
   adapter: z.string().refine(path.isAbsolute).optional(),
   /** The adapter labels words; its base has no head that could. */
   labelsWords: z.boolean().optional(),
+  /** The adapter gives vectors of texts, which are compared with those of the run's data. */
+  comparesTexts: z.boolean().optional(),
   /** The base of a relative model path. */
   baseDir: z.string().refine(path.isAbsolute),
   label: z.string(),
@@ -129,7 +132,7 @@ export const connectTry: ConnectPage<TryToPage> = ({ state, services, post, keep
 };
 
 function requestOf(
-  { model, revision, baseDir, adapter }: Source,
+  { model, revision, baseDir, adapter, comparesTexts }: Source,
   side: TrySide,
   prompt: string,
   { prompt: style, ...generation }: TryOptions,
@@ -141,7 +144,7 @@ function requestOf(
     prompt,
     options: { ...generation, chat: style !== 'plain', engine: 'auto' as const },
     // The base model gets the same prompt as the tuned one.
-    ...(style === 'trained' && adapter !== undefined ? { promptOf: adapter } : {}),
+    ...((style === 'trained' || comparesTexts) && adapter !== undefined ? { promptOf: adapter } : {}),
     ...(side === 'tuned' ? { adapter } : {}),
   };
 }

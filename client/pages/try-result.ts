@@ -7,6 +7,9 @@ import type { TryAnswer } from '../../trainer/protocol/view/try.ts';
 /** The form of entities in an answer. */
 export const entitiesSchema = z.array(z.object({ type: z.string(), start: z.number(), end: z.number(), score: z.number() }));
 
+/** The form of near texts in an answer. */
+export const nearestSchema = z.array(z.object({ text: z.string(), similarity: z.number() }));
+
 const resultSchema = z.object({
   text: z.string(),
   ids: z.array(z.number()),
@@ -15,6 +18,7 @@ const resultSchema = z.object({
   chat: z.boolean().optional(),
   asTrained: z.boolean().optional(),
   entities: entitiesSchema.optional(),
+  nearest: nearestSchema.optional(),
 });
 
 export function endOf(job: JobRecord): Partial<TryAnswer> {
@@ -28,6 +32,7 @@ export function endOf(job: JobRecord): Partial<TryAnswer> {
       entities: result.entities,
       note: `${result.entities.length} ${result.entities.length === 1 ? 'entity' : 'entities'}`,
     };
+  if (result.nearest) return { state: 'done', text: result.text, nearest: result.nearest, note: 'nearest texts of the data' };
   const rate = result.tokensPerSecond > 0 ? `, ${result.tokensPerSecond.toFixed(1)} a second` : '';
   const cut = result.finishReason.startsWith('max_') ? ', cut at the token limit' : '';
   // The complete text, because some of it may have arrived while nobody listened.

@@ -1,5 +1,6 @@
 /** One question and its answers, side by side. */
-import type { TryAnswer, TryEntity, TryRound } from '../../trainer/protocol/view/try.ts';
+import { compact } from '../../trainer/protocol/format.ts';
+import type { TryAnswer, TryEntity, TryNearText, TryRound } from '../../trainer/protocol/view/try.ts';
 import { element, fill, setText } from '../shared/element.ts';
 import { entityPieces } from './entity-pieces.ts';
 import { SIDES } from './try-state.ts';
@@ -42,18 +43,23 @@ export function createRound(first: TryRound): RoundView {
 function createAnswer(first: TryAnswer, prompt: string) {
   const text = document.createTextNode(first.text);
   const content = element('pre', { class: 'text' }, text);
+  const list = element('ol', { class: 'nearest', hidden: true });
   const note = element('span', { class: 'note' });
   const box = element(
     'section',
     { class: 'answer', 'aria-label': SIDES[first.side] },
     element('h2', {}, SIDES[first.side], ' ', note),
     content,
+    list,
   );
-  const update = ({ text: whole, state, note: more, entities }: TryAnswer): void => {
+  const update = ({ text: whole, state, note: more, entities, nearest }: TryAnswer): void => {
     // A growing answer is not laid out again as a new string each time.
     if (whole.startsWith(text.data)) text.appendData(whole.slice(text.length));
     else text.data = whole;
     if (entities) fill(content, labeled(prompt, entities));
+    if (nearest) fill(list, nearest.map(nearItem));
+    list.hidden = nearest === undefined;
+    content.hidden = nearest !== undefined;
     box.dataset.state = state;
     box.setAttribute('aria-busy', String(['waiting', 'loading', 'writing'].includes(state)));
     // A waiting answer shows what it waits for.
@@ -76,3 +82,15 @@ const labeled = (prompt: string, entities: readonly TryEntity[]): (Node | string
           element('span', { class: 'entity-type' }, entity.type),
         ),
   );
+
+/** A text of the data, and a bar of its similarity. */
+function nearItem({ text, similarity }: TryNearText): HTMLElement {
+  const bar = element('span', { class: 'similarity-bar', 'aria-hidden': 'true' });
+  bar.style.width = `${100 * Math.max(0, similarity)}%`;
+  return element(
+    'li',
+    {},
+    element('span', { class: 'similarity', title: 'Cosine similarity' }, element('span', {}, compact(similarity)), bar),
+    element('span', { class: 'near-text' }, text),
+  );
+}

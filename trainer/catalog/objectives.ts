@@ -261,7 +261,10 @@ export const hasHead = (task: string): boolean => {
 export const labelsWords = (task: string | undefined): boolean => entryOf(objectiveCatalog, task)?.target === 'tags';
 
 /** Whether a model that was tuned for it can be tried on a text. */
-export const answersTexts = (task: string | undefined): boolean => writesText(task) || labelsWords(task);
+export const answersTexts = (task: string | undefined): boolean => writesText(task) || labelsWords(task) || comparesTexts(task);
+
+/** Whether a model that was tuned for it tells how near texts are to each other. */
+export const comparesTexts = (task: string | undefined): boolean => entryOf(objectiveCatalog, task)?.embeds === true;
 
 /** Whether a model that was tuned for it writes text; runs of older versions do not say their task, and may. */
 export const writesText = (task: string | undefined): boolean => task === undefined || entryOf(objectiveCatalog, task)?.model === 'causal';

@@ -3,11 +3,15 @@ import path from 'node:path';
 import { type ExportResult, exportModel } from '../artifact/export-model.ts';
 import { type GeneratedText, generateText } from '../generate/generate-text.ts';
 import { annotated, labelsWords, labelText, type TextEntity } from '../generate/label-text.ts';
+import { TextVectors, type TextVectorsParams } from '../generate/text-vectors.ts';
+import type { Job } from '../job/job.ts';
 import type { JobScope } from '../job/job-scope.ts';
 import { openJobEngine, openModelFolder } from '../job/open-base.ts';
+import type { ClassifierModel } from '../model/model-spec.ts';
 import { type JobRequest, keptSeconds } from '../protocol/job-messages.ts';
 import { cardFacts } from './export-card.ts';
 import { keptAnswer } from './kept-generation.ts';
+import { embedderFor, type NearText, nearestLines, nearestTexts, textsOfRun } from './nearest-texts.ts';
 import { promptStyleOf } from './prompt-style.ts';
 
 type Request<K extends JobRequest['kind']> = Extract<JobRequest, { kind: K }>;
@@ -16,6 +20,8 @@ export interface GenerateResult extends GeneratedText {
   readonly engine: string;
   /** The entities of the prompt, from a model that labels words; `text` is then the prompt with its labels. */
   readonly entities?: readonly TextEntity[];
+  /** From a model of embeddings: the texts of the run's data that are nearest to the prompt; `text` lists them. */
+  readonly nearest?: readonly NearText[];
 }
 
 export async function generateJob(request: Request<'generate'>, scope: JobScope): Promise<GenerateResult> {
@@ -45,6 +51,8 @@ export async function generateJob(request: Request<'generate'>, scope: JobScope)
         engine: engine.description.summary,
       };
     }
+    const embedder = await embedderFor(folder, request);
+    if (embedder) return await nearestAnswer(embedder, { engine, folder, adapterPath, onLoad }, request, job);
     const generated = await generateText({
       engine,
       folder,
@@ -60,6 +68,32 @@ export async function generateJob(request: Request<'generate'>, scope: JobScope)
     return { ...generated, engine: engine.description.summary };
   } finally {
     await folder.weights.close();
+  }
+}
+
+async function nearestAnswer(
+  model: ClassifierModel,
+  opening: TextVectorsParams,
+  { prompt, adapter, promptOf }: Request<'generate'>,
+  job: Job,
+): Promise<GenerateResult> {
+  const begin = performance.now();
+  const texts = await textsOfRun(adapter ?? promptOf);
+  const vectors = await TextVectors.open(model, opening);
+  try {
+    const nearest = await nearestTexts(vectors, prompt, texts, job);
+    const text = nearestLines(nearest);
+    job.emit({ type: 'text', chunk: text });
+    return {
+      ...noTokens,
+      text,
+      nearest,
+      promptTokens: vectors.idsOf(prompt).length,
+      promptSeconds: (performance.now() - begin) / 1000,
+      engine: opening.engine.description.summary,
+    };
+  } finally {
+    await vectors.dispose();
   }
 }
 

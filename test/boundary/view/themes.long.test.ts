@@ -152,16 +152,26 @@ describe.skipIf(executablePath === undefined)(`themes${executablePath ? '' : ' (
       { side: 'base', text: 'A first answer.', state: 'done', note: '4 tokens, 12.5 a second' },
       { side: 'tuned', text: '', state: 'failed', note: 'There is not enough memory.' },
     ];
+    const nearest = [
+      { text: 'How do I reset my password?', similarity: 0.91 },
+      { text: 'Where can I find my invoice, and who do I ask if an address on it is wrong?', similarity: 0.34 },
+      { text: 'Opening hours', similarity: -0.08 },
+    ];
+    const near = (['base', 'tuned'] as const).map(side => ({ side, text: '', state: 'done', note: 'nearest texts of the data', nearest }));
     const state = {
       model: 'm/base',
       revision: 'main',
       baseDir: task.folder,
       adapter: runDir,
       label: 'rows',
-      rounds: [{ prompt: 'What is a row?', answers }],
+      rounds: [
+        { prompt: 'What is a row?', answers },
+        { prompt: 'I forgot my password', answers: near },
+      ],
     };
     const ready = async (page: Page): Promise<void> => {
       await page.getByText('A first answer.').waitFor();
+      await page.getByText('How do I reset my password?').first().waitFor();
       await page.locator('summary').click();
     };
     expect(await faultsOf('try', 'try', { connect: connectTry, state, ready })).toEqual(NONE);

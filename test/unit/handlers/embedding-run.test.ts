@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ExportResult } from '../../../trainer/artifact/export-model.ts';
 import { methodNames } from '../../../trainer/catalog/methods.ts';
 import type { EvaluateResult } from '../../../trainer/handlers/evaluate-run.ts';
+import type { GenerateResult } from '../../../trainer/handlers/model-jobs.ts';
 import type { TrainResult } from '../../../trainer/handlers/train/train-run.ts';
 import { makeEncoderTask } from '../../support/encoder-task.ts';
 import { type InProcess, runInProcess } from '../../support/run-in-process.ts';
@@ -59,6 +60,33 @@ describe('pairs', () => {
   test('are described with their vectors', () => {
     expect(logged(run)).toContain('format text groups: "anchor" with "positive" against "negative"');
     expect(logged(run)).toContain('vectors: the mean of the states of all tokens, brought to length 1');
+  });
+
+  test('show what of the held-out texts is nearest to a text, tuned and before', async () => {
+    const options = { engine: 'portable', chat: true, maxNewTokens: 1, temperature: 0, topP: 1, topK: 0, seed: 1 } as const;
+    const { anchor: prompt, positive } = triplet(2);
+    const request = {
+      kind: 'generate',
+      model: 'model',
+      revision: 'main',
+      promptOf: join(folder, 'run'),
+      prompt,
+      options,
+      context,
+    } as const;
+    const { value: tuned } = await runInProcess<GenerateResult>({ ...request, adapter: join(folder, 'run') });
+    const { value: base } = await runInProcess<GenerateResult>(request);
+    const texts = records(16).flatMap(each => Object.values(each));
+    for (const { nearest = [] } of [tuned, base]) {
+      expect(nearest).toHaveLength(10);
+      expect(texts).toEqual(expect.arrayContaining(nearest.map(({ text }) => text)));
+      expect(nearest.map(({ text }) => text)).not.toContain(prompt);
+      const similarities = nearest.map(({ similarity }) => similarity);
+      expect(similarities).toEqual(similarities.toSorted((a, b) => b - a));
+    }
+    const similarityOf = ({ nearest = [] }: GenerateResult): number => nearest.find(({ text }) => text === positive)?.similarity ?? -1;
+    expect(similarityOf(tuned)).toBeGreaterThan(similarityOf(base));
+    expect(tuned.text.split('\n')).toHaveLength(10);
   });
 
   test('leave a folder of sentence-transformers, which is evaluated alike', async () => {

@@ -38,6 +38,13 @@ export interface TryEntity {
   readonly score: number;
 }
 
+/** A text of the run's data. */
+export interface TryNearText {
+  readonly text: string;
+  /** The cosine of its vector and that of the prompt. */
+  readonly similarity: number;
+}
+
 export interface TryAnswer {
   readonly side: TrySide;
   readonly text: string;
@@ -47,6 +54,8 @@ export interface TryAnswer {
   readonly note?: string;
   /** From a model that labels words: its entities, shown in the prompt instead of `text`. */
   readonly entities?: readonly TryEntity[];
+  /** From a model of embeddings: the texts that are nearest to the prompt, shown instead of `text`. */
+  readonly nearest?: readonly TryNearText[];
 }
 
 /** One question and its answers. */

@@ -1,0 +1,86 @@
+/** The texts of a run's data that are nearest to a given one, by a model of embeddings: what trying such a model shows. */
+import path from 'node:path';
+import { comparesTexts } from '../catalog/objectives.ts';
+import { DataProblems } from '../data/data-error.ts';
+import { listDataFiles } from '../data/read/list-files.ts';
+import { groupForm } from '../data/text-groups/group-form.ts';
+import { groupSamples } from '../data/text-groups/load-groups.ts';
+import { GenerateError } from '../generate/decoder.ts';
+import { embedderOf, type TextVectors } from '../generate/text-vectors.ts';
+import type { ModelFolder } from '../hub/open-model.ts';
+import type { Job } from '../job/job.ts';
+import type { ClassifierModel } from '../model/model-spec.ts';
+import { elementAt } from '../narrow.ts';
+import { dot, nearest, unit } from '../objective/embedding/retrieval.ts';
+import { compact } from '../protocol/format.ts';
+import { readRunRecipe } from '../run/run-folder.ts';
+
+export interface NearText {
+  readonly text: string;
+  /** The cosine of both vectors. */
+  readonly similarity: number;
+}
+
+/** Each takes a pass through the model. */
+const MOST_TEXTS = 500;
+const SHOWN = 10;
+
+/**
+ * Returns the encoder whose vectors answer: that of the adapter; without one, that of a run of embeddings before it was tuned, or of a folder
+ * that gives vectors. Undefined for other models.
+ */
+export async function embedderFor(
+  folder: ModelFolder,
+  { adapter, promptOf }: { readonly adapter?: string | undefined; readonly promptOf?: string | undefined },
+): Promise<ClassifierModel | undefined> {
+  const recipe = adapter === undefined && promptOf !== undefined ? await readRunRecipe(promptOf).catch(() => undefined) : undefined;
+  return embedderOf({ folder, adapterPath: comparesTexts(recipe?.task) ? promptOf : adapter });
+}
+
+/** Returns the first distinct texts of a run's held-out data, or of its training data where it has none. @throws GenerateError where there are none */
+export async function textsOfRun(runDir: string | undefined): Promise<readonly string[]> {
+  if (runDir === undefined)
+    throw new GenerateError('the model gives vectors, and there are no texts to compare with: try a run, which has those of its data');
+  const { data, embedding } = await readRunRecipe(runDir);
+  const files = await listDataFiles((data.eval.length > 0 ? data.eval : data.train).filter(path.isAbsolute)).catch(() => []);
+  const texts = new Set<string>();
+  const samples = groupSamples({ columns: data.columns, form: groupForm(embedding) }, files, { problems: new DataProblems() });
+  for await (const sample of samples) {
+    for (const text of sample.texts) texts.add(text);
+    if (texts.size >= MOST_TEXTS) break;
+  }
+  if (texts.size === 0) throw new GenerateError(`no data of ${runDir} is on this machine, so there are no texts to compare with`);
+  return [...texts].slice(0, MOST_TEXTS);
+}
+
+/** Returns the nearest texts, the nearest first, without those that equal `text` or are longer than the model reads. */
+export async function nearestTexts(vectors: TextVectors, text: string, texts: readonly string[], job: Job): Promise<readonly NearText[]> {
+  const query = unit(await vectors.vectorOf(vectors.idsOf(text)));
+  const report = job.progress('embed', texts.length, 'texts');
+  const known: { readonly text: string; readonly vector: Float32Array }[] = [];
+  for (const [i, other] of texts.entries()) {
+    if (job.stop !== undefined) break;
+    const ids = idsOf(vectors, other);
+    if (ids && other !== text) known.push({ text: other, vector: unit(await vectors.vectorOf(ids)) });
+    report(i + 1);
+  }
+  const all = known.map(({ vector }) => vector);
+  return nearest(query, all, SHOWN).map(place => {
+    const { text: found, vector } = elementAt(known, place);
+    return { text: found, similarity: dot(query, vector) };
+  });
+}
+
+/** One line for each: `0.91  How do I reset my password?` */
+export const nearestLines = (found: readonly NearText[]): string =>
+  found.map(({ text, similarity }) => `${compact(similarity)}  ${text.replaceAll(/\s+/g, ' ')}`).join('\n');
+
+/** Undefined for a text that the model does not read whole. */
+function idsOf(vectors: TextVectors, text: string): Int32Array | undefined {
+  try {
+    return vectors.idsOf(text);
+  } catch (error) {
+    if (error instanceof GenerateError) return undefined;
+    throw error;
+  }
+}
