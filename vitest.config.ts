@@ -17,7 +17,7 @@ const WAITING = ['client/**/*.test.ts', 'lsp/**/*.test.ts', 'rpc/**/*.test.ts', 
 /** By scripts/screenshots.mjs, which takes pictures rather than testing. */
 const DEMO = process.env.ROWTUNE_SCREENSHOT_DEMO;
 
-/** Files of about half a minute or more on two cores have this in their names. */
+/** Files of about a quarter of a minute or more on two cores have this in their names. */
 const LONG = '.long.test.ts';
 /** `npm test` without `--all` leaves them out. */
 const NOT_ASKED_FOR = process.env.ROWTUNE_TEST_QUICK ? [`**/*${LONG}`] : [];
@@ -40,7 +40,7 @@ const ALONE = [
   // TensorFlow takes its number of threads from the environment when it is loaded.
   'test/unit/engine/expert-products.test.ts',
   'test/unit/engine/products.test.ts',
-  'test/unit/engine/tensorflow-session.test.ts',
+  'test/unit/engine/tensorflow-session.long.test.ts',
   'test/unit/train/wide-step.long.test.ts',
   // It replaces a module.
   'test/unit/plan/run-plan.test.ts',

@@ -1,5 +1,5 @@
 /**
- * `npm test`: everything a fresh clone needs, `npm run check`, then the tests. With `--all`, also files of half a minute or more and those in an
+ * `npm test`: everything a fresh clone needs, `npm run check`, then the tests. With `--all`, also files of a quarter of a minute or more and those in an
  * editor. A few files that failed are run a second time, when nothing else runs, and what passes only then is named. Lists the slowest ten files
  * and ends with one line: N passed, N failed, N skipped.
  */
@@ -163,7 +163,7 @@ async function main() {
     const sum = key => files.reduce((total, { counts }) => total + counts[key], 0);
     say(`\n${slowestLines(files).join('\n')}`);
     if (unstable.length > 0) say(`\npassed only when run again:\n  ${unstable.join('\n  ')}`);
-    if (isQuick) say('\nleft out: files of half a minute or more, and the tests in an editor; `npm test -- --all` runs them too');
+    if (isQuick) say('\nleft out: files of a quarter of a minute or more, and the tests in an editor; `npm test -- --all` runs them too');
     if (!isTidy) say('\nnpm run check failed; see above');
     if (!isWhole) say('\nvitest broke off; see above');
     const failed = sum('failed') + (isTidy ? 0 : 1) + (isWhole ? 0 : 1);
