@@ -13,11 +13,16 @@ export function writtenVariables(node: Node): readonly string[] {
   return [variable, m, v];
 }
 
+/** The node whose buffer this value is: itself, unless it is a view. */
+export function bufferOf(node: Node): Node {
+  const [input] = node.inputs;
+  return input && ruleOf(node.op).buffer === 'view' ? bufferOf(input) : node;
+}
+
 /** The read whose buffer this value is; undefined where it has a buffer of its own. */
 export function aliasedRead(node: Node): Node<'read'> | undefined {
-  if (isOp(node, 'read')) return node;
-  const [input] = node.inputs;
-  return input && ruleOf(node.op).buffer === 'view' ? aliasedRead(input) : undefined;
+  const owner = bufferOf(node);
+  return isOp(owner, 'read') ? owner : undefined;
 }
 
 /**

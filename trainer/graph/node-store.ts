@@ -85,8 +85,8 @@ interface Context {
   readonly onHost: boolean;
 }
 
-/** These give the same tensor wherever they stand, so every phase shares them. */
-const SOURCES: ReadonlySet<OpName> = new Set<OpName>(['feed', 'constant', 'read']);
+/** Feeds, constants and variables: they are there whatever runs, and give the same tensor wherever they stand, so every phase shares them. */
+export const isSource = ({ op }: Pick<Node, 'op'>): boolean => op === 'feed' || op === 'constant' || op === 'read';
 
 export class NodeStore {
   readonly nodes: Node[] = [];
@@ -164,7 +164,8 @@ export class NodeStore {
     }
     const { phase, transient, block } = this.context;
     // What is never kept is not held for another block either.
-    let key = `${SOURCES.has(op) ? 0 : phase} ${transient && !SOURCES.has(op) ? `in ${block} ` : ''}${op}`;
+    const isShared = isSource({ op });
+    let key = `${isShared ? 0 : phase} ${transient && !isShared ? `in ${block} ` : ''}${op}`;
     for (const input of inputs) key += ` ${input.id}`;
     for (const name in attrs) key += ` ${name} ${keyOfAttribute(attrs[name])}`;
     return key;

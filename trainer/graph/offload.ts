@@ -1,10 +1,9 @@
 /** Between which steps a variable has to be at hand that lies in a file otherwise. */
 import { valueFor } from '../narrow.ts';
-import { aliasedRead, writtenVariables } from './alias.ts';
+import { aliasedRead, bufferOf, writtenVariables } from './alias.ts';
 import type { Step } from './fusion/step.ts';
 import type { Node } from './graph.ts';
 import { inputsOf, isOp } from './node-store.ts';
-import { ruleOf } from './op-table.ts';
 import type { Signature } from './program.ts';
 
 /** Places of steps, both included. */
@@ -55,10 +54,4 @@ export function mostAtHand(signature: Pick<Signature, 'outputs'>, steps: readonl
     atHand += each;
     return Math.max(most, atHand);
   }, 0);
-}
-
-/** The node whose buffer this value is. */
-function bufferOf(node: Node): Node {
-  const [input] = node.inputs;
-  return input && ruleOf(node.op).buffer === 'view' ? bufferOf(input) : node;
 }

@@ -1,7 +1,7 @@
 /** Which forward values the backward pass finds kept, and which it computes again. */
 import { elementAt } from '../narrow.ts';
 import type { Graph, Node } from './graph.ts';
-import { inputsOf } from './node-store.ts';
+import { inputsOf, isSource } from './node-store.ts';
 import { ruleOf } from './op-table.ts';
 
 /**
@@ -13,8 +13,6 @@ export type RecomputePolicy = (typeof RECOMPUTE_POLICIES)[number];
 
 /** The blocks of a group under `sqrt`. */
 export const sqrtBlocks = (blocks: number): number => Math.ceil(Math.sqrt(blocks));
-
-const isSource = (node: Node): boolean => node.op === 'read' || node.op === 'feed' || node.op === 'constant';
 
 /** A change of a weight's element type: as large as the weight, so never kept. */
 const isWeightView = (node: Node): boolean => ruleOf(node.op).rowwise === true && isSource(inputsOf(node, 1)[0]);

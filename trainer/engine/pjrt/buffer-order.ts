@@ -4,8 +4,8 @@
  * the readers of the one before it: 0 times a number of each reader is added to the smallest of its inputs.
  */
 
-import { ancestors, type Node } from '../../graph/node-store.ts';
-import { ruleOf } from '../../graph/op-table.ts';
+import { bufferOf } from '../../graph/alias.ts';
+import { ancestors, isSource, type Node } from '../../graph/node-store.ts';
 import { worksByElement } from '../../graph/ops/elementwise.ts';
 import { byteSize, elementCount, sameShape } from '../../graph/types.ts';
 import { elementAt, valueFor } from '../../narrow.ts';
@@ -52,7 +52,7 @@ function waits(schedule: readonly Node[]): ReadonlyMap<Node, readonly Node[]> {
   const readers = new Map<Node, Node[]>();
   for (const node of schedule) {
     if (isView(node)) continue;
-    for (const owner of new Set(node.inputs.map(ownerOf))) if (isLarge(owner)) readers.set(owner, [...(readers.get(owner) ?? []), node]);
+    for (const owner of new Set(node.inputs.map(bufferOf))) if (isLarge(owner)) readers.set(owner, [...(readers.get(owner) ?? []), node]);
   }
   const found = new Map<Node, readonly Node[]>();
   let freedBy: Node[] = [];
@@ -63,7 +63,7 @@ function waits(schedule: readonly Node[]): ReadonlyMap<Node, readonly Node[]> {
       if (apart.length > 0) found.set(node, apart);
       freedBy = [];
     }
-    for (const owner of new Set(node.inputs.map(ownerOf))) {
+    for (const owner of new Set(node.inputs.map(bufferOf))) {
       const all = readers.get(owner) ?? [];
       // XLA computes a large result within its reader, so those say nothing of when they are there.
       if (all.at(-1) === node) freedBy.push(...all.filter(reader => isNumber(reader) && !isLarge(reader)));
@@ -76,7 +76,7 @@ function joinedProducts(schedule: readonly Node[]): ReadonlySet<Node> {
   const products = new Set<Node>();
   const joined = new Set<Node>();
   for (const node of schedule) {
-    const owners = node.inputs.map(ownerOf);
+    const owners = node.inputs.map(bufferOf);
     const isOfProduct = worksByElement(node.op) && owners.some(owner => products.has(owner) && sameShape(owner.shape, node.shape));
     if (node.op === 'matmul' || isOfProduct) products.add(node);
     if (node.op === 'concat') for (const owner of owners) if (products.has(owner)) joined.add(owner);
@@ -84,16 +84,13 @@ function joinedProducts(schedule: readonly Node[]): ReadonlySet<Node> {
   return joined;
 }
 
-const isView = ({ op }: Node): boolean => ruleOf(op).buffer === 'view';
+const isView = (node: Node): boolean => bufferOf(node) !== node;
 const hasBuffer = (node: Node): boolean => !isView(node) && !isSource(node) && isNumber(node);
-const isSource = ({ op }: Node): boolean => op === 'read' || op === 'constant' || op === 'feed';
 const isNumber = ({ dtype }: Node): boolean => isFloating(hloType(dtype));
-/** The node whose buffer this value is. */
-const ownerOf = (node: Node): Node => (isView(node) && node.inputs[0] ? ownerOf(node.inputs[0]) : node);
 
 /** The place of the smallest input that another operation has made, if there is one. */
 function smallestMade({ inputs }: Node): number | undefined {
-  const made = inputs.flatMap((input, i) => (isSource(ownerOf(input)) || !isNumber(input) ? [] : [i]));
+  const made = inputs.flatMap((input, i) => (isSource(bufferOf(input)) || !isNumber(input) ? [] : [i]));
   const size = (i: number): number => elementCount(elementAt(inputs, i).shape);
   return made.toSorted((a, b) => size(a) - size(b))[0];
 }

@@ -4,12 +4,10 @@
  * reads that gradient later reads it behind the barrier: XLA drops what goes through a barrier and is not used behind it.
  */
 
-import type { Node } from '../../graph/node-store.ts';
+import { isSource, type Node } from '../../graph/node-store.ts';
 import { elementAt, valueFor } from '../../narrow.ts';
 import type { Emitter } from './emitter.ts';
 import type { Value } from './hlo-type.ts';
-
-const isSource = ({ op }: Node): boolean => op === 'read' || op === 'feed' || op === 'constant';
 
 export class RecomputeBarriers {
   private readonly emitter: Emitter;

@@ -2,14 +2,14 @@
 import { elementAt } from '../../narrow.ts';
 import { aliasedRead } from '../alias.ts';
 import type { Node } from '../graph.ts';
-import { inputsOf } from '../node-store.ts';
+import { inputsOf, isSource } from '../node-store.ts';
 import { ruleOf } from '../op-table.ts';
 import { byteSize } from '../types.ts';
 import type { BuildMemo } from './build-memo.ts';
 import { isFusible } from './fusible.ts';
 import { narrowingChain } from './narrow-early.ts';
 import { isDear, isLight, waitingBytes } from './recompute-cost.ts';
-import { isSource, type Schedule } from './schedule.ts';
+import type { Schedule } from './schedule.ts';
 import type { Step } from './step.ts';
 import { FUSION_THRESHOLDS } from './thresholds.ts';
 

@@ -1,10 +1,9 @@
 /** Whether a node is worth computing again inside a step, or better read from memory. */
 import { aliasedRead } from '../alias.ts';
 import type { Node } from '../graph.ts';
-import { inputsOf } from '../node-store.ts';
+import { inputsOf, isSource } from '../node-store.ts';
 import { byteSize, elementCount } from '../types.ts';
 import { isFusible, isView } from './fusible.ts';
-import { isSource } from './schedule.ts';
 import { FUSION_THRESHOLDS } from './thresholds.ts';
 
 /** Bytes that a node's value occupies while it waits. Sources take none, because they are there in any case. */

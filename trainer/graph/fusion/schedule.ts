@@ -2,11 +2,9 @@
 import { valueFor } from '../../narrow.ts';
 import { aliasedRead, writtenVariables } from '../alias.ts';
 import type { Node } from '../graph.ts';
+import { isSource } from '../node-store.ts';
 import { ruleOf } from '../op-table.ts';
 import { isFusible } from './fusible.ts';
-
-/** Feeds, constants and variables: they are there whatever runs. */
-export const isSource = ({ op }: Node): boolean => op === 'feed' || op === 'constant' || op === 'read';
 
 /** The nodes that read each node. */
 function readersOf(schedule: readonly Node[]): ReadonlyMap<Node, readonly Node[]> {

@@ -3,10 +3,10 @@
  * it is computed within those that read it. XLA decides that by the bytes that are moved, as here. The factor was set by eight steps compiled
  * for an H100 (bench/results/cards.md).
  */
+import { bufferOf } from '../../graph/alias.ts';
 import type { OpName } from '../../graph/attributes.ts';
 import type { Step } from '../../graph/fusion/step.ts';
 import type { Node } from '../../graph/graph.ts';
-import { ruleOf } from '../../graph/op-table.ts';
 import { worksByElement } from '../../graph/ops/elementwise.ts';
 import type { Signature } from '../../graph/program.ts';
 import { byteSize } from '../../graph/types.ts';
@@ -30,7 +30,7 @@ const CAUTION = 1.5;
 /** A factor: of something that is larger than a result by this, only a part is read for it, as of the table of a lookup. */
 const MOST_OF_A_READ = 4;
 
-const isView = ({ op, inputs }: Node): boolean => ruleOf(op).buffer === 'view' && inputs.length > 0;
+const isView = (node: Node): boolean => bufferOf(node) !== node;
 const isComputed = ({ op }: Node): boolean => worksByElement(op) || COMPUTED_WITHIN.has(op);
 
 /** One step for each buffer, in the order of the schedule; what it reads are buffers too. */
