@@ -36,10 +36,10 @@ export interface PlanHeaders {
   readonly tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>;
 }
 
-/** Facts about the data. */
 /** The size of a cache of keys and values: tokens of each text, and texts. */
 export type AnswerCache = Required<Pick<DecodeProgramParams, 'tokens' | 'slots'>>;
 
+/** Facts about the data. */
 export interface DataFacts {
   /** With a head for the labels of the data. */
   readonly model: AnyModel;
