@@ -135,13 +135,9 @@ async function runTests(runs, folder) {
 }
 
 /** Tests that mostly wait, in a real editor or for processes, run one at a time next to the others: a core would be idle else. */
-const QUICK_RUNS = [
+const runsOf = isQuick => [
   { args: ['--project', 'rooms', '--project', 'units'], isQuiet: false },
-  { args: ['--project', 'waiting'], isQuiet: true },
-];
-const ALL_RUNS = [
-  { args: ['--project', 'rooms', '--project', 'units'], isQuiet: false },
-  { args: ['--project', 'editor', '--project', 'waiting'], isQuiet: true },
+  { args: ['--project', 'waiting', ...(isQuick ? [] : ['--project', 'editor'])], isQuiet: true },
 ];
 
 async function main() {
@@ -155,8 +151,7 @@ async function main() {
   await fetchModelsAndData();
   const folder = mkdtempSync(path.join(os.tmpdir(), 'rowtune-test-'));
   try {
-    const whole = isQuick ? QUICK_RUNS : ALL_RUNS;
-    const runs = chosen.length > 0 ? [{ args: chosen, isQuiet: false }] : whole;
+    const runs = chosen.length > 0 ? [{ args: chosen, isQuiet: false }] : runsOf(isQuick);
     const checked = chosen.length > 0 ? true : check();
     const { files, unstable, isWhole } = await runTests(runs, folder);
     const isTidy = await checked;
