@@ -52,8 +52,8 @@ export function resultColumns(runs: readonly RunModel[]): ResultColumn[] {
       run => positive(run.summary?.tokensPerSecond) ?? mean(run.history.points('tokens_per_second').y),
     ),
     column('memory', 'Memory above inference', byteSize, 'low', run => run.summary?.memory?.mem),
-    column('memory_peak_bytes', labelOf('memory_peak_bytes'), byteSize, 'low', run => highest(run, 'memory_peak_bytes')),
-    column('gpu_memory_peak_bytes', labelOf('gpu_memory_peak_bytes'), byteSize, 'low', run => highest(run, 'gpu_memory_peak_bytes')),
+    column('memory_peak_bytes', labelOf('memory_peak_bytes'), byteSize, 'low', run => run.history.highest('memory_peak_bytes')),
+    column('gpu_memory_peak_bytes', labelOf('gpu_memory_peak_bytes'), byteSize, 'low', run => run.history.highest('gpu_memory_peak_bytes')),
     column('trainable', 'Trained parameters', grouped, undefined, run => run.coverage?.trainable ?? run.summary?.trainable),
     column(
       'share',
@@ -103,11 +103,6 @@ function evaluated({ summary, history }: RunModel, name: string): number | undef
 
 /** The growth of the loss on general text over tuning, in nats per token. */
 const growth = (forgetting: ForgettingView | undefined): number | undefined => forgetting && forgetting.tuned - forgetting.base;
-
-function highest({ history }: RunModel, name: string): number | undefined {
-  const { y } = history.points(name);
-  return y.length > 0 ? y.reduce((a, b) => Math.max(a, b)) : undefined;
-}
 
 const positive = (value: number | undefined): number | undefined => (value !== undefined && value > 0 ? value : undefined);
 const mean = (values: Float64Array): number | undefined =>

@@ -11,12 +11,8 @@ export function createMemoryView(): View {
   return {
     element: root,
     update: ({ memory, ranks, summary, history }) => {
-      const highest = (name: string): number | undefined => {
-        const { y } = history.points(name);
-        return y.length > 0 ? y.reduce((a, b) => Math.max(a, b)) : undefined;
-      };
-      const peak = highest('memory_peak_bytes');
-      const gpuPeak = highest('gpu_memory_peak_bytes');
+      const peak = history.highest('memory_peak_bytes');
+      const gpuPeak = history.highest('gpu_memory_peak_bytes');
       const now = JSON.stringify([memory, ranks, summary?.memory, peak, gpuPeak]);
       if (now === shown) return;
       shown = now;

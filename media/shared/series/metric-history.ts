@@ -68,6 +68,12 @@ export class MetricHistory {
     return { x: curve.x.view(), y: curve.y.view() };
   }
 
+  /** The highest value of a metric. */
+  highest(name: string): number | undefined {
+    const { y } = this.points(name);
+    return y.length > 0 ? y.reduce((a, b) => Math.max(a, b)) : undefined;
+  }
+
   /** The newest value of a metric. */
   last(name: string): number | undefined {
     const column = this.columns.get(name);
