@@ -6,6 +6,7 @@
 
 import { messageOf } from '../../trainer/protocol/error-facts.ts';
 import type { JobEvent, JobRecord, RunInfo, TailedFile } from '../../trainer/protocol/rpc-messages.ts';
+import { isActive } from '../../trainer/protocol/run-activity.ts';
 import { KEPT_LOG_LINES, PATCH_LINES, type RunOverview, type RunPatch, type ShownJob } from '../../trainer/protocol/view/run.ts';
 import { isTraining } from '../daemon/job-store.ts';
 import { answersPatch } from './answer-lines.ts';
@@ -166,8 +167,7 @@ export class RunFeed {
       this.poke();
       return;
     }
-    const isActive = this.info?.state === 'preparing' || this.info?.state === 'running';
-    this.timer = setTimeout(() => void this.look(), isActive ? ACTIVE_LOOK_MS : IDLE_LOOK_MS);
+    this.timer = setTimeout(() => void this.look(), isActive(this.info?.state) ? ACTIVE_LOOK_MS : IDLE_LOOK_MS);
     this.timer.unref();
   }
 

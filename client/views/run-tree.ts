@@ -5,6 +5,7 @@ import { choosesByScores } from '../../trainer/catalog/methods.ts';
 import { answersTexts } from '../../trainer/catalog/objectives.ts';
 import { compact, grouped } from '../../trainer/protocol/format.ts';
 import type { JobRecord, RunInfo } from '../../trainer/protocol/rpc-messages.ts';
+import { isActive } from '../../trainer/protocol/run-activity.ts';
 import { distinctNames, folderName, isNamedAfter } from '../../trainer/protocol/run-names.ts';
 import { hasEnded, isTraining } from '../daemon/job-store.ts';
 import { ageText, kindText, metricText, progressText, shortProgressText } from '../status/status-text.ts';
@@ -204,9 +205,8 @@ const JOB_GROUPS: Readonly<Record<JobRecord['state'], RunGroupName>> = {
 };
 
 function endedGroup(run: RunInfo | undefined, job: JobRecord | undefined): RunGroupName {
-  const isAtWork = run?.state === 'preparing' || run?.state === 'running';
   // Its job ended after the run was read.
-  if (isAtWork && job?.endedAt !== undefined && run.updatedAt <= job.endedAt) return JOB_GROUPS[job.state];
+  if (run !== undefined && isActive(run.state) && job?.endedAt !== undefined && run.updatedAt <= job.endedAt) return JOB_GROUPS[job.state];
   switch (run?.state) {
     case 'preparing':
     case 'running':

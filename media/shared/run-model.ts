@@ -1,6 +1,7 @@
 /** The state of one run on a page, built from the patches of the host. */
 
 import { objectiveCatalog, objectiveNames } from '../../trainer/catalog/objectives.ts';
+import { isActive } from '../../trainer/protocol/run-activity.ts';
 import { folderName, isNamedAfter } from '../../trainer/protocol/run-names.ts';
 import type {
   CoverageView,
@@ -78,7 +79,7 @@ export class RunModel {
   }
 
   get isActive(): boolean {
-    return this.overview?.state === 'running' || this.overview?.state === 'preparing';
+    return isActive(this.overview?.state);
   }
 
   /** A setting of its recipe, if known. */

@@ -17,6 +17,7 @@ import type {
   RunNotesChange,
   StartOptions,
 } from '../protocol/rpc-messages.ts';
+import { isActive } from '../protocol/run-activity.ts';
 import type { AskReader } from '../reader/reader.ts';
 import { requireUsableOutput } from '../run/begin-run.ts';
 import { freeRunFolder, freeSweepFolder, recipeName } from '../run/free-run-folder.ts';
@@ -241,7 +242,7 @@ async function deleteRun(runDir: string, { queue }: Services): Promise<Record<st
   // The state file distinguishes a run from other folders.
   if (run === undefined) throw new DaemonError('run-missing', `${runDir} is not a run folder`);
   const used = await Promise.all(queue.usedFolders().map(realPath));
-  if (used.some(folder => isWithin(folder, real)) || run.state === 'running' || run.state === 'preparing')
+  if (used.some(folder => isWithin(folder, real)) || isActive(run.state))
     throw new DaemonError('run-busy', `a job is using ${runDir}, or is queued to read it`, { hint: 'Stop it first' });
   await deleteRunFolder(real);
   // A link to a deleted folder leads nowhere.

@@ -9,6 +9,7 @@ import { partialPath } from '../importance/partial-scores.ts';
 import { parseRecipe } from '../protocol/parse-recipe.ts';
 import { hasErrors } from '../protocol/problem.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
+import { isActive } from '../protocol/run-activity.ts';
 import { RUN_FILES } from '../protocol/run-files.ts';
 import { stringifyRecipe } from '../protocol/stringify-recipe.ts';
 import { RunError } from '../run-error.ts';
@@ -123,8 +124,7 @@ export interface RunSummary extends Omit<RunState, 'state'>, Omit<RunNotes, 'nam
 export async function summarizeRun(runDir: string, now = Date.now()): Promise<RunSummary | undefined> {
   const state = await readRunState(runDir);
   if (!state) return undefined;
-  const isActive = state.state === 'preparing' || state.state === 'running';
-  const shown = isActive && !isAtWork(state, now) ? 'interrupted' : state.state;
+  const shown = isActive(state.state) && !isAtWork(state, now) ? 'interrupted' : state.state;
   const parent = path.dirname(runDir);
   const sweepDir = isSweepFolder(parent) ? parent : undefined;
   const notes = await readRunNotes(runDir);

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { writeJson } from '../files/durable-file.ts';
 import { MAX_STATE_BYTES, readRegularText } from '../files/regular-file.ts';
 import { isRunning, ownIdentity, type ProcessIdentity } from '../machine/process-identity.ts';
+import { isActive } from '../protocol/run-activity.ts';
 import { RUN_FILES } from '../protocol/run-files.ts';
 import { systemErrorCode } from '../run-error.ts';
 
@@ -61,7 +62,7 @@ export const ageOf = ({ updatedAt }: Pick<RunState, 'updatedAt'>, now = Date.now
 
 /** Whether the process of a run works on it, as far as that can be known of another machine. */
 export function isAtWork(state: RunState, now = Date.now()): boolean {
-  if (state.state !== 'preparing' && state.state !== 'running') return false;
+  if (!isActive(state.state)) return false;
   const isElsewhere = state.host !== undefined && state.host !== os.hostname();
   return isElsewhere ? ageOf(state, now) < QUIET_SECONDS : isRunning(state);
 }
@@ -74,7 +75,7 @@ export async function endedBeforeFirstStep(runDir: string): Promise<boolean> {
   const state = await readRunState(runDir);
   if (state === undefined || state.step > 0 || state.state === 'finished') return false;
   // A job that a cluster has started again on another machine continues in its folder at once.
-  if ((state.state === 'preparing' || state.state === 'running') && isRunning(state)) return false;
+  if (isActive(state.state) && isRunning(state)) return false;
   const names = await readdir(path.join(runDir, RUN_FILES.checkpoints)).catch((error: unknown): string[] => {
     if (systemErrorCode(error) === 'ENOENT') return [];
     throw error;

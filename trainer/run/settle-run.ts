@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { removeHalfWritten } from '../files/durable-file.ts';
 import { isRunning } from '../machine/process-identity.ts';
 import { STOPPED_BY_USER } from '../protocol/job-messages.ts';
+import { isActive } from '../protocol/run-activity.ts';
 import { isRunFile } from './run-folder.ts';
 import { takeRunLock } from './run-lock.ts';
 import { readRunState, StateKeeper } from './run-state.ts';
@@ -23,7 +24,7 @@ async function settle(runDir: string, end: { readonly state: 'stopped' | 'failed
   try {
     await removeHalfWritten(runDir, isRunFile);
     const state = await readRunState(runDir);
-    if (state?.state === 'preparing' || state?.state === 'running') await new StateKeeper(runDir, state).update(end);
+    if (state !== undefined && isActive(state.state)) await new StateKeeper(runDir, state).update(end);
   } finally {
     release();
   }

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { MAX_STATE_BYTES, readRegularText } from '../files/regular-file.ts';
 import { lockHolder } from '../machine/process-lock.ts';
 import { isRecord } from '../narrow.ts';
+import { isActive } from '../protocol/run-activity.ts';
 import { metricKey, SWEEP_FILES, type SweepRun, type SweepRunState, type SweepStatus } from '../protocol/sweep.ts';
 import { readMetrics } from '../run/metrics-file.ts';
 import { summarizeRun } from '../run/run-folder.ts';
@@ -54,7 +55,7 @@ async function readRun(sweepDir: string, { metric }: SweepPlan, run: PlannedRun,
 function stateOf(state: string, failure: string | undefined): SweepRunState {
   if (failure !== undefined) return 'failed';
   if (state === 'finished') return 'finished';
-  return state === 'preparing' || state === 'running' ? 'running' : 'paused';
+  return isActive(state) ? 'running' : 'paused';
 }
 
 /** Runs that can't be completed, by id, with the reason. */
