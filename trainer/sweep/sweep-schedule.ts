@@ -97,11 +97,10 @@ export class SweepSchedule {
   next(resultOf: (index: number) => SegmentResult | undefined): Decision {
     const enough = this.segments.length - this.settings.parallel + 1;
     for (;;) {
-      const isKnown = this.used >= this.segments.length;
       if (this.used >= enough) {
         const decision = this.nextArrived();
         if (decision.kind === 'start') this.take(decision.segment);
-        if (decision.kind === 'start' || isKnown) return decision;
+        if (decision.kind !== 'wait') return decision;
       }
       const result = resultOf(this.used);
       if (result === undefined) return { kind: 'wait' };
@@ -109,19 +108,16 @@ export class SweepSchedule {
     }
   }
 
-  /**
-   * The decision of the paper: by the results that have arrived, whatever their order. Nothing changes until `take`.
-   */
+  /** The decision of the paper: by the results that have arrived, whatever their order. Nothing changes until `take`. */
   nextArrived(): Decision {
-    const isKnown = this.used >= this.segments.length;
-    const choice = this.choose() ?? (isKnown ? this.winner() : undefined);
+    const choice = this.choose();
     if (choice !== undefined) return { kind: 'start', segment: choice.segment, by: this.used };
-    return { kind: isKnown ? 'done' : 'wait' };
+    return { kind: this.isKnown ? 'done' : 'wait' };
   }
 
   /** Starts the segment of `nextArrived`. @throws Error if it is another one */
   take({ run, until }: Segment): void {
-    const choice = this.choose() ?? (this.used >= this.segments.length ? this.winner() : undefined);
+    const choice = this.choose();
     if (choice?.segment.run !== run || choice.segment.until !== until)
       throw new Error(`run ${run} until ${until} is not what the results decide`);
     choice.take();
@@ -156,7 +152,16 @@ export class SweepSchedule {
     return compareValues(this.settings, a.result.value, b.result.value) || a.run - b.run;
   }
 
+  /** Every segment has a result. */
+  private get isKnown(): boolean {
+    return this.used >= this.segments.length;
+  }
+
   private choose(): Choice | undefined {
+    return this.promotedOrNew() ?? (this.isKnown ? this.winner() : undefined);
+  }
+
+  private promotedOrNew(): Choice | undefined {
     const { strategy, runs, reductionFactor } = this.settings;
     if (strategy === 'halving')
       for (let level = this.rungs.length - 1; level >= 0; level--) {
