@@ -39,29 +39,20 @@ export async function submitJob(script: string, log: string): Promise<string> {
   return id;
 }
 
-/** State, reason, nodes, partition. */
-const FORMAT = '%T|%r|%N|%P';
-
 function jobOf(line: string): SlurmJob | undefined {
   const [state = '', reason = '', nodes = '', partition = ''] = line.trim().split('|');
   return state === '' ? undefined : { state, reason, nodes, partition };
 }
 
 /** Undefined if Slurm no longer knows the job: it forgets those that have ended, after minutes. @throws RunError 'slurm-failed' */
-export async function findJob(id: string): Promise<SlurmJob | undefined> {
-  try {
-    const lines = await ask('squeue', ['--noheader', '--states=all', `--jobs=${id}`, `--format=${FORMAT}`]);
-    return jobOf(lines.split('\n')[0] ?? '');
-  } catch (error) {
-    if (error instanceof RunError && KNOWS_NOTHING.test(error.message)) return undefined;
-    throw error;
-  }
-}
+export const findJob = async (id: string): Promise<SlurmJob | undefined> => (await listJobs(id))[0];
 
 /** The tasks of a job array that Slurm still knows, those that wait and those that have ended too. @throws RunError 'slurm-failed' */
-export async function findTasks(id: string): Promise<readonly SlurmJob[]> {
+export const findTasks = (id: string): Promise<readonly SlurmJob[]> => listJobs(id, '--array');
+
+async function listJobs(id: string, ...options: readonly string[]): Promise<readonly SlurmJob[]> {
   try {
-    const lines = await ask('squeue', ['--noheader', '--states=all', '--array', `--jobs=${id}`, `--format=${FORMAT}`]);
+    const lines = await ask('squeue', ['--noheader', '--states=all', ...options, `--jobs=${id}`, '--format=%T|%r|%N|%P']);
     return lines.split('\n').flatMap(line => jobOf(line) ?? []);
   } catch (error) {
     if (error instanceof RunError && KNOWS_NOTHING.test(error.message)) return [];
