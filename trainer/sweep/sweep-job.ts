@@ -219,7 +219,7 @@ class SweepRunner {
     if (result !== undefined) return this.report(run, segment, result);
     if (outcome === undefined || job.stop !== undefined || this.failure !== undefined) return undefined;
     const why = failureOf(outcome);
-    if (why?.isOwn) return this.reportFailure(run, why.message);
+    if (why.isOwn) return this.reportFailure(run, why.message);
     throw sweepFailed({ run, why, sweepDir });
   }
 

@@ -175,19 +175,18 @@ class SweepWorker {
     if (this.isCutOff)
       throw new RunError(
         'sweep-failed',
-        `worker ${this.name} could not write to ${sweepDir} for ${Math.round(OWN_SHARE * (plan.workers?.lostAfterSeconds ?? 0))} s`,
+        `worker ${this.name} could not write to ${sweepDir} for ${Math.round((OWN_SHARE * this.lostAfterMs) / 1000)} s`,
         'Check the shared disk; other workers continue its run',
       );
     const result = await readSegmentResult(runFolder(sweepDir, run), entry, metricKey(plan.metric));
     if (result !== undefined) return this.report(entry, run, result);
-    const why = outcome && failureOf(outcome);
-    if (job.stop === undefined && why?.isOwn) return this.report(entry, run, { ended: true }, why.message);
-    if (job.stop !== undefined) {
+    if (outcome === undefined || job.stop !== undefined) {
       await this.addOwn({ kind: 'free', worker: this.name, index });
       return;
     }
-    const problem = why?.message ?? 'it ended without a result';
-    await this.addOwn({ kind: 'free', worker: this.name, index, problem });
+    const why = failureOf(outcome);
+    if (why.isOwn) return this.report(entry, run, { ended: true }, why.message);
+    await this.addOwn({ kind: 'free', worker: this.name, index, problem: why.message });
     throw sweepFailed({ run, why, sweepDir });
   }
 

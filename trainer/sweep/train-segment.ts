@@ -85,10 +85,10 @@ export interface SegmentFailure {
 
 const OWN_FAILURES = ['loss-diverged', 'out-of-memory'];
 
-/** Why a process ended that left no result; undefined if it does not say. */
-export function failureOf(outcome: WorkerOutcome): SegmentFailure | undefined {
+/** Why a process ended that left no result. */
+export function failureOf(outcome: WorkerOutcome): SegmentFailure {
   const { last } = outcome;
-  if (last?.type === 'result') return undefined;
+  if (last?.type === 'result') return { isOwn: false, message: 'it ended without a result' };
   const { code, message, hint } = last ?? explainDeath(outcome);
   return { isOwn: OWN_FAILURES.includes(code), message, hint };
 }
@@ -100,13 +100,13 @@ export function sweepFailed({
   sweepDir,
 }: {
   readonly run: PlannedRun;
-  readonly why: Omit<SegmentFailure, 'isOwn'> | undefined;
+  readonly why: Omit<SegmentFailure, 'isOwn'>;
   readonly sweepDir: string;
 }): RunError {
-  const fix = why?.hint === undefined ? '' : `${why.hint.replace(/\.?$/, '.')} `;
+  const fix = why.hint === undefined ? '' : `${why.hint.replace(/\.?$/, '.')} `;
   return new RunError(
     'sweep-failed',
-    `run ${run.id} (${describeSettings(run.settings)}) failed: ${why?.message ?? 'it ended without a result'}`,
+    `run ${run.id} (${describeSettings(run.settings)}) failed: ${why.message}`,
     `${fix}Then continue with: rowtune sweep ${sweepDir}`,
   );
 }
