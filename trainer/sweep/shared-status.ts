@@ -1,7 +1,6 @@
 /** The state of a sweep that workers on several machines train, from its journal and their signs of life. */
 import { stat } from 'node:fs/promises';
-import { elementAt } from '../narrow.ts';
-import type { SweepRun, SweepStatus } from '../protocol/sweep.ts';
+import type { SweepRun, SweepRunState, SweepStatus } from '../protocol/sweep.ts';
 import { readRunState } from '../run/run-state.ts';
 import { statusOf } from './status-of.ts';
 import type { Part, SweepJournal } from './sweep-journal.ts';
@@ -76,13 +75,13 @@ async function runOf({ sweepDir, run: { id, settings }, part, done, isRunning, s
     step: Math.max(step, now?.step ?? 0),
     totalSteps: now?.totalSteps ?? totalSteps,
     loss: now?.loss ?? loss,
-    failure: failure ?? (part?.problems.length ? elementAt(part.problems, -1) : undefined),
+    failure: failure ?? part?.problems.at(-1),
     node: sign?.node,
     log: sign?.log,
   };
 }
 
-function stateOf(part: Readonly<Part> | undefined, done: Readonly<Part> | undefined): SweepRun['state'] {
+function stateOf(part: Readonly<Part> | undefined, done: Readonly<Part> | undefined): SweepRunState {
   if (part === undefined) return 'waiting';
   if (done?.result?.failure !== undefined) return 'failed';
   return done?.result?.ended && done === part ? 'finished' : 'paused';
