@@ -1,18 +1,15 @@
 /** A sweep as a job array of Slurm: its tasks are workers that share the sweep's folder. Nothing of it runs on the login node. */
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, rm, writeFile } from 'node:fs/promises';
-import path from 'node:path';
-import process from 'node:process';
-import { writeJson } from '../files/durable-file.ts';
+import { writeFile } from 'node:fs/promises';
 import { required } from '../narrow.ts';
 import { compact, counted } from '../protocol/format.ts';
 import { metricKey, type SweepStatus } from '../protocol/sweep.ts';
 import { freeSweepFolder } from '../run/free-run-folder.ts';
 import { jobContext } from '../settings.ts';
 import { slurmFiles, slurmLog, sweepScript, taskName } from '../slurm/job-script.ts';
-import { readProfile, type SlurmProfile } from '../slurm/profile.ts';
-import { cancelWaiting, findTasks, isAlive, type SlurmJob, stopJob, submitJob } from '../slurm/slurm.ts';
+import type { SlurmProfile } from '../slurm/profile.ts';
+import { cancelWaiting, findTasks, isAlive, type SlurmJob, shownState, stopJob } from '../slurm/slurm.ts';
 import { createSharedSweep } from '../sweep/create-sweep.ts';
 import { JournalFolder } from '../sweep/journal-folder.ts';
 import { sharedStatus } from '../sweep/shared-status.ts';
@@ -22,7 +19,7 @@ import type { CommandContext, CommandResult } from './command.ts';
 import { shownPath } from './job-command.ts';
 import { readRecipe } from './read-recipe.ts';
 import { runWorker } from './run-worker.ts';
-import type { SlurmOptions } from './slurm-training.ts';
+import { ownCommand, profileOf, type SlurmOptions, submitScript } from './slurm-submit.ts';
 import { silent, slurmJobOf, untilEnded } from './slurm-watch.ts';
 import { countStates } from './sweep-table.ts';
 
@@ -40,7 +37,7 @@ export async function sweepOnSlurm(
   const { settings } = context;
   const { recipe, source } = await readRecipe(context, file, { overrides });
   const sweepDir = await freeSweepFolder({ recipe, recipeFile: source.fileName, baseDir: source.baseDir });
-  const profile = await profileOf(context, source.baseDir, options);
+  const profile = await sweepProfile(context, source.baseDir, options);
   const { engineFromEnvironment: engine } = settings;
   const { cpus_per_task: cpus, workers: parallel, lost_after_seconds: lostAfterSeconds } = profile;
   const fixed = [
@@ -73,7 +70,7 @@ export async function continueSweepOnSlurm(
       exitStatus: EXIT.usage,
     });
   await restart(sweepDir, plan);
-  return submit(context, { sweepDir, plan, profile: await profileOf(context, plan.source.baseDir, options) }, options, show);
+  return submit(context, { sweepDir, plan, profile: await sweepProfile(context, plan.source.baseDir, options) }, options, show);
 }
 
 /** Gives back all parts that the workers of the last job had: Slurm knows that none of them is left. */
@@ -84,8 +81,8 @@ async function restart(sweepDir: string, plan: SweepPlan): Promise<void> {
 }
 
 /** @throws RunError for a bad profile; CliError for one with several processes */
-async function profileOf({ cwd, settings }: CommandContext, folder: string, { profile: named }: SlurmOptions): Promise<SlurmProfile> {
-  const profile = await readProfile(named === undefined ? undefined : path.resolve(cwd, named), [folder, settings.configDir]);
+async function sweepProfile(context: CommandContext, folder: string, options: SlurmOptions): Promise<SlurmProfile> {
+  const profile = await profileOf(context, folder, options);
   if (profile.nodes * profile.tasks_per_node === 1) return profile;
   throw new CliError('a sweep trains each of its runs in one process, and the profile asks for several', {
     code: 'bad-profile',
@@ -107,15 +104,9 @@ async function submit(
 ): Promise<CommandResult> {
   const { terminal, cwd } = context;
   const files = slurmFiles(sweepDir);
-  await mkdir(files.folder, { recursive: true });
-  await rm(files.stop, { force: true });
-  const command = [process.execPath, ...process.argv.slice(1, 2)];
   const tasks = plan.parallel;
-  await writeFile(files.script, sweepScript({ profile, name: plan.name, sweepDir, files, tasks, command, again: EXIT.again }), {
-    mode: 0o755,
-  });
-  const id = await submitJob(files.script, slurmLog(files, taskName('%A', '%a')));
-  await writeJson(files.record, { id, submittedAt: new Date().toISOString() });
+  const script = sweepScript({ profile, name: plan.name, sweepDir, files, tasks, command: ownCommand(), again: EXIT.again });
+  const id = await submitScript({ files, script, logName: taskName('%A', '%a') });
   const folder = shownPath(sweepDir, cwd);
   terminal.say(
     'info',
@@ -170,7 +161,7 @@ function describeTasks(tasks: readonly SlurmJob[]): string {
     const details = [...new Set(of.map(({ nodes, reason }) => (state === 'PENDING' ? reason : nodes)))].filter(text => text !== '');
     const where =
       details.length === 0 ? '' : state === 'PENDING' ? ` (${details.join(', ')})` : ` on ${details.slice(0, MOST_NODES).join(', ')}`;
-    return `${of.length} ${state.toLowerCase().replaceAll('_', ' ')}${where}`;
+    return `${of.length} ${shownState(state)}${where}`;
   });
   return texts.length === 0 ? 'ended' : `workers ${texts.join(', ')}`;
 }

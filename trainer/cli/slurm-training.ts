@@ -1,9 +1,7 @@
 /** Training as a job of Slurm: submitted with a profile, followed from a login node, stopped and continued. */
 import { existsSync } from 'node:fs';
-import { mkdir, open, readFile, rm, writeFile } from 'node:fs/promises';
+import { open, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import process from 'node:process';
-import { writeJson } from '../files/durable-file.ts';
 import { RUN_FILES } from '../protocol/run-files.ts';
 import { stringifyRecipe } from '../protocol/stringify-recipe.ts';
 import { withAbsolutePaths } from '../run/absolute-paths.ts';
@@ -11,20 +9,14 @@ import { requireUsableOutput } from '../run/begin-run.ts';
 import { freeRunFolder, recipeName } from '../run/free-run-folder.ts';
 import { readRunState } from '../run/run-state.ts';
 import { jobScript, type SlurmFiles, slurmFiles, slurmLog } from '../slurm/job-script.ts';
-import { readProfile } from '../slurm/profile.ts';
-import { cancelJob, findJob, isAlive, jobsBefore, type SlurmJob, stopJob, submitJob } from '../slurm/slurm.ts';
+import { cancelJob, findJob, isAlive, jobsBefore, type SlurmJob, shownState, stopJob } from '../slurm/slurm.ts';
 import { CliError, EXIT } from './cli-error.ts';
 import type { CommandContext, CommandResult } from './command.ts';
 import { finishTraining } from './finish-training.ts';
 import { isRunFolder, shownPath } from './job-command.ts';
 import { readRecipe } from './read-recipe.ts';
+import { ownCommand, profileOf, type SlurmOptions, submitScript } from './slurm-submit.ts';
 import { silent, slurmJobOf, untilEnded } from './slurm-watch.ts';
-
-export interface SlurmOptions {
-  /** A profile; without it, that next to the recipe or the user's own. */
-  readonly profile?: string;
-  readonly detach: boolean;
-}
 
 /** Submits a new run of a recipe. @throws CliError for a bad recipe or a folder with a run; RunError for a bad profile or a Slurm that refuses it */
 export async function trainOnSlurm(
@@ -61,27 +53,21 @@ interface Submission {
   readonly profileFolder: string;
 }
 
-async function submit(context: CommandContext, run: Submission, { profile: named, detach }: SlurmOptions): Promise<CommandResult> {
-  const { settings, terminal, cwd } = context;
+async function submit(context: CommandContext, run: Submission, options: SlurmOptions): Promise<CommandResult> {
+  const { terminal, cwd } = context;
   const { runDir, name, text, profileFolder } = run;
-  const file = named === undefined ? undefined : path.resolve(cwd, named);
-  const profile = await readProfile(file, [profileFolder, settings.configDir]);
+  const profile = await profileOf(context, profileFolder, options);
   const before = await slurmJobOf(runDir);
   const job = before === undefined ? undefined : await findJob(before);
   if (job && isAlive(job))
     throw new CliError(`job ${before} of Slurm already works on ${shownPath(runDir, cwd)}`, { code: 'run-busy', exitStatus: EXIT.usage });
   const files = slurmFiles(runDir);
-  await mkdir(files.folder, { recursive: true });
-  await rm(files.stop, { force: true });
-  if (text !== undefined) await writeFile(files.recipe, text);
-  const command = [process.execPath, ...process.argv.slice(1, 2)];
-  await writeFile(files.script, jobScript({ profile, name, runDir, files, command }), { mode: 0o755 });
-  const id = await submitJob(files.script, slurmLog(files, '%j'));
-  await writeJson(files.record, { id, submittedAt: new Date().toISOString() });
+  const script = jobScript({ profile, name, runDir, files, command: ownCommand() });
+  const id = await submitScript({ files, script, logName: '%j', recipe: text });
   const processes = profile.nodes * profile.tasks_per_node;
   const folder = shownPath(runDir, cwd);
   terminal.say('info', `submitted to Slurm as job ${id}, ${processes} ${processes === 1 ? 'process' : 'processes'}; run folder ${folder}`);
-  if (!detach) return followOnSlurm(context, runDir, id);
+  if (!options.detach) return followOnSlurm(context, runDir, id);
   const log = slurmLog(files, id);
   terminal.print(
     [
@@ -115,7 +101,7 @@ function watch({ terminal }: CommandContext, runDir: string, id: string): Promis
 }
 
 async function describe(job: SlurmJob, id: string): Promise<string> {
-  const state = job.state.toLowerCase().replaceAll('_', ' ');
+  const state = shownState(job.state);
   if (job.state !== 'PENDING') return job.nodes === '' ? state : `${state} on ${job.nodes}`;
   const before = await jobsBefore(id, job).catch(() => undefined);
   const place = before === undefined ? '' : before === 0 ? ', next in its partition' : `, behind ${before} job${before === 1 ? '' : 's'}`;

@@ -18,6 +18,9 @@ const ALIVE: ReadonlySet<string> = new Set([
   ...['REQUEUED', 'REQUEUE_FED', 'REQUEUE_HOLD', 'SPECIAL_EXIT', 'RESV_DEL_HOLD'],
 ]);
 
+/** A state as text: 'running', 'node fail'. */
+export const shownState = (state: string): string => state.toLowerCase().replaceAll('_', ' ');
+
 export const isAlive = ({ state }: SlurmJob): boolean => ALIVE.has(state);
 
 const KNOWS_NOTHING = /invalid job id/i;

@@ -16,7 +16,8 @@ import { numberOption, withOverrides } from '../job-command.ts';
 import { isHiddenOfRank, launchedRank, rankThreads } from '../launched-rank.ts';
 import { readRecipe } from '../read-recipe.ts';
 import { runWorker } from '../run-worker.ts';
-import { type SlurmOptions, trainOnSlurm } from '../slurm-training.ts';
+import type { SlurmOptions } from '../slurm-submit.ts';
+import { trainOnSlurm } from '../slurm-training.ts';
 
 export interface WhereOptions {
   readonly detach?: boolean;
