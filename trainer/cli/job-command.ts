@@ -18,6 +18,10 @@ export interface EngineOptions {
   readonly engine: Recipe['engine'];
 }
 
+/** The engine that our environment sets, as an override of a recipe for a job that runs in another environment. */
+export const engineOverrides = ({ settings }: CommandContext, { engine }: Pick<Recipe, 'engine'>): string[] =>
+  engine === 'auto' && settings.engineFromEnvironment !== undefined ? [`engine=${settings.engineFromEnvironment}`] : [];
+
 /** The overrides of a recipe, after its name. */
 export const withOverrides = (command: Command): Command =>
   command.argument(

@@ -16,7 +16,7 @@ import { sharedStatus } from '../sweep/shared-status.ts';
 import { readPlan, type SweepPlan } from '../sweep/sweep-plan.ts';
 import { CliError, EXIT } from './cli-error.ts';
 import type { CommandContext, CommandResult } from './command.ts';
-import { shownPath } from './job-command.ts';
+import { engineOverrides, shownPath } from './job-command.ts';
 import { readRecipe } from './read-recipe.ts';
 import { runWorker } from './run-worker.ts';
 import { ownCommand, profileOf, type SlurmOptions, submitScript } from './slurm-submit.ts';
@@ -24,7 +24,7 @@ import { silent, slurmJobOf, untilEnded } from './slurm-watch.ts';
 import { countStates } from './sweep-table.ts';
 
 /** Shows the table of a sweep. */
-type ShowSweep = (status: SweepStatus) => Promise<CommandResult>;
+export type ShowSweep = (status: SweepStatus) => Promise<CommandResult>;
 
 /** Plans a sweep of a recipe and submits it. @throws CliError for a bad recipe; RunError for a bad plan or profile, or a Slurm that refuses it */
 export async function sweepOnSlurm(
@@ -34,14 +34,12 @@ export async function sweepOnSlurm(
   options: SlurmOptions,
   show: ShowSweep,
 ): Promise<CommandResult> {
-  const { settings } = context;
   const { recipe, source } = await readRecipe(context, file, { overrides });
   const sweepDir = await freeSweepFolder({ recipe, recipeFile: source.fileName, baseDir: source.baseDir });
   const profile = await sweepProfile(context, source.baseDir, options);
-  const { engineFromEnvironment: engine } = settings;
   const { cpus_per_task: cpus, workers: parallel, lost_after_seconds: lostAfterSeconds } = profile;
   const fixed = [
-    ...(engine === undefined || recipe.engine !== 'auto' ? [] : [`engine=${engine}`]),
+    ...engineOverrides(context, recipe),
     // Slurm need not hide the other cores of a node.
     ...(cpus === undefined || recipe.threads > 0 ? [] : [`threads=${cpus}`]),
   ];

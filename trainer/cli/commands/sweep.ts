@@ -14,7 +14,7 @@ import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { connectIfRunning } from '../daemon-client.ts';
 import { detachTraining, type TrainingStart, trainOnDaemon } from '../daemon-training.ts';
-import { shownPath, withOverrides } from '../job-command.ts';
+import { engineOverrides, shownPath, withOverrides } from '../job-command.ts';
 import { readRecipe } from '../read-recipe.ts';
 import { runWorker } from '../run-worker.ts';
 import { continueSweepOnSlurm, sweepOnSlurm, workAsSweepWorker } from '../slurm-sweep.ts';
@@ -119,12 +119,10 @@ async function startSweep(
         exitStatus: EXIT.usage,
         hint: 'Add one, for example: sweep: {over: {learning_rate: [1.0e-5, 1.0e-4, 1.0e-3]}}',
       });
-    const engine = settings.engineFromEnvironment;
-    const sent = engine === undefined || recipe.engine !== 'auto' ? [] : [`engine=${engine}`];
     if (isSent) {
       const start = {
         name: 'sweep',
-        params: { id: randomUUID(), recipe: { ...source, overrides: [...source.overrides, ...sent] } },
+        params: { id: randomUUID(), recipe: { ...source, overrides: [...source.overrides, ...engineOverrides(context, recipe)] } },
       } as const;
       return await onDaemon(context, client, start, options);
     }

@@ -12,7 +12,7 @@ import { type AddCommand, type CommandContext, type CommandResult, runCommandWor
 import { connectIfRunning } from '../daemon-client.ts';
 import { detachTraining, trainOnDaemon } from '../daemon-training.ts';
 import { finishTraining, resumeCommandOf } from '../finish-training.ts';
-import { numberOption, withOverrides } from '../job-command.ts';
+import { engineOverrides, numberOption, withOverrides } from '../job-command.ts';
 import { isHiddenOfRank, launchedRank, rankThreads } from '../launched-rank.ts';
 import { readRecipe } from '../read-recipe.ts';
 import { runWorker } from '../run-worker.ts';
@@ -97,7 +97,7 @@ async function train(
     throw error;
   });
   if (isSent) {
-    const sent: RecipeSource = { ...source, overrides: [...source.overrides, ...engineOf(context, recipe.engine)] };
+    const sent: RecipeSource = { ...source, overrides: [...source.overrides, ...engineOverrides(context, recipe)] };
     const start = { name: 'train', params: { id: randomUUID(), recipe: sent } } as const;
     if (client === undefined) return detachTraining(context, start);
     return finishTraining(context, await trainOnDaemon(context, client, start));
@@ -144,7 +144,3 @@ export async function runAsRank(
   const value = await runWorker({ request, terminal, threads: rankThreads(threads, rank), resumeCommand, onEvent });
   return rank.rank === 0 ? finishTraining(context, value) : { value: { ok: true, rank: rank.rank } };
 }
-
-/** The daemon has its own environment; the settings of ours are sent with the recipe. */
-const engineOf = ({ settings }: CommandContext, engine: string): string[] =>
-  engine === 'auto' && settings.engineFromEnvironment !== undefined ? [`engine=${settings.engineFromEnvironment}`] : [];
