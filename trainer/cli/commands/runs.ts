@@ -5,7 +5,6 @@ import path from 'node:path';
 import { realPath } from '../../files/real-path.ts';
 import { compact, duration, table } from '../../protocol/format.ts';
 import type { JobRecord, RunInfo, RunList } from '../../protocol/rpc-messages.ts';
-import type { SweepStatus } from '../../protocol/sweep.ts';
 import type { DaemonClient } from '../../rpc/connect.ts';
 import { listRuns } from '../../run/run-folder.ts';
 import { isSweepFolder } from '../../run/sweep-folder.ts';
@@ -16,7 +15,7 @@ import { finishTraining, resumeCommandOf } from '../finish-training.ts';
 import { shownPath } from '../job-command.ts';
 import { addNotesOptions, type NotesOptions, writeNotes, writesNotes } from '../run-notes-options.ts';
 import { followJob } from '../run-on-daemon.ts';
-import { followSweepOnSlurm, stopSweepOnSlurm } from '../slurm-sweep.ts';
+import { followSweepOnSlurm, type ShowSweep, stopSweepOnSlurm } from '../slurm-sweep.ts';
 import { followOnSlurm, stopOnSlurm } from '../slurm-training.ts';
 import { slurmJobOf } from '../slurm-watch.ts';
 import { finishSweep, showSweep, sweepCommandOf } from './sweep.ts';
@@ -127,12 +126,7 @@ async function jobIn(jobs: readonly JobRecord[], runDir: string, isHere: boolean
 
 interface Controls {
   readonly run: (context: CommandContext, runDir: string, id: string) => Promise<CommandResult>;
-  readonly sweep: (
-    context: CommandContext,
-    sweepDir: string,
-    id: string,
-    show: (status: SweepStatus) => Promise<CommandResult>,
-  ) => Promise<CommandResult>;
+  readonly sweep: (context: CommandContext, sweepDir: string, id: string, show: ShowSweep) => Promise<CommandResult>;
   readonly daemon: (context: CommandContext, run: string) => Promise<CommandResult>;
 }
 
