@@ -4,9 +4,11 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { engineChoiceNames } from '../catalog/engines.ts';
+import type { JobContext } from '../protocol/job-messages.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import { RUN_FILES } from '../protocol/run-files.ts';
 import { readRunRecipe } from '../run/run-folder.ts';
+import { jobContext } from '../settings.ts';
 import type { CommandContext } from './command.ts';
 import { absoluteOverrides } from './override-paths.ts';
 import { readRecipe } from './read-recipe.ts';
@@ -17,6 +19,12 @@ export const engineOption = (): Option =>
 export interface EngineOptions {
   readonly engine: Recipe['engine'];
 }
+
+/** The context of a training that this command runs itself: its processes may open ports, if the recipe says so. */
+export const typedContext = ({ settings }: CommandContext, baseDir: string): JobContext => ({
+  ...jobContext(settings, baseDir),
+  opensPorts: true,
+});
 
 /** The engine that our environment sets, as an override of a recipe for a job that runs in another environment. */
 export const engineOverrides = ({ settings }: CommandContext, { engine }: Pick<Recipe, 'engine'>): string[] =>

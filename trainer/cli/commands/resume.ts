@@ -7,13 +7,12 @@ import path from 'node:path';
 import type { RankPlace } from '../../protocol/job-messages.ts';
 import { readRunRecipe } from '../../run/run-folder.ts';
 import { isSweepFolder } from '../../run/sweep-folder.ts';
-import { jobContext } from '../../settings.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { connectIfRunning } from '../daemon-client.ts';
 import { detachTraining, trainOnDaemon } from '../daemon-training.ts';
 import { finishTraining, resumeCommandOf } from '../finish-training.ts';
-import { isRunFolder, withOverrides } from '../job-command.ts';
+import { isRunFolder, typedContext, withOverrides } from '../job-command.ts';
 import { launchedRank } from '../launched-rank.ts';
 import { runWorker } from '../run-worker.ts';
 import { resumeOnSlurm } from '../slurm-training.ts';
@@ -68,7 +67,7 @@ async function resume(
   const client = daemon ? await connectIfRunning(context) : undefined;
   if (client !== undefined) return finishTraining(context, await trainOnDaemon(context, client, start));
   const { threads } = await readRunRecipe(runDir, overrides);
-  const request = { kind: 'resume', context: { ...jobContext(settings, cwd), opensPorts: true }, runDir, overrides } as const;
+  const request = { kind: 'resume', context: typedContext(context, cwd), runDir, overrides } as const;
   const value = await runWorker({ request, terminal, threads, resumeCommand: resumeCommandOf(runDir, cwd) });
   return finishTraining(context, value);
 }
@@ -87,11 +86,6 @@ async function resumeAsRank(
   rank: RankPlace,
 ): Promise<CommandResult> {
   const { threads } = await readRunRecipe(runDir, overrides);
-  const request = {
-    kind: 'resume',
-    context: { ...jobContext(context.settings, context.cwd), opensPorts: true, rank },
-    runDir,
-    overrides,
-  } as const;
+  const request = { kind: 'resume', context: { ...typedContext(context, context.cwd), rank }, runDir, overrides } as const;
   return runAsRank(context, request, { rank, threads });
 }

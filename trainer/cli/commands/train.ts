@@ -6,13 +6,12 @@ import type { JobRequest, RankPlace, WorkerEvent } from '../../protocol/job-mess
 import type { RecipeSource } from '../../protocol/rpc-messages.ts';
 import { requireUsableOutput } from '../../run/begin-run.ts';
 import { freeRunFolder } from '../../run/free-run-folder.ts';
-import { jobContext } from '../../settings.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { connectIfRunning } from '../daemon-client.ts';
 import { detachTraining, trainOnDaemon } from '../daemon-training.ts';
 import { finishTraining, resumeCommandOf } from '../finish-training.ts';
-import { engineOverrides, numberOption, withOverrides } from '../job-command.ts';
+import { engineOverrides, numberOption, typedContext, withOverrides } from '../job-command.ts';
 import { isHiddenOfRank, launchedRank, rankThreads } from '../launched-rank.ts';
 import { readRecipe } from '../read-recipe.ts';
 import { runWorker } from '../run-worker.ts';
@@ -86,7 +85,7 @@ async function train(
     checkNoProcesses(processes);
     return trainOnSlurm(context, file, given, { detach, profile });
   }
-  const { settings, terminal, cwd } = context;
+  const { terminal, cwd } = context;
   const launched = launchedRank(context);
   if (launched) return trainAsRank(context, file, [...given, `processes=${launched.size}`], launched);
   const overrides = processes === undefined ? given : [...given, `processes=${processes}`];
@@ -104,7 +103,7 @@ async function train(
   }
   const runDir = await freeRunFolder({ recipe, recipeFile: source.fileName, baseDir: source.baseDir });
   await requireUsableOutput(runDir);
-  const request = { kind: 'train', context: { ...jobContext(settings, source.baseDir), opensPorts: true }, recipe, runDir } as const;
+  const request = { kind: 'train', context: typedContext(context, source.baseDir), recipe, runDir } as const;
   const value = await runWorker({ request, terminal, threads: recipe.threads, resumeCommand: resumeCommandOf(runDir, cwd) });
   return finishTraining(context, value);
 }
@@ -123,12 +122,7 @@ function checkNoProcesses(processes: number | undefined): void {
 async function trainAsRank(context: CommandContext, file: string, overrides: readonly string[], rank: RankPlace): Promise<CommandResult> {
   const { recipe, source } = await readRecipe(context, file, { overrides });
   const runDir = await freeRunFolder({ recipe, recipeFile: source.fileName, baseDir: source.baseDir });
-  const request = {
-    kind: 'train',
-    context: { ...jobContext(context.settings, source.baseDir), opensPorts: true, rank },
-    recipe,
-    runDir,
-  } as const;
+  const request = { kind: 'train', context: { ...typedContext(context, source.baseDir), rank }, recipe, runDir } as const;
   return runAsRank(context, request, { rank, threads: recipe.threads });
 }
 
