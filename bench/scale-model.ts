@@ -9,7 +9,7 @@ import { nodesFlops } from '../trainer/graph/liveness.ts';
 import { required } from '../trainer/narrow.ts';
 import { headersOf } from '../trainer/plan/config-headers.ts';
 import { planRun, type RunPlan } from '../trainer/plan/run-plan.ts';
-import { percent } from '../trainer/protocol/format.ts';
+import { grouped, percent } from '../trainer/protocol/format.ts';
 import { log } from './measurements.ts';
 import { type Config, paperModels, smolLm2 } from './memory-models.ts';
 import type { PartContext } from './part.ts';
@@ -153,18 +153,9 @@ const sweepTable = (): string =>
     SWEEP_WORKERS.map(one => {
       const { segments, evaluations, time, busy, winnerPlace } = simulateSweep({ ...SWEEP, ...one });
       const all = SWEEP.runs * SWEEP.evaluations;
-      const order = one.order === 'arrival' ? 'arrival of results' : `fixed, ${one.order.ahead.toLocaleString('en-US')} ahead`;
-      const [parts, made] = [segments.toLocaleString('en-US'), evaluations.toLocaleString('en-US')];
-      return [
-        String(one.workers),
-        order,
-        parts,
-        made,
-        percent(evaluations / all),
-        time.toFixed(0),
-        percent(busy),
-        winnerPlace.toLocaleString('en-US'),
-      ];
+      const order = one.order === 'arrival' ? 'arrival of results' : `fixed, ${grouped(one.order.ahead)} ahead`;
+      const numbers = [grouped(segments), grouped(evaluations), percent(evaluations / all)];
+      return [String(one.workers), order, ...numbers, time.toFixed(0), percent(busy), grouped(winnerPlace)];
     }),
   );
 
@@ -213,12 +204,12 @@ Seconds of a step, and the share of it in which a rank computes. **Assumed, not 
 
 ${efficiencyTable(cases)}
 
-## Batches of ${ranks.toLocaleString('en-US')} ranks
+## Batches of ${grouped(ranks)} ranks
 
-${ranks.toLocaleString('en-US')} ranks × ${SHARDING.batchSize} rows, ${samples.toLocaleString('en-US')} samples of 16 to 512 tokens: every sample is in one batch of one rank, all ranks have the
+${grouped(ranks)} ranks × ${SHARDING.batchSize} rows, ${grouped(samples)} samples of 16 to 512 tokens: every sample is in one batch of one rank, all ranks have the
 same ${shapes} shapes in the same order, and an epoch has ${batches} batches. A rank plans an epoch in ${planSeconds.toFixed(3)} s.
 
-## A sweep of ${SWEEP.runs.toLocaleString('en-US')} runs
+## A sweep of ${grouped(SWEEP.runs)} runs
 
 Successive halving (η = ${SWEEP.reductionFactor}, ${SWEEP.evaluations} evaluations in a whole run) with losses and speeds by a formula. In a fixed order, as
 on one machine, a decision uses the results of all but so many decisions before it. Several workers decide by the results that

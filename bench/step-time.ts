@@ -57,8 +57,8 @@ export function simulateStep(schedule: readonly Node[], machine: StepMachine): S
   let [now, free, exchange, waited, bytes] = [0, 0, 0, 0, 0];
   for (const node of schedule) {
     const [input] = node.inputs;
-    if (node.op === 'beginSum') {
-      const given = isOp(node, 'beginSum') ? sumForms[node.attrs.as].bytes(elementCount(node.shape)) : 0;
+    if (isOp(node, 'beginSum')) {
+      const given = sumForms[node.attrs.as].bytes(elementCount(node.shape));
       const seconds = sumSeconds(given, ranks, network);
       free = Math.max(now, free) + seconds;
       ends.set(node, free);

@@ -100,7 +100,7 @@ function byArrival(settings: ScheduleSettings): Decider {
       const proposal = journal.propose(worker);
       if (proposal.kind !== 'start') return undefined;
       journal.apply(proposal.entry);
-      return journal.issued.at(-1);
+      return proposal.entry;
     },
     end: (index, { value, ended }) =>
       journal.apply({ kind: 'result', worker, index, value, ended, evaluations: 0, step: 0, totalSteps: 0 }),
