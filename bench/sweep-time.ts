@@ -19,8 +19,8 @@ export interface SweepTime {
 
 export interface SweepTimeParams extends Omit<ScheduleSettings, 'strategy' | 'mode' | 'parallel'> {
   /**
-   * The order of decisions. A fixed one uses the results of all but so many decisions before it; a sweep of several
-   * workers decides by the results that have arrived, and its journal records them.
+   * The order of decisions. In a fixed one, decision k uses the results of the decisions up to k − ahead; a sweep of
+   * several workers decides by the results that have arrived, and its journal records them.
    */
   readonly order: { readonly ahead: number } | 'arrival';
   /** Runs that train at the same time. */

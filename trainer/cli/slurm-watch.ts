@@ -22,7 +22,7 @@ type Say = (text: string) => void;
 const LOOK_MS = 3000;
 
 /**
- * Looks again and again until `look` finds that the job has ended. What is said twice is shown once.
+ * Looks again and again until `look` finds that the job has ended. A text that is repeated is shown once.
  * @returns false if a signal has ended the wait before the job
  */
 export async function untilEnded({ say: show }: Terminal, look: (say: Say) => Promise<boolean>): Promise<boolean> {

@@ -1,8 +1,8 @@
 /**
  * The journal of a sweep on a disk that several machines share. Entry n is a file of its own that is created once: it is
  * written under another name, flushed, and gets its name by a hard link, which fails if the name exists. Of several
- * workers that add an entry at the same time, exactly one succeeds, on NFS too (link is atomic at the server), and no
- * worker ever holds a lock that it could take to its grave.
+ * workers that add an entry at the same time, exactly one succeeds, on NFS too (link is atomic at the server). No worker
+ * holds a lock, so one that is killed blocks nobody.
  */
 import { randomBytes } from 'node:crypto';
 import { link, open, rm } from 'node:fs/promises';

@@ -35,7 +35,7 @@ export async function sharedStatus(sweepDir: string, plan: SweepPlan, journal: S
   return statusOf({ sweepDir, plan, runs, state: isDone ? 'finished' : alive.size > 0 ? 'running' : 'stopped' });
 }
 
-/** By the age of their newest sign, on the clock of the disk: good enough to be shown. */
+/** The workers whose newest sign is recent by the clock of the disk, which is exact enough for a table. */
 async function aliveWorkers(sweepDir: string, plan: SweepPlan, signs: ReadonlyMap<string, WorkerSign>): Promise<ReadonlySet<string>> {
   const lostAfterMs = 1000 * (plan.workers?.lostAfterSeconds ?? 0);
   const found = await Promise.all(

@@ -55,8 +55,8 @@ async function workerJob({ sweepDir, worker }: SweepRequest, { job, context }: J
     throw new RunError('bad-sweep', `one process trains the runs of ${sweepDir}`, `Continue it with: rowtune sweep ${sweepDir}`);
   const { state, progressed, journal } = await workOnSweep({ sweepDir, plan, context, job, ...worker });
   const status = await sharedStatus(sweepDir, plan, journal);
-  const told = { ...status, worker: { state, progressed } };
-  return state === 'finished' ? writeResult({ ...told, state }) : told;
+  const result = { ...status, worker: { state, progressed } };
+  return state === 'finished' ? writeResult({ ...result, state }) : result;
 }
 
 const needsWorkers = (sweepDir: string): RunError =>

@@ -33,7 +33,7 @@ const entrySchema = z.discriminatedUnion('kind', [
     totalSteps: index,
     loss: z.number().optional(),
   }),
-  /** A part has no worker any more. */
+  /** A part no longer has a worker. */
   z.strictObject({
     kind: z.literal('free'),
     worker: z.string(),
@@ -41,7 +41,7 @@ const entrySchema = z.discriminatedUnion('kind', [
     /** Something is wrong with the run or its machine; absent if the worker had to stop. */
     problem: z.string().optional(),
   }),
-  /** The sweep was continued when none of its workers was left. */
+  /** The sweep was continued after all of its workers had ended. */
   z.strictObject({ kind: z.literal('restart'), worker: z.string() }),
 ]);
 

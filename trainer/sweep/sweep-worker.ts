@@ -42,13 +42,13 @@ export interface SweepWorkerEnd {
   readonly journal: SweepJournal;
 }
 
-/** Signs per time after which a worker is lost; a few may be late. */
+/** Signs of life in the time after which a worker is lost; a few may be late. */
 const BEATS = 6;
 /** Share of that time after which a worker that could not write a sign ends its run by itself, before others take it. */
 const OWN_SHARE = 0.5;
 /** Idle workers look at the journal this often: a shared disk serves a whole cluster. */
 const LOOK_MS = 2000;
-/** An idle worker leaves its machine to others after so many times the time of a lost worker: by then, nothing was left to take over. */
+/** An idle worker ends after this many times the time after which a worker is lost: by then, it would have taken over the run of a lost one. */
 const IDLE_TIMES = 2;
 
 /** @throws RunError 'sweep-failed' for a run or a machine that does not work; 'bad-sweep' for a damaged journal */
@@ -67,7 +67,7 @@ class SweepWorker {
   private readonly lostAfterMs: number;
   private process: WorkerProcess | undefined;
   private beat = 0;
-  /** The last time when others could see that it lives. */
+  /** When it last wrote a sign of life. */
   private signMs = performance.now();
   private isSigning = false;
   private isCutOff = false;
@@ -199,7 +199,7 @@ class SweepWorker {
     const { step = 0, totalSteps = 0, loss } = state ?? {};
     const { index } = entry;
     const worker = this.name;
-    const told: ResultEntry = {
+    const reported: ResultEntry = {
       kind: 'result',
       worker,
       index,
@@ -211,7 +211,7 @@ class SweepWorker {
       totalSteps,
       loss: finite(loss),
     };
-    if (!(await this.addOwn(told))) {
+    if (!(await this.addOwn(reported))) {
       job.log('warning', `run ${run.id}: another worker has taken it over, because this one gave no sign of life`);
       return;
     }
@@ -238,7 +238,7 @@ class SweepWorker {
     this.signMs = performance.now();
   }
 
-  /** A worker that the others can't see ends its run before they take it over. */
+  /** Writes a sign of life. A worker that can't write one ends its run before others take it over. */
   private async keepSign(): Promise<void> {
     const silentMs = performance.now() - this.signMs;
     if (silentMs > OWN_SHARE * this.lostAfterMs && !this.isCutOff) {

@@ -16,7 +16,7 @@ const signSchema = z.object({
   /** The name of its machine. */
   node: z.string(),
   log: z.string().optional(),
-  /** It has ended in order. */
+  /** The worker has ended by itself. */
   ended: z.boolean(),
 });
 
