@@ -59,9 +59,10 @@ interface CacheParams extends SetUpParams {
  */
 export async function teacherFiles(params: CacheParams, name: string, parts: readonly TaughtPart[]): Promise<TeacherFile[]> {
   const { context, job, ranks } = params;
+  const isFirst = ranks?.isFirst !== false;
   const folder = path.join(context.cacheDir, 'teacher');
   await mkdir(folder, { recursive: true });
-  if (ranks?.isFirst !== false) await removeHalfWritten(folder, file => OWN_FILE.test(file));
+  if (isFirst) await removeHalfWritten(folder, file => OWN_FILE.test(file));
   const teacher = await openTeacher(params, name);
   try {
     const places = parts.map(part => placeOf(params, { folder, teacher, part }));
@@ -69,7 +70,6 @@ export async function teacherFiles(params: CacheParams, name: string, parts: rea
       ranks,
       places.map(({ key }) => key),
     );
-    const isFirst = ranks?.isFirst !== false;
     const reopenAny = async (place: Place) => (await reopen(params, place, place.runFile)) ?? reopen(params, place, place.cacheFile);
     const found = isFirst ? await Promise.all(places.map(reopenAny)) : [];
     const isKnown = places.map((_, i) => found[i] !== undefined);
@@ -79,7 +79,7 @@ export async function teacherFiles(params: CacheParams, name: string, parts: rea
     else
       job.log('info', `the predictions of the teacher are taken from the cache (${places.map(({ cacheFile }) => cacheFile).join(', ')})`);
     if (isFirst) {
-      await pruneFolder(folder, { own: OWN_FILE, maxBytes: MAX_BYTES });
+      if (missing.length > 0) await pruneFolder(folder, { own: OWN_FILE, maxBytes: MAX_BYTES });
       for (const { cacheFile, runFile } of places) if (runFile !== undefined && !existsSync(runFile)) await linkOrCopy(cacheFile, runFile);
     }
     // The cache of another machine does not have them; all see the run's folder.
@@ -133,15 +133,16 @@ async function compute(params: CacheParams, teacher: Teacher, missing: readonly 
   const { top_k: k, temperature } = recipe.distillation;
   for (const { part } of missing) checkFits(teacher, part);
   const positions = missing.reduce((sum, { part }) => sum + positionsOf(part), 0);
-  if (ranks?.isFirst !== false) await requireRoom(path.dirname(elementAt(missing, 0).cacheFile), positions * (8 * k + 4));
+  const isFirst = ranks?.isFirst !== false;
+  if (isFirst) await requireRoom(path.dirname(elementAt(missing, 0).cacheFile), positions * (8 * k + 4));
   const labels = missing.map(({ part }) => partLabel(part)).join(' and ');
   job.phase('teacher', `predictions of ${teacher.name} for ${grouped(positions)} tokens of the ${labels} samples, ${k} each`);
-  // One file within the other, so that one pass fills all and each appears when all are complete.
-  if (ranks?.isFirst === false)
+  if (!isFirst)
     return teacherPass(
       { ...params, teacher },
       missing.map(({ part }) => ({ ...part, put: undefined })),
     );
+  // One file within the other, so that one pass fills all and each appears when all are complete.
   const fill = async ([first, ...others]: readonly Place[], sets: readonly TaughtSet[]): Promise<void> => {
     if (!first) return teacherPass({ ...params, teacher }, sets);
     const { part, key, cacheFile } = first;
