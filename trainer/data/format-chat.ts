@@ -31,9 +31,8 @@ type Span = readonly [from: number, to: number];
 export function chatPieces(chat: Conversation, settings: ChatSettings): FormattedChat {
   checkFields(chat, settings);
   const whole = render(chat, chat.messages.length, false, settings);
-  const bare = withoutFirst(chat);
   // An empty message that the text does not have is none, wherever else the template would write it.
-  if (beginsEmpty(chat) && isTextOf(bare, whole.text, settings)) return chatPieces(bare, settings);
+  if (beginsEmpty(chat) && isTextOf(withoutFirst(chat), whole.text, settings)) return chatPieces(withoutFirst(chat), settings);
   checkTools(chat, whole.text, settings);
   checkTurns(chat, whole.text, settings);
   const answers = answersOf(chat, settings.trainedTurns);
@@ -48,11 +47,13 @@ export function chatPieces(chat: Conversation, settings: ChatSettings): Formatte
 }
 
 /** Whether the text lacks the system message: Mistral's template writes it into the last question, and only while nothing follows that. */
-function dropsSystem(chat: Conversation, whole: string, settings: ChatSettings): boolean {
-  const [first] = chat.messages;
-  if (first?.role !== 'system') return false;
-  const text = textOfContent(first.content).trim();
-  return text !== '' && !whole.includes(text) && isTextOf(withoutFirst(chat), whole, settings);
+const dropsSystem = (chat: Conversation, whole: string, settings: ChatSettings): boolean =>
+  chat.messages[0]?.role === 'system' && dropsTurn(chat, 0, whole, settings);
+
+/** Whether a turn leaves no trace in the text of the chat. */
+function dropsTurn(chat: Conversation, index: number, whole: string, settings: ChatSettings): boolean {
+  const text = textOfContent(elementAt(chat.messages, index).content).trim();
+  return text !== '' && !whole.includes(text) && isTextOf(without(chat, index), whole, settings);
 }
 
 const withoutFirst = (chat: Conversation): Conversation => without(chat, 0);
@@ -75,18 +76,16 @@ function isTextOf(chat: Conversation, text: string, settings: ChatSettings): boo
   }
 }
 
-/** Throws DataError for a later turn that leaves no trace in the text: gpt-oss's template reads a system message in the first place only. */
+/** Throws DataError for a later turn that the template drops: gpt-oss's template reads a system message in the first place only. */
 function checkTurns(chat: Conversation, whole: string, settings: ChatSettings): void {
-  for (const [index, { role, content }] of chat.messages.entries()) {
-    const text = textOfContent(content).trim();
-    if (index === 0 || role === 'assistant' || text === '' || whole.includes(text)) continue;
-    if (isTextOf(without(chat, index), whole, settings))
-      throw new DataError({
-        ...settings.place,
-        key: `messages[${index}]`,
-        problem: `the model's chat template drops this turn of the role '${role}', so it would be lost`,
-        advice: 'Write its text into the turn after it, or remove it',
-      });
+  for (const [index, { role }] of chat.messages.entries()) {
+    if (index === 0 || role === 'assistant' || !dropsTurn(chat, index, whole, settings)) continue;
+    throw new DataError({
+      ...settings.place,
+      key: `messages[${index}]`,
+      problem: `the model's chat template drops this turn of the role '${role}', so it would be lost`,
+      advice: 'Write its text into the turn after it, or remove it',
+    });
   }
 }
 
