@@ -10,8 +10,9 @@ export function withRowsPerSample(plan: BatchPlan, rowsPerSample: number, tokens
   const widened = new Map(plan.buckets.map(bucket => [bucket, { ...bucket, batch: rowsPerSample * bucket.batch }]));
   const epoch = (number: number): PlannedBatch[] =>
     plan.epoch(number).map(batch => ({ ...batch, bucket: valueFor(widened, batch.bucket) }));
-  const slots = epoch(0).reduce((sum, { bucket }) => sum + bucket.batch * bucket.tokens, 0);
-  const samples = epoch(0).flatMap(({ rows }) => rows.flatMap(({ sequences }) => sequences));
+  const first = epoch(0);
+  const slots = first.reduce((sum, { bucket }) => sum + bucket.batch * bucket.tokens, 0);
+  const samples = first.flatMap(({ rows }) => rows.flatMap(({ sequences }) => sequences));
   const used = samples.reduce((sum, sample) => sum + tokensOf(sample), 0);
   return { ...plan, buckets: [...widened.values()], paddingShare: 1 - used / slots, epoch };
 }
