@@ -34,8 +34,9 @@ export interface Engine {
   readonly description: EngineDescription;
   compile(program: Program, options?: CompileOptions): Promise<Session>;
   /**
-   * Joins the other processes of a run through this MPI library, or through TensorFlow ('grpc:' and the addresses), and blocks until all are there; from then on, the operations `beginSum` and `endSum`
-   * sum over all of them. An engine without it runs in one process.
+   * Joins the other processes of a run through this MPI library, or through TensorFlow ('grpc:', the rank and the addresses), and blocks until
+   * all are there; through TensorFlow, the first exchange does. From then on, the operations `beginSum` and `endSum` sum over all of them. An
+   * engine without it runs in one process.
    * @throws EngineError if the library does not load, or cannot reach the others
    */
   readonly join?: (library: string) => Group;

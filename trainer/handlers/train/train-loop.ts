@@ -340,11 +340,10 @@ class TrainLoop {
 
   private async save(): Promise<void> {
     const { prepared, runDir, job, memory } = this.params;
-    const { session, plan, adapter } = prepared;
+    const { session, plan, adapter, ranks } = prepared;
     const { step } = this.state;
+    const { keptBytes } = exchangeMemory(plan);
     memory.endTraining();
-    const { ranks } = prepared;
-    const keptBytes = exchangeMemory(plan).keptBytes;
     if (this.params.follows) {
       if (ranks && keptBytes > 0) await saveResiduals(ranks);
       this.savedStep = step;
