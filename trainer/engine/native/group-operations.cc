@@ -29,10 +29,6 @@ Tensor Passed(Run& run) {
   return output;
 }
 
-}  // namespace
-
-namespace {
-
 struct BeginSumKernel {
   SumForm form = SumForm::kFloat32;
   std::string residual;

@@ -18,7 +18,8 @@ struct GroupPlace {
   int rank = 0, size = 1;
 };
 
-// Joins the ranks through an MPI library; or, with "grpc:" and what collective-library.h says, through TensorFlow. Blocks until all are there. The problem, or empty.
+// Joins the ranks through an MPI library, and blocks until all are there; or, with "grpc:" and what collective-library.h says, through TensorFlow,
+// where the first exchange blocks. The problem, or empty.
 std::string JoinGroup(const std::string& library, GroupPlace* place);
 // Calls MPI_Finalize, which waits for all ranks.
 void LeaveGroup();
