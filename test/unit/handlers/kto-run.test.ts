@@ -1,12 +1,12 @@
 /** Runs on judged answers: metrics, the cached base model, evaluations by any batch size, a resume to the bit, and scored rows. */
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import type { EvaluateResult } from '../../../trainer/handlers/evaluate-run.ts';
-import type { ImportanceResult } from '../../../trainer/handlers/importance-run.ts';
 import type { JobRequest } from '../../../trainer/protocol/job-messages.ts';
 import { readMetrics } from '../../../trainer/run/metrics-file.ts';
 import { runInProcess, trainRunsIn } from '../../support/run-in-process.ts';
+import { expectScoredRows } from '../../support/scored-rows.ts';
 import { expectSameWhenStopped } from '../../support/stopped-run.ts';
 import { makeTinyTask } from '../../support/tiny-task.ts';
 
@@ -89,13 +89,7 @@ test.each([
 });
 
 test('rows are scored by what separates good answers from bad ones', async () => {
-  const outputFile = join(task.folder, 'scores.safetensors');
-  for (const measure of ['taylor', 'wanda']) {
-    const scored = recipe(`importance.measure=${measure}`, 'importance.samples=8');
-    const { value } = await runInProcess<ImportanceResult>({ kind: 'importance', recipe: scored, outputFile, context });
-    expect(value.samples).toBe(8);
-    expect(readFileSync(outputFile).length).toBeGreaterThan(0);
-  }
+  await expectScoredRows({ folder: task.folder, context, recipe, measures: ['taylor', 'wanda'] });
 });
 
 test('a run counts both kinds and warns, and a single answer has no other to be compared with', async () => {

@@ -3,7 +3,6 @@ import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { EvaluateResult } from '../../../trainer/handlers/evaluate-run.ts';
-import type { ImportanceResult } from '../../../trainer/handlers/importance-run.ts';
 import type { TrainResult } from '../../../trainer/handlers/train/train-run.ts';
 import { readModelHeaders } from '../../../trainer/hub/open-model.ts';
 import { estimateRecipe } from '../../../trainer/plan/memory/predict.ts';
@@ -11,6 +10,7 @@ import type { JobRequest } from '../../../trainer/protocol/job-messages.ts';
 import { readMetrics } from '../../../trainer/run/metrics-file.ts';
 import { pairRuns } from '../../support/pair-runs.ts';
 import { type InProcess, runInProcess } from '../../support/run-in-process.ts';
+import { expectScoredRows } from '../../support/scored-rows.ts';
 import { expectSameWhenStopped } from '../../support/stopped-run.ts';
 import { makeTinyTask } from '../../support/tiny-task.ts';
 
@@ -109,17 +109,5 @@ test('the estimate prices both answers of each pair, as the run does', async () 
 });
 
 test('rows are scored by what separates the answers', async () => {
-  const outputFile = join(task.folder, 'scores.safetensors');
-  const scores = async (measure: string) => {
-    const request: JobRequest = {
-      kind: 'importance',
-      recipe: recipe(`importance.measure=${measure}`, 'importance.samples=8'),
-      outputFile,
-      context,
-    };
-    const { value } = await runInProcess<ImportanceResult>(request);
-    expect(value.samples).toBe(8);
-    return readFileSync(outputFile);
-  };
-  for (const measure of ['taylor', 'fisher', 'wanda']) expect((await scores(measure)).length).toBeGreaterThan(0);
+  await expectScoredRows({ folder: task.folder, context, recipe, measures: ['taylor', 'fisher', 'wanda'] });
 });

@@ -3,7 +3,6 @@ import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { EvaluateResult } from '../../../trainer/handlers/evaluate-run.ts';
-import type { ImportanceResult } from '../../../trainer/handlers/importance-run.ts';
 import type { TrainResult } from '../../../trainer/handlers/train/train-run.ts';
 import { openModel, readModelHeaders } from '../../../trainer/hub/open-model.ts';
 import { loadModel } from '../../../trainer/model/load-model.ts';
@@ -12,6 +11,7 @@ import type { JobRequest } from '../../../trainer/protocol/job-messages.ts';
 import { readMetrics } from '../../../trainer/run/metrics-file.ts';
 import { pairRuns } from '../../support/pair-runs.ts';
 import { type InProcess, previewInProcess, runInProcess } from '../../support/run-in-process.ts';
+import { expectScoredRows } from '../../support/scored-rows.ts';
 import { expectSameWhenStopped } from '../../support/stopped-run.ts';
 import { makeTinyTask } from '../../support/tiny-task.ts';
 
@@ -105,16 +105,5 @@ test('a model of images is refused, and a preview shows both answers in the batc
 });
 
 test('rows are scored by what separates the answers', async () => {
-  const outputFile = join(task.folder, 'scores.safetensors');
-  for (const measure of ['taylor', 'fisher', 'wanda']) {
-    const request: JobRequest = {
-      kind: 'importance',
-      recipe: recipe(`importance.measure=${measure}`, 'importance.samples=8'),
-      outputFile,
-      context,
-    };
-    const { value } = await runInProcess<ImportanceResult>(request);
-    expect(value.samples).toBe(8);
-    expect(readFileSync(outputFile).length).toBeGreaterThan(0);
-  }
+  await expectScoredRows({ folder: task.folder, context, recipe, measures: ['taylor', 'fisher', 'wanda'] });
 });
