@@ -1,8 +1,5 @@
 /** Our exports of tuned classifiers load in Transformers and PEFT and give our logits (1e-4): new heads, norms, convolutions. */
-import { execFile } from 'node:child_process';
-import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { modelOfAdapter } from '../../trainer/artifact/adapter/adapter.ts';
 import { applyAdapter } from '../../trainer/artifact/adapter/apply-adapter.ts';
@@ -19,7 +16,7 @@ import { openFast } from '../support/engines.ts';
 import { HEADLESS, type Headless, headlessBase } from '../support/headless-base.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { tinyClassifierAdapter } from '../support/tiny-classifier-adapter.ts';
-import { locatePython } from './python.ts';
+import { locatePython, runOnRequest } from './python.ts';
 
 const python = await locatePython(cacheDir);
 const golden = join(import.meta.dirname, '..', 'golden');
@@ -127,13 +124,7 @@ describe.skipIf('missing' in python)(`Transformers and PEFT${'missing' in python
         ...input,
       });
     }
-    const request = join(work, 'request.json');
-    await writeFile(request, JSON.stringify(requests));
-    if (!('python' in python)) return;
-    const { stdout } = await promisify(execFile)(python.python, [join(import.meta.dirname, 'load_classifiers.py'), request], {
-      env: { ...process.env, HF_HUB_OFFLINE: '1', TRANSFORMERS_OFFLINE: '1' },
-    });
-    theirs = JSON.parse(stdout.trim().split('\n').at(-1) ?? '{}');
+    if ('python' in python) theirs = await runOnRequest(python.python, 'load_classifiers.py', requests);
   }, 600_000);
 
   test.each(cases.map(nameOf))('%s', name => {

@@ -1,9 +1,6 @@
 /** Our exports load in Transformers and PEFT and give our logits (1e-4). Python is the one of `scripts/python-venv.mjs`. */
-import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { applyAdapter } from '../../trainer/artifact/adapter/apply-adapter.ts';
 import { readAdapter } from '../../trainer/artifact/adapter/read-adapter.ts';
@@ -17,7 +14,7 @@ import { cacheDir } from '../support/cache-dir.ts';
 import { openFast } from '../support/engines.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { TINY_LLAMA, type TinyAdapterParams, tinyAdapter } from '../support/tiny-adapter.ts';
-import { locatePython } from './python.ts';
+import { locatePython, runOnRequest } from './python.ts';
 
 const python = await locatePython(cacheDir);
 const ids = Array.from({ length: 24 }, (_, i) => (i * 41 + 5) % 64);
@@ -155,17 +152,8 @@ describe.skipIf('missing' in python)(`Transformers and PEFT${'missing' in python
       ours.set(name, await sequenceLogits(engine, { model, ...tuned }, Int32Array.from(ids)));
       await Promise.all([adapter.close(), folder.weights.close()]);
     }
-    const request = join(work, 'request.json');
-    await writeFile(
-      request,
-      JSON.stringify({ ids, bases: Object.fromEntries(cases.map(({ name, base = TINY_LLAMA }) => [name, base])), ...folders }),
-    );
-    if (!('python' in python)) return;
-    const { stdout } = await promisify(execFile)(python.python, [join(import.meta.dirname, 'load_exports.py'), request], {
-      maxBuffer: 64 * 2 ** 20,
-      env: { ...process.env, HF_HUB_OFFLINE: '1', TRANSFORMERS_OFFLINE: '1' },
-    });
-    theirs = JSON.parse(stdout.trim().split('\n').at(-1) ?? '{}');
+    const bases = Object.fromEntries(cases.map(({ name, base = TINY_LLAMA }) => [name, base]));
+    if ('python' in python) theirs = await runOnRequest(python.python, 'load_exports.py', { ids, bases, ...folders });
   }, 600_000);
 
   test.each(cases)('$name', ({ name }) => {

@@ -1,4 +1,9 @@
 /** The Pythons that the interoperability tests run: one with Transformers and PEFT, one with trackers. */
+import { execFile } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
 export type PythonSet = 'reference' | 'trackers';
 
@@ -26,4 +31,15 @@ export async function locatePython(
   } catch (error) {
     return { missing: error instanceof Error ? error.message : String(error) };
   }
+}
+
+/** Runs a script of this folder, without a network, on the file of a request. @returns the JSON of its last line: results by name */
+export async function runOnRequest<T>(python: string, scriptName: string, request: unknown): Promise<Record<string, T>> {
+  const file = join(await temporaryFolder(), 'request.json');
+  await writeFile(file, JSON.stringify(request));
+  const { stdout } = await promisify(execFile)(python, [join(import.meta.dirname, scriptName), file], {
+    maxBuffer: 64 * 2 ** 20,
+    env: { ...process.env, HF_HUB_OFFLINE: '1', TRANSFORMERS_OFFLINE: '1' },
+  });
+  return JSON.parse(stdout.trim().split('\n').at(-1) ?? '{}');
 }

@@ -1,9 +1,7 @@
 /** Our exports of embedders load in sentence-transformers and give our vectors (1e-5): poolings, with and without normalization. */
-import { execFile, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { cpSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { exportModel } from '../../trainer/artifact/export-model.ts';
 import { smokeIds, smokeLogits } from '../../trainer/artifact/smoke-test.ts';
@@ -16,7 +14,7 @@ import { cacheDir } from '../support/cache-dir.ts';
 import { openFast } from '../support/engines.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { tinyClassifierAdapter } from '../support/tiny-classifier-adapter.ts';
-import { locatePython } from './python.ts';
+import { locatePython, runOnRequest } from './python.ts';
 
 const python = await locatePython(cacheDir);
 const missing = 'missing' in python ? python.missing : whyNot(python.python);
@@ -58,13 +56,7 @@ describe.skipIf(missing)(`sentence-transformers${missing ? ` (skipped: ${missing
       await folder.weights.close();
       requests.push({ name: family, folder: outputDir, ids: [...ids] });
     }
-    const request = join(work, 'request.json');
-    await writeFile(request, JSON.stringify(requests));
-    if (!('python' in python)) return;
-    const { stdout } = await promisify(execFile)(python.python, [join(import.meta.dirname, 'load_sentences.py'), request], {
-      env: { ...process.env, HF_HUB_OFFLINE: '1', TRANSFORMERS_OFFLINE: '1' },
-    });
-    theirs = JSON.parse(stdout.trim().split('\n').at(-1) ?? '{}');
+    if ('python' in python) theirs = await runOnRequest(python.python, 'load_sentences.py', requests);
   }, 600_000);
 
   test.each(cases.map(({ family }) => family))('%s', family => {
