@@ -5,12 +5,10 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { runCommand } from '../../trainer/engine/install/run-command.ts';
 import { readMetrics } from '../../trainer/run/metrics-file.ts';
-import { readRunState } from '../../trainer/run/run-state.ts';
 import { cacheDir, ROWTUNE } from '../support/daemon.ts';
-import { distanceOf, lossesOf, runJobOfRun, trainedTensors, trainIn } from '../support/process-runs.ts';
+import { distanceOf, expectCloseMetrics, lossesOf, runJobOfRun, signaledRun, trainedTensors, trainIn } from '../support/process-runs.ts';
 import { makeTinyTask } from '../support/tiny-task.ts';
 import { makeTwoNetworks } from '../support/two-networks.ts';
-import { startWorker } from '../support/worker.ts';
 import { engineForTests } from '../unit/engine/engine-for-tests.ts';
 
 const { engine, reason } = await engineForTests();
@@ -42,35 +40,20 @@ describe.skipIf(!engine)(`processes over gRPC ${reason}`, () => {
     const shared = task.recipe(...COMMON, ...settings, ...OVER_GRPC, `per_device_train_batch_size=${batch / 2}`);
     const two = await trainIn(dirs[1], shared, context);
     expect(two.last, JSON.stringify(two.last)).toMatchObject({ type: 'result' });
-    expect(two.metrics.map(({ step }) => step)).toEqual(one.metrics.map(({ step }) => step));
-    for (const [i, line] of one.metrics.entries())
-      for (const name of ['loss', 'grad_norm', 'eval_loss', 'eval_token_accuracy']) {
-        const [expected, found] = [line[name], two.metrics[i]?.[name] ?? Number.NaN];
-        if (expected !== undefined) expect(Math.abs(found - expected), `${name} of step ${line.step}`).toBeLessThan(BOUND * (1 + expected));
-      }
+    expectCloseMetrics(one, two, { names: ['loss', 'grad_norm', 'eval_loss', 'eval_token_accuracy'], bound: BOUND });
     expect(distanceOf(await trainedTensors(dirs[0], 4), await trainedTensors(dirs[1], 4))).toBeLessThan(BOUND);
   });
 
   test('a killed rank ends both for one reason, and the run continues', async () => {
     const runDir = join(folder, 'killed');
-    const pidOf = async (place: string): Promise<number> => (await readRunState(place))?.pid ?? 0;
     const settings = ['max_steps=100000', 'save_strategy=steps', 'save_steps=2', 'lr_scheduler_type=constant'];
     const recipe = task.recipe(...COMMON, ...settings, ...OVER_GRPC, 'per_device_train_batch_size=2');
-    let pids: readonly number[] = [];
-    const kill = async (): Promise<void> => {
-      pids = await Promise.all([pidOf(runDir), pidOf(join(runDir, 'ranks', 'rank-1'))]);
-      process.kill(pids[1] ?? 0, 'SIGKILL');
-    };
-    let isSent = false;
     // A busy machine may keep a healthy rank silent for seconds.
-    const run = startWorker({ kind: 'train', recipe, runDir, context: { ...context, silentSeconds: 120 } }, event => {
-      if (isSent || event.type !== 'metrics' || event.step < 4) return;
-      isSent = true;
-      void kill();
-    });
-    const { last } = await run.ended;
+    const patient = { ...context, silentSeconds: 120 };
+    const { last, pids } = await signaledRun({ recipe, runDir, context: patient, signal: 'SIGKILL', victim: 1 });
     const message = expect.stringMatching(/^rank 1 \(process \d+\) was killed \(SIGKILL\)/);
     expect(last).toMatchObject({ type: 'failed', code: 'rank-lost', message, hint: expect.stringContaining('rowtune resume') });
+    expect(pids).toHaveLength(2);
     for (const pid of pids) await expect.poll(() => existsSync(`/proc/${pid}`)).toBe(false);
     const overrides = ['max_steps=12'];
     const resumed = await runJobOfRun({ kind: 'resume', runDir, overrides, context });

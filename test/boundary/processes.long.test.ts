@@ -19,9 +19,8 @@ import type { RanksView } from '../../trainer/protocol/view/run.ts';
 import { readMetrics } from '../../trainer/run/metrics-file.ts';
 import { readRunState } from '../../trainer/run/run-state.ts';
 import { cacheDir, ROWTUNE } from '../support/daemon.ts';
-import { distanceOf, lossesOf, runJobOfRun, trainedTensors, trainIn } from '../support/process-runs.ts';
+import { distanceOf, expectCloseMetrics, lossesOf, runJobOfRun, signaledRun, trainedTensors, trainIn } from '../support/process-runs.ts';
 import { makeTinyTask } from '../support/tiny-task.ts';
-import { startWorker } from '../support/worker.ts';
 import { engineForTests } from '../unit/engine/engine-for-tests.ts';
 
 const { engine, reason } = await engineForTests();
@@ -218,16 +217,7 @@ describe.skipIf(!engine)(`several processes ${reason}`, () => {
         { type: 'result' },
         { type: 'result' },
       ]);
-      expect(several.metrics.map(({ step }) => step)).toEqual(one.metrics.map(({ step }) => step));
-      for (const [i, line] of one.metrics.entries())
-        for (const name of COMPARED) {
-          const [expected, found] = [line[name], several.metrics[i]?.[name]];
-          expect(found === undefined, name).toBe(expected === undefined);
-          if (expected !== undefined)
-            expect(Math.abs((found ?? 0) - expected), `${name} of step ${line.step}`).toBeLessThan(
-              (tolerance ?? LOSS) * (1 + Math.abs(expected)),
-            );
-        }
+      expectCloseMetrics(one, several, { names: COMPARED, bound: tolerance ?? LOSS });
       const [expected, found] = [await trainedTensors(dirs[0], 4), await trainedTensors(dirs[1], 4)];
       expect([...found.keys()]).toEqual([...expected.keys()]);
       const distance = distanceOf(expected, found);
@@ -325,8 +315,6 @@ describe.skipIf(!engine)(`several processes ${reason}`, () => {
     '$signal to rank $victim ends all ranks for one reason, and the run continues',
     async ({ signal, victim, silentSeconds, reason: expected }) => {
       const runDir = join(folder, signal);
-      const folderOf = (rank: number): string => (rank === 0 ? runDir : join(runDir, 'ranks', `rank-${rank}`));
-      const pidOf = async (rank: number): Promise<number> => (await readRunState(folderOf(rank)))?.pid ?? 0;
       const settings = [
         'max_steps=100000',
         'save_strategy=steps',
@@ -335,18 +323,7 @@ describe.skipIf(!engine)(`several processes ${reason}`, () => {
         'per_device_train_batch_size=2',
       ];
       const recipe = task.recipe(...COMMON, ...settings, 'processes=2');
-      let pids: readonly number[] = [];
-      let isSent = false;
-      const send = async (): Promise<void> => {
-        pids = await Promise.all([pidOf(0), pidOf(1)]);
-        process.kill(pids[victim] ?? 0, signal);
-      };
-      const run = startWorker({ kind: 'train', recipe, runDir, context: { ...task.context, silentSeconds } }, event => {
-        if (isSent || event.type !== 'metrics' || event.step < 4) return;
-        isSent = true;
-        void send();
-      });
-      const { last } = await run.ended;
+      const { last, pids } = await signaledRun({ recipe, runDir, context: { ...task.context, silentSeconds }, signal, victim });
       const hint = expect.stringContaining('rowtune resume');
       expect(last).toMatchObject({ type: 'failed', code: 'rank-lost', message: expect.stringMatching(expected), hint });
       expect(pids).toHaveLength(2);

@@ -1,9 +1,12 @@
 /** Runs of one and of several processes, to be compared. */
 import { join } from 'node:path';
+import { expect } from 'vitest';
 import { openSafetensors } from '../../trainer/format/safetensors/safetensors-source.ts';
+import { required } from '../../trainer/narrow.ts';
 import type { JobContext, JobRequest, WorkerEvent } from '../../trainer/protocol/job-messages.ts';
 import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
 import { type MetricsLine, readMetrics } from '../../trainer/run/metrics-file.ts';
+import { readRunState } from '../../trainer/run/run-state.ts';
 import { startWorker } from './worker.ts';
 
 export interface Finished {
@@ -41,6 +44,49 @@ export function distanceOf(a: ReadonlyMap<string, Float32Array>, b: ReadonlyMap<
       size += value ** 2;
     }
   return Math.sqrt(apart / size);
+}
+
+/** Expects these metrics of each line to be the same up to the bound, relative to 1 + their size, or in neither run. */
+export function expectCloseMetrics(
+  { metrics: expected }: Finished,
+  { metrics: found }: Finished,
+  { names, bound }: { readonly names: readonly string[]; readonly bound: number },
+): void {
+  expect(found.map(({ step }) => step)).toEqual(expected.map(({ step }) => step));
+  for (const [i, line] of expected.entries())
+    for (const name of names) {
+      const [one, other] = [line[name], found[i]?.[name]];
+      expect(other === undefined, name).toBe(one === undefined);
+      if (one !== undefined) expect(Math.abs((other ?? 0) - one), `${name} of step ${line.step}`).toBeLessThan(bound * (1 + Math.abs(one)));
+    }
+}
+
+export interface SignaledRunParams {
+  readonly recipe: Recipe;
+  readonly runDir: string;
+  readonly context: JobContext;
+  readonly signal: NodeJS.Signals;
+  /** The rank that gets the signal, after the fourth update. */
+  readonly victim: 0 | 1;
+}
+
+/** A run of two processes, one of which gets a signal: how the run ended, and the ids of the processes. */
+export async function signaledRun({ recipe, runDir, context, signal, victim }: SignaledRunParams): Promise<{
+  readonly last: WorkerEvent | undefined;
+  readonly pids: readonly number[];
+}> {
+  const pidOf = async (folder: string): Promise<number> => required((await readRunState(folder))?.pid, `the process of ${folder}`);
+  const send = async (): Promise<readonly number[]> => {
+    const pids = await Promise.all([pidOf(runDir), pidOf(join(runDir, 'ranks', 'rank-1'))]);
+    process.kill(pids[victim], signal);
+    return pids;
+  };
+  let sent: Promise<readonly number[]> | undefined;
+  const run = startWorker({ kind: 'train', recipe, runDir, context }, event => {
+    if (event.type === 'metrics' && event.step >= 4) sent ??= send();
+  });
+  const { last } = await run.ended;
+  return { last, pids: (await sent) ?? [] };
 }
 
 /** The training losses, in order. */
