@@ -1,16 +1,14 @@
 /** Calls of tools in the form of published chat templates, read off the templates. */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { chatRendererOf } from '../../../trainer/data/chat-renderer.ts';
 import { toolCallForm, toolCallsIn } from '../../../trainer/data/tool-call-form.ts';
 import { ToolCallStream } from '../../../trainer/generate/tool-call-stream.ts';
+import { templateNamed } from '../../support/chat-format.ts';
 
-const templates = join(import.meta.dirname, '..', '..', 'golden', 'jinja', 'templates');
 const specialTokens = { bos_token: '<s>', eos_token: '</s>' };
 
 function formOf(name: string) {
-  const renderer = chatRendererOf({ chatTemplate: readFileSync(join(templates, `${name}.jinja`), 'utf8'), specialTokens });
+  const renderer = chatRendererOf({ chatTemplate: templateNamed(name), specialTokens });
   return renderer && toolCallForm(renderer);
 }
 
