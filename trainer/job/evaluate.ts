@@ -2,7 +2,6 @@
 
 import { z } from 'zod';
 import type { Batch, BatchSource } from '../data/batch/batches.ts';
-import { epochBatches } from '../data/batch/batches.ts';
 import type { Session } from '../engine/engine.ts';
 import type { HostArray } from '../graph/types.ts';
 import type { CausalModel } from '../model/model-spec.ts';
@@ -11,6 +10,8 @@ import type { Recipe } from '../protocol/recipe-schema.ts';
 import type { AnswerView } from '../protocol/view/run.ts';
 import { evalSignature } from '../train/train-program.ts';
 import type { JobScope } from './job-scope.ts';
+import type { Ranks } from './ranks.ts';
+import { sharedBatches } from './shared-batches.ts';
 
 export interface LabelResult {
   /** Share of samples whose predicted label is correct. */
@@ -90,18 +91,22 @@ export interface EvaluateParams extends Pick<JobScope, 'job' | 'ranks'> {
 /** Undefined if the job was stopped meanwhile. With several processes, each evaluates some of the batches; the result is that of one. */
 export async function evaluate(params: EvaluateParams): Promise<Evaluation | undefined> {
   const { ranks, evaluator, job } = params;
-  const found = ranks ? await evaluateTogether({ ...params, ranks }) : await evaluateAlone(params);
-  if (!found || !evaluator.answers) return found;
   const started = performance.now();
+  const seconds = (): number => {
+    const own = (performance.now() - started) / 1000;
+    return ranks ? ranks.first(own) : own;
+  };
+  const found = await tallyBatches(params);
+  if (!found) return undefined;
+  if (!evaluator.answers) return { ...found, seconds: seconds() };
   const written = await evaluator.answers.write(params);
   if (!written || job.stop) return undefined;
   await params.onAnswers?.(written.answers);
-  const own = (performance.now() - started) / 1000;
   return {
     ...found,
     measures: { ...found.measures, ...written.measures },
     answers: written.answers.slice(0, SHOWN.answers).map(shortened),
-    seconds: found.seconds + (ranks ? ranks.first(own) : own),
+    seconds: seconds(),
   };
 }
 
@@ -112,46 +117,30 @@ const shortened = ({ prompt, reference, answer, scores }: AnswerView): AnswerVie
   scores,
 });
 
-async function evaluateAlone(params: EvaluateParams): Promise<Evaluation | undefined> {
-  const { session, evaluator, job } = params;
+/** Each process tallies all batches in their order, whichever process has computed them. */
+async function tallyBatches({ session, evaluator, job, ranks }: EvaluateParams): Promise<ReturnType<Tally['result']> | undefined> {
   const { source, extraFeeds } = evaluator;
-  const started = performance.now();
   const tally = evaluator.startTally();
   const report = job.progress('evaluate', source.plan.batchesPerEpoch, 'batches');
-  let done = 0;
-  for await (const batch of epochBatches(source, 0)) {
+  for await (const { batch, done } of sharedBatches(source, ranks)) {
     if (job.stop) return undefined;
-    tally.add(batch, await session.run(evalSignature(batch.bucket), { ...batch.feeds(1), ...extraFeeds(batch) }));
-    report(++done);
+    const own = batch && { batch, outputs: await session.run(evalSignature(batch.bucket), { ...batch.feeds(1), ...extraFeeds(batch) }) };
+    for (const one of ranks ? ofAllRanks(ranks, own) : [own]) if (one) tally.add(one.batch, one.outputs);
+    report(done);
   }
-  return { ...tally.result(), seconds: (performance.now() - started) / 1000 };
+  return tally.result();
 }
 
-/** All ranks tally all batches in their order, each of which one of them has computed. */
-async function evaluateTogether({
-  session,
-  evaluator,
-  job,
-  ranks,
-}: EvaluateParams & { readonly ranks: NonNullable<EvaluateParams['ranks']> }): Promise<Evaluation | undefined> {
-  const { source, extraFeeds } = evaluator;
-  const started = performance.now();
-  const tally = evaluator.startTally();
-  const planned = source.plan.epoch(0);
-  const report = job.progress('evaluate', planned.length, 'batches');
-  for (let first = 0; first < planned.length; first += ranks.size) {
-    ranks.agree();
-    if (job.stop) return undefined;
-    const own = planned[first + ranks.rank];
-    const batch = own && (await source.fill(own));
-    const outputs = batch && (await session.run(evalSignature(batch.bucket), { ...batch.feeds(1), ...extraFeeds(batch) }));
-    for (const done of ranks.all(batch && outputs && { batch: { ...batch, feeds: undefined }, outputs }))
-      if (done) tally.add({ ...done.batch, feeds: () => ({}) }, done.outputs);
-    if (batch) source.release?.(batch);
-    report(Math.min(first + ranks.size, planned.length));
-  }
-  return { ...tally.result(), seconds: ranks.first((performance.now() - started) / 1000) };
+interface Computed {
+  readonly batch: Batch;
+  readonly outputs: Readonly<Record<string, HostArray>>;
 }
+
+/** The results of all processes, without the feeds: functions do not travel. */
+const ofAllRanks = (ranks: Ranks, own: Computed | undefined): (Computed | undefined)[] =>
+  ranks
+    .all(own && { ...own, batch: { ...own.batch, feeds: undefined } })
+    .map(one => one && { ...one, batch: { ...one.batch, feeds: () => ({}) } });
 
 /** Named as in Hugging Face, for a metrics line. */
 export function evaluationMetrics(evaluation: Evaluation): Record<string, number> {

@@ -106,7 +106,8 @@ async function compute(
     for (const { sequences, source } of sets) {
       const starts = startsOf(sequences);
       const nlls = new Float32Array(required(starts.at(-1), 'the end of the last sequence'));
-      for await (const { batch, done } of sharedBatches(source, { job, ranks })) {
+      for await (const { batch, done } of sharedBatches(source, ranks)) {
+        job.checkStop();
         report(before + done);
         if (!batch) continue;
         const { nll } = await session.run(evalSignature(batch.bucket), batch.feeds(1));
