@@ -1,8 +1,9 @@
 /** One file from the hub to the disk: resumed where it broke off, hashed on the way, renamed when it is whole. */
 import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { type FileHandle, open, rename, rm, writeFile } from 'node:fs/promises';
+import { open, rename, rm, writeFile } from 'node:fs/promises';
 import { MAX_STATE_BYTES, readRegularText } from '../files/regular-file.ts';
+import { writeAt } from '../files/write-at.ts';
 import { fileSize } from '../format/model-config.ts';
 import { codeOf, messageOf } from '../protocol/error-facts.ts';
 import { HubError } from './hub-error.ts';
@@ -70,9 +71,8 @@ async function receive(input: { transfer: Transfer; part: string; response: Resp
       stall.alive();
       if (size + chunk.length > file.size)
         throw new HubError('damaged', `${file.name} is longer than the ${file.size} bytes the hub announced`);
-      await writeAt(handle, chunk, size);
+      size = await writeAt(handle, chunk, size);
       hash.update(chunk);
-      size += chunk.length;
       transfer.onBytes(size);
     }
     await handle.sync();
@@ -103,10 +103,6 @@ export async function hashFile(hash: Hash, path: string, bytes: number, onChunk:
     hash.update(chunk);
     onChunk(chunk.length);
   }
-}
-
-async function writeAt(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < bytes.length; ) done += (await handle.write(bytes, done, bytes.length - done, position + done)).bytesWritten;
 }
 
 const DISK_CODES: ReadonlySet<unknown> = new Set(['ENOSPC', 'EDQUOT', 'EIO', 'EROFS', 'EACCES', 'EFBIG']);

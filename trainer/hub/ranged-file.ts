@@ -2,6 +2,7 @@
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import path from 'node:path';
+import { writeAt } from '../files/write-at.ts';
 import { fileSize } from '../format/model-config.ts';
 import { requireSpace } from './hub-cache.ts';
 import { type DownloadOptions, withRetries } from './hub-download.ts';
@@ -48,22 +49,18 @@ export class RangedFile {
   /**
    * Fetches what is missing of the first bytes. Another call continues where they end. Several processes may do so at the same time: they
    * write the same bytes to the same places.
-   * @param onBytes receives the bytes that are there
    * @returns the path of a file that begins with them
    * @throws HubError
    */
-  async keepBeginning(bytes: number, onBytes: (bytes: number) => void = () => undefined): Promise<string> {
+  async keepBeginning(bytes: number): Promise<string> {
     const kept = `${this.path}.beginning`;
     const known = (await fileSize(kept)) ?? 0;
     if (known >= bytes) return kept;
     await requireSpace(path.dirname(kept), bytes - known);
     const handle = await open(kept, constants.O_RDWR | constants.O_CREAT);
     try {
-      for (let done = known; done < bytes; onBytes(done)) {
-        const range = new Uint8Array(await this.slice(done, Math.min(bytes, done + PIECE_BYTES)));
-        for (let at = 0; at < range.length; ) at += (await handle.write(range, at, range.length - at, done + at)).bytesWritten;
-        done += range.length;
-      }
+      for (let done = known; done < bytes; )
+        done = await writeAt(handle, new Uint8Array(await this.slice(done, Math.min(bytes, done + PIECE_BYTES))), done);
       await handle.sync();
     } finally {
       await handle.close();

@@ -11,7 +11,7 @@ export interface RangedSource extends Pick<AsyncBuffer, 'byteLength' | 'slice'> 
   /** The path of a copy of the whole file. */
   readonly path: string;
   /** Resolves with the path of a file that begins with so many bytes of it. */
-  keepBeginning(bytes: number, onBytes?: (bytes: number) => void): Promise<string>;
+  keepBeginning(bytes: number): Promise<string>;
 }
 
 export interface Beginning {
@@ -29,14 +29,14 @@ const MAGIC = 'PAR1';
  * Writes a file with the first row groups, which have as many rows or more if there are so many.
  * @throws DataError for what is no Parquet file; what the source throws
  */
-export async function writeBeginning(source: RangedSource, rows: number, onBytes?: (bytes: number) => void): Promise<Beginning> {
+export async function writeBeginning(source: RangedSource, rows: number): Promise<Beginning> {
   const file = await withTail(source);
   const { row_groups: all } = await readMetadata(source.path, file);
   let [count, held] = [0, 0];
   while (count < all.length && (count === 0 || held < rows)) held += Number(all[count++]?.num_rows ?? 0);
   const groups = all.slice(0, count);
   const bytes = Math.max(MAGIC.length, ...groups.map(endOf));
-  const begun = await source.keepBeginning(bytes, onBytes);
+  const begun = await source.keepBeginning(bytes);
   const footer = trimmedList(await checkedFooter(file), ROW_GROUPS, count);
   const path = source.path.replace(/\.parquet$/, `.first-${count}.parquet`);
   const temporary = temporaryName(path);
