@@ -54,10 +54,15 @@ export async function request(
   throw new HubError('server', `${new URL(url).host} redirects more than ${MAX_REDIRECTS} times: check the endpoint`);
 }
 
+/** The same for a short answer, which must be there as a whole within `STALL_TIMEOUT_MS`. @throws HubError as `request` does */
+export function requestSoon(client: HubClient, url: string, headers: Readonly<Record<string, string>> = {}): Promise<Response> {
+  const timeout = AbortSignal.timeout(STALL_TIMEOUT_MS);
+  return request(client, url, headers, client.signal === undefined ? timeout : AbortSignal.any([client.signal, timeout]));
+}
+
 /** @throws HubError also when the body is too large or not JSON */
 export async function requestJson(client: HubClient, url: string): Promise<unknown> {
-  const timeout = AbortSignal.timeout(STALL_TIMEOUT_MS);
-  const response = await request(client, url, {}, client.signal === undefined ? timeout : AbortSignal.any([client.signal, timeout]));
+  const response = await requestSoon(client, url);
   const chunks: Uint8Array[] = [];
   let size = 0;
   try {

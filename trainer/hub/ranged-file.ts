@@ -8,7 +8,7 @@ import { requireSpace } from './hub-cache.ts';
 import { type DownloadOptions, withRetries } from './hub-download.ts';
 import { HubError } from './hub-error.ts';
 import type { HubFile } from './hub-files.ts';
-import { type HubClient, networkError, request, STALL_TIMEOUT_MS } from './hub-http.ts';
+import { type HubClient, networkError, requestSoon } from './hub-http.ts';
 
 export interface RangedFileParams {
   readonly client: HubClient;
@@ -70,9 +70,7 @@ export class RangedFile {
 
   async #fetch(start: number, end: number): Promise<ArrayBuffer> {
     const { client, url, file } = this.#params;
-    const timeout = AbortSignal.timeout(STALL_TIMEOUT_MS);
-    const signal = client.signal === undefined ? timeout : AbortSignal.any([client.signal, timeout]);
-    const response = await request(client, url, { range: `bytes=${start}-${end - 1}` }, signal);
+    const response = await requestSoon(client, url, { range: `bytes=${start}-${end - 1}` });
     const isRange = response.status === 206 && response.headers.get('content-range')?.startsWith(`bytes ${start}-${end - 1}/`) === true;
     if (!isRange) {
       await response.body?.cancel();
