@@ -3,9 +3,10 @@ import { stat } from 'node:fs/promises';
 import { readAdapter } from '../artifact/adapter/read-adapter.ts';
 import { type GeneratedText, TextGenerator } from '../generate/generate-text.ts';
 import type { JobScope } from '../job/job-scope.ts';
-import { openJobEngine, openModelFolder } from '../job/open-base.ts';
+import { openJobEngine, withModelFolder } from '../job/open-base.ts';
 import { byteSize, duration } from '../protocol/format.ts';
 import { type JobRequest, keptSeconds } from '../protocol/job-messages.ts';
+import { loadProgress } from './load-progress.ts';
 import { promptStyleOf } from './prompt-style.ts';
 
 type Request = Extract<JobRequest, { kind: 'generate' }>;
@@ -45,25 +46,12 @@ export async function keptAnswer(request: Request, scope: JobScope): Promise<Gen
 }
 
 async function open(request: Request, scope: JobScope, key: string): Promise<Held> {
-  const { job } = scope;
   const engine = await openJobEngine(scope, request.options.engine);
-  let report: ((done: number) => void) | undefined;
   const generator = await TextGenerator.open({
     engine,
     adapterPath: request.adapter,
-    withFolder: async use => {
-      report = undefined;
-      const folder = await openModelFolder(scope, request);
-      try {
-        return await use(folder);
-      } finally {
-        await folder.weights.close();
-      }
-    },
-    onLoad: (done, total) => {
-      report ??= job.progress('load', total, 'tensors');
-      report(done);
-    },
+    withFolder: use => withModelFolder(scope, request, use),
+    onLoad: loadProgress(scope.job),
   });
   return { key, generator, engine: engine.description.summary };
 }

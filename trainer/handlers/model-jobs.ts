@@ -11,6 +11,7 @@ import type { ClassifierModel } from '../model/model-spec.ts';
 import { type JobRequest, keptSeconds } from '../protocol/job-messages.ts';
 import { cardFacts } from './export-card.ts';
 import { keptAnswer } from './kept-generation.ts';
+import { loadProgress } from './load-progress.ts';
 import { embedderFor, type NearText, nearestLines, nearestTexts, textsOfRun } from './nearest-texts.ts';
 import { promptStyleOf } from './prompt-style.ts';
 
@@ -32,11 +33,7 @@ export async function generateJob(request: Request<'generate'>, scope: JobScope)
   const engine = await openJobEngine(scope, options.engine);
   const folder = await openModelFolder(scope, request);
   try {
-    let report: ((done: number) => void) | undefined;
-    const onLoad = (done: number, total: number): void => {
-      report ??= job.progress('load', total, 'tensors');
-      report(done);
-    };
+    const onLoad = loadProgress(job);
     if (await labelsWords({ folder, adapterPath })) {
       const begin = performance.now();
       const { entities, tokens } = await labelText({ engine, folder, adapterPath, text: prompt, onLoad });

@@ -83,6 +83,16 @@ export async function withTokenizer<B extends BaseFiles>(base: B): Promise<B & R
   return { ...base, tokenizer, chatRenderer: chatRendererOf(tokenizer, base.now) };
 }
 
+/** Returns the result of `use`, and closes the weights after it. */
+export async function withModelFolder<T>(scope: JobScope, name: ModelName, use: (folder: ModelFolder) => Promise<T>): Promise<T> {
+  const folder = await openModelFolder(scope, name);
+  try {
+    return await use(folder);
+  } finally {
+    await folder.weights.close();
+  }
+}
+
 /** A path is relative to the recipe's folder; a name that is not a path there is looked up on the hub. */
 export async function openModelFolder({ context, job }: JobScope, { model, revision }: ModelName): Promise<ModelFolder> {
   const local = path.resolve(context.baseDir, model);
