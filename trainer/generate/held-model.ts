@@ -52,6 +52,20 @@ export class HeldModel {
     return (await begun).result;
   }
 
+  /** Loads the weights from an open folder, with room for so many tokens; called when nothing is loaded. @throws AdapterError where the adapter does not fit */
+  async load({ weights }: ModelFolder, tokens: number): Promise<BatchedAnswers> {
+    const { engine, model, tokenizer, adapterPath, parallel, onLoad } = this.#params;
+    const adapter = adapterPath === undefined ? undefined : await readAdapter(adapterPath);
+    try {
+      const tuned = await adaptedModel({ model, weights, adapter });
+      const decoder = await openDecoder({ engine, model, ...tuned, tokens, texts: parallel, ...(onLoad && { onLoad }) });
+      this.#loaded = { decoder, answers: new BatchedAnswers(decoder, tokenizer) };
+      return this.#loaded.answers;
+    } finally {
+      await adapter?.close();
+    }
+  }
+
   /** Called when no work is running. */
   async dispose(): Promise<void> {
     await this.#loaded?.decoder.dispose();
@@ -64,19 +78,6 @@ export class HeldModel {
     if (this.#loaded && this.#loaded.decoder.capacity >= contextBucket(tokens, model.maxPositions)) return this.#loaded.answers;
     await this.#loaded?.answers.idle();
     await this.dispose();
-    return withFolder(folder => this.#load(folder, tokens));
-  }
-
-  async #load({ weights }: ModelFolder, tokens: number): Promise<BatchedAnswers> {
-    const { engine, model, tokenizer, adapterPath, parallel, onLoad } = this.#params;
-    const adapter = adapterPath === undefined ? undefined : await readAdapter(adapterPath);
-    try {
-      const tuned = await adaptedModel({ model, weights, adapter });
-      const decoder = await openDecoder({ engine, model, ...tuned, tokens, texts: parallel, ...(onLoad && { onLoad }) });
-      this.#loaded = { decoder, answers: new BatchedAnswers(decoder, tokenizer) };
-      return this.#loaded.answers;
-    } finally {
-      await adapter?.close();
-    }
+    return withFolder(folder => this.load(folder, tokens));
   }
 }

@@ -1,12 +1,13 @@
 /** The job 'serve': loads models and answers requests until it is stopped. */
 import { embedderOf, TextVectors } from '../generate/text-vectors.ts';
 import type { JobScope } from '../job/job-scope.ts';
-import { openJobEngine, openModelFolder } from '../job/open-base.ts';
+import { openJobEngine, withModelFolder } from '../job/open-base.ts';
 import { byteSize } from '../protocol/format.ts';
 import type { JobRequest } from '../protocol/job-messages.ts';
 import type { ServedEmbedder } from '../serve/embeddings.ts';
 import { startServer } from '../serve/http-server.ts';
-import { ServedModel } from '../serve/served-model.ts';
+import { ServedModel, type ServedModelParams } from '../serve/served-model.ts';
+import { loadProgress } from './load-progress.ts';
 
 export async function serveJob(request: Extract<JobRequest, { kind: 'serve' }>, scope: JobScope): Promise<{ readonly requests: number }> {
   const { engine: requested, models: wanted, host, port, token, origins, maxTokens, parallel } = request;
@@ -18,24 +19,17 @@ export async function serveJob(request: Extract<JobRequest, { kind: 'serve' }>, 
   try {
     for (const { name, model, revision, adapter: adapterPath } of wanted) {
       job.phase('load', `loading ${name}`);
-      let report: ((done: number) => void) | undefined;
-      const onLoad = (done: number, total: number): void => {
-        report ??= job.progress('load', total, 'tensors');
-        report(done);
-      };
-      const openFolder = () => openModelFolder(scope, { model, revision });
-      const folder = await openFolder();
-      try {
+      const onLoad = loadProgress(job);
+      const withFolder: ServedModelParams['withFolder'] = use => withModelFolder(scope, { model, revision }, use);
+      await withFolder(async folder => {
         const embedder = await embedderOf({ folder, adapterPath });
         if (embedder) embedders.push({ name, vectors: await TextVectors.open(embedder, { engine, folder, adapterPath, onLoad }) });
-      } finally {
-        await folder.weights.close();
-      }
-      if (!embedders.some(each => each.name === name)) {
-        const opened = await ServedModel.open({ name, engine, openFolder, adapterPath, parallel, onLoad });
-        models.push(opened);
-        job.log('info', memoryOf(opened));
-      }
+        else {
+          const opened = await ServedModel.open(folder, { name, engine, withFolder, adapterPath, parallel, onLoad });
+          models.push(opened);
+          job.log('info', memoryOf(opened));
+        }
+      });
       job.checkStop();
     }
     const onRequest = (line: string): void => {

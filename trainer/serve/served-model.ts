@@ -2,7 +2,6 @@
 import { chatRendererOf } from '../data/chat-renderer.ts';
 import { createEncoder } from '../data/encoder.ts';
 import type { ChatMessage, ChatRenderer } from '../data/types.ts';
-import type { Engine } from '../engine/engine.ts';
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 import { callForm } from '../generate/conversation.ts';
 import { HeldModel, type HeldModelParams } from '../generate/held-model.ts';
@@ -12,15 +11,8 @@ import type { CausalModel } from '../model/model-spec.ts';
 import { type CompleteParams, type Completion, complete } from './complete.ts';
 import { RequestError } from './request-error.ts';
 
-export interface ServedModelParams {
+export interface ServedModelParams extends Omit<HeldModelParams, 'model' | 'tokenizer'> {
   readonly name: string;
-  readonly engine: Engine;
-  /** Opened anew when the cache has to grow; the caller's function, because a model may come from the hub. */
-  readonly openFolder: () => Promise<ModelFolder>;
-  readonly adapterPath?: string;
-  /** Answers that are written at the same time, as far as the model can. */
-  readonly parallel: number;
-  readonly onLoad?: (done: number, total: number) => void;
 }
 
 export interface ChatPrompt {
@@ -40,19 +32,18 @@ export class ServedModel {
   readonly #chat: ChatRenderer | undefined;
   readonly #held: HeldModel;
 
-  private constructor({ name, openFolder, ...params }: ServedModelParams, model: CausalModel, tokenizer: Tokenizer) {
+  private constructor({ name, ...params }: ServedModelParams, model: CausalModel, tokenizer: Tokenizer) {
     this.name = name;
     this.#model = model;
     this.#tokenizer = tokenizer;
     this.#chat = chatRendererOf(tokenizer);
-    this.#held = new HeldModel({ ...params, model, tokenizer, withFolder: lender(openFolder) });
+    this.#held = new HeldModel({ ...params, model, tokenizer });
   }
 
   /** Reads the tokenizer and loads the weights. @throws what opening a model or an adapter throws */
-  static async open(params: ServedModelParams): Promise<ServedModel> {
-    const [model, tokenizer] = await lender(params.openFolder)(async folder => [causalModel(folder.config), await folder.loadTokenizer()]);
-    const served = new ServedModel(params, model, tokenizer);
-    await served.#held.run(1, async () => undefined);
+  static async open(folder: ModelFolder, params: ServedModelParams): Promise<ServedModel> {
+    const served = new ServedModel(params, causalModel(folder.config), await folder.loadTokenizer());
+    await served.#held.load(folder, 1);
     return served;
   }
 
@@ -102,15 +93,3 @@ export class ServedModel {
     return ids;
   }
 }
-
-/** Lends a folder that is opened for each use. */
-const lender =
-  (open: () => Promise<ModelFolder>): HeldModelParams['withFolder'] =>
-  async use => {
-    const folder = await open();
-    try {
-      return await use(folder);
-    } finally {
-      await folder.weights.close();
-    }
-  };
