@@ -17,17 +17,21 @@ import { isNoise } from './worker-noise.ts';
 
 export type WorkerEnd = Extract<WorkerEvent, { type: 'result' | 'failed' }>;
 
-export interface WorkerProcessParams {
+/** A job for a process, with the receivers of its events and lines. */
+export interface WorkerJob {
   readonly request: JobRequest;
+  /** Every event except the last, which is in the outcome. */
+  onEvent(event: Exclude<WorkerEvent, WorkerEnd>): void;
+  /** A line of the worker's own output, without the usual messages of TensorFlow and Node. */
+  onLine(line: string): void;
+}
+
+export interface WorkerProcessParams extends WorkerJob {
   /** Threads per operation; 0 for all cores. */
   readonly threads: number;
   /** Path of the worker's bundle, if it is not next to this one. */
   readonly workerFile?: string;
   readonly stopTimes?: StopTimes;
-  /** Every event except the last, which is in the outcome. */
-  onEvent(event: Exclude<WorkerEvent, WorkerEnd>): void;
-  /** A line of the worker's own output, without the usual messages of TensorFlow and Node. */
-  onLine(line: string): void;
 }
 
 export interface WorkerOutcome {
@@ -48,7 +52,7 @@ export interface KeptWorker {
   /** False when the process has ended. */
   readonly isAlive: boolean;
   /** Gives it another job. */
-  again(params: Pick<WorkerProcessParams, 'request' | 'onEvent' | 'onLine'>): WorkerProcess;
+  again(job: WorkerJob): WorkerProcess;
   kill(): void;
 }
 
@@ -74,7 +78,7 @@ const KEPT_LINES = 20;
 const OUTPUT_WAIT_MS = 2000;
 
 /** One job of a process. */
-interface Assignment extends Pick<WorkerProcessParams, 'request' | 'onEvent' | 'onLine'> {
+interface Assignment extends WorkerJob {
   readonly stop: WorkerStop;
   readonly lines: string[];
   last?: WorkerEnd;
@@ -138,7 +142,7 @@ export function startWorkerProcess(params: WorkerProcessParams): WorkerProcess {
     memory?.stop();
     current?.resolve({ last: current.last, status, signal, lines: current.lines, memory: memory?.evidence() });
   });
-  const assign = (given: Pick<WorkerProcessParams, 'request' | 'onEvent' | 'onLine'>): WorkerProcess => {
+  const assign = (given: WorkerJob): WorkerProcess => {
     const stop = workerStop(child, stopTimes);
     const ended = new Promise<WorkerOutcome>((resolve, reject) => {
       current = { ...given, stop, lines: [], resolve, reject };
@@ -159,7 +163,7 @@ export function startWorkerProcess(params: WorkerProcessParams): WorkerProcess {
       again: assign,
       kill: stop.kill,
     };
-    resolve({ ...(last && { last }), status: null, signal: null, lines, kept });
+    resolve({ last, status: null, signal: null, lines, kept });
   }
   return assign(params);
 }
