@@ -49,6 +49,7 @@ interface Place {
 }
 
 const start = (): Place => ({ from: 0, version: '', isBegun: false });
+const startAll = (): Readonly<Record<LinesFile, Place>> => ({ metrics: start(), answers: start(), log: start() });
 
 export class RunFeed {
   private readonly params: FeedParams;
@@ -57,9 +58,7 @@ export class RunFeed {
   /** The reason why the run can't be read, reported once. */
   private trouble = '';
   private job: JobRecord | undefined;
-  private metrics = start();
-  private log = start();
-  private answers = start();
+  private places = startAll();
   private readonly files = {
     recipe: new WholeFile('recipe'),
     coverage: new WholeFile('coverage'),
@@ -98,9 +97,7 @@ export class RunFeed {
   /** Sends everything from the first line. */
   begin(): void {
     this.beginning++;
-    this.metrics = start();
-    this.log = start();
-    this.answers = start();
+    this.places = startAll();
     this.sent.clear();
     this.trouble = '';
     this.poke();
@@ -178,7 +175,7 @@ export class RunFeed {
       return isWanted;
     };
     // These positions belong to this start: a later start has its own, which an older look must not move.
-    const { source, metrics, log, answers } = this;
+    const { source, places } = this;
     // State is read before lines: if it says that the run ended, all lines are there.
     this.info = await source.info();
     if (!this.info) {
@@ -190,10 +187,8 @@ export class RunFeed {
     // The age alone is not a change.
     this.once('overview', JSON.stringify({ ...overview, ageSeconds: 0 }), () => post({ type: 'overview', overview }));
     await this.sendFiles(source, post);
-    await this.sendLines(source, 'metrics', metrics, post);
-    if (!this.params.withLog) return;
-    await this.sendLines(source, 'answers', answers, post);
-    await this.sendLines(source, 'log', log, post);
+    for (const file of this.params.withLog ? (['metrics', 'answers', 'log'] as const) : (['metrics'] as const))
+      await this.sendLines(source, file, places[file], post);
   }
 
   private async sendFiles(source: RunSource, post: (patch: RunPatch) => boolean): Promise<void> {

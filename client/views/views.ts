@@ -108,9 +108,7 @@ interface RunListParams {
   readonly onListed: (runs: readonly RunInfo[]) => void;
 }
 
-/**
- * The runs that the daemon listed last, as groups; the context keys of menus follow them.
- */
+/** The runs that the daemon listed last, as groups; the context keys of menus follow them. */
 function createRunList(app: App, { lookAgain, onListed }: RunListParams) {
   const { store } = app;
   const vanished = new VanishedRuns();
