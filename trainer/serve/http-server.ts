@@ -139,7 +139,7 @@ async function chat(params: ServeParams, requests: Requests, body: unknown, resp
     topLogprobs: request.logprobs === true ? (request.top_logprobs ?? 0) : undefined,
     freshSeed: randomInt(2 ** 32),
   });
-  await answer({ kind: 'chat', params, requests, model, ids, form, settings, request, response });
+  await answer({ kind: 'chat', params, requests, model, ids, callForm: form, settings, request, response });
 }
 
 async function complete(params: ServeParams, requests: Requests, body: unknown, response: ServerResponse): Promise<void> {
@@ -185,7 +185,7 @@ interface AnswerRequest {
   readonly model: ServedModel;
   readonly ids: readonly number[];
   /** How the model writes calls of the tools that it was given. */
-  readonly form?: ToolCallForm | undefined;
+  readonly callForm?: ToolCallForm | undefined;
   readonly settings: CompletionSettings;
   readonly request: {
     readonly stream?: boolean | undefined;
@@ -194,7 +194,7 @@ interface AnswerRequest {
   readonly response: ServerResponse;
 }
 
-async function answer({ kind, params, requests, model, ids, form: calls, settings, request, response }: AnswerRequest): Promise<void> {
+async function answer({ kind, params, requests, model, ids, callForm, settings, request, response }: AnswerRequest): Promise<void> {
   const isGone = goneAfter(response);
   const form = {
     kind,
@@ -213,7 +213,7 @@ async function answer({ kind, params, requests, model, ids, form: calls, setting
     if (isGone()) throw new RequestError(499, 'the client is gone');
     return model.answer({
       ids,
-      form: calls,
+      form: callForm,
       settings,
       isCanceled: isGone,
       ...(isStream && {
