@@ -49,7 +49,7 @@ export class BatchedAnswers {
   }
 
   async #writeAll(): Promise<void> {
-    // Whoever asks in the same moment begins with the first.
+    // Requests of the same moment begin together.
     await Promise.resolve();
     while (this.#waiting.length > 0 || this.#writing.length > 0) {
       this.#admit();
@@ -60,7 +60,7 @@ export class BatchedAnswers {
         this.#writing = [];
       }
     }
-    // In the same moment in which nothing was left: who asks from now on begins anew.
+    // Nothing is awaited after the last look: a later request starts the work again.
     this.#work = undefined;
   }
 

@@ -20,7 +20,7 @@ export interface RangedFileParams {
 
 /** A range is held in memory. */
 const MAX_RANGE_BYTES = 2 ** 27;
-/** The beginning is fetched by so many bytes at a time, each of which is kept. */
+/** Bytes of the beginning that are fetched at a time, and kept. */
 const PIECE_BYTES = 2 ** 22;
 
 export class RangedFile {

@@ -26,8 +26,8 @@ const ROW_GROUPS = 4;
 const MAGIC = 'PAR1';
 
 /**
- * Writes a file with the first row groups, which have as many rows or more if there are so many.
- * @throws DataError for what is no Parquet file; what the source throws
+ * Writes a file with the first row groups, as many as hold `rows` rows, or all.
+ * @throws DataError if it is no Parquet file; what the source throws
  */
 export async function writeBeginning(source: RangedSource, rows: number): Promise<Beginning> {
   const file = await withTail(source);

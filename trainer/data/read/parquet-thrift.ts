@@ -21,11 +21,11 @@ interface StructPlaces {
   readonly list: number;
   /** The first element. */
   readonly first: number;
-  /** Behind each element. */
+  /** The end of each element. */
   readonly ends: readonly number[];
 }
 
-/** A struct whose list of structs has its first elements alone. @throws Error if it has no such list, or fewer elements */
+/** Returns a struct of which a list of structs keeps only its first elements. @throws Error if it has no such list, or fewer elements */
 export function trimmedList(struct: Uint8Array, field: number, count: number): Uint8Array {
   const places = new ThriftWalk(struct).structsOf(field);
   const [kept, all] = [count === 0 ? places?.first : places?.ends[count - 1], places?.ends.at(-1) ?? places?.first];
