@@ -3,6 +3,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { chatAnswer, longestAnswer } from '../../../client/agent/chat-answer.ts';
+import { isRunning } from '../../../trainer/machine/process-identity.ts';
 import { isRecord } from '../../../trainer/narrow.ts';
 import { type ChatModel, requests } from '../../../trainer/protocol/rpc-messages.ts';
 import { stringifyRecipe } from '../../../trainer/protocol/stringify-recipe.ts';
@@ -105,13 +106,6 @@ describe('a model that is kept', () => {
     if (kind === 'generate' && state === 'running' && pid !== undefined && pids.at(-1) !== pid) pids.push(pid);
   });
   afterAll(() => stop());
-  const isGone = (pid: number): boolean => {
-    try {
-      return !process.kill(pid, 0);
-    } catch {
-      return true;
-    }
-  };
   const newestText = (): string => {
     const result = newestAnswer()?.result;
     return isRecord(result) ? String(result.text) : '';
@@ -138,14 +132,14 @@ describe('a model that is kept', () => {
   test('ends when another job takes the device, after an error, and when its time is over', async () => {
     const { pid } = await keep();
     await ask();
-    await until(() => isGone(pid), 'the process is gone');
+    await until(() => !isRunning({ pid }), 'the process is gone');
     const next = await keep();
     expect(next.pid).not.toBe(pid);
     const long = { messages: [{ role: 'user', content: 'x'.repeat(5000) }] };
     await expect(keep({ conversation: long })).rejects.toThrow('shorten the prompt');
     const third = await keep({ keepSeconds: 1 });
     expect(third.pid).not.toBe(next.pid);
-    await until(() => isGone(third.pid), 'its time is over');
+    await until(() => !isRunning(third), 'its time is over');
   });
 });
 
