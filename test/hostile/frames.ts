@@ -8,6 +8,7 @@ import { SUBPROTOCOL } from '../../trainer/protocol/rpc-messages.ts';
 import { connectDaemon, type DaemonClient } from '../../trainer/rpc/connect.ts';
 import { readDiscovery } from '../../trainer/rpc/discovery.ts';
 import { mutatedFrames } from '../support/mutate-frames.ts';
+import { probeFrame } from '../support/probe-frame.ts';
 import { until } from '../support/until.ts';
 import { handshake, isOrder, validFrames } from '../support/valid-frames.ts';
 import { type Case, failed, OK, type Part, type Verdict } from './trial.ts';
@@ -16,7 +17,6 @@ const WHOLE = 10_000;
 const SAMPLE = 300;
 /** Frames of one case, which has a connection of its own. */
 const BATCH = 100;
-const ANSWER_MS = 30_000;
 const START_MS = 60_000;
 
 export const frames: Part = {
@@ -47,7 +47,7 @@ async function attack(daemon: RealDaemon, batch: readonly string[]): Promise<Ver
   try {
     for (const [place, frame] of batch.entries()) {
       socket ??= await daemon.open();
-      const outcome = await ask(socket, frame, `probe-${place}`);
+      const outcome = await probeFrame(socket, frame, `probe-${place}`);
       if (outcome === 'closed') socket = undefined;
       if (daemon.hasEnded) return failed('crashed', `the daemon ended after ${frame.slice(0, 500)}`);
       if (outcome === 'silent') return failed('hung', `no answer after ${frame.slice(0, 500)}`);
@@ -60,25 +60,6 @@ async function attack(daemon: RealDaemon, batch: readonly string[]): Promise<Ver
     socket?.terminate();
     if (daemon.hasEnded) await daemon.start();
   }
-}
-
-/** Sends a frame and a question behind it. */
-function ask(socket: WebSocket, frame: string, probe: string): Promise<'answered' | 'closed' | 'silent'> {
-  return new Promise(resolve => {
-    const done = (what: 'answered' | 'closed' | 'silent'): void => {
-      clearTimeout(timer);
-      socket.off('message', take).off('close', closed);
-      resolve(what);
-    };
-    const timer = setTimeout(() => done('silent'), ANSWER_MS);
-    const take = (data: object): void => {
-      if (String(data).includes(`"id":"${probe}"`)) done('answered');
-    };
-    const closed = (): void => done('closed');
-    socket.on('message', take).on('close', closed);
-    socket.send(frame);
-    socket.send(`{"jsonrpc":"2.0","id":"${probe}","method":"daemon/status"}`);
-  });
 }
 
 /** The daemon as the command line starts it, with a state folder of its own. */
@@ -120,7 +101,7 @@ export class RealDaemon {
       socket.on('error', reject);
       socket.once('open', () => resolve());
     });
-    await ask(socket, JSON.stringify({ jsonrpc: '2.0', id: 'first', method: 'initialize', params: handshake }), 'open');
+    await probeFrame(socket, JSON.stringify({ jsonrpc: '2.0', id: 'first', method: 'initialize', params: handshake }), 'open');
     return socket;
   }
 

@@ -9,6 +9,7 @@ import { connectDaemon, type DaemonClient } from '../../../trainer/rpc/connect.t
 import type { Daemon } from '../../../trainer/rpc/daemon.ts';
 import { connectTo, startTestDaemon, urlOf } from '../../support/daemon.ts';
 import { mutatedFrames } from '../../support/mutate-frames.ts';
+import { probeFrame } from '../../support/probe-frame.ts';
 import { handshake, isOrder, validFrames } from '../../support/valid-frames.ts';
 
 const FRAMES = 10_000;
@@ -40,30 +41,13 @@ function open(url: string): Promise<WebSocket> {
   });
 }
 
-/** Sends a frame, and a question behind it; resolves when the question is answered, or the connection closed. */
-function ask(socket: WebSocket, frame: string, probe: string): Promise<'answered' | 'closed'> {
-  return new Promise(resolve => {
-    const done = (what: 'answered' | 'closed'): void => {
-      socket.off('message', take).off('close', closed);
-      resolve(what);
-    };
-    const take = (data: object): void => {
-      if (String(data).includes(`"id":"${probe}"`)) done('answered');
-    };
-    const closed = (): void => done('closed');
-    socket.on('message', take).on('close', closed);
-    socket.send(frame);
-    socket.send(`{"jsonrpc":"2.0","id":"${probe}","method":"daemon/status"}`);
-  });
-}
-
 describe('the daemon', () => {
   test.each(['', ',"params":null', ',"params":[]', ',"params":{}', ',"params":{"id":null}', ',"params":{"id":{}}', ',"params":1'])(
     'is not ended by a cancellation with %j, before initialize and after it',
     async rest => {
       const socket = await open(urlOf(daemon));
       for (const probe of ['before', 'after']) {
-        expect(await ask(socket, `{"jsonrpc":"2.0","method":"$/cancelRequest"${rest}}`, probe)).toBe('answered');
+        expect(await probeFrame(socket, `{"jsonrpc":"2.0","method":"$/cancelRequest"${rest}}`, probe)).toBe('answered');
         socket.send(JSON.stringify({ jsonrpc: '2.0', id: 0, method: 'initialize', params: handshake }));
       }
       socket.terminate();
@@ -74,9 +58,9 @@ describe('the daemon', () => {
     const socket = await open(urlOf(daemon));
     const answers: unknown[] = [];
     socket.on('message', data => answers.push(JSON.parse(String(data))));
-    await ask(socket, '{"jsonrpc":"2.0","id":{},"method":"jobs/list"}', '1');
-    await ask(socket, '{"jsonrpc":"2.0","id":7,"method":5}', '2');
-    await ask(socket, '{"jsonrpc":"2.0","id":8,"method":"jobs/list","params":"x"}', '3');
+    await probeFrame(socket, '{"jsonrpc":"2.0","id":{},"method":"jobs/list"}', '1');
+    await probeFrame(socket, '{"jsonrpc":"2.0","id":7,"method":5}', '2');
+    await probeFrame(socket, '{"jsonrpc":"2.0","id":8,"method":"jobs/list","params":"x"}', '3');
     expect(answers.filter(answer => !/"id":"\d"/.test(JSON.stringify(answer)))).toEqual([
       { jsonrpc: '2.0', id: null, error: { code: -32600, message: expect.stringContaining("'id'") } },
       { jsonrpc: '2.0', id: 7, error: { code: -32600, message: expect.stringContaining("'method'") } },
@@ -87,7 +71,7 @@ describe('the daemon', () => {
 
   test(`${FRAMES} mutated frames end neither it nor the session of another client`, async () => {
     let socket: WebSocket | undefined;
-    const counts = { answered: 0, closed: 0 };
+    const counts = { answered: 0, closed: 0, silent: 0 };
     let sent = 0;
     for (const frame of mutatedFrames(valid, FRAMES, SEED)) {
       if (isOrder(frame)) continue;
@@ -99,9 +83,9 @@ describe('the daemon', () => {
       }
       if (socket === undefined) {
         socket = await open(urlOf(daemon));
-        await ask(socket, JSON.stringify({ jsonrpc: '2.0', id: 'first', method: 'initialize', params: handshake }), 'open');
+        await probeFrame(socket, JSON.stringify({ jsonrpc: '2.0', id: 'first', method: 'initialize', params: handshake }), 'open');
       }
-      const outcome = await ask(socket, frame, `probe-${sent}`);
+      const outcome = await probeFrame(socket, frame, `probe-${sent}`);
       counts[outcome]++;
       if (outcome === 'closed') socket = undefined;
     }
