@@ -185,6 +185,10 @@ describe.skipIf(noSlurm !== undefined)(`Slurm${noSlurm === undefined ? '' : ` (s
     expect(stopped).toMatchObject({ ok: true, state: 'stopped' });
     const before = journalOf(sweepDir);
     expect(before.some(text => text.includes('"problem"'))).toBe(false);
+    const wrong = profile('wrong.slurm.yaml', 'workers: many\n');
+    const { status } = await cli(['sweep', sweepDir, '--on', 'slurm', '--profile', wrong], { env, cwd: task.folder });
+    expect(status).toBe(1);
+    expect(journalOf(sweepDir)).toEqual(before);
     const { value: continued } = await rowtune('sweep', sweepDir, '--on', 'slurm');
     expect(continued).toMatchObject({ ok: true, state: 'finished', best: '002' });
     expect(journalOf(sweepDir).slice(0, before.length)).toEqual(before);

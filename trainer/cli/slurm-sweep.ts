@@ -67,8 +67,10 @@ export async function continueSweepOnSlurm(
       code: 'run-busy',
       exitStatus: EXIT.usage,
     });
+  // Before the journal changes: a bad profile must leave the sweep as it was.
+  const profile = await sweepProfile(context, plan.source.baseDir, options);
   await restart(sweepDir, plan);
-  return submit(context, { sweepDir, plan, profile: await sweepProfile(context, plan.source.baseDir, options) }, options, show);
+  return submit(context, { sweepDir, plan, profile }, options, show);
 }
 
 /** Gives back all parts that the workers of the last job had: Slurm knows that none of them is left. */

@@ -75,11 +75,15 @@ async function runOf({ sweepDir, run: { id, settings }, part, done, isRunning, s
     step: Math.max(step, now?.step ?? 0),
     totalSteps: now?.totalSteps ?? totalSteps,
     loss: now?.loss ?? loss,
-    failure: failure ?? part?.problems.at(-1),
+    failure: failure ?? openProblem(part),
     node: sign?.node,
     log: sign?.log,
   };
 }
+
+/** Why a part waits for another worker; once one has taken it, its earlier problems are history. */
+const openProblem = (part: Readonly<Part> | undefined): string | undefined =>
+  part?.holder === undefined && part?.result === undefined ? part?.problems.at(-1) : undefined;
 
 function stateOf(part: Readonly<Part> | undefined, done: Readonly<Part> | undefined): SweepRunState {
   if (part === undefined) return 'waiting';

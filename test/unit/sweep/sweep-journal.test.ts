@@ -176,3 +176,20 @@ test('the table shows who trains a run, and on which machine', async () => {
     ['r2', 'waiting', undefined, undefined],
   ]);
 });
+
+test('the table shows the problem of a part until another worker has taken it', async () => {
+  const plan = planOf(2);
+  const shared = await JournalFolder.open(sweepDir, plan);
+  const begun = (worker: string) => ({ kind: 'start', worker, index: 0, run: 0, until: 1, by: 0 }) as const;
+  const problem = async (): Promise<string | undefined> => {
+    const { runs } = await sharedStatus(sweepDir, plan, shared.journal);
+    return runs.find(({ id }) => id === 'r0')?.failure;
+  };
+  await shared.add(begun('a'));
+  await shared.add({ kind: 'free', worker: 'a', index: 0, problem: 'a was lost' });
+  expect(await problem()).toBe('a was lost');
+  await shared.add(begun('b'));
+  expect(await problem()).toBeUndefined();
+  await shared.add(resultOf('b', begun('b')));
+  expect(await problem()).toBeUndefined();
+});

@@ -80,7 +80,7 @@ export const processRules: readonly Rule[] = [
     code: 'exchange-of-transport',
     severity: 'error',
     doc: 'Gradients travel in fewer bits only over a transport that can do it.',
-    reads: ['processes', 'process_transport', 'gradient_exchange_dtype'],
+    reads: ['process_transport', 'gradient_exchange_dtype'],
     check: ({ process_transport: transport, gradient_exchange_dtype: type }) =>
       type === 'float32' || transportCatalog[transport].narrows
         ? undefined
@@ -94,7 +94,7 @@ export const processRules: readonly Rule[] = [
     code: 'open-ports',
     severity: 'warning',
     doc: 'A transport that opens ports is for networks in which everyone is trusted.',
-    reads: ['processes', 'process_transport'],
+    reads: ['process_transport'],
     check: ({ process_transport: transport }) =>
       transportCatalog[transport].opensPorts
         ? {
