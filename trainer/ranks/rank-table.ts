@@ -25,6 +25,17 @@ const GRACE_MS = 500;
 /** For the launcher's own words, when a rank is gone: it says them as it ends, within a second on a machine that is not busy. */
 const LAUNCHER_MS = 5000;
 
+/**
+ * Turns of the event loop before a conclusion: after a pause of this process, timers come before what has arrived meanwhile. One turn reads the end of
+ * a connection, the next ones report it.
+ */
+const TURNS = 4;
+
+function afterTurns(turns: number, work: () => void): void {
+  if (turns === 0) work();
+  else setImmediate(() => afterTurns(turns - 1, work));
+}
+
 const NAMES_A_RANK = /^rank \d+ /;
 
 export class RankTable {
@@ -121,7 +132,8 @@ export class RankTable {
   }
 
   private concludeIn(ms: number): void {
-    this.timers.push(setTimeout(() => this.fail(this.reason() ?? this.notStarted()), ms));
+    const conclude = (): void => this.fail(this.reason() ?? this.notStarted());
+    this.timers.push(setTimeout(() => afterTurns(TURNS, conclude), ms));
   }
 
   private fail(error: Error): void {
@@ -143,7 +155,8 @@ export class RankTable {
     if (error && NAMES_A_RANK.test(error.message)) return error;
     // One that never came is the reason for the end of those that did.
     if (this.ranks.size < this.size) return undefined;
-    const lost = this.gone.find(rank => this.lost.includes(rank)) ?? this.lost[0];
+    // The end of a rank's messages may come later than that of its process, and than that of other ranks.
+    const lost = this.gone.find(rank => this.ranks.get(rank)?.end === undefined) ?? this.lost[0];
     const gone = lost === undefined ? undefined : this.ranks.get(lost);
     return gone && lost !== undefined ? this.lossOf(lost, gone) : error;
   }

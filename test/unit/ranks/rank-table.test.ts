@@ -1,5 +1,5 @@
 /** Which of several ranks went first, and why, however late their connections and the launcher's words are. */
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import type { Channel } from '../../../trainer/ranks/rank-channel.ts';
 import { RankTable } from '../../../trainer/ranks/rank-table.ts';
 
@@ -39,6 +39,32 @@ test('the rank whose process ended first is named, though the messages of anothe
     message: `rank 2 (process ${PIDS[2]}) was killed (SIGKILL), so all ranks were ended`,
   });
   table.close();
+});
+
+test('the rank whose process ended first is named before the end of its messages was seen', async () => {
+  const { table, lifelines } = joined();
+  lifelines[2]?.end();
+  lifelines[0]?.end();
+  table.leave(0);
+  table.lines.push('EXIT STRING: Killed (signal 9)');
+  table.launcherEnded();
+  await expect(table.outcome).rejects.toMatchObject({ message: expect.stringMatching(/^rank 2 /) });
+  table.close();
+});
+
+test('what arrived during a pause counts, though the time to conclude has passed', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout'] });
+  const { table, lifelines } = joined();
+  table.launcherEnded();
+  vi.runAllTimers();
+  // Read in the turn after that of the timer.
+  setImmediate(() => {
+    lifelines[1]?.end();
+    table.leave(1);
+  });
+  await expect(table.outcome).rejects.toMatchObject({ message: expect.stringMatching(/^rank 1 /) });
+  table.close();
+  vi.useRealTimers();
 });
 
 test('a rank that goes before it says who it is, is not taken for one that the launcher ended', async () => {
