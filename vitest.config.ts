@@ -42,6 +42,8 @@ const ALONE = [
   'test/unit/engine/products.test.ts',
   'test/unit/engine/tensorflow-session.long.test.ts',
   'test/unit/train/wide-step.long.test.ts',
+  // It has a Slurm of its own in its PATH.
+  'test/unit/rpc/cluster-runs.test.ts',
   // It replaces a module.
   'test/unit/plan/run-plan.test.ts',
   // It measures the memory of its process.

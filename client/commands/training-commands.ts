@@ -7,6 +7,7 @@ import { isTraining } from '../daemon/job-store.ts';
 import { PendingStarts } from '../daemon/pending-starts.ts';
 import { findRecipes, pickRecipe, recipeFor, recipeSource } from '../recipe/recipe-files.ts';
 import { kindText } from '../status/status-text.ts';
+import type { RunGroup, RunItem } from '../views/run-tree.ts';
 import type { CommandContext } from './command-context.ts';
 import { COMMANDS, type CommandTable } from './command-ids.ts';
 import { offerEngine } from './engine-commands.ts';
@@ -36,16 +37,24 @@ export function trainingCommands(context: CommandContext): CommandTable<'startTr
 
   async function end(argument: unknown, name: 'stopJob' | 'abortJob'): Promise<void> {
     const isStop = name === 'stopJob';
+    if (isGroup(argument)) return endOnCluster({ runDir: argument.sweepDir, label: argument.name }, isStop);
     const item = await runFor(app, views, argument, {
       placeHolder: isStop ? 'Select a training to stop; it saves first' : 'Select a job to end without saving',
       flag: isStop ? 'stoppable' : 'active',
       none: isStop ? 'No training is running. Use Abort to end other jobs.' : 'Nothing is running.',
     });
+    if (item?.flags.includes('cluster')) return endOnCluster(item, isStop);
     const job = item?.jobId === undefined ? undefined : app.store.get(item.jobId);
     if (job === undefined) return;
     if (!isStop && isTraining(job) && !(await confirmAbort(job))) return;
     const client = await app.daemon.ensure();
     app.store.put(await client.request(name, { id: job.id }));
+  }
+
+  async function endOnCluster({ runDir, label }: Pick<RunItem, 'runDir' | 'label'>, save: boolean): Promise<void> {
+    if (runDir === undefined || (!save && !(await confirmAbort({ kind: 'train', title: label })))) return;
+    await (await app.daemon.ensure()).request('stopOnCluster', { runDir, save });
+    await views.reloadRuns();
   }
 
   return {
@@ -66,13 +75,17 @@ export function trainingCommands(context: CommandContext): CommandTable<'startTr
   };
 }
 
+/** The group of a sweep that a cluster has. */
+const isGroup = (argument: unknown): argument is RunGroup =>
+  typeof argument === 'object' && argument !== null && 'items' in argument && 'sweepDir' in argument && 'name' in argument;
+
 /** The page of the run opens at once, so it shows the preparation too. */
 async function began(app: App, job: JobRecord): Promise<void> {
   app.store.put(job);
   if (job.runDir !== undefined) await app.pages.open('run', { runDir: job.runDir });
 }
 
-async function confirmAbort(job: JobRecord): Promise<boolean> {
+async function confirmAbort(job: Pick<JobRecord, 'kind' | 'title'>): Promise<boolean> {
   const detail = 'Updates since the last checkpoint are lost. Use Stop and Save to keep them.';
   const chosen = await window.showWarningMessage(
     `End ${kindText(job).toLowerCase()} of ${job.title} without saving?`,

@@ -4,6 +4,7 @@
  * twice.
  */
 
+import { type ClusterPlace, isOnCluster } from '../../trainer/protocol/cluster.ts';
 import { messageOf } from '../../trainer/protocol/error-facts.ts';
 import type { JobEvent, JobRecord, RunInfo, TailedFile } from '../../trainer/protocol/rpc-messages.ts';
 import { isActive } from '../../trainer/protocol/run-activity.ts';
@@ -92,6 +93,11 @@ export class RunFeed {
   /** The daemon's newest job for this run. */
   get currentJob(): JobRecord | undefined {
     return this.job;
+  }
+
+  /** The place of the run on a cluster. */
+  get place(): ClusterPlace | undefined {
+    return this.info?.cluster;
   }
 
   /** Sends everything from the first line. */
@@ -271,7 +277,7 @@ function shownJob(job: JobRecord | undefined): ShownJob | undefined {
 function overviewOf(info: RunInfo, job: JobRecord | undefined): RunOverview {
   const isOver = info.state === 'stopped' || info.state === 'failed' || info.state === 'interrupted';
   // A run without an update starts over, from its recipe.
-  const resumable = isOver && info.step > 0 && info.step < (info.totalSteps || Number.POSITIVE_INFINITY);
+  const resumable = isOver && !isOnCluster(info.cluster) && info.step > 0 && info.step < (info.totalSteps || Number.POSITIVE_INFINITY);
   // The run was resumed in a terminal: a job that ended earlier says nothing about it.
   const isElsewhere = !isOver && info.state !== 'finished' && job?.endedAt !== undefined && info.updatedAt > job.endedAt;
   return { ...info, job: isElsewhere ? undefined : shownJob(job), resumable };

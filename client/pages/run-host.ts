@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { z } from 'zod';
+import { isOnCluster } from '../../trainer/protocol/cluster.ts';
 import type { RunAction, RunFromPage, RunToPage } from '../../trainer/protocol/view/run.ts';
 import type { ConnectPage } from './page-services.ts';
 import { RunFeed } from './run-feed.ts';
@@ -20,7 +21,7 @@ const fromPage: z.ZodType<RunFromPage> = z.discriminatedUnion('type', [
   z.object({ type: z.literal('ready') }),
   z.object({
     type: z.literal('action'),
-    action: z.enum(['stop', 'abort', 'resume', 'heatmap', 'try', 'export', 'folder', 'recipe', 'log']),
+    action: z.enum(['stop', 'abort', 'resume', 'heatmap', 'try', 'export', 'folder', 'recipe', 'log', 'jobLog']),
   }),
   z.object(savedFile),
 ]);
@@ -40,6 +41,16 @@ export const connectRun: ConnectPage<RunToPage> = ({ state, services, post, setT
     onTrouble: message => services.isRemote() && post({ type: 'notice', level: 'error', message }),
   });
   setTitle(`Run: ${path.basename(runDir)}`);
+  const endJob = async (name: 'stopJob' | 'abortJob'): Promise<void> => {
+    if (isOnCluster(feed.place)) {
+      await (await services.daemon()).request('stopOnCluster', { runDir, save: name === 'stopJob' });
+      return;
+    }
+    const job = feed.currentJob;
+    const message = 'This run was started in a terminal: press Ctrl-C there, once to stop and save, twice to abort.';
+    if (!job) return post({ type: 'notice', level: 'error', message });
+    await (await services.daemon()).request(name, { id: job.id });
+  };
   const actions: Readonly<Record<RunAction, () => Promise<unknown>>> = {
     stop: () => endJob('stopJob'),
     abort: () => endJob('abortJob'),
@@ -50,13 +61,13 @@ export const connectRun: ConnectPage<RunToPage> = ({ state, services, post, setT
     folder: () => services.command('openRunFolder', { runDir }),
     recipe: () => services.command('openRunRecipe', { runDir }),
     log: () => services.command('openRunLog', { runDir }),
+    jobLog: openJobLog,
   };
 
-  async function endJob(name: 'stopJob' | 'abortJob'): Promise<void> {
-    const job = feed.currentJob;
-    const message = 'This run was started in a terminal: press Ctrl-C there, once to stop and save, twice to abort.';
-    if (!job) return post({ type: 'notice', level: 'error', message });
-    await (await services.daemon()).request(name, { id: job.id });
+  /** Opens the log of a cluster's job, on a disk that this machine shares. */
+  async function openJobLog(): Promise<void> {
+    const log = feed.place?.log;
+    if (log !== undefined) await services.openFile(log);
   }
 
   async function receive(message: RunFromPage): Promise<unknown> {

@@ -63,7 +63,9 @@ export function createGroupView<Item extends { readonly id: string }>(params: Gr
       const item = new TreeItem(node.name, state);
       item.id = `group:${node.name}`;
       item.description = String(node.items.length);
-      item.contextValue = node.sweepDir === undefined ? 'group' : 'group sweep';
+      item.contextValue = ['group', ...(node.sweepDir === undefined ? [] : ['sweep']), ...(node.isOnCluster ? ['stoppable'] : [])].join(
+        ' ',
+      );
       return item;
     },
   };

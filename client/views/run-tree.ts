@@ -3,6 +3,7 @@
 import { labelIn } from '../../trainer/catalog/labels.ts';
 import { choosesByScores } from '../../trainer/catalog/methods.ts';
 import { answersTexts } from '../../trainer/catalog/objectives.ts';
+import { isOnCluster, placeText } from '../../trainer/protocol/cluster.ts';
 import { compact, grouped } from '../../trainer/protocol/format.ts';
 import type { JobRecord, RunInfo } from '../../trainer/protocol/rpc-messages.ts';
 import { isActive } from '../../trainer/protocol/run-activity.ts';
@@ -34,6 +35,8 @@ export interface RunItem {
   readonly runDir?: string;
   /** The folder of the sweep that the run belongs to. */
   readonly sweepDir?: string;
+  /** A cluster trains it, or will. */
+  readonly isOnCluster?: boolean;
   readonly jobId?: string;
   /** Notes of people about the run. */
   readonly notes?: Pick<RunInfo, 'tags' | 'note' | 'pinned' | 'archived'>;
@@ -41,7 +44,7 @@ export interface RunItem {
   readonly startedAt?: string;
 }
 
-/** `run`: it has a page; `folder`: it has files; `scores`: it scores rows, or has; `answers`: its model can be tried; `job`: it is no training; `sweep`: it is the group of a sweep. */
+/** `run`: it has a page; `folder`: it has files; `scores`: it scores rows, or has; `answers`: its model can be tried; `job`: it is no training; `sweep`: it is the group of a sweep; `cluster`: a cluster has it, and can end it. */
 export type RunFlag =
   | 'run'
   | 'job'
@@ -49,6 +52,7 @@ export type RunFlag =
   | 'scores'
   | 'active'
   | 'stoppable'
+  | 'cluster'
   | 'resumable'
   | 'deletable'
   | 'adapter'
@@ -59,6 +63,8 @@ export interface RunGroup {
   /** The state of its runs, or the name of their sweep. */
   readonly name: string;
   readonly sweepDir?: string;
+  /** A cluster has the sweep, and can end it. */
+  readonly isOnCluster?: boolean;
   readonly items: readonly RunItem[];
 }
 
@@ -102,6 +108,7 @@ function sweepGroups(items: readonly RunItem[]): readonly RunGroup[] {
   return dirs.map(sweepDir => ({
     name: `Sweep ${names.get(sweepDir) ?? folderName(sweepDir)}`,
     sweepDir,
+    isOnCluster: items.some(item => item.sweepDir === sweepDir && item.isOnCluster),
     items: items
       .filter(item => item.sweepDir === sweepDir)
       .map(item => ({ ...item, label: folderName(item.runDir ?? '') }))
@@ -154,8 +161,10 @@ interface RunItemParams {
 
 function runItem({ run, job, nowMs, names }: RunItemParams): RunItem {
   const isActive = job !== undefined && !hasEnded(job);
-  const group = isActive ? (job.state === 'queued' ? 'Waiting' : 'Running') : run?.archived === true ? 'Archived' : endedGroup(run, job);
+  const group = isActive ? (job.state === 'queued' ? 'Waiting' : 'Running') : run?.archived === true ? 'Archived' : groupOf(run, job);
   const isBusy = group === 'Running' || group === 'Waiting';
+  // The runs of a sweep share a job array, which no single one of them ends.
+  const isOwn = !isActive && isOnCluster(run?.cluster) && run?.sweepDir === undefined;
   const hasSaved = run !== undefined && (run.resumable ?? run.step > 0);
   // A run started from the command line has no job of the daemon.
   const canResume = !isBusy && (job?.resume !== undefined || (hasSaved && run.state !== 'finished'));
@@ -172,22 +181,25 @@ function runItem({ run, job, nowMs, names }: RunItemParams): RunItem {
       run?.pinned === true ? 'pinned' : undefined,
       other,
       tagsText(run),
+      isOnCluster(run?.cluster) ? run?.cluster?.text : undefined,
       isActive ? activeText(job, run) : restText(run, job, nowMs),
     ),
     tooltip: tooltipLines(label, run, job, runDir),
     icon: ICONS[group],
     flags: [
       'run',
-      ...(run === undefined ? [] : (['folder'] as const)),
-      ...(run !== undefined && choosesByScores(run.method) && (isBusy || run.step > 0) ? (['scores'] as const) : []),
-      ...(isActive ? (['active', 'stoppable'] as const) : []),
+      ...(hasFolder(run) ? (['folder'] as const) : []),
+      ...(run !== undefined && hasFolder(run) && choosesByScores(run.method) && (isBusy || run.step > 0) ? (['scores'] as const) : []),
+      ...(isActive || isOwn ? (['active', 'stoppable'] as const) : []),
+      ...(isOwn ? (['cluster'] as const) : []),
       ...(canResume ? (['resumable'] as const) : []),
-      ...(run !== undefined && !isBusy ? (['deletable'] as const) : []),
+      ...(hasFolder(run) && !isBusy ? (['deletable'] as const) : []),
       ...(hasSaved && !isBusy ? (['adapter'] as const) : []),
       ...(hasSaved && !isBusy && answersTexts(run.task) ? (['answers'] as const) : []),
     ],
     runDir,
     sweepDir: run?.sweepDir,
+    isOnCluster: isOnCluster(run?.cluster),
     ...(run !== undefined && { notes: { tags: run.tags, note: run.note, pinned: run.pinned, archived: run.archived } }),
     jobId: isActive ? job.id : undefined,
     startedAt: run?.startedAt ?? job?.createdAt,
@@ -204,10 +216,18 @@ const JOB_GROUPS: Readonly<Record<JobRecord['state'], RunGroupName>> = {
   failed: 'Failed',
 };
 
-function endedGroup(run: RunInfo | undefined, job: JobRecord | undefined): RunGroupName {
+/** A run that a cluster has not begun has none. */
+const hasFolder = (run: RunInfo | undefined): boolean => run !== undefined && run.state !== 'queued';
+
+/** The group of a run that the daemon does not train. */
+function groupOf(run: RunInfo | undefined, job: JobRecord | undefined): RunGroupName {
+  if (run?.cluster?.phase === 'waiting') return 'Waiting';
+  if (run?.cluster?.phase === 'running') return 'Running';
   // Its job ended after the run was read.
   if (run !== undefined && isActive(run.state) && job?.endedAt !== undefined && run.updatedAt <= job.endedAt) return JOB_GROUPS[job.state];
   switch (run?.state) {
+    case 'queued':
+      return 'Waiting';
     case 'preparing':
     case 'running':
       return 'Running';
@@ -251,6 +271,7 @@ function tooltipLines(label: string, run: RunInfo | undefined, job: JobRecord | 
     ...(run === undefined
       ? []
       : [`step ${grouped(run.step)} of ${grouped(run.totalSteps)}${run.epoch === undefined ? '' : `, epoch ${compact(run.epoch)}`}`]),
+    ...(run?.cluster === undefined ? [] : [placeText(run.cluster), run.cluster.log === undefined ? '' : `log ${run.cluster.log}`]),
     ...(run === undefined ? [] : [`started ${new Date(run.startedAt).toLocaleString()}`]),
     ...(job?.failure?.hint === undefined ? [] : [job.failure.hint]),
     ...(runDir === undefined ? [] : [runDir]),

@@ -5,6 +5,8 @@ export interface ViewGroup<Item> {
   readonly name: string;
   /** The folder of a sweep, whose runs are the items. */
   readonly sweepDir?: string;
+  /** A cluster has the sweep, and can end it. */
+  readonly isOnCluster?: boolean;
   readonly items: readonly Item[];
 }
 
@@ -29,4 +31,4 @@ export function changesOf<Item extends { readonly id: string }>(
 }
 
 const shapeOf = (groups: readonly ViewGroup<{ readonly id: string }>[]) =>
-  groups.map(({ name, items }) => [name, items.map(({ id }) => id)]);
+  groups.map(({ name, isOnCluster, items }) => [name, isOnCluster, items.map(({ id }) => id)]);

@@ -1,5 +1,6 @@
 /** The views of the container *Rowtune*: Runs, Models, Devices. Each queries the daemon when it is visible. */
 import { type Event, EventEmitter, workspace } from 'vscode';
+import { isOnCluster } from '../../trainer/protocol/cluster.ts';
 import type { RunInfo } from '../../trainer/protocol/rpc-messages.ts';
 import type { DaemonClient } from '../../trainer/rpc/connect.ts';
 import type { App } from '../app.ts';
@@ -40,6 +41,8 @@ export function trainerFolders({ settings }: Pick<App, 'settings'>): readonly st
 
 /** Ages are shown in minutes. */
 const REDRAW_MS = 30_000;
+/** Places in the queue of a cluster change without a change of a file. */
+const CLUSTER_LOOK_MS = 10_000;
 /** Command-line runs write their state about once a second. */
 const FILE_CHANGES_MS = 2000;
 
@@ -74,6 +77,7 @@ export function createViews(app: App): Views {
   );
   const states = workspace.createFileSystemWatcher('**/state.json');
   const timer = setInterval(redrawRuns, REDRAW_MS);
+  const clusterTimer = setInterval(() => list.isOnCluster && runs.view.visible && onFiles.call(), CLUSTER_LOOK_MS);
   const subscriptions = [
     states,
     states.onDidCreate(onFiles.call),
@@ -95,6 +99,7 @@ export function createViews(app: App): Views {
     onRunsListed: listed.event,
     dispose() {
       clearInterval(timer);
+      clearInterval(clusterTimer);
       onFiles.dispose();
       stopListening();
       for (const each of [...subscriptions, listed, ...all]) each.dispose();
@@ -115,6 +120,10 @@ function createRunList(app: App, { lookAgain, onListed }: RunListParams) {
   let listed: readonly RunInfo[] | undefined;
   let isCut = false;
   return {
+    /** A cluster has some of them: no file changes while they move up in its queue. */
+    get isOnCluster() {
+      return listed?.some(({ cluster }) => isOnCluster(cluster)) ?? false;
+    },
     get isLoaded() {
       return listed !== undefined;
     },
@@ -127,7 +136,9 @@ function createRunList(app: App, { lookAgain, onListed }: RunListParams) {
       const { runs, truncated } = await client.request('listRuns', { folders });
       [listed, isCut] = [runs, truncated];
       const busy = store.active().flatMap(({ runDir }) => runDir ?? []);
-      const { deleted, isUnsure } = vanished.look({ folders, runs, truncated, busy });
+      // One that only waits for a cluster is not deleted when it leaves the queue, or when the cluster does not answer.
+      const begun = runs.filter(({ state }) => state !== 'queued');
+      const { deleted, isUnsure } = vanished.look({ folders, runs: begun, truncated, busy });
       app.pages.runsDeleted(deleted);
       onListed(runs);
       // A run that is being replaced is not there for a moment.

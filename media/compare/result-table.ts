@@ -41,7 +41,15 @@ export function createResultTable(actions: ResultActions): ResultTable {
       const columns = resultColumns(runs.map(({ model }) => model));
       // A button must not disappear under the pointer because of numbers that did not change.
       const now = JSON.stringify([
-        runs.map(({ runDir, model, isShown, look }) => [runDir, model.name, stateOf(model), methodOf(model), isShown, look]),
+        runs.map(({ runDir, model, isShown, look }) => [
+          runDir,
+          model.name,
+          stateOf(model),
+          placeOf(model),
+          methodOf(model),
+          isShown,
+          look,
+        ]),
         columns,
       ]);
       if (now === drawn) return;
@@ -64,6 +72,7 @@ function tableColumns(runs: readonly ComparedRun[], columns: readonly ResultColu
       cell: row => (runs[row] ? nameCell(runs[row], actions) : ''),
     },
     text('State', stateOf),
+    ...(runs.some(({ model }) => model.overview?.cluster) ? [text('Cluster', placeOf)] : []),
     text('Method', methodOf),
     ...columns.map(numberColumn),
     { label: 'Remove', isNumber: false, values: runs.map(() => ''), cell: row => (runs[row] ? removeButton(runs[row], actions) : '') },
@@ -108,18 +117,21 @@ function removeButton({ runDir, model }: ComparedRun, { remove }: ResultActions)
 
 function resultCsv(runs: readonly ComparedRun[]): string {
   const columns = resultColumns(runs.map(({ model }) => model));
+  const isPlaced = runs.some(({ model }) => model.overview?.cluster);
   const rows = runs.map(({ model, runDir }, i) => [
     model.name,
     runDir,
     model.overview?.state,
+    ...(isPlaced ? [placeOf(model)] : []),
     methodOf(model),
     ...columns.map(({ values }) => values[i]),
   ]);
-  return csv([['run', 'folder', 'state', 'method', ...columns.map(({ id }) => id)], ...rows]);
+  return csv([['run', 'folder', 'state', ...(isPlaced ? ['cluster'] : []), 'method', ...columns.map(({ id }) => id)], ...rows]);
 }
 
 const methodOf = (model: ComparedRun['model'] | undefined): string | undefined => {
   const method = model?.setting('method') ?? model?.overview?.method;
   return method === undefined ? undefined : labelIn('method', method);
 };
+const placeOf = (model: ComparedRun['model'] | undefined): string | undefined => model?.overview?.cluster?.text;
 const stateOf = (model: ComparedRun['model'] | undefined): string => model?.overview?.state ?? (model?.missing ? 'missing' : '…');

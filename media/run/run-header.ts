@@ -2,11 +2,12 @@
 import { labelIn } from '../../trainer/catalog/labels.ts';
 import { choosesByScores } from '../../trainer/catalog/methods.ts';
 import { answersTexts } from '../../trainer/catalog/objectives.ts';
+import { isOnCluster } from '../../trainer/protocol/cluster.ts';
 import { duration } from '../../trainer/protocol/format.ts';
 import type { RunAction } from '../../trainer/protocol/view/run.ts';
 import { element, setText } from '../shared/element.ts';
 import type { RunModel } from '../shared/run-model.ts';
-import { type RunStatus, statusOf } from './run-status.ts';
+import { placeOf, type RunStatus, statusOf } from './run-status.ts';
 
 interface ActionButton {
   readonly action: RunAction;
@@ -19,11 +20,14 @@ interface ActionButton {
 }
 
 const IN_TERMINAL = 'This run was started in a terminal. Press Ctrl+C there';
+const IN_SWEEP = 'This run belongs to a sweep on Slurm. Stop all of it in the view Runs, or in a terminal: rowtune runs --stop';
 const hasTrained = ({ overview, summary }: RunModel): boolean => summary?.checkpoint != null || (overview?.step ?? 0) > 0;
 /** A waiting run has no folder yet, but its job can be ended. */
-const waits = ({ missing }: RunModel): boolean => missing?.job?.state === 'queued' || missing?.job?.state === 'running';
+const waits = ({ missing, overview }: RunModel): boolean =>
+  missing?.job?.state === 'queued' || missing?.job?.state === 'running' || overview?.cluster?.phase === 'waiting';
 const notStoppable = ({ overview, missing }: RunModel): string | undefined => {
   const { job } = overview ?? missing ?? {};
+  if (isOnCluster(overview?.cluster)) return overview?.sweepDir && `${IN_SWEEP} ${overview.sweepDir}`;
   if (!job || !['running', 'stopping', 'queued'].includes(job.state)) return IN_TERMINAL;
   return undefined;
 };
@@ -64,7 +68,18 @@ const BUTTONS: readonly ActionButton[] = [
     isShown: model => hasTrained(model) && answersTexts(model.setting('task')),
   },
   { action: 'export', label: 'Export', title: 'Exports rows, a merged model or a PEFT adapter', isShown: hasTrained },
-  { action: 'folder', label: 'Open Folder', title: 'Shows the files of the run', isShown: ({ overview }) => overview !== undefined },
+  {
+    action: 'jobLog',
+    label: 'Open Job Log',
+    title: 'What the job of Slurm has written',
+    isShown: ({ overview }) => overview?.cluster?.log !== undefined,
+  },
+  {
+    action: 'folder',
+    label: 'Open Folder',
+    title: 'Shows the files of the run',
+    isShown: ({ overview }) => overview !== undefined && overview.state !== 'queued',
+  },
 ];
 
 export interface RunHeader {
@@ -79,6 +94,7 @@ export function createHeader(act: (action: RunAction) => void): RunHeader {
   const reason = element('p', { class: 'run-reason', hidden: true });
   const bar = element('progress', { class: 'run-progress', max: 1, value: 0, 'aria-label': 'Progress', hidden: true });
   const facts = element('p', { class: 'run-facts' });
+  const place = element('p', { class: 'run-facts', hidden: true });
   const question = createQuestion(() => act('abort'));
   const actions = createActions(action => (action === 'abort' ? question.ask(() => actions.focus('abort')) : act(action)));
   return {
@@ -90,6 +106,7 @@ export function createHeader(act: (action: RunAction) => void): RunHeader {
       reason,
       bar,
       facts,
+      place,
     ),
     update: model => {
       const status = statusOf(model);
@@ -105,6 +122,9 @@ export function createHeader(act: (action: RunAction) => void): RunHeader {
       showProgress(bar, status);
       bar.hidden = model.overview === undefined && status.kind !== 'active';
       setText(facts, [...status.facts, ...trainedFor(model)].join(' · '));
+      facts.hidden = facts.textContent === '';
+      setText(place, placeOf(model) ?? '');
+      place.hidden = placeOf(model) === undefined;
       actions.update(model);
       question.update(model);
     },

@@ -1,4 +1,5 @@
 /** The status of a run in words and numbers, for the header and for screen readers. Pure. */
+import { placeText } from '../../trainer/protocol/cluster.ts';
 import { compact, duration, grouped } from '../../trainer/protocol/format.ts';
 import { amountText, currentProgress, stageText } from '../../trainer/protocol/job-stage.ts';
 import type { RunModel } from '../shared/run-model.ts';
@@ -20,6 +21,7 @@ export interface RunStatus {
 const RECENT = 20;
 
 const STATES: Readonly<Record<string, readonly [string, RunStatus['kind']]>> = {
+  queued: ['queued', 'waiting'],
   preparing: ['preparing', 'active'],
   running: ['training', 'active'],
   stopped: ['stopped', 'waiting'],
@@ -36,9 +38,13 @@ export function statusOf(model: RunModel): RunStatus {
   if (model.isActive && job?.state === 'stopping') return { ...training(model), state: 'stopping', kind: 'active' };
   if (overview.state === 'preparing') return preparing(model);
   if (overview.state === 'running') return training(model);
+  if (overview.state === 'queued') return { state, kind, done: 0, total: 0, facts: [] };
   const reason = overview.reason ?? (overview.state === 'interrupted' ? 'The training process ended unexpectedly.' : undefined);
   return { state, kind, reason, done: overview.step, total: overview.totalSteps, facts: [steps(model), ...epoch(model)] };
 }
+
+/** The place of a run on a cluster: "Slurm job 12: pending (Resources), behind 3 jobs". */
+export const placeOf = ({ overview }: RunModel): string | undefined => overview?.cluster && placeText(overview.cluster);
 
 function missingStatus(job: NonNullable<RunModel['missing']>['job']): RunStatus {
   const none = { done: 0, total: 0, facts: [] };
@@ -99,5 +105,7 @@ function epoch({ history, overview }: RunModel): string[] {
 export function sentenceOf(model: RunModel): string {
   const { state, reason, facts } = statusOf(model);
   const loss = model.history.last('loss');
-  return [`${model.name} ${state}`, reason, ...facts, loss === undefined ? undefined : `loss ${compact(loss)}`].filter(Boolean).join(', ');
+  return [`${model.name} ${state}`, reason, placeOf(model), ...facts, loss === undefined ? undefined : `loss ${compact(loss)}`]
+    .filter(Boolean)
+    .join(', ');
 }

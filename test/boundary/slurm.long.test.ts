@@ -1,13 +1,14 @@
 /** Runs under a real Slurm of one node: submitted, continued after a notice and after preemption, stopped, followed by one command after another. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { installMpi } from '../../trainer/engine/install/install-mpi.ts';
+import type { ClusterPlace } from '../../trainer/protocol/cluster.ts';
 import { readMetrics } from '../../trainer/run/metrics-file.ts';
 import { readRunState } from '../../trainer/run/run-state.ts';
 import { cli, cliJson } from '../e2e/cli/run-cli.ts';
-import { cacheDir, until } from '../support/daemon.ts';
+import { cacheDir, connectTo, startTestDaemon, until } from '../support/daemon.ts';
 import { PARTITIONS, type SlurmNode, startSlurm, whyNoSlurm } from '../support/slurm-node.ts';
 import { makeTinyTask } from '../support/tiny-task.ts';
 import { engineForTests } from '../unit/engine/engine-for-tests.ts';
@@ -118,8 +119,38 @@ describe.skipIf(noSlurm !== undefined)(`Slurm${noSlurm === undefined ? '' : ` (s
       onStderr: (text, child) => text.includes('pending') && child.kill('SIGINT'),
     });
     expect(stderr).toContain(`job ${id}: pending (BeginTime), next in its partition`);
+    const text = 'pending (BeginTime), next in its partition';
+    const [listed] = (await rowtune('runs', runDir)).value.runs as readonly unknown[];
+    expect(listed).toMatchObject({ runDir, state: 'queued', cluster: { jobId: id, phase: 'waiting', text } });
     expect((await rowtune('runs', '--stop', runDir)).value).toMatchObject({ ok: true, state: 'cancelled' });
     expect(await stateOf(id)).toBe('CANCELLED');
+  });
+
+  test('the daemon knows the place of a run, does not disturb it, and ends it', async () => {
+    const { runDir, id } = await submit('seen', 'tasks_per_node: 1\n', 'max_steps=1000000');
+    await makesUpdates(runDir, 2);
+    const before = process.env.SLURM_CONF;
+    process.env.SLURM_CONF = slurm.environment.SLURM_CONF;
+    const daemon = await startTestDaemon();
+    try {
+      const client = await connectTo(daemon, true);
+      const { runs } = await client.request('listRuns', { folders: [runDir] });
+      const log = join(`${runDir}.slurm`, `log-${id}.txt`);
+      expect(runs).toMatchObject([
+        { runDir, cluster: { jobId: id, phase: 'running', text: `running on ${hostname()}`, node: hostname(), log } },
+      ]);
+      await expect(client.request('resume', { id: 'again', runDir })).rejects.toMatchObject({ code: 'run-busy' });
+      await expect(client.request('deleteRun', { runDir })).rejects.toMatchObject({ code: 'run-busy' });
+      await client.request('stopOnCluster', { runDir, save: true });
+      await until(async () => (await readRunState(runDir))?.state === 'stopped', 'the run to stop');
+      await until(async () => (await stateOf(id)) === 'COMPLETED', 'the end of the job');
+      expect(newestCheckpoint(runDir)).toBeGreaterThan(2);
+      await expect(client.request('stopOnCluster', { runDir, save: true })).rejects.toMatchObject({ code: 'job-missing' });
+    } finally {
+      await daemon.stop();
+      if (before === undefined) delete process.env.SLURM_CONF;
+      else process.env.SLURM_CONF = before;
+    }
   });
 
   const SWEEP = ['sweep.over={learning_rate: [1.0e-4, 1.0e-2, 1.0e-3]}', 'sweep.strategy=halving', 'sweep.reduction_factor=2'];
@@ -152,6 +183,11 @@ describe.skipIf(noSlurm !== undefined)(`Slurm${noSlurm === undefined ? '' : ` (s
       return state?.state === 'running' ? state.pid : undefined;
     };
     await until(async () => (await pidOf()) !== undefined, 'the first run to train');
+    const listed = (await rowtune('runs', sweepDir)).value.runs as readonly { readonly runDir: string; readonly cluster?: ClusterPlace }[];
+    expect(listed.map(run => basename(run.runDir)).sort()).toEqual(['001', '002', '003']);
+    const first = listed.find(run => run.runDir === join(sweepDir, '001'));
+    expect(first?.cluster).toMatchObject({ phase: 'running', node: hostname(), log: expect.stringMatching(/log-\d+_\d\.txt$/) });
+    for (const { cluster } of listed) expect(cluster?.phase).not.toBe('ended');
     // Slurm kills all processes of a step that runs out of memory in the same way.
     for (const pid of ancestors(Number(await pidOf()))) process.kill(pid, 'SIGKILL');
     const { value } = await rowtune('runs', '--follow', sweepDir);

@@ -155,6 +155,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/reader',
     'trainer/run',
     'trainer/run-error.ts',
+    'trainer/slurm',
     'trainer/sweep',
     'trainer/worker',
   ],

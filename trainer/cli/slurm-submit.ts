@@ -2,10 +2,10 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
-import { writeJson } from '../files/durable-file.ts';
-import { type SlurmFiles, slurmLog } from '../slurm/job-script.ts';
+import { slurmFiles, slurmLog } from '../slurm/job-script.ts';
 import { readProfile, type SlurmProfile } from '../slurm/profile.ts';
 import { submitJob } from '../slurm/slurm.ts';
+import { writeSubmission } from '../slurm/submission.ts';
 import type { CommandContext } from './command.ts';
 
 export interface SlurmOptions {
@@ -23,7 +23,8 @@ export function profileOf({ cwd, settings }: CommandContext, folder: string, { p
 export const ownCommand = (): readonly string[] => [process.execPath, ...process.argv.slice(1, 2)];
 
 interface Submission {
-  readonly files: SlurmFiles;
+  /** The folder of the run or the sweep. */
+  readonly folder: string;
   readonly script: string;
   /** The name of its log, with Slurm's patterns. */
   readonly logName: string;
@@ -32,12 +33,13 @@ interface Submission {
 }
 
 /** @returns the number of the job @throws RunError 'slurm-failed' */
-export async function submitScript({ files, script, logName, recipe }: Submission): Promise<string> {
+export async function submitScript({ folder, script, logName, recipe }: Submission): Promise<string> {
+  const files = slurmFiles(folder);
   await mkdir(files.folder, { recursive: true });
   await rm(files.stop, { force: true });
   if (recipe !== undefined) await writeFile(files.recipe, recipe);
   await writeFile(files.script, script, { mode: 0o755 });
   const id = await submitJob(files.script, slurmLog(files, logName));
-  await writeJson(files.record, { id, submittedAt: new Date().toISOString() });
+  await writeSubmission(folder, id);
   return id;
 }

@@ -1,7 +1,6 @@
 /** A sweep as a job array of Slurm: its tasks are workers that share the sweep's folder. Nothing of it runs on the login node. */
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
 import { required } from '../narrow.ts';
 import { compact, counted } from '../protocol/format.ts';
 import { metricKey, type SweepStatus } from '../protocol/sweep.ts';
@@ -9,7 +8,9 @@ import { freeSweepFolder } from '../run/free-run-folder.ts';
 import { jobContext } from '../settings.ts';
 import { slurmFiles, slurmLog, sweepScript, taskName } from '../slurm/job-script.ts';
 import type { SlurmProfile } from '../slurm/profile.ts';
-import { cancelWaiting, findTasks, isAlive, type SlurmJob, shownState, stopJob } from '../slurm/slurm.ts';
+import { findTasks, isAlive, type SlurmJob, shownState } from '../slurm/slurm.ts';
+import { stopSubmission } from '../slurm/stop-submission.ts';
+import { readSubmission } from '../slurm/submission.ts';
 import { createSharedSweep } from '../sweep/create-sweep.ts';
 import { JournalFolder } from '../sweep/journal-folder.ts';
 import { sharedStatus } from '../sweep/shared-status.ts';
@@ -20,7 +21,7 @@ import { engineOverrides, shownPath } from './job-command.ts';
 import { readRecipe } from './read-recipe.ts';
 import { runWorker } from './run-worker.ts';
 import { ownCommand, profileOf, type SlurmOptions, submitScript } from './slurm-submit.ts';
-import { silent, slurmJobOf, untilEnded } from './slurm-watch.ts';
+import { silent, untilEnded } from './slurm-watch.ts';
 import { countStates } from './sweep-table.ts';
 
 /** Shows the table of a sweep. */
@@ -61,9 +62,9 @@ export async function continueSweepOnSlurm(
       exitStatus: EXIT.usage,
       hint: `Continue it without --on: rowtune sweep ${shownPath(sweepDir, context.cwd)}`,
     });
-  const before = await slurmJobOf(sweepDir);
-  if (before !== undefined && (await findTasks(before)).some(isAlive))
-    throw new CliError(`job ${before} of Slurm already works on ${shownPath(sweepDir, context.cwd)}`, {
+  const before = await readSubmission(sweepDir);
+  if (before !== undefined && (await findTasks(before.id)).some(isAlive))
+    throw new CliError(`job ${before.id} of Slurm already works on ${shownPath(sweepDir, context.cwd)}`, {
       code: 'run-busy',
       exitStatus: EXIT.usage,
     });
@@ -106,7 +107,7 @@ async function submit(
   const files = slurmFiles(sweepDir);
   const tasks = plan.parallel;
   const script = sweepScript({ profile, name: plan.name, sweepDir, files, tasks, command: ownCommand(), again: EXIT.again });
-  const id = await submitScript({ files, script, logName: taskName('%A', '%a') });
+  const id = await submitScript({ folder: sweepDir, script, logName: taskName('%A', '%a') });
   const folder = shownPath(sweepDir, cwd);
   terminal.say(
     'info',
@@ -176,12 +177,9 @@ function describeSweep(status: SweepStatus): string {
 
 /** Lets the workers save and end for good; those that wait leave the queue. @throws CliError if the job has ended */
 export async function stopSweepOnSlurm(context: CommandContext, sweepDir: string, id: string, show: ShowSweep): Promise<CommandResult> {
-  const tasks = await findTasks(id);
-  if (!tasks.some(isAlive)) throw new CliError(`job ${id} of Slurm has ended`, { code: 'job-missing', exitStatus: EXIT.usage });
-  await writeFile(slurmFiles(sweepDir).stop, '');
+  if ((await stopSubmission(sweepDir, { id }, { save: true })) === 'ended')
+    throw new CliError(`job ${id} of Slurm has ended`, { code: 'job-missing', exitStatus: EXIT.usage });
   context.terminal.say('info', 'stopping all workers after their current step and saving');
-  await cancelWaiting(id);
-  if (tasks.some(task => isAlive(task) && task.state !== 'PENDING')) await stopJob(id);
   return followSweepOnSlurm(context, sweepDir, id, show);
 }
 

@@ -1,6 +1,6 @@
 /** Training as a job of Slurm: submitted with a profile, followed from a login node, stopped and continued. */
 import { existsSync } from 'node:fs';
-import { open, readFile, writeFile } from 'node:fs/promises';
+import { open, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { RUN_FILES } from '../protocol/run-files.ts';
 import { stringifyRecipe } from '../protocol/stringify-recipe.ts';
@@ -9,14 +9,17 @@ import { requireUsableOutput } from '../run/begin-run.ts';
 import { freeRunFolder, recipeName } from '../run/free-run-folder.ts';
 import { readRunState } from '../run/run-state.ts';
 import { jobScript, type SlurmFiles, slurmFiles, slurmLog } from '../slurm/job-script.ts';
-import { cancelJob, findJob, isAlive, jobsBefore, type SlurmJob, shownState, stopJob } from '../slurm/slurm.ts';
+import { describeJob, placeInQueue } from '../slurm/queue.ts';
+import { findJob, isAlive } from '../slurm/slurm.ts';
+import { stopSubmission } from '../slurm/stop-submission.ts';
+import { readSubmission } from '../slurm/submission.ts';
 import { CliError, EXIT } from './cli-error.ts';
 import type { CommandContext, CommandResult } from './command.ts';
 import { finishTraining } from './finish-training.ts';
 import { isRunFolder, shownPath } from './job-command.ts';
 import { readRecipe } from './read-recipe.ts';
 import { ownCommand, profileOf, type SlurmOptions, submitScript } from './slurm-submit.ts';
-import { silent, slurmJobOf, untilEnded } from './slurm-watch.ts';
+import { silent, untilEnded } from './slurm-watch.ts';
 
 /** Submits a new run of a recipe. @throws CliError for a bad recipe or a folder with a run; RunError for a bad profile or a Slurm that refuses it */
 export async function trainOnSlurm(
@@ -57,13 +60,13 @@ async function submit(context: CommandContext, run: Submission, options: SlurmOp
   const { terminal, cwd } = context;
   const { runDir, name, text, profileFolder } = run;
   const profile = await profileOf(context, profileFolder, options);
-  const before = await slurmJobOf(runDir);
-  const job = before === undefined ? undefined : await findJob(before);
+  const before = await readSubmission(runDir);
+  const job = before === undefined ? undefined : await findJob(before.id);
   if (job && isAlive(job))
-    throw new CliError(`job ${before} of Slurm already works on ${shownPath(runDir, cwd)}`, { code: 'run-busy', exitStatus: EXIT.usage });
+    throw new CliError(`job ${job.id} of Slurm already works on ${shownPath(runDir, cwd)}`, { code: 'run-busy', exitStatus: EXIT.usage });
   const files = slurmFiles(runDir);
   const script = jobScript({ profile, name, runDir, files, command: ownCommand() });
-  const id = await submitScript({ files, script, logName: '%j', recipe: text });
+  const id = await submitScript({ folder: runDir, script, logName: '%j', recipe: text });
   const processes = profile.nodes * profile.tasks_per_node;
   const folder = shownPath(runDir, cwd);
   terminal.say('info', `submitted to Slurm as job ${id}, ${processes} ${processes === 1 ? 'process' : 'processes'}; run folder ${folder}`);
@@ -95,17 +98,9 @@ function watch({ terminal }: CommandContext, runDir: string, id: string): Promis
     const job = await findJob(id).catch(silent(say));
     for (const line of await log.next()) terminal.say('info', line);
     if (job === undefined || (job !== 'unknown' && !isAlive(job))) return true;
-    if (job !== 'unknown') say(`job ${id}: ${await describe(job, id)}`);
+    if (job !== 'unknown') say(`job ${id}: ${describeJob(await placeInQueue([job]).catch(() => ({ tasks: [job] })))}`);
     return false;
   });
-}
-
-async function describe(job: SlurmJob, id: string): Promise<string> {
-  const state = shownState(job.state);
-  if (job.state !== 'PENDING') return job.nodes === '' ? state : `${state} on ${job.nodes}`;
-  const before = await jobsBefore(id, job).catch(() => undefined);
-  const place = before === undefined ? '' : before === 0 ? ', next in its partition' : `, behind ${before} job${before === 1 ? '' : 's'}`;
-  return `${state} (${job.reason})${place}`;
 }
 
 /** The lines that the job has written since the last look. */
@@ -154,16 +149,12 @@ async function resultOf({ cwd }: CommandContext, runDir: string, id: string): Pr
 /** Lets a running job save and end for good; a waiting one leaves the queue. @throws CliError if the job has ended */
 export async function stopOnSlurm(context: CommandContext, runDir: string, id: string): Promise<CommandResult> {
   const { terminal } = context;
-  const job = await findJob(id);
-  if (job === undefined || !isAlive(job))
-    throw new CliError(`job ${id} of Slurm has ended`, { code: 'job-missing', exitStatus: EXIT.usage });
-  await writeFile(slurmFiles(runDir).stop, '');
-  if (job.state === 'PENDING') {
-    await cancelJob(id);
+  const outcome = await stopSubmission(runDir, { id }, { save: true });
+  if (outcome === 'ended') throw new CliError(`job ${id} of Slurm has ended`, { code: 'job-missing', exitStatus: EXIT.usage });
+  if (outcome === 'dequeued') {
     terminal.print(`job ${id} left the queue`);
     return { value: { ok: true, slurmJob: id, runDir, state: 'cancelled' } };
   }
   terminal.say('info', 'stopping after this step and saving');
-  await stopJob(id);
   return followOnSlurm(context, runDir, id);
 }

@@ -1,20 +1,8 @@
 /** Following a job of Slurm from a command that may end at any time. */
-import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
-import { z } from 'zod';
 import { messageOf } from '../protocol/error-facts.ts';
-import { slurmFiles } from '../slurm/job-script.ts';
 import type { Terminal } from './terminal.ts';
-
-const record = z.object({ id: z.string().regex(/^\d+$/) });
-
-/** The number of the job that Slurm runs for the folder of a run or a sweep; undefined if it runs none. */
-export async function slurmJobOf(folder: string): Promise<string | undefined> {
-  const { record: file } = slurmFiles(folder);
-  return existsSync(file) ? record.parse(JSON.parse(await readFile(file, 'utf8'))).id : undefined;
-}
 
 type Say = (text: string) => void;
 

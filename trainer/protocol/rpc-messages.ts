@@ -3,6 +3,7 @@
  * types.
  */
 import type { ExportFormat, ExportType } from '../catalog/artifacts.ts';
+import type { ClusterPlace } from './cluster.ts';
 import type { Conversation, GenerateOptions, JobKind, RecipeSource, WorkerEvent } from './job-messages.ts';
 import type { Problem } from './problem.ts';
 import type { SweepStatus } from './sweep.ts';
@@ -102,7 +103,8 @@ export interface RunInfo {
   /** From the recipe; absent in runs of older versions. */
   readonly method?: string;
   readonly task?: string;
-  readonly state: 'preparing' | 'running' | 'stopped' | 'finished' | 'failed' | 'interrupted';
+  /** `queued`: it waits for a cluster and has no folder yet. */
+  readonly state: 'queued' | 'preparing' | 'running' | 'stopped' | 'finished' | 'failed' | 'interrupted';
   readonly reason?: string;
   readonly step: number;
   readonly totalSteps: number;
@@ -122,6 +124,8 @@ export interface RunInfo {
   readonly startedAt: string;
   readonly updatedAt: string;
   readonly ageSeconds: number;
+  /** Its place on a cluster, if it was given to one. */
+  readonly cluster?: ClusterPlace | undefined;
   /** There is a checkpoint to continue from; daemons of older versions do not report it. */
   readonly resumable?: boolean;
 }
@@ -284,6 +288,8 @@ export const requests = {
   tailRun: message<TailParams, TailResult>('runs/tail'),
   readScores: message<ReadScoresParams, ScoresPage>('scores/read'),
   deleteRun: message<{ readonly runDir: string }, Nothing>('runs/delete'),
+  /** Ends a run or a sweep that a cluster has, after it has saved if `save`; one that waits leaves the queue. */
+  stopOnCluster: message<{ readonly runDir: string; readonly save: boolean }, Nothing>('runs/stopOnCluster'),
   /** Writes notes of people about a run. */
   noteRun: message<{ readonly runDir: string; readonly change: RunNotesChange }, Nothing>('runs/note'),
   /** Returns the trainer's own estimate. */

@@ -40,3 +40,6 @@ export const RUN_FILES = {
 
 /** A complete checkpoint; incomplete ones have other names. */
 export const CHECKPOINT_NAME = /^step-\d+$/;
+
+/** The folder next to that of a run or a sweep which Slurm trains, and the file in it that names the job. */
+export const SUBMISSION = { suffix: '.slurm', record: 'job.json' } as const;

@@ -88,6 +88,7 @@ const paramSchemas: { readonly [Name in RequestName]: z.ZodType<RequestParams<Na
   tailRun: z.strictObject({ runDir: absolute, file: z.enum(TAILED_FILES), from: z.int().min(0), version: z.string().max(200).optional() }),
   readScores: z.strictObject({ path: absolute, from: z.int().min(0), version: z.string().max(200).optional() }),
   deleteRun: z.strictObject({ runDir: absolute }),
+  stopOnCluster: z.strictObject({ runDir: absolute, save: z.boolean() }),
   noteRun: z.strictObject({ runDir: absolute, change: notesChange }),
   estimate: z.strictObject({ recipe }),
   train: z.strictObject({ ...start, recipe, runDir: absolute.optional() }),

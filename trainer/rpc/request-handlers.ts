@@ -6,6 +6,7 @@ import { listEngines } from '../engine/install/engine-folder.ts';
 import { findNvidiaGpu, knownNvidiaGpu } from '../engine/install/toolchain.ts';
 import { isWithin, realPath } from '../files/real-path.ts';
 import { describeMachine, freeDiskBytes } from '../machine/machine.ts';
+import { isOnCluster, placeText } from '../protocol/cluster.ts';
 import type { JobContext, JobRequest, WorkerEvent } from '../protocol/job-messages.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import type {
@@ -14,6 +15,7 @@ import type {
   RequestName,
   RequestParams,
   RequestResult,
+  RunInfo,
   RunNotesChange,
   StartOptions,
 } from '../protocol/rpc-messages.ts';
@@ -21,11 +23,14 @@ import { isActive } from '../protocol/run-activity.ts';
 import type { AskReader } from '../reader/reader.ts';
 import { requireUsableOutput } from '../run/begin-run.ts';
 import { freeRunFolder, freeSweepFolder, recipeName } from '../run/free-run-folder.ts';
-import { deleteRunFolder, listRuns, readRunRecipe, summarizeRun } from '../run/run-folder.ts';
+import { deleteRunFolder, readRunRecipe, summarizeRun } from '../run/run-folder.ts';
 import { changeRunNotes } from '../run/run-notes.ts';
 import { isSweepFolder } from '../run/sweep-folder.ts';
+import { stopSubmission } from '../slurm/stop-submission.ts';
+import { readSubmission, removeSubmission } from '../slurm/submission.ts';
 import { readSweep } from '../sweep/sweep-status.ts';
 import { countTokens, listChatModels } from './chat-models.ts';
+import { listRunsAnywhere, readRun } from './cluster-runs.ts';
 import { DaemonError } from './daemon-error.ts';
 import type { EventRing } from './event-ring.ts';
 import { hasEnded, type JobQueue, type NewJob, notRecorded } from './job-queue.ts';
@@ -81,10 +86,11 @@ export const handlers: Handlers = {
   listModels: ({ folders }, { cacheDir, reader }) => listModels(cacheDir, folders, reader),
   listChatModels: async ({ folders }, services) => ({ models: await listChatModels(folders, services) }),
   countTokens: async ({ runDir, texts }, services) => ({ tokens: await countTokens(runDir, texts, services) }),
-  listRuns: ({ folders }) => listRuns(folders),
+  listRuns: ({ folders }) => listRunsAnywhere(folders),
   tailRun,
   readScores,
   deleteRun: ({ runDir }, services) => inTurn(() => deleteRun(runDir, services)),
+  stopOnCluster: ({ runDir, save }) => stopOnCluster(runDir, save),
   noteRun: ({ runDir, change }) => noteRun(runDir, change),
   estimate: ({ recipe }, services) => estimate(recipe, services),
   train: (params, services) =>
@@ -103,6 +109,7 @@ export const handlers: Handlers = {
     once(params, services, async () => {
       const { runDir, overrides = [] } = params;
       if (isSweepFolder(runDir)) return continueSweep(runDir, services);
+      requireOffCluster(await readRun(runDir));
       const { threads } = await readRunRecipe(runDir, overrides);
       const request = { kind: 'resume', context: contextOf(services, runDir), runDir, overrides } as const;
       return { request, threads, title: path.basename(runDir), runDir };
@@ -238,13 +245,15 @@ const once = (
 /** @throws DaemonError 'run-missing', 'run-busy' if a job writes or reads in it, by whatever path */
 async function deleteRun(runDir: string, { queue }: Services): Promise<Record<string, never>> {
   const real = await realPath(runDir);
-  const run = await summarizeRun(real);
-  // The state file distinguishes a run from other folders.
+  const run = await readRun(real);
+  // The state file distinguishes a run from other folders, and the record of a job one that never began.
   if (run === undefined) throw new DaemonError('run-missing', `${runDir} is not a run folder`);
+  requireOffCluster(run);
   const used = await Promise.all(queue.usedFolders().map(realPath));
   if (used.some(folder => isWithin(folder, real)) || isActive(run.state))
     throw new DaemonError('run-busy', `a job is using ${runDir}, or is queued to read it`, { hint: 'Stop it first' });
-  await deleteRunFolder(real);
+  if (existsSync(real)) await deleteRunFolder(real);
+  await removeSubmission(real);
   // A link to a deleted folder leads nowhere.
   const isLink = await lstat(runDir).then(
     found => found.isSymbolicLink(),
@@ -261,6 +270,20 @@ async function noteRun(runDir: string, change: RunNotesChange): Promise<Record<s
     throw error instanceof RangeError ? new DaemonError('bad-params', error.message) : error;
   });
   return {};
+}
+
+/** @throws DaemonError 'job-missing' if Slurm does not have the run; RunError 'slurm-failed' */
+async function stopOnCluster(runDir: string, save: boolean): Promise<Record<string, never>> {
+  const submission = await readSubmission(runDir);
+  if (submission === undefined || (await stopSubmission(runDir, submission, { save })) === 'ended')
+    throw new DaemonError('job-missing', `Slurm has no job for ${runDir}`, { hint: 'Show its state with: rowtune runs' });
+  return {};
+}
+
+/** @throws DaemonError 'run-busy' if Slurm trains the run, or will */
+function requireOffCluster(run: RunInfo | undefined): void {
+  if (run?.cluster === undefined || !isOnCluster(run.cluster)) return;
+  throw new DaemonError('run-busy', placeText(run.cluster), { hint: `Stop it first: rowtune runs --stop ${run.sweepDir ?? run.runDir}` });
 }
 
 /** Files of earlier runs that a recipe names. */

@@ -10,7 +10,7 @@ import { parseRecipe } from '../protocol/parse-recipe.ts';
 import { hasErrors } from '../protocol/problem.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import { isActive } from '../protocol/run-activity.ts';
-import { RUN_FILES } from '../protocol/run-files.ts';
+import { RUN_FILES, SUBMISSION } from '../protocol/run-files.ts';
 import { stringifyRecipe } from '../protocol/stringify-recipe.ts';
 import { RunError } from '../run-error.ts';
 import { hasCheckpoint } from './has-checkpoint.ts';
@@ -131,26 +131,40 @@ export async function summarizeRun(runDir: string, now = Date.now()): Promise<Ru
   return { ...state, ...notes, runDir, sweepDir, state: shown, ageSeconds: ageOf(state, now), resumable: hasCheckpoint(runDir) };
 }
 
-export interface RunList {
+export interface FoundRuns {
   /** Pinned ones first, each newest first. */
   readonly runs: readonly RunSummary[];
+  /** Folders of runs and sweeps that Slurm was given, whether they have begun or not. */
+  readonly submitted: readonly string[];
   /** Not every folder could be searched within the limits of a listing. */
   readonly truncated: boolean;
 }
 
 /** Runs at or below the folders. Run folders are not searched for further runs. */
-export async function listRuns(roots: readonly string[], budget = LIST_BUDGET): Promise<RunList> {
+export async function listRuns(roots: readonly string[], budget = LIST_BUDGET): Promise<FoundRuns> {
   const walk = new FolderWalk(budget);
   const found = new Map<string, RunSummary>();
+  const submitted: string[] = [];
   for (const root of roots)
     for await (const { path: folder, entries, folders } of walk.below(root)) {
+      if (folder.endsWith(SUBMISSION.suffix) && entries.some(({ name }) => name === SUBMISSION.record)) {
+        submitted.push(folder.slice(0, -SUBMISSION.suffix.length));
+        folders.clear();
+        continue;
+      }
       const run = entries.some(({ name }) => name === STATE_FILE) ? await summarizeRun(folder) : undefined;
       if (!run) continue;
       folders.clear();
       found.set(folder, run);
       if (found.size >= MAX_LISTED_RUNS) walk.cut();
     }
-  const isPinned = ({ pinned }: RunSummary): number => Number(pinned === true);
-  const runs = [...found.values()].sort((a, b) => isPinned(b) - isPinned(a) || b.startedAt.localeCompare(a.startedAt));
-  return { runs, truncated: walk.truncated };
+  return { runs: inOrder([...found.values()]), submitted, truncated: walk.truncated };
+}
+
+/** Pinned ones first, each newest first. */
+export function inOrder<Run extends { readonly startedAt: string; readonly pinned?: boolean | undefined }>(
+  runs: readonly Run[],
+): readonly Run[] {
+  const isPinned = ({ pinned }: Run): number => Number(pinned === true);
+  return [...runs].sort((a, b) => isPinned(b) - isPinned(a) || b.startedAt.localeCompare(a.startedAt));
 }

@@ -1,6 +1,6 @@
 /** The batch scripts of a run and of the workers of a sweep. They begin or continue, and go back into the queue when their time is over. */
 import path from 'node:path';
-import { RUN_FILES } from '../protocol/run-files.ts';
+import { RUN_FILES, SUBMISSION } from '../protocol/run-files.ts';
 import type { SlurmProfile } from './profile.ts';
 
 export interface ScriptParams {
@@ -24,9 +24,9 @@ export interface SlurmFiles {
 }
 
 export function slurmFiles(runDir: string): SlurmFiles {
-  const folder = `${runDir}.slurm`;
+  const folder = `${runDir}${SUBMISSION.suffix}`;
   const at = (name: string): string => path.join(folder, name);
-  return { folder, recipe: at('recipe.rowtune.yaml'), script: at('job.sh'), record: at('job.json'), stop: at('stop') };
+  return { folder, recipe: at('recipe.rowtune.yaml'), script: at('job.sh'), record: at(SUBMISSION.record), stop: at('stop') };
 }
 
 export const slurmLog = ({ folder }: SlurmFiles, jobId: string): string => path.join(folder, `log-${jobId}.txt`);

@@ -3,6 +3,8 @@ import { runCommand } from '../engine/install/run-command.ts';
 import { RunError } from '../run-error.ts';
 
 export interface SlurmJob {
+  /** Its number; tasks of a job array have that of the array. */
+  readonly id: string;
   /** As squeue writes it: PENDING, RUNNING, COMPLETED … */
   readonly state: string;
   /** Why it waits, or why it ended; 'None' if there is nothing to say. */
@@ -25,17 +27,18 @@ export const isAlive = ({ state }: SlurmJob): boolean => ALIVE.has(state);
 
 const KNOWS_NOTHING = /invalid job id/i;
 
-/** @throws RunError 'slurm-failed' with what the program said */
-async function ask(program: string, args: readonly string[]): Promise<string> {
-  const { status, output } = await runCommand(program, args);
-  if (status === 0) return output.trim();
+/** @returns the lines of its answer @throws RunError 'slurm-failed' with what the program said */
+async function ask(program: string, args: readonly string[], timeoutMs?: number): Promise<readonly string[]> {
+  const lines: string[] = [];
+  const { status, output } = await runCommand(program, args, { onLine: line => lines.push(line), timeoutMs });
+  if (status === 0) return lines;
   const hint = status < 0 ? 'Run it where the commands of Slurm are installed, such as the login node of a cluster' : undefined;
   throw new RunError('slurm-failed', `${program} failed${output.trim() === '' ? '' : `: ${output.trim()}`}`, hint);
 }
 
 /** @param log a file name with %j for the number of the job @returns that number @throws RunError 'slurm-failed' */
 export async function submitJob(script: string, log: string): Promise<string> {
-  const answer = await ask('sbatch', ['--parsable', `--output=${log}`, script]);
+  const answer = (await ask('sbatch', ['--parsable', `--output=${log}`, script])).join('\n');
   // "12" or "12;cluster", after warnings.
   const id = /^(\d+)(?:;.*)?$/m.exec(answer)?.[1];
   if (id === undefined) throw new RunError('slurm-failed', `sbatch gave no number of a job: ${answer}`);
@@ -43,31 +46,37 @@ export async function submitJob(script: string, log: string): Promise<string> {
 }
 
 function jobOf(line: string): SlurmJob | undefined {
-  const [state = '', reason = '', nodes = '', partition = ''] = line.trim().split('|');
-  return state === '' ? undefined : { state, reason, nodes, partition };
+  const [id = '', state = '', reason = '', nodes = '', partition = ''] = line.trim().split('|');
+  return state === '' ? undefined : { id, state, reason, nodes, partition };
 }
 
-/** Undefined if Slurm no longer knows the job: it forgets those that have ended, after minutes. @throws RunError 'slurm-failed' */
-export const findJob = async (id: string): Promise<SlurmJob | undefined> => (await listJobs(id))[0];
+/** The longest wait for a list that nobody waits for. */
+const LIST_MS = 10_000;
 
-/** The tasks of a job array that Slurm still knows, those that wait and those that have ended too. @throws RunError 'slurm-failed' */
-export const findTasks = (id: string): Promise<readonly SlurmJob[]> => listJobs(id, '--array');
+async function squeue(options: readonly string[], timeoutMs?: number): Promise<readonly SlurmJob[]> {
+  const lines = await ask('squeue', ['--noheader', '--states=all', ...options, '--format=%F|%T|%r|%N|%P'], timeoutMs);
+  return lines.flatMap(line => jobOf(line) ?? []);
+}
 
-async function listJobs(id: string, ...options: readonly string[]): Promise<readonly SlurmJob[]> {
+/** The tasks of a job that Slurm still knows, one unless it is a job array; it forgets those that have ended, after minutes. @throws RunError 'slurm-failed' */
+export async function findTasks(id: string): Promise<readonly SlurmJob[]> {
   try {
-    const lines = await ask('squeue', ['--noheader', '--states=all', ...options, `--jobs=${id}`, '--format=%T|%r|%N|%P']);
-    return lines.split('\n').flatMap(line => jobOf(line) ?? []);
+    return await squeue(['--array', `--jobs=${id}`]);
   } catch (error) {
     if (error instanceof RunError && KNOWS_NOTHING.test(error.message)) return [];
     throw error;
   }
 }
 
-/** Jobs of its partition that are before it by priority. @throws RunError 'slurm-failed' */
-export async function jobsBefore(id: string, { partition }: SlurmJob): Promise<number> {
-  const list = await ask('squeue', ['--noheader', '--states=PENDING', `--partition=${partition}`, '--sort=-p,i', '--format=%A']);
-  return Math.max(0, list.split('\n').indexOf(id));
-}
+/** Undefined if Slurm no longer knows the job. @throws RunError 'slurm-failed' */
+export const findJob = async (id: string): Promise<SlurmJob | undefined> => (await findTasks(id))[0];
+
+/** All tasks of this user's jobs that Slurm still knows. @throws RunError 'slurm-failed' */
+export const listOwnJobs = (): Promise<readonly SlurmJob[]> => squeue(['--array', '--me'], LIST_MS);
+
+/** The numbers of the jobs that wait for a partition, the first one first. @throws RunError 'slurm-failed' */
+export const listWaiting = (partition: string): Promise<readonly string[]> =>
+  ask('squeue', ['--noheader', '--states=PENDING', `--partition=${partition}`, '--sort=-p,i', '--format=%F'], LIST_MS);
 
 /** Ends a job without saving. @throws RunError 'slurm-failed' */
 export async function cancelJob(id: string): Promise<void> {

@@ -1,7 +1,7 @@
 /** The pages of runs in a real browser, over real run folders and their real hosts, worked by mouse and keyboard. */
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Browser, chromium } from 'playwright-core';
+import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { connectCompare } from '../../../client/pages/compare-host.ts';
 import { connectRun } from '../../../client/pages/run-host.ts';
@@ -49,6 +49,10 @@ async function openRun(): Promise<BrowserPage<RunFromPage>> {
   ends.push(() => shown.page.close());
   return shown;
 }
+
+/** In dist/screenshots, for people. */
+const picture = (page: Page, name: string): Promise<unknown> =>
+  page.screenshot({ path: join(import.meta.dirname, '..', '..', '..', 'dist', 'screenshots', `${name}.png`) });
 
 describe.skipIf(executablePath === undefined)(
   `pages in a browser${executablePath ? '' : ' (skipped: no Chromium on this machine)'}`,
@@ -193,6 +197,31 @@ describe.skipIf(executablePath === undefined)(
       await table.getByRole('row', { name: '1 node7 1.2 GB 1.5 GB 2 25.0% 19.0 MB' }).waitFor();
     });
 
+    test('a run on a cluster: its place, its log, and no button that would disturb it', async () => {
+      const shown = await openInBrowser<RunFromPage>(browser, 'run', { runDir });
+      ends.push(() => shown.page.close());
+      const { page } = shown;
+      const run = { runDir, name: 'spam', step: 0, totalSteps: 0, startedAt: '', updatedAt: '', ageSeconds: 0, resumable: false };
+      const job = { jobId: '12', log: '/w/runs/spam.slurm/log-12.txt' };
+      const waits = { ...job, phase: 'waiting', text: 'pending (Resources), behind 3 jobs' };
+      await shown.post({ type: 'overview', overview: { ...run, state: 'queued', cluster: waits } });
+      await page.getByText('Slurm job 12: pending (Resources), behind 3 jobs', { exact: true }).waitFor();
+      expect(await page.locator('.pill').textContent()).toBe('queued');
+      await picture(page, 'cluster-waits');
+      await page.getByRole('button', { name: 'Open Job Log' }).click();
+      await until(() => shown.said.some(message => message.type === 'action' && message.action === 'jobLog'), 'the log');
+      const cluster = { ...job, phase: 'running', text: 'running on n1', node: 'n1' };
+      await shown.post({ type: 'overview', overview: { ...run, state: 'running', step: 3, totalSteps: 9, cluster } });
+      await page.getByText('Slurm job 12: running on n1', { exact: true }).waitFor();
+      const stop = page.getByRole('button', { name: 'Stop and Save' });
+      expect(await stop.isDisabled()).toBe(false);
+      const ofSweep = { ...run, state: 'running', step: 3, totalSteps: 9, cluster, sweepDir: '/w/runs/many' };
+      await shown.post({ type: 'overview', overview: ofSweep });
+      await until(() => stop.isDisabled(), 'no stop of one run of a sweep');
+      expect(await stop.getAttribute('title')).toContain('rowtune runs --stop /w/runs/many');
+      await picture(page, 'cluster-trains');
+    });
+
     test('abort asks first; a run of the terminal can not be stopped from here', async () => {
       const shown = await openInBrowser<RunFromPage>(browser, 'run', { runDir });
       ends.push(() => shown.page.close());
@@ -218,6 +247,21 @@ describe.skipIf(executablePath === undefined)(
       expect(shown.said).toEqual([{ type: 'ready' }, { type: 'action', action: 'abort' }, { type: 'action', action: 'stop' }]);
       await shown.post({ type: 'overview', overview });
       await until(() => page.getByRole('button', { name: 'Stop and Save' }).isDisabled(), 'no stop');
+    });
+
+    test('compared runs of a cluster have a column with their places', async () => {
+      const shown = await openInBrowser<CompareFromPage>(browser, 'compare', { runDirs: [runDir, other] });
+      ends.push(() => shown.page.close());
+      const { page, post } = shown;
+      await post({ type: 'runs', runDirs: [runDir, other] });
+      const run = { name: 'spam', state: 'running', step: 3, totalSteps: 9, startedAt: '', updatedAt: '', ageSeconds: 0, resumable: false };
+      const placed = { runDir, ...run, cluster: { jobId: '12', phase: 'running', text: 'running on n3', node: 'n3' } };
+      await post({ type: 'patch', runDir: other, patch: { type: 'overview', overview: { runDir: other, ...run } } });
+      await page.getByRole('row', { name: /^.*other running – 3/ }).waitFor();
+      await expect.poll(() => page.getByRole('button', { name: 'Cluster' }).count()).toBe(0);
+      await post({ type: 'patch', runDir, patch: { type: 'overview', overview: placed } });
+      await page.getByRole('row', { name: /spam running running on n3 – 3/ }).waitFor();
+      await picture(page, 'cluster-compare');
     });
 
     test('two runs compared: curves, results in order, settings that differ', async () => {

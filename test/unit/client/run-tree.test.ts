@@ -211,6 +211,48 @@ test('what has ended tells metric and age', () => {
   expect(only(tree([run('spam', { state: 'stopped', step: 12 })])).description).toBe('step 12 of 60 · loss 0.5 · 5 min ago');
 });
 
+test('runs on a cluster show their place, and are left alone while it has them', () => {
+  const cluster = { jobId: '12', log: '/w/log-12.txt' } as const;
+  const queued = { ...cluster, phase: 'waiting', text: 'pending (Resources), behind 3 jobs' } as const;
+  const groups = tree([
+    run('waits', { state: 'queued', step: 0, totalSteps: 0, cluster: queued }),
+    run('again', { state: 'stopped', step: 5, resumable: true, cluster: queued }),
+    run('trains', { state: 'running', step: 5, cluster: { ...cluster, phase: 'running', text: 'running on n1', node: 'n1' } }),
+    run('done', { cluster: { ...cluster, phase: 'ended', text: 'ended', node: 'n1' } }),
+  ]);
+  expect(names(groups)).toEqual([
+    ['Running', 'trains'],
+    ['Waiting', 'waits', 'again'],
+    ['Finished', 'done'],
+  ]);
+  const items = groups.flatMap(group => group.items);
+  const find = (name: string) => items.find(({ label }) => label === name);
+  expect(find('waits')).toMatchObject({
+    flags: ['run', 'active', 'stoppable', 'cluster'],
+    description: expect.stringMatching(/^pending \(Resources\), behind 3 jobs/),
+  });
+  expect(find('again')?.flags).not.toEqual(expect.arrayContaining(['resumable']));
+  expect(find('again')?.flags).not.toEqual(expect.arrayContaining(['deletable']));
+  expect(find('trains')?.description).toMatch(/^running on n1 · /);
+  expect(find('done')).toMatchObject({ flags: expect.arrayContaining(['deletable']), description: expect.not.stringContaining('ended') });
+  expect(find('done')?.tooltip).toEqual(expect.arrayContaining(['Slurm job 12: ended', 'log /w/log-12.txt']));
+});
+
+test('the group of a sweep on a cluster can be stopped, its runs not', () => {
+  const sweepDir = '/w/runs/many';
+  const of = (id: string, phase: 'running' | 'ended') =>
+    run(id, {
+      runDir: `${sweepDir}/${id}`,
+      sweepDir,
+      state: 'running',
+      cluster: { jobId: '12', phase, text: `${phase} on n1`, node: 'n1' },
+    });
+  const [group] = tree([of('001', 'running'), of('002', 'ended')]);
+  expect(group).toMatchObject({ name: 'Sweep many', isOnCluster: true });
+  for (const { flags } of group?.items ?? []) expect(flags).not.toEqual(expect.arrayContaining(['stoppable']));
+  expect(tree([of('001', 'ended')])[0]).toMatchObject({ isOnCluster: false });
+});
+
 test('runs of a sweep stand in a group of their own, by name, and its job can be stopped', () => {
   const sweepDir = '/w/runs/spam-sweep';
   const member = (id: string, change: Partial<RunInfo> = {}): RunInfo =>

@@ -295,7 +295,7 @@ describe('the list of runs', () => {
   });
 
   test('of a folder that is not there is empty', async () => {
-    expect(await listRuns([join(folder, 'nowhere')])).toEqual({ runs: [], truncated: false });
+    expect(await listRuns([join(folder, 'nowhere')])).toEqual({ runs: [], submitted: [], truncated: false });
   });
 });
 

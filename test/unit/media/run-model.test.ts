@@ -48,6 +48,13 @@ describe('state', () => {
     expect(sentenceOf(model)).toBe('spam training, 40 of 100 steps, epoch 0.4, 2.0 s a step, 2 min 0 s left, loss 0.5');
   });
 
+  test('a run on a cluster says where it is', () => {
+    const cluster = { jobId: '12', phase: 'waiting', text: 'pending (Resources), next in its partition' } as const;
+    const model = modelOf(overview({ state: 'queued', totalSteps: 0, cluster }));
+    expect(statusOf(model)).toEqual({ state: 'queued', kind: 'waiting', done: 0, total: 0, facts: [] });
+    expect(sentenceOf(model)).toBe('spam queued, Slurm job 12: pending (Resources), next in its partition');
+  });
+
   test('preparing tells what is done now', () => {
     const progress = { type: 'progress', phase: 'load', done: 12, total: 272, unit: 'tensors' } as const;
     expect(statusOf(modelOf(overview({ state: 'preparing', totalSteps: 0, job: { id: '1', state: 'running', progress } })))).toMatchObject({

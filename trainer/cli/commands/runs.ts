@@ -3,11 +3,13 @@
  */
 import path from 'node:path';
 import { realPath } from '../../files/real-path.ts';
+import { isOnCluster, placeText } from '../../protocol/cluster.ts';
 import { compact, duration, table } from '../../protocol/format.ts';
 import type { JobRecord, RunInfo, RunList } from '../../protocol/rpc-messages.ts';
+import { listRunsAnywhere } from '../../rpc/cluster-runs.ts';
 import type { DaemonClient } from '../../rpc/connect.ts';
-import { listRuns } from '../../run/run-folder.ts';
 import { isSweepFolder } from '../../run/sweep-folder.ts';
+import { readSubmission } from '../../slurm/submission.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { connectIfRunning } from '../daemon-client.ts';
@@ -17,7 +19,6 @@ import { addNotesOptions, type NotesOptions, writeNotes, writesNotes } from '../
 import { followJob } from '../run-on-daemon.ts';
 import { followSweepOnSlurm, type ShowSweep, stopSweepOnSlurm } from '../slurm-sweep.ts';
 import { followOnSlurm, stopOnSlurm } from '../slurm-training.ts';
-import { slurmJobOf } from '../slurm-watch.ts';
 import { finishSweep, showSweep, sweepCommandOf } from './sweep.ts';
 
 interface RunsOptions extends ShownRuns, NotesOptions {
@@ -60,7 +61,8 @@ export const addRuns: AddCommand = (program, surroundings) => {
 async function runs(context: CommandContext, dir: string, { all, tagged }: ShownRuns): Promise<CommandResult> {
   const { terminal, cwd, settings } = context;
   const folder = path.resolve(settings.remoteDaemon?.dir ?? cwd, dir);
-  const { runs: listed, truncated } = settings.remoteDaemon === undefined ? await listRuns([folder]) : await runsElsewhere(context, folder);
+  const { runs: listed, truncated } =
+    settings.remoteDaemon === undefined ? await listRunsAnywhere([folder]) : await runsElsewhere(context, folder);
   const found = listed.filter(run => (all || run.archived !== true) && (tagged === undefined || run.tags?.includes(tagged)));
   terminal.print(
     found.length === 0
@@ -82,12 +84,15 @@ async function runsElsewhere(context: CommandContext, folder: string): Promise<R
   }
 }
 
+const stateText = ({ state, reason, cluster }: RunInfo): string =>
+  cluster !== undefined && isOnCluster(cluster) ? placeText(cluster) : reason === undefined ? state : `${state} (${reason})`;
+
 function row(run: RunInfo, cwd: string): string[] {
-  const { name, state, step, totalSteps, loss, metrics, ageSeconds, runDir, reason, tags = [], pinned, archived } = run;
+  const { name, step, totalSteps, loss, metrics, ageSeconds, runDir, tags = [], pinned, archived } = run;
   const held = metrics?.eval_loss;
   return [
     name,
-    reason === undefined ? state : `${state} (${reason})`,
+    stateText(run),
     `${step}/${totalSteps}`,
     loss === undefined ? '' : compact(loss),
     held === undefined ? '' : compact(held),
@@ -133,8 +138,9 @@ interface Controls {
 /** Controls a run or a sweep through whoever runs it. */
 async function onSlurmOr(context: CommandContext, subject: string, { run, sweep, daemon }: Controls): Promise<CommandResult> {
   const folder = path.resolve(context.cwd, subject);
-  const id = context.settings.remoteDaemon === undefined ? await slurmJobOf(folder) : undefined;
-  if (id === undefined) return daemon(context, subject);
+  const submission = context.settings.remoteDaemon === undefined ? await readSubmission(folder) : undefined;
+  if (submission === undefined) return daemon(context, subject);
+  const { id } = submission;
   return isSweepFolder(folder) ? sweep(context, folder, id, status => showSweep(context, status)) : run(context, folder, id);
 }
 

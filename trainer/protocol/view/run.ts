@@ -205,7 +205,7 @@ export interface Notice {
 
 export type RunToPage = RunPatch | Notice;
 
-export type RunAction = 'stop' | 'abort' | 'resume' | 'heatmap' | 'try' | 'export' | 'folder' | 'recipe' | 'log';
+export type RunAction = 'stop' | 'abort' | 'resume' | 'heatmap' | 'try' | 'export' | 'folder' | 'recipe' | 'log' | 'jobLog';
 
 export type RunFromPage =
   /** The page is ready and has no data: send everything. */

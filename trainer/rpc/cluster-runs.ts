@@ -1,0 +1,145 @@
+/** Runs with their places on a cluster, and runs that wait for one and have no folder yet. */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { type ClusterPlace, isOnCluster } from '../protocol/cluster.ts';
+import type { RunInfo, RunList } from '../protocol/rpc-messages.ts';
+import { folderName } from '../protocol/run-names.ts';
+import type { SweepRun } from '../protocol/sweep.ts';
+import { inOrder, listRuns, type RunSummary, summarizeRun } from '../run/run-folder.ts';
+import { isSweepFolder } from '../run/sweep-folder.ts';
+import { slurmFiles, slurmLog } from '../slurm/job-script.ts';
+import { describeJob, isPending, type QueuedJob, readQueue } from '../slurm/queue.ts';
+import { isAlive } from '../slurm/slurm.ts';
+import { readSubmission, type Submission } from '../slurm/submission.ts';
+import { readSweep } from '../sweep/sweep-status.ts';
+import { Recent } from './recent.ts';
+
+/** Slurm's controller serves a whole cluster, and so does a shared disk. */
+const KEEP_MS = 3000;
+/** A job that ended before its run began is shown for a day. */
+const SHOWN_WITHOUT_FOLDER_MS = 86_400_000;
+
+interface SeenQueue {
+  /** When Slurm was asked. */
+  readonly atMs: number;
+  /** The user's jobs; undefined where Slurm does not answer, as on a machine that only shares the disk. */
+  readonly jobs: ReadonlyMap<string, QueuedJob> | undefined;
+}
+
+const queue = new Recent(KEEP_MS, async (): Promise<SeenQueue> => ({ atMs: Date.now(), jobs: await readQueue().catch(() => undefined) }));
+
+/** The runs of a sweep by their folders. @throws RunError 'bad-sweep' */
+const sweeps = new Recent(KEEP_MS, async (sweepDir): Promise<ReadonlyMap<string, SweepRun>> => {
+  const status = await readSweep(sweepDir);
+  return new Map(status?.runs.map(run => [run.runDir, run]));
+});
+
+/** Runs at or below the folders, those that wait for a cluster too. */
+export async function listRunsAnywhere(folders: readonly string[]): Promise<RunList> {
+  const { runs, submitted, truncated } = await listRuns(folders);
+  const begun = await Promise.all(runs.map(withPlace));
+  const known = new Set(runs.map(({ runDir }) => runDir));
+  // What was submitted is next to its folder, so a folder that is asked for by itself has to be looked at too.
+  const others = [...new Set([...submitted, ...folders])].filter(folder => !known.has(folder));
+  const waiting = await Promise.all(others.map(folder => (isSweepFolder(folder) ? waitingOfSweep(folder) : waitingAt(folder))));
+  const found = new Map(waiting.flat().map(run => [run.runDir, run]));
+  return { runs: inOrder([...begun, ...[...found.values()].filter(({ runDir }) => !known.has(runDir))]), truncated };
+}
+
+/** Undefined if the folder is not a run, and none waits for a cluster in order to begin there. */
+export async function readRun(runDir: string): Promise<RunInfo | undefined> {
+  const run = await summarizeRun(runDir);
+  return run === undefined ? (await waitingAt(runDir))[0] : withPlace(run);
+}
+
+/** The place of a run that Slurm trains or has trained. */
+async function placeOf({ runDir, sweepDir, state, host }: RunSummary): Promise<ClusterPlace | undefined> {
+  const submission = await submissionOf(sweepDir ?? runDir);
+  if (submission === undefined) return undefined;
+  if (sweepDir === undefined) {
+    const place = await placeOfJob(submission, runDir, state === 'finished');
+    return { ...place, node: place.node ?? host };
+  }
+  const member = (await sweeps.get(sweepDir).catch(() => undefined))?.get(runDir);
+  return member && placeOfMember(submission, member, await jobOf(submission));
+}
+
+const withPlace = async (run: RunSummary): Promise<RunInfo> => ({ ...run, cluster: await placeOf(run) });
+
+/** A damaged record says nothing about a run. */
+const submissionOf = (folder: string): Promise<Submission | undefined> => readSubmission(folder).catch(() => undefined);
+
+async function jobOf({ id, submittedAt }: Submission): Promise<QueuedJob | undefined> {
+  const { atMs, jobs } = await queue.get('');
+  if (jobs === undefined || jobs.has(id) || Date.parse(submittedAt) < atMs) return jobs?.get(id);
+  // It is newer than the answer.
+  return (await queue.get(id)).jobs?.get(id);
+}
+
+async function placeOfJob(submission: Submission, runDir: string, isFinished: boolean): Promise<ClusterPlace> {
+  const { id } = submission;
+  const job = isFinished ? undefined : await jobOf(submission);
+  const file = slurmLog(slurmFiles(runDir), id);
+  const log = existsSync(file) ? file : undefined;
+  if (job === undefined) return { jobId: id, phase: 'ended', text: 'ended', log };
+  const node = job.tasks.find(({ nodes }) => nodes !== '')?.nodes;
+  return { jobId: id, phase: phaseOf(job), text: describeJob(job), node, log };
+}
+
+function phaseOf({ tasks }: QueuedJob): ClusterPlace['phase'] {
+  if (!tasks.some(isAlive)) return 'ended';
+  return tasks.some(task => isAlive(task) && !isPending(task)) ? 'running' : 'waiting';
+}
+
+/** The place of a run of a sweep, which no task of the job array has for itself. */
+function placeOfMember({ id }: Submission, { state, node, log }: SweepRun, job: QueuedJob | undefined): ClusterPlace {
+  const phase = job === undefined ? 'ended' : phaseOf(job);
+  const place = { jobId: id, node, log };
+  const where = node === undefined ? '' : ` on ${node}`;
+  if (state === 'running') return { ...place, phase: 'running', text: `running${where}` };
+  if (state === 'finished' || state === 'failed' || job === undefined || phase === 'ended')
+    return { ...place, phase: 'ended', text: `ended${where}` };
+  const next = phase === 'waiting' ? describeJob(job) : 'waits for a worker';
+  return { ...place, phase: 'waiting', text: state === 'paused' ? `paused${where}; ${next}` : next };
+}
+
+/** A run, or a run of a sweep, that waits for a cluster. */
+async function waitingAt(runDir: string): Promise<readonly RunInfo[]> {
+  const parent = path.dirname(runDir);
+  if (isSweepFolder(parent)) return (await waitingOfSweep(parent)).filter(run => run.runDir === runDir);
+  return isSweepFolder(runDir) ? [] : waitingRun(runDir);
+}
+
+async function waitingRun(runDir: string): Promise<readonly RunInfo[]> {
+  const submission = await submissionOf(runDir);
+  if (submission === undefined) return [];
+  const cluster = await placeOfJob(submission, runDir, false);
+  const { jobId } = cluster;
+  if (isOnCluster(cluster)) return [infoOf({ runDir, submission, cluster, state: 'queued' })];
+  const isNew = Date.now() - Date.parse(submission.submittedAt) < SHOWN_WITHOUT_FOLDER_MS;
+  if (!isNew || existsSync(slurmFiles(runDir).stop) || (await queue.get('')).jobs === undefined) return [];
+  return [infoOf({ runDir, submission, cluster, state: 'failed', reason: `Job ${jobId} of Slurm has ended, and the run had not begun.` })];
+}
+
+async function waitingOfSweep(sweepDir: string): Promise<readonly RunInfo[]> {
+  const submission = await submissionOf(sweepDir);
+  const job = submission && (await jobOf(submission));
+  if (submission === undefined || job === undefined) return [];
+  const members = await sweeps.get(sweepDir).catch(() => undefined);
+  return [...(members?.values() ?? [])].flatMap(member => {
+    if (member.state !== 'waiting') return [];
+    const cluster = placeOfMember(submission, member, job);
+    return isOnCluster(cluster) ? [infoOf({ runDir: member.runDir, sweepDir, submission, cluster, state: 'queued' })] : [];
+  });
+}
+
+interface WaitingParts extends Pick<RunInfo, 'runDir' | 'sweepDir' | 'state' | 'reason'> {
+  readonly submission: Submission;
+  readonly cluster: ClusterPlace;
+}
+
+function infoOf({ submission: { submittedAt }, ...parts }: WaitingParts): RunInfo {
+  const ageSeconds = Math.max(0, (Date.now() - Date.parse(submittedAt)) / 1000);
+  const none = { step: 0, totalSteps: 0, resumable: false };
+  return { ...parts, ...none, name: folderName(parts.runDir), startedAt: submittedAt, updatedAt: submittedAt, ageSeconds };
+}

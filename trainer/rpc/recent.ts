@@ -1,0 +1,41 @@
+/** Answers that several callers share for a while, because asking costs something. */
+
+interface Kept<T> {
+  readonly answer: Promise<T>;
+  /** Infinite until the answer is there. */
+  untilMs: number;
+}
+
+/** An answer is kept for so many times the time that it took: whoever is asked spends a small share of the time on it. */
+const TIMES_TAKEN = 20;
+/** The most keys of which an answer is kept. */
+const MOST_KEYS = 16;
+
+export class Recent<T> {
+  private readonly keepMs: number;
+  private readonly ask: (key: string) => Promise<T>;
+  private readonly kept = new Map<string, Kept<T>>();
+
+  /** @param keepMs the least time for which an answer is kept */
+  constructor(keepMs: number, ask: (key: string) => Promise<T>) {
+    this.keepMs = keepMs;
+    this.ask = ask;
+  }
+
+  get(key: string): Promise<T> {
+    const known = this.kept.get(key);
+    if (known !== undefined && performance.now() < known.untilMs) return known.answer;
+    const startMs = performance.now();
+    const fresh: Kept<T> = { answer: this.ask(key), untilMs: Number.POSITIVE_INFINITY };
+    const done = (): void => {
+      const nowMs = performance.now();
+      fresh.untilMs = nowMs + Math.max(this.keepMs, TIMES_TAKEN * (nowMs - startMs));
+    };
+    fresh.answer.then(done, done);
+    this.kept.delete(key);
+    this.kept.set(key, fresh);
+    const [oldest] = this.kept.keys();
+    if (this.kept.size > MOST_KEYS && oldest !== undefined) this.kept.delete(oldest);
+    return fresh.answer;
+  }
+}

@@ -1,0 +1,42 @@
+/** The queue of Slurm as its user sees it, read with as few questions as possible. */
+import { isAlive, listOwnJobs, listWaiting, type SlurmJob, shownState } from './slurm.ts';
+
+/** A job with its place; a job array has several tasks. */
+export interface QueuedJob {
+  readonly tasks: readonly SlurmJob[];
+  /** Jobs of its partition that are before it by priority; only of a job that waits. */
+  readonly before?: number;
+}
+
+/** A job with its place in the queue. @throws RunError 'slurm-failed' */
+export async function placeInQueue(tasks: readonly SlurmJob[], waitingIn: typeof listWaiting = listWaiting): Promise<QueuedJob> {
+  const [first] = tasks;
+  if (first === undefined || !tasks.every(isPending)) return { tasks };
+  const before = (await waitingIn(first.partition)).indexOf(first.id);
+  return before < 0 ? { tasks } : { tasks, before };
+}
+
+/** The jobs of this user that Slurm still knows, by their numbers. @throws RunError 'slurm-failed' */
+export async function readQueue(): Promise<ReadonlyMap<string, QueuedJob>> {
+  const jobs = new Map<string, SlurmJob[]>();
+  for (const task of await listOwnJobs()) jobs.set(task.id, [...(jobs.get(task.id) ?? []), task]);
+  const asked = new Map<string, Promise<readonly string[]>>();
+  const waitingIn = (partition: string): Promise<readonly string[]> => {
+    const answer = asked.get(partition) ?? listWaiting(partition);
+    asked.set(partition, answer);
+    return answer;
+  };
+  return new Map(await Promise.all([...jobs].map(async ([id, tasks]) => [id, await placeInQueue(tasks, waitingIn)] as const)));
+}
+
+export const isPending = ({ state }: SlurmJob): boolean => state === 'PENDING';
+
+/** "pending (Resources), behind 3 jobs", "running on n1" */
+export function describeJob({ tasks, before }: QueuedJob): string {
+  const job = tasks.find(task => isAlive(task) && !isPending(task)) ?? tasks.find(isAlive) ?? tasks[0];
+  if (job === undefined) return 'ended';
+  const state = shownState(job.state);
+  if (!isPending(job)) return job.nodes === '' ? state : `${state} on ${job.nodes}`;
+  const place = before === undefined ? '' : before === 0 ? ', next in its partition' : `, behind ${before} job${before === 1 ? '' : 's'}`;
+  return `${state} (${job.reason})${place}`;
+}
