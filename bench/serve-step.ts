@@ -47,7 +47,7 @@ async function openOurs(): Promise<Answer> {
   const decoder = await openDecoder({ engine, model, weights: folder.weights, tokens: room, texts: request.parallel });
   await folder.weights.close();
   // Every answer has its full length.
-  const answers = new BatchedAnswers(decoder, { eosIds: [], decodeStream: () => tokenizer.decodeStream() });
+  const answers = new BatchedAnswers(decoder, { eosIds: [], decodeStream: () => tokenizer.decodeStream({ skipSpecialTokens: true }) });
   return async (prompts, tokens) => {
     const options = { temperature: 0, topK: 0, topP: 1, seed: 0, maxNewTokens: tokens };
     await Promise.all(prompts.map(ids => answers.answer({ ids, maxTokens: room, options })));

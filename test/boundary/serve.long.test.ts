@@ -27,6 +27,11 @@ const CALLING =
   '{{ bos_token }}{% if tools %}{{ tools[0].function.name }} {% endif %}{% for m in messages %}{{ m.role[0] }}:{{ m.content or "" }}{% for c in m.tool_calls or [] %}<tool_call>{{ {"name": c.function.name, "arguments": c.function.arguments} | tojson }}</tool_call>{% endfor %}; {% endfor %}{% if add_generation_prompt %}a:{% endif %}';
 const CALL = ['<tool_call>', '{"name": "find", ', '"arguments": {"text": "a note"}}', '</tool_call>'];
 
+/** Writes calls in tags, which are special tokens. */
+const TAGGING =
+  '{{ bos_token }}{% for t in tools or [] %}{{ t.function.name }} {% endfor %}{% for m in messages %}{{ m.role[0] }}:{{ m.content or "" }}{% for c in m.tool_calls or [] %}<call>{{ c.function.name }}{% for k, v in c.function.arguments.items() %}<key>{{ k }}<is>{{ v }}<end>{% endfor %}</call>{% endfor %}; {% endfor %}{% if add_generation_prompt %}a:{% endif %}';
+const TAGS = ['<call>', 'find', '<key>', 'text', '<is>', 'a note', '<end>', '</call>'];
+
 beforeAll(async () => {
   for (const [name, pieces] of [
     ['caller', CALL],
@@ -36,6 +41,9 @@ beforeAll(async () => {
     writeFileSync(path.join(task.folder, name, 'chat_template.jinja'), CALLING);
     await writeScriptedModel(path.join(task.folder, name), { after: ':', pieces });
   }
+  cpSync(path.join(task.folder, 'model'), path.join(task.folder, 'tagger'), { recursive: true });
+  writeFileSync(path.join(task.folder, 'tagger', 'chat_template.jinja'), TAGGING);
+  await writeScriptedModel(path.join(task.folder, 'tagger'), { after: ':', pieces: TAGS, areSpecial: true });
   cpSync(path.join(task.folder, 'model'), path.join(task.folder, 'chatty'), { recursive: true });
   writeFileSync(path.join(task.folder, 'chatty', 'chat_template.jinja'), TEMPLATE);
   for (const part of ['bert', 'tiny-tokenizer'])
@@ -47,6 +55,7 @@ beforeAll(async () => {
     'chatty',
     'caller',
     'talker',
+    'tagger',
     'sentences=encoder',
     '--engine',
     'portable',
@@ -86,7 +95,7 @@ const prompt = 'note 3 says';
 const greedy = { model: 'tiny', prompt, temperature: 0, max_tokens: 12 } as const;
 
 test('models are listed', async () => {
-  expect((await openai.models.list()).data.map(({ id }) => id)).toEqual(['tiny', 'chatty', 'caller', 'talker', 'sentences']);
+  expect((await openai.models.list()).data.map(({ id }) => id)).toEqual(['tiny', 'chatty', 'caller', 'talker', 'tagger', 'sentences']);
 });
 
 describe('completions', () => {
@@ -195,6 +204,7 @@ describe('calls of tools', () => {
   test.each([
     ['caller', null],
     ['talker', 'Let me look. '],
+    ['tagger', null],
   ])('%s: they are apart from the text', async (model, content) => {
     const { choices } = await openai.chat.completions.create({ ...request, model, tools });
     expect(choices[0]).toMatchObject({
@@ -328,7 +338,12 @@ describe('what is refused', () => {
   });
 
   test.each([
-    ['another model', { ...greedy, model: 'big' }, 404, 'there is no model big here; there is tiny, chatty, caller, talker, sentences'],
+    [
+      'another model',
+      { ...greedy, model: 'big' },
+      404,
+      'there is no model big here; there is tiny, chatty, caller, talker, tagger, sentences',
+    ],
     ['two answers', { ...greedy, n: 2 }, 400, 'more than one answer'],
     ['a penalty', { ...greedy, frequency_penalty: 0.5 }, 400, 'frequency_penalty is not supported'],
     ['an unknown parameter', { ...greedy, min_p: 0.1 }, 400, 'min_p: this server does not know this parameter'],

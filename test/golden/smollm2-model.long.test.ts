@@ -83,7 +83,7 @@ describe.skipIf(reason)(`SmolLM2-135M on TensorFlow${reason ? ` (skipped: ${reas
   test('greedy continuation, with the cache', async () => {
     const tokenizer = await folder.loadTokenizer();
     const decoder = await openDecoder({ engine, model, weights: folder.weights, tokens: tokens + 24 });
-    const answers = new BatchedAnswers(decoder, { eosIds: [], decodeStream: () => tokenizer.decodeStream() });
+    const answers = new BatchedAnswers(decoder, { eosIds: [], decodeStream: options => tokenizer.decodeStream(options) });
     for (const { name, input_ids, greedy_ids, greedy_text } of golden.cases) {
       const options = { maxNewTokens: greedy_ids.length, temperature: 0, topK: 0, topP: 1, seed: 0 };
       let streamed = '';

@@ -39,8 +39,8 @@ export function chatRendererOf(
 interface TemplateForms {
   /** Content as a list of text parts. */
   readonly contentParts: boolean;
-  /** Arguments of a tool call as JSON text. */
-  readonly argumentText: boolean;
+  /** Arguments of a tool call as an object, as JSON text, or as either. */
+  readonly toolArguments: 'object' | 'text' | 'either';
 }
 
 /** Renders both forms of a small chat and compares them. */
@@ -51,25 +51,31 @@ function templateForms(template: ChatTemplate): TemplateForms {
     content: '',
     tool_calls: [{ id: 'call00001', type: 'function', function: { name: 'f', arguments: given } }],
   });
-  const same = (one: readonly ChatMessage[], other: readonly ChatMessage[]): boolean => {
+  const rendered = (...messages: readonly ChatMessage[]): string | undefined => {
     try {
-      const options = { addGenerationPrompt: false };
-      return template.render(one, options) === template.render(other, options);
+      return template.render(messages, { addGenerationPrompt: false });
     } catch {
-      return false;
+      return undefined;
     }
   };
+  const plain = rendered(user('Hi'));
+  const [object, text] = [{ a: 1 }, '{"a": 1}'].map(given => rendered(user('Hi'), call(given)));
   return {
-    contentParts: same([user('Hi')], [user([{ type: 'text', text: 'Hi' }])]),
-    argumentText: same([user('Hi'), call({ a: 1 })], [user('Hi'), call('{"a": 1}')]),
+    contentParts: plain !== undefined && plain === rendered(user([{ type: 'text', text: 'Hi' }])),
+    toolArguments: object === undefined && text !== undefined ? 'text' : object !== undefined && object === text ? 'either' : 'object',
   };
 }
 
 function inForm(message: ChatMessage, forms: TemplateForms): ChatMessage {
   const { content, tool_calls: calls } = message;
   const joins = Array.isArray(content) && !forms.contentParts;
-  const parses = Array.isArray(calls) && !forms.argumentText;
-  return { ...message, ...(joins && { content: textOfContent(content) }), ...(parses && { tool_calls: calls.map(withArguments) }) };
+  const { toolArguments } = forms;
+  const changes = Array.isArray(calls) && toolArguments !== 'either';
+  return {
+    ...message,
+    ...(joins && { content: textOfContent(content) }),
+    ...(changes && { tool_calls: calls.map(each => withArguments(each, toolArguments)) }),
+  };
 }
 
 /** The text of a message's content: a string, or the joined text of its parts. */
@@ -80,10 +86,11 @@ export const textOfContent = (content: unknown): string =>
       ? content.map(part => (isRecord(part) && typeof part.text === 'string' ? part.text : '')).join('')
       : '';
 
-/** A call whose arguments are an object. */
-function withArguments(call: unknown): unknown {
+/** A call whose arguments are an object, or JSON text. */
+function withArguments(call: unknown, form: 'object' | 'text'): unknown {
   const { function: inner, arguments: given, ...others } = isRecord(call) ? call : {};
-  if (inner !== undefined) return { ...others, ...(given !== undefined && { arguments: given }), function: withArguments(inner) };
-  const read: unknown = typeof given === 'string' ? JSON.parse(given) : given;
-  return { ...others, ...(read !== undefined && { arguments: read }) };
+  if (inner !== undefined) return { ...others, ...(given !== undefined && { arguments: given }), function: withArguments(inner, form) };
+  const isText = typeof given === 'string';
+  const converted: unknown = form === 'object' ? (isText ? JSON.parse(given) : given) : isText ? given : JSON.stringify(given);
+  return { ...others, ...(converted !== undefined && { arguments: converted }) };
 }

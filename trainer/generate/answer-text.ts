@@ -29,6 +29,8 @@ export interface AnswerParams {
     /** Texts that end the answer and are left out of it. */
     readonly stop?: readonly string[];
   };
+  /** Leaves special tokens in the text, since calls of tools may be marked with them. */
+  readonly keepsSpecialTokens?: boolean;
   /** Receives each token of the answer with the logits that it was drawn from, before its text. */
   readonly onToken?: (id: number, logits: Float32Array) => void;
   /** Receives text that no stop text can take back. */
@@ -55,7 +57,7 @@ export class AnswerText {
     this.#params = params;
     this.#eosIds = tokenizer.eosIds;
     this.#random = createRandom(params.options.seed);
-    this.#stream = tokenizer.decodeStream();
+    this.#stream = tokenizer.decodeStream({ skipSpecialTokens: params.keepsSpecialTokens !== true });
     this.#stop = new StopText(params.options.stop ?? []);
   }
 

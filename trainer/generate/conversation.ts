@@ -1,11 +1,11 @@
-/** From a conversation to the tokens that the model reads, and to the form of its calls of tools. */
+/** From a conversation to the tokens that the model reads, and to how its calls of tools are read. */
 import { chatRendererOf, textOfContent } from '../data/chat-renderer.ts';
-import { type ToolCallForm, toolCallForm } from '../data/tool-call-form.ts';
 import type { ChatMessage, ChatRenderer } from '../data/types.ts';
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 import type { Conversation } from '../protocol/job-messages.ts';
 import { GenerateError } from './decoder.ts';
 import { type EncodedPrompt, encodePrompt } from './prompt.ts';
+import { type CallReading, toolCalling } from './tool-call-stream.ts';
 import { encodeTrainedPrompt, type TrainedStyle } from './trained-prompt.ts';
 
 /**
@@ -17,7 +17,7 @@ export function encodeConversation(
   tokenizer: Tokenizer,
   { messages, tools = [] }: Conversation,
   style: TrainedStyle | undefined,
-): EncodedPrompt & { readonly form: ToolCallForm | undefined } {
+): EncodedPrompt & { readonly calls: CallReading | undefined } {
   const last = textOfContent(messages.findLast(({ role }) => role === 'user')?.content);
   if (last === '') throw new GenerateError('the conversation has no message of the user');
   const trained = style && encodeTrainedPrompt(tokenizer, last, style);
@@ -25,19 +25,19 @@ export function encodeConversation(
   const isChat = renderer !== undefined && (trained === undefined || (trained.chat && isOneTurn(trained.ids, last, renderer, tokenizer)));
   if (!isChat) {
     if (tools.length > 0) throw new GenerateError('this model was not trained on chats, so it cannot be given tools');
-    return { ...(trained ?? encodePrompt(tokenizer, last, false)), form: undefined };
+    return { ...(trained ?? encodePrompt(tokenizer, last, false)), calls: undefined };
   }
-  const form = tools.length > 0 ? callForm(tokenizer, renderer) : undefined;
-  if (tools.length > 0 && form === undefined) throw new GenerateError('the chat template of this model passes no tools to it');
-  return { ids: idsOf({ messages, tools }, renderer, tokenizer), chat: true, form };
+  return { ids: idsOf({ messages, tools }, renderer, tokenizer), chat: true, calls: callReading(tools, renderer, tokenizer) };
 }
 
-/** The form of calls as they stand in decoded text: special tokens are left out of it. */
-export function callForm(tokenizer: Tokenizer, renderer: ChatRenderer): ToolCallForm | undefined {
-  const form = toolCallForm(renderer);
-  if (form === undefined) return undefined;
-  const ids = tokenizer.encode(form.opening, { addSpecialTokens: false });
-  return { ...form, opening: tokenizer.decode(ids, { skipSpecialTokens: true }).trim() };
+/** @throws GenerateError for tools that the model is not shown, or whose calls cannot be read */
+function callReading(tools: readonly unknown[], renderer: ChatRenderer, tokenizer: Tokenizer): CallReading | undefined {
+  if (tools.length === 0) return undefined;
+  const calling = toolCalling(renderer, tokenizer);
+  if (!calling.passesTools) throw new GenerateError('the chat template of this model passes no tools to it');
+  if (calling.form === undefined)
+    throw new GenerateError('the chat template of this model writes calls of tools in a form that is not recognized');
+  return calling.reading(tools);
 }
 
 function idsOf({ messages, tools = [] }: Conversation, renderer: ChatRenderer, tokenizer: Tokenizer): readonly number[] {

@@ -1,5 +1,5 @@
 /** Text from a model: prompt in, words out as they come, until the model ends it or the room does. */
-import type { ToolCall, ToolCallForm } from '../data/tool-call-form.ts';
+import type { ToolCall } from '../data/tool-calls/read-calls.ts';
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 import type { ModelFolder } from '../hub/open-model.ts';
 import { causalModel } from '../model/load-model.ts';
@@ -10,7 +10,7 @@ import { encodeConversation } from './conversation.ts';
 import { GenerateError } from './decoder.ts';
 import { HeldModel, type HeldModelParams } from './held-model.ts';
 import { type EncodedPrompt, encodePrompt } from './prompt.ts';
-import { withoutCalls } from './tool-call-stream.ts';
+import { type CallReading, withoutCalls } from './tool-call-stream.ts';
 import { encodeTrainedPrompt, type TrainedStyle } from './trained-prompt.ts';
 
 export interface GeneratedText extends Answer {
@@ -49,20 +49,21 @@ export class TextGenerator {
   }
 
   /** Reads the tokenizer. Weights are loaded by the first prompt, and again by one that needs more room. The caller disposes it. */
-  static open(params: TextGeneratorParams): Promise<TextGenerator> {
-    return params.withFolder(async folder => {
-      const model = causalModel(folder.config);
-      const tokenizer = await folder.loadTokenizer();
-      return new TextGenerator(model, tokenizer, new HeldModel({ ...params, model, tokenizer, parallel: 1 }));
-    });
+  static async open(folder: ModelFolder, params: TextGeneratorParams): Promise<TextGenerator> {
+    const model = causalModel(folder.config);
+    const tokenizer = await folder.loadTokenizer();
+    return new TextGenerator(model, tokenizer, new HeldModel({ ...params, model, tokenizer, parallel: 1 }));
   }
 
   get memory(): HeldModel['memory'] {
     return this.#held.memory;
   }
 
-  /** @throws GenerateError where the prompt has no room or no place in the vocabulary, AdapterError where the adapter does not fit */
-  async generate(params: GenerateTextParams): Promise<GeneratedText> {
+  /**
+   * @param folder an open one, where the caller has it
+   * @throws GenerateError where the prompt has no room or no place in the vocabulary, AdapterError where the adapter does not fit
+   */
+  async generate(params: GenerateTextParams, folder?: ModelFolder): Promise<GeneratedText> {
     const { style, options } = params;
     const { maxPositions, vocabularySize } = this.#model;
     const prompt = promptOf(params, this.#tokenizer);
@@ -74,11 +75,20 @@ export class TextGenerator {
     const room = maxPositions - prompt.ids.length;
     if (room < 1)
       throw new GenerateError(`the prompt has ${prompt.ids.length} tokens; this model has ${maxPositions} positions: shorten the prompt`);
-    const calls = withoutCalls(prompt.form, text => params.onText?.(text));
-    const answer = await this.#held.run(prompt.ids.length + Math.min(options.maxNewTokens, room), answers =>
-      answers.answer({ ...params, ids: prompt.ids, maxTokens: maxPositions, onText: calls.onText }),
+    const calls = withoutCalls(prompt.calls, text => params.onText?.(text));
+    const answer = await this.#held.run(
+      prompt.ids.length + Math.min(options.maxNewTokens, room),
+      answers =>
+        answers.answer({
+          ...params,
+          ids: prompt.ids,
+          maxTokens: maxPositions,
+          keepsSpecialTokens: prompt.calls !== undefined,
+          onText: calls.onText,
+        }),
+      folder,
     );
-    return { ...answer, chat: prompt.chat, asTrained: style !== undefined, ...(prompt.form && { toolCalls: calls.end() }) };
+    return { ...answer, chat: prompt.chat, asTrained: style !== undefined, ...(prompt.calls && { toolCalls: calls.end() }) };
   }
 
   dispose(): Promise<void> {
@@ -98,7 +108,7 @@ export async function generateText({
     /** A base model, or a merged export. The caller closes it. */
     readonly folder: ModelFolder;
   }): Promise<GeneratedText> {
-  const generator = await TextGenerator.open({ engine, adapterPath, onLoad, withFolder: use => use(folder) });
+  const generator = await TextGenerator.open(folder, { engine, adapterPath, onLoad, withFolder: use => use(folder) });
   try {
     return await generator.generate(params);
   } finally {
@@ -109,7 +119,7 @@ export async function generateText({
 function promptOf(
   { prompt, conversation, style, options }: GenerateTextParams,
   tokenizer: Tokenizer,
-): EncodedPrompt & { readonly form?: ToolCallForm | undefined } {
+): EncodedPrompt & { readonly calls?: CallReading | undefined } {
   if (conversation) return encodeConversation(tokenizer, conversation, style);
   return style ? encodeTrainedPrompt(tokenizer, prompt, style) : encodePrompt(tokenizer, prompt, options.chat);
 }

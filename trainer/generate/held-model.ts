@@ -41,11 +41,12 @@ export class HeldModel {
 
   /**
    * Starts `work` when each answer has room for so many tokens. Works run at the same time, unless one needs more room than there is.
+   * @param folder that of the weights, where it is open; otherwise it is borrowed if they have to be loaded
    * @throws AdapterError where the adapter does not fit
    */
-  async run<T>(tokens: number, work: (answers: BatchedAnswers) => Promise<T>): Promise<T> {
+  async run<T>(tokens: number, work: (answers: BatchedAnswers) => Promise<T>, folder?: ModelFolder): Promise<T> {
     const begun = this.#begun.then(async () => {
-      const answers = await this.#withRoom(tokens);
+      const answers = await this.#withRoom(tokens, folder);
       return { result: work(answers) };
     });
     this.#begun = begun.catch(() => undefined);
@@ -73,11 +74,11 @@ export class HeldModel {
   }
 
   /** A longer cache replaces a shorter one, and the weights are loaded again. */
-  async #withRoom(tokens: number): Promise<BatchedAnswers> {
+  async #withRoom(tokens: number, open: ModelFolder | undefined): Promise<BatchedAnswers> {
     const { model, withFolder } = this.#params;
     if (this.#loaded && this.#loaded.decoder.capacity >= contextBucket(tokens, model.maxPositions)) return this.#loaded.answers;
     await this.#loaded?.answers.idle();
     await this.dispose();
-    return withFolder(folder => this.load(folder, tokens));
+    return open ? this.load(open, tokens) : withFolder(folder => this.load(folder, tokens));
   }
 }

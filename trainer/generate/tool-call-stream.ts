@@ -1,47 +1,78 @@
 /** Separates the text of an answer from the calls of tools in it, while the answer is being written. */
-import { type ToolCall, type ToolCallForm, toolCallsIn } from '../data/tool-call-form.ts';
+import { type ToolCallForm, type ToolUse, toolUseOf } from '../data/tool-calls/call-form.ts';
+import { markPattern } from '../data/tool-calls/marks.ts';
+import { mayBeginCall, type ToolCall, toolCallsIn } from '../data/tool-calls/read-calls.ts';
+import type { ChatRenderer } from '../data/types.ts';
+import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 import { StopText } from './stop-text.ts';
 
+/** Facts about calls in the answers of a model that was given tools. */
+export interface CallReading {
+  readonly form: ToolCallForm;
+  /** In the form of the API. */
+  readonly tools: readonly unknown[];
+  /** The special tokens of the model, which are no part of a text. */
+  readonly specialTexts: readonly string[];
+}
+
+/** How a model uses tools: what its template says, and the means to read its calls. */
+export interface ToolCalling extends ToolUse {
+  /** Undefined if there are no tools, or their calls are returned as text. */
+  reading(tools: readonly unknown[] | undefined): CallReading | undefined;
+}
+
+export function toolCalling(renderer: ChatRenderer, { specialTexts }: Pick<Tokenizer, 'specialTexts'>): ToolCalling {
+  const use = toolUseOf(renderer);
+  return {
+    ...use,
+    reading: (tools = []) => (tools.length === 0 || use.form === undefined ? undefined : { form: use.form, tools, specialTexts }),
+  };
+}
+
 export class ToolCallStream {
-  readonly #form: ToolCallForm;
+  readonly #reading: CallReading;
   readonly #beginning: StopText;
+  readonly #special: RegExp | undefined;
   /** The answer so far. */
   #text = '';
   /** The number of its characters that were passed on. */
   #said = 0;
 
-  constructor(form: ToolCallForm) {
-    this.#form = form;
-    this.#beginning = new StopText([form.opening]);
+  constructor(reading: CallReading) {
+    this.#reading = reading;
+    this.#beginning = new StopText([reading.form.opening]);
+    const special = reading.specialTexts.filter(text => text !== '');
+    this.#special = special.length > 0 ? new RegExp(special.map(markPattern).join('|'), 'gu') : undefined;
   }
 
   /** Returns the text that is certain to be no call. */
   push(piece: string): string {
     this.#text += piece;
+    const { form } = this.#reading;
     // A mark can stand anywhere. A bracket is a call only at the start of an answer.
-    const text = /\w/.test(this.#form.opening) ? this.#beginning.push(piece) : this.#isAtStart() ? '' : this.#text.slice(this.#said);
+    const isMarked = /\p{L}/u.test(form.opening);
+    const isHeld = !isMarked && this.#said === 0 && mayBeginCall(this.#visible(this.#text), form);
+    const text = isMarked ? this.#beginning.push(piece) : isHeld ? '' : this.#text.slice(this.#said);
     this.#said += text.length;
-    return text;
+    return this.#visible(text);
   }
 
   /** Returns the calls, and the text that is left; all of it if there is no call in it. */
   end(): { readonly text: string; readonly calls: readonly ToolCall[] } {
+    const { form, tools } = this.#reading;
     const held = this.#text.slice(this.#said);
-    const calls = toolCallsIn(held, this.#form);
-    return { text: calls.length === 0 ? held : '', calls };
+    const calls = toolCallsIn(/\p{L}/u.test(form.opening) ? held : this.#visible(held), form, tools);
+    return { text: calls.length === 0 ? this.#visible(held) : '', calls };
   }
 
-  /** Whether the answer can still become a call. */
-  #isAtStart(): boolean {
-    const given = this.#text.replaceAll(/\s/g, '');
-    const start = `${this.#form.opening.replaceAll(/\s/g, '')}{`;
-    return this.#said === 0 && (given.startsWith(start) || start.startsWith(given));
+  #visible(text: string): string {
+    return this.#special === undefined ? text : text.replaceAll(this.#special, '');
   }
 }
 
-/** Passes on the text of an answer without its calls; all of it where no form of calls is known. */
-export function withoutCalls(form: ToolCallForm | undefined, onText: (chunk: string) => void) {
-  const stream = form && new ToolCallStream(form);
+/** Passes on the text of an answer without its calls; all of it where no calls are read. */
+export function withoutCalls(reading: CallReading | undefined, onText: (chunk: string) => void) {
+  const stream = reading && new ToolCallStream(reading);
   const say = (text: string): void => {
     if (text !== '') onText(text);
   };

@@ -1,7 +1,7 @@
 /** Answers by a model that stays loaded in this process, for the next request that is about the same one. */
 import { stat } from 'node:fs/promises';
 import { readAdapter } from '../artifact/adapter/read-adapter.ts';
-import { type GeneratedText, TextGenerator } from '../generate/generate-text.ts';
+import { type GeneratedText, type GenerateTextParams, TextGenerator, type TextGeneratorParams } from '../generate/generate-text.ts';
 import type { JobScope } from '../job/job-scope.ts';
 import { openJobEngine, withModelFolder } from '../job/open-base.ts';
 import { byteSize, duration } from '../protocol/format.ts';
@@ -26,34 +26,41 @@ export async function keptAnswer(request: Request, scope: JobScope): Promise<Gen
   const { job } = scope;
   const style = promptOf === undefined ? undefined : await promptStyleOf(promptOf);
   const key = await keyOf(request);
-  if (held?.key !== key) {
-    await held?.generator.dispose();
-    held = undefined;
-    held = await open(request, scope, key);
-  }
-  const { generator, engine } = held;
-  const generated = await generator.generate({
+  const asked: GenerateTextParams = {
     prompt,
     conversation,
     style,
     options,
     isCanceled: () => job.stop !== undefined,
     onText: chunk => job.emit({ type: 'text', chunk }),
-  });
+  };
+  const { generator, engine, generated } =
+    held?.key === key ? { ...held, generated: await held.generator.generate(asked) } : await firstAnswer(request, scope, { key, asked });
   const { weightBytes, cacheBytes } = generator.memory;
   job.log('info', `the model stays loaded for ${duration(keptSeconds(request))}: ${byteSize(weightBytes + cacheBytes)}`);
   return { ...generated, engine };
 }
 
-async function open(request: Request, scope: JobScope, key: string): Promise<Held> {
+/** Answers by another model, whose folder is opened once for its tokenizer and its weights. */
+async function firstAnswer(
+  request: Request,
+  scope: JobScope,
+  { key, asked }: { readonly key: string; readonly asked: GenerateTextParams },
+): Promise<Held & { readonly generated: GeneratedText }> {
+  await held?.generator.dispose();
+  held = undefined;
   const engine = await openJobEngine(scope, request.options.engine);
-  const generator = await TextGenerator.open({
-    engine,
-    adapterPath: request.adapter,
-    withFolder: use => withModelFolder(scope, request, use),
-    onLoad: loadProgress(scope.job),
+  const withFolder: TextGeneratorParams['withFolder'] = use => withModelFolder(scope, request, use);
+  return withFolder(async folder => {
+    const generator = await TextGenerator.open(folder, {
+      engine,
+      adapterPath: request.adapter,
+      withFolder,
+      onLoad: loadProgress(scope.job),
+    });
+    held = { key, generator, engine: engine.description.summary };
+    return { ...held, generated: await generator.generate(asked, folder) };
   });
-  return { key, generator, engine: engine.description.summary };
 }
 
 /** A run that was trained further has another checkpoint. */

@@ -28,6 +28,11 @@ export async function serveJob(request: Extract<JobRequest, { kind: 'serve' }>, 
           const opened = await ServedModel.open(folder, { name, engine, withFolder, adapterPath, parallel, onLoad });
           models.push(opened);
           job.log('info', memoryOf(opened));
+          if (opened.hasUnreadCalls)
+            job.log(
+              'warning',
+              `${name}: its chat template writes calls of tools in a form that is not recognized, so they are returned as text`,
+            );
         }
       });
       job.checkStop();

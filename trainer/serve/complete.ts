@@ -1,10 +1,10 @@
 /** One answer of a served model, in the terms of the API: text, counted tokens, and their probabilities. */
 import { randomUUID } from 'node:crypto';
-import type { ToolCall, ToolCallForm } from '../data/tool-call-form.ts';
+import type { ToolCall } from '../data/tool-calls/read-calls.ts';
 import type { AnswerParams, FinishReason } from '../generate/answer-text.ts';
 import type { BatchedAnswers } from '../generate/batched-answers.ts';
 import type { SamplingSettings } from '../generate/sample.ts';
-import { withoutCalls } from '../generate/tool-call-stream.ts';
+import { type CallReading, withoutCalls } from '../generate/tool-call-stream.ts';
 
 export interface CompletionSettings extends SamplingSettings {
   readonly maxTokens: number;
@@ -45,15 +45,15 @@ export interface Completion {
 export interface CompleteParams extends Pick<AnswerParams, 'ids' | 'isCanceled'> {
   readonly answers: BatchedAnswers;
   readonly settings: CompletionSettings;
-  /** How the model writes calls; undefined reads an answer as text. */
-  readonly form?: ToolCallForm | undefined;
+  /** Undefined reads an answer as text. */
+  readonly reading?: CallReading | undefined;
   readonly onPiece?: OnPiece;
 }
 
 /** Receives text that no stop text can take back, with the tokens drawn since the last piece; or, last of all, the calls. */
 type OnPiece = (text: string, tokens: readonly DrawnToken[], calls: readonly ServedCall[]) => void;
 
-export async function complete({ answers, settings, form, onPiece, ...request }: CompleteParams): Promise<Completion> {
+export async function complete({ answers, settings, reading, onPiece, ...request }: CompleteParams): Promise<Completion> {
   const { maxTokens, topLogprobs, ...options } = settings;
   const tokens: DrawnToken[] = [];
   let text = '';
@@ -63,11 +63,12 @@ export async function complete({ answers, settings, form, onPiece, ...request }:
     onPiece?.(piece, tokens.slice(passedOn), calls);
     passedOn = tokens.length;
   };
-  const said = withoutCalls(form, piece => pass(piece, []));
+  const said = withoutCalls(reading, piece => pass(piece, []));
   const { ids, finishReason } = await answers.answer({
     ...request,
     maxTokens: request.ids.length + maxTokens,
     options: { ...options, maxNewTokens: maxTokens },
+    keepsSpecialTokens: reading !== undefined,
     ...(topLogprobs !== undefined && { onToken: (id, logits) => void tokens.push(withLogprobs(logits, id, topLogprobs)) }),
     onText: said.onText,
   });

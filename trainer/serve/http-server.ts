@@ -2,8 +2,8 @@
 
 import { randomInt } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { ToolCallForm } from '../data/tool-call-form.ts';
 import { GenerateError } from '../generate/decoder.ts';
+import type { CallReading } from '../generate/tool-call-stream.ts';
 import { portOf } from '../machine/port-of.ts';
 import { type AdmissionRules, admit } from './admission.ts';
 import { readChatRequest, readCompletionRequest, readEmbeddingRequest, settingsOf } from './api-requests.ts';
@@ -133,13 +133,13 @@ async function chat(params: ServeParams, requests: Requests, body: unknown, resp
   const { messages, tools, tool_choice: choice, chat_template_kwargs: given, reasoning_effort: effort } = request;
   const model = modelOf(params, request.model);
   const variables = { ...(effort !== undefined && { reasoning_effort: effort }), ...given };
-  const { ids, form } = model.readChat({ messages, tools: choice === 'none' ? undefined : tools, variables });
+  const { ids, reading } = model.readChat({ messages, tools: choice === 'none' ? undefined : tools, variables });
   const settings = settingsOf(request, {
     maxTokens: request.max_completion_tokens ?? request.max_tokens ?? params.maxTokens,
     topLogprobs: request.logprobs === true ? (request.top_logprobs ?? 0) : undefined,
     freshSeed: randomInt(2 ** 32),
   });
-  await answer({ kind: 'chat', params, requests, model, ids, callForm: form, settings, request, response });
+  await answer({ kind: 'chat', params, requests, model, ids, reading, settings, request, response });
 }
 
 async function complete(params: ServeParams, requests: Requests, body: unknown, response: ServerResponse): Promise<void> {
@@ -184,8 +184,7 @@ interface AnswerRequest {
   readonly requests: Requests;
   readonly model: ServedModel;
   readonly ids: readonly number[];
-  /** How the model writes calls of the tools that it was given. */
-  readonly callForm?: ToolCallForm | undefined;
+  readonly reading?: CallReading | undefined;
   readonly settings: CompletionSettings;
   readonly request: {
     readonly stream?: boolean | undefined;
@@ -194,7 +193,7 @@ interface AnswerRequest {
   readonly response: ServerResponse;
 }
 
-async function answer({ kind, params, requests, model, ids, callForm, settings, request, response }: AnswerRequest): Promise<void> {
+async function answer({ kind, params, requests, model, ids, reading, settings, request, response }: AnswerRequest): Promise<void> {
   const isGone = goneAfter(response);
   const form = {
     kind,
@@ -213,7 +212,7 @@ async function answer({ kind, params, requests, model, ids, callForm, settings, 
     if (isGone()) throw new RequestError(499, 'the client is gone');
     return model.answer({
       ids,
-      form: callForm,
+      reading,
       settings,
       isCanceled: isGone,
       ...(isStream && {

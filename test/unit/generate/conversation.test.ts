@@ -40,11 +40,16 @@ test('a run that was trained on other texts reads the last message in their word
 
 test('tools come with the form of their calls, or are refused', () => {
   const found = encodeConversation(chatting, { messages, tools }, undefined);
-  expect(found.form).toEqual({ opening: 'CALL', nameKey: 'name', argumentsKey: 'arguments' });
+  expect(found.calls?.form).toEqual({ kind: 'object', opening: 'CALL', nameKey: 'name', argumentsKey: 'arguments' });
   expect(textOf(chatting, found.ids)).toMatch(/^find;system: Be kind;/);
   expect(() => read(plain, { tools })).toThrow('it cannot be given tools');
   const deaf = { ...chatting, chatTemplate: '{% for m in messages %}{{ m.content }}{% endfor %}' } as Tokenizer;
   expect(() => read(deaf, { tools })).toThrow('passes no tools');
+  const odd = {
+    ...chatting,
+    chatTemplate: '{% if tools %}{{ tools[0].function.name }}{% endif %}{% for m in messages %}{{ m.content }}{% endfor %}',
+  };
+  expect(() => read(odd, { tools })).toThrow('in a form that is not recognized');
 });
 
 test('a conversation without words of the user is refused', () => {

@@ -15,8 +15,10 @@ export interface Tokenizer {
   /** Two texts as the model's post-processor joins them, special tokens included; `types` is the segment of each token. */
   encodePair(first: string, second: string): { readonly ids: number[]; readonly types: number[] };
   decode(ids: readonly number[], options: { readonly skipSpecialTokens: boolean }): string;
-  /** For text that is shown while it is generated; special tokens are left out. */
-  decodeStream(): DecodeStream;
+  /** For text that is shown while it is generated. */
+  decodeStream(options: { readonly skipSpecialTokens: boolean }): DecodeStream;
+  /** Special tokens as they are written in a text. */
+  readonly specialTexts: readonly string[];
   /** The id of a token as written in the vocabulary (byte-level: a space is `Ġ`), or of a special token. */
   tokenId(token: string): number | undefined;
   token(id: number): string | undefined;
@@ -124,7 +126,8 @@ export function createTokenizer(input: TokenizerInput): Tokenizer {
       return { ids: [...ids], types: [...types] };
     },
     decode: (ids, { skipSpecialTokens }) => decode(ids, skipSpecialTokens),
-    decodeStream: () => decodeStream(ids => decode(ids, true)),
+    decodeStream: ({ skipSpecialTokens }) => decodeStream(ids => decode(ids, skipSpecialTokens)),
+    specialTexts: pipeline.specialTexts,
     tokenId: token => pipeline.tokenId(token),
     token: id => pipeline.token(id),
     vocabularySize: pipeline.vocabularySize,

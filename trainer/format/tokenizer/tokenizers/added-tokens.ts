@@ -31,6 +31,8 @@ export interface AddedTokens {
   /** One that is looked for in the normalized text comes back normalized. */
   token(id: number): string | undefined;
   isSpecial(token: string): boolean;
+  /** The special ones, as they are written. */
+  readonly specialTexts: readonly string[];
   readonly largestId: number;
   /** Cuts a text at those that are looked for as it is written. */
   cutRaw(text: string): readonly Section[];
@@ -71,6 +73,7 @@ export function createAddedTokens(listed: readonly AddedToken[], vocabulary: Voc
     id: token => ids.get(token),
     token: id => tokens.get(id),
     isSpecial: token => kept.get(token)?.special === true,
+    specialTexts: ordered.filter(({ special }) => special).map(({ content }) => content),
     largestId,
     cutRaw: raw,
     cutNormalized: normalized,

@@ -25,6 +25,8 @@ export interface Pipeline {
   decode(ids: readonly number[], skipSpecialTokens: boolean): string;
   tokenId(token: string): number | undefined;
   token(id: number): string | undefined;
+  /** Special tokens as they are written. */
+  readonly specialTexts: readonly string[];
 }
 
 export interface Definition {
@@ -98,6 +100,7 @@ export function createPipeline(definition: Definition): Pipeline {
     },
     tokenId: text => added.id(text) ?? vocabulary.id(text),
     token,
+    specialTexts: added.specialTexts,
   };
 }
 

@@ -1,0 +1,73 @@
+/** Literals of Python and of JSON as models write them for the arguments of a call. Nothing is evaluated. */
+import { type MarkReader, markPattern } from './marks.ts';
+
+/** Deeper values than any tool takes are no literals. */
+const MAX_DEPTH = 32;
+
+const WORDS: Readonly<Record<string, unknown>> = { True: true, False: false, None: null, true: true, false: false, null: null };
+const ESCAPES: Readonly<Record<string, string>> = { n: '\n', t: '\t', r: '\r', b: '\b', f: '\f', '\n': '' };
+
+export interface Literal {
+  readonly value: unknown;
+}
+
+/**
+ * Reads the literal that begins here: a text, a number, a constant, a list or a dictionary of literals.
+ * @param quote another mark around texts
+ * @returns undefined if there is none; the place of the reader is then of no use
+ */
+export function readLiteral(reader: MarkReader, quote: string, depth = 0): Literal | undefined {
+  reader.take('\\s*');
+  const text = textLiteral(reader, quote);
+  if (text !== undefined) return { value: text };
+  if (reader.take('[\\[(]') !== undefined) return depth < MAX_DEPTH ? listLiteral(reader, quote, depth + 1) : undefined;
+  if (reader.take('\\{') !== undefined) return depth < MAX_DEPTH ? dictionaryLiteral(reader, quote, depth + 1) : undefined;
+  const number = reader.take('-?(?:\\d+\\.?\\d*|\\.\\d+)(?:[eE][+-]?\\d+)?');
+  if (number !== undefined) return { value: Number(number) };
+  const word = reader.take('[A-Za-z]+');
+  return word !== undefined && Object.hasOwn(WORDS, word) ? { value: WORDS[word] } : undefined;
+}
+
+/** A text between quotes, its escapes replaced. A mark of the template knows no escapes. */
+function textLiteral(reader: MarkReader, quote: string): string | undefined {
+  if (!['', '"', "'"].includes(quote) && reader.take(markPattern(quote)) !== undefined) {
+    const end = reader.text.indexOf(quote, reader.at);
+    if (end < 0) return undefined;
+    const text = reader.text.slice(reader.at, end);
+    reader.at = end + quote.length;
+    return text;
+  }
+  const quoted = reader.take(`"(?:[^"\\\\]|\\\\[^])*"|'(?:[^'\\\\]|\\\\[^])*'`);
+  return quoted
+    ?.slice(1, -1)
+    .replaceAll(/\\(?:u([\da-fA-F]{4})|x([\da-fA-F]{2})|(.))/gs, (_, four?: string, two?: string, one = '') =>
+      four === undefined && two === undefined ? (ESCAPES[one] ?? one) : String.fromCharCode(Number.parseInt(four ?? two ?? '', 16)),
+    );
+}
+
+function listLiteral(reader: MarkReader, quote: string, depth: number): Literal | undefined {
+  const values: unknown[] = [];
+  while (reader.take('\\s*[\\])]') === undefined) {
+    const found = readLiteral(reader, quote, depth);
+    if (found === undefined || !isSeparated(reader, '[\\])]')) return undefined;
+    values.push(found.value);
+  }
+  return { value: values };
+}
+
+/** Keys are texts or names. */
+function dictionaryLiteral(reader: MarkReader, quote: string, depth: number): Literal | undefined {
+  const entries: [string, unknown][] = [];
+  while (reader.take('\\s*\\}') === undefined) {
+    reader.take('\\s*');
+    const key = textLiteral(reader, quote) ?? reader.take('[\\p{L}_][\\p{L}\\p{N}_]*');
+    if (key === undefined || reader.take('\\s*:') === undefined) return undefined;
+    const found = readLiteral(reader, quote, depth);
+    if (found === undefined || !isSeparated(reader, '\\}')) return undefined;
+    entries.push([key, found.value]);
+  }
+  return { value: Object.fromEntries(entries) };
+}
+
+/** Whether a comma follows, which is then behind, or the end. */
+const isSeparated = (reader: MarkReader, end: string): boolean => reader.take(`\\s*(?:,|(?=${end}))`) !== undefined;

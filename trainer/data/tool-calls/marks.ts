@@ -1,0 +1,56 @@
+/** Marks of a chat template in text that a model wrote: space in them may differ. */
+
+/** A text without the space around it. */
+export const coreOf = (text: string): string => text.trim();
+
+/** The beginning of a text up to the end of its first words, without space before them. */
+export const firstWords = (text: string, count: number): string => new RegExp(`^(?:\\s*\\S+){0,${count}}`).exec(text)?.[0].trim() ?? '';
+
+/** The last word of a text. */
+export const lastWord = (text: string): string => /\S*$/.exec(text.trimEnd())?.[0] ?? '';
+
+/** The length of the beginning that two texts share. */
+export function commonStart(one: string, other: string): number {
+  let length = 0;
+  while (length < one.length && one[length] === other[length]) length++;
+  return length;
+}
+
+/** The length of the end that two texts share. */
+export function commonEnd(one: string, other: string): number {
+  let length = 0;
+  while (length < one.length && length < other.length && one.at(-1 - length) === other.at(-1 - length)) length++;
+  return length;
+}
+
+/** The source of an expression that matches a mark with any space in it; empty for a mark of space alone. */
+export const markPattern = (mark: string): string =>
+  coreOf(mark)
+    .split(/\s+/)
+    .map(word => word.replaceAll(/[\\^$.*+?()[\]{}|/]/g, '\\$&'))
+    .join('\\s*');
+
+/** Reads a text from its beginning on, mark by mark. */
+export class MarkReader {
+  readonly text: string;
+  at: number;
+
+  constructor(text: string, at = 0) {
+    this.text = text;
+    this.at = at;
+  }
+
+  /** The text that an expression matches here, which is then behind; undefined if it does not match. */
+  take(pattern: string): string | undefined {
+    const expression = new RegExp(pattern, 'uy');
+    expression.lastIndex = this.at;
+    const found = expression.exec(this.text)?.[0];
+    if (found !== undefined) this.at += found.length;
+    return found;
+  }
+
+  /** Whether a mark stands here, with any space around it; it is then behind. */
+  takeMark(mark: string): boolean {
+    return this.take(`\\s*${markPattern(mark)}\\s*`) !== undefined;
+  }
+}

@@ -1,0 +1,158 @@
+/** Reads the calls of tools in a text that a model wrote, in the form of its chat template. */
+import { isRecord } from '../../narrow.ts';
+import { type ArgumentForm, argumentsIn, type NamedForm, type ObjectForm, type ToolCallForm } from './call-form.ts';
+import { jsonObjectAt, jsonObjects } from './json-objects.ts';
+import { readLiteral } from './literal.ts';
+import { MarkReader, markPattern } from './marks.ts';
+
+export interface ToolCall {
+  readonly name: string;
+  readonly arguments: Readonly<Record<string, unknown>>;
+}
+
+const NAME = '[\\p{L}\\p{N}_.-]{1,128}';
+/** Some models write more between a name and a JSON object than their template does: a type of the content, or a fence of code. */
+const GAP = '[^{]{0,80}(?=\\{)';
+
+/** The calls in a text, in their order. @param tools those that the model was given, in the form of the API */
+export function toolCallsIn(text: string, form: ToolCallForm, tools: readonly unknown[]): readonly ToolCall[] {
+  return form.kind === 'object' ? objectCalls(text, form) : namedCalls(text, form, tools);
+}
+
+/** Whether a text can be the beginning of a call that has no mark of letters before it. */
+export function mayBeginCall(text: string, form: ToolCallForm): boolean {
+  const given = text.replaceAll(/\s/g, '');
+  const start = form.opening;
+  if (start.startsWith(given)) return true;
+  if (!given.startsWith(start)) return false;
+  const rest = given.slice(start.length);
+  if (form.kind === 'object') return /^\[?(?:\{|$)/.test(rest);
+  const tail = rest.replace(new RegExp(`^${NAME}`, 'u'), '');
+  const after = form.afterName.replaceAll(/\s/g, '') || (form.each ? '' : '{');
+  return tail !== rest && (tail.startsWith(after) || after.startsWith(tail));
+}
+
+const objectCalls = (text: string, { nameKey, argumentsKey }: ObjectForm): ToolCall[] =>
+  [...jsonObjects(text)].flatMap(({ value }) => {
+    const name = value[nameKey];
+    const given = argumentsIn(value[argumentsKey]);
+    return typeof name === 'string' && given !== undefined ? [{ name, arguments: given }] : [];
+  });
+
+function namedCalls(text: string, form: NamedForm, tools: readonly unknown[]): ToolCall[] {
+  const calls: ToolCall[] = [];
+  const reader = new MarkReader(text);
+  if (form.between !== '' || !/\p{L}/u.test(form.nameMark)) {
+    // Calls follow one another from the start on.
+    for (let mark = form.nameMark; reader.takeMark(mark); mark = form.between) {
+      const call = namedCall(reader, form, tools);
+      if (call === undefined) break;
+      calls.push(call);
+      if (form.between === '') break;
+    }
+    return calls;
+  }
+  const marks = new RegExp(markPattern(form.nameMark), 'gu');
+  for (let found = marks.exec(text); found !== null; found = marks.exec(text)) {
+    reader.at = marks.lastIndex;
+    const call = namedCall(reader, form, tools);
+    if (call === undefined) continue;
+    calls.push(call);
+    marks.lastIndex = reader.at;
+  }
+  return calls;
+}
+
+/** The call whose name stands here. */
+function namedCall(reader: MarkReader, form: NamedForm, tools: readonly unknown[]): ToolCall | undefined {
+  reader.take('\\s*');
+  const name = reader.take(NAME);
+  if (name === undefined) return undefined;
+  const given = form.each ? eachArgument(reader, form, form.each, typesOf(tools, name)) : objectArguments(reader, form);
+  return given && { name, arguments: given };
+}
+
+function objectArguments(reader: MarkReader, { afterName, opening }: NamedForm): ToolCall['arguments'] | undefined {
+  const isExact = reader.takeMark(afterName);
+  if (opening === '' ? !isExact : reader.take(GAP) === undefined) return undefined;
+  const object = jsonObjectAt(reader.text, reader.at);
+  if (object) reader.at = object.end;
+  return object?.value;
+}
+
+type ArgumentTypes = Readonly<Record<string, unknown>>;
+
+function eachArgument(
+  reader: MarkReader,
+  { afterName }: NamedForm,
+  form: ArgumentForm,
+  types: ArgumentTypes,
+): ToolCall['arguments'] | undefined {
+  if (!reader.takeMark(afterName)) return undefined;
+  const found: [string, unknown][] = [];
+  const read = form.quote === '' ? plainValue : literalValue;
+  while (true) {
+    const before = reader.at;
+    const key = reader.takeMark(form.beforeKey) ? reader.take(NAME) : undefined;
+    if (key === undefined) {
+      reader.at = before;
+      // An answer that breaks off is no call with fewer arguments.
+      return reader.takeMark(form.end) ? Object.fromEntries(found) : undefined;
+    }
+    const value = read(reader, form, types[key]);
+    if (value === undefined) return undefined;
+    found.push([key, value.value]);
+  }
+}
+
+/** A value that stands as it is: the types of the tool's schema say what it is. */
+function plainValue(reader: MarkReader, form: ArgumentForm, type: unknown): { readonly value: unknown } | undefined {
+  const { afterKey, afterValue, beforeKey, end } = form;
+  const spaceAfter = /\s*$/.exec(afterKey)?.[0] ?? '';
+  const spaceBefore = /^\s*/.exec(afterValue)?.[0] ?? '';
+  if (reader.take(`\\s*${markPattern(afterKey)}(?:${spaceAfter})?`) === undefined) return undefined;
+  const next = [beforeKey, end].map(markPattern).filter(pattern => pattern !== '');
+  const close = new RegExp(`(?:${spaceBefore})?${markPattern(afterValue)}(?=\\s*(?:${[...next, '$'].join('|')}))`, 'gu');
+  close.lastIndex = reader.at;
+  const found = close.exec(reader.text);
+  if (found === null) return undefined;
+  const text = reader.text.slice(reader.at, found.index);
+  reader.at = close.lastIndex;
+  return { value: typedValue(text, type) };
+}
+
+function literalValue(reader: MarkReader, { afterKey, afterValue, quote }: ArgumentForm): { readonly value: unknown } | undefined {
+  if (!reader.takeMark(afterKey)) return undefined;
+  const found = readLiteral(reader, quote);
+  // The last value has none behind it.
+  if (found) reader.takeMark(afterValue);
+  return found;
+}
+
+/** The types of a tool's arguments, by their names. */
+function typesOf(tools: readonly unknown[], name: string): ArgumentTypes {
+  for (const tool of tools) {
+    const inner = isRecord(tool) && isRecord(tool.function) ? tool.function : tool;
+    if (!isRecord(inner) || inner.name !== name || !isRecord(inner.parameters)) continue;
+    const { properties } = inner.parameters;
+    return isRecord(properties)
+      ? Object.fromEntries(Object.entries(properties).map(([key, schema]) => [key, isRecord(schema) ? schema.type : undefined]))
+      : {};
+  }
+  return {};
+}
+
+const CONSTANTS: Readonly<Record<string, unknown>> = { True: true, False: false, None: null };
+
+/** A text that a schema allows to be one stays a text. Without a schema, it is JSON where it can be read as such. */
+function typedValue(text: string, type: unknown): unknown {
+  const types: readonly unknown[] = Array.isArray(type) ? type : [type];
+  if (types.includes('string')) return text;
+  const word = text.trim();
+  if (Object.hasOwn(CONSTANTS, word)) return CONSTANTS[word];
+  try {
+    return JSON.parse(word);
+  } catch {
+    return text;
+  }
+}
