@@ -42,9 +42,6 @@ export interface DecodeProgramParams extends InferenceProgramParams {
   readonly slots?: number;
 }
 
-/** The slots of a cache for so many texts. A model that turns long texts otherwise reads one at a time: the length of a batch is that of its longest text. */
-export const slotsOf = ({ turning }: Pick<CausalModel, 'turning'>, texts: number): number => (turning ? 1 : texts);
-
 export interface InferenceBytes {
   /** In float32. */
   readonly weightBytes: number;
@@ -86,7 +83,7 @@ export const decodeSignature = (width: number): string => (width === 1 ? DECODE 
  * Signatures `decode`, `decode_2`, … read a token of each text in the first slots: ids and positions, int32 [width, 1] → logits [width,
  * vocabulary]. Each writes to the cache at its position, so a text that does not continue names one that nothing reads.
  *
- * Where long texts are turned otherwise, all read `length`, int32 [1, 1]: the tokens of the whole text.
+ * Where long texts are turned otherwise, all read `length`, int32 [1, 1] or [width, 1]: the tokens of each whole text.
  */
 export const decodeProgram = (params: DecodeProgramParams): Program => assemble(decodeTraces(params));
 
@@ -133,7 +130,7 @@ function traceCached({ model, linearHook, storage, tokens: keys, slots = 1 }: De
     ids: graph.feed('ids', [width, tokens], 'int32'),
     mask: { kind: 'bias', bias: graph.select(isSeen, graph.scalar(0), graph.scalar(HIDDEN)), causal: false },
     positions,
-    ...(model.turning && { length: graph.feed('length', [1, 1], 'int32') }),
+    ...(model.turning && { length: graph.feed('length', [width, 1], 'int32') }),
     cache: (layer, k, v) => {
       const variable = variables[layer];
       if (!variable) throw new RangeError(`the model has no block ${layer}`);

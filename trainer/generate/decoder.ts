@@ -10,16 +10,7 @@ import type { WeightSource } from '../model/weight-source.ts';
 import { weightStream } from '../model/weight-stream.ts';
 import { elementAt, lastOf, required } from '../narrow.ts';
 import { loadVariables } from '../train/variables.ts';
-import {
-  contextBucket,
-  decodeProgram,
-  decodeSignature,
-  decodeWidths,
-  emptyCache,
-  PREFILL,
-  PREFILL_TOKENS,
-  slotsOf,
-} from './decode-program.ts';
+import { contextBucket, decodeProgram, decodeSignature, decodeWidths, emptyCache, PREFILL, PREFILL_TOKENS } from './decode-program.ts';
 
 /** A model with the factors next to its weights: `adaptedModel` gives one; a base has weights alone. */
 export interface InferenceModel {
@@ -33,7 +24,7 @@ export interface OpenDecoderParams extends InferenceModel {
   readonly engine: Engine;
   /** Tokens, of prompt and answer together, that must have room. */
   readonly tokens: number;
-  /** Texts that are to be read at the same time, as far as the model can; 1 if left out. */
+  /** Texts that are to be read at the same time; 1 if left out. */
   readonly texts?: number;
   readonly onLoad?: (done: number, total: number) => void;
 }
@@ -47,7 +38,7 @@ export class GenerateError extends Error {
 export async function openDecoder(params: OpenDecoderParams): Promise<Decoder> {
   const { engine, model, weights, attachment = untouched, start, onLoad } = params;
   const tokens = contextBucket(params.tokens, model.maxPositions);
-  const slots = slotsOf(model, params.texts ?? 1);
+  const { texts: slots = 1 } = params;
   const session = await engine.compile(decodeProgram({ model, linearHook: attachment.linearHook, tokens, slots }));
   try {
     await loadVariables(session, { model: weightStream(model, weights, { onTensor: onLoad }), attachment, start });
@@ -149,7 +140,7 @@ export class Decoder {
       positions: Int32Array.from(ids, (_, i) => own.length + i),
       last: Int32Array.of(stretch.length - 1),
       ...(this.slots > 1 && { slot: Int32Array.of(slot) }),
-      ...this.#lengthOf(own),
+      ...this.#lengthsOf([own]),
     });
     if (own.whole === own.length && stretch.length === PREFILL_TOKENS) own.whole += PREFILL_TOKENS;
     own.length += stretch.length;
@@ -167,7 +158,11 @@ export class Decoder {
     // its slot is never kept to its end.
     const positions = Int32Array.from(ids, (_, slot) => Math.min(elementAt(this.#slots, slot).length, this.capacity - 1));
     for (const slot of slots) ids[slot] = lastOf(elementAt(this.#slots, slot).ids);
-    const { logits } = await this.#session.run(decodeSignature(width), { ids, positions, ...this.#lengthOf(elementAt(this.#slots, 0)) });
+    const { logits } = await this.#session.run(decodeSignature(width), {
+      ids,
+      positions,
+      ...this.#lengthsOf(this.#slots.slice(0, width)),
+    });
     const all = float32Of(required(logits, 'the logits'));
     const vocabulary = all.length / width;
     return slots.map(slot => {
@@ -190,8 +185,8 @@ export class Decoder {
     if (tokens > this.capacity) throw new GenerateError(`there is room for ${this.capacity} tokens; this would be token ${tokens}`);
   }
 
-  /** The feed of a model that turns long texts otherwise, which has one slot. */
-  #lengthOf({ ids }: Slot): { readonly length?: Int32Array } {
-    return this.#turning ? { length: Int32Array.of(ids.length) } : {};
+  /** The feed of a model that turns long texts otherwise. */
+  #lengthsOf(slots: readonly Slot[]): { readonly length?: Int32Array } {
+    return this.#turning ? { length: Int32Array.from(slots, ({ ids }) => ids.length) } : {};
   }
 }

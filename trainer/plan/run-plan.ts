@@ -5,7 +5,7 @@
 
 import { type MethodName, methodCatalog } from '../catalog/methods.ts';
 import { hasOneOutput, objectiveCatalog } from '../catalog/objectives.ts';
-import { answerRoom, type DecodeProgramParams, decodeTraces, slotsOf } from '../generate/decode-program.ts';
+import { answerRoom, type DecodeProgramParams, decodeTraces } from '../generate/decode-program.ts';
 import type { Parts } from '../graph/graph.ts';
 import { assemble, type Program, type Signature, type Traced } from '../graph/program.ts';
 import { type RecomputePolicy, sqrtBlocks } from '../graph/recompute.ts';
@@ -241,7 +241,7 @@ function largestCache(recipe: Recipe, model: AnyModel): AnswerCache | undefined 
   const { eval_generation: answers, max_length: prompt, data, val_size: validation, per_device_eval_batch_size: batch } = recipe;
   const isWritten = answers.checks.length > 0 && (data.eval.length > 0 || validation > 0);
   if (!isWritten || model.kind !== 'causal') return undefined;
-  return { tokens: answerRoom(prompt, answers.max_new_tokens, model), slots: slotsOf(model, Math.min(batch, answers.max_samples)) };
+  return { tokens: answerRoom(prompt, answers.max_new_tokens, model), slots: Math.min(batch, answers.max_samples) };
 }
 
 /** The batch of an evaluation at the length of a training batch. */

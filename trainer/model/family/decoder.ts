@@ -73,7 +73,7 @@ function turnsOf(
 ): (Turn | undefined)[] {
   const tokens = ids.shape[1] as number;
   let counted: Node | undefined;
-  // As in Transformers, the longest text of a batch counts for all.
+  // As in Transformers, the longest text of a batch counts for all, unless each has a length of its own.
   const longest = (): Node =>
     (counted ??= graph.cast(length ?? graph.add(graph.max(required(at, 'the positions of the tokens'), [0, 1], true), 1), 'float32'));
   const turn = (own: Positions): Turn => {

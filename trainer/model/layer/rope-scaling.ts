@@ -117,8 +117,8 @@ export const longropeAttentionFactor = (factor: number, originalMaxPositions: nu
   factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(originalMaxPositions));
 
 /**
- * The frequencies for a text whose length is known only at run time, [1, features / 2].
- * @param length float32 [1, 1], tokens
+ * The frequencies for texts whose length is known only at run time, [texts, features / 2].
+ * @param length float32 [texts, 1], tokens
  */
 export function ropeFrequenciesAt(graph: Graph, { features, theta, scaling }: Positions, length: () => Node): Node {
   const row = (values: Float64Array): Node => graph.constant(Float32Array.from(values), [1, values.length], 'float32');

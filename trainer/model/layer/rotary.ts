@@ -28,15 +28,16 @@ export function rotaryTables(graph: Graph, frequencies: Float64Array, count: num
 
 /**
  * Tables for positions that are only known at run time.
- * @param frequencies [1, features / 2]
+ * @param frequencies [1, features / 2], or [batch, features / 2] where each sequence turns otherwise
  * @param positions int32 [batch, tokens]
  * @param factor multiplies both
  */
 export function rotaryTablesAt(graph: Graph, frequencies: Node, positions: Node, factor = 1): RotaryTables {
   const [batch = 1, tokens = 1] = positions.shape;
   const half = lastOf(frequencies.shape);
-  const columns = graph.cast(graph.reshape(positions, [batch * tokens, 1]), 'float32');
-  const angles = graph.reshape(graph.mul(columns, frequencies), [batch, 1, tokens, half]);
+  const each = frequencies.shape[0] === 1 ? frequencies : graph.reshape(frequencies, [batch, 1, half]);
+  const columns = graph.cast(graph.reshape(positions, each === frequencies ? [batch * tokens, 1] : [batch, tokens, 1]), 'float32');
+  const angles = graph.reshape(graph.mul(columns, each), [batch, 1, tokens, half]);
   const scaled = (x: Node) => (factor === 1 ? x : graph.mul(x, factor));
   return { cos: scaled(graph.cos(angles)), sin: scaled(graph.sin(angles)) };
 }

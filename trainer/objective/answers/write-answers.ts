@@ -1,7 +1,7 @@
 /** Held-out prompts that a model answers in an evaluation, and what its answers are worth. */
 import type { Example } from '../../data/types.ts';
 import { BatchedAnswers } from '../../generate/batched-answers.ts';
-import { answerRoom, slotsOf } from '../../generate/decode-program.ts';
+import { answerRoom } from '../../generate/decode-program.ts';
 import { Decoder } from '../../generate/decoder.ts';
 import type { AnswerResult, AnswerWriter, EvaluateParams } from '../../job/evaluate.ts';
 import { type TextBase, withTokenizer } from '../../job/open-base.ts';
@@ -38,7 +38,7 @@ function answerWriter({ recipe, job }: SetUpParams, base: TextBase<CausalModel>,
   );
   const longest = prompts.reduce((most, { ids }) => Math.max(most, ids.length), 0);
   const tokens = answerRoom(longest, newTokens, model);
-  const slots = slotsOf(model, Math.min(recipe.per_device_eval_batch_size, prompts.length));
+  const slots = Math.min(recipe.per_device_eval_batch_size, prompts.length);
   return {
     model,
     tokens,
