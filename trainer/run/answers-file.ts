@@ -1,37 +1,53 @@
 /** answers.jsonl: every answer that the evaluations of a run wrote to held-out prompts, one JSON object per line. */
-import { appendFile } from 'node:fs/promises';
+import { appendFile, truncate } from 'node:fs/promises';
 import path from 'node:path';
-import { writeTextFile } from '../files/durable-file.ts';
-import { readRegularText } from '../files/regular-file.ts';
-import { isRecord } from '../narrow.ts';
+import { readRegularBlocks } from '../files/regular-file.ts';
+import { codeOf } from '../protocol/error-facts.ts';
 import { RUN_FILES } from '../protocol/run-files.ts';
 import type { AnswerView } from '../protocol/view/run.ts';
 
-/** Longer text does not fit a string. */
-const MAX_ANSWERS_BYTES = 256 * 2 ** 20;
+const READ_BYTES = 2 ** 20;
+/** A line begins with its step, which takes fewer bytes. */
+const STEP_BYTES = 32;
+const NEWLINE = 10;
 
 /** Appends the answers of one evaluation. @param step updates before it */
 export const appendAnswers = (runDir: string, step: number, answers: readonly AnswerView[]): Promise<void> =>
   appendFile(path.join(runDir, RUN_FILES.answers), answers.map(answer => `${JSON.stringify({ step, ...answer })}\n`).join(''));
 
-/** Removes the answers of evaluations after this step, and lines that a killed process has not finished. No computation depends on this file. */
+/** Removes the answers of evaluations after this step, and a line that a killed process has not finished. No computation depends on this file. */
 export async function rewindAnswers(runDir: string, step: number): Promise<void> {
   const file = path.join(runDir, RUN_FILES.answers);
-  const text = await readRegularText(file, MAX_ANSWERS_BYTES).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
-    throw error;
-  });
-  if (text === undefined) return;
-  const kept = text.split('\n').filter(line => stepOf(line) <= step);
-  await writeTextFile(file, kept.map(line => `${line}\n`).join(''));
+  try {
+    await truncate(file, await endOfAnswers(file, step));
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw error;
+  }
 }
 
-/** Infinity for a line that is none. */
-function stepOf(line: string): number {
-  try {
-    const value: unknown = JSON.parse(line);
-    return isRecord(value) && typeof value.step === 'number' ? value.step : Number.POSITIVE_INFINITY;
-  } catch {
-    return Number.POSITIVE_INFINITY;
+/** The place after the last whole line up to a step. The steps of a file grow. */
+async function endOfAnswers(file: string, step: number): Promise<number> {
+  let [before, end] = [0, 0];
+  let begun = '';
+  for await (const block of readRegularBlocks(file, READ_BYTES)) {
+    for (let from = 0; from < block.length; ) {
+      const newline = block.indexOf(NEWLINE, from);
+      const to = newline < 0 ? block.length : newline;
+      begun += block.toString('latin1', from, Math.min(to, from + STEP_BYTES - begun.length));
+      if (newline < 0) break;
+      const found = stepOf(begun);
+      if (found !== undefined && found > step) return end;
+      from = newline + 1;
+      if (found !== undefined) end = before + from;
+      begun = '';
+    }
+    before += block.length;
   }
+  return end;
+}
+
+/** From the beginning of a line; undefined where the line is none of ours. */
+function stepOf(begun: string): number | undefined {
+  const found = /^\{"step":(\d+)[,}]/.exec(begun)?.[1];
+  return found === undefined ? undefined : Number(found);
 }
