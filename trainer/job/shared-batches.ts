@@ -20,10 +20,12 @@ export async function* sharedBatches<B extends Batch>(
 ): AsyncGenerator<Round<B>> {
   const [size, own] = [ranks?.size ?? 1, ranks?.rank ?? 0];
   const all = plan.epoch(0);
+  const mine = all.filter((_, at) => at % size === own);
   for (let first = 0; first < all.length; first += size) {
     ranks?.agree();
-    const planned = all[first + own];
-    const batch = planned && (await fill(planned));
+    const round = first / size;
+    const planned = mine[round];
+    const batch = planned && (await fill(planned, mine.slice(round + 1)));
     yield { batch, done: Math.min(first + size, all.length) };
     if (batch) release?.(batch);
   }

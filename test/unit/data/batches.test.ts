@@ -57,7 +57,7 @@ describe.each(variants)('createBatchPlan: %s', (_, changes) => {
   const source = sourceOf(sequences, plan);
 
   it.each([0, 1, 7])('has every target and every sequence exactly once in epoch %i', async epoch => {
-    const batches = await Promise.all(plan.epoch(epoch).map(source.fill));
+    const batches = await Promise.all(plan.epoch(epoch).map(each => source.fill(each)));
     const expected = sequences.flatMap(({ ids, train }) => [...ids].filter((_, i) => train[i] === 1)).sort((a, b) => a - b);
     const found = batches.flatMap(batch => [...batch.targetIds].filter((_, slot) => batch.targetWeights[slot] === 1));
     expect(found.sort((a, b) => a - b)).toEqual(expected);

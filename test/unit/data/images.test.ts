@@ -286,6 +286,12 @@ describe('decoding ahead', () => {
     const seen: number[] = [];
     for await (const _ of epochBatches(all, 0)) seen.push(reads);
     expect(seen).toEqual([6, 8, 10, 10, 10]);
+    // Of several processes, each fills batches of its own.
+    reads = 0;
+    const [first, , third] = plan.epoch(0);
+    if (!first || !third) throw new Error('no batches');
+    await all.fill(first, [third]);
+    expect(reads).toBe(4);
   });
 
   it('fills the arrays of batches that were released anew', async () => {

@@ -169,7 +169,7 @@ describe('batches', () => {
     const plan = planPairs(pairs, { batchSize: 2, maxLength: 16, packing: false, ...freeOrder(0), ...BUCKETS });
     const baseNlls = (index: number) => Float32Array.from({ length: 3 }, (_, i) => 10 * index + i);
     const source = pairSource({ plan, pairs, padId: 0, baseNlls });
-    const batches = await Promise.all(plan.epoch(0).map(source.fill));
+    const batches = await Promise.all(plan.epoch(0).map(each => source.fill(each)));
     expect(batches.map(({ sampleIndices, targetCount }) => [sampleIndices, targetCount])).toEqual([
       [[0, 1], 2],
       [[2], 1],

@@ -29,7 +29,8 @@ export interface Batch {
 /** A plan, and how the arrays of its batches are filled: by reading and decoding where samples are files. */
 export interface BatchSource<B extends Batch = Batch> {
   readonly plan: BatchPlan;
-  readonly fill: (planned: PlannedBatch) => B | Promise<B>;
+  /** @param following the batches that are filled next, which may be begun; left out, those after it in its epoch */
+  readonly fill: (planned: PlannedBatch, following?: readonly PlannedBatch[]) => B | Promise<B>;
   /** Takes back the arrays of a batch, whose feeds are not asked for again, to fill them anew. Left out where arrays are small. */
   readonly release?: (batch: Batch) => void;
 }
@@ -80,7 +81,7 @@ export async function stepAt({ plan, fill }: BatchSource, cursor: DataCursor, ac
   const { epoch, batchIndex } = cursor;
   const planned = plan.epoch(epoch).slice(batchIndex, batchIndex + accumulationSteps);
   if (planned.length === 0) throw new RangeError(`batch ${batchIndex} of epoch ${epoch}: the epoch has ${plan.batchesPerEpoch}`);
-  const batches = await Promise.all(planned.map(fill));
+  const batches = await Promise.all(planned.map(each => fill(each)));
   const end = batchIndex + planned.length;
   return {
     batches,

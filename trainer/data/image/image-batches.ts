@@ -73,13 +73,16 @@ export function imageSource(params: ImageSourceParams): BatchSource {
     running.catch(() => undefined);
     return running;
   };
+  const behind = (planned: PlannedBatch): readonly PlannedBatch[] => {
+    const epoch = plan.epoch(planned.epoch);
+    const at = epoch.indexOf(planned);
+    return at < 0 ? [] : epoch.slice(at + 1, at + 1 + AHEAD);
+  };
   return {
     plan,
-    async fill(planned) {
+    async fill(planned, following = behind(planned)) {
       const filling = begin(planned);
-      const epoch = plan.epoch(planned.epoch);
-      const at = epoch.indexOf(planned);
-      for (const next of at < 0 ? [] : epoch.slice(at + 1, at + 1 + AHEAD)) void begin(next);
+      for (const next of following.slice(0, AHEAD)) void begin(next);
       try {
         return await filling;
       } finally {
