@@ -3,6 +3,7 @@ import { mkdir, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { writeTextFile } from '../files/durable-file.ts';
 import { MAX_STATE_BYTES, readRegularText } from '../files/regular-file.ts';
+import { fileSize } from '../format/model-config.ts';
 import { isCommit, isComplete, knownCommit, markComplete, rememberRevision, repoFolder, withLock } from './hub-cache.ts';
 import { clientOf, type DownloadOptions, downloadFiles, fetchListing, withRetries } from './hub-download.ts';
 import { HubError } from './hub-error.ts';
@@ -78,6 +79,13 @@ export async function openDataSet(part: DataSetPart, options: DownloadOptions): 
   if ((await findDataSet(options.cacheDir, part)) === undefined) await remember();
   if (await isComplete(path.join(dir, split))) return { cached: files.map(({ name }) => path.join(dir, name)) };
   return { ranged: files.map(file => new RangedFile({ client, url: urlOf(file), file, path: path.join(dir, file.name) }, options)) };
+}
+
+/** The path of a file that was made of a split, for use without a network; undefined if there is none. */
+export async function fileOfSplit(cacheDir: string, part: DataSetPart, name: string): Promise<string | undefined> {
+  const known = await knownSplit(cacheDir, part);
+  const file = known && path.join(known.dir, known.chosen.folder, name);
+  return file !== undefined && (await fileSize(file)) !== undefined ? file : undefined;
 }
 
 /** The longest beginning of a split that was read by ranges, for use without a network; undefined if there is none. */

@@ -6,6 +6,7 @@ import { commitOf, type DataSetPart, downloadDataSet, findBeginning, findDataSet
 import type { DownloadOptions } from '../hub/hub-download.ts';
 import { HubError } from '../hub/hub-error.ts';
 import { counted } from '../protocol/format.ts';
+import { drawnFile } from './drawn-data.ts';
 import type { RecipeScope } from './job-scope.ts';
 
 /**
@@ -15,21 +16,23 @@ import type { RecipeScope } from './job-scope.ts';
 export const withDataFiles = <Scope extends RecipeScope>(
   scope: Scope,
   parts: readonly ('train' | 'eval')[] = ['train', 'eval'],
-): Promise<Scope> => replaceNames(scope, parts, (of, written) => download(scope, of, written));
+): Promise<Scope> => replaceNames(scope, parts, (of, written, count) => download(scope, { of, written, count }));
 
 async function replaceNames<Scope extends RecipeScope>(
   scope: Scope,
   parts: readonly ('train' | 'eval')[],
-  filesOf: (of: DataSetPart, written: string) => Promise<readonly string[]>,
+  filesOf: (of: DataSetPart, written: string, count: number | undefined) => Promise<readonly string[]>,
 ): Promise<Scope> {
   const { recipe, context } = scope;
   const data = { ...recipe.data };
   for (const part of parts) {
     if (!data[part].some(written => isDataSetName(written, context.baseDir))) continue;
     const files: string[] = [];
+    // A draw is from all files of a part.
+    const count = data[part].length > 1 ? undefined : part === 'train' ? data.max_samples : data.eval_max_samples;
     for (const written of data[part]) {
       const isName = isDataSetName(written, context.baseDir);
-      files.push(...(isName ? await filesOf(partOfDataSet(written, recipe.data, part), written) : [written]));
+      files.push(...(isName ? await filesOf(partOfDataSet(written, recipe.data, part), written, count) : [written]));
     }
     data[part] = files;
   }
@@ -74,19 +77,34 @@ async function firstRows(
   return { files, isAll: true };
 }
 
-const download = (scope: RecipeScope, of: DataSetPart, written: string): Promise<readonly string[]> =>
+interface NamedDataSet {
+  readonly of: DataSetPart;
+  readonly written: string;
+}
+
+/** @param count samples that are drawn of it; undefined for all */
+const download = (
+  scope: RecipeScope,
+  { of, written, count }: NamedDataSet & { readonly count: number | undefined },
+): Promise<readonly string[]> =>
   reported(scope, { of, written }, async options => {
+    const say = (what: string, file: string): void =>
+      scope.job.log('info', `${written} (${of.split}): ${what} of commit ${commitOf(file)}`);
+    const drawn = await drawnFile(of, { recipe: scope.recipe, count }, options);
+    if (drawn) {
+      say(drawn.summary, drawn.path);
+      return [drawn.path];
+    }
     const files = await downloadDataSet(of, options);
     const [first] = files;
-    if (first !== undefined)
-      scope.job.log('info', `${written} (${of.split}): ${counted(files.length, 'file')} of commit ${commitOf(first)}`);
+    if (first !== undefined) say(counted(files.length, 'file'), first);
     return files;
   });
 
 /** Runs `work` with the options of the job. @throws HubError that also names the local path */
 async function reported<T>(
   { context, job }: RecipeScope,
-  { of, written }: { readonly of: DataSetPart; readonly written: string },
+  { of, written }: NamedDataSet,
   work: (options: DownloadOptions) => Promise<T>,
 ): Promise<T> {
   const local = path.resolve(context.baseDir, written);

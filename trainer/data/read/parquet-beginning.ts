@@ -2,9 +2,9 @@
 import { copyFile, open, rename, truncate } from 'node:fs/promises';
 import type { AsyncBuffer, RowGroup } from 'hyparquet';
 import { temporaryName } from '../../files/durable-file.ts';
-import { checkedFooter, FOOTER_END_BYTES, MAX_FOOTER_BYTES } from './parquet-bounds.ts';
+import { FOOTER_END_BYTES, MAX_FOOTER_BYTES } from './parquet-bounds.ts';
 import { trimmedList } from './parquet-thrift.ts';
-import { readMetadata } from './read-parquet.ts';
+import { readFooter } from './read-parquet.ts';
 
 /** A file that is somewhere else. */
 export interface RangedSource extends Pick<AsyncBuffer, 'byteLength' | 'slice'> {
@@ -31,13 +31,16 @@ const MAGIC = 'PAR1';
  */
 export async function writeBeginning(source: RangedSource, rows: number): Promise<Beginning> {
   const file = await withTail(source);
-  const { row_groups: all } = await readMetadata(source.path, file);
+  const {
+    metadata: { row_groups: all },
+    bytes: whole,
+  } = await readFooter(source.path, file);
   let [count, held] = [0, 0];
   while (count < all.length && (count === 0 || held < rows)) held += Number(all[count++]?.num_rows ?? 0);
   const groups = all.slice(0, count);
-  const bytes = Math.max(MAGIC.length, ...groups.map(endOf));
+  const bytes = Math.max(MAGIC.length, ...groups.map(group => spanOf(group).end));
   const begun = await source.keepBeginning(bytes);
-  const footer = trimmedList(await checkedFooter(file), ROW_GROUPS, count);
+  const footer = trimmedList(whole, ROW_GROUPS, count);
   const path = source.path.replace(/\.parquet$/, `.first-${count}.parquet`);
   const temporary = temporaryName(path);
   await copyFile(begun, temporary);
@@ -59,7 +62,7 @@ export async function writeBeginning(source: RangedSource, rows: number): Promis
 const TAIL_BYTES = 2 ** 13;
 
 /** The same file, with its metadata in memory: errors of reading it are then about its content, and not about the source. */
-async function withTail(source: RangedSource): Promise<AsyncBuffer> {
+export async function withTail(source: RangedSource): Promise<AsyncBuffer> {
   const { byteLength } = source;
   const tailOf = (bytes: number): Promise<ArrayBuffer> => Promise.resolve(source.slice(Math.max(0, byteLength - bytes), byteLength));
   const short = await tailOf(TAIL_BYTES);
@@ -74,11 +77,13 @@ async function withTail(source: RangedSource): Promise<AsyncBuffer> {
   };
 }
 
-/** The place after the last byte of a row group. */
-const endOf = ({ columns }: RowGroup): number =>
-  Math.max(
-    0,
-    ...columns.map(({ meta_data: column }) =>
-      column === undefined ? 0 : Number(column.dictionary_page_offset || column.data_page_offset) + Number(column.total_compressed_size),
-    ),
-  );
+/** The places of the bytes of a row group; the last one is not included. */
+export function spanOf({ columns }: RowGroup): { readonly start: number; readonly end: number } {
+  const chunks = columns.flatMap(({ meta_data: column }) => {
+    if (column === undefined) return [];
+    const start = Number(column.dictionary_page_offset || column.data_page_offset);
+    return [{ start, end: start + Number(column.total_compressed_size) }];
+  });
+  const [start, end] = [Math.min(...chunks.map(chunk => chunk.start)), Math.max(0, ...chunks.map(chunk => chunk.end))];
+  return { start: Number.isFinite(start) ? start : end, end };
+}

@@ -1,6 +1,6 @@
 /** Records of Parquet files, one row group in memory at a time. */
 import type { FileHandle } from 'node:fs/promises';
-import type { AsyncBuffer, FileMetaData, SchemaTree } from 'hyparquet';
+import type { AsyncBuffer, FileMetaData, RowGroup, SchemaTree } from 'hyparquet';
 import { parquetMetadataAsync, parquetReadObjects, parquetSchema } from 'hyparquet';
 import { DataError } from '../data-error.ts';
 import type { DataRecord } from '../types.ts';
@@ -67,42 +67,64 @@ function bufferOf(handle: FileHandle, size: number): AsyncBuffer {
 }
 
 async function* readGroups(file: string, buffer: AsyncBuffer, { limit, bytes, onShare }: ParquetReading): AsyncGenerator<DataRecord> {
-  const metadata = await readMetadata(file, buffer);
+  const { metadata } = await readFooter(file, buffer);
   let start = 0;
   for (const group of metadata.row_groups) {
-    const rows = Number(group.num_rows);
-    if (Number(group.total_byte_size) > MAX_ROW_GROUP_BYTES || rows > MAX_ROW_GROUP_ROWS || rows < 0) {
-      throw new DataError({
-        file,
-        line: start + 1,
-        problem: `a row group of ${rows} rows and ${group.total_byte_size} bytes, expected at most ${MAX_ROW_GROUP_ROWS} rows and ${MAX_ROW_GROUP_BYTES} bytes`,
-        advice: 'Write the file with smaller row groups',
-      });
-    }
-    const end = Math.min(start + rows, limit);
-    if (end <= start) return;
-    const range = { rowStart: start, rowEnd: end };
-    const read = async () => {
-      await checkPages(buffer, group);
-      return parquetReadObjects({ file: buffer, metadata, compressors: boundedCompressors, utf8: !bytes, ...range });
-    };
-    const values = await read().catch(cause => {
-      throw damaged(file, cause, start + 1);
-    });
-    for (const [index, value] of values.entries()) yield { file, line: start + index + 1, value: plainRecord(value) };
-    start += rows;
+    const end = Math.min(start + Number(group.num_rows), limit);
+    if (end <= start && Number(group.num_rows) >= 0) return;
+    yield* (await readGroup({ file, buffer, metadata, bytes }, group, { start, end })).values();
+    start += Number(group.num_rows);
     onShare?.(start / Math.max(1, Number(metadata.num_rows)));
   }
 }
 
+interface OpenedParquet {
+  readonly file: string;
+  readonly buffer: AsyncBuffer;
+  readonly metadata: FileMetaData;
+  readonly bytes: boolean;
+}
+
+/** The rows of a row group, by their places in the file. @throws DataError where it is too large, or damaged */
+export async function readGroup(
+  { file, buffer, metadata, bytes }: OpenedParquet,
+  group: RowGroup,
+  { start, end }: { readonly start: number; readonly end: number },
+): Promise<DataRecord[]> {
+  const rows = Number(group.num_rows);
+  if (Number(group.total_byte_size) > MAX_ROW_GROUP_BYTES || rows > MAX_ROW_GROUP_ROWS || rows < 0) {
+    throw new DataError({
+      file,
+      line: start + 1,
+      problem: `a row group of ${rows} rows and ${group.total_byte_size} bytes, expected at most ${MAX_ROW_GROUP_ROWS} rows and ${MAX_ROW_GROUP_BYTES} bytes`,
+      advice: 'Write the file with smaller row groups',
+    });
+  }
+  const read = async () => {
+    await checkPages(buffer, group);
+    const range = { rowStart: start, rowEnd: end };
+    return parquetReadObjects({ file: buffer, metadata, compressors: boundedCompressors, utf8: !bytes, ...range });
+  };
+  const values = await read().catch(cause => {
+    throw damaged(file, cause, start + 1);
+  });
+  return values.map((value, index) => ({ file, line: start + index + 1, value: plainRecord(value) }));
+}
+
+export interface ParquetFooter {
+  readonly metadata: FileMetaData;
+  /** The bytes that it is made of. */
+  readonly bytes: Uint8Array;
+}
+
 /** @throws DataError for a damaged file */
-export async function readMetadata(file: string, buffer: AsyncBuffer): Promise<FileMetaData> {
+export async function readFooter(file: string, buffer: AsyncBuffer): Promise<ParquetFooter> {
   if (buffer.byteLength < MIN_PARQUET_BYTES) throw damaged(file, new Error(`only ${buffer.byteLength} bytes`));
   try {
-    const { length } = await checkedFooter(buffer);
-    const metadata = await parquetMetadataAsync(buffer, { initialFetchSize: length + FOOTER_END_BYTES });
+    const bytes = await checkedFooter(buffer);
+    const metadata = await parquetMetadataAsync(buffer, { initialFetchSize: bytes.length + FOOTER_END_BYTES });
     checkColumns(metadata);
-    return metadata;
+    return { metadata, bytes };
   } catch (cause) {
     throw damaged(file, cause);
   }

@@ -1,0 +1,117 @@
+/** Samples drawn of a data set on the hub: those of the whole files, by a part of their bytes, and without asking twice. */
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { drawStream } from '../../../trainer/data/draw.ts';
+import { listDataFiles } from '../../../trainer/data/read/list-files.ts';
+import { readRecords } from '../../../trainer/data/read/read-records.ts';
+import { Job } from '../../../trainer/job/job.ts';
+import { withDataFiles } from '../../../trainer/job/open-data.ts';
+import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
+import { jobContext, resolveSettings } from '../../../trainer/settings.ts';
+import { makeTemporaryFolder, removeTemporaryFolders } from '../../support/temporary-folder.ts';
+import { type Handler, listen, sendFile, siblingsOf } from '../hub/hub-server.ts';
+
+afterAll(removeTemporaryFolders);
+
+const settingsOf = resolveSettings({ env: {}, platform: 'linux', home: '/nowhere' });
+const COMMIT = 'c'.repeat(40);
+const NOTES = readFileSync(join(import.meta.dirname, '..', 'data', 'fixtures', 'groups.parquet'));
+const FILES: Readonly<Record<string, Buffer>> = { 'default/train/0000.parquet': NOTES, 'default/train/0001.parquet': NOTES };
+
+async function notes(intercept: Handler = () => false) {
+  let sent = 0;
+  const endpoint = await listen((request, response) => {
+    if (intercept(request, response)) return;
+    if (request.url?.startsWith('/api/datasets/org/notes/'))
+      return void response.end(JSON.stringify({ sha: COMMIT, siblings: siblingsOf(FILES) }));
+    sent += sendFile(request, response, NOTES);
+  });
+  const baseDir = makeTemporaryFolder();
+  const cacheDir = makeTemporaryFolder();
+  const lines: string[] = [];
+  const filesOf = async (settings: readonly string[], offline = false): Promise<readonly string[]> => {
+    const { recipe } = parseRecipe('', { overrides: ['model=m', 'data.train=org/notes', 'data.format=text', 'seed=3', ...settings] });
+    if (!recipe) throw new Error('no recipe');
+    const context = { ...jobContext(settingsOf, baseDir), cacheDir, hub: { endpoint, offline } };
+    const job = new Job(event => event.type === 'log' && lines.push(event.message));
+    return (await withDataFiles({ job, context, recipe })).recipe.data.train;
+  };
+  return { filesOf, lines, cacheDir, folder: join(cacheDir, 'datasets', 'org--notes', COMMIT, 'default', 'train'), sent: () => sent };
+}
+
+/** What training draws of local files. */
+async function drawnOf(paths: readonly string[], count: number): Promise<readonly unknown[]> {
+  const drawn: unknown[] = [];
+  const records = readRecords({ files: await listDataFiles(paths), textSplit: 'file' });
+  for await (const { value } of drawStream(records, { count, seed: 3 })) drawn.push(value);
+  return drawn;
+}
+
+test('the samples are those of the whole files, and later runs ask for none', async () => {
+  const { filesOf, lines, sent, cacheDir } = await notes();
+  const local = makeTemporaryFolder();
+  for (const name of Object.keys(FILES)) {
+    mkdirSync(join(local, name, '..'), { recursive: true });
+    writeFileSync(join(local, name), NOTES);
+  }
+  const whole = Object.keys(FILES).map(name => join(local, name));
+  const [file = '', ...others] = await filesOf(['data.max_samples=5']);
+  expect([file.endsWith('drawn-5-3.jsonl'), others]).toEqual([true, []]);
+  expect(sent()).toBeLessThan(NOTES.length);
+  expect(await drawnOf([file], 5)).toEqual(await drawnOf(whole, 5));
+  expect(lines.at(-1)).toMatch(/org\/notes \(train\): 5 samples, drawn by the seed 3 of 120 of commit c+$/);
+  const before = sent();
+  expect(await filesOf(['data.max_samples=5'])).toEqual([file]);
+  expect(await filesOf(['data.max_samples=5'], true)).toEqual([file]);
+  expect(sent()).toBe(before);
+  await expect(filesOf(['data.max_samples=6'], true)).rejects.toThrow(/not in the cache/);
+  expect(existsSync(join(cacheDir, 'datasets', 'org--notes', COMMIT, 'default', 'train', '0000.parquet'))).toBe(false);
+});
+
+test('a fetch that broke off continues with the groups that are missing', async () => {
+  let left = Number.POSITIVE_INFINITY;
+  const { filesOf, folder, sent } = await notes((request, response) => {
+    if (request.headers.range === undefined || left-- > 0) return false;
+    response.writeHead(404).end();
+    return true;
+  });
+  const [whole = ''] = await filesOf(['data.max_samples=8']);
+  const content = readFileSync(whole, 'utf8');
+  const all = sent();
+  left = 6;
+  const other = await notes((request, response) => {
+    if (request.headers.range === undefined || left-- > 0) return false;
+    response.writeHead(404).end();
+    return true;
+  });
+  await expect(other.filesOf(['data.max_samples=8'])).rejects.toThrow();
+  const partial = join(other.folder, 'drawn-8-3.jsonl.partial');
+  const lines = readFileSync(partial, 'utf8').split('\n').length - 1;
+  expect(lines).toBeGreaterThan(0);
+  // The process ended in the middle of a line.
+  writeFileSync(partial, content.slice(0, content.split('\n').slice(0, lines).join('\n').length + 20));
+  left = Number.POSITIVE_INFINITY;
+  const before = other.sent();
+  const [file = ''] = await other.filesOf(['data.max_samples=8']);
+  expect(readFileSync(file, 'utf8')).toBe(content);
+  expect(other.sent() - before).toBeLessThan(all);
+  expect(readdirSync(folder).filter(name => name.includes('partial'))).toEqual([]);
+});
+
+test.each([
+  ['most of the bytes are needed', ['data.max_samples=60']],
+  ['the draw takes all', ['data.max_samples=500']],
+  ['nothing is drawn', []],
+  ['all labels count', ['data.format=auto', 'data.max_samples=5']],
+])('whole files are fetched where %s', async (_, settings) => {
+  const { filesOf } = await notes();
+  expect((await filesOf(settings)).map(file => file.slice(-12))).toEqual(['0000.parquet', '0001.parquet']);
+});
+
+test('labels that the recipe names need no other samples', async () => {
+  const { filesOf } = await notes();
+  expect(await filesOf(['data.format=auto', 'data.labels=[ham, spam]', 'data.max_samples=5'])).toEqual([
+    expect.stringContaining('drawn-5-3'),
+  ]);
+});
