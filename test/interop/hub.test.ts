@@ -38,7 +38,16 @@ test.skipIf(missing)(`a folder that huggingface_hub uploaded is not pushed again
   expect(Object.keys(repositories.get('ada/tiny')?.files ?? {})).toEqual(expect.arrayContaining(files.map(({ name }) => name)));
   const before = requests.length;
   const result = await pushFiles({
-    ...{ endpoint, files, repo: 'ada/tiny', token: WRITE_TOKEN, isPublic: false, isDryRun: false, message: 'Upload' },
+    ...{
+      endpoint,
+      cacheDir: await temporaryFolder(),
+      files,
+      repo: 'ada/tiny',
+      token: WRITE_TOKEN,
+      isPublic: false,
+      isDryRun: false,
+      message: 'Upload',
+    },
   });
   expect([result.uploaded, result.visibility]).toEqual([[], 'private']);
   expect(requests.slice(before).filter(line => !line.startsWith('GET'))).toEqual([]);

@@ -10,6 +10,7 @@ import { type HubFile, type HubListing, parseListing } from './hub-files.ts';
 import { requestJson } from './hub-http.ts';
 import { hashFile, hashOf } from './hub-transfer.ts';
 import { pushFetch } from './push-fetch.ts';
+import { resumingFetch, StaleUploadError, UploadJournal } from './upload-journal.ts';
 
 export interface PushFile {
   /** Its path in the repository. */
@@ -24,7 +25,7 @@ export interface PushProgress {
   readonly totalBytes: number;
 }
 
-export interface PushParams extends Pick<DownloadOptions, 'endpoint' | 'signal' | 'retryDelayMs' | 'onWarning'> {
+export interface PushParams extends Pick<DownloadOptions, 'cacheDir' | 'endpoint' | 'signal' | 'retryDelayMs' | 'onWarning'> {
   /** `organization/name`, or a name of the user of the token. */
   readonly repo: string;
   readonly files: readonly PushFile[];
@@ -53,7 +54,8 @@ export interface PushResult {
 }
 
 /**
- * Large files that were uploaded whole stay in the hub's storage when a push breaks off, so the next one does not send them again.
+ * Large files that were uploaded whole stay in the hub's storage when a push breaks off, and so do parts of the others, so the next one does
+ * not send them again.
  * @throws HubError that says what to do
  */
 export async function pushFiles(given: PushParams): Promise<PushResult> {
@@ -151,9 +153,13 @@ async function upload(params: Params, files: readonly PushFile[], parent: string
     bytes += more;
     onProgress?.({ phase: 'upload', bytes, totalBytes });
   };
-  const made = await explained(`push to ${repo}`, repo, () =>
-    commit({
-      ...callOf(params, onBytes),
+  const journal = await UploadJournal.open(params.cacheDir, `${params.endpoint}/${repo}`);
+  const call = callOf(params, onBytes);
+  const send = () => {
+    bytes = 0;
+    return commit({
+      ...call,
+      fetch: resumingFetch(call.fetch, journal, onBytes),
       repo: { type: 'model', name: repo },
       title: message,
       operations: files.map(({ name, path }) => ({ operation: 'addOrUpdate', path: name, content: pathToFileURL(path) })),
@@ -161,8 +167,19 @@ async function upload(params: Params, files: readonly PushFile[], parent: string
       useXet: false,
       ...(parent !== undefined && { parentCommit: parent }),
       ...(signal && { abortSignal: signal }),
-    }),
+    });
+  };
+  const again = (error: unknown) => {
+    if (!(error instanceof StaleUploadError)) throw error;
+    params.onWarning?.(`${error.message}: it begins anew`);
+    return send();
+  };
+  const made = await explained(`push to ${repo}`, repo, () =>
+    send()
+      .catch(again)
+      .finally(() => journal.settled()),
   );
+  await journal.remove();
   onProgress?.({ phase: 'upload', bytes: totalBytes, totalBytes });
   if (made === undefined) throw new HubError('server', `the hub made no commit of ${repo}: try again`);
   return made.commit.oid;
@@ -175,7 +192,7 @@ async function explained<T>(what: string, repo: string, call: () => Promise<T>):
   } catch (error) {
     if (error instanceof HubApiError) throw statusError(what, repo, error);
     if (error instanceof HubError && error.transient)
-      throw new HubError('interrupted', `${error.message}; files that were uploaded whole are kept: the same command continues there`, {
+      throw new HubError('interrupted', `${error.message}; what was uploaded is kept: the same command continues there`, {
         cause: error,
       });
     throw error;

@@ -40,6 +40,8 @@ async function sendOnce(
   } catch (error) {
     onBytes(-left);
     signal?.throwIfAborted();
+    // The library gives up the other parts of a file where one fails.
+    init?.signal?.throwIfAborted();
     if (error instanceof HubError) throw error;
     throw networkError(url, error, '');
   }

@@ -1,5 +1,5 @@
 /** Pushes against a local hub: what is sent, what is not sent again, what a push that broke off keeps, and each refusal with its advice. */
-import { appendFileSync, cpSync, readdirSync, statSync } from 'node:fs';
+import { appendFileSync, cpSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type PushParams, type PushProgress, pushFiles } from '../../../trainer/hub/hub-push.ts';
@@ -11,7 +11,7 @@ import { goldenPath, temporaryFolder } from './model-bytes.ts';
 /** The tiny Llama, to push to a hub of its own. */
 async function pushing(intercept?: Handler) {
   const hub = await localHub(intercept);
-  const dir = temporaryFolder();
+  const [dir, cacheDir] = [temporaryFolder(), temporaryFolder()];
   for (const folder of ['llama', 'tiny-tokenizer']) cpSync(goldenPath(folder), dir, { recursive: true });
   const progress: PushProgress[] = [];
   const warnings: string[] = [];
@@ -20,6 +20,7 @@ async function pushing(intercept?: Handler) {
       repo: 'ada/tiny',
       files: readdirSync(dir).map(name => ({ name, path: join(dir, name), size: statSync(join(dir, name)).size })),
       token: WRITE_TOKEN,
+      cacheDir,
       endpoint: hub.endpoint,
       isPublic: false,
       message: 'Upload',
@@ -30,7 +31,7 @@ async function pushing(intercept?: Handler) {
       ...changes,
     });
   const sent = (from = 0): string[] => hub.requests.slice(from).filter(line => !line.startsWith('GET'));
-  return { hub, dir, push, progress, warnings, sent };
+  return { hub, dir, cacheDir, push, progress, warnings, sent };
 }
 
 const isPart = (url: string | undefined): boolean => url?.includes('/storage/part/') ?? false;
@@ -108,6 +109,68 @@ test('a push that broke off keeps what was uploaded whole, and the next one cont
   const result = await push();
   expect([result.isNew, result.uploaded.length]).toEqual([false, readdirSync(dir).length]);
   expect(sent(before).filter(line => line.includes('/storage/'))).toEqual([]);
+});
+
+describe('a large file that broke off', () => {
+  /** Storage takes so many parts, and then the network is gone. */
+  async function broken(onRequest: Handler = () => false) {
+    let left = 2;
+    const found = await pushing((request, response) => {
+      if (onRequest(request, response)) return true;
+      if (!isPart(request.url) || left-- > 0) return false;
+      request.destroy();
+      return true;
+    });
+    const error = await hubError(() => found.push());
+    expect([error.failure, error.message]).toEqual(['interrupted', expect.stringContaining('what was uploaded is kept')]);
+    left = Number.POSITIVE_INFINITY;
+    const partsFrom = (at: number): string[] => found.hub.requests.slice(at).filter(line => isPart(line));
+    const [file = ''] = readdirSync(join(found.cacheDir, 'pushes'));
+    return { ...found, partsFrom, journal: join(found.cacheDir, 'pushes', file) };
+  }
+
+  test('continues with the parts that the storage lacks, and is complete then', async () => {
+    const { hub, push, partsFrom, journal, progress } = await broken();
+    const stored = Object.keys(
+      Object.values(JSON.parse(readFileSync(journal, 'utf8')) as Record<string, { parts: object }>)[0]?.parts ?? {},
+    );
+    expect(stored).toHaveLength(2);
+    if (process.platform !== 'win32') expect(statSync(journal).mode & 0o077).toBe(0);
+    const before = hub.requests.length;
+    const { uploaded } = await push();
+    const again = partsFrom(before);
+    expect(again.length).toBeGreaterThan(0);
+    for (const url of stored) expect(again).not.toContain(`PUT ${new URL(url).pathname}`);
+    expect(new Set(again.map(line => line.split('/').at(-2))).size).toBe(1);
+    const total = uploaded.reduce((sum, { size }) => sum + size, 0);
+    expect(progress.at(-1)).toEqual({ phase: 'upload', bytes: total, totalBytes: total });
+    expect(existsSync(journal)).toBe(false);
+  });
+
+  test('begins anew where the storage has given up the earlier upload', async () => {
+    let isGone = false;
+    const { push, warnings, hub } = await broken((request, response) => {
+      const isRefused = isGone && (request.url?.includes('_0/') ?? false);
+      if (isRefused) response.writeHead(404).end('NoSuchUpload');
+      return isRefused;
+    });
+    isGone = true;
+    await push();
+    expect(warnings.join('\n')).toMatch(/given up an upload.*begins anew/);
+    expect(hub.repositories.get('ada/tiny')?.commits).toHaveLength(2);
+  });
+
+  test('begins anew where the journal is damaged, or its addresses have ended', async () => {
+    for (const damage of [() => '{', (text: string) => text.replaceAll(/"begunMs":\d+/g, '"begunMs":0')]) {
+      const { hub, push, partsFrom, journal } = await broken();
+      writeFileSync(journal, damage(readFileSync(journal, 'utf8')));
+      const before = hub.requests.length;
+      await push();
+      // A request of the first push may arrive late.
+      const sent = new Set(partsFrom(before).filter(line => !line.includes('_0/')));
+      expect(sent.size).toBe(Math.max(...[...sent].map(line => Number(line.split('/').at(-1)))));
+    }
+  });
 });
 
 describe('refusals', () => {

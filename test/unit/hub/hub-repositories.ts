@@ -58,6 +58,8 @@ export async function localHub(intercept: Handler = () => false): Promise<LocalH
   const stored = new Map<string, Buffer>();
   const parts = new Map<string, Buffer>();
   const requests: string[] = [];
+  /** Uploads in parts are numbered: the parts of one are of no use to another. */
+  let uploads = 0;
 
   const answer = (response: ServerResponse, status: number, value: unknown): void =>
     void response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
@@ -131,12 +133,13 @@ export async function localHub(intercept: Handler = () => false): Promise<LocalH
           if (stored.has(oid)) return { oid, size };
           const count = Math.ceil(size / PART_BYTES);
           if (count <= 1) return { oid, size, actions: { upload: { href: `${endpoint}/storage/whole/${oid}` } } };
+          const upload = `${oid}_${uploads++}`;
           const places = Array.from({ length: count }, (_, i) => [
             String(i + 1).padStart(5, '0'),
-            `${endpoint}/storage/part/${oid}/${i + 1}`,
+            `${endpoint}/storage/part/${upload}/${i + 1}`,
           ]);
           const header = { chunk_size: String(PART_BYTES), ...Object.fromEntries(places) };
-          return { oid, size, actions: { upload: { href: `${endpoint}/storage/complete/${oid}`, header } } };
+          return { oid, size, actions: { upload: { href: `${endpoint}/storage/complete/${upload}`, header } } };
         });
         answer(response, 200, { transfer: 'basic', objects: withActions });
       },
@@ -167,10 +170,10 @@ export async function localHub(intercept: Handler = () => false): Promise<LocalH
       'POST',
       /^\/storage\/complete\/(\w+)$/,
       'none',
-      async ([oid = ''], request, response) => {
-        const list = completeSchema.parse(await readJson(request)).parts;
+      async ([upload = ''], request, response) => {
+        const { oid, parts: list } = completeSchema.parse(await readJson(request));
         const content = list.map(({ partNumber, etag }) => {
-          const part = parts.get(`${oid}/${partNumber}`) ?? Buffer.alloc(0);
+          const part = parts.get(`${upload}/${partNumber}`) ?? Buffer.alloc(0);
           return etag === `"${sha('md5', part)}"` ? part : Buffer.alloc(0);
         });
         if (sha('sha256', Buffer.concat(content)) !== oid) return refuse(response, 400, 'The parts do not make the content');

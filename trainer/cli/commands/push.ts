@@ -50,6 +50,7 @@ async function push(
   const files = await filesOf(context, folder);
   const result = await pushFiles({
     ...{ repo, files, isPublic, message, isDryRun },
+    cacheDir: settings.cacheDir,
     endpoint: settings.hub.endpoint,
     token: await requireToken(context),
     onWarning: text => terminal.say('warning', text),

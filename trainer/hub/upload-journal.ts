@@ -1,0 +1,187 @@
+/** Parts of large files that the hub's storage has already: a push that broke off continues with the next part. */
+import { createHash } from 'node:crypto';
+import { mkdir, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { z } from 'zod';
+import { writeDurably } from '../files/durable-file.ts';
+import { MAX_JSON_BYTES, readRegularText } from '../files/regular-file.ts';
+import { isRecord } from '../narrow.ts';
+import { HubError } from './hub-error.ts';
+
+/** Where and how a file is uploaded in parts, as the hub says it. Whoever has it may upload: the file is for its owner alone. */
+const actionSchema = z.looseObject({ href: z.string(), header: z.record(z.string(), z.string()) });
+const uploadSchema = z.object({
+  size: z.number(),
+  begunMs: z.number(),
+  action: actionSchema,
+  /** By address, what the storage answered for the part. */
+  parts: z.record(z.string(), z.string()),
+});
+const journalSchema = z.record(z.string(), uploadSchema);
+
+type Upload = z.infer<typeof uploadSchema>;
+type UploadAction = z.infer<typeof actionSchema>;
+
+/** Addresses without a stated end are used again for half a day. */
+const DEFAULT_LIFE_MS = 12 * 3600e3;
+/** The rest of the upload has to fit before the end. */
+const MARGIN_MS = 600e3;
+
+/** Storage refuses what an earlier push began; the journal has forgotten it, so another attempt begins anew. */
+export class StaleUploadError extends HubError {
+  override name = 'StaleUploadError';
+}
+
+export class UploadJournal {
+  readonly #file: string;
+  readonly #uploads: Map<string, Upload>;
+  /** Uploads of earlier pushes. */
+  readonly #earlier: Set<string>;
+  /** Addresses of those that storage has given up. */
+  readonly #refused = new Set<string>();
+  #written: Promise<void> = Promise.resolve();
+
+  private constructor(file: string, uploads: ReadonlyMap<string, Upload>) {
+    this.#file = file;
+    this.#uploads = new Map(uploads);
+    this.#earlier = new Set(uploads.keys());
+  }
+
+  /** @param target the address of the repository */
+  static async open(cacheDir: string, target: string): Promise<UploadJournal> {
+    const folder = path.join(cacheDir, 'pushes');
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    const file = path.join(folder, `${createHash('sha256').update(target).digest('hex').slice(0, 40)}.json`);
+    const text = await readRegularText(file, MAX_JSON_BYTES).catch(() => '{}');
+    const found = journalSchema.safeParse(parsed(text)).data ?? {};
+    return new UploadJournal(file, new Map(Object.entries(found).filter(([, upload]) => isAlive(upload, Date.now()))));
+  }
+
+  /** The upload to continue, or the given one, which is a new one from now on. */
+  async actionFor(oid: string, size: number, given: UploadAction): Promise<UploadAction> {
+    const known = this.#uploads.get(oid);
+    if (known?.size === size && known.action.header.chunk_size === given.header.chunk_size) return known.action;
+    this.#uploads.set(oid, { size, begunMs: Date.now(), action: given, parts: {} });
+    await this.#write();
+    return given;
+  }
+
+  /** The answer of the storage for a part that it has. */
+  etagOf(url: string): string | undefined {
+    return this.#uploadOf(url)?.[1].parts[url];
+  }
+
+  async partDone(url: string, etag: string): Promise<void> {
+    const found = this.#uploadOf(url);
+    if (!found) return;
+    found[1].parts[url] = etag;
+    await this.#write();
+  }
+
+  /** The upload that an address belongs to is complete. */
+  async complete(url: string): Promise<void> {
+    const [oid] = this.#uploadOf(url) ?? [];
+    if (oid === undefined) return;
+    this.#uploads.delete(oid);
+    await this.#write();
+  }
+
+  /** Storage refuses an address. @returns whether it belongs to an upload that an earlier push began, which is of no use then */
+  async giveUp(url: string): Promise<boolean> {
+    const [oid, upload] = this.#uploadOf(url) ?? [];
+    if (oid !== undefined && upload !== undefined && this.#earlier.delete(oid)) {
+      for (const address of addressesOf(upload)) this.#refused.add(address);
+      await this.complete(url);
+    }
+    return this.#refused.has(url);
+  }
+
+  /** Resolves when everything that is known is on the disk. */
+  settled(): Promise<void> {
+    return this.#written;
+  }
+
+  /** Everything is committed. */
+  async remove(): Promise<void> {
+    await this.#written;
+    await rm(this.#file, { force: true });
+  }
+
+  #uploadOf(url: string): readonly [string, Upload] | undefined {
+    return [...this.#uploads].find(([, upload]) => addressesOf(upload).includes(url));
+  }
+
+  /** Writes follow one another, each with all that is known then. */
+  #write(): Promise<void> {
+    this.#written = this.#written.then(() =>
+      writeDurably(this.#file, handle => handle.writeFile(JSON.stringify(Object.fromEntries(this.#uploads))), { mode: 0o600 }),
+    );
+    return this.#written;
+  }
+}
+
+const addressesOf = ({ action: { href, header } }: Upload): readonly string[] => [href, ...Object.values(header)];
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return {};
+  }
+}
+
+/** Addresses of storage name their own end, in the form of S3. */
+function isAlive(upload: Upload, nowMs: number): boolean {
+  const ends = addressesOf(upload).flatMap(value => endOf(value) ?? []);
+  return nowMs + MARGIN_MS < (ends.length > 0 ? Math.min(...ends) : upload.begunMs + DEFAULT_LIFE_MS);
+}
+
+function endOf(address: string): number | undefined {
+  if (!URL.canParse(address)) return undefined;
+  const { searchParams } = new URL(address);
+  const [, year, month, day, hour, minute, second] =
+    /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/.exec(searchParams.get('X-Amz-Date') ?? '') ?? [];
+  const seconds = Number(searchParams.get('X-Amz-Expires') ?? Number.NaN);
+  if (year === undefined || !Number.isFinite(seconds)) return undefined;
+  return Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`) + seconds * 1000;
+}
+
+/**
+ * A `fetch` of uploads that sends only parts which the storage lacks.
+ * @param onBytes receives the size of each part that is not sent again
+ */
+export function resumingFetch(inner: typeof fetch, journal: UploadJournal, onBytes: (bytes: number) => void): typeof fetch {
+  return async (input, init) => {
+    const url = input instanceof Request ? input.url : String(input);
+    if (init?.method === 'POST' && new URL(url).pathname.endsWith('/objects/batch'))
+      return withEarlierUploads(await inner(input, init), journal);
+    const known = init?.method === 'PUT' ? journal.etagOf(url) : undefined;
+    if (known !== undefined) {
+      if (init?.body instanceof Blob) onBytes(init.body.size);
+      return new Response(null, { status: 200, headers: { etag: known } });
+    }
+    const response = await inner(input, init);
+    if (!response.ok) {
+      if (await journal.giveUp(url))
+        throw new StaleUploadError('interrupted', 'the storage has given up an upload that an earlier push began');
+      return response;
+    }
+    const etag = response.headers.get('etag');
+    if (init?.method === 'PUT' && etag !== null) await journal.partDone(url, etag);
+    else if (init?.method === 'POST') await journal.complete(url);
+    return response;
+  };
+}
+
+/** The hub's list of uploads, in which those that broke off go on where they did. */
+async function withEarlierUploads(response: Response, journal: UploadJournal): Promise<Response> {
+  if (!response.ok) return response;
+  const list: unknown = await response.json();
+  for (const object of isRecord(list) && Array.isArray(list.objects) ? list.objects.filter(isRecord) : []) {
+    const { oid, size, actions } = object;
+    const upload = isRecord(actions) ? actionSchema.safeParse(actions.upload).data : undefined;
+    if (upload?.header.chunk_size === undefined || typeof oid !== 'string' || typeof size !== 'number') continue;
+    object.actions = { ...(isRecord(actions) && actions), upload: await journal.actionFor(oid, size, upload) };
+  }
+  return new Response(JSON.stringify(list), { status: response.status, headers: response.headers });
+}
