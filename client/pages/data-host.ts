@@ -46,8 +46,10 @@ export const connectData: ConnectPage<DataToPage> = ({ state, services, post, se
   /** The newest job of each kind; results of earlier ones are not shown. */
   const newest: { samples: string | undefined; statistics: string | undefined } = { samples: undefined, statistics: undefined };
   let place = START;
-  const stopHearing = services.onJobEvent(({ jobId }) => {
-    const job = jobId === newest.statistics ? services.jobs().find(({ id }) => id === jobId) : undefined;
+  const stopHearing = services.onJobEvent(({ jobId, event }) => {
+    if (jobId !== newest.statistics) return;
+    if (event.type === 'statistics') post({ type: 'statistics', statistics: event.statistics });
+    const job = services.jobs().find(({ id }) => id === jobId);
     if (job?.state === 'running') post(progressOf(job));
   });
 

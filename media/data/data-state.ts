@@ -1,6 +1,14 @@
 /** The state of the data page and how each message of the host changes it. Pure. */
 import { counted, grouped } from '../../trainer/protocol/format.ts';
-import type { DataStatistics, DataToPage, SamplePage, ShownSample, ShownSequence, ShownSide } from '../../trainer/protocol/view/data.ts';
+import {
+  type DataStatistics,
+  type DataToPage,
+  drawnText,
+  type SamplePage,
+  type ShownSample,
+  type ShownSequence,
+  type ShownSide,
+} from '../../trainer/protocol/view/data.ts';
 
 export interface DataState {
   readonly label: string;
@@ -30,7 +38,13 @@ export function updateData(state: DataState, message: DataToPage): DataState {
     case 'progress':
       return { ...state, progress: { text: message.text, share: message.share } };
     case 'statistics':
-      return { ...state, progress: undefined, statistics: message.statistics, failure: message.failure };
+      // All samples are still being read after facts about some.
+      return {
+        ...state,
+        progress: message.statistics?.drawn ? state.progress : undefined,
+        statistics: message.statistics,
+        failure: message.failure,
+      };
   }
 }
 
@@ -71,5 +85,6 @@ export function sentenceOf(message: DataToPage, state: DataState): string | unde
   if (message.type === 'samples') return message.page.problem ?? rangeText(state);
   if (message.type === 'failed') return message.message;
   if (message.type !== 'statistics') return undefined;
-  return message.failure ?? 'All samples were read.';
+  const { statistics, failure } = message;
+  return failure ?? (statistics?.drawn ? drawnText(statistics.drawn) : 'All samples were read.');
 }

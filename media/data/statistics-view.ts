@@ -1,6 +1,6 @@
 /** Facts about all samples: lengths and padding as pictures with their numbers, labels, and samples that are worth a look. */
 import { counted, grouped, percent } from '../../trainer/protocol/format.ts';
-import type { DataStatistics, Finding, PartStatistics, SamplePlace } from '../../trainer/protocol/view/data.ts';
+import { type DataStatistics, drawnText, type Finding, type PartStatistics, type SamplePlace } from '../../trainer/protocol/view/data.ts';
 import { element, fill } from '../shared/element.ts';
 import { type DataState, placeName } from './data-state.ts';
 import type { OpenPlace } from './sample-view.ts';
@@ -40,9 +40,10 @@ const failureElement = (failure: string): HTMLElement =>
     element('pre', { class: 'failure' }, failure),
   );
 
-function statisticsElements({ parts, leaks, reports, comparedAtMost }: DataStatistics, open: OpenPlace): HTMLElement[] {
+function statisticsElements({ drawn, parts, leaks, reports, comparedAtMost }: DataStatistics, open: OpenPlace): HTMLElement[] {
   const isPartly = parts.some(({ samples }) => samples > comparedAtMost);
   return [
+    ...(drawn ? [element('p', { class: 'notice' }, drawnText(drawn))] : []),
     ...parts.map(part => partElement(part, open)),
     element('h2', {}, 'Between the parts'),
     findingElement('Held-out samples that are also trained on', leaks, open),

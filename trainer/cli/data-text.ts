@@ -1,15 +1,16 @@
 /** A preview of data as text: trained tokens stand between ⟦ and ⟧, and cut-off tokens between ⟨ and ⟩, with colors or without. */
 import { styleText } from 'node:util';
 import { counted, grouped, percent, table } from '../protocol/format.ts';
-import type {
-  DataStatistics,
-  Finding,
-  PartStatistics,
-  SamplePage,
-  SamplePlace,
-  ShownSample,
-  ShownSequence,
-  TokenRun,
+import {
+  type DataStatistics,
+  drawnText,
+  type Finding,
+  type PartStatistics,
+  type SamplePage,
+  type SamplePlace,
+  type ShownSample,
+  type ShownSequence,
+  type TokenRun,
 } from '../protocol/view/data.ts';
 
 /** Characters of the longest bar. */
@@ -62,11 +63,18 @@ function runText({ use, tokens }: TokenRun, paint: Paint): string {
 
 const placeText = ({ file, line }: SamplePlace): string => (line === undefined ? file : `${file}:${line}`);
 
-export function describeStatistics({ parts, leaks, reports, comparedAtMost }: DataStatistics): string {
+export function describeStatistics({ drawn, parts, leaks, reports, comparedAtMost }: DataStatistics): string {
   const compared = parts.some(({ samples }) => samples > comparedAtMost)
     ? [`only the first ${grouped(comparedAtMost)} samples were compared`]
     : [];
-  return [...reports, ...parts.map(partText), findingText('held-out samples that are also trained on', leaks), ...compared].join('\n\n');
+  const coverage = drawn ? [`${drawnText(drawn)} All samples are being read.`] : [];
+  return [
+    ...coverage,
+    ...reports,
+    ...parts.map(partText),
+    findingText('held-out samples that are also trained on', leaks),
+    ...compared,
+  ].join('\n\n');
 }
 
 function partText(facts: PartStatistics): string {

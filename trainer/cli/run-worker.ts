@@ -78,6 +78,7 @@ export function show(event: WorkerEvent, terminal: Terminal): void {
       terminal.stream(event.chunk);
       return;
     case 'samples':
+    case 'statistics':
     case 'serving':
     case 'result':
     case 'failed':

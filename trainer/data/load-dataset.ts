@@ -111,9 +111,15 @@ export interface OpenedForTokenizing extends OpenedRecords {
   readonly recordSettings: RecordSettings;
 }
 
+interface ToOpen extends Pick<LoadDatasetInput, 'settings' | 'maxLength'> {
+  readonly files: readonly DataFile[];
+  /** Some samples are only shown: all are read for their labels only if a prompt lists them. */
+  readonly isShown?: boolean;
+}
+
 /** @throws DataError where the first sample has no known format */
 export async function openForTokenizing(
-  { files, settings, maxLength }: Pick<LoadDatasetInput, 'settings' | 'maxLength'> & { readonly files: readonly DataFile[] },
+  { files, settings, maxLength, isShown = false }: ToOpen,
   problems: DataProblems,
   onBytes?: (bytes: number) => void,
 ): Promise<OpenedForTokenizing> {
@@ -122,7 +128,8 @@ export async function openForTokenizing(
   const { format } = opened.detected;
   let labels = format === 'text_label' ? settings.labels : [];
   // Labels that are known are checked as samples are formatted; those of samples that are not drawn are checked here.
-  if (format === 'text_label' && (labels.length === 0 || settings.maxSamples !== undefined)) {
+  const listsLabels = !isShown || settings.promptTemplate.includes('{labels}');
+  if (format === 'text_label' && listsLabels && (labels.length === 0 || settings.maxSamples !== undefined)) {
     labels = await labelsOf(opened.records, settings.labels, problems);
     opened = await open();
   }

@@ -11,8 +11,10 @@ import { openModelFolder } from '../job/open-base.ts';
 import { withDataFiles, withFirstRows } from '../job/open-data.ts';
 import { loadModel } from '../model/load-model.ts';
 import { type DataPreview, partOf } from '../objective/data-preview.ts';
+import { LARGE_BYTES } from '../objective/load-data.ts';
 import { previews } from '../objective/previews.ts';
 import type { ReadParams } from '../objective/task-setup.ts';
+import { byteSize, grouped } from '../protocol/format.ts';
 import type { JobRequest } from '../protocol/job-messages.ts';
 import { rolesOf } from '../protocol/recipe/column-roles.ts';
 import {
@@ -48,6 +50,8 @@ export async function previewDataJob(request: Request, { job, context }: JobScop
     job.emit({ type: 'samples', page });
     if (!statistics) return { page };
     const all = await withDataFiles(named);
+    const first = await drawnStatistics(all);
+    if (first) job.emit({ type: 'statistics', statistics: first });
     const isLocal = DATA_PARTS.every(part => all.recipe.data[part] === recipe.data[part]);
     const found = await statisticsOf(isLocal ? preview : await previews[recipe.task](all), reports, job);
     return { page, ...found };
@@ -130,6 +134,50 @@ function exampleOf(value: unknown): string {
   return line.length > EXAMPLE_LENGTH ? `${line.slice(0, EXAMPLE_LENGTH - 1)}…` : line;
 }
 
+/** Samples that are read first of large data: enough for lengths and labels, and tokenized in a second. */
+const FIRST_SAMPLES = 1000;
+/** All lines are read for the draw, which takes some ten seconds a gigabyte. */
+const MAX_DRAWN_BYTES = 2 ** 30;
+
+/** Facts about some samples of each part, drawn at random, where reading all of them takes longer. */
+async function drawnStatistics(params: ReadParams): Promise<DataStatistics | undefined> {
+  const { recipe, job } = params;
+  if (objectiveCatalog[recipe.task].reads === 'images') return undefined;
+  const parts = DATA_PARTS.map(part => partOf(params, part)).filter(({ paths }) => paths.length > 0);
+  if (parts.every(({ maxSamples = Number.POSITIVE_INFINITY }) => maxSamples <= FIRST_SAMPLES)) return undefined;
+  const bytes = await bytesOf(parts.flatMap(({ paths }) => paths));
+  if (bytes < LARGE_BYTES || bytes > MAX_DRAWN_BYTES) return undefined;
+  job.phase('draw', `drawing ${grouped(FIRST_SAMPLES)} samples of ${byteSize(bytes)}`);
+  const fewer = (count: number | undefined): number => Math.min(count ?? FIRST_SAMPLES, FIRST_SAMPLES);
+  const data = { ...recipe.data, max_samples: fewer(recipe.data.max_samples), eval_max_samples: fewer(recipe.data.eval_max_samples) };
+  const reports: DataReport[] = [];
+  const onReport = (report: DataReport): void => void reports.push(report);
+  const preview = await previews[recipe.task]({ ...params, recipe: { ...recipe, data }, job: job.quiet(), onReport, isBrief: true });
+  try {
+    const statistics = await dataStatistics(await preview.load(), reports.map(describeData), samplePauses(job));
+    const sum = (of: (report: DataReport) => number): number => reports.reduce((total, report) => total + of(report), 0);
+    return { ...statistics, drawn: { samples: sum(({ read }) => read), of: sum(({ read, drawnFrom = read }) => drawnFrom) } };
+  } catch (error) {
+    // All samples are read next, which reports the same.
+    if (!isAboutData(error)) throw error;
+    return undefined;
+  }
+}
+
+/** Zero where they cannot be listed: whoever reads them says why. */
+const bytesOf = async (paths: readonly string[]): Promise<number> =>
+  (await listDataFiles(paths).catch(() => [])).reduce((sum, { bytes }) => sum + bytes, 0);
+
+/** Lets messages through between samples. */
+function samplePauses(job: Job): () => Promise<void> | undefined {
+  let seen = 0;
+  return () => {
+    if (++seen % SAMPLES_AT_ONCE > 0) return undefined;
+    job.checkStop();
+    return job.yieldToEvents();
+  };
+}
+
 async function statisticsOf(
   preview: DataPreview,
   reports: readonly DataReport[],
@@ -138,13 +186,7 @@ async function statisticsOf(
   try {
     const loaded = await preview.load();
     job.phase('compare', 'comparing the samples');
-    let seen = 0;
-    const onSample = (): Promise<void> | undefined => {
-      if (++seen % SAMPLES_AT_ONCE > 0) return undefined;
-      job.checkStop();
-      return job.yieldToEvents();
-    };
-    return { statistics: await dataStatistics(loaded, reports.map(describeData), onSample) };
+    return { statistics: await dataStatistics(loaded, reports.map(describeData), samplePauses(job)) };
   } catch (error) {
     if (!isAboutData(error)) throw error;
     return { failure: error.message };

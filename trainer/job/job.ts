@@ -25,6 +25,17 @@ export class Job {
     this.send = send;
   }
 
+  /** A job that reports nothing and stops with this one: for work whose result alone is of interest. */
+  quiet(): Job {
+    const quiet = new Job(() => undefined);
+    const pass = (): void => {
+      if (this.stopRequest) quiet.requestStop(this.stopRequest);
+    };
+    this.signal.addEventListener('abort', pass, { once: true });
+    pass();
+    return quiet;
+  }
+
   emit(event: WorkerEvent): void {
     this.send(event);
   }

@@ -86,7 +86,7 @@ async function load(params: LoadDataParams, files: readonly string[], part: Part
       maxLength: recipe.max_length,
       maxPositions: base.model.maxPositions,
       onProgress: loadProgress(job),
-      large: largeData(params),
+      ...(params.isBrief !== true && { large: largeData(params) }),
     }),
   );
   job.note(
@@ -98,7 +98,7 @@ async function load(params: LoadDataParams, files: readonly string[], part: Part
 }
 
 /** Data from 4 MB on: what is smaller is tokenized in a second or two, and its tokens take little memory. */
-const LARGE_BYTES = 4 * 2 ** 20;
+export const LARGE_BYTES = 4 * 2 ** 20;
 /** Each thread holds the tokenizer: some 100 MB, 300 for the largest vocabularies. */
 const MOST_THREADS = 8;
 

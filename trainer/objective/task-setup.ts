@@ -51,6 +51,8 @@ export interface ReadParams extends RecipeScope {
   readonly labels?: readonly string[];
   /** Receives the report of each part that was read. */
   readonly onReport?: (report: DataReport) => void;
+  /** Few samples are drawn, which are tokenized at once, without threads and without a cache of their tokens. */
+  readonly isBrief?: boolean;
 }
 
 export interface SetUpParams extends ReadParams {

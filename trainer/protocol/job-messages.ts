@@ -8,7 +8,7 @@ import type { CardName } from '../catalog/cards.ts';
 import { isOneOf } from '../catalog/entries.ts';
 import { isRecord } from '../narrow.ts';
 import type { Recipe } from './recipe-schema.ts';
-import type { DataPart, SamplePage } from './view/data.ts';
+import type { DataPart, DataStatistics, SamplePage } from './view/data.ts';
 
 /** The locations that a job uses; absolute paths. */
 export interface JobContext {
@@ -274,6 +274,8 @@ export type WorkerEvent =
   | { readonly type: 'text'; readonly chunk: string }
   /** Samples as the model will see them. */
   | { readonly type: 'samples'; readonly page: SamplePage }
+  /** Facts about samples that were drawn, while all are being read. */
+  | { readonly type: 'statistics'; readonly statistics: DataStatistics }
   /** A server accepts requests on this port. */
   | { readonly type: 'serving'; readonly port: number }
   /** The last event of a successful job. */

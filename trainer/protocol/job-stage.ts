@@ -15,6 +15,7 @@ const STAGES: Readonly<Record<string, string>> = {
   'download-data': 'downloading the data',
   data: 'reading the data',
   tokenize: 'tokenizing the data',
+  draw: 'drawing samples',
   compare: 'comparing the samples',
   teacher: 'running the teacher',
   importance: 'scoring rows',

@@ -13,6 +13,7 @@ const workerEvent = z.discriminatedUnion('type', [
   z.looseObject({ type: z.literal('log'), level: z.enum(['debug', 'info', 'warning', 'error']), message: text }),
   z.looseObject({ type: z.literal('text'), chunk: text }),
   z.looseObject({ type: z.literal('samples'), page: z.looseObject({ samples: z.array(z.looseObject({ file: text })) }) }),
+  z.looseObject({ type: z.literal('statistics'), statistics: z.looseObject({ parts: z.array(z.looseObject({ samples: z.number() })) }) }),
   z.looseObject({ type: z.literal('serving'), port: z.int() }),
   z.looseObject({ type: z.literal('result') }),
   z.looseObject({ type: z.literal('failed'), code: text, message: text, hint: text.optional() }),

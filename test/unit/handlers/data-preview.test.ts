@@ -129,6 +129,22 @@ describe('language models', () => {
     expect(value.statistics?.leaks).toMatchObject({ count: 1, groups: [[{ line: 1 }, { line: 1, held: true }]] });
   });
 
+  test('of large data, facts about samples that were drawn come before those about all', async () => {
+    const count = 1100;
+    // Large by a column that nobody reads.
+    const samples = Array.from({ length: count }, (_, i) => ({ prompt: `${i % 1000}?`, completion: `${i}`, notes: 'x'.repeat(4096) }));
+    writeFileSync(join(task.folder, 'large.jsonl'), lines(...samples));
+    const recipe = task.recipe('engine=portable', 'data.train=large.jsonl', 'data.eval=[]', 'val_size=0');
+    const { value, events } = await previewInProcess(recipe, task.context, { count: 1 });
+    const drawn = events.flatMap(event => (event.type === 'statistics' ? [event.statistics] : []));
+    expect(drawn).toHaveLength(1);
+    expect(drawn[0]).toMatchObject({ drawn: { samples: 1000, of: count }, parts: [{ samples: 1000, padding: expect.any(Number) }] });
+    expect(value.statistics).toMatchObject({ parts: [{ samples: count, conflicts: { count: 100 } }] });
+    expect(value.statistics?.drawn).toBeUndefined();
+    const few = await previewInProcess({ ...recipe, data: { ...recipe.data, max_samples: 900 } }, task.context, { count: 1 });
+    expect(few.events.filter(({ type }) => type === 'statistics')).toEqual([]);
+  });
+
   test('samples that stop or leave a run are shown with their reason; a page begins anywhere', async () => {
     writeFileSync(
       join(task.folder, 'bad.jsonl'),

@@ -50,6 +50,7 @@ async function data(
     terminal,
     threads: recipe.threads,
     onEvent: event => {
+      if (event.type === 'statistics') terminal.say('info', `\n${describeStatistics(event.statistics)}\n`);
       if (event.type !== 'samples') return false;
       isShown = true;
       terminal.print(describeSamples(event.page, terminal.isColored));

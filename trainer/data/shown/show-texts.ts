@@ -22,7 +22,7 @@ export async function* showTexts(input: ShowTextsInput): AsyncGenerator<SampleTo
   const { settings, maxLength, tokenizer } = input;
   const files = await listDataFiles(input.paths);
   const problems = new ShownProblems();
-  const { records, detected, recordSettings } = await openForTokenizing({ files, settings, maxLength }, problems);
+  const { records, detected, recordSettings } = await openForTokenizing({ files, settings, maxLength, isShown: true }, problems);
   input.onFormat?.(detected.format, detected.reason);
   const make = sampleTokenizer(recordSettings, input);
   const makeWhole = sampleTokenizer({ ...recordSettings, truncation: 'end', maxLength: maxLength + MORE_TOKENS }, input);

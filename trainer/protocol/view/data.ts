@@ -1,5 +1,7 @@
 /** Samples as the model sees them and facts about all of them, for the command line and the data page; and the messages of that page. */
 
+import { counted, grouped } from '../format.ts';
+
 /** How the model uses a token: it reads it, learns to write it, or never sees it because the sample is too long. */
 export const TOKEN_USES = ['context', 'trained', 'cut'] as const;
 export type TokenUse = (typeof TOKEN_USES)[number];
@@ -131,7 +133,15 @@ export interface PartStatistics {
   readonly emptyAnswers: Finding;
 }
 
+/** Samples that stand for all. */
+export interface DrawnSamples {
+  readonly samples: number;
+  readonly of: number;
+}
+
 export interface DataStatistics {
+  /** Left out where they are about all samples. */
+  readonly drawn?: DrawnSamples;
   readonly parts: readonly PartStatistics[];
   /** Held-out samples whose input is also trained on. */
   readonly leaks: Finding;
@@ -167,9 +177,13 @@ export type DataToPage =
   | { readonly type: 'samples'; readonly page: SamplePage }
   /** The samples can't be shown. */
   | { readonly type: 'failed'; readonly message: string }
-  /** All samples are being read; the share is that of the phase. */
+  /** All samples are being read, also after facts about some that were drawn; the share is that of the phase. */
   | { readonly type: 'progress'; readonly text: string; readonly share?: number }
   | { readonly type: 'statistics'; readonly statistics?: DataStatistics | undefined; readonly failure?: string | undefined };
+
+/** Says how many samples the statistics are about, where they are not about all. */
+export const drawnText = ({ samples, of }: DrawnSamples): string =>
+  `These facts are about ${grouped(samples)} of ${counted(of, 'sample')}, drawn at random.`;
 
 /** Samples of a page. */
 export const PAGE_SAMPLES = 20;
