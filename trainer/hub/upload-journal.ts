@@ -8,7 +8,7 @@ import { MAX_JSON_BYTES, readRegularText } from '../files/regular-file.ts';
 import { isRecord } from '../narrow.ts';
 import { HubError } from './hub-error.ts';
 
-/** Where and how a file is uploaded in parts, as the hub says it. Whoever has it may upload: the file is for its owner alone. */
+/** The addresses for the parts of a file, as the hub gives them. Whoever has it may upload: the file is for its owner alone. */
 const actionSchema = z.looseObject({ href: z.string(), header: z.record(z.string(), z.string()) });
 const uploadSchema = z.object({
   size: z.number(),
@@ -173,7 +173,7 @@ export function resumingFetch(inner: typeof fetch, journal: UploadJournal, onByt
   };
 }
 
-/** The hub's list of uploads, in which those that broke off go on where they did. */
+/** The hub's list of uploads, in which those that broke off continue. */
 async function withEarlierUploads(response: Response, journal: UploadJournal): Promise<Response> {
   if (!response.ok) return response;
   const list: unknown = await response.json();

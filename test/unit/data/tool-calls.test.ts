@@ -98,7 +98,7 @@ test.each([
   expect(toolUseOf(rendererOf(templateNamed(name)))).toMatchObject({ passesTools: true, form });
 });
 
-test('a template that ignores tools is told from one whose calls are in an unknown form', () => {
+test('a template that ignores tools differs from one whose calls are in an unknown form', () => {
   for (const name of ['chatml', 'llama2', 'gemma3', 'deepseek-r1'])
     expect(toolUseOf(rendererOf(templateNamed(name)))).toEqual({ passesTools: false, form: undefined });
   expect(toolUseOf(rendererOf(inTurns(CALLS.bare)))).toEqual({ passesTools: true, form: undefined });

@@ -40,7 +40,7 @@ async function notes(intercept: Handler = () => false) {
   return { filesOf, lines, cacheDir, folder: join(cacheDir, 'datasets', 'org--notes', COMMIT, 'default', 'train'), sent: () => sent };
 }
 
-/** What training draws of local files. */
+/** The samples that training draws of local files. */
 async function drawnOf(paths: readonly string[], count: number): Promise<readonly unknown[]> {
   const drawn: unknown[] = [];
   const records = readRecords({ files: await listDataFiles(paths), textSplit: 'file' });

@@ -8,6 +8,7 @@ import { configuredTokens, tokenText } from './configured-tokens.ts';
 import { type DecodeStream, decodeStream } from './token-stream.ts';
 import { cleanUp } from './tokenizers/decoders.ts';
 import { createPipeline, type Pipeline } from './tokenizers/pipeline.ts';
+import { entriesOf } from './tokenizers/vocabulary.ts';
 
 export interface Tokenizer {
   /** `addSpecialTokens` adds what the model's post-processor adds (a begin token, `[CLS]` … `[SEP]`); special tokens in the text are recognized either way. */
@@ -163,7 +164,7 @@ function checkDefinition(source: string, definition: Record<string, unknown>): v
   if (!Array.isArray(added) || added.some(t => !isRecord(t) || typeof t.content !== 'string' || !isTokenId(t.id))) {
     problems.push(`has an added token without text or with an id outside 0 to ${MAX_TOKEN_ID}`);
   }
-  if (isRecord(model) && isRecord(model.vocab) && Object.values(model.vocab).some(id => !isTokenId(id))) {
+  if (isRecord(model) && isRecord(model.vocab) && entriesOf(model.vocab).some(([, id]) => !isTokenId(id))) {
     problems.push(`has a vocabulary id outside 0 to ${MAX_TOKEN_ID}`);
   }
   if (problems.length > 0)

@@ -2,7 +2,6 @@
  * Runs the pipeline of tokenizer.json: added tokens, normalizer, pre-tokenizer, model, post-processor, and back through the decoder. Ids and
  * texts are those of Hugging Face's `tokenizers`.
  */
-import { isRecord } from '../../../narrow.ts';
 import { type AddedToken, createAddedTokens } from './added-tokens.ts';
 import { characterLength } from './characters.ts';
 import type { Component } from './component.ts';
@@ -48,7 +47,7 @@ export function createPipeline(definition: Definition): Pipeline {
   const decodeTokens = createDecoder(definition.decoder);
   const added = createAddedTokens(definition.addedTokens, vocabulary, normalize);
   const token = (id: number): string | undefined => added.token(id) ?? vocabulary.token(id);
-  const vocabularySize = Math.max(largestId(definition.model.vocab), added.largestId) + 1;
+  const vocabularySize = Math.max(vocabulary.largestId, added.largestId) + 1;
   checkAddedIds(postProcess, vocabularySize);
 
   // A text that begins with something that the normalizer removes has no first word in this sense.
@@ -120,11 +119,4 @@ function checkAddedIds(postProcess: PostProcess, vocabularySize: number): void {
     if (wrong !== undefined)
       throw new Error(`its post_processor adds the id ${wrong} to a text, but its vocabulary ends at ${vocabularySize - 1}`);
   }
-}
-
-function largestId(vocab: unknown): number {
-  if (Array.isArray(vocab)) return vocab.length - 1;
-  let largest = -1;
-  if (isRecord(vocab)) for (const id of Object.values(vocab)) if (typeof id === 'number') largest = Math.max(largest, id);
-  return largest;
 }
