@@ -36,7 +36,7 @@ const handle = <Kind extends JobKind>(kind: Kind, request: JobRequest, scope: Jo
   handlers[kind](request as Extract<JobRequest, { kind: Kind }>, scope);
 
 /** Resolves with the value of the job's result event. */
-export function runJob(request: JobRequest, job: Job): Promise<JobResults[JobKind]> {
+export function runJob<Kind extends JobKind>(request: JobRequest & { readonly kind: Kind }, job: Job): Promise<JobResults[Kind]> {
   const { context } = request;
   const { clearedVariables = [] } = context;
   // Doctor reports these itself.

@@ -2,13 +2,13 @@
 import { z } from 'zod';
 import type { ExportResult } from '../artifact/export-model.ts';
 import type { Diagnosis } from '../engine/doctor.ts';
-import type { GeneratedText } from '../generate/generate-text.ts';
 import type { JobKind } from '../protocol/job-messages.ts';
 import type { DataResult } from '../protocol/view/data.ts';
 import type { SweepResult } from '../sweep/sweep-job.ts';
 import type { CardResult } from './card-memory.ts';
 import type { ChatResult } from './chat-facts.ts';
 import type { EvaluateResult } from './evaluate-run.ts';
+import type { GenerateResult } from './generate-result.ts';
 import type { ImportanceResult } from './importance-run.ts';
 import type { FindRateResult } from './train/find-rate.ts';
 import type { TrainResult } from './train/train-result.ts';
@@ -21,7 +21,7 @@ export interface JobResults {
   'find-rate': FindRateResult;
   importance: ImportanceResult;
   evaluate: EvaluateResult;
-  generate: GeneratedText & { readonly engine: string };
+  generate: GenerateResult;
   export: ExportResult;
   chat: ChatResult;
   serve: { readonly requests: number };

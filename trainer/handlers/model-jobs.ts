@@ -1,8 +1,8 @@
 /** The jobs 'generate' and 'export', which use a trained model. */
 import path from 'node:path';
 import { type ExportResult, exportModel } from '../artifact/export-model.ts';
-import { type GeneratedText, generateText } from '../generate/generate-text.ts';
-import { annotated, labelsWords, labelText, type TextEntity } from '../generate/label-text.ts';
+import { generateText } from '../generate/generate-text.ts';
+import { annotated, labelsWords, labelText } from '../generate/label-text.ts';
 import { TextVectors, type TextVectorsParams } from '../generate/text-vectors.ts';
 import type { Job } from '../job/job.ts';
 import type { JobScope } from '../job/job-scope.ts';
@@ -10,20 +10,13 @@ import { openJobEngine, openModelFolder } from '../job/open-base.ts';
 import type { ClassifierModel } from '../model/model-spec.ts';
 import { type JobRequest, keptSeconds } from '../protocol/job-messages.ts';
 import { cardFacts } from './export-card.ts';
+import type { GenerateResult } from './generate-result.ts';
 import { keptAnswer } from './kept-generation.ts';
 import { loadProgress } from './load-progress.ts';
-import { embedderFor, type NearText, nearestLines, nearestTexts, textsOfRun } from './nearest-texts.ts';
+import { embedderFor, nearestLines, nearestTexts, textsOfRun } from './nearest-texts.ts';
 import { promptStyleOf } from './prompt-style.ts';
 
 type Request<K extends JobRequest['kind']> = Extract<JobRequest, { kind: K }>;
-
-export interface GenerateResult extends GeneratedText {
-  readonly engine: string;
-  /** The entities of the prompt, from a model that labels words; `text` is then the prompt with its labels. */
-  readonly entities?: readonly TextEntity[];
-  /** From a model of embeddings: the texts of the run's data that are nearest to the prompt; `text` lists them. */
-  readonly nearest?: readonly NearText[];
-}
 
 export async function generateJob(request: Request<'generate'>, scope: JobScope): Promise<GenerateResult> {
   if (keptSeconds(request) > 0) return keptAnswer(request, scope);

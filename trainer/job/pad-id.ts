@@ -1,8 +1,13 @@
 /** The token that pads rows: it is masked everywhere, and only has to exist in the model. */
+import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 import type { CausalModel } from '../model/model-spec.ts';
-import type { TextBase } from './open-base.ts';
 
-export function padIdOf({ tokenizer, model }: Pick<TextBase<CausalModel>, 'tokenizer' | 'model'>): number {
+interface PaddedText {
+  readonly tokenizer: Pick<Tokenizer, 'padId' | 'eosIds'>;
+  readonly model: Pick<CausalModel, 'vocabularySize'>;
+}
+
+export function padIdOf({ tokenizer, model }: PaddedText): number {
   const id = tokenizer.padId ?? tokenizer.eosIds[0] ?? 0;
   return id < model.vocabularySize ? id : 0;
 }

@@ -28,8 +28,7 @@ interface Vocabulary {
  * File name → content, for createTokenizer.
  * @throws ModelFileError when the file has no tokenizer or one of an unknown kind
  */
-export function ggufTokenizerFiles(path: string, header: GgufHeader): Map<string, string> {
-  const { metadata } = header;
+export function ggufTokenizerFiles(path: string, { metadata }: Pick<GgufHeader, 'metadata'>): Map<string, string> {
   const kind = metadata.get('tokenizer.ggml.model');
   const architecture = String(metadata.get('general.architecture'));
   const pieces = Object.hasOwn(ggufFamilies, architecture) ? ggufFamilies[architecture]?.pieces : undefined;

@@ -1,0 +1,12 @@
+/** The result of the job 'generate'. */
+import type { GeneratedText } from '../generate/generate-text.ts';
+import type { TextEntity } from '../generate/label-text.ts';
+import type { NearText } from './nearest-texts.ts';
+
+export interface GenerateResult extends GeneratedText {
+  readonly engine: string;
+  /** The entities of the prompt, from a model that labels words; `text` is then the prompt with its labels. */
+  readonly entities?: readonly TextEntity[];
+  /** From a model of embeddings: the texts of the run's data that are nearest to the prompt; `text` lists them. */
+  readonly nearest?: readonly NearText[];
+}
