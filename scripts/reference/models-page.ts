@@ -1,29 +1,30 @@
 /** docs/reference/models.md: the families, their classes, what works for each, and its measured errors against Transformers. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { z } from 'zod';
+import { namesOf } from '../../trainer/catalog/entries.ts';
 import { classWritesText, type ObjectiveName, objectiveCatalog, objectiveNames } from '../../trainer/catalog/objectives.ts';
 import { ggufFamilies } from '../../trainer/format/gguf/gguf-families.ts';
 import { type Architecture, architectureOfType, architectures, headedClass } from '../../trainer/model/architectures.ts';
 import { architectureOf } from '../../trainer/model/load-model.ts';
+import { elementAt, isRecord } from '../../trainer/narrow.ts';
 import { TOLERANCES } from '../../trainer/verify/verify-model.ts';
 import { code, codes, list, page, paragraph, table } from './markdown.ts';
 
 type Quantity = keyof typeof TOLERANCES;
 type Errors = Readonly<Record<Quantity, number>>;
 
-/** Written by `npm run reference -- --measure`: the largest error of each folder, by engine. */
-export interface GoldenErrors {
-  /** The engine that computed, as it describes itself. */
-  readonly engines: Readonly<Record<string, string>>;
-  readonly folders: Readonly<Record<string, Readonly<Record<string, Errors>>>>;
-}
+const byEngine = z.record(z.string(), z.object({ logits: z.number(), loss: z.number(), gradients: z.number() }));
+/** Written by `npm run reference -- --measure`: the largest error of each folder, by engine; and how each engine described itself. */
+export const goldenErrors = z.object({ engines: z.record(z.string(), z.string()), folders: z.record(z.string(), byEngine) });
+export type GoldenErrors = z.infer<typeof goldenErrors>;
 
-const quantities = Object.keys(TOLERANCES) as Quantity[];
+const quantities = namesOf(TOLERANCES);
 
 /** "Llama" of LlamaForCausalLM: what Transformers' classes of one family share. The text part of Gemma 3 is named apart. */
 const familyOf = (architecture: string): string => architecture.replace(/(Wrapper|Text)?(Model|For[A-Z]\w*)$/, '');
 
-const classes = Object.keys(architectures) as Architecture[];
+const classes = namesOf(architectures);
 const families = [...new Set(classes.map(familyOf))];
 const classesOf = (family: string): Architecture[] => classes.filter(name => familyOf(name) === family);
 
@@ -122,8 +123,8 @@ function foldersByFamily(golden: string): Map<string, string[]> {
   for (const folder of readdirSync(golden).sort()) {
     const files = ['config.json', 'golden.json'].map(file => path.join(golden, folder, file));
     if (!files.every(file => existsSync(file))) continue;
-    const config = JSON.parse(readFileSync(files[0] as string, 'utf8'));
-    const family = familyOf(architectureOf(config) ?? 'TimmWrapperForImageClassification');
+    const config: unknown = JSON.parse(readFileSync(elementAt(files, 0), 'utf8'));
+    const family = familyOf((isRecord(config) && architectureOf(config)) || 'TimmWrapperForImageClassification');
     found.set(family, [...(found.get(family) ?? []), folder]);
   }
   return found;

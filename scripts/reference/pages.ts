@@ -4,13 +4,13 @@ import path from 'node:path';
 import { enginesPage, exportsPage, measuresPage, methodsPage, tasksPage } from './catalog-pages.ts';
 import { commandsPage } from './commands-page.ts';
 import { diagnosticsPage } from './diagnostics-page.ts';
-import { type GoldenErrors, modelsPage } from './models-page.ts';
+import { goldenErrors, modelsPage } from './models-page.ts';
 import { settingsPage } from './settings-page.ts';
 
 /** @param root the folder of the repository */
 export function referencePages(root: string): Readonly<Record<string, string>> {
   const golden = path.join(root, 'test', 'golden');
-  const errors: GoldenErrors = JSON.parse(readFileSync(path.join(golden, 'errors.json'), 'utf8'));
+  const errors = goldenErrors.parse(JSON.parse(readFileSync(path.join(golden, 'errors.json'), 'utf8')));
   const fixtures = ['protocol/recipe-fixtures.txt', 'lint/recipe-facts.txt', 'lint/model-configs.txt'].map(file =>
     readFileSync(path.join(root, 'test', 'unit', file), 'utf8'),
   );

@@ -1,4 +1,5 @@
 /** docs/reference/settings.md: every setting of a recipe, from the schema and the table of other tools' names. */
+import { required } from '../../trainer/narrow.ts';
 import { type ForeignKey, foreignKeys, foreignValues } from '../../trainer/protocol/foreign-keys.ts';
 import { batchSettings, dataGroup, sampleSettings } from '../../trainer/protocol/recipe/data-settings.ts';
 import { distillationGroup } from '../../trainer/protocol/recipe/distillation-settings.ts';
@@ -60,7 +61,7 @@ export function settingsPage(): string {
 
 const sectionText = ({ title, fields, prefix = '' }: Section): string[] => [
   `## ${title}`,
-  ...Object.keys(fields).map(name => settingText(prefix + name, settings[prefix + name] as Setting)),
+  ...Object.keys(fields).map(name => settingText(prefix + name, required(settings[prefix + name], prefix + name))),
 ];
 
 function settingText(path: string, { doc, type, presence, defaultText, memory, nullHint }: Setting): string {

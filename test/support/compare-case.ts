@@ -39,7 +39,7 @@ function computeOnce(reference: Engine, test: OperationCase): Promise<Computed> 
   return computed;
 }
 
-/** Whatever is further from the reference than the tolerance of the case. */
+/** The numbers that are further from the reference than the tolerance of the case. */
 export async function compareCase(engine: Engine, reference: Engine, test: OperationCase): Promise<Deviation[]> {
   const tolerance = test.tolerance ?? ENGINE_TOLERANCE;
   const compare = (what: string, actual: readonly number[] = [], expected: readonly number[] = []): Deviation[] => {

@@ -1,47 +1,47 @@
 /** Services of the data page whose daemon is this process: each preview is the real job, and the recipe is a text in memory. */
 
 import { messageOf } from '../../trainer/protocol/error-facts.ts';
-import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
-import type { RequestParams } from '../../trainer/protocol/rpc-messages.ts';
+import type { JobRecord, RequestParams } from '../../trainer/protocol/rpc-messages.ts';
 import type { DataResult } from '../../trainer/protocol/view/data.ts';
-import type { DaemonClient } from '../../trainer/rpc/connect.ts';
+import { fakeDaemon } from './fake-daemon.ts';
+import { jobRecord } from './job-record.ts';
 import { type TestServices, testServices } from './page-host.ts';
+import { recipeIn } from './recipe-of.ts';
 import { runInProcess } from './run-in-process.ts';
 import type { TinyTask } from './tiny-task.ts';
 
 export interface DataPageServices extends TestServices {
-  /** As it is in the editor. */
+  /** The recipe's text in the editor. */
   recipeText(): string;
 }
 
 export function dataPageServices({ context, folder }: TinyTask, text: string): DataPageServices {
   let recipe = text;
   const jobs = new Map<string, Promise<DataResult>>();
-  const preview = ({ id, recipe: source, ...asked }: RequestParams<'previewData'>): void => {
-    const { recipe: parsed, problems } = parseRecipe(source.text);
-    if (!parsed) throw new Error(problems.map(({ message }) => message).join('; '));
+  const preview = ({ id, recipe: source, ...asked }: RequestParams<'previewData'>): JobRecord => {
     const { part, from, count, statistics } = asked;
-    const request = { kind: 'data', recipe: parsed, context, part, from, count, statistics } as const;
+    const request = { kind: 'data', recipe: recipeIn(source.text), context, part, from, count, statistics } as const;
     jobs.set(
       id,
-      runInProcess<DataResult>(request).then(({ value }) => value),
+      runInProcess(request).then(({ value }) => value),
     );
+    return jobRecord({ id, kind: 'data' });
   };
-  const wait = async (id: string) => {
+  const wait = async ({ id }: RequestParams<'waitForJob'>): Promise<JobRecord> => {
     try {
-      return { id, state: 'succeeded', result: await jobs.get(id) };
+      return jobRecord({ id, kind: 'data', state: 'succeeded', result: await jobs.get(id) });
     } catch (error) {
-      return { id, state: 'failed', failure: { code: 'failed', message: messageOf(error) } };
+      return jobRecord({ id, kind: 'data', state: 'failed', failure: { code: 'failed', message: messageOf(error) } });
     }
   };
-  const daemon = {
-    request: async (name: string, params: RequestParams<'previewData'>) =>
-      name === 'previewData' ? preview(params) : name === 'waitForJob' ? wait(params.id) : {},
-  };
+  const daemon = fakeDaemon({
+    previewData: preview,
+    waitForJob: wait,
+    abortJob: ({ id }) => jobRecord({ id, kind: 'data', state: 'aborted' }),
+  });
   return {
     ...testServices(),
-    // The page asks for nothing else.
-    daemon: async () => daemon as unknown as DaemonClient,
+    daemon: async () => daemon,
     recipeSource: async () => ({ text: recipe, fileName: 'tiny.rowtune.yaml', baseDir: folder }),
     editRecipe: async (_, edit) => {
       const change = edit(recipe);

@@ -4,6 +4,7 @@ import { createExamples, type Examples } from '../../trainer/data/tokens/example
 import { memorySink } from '../../trainer/data/tokens/packed-tokens.ts';
 import { MadeSamples } from '../../trainer/data/tokens/tokenize-records.ts';
 import type { Example } from '../../trainer/data/types.ts';
+import { elementAt } from '../../trainer/narrow.ts';
 
 /** Neighbors of the same file, line and element are parts of one document. */
 export function examplesOf(examples: readonly Example[]): Examples {
@@ -11,9 +12,9 @@ export function examplesOf(examples: readonly Example[]): Examples {
   const sink = memorySink();
   const name = ({ file, line, element }: Example): string => `${file}:${line}:${element}`;
   for (let from = 0; from < examples.length; ) {
-    const first = examples[from] as Example;
+    const first = elementAt(examples, from);
     let to = from + 1;
-    while (to < examples.length && name(examples[to] as Example) === name(first)) to++;
+    while (to < examples.length && name(elementAt(examples, to)) === name(first)) to++;
     const parts = examples.slice(from, to);
     const made = new MadeSamples();
     for (const part of parts) made.add(0, part, part.label);

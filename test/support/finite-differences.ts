@@ -1,7 +1,9 @@
 /** Gradients by central differences, the loss summed in double precision. */
 import type { Engine } from '../../trainer/engine/engine.ts';
 import type { HostArray } from '../../trainer/graph/types.ts';
+import { required } from '../../trainer/narrow.ts';
 import type { OperationCase } from './operation-case.ts';
+import { floatsOf } from './outputs.ts';
 import { forwardProgram, inputsOf, lossWeights, withSession } from './run-case.ts';
 
 /**
@@ -13,12 +15,12 @@ export const STEP = 4e-3;
 export function finiteDifferences(engine: Engine, test: OperationCase, name: string): Promise<number[]> {
   return withSession(engine, test, forwardProgram(test), async run => {
     const inputs = inputsOf(test);
-    const original = inputs[name] as Float32Array;
+    const original = floatsOf(inputs, name);
     const loss = async (entry: number, step: number): Promise<{ value: number; x: number }> => {
       const moved = original.slice();
       moved[entry] = (moved[entry] as number) + step;
       const { y } = await run({ ...inputs, [name]: moved });
-      return { value: weigh(y as HostArray), x: moved[entry] as number };
+      return { value: weigh(required(y, 'y')), x: moved[entry] as number };
     };
     const slopes: number[] = [];
     for (let entry = 0; entry < original.length; entry++) {

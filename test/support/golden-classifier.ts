@@ -10,14 +10,16 @@ import { openModel } from '../../trainer/hub/open-model.ts';
 import type { Attachment } from '../../trainer/method/method.ts';
 import { declareClassifierBatch } from '../../trainer/model/classifier-batch.ts';
 import { classificationLoss } from '../../trainer/model/layer/classification-loss.ts';
-import { loadModel } from '../../trainer/model/load-model.ts';
 import type { ClassifierModel } from '../../trainer/model/model-spec.ts';
 import { Tracer } from '../../trainer/model/tracer.ts';
 import type { WeightSource } from '../../trainer/model/weight-source.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
+import { valueFor } from '../../trainer/narrow.ts';
 import { loadVariables } from '../../trainer/train/variables.ts';
 import { feedsOfClassifier } from '../../trainer/verify/classifier-reference.ts';
 import { imageSizeOf, readGolden } from '../../trainer/verify/golden.ts';
+import { classifierOf } from './classifier-of.ts';
+import { allFloats } from './outputs.ts';
 
 export interface GoldenClassifier {
   readonly model: ClassifierModel;
@@ -30,18 +32,18 @@ export async function openGoldenClassifier(family: string): Promise<GoldenClassi
   const dir = join(import.meta.dirname, '..', 'golden', family);
   const folder = await openModel(dir);
   const reference = await readGolden(join(dir, 'golden.json'));
-  const model = loadModel(folder.config, { imageSize: imageSizeOf(reference) }) as ClassifierModel;
+  const model = classifierOf(folder.config, { imageSize: imageSizeOf(reference) });
   const values = new Map<string, Float32Array>();
   for (const { name } of model.parameters) values.set(name, await folder.weights.readFloat32(name));
   await folder.weights.close();
-  const weights = { tensors: folder.weights.tensors, readFloat32: async (tensor: string) => (values.get(tensor) as Float32Array).slice() };
+  const weights = { tensors: folder.weights.tensors, readFloat32: async (tensor: string) => valueFor(values, tensor).slice() };
   return { model, weights, feeds: feedsOfClassifier(model, reference), batch: reference.labels.shape[0] as number };
 }
 
 export interface ComputeParams {
   readonly engine: Engine;
   readonly attachment: Attachment;
-  /** In place of the base's. */
+  /** The weights that replace the base's. */
   readonly weights?: WeightSource;
   readonly start?: ReadonlyMap<string, HostArray>;
   /** Variables whose gradients are wanted. */
@@ -72,5 +74,5 @@ export async function computeGolden(
   await loadVariables(session, { model: weightStream(model, weights, { storage: attachment.storage }), attachment, start });
   const found = await session.run('run', feeds);
   await session.dispose();
-  return found as Record<string, Float32Array>;
+  return allFloats(found);
 }

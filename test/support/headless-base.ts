@@ -40,12 +40,10 @@ export async function headlessBase({ family, architecture, prefix, keepsPrefix, 
   const { config, weights } = await openModel(folder);
   const entries: TensorEntry[] = [...weights.tensors.values()]
     .filter(({ name }) => !dropped.test(name))
-    .map(({ name, dtype, shape }) => ({
-      name: keepsPrefix ? name : name.replace(new RegExp(`^${prefix}`), ''),
-      dtype: dtype as TensorEntry['dtype'],
-      shape,
-      data: () => weights.readRaw(name),
-    }));
+    .map(({ name, dtype, shape }) => {
+      if (dtype === 'GGML') throw new Error(`${name} is quantized`);
+      return { name: keepsPrefix ? name : name.replace(new RegExp(`^${prefix}`), ''), dtype, shape, data: () => weights.readRaw(name) };
+    });
   // Tensors that a class for pretraining has in addition to the encoder, and that a classifier does not use.
   entries.push({ name: 'cls.predictions.bias', dtype: 'F32', shape: [2], data: () => new Uint8Array(8) });
   const written = join(folder, 'written.safetensors');

@@ -1,15 +1,20 @@
 /** A few steps of AdamW on a golden folder: the losses that the trace tests hold against PyTorch's. */
 
+import { z } from 'zod';
 import type { Engine } from '../../trainer/engine/engine.ts';
 import { elementCount, type HostArray, type Shape } from '../../trainer/graph/types.ts';
 import type { Attachment } from '../../trainer/method/method.ts';
 import type { ModuleSpec } from '../../trainer/model/module-specs.ts';
+import { elementAt, required } from '../../trainer/narrow.ts';
 import { runCachedBatch } from '../../trainer/train/cached-batch.ts';
 import { optimizerFeeds } from '../../trainer/train/optimizer.ts';
 import { trainSignature } from '../../trainer/train/train-passes.ts';
 import { APPLY, trainProgram } from '../../trainer/train/train-program.ts';
 import type { TrainProgramParams } from '../../trainer/train/training-params.ts';
 import { loadVariables, type StartValues } from '../../trainer/train/variables.ts';
+
+/** Losses of a reference by what trains: before each step, and after the last. */
+export const lossesForm = z.object({ full: z.array(z.number()), spsft: z.array(z.number()), lora: z.array(z.number()) });
 
 /** AdamW as the reference scripts have it, without weight decay. */
 export const TRACE_OPTIMIZER = { name: 'adamw', weightDecay: 0, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, momentum: 0 } as const;
@@ -43,7 +48,7 @@ export async function lossTrace(
       ? await runCachedBatch(session, task.cached, { shape, rows: shape.batch, feeds, seedOf: () => seed })
       : await session.run(trainSignature(shape), { ...feeds, seed, ...scalars });
     if (task.cached) await session.run(APPLY, scalars);
-    found.push((out.loss as Float32Array)[0] as number);
+    found.push(elementAt(Array.from(required(out.loss, 'the loss')), 0));
   }
   await session.dispose();
   return found;

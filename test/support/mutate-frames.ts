@@ -1,4 +1,5 @@
 /** Frames that a client may send, and ten thousand ways to get them wrong; the same ones for the same seed. */
+import { elementAt, isRecord } from '../../trainer/narrow.ts';
 import { createRandom } from '../../trainer/random.ts';
 
 const ODD_IDS = [0, -1, 1.5, 1e308, 2 ** 53, '', 'x'.repeat(300), '__proto__', '\u0000', null, true, [], {}, [1], { id: 1 }];
@@ -32,7 +33,7 @@ const METHODS = [
   'constructor',
   'x/y',
 ];
-/** As text, for what JSON.stringify would not write. */
+/** Frames as text, which JSON.stringify would not write. */
 const RAW = [
   ...[
     'null',
@@ -66,18 +67,18 @@ const RAW = [
   `{"jsonrpc":"2.0","id":"${'i'.repeat(100_000)}","method":"jobs/list"}`,
 ];
 
-type Node = Record<string, unknown> | unknown[];
+/** Whether names can be set on a value: an object or a list. */
+const isNode = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null;
 
 /** @param valid frames as a client sends them: objects with `jsonrpc`, `method` or `result` */
 export function* mutatedFrames(valid: readonly object[], count: number, seed: number): Generator<string> {
   const { below } = createRandom(seed);
-  const pick = <T>(all: readonly T[]): T => structuredClone(all[below(all.length)] as T);
-  const pickNode = (all: readonly Node[]): Node => all[below(all.length)] as Node;
-  const nodesOf = (node: unknown): Node[] =>
-    typeof node === 'object' && node !== null ? [node as Node, ...Object.values(node).flatMap(nodesOf)] : [];
+  const pick = <T>(all: readonly T[]): T => structuredClone(elementAt(all, below(all.length)));
+  const nodesOf = (node: unknown): Record<string, unknown>[] => (isNode(node) ? [node, ...Object.values(node).flatMap(nodesOf)] : []);
 
   const changeTree = (frame: Record<string, unknown>): unknown => {
-    const node = pickNode(nodesOf(frame)) as Record<string, unknown>;
+    const nodes = nodesOf(frame);
+    const node = elementAt(nodes, below(nodes.length));
     const key = pick(Object.keys(node).length > 0 ? Object.keys(node) : ['x']);
     switch (below(7)) {
       case 0:
@@ -122,7 +123,7 @@ export function* mutatedFrames(valid: readonly object[], count: number, seed: nu
       continue;
     }
     let frame: unknown = pick(valid);
-    for (let times = below(3); times >= 0; times--) if (!Array.isArray(frame)) frame = changeTree(frame as Record<string, unknown>);
+    for (let times = below(3); times >= 0; times--) if (isRecord(frame)) frame = changeTree(frame);
     const text = JSON.stringify(frame);
     yield below(4) === 0 ? changeText(text) : text;
   }

@@ -1,4 +1,5 @@
 /** Test cases for every operation; one without cases does not compile. */
+import { namesOf } from '../../trainer/catalog/entries.ts';
 import type { OpName } from '../../trainer/graph/attributes.ts';
 import type { CaseTable, OperationCase } from './operation-case.ts';
 import { convolutionCases } from './operation-cases/convolution.ts';
@@ -25,6 +26,6 @@ export const caseTable: CaseTable = {
   ...processCases,
 };
 
-export const allCases: readonly { readonly op: OpName; readonly test: OperationCase }[] = Object.entries(caseTable).flatMap(([op, tests]) =>
-  tests.map(test => ({ op: op as OpName, test })),
+export const allCases: readonly { readonly op: OpName; readonly test: OperationCase }[] = namesOf(caseTable).flatMap(op =>
+  caseTable[op].map(test => ({ op, test })),
 );

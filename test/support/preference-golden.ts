@@ -1,12 +1,12 @@
 /** The pairs, gradients and starts of `make_preference_traces.py`, for the tests of what TRL's trainers compute. */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
+import { z } from 'zod';
 import { type MethodName, methodCatalog } from '../../trainer/catalog/methods.ts';
 import type { Batch } from '../../trainer/data/batch/batches.ts';
 import type { Pair, TokenSequence } from '../../trainer/data/types.ts';
 import type { Engine } from '../../trainer/engine/engine.ts';
-import type { HostArray } from '../../trainer/graph/types.ts';
+import { float32Of, type HostArray } from '../../trainer/graph/types.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
 import { methods } from '../../trainer/method/methods.ts';
 import { targetModules } from '../../trainer/method/targets.ts';
@@ -22,15 +22,16 @@ import { gradientVariable, updateGroups } from '../../trainer/train/update-group
 import { loadVariables } from '../../trainer/train/variables.ts';
 import { lossTrace, TRACE_OPTIMIZER } from './loss-trace.ts';
 import { settingsOf } from './method-settings.ts';
+import { readGoldenJson } from './read-json.ts';
 
-interface Trace {
-  readonly lr: number;
-  readonly rank: number;
-  readonly alpha: number;
-  readonly lengths: readonly { readonly prompt: number; readonly chosen: number; readonly rejected: number }[];
-}
-export const { lr, rank, alpha, lengths }: Trace = JSON.parse(
-  readFileSync(join(import.meta.dirname, '..', 'golden', 'preference_traces.json'), 'utf8'),
+export const { lr, rank, alpha, lengths } = readGoldenJson(
+  'preference_traces.json',
+  z.object({
+    lr: z.number(),
+    rank: z.number(),
+    alpha: z.number(),
+    lengths: z.array(z.object({ prompt: z.number(), chosen: z.number(), rejected: z.number() })),
+  }),
 );
 export const settings = settingsOf({ rank, loraAlpha: alpha, seed: 0 });
 
@@ -66,7 +67,7 @@ export async function judged(engine: Engine, { model, weights }: OpenedFolder, t
   const trained = await session.run(trainSignature(shape), { ...feeds, seed: Int32Array.of(0, 0) });
   const gradients = new Map<string, Float32Array>();
   for (const group of updateGroups(attachment.trainables, TRACE_OPTIMIZER))
-    gradients.set(group.name, (await session.read(gradientVariable(group).name)).slice() as Float32Array);
+    gradients.set(group.name, float32Of(await session.read(gradientVariable(group).name)).slice());
   await session.dispose();
   return { evaluated, trained, gradients };
 }
@@ -116,8 +117,9 @@ const norm = (values: Float32Array): number => Math.sqrt(values.reduce((sum, val
 export const close = (found: number, wanted: number, what: string): void =>
   expect(Math.abs(found - wanted), `${what}: ${found}, TRL ${wanted}`).toBeLessThan(1e-5 * Math.max(1, Math.abs(wanted)));
 
-/** Norm and product with a wave, of the gradient of each parameter. */
-export type GoldenGradients = Readonly<Record<string, readonly [norm: number, withWave: number]>>;
+/** By parameter: the norm of its gradient, and the product with a wave. */
+export const gradientsForm = z.record(z.string(), z.tuple([z.number(), z.number()]));
+export type GoldenGradients = z.infer<typeof gradientsForm>;
 
 export function checkGradients(gradients: ReadonlyMap<string, Float32Array>, wanted: GoldenGradients): void {
   expect([...gradients.keys()].length).toBe(Object.keys(wanted).length);

@@ -1,7 +1,15 @@
 /** The requests of a reading process, answered in this one. */
 import type { AskReader } from '../../trainer/reader/reader.ts';
-import { readerRequests } from '../../trainer/reader/reader-requests.ts';
+import { type ReaderAnswerOf, type ReaderParamsOf, type ReaderRequestName, readerRequests } from '../../trainer/reader/reader-requests.ts';
+
+type Answers = {
+  readonly [Name in ReaderRequestName]: (params: ReaderParamsOf<Name>) => ReaderAnswerOf<Name> | PromiseLike<ReaderAnswerOf<Name>>;
+};
+const answers: Answers = readerRequests;
 
 export const readHere: AskReader = {
-  ask: async (name, params) => (readerRequests[name] as (params: unknown) => never)(params),
+  ask: async <Name extends ReaderRequestName>(name: Name, params: ReaderParamsOf<Name>) => {
+    const answer: ReaderAnswerOf<Name> | PromiseLike<ReaderAnswerOf<Name>> = answers[name](params);
+    return answer;
+  },
 };

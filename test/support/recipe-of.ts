@@ -1,10 +1,13 @@
-/** A recipe from settings alone. */
-import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
+/** Recipes that must be valid. */
+import { type ParseOptions, parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
 import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
 
-/** @param overrides settings as `key=value` @throws Error with everything that is wrong with them */
-export function recipeOf(...overrides: readonly string[]): Recipe {
-  const { recipe, problems } = parseRecipe('', { overrides });
+/** @throws Error with everything that is wrong with it */
+export function recipeIn(text: string, options: ParseOptions = {}): Recipe {
+  const { recipe, problems } = parseRecipe(text, options);
   if (recipe) return recipe;
   throw new Error(problems.map(({ message }) => message).join('; '));
 }
+
+/** @param overrides settings as `key=value` @throws Error with everything that is wrong with them */
+export const recipeOf = (...overrides: readonly string[]): Recipe => recipeIn('', { overrides });

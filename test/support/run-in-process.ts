@@ -2,9 +2,10 @@
 
 import { join } from 'node:path';
 import { runJob } from '../../trainer/handlers/job-handlers.ts';
+import type { JobResults } from '../../trainer/handlers/job-results.ts';
 import type { TrainResult } from '../../trainer/handlers/train/train-run.ts';
 import { Job } from '../../trainer/job/job.ts';
-import type { JobContext, JobRequest, WorkerEvent } from '../../trainer/protocol/job-messages.ts';
+import type { JobContext, JobKind, JobRequest, WorkerEvent } from '../../trainer/protocol/job-messages.ts';
 import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
 import type { DataResult } from '../../trainer/protocol/view/data.ts';
 
@@ -15,10 +16,10 @@ export interface InProcess<T> {
   readonly losses: ReadonlyMap<number, number>;
 }
 
-export async function runInProcess<T>(
-  request: JobRequest,
+export async function runInProcess<Kind extends JobKind>(
+  request: JobRequest & { readonly kind: Kind },
   onEvent: (event: WorkerEvent, job: Job) => void = () => undefined,
-): Promise<InProcess<T>> {
+): Promise<InProcess<JobResults[Kind]>> {
   const events: WorkerEvent[] = [];
   const losses = new Map<number, number>();
   const job: Job = new Job(event => {
@@ -26,7 +27,7 @@ export async function runInProcess<T>(
     if (event.type === 'metrics' && event.values.loss !== undefined) losses.set(event.step, event.values.loss);
     onEvent(event, job);
   });
-  return { value: (await runJob(request, job)) as T, events, losses };
+  return { value: await runJob<Kind>(request, job), events, losses };
 }
 
 /** The preview of a recipe's training data, with facts about all samples. */

@@ -2,7 +2,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
-import type { ImportanceResult } from '../../trainer/handlers/importance-run.ts';
 import type { JobContext } from '../../trainer/protocol/job-messages.ts';
 import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
 import { runInProcess } from './run-in-process.ts';
@@ -20,7 +19,7 @@ export async function expectScoredRows({ folder, context, recipe, measures }: Sc
   const outputFile = join(folder, 'scores.safetensors');
   for (const measure of measures) {
     const scored = recipe(`importance.measure=${measure}`, 'importance.samples=8');
-    const { value } = await runInProcess<ImportanceResult>({ kind: 'importance', recipe: scored, outputFile, context });
+    const { value } = await runInProcess({ kind: 'importance', recipe: scored, outputFile, context });
     expect(value.samples).toBe(8);
     expect(readFileSync(outputFile).length).toBeGreaterThan(0);
   }

@@ -30,7 +30,7 @@ export async function expectSameWhenStopped(params: StoppedRunParams): Promise<{
   const first = await train(parts, settings, stopAfter(step));
   expect(first.value).toMatchObject({ state: 'stopped', steps: step });
   beforeResume();
-  const rest = await runInProcess<TrainResult>({ kind: 'resume', runDir: join(folder, parts), overrides: [], context });
+  const rest = await runInProcess({ kind: 'resume', runDir: join(folder, parts), overrides: [], context });
   expect(new Map([...first.losses, ...rest.losses])).toEqual(whole.losses);
   expect(rest.value.after?.measures).toEqual(whole.value.after?.measures);
   return { whole, rest };

@@ -12,6 +12,7 @@ import { methods } from '../../trainer/method/methods.ts';
 import { targetModules } from '../../trainer/method/targets.ts';
 import { causalModel } from '../../trainer/model/load-model.ts';
 import { weightStream, withInitial } from '../../trainer/model/weight-stream.ts';
+import { valueFor } from '../../trainer/narrow.ts';
 import { causalTask } from '../../trainer/objective/causal/causal-task.ts';
 import { type Budget, selectRows } from '../../trainer/selection.ts';
 import { optimizerFeeds } from '../../trainer/train/optimizer.ts';
@@ -87,7 +88,7 @@ export async function tinyAdapter({
   const fingerprint = await folder.weights.fingerprint();
   await folder.weights.close();
   const description = describeAdapter(attachment, { source: base, revision: '', fingerprint });
-  const tensors = attachment.trainables.map(({ name, shape: of }) => ({ name, shape: of, data: () => values.get(name) as HostArray }));
+  const tensors = attachment.trainables.map(({ name, shape: of }) => ({ name, shape: of, data: () => valueFor(values, name) }));
   const dir = join(await temporaryFolder(), 'adapter');
   await writeAdapter(dir, { description, tensors });
   return dir;

@@ -1,5 +1,5 @@
 /** Adapters of classifiers, by any method, with random numbers near the base's. */
-import { cp, readFile, writeFile } from 'node:fs/promises';
+import { cp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { modelOfAdapter } from '../../trainer/artifact/adapter/adapter.ts';
 import { describeAdapter, writeAdapter } from '../../trainer/artifact/adapter/write-adapter.ts';
@@ -10,8 +10,10 @@ import { type MethodSettings, withBatchNorm } from '../../trainer/method/method.
 import { methods } from '../../trainer/method/methods.ts';
 import type { Pooling, Problem } from '../../trainer/model/model-spec.ts';
 import type { BatchNormMode } from '../../trainer/model/tracer.ts';
+import { isRecord } from '../../trainer/narrow.ts';
 import { scattered, settingsOf } from './method-settings.ts';
 import { randomNumbers } from './operation-case.ts';
+import { readRecord } from './read-json.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 export const goldenFolder = (family: string): string => join(import.meta.dirname, '..', 'golden', family);
@@ -21,9 +23,9 @@ export async function copyOfGolden(family: string): Promise<string> {
   const base = join(await temporaryFolder(), family);
   await cp(goldenFolder(family), base, { recursive: true });
   const file = join(base, 'config.json');
-  const config = JSON.parse(await readFile(file, 'utf8')) as { pretrained_cfg?: object };
+  const config = readRecord(file);
   const { pretrained_cfg: own } = config;
-  if (own) await writeFile(file, JSON.stringify({ ...config, pretrained_cfg: { ...own, input_size: [3, 32, 32] } }));
+  if (isRecord(own)) await writeFile(file, JSON.stringify({ ...config, pretrained_cfg: { ...own, input_size: [3, 32, 32] } }));
   return base;
 }
 

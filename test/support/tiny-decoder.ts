@@ -1,5 +1,5 @@
 /** A small decoder of any family with random weights and a byte-level tokenizer: what exports to other programs are tried on. */
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { encodeFloat32 } from '../../trainer/format/float-format.ts';
 import { writeSafetensors } from '../../trainer/format/safetensors/safetensors-writer.ts';
@@ -7,6 +7,7 @@ import { openModel } from '../../trainer/hub/open-model.ts';
 import { loadModel } from '../../trainer/model/load-model.ts';
 import { isRecord } from '../../trainer/narrow.ts';
 import { createRandom, hashSeed } from '../../trainer/random.ts';
+import { readRecord } from './read-json.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 const GOLDEN = join(import.meta.dirname, '..', 'golden');
@@ -26,7 +27,7 @@ export interface TinyDecoderParams {
 /** @returns the folder */
 export async function tinyDecoder({ like, changes, tokenizer, rows = 320, dtype = 'F32' }: TinyDecoderParams): Promise<string> {
   const dir = await temporaryFolder();
-  const given = JSON.parse(await readFile(join(GOLDEN, like, 'config.json'), 'utf8')) as Record<string, unknown>;
+  const given = readRecord(join(GOLDEN, like, 'config.json'));
   const own = { vocab_size: rows, max_position_embeddings: 256, pad_token_id: 2, bos_token_id: 1, eos_token_id: 2, ...changes };
   const config = isRecord(given.text_config) ? { ...given, text_config: { ...given.text_config, ...own } } : { ...given, ...own };
   await writeFile(join(dir, 'config.json'), JSON.stringify(config));

@@ -3,9 +3,9 @@ import { cpSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { JobContext } from '../../trainer/protocol/job-messages.ts';
-import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
 import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
 import { cacheDir } from './cache-dir.ts';
+import { recipeIn } from './recipe-of.ts';
 
 const golden = join(import.meta.dirname, '..', 'golden');
 
@@ -46,11 +46,7 @@ export function makeTinyTask(): TinyTask {
     folder,
     text: TEXT,
     context: { cacheDir, baseDir: folder, hub: { offline: true } },
-    recipe: (...overrides) => {
-      const { recipe, problems } = parseRecipe(TEXT, { overrides });
-      if (!recipe) throw new Error(problems.map(({ message }) => message).join('; '));
-      return recipe;
-    },
+    recipe: (...overrides) => recipeIn(TEXT, { overrides }),
   };
 }
 

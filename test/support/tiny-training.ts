@@ -12,6 +12,7 @@ import { causalModel } from '../../trainer/model/load-model.ts';
 import type { CausalModel } from '../../trainer/model/model-spec.ts';
 import type { WeightSource } from '../../trainer/model/weight-source.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
+import { valueFor } from '../../trainer/narrow.ts';
 import { causalTask } from '../../trainer/objective/causal/causal-task.ts';
 import { optimizerFeeds } from '../../trainer/train/optimizer.ts';
 import type { OptimizerSettings } from '../../trainer/train/optimizer-settings.ts';
@@ -37,7 +38,7 @@ export async function openTiny(name: string): Promise<TinyModel> {
   const values = new Map<string, Float32Array>();
   for (const tensor of folder.weights.tensors.keys()) values.set(tensor, await folder.weights.readFloat32(tensor));
   await folder.weights.close();
-  const weights = { tensors: folder.weights.tensors, readFloat32: async (tensor: string) => (values.get(tensor) as Float32Array).slice() };
+  const weights = { tensors: folder.weights.tensors, readFloat32: async (tensor: string) => valueFor(values, tensor).slice() };
   return { model: causalModel(folder.config), weights };
 }
 
@@ -168,7 +169,7 @@ export class TinyRun {
 
   async restore(parts: ReadonlyMap<string, HostArray>, stepsDone: number): Promise<void> {
     const { attachment, optimizer = adamw } = this.params;
-    await writeSnapshot(this.session, attachment, optimizer, async name => parts.get(name) as HostArray);
+    await writeSnapshot(this.session, attachment, optimizer, async name => valueFor(parts, name));
     this.stepsDone = stepsDone;
   }
 

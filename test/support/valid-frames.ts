@@ -1,5 +1,6 @@
 /** One valid frame of each message that a client may send: what mutations begin from. */
 import { join } from 'node:path';
+import { valueFor } from '../../trainer/narrow.ts';
 import { PROTOCOL_VERSION, requests } from '../../trainer/protocol/rpc-messages.ts';
 
 export const handshake = { protocol: PROTOCOL_VERSION, client: { name: 'hostile', version: '1' }, capabilities: { events: true } };
@@ -7,13 +8,15 @@ export const handshake = { protocol: PROTOCOL_VERSION, client: { name: 'hostile'
 /** `shutdown` and the notification `exit` do what they say. */
 export const isOrder = (text: string): boolean => /"(shutdown|exit)"/.test(text);
 
+const methodOf = new Map(Object.entries(requests).map(([name, { method }]) => [name, method]));
+
 /** @param folder where paths lead */
 export function validFrames(folder: string): readonly object[] {
   const recipe = { text: 'model: ./model\nlearning_rate: 1e-4\n', fileName: 'x.rowtune.yaml', baseDir: folder };
   const options = { engine: 'portable', chat: false, maxNewTokens: 4, temperature: 0, topP: 1, topK: 0, seed: 1 };
   const inside = join(folder, 'run');
   /** One of each request; `shutdown` and the notification `exit` do what they say. */
-  const params: Readonly<Record<string, object>> = {
+  const params = {
     initialize: handshake,
     daemonStatus: {},
     listModels: { folders: [folder] },
@@ -41,14 +44,9 @@ export function validFrames(folder: string): readonly object[] {
     abortJob: { id: 'h' },
     prioritizeJob: { id: 'g', priority: 1 },
     eventsSince: { seq: 0, epoch: 'now' },
-  };
+  } satisfies Partial<Record<keyof typeof requests, object>>;
   return [
-    ...Object.entries(params).map(([name, value], id) => ({
-      jsonrpc: '2.0',
-      id,
-      method: requests[name as keyof typeof requests].method,
-      params: value,
-    })),
+    ...Object.entries(params).map(([name, value], id) => ({ jsonrpc: '2.0', id, method: valueFor(methodOf, name), params: value })),
     { jsonrpc: '2.0', method: 'initialized', params: {} },
     { jsonrpc: '2.0', method: '$/cancelRequest', params: { id: 1 } },
     { jsonrpc: '2.0', method: '$/progress', params: { token: 'p', value: {} } },

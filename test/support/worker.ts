@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { inheritedEnvironment } from '../../trainer/engine/inherited-environment.ts';
 import { WORKER_FLAGS, workerEnvironment } from '../../trainer/engine/tensorflow/environment.ts';
 import type { JobRequest, WorkerEvent } from '../../trainer/protocol/job-messages.ts';
+import { readWorkerEvent } from '../../trainer/worker/worker-events.ts';
 
 const WORKER = join(import.meta.dirname, '..', '..', 'dist', 'worker.js');
 
@@ -30,8 +31,10 @@ export function startWorker(request: JobRequest, onEvent: (event: WorkerEvent, c
   const ended = new Promise<Awaited<WorkerRun['ended']>>((resolve, reject) => {
     child.on('error', reject);
     child.on('message', message => {
-      events.push(message as WorkerEvent);
-      onEvent(message as WorkerEvent, child);
+      const event = readWorkerEvent(message);
+      if (event === undefined) return reject(new Error(`no event of a worker: ${JSON.stringify(message)}`));
+      events.push(event);
+      onEvent(event, child);
     });
     const finish = (status: number | null, signal: NodeJS.Signals | null): void => {
       const last = events.at(-1);

@@ -1,0 +1,8 @@
+/** The conversations that the tests of chat templates render. */
+import { z } from 'zod';
+
+/** Names besides `messages` and `tools` are variables of the template. */
+export const chatForm = z.looseObject({
+  messages: z.array(z.looseObject({ role: z.string() })),
+  tools: z.array(z.unknown()).optional(),
+});
