@@ -3,21 +3,25 @@
  * and leaves nothing on the host. By default one family for one card, since a step takes six seconds of a processor or more to compile:
  * `ROWTUNE_TEST_CARDS=all` compiles all families for all generations. Needs `rowtune engine install --variant cuda13 --compile-only`.
  */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
+import { z } from 'zod';
 import { type CardName, cardOfEachGeneration } from '../../trainer/catalog/cards.ts';
 import { locateCardCompiler, pjrtAddonIsCurrent } from '../../trainer/engine/install/pjrt-folder.ts';
 import { openCardCompiler } from '../../trainer/engine/pjrt/card-compiler.ts';
 import { compileTraining } from '../../trainer/handlers/card-memory.ts';
 import { loadModel } from '../../trainer/model/load-model.ts';
 import { planRun } from '../../trainer/plan/run-plan.ts';
-import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
 import { cacheDir } from '../support/cache-dir.ts';
+import { describeWith } from '../support/describe-with.ts';
+import { readRecord } from '../support/read-json.ts';
+import { recipeIn } from '../support/recipe-of.ts';
 
 const installed = locateCardCompiler(cacheDir);
 const isReady = installed !== undefined && pjrtAddonIsCurrent(installed.folder);
-const reason = isReady ? '' : ' (skipped: run rowtune engine install --variant cuda13 --compile-only)';
+const compilerHere = isReady ? openCardCompiler(cacheDir) : undefined;
+const missing = 'run rowtune engine install --variant cuda13 --compile-only';
 const golden = path.join(import.meta.dirname);
 const COMPILE_MS = 300_000;
 
@@ -29,8 +33,8 @@ function families(): readonly { readonly folder: string; readonly config: Config
   return readdirSync(golden)
     .filter(folder => existsSync(path.join(golden, folder, 'config.json')) && existsSync(path.join(golden, folder, 'golden.json')))
     .flatMap(folder => {
-      const config = JSON.parse(readFileSync(path.join(golden, folder, 'config.json'), 'utf8')) as Config;
-      const [architecture = folder] = (config.architectures ?? []) as readonly string[];
+      const config = readRecord(path.join(golden, folder, 'config.json'));
+      const [architecture = folder] = z.array(z.string()).default([]).parse(config.architectures);
       if (seen.has(architecture)) return [];
       seen.add(architecture);
       return [{ folder, config }];
@@ -48,19 +52,16 @@ function planOf(config: Config) {
   const isImage = model.kind !== 'causal' && model.input.kind === 'image';
   const task = model.kind === 'causal' ? 'causal_lm' : isImage ? 'image_classification' : 'sequence_classification';
   const text = `model: base\ndata: {train: [train.jsonl]}\ntask: ${task}\nr: 2\nmax_length: 16\nper_device_train_batch_size: 2\n`;
-  const { recipe, problems } = parseRecipe(text);
-  if (!recipe) throw new Error(problems.map(({ message }) => message).join('\n'));
+  const recipe = recipeIn(text);
   const tensors = new Map(model.parameters.map(parameter => [parameter.name, parameter]));
   return planRun({ recipe, headers: { config, tensors }, on: { engine: 'pjrt', device: 'gpu' }, recompute: 'cheap' });
 }
 
-describe.skipIf(!isReady)(`a step compiled for a card${reason}`, () => {
-  const compiler = isReady ? openCardCompiler(cacheDir) : undefined;
-
+describeWith('a step compiled for a card', compilerHere, missing, compiler => {
   it.each(cases)(
     'of %s for %s updates every variable in place, on the card alone',
     async (_, card: CardName, config) => {
-      const found = await compileTraining(planOf(config), 'cheap', card, compiler as NonNullable<typeof compiler>);
+      const found = await compileTraining(planOf(config), 'cheap', card, compiler);
       expect(found.aliased).toBe(found.changedBytes);
       expect(found.host).toBe(0);
       expect(found.hostOperations).toEqual([]);
@@ -72,12 +73,12 @@ describe.skipIf(!isReady)(`a step compiled for a card${reason}`, () => {
 
   it('is found compiled the second time', async () => {
     const [, card, config] = cases[0] ?? ['', oneOf, {}];
-    const again = await compileTraining(planOf(config), 'cheap', card, compiler as NonNullable<typeof compiler>);
+    const again = await compileTraining(planOf(config), 'cheap', card, compiler);
     expect(again.found).toBe(true);
   });
 
   it('names the card and the reason where the compiler refuses a program', async () => {
-    const refused = compiler?.compile('h100', { text: 'module @broken { func.func @main() { return %x : tensor<f32> } }' });
+    const refused = compiler.compile('h100', { text: 'module @broken { func.func @main() { return %x : tensor<f32> } }' });
     await expect(refused).rejects.toThrow(/jax-cuda1\d-pjrt .* could not compile the program for H100 80 GB: /);
   });
 });

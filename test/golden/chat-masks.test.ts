@@ -1,7 +1,6 @@
 /** Token ids and trained tokens of 40 conversations through twelve chat templates: those of Transformers and TRL. */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { chatRendererOf } from '../../trainer/data/chat-renderer.ts';
 import { createEncoder } from '../../trainer/data/encoder.ts';
 import { formatExample } from '../../trainer/data/format-example.ts';
@@ -9,21 +8,22 @@ import type { FormattedExample } from '../../trainer/data/types.ts';
 import { createTokenizer } from '../../trainer/format/tokenizer/tokenizer.ts';
 import { messageOf } from '../../trainer/protocol/error-facts.ts';
 import { CHAT_FORMAT, templateNamed } from '../support/chat-format.ts';
+import { readGoldenJson } from '../support/read-json.ts';
 
-interface Row {
-  readonly count: number;
-  readonly sum: number;
+const rowForm = z.object({
+  count: z.number(),
+  sum: z.number(),
   /** Begin and end of each trained run; absent where no reference marks them. */
-  readonly runs?: readonly (readonly [number, number])[];
-}
-
-interface Golden {
-  readonly conversations: readonly Readonly<Record<string, unknown>>[];
-  readonly tokenizer: unknown;
-  readonly templates: Readonly<Record<string, readonly (Row | null)[]>>;
-}
-
-const golden: Golden = JSON.parse(readFileSync(join(import.meta.dirname, 'chat_masks.json'), 'utf8'));
+  runs: z.array(z.tuple([z.number(), z.number()])).optional(),
+});
+const golden = readGoldenJson(
+  'chat_masks.json',
+  z.object({
+    conversations: z.array(z.record(z.string(), z.unknown())),
+    tokenizer: z.unknown(),
+    templates: z.record(z.string(), z.array(rowForm.nullable())),
+  }),
+);
 const tokenizer = createTokenizer({
   source: 'chat_masks.json',
   files: new Map([

@@ -1,9 +1,9 @@
 /** Multiple choice against lm-evaluation-harness: the same log-likelihoods, so the same answers, from the same questions. */
-import { readFileSync } from 'node:fs';
 import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { openModel } from '../../trainer/hub/open-model.ts';
 import { untouched } from '../../trainer/artifact/adapter/apply-adapter.ts';
 import { causalModel } from '../../trainer/model/load-model.ts';
@@ -18,16 +18,12 @@ import { readRecords } from '../../trainer/data/read/read-records.ts';
 import { evalSignature, evaluationProgram } from '../../trainer/train/train-program.ts';
 import { loadVariables } from '../../trainer/train/variables.ts';
 import { openFast } from '../support/engines.ts';
-import { adamw } from '../support/tiny-training.ts';
-
-interface Golden {
-  readonly tasks: Readonly<
-    Record<string, { readonly acc: number; readonly acc_norm: number | null; readonly loglikelihoods: readonly (readonly number[])[] }>
-  >;
-}
+import { readGoldenJson } from '../support/read-json.ts';
 
 const here = import.meta.dirname;
-const golden = JSON.parse(readFileSync(join(here, 'choice', 'golden.json'), 'utf8')) as Golden;
+const choiceTasks = ['arc_easy', 'arc_challenge', 'openbookqa', 'boolq', 'rte', 'hellaswag', 'winogrande'] as const;
+const taskForm = z.object({ acc: z.number(), acc_norm: z.number().nullable(), loglikelihoods: z.array(z.array(z.number())) });
+const golden = readGoldenJson('choice/golden.json', z.object({ tasks: z.record(z.enum(choiceTasks), taskForm) }));
 const base = await mkdtemp(join(tmpdir(), 'rowtune-choice-'));
 afterAll(() => rm(base, { recursive: true, force: true }));
 for (const part of ['llama', 'tiny-tokenizer']) await cp(join(here, part), base, { recursive: true });
@@ -44,7 +40,7 @@ async function questionsOf(task: ChoiceTask): Promise<ChoiceQuestion[]> {
 }
 
 describe('lm-evaluation-harness', () => {
-  test.each(Object.keys(golden.tasks) as ChoiceTask[])('%s', async task => {
+  test.each(choiceTasks)('%s', async task => {
     const set = choiceSet({ questions: await questionsOf(task), tokenizer, batchSize: 4, maxPositions: 256, padId: 0 });
     const session = await engine.compile(
       evaluationProgram({ task: causalTask(model), attachment: untouched }, set.source.plan.buckets),
@@ -56,9 +52,9 @@ describe('lm-evaluation-harness', () => {
     }
     await session.dispose();
     const expected = golden.tasks[task];
-    for (const [i, value] of (expected?.loglikelihoods ?? []).flat().entries()) expect(set.likelihoods[i]).toBeCloseTo(value, 3);
+    for (const [i, value] of expected.loglikelihoods.flat().entries()) expect(set.likelihoods[i]).toBeCloseTo(value, 3);
     const { accuracy, accuracyNorm } = set.result();
-    expect(accuracy).toBeCloseTo(expected?.acc ?? Number.NaN, 6);
-    if (typeof expected?.acc_norm === 'number') expect(accuracyNorm).toBeCloseTo(expected.acc_norm, 6);
+    expect(accuracy).toBeCloseTo(expected.acc, 6);
+    if (expected.acc_norm !== null) expect(accuracyNorm).toBeCloseTo(expected.acc_norm, 6);
   });
 });

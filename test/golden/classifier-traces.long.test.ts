@@ -1,39 +1,31 @@
 /** Four steps of AdamW on classifiers of every family, by all parameters, by rows and by low-rank factors, against PyTorch: losses within 1e-4. */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import type { MethodName } from '../../trainer/catalog/methods.ts';
 import type { Engine } from '../../trainer/engine/engine.ts';
 import type { HostArray } from '../../trainer/graph/types.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
 import { methods } from '../../trainer/method/methods.ts';
-import { loadModel } from '../../trainer/model/load-model.ts';
 import type { ClassifierModel } from '../../trainer/model/model-spec.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
 import { classifierTask } from '../../trainer/objective/classifier/classifier-task.ts';
 import { feedsOfClassifier } from '../../trainer/verify/classifier-reference.ts';
 import { imageSizeOf, readGolden } from '../../trainer/verify/golden.ts';
+import { classifierOf, withoutDropout } from '../support/classifier-of.ts';
 import { openOthers, openReference } from '../support/engines.ts';
-import { everyNth, lossTrace, waveFactors } from '../support/loss-trace.ts';
+import { everyNth, lossesForm, lossTrace, waveFactors } from '../support/loss-trace.ts';
 import { settingsOf } from '../support/method-settings.ts';
+import { readGoldenJson } from '../support/read-json.ts';
 
-interface Trace {
-  /** Weights of which some rows train, and those that get low-rank factors. */
-  readonly rows: readonly string[];
-  readonly low_rank: readonly string[];
-  /** Losses before each of four steps, and after the last. */
-  readonly full: readonly number[];
-  readonly spsft: readonly number[];
-  readonly lora: readonly number[];
-}
+/** Weights of which some rows train, those that get low-rank factors, and the losses. */
+const traceForm = lossesForm.extend({ rows: z.array(z.string()), low_rank: z.array(z.string()) });
+type Trace = z.infer<typeof traceForm>;
 
-const traces = JSON.parse(readFileSync(join(import.meta.dirname, 'classifier_traces.json'), 'utf8')) as {
-  readonly every: number;
-  readonly rate: number;
-  readonly rank: number;
-  readonly alpha: number;
-  readonly folders: Readonly<Record<string, Trace>>;
-};
+const traces = readGoldenJson(
+  'classifier_traces.json',
+  z.object({ every: z.number(), rate: z.number(), rank: z.number(), alpha: z.number(), folders: z.record(z.string(), traceForm) }),
+);
 
 function attachmentOf(model: ClassifierModel, method: MethodName, trace: Trace) {
   const asked = new Set(method === 'spsft' ? trace.rows : trace.low_rank);
@@ -49,7 +41,7 @@ async function losses(engine: Engine, name: string, method: MethodName, trace: T
   const dir = join(import.meta.dirname, name);
   const folder = await openModel(dir);
   const golden = await readGolden(join(dir, 'golden.json'));
-  const model = loadModel(folder.config, { imageSize: imageSizeOf(golden) }) as ClassifierModel;
+  const model = classifierOf(folder.config, { imageSize: imageSizeOf(golden) });
   const batch = golden.labels.shape[0] as number;
   const shape = { batch, tokens: golden.inputs.input_ids?.shape[1] ?? 1, targets: batch };
   const { attachment, start } = attachmentOf(model, method, trace);
@@ -61,12 +53,6 @@ async function losses(engine: Engine, name: string, method: MethodName, trace: T
   await folder.weights.close();
   return found;
 }
-
-/** PyTorch's steps drop nothing. */
-const withoutDropout = (model: ClassifierModel): ClassifierModel => ({
-  ...model,
-  logits: (tracer, batch) => model.logits(Object.create(tracer, { seed: { value: undefined } }), batch),
-});
 
 /** One engine is enough here, since `verify.long.test.ts` holds all of them to the same gradients: TensorFlow, where it is installed. */
 const others = await openOthers();

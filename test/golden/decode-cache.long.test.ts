@@ -8,9 +8,10 @@ import { openDecoder } from '../../trainer/generate/decoder.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
 import { causalModel } from '../../trainer/model/load-model.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
-import { isRecord } from '../../trainer/narrow.ts';
+import { required, valueFor } from '../../trainer/narrow.ts';
 import { largestDifference } from '../../trainer/verify/verify-model.ts';
-import { casesOn, openFast, openOthersAndPjrt, openReference } from '../support/engines.ts';
+import { casesOn, describeOn, openAll, openFast, openOthersAndPjrt } from '../support/engines.ts';
+import { floatsOf } from '../support/outputs.ts';
 
 const isDecoder = (name: string): boolean => {
   const config = join(import.meta.dirname, name, 'config.json');
@@ -29,9 +30,9 @@ async function errors(engine: Engine, name: string): Promise<number[]> {
   const wholeOf = async (length: number): Promise<Float32Array> => {
     const whole = await engine.compile(logitsProgram({ model, tokens: length }));
     await whole.load(weightStream(model, folder.weights));
-    const { logits } = await whole.run(LOGITS, { ids: Int32Array.from(ids.slice(0, length)) });
+    const outputs = await whole.run(LOGITS, { ids: Int32Array.from(ids.slice(0, length)) });
     await whole.dispose();
-    return logits as Float32Array;
+    return floatsOf(outputs, 'logits');
   };
   const { turning } = model;
   // Texts beyond this length are turned otherwise, so that a part of a longer one is no text of its own.
@@ -40,8 +41,11 @@ async function errors(engine: Engine, name: string): Promise<number[]> {
   const decoder = await openDecoder({ engine, model, weights: folder.weights, tokens });
   await folder.weights.close();
   const rowOf = (token: number) => {
-    const length = lengths.find(each => token < each) as number;
-    return [...(wholes.get(length) as Float32Array).subarray(token * model.vocabularySize, (token + 1) * model.vocabularySize)];
+    const length = required(
+      lengths.find(each => token < each),
+      'a length',
+    );
+    return [...valueFor(wholes, length).subarray(token * model.vocabularySize, (token + 1) * model.vocabularySize)];
   };
   const found: number[] = [];
   // Another prompt before it must leave nothing behind.
@@ -56,18 +60,13 @@ async function errors(engine: Engine, name: string): Promise<number[]> {
   return found;
 }
 
-for (const { name: engineName, engine, missing } of [
-  { name: 'portable, cpu', engine: await openReference(), missing: '' },
-  ...(await openOthersAndPjrt()),
-])
-  describe(engineName, () => {
-    if (!engine) return test.skip(`not here: ${missing}`);
-    test.each(casesOn(engineName, families, name => name === 'gemma3'))('%s', async name => {
-      const found = await errors(engine, name);
-      expect(found.length).toBeGreaterThan(3);
-      expect(Math.max(...found)).toBeLessThan(1e-4);
-    });
+describeOn(await openAll(), (engine, engineName) => {
+  test.each(casesOn(engineName, families, name => name === 'gemma3'))('%s', async name => {
+    const found = await errors(engine, name);
+    expect(found.length).toBeGreaterThan(3);
+    expect(Math.max(...found)).toBeLessThan(1e-4);
   });
+});
 
 test('a prompt that begins like the last one has the same logits, to the bit, and is read from there', async () => {
   const engine = await openFast();
@@ -160,15 +159,15 @@ async function togetherErrors(engine: Engine, name: string): Promise<number> {
   return largest;
 }
 
-for (const { name: engineName, engine, missing } of await openOthersAndPjrt())
-  describe(`several texts together, ${engineName}`, () => {
-    if (!engine) return test.skip(`not here: ${missing}`);
+describe('several texts together', async () => {
+  describeOn(await openOthersAndPjrt(), (engine, engineName) => {
     const isOne = (name: string): boolean => name === 'gemma3';
     const all = families.filter(name => isOne(name) || engineName.startsWith('portable'));
     test.each(casesOn(engineName, all, isOne))('%s', async name => {
       expect(await togetherErrors(engine, name)).toBeLessThan(1e-5);
     });
   });
+});
 
 test('room for a context', () => {
   expect(contextBucket(1, 8192)).toBe(256);

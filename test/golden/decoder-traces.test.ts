@@ -1,7 +1,7 @@
 /** Four steps of AdamW on a folder of each family of decoders, for rows, LoRA and everything, against PyTorch: losses within 1e-4. */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
+import { z } from 'zod';
 import type { MethodName } from '../../trainer/catalog/methods.ts';
 import type { Engine } from '../../trainer/engine/engine.ts';
 import type { HostArray } from '../../trainer/graph/types.ts';
@@ -12,17 +12,15 @@ import { causalModel } from '../../trainer/model/load-model.ts';
 import type { CausalModel } from '../../trainer/model/model-spec.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
 import { causalTask } from '../../trainer/objective/causal/causal-task.ts';
-import { openOthers } from '../support/engines.ts';
-import { lossTrace, nextTokenFeeds } from '../support/loss-trace.ts';
+import { describeOn, openOthers } from '../support/engines.ts';
+import { lossesForm, lossTrace, nextTokenFeeds } from '../support/loss-trace.ts';
 import { settingsOf } from '../support/method-settings.ts';
+import { readGoldenJson } from '../support/read-json.ts';
 
-const golden: {
-  readonly lr: number;
-  readonly tokens: number;
-  readonly rank: number;
-  readonly alpha: number;
-  readonly folders: Readonly<Record<string, Readonly<Record<'full' | 'spsft' | 'lora', readonly number[]>>>>;
-} = JSON.parse(readFileSync(join(import.meta.dirname, 'decoder_traces.json'), 'utf8'));
+const golden = readGoldenJson(
+  'decoder_traces.json',
+  z.object({ lr: z.number(), tokens: z.number(), rank: z.number(), alpha: z.number(), folders: z.record(z.string(), lossesForm) }),
+);
 const { lr, tokens, rank, alpha } = golden;
 const BATCH = 2;
 const settings = settingsOf({ rank, loraAlpha: alpha, seed: 0 });
@@ -60,12 +58,11 @@ async function losses(engine: Engine, folderName: string, method: MethodName): P
   return found;
 }
 
-for (const { name, engine, missing } of await openOthers())
-  describe.skipIf(!engine)(`${name}${missing ? ` (skipped: ${missing})` : ''}`, () => {
-    test.each(Object.entries(golden.folders))('%s', async (folder, wanted) => {
-      for (const method of ['full', 'spsft', 'lora'] as const) {
-        const found = await losses(engine as Engine, folder, method);
-        found.forEach((loss, i) => expect(loss, `${method}, step ${i}`).toBeCloseTo(wanted[method][i] as number, 4));
-      }
-    });
+describeOn(await openOthers(), engine => {
+  test.each(Object.entries(golden.folders))('%s', async (folder, wanted) => {
+    for (const method of ['full', 'spsft', 'lora'] as const) {
+      const found = await losses(engine, folder, method);
+      found.forEach((loss, i) => expect(loss, `${method}, step ${i}`).toBeCloseTo(wanted[method][i] as number, 4));
+    }
   });
+});

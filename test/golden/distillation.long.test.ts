@@ -1,52 +1,46 @@
 /** Losses and gradients of distillation against TRL and PyTorch to 1e-5, and four steps of AdamW for rows, LoRA and everything. */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { createBatchPlan } from '../../trainer/data/batch/batch-plan.ts';
 import { BUCKETS } from '../../trainer/data/batch/batch-settings.ts';
 import { tokenSource } from '../../trainer/data/batch/batches.ts';
 import type { TokenSequence } from '../../trainer/data/types.ts';
-import type { Engine } from '../../trainer/engine/engine.ts';
 import { elementAt } from '../../trainer/narrow.ts';
 import { teacherFeeds } from '../../trainer/objective/distillation/teacher-feeds.ts';
 import { findTopTokens } from '../../trainer/objective/distillation/top-tokens.ts';
 import { tasks } from '../../trainer/objective/tasks.ts';
-import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
 import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
-import { casesOn, openOthersAndPjrt } from '../support/engines.ts';
-import { checkGradients, close, type GoldenGradients, idsOf, judged, openGolden, tuningTrace } from '../support/preference-golden.ts';
+import { casesOn, describeOn, openOthersAndPjrt } from '../support/engines.ts';
+import { lossesForm } from '../support/loss-trace.ts';
+import { checkGradients, close, gradientsForm, idsOf, judged, openGolden, tuningTrace } from '../support/preference-golden.ts';
+import { readGoldenJson } from '../support/read-json.ts';
+import { recipeOf } from '../support/recipe-of.ts';
 
-interface Settings {
+const settingsForm = z.object({
   /** 0: all tokens. */
-  readonly top_k?: number;
-  readonly temperature?: number;
-  readonly alpha?: number;
-  readonly beta?: number;
-  readonly rest?: string;
-  readonly label_smoothing?: number;
-}
-interface Case extends Settings {
-  readonly loss: number;
-  readonly divergence: number;
-  readonly nll: number;
-  readonly gradients: GoldenGradients;
-}
-interface Golden {
-  readonly lengths: readonly { readonly length: number; readonly start: number }[];
-  readonly shared: Required<Omit<Settings, 'label_smoothing'>>;
-  readonly folders: Readonly<Record<string, Readonly<Record<string, Case>>>>;
-  readonly traces: Readonly<
-    Record<string, { readonly settings: Settings; readonly losses: Readonly<Record<'full' | 'spsft' | 'lora', readonly number[]>> }>
-  >;
-}
-const golden: Golden = JSON.parse(readFileSync(join(import.meta.dirname, 'distillation.json'), 'utf8'));
+  top_k: z.number(),
+  temperature: z.number(),
+  alpha: z.number(),
+  beta: z.number(),
+  rest: z.string(),
+});
+const changesForm = settingsForm.partial().extend({ label_smoothing: z.number().optional() });
+const caseForm = changesForm.extend({ loss: z.number(), divergence: z.number(), nll: z.number(), gradients: gradientsForm });
+const golden = readGoldenJson(
+  'distillation.json',
+  z.object({
+    lengths: z.array(z.object({ length: z.number(), start: z.number() })),
+    shared: settingsForm,
+    folders: z.record(z.string(), z.record(z.string(), caseForm)),
+    traces: z.record(z.string(), z.object({ settings: changesForm, losses: lossesForm })),
+  }),
+);
 
-function recipeOf(vocabulary: number, given: Settings): Recipe {
+function recipeFor(vocabulary: number, given: z.infer<typeof changesForm>): Recipe {
   const { top_k: k, ...settings } = { ...golden.shared, ...given };
   const overrides = (['temperature', 'alpha', 'beta', 'rest'] as const).map(key => `distillation.${key}=${settings[key]}`);
-  return parseRecipe('model: m\ntask: distillation\ndistillation:\n  teacher: t\n', {
-    overrides: [...overrides, `distillation.top_k=${k === 0 ? vocabulary : k}`],
-  }).recipe as Recipe;
+  const chosen = ['model=m', 'task=distillation', 'distillation.teacher=t', ...overrides];
+  return recipeOf(...chosen, `distillation.top_k=${k === 0 ? vocabulary : k}`);
 }
 
 const logitsOf = (vocabulary: number, target: number, temperature: number): Float32Array =>
@@ -80,31 +74,30 @@ const ON_PJRT = ['forward', 'mixed', 'renormalized_hot'];
 const meanOf = (values: ArrayLike<number> | undefined, count: number): number =>
   Array.from({ length: count }, (_, i) => values?.[i] ?? Number.NaN).reduce((sum, value) => sum + value, 0) / count;
 
-for (const { name, engine, missing } of await openOthersAndPjrt())
-  describe.skipIf(!engine)(`${name}${missing ? ` (skipped: ${missing})` : ''}`, () => {
-    for (const [folder, cases] of Object.entries(golden.folders))
-      test.each(casesOn(name, Object.entries(cases), ([each]) => folder === 'llama' && ON_PJRT.includes(each)))(`${folder}: %s`, async (_, wanted) => {
-        const opened = await openGolden(folder);
-        const recipe = recipeOf(opened.model.vocabularySize, wanted);
-        const batch = await batchOf(opened.model.vocabularySize, recipe);
-        const task = tasks.distillation(opened.model, recipe);
-        const smoothed = { ...task, loss: (...[tracer, shape, request]: Parameters<typeof task.loss>) => task.loss(tracer, shape, request, wanted.label_smoothing) };
-        const { evaluated, trained, gradients } = await judged(engine as Engine, opened, smoothed, batch);
-        close(trained.loss?.[0] as number, wanted.loss, 'loss');
-        close(meanOf(evaluated.nll, batch.targetCount), wanted.nll, 'next-token loss');
-        for (const { divergence } of [evaluated, trained]) close(meanOf(divergence, batch.targetCount), wanted.divergence, 'divergence');
-        checkGradients(gradients, wanted.gradients);
-        await opened.close();
-      });
-    describe.each(casesOn(name, Object.entries(golden.traces), () => false))('%s', (_, { settings, losses }) => {
-      test.each(['full', 'spsft', 'lora'] as const)('four steps: %s', async method => {
-        const opened = await openGolden('llama');
-        const recipe = recipeOf(opened.model.vocabularySize, settings);
-        const batch = await batchOf(opened.model.vocabularySize, recipe);
-        const task = tasks.distillation(opened.model, recipe);
-        const found = await tuningTrace(engine as Engine, opened, { task, method, batch, feeds: batch.feeds(batch.targetCount) });
-        await opened.close();
-        found.forEach((loss, i) => expect(loss, `step ${i}`).toBeCloseTo(elementAt(losses[method], i), 4));
-      });
+describeOn(await openOthersAndPjrt(), (engine, name) => {
+  for (const [folder, cases] of Object.entries(golden.folders))
+    test.each(casesOn(name, Object.entries(cases), ([each]) => folder === 'llama' && ON_PJRT.includes(each)))(`${folder}: %s`, async (_, wanted) => {
+      const opened = await openGolden(folder);
+      const recipe = recipeFor(opened.model.vocabularySize, wanted);
+      const batch = await batchOf(opened.model.vocabularySize, recipe);
+      const task = tasks.distillation(opened.model, recipe);
+      const smoothed = { ...task, loss: (...[tracer, shape, request]: Parameters<typeof task.loss>) => task.loss(tracer, shape, request, wanted.label_smoothing) };
+      const { evaluated, trained, gradients } = await judged(engine, opened, smoothed, batch);
+      close(trained.loss?.[0] as number, wanted.loss, 'loss');
+      close(meanOf(evaluated.nll, batch.targetCount), wanted.nll, 'next-token loss');
+      for (const { divergence } of [evaluated, trained]) close(meanOf(divergence, batch.targetCount), wanted.divergence, 'divergence');
+      checkGradients(gradients, wanted.gradients);
+      await opened.close();
+    });
+  describe.each(casesOn(name, Object.entries(golden.traces), () => false))('%s', (_, { settings, losses }) => {
+    test.each(['full', 'spsft', 'lora'] as const)('four steps: %s', async method => {
+      const opened = await openGolden('llama');
+      const recipe = recipeFor(opened.model.vocabularySize, settings);
+      const batch = await batchOf(opened.model.vocabularySize, recipe);
+      const task = tasks.distillation(opened.model, recipe);
+      const found = await tuningTrace(engine, opened, { task, method, batch, feeds: batch.feeds(batch.targetCount) });
+      await opened.close();
+      found.forEach((loss, i) => expect(loss, `step ${i}`).toBeCloseTo(elementAt(losses[method], i), 4));
     });
   });
+});

@@ -1,7 +1,7 @@
 /** Embeddings against sentence-transformers: vectors and losses within 1e-5, gradients within 1e-3 of their norm, training, and retrieval. */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
+import { z } from 'zod';
 import type { MethodName } from '../../trainer/catalog/methods.ts';
 import { groupSource } from '../../trainer/data/batch/group-batches.ts';
 import type { Engine } from '../../trainer/engine/engine.ts';
@@ -11,45 +11,47 @@ import { assemble } from '../../trainer/graph/program.ts';
 import type { HostArray } from '../../trainer/graph/types.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
 import { methods } from '../../trainer/method/methods.ts';
-import { loadModel } from '../../trainer/model/load-model.ts';
-import type { ClassifierModel, Pooling } from '../../trainer/model/model-spec.ts';
+import { type Pooling, poolingModes } from '../../trainer/model/model-spec.ts';
 import { Tracer } from '../../trainer/model/tracer.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
+import { required } from '../../trainer/narrow.ts';
 import { embeddingTask } from '../../trainer/objective/embedding/embedding-task.ts';
 import { planGroups } from '../../trainer/objective/group-setup.ts';
 import { askedQueries, retrievalMeasures, unit } from '../../trainer/objective/embedding/retrieval.ts';
 import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
 import { cachedGradients } from '../support/cached-gradients.ts';
-import { openOthers } from '../support/engines.ts';
-import { everyNth, lossTrace, waveFactors } from '../support/loss-trace.ts';
+import { classifierOf, withoutDropout } from '../support/classifier-of.ts';
+import { describeOn, openOthers } from '../support/engines.ts';
+import { everyNth, lossesForm, lossTrace, waveFactors } from '../support/loss-trace.ts';
 import { settingsOf } from '../support/method-settings.ts';
+import { readGoldenJson } from '../support/read-json.ts';
 import { recipeOf } from '../support/recipe-of.ts';
 
-interface Case {
-  readonly settings: Readonly<Record<string, unknown>>;
-  readonly texts: number;
-  readonly pooling: Pooling;
-  readonly loss: number;
-  readonly grads: Readonly<Record<string, { readonly l2: number; readonly first4: readonly number[] }>>;
+const rows = z.array(z.array(z.number()));
+const caseForm = z.object({
+  settings: z.record(z.string(), z.unknown()),
+  texts: z.number(),
+  pooling: z.object({ mode: z.enum(poolingModes), normalize: z.boolean() }),
+  loss: z.number(),
+  grads: z.record(z.string(), z.object({ l2: z.number(), first4: z.array(z.number()) })),
   /** The vectors of the anchors. */
-  readonly vectors: readonly (readonly number[])[];
-}
-const golden = JSON.parse(readFileSync(join(import.meta.dirname, 'embeddings.json'), 'utf8')) as {
-  readonly rate: number;
-  readonly every: number;
-  readonly rank: number;
-  readonly alpha: number;
-  readonly scores: readonly number[];
-  readonly texts: readonly (readonly (readonly number[])[])[];
-  readonly cases: Readonly<Record<string, Case>>;
-  readonly trace: Readonly<Record<'full' | 'spsft' | 'lora', readonly number[]>>;
-  readonly retrieval: {
-    readonly queries: readonly (readonly number[])[];
-    readonly documents: readonly (readonly number[])[];
-    readonly relevant: readonly (readonly number[])[];
-    readonly measures: Readonly<Record<string, number>>;
-  };
-};
+  vectors: rows,
+});
+type Case = z.infer<typeof caseForm>;
+const golden = readGoldenJson(
+  'embeddings.json',
+  z.object({
+    rate: z.number(),
+    every: z.number(),
+    rank: z.number(),
+    alpha: z.number(),
+    scores: z.array(z.number()),
+    texts: z.array(rows),
+    cases: z.record(z.string(), caseForm),
+    trace: lossesForm,
+    retrieval: z.object({ queries: rows, documents: rows, relevant: rows, measures: z.record(z.string(), z.number()) }),
+  }),
+);
 
 const dir = join(import.meta.dirname, 'bert');
 const settingsOfCase = (settings: Readonly<Record<string, unknown>>): Recipe['embedding'] =>
@@ -57,16 +59,8 @@ const settingsOfCase = (settings: Readonly<Record<string, unknown>>): Recipe['em
 
 async function openEmbedder(pooling: Pooling) {
   const folder = await openModel(dir);
-  const model = loadModel(folder.config, { problem: 'embedding', pooling });
-  if (model.kind !== 'classifier') throw new Error(model.family);
-  return { model: withoutDropout(model), folder };
+  return { model: withoutDropout(classifierOf(folder.config, { problem: 'embedding', pooling })), folder };
 }
-
-/** PyTorch's numbers are without dropout. */
-const withoutDropout = (model: ClassifierModel): ClassifierModel => ({
-  ...model,
-  logits: (tracer, batch) => model.logits(Object.create(tracer, { seed: { value: undefined } }), batch),
-});
 
 /** The samples in a batch of this many; rows without a sample count for nothing. */
 async function batchOf(texts: number, batchSize = golden.texts.length) {
@@ -122,38 +116,36 @@ function expectCase(found: Record<string, HostArray>, { loss, grads, vectors, te
   });
   const largest = Math.max(...Object.values(grads).map(({ l2 }) => l2));
   for (const [name, { l2, first4 }] of Object.entries(grads)) {
-    const gradient = found[name] as HostArray;
+    const gradient = required(found[name], name);
     const norm = Math.hypot(...gradient);
     const error = Math.max(Math.abs(norm - l2), ...first4.map((value, i) => Math.abs((gradient[i] as number) - value)));
     expect(error / Math.max(l2, 1e-4 * largest), name).toBeLessThan(1e-3);
   }
 }
 
-const engines = await openOthers();
-
-describe.each(engines)('$name', ({ engine, missing }) => {
-  test.skipIf(!engine).each(Object.entries(golden.cases))(`%s${missing ? ` (skipped: ${missing})` : ''}`, async (_, expected) => {
-    expectCase(await compute(engine as Engine, expected), expected);
+describeOn(await openOthers(), engine => {
+  test.each(Object.entries(golden.cases))('%s', async (_, expected) => {
+    expectCase(await compute(engine, expected), expected);
   });
 
-  test.skipIf(!engine).each(['pairs', 'symmetric', 'triplet', 'pairs_max'])('%s: rows without a sample change nothing', async name => {
-    const expected = golden.cases[name] as Case;
-    expectCase(await compute(engine as Engine, expected, 5), expected);
+  test.each(['pairs', 'symmetric', 'triplet', 'pairs_max'])('%s: rows without a sample change nothing', async name => {
+    const expected = required(golden.cases[name], name);
+    expectCase(await compute(engine, expected, 5), expected);
   });
 
-  test.skipIf(!engine).each([
+  test.each([
     ['symmetric', 2, 3],
     ['pairs_max', 1, 3],
     ['triplet', 2, 5],
     ['matryoshka', 2, 5],
     ['cosine', 5, 5],
   ])('%s in mini-batches of %i samples, %i in a batch', async (name, miniBatch, batchSize) => {
-    const expected = golden.cases[name] as Case;
+    const expected = required(golden.cases[name], name);
     const settings = { ...expected.settings, mini_batch_size: miniBatch };
-    expectCase(await compute(engine as Engine, { ...expected, settings }, batchSize), expected);
+    expectCase(await compute(engine, { ...expected, settings }, batchSize), expected);
   });
 
-  test.skipIf(!engine).each([
+  test.each([
     ['full', undefined],
     ['spsft', undefined],
     ['lora', undefined],
@@ -161,7 +153,7 @@ describe.each(engines)('$name', ({ engine, missing }) => {
     ['spsft', 2],
     ['lora', 1],
   ] as const)('four steps of %s, mini-batches: %s', async (method, miniBatch) => {
-    const found = await traceOf(engine as Engine, method, miniBatch);
+    const found = await traceOf(engine, method, miniBatch);
     found.forEach((loss, i) => expect(loss, `loss ${i}`).toBeCloseTo(golden.trace[method][i] as number, 4));
   });
 });

@@ -1,35 +1,35 @@
 /** GGUF files of mixtures of experts and of Ministral 3, written by llama.cpp's package: the numbers of Transformers, and the weights of the folders they are made of. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
-import type { Engine } from '../../trainer/engine/engine.ts';
+import { expect, test } from 'vitest';
+import { float32Of } from '../../trainer/graph/types.ts';
 import { type ModelFolder, openModel } from '../../trainer/hub/open-model.ts';
 import { causalModel } from '../../trainer/model/load-model.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
+import { required } from '../../trainer/narrow.ts';
 import { readGolden } from '../../trainer/verify/golden.ts';
 import { verifyModel, verifyProgram } from '../../trainer/verify/verify-model.ts';
-import { openOthers } from '../support/engines.ts';
+import { describeOn, openOthers } from '../support/engines.ts';
 
 const names = ['mixtral', 'qwen3_moe', 'gpt_oss', 'gpt_oss_mxfp4', 'ministral3'];
 const at = (...parts: readonly string[]): string => join(import.meta.dirname, ...parts);
 const openFile = (name: string): Promise<ModelFolder> => openModel(at('gguf', `${name}.gguf`));
 
-for (const { name: engineName, engine, missing } of await openOthers())
-  describe.skipIf(!engine)(`${engineName}${missing ? ` (skipped: ${missing})` : ''}`, () => {
-    test.each(names)('%s: logits, loss and gradients', async name => {
-      const own = at('gguf', `${name}.json`);
-      const golden = await readGolden(existsSync(own) ? own : at(name, 'golden.json'));
-      const { config, weights } = await openFile(name);
-      const model = causalModel(config);
-      const session = await (engine as Engine).compile(verifyProgram(model, golden));
-      await session.load(weightStream(model, weights));
-      const checks = await verifyModel(session, model, golden);
-      await session.dispose();
-      await weights.close();
-      expect(checks.length).toBe(2 + Object.keys(golden.grads).length);
-      expect(checks.filter(({ ok }) => !ok)).toEqual([]);
-    });
+describeOn(await openOthers(), engine => {
+  test.each(names)('%s: logits, loss and gradients', async name => {
+    const own = at('gguf', `${name}.json`);
+    const golden = await readGolden(existsSync(own) ? own : at(name, 'golden.json'));
+    const { config, weights } = await openFile(name);
+    const model = causalModel(config);
+    const session = await engine.compile(verifyProgram(model, golden));
+    await session.load(weightStream(model, weights));
+    const checks = await verifyModel(session, model, golden);
+    await session.dispose();
+    await weights.close();
+    expect(checks.length).toBe(2 + Object.keys(golden.grads).length);
+    expect(checks.filter(({ ok }) => !ok)).toEqual([]);
   });
+});
 
 test.each(names.filter(name => name !== 'qwen3_moe'))('%s: every number of the folder', async name => {
   const [file, folder] = [await openFile(name), await openModel(at(name))];
@@ -37,9 +37,10 @@ test.each(names.filter(name => name !== 'qwen3_moe'))('%s: every number of the f
   expect(ours.parameters.map(({ name, shape }) => [name, shape])).toEqual(theirs.parameters.map(({ name, shape }) => [name, shape]));
   const expected = weightStream(theirs, folder.weights)[Symbol.asyncIterator]();
   for await (const { name: parameter, data } of weightStream(ours, file.weights)) {
-    const other = (await expected.next()).value?.data as Float32Array;
+    const { value } = await expected.next();
+    const other = float32Of(required(value, parameter).data);
     // Zeros of blocks of four bits have no sign in GGUF.
-    expect((data as Float32Array).every((x, i) => x === other[i]), parameter).toBe(true);
+    expect(float32Of(data).every((x, i) => x === other[i]), parameter).toBe(true);
   }
   await file.weights.close();
   await folder.weights.close();

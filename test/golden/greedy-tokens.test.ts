@@ -1,16 +1,17 @@
 /** The most probable tokens that decoders write, with the cache, against Transformers' generate. */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
+import { z } from 'zod';
 import type { Engine } from '../../trainer/engine/engine.ts';
 import { openDecoder } from '../../trainer/generate/decoder.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
 import { causalModel } from '../../trainer/model/load-model.ts';
-import { openOthers } from '../support/engines.ts';
+import { lastOf } from '../../trainer/narrow.ts';
+import { describeOn, openOthers } from '../support/engines.ts';
+import { readGoldenJson } from '../support/read-json.ts';
 
-const golden: { readonly folders: Readonly<Record<string, { readonly prompt: number; readonly tokens: readonly number[] }>> } = JSON.parse(
-  readFileSync(join(import.meta.dirname, 'greedy_tokens.json'), 'utf8'),
-);
+const folderForm = z.object({ prompt: z.number(), tokens: z.array(z.number()) });
+const golden = readGoldenJson('greedy_tokens.json', z.object({ folders: z.record(z.string(), folderForm) }));
 
 async function greedy(engine: Engine, name: string, length: number, steps: number): Promise<number[]> {
   const folder = await openModel(join(import.meta.dirname, name));
@@ -20,14 +21,13 @@ async function greedy(engine: Engine, name: string, length: number, steps: numbe
   const prompt = Array.from({ length }, (_, i) => (i * 37 + 11) % model.vocabularySize);
   const best = (logits: Float32Array): number => logits.reduce((at, value, id) => (value > (logits[at] as number) ? id : at), 0);
   const found = [best(await decoder.read(prompt))];
-  while (found.length < steps) found.push(best(await decoder.next(found.at(-1) as number)));
+  while (found.length < steps) found.push(best(await decoder.next(lastOf(found))));
   await decoder.dispose();
   return found;
 }
 
-for (const { name, engine, missing } of await openOthers())
-  describe.skipIf(!engine)(`${name}${missing ? ` (skipped: ${missing})` : ''}`, () => {
-    test.each(Object.entries(golden.folders))('%s', async (folder, { prompt, tokens }) => {
-      expect(await greedy(engine as Engine, folder, prompt, tokens.length)).toEqual(tokens);
-    });
+describeOn(await openOthers(), engine => {
+  test.each(Object.entries(golden.folders))('%s', async (folder, { prompt, tokens }) => {
+    expect(await greedy(engine, folder, prompt, tokens.length)).toEqual(tokens);
   });
+});

@@ -3,35 +3,38 @@
  * default scale. Tolerance: 1e-5 of a group's largest score.
  */
 import type { ModuleSpec } from '../../trainer/model/module-specs.ts';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { type CoupledGroup, coupledGroups, type GroupMember } from '../../trainer/coupling/coupled-groups.ts';
 import { groupScores } from '../../trainer/coupling/coupling.ts';
 import { backward } from '../../trainer/graph/gradient.ts';
 import { assemble } from '../../trainer/graph/program.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
-import { loadModel } from '../../trainer/model/load-model.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
+import { elementAt, required, valueFor } from '../../trainer/narrow.ts';
 import { feedsOfClassifier, traceClassifier } from '../../trainer/verify/classifier-reference.ts';
 import { readGolden } from '../../trainer/verify/golden.ts';
+import { classifierOf } from '../support/classifier-of.ts';
 import { openFast } from '../support/engines.ts';
+import { readGoldenJson } from '../support/read-json.ts';
 
 const TOLERANCE = 1e-5;
 
-interface Tensor {
-  readonly shape: number[];
-  readonly data: number[];
-}
-interface ReferenceGroup {
-  readonly root: string;
-  readonly members: readonly { readonly module: string; readonly fn: string }[];
-  readonly importance: Readonly<Record<string, number[]>>;
-}
-const pruning = JSON.parse(readFileSync(join(import.meta.dirname, 'torch_pruning.json'), 'utf8')) as {
-  readonly mlp: { readonly state: Record<string, Tensor>; readonly grad: Record<string, Tensor>; readonly groups: ReferenceGroup[] };
-  readonly resnet: { readonly groups: ReferenceGroup[] };
-};
+const groupForm = z.object({
+  root: z.string(),
+  members: z.array(z.object({ module: z.string(), fn: z.string() })),
+  importance: z.record(z.string(), z.array(z.number())),
+});
+type ReferenceGroup = z.infer<typeof groupForm>;
+const tensorsForm = z.record(z.string(), z.object({ shape: z.array(z.number()), data: z.array(z.number()) }));
+const pruning = readGoldenJson(
+  'torch_pruning.json',
+  z.object({
+    mlp: z.object({ state: tensorsForm, grad: tensorsForm, groups: z.array(groupForm) }),
+    resnet: z.object({ groups: z.array(groupForm) }),
+  }),
+);
 
 /** A group with the member that its reference begins at in front, and all weights with their gradients by name. */
 interface Scored {
@@ -70,8 +73,8 @@ const importances: Readonly<Record<string, Importance>> = {
 function sums({ module, part }: GroupMember, { weights, gradients }: Scored, { term, finish = sum => sum }: Importance): Float32Array {
   const [rows = 1, columns = 1, ...kernel] = module.weight.shape;
   const size = kernel.reduce((n, d) => n * d, 1);
-  const w = weights.get(module.weight.name) as ArrayLike<number>;
-  const g = gradients.get(module.weight.name) as ArrayLike<number>;
+  const w = valueFor(weights, module.weight.name);
+  const g = valueFor(gradients, module.weight.name);
   const found = new Array<number>(part === 'columns' ? columns : rows).fill(0);
   for (let at = 0; at < w.length; at++) {
     const place = part === 'columns' ? Math.floor(at / size) % columns : Math.floor(at / (size * columns));
@@ -81,11 +84,11 @@ function sums({ module, part }: GroupMember, { weights, gradients }: Scored, { t
 }
 
 function expectScores(scored: Scored, { root, importance }: ReferenceGroup, name: string): void {
-  const own = importances[name] as Importance;
+  const own = required(importances[name], name);
   const members = (own.of ?? (all => all))(scored.group.members);
   const scores = [...groupScores({ ...scored.group, members }, member => sums(member, scored, own))];
   const found = (own.normalize ?? (all => all))(scores);
-  const expected = importance[name] as number[];
+  const expected = required(importance[name], name);
   const far = TOLERANCE * Math.max(...expected);
   const wrong = expected.filter((score, i) => !(Math.abs(score - (found[i] as number)) <= far));
   expect({ root, channels: found.length, wrong }).toEqual({ root, channels: expected.length, wrong: [] });
@@ -98,7 +101,7 @@ test('the fixture has these measures and no others', () => {
 
 describe('three linear layers', () => {
   const { state, grad, groups } = pruning.mlp;
-  const numbers = (tensors: Record<string, Tensor>) => new Map(Object.entries(tensors).map(([name, { data }]) => [name, data]));
+  const numbers = (tensors: z.infer<typeof tensorsForm>) => new Map(Object.entries(tensors).map(([name, { data }]) => [name, data]));
   const linear = (name: string): ModuleSpec => {
     const weight = { name: `${name}.weight`, shape: state[`${name}.weight`]?.shape ?? [] };
     return { name, kind: 'linear', part: 'mlp', layer: 0, weight };
@@ -133,13 +136,12 @@ describe('a ResNet, on the groups of its graph', async () => {
 async function readResNet(): Promise<{ readonly resnet: (reference: ReferenceGroup) => Scored }> {
   const folder = await openModel(join(import.meta.dirname, 'resnet'));
   const golden = await readGolden(join(import.meta.dirname, 'resnet', 'golden.json'));
-  const model = loadModel(folder.config, { imageSize: [32, 32] });
-  if (model.kind !== 'classifier') throw new Error(model.kind);
+  const model = classifierOf(folder.config, { imageSize: [32, 32] });
 
   const { graph, seeds } = traceClassifier(model, golden, 'frozen');
   const read = new Map(model.modules.map(({ weight }) => [weight.name, graph.read({ ...weight, dtype: 'float32' })]));
   const found = backward(graph, { seeds, wrt: new Map([...read.values()].map(node => [node, {}])), policy: 'none' });
-  const outputs = Object.fromEntries([...read].map(([name, node]) => [name, found.get(node) as typeof node]));
+  const outputs = Object.fromEntries([...read].map(([name, node]) => [name, valueFor(found, node)]));
   const session = await (await openFast()).compile(assemble({ gradients: { graph, outputs, effects: [] } }));
   await session.load(weightStream(model, folder.weights));
   await folder.weights.close();
@@ -147,7 +149,7 @@ async function readResNet(): Promise<{ readonly resnet: (reference: ReferenceGro
   const names = [...gradients.keys()];
   const values = await session.readAll(names);
   await session.dispose();
-  const weights = new Map(names.map((name, i) => [name, values[i] as ArrayLike<number>]));
+  const weights = new Map(names.map((name, i) => [name, elementAt(values, i)]));
 
   const groups = coupledGroups(model);
   return {

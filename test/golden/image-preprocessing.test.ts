@@ -6,24 +6,26 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import { imagePreprocessing } from '../../trainer/format/image/image-preprocessing.ts';
 import { createRandom } from '../../trainer/random.ts';
 import { loadImage } from '../../trainer/data/image/load-image.ts';
+import { readJson } from '../support/read-json.ts';
 
-interface Case {
-  readonly name: string;
-  readonly config: { readonly image_std: readonly number[] };
+const caseForm = z.object({
+  name: z.string(),
+  config: z.looseObject({ image_std: z.array(z.number()) }),
   /** [channels, height, width] */
-  readonly shape: readonly [number, number, number];
-  readonly pixel_values: readonly number[];
-}
+  shape: z.tuple([z.number(), z.number(), z.number()]),
+  pixel_values: z.array(z.number()),
+});
 
 const here = join(import.meta.dirname, 'image_preprocessing');
-const { cases } = JSON.parse(readFileSync(join(here, 'golden.json'), 'utf8')) as { readonly cases: readonly Case[] };
+const { cases } = readJson(join(here, 'golden.json'), z.object({ cases: z.array(caseForm) }));
 const folder = mkdtempSync(join(tmpdir(), 'rowtune-preprocessing-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** In steps of a byte. */
+/** Limits of the difference, in steps of a byte. */
 const MEAN_STEPS = 0.25;
 const MOST_STEPS = 8;
 

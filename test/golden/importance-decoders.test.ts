@@ -1,7 +1,7 @@
 /** Row scores of decoders on batches with padding and masked targets, against PyTorch's own gradients and inputs. */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import type { MeasureName } from '../../trainer/catalog/measures.ts';
 import { createBatchPlan } from '../../trainer/data/batch/batch-plan.ts';
 import { tokenSource } from '../../trainer/data/batch/batches.ts';
@@ -10,13 +10,13 @@ import { scoreModel } from '../../trainer/importance/score-model.ts';
 import { causalModel } from '../../trainer/model/load-model.ts';
 import { causalTask } from '../../trainer/objective/causal/causal-task.ts';
 import { openFast } from '../support/engines.ts';
+import { expectScores, scoresForm } from '../support/golden-scores.ts';
+import { readGoldenJson } from '../support/read-json.ts';
 
-type Numbers = readonly [norm: number, ...everyEleventhRow: number[]];
-const golden = JSON.parse(readFileSync(join(import.meta.dirname, 'importance_decoders.json'), 'utf8')) as {
-  readonly lengths: readonly number[];
-  readonly prompts: readonly number[];
-  readonly folders: Readonly<Record<string, Readonly<Record<string, Readonly<Partial<Record<MeasureName, Numbers>>>>>>>;
-};
+const golden = readGoldenJson(
+  'importance_decoders.json',
+  z.object({ lengths: z.array(z.number()), prompts: z.array(z.number()), folders: z.record(z.string(), scoresForm) }),
+);
 const { lengths, prompts } = golden;
 const engine = await openFast();
 
@@ -25,11 +25,6 @@ const sampleOf = (i: number, vocabularySize: number) => ({
   ids: Int32Array.from({ length: lengths[i] as number }, (_, t) => 1 + ((7 * i * i + 3 * t * t + 11 * i * t + 5) % (vocabularySize - 1))),
   train: Uint8Array.from({ length: lengths[i] as number }, (_, t) => Number(t >= (prompts[i] as number))),
 });
-
-const numbersOf = (scores: Float32Array): number[] => [
-  Math.hypot(...scores),
-  ...[...scores].filter((_, row) => row % 11 === 0).slice(0, 8),
-];
 
 /** Element-wise measures take all samples in one batch; the others are the same in batches of two. */
 const cases: readonly (readonly [MeasureName, number])[] = [
@@ -57,12 +52,6 @@ describe.each(Object.keys(golden.folders))('%s', name => {
     const source = tokenSource({ plan, sequences, padId: 0, packed: false });
     const data = { engine, task: causalTask(model), source, recompute: 'none' as const, exact: false, sweepBytes: 0 };
     const { scores } = await scoreModel({ measure, model, modules, weights, seed: 0, data });
-    const wrong = modules.flatMap(module => {
-      const want = expected[module.name]?.[measure] as Numbers;
-      const got = numbersOf(scores.get(module.name) as Float32Array);
-      const far = got.some((value, i) => Math.abs(value - (want[i] as number)) > 2e-4 * want[0]);
-      return far || got.length !== want.length ? [`${module.name}: ${got.join(' ')}; expected ${want.join(' ')}`] : [];
-    });
-    expect(wrong).toEqual([]);
+    expectScores(modules, scores, module => expected[module.name]?.[measure], { count: 8 });
   });
 });

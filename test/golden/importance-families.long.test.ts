@@ -1,27 +1,31 @@
 /** Row scores of classifiers of every kind by every measure that looks at data, against PyTorch's own gradients taken sample by sample. */
 import type { ModuleSpec } from '../../trainer/model/module-specs.ts';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import type { HostArray } from '../../trainer/graph/types.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
 import type { MeasureName } from '../../trainer/catalog/measures.ts';
 import { type ImportanceData, scoreModel } from '../../trainer/importance/score-model.ts';
-import { loadModel } from '../../trainer/model/load-model.ts';
 import type { ClassifierModel } from '../../trainer/model/model-spec.ts';
 import { classifierTask } from '../../trainer/objective/classifier/classifier-task.ts';
 import type { PlannedBatch } from '../../trainer/data/batch/batch-plan.ts';
 import type { Batch, BatchSource } from '../../trainer/data/batch/batches.ts';
+import { classifierOf } from '../support/classifier-of.ts';
 import { openFast } from '../support/engines.ts';
+import { expectScores, scoresForm } from '../support/golden-scores.ts';
+import { readGoldenJson } from '../support/read-json.ts';
 
-type Numbers = readonly [norm: number, ...everyEleventhRow: number[]];
-const golden = JSON.parse(readFileSync(join(import.meta.dirname, 'importance_families.json'), 'utf8')) as {
-  readonly samples: number;
-  readonly tokens: number;
-  readonly sides: Readonly<Record<string, number>>;
-  readonly labels: readonly number[];
-  readonly folders: Readonly<Record<string, Readonly<Record<string, Readonly<Partial<Record<MeasureName, Numbers>>>>>>>;
-};
+const golden = readGoldenJson(
+  'importance_families.json',
+  z.object({
+    samples: z.number(),
+    tokens: z.number(),
+    sides: z.record(z.string(), z.number()),
+    labels: z.array(z.number()),
+    folders: z.record(z.string(), scoresForm),
+  }),
+);
 const { samples: SAMPLES, tokens: TOKENS, labels: LABELS } = golden;
 const engine = await openFast();
 
@@ -76,18 +80,11 @@ const cases: readonly (readonly [MeasureName, number])[] = [
 /** The remainder of sums that cancel: a norm after an embedding makes w·∇w vanish. */
 const SMALLEST = 5e-9;
 
-const numbersOf = (scores: Float32Array): number[] => [
-  Math.hypot(...scores),
-  ...[...scores].filter((_, row) => row % 11 === 0).slice(0, 4),
-];
-
 describe.each(Object.keys(golden.folders))('%s', name => {
   const expected = golden.folders[name] ?? {};
   const opened = openModel(join(import.meta.dirname, name)).then(folder => {
     const { [name]: side = 0 } = golden.sides;
-    const model = loadModel(folder.config, { imageSize: [side, side] });
-    if (model.kind !== 'classifier') throw new Error(name);
-    return { model, weights: folder.weights };
+    return { model: classifierOf(folder.config, { imageSize: [side, side] }), weights: folder.weights };
   });
   const inReference = ({ weight }: ModuleSpec) => expected[weight.name.replace(/\.weight$/, '')];
 
@@ -110,12 +107,6 @@ describe.each(Object.keys(golden.folders))('%s', name => {
       },
     };
     const { scores } = await scoreModel({ measure, model, modules, weights, seed: 0, data });
-    const wrong = modules.flatMap(module => {
-      const want = inReference(module)?.[measure] as Numbers;
-      const got = numbersOf(scores.get(module.name) as Float32Array);
-      const far = got.some((value, i) => Math.abs(value - (want[i] as number)) > 2e-4 * want[0] + SMALLEST);
-      return far || got.length !== want.length ? [`${module.name}: ${got.join(' ')}; expected ${want.join(' ')}`] : [];
-    });
-    expect(wrong).toEqual([]);
+    expectScores(modules, scores, module => inReference(module)?.[measure], { count: 4, smallest: SMALLEST });
   });
 });

@@ -1,7 +1,7 @@
 /** Row scores of the tiny Llama by every measure, against PyTorch (1e-4 relative to the layer's largest), whole and in sweeps. */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { openModel } from '../../trainer/hub/open-model.ts';
 import type { MeasureName } from '../../trainer/catalog/measures.ts';
 import { heldWeights } from '../../trainer/importance/held-weights.ts';
@@ -16,12 +16,17 @@ import type { WeightStorage } from '../../trainer/model/weight-storage.ts';
 import { causalTask } from '../../trainer/objective/causal/causal-task.ts';
 import { createBatchPlan } from '../../trainer/data/batch/batch-plan.ts';
 import { tokenSource } from '../../trainer/data/batch/batches.ts';
-import { casesOn, openOthers, openOthersAndPjrt, openReference } from '../support/engines.ts';
+import { required } from '../../trainer/narrow.ts';
+import { casesOn, describeOn, openAll, openOthers, openReference } from '../support/engines.ts';
+import { readGoldenJson } from '../support/read-json.ts';
 
-const trace = JSON.parse(await readFile(join(import.meta.dirname, 'llama_tuning_trace.json'), 'utf8')) as {
-  readonly input_ids: { readonly shape: [number, number]; readonly data: number[] };
-  readonly row_importance: Record<string, Record<string, number[]>>;
-};
+const trace = readGoldenJson(
+  'llama_tuning_trace.json',
+  z.object({
+    input_ids: z.object({ shape: z.tuple([z.number(), z.number()]), data: z.array(z.number()) }),
+    row_importance: z.record(z.string(), z.record(z.string(), z.array(z.number()))),
+  }),
+);
 const folder = await openModel(join(import.meta.dirname, 'llama'));
 const model = causalModel(folder.config);
 const modules = targetModules(model, { targetModules: ['all-linear'], freeze: [] });
@@ -54,22 +59,20 @@ const cases: { measure: MeasureName; expected: string; batchSize: number; exact:
   { measure: 'taylor_row', expected: 'taylor_abs_sum', batchSize: 1, exact: false },
 ];
 
-for (const { name, engine, missing } of [{ name: 'portable, cpu', engine: await openReference(), missing: '' }, ...(await openOthersAndPjrt())])
-  describe(name, () => {
-    if (!engine) return test.skip(`not here: ${missing}`);
-    test.each(casesOn(name, cases, ({ batchSize }) => batchSize === 2))('$measure, batches of $batchSize, exact $exact', async ({ measure, expected, batchSize, exact }) => {
-      const data = { engine, task: causalTask(model), source: sourceOf(batchSize), recompute: 'cheap' as const, exact, sweepBytes: 100_000 };
-      const { scores } = await scoreModel({ measure, model, modules, weights: folder.weights, seed: 0, data });
-      for (const [module, reference] of Object.entries(trace.row_importance)) {
-        const wanted = reference[expected] as number[];
-        const largest = Math.max(...wanted);
-        scores.get(module)?.forEach((score, row) => {
-          expect(Math.abs(score - (wanted[row] as number)) / largest).toBeLessThan(1e-4);
-        });
-        expect(scores.get(module)).toHaveLength(wanted.length);
-      }
-    });
+describeOn(await openAll(), (engine, name) => {
+  test.each(casesOn(name, cases, ({ batchSize }) => batchSize === 2))('$measure, batches of $batchSize, exact $exact', async ({ measure, expected, batchSize, exact }) => {
+    const data = { engine, task: causalTask(model), source: sourceOf(batchSize), recompute: 'cheap' as const, exact, sweepBytes: 100_000 };
+    const { scores } = await scoreModel({ measure, model, modules, weights: folder.weights, seed: 0, data });
+    for (const [module, reference] of Object.entries(trace.row_importance)) {
+      const wanted = required(reference[expected], expected);
+      const largest = Math.max(...wanted);
+      scores.get(module)?.forEach((score, row) => {
+        expect(Math.abs(score - (wanted[row] as number)) / largest).toBeLessThan(1e-4);
+      });
+      expect(scores.get(module)).toHaveLength(wanted.length);
+    }
   });
+});
 
 describe('norms of each head', async () => {
   const qwen = await openModel(join(import.meta.dirname, 'qwen3'));

@@ -1,7 +1,6 @@
 /** Losses, gradients and metrics of judged answers against TRL's KTOTrainer to 1e-5, and four steps of AdamW for rows, LoRA and everything. */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { BUCKETS } from '../../trainer/data/batch/batch-settings.ts';
 import type { JudgedAnswer } from '../../trainer/data/types.ts';
 import type { Engine } from '../../trainer/engine/engine.ts';
@@ -11,42 +10,46 @@ import { judgedSource, trainingBatches } from '../../trainer/objective/kto/judge
 import { hasReferencePoint } from '../../trainer/objective/kto/kto-loss.ts';
 import { ktoEvaluator, ktoMeasures, measuresOfWhole } from '../../trainer/objective/kto/kto-measures.ts';
 import { tasks } from '../../trainer/objective/tasks.ts';
-import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
 import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
 import { meansOf } from '../../trainer/train/measure-sums.ts';
-import { openOthers } from '../support/engines.ts';
-import { checkGradients, close, type GoldenGradients, idsOf, judged, openGolden, side, tuningTrace } from '../support/preference-golden.ts';
+import { describeOn, openOthers } from '../support/engines.ts';
+import { lossesForm } from '../support/loss-trace.ts';
+import { floatsOf } from '../support/outputs.ts';
+import { checkGradients, close, gradientsForm, idsOf, judged, openGolden, side, tuningTrace } from '../support/preference-golden.ts';
+import { readGoldenJson } from '../support/read-json.ts';
+import { recipeOf } from '../support/recipe-of.ts';
 
-interface Reference {
-  readonly answers: readonly number[];
-  readonly mismatched: readonly number[];
-}
-interface Case {
-  readonly loss_type?: string;
-  readonly beta?: number;
-  readonly desirable_weight?: number;
-  readonly undesirable_weight?: number;
-  readonly reference: Reference;
-  readonly loss: number;
-  readonly gradients: GoldenGradients;
-  readonly metrics: Readonly<Record<string, number>>;
-}
-interface Golden {
-  readonly lengths: readonly { readonly prompt: number; readonly answer: number; readonly label: boolean }[];
-  readonly folders: Readonly<Record<string, Readonly<Record<string, Case>>>>;
-  readonly traces: Readonly<Record<string, Readonly<Record<'full' | 'spsft' | 'lora', readonly number[]>>>>;
-}
-const golden: Golden = JSON.parse(readFileSync(join(import.meta.dirname, 'kto.json'), 'utf8'));
+const referenceForm = z.object({ answers: z.array(z.number()), mismatched: z.array(z.number()) });
+const settingsForm = z.object({
+  loss_type: z.string().optional(),
+  beta: z.number().optional(),
+  desirable_weight: z.number().optional(),
+  undesirable_weight: z.number().optional(),
+});
+const caseForm = settingsForm.extend({
+  reference: referenceForm,
+  loss: z.number(),
+  gradients: gradientsForm,
+  metrics: z.record(z.string(), z.number()),
+});
+const golden = readGoldenJson(
+  'kto.json',
+  z.object({
+    lengths: z.array(z.object({ prompt: z.number(), answer: z.number(), label: z.boolean() })),
+    folders: z.record(z.string(), z.record(z.string(), caseForm)),
+    traces: z.record(z.string(), lossesForm),
+  }),
+);
 const EOS = 2;
 
 const SETTINGS = ['loss_type', 'beta', 'desirable_weight', 'undesirable_weight'] as const;
-const recipeOf = (given: Partial<Case>): Recipe => {
+const recipeFor = (given: z.infer<typeof settingsForm>): Recipe => {
   const overrides = SETTINGS.flatMap(key => (given[key] === undefined ? [] : [`preference.${key}=${given[key]}`]));
-  return parseRecipe('model: m\ntask: kto\n', { overrides }).recipe as Recipe;
+  return recipeOf('model=m', 'task=kto', ...overrides);
 };
 
 /** All of an answer's log-probability under the reference on its first token: the losses see sums. */
-function sourceOf(vocabulary: number, { preference }: Recipe, reference?: Reference) {
+function sourceOf(vocabulary: number, { preference }: Recipe, reference?: z.infer<typeof referenceForm>) {
   const data = golden.lengths.map(({ prompt, answer, label }, k): JudgedAnswer => {
     const sequence = side(idsOf(vocabulary, 2 * k, prompt), [...idsOf(vocabulary, 2 * k + 1, answer), EOS]);
     return { sequence, isGood: label, file: 'golden', line: k + 1 };
@@ -66,12 +69,12 @@ function sourceOf(vocabulary: number, { preference }: Recipe, reference?: Refere
 async function losses(engine: Engine, type: string, method: 'full' | 'spsft' | 'lora', recompute: RecomputePolicy = 'none'): Promise<number[]> {
   const opened = await openGolden('llama');
   const { model } = opened;
-  const recipe = recipeOf({ loss_type: type, beta: 0.5 });
+  const recipe = recipeFor({ loss_type: type, beta: 0.5 });
   const task = tasks.kto(model, recipe);
   const source = sourceOf(model.vocabularySize, recipe);
   const batch = await source.fill(elementAt(source.plan.epoch(0), 0));
   const { evaluated } = await judged(engine, opened, task, batch);
-  const feeds = { ...batch.feeds(batch.targetCount), baseNll: (evaluated.nll as Float32Array).slice() };
+  const feeds = { ...batch.feeds(batch.targetCount), baseNll: floatsOf(evaluated, 'nll').slice() };
   const found = await tuningTrace(engine, opened, { task, method, batch, feeds, recompute });
   await opened.close();
   return found;
@@ -89,37 +92,36 @@ const MEASURES = {
 
 const isGood = (sample: number): boolean => elementAt(golden.lengths, sample).label;
 
-for (const { name, engine, missing } of await openOthers())
-  describe.skipIf(!engine)(`${name}${missing ? ` (skipped: ${missing})` : ''}`, () => {
-    for (const [folder, cases] of Object.entries(golden.folders))
-      test.each(Object.entries(cases))(`${folder}: %s`, async (_, wanted) => {
-        const opened = await openGolden(folder);
-        const recipe = recipeOf(wanted);
-        const source = sourceOf(opened.model.vocabularySize, recipe, wanted.reference);
-        const batch = await source.fill(elementAt(source.plan.epoch(0), 0));
-        const task = tasks.kto(opened.model, recipe);
-        const { evaluated, trained, gradients } = await judged(engine as Engine, opened, task, batch);
-        close(trained.loss?.[0] as number, wanted.loss, 'loss');
-        close(evaluated.loss?.[0] as number, wanted.loss, 'evaluated loss');
-        checkGradients(gradients, wanted.gradients);
-        const params = { preference: recipe.preference, rowsPerSample: task.rowsPerSample ?? 1, isGood };
-        const tally = ktoEvaluator(source, golden.lengths.length, params).startTally();
-        tally.add(batch, evaluated);
-        const { loss, measures = {} } = tally.result();
-        close(loss, wanted.loss, 'loss of an evaluation');
-        for (const means of [measures, meansOf(measuresOfWhole(ktoMeasures(params)(batch, trained)))])
-          for (const [ours, theirs] of Object.entries(MEASURES)) close(means[ours] as number, wanted.metrics[theirs] as number, theirs);
-        await opened.close();
-      });
-    describe.each(Object.keys(golden.traces))('%s', type => {
-      test.each(['full', 'spsft', 'lora'] as const)('four steps: %s', async method => {
-        const found = await losses(engine as Engine, type, method);
-        found.forEach((loss, i) => expect(loss, `step ${i}`).toBeCloseTo(golden.traces[type]?.[method][i] as number, 4));
-      });
-      if (type !== 'kto') return;
-      test.each(['block', 'sqrt'] as const)('four steps, recomputed: %s', async policy => {
-        const found = await losses(engine as Engine, type, 'spsft', policy);
-        found.forEach((loss, i) => expect(loss, `step ${i}`).toBeCloseTo(golden.traces[type]?.spsft[i] as number, 4));
-      });
+describeOn(await openOthers(), engine => {
+  for (const [folder, cases] of Object.entries(golden.folders))
+    test.each(Object.entries(cases))(`${folder}: %s`, async (_, wanted) => {
+      const opened = await openGolden(folder);
+      const recipe = recipeFor(wanted);
+      const source = sourceOf(opened.model.vocabularySize, recipe, wanted.reference);
+      const batch = await source.fill(elementAt(source.plan.epoch(0), 0));
+      const task = tasks.kto(opened.model, recipe);
+      const { evaluated, trained, gradients } = await judged(engine, opened, task, batch);
+      close(trained.loss?.[0] as number, wanted.loss, 'loss');
+      close(evaluated.loss?.[0] as number, wanted.loss, 'evaluated loss');
+      checkGradients(gradients, wanted.gradients);
+      const params = { preference: recipe.preference, rowsPerSample: task.rowsPerSample ?? 1, isGood };
+      const tally = ktoEvaluator(source, golden.lengths.length, params).startTally();
+      tally.add(batch, evaluated);
+      const { loss, measures = {} } = tally.result();
+      close(loss, wanted.loss, 'loss of an evaluation');
+      for (const means of [measures, meansOf(measuresOfWhole(ktoMeasures(params)(batch, trained)))])
+        for (const [ours, theirs] of Object.entries(MEASURES)) close(means[ours] as number, wanted.metrics[theirs] as number, theirs);
+      await opened.close();
+    });
+  describe.each(Object.keys(golden.traces))('%s', type => {
+    test.each(['full', 'spsft', 'lora'] as const)('four steps: %s', async method => {
+      const found = await losses(engine, type, method);
+      found.forEach((loss, i) => expect(loss, `step ${i}`).toBeCloseTo(golden.traces[type]?.[method][i] as number, 4));
+    });
+    if (type !== 'kto') return;
+    test.each(['block', 'sqrt'] as const)('four steps, recomputed: %s', async policy => {
+      const found = await losses(engine, type, 'spsft', policy);
+      found.forEach((loss, i) => expect(loss, `step ${i}`).toBeCloseTo(golden.traces[type]?.spsft[i] as number, 4));
     });
   });
+});

@@ -1,26 +1,27 @@
 /** Ids and logits of SmolLM2 by llama.cpp next to ours, of the same file. */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { sequenceLogits } from '../../trainer/artifact/smoke-test.ts';
-import type { Engine } from '../../trainer/engine/engine.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
 import { openLlamaCpp } from '../../trainer/llama-cpp/llama-cpp.ts';
 import { INSTALL_LLAMA_CPP, hasLlamaCpp } from '../../trainer/llama-cpp/llama-cpp-packages.ts';
 import { causalModel } from '../../trainer/model/load-model.ts';
+import { required } from '../../trainer/narrow.ts';
 import { cacheDir } from '../support/cache-dir.ts';
-import { openOthers } from '../support/engines.ts';
+import { describeWith } from '../support/describe-with.ts';
+import { openFast } from '../support/engines.ts';
 
 const dir = join(cacheDir, 'models', 'smollm2');
-const missing = !existsSync(dir) ? `no ${dir}` : hasLlamaCpp(cacheDir) ? undefined : `run ${INSTALL_LLAMA_CPP}`;
-const { engine } = (await openOthers()).find(({ engine: opened }) => opened !== undefined) ?? {};
+const missing = existsSync(dir) ? `run ${INSTALL_LLAMA_CPP}` : `no ${dir}`;
+const engineHere = existsSync(dir) && hasLlamaCpp(cacheDir) ? await openFast() : undefined;
 
 /** llama.cpp rounds activations to eight bits before it multiplies them with quantized weights: measured 0.5 of logits up to 24. */
 const TOLERANCE = 1;
 
-describe.skipIf(missing !== undefined)(`SmolLM2 in llama.cpp${missing ? ` (skipped: ${missing})` : ''}`, () => {
+describeWith('SmolLM2 in llama.cpp', engineHere, missing, engine => {
   test('the same ids, and logits within what eight-bit activations explain', async () => {
-    const modelPath = join(dir, readdirSync(dir).find(name => name.endsWith('.gguf')) as string);
+    const modelPath = join(dir, required(readdirSync(dir).find(name => name.endsWith('.gguf')), 'a GGUF file'));
     const llama = await openLlamaCpp({ cacheDir, modelPath, tokens: 64, threads: 2 });
     const folder = await openModel(modelPath);
     try {
@@ -29,7 +30,7 @@ describe.skipIf(missing !== undefined)(`SmolLM2 in llama.cpp${missing ? ` (skipp
         expect(llama.tokenize(text), text).toEqual(tokenizer.encode(text, { addSpecialTokens: false }));
       const ids = tokenizer.encode('Name three rivers, and say in one sentence where each of them begins.', { addSpecialTokens: false });
       const model = causalModel(folder.config);
-      const ours = await sequenceLogits(engine as Engine, { model, weights: folder.weights }, Int32Array.from(ids));
+      const ours = await sequenceLogits(engine, { model, weights: folder.weights }, Int32Array.from(ids));
       const theirs = await llama.topLogits(ids, 16);
       let [compared, largest] = [0, 0];
       theirs.forEach((top, i) => {

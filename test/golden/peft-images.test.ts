@@ -1,55 +1,48 @@
 /** Adapters that PEFT wrote for image models, convolutions above all: its logits, and its gradients of what is trained. */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
+import { z } from 'zod';
 import { applyAdapter, untouched } from '../../trainer/artifact/adapter/apply-adapter.ts';
 import { mergedWeights } from '../../trainer/artifact/adapter/merge.ts';
 import { readAdapter } from '../../trainer/artifact/adapter/read-adapter.ts';
-import type { Engine } from '../../trainer/engine/engine.ts';
-import type { MethodName } from '../../trainer/catalog/methods.ts';
 import { methods } from '../../trainer/method/methods.ts';
 import { largestDifference } from '../../trainer/verify/verify-model.ts';
-import { openFast, openOthers } from '../support/engines.ts';
+import { describeOn, openOthers } from '../support/engines.ts';
 import { computeGolden, openGoldenClassifier } from '../support/golden-classifier.ts';
 import { settingsOf } from '../support/method-settings.ts';
+import { floatsOf } from '../support/outputs.ts';
+import { readJson } from '../support/read-json.ts';
 
-interface PeftNumbers {
-  readonly logits: number[];
-  readonly grads: Readonly<Record<string, { readonly l2: number; readonly first4: number[] }>>;
-}
+const numbersForm = z.object({
+  logits: z.array(z.number()),
+  grads: z.record(z.string(), z.object({ l2: z.number(), first4: z.array(z.number()) })),
+});
 
 const dirOf = (name: string): string => join(import.meta.dirname, 'peft', name);
-const numbersOf = async (name: string): Promise<PeftNumbers> => JSON.parse(await readFile(join(dirOf(name), 'logits.json'), 'utf8'));
-const engines = [
-  { name: 'portable, wasm', engine: await openFast(), missing: undefined },
-  ...(await openOthers()).filter(({ name }) => name === 'tensorflow'),
-];
-
-describe.each(engines)('$name', ({ engine: opened, missing }) => {
-  const engine = opened as Engine;
-
-  test.skipIf(missing).each([
+const numbersOf = (name: string) => readJson(join(dirOf(name), 'logits.json'), numbersForm);
+describeOn(await openOthers(), engine => {
+  test.each([
     ['LoRA of convolutions', 'resnet', 'resnet_convolutions'],
     ['DoRA of convolutions', 'resnet', 'resnet_dora'],
     ['LoRA of grouped convolutions', 'timm_resnext', 'resnext_groups'],
     ['DoRA of layers that Transformers 5 renames', 'vit', 'vit_dora'],
   ])('%s computes what PEFT computes, attached and merged', async (_, family, name) => {
     const golden = await openGoldenClassifier(family);
-    const { logits } = await numbersOf(name);
+    const { logits } = numbersOf(name);
     const adapter = await readAdapter(dirOf(name));
     const tuned = await applyAdapter({ ...golden, fingerprint: '', adapter });
-    expect(largestDifference((await computeGolden(golden, { engine, ...tuned })).logits as Float32Array, logits)).toBeLessThan(1e-4);
+    expect(largestDifference(floatsOf(await computeGolden(golden, { engine, ...tuned }), 'logits'), logits)).toBeLessThan(1e-4);
     const merged = { weights: mergedWeights(golden.weights, adapter), attachment: untouched };
-    expect(largestDifference((await computeGolden(golden, { engine, ...merged })).logits as Float32Array, logits)).toBeLessThan(1e-4);
+    expect(largestDifference(floatsOf(await computeGolden(golden, { engine, ...merged }), 'logits'), logits)).toBeLessThan(1e-4);
     await adapter.close();
   });
 
-  test.skipIf(missing).each([
+  test.each([
     ['lora', 'resnet_convolutions'],
     ['dora', 'resnet_dora'],
-  ] as [MethodName, string][])("%s of convolutions has PEFT's gradients", async (method, name) => {
+  ] as const)("%s of convolutions has PEFT's gradients", async (method, name) => {
     const golden = await openGoldenClassifier('resnet');
-    const { grads } = await numbersOf(name);
+    const { grads } = numbersOf(name);
     const adapter = await readAdapter(dirOf(name));
     const settings = settingsOf({ rank: 3, loraAlpha: 6, modulesToSave: ['head'] });
     const attachment = methods[method].attach(golden.model, settings, new Map());
@@ -60,7 +53,7 @@ describe.each(engines)('$name', ({ engine: opened, missing }) => {
     const found = await computeGolden(golden, { engine, attachment, weights, start, wrt });
     expect(wrt.map(variable => variable.name).sort()).toEqual(Object.keys(grads).sort());
     for (const [tensor, { l2, first4 }] of Object.entries(grads)) {
-      const gradient = found[tensor] as Float32Array;
+      const gradient = floatsOf(found, tensor);
       expect(Math.abs(Math.hypot(...gradient) / l2 - 1), tensor).toBeLessThan(1e-3);
       expect(largestDifference(gradient.slice(0, 4), first4), tensor).toBeLessThan(1e-3 * l2);
     }

@@ -1,7 +1,6 @@
 /** Losses, gradients and metrics of preferences against TRL's trainers to 1e-5, and four steps of AdamW for rows, LoRA and everything. */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { objectiveCatalog } from '../../trainer/catalog/objectives.ts';
 import type { MethodName } from '../../trainer/catalog/methods.ts';
 import { BUCKETS, freeOrder } from '../../trainer/data/batch/batch-settings.ts';
@@ -9,55 +8,61 @@ import { type PairBatch, pairSource, planPairs, withPromptTargets } from '../../
 import type { Engine } from '../../trainer/engine/engine.ts';
 import type { HostArray } from '../../trainer/graph/types.ts';
 import type { CausalModel } from '../../trainer/model/model-spec.ts';
+import { elementAt } from '../../trainer/narrow.ts';
 import { pairMeasures, type RewardOf, rewardPerToken } from '../../trainer/objective/preference/pair-measures.ts';
 import { tasks } from '../../trainer/objective/tasks.ts';
-import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
 import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
 import { meansOf } from '../../trainer/train/measure-sums.ts';
-import { openOthers } from '../support/engines.ts';
-import { checkGradients, close, type GoldenGradients, judged, lengths, openGolden, pairsOf, tuningTrace } from '../support/preference-golden.ts';
+import { describeOn, openOthers } from '../support/engines.ts';
+import { lossesForm } from '../support/loss-trace.ts';
+import { floatsOf } from '../support/outputs.ts';
+import { checkGradients, close, gradientsForm, judged, lengths, openGolden, pairsOf, tuningTrace } from '../support/preference-golden.ts';
+import { readGoldenJson } from '../support/read-json.ts';
+import { recipeOf } from '../support/recipe-of.ts';
 
-interface Case {
-  readonly loss_type?: string;
-  readonly label_smoothing?: number;
-  readonly beta?: number;
-  readonly gamma?: number;
-  readonly pairs: number;
-  readonly loss: number;
-  readonly gradients: GoldenGradients;
-  readonly metrics: Readonly<Record<string, number>>;
-}
-type Reference = Readonly<Record<'chosen' | 'rejected', readonly number[]>>;
-interface Objective {
-  readonly folders: Readonly<Record<string, { readonly reference?: Reference; readonly cases: Readonly<Record<string, Case>> }>>;
-  readonly traces: Readonly<Record<'full' | 'spsft' | 'lora', readonly number[]>>;
-}
+const settingsForm = z.object({
+  loss_type: z.string().optional(),
+  label_smoothing: z.number().optional(),
+  beta: z.number().optional(),
+  gamma: z.number().optional(),
+});
+const caseForm = settingsForm.extend({
+  pairs: z.number(),
+  loss: z.number(),
+  gradients: gradientsForm,
+  metrics: z.record(z.string(), z.number()),
+});
+type Case = z.infer<typeof caseForm>;
+const referenceForm = z.object({ chosen: z.array(z.number()), rejected: z.array(z.number()) });
+const objectiveForm = z.object({
+  folders: z.record(z.string(), z.object({ reference: referenceForm.optional(), cases: z.record(z.string(), caseForm) })),
+  traces: lossesForm,
+});
 const objectives = ['dpo', 'orpo', 'simpo'] as const;
 type Name = (typeof objectives)[number];
-const golden: Readonly<Record<Name, Objective>> = JSON.parse(readFileSync(join(import.meta.dirname, 'preference_traces.json'), 'utf8'));
+const golden = readGoldenJson('preference_traces.json', z.object({ dpo: objectiveForm, orpo: objectiveForm, simpo: objectiveForm }));
 /** All of an answer's log-probability under the reference on its first token: the losses see sums. */
-const batchOf = async (name: Name, model: CausalModel, count: number, reference?: Reference): Promise<PairBatch> => {
+const batchOf = async (name: Name, model: CausalModel, count: number, reference?: z.infer<typeof referenceForm>): Promise<PairBatch> => {
   const pairs = pairsOf(model.vocabularySize, count);
   const { learnsChosen } = objectiveCatalog[name].compares ?? {};
   const plan = planPairs(learnsChosen ? withPromptTargets(pairs) : pairs, { batchSize: count, maxLength: 64, packing: false, ...freeOrder(0), ...BUCKETS });
   const nllOf = (sequence: number): Float32Array => Float32Array.of(-(reference?.[sequence % 2 ? 'rejected' : 'chosen'][sequence >> 1] ?? 0));
-  return pairSource({ plan, pairs, padId: 0, baseNlls: nllOf, learnsChosen }).fill(plan.epoch(0)[0] as never) as Promise<PairBatch>;
+  return pairSource({ plan, pairs, padId: 0, baseNlls: nllOf, learnsChosen }).fill(elementAt(plan.epoch(0), 0));
 };
 
 const SETTINGS = ['loss_type', 'label_smoothing', 'beta', 'gamma'] as const;
-const recipeOf = (task: Name, given: Partial<Case>): Recipe => {
+const recipeFor = (task: Name, given: z.infer<typeof settingsForm>): Recipe => {
   const overrides = SETTINGS.flatMap(key => (given[key] === undefined ? [] : [`preference.${key}=${given[key]}`]));
-  return parseRecipe(`model: m\ntask: ${task}\n`, { overrides }).recipe as Recipe;
+  return recipeOf('model=m', `task=${task}`, ...overrides);
 };
 async function losses(engine: Engine, objective: Name, method: MethodName): Promise<number[]> {
   const opened = await openGolden('llama');
   const { model } = opened;
   const [given = {}] = Object.values(golden[objective].folders.llama?.cases ?? {});
-  const task = tasks[objective](model, recipeOf(objective, given));
+  const task = tasks[objective](model, recipeFor(objective, given));
   const first = await batchOf(objective, model, lengths.length);
   const { evaluated } = await judged(engine, opened, task, first);
-  const { nll } = evaluated as { nll: Float32Array };
-  const feeds = { ...first.feeds(first.targetCount), baseNll: nll.slice() };
+  const feeds = { ...first.feeds(first.targetCount), baseNll: floatsOf(evaluated, 'nll').slice() };
   const found = await tuningTrace(engine, opened, { task, method, batch: first, feeds });
   await opened.close();
   return found;
@@ -83,24 +88,23 @@ function checkMeasures(objective: Name, { preference }: Recipe, { metrics }: Cas
   if (usesReference) for (const side of ['chosen', 'rejected']) close(means[`logp_${side}`] as number, metrics[`logps/${side}`] as number, side);
 }
 
-for (const { name, engine, missing } of await openOthers())
-  describe.skipIf(!engine)(`${name}${missing ? ` (skipped: ${missing})` : ''}`, () => {
-    describe.each(objectives)('%s', objective => {
-      for (const [folder, { reference, cases }] of Object.entries(golden[objective].folders))
-        test.each(Object.entries(cases))(`${folder}: %s`, async (_, wanted) => {
-          const opened = await openGolden(folder);
-          const recipe = recipeOf(objective, wanted);
-          const batch = await batchOf(objective, opened.model, wanted.pairs, reference);
-          const { evaluated, trained, gradients } = await judged(engine as Engine, opened, tasks[objective](opened.model, recipe), batch);
-          close(trained.loss?.[0] as number, wanted.loss, 'loss');
-          close(evaluated.loss?.[0] as number, wanted.loss, 'evaluated loss');
-          checkGradients(gradients, wanted.gradients);
-          checkMeasures(objective, recipe, wanted, batch, trained.nll);
-          await opened.close();
-        });
-      test.each(['full', 'spsft', 'lora'] as const)('four steps: %s', async method => {
-        const found = await losses(engine as Engine, objective, method);
-        found.forEach((loss, i) => expect(loss, `step ${i}`).toBeCloseTo(golden[objective].traces[method][i] as number, 4));
+describeOn(await openOthers(), engine => {
+  describe.each(objectives)('%s', objective => {
+    for (const [folder, { reference, cases }] of Object.entries(golden[objective].folders))
+      test.each(Object.entries(cases))(`${folder}: %s`, async (_, wanted) => {
+        const opened = await openGolden(folder);
+        const recipe = recipeFor(objective, wanted);
+        const batch = await batchOf(objective, opened.model, wanted.pairs, reference);
+        const { evaluated, trained, gradients } = await judged(engine, opened, tasks[objective](opened.model, recipe), batch);
+        close(trained.loss?.[0] as number, wanted.loss, 'loss');
+        close(evaluated.loss?.[0] as number, wanted.loss, 'evaluated loss');
+        checkGradients(gradients, wanted.gradients);
+        checkMeasures(objective, recipe, wanted, batch, trained.nll);
+        await opened.close();
       });
+    test.each(['full', 'spsft', 'lora'] as const)('four steps: %s', async method => {
+      const found = await losses(engine, objective, method);
+      found.forEach((loss, i) => expect(loss, `step ${i}`).toBeCloseTo(golden[objective].traces[method][i] as number, 4));
     });
   });
+});

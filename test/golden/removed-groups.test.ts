@@ -7,14 +7,13 @@ import { expect, test } from 'vitest';
 import { type CoupledGroup, coupledGroups, type GroupMember } from '../../trainer/coupling/coupled-groups.ts';
 import { elementsOf } from '../../trainer/coupling/coupling.ts';
 import { backward } from '../../trainer/graph/gradient.ts';
-import type { Node } from '../../trainer/graph/graph.ts';
 import { assemble } from '../../trainer/graph/program.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
-import { loadModel } from '../../trainer/model/load-model.ts';
-import type { ClassifierModel } from '../../trainer/model/model-spec.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
+import { lastOf, required, valueFor } from '../../trainer/narrow.ts';
 import { feedsOfClassifier, traceClassifier } from '../../trainer/verify/classifier-reference.ts';
 import { imageSizeOf, readGolden } from '../../trainer/verify/golden.ts';
+import { classifierOf } from '../support/classifier-of.ts';
 import { openFast } from '../support/engines.ts';
 
 const engine = await openFast();
@@ -34,7 +33,7 @@ function numbersOf(member: GroupMember, channel: number): Int32Array {
   const places = indicesOf(member, channel);
   const none = new Int32Array();
   if (part === 'columns' && !isTable(member)) return elementsOf(module, none, places);
-  const width = module.weight.shape.at(-1) as number;
+  const width = lastOf(module.weight.shape);
   if (part === 'columns') return everyRow(module.weight.shape.reduce((n, d) => n * d, 1) / width, width, places);
   const [rows = 1, ...rest] = part === 'entries' ? [width] : module.weight.shape;
   const size = rest.reduce((n, d) => n * d, 1);
@@ -52,7 +51,7 @@ test.each(folders)('%s', async name => {
   const dir = join(import.meta.dirname, name);
   const folder = await openModel(dir);
   const golden = await readGolden(join(dir, 'golden.json'));
-  const model = loadModel(folder.config, { imageSize: imageSizeOf(golden) }) as ClassifierModel;
+  const model = classifierOf(folder.config, { imageSize: imageSizeOf(golden) });
   // What is left are groups with a maker and a reader, or two makers whose product is taken; the rows of two heads are the answer itself.
   const isAnswer = ({ members }: CoupledGroup) => members.every(({ module }) => model.heads.includes(module));
   const groups = coupledGroups(model).filter(group => group.members.length > 1 && !isAnswer(group));
@@ -77,7 +76,7 @@ test.each(folders)('%s', async name => {
   const weights = [...new Set(groups.flatMap(({ members }) => members.map(({ module }) => module.weight)))];
   const read = new Map(weights.map(weight => [weight.name, graph.read({ ...weight, dtype: 'float32' })]));
   const found = backward(graph, { seeds, wrt: new Map([...read.values()].map(node => [node, {}])), policy: 'none' });
-  const outputs = Object.fromEntries([...read].map(([weight, node]) => [weight, found.get(node) as Node]));
+  const outputs = Object.fromEntries([...read].map(([weight, node]) => [weight, valueFor(found, node)]));
   const session = await engine.compile(assemble({ step: { graph, outputs: { loss, ...outputs }, effects: [] } }));
   await session.load(weightStream(model, removed));
   const gradients = await session.run('step', feedsOfClassifier(model, golden));
@@ -89,12 +88,12 @@ test.each(folders)('%s', async name => {
     const readers = group.members.filter(member => member.part === 'columns' && !isTable(member));
     // Queries and keys have no reader: without the one, the other does not matter.
     for (const member of readers.length > 0 ? readers : group.members) {
-      const gradient = gradients[member.module.weight.name] as ArrayLike<number>;
+      const gradient = required(gradients[member.module.weight.name], member.module.weight.name);
       const largest = Math.max(...[...numbersOf(member, removedOf(group))].map(place => Math.abs(gradient[place] as number)));
       if (!(largest === 0)) wrong.push(`${member.module.name} ${member.part} ${largest}`);
     }
   }
   expect(wrong).toEqual([]);
-  const others = weights.filter(({ name: weight }) => Array.from(gradients[weight] as ArrayLike<number>).some(value => value !== 0));
+  const others = weights.filter(({ name: weight }) => Array.from(gradients[weight] ?? []).some(value => value !== 0));
   expect(others.length).toBe(weights.length);
 });

@@ -1,44 +1,41 @@
 /** A reranker on a folder that CrossEncoder saved: loss, gradients and four steps of training, and measures, as those of sentence-transformers. */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, expect, test } from 'vitest';
+import { z } from 'zod';
 import { freeOrder } from '../../trainer/data/batch/batch-settings.ts';
 import { textSource } from '../../trainer/data/batch/text-batches.ts';
 import type { LabeledText } from '../../trainer/data/load-labeled.ts';
-import type { Engine } from '../../trainer/engine/engine.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
 import { methods } from '../../trainer/method/methods.ts';
-import { loadModel } from '../../trainer/model/load-model.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
 import { elementAt, required } from '../../trainer/narrow.ts';
 import { rankEvaluator, rankMeasures } from '../../trainer/objective/classifier/rank-evaluator.ts';
 import { planTexts } from '../../trainer/objective/classifier/text-reader.ts';
 import { tasks } from '../../trainer/objective/tasks.ts';
 import { modelOptions } from '../../trainer/plan/run-plan.ts';
-import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
-import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
-import { openOthers } from '../support/engines.ts';
+import { classifierOf } from '../support/classifier-of.ts';
+import { describeOn, openOthers } from '../support/engines.ts';
 import { lossTrace } from '../support/loss-trace.ts';
-import { checkGradients, close, type GoldenGradients, judged, settings } from '../support/preference-golden.ts';
+import { checkGradients, close, gradientsForm, judged, settings } from '../support/preference-golden.ts';
+import { readGoldenJson } from '../support/read-json.ts';
+import { recipeOf } from '../support/recipe-of.ts';
 
-interface Golden {
-  readonly rate: number;
-  readonly rows: readonly { readonly ids: readonly number[]; readonly types: readonly number[]; readonly label: number }[];
-  readonly loss: number;
-  readonly gradients: GoldenGradients;
-  readonly full: readonly number[];
-  readonly ranking: {
-    readonly scores: readonly (readonly number[])[];
-    readonly relevant: readonly (readonly number[])[];
-    readonly measures: Readonly<Record<string, number>>;
-  };
-}
-const golden: Golden = JSON.parse(readFileSync(join(import.meta.dirname, 'reranker.json'), 'utf8'));
-const recipe = parseRecipe('model: m\ntask: reranker\n').recipe as Recipe;
+const rowsForm = z.array(z.array(z.number()));
+const golden = readGoldenJson(
+  'reranker.json',
+  z.object({
+    rate: z.number(),
+    rows: z.array(z.object({ ids: z.array(z.number()), types: z.array(z.number()), label: z.number() })),
+    loss: z.number(),
+    gradients: gradientsForm,
+    full: z.array(z.number()),
+    ranking: z.object({ scores: rowsForm, relevant: rowsForm, measures: z.record(z.string(), z.number()) }),
+  }),
+);
+const recipe = recipeOf('model=m', 'task=reranker');
 const folder = await openModel(join(import.meta.dirname, 'bert_reranker'));
 afterAll(() => folder.weights.close());
-const model = loadModel(folder.config, modelOptions(recipe));
-if (model.kind !== 'classifier') throw new Error('no head');
+const model = classifierOf(folder.config, modelOptions(recipe));
 
 const examples = golden.rows.map(
   ({ ids, types, label }, line): LabeledText => ({ ids: Int32Array.from(ids), secondAt: types.indexOf(1), label: '', target: label, file: 'golden', line }),
@@ -47,26 +44,25 @@ const plan = planTexts(examples, { batchSize: examples.length, maxLength: 32, ..
 const source = textSource({ plan, examples, padId: 0, types: true, regression: true });
 const task = tasks.reranker(model, recipe);
 
-for (const { name, engine, missing } of await openOthers())
-  describe.skipIf(!engine)(`${name}${missing ? ` (skipped: ${missing})` : ''}`, () => {
-    test('loss and gradients', async () => {
-      const batch = await source.fill(elementAt(plan.epoch(0), 0));
-      const { evaluated, trained, gradients } = await judged(engine as Engine, { model, weights: folder.weights }, task, batch);
-      close(trained.loss?.[0] ?? Number.NaN, golden.loss, 'loss');
-      checkGradients(gradients, golden.gradients);
-      const tally = rankEvaluator(source, examples).startTally();
-      tally.add(batch, evaluated);
-      close(tally.result().loss, golden.loss, 'loss of an evaluation');
-    });
-    test('four steps', async () => {
-      const batch = await source.fill(elementAt(plan.epoch(0), 0));
-      const found = await lossTrace(engine as Engine, {
-        ...{ task, attachment: methods.full.attach(model, settings, new Map()), recompute: 'none', rate: golden.rate, shape: batch.bucket },
-        ...{ model: weightStream(model, folder.weights), start: new Map(), feeds: batch.feeds(batch.targetCount) },
-      });
-      found.forEach((loss, i) => expect(loss, `step ${i}`).toBeCloseTo(golden.full[i] as number, 4));
-    });
+describeOn(await openOthers(), engine => {
+  test('loss and gradients', async () => {
+    const batch = await source.fill(elementAt(plan.epoch(0), 0));
+    const { evaluated, trained, gradients } = await judged(engine, { model, weights: folder.weights }, task, batch);
+    close(trained.loss?.[0] ?? Number.NaN, golden.loss, 'loss');
+    checkGradients(gradients, golden.gradients);
+    const tally = rankEvaluator(source, examples).startTally();
+    tally.add(batch, evaluated);
+    close(tally.result().loss, golden.loss, 'loss of an evaluation');
   });
+  test('four steps', async () => {
+    const batch = await source.fill(elementAt(plan.epoch(0), 0));
+    const found = await lossTrace(engine, {
+      ...{ task, attachment: methods.full.attach(model, settings, new Map()), recompute: 'none', rate: golden.rate, shape: batch.bucket },
+      ...{ model: weightStream(model, folder.weights), start: new Map(), feeds: batch.feeds(batch.targetCount) },
+    });
+    found.forEach((loss, i) => expect(loss, `step ${i}`).toBeCloseTo(golden.full[i] as number, 4));
+  });
+});
 
 test('measures of queries whose documents have scores', () => {
   const { scores, relevant, measures } = golden.ranking;

@@ -1,12 +1,11 @@
 /** Losses, gradients and measures of reward models against TRL's RewardTrainer to 1e-5, and four steps of AdamW. */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
+import { z } from 'zod';
 import { freeOrder } from '../../trainer/data/batch/batch-settings.ts';
 import { PAIR_ROWS } from '../../trainer/data/batch/pair-batches.ts';
 import type { Engine } from '../../trainer/engine/engine.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
-import { loadModel } from '../../trainer/model/load-model.ts';
 import type { ClassifierModel } from '../../trainer/model/model-spec.ts';
 import { required } from '../../trainer/narrow.ts';
 import { groupBatches } from '../../trainer/objective/group-setup.ts';
@@ -14,19 +13,24 @@ import { groupsOf } from '../../trainer/objective/reward/reward-data.ts';
 import { rewardMeasures } from '../../trainer/objective/reward/reward-measures.ts';
 import { task } from '../../trainer/objective/reward/task.ts';
 import { meansOf } from '../../trainer/train/measure-sums.ts';
-import { openOthers } from '../support/engines.ts';
-import { checkGradients, close, type GoldenGradients, judged, lengths, pairsOf, settings, tuningTrace } from '../support/preference-golden.ts';
+import { classifierOf } from '../support/classifier-of.ts';
+import { describeOn, openOthers } from '../support/engines.ts';
+import { lossesForm } from '../support/loss-trace.ts';
+import { checkGradients, close, gradientsForm, judged, lengths, pairsOf, tuningTrace } from '../support/preference-golden.ts';
+import { readGoldenJson } from '../support/read-json.ts';
 import { recipeOf } from '../support/recipe-of.ts';
 
-interface Case {
-  readonly settings: Readonly<Record<string, number>>;
-  readonly margins: readonly number[];
-  readonly loss: number;
-  readonly gradients: GoldenGradients;
-  readonly metrics: { readonly accuracy: number; readonly margin: number };
-}
-const golden: { readonly cases: Readonly<Record<string, Case>>; readonly encoders: Readonly<Record<string, Case>>; readonly traces: Readonly<Record<'full' | 'spsft' | 'lora', readonly number[]>> } = JSON.parse(
-  readFileSync(join(import.meta.dirname, 'rewards.json'), 'utf8'),
+const caseForm = z.object({
+  settings: z.record(z.string(), z.number()),
+  margins: z.array(z.number()),
+  loss: z.number(),
+  gradients: gradientsForm,
+  metrics: z.object({ accuracy: z.number(), margin: z.number() }),
+});
+type Case = z.infer<typeof caseForm>;
+const golden = readGoldenJson(
+  'rewards.json',
+  z.object({ cases: z.record(z.string(), caseForm), encoders: z.record(z.string(), caseForm), traces: lossesForm }),
 );
 
 /** Ids below it are in every folder. */
@@ -35,8 +39,7 @@ const VOCABULARY = 96;
 async function open(folder = 'llama_score') {
   const { config, weights } = await openModel(join(import.meta.dirname, folder));
   // TRL's numbers are without dropout.
-  const model = loadModel({ ...config, ...(folder !== 'llama_score' && { hidden_dropout_prob: 0, attention_probs_dropout_prob: 0 }) }, { problem: 'regression' });
-  if (model.kind !== 'classifier') throw new Error(model.family);
+  const model = classifierOf({ ...config, ...(folder !== 'llama_score' && { hidden_dropout_prob: 0, attention_probs_dropout_prob: 0 }) }, { problem: 'regression' });
   return { model, weights };
 }
 
@@ -58,26 +61,25 @@ async function losses(engine: Engine, method: 'full' | 'spsft' | 'lora'): Promis
   return found;
 }
 
-for (const { name, engine, missing } of await openOthers())
-  describe.skipIf(!engine)(`${name}${missing ? ` (skipped: ${missing})` : ''}`, () => {
-    test.each([
-      ...Object.entries(golden.cases).map(([title, wanted]) => ['llama_score', title, wanted] as const),
-      ...Object.entries(golden.encoders).map(([folder, wanted]) => [folder, 'margins', wanted] as const),
-    ])('%s: %s', async (folder, _, wanted) => {
-      const opened = await open(folder);
-      const batch = await batchOf(opened.model, wanted);
-      const { evaluated, trained, gradients } = await judged(engine as Engine, opened, taskOf(opened.model, wanted), batch);
-      close(trained.loss?.[0] ?? Number.NaN, wanted.loss, 'loss');
-      close(evaluated.loss?.[0] ?? Number.NaN, wanted.loss, 'evaluated loss');
-      checkGradients(gradients, wanted.gradients);
-      for (const { rewards } of [trained, evaluated]) {
-        const measures = meansOf(rewardMeasures(batch, { rewards: required(rewards, 'the rewards') }));
-        for (const [key, value] of Object.entries(wanted.metrics)) close(measures[key] ?? Number.NaN, value, key);
-      }
-      await opened.weights.close();
-    });
-    test.each(['full', 'spsft', 'lora'] as const)('four steps: %s', async method => {
-      const found = await losses(engine as Engine, method);
-      found.forEach((loss, i) => expect(loss, `step ${i}`).toBeCloseTo(golden.traces[method][i] ?? Number.NaN, 4));
-    });
+describeOn(await openOthers(), engine => {
+  test.each([
+    ...Object.entries(golden.cases).map(([title, wanted]) => ['llama_score', title, wanted] as const),
+    ...Object.entries(golden.encoders).map(([folder, wanted]) => [folder, 'margins', wanted] as const),
+  ])('%s: %s', async (folder, _, wanted) => {
+    const opened = await open(folder);
+    const batch = await batchOf(opened.model, wanted);
+    const { evaluated, trained, gradients } = await judged(engine, opened, taskOf(opened.model, wanted), batch);
+    close(trained.loss?.[0] ?? Number.NaN, wanted.loss, 'loss');
+    close(evaluated.loss?.[0] ?? Number.NaN, wanted.loss, 'evaluated loss');
+    checkGradients(gradients, wanted.gradients);
+    for (const { rewards } of [trained, evaluated]) {
+      const measures = meansOf(rewardMeasures(batch, { rewards: required(rewards, 'the rewards') }));
+      for (const [key, value] of Object.entries(wanted.metrics)) close(measures[key] ?? Number.NaN, value, key);
+    }
+    await opened.weights.close();
   });
+  test.each(['full', 'spsft', 'lora'] as const)('four steps: %s', async method => {
+    const found = await losses(engine, method);
+    found.forEach((loss, i) => expect(loss, `step ${i}`).toBeCloseTo(golden.traces[method][i] ?? Number.NaN, 4));
+  });
+});

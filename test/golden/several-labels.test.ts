@@ -1,37 +1,41 @@
 /** Weights of labels against PyTorch's weighted losses and gradients, and scores of several labels a text against scikit-learn's. */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { z } from 'zod';
 import { labelFeeds, severalSource, weightOf } from '../../trainer/data/batch/text-batches.ts';
 import type { HostArray } from '../../trainer/graph/types.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
-import { loadModel } from '../../trainer/model/load-model.ts';
 import type { Problem } from '../../trainer/model/model-spec.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
+import { elementAt, required } from '../../trainer/narrow.ts';
 import { classWeightsOf } from '../../trainer/objective/classifier/class-weights.ts';
 import { bestThreshold, severalScores } from '../../trainer/objective/classifier/several-evaluator.ts';
 import { planTexts } from '../../trainer/objective/classifier/text-reader.ts';
 import { feedsOfClassifier } from '../../trainer/verify/classifier-reference.ts';
 import { readGolden } from '../../trainer/verify/golden.ts';
 import { verifyProgram } from '../../trainer/verify/verify-model.ts';
+import { classifierOf } from '../support/classifier-of.ts';
 import { openReference } from '../support/engines.ts';
+import { readGoldenJson } from '../support/read-json.ts';
 
-interface Weighted {
-  readonly loss: number;
-  readonly grads: Readonly<Record<string, { readonly l2: number; readonly first4: readonly number[] }>>;
-}
+const numbersForm = z.array(z.number());
+const weightedForm = z.object({ loss: z.number(), grads: z.record(z.string(), z.object({ l2: z.number(), first4: numbersForm })) });
+type Weighted = z.infer<typeof weightedForm>;
 
-const reference = JSON.parse(readFileSync(join(import.meta.dirname, 'several_labels.json'), 'utf8')) as {
-  readonly weights: number[];
-  readonly one_label: Weighted & { readonly labels: number[] };
-  readonly several_labels: Weighted;
-  readonly counts: number[];
-  readonly balanced: number[];
-  readonly truth: number[][];
-  readonly probabilities: number[][];
-  readonly scores: Readonly<Record<string, number>>;
-  readonly best: { readonly f1: number; readonly threshold: number };
-};
+const reference = readGoldenJson(
+  'several_labels.json',
+  z.object({
+    weights: numbersForm,
+    one_label: weightedForm.extend({ labels: numbersForm }),
+    several_labels: weightedForm,
+    counts: numbersForm,
+    balanced: numbersForm,
+    truth: z.array(numbersForm),
+    probabilities: z.array(numbersForm),
+    scores: z.record(z.string(), z.number()),
+    best: z.object({ f1: z.number(), threshold: z.number() }),
+  }),
+);
 const truth = reference.truth.map(row => row.map(Boolean));
 const dir = join(import.meta.dirname, 'bert_several');
 
@@ -39,8 +43,7 @@ const dir = join(import.meta.dirname, 'bert_several');
 async function hold(problem: Problem, expected: Weighted, feedsOf: (labels: readonly string[]) => Promise<Record<string, HostArray>>): Promise<void> {
   const folder = await openModel(dir);
   const own = await readGolden(join(dir, 'golden.json'));
-  const model = loadModel(folder.config, { problem });
-  if (model.kind !== 'classifier') throw new Error(model.family);
+  const model = classifierOf(folder.config, { problem });
   const golden = problem === 'single_label' ? { ...own, labels: { shape: [3], data: [0, 0, 0] } } : own;
   const session = await (await openReference()).compile(verifyProgram(model, golden));
   await session.load(weightStream(model, folder.weights));
@@ -74,11 +77,11 @@ test('weights of labels that a text may have are those of BCEWithLogitsLoss(pos_
     }));
     const plan = planTexts(examples, { batchSize: 3, maxLength: 16, seed: 1, shuffle: false, grouped: false });
     const source = severalSource({ plan, examples, padId: 0, types: false, labels, classWeights: reference.weights });
-    const batch = await source.fill(plan.epoch(0)[0] as never);
+    const batch = await source.fill(elementAt(plan.epoch(0), 0));
     expect(batch.targetCount).toBe(3);
     const { labels: targets, weights } = batch.feeds(batch.targetCount);
     expect(Array.from(targets ?? [])).toEqual(data);
-    return { labels: targets as HostArray, weights: weights as HostArray };
+    return { labels: required(targets, 'labels'), weights: required(weights, 'weights') };
   });
 });
 
@@ -89,8 +92,8 @@ test("balanced weights are scikit-learn's; of several labels, those without a la
 });
 
 test("scores are scikit-learn's", () => {
-  const found = severalScores(truth, reference.probabilities, 0.5);
-  for (const [name, value] of Object.entries(reference.scores)) expect(found[name as keyof typeof found], name).toBeCloseTo(value, 12);
+  const found = new Map(Object.entries(severalScores(truth, reference.probabilities, 0.5)));
+  for (const [name, value] of Object.entries(reference.scores)) expect(found.get(name), name).toBeCloseTo(value, 12);
 });
 
 test('the best threshold is that of a search over all', () => {

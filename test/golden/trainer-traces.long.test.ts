@@ -2,10 +2,11 @@
  * The same recipe trained by the Trainer of Transformers (or by TRL's SFTTrainer) and here: every number of updates, learning rate, loss and
  * gradient norm, and the weights behind the last update. Tolerances in float32: losses 1e-5 relative, gradient norms and weights 1e-4.
  */
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { readAdapter } from '../../trainer/artifact/adapter/read-adapter.ts';
 import { withoutNormDecay } from '../../trainer/method/method.ts';
 import { locateEngine } from '../../trainer/engine/install/engine-folder.ts';
@@ -13,62 +14,65 @@ import { locatePjrt } from '../../trainer/engine/install/pjrt-folder.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
 import { methods } from '../../trainer/method/methods.ts';
 import { loadModel } from '../../trainer/model/load-model.ts';
-import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
 import { readMetrics } from '../../trainer/run/metrics-file.ts';
-import type { TrainResult } from '../../trainer/handlers/train/train-run.ts';
-import { learningRateAt, type ScheduleArguments, type ScheduleSettings, warmupStepsOf } from '../../trainer/train/schedule.ts';
+import { required, valueFor } from '../../trainer/narrow.ts';
+import { learningRateAt, type ScheduleSettings, warmupStepsOf } from '../../trainer/train/schedule.ts';
 import { cacheDir } from '../support/cache-dir.ts';
 import { settingsOf } from '../support/method-settings.ts';
+import { readGoldenJson, readRecord } from '../support/read-json.ts';
+import { recipeIn } from '../support/recipe-of.ts';
 import { runInProcess } from '../support/run-in-process.ts';
 
-interface Summary {
-  readonly shape: readonly number[];
-  readonly l2: number;
-  readonly first4: readonly number[];
+const numbersForm = z.array(z.number());
+const summaryForm = z.object({
+  shape: numbersForm,
+  l2: z.number(),
+  first4: numbersForm,
   /** Σ w_i · cos(i): sees where the numbers are. */
-  readonly probe: number;
-}
+  probe: z.number(),
+});
+type Summary = z.infer<typeof summaryForm>;
 
-interface Run {
-  readonly kind: 'causal' | 'classifier';
-  readonly method: 'full' | 'lora' | 'dora' | 'spsft';
-  readonly data: 'text' | 'pair' | 'label';
+const runForm = z.object({
+  kind: z.enum(['causal', 'classifier']),
+  method: z.enum(['full', 'lora', 'dora', 'spsft']),
+  data: z.enum(['text', 'pair', 'label']),
   /** Changes of the model's config.json. */
-  readonly config: Readonly<Record<string, unknown>>;
-  readonly recipe: Readonly<Record<string, unknown>>;
-  readonly steps: number;
+  config: z.record(z.string(), z.unknown()),
+  recipe: z.record(z.string(), z.unknown()),
+  steps: z.number(),
   /** TRL packs the longest samples first; read in this order, samples fill the same rows here. */
-  readonly order: readonly number[] | null;
-  readonly losses: readonly number[];
-  readonly learning_rates: readonly number[];
-  readonly grad_norms: readonly number[];
-  readonly weights: Readonly<Record<string, Summary>>;
-}
+  order: numbersForm.nullable(),
+  losses: numbersForm,
+  learning_rates: numbersForm,
+  grad_norms: numbersForm,
+  weights: z.record(z.string(), summaryForm),
+});
+type Run = z.infer<typeof runForm>;
 
-interface Traces {
-  readonly texts: readonly string[];
-  readonly pairs: readonly (readonly [string, string])[];
-  readonly labeled: readonly (readonly [string, number])[];
-  /** By model folder: parameters that weight decay leaves alone. */
-  readonly undecayed: Readonly<Record<string, readonly string[]>>;
-  readonly schedules: Readonly<
-    Record<
-      string,
-      {
-        readonly type: ScheduleSettings['type'];
-        readonly warmup: number;
-        readonly total: number;
-        readonly arguments: ScheduleArguments;
-        readonly rates: readonly number[];
-      }
-    >
-  >;
-  readonly warmups: readonly (readonly [given: number, total: number, steps: number])[];
-  readonly runs: Readonly<Record<string, Run>>;
-}
-
+const argumentNames = ['num_cycles', 'power', 'lr_end', 'timescale', 'num_decay_steps', 'num_stable_steps', 'min_lr_ratio'] as const;
+const scheduleForm = z.object({
+  type: z.enum(['linear', 'cosine', 'cosine_with_restarts', 'polynomial', 'inverse_sqrt', 'warmup_stable_decay', 'constant', 'constant_with_warmup']),
+  warmup: z.number(),
+  total: z.number(),
+  arguments: z.partialRecord(z.enum(argumentNames), z.number()),
+  rates: numbersForm,
+});
 const golden = import.meta.dirname;
-const traces = JSON.parse(readFileSync(join(golden, 'trainer_traces.json'), 'utf8')) as Traces;
+const traces = readGoldenJson(
+  'trainer_traces.json',
+  z.object({
+    texts: z.array(z.string()),
+    pairs: z.array(z.tuple([z.string(), z.string()])),
+    labeled: z.array(z.tuple([z.string(), z.number()])),
+    /** By model folder: parameters that weight decay leaves alone. */
+    undecayed: z.record(z.string(), z.array(z.string())),
+    schedules: z.record(z.string(), scheduleForm),
+    /** Given, total, and the steps that follow. */
+    warmups: z.array(z.tuple([z.number(), z.number(), z.number()])),
+    runs: z.record(z.string(), runForm),
+  }),
+);
 
 describe('the learning rate of each update', () => {
   test.each(Object.entries(traces.schedules))('%s', (_, { type, warmup, total, arguments: args, rates }) => {
@@ -82,9 +86,9 @@ describe('the learning rate of each update', () => {
 
 describe('weight decay leaves the same parameters alone', () => {
   test.each(Object.entries(traces.undecayed))('%s', (name, expected) => {
-    const [folder = '', method] = name.split(' by ') as [string, ('lora' | 'dora')?];
-    const model = loadModel(JSON.parse(readFileSync(join(golden, folder, 'config.json'), 'utf8')));
-    const attachment = methods[method ?? 'full'].attach(model, settingsOf({ loraAlpha: 16, seed: 0 }), new Map());
+    const [folder = '', method = 'full'] = name.split(' by ');
+    const model = loadModel(readRecord(join(golden, folder, 'config.json')));
+    const attachment = methods[runForm.shape.method.parse(method)].attach(model, settingsOf({ loraAlpha: 16, seed: 0 }), new Map());
     const { trainables } = withoutNormDecay(attachment, model);
     const trained = new Set(trainables.map(trainable => trainable.name));
     const left = trainables.flatMap(trainable => (trainable.undecayed ? [trainable.name] : []));
@@ -112,7 +116,7 @@ describe('runs', () => {
   test.each(cases)(
     '$name on $engine',
     async ({ name, run, engine }) => {
-      const { value } = await runInProcess<TrainResult>(requestOf(join(work, `${name} ${engine}`), run, engine));
+      const { value } = await runInProcess(requestOf(join(work, `${name} ${engine}`), run, engine));
       expect(value.totalSteps).toBe(run.steps);
       const lines = (await readMetrics(value.runDir)).filter(({ loss }) => loss !== undefined);
       expect(lines.length).toBe(run.losses.length);
@@ -121,7 +125,7 @@ describe('runs', () => {
         expect(relative(Number(line.learning_rate), run.learning_rates[i] as number), `rate of update ${i + 1}`).toBeLessThan(1e-8);
         expect(relative(Number(line.grad_norm), run.grad_norms[i] as number), `gradient of update ${i + 1}`).toBeLessThan(1e-4);
       });
-      await expectWeights(value.checkpoint as string, run);
+      await expectWeights(required(value.checkpoint ?? undefined, 'a checkpoint'), run);
     },
     60_000,
   );
@@ -133,7 +137,7 @@ describe('runs', () => {
     mkdirSync(model, { recursive: true });
     for (const part of [kind === 'classifier' ? 'bert' : 'llama', 'tiny-tokenizer']) cpSync(join(golden, part), model, { recursive: true });
     const file = join(model, 'config.json');
-    writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, 'utf8')), ...config }));
+    writeFileSync(file, JSON.stringify({ ...readRecord(file), ...config }));
     const samples =
       data === 'text'
         ? traces.texts.map(text => ({ text }))
@@ -155,10 +159,8 @@ describe('runs', () => {
       ...ranked,
       ...Object.fromEntries(Object.entries(recipe).filter(([key]) => key !== 'completion_only')),
     };
-    const parsed = parseRecipe(JSON.stringify(written), { fileName: 'recipe.json' });
-    if (!parsed.recipe) throw new Error(parsed.problems.map(({ message }) => message).join('; '));
     const context = { cacheDir, baseDir: folder, hub: { offline: true } };
-    return { kind: 'train', recipe: parsed.recipe, runDir: join(folder, 'run'), context } as const;
+    return { kind: 'train', recipe: recipeIn(JSON.stringify(written), { fileName: 'recipe.json' }), runDir: join(folder, 'run'), context } as const;
   }
 
   async function expectWeights(checkpoint: string, { method, weights }: Run): Promise<void> {
@@ -169,7 +171,7 @@ describe('runs', () => {
     expect([...trained].sort()).toEqual(Object.keys(weights).sort());
     for (const [name, wanted] of compared) {
       let values = await adapter.readFloat32(name);
-      if (method === 'spsft') values = await withRows(name, wanted, values, adapter.description.rows.get(name.replace(/\.weight$/, '')) as Int32Array);
+      if (method === 'spsft') values = await withRows(name, wanted, values, valueFor(adapter.description.rows, name.replace(/\.weight$/, '')));
       expect(values.length, name).toBe(wanted.shape.reduce((n, d) => n * d, 1));
       const l2 = Math.sqrt(values.reduce((sum, x) => sum + x * x, 0));
       const probe = values.reduce((sum, x, i) => sum + x * Math.cos(i), 0);

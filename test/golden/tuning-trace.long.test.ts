@@ -1,7 +1,7 @@
 /** Four steps of AdamW on the tiny Llama, for each method, against PyTorch and PEFT: losses within 1e-4, row scores within 1e-4 relative. */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import type { Engine } from '../../trainer/engine/engine.ts';
 import { RECOMPUTE_POLICIES, type RecomputePolicy } from '../../trainer/graph/recompute.ts';
 import type { HostArray } from '../../trainer/graph/types.ts';
@@ -13,22 +13,33 @@ import type { Attachment } from '../../trainer/method/method.ts';
 import { methods } from '../../trainer/method/methods.ts';
 import { causalModel } from '../../trainer/model/load-model.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
+import { required } from '../../trainer/narrow.ts';
 import type { Selection } from '../../trainer/selection.ts';
 import { causalTask } from '../../trainer/objective/causal/causal-task.ts';
-import { casesOn, openOthersAndPjrt, openReference } from '../support/engines.ts';
+import { casesOn, describeOn, openAll } from '../support/engines.ts';
 import { lossTrace, nextTokenFeeds } from '../support/loss-trace.ts';
 import { settingsOf } from '../support/method-settings.ts';
+import { readGoldenJson } from '../support/read-json.ts';
 
 const goldenFolder = import.meta.dirname;
 
-interface Trace {
-  readonly input_ids: { readonly shape: [number, number]; readonly data: number[] };
-  readonly optimizer: { readonly lr: number; readonly betas: [number, number]; readonly eps: number };
-  readonly row_importance: Record<string, Record<string, number[]>>;
-  readonly full: { readonly losses: number[]; readonly trainable: number };
-}
+const numbersForm = z.array(z.number());
+const pairForm = z.tuple([z.number(), z.number()]);
+const runForm = z.object({ losses: numbersForm, trainable: z.number() });
 
-const trace = JSON.parse(await readFile(join(goldenFolder, 'llama_tuning_trace.json'), 'utf8')) as Trace & Record<string, Trace['full']>;
+const trace = readGoldenJson(
+  'llama_tuning_trace.json',
+  z.object({
+    input_ids: z.object({ shape: pairForm, data: numbersForm }),
+    optimizer: z.object({ lr: z.number(), betas: pairForm, eps: z.number() }),
+    row_importance: z.record(z.string(), z.record(z.string(), numbersForm)),
+    full: runForm,
+    spsft_magnitude_r4: runForm,
+    spsft_taylor_r4: runForm,
+    lora_r4_alpha16: runForm,
+    dora_r4_alpha16: runForm,
+  }),
+);
 const folder = await openModel(join(goldenFolder, 'llama'));
 const model = causalModel(folder.config);
 const { lr, betas, eps } = trace.optimizer;
@@ -52,7 +63,7 @@ function attach(method: MethodName, selection: Selection = new Map()): Attachmen
 }
 
 const chosen = (measure: string): Selection =>
-  new Map(Object.entries(trace.row_importance).map(([name, scores]) => [name, Int32Array.from(scores[measure] as number[])]));
+  new Map(Object.entries(trace.row_importance).map(([name, scores]) => [name, Int32Array.from(required(scores[measure], measure))]));
 
 async function startOf(adapter: string): Promise<ReadonlyMap<string, Float32Array>> {
   const source = await openSafetensors(join(goldenFolder, adapter, 'adapter_model.safetensors'));
@@ -70,23 +81,21 @@ const cases = [
   { name: 'dora', expected: 'dora_r4_alpha16', attachment: attach('dora'), start: await startOf('llama_dora_adapter') },
 ] as const;
 
-for (const { name: engineName, engine, missing } of [{ name: 'portable, cpu', engine: await openReference(), missing: undefined }, ...(await openOthersAndPjrt())])
-  describe(engineName, () => {
-    if (!engine) return test.skip(`not here: ${missing}`);
-    for (const { name, expected, attachment, start } of cases)
-      for (const recompute of casesOn(engineName, RECOMPUTE_POLICIES, policy => policy === 'block' && name === 'spsft by Taylor'))
-        test(`${name}, recompute ${recompute}`, async () => {
-          const found = await losses(engine, attachment, recompute, start);
-          const wanted = trace[expected] as Trace['full'];
-          found.forEach((loss, i) => expect(loss).toBeCloseTo(wanted.losses[i] as number, 4));
-        });
-  });
+describeOn(await openAll(), (engine, engineName) => {
+  for (const { name, expected, attachment, start } of cases)
+    for (const recompute of casesOn(engineName, RECOMPUTE_POLICIES, policy => policy === 'block' && name === 'spsft by Taylor'))
+      test(`${name}, recompute ${recompute}`, async () => {
+        const found = await losses(engine, attachment, recompute, start);
+        const wanted = trace[expected];
+        found.forEach((loss, i) => expect(loss).toBeCloseTo(wanted.losses[i] as number, 4));
+      });
+});
 
 describe('row scores', () => {
   test('magnitude is the L2 norm of each row', async () => {
     for (const [name, scores] of Object.entries(trace.row_importance)) {
       const weight = await folder.weights.readFloat32(`${name}.weight`);
-      const expected = scores.magnitude_l2 as number[];
+      const expected = required(scores.magnitude_l2, 'magnitude_l2');
       magnitude(weight, expected.length).forEach((score, i) => {
         expect(Math.abs(score / (expected[i] as number) - 1)).toBeLessThan(1e-4);
       });

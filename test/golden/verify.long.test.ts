@@ -1,9 +1,8 @@
 /** A folder of every family against Transformers: logits, loss and the gradient of every parameter, on every engine. */
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
-import type { Engine } from '../../trainer/engine/engine.ts';
+import { expect, test } from 'vitest';
 import { logitsTolerance, TOLERANCES } from '../../trainer/verify/verify-model.ts';
-import { casesOn, openOthersAndPjrt, openReference } from '../support/engines.ts';
+import { casesOn, describeOn, openAll } from '../support/engines.ts';
 import { folderOfEachLayer, verifyFolder } from '../support/verify-folder.ts';
 
 const folders = [
@@ -31,11 +30,10 @@ test('the tolerances are those that the project promises', () => {
   expect([[0.5, -20], [36.6, -8], []].map(logitsTolerance)).toEqual([1e-4, 5e-6 * 36.6, 1e-4]);
 });
 
-for (const { name, engine, missing } of [{ name: 'portable, cpu', engine: await openReference(), missing: '' }, ...(await openOthersAndPjrt())])
-  describe.skipIf(!engine)(`${name}${missing ? ` (skipped: ${missing})` : ''}`, () => {
-    test.each(casesOn(name, folders, folder => folderOfEachLayer.includes(folder)))('%s', async folder => {
-      const { checks, expected } = await verifyFolder(engine as Engine, join(import.meta.dirname, folder));
-      expect(checks.map(check => check.name)).toEqual(expected);
-      expect(checks.filter(check => !check.ok)).toEqual([]);
-    });
+describeOn(await openAll(), (engine, name) => {
+  test.each(casesOn(name, folders, folder => folderOfEachLayer.includes(folder)))('%s', async folder => {
+    const { checks, expected } = await verifyFolder(engine, join(import.meta.dirname, folder));
+    expect(checks.map(check => check.name)).toEqual(expected);
+    expect(checks.filter(check => !check.ok)).toEqual([]);
   });
+});
