@@ -5,9 +5,11 @@ import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { ElicitRequestSchema } from '@modelcontextprotocol/sdk/types.js';
 import { afterAll, expect, test } from 'vitest';
+import { z } from 'zod';
 import { agentToolNames } from '../../trainer/catalog/agent-tools.ts';
 import type { Daemon } from '../../trainer/rpc/daemon.ts';
 import { makeStateDir, startTestDaemon, until } from '../support/daemon.ts';
+import { parseJson } from '../support/read-json.ts';
 import { makeTinyTask } from '../support/tiny-task.ts';
 
 const program = path.join(import.meta.dirname, '..', '..', 'bin', 'rowtune.mjs');
@@ -22,6 +24,12 @@ afterAll(async () => {
   rmSync(task.folder, { recursive: true, force: true });
 });
 
+/** This process's. */
+const environment = Object.fromEntries(
+  Object.entries(process.env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+);
+const contentForm = z.array(z.object({ text: z.string() }));
+
 interface Answer {
   readonly isError: boolean;
   readonly text: string;
@@ -31,30 +39,26 @@ interface Answer {
 async function connect(answer?: (question: string) => 'accept' | 'decline') {
   const client = new Client({ name: 'test', version: '1' }, { capabilities: answer ? { elicitation: {} } : {} });
   if (answer) client.setRequestHandler(ElicitRequestSchema, ({ params }) => ({ action: answer(params.message) }));
-  const env = { ...(process.env as Record<string, string>), ROWTUNE_STATE: stateDir };
+  const env = { ...environment, ROWTUNE_STATE: stateDir };
   await client.connect(new StdioClientTransport({ command: process.execPath, args: [program, 'mcp'], cwd: task.folder, env }));
   clients.push(client);
   const call = async (name: string, input: Record<string, unknown>): Promise<Answer> => {
     const { content, isError = false } = await client.callTool({ name, arguments: input });
-    const [part] = content as { readonly text: string }[];
+    const [part] = contentForm.parse(content);
     return { isError: isError === true, text: part?.text ?? '' };
   };
   return { client, call };
 }
 
-interface LintAnswer {
-  readonly ok: boolean;
-  readonly files: readonly { readonly problems: readonly LintedProblem[] }[];
-}
-
-interface LintedProblem {
-  readonly code: string;
-  readonly severity: string;
-  readonly line: number;
-  readonly column: number;
-  readonly endColumn: number;
-  readonly suggestion?: { readonly to: string };
-}
+const problemForm = z.object({
+  code: z.string(),
+  severity: z.string(),
+  line: z.number(),
+  column: z.number(),
+  endColumn: z.number(),
+  suggestion: z.object({ to: z.string() }).optional(),
+});
+const lintForm = z.object({ ok: z.boolean(), files: z.array(z.object({ problems: z.array(problemForm) })) });
 
 const recipeFile = path.join(task.folder, 'agent.rowtune.yaml');
 const mistakes: readonly (readonly [right: string, wrong: string])[] = [
@@ -66,7 +70,7 @@ const mistakes: readonly (readonly [right: string, wrong: string])[] = [
 ];
 
 /** Replaces the marked text by the suggestion, as an agent would. */
-function repair(text: string, { line, column, endColumn, suggestion }: LintedProblem): string {
+function repair(text: string, { line, column, endColumn, suggestion }: z.infer<typeof problemForm>): string {
   const lines = text.split('\n');
   const old = lines[line - 1] ?? '';
   lines[line - 1] = `${old.slice(0, column - 1)}${suggestion?.to}${old.slice(endColumn - 1)}`;
@@ -91,7 +95,7 @@ test('five mistakes are repaired from the answers alone, then the recipe is esti
   for (let round = 0; ; round++) {
     expect(round).toBeLessThan(10);
     const { text } = await call('lint_recipe', { recipe: 'agent.rowtune.yaml' });
-    const { ok, files } = JSON.parse(text) as LintAnswer;
+    const { ok, files } = parseJson(text, lintForm);
     const problem = files[0]?.problems.find(({ severity, suggestion }) => severity === 'error' && suggestion !== undefined);
     expect(problem === undefined).toBe(ok);
     if (problem === undefined) break;

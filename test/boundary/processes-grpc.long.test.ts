@@ -25,7 +25,7 @@ afterAll(() => {
 
 const OVER_GRPC = 'process_transport=grpc';
 const BOTH = ['processes=2', OVER_GRPC];
-/** As a person who has typed the command. */
+/** The context of a command that a person types. */
 const context = { ...task.context, opensPorts: true };
 
 describe.skipIf(!engine)(`processes over gRPC ${reason}`, () => {

@@ -1,13 +1,15 @@
 /** `rowtune serve` as programs use it: the npm package `openai` asks a tiny model, whose greedy text is that of `rowtune generate`. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { writeSentenceModules } from '../../trainer/format/sentence-modules.ts';
 import { cli, golden, lastValue } from '../e2e/cli/run-cli.ts';
 import { makeStateDir } from '../support/daemon.ts';
+import { readGoldenJson } from '../support/read-json.ts';
 import { writeScriptedModel } from '../support/scripted-model.ts';
 import { makeTinyTask } from '../support/tiny-task.ts';
 
@@ -101,7 +103,7 @@ test('models are listed', async () => {
 describe('completions', () => {
   test('greedy text is that of rowtune generate, whole and streamed', async () => {
     const args = ['generate', 'model', '--prompt', prompt, '--no-chat', '--max-new-tokens', '12', '--engine', 'portable', '--json'];
-    const generated = lastValue(await cli(args, { cwd: task.folder, env })) as { readonly text: string; readonly promptTokens: number };
+    const generated = lastValue(await cli(args, { cwd: task.folder, env }));
     const whole = await openai.completions.create(greedy);
     expect(whole.choices[0]?.text).toBe(generated.text);
     expect(whole.usage).toMatchObject({ prompt_tokens: generated.promptTokens, completion_tokens: 12 });
@@ -112,14 +114,13 @@ describe('completions', () => {
   });
 
   test('answers that are asked for together are those that are asked for alone', async () => {
-    const ask = async (question: string): Promise<unknown> =>
-      (await openai.completions.create({ ...greedy, prompt: question, logprobs: 0, temperature: 1, seed: 3 })).choices[0];
+    const ask = async (question: string): Promise<string | undefined> =>
+      (await openai.completions.create({ ...greedy, prompt: question, logprobs: 0, temperature: 1, seed: 3 })).choices[0]?.text;
     const questions = [prompt, 'note', `${prompt} that`, 'a', prompt, 'another'];
     const alone: unknown[] = [];
     for (const question of questions) alone.push(await ask(question));
     const together = await Promise.all(questions.map(ask));
-    const textOf = (choices: readonly unknown[]) => choices.map(choice => (choice as { text: string }).text);
-    expect(textOf(together)).toEqual(textOf(alone));
+    expect(together).toEqual(alone);
   });
 
   test('a seed repeats an answer, another gives another', async () => {
@@ -188,8 +189,8 @@ describe('chats', () => {
   });
 
   test('images and forced tools are refused', async () => {
-    const ask = (more: object): Promise<unknown> =>
-      openai.chat.completions.create({ model: 'chatty', messages, ...more } as OpenAI.ChatCompletionCreateParamsNonStreaming);
+    const ask = (more: Partial<OpenAI.ChatCompletionCreateParamsNonStreaming>): Promise<unknown> =>
+      openai.chat.completions.create({ model: 'chatty', messages, ...more });
     await expect(ask({ tools, tool_choice: 'required' })).rejects.toThrow('tool_choice: only auto and none are supported');
     await expect(ask({ response_format: { type: 'json_object' } })).rejects.toThrow('response_format.type: only text is supported');
   });
@@ -241,11 +242,11 @@ describe('calls of tools', () => {
     const { choices } = await openai.chat.completions.create({ ...request, model: 'caller', tools });
     const call = choices[0]?.message;
     if (!call) throw new Error('no answer');
-    const next = [...messages, call, { role: 'tool', tool_call_id: call.tool_calls?.[0]?.id ?? '', content: 'b' }] satisfies unknown[];
+    const answer = { role: 'tool', tool_call_id: call.tool_calls?.[0]?.id ?? '', content: 'b' } as const;
     const { usage } = await openai.chat.completions.create({
       ...request,
       model: 'caller',
-      messages: next as OpenAI.ChatCompletionMessageParam[],
+      messages: [...messages, call, answer],
       tools,
     });
     const prompt = 'find u:find it; a:<tool_call>{"name": "find", "arguments": {"text": "a note"}}</tool_call>; t:b; a:';
@@ -269,11 +270,9 @@ describe('embeddings', () => {
     Math.max(...a.map((value, i) => Math.abs(value - (b[i] ?? Number.NaN))));
 
   test('vectors of ids are those of sentence-transformers', async () => {
-    const file = path.join(golden, 'embeddings.json');
-    const { texts, cases } = JSON.parse(readFileSync(file, 'utf8')) as {
-      readonly texts: readonly (readonly number[][])[];
-      readonly cases: { readonly pairs: { readonly vectors: readonly number[][] } };
-    };
+    const rows = z.array(z.array(z.number()));
+    const form = z.object({ texts: z.array(rows), cases: z.object({ pairs: z.object({ vectors: rows }) }) });
+    const { texts, cases } = readGoldenJson('embeddings.json', form);
     const anchors = texts.map(sides => sides[0] ?? []);
     const { data, usage } = await embed(anchors);
     expect(data.map(({ index }) => index)).toEqual(anchors.map((_, i) => i));
@@ -349,7 +348,7 @@ describe('what is refused', () => {
     ['an unknown parameter', { ...greedy, min_p: 0.1 }, 400, 'min_p: this server does not know this parameter'],
     ['too long a prompt', { ...greedy, prompt: 'x'.repeat(500) }, 400, 'positions'],
   ])('%s', async (_, request, code, message) => {
-    expect(await status(openai.completions.create(request as typeof greedy))).toEqual([code, expect.stringContaining(message)]);
+    expect(await status(openai.completions.create(request))).toEqual([code, expect.stringContaining(message)]);
   });
 
   test('a chat with a model that has no chat template', async () => {

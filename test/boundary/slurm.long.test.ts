@@ -3,7 +3,10 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { hostname } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { parseRanks } from '../../client/pages/run-files.ts';
+import { checkResult } from '../../trainer/cli/check-result.ts';
 import { installMpi } from '../../trainer/engine/install/install-mpi.ts';
+import { required } from '../../trainer/narrow.ts';
 import type { ClusterPlace } from '../../trainer/protocol/cluster.ts';
 import { readMetrics } from '../../trainer/run/metrics-file.ts';
 import { readRunState } from '../../trainer/run/run-state.ts';
@@ -40,7 +43,7 @@ describe.skipIf(noSlurm !== undefined)(`Slurm${noSlurm === undefined ? '' : ` (s
     writeFileSync(file, text);
     return file;
   };
-  /** Whatever is still in the queue or runs, when a test has failed too. */
+  /** Ends what is still in the queue or runs, also after a test that failed. */
   afterEach(async () => {
     await slurm.ask('scancel', '--full', '--user=root');
     await until(async () => (await slurm.ask('squeue', '--noheader')) === '', 'the end of all jobs');
@@ -89,7 +92,7 @@ describe.skipIf(noSlurm !== undefined)(`Slurm${noSlurm === undefined ? '' : ` (s
     expect(await stateOf(id)).toBe('COMPLETED');
     const steps = (await readMetrics(runDir)).flatMap(({ step, loss }) => (loss === undefined ? [] : [step]));
     expect(steps).toEqual(Array.from({ length: Number(stopped.steps) }, (_, i) => i + 1));
-    const { ranks } = JSON.parse(readFileSync(join(runDir, 'ranks.json'), 'utf8'));
+    const { ranks } = required(parseRanks(readFileSync(join(runDir, 'ranks.json'), 'utf8')), 'ranks.json');
     expect(ranks).toHaveLength(2);
     expect(readFileSync(join(`${runDir}.slurm`, `log-${id}.txt`), 'utf8')).toContain('Slurm (srun) started 2 processes, 2 on this machine');
     // What the user has stopped, the user continues.
@@ -192,7 +195,7 @@ describe.skipIf(noSlurm !== undefined)(`Slurm${noSlurm === undefined ? '' : ` (s
     for (const pid of ancestors(Number(await pidOf()))) process.kill(pid, 'SIGKILL');
     const { value } = await rowtune('runs', '--follow', sweepDir);
     expect(value).toMatchObject({ ok: true, state: 'finished', best: '002' });
-    const runs = value.runs as readonly { readonly id: string; readonly state: string; readonly node?: string; readonly log?: string }[];
+    const { runs } = checkResult('sweep', value);
     expect(runs.map(({ id, state }) => `${id} ${state}`).sort()).toEqual(['001 paused', '002 finished', '003 paused']);
     for (const { node, log } of runs) {
       expect(node).toBe(hostname());

@@ -1,10 +1,10 @@
 /** Every operation on WebGPU against the plain cpu backend. Runs where there is any adapter, also one drawn by software. */
 import { memory, pad, zeros } from '@tensorflow/tfjs-core';
-import { describe, expect, it } from 'vitest';
-import type { Engine } from '../../trainer/engine/engine.ts';
+import { expect, it } from 'vitest';
 import { openPortable } from '../../trainer/engine/portable/engine.ts';
+import { elementAt } from '../../trainer/narrow.ts';
 import { expectClose } from '../support/closeness.ts';
-import type { OperationCase } from '../support/operation-case.ts';
+import { attempt, describeOn } from '../support/engines.ts';
 import { allCases } from '../support/operation-table.ts';
 import { runCase, runGradients } from '../support/run-case.ts';
 
@@ -12,37 +12,31 @@ import { runCase, runGradients } from '../support/run-case.ts';
 const TOLERANCE = 5e-5;
 
 const reference = await openPortable({ backend: 'cpu' });
-const { engine, reason } = await openPortable({ backend: 'webgpu' }).then(
-  engine => ({ engine, reason: engine.description.summary }),
-  (error: Error) => ({ engine: undefined, reason: `skipped: ${error.message}` }),
-);
+const webgpu = await attempt('webgpu against the plain cpu backend', () => openPortable({ backend: 'webgpu' }));
 
-describe.skipIf(!engine)(`webgpu against the plain cpu backend (${reason})`, () => {
+describeOn([webgpu], engine => {
   for (const { test } of allCases)
     it(test.title, async () => {
       const before = memory().numTensors;
-      const [actual, expected] = [await runCase(engine as Engine, test), await runCase(reference, test)];
+      const [actual, expected] = [await runCase(engine, test), await runCase(reference, test)];
       expectClose(actual.y, expected.y, Math.max(TOLERANCE, test.tolerance ?? 0));
       for (const [name, values] of Object.entries(expected.variables)) expectClose(actual.variables[name] ?? [], values, TOLERANCE, name);
       const wanted = Object.keys({ ...test.gradients, ...test.expectedGradients });
       if (wanted.length > 0) {
-        const [ours, theirs] = [
-          await runGradients(engine as Engine, test, wanted, false),
-          await runGradients(reference, test, wanted, false),
-        ];
+        const [ours, theirs] = [await runGradients(engine, test, wanted, false), await runGradients(reference, test, wanted, false)];
         for (const name of wanted) expectClose(ours[name] ?? [], theirs[name] ?? [], TOLERANCE, `gradient of ${name}`);
       }
       expect(memory().numTensors).toBe(before);
     });
 
   it('reports what the GPU refuses, instead of giving zeros', async () => {
-    const test = allCases[0]?.test as OperationCase;
-    await runCase(engine as Engine, test);
+    const { test } = elementAt(allCases, 0);
+    await runCase(engine, test);
     // A shader of tfjs 4.22 that does not compile: padding at rank 5.
     const broken = pad(zeros([1, 1, 1, 1, 1]), new Array<[number, number]>(5).fill([1, 1]));
     await broken.data();
     broken.dispose();
-    await expect(runCase(engine as Engine, test)).rejects.toThrow(/webgpu device failed/);
-    await runCase(engine as Engine, test);
+    await expect(runCase(engine, test)).rejects.toThrow(/webgpu device failed/);
+    await runCase(engine, test);
   });
 });

@@ -1,12 +1,13 @@
 /** Every operation of a daemon on its state folder fails once: no job that it acknowledged may be lost, and the next daemon must start. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { JobRecord } from '../../trainer/protocol/rpc-messages.ts';
 import { connectDaemon, type DaemonClient } from '../../trainer/rpc/connect.ts';
 import { FAULT_MODES, type FaultMode, type FaultOperation, type FaultPlan } from './fault-plan.ts';
+import { reportedOperations } from './fault-report.ts';
 import { type Case, failed, OK, type Part, sampleOf, type TrialSettings, type Verdict } from './trial.ts';
 
 const SAMPLE = 8;
@@ -122,12 +123,7 @@ async function live(
   child.kill('SIGTERM');
   const how = await Promise.race([ended, delay(DEADLINE_MS, 'hung', { ref: false })]);
   if (how === 'hung') child.kill('SIGKILL');
-  const operations = existsSync(report)
-    ? readFileSync(report, 'utf8')
-        .trim()
-        .split('\n')
-        .map(line => JSON.parse(line) as FaultOperation)
-    : [];
+  const operations = reportedOperations(report);
   // A signal that came before the daemon listened for it ends it as any program.
   return { how: how === 'SIGTERM' ? 'status 0' : how, isHung: how === 'hung', said, acknowledged, jobs, operations };
 }

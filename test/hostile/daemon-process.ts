@@ -1,10 +1,13 @@
 /** A daemon in a process of its own, into which faults are injected; its jobs do nothing and end at once. */
 import process from 'node:process';
+import { z } from 'zod';
 import { startDaemon } from '../../trainer/rpc/daemon.ts';
 import { DaemonError } from '../../trainer/rpc/daemon-error.ts';
 import { describeFailure } from '../../trainer/run-error.ts';
+import { parseJson } from '../support/read-json.ts';
 
-const options = JSON.parse(process.env.ROWTUNE_TEST_DAEMON ?? '{}') as Parameters<typeof startDaemon>[0];
+const optionsForm = z.object({ stateDir: z.string(), cacheDir: z.string(), workerFile: z.string(), readerFile: z.string() });
+const options = parseJson(process.env.ROWTUNE_TEST_DAEMON ?? '{}', optionsForm);
 
 /** Ends with status 1 for an error of ours, 70 for a fault of the program. */
 function end(error: unknown): never {

@@ -1,6 +1,9 @@
 /** A fault: the kinds of file operations, and the ways in which each can fail. */
 
-export type FaultKind = 'open' | 'read' | 'write' | 'sync' | 'rename' | 'remove' | 'make' | 'list';
+import { isRecord } from '../../trainer/narrow.ts';
+
+export const FAULT_KINDS = ['open', 'read', 'write', 'sync', 'rename', 'remove', 'make', 'list'] as const;
+export type FaultKind = (typeof FAULT_KINDS)[number];
 
 /** error: the system refuses. short: half is done, then the rest refused or left to the caller. kill: the process ends in the middle of it, or right after it. */
 export type FaultMode = 'error' | 'short' | 'kill' | 'kill-after';
@@ -19,12 +22,16 @@ export const FAULT_MODES: Readonly<Record<FaultKind, readonly FaultMode[]>> = {
 export interface FaultPlan {
   /** Absolute, with real paths; operations elsewhere are not counted. */
   readonly folders: readonly string[];
-  /** Which operation fails, counted from 0; left out, none does, and all are listed. */
+  /** The number of the operation that fails, counted from 0. Without it none fails, and all are listed. */
   readonly at?: number;
   readonly mode?: FaultMode;
   /** The file that lists the operations, one JSON object a line; in a run with a fault, that operation alone. */
   readonly report: string;
 }
+
+/** Returns whether JSON is a plan: both of its ends are of this folder. */
+export const isFaultPlan = (value: unknown): value is FaultPlan =>
+  isRecord(value) && Array.isArray(value.folders) && typeof value.report === 'string';
 
 export interface FaultOperation {
   readonly index: number;

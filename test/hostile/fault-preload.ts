@@ -6,19 +6,23 @@ import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import path from 'node:path';
 import process from 'node:process';
-import type { FaultKind, FaultMode, FaultOperation, FaultPlan } from './fault-plan.ts';
-
-type AnyFunction = (this: unknown, ...args: never[]) => unknown;
-type Table = Record<string, AnyFunction>;
+import { type FaultKind, type FaultMode, type FaultOperation, type FaultPlan, isFaultPlan } from './fault-plan.ts';
 
 const NO_PLAN: FaultPlan = { folders: [], report: '' };
-let plan = JSON.parse(process.env.ROWTUNE_TEST_FAULT ?? JSON.stringify(NO_PLAN)) as FaultPlan;
+let plan = givenPlan(process.env.ROWTUNE_TEST_FAULT);
 const original = { appendFileSync: fs.appendFileSync, writeFileSync: fs.writeFileSync };
 const handles = new WeakMap<object, string>();
 const files = new Map<number, string>();
 let count = 0;
 /** A call of the system's may use another one that is watched too: only the outer one counts. */
 let isInside = false;
+
+function givenPlan(text: string | undefined): FaultPlan {
+  if (text === undefined) return NO_PLAN;
+  const given: unknown = JSON.parse(text);
+  if (isFaultPlan(given)) return given;
+  throw new Error(`ROWTUNE_TEST_FAULT is no plan: ${text}`);
+}
 
 const isWatched = (file: string): boolean => plan.folders.some(folder => file === folder || file.startsWith(folder + path.sep));
 
@@ -85,12 +89,13 @@ function halfLength(args: unknown[]): unknown[] {
 }
 
 /** Wraps one function of a table: `before` says which file it is about. */
-function wrap(table: Table, name: string, kind: FaultKind, isAsync: boolean, fileOf: (self: unknown, args: unknown[]) => string): void {
-  const real = table[name];
+function wrap(table: object, name: string, kind: FaultKind, isAsync: boolean, fileOf: (self: unknown, args: unknown[]) => string): void {
+  const real: unknown = Reflect.get(table, name);
   if (typeof real !== 'function') return;
+  const call = (self: unknown, args: unknown[]): unknown => outer(() => Reflect.apply(real, self, args));
   const run = (self: unknown, args: unknown[]): unknown => {
     const found = faultOf(kind, name, fileOf(self, args));
-    if (found === undefined) return call(real, self, args);
+    if (found === undefined) return call(self, args);
     const { operation, mode } = found;
     const isPart = /^(?:write|read)(?:Sync)?$/.test(name);
     // Operations of another order than in the run that was listed: what cannot be short fails.
@@ -100,10 +105,10 @@ function wrap(table: Table, name: string, kind: FaultKind, isAsync: boolean, fil
         const firstOfData = isAsync && self !== fs.promises ? 0 : 1;
         if (isPart) {
           const shorter = [...args.slice(0, firstOfData), ...halfLength(args.slice(firstOfData))];
-          const done = call(real, self, shorter);
+          const done = call(self, shorter);
           if (mode === 'short') return done;
         } else if (kind === 'write') writeHalf(name, operation.path, args[firstOfData]);
-        else return call(real, self, args);
+        else return call(self, args);
         if (mode === 'short') throw systemError(operation);
       }
       // Asynchronous writes of half the data are left half an instant.
@@ -111,26 +116,27 @@ function wrap(table: Table, name: string, kind: FaultKind, isAsync: boolean, fil
       die();
       return new Promise(() => undefined);
     }
-    const done = call(real, self, args);
+    const done = call(self, args);
     if (done instanceof Promise) return done.then(() => new Promise(() => die()));
     die();
     return done;
   };
-  table[name] = isAsync
+  const wrapped = isAsync
     ? async function (this: unknown, ...args: unknown[]) {
         return run(this, args);
       }
     : function (this: unknown, ...args: unknown[]) {
         return run(this, args);
       };
+  Reflect.set(table, name, wrapped);
 }
 
-function call(real: AnyFunction, self: unknown, args: unknown[]): unknown {
-  if (isInside) return real.apply(self, args as never[]);
+function outer(call: () => unknown): unknown {
+  if (isInside) return call();
   // The system's own functions call each other before they first wait.
   isInside = true;
   try {
-    return real.apply(self, args as never[]);
+    return call();
   } finally {
     isInside = false;
   }
@@ -150,8 +156,6 @@ const first = (_: unknown, [file]: unknown[]): string => pathOf(file);
 const self = (handle: unknown): string => pathOf(handle);
 
 function install(): void {
-  const promises = fs.promises as unknown as Table;
-  const sync = fs as unknown as Table;
   const kinds: Readonly<Record<string, FaultKind>> = {
     open: 'open',
     readFile: 'read',
@@ -166,21 +170,21 @@ function install(): void {
     readdir: 'list',
     opendir: 'list',
   };
-  const realOpen = promises.open as unknown as (...args: unknown[]) => Promise<object>;
+  const realOpen = fs.promises.open;
   const realOpenSync = fs.openSync;
-  promises.open = async (...args: unknown[]) => {
+  fs.promises.open = async (...args: Parameters<typeof realOpen>) => {
     const handle = await realOpen(...args);
     handles.set(handle, pathOf(args[0]));
     return handle;
   };
-  sync.openSync = ((...args: Parameters<typeof fs.openSync>) => {
+  fs.openSync = (...args: Parameters<typeof realOpenSync>) => {
     const file = realOpenSync(...args);
     files.set(file, pathOf(args[0]));
     return file;
-  }) as unknown as AnyFunction;
+  };
   for (const [name, kind] of Object.entries(kinds)) {
-    wrap(promises, name, kind, true, name === 'copyFile' ? (_, args) => pathOf(args[1]) : first);
-    wrap(sync, `${name}Sync`, kind, false, name === 'copyFile' ? (_, args) => pathOf(args[1]) : first);
+    wrap(fs.promises, name, kind, true, name === 'copyFile' ? (_, args) => pathOf(args[1]) : first);
+    wrap(fs, `${name}Sync`, kind, false, name === 'copyFile' ? (_, args) => pathOf(args[1]) : first);
   }
   for (const [name, kind] of [
     ['readSync', 'read'],
@@ -189,10 +193,10 @@ function install(): void {
     ['fdatasyncSync', 'sync'],
     ['ftruncateSync', 'write'],
   ] as const)
-    wrap(sync, name, kind, false, first);
+    wrap(fs, name, kind, false, first);
   void realOpen(process.execPath, 'r').then(async handle => {
-    const prototype = Object.getPrototypeOf(handle) as Table;
-    await (handle as unknown as fs.promises.FileHandle).close();
+    const prototype: object = Object.getPrototypeOf(handle);
+    await handle.close();
     for (const [name, kind] of [
       ['read', 'read'],
       ['readFile', 'read'],

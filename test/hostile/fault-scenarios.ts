@@ -2,7 +2,9 @@
 import { createHash } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
+import { z } from 'zod';
 import type { JobRequest } from '../../trainer/protocol/job-messages.ts';
+import { metricsLine, parseLines, readJson } from '../support/read-json.ts';
 import { makeTinyTask, type TinyTask } from '../support/tiny-task.ts';
 import type { JobRunner } from './job-runner.ts';
 
@@ -41,13 +43,13 @@ export async function makeScenarios(runner: JobRunner): Promise<ScenarioSet> {
   const task = makeTinyTask();
   const { context } = task;
   const recipe = task.recipe(...SETTINGS);
-  const train = (runDir: string): JobRequest => ({ kind: 'train', recipe, runDir, context });
+  const train = (runDir: string, own = recipe): JobRequest => ({ kind: 'train', recipe: own, runDir, context });
   const resume = (runDir: string): JobRequest => ({ kind: 'resume', runDir, overrides: [], context });
   const finished = join(task.folder, 'finished');
   await must(runner, train(finished));
   // As a run that was killed after its first update has it.
   const begun = join(task.folder, 'begun');
-  await must(runner, { ...train(begun), recipe: task.recipe(...SETTINGS, 'save_total_limit=9') } as JobRequest);
+  await must(runner, train(begun, task.recipe(...SETTINGS, 'save_total_limit=9')));
   for (const name of ['step-000002', 'step-000003']) rmSync(join(begun, 'checkpoints', name), { recursive: true });
   rmSync(join(begun, 'summary.json'));
 
@@ -169,13 +171,10 @@ export function trainedState(runDir: string): string {
     .filter(name => name.startsWith('step-'))
     .sort();
   const newest = join(checkpoints, names.at(-1) ?? '');
-  const losses = readFileSync(join(runDir, 'metrics.jsonl'), 'utf8')
-    .trim()
-    .split('\n')
-    .map(line => JSON.parse(line) as Record<string, number>)
-    .map(({ step, loss, eval_loss }) => ({ step, loss, eval_loss }));
-  const { state } = JSON.parse(readFileSync(join(runDir, 'state.json'), 'utf8')) as { state: string };
-  const summary = JSON.parse(readFileSync(join(runDir, 'summary.json'), 'utf8')) as { state: string; after: { loss: number } };
+  const lines = parseLines(readFileSync(join(runDir, 'metrics.jsonl'), 'utf8'), metricsLine);
+  const losses = lines.map(({ step, loss, eval_loss }) => ({ step, loss, eval_loss }));
+  const { state } = readJson(join(runDir, 'state.json'), z.object({ state: z.string() }));
+  const summary = readJson(join(runDir, 'summary.json'), z.object({ after: z.object({ loss: z.number() }) }));
   return JSON.stringify({
     state,
     names,

@@ -3,11 +3,12 @@ import { existsSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { LOCK_FILE } from '../../trainer/run/run-lock.ts';
 import { FAULT_MODES, type FaultMode, type FaultOperation, type FaultPlan } from './fault-plan.ts';
+import { reportedOperations } from './fault-report.ts';
 import { caseFolder, makeScenarios, type Scenario, type ScenarioSet, shortPath, treeHash } from './fault-scenarios.ts';
 import { type Ended, JobRunner } from './job-runner.ts';
 import { type Case, failed, OK, type Part, sampleOf, type Verdict } from './trial.ts';
 
-/** In a sample: of each scenario. */
+/** The faults of each scenario in a sample. */
 const SAMPLE = 5;
 
 export const faults: Part = {
@@ -56,16 +57,8 @@ async function listOperations(runner: JobRunner, scenario: Scenario, dir: string
   const ended = await runner.run({ request, plan });
   if (ended.kind !== 'done' || ended.outcome.last.type !== 'result')
     throw new Error(`${scenario.name} fails without a fault: ${JSON.stringify(ended)}`);
-  return reported(plan.report);
+  return reportedOperations(plan.report);
 }
-
-const reported = (file: string): FaultOperation[] =>
-  existsSync(file)
-    ? readFileSync(file, 'utf8')
-        .trim()
-        .split('\n')
-        .map(line => JSON.parse(line) as FaultOperation)
-    : [];
 
 interface Attack {
   readonly runner: JobRunner;
@@ -82,7 +75,7 @@ async function attack({ runner, set, scenario, operation, mode, expected, inputs
   const plan: FaultPlan = { ...planOf(set, dir), at: operation.index, mode };
   rmSync(plan.report, { force: true });
   const ended = await runner.run({ request: scenario.setup(dir), plan });
-  const [hit] = reported(plan.report);
+  const [hit] = reportedOperations(plan.report);
   const where = `${scenario.name}: ${mode} of ${hit ? `${hit.call} ${shortPath(set.task, hit.path)}` : `operation ${operation.index} (not reached)`}: `;
   const verdict = judge(ended, hit, mode);
   if (verdict.failing) return failed(verdict.failing, where + verdict.detail);

@@ -2,8 +2,9 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { mkdirSync, rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
+import { elementAt } from '../../trainer/narrow.ts';
 import { examplesOf, formats } from './formats.ts';
-import type { FuzzAnswer, FuzzRequest } from './fuzz-process.ts';
+import { type FuzzRequest, fuzzAnswer } from './fuzz-messages.ts';
 import { type Case, failed, OK, type Part, type PreparedPart, type TrialSettings, type Verdict } from './trial.ts';
 
 const WHOLE = 500;
@@ -38,7 +39,7 @@ export const files: Part = {
         const run = async (): Promise<Verdict> => {
           let verdict = OK;
           for (let i = start; i < start + BATCH; i++) {
-            const example = examples[i % examples.length] as string;
+            const example = elementAt(examples, i % examples.length);
             const keepAs = join(found, `${name.replaceAll(' ', '-')}-${seed}-${i}`);
             const one = await reader.judge({ format: name, example, seed: [seed, index, i], keepAs });
             if (one.failing) verdict = failed(one.failing, `${one.detail}\n  kept as ${relative(root, keepAs)}`);
@@ -73,7 +74,7 @@ class Reader {
       const timer = setTimeout(() => finish(failed('hung', `no answer in ${HANG_MS / 1000} s`), true), HANG_MS);
       child.once('exit', (status, signal) => finish(failed('crashed', `the process ended: ${signal ?? `status ${status}`}`), true));
       child.once('message', message => {
-        const { problem, peakBytes } = message as FuzzAnswer;
+        const { problem, peakBytes } = fuzzAnswer.parse(message);
         const isLarge = peakBytes > MAX_PEAK_BYTES;
         if (problem !== undefined) finish(failed('crashed', problem), true);
         else if (isLarge) finish(failed('crashed', `reading took ${Math.round(peakBytes / 2 ** 20)} MB`), true);

@@ -23,7 +23,7 @@ import { readRunState } from '../../trainer/run/run-state.ts';
 import { readHere } from '../support/reader.ts';
 
 export interface Format {
-  /** From the root of the repository; a folder stands for its files. What was found once is kept in test/hostile/corpus. */
+  /** Paths from the root of the repository; a folder stands for its files. Mutations that once failed are in test/hostile/corpus. */
   readonly examples: readonly string[];
   /** The name under which the reader meets the file. */
   readonly fileName: (example: string) => string;

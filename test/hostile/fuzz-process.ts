@@ -6,24 +6,9 @@ import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describeFailure } from '../../trainer/run-error.ts';
 import { formats } from './formats.ts';
+import { type FuzzAnswer, type FuzzRequest, fuzzRequest } from './fuzz-messages.ts';
 import { mutated } from './mutate.ts';
 import { randomOf } from './trial.ts';
-
-export interface FuzzRequest {
-  readonly format: string;
-  readonly example: string;
-  /** Left out: the file as it is. */
-  readonly seed?: readonly number[];
-  /** The path at which the mutated file is kept before it is read, for whoever investigates. */
-  readonly keepAs: string;
-}
-
-export interface FuzzAnswer {
-  /** Set where what was thrown is no error of ours. */
-  readonly problem?: string;
-  readonly isError: boolean;
-  readonly peakBytes: number;
-}
 
 const folder = mkdtempSync(join(tmpdir(), 'rowtune-fuzz-'));
 
@@ -55,7 +40,7 @@ const peak = (): number => process.resourceUsage().maxRSS * 1024;
 const MOMENT_MS = 3;
 
 process.on('message', async message => {
-  const answer = await read(message as FuzzRequest);
+  const answer = await read(fuzzRequest.parse(message));
   await delay(MOMENT_MS);
   process.send?.(answer);
 });

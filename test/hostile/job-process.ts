@@ -2,26 +2,18 @@
 import process from 'node:process';
 import { runJob } from '../../trainer/handlers/job-handlers.ts';
 import { Job } from '../../trainer/job/job.ts';
-import type { JobRequest, WorkerEvent } from '../../trainer/protocol/job-messages.ts';
 import { describeFailure } from '../../trainer/run-error.ts';
 import type { FaultPlan } from './fault-plan.ts';
+import { type FaultyJob, isFaultyJob, type JobOutcome } from './faulty-job.ts';
 
-export interface FaultyJob {
-  readonly request: JobRequest;
-  readonly plan?: FaultPlan;
+/** The preload's function, where there is one. */
+function setFault(plan: FaultPlan | undefined): void {
+  const set: unknown = Reflect.get(globalThis, 'setFault');
+  if (typeof set === 'function') set(plan);
 }
-
-export interface JobOutcome {
-  /** The last event: a result, or a failure. */
-  readonly last: WorkerEvent;
-  readonly unexpected: boolean;
-  readonly stack?: string;
-}
-
-const setFault = (globalThis as unknown as { setFault?: (plan: FaultPlan | undefined) => void }).setFault;
 
 async function work({ request, plan }: FaultyJob): Promise<JobOutcome> {
-  setFault?.(plan);
+  setFault(plan);
   try {
     const value = await runJob(request, new Job(() => undefined));
     return { last: { type: 'result', value }, unexpected: false };
@@ -29,9 +21,12 @@ async function work({ request, plan }: FaultyJob): Promise<JobOutcome> {
     const { event, unexpected } = describeFailure(error);
     return { last: event, unexpected, stack: error instanceof Error ? error.stack : undefined };
   } finally {
-    setFault?.(undefined);
+    setFault(undefined);
   }
 }
 
-process.on('message', message => void work(message as FaultyJob).then(outcome => process.send?.(outcome)));
+process.on('message', message => {
+  if (!isFaultyJob(message)) throw new Error(`no job: ${JSON.stringify(message)}`);
+  void work(message).then(outcome => process.send?.(outcome));
+});
 process.on('disconnect', () => process.exit(0));

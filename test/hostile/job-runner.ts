@@ -1,12 +1,12 @@
 /** The other end of job-process.ts: hands it jobs, notices when it dies or hangs, and starts it again. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { join } from 'node:path';
-import type { FaultyJob, JobOutcome } from './job-process.ts';
+import { type FaultyJob, isJobOutcome, type JobOutcome } from './faulty-job.ts';
 
 /** A tiny job takes a second or two; a machine with much other work ten times as long. */
 const HANG_MS = 120_000;
 
-/** Then a fresh one takes its place: what an engine keeps of each job must not add up. */
+/** The jobs of one process. Then a fresh one takes its place: what an engine keeps of each job must not add up. */
 const MAX_JOBS = 40;
 
 export type Ended =
@@ -38,7 +38,10 @@ export class JobRunner {
         resolve(ended);
       };
       const timer = setTimeout(() => finish({ kind: 'hung' }), hangMs);
-      child.once('message', outcome => finish({ kind: 'done', outcome: outcome as JobOutcome }));
+      child.once('message', outcome => {
+        if (isJobOutcome(outcome)) finish({ kind: 'done', outcome });
+        else finish({ kind: 'died', how: `it answered ${JSON.stringify(outcome)}` });
+      });
       child.once('exit', (status, signal) => finish({ kind: 'died', how: signal ?? `status ${status}` }));
       child.send(job);
     });

@@ -1,6 +1,8 @@
 /** `npm run hostile`: runs the parts of the trial, shows how far it is, and writes what was counted. */
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { z } from 'zod';
+import { parseJson } from '../support/read-json.ts';
 import { daemonFaults } from './daemon-faults.ts';
 import { faults } from './faults.ts';
 import { files } from './files.ts';
@@ -8,7 +10,7 @@ import { frames } from './frames.ts';
 import { kills } from './kills.ts';
 import { ranks } from './ranks.ts';
 import { recipes } from './recipes.ts';
-import type { Failing, Part, TrialSettings, Verdict } from './trial.ts';
+import { FAILINGS, type Failing, type Part, type TrialSettings } from './trial.ts';
 
 export const PARTS: readonly Part[] = [kills, ranks, files, frames, recipes, faults, daemonFaults];
 
@@ -21,10 +23,8 @@ export interface TrialParams extends TrialSettings {
   readonly say: (line: string) => void;
 }
 
-interface Line extends Verdict {
-  readonly id: string;
-  readonly count: number;
-}
+const lineForm = z.object({ id: z.string(), count: z.number(), failing: z.enum(FAILINGS).optional(), detail: z.string().optional() });
+type Line = z.infer<typeof lineForm>;
 
 interface Counts extends Record<Failing, number> {
   readonly name: string;
@@ -103,7 +103,7 @@ const readJournal = (file: string): Line[] =>
     ? readFileSync(file, 'utf8')
         .split('\n')
         .filter(line => line.endsWith('}'))
-        .map(line => JSON.parse(line) as Line)
+        .map(line => parseJson(line, lineForm))
     : [];
 
 function writeReport(file: string, all: readonly Counts[], params: TrialParams): void {

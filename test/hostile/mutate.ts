@@ -1,9 +1,11 @@
 /** Mutations of a file, by a seed: what a broken disk, a cut download or a stranger makes of it. */
 
+import { elementAt } from '../../trainer/narrow.ts';
+
 type Random = () => number;
 
 const below = (random: Random, n: number): number => Math.floor(random() * n);
-const pick = <T>(random: Random, from: readonly T[]): T => from[below(random, from.length)] as T;
+const pick = <T>(random: Random, from: readonly T[]): T => elementAt(from, below(random, from.length));
 
 /** Sizes, counts and offsets at the edges of what formats hold. */
 const NUMBERS: readonly bigint[] = [
@@ -35,7 +37,8 @@ const binary: readonly ((bytes: Buffer, random: Random) => Buffer)[] = [
   },
   (bytes, random) => bytes.subarray(0, below(random, bytes.length + 1)),
   (bytes, random) => {
-    const [from, to] = [below(random, bytes.length + 1), below(random, bytes.length + 1)].sort((a, b) => a - b) as [number, number];
+    const [one, other] = [below(random, bytes.length + 1), below(random, bytes.length + 1)];
+    const [from, to] = [Math.min(one, other), Math.max(one, other)];
     return Buffer.concat([bytes.subarray(0, from), bytes.subarray(to)]);
   },
   (bytes, random) => {

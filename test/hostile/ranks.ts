@@ -19,7 +19,7 @@ const SAMPLE = 2;
 const KILLS_A_RUN = 2;
 /** A start of four processes on a busy machine takes half a minute. */
 const HANG_MS = 240_000;
-/** From the kill to the end of all ranks: docs/how-to/several-processes.md states 32 s at worst, and about a second for a kill. */
+/** The longest time from the kill to the end of all ranks: docs/how-to/several-processes.md states 32 s at worst, and about a second for a kill. */
 const END_MS = 32_000;
 const LOOK_MS = 20;
 

@@ -1,8 +1,10 @@
 /** The hostile trial: parts made of cases; each case is one attack (or some of a kind) and ends with a verdict. */
+import { elementAt } from '../../trainer/narrow.ts';
 import { createRandom } from '../../trainer/random.ts';
 
 /** lost: something that was there, or was acknowledged, is gone or changed. wrong: the message or the result is not what it must be. */
-export type Failing = 'lost' | 'hung' | 'crashed' | 'wrong';
+export const FAILINGS = ['lost', 'hung', 'crashed', 'wrong'] as const;
+export type Failing = (typeof FAILINGS)[number];
 
 export interface Verdict {
   readonly failing?: Failing;
@@ -52,5 +54,7 @@ export function randomOf(...seed: readonly number[]): () => number {
 export function sampleOf<T>(all: readonly T[], count: number, seed: number): T[] {
   const step = Math.max(1, all.length / count);
   const start = randomOf(seed)() * step;
-  return Array.from({ length: Math.min(count, all.length) }, (_, i) => all[Math.min(all.length - 1, Math.floor(start + i * step))] as T);
+  return Array.from({ length: Math.min(count, all.length) }, (_, i) =>
+    elementAt(all, Math.min(all.length - 1, Math.floor(start + i * step))),
+  );
 }

@@ -10,6 +10,7 @@ import type { MethodName } from '../../trainer/catalog/methods.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
 import { loadModel } from '../../trainer/model/load-model.ts';
 import type { Problem } from '../../trainer/model/model-spec.ts';
+import { valueFor } from '../../trainer/narrow.ts';
 import { largestDifference } from '../../trainer/verify/verify-model.ts';
 import { cacheDir } from '../support/cache-dir.ts';
 import { openFast } from '../support/engines.ts';
@@ -128,6 +129,6 @@ describe.skipIf('missing' in python)(`Transformers and PEFT${'missing' in python
   }, 600_000);
 
   test.each(cases.map(nameOf))('%s', name => {
-    expect(largestDifference(ours.get(name) as Float32Array, theirs[name] ?? [])).toBeLessThan(1e-4);
+    expect(largestDifference(valueFor(ours, name), theirs[name] ?? [])).toBeLessThan(1e-4);
   });
 });

@@ -3,16 +3,10 @@ import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { ensurePython, findPython } from '../../scripts/python-venv.mjs';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
 export type PythonSet = 'reference' | 'trackers';
-
-interface PythonScript {
-  readonly findPython: (params: { cacheDir: string; set: PythonSet }) => string | undefined;
-  readonly ensurePython: (params: { cacheDir: string; set: PythonSet; log: (line: string) => void }) => string;
-}
-
-const script = new URL('../../scripts/python-venv.mjs', import.meta.url).href;
 
 /**
  * In CI the environment is made; elsewhere a test run takes one that is there, and installs no gigabyte unasked.
@@ -22,7 +16,6 @@ export async function locatePython(
   cacheDir: string,
   set: PythonSet = 'reference',
 ): Promise<{ readonly python: string } | { readonly missing: string }> {
-  const { findPython, ensurePython } = (await import(script)) as PythonScript;
   const found = findPython({ cacheDir, set });
   if (found !== undefined) return { python: found };
   if (!process.env.CI) return { missing: `no Python environment of the set '${set}'; CI=1 npm test makes it` };

@@ -9,6 +9,7 @@ import { readSentenceModules } from '../../trainer/format/sentence-modules.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
 import { loadModel } from '../../trainer/model/load-model.ts';
 import type { Pooling } from '../../trainer/model/model-spec.ts';
+import { valueFor } from '../../trainer/narrow.ts';
 import { largestDifference } from '../../trainer/verify/verify-model.ts';
 import { cacheDir } from '../support/cache-dir.ts';
 import { openFast } from '../support/engines.ts';
@@ -60,6 +61,6 @@ describe.skipIf(missing)(`sentence-transformers${missing ? ` (skipped: ${missing
   }, 600_000);
 
   test.each(cases.map(({ family }) => family))('%s', family => {
-    expect(largestDifference(ours.get(family) as Float32Array, theirs[family] ?? [])).toBeLessThan(1e-5);
+    expect(largestDifference(valueFor(ours, family), theirs[family] ?? [])).toBeLessThan(1e-5);
   });
 });

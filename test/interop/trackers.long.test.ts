@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, describe, expect, test } from 'vitest';
+import { isRecord } from '../../trainer/narrow.ts';
 import type { MetricsLine } from '../../trainer/run/metrics-file.ts';
 import { mlflowTracker } from '../../trainer/run/trackers/mlflow.ts';
 import type { TrackedRun } from '../../trainer/run/trackers/tracker.ts';
@@ -116,7 +117,8 @@ if ('missing' in python) {
         headers: { 'content-type': 'application/json' },
         body: JSON.stringify(body),
       });
-      return ((await response.json()) as { data: unknown }).data;
+      const answer: unknown = await response.json();
+      return isRecord(answer) ? answer.data : answer;
     };
     const logs = (run: string) => read('get_logs', { project: 'mails', run });
     const lines = [

@@ -245,7 +245,7 @@ describe('an editor that takes what is pushed', () => {
         source.cancel();
         return answer.then(
           () => 'answered',
-          error => (error as { code: number }).code,
+          (error: { readonly code: unknown }) => error.code,
         );
       }),
     );

@@ -1,5 +1,5 @@
 /** Aborts at any moment, and workers that do not obey: the run ends as stopped by the user, and the queue continues. */
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -9,6 +9,7 @@ import type { DaemonClient } from '../../../trainer/rpc/connect.ts';
 import type { DaemonOptions } from '../../../trainer/rpc/daemon.ts';
 import { readRunState } from '../../../trainer/run/run-state.ts';
 import { connectTo, startTestDaemon, until } from '../../support/daemon.ts';
+import { readRecord } from '../../support/read-json.ts';
 import { makeTinyTask } from '../../support/tiny-task.ts';
 
 const task = makeTinyTask();
@@ -105,6 +106,6 @@ test('a run that is killed by a stop keeps its checkpoints, and Resume is offere
     const { step = 0 } = (await readRunState(runDir)) ?? {};
     await client.request('resume', { id: 'on', runDir, overrides: [`max_steps=${Math.max(step, ...checkpointSteps(runDir)) + 2}`] });
     expect(await client.request('waitForJob', { id: 'on' })).toMatchObject({ result: { runDir } });
-    expect(JSON.parse(readFileSync(join(runDir, 'state.json'), 'utf8'))).toMatchObject({ state: 'finished' });
+    expect(readRecord(join(runDir, 'state.json'))).toMatchObject({ state: 'finished' });
   });
 });

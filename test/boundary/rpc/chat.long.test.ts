@@ -1,5 +1,5 @@
 /** Runs in a chat: a real daemon lists them, counts their tokens, and answers a conversation in a real worker. */
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { chatAnswer, longestAnswer } from '../../../client/agent/chat-answer.ts';
@@ -9,6 +9,7 @@ import { type ChatModel, requests } from '../../../trainer/protocol/rpc-messages
 import { stringifyRecipe } from '../../../trainer/protocol/stringify-recipe.ts';
 import { connectTo, startTestDaemon, until } from '../../support/daemon.ts';
 import { testServices } from '../../support/page-host.ts';
+import { readRecord } from '../../support/read-json.ts';
 import { makeTinyTask } from '../../support/tiny-task.ts';
 
 const TEMPLATE =
@@ -17,7 +18,7 @@ const task = makeTinyTask();
 const model = join(task.folder, 'model');
 writeFileSync(join(model, 'chat_template.jinja'), TEMPLATE);
 // Enough room for an answer that can be canceled while it is written.
-const config = JSON.parse(readFileSync(join(model, 'config.json'), 'utf8'));
+const config = readRecord(join(model, 'config.json'));
 writeFileSync(join(model, 'config.json'), JSON.stringify({ ...config, max_position_embeddings: 4096 }));
 const chats = ['lunch', 'dinner', 'tea', 'rest'].map(content =>
   JSON.stringify({
@@ -146,6 +147,7 @@ describe('a model that is kept', () => {
 test('an error says what to do', async () => {
   const long = { messages: [{ role: 'user', content: 'x'.repeat(5000) }] };
   await expect(ask({ conversation: long })).rejects.toThrow(/5005 tokens; this model has 4096 positions: shorten the prompt/);
+  // A client of another program checks nothing.
   const bad = client.request('generate', { id: 'bad', conversation: { messages: [{}] } } as never);
   await expect(bad).rejects.toThrow(`${requests.generate.method}: `);
 });

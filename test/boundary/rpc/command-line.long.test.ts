@@ -2,6 +2,7 @@
 import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import type { DaemonClient } from '../../../trainer/rpc/connect.ts';
 import type { Daemon } from '../../../trainer/rpc/daemon.ts';
 import { readRunRecipe, summarizeRun } from '../../../trainer/run/run-folder.ts';
@@ -42,9 +43,8 @@ describe('train', () => {
     expect([here.status, there.status], there.stderr).toEqual([0, 0]);
     expect(there.value).toMatchObject({ ok: true, state: 'finished', steps: 4, runDir: runDir('there') });
     // Bit by bit the same training.
-    const lossOf = ({ value }: typeof here): unknown => (value as { readonly loss?: unknown }).loss;
-    expect(lossOf(there)).toBeTypeOf('number');
-    expect(lossOf(there)).toBe(lossOf(here));
+    expect(there.value.loss).toBeTypeOf('number');
+    expect(there.value.loss).toBe(here.value.loss);
     for (const { stderr } of [here, there]) expect(stderr).toMatch(/train 4\/4 steps, loss /);
     expect(there.stderr).toContain('the daemon (process');
     const jobs = await client.request('listJobs', {});
@@ -129,7 +129,7 @@ describe('paths', () => {
   ])('of a recipe start from its own folder, those of overrides from the current one: %s', async (_, how) => {
     const made = await run(['train', '../spam.rowtune.yaml', 'data.train=here.jsonl', 'max_steps=1', ...how]);
     expect(made.status, made.stderr).toBe(0);
-    const folder = (made.value as { readonly runDir: string }).runDir;
+    const folder = String(made.value.runDir);
     // As from the editor: next to the recipe.
     expect(dirname(folder)).toBe(join(task.folder, 'runs'));
     const { model, data } = await readRunRecipe(folder);
@@ -146,7 +146,8 @@ describe('paths', () => {
   test('mean the same to the linter', async () => {
     expect(await run(['lint', '../spam.rowtune.yaml'])).toMatchObject({ status: 0, value: { ok: true } });
     const { value } = await run(['lint', '-'], task.text);
-    const [linted] = (value as { readonly files: readonly { readonly problems: readonly { readonly code: string }[] }[] }).files;
+    const lintForm = z.object({ files: z.array(z.object({ problems: z.array(z.object({ code: z.string() })) })) });
+    const [linted] = lintForm.parse(value).files;
     expect(linted?.problems.map(({ code }) => code)).toContain('data-not-found');
   });
 });
@@ -156,8 +157,7 @@ test('--detach starts the daemon where none runs', async () => {
   const started = await rowtune(['train', 'spam.rowtune.yaml', '--detach', 'output_dir=runs/fresh'], undefined, fresh);
   expect(started.value, started.stderr).toMatchObject({ ok: true, detached: true });
   const far = await connectToState(fresh);
-  const { id } = started.value as { readonly id: string };
-  expect(await far.request('waitForJob', { id })).toMatchObject({ state: 'succeeded' });
+  expect(await far.request('waitForJob', { id: String(started.value.id) })).toMatchObject({ state: 'succeeded' });
   far.close();
   expect((await rowtune(['daemon', 'stop'], undefined, fresh)).value).toMatchObject({ stopped: true });
   expect(await stateOf('fresh')).toBe('finished');

@@ -21,7 +21,7 @@ afterAll(async () => {
 });
 
 test.runIf(process.platform === 'linux')('what its shell has set for engines and Node is cleared, and named to its workers', async () => {
-  const { pid } = (await cliJson(['daemon', 'start'], { env })).value as { readonly pid: number };
+  const { pid } = (await cliJson(['daemon', 'start'], { env })).value;
   const inherited = new Map(
     readFileSync(`/proc/${pid}/environ`, 'utf8')
       .split('\0')

@@ -1,8 +1,8 @@
 /** Previews of data over the daemon: samples come as an event and in the result, and neither waits for a job on the device. */
 import { rmSync } from 'node:fs';
 import { afterAll, expect, test } from 'vitest';
+import { checkResult } from '../../../trainer/cli/check-result.ts';
 import type { JobEvent } from '../../../trainer/protocol/rpc-messages.ts';
-import type { DataResult } from '../../../trainer/protocol/view/data.ts';
 import { connectTo, startTestDaemon } from '../../support/daemon.ts';
 import { makeTinyTask } from '../../support/tiny-task.ts';
 
@@ -23,7 +23,7 @@ test('samples and facts about all of them', async () => {
   await client.request('previewData', { id: 'all', ...start, statistics: true });
   await client.request('previewData', { id: 'page', ...start, statistics: false });
   const [all, page] = await Promise.all(['all', 'page'].map(id => client.request('waitForJob', { id })));
-  const [whole, part] = [all, page].map(job => job?.result as DataResult | undefined);
+  const [whole, part] = [all, page].map(job => checkResult('data', job?.result));
   expect(part?.page.samples.map(({ index }) => index)).toEqual([2, 3, 4]);
   expect(part?.statistics).toBeUndefined();
   expect(whole?.page).toEqual(part?.page);

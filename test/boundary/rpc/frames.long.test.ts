@@ -4,12 +4,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
+import { z } from 'zod';
 import { PROTOCOL_VERSION, SUBPROTOCOL } from '../../../trainer/protocol/rpc-messages.ts';
 import { connectDaemon, type DaemonClient } from '../../../trainer/rpc/connect.ts';
 import type { Daemon } from '../../../trainer/rpc/daemon.ts';
 import { connectTo, startTestDaemon, urlOf } from '../../support/daemon.ts';
 import { mutatedFrames } from '../../support/mutate-frames.ts';
+import { portOf } from '../../support/port-of.ts';
 import { probeFrame } from '../../support/probe-frame.ts';
+import { parseJson } from '../../support/read-json.ts';
 import { handshake, isOrder, validFrames } from '../../support/valid-frames.ts';
 
 const FRAMES = 10_000;
@@ -122,15 +125,14 @@ describe('a client', () => {
     server.on('connection', socket => {
       sockets.push(socket);
       socket.on('message', data => {
-        const { id, method } = JSON.parse(String(data)) as { id?: number; method?: string };
+        const { id, method } = parseJson(String(data), z.object({ id: z.number().optional(), method: z.string().optional() }));
         if (id === undefined || method === undefined) return;
         socket.send(JSON.stringify({ jsonrpc: '2.0', id, result: method === 'initialize' ? greeting : [] }));
       });
     });
     await new Promise(resolve => server.once('listening', resolve));
-    const { port } = server.address() as { port: number };
     const connect = () =>
-      connectDaemon({ url: `ws://127.0.0.1:${port}`, token: 'x' }, { client: { name: 'test', version: '0' }, events: true });
+      connectDaemon({ url: `ws://127.0.0.1:${portOf(server)}`, token: 'x' }, { client: { name: 'test', version: '0' }, events: true });
     let client: DaemonClient | undefined;
     const heard: string[] = [];
     let [sent, lost] = [0, 0];
@@ -163,8 +165,7 @@ describe('a client', () => {
       socket.on('message', data => socket.send(JSON.stringify({ jsonrpc: '2.0', id: JSON.parse(String(data)).id, result }))),
     );
     await new Promise(resolve => server.once('listening', resolve));
-    const { port } = server.address() as { port: number };
-    const attempt = connectDaemon({ url: `ws://127.0.0.1:${port}`, token: 'x' }, { client: { name: 'test', version: '0' } });
+    const attempt = connectDaemon({ url: `ws://127.0.0.1:${portOf(server)}`, token: 'x' }, { client: { name: 'test', version: '0' } });
     await expect(attempt).rejects.toMatchObject({ code: 'bad-answer' });
     server.close();
   });

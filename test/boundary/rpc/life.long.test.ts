@@ -3,14 +3,17 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, expect, test } from 'vitest';
+import { z } from 'zod';
 import { writePrivateFile } from '../../../trainer/files/durable-file.ts';
 import { isSuspended } from '../../../trainer/machine/process-identity.ts';
 import { claimName } from '../../../trainer/machine/process-lock.ts';
+import { isRecord } from '../../../trainer/narrow.ts';
 import { createRandom } from '../../../trainer/random.ts';
 import { daemonOwner } from '../../../trainer/rpc/claim.ts';
 import { discoveryPath, readDiscovery } from '../../../trainer/rpc/discovery.ts';
 import { summarizeRun } from '../../../trainer/run/run-folder.ts';
 import { cacheDir, connectTo, connectToState, makeStateDir, ROWTUNE, startTestDaemon, until } from '../../support/daemon.ts';
+import { readJson } from '../../support/read-json.ts';
 import { makeTinyTask } from '../../support/tiny-task.ts';
 
 const children: ChildProcess[] = [];
@@ -41,7 +44,7 @@ const failed = (stateDir: string, ...args: string[]): unknown => {
   try {
     return cli(stateDir, ...args);
   } catch (error) {
-    return JSON.parse(String((error as { readonly stdout: string }).stdout));
+    return isRecord(error) ? JSON.parse(String(error.stdout)) : error;
   }
 };
 
@@ -134,7 +137,7 @@ test('a job is acknowledged when the disk has it, else refused with the reason a
   await start('d');
   expect((await client.request('waitForJob', { id: 'd' })).state).toBe('failed');
   expect(new Set(heard)).toEqual(new Set(['d']));
-  const onDisk = JSON.parse(readFileSync(join(stateDir, 'jobs.json'), 'utf8')) as { readonly id: string }[];
+  const onDisk = readJson(join(stateDir, 'jobs.json'), z.array(z.object({ id: z.string() })));
   expect(onDisk.map(({ id }) => id)).toEqual(['d']);
   client.close();
   await daemon.stop();
@@ -320,7 +323,7 @@ test('SIGTERM ends it in order', async () => {
 test('start, status and stop of the command line', async () => {
   const stateDir = makeStateDir();
   expect(cli(stateDir, 'status')).toMatchObject({ running: false });
-  const { pid } = cli(stateDir, 'start') as { readonly pid: number };
+  const { pid } = z.object({ pid: z.number() }).parse(cli(stateDir, 'start'));
   expect(cli(stateDir, 'start')).toMatchObject({ pid, started: false });
   expect(cli(stateDir, 'status')).toMatchObject({ running: true, pid, clients: 1 });
   expect(cli(stateDir, 'stop')).toMatchObject({ stopped: true, pid });

@@ -18,7 +18,7 @@ writeFileSync(workerFile, "let begun = false;\nprocess.on('message', () => (begu
 
 const runs = join(folder, 'runs');
 const runDir = join(runs, 'spam');
-/** As a client may write it; the links lead to the run, and to the folder around it. */
+/** Paths as a client may write them. The links lead to the run, and to the folder around it. */
 const PATHS = [`${runDir}/`, `${runDir}//.`, `${runs}/../runs/./spam`, join(folder, 'link'), `${join(folder, 'around')}/spam/`];
 let daemon: Daemon;
 let client: DaemonClient;

@@ -2,10 +2,12 @@
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { checkResult } from '../../../trainer/cli/check-result.ts';
 import type { JobRecord, RecipeSource } from '../../../trainer/protocol/rpc-messages.ts';
 import type { DaemonClient } from '../../../trainer/rpc/connect.ts';
 import type { Daemon } from '../../../trainer/rpc/daemon.ts';
 import { connectTo, startTestDaemon } from '../../support/daemon.ts';
+import { lossOf } from '../../support/evaluated.ts';
 import { makeTinyTask } from '../../support/tiny-task.ts';
 
 const task = makeTinyTask();
@@ -65,7 +67,7 @@ describe('from data to an exported model', () => {
   test('evaluate: the base, and what was trained', async () => {
     const base = await done(client.request('evaluate', { id: 'evaluate-base', recipe: recipe() }));
     const tuned = await done(client.request('evaluate', { id: 'evaluate', recipe: recipe(), adapter: runDir }));
-    expect((tuned.result as { loss: number }).loss).toBeLessThan((base.result as { loss: number }).loss);
+    expect(checkResult('evaluate', tuned.result).loss).toBeLessThan(lossOf(checkResult('evaluate', base.result)));
   });
 
   test('export, which does not write over what is there', async () => {

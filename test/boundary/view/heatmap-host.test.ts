@@ -9,10 +9,10 @@ import { partialScores } from '../../../trainer/importance/partial-scores.ts';
 import { type ScoresOrigin, saveScores } from '../../../trainer/importance/scores-file.ts';
 import type { ModuleSpec } from '../../../trainer/model/module-specs.ts';
 import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
-import type { JobRecord } from '../../../trainer/protocol/rpc-messages.ts';
 import { stringifyRecipe } from '../../../trainer/protocol/stringify-recipe.ts';
 import type { HeatmapFromPage, HeatmapSource, HeatmapSourceInfo, HeatmapToPage } from '../../../trainer/protocol/view/heatmap.ts';
 import { connectTo, startTestDaemon } from '../../support/daemon.ts';
+import { jobRecord } from '../../support/job-record.ts';
 import { openTestPage, type TestPage, type TestServices, testServices } from '../../support/page-host.ts';
 import { until } from '../../support/until.ts';
 
@@ -82,7 +82,7 @@ class Page {
     this.host.receive(message);
   }
   of<Type extends HeatmapToPage['type']>(type: Type): Extract<HeatmapToPage, { type: Type }>[] {
-    return this.messages.filter(message => message.type === type) as Extract<HeatmapToPage, { type: Type }>[];
+    return this.messages.filter((message): message is Extract<HeatmapToPage, { type: Type }> => message.type === type);
   }
   calls(name: string): unknown[] {
     return this.services.calls.flatMap(([called, value]) => (called === name ? [value] : []));
@@ -224,14 +224,7 @@ test('a run whose method scores nothing is not drawn, and says where its coverag
 test('scores that a job computes are awaited without a problem, and missed once it has ended without them', async () => {
   const later = join(folder, 'awaited.scores.safetensors');
   const services = testServices();
-  const job: JobRecord = {
-    id: 'scoring',
-    kind: 'importance',
-    state: 'running',
-    priority: 0,
-    title: 'awaited',
-    createdAt: '2026-01-01T00:00:00Z',
-  };
+  const job = jobRecord({ id: 'scoring', kind: 'importance', title: 'awaited' });
   services.store.put(job);
   const page = new Page([{ path: later, label: 'awaited', jobId: job.id }], services);
   open.push(page);
@@ -354,16 +347,7 @@ test('the progress of the job that computes a source is passed on', async () => 
 
 test('the progress of a training that scored before the page was opened is shown', () => {
   const services = testServices();
-  const job = {
-    id: 'job 7',
-    kind: 'train',
-    state: 'running',
-    priority: 0,
-    title: 'tried',
-    runDir,
-    createdAt: '2026-01-01T00:00:00Z',
-  } as const;
-  services.store.put(job);
+  services.store.put(jobRecord({ id: 'job 7', title: 'tried', runDir }));
   const page = new Page([{ path: runDir, label: 'tried' }], services);
   const event = { type: 'progress', phase: 'importance', done: 5, total: 8, unit: 'batches' } as const;
   services.store.event({ seq: 1, jobId: 'job 7', event });

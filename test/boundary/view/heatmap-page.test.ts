@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Browser, chromium } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { connectHeatmap } from '../../../client/pages/heatmap-host.ts';
 import { saveScores } from '../../../trainer/importance/scores-file.ts';
 import type { ModuleSpec } from '../../../trainer/model/module-specs.ts';
@@ -16,7 +17,7 @@ import { until } from '../../support/until.ts';
 
 const executablePath = findChromium();
 const folder = mkdtempSync(join(tmpdir(), 'rowtune-heatmap-page-'));
-const [one, two] = ['one', 'two'].map(name => join(folder, `${name}.scores.safetensors`)) as [string, string];
+const [one, two] = [join(folder, 'one.scores.safetensors'), join(folder, 'two.scores.safetensors')];
 const LAYERS = 12;
 const KINDS = ['self_attn.q_proj', 'self_attn.k_proj', 'mlp.up_proj', 'mlp.down_proj'];
 let browser: Browser;
@@ -142,8 +143,8 @@ describe.skipIf(executablePath === undefined)(
     test('pictures and tables are saved through the editor', async () => {
       const { page, services } = await open();
       for (const format of ['SVG', 'CSV']) await page.getByRole('button', { name: `Export as ${format}` }).click();
-      const saved = (): { suggestedName: string; content: string }[] =>
-        services.calls.flatMap(([name, file]) => (name === 'saveFile' ? [file as { suggestedName: string; content: string }] : []));
+      const fileForm = z.object({ suggestedName: z.string(), content: z.string() });
+      const saved = () => services.calls.flatMap(([name, file]) => (name === 'saveFile' ? [fileForm.parse(file)] : []));
       await until(() => saved().length === 2, 'both files');
       expect(saved().map(({ suggestedName }) => suggestedName)).toEqual(['one-Taylor.svg', 'one-Taylor.csv']);
       expect(saved()[0]?.content).toMatch(/^<svg /);

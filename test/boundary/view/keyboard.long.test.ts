@@ -3,6 +3,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { connectCompare } from '../../../client/pages/compare-host.ts';
 import { connectData } from '../../../client/pages/data-host.ts';
 import { connectHeatmap } from '../../../client/pages/heatmap-host.ts';
@@ -61,24 +62,18 @@ const LEFT_OUT = `[...document.querySelectorAll('button, input, select, textarea
   .filter(element => element.type !== 'radio' || ![...document.querySelectorAll('input[data-reached]')].some(other => other.name === element.name))
   .map(element => element.outerHTML.slice(0, 120))`;
 
-interface Focused {
-  readonly what: string;
-  readonly isShown: boolean;
-  readonly isNamed: boolean;
-  readonly isNew: boolean;
-  readonly isSecond: boolean;
-}
+const focusedForm = z.object({ what: z.string(), isShown: z.boolean(), isNamed: z.boolean(), isNew: z.boolean(), isSecond: z.boolean() });
 
 /** Goes round the page, and round again while it is still being filled. */
 async function expectKeyboard(page: Page): Promise<void> {
-  const found: Focused[] = [];
+  const found: z.infer<typeof focusedForm>[] = [];
   let round = 0;
   const goRound = async (): Promise<{ leftOut: unknown; isFilled: boolean }> => {
     round++;
     // From where the focus is to the end of the page, and from its beginning on.
     for (let isRound = false; !isRound; ) {
       await page.keyboard.press('Tab');
-      const focused = (await page.evaluate(look(round))) as Focused | null;
+      const focused = focusedForm.nullable().parse(await page.evaluate(look(round)));
       isRound = focused?.isSecond === true;
       if (focused?.isNew) found.push(focused);
     }

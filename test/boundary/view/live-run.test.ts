@@ -10,6 +10,7 @@ import type { RunToPage } from '../../../trainer/protocol/view/run.ts';
 import type { DaemonClient } from '../../../trainer/rpc/connect.ts';
 import type { Daemon } from '../../../trainer/rpc/daemon.ts';
 import { connectTo, startTestDaemon, until } from '../../support/daemon.ts';
+import { fakeDaemon } from '../../support/fake-daemon.ts';
 import { openTestPage, type TestPage, type TestServices, testServices } from '../../support/page-host.ts';
 import { makeTinyTask } from '../../support/tiny-task.ts';
 
@@ -134,16 +135,27 @@ test('abort ends it', async () => {
 test('a run of another machine is read through the daemon', async () => {
   const there = join(task.folder, 'not', 'here');
   const asked: unknown[] = [];
-  const request = async (name: string, params: unknown): Promise<unknown> => {
-    asked.push([name, params]);
-    return name === 'listRuns'
-      ? { runs: [{ runDir: there, name: 'far' }], truncated: false }
-      : { lines: ['name: far'], next: 1, rewound: false, more: false, version: '1' };
-  };
-  const source = openRunSource(there, {
-    isRemote: () => true,
-    daemon: async () => ({ ...client, request: request as DaemonClient['request'] }),
+  const far = {
+    runDir: there,
+    name: 'far',
+    state: 'finished',
+    step: 1,
+    totalSteps: 1,
+    startedAt: '',
+    updatedAt: '',
+    ageSeconds: 0,
+  } as const;
+  const daemon = fakeDaemon({
+    listRuns: params => {
+      asked.push(['listRuns', params]);
+      return { runs: [far], truncated: false };
+    },
+    tailRun: params => {
+      asked.push(['tailRun', params]);
+      return { lines: ['name: far'], next: 1, rewound: false, more: false, version: '1' };
+    },
   });
+  const source = openRunSource(there, { isRemote: () => true, daemon: async () => daemon });
   expect(await source.info()).toMatchObject({ name: 'far' });
   expect((await source.tail('recipe', 0, '')).lines).toEqual(['name: far']);
   expect(asked).toEqual([

@@ -9,7 +9,9 @@ import { RunModel } from '../../../media/shared/run-model.ts';
 import { type CompareToPage, MAX_COMPARED } from '../../../trainer/protocol/view/compare.ts';
 import { PATCH_LINES, type RunToPage } from '../../../trainer/protocol/view/run.ts';
 import { rewindMetrics } from '../../../trainer/run/metrics-file.ts';
+import { jobRecord } from '../../support/job-record.ts';
 import { openTestPage, type TestPage, testServices } from '../../support/page-host.ts';
+import { metricsLine, parseLines } from '../../support/read-json.ts';
 import { runInProcess } from '../../support/run-in-process.ts';
 import { makeTinyTask } from '../../support/tiny-task.ts';
 import { until } from '../../support/until.ts';
@@ -51,16 +53,11 @@ function show(runDir: string, services = testServices()): Shown {
   });
   pages.push(page);
   page.receive({ type: 'ready' });
-  const look = (): void =>
-    services.store.put({ id: 'job', kind: 'train', state: 'running', priority: 0, title: '', runDir, createdAt: '' });
+  const look = (): void => services.store.put(jobRecord({ id: 'job', runDir }));
   return { page, model, look };
 }
 
-const linesOf = (runDir: string): Record<string, number>[] =>
-  readFileSync(join(runDir, 'metrics.jsonl'), 'utf8')
-    .trim()
-    .split('\n')
-    .map(line => JSON.parse(line) as Record<string, number>);
+const linesOf = (runDir: string) => parseLines(readFileSync(join(runDir, 'metrics.jsonl'), 'utf8'), metricsLine);
 
 /** The page has exactly what the file says. */
 const isWhole = (model: RunModel, runDir: string): boolean => {

@@ -6,6 +6,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { connectCompare } from '../../../client/pages/compare-host.ts';
 import { connectData } from '../../../client/pages/data-host.ts';
 import { connectHeatmap } from '../../../client/pages/heatmap-host.ts';
@@ -90,7 +91,7 @@ async function faultsOf<ToPage>(
       mkdirSync(pictures, { recursive: true });
       await page.screenshot({ path: join(pictures, `${name}-${theme}.png`), fullPage: true });
     }
-    found[theme] = (await page.evaluate(FAULTS)) as string[];
+    found[theme] = z.array(z.string()).parse(await page.evaluate(FAULTS));
   }
   await page.close();
   return found;

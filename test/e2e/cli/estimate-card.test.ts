@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { cardBytes, usableCardBytes } from '../../../trainer/catalog/cards.ts';
 import { cli, cliJson, golden } from './run-cli.ts';
 
@@ -15,11 +16,17 @@ writeFileSync(
 /** A cache without a compiler for cards. */
 const options = { cwd: folder, env: { ROWTUNE_CACHE: path.join(folder, 'cache') } };
 
-interface Fitting {
-  readonly precision: string;
-  readonly totalBytes: number;
-  readonly overrides: readonly string[];
-}
+const estimateForm = z.object({
+  weightsBytes: z.number(),
+  trainedBytes: z.number(),
+  gradientBytes: z.number(),
+  optimizerBytes: z.number(),
+  activationBytes: z.number(),
+  engineOverheadBytes: z.number(),
+  totalBytes: z.number(),
+  /** Settings that fit the card. */
+  options: z.array(z.object({ precision: z.string(), totalBytes: z.number(), overrides: z.array(z.string()) })),
+});
 
 describe('with a teacher', () => {
   const taught = ['task=distillation', `distillation.teacher=${path.join(golden, 'llama')}`];
@@ -28,14 +35,14 @@ describe('with a teacher', () => {
     const { status, value } = await cliJson(['estimate', 'a.rowtune.yaml', '--card', 'RTX 4090', ...taught], options);
     expect(status).toBe(0);
     expect(value).toMatchObject({ ok: true, fits: true });
-    expect((value as { teacherBytes?: number }).teacherBytes).toBeGreaterThan(0);
+    expect(value.teacherBytes).toBeGreaterThan(0);
   });
 
   test('--plan warns if its pass takes more than the limit', async () => {
     const plan = (memory: string) => cliJson(['estimate', 'a.rowtune.yaml', '--plan', '--memory', memory, ...taught], options);
     const roomy = await plan('8GB');
     expect(roomy.stderr).not.toContain("the teacher's pass");
-    const { teacherBytes = 0 } = roomy.value as { teacherBytes?: number };
+    const { teacherBytes } = z.object({ teacherBytes: z.number() }).parse(roomy.value);
     expect(teacherBytes).toBeGreaterThan(0);
     expect((await plan(String(teacherBytes - 1))).stderr).toContain("the teacher's pass needs about");
   });
@@ -53,18 +60,10 @@ describe('estimate --card', () => {
       fits: true,
       card: { name: 'rtx-4090', bytes: cardBytes('rtx-4090'), usableBytes },
     });
-    const found = value as Record<string, number> & { readonly options: readonly Fitting[] };
     // No worker, no code of the engine: a model of 78 thousand numbers takes a few megabytes.
-    const {
-      weightsBytes = 0,
-      trainedBytes = 0,
-      gradientBytes = 0,
-      optimizerBytes = 0,
-      activationBytes = 0,
-      engineOverheadBytes = 0,
-    } = found;
-    const held = weightsBytes + trainedBytes + gradientBytes + optimizerBytes;
-    expect(found.totalBytes).toBe(held + activationBytes + engineOverheadBytes);
+    const found = estimateForm.parse(value);
+    const held = found.weightsBytes + found.trainedBytes + found.gradientBytes + found.optimizerBytes;
+    expect(found.totalBytes).toBe(held + found.activationBytes + found.engineOverheadBytes);
     expect(found.totalBytes).toBeLessThan(10e6);
     expect(new Set(found.options.map(({ precision }) => precision)).size).toBe(3);
     for (const { totalBytes } of found.options) expect(totalBytes).toBeLessThanOrEqual(usableBytes);

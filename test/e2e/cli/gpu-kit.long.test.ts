@@ -5,15 +5,16 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { pathToFileURL } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { makeGpuKit } from '../../../scripts/gpu-kit.mjs';
 import { listPjrt, pjrtLibrary } from '../../../trainer/engine/install/pjrt-folder.ts';
 import { runCommand } from '../../../trainer/engine/install/run-command.ts';
 import { cacheDir } from '../../support/cache-dir.ts';
+import { describeWith } from '../../support/describe-with.ts';
 
 const plugin = listPjrt(cacheDir).find(({ manifest }) => manifest.variant === 'pjrt-cpu');
-const canRun = plugin !== undefined && process.platform === 'linux' && process.arch === 'x64';
-const reason = canRun ? '' : ' (skipped: run rowtune engine install --variant pjrt-cpu on Linux x64)';
+const canRun = process.platform === 'linux' && process.arch === 'x64';
+const missing = 'run rowtune engine install --variant pjrt-cpu on Linux x64';
 const scratch = mkdtempSync(path.join(os.tmpdir(), 'rowtune-gpu-kit-'));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
@@ -30,15 +31,14 @@ async function programs(): Promise<string> {
   return folder;
 }
 
-describe.skipIf(!canRun)(`the kit for a GPU${reason}`, () => {
+describeWith('the kit for a GPU', canRun ? plugin : undefined, missing, installed => {
   const kit = path.join(scratch, 'machine', 'rowtune-gpu-kit');
   const out = path.join(scratch, 'out');
   let environment: Record<string, string> = {};
   const run = (...args: string[]) => runCommand(path.join(kit, 'run'), args, { cwd: scratch, environment });
 
   beforeAll(async () => {
-    const { makeGpuKit } = await import(pathToFileURL(path.resolve('scripts', 'gpu-kit.mjs')).href);
-    const archive: string = await makeGpuKit(path.join(scratch, 'made'));
+    const archive = await makeGpuKit(path.join(scratch, 'made'));
     expect(statSync(archive).size).toBeLessThan(60e6);
     mkdirSync(path.dirname(kit));
     expect(await runCommand('tar', ['xzf', archive, '-C', path.dirname(kit)])).toMatchObject({ status: 0 });
@@ -46,7 +46,7 @@ describe.skipIf(!canRun)(`the kit for a GPU${reason}`, () => {
   });
 
   it('installs a plugin, checks it and measures a tiny model, with no network and no Node of the machine', async () => {
-    const trial = ['--tiny', '--device', 'cpu', '--plugin', pjrtLibrary(plugin as NonNullable<typeof plugin>), '--out', out];
+    const trial = ['--tiny', '--device', 'cpu', '--plugin', pjrtLibrary(installed), '--out', out];
     const { status, output } = await run(...trial, '--python', path.join(scratch, 'no-python'));
     expect(output).toContain('the other side is not measured');
     const text = readFileSync(path.join(out, 'gpu-trial.md'), 'utf8');

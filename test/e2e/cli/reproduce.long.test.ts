@@ -4,7 +4,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { resolveSettings } from '../../../trainer/settings.ts';
+import { parseJson } from '../../support/read-json.ts';
 import { cli } from './run-cli.ts';
 
 const { cacheDir } = resolveSettings({ env: process.env, platform: process.platform, home: os.homedir() });
@@ -15,8 +17,11 @@ beforeAll(async () => {
 });
 afterAll(() => rm(cwd, { recursive: true, force: true }));
 
-const resultOf = (stdout: string) =>
-  JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as { ok: boolean; rows: { id: string; ours: unknown; missing: string[] }[] };
+const resultForm = z.object({
+  ok: z.boolean(),
+  rows: z.array(z.object({ id: z.string(), ours: z.unknown(), missing: z.array(z.string()) })),
+});
+const resultOf = (stdout: string) => parseJson(stdout.trim().split('\n').at(-1) ?? '', resultForm);
 
 test('what a table needs is listed, and what is missing makes it fail', async () => {
   const { status, stdout, stderr } = await cli(['reproduce', '--table', '7', '--only', 'cola-spsft', '--json'], { cwd });

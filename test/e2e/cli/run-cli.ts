@@ -4,6 +4,9 @@ import { existsSync, mkdtempSync } from 'node:fs';
 import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { z } from 'zod';
+import { recordIn } from '../../../trainer/narrow.ts';
+import { parseJson } from '../../support/read-json.ts';
 
 const root = path.join(import.meta.dirname, '..', '..', '..');
 export const golden = path.join(root, 'test', 'golden');
@@ -54,7 +57,7 @@ export function cli(
   });
 }
 
-/** With --json: stdout is one line, an object. */
+/** Runs a command with --json, whose stdout is one line: an object. */
 export async function cliJson(
   args: readonly string[],
   options?: CliOptions,
@@ -62,17 +65,12 @@ export async function cliJson(
   const run = await cli([...args, '--json'], options);
   const lines = run.stdout.split('\n');
   if (lines.length !== 2 || lines[1] !== '') throw new Error(`stdout is not one line:\n${run.stdout}\nstderr:\n${run.stderr}`);
-  return { ...run, value: JSON.parse(lines[0] ?? '') as Record<string, unknown> };
+  return { ...run, value: parseJson(lines[0] ?? '', z.record(z.string(), z.unknown())) };
 }
 
-/** The last line of stdout where it is JSON; a command that was killed has none. */
-export function lastValue({ stdout }: CliRun): unknown {
-  try {
-    return JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '');
-  } catch {
-    return undefined;
-  }
-}
+/** The object in the last line of stdout; that of a command that was killed is empty. */
+export const lastValue = ({ stdout }: CliRun): Readonly<Record<string, unknown>> =>
+  recordIn(stdout.trimEnd().split('\n').at(-1) ?? '') ?? {};
 
 /** A folder of its own, gone after `use`. */
 export async function withFolder<T>(use: (folder: string) => Promise<T>): Promise<T> {

@@ -4,7 +4,7 @@ import { appendFile, mkdtemp, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { SweepStatus } from '../../../trainer/protocol/sweep.ts';
+import { checkResult } from '../../../trainer/cli/check-result.ts';
 import { readRunState } from '../../../trainer/run/run-state.ts';
 import { until } from '../../support/until.ts';
 import { cli, cliJson, makeTinyTask } from './run-cli.ts';
@@ -41,7 +41,7 @@ describe('a sweep', () => {
   test('halving trains the best run to its end and keeps the others whole', async () => {
     const { status, value, stderr } = await cliJson(['sweep', recipe, 'output_dir=runs/whole', '--csv', 'table.csv'], here);
     expect(status, stderr).toBe(0);
-    const sweep = value as unknown as SweepStatus;
+    const sweep = checkResult('sweep', value);
     expect(sweep).toMatchObject({ state: 'finished', strategy: 'halving', metric: 'loss', mode: 'min', best: '002' });
     expect(sweep.runs.map(({ id, state, evaluations }) => `${id} ${state} ${evaluations}`)).toEqual([
       '002 finished 3',
@@ -103,9 +103,9 @@ describe('a sweep', () => {
   test('find-lr draws the curve of a rising rate and keeps nothing', async () => {
     const { status, value, stderr } = await cliJson(['find-lr', recipe, '--steps', '40'], here);
     expect(status, stderr).toBe(0);
-    const { points, suggestion } = value as { points: { learningRate: number }[]; suggestion: { steepest: number } };
+    const { points, suggestion } = checkResult('find-rate', value);
     expect(points[0]?.learningRate).toBe(1e-7);
-    expect(suggestion.steepest).toBeGreaterThan(1e-4);
+    expect(suggestion?.steepest).toBeGreaterThan(1e-4);
     expect(existsSync(inFolder('tiny'))).toBe(false);
     const refused = await cliJson(['find-lr', recipe, '--from', '1', '--to', '0.1'], here);
     expect([refused.status, refused.value]).toMatchObject([2, { error: { code: 'usage' } }]);

@@ -4,7 +4,9 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { summarizeRun } from '../../../trainer/run/run-folder.ts';
+import { metricsLine, parseLines } from '../../support/read-json.ts';
 import { until } from '../../support/until.ts';
 import { cli, cliJson, makeTinyTask } from './run-cli.ts';
 
@@ -24,11 +26,8 @@ const here = {
 };
 /** A run that does not end by itself while a test looks on. */
 const LONG = ['num_train_epochs=100000', 'eval_strategy=no', 'save_strategy=no'];
-const metricsOf = async (run: string): Promise<{ step: number; loss?: number }[]> =>
-  (await readFile(path.join(folder, run, 'metrics.jsonl'), 'utf8'))
-    .trim()
-    .split('\n')
-    .map(line => JSON.parse(line) as { step: number; loss?: number });
+const runsForm = z.array(z.object({ runDir: z.string(), state: z.string() }));
+const metricsOf = async (run: string) => parseLines(await readFile(path.join(folder, run, 'metrics.jsonl'), 'utf8'), metricsLine);
 
 describe('a run from end to end', () => {
   /** The evaluation of runs/tiny, which several tests compare with. */
@@ -79,7 +78,7 @@ describe('a run from end to end', () => {
   test('runs lists them, newest first', async () => {
     const { value, status } = await cliJson(['runs'], here);
     expect(status).toBe(0);
-    const runs = value.runs as { runDir: string; state: string; step: number }[];
+    const runs = runsForm.parse(value.runs);
     expect(runs.map(run => path.basename(run.runDir))).toEqual(['tiny-2', 'again', 'tiny']);
     expect(runs.every(({ state }) => state === 'finished')).toBe(true);
     expect((await cli(['runs'], here)).stdout).toMatch(/^tiny +finished +18\/18/m);
@@ -92,7 +91,7 @@ describe('a run from end to end', () => {
     const { stdout, stderr } = await cli(['runs'], here);
     expect(stdout).toMatch(/^first +finished +18\/18/m);
     expect(stderr).toContain('1 archived');
-    const listed = (await cliJson(['runs'], here)).value.runs as { runDir: string }[];
+    const listed = runsForm.parse((await cliJson(['runs'], here)).value.runs);
     expect(listed.map(run => path.basename(run.runDir))).toEqual(['tiny', 'tiny-2']);
     const { value } = await cliJson(['runs', '--all', '--tagged', 'paper'], here);
     expect(value.runs).toMatchObject([{ name: 'first' }]);

@@ -1,11 +1,13 @@
 /** `rowtune verify` on the reference folders of the Llama family, on every engine that is here. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { cp, readFile, writeFile } from 'node:fs/promises';
+import { existsSync, readdirSync } from 'node:fs';
+import { cp, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { expect, test } from 'vitest';
+import { z } from 'zod';
 import { listEngines } from '../../../trainer/engine/install/engine-folder.ts';
 import { resolveSettings } from '../../../trainer/settings.ts';
+import { readRecord } from '../../support/read-json.ts';
 import { cli, cliJson, golden, withFolder } from './run-cli.ts';
 
 /** The families that the test's golden folders need. */
@@ -13,8 +15,9 @@ const FAMILIES = new Set(['llama', 'qwen2', 'mistral']);
 const folders = readdirSync(golden).filter(name => {
   const config = path.join(golden, name, 'config.json');
   if (!existsSync(config) || !existsSync(path.join(golden, name, 'golden.json'))) return false;
-  return FAMILIES.has((JSON.parse(readFileSync(config, 'utf8')) as { model_type: string }).model_type);
+  return FAMILIES.has(String(readRecord(config).model_type));
 });
+const checksForm = z.array(z.looseObject({ name: z.string(), error: z.number(), tolerance: z.number(), ok: z.boolean() }));
 const { cacheDir } = resolveSettings({ env: process.env, platform: process.platform, home: os.homedir() });
 const engines = [
   { name: 'portable', here: true },
@@ -27,7 +30,7 @@ for (const { name, here } of engines)
     const all = folders.map(folder => path.join(golden, folder));
     const { status, value, stderr } = await cliJson(['verify', ...all, '--engine', name]);
     expect(Object.keys(value), stderr).toEqual(['ok', 'engine', 'checks']);
-    const checks = value.checks as { name: string; error: number; tolerance: number; ok: boolean }[];
+    const checks = checksForm.parse(value.checks);
     expect(checks.filter(({ ok }) => !ok)).toEqual([]);
     for (const folder of folders)
       expect(checks.filter(check => check.name.startsWith(`${path.join(golden, folder)}: `)).length, folder).toBeGreaterThan(3);
@@ -39,15 +42,15 @@ for (const { name, here } of engines)
 test('one folder: its checks need not say which', async () => {
   const { status, value } = await cliJson(['verify', path.join(golden, 'llama'), '--engine', 'portable']);
   expect(status).toBe(0);
-  expect((value.checks as { name: string }[])[0]?.name).toBe('logits');
+  expect(checksForm.parse(value.checks)[0]?.name).toBe('logits');
 });
 
 test('a wrong number is found: status 1', () =>
   withFolder(async folder => {
     await cp(path.join(golden, 'llama'), folder, { recursive: true });
     const file = path.join(folder, 'golden.json');
-    const reference = JSON.parse(await readFile(file, 'utf8')) as { loss: number };
-    await writeFile(file, JSON.stringify({ ...reference, loss: reference.loss + 0.01 }));
+    const reference = readRecord(file);
+    await writeFile(file, JSON.stringify({ ...reference, loss: Number(reference.loss) + 0.01 }));
     const { status, stdout } = await cli(['verify', folder, '--engine', 'portable']);
     expect(status).toBe(1);
     expect(stdout).toMatch(/^loss .*FAILED$/m);

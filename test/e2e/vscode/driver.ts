@@ -62,7 +62,7 @@ export class Workbench {
     await this.page.locator('.monaco-workbench .explorer-folders-view .monaco-list-row').first().waitFor();
   }
 
-  /** As the browser's own reload, and `Developer: Reload Window`. */
+  /** Reloads the page, as the browser's own reload and `Developer: Reload Window` do. */
   async reload(): Promise<void> {
     await this.page.reload();
     await this.page.locator('.monaco-workbench .part.statusbar').waitFor();

@@ -35,7 +35,7 @@ const SETTINGS = {
 const END_MS = 60_000;
 
 export interface EditorParams {
-  /** As `findEditor` gives it, with the folder in which it has installed the package. */
+  /** The editor that `findEditor` returns, and the folder in which it has installed the package. */
   readonly editor: { readonly node: string; readonly main: string; readonly extensions: string };
   /** The user's settings, in addition to those that all tests have. */
   readonly settings?: Readonly<Record<string, unknown>>;
@@ -73,7 +73,7 @@ export async function startEditor({
   extensions: others = [],
 }: EditorParams): Promise<EditorServer> {
   const home = mkdtempSync(join(tmpdir(), 'rowtune-editor-'));
-  const [userData, extensions, stateDir] = ['user-data', 'extensions', 'state'].map(name => join(home, name)) as [string, string, string];
+  const [userData, extensions, stateDir] = [join(home, 'user-data'), join(home, 'extensions'), join(home, 'state')];
   for (const folder of [join(userData, 'User'), stateDir]) mkdirSync(folder, { recursive: true });
   cpSync(editor.extensions, extensions, { recursive: true });
   let written = { ...SETTINGS, ...settings };

@@ -3,6 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { compact, percent } from '../../../trainer/protocol/format.ts';
+import { metricsLine, parseLines } from '../../support/read-json.ts';
 import { until } from '../../support/until.ts';
 import type { Workbench } from './driver.ts';
 import { START_MS, shownState } from './long-run.ts';
@@ -30,10 +31,7 @@ describeEditor(
     const inFolder = (...names: string[]): string => join(session().task.folder, ...names);
     /** The newest value of each name. */
     const metrics = (run: string): Readonly<Record<string, number>> => {
-      const lines = readFileSync(inFolder('runs', run, 'metrics.jsonl'), 'utf8')
-        .trim()
-        .split('\n');
-      return Object.assign({}, ...lines.map(line => JSON.parse(line) as object));
+      return Object.assign({}, ...parseLines(readFileSync(inFolder('runs', run, 'metrics.jsonl'), 'utf8'), metricsLine));
     };
     const metric = (run: string, name: string): number => metrics(run)[name] ?? Number.NaN;
     const ends = (run: string, state: string) => until(async () => (await shownState(workbench)) === state, `${run} is ${state}`, START_MS);

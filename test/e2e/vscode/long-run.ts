@@ -1,6 +1,8 @@
 /** A run that lasts as long as a test wants, and what its folder and its page say of it. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { z } from 'zod';
+import { parseJson } from '../../support/read-json.ts';
 import type { Workbench } from './driver.ts';
 
 /** Before a page is looked for anew. */
@@ -37,7 +39,7 @@ export const writeLongRecipe = (folder: string): void => writeFileSync(join(fold
 
 export function readRun(folder: string): LongRun {
   const read = (name: string): string => readFileSync(join(folder, 'runs', 'mine', name), 'utf8');
-  const { state } = JSON.parse(read('state.json')) as { state: string };
+  const { state } = parseJson(read('state.json'), z.object({ state: z.string() }));
   return { state, lines: read('metrics.jsonl').trimEnd().split('\n').length };
 }
 

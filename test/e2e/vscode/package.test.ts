@@ -14,7 +14,7 @@ function entriesOf(zip: Buffer): Map<string, number> {
   while (zip.readUInt32LE(end) !== END_OF_DIRECTORY) end--;
   const entries = new Map<string, number>();
   for (let at = zip.readUInt32LE(end + 16); zip.readUInt32LE(at) === ENTRY; ) {
-    const [name, extra, comment] = [28, 30, 32].map(offset => zip.readUInt16LE(at + offset)) as [number, number, number];
+    const [name, extra, comment] = [zip.readUInt16LE(at + 28), zip.readUInt16LE(at + 30), zip.readUInt16LE(at + 32)];
     entries.set(zip.toString('utf8', at + 46, at + 46 + name), zip.readUInt32LE(at + 24));
     at += 46 + name + extra + comment;
   }

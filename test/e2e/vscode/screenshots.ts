@@ -6,6 +6,8 @@ import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { Frame } from 'playwright-core';
 import { expect, inject, test } from 'vitest';
+import { z } from 'zod';
+import { parseJson } from '../../support/read-json.ts';
 import { until } from '../../support/until.ts';
 import type { Workbench } from './driver.ts';
 import { shownState } from './long-run.ts';
@@ -144,7 +146,7 @@ describeEditor(
         await workbench.runCommandOn('Rowtune: Try the Model', 'spam');
         const page = await workbench.webview('textarea');
         const [mail = ''] = readFileSync(inFolder('data/spam/heldout.jsonl'), 'utf8').split('\n');
-        await page.locator('textarea').fill((JSON.parse(mail) as { text: string }).text.slice(0, 200));
+        await page.locator('textarea').fill(parseJson(mail, z.object({ text: z.string() })).text.slice(0, 200));
         await page.locator('textarea').press('Control+Enter');
         for (const name of ['Tuned', 'Base'])
           await page

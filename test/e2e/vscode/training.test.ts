@@ -76,7 +76,7 @@ describeEditor(
       await workbench.runCommandOn('Rowtune: Resume', 'mine');
       const goesOn = async () => (await shownState(workbench)) === 'training' && (await stepsDone(workbench)) > stoppedAt;
       await until(goesOn, 'it continues', START_MS);
-      const stages = (await page.evaluate('[...stages].join()')) as string;
+      const stages = String(await page.evaluate('[...stages].join()'));
       expect(stages).toContain(`previously trained: ${stoppedAt.toLocaleString('en-US')} of 200,000 steps`);
       expect(stages).not.toMatch(/scoring rows/i);
       await stop();

@@ -34,7 +34,7 @@ describeEditor(
       await workbench.page.locator('.pane', { hasText: 'No runs yet' }).getByRole('button', { name: 'New Recipe' }).waitFor();
       await workbench.press('Escape');
       await workbench.screenshot('welcome');
-      const said = (await workbench.page.evaluate(`[...said].join('\\n')`)) as string;
+      const said = String(await workbench.page.evaluate(`[...said].join('\\n')`));
       expect(said).toContain('No runs yet');
       expect(said).not.toMatch(/No daemon runs|daemon-missing/i);
     });

@@ -1,0 +1,20 @@
+/** The messages between the trial of files and its reading process. */
+import { z } from 'zod';
+
+export const fuzzRequest = z.object({
+  format: z.string(),
+  example: z.string(),
+  /** Left out: the file as it is. */
+  seed: z.array(z.number()).optional(),
+  /** The path at which the mutated file is kept before it is read, for whoever investigates. */
+  keepAs: z.string(),
+});
+export type FuzzRequest = z.infer<typeof fuzzRequest>;
+
+export const fuzzAnswer = z.object({
+  /** Set where what was thrown is no error of ours. */
+  problem: z.string().optional(),
+  isError: z.boolean(),
+  peakBytes: z.number(),
+});
+export type FuzzAnswer = z.infer<typeof fuzzAnswer>;
