@@ -9,6 +9,8 @@ import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { isRecord } from '../../trainer/narrow.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const toys = join(root, 'test', 'support', 'toys');
@@ -210,8 +212,9 @@ test('one update with all of them moves one row, and what is exported is what wa
     packages: 'external',
     logLevel: 'error',
   });
-  const { useAll } = (await import(pathToFileURL(outfile).href)) as { readonly useAll: () => Promise<Record<string, unknown>> };
-  const found = await useAll();
+  const bundle: unknown = await import(pathToFileURL(outfile).href);
+  if (!isRecord(bundle) || typeof bundle.useAll !== 'function') throw new Error('the bundle exports no useAll');
+  const found = z.looseObject({ totalBytes: z.number() }).parse(await bundle.useAll());
   // Logits (0.5, 2.5) and (1, 3), wanted (1, 0) and (0, 1): half of 0.25 + 6.25 + 1 + 4.
   const trained = [1.025, 1.95, 3, 4, 5, 6, 7, 8].map(value => expect.closeTo(value, 5));
   expect(found).toMatchObject({

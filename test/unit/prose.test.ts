@@ -1,20 +1,11 @@
 /** The prose linter of `npm run check`: each rule finds its example and passes its counter-example. */
-import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { findings } from '../../scripts/prose.mjs';
+import { readJson } from '../support/read-json.ts';
 
-interface Rule {
-  readonly name: string;
-  readonly finds: string;
-  readonly passes: string;
-}
-interface Finding {
-  readonly line: number;
-  readonly text: string;
-  readonly rule: string;
-}
-const script = new URL('../../scripts/prose.mjs', import.meta.url).href;
-const { findings } = (await import(script)) as { findings: (file: string, text: string) => Finding[] };
-const { rules } = JSON.parse(readFileSync(new URL('../../scripts/prose-rules.json', import.meta.url), 'utf8')) as { rules: Rule[] };
+const ruleForm = z.object({ name: z.string(), finds: z.string(), passes: z.string() });
+const { rules } = readJson(new URL('../../scripts/prose-rules.json', import.meta.url), z.object({ rules: z.array(ruleForm) }));
 
 describe.each(rules)('$name', ({ name, finds, passes }) => {
   const comment = (text: string): string => (text.startsWith('/*') ? text : `// ${text}`);

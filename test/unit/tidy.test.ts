@@ -9,6 +9,7 @@ import { engineNames } from '../../trainer/catalog/engines.ts';
 import { measureNames } from '../../trainer/catalog/measures.ts';
 import { methodNames } from '../../trainer/catalog/methods.ts';
 import { objectiveNames } from '../../trainer/catalog/objectives.ts';
+import { castsOf } from '../support/casts.ts';
 import { everywhere, rooms } from '../support/rooms.ts';
 
 const root = join(import.meta.dirname, '..', '..');
@@ -25,7 +26,7 @@ const shipped = sources.filter(file => /^(trainer|server|client|media)\//.test(f
 
 interface Import {
   readonly file: string;
-  /** As written, or the path from the root where it is one of ours. */
+  /** The text of the import, or the path from the root if the file is ours. */
   readonly target: string;
   readonly ours: boolean;
   readonly isType: boolean;
@@ -37,7 +38,7 @@ interface Import {
 function importsOf(file: string): Import[] {
   const pattern = /(?:^|\n)\s*(?:import|export)\s(type\s)?(?:[^'";]*?\sfrom\s)?['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]\s*\)/g;
   return [...read(file).matchAll(pattern)].map(([, type, fixed, dynamic]) => {
-    const written = (fixed ?? dynamic) as string;
+    const written = fixed ?? dynamic ?? '';
     const ours = written.startsWith('.');
     return {
       file,
@@ -60,40 +61,8 @@ function reachedFrom(entry: string): ReadonlySet<string> {
   return seen;
 }
 
-/** Plain JavaScript, which runs before anything is installed. */
-const pieces = new URL('../../scripts/prose-pieces.mjs', import.meta.url).href;
-const { proseOfCode } = (await import(pieces)) as {
-  proseOfCode(code: string): readonly { readonly offset: number; readonly end: number }[];
-};
-
-/** More than there are in the program, and few: a cast is rare. A double cast, `as unknown as`, counts twice. */
-const MOST_CASTS = 40;
-/** The same of the benchmarks. */
-const MOST_BENCH_CASTS = 15;
-
-interface Cast {
-  readonly cast: string;
-  /** Counted from 1. */
-  readonly line: number;
-  /** Whether a comment stands on its line, or ends on the line above. */
-  readonly hasReason: boolean;
-}
-
-/** Returns the casts of a file's code, without its comments, texts and imports. */
-function castsOf(text: string): Cast[] {
-  const blank = (piece: string): string => piece.replace(/[^\n]/g, ' ');
-  let code = text;
-  for (const { offset, end } of proseOfCode(text)) code = code.slice(0, offset) + blank(code.slice(offset, end)) + code.slice(end);
-  // Names of imports and exports, and the new keys of a mapped type.
-  const statements = code.replace(/^(import|export)\b[^;{]*(\{[^}]*\}|\* as \w+)\s*from\b|\bin keyof \w+ as\b/gm, blank);
-  const lines = text.split('\n');
-  return [...statements.matchAll(/(\])?\)?\s+(as (?!const\b)[\w[({]+)/g)].flatMap(({ index, 0: whole, 1: read, 2: cast = '' }) => {
-    if (read !== undefined && cast === 'as number') return [];
-    const line = statements.slice(0, index + whole.lastIndexOf(cast)).split('\n').length;
-    const hasReason = /(^|\s)\/\/ \S/.test(lines[line - 1] ?? '') || /^\s*\/\/ \S|\*\/\s*$/.test(lines[line - 2] ?? '');
-    return [{ cast, line, hasReason }];
-  });
-}
+/** The most casts of each: they are rare. A double cast, `as unknown as`, counts twice. */
+const MOST_CASTS = { program: 40, benchmarks: 15, tests: 10 } as const;
 
 const isIn = (room: string, path: string): boolean => path === room || path.startsWith(`${room}/`);
 const roomOf = (path: string): string => Object.keys(rooms).find(room => isIn(room, path)) ?? `no room of the table (${path})`;
@@ -201,16 +170,18 @@ describe.skipIf(!isCheckout)(`the tree${isCheckout ? '' : ' (skipped: not a git 
   });
 
   /**
-   * A cast states what nobody checked. `as const` states nothing, and `x[i] as number` reads an element in bounds; neither is counted. In place
-   * of a cast: read what must be there with `trainer/narrow.ts`, validate at the border, write a type guard that checks, or type the source.
+   * A cast states what nobody checked. In place of one: read what must be there with `trainer/narrow.ts`, validate at the border, write a type
+   * guard that checks, or type the source. Tests read JSON by its form (`test/support/read-json.ts`).
    */
-  test('a cast is rare, and says why it is true', () => {
-    const castsIn = (from: readonly string[]) => from.flatMap(file => castsOf(read(file)).map(found => ({ file, ...found })));
-    const [own, measuring] = [castsIn(shipped), castsIn(sources.filter(file => file.startsWith('bench/')))];
-    const bare = [...own, ...measuring].filter(({ hasReason }) => !hasReason).map(({ file, line, cast }) => `${file}:${line}: ${cast}`);
+  test.each([
+    ['program', shipped],
+    ['benchmarks', sources.filter(file => file.startsWith('bench/'))],
+    ['tests', sources.filter(file => /^(test|scripts)\//.test(file))],
+  ] as const)('a cast is rare, and says why it is true: %s', (room, from) => {
+    const found = from.flatMap(file => castsOf(read(file)).map(cast => ({ file, ...cast })));
+    const bare = found.filter(({ hasReason }) => !hasReason).map(({ file, line, cast }) => `${file}:${line}: ${cast}`);
     expect(bare, 'write a check in its place, or the reason on its line or the line above').toEqual([]);
-    expect(own.length, 'write a check in place of the new casts').toBeLessThanOrEqual(MOST_CASTS);
-    expect(measuring.length, 'write a check in place of the new casts').toBeLessThanOrEqual(MOST_BENCH_CASTS);
+    expect(found.length, 'write a check in place of the new casts').toBeLessThanOrEqual(MOST_CASTS[room]);
   });
 
   test('other uses of the word are no casts', () => {
@@ -218,6 +189,8 @@ describe.skipIf(!isCheckout)(`the tree${isCheckout ? '' : ' (skipped: not a git 
 export { d as e } from './f.ts';
 // as a comment
 const text = 'read as text';
+const pattern = /read as text/;
+const shown = \`as text \${'as text'} \${(list as Shown).map(({ a }) => a)} as text\`;
 const list = [1] as const;
 const first = list[0] as number;
 const size = load(x) as unknown as Size;
@@ -227,11 +200,12 @@ const height = load(x) as Height; // as its width
 
 const depth = load(x) as Depth;`;
     expect(castsOf(code)).toEqual([
-      { cast: 'as unknown', line: 7, hasReason: false },
-      { cast: 'as Size', line: 7, hasReason: false },
-      { cast: 'as Width', line: 9, hasReason: true },
-      { cast: 'as Height', line: 10, hasReason: true },
-      { cast: 'as Depth', line: 12, hasReason: false },
+      { cast: 'as Shown', line: 6, hasReason: false },
+      { cast: 'as unknown', line: 9, hasReason: false },
+      { cast: 'as Size', line: 9, hasReason: false },
+      { cast: 'as Width', line: 11, hasReason: true },
+      { cast: 'as Height', line: 12, hasReason: true },
+      { cast: 'as Depth', line: 14, hasReason: false },
     ]);
   });
 

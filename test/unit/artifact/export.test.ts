@@ -17,8 +17,10 @@ import { writeSafetensors } from '../../../trainer/format/safetensors/safetensor
 import { encodePrompt } from '../../../trainer/generate/prompt.ts';
 import { type ModelFolder, openModel } from '../../../trainer/hub/open-model.ts';
 import { causalModel } from '../../../trainer/model/load-model.ts';
+import { valueFor } from '../../../trainer/narrow.ts';
 import { largestDifference } from '../../../trainer/verify/verify-model.ts';
 import { openFast } from '../../support/engines.ts';
+import { readRecord } from '../../support/read-json.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { TINY_LLAMA, tinyAdapter, tinyWithTokenizer } from '../../support/tiny-adapter.ts';
 
@@ -81,7 +83,7 @@ describe('every form of every method', () => {
     ),
   )('%s as %s', async (method, format) => {
     const base = baseOf(method);
-    const result = await run(adapters.get(method) as string, { format });
+    const result = await run(valueFor(adapters, method), { format });
     expect(result.largestDifference).toBeLessThan(1e-4);
     expect(await readdir(result.outputDir)).toEqual(result.files);
     expect(await readdir(dirname(result.outputDir))).toEqual(['out']);
@@ -92,7 +94,7 @@ describe('every form of every method', () => {
     }
     // An export is an adapter again, and exports to the same merged weights.
     const [first, second] = await Promise.all(
-      [adapters.get(method) as string, result.outputDir].map(path => run(path, { format: 'merged', openBase: () => openModel(base) })),
+      [valueFor(adapters, method), result.outputDir].map(path => run(path, { format: 'merged', openBase: () => openModel(base) })),
     );
     expect(largestDifference(await logitsOf(first?.outputDir ?? ''), [...(await logitsOf(second?.outputDir ?? ''))])).toBeLessThan(1e-5);
   });
@@ -104,7 +106,7 @@ describe('every form of every method', () => {
     ['head', /which trained only the head/],
   ] as const)('%s as peft is refused', async (method, message) => {
     const openBase = () => openModel(baseOf(method));
-    await expect(run(adapters.get(method) as string, { format: 'peft', openBase })).rejects.toThrow(message);
+    await expect(run(valueFor(adapters, method), { format: 'peft', openBase })).rejects.toThrow(message);
   });
 
   test.each([
@@ -139,17 +141,17 @@ describe('every form of every method', () => {
   });
 
   test('rows outside the selection keep every bit', async () => {
-    const { outputDir } = await run(adapters.get('spsft') as string, { format: 'merged' });
+    const { outputDir } = await run(valueFor(adapters, 'spsft'), { format: 'merged' });
     const [base, merged, adapter] = [
       await openFolder(TINY_LLAMA),
       await openFolder(outputDir),
-      await openAdapter(adapters.get('spsft') as string),
+      await openAdapter(valueFor(adapters, 'spsft')),
     ];
     for (const [name, { shape }] of base.weights.tensors) {
-      const [before, after] = await Promise.all([base, merged].map(({ weights }) => weights.readFloat32(name)));
+      const [before, after] = [await base.weights.readFloat32(name), await merged.weights.readFloat32(name)];
       const rows = adapter.description.rows.get(name.replace(/\.weight$/, '')) ?? [];
-      const width = (before as Float32Array).length / (shape[0] as number);
-      const changed = [...(before as Float32Array).keys()].filter(i => before?.[i] !== after?.[i]).map(i => Math.floor(i / width));
+      const width = before.length / (shape[0] as number);
+      const changed = [...before.keys()].filter(i => before[i] !== after[i]).map(i => Math.floor(i / width));
       expect(new Set(changed), name).toEqual(new Set(rows));
     }
   });
@@ -192,9 +194,8 @@ describe('bases', () => {
       open.push(a.close, b.close);
       expect(b.shards).toEqual(a.shards);
       expect([...b.tensors.values()]).toEqual([...a.tensors.values()]);
-      expect(JSON.parse(await readFile(join(result.outputDir, INDEX_FILE), 'utf8')).metadata.total_size).toBe(
-        [...a.tensors.values()].reduce((sum, { byteLength }) => sum + byteLength, 0),
-      );
+      const bytes = [...a.tensors.values()].reduce((sum, { byteLength }) => sum + byteLength, 0);
+      expect(readRecord(join(result.outputDir, INDEX_FILE))).toMatchObject({ metadata: { total_size: bytes } });
     }
   });
 
@@ -247,7 +248,7 @@ describe('bases', () => {
   test('another base is refused, and nothing is written', async () => {
     const outputDir = await output();
     const other = join(TINY_LLAMA, '..', 'llama_biased');
-    await expect(run(adapters.get('spsft') as string, { format: 'merged', outputDir, openBase: () => openModel(other) })).rejects.toThrow(
+    await expect(run(valueFor(adapters, 'spsft'), { format: 'merged', outputDir, openBase: () => openModel(other) })).rejects.toThrow(
       /fingerprint[\s\S]+this model needs/,
     );
     expect(existsSync(outputDir)).toBe(false);
@@ -257,7 +258,7 @@ describe('bases', () => {
 describe('the output folder', () => {
   test('is replaced only where that is permitted, and where an export wrote all of it', async () => {
     const outputDir = await output();
-    const adapterPath = adapters.get('spsft') as string;
+    const adapterPath = valueFor(adapters, 'spsft');
     const { files } = await run(adapterPath, { format: 'adapter', outputDir });
     expect(files).toEqual(['adapter_model.safetensors', 'rowtune_adapter.json', 'rowtune_export.json']);
     await expect(run(adapterPath, { format: 'adapter', outputDir })).rejects.toThrow(/not empty[\s\S]+--overwrite/);
@@ -276,7 +277,7 @@ describe('the output folder', () => {
   ];
   test.each(foreign)('with %s is never replaced', async (_, change, named) => {
     const outputDir = await output();
-    const adapterPath = adapters.get('spsft') as string;
+    const adapterPath = valueFor(adapters, 'spsft');
     await run(adapterPath, { format: 'adapter', outputDir });
     await change(outputDir);
     const contentsOf = async () =>
@@ -290,7 +291,7 @@ describe('the output folder', () => {
     const outputDir = await output();
     await mkdir(outputDir);
     for (const name of ['config.json', 'model.safetensors', 'mine.txt']) await writeFile(join(outputDir, name), 'precious');
-    await expect(run(adapters.get('spsft') as string, { format: 'merged', outputDir, overwrite: true })).rejects.toThrow(
+    await expect(run(valueFor(adapters, 'spsft'), { format: 'merged', outputDir, overwrite: true })).rejects.toThrow(
       /did not write all that is in it \(config\.json, mine\.txt, model\.safetensors\)/,
     );
     expect((await readdir(outputDir)).sort()).toEqual(['config.json', 'mine.txt', 'model.safetensors']);
@@ -298,7 +299,7 @@ describe('the output folder', () => {
 
   test('that a killed export had swapped out is put back, and what it left is taken away', async () => {
     const outputDir = await output();
-    const adapterPath = adapters.get('spsft') as string;
+    const adapterPath = valueFor(adapters, 'spsft');
     await run(adapterPath, { format: 'adapter', outputDir });
     // No process has this number: it is above what Linux gives.
     const left = join(dirname(outputDir), '.out.4999999-0a1b2c3d.tmp');
@@ -311,7 +312,7 @@ describe('the output folder', () => {
 
   test('through a link is that which the link leads to', async () => {
     const outputDir = await output();
-    const adapterPath = adapters.get('spsft') as string;
+    const adapterPath = valueFor(adapters, 'spsft');
     await run(adapterPath, { format: 'adapter', outputDir });
     const link = join(dirname(outputDir), 'link');
     await symlink(outputDir, link);
@@ -323,9 +324,7 @@ describe('the output folder', () => {
   test.runIf(process.platform === 'linux').each(['/proc/nope', '/dev/null/x', '/sys/x'])(
     '%s is refused before anything is computed',
     async place => {
-      await expect(run(adapters.get('spsft') as string, { format: 'merged', outputDir: place })).rejects.toThrow(
-        /nothing can be written to/,
-      );
+      await expect(run(valueFor(adapters, 'spsft'), { format: 'merged', outputDir: place })).rejects.toThrow(/nothing can be written to/);
     },
   );
 
@@ -333,7 +332,7 @@ describe('the output folder', () => {
     ['the adapter itself', (dir: string) => dir],
     ['a folder around it', (dir: string) => dirname(dir)],
   ])('is not %s', async (_, place) => {
-    const adapterPath = adapters.get('spsft') as string;
+    const adapterPath = valueFor(adapters, 'spsft');
     await expect(run(adapterPath, { format: 'adapter', outputDir: place(adapterPath), overwrite: true })).rejects.toThrow(
       /holds what is exported/,
     );
@@ -357,7 +356,7 @@ describe('the output folder', () => {
         });
       },
     };
-    await expect(run(adapters.get('lora') as string, { format: 'merged', outputDir, engine: lying })).rejects.toThrow(
+    await expect(run(valueFor(adapters, 'lora'), { format: 'merged', outputDir, engine: lying })).rejects.toThrow(
       /differs from the tuned model by/,
     );
     expect(await readdir(dirname(outputDir))).toEqual([]);
@@ -391,6 +390,6 @@ describe('merging', () => {
 });
 
 test('a merged folder of one file is named as Transformers expects', async () => {
-  const { files } = await run(adapters.get('spsft') as string, { format: 'merged' });
+  const { files } = await run(valueFor(adapters, 'spsft'), { format: 'merged' });
   expect(files).toContain(SINGLE_FILE);
 });

@@ -2,8 +2,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { cp, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { gunzipSync } from 'node:zlib';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { readAdapter } from '../../../trainer/artifact/adapter/read-adapter.ts';
 import { type ExportParams, type ExportResult, exportModel } from '../../../trainer/artifact/export-model.ts';
 import { typeOfTensor } from '../../../trainer/artifact/gguf/quantization.ts';
@@ -14,10 +14,12 @@ import { type TensorEntry, writeSafetensors } from '../../../trainer/format/safe
 import { openModel } from '../../../trainer/hub/open-model.ts';
 import { causalModel } from '../../../trainer/model/load-model.ts';
 import { withInitial } from '../../../trainer/model/weight-stream.ts';
+import { required, valueFor } from '../../../trainer/narrow.ts';
 import { createRandom } from '../../../trainer/random.ts';
 import { cacheDir } from '../../support/cache-dir.ts';
-import { openOthers } from '../../support/engines.ts';
+import { openFast } from '../../support/engines.ts';
 import { expectVerified, fileOf, headerOf, LLAMA_CPP } from '../../support/gguf-export.ts';
+import { readGoldenJson } from '../../support/read-json.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { TINY_LLAMA, tinyAdapter } from '../../support/tiny-adapter.ts';
 import { tinyDecoder } from '../../support/tiny-decoder.ts';
@@ -26,7 +28,7 @@ const GOLDEN = join(TINY_LLAMA, '..');
 
 let engine: Engine;
 beforeAll(async () => {
-  engine = (await openOthers()).find(({ engine: opened }) => opened)?.engine as Engine;
+  engine = await openFast();
 });
 
 async function exportOf(base: string, change: Partial<ExportParams> & { adapterPath?: string } = {}): Promise<ExportResult> {
@@ -240,9 +242,12 @@ describe('experts in four bits', () => {
     // A number of the base is a number of the file, but for rows that were trained.
     const [before, after] = [await openModel(base), await openModel(fileOf(first))];
     const model = causalModel(before.config);
-    const own = model.parameters.find(({ name }) => name.includes('down_proj.weight'))?.name as string;
-    const [x, y] = await Promise.all([before, after].map(({ weights }) => withInitial(model, weights).readFloat32(own)));
-    const changed = new Set([...(x as Float32Array)].flatMap((value, i) => (value === (y as Float32Array)[i] ? [] : [Math.floor(i / 32)])));
+    const { name: own } = required(
+      model.parameters.find(({ name }) => name.includes('down_proj.weight')),
+      'a weight',
+    );
+    const [x, y] = [await withInitial(model, before.weights).readFloat32(own), await withInitial(model, after.weights).readFloat32(own)];
+    const changed = new Set([...x].flatMap((value, i) => (value === y[i] ? [] : [Math.floor(i / 32)])));
     expect(changed.size).toBeGreaterThan(0);
     expect(changed.size).toBeLessThanOrEqual(4 * 4);
     await Promise.all([before.weights.close(), after.weights.close()]);
@@ -250,9 +255,9 @@ describe('experts in four bits', () => {
       adapterPath: await tinyAdapter({ engine, method: 'lora', budget: { r: 2 }, targets: ['down_proj'], base: fileOf(first) }),
     });
     expectVerified(again);
-    const bytes = [fileOf(first), fileOf(again)].map(path => readFileSync(path)) as [Buffer, Buffer];
+    const [one, other] = [readFileSync(fileOf(first)), readFileSync(fileOf(again))];
     const places = (await headerOf(fileOf(first))).tensors.filter(({ position, byteLength }) =>
-      Buffer.compare(bytes[0].subarray(position, position + byteLength), bytes[1].subarray(position, position + byteLength)),
+      Buffer.compare(one.subarray(position, position + byteLength), other.subarray(position, position + byteLength)),
     );
     expect(places.map(({ name }) => name)).toEqual(['blk.0.ffn_down_exps.weight', 'blk.1.ffn_down_exps.weight']);
   });
@@ -274,7 +279,7 @@ describe('a GGUF base', () => {
   test.each(['spsft', 'lora', 'full'] as const)('%s: as it was, but for rows that changed', async method => {
     const adapterPath = await tinyAdapter({ engine, method, budget: { r: 4 }, base });
     const result = await exportOf(base, { adapterPath });
-    const [before, after] = [base, fileOf(result)].map(path => readFileSync(path)) as [Buffer, Buffer];
+    const [before, after] = [readFileSync(base), readFileSync(fileOf(result))];
     expect(after.length).toBe(before.length);
     const adapter = await readAdapter(adapterPath);
     const { rows } = adapter.description;
@@ -294,11 +299,11 @@ describe('a GGUF base', () => {
     for (const [name, found] of changed) expect(found.size, name).toBeLessThanOrEqual(4);
     // q stands interleaved in the file: the rows of the model, each in its place.
     const headDim = 16;
-    const own = [...(rows.get('model.layers.0.self_attn.q_proj') as Int32Array)].map(row => {
+    const own = [...valueFor(rows, 'model.layers.0.self_attn.q_proj')].map(row => {
       const within = row % headDim;
       return row - within + (within < headDim / 2 ? 2 * within : 2 * (within - headDim / 2) + 1);
     });
-    expect([...(changed.get('blk.0.attn_q.weight') as Set<number>)].sort((a, b) => a - b)).toEqual(own.sort((a, b) => a - b));
+    expect([...valueFor(changed, 'blk.0.attn_q.weight')].sort((a, b) => a - b)).toEqual(own.sort((a, b) => a - b));
   });
 
   test('in another type: what a file says of itself stays', async () => {
@@ -326,7 +331,9 @@ test.skipIf(!LLAMA_CPP)(
 );
 
 describe('tokenizers', () => {
-  const read = (name: string) => JSON.parse(gunzipSync(readFileSync(join(GOLDEN, 'tokenizers', `${name}.json.gz`))).toString('utf8'));
+  const tokenForm = z.looseObject({ id: z.number() });
+  const modelForm = z.looseObject({ vocab: z.record(z.string(), z.number()) });
+  const definitionOf = (name: string) => readGoldenJson(`tokenizers/${name}.json.gz`, z.object({ tokenizer: z.looseObject({}) })).tokenizer;
 
   test.each([
     ['llama3', 'llama', 'llama-bpe'],
@@ -337,11 +344,9 @@ describe('tokenizers', () => {
     ['llama2', 'llama', 'default'],
     ['gemma', 'gemma3', 'default'],
   ] as const)('%s', async (name, like, pre) => {
-    const { tokenizer } = read(name);
-    const ids: number[] = [
-      ...Object.values(tokenizer.model.vocab as Record<string, number>),
-      ...tokenizer.added_tokens.map(({ id }: { id: number }) => id),
-    ];
+    const tokenizer = definitionOf(name);
+    const { model, added_tokens: added } = z.looseObject({ model: modelForm, added_tokens: z.array(tokenForm) }).parse(tokenizer);
+    const ids = [...Object.values(model.vocab), ...added.map(({ id }) => id)];
     const changes =
       like === 'gemma3'
         ? { query_pre_attn_scalar: 12, num_hidden_layers: 6, layer_types: undefined, _sliding_window_pattern: undefined }
@@ -364,7 +369,7 @@ describe('tokenizers', () => {
     ['cl100k', /splits text in a way that llama\.cpp has no name for/],
     ['bert-uncased', /tokenizer of the kind WordPiece/],
   ] as const)('%s is refused', async (name, message) => {
-    const { tokenizer } = read(name);
+    const tokenizer = definitionOf(name);
     const base = await tinyDecoder({ like: 'llama', rows: 2000, tokenizer: new Map([['tokenizer.json', JSON.stringify(tokenizer)]]) });
     await expect(exportOf(base)).rejects.toThrow(message);
   });

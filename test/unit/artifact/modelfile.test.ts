@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { goTemplate, modelfile } from '../../../trainer/artifact/gguf/modelfile.ts';
 import { createTokenizer, type Tokenizer } from '../../../trainer/format/tokenizer/tokenizer.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
+import { valueFor } from '../../../trainer/narrow.ts';
 import { goldenPath } from '../hub/model-bytes.ts';
 
 async function tokenizerWith(template: string, change: Readonly<Record<string, unknown>> = {}): Promise<Tokenizer> {
@@ -10,7 +11,7 @@ async function tokenizerWith(template: string, change: Readonly<Record<string, u
   const files = new Map((await folder.loadTokenizer()).files());
   await folder.weights.close();
   const config = {
-    ...JSON.parse(files.get('tokenizer_config.json') as string),
+    ...JSON.parse(valueFor(files, 'tokenizer_config.json')),
     chat_template: template,
     bos_token: '<|endoftext|>',
     ...change,

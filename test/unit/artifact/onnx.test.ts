@@ -1,5 +1,5 @@
 /** Exports to ONNX: every family of classifiers and encoders, read back and run by ONNX Runtime where it is installed. */
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type ExportParams, type ExportResult, exportModel } from '../../../trainer/artifact/export-model.ts';
@@ -8,10 +8,11 @@ import { compareWithOnnxRuntime } from '../../../trainer/artifact/onnx/runtime-c
 import { readOnnx } from '../../../trainer/format/onnx/onnx-reader.ts';
 import { writeOnnx } from '../../../trainer/format/onnx/onnx-writer.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
-import { loadModel } from '../../../trainer/model/load-model.ts';
 import { hasOnnxRuntime, onnxRuntimePackages } from '../../../trainer/onnxruntime/onnxruntime-packages.ts';
 import { cacheDir } from '../../support/cache-dir.ts';
+import { classifierOf } from '../../support/classifier-of.ts';
 import { openFast } from '../../support/engines.ts';
+import { readRecord } from '../../support/read-json.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { copyOfGolden, goldenFolder, type TinyClassifierParams, tinyClassifierAdapter } from '../../support/tiny-classifier-adapter.ts';
 
@@ -80,7 +81,7 @@ describe('families', () => {
 test('a new head: config.json has its labels', async () => {
   const result = await exportOf({ base: goldenFolder('electra'), method: 'lora', labels: ['cat', 'dog', 'fox'] });
   expectVerified(result);
-  const config: unknown = JSON.parse(await readFile(join(result.outputDir, 'config.json'), 'utf8'));
+  const config = readRecord(join(result.outputDir, 'config.json'));
   expect(config).toMatchObject({ id2label: { 0: 'cat', 1: 'dog', 2: 'fox' } });
 });
 
@@ -109,8 +110,7 @@ test('without ONNX Runtime the export says that it was not verified there', asyn
 
 test.runIf(ONNX_RUNTIME)('weights in a file next to the model are found there', async () => {
   const { config, weights } = await openModel(goldenFolder('albert_tokens'));
-  const model = loadModel(config);
-  if (model.kind !== 'classifier') throw new TypeError('no classifier');
+  const model = classifierOf(config);
   const path = join(await temporaryFolder(), 'model.onnx');
   const bytesOf = async (name: string) => new Uint8Array((await weights.readFloat32(name)).buffer);
   await writeOnnx(path, { ...lowerModel(model, bytesOf), producerVersion: '0' }, 0);
@@ -124,8 +124,7 @@ test.runIf(ONNX_RUNTIME)('weights in a file next to the model are found there', 
 test.runIf(ONNX_RUNTIME)('other numbers than those of ONNX Runtime are refused with the largest difference', async () => {
   const { outputDir } = await exportOf({ base: goldenFolder('distilbert'), method: 'spsft', ownHead: true });
   const { config, weights } = await openModel(goldenFolder('distilbert'));
-  const model = loadModel(config);
-  if (model.kind !== 'classifier') throw new TypeError('no classifier');
+  const model = classifierOf(config);
   // The base, which the export is not.
   const exported = { model, weights, close: async () => {} };
   await expect(compareWithOnnxRuntime({ path: join(outputDir, 'onnx', 'model.onnx'), model, exported, engine, cacheDir })).rejects.toThrow(

@@ -8,6 +8,7 @@ import { GPU_MODELS, gpuPlan, rowsLike } from '../../../bench/gpu-plan.ts';
 import { type GpuResults, gpuMarkdown, gpuRatios, resultsName, utilization } from '../../../bench/gpu-report.ts';
 import { Clock, measureAll } from '../../../bench/measurements.ts';
 import type { RawRow } from '../../../bench/run-side.ts';
+import { elementAt, required } from '../../../trainer/narrow.ts';
 
 const facts = { date: '2026-01-01', cpu: 'a processor', features: [], cores: 2, memoryBytes: 2 ** 34, kernel: 'Linux', versions: {} };
 
@@ -78,10 +79,9 @@ describe('plan', () => {
 });
 
 test('the estimate of a configuration is that of its recipe', () => {
-  const [lora, full] = (['lora', 'full'] as const).map(method =>
-    predictedBytes(configure('rowtune', { method, model: 'tiny', setting: 'block', dtype: 'bfloat16' }), 'gpu'),
-  );
-  expect(full).toBeGreaterThan(lora as number);
+  const bytesOf = (method: 'lora' | 'full') =>
+    predictedBytes(configure('rowtune', { method, model: 'tiny', setting: 'block', dtype: 'bfloat16' }), 'gpu');
+  expect(bytesOf('full')).toBeGreaterThan(required(bytesOf('lora'), 'an estimate'));
 });
 
 describe('cards', () => {
@@ -108,7 +108,7 @@ describe('report', () => {
     row('pytorch', { setting: 'checkpointing', r: 64, trainable: 168e6, secondsPerStep: 0.1, peakBytes: 32e9 }),
   ];
   const results: GpuResults = {
-    ...{ facts, device: 'NVIDIA H100 80GB HBM3', steps: 5, models: GPU_MODELS, rows, predicted: new Map([[rows[0] as RawRow, 17.1e9]]) },
+    ...{ facts, device: 'NVIDIA H100 80GB HBM3', steps: 5, models: GPU_MODELS, rows, predicted: new Map([[elementAt(rows, 0), 17.1e9]]) },
     operations: { passed: 60, failed: ['exp of zero: value deviates by 1e-2'], left: 3, seconds: 40 },
     ...{ failures: ['PyTorch: out of memory'], left: ['Qwen3-8B, 1 × 2048 tokens: rowtune lora r16'], isTrial: false },
   };
@@ -125,8 +125,8 @@ describe('report', () => {
   });
 
   test('the share of the peak is of the operations that the method needs', () => {
-    expect(utilization(rows[0] as RawRow, rows, results.device)).toBeCloseTo(0.5);
-    expect(utilization(rows[0] as RawRow, rows, 'another card')).toBeUndefined();
+    expect(utilization(elementAt(rows, 0), rows, results.device)).toBeCloseTo(0.5);
+    expect(utilization(elementAt(rows, 0), rows, 'another card')).toBeUndefined();
   });
 
   test('says what was checked, measured, predicted, failed and left out', () => {

@@ -16,6 +16,7 @@ import { memoryFit, SWEEPS, sweepMarkdown, sweepPicture } from '../../../bench/s
 import { layersThatFit, writeSyntheticFolder } from '../../../bench/synthetic-folder.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
 import { loadModel, weightMismatches } from '../../../trainer/model/load-model.ts';
+import { elementAt } from '../../../trainer/narrow.ts';
 
 const facts = { date: '2026-01-01', cpu: 'a processor', features: [], cores: 2, memoryBytes: 2 ** 34, kernel: 'Linux', versions: {} };
 
@@ -75,7 +76,7 @@ test('sweeps vary one thing, and the report has a line of each', () => {
     unit,
     points: values.map(value => ({ value, secondsPerStep: value / 100, bytes: value * 2 ** 20 })),
   }));
-  expect(memoryFit(results[0] as (typeof results)[number])).toMatchObject({ r2: expect.closeTo(1), exponent: expect.closeTo(1) });
+  expect(memoryFit(elementAt(results, 0))).toMatchObject({ r2: expect.closeTo(1), exponent: expect.closeTo(1) });
   const text = sweepMarkdown(results, { facts, threads: 1, notes: [] });
   for (const { name } of SWEEPS) expect(text).toContain(`| ${name} |`);
   expect(sweepPicture(results)).not.toContain('NaN');
@@ -159,7 +160,19 @@ describe('load', () => {
 });
 
 describe('measurements', () => {
-  const row = { ...configure('rowtune', { method: 'spsft' }), secondsPerStep: 2 } as RawRow;
+  const row: RawRow = {
+    ...configure('rowtune', { method: 'spsft' }),
+    checkpointing: false,
+    threads: 1,
+    secondsPerStep: 2,
+    stepSeconds: [2],
+    peakBytes: 0,
+    residentBytes: 0,
+    trainable: 1,
+    cpuShare: 1,
+    loadAverage: 0,
+    losses: [1],
+  };
 
   test('are found again by a run that resumes, a line that was cut off is not', () =>
     inFolder(async folder => {

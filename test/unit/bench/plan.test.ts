@@ -4,6 +4,7 @@ import { type Configuration, configure, isInference, describe as name, plan } fr
 import { TARGETS } from '../../../bench/ratios.ts';
 import { disturbed } from '../../../bench/report.ts';
 import { compareWork, coresFor, median, peakOf, type RawRow, withMemory } from '../../../bench/run-side.ts';
+import { namesOf } from '../../../trainer/catalog/entries.ts';
 import { RECOMPUTE_POLICIES } from '../../../trainer/graph/recompute.ts';
 
 const raw = (row: Partial<RawRow>): RawRow => ({
@@ -33,7 +34,7 @@ describe('plan', () => {
 
   test.each([true, false])('quick %s: has what every target needs', quick => {
     const has = (wanted: Partial<Configuration>) =>
-      plan({ quick, threads: 2 }).some(one => Object.entries(wanted).every(([key, value]) => one[key as keyof Configuration] === value));
+      plan({ quick, threads: 2 }).some(one => namesOf(wanted).every(key => one[key] === wanted[key]));
     for (const { method, dropout, bounds } of TARGETS) {
       expect(has({ implementation: 'rowtune', method, dropout })).toBe(true);
       for (const bound of bounds)

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { type Configuration, configure } from '../../../bench/configuration.ts';
 import { computeRatios, type Row, TARGETS, type Target } from '../../../bench/ratios.ts';
+import { namesOf } from '../../../trainer/catalog/entries.ts';
 
 type Measured = Pick<Row, 'secondsPerStep' | 'memoryBytes'>;
 
@@ -31,7 +32,7 @@ const target: Target = {
 };
 
 const settings = { none: [5, 900], cheap: [6, 400], block: [7, 200], sqrt: [9, 100] } as const;
-const ours = Object.entries(settings).map(([setting, numbers]) => row({ setting: setting as Configuration['setting'] }, numbers));
+const ours = namesOf(settings).map(setting => row({ setting }, settings[setting]));
 
 describe('computeRatios', () => {
   test('takes the fastest setting among those that meet both bounds', () => {

@@ -1,7 +1,7 @@
 /** The study: its plan is fair and whole, its statistics are those of SciPy, it continues and stops where it should, and its page counts its runs. */
 import { describe, expect, test } from 'vitest';
 import { armNames, arms, defaultArms, LORA, RANDOM_ROWS } from '../../../bench/study/arms.ts';
-import { compareOverTasks, compareWith, rowsByTask, type TaskRows } from '../../../bench/study/compare.ts';
+import { compareOverTasks, compareWith, rowsByTask } from '../../../bench/study/compare.ts';
 import { recipeOf } from '../../../bench/study/jobs.ts';
 import { studyPage } from '../../../bench/study/page.ts';
 import { fixedRateOf, parts, planOf, SEEDS, settingsOf, TUNING_SEED, tasks, tinyTask } from '../../../bench/study/plan.ts';
@@ -11,6 +11,7 @@ import type { StudyRow } from '../../../bench/study/rows.ts';
 import { holm, pairedTest, twoSidedP } from '../../../bench/study/statistics.ts';
 import { runStudy, type StudyParams } from '../../../bench/study/study.ts';
 import { measureNames } from '../../../trainer/catalog/measures.ts';
+import { elementAt } from '../../../trainer/narrow.ts';
 
 describe('plan', () => {
   test('every arm of every task is in exactly one part, and every recipe is valid', () => {
@@ -210,7 +211,7 @@ describe('the page', () => {
     const found = [...rows, ...defaultArms.flatMap(arm => seeds(arm, [2, 2, 2, 2, 2]))];
     const text = studyPage(found);
     expect(text).toMatch(/\| `[\w-]+` \| [\d.]+ (\| 2\.000 ){5}\| – \| 0\.510 \|/);
-    expect(compareWith(rowsByTask(tasks, found)[0] as TaskRows, RANDOM_ROWS)).toHaveLength(2);
+    expect(compareWith(elementAt(rowsByTask(tasks, found), 0), RANDOM_ROWS)).toHaveLength(2);
     expect(studyPage(rows)).not.toContain('At the default rates');
   });
 

@@ -1,8 +1,9 @@
 /** The tools of agents: their arguments on the command line, and package.json, which lists the same tools for the editor. */
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { agentToolNames, agentTools, argumentsOf, inputSchemaOf } from '../../../trainer/catalog/agent-tools.ts';
+import { readJson } from '../../support/read-json.ts';
 
 const resolved = (file: string): string => `/w/${file}`;
 
@@ -30,10 +31,14 @@ describe('arguments', () => {
 });
 
 test('package.json lists these tools, with their descriptions and inputs', () => {
-  const { contributes } = JSON.parse(readFileSync(path.join(import.meta.dirname, '../../../package.json'), 'utf8'));
-  const listed = (contributes.languageModelTools as readonly Record<string, unknown>[]).map(
-    ({ name, displayName, modelDescription, inputSchema }) => ({ name, displayName, modelDescription, inputSchema }),
-  );
+  const form = z.object({ contributes: z.object({ languageModelTools: z.array(z.record(z.string(), z.unknown())) }) });
+  const { contributes } = readJson(path.join(import.meta.dirname, '../../../package.json'), form);
+  const listed = contributes.languageModelTools.map(({ name, displayName, modelDescription, inputSchema }) => ({
+    name,
+    displayName,
+    modelDescription,
+    inputSchema,
+  }));
   expect(listed).toEqual(
     agentToolNames.map(name => ({
       name: `rowtune_${name}`,

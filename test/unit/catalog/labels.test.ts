@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { artifactCatalog } from '../../../trainer/catalog/artifacts.ts';
 import { engineCatalog } from '../../../trainer/catalog/engines.ts';
+import { namesOf } from '../../../trainer/catalog/entries.ts';
 import { type CatalogName, labelIn, labelOfSetting } from '../../../trainer/catalog/labels.ts';
 import { measureCatalog } from '../../../trainer/catalog/measures.ts';
 import { methodCatalog } from '../../../trainer/catalog/methods.ts';
@@ -15,9 +16,9 @@ const catalogs: Readonly<Record<CatalogName, Readonly<Record<string, { readonly 
   artifact: artifactCatalog,
 };
 
-describe.each(Object.entries(catalogs))('labels of the catalog %s', (catalog, entries) => {
+describe.each(namesOf(catalogs))('labels of the catalog %s', catalog => {
   test('no two entries share one, and none is an identifier', () => {
-    const labels = Object.keys(entries).map(name => labelIn(catalog as CatalogName, name));
+    const labels = Object.keys(catalogs[catalog]).map(name => labelIn(catalog, name));
     expect(new Set(labels).size).toBe(labels.length);
     for (const label of labels) expect(label).toMatch(/^[A-Z][^_]*$/);
   });

@@ -3,12 +3,8 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, expect, test, vi } from 'vitest';
-
-const script = (name: string): string => new URL(`../../../scripts/demo/${name}`, import.meta.url).href;
-const { ensureGemma } = (await import(script('gemma.mjs'))) as { ensureGemma(cache: string, accepts: boolean): Promise<string> };
-const { expectFile } = (await import(script('wheel-file.mjs'))) as {
-  expectFile(file: string, content: { bytes: number; sha256: string }, source: string): Promise<void>;
-};
+import { ensureGemma } from '../../../scripts/demo/gemma.mjs';
+import { expectFile } from '../../../scripts/demo/wheel-file.mjs';
 
 const parent = mkdtempSync(path.join(tmpdir(), 'rowtune-gemma-'));
 afterAll(() => rmSync(parent, { recursive: true, force: true }));

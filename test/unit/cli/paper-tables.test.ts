@@ -5,19 +5,24 @@ import path from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { dataOverrides, findPaperModel } from '../../../trainer/cli/paper/paper-needs.ts';
 import { readProgress, resultTable } from '../../../trainer/cli/paper/paper-results.ts';
-import { type PaperRow, type PaperTable, paperTables } from '../../../trainer/cli/paper/paper-tables.ts';
+import { type PaperTable, paperTables } from '../../../trainer/cli/paper/paper-tables.ts';
+import { required } from '../../../trainer/narrow.ts';
 import { configHeaders } from '../../../trainer/plan/config-headers.ts';
 import { estimateRecipe } from '../../../trainer/plan/memory/predict.ts';
 import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
 import { formatProblems } from '../../../trainer/protocol/problem.ts';
-import type { Recipe } from '../../../trainer/protocol/recipe-schema.ts';
 import { llama2Of7b } from '../../support/llama-sizes.ts';
+import { recipeIn } from '../../support/recipe-of.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'rowtune-paper-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const places = { models: path.join(folder, 'models'), data: path.join(folder, 'data'), cacheDir: path.join(folder, 'cache') };
 const examples = path.join(import.meta.dirname, '..', '..', '..', 'examples', 'paper');
-const tableOf = (number: number): PaperTable => paperTables.find(one => one.number === number) as PaperTable;
+const tableOf = (number: number): PaperTable =>
+  required(
+    paperTables.find(one => one.number === number),
+    `table ${number}`,
+  );
 
 describe.each(paperTables)('table $number', ({ number, rows, benchmarks = false }) => {
   test('each row is a recipe without a problem, and has a name of its own', () => {
@@ -67,7 +72,10 @@ test("GLUE is also found as the hub's Parquet files", () => {
 });
 
 test('numbers of a finished run are shown next to those of the paper', async () => {
-  const cola = tableOf(7).rows.find(({ id }) => id === 'cola-spsft') as PaperRow;
+  const cola = required(
+    tableOf(7).rows.find(({ id }) => id === 'cola-spsft'),
+    'the row',
+  );
   const runDir = path.join(folder, 'run');
   expect(await readProgress(runDir, cola, false)).toEqual({ state: 'new' });
   mkdirSync(runDir);
@@ -91,8 +99,8 @@ test("the paper's counts are those of the recipes, from config.json alone", asyn
   const headers = await configHeaders(model);
   for (const { recipe: name, overrides = [], paper } of tableOf(8).rows) {
     const text = readFileSync(path.join(examples, 'table-8', `${name}.rowtune.yaml`), 'utf8');
-    const { recipe } = parseRecipe(text, { overrides: [...dataOverrides('alpaca', false, places).overrides, ...overrides] });
-    const { trainable } = estimateRecipe({ recipe: recipe as Recipe, headers, allLevels: false, compare: false });
+    const recipe = recipeIn(text, { overrides: [...dataOverrides('alpaca', false, places).overrides, ...overrides] });
+    const { trainable } = estimateRecipe({ recipe, headers, allLevels: false, compare: false });
     expect(trainable / 1e6).toBeCloseTo(paper.trained ?? 0, 0);
   }
 });

@@ -13,6 +13,7 @@ function oneTerminal() {
     written.push(text);
     return true;
   };
+  // The bar needs no more of a terminal.
   const stream = { isTTY: true, columns: 80, write } as unknown as NodeJS.WriteStream;
   return { written, terminal: openTerminal({ json: false, verbose: false, color: false, log, stdout: stream, stderr: stream }) };
 }

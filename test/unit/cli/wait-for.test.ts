@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { expect, test } from 'vitest';
+import { required } from '../../../trainer/narrow.ts';
 
 const script = new URL('../../../scripts/demo/wait-for.mjs', import.meta.url).href;
 /** Ends with status 7 at Ctrl-C. */
@@ -17,6 +18,6 @@ test.skipIf(process.platform === 'win32')('the program that is waited for answer
   // A process group of its own, which gets the signal as from a terminal.
   const child = spawn(process.execPath, ['--input-type=module', '-e', demo], { detached: true, stdio: ['ignore', 'pipe', 'inherit'] });
   await once(child.stdout, 'data');
-  process.kill(-(child.pid as number), 'SIGINT');
+  process.kill(-required(child.pid, 'a process'), 'SIGINT');
   expect(await once(child, 'exit')).toEqual([7, null]);
 });

@@ -2,65 +2,65 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { DEFAULTS } from '../../../client/client-settings.ts';
 import { COMMANDS } from '../../../client/commands/command-ids.ts';
 import { colorMapNames } from '../../../media/shared/color-maps.ts';
 import { cardCatalog, cardNames } from '../../../trainer/catalog/cards.ts';
 import { settings } from '../../../trainer/protocol/recipe-schema.ts';
+import { readJson } from '../../support/read-json.ts';
 
 const root = join(import.meta.dirname, '..', '..', '..');
 
-interface MenuEntry {
-  readonly command: string;
-  readonly when?: string;
-  readonly group?: string;
-}
+const menuEntry = z.object({ command: z.string(), when: z.string().optional(), group: z.string().optional() });
 
-interface Property {
-  readonly type: string;
-  readonly default: unknown;
-  readonly markdownDescription: string;
-  readonly enum?: readonly string[];
-  readonly enumDescriptions?: readonly string[];
-  readonly minimum?: number;
-  readonly maximum?: number;
-  readonly scope?: string;
-}
+const property = z.object({
+  type: z.string(),
+  default: z.unknown(),
+  markdownDescription: z.string(),
+  enum: z.array(z.string()).optional(),
+  enumDescriptions: z.array(z.string()).optional(),
+  minimum: z.number().optional(),
+  maximum: z.number().optional(),
+  scope: z.string().optional(),
+});
 
-interface Manifest {
-  readonly main: string;
-  readonly icon: string;
-  readonly activationEvents: readonly string[];
-  readonly extensionKind: readonly string[];
-  readonly capabilities: {
-    readonly untrustedWorkspaces: { readonly supported: string; readonly restrictedConfigurations: readonly string[] };
-  };
-  readonly contributes: {
-    readonly commands: readonly {
-      readonly command: string;
-      readonly title: string;
-      readonly category: string;
-      readonly icon?: string;
-      readonly enablement?: string;
-    }[];
-    readonly menus: Readonly<Record<string, readonly MenuEntry[]>>;
-    readonly viewsContainers: { readonly activitybar: readonly { readonly id: string; readonly icon: string }[] };
-    readonly views: Readonly<Record<string, readonly { readonly id: string; readonly icon: string }[]>>;
-    readonly viewsWelcome: readonly { readonly view: string; readonly contents: string }[];
-    readonly configuration: { readonly properties: Readonly<Record<string, Property>> };
-    readonly walkthroughs: readonly {
-      readonly id: string;
-      readonly steps: readonly {
-        readonly id: string;
-        readonly description: string;
-        readonly media: Readonly<Record<string, string>>;
-        readonly completionEvents: readonly string[];
-      }[];
-    }[];
-  };
-}
+const command = z.object({
+  command: z.string(),
+  title: z.string(),
+  category: z.string(),
+  icon: z.string().optional(),
+  enablement: z.string().optional(),
+});
 
-const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Manifest;
+const step = z.object({
+  id: z.string(),
+  description: z.string(),
+  media: z.record(z.string(), z.string()),
+  completionEvents: z.array(z.string()),
+});
+
+const manifest = readJson(
+  join(root, 'package.json'),
+  z.object({
+    main: z.string(),
+    icon: z.string(),
+    activationEvents: z.array(z.string()),
+    extensionKind: z.array(z.string()),
+    capabilities: z.object({
+      untrustedWorkspaces: z.object({ supported: z.string(), restrictedConfigurations: z.array(z.string()) }),
+    }),
+    contributes: z.object({
+      commands: z.array(command),
+      menus: z.record(z.string(), z.array(menuEntry)),
+      viewsContainers: z.object({ activitybar: z.array(z.object({ id: z.string(), icon: z.string() })) }),
+      views: z.record(z.string(), z.array(z.object({ id: z.string(), icon: z.string() }))),
+      viewsWelcome: z.array(z.object({ view: z.string(), contents: z.string() })),
+      configuration: z.object({ properties: z.record(z.string(), property) }),
+      walkthroughs: z.array(z.object({ id: z.string(), steps: z.array(step) })),
+    }),
+  }),
+);
 const { commands, menus, configuration, views, viewsWelcome, viewsContainers, walkthroughs } = manifest.contributes;
 const menuEntries = Object.entries(menus).flatMap(([menu, entries]) => entries.map(entry => ({ menu, ...entry })));
 const sources = (folder: string): string[] =>

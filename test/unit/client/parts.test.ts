@@ -6,7 +6,7 @@ import { createRestartPolicy } from '../../../client/daemon/restart-policy.ts';
 import { KEEP_STATE, pageHtml, restoredState } from '../../../client/pages/page-html.ts';
 import { inOrderOfUse } from '../../../client/recipe/recipe-names.ts';
 import { throttle } from '../../../client/throttle.ts';
-import type { JobRecord } from '../../../trainer/protocol/rpc-messages.ts';
+import { jobRecord } from '../../support/job-record.ts';
 
 describe('settings', () => {
   const read = (given: Partial<Record<SettingName, unknown>>) => readClientSettings(name => (name in given ? given[name] : DEFAULTS[name]));
@@ -34,19 +34,9 @@ describe('settings', () => {
 });
 
 describe('the job store', () => {
-  const job = (change: Partial<JobRecord> = {}): JobRecord => ({
-    id: 'one',
-    kind: 'train',
-    state: 'running',
-    priority: 0,
-    title: 'spam',
-    createdAt: '2026-01-01T00:00:00Z',
-    ...change,
-  });
-
   test('keeps records up with what events say', () => {
     const store = new JobStore();
-    store.put(job());
+    store.put(jobRecord());
     store.event({ seq: 1, jobId: 'one', event: { type: 'metrics', step: 1, values: { eval_loss: 2 } } });
     store.event({ seq: 2, jobId: 'one', event: { type: 'metrics', step: 2, values: { loss: 1 } } });
     store.event({ seq: 3, jobId: 'one', event: { type: 'progress', phase: 'train', done: 2, total: 4, unit: 'steps' } });
@@ -57,7 +47,7 @@ describe('the job store', () => {
     const store = new JobStore();
     const heard: number[] = [];
     store.onEvent(({ seq }) => heard.push(seq));
-    store.put(job({ state: 'stopped' }));
+    store.put(jobRecord({ state: 'stopped' }));
     store.event({ seq: 1, jobId: 'one', event: { type: 'phase', name: 'late', message: '' } });
     store.event({ seq: 2, jobId: 'other', event: { type: 'text', chunk: 'a' } });
     expect([store.get('one')?.phase, heard]).toEqual([undefined, [1, 2]]);
@@ -65,19 +55,19 @@ describe('the job store', () => {
 
   test('a new list replaces the old one, and is reported whole', () => {
     const store = new JobStore();
-    store.put(job({ id: 'gone' }));
+    store.put(jobRecord({ id: 'gone' }));
     const heard: string[] = [];
     const forget = store.onChanged(({ id }) => heard.push(id));
-    store.replaceAll([job({ id: 'b', createdAt: '2026-01-02T00:00:00Z' }), job({ id: 'a' })]);
+    store.replaceAll([jobRecord({ id: 'b', createdAt: '2026-01-02T00:00:00Z' }), jobRecord({ id: 'a' })]);
     expect(store.list().map(({ id }) => id)).toEqual(['a', 'b']);
     forget();
-    store.put(job({ id: 'c' }));
+    store.put(jobRecord({ id: 'c' }));
     expect(heard).toEqual(['b', 'a']);
   });
 
   test('what was at work when the daemon ended has failed', () => {
     const store = new JobStore();
-    store.put(job());
+    store.put(jobRecord());
     store.daemonEnded('it is gone', '2026-01-01T01:00:00Z');
     expect(store.get('one')).toMatchObject({ state: 'failed', failure: { code: 'daemon-ended', message: 'it is gone' } });
     expect(store.active()).toEqual([]);

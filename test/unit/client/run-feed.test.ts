@@ -2,7 +2,8 @@
 import { expect, test } from 'vitest';
 import { RunFeed } from '../../../client/pages/run-feed.ts';
 import type { RunPatch } from '../../../trainer/protocol/view/run.ts';
-import type { DaemonClient } from '../../../trainer/rpc/connect.ts';
+import { fakeDaemon } from '../../support/fake-daemon.ts';
+import { jobRecord } from '../../support/job-record.ts';
 import { testServices } from '../../support/page-host.ts';
 import { until } from '../../support/until.ts';
 
@@ -11,37 +12,35 @@ const LINES = [1, 2, 3].map(step => JSON.stringify({ step, epoch: 0, loss: 1 / s
 const ANSWER = { step: 2, prompt: 'Hi', reference: 'Hello', answer: 'x'.repeat(9000), scores: { json: 0 } };
 const ANSWERS = [JSON.stringify(ANSWER), '{"step": 3}', 'half of a li'];
 
-/** The daemon of another machine, whose answers `onRequest` may hold back. */
-function remoteServices(onRequest: (name: string, file: string | undefined) => Promise<void>) {
-  const request = async (name: string, params: { readonly file?: string; readonly from?: number }): Promise<unknown> => {
-    await onRequest(name, params.file);
-    if (name === 'listRuns')
-      return {
-        truncated: false,
-        runs: [
-          {
-            runDir: RUN,
-            name: 'spam',
-            state: 'running',
-            step: 3,
-            totalSteps: 9,
-            startedAt: '',
-            updatedAt: '2026-01-02T00:00:00Z',
-            ageSeconds: 0,
-          },
-        ],
-      };
-    const lines = (params.file === 'metrics' ? LINES : params.file === 'answers' ? ANSWERS : []).slice(params.from);
-    return { lines, next: (params.from ?? 0) + lines.length, version: 'one', more: false, rewound: false };
-  };
-  return { ...testServices(), isRemote: () => true, daemon: async () => ({ request }) as unknown as DaemonClient };
+const RUNNING = {
+  runDir: RUN,
+  name: 'spam',
+  state: 'running',
+  step: 3,
+  totalSteps: 9,
+  startedAt: '',
+  updatedAt: '2026-01-02T00:00:00Z',
+  ageSeconds: 0,
+} as const;
+
+/** The daemon of another machine, whose answers about files `onTail` may hold back. */
+function remoteServices(onTail: (file: string) => void = () => undefined) {
+  const daemon = fakeDaemon({
+    listRuns: () => ({ truncated: false, runs: [RUNNING] }),
+    tailRun: async ({ file, from }) => {
+      onTail(file);
+      const lines = (file === 'metrics' ? LINES : file === 'answers' ? ANSWERS : []).slice(from);
+      return { lines, next: from + lines.length, version: 'one', more: false, rewound: false };
+    },
+  });
+  return { ...testServices(), isRemote: () => true, daemon: async () => daemon };
 }
 
 test('all lines come after the second beginning', async () => {
   const patches: RunPatch[] = [];
   let begins = 0;
   let feed: RunFeed | undefined;
-  const services = remoteServices(async (_, file) => {
+  const services = remoteServices(file => {
     // In the midst of the first look, behind the state and before the lines.
     if (file !== 'summary' || begins > 0) return;
     begins++;
@@ -64,17 +63,8 @@ test.each([
   ['2026-01-03T00:00:00Z', 'ended'],
 ])('a job that ended at %s, while a run is at work since the 2nd: %s', async (endedAt, id) => {
   const patches: RunPatch[] = [];
-  const services = remoteServices(async () => undefined);
-  const job = {
-    id: 'ended',
-    kind: 'train',
-    state: 'stopped',
-    priority: 0,
-    title: 'spam',
-    runDir: RUN,
-    createdAt: '2026-01-01T00:00:00Z',
-  } as const;
-  services.store.put({ ...job, endedAt });
+  const services = remoteServices();
+  services.store.put(jobRecord({ id: 'ended', state: 'stopped', runDir: RUN, endedAt }));
   const feed = new RunFeed({ runDir: RUN, services, withLog: false, onPatch: patch => void patches.push(patch) });
   feed.begin();
   const overviews = () => patches.flatMap(patch => (patch.type === 'overview' ? [patch.overview] : []));

@@ -15,16 +15,8 @@ import {
 } from '../../../client/status/status-text.ts';
 import type { JobRecord } from '../../../trainer/protocol/rpc-messages.ts';
 import { DaemonError } from '../../../trainer/rpc/daemon-error.ts';
+import { jobRecord } from '../../support/job-record.ts';
 
-const job = (change: Partial<JobRecord> = {}): JobRecord => ({
-  id: 'one',
-  kind: 'train',
-  state: 'running',
-  priority: 0,
-  title: 'spam',
-  createdAt: '2026-01-01T00:00:00Z',
-  ...change,
-});
 const progress = (change: Partial<NonNullable<JobRecord['progress']>> = {}) =>
   ({ type: 'progress', phase: 'train', done: 12, total: 60, unit: 'steps', ...change }) as const;
 
@@ -39,23 +31,23 @@ describe('progress', () => {
     [{ progress: progress({ phase: 'download', unit: 'bytes', done: 1e6, total: 2.5e6 }) }, 'downloading the model, 1.0 MB of 2.5 MB'],
     [{ progress: progress({ total: 0, unit: 'tokens' }) }, 'training, 12 tokens'],
     [{ progress: progress({ done: 1200, total: 200_000 }) }, 'training, 1,200 of 200,000 steps (0%)'],
-  ] as const)('%o', (change, text) => expect(progressText(job(change))).toBe(text));
+  ] as const)('%o', (change, text) => expect(progressText(jobRecord(change))).toBe(text));
 
   test('in a narrow place', () => {
-    expect(shortProgressText(job({ progress: progress({ secondsLeft: 65 }) }))).toBe('20% · 1 min 5 s left');
-    expect(shortProgressText(job({ progress: progress({ phase: 'load' }) }))).toBe('loading the model 20%');
-    expect(shortProgressText(job({ state: 'stopping', progress: progress() }))).toBe('ending');
+    expect(shortProgressText(jobRecord({ progress: progress({ secondsLeft: 65 }) }))).toBe('20% · 1 min 5 s left');
+    expect(shortProgressText(jobRecord({ progress: progress({ phase: 'load' }) }))).toBe('loading the model 20%');
+    expect(shortProgressText(jobRecord({ state: 'stopping', progress: progress() }))).toBe('ending');
     // An evaluation between two updates is over when all of it is counted.
     const evaluation = (done: number) =>
-      job({ phase: 'train', progress: progress({ phase: 'evaluate', done, total: 20, unit: 'batches' }) });
+      jobRecord({ phase: 'train', progress: progress({ phase: 'evaluate', done, total: 20, unit: 'batches' }) });
     expect(shortProgressText(evaluation(5))).toBe('evaluating 25%');
     expect(shortProgressText(evaluation(20))).toBe('training');
   });
 
   test('what waits says what it waits for, and how it comes sooner', () => {
-    const queued = job({ id: 'two', kind: 'generate', state: 'queued' });
-    expect(waitingText([job(), queued])).toBe('waiting for the training of spam to finish; use Stop and Save to end it sooner');
-    expect(waitingText([job({ kind: 'export' }), queued])).toBe('waiting for the export of spam to finish');
+    const queued = jobRecord({ id: 'two', kind: 'generate', state: 'queued' });
+    expect(waitingText([jobRecord(), queued])).toBe('waiting for the training of spam to finish; use Stop and Save to end it sooner');
+    expect(waitingText([jobRecord({ kind: 'export' }), queued])).toBe('waiting for the export of spam to finish');
     expect(waitingText([queued])).toBe('waiting for another job');
   });
 
@@ -78,14 +70,14 @@ describe('the status bar', () => {
   const connected = { kind: 'connected', pid: 7, version: '0.1.0', isRemote: false } as const;
 
   test('is about the training before anything else', () => {
-    const jobs = [job({ id: 'text', kind: 'generate' }), job({ id: 'queued', state: 'queued' }), job({ id: 'training' })];
+    const jobs = [jobRecord({ id: 'text', kind: 'generate' }), jobRecord({ id: 'queued', state: 'queued' }), jobRecord({ id: 'training' })];
     expect(foremost(jobs)?.id).toBe('training');
     expect(foremost(jobs.slice(0, 2))?.id).toBe('text');
     expect(foremost([])).toBeUndefined();
   });
 
   test('tells progress, and how many more there are', () => {
-    const { text, kind } = statusBarText(connected, [job({ progress: progress() }), job({ id: 'two', state: 'queued' })]);
+    const { text, kind } = statusBarText(connected, [jobRecord({ progress: progress() }), jobRecord({ id: 'two', state: 'queued' })]);
     expect([text, kind]).toEqual(['$(sync~spin) spam: 20% (+1)', 'normal']);
   });
 
@@ -94,7 +86,7 @@ describe('the status bar', () => {
   });
 
   test('its links are commands of ours with the job, and a title cannot break out of its place', () => {
-    const { tooltip } = statusBarText(connected, [job({ title: '](command:evil) **x**', runDir: '/r' })]);
+    const { tooltip } = statusBarText(connected, [jobRecord({ title: '](command:evil) **x**', runDir: '/r' })]);
     const links = [...tooltip.matchAll(/\]\(command:([\w.]+)(?:\?([^)]*))?\)/g)];
     expect(links.length).toBeGreaterThan(6);
     for (const [, command] of links) expect(Object.values(COMMANDS)).toContain(command);
@@ -121,12 +113,14 @@ describe('what happened meanwhile', () => {
     ],
     [{ state: 'stopped' }, 'info', 'Training of spam was stopped while you were away.'],
   ] as const)('%o', (change, severity, message) => {
-    expect(awayNotices(['one'], [job(change)])).toEqual([expect.objectContaining({ severity, message })]);
+    expect(awayNotices(['one'], [jobRecord(change)])).toEqual([expect.objectContaining({ severity, message })]);
   });
 
   test('lists jobs that this window knew, and only long ones', () => {
-    expect(awayNotices(['another'], [job()])).toEqual([]);
-    expect(toRemember([job(), job({ id: 'text', kind: 'generate' }), job({ id: 'over', state: 'stopped' })])).toEqual(['one']);
+    expect(awayNotices(['another'], [jobRecord()])).toEqual([]);
+    expect(toRemember([jobRecord(), jobRecord({ id: 'text', kind: 'generate' }), jobRecord({ id: 'over', state: 'stopped' })])).toEqual([
+      'one',
+    ]);
   });
 });
 

@@ -2,9 +2,10 @@
 import { expect, test } from 'vitest';
 import type { PageServices } from '../../../client/pages/page-services.ts';
 import { connectTry } from '../../../client/pages/try-host.ts';
-import type { JobRecord } from '../../../trainer/protocol/rpc-messages.ts';
+import type { JobRecord, RequestParams } from '../../../trainer/protocol/rpc-messages.ts';
 import { TRY_DEFAULTS, type TryRound, type TryToPage } from '../../../trainer/protocol/view/try.ts';
-import type { DaemonClient } from '../../../trainer/rpc/connect.ts';
+import { fakeDaemon } from '../../support/fake-daemon.ts';
+import { jobRecord } from '../../support/job-record.ts';
 import { openTestPage, testServices } from '../../support/page-host.ts';
 import { until } from '../../support/until.ts';
 
@@ -12,27 +13,30 @@ const state = { model: '/m', revision: 'main', baseDir: '/w', label: 'spam', ada
 
 /** Jobs run when the test says so. */
 function setUp(given: Readonly<Record<string, unknown>> = state, answer: () => Promise<void> = async () => undefined) {
-  const asked: (readonly [string, { id: string; adapter?: string; prompt?: string }])[] = [];
+  const asked: (readonly [string, RequestParams<'generate'> | RequestParams<'abortJob'>])[] = [];
   const services = testServices();
   const { store } = services;
-  const record = (id: string, change: Partial<JobRecord> = {}): JobRecord => ({
-    id,
-    kind: 'generate',
-    state: 'queued',
-    priority: 0,
-    title: 'm',
-    createdAt: '2026-01-01T00:00:00Z',
-    ...change,
-  });
-  const request = async (name: string, params: { id: string }): Promise<JobRecord> => {
-    asked.push([name, params]);
-    await answer();
-    store.put(record(params.id, name === 'abortJob' ? { state: 'aborted' } : {}));
-    return record(params.id);
+  const record = (id: string, change: Partial<JobRecord> = {}): JobRecord =>
+    jobRecord({ id, kind: 'generate', state: 'queued', title: 'm', ...change });
+  const put = (found: JobRecord): JobRecord => {
+    store.put(found);
+    return found;
   };
-  // Of a connection the host makes requests alone.
-  const daemon = async () => ({ request }) as unknown as DaemonClient;
-  const page = openTestPage<TryToPage>(connectTry, { state: given, services: { ...services, daemon } satisfies PageServices });
+  const daemon = fakeDaemon({
+    generate: async params => {
+      asked.push(['generate', params]);
+      await answer();
+      return put(record(params.id));
+    },
+    abortJob: async params => {
+      asked.push(['abortJob', params]);
+      return put(record(params.id, { state: 'aborted' }));
+    },
+  });
+  const page = openTestPage<TryToPage>(connectTry, {
+    state: given,
+    services: { ...services, daemon: async () => daemon } satisfies PageServices,
+  });
   let seq = 0;
   const say = (jobId: string, chunk: string): void => store.event({ seq: ++seq, jobId, event: { type: 'text', chunk } });
   const end = (id: string, text: string): void =>
@@ -46,7 +50,7 @@ function setUp(given: Readonly<Record<string, unknown>> = state, answer: () => P
 }
 
 const ask = { type: 'ask', prompt: 'hello', options: TRY_DEFAULTS };
-const generated = (asked: ReturnType<typeof setUp>['asked']) => asked.filter(([name]) => name === 'generate').map(([, params]) => params);
+const generated = (asked: ReturnType<typeof setUp>['asked']) => asked.flatMap(([, params]) => ('options' in params ? [params] : []));
 
 test('the base and the tuned run are asked with the same words', async () => {
   const page = setUp();
@@ -167,15 +171,15 @@ test('a run is asked in the words of its training, base and tuned alike, unless 
     const page = setUp();
     page.receive({ ...ask, options: { ...TRY_DEFAULTS, prompt } });
     await until(() => page.asked.length === 2, 'both sides are asked');
-    return generated(page.asked).map(params => params as { readonly promptOf?: string; readonly options?: { readonly chat?: boolean } });
+    return generated(page.asked);
   };
   const trained = await asked('trained');
   expect(trained.map(({ promptOf }) => promptOf)).toEqual([state.adapter, state.adapter]);
-  expect((await asked('chat')).map(({ promptOf, options }) => [promptOf, options?.chat])).toEqual([
+  expect((await asked('chat')).map(({ promptOf, options }) => [promptOf, options.chat])).toEqual([
     [undefined, true],
     [undefined, true],
   ]);
-  expect((await asked('plain')).map(({ promptOf, options }) => [promptOf, options?.chat])).toEqual([
+  expect((await asked('plain')).map(({ promptOf, options }) => [promptOf, options.chat])).toEqual([
     [undefined, false],
     [undefined, false],
   ]);

@@ -3,28 +3,25 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { type CoupledGroup, coupledGroups, DependencyError } from '../../../trainer/coupling/coupled-groups.ts';
 import type { Node } from '../../../trainer/graph/graph.ts';
 import { loadModel } from '../../../trainer/model/load-model.ts';
 import type { CausalModel } from '../../../trainer/model/model-spec.ts';
 import type { ModuleSpec } from '../../../trainer/model/module-specs.ts';
 import type { Tracer } from '../../../trainer/model/tracer.ts';
+import { lastOf } from '../../../trainer/narrow.ts';
+import { readGoldenJson, readRecord } from '../../support/read-json.ts';
 
 const golden = join(import.meta.dirname, '..', '..', 'golden');
-const read = (...at: string[]) => JSON.parse(readFileSync(join(golden, ...at), 'utf8'));
-const pruning = read('torch_pruning.json') as Record<
-  'mlp' | 'resnet',
-  {
-    readonly groups: readonly {
-      readonly root: string;
-      readonly members: readonly { module: string; type: string; fn: string; n: number }[];
-    }[];
-  }
->;
+const configOf = (name: string) => readRecord(join(golden, name, 'config.json'));
+const memberForm = z.object({ module: z.string(), type: z.string(), fn: z.string(), n: z.number() });
+const groupsForm = z.object({ groups: z.array(z.object({ root: z.string(), members: z.array(memberForm) })) });
+const pruning = readGoldenJson('torch_pruning.json', z.object({ mlp: groupsForm, resnet: groupsForm }));
 
 const ROLES: Readonly<Record<string, string>> = { rows: 'prune_out_channels', entries: 'prune_out_channels', columns: 'prune_in_channels' };
 
-/** As Torch-Pruning writes it: member and how many of its channels. */
+/** A group in Torch-Pruning's words: each member, and how many of its channels. */
 const inItsWords = ({ members, channels }: CoupledGroup): string[] =>
   members.map(({ module, part }) => `${module.name} ${ROLES[part]} ${channels}`).sort();
 
@@ -48,7 +45,7 @@ function toy(modules: readonly ModuleSpec[], hidden: (tracer: Tracer, x: Node) =
     ...sizes,
     modules,
     parameters: [],
-    head: modules.at(-1) as ModuleSpec,
+    head: lastOf(modules),
     hidden: (tracer, { ids }) => hidden(tracer, tracer.graph.cast(ids, 'float32')),
   };
 }
@@ -62,7 +59,7 @@ describe("Torch-Pruning's groups", () => {
   });
 
   test('of a ResNet', () => {
-    const model = loadModel(read('resnet', 'config.json'), { imageSize: [32, 32] });
+    const model = loadModel(configOf('resnet'), { imageSize: [32, 32] });
     const own = coupledGroups(model).filter(({ members }) => members.length > 1);
     expect(own.map(inItsWords).sort()).toEqual(theirs('resnet', 'm.').sort());
     // One channel is one row everywhere.
@@ -72,24 +69,21 @@ describe("Torch-Pruning's groups", () => {
 });
 
 /** Members as 'name part' by the names in the file: 'out' makes the channels or stands between, 'in' reads them. */
-interface NamedGroup {
-  readonly channels: number;
-  readonly members: readonly string[];
-}
+const namedGroup = z.object({ channels: z.number(), members: z.array(z.string()) });
 
 describe("Torch-Pruning's groups of every family", () => {
-  const { families } = read('coupled_groups.json') as { readonly families: Readonly<Record<string, readonly NamedGroup[]>> };
+  const { families } = readGoldenJson('coupled_groups.json', z.object({ families: z.record(z.string(), z.array(namedGroup)) }));
   /** It does not see that DeBERTa uses this table as a weight. */
   const UNSEEN = 'deberta.encoder.rel_embeddings out';
 
   const named = ({ module: { weight, kind }, part }: CoupledGroup['members'][number]): string =>
     `${weight.name.replace(/\.weight$/, '')} ${part === 'columns' && (kind === 'linear' || kind === 'conv') ? 'in' : 'out'}`;
   /** Its groups begin at the rows of a linear layer or a convolution. */
-  const ownGroups = (name: string): NamedGroup[] =>
-    coupledGroups(loadModel(read(name, 'config.json'), { imageSize: [32, 32] }))
+  const ownGroups = (name: string): z.infer<typeof namedGroup>[] =>
+    coupledGroups(loadModel(configOf(name), { imageSize: [32, 32] }))
       .filter(({ members }) => members.some(({ part }) => part === 'rows'))
       .map(({ channels, members }) => ({ channels, members: [...new Set(members.map(named))].filter(member => member !== UNSEEN).sort() }));
-  const written = ({ channels, members }: NamedGroup): string => `${channels}: ${members.join(', ')}`;
+  const written = ({ channels, members }: z.infer<typeof namedGroup>): string => `${channels}: ${members.join(', ')}`;
 
   const convolutional = Object.keys(families).filter(name => /resne|convnext/.test(name));
   test.each(convolutional)('%s: the same', name => {
@@ -116,7 +110,13 @@ describe("Torch-Pruning's groups of every family", () => {
 });
 
 describe('a Llama of two blocks, 4 heads and 2 key-value heads', () => {
-  const config = read('llama', 'config.json');
+  const sizes = z.looseObject({
+    num_attention_heads: z.number(),
+    num_key_value_heads: z.number(),
+    head_dim: z.number(),
+    intermediate_size: z.number(),
+  });
+  const config = sizes.parse(configOf('llama'));
   const model = loadModel(config);
   const groups = coupledGroups(model);
   const groupWith = (module: string, part: string): CoupledGroup => {
@@ -181,7 +181,7 @@ describe('a Llama of two blocks, 4 heads and 2 key-value heads', () => {
 
 test('the worked example of docs/explanation/dependencies.md has the channels of SmolLM2', () => {
   const sizes = { hidden_size: 576, num_attention_heads: 9, num_key_value_heads: 3, head_dim: 64, intermediate_size: 1536, vocab_size: 64 };
-  const model = loadModel({ ...read('llama3_tied', 'config.json'), ...sizes, num_hidden_layers: 2, tie_word_embeddings: true });
+  const model = loadModel({ ...configOf('llama3_tied'), ...sizes, num_hidden_layers: 2, tie_word_embeddings: true });
   const page = readFileSync(join(golden, '..', '..', 'docs', 'explanation', 'dependencies.md'), 'utf8');
   const rows = [...page.matchAll(/^\| (MLP|values|queries and keys|residual stream) \| (\d+) \|/gm)].map(([, name, count]) => [
     name,
@@ -201,7 +201,7 @@ test('the worked example of docs/explanation/dependencies.md has the channels of
 test.each(['bert', 'distilbert', 'electra', 'albert_groups', 'modernbert', 'deberta', 'vit', 'deit', 'dinov2', 'dinov3'])(
   'every row, column and entry of %s is in a group',
   name => {
-    const model = loadModel(read(name, 'config.json'));
+    const model = loadModel(configOf(name));
     const members = coupledGroups(model).flatMap(group => group.members);
     const missing = model.modules.filter(({ name: module }) => !members.some(member => member.module.name === module));
     expect(missing.map(module => module.name)).toEqual([]);

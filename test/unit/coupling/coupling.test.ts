@@ -5,6 +5,7 @@ import { type CoupledGroup, coupledGroups, type GroupMember, type MemberPart } f
 import { coupledParts, elementsOf, selectCoupled, trainedGroups, wholeRows } from '../../../trainer/coupling/coupling.ts';
 import { loadModel } from '../../../trainer/model/load-model.ts';
 import type { ConvSpec, ModuleSpec } from '../../../trainer/model/module-specs.ts';
+import { atLeast } from '../../../trainer/narrow.ts';
 import { createRandom } from '../../../trainer/random.ts';
 import { type Selection, selectRows } from '../../../trainer/selection.ts';
 import { eightBlocks } from '../../support/llama-sizes.ts';
@@ -131,10 +132,10 @@ describe('a model that holds queries, keys and values, and gate and up, in one m
   });
 
   test.each([{ r: 2 }, { ratio: 0.25 }])('and with dependencies the same channels: %j', budget => {
-    const [ofSplit, ofFused] = models.map((model, i) => trainedGroups(coupledGroups(model), targets[i] ?? [], true)) as [
-      CoupledGroup[],
-      CoupledGroup[],
-    ];
+    const [ofSplit, ofFused] = atLeast(
+      models.map((model, i) => trainedGroups(coupledGroups(model), targets[i] ?? [], true)),
+      2,
+    );
     const [chosen, wanted] = [selectCoupled(ofFused, fused, fusedScores, budget), selectCoupled(ofSplit, split, scores, budget)];
     expect(plain(chosen)).toEqual(inFused(wanted));
     const [parts, wantedParts] = [coupledParts(ofFused, chosen), coupledParts(ofSplit, wanted)];

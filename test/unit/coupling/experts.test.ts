@@ -1,6 +1,5 @@
 /** Coupled channels of a mixture of experts, read off its graph, and rows chosen in each expert by itself. */
 
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { coupledGroups } from '../../../trainer/coupling/coupled-groups.ts';
@@ -10,12 +9,13 @@ import { targetModules } from '../../../trainer/method/targets.ts';
 import { causalModel } from '../../../trainer/model/load-model.ts';
 import { isExperts } from '../../../trainer/model/module-specs.ts';
 import { quantizable } from '../../../trainer/model/weight-storage.ts';
+import { required, valueFor } from '../../../trainer/narrow.ts';
 import { createRandom } from '../../../trainer/random.ts';
 import { selectRows } from '../../../trainer/selection.ts';
 import { settingsOf } from '../../support/method-settings.ts';
+import { readRecord } from '../../support/read-json.ts';
 
-const modelOf = (name: string) =>
-  causalModel(JSON.parse(readFileSync(join(import.meta.dirname, '..', '..', 'golden', name, 'config.json'), 'utf8')));
+const modelOf = (name: string) => causalModel(readRecord(join(import.meta.dirname, '..', '..', 'golden', name, 'config.json')));
 
 describe.each([
   ['mixtral', 4, 24, ['w1 rows', 'w3 rows', 'w2 columns']],
@@ -71,7 +71,7 @@ describe.each([
     if (!group || !maker || !reader) throw new Error(name);
     const chosen = new Set([...(selection.get(maker.module.name) ?? [])].map(row => maker.channelOf[row]));
     expect([...(columns.get(reader.module.name) ?? [])]).toEqual([...chosen].sort((a = 0, b = 0) => a - b));
-    const elements = elementsOf(reader.module, new Int32Array(), columns.get(reader.module.name) as Int32Array);
+    const elements = elementsOf(reader.module, new Int32Array(), valueFor(columns, reader.module.name));
     const height = (reader.module.weight.shape[0] as number) / experts;
     expect(elements.length).toBe(chosen.size * height);
     expect([...elements].every(at => chosen.has(Math.floor(at / inner / height) * inner + (at % inner)))).toBe(true);
@@ -82,6 +82,6 @@ describe.each([
     const trained = (settings: Parameters<typeof settingsOf>[0]) =>
       methods.full.attach(model, settingsOf(settings), new Map()).trainables.some(trainable => trainable.name === router);
     expect(trained({})).toBe(false);
-    expect(trained({ modulesToSave: [(router as string).replace(/\.weight$/, '')] })).toBe(true);
+    expect(trained({ modulesToSave: [required(router, 'a router').replace(/\.weight$/, '')] })).toBe(true);
   });
 });

@@ -6,6 +6,7 @@ import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { checkImages } from '../../../trainer/data/image/check-images.ts';
 import { type ImageSample, listImages } from '../../../trainer/data/image/image-samples.ts';
+import { required } from '../../../trainer/narrow.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'rowtune-check-images-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -23,7 +24,7 @@ async function samplesOf(kind: string, files: Readonly<Record<string, Uint8Array
 
 beforeAll(async () => {
   for (const format of ['png', 'jpeg', 'gif', 'webp', 'tiff'] as const) whole[`a.${format}`] = await noise.toFormat(format).toBuffer();
-  whole['a.jpg'] = whole['a.jpeg'] as Buffer;
+  whole['a.jpg'] = required(whole['a.jpeg'], 'the image');
   delete whole['a.jpeg'];
 });
 
@@ -52,7 +53,7 @@ test('cut in the middle', async () => {
 });
 
 test('a file that is gone', async () => {
-  const samples = await samplesOf('gone', { 'a.png': whole['a.png'] as Buffer });
+  const samples = await samplesOf('gone', { 'a.png': required(whole['a.png'], 'the image') });
   rmSync(join(folder, 'gone'), { recursive: true });
   expect(await badOf(samples)).toEqual([expect.stringContaining('a.png: the image does not decode: ENOENT')]);
 });

@@ -1,11 +1,14 @@
 /** Chats with tools, reasoning and choices of turns, through the templates of published models: nothing is lost, and answers alone are trained. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, test } from 'vitest';
+import { z } from 'zod';
 import { chatRendererOf } from '../../../trainer/data/chat-renderer.ts';
 import { type FormatSettings, formatExample } from '../../../trainer/data/format-example.ts';
 import type { FormattedExample } from '../../../trainer/data/types.ts';
 import { CHAT_FORMAT, TEMPLATES, templateNamed } from '../../support/chat-format.ts';
+import { chatForm } from '../../support/golden-chats.ts';
+import { readJson } from '../../support/read-json.ts';
 
 const renderer = (template: string) =>
   chatRendererOf({ chatTemplate: template, specialTokens: { bos_token: '<s>', eos_token: '</s>' } }, () => new Date(2024, 6, 4));
@@ -231,9 +234,7 @@ describe('content and fields', () => {
 });
 
 describe('every template and conversation', () => {
-  const { conversations } = JSON.parse(readFileSync(join(TEMPLATES, '../conversations.json'), 'utf8')) as {
-    conversations: readonly Record<string, unknown>[];
-  };
+  const { conversations } = readJson(join(TEMPLATES, '../conversations.json'), z.object({ conversations: z.array(chatForm) }));
 
   test.each(readdirSync(TEMPLATES).map(file => file.replace('.jinja', '')))(
     '%s: the pieces are the whole text, or a reason is given',
@@ -241,12 +242,12 @@ describe('every template and conversation', () => {
       const kept = conversations.filter(chat => {
         try {
           const example = format(templateNamed(name), chat);
-          const { messages, tools: given } = chat as { messages: never[]; tools?: never[] };
+          const { messages, tools: given } = chat;
           const shown = renderer(templateNamed(name))?.render({ messages, ...(given && { tools: given }) }, { addGenerationPrompt: false });
           expect(whole(example)).toBe(shown?.text);
           return true;
         } catch (error) {
-          expect((error as Error).name).toBe('DataError');
+          expect(error).toMatchObject({ name: 'DataError' });
           return false;
         }
       });

@@ -6,8 +6,9 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { glueTask } from '../../../trainer/data/glue.ts';
 import { loadLabeled } from '../../../trainer/data/load-labeled.ts';
 import type { SegmentTokenizer } from '../../../trainer/data/segment-encoder.ts';
+import { required } from '../../../trainer/narrow.ts';
 
-const plain = (text: string) => [...text].map(letter => letter.codePointAt(0) as number);
+const plain = (text: string) => [...text].map(letter => letter.codePointAt(0) ?? 0);
 const tokenizer: SegmentTokenizer = {
   encode: (text, { addSpecialTokens }) => (addSpecialTokens ? [1, ...plain(text), 2] : plain(text)),
   encodePair: (first, second) => {
@@ -194,7 +195,10 @@ describe('GLUE', () => {
   it('names what is wrong with test parts and with a task of the other kind', async () => {
     await expect(load(file('RTE/test.tsv', lines(['index', 'sentence1', 'sentence2'], [0, 'A', 'B'])))).rejects.toThrow(/dev\.tsv/);
     await expect(load(file('hub/test.jsonl', '{"sentence": "a", "label": -1, "idx": 0}\n'))).rejects.toThrow(/hide their labels/);
-    const scores = cases.find(({ name }) => name === 'STS-B') as Case;
+    const scores = required(
+      cases.find(({ name }) => name === 'STS-B'),
+      'the case',
+    );
     await expect(load(file('again/train.tsv', scores.text))).rejects.toThrow(/task: sequence_regression/);
   });
 

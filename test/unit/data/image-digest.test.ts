@@ -11,7 +11,7 @@ import { listImages } from '../../../trainer/data/image/image-samples.ts';
 const folder = mkdtempSync(join(tmpdir(), 'rowtune-digest-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** As a run computes it. */
+/** The digest that a run computes. */
 async function digestOf(path: string): Promise<string> {
   const { samples } = await listImages({ paths: [path], columns: {}, labels: [], seed: 1 });
   const { contents } = await checkImages(
@@ -25,8 +25,9 @@ test('an image in a folder that is replaced by another of the same name and size
   const root = join(folder, 'images');
   for (const label of ['cat', 'dog']) mkdirSync(join(root, label), { recursive: true });
   // Noise does not compress: the pieces of the file that are read are not all of it.
-  const noise = { create: { width: 120, height: 120, channels: 3, noise: { type: 'gaussian', mean: 128, sigma: 50 } } } as never;
-  const bytes = await sharp(noise).png().toBuffer();
+  const noise = { type: 'gaussian', mean: 128, sigma: 50 } as const;
+  const image = sharp({ create: { width: 120, height: 120, channels: 3, background: 'black', noise } });
+  const bytes = await image.png().toBuffer();
   expect(bytes.length).toBeGreaterThan(20_000);
   for (const name of ['cat/1.png', 'cat/2.png', 'dog/1.png']) writeFileSync(join(root, name), bytes);
   const before = await digestOf(root);

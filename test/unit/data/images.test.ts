@@ -11,6 +11,7 @@ import { resample } from '../../../trainer/data/image/image-resample.ts';
 import { type ImageSample, type ListImagesInput, listImages } from '../../../trainer/data/image/image-samples.ts';
 import { type Augmentation, loadImage } from '../../../trainer/data/image/load-image.ts';
 import type { ImagePreprocessing } from '../../../trainer/format/image/image-preprocessing.ts';
+import { elementAt } from '../../../trainer/narrow.ts';
 import { createRandom } from '../../../trainer/random.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'rowtune-images-'));
@@ -120,7 +121,7 @@ describe('listImages', () => {
     const fine = await list(at('cifar100/train.bin'));
     expect(namesOf(fine)).toEqual(['aquarium_fish 1', 'apple 2']);
     const size32 = { ...plain, resize: { kind: 'exact', height: 32, width: 32 }, height: 32, width: 32 } as const;
-    const pixels = await pixelsOf(fine[0] as ImageSample, [], size32);
+    const pixels = await pixelsOf(elementAt(fine, 0), [], size32);
     expect([pixels[0], pixels[1], pixels[3 * 1023]]).toEqual([Math.fround(100 / 255), 0, Math.fround(100 / 255)]);
   });
 
@@ -255,7 +256,7 @@ describe('imageSource', () => {
     const good = await picture('png', [8, 8], true);
     const files = ['red.png', 'bad.png', 'black.png'];
     const bytes = [good, good.subarray(0, 20), await picture('png', [8, 8])];
-    const examples = files.map((file, i) => ({ ...sampleOf(bytes[i] as Buffer, file), target: i }));
+    const examples = files.map((file, i) => ({ ...sampleOf(elementAt(bytes, i), file), target: i }));
     const sequences = files.map(() => ({ ids: new Int32Array(1), train: Uint8Array.of(1) }));
     const plan = createBatchPlan(sequences, { ...shape, batchSize: 5 });
     const all = imageSource({ plan, examples, preprocessing: plain, channels: 3, augment: [], seed: 1, onSkip: () => undefined });
@@ -296,7 +297,7 @@ describe('decoding ahead', () => {
 
   it('fills the arrays of batches that were released anew', async () => {
     const colors = [await picture('png', [8, 8], true), Buffer.from('none'), await picture('png', [8, 8])];
-    const examples = Array.from({ length: 12 }, (_, i) => ({ ...sampleOf(colors[i % 3] as Buffer, `${i}.png`), target: i }));
+    const examples = Array.from({ length: 12 }, (_, i) => ({ ...sampleOf(elementAt(colors, i % 3), `${i}.png`), target: i }));
     const sequences = examples.map(() => ({ ids: new Int32Array(1), train: Uint8Array.of(1) }));
     const plan = createBatchPlan(sequences, { ...shape, batchSize: 1 });
     const all = imageSource({ plan, examples, preprocessing: plain, channels: 3, augment: [], seed: 1, onSkip: () => undefined });

@@ -7,6 +7,7 @@ import type { DatasetSettings } from '../../../trainer/data/load-dataset.ts';
 import { loadJudged } from '../../../trainer/data/load-judged.ts';
 import type { ChatRenderer, TokenSequence } from '../../../trainer/data/types.ts';
 import { describeImbalance } from '../../../trainer/protocol/judgment-balance.ts';
+import { rejectionOf } from '../../support/rejection-of.ts';
 import { calls, characterTokenizer, renderCalls, renderTurns } from './character-tokenizer.ts';
 import { datasetSettings, writeData } from './data-files.ts';
 
@@ -95,12 +96,12 @@ describe('what is wrong', () => {
     ],
   ];
   test.each(bad)('%s', async (_, value, key, message) => {
-    const error = await load([{ prompt: 'Q', completion: 'yes', label: true }, value], { chatRenderer: renderTurns }).catch(
-      (thrown: unknown) => thrown,
+    const error = await rejectionOf(
+      load([{ prompt: 'Q', completion: 'yes', label: true }, value], { chatRenderer: renderTurns }),
+      DataError,
     );
-    expect(error).toBeInstanceOf(DataError);
-    expect((error as DataError).message).toMatch(message);
-    expect((error as DataError).place).toMatchObject({ line: 2, key });
+    expect(error.message).toMatch(message);
+    expect(error.place).toMatchObject({ line: 2, key });
   });
   test('texts without a prompt', async () => {
     await expect(load([{ text: 'a', label: 'b' }])).rejects.toThrow(/no prompt with an answer that was judged/);

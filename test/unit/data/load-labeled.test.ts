@@ -9,7 +9,7 @@ import { createSegmentEncoder, type SegmentTokenizer } from '../../../trainer/da
 const [CLS, SEP] = [1, 2];
 const plain = (text: string) => [...text].map(letter => 10 + letter.charCodeAt(0));
 
-/** As BERT's: [CLS] first [SEP] second [SEP]; the separator after the first text belongs to it. */
+/** A tokenizer like BERT's: [CLS] first [SEP] second [SEP]. The separator after the first text belongs to it. */
 const tokenizer: SegmentTokenizer = {
   encode: (text, { addSpecialTokens }) => (addSpecialTokens ? [CLS, ...plain(text), SEP] : plain(text)),
   encodePair: (first, second) => {

@@ -6,6 +6,8 @@ import { DataError } from '../../../trainer/data/data-error.ts';
 import type { DatasetSettings } from '../../../trainer/data/load-dataset.ts';
 import { loadPairs } from '../../../trainer/data/load-pairs.ts';
 import type { ChatRenderer, TokenSequence } from '../../../trainer/data/types.ts';
+import { elementAt } from '../../../trainer/narrow.ts';
+import { rejectionOf } from '../../support/rejection-of.ts';
 import { calls, characterTokenizer, renderCalls, renderTurns } from './character-tokenizer.ts';
 import { datasetSettings, writeData } from './data-files.ts';
 
@@ -99,16 +101,16 @@ describe('layouts', () => {
       [{ chosen: [...shared, user('c'), assistant('d'), user('e'), assistant('f')], rejected: [...shared, user('g'), assistant('h')] }],
       { chatRenderer: renderTurns },
     );
-    expect(shown(pairs[0]?.chosen as TokenSequence)).toMatch(/assistant:b<eos>.*\[d<eos>\].*\[f<eos>\]$/s);
-    expect(shown(pairs[0]?.rejected as TokenSequence)).toMatch(/assistant:b<eos>.*\[h<eos>\]$/s);
+    expect(shown(elementAt(pairs, 0).chosen)).toMatch(/assistant:b<eos>.*\[d<eos>\].*\[f<eos>\]$/s);
+    expect(shown(elementAt(pairs, 0).rejected)).toMatch(/assistant:b<eos>.*\[h<eos>\]$/s);
   });
 });
 
 describe('length', () => {
   test('an answer that is too long loses its end, and the prompt stays', async () => {
     const { samples: pairs, report } = await load([{ prompt: 'Q: ', chosen: 'y'.repeat(99), rejected: 'no' }], { maxLength: 10 });
-    expect(shown(pairs[0]?.chosen as TokenSequence)).toBe('<bos>Q: [yyyyyy]');
-    expect(shown(pairs[0]?.rejected as TokenSequence)).toBe('<bos>Q: [no<eos>]');
+    expect(shown(elementAt(pairs, 0).chosen)).toBe('<bos>Q: [yyyyyy]');
+    expect(shown(elementAt(pairs, 0).rejected)).toBe('<bos>Q: [no<eos>]');
     expect(report).toMatchObject({ kept: 1, truncated: 1, format: 'preference' });
   });
   test('a prompt that fills the length, and answers that only differ beyond it, are left out and counted', async () => {
@@ -148,10 +150,9 @@ describe('what is wrong', () => {
   ];
   test.each(bad)('%s', async (_, value, key, message) => {
     const good = { prompt: 'Q', chosen: 'yes', rejected: 'no' };
-    const error = await load([good, value], { chatRenderer: renderTurns }).catch((thrown: unknown) => thrown);
-    expect(error).toBeInstanceOf(DataError);
-    expect((error as DataError).message).toMatch(message);
-    expect((error as DataError).place).toMatchObject({ line: 2, key });
+    const error = await rejectionOf(load([good, value], { chatRenderer: renderTurns }), DataError);
+    expect(error.message).toMatch(message);
+    expect(error.place).toMatchObject({ line: 2, key });
   });
 });
 
@@ -175,19 +176,23 @@ describe('batches', () => {
       [[2], 1],
     ]);
     for (const batch of batches) {
-      const { ids, targetIds, targetRows, targetPresence, baseNll, lossWeights } = batch.feeds(4) as Record<string, Int32Array>;
+      const { ids = [], targetIds, targetRows, targetPresence = [], baseNll, lossWeights = [] } = batch.feeds(4);
       const { tokens, batch: rows } = batch.bucket;
       expect(rows).toBe(4);
-      expect([...(lossWeights as Int32Array)]).toEqual([0.25, batch.targetCount === 2 ? 0.25 : 0]);
-      const own = batch.sampleIndices.flatMap(pair => [pairs[pair]?.chosen, pairs[pair]?.rejected] as TokenSequence[]);
+      expect([...lossWeights]).toEqual([0.25, batch.targetCount === 2 ? 0.25 : 0]);
+      const own = batch.sampleIndices.flatMap(pair => {
+        const { chosen, rejected } = elementAt(pairs, pair);
+        return [chosen, rejected];
+      });
       for (const [row, { ids: wanted }] of own.entries())
-        expect([...(ids as Int32Array).slice(row * tokens, row * tokens + wanted.length)]).toEqual([...wanted]);
+        expect([...ids.slice(row * tokens, row * tokens + wanted.length)]).toEqual([...wanted]);
       const targets = own.flatMap(({ ids: all }, row) =>
         [...all.slice(2)].map((id, i) => [id, row, 1, 10 * (2 * (batch.sampleIndices[row >> 1] as number) + (row & 1)) + i]),
       );
       const found = targets.map((_, i) => [targetIds?.[i], targetRows?.[i], targetPresence?.[i], baseNll?.[i]]);
       expect(found).toEqual(targets);
-      expect([...(targetPresence as Int32Array).slice(targets.length)].every(presence => presence === 0)).toBe(true);
+      expect(targetPresence.length).toBeGreaterThanOrEqual(targets.length);
+      expect([...targetPresence.slice(targets.length)].every(presence => presence === 0)).toBe(true);
     }
   });
 });

@@ -115,8 +115,8 @@ describe('malformed files', () => {
   ])('%s %#', async (name, content, message) => {
     const file = writeData(name, content);
     const error: unknown = await readAll([file]).catch(caught => caught);
-    expect(error).toMatchObject({ name: 'DataError' });
-    expect(String((error as Error).message)).toContain(message.startsWith(':') ? `${file}${message}` : message);
+    const wanted = message.startsWith(':') ? `${file}${message}` : message;
+    expect(error).toMatchObject({ name: 'DataError', message: expect.stringContaining(wanted) });
   });
 
   it('names a path that is missing and a folder without data', async () => {

@@ -1,9 +1,9 @@
 /** Words with tags: CoNLL files and JSON, the alignment of words and tokens as Transformers' `word_ids`, entities and scores as seqeval's. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { gunzipSync } from 'node:zlib';
 import { afterAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { taggedSource } from '../../../trainer/data/batch/text-batches.ts';
 import { countEntities, entitiesOf, entityScores } from '../../../trainer/data/tagged/entities.ts';
 import { loadTagged } from '../../../trainer/data/tagged/load-tagged.ts';
@@ -12,8 +12,9 @@ import { findTaggedColumns, taggedRecord } from '../../../trainer/data/tagged/ta
 import { createWordEncoder } from '../../../trainer/data/tagged/word-encoder.ts';
 import type { DataRecord } from '../../../trainer/data/types.ts';
 import { createTokenizer } from '../../../trainer/format/tokenizer/tokenizer.ts';
+import { elementAt, required, valueFor } from '../../../trainer/narrow.ts';
 import { planTexts } from '../../../trainer/objective/classifier/text-reader.ts';
-import { goldenPath } from '../hub/model-bytes.ts';
+import { readGoldenJson } from '../../support/read-json.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'rowtune-tagged-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -22,8 +23,6 @@ const write = (name: string, content: string): string => {
   writeFileSync(file, content);
   return file;
 };
-const golden = <T>(name: string): T => JSON.parse(readFileSync(goldenPath(name), 'utf8')) as T;
-const zipped = <T>(name: string): T => JSON.parse(gunzipSync(readFileSync(goldenPath(`tokenizers/${name}.json.gz`))).toString('utf8')) as T;
 
 /** A token for each letter, between 1 and 2. */
 const letters = {
@@ -37,31 +36,25 @@ const load = (paths: readonly string[], more: Partial<Parameters<typeof loadTagg
   loadTagged({ paths, tokenizer: letters, columns: {}, labels: [], maxLength: 64, seed: 1, ...more });
 
 describe("entities are seqeval's", () => {
-  type Scores = Readonly<Record<string, number>>;
-  interface Scored {
-    readonly truth: string[][];
-    readonly predicted: string[][];
-    readonly entities: [string, number, number][][];
-    readonly report: Readonly<Record<string, Scores>>;
-  }
-  const { bilou, ...schemes } = golden<Record<'bio' | 'iobes', Scored> & { readonly bilou: Pick<Scored, 'truth' | 'entities'> }>(
-    'seqeval.json',
-  );
+  const tags = z.array(z.array(z.string()));
+  const entity = z.tuple([z.string(), z.number(), z.number()]);
+  const scores = z.object({ precision: z.number(), recall: z.number(), 'f1-score': z.number() });
+  const scored = z.object({ truth: tags, predicted: tags, entities: z.array(z.array(entity)), report: z.record(z.string(), scores) });
+  const valuesOf = (found: z.infer<typeof scores> | undefined): number[] =>
+    found ? [found.precision, found.recall, found['f1-score']] : [];
+  const form = z.object({ bio: scored, iobes: scored, bilou: scored.pick({ truth: true, entities: true }) });
+  const { bilou, ...schemes } = readGoldenJson('seqeval.json', form);
 
-  test.each(Object.entries(schemes).filter(([name]) => name !== 'seqeval'))('%s', (_, { truth, predicted, entities, report }) => {
+  test.each(Object.entries(schemes))('%s', (_, { truth, predicted, entities, report }) => {
     expect(truth.map(tags => entitiesOf(tags).map(({ type, start, end }) => [type, start, end]))).toEqual(entities);
     const counts = countEntities(truth.map((tags, i) => [tags, predicted[i] ?? []] as const));
-    const { 'micro avg': micro = {}, 'macro avg': _macro, 'weighted avg': _weighted, ...types } = report;
+    const { 'micro avg': micro, 'macro avg': _macro, 'weighted avg': _weighted, ...types } = report;
     const { precision, recall, f1 } = entityScores(counts.values());
-    expect([precision, recall, f1]).toEqual(
-      [micro.precision, micro.recall, micro['f1-score']].map(value => expect.closeTo(value as number, 12)),
-    );
+    expect([precision, recall, f1]).toEqual(valuesOf(micro).map(value => expect.closeTo(value, 12)));
     expect([...counts.keys()].sort()).toEqual(Object.keys(types).sort());
-    for (const [type, scores] of Object.entries(types)) {
-      const found = entityScores([counts.get(type) as never]);
-      expect([found.precision, found.recall, found.f1]).toEqual(
-        [scores.precision, scores.recall, scores['f1-score']].map(value => expect.closeTo(value as number, 12)),
-      );
+    for (const [type, own] of Object.entries(types)) {
+      const found = entityScores([valueFor(counts, type)]);
+      expect([found.precision, found.recall, found.f1]).toEqual(valuesOf(own).map(value => expect.closeTo(value, 12)));
     }
   });
 
@@ -75,19 +68,19 @@ describe("entities are seqeval's", () => {
 });
 
 describe('tokens belong to the words that word_ids gives', () => {
-  interface Alignment {
-    readonly words: string[];
-    readonly max_length: number;
-    readonly ids: number[];
-    readonly word_ids: (number | null)[];
-  }
-  const { kinds } = golden<{ readonly kinds: Readonly<Record<string, Alignment[]>> }>('word_ids.json');
+  const alignment = z.object({
+    words: z.array(z.string()),
+    max_length: z.number(),
+    ids: z.array(z.number()),
+    word_ids: z.array(z.number().nullable()),
+  });
+  const { kinds } = readGoldenJson('word_ids.json', z.object({ kinds: z.record(z.string(), z.array(alignment)) }));
   const tokenizerOf = (kind: string, change: (definition: string) => string = text => text) => {
-    const definition = JSON.stringify(zipped<{ readonly tokenizer: unknown }>(kind).tokenizer);
-    const whole = definition.replaceAll('"CHARSMAP"', JSON.stringify(zipped('charsmap')));
+    const definition = JSON.stringify(readGoldenJson(`tokenizers/${kind}.json.gz`, z.object({ tokenizer: z.unknown() })).tokenizer);
+    const whole = definition.replaceAll('"CHARSMAP"', JSON.stringify(readGoldenJson('tokenizers/charsmap.json.gz', z.string())));
     return createTokenizer({ source: kind, files: new Map([['tokenizer.json', change(whole)]]) });
   };
-  const hold = (tokenizer: ReturnType<typeof tokenizerOf>, cases: readonly Alignment[]): void => {
+  const hold = (tokenizer: ReturnType<typeof tokenizerOf>, cases: readonly z.infer<typeof alignment>[]): void => {
     const encoder = createWordEncoder(tokenizer);
     for (const { words, max_length: longest, ids, word_ids: owners } of cases) {
       const found = encoder.encode(words, longest);
@@ -103,7 +96,7 @@ describe('tokens belong to the words that word_ids gives', () => {
       text.replace('"type":"ByteLevel","add_prefix_space":true', '"type":"ByteLevel","add_prefix_space":false'),
     );
     expect(plain.encode('two', { addSpecialTokens: false })).not.toEqual(plain.encode(' two', { addSpecialTokens: false }));
-    hold(plain, kinds.roberta as Alignment[]);
+    hold(plain, required(kinds.roberta, 'roberta'));
   });
 });
 
@@ -238,10 +231,9 @@ test('a batch has the label of each word at its first token, and no weight elsew
   const { examples } = await load([write('batch.conll', 'ab B-X\nc O\n\nd O\n')]);
   const plan = planTexts(examples, { batchSize: 3, maxLength: 64, seed: 1, shuffle: false, grouped: false });
   const source = taggedSource({ plan, examples, padId: 0, types: false });
-  const [planned] = plan.epoch(0);
-  const batch = await source.fill(planned as never);
+  const batch = await source.fill(elementAt(plan.epoch(0), 0));
   expect([batch.targetCount, batch.targetsOfSamples]).toEqual([3, [2, 1]]);
-  const { labels, weights } = batch.feeds(3) as Record<string, Int32Array>;
+  const { labels, weights } = batch.feeds(3);
   const { tokens } = batch.bucket;
   const counted = [...(weights ?? [])].flatMap((weight, at) => (weight > 0 ? [[Math.floor(at / tokens), at % tokens, labels?.[at]]] : []));
   expect(counted).toEqual([

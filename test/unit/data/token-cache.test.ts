@@ -13,8 +13,8 @@ import { type Dataset, type DatasetSettings, loadDataset } from '../../../traine
 import { splitExamples } from '../../../trainer/data/split.ts';
 import type { LargeData } from '../../../trainer/data/tokens/large-data.ts';
 import { createTokenizer, type Tokenizer } from '../../../trainer/format/tokenizer/tokenizer.ts';
-import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
 import type { Recipe } from '../../../trainer/protocol/recipe-schema.ts';
+import { recipeIn } from '../../support/recipe-of.ts';
 import { makeTemporaryFolder } from '../../support/temporary-folder.ts';
 import { datasetSettings, writeData } from './data-files.ts';
 
@@ -48,11 +48,7 @@ const alpaca = Array.from({ length: 330 }, (_, i) => ({
 const labeled = Array.from({ length: 310 }, (_, i) => ({ text: words(2 + (i % 17), i), label: ['ham', 'spam', 'news'][i % 3] }));
 const document = Array.from({ length: 60 }, (_, i) => words(20, i)).join('\n');
 
-function recipeFrom(settings: object): Recipe {
-  const { recipe, problems } = parseRecipe(JSON.stringify({ model: 'm', ...settings }), { fileName: 'recipe.json' });
-  if (!recipe) throw new Error(problems.map(({ message }) => message).join());
-  return recipe;
-}
+const recipeFrom = (settings: object): Recipe => recipeIn(JSON.stringify({ model: 'm', ...settings }), { fileName: 'recipe.json' });
 
 interface Loading {
   readonly large?: Partial<LargeData>;

@@ -138,7 +138,7 @@ describe('tokenizeExample', () => {
 });
 
 describe('createEncoder', () => {
-  /** As SentencePiece does: a space (▁) before the text, and EOS at its end. */
+  /** The ids of SentencePiece: a space (▁) before the text, and EOS at its end. */
   const spacing: TextTokenizer = {
     ...tokenizer,
     encode: (text, { addSpecialTokens }) => [...tokenizer.encode(`▁${text}`, { addSpecialTokens }), ...(addSpecialTokens ? [1] : [])],

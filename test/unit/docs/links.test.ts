@@ -19,7 +19,7 @@ const prose = (file: string): string =>
     .replaceAll(/^ *```[\s\S]*?^ *```$/gm, '')
     .replaceAll(/`[^`\n]*`/g, code => code.replaceAll(/[[\]()]/g, ''));
 
-/** As GitHub and VS Code name the anchor of a heading. */
+/** The anchor that GitHub and VS Code give a heading. */
 const anchorOf = (heading: string): string =>
   heading
     .trim()

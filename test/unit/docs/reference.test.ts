@@ -2,12 +2,14 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { referencePages } from '../../../scripts/reference/pages.ts';
 import { measureNames } from '../../../trainer/catalog/measures.ts';
 import { methodNames } from '../../../trainer/catalog/methods.ts';
 import { architectures } from '../../../trainer/model/architectures.ts';
 import { settings } from '../../../trainer/protocol/recipe-schema.ts';
 import { TOLERANCES } from '../../../trainer/verify/verify-model.ts';
+import { readJson } from '../../support/read-json.ts';
 
 const root = path.join(import.meta.dirname, '..', '..', '..');
 const pages = referencePages(root);
@@ -38,9 +40,11 @@ describe('nothing is left out', () => {
 
 describe('test/golden/errors.json', () => {
   const golden = path.join(root, 'test', 'golden');
-  const { folders } = JSON.parse(readFileSync(path.join(golden, 'errors.json'), 'utf8')) as {
-    folders: Record<string, Record<string, Record<string, number>>>;
-  };
+  const byQuantity = z.record(z.string(), z.number());
+  const { folders } = readJson(
+    path.join(golden, 'errors.json'),
+    z.object({ folders: z.record(z.string(), z.record(z.string(), byQuantity)) }),
+  );
 
   test('has errors that were measured and are within the limits', () => {
     for (const [folder, engines] of Object.entries(folders)) {

@@ -3,6 +3,15 @@ import { describe, expect, it } from 'vitest';
 import { diagnose, findProblems } from '../../../trainer/engine/doctor.ts';
 import { parseAvailableMemory, parseCpuFeatures } from '../../../trainer/machine/machine.ts';
 
+const engine = {
+  name: 'tensorflow',
+  summary: '',
+  device: 'cpu',
+  fuses: true,
+  narrowConvolutions: true,
+  versions: {},
+  matmulGflops: 90,
+} as const;
 const healthy: Parameters<typeof findProblems>[0] = {
   node: '20.15.0',
   platform: 'linux x64',
@@ -12,14 +21,14 @@ const healthy: Parameters<typeof findProblems>[0] = {
   installedEngines: ['tensorflow-2.21.0-cpu'],
   installedPlugins: [{ name: 'pjrt-cpu-0.11.2', isCurrent: true, repair: 'rowtune engine install --variant pjrt-cpu' }],
   clearedVariables: [],
-  engine: { name: 'tensorflow', summary: '', device: 'cpu', fuses: true, narrowConvolutions: true, versions: {}, matmulGflops: 90 },
+  engine,
 };
 const gpu = { name: 'RTX', driver: '470' };
 
 describe('findProblems', () => {
   it('finds none on a healthy machine', () => expect(findProblems(healthy)).toEqual([]));
 
-  it.each([
+  it.each<readonly [string, Partial<typeof healthy>, string]>([
     ['an old Node', { node: '18.20.0' }, 'Node 20.15'],
     ['a Node 20 that is too old', { node: '20.14.0' }, 'Node 20.15'],
     ['a GPU under the CPU build', { gpu }, '--variant cuda'],
@@ -32,9 +41,9 @@ describe('findProblems', () => {
     ['no compiler', { installedEngines: [], compiler: undefined }, 'apt install g++'],
     ['no Python', { installedEngines: [], pythonMissing: 'python3 was not found' }, 'apt install python3'],
     ['a full disk', { disk: { folder: '/cache', freeBytes: 1e9 } }, 'ROWTUNE_CACHE'],
-    ['a slow engine', { engine: { ...healthy.engine, name: 'portable', matmulGflops: 2 } }, 'rowtune engine install'],
+    ['a slow engine', { engine: { ...engine, name: 'portable', matmulGflops: 2 } }, 'rowtune engine install'],
   ])('names the remedy of %s', (_, facts, remedy) => {
-    const problems = findProblems({ ...healthy, ...facts } as typeof healthy);
+    const problems = findProblems({ ...healthy, ...facts });
     expect(problems).toHaveLength(1);
     expect(problems[0]?.remedy).toContain(remedy);
   });

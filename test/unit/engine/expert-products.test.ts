@@ -8,6 +8,7 @@ import { singleSteps } from '../../../trainer/graph/fusion/step.ts';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
 import { assemble } from '../../../trainer/graph/program.ts';
 import type { DType, HostArray } from '../../../trainer/graph/types.ts';
+import { elementAt, required } from '../../../trainer/narrow.ts';
 import { createRandom } from '../../../trainer/random.ts';
 import { engineForTests } from './engine-for-tests.ts';
 
@@ -43,7 +44,7 @@ function program(dtype: DType) {
 
 const feeds = { x: numbers(ROWS * WIDTH), y: numbers(ROWS * REPEATS * OUT), w: numbers(EXPERTS * OUT * WIDTH), ids, rows: chosen };
 
-/** In double precision, one assignment after the other. */
+/** The products in double precision, one assignment after the other. */
 function expectedOf(): Record<string, Float64Array> {
   const forward = new Float64Array(ids.length * OUT);
   const back = new Float64Array(ids.length * WIDTH);
@@ -70,19 +71,19 @@ describe.skipIf(!engine || !installed)(`products grouped by expert ${reason}`, (
   const expected = expectedOf();
   let ours: Session;
   beforeAll(async () => {
-    ours = (await engine?.compile(program('float32'))) as Session;
+    ours = await required(engine, 'the engine').compile(program('float32'));
   });
   afterAll(() => ours.dispose());
 
   test('our kernels: each product is right, and the same to the bit in every run', async () => {
     const first = await ours.run('run', feeds);
     // Summands lie in [−1, 1]; at most 600 of them round by ε/2 each.
-    for (const [name, values] of Object.entries(expected)) expect(worst(first[name] as Float32Array, values), name).toBeLessThan(1e-4);
+    for (const [name, values] of Object.entries(expected)) expect(worst(required(first[name], name), values), name).toBeLessThan(1e-4);
     const bytesOf = (results: Record<string, HostArray>) =>
       Object.values(results).map(({ buffer, byteOffset, byteLength }) => Buffer.from(buffer, byteOffset, byteLength));
     for (let i = 0; i < 10; i++) {
       const again = bytesOf(await ours.run('run', feeds));
-      expect(bytesOf(first).every((bytes, part) => bytes.equals(again[part] as Buffer))).toBe(true);
+      expect(bytesOf(first).every((bytes, part) => bytes.equals(elementAt(again, part)))).toBe(true);
     }
   });
 
@@ -94,7 +95,7 @@ describe.skipIf(!engine || !installed)(`products grouped by expert ${reason}`, (
     const session = openSession(loadAddon(installed), program(dtype), { kernels: plain });
     const found = await session.run('run', feeds);
     await session.dispose();
-    for (const [name, values] of Object.entries(expected)) expect(worst(found[name] as Float32Array, values), name).toBeLessThan(tolerance);
+    for (const [name, values] of Object.entries(expected)) expect(worst(required(found[name], name), values), name).toBeLessThan(tolerance);
   });
 
   test('an assignment to an expert that is not there is an error', async () => {

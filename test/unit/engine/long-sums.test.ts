@@ -4,6 +4,7 @@ import { openPortable } from '../../../trainer/engine/portable/engine.ts';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
 import { assemble } from '../../../trainer/graph/program.ts';
 import { createRandom } from '../../../trainer/random.ts';
+import { floatsOf } from '../../support/outputs.ts';
 
 const engine = await openPortable({ backend: 'wasm' });
 const random = createRandom(1);
@@ -13,7 +14,7 @@ async function run(shape: readonly number[], data: Float32Array, build: (graph: 
   const outputs = { y: build(graph, graph.feed('x', [...shape])) };
   const session = await engine.compile(assemble({ step: { graph, outputs, effects: [] } }));
   try {
-    return Float32Array.from((await session.run('step', { x: data })).y as Float32Array);
+    return floatsOf(await session.run('step', { x: data }), 'y').slice();
   } finally {
     await session.dispose();
   }

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, expect, it } from 'vitest';
 import { EngineError } from '../../../trainer/engine/engine.ts';
 import { locatePjrt } from '../../../trainer/engine/install/pjrt-folder.ts';
 import { openCompiler } from '../../../trainer/engine/pjrt/compiler.ts';
@@ -14,15 +14,19 @@ import { PjrtSession } from '../../../trainer/engine/pjrt/session.ts';
 import { openPortable } from '../../../trainer/engine/portable/engine.ts';
 import { backward } from '../../../trainer/graph/gradient.ts';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
-import { assemble, type Signature } from '../../../trainer/graph/program.ts';
+import { assemble } from '../../../trainer/graph/program.ts';
 import type { RecomputePolicy } from '../../../trainer/graph/recompute.ts';
+import { atLeast, required, valueFor } from '../../../trainer/narrow.ts';
 import { cacheDir } from '../../support/cache-dir.ts';
+import { describeWith } from '../../support/describe-with.ts';
 
 const installed = locatePjrt(cacheDir);
-const reason = installed ? '' : ' (skipped: no PJRT plugin; rowtune engine install --variant pjrt-cpu)';
 const engine = installed ? await openPjrt({ cacheDir }) : undefined;
-const pjrt = engine as PjrtEngine;
-const { addon, client } = engine?.device ?? ({} as PjrtEngine['device']);
+
+/** Tests of the engine, or one that is skipped where no plugin is installed. */
+const describeHere = (title: string, declare: (pjrt: PjrtEngine) => void): void =>
+  describeWith(title, engine, 'no PJRT plugin; rowtune engine install --variant pjrt-cpu', declare);
+
 const scratch = mkdtempSync(path.join(os.tmpdir(), 'rowtune-pjrt-'));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
@@ -54,7 +58,8 @@ const startValues = () => [
 
 const x = new Float32Array(4 * IN).fill(1 / IN);
 
-describe.skipIf(!engine)(`a session${reason}`, () => {
+describeHere('a session', pjrt => {
+  const { addon, client } = pjrt.device;
   it('updates its variables where they lie, and holds no more after many steps than after one', async () => {
     const before = addon.alive(client);
     const session = await pjrt.compile(stepProgram());
@@ -141,7 +146,7 @@ describe.skipIf(!engine)(`a session${reason}`, () => {
   });
 });
 
-describe.skipIf(!engine)(`random masks${reason}`, () => {
+describeHere('random masks', pjrt => {
   it('are those of the portable engine, bit for bit', async () => {
     const graph = new Graph();
     const seed = graph.feed('seed', [2], 'int32');
@@ -177,11 +182,11 @@ function chainProgram(policy: RecomputePolicy, blocks: number) {
   }
   const seeds = [{ node: y, gradient: graph.constant(new Float32Array(rows * narrow).fill(1e-3), y.shape, 'float32') }];
   const gradients = backward(graph, { seeds, wrt: new Map(weights.map(w => [w, {}])), policy });
-  const outputs = Object.fromEntries(weights.map((w, i) => [`g${i}`, gradients.get(w) as Node]));
+  const outputs = Object.fromEntries(weights.map((w, i) => [`g${i}`, valueFor(gradients, w)]));
   return assemble({ run: { graph, outputs, effects: [] } });
 }
 
-describe.skipIf(!engine)(`recomputation${reason}`, () => {
+describeHere('recomputation', pjrt => {
   it('is not undone by the compiler: whole blocks computed again take less memory, and give the same gradients', async () => {
     const blocks = 6;
     const found = [];
@@ -194,7 +199,7 @@ describe.skipIf(!engine)(`recomputation${reason}`, () => {
       found.push({ gradients, bytes: (await session.compiledMemory('run')).temporaries });
       await session.dispose();
     }
-    const [kept, again] = found as [(typeof found)[number], (typeof found)[number]];
+    const [kept, again] = atLeast(found, 2);
     expect(again.gradients).toEqual(kept.gradients);
     // A wide tensor is 512 KB: with everything kept there are at least two a block.
     expect(kept.bytes).toBeGreaterThan(2 * blocks * 4 * 256 * 512);
@@ -202,7 +207,8 @@ describe.skipIf(!engine)(`recomputation${reason}`, () => {
   });
 });
 
-describe.skipIf(!engine)(`the cache of compiled programs${reason}`, () => {
+describeHere('the cache of compiled programs', pjrt => {
+  const { addon, client } = pjrt.device;
   const folder = path.join(scratch, 'cache');
   const blocks = 12;
   const target = { plugin: 'plugin', device: 'device' };
@@ -228,7 +234,7 @@ describe.skipIf(!engine)(`the cache of compiled programs${reason}`, () => {
     expect(readdirSync(programs)).toHaveLength(2);
     for (const name of readdirSync(programs)) {
       const bytes = readFileSync(path.join(programs, name));
-      bytes[bytes.length - 1] = (bytes.at(-1) as number) ^ 1;
+      bytes.writeUInt8(bytes.readUInt8(bytes.length - 1) ^ 1, bytes.length - 1);
       writeFileSync(path.join(programs, name), bytes);
     }
     expect(await run('one')).toEqual(first);
@@ -238,7 +244,7 @@ describe.skipIf(!engine)(`the cache of compiled programs${reason}`, () => {
     const cache = openProgramCache(folder);
     const nonsense = { ...cache, find: async () => new Uint8Array(100) };
     const compiler = openCompiler({ addon, client, cache: nonsense, target, log: () => undefined });
-    const { text } = lowerSignature(chainProgram('none', blocks).signatures.run as Signature, chainSpecs(blocks));
+    const { text } = lowerSignature(required(chainProgram('none', blocks).signatures.run, 'run'), chainSpecs(blocks));
     await compiler.compile('run', { text, operationAt: () => undefined });
     expect(compiler.counts).toEqual({ compiled: 1, found: 0 });
   });
@@ -260,7 +266,7 @@ describe.skipIf(!engine)(`the cache of compiled programs${reason}`, () => {
   });
 });
 
-describe.skipIf(!engine)(`what a plugin refuses${reason}`, () => {
+describeHere('what a plugin refuses', pjrt => {
   it('names the operation of the graph', async () => {
     const text =
       'module @m {\nfunc.func public @main(%a: tensor<2xf32>) -> tensor<2xf32> {\n%0 = stablehlo.add %a, %b : tensor<2xf32>\nreturn %0 : tensor<2xf32>\n}\n}\n';
@@ -286,7 +292,8 @@ function fakePlugin(name: string, [major, minor]: readonly [number, number], byt
   return library;
 }
 
-describe.skipIf(!engine)(`the window of versions${reason}`, () => {
+describeHere('the window of versions', pjrt => {
+  const { addon } = pjrt.device;
   it.each([
     ['too old', [0, 89], 2000, /version 0\.89, which is too old; this version of Rowtune works with 0\.90 and later versions below 1\.0/],
     ['too new', [1, 0], 2000, /version 1\.0, which is too new/],

@@ -7,9 +7,9 @@ import { describe, expect, it } from 'vitest';
 import { philox4x32, randomMask } from '../../../trainer/engine/portable/philox.ts';
 import { releasePlan } from '../../../trainer/engine/portable/release-plan.ts';
 import { resolveWasmFolder, WASM_FILES } from '../../../trainer/engine/portable/wasm-folder.ts';
-import { Graph } from '../../../trainer/graph/graph.ts';
-import { assemble, type Signature } from '../../../trainer/graph/program.ts';
+import { Graph, type Node } from '../../../trainer/graph/graph.ts';
 import { toBfloat16 } from '../../../trainer/graph/types.ts';
+import { signatureOf } from '../../support/signature-of.ts';
 
 describe('Philox4x32-10', () => {
   // Known answers of the authors' Random123 library (kat_vectors), those with the two upper counter words 0.
@@ -39,16 +39,14 @@ describe('the release plan', () => {
   const y = graph.add(graph.mul(hidden, hidden), x);
   const effect = graph.assign('w', hidden);
   graph.declare({ name: 'w', shape: [2], dtype: 'float32' });
-  const signature = assemble({ run: { graph, outputs: { y }, effects: [effect] } }).signatures.run as Signature;
+  const signature = signatureOf({ graph, outputs: { y }, effects: [effect] });
   const plan = releasePlan(signature);
 
   it('frees each tensor once, right after its last reader', () => {
     const freed = plan.flat();
     expect(new Set(freed).size).toBe(freed.length);
-    const readersOf = (node: unknown) =>
-      signature.schedule.flatMap((other, at) =>
-        other === node || other.inputs.includes(other === node ? other : (node as never)) ? [at] : [],
-      );
+    const readersOf = (node: Node) =>
+      signature.schedule.flatMap((other, at) => (other === node || other.inputs.includes(node) ? [at] : []));
     plan.forEach((nodes, at) => {
       for (const node of nodes) expect(Math.max(...readersOf(node))).toBe(at);
     });

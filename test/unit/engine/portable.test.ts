@@ -5,6 +5,7 @@ import { EngineError } from '../../../trainer/engine/engine.ts';
 import { openPortable } from '../../../trainer/engine/portable/engine.ts';
 import { Graph } from '../../../trainer/graph/graph.ts';
 import { assemble } from '../../../trainer/graph/program.ts';
+import { elementAt } from '../../../trainer/narrow.ts';
 import { allCases } from '../../support/operation-table.ts';
 import { forwardProgram, inputsOf, runGradients } from '../../support/run-case.ts';
 
@@ -124,7 +125,7 @@ it('gives the same random numbers for a seed on every backend, and others for an
   const y = graph.cast(graph.randomMask(graph.feed('seed', [2], 'int32'), [7, 9], 0.5), 'float32');
   const program = assemble({ run: { graph, outputs: { y }, effects: [] } });
   const draw = async (which: number, seed: number[]) => {
-    const session = await (engines[which] as (typeof engines)[number]).engine.compile(program);
+    const session = await elementAt(engines, which).engine.compile(program);
     return Array.from((await session.run('run', { seed: Int32Array.from(seed) })).y ?? []);
   };
   const first = await draw(0, [1, -2]);

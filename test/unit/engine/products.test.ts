@@ -3,8 +3,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Session } from '../../../trainer/engine/engine.ts';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
 import { assemble } from '../../../trainer/graph/program.ts';
+import { required } from '../../../trainer/narrow.ts';
 import { createRandom } from '../../../trainer/random.ts';
 import { multiply, transpose2d } from '../../support/naive.ts';
+import { floatsOf } from '../../support/outputs.ts';
 import { engineForTests } from './engine-for-tests.ts';
 
 // More than a small machine has cores, so that threads are kept waiting; the kernels read it once, before their first product.
@@ -53,7 +55,7 @@ function feedsOf({ lead = 1, m, k, n }: Case) {
   return { a: numbers(lead * m * k), b: numbers(lead * k * n) };
 }
 
-/** In double precision. */
+/** The product in double precision. */
 function expectedOf({ lead = 1, m, k, n, transposeA, transposeB }: Case, { a, b }: ReturnType<typeof feedsOf>): number[] {
   return Array.from({ length: lead }, (_, i) => {
     const left = Array.from(a.subarray(i * m * k, (i + 1) * m * k));
@@ -65,11 +67,12 @@ function expectedOf({ lead = 1, m, k, n, transposeA, transposeB }: Case, { a, b 
 describe.skipIf(!engine)(`products ${reason}`, () => {
   let session: Session;
   beforeAll(async () => {
-    session = (await engine?.compile(assemble(Object.fromEntries(cases.map(each => [nameOf(each), graphOf(each)]))))) as Session;
+    const program = assemble(Object.fromEntries(cases.map(each => [nameOf(each), graphOf(each)])));
+    session = await required(engine, 'the engine').compile(program);
   });
   afterAll(() => session.dispose());
   const run = async (each: Case, feeds: ReturnType<typeof feedsOf>): Promise<Float32Array> =>
-    (await session.run(nameOf(each), feeds)).c as Float32Array;
+    floatsOf(await session.run(nameOf(each), feeds), 'c');
 
   test.each(cases.map(each => [nameOf(each), each] as const))('%s', async (_, each) => {
     const feeds = feedsOf(each);

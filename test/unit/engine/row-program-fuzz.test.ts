@@ -5,9 +5,9 @@ import { expect, test } from 'vitest';
 import { encodeRowProgram } from '../../../trainer/engine/tensorflow/fused.ts';
 import { fusedSteps } from '../../../trainer/graph/fusion/plan.ts';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
-import { assemble, type Signature } from '../../../trainer/graph/program.ts';
 import { byteSize } from '../../../trainer/graph/types.ts';
 import { createRandom } from '../../../trainer/random.ts';
+import { signatureOf } from '../../support/signature-of.ts';
 import { makeTemporaryFolder } from '../../support/temporary-folder.ts';
 
 const NATIVE = path.join(import.meta.dirname, '../../../trainer/engine/native');
@@ -35,7 +35,7 @@ interface Encoded {
 
 function encoded(build: (graph: Graph) => Record<string, Node>): Encoded[] {
   const graph = new Graph();
-  const signature = assemble({ run: { graph, outputs: build(graph), effects: [] } }).signatures.run as Signature;
+  const signature = signatureOf({ graph, outputs: build(graph), effects: [] });
   return fusedSteps(signature).flatMap(({ program, nodes, reads }) =>
     program
       ? [

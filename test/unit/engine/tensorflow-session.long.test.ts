@@ -1,10 +1,12 @@
 /** Laws of a TensorFlow session. Runs where the engine is installed (ROWTUNE_CACHE, or ~/.cache/rowtune). */
 import { describe, expect, it } from 'vitest';
+import { namesOf } from '../../../trainer/catalog/entries.ts';
 import { EngineError, type Session } from '../../../trainer/engine/engine.ts';
 import { loadAddon } from '../../../trainer/engine/tensorflow/addon.ts';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
 import { assemble } from '../../../trainer/graph/program.ts';
 import type { DType, HostArray } from '../../../trainer/graph/types.ts';
+import { elementAt } from '../../../trainer/narrow.ts';
 import { expectClose } from '../../support/closeness.ts';
 import { multiply, transpose2d } from '../../support/naive.ts';
 import { engineForTests } from './engine-for-tests.ts';
@@ -47,7 +49,8 @@ describe.skipIf(!engine)(`tensorflow session ${reason}`, () => {
     const before = process.env.TF_NUM_INTRAOP_THREADS;
     process.env.TF_NUM_INTRAOP_THREADS = threads;
     const [m, k, n] = [256, 400, 300];
-    const [a, b] = [m * k, k * n].map(count => Array.from({ length: count }, (_, i) => Math.sin(i))) as [number[], number[]];
+    const sines = (count: number): number[] => Array.from({ length: count }, (_, i) => Math.sin(i));
+    const [a, b] = [sines(m * k), sines(k * n)];
     const expected = multiply(a, b, m, k, n);
     const feeds = { a, aT: transpose2d(a, m, k), b, bT: transpose2d(b, k, n) };
     try {
@@ -61,7 +64,7 @@ describe.skipIf(!engine)(`tensorflow session ${reason}`, () => {
           });
           await withSession({ main: product }, async session => {
             const { c } = await session.run('main', { [x]: Float32Array.from(feeds[x]), [y]: Float32Array.from(feeds[y]) });
-            expectClose(Array.from(c as Float32Array), expected, 1e-4, `${x} · ${y}`);
+            expectClose(Array.from(c ?? []), expected, 1e-4, `${x} · ${y}`);
           });
         }
     } finally {
@@ -110,7 +113,8 @@ describe.skipIf(!engine)(`tensorflow session ${reason}`, () => {
     int8: Int8Array.of(0, -1, 127, -128, 7),
     bool: Uint8Array.of(0, 1, 1, 0, 1),
   };
-  for (const [dtype, data] of Object.entries(samples) as [DType, HostArray][])
+  for (const dtype of namesOf(samples)) {
+    const data = samples[dtype];
     it(`carries every bit of ${dtype} in and out, as feed, variable and output`, () =>
       withSession(
         { main: g => ({ outputs: { x: g.feed('x', [5], dtype), v: g.read({ name: 'v', shape: [5], dtype }) } }) },
@@ -122,6 +126,7 @@ describe.skipIf(!engine)(`tensorflow session ${reason}`, () => {
           expect(await session.read('v')).toEqual(data.map(() => 0));
         },
       ));
+  }
 
   it('streams variables from an async source, in any order, those of zeros among them', () =>
     withSession({ main: g => ({ outputs: { y: g.add(g.read(W), g.read({ ...W, name: 'u' })) } }) }, async session => {
@@ -184,7 +189,7 @@ describe.skipIf(!engine)(`tensorflow session ${reason}`, () => {
         copy: g => {
           for (const name of ['a', 'b', 'c']) g.declare({ ...W, name });
           const values = [g.read(W), g.constant(counting, [2, 3], 'float32'), g.zeros([2, 3])];
-          return { effects: ['a', 'b', 'c'].map((name, i) => g.assign(name, values[i] as Node)) };
+          return { effects: ['a', 'b', 'c'].map((name, i) => g.assign(name, elementAt(values, i))) };
         },
         update: g => {
           for (const name of ['a', 'b', 'c']) g.declare({ ...W, name });

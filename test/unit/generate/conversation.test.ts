@@ -43,7 +43,7 @@ test('tools come with the form of their calls, or are refused', () => {
   expect(found.calls?.form).toEqual({ kind: 'object', opening: 'CALL', nameKey: 'name', argumentsKey: 'arguments' });
   expect(textOf(chatting, found.ids)).toMatch(/^find;system: Be kind;/);
   expect(() => read(plain, { tools })).toThrow('it cannot be given tools');
-  const deaf = { ...chatting, chatTemplate: '{% for m in messages %}{{ m.content }}{% endfor %}' } as Tokenizer;
+  const deaf: Tokenizer = { ...chatting, chatTemplate: '{% for m in messages %}{{ m.content }}{% endfor %}' };
   expect(() => read(deaf, { tools })).toThrow('passes no tools');
   const odd = {
     ...chatting,

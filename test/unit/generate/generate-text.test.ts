@@ -1,5 +1,5 @@
 /** Generated text: greedy equals the naive loop, seeds repeat, ends where it must, streams what it returns, with base, adapter and merged folder. */
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { untouched } from '../../../trainer/artifact/adapter/apply-adapter.ts';
@@ -14,6 +14,7 @@ import { likeliest } from '../../../trainer/generate/sample.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
 import { causalModel } from '../../../trainer/model/load-model.ts';
 import { openFast } from '../../support/engines.ts';
+import { readRecord } from '../../support/read-json.ts';
 import { TINY_LLAMA, tinyAdapter, tinyWithTokenizer } from '../../support/tiny-adapter.ts';
 
 let engine: Engine;
@@ -88,7 +89,7 @@ describe('the end', () => {
     const end = ids[4] as number;
     const other = await tinyWithTokenizer();
     const path = join(other, 'generation_config.json');
-    await writeFile(path, JSON.stringify({ ...JSON.parse(await readFile(path, 'utf8')), eos_token_id: [end] }));
+    await writeFile(path, JSON.stringify({ ...readRecord(path), eos_token_id: [end] }));
     const found = await generate(other);
     expect(found.finishReason).toBe('end');
     expect(found.ids).toEqual(ids.slice(0, ids.indexOf(end)));

@@ -1,5 +1,6 @@
 /** A prompt as in training: token by token what the samples of each format have before their answer, with a chat template and without. */
 import { beforeAll, describe, expect, test } from 'vitest';
+import { namesOf } from '../../../trainer/catalog/entries.ts';
 import { chatRendererOf } from '../../../trainer/data/chat-renderer.ts';
 import { createEncoder } from '../../../trainer/data/encoder.ts';
 import { formatExample } from '../../../trainer/data/format-example.ts';
@@ -60,12 +61,11 @@ function promptOfSample(tokenizer: Tokenizer, format: PromptFormat, value: Reado
 
 describe.each(['without a chat template', 'with one'])('%s', kind => {
   const tokenizer = () => (kind === 'with one' ? chatting : plain);
-  test.each(Object.entries(SAMPLES))('%s', (name, value) => {
-    const format = name as PromptFormat;
+  test.each(namesOf(SAMPLES))('%s', format => {
     const isChat = format === 'messages' || format === 'sharegpt';
     const encode = () => encodeTrainedPrompt(tokenizer(), PROMPT, { format, template: TEMPLATE, labels: LABELS });
     if (isChat && kind !== 'with one') return expect(encode).toThrow('no chat template');
-    expect([...encode().ids]).toEqual(promptOfSample(tokenizer(), format, value));
+    expect([...encode().ids]).toEqual(promptOfSample(tokenizer(), format, SAMPLES[format]));
     expect(encode().chat).toBe(kind === 'with one' && format !== 'prompt_completion');
   });
 

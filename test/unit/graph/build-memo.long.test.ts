@@ -1,6 +1,6 @@
 /** A plan of fused steps is the same, to the last word of each program, whether or not alike blocks are looked up. */
 
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { type MethodName, methodCatalog } from '../../../trainer/catalog/methods.ts';
@@ -9,12 +9,14 @@ import { BuildMemo } from '../../../trainer/graph/fusion/build-memo.ts';
 import { planner } from '../../../trainer/graph/fusion/plan.ts';
 import type { Step } from '../../../trainer/graph/fusion/step.ts';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
-import { assemble, type Signature } from '../../../trainer/graph/program.ts';
 import type { RecomputePolicy } from '../../../trainer/graph/recompute.ts';
 import { loadModel } from '../../../trainer/model/load-model.ts';
+import { elementAt } from '../../../trainer/narrow.ts';
 import { heldVariables } from '../../../trainer/plan/memory/held-variables.ts';
 import { planRun } from '../../../trainer/plan/run-plan.ts';
-import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
+import { readRecord } from '../../support/read-json.ts';
+import { recipeIn } from '../../support/recipe-of.ts';
+import { signatureOf } from '../../support/signature-of.ts';
 
 const golden = join(import.meta.dirname, '..', '..', 'golden');
 const folders = readdirSync(golden).filter(name => existsSync(join(golden, name, 'config.json')));
@@ -29,29 +31,28 @@ const written = (steps: readonly Step[]): string[] =>
   });
 
 interface Wanted {
-  readonly method: string;
+  readonly method: MethodName;
   readonly dtype: string;
   readonly recompute: RecomputePolicy;
 }
 
 /** The programs of a golden model, with three blocks where it counts them. */
 function programOf(folder: string, { method, dtype, recompute }: Wanted) {
-  const config = JSON.parse(readFileSync(join(golden, folder, 'config.json'), 'utf8')) as Record<string, unknown>;
+  const config = readRecord(join(golden, folder, 'config.json'));
   const short = config.num_hidden_layers && !config.layer_types ? { ...config, num_hidden_layers: 3 } : config;
   const model = loadModel(short);
   const task = model.kind === 'causal' ? 'causal_lm' : model.input.kind === 'image' ? 'image_classification' : 'sequence_classification';
-  const rank = methodCatalog[method as MethodName].lowRank !== 'none' || method === 'spsft' ? 'r: 2\n' : '';
+  const rank = methodCatalog[method].lowRank !== 'none' || method === 'spsft' ? 'r: 2\n' : '';
   const text = `model: base\ntask: ${task}\ndata: {train: [train.jsonl]}\nmax_length: 24\nmethod: ${method}\ndtype: ${dtype}\n${rank}`;
-  const { recipe, problems } = parseRecipe(text);
-  if (!recipe) throw new Error(problems.map(({ message }) => message).join('\n'));
+  const recipe = recipeIn(text);
   const tensors = new Map(model.parameters.map(({ name, shape }) => [name, { shape }]));
   const plan = planRun({ recipe, headers: { config: short, tensors }, on: { engine: 'tensorflow', device: 'cpu' } });
   return { program: plan.program(recompute), held: heldVariables(plan) };
 }
 
 // Each folder with one of the methods, by turns: planning without a memo is slow.
-const METHODS = ['spsft', 'lora', 'full'];
-test.each(folders.map((folder, i) => [folder, METHODS[i % METHODS.length] as string, i % 2 === 0 ? 'float32' : 'bfloat16'] as const))(
+const METHODS = ['spsft', 'lora', 'full'] as const;
+test.each(folders.map((folder, i) => [folder, elementAt(METHODS, i % METHODS.length), i % 2 === 0 ? 'float32' : 'bfloat16'] as const))(
   '%s, %s, %s',
   (folder, method, dtype) => {
     const { program, held } = programOf(folder, { method, dtype, recompute: method === 'full' ? 'cheap' : 'none' });
@@ -67,7 +68,7 @@ test('numbers that differ in a program are told apart', () => {
   const constantsOf = (build: (graph: Graph, x: Node) => Node): string[] => {
     const graph = new Graph();
     const traced = { graph, outputs: { y: build(graph, graph.feed('x', [4, 8])) }, effects: [] };
-    return written(plan(assemble({ run: traced }).signatures.run as Signature));
+    return written(plan(signatureOf(traced)));
   };
   const variants = [
     (graph: Graph, x: Node) => graph.exp(graph.mul(x, 2)),

@@ -4,22 +4,24 @@ import { fusedSteps } from '../../../trainer/graph/fusion/plan.ts';
 import { type Step, singleSteps } from '../../../trainer/graph/fusion/step.ts';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
 import { liveness } from '../../../trainer/graph/liveness.ts';
-import { assemble, type Signature } from '../../../trainer/graph/program.ts';
+import type { Signature } from '../../../trainer/graph/program.ts';
 import { rmsNorm } from '../../../trainer/model/layer/norm.ts';
 import { rotaryTables, rotate } from '../../../trainer/model/layer/rotary.ts';
 import { causalModel } from '../../../trainer/model/load-model.ts';
+import { required } from '../../../trainer/narrow.ts';
 import { causalTask } from '../../../trainer/objective/causal/causal-task.ts';
 import { attachFirst } from '../../../trainer/plan/run-plan.ts';
 import { trainSignature } from '../../../trainer/train/train-passes.ts';
 import { trainProgram } from '../../../trainer/train/train-program.ts';
 import { eightBlocks } from '../../support/llama-sizes.ts';
 import { settingsOf } from '../../support/method-settings.ts';
+import { signatureOf } from '../../support/signature-of.ts';
 import { adamw } from '../../support/tiny-training.ts';
 import { movedNextTo } from './moved-next-to.ts';
 
-function signatureOf(build: (graph: Graph) => Readonly<Record<string, Node>>): Signature {
+function built(build: (graph: Graph) => Readonly<Record<string, Node>>): Signature {
   const graph = new Graph();
-  return assemble({ run: { graph, outputs: build(graph), effects: [] } }).signatures.run as Signature;
+  return signatureOf({ graph, outputs: build(graph), effects: [] });
 }
 
 /** The steps that run, without sources. */
@@ -33,7 +35,7 @@ const shown = (steps: readonly Step[]): string[] =>
 describe('what runs together', () => {
   test('a norm is one step, with its statistic where that is asked for too', () => {
     const steps = fusedSteps(
-      signatureOf(graph => {
+      built(graph => {
         const x = graph.feed('x', [6, 8]);
         return { y: rmsNorm(graph, { x, scale: graph.feed('scale', [8]), epsilon: 1e-5 }), square: graph.sum(graph.square(x), [-1], true) };
       }),
@@ -43,7 +45,7 @@ describe('what runs together', () => {
 
   test('heads are split, rotated and put together in one step', () => {
     const steps = fusedSteps(
-      signatureOf(graph => {
+      built(graph => {
         const x = graph.matmul(graph.feed('x', [10, 4]), graph.feed('w', [24, 4]), { transposeB: true });
         const heads = graph.transpose(graph.reshape(x, [2, 5, 3, 8]), [0, 2, 1, 3]);
         return { y: rotate(graph, heads, rotaryTables(graph, Float64Array.of(1, 0.5, 0.2, 0.1), 5)) };
@@ -54,7 +56,7 @@ describe('what runs together', () => {
 
   test('a product stands between two steps, and what both need is not computed twice where that would keep more alive', () => {
     const steps = fusedSteps(
-      signatureOf(graph => {
+      built(graph => {
         const [a, b] = [graph.feed('a', [4, 4]), graph.feed('b', [4, 4])];
         const shared = graph.mul(graph.matmul(a, b), graph.matmul(b, a));
         return { y: graph.add(graph.matmul(graph.exp(shared), b), shared) };
@@ -69,7 +71,7 @@ describe('what runs together', () => {
 
   test('a number is narrowed where it is made, and widened where it is read', () => {
     const steps = fusedSteps(
-      signatureOf(graph => {
+      built(graph => {
         const narrow = (x: Node) => graph.cast(x, 'bfloat16');
         const [a, b] = [narrow(graph.feed('a', [16, 16])), narrow(graph.feed('b', [16, 16]))];
         const x = graph.cast(graph.matmul(a, b), 'float32');
@@ -86,7 +88,7 @@ describe('what runs together', () => {
 
   test('what is joined for a narrower form is joined in that form', () => {
     const steps = fusedSteps(
-      signatureOf(graph => {
+      built(graph => {
         const [a, b] = [graph.feed('a', [8, 8]), graph.feed('b', [8, 8])];
         return { y: graph.matmul(graph.cast(graph.concat([graph.exp(a), graph.neg(b)], 0), 'bfloat16'), graph.cast(a, 'bfloat16')) };
       }),
@@ -100,8 +102,7 @@ describe('what runs together', () => {
     const before = graph.mul(w, 2);
     const effect = graph.assign('w', graph.exp(graph.feed('x', [4])));
     const y = graph.add(graph.sumAll(graph.matmul(graph.reshape(before, [2, 2]), graph.feed('m', [2, 2]))), before);
-    const { run } = assemble({ run: { graph, outputs: { y }, effects: [effect] } }).signatures;
-    const order = shown(fusedSteps(run as Signature));
+    const order = shown(fusedSteps(signatureOf({ graph, outputs: { y }, effects: [effect] })));
     expect(order.indexOf('fused mul')).toBeLessThan(order.indexOf('assign'));
   });
 
@@ -112,14 +113,13 @@ describe('what runs together', () => {
     const before = graph.add(w, x);
     const flat = graph.reshape(w, [128, 2]);
     const effect = graph.updateRows('w', graph.constant(Int32Array.of(0), [1], 'int32'), graph.feed('v', [1, 4]));
-    const { run } = assemble({ run: { graph, outputs: { before, flat, y: graph.mul(x, 2) }, effects: [effect] } }).signatures;
-    const steps = fusedSteps(run as Signature);
+    const steps = fusedSteps(signatureOf({ graph, outputs: { before, flat, y: graph.mul(x, 2) }, effects: [effect] }));
     const at = (node: Node) => steps.findIndex(({ nodes }) => nodes.includes(node));
     expect(Math.max(at(before), at(flat))).toBeLessThan(at(effect));
   });
 
   test('no step takes over the memory of what another store of it gives out as it was loaded', () => {
-    for (const { program } of fusedSteps(signatureOf(movedNextTo(1024))))
+    for (const { program } of fusedSteps(built(movedNextTo(1024))))
       for (const [node, taken] of program?.takesOver ?? [])
         for (const load of program?.loads ?? [])
           if (taken.includes(load.node))
@@ -127,7 +127,7 @@ describe('what runs together', () => {
   });
 
   test('a row has no more numbers than the kernel counts', () => {
-    const [step] = fusedSteps(signatureOf(graph => ({ y: graph.neg(graph.feed('x', [65536, 65536])) }))).filter(({ program }) => program);
+    const [step] = fusedSteps(built(graph => ({ y: graph.neg(graph.feed('x', [65536, 65536])) }))).filter(({ program }) => program);
     expect(step?.program?.columns).toBeLessThan(2 ** 31);
   });
 
@@ -139,7 +139,7 @@ describe('what runs together', () => {
       const shape = { batch: 2, tokens: 64, targets: 126 };
       const params = { task: causalTask(model), attachment: attachFirst(model, 'spsft', settings), optimizer: adamw };
       const program = trainProgram({ ...params, maxGradNorm: 0, accumulationSteps: 1, recompute, trainShapes: [shape], evalShapes: [] });
-      const signature = program.signatures[trainSignature(shape)] as Signature;
+      const signature = required(program.signatures[trainSignature(shape)], 'the training');
       const [single, fused] = [singleSteps(signature), fusedSteps(signature)];
       const [took, takes] = [liveness(signature, single).peakBytes, liveness(signature, fused).peakBytes];
       expect(takes).toBeLessThanOrEqual(1.01 * took);

@@ -3,13 +3,14 @@ import { describe, expect, test } from 'vitest';
 import { fusedSteps } from '../../../trainer/graph/fusion/plan.ts';
 import type { Step } from '../../../trainer/graph/fusion/step.ts';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
-import { assemble, type Signature } from '../../../trainer/graph/program.ts';
 import { elementCount } from '../../../trainer/graph/types.ts';
 import { rmsNorm } from '../../../trainer/model/layer/norm.ts';
+import { elementAt } from '../../../trainer/narrow.ts';
 import { createRandom } from '../../../trainer/random.ts';
 import { expectClose } from '../../support/closeness.ts';
 import { openOthers } from '../../support/engines.ts';
 import { randomNumbers } from '../../support/operation-case.ts';
+import { signatureOf } from '../../support/signature-of.ts';
 import { movedNextTo } from './moved-next-to.ts';
 import { runGraph } from './run-graph.ts';
 
@@ -46,7 +47,7 @@ async function compare(
     const graph = new Graph();
     return { graph, outputs: build(graph), effects: [] };
   };
-  fusedSteps(assemble({ run: trace() }).signatures.run as Signature).forEach(checkPlaces);
+  fusedSteps(signatureOf(trace())).forEach(checkPlaces);
   const [ours, theirs] = [await runGraph(trace(), feeds, {}, fusing), await runGraph(trace(), feeds)];
   for (const [name, values] of Object.entries(theirs)) expectClose(ours[name] ?? [], values, tolerance, name);
 }
@@ -233,7 +234,7 @@ function randomExpression(graph: Graph, seed: number): Record<string, Node> {
   const [a, b, c] = sizesOf(seed);
   const made: Node[] = randomShapes(seed).map((shape, i) => graph.feed(`x${i}`, shape));
   const full = [a, b, c];
-  const any = (): Node => made[Math.floor(random.uniform() * made.length)] as Node;
+  const any = (): Node => elementAt(made, Math.floor(random.uniform() * made.length));
   const whole = (): Node => graph.add(any(), graph.zeros(full));
   const row = (): Node => graph.reshape(graph.sliceAxis(graph.sliceAxis(whole(), 0, 0, 1), 1, 0, 1), [1, c]);
   const rules: (() => Node)[] = [
@@ -261,7 +262,7 @@ function randomExpression(graph: Graph, seed: number): Record<string, Node> {
         full,
       ),
   ];
-  for (let i = 0; i < 30; i++) made.push((rules[Math.floor(random.uniform() * rules.length)] as () => Node)());
+  for (let i = 0; i < 30; i++) made.push(elementAt(rules, Math.floor(random.uniform() * rules.length))());
   const early = made.slice(5, -4).filter(() => random.uniform() < 0.3);
   return Object.fromEntries([...early, ...made.slice(-4)].map((node, i) => [`y${i}`, node]));
 }

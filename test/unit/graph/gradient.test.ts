@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { backward } from '../../../trainer/graph/gradient.ts';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
 import { GraphError } from '../../../trainer/graph/types.ts';
+import { elementAt, valueFor } from '../../../trainer/narrow.ts';
 import { expectClose } from '../../support/closeness.ts';
 import { randomNumbers } from '../../support/operation-case.ts';
 import { runGraph } from './run-graph.ts';
@@ -30,8 +31,8 @@ describe('rows of a weight', () => {
     const part = twoLayers();
     const chosen = part.graph.constant(Int32Array.from(rows), [rows.length], 'int32');
     const some = backward(part.graph, { seeds: part.seeds, wrt: new Map([[part.first, { rows: chosen }]]), policy: 'none' });
-    const full = await runGraph({ graph: whole.graph, outputs: { g: all.get(whole.first) as Node }, effects: [] }, { x }, values);
-    const found = await runGraph({ graph: part.graph, outputs: { g: some.get(part.first) as Node }, effects: [] }, { x }, values);
+    const full = await runGraph({ graph: whole.graph, outputs: { g: valueFor(all, whole.first) }, effects: [] }, { x }, values);
+    const found = await runGraph({ graph: part.graph, outputs: { g: valueFor(some, part.first) }, effects: [] }, { x }, values);
     const expected = rows.flatMap(row => full.g?.slice(row * 3, row * 3 + 3) ?? []);
     expectClose(found.g ?? [], expected, 1e-6);
     // The whole gradient [4, 3] is never formed.
@@ -41,8 +42,8 @@ describe('rows of a weight', () => {
 
 test('an activation in the middle', async () => {
   const { graph, middle, seeds } = twoLayers();
-  const g = backward(graph, { seeds, wrt: new Map([[middle, {}]]), policy: 'none' }).get(middle) as Node;
-  const found = await runGraph({ graph, outputs: { g, middle, dy: seeds[0]?.gradient as Node }, effects: [] }, { x }, values);
+  const g = valueFor(backward(graph, { seeds, wrt: new Map([[middle, {}]]), policy: 'none' }), middle);
+  const found = await runGraph({ graph, outputs: { g, middle, dy: elementAt(seeds, 0).gradient }, effects: [] }, { x }, values);
   const expected = [0, 1].flatMap(i =>
     [0, 1, 2, 3].map(k => [0, 1, 2, 3].reduce((sum, j) => sum + (found.dy?.[i * 4 + j] ?? 0) * (values.second[j * 4 + k] ?? 0), 0)),
   );
@@ -66,8 +67,8 @@ test('a weight that is used twice gets both gradients: an embedding tied to the 
   };
   const tied = build(true);
   const apart = build(false);
-  const one = await runGraph({ graph: tied.graph, outputs: { g: tied.gradients.get(tied.table) as Node }, effects: [] }, {}, values);
-  const outputs = { a: apart.gradients.get(apart.table) as Node, b: apart.gradients.get(apart.head) as Node };
+  const one = await runGraph({ graph: tied.graph, outputs: { g: valueFor(tied.gradients, tied.table) }, effects: [] }, {}, values);
+  const outputs = { a: valueFor(apart.gradients, apart.table), b: valueFor(apart.gradients, apart.head) };
   const two = await runGraph({ graph: apart.graph, outputs, effects: [] }, {}, { ...values, head: values.table });
   expectClose(
     one.g ?? [],
@@ -108,7 +109,7 @@ test('gradients are handed over last layer first, before anything below is built
 
 test('a seed of another shape is refused', () => {
   const { graph, first, seeds } = twoLayers();
-  const wrong = [{ node: seeds[0]?.node as Node, gradient: graph.scalar(1) }];
+  const wrong = [{ node: elementAt(seeds, 0).node, gradient: graph.scalar(1) }];
   expect(() => backward(graph, { seeds: wrong, wrt: new Map([[first, {}]]), policy: 'none' })).toThrow(GraphError);
 });
 
@@ -130,16 +131,16 @@ describe('rows and columns of a weight', () => {
       wrt: new Map([[w, cross ? { cross: { rows, columns } } : {}]]),
       policy: 'none',
     });
-    return runGraph({ graph, outputs: { w: found.get(w) as Node }, effects: [] }, feeds, own);
+    return runGraph({ graph, outputs: { w: valueFor(found, w) }, effects: [] }, feeds, own);
   }
 
   test('are those of the whole gradient', async () => {
-    const whole = (await gradients(false)).w as number[];
+    const { w: whole = [] } = await gradients(false);
     const at = (row: number, column: number): number => whole[row * IN + column] as number;
     const naive = [
       ...[1, 3].flatMap(row => [0, 1, 2, 3, 4].map(column => at(row, column))),
       ...[0, 1, 2, 3].flatMap(row => [0, 2, 4].map(column => at(row, column))),
     ];
-    expectClose((await gradients(true)).w as number[], naive, 1e-5);
+    expectClose((await gradients(true)).w ?? [], naive, 1e-5);
   });
 });

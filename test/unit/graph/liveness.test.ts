@@ -3,18 +3,19 @@ import { describe, expect, test } from 'vitest';
 import { singleSteps } from '../../../trainer/graph/fusion/step.ts';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
 import { type Liveness, liveness, signatureFlops } from '../../../trainer/graph/liveness.ts';
-import { assemble, type Signature } from '../../../trainer/graph/program.ts';
+import type { Signature } from '../../../trainer/graph/program.ts';
+import { signatureOf } from '../../support/signature-of.ts';
 
-function signatureOf(build: (graph: Graph, x: Node) => Readonly<Record<string, Node>>): Signature {
+function built(build: (graph: Graph, x: Node) => Readonly<Record<string, Node>>): Signature {
   const graph = new Graph();
   const outputs = build(graph, graph.feed('x', [4]));
-  return assemble({ run: { graph, outputs, effects: [] } }).signatures.run as Signature;
+  return signatureOf({ graph, outputs, effects: [] });
 }
 
 const livenessOf = (signature: Signature): Liveness => liveness(signature, singleSteps(signature));
 
 /** Bytes at each place of the schedule. */
-const bytes = (build: Parameters<typeof signatureOf>[0]): number[] => [...livenessOf(signatureOf(build)).bytes];
+const bytes = (build: Parameters<typeof built>[0]): number[] => [...livenessOf(built(build)).bytes];
 
 describe('bytes at each place', () => {
   test('a chain of element-wise operations works in one buffer', () =>
@@ -54,25 +55,25 @@ describe('bytes at each place', () => {
     const effect = graph.assign('w', x);
     graph.declare({ name: 'w', shape: [4], dtype: 'float32' });
     const y = graph.feed('y', [2]);
-    const { run } = assemble({ run: { graph, outputs: { y: graph.neg(y) }, effects: [effect] } }).signatures;
+    const run = signatureOf({ graph, outputs: { y: graph.neg(y) }, effects: [effect] });
     // The token of an effect is one byte, and nobody reads it.
-    expect([...livenessOf(run as Signature).bytes]).toEqual([16, 17, 8, 8]);
+    expect([...livenessOf(run).bytes]).toEqual([16, 17, 8, 8]);
   });
 });
 
 test('the peak is the largest of them, at the first place that has it', () => {
-  const { peakBytes, peakAt } = livenessOf(signatureOf((g, x) => ({ y: g.sumAll(g.broadcast(g.reshape(x, [4, 1]), [4, 8])) })));
+  const { peakBytes, peakAt } = livenessOf(built((g, x) => ({ y: g.sumAll(g.broadcast(g.reshape(x, [4, 1]), [4, 8])) })));
   expect({ peakBytes, peakAt }).toEqual({ peakBytes: 16 + 128, peakAt: 2 });
 });
 
 test('an empty signature needs nothing', () => {
-  const { run } = assemble({ run: { graph: new Graph(), outputs: {}, effects: [] } }).signatures;
-  expect(livenessOf(run as Signature)).toMatchObject({ peakBytes: 0, peakAt: 0 });
+  const run = signatureOf({ graph: new Graph(), outputs: {}, effects: [] });
+  expect(livenessOf(run)).toMatchObject({ peakBytes: 0, peakAt: 0 });
 });
 
 test('a product of [2, 3] and [3, 5] is 60 operations', () => {
   const graph = new Graph();
   const y = graph.matmul(graph.feed('a', [2, 3]), graph.feed('b', [3, 5]));
-  const { run } = assemble({ run: { graph, outputs: { y }, effects: [] } }).signatures;
-  expect(signatureFlops(run as Signature)).toBe(60);
+  const run = signatureOf({ graph, outputs: { y }, effects: [] });
+  expect(signatureFlops(run)).toBe(60);
 });

@@ -1,6 +1,6 @@
 /** Every operation of the graph: against a naive formula, between engines, and its gradient against finite differences. */
 import { describe, expect, it } from 'vitest';
-import type { OpName } from '../../../trainer/graph/attributes.ts';
+import { namesOf } from '../../../trainer/catalog/entries.ts';
 import { opTable } from '../../../trainer/graph/op-table.ts';
 import { expectClose } from '../../support/closeness.ts';
 import { compareCase, ENGINE_TOLERANCE } from '../../support/compare-case.ts';
@@ -23,7 +23,7 @@ describe('the table of cases', () => {
     expect(ran).toContain(op);
   });
 
-  it.each(Object.entries(opTable).flatMap(([op, rule]) => (rule.gradient ? [op as OpName] : [])))('has a case for the gradient of %s', op =>
+  it.each(namesOf(opTable).filter(op => opTable[op].gradient))('has a case for the gradient of %s', op =>
     expect(caseTable[op].some(test => test.gradients)).toBe(true),
   );
 });

@@ -4,9 +4,10 @@ import { singleSteps } from '../../../trainer/graph/fusion/step.ts';
 import { backward } from '../../../trainer/graph/gradient.ts';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
 import { liveness, signatureFlops } from '../../../trainer/graph/liveness.ts';
-import { assemble, type Signature } from '../../../trainer/graph/program.ts';
+import type { Signature } from '../../../trainer/graph/program.ts';
 import { RECOMPUTE_POLICIES, type RecomputePolicy } from '../../../trainer/graph/recompute.ts';
 import { causalModel } from '../../../trainer/model/load-model.ts';
+import { required, valueFor } from '../../../trainer/narrow.ts';
 import { causalTask } from '../../../trainer/objective/causal/causal-task.ts';
 import { attachFirst } from '../../../trainer/plan/run-plan.ts';
 import { trainSignature } from '../../../trainer/train/train-passes.ts';
@@ -14,6 +15,7 @@ import { trainProgram } from '../../../trainer/train/train-program.ts';
 import { eightBlocks } from '../../support/llama-sizes.ts';
 import { settingsOf } from '../../support/method-settings.ts';
 import { randomNumbers } from '../../support/operation-case.ts';
+import { signatureOf } from '../../support/signature-of.ts';
 import { adamw } from '../../support/tiny-training.ts';
 import { runGraph } from './run-graph.ts';
 
@@ -39,7 +41,7 @@ function toy(policy: RecomputePolicy) {
     });
   const forward = graph.nodes.length;
   const gradients = backward(graph, { seeds: [{ node: x, gradient: graph.mul(x, 2) }], wrt: new Map(weights.map(w => [w, {}])), policy });
-  const outputs = Object.fromEntries(weights.map((w, i) => [`g${i}`, gradients.get(w) as Node]));
+  const outputs = Object.fromEntries(weights.map((w, i) => [`g${i}`, valueFor(gradients, w)]));
   return { graph, outputs, effects: [], forward };
 }
 
@@ -61,7 +63,7 @@ describe('a toy of eight blocks', () => {
   });
 
   test('memory falls from none to sqrt', () => {
-    const peaks = RECOMPUTE_POLICIES.map(policy => peakOf(assemble({ run: toy(policy) }).signatures.run as Signature));
+    const peaks = RECOMPUTE_POLICIES.map(policy => peakOf(signatureOf(toy(policy))));
     expect(peaks).toEqual([...peaks].sort((a, b) => b - a));
     expect(new Set(peaks).size).toBe(RECOMPUTE_POLICIES.length);
   });
@@ -104,7 +106,7 @@ describe('a llama of eight blocks', () => {
         trainShapes: [shape],
         evalShapes: [],
       });
-      return program.signatures[trainSignature(shape)] as Signature;
+      return required(program.signatures[trainSignature(shape)], 'the training');
     });
     const peaks = signatures.map(signature => peakOf(signature));
     const flops = signatures.map(signatureFlops);

@@ -14,12 +14,13 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { TrainResult } from '../../../trainer/handlers/train/train-run.ts';
 import { Job } from '../../../trainer/job/job.ts';
+import { elementAt } from '../../../trainer/narrow.ts';
 import type { WorkerEvent } from '../../../trainer/protocol/job-messages.ts';
 import { listCheckpoints } from '../../../trainer/run/checkpoint/checkpoint-folders.ts';
 import { openLastCheckpoint } from '../../../trainer/run/checkpoint/load-checkpoint.ts';
 import { describeFailure } from '../../../trainer/run-error.ts';
+import { readRecord } from '../../support/read-json.ts';
 import { runInProcess, stopAfter } from '../../support/run-in-process.ts';
 import { makeTinyTask } from '../../support/tiny-task.ts';
 
@@ -36,7 +37,7 @@ const restore = (): void => {
   rmSync(work, { recursive: true, force: true });
   cpSync(stopped, work, { recursive: true });
 };
-const resume = (overrides: string[] = []) => runInProcess<TrainResult>({ kind: 'resume', runDir: work, overrides, context });
+const resume = (overrides: string[] = []) => runInProcess({ kind: 'resume', runDir: work, overrides, context });
 const saidIn = (events: readonly WorkerEvent[]): string => events.map(event => (event.type === 'log' ? event.message : '')).join('\n');
 /** Every file of a checkpoint but what tells the time it took. */
 const finalBytes = (runDir: string): Buffer[] =>
@@ -125,7 +126,7 @@ describe('a damaged newest checkpoint', () => {
   test('one of an older version, without checksums, is read with a note', async () => {
     restore();
     const file = join(work, 'checkpoints', 'step-000004', 'trainer_state.json');
-    const { crc32: _, files: __, ...old } = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
+    const { crc32: _, files: __, ...old } = readRecord(file);
     writeFileSync(file, JSON.stringify(old, null, 2));
     const { step, said } = await open();
     expect(step).toBe(4);
@@ -154,10 +155,10 @@ describe('what a resume computes stands in its checkpoint', () => {
   test('a chat template that states the date states that of the beginning, without state.json too', async () => {
     restore();
     const file = join(work, 'checkpoints', 'step-000004', 'trainer_state.json');
-    const { startedAt } = JSON.parse(readFileSync(file, 'utf8')) as { startedAt: string };
+    const { startedAt } = readRecord(file);
     rmSync(join(work, 'state.json'));
     await resume();
-    expect(JSON.parse(readFileSync(join(work, 'state.json'), 'utf8'))).toMatchObject({ startedAt });
+    expect(readRecord(join(work, 'state.json'))).toMatchObject({ startedAt });
   });
 });
 
@@ -172,10 +173,10 @@ describe('data that changed underneath', () => {
 
   test.each([
     ['a sample less', (lines: string[]) => lines.slice(1)],
-    ['a sample more', (lines: string[]) => [...lines, lines[0] as string]],
+    ['a sample more', (lines: string[]) => [...lines, elementAt(lines, 0)]],
     ['another order', (lines: string[]) => [...lines].reverse()],
-    ['another word', (lines: string[]) => [(lines[0] as string).replace('lunch', 'lynch'), ...lines.slice(1)]],
-    ['another label', (lines: string[]) => [(lines[0] as string).replace('ham', 'spam'), ...lines.slice(1)]],
+    ['another word', (lines: string[]) => [elementAt(lines, 0).replace('lunch', 'lynch'), ...lines.slice(1)]],
+    ['another label', (lines: string[]) => [elementAt(lines, 0).replace('ham', 'spam'), ...lines.slice(1)]],
   ])('%s is refused', async (_, change) => {
     restore();
     const text = readFileSync(train, 'utf8');

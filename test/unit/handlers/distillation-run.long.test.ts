@@ -2,14 +2,14 @@
 import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import type { ExportResult } from '../../../trainer/artifact/export-model.ts';
 import { openSafetensors } from '../../../trainer/format/safetensors/safetensors-source.ts';
 import { writeSafetensors } from '../../../trainer/format/safetensors/safetensors-writer.ts';
-import type { EvaluateResult } from '../../../trainer/handlers/evaluate-run.ts';
-import type { ImportanceResult } from '../../../trainer/handlers/importance-run.ts';
+import { valueFor } from '../../../trainer/narrow.ts';
 import type { WorkerEvent } from '../../../trainer/protocol/job-messages.ts';
 import { readMetrics } from '../../../trainer/run/metrics-file.ts';
+import { measureOf } from '../../support/evaluated.ts';
 import { fileOf } from '../../support/gguf-export.ts';
+import { readRecord } from '../../support/read-json.ts';
 import { runInProcess, trainRunsIn } from '../../support/run-in-process.ts';
 import { expectSameWhenStopped } from '../../support/stopped-run.ts';
 import { tinyDecoder } from '../../support/tiny-decoder.ts';
@@ -26,8 +26,8 @@ const PADDED = 12;
 async function makeTeacher(name: string): Promise<void> {
   const folder = join(task.folder, name);
   cpSync(join(task.folder, 'model'), folder, { recursive: true });
-  const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'));
-  writeFileSync(join(folder, 'config.json'), JSON.stringify({ ...config, vocab_size: config.vocab_size + PADDED }));
+  const config = readRecord(join(folder, 'config.json'));
+  writeFileSync(join(folder, 'config.json'), JSON.stringify({ ...config, vocab_size: Number(config.vocab_size) + PADDED }));
   const source = await openSafetensors(join(task.folder, 'model', 'model.safetensors'));
   const entries = [...source.tensors.values()].map(({ name: tensor, shape }) => {
     const [rows = 1, ...others] = shape;
@@ -76,7 +76,7 @@ test('a model that is its own teacher has no divergence from it, at any temperat
       'eval_steps=1',
     ];
     const { value, events } = await train(`own ${temperature}`, settings);
-    expect(Math.abs(value.before?.measures?.teacher_divergence as number)).toBeLessThan(1e-5);
+    expect(Math.abs(measureOf(value.before, 'teacher_divergence'))).toBeLessThan(1e-5);
     expect(events).toContainEqual(
       expect.objectContaining({ level: 'warning', message: expect.stringMatching(/weights of the model itself/) }),
     );
@@ -87,8 +87,8 @@ test('a run moves toward its teacher, whose predictions are computed once and ca
   const settings = ['num_train_epochs=6', 'learning_rate=0.01', 'distillation.alpha=1', 'gradient_accumulation_steps=2'];
   const { value, losses, events } = await train('first', [TEACHER, ...settings]);
   expect(phases(events)).toContain('teacher');
-  const [before, after] = [value.before, value.after].map(found => found?.measures?.teacher_divergence as number);
-  expect(after).toBeLessThan(0.8 * (before as number));
+  const [before, after] = [measureOf(value.before, 'teacher_divergence'), measureOf(value.after, 'teacher_divergence')];
+  expect(after).toBeLessThan(0.8 * before);
   const lines = await readMetrics(join(task.folder, 'first'));
   expect(lines.at(-1)).toMatchObject({ eval_teacher_divergence: after, eval_loss: value.after?.loss });
   expect(lines.some(({ teacher_divergence: own, nll }) => own !== undefined && nll !== undefined)).toBe(true);
@@ -103,8 +103,8 @@ test('a run moves toward its teacher, whose predictions are computed once and ca
   expect(fromFiles.losses).toEqual(losses);
   expect(fromFiles.value.after?.measures).toEqual(value.after?.measures);
   const adapter = join(task.folder, 'first');
-  const { value: evaluated } = await runInProcess<EvaluateResult>({ kind: 'evaluate', recipe: recipe(TEACHER), adapter, context });
-  expect(evaluated.measures?.teacher_divergence).toBeCloseTo(after as number, 5);
+  const { value: evaluated } = await runInProcess({ kind: 'evaluate', recipe: recipe(TEACHER), adapter, context });
+  expect(evaluated.measures?.teacher_divergence).toBeCloseTo(after, 5);
 });
 
 test('a tuned model teaches the same from a GGUF file as from a folder', async () => {
@@ -114,7 +114,7 @@ test('a tuned model teaches the same from a GGUF file as from a folder', async (
     const outputDir = join(task.folder, `tuned ${format}`);
     const type = format === 'gguf' ? 'F32' : undefined;
     const request = { kind: 'export', adapter: join(task.folder, 'tuned'), format, type, outputDir, overwrite: false, context } as const;
-    return (await runInProcess<ExportResult>(request)).value;
+    return (await runInProcess(request)).value;
   };
   const run = (name: string, teacher: string) =>
     train(name, [`model=${student}`, `distillation.teacher=${teacher}`, 'max_steps=2', 'distillation.alpha=1']);
@@ -132,9 +132,9 @@ test('packed rows and accumulated batches give the same losses', async () => {
   const parts = await train('parts', [...settings, 'per_device_train_batch_size=5', 'gradient_accumulation_steps=3']);
   const packed = await train('packed', [...settings, 'packing=true', 'per_device_train_batch_size=15']);
   for (const other of [parts, packed]) {
-    expect(other.losses.get(1)).toBeCloseTo(whole.losses.get(1) as number, 5);
+    expect(other.losses.get(1)).toBeCloseTo(valueFor(whole.losses, 1), 5);
     for (const at of ['before', 'after'] as const)
-      expect(other.value[at]?.measures?.teacher_divergence).toBeCloseTo(whole.value[at]?.measures?.teacher_divergence as number, 5);
+      expect(other.value[at]?.measures?.teacher_divergence).toBeCloseTo(measureOf(whole.value[at], 'teacher_divergence'), 5);
   }
 });
 
@@ -151,7 +151,7 @@ test.each([
 test('rows are scored by the loss with the teacher', async () => {
   const outputFile = join(task.folder, 'scores.safetensors');
   const scored = recipe(TEACHER, 'importance.measure=taylor', 'importance.samples=8');
-  const { value } = await runInProcess<ImportanceResult>({ kind: 'importance', recipe: scored, outputFile, context });
+  const { value } = await runInProcess({ kind: 'importance', recipe: scored, outputFile, context });
   expect(value.samples).toBe(8);
   expect(readFileSync(outputFile).length).toBeGreaterThan(0);
 });

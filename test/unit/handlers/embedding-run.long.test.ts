@@ -4,17 +4,19 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ExportResult } from '../../../trainer/artifact/export-model.ts';
 import { methodNames } from '../../../trainer/catalog/methods.ts';
-import type { EvaluateResult } from '../../../trainer/handlers/evaluate-run.ts';
-import type { GenerateResult } from '../../../trainer/handlers/model-jobs.ts';
+import type { GenerateResult } from '../../../trainer/handlers/generate-result.ts';
 import type { TrainResult } from '../../../trainer/handlers/train/train-run.ts';
+import { elementAt } from '../../../trainer/narrow.ts';
 import { makeEncoderTask } from '../../support/encoder-task.ts';
+import { lossOf, measureOf } from '../../support/evaluated.ts';
+import { readRecord } from '../../support/read-json.ts';
 import { type InProcess, runInProcess } from '../../support/run-in-process.ts';
 import { expectSameWhenStopped } from '../../support/stopped-run.ts';
 
-/** Which word belongs to which has to be learned: they share no letter. */
+/** Words that share no letter: which of them belong together has to be learned. */
 const LETTERS = ['abc', 'def', 'ghi', 'jkl', 'mno', 'pqr', 'stu', 'vwx'];
 const lines = (records: readonly object[]): string => records.map(record => `${JSON.stringify(record)}\n`).join('');
-const word = (i: number): string => LETTERS[i % LETTERS.length] as string;
+const word = (i: number): string => elementAt(LETTERS, i % LETTERS.length);
 const triplet = (i: number) => {
   const n = Math.floor(i / LETTERS.length);
   return { anchor: `${word(i)} ${n}`, positive: `${word(i + 3)} ${n}`, negative: `${word(i + 4)} ${n}` };
@@ -33,7 +35,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const logged = ({ events }: InProcess<unknown>): string =>
   events.flatMap(event => (event.type === 'log' ? [event.message] : [])).join('\n');
 const exportOf = (run: string, outputDir: string, format: ExportResult['format'] = 'merged') =>
-  runInProcess<ExportResult>({ kind: 'export', adapter: join(folder, run), format, outputDir, overwrite: false, context });
+  runInProcess({ kind: 'export', adapter: join(folder, run), format, outputDir, overwrite: false, context });
 
 describe('pairs', () => {
   let run: InProcess<TrainResult>;
@@ -43,9 +45,9 @@ describe('pairs', () => {
 
   test('are learned: each anchor finds its positive among all', () => {
     const { before, after } = run.value;
-    expect(after?.loss).toBeLessThan(0.8 * (before?.loss as number));
-    expect(after?.measures?.ndcg_at_10).toBeGreaterThan(before?.measures?.ndcg_at_10 as number);
-    expect(after?.measures?.accuracy).toBeGreaterThan(before?.measures?.accuracy as number);
+    expect(after?.loss).toBeLessThan(0.8 * lossOf(before));
+    expect(after?.measures?.ndcg_at_10).toBeGreaterThan(measureOf(before, 'ndcg_at_10'));
+    expect(after?.measures?.accuracy).toBeGreaterThan(measureOf(before, 'accuracy'));
     expect(Object.keys(after?.measures ?? {}).sort()).toEqual([
       'accuracy',
       'mrr_at_10',
@@ -74,8 +76,8 @@ describe('pairs', () => {
       options,
       context,
     } as const;
-    const { value: tuned } = await runInProcess<GenerateResult>({ ...request, adapter: join(folder, 'run') });
-    const { value: base } = await runInProcess<GenerateResult>(request);
+    const { value: tuned } = await runInProcess({ ...request, adapter: join(folder, 'run') });
+    const { value: base } = await runInProcess(request);
     const texts = records(16).flatMap(each => Object.values(each));
     for (const { nearest = [] } of [tuned, base]) {
       expect(nearest).toHaveLength(10);
@@ -95,20 +97,20 @@ describe('pairs', () => {
     expect(exported.files).toEqual(
       expect.arrayContaining(['modules.json', '1_Pooling/config.json', '2_Normalize/README.md', 'sentence_bert_config.json']),
     );
-    expect(JSON.parse(readFileSync(join(outputDir, '1_Pooling', 'config.json'), 'utf8'))).toMatchObject({
+    expect(readRecord(join(outputDir, '1_Pooling', 'config.json'))).toMatchObject({
       word_embedding_dimension: 32,
       pooling_mode_mean_tokens: true,
     });
     expect(readFileSync(join(outputDir, 'config.json'), 'utf8')).toBe(readFileSync(join(folder, 'model', 'config.json'), 'utf8'));
-    const { value } = await runInProcess<EvaluateResult>({
+    const { value } = await runInProcess({
       kind: 'evaluate',
       recipe: recipe('model=merged', 'embedding.negatives=1'),
       context,
     });
-    expect(value.loss).toBeCloseTo(run.value.after?.loss as number, 5);
+    expect(value.loss).toBeCloseTo(lossOf(run.value.after), 5);
     expect(value.measures).toEqual(run.value.after?.measures);
     // An export replaces its own files, those in folders too.
-    const again = await runInProcess<ExportResult>({
+    const again = await runInProcess({
       kind: 'export',
       adapter: join(folder, 'run'),
       format: 'merged',

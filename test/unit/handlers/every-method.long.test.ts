@@ -1,15 +1,14 @@
 /** Each method from recipe to text: trained, stopped, continued to the bit, exported in its forms, and read by the generator. */
-import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import type { ExportResult } from '../../../trainer/artifact/export-model.ts';
 import type { ExportFormat } from '../../../trainer/catalog/artifacts.ts';
 import { type MethodName, methodCatalog, methodNames } from '../../../trainer/catalog/methods.ts';
 import { encodeFloat32 } from '../../../trainer/format/float-format.ts';
 import { openSafetensors, SINGLE_FILE } from '../../../trainer/format/safetensors/safetensors-source.ts';
 import { writeSafetensors } from '../../../trainer/format/safetensors/safetensors-writer.ts';
-import type { TrainResult } from '../../../trainer/handlers/train/train-run.ts';
 import { openOthers } from '../../support/engines.ts';
+import { readRecord } from '../../support/read-json.ts';
 import { runInProcess, stopAfter } from '../../support/run-in-process.ts';
 import { makeTinyTask } from '../../support/tiny-task.ts';
 
@@ -37,7 +36,7 @@ const inPeft: readonly MethodName[] = ['spsft', 'lora', 'dora', 'shira', 'vera',
 /** A copy of the tiny model whose linear layers have biases. */
 async function giveBiases(folder: string): Promise<void> {
   cpSync(join(task.folder, 'model'), folder, { recursive: true });
-  const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8')) as Record<string, unknown>;
+  const config = readRecord(join(folder, 'config.json'));
   writeFileSync(join(folder, 'config.json'), JSON.stringify({ ...config, attention_bias: true, mlp_bias: true }));
   const source = await openSafetensors(join(task.folder, 'model', SINGLE_FILE));
   const values = new Map<string, { shape: readonly number[]; data: Float32Array }>();
@@ -60,15 +59,15 @@ test.each(methodNames)(`%s on ${engine}`, async method => {
   const rank = methodCatalog[method].r === undefined ? [] : ['r=8'];
   const recipe = task.recipe(`engine=${engine}`, `method=${method}`, ...settings[method], 'max_steps=4', 'save_strategy="no"', ...rank);
   const runDir = join(task.folder, `${method} parts`);
-  const whole = await runInProcess<TrainResult>({ kind: 'train', recipe, runDir: join(task.folder, `${method} whole`), context });
-  const first = await runInProcess<TrainResult>({ kind: 'train', recipe, runDir, context }, stopAfter(2));
-  const second = await runInProcess<TrainResult>({ kind: 'resume', runDir, overrides: [], context });
+  const whole = await runInProcess({ kind: 'train', recipe, runDir: join(task.folder, `${method} whole`), context });
+  const first = await runInProcess({ kind: 'train', recipe, runDir, context }, stopAfter(2));
+  const second = await runInProcess({ kind: 'resume', runDir, overrides: [], context });
   expect([...first.losses, ...second.losses]).toEqual([...whole.losses]);
   expect(second.value.after?.loss).toBe(whole.value.after?.loss);
   const formats: readonly ExportFormat[] = inPeft.includes(method) ? ['adapter', 'merged', 'peft'] : ['adapter', 'merged'];
   for (const format of formats) {
     const outputDir = join(task.folder, `${method} ${format}`);
-    const { value } = await runInProcess<ExportResult>({ kind: 'export', adapter: runDir, format, outputDir, overwrite: false, context });
+    const { value } = await runInProcess({ kind: 'export', adapter: runDir, format, outputDir, overwrite: false, context });
     expect(value.largestDifference).toBeLessThan(1e-4);
   }
   const texts = await Promise.all(

@@ -1,12 +1,14 @@
 /** Forgetting of a tuned language model: its loss on general text, and the divergence from its base. */
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { EvaluateResult } from '../../../trainer/handlers/evaluate-run.ts';
 import { cardFacts } from '../../../trainer/handlers/export-card.ts';
 import type { TrainResult } from '../../../trainer/handlers/train/train-run.ts';
+import { required } from '../../../trainer/narrow.ts';
 import { divergence } from '../../../trainer/objective/causal/forgetting.ts';
 import { generalText } from '../../../trainer/objective/causal/general-text.ts';
+import { readRecord } from '../../support/read-json.ts';
 import { runInProcess } from '../../support/run-in-process.ts';
 import { makeTinyTask } from '../../support/tiny-task.ts';
 
@@ -16,10 +18,10 @@ afterAll(() => rmSync(task.folder, { recursive: true, force: true }));
 const recipe = (...overrides: string[]) => task.recipe('engine=portable', 'max_steps=4', 'eval_forgetting=true', ...overrides);
 const train = async (runDir: string, ...overrides: string[]): Promise<TrainResult> => {
   const request = { kind: 'train', recipe: recipe(...overrides), runDir: join(task.folder, runDir), context: task.context } as const;
-  return (await runInProcess<TrainResult>(request)).value;
+  return (await runInProcess(request)).value;
 };
 const evaluate = async (adapter: string | undefined, ...overrides: string[]): Promise<EvaluateResult> =>
-  (await runInProcess<EvaluateResult>({ kind: 'evaluate', recipe: recipe(...overrides), adapter, context: task.context })).value;
+  (await runInProcess({ kind: 'evaluate', recipe: recipe(...overrides), adapter, context: task.context })).value;
 
 describe('divergence', () => {
   test('is Σ p · ln(p / q) of the distributions', () => {
@@ -45,7 +47,7 @@ describe('a run that measures it', () => {
     expect(before && after).toBeTruthy();
     expect(forgetting?.tuned).not.toBe(forgetting?.base);
     expect(forgetting?.divergence).toBeGreaterThan(1e-4);
-    const saved: unknown = JSON.parse(readFileSync(join(task.folder, method, 'summary.json'), 'utf8'));
+    const saved = readRecord(join(task.folder, method, 'summary.json'));
     expect(saved).toMatchObject({ state: 'finished', forgetting });
     const later = await evaluate(join(task.folder, method), `method=${method}`);
     expect(later.forgetting).toEqual(forgetting);
@@ -55,7 +57,7 @@ describe('a run that measures it', () => {
 
   test('has not moved after updates of almost nothing', async () => {
     const { forgetting } = await train('still', 'method=spsft', 'learning_rate=1e-12');
-    expect(forgetting?.tuned).toBeCloseTo(forgetting?.base as number, 6);
+    expect(forgetting?.tuned).toBeCloseTo(required(forgetting?.base, 'the loss of the base'), 6);
     expect(forgetting?.divergence).toBeCloseTo(0, 6);
   });
 

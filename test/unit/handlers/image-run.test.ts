@@ -4,10 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { TrainResult } from '../../../trainer/handlers/train/train-run.ts';
-import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
 import { describeFailure } from '../../../trainer/run-error.ts';
 import { cacheDir } from '../../support/cache-dir.ts';
+import { recipeOf } from '../../support/recipe-of.ts';
 import { runInProcess } from '../../support/run-in-process.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'rowtune-image-run-'));
@@ -46,10 +45,9 @@ beforeAll(async () => {
 
 const train = (name: string, ...more: string[]) => {
   const overrides = ['model=model', 'task=image_classification', 'method=head', 'num_train_epochs=3', 'engine=portable', ...more];
-  const { recipe, problems } = parseRecipe('', { overrides });
-  if (!recipe) throw new Error(problems.map(({ message }) => message).join('; '));
+  const recipe = recipeOf(...overrides);
   const context = { cacheDir, baseDir: folder, hub: { offline: true } } as const;
-  return runInProcess<TrainResult>({ kind: 'train', recipe, runDir: at('runs', name), context });
+  return runInProcess({ kind: 'train', recipe, runDir: at('runs', name), context });
 };
 const failureOf = (work: Promise<unknown>) =>
   work.then(
@@ -111,7 +109,7 @@ test('training before a bad image is saved, and the run continues without the im
     message: expect.stringMatching(/day\/3\.png: the image/),
   });
   const context = { cacheDir, baseDir: folder, hub: { offline: true } } as const;
-  const { events, value } = await runInProcess<TrainResult>({
+  const { events, value } = await runInProcess({
     kind: 'resume',
     runDir: at('runs', 'late'),
     overrides: ['data.bad_images=skip'],

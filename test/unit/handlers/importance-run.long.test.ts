@@ -15,11 +15,11 @@ import {
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import type { ImportanceResult } from '../../../trainer/handlers/importance-run.ts';
 import { openScoreSets } from '../../../trainer/importance/score-sets.ts';
 import { loadScores } from '../../../trainer/importance/scores-file.ts';
 import type { Job } from '../../../trainer/job/job.ts';
 import type { WorkerEvent } from '../../../trainer/protocol/job-messages.ts';
+import { readRecord } from '../../support/read-json.ts';
 import { runInProcess } from '../../support/run-in-process.ts';
 import { makeTinyTask } from '../../support/tiny-task.ts';
 
@@ -36,7 +36,7 @@ const logsOf = (events: readonly WorkerEvent[]): string[] => events.flatMap(even
 async function score(name: string, overrides: readonly string[], onEvent?: (event: WorkerEvent, job: Job) => void) {
   const recipe = task.recipe('engine=portable', 'importance.samples=12', 'importance.batch_size=3', ...overrides);
   const request = { kind: 'importance', recipe, outputFile: fileOf(name), context: { ...task.context, cacheDir } } as const;
-  const { value, events } = await runInProcess<ImportanceResult>(request, onEvent);
+  const { value, events } = await runInProcess(request, onEvent);
   return { value, logs: logsOf(events), events };
 }
 
@@ -128,7 +128,7 @@ describe('the stability report', () => {
   const report = async (name: string, overrides: readonly string[]) => {
     const recipe = task.recipe('engine=portable', 'importance.samples=12', 'r=8', ...overrides);
     const request = { kind: 'importance', recipe, outputFile: fileOf(name), context: { ...task.context, cacheDir }, report: true } as const;
-    const { value } = await runInProcess<ImportanceResult>(request);
+    const { value } = await runInProcess(request);
     if (!value.report) throw new Error('no report');
     return value.report;
   };
@@ -145,7 +145,7 @@ describe('the stability report', () => {
     expect(sets.map(({ name }) => name)).toEqual(['none', 'chosen by qm_taylor', 'random rows', 'only of ham', 'only of spam']);
     for (const { losses } of sets) expect(losses.every(Number.isFinite)).toBe(true);
     expect(sets[1]?.losses).not.toEqual(sets[0]?.losses);
-    expect(JSON.parse(readFileSync(`${fileOf('stable')}.report.json`, 'utf8'))).toEqual(found);
+    expect(readRecord(`${fileOf('stable')}.report.json`)).toEqual(found);
     expect(readFileSync(`${fileOf('stable')}.report.md`, 'utf8')).toContain('## Between classes');
   });
 

@@ -2,9 +2,9 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import type { EvaluateResult } from '../../../trainer/handlers/evaluate-run.ts';
 import type { JobRequest } from '../../../trainer/protocol/job-messages.ts';
 import { readMetrics } from '../../../trainer/run/metrics-file.ts';
+import { lossOf, measureOf } from '../../support/evaluated.ts';
 import { runInProcess, trainRunsIn } from '../../support/run-in-process.ts';
 import { expectScoredRows } from '../../support/scored-rows.ts';
 import { expectSameWhenStopped } from '../../support/stopped-run.ts';
@@ -54,10 +54,10 @@ test('a run learns to prefer good answers, and is evaluated the same by batches 
       adapter: join(task.folder, 'first'),
       context,
     };
-    const { value: again } = await runInProcess<EvaluateResult>(request);
-    expect(again.loss).toBeCloseTo(after?.loss as number, 5);
+    const { value: again } = await runInProcess(request);
+    expect(again.loss).toBeCloseTo(lossOf(after), 5);
     expect(again.measures?.margin).toBeCloseTo(margin, 4);
-    expect(again.measures?.kl).toBeCloseTo(after?.measures?.kl as number, 4);
+    expect(again.measures?.kl).toBeCloseTo(measureOf(after, 'kl'), 4);
   }
 });
 
@@ -72,7 +72,7 @@ test('two batches of two add up to one of four where there is no reference point
   const whole = await train('whole batch', settings);
   const parts = await train('parts of a batch', [...settings, 'per_device_train_batch_size=2', 'gradient_accumulation_steps=2']);
   for (const [step, loss] of whole.losses) expect(parts.losses.get(step)).toBeCloseTo(loss, 5);
-  expect(parts.value.after?.loss).toBeCloseTo(whole.value.after?.loss as number, 5);
+  expect(parts.value.after?.loss).toBeCloseTo(lossOf(whole.value.after), 5);
 });
 
 test.each([

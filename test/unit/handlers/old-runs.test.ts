@@ -3,9 +3,9 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import { asBegun } from '../../../trainer/handlers/train/resume-recipe.ts';
-import type { TrainResult } from '../../../trainer/handlers/train/train-run.ts';
 import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
 import { listCheckpoints } from '../../../trainer/run/checkpoint/checkpoint-folders.ts';
+import { readRecord } from '../../support/read-json.ts';
 import { runInProcess, stopAfter } from '../../support/run-in-process.ts';
 import { makeTinyTask } from '../../support/tiny-task.ts';
 
@@ -24,7 +24,7 @@ const OLD = [
 ];
 const oldMeaning = [...OLD, 'group_by_length=true', 'decay_norms_and_biases=true', 'lr_scheduler_type=constant_with_warmup'];
 
-/** As older versions wrote it: without the settings that did not exist. */
+/** The recipe that older versions wrote: without the settings that did not exist. */
 const asWrittenThen = (recipe: string): string =>
   recipe
     .split('\n')
@@ -34,16 +34,16 @@ const asWrittenThen = (recipe: string): string =>
 
 it('continues to the bit, and keeps its meaning in the checkpoints that follow', async () => {
   const recipe = task.recipe(...oldMeaning);
-  const whole = await runInProcess<TrainResult>({ kind: 'train', recipe, runDir: join(task.folder, 'whole'), context });
+  const whole = await runInProcess({ kind: 'train', recipe, runDir: join(task.folder, 'whole'), context });
   const runDir = join(task.folder, 'parts');
-  const first = await runInProcess<TrainResult>({ kind: 'train', recipe, runDir, context }, stopAfter(2));
+  const first = await runInProcess({ kind: 'train', recipe, runDir, context }, stopAfter(2));
   await makeOld(runDir);
-  const second = await runInProcess<TrainResult>({ kind: 'resume', runDir, overrides: [], context }, stopAfter(4));
-  const third = await runInProcess<TrainResult>({ kind: 'resume', runDir, overrides: [], context });
+  const second = await runInProcess({ kind: 'resume', runDir, overrides: [], context }, stopAfter(4));
+  const third = await runInProcess({ kind: 'resume', runDir, overrides: [], context });
   expect([...first.losses, ...second.losses, ...third.losses]).toEqual([...whole.losses]);
   expect(readFileSync(join(runDir, 'recipe.yaml'), 'utf8')).toContain('decay_norms_and_biases: true');
   // The new meaning is another one.
-  const now = await runInProcess<TrainResult>({
+  const now = await runInProcess({
     kind: 'train',
     recipe: task.recipe(...OLD, 'lr_scheduler_type=constant_with_warmup'),
     runDir: join(task.folder, 'now'),
@@ -71,7 +71,7 @@ async function makeOld(runDir: string): Promise<void> {
   expect(parseRecipe(readFileSync(file, 'utf8')).recipe).toMatchObject({ decay_norms_and_biases: false, group_by_length: false });
   for (const { folder } of await listCheckpoints(runDir)) {
     const stateFile = join(folder, 'trainer_state.json');
-    const { batching, files, crc32, ...state } = JSON.parse(readFileSync(stateFile, 'utf8'));
-    writeFileSync(stateFile, JSON.stringify({ ...state, recipe: asWrittenThen(state.recipe) }));
+    const { batching, files, crc32, ...state } = readRecord(stateFile);
+    writeFileSync(stateFile, JSON.stringify({ ...state, recipe: asWrittenThen(String(state.recipe)) }));
   }
 }

@@ -3,17 +3,19 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { metricsPatch } from '../../../client/pages/metric-lines.ts';
+import { parseMemory, parseSummary } from '../../../client/pages/run-files.ts';
 import { runTree } from '../../../client/views/run-tree.ts';
 import { resultColumns } from '../../../media/compare/results.ts';
 import { RunModel } from '../../../media/shared/run-model.ts';
 import { runTable } from '../../../trainer/cli/run-table.ts';
 import type { TrainResult } from '../../../trainer/handlers/train/train-run.ts';
 import { readModelHeaders } from '../../../trainer/hub/open-model.ts';
+import { required } from '../../../trainer/narrow.ts';
 import { estimateRecipe } from '../../../trainer/plan/memory/predict.ts';
 import { byteSize, compact } from '../../../trainer/protocol/format.ts';
 import type { WorkerEvent } from '../../../trainer/protocol/job-messages.ts';
-import type { MemoryPlan, SummaryView } from '../../../trainer/protocol/view/run.ts';
 import { summarizeRun } from '../../../trainer/run/run-folder.ts';
+import { metricsLine, parseJson, readRecord } from '../../support/read-json.ts';
 import { runInProcess } from '../../support/run-in-process.ts';
 import { makeTinyTask } from '../../support/tiny-task.ts';
 
@@ -35,12 +37,15 @@ const linesOf = (name: string): readonly string[] =>
 
 /** Everywhere that a number of a run is shown. */
 async function shown(name: string, value: TrainResult, events: readonly WorkerEvent[]) {
-  const lines = linesOf(name).map(line => JSON.parse(line) as Record<string, number>);
+  const lines = linesOf(name).map(line => parseJson(line, metricsLine));
   const run = await summarizeRun(dirOf(name));
   if (run === undefined) throw new Error('no run');
   const model = new RunModel();
   model.apply(metricsPatch(linesOf(name), true));
-  model.apply({ type: 'summary', summary: JSON.parse(readFileSync(join(dirOf(name), 'summary.json'), 'utf8')) as SummaryView });
+  model.apply({
+    type: 'summary',
+    summary: required(parseSummary(readFileSync(join(dirOf(name), 'summary.json'), 'utf8')), 'summary.json'),
+  });
   const column = (id: string) => resultColumns([model]).find(found => found.id === id)?.values[0];
   const told: Record<string, number> = Object.assign({}, ...events.flatMap(event => (event.type === 'metrics' ? [event.values] : [])));
   const item = runTree({ runs: [run], jobs: [], nowMs: 0 })[0]?.items[0];
@@ -71,12 +76,12 @@ const one = (values: Readonly<Record<string, number | null | undefined>>): numbe
   for (const [place, value] of Object.entries(values)) expect(value, place).toBe(first);
   expect(others.length).toBeGreaterThan(1);
   expect(first).toBeTypeOf('number');
-  return first as number;
+  return required(first ?? undefined, 'a number');
 };
 
 describe('a run that ends', () => {
   test('has one loss and one held-out loss wherever it is shown, the last evaluation among its lines', async () => {
-    const { value, events } = await runInProcess<TrainResult>(request('whole'));
+    const { value, events } = await runInProcess(request('whole'));
     const found = await shown('whole', value, events);
     const [loss, held, accuracy] = [one(found.loss), one(found.held), one(found.accuracy)];
     expect(found.table).toMatch(new RegExp(`training loss +${compact(loss)}`));
@@ -85,11 +90,11 @@ describe('a run that ends', () => {
     const last = found.lines.at(-1);
     expect(last).toMatchObject({ step: 7, eval_loss: held, eval_accuracy: accuracy });
     expect(last?.epoch).toBe(found.lines.findLast(line => line.loss !== undefined)?.epoch);
-    expect(JSON.parse(readFileSync(join(dirOf('whole'), 'evaluation.json'), 'utf8'))).toMatchObject({ step: 7, newest: { loss: held } });
+    expect(readRecord(join(dirOf('whole'), 'evaluation.json'))).toMatchObject({ step: 7, newest: { loss: held } });
   });
 
   test('by its best checkpoint has the numbers of that one, and no line twice', async () => {
-    const { value, events } = await runInProcess<TrainResult>(
+    const { value, events } = await runInProcess(
       request(
         'best',
         // So large that the loss rises again at the end, with the rows of this measure.
@@ -115,17 +120,17 @@ describe('a run that ends', () => {
 describe('a run that was stopped within a line', () => {
   test('shows the loss of its newest line, and resumed to its end the same numbers as one that was not stopped', async () => {
     const settings = ['eval_strategy=steps', 'eval_steps=5'];
-    await runInProcess<TrainResult>(request('straight', ...settings));
-    const stopped = await runInProcess<TrainResult>(request('stopped', ...settings), (event, job) => {
+    await runInProcess(request('straight', ...settings));
+    const stopped = await runInProcess(request('stopped', ...settings), (event, job) => {
       if (event.type === 'metrics' && event.step === 5) job.requestStop({ save: true, reason: 'the test says so' });
     });
     const before = await shown('stopped', stopped.value, stopped.events);
     expect(stopped.value.steps).toBe(5);
     one(before.loss);
-    const resumed = await runInProcess<TrainResult>({ kind: 'resume', runDir: dirOf('stopped'), overrides: [], context });
+    const resumed = await runInProcess({ kind: 'resume', runDir: dirOf('stopped'), overrides: [], context });
     const after = await shown('stopped', resumed.value, [...stopped.events, ...resumed.events]);
     const quality = ({ step, loss, eval_loss: held }: Record<string, number>) => ({ step, loss, held });
-    expect(after.lines.map(quality)).toEqual(linesOf('straight').map(line => quality(JSON.parse(line) as Record<string, number>)));
+    expect(after.lines.map(quality)).toEqual(linesOf('straight').map(line => quality(parseJson(line, metricsLine))));
     one(after.loss);
     one(after.held);
   });
@@ -133,28 +138,18 @@ describe('a run that was stopped within a line', () => {
   test('behind its last update has its evaluation once', async () => {
     // Cut off between the checkpoint of the last update and the end: what it had written is written again.
     const lines = linesOf('whole');
-    const { value } = await runInProcess<TrainResult>({
+    const { value } = await runInProcess({
       kind: 'resume',
       runDir: dirOf('whole'),
       overrides: ['max_steps=7'],
       context,
     }).catch(() => ({ value: undefined }));
     expect(value).toBeUndefined();
-    const state = JSON.parse(readFileSync(join(dirOf('whole'), 'state.json'), 'utf8')) as object;
+    const state = readRecord(join(dirOf('whole'), 'state.json'));
     writeState('whole', { ...state, state: 'running' });
-    await runInProcess<TrainResult>({ kind: 'resume', runDir: dirOf('whole'), overrides: [], context });
-    expect(
-      linesOf('whole').map(line =>
-        Object.keys(JSON.parse(line) as object)
-          .sort()
-          .join(),
-      ),
-    ).toEqual(
-      lines.map(line =>
-        Object.keys(JSON.parse(line) as object)
-          .sort()
-          .join(),
-      ),
+    await runInProcess({ kind: 'resume', runDir: dirOf('whole'), overrides: [], context });
+    expect(linesOf('whole').map(line => Object.keys(parseJson(line, metricsLine)).sort().join())).toEqual(
+      lines.map(line => Object.keys(parseJson(line, metricsLine)).sort().join()),
     );
   });
 });
@@ -167,10 +162,10 @@ test('the log of a run has the activations that the estimate gave, and says of w
   const estimate = estimateRecipe({ recipe, headers: { config, tensors }, device: 'cpu' });
   const log = readFileSync(join(dirOf('estimated'), 'log.txt'), 'utf8');
   expect(log).toContain(`${byteSize(estimate.activationBytes)} in a full batch of 4 × 64 tokens, as rowtune estimate counts`);
-  const { predicted } = JSON.parse(readFileSync(join(dirOf('estimated'), 'memory.json'), 'utf8')) as MemoryPlan;
+  const { predicted } = required(parseMemory(readFileSync(join(dirOf('estimated'), 'memory.json'), 'utf8')), 'memory.json');
   expect(log).toMatch(new RegExp(`${byteSize(predicted.activationBytes)} activations in batches of 4 × \\d+ tokens`));
 });
 
 beforeAll(async () => {
-  await runInProcess<TrainResult>(request('estimated', 'max_steps=1', 'recompute=cheap', 'max_length=64'));
+  await runInProcess(request('estimated', 'max_steps=1', 'recompute=cheap', 'max_length=64'));
 });

@@ -1,14 +1,16 @@
 /** Runs on pairs of answers: metrics, the cached base model, accumulation, a resume to the bit, and rows scored by the objective's loss. */
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { EvaluateResult } from '../../../trainer/handlers/evaluate-run.ts';
+import { z } from 'zod';
 import type { TrainResult } from '../../../trainer/handlers/train/train-run.ts';
 import { readModelHeaders } from '../../../trainer/hub/open-model.ts';
 import { estimateRecipe } from '../../../trainer/plan/memory/predict.ts';
 import type { JobRequest } from '../../../trainer/protocol/job-messages.ts';
 import { readMetrics } from '../../../trainer/run/metrics-file.ts';
+import { lossOf, measureOf } from '../../support/evaluated.ts';
 import { pairRuns } from '../../support/pair-runs.ts';
+import { readJson } from '../../support/read-json.ts';
 import { type InProcess, runInProcess } from '../../support/run-in-process.ts';
 import { expectScoredRows } from '../../support/scored-rows.ts';
 import { expectSameWhenStopped } from '../../support/stopped-run.ts';
@@ -57,9 +59,9 @@ describe('a run on pairs', () => {
 
   test('is evaluated as during training', async () => {
     const request: JobRequest = { kind: 'evaluate', recipe: recipe('preference.beta=0.5'), adapter: join(task.folder, 'first'), context };
-    const { value } = await runInProcess<EvaluateResult>(request);
-    expect(value.loss).toBeCloseTo(first.value.after?.loss as number, 5);
-    expect(value.measures?.margin).toBeCloseTo(first.value.after?.measures?.margin as number, 4);
+    const { value } = await runInProcess(request);
+    expect(value.loss).toBeCloseTo(lossOf(first.value.after), 5);
+    expect(value.measures?.margin).toBeCloseTo(measureOf(first.value.after, 'margin'), 4);
   });
 });
 
@@ -73,7 +75,7 @@ test.each(['dpo', 'orpo', 'simpo'])('%s: two batches of two add up to one of fou
   ]);
   for (const [step, loss] of whole.losses) expect(parts.losses.get(step)).toBeCloseTo(loss, 5);
   expect(whole.losses.size).toBe(2);
-  expect(parts.value.after?.loss).toBeCloseTo(whole.value.after?.loss as number, 5);
+  expect(parts.value.after?.loss).toBeCloseTo(lossOf(whole.value.after), 5);
   expect(existsSync(join(task.folder, `${objective} whole batch`, 'reference.safetensors'))).toBe(objective === 'dpo');
 });
 
@@ -101,9 +103,10 @@ test('the estimate prices both answers of each pair, as the run does', async () 
   expect(Math.abs(pairs.activationBytes / rows.activationBytes - 1)).toBeLessThan(0.1);
   // The run prices its own batches, of the same rows.
   await train('priced', ['max_steps=1', 'per_device_train_batch_size=2', 'recompute=none']);
-  const { predicted } = JSON.parse(readFileSync(join(task.folder, 'priced', 'memory.json'), 'utf8')) as {
-    predicted: { activationBytes: number };
-  };
+  const { predicted } = readJson(
+    join(task.folder, 'priced', 'memory.json'),
+    z.object({ predicted: z.object({ activationBytes: z.number() }) }),
+  );
   expect(predicted.activationBytes).toBeGreaterThan(0.4 * pairs.activationBytes);
   expect(predicted.activationBytes).toBeLessThan(1.1 * pairs.activationBytes);
 });

@@ -2,9 +2,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { GeneratedText } from '../../../trainer/generate/generate-text.ts';
 import { promptStyleOf } from '../../../trainer/handlers/prompt-style.ts';
-import type { TrainResult } from '../../../trainer/handlers/train/train-run.ts';
 import { runInProcess } from '../../support/run-in-process.ts';
 import { makeTinyTask } from '../../support/tiny-task.ts';
 
@@ -14,13 +12,13 @@ const { context } = task;
 afterAll(() => rmSync(task.folder, { recursive: true, force: true }));
 beforeAll(async () => {
   const recipe = task.recipe('engine=portable', 'num_train_epochs=30', 'method=full', 'learning_rate=0.003', 'save_strategy="no"');
-  await runInProcess<TrainResult>({ kind: 'train', recipe, runDir, context });
+  await runInProcess({ kind: 'train', recipe, runDir, context });
 });
 
 const options = { engine: 'portable', chat: true, maxNewTokens: 8, temperature: 0, topP: 1, topK: 0, seed: 0 } as const;
 const answer = async (prompt: string, change: { readonly promptOf?: string; readonly adapter?: string } = {}) =>
   (
-    await runInProcess<GeneratedText>({
+    await runInProcess({
       kind: 'generate',
       model: 'model',
       revision: 'main',

@@ -1,9 +1,10 @@
 /** Runs of a reranker: it learns to sort documents, holds out whole queries, and is exported as a folder that CrossEncoder opens. */
-import { readFileSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import type { EvaluateResult } from '../../../trainer/handlers/evaluate-run.ts';
 import { makeEncoderTask } from '../../support/encoder-task.ts';
+import { lossOf } from '../../support/evaluated.ts';
+import { readRecord } from '../../support/read-json.ts';
 import { runInProcess } from '../../support/run-in-process.ts';
 import { expectSameWhenStopped } from '../../support/stopped-run.ts';
 
@@ -26,22 +27,22 @@ afterAll(() => rmSync(task.folder, { recursive: true, force: true }));
 test('a run learns to sort documents, is evaluated as during training, and exported with one output', async () => {
   const { value } = await task.train('run', ['data.eval=held.jsonl', 'eval_strategy=epoch', 'num_train_epochs=6', 'save_strategy=epoch']);
   expect(value.before?.loss).toBeCloseTo(Math.LN2, 0);
-  expect(value.after?.loss).toBeLessThan(value.before?.loss as number);
+  expect(value.after?.loss).toBeLessThan(lossOf(value.before));
   const { ndcg_at_10: ndcg = 0, mrr_at_10: mrr = 0, map = 0, recall_at_1: recall } = value.after?.measures ?? {};
   expect(recall).toBeDefined();
   for (const measure of [ndcg, mrr, map]) expect(measure).toBeGreaterThan(0);
-  const { value: again } = await runInProcess<EvaluateResult>({
+  const { value: again } = await runInProcess({
     kind: 'evaluate',
     recipe: task.recipe('data.eval=held.jsonl'),
     adapter: join(task.folder, 'run'),
     context: task.context,
   });
-  expect(again.loss).toBeCloseTo(value.after?.loss as number, 5);
+  expect(again.loss).toBeCloseTo(lossOf(value.after), 5);
   expect(again.measures?.ndcg_at_10).toBeCloseTo(ndcg, 6);
   const outputDir = join(task.folder, 'merged');
   const adapter = join(task.folder, 'run');
   await runInProcess({ kind: 'export', adapter, format: 'merged', outputDir, overwrite: false, context: task.context });
-  const config = JSON.parse(readFileSync(join(outputDir, 'config.json'), 'utf8'));
+  const config = readRecord(join(outputDir, 'config.json'));
   expect(config).toMatchObject({ architectures: ['BertForSequenceClassification'], id2label: { 0: 'LABEL_0' } });
 });
 

@@ -4,9 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { TrainResult } from '../../../trainer/handlers/train/train-run.ts';
-import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
 import { cacheDir } from '../../support/cache-dir.ts';
+import { recipeOf } from '../../support/recipe-of.ts';
 import { runInProcess, stopAfter } from '../../support/run-in-process.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'rowtune-resume-families-'));
@@ -57,13 +56,12 @@ test.each([
   ['swin', 'everything', ['method=full', ...images]],
 ])('%s, %s', async (model, _name, settings) => {
   const overrides = [`model=${model}`, 'engine=portable', 'max_steps=3', 'per_device_train_batch_size=2', 'learning_rate=5e-3'];
-  const { recipe, problems } = parseRecipe('', { overrides: [...overrides, 'save_strategy="no"', ...settings] });
-  if (!recipe) throw new Error(problems.map(({ message }) => message).join('; '));
-  const whole = await runInProcess<TrainResult>({ kind: 'train', recipe, runDir: join(folder, 'runs', `${model} whole`), context });
+  const recipe = recipeOf(...overrides, 'save_strategy="no"', ...settings);
+  const whole = await runInProcess({ kind: 'train', recipe, runDir: join(folder, 'runs', `${model} whole`), context });
   const runDir = join(folder, 'runs', `${model} parts`);
-  const first = await runInProcess<TrainResult>({ kind: 'train', recipe, runDir, context }, stopAfter(1));
+  const first = await runInProcess({ kind: 'train', recipe, runDir, context }, stopAfter(1));
   expect(first.value).toMatchObject({ state: 'stopped', steps: 1 });
-  const second = await runInProcess<TrainResult>({ kind: 'resume', runDir, overrides: [], context });
+  const second = await runInProcess({ kind: 'resume', runDir, overrides: [], context });
   expect(second.value).toMatchObject({ state: 'finished', steps: 3 });
   expect([...first.losses, ...second.losses]).toEqual([...whole.losses]);
   expect(new Set(whole.losses.values()).size).toBe(3);

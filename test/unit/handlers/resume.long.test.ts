@@ -49,13 +49,13 @@ for (const engine of engines)
     test.each(cases.filter(({ name }) => engine !== 'pjrt' || onPjrt.has(name)))('$name', async ({ name, settings, stopAt }) => {
       const recipe = task.recipe(`engine=${engine}`, 'max_steps=6', 'save_strategy="no"', ...settings);
       const dir = join(task.folder, `${engine} ${name}`);
-      const whole = await runInProcess<TrainResult>({ kind: 'train', recipe, runDir: `${dir} whole`, context });
+      const whole = await runInProcess({ kind: 'train', recipe, runDir: `${dir} whole`, context });
       const runDir = `${dir} parts`;
-      const first = await runInProcess<TrainResult>({ kind: 'train', recipe, runDir, context }, stopAfter(stopAt));
+      const first = await runInProcess({ kind: 'train', recipe, runDir, context }, stopAfter(stopAt));
       // A session that runs ahead finishes the update that had begun.
       const steps = engine === 'pjrt' ? stopAt + 1 : stopAt;
       expect(first.value).toMatchObject({ state: 'stopped', steps, after: null });
-      const second = await runInProcess<TrainResult>({ kind: 'resume', runDir, overrides: [], context });
+      const second = await runInProcess({ kind: 'resume', runDir, overrides: [], context });
       expect(second.value).toMatchObject({ state: 'finished', steps: 6 });
       expect([...first.losses, ...second.losses]).toEqual([...whole.losses]);
       expect(second.value.after?.loss).toBe(whole.value.after?.loss);
@@ -74,20 +74,20 @@ describe('an interruption at an awkward moment', () => {
   const whole = join(task.folder, 'evaluation whole');
   let expected: TrainResult;
   beforeAll(async () => {
-    ({ value: expected } = await runInProcess<TrainResult>({ kind: 'train', recipe: saving, runDir: whole, context }));
+    ({ value: expected } = await runInProcess({ kind: 'train', recipe: saving, runDir: whole, context }));
   });
 
   test.each([2, 4])('in the evaluation after update %i: the continued run makes up for it', async step => {
     const runDir = join(task.folder, `evaluation ${step} parts`);
     let steps = 0;
-    const first = await runInProcess<TrainResult>({ kind: 'train', recipe: saving, runDir, context }, (event, job) => {
+    const first = await runInProcess({ kind: 'train', recipe: saving, runDir, context }, (event, job) => {
       if (event.type === 'metrics') steps = event.step;
       if (event.type === 'progress' && event.phase === 'evaluate' && steps === step)
         job.requestStop({ save: true, reason: 'the test says so' });
     });
     expect(first.value).toMatchObject({ state: 'stopped', steps: step });
     expect((await linesOf(runDir)).at(-1)?.eval_loss).toBeUndefined();
-    const { value } = await runInProcess<TrainResult>({ kind: 'resume', runDir, overrides: [], context });
+    const { value } = await runInProcess({ kind: 'resume', runDir, overrides: [], context });
     expect(value).toMatchObject({ state: 'finished', steps: 4 });
     expect(value.after?.loss).toBe(expected.after?.loss);
     expect(value.checkpoint?.split('/').at(-1)).toBe(expected.checkpoint?.split('/').at(-1));
@@ -98,7 +98,7 @@ describe('an interruption at an awkward moment', () => {
     const runDir = join(task.folder, 'unsaved');
     const recipe = task.recipe('engine=portable', 'max_steps=4', 'save_strategy="no"');
     await runInProcess({ kind: 'train', recipe, runDir, context }, stopAfter(1, false));
-    const { value } = await runInProcess<TrainResult>({ kind: 'resume', runDir, overrides: ['max_steps=2'], context });
+    const { value } = await runInProcess({ kind: 'resume', runDir, overrides: ['max_steps=2'], context });
     expect(value).toMatchObject({ state: 'finished', steps: 2 });
     expect(readFileSync(join(runDir, 'recipe.yaml'), 'utf8')).toMatch(/^max_steps: 2$/m);
   });
@@ -118,7 +118,7 @@ describe('an interruption at an awkward moment', () => {
 
 describe('what may change', () => {
   const runDir = join(task.folder, 'changes');
-  const resume = (overrides: string[] = []) => runInProcess<TrainResult>({ kind: 'resume', runDir, overrides, context });
+  const resume = (overrides: string[] = []) => runInProcess({ kind: 'resume', runDir, overrides, context });
   const failureOf = async (work: () => Promise<unknown>) =>
     work().then(
       () => undefined,

@@ -1,15 +1,16 @@
 /** Reward models on an encoder: prompt and answer are its two texts; they learn, resume to the bit, and are exported with a head of one number. */
-import { readFileSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import type { ExportResult } from '../../../trainer/artifact/export-model.ts';
 import { loadPairs } from '../../../trainer/data/load-pairs.ts';
 import { createSegmentEncoder } from '../../../trainer/data/segment-encoder.ts';
-import type { EvaluateResult } from '../../../trainer/handlers/evaluate-run.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
+import { isRecord } from '../../../trainer/narrow.ts';
 import { datasetSettings } from '../../../trainer/objective/load-data.ts';
 import { groupsOf } from '../../../trainer/objective/reward/reward-data.ts';
 import { makeEncoderTask } from '../../support/encoder-task.ts';
+import { lossOf } from '../../support/evaluated.ts';
+import { readRecord } from '../../support/read-json.ts';
 import { previewInProcess, runInProcess } from '../../support/run-in-process.ts';
 import { expectSameWhenStopped } from '../../support/stopped-run.ts';
 
@@ -44,17 +45,17 @@ test('prompt and answer are the two texts of the tokenizer, the answer of the se
 
 test('a run learns which answers are better, and is exported with a head of one number', async () => {
   const { value } = await train('run', ['method=full', 'num_train_epochs=6', 'learning_rate=0.005', 'save_strategy=epoch']);
-  expect(value.after?.loss).toBeLessThan(0.7 * (value.before?.loss as number));
+  expect(value.after?.loss).toBeLessThan(0.7 * lossOf(value.before));
   expect(value.after?.measures).toMatchObject({ accuracy: 1 });
   const outputDir = join(folder, 'merged');
   const exporting = { kind: 'export', adapter: join(folder, 'run'), format: 'merged', outputDir, overwrite: false, context } as const;
-  const { value: exported } = await runInProcess<ExportResult>(exporting);
+  const { value: exported } = await runInProcess(exporting);
   expect(exported.largestDifference).toBeLessThanOrEqual(exported.tolerance);
-  const config = JSON.parse(readFileSync(join(outputDir, 'config.json'), 'utf8'));
+  const config = readRecord(join(outputDir, 'config.json'));
   expect(config.architectures).toEqual(['BertForSequenceClassification']);
-  expect(Object.keys(config.id2label)).toHaveLength(1);
-  const { value: again } = await runInProcess<EvaluateResult>({ kind: 'evaluate', recipe: recipe('model=merged'), context });
-  expect(again.loss).toBeCloseTo(value.after?.loss as number, 5);
+  expect(isRecord(config.id2label) && Object.keys(config.id2label)).toHaveLength(1);
+  const { value: again } = await runInProcess({ kind: 'evaluate', recipe: recipe('model=merged'), context });
+  expect(again.loss).toBeCloseTo(lossOf(value.after), 5);
 });
 
 test('a resumed run has the losses of one that was not stopped, and the preview shows its samples', async () => {

@@ -1,15 +1,16 @@
 /** Runs of reward models: a new head on a language model, measures, accumulation, a resume to the bit, importance, the estimate and exports. */
-import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { EvaluateResult } from '../../../trainer/handlers/evaluate-run.ts';
 import type { TrainResult } from '../../../trainer/handlers/train/train-run.ts';
 import { openModel, readModelHeaders } from '../../../trainer/hub/open-model.ts';
 import { loadModel } from '../../../trainer/model/load-model.ts';
 import { estimateRecipe } from '../../../trainer/plan/memory/predict.ts';
 import type { JobRequest } from '../../../trainer/protocol/job-messages.ts';
 import { readMetrics } from '../../../trainer/run/metrics-file.ts';
+import { lossOf, measureOf } from '../../support/evaluated.ts';
 import { pairRuns } from '../../support/pair-runs.ts';
+import { readRecord } from '../../support/read-json.ts';
 import { type InProcess, previewInProcess, runInProcess } from '../../support/run-in-process.ts';
 import { expectScoredRows } from '../../support/scored-rows.ts';
 import { expectSameWhenStopped } from '../../support/stopped-run.ts';
@@ -25,7 +26,7 @@ const { recipe, train } = pairRuns(task, 'reward', context, n => (n % 3 === 0 ? 
 beforeAll(() => {
   const config = join(task.folder, 'model', 'config.json');
   // Without an id of padding, the token that ends texts pads them.
-  writeFileSync(config, JSON.stringify({ ...JSON.parse(readFileSync(config, 'utf8')), pad_token_id: null }));
+  writeFileSync(config, JSON.stringify({ ...readRecord(config), pad_token_id: null }));
 });
 
 describe('a run on rewards', () => {
@@ -37,7 +38,7 @@ describe('a run on rewards', () => {
   test('learns to give better answers higher rewards, by more than the margins', async () => {
     const { before, after } = first.value;
     expect(after?.loss).toBeLessThan(0.2);
-    expect(after?.loss).toBeLessThan(before?.loss as number);
+    expect(after?.loss).toBeLessThan(lossOf(before));
     expect(after?.measures).toMatchObject({ accuracy: 1 });
     const { margin = 0, reward_chosen: chosen = 0, reward_rejected: rejected = 0 } = after?.measures ?? {};
     expect(margin).toBeCloseTo(chosen - rejected, 5);
@@ -47,9 +48,9 @@ describe('a run on rewards', () => {
 
   test('is evaluated as during training', async () => {
     const request: JobRequest = { kind: 'evaluate', recipe: recipe(), adapter: join(task.folder, 'first'), context };
-    const { value } = await runInProcess<EvaluateResult>(request);
-    expect(value.loss).toBeCloseTo(first.value.after?.loss as number, 5);
-    expect(value.measures?.margin).toBeCloseTo(first.value.after?.measures?.margin as number, 4);
+    const { value } = await runInProcess(request);
+    expect(value.loss).toBeCloseTo(lossOf(first.value.after), 5);
+    expect(value.measures?.margin).toBeCloseTo(measureOf(first.value.after, 'margin'), 4);
   });
 
   test('a merged export is the class of Transformers that has the head, and can be evaluated and trained further', async () => {
@@ -68,10 +69,10 @@ describe('a run on rewards', () => {
     expect([weights.tensors.has('score.weight'), weights.tensors.has('lm_head.weight')]).toEqual([true, false]);
     await weights.close();
     expect(loadModel(config)).toMatchObject({ kind: 'classifier', problem: 'regression' });
-    const { value } = await runInProcess<EvaluateResult>({ kind: 'evaluate', recipe: recipe(`model=${outputDir}`), context });
-    expect(value.loss).toBeCloseTo(first.value.after?.loss as number, 5);
+    const { value } = await runInProcess({ kind: 'evaluate', recipe: recipe(`model=${outputDir}`), context });
+    expect(value.loss).toBeCloseTo(lossOf(first.value.after), 5);
     const further = await train('further', [`model=${outputDir}`, 'max_steps=1']);
-    expect(further.value.before?.loss).toBeCloseTo(value.loss as number, 5);
+    expect(further.value.before?.loss).toBeCloseTo(lossOf(value), 5);
   });
 });
 
@@ -81,7 +82,7 @@ test('two batches of two add up to one of four', async () => {
   const parts = await train('parts of a batch', [...settings, 'per_device_train_batch_size=2', 'gradient_accumulation_steps=2']);
   for (const [step, loss] of whole.losses) expect(parts.losses.get(step)).toBeCloseTo(loss, 5);
   expect(whole.losses.size).toBe(2);
-  expect(parts.value.after?.loss).toBeCloseTo(whole.value.after?.loss as number, 5);
+  expect(parts.value.after?.loss).toBeCloseTo(lossOf(whole.value.after), 5);
 });
 
 test('a resumed run has the losses of one that was not stopped', async () => {

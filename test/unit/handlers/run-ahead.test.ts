@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, test, vi } from 'vitest';
 import { locatePjrt } from '../../../trainer/engine/install/pjrt-folder.ts';
 import { PjrtSession } from '../../../trainer/engine/pjrt/session.ts';
-import type { TrainResult } from '../../../trainer/handlers/train/train-run.ts';
 import { runInProcess, stopAfter } from '../../support/run-in-process.ts';
 import { makeTinyTask } from '../../support/tiny-task.ts';
 
@@ -17,7 +16,7 @@ afterEach(() => vi.restoreAllMocks());
 const STEPS = 6;
 const train = (name: string, settings: readonly string[], onEvent?: ReturnType<typeof stopAfter>) => {
   const recipe = task.recipe('engine=pjrt', `max_steps=${STEPS}`, 'logging_steps=1', ...settings);
-  return runInProcess<TrainResult>({ kind: 'train', recipe, runDir: join(task.folder, name), context }, onEvent);
+  return runInProcess({ kind: 'train', recipe, runDir: join(task.folder, name), context }, onEvent);
 };
 
 /** Holds back what each run of a training program gives until the next one was asked for: a loop that waits for it would wait forever. */

@@ -1,16 +1,6 @@
 /** The run folder: who may begin in it, its lock, its list, and its metrics after a kill. */
 import { spawnSync } from 'node:child_process';
-import {
-  appendFileSync,
-  type Dirent,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { claimName } from '../../../trainer/machine/process-lock.ts';
@@ -110,7 +100,7 @@ describe('beginning', () => {
 describe('replacing a run', () => {
   const contents = (from = folder): Record<string, string> =>
     Object.fromEntries(
-      (readdirSync(from, { recursive: true, withFileTypes: true }) as Dirent[])
+      readdirSync(from, { recursive: true, withFileTypes: true })
         .filter(entry => entry.isFile() && !join(entry.parentPath, entry.name).includes(`${sep}lock${sep}`))
         .map(entry => [relative(from, join(entry.parentPath, entry.name)), readFileSync(join(entry.parentPath, entry.name), 'utf8')]),
     );
@@ -274,7 +264,7 @@ describe('the list of runs', () => {
       await keeper.update({ state: 'running', step: 3, totalSteps: 10, loss: 0.5 });
     }
     const file = join(folder, 'runs', 'old', 'state.json');
-    const state = (await summarizeRun(join(folder, 'runs', 'old'))) as object;
+    const state = await summarizeRun(join(folder, 'runs', 'old'));
     writeFileSync(file, JSON.stringify({ ...state, pid: deadPid(), startTime: undefined }));
     mkdirSync(join(folder, 'runs', 'empty'));
     const { runs } = await listRuns([folder]);

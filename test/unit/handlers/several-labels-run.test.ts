@@ -2,11 +2,12 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { ExportResult } from '../../../trainer/artifact/export-model.ts';
-import type { EvaluateResult } from '../../../trainer/handlers/evaluate-run.ts';
+import { z } from 'zod';
 import type { TrainResult } from '../../../trainer/handlers/train/train-run.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
 import { makeEncoderTask } from '../../support/encoder-task.ts';
+import { lossOf } from '../../support/evaluated.ts';
+import { parseJson } from '../../support/read-json.ts';
 import { type InProcess, runInProcess } from '../../support/run-in-process.ts';
 import { expectSameWhenStopped } from '../../support/stopped-run.ts';
 
@@ -37,7 +38,7 @@ describe('any number of labels', () => {
   test('are learned, each by itself', () => {
     const { before, after } = run.value;
     expect(before?.loss).toBeCloseTo(Math.LN2, 1);
-    expect(after?.loss).toBeLessThan((before?.loss as number) / 2);
+    expect(after?.loss).toBeLessThan(lossOf(before) / 2);
     expect(after?.measures?.f1).toBeGreaterThan(0.8);
     expect(Object.keys(after?.measures ?? {})).toEqual([
       'accuracy',
@@ -58,7 +59,7 @@ describe('any number of labels', () => {
 
   test('are in the config of an export, which is evaluated alike', async () => {
     const outputDir = join(folder, 'merged');
-    await runInProcess<ExportResult>({
+    await runInProcess({
       kind: 'export',
       adapter: join(folder, 'run'),
       format: 'merged',
@@ -69,14 +70,14 @@ describe('any number of labels', () => {
     const opened = await openModel(outputDir);
     await opened.weights.close();
     expect(opened.config).toMatchObject({ problem_type: 'multi_label_classification', id2label: { 0: 'a', 1: 'b', 2: 'x' } });
-    const { value } = await runInProcess<EvaluateResult>({ kind: 'evaluate', recipe: recipe('model=merged'), context });
-    expect(value.loss).toBeCloseTo(run.value.after?.loss as number, 5);
+    const { value } = await runInProcess({ kind: 'evaluate', recipe: recipe('model=merged'), context });
+    expect(value.loss).toBeCloseTo(lossOf(run.value.after), 5);
     expect(value.measures).toEqual(run.value.after?.measures);
   });
 });
 
 test('a column of 0 and 1 for each label, and a text of labels, are read alike', async () => {
-  const rows = Array.from({ length: 12 }, (_, n) => JSON.parse(sample(n)) as { text: string; labels: string[] });
+  const rows = Array.from({ length: 12 }, (_, n) => parseJson(sample(n), z.object({ text: z.string(), labels: z.array(z.string()) })));
   const flag = (labels: string[], name: string): number => Number(labels.includes(name));
   writeFileSync(
     join(folder, 'flags.csv'),

@@ -1,16 +1,15 @@
 /** Runs that label words: an encoder with a head for whole texts gets one for tokens, learns, resumes to the bit, and is exported under its new class. */
-import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { ExportResult } from '../../../trainer/artifact/export-model.ts';
-import type { EvaluateResult } from '../../../trainer/handlers/evaluate-run.ts';
-import type { ImportanceResult } from '../../../trainer/handlers/importance-run.ts';
-import type { GenerateResult } from '../../../trainer/handlers/model-jobs.ts';
 import type { TrainResult } from '../../../trainer/handlers/train/train-run.ts';
 import { openModel, readModelHeaders } from '../../../trainer/hub/open-model.ts';
 import { loadModel } from '../../../trainer/model/load-model.ts';
+import { elementAt, required } from '../../../trainer/narrow.ts';
 import { estimateRecipe } from '../../../trainer/plan/memory/predict.ts';
 import { makeEncoderTask } from '../../support/encoder-task.ts';
+import { lossOf } from '../../support/evaluated.ts';
+import { readRecord } from '../../support/read-json.ts';
 import { runInProcess } from '../../support/run-in-process.ts';
 import { expectSameWhenStopped } from '../../support/stopped-run.ts';
 
@@ -26,7 +25,7 @@ const WORDS = [
 ] as const;
 const sentence = (n: number): string =>
   [n, n * 3 + 1, n * 5 + 2]
-    .map(at => WORDS[at % WORDS.length] as (typeof WORDS)[number])
+    .map(at => elementAt(WORDS, at % WORDS.length))
     .flatMap(([words, tags]) => words.split(' ').map((word, i) => `${word} ${tags.split(' ')[i]}\n`))
     .join('');
 const sentences = (from: number, to: number): string => Array.from({ length: to - from }, (_, i) => `${sentence(from + i)}\n`).join('');
@@ -48,16 +47,16 @@ describe('a run', () => {
 
   test('learns entities, and counts types in the confusion matrix', () => {
     const { before, after } = result;
-    expect(after?.loss).toBeLessThan((before?.loss as number) / 4);
+    expect(after?.loss).toBeLessThan(lossOf(before) / 4);
     expect(after?.measures).toMatchObject({ f1: expect.any(Number), precision: expect.any(Number), recall: expect.any(Number) });
     expect(after?.measures?.f1).toBeGreaterThan(0.9);
     expect(Object.keys(after?.labels?.confusion ?? {}).sort()).toEqual(['O', 'PLACE', 'THING']);
-    expect(after?.targets).toBeGreaterThan(after?.samples as number);
+    expect(after?.targets).toBeGreaterThan(required(after?.samples, 'samples'));
   });
 
   test('is evaluated from its adapter as during training', async () => {
-    const { value } = await runInProcess<EvaluateResult>({ kind: 'evaluate', recipe: recipe(), adapter: join(folder, 'run'), context });
-    expect(value.loss).toBeCloseTo(result.after?.loss as number, 5);
+    const { value } = await runInProcess({ kind: 'evaluate', recipe: recipe(), adapter: join(folder, 'run'), context });
+    expect(value.loss).toBeCloseTo(lossOf(result.after), 5);
     expect(value.measures).toEqual(result.after?.measures);
   });
 
@@ -65,7 +64,7 @@ describe('a run', () => {
     const prompt = 'xa xb ya';
     const options = { engine: 'portable', chat: true, maxNewTokens: 1, temperature: 0, topP: 1, topK: 0, seed: 1 } as const;
     const request = { kind: 'generate', model: 'model', revision: 'main', adapter: join(folder, 'run'), prompt, options, context } as const;
-    const { value } = await runInProcess<GenerateResult>(request);
+    const { value } = await runInProcess(request);
     expect(value.entities?.map(({ type, start, end }) => [type, prompt.slice(start, end)])).toEqual([
       ['THING', 'xa'],
       ['THING', 'xb'],
@@ -74,7 +73,7 @@ describe('a run', () => {
     expect(value.text).toBe('[xa](THING) [xb](THING) [ya](PLACE)');
     // Longer than the 32 positions of the model: it is read in parts, each with special tokens around it.
     const long = Array.from({ length: 10 }, () => prompt).join('\n');
-    const { value: parts } = await runInProcess<GenerateResult>({ ...request, prompt: long });
+    const { value: parts } = await runInProcess({ ...request, prompt: long });
     expect(parts.promptTokens).toBeGreaterThan(60);
     for (const { start, end } of parts.entities ?? []) expect(long.slice(start, end)).toMatch(/^[xy][ab](\s[xy][ab])*$/);
   });
@@ -82,10 +81,10 @@ describe('a run', () => {
   test.each(['merged', 'peft'] as const)('is exported (%s) under the class that labels tokens', async format => {
     const outputDir = join(folder, format);
     const request = { kind: 'export', adapter: join(folder, 'run'), format, outputDir, overwrite: false, context } as const;
-    await runInProcess<ExportResult>(request);
+    await runInProcess(request);
     if (format === 'peft') {
       // The adapter trains rows of the encoder and the head whole.
-      expect(JSON.parse(readFileSync(join(outputDir, 'adapter_config.json'), 'utf8'))).toMatchObject({ task_type: 'TOKEN_CLS' });
+      expect(readRecord(join(outputDir, 'adapter_config.json'))).toMatchObject({ task_type: 'TOKEN_CLS' });
       return;
     }
     const opened = await openModel(outputDir);
@@ -96,7 +95,7 @@ describe('a run', () => {
     expect(model).toMatchObject({ problem: 'token_label', labels: ['O', 'B-PLACE', 'I-PLACE', 'B-THING'] });
     expect(model.parameters.filter(({ initial }) => initial)).toEqual([]);
     expect([...opened.weights.tensors.keys()].filter(name => name.includes('pooler'))).toEqual([]);
-    const { value } = await runInProcess<EvaluateResult>({ kind: 'evaluate', recipe: recipe('model=merged'), context });
+    const { value } = await runInProcess({ kind: 'evaluate', recipe: recipe('model=merged'), context });
     expect(value.measures).toEqual(result.after?.measures);
   });
 });
@@ -114,7 +113,7 @@ test.each([
 test('two batches of two add up to one of four, whatever the number of words in each', async () => {
   const settings = ['max_steps=2', 'data.shuffle=false', 'max_grad_norm=0', 'method=lora', 'r=2', 'lora_dropout=0'];
   // The model drops states at random, which depends on the shape of the batch.
-  const config = JSON.parse(readFileSync(join(folder, 'model', 'config.json'), 'utf8')) as object;
+  const config = readRecord(join(folder, 'model', 'config.json'));
   cpSync(join(folder, 'model'), join(folder, 'plain'), { recursive: true });
   writeFileSync(
     join(folder, 'plain', 'config.json'),
@@ -128,7 +127,7 @@ test('two batches of two add up to one of four, whatever the number of words in 
     'gradient_accumulation_steps=2',
   ]);
   for (const [step, loss] of whole.losses) expect(parts.losses.get(step)).toBeCloseTo(loss, 5);
-  expect(parts.value.after?.loss).toBeCloseTo(whole.value.after?.loss as number, 5);
+  expect(parts.value.after?.loss).toBeCloseTo(lossOf(whole.value.after), 5);
 });
 
 test('the estimate prices a head that labels each token', async () => {
@@ -140,7 +139,7 @@ test('the estimate prices a head that labels each token', async () => {
 
 test.each(['taylor', 'fisher', 'wanda'])('rows are scored by %s', async measure => {
   const outputFile = join(folder, `${measure}.safetensors`);
-  const { value } = await runInProcess<ImportanceResult>({
+  const { value } = await runInProcess({
     kind: 'importance',
     recipe: recipe(`importance.measure=${measure}`, 'importance.samples=8'),
     outputFile,

@@ -2,10 +2,9 @@
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import type { GeneratedText } from '../../../trainer/generate/generate-text.ts';
-import type { EvaluateResult } from '../../../trainer/handlers/evaluate-run.ts';
 import { readModelHeaders } from '../../../trainer/hub/open-model.ts';
 import { causalModel } from '../../../trainer/model/load-model.ts';
+import { elementAt } from '../../../trainer/narrow.ts';
 import { priceRun } from '../../../trainer/plan/memory/predict.ts';
 import { planRun } from '../../../trainer/plan/run-plan.ts';
 import { readMetrics } from '../../../trainer/run/metrics-file.ts';
@@ -63,13 +62,13 @@ test('a run reports its answers before, during and after training, and evaluate 
   );
   expect(kept.slice(0, 4).map(({ step, ...answer }) => answer)).toEqual(value.before?.answers);
   expect(kept.slice(-4).map(({ step, ...answer }) => answer)).toEqual(value.after?.answers);
-  const { value: evaluated } = await runInProcess<EvaluateResult>({ kind: 'evaluate', recipe: recipe(), adapter, context });
+  const { value: evaluated } = await runInProcess({ kind: 'evaluate', recipe: recipe(), adapter, context });
   expect(evaluated.measures).toEqual(value.after?.measures);
   expect(evaluated.answers).toEqual(value.after?.answers);
   const [untrained] = value.before?.answers ?? [];
   const options = { engine: 'portable', chat: false, maxNewTokens: 6, temperature: 0, topK: 0, topP: 1, seed: 0 } as const;
   const asked = { model: join(task.folder, 'model'), revision: 'main', prompt: untrained?.prompt ?? '', options };
-  const { value: said } = await runInProcess<GeneratedText>({ kind: 'generate', ...asked, context });
+  const { value: said } = await runInProcess({ kind: 'generate', ...asked, context });
   expect(said.text).toBe(untrained?.answer);
 });
 
@@ -82,7 +81,7 @@ test('pairs, judged answers and a teacher have prompts too, in bfloat16 as well'
     ['task=kto', 'data.train=judged.jsonl', 'val_size=0.5'],
     ['task=distillation', 'distillation.teacher=model', 'dtype=bfloat16'],
   ]) {
-    const { value } = await train(settings[0] as string, [...short, ...settings]);
+    const { value } = await train(elementAt(settings, 0), [...short, ...settings]);
     for (const found of [value.before, value.after])
       for (const { reference, answer } of found?.answers ?? [])
         expect([reference, answer.length > 0 && answer.length <= 2]).toEqual([ANSWER, true]);

@@ -6,6 +6,7 @@ import { parseSealedJson, sealJson } from '../../../trainer/files/sealed-json.ts
 import { encodeFloat32 } from '../../../trainer/format/float-format.ts';
 import { openSafetensors } from '../../../trainer/format/safetensors/safetensors-source.ts';
 import { writeSafetensors } from '../../../trainer/format/safetensors/safetensors-writer.ts';
+import { required } from '../../../trainer/narrow.ts';
 import { goldenPath, modelFileError, temporaryFolder } from './model-bytes.ts';
 
 /** A copy with one bit of byte `at` flipped. */
@@ -64,7 +65,10 @@ describe('a file of tensors', () => {
       const { problems, message } = await modelFileError(() => verify(path));
       expect(message, `byte ${at}`).toContain(path);
       if (at < dataStart) continue;
-      const [hit] = Object.entries(ends).find(([, end]) => at - dataStart < end) as [string, number];
+      const [hit] = required(
+        Object.entries(ends).find(([, end]) => at - dataStart < end),
+        'a tensor',
+      );
       expect(
         problems.map(({ tensor }) => tensor),
         `byte ${at}`,

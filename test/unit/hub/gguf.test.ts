@@ -1,10 +1,10 @@
 /** GGUF: a small whole model against the reference, and false headers refused. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { ggufConfig } from '../../../trainer/format/gguf/gguf-config.ts';
 import type { GgufValue } from '../../../trainer/format/gguf/gguf-cursor.ts';
 import { ggufFamilies } from '../../../trainer/format/gguf/gguf-families.ts';
-import type { GgufHeader } from '../../../trainer/format/gguf/gguf-header.ts';
 import { ggufKeys } from '../../../trainer/format/gguf/gguf-keys.ts';
 import { openGguf } from '../../../trainer/format/gguf/gguf-source.ts';
 import { ggufTokenizerFiles } from '../../../trainer/format/gguf/gguf-tokenizer.ts';
@@ -15,15 +15,18 @@ import { createTokenizer } from '../../../trainer/format/tokenizer/tokenizer.ts'
 import { openModel, readModelHeaders } from '../../../trainer/hub/open-model.ts';
 import { causalModel } from '../../../trainer/model/load-model.ts';
 import { missingParts } from '../../../trainer/model/missing-parts.ts';
+import { readGoldenJson, readRecord } from '../../support/read-json.ts';
 import { GgufBuilder } from './gguf-builder.ts';
 import { damaged, goldenPath, modelFileError, randomNumbers, temporaryFile } from './model-bytes.ts';
 
 const tiny = goldenPath('gguf/tiny-llama.gguf');
-interface Expected {
-  readonly tensors: Record<string, { shape: number[]; first8: number[]; sum: number; abs: number; max_error: number }>;
-  readonly tokenization: ReadonlyArray<{ text: string; ids: number[] }>;
-}
-const expected: Expected = JSON.parse(readFileSync(goldenPath('gguf/tiny-llama.json'), 'utf8'));
+const numbersForm = z.array(z.number());
+const tensorForm = z.object({ shape: numbersForm, first8: numbersForm, sum: z.number(), abs: z.number(), max_error: z.number() });
+const textForm = z.object({ text: z.string(), ids: numbersForm });
+const expected = readGoldenJson(
+  'gguf/tiny-llama.json',
+  z.object({ tensors: z.record(z.string(), tensorForm), tokenization: z.array(textForm) }),
+);
 
 describe('a model that llama.cpp stored', () => {
   test('has the names, shapes and values of Hugging Face, q and k rows in their order', async () => {
@@ -57,7 +60,7 @@ describe('a model that llama.cpp stored', () => {
 
   test('has the config of the original', async () => {
     const { config } = await readModelHeaders(tiny);
-    const original: Record<string, unknown> = JSON.parse(readFileSync(goldenPath('llama/config.json'), 'utf8'));
+    const original = readRecord(goldenPath('llama/config.json'));
     const same = [
       'architectures',
       'hidden_size',
@@ -92,7 +95,7 @@ describe('a model that llama.cpp stored', () => {
 test('a SentencePiece vocabulary without merges gives the ids and texts of Transformers', async () => {
   const model = await openModel(goldenPath('gguf/tiny-spm.gguf'));
   const tokenizer = await model.loadTokenizer();
-  const cases: Array<{ text: string; ids: number[]; decoded: string }> = JSON.parse(readFileSync(goldenPath('gguf/tiny-spm.json'), 'utf8'));
+  const cases = readGoldenJson('gguf/tiny-spm.json', z.array(textForm.extend({ decoded: z.string() })));
   for (const { text, ids, decoded } of cases) {
     expect(tokenizer.encode(text, { addSpecialTokens: true }), text).toEqual(ids);
     expect(tokenizer.decode(ids, { skipSpecialTokens: true }), text).toBe(decoded);
@@ -118,7 +121,7 @@ describe('spaces of a SentencePiece vocabulary, as the tokenizer of the family i
     const numbers = { unknown_token_id: 3, bos_token_id: 2, model: 'llama' };
     const tokenizerKeys = Object.entries({ ...lists, ...numbers }).map(([key, value]) => [`tokenizer.ggml.${key}`, value] as const);
     const metadata = new Map<string, GgufValue>([['general.architecture', architecture], ...tokenizerKeys]);
-    const files = ggufTokenizerFiles('x.gguf', { metadata, tensors: [] } as unknown as GgufHeader);
+    const files = ggufTokenizerFiles('x.gguf', { metadata });
     const tokenizer = createTokenizer({ source: 'x.gguf', files, generationConfig: undefined });
     expect(texts.map(text => tokenizer.encode(text, { addSpecialTokens: false }))).toEqual(ids);
   });
@@ -250,7 +253,7 @@ describe('config', () => {
   });
 
   test('every key that llama.cpp lists is computed, without effect, or refused', () => {
-    const { keys } = JSON.parse(readFileSync(goldenPath('gguf_keys.json'), 'utf8')) as { readonly keys: readonly string[] };
+    const { keys } = readGoldenJson('gguf_keys.json', z.object({ keys: z.array(z.string()) }));
     // Templates of keys of encoders, with the name of a layer in them.
     const templates = ['{dense}_feat_in', '{dense}_feat_out'];
     expect(keys.filter(key => !Object.hasOwn(ggufKeys, key))).toEqual(templates);

@@ -2,10 +2,10 @@
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { readHubHeaders } from '../../../trainer/hub/hub-headers.ts';
 import { readModelHeaders } from '../../../trainer/hub/open-model.ts';
+import { portOf } from '../../support/port-of.ts';
 import { goldenPath, temporaryFolder } from './model-bytes.ts';
 
 const COMMIT = 'd'.repeat(40);
@@ -65,7 +65,7 @@ async function hub(files: Readonly<Record<string, Buffer>>, ranges = true) {
     server.closeAllConnections();
     server.close();
   });
-  const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const endpoint = `http://127.0.0.1:${portOf(server)}`;
   return { options: { cacheDir: temporaryFolder(), endpoint, retryDelayMs: 1 }, sent: () => sent };
 }
 

@@ -2,9 +2,9 @@
 import { createHash } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { onTestFinished } from 'vitest';
 import { HubError } from '../../../trainer/hub/hub-error.ts';
+import { portOf } from '../../support/port-of.ts';
 import { until } from '../../support/until.ts';
 
 /** Returns true where it has answered. */
@@ -17,7 +17,7 @@ export async function listen(handler: (request: IncomingMessage, response: Serve
     server.closeAllConnections();
     server.close();
   });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return `http://127.0.0.1:${portOf(server)}`;
 }
 
 /** The listing of files by their names; those that end in .safetensors or .parquet are stored as LFS. */

@@ -2,12 +2,14 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { ModelFileError } from '../../../trainer/format/model-file-error.ts';
 import { PickleGlobal, readPickle } from '../../../trainer/format/torch/pickle.ts';
 import { TORCH } from '../../../trainer/format/torch/torch-source.ts';
 import { readStateDict } from '../../../trainer/format/torch/torch-state-dict.ts';
 import { openWeightFiles } from '../../../trainer/format/weight-files.ts';
 import { openModel, readModelHeaders } from '../../../trainer/hub/open-model.ts';
+import { readGoldenJson } from '../../support/read-json.ts';
 import { goldenPath, modelFileError, temporaryFolder } from './model-bytes.ts';
 
 const openTorch = (path: string) => openWeightFiles(path, TORCH);
@@ -26,13 +28,9 @@ const DTYPES: Readonly<Record<string, string>> = {
   bool: 'BOOL',
 };
 
-interface Expected {
-  readonly dtype: string;
-  readonly shape: readonly number[];
-  readonly data: readonly number[];
-}
-
-const expected: Readonly<Record<string, Expected>> = JSON.parse(readFileSync(goldenPath('torch/every.json'), 'utf8'));
+const numbersForm = z.array(z.number());
+const expectedForm = z.object({ dtype: z.string(), shape: numbersForm, data: numbersForm });
+const expected = readGoldenJson('torch/every.json', z.record(z.string(), expectedForm));
 
 describe.each(FORMS)('%s', form => {
   test('has the types, shapes and values of PyTorch, whatever the strides', async () => {
@@ -51,8 +49,7 @@ describe.each(FORMS)('%s', form => {
     const bytes = await source.readRaw('cube');
     expect([...new Float32Array(bytes.buffer)]).toEqual(expected.cube?.data);
     expect([...new BigInt64Array((await source.readRaw('i64')).buffer)].map(Number)).toEqual(expected.i64?.data);
-    const bits = (await source.readBfloat16('bf16')) as Uint16Array;
-    expect(bits.length).toBe(12);
+    expect(await source.readBfloat16('bf16')).toHaveLength(12);
     expect(await source.readBfloat16('f32')).toBeUndefined();
     await source.close();
   });
@@ -206,7 +203,9 @@ describe('a pickle that was made to exhaust its reader', () => {
 
   test('dicts of pairs that are used once are read', () => {
     const { value } = readPickle(bytes(dict, '](', 'K\x01K\x02\x86', 'K\x03K\x04\x86', 'e\x85R.'), {
-      globals: new Map([['collections.OrderedDict', new PickleGlobal('d', ([pairs]) => new Map(pairs as []), { isDict: true })]]),
+      globals: new Map([
+        ['collections.OrderedDict', new PickleGlobal('d', ([pairs]) => new Map(Array.isArray(pairs) ? pairs : []), { isDict: true })],
+      ]),
       persistent: id => id,
       fail: message => {
         throw new Error(message);

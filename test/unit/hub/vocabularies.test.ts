@@ -2,20 +2,22 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { charsmapNormalizer } from '../../../trainer/format/tokenizer/charsmap.ts';
 import { parseSentencePiece } from '../../../trainer/format/tokenizer/sentencepiece-model.ts';
 import { loadTokenizer } from '../../../trainer/format/tokenizer/tokenizer-files.ts';
+import { readGoldenJson } from '../../support/read-json.ts';
 import { goldenPath, modelFileError, temporaryFolder } from './model-bytes.ts';
 
-interface Golden {
-  readonly texts: Readonly<Record<string, ReadonlyArray<{ readonly text: string; readonly ids: readonly number[] }>>>;
-  readonly pair: readonly [string, string];
-  readonly pairs: Readonly<
-    Record<string, { readonly ids: readonly number[]; readonly types: readonly number[] | null; readonly masked: readonly number[] | null }>
-  >;
-}
-
-const golden: Golden = JSON.parse(readFileSync(goldenPath('vocabularies/texts.json'), 'utf8'));
+const ids = z.array(z.number());
+const golden = readGoldenJson(
+  'vocabularies/texts.json',
+  z.object({
+    texts: z.record(z.string(), z.array(z.object({ text: z.string(), ids }))),
+    pair: z.tuple([z.string(), z.string()]),
+    pairs: z.record(z.string(), z.object({ ids, types: ids.nullable(), masked: ids.nullable() })),
+  }),
+);
 const modelTypes: Readonly<Record<string, string>> = {
   deberta_torch: 'deberta-v2',
   bert_torch: 'bert',

@@ -1,13 +1,14 @@
 /** Every measure that looks at data against a naive one, on linear, grouped convolution, norm and embedding; one pass, mixed batches. */
 
 import { describe, expect, test } from 'vitest';
-import { namesWhere } from '../../../trainer/catalog/entries.ts';
+import { namesOf, namesWhere } from '../../../trainer/catalog/entries.ts';
 import type { MeasureName } from '../../../trainer/catalog/measures.ts';
 import { measureCatalog } from '../../../trainer/catalog/measures.ts';
 import { reduceClasses } from '../../../trainer/importance/class-scores.ts';
 import { ImportanceError } from '../../../trainer/importance/importance-error.ts';
 import { type ImportanceData, scoreModel, type UnfinishedScores } from '../../../trainer/importance/score-model.ts';
 import type { ModuleSpec } from '../../../trainer/model/module-specs.ts';
+import { required, valueFor } from '../../../trainer/narrow.ts';
 import { expectClose } from '../../support/closeness.ts';
 import { openOthers, openReference } from '../../support/engines.ts';
 import { reductionOf } from '../../support/reduction-of.ts';
@@ -33,13 +34,13 @@ const dataOf = (batchSize: number, change: Partial<ImportanceData> = {}): Import
 const scoresOf = (measure: MeasureName, data: ImportanceData) => scoreModel({ measure, model, modules, weights, seed: 0, data });
 
 const sum = (list: readonly number[]): number => list.reduce((a, b) => a + b, 0);
-const weightOf = (module: ModuleSpec): number[] => [...(values[module.weight.name] as Float32Array)];
+const weightOf = (module: ModuleSpec): number[] => [...required(values[module.weight.name], module.weight.name)];
 const rowsOf = (module: ModuleSpec): number => module.weight.shape[0] as number;
 /** The part of a flat weight that is row `row`. */
 const row = (module: ModuleSpec, flat: readonly number[], i: number): number[] =>
   flat.slice((i * flat.length) / rowsOf(module), ((i + 1) * flat.length) / rowsOf(module));
 const each = <T>(module: ModuleSpec, of: (passed: readonly Passed[], i: number) => T): T[] => {
-  const passed = passes.map(pass => pass.get(module.name) as Passed);
+  const passed = passes.map(pass => valueFor(pass, module.name));
   return Array.from({ length: rowsOf(module) }, (_, i) => of(passed, i));
 };
 /** w_i·∇w_i of one sample. */
@@ -82,7 +83,7 @@ function naiveWanda(module: ModuleSpec, passed: readonly Passed[], i: number): n
 /** Element-wise measures take the gradient of a batch, so all samples are one batch here, or the mean is exact. */
 const wholeBatch: readonly MeasureName[] = ['taylor', 'taylor_squared'];
 
-describe.each(Object.keys(naive) as MeasureName[])('%s', measure => {
+describe.each(namesOf(naive))('%s', measure => {
   test.each(wholeBatch.includes(measure) ? [5] : [2, 5])('batches of %i', async batchSize => {
     const { scores } = await scoresOf(measure, dataOf(batchSize));
     for (const module of modules) expectClose([...(scores.get(module.name) ?? [])], naive[measure]?.(module) ?? [], 2e-6, module.name);
@@ -95,7 +96,10 @@ test.each(wholeBatch)('%s of the exact mean gradient, whatever the batches and s
 });
 
 test('the magnitude of a norm that is stored as its distance from 1 is that of what it multiplies by', async () => {
-  const norm = modules.find(({ kind }) => kind === 'norm') as ModuleSpec;
+  const norm = required(
+    modules.find(({ kind }) => kind === 'norm'),
+    'a norm',
+  );
   const { scores } = await scoreModel({ measure: 'magnitude', model, modules: [{ ...norm, offset: 1 }], weights, seed: 0 });
   const expected = weightOf(norm).map(w => Math.abs(w + 1));
   expectClose([...(scores.get(norm.name) ?? [])], expected, 1e-6, norm.name);
@@ -123,7 +127,9 @@ describe('class-wise', () => {
   test.each(namesWhere(measureCatalog, ({ byClass }) => byClass))('%s of them', async measure => {
     const { scores, classes: found } = await scoresOf(measure, dataOf(5));
     for (const module of modules)
-      expect(scores.get(module.name)).toEqual(reduceClasses(reductionOf(measure), found?.scores.get(module.name) as Float32Array, counts));
+      expect(scores.get(module.name)).toEqual(
+        reduceClasses(reductionOf(measure), valueFor(required(found, 'scores of classes').scores, module.name), counts),
+      );
   });
 
   test('needs labels of two classes, and says so', async () => {

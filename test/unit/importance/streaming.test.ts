@@ -4,14 +4,16 @@ import type { MeasureName } from '../../../trainer/catalog/measures.ts';
 import { singleSteps } from '../../../trainer/graph/fusion/step.ts';
 import { Graph } from '../../../trainer/graph/graph.ts';
 import { liveness } from '../../../trainer/graph/liveness.ts';
-import { assemble, type Signature } from '../../../trainer/graph/program.ts';
+import type { Signature } from '../../../trainer/graph/program.ts';
 import { byteSize, elementCount } from '../../../trainer/graph/types.ts';
 import { accumulator, importanceProgram, scoreSignature } from '../../../trainer/importance/importance-program.ts';
 import { targetModules } from '../../../trainer/method/targets.ts';
 import { causalModel } from '../../../trainer/model/load-model.ts';
 import { Tracer } from '../../../trainer/model/tracer.ts';
+import { required } from '../../../trainer/narrow.ts';
 import { causalTask } from '../../../trainer/objective/causal/causal-task.ts';
 import { llama3Of8b } from '../../support/llama-sizes.ts';
+import { signatureOf } from '../../support/signature-of.ts';
 
 const model = causalModel(llama3Of8b);
 const modules = targetModules(model, { targetModules: ['all-linear'], freeze: [] });
@@ -22,13 +24,11 @@ const MB = 1e6;
 
 const programOf = (measure: MeasureName) =>
   importanceProgram({ measure, task, modules, shapes: [shape], recompute: 'block', classes: CLASSES, sweeps: [] });
-const signatureOf = (measure: MeasureName): Signature => programOf(measure).signatures[scoreSignature(shape)] as Signature;
+const scoringBy = (measure: MeasureName): Signature => required(programOf(measure).signatures[scoreSignature(shape)], measure);
 const peakOf = (signature: Signature): number => liveness(signature, singleSteps(signature)).peakBytes;
 
 const graph = new Graph();
-const inference = peakOf(
-  assemble({ run: { graph, outputs: task.evaluation(new Tracer({ graph }), shape), effects: [] } }).signatures.run as Signature,
-);
+const inference = peakOf(signatureOf({ graph, outputs: task.evaluation(new Tracer({ graph }), shape), effects: [] }));
 /** Inputs of the blocks, which the backward pass starts from again. */
 const boundaries = 32 * byteSize({ shape: [shape.tokens, 4096], dtype: 'float32' });
 const largestWeight = byteSize({ shape: [14336, 4096], dtype: 'float32' });
@@ -38,14 +38,14 @@ const formsWeights = ({ schedule }: Signature): boolean =>
 
 describe.each(['wanda', 'activation'] as const)('%s', measure => {
   test('takes what inference takes, and squares of one activation', () => {
-    const peak = peakOf(signatureOf(measure));
+    const peak = peakOf(scoringBy(measure));
     expect(peak).toBeLessThan(inference + 2 * byteSize({ shape: [shape.tokens, 14336], dtype: 'float32' }));
   });
 });
 
 describe.each(['taylor_row', 'fisher', 'qm_taylor'] as const)('%s', measure => {
   test('forms no weight gradient: block inputs and one block at a time', () => {
-    const signature = signatureOf(measure);
+    const signature = scoringBy(measure);
     expect(formsWeights(signature)).toBe(false);
     expect(peakOf(signature) - inference - boundaries).toBeLessThan(500 * MB);
   });
@@ -59,7 +59,7 @@ describe.each(['taylor_row', 'fisher', 'qm_taylor'] as const)('%s', measure => {
 
 describe.each(['taylor', 'taylor_squared'] as const)('%s', measure => {
   test('holds the gradient of one layer, with what it is reduced by', () => {
-    const above = peakOf(signatureOf(measure)) - peakOf(signatureOf('taylor_row'));
+    const above = peakOf(scoringBy(measure)) - peakOf(scoringBy('taylor_row'));
     expect(above).toBeGreaterThan(0);
     expect(above).toBeLessThanOrEqual(2 * largestWeight + MB);
   });

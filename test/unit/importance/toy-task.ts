@@ -8,6 +8,7 @@ import type { Model } from '../../../trainer/model/model-spec.ts';
 import type { BiasedSpec, ConvSpec, ModuleSpec } from '../../../trainer/model/module-specs.ts';
 import { Tracer } from '../../../trainer/model/tracer.ts';
 import type { WeightSource } from '../../../trainer/model/weight-source.ts';
+import { required, valueFor } from '../../../trainer/narrow.ts';
 import type { Task } from '../../../trainer/train/task.ts';
 import { randomNumbers } from '../../support/operation-case.ts';
 import { runGraph } from '../graph/run-graph.ts';
@@ -53,7 +54,7 @@ export const values: Record<string, Float32Array> = Object.fromEntries(
 );
 export const weights: WeightSource = {
   tensors: new Map(parameters.map(({ name, shape }) => [name, { shape }])),
-  readFloat32: async name => (values[name] as Float32Array).slice(),
+  readFloat32: async name => required(values[name], name).slice(),
 };
 export { model };
 
@@ -115,16 +116,12 @@ export async function passSample(sample: number): Promise<Map<string, Passed>> {
   for (const module of modules) {
     const [tap] = tracer.tapsOf(module);
     if (!tap) throw new Error(module.name);
-    outputs[`${module.name} gradient`] = found.get(read(module)) as Node;
+    outputs[`${module.name} gradient`] = valueFor(found, read(module));
     outputs[`${module.name} x`] = graph.cast(tap.x, 'float32');
     outputs[`${module.name} y`] = tap.y;
   }
   const feeds = { ids: Int32Array.from(samples[sample]?.ids ?? []), weights: Float32Array.of(1) };
   const given = await runGraph({ graph, outputs, effects: [] }, feeds, values);
-  return new Map(
-    modules.map(({ name }) => [
-      name,
-      { gradient: given[`${name} gradient`] as number[], x: given[`${name} x`] as number[], y: given[`${name} y`] as number[] },
-    ]),
-  );
+  const of = (name: string) => required(given[name], name);
+  return new Map(modules.map(({ name }) => [name, { gradient: of(`${name} gradient`), x: of(`${name} x`), y: of(`${name} y`) }]));
 }

@@ -4,8 +4,10 @@ import { padIdOf } from '../../../trainer/job/pad-id.ts';
 
 type Base = Parameters<typeof padIdOf>[0];
 
-const base = (tokenizer: Partial<Base['tokenizer']>, vocabularySize = 100) =>
-  ({ tokenizer: { eosIds: [], padId: undefined, ...tokenizer }, model: { vocabularySize } }) as unknown as Base;
+const base = (tokenizer: Partial<Base['tokenizer']>, vocabularySize = 100): Base => ({
+  tokenizer: { eosIds: [], padId: undefined, ...tokenizer },
+  model: { vocabularySize },
+});
 
 test.each([
   ['the pad token', base({ padId: 7, eosIds: [2] }), 7],

@@ -127,7 +127,7 @@ export const sourcesOf = ({ folder, availableBytes = 64e9, farDaemon, card }: Vi
   card: () => card,
 });
 
-/** With its estimate. */
+/** A recipe with its estimate. */
 export async function viewOf(text: string, options: ViewOptions): Promise<RecipeView> {
   const file = path.join(options.folder, options.name ?? 'a.rowtune.yaml');
   const view = await readRecipeView({ text, file, baseDir: path.dirname(file) }, sourcesOf(options));

@@ -7,8 +7,9 @@ import { DataError } from '../../../trainer/data/data-error.ts';
 import { loadDataset } from '../../../trainer/data/load-dataset.ts';
 import { loadLabeled } from '../../../trainer/data/load-labeled.ts';
 import { readDataFact } from '../../../trainer/lint/facts/read-data-fact.ts';
-import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
 import type { Recipe } from '../../../trainer/protocol/recipe-schema.ts';
+import { recipeOf } from '../../support/recipe-of.ts';
+import { rejectionOf } from '../../support/rejection-of.ts';
 import { datasetSettings } from '../data/data-files.ts';
 import { lint } from './check-view.ts';
 
@@ -23,7 +24,7 @@ const write = (name: string, lines: readonly string[]): string => {
   writeFileSync(file, `${lines.join('\n')}\n`);
   return file;
 };
-const { data, embedding } = parseRecipe('model: m\n').resolved as unknown as Recipe;
+const { data, embedding } = recipeOf('model=m', 'data.train=t');
 const factOf = (full: string, bytes = 1000, task: Recipe['task'] = 'causal_lm') =>
   readDataFact({ written: path.basename(full), full, data, task, embedding, counts: false, bytes });
 /** Any tokenizer: a token a character. */
@@ -40,14 +41,7 @@ const loaded = (file: string) =>
     maxLength: 64,
     maxPositions: 64,
   });
-const failureOf = (work: Promise<unknown>): Promise<DataError> =>
-  work.then(
-    () => expect.fail('it should not load'),
-    error => {
-      expect(error).toBeInstanceOf(DataError);
-      return error as DataError;
-    },
-  );
+const failureOf = (work: Promise<unknown>): Promise<DataError> => rejectionOf(work, DataError);
 /** Line numbers that a message names, of its own file alone. */
 const linesIn = (message: string): number[] => [...message.matchAll(/\.(?:jsonl|json|csv):(\d+): /g)].map(([, line]) => Number(line));
 
@@ -69,7 +63,7 @@ describe('a file with several bad samples', () => {
 
   test('of a classifier too', async () => {
     const input = {
-      tokenizer: { ...tokenizer, encodePair: () => [] } as never,
+      tokenizer: { ...tokenizer, encodePair: () => ({ ids: [], types: [] }) },
       columns: {},
       regression: false,
       labels: [],

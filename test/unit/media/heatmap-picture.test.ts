@@ -15,6 +15,7 @@ import {
   startState,
 } from '../../../media/heatmap/view-state.ts';
 import { toSvg } from '../../../media/shared/scene.ts';
+import { elementAt, valueFor } from '../../../trainer/narrow.ts';
 import type { HeatmapSourceInfo } from '../../../trainer/protocol/view/heatmap.ts';
 import { createRandom } from '../../../trainer/random.ts';
 import { type Budget, selectRows } from '../../../trainer/selection.ts';
@@ -32,7 +33,7 @@ const info = (path: string, more: Partial<HeatmapSourceInfo> = {}): HeatmapSourc
   label: path,
   kind: 'scores',
   sets: [{ key: '', measure: 'taylor' }],
-  modules: NAMES.map((name, i) => ({ name, shape: shapes[i] as number[], rowParameters: 4 })),
+  modules: NAMES.map((name, i) => ({ name, shape: elementAt(shapes, i), rowParameters: 4 })),
   isPartial: false,
   ...more,
 });
@@ -45,7 +46,7 @@ const refs = { a: { path: 'a', key: '' }, b: { path: 'b', key: '' } };
 const orderAll = (): void => {
   for (const set of [refs.a, refs.b]) for (const cell of store.of(set).values()) void cell.ranks;
 };
-const modules = NAMES.map((name, i) => ({ name, weight: { name, shape: shapes[i] as number[] } }));
+const modules = NAMES.map((name, i) => ({ name, weight: { name, shape: elementAt(shapes, i) } }));
 const pictureOf = (change: Partial<HeatmapViewState>, from = sources) =>
   makePicture({ choices: { ...startState, ...refs, ...change }, sources: from, colorSetting: 'viridis' }, store);
 
@@ -60,7 +61,7 @@ describe('the selection', () => {
       const expected = selectRows(modules, scoresA, budget, mode);
       for (const [i, name] of NAMES.entries()) {
         const rows = selectedRows(picture.a.get(name), picture.counts[i] as number, undefined, picture.choice);
-        expect([...rows].sort((x, y) => x - y)).toEqual([...(expected.get(name) as Int32Array)]);
+        expect([...rows].sort((x, y) => x - y)).toEqual([...valueFor(expected, name)]);
       }
       expect(picture.selection.parameters).toBe(4 * [...expected.values()].reduce((sum, rows) => sum + rows.length, 0));
     }
@@ -84,7 +85,7 @@ describe('the selection', () => {
   });
 
   test('as trained is no choice next to another set of the same run, or one without a run', () => {
-    const run = info('a', { kind: 'run', selection: [{ module: NAMES[0] as string, rows: Int32Array.of(2) }], budget: { r: 2 } });
+    const run = info('a', { kind: 'run', selection: [{ module: elementAt(NAMES, 0), rows: Int32Array.of(2) }], budget: { r: 2 } });
     const trained: BudgetChoice = { ...startBudget, kind: 'trained' };
     const hasTrained = (b: HeatmapViewState['b'], from: HeatmapSourceInfo[]) => pictureOf({ budget: trained, b }, from).hasTrained;
     expect(hasTrained(undefined, [run])).toBe(true);
@@ -97,7 +98,7 @@ describe('the selection', () => {
   test('of a run are the rows that it trains', () => {
     const run = info('a', {
       kind: 'run',
-      selection: [{ module: NAMES[0] as string, rows: Int32Array.of(2, 5) }],
+      selection: [{ module: elementAt(NAMES, 0), rows: Int32Array.of(2, 5) }],
       budget: { r: 2 },
       modelParameters: 1000,
     });
@@ -158,8 +159,8 @@ describe('what is saved', () => {
     const lines = read(heatmapCsv(picture, { a: 'one, "quoted"', b: '=two' }));
     expect(lines.map(line => line.module)).toEqual(NAMES);
     for (const [i, line] of lines.entries()) {
-      expect(Number(line.mean)).toBe(picture.a.get(NAMES[i] as string)?.mean);
-      expect(Number(line.max_b)).toBe(picture.b.get(NAMES[i] as string)?.max);
+      expect(Number(line.mean)).toBe(picture.a.get(elementAt(NAMES, i))?.mean);
+      expect(Number(line.max_b)).toBe(picture.b.get(elementAt(NAMES, i))?.max);
       expect(Number(line.shown)).toBe(picture.values[i]);
       expect(line.scores).toBe('one, "quoted"');
       expect(line.compared_with).toBe("'=two");

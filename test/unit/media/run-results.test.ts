@@ -5,6 +5,7 @@ import { forgettingRows, labelRows, resultsOf } from '../../../media/run/results
 import { stagesOf } from '../../../media/run/stages.ts';
 import { RunModel } from '../../../media/shared/run-model.ts';
 import { WrittenAnswers } from '../../../media/shared/written-answers.ts';
+import { required } from '../../../trainer/narrow.ts';
 import type { EvaluationView, RunOverview, RunPatch, ShownJob } from '../../../trainer/protocol/view/run.ts';
 
 function modelOf(...patches: readonly RunPatch[]): RunModel {
@@ -13,17 +14,16 @@ function modelOf(...patches: readonly RunPatch[]): RunModel {
   return model;
 }
 
-const preparing = (job: Partial<ShownJob> | undefined): RunPatch => ({
+const overview = (job: Partial<ShownJob> | undefined, change: Partial<RunOverview> = {}): RunPatch => ({
   type: 'overview',
   overview: {
-    runDir: '/runs/spam',
-    state: 'preparing',
-    step: 0,
-    totalSteps: 0,
-    resumable: false,
+    ...{ runDir: '/runs/spam', name: 'spam', state: 'preparing', step: 0, totalSteps: 0, resumable: false },
+    ...{ startedAt: '', updatedAt: '', ageSeconds: 0 },
     ...(job ? { job: { id: '1', state: 'running', ...job } } : {}),
-  } as RunOverview,
+    ...change,
+  },
 });
+const preparing = (job: Partial<ShownJob> | undefined): RunPatch => overview(job);
 const recipeWith = (method: string): RunPatch => ({
   type: 'recipe',
   text: '',
@@ -57,7 +57,7 @@ describe('stages', () => {
 
   test('a resumed run counts from where it resumed: it scores and rehearses nothing', () => {
     const resumed = modelOf(preparing({ phase: 'compile' }), recipeWith('spsft'));
-    resumed.apply({ type: 'overview', overview: { ...resumed.overview, step: 34, totalSteps: 60 } as RunOverview });
+    resumed.apply(overview({ phase: 'compile' }, { step: 34, totalSteps: 60 }));
     expect(stagesOf(resumed).map(({ text, state }) => [text, state])).toEqual([
       ['previously trained: 34 of 60 steps', 'done'],
       ['loading the model', 'done'],
@@ -77,7 +77,7 @@ describe('stages', () => {
 
   test('none where nobody tells, or where training has begun', () => {
     expect(stagesOf(modelOf(preparing(undefined)))).toEqual([]);
-    expect(stagesOf(modelOf({ ...preparing({ phase: 'train' }), overview: { state: 'running', job: {} } } as RunPatch))).toEqual([]);
+    expect(stagesOf(modelOf(overview({ phase: 'train' }, { state: 'running' })))).toEqual([]);
   });
 });
 
@@ -149,7 +149,7 @@ describe('results', () => {
   });
 
   test('by label: recall is of the row, precision of the column', () => {
-    const [ham, spam] = labelRows(AFTER.labels as NonNullable<EvaluationView['labels']>, BEFORE.labels);
+    const [ham, spam] = labelRows(required(AFTER.labels, 'labels'), BEFORE.labels);
     expect(ham).toEqual({ label: 'ham', samples: 6, recall: 5 / 6, precision: 1, recallBefore: 1, answers: [5, 1] });
     expect(spam).toEqual({ label: 'spam', samples: 4, recall: 1, precision: 4 / 5, recallBefore: 0, answers: [0, 4] });
   });

@@ -1,30 +1,28 @@
 /** LoRA and DoRA of plain and grouped convolutions: what is attached is what is merged, and gradients follow from the weight's own. */
 
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { applyAdapter, untouched } from '../../../trainer/artifact/adapter/apply-adapter.ts';
 import { mergedWeights } from '../../../trainer/artifact/adapter/merge.ts';
 import { readAdapter } from '../../../trainer/artifact/adapter/read-adapter.ts';
-import type { Engine } from '../../../trainer/engine/engine.ts';
 import { elementCount } from '../../../trainer/graph/types.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
 import { methods } from '../../../trainer/method/methods.ts';
-import type { ModuleSpec } from '../../../trainer/model/module-specs.ts';
+import { atLeast, elementAt, required, valueFor } from '../../../trainer/narrow.ts';
 import { expectClose } from '../../support/closeness.ts';
-import { openFast, openOthers } from '../../support/engines.ts';
+import { describeOn, openOthers } from '../../support/engines.ts';
 import { computeGolden, openGoldenClassifier } from '../../support/golden-classifier.ts';
 import { settingsOf } from '../../support/method-settings.ts';
+import { floatsOf } from '../../support/outputs.ts';
 import { goldenFolder, tinyClassifierAdapter } from '../../support/tiny-classifier-adapter.ts';
 
 const RANK = 3;
 const SCALE = 8 / RANK;
 const family = 'timm_resnext';
 const golden = await openGoldenClassifier(family);
-const conv = golden.model.modules.find(({ name }) => name === 'layer2.0.conv2') as ModuleSpec;
-const engines = [
-  { name: 'portable, wasm', engine: await openFast(), missing: undefined },
-  ...(await openOthers()).filter(({ name }) => name === 'tensorflow'),
-];
-
+const conv = required(
+  golden.model.modules.find(({ name }) => name === 'layer2.0.conv2'),
+  'a convolution',
+);
 /** dA, dB and dm of one row-by-row weight, from dW of the merged one; the norms are constants. */
 function naive(dW: Float32Array, w: Float32Array, a: Float32Array, b: Float32Array, m?: Float32Array) {
   const [out, width] = [b.length / RANK, a.length / RANK];
@@ -49,10 +47,8 @@ function naive(dW: Float32Array, w: Float32Array, a: Float32Array, b: Float32Arr
   return m ? [dA, dB, dM] : [dA, dB];
 }
 
-describe.each(engines)('$name', ({ engine: opened, missing }) => {
-  const engine = opened as Engine;
-
-  test.skipIf(missing).each(['lora', 'dora'] as const)('%s of convolutions: attached, merged, and its gradients', async method => {
+describeOn(await openOthers(), engine => {
+  test.each(['lora', 'dora'] as const)('%s of convolutions: attached, merged, and its gradients', async method => {
     const settings = { targetModules: ['conv1', 'conv2', 'conv3'], rank: RANK, loraAlpha: 8, modulesToSave: [] };
     const adapter = await readAdapter(await tinyClassifierAdapter({ base: goldenFolder(family), method, ownHead: true, settings }));
     const base = await openModel(goldenFolder(family));
@@ -70,12 +66,12 @@ describe.each(engines)('$name', ({ engine: opened, missing }) => {
     const wrt = attachment.trainables.filter(({ name }) => name.startsWith(`${conv.name}.lora_`)).map(({ variable }) => variable);
     const found = await computeGolden(golden, { engine, attachment, start, wrt });
     expectClose([...(found.logits ?? [])], [...(expected.logits ?? [])], 1e-4);
-    const values = wrt.map(({ name }) => start.get(name) as Float32Array);
-    const [a, b, m] = values as [Float32Array, Float32Array, Float32Array?];
-    const wanted = naive(expected[weight.name] as Float32Array, await golden.weights.readFloat32(weight.name), a, b, m);
+    const values = wrt.map(({ name }) => valueFor(start, name));
+    const [a, b] = atLeast(values, 2);
+    const wanted = naive(floatsOf(expected, weight.name), await golden.weights.readFloat32(weight.name), a, b, values[2]);
     for (const [i, { name, shape }] of wrt.entries()) {
       expect(found[name]?.length).toBe(elementCount(shape));
-      expectClose([...(found[name] ?? [])], [...(wanted[i] as Float32Array)], 1e-4, name);
+      expectClose([...(found[name] ?? [])], [...elementAt(wanted, i)], 1e-4, name);
     }
     await adapter.close();
   });

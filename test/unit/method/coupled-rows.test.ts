@@ -1,5 +1,4 @@
 /** spsft with dependencies: the elements and the gradient that is put together for them belong to each other, in every family. */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { attachSpsft } from '../../../trainer/method/spsft/attach.ts';
@@ -8,9 +7,10 @@ import { causalModel, loadModel } from '../../../trainer/model/load-model.ts';
 import { firstRows } from '../../../trainer/selection.ts';
 import { llama3Of8b } from '../../support/llama-sizes.ts';
 import { scattered, settingsOf } from '../../support/method-settings.ts';
+import { readRecord } from '../../support/read-json.ts';
 
 const modelOf = (name: string) =>
-  loadModel(JSON.parse(readFileSync(join(import.meta.dirname, '..', '..', 'golden', name, 'config.json'), 'utf8')), {
+  loadModel(readRecord(join(import.meta.dirname, '..', '..', 'golden', name, 'config.json')), {
     imageSize: [32, 32],
   });
 

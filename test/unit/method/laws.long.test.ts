@@ -9,13 +9,13 @@ import { mergedWeights } from '../../../trainer/artifact/adapter/merge.ts';
 import { readAdapter } from '../../../trainer/artifact/adapter/read-adapter.ts';
 import { describeAdapter, writeAdapter } from '../../../trainer/artifact/adapter/write-adapter.ts';
 import { type MethodName, methodNames } from '../../../trainer/catalog/methods.ts';
-import type { Engine } from '../../../trainer/engine/engine.ts';
 import { elementCount, type HostArray } from '../../../trainer/graph/types.ts';
 import { type Attachment, type MethodSettings, trainableCount } from '../../../trainer/method/method.ts';
 import { methods } from '../../../trainer/method/methods.ts';
 import type { ParameterSpec } from '../../../trainer/model/module-specs.ts';
+import { valueFor } from '../../../trainer/narrow.ts';
 import { expectClose } from '../../support/closeness.ts';
-import { openFast, openOthers } from '../../support/engines.ts';
+import { describeOn, openOthers } from '../../support/engines.ts';
 import { scattered, settingsOf } from '../../support/method-settings.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { adamw, openTiny, plainSgd, SharedRuns, TinyRun, type TinyRunParams, withTinyRun } from '../../support/tiny-training.ts';
@@ -147,7 +147,7 @@ interface LawContext {
 /** Written to the disk and read from it. */
 async function savedAdapter(attachment: Attachment, values: ReadonlyMap<string, HostArray>): Promise<Adapter> {
   const dir = join(await temporaryFolder(), 'adapter');
-  const tensors = attachment.trainables.map(({ name, shape }) => ({ name, shape, data: () => values.get(name) as HostArray }));
+  const tensors = attachment.trainables.map(({ name, shape }) => ({ name, shape, data: () => valueFor(values, name) }));
   await writeAdapter(dir, { description: describeAdapter(attachment, { source: 'tiny', revision: '', fingerprint: '' }), tensors });
   return readAdapter(dir);
 }
@@ -285,49 +285,43 @@ function expectSame(found: ReadonlyMap<string, HostArray>, wanted: ReadonlyMap<s
   for (const [name, values] of wanted) expectClose(Array.from(found.get(name) ?? []), Array.from(values), tolerance, name);
 }
 
-const engines = [
-  { name: 'portable, wasm', engine: await openFast(), missing: undefined },
-  ...(await openOthers()).filter(({ name }) => name === 'tensorflow'),
-];
+describeOn(await openOthers(), engine => {
+  const shared = { engine, tiny, optimizer: adamw };
+  const plain = new SharedRuns({ ...shared, attachment: untouched });
+  afterAll(() => plain.dispose());
 
-for (const { name, engine, missing } of engines)
-  describe.skipIf(!engine)(`${name}${missing ? ` (skipped: ${missing})` : ''}`, () => {
-    const shared = { engine: engine as Engine, tiny, optimizer: adamw };
-    const plain = new SharedRuns({ ...shared, attachment: untouched });
-    afterAll(() => plain.dispose());
-
-    for (const variant of variants)
-      describe(variant.title, () => {
-        const attachment = attach(variant.method, variant.settings);
-        const base = { ...shared, attachment };
-        const runs = new SharedRuns(base);
-        afterAll(() => runs.dispose());
-        test.each(Object.entries(laws))('%s', (_, law) => law({ variant, attachment, base, runs, plain }));
-      });
-
-    test('dropout of lora follows the seed, and evaluation has none', async () => {
-      const base = { engine: engine as Engine, tiny, learningRate: 0.05 };
-      const trained = await withTinyRun({ ...base, attachment: attach('lora') }, async run => {
-        await run.steps(3);
-        return run.snapshot();
-      });
-      const dropping = { ...base, attachment: attach('lora', { loraDropout: 0.5 }) };
-      const open = async () => {
-        const run = await TinyRun.open(dropping);
-        await run.restore(trained, 3);
-        return run;
-      };
-      const runs = await Promise.all([open(), open(), open()]);
-      const evaluations = await Promise.all(runs.map(run => run.evaluate()));
-      const [one, same, other] = await Promise.all(runs.map((run, i) => run.step(i < 2 ? 7 : 8)));
-      await Promise.all(runs.map(run => run.dispose()));
-      expect(same?.loss).toBe(one?.loss);
-      expect(other?.loss).not.toBe(one?.loss);
-      const plain = await withTinyRun({ ...base, attachment: attach('lora') }, async run => {
-        await run.restore(trained, 3);
-        return run.evaluate();
-      });
-      expect(evaluations).toEqual([plain, plain, plain]);
-      expect(one?.loss).not.toBe(plain);
+  for (const variant of variants)
+    describe(variant.title, () => {
+      const attachment = attach(variant.method, variant.settings);
+      const base = { ...shared, attachment };
+      const runs = new SharedRuns(base);
+      afterAll(() => runs.dispose());
+      test.each(Object.entries(laws))('%s', (_, law) => law({ variant, attachment, base, runs, plain }));
     });
+
+  test('dropout of lora follows the seed, and evaluation has none', async () => {
+    const base = { engine, tiny, learningRate: 0.05 };
+    const trained = await withTinyRun({ ...base, attachment: attach('lora') }, async run => {
+      await run.steps(3);
+      return run.snapshot();
+    });
+    const dropping = { ...base, attachment: attach('lora', { loraDropout: 0.5 }) };
+    const open = async () => {
+      const run = await TinyRun.open(dropping);
+      await run.restore(trained, 3);
+      return run;
+    };
+    const runs = await Promise.all([open(), open(), open()]);
+    const evaluations = await Promise.all(runs.map(run => run.evaluate()));
+    const [one, same, other] = await Promise.all(runs.map((run, i) => run.step(i < 2 ? 7 : 8)));
+    await Promise.all(runs.map(run => run.dispose()));
+    expect(same?.loss).toBe(one?.loss);
+    expect(other?.loss).not.toBe(one?.loss);
+    const plain = await withTinyRun({ ...base, attachment: attach('lora') }, async run => {
+      await run.restore(trained, 3);
+      return run.evaluate();
+    });
+    expect(evaluations).toEqual([plain, plain, plain]);
+    expect(one?.loss).not.toBe(plain);
   });
+});

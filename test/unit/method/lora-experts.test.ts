@@ -1,19 +1,29 @@
 /** LoRA on experts: each has factors of its own; their shapes, their merge, and what is refused. */
-import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { attachLora } from '../../../trainer/method/lora/attach.ts';
 import { addedFactors, addFactors } from '../../../trainer/method/lora/merge.ts';
 import type { PartsDescription, TrainedParts } from '../../../trainer/method/trained-parts.ts';
 import { causalModel } from '../../../trainer/model/load-model.ts';
+import { valueFor } from '../../../trainer/narrow.ts';
 import { settingsOf } from '../../support/method-settings.ts';
+import { readRecord } from '../../support/read-json.ts';
 
-const model = causalModel(JSON.parse(readFileSync(new URL('../../golden/mixtral/config.json', import.meta.url), 'utf8')));
+const model = causalModel(readRecord(new URL('../../golden/mixtral/config.json', import.meta.url)));
 const NAME = 'model.layers.0.block_sparse_moe.experts.w2';
 const module = model.modules.find(({ name }) => name === NAME);
 if (!module) throw new Error(`${NAME} is missing`);
 const [EXPERTS, OUT, IN, RANK] = [4, 32, 24, 2];
 const attach = (changes: Parameters<typeof settingsOf>[0]) =>
   attachLora(model, settingsOf({ rank: RANK, loraAlpha: 4, ...changes }), new Map());
+
+const description: PartsDescription = {
+  method: 'lora',
+  modules: [NAME],
+  rows: new Map(),
+  elements: new Map(),
+  lora: new Map([[NAME, { r: RANK, alpha: 4 }]]),
+  whole: [],
+};
 
 test('factors of all experts one below the other, in the attachment and in an adapter', () => {
   const shapes = attach({ targetModules: [NAME] }).trainables.map(({ name, shape }) => ({ name, shape }));
@@ -22,8 +32,7 @@ test('factors of all experts one below the other, in the attachment and in an ad
     { name: `${NAME}.lora_B.weight`, shape: [EXPERTS * OUT, RANK] },
   ]);
   const problems: string[] = [];
-  const parts = { lora: new Map([[NAME, { r: RANK, alpha: 4 }]]) } as unknown as PartsDescription;
-  expect(addedFactors.expected(parts, module, problems)).toEqual(shapes);
+  expect(addedFactors.expected(description, module, problems)).toEqual(shapes);
   expect(problems).toEqual([]);
 });
 
@@ -31,13 +40,14 @@ test('merged, each expert has its own product', async () => {
   const a = Float32Array.from({ length: EXPERTS * RANK * IN }, (_, i) => Math.sin(i));
   const b = Float32Array.from({ length: EXPERTS * OUT * RANK }, (_, i) => Math.cos(i));
   const tensors = new Map([
-    [`${NAME}.lora_A.weight`, { shape: [EXPERTS * RANK, IN], values: a }],
-    [`${NAME}.lora_B.weight`, { shape: [EXPERTS * OUT, RANK], values: b }],
+    [`${NAME}.lora_A.weight`, { name: `${NAME}.lora_A.weight`, shape: [EXPERTS * RANK, IN], values: a }],
+    [`${NAME}.lora_B.weight`, { name: `${NAME}.lora_B.weight`, shape: [EXPERTS * OUT, RANK], values: b }],
   ]);
-  const adapter = {
+  const adapter: TrainedParts = {
+    description,
     tensors,
-    readFloat32: async (name: string) => Float32Array.from(tensors.get(name)?.values ?? []),
-  } as unknown as TrainedParts;
+    readFloat32: async name => Float32Array.from(valueFor(tensors, name).values),
+  };
   const merged = await addFactors(new Float32Array(EXPERTS * OUT * IN).fill(1), adapter, NAME, { r: RANK, alpha: 4 });
   const naive = Float32Array.from(merged, (_, i) => {
     const [row, column] = [Math.floor(i / IN), i % IN];

@@ -1,14 +1,14 @@
 /** The layers of convolutional networks that methods with low-rank factors tune. */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { trainableCount } from '../../../trainer/method/method.ts';
 import { methods } from '../../../trainer/method/methods.ts';
 import { loadModel } from '../../../trainer/model/load-model.ts';
+import { required } from '../../../trainer/narrow.ts';
 import { settingsOf } from '../../support/method-settings.ts';
+import { readRecord } from '../../support/read-json.ts';
 
-const configOf = (family: string) =>
-  loadModel(JSON.parse(readFileSync(join(import.meta.dirname, '..', '..', 'golden', family, 'config.json'), 'utf8')));
+const configOf = (family: string) => loadModel(readRecord(join(import.meta.dirname, '..', '..', 'golden', family, 'config.json')));
 const resnet = configOf('resnet');
 const attach = (method: 'lora' | 'dora' | 'vera', targetModules: string[], model = resnet) =>
   methods[method].attach(model, settingsOf({ targetModules, rank: 2 }), new Map());
@@ -20,7 +20,10 @@ test('vera of a ResNet: it has no linear layers, and convolutions are named wher
 });
 
 test('of a grouped convolution [out, in / groups, kh, kw] all groups share the filters of A', () => {
-  const { name, weight } = configOf('timm_resnext').modules.find(module => module.name === 'layer1.0.conv2') as (typeof resnet.modules)[0];
+  const { name, weight } = required(
+    configOf('timm_resnext').modules.find(module => module.name === 'layer1.0.conv2'),
+    'a convolution',
+  );
   const [out = 0, ofGroup = 0, kh = 0, kw = 0] = weight.shape;
   const [a, b] = attach('lora', [name], configOf('timm_resnext')).trainables;
   expect(a?.shape).toEqual([2, ofGroup, kh, kw]);

@@ -1,9 +1,9 @@
 /** Names of the layers of ViT, DeiT, DINOv2 and Swin in files and in the memory of Transformers 5, both ways. */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { nameInFile, nameInMemory } from '../../../trainer/method/peft-names.ts';
 import { loadModel } from '../../../trainer/model/load-model.ts';
+import { readRecord } from '../../support/read-json.ts';
 
 test.each([
   ['vit.encoder.layer.3.attention.attention.query', 'vit.layers.3.attention.q_proj'],
@@ -32,6 +32,6 @@ test.each([
 });
 
 test.each(['vit', 'deit', 'dinov2', 'dinov2_registers', 'swin'])('every module of a %s comes back', family => {
-  const config = JSON.parse(readFileSync(join(import.meta.dirname, '..', '..', 'golden', family, 'config.json'), 'utf8'));
+  const config = readRecord(join(import.meta.dirname, '..', '..', 'golden', family, 'config.json'));
   for (const { name } of loadModel(config).modules) expect(nameInFile(nameInMemory(name))).toBe(name);
 });

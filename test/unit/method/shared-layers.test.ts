@@ -1,20 +1,19 @@
 /** Layers that share their weights: a method has one set of numbers for them, and drops something else at each use. */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { Graph } from '../../../trainer/graph/graph.ts';
 import { methods } from '../../../trainer/method/methods.ts';
 import { declareClassifierBatch } from '../../../trainer/model/classifier-batch.ts';
-import { loadModel } from '../../../trainer/model/load-model.ts';
-import type { ClassifierModel } from '../../../trainer/model/model-spec.ts';
 import { Tracer } from '../../../trainer/model/tracer.ts';
+import { classifierOf } from '../../support/classifier-of.ts';
 import { settingsOf } from '../../support/method-settings.ts';
+import { GOLDEN, readRecord } from '../../support/read-json.ts';
 
-const config = JSON.parse(readFileSync(join(import.meta.dirname, '../../golden/albert/config.json'), 'utf8'));
-const LAYERS = config.num_hidden_layers as number;
+const config = readRecord(join(GOLDEN, 'albert', 'config.json'));
+const LAYERS = Number(config.num_hidden_layers);
 
 test.each(['lora', 'vera'] as const)('%s', name => {
-  const model = loadModel({ ...config, classifier_dropout_prob: 0 }) as ClassifierModel;
+  const model = classifierOf({ ...config, classifier_dropout_prob: 0 });
   const tuned = ['q', 'v'].map(
     part => `albert.encoder.albert_layer_groups.0.albert_layers.0.attention.${part === 'q' ? 'query' : 'value'}`,
   );

@@ -1,6 +1,5 @@
 /** Configs of classifiers: every architecture builds, heads are replaced where they have to be, and what is not supported is named. */
 
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readModelHeaders } from '../../../trainer/hub/open-model.ts';
@@ -8,12 +7,14 @@ import type { ModelOptions } from '../../../trainer/model/config-json.ts';
 import { causalModel, loadModel, supportedArchitectures, weightMismatches } from '../../../trainer/model/load-model.ts';
 import { type ClassifierModel, ModelConfigError } from '../../../trainer/model/model-spec.ts';
 import { weightStream, withInitial } from '../../../trainer/model/weight-stream.ts';
+import { classifierOf } from '../../support/classifier-of.ts';
 import { eightBlocks } from '../../support/llama-sizes.ts';
+import { readRecord } from '../../support/read-json.ts';
 
 type Config = Readonly<Record<string, unknown>>;
 
 const golden = (name: string) => join(import.meta.dirname, '..', '..', 'golden', name);
-const configOf = (name: string): Config => JSON.parse(readFileSync(join(golden(name), 'config.json'), 'utf8'));
+const configOf = (name: string): Config => readRecord(join(golden(name), 'config.json'));
 
 /** The folder whose config has the sizes of an architecture's family, by the beginning of its name. */
 const folders: readonly (readonly [RegExp, string])[] = [
@@ -37,12 +38,6 @@ const folders: readonly (readonly [RegExp, string])[] = [
   [/^TimmWrapper/, 'timm_resnext'],
 ];
 
-const classifier = (config: Config, options?: ModelOptions): ClassifierModel => {
-  const model = loadModel(config, options);
-  if (model.kind !== 'classifier') throw new Error('a classifier was expected');
-  return model;
-};
-
 const fresh = (model: ClassifierModel): string[] => model.parameters.filter(({ initial }) => initial).map(({ name }) => name);
 
 describe('architectures', () => {
@@ -56,20 +51,20 @@ describe('architectures', () => {
   });
 
   test('an encoder without a head gets a new one, and no prefix', () => {
-    expect(fresh(classifier({ ...configOf('bert'), architectures: ['BertModel'] }))).toEqual(['classifier.weight', 'classifier.bias']);
-    expect(fresh(classifier({ ...configOf('bert'), architectures: ['BertForMaskedLM'] }))).toEqual([
+    expect(fresh(classifierOf({ ...configOf('bert'), architectures: ['BertModel'] }))).toEqual(['classifier.weight', 'classifier.bias']);
+    expect(fresh(classifierOf({ ...configOf('bert'), architectures: ['BertForMaskedLM'] }))).toEqual([
       'bert.pooler.dense.weight',
       'bert.pooler.dense.bias',
       'classifier.weight',
       'classifier.bias',
     ]);
-    expect(classifier({ ...configOf('vit'), architectures: ['ViTModel'] }).parameters.map(({ name }) => name)).toContain(
+    expect(classifierOf({ ...configOf('vit'), architectures: ['ViTModel'] }).parameters.map(({ name }) => name)).toContain(
       'layernorm.weight',
     );
   });
 
   test('a published model that names no architecture is known by its type', () => {
-    const model = classifier({ ...configOf('deberta'), architectures: undefined }, { labels: ['no', 'yes'] });
+    const model = classifierOf({ ...configOf('deberta'), architectures: undefined }, { labels: ['no', 'yes'] });
     expect(model.family).toBe('deberta-v2');
     expect(fresh(model)).toEqual(['pooler.dense.weight', 'pooler.dense.bias', 'classifier.weight', 'classifier.bias']);
   });
@@ -82,20 +77,20 @@ describe('architectures', () => {
 describe('labels', () => {
   test('come from the config, in the order of their numbers', () => {
     const id2label = { 10: 'k', 2: 'c', 1: 'b', 0: 'a' };
-    expect(classifier({ ...configOf('bert'), id2label }).labels).toEqual(['a', 'b', 'c', 'k']);
+    expect(classifierOf({ ...configOf('bert'), id2label }).labels).toEqual(['a', 'b', 'c', 'k']);
   });
 
   test('as many others keep the head; another number replaces it', () => {
     const config = configOf('vit');
-    const kept = classifier(config, { labels: ['a', 'b', 'c', 'd', 'e'] });
+    const kept = classifierOf(config, { labels: ['a', 'b', 'c', 'd', 'e'] });
     expect([kept.labels, fresh(kept)]).toEqual([['a', 'b', 'c', 'd', 'e'], []]);
-    const replaced = classifier(config, { labels: ['a', 'b'] });
+    const replaced = classifierOf(config, { labels: ['a', 'b'] });
     expect(fresh(replaced)).toEqual(['classifier.weight', 'classifier.bias']);
     expect(replaced.heads.map(({ weight }) => weight.shape)).toEqual([[2, 32]]);
   });
 
   test('both heads of a distilled model are replaced', () => {
-    expect(fresh(classifier(configOf('deit_teacher'), { labels: ['a', 'b'] }))).toEqual([
+    expect(fresh(classifierOf(configOf('deit_teacher'), { labels: ['a', 'b'] }))).toEqual([
       'cls_classifier.weight',
       'cls_classifier.bias',
       'distillation_classifier.weight',
@@ -105,20 +100,20 @@ describe('labels', () => {
 
   test('a task whose labels only the data tells has two, if the config has one', () => {
     const config = { ...configOf('bert'), id2label: undefined, num_labels: 1 };
-    expect(classifier(config, { problem: 'token_label' }).labels).toEqual(['LABEL_0', 'LABEL_1']);
-    expect(classifier(config).problem).toBe('regression');
+    expect(classifierOf(config, { problem: 'token_label' }).labels).toEqual(['LABEL_0', 'LABEL_1']);
+    expect(classifierOf(config).problem).toBe('regression');
   });
 
   test('one number is a regression', () => {
-    expect(classifier(configOf('deberta_regression')).problem).toBe('regression');
-    expect(classifier(configOf('bert'), { labels: ['score'] }).problem).toBe('regression');
+    expect(classifierOf(configOf('deberta_regression')).problem).toBe('regression');
+    expect(classifierOf(configOf('bert'), { labels: ['score'] }).problem).toBe('regression');
   });
 
   test.each<[string, Config, ModelOptions, RegExp]>([
     ['several labels of a regression', { problem_type: 'regression' }, {}, /"regression" has one number to predict, num_labels says 3/],
     ['one label alone', {}, { labels: ['a'], problem: 'single_label' }, /num_labels 1 leaves nothing to tell apart/],
   ])('%s', (_, changes, options, message) => {
-    expect(() => classifier({ ...configOf('bert'), ...changes }, options)).toThrow(message);
+    expect(() => classifierOf({ ...configOf('bert'), ...changes }, options)).toThrow(message);
   });
 });
 
@@ -213,7 +208,7 @@ describe('what is not supported is named, with what is', () => {
 describe('weights', () => {
   test('a new head starts from its seed, and nothing of it is asked of the file', async () => {
     const { config, tensors } = await readModelHeaders(golden('vit'));
-    const model = classifier(config, { labels: ['a', 'b'], headSeed: 7 });
+    const model = classifierOf(config, { labels: ['a', 'b'], headSeed: 7 });
     expect(weightMismatches(model, tensors)).toEqual([]);
     const file = { tensors, readFloat32: async () => new Float32Array(1) };
     const read = async (weights: typeof file) => {
@@ -227,13 +222,13 @@ describe('weights', () => {
     expect(again.get('classifier.weight')).toEqual(first.get('classifier.weight'));
     expect(Math.sqrt(weight.reduce((sum, w) => sum + w * w, 0) / 64)).toBeCloseTo(0.02, 2);
     expect(first.get('classifier.bias')).toEqual(new Float32Array(2));
-    const other = classifier(config, { labels: ['a', 'b'], headSeed: 8 });
+    const other = classifierOf(config, { labels: ['a', 'b'], headSeed: 8 });
     expect(await withInitial(other, file).readFloat32('classifier.weight')).not.toEqual(first.get('classifier.weight'));
   });
 
   test('trained values of a new head stand in place of its start', async () => {
     const { config, tensors } = await readModelHeaders(golden('vit'));
-    const model = classifier(config, { labels: ['a', 'b'] });
+    const model = classifierOf(config, { labels: ['a', 'b'] });
     const trained = new Float32Array(64).fill(3);
     const source = withInitial(model, { tensors, readFloat32: async () => new Float32Array(1) });
     const overlaid = {
@@ -244,7 +239,7 @@ describe('weights', () => {
   });
 
   test('buffers are parameters that no gradient reaches', () => {
-    const { parameters } = classifier(configOf('resnet'));
+    const { parameters } = classifierOf(configOf('resnet'));
     const buffers = parameters.filter(({ buffer }) => buffer).map(({ name }) => name);
     expect(buffers.length).toBe(30);
     expect(buffers.every(name => /running_(mean|var)$/.test(name))).toBe(true);

@@ -1,8 +1,8 @@
 /** The tables of keys against what Transformers knows and reads, and what each key changed there (`test/golden/scripts/make_config_keys.py`). */
 
-import { readFileSync } from 'node:fs';
-import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { namesOf } from '../../../trainer/catalog/entries.ts';
 import { Graph } from '../../../trainer/graph/graph.ts';
 import { type ArchitectureEntry, architectures } from '../../../trainer/model/architectures.ts';
 import { declareClassifierBatch } from '../../../trainer/model/classifier-batch.ts';
@@ -10,21 +10,23 @@ import type { ConfigJson } from '../../../trainer/model/config-json.ts';
 import { loadModel, unknownConfigKeys } from '../../../trainer/model/load-model.ts';
 import { type AnyModel, ModelConfigError } from '../../../trainer/model/model-spec.ts';
 import { Tracer } from '../../../trainer/model/tracer.ts';
+import { elementAt } from '../../../trainer/narrow.ts';
+import { readGoldenJson } from '../../support/read-json.ts';
 
-interface Known {
+const knownKey = z.object({
   /** The results that other values change: `start` values of new layers, `shapes`, `logits`, `loss`, `gradients`, outputs in `training`; or an `error`. */
-  readonly effects: readonly string[];
-  readonly default?: unknown;
+  effects: z.array(z.string()),
+  default: z.unknown().optional(),
   /** For a rate, how often something is dropped in one pass when the other rates are 0. */
-  readonly drops?: number;
-}
+  drops: z.number().optional(),
+});
+type Known = z.infer<typeof knownKey>;
 
-const fixture: {
-  readonly generation: readonly string[];
-  readonly families: Readonly<
-    Record<string, { readonly model: keyof typeof architectures; readonly keys: Readonly<Record<string, Known>> }>
-  >;
-} = JSON.parse(readFileSync(path.join(import.meta.dirname, '../../golden/config_keys.json'), 'utf8'));
+const familyForm = z.object({ model: z.enum(namesOf(architectures)), keys: z.record(z.string(), knownKey) });
+const fixture = readGoldenJson(
+  'config_keys.json',
+  z.object({ generation: z.array(z.string()), families: z.record(z.string(), familyForm) }),
+);
 
 /** Sizes that every family takes; each reads its own. */
 const sizes = {
@@ -161,6 +163,6 @@ test('an older rope_scaling goes before rope_parameters, and a key that no table
   );
 });
 
-/** As the keys stand in the config; those inside come last. */
+/** The order of the keys in the config; nested keys come last. */
 const byPlace = (config: object) => (a: readonly string[], b: readonly string[]) =>
-  a.length - b.length || Object.keys(config).indexOf(a[0] as string) - Object.keys(config).indexOf(b[0] as string);
+  a.length - b.length || Object.keys(config).indexOf(elementAt(a, 0)) - Object.keys(config).indexOf(elementAt(b, 0));

@@ -3,12 +3,13 @@ import { describe, expect, test } from 'vitest';
 import { openPortable } from '../../../trainer/engine/portable/engine.ts';
 import { planner } from '../../../trainer/graph/fusion/plan.ts';
 import { backward } from '../../../trainer/graph/gradient.ts';
-import { Graph, type Node } from '../../../trainer/graph/graph.ts';
+import { Graph } from '../../../trainer/graph/graph.ts';
 import { liveness } from '../../../trainer/graph/liveness.ts';
-import { assemble, type Signature } from '../../../trainer/graph/program.ts';
 import { headLoss, headLossWithGradient, targetChunk } from '../../../trainer/model/layer/cross-entropy.ts';
+import { elementAt, valueFor } from '../../../trainer/narrow.ts';
 import { expectClose } from '../../support/closeness.ts';
 import { randomNumbers } from '../../support/operation-case.ts';
+import { signatureOf } from '../../support/signature-of.ts';
 import { runGraph } from '../graph/run-graph.ts';
 
 const FEATURES = 3;
@@ -84,8 +85,8 @@ test.each([160, 510, 2046])('the head of Gemma 3 with its gradient takes less th
     targetWeights: graph.feed('targetWeights', [targets]),
   };
   const { loss, seeds } = headLossWithGradient(graph, params, { weight: 'none' });
-  const outputs = { loss, towardsHidden: (seeds[0] as { gradient: Node }).gradient };
-  const signature = assemble({ head: { graph, outputs, effects: [] } }).signatures.head as Signature;
+  const outputs = { loss, towardsHidden: elementAt(seeds, 0).gradient };
+  const signature = signatureOf({ graph, outputs, effects: [] });
   const { peakBytes } = liveness(signature, planner()(signature));
   // Hidden states, the rows of the targets and the gradient are there however the logits are computed.
   const states = 4 * 4 * targets * features;
@@ -122,7 +123,7 @@ describe.each([{ name: 'the gradient in one sweep' }, { name: 'the gradient of c
       const { loss } = headLoss(graph, { ...params, cap });
       const wrt = new Map([params.hidden, params.weight].map(node => [node, {}]));
       const found = backward(graph, { seeds: [{ node: loss, gradient: graph.scalar(1) }], wrt, policy: 'none' });
-      const outputs = { hidden: found.get(params.hidden) as Node, weight: found.get(params.weight) as Node };
+      const outputs = { hidden: valueFor(found, params.hidden), weight: valueFor(found, params.weight) };
       return runGraph({ graph, outputs, effects: [] }, { hidden }, { weight });
     }
 

@@ -1,7 +1,6 @@
 /** Each layer against a naive one in double precision, and its own gradient against differences of the naive one. */
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import type { Graph, Node } from '../../../trainer/graph/graph.ts';
 import { activations, swiglu } from '../../../trainer/model/layer/activation.ts';
 import { type AttentionMask, attention, HIDDEN } from '../../../trainer/model/layer/attention.ts';
@@ -9,8 +8,10 @@ import { batchNorm, frozenBatchNorm } from '../../../trainer/model/layer/batch-n
 import { layerNorm, rmsNorm } from '../../../trainer/model/layer/norm.ts';
 import { type Positions, type RopeScaling, ropeFrequencies, ropeFrequenciesAt } from '../../../trainer/model/layer/rope-scaling.ts';
 import { rotaryTables, rotaryTablesAt, rotate } from '../../../trainer/model/layer/rotary.ts';
+import { required } from '../../../trainer/narrow.ts';
 import { expectClose } from '../../support/closeness.ts';
 import { erf } from '../../support/naive.ts';
+import { readGoldenJson } from '../../support/read-json.ts';
 import { type BuildLayer, forward, gradients, type Inputs, inputsOf, numericGradients } from './run-layer.ts';
 
 type Numbers = Readonly<Record<string, number[]>>;
@@ -127,11 +128,11 @@ describe('activations', () => {
     tanh: Math.tanh,
   };
   test('all are here', () => expect(Object.keys(naive)).toEqual(Object.keys(activations)));
-  test.each(Object.keys(naive))('%s', name =>
+  test.each(Object.entries(naive))('%s', (name, formula) =>
     compare(
       inputsOf({ x: [4, 5] }),
-      (graph, { x }) => (activations[name] as (typeof activations)[string])(graph, x),
-      ({ x = [] }) => x.map(naive[name] as (x: number) => number),
+      (graph, { x }) => required(activations[name], name)(graph, x),
+      ({ x = [] }) => x.map(formula),
     ),
   );
   test('swiglu', () =>
@@ -215,7 +216,18 @@ describe('rotary', () => {
   });
 
   test("scalings are Transformers'", async () => {
-    const table = JSON.parse(await readFile(join(import.meta.dirname, '..', '..', 'golden', 'rope_frequencies.json'), 'utf8'));
+    const scaled = z.object({ factor: z.number(), frequencies: z.array(z.number()) });
+    const stretched = scaled.extend({ original_max_position_embeddings: z.number() });
+    const table = readGoldenJson(
+      'rope_frequencies.json',
+      z.object({
+        head_dim: z.number(),
+        theta: z.number(),
+        linear: scaled,
+        llama3: stretched.extend({ low_freq_factor: z.number(), high_freq_factor: z.number() }),
+        yarn: stretched.extend({ beta_fast: z.number(), beta_slow: z.number() }),
+      }),
+    );
     const { llama3, linear, yarn } = table;
     const close = (found: Float64Array, wanted: readonly number[]) => {
       expect(found.length).toBe(wanted.length);
@@ -303,7 +315,7 @@ describe('attention', () => {
   test.each([2, 5])('scores of positions and dropped probabilities, %i queries a chunk', chunk => {
     const drops = range(BATCH * HEADS * TOKENS * TOKENS).map(at => (at % 3 === 0 ? 0 : 1.5));
     return compare(
-      { ...inputs, own: inputsOf({ own: [BATCH, HEADS, TOKENS, TOKENS] }).own as Inputs[string] },
+      { ...inputs, ...inputsOf({ own: [BATCH, HEADS, TOKENS, TOKENS] }) },
       (graph, { q, k, v, own }) => {
         let begin = 0;
         // Each chunk asks for the mask of its own queries.

@@ -1,34 +1,43 @@
 /** int8 and NF4: against bitsandbytes, against naive quantizers, and inside training. */
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import type { MethodName } from '../../../trainer/catalog/methods.ts';
 import type { Engine } from '../../../trainer/engine/engine.ts';
 import { Graph } from '../../../trainer/graph/graph.ts';
 import { assemble, type VariableData } from '../../../trainer/graph/program.ts';
-import { byteSize } from '../../../trainer/graph/types.ts';
+import { byteSize, float32Of } from '../../../trainer/graph/types.ts';
 import type { Attachment } from '../../../trainer/method/method.ts';
 import { methods } from '../../../trainer/method/methods.ts';
 import { placeTrained } from '../../../trainer/method/placement.ts';
 import { TargetError } from '../../../trainer/method/targets.ts';
 import { NF4_LEVELS, quantizeNf4 } from '../../../trainer/model/nf4.ts';
 import { type Precision, WeightStorage } from '../../../trainer/model/weight-storage.ts';
-import { openOthersAndPjrt, openReference } from '../../support/engines.ts';
+import { valueFor } from '../../../trainer/narrow.ts';
+import { describeOn, openOthersAndPjrt, openReference } from '../../support/engines.ts';
 import { scattered, settingsOf } from '../../support/method-settings.ts';
 import { randomNumbers } from '../../support/operation-case.ts';
+import { floatsOf } from '../../support/outputs.ts';
+import { readGoldenJson } from '../../support/read-json.ts';
 import { openTiny, type TinyRunParams, withTinyRun } from '../../support/tiny-training.ts';
 
-const file = join(import.meta.dirname, '..', '..', 'golden', 'quantized', 'nf4.json');
-const golden = JSON.parse(await readFile(file, 'utf8')) as Record<'values' | 'codes' | 'scales' | 'nf4' | 'double', string> & {
-  readonly shape: [number, number];
-};
+const golden = readGoldenJson(
+  'quantized/nf4.json',
+  z.object({
+    shape: z.tuple([z.number(), z.number()]),
+    values: z.string(),
+    codes: z.string(),
+    scales: z.string(),
+    nf4: z.string(),
+    double: z.string(),
+  }),
+);
 const bytesOf = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, 'base64'));
-const floatsOf = (text: string): Float32Array => new Float32Array(bytesOf(text).buffer);
-const weight = floatsOf(golden.values);
+const decoded = (text: string): Float32Array => new Float32Array(bytesOf(text).buffer);
+const weight = decoded(golden.values);
 const spec = { name: 'w', shape: golden.shape };
 
 const reference = await openReference();
-const engines = [{ name: 'portable, cpu', engine: reference, missing: undefined }, ...(await openOthersAndPjrt())];
+const engines = [{ name: 'portable, cpu', engine: reference }, ...(await openOthersAndPjrt())];
 const fastest = engines.findLast(({ engine }) => engine)?.engine ?? reference;
 
 const storageOf = (quantize: 'int8' | 'nf4', parameter = spec) =>
@@ -50,7 +59,7 @@ async function throughEngine(engine: Engine, quantize: 'int8' | 'nf4', values: F
   const input = Float32Array.from(randomNumbers(3 * (parameter.shape[1] as number), -1, 1, 4));
   const result = await session.run('main', { x: input });
   await session.dispose();
-  return { weight: result.weight as Float32Array, y: result.y as Float32Array, x: input };
+  return { weight: floatsOf(result, 'weight'), y: floatsOf(result, 'y'), x: input };
 }
 
 const meanError = (a: Float32Array, b: Float32Array): number => a.reduce((sum, x, i) => sum + Math.abs(x - (b[i] as number)), 0) / a.length;
@@ -58,7 +67,7 @@ const meanError = (a: Float32Array, b: Float32Array): number => a.reduce((sum, x
 test('NF4 codes and scales are those of bitsandbytes', () => {
   const { codes, scales } = quantizeNf4(weight);
   expect(codes).toEqual(bytesOf(golden.codes));
-  expect(scales).toEqual(floatsOf(golden.scales));
+  expect(scales).toEqual(decoded(golden.scales));
 });
 
 test('NF4 codes are the nearest levels', () => {
@@ -70,50 +79,49 @@ test('NF4 codes are the nearest levels', () => {
   expect([...codes].flatMap(byte => [byte >> 4, byte & 15])).toEqual(nearest);
 });
 
-for (const { name, engine, missing } of engines)
-  describe.skipIf(!engine)(`${name}${missing ? ` (skipped: ${missing})` : ''}`, () => {
-    test('NF4 comes back as from bitsandbytes, its scales within half a step of their own 8 bits', async () => {
-      const { weight: found, y, x } = await throughEngine(engine as Engine, 'nf4', weight);
-      const exact = floatsOf(golden.nf4);
-      const scales = floatsOf(golden.scales);
-      const halfStep = (Math.max(...scales) - Math.min(...scales)) / 510;
-      found.forEach((value, i) => {
-        expect(Math.abs(value - (exact[i] as number))).toBeLessThanOrEqual(halfStep * 1.001);
-      });
-      // As far from the weight as bitsandbytes with double quantization.
-      expect(meanError(found, weight)).toBeLessThan(1.02 * meanError(floatsOf(golden.double), weight));
-      const width = golden.shape[1];
-      const row = Array.from({ length: width }, (_, i) => (x[i] as number) * (found[2 * width + i] as number)).reduce((a, b) => a + b);
-      expect(y[2]).toBeCloseTo(row, 4);
+describeOn(engines, engine => {
+  test('NF4 comes back as from bitsandbytes, its scales within half a step of their own 8 bits', async () => {
+    const { weight: found, y, x } = await throughEngine(engine, 'nf4', weight);
+    const exact = decoded(golden.nf4);
+    const scales = decoded(golden.scales);
+    const halfStep = (Math.max(...scales) - Math.min(...scales)) / 510;
+    found.forEach((value, i) => {
+      expect(Math.abs(value - (exact[i] as number))).toBeLessThanOrEqual(halfStep * 1.001);
     });
-
-    test('int8 comes back within half a step of each row, and the product is that of what comes back', async () => {
-      const { weight: found, y, x } = await throughEngine(engine as Engine, 'int8', weight);
-      const [rows, width] = golden.shape;
-      for (let row = 0; row < rows; row++) {
-        const part = weight.subarray(row * width, (row + 1) * width);
-        const halfStep = Math.max(...part.map(Math.abs)) / 254;
-        part.forEach((value, i) => {
-          expect(Math.abs(value - (found[row * width + i] as number))).toBeLessThanOrEqual(halfStep * 1.001);
-        });
-        const product = Array.from({ length: width }, (_, i) => (x[i] as number) * (found[row * width + i] as number)).reduce(
-          (a, b) => a + b,
-        );
-        expect(y[row]).toBeCloseTo(product, 4);
-      }
-    });
-
-    test('a weight that fills no block', async () => {
-      const parameter = { name: 'w', shape: [3, 7] as [number, number] };
-      const values = Float32Array.from(randomNumbers(21, -1, 1, 2));
-      const { weight: found } = await throughEngine(engine as Engine, 'nf4', values, parameter);
-      expect(found).toHaveLength(21);
-      expect(meanError(found, values)).toBeLessThan(0.08);
-    });
+    // As far from the weight as bitsandbytes with double quantization.
+    expect(meanError(found, weight)).toBeLessThan(1.02 * meanError(decoded(golden.double), weight));
+    const width = golden.shape[1];
+    const row = Array.from({ length: width }, (_, i) => (x[i] as number) * (found[2 * width + i] as number)).reduce((a, b) => a + b);
+    expect(y[2]).toBeCloseTo(row, 4);
   });
 
+  test('int8 comes back within half a step of each row, and the product is that of what comes back', async () => {
+    const { weight: found, y, x } = await throughEngine(engine, 'int8', weight);
+    const [rows, width] = golden.shape;
+    for (let row = 0; row < rows; row++) {
+      const part = weight.subarray(row * width, (row + 1) * width);
+      const halfStep = Math.max(...part.map(Math.abs)) / 254;
+      part.forEach((value, i) => {
+        expect(Math.abs(value - (found[row * width + i] as number))).toBeLessThanOrEqual(halfStep * 1.001);
+      });
+      const product = Array.from({ length: width }, (_, i) => (x[i] as number) * (found[row * width + i] as number)).reduce(
+        (a, b) => a + b,
+      );
+      expect(y[row]).toBeCloseTo(product, 4);
+    }
+  });
+
+  test('a weight that fills no block', async () => {
+    const parameter = { name: 'w', shape: [3, 7] } satisfies typeof spec;
+    const values = Float32Array.from(randomNumbers(21, -1, 1, 2));
+    const { weight: found } = await throughEngine(engine, 'nf4', values, parameter);
+    expect(found).toHaveLength(21);
+    expect(meanError(found, values)).toBeLessThan(0.08);
+  });
+});
+
 test('NF4 takes about half a byte a number, int8 one', () => {
-  const large = { name: 'w', shape: [1024, 1024] as [number, number] };
+  const large = { name: 'w', shape: [1024, 1024] } satisfies typeof spec;
   const bits = (quantize: 'int8' | 'nf4') =>
     (8 *
       storageOf(quantize)
@@ -173,7 +181,7 @@ describe('a quantized base', () => {
             : values,
         );
       }
-      const source = { tensors: tiny.weights.tensors, readFloat32: async (name: string) => (exact.get(name) as Float32Array).slice() };
+      const source = { tensors: tiny.weights.tensors, readFloat32: async (name: string) => valueFor(exact, name).slice() };
       const own = { ...tiny, weights: source };
       const plain = await withTinyRun({ ...run('spsft', { dtype: 'float32', quantize: 'none' }), tiny: own }, async inside => {
         const losses = await inside.steps(5);
@@ -187,7 +195,7 @@ describe('a quantized base', () => {
         expect(loss).toBeCloseTo(plain[0][i] as number, 3);
       });
       for (const { name } of attach('spsft', { dtype: 'float32', quantize }).trainables) {
-        const [a, b] = [plain[1].get(name) as Float32Array, held[1].get(name) as Float32Array];
+        const [a, b] = [float32Of(valueFor(plain[1], name)), float32Of(valueFor(held[1], name))];
         expect(b).toHaveLength(a.length);
         expect(meanError(a, b)).toBeLessThan(1e-3);
       }

@@ -1,16 +1,14 @@
 /** DeBERTa's relative positions: buckets as Transformers has them, scores against a naive sum. */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { logBucket, relativeIndices, relativeScores } from '../../../trainer/model/layer/relative-attention.ts';
 import { required } from '../../../trainer/narrow.ts';
 import { expectClose } from '../../support/closeness.ts';
+import { readGoldenJson } from '../../support/read-json.ts';
 import { type BuildLayer, forward, gradients, inputsOf, numericGradients } from './run-layer.ts';
 
-const golden = JSON.parse(readFileSync(join(import.meta.dirname, '..', '..', 'golden', 'deberta_buckets.json'), 'utf8')) as {
-  readonly first: number;
-  readonly tables: { buckets: number; max_distance: number; rows: number[] }[];
-};
+const table = z.object({ buckets: z.number(), max_distance: z.number(), rows: z.array(z.number()) });
+const golden = readGoldenJson('deberta_buckets.json', z.object({ first: z.number(), tables: z.array(table) }));
 
 test.each(golden.tables)('$buckets buckets up to $max_distance', ({ buckets, max_distance, rows }) => {
   expect(rows.map((_, i) => logBucket(golden.first + i, buckets, max_distance))).toEqual(rows);

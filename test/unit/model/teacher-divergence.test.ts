@@ -3,13 +3,14 @@ import { describe, expect, test } from 'vitest';
 import { openPortable } from '../../../trainer/engine/portable/engine.ts';
 import { planner } from '../../../trainer/graph/fusion/plan.ts';
 import { backward } from '../../../trainer/graph/gradient.ts';
-import { Graph, type Node } from '../../../trainer/graph/graph.ts';
+import { Graph } from '../../../trainer/graph/graph.ts';
 import { liveness } from '../../../trainer/graph/liveness.ts';
-import { assemble, type Signature } from '../../../trainer/graph/program.ts';
 import { type HeadLossParams, headLoss, headLossWithGradient, targetChunk } from '../../../trainer/model/layer/cross-entropy.ts';
+import { atLeast, elementAt, required, valueFor } from '../../../trainer/narrow.ts';
 import { declareTeacher, type TeacherSettings } from '../../../trainer/objective/causal/causal-task.ts';
 import { expectClose } from '../../support/closeness.ts';
 import { randomNumbers } from '../../support/operation-case.ts';
+import { signatureOf } from '../../support/signature-of.ts';
 import { runGraph } from '../graph/run-graph.ts';
 
 const FEATURES = 3;
@@ -81,11 +82,11 @@ describe.each([{ name: 'plain logits' }, { name: 'capped logits', cap: 0.6 }])('
     const { loss } = headLoss(whole.graph, { ...whole.params, cap });
     const wrt = new Map([whole.params.hidden, whole.params.weight].map(node => [node, {}]));
     const found = backward(whole.graph, { seeds: [{ node: loss, gradient: whole.graph.scalar(1) }], wrt, policy: 'none' });
-    const outputs = { loss, hidden: found.get(whole.params.hidden) as Node, weight: found.get(whole.params.weight) as Node };
+    const outputs = { loss, hidden: valueFor(found, whole.params.hidden), weight: valueFor(found, whole.params.weight) };
     const expected = await runGraph({ graph: whole.graph, outputs, effects: [] }, feeds, variables, engine);
     const swept = declare(shape, settings);
     const own = headLossWithGradient(swept.graph, { ...swept.params, cap }, { weight: 'all' });
-    const [hidden, weight] = own.seeds.map(({ gradient }) => gradient) as [Node, Node];
+    const [{ gradient: hidden }, { gradient: weight }] = atLeast(own.seeds, 2);
     const got = await runGraph({ graph: swept.graph, outputs: { loss: own.loss, hidden, weight }, effects: [] }, feeds, variables, engine);
     for (const name of ['loss', 'hidden', 'weight'] as const) expectClose(got[name] ?? [], expected[name] ?? [], 2e-6);
   });
@@ -98,7 +99,7 @@ test('several chunks have the losses of the naive formula', async () => {
   const { feeds, variables } = values(shape, settings.topK);
   const { graph, params } = declare(shape, settings);
   const { soft } = headLossWithGradient(graph, params, { weight: 'none' });
-  const found = await runGraph({ graph, outputs: { soft: soft as Node }, effects: [] }, feeds, variables, engine);
+  const found = await runGraph({ graph, outputs: { soft: required(soft, 'soft') }, effects: [] }, feeds, variables, engine);
   const expected = Array.from({ length: shape.targets }, (_, t) => {
     const h = feeds.hidden.subarray(((t * 5) % shape.targets) * FEATURES).subarray(0, FEATURES);
     const logits = Array.from({ length: shape.vocabulary }, (_, v) =>
@@ -123,8 +124,8 @@ test.each([160, 510, 2046])('the head of Gemma 3 with a teacher takes a share of
   const settings = { beta: 0, rest: 'bucket', temperature: 2, topK: 64, alpha: 0.5 } as const;
   const { graph, params } = declare({ vocabulary, targets, features }, settings);
   const { loss, seeds } = headLossWithGradient(graph, params, { weight: 'none' });
-  const outputs = { loss, towardsHidden: (seeds[0] as { gradient: Node }).gradient };
-  const signature = assemble({ head: { graph, outputs, effects: [] } }).signatures.head as Signature;
+  const outputs = { loss, towardsHidden: elementAt(seeds, 0).gradient };
+  const signature = signatureOf({ graph, outputs, effects: [] });
   const { peakBytes } = liveness(signature, planner()(signature));
   // Hidden states, the rows of the targets and the gradient are there however the logits are computed.
   expect(peakBytes - 16 * targets * features).toBeLessThan(0.4 * 4 * targets * vocabulary);

@@ -1,5 +1,4 @@
 /** Large weights on their way into an engine: next to the tensor that is handed over, no second copy of its numbers is in memory. */
-import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
@@ -12,19 +11,21 @@ import { causalModel } from '../../../trainer/model/load-model.ts';
 import type { ParameterSpec } from '../../../trainer/model/module-specs.ts';
 import { tensorsNamed } from '../../../trainer/model/stored-form.ts';
 import { weightStream } from '../../../trainer/model/weight-stream.ts';
+import { readRecord } from '../../support/read-json.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 setFlagsFromString('--expose-gc');
 // What a collection frees is no longer counted when it returns.
 setFlagsFromString('--no-concurrent-array-buffer-sweeping');
-const collect = runInNewContext('gc') as () => void;
+const collect: unknown = runInNewContext('gc');
+if (typeof collect !== 'function') throw new Error('this Node gives no function that collects');
 
 /** A second copy would be one more. */
 const LESS_THAN_ONE = 0.5;
 
 async function folderOf(like: string, changes: Record<string, unknown>): Promise<string> {
   const dir = await temporaryFolder();
-  const config = { ...JSON.parse(readFileSync(join(import.meta.dirname, '../../golden', like, 'config.json'), 'utf8')), ...changes };
+  const config = { ...readRecord(join(import.meta.dirname, '../../golden', like, 'config.json')), ...changes };
   await writeFile(join(dir, 'config.json'), JSON.stringify(config));
   const entries = causalModel(config)
     .parameters.flatMap((spec): readonly Pick<ParameterSpec, 'name' | 'shape'>[] => tensorsNamed(spec, () => true) ?? [spec])

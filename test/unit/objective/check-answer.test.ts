@@ -1,20 +1,14 @@
 /** The checks of written answers, ROUGE-L as in the package rouge-score, and the prompts of samples. */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { z } from 'zod';
 import { answerCheckNames } from '../../../trainer/catalog/answer-checks.ts';
 import { promptsOf } from '../../../trainer/objective/answers/answer-prompts.ts';
 import { checksOf } from '../../../trainer/objective/answers/check-answer.ts';
 import { rougeL } from '../../../trainer/objective/answers/rouge.ts';
-
-interface RougeCase {
-  readonly reference: string;
-  readonly answer: string;
-  readonly f: number;
-}
+import { readGoldenJson } from '../../support/read-json.ts';
 
 test('ROUGE-L is that of rouge-score (1e-12)', () => {
-  const cases: readonly RougeCase[] = JSON.parse(readFileSync(join(import.meta.dirname, '..', '..', 'golden', 'rouge.json'), 'utf8'));
+  const cases = readGoldenJson('rouge.json', z.array(z.object({ reference: z.string(), answer: z.string(), f: z.number() })));
   expect(cases.length).toBeGreaterThan(50);
   for (const { reference, answer, f } of cases) expect(rougeL(reference, answer), `${reference} | ${answer}`).toBeCloseTo(f, 12);
 });

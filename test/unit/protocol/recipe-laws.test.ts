@@ -7,6 +7,7 @@ import { MAX_RECIPE_CHARACTERS } from '../../../trainer/protocol/recipe/located.
 import { recipeRules } from '../../../trainer/protocol/recipe-rules.ts';
 import { groups, type Recipe, recipeJsonSchema, settings } from '../../../trainer/protocol/recipe-schema.ts';
 import { stringifyRecipe } from '../../../trainer/protocol/stringify-recipe.ts';
+import { recipeIn } from '../../support/recipe-of.ts';
 
 const FULL = `# comment
 model: HuggingFaceTB/SmolLM2-135M-Instruct
@@ -41,11 +42,7 @@ const TEXTS = [
   'model: m\ndata: {train: a}\nval_size: 5\n',
 ];
 
-const recipeOf = (text: string, overrides: readonly string[] = []): Recipe => {
-  const { recipe, problems } = parseRecipe(text, { overrides });
-  if (recipe === undefined) throw new Error(`not a recipe: ${problems.map(({ message }) => message).join('; ')}`);
-  return recipe;
-};
+const recipeWith = (text: string, overrides: readonly string[] = []): Recipe => recipeIn(text, { overrides });
 
 describe('settings', () => {
   test.each(Object.entries(settings))('%s is documented in one sentence that ends with a period', (_, { doc, memory = 'None.' }) => {
@@ -66,7 +63,7 @@ describe('settings', () => {
     }
   });
   test('defaults follow the method, the task and the batch', () => {
-    expect(recipeOf('model: m')).toMatchObject({
+    expect(recipeWith('model: m')).toMatchObject({
       method: 'spsft',
       r: 32,
       learning_rate: 1e-3,
@@ -74,20 +71,20 @@ describe('settings', () => {
       save_strategy: 'epoch',
       per_device_eval_batch_size: 4,
     });
-    expect(recipeOf('model: m\nmethod: lora\nper_device_train_batch_size: 3')).toMatchObject({
+    expect(recipeWith('model: m\nmethod: lora\nper_device_train_batch_size: 3')).toMatchObject({
       r: 16,
       learning_rate: 2e-4,
       per_device_eval_batch_size: 3,
       importance: { batch_size: 3 },
     });
-    const headed = ['spsft', 'lora', 'full'].map(method => recipeOf(`model: m\ntask: image_classification\nmethod: ${method}`));
+    const headed = ['spsft', 'lora', 'full'].map(method => recipeWith(`model: m\ntask: image_classification\nmethod: ${method}`));
     expect(headed.map(({ learning_rate: rate }) => rate)).toEqual([3e-3, 2e-3, 2e-5]);
-    expect(recipeOf('model: m\nratio: 0.1').r).toBeUndefined();
-    expect(recipeOf('model: m\nmethod: full').r).toBeUndefined();
-    expect(recipeOf('model: m\ndata: {train: a, eval: b}').eval_strategy).toBe('epoch');
+    expect(recipeWith('model: m\nratio: 0.1').r).toBeUndefined();
+    expect(recipeWith('model: m\nmethod: full').r).toBeUndefined();
+    expect(recipeWith('model: m\ndata: {train: a, eval: b}').eval_strategy).toBe('epoch');
     // Without data there is nothing that a measure of inputs could be computed from.
-    expect(['', '\ndata: {train: a}'].map(data => recipeOf(`model: m${data}`).importance.measure)).toEqual(['magnitude', 'wanda']);
-    expect(recipeOf('model: m\nval_size: 9\neval_strategy: steps\neval_steps: 30')).toMatchObject({
+    expect(['', '\ndata: {train: a}'].map(data => recipeWith(`model: m${data}`).importance.measure)).toEqual(['magnitude', 'wanda']);
+    expect(recipeWith('model: m\nval_size: 9\neval_strategy: steps\neval_steps: 30')).toMatchObject({
       save_strategy: 'steps',
       save_steps: 30,
     });
@@ -115,19 +112,19 @@ describe('foreign names', () => {
 
 describe('parse and stringify', () => {
   test.each(TEXTS)('a resolved recipe reads back to itself, without new warnings: %#', text => {
-    const recipe = recipeOf(text);
+    const recipe = recipeWith(text);
     for (const comments of [false, true]) {
       const written = stringifyRecipe(recipe, { comments });
-      expect(recipeOf(written)).toEqual(recipe);
-      expect(stringifyRecipe(recipeOf(written), { comments })).toBe(written);
+      expect(recipeWith(written)).toEqual(recipe);
+      expect(stringifyRecipe(recipeWith(written), { comments })).toBe(written);
       expect(parseRecipe(written).problems.map(({ code }) => code)).toEqual(parseRecipe(text).problems.map(({ code }) => code));
     }
   });
   test('numbers and words are written so that YAML 1.1 reads the same', () => {
-    const written = stringifyRecipe(recipeOf(FULL));
+    const written = stringifyRecipe(recipeWith(FULL));
     expect(written).toContain('learning_rate: 3.0e-7\n');
     expect(written).toContain('labels: ["no", "null", "1e5", ham]\n');
-    expect(stringifyRecipe(recipeOf('model: m'))).toContain('eval_strategy: "no"\n');
+    expect(stringifyRecipe(recipeWith('model: m'))).toContain('eval_strategy: "no"\n');
   });
   test('the JSON Schema accepts what the parser accepts', () => {
     const schema = z.fromJSONSchema({ ...recipeJsonSchema() });
@@ -163,14 +160,14 @@ describe('parse and stringify', () => {
     ] as const) {
       const [group, name] = key.split('.');
       const line = name === undefined ? `${key}: ${value}` : `${group}: {${name}: ${value}}`;
-      expect(recipeOf('model: m', [`${key}=${value}`])).toEqual(recipeOf(`model: m\n${line}`));
+      expect(recipeWith('model: m', [`${key}=${value}`])).toEqual(recipeWith(`model: m\n${line}`));
     }
   });
   test('an empty override restores the default', () => {
-    expect(recipeOf('model: m\nr: 5\ndata: {max_samples: 4}', ['r=', 'data.max_samples=null'])).toEqual(recipeOf('model: m'));
+    expect(recipeWith('model: m\nr: 5\ndata: {max_samples: 4}', ['r=', 'data.max_samples=null'])).toEqual(recipeWith('model: m'));
   });
   test('a byte order mark and Windows line ends change nothing', () => {
-    expect(recipeOf(`\uFEFF${FULL.replaceAll('\n', '\r\n')}`)).toEqual(recipeOf(FULL));
+    expect(recipeWith(`\uFEFF${FULL.replaceAll('\n', '\r\n')}`)).toEqual(recipeWith(FULL));
   });
   test('a key like __proto__ is an unknown key and nothing else', () => {
     const { problems, resolved } = parseRecipe('model: m\n__proto__: {polluted: true}\nconstructor: 1\n', {
@@ -223,7 +220,7 @@ describe('rules', () => {
             return Object.hasOwn(groups, path) && value !== null && typeof value === 'object' ? watch(value, `${path}.`) : value;
           },
         });
-      for (const text of TEXTS) check(watch(recipeOf(text), ''), path => Boolean(touched.add(path)));
+      for (const text of TEXTS) check(watch(recipeWith(text), ''), path => Boolean(touched.add(path)));
       expect([...reads]).toEqual(expect.arrayContaining([...touched]));
     },
   );

@@ -4,6 +4,7 @@ import { appendFileSync, mkdirSync, readdirSync, readFileSync, renameSync, statS
 import { basename, dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { claimName } from '../../../trainer/machine/process-lock.ts';
+import type { JobRecord } from '../../../trainer/protocol/rpc-messages.ts';
 import { claimStateDir, daemonOwner } from '../../../trainer/rpc/claim.ts';
 import { openDaemonLog } from '../../../trainer/rpc/daemon-log.ts';
 import { announce, type Discovery, discoveryPath, readDiscovery } from '../../../trainer/rpc/discovery.ts';
@@ -12,6 +13,7 @@ import type { KnownJob } from '../../../trainer/rpc/job-queue.ts';
 import { openJobsFile, readJobs } from '../../../trainer/rpc/jobs-file.ts';
 import { checkParams } from '../../../trainer/rpc/param-schemas.ts';
 import { tailFile } from '../../../trainer/rpc/tail-file.ts';
+import { jobRecord } from '../../support/job-record.ts';
 import { makeTemporaryFolder } from '../../support/temporary-folder.ts';
 
 const settings = { cacheDir: '/cache', hub: { offline: true } };
@@ -102,15 +104,8 @@ test('the log moves aside when it is full', () => {
 });
 
 describe('jobs.json', () => {
-  const job = (id: string, more: object = {}) => ({
-    id,
-    kind: 'verify',
-    state: 'succeeded',
-    priority: 0,
-    title: id,
-    createdAt: 'now',
-    ...more,
-  });
+  const job = (id: string, change: Partial<JobRecord> = {}): JobRecord =>
+    jobRecord({ id, kind: 'verify', state: 'succeeded', title: id, ...change });
 
   test('is none where it is missing', async () => expect(await readJobs(folder(), settings)).toEqual([]));
 
@@ -140,7 +135,7 @@ describe('jobs.json', () => {
     const known: KnownJob[] = [];
     const file = openJobsFile(dir, () => known);
     const saves = ['a', 'b', 'c'].map(id => {
-      known.push({ record: job(id, { result: 'x'.repeat(1000) }) as KnownJob['record'] });
+      known.push({ record: job(id, { result: 'x'.repeat(1000) }) });
       return file.save();
     });
     await Promise.all(saves);

@@ -167,6 +167,7 @@ test('a peer that sends faster than it is served is paused, and what it sent com
     },
   });
   const heard: number[] = [];
+  // Nothing else of a socket is used to hear its texts.
   fromWebSocket(socket as unknown as WebSocket).onText(text => heard.push(Number(text)));
   for (let i = 0; i < 1000; i++) emitter.emit('message', Buffer.from(String(i)), false);
   expect(socket.isPaused).toBe(true);

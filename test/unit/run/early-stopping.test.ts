@@ -2,7 +2,6 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
-import type { TrainResult } from '../../../trainer/handlers/train/train-run.ts';
 import { runInProcess, stopAfter } from '../../support/run-in-process.ts';
 import { makeTinyTask } from '../../support/tiny-task.ts';
 
@@ -16,17 +15,17 @@ const train = (runDir: string, settings: readonly string[]) =>
   ({ kind: 'train', recipe: task.recipe(...settings), runDir: join(task.folder, runDir), context }) as const;
 
 it('stops after the first evaluation and three that are no better, and says so in the summary', async () => {
-  const { value, events } = await runInProcess<TrainResult>(train('whole', hopeless));
+  const { value, events } = await runInProcess(train('whole', hopeless));
   expect(value).toMatchObject({ state: 'finished', steps: 4, totalSteps: 8, stoppedEarly: true });
   expect(JSON.stringify(events)).toContain('stopped early after update 4');
 });
 
 it('an interrupted run stops at the same update', async () => {
   const request = train('parts', hopeless);
-  await runInProcess<TrainResult>(request, stopAfter(2));
-  const { value } = await runInProcess<TrainResult>({ kind: 'resume', runDir: request.runDir, overrides: [], context });
+  await runInProcess(request, stopAfter(2));
+  const { value } = await runInProcess({ kind: 'resume', runDir: request.runDir, overrides: [], context });
   expect(value).toMatchObject({ state: 'finished', steps: 4, stoppedEarly: true });
-  const more = await runInProcess<TrainResult>({
+  const more = await runInProcess({
     kind: 'resume',
     runDir: request.runDir,
     overrides: ['early_stopping_patience=5'],
@@ -36,6 +35,6 @@ it('an interrupted run stops at the same update', async () => {
 });
 
 it('a run that gets better goes to its end', async () => {
-  const { value } = await runInProcess<TrainResult>(train('better', [...every, 'early_stopping_patience=8']));
+  const { value } = await runInProcess(train('better', [...every, 'early_stopping_patience=8']));
   expect(value).toMatchObject({ state: 'finished', steps: 8, stoppedEarly: false });
 });

@@ -1,5 +1,6 @@
 /** Which run continues next: ASHA against a plain version of its paper, and independence of timing. */
 import { describe, expect, test } from 'vitest';
+import { elementAt, lastOf } from '../../../trainer/narrow.ts';
 import { createRandom } from '../../../trainer/random.ts';
 import {
   expectedShare,
@@ -51,7 +52,7 @@ function simulate(given: ScheduleSettings, seed: number, fails?: (run: number) =
     }
     const [ended] = working.splice(random.below(Math.max(1, working.length)), 1);
     if (ended === undefined) return { issued, most };
-    results.set(ended, resultOf(issued[ended] as Segment, fails));
+    results.set(ended, resultOf(elementAt(issued, ended), fails));
   }
 }
 
@@ -67,7 +68,7 @@ function paper({ runs, reductionFactor: eta }: ScheduleSettings): string[] {
   };
   const candidate = (): readonly [number, number] | undefined => {
     for (let rung = rungs.length - 1; rung >= 0; rung--) {
-      const sorted = [...(rungs[rung] as Map<number, number>)].sort((a, b) => a[1] - b[1] || a[0] - b[0]);
+      const sorted = [...elementAt(rungs, rung)].sort((a, b) => a[1] - b[1] || a[0] - b[0]);
       const top = sorted.slice(0, Math.floor(sorted.length / eta)).map(([run]) => run);
       const next = top.find(run => !promoted[rung]?.has(run) && eta ** rung < WHOLE);
       if (next !== undefined) return [next, rung];
@@ -83,8 +84,11 @@ function paper({ runs, reductionFactor: eta }: ScheduleSettings): string[] {
     } else if (started < runs) train(started++, 0);
     else break;
   }
-  const top = rungs.at(-1) as Map<number, number>;
-  const [winner] = [...top].sort((a, b) => a[1] - b[1])[0] as [number, number];
+  const top = lastOf(rungs);
+  const [winner] = elementAt(
+    [...top].sort((a, b) => a[1] - b[1]),
+    0,
+  );
   if (eta ** (rungs.length - 1) < WHOLE) order.push(`${winner}:end`);
   return order;
 }
@@ -118,7 +122,7 @@ describe('halving', () => {
   test('failed runs are last in their rung, and the winner is another', () => {
     const fails = (run: number): boolean => run % 3 !== 0;
     const { issued } = simulate(settings({ runs: 12 }), 1, fails);
-    const last = issued.at(-1) as Segment;
+    const last = lastOf(issued);
     expect(fails(last.run)).toBe(false);
     expect(issued.filter(({ run, until }) => until !== 1 && fails(run))).toEqual([]);
     expect(simulate(settings({ runs: 6 }), 1, () => true).issued).toHaveLength(6);

@@ -6,7 +6,6 @@ import type { Engine, Session } from '../../../trainer/engine/engine.ts';
 import { type ModelFolder, openModel } from '../../../trainer/hub/open-model.ts';
 import { type Attachment, withBatchNorm } from '../../../trainer/method/method.ts';
 import { methods } from '../../../trainer/method/methods.ts';
-import { loadModel } from '../../../trainer/model/load-model.ts';
 import type { ClassifierModel } from '../../../trainer/model/model-spec.ts';
 import type { BatchNormMode } from '../../../trainer/model/tracer.ts';
 import { weightStream } from '../../../trainer/model/weight-stream.ts';
@@ -18,6 +17,7 @@ import { evalSignature, trainProgram } from '../../../trainer/train/train-progra
 import { loadVariables } from '../../../trainer/train/variables.ts';
 import { feedsOfClassifier } from '../../../trainer/verify/classifier-reference.ts';
 import { type Golden, imageSizeOf, readGolden } from '../../../trainer/verify/golden.ts';
+import { classifierOf } from '../../support/classifier-of.ts';
 import { openFast } from '../../support/engines.ts';
 import { settingsOf } from '../../support/method-settings.ts';
 import { adamw } from '../../support/tiny-training.ts';
@@ -29,7 +29,7 @@ let golden: Golden;
 let model: ClassifierModel;
 beforeAll(async () => {
   [engine, folder, golden] = [await openFast(), await openModel(dir), await readGolden(join(dir, 'golden.json'))];
-  model = loadModel(folder.config, { imageSize: imageSizeOf(golden) }) as ClassifierModel;
+  model = classifierOf(folder.config, { imageSize: imageSizeOf(golden) });
 });
 afterAll(() => folder.weights.close());
 

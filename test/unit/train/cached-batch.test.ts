@@ -1,6 +1,6 @@
 /** Training over mini-batches: with dropout, each has the same masks in both of its passes. */
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Batch } from '../../../trainer/data/batch/batches.ts';
 import { groupSource } from '../../../trainer/data/batch/group-batches.ts';
 import type { Engine } from '../../../trainer/engine/engine.ts';
@@ -10,7 +10,6 @@ import { assemble } from '../../../trainer/graph/program.ts';
 import type { HostArray } from '../../../trainer/graph/types.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
 import { declareClassifierBatch } from '../../../trainer/model/classifier-batch.ts';
-import { loadModel } from '../../../trainer/model/load-model.ts';
 import type { ClassifierBatch, ClassifierModel } from '../../../trainer/model/model-spec.ts';
 import { Tracer } from '../../../trainer/model/tracer.ts';
 import { weightStream } from '../../../trainer/model/weight-stream.ts';
@@ -19,7 +18,8 @@ import { embeddingTask } from '../../../trainer/objective/embedding/embedding-ta
 import { planGroups } from '../../../trainer/objective/group-setup.ts';
 import { miniBatches } from '../../../trainer/train/train-passes.ts';
 import { cachedGradients } from '../../support/cached-gradients.ts';
-import { openOthers } from '../../support/engines.ts';
+import { classifierOf } from '../../support/classifier-of.ts';
+import { describeOn, openOthers } from '../../support/engines.ts';
 import { recipeOf } from '../../support/recipe-of.ts';
 
 const { embedding } = recipeOf('model=m', 'task=embedding', 'embedding.mini_batch_size=2');
@@ -32,9 +32,7 @@ let model: ClassifierModel;
 let batch: Batch;
 beforeAll(async () => {
   folder = await openModel(join(import.meta.dirname, '..', '..', 'golden', 'bert'));
-  const opened = loadModel(folder.config, { problem: 'embedding', pooling: { mode: 'mean', normalize: true } });
-  if (opened.kind !== 'classifier') throw new Error(opened.family);
-  model = opened;
+  model = classifierOf(folder.config, { problem: 'embedding', pooling: { mode: 'mean', normalize: true } });
   const texts = (sample: number) =>
     [0, 1].map(side => Int32Array.from({ length: 4 + side }, (_, i) => 3 + ((11 * sample + 5 * side + 7 * i) % 90)));
   const groups = [0, 1, 2].map(sample => ({ texts: texts(sample), score: 0, file: 'x', line: sample + 1 }));
@@ -86,16 +84,15 @@ function distance(a: Readonly<Record<string, HostArray>>, b: Readonly<Record<str
   return most / largest;
 }
 
-describe.each(await openOthers())('$name', ({ engine, missing }) => {
-  test.skipIf(!engine)(`loss and gradients are those of one program${missing ? ` (skipped: ${missing})` : ''}`, async () => {
-    const of = engine as Engine;
+describeOn(await openOthers(), engine => {
+  test('loss and gradients are those of one program', async () => {
     const task = embeddingTask(model, embedding);
     const run = { shape: batch.bucket, rows: 3 * ROWS, feeds: batch.feeds(3), seedOf };
-    const found = await cachedGradients(of, { ...run, task, model: weightStream(model, folder.weights) });
-    const expected = await inOneProgram(of, seedOf);
+    const found = await cachedGradients(engine, { ...run, task, model: weightStream(model, folder.weights) });
+    const expected = await inOneProgram(engine, seedOf);
     expect(found.loss?.[0]).toBeCloseTo(expected.loss?.[0] as number, 5);
     expect(distance(expected, found)).toBeLessThan(1e-5);
     // Other masks would be seen.
-    expect(distance(await inOneProgram(of, miniBatch => seedOf(miniBatch + 1)), found)).toBeGreaterThan(1e-2);
+    expect(distance(await inOneProgram(engine, miniBatch => seedOf(miniBatch + 1)), found)).toBeGreaterThan(1e-2);
   });
 });

@@ -5,30 +5,33 @@
  * fourth powers, so that the mean is kept. What is compared is how far numbers have moved after each step: the root mean square of the
  * difference, over that of the way of float32 from the start.
  */
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { Graph } from '../../../trainer/graph/graph.ts';
 import { assemble } from '../../../trainer/graph/program.ts';
+import { elementAt } from '../../../trainer/narrow.ts';
 import { declareFeeds, optimizerFeeds, optimizerState, update } from '../../../trainer/train/optimizer.ts';
 import type { OptimizerSettings } from '../../../trainer/train/optimizer-settings.ts';
-import { type UpdateGroup, updateGroups } from '../../../trainer/train/update-group.ts';
+import { updateGroups } from '../../../trainer/train/update-group.ts';
 import { openReference } from '../../support/engines.ts';
+import { readGoldenJson } from '../../support/read-json.ts';
 
-interface Trace {
-  readonly rows: number;
-  readonly columns: number;
-  readonly every: number;
-  readonly learning_rate: number;
-  readonly weight_decay: number;
-  readonly betas: readonly [number, number];
-  readonly epsilon: number;
-  readonly cases: readonly { readonly decades: number; readonly bitsandbytes: number[][]; readonly torch: number[][] }[];
-}
-
-const trace = JSON.parse(await readFile(join(import.meta.dirname, '..', '..', 'golden', 'eight_bit_trace.json'), 'utf8')) as Trace;
+const steps = z.array(z.array(z.number()));
+const trace = readGoldenJson(
+  'eight_bit_trace.json',
+  z.object({
+    rows: z.number(),
+    columns: z.number(),
+    every: z.number(),
+    learning_rate: z.number(),
+    weight_decay: z.number(),
+    betas: z.tuple([z.number(), z.number()]),
+    epsilon: z.number(),
+    cases: z.array(z.object({ decades: z.number(), bitsandbytes: steps, torch: steps })),
+  }),
+);
 const { rows, columns, every } = trace;
-/** As in make_eight_bit_trace.py. */
+/** The numbers of make_eight_bit_trace.py. */
 const numbers = (make: (i: number) => number): Float32Array => Float32Array.from({ length: rows * columns }, (_, i) => make(i));
 const start = numbers(i => 0.1 * Math.sin(0.11 * i));
 const gradient = (step: number, decades: number) =>
@@ -47,7 +50,7 @@ const eightBit: OptimizerSettings = { ...float32, eightBitFrom: 4096 };
 
 async function trained(settings: OptimizerSettings, decades: number, count: number): Promise<number[][]> {
   const variable = { name: 'w', shape: [rows, columns], dtype: 'float32' as const };
-  const [group] = updateGroups([{ name: 'w', variable, shape: [rows, columns] }], settings) as [UpdateGroup];
+  const group = elementAt(updateGroups([{ name: 'w', variable, shape: [rows, columns] }], settings), 0);
   const graph = new Graph();
   const effects = update(graph, { settings, group, gradient: graph.feed('gradient', [rows, columns]), feeds: declareFeeds(graph) });
   const engine = await openReference();
@@ -73,7 +76,7 @@ const difference = (a: readonly number[], b: readonly number[]): number => rms(a
 
 describe.each(trace.cases)('gradients over $decades decades', ({ decades, bitsandbytes, torch }) => {
   const relative = (a: readonly number[][], b: readonly number[][]): number[] =>
-    a.map((values, step) => difference(values, b[step] as number[]) / difference(torch[step] as number[], kept(start)));
+    a.map((values, step) => difference(values, elementAt(b, step)) / difference(elementAt(torch, step), kept(start)));
 
   test('float32 moments are those of PyTorch', async () => {
     expect(Math.max(...relative(await trained(float32, decades, torch.length), torch))).toBeLessThan(1e-5);

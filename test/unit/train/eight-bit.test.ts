@@ -1,11 +1,12 @@
 /** Adam with 8-bit moments: against a naive quantizer, against float32 Adam, and over a break. */
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { Engine } from '../../../trainer/engine/engine.ts';
 import { Graph } from '../../../trainer/graph/graph.ts';
 import { assemble } from '../../../trainer/graph/program.ts';
 import { byteSize, elementCount } from '../../../trainer/graph/types.ts';
 import { method as full } from '../../../trainer/method/full/method.ts';
 import { attachLora } from '../../../trainer/method/lora/attach.ts';
+import { valueFor } from '../../../trainer/narrow.ts';
 import {
   ditherOf,
   eightBitState,
@@ -19,13 +20,13 @@ import {
 import { eightBitCount, optimizerState } from '../../../trainer/train/optimizer.ts';
 import { updateGroups } from '../../../trainer/train/update-group.ts';
 import { expectClose } from '../../support/closeness.ts';
-import { openOthersAndPjrt, openReference } from '../../support/engines.ts';
+import { describeOn, openOthersAndPjrt, openReference } from '../../support/engines.ts';
 import { settingsOf } from '../../support/method-settings.ts';
 import { randomNumbers } from '../../support/operation-case.ts';
 import { adamw, openTiny, withTinyRun } from '../../support/tiny-training.ts';
 
 const reference = await openReference();
-const engines = [{ name: 'portable, cpu', engine: reference, missing: undefined }, ...(await openOthersAndPjrt())];
+const engines = [{ name: 'portable, cpu', engine: reference }, ...(await openOthersAndPjrt())];
 
 /** Every block by itself, every number by itself. */
 function naive(values: readonly number[], kind: 'signed' | 'unsigned', noise: readonly number[]): number[] {
@@ -69,27 +70,26 @@ async function roundTrip(engine: Engine, values: Float32Array, kind: 'signed' | 
 /** Seven decades, a zero, and a block that is not full. */
 const spread = Float32Array.from(randomNumbers(600, -7, 0, 3), (exponent, i) => (i === 5 ? 0 : (i % 2 ? 1 : -1) * 10 ** exponent));
 
-for (const { name, engine, missing } of engines)
-  describe.skipIf(!engine)(`${name}${missing ? ` (skipped: ${missing})` : ''}`, () => {
-    test.each(['signed', 'unsigned'] as const)('%s codes are those of a naive quantizer', async kind => {
-      const values = kind === 'signed' ? spread : spread.map(Math.abs);
-      const [found] = await roundTrip(engine as Engine, values, kind, [0.25]);
-      const expected = naive([...values], kind, found?.noise ?? []);
-      // Where share + noise is 1 but for a rounding of float32, either code is right.
-      const wrong = expected.filter((x, i) => Math.abs(x - (found?.x[i] as number)) > 1e-5 * Math.abs(x));
-      expect(wrong.length).toBeLessThanOrEqual(2);
-    });
-
-    test('what is rounded keeps its mean over the steps', async () => {
-      const steps = Array.from({ length: 200 }, (_, i) => ditherOf(i + 1));
-      const found = await roundTrip(engine as Engine, spread, 'signed', steps);
-      const means = [...spread].map((_, i) => found.reduce((sum, { x }) => sum + (x[i] as number), 0) / found.length);
-      const largest = Math.max(...spread.map(Math.abs));
-      means.forEach((mean, i) => {
-        expect(Math.abs(mean - (spread[i] as number))).toBeLessThan(0.01 * Math.abs(spread[i] as number) + 1e-8 * largest);
-      });
-    }, 60_000);
+describeOn(engines, engine => {
+  test.each(['signed', 'unsigned'] as const)('%s codes are those of a naive quantizer', async kind => {
+    const values = kind === 'signed' ? spread : spread.map(Math.abs);
+    const [found] = await roundTrip(engine, values, kind, [0.25]);
+    const expected = naive([...values], kind, found?.noise ?? []);
+    // Where share + noise is 1 but for a rounding of float32, either code is right.
+    const wrong = expected.filter((x, i) => Math.abs(x - (found?.x[i] as number)) > 1e-5 * Math.abs(x));
+    expect(wrong.length).toBeLessThanOrEqual(2);
   });
+
+  test('what is rounded keeps its mean over the steps', async () => {
+    const steps = Array.from({ length: 200 }, (_, i) => ditherOf(i + 1));
+    const found = await roundTrip(engine, spread, 'signed', steps);
+    const means = [...spread].map((_, i) => found.reduce((sum, { x }) => sum + (x[i] as number), 0) / found.length);
+    const largest = Math.max(...spread.map(Math.abs));
+    means.forEach((mean, i) => {
+      expect(Math.abs(mean - (spread[i] as number))).toBeLessThan(0.01 * Math.abs(spread[i] as number) + 1e-8 * largest);
+    });
+  }, 60_000);
+});
 
 test('noise fills [0, 1) evenly over a block and over the steps', () => {
   const steps = Array.from({ length: 1000 }, (_, i) => ditherOf(i + 1)).sort((a, b) => a - b);
@@ -147,7 +147,7 @@ test.each([1, 2])(
       withTinyRun({ engine: fastest, tiny, attachment, optimizer, accumulationSteps, maxGradNorm: 0.5 }, async run => {
         for (let i = 0; i < 4; i++) await (accumulationSteps > 1 ? run.accumulatedStep() : run.step());
         const parts = await run.snapshot();
-        return attachment.trainables.flatMap(({ name }) => [...(parts.get(name) as Float32Array)]);
+        return attachment.trainables.flatMap(({ name }) => [...valueFor(parts, name)]);
       });
     expectClose(await trained({ ...adamw, eightBitFrom: 2 ** 30 }), await trained(adamw), 1e-5);
   },

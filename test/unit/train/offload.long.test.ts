@@ -10,25 +10,26 @@ import { lowerProgram } from '../../../trainer/engine/tensorflow/lower.ts';
 import type { NodeDef } from '../../../trainer/engine/tensorflow/node-def.ts';
 import { singleSteps } from '../../../trainer/graph/fusion/step.ts';
 import type { Program } from '../../../trainer/graph/program.ts';
-import type { TrainResult } from '../../../trainer/handlers/train/train-run.ts';
 import type { Attachment } from '../../../trainer/method/method.ts';
 import { methods } from '../../../trainer/method/methods.ts';
 import { placeTrained } from '../../../trainer/method/placement.ts';
+import { elementAt, valueFor } from '../../../trainer/narrow.ts';
 import { causalTask } from '../../../trainer/objective/causal/causal-task.ts';
-import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
 import type { Offload, OptimizerSettings } from '../../../trainer/train/optimizer-settings.ts';
 import { trainProgram } from '../../../trainer/train/train-program.ts';
 import { expectClose } from '../../support/closeness.ts';
-import { openOthers } from '../../support/engines.ts';
+import { describeWith } from '../../support/describe-with.ts';
+import { engineNamed, openOthers } from '../../support/engines.ts';
 import { scattered, settingsOf } from '../../support/method-settings.ts';
+import { recipeIn } from '../../support/recipe-of.ts';
 import { runInProcess, stopAfter } from '../../support/run-in-process.ts';
 import { makeTinyTask } from '../../support/tiny-task.ts';
 import { adamw, openTiny, type TinyRunParams, wholeShape, withTinyRun } from '../../support/tiny-training.ts';
 
-const tensorflow = (await openOthers()).find(({ name }) => name === 'tensorflow');
-const engine = tensorflow?.engine as Engine;
-const canMove = engine?.description.fuses ?? false;
-const reason = canMove ? '' : ` (skipped: ${tensorflow?.missing ?? engine.description.unfused})`;
+const { engine, missing } = engineNamed(await openOthers(), 'tensorflow');
+/** The engine, where it moves state between an update's steps. */
+const moving = engine?.description.fuses ? engine : undefined;
+const reason = missing ?? engine?.description.unfused;
 const tiny = await openTiny('llama');
 
 const attach = (method: MethodName, dtype: 'float32' | 'bfloat16' = 'float32'): Attachment => {
@@ -54,8 +55,8 @@ const cases: { name: string; attachment: Attachment; optimizer: OptimizerSetting
 ];
 
 /** Three updates, a snapshot, one more; then back to the snapshot and the last one again. */
-const trace = ({ attachment, optimizer, changes }: (typeof cases)[number], offload?: Offload) =>
-  withTinyRun({ engine, tiny, attachment, optimizer: { ...optimizer, offload }, ...changes }, async run => {
+const traceOn = (on: Engine, { attachment, optimizer, changes }: (typeof cases)[number], offload?: Offload) =>
+  withTinyRun({ engine: on, tiny, attachment, optimizer: { ...optimizer, offload }, ...changes }, async run => {
     const losses = await run.steps(3);
     const at = await run.snapshot();
     losses.push(...(await run.steps(1)));
@@ -66,13 +67,13 @@ const trace = ({ attachment, optimizer, changes }: (typeof cases)[number], offlo
     return { losses, last };
   });
 
-describe.skipIf(!canMove)(`disk${reason}`, () => {
+describeWith('disk', moving, reason, on => {
   test.each(cases)('$name: the same to the bit', async one => {
-    expect(await trace(one, toDisk)).toEqual(await trace(one));
+    expect(await traceOn(on, one, toDisk)).toEqual(await traceOn(on, one));
   });
 
   test('accumulated gradients', async () => {
-    const params = { engine, tiny, attachment: attach('spsft'), accumulationSteps: 2 };
+    const params = { engine: on, tiny, attachment: attach('spsft'), accumulationSteps: 2 };
     const run = (offload?: Offload) =>
       withTinyRun({ ...params, optimizer: { ...adamw, offload } }, async run => {
         await run.accumulatedStep();
@@ -88,11 +89,11 @@ describe.skipIf(!canMove)(`disk${reason}`, () => {
       signatures: {},
       places: new Map([['m', 'disk']]),
     });
-    await expect(engine.compile(programOf(2 ** 44), { offloadFolder: tmpdir() })).rejects.toThrow(
+    await expect(on.compile(programOf(2 ** 44), { offloadFolder: tmpdir() })).rejects.toThrow(
       /70368745 MB for the optimizer's state could not be set aside .*: \d+ MB are free/,
     );
     const gone = join(tmpdir(), 'rowtune-no-such-folder');
-    await expect(engine.compile(programOf(4), { offloadFolder: gone })).rejects.toThrow(gone);
+    await expect(on.compile(programOf(4), { offloadFolder: gone })).rejects.toThrow(gone);
   });
 });
 
@@ -115,7 +116,7 @@ describe('host', () => {
     const { nodes } = lowerProgram(program, { plan: singleSteps, hasProducts: false, hasSums: false, hasNarrowConvolutions: true });
     const byName = new Map(nodes.map(node => [node.name, node]));
     const inputsOf = ({ input }: NodeDef): NodeDef[] =>
-      input.filter(name => !name.startsWith('^')).map(name => byName.get(name.split(':')[0] as string) as NodeDef);
+      input.filter(name => !name.startsWith('^')).map(name => valueFor(byName, elementAt(name.split(':'), 0)));
     const handles = nodes.filter(({ op }) => op === 'VarHandleOp');
     const onHost = new Set(handles.filter(({ device }) => device === HOST));
     expect([...onHost].length).toBe(program.places?.size);
@@ -131,30 +132,28 @@ describe('host', () => {
     expect(nodes.filter(({ op, device }) => op === 'Sqrt' && device === HOST).length).toBeGreaterThan(0);
   });
 
-  test.skipIf(!engine).each(cases)('$name: the numbers of the same formulas', async one => {
-    const [here, there] = [await trace(one), await trace(one, fromGpu)];
-    expectClose(there.losses, here.losses, 1e-3);
-  });
+  describeWith('on TensorFlow', engine, missing, on =>
+    test.each(cases)('$name: the numbers of the same formulas', async one => {
+      const [here, there] = [await traceOn(on, one), await traceOn(on, one, fromGpu)];
+      expectClose(there.losses, here.losses, 1e-3);
+    }),
+  );
 });
 
-describe.skipIf(!canMove)(`a run${reason}`, () => {
+describeWith('a run', moving, reason, () => {
   const task = makeTinyTask();
   afterAll(() => rmSync(task.folder, { recursive: true, force: true }));
   const recipe = (...overrides: string[]) => {
     const text = task.text.replace('r: 8\n', 'ratio: 0.9\n');
-    const { recipe: found } = parseRecipe(text, { overrides: ['engine=tensorflow', 'max_steps=4', 'save_strategy="no"', ...overrides] });
-    return found as NonNullable<typeof found>;
+    return recipeIn(text, { overrides: ['engine=tensorflow', 'max_steps=4', 'save_strategy="no"', ...overrides] });
   };
   const { context } = task;
 
   test('says where the state lies, and may change that when it continues', async () => {
-    const whole = await runInProcess<TrainResult>({ kind: 'train', recipe: recipe(), runDir: join(task.folder, 'whole'), context });
+    const whole = await runInProcess({ kind: 'train', recipe: recipe(), runDir: join(task.folder, 'whole'), context });
     const runDir = join(task.folder, 'parts');
-    const first = await runInProcess<TrainResult>(
-      { kind: 'train', recipe: recipe('optimizer_offload=disk'), runDir, context },
-      stopAfter(2),
-    );
-    const second = await runInProcess<TrainResult>({ kind: 'resume', runDir, overrides: ['optimizer_offload=none'], context });
+    const first = await runInProcess({ kind: 'train', recipe: recipe('optimizer_offload=disk'), runDir, context }, stopAfter(2));
+    const second = await runInProcess({ kind: 'resume', runDir, overrides: ['optimizer_offload=none'], context });
     expect([...first.losses, ...second.losses]).toEqual([...whole.losses]);
     expect(first.events).toContainEqual(
       expect.objectContaining({ type: 'log', message: expect.stringMatching(/kB of optimizer state are on disk/) }),
@@ -167,7 +166,7 @@ describe.skipIf(!canMove)(`a run${reason}`, () => {
   ])('%s, %s: nothing happens, and that is said', async (name, to, said) => {
     const runDir = join(task.folder, `${name} ${to}`);
     const settings = recipe(`engine=${name}`, `optimizer_offload=${to}`, 'max_steps=1');
-    const { events } = await runInProcess<TrainResult>({ kind: 'train', recipe: settings, runDir, context });
+    const { events } = await runInProcess({ kind: 'train', recipe: settings, runDir, context });
     expect(events).toContainEqual(expect.objectContaining({ type: 'log', message: expect.stringMatching(said) }));
   });
 });

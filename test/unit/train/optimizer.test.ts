@@ -1,32 +1,36 @@
 /** Each optimizer, on whole weights and on rows of them, against a naive one in double precision, which is checked against PyTorch. */
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { namesOf } from '../../../trainer/catalog/entries.ts';
 import type { Engine } from '../../../trainer/engine/engine.ts';
 import { Graph } from '../../../trainer/graph/graph.ts';
 import { assemble } from '../../../trainer/graph/program.ts';
 import type { Trainable } from '../../../trainer/method/method.ts';
-import { required } from '../../../trainer/narrow.ts';
+import { elementAt, required } from '../../../trainer/narrow.ts';
 import { declareFeeds, optimizerFeeds, optimizerState, update } from '../../../trainer/train/optimizer.ts';
 import type { OptimizerSettings } from '../../../trainer/train/optimizer-settings.ts';
-import { type UpdateGroup, updateGroups } from '../../../trainer/train/update-group.ts';
+import { updateGroups } from '../../../trainer/train/update-group.ts';
 import { expectClose } from '../../support/closeness.ts';
-import { openOthersAndPjrt, openReference } from '../../support/engines.ts';
+import { describeOn, openOthersAndPjrt, openReference } from '../../support/engines.ts';
+import { readGoldenJson } from '../../support/read-json.ts';
 
-interface Trace {
-  readonly start: number[];
-  readonly gradients: number[][];
-  readonly learning_rate: number;
-  readonly weight_decay: number;
-  readonly betas: [number, number];
-  readonly epsilon: number;
-  readonly momentum: number;
-  readonly after: Record<'adamw' | 'adam' | 'sgd' | 'momentum', number[][]>;
-}
-
-const trace = JSON.parse(await readFile(join(import.meta.dirname, '..', '..', 'golden', 'optimizer_trace.json'), 'utf8')) as Trace;
+const numbers = z.array(z.number());
+const stepsForm = z.array(numbers);
+const trace = readGoldenJson(
+  'optimizer_trace.json',
+  z.object({
+    start: numbers,
+    gradients: stepsForm,
+    learning_rate: z.number(),
+    weight_decay: z.number(),
+    betas: z.tuple([z.number(), z.number()]),
+    epsilon: z.number(),
+    momentum: z.number(),
+    after: z.object({ adamw: stepsForm, adam: stepsForm, sgd: stepsForm, momentum: stepsForm }),
+  }),
+);
 const common = { weightDecay: trace.weight_decay, beta1: trace.betas[0], beta2: trace.betas[1], epsilon: trace.epsilon };
-const cases: Record<keyof Trace['after'], OptimizerSettings> = {
+const cases: Record<keyof typeof trace.after, OptimizerSettings> = {
   adamw: { ...common, name: 'adamw', momentum: 0 },
   adam: { ...common, name: 'adam', momentum: 0 },
   sgd: { ...common, name: 'sgd', momentum: 0 },
@@ -56,14 +60,14 @@ function naiveSteps(settings: OptimizerSettings, rate = trace.learning_rate): nu
   const one = trace.start.map(() => naive(settings, rate));
   let w = trace.start;
   return trace.gradients.map(g => {
-    w = w.map((x, i) => (one[i] as (w: number, g: number) => number)(x, g[i] as number));
+    w = w.map((x, i) => elementAt(one, i)(x, g[i] as number));
     return w;
   });
 }
 
-test.each(Object.keys(cases) as (keyof Trace['after'])[])('the naive %s equals PyTorch', name => {
+test.each(namesOf(cases))('the naive %s equals PyTorch', name => {
   naiveSteps(cases[name]).forEach((w, step) => {
-    expectClose(w, trace.after[name][step] as number[], 1e-12);
+    expectClose(w, elementAt(trace.after[name], step), 1e-12);
   });
 });
 
@@ -85,7 +89,7 @@ async function ourSteps(
     ...more,
     ...(rows && { rows: { variable: rowSpec, indices: rows } }),
   };
-  const [group] = updateGroups([trainable], settings) as [UpdateGroup];
+  const group = elementAt(updateGroups([trainable], settings), 0);
   const graph = new Graph();
   const effects = update(graph, { settings, group, gradient: graph.feed('gradient', [count, 1]), feeds: declareFeeds(graph) });
   const session = await engine.compile(assemble({ step: { graph, outputs: { done: graph.scalar(1) }, effects } }));
@@ -109,12 +113,13 @@ async function ourSteps(
   return { steps, others: Array.from(last).filter((_, i) => !places.includes(i)) };
 }
 
-const engines = [{ name: 'portable, cpu', engine: await openReference(), missing: undefined }, ...(await openOthersAndPjrt())];
+const reference = await openReference();
+const engines = [{ name: 'portable, cpu', engine: reference }, ...(await openOthersAndPjrt())];
 describe('a trainable may have a learning rate of its own', () => {
   for (const [name, settings] of Object.entries(cases))
     for (const rows of [undefined, Int32Array.of(1, 2, 4, 5, 7)])
       test(`${name}, ${rows ? 'rows' : 'whole'}`, async () => {
-        const { steps } = await ourSteps(required(engines[0]?.engine, 'the reference'), settings, rows, { rateFactor: 3 });
+        const { steps } = await ourSteps(reference, settings, rows, { rateFactor: 3 });
         steps.forEach((w, step) => {
           expectClose(w, required(naiveSteps(settings, 3 * trace.learning_rate)[step], 'a step'), 1e-5, `step ${step + 1}`);
         });
@@ -132,11 +137,11 @@ describe('a trainable may have a learning rate of its own', () => {
 });
 
 describe('weight decay leaves a trainable alone that says so', () => {
-  const undecayed = (settings: OptimizerSettings) => (step: number) => naiveSteps({ ...settings, weightDecay: 0 })[step] as number[];
+  const undecayed = (settings: OptimizerSettings) => (step: number) => elementAt(naiveSteps({ ...settings, weightDecay: 0 }), step);
   for (const [name, settings] of Object.entries(cases))
     for (const rows of [undefined, Int32Array.of(1, 2, 4, 5, 7)])
       test(`${name}, ${rows ? 'rows' : 'whole'}`, async () => {
-        const { steps } = await ourSteps(engines[0]?.engine as Engine, settings, rows, { undecayed: true });
+        const { steps } = await ourSteps(reference, settings, rows, { undecayed: true });
         steps.forEach((w, step) => {
           expectClose(w, undecayed(settings)(step), 1e-5, `step ${step + 1}`);
         });
@@ -153,17 +158,16 @@ describe('weight decay leaves a trainable alone that says so', () => {
   });
 });
 
-for (const { name: engineName, engine, missing } of engines)
-  describe.skipIf(!engine)(`${engineName}${missing ? ` (skipped: ${missing})` : ''}`, () => {
-    for (const [name, settings] of Object.entries(cases))
-      for (const rows of [undefined, Int32Array.of(1, 2, 4, 5, 7)])
-        for (const weightDecay of [settings.weightDecay, 0])
-          test(`${name}, decay ${weightDecay}, ${rows ? 'rows' : 'whole'}`, async () => {
-            const chosen = { ...settings, weightDecay };
-            const { steps, others } = await ourSteps(engine as Engine, chosen, rows);
-            naiveSteps(chosen).forEach((w, step) => {
-              expectClose(steps[step] as number[], w, 1e-5, `step ${step + 1}`);
-            });
-            expect(others).toEqual(rows ? [9, 9, 9] : []);
+describeOn(engines, engine => {
+  for (const [name, settings] of Object.entries(cases))
+    for (const rows of [undefined, Int32Array.of(1, 2, 4, 5, 7)])
+      for (const weightDecay of [settings.weightDecay, 0])
+        test(`${name}, decay ${weightDecay}, ${rows ? 'rows' : 'whole'}`, async () => {
+          const chosen = { ...settings, weightDecay };
+          const { steps, others } = await ourSteps(engine, chosen, rows);
+          naiveSteps(chosen).forEach((w, step) => {
+            expectClose(elementAt(steps, step), w, 1e-5, `step ${step + 1}`);
           });
-  });
+          expect(others).toEqual(rows ? [9, 9, 9] : []);
+        });
+});

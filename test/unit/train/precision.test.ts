@@ -2,12 +2,13 @@
 
 import { describe, expect, test } from 'vitest';
 import type { MethodName } from '../../../trainer/catalog/methods.ts';
-import { fromBfloat16, toBfloat16 } from '../../../trainer/graph/types.ts';
+import { float32Of, fromBfloat16, toBfloat16 } from '../../../trainer/graph/types.ts';
 import type { Attachment } from '../../../trainer/method/method.ts';
 import { methods } from '../../../trainer/method/methods.ts';
 import { placeTrained } from '../../../trainer/method/placement.ts';
 import type { WeightSource } from '../../../trainer/model/weight-source.ts';
 import type { Precision } from '../../../trainer/model/weight-storage.ts';
+import { required, valueFor } from '../../../trainer/narrow.ts';
 import { openOthers, openReference } from '../../support/engines.ts';
 import { scattered, settingsOf } from '../../support/method-settings.ts';
 import { adamw, openTiny, type TinyRunParams, withTinyRun } from '../../support/tiny-training.ts';
@@ -78,11 +79,11 @@ describe('bfloat16', () => {
         const after = await run.snapshot();
         let moved = 0;
         for (const { name, variable, master, rows, elements } of attachment.trainables) {
-          const values = after.get(name) as Float32Array;
+          const values = float32Of(valueFor(after, name));
           moved += values.filter((x, i) => x !== before.get(name)?.[i]).length;
           if (!master) continue;
           const bits = toBfloat16(values);
-          const held = (await run.session.read(variable.name)) as Uint16Array;
+          const held = await run.session.read(variable.name);
           const width = rows ? values.length / rows.indices.length : 1;
           const places = rows
             ? [...rows.indices].flatMap(row => Array.from({ length: width }, (_, i) => row * width + i))
@@ -115,5 +116,5 @@ test('rows of a quantized weight are loaded once, though its bias has the same',
   const attached = methods.spsft.attach(biased.model, settings, scattered(biased.model, 'spsft', settings));
   const attachment = placeTrained(attached, biased.model, { dtype: 'float32', quantize: 'int8' });
   const [first, second] = await withTinyRun({ engine: fastest, tiny: biased, attachment }, run => run.steps(2));
-  expect(second).toBeLessThan(first as number);
+  expect(second).toBeLessThan(required(first, 'the first loss'));
 });

@@ -2,22 +2,21 @@
  * Two updates of a model whose matrices are as wide as those of real ones: the kernels cut them into parts and share these out to threads, which
  * the tiny models of the other tests are too small for. The portable engine, which runs every operation for itself, says what is right.
  */
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { MethodName } from '../../../trainer/catalog/methods.ts';
-import type { Engine } from '../../../trainer/engine/engine.ts';
 import { methods } from '../../../trainer/method/methods.ts';
 import { placeTrained } from '../../../trainer/method/placement.ts';
 import { causalModel } from '../../../trainer/model/load-model.ts';
+import { valueFor } from '../../../trainer/narrow.ts';
 import type { OptimizerSettings } from '../../../trainer/train/optimizer-settings.ts';
-import { openOthers } from '../../support/engines.ts';
+import { describeOn, engineNamed, openFast, openOthers } from '../../support/engines.ts';
 import { scattered, settingsOf } from '../../support/method-settings.ts';
 import { randomNumbers } from '../../support/operation-case.ts';
 import { adamw, type TinyModel, type TinyRunParams, withTinyRun } from '../../support/tiny-training.ts';
 
 // Threads that share a step; the kernels read it once, before their first one.
 process.env.TF_NUM_INTRAOP_THREADS = '3';
-const [portable, tensorflow] = await openOthers();
-const reason = tensorflow?.engine ? '' : ` (skipped: ${tensorflow?.missing})`;
+const tensorflow = engineNamed(await openOthers(), 'tensorflow');
 
 const model = causalModel({
   architectures: ['LlamaForCausalLM'],
@@ -40,7 +39,7 @@ for (const { name, shape } of model.parameters) {
   const drawn = () => Float32Array.from(randomNumbers(count, -0.08, 0.08, count + name.length));
   values.set(name, shape.length === 1 ? new Float32Array(count).fill(1) : drawn());
 }
-const wide: TinyModel = { model, weights: { tensors, readFloat32: async name => (values.get(name) as Float32Array).slice() } };
+const wide: TinyModel = { model, weights: { tensors, readFloat32: async name => valueFor(values, name).slice() } };
 
 const eightBit: OptimizerSettings = { ...adamw, eightBitFrom: 4096 };
 interface Case {
@@ -75,9 +74,10 @@ async function traceOn(engine: TinyRunParams['engine'], { method, optimizer, dty
   });
 }
 
-describe.skipIf(!tensorflow?.engine || !portable?.engine)(`against the portable engine${reason}`, () => {
+describeOn([tensorflow], engine => {
+  const portable = openFast();
   test.each(cases.map(each => [nameOf(each), each] as const))('%s', async (_, each) => {
-    const [ours, theirs] = [await traceOn(tensorflow?.engine as Engine, each), await traceOn(portable?.engine as Engine, each)];
+    const [ours, theirs] = [await traceOn(engine, each), await traceOn(await portable, each)];
     // Sums in another order round to another bfloat16 here and there.
     const tolerance = each.dtype ? 1e-2 : 1e-4;
     for (const [i, value] of theirs.entries())

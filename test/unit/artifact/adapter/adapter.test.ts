@@ -2,6 +2,7 @@
 import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import {
   ADAPTER_DESCRIPTION,
   ADAPTER_WEIGHTS,
@@ -21,6 +22,7 @@ import { projectionValues, veraProjectionsOf } from '../../../../trainer/method/
 import { causalModel } from '../../../../trainer/model/load-model.ts';
 import { largestDifference } from '../../../../trainer/verify/verify-model.ts';
 import { openFast } from '../../../support/engines.ts';
+import { readJson, readRecord } from '../../../support/read-json.ts';
 import { temporaryFolder } from '../../../support/temporary-folder.ts';
 import { TINY_LLAMA } from '../../../support/tiny-adapter.ts';
 
@@ -149,7 +151,7 @@ describe('PEFT', () => {
   async function changed(change: Record<string, unknown>): Promise<string> {
     const dir = await temporaryFolder();
     await cp(golden, dir, { recursive: true });
-    const config = JSON.parse(await readFile(join(golden, 'adapter_config.json'), 'utf8'));
+    const config = readRecord(join(golden, 'adapter_config.json'));
     await writeFile(join(dir, 'adapter_config.json'), JSON.stringify({ ...config, ...change }));
     return dir;
   }
@@ -243,7 +245,7 @@ describe('PEFT', () => {
 
   test.each(peftAdapters)('%s computes what PEFT computes', async name => {
     const dir = join(golden, '..', 'peft', name);
-    const expected = JSON.parse(await readFile(join(dir, 'logits.json'), 'utf8')) as { ids: number[]; logits: number[] };
+    const expected = readJson(join(dir, 'logits.json'), z.object({ ids: z.array(z.number()), logits: z.array(z.number()) }));
     await using(dir, async adapter => {
       const tuned = await applyAdapter({ model, weights: folder.weights, fingerprint, adapter });
       const ids = Int32Array.from(expected.ids);

@@ -1,7 +1,8 @@
 /** LoRA of experts as PEFT has it (`target_parameters`): its adapters computed here, ours written and read again, bit by bit. */
-import { cp, readFile, writeFile } from 'node:fs/promises';
+import { cp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import type { Adapter } from '../../../../trainer/artifact/adapter/adapter.ts';
 import { applyAdapter } from '../../../../trainer/artifact/adapter/apply-adapter.ts';
 import { fitAdapter } from '../../../../trainer/artifact/adapter/fit-adapter.ts';
@@ -15,6 +16,7 @@ import { causalModel } from '../../../../trainer/model/load-model.ts';
 import { withInitial } from '../../../../trainer/model/weight-stream.ts';
 import { largestDifference } from '../../../../trainer/verify/verify-model.ts';
 import { openFast } from '../../../support/engines.ts';
+import { readJson, readRecord } from '../../../support/read-json.ts';
 import { temporaryFolder } from '../../../support/temporary-folder.ts';
 import { TINY_LLAMA, type TinyAdapterParams, tinyAdapter } from '../../../support/tiny-adapter.ts';
 
@@ -39,7 +41,10 @@ describe('adapters that PEFT wrote', () => {
     ['mixtral_down', 'mixtral'],
     ['mixtral_apart', 'mixtral'],
   ])('%s computes what PEFT computes, with its factors apart and merged', async (name, base) => {
-    const expected = JSON.parse(await readFile(join(goldenAdapter(name), 'logits.json'), 'utf8')) as { ids: number[]; logits: number[] };
+    const expected = readJson(
+      join(goldenAdapter(name), 'logits.json'),
+      z.object({ ids: z.array(z.number()), logits: z.array(z.number()) }),
+    );
     const { folder, model, fingerprint } = await openBase(base);
     const adapter = await readAdapter(goldenAdapter(name));
     const ids = Int32Array.from(expected.ids);
@@ -53,7 +58,7 @@ describe('adapters that PEFT wrote', () => {
   async function changed(name: string, change: Record<string, unknown>): Promise<string> {
     const dir = await temporaryFolder();
     await cp(goldenAdapter(name), dir, { recursive: true });
-    const config = JSON.parse(await readFile(join(dir, 'adapter_config.json'), 'utf8'));
+    const config = readRecord(join(dir, 'adapter_config.json'));
     await writeFile(join(dir, 'adapter_config.json'), JSON.stringify({ ...config, ...change }));
     return dir;
   }
@@ -83,7 +88,7 @@ describe('ours', () => {
     const adapterPath = await tinyAdapter({ engine, budget: { r: 3 }, base: path, ...tuning });
     const outputDir = join(await temporaryFolder(), 'out');
     await exportModel({ adapterPath, format: 'peft', outputDir, overwrite: false, engine, openBase: ({ source }) => openModel(source) });
-    const config = JSON.parse(await readFile(join(outputDir, 'adapter_config.json'), 'utf8')) as Record<string, unknown>;
+    const config = readRecord(join(outputDir, 'adapter_config.json'));
     return { adapterPath, outputDir, config };
   }
 

@@ -2,16 +2,23 @@
 import { describe, expect, test } from 'vitest';
 import { isRecipeName, recipeStem, scoresFile } from '../../../../client/recipe/recipe-names.ts';
 import { choicesOf, freeName, modelHints, recipeFileName, recipeText } from '../../../../client/recipe/recipe-text.ts';
+import { methodNames } from '../../../../trainer/catalog/methods.ts';
+import { objectiveNames } from '../../../../trainer/catalog/objectives.ts';
 import { parseRecipe } from '../../../../trainer/protocol/parse-recipe.ts';
-import { type Recipe, settings } from '../../../../trainer/protocol/recipe-schema.ts';
+import { settings } from '../../../../trainer/protocol/recipe-schema.ts';
 
 const answers = { name: 'mine', model: 'model', task: 'causal_lm', method: 'spsft', train: 'data/train.jsonl' } as const;
 
 describe('the recipe', () => {
-  const every = choicesOf('task').flatMap(task => choicesOf('method').map(method => [task.word, method.word] as const));
+  const every = objectiveNames.flatMap(task => methodNames.map(method => [task, method] as const));
+
+  test('the wizard offers all', () => {
+    expect(choicesOf('task').map(({ word }) => word)).toEqual(objectiveNames);
+    expect(choicesOf('method').map(({ word }) => word)).toEqual(methodNames);
+  });
 
   test.each(every)('of %s by %s is one, without a problem', (task, method) => {
-    const text = recipeText({ ...answers, task: task as Recipe['task'], method: method as Recipe['method'] });
+    const text = recipeText({ ...answers, task, method });
     const { recipe, problems } = parseRecipe(text, { fileName: 'mine.rowtune.yaml' });
     expect(problems).toEqual([]);
     expect(recipe).toMatchObject({ name: 'mine', model: 'model', task, method, val_size: 0.1, data: { train: ['data/train.jsonl'] } });

@@ -1,31 +1,36 @@
 /** Expressions, statements and chat templates against Python's Jinja as Transformers sets it up. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { ChatTemplateError, createChatTemplate } from '../../../../trainer/format/chat-template/chat-template.ts';
 import { contextOf, globalsOf } from '../../../../trainer/format/chat-template/jinja/globals.ts';
 import { parseTemplate } from '../../../../trainer/format/chat-template/jinja/parse.ts';
 import { renderTemplate } from '../../../../trainer/format/chat-template/jinja/render.ts';
 import { formatTime } from '../../../../trainer/format/chat-template/strftime.ts';
+import { elementAt } from '../../../../trainer/narrow.ts';
+import { messageOf } from '../../../../trainer/protocol/error-facts.ts';
+import { chatForm } from '../../../support/golden-chats.ts';
+import { readGoldenJson } from '../../../support/read-json.ts';
 import { goldenPath } from '../../hub/model-bytes.ts';
 
-type Expected = readonly [text: string, generated: ReadonlyArray<readonly [number, number]>] | null;
-interface Golden {
-  readonly variables: Record<string, unknown>;
-  readonly cases: ReadonlyArray<readonly [string, Expected]>;
-}
+/** The text, and where it was generated; null where Python has an error. */
+const expectedForm = z.tuple([z.string(), z.array(z.tuple([z.number(), z.number()]))]).nullable();
+type Expected = z.infer<typeof expectedForm>;
 
-const read = <T>(name: string): T => JSON.parse(readFileSync(goldenPath(`jinja/${name}`), 'utf8')) as T;
 const clock = () => new Date(2024, 6, 4, 15, 5, 9);
-const golden = read<Golden>('expressions.json');
+const golden = readGoldenJson(
+  'jinja/expressions.json',
+  z.object({ variables: z.record(z.string(), z.unknown()), cases: z.array(z.tuple([z.string(), expectedForm])) }),
+);
 /** JSON has no whole numbers beyond 2⁵³ in JavaScript. */
 const variables = contextOf({ ...golden.variables, big: 12345678901234567890n, large: 1e22 });
 const globals = globalsOf(format => formatTime(clock(), format));
 
-/** In characters, as Python counts. */
+/** A place counted in characters, as Python does. */
 const points = (text: string, at: number): number => Array.from(text.slice(0, at)).length;
 const run = (source: string): Expected => {
   const { text, generated } = renderTemplate(parseTemplate(source), new Map([...variables, ['large', 1e22]]), globals);
-  return [text, generated.map(([from, to]) => [points(text, from), points(text, to)] as const)];
+  return [text, generated.map(([from, to]) => [points(text, from), points(text, to)])];
 };
 
 test('881 expressions and statements: the same text, an error where Python has one, or a refusal by name', () => {
@@ -37,12 +42,12 @@ test('881 expressions and statements: the same text, an error where Python has o
       actual = run(source);
     } catch (error) {
       actual = null;
-      if (expected !== null && (error as Error).message.includes('is not supported')) {
+      if (expected !== null && messageOf(error).includes('is not supported')) {
         refused.push(source);
         continue;
       }
       if (expected !== null) {
-        wrong.push([source, (error as Error).message, expected]);
+        wrong.push([source, messageOf(error), expected]);
         continue;
       }
     }
@@ -52,28 +57,23 @@ test('881 expressions and statements: the same text, an error where Python has o
   expect(refused.sort()).toEqual(REFUSED);
 });
 
-interface Conversations {
-  readonly conversations: ReadonlyArray<{
-    readonly messages: ReadonlyArray<{ role: string }>;
-    readonly tools?: unknown[];
-    readonly [name: string]: unknown;
-  }>;
-  readonly results: Readonly<Record<string, readonly Expected[]>>;
-}
-const chats = read<Conversations>('conversations.json');
+const chats = readGoldenJson(
+  'jinja/conversations.json',
+  z.object({ conversations: z.array(chatForm), results: z.record(z.string(), z.array(expectedForm)) }),
+);
 
 describe('chat templates of the shapes that models have', () => {
-  test.each(Object.keys(chats.results))('%s', name => {
+  test.each(Object.entries(chats.results))('%s', (name, results) => {
     const source = readFileSync(goldenPath(`jinja/templates/${name}.jinja`), 'utf8');
     const template = createChatTemplate({ template: source, specialTokens: { bos_token: '<s>', eos_token: '</s>' }, now: clock });
     const wrong: unknown[] = [];
     let rendered = 0;
-    for (const [i, expected] of (chats.results[name] as readonly Expected[]).entries()) {
-      const { messages, tools, ...more } = chats.conversations[Math.floor(i / 2)] as Conversations['conversations'][number];
+    for (const [i, expected] of results.entries()) {
+      const { messages, tools, ...more } = elementAt(chats.conversations, Math.floor(i / 2));
       let actual: Expected = null;
       try {
         const { text, generated } = template.renderMarked(messages, { addGenerationPrompt: i % 2 === 1, tools, variables: more });
-        actual = [text, generated.map(([from, to]) => [points(text, from), points(text, to)] as const)];
+        actual = [text, generated.map(([from, to]) => [points(text, from), points(text, to)])];
         rendered++;
       } catch (error) {
         expect(error).toBeInstanceOf(ChatTemplateError);
@@ -110,7 +110,7 @@ test.each([
     createChatTemplate({ template, specialTokens: {} }).render([{ role: 'user', content: 'x' }], { addGenerationPrompt: false }),
   );
   expect(refusal).toBeInstanceOf(ChatTemplateError);
-  expect((refusal as Error).message).toContain(message);
+  expect(messageOf(refusal)).toContain(message);
 });
 
 /** The error that it throws; undefined if it returns. */

@@ -1,11 +1,10 @@
 /** Every block type against gguf's own `quants.dequantize`, to the bit. */
-import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { GGUF_TYPES } from '../../../../trainer/format/gguf/gguf-types.ts';
+import { readGoldenJson } from '../../../support/read-json.ts';
 
-const fixture: Record<string, { bytes: string; values: string }> = JSON.parse(
-  readFileSync(new URL('../../../golden/gguf/quants.json', import.meta.url), 'utf8'),
-);
+const fixture = readGoldenJson('gguf/quants.json', z.record(z.string(), z.object({ bytes: z.string(), values: z.string() })));
 const readable = [...GGUF_TYPES.values()].filter(type => type.dequantize !== undefined);
 
 test('the fixture has every type that is read', () => {

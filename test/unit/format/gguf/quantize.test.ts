@@ -1,17 +1,23 @@
 /** Every quantizer against ggml's own: the same bytes where there is one answer, no larger an error where scales are searched. */
-import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { GGUF_TYPES, type GgufType } from '../../../../trainer/format/gguf/gguf-types.ts';
+import { required } from '../../../../trainer/narrow.ts';
+import { readGoldenJson } from '../../../support/read-json.ts';
 
-interface Fixture {
-  readonly values: string;
-  readonly bytes: Readonly<Record<string, string>>;
-  readonly errors: Readonly<Record<string, number>>;
-}
-const fixture: Fixture = JSON.parse(readFileSync(new URL('../../../golden/gguf/quantize.json', import.meta.url), 'utf8'));
+const fixtureForm = z.object({
+  values: z.string(),
+  bytes: z.record(z.string(), z.string()),
+  errors: z.record(z.string(), z.number()),
+});
+const fixture = readGoldenJson('gguf/quantize.json', fixtureForm);
 const values = new Float32Array(new Uint8Array(Buffer.from(fixture.values, 'hex')).buffer);
 const types = [...GGUF_TYPES.values()].filter(type => type.quantize !== undefined);
-const named = (name: string): GgufType => types.find(type => type.name === name) as GgufType;
+const named = (name: string): GgufType =>
+  required(
+    types.find(type => type.name === name),
+    name,
+  );
 
 function quantize(type: GgufType, x: Float32Array): Uint8Array {
   const out = new Uint8Array((x.length / type.blockElements) * type.blockBytes);

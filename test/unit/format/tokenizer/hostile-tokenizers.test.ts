@@ -73,8 +73,6 @@ test('a SentencePiece model of millions of empty pieces', async () => {
 describe('a vocabulary of GGUF without merges', () => {
   const filesOf = (tokens: readonly string[]) =>
     ggufTokenizerFiles('m', {
-      version: 3,
-      tensors: [],
       metadata: new Map<string, GgufValue>([
         ['tokenizer.ggml.model', 'llama'],
         ['tokenizer.ggml.tokens', tokens],

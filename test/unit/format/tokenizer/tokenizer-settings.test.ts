@@ -1,23 +1,22 @@
 /** Files in the folder of tokenizer.json that disagree with it are read as Transformers' AutoTokenizer reads them. */
-import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { z } from 'zod';
 import { createTokenizer } from '../../../../trainer/format/tokenizer/tokenizer.ts';
-import { goldenPath } from '../../hub/model-bytes.ts';
+import { readGoldenJson } from '../../../support/read-json.ts';
 
-interface Case {
-  readonly config: Record<string, unknown>;
-  readonly files: Record<string, unknown>;
-  readonly ids: readonly number[];
-  readonly text: string;
-  readonly skipped: string;
-  readonly bos: number | null;
-  readonly eos: number | null;
-  readonly pad: number | null;
-  readonly special: Record<string, string>;
-}
-const golden: { readonly tokenizer: Record<string, unknown>; readonly text: string; readonly cases: readonly Case[] } = JSON.parse(
-  readFileSync(goldenPath('tokenizer_settings.json'), 'utf8'),
-);
+const record = z.record(z.string(), z.unknown());
+const caseForm = z.object({
+  config: record,
+  files: record,
+  ids: z.array(z.number()),
+  text: z.string(),
+  skipped: z.string(),
+  bos: z.number().nullable(),
+  eos: z.number().nullable(),
+  pad: z.number().nullable(),
+  special: z.record(z.string(), z.string()),
+});
+const golden = readGoldenJson('tokenizer_settings.json', z.object({ tokenizer: record, text: z.string(), cases: z.array(caseForm) }));
 
 const open = (
   config: Record<string, unknown>,

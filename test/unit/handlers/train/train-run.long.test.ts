@@ -2,14 +2,15 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import type { EvaluateResult } from '../../../../trainer/handlers/evaluate-run.ts';
-import type { ImportanceResult } from '../../../../trainer/handlers/importance-run.ts';
+import { z } from 'zod';
+import { parseMemory } from '../../../../client/pages/run-files.ts';
+import { checkResult } from '../../../../trainer/cli/check-result.ts';
 import { usualLoss } from '../../../../trainer/handlers/train/train-loop.ts';
-import type { TrainResult } from '../../../../trainer/handlers/train/train-run.ts';
+import { required } from '../../../../trainer/narrow.ts';
 import type { JobRequest } from '../../../../trainer/protocol/job-messages.ts';
-import type { MemoryPlan } from '../../../../trainer/protocol/view/run.ts';
 import { summarizeRun } from '../../../../trainer/run/run-folder.ts';
 import { describeFailure } from '../../../../trainer/run-error.ts';
+import { metricsLine, parseJson, readJson, readRecord } from '../../../support/read-json.ts';
 import { runInProcess, stopAfter } from '../../../support/run-in-process.ts';
 import { makeTinyTask } from '../../../support/tiny-task.ts';
 
@@ -19,7 +20,7 @@ const { context } = task;
 const dirOf = (name: string): string => join(task.folder, name);
 const recipe = (...overrides: string[]) => task.recipe('engine=portable', ...overrides);
 const train = (name: string, ...overrides: string[]) =>
-  runInProcess<TrainResult>({ kind: 'train', recipe: recipe(...overrides), runDir: dirOf(name), context });
+  runInProcess({ kind: 'train', recipe: recipe(...overrides), runDir: dirOf(name), context });
 const checkpoints = (name: string): string[] => readdirSync(join(dirOf(name), 'checkpoints')).sort();
 const failureOf = async (work: () => Promise<unknown>) =>
   work().then(
@@ -44,7 +45,7 @@ describe('a run for TensorBoard', () => {
   test('has an event for each line of its metrics, after a resume, too', async () => {
     await train('events', 'report_to=tensorboard', 'num_train_epochs=1', 'eval_strategy=epoch');
     expect(eventsOf('events')).toBe(1 + linesOf('events'));
-    await runInProcess<TrainResult>({ kind: 'resume', runDir: dirOf('events'), overrides: ['num_train_epochs=2'], context });
+    await runInProcess({ kind: 'resume', runDir: dirOf('events'), overrides: ['num_train_epochs=2'], context });
     expect(linesOf('events')).toBeGreaterThan(12);
     expect(eventsOf('events')).toBe(1 + linesOf('events'));
   });
@@ -58,7 +59,7 @@ describe('a run for TensorBoard', () => {
       mkdirSync(join(folder, file));
     };
     const request = { kind: 'train', recipe: recipe('report_to=tensorboard', 'max_steps=4'), runDir: dirOf('no-events'), context } as const;
-    const { value, events } = await runInProcess<TrainResult>(request, block);
+    const { value, events } = await runInProcess(request, block);
     expect(value).toMatchObject({ state: 'finished', steps: 4 });
     expect(events.filter(event => event.type === 'log' && event.message.includes('no longer written for TensorBoard'))).toHaveLength(1);
   });
@@ -77,7 +78,7 @@ describe('a run for trackers', () => {
       runDir: dirOf('tracked'),
       context: { ...context, trackers },
     } as const;
-    const { value, events } = await runInProcess<TrainResult>(request);
+    const { value, events } = await runInProcess(request);
     expect(value).toMatchObject({ state: 'finished', steps: 2 });
     const warnings = events.flatMap(event => (event.type === 'log' && event.level === 'warning' ? [event.message] : []));
     expect(warnings).toEqual([expect.stringMatching(/^the metrics are no longer written for MLflow \(http:.* cannot be reached: /)]);
@@ -116,7 +117,7 @@ describe('a run that goes well', () => {
       'state.json',
       'summary.json',
     ]);
-    expect(JSON.parse(readFileSync(join(dirOf('good'), 'summary.json'), 'utf8'))).toEqual(JSON.parse(JSON.stringify(value)));
+    expect(readRecord(join(dirOf('good'), 'summary.json'))).toEqual(JSON.parse(JSON.stringify(value)));
     expect(readFileSync(join(dirOf('good'), 'log.txt'), 'utf8')).toContain('⟦ spam</s>⟧');
     expect(await summarizeRun(dirOf('good'))).toMatchObject({ state: 'finished', step: 36 });
     const progress = events.flatMap(event => (event.type === 'progress' && event.phase === 'train' ? [event] : []));
@@ -125,16 +126,17 @@ describe('a run that goes well', () => {
   });
 
   test('predictions are recorded with the peaks of every line', () => {
-    const { predicted, baselineBytes, recompute, device } = JSON.parse(
-      readFileSync(join(dirOf('good'), 'memory.json'), 'utf8'),
-    ) as MemoryPlan;
+    const { predicted, baselineBytes, recompute, device } = required(
+      parseMemory(readFileSync(join(dirOf('good'), 'memory.json'), 'utf8')),
+      'memory.json',
+    );
     const { totalBytes, ...causes } = predicted;
     expect(Object.values(causes).reduce((sum, bytes) => sum + bytes, 0)).toBe(totalBytes);
     expect([recompute, device]).toEqual(['none', 'cpu']);
     const lines = readFileSync(join(dirOf('good'), 'metrics.jsonl'), 'utf8')
       .trim()
       .split('\n');
-    const updates = lines.map(line => JSON.parse(line) as Record<string, number>).filter(({ loss }) => loss !== undefined);
+    const updates = lines.map(line => parseJson(line, metricsLine)).filter(({ loss }) => loss !== undefined);
     expect(updates.length).toBe(36);
     for (const { memory_peak_bytes: peak = 0, memory_resident_bytes: resident = 0 } of updates) {
       expect(resident).toBeGreaterThan(0);
@@ -144,15 +146,15 @@ describe('a run that goes well', () => {
   });
 
   test('the memory adds up', () => {
-    const { memory } = JSON.parse(readFileSync(join(dirOf('good'), 'summary.json'), 'utf8')) as TrainResult;
+    const { memory } = checkResult('train', readRecord(join(dirOf('good'), 'summary.json')));
     if (memory) expect(memory.mem_M + memory.mem_FT + memory.mem_Aux).toBe(memory.mem_TTL);
   });
 
   test('keeps the newest checkpoints', () => expect(checkpoints('good')).toEqual(['step-000030', 'step-000036']));
 
   test('evaluating the run gives the numbers that it ended with', async () => {
-    const summary = JSON.parse(readFileSync(join(dirOf('good'), 'summary.json'), 'utf8')) as TrainResult;
-    const evaluate = (adapter?: string) => runInProcess<EvaluateResult>({ kind: 'evaluate', recipe: recipe(), adapter, context });
+    const summary = checkResult('train', readRecord(join(dirOf('good'), 'summary.json')));
+    const evaluate = (adapter?: string) => runInProcess({ kind: 'evaluate', recipe: recipe(), adapter, context });
     expect((await evaluate(dirOf('good'))).value.loss).toBeCloseTo(summary.after?.loss ?? 0, 5);
     expect((await evaluate()).value.loss).toBeCloseTo(summary.before?.loss ?? 0, 5);
   });
@@ -180,7 +182,7 @@ test('load_best_model_at_end: the best stays, and is what the run hands over', a
   expect(value.after?.loss).toBe(best.loss);
   expect(value.checkpoint).toBe(join(dirOf('best'), 'checkpoints', `step-${String(best.step).padStart(6, '0')}`));
   expect(existsSync(value.checkpoint ?? '')).toBe(true);
-  const { value: evaluated } = await runInProcess<EvaluateResult>({ kind: 'evaluate', recipe: recipe(), adapter: dirOf('best'), context });
+  const { value: evaluated } = await runInProcess({ kind: 'evaluate', recipe: recipe(), adapter: dirOf('best'), context });
   expect(evaluated.loss).toBeCloseTo(best.loss, 4);
 });
 
@@ -211,10 +213,11 @@ test('labels that begin alike are told apart, a pass for each', async () => {
 describe('benchmarks', () => {
   const choice = join(import.meta.dirname, '..', '..', '..', 'golden', 'choice');
   const evaluated = (benchmarks: Readonly<Record<string, string>>) =>
-    runInProcess<EvaluateResult>({ kind: 'evaluate', recipe: recipe('data.eval=', `benchmarks=${JSON.stringify(benchmarks)}`), context });
+    runInProcess({ kind: 'evaluate', recipe: recipe('data.eval=', `benchmarks=${JSON.stringify(benchmarks)}`), context });
 
   test('are answered without held-out data, as lm-evaluation-harness does', async () => {
-    const { tasks } = JSON.parse(readFileSync(join(choice, 'golden.json'), 'utf8'));
+    const task = z.object({ acc: z.number() });
+    const { tasks } = readJson(join(choice, 'golden.json'), z.object({ tasks: z.object({ rte: task, openbookqa: task }) }));
     const { value } = await evaluated({ rte: join(choice, 'rte.jsonl'), openbookqa: join(choice, 'openbookqa.jsonl') });
     expect(value.benchmarks).toMatchObject({
       rte: { accuracy: tasks.rte.acc, questions: 3 },
@@ -230,7 +233,7 @@ describe('benchmarks', () => {
   ])('are answered the same with held-out data %s', async (_, overrides) => {
     writeFileSync(join(task.folder, 'plain.jsonl'), Array.from({ length: 6 }, (_, i) => `{"text":"note ${i}"}\n`).join(''));
     const benchmarks = { openbookqa: join(choice, 'openbookqa.jsonl') };
-    const { value } = await runInProcess<EvaluateResult>({
+    const { value } = await runInProcess({
       kind: 'evaluate',
       recipe: recipe(`benchmarks=${JSON.stringify(benchmarks)}`, ...overrides),
       context,
@@ -309,7 +312,7 @@ describe('a run that goes wrong', () => {
 describe('stopping', () => {
   test('without saving: the checkpoints from before stay, nothing is added', async () => {
     const request: JobRequest = { kind: 'train', recipe: recipe('save_strategy=steps', 'save_steps=2'), runDir: dirOf('dropped'), context };
-    const { value } = await runInProcess<TrainResult>(request, stopAfter(3, false));
+    const { value } = await runInProcess(request, stopAfter(3, false));
     expect(value).toMatchObject({ state: 'stopped', steps: 3, checkpoint: null });
     expect(checkpoints('dropped')).toEqual(['step-000002']);
   });
@@ -330,11 +333,11 @@ describe('importance', () => {
   test('saved scores choose the rows of a run', async () => {
     const outputFile = join(task.folder, 'scores', 'taylor.safetensors');
     const measured = recipe('importance.measure=taylor_row', 'importance.samples=8');
-    const { value } = await runInProcess<ImportanceResult>({ kind: 'importance', recipe: measured, outputFile, context });
+    const { value } = await runInProcess({ kind: 'importance', recipe: measured, outputFile, context });
     expect(value).toMatchObject({ outputFile, modules: 14, samples: 8, measure: 'taylor_row' });
     await train('scored', 'importance.scores=scores/taylor.safetensors', 'max_steps=1');
     await train('computed', 'importance.measure=taylor_row', 'importance.samples=8', 'max_steps=1');
-    const selection = (name: string): unknown => JSON.parse(readFileSync(join(dirOf(name), 'selection.json'), 'utf8'));
+    const selection = (name: string): unknown => readRecord(join(dirOf(name), 'selection.json'));
     expect(selection('scored')).toEqual(selection('computed'));
     expect(selection('scored')).not.toEqual(selection('good'));
     expect(existsSync(join(dirOf('scored'), 'scores.safetensors'))).toBe(false);

@@ -5,7 +5,9 @@ import { expect, test } from 'vitest';
 import { readAdapter } from '../../../../trainer/artifact/adapter/read-adapter.ts';
 import { acrossGroups, ownFilters, ownMixture } from '../../../../trainer/method/lora/grouped-factors.ts';
 import { addProduct } from '../../../../trainer/method/lora/merge.ts';
+import { required } from '../../../../trainer/narrow.ts';
 import { randomNumbers } from '../../../support/operation-case.ts';
+import { readRecord } from '../../../support/read-json.ts';
 import { temporaryFolder } from '../../../support/temporary-folder.ts';
 
 const golden = join(import.meta.dirname, '..', '..', '..', 'golden', 'peft', 'resnext_groups');
@@ -31,7 +33,7 @@ test.each([
   const theirs = acrossGroups({ a, b }, R, used);
   const rank = theirs.a.length / (WIDTH * GROUPS);
   expect(theirs.b.length).toBe((OUT * rank) / GROUPS);
-  const back = product(ownFilters(theirs.a, rank, GROUPS) as Float32Array, ownMixture(theirs.b, rank, GROUPS), rank);
+  const back = product(required(ownFilters(theirs.a, rank, GROUPS), 'filters'), ownMixture(theirs.b, rank, GROUPS), rank);
   expect(back).toEqual(product(a, b, R));
 });
 
@@ -60,7 +62,7 @@ test('what PEFT trained there is refused by name', async () => {
   );
   const dora = join(await temporaryFolder(), 'adapter');
   await cp(golden, dora, { recursive: true });
-  const config = JSON.parse(await readFile(join(dora, 'adapter_config.json'), 'utf8')) as object;
+  const config = readRecord(join(dora, 'adapter_config.json'));
   await writeFile(join(dora, 'adapter_config.json'), JSON.stringify({ ...config, use_dora: true }));
   await expect(readAdapter(dora)).rejects.toThrow(/has DoRA of the grouped convolution layer1\.0\.conv2/);
 });

@@ -2,24 +2,21 @@
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { goldenConfig } from '../../../../bench/memory-models.ts';
+import { elementAt } from '../../../../trainer/narrow.ts';
 import { headersOf } from '../../../../trainer/plan/config-headers.ts';
 import { estimateRecipe } from '../../../../trainer/plan/memory/predict.ts';
 import { describeNothingFits, planMemory } from '../../../../trainer/plan/memory/propose-settings.ts';
-import { parseRecipe } from '../../../../trainer/protocol/parse-recipe.ts';
 import { eightBlocks } from '../../../support/llama-sizes.ts';
+import { recipeIn } from '../../../support/recipe-of.ts';
 
 const text = 'model: base\ndata: {train: [train.jsonl]}\nmax_length: 64\nper_device_train_batch_size: 8\nr: 8\n';
 const tinyBert = goldenConfig(join(import.meta.dirname, '../../../..'), 'bert');
 const config = { ...eightBlocks, hidden_size: 64, intermediate_size: 128 };
 const headers = headersOf(config);
 
-function recipeOf(overrides: readonly string[] = []) {
-  const { recipe, problems } = parseRecipe(text, { overrides });
-  if (!recipe) throw new Error(problems.map(({ message }) => message).join('\n'));
-  return recipe;
-}
+const recipeWith = (overrides: readonly string[] = []) => recipeIn(text, { overrides });
 
-const plan = (usableBytes: number) => planMemory({ recipe: recipeOf(), headers, usableBytes });
+const plan = (usableBytes: number) => planMemory({ recipe: recipeWith(), headers, usableBytes });
 /** So many words that the logits of an evaluation outgrow everything else. */
 const wordy = { ...config, vocab_size: 4000 };
 const wordyHeaders = headersOf(wordy);
@@ -27,8 +24,8 @@ const wordyHeaders = headersOf(wordy);
 test('several processes share the memory', () => {
   const all = plan(1e12).options;
   const usableBytes = all[1]?.totalBytes ?? 0;
-  const shared = planMemory({ recipe: recipeOf(['processes=4']), headers, usableBytes: 4 * usableBytes });
-  const alone = planMemory({ recipe: recipeOf(), headers, usableBytes });
+  const shared = planMemory({ recipe: recipeWith(['processes=4']), headers, usableBytes: 4 * usableBytes });
+  const alone = planMemory({ recipe: recipeWith(), headers, usableBytes });
   expect(shared.usableBytes).toBe(alone.usableBytes);
   expect(shared.options.length).toBeGreaterThan(0);
   expect(shared.options.length).toBeLessThan(all.length);
@@ -50,7 +47,7 @@ describe('the proposals', () => {
 
   test('are what the estimate says of the recipe with their overrides', () => {
     for (const { overrides, totalBytes, recompute } of options) {
-      const found = estimateRecipe({ recipe: recipeOf([...overrides, `recompute=${recompute}`]), headers });
+      const found = estimateRecipe({ recipe: recipeWith([...overrides, `recompute=${recompute}`]), headers });
       expect(found.totalBytes).toBe(totalBytes);
     }
   });
@@ -72,22 +69,24 @@ test('the rank falls only where nothing else fits', () => {
 test('where nothing fits, the least is named and what to change', () => {
   const found = plan(1e6);
   expect(found.options).toEqual([]);
-  expect(describeNothingFits(found, recipeOf())).toMatch(/nothing fits into 1 MB: the least is \d+ MB, with a batch of 1 .*smaller model/s);
+  expect(describeNothingFits(found, recipeWith())).toMatch(
+    /nothing fits into 1 MB: the least is \d+ MB, with a batch of 1 .*smaller model/s,
+  );
 });
 
 test.each([
   ['by default', []],
   ['as it is written', ['per_device_eval_batch_size=8']],
 ])('an evaluation batch that is as large as the train batch %s shrinks with it', (_, written) => {
-  const { least } = planMemory({ recipe: recipeOf(written), headers: wordyHeaders, usableBytes: 1e12 });
+  const { least } = planMemory({ recipe: recipeWith(written), headers: wordyHeaders, usableBytes: 1e12 });
   expect(least.batch).toBe(1);
-  const chosen = recipeOf([...written, ...least.overrides, `recompute=${least.recompute}`]);
+  const chosen = recipeWith([...written, ...least.overrides, `recompute=${least.recompute}`]);
   expect(chosen.per_device_eval_batch_size).toBe(1);
   expect(estimateRecipe({ recipe: chosen, headers: wordyHeaders }).totalBytes).toBe(least.totalBytes);
 });
 
 test('another evaluation batch stays as it is', () => {
-  const { least } = planMemory({ recipe: recipeOf(['per_device_eval_batch_size=2']), headers, usableBytes: 1e12 });
+  const { least } = planMemory({ recipe: recipeWith(['per_device_eval_batch_size=2']), headers, usableBytes: 1e12 });
   expect(least.overrides.filter(override => override.startsWith('per_device_eval_batch_size'))).toEqual([]);
 });
 
@@ -96,15 +95,15 @@ test.each([
   [4095, 65_535],
 ])('of %i samples times %i steps, only what a recipe may say is proposed', (batch, steps) => {
   const written = [`per_device_train_batch_size=${batch}`, `gradient_accumulation_steps=${steps}`];
-  const { options } = planMemory({ recipe: recipeOf(written), headers, usableBytes: Number.POSITIVE_INFINITY });
+  const { options } = planMemory({ recipe: recipeWith(written), headers, usableBytes: Number.POSITIVE_INFINITY });
   expect(options.length).toBeGreaterThan(0);
-  for (const { overrides } of options) expect(() => recipeOf([...written, ...overrides])).not.toThrow();
+  for (const { overrides } of options) expect(() => recipeWith([...written, ...overrides])).not.toThrow();
 });
 
 describe('a batch whose samples are compared with each other', () => {
   const bert = headersOf({ ...tinyBert, num_hidden_layers: 6 });
   const written = ['task=embedding', 'per_device_train_batch_size=64'];
-  const recipe = (...overrides: string[]) => recipeOf([...written, ...overrides]);
+  const recipe = (...overrides: string[]) => recipeWith([...written, ...overrides]);
   const { options } = planMemory({ recipe: recipe(), headers: bert, usableBytes: 1e12 });
 
   test('stays as it is, and passes in mini-batches', () => {
@@ -122,7 +121,7 @@ describe('a batch whose samples are compared with each other', () => {
     expect(cached.activationBytes).toBeLessThan(whole.activationBytes / 8);
     expect(cached.activationBytes).toBeLessThan(1.1 * small.activationBytes);
     expect(cached.gradientBytes).toBe(4 * cached.trainable);
-    const [flops, cachedFlops] = [whole, cached].map(({ levels }) => levels[0]?.flops ?? 0) as [number, number];
+    const [flops, cachedFlops] = [elementAt(whole.levels, 0).flops, elementAt(cached.levels, 0).flops];
     expect(cachedFlops / flops).toBeGreaterThan(1.2);
     expect(cachedFlops / flops).toBeLessThan(1.7);
   });

@@ -1,27 +1,24 @@
 /** The predicted memory of the portable engine's kernels, compared with the bytes that its WebAssembly backend really holds. */
-import { backend } from '@tensorflow/tfjs-core';
+import { backend, DataStorage } from '@tensorflow/tfjs-core';
 import { expect, it } from 'vitest';
 import { openPortable } from '../../../../trainer/engine/portable/engine.ts';
 import type { OpName } from '../../../../trainer/graph/attributes.ts';
 import { singleSteps } from '../../../../trainer/graph/fusion/step.ts';
 import { Graph } from '../../../../trainer/graph/graph.ts';
 import { liveness } from '../../../../trainer/graph/liveness.ts';
-import { assemble, type Program, type Signature } from '../../../../trainer/graph/program.ts';
+import { assemble, type Program } from '../../../../trainer/graph/program.ts';
 import { elementCount, type HostArray } from '../../../../trainer/graph/types.ts';
+import { required, valueFor } from '../../../../trainer/narrow.ts';
 import { portableBuffers, portableBytes } from '../../../../trainer/plan/memory/portable-buffers.ts';
 import { allCases } from '../../../support/operation-table.ts';
 import { forwardProgram, type Inputs, inputsOf } from '../../../support/run-case.ts';
 
 const engine = await openPortable({ backend: 'wasm' });
 
-interface Entry {
-  readonly shape: readonly number[];
-  readonly dtype: string;
-}
-
 /** Counts the tensors of tfjs's backend as they come and go, whatever handles share them. */
 function countBytes() {
-  const { dataIdMap } = backend() as unknown as { dataIdMap: { set(id: object, entry: Entry): void; delete(id: object): boolean } };
+  const dataIdMap: unknown = Reflect.get(backend(), 'dataIdMap');
+  if (!(dataIdMap instanceof DataStorage)) throw new Error('the backend keeps its tensors elsewhere');
   const { set, delete: remove } = dataIdMap;
   const sizes = new Map<object, number>();
   const count = { now: 0, peak: 0 };
@@ -29,7 +26,7 @@ function countBytes() {
     set.call(dataIdMap, id, entry);
     count.now -= sizes.get(id) ?? 0;
     sizes.set(id, elementCount(entry.shape) * (entry.dtype === 'bool' ? 1 : 4));
-    count.now += sizes.get(id) as number;
+    count.now += valueFor(sizes, id);
     count.peak = Math.max(count.peak, count.now);
   };
   dataIdMap.delete = id => {
@@ -49,7 +46,7 @@ async function peaks(program: Program, variables: Readonly<Record<string, { read
   counted.stop();
   await session.dispose();
   const held = program.variables.reduce((sum, variable) => sum + portableBytes(variable), 0);
-  const run = program.signatures.run as Signature;
+  const run = required(program.signatures.run, 'run');
   const { peakBytes } = liveness(run, singleSteps(run), portableBuffers(program.variables));
   return { measured: counted.count.peak, predicted: held + peakBytes };
 }

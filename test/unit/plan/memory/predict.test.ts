@@ -1,25 +1,22 @@
 /** The estimate: parameter counts of the paper, laws of the parts, and how long it may take. */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { sumForms } from '../../../../trainer/graph/sum-forms.ts';
 import { ModelConfigError } from '../../../../trainer/model/model-spec.ts';
+import { lastOf, required } from '../../../../trainer/narrow.ts';
 import { headersOf } from '../../../../trainer/plan/config-headers.ts';
 import { type EstimateParams, estimateRecipe, priceRun, type RecipeEstimate } from '../../../../trainer/plan/memory/predict.ts';
 import { planRun } from '../../../../trainer/plan/run-plan.ts';
-import { parseRecipe } from '../../../../trainer/protocol/parse-recipe.ts';
 import type { Recipe } from '../../../../trainer/protocol/recipe-schema.ts';
 import type { BatchShape } from '../../../../trainer/train/task.ts';
 import { eightBlocks, llama2Of7b, llama3Of8b } from '../../../support/llama-sizes.ts';
+import { readGoldenJson } from '../../../support/read-json.ts';
+import { recipeIn } from '../../../support/recipe-of.ts';
 
-function recipeOf(text: string): Recipe {
-  const { recipe, problems } = parseRecipe(`model: base\ndata: {train: [train.jsonl]}\n${text}`);
-  if (!recipe) throw new Error(problems.map(({ message }) => message).join('\n'));
-  return recipe;
-}
+const recipeFrom = (text: string): Recipe => recipeIn(`model: base\ndata: {train: [train.jsonl]}\n${text}`);
 
 const estimate = (config: Readonly<Record<string, unknown>>, text: string, more: Partial<EstimateParams> = {}): RecipeEstimate =>
-  estimateRecipe({ recipe: recipeOf(text), headers: headersOf(config), ...more });
+  estimateRecipe({ recipe: recipeFrom(text), headers: headersOf(config), ...more });
 
 const short = 'max_length: 8\nper_device_train_batch_size: 1\nrecompute: block\n';
 const millions = (count: number): string => (count / 1e6).toFixed(1);
@@ -57,9 +54,9 @@ describe('a teacher', () => {
     expect(large).toMatchObject({ totalBytes: plain.totalBytes, runBytes: large.teacherBytes });
     expect(large.teacherBytes).toBeGreaterThan(4 * 8e9);
     const four = estimate(eightBlocks, `${text}processes: 4\nengine: tensorflow\n`, { teacherConfig: llama3Of8b });
-    expect(four.runBytes).toBe(4 * (four.teacherBytes as number));
+    expect(four.runBytes).toBe(4 * required(four.teacherBytes, 'the bytes of the teacher'));
     const narrow = estimate(eightBlocks, `${text}dtype: bfloat16\n`, { teacherConfig: llama3Of8b });
-    expect(narrow.teacherBytes).toBeLessThan(0.6 * (large.teacherBytes as number));
+    expect(narrow.teacherBytes).toBeLessThan(0.6 * required(large.teacherBytes, 'the bytes of the teacher'));
   });
 
   test('adds its predictions and the logits of a chunk to the step', () => {
@@ -156,7 +153,7 @@ describe('the parts', () => {
     const small = { batch: 2, tokens: 8, targets: 4 };
     const large = { batch: 2, tokens: 32, targets: 62 };
     const plan = planRun({
-      recipe: recipeOf('max_length: 32\nr: 2\n'),
+      recipe: recipeFrom('max_length: 32\nr: 2\n'),
       headers: headersOf(eightBlocks),
       on: { engine: 'tensorflow', device: 'cpu' },
     });
@@ -193,15 +190,15 @@ test('mismatched answers of kto take a forward pass alone', () => {
 });
 
 test("a convolutional network's activations grow with the images of the recipe, a head with its labels", () => {
-  const config = JSON.parse(readFileSync(join(import.meta.dirname, '..', '..', '..', 'golden', 'resnet', 'config.json'), 'utf8'));
+  const config = readGoldenJson('resnet/config.json', z.looseObject({ hidden_sizes: z.array(z.number()) }));
   const of = (data: string) => {
-    const { recipe } = parseRecipe(`model: base\ntask: image_classification\nmethod: head\ndata: {train: [images], ${data}}\n`);
-    return estimateRecipe({ recipe: recipe as Recipe, headers: headersOf(config) });
+    const recipe = recipeIn(`model: base\ntask: image_classification\nmethod: head\ndata: {train: [images], ${data}}\n`);
+    return estimateRecipe({ recipe, headers: headersOf(config) });
   };
   const [small, large] = [of('image_size: 64'), of('image_size: 128')];
   expect(large.activationBytes / small.activationBytes).toBeGreaterThan(3);
   const ten = of(`image_size: 64, labels: [${[...Array(10).keys()].map(i => `l${i}`).join(', ')}]`);
-  expect(ten.trainable / 10).toBe(config.hidden_sizes.at(-1) + 1);
+  expect(ten.trainable / 10).toBe(lastOf(config.hidden_sizes) + 1);
 });
 
 test('tensors that disagree with config.json are all named', () => {
@@ -209,7 +206,7 @@ test('tensors that disagree with config.json are all named', () => {
   const tensors = new Map(headers.tensors);
   tensors.delete('model.norm.weight');
   tensors.set('lm_head.weight', { shape: [3, 16] });
-  const run = () => estimateRecipe({ recipe: recipeOf(short), headers: { config: eightBlocks, tensors } });
+  const run = () => estimateRecipe({ recipe: recipeFrom(short), headers: { config: eightBlocks, tensors } });
   expect(run).toThrow(ModelConfigError);
   expect(run).toThrow(/model\.norm\.weight \[16\] is missing.*lm_head\.weight is \[3,16\]/s);
 });

@@ -1,13 +1,14 @@
 /** Few blocks in place of many: the same numbers, to the byte, as the graph of all of them. */
 import { expect, test } from 'vitest';
+import { namesOf } from '../../../../trainer/catalog/entries.ts';
 import type { MethodName } from '../../../../trainer/catalog/methods.ts';
 import { planner } from '../../../../trainer/graph/fusion/plan.ts';
 import type { RecomputePolicy } from '../../../../trainer/graph/recompute.ts';
 import { loadModel } from '../../../../trainer/model/load-model.ts';
 import { PassTracer } from '../../../../trainer/plan/memory/traced-passes.ts';
 import { planRun } from '../../../../trainer/plan/run-plan.ts';
-import { parseRecipe } from '../../../../trainer/protocol/parse-recipe.ts';
 import { eightBlocks } from '../../../support/llama-sizes.ts';
+import { recipeIn } from '../../../support/recipe-of.ts';
 
 const BLOCKS = 19;
 
@@ -45,9 +46,8 @@ function tracer(
   engine: 'tensorflow' | 'portable' = 'tensorflow',
 ) {
   const { task } = forms[family];
-  const { recipe, problems } = parseRecipe(`model: base\ntask: ${task}\ndata: {train: [train.jsonl]}\nmax_length: 24\n${text}`);
-  if (!recipe) throw new Error(problems.map(({ message }) => message).join('\n'));
-  const whole = { ...forms[family].config, num_hidden_layers: BLOCKS as number, ...config };
+  const recipe = recipeIn(`model: base\ntask: ${task}\ndata: {train: [train.jsonl]}\nmax_length: 24\n${text}`);
+  const whole = { ...forms[family].config, num_hidden_layers: BLOCKS, ...config };
   const tensors = new Map(loadModel(whole).parameters.map(({ name, shape }) => [name, { shape }]));
   const plan = planRun({ recipe, headers: { config: whole, tensors }, on: { engine, device: 'cpu' } });
   const of = (as: Readonly<Record<string, unknown>>) => {
@@ -74,7 +74,7 @@ const methods: readonly { readonly method: MethodName; readonly text: string }[]
 ];
 const levels: readonly RecomputePolicy[] = ['none', 'cheap', 'block', 'sqrt'];
 
-test.each(Object.keys(families) as (keyof typeof families)[])('%s: every method at every level', family => {
+test.each(namesOf(families))('%s: every method at every level', family => {
   for (const { method, text } of methods) {
     const { few, all } = tracer(family, `method: ${method}\n${text}`);
     for (const level of levels) expect(few(level), `${method} ${text} ${level}`).toEqual(all(level));

@@ -4,13 +4,14 @@
  */
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { afterEach, expect, test } from 'vitest';
+import { z } from 'zod';
 import type { MetricsLine } from '../../../../trainer/run/metrics-file.ts';
 import { mlflowTracker } from '../../../../trainer/run/trackers/mlflow.ts';
 import type { TrackedRun } from '../../../../trainer/run/trackers/tracker.ts';
 import { trackioTracker } from '../../../../trainer/run/trackers/trackio.ts';
+import { portOf } from '../../../support/port-of.ts';
 import { recipeOf } from '../../../support/recipe-of.ts';
 import { makeTemporaryFolder } from '../../../support/temporary-folder.ts';
 
@@ -20,13 +21,19 @@ interface Asked {
   readonly body: Record<string, unknown>;
 }
 
+const batchForm = z.object({
+  run_id: z.string(),
+  params: z.array(z.object({ key: z.string(), value: z.string() })).default([]),
+  metrics: z.array(z.looseObject({ key: z.string(), value: z.number(), step: z.number() })).default([]),
+});
+
 let server: Server | undefined;
 afterEach(() => void server?.close());
 
 /** Answers as told, and keeps what it was asked. */
 async function serve(answer: (url: string) => readonly [status: number, body: object]) {
   const asked: Asked[] = [];
-  server = createServer((request, response) => {
+  const made = createServer((request, response) => {
     const parts: Buffer[] = [];
     request.on('data', part => parts.push(part));
     request.on('end', () => {
@@ -37,8 +44,9 @@ async function serve(answer: (url: string) => readonly [status: number, body: ob
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
     });
   });
-  await new Promise<void>(resolve => server?.listen(0, '127.0.0.1', resolve));
-  return { asked, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
+  server = made;
+  await new Promise<void>(resolve => made.listen(0, '127.0.0.1', resolve));
+  return { asked, url: `http://127.0.0.1:${portOf(made)}` };
 }
 
 const times = { pauseMs: 0, retryMs: [], endMs: 60_000 };
@@ -78,16 +86,15 @@ test('MLflow: an experiment is made, the run gets settings and metrics, and a re
   expect(names.slice(0, 3)).toEqual(['experiments/get-by-name?experiment_name=mails', 'experiments/create', 'runs/create']);
   expect(asked.every(({ headers }) => headers.authorization === `Basic ${Buffer.from('me:secret').toString('base64')}`)).toBe(true);
   expect(asked[2]?.body).toMatchObject({ experiment_id: '7', run_name: 'spam' });
-  const batches = asked.filter(({ url: at }) => at.endsWith('log-batch')).map(({ body }) => body);
+  const batches = asked.filter(({ url: at }) => at.endsWith('log-batch')).map(({ body }) => batchForm.parse(body));
   expect(batches.every(({ run_id }) => run_id === 'run1')).toBe(true);
-  const params = batches.flatMap(({ params = [] }) => params as object[]);
-  expect(params).toEqual(
+  expect(batches.flatMap(({ params }) => params)).toEqual(
     expect.arrayContaining([
       { key: 'r', value: '8' },
       { key: 'data.train', value: '["t.jsonl"]' },
     ]),
   );
-  const metrics = batches.flatMap(({ metrics = [] }) => metrics as { key: string; value: number; step: number }[]);
+  const metrics = batches.flatMap(batch => batch.metrics);
   expect(metrics.map(({ key, value, step }) => [key, value, step])).toEqual([
     ['epoch', 0, 0],
     ['eval_loss', 2, 0],
@@ -122,7 +129,7 @@ test('Trackio: a server gets entries with fixed ids, and the token of its addres
   await trackioTracker(run, times).end?.('finished');
   await trackioTracker(run, times).end?.('finished');
   expect(asked.map(({ url: at, headers }) => [at, headers['x-trackio-write-token']])).toEqual(Array(2).fill(['/api/bulk_log', 'secret']));
-  const logs = asked.map(({ body }) => body.logs as { log_id: string; config: object | null; metrics: object; step: number }[]);
+  const logs = asked.map(({ body }) => z.array(z.looseObject({ log_id: z.string() })).parse(body.logs));
   expect(logs[0]).toMatchObject([
     { project: 'mails', run: 'spam', step: 0, metrics: { 'train/epoch': 0, 'eval/loss': 2 }, config: { r: 8 } },
     { step: 1, metrics: { 'train/epoch': 0.5, 'train/loss': 1.25 }, config: null },

@@ -1,23 +1,27 @@
 /** Single components of tokenizer.json, and their classes of characters over all of Unicode, against Hugging Face's `tokenizers`. */
-import { readFileSync } from 'node:fs';
-import { gunzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { createDecoder } from '../../../../../trainer/format/tokenizer/tokenizers/decoders.ts';
 import { createNormalizer } from '../../../../../trainer/format/tokenizer/tokenizers/normalizers.ts';
 import { createPreTokenizer } from '../../../../../trainer/format/tokenizer/tokenizers/pre-tokenizers.ts';
-import { goldenPath } from '../../../hub/model-bytes.ts';
+import { elementAt, required } from '../../../../../trainer/narrow.ts';
+import { readGoldenJson } from '../../../../support/read-json.ts';
 
 type Spec = Readonly<Record<string, unknown>>;
-type Ranges = ReadonlyArray<readonly [number, number]>;
-interface Golden {
-  readonly texts: readonly string[];
-  readonly normalizers: ReadonlyArray<readonly [Spec, string[]]>;
-  readonly pre_tokenizers: ReadonlyArray<readonly [Spec, string[][]]>;
-  readonly decoders: ReadonlyArray<readonly [Spec, ReadonlyArray<readonly [string[], string]>]>;
-  readonly classes: Readonly<Record<string, Ranges>> & { readonly lowercase: unknown };
-}
+const specForm = z.record(z.string(), z.unknown());
+const words = z.array(z.string());
+const rangesForm = z.array(z.tuple([z.number(), z.number()]));
 
-const golden: Golden = JSON.parse(gunzipSync(readFileSync(goldenPath('tokenizers/components.json.gz'))).toString('utf8'));
+const golden = readGoldenJson(
+  'tokenizers/components.json.gz',
+  z.object({
+    texts: words,
+    normalizers: z.array(z.tuple([specForm, words])),
+    pre_tokenizers: z.array(z.tuple([specForm, z.array(words)])),
+    decoders: z.array(z.tuple([specForm, z.array(z.tuple([words, z.string()]))])),
+    classes: z.record(z.string(), z.unknown()),
+  }),
+);
 const named = <T>(list: ReadonlyArray<readonly [Spec, T]>): Array<[string, Spec, T]> =>
   list.map(([spec, expected]) => [JSON.stringify(spec).slice(0, 160), spec, expected]);
 /** Only what differs, so that a failure can be read. */
@@ -68,7 +72,7 @@ const UNICODE_17 =
 const unicode17 = new RegExp(`[${UNICODE_17}]`, 'u');
 
 describe('classes of characters', () => {
-  const normalizer = (spec: Spec) => createNormalizer(spec) as (text: string) => string;
+  const normalizer = (spec: Spec) => required(createNormalizer(spec), 'a normalizer');
   const bert = normalizer({
     type: 'BertNormalizer',
     clean_text: true,
@@ -95,7 +99,7 @@ describe('classes of characters', () => {
   const accents = normalizer({ type: 'StripAccents' });
   const apart = (split: (text: string) => string[], c: string): boolean => {
     const words = split(`a${c}a`);
-    return words.length > 1 || (words[0] as string).length < 2 + c.length;
+    return words.length > 1 || elementAt(words, 0).length < 2 + c.length;
   };
   const splits = {
     bert: wordsOf({ type: 'BertPreTokenizer' }),
@@ -139,14 +143,13 @@ describe('classes of characters', () => {
         ['onig_punct', '[[:punct:]]'],
         ['onig_word_class', '[\\w]'],
         ['onig_alnum', '[[:alnum:]]'],
-      ].map(([name, pattern]) => [name as string, matches(pattern as string)]),
+      ].map(([name = '', pattern = '']) => [name, matches(pattern)]),
     ),
   };
-  test.each(Object.keys(tests))(
+  test.each(Object.entries(tests))(
     '%s',
-    name => {
-      const holds = tests[name] as (c: string) => boolean;
-      const expected = golden.classes[name] as Ranges;
+    (name, holds) => {
+      const expected = rangesForm.parse(golden.classes[name]);
       const inside = (code: number): boolean => expected.some(([from, to]) => from <= code && code <= to);
       const wrong: string[] = [];
       for (let code = 0; code < 0x30000; code++) {

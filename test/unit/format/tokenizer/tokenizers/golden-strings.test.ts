@@ -1,32 +1,36 @@
 /** Ids and decoded texts of more than 1,000 hard strings, held against Hugging Face's `tokenizers` for every kind of tokenizer. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { gunzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
+import { z } from 'zod';
 import { createTokenizer, type Tokenizer } from '../../../../../trainer/format/tokenizer/tokenizer.ts';
 import { openModel } from '../../../../../trainer/hub/open-model.ts';
+import { elementAt } from '../../../../../trainer/narrow.ts';
 import { cacheDir } from '../../../../support/cache-dir.ts';
+import { readGoldenJson } from '../../../../support/read-json.ts';
 import { goldenPath } from '../../../hub/model-bytes.ts';
 
-interface Golden {
-  readonly tokenizer: Record<string, unknown>;
+const numbers = z.array(z.number());
+const sameOr = z.union([z.string(), z.literal(0)]);
+const goldenForm = z.object({
+  tokenizer: z.unknown().optional(),
   /** Ids without special tokens; the text of the ids with them, both with and without special tokens, 0 where it is the string itself. */
-  readonly texts: ReadonlyArray<readonly [number[], string | 0, string | 0]>;
-  readonly whole: ReadonlyArray<readonly [number, number[]]>;
-  readonly pairs: ReadonlyArray<readonly [string, string, number[], number[]]>;
-  readonly decoded: ReadonlyArray<readonly [number[], string, string]>;
-}
+  texts: z.array(z.tuple([numbers, sameOr, sameOr])),
+  whole: z.array(z.tuple([z.number(), numbers])),
+  pairs: z.array(z.tuple([z.string(), z.string(), numbers, numbers])),
+  decoded: z.array(z.tuple([numbers, z.string(), z.string()])),
+});
 
-const read = <T>(name: string): T => JSON.parse(gunzipSync(readFileSync(goldenPath(`tokenizers/${name}.json.gz`))).toString('utf8')) as T;
-const strings = read<string[]>('strings');
-const charsmap = read<string>('charsmap');
+const read = <Form extends z.ZodType>(name: string, form: Form) => readGoldenJson(`tokenizers/${name}.json.gz`, form);
+const strings = read('strings', z.array(z.string()));
+const charsmap = read('charsmap', z.string());
 const kinds = readdirSync(goldenPath('tokenizers'))
   .map(name => name.replace('.json.gz', ''))
   .filter(name => !['strings', 'charsmap', 'components'].includes(name));
 
 const made = kinds.filter(kind => !kind.startsWith('real-'));
 test.each(made)('%s: ids and texts are those of the tokenizers library', kind => {
-  const golden = read<Golden>(kind);
+  const golden = read(kind, goldenForm);
   const definition = JSON.stringify(golden.tokenizer).replaceAll('"CHARSMAP"', JSON.stringify(charsmap));
   hold(createTokenizer({ source: kind, files: new Map([['tokenizer.json', definition]]) }), golden);
 });
@@ -36,25 +40,25 @@ const present = real.filter(name => existsSync(join(cacheDir, 'models', name)));
 test.skipIf(present.length < real.length)(`the real tokenizers of ${real.join(' and ')} (in ${cacheDir}/models)`, async () => {
   for (const name of present) {
     const model = await openModel(join(cacheDir, 'models', name));
-    hold(await model.loadTokenizer(), read<Golden>(`real-${name}`));
+    hold(await model.loadTokenizer(), read(`real-${name}`, goldenForm));
     await model.weights.close();
   }
 });
 
-function hold(tokenizer: Tokenizer, golden: Golden): void {
+function hold(tokenizer: Tokenizer, golden: z.infer<typeof goldenForm>): void {
   const differences: unknown[] = [];
   const compare = (what: string, input: unknown, actual: unknown, expected: unknown): void => {
     if (JSON.stringify(actual) !== JSON.stringify(expected)) differences.push([what, input, actual, expected]);
   };
   for (const [i, [ids, kept, skipped]] of golden.texts.entries()) {
-    const text = strings[i] as string;
+    const text = elementAt(strings, i);
     compare('ids', text, tokenizer.encode(text, { addSpecialTokens: false }), ids);
     const whole = tokenizer.encode(text, { addSpecialTokens: true });
     compare('text', text, tokenizer.decode(whole, { skipSpecialTokens: false }), kept === 0 ? text : kept);
     compare('text without specials', text, tokenizer.decode(whole, { skipSpecialTokens: true }), skipped === 0 ? text : skipped);
   }
   for (const [i, ids] of golden.whole)
-    compare('with specials', strings[i], tokenizer.encode(strings[i] as string, { addSpecialTokens: true }), ids);
+    compare('with specials', strings[i], tokenizer.encode(elementAt(strings, i), { addSpecialTokens: true }), ids);
   for (const [first, second, ids, types] of golden.pairs)
     compare('pair', [first, second], tokenizer.encodePair(first, second), { ids, types });
   for (const [ids, kept, skipped] of golden.decoded) {
