@@ -3,11 +3,11 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { hostname } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { parseRanks } from '../../client/pages/run-files.ts';
 import { checkResult } from '../../trainer/cli/check-result.ts';
 import { installMpi } from '../../trainer/engine/install/install-mpi.ts';
 import { required } from '../../trainer/narrow.ts';
-import type { ClusterPlace } from '../../trainer/protocol/cluster.ts';
 import { readMetrics } from '../../trainer/run/metrics-file.ts';
 import { readRunState } from '../../trainer/run/run-state.ts';
 import { cli, cliJson } from '../e2e/cli/run-cli.ts';
@@ -21,6 +21,9 @@ const noSlurm = engine ? whyNoSlurm() : reason;
 const task = makeTinyTask();
 const recipe = join(task.folder, 'task.rowtune.yaml');
 const SETTINGS = ['engine=tensorflow', 'dtype=float32', 'logging_steps=1', 'save_strategy=no', 'lr_scheduler_type=constant'];
+
+/** Runs in a list: where a cluster runs each. */
+const listForm = z.array(z.looseObject({ runDir: z.string(), cluster: z.looseObject({ phase: z.string() }).optional() }));
 
 describe.skipIf(noSlurm !== undefined)(`Slurm${noSlurm === undefined ? '' : ` (skipped: ${noSlurm})`}`, () => {
   let slurm: SlurmNode;
@@ -123,7 +126,7 @@ describe.skipIf(noSlurm !== undefined)(`Slurm${noSlurm === undefined ? '' : ` (s
     });
     expect(stderr).toContain(`job ${id}: pending (BeginTime), next in its partition`);
     const text = 'pending (BeginTime), next in its partition';
-    const [listed] = (await rowtune('runs', runDir)).value.runs as readonly unknown[];
+    const [listed] = listForm.parse((await rowtune('runs', runDir)).value.runs);
     expect(listed).toMatchObject({ runDir, state: 'queued', cluster: { jobId: id, phase: 'waiting', text } });
     expect((await rowtune('runs', '--stop', runDir)).value).toMatchObject({ ok: true, state: 'cancelled' });
     expect(await stateOf(id)).toBe('CANCELLED');
@@ -186,7 +189,7 @@ describe.skipIf(noSlurm !== undefined)(`Slurm${noSlurm === undefined ? '' : ` (s
       return state?.state === 'running' ? state.pid : undefined;
     };
     await until(async () => (await pidOf()) !== undefined, 'the first run to train');
-    const listed = (await rowtune('runs', sweepDir)).value.runs as readonly { readonly runDir: string; readonly cluster?: ClusterPlace }[];
+    const listed = listForm.parse((await rowtune('runs', sweepDir)).value.runs);
     expect(listed.map(run => basename(run.runDir)).sort()).toEqual(['001', '002', '003']);
     const first = listed.find(run => run.runDir === join(sweepDir, '001'));
     expect(first?.cluster).toMatchObject({ phase: 'running', node: hostname(), log: expect.stringMatching(/log-\d+_\d\.txt$/) });

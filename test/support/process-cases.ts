@@ -3,11 +3,14 @@ import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { expect } from 'vitest';
-import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
+import { parseRanks } from '../../client/pages/run-files.ts';
+import { checkResult } from '../../trainer/cli/check-result.ts';
+import { required } from '../../trainer/narrow.ts';
 import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
 import { RUN_FILES } from '../../trainer/protocol/run-files.ts';
-import type { RanksView } from '../../trainer/protocol/view/run.ts';
 import { distanceOf, expectCloseMetrics, trainedTensors, trainIn } from './process-runs.ts';
+import { readRecord } from './read-json.ts';
+import { recipeOf } from './recipe-of.ts';
 import type { TinyTask } from './tiny-task.ts';
 
 /** Settings of all cases: four updates, every number of which is kept. */
@@ -33,21 +36,15 @@ export interface ProcessCase {
 }
 
 const textClassifier = (...overrides: string[]): Recipe =>
-  parsed('model=bert', 'task=sequence_classification', 'data.train=train.jsonl', 'max_length=32', ...overrides);
+  recipeOf('model=bert', 'task=sequence_classification', 'data.train=train.jsonl', 'max_length=32', ...overrides);
 const imageClassifier = (...overrides: string[]): Recipe =>
-  parsed('model=resnet', 'task=image_classification', 'data.train=images', ...overrides);
+  recipeOf('model=resnet', 'task=image_classification', 'data.train=images', ...overrides);
 
 const HELD = ['val_size=4'];
 const comparing =
   (objective: string, file: string, ...settings: string[]) =>
   (...overrides: string[]): Recipe =>
-    parsed('model=llama', `task=${objective}`, `data.train=${file}`, ...HELD, 'max_length=48', ...settings, ...overrides);
-
-function parsed(...overrides: string[]): Recipe {
-  const { recipe, problems } = parseRecipe('', { overrides });
-  if (!recipe) throw new Error(problems.map(({ message }) => message).join('; '));
-  return recipe;
-}
+    recipeOf('model=llama', `task=${objective}`, `data.train=${file}`, ...HELD, 'max_length=48', ...settings, ...overrides);
 
 export const processCases: readonly ProcessCase[] = [
   // 24 samples in batches of 5: the last one is short, and one of the processes has nothing there.
@@ -131,7 +128,7 @@ export const processCases: readonly ProcessCase[] = [
     processes: 2,
     batch: 8,
     settings: ['method=full', 'learning_rate=1e-3', 'eval_strategy=epoch'],
-    recipe: (...overrides) => parsed('model=bert', 'task=reward', 'data.train=pairs.jsonl', ...HELD, 'max_length=32', ...overrides),
+    recipe: (...overrides) => recipeOf('model=bert', 'task=reward', 'data.train=pairs.jsonl', ...HELD, 'max_length=32', ...overrides),
   },
   {
     title: 'distillation, whose teacher all processes ask',
@@ -156,7 +153,7 @@ export async function makeProcessData(folder: string): Promise<void> {
   for (const name of ['bert', 'resnet', 'llama']) cpSync(join(golden, name), join(folder, name), { recursive: true });
   // Other positions, so other predictions.
   cpSync(join(golden, 'llama'), join(folder, 'teacher'), { recursive: true });
-  const config = JSON.parse(readFileSync(join(folder, 'teacher', 'config.json'), 'utf8'));
+  const config = readRecord(join(folder, 'teacher', 'config.json'));
   writeFileSync(join(folder, 'teacher', 'config.json'), JSON.stringify({ ...config, rope_theta: 10, rope_parameters: undefined }));
   for (const name of ['bert', 'llama', 'teacher']) cpSync(join(golden, 'tiny-tokenizer'), join(folder, name), { recursive: true });
   const answers = Array.from({ length: 25 }, (_, i) => ({ prompt: `q${i}? `, good: `yes ${'!'.repeat(i % 7)}`, bad: `n${i} o` }));
@@ -212,8 +209,8 @@ export async function expectResultOfOne(
   const distance = distanceOf(expected, found);
   console.log(`${title}: weights ${distance.toExponential(1)} apart`);
   expect(distance).toBeLessThan(tolerance ?? WEIGHTS);
-  const { trainable } = JSON.parse(readFileSync(join(severalDir, RUN_FILES.summary), 'utf8'));
-  const { ranks }: RanksView = JSON.parse(readFileSync(join(severalDir, RUN_FILES.byRank), 'utf8'));
+  const { trainable } = checkResult('train', readRecord(join(severalDir, RUN_FILES.summary)));
+  const { ranks } = required(parseRanks(readFileSync(join(severalDir, RUN_FILES.byRank), 'utf8')), 'ranks.json');
   // Counts and losses travel too.
   console.log(`${title}: ${ranks.map(({ bytesPerUpdate }) => (bytesPerUpdate / trainable).toFixed(2)).join(', ')} bytes per number`);
   for (const { bytesPerUpdate } of ranks)
