@@ -1,5 +1,6 @@
 /** Calls of tools in the forms of chat templates, read off the templates. */
 import { expect, test } from 'vitest';
+import { entryOf, namesOf } from '../../../trainer/catalog/entries.ts';
 import { chatRendererOf } from '../../../trainer/data/chat-renderer.ts';
 import { type ToolCallForm, toolUseOf } from '../../../trainer/data/tool-calls/call-form.ts';
 import { toolCallsIn } from '../../../trainer/data/tool-calls/read-calls.ts';
@@ -38,7 +39,7 @@ function rendererOf(chatTemplate: string): ChatRenderer {
   return renderer;
 }
 
-const names = Object.keys(CALLS).filter((name): name is keyof typeof CALLS => name in CALLS);
+const names = namesOf(CALLS);
 const published = ['qwen3', 'llama3', 'mistral', 'gpt-oss'] as const;
 const TOOLS = [
   {
@@ -78,7 +79,8 @@ function stream(form: ToolCallForm, answer: string) {
 }
 
 test.each([...published, ...names.filter(name => name !== 'bare')])('%s: what the template writes is read back', name => {
-  const renderer = rendererOf(name in CALLS ? inTurns(CALLS[name as keyof typeof CALLS]) : templateNamed(name));
+  const call = entryOf(CALLS, name);
+  const renderer = rendererOf(call === undefined ? templateNamed(name) : inTurns(call));
   const { form } = toolUseOf(renderer);
   if (!form) throw new Error('no form');
   expect(stream(form, written(renderer, [FIRST]))).toEqual({

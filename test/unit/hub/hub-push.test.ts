@@ -2,8 +2,10 @@
 import { appendFileSync, cpSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { type PushParams, type PushProgress, pushFiles } from '../../../trainer/hub/hub-push.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
+import { readJson } from '../../support/read-json.ts';
 import { localHub, READ_TOKEN, WRITE_TOKEN } from './hub-repositories.ts';
 import { type Handler, hubError } from './hub-server.ts';
 import { goldenPath, temporaryFolder } from './model-bytes.ts';
@@ -132,7 +134,7 @@ describe('a large file that broke off', () => {
   test('continues with the parts that the storage lacks, and is complete then', async () => {
     const { hub, push, partsFrom, journal, progress } = await broken();
     const stored = Object.keys(
-      Object.values(JSON.parse(readFileSync(journal, 'utf8')) as Record<string, { parts: object }>)[0]?.parts ?? {},
+      Object.values(readJson(journal, z.record(z.string(), z.object({ parts: z.looseObject({}) }))))[0]?.parts ?? {},
     );
     expect(stored).toHaveLength(2);
     if (process.platform !== 'win32') expect(statSync(journal).mode & 0o077).toBe(0);
