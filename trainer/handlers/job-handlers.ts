@@ -2,33 +2,32 @@
 import type { Job } from '../job/job.ts';
 import type { JobScope } from '../job/job-scope.ts';
 import type { JobKind, JobRequest } from '../protocol/job-messages.ts';
+import { chatJob } from './chat-facts.ts';
+import type { EngineKind, Handler, Handlers } from './handler.ts';
 import type { JobResults } from './job-results.ts';
+import { previewDataJob } from './preview-data.ts';
 
-type Handler<Kind extends JobKind> = (request: Extract<JobRequest, { kind: Kind }>, scope: JobScope) => Promise<JobResults[Kind]>;
-type Handlers = { readonly [Kind in JobKind]: Handler<Kind> };
+/** These are loaded when one of them starts: a page of samples appears sooner without the code of training. */
+const withEngine =
+  <Kind extends EngineKind>(kind: Kind): Handler<Kind> =>
+  async (request, scope) =>
+    (await import('./engine-handlers.ts')).engineHandlers[kind](request, scope);
 
-/** Each is loaded with what it needs when its job starts: a page of samples appears sooner without the code of training. */
 const handlers: Handlers = {
-  train: async (request, scope) => (await import('./train/train-run.ts')).trainJob(request, scope),
-  resume: async (request, scope) => (await import('./train/train-run.ts')).resumeJob(request, scope),
-  sweep: async (request, scope) => (await import('../sweep/sweep-job.ts')).sweepJob(request, scope),
-  'find-rate': async (request, scope) => (await import('./train/find-rate.ts')).findRateJob(request, scope),
-  importance: async (request, scope) => (await import('./importance-run.ts')).importanceJob(request, scope),
-  evaluate: async (request, scope) => (await import('./evaluate-run.ts')).evaluateJob(request, scope),
-  generate: async (request, scope) => (await import('./model-jobs.ts')).generateJob(request, scope),
-  export: async (request, scope) => (await import('./model-jobs.ts')).exportJob(request, scope),
-  chat: async (request, scope) => (await import('./chat-facts.ts')).chatJob(request, scope),
-  serve: async (request, scope) => (await import('./serve-models.ts')).serveJob(request, scope),
-  data: async (request, scope) => (await import('./preview-data.ts')).previewDataJob(request, scope),
-  verify: async (request, scope) => (await import('./verify-run.ts')).verifyJob(request, scope),
-  card: async (request, scope) => (await import('./card-memory.ts')).cardJob(request, scope),
-  doctor: async ({ engine }, { context }) =>
-    (await import('../engine/doctor.ts')).diagnose({
-      requested: engine,
-      fromEnvironment: context.engineFromEnvironment,
-      cacheDir: context.cacheDir,
-      clearedVariables: context.clearedVariables,
-    }),
+  chat: chatJob,
+  data: previewDataJob,
+  train: withEngine('train'),
+  resume: withEngine('resume'),
+  sweep: withEngine('sweep'),
+  'find-rate': withEngine('find-rate'),
+  importance: withEngine('importance'),
+  evaluate: withEngine('evaluate'),
+  generate: withEngine('generate'),
+  export: withEngine('export'),
+  serve: withEngine('serve'),
+  verify: withEngine('verify'),
+  card: withEngine('card'),
+  doctor: withEngine('doctor'),
 };
 
 const handle = <Kind extends JobKind>(kind: Kind, request: JobRequest, scope: JobScope): Promise<JobResults[Kind]> =>
