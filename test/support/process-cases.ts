@@ -41,6 +41,10 @@ const imageClassifier = (...overrides: string[]): Recipe =>
   recipeOf('model=resnet', 'task=image_classification', 'data.train=images', ...overrides);
 
 const HELD = ['val_size=4'];
+// The held-out loss compares the samples of a batch, so that has to be the same.
+const SAME_BATCH = 'per_device_eval_batch_size=4';
+const embedding = (...overrides: string[]): Recipe =>
+  parsed('model=bert', 'task=embedding', 'data.train=sentences.jsonl', ...HELD, 'max_length=32', SAME_BATCH, ...overrides);
 const comparing =
   (objective: string, file: string, ...settings: string[]) =>
   (...overrides: string[]): Recipe =>
@@ -130,6 +134,28 @@ export const processCases: readonly ProcessCase[] = [
     settings: ['method=full', 'learning_rate=1e-3', 'eval_strategy=epoch'],
     recipe: (...overrides) => recipeOf('model=bert', 'task=reward', 'data.train=pairs.jsonl', ...HELD, 'max_length=32', ...overrides),
   },
+  // 21 samples in batches of 10: in the last one, the second process has none, and compares nothing.
+  {
+    title: 'embeddings, whose wrong answers are those of all processes, with hard ones and short vectors too',
+    processes: 2,
+    batch: 10,
+    settings: ['method=full', 'learning_rate=1e-3', 'embedding.negatives=1', 'embedding.matryoshka_dims=[32, 8]', 'eval_strategy=epoch'],
+    recipe: embedding,
+  },
+  {
+    title: 'embeddings in both directions, from mini-batches, accumulated',
+    processes: 2,
+    batch: 8,
+    settings: ['method=lora', 'embedding.loss_type=symmetric', 'embedding.mini_batch_size=2', 'gradient_accumulation_steps=2'],
+    recipe: embedding,
+  },
+  {
+    title: 'embeddings of triplets, which compare no samples',
+    processes: 4,
+    batch: 8,
+    settings: ['method=spsft', 'r=8', 'importance.cache=false', 'embedding.loss_type=triplet', 'optim=sgd', 'learning_rate=0.05'],
+    recipe: embedding,
+  },
   {
     title: 'distillation, whose teacher all processes ask',
     processes: 2,
@@ -159,7 +185,12 @@ export async function makeProcessData(folder: string): Promise<void> {
   const answers = Array.from({ length: 25 }, (_, i) => ({ prompt: `q${i}? `, good: `yes ${'!'.repeat(i % 7)}`, bad: `n${i} o` }));
   const judged = answers.map(({ prompt, good, bad }, i) => ({ prompt, completion: i % 3 ? good : bad, label: i % 3 > 0 }));
   const pairs = answers.map(({ prompt, good, bad }) => ({ prompt, chosen: good, rejected: bad }));
-  for (const [name, samples] of Object.entries({ judged, pairs }))
+  const sentences = answers.map(({ prompt }, i) => ({
+    anchor: prompt,
+    positive: `${(7 * i) % 25} yes`,
+    negative: `no ${i} ${(3 * i) % 25}`,
+  }));
+  for (const [name, samples] of Object.entries({ judged, pairs, sentences }))
     writeFileSync(join(folder, `${name}.jsonl`), `${samples.map(sample => JSON.stringify(sample)).join('\n')}\n`);
   const lines = Array.from({ length: 20 }, (_, i) =>
     JSON.stringify({ text: i % 2 ? `w${i} good` : `bad ${i}`, label: i % 2 ? 'yes' : 'no' }),

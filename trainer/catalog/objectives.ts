@@ -221,9 +221,6 @@ export function hubTaskOf({ model, reads, target, embeds, ranks }: ObjectiveEntr
 /** Whether a model of it has one output, whatever labels its config names. */
 export const hasOneOutput = ({ problem, ranks }: ObjectiveEntry): boolean => problem === 'regression' || ranks === true;
 
-/** Whether all rows of a batch have to be in one process, because the loss compares the samples with each other. */
-export const needsWholeBatch = ({ embeds }: ObjectiveEntry): boolean => embeds === true;
-
 /** The objectives that a kind of model which reads this is tuned for, those of this kind alone first. */
 export function objectivesOf(model: ObjectiveEntry['model'], reads: ObjectiveEntry['reads']): readonly ObjectiveName[] {
   const startOf = (name: ObjectiveName): ObjectiveEntry['startsFrom'] => objectiveCatalog[name].startsFrom;

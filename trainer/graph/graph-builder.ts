@@ -180,6 +180,14 @@ export class GraphBuilder extends NodeStore {
   endSum = (begun: Node): Node => this.node('endSum', [begun], {});
   /** The sum of x over all parts, at once. */
   totalOf = (x: Node): Node => (this.parts.count === 1 ? x : this.endSum(this.beginSum(x)));
+  /** The rows of x of all parts, in their order. They are the same to the bit: all parts but one add zeros. */
+  rowsOfAll(x: Node): Node {
+    const { count, own } = this.parts;
+    const [rows, ...rest] = x.shape;
+    if (rows === undefined) throw new GraphError('a scalar has no rows');
+    const padding = (parts: number): number[] => [parts * rows, ...rest.map(() => 0)];
+    return this.totalOf(this.pad(x, padding(own), padding(count - 1 - own)));
+  }
 
   private lift(value: Node | number, like: Node): Node {
     return typeof value === 'number' ? this.scalar(value, like.dtype === 'int32' ? 'int32' : 'float32') : value;

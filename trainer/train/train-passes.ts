@@ -66,13 +66,14 @@ const of =
     trace(params, required(params.task.cached, 'the cached loss of the task'), shape);
 
 /** With the dropout of training: a mini-batch is given the same seed in both passes. */
-const traceForward: CachedTrace = ({ attachment, parts }, cached, shape) => {
-  const graph = new Graph(parts);
+const traceForward: CachedTrace = ({ attachment }, cached, shape) => {
+  const graph = new Graph();
   return { graph, outputs: { outputs: cached.outputs(trainTracer(graph, attachment), shape) }, effects: [] };
 };
 
-const traceLoss: CachedTrace = (_, cached, { batch }) => {
-  const graph = new Graph();
+/** The processes of a run meet here: each has the outputs of its own rows, and gets the gradient that the losses of all send to them. */
+const traceLoss: CachedTrace = ({ parts }, cached, { batch }) => {
+  const graph = new Graph(parts);
   const outputs = graph.feed('outputs', [batch, cached.width]);
   const loss = cached.loss(graph, outputs);
   const seeds = [{ node: loss, gradient: graph.scalar(1) }];
@@ -80,7 +81,7 @@ const traceLoss: CachedTrace = (_, cached, { batch }) => {
   return { graph, outputs: { loss, gradient: required(gradient, 'the gradient of the outputs') }, effects: [] };
 };
 
-/** The backward pass begins with the gradient of the outputs, a feed. */
+/** The backward pass begins with the gradient of the outputs, a feed. A mini-batch is no part of another: its seed tells it from those of all processes. */
 const traceBackward: CachedTrace = (params, cached, shape) => {
   const loss: Task['loss'] = tracer => {
     const { graph } = tracer;
@@ -88,7 +89,7 @@ const traceBackward: CachedTrace = (params, cached, shape) => {
     const gradient = graph.feed('gradient', node.shape);
     return { loss: graph.sumAll(graph.mul(node, gradient)), seeds: [{ node, gradient }] };
   };
-  return traceTrain({ ...params, task: { ...params.task, loss } }, shape);
+  return traceTrain({ ...params, parts: undefined, task: { ...params.task, loss } }, shape);
 };
 
 /** One update, or one batch's share of it. */

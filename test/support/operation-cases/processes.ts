@@ -1,5 +1,5 @@
 /** Cases of the sums over processes, in one process; `test/boundary/processes.long.test.ts` has those over several. */
-import { type CaseTable, floats } from '../operation-case.ts';
+import { type CaseTable, floats, whole } from '../operation-case.ts';
 
 export const processCases: Pick<CaseTable, 'beginSum' | 'endSum'> = {
   beginSum: [
@@ -12,6 +12,7 @@ export const processCases: Pick<CaseTable, 'beginSum' | 'endSum'> = {
         return { y: graph.add(graph.endSum(begun), other) };
       },
       expected: ({ x = [] }) => x.map(value => 2 * value + value * value),
+      gradients: whole('x'),
     },
   ],
   endSum: [
@@ -20,6 +21,7 @@ export const processCases: Pick<CaseTable, 'beginSum' | 'endSum'> = {
       feeds: { x: floats([4]) },
       build: (graph, { x }) => ({ y: graph.sub(graph.endSum(graph.beginSum(x, 'float32')), x) }),
       expected: ({ x = [] }) => x.map(() => 0),
+      gradients: whole('x'),
     },
   ],
 };

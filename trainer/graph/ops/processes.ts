@@ -1,10 +1,12 @@
-/** Sums over the processes of a run. They are in two parts, so that other work continues while a sum is on its way. */
+/**
+ * Sums over the processes of a run. They are in two parts, so that other work continues while a sum is on its way. Losses of all processes add up,
+ * so toward what one process gives to a sum flow the gradients of all that read it.
+ */
 import type { OpTable } from '../op-rule.ts';
 import { GraphError, type TensorSpec } from '../types.ts';
 
 /** Never merged: all processes must begin the same sums in the same order. */
 const sum = {
-  gradient: null,
   flops: () => 0,
   pure: false,
   infer: ([x]: readonly TensorSpec[]) => {
@@ -14,6 +16,6 @@ const sum = {
 } as const;
 
 export const processRules: Pick<OpTable, 'beginSum' | 'endSum'> = {
-  beginSum: { ...sum, buffer: 'reuse' },
-  endSum: { ...sum, buffer: 'view' },
+  beginSum: { ...sum, gradient: ({ dy }) => [dy], buffer: 'reuse' },
+  endSum: { ...sum, gradient: ({ graph, dy }) => [graph.totalOf(dy)], buffer: 'view' },
 };

@@ -1,7 +1,6 @@
 /** Checks before anything is trained that all processes of a run would train the same. */
 import os from 'node:os';
 import manifest from '../../../package.json' with { type: 'json' };
-import { needsWholeBatch, objectiveCatalog } from '../../catalog/objectives.ts';
 import type { DataDigest } from '../../data/data-digest.ts';
 import type { RecipeScope } from '../../job/job-scope.ts';
 import type { Base } from '../../job/open-base.ts';
@@ -12,14 +11,8 @@ import { RunError } from '../../run-error.ts';
 /** Facts that must be equal, by the name that an error gives it. */
 type Facts = Readonly<Record<string, string>>;
 
-/** Checks what is known before the model is opened. @throws RunError 'ranks-differ', 'unsupported' */
+/** Checks what is known before the model is opened. @throws RunError 'ranks-differ' */
 export function checkRecipesAgree({ recipe, ranks }: RecipeScope): void {
-  if (ranks && needsWholeBatch(objectiveCatalog[recipe.task]))
-    throw new RunError(
-      'unsupported',
-      `task: ${recipe.task} trains in one process, and the launcher started ${ranks.size}`,
-      'Start one process, without mpirun or srun',
-    );
   const settings = stringifyRecipe({ ...recipe, threads: 0, output_dir: undefined });
   checkAgree(ranks, { 'version of Rowtune': manifest.version, recipe: settings });
 }

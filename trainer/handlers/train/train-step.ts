@@ -7,7 +7,7 @@ import { hashSeed } from '../../random.ts';
 import { runCachedBatch } from '../../train/cached-batch.ts';
 import { addSums, type MeasureSums } from '../../train/measure-sums.ts';
 import { optimizerFeeds } from '../../train/optimizer.ts';
-import { trainSignature } from '../../train/train-passes.ts';
+import { miniBatches, trainSignature } from '../../train/train-passes.ts';
 import { APPLY } from '../../train/train-program.ts';
 import { accumulates } from '../../train/training-params.ts';
 import type { Prepared } from './prepare.ts';
@@ -68,7 +68,10 @@ export async function beginStep(prepared: Prepared, cursor: DataCursor, step: nu
     const seedOf = (...place: readonly number[]): Int32Array => dropoutSeed(recipe.seed, step, i, ...place);
     if (task.cached) {
       const rows = batch.sampleIndices.length * (task.rowsPerSample ?? 1);
-      runs.push(handled(runCachedBatch(session, task.cached, { shape: batch.bucket, rows, feeds, seedOf })));
+      // Mini-batches are counted over all processes, which have as many each.
+      const first = (ranks?.rank ?? 0) * miniBatches(task.cached, batch.bucket).length;
+      const part = { shape: batch.bucket, rows, feeds, seedOf: (miniBatch: number) => seedOf(first + miniBatch) };
+      runs.push(handled(runCachedBatch(session, task.cached, part)));
       await runs.at(-1);
     } else runs.push(handled(session.run(trainSignature(batch.bucket), { ...feeds, seed: seedOf(), ...(isApart ? {} : scalars) })));
   }

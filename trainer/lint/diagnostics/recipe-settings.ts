@@ -142,10 +142,6 @@ export const settingDiagnostics: Readonly<Record<string, Diagnostic>> = {
     about: 'Gradients of several processes are summed by the TensorFlow engine; the others train in one process.',
     fix: 'Set `engine: tensorflow`, or leave out `processes`.',
   },
-  'processes-of-task': {
-    about: 'Losses that compare the samples of a batch with each other are computed in one process.',
-    fix: 'Leave out `processes`.',
-  },
   'processes-and-bad-images': {
     about: 'With `data.bad_images: skip`, the rows of a batch depend on which images decode, and each process reads only its own.',
     fix: 'Set `data.bad_images: error`, or leave out `processes`.',

@@ -4,40 +4,47 @@ import type { Graph, Node } from '../../graph/graph.ts';
 import { dimensions } from '../../graph/types.ts';
 import { unitVectors } from '../../model/embedder.ts';
 import { classificationLoss } from '../../model/layer/classification-loss.ts';
+import { elementAt } from '../../narrow.ts';
+import { hasNegativesOfBatch } from '../../protocol/recipe/embedding-rules.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
 
 type Settings = Recipe['embedding'];
 
 /** The inputs of a loss in addition to the vectors. */
 export interface Comparison {
-  /** [samples]: 1 over the samples of the update, 0 for a sample that is not there. */
+  /** [samples]: 1 over the samples of the update, of all processes; 0 for a sample that is not there. */
   readonly weights: Node;
   /** [samples], from −1 to 1. */
   readonly scores: Node;
 }
 
-/** [samples], from the vectors [samples, width] of each side, the anchor first. */
-type SampleLosses = (graph: Graph, sides: readonly Node[], comparison: Comparison, settings: Settings) => Node;
+/** Vectors [samples, width] by their side, the anchor first: those of this process, and those of all that train the batch together. */
+interface Sides {
+  readonly own: readonly Node[];
+  readonly all: readonly Node[];
+}
+
+/** [samples] of this process. */
+type SampleLosses = (graph: Graph, sides: Sides, comparison: Comparison, settings: Settings) => Node;
 
 const losses: Readonly<Record<Settings['loss_type'], SampleLosses>> = {
-  multiple_negatives: (graph, sides, { weights }, { scale }) => rankingLosses(graph, sides, { weights, scale }),
-  symmetric: (graph, sides, { weights }, { scale }) => {
-    const [anchors, positives] = twoOf(sides);
-    const forward = rankingLosses(graph, sides, { weights, scale });
-    const backward = rankingLosses(graph, [positives, anchors], { weights, scale });
+  multiple_negatives: (graph, { own, all }, { weights }, { scale }) =>
+    rankingLosses(graph, { from: anchorOf(own), among: all.slice(1) }, { weights, scale }),
+  symmetric: (graph, { own, all }, { weights }, { scale }) => {
+    const forward = rankingLosses(graph, { from: anchorOf(own), among: all.slice(1) }, { weights, scale });
+    const backward = rankingLosses(graph, { from: positiveOf(own), among: [anchorOf(all)] }, { weights, scale });
     return graph.mul(graph.add(forward, backward), 0.5);
   },
-  cosine: (graph, sides, { scores }) => graph.square(graph.sub(cosines(graph, ...twoOf(sides)), scores)),
-  triplet: (graph, sides, _, { distance, margin }) => {
-    const [anchors, positives] = twoOf(sides);
-    const distanceTo = (others: Node): Node => distances[distance](graph, anchors, others);
-    const ahead = graph.sub(distanceTo(positives), distanceTo(sides[2] ?? positives));
+  cosine: (graph, { own }, { scores }) => graph.square(graph.sub(cosines(graph, anchorOf(own), positiveOf(own)), scores)),
+  triplet: (graph, { own }, _, { distance, margin }) => {
+    const distanceTo = (others: Node): Node => distances[distance](graph, anchorOf(own), others);
+    const ahead = graph.sub(distanceTo(positiveOf(own)), distanceTo(elementAt(own, 2)));
     return graph.relu(graph.add(ahead, margin));
   },
 };
 
 /**
- * The loss of a batch: Σ weight · loss of a sample, and the losses [samples].
+ * The loss of a batch, or of the part of it that this process has: Σ weight · loss of a sample, and the losses [samples].
  * @param vectors [samples · texts, width], the texts of a sample in neighboring rows
  */
 export function embeddingLoss(
@@ -45,41 +52,57 @@ export function embeddingLoss(
   { vectors, ...comparison }: Comparison & { readonly vectors: Node },
   settings: Settings,
 ): { readonly loss: Node; readonly losses: Node } {
-  const [rows, width] = dimensions(vectors.shape, 2);
   const count = textsOf(groupForm(settings));
-  const samples = rows / count;
-  const bySample = graph.reshape(vectors, [samples, count, width]);
-  const sides = Array.from({ length: count }, (_, side) => graph.reshape(graph.sliceAxis(bySample, 1, side, 1), [samples, width]));
+  const sidesOf = (rows: Node): Node[] => {
+    const [texts, width] = dimensions(rows.shape, 2);
+    const samples = texts / count;
+    const bySample = graph.reshape(rows, [samples, count, width]);
+    return Array.from({ length: count }, (_, side) => graph.reshape(graph.sliceAxis(bySample, 1, side, 1), [samples, width]));
+  };
+  const own = sidesOf(vectors);
+  const all = hasNegativesOfBatch(settings) ? sidesOf(graph.rowsOfAll(vectors)) : own;
   // MatryoshkaLoss brings shortened vectors to length 1 again.
-  const shortened = settings.matryoshka_dims.map(dim => sides.map(side => unitVectors(graph, graph.sliceAxis(side, 1, 0, dim))));
-  const all = (shortened.length > 0 ? shortened : [sides]).map(each => losses[settings.loss_type](graph, each, comparison, settings));
-  const total = all.reduce((sum, each) => graph.add(sum, each));
+  const shorten = (sides: readonly Node[], dim: number): Node[] => sides.map(side => unitVectors(graph, graph.sliceAxis(side, 1, 0, dim)));
+  const shortened = settings.matryoshka_dims.map(dim => ({ own: shorten(own, dim), all: shorten(all, dim) }));
+  const terms = (shortened.length > 0 ? shortened : [{ own, all }]).map(sides =>
+    losses[settings.loss_type](graph, sides, comparison, settings),
+  );
+  const total = terms.reduce((sum, each) => graph.add(sum, each));
   return { loss: graph.sumAll(graph.mul(total, comparison.weights)), losses: total };
 }
 
-function twoOf([first, second]: readonly Node[]): readonly [Node, Node] {
-  if (!first || !second) throw new Error('a comparison needs two texts');
-  return [first, second];
-}
+const anchorOf = (sides: readonly Node[]): Node => elementAt(sides, 0);
+const positiveOf = (sides: readonly Node[]): Node => elementAt(sides, 1);
 
 /** Taken from the cosines with texts that are not there, which no anchor chooses then. */
 const ABSENT = -1e9;
 
+/** Vectors [samples, width] of this process, and those among which each looks for the one of its own sample: that is in the first list. */
+interface Search {
+  readonly from: Node;
+  /** [samples of all processes, width] each. */
+  readonly among: readonly Node[];
+}
+
 /**
  * −log softmax of the cosine of each anchor with its positive, among the cosines with all positives and hard negatives of the batch times
- * `scale` (Henderson et al. 2017).
- * @param sides the anchors, their positives and hard negatives, [samples, width] each @returns [samples]
+ * `scale` (Henderson et al. 2017). @returns [samples] of this process
  */
-function rankingLosses(graph: Graph, sides: readonly Node[], { weights, scale }: { readonly weights: Node; readonly scale: number }): Node {
-  const [anchors, ...others] = sides.map(side => unitVectors(graph, side));
-  if (!anchors) throw new Error('a comparison needs anchors');
-  const samples = weights.shape[0] as number;
-  const absent = graph.mul(graph.cast(graph.equal(weights, graph.scalar(0)), 'float32'), ABSENT);
-  const columns = others.map(other =>
-    graph.add(graph.mul(graph.matmul(anchors, other, { transposeB: true }), scale), graph.reshape(absent, [1, samples])),
-  );
+function rankingLosses(
+  graph: Graph,
+  { from, among }: Search,
+  { weights, scale }: { readonly weights: Node; readonly scale: number },
+): Node {
+  const anchors = unitVectors(graph, from);
+  const samples = elementAt(from.shape, 0);
+  const present = graph.rowsOfAll(weights);
+  const absent = graph.mul(graph.cast(graph.equal(present, graph.scalar(0)), 'float32'), ABSENT);
+  const columns = among.map(others => {
+    const products = graph.matmul(anchors, unitVectors(graph, others), { transposeB: true });
+    return graph.add(graph.mul(products, scale), graph.reshape(absent, [1, ...absent.shape]));
+  });
   const labels = graph.constant(
-    Int32Array.from({ length: samples }, (_, sample) => sample),
+    Int32Array.from({ length: samples }, (_, sample) => graph.parts.own * samples + sample),
     [samples],
     'int32',
   );

@@ -33,6 +33,7 @@ export const setUp: SetUpTask = async (params, part) => {
     model,
     task: embeddingTask(model, embedding),
     rowsPerSample,
+    parts: params.ranks?.parts,
     evaluatorOf: source => embeddingEvaluator({ source, groups: data.held, rowsPerSample, isScored: form.maxScore !== undefined }),
   });
 };

@@ -12,14 +12,17 @@ export const hasNegativesOfBatch = ({ loss_type: type }: Recipe['embedding']): b
 export const takesNegativesFromBatch = ({ task, embedding }: Recipe): boolean =>
   objectiveCatalog[task].embeds === true && hasNegativesOfBatch(embedding);
 
+/** The samples that are compared with each other: the batches of all processes are one. */
+const comparedSamples = ({ per_device_train_batch_size: batch, processes }: Recipe): number => batch * processes;
+
 export const embeddingRules: readonly Rule[] = [
   {
     code: 'batch-without-negatives',
     severity: 'error',
     doc: 'A batch has wrong answers: other samples, or hard negatives.',
-    reads: ['task', 'embedding.loss_type', 'embedding.negatives', 'per_device_train_batch_size'],
+    reads: ['task', 'embedding.loss_type', 'embedding.negatives', 'per_device_train_batch_size', 'processes'],
     check: recipe =>
-      takesNegativesFromBatch(recipe) && recipe.per_device_train_batch_size === 1 && recipe.embedding.negatives === 0
+      takesNegativesFromBatch(recipe) && comparedSamples(recipe) === 1 && recipe.embedding.negatives === 0
         ? { at: 'per_device_train_batch_size', message: 'a batch of one sample has no negatives, so there is nothing to learn from it' }
         : undefined,
   },
@@ -27,12 +30,12 @@ export const embeddingRules: readonly Rule[] = [
     code: 'negatives-of-accumulation',
     severity: 'info',
     doc: 'Negatives come from one batch, not from those that are accumulated.',
-    reads: ['task', 'embedding.loss_type', 'gradient_accumulation_steps', 'per_device_train_batch_size'],
+    reads: ['task', 'embedding.loss_type', 'gradient_accumulation_steps', 'per_device_train_batch_size', 'processes'],
     check: recipe =>
       takesNegativesFromBatch(recipe) && recipe.gradient_accumulation_steps > 1
         ? {
             at: 'gradient_accumulation_steps',
-            message: `negatives come from one batch (${recipe.per_device_train_batch_size} samples); accumulation does not add any. For more of them, raise per_device_train_batch_size and set embedding.mini_batch_size, which bounds the memory`,
+            message: `negatives come from one batch (${comparedSamples(recipe)} samples); accumulation does not add any. For more of them, raise per_device_train_batch_size and set embedding.mini_batch_size, which bounds the memory`,
           }
         : undefined,
   },

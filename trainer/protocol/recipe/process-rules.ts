@@ -2,7 +2,7 @@
 
 import { engineCatalog, plannedEngine } from '../../catalog/engines.ts';
 import { namesWhere, orList } from '../../catalog/entries.ts';
-import { needsWholeBatch, objectiveCatalog } from '../../catalog/objectives.ts';
+import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { transportCatalog } from '../../catalog/transports.ts';
 import type { Rule } from './rule.ts';
 
@@ -18,20 +18,6 @@ export const processRules: readonly Rule[] = [
         : {
             at: 'processes',
             message: `engine: ${engine} trains in one process; for several, set engine: ${orList(namesWhere(engineCatalog, ({ joinsProcesses }) => joinsProcesses))}`,
-            suggestion: { kind: 'remove-key' },
-          },
-  },
-  {
-    code: 'processes-of-task',
-    severity: 'error',
-    doc: 'Losses that compare the samples of a batch are computed in one process.',
-    reads: ['processes', 'task'],
-    check: ({ processes, task }) =>
-      processes === 1 || !needsWholeBatch(objectiveCatalog[task])
-        ? undefined
-        : {
-            at: 'processes',
-            message: `task: ${task} trains in one process; several are possible with task: ${orList(namesWhere(objectiveCatalog, entry => !needsWholeBatch(entry)))}`,
             suggestion: { kind: 'remove-key' },
           },
   },
