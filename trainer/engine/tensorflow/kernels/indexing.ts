@@ -1,5 +1,5 @@
 /** Operations that pick or sum by index. */
-import type { LoweringTable } from '../lowering.ts';
+import type { LoweringContext, LoweringTable } from '../lowering.ts';
 import { attr } from '../node-def.ts';
 
 export const indexingLowerings = {
@@ -10,12 +10,7 @@ export const indexingLowerings = {
       Taxis: attr.type('int32'),
       batch_dims: attr.int(0),
     }),
-  segmentSum: ({ emitter, inputs, node, attrs }) =>
-    emitter.emit('UnsortedSegmentSum', [...inputs, emitter.int(attrs.count)], {
-      T: attr.type(node.dtype),
-      Tindices: attr.type('int32'),
-      Tnumsegments: attr.type('int32'),
-    }),
+  segmentSum: call => (call.node.shape.length === 1 ? scatterAdd(call) : rowSums(call)),
   oneHot: ({ emitter, inputs, attrs }) =>
     emitter.emit(
       'OneHot',
@@ -28,3 +23,21 @@ export const indexingLowerings = {
       { T: attr.type('float32'), TI: attr.type('int32'), axis: attr.int(-1) },
     ),
 } satisfies Partial<LoweringTable>;
+
+const rowSums = ({ emitter, inputs, node, attrs }: LoweringContext<'segmentSum'>): string =>
+  emitter.emit('UnsortedSegmentSum', [...inputs, emitter.int(attrs.count)], {
+    T: attr.type(node.dtype),
+    Tindices: attr.type('int32'),
+    Tnumsegments: attr.type('int32'),
+  });
+
+/** Of single numbers: `UnsortedSegmentSum` counts each segment in eight bytes of its own, twice what the sums take. */
+function scatterAdd({ emitter, inputs, node, attrs }: LoweringContext<'segmentSum'>): string {
+  const [data = '', ids = ''] = inputs;
+  const column = emitter.emit('Reshape', [ids, emitter.ints([-1, 1])], { T: attr.type('int32'), Tshape: attr.type('int32') });
+  return emitter.emit('ScatterNd', [column, data, emitter.ints([attrs.count])], {
+    T: attr.type(node.dtype),
+    Tindices: attr.type('int32'),
+    bad_indices_policy: attr.string('IGNORE'),
+  });
+}
