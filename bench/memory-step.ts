@@ -1,7 +1,6 @@
 /** The memory of one configuration, in a process of its own: a model of given sizes with arbitrary weights; prints one JSON line. */
 
 import { tmpdir } from 'node:os';
-import type { EngineName } from '../trainer/engine/engine.ts';
 import { openEngine } from '../trainer/engine/open-engine.ts';
 import { lowerProgram } from '../trainer/engine/tensorflow/lower.ts';
 import { fusedSteps } from '../trainer/graph/fusion/plan.ts';
@@ -11,14 +10,10 @@ import type { Signature } from '../trainer/graph/program.ts';
 import { elementCount } from '../trainer/graph/types.ts';
 import { residentBytes } from '../trainer/job/memory-meter.ts';
 import { processMemory, resetPeak } from '../trainer/machine/process-memory.ts';
-import type { AnyModel } from '../trainer/model/model-spec.ts';
 import { weightStream } from '../trainer/model/weight-stream.ts';
 import { elementAt, required } from '../trainer/narrow.ts';
 import { headersOf } from '../trainer/plan/config-headers.ts';
 import { bufferRules } from '../trainer/plan/memory/engine-memory.ts';
-import { codeBytes, tokenizerBytes } from '../trainer/plan/memory/engine-overhead.ts';
-import { priceRun, vocabularyOf } from '../trainer/plan/memory/predict.ts';
-import { planRun } from '../trainer/plan/run-plan.ts';
 import { runCachedBatch } from '../trainer/train/cached-batch.ts';
 import { optimizerFeeds } from '../trainer/train/optimizer.ts';
 import { readSnapshot } from '../trainer/train/snapshot.ts';
@@ -27,16 +22,12 @@ import { APPLY, evalSignature } from '../trainer/train/train-program.ts';
 import { accumulates } from '../trainer/train/training-params.ts';
 import { loadVariables } from '../trainer/train/variables.ts';
 import { batchFeeds } from './batch-feeds.ts';
-import { benchRecipe } from './recipe.ts';
+import { type Configured, planOf, predict } from './memory-prediction.ts';
 import { readRequest } from './request.ts';
 
 /** The request that `bench/memory.ts` sends. */
-export interface MemoryStepRequest {
+export interface MemoryStepRequest extends Configured {
   readonly cacheDir: string;
-  readonly engine: EngineName;
-  readonly config: Readonly<Record<string, unknown>>;
-  /** Lines of a recipe: method, batch, lengths. */
-  readonly recipe: string;
   readonly steps: number;
 }
 
@@ -44,19 +35,11 @@ export interface MemoryStepRequest {
 const SETTLED_STEP = 10;
 
 const request = readRequest<MemoryStepRequest>();
-const recipe = benchRecipe(request.recipe);
 
 const engine = await openEngine(request.engine, { cacheDir: request.cacheDir });
 const baselineBytes = residentBytes();
-const recompute = recipe.recompute === 'auto' ? 'none' : recipe.recompute;
-const headers = headersOf(request.config);
-const on = { engine: request.engine, device: 'cpu' } as const;
-const plan = planRun({
-  recipe,
-  headers,
-  on,
-  recompute,
-});
+const plan = planOf(request);
+const recompute = plan.recompute === 'auto' ? 'none' : plan.recompute;
 const { model, attachment, optimizer } = plan;
 const [shape, evalShape] = [elementAt(plan.trainShapes, 0), elementAt(plan.evalShapes, 0)];
 const program = plan.program(recompute);
@@ -77,8 +60,9 @@ const afterSnapshot = residentBytes();
 resetPeak();
 let firstPeak = 0;
 let settledBytes = 0;
-const { mini_batch_size: _, ...embedding } = recipe.embedding;
-const inOnePass = planRun({ recipe: { ...recipe, embedding }, headers, on, recompute }).program(recompute);
+const inOnePass = planOf(request, ({ embedding: { mini_batch_size: _, ...embedding }, ...recipe }) => ({ ...recipe, embedding })).program(
+  recompute,
+);
 const signature = required(inOnePass.signatures[trainSignature(shape)], 'the signature of the whole batch');
 const { cached } = plan.task;
 /** Feeds that are used again, as in a run of images: of the batch at work and of two that are decoded ahead. */
@@ -101,18 +85,17 @@ const grownBytes = settledBytes > 0 ? afterBytes - settledBytes : undefined;
 const lowered = lowerProgram(program, { plan: fusedSteps, hasProducts: true, hasSums: false, hasNarrowConvolutions: true });
 const peakOf = (each: Signature): number =>
   liveness(each, request.engine === 'tensorflow' ? fusedSteps(each) : singleSteps(each), bufferRules(request.engine, program)).peakBytes;
-const estimate = priceRun(plan);
+const { predictedBytes, estimate } = predict(plan);
 const { variables, signatures } = program;
 console.log(
   JSON.stringify({
-    // No tokenizer is loaded here, and how much of the code is resident is the system's affair.
-    predictedBytes: estimate.totalBytes - vocabularyBytes(model) - codeBytes(request.engine),
+    predictedBytes,
     measuredBytes: peakBytes - processMemory().codeBytes,
     codeBytes: processMemory().codeBytes,
     /** The heap of WebAssembly, where the portable engine holds its tensors. */
     heapBytes: process.memoryUsage().external - process.memoryUsage().arrayBuffers,
     grownBytes,
-    method: recipe.method,
+    method: plan.method,
     recompute,
     shape,
     variables: variables.length,
@@ -140,10 +123,6 @@ console.log(
 );
 process.exit(0);
 
-function vocabularyBytes(of: AnyModel): number {
-  return tokenizerBytes(vocabularyOf(of), request.engine);
-}
-
 function takePeak(): number {
   const { peakBytes } = processMemory();
   resetPeak();
@@ -152,7 +131,7 @@ function takePeak(): number {
 
 /** Small numbers of both signs: memory does not depend on them, and nothing overflows. */
 function arbitraryWeights() {
-  const { tensors } = headers;
+  const { tensors } = headersOf(request.config);
   const readFloat32 = async (name: string): Promise<Float32Array> => {
     const values = new Float32Array(elementCount(tensors.get(name)?.shape ?? []));
     for (let i = 0; i < values.length; i++) values[i] = ((i * 7919) % 1013) / 25_000 - 0.02;

@@ -7,8 +7,8 @@ import { runCommand } from '../trainer/engine/install/run-command.ts';
 import { WORKER_FLAGS, workerEnvironment } from '../trainer/engine/tensorflow/environment.ts';
 import { codeBytes } from '../trainer/plan/memory/engine-overhead.ts';
 import { messageOf } from '../trainer/protocol/error-facts.ts';
-import { benchConfigs } from './bench-models.ts';
-import { type Config, decoderModels, familyModels, goldenConfig, miniLm, smallLlama, smolLm2 } from './memory-models.ts';
+import { LONG_STEPS, type MemoryCase, memoryCases, STEPS, STEPS_OF_TINY } from './memory-cases.ts';
+import { type Configured, planOf, predict } from './memory-prediction.ts';
 import type { MemoryStepRequest } from './memory-step.ts';
 import { writePaperMemory } from './paper-memory.ts';
 import { median } from './run-side.ts';
@@ -21,15 +21,8 @@ export interface MemoryBenchParams {
   readonly quick: boolean;
   /** Rows with this in their model, engine or recipe are measured; the results have the others as they were. Left out: all. */
   readonly only?: string | undefined;
-}
-
-interface MemoryCase {
-  readonly model: string;
-  readonly config: Config;
-  readonly task: string;
-  readonly recipe: string;
-  readonly engine: EngineName;
-  readonly steps?: number;
+  /** Predictions alone are made anew; what was measured stays as it was. */
+  readonly predict: boolean;
 }
 
 interface MemoryRow {
@@ -44,157 +37,22 @@ interface MemoryRow {
   readonly grownBytes?: number;
 }
 
-/** Steps of each process: the first compiles, and the peak of the second is that of all others. */
-const STEPS = 3;
-/** Steps of tiny models, whose memory is mostly that of JavaScript: it settles later. */
-const STEPS_OF_TINY = 20;
-/** Steps of the long run, and what it may end with more than it had after ten. */
-const LONG_STEPS = 1000;
+/** The long run may end with so much more than it had after ten steps. */
 const MOST_GROWTH_BYTES = 8e6;
 /** The project's own goals for the prediction. */
 const WORST_ERROR = 0.1;
 const MEDIAN_ERROR = 0.05;
 
-/** Methods, and what can be said of any of them, at MiniLM's size. */
-const VARIANTS: readonly string[] = [
-  'method: spsft; r: 8',
-  'ratio: 0.05',
-  'r: 8; dependencies: true',
-  'method: spsft+lora; r: 8',
-  'method: lora; r: 8; lora_dropout: 0.1',
-  'method: lora; r: 8',
-  'method: dora; r: 8',
-  'method: rosa; r: 8',
-  'method: vera; r: 64',
-  'method: bitfit',
-  'method: head',
-  'method: full',
-  'r: 8; gradient_accumulation_steps: 4',
-  'r: 8; max_grad_norm: 0',
-  'method: full; gradient_accumulation_steps: 2',
-  'method: full; max_grad_norm: 0',
-  'method: full; optim: adamw_8bit',
-  'method: full; optimizer_offload: disk',
-  'r: 8; dtype: bfloat16',
-  'method: lora; r: 8; dtype: bfloat16',
-  'r: 8; quantize: nf4',
-  'method: lora; r: 8; quantize: int8',
-  'method: lora; r: 8; quantize: nf4; dtype: bfloat16; optim: adamw_8bit',
-  // Evaluation takes more than training.
-  'r: 8; per_device_eval_batch_size: 64',
-];
-
-/** Tokens of a sample, by the task. */
-const lengths = { causal_lm: 'max_length: 256; ', sequence_classification: 'max_length: 128; ', image_classification: '' } as const;
-const inSmallBatches = 'per_device_train_batch_size: 2; per_device_eval_batch_size: 2';
-
-type CaseOf = (recipe: string, engine?: EngineName) => MemoryCase;
-
-function cases({ root, quick }: MemoryBenchParams): MemoryCase[] {
-  const of =
-    (model: string, config: Config, task: string, settings: string): CaseOf =>
-    (recipe, engine = 'tensorflow') => ({ model, config, task, recipe: settings ? `${recipe}; ${settings}` : recipe, engine });
-  const tiny = (name: string, task: string, settings = ''): CaseOf => {
-    const ofTiny = of(`tiny ${name}`, goldenConfig(root, name), task, settings);
-    return (recipe, engine) => ({ ...ofTiny(recipe, engine), steps: STEPS_OF_TINY });
-  };
-  const [tinyLlama, tinyVit] = [tiny('llama', 'causal_lm', 'max_length: 16'), tiny('vit', 'image_classification')];
-  const ofMiniLm = of('MiniLM', miniLm, 'sequence_classification', 'max_length: 128; per_device_train_batch_size: 8');
-  const shortMiniLm = of(
-    'MiniLM',
-    miniLm,
-    'sequence_classification',
-    'recompute: none; max_length: 32; per_device_train_batch_size: 4; per_device_eval_batch_size: 4',
-  );
-  const ofSmallLlama = of('small Llama', smallLlama, 'causal_lm', `max_length: 128; ${inSmallBatches}`);
-  const ofSmolLm2 = of('SmolLM2-135M', smolLm2, 'causal_lm', `max_length: 256; ${inSmallBatches}`);
-  const ofDeberta = of('DeBERTa-base', benchConfigs.deberta, 'sequence_classification', `max_length: 128; ${inSmallBatches}`);
-  const ofVitSmall = of(
-    'ViT-small',
-    benchConfigs.vit,
-    'image_classification',
-    'per_device_train_batch_size: 4; per_device_eval_batch_size: 4',
-  );
-  const ofResNet = of('ResNet-50', benchConfigs.resnet, 'image_classification', inSmallBatches);
-  const long = 'r: 2; gradient_accumulation_steps: 2; recompute: none';
-  const ofSentences = (batch: number, settings = ''): MemoryCase =>
-    of(
-      'MiniLM embeddings',
-      miniLm,
-      'embedding',
-      '',
-    )(`r: 8; recompute: cheap; max_length: 64; per_device_train_batch_size: ${batch}${settings}`);
-  const inMiniBatches = '; embedding: {mini_batch_size: 16}';
-  const small: MemoryCase[] = [
-    { ...tinyLlama(long), steps: LONG_STEPS },
-    { ...tinyLlama(long, 'portable'), steps: LONG_STEPS },
-    tinyLlama('r: 2; recompute: none'),
-    tinyLlama('method: lora; r: 2; lora_dropout: 0.1; recompute: block'),
-    tiny('bert', 'sequence_classification', 'max_length: 16')('r: 2; recompute: none'),
-    tiny('deberta', 'sequence_classification', 'max_length: 16')('r: 2; recompute: none'),
-    tinyVit('r: 2; recompute: none'),
-    tiny('resnet', 'image_classification')('r: 2; recompute: none'),
-    tinyLlama('r: 2; recompute: none', 'portable'),
-    tinyVit('r: 2; recompute: none', 'portable'),
-    ...VARIANTS.map(variant => ofMiniLm(`${variant}; recompute: cheap`)),
-    ofMiniLm('r: 8; recompute: none'),
-    ofMiniLm('r: 8; recompute: block'),
-    ...[16, 64, 256].map(batch => ofSentences(batch)),
-    ...[64, 256, 1024].map(batch => ofSentences(batch, inMiniBatches)),
-    ofSentences(64, '; embedding: {mini_batch_size: 12, loss_type: symmetric, negatives: 1, matryoshka_dims: [384, 128]}; method: lora'),
-    of(
-      'small Llama, distilled',
-      smallLlama,
-      'distillation',
-      `max_length: 256; ${inSmallBatches}`,
-    )('method: lora; r: 8; recompute: cheap; distillation: {logits: teacher.safetensors, top_k: 32}'),
-    shortMiniLm('r: 8', 'portable'),
-    shortMiniLm('method: lora; r: 8; lora_dropout: 0.1', 'portable'),
-    shortMiniLm('method: full', 'portable'),
-    ofSmallLlama('method: full; recompute: block', 'portable'),
-    ofSmallLlama('method: lora; r: 8; dtype: bfloat16; recompute: none', 'portable'),
-  ];
-  if (quick) return small;
-  const levels = ['none', 'cheap', 'block', 'sqrt'].flatMap(level =>
-    ['r: 32', 'method: lora; r: 16; lora_dropout: 0.1', 'method: full'].map(method => ofSmolLm2(`${method}; recompute: ${level}`)),
-  );
-  const familyCases = Object.entries({ ...decoderModels, ...familyModels }).flatMap(([model, { config, task }]) => {
-    const ofFamily = of(model, config, task, `${lengths[task]}${inSmallBatches}`);
-    return [ofFamily('r: 8; recompute: cheap'), ofFamily('method: lora; r: 8; recompute: none')];
-  });
-  return [
-    ...small,
-    ...levels,
-    ofSmolLm2('method: full; optimizer_offload: disk; recompute: block'),
-    ofSmolLm2('method: lora; r: 16; recompute: cheap'),
-    ofSmolLm2('method: lora; r: 16; optim: adamw_8bit; recompute: cheap'),
-    ofSmolLm2('method: dora; r: 16; lora_dropout: 0.1; recompute: cheap'),
-    ofSmolLm2('r: 32; dtype: bfloat16; recompute: block'),
-    ofSmolLm2('method: lora; r: 16; quantize: nf4; recompute: block'),
-    of(
-      'SmolLM2-135M',
-      smolLm2,
-      'causal_lm',
-      'max_length: 2048; per_device_train_batch_size: 1; per_device_eval_batch_size: 1',
-    )('r: 32; recompute: block'),
-    ofDeberta('r: 8; recompute: cheap'),
-    ofDeberta('method: lora; r: 8; recompute: block'),
-    ofVitSmall('r: 8; recompute: cheap'),
-    ofVitSmall('method: lora; r: 8; recompute: none'),
-    ofResNet('r: 8; recompute: cheap'),
-    ofResNet('r: 8; dtype: bfloat16; recompute: cheap'),
-    ofResNet('ratio: 0.05; dependencies: true; recompute: none'),
-    ...familyCases,
-  ];
-}
+const configuredOf = ({ config, task, recipe, engine }: MemoryCase): Configured => ({
+  engine,
+  config,
+  recipe: `task: ${task}\n${recipe.replaceAll('; ', '\n')}\n`,
+});
 
 /** @throws Error with what the process said, where it fails */
-async function measureCase(
-  { model, config, task, recipe, engine, steps = STEPS }: MemoryCase,
-  { cacheDir }: MemoryBenchParams,
-): Promise<MemoryRow> {
-  const lines = `task: ${task}\n${recipe.replaceAll('; ', '\n')}\n`;
-  const request: MemoryStepRequest = { cacheDir, engine, config, recipe: lines, steps };
+async function measureCase(planned: MemoryCase, { cacheDir }: MemoryBenchParams): Promise<MemoryRow> {
+  const { model, recipe, engine, steps = STEPS } = planned;
+  const request: MemoryStepRequest = { ...configuredOf(planned), cacheDir, steps };
   let line: string | undefined;
   const script = path.join(import.meta.dirname, 'memory-step.mjs');
   const { status, output } = await runCommand(process.execPath, [...WORKER_FLAGS, script, JSON.stringify(request)], {
@@ -241,17 +99,27 @@ const lastRows = async (folder: string): Promise<readonly MemoryRow[]> =>
   // A file that this part wrote.
   (JSON.parse(await readFile(path.join(folder, 'memory.json'), 'utf8')) as { readonly rows: readonly MemoryRow[] }).rows;
 
+/** The row with its prediction made anew; undefined where nothing was measured. */
+function predictAnew(planned: MemoryCase, row: MemoryRow | undefined): MemoryRow | undefined {
+  if (!row) return undefined;
+  const { predictedBytes } = predict(planOf(configuredOf(planned)));
+  return { ...row, predictedBytes, error: predictedBytes / row.measuredBytes - 1 };
+}
+
 /** @returns false where a process failed or the prediction misses its goal */
 export async function runMemoryBench(params: MemoryBenchParams): Promise<boolean> {
-  const planned = cases(params);
+  const planned = memoryCases(params);
   const folder = path.join(params.root, 'bench', 'results');
-  const measured = new Map<string, MemoryRow>();
+  const rowsBefore = async () => new Map((await lastRows(folder)).map(row => [keyOf(row), row]));
+  const recorded = params.predict ? await rowsBefore() : new Map<string, MemoryRow>();
+  const found = new Map<string, MemoryRow>();
   let failed = 0;
   for (const one of planned) {
     if (params.only !== undefined && !keyOf(one).includes(params.only)) continue;
     try {
-      const row = await measureCase(one, params);
-      measured.set(keyOf(row), row);
+      const row = params.predict ? predictAnew(one, recorded.get(keyOf(one))) : await measureCase(one, params);
+      if (!row) continue;
+      found.set(keyOf(row), row);
       console.error(
         `${row.model}, ${row.engine}, ${row.recipe}: ${megabytes(row.predictedBytes)} MB predicted, ${megabytes(row.measuredBytes)} measured, ${percent(row.error)}`,
       );
@@ -261,8 +129,8 @@ export async function runMemoryBench(params: MemoryBenchParams): Promise<boolean
     }
   }
   // Read at the end, since another process may have measured other models.
-  const kept = new Map((params.only === undefined ? [] : await lastRows(folder)).map(row => [keyOf(row), row]));
-  const rows = planned.flatMap(one => measured.get(keyOf(one)) ?? kept.get(keyOf(one)) ?? []);
+  const kept = params.only === undefined ? recorded : await rowsBefore();
+  const rows = planned.flatMap(one => found.get(keyOf(one)) ?? kept.get(keyOf(one)) ?? []);
   const errors = rows.map(({ error }) => Math.abs(error));
   const [worst, middle] = [Math.max(0, ...errors), errors.length > 0 ? median(errors) : 0];
   const grownBy = rows.flatMap(({ grownBytes }) => (grownBytes === undefined ? [] : [grownBytes]));

@@ -38,6 +38,7 @@ SmolLM2-135M on one core and then on two, in float32; with --part, more of it:
   --memory       memory alone, predicted and measured: methods, levels and families, and the paper's figures; needs no Python
   --cards        memory on graphics cards that are not there, by their compiler and by the model of its buffers; needs no Python
   --only TEXT    of --memory: rows with this in model, engine or recipe; the results keep the others as they were
+  --predict      of --memory: the predictions anew, next to what was measured before; needs no engine
   --json         one JSON object, last on stdout
 The results go to bench/results/. ROWTUNE_PYTHON names a Python that has the packages of scripts/python-requirements.txt already.`;
 
@@ -81,6 +82,7 @@ function readArguments() {
       memory: flag,
       cards: flag,
       only: text,
+      predict: flag,
       json: flag,
       help: { ...flag, short: 'h' },
     },
@@ -97,7 +99,8 @@ function readArguments() {
   if (ofParts && parts.length === 0) throw new Error(`--${ofParts} goes with --part`);
   if (parts.length > 0 && (values.quick || values.memory || values.cards))
     throw new Error('--part goes with none of --quick, --memory and --cards');
-  if (values.only !== undefined && !values.memory) throw new Error('--only goes with --memory');
+  const ofMemory = ['only', 'predict'].find(name => values[name]);
+  if (ofMemory && !values.memory) throw new Error(`--${ofMemory} goes with --memory`);
   if (parts.length > 0 && threads.length > 1) throw new Error('--part is measured on one number of --threads at a time');
   return {
     ...values,
@@ -157,7 +160,7 @@ async function sourcesOf(models, { cacheDir, acceptsGemma }) {
 async function prepareAndRun(wanted) {
   ensurePackages();
   buildBundles();
-  if (!ensureEngine()) throw new StepError('the benchmark measures the TensorFlow engine, which could not be installed');
+  if (!wanted.predict && !ensureEngine()) throw new StepError('the benchmark measures the TensorFlow engine, which could not be installed');
   const cacheDir = cacheFolder();
   const scripts = await bundle();
   const params = { ...wanted, root, cacheDir };
