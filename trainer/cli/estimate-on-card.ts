@@ -3,7 +3,7 @@ import { CARD_RESERVED_BYTES, type CardName, cardBytes, cardCatalog, findCard, u
 import { CARD_ENGINE } from '../catalog/engines.ts';
 import { locateCardCompiler } from '../engine/install/pjrt-folder.ts';
 import type { CardResult } from '../handlers/card-memory.ts';
-import type { HeadersSource } from '../lint/facts/estimate-model.ts';
+import type { HeadersSource, ModelEstimateParams } from '../lint/facts/estimate-model.ts';
 import { isMisfit } from '../lint/facts/estimates.ts';
 import type { RecipeEstimate } from '../plan/memory/predict.ts';
 import type { MemoryPlanning, PlanOption } from '../plan/memory/propose-settings.ts';
@@ -56,7 +56,7 @@ export async function estimateOnCard(context: CommandContext, params: CardEstima
   const asked = { recipe, ...headers, teacher, engine: CARD_ENGINE, device: 'gpu', usableBytes, allLevels: true, compare: true } as const;
   const { found, options } = await withReader(async reader => ({
     found: await reader.ask('estimate', asked, `Estimating the memory of ${params.file}`),
-    options: await fittingOptions(reader, source, { headers, usableBytes }),
+    options: await fittingOptions(reader, source, { headers: { ...headers, teacher }, usableBytes }),
   }));
   const compiled = params.compile ? await compileFor(context, { recipe, headers, card, found }) : undefined;
   const totalBytes = compiled?.totalBytes ?? found.totalBytes;
@@ -94,11 +94,14 @@ async function compileFor({ settings, terminal, cwd }: CommandContext, { recipe,
 const shapesOf = ({ tensors }: Extract<HeadersSource, { headers: unknown }>['headers']) =>
   [...tensors].map(([name, { shape }]) => [name, shape] as const);
 
+/** The headers of the model, and of the one that it learns from. */
+type Headers = HeadersSource & Pick<ModelEstimateParams, 'teacher'>;
+
 /** By the model of buffers: compiling each would take minutes. A precision that the recipe's method or its model does not take is left out. */
 async function fittingOptions(
   reader: AskReader,
   source: ReadRecipe['source'],
-  { headers, usableBytes }: { readonly headers: HeadersSource; readonly usableBytes: number },
+  { headers, usableBytes }: { readonly headers: Headers; readonly usableBytes: number },
 ): Promise<Fitting[]> {
   const found: Fitting[] = [];
   const seen = new Set<string>();

@@ -69,39 +69,32 @@ async function planCommand(
   const params = {
     recipe,
     ...(await modelHeaders(context, recipe, source.baseDir)),
+    teacher: await teacherHeaders(context, recipe, source.baseDir),
     device: hasGpu() ? 'gpu' : 'cpu',
     usableBytes,
   } as const;
-  const teacher = await teacherHeaders(context, recipe, source.baseDir);
-  const { teacherBytes, ...found } = await withReader(async reader => ({
-    ...(await reader.ask('plan', params, `Planning the memory of ${file}`)),
-    teacherBytes: teacher && (await reader.ask('estimate', { ...params, teacher }, `Estimating the teacher of ${file}`)).teacherBytes,
-  }));
-  const passBytes = recipe.processes * (teacherBytes ?? 0);
-  if (passBytes > usableBytes)
-    context.terminal.say(
-      'warning',
-      `the teacher's pass needs about ${byteSize(passBytes)}, more than the limit of ${byteSize(usableBytes)}, with all of these settings. Lower per_device_eval_batch_size, or compute its predictions elsewhere (distillation.logits)`,
-    );
+  const found = await withReader(reader => reader.ask('plan', params, `Planning the memory of ${file}`));
   if (found.options.length === 0) {
     const reason = describeNothingFits(found, recipe);
     context.terminal.say('warning', reason);
     return { value: { ok: false, reason, ...found }, exitStatus: EXIT.failed };
   }
+  const hasTeacher = params.teacher !== undefined;
   context.terminal.print(
     table([
-      ['batch', 'accumulation', 'recompute', 'total', 'work', 'overrides'],
+      ['batch', 'accumulation', 'recompute', 'total', ...(hasTeacher ? ['teacher'] : []), 'work', 'overrides'],
       ...found.options.map(option => [
         String(option.batch),
         String(option.accumulation),
         option.recompute,
         byteSize(option.totalBytes),
+        ...(hasTeacher ? [byteSize(option.teacherBytes ?? 0)] : []),
         `×${option.cost.toFixed(2)}`,
         option.overrides.join(' ') || '(the recipe unchanged)',
       ]),
     ]),
   );
-  return { value: { ok: true, ...found, ...(teacherBytes !== undefined && { teacherBytes }) } };
+  return { value: { ok: true, ...found } };
 }
 
 async function estimate(context: CommandContext, file: string, overrides: readonly string[]): Promise<CommandResult> {

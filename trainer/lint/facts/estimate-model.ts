@@ -15,9 +15,13 @@ export const headersOf = async (source: HeadersSource): Promise<EstimateParams['
   'model' in source ? readModelHeaders(source.model) : source.headers;
 
 /** Rejects as `estimateRecipe` throws, and as {@link headersOf}. */
-export const estimateModel = async ({ teacher, ...params }: ModelEstimateParams): Promise<RecipeEstimate> =>
-  estimateRecipe({ ...params, headers: await headersOf(params), teacherConfig: teacher && (await headersOf(teacher)).config });
+export const estimateModel = async (params: ModelEstimateParams): Promise<RecipeEstimate> =>
+  estimateRecipe({ ...params, ...(await factsOf(params)) });
 
 /** Rejects as `planMemory` throws, and as {@link headersOf}. */
-export const planModel = async (params: ModelPlanParams): Promise<MemoryPlanning> =>
-  planMemory({ ...params, headers: await headersOf(params) });
+export const planModel = async (params: ModelPlanParams): Promise<MemoryPlanning> => planMemory({ ...params, ...(await factsOf(params)) });
+
+const factsOf = async ({ teacher, ...source }: ModelEstimateParams): Promise<Pick<EstimateParams, 'headers' | 'teacherConfig'>> => ({
+  headers: await headersOf(source),
+  teacherConfig: teacher && (await headersOf(teacher)).config,
+});

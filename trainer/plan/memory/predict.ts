@@ -10,6 +10,7 @@ import { type MethodSettings, trainableCount } from '../../method/method.ts';
 import { TargetError } from '../../method/targets.ts';
 import type { AnyModel } from '../../model/model-spec.ts';
 import { elementAt, lastOf, required } from '../../narrow.ts';
+import type { ComputesOn } from '../../train/recipe-settings.ts';
 import type { BatchShape } from '../../train/task.ts';
 import { type PlanFacts, planMethod, planRun, type RunPlan } from '../run-plan.ts';
 import { bufferRules } from './engine-memory.ts';
@@ -100,7 +101,7 @@ export interface RecipeEstimate extends MemoryEstimate {
  */
 export function estimateRecipe(params: EstimateParams): RecipeEstimate {
   const { recipe, headers } = params;
-  const facts = { recipe, headers, on: { engine: params.engine ?? plannedEngine(recipe.engine), device: params.device ?? 'cpu' } } as const;
+  const facts = { recipe, headers, on: computesOn(params) };
   const plan = planRun(facts);
   // One planner for all methods and levels, which are much alike.
   const fuse = planner();
@@ -119,6 +120,11 @@ export function estimateRecipe(params: EstimateParams): RecipeEstimate {
   const runBytes = processes * Math.max(own.totalBytes, teacherBytes ?? 0);
   return { ...own, processes, runBytes, ...(teacherBytes !== undefined && { teacherBytes }), alternatives };
 }
+
+export const computesOn = ({ recipe, engine, device = 'cpu' }: Pick<EstimateParams, 'recipe' | 'engine' | 'device'>): ComputesOn => ({
+  engine: engine ?? plannedEngine(recipe.engine),
+  device,
+});
 
 /** Undefined for a method that does not take these targets (lora has no norms). */
 function alternative(

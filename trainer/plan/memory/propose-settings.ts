@@ -3,7 +3,8 @@ import { methodCatalog } from '../../catalog/methods.ts';
 import type { RecomputePolicy } from '../../graph/recompute.ts';
 import { takesNegativesFromBatch } from '../../protocol/recipe/embedding-rules.ts';
 import { type Recipe, settings } from '../../protocol/recipe-schema.ts';
-import { type EstimateParams, estimateRecipe, type LevelEstimate, type RecipeEstimate } from './predict.ts';
+import { computesOn, type EstimateParams, estimateRecipe, type LevelEstimate, type RecipeEstimate } from './predict.ts';
+import { priceTeacher } from './price-teacher.ts';
 
 /** One way to run the recipe. The batches of an optimizer step hold as many samples as the recipe says. */
 export interface PlanOption {
@@ -13,6 +14,8 @@ export interface PlanOption {
   /** The rows or rank, if it must be lower than the recipe's because nothing else fits. */
   readonly r?: number;
   readonly totalBytes: number;
+  /** The memory of one process in the teacher's pass, which ends before the model is loaded; left out without a teacher. */
+  readonly teacherBytes?: number;
   readonly activationBytes: number;
   /** Work of an optimizer step relative to the cheapest option that was looked at, fits or not. */
   readonly cost: number;
@@ -41,14 +44,47 @@ const RANK_SHARES = [1 / 2, 1 / 4, 1 / 8, 1 / 16] as const;
 /** @throws as `estimateRecipe` does */
 export function planMemory(params: EstimateParams & { readonly usableBytes: number }): MemoryPlanning {
   const usableBytes = params.usableBytes / params.recipe.processes;
-  const own = optionsOf(params);
-  const fitting = own.filter(({ totalBytes }) => totalBytes <= usableBytes);
-  const all = fitting.length > 0 ? own : [...own, ...lowerRanks(params)];
+  const planned: Planned = { ...params, teacherFor: teacherFor(params, usableBytes) };
+  const fits = (option: PlanOption): boolean => peakBytes(option) <= usableBytes;
+  const own = optionsOf(planned);
+  const all = own.some(fits) ? own : [...own, ...lowerRanks(planned)];
   const cheapest = Math.min(...all.map(({ cost }) => cost));
   const relative = all.map(option => ({ ...option, cost: option.cost / cheapest }));
-  const options = relative.filter(({ totalBytes }) => totalBytes <= usableBytes).sort(fastestFirst);
-  const least = relative.reduce((a, b) => (b.totalBytes < a.totalBytes ? b : a));
+  const options = relative.filter(fits).sort(fastestFirst);
+  const least = relative.reduce((a, b) => ((peakBytes(b) - peakBytes(a) || b.totalBytes - a.totalBytes) < 0 ? b : a));
   return { usableBytes, options: withoutWorse(options), least };
+}
+
+/** The most memory of one process: the teacher and the model are never there at the same time. */
+const peakBytes = ({ totalBytes, teacherBytes = 0 }: PlanOption): number => Math.max(totalBytes, teacherBytes);
+
+/** The batch of a teacher's pass, and its memory. */
+interface TeacherBatch {
+  readonly batch: number;
+  readonly bytes: number;
+}
+
+interface Planned extends EstimateParams {
+  /** The largest batch of the teacher's pass, up to this one, that fits; where none does, one of a single sample. Undefined without a teacher. */
+  readonly teacherFor: (batch: number) => TeacherBatch | undefined;
+}
+
+/** Its pass has the batches of an evaluation. */
+function teacherFor(params: EstimateParams, usableBytes: number): Planned['teacherFor'] {
+  const { recipe, teacherConfig } = params;
+  const priced = new Map<number, number | undefined>();
+  const price = (batch: number): number | undefined => {
+    if (teacherConfig === undefined) return undefined;
+    if (!priced.has(batch))
+      priced.set(batch, priceTeacher({ ...recipe, per_device_eval_batch_size: batch }, teacherConfig, computesOn(params)));
+    return priced.get(batch);
+  };
+  const find = (batch: number): TeacherBatch | undefined => {
+    const bytes = price(batch);
+    if (bytes === undefined) return undefined;
+    return bytes <= usableBytes || batch === 1 ? { batch, bytes } : find(Math.floor(batch / 2));
+  };
+  return find;
 }
 
 /** Orders by cost; at equal cost the option that takes less memory comes first. */
@@ -64,11 +100,13 @@ const withoutWorse = (sorted: readonly PlanOption[]): PlanOption[] => {
   });
 };
 
-function optionsOf(params: EstimateParams): PlanOption[] {
+function optionsOf({ teacherFor, ...params }: Planned): PlanOption[] {
   const { recipe } = params;
-  return (takesNegativesFromBatch(recipe) ? miniBatchings(recipe) : batchings(recipe)).flatMap(planned => {
-    const found = estimateRecipe({ ...params, recipe: planned, compare: false, allLevels: true });
-    return found.levels.map(level => toOption(recipe, planned, found, level));
+  return (takesNegativesFromBatch(recipe) ? miniBatchings(recipe) : batchings(recipe)).flatMap(batched => {
+    const teacher = teacherFor(batched.per_device_eval_batch_size);
+    const planned = teacher ? { ...batched, per_device_eval_batch_size: teacher.batch } : batched;
+    const found = estimateRecipe({ ...params, teacherConfig: undefined, recipe: planned, compare: false, allLevels: true });
+    return found.levels.map(level => ({ ...toOption(recipe, planned, found, level), ...(teacher && { teacherBytes: teacher.bytes }) }));
   });
 }
 
@@ -107,7 +145,7 @@ function batchSizes(own: number, steps: number): number[] {
   return [...sizes].filter(size => size <= maximumOf('per_device_train_batch_size') && effective / size <= mostSteps);
 }
 
-function lowerRanks(params: EstimateParams): PlanOption[] {
+function lowerRanks(params: Planned): PlanOption[] {
   const { recipe } = params;
   const { r } = recipe;
   if (r === undefined || methodCatalog[recipe.method].r === undefined) return [];
@@ -146,11 +184,14 @@ function toOption(recipe: Recipe, planned: Recipe, found: RecipeEstimate, level:
 /** The settings to change if nothing fits. */
 export function describeNothingFits({ usableBytes, least }: MemoryPlanning, recipe: Recipe): string {
   const megabytes = (bytes: number): string => `${Math.round(bytes / 1e6)} MB`;
+  const each = recipe.processes > 1 ? ` for each of ${recipe.processes} processes` : '';
+  const { teacherBytes = 0 } = least;
+  if (teacherBytes > usableBytes)
+    return `nothing fits into ${megabytes(usableBytes)}${each}: the teacher's pass alone takes ${megabytes(teacherBytes)}, a sample at a time. Hold the teacher in fewer bits (dtype, quantize), take a smaller one, or compute its predictions on another machine (distillation.logits)`;
   const held = least.totalBytes - least.activationBytes;
   const shorter = least.activationBytes > least.totalBytes - usableBytes;
   const how = shorter
     ? `Lower max_length (${recipe.max_length}): activations are ${megabytes(least.activationBytes)} of it`
     : `Weights, optimizer and engine alone take ${megabytes(held)}: take a smaller model${methodCatalog[recipe.method].trainsWhole && methodCatalog[recipe.method].targets === 'required' ? ', or a method that trains less (spsft, lora)' : ''}`;
-  const each = recipe.processes > 1 ? ` for each of ${recipe.processes} processes` : '';
   return `nothing fits into ${megabytes(usableBytes)}${each}: the least is ${megabytes(least.totalBytes)}, with a batch of ${least.batch} and recompute: ${least.recompute}. ${how}`;
 }

@@ -126,3 +126,40 @@ describe('a batch whose samples are compared with each other', () => {
     expect(cachedFlops / flops).toBeLessThan(1.7);
   });
 });
+
+describe('a teacher', () => {
+  const written = ['task=distillation', 'distillation={teacher: t, top_k: 8}', 'per_device_eval_batch_size=8'];
+  const teacherConfig = { ...config, hidden_size: 256, intermediate_size: 4096 };
+  const planFor = (usableBytes: number) => planMemory({ recipe: recipeOf(written), headers, teacherConfig, usableBytes });
+  const roomy = planFor(1e12);
+
+  test('keeps the batch of the recipe where its pass fits', () => {
+    for (const { batch, overrides, teacherBytes } of roomy.options) {
+      const recipe = recipeOf([...written, ...overrides]);
+      expect(recipe.per_device_eval_batch_size).toBe(batch);
+      expect(estimateRecipe({ recipe, headers, teacherConfig }).teacherBytes).toBe(teacherBytes);
+    }
+  });
+
+  test('gets a smaller batch where its pass does not fit', () => {
+    const most = Math.max(...roomy.options.map(({ teacherBytes = 0 }) => teacherBytes)) - 1;
+    const { options } = planFor(most);
+    expect(options.length).toBeGreaterThan(0);
+    for (const { overrides, totalBytes, teacherBytes, recompute } of options) {
+      const recipe = recipeOf([...written, ...overrides, `recompute=${recompute}`]);
+      expect(recipe.per_device_eval_batch_size).toBeLessThan(8);
+      const found = estimateRecipe({ recipe, headers, teacherConfig });
+      expect([found.totalBytes, found.teacherBytes]).toEqual([totalBytes, teacherBytes]);
+      expect(Math.max(totalBytes, teacherBytes ?? 0)).toBeLessThanOrEqual(most);
+    }
+  });
+
+  test('is named where no batch of it fits', () => {
+    const { least } = roomy;
+    const found = planFor((least.teacherBytes ?? 0) - 1);
+    expect(found.options).toEqual([]);
+    expect(describeNothingFits(found, recipeOf(written))).toMatch(
+      /the teacher's pass alone takes \d+ MB, a sample at a time\. .*distillation\.logits/,
+    );
+  });
+});
