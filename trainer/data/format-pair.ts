@@ -70,7 +70,7 @@ function textPair(record: DataRecord, settings: FormatSettings): FormattedPair {
         { text: isImplicit ? answers[name].slice(prompt.length) : answers[name], train: true },
       ].filter(({ text }) => text !== ''),
       chat: false,
-      ...(repeats && { notes: [`have a ${name} answer that begins with its prompt`] }),
+      ...(repeats && { repeatsPrompt: true, notes: [`have a ${name} answer that begins with its prompt`] }),
     };
   };
   return { chosen: side('chosen'), rejected: side('rejected') };

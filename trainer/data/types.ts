@@ -79,6 +79,8 @@ export interface FormattedExample {
   readonly label?: string;
   /** Remarks about the sample that a report counts, such as a field that the template does not use. */
   readonly notes?: readonly string[];
+  /** The answer of a pair begins with its prompt. */
+  readonly repeatsPrompt?: true;
 }
 
 /** A tokenized sample. `train[i]` is 1 where token i is a target; never at 0, which nothing predicts. */

@@ -222,6 +222,9 @@ describe('content and fields', () => {
   });
 
   const user = { role: 'user', content: 'A' };
+  const called = { role: 'assistant', tool_calls: calls({}) };
+  const result = { role: 'tool', content: 'B', tool_call_id: 'call00001' };
+  const answered = { role: 'assistant', content: 'C' };
   test.each<[Record<string, unknown>, string]>([
     [{ messages: [{ ...user, train: true }] }, 'key "messages[0].train": a turn of the role user to be trained'],
     [{ messages: [user, { role: 'assistant', content: 'B', weight: 0.5 }] }, 'key "messages[1].weight": 0.5, expected 0 or 1'],
@@ -230,6 +233,23 @@ describe('content and fields', () => {
     [{ messages: [{ role: 'user', content: [{ type: 'image' }] }] }, 'key "messages[0].content[0]": a part of type "image"'],
     [{ messages: [user], tools: 'none' }, 'key "tools": a string, expected a list'],
     [{ messages: [user], tools: [1] }, 'key "tools[0]": a number, expected an object'],
+    [{ messages: [user], tools: [{ type: 'function' }] }, 'key "tools[0].name": nothing, expected the name of a function'],
+    [
+      { messages: [user], tools: [{ function: { name: 'f', parameters: 'none' } }] },
+      'key "tools[0].function.parameters": a string, expected a JSON schema',
+    ],
+    [
+      { messages: [user, called, user] },
+      'key "messages[2]": a turn of the role user, expected the result of the call before it (role tool)',
+    ],
+    [
+      { messages: [user, { ...called, tool_calls: [...calls({}), { ...calls({})[0], id: 'b' }] }, result, answered] },
+      'key "messages[3]": a turn of the role assistant, expected the results of all calls before it (role tool)',
+    ],
+    [
+      { messages: [user, called, { ...result, tool_call_id: 'other' }, answered] },
+      'key "messages[2].tool_call_id": "other", expected call00001. Name the call',
+    ],
   ])('%j is refused', (value, message) => expect(() => format(templateNamed('qwen3'), value)).toThrow(message));
 });
 

@@ -42,6 +42,11 @@ export function readConversation(record: DataRecord, key: string, names: TurnNam
     throw fieldError(record, key, `${describeValue(turns)}, expected a list of turns`, 'Give every sample this key');
   if (turns.length === 0) throw fieldError(record, key, 'no turns', 'Remove the sample');
   const read = turns.map((turn: unknown, index) => readTurn(record, `${key}[${index}]`, turn, names));
+  checkResults(
+    record,
+    key,
+    read.map(({ message }) => message),
+  );
   const variables = record.value.chat_template_kwargs;
   return {
     messages: read.map(({ message }) => message),
@@ -150,6 +155,46 @@ function checkCall(record: DataRecord, path: string, call: unknown): void {
     throw fieldError(record, `${at}.arguments`, `${describeValue(given)}, expected an object, or one as JSON text`, 'Fix the arguments');
 }
 
+/** A tool is `{ function: { name, description, parameters } }`, or these alone; one without arguments needs no parameters. */
+function checkTool(record: DataRecord, path: string, tool: unknown): void {
+  const inner = isRecord(tool) && isRecord(tool.function) ? tool.function : tool;
+  const at = inner === tool ? path : `${path}.function`;
+  const { name, parameters } = isRecord(inner) ? inner : {};
+  if (typeof name !== 'string' || name === '')
+    throw fieldError(record, `${at}.name`, `${describeValue(name)}, expected the name of a function`, 'Name the tool');
+  if (parameters !== undefined && parameters !== null && !isRecord(parameters))
+    throw fieldError(record, `${at}.parameters`, `${describeValue(parameters)}, expected a JSON schema (an object)`, 'Fix the schema');
+}
+
+/** Calls are followed by their results; the last ones of a chat may be what it teaches. @throws DataError */
+function checkResults(record: DataRecord, key: string, messages: readonly ChatMessage[]): void {
+  let open: readonly unknown[] = [];
+  let results = 0;
+  for (const [i, { role, tool_calls: calls, tool_call_id: id }] of messages.entries()) {
+    if (role === 'tool') {
+      results++;
+      const ids = open.map(idOf);
+      if (typeof id === 'string' && ids.length > 0 && !ids.includes(undefined) && !ids.includes(id))
+        throw fieldError(record, `${key}[${i}].tool_call_id`, `"${id}", expected ${ids.join(' or ')}`, 'Name the call whose result it is');
+      continue;
+    }
+    const own = Array.isArray(calls) ? calls : [];
+    // Calls without ids may share a result.
+    const expected = open.every(call => idOf(call) !== undefined) ? open.length : Math.min(1, open.length);
+    if (results < expected && !(results === 0 && own.length > 0))
+      throw fieldError(
+        record,
+        `${key}[${i}]`,
+        `a turn of the role ${role}, expected ${results === 0 ? 'the result of the call' : 'the results of all calls'} before it (role tool)`,
+        'Add the result, or remove the call',
+      );
+    open = results === 0 ? [...open, ...own] : own;
+    results = 0;
+  }
+}
+
+const idOf = (call: unknown): unknown => (isRecord(call) ? call.id : undefined);
+
 function callOf(record: DataRecord, path: string, content: unknown): unknown {
   const call = typeof content === 'string' ? parsed(content) : content;
   checkCall(record, path, call);
@@ -165,6 +210,7 @@ function listField(record: DataRecord, key: 'tools' | 'documents'): Partial<Reco
     throw fieldError(record, key, `${describeValue(given)}, expected a list`, 'Write it as a list, or leave it out');
   const wrong = list.findIndex(each => !isRecord(each));
   if (wrong >= 0) throw fieldError(record, `${key}[${wrong}]`, `${describeValue(list[wrong])}, expected an object`, 'Fix it');
+  if (key === 'tools') for (const [i, tool] of list.entries()) checkTool(record, `${key}[${i}]`, tool);
   return list.length === 0 ? {} : { [key]: list };
 }
 
