@@ -56,6 +56,8 @@ const files: Readonly<Record<string, string>> = {
   'thumbs-up.jsonl': '{"prompt":"Q","completion":"yes","label":true}\n{"prompt":"R","completion":"no","label":true}\n',
   'ranked.jsonl':
     '{"query":"a","document":"b","label":1}\n{"query":"a","document":"c","label":0}\n{"query":"d","document":"e","label":1}\n',
+  'echoes.jsonl':
+    '{"prompt":"Is 91 prime?","chosen":" No.","rejected":" Yes."}\n{"prompt":"Why?","chosen":"Why? It is 7 · 13.","rejected":"So."}\n',
   'twins.jsonl': '{"anchor":"a","positive":"b"}\n{"anchor":"c","positive":"c"}\n',
   'all-ham.jsonl': lines(30, '{"text":"lunch?","label":"ham"}'),
   'ten.jsonl': Array.from({ length: 20 }, (_, i) => `{"text":"lunch?","label":${i % 10}}\n`).join(''),

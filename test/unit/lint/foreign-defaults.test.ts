@@ -47,6 +47,17 @@ const otherDefaults: [string, string, RegExp][] = [
     /^task: kto\n[\s\S]*^preference:\n {2}beta: 0.2\n {2}undesirable_weight: 1.5$/m,
   ],
   ['LLaMA-Factory: a reward model', 'model_name_or_path: m\nstage: rm\n', /^task: reward$/m],
+  ['Axolotl: a reward model', 'base_model: m\nreward_model: true\nadapter: lora\n', /^task: reward$/m],
+  [
+    'Unsloth tunes a base of 4 bits by LoRA',
+    'model: m\ntraining:\n  training_type: lora\n  max_steps: 0\nlora: {lora_r: 8, target_modules: "q_proj,v_proj"}\n',
+    /^quantize: nf4\nmethod: lora\nr: 8\nlora_alpha: 16\n[\s\S]*^target_modules:\n {2}- q_proj\n {2}- v_proj\n(?![\s\S]*max_steps)/m,
+  ],
+  [
+    'Unsloth tunes everything',
+    'model: m\ndata: {local_dataset: [a.jsonl], format_type: raw}\ntraining: {training_type: full, gradient_checkpointing: none}\nlora: {lora_r: 64}\n',
+    /^method: full\n[\s\S]*^data:\n {2}train: a.jsonl\n {2}format: text\n[\s\S]*^recompute: none$[\s\S]*^# lora:.*# without adapters, it has no effect$/m,
+  ],
   ['Axolotl: KTO', 'base_model: m\nrl: kto\nkto_desirable_weight: 0.5\n', /^task: kto\n[\s\S]*^preference:\n {2}desirable_weight: 0.5$/m],
   ['Axolotl: ORPO', 'base_model: m\nrl: orpo\norpo_alpha: 0.3\n', /^task: orpo\n[\s\S]*^preference:\n {2}beta: 0.3$/m],
   [

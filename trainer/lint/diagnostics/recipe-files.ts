@@ -86,6 +86,11 @@ export const dataDiagnostics = {
     about:
       'Samples of sentence embeddings have the same text as anchor and positive. Their cosine is 1 whatever the model does, so they teach nothing (unless dropout is to make the difference, as in SimCSE), and evaluations count them as found. Files of up to 4 MB are read to the end, and the first 1000 samples of others.',
   },
+  'prompt-in-answer': {
+    about:
+      'Pairs have an answer that begins with the text of their prompt. The prompt is written before each answer already, so the model would read it twice and learn to repeat it. Files of up to 4 MB are read to the end, and the first 1000 samples of others.',
+    fix: 'Remove the prompt from the answers, or leave out `prompt`: it is then what both answers begin with.',
+  },
   'single-documents': {
     about:
       'Held-out queries of a reranker, or those that `val_size` draws from, have a single document. It ranks first whatever the model says, so these queries raise `ndcg_at_10`, `mrr_at_10` and `map` without measuring anything. Files of up to 4 MB are read.',

@@ -19,6 +19,13 @@ export interface BadSample {
   readonly reason: string;
 }
 
+/** Samples among those that were read, and the line of the first one. */
+export interface OddSamples {
+  readonly count: number;
+  readonly of: number;
+  readonly line: number;
+}
+
 export interface DataFact {
   /** As the recipe writes it. */
   readonly written: string;
@@ -39,8 +46,10 @@ export interface DataFact {
   /** Keys of the first sample, named as in the data. */
   readonly columns: readonly string[];
   readonly format?: DataFormat;
-  /** Samples, of those that were read, that compare a text with itself. */
-  readonly sameTexts?: { readonly count: number; readonly of: number; readonly line: number } | undefined;
+  /** Samples that compare a text with itself. */
+  readonly sameTexts?: OddSamples | undefined;
+  /** Pairs that have an answer which begins with its prompt. */
+  readonly repeatedPrompts?: OddSamples | undefined;
   /** Queries of a reranker's file that was read to its end, and those with a single document. */
   readonly queries?: { readonly count: number; readonly single: number } | undefined;
   /** Samples of each label, if the task or the measure uses labels and counting them is quick. */

@@ -17,7 +17,7 @@ import type { ChatRenderer, DataFormat, DataRecord } from '../../data/types.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
 import { countFileLabels } from './count-labels.ts';
 import { countRows } from './count-rows.ts';
-import type { BadSample, DataFact, DataFactParams } from './data-facts.ts';
+import type { BadSample, DataFact, DataFactParams, OddSamples } from './data-facts.ts';
 
 type DataSettings = Recipe['data'];
 type Task = Recipe['task'];
@@ -55,6 +55,7 @@ export async function readDataFact({ written, full, data, task, embedding, count
     const tagged = objectiveCatalog[task].target === 'tags';
     const tags = new Map<string, DataPlace>();
     const same: number[] = [];
+    const repeated: number[] = [];
     const documents = new Map<string, number>();
     let checked = 0;
     const check = (record: DataRecord): void => {
@@ -82,7 +83,8 @@ export async function readDataFact({ written, full, data, task, embedding, count
           return;
         }
         format = 'preference';
-        formatPair(renamed, formatSettings(format, data));
+        const { chosen, rejected } = formatPair(renamed, formatSettings(format, data));
+        if (chosen.repeatsPrompt || rejected.repeatsPrompt) repeated.push(record.line);
         if (compares.readsMargin) pairMargin(renamed);
         return;
       }
@@ -116,11 +118,11 @@ export async function readDataFact({ written, full, data, task, embedding, count
     if (first === undefined) return { ...base, state: 'unreadable', reason: 'the file contains no samples' };
     const rows = await countRows({ ...(files[0] ?? { file: base.full, extension: '.txt' }), bytes, checked, limit });
     const labels = counts ? await countFileLabels(base.full, { data, task }) : undefined;
-    const [line] = same;
-    const sameTexts = line === undefined ? undefined : { count: same.length, of: checked, line };
+    const odd = (lines: readonly number[]): OddSamples | undefined =>
+      lines[0] === undefined ? undefined : { count: lines.length, of: checked, line: lines[0] };
     const single = [...documents.values()].filter(count => count === 1).length;
     const queries = documents.size > 0 && checked < limit ? { count: documents.size, single } : undefined;
-    return { ...base, state: 'ok', columns, format, rows, bytes, labels, sameTexts, queries };
+    return { ...base, state: 'ok', columns, format, rows, bytes, labels, sameTexts: odd(same), repeatedPrompts: odd(repeated), queries };
   } catch (error) {
     const columns = columnsOf(first);
     if (!(error instanceof DataError)) return { ...base, state: 'unreadable', reason: String(error), columns };

@@ -66,6 +66,7 @@ export const axolotl: ForeignTool = {
       return steps === undefined || steps === null ? set('gradient_accumulation_steps', Math.max(1, Math.floor(value / micro))) : [];
     },
     rl: rlTask,
+    reward_model: value => (value === true ? set('task', 'reward') : none('off')),
     datasets: axolotlData('data.train'),
     test_datasets: axolotlData('data.eval'),
     lora_target_linear: value => (value === true ? set('target_modules', 'all-linear') : none('off')),

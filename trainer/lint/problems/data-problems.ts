@@ -5,6 +5,7 @@ import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { classBalanceProblem } from '../../protocol/class-balance.ts';
 import { didYouMean } from '../../protocol/did-you-mean.ts';
 import { describeImbalance } from '../../protocol/judgment-balance.ts';
+import type { DataFact, OddSamples } from '../facts/data-facts.ts';
 import type { RecipeView } from '../recipe-view.ts';
 import type { Report } from './fact-report.ts';
 
@@ -44,17 +45,41 @@ export function* dataProblems({ data, values }: RecipeView): Generator<Report> {
 /** Samples that compare a text with itself: a loss without scores learns nothing from them but dropout. */
 export function* sameTextProblems({ data, values }: RecipeView): Generator<Report> {
   if (values.embedding.loss_type === 'cosine') return;
-  for (const [i, { sameTexts, full }] of data.slice(0, values.data.train.length).entries()) {
-    if (!sameTexts) continue;
-    const { count, of, line } = sameTexts;
-    const message = `${count} of ${of} samples compare a text with itself, the first on line ${line}: remove them, unless dropout is to make the difference`;
-    yield {
-      code: 'same-texts',
-      severity: 'warning',
-      path: ['data', 'train', i],
-      message,
-      related: { file: full, line: line - 1, message },
-    };
+  const problem = {
+    code: 'same-texts',
+    what: 'compare a text with itself',
+    fix: 'remove them, unless dropout is to make the difference',
+  } as const;
+  yield* oddSamples(data.slice(0, values.data.train.length), problem, fact => fact.sameTexts);
+}
+
+/** Pairs whose prompt is in the answer too: the model would learn to repeat it. */
+export function* repeatedPromptProblems({ data, values }: RecipeView): Generator<Report> {
+  const problem = {
+    code: 'prompt-in-answer',
+    what: 'have an answer that begins with its prompt',
+    fix: 'remove the prompt from the answers, or leave out the key of the prompt',
+  } as const;
+  yield* oddSamples(data.slice(0, values.data.train.length), problem, fact => fact.repeatedPrompts);
+}
+
+interface OddProblem {
+  readonly code: 'same-texts' | 'prompt-in-answer';
+  /** After "3 of 40 samples". */
+  readonly what: string;
+  readonly fix: string;
+}
+
+function* oddSamples(
+  train: RecipeView['data'],
+  { code, what, fix }: OddProblem,
+  of: (fact: DataFact) => OddSamples | undefined,
+): Generator<Report> {
+  for (const [i, fact] of train.entries()) {
+    const found = of(fact);
+    if (!found) continue;
+    const message = `${found.count} of ${found.of} samples ${what}, the first on line ${found.line}: ${fix}`;
+    yield { code, severity: 'warning', path: ['data', 'train', i], message, related: { file: fact.full, line: found.line - 1, message } };
   }
 }
 

@@ -6,7 +6,7 @@ import { byteSize } from '../../protocol/format.ts';
 import type { Suggestion } from '../../protocol/problem.ts';
 import { follow, START } from '../../protocol/recipe/located.ts';
 import type { RecipeView } from '../recipe-view.ts';
-import { dataProblems, labelProblems, queryProblems, sameTextProblems } from './data-problems.ts';
+import { dataProblems, labelProblems, queryProblems, repeatedPromptProblems, sameTextProblems } from './data-problems.ts';
 import type { FactCode, Report } from './fact-report.ts';
 import type { LintProblem } from './lint-problem.ts';
 import { modelProblems } from './model-problems.ts';
@@ -19,6 +19,7 @@ export function factProblems(view: RecipeView): LintProblem[] {
     ...dataProblems(view),
     ...labelProblems(view),
     ...sameTextProblems(view),
+    ...repeatedPromptProblems(view),
     ...queryProblems(view),
     ...outputProblems(view),
     ...memoryProblems(view),

@@ -24,6 +24,7 @@ export const factCodes = [
   'one-label',
   'unknown-label',
   'same-texts',
+  'prompt-in-answer',
   'single-documents',
   'one-judgment',
   'unbalanced-judgments',
