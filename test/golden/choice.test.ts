@@ -10,12 +10,13 @@ import { causalModel } from '../../trainer/model/load-model.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
 import type { ChoiceTask } from '../../trainer/protocol/recipe/run-settings.ts';
 import { choiceSet } from '../../trainer/objective/causal/choice-evaluator.ts';
+import { choiceSignature, choiceTraces } from '../../trainer/objective/causal/choice-program.ts';
 import { causalTask } from '../../trainer/objective/causal/causal-task.ts';
 import { epochBatches } from '../../trainer/data/batch/batches.ts';
 import { type ChoiceQuestion, choiceQuestion } from '../../trainer/data/choice-tasks.ts';
 import { listDataFiles } from '../../trainer/data/read/list-files.ts';
 import { readRecords } from '../../trainer/data/read/read-records.ts';
-import { evalSignature, evaluationProgram } from '../../trainer/train/train-program.ts';
+import { evaluationProgram } from '../../trainer/train/train-program.ts';
 import { loadVariables } from '../../trainer/train/variables.ts';
 import { openFast } from '../support/engines.ts';
 import { readGoldenJson } from '../support/read-json.ts';
@@ -43,17 +44,18 @@ describe('lm-evaluation-harness', () => {
   test.each(choiceTasks)('%s', async task => {
     const set = choiceSet({ questions: await questionsOf(task), tokenizer, batchSize: 4, maxPositions: 256, padId: 0 });
     const session = await engine.compile(
-      evaluationProgram({ task: causalTask(model), attachment: untouched }, set.source.plan.buckets),
+      evaluationProgram({ task: causalTask(model), attachment: untouched, further: choiceTraces(model, untouched, set.source.plan.buckets) }, []),
     );
     await loadVariables(session, { model: weightStream(model, folder.weights), attachment: untouched });
+    const tally = set.startTally();
     for await (const batch of epochBatches(set.source, 0)) {
-      const { nll } = await session.run(evalSignature(batch.bucket), batch.feeds(1));
-      set.add(batch, nll);
+      const { nll } = await session.run(choiceSignature(batch.bucket), batch.feeds(1));
+      tally.add(batch, nll);
     }
     await session.dispose();
     const expected = golden.tasks[task];
-    for (const [i, value] of expected.loglikelihoods.flat().entries()) expect(set.likelihoods[i]).toBeCloseTo(value, 3);
-    const { accuracy, accuracyNorm } = set.result();
+    for (const [i, value] of expected.loglikelihoods.flat().entries()) expect(tally.likelihoods[i]).toBeCloseTo(value, 3);
+    const { accuracy, accuracyNorm } = tally.result();
     expect(accuracy).toBeCloseTo(expected.acc, 6);
     if (expected.acc_norm !== null) expect(accuracyNorm).toBeCloseTo(expected.acc_norm, 6);
   });

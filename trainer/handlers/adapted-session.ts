@@ -7,6 +7,7 @@ import type { AnswerWriter } from '../job/evaluate.ts';
 import type { Job } from '../job/job.ts';
 import type { Base } from '../job/open-base.ts';
 import { weightStream } from '../model/weight-stream.ts';
+import { choiceTraces } from '../objective/causal/choice-program.ts';
 import type { BatchShape, Task } from '../train/task.ts';
 import { evaluationProgram } from '../train/train-program.ts';
 import { loadVariables } from '../train/variables.ts';
@@ -20,16 +21,20 @@ export interface AdaptedSessionParams {
   readonly shapes: readonly BatchShape[];
   /** Present if answers are written. */
   readonly answers?: Pick<AnswerWriter, 'model' | 'tokens' | 'slots'> | undefined;
+  /** The shapes of multiple-choice questions, if there are any. */
+  readonly choiceShapes?: readonly BatchShape[];
 }
 
 /** Returns the result of `use` with a session of the evaluation program. @throws AdapterError */
 export async function withAdapted<T>(params: AdaptedSessionParams, use: (session: Session) => Promise<T>): Promise<T> {
-  const { job, base, task, adapter, shapes, answers } = params;
+  const { job, base, task, adapter, shapes, answers, choiceShapes = [] } = params;
   const { attachment, weights, start } = await adaptedModel({ model: task.model, weights: base.folder.weights, adapter });
   job.phase('compile', 'building the evaluation program');
-  const session = await base.engine.compile(
-    evaluationProgram({ task, attachment, further: answers && decodeTraces({ ...answers, ...attachment }) }, shapes),
-  );
+  const further = {
+    ...(answers && decodeTraces({ ...answers, ...attachment })),
+    ...choiceTraces(base.model, attachment, choiceShapes),
+  };
+  const session = await base.engine.compile(evaluationProgram({ task, attachment, further }, shapes));
   try {
     const report = job.progress('load', task.model.parameters.length, 'tensors');
     const model = weightStream(task.model, weights, { onTensor: done => report(done), storage: attachment.storage });

@@ -1,19 +1,24 @@
 /** The job 'evaluate': runs the held-out data of a recipe through its model, alone or with an adapter. */
 
+import { existsSync } from 'node:fs';
+import path from 'node:path';
 import type { Adapter } from '../artifact/adapter/adapter.ts';
 import { checkBase } from '../artifact/adapter/check-adapter.ts';
 import { readAdapter } from '../artifact/adapter/read-adapter.ts';
-import type { Session } from '../engine/engine.ts';
-import { type Evaluation, type Evaluator, evaluate } from '../job/evaluate.ts';
-import type { Job } from '../job/job.ts';
+import { whyNotWritable } from '../files/output-place.ts';
+import { type EvaluateParams, type Evaluation, evaluate } from '../job/evaluate.ts';
 import type { JobScope, RecipeScope } from '../job/job-scope.ts';
 import { type Base, openBase } from '../job/open-base.ts';
-import { answerBenchmarks, loadBenchmarks, requireCausal } from '../objective/benchmarks.ts';
+import { answerBenchmarks, benchmarkShapes, loadBenchmarks, requireCausal } from '../objective/benchmarks.ts';
 import { causalTask } from '../objective/causal/causal-task.ts';
 import type { ChoiceResult } from '../objective/causal/choice-evaluator.ts';
 import type { Forgetting } from '../objective/causal/forgetting.ts';
 import { setUpTask } from '../objective/set-up-task.ts';
 import type { JobRequest } from '../protocol/job-messages.ts';
+import type { Recipe } from '../protocol/recipe-schema.ts';
+import type { AnswerView } from '../protocol/view/run.ts';
+import { writeAnswers } from '../run/answers-file.ts';
+import { RunError } from '../run-error.ts';
 import { withAdapted } from './adapted-session.ts';
 import { measureForgetting } from './measure-forgetting.ts';
 
@@ -27,9 +32,10 @@ export interface EvaluateResult extends Partial<Evaluation> {
   readonly engine: string;
 }
 
-/** @throws RunError 'no-data', 'stopped', 'wrong-task'; AdapterError */
+/** @throws RunError 'no-data', 'output-unusable', 'stopped', 'wrong-task'; AdapterError */
 export async function evaluateJob(request: Extract<JobRequest, { kind: 'evaluate' }>, { job, context }: JobScope): Promise<EvaluateResult> {
-  const { recipe } = request;
+  const { recipe, answersFile } = request;
+  if (answersFile !== undefined) await checkAnswersFile(answersFile, recipe);
   const scope = { job, context, recipe };
   const adapter = request.adapter === undefined ? undefined : await readAdapter(request.adapter);
   try {
@@ -43,15 +49,18 @@ export async function evaluateJob(request: Extract<JobRequest, { kind: 'evaluate
       const measuresOther = benchmarks.length > 0 || recipe.eval_forgetting;
       const held = hasData || !measuresOther ? await setUpTask(params, 'held') : undefined;
       const task = held?.task ?? causalTask(requireCausal(base.model));
-      const sources = [...(held?.evaluator ? [held.evaluator.source] : []), ...benchmarks.map(({ set }) => set.source)];
-      const shapes = sources.flatMap(({ plan }) => plan.buckets);
+      const shapes = held?.evaluator?.source.plan.buckets ?? [];
+      const choiceShapes = benchmarkShapes(benchmarks);
+      const step = adapter?.description.step ?? 0;
+      const keep = answersFile !== undefined && { onAnswers: (all: readonly AnswerView[]) => writeAnswers(answersFile, step, all) };
       const found =
-        shapes.length > 0
-          ? await withAdapted({ job, base, task, adapter, shapes, answers: held?.evaluator?.answers }, async session => ({
-              ...(held?.evaluator && (await evaluateHeld(session, held.evaluator, job))),
-              benchmarks: await answerBenchmarks(session, benchmarks, job),
+        shapes.length + choiceShapes.length > 0
+          ? await withAdapted({ job, base, task, adapter, shapes, answers: held?.evaluator?.answers, choiceShapes }, async session => ({
+              ...(held?.evaluator && (await evaluateHeld({ session, evaluator: held.evaluator, job, ...keep }))),
+              ...(benchmarks.length > 0 && { benchmarks: await answerBenchmarks(benchmarks, { session, job }) }),
             }))
           : undefined;
+      job.checkStop();
       return {
         ...found,
         forgetting: await forgettingIfAsked(scope, base, adapter),
@@ -67,9 +76,23 @@ export async function evaluateJob(request: Extract<JobRequest, { kind: 'evaluate
   }
 }
 
-async function evaluateHeld(session: Session, evaluator: Evaluator, job: Job): Promise<Evaluation> {
+/** Before anything is loaded. @throws RunError 'no-data', 'output-unusable' */
+async function checkAnswersFile(file: string, recipe: Recipe): Promise<void> {
+  if (recipe.eval_generation.checks.length === 0)
+    throw new RunError(
+      'no-data',
+      'the recipe has no answers written, so there are none to keep',
+      'Set eval_generation.checks, or leave out --answers',
+    );
+  const unusable = existsSync(file) ? 'a file of this name exists' : await whyNotWritable(path.dirname(file));
+  if (unusable !== undefined)
+    throw new RunError('output-unusable', `the answers cannot be written to ${file}: ${unusable}`, 'Choose another file for --answers');
+}
+
+async function evaluateHeld(params: EvaluateParams): Promise<Evaluation> {
+  const { evaluator, job } = params;
   job.phase('evaluate', `evaluating ${evaluator.samples} samples`);
-  const found = await evaluate({ session, evaluator, job });
+  const found = await evaluate(params);
   job.checkStop();
   if (!found) throw new Error('the evaluation returned no result');
   return found;

@@ -8,6 +8,7 @@ import type { CausalModel } from '../model/model-spec.ts';
 import { isLower } from '../protocol/recipe/run-settings.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import type { AnswerView } from '../protocol/view/run.ts';
+import type { BatchShape } from '../train/task.ts';
 import { evalSignature } from '../train/train-program.ts';
 import type { JobScope } from './job-scope.ts';
 import type { Ranks } from './ranks.ts';
@@ -62,6 +63,16 @@ export interface Evaluator {
   readonly startTally: () => Tally;
   /** Present if an evaluation also writes answers. */
   readonly answers?: AnswerWriter;
+  /** Present if an evaluation also answers benchmarks. */
+  readonly benchmarks?: BenchmarkReader;
+}
+
+/** Answers multiple-choice questions, by signatures that the program has in addition. */
+export interface BenchmarkReader {
+  /** The shapes of its batches. */
+  readonly shapes: readonly BatchShape[];
+  /** The accuracy of each benchmark by its name; undefined if the job was stopped meanwhile. */
+  readonly answer: (scope: Pick<EvaluateParams, 'session' | 'job' | 'ranks'>) => Promise<Record<string, number> | undefined>;
 }
 
 /** Writes and checks answers to held-out prompts, by signatures of decoding that the program has in addition. */
@@ -96,8 +107,10 @@ export async function evaluate(params: EvaluateParams): Promise<Evaluation | und
     const own = (performance.now() - started) / 1000;
     return ranks ? ranks.first(own) : own;
   };
-  const found = await tallyBatches(params);
-  if (!found) return undefined;
+  const tallied = await tallyBatches(params);
+  const accuracies = tallied && evaluator.benchmarks ? await evaluator.benchmarks.answer(params) : {};
+  if (!tallied || !accuracies) return undefined;
+  const found = { ...tallied, ...(evaluator.benchmarks && { measures: { ...tallied.measures, ...accuracies } }) };
   if (!evaluator.answers) return { ...found, seconds: seconds() };
   const written = await evaluator.answers.write(params);
   if (!written || job.stop) return undefined;

@@ -2,21 +2,25 @@
 
 import path from 'node:path';
 import { namesOf } from '../catalog/entries.ts';
-import { epochBatches } from '../data/batch/batches.ts';
+import type { TokenBatch } from '../data/batch/batches.ts';
 import { type ChoiceQuestion, choiceQuestion } from '../data/choice-tasks.ts';
 import { DataError } from '../data/data-error.ts';
 import { listDataFiles } from '../data/read/list-files.ts';
 import { readRecords } from '../data/read/read-records.ts';
 import type { Session } from '../engine/engine.ts';
-import type { Job } from '../job/job.ts';
+import type { BenchmarkReader } from '../job/evaluate.ts';
+import type { JobScope } from '../job/job-scope.ts';
 import { withTokenizer } from '../job/open-base.ts';
 import { padIdOf } from '../job/pad-id.ts';
+import { sharedBatches } from '../job/shared-batches.ts';
 import type { AnyModel, CausalModel } from '../model/model-spec.ts';
+import { counted } from '../protocol/format.ts';
 import type { ChoiceTask } from '../protocol/recipe/run-settings.ts';
 import { RunError } from '../run-error.ts';
-import { evalSignature } from '../train/train-program.ts';
+import type { BatchShape } from '../train/task.ts';
 import { type ChoiceResult, type ChoiceSet, choiceSet } from './causal/choice-evaluator.ts';
-import type { SetUpParams } from './task-setup.ts';
+import { choiceSignature } from './causal/choice-program.ts';
+import type { SetUpParams, TaskSetup } from './task-setup.ts';
 
 export interface Benchmark {
   readonly name: ChoiceTask;
@@ -63,28 +67,52 @@ export async function loadBenchmarks({ recipe, base, context, job }: SetUpParams
   return found;
 }
 
-/** @throws RunError 'stopped' */
+/** The shapes of all their batches. */
+export const benchmarkShapes = (benchmarks: readonly Benchmark[]): readonly BatchShape[] =>
+  benchmarks.flatMap(({ set }) => set.source.plan.buckets);
+
+export interface AnswerParams extends Pick<JobScope, 'job' | 'ranks'> {
+  /** It has the signatures of `choiceTraces`. */
+  readonly session: Session;
+}
+
+/** Undefined if the job was stopped meanwhile. With several processes, each answers some of the batches; the result is that of one. */
 export async function answerBenchmarks(
-  session: Session,
   benchmarks: readonly Benchmark[],
-  job: Job,
+  { session, job, ranks }: AnswerParams,
 ): Promise<Record<string, ChoiceResult> | undefined> {
-  if (benchmarks.length === 0) return undefined;
   const results: Record<string, ChoiceResult> = {};
   for (const { name, set } of benchmarks) {
     job.phase('evaluate', `answering ${name}`);
     const report = job.progress('evaluate', set.source.plan.batchesPerEpoch, 'batches');
-    let done = 0;
-    for await (const batch of epochBatches(set.source, 0)) {
-      job.checkStop();
-      const { bucket, segments, positions } = batch;
-      // The program is the held-out data's: a packed one asks for segments, here one a row, and one that scores labels for where they are.
-      const feeds = { ...batch.feeds(1), segments, positions, labelPositions: new Int32Array(bucket.batch) };
-      const { nll } = await session.run(evalSignature(bucket), feeds);
-      set.add(batch, nll);
-      report(++done);
+    const tally = set.startTally();
+    for await (const { batch, done } of sharedBatches(set.source, ranks)) {
+      if (job.stop) return undefined;
+      const own = batch && (await answered(session, batch));
+      for (const one of ranks ? ranks.all(own) : [own]) if (one) tally.add(one, one.nll);
+      report(done);
     }
-    results[name] = set.result();
+    results[name] = tally.result();
   }
   return results;
+}
+
+async function answered(session: Session, batch: TokenBatch) {
+  const { nll } = await session.run(choiceSignature(batch.bucket), batch.feeds(1));
+  return { nll, targetCount: batch.targetCount, targetSamples: batch.targetSamples };
+}
+
+/** The same setup, whose evaluations also answer the benchmarks, if the recipe asks for it. @throws as `loadBenchmarks` does */
+export async function withBenchmarks(params: SetUpParams, setup: TaskSetup): Promise<TaskSetup> {
+  const { evaluator, model } = setup;
+  if (!params.recipe.eval_benchmarks || !evaluator || model.kind !== 'causal') return setup;
+  const benchmarks = await loadBenchmarks(params);
+  if (benchmarks.length === 0) return setup;
+  const counts = benchmarks.map(({ name, set }) => `${counted(set.questions, 'question')} of ${name}`);
+  params.job.log('info', `each evaluation also answers ${counts.join(', ')}`);
+  const answer: BenchmarkReader['answer'] = async scope => {
+    const found = await answerBenchmarks(benchmarks, scope);
+    return found && Object.fromEntries(Object.entries(found).map(([name, { accuracy }]) => [name, accuracy]));
+  };
+  return { ...setup, evaluator: { ...evaluator, benchmarks: { shapes: benchmarkShapes(benchmarks), answer } } };
 }

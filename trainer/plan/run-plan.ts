@@ -21,6 +21,7 @@ import type { ModuleSpec } from '../model/module-specs.ts';
 import type { ComputeType, Precision } from '../model/weight-storage.ts';
 import { checkWeights } from '../model/weight-stream.ts';
 import { required } from '../narrow.ts';
+import { choiceTraces } from '../objective/causal/choice-program.ts';
 import { taskOf } from '../objective/task-of.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import { firstRows, type Selection } from '../selection.ts';
@@ -49,6 +50,8 @@ export interface DataFacts {
   readonly evalShapes: readonly BatchShape[];
   /** The cache of keys and values, if evaluations write answers. */
   readonly answerCache?: AnswerCache | undefined;
+  /** The shapes of multiple-choice questions, if evaluations answer them. */
+  readonly choiceShapes?: readonly BatchShape[] | undefined;
 }
 
 export interface PlanFacts {
@@ -93,7 +96,7 @@ export interface RunPlan extends PlannedModel {
   readonly evalShapes: readonly BatchShape[];
   /** The cache of keys and values, if evaluations write answers. */
   readonly answerCache: AnswerCache | undefined;
-  /** The signatures by which an evaluation writes answers; none if it does not. */
+  /** The signatures by which an evaluation writes answers and answers questions; none if it does not. */
   readonly answerTraces: () => Readonly<Record<string, Traced>>;
   /** Everything that the run compiles, at this level. */
   readonly program: (recompute: RecomputePolicy) => Program;
@@ -145,8 +148,10 @@ export function planMethod(facts: PlanFacts, model: AnyModel, method: MethodName
   };
   const whole: PlannedModel = { model, task, attachment };
   const answerCache = data ? data.answerCache : largestCache(recipe, model);
-  const answerTraces = (): Readonly<Record<string, Traced>> =>
-    answerCache === undefined || model.kind !== 'causal' ? {} : decodeTraces({ model, ...attachment, ...answerCache });
+  const answerTraces = (): Readonly<Record<string, Traced>> => ({
+    ...(answerCache !== undefined && model.kind === 'causal' && decodeTraces({ model, ...attachment, ...answerCache })),
+    ...choiceTraces(model, attachment, data?.choiceShapes ?? []),
+  });
   const placeFirst = (to: AnyModel): Attachment => placeTrained(attach(to, firstSelection(to, method, settings)), to, precision);
   return {
     ...whole,

@@ -82,7 +82,13 @@ export type JobRequest = { readonly context: JobContext } & (
       /** Also writes a report about the stability of the selection: `<outputFile>.report.json` and `.report.md`. */
       readonly report?: boolean;
     }
-  | { readonly kind: 'evaluate'; readonly recipe: Recipe; readonly adapter?: string }
+  | {
+      readonly kind: 'evaluate';
+      readonly recipe: Recipe;
+      readonly adapter?: string;
+      /** Where every answer to a held-out prompt goes; the result has some of them in any case. */
+      readonly answersFile?: string;
+    }
   | {
       readonly kind: 'generate';
       readonly model: string;

@@ -1,6 +1,8 @@
 /** answers.jsonl: every answer that the evaluations of a run wrote to held-out prompts, one JSON object per line. */
 import { appendFile, truncate } from 'node:fs/promises';
 import path from 'node:path';
+import { writeTextFile } from '../files/durable-file.ts';
+import { makeFolder } from '../files/durable-folder.ts';
 import { readRegularBlocks } from '../files/regular-file.ts';
 import { codeOf } from '../protocol/error-facts.ts';
 import { RUN_FILES } from '../protocol/run-files.ts';
@@ -11,9 +13,18 @@ const READ_BYTES = 2 ** 20;
 const STEP_BYTES = 32;
 const NEWLINE = 10;
 
+const linesOf = (step: number, answers: readonly AnswerView[]): string =>
+  answers.map(answer => `${JSON.stringify({ step, ...answer })}\n`).join('');
+
 /** Appends the answers of one evaluation. @param step updates before it */
 export const appendAnswers = (runDir: string, step: number, answers: readonly AnswerView[]): Promise<void> =>
-  appendFile(path.join(runDir, RUN_FILES.answers), answers.map(answer => `${JSON.stringify({ step, ...answer })}\n`).join(''));
+  appendFile(path.join(runDir, RUN_FILES.answers), linesOf(step, answers));
+
+/** Writes the answers of one evaluation to a file of their own. @param step updates before it */
+export async function writeAnswers(file: string, step: number, answers: readonly AnswerView[]): Promise<void> {
+  await makeFolder(path.dirname(file));
+  await writeTextFile(file, linesOf(step, answers));
+}
 
 /** Removes the answers of evaluations after this step, and a line that a killed process has not finished. No computation depends on this file. */
 export async function rewindAnswers(runDir: string, step: number): Promise<void> {

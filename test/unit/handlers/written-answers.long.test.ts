@@ -62,7 +62,16 @@ test('a run reports its answers before, during and after training, and evaluate 
   );
   expect(kept.slice(0, 4).map(({ step, ...answer }) => answer)).toEqual(value.before?.answers);
   expect(kept.slice(-4).map(({ step, ...answer }) => answer)).toEqual(value.after?.answers);
-  const { value: evaluated } = await runInProcess({ kind: 'evaluate', recipe: recipe(), adapter, context });
+  const answersFile = join(task.folder, 'evaluated', 'answers.jsonl');
+  const evaluating = { kind: 'evaluate', recipe: recipe(), adapter, answersFile, context } as const;
+  const { value: evaluated } = await runInProcess(evaluating);
+  expect(readFileSync(answersFile, 'utf8')).toBe(lines(kept.slice(-4)));
+  await expect(runInProcess(evaluating)).rejects.toMatchObject({
+    code: 'output-unusable',
+    message: expect.stringContaining('a file of this name exists'),
+  });
+  const unchecked = { ...evaluating, recipe: recipe('eval_generation.checks=[]'), answersFile: `${answersFile}.new` };
+  await expect(runInProcess(unchecked)).rejects.toMatchObject({ code: 'no-data' });
   expect(evaluated.measures).toEqual(value.after?.measures);
   expect(evaluated.answers).toEqual(value.after?.answers);
   const [untrained] = value.before?.answers ?? [];

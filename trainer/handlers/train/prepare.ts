@@ -120,6 +120,7 @@ export async function prepareTraining(params: PrepareParams): Promise<Prepared> 
         // Without held-out data, one forward pass still measures inference.
         evalShapes: setup.evaluator ? setup.evaluator.source.plan.buckets : [largest(source.plan)],
         answerCache: setup.evaluator?.answers,
+        choiceShapes: setup.evaluator?.benchmarks?.shapes,
       },
       selection,
       dtype: precision.dtype,

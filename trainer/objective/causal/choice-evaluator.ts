@@ -28,8 +28,14 @@ export interface ChoiceParams {
 
 export interface ChoiceSet {
   readonly source: BatchSource<TokenBatch>;
+  readonly questions: number;
+  readonly startTally: () => ChoiceTally;
+}
+
+/** The answers of one model. */
+export interface ChoiceTally {
   /** Adds a batch's NLL of each target. */
-  add(batch: TokenBatch, nll: HostArray | undefined): void;
+  add(batch: Pick<TokenBatch, 'targetCount' | 'targetSamples'>, nll: HostArray | undefined): void;
   /** Log-probabilities of every choice of every question, in order. */
   readonly likelihoods: Float64Array;
   result(): ChoiceResult;
@@ -40,17 +46,22 @@ export function choiceSet({ questions, tokenizer, batchSize, maxPositions, padId
   const sequences = choices.map(({ context, continuation }) => encodeChoice(tokenizer, { context, continuation, maxPositions }));
   const longest = sequences.reduce((most, { ids }) => Math.max(most, ids.length), 1);
   const plan = createBatchPlan(sequences, { batchSize, maxLength: longest, packing: false, ...freeOrder(0), ...BUCKETS });
-  const likelihoods = new Float64Array(choices.length);
   return {
     source: tokenSource({ plan, sequences, padId, packed: false }),
-    add(batch, nll) {
-      for (let i = 0; i < batch.targetCount; i++) {
-        const choice = batch.targetSamples[i] ?? -1;
-        likelihoods[choice] = (likelihoods[choice] ?? 0) - (nll?.[i] ?? Number.NaN);
-      }
+    questions: questions.length,
+    startTally() {
+      const likelihoods = new Float64Array(choices.length);
+      return {
+        add({ targetCount, targetSamples }, nll) {
+          for (let i = 0; i < targetCount; i++) {
+            const choice = targetSamples[i] ?? -1;
+            likelihoods[choice] = (likelihoods[choice] ?? 0) - (nll?.[i] ?? Number.NaN);
+          }
+        },
+        likelihoods,
+        result: () => judge(questions, likelihoods),
+      };
     },
-    likelihoods,
-    result: () => judge(questions, likelihoods),
   };
 }
 

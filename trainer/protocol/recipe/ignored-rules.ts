@@ -180,6 +180,13 @@ const conditions: readonly Condition[] = [
     isUsed: ({ task, packing }) => objectiveCatalog[task].reads !== 'images' && !packing,
   },
   {
+    settings: ['eval_benchmarks'],
+    when: 'to language models, with benchmarks and held-out data',
+    reads: ['task', 'benchmarks', 'data.eval', 'val_size'],
+    isUsed: ({ task, benchmarks, data, val_size: validation }) =>
+      objectiveCatalog[task].model === 'causal' && Object.keys(benchmarks).length > 0 && (data.eval.length > 0 || validation > 0),
+  },
+  {
     settings: ['eval_forgetting'],
     when: 'to language models',
     reads: ['task'],

@@ -84,6 +84,10 @@ export const runSettings = {
       doc: 'Multiple-choice benchmarks for `rowtune evaluate`, each with its file (json, jsonl or parquet), scored as in lm-evaluation-harness.',
     },
   ),
+  eval_benchmarks: defaulted(flag(), false, {
+    fixedInSweep: FAIR_SWEEP,
+    doc: 'Every evaluation of a training also answers the benchmarks. Their accuracies are among its metrics, for example eval_arc_easy.',
+  }),
   benchmark_max_samples: optional(integer({ min: 1, max: 1_000_000_000 }), {
     fixedInSweep: FAIR_SWEEP,
     doc: 'Maximum number of questions per benchmark.',

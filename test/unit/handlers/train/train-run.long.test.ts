@@ -8,6 +8,7 @@ import { checkResult } from '../../../../trainer/cli/check-result.ts';
 import { usualLoss } from '../../../../trainer/handlers/train/train-loop.ts';
 import { required } from '../../../../trainer/narrow.ts';
 import type { JobRequest } from '../../../../trainer/protocol/job-messages.ts';
+import { readMetrics } from '../../../../trainer/run/metrics-file.ts';
 import { summarizeRun } from '../../../../trainer/run/run-folder.ts';
 import { describeFailure } from '../../../../trainer/run-error.ts';
 import { metricsLine, parseJson, readJson, readRecord } from '../../../support/read-json.ts';
@@ -240,6 +241,36 @@ describe('benchmarks', () => {
     });
     expect(value.loss).toBeGreaterThan(0);
     expect(value.benchmarks).toEqual((await evaluated(benchmarks)).value.benchmarks);
+  });
+
+  test('are answered by every evaluation of a training too, whatever it trains toward', async () => {
+    const benchmarks = { openbookqa: join(choice, 'openbookqa.jsonl') };
+    const file = join(task.folder, 'preferred.jsonl');
+    writeFileSync(file, Array.from({ length: 6 }, (_, i) => `{"prompt":"q${i} ","chosen":"yes","rejected":"no"}\n`).join(''));
+    const asked = [
+      `benchmarks=${JSON.stringify(benchmarks)}`,
+      'eval_benchmarks=true',
+      'max_steps=2',
+      'eval_strategy=steps',
+      'eval_steps=1',
+    ];
+    const untuned = (await evaluated(benchmarks)).value.benchmarks?.openbookqa?.accuracy;
+    for (const [name, ...overrides] of [
+      ['benchmarks of texts', 'packing=true'],
+      ['benchmarks of pairs', 'task=dpo', `data.train=${file}`, 'data.eval=', 'val_size=2'],
+    ] as const) {
+      const { before, after } = (await train(name, ...asked, ...overrides)).value;
+      expect(before?.measures?.openbookqa).toBe(untuned);
+      const lines = await readMetrics(dirOf(name));
+      expect(lines.flatMap(({ eval_openbookqa: accuracy }) => accuracy ?? [])).toHaveLength(3);
+      const { value } = await runInProcess({
+        kind: 'evaluate',
+        recipe: recipe(...asked, ...overrides),
+        adapter: dirOf(name),
+        context,
+      });
+      expect(value.benchmarks?.openbookqa?.accuracy).toBe(after?.measures?.openbookqa);
+    }
   });
 
   test('an unrelated file is reported with line and key', async () => {

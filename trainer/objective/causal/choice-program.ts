@@ -1,0 +1,19 @@
+/** The signatures that answer multiple-choice questions, whatever the language model is tuned for. */
+import type { Traced } from '../../graph/program.ts';
+import type { Attachment } from '../../method/method.ts';
+import type { AnyModel } from '../../model/model-spec.ts';
+import { type BatchShape, shapeName } from '../../train/task.ts';
+import { traceEval } from '../../train/train-program.ts';
+import { causalTask } from './causal-task.ts';
+
+/** Feeds: those of `causalTask`. Gives `nll` of each target. */
+export const choiceSignature = (shape: BatchShape): string => `choice/${shapeName(shape)}`;
+
+/** A signature for each shape of batch; none for a model that gives no next token. */
+export function choiceTraces(model: AnyModel, attachment: Attachment, shapes: readonly BatchShape[]): Record<string, Traced> {
+  if (model.kind !== 'causal') return {};
+  const task = causalTask(model);
+  const traces: Record<string, Traced> = {};
+  for (const shape of shapes) traces[choiceSignature(shape)] ??= traceEval({ task, attachment }, shape);
+  return traces;
+}
