@@ -44,7 +44,7 @@ const HELD = ['val_size=4'];
 // The held-out loss compares the samples of a batch, so that has to be the same.
 const SAME_BATCH = 'per_device_eval_batch_size=4';
 const embedding = (...overrides: string[]): Recipe =>
-  parsed('model=bert', 'task=embedding', 'data.train=sentences.jsonl', ...HELD, 'max_length=32', SAME_BATCH, ...overrides);
+  recipeOf('model=bert', 'task=embedding', 'data.train=sentences.jsonl', ...HELD, 'max_length=32', SAME_BATCH, ...overrides);
 const comparing =
   (objective: string, file: string, ...settings: string[]) =>
   (...overrides: string[]): Recipe =>

@@ -130,12 +130,12 @@ describe('a batch whose samples are compared with each other', () => {
 describe('a teacher', () => {
   const written = ['task=distillation', 'distillation={teacher: t, top_k: 8}', 'per_device_eval_batch_size=8'];
   const teacherConfig = { ...config, hidden_size: 256, intermediate_size: 4096 };
-  const planFor = (usableBytes: number) => planMemory({ recipe: recipeOf(written), headers, teacherConfig, usableBytes });
+  const planFor = (usableBytes: number) => planMemory({ recipe: recipeWith(written), headers, teacherConfig, usableBytes });
   const roomy = planFor(1e12);
 
   test('keeps the batch of the recipe where its pass fits', () => {
     for (const { batch, overrides, teacherBytes } of roomy.options) {
-      const recipe = recipeOf([...written, ...overrides]);
+      const recipe = recipeWith([...written, ...overrides]);
       expect(recipe.per_device_eval_batch_size).toBe(batch);
       expect(estimateRecipe({ recipe, headers, teacherConfig }).teacherBytes).toBe(teacherBytes);
     }
@@ -146,7 +146,7 @@ describe('a teacher', () => {
     const { options } = planFor(most);
     expect(options.length).toBeGreaterThan(0);
     for (const { overrides, totalBytes, teacherBytes, recompute } of options) {
-      const recipe = recipeOf([...written, ...overrides, `recompute=${recompute}`]);
+      const recipe = recipeWith([...written, ...overrides, `recompute=${recompute}`]);
       expect(recipe.per_device_eval_batch_size).toBeLessThan(8);
       const found = estimateRecipe({ recipe, headers, teacherConfig });
       expect([found.totalBytes, found.teacherBytes]).toEqual([totalBytes, teacherBytes]);
@@ -158,7 +158,7 @@ describe('a teacher', () => {
     const { least } = roomy;
     const found = planFor((least.teacherBytes ?? 0) - 1);
     expect(found.options).toEqual([]);
-    expect(describeNothingFits(found, recipeOf(written))).toMatch(
+    expect(describeNothingFits(found, recipeWith(written))).toMatch(
       /the teacher's pass alone takes \d+ MB, a sample at a time\. .*distillation\.logits/,
     );
   });
