@@ -31,7 +31,7 @@ const rowSums = ({ emitter, inputs, node, attrs }: LoweringContext<'segmentSum'>
     Tnumsegments: attr.type('int32'),
   });
 
-/** Of single numbers: `UnsortedSegmentSum` counts each segment in eight bytes of its own, twice what the sums take. */
+/** Sums of single numbers: `UnsortedSegmentSum` counts each segment in eight bytes of its own, twice what the sums take. */
 function scatterAdd({ emitter, inputs, node, attrs }: LoweringContext<'segmentSum'>): string {
   const [data = '', ids = ''] = inputs;
   const column = emitter.emit('Reshape', [ids, emitter.ints([-1, 1])], { T: attr.type('int32'), Tshape: attr.type('int32') });
