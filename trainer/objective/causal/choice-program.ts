@@ -1,16 +1,20 @@
 /** The signatures that answer multiple-choice questions, whatever the language model is tuned for. */
 import type { Traced } from '../../graph/program.ts';
-import type { Attachment } from '../../method/method.ts';
 import type { AnyModel } from '../../model/model-spec.ts';
 import { type BatchShape, shapeName } from '../../train/task.ts';
 import { traceEval } from '../../train/train-program.ts';
+import type { TraceParams } from '../../train/training-params.ts';
 import { causalTask } from './causal-task.ts';
 
 /** Feeds: those of `causalTask`. Gives `nll` of each target. */
 export const choiceSignature = (shape: BatchShape): string => `choice/${shapeName(shape)}`;
 
 /** A signature for each shape of batch; none for a model that gives no next token. */
-export function choiceTraces(model: AnyModel, attachment: Attachment, shapes: readonly BatchShape[]): Record<string, Traced> {
+export function choiceTraces(
+  model: AnyModel,
+  attachment: TraceParams['attachment'],
+  shapes: readonly BatchShape[],
+): Record<string, Traced> {
   if (model.kind !== 'causal') return {};
   const task = causalTask(model);
   const traces: Record<string, Traced> = {};
