@@ -64,10 +64,12 @@ export const connectRun: ConnectPage<RunToPage> = ({ state, services, post, setT
     jobLog: openJobLog,
   };
 
-  /** Opens the log of a cluster's job, on a disk that this machine shares. */
+  /** Opens the log of a cluster's job. */
   async function openJobLog(): Promise<void> {
     const log = feed.place?.log;
-    if (log !== undefined) await services.openFile(log);
+    if (log === undefined) return;
+    if (services.isRemote()) return post({ type: 'notice', level: 'info', message: `The log is on the machine of the daemon: ${log}` });
+    await services.openFile(log);
   }
 
   async function receive(message: RunFromPage): Promise<unknown> {

@@ -9,6 +9,7 @@ import { RunModel } from '../../../media/shared/run-model.ts';
 import { type CompareToPage, MAX_COMPARED } from '../../../trainer/protocol/view/compare.ts';
 import { PATCH_LINES, type RunToPage } from '../../../trainer/protocol/view/run.ts';
 import { rewindMetrics } from '../../../trainer/run/metrics-file.ts';
+import { fakeSlurm } from '../../support/fake-slurm.ts';
 import { jobRecord } from '../../support/job-record.ts';
 import { openTestPage, type TestPage, testServices } from '../../support/page-host.ts';
 import { metricsLine, parseLines } from '../../support/read-json.ts';
@@ -286,4 +287,21 @@ describe('compare', () => {
     expect(page.posted).toEqual([{ type: 'runs', runDirs: [] }]);
     page.dispose();
   });
+});
+
+test('a run that waits for a cluster has a page before it has a folder', async () => {
+  const slurm = fakeSlurm(folder);
+  const runDir = join(folder, 'waits');
+  slurm.submit(runDir, '12');
+  slurm.setTasks('12|PENDING|Resources||gpu');
+  slurm.setWaiting('11', '12');
+  const services = testServices();
+  const { page, model } = show(runDir, services);
+  await until(() => model.overview?.state === 'queued', 'the state');
+  expect(model.overview).toMatchObject({ resumable: false, cluster: { text: 'pending (Resources), behind 1 job' } });
+  page.receive({ type: 'action', action: 'jobLog' });
+  const log = join(`${runDir}.slurm`, 'log-12.txt');
+  await until(() => services.calls.some(([name, value]) => name === 'openFile' && value === log), 'the log');
+  expect(services.calls.filter(([name]) => name !== 'openFile')).toEqual([]);
+  slurm.remove();
 });
