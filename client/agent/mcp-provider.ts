@@ -19,8 +19,14 @@ interface NewerEditor {
   };
 }
 
-const isNewer = (editor: object): editor is NewerEditor =>
-  'McpStdioServerDefinition' in editor && 'registerMcpServerDefinitionProvider' in vscode.lm;
+/** 1.100 has a draft under the same names, which refuses a provider that package.json declares as later editors want it. */
+const FIRST_MINOR = 101;
+
+function isNewer(editor: object): editor is NewerEditor {
+  const [major = 0, minor = 0] = vscode.version.split('.').map(Number);
+  const isFinal = major > 1 || minor >= FIRST_MINOR;
+  return isFinal && 'McpStdioServerDefinition' in editor && 'registerMcpServerDefinitionProvider' in vscode.lm;
+}
 
 /** The id in package.json. */
 const PROVIDER = 'rowtune';
