@@ -2,6 +2,7 @@
 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { expect } from 'vitest';
 import type { Engine, Session } from '../../trainer/engine/engine.ts';
 import { planner } from '../../trainer/graph/fusion/plan.ts';
 import type { RecomputePolicy } from '../../trainer/graph/recompute.ts';
@@ -213,4 +214,19 @@ export async function withTinyRun<T>(params: TinyRunParams, use: (run: TinyRun) 
   } finally {
     await run.dispose();
   }
+}
+
+/** Three more steps of a run, and those of another that was restored to the same place: bit by bit the same. @returns what was restored */
+export async function expectSameAfterRestore(params: TinyRunParams): Promise<ReadonlyMap<string, HostArray>> {
+  const [straight, parts] = await withTinyRun(params, async run => {
+    await run.steps(3);
+    const snapshot = await run.snapshot();
+    return [await run.steps(3), snapshot] as const;
+  });
+  const resumed = await withTinyRun(params, async run => {
+    await run.restore(parts, 3);
+    return run.steps(3);
+  });
+  expect(resumed).toEqual(straight);
+  return parts;
 }

@@ -19,6 +19,7 @@ import type { RecomputePolicy } from '../../../trainer/graph/recompute.ts';
 import { atLeast, required, valueFor } from '../../../trainer/narrow.ts';
 import { cacheDir } from '../../support/cache-dir.ts';
 import { describeWith } from '../../support/describe-with.ts';
+import { expectHeldAsGiven } from '../../support/held-variables.ts';
 
 const installed = locatePjrt(cacheDir);
 const engine = installed ? await openPjrt({ cacheDir }) : undefined;
@@ -120,20 +121,7 @@ describeHere('a session', pjrt => {
     await session.dispose();
   });
 
-  it('holds numbers of every type as the host gave them', async () => {
-    const given = {
-      half: { dtype: 'bfloat16', data: Uint16Array.of(0x3f80, 0xc040, 0x7f80, 0x0001) },
-      small: { dtype: 'int8', data: Int8Array.of(-128, -1, 0, 127) },
-      byte: { dtype: 'uint8', data: Uint8Array.of(0, 1, 128, 255) },
-      flag: { dtype: 'bool', data: Uint8Array.of(0, 1, 1, 0) },
-    } as const;
-    const variables = Object.entries(given).map(([name, { dtype }]) => ({ name, shape: [4], dtype }));
-    const session = await pjrt.compile({ variables, signatures: {} });
-    await session.load(Object.entries(given).map(([name, { data }]) => ({ name, data })));
-    const names = Object.keys(given);
-    expect(await session.readAll(names)).toEqual(Object.values(given).map(({ data }) => data));
-    await session.dispose();
-  });
+  it('holds numbers of every type as the host gave them', () => expectHeldAsGiven(pjrt));
 
   it('rounds the result of every bfloat16 operation', async () => {
     const graph = new Graph();

@@ -6,6 +6,7 @@ import { openPortable } from '../../../trainer/engine/portable/engine.ts';
 import { Graph } from '../../../trainer/graph/graph.ts';
 import { assemble } from '../../../trainer/graph/program.ts';
 import { elementAt } from '../../../trainer/narrow.ts';
+import { expectHeldAsGiven } from '../../support/held-variables.ts';
 import { allCases } from '../../support/operation-table.ts';
 import { forwardProgram, inputsOf, runGradients } from '../../support/run-case.ts';
 
@@ -96,19 +97,7 @@ describe.each(engines)('$backend', ({ engine }) => {
     await expect(refused).rejects.toBeInstanceOf(EngineError);
   });
 
-  it('holds bfloat16, int8, uint8 and bool variables as the host gave them', async () => {
-    const given = {
-      half: { dtype: 'bfloat16', data: Uint16Array.of(0x3f80, 0xc040, 0x7f80, 0x0001) },
-      small: { dtype: 'int8', data: Int8Array.of(-128, -1, 0, 127) },
-      byte: { dtype: 'uint8', data: Uint8Array.of(0, 1, 128, 255) },
-      flag: { dtype: 'bool', data: Uint8Array.of(0, 1, 1, 0) },
-    } as const;
-    const variables = Object.entries(given).map(([name, { dtype }]) => ({ name, shape: [4], dtype }));
-    const session = await engine.compile({ variables, signatures: {} });
-    await session.load(Object.entries(given).map(([name, { data }]) => ({ name, data })));
-    for (const [name, { data }] of Object.entries(given)) expect(await session.read(name)).toEqual(data);
-    await session.dispose();
-  });
+  it('holds bfloat16, int8, uint8 and bool variables as the host gave them', () => expectHeldAsGiven(engine));
 
   it('rounds the result of a bfloat16 product', async () => {
     const graph = new Graph();

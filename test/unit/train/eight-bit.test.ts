@@ -23,7 +23,7 @@ import { expectClose } from '../../support/closeness.ts';
 import { describeOn, openOthersAndPjrt, openReference } from '../../support/engines.ts';
 import { settingsOf } from '../../support/method-settings.ts';
 import { randomNumbers } from '../../support/operation-case.ts';
-import { adamw, openTiny, withTinyRun } from '../../support/tiny-training.ts';
+import { adamw, expectSameAfterRestore, openTiny, withTinyRun } from '../../support/tiny-training.ts';
 
 const reference = await openReference();
 const engines = [{ name: 'portable, cpu', engine: reference }, ...(await openOthersAndPjrt())];
@@ -126,16 +126,7 @@ test.each([
 
 test('a restored run continues bit by bit', async () => {
   const params = { engine: reference, tiny, attachment: attachLora(tiny.model, settingsOf(), new Map()), optimizer: eightBit };
-  const [straight, parts] = await withTinyRun(params, async run => {
-    await run.steps(3);
-    const parts = await run.snapshot();
-    return [await run.steps(3), parts] as const;
-  });
-  const resumed = await withTinyRun(params, async run => {
-    await run.restore(parts, 3);
-    return run.steps(3);
-  });
-  expect(resumed).toEqual(straight);
+  const parts = await expectSameAfterRestore(params);
   expect([...parts.values()].some(data => data instanceof Uint8Array)).toBe(true);
 }, 60_000);
 

@@ -11,7 +11,7 @@ import type { Precision } from '../../../trainer/model/weight-storage.ts';
 import { required, valueFor } from '../../../trainer/narrow.ts';
 import { openOthers, openReference } from '../../support/engines.ts';
 import { scattered, settingsOf } from '../../support/method-settings.ts';
-import { adamw, openTiny, type TinyRunParams, withTinyRun } from '../../support/tiny-training.ts';
+import { adamw, expectSameAfterRestore, openTiny, type TinyRunParams, withTinyRun } from '../../support/tiny-training.ts';
 
 const reference = await openReference();
 const engines = [{ name: 'portable, cpu', engine: reference }, ...(await openOthers())];
@@ -96,17 +96,7 @@ describe('bfloat16', () => {
   );
 
   test('a restored run continues bit by bit', async () => {
-    const params = { engine: reference, tiny, attachment: attach('spsft', bfloat16) };
-    const [straight, parts] = await withTinyRun(params, async run => {
-      await run.steps(3);
-      const parts = await run.snapshot();
-      return [await run.steps(3), parts] as const;
-    });
-    const resumed = await withTinyRun(params, async run => {
-      await run.restore(parts, 3);
-      return run.steps(3);
-    });
-    expect(resumed).toEqual(straight);
+    await expectSameAfterRestore({ engine: reference, tiny, attachment: attach('spsft', bfloat16) });
   }, 60_000);
 });
 
