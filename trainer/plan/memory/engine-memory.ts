@@ -38,8 +38,8 @@ export interface EngineMemory {
 }
 
 /**
- * Fitted to the resident memory at the peak of a step, less variables and tensors alive. TensorFlow 2.21 on the CPU: over 60 configurations
- * from 0 to 3.2 GB of tensors and 1200 to 33 000 nodes. The tokenizer's share is of SmolLM2 (49 000 tokens, 34 MB) and MiniLM (30 500, 17 MB).
+ * Fitted to the resident memory at the peak of a step, less variables and tensors alive. TensorFlow 2.21 on the CPU: over 107 configurations
+ * from 0 to 4.3 GB of tensors and 1200 to 33 000 nodes. The tokenizer's share is of SmolLM2 (49 000 tokens, 34 MB) and MiniLM (30 500, 17 MB).
  * The portable engine interprets nodes; its tensors lie in WebAssembly's heap, which never shrinks, and in which every update of a variable
  * is a new tensor: eight configurations up to 0.7 GB. How near the laws come is in bench/results/memory.md.
  */
@@ -48,12 +48,12 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
     rules: () => COMPILED_BUFFERS,
     overhead: {
       codeBytes: 330e6,
-      workerBytes: 68e6,
+      workerBytes: 70e6,
       bytesPerToken: 700,
-      bytesPerNode: 6800,
+      bytesPerNode: 7000,
       bytesPerConvolution: 190e3,
-      variableShare: 0.09,
-      activationShare: 0.09,
+      variableShare: 0.095,
+      activationShare: 0.11,
       largestShare: 0.4,
     },
   },
