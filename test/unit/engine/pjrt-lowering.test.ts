@@ -5,6 +5,13 @@ import { Graph, type Node } from '../../../trainer/graph/graph.ts';
 import { assemble } from '../../../trainer/graph/program.ts';
 import { required } from '../../../trainer/narrow.ts';
 
+/** The text of the main function, whose names no other function shares. */
+function textOf(graph: Graph, y: Node): string {
+  const { signatures, variables } = assemble({ run: { graph, outputs: { y }, effects: [] } });
+  const { text } = lowerSignature(required(signatures.run, 'the signature'), new Map(variables.map(spec => [spec.name, spec])));
+  return text.slice(text.indexOf('func.func public @main'));
+}
+
 /** The large product of each part of x, and what little is left of it. */
 function partsOf(count: number): string {
   const graph = new Graph();
@@ -15,8 +22,7 @@ function partsOf(count: number): string {
     Array.from({ length: count }, (_, i) => little(i)),
     0,
   );
-  const { signatures, variables } = assemble({ run: { graph, outputs: { y }, effects: [] } });
-  return lowerSignature(required(signatures.run, 'the signature'), new Map(variables.map(spec => [spec.name, spec]))).text;
+  return textOf(graph, y);
 }
 
 /** The lines that a value is computed from. */
@@ -36,4 +42,23 @@ it('a large product waits until the one before it has been used', () => {
   expect(products).toHaveLength(3);
   const counts = products.map(line => productsOf(behind(text, line.trim().split(' ')[0] ?? '')).length);
   expect(counts).toEqual([1, 2, 3]);
+});
+
+const linesWith = (text: string, part: string): string[] => text.split('\n').filter(line => line.includes(part));
+
+it('the numbers of a random mask wait for what is made before it, and the mask is kept as it is', () => {
+  const graph = new Graph();
+  const zero = graph.constant(Float32Array.of(0), [], 'float32');
+  const dropped = (x: Node, seed: string): Node => graph.select(graph.randomMask(graph.feed(seed, [2], 'int32'), [4, 16], 0.5), x, zero);
+  const text = textOf(graph, dropped(graph.exp(dropped(graph.exp(graph.feed('x', [4, 16])), 'first')), 'second'));
+  const drawn = linesWith(text, 'func.call @philox');
+  expect(drawn).toHaveLength(2);
+  const exponents = drawn.map(
+    line => [...behind(text, line.trim().split(' ')[0] ?? '')].filter(each => each.includes('exponential')).length,
+  );
+  expect(exponents).toEqual([1, 2]);
+  for (const line of linesWith(text, 'stablehlo.select')) {
+    const mask = /select (%\w+)/.exec(line)?.[1] ?? '';
+    expect(linesWith(text, `${mask} = stablehlo.optimization_barrier`)).toHaveLength(1);
+  }
 });

@@ -1,7 +1,9 @@
 /**
  * Keeps the largest buffers in the order of the graph. XLA schedules by data alone, and its barriers are gone before it schedules: of parts of a
  * batch that are computed one after the other, it may compute all first and use them later. So an operation that makes a large buffer waits for
- * the readers of the one before it: 0 times a number of each reader is added to the smallest of its inputs.
+ * the readers of the one before it: 0 times a number of each reader is added to the smallest of its inputs. Random masks read nothing but their
+ * seed, so that XLA may draw those of all blocks at the start and compute each from 4 bytes per element wherever it is read: each waits for
+ * what was made before it, and is kept as it is.
  */
 
 import { bufferOf } from '../../graph/alias.ts';
@@ -22,6 +24,8 @@ export class BufferOrder {
   private readonly waitsFor: ReadonlyMap<Node, readonly Node[]>;
   /** Products, and what is computed from them, that are joined later: XLA would hold the parts of their sums until then. */
   private readonly parts: ReadonlySet<Node>;
+  /** The newest value that has numbers. */
+  private last: Value | undefined;
 
   constructor(emitter: Emitter, values: Map<Node, Value>, schedule: readonly Node[]) {
     this.emitter = emitter;
@@ -32,6 +36,8 @@ export class BufferOrder {
 
   /** The inputs of an operation, of which one waits where the operation makes a large buffer. */
   ordered(node: Node, inputs: readonly Value[]): readonly Value[] {
+    const { last } = this;
+    if (isDrawn(node)) return last ? inputs.map(seed => this.emitter.after(seed, [last])) : inputs;
     const waiting = smallestMade(node);
     const earlier = this.waitsFor.get(node)?.map(each => valueFor(this.values, each));
     if (!earlier || waiting === undefined) return inputs;
@@ -40,9 +46,11 @@ export class BufferOrder {
 
   /** To be called when the node's value is there. */
   made(node: Node): void {
-    if (!this.parts.has(node)) return;
-    const [held] = this.emitter.barrier([valueFor(this.values, node)]);
-    if (held) this.values.set(node, held);
+    if (this.parts.has(node) || isDrawn(node)) {
+      const [held] = this.emitter.barrier([valueFor(this.values, node)]);
+      if (held) this.values.set(node, held);
+    }
+    if (hasBuffer(node)) this.last = valueFor(this.values, node);
   }
 }
 
@@ -84,6 +92,7 @@ function joinedProducts(schedule: readonly Node[]): ReadonlySet<Node> {
   return joined;
 }
 
+const isDrawn = ({ op }: Node): boolean => op === 'randomMask';
 const isView = (node: Node): boolean => bufferOf(node) !== node;
 const hasBuffer = (node: Node): boolean => !isView(node) && !isSource(node) && isNumber(node);
 const isNumber = ({ dtype }: Node): boolean => isFloating(hloType(dtype));

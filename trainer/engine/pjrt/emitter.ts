@@ -2,7 +2,7 @@
 
 import { broadcastShapes, type HostArray, type Shape, sameShape } from '../../graph/types.ts';
 import { elementAt } from '../../narrow.ts';
-import { type HloType, lowest, numberText, tensorType, type Value, valuesText } from './hlo-type.ts';
+import { type HloType, isFloating, lowest, numberText, tensorType, type Value, valuesText } from './hlo-type.ts';
 
 export type Reducer = 'add' | 'maximum' | 'minimum' | 'and' | 'or';
 
@@ -195,15 +195,19 @@ export class Emitter {
     return results;
   }
 
-  /** The same numbers (−0 becomes 0), that cannot be there before all of `earlier` are: XLA does not know that 0 times a number is 0. */
+  /**
+   * The same numbers (−0 becomes 0), that cannot be there before all of `earlier` are: XLA does not know that 0 times a number is 0. It knows that
+   * of integers, so 0 is made of numbers with a fraction.
+   */
   after(x: Value, earlier: readonly Value[]): Value {
+    const type = isFloating(x.type) ? x.type : 'f32';
     const waited = earlier.map(each => {
       const one = this.slice(
         each,
         each.shape.map(() => 0),
         each.shape.map(() => 1),
       );
-      return this.zip('multiply', this.convert(this.reshape(one, []), x.type), this.fill(0, x.type));
+      return this.convert(this.zip('multiply', this.convert(this.reshape(one, []), type), this.fill(0, type)), x.type);
     });
     return waited.reduce((sum, each) => this.zip('add', sum, each), x);
   }

@@ -2,6 +2,10 @@
 
 #include <dlfcn.h>
 
+#ifdef __linux__
+#include <malloc.h>
+#endif
+
 #include <map>
 #include <mutex>
 
@@ -32,6 +36,13 @@ const Api* Open(const std::string& path) {
                       std::to_string(sizeof(Api)) + " or more",
                   kRefused);
   return api;
+}
+
+// A compiler frees most of what it has taken; glibc keeps it otherwise.
+void TrimHeap() {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
 }
 
 }  // namespace
@@ -218,6 +229,7 @@ std::shared_ptr<Executable> Executable::Compile(std::shared_ptr<Client> client, 
   compile.options = options.data();
   compile.options_length = options.size();
   client->plugin.Call(kClientCompile, compile);
+  TrimHeap();
   return std::shared_ptr<Executable>(new Executable(std::move(client), compile.executable));
 }
 
@@ -227,6 +239,7 @@ std::shared_ptr<Executable> Executable::Load(std::shared_ptr<Client> client, con
   load.bytes = bytes.data();
   load.length = bytes.size();
   client->plugin.Call(kExecutableDeserializeAndLoad, load);
+  TrimHeap();
   return std::shared_ptr<Executable>(new Executable(std::move(client), load.executable));
 }
 
