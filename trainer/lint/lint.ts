@@ -4,6 +4,7 @@ import { START } from '../protocol/recipe/located.ts';
 import { type ConfigKind, documentKind } from './document-kind.ts';
 import { type ComputeEstimate, EstimateCache } from './facts/estimates.ts';
 import type { FolderCache } from './facts/folder-facts.ts';
+import { withoutIgnored } from './ignore-comments.ts';
 import { type ConfigView, configProblems } from './problems/config-problems.ts';
 import { factProblems } from './problems/fact-problems.ts';
 import { atKey, type LintProblem } from './problems/lint-problem.ts';
@@ -26,9 +27,9 @@ export interface LintDocument {
   readonly file: string;
 }
 
-/** All problems known now; uses an estimate if the view has one. In text order. */
+/** All problems known now that no comment ignores; uses an estimate if the view has one. In text order. */
 export const recipeProblems = (view: RecipeView): LintProblem[] =>
-  [...view.parsed.problems, ...factProblems(view)].sort(
+  withoutIgnored(view, [...view.parsed.problems, ...factProblems(view)]).sort(
     (a, b) => a.range.start.line - b.range.start.line || a.range.start.column - b.range.start.column,
   );
 

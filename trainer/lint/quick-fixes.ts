@@ -2,10 +2,11 @@
 import path from 'node:path';
 import { type Document, parseDocument } from 'yaml';
 import { foreignKeys } from '../protocol/foreign-keys.ts';
-import { offsetsIn } from '../protocol/line-starts.ts';
+import { linesOf, offsetsIn } from '../protocol/line-starts.ts';
 import { parseRecipe } from '../protocol/parse-recipe.ts';
 import type { Problem, Suggestion } from '../protocol/problem.ts';
 import { convertRecipe } from './convert-recipe.ts';
+import { IGNORE_MARK } from './ignore-comments.ts';
 import type { LintProblem } from './problems/lint-problem.ts';
 import type { RecipeView } from './recipe-view.ts';
 import { editDocument, putPair, smallestChange, type TextChange, takePair } from './text-edits.ts';
@@ -23,15 +24,36 @@ export function quickFixes(
   { text, file, view }: Pick<RecipeView, 'text' | 'file'> & { readonly view?: RecipeView },
   problems: readonly LintProblem[],
 ): QuickFix[] {
-  return problems.slice(0, MAX_FIXES).flatMap(problem => {
+  const fixes = problems.slice(0, MAX_FIXES).flatMap(problem => {
     const found =
       problem.code === 'memory-above-free' && view !== undefined
         ? smallerBatch(view)
         : problem.insert === undefined
           ? suggested({ text, file }, problem)
           : inserted({ text, file }, problem.path, problem.insert);
-    return found?.change === undefined ? [] : [{ title: found.title, change: found.change, preferred: true, problem }];
+    const own = found?.change === undefined ? [] : [{ title: found.title, change: found.change, preferred: true, problem }];
+    return [...own, ...ignoring({ text, file }, problem)];
   });
+  return fixes.slice(0, MAX_FIXES);
+}
+
+/** A comment above the line of a problem that is no error; deleting one that ignores nothing. */
+function ignoring({ text, file }: Pick<RecipeView, 'text' | 'file'>, problem: LintProblem): QuickFix[] {
+  const { code, severity, range, override } = problem;
+  if (path.extname(file) === '.json' || override !== undefined) return [];
+  const line = linesOf(text)[range.start.line] ?? '';
+  if (code === 'unused-ignore') {
+    const isAlone = line.slice(0, range.start.column).trim() === '';
+    const before = isAlone ? 0 : line.slice(0, range.start.column).trimEnd().length;
+    const end = isAlone ? { line: range.start.line + 1, column: 0 } : range.end;
+    const change = { range: { start: { line: range.start.line, column: before }, end }, newText: '' };
+    return [{ title: 'Delete the comment', change, preferred: true, problem }];
+  }
+  if (severity === 'error' || code === 'invalid-ignore') return [];
+  const indent = /^\s*/.exec(line)?.[0] ?? '';
+  const start = { line: range.start.line, column: 0 };
+  const change = { range: { start, end: start }, newText: `${indent}# ${IGNORE_MARK} ${code}: say why\n` };
+  return [{ title: `Ignore '${code}' here, with a reason`, change, preferred: false, problem }];
 }
 
 /** A fix may reveal another problem: a renamed key may have a value of another tool. */

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, it } from 'vitest';
 import { diagnosticOf, diagnosticSections } from '../../../trainer/lint/diagnostics/diagnostics.ts';
+import { ignoreCodes } from '../../../trainer/lint/ignore-comments.ts';
 import { configCodes } from '../../../trainer/lint/problems/config-codes.ts';
 import { factCodes } from '../../../trainer/lint/problems/fact-report.ts';
 import { recipeRules } from '../../../trainer/protocol/recipe-rules.ts';
@@ -12,7 +13,7 @@ const fixtures = readFileSync(path.join(import.meta.dirname, '..', 'protocol', '
 const parserCodes = [...fixtures.matchAll(/^\s*\^+ (?:error|warning|info) ([\w-]+)/gm)].map(([, code]) => code);
 
 it('each code is described once', () => {
-  const codes = new Set([...parserCodes, ...recipeRules.map(({ code }) => code), ...factCodes, ...configCodes]);
+  const codes = new Set([...parserCodes, ...recipeRules.map(({ code }) => code), ...factCodes, ...configCodes, ...ignoreCodes]);
   // A document of this size is not written into a fixture.
   codes.add('too-large');
   const described = diagnosticSections.flatMap(({ diagnostics }) => Object.keys(diagnostics));

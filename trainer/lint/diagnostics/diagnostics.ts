@@ -21,3 +21,8 @@ export const diagnosticSections: readonly DiagnosticSection[] = [
 
 export const diagnosticOf = (code: string): Diagnostic | undefined =>
   diagnosticSections.map(({ diagnostics }) => diagnostics[code]).find(found => found !== undefined);
+
+export const diagnosticCodes: readonly string[] = diagnosticSections.flatMap(({ diagnostics }) => Object.keys(diagnostics));
+
+/** Whether the diagnostic compares a recipe with the memory and the engines of a machine. */
+export const isOfMachine = (code: string): boolean => Object.hasOwn(machineDiagnostics, code);

@@ -47,6 +47,15 @@ export const textDiagnostics: Readonly<Record<string, Diagnostic>> = {
     about: '`1e-5` is a number here and in YAML 1.2, but PyYAML reads it as text.',
     fix: 'Writes `1.0e-5`, which every reader takes for a number.',
   },
+  'invalid-ignore': {
+    about:
+      'A comment `# rowtune-ignore code: reason` ignores warnings and hints in its own line, or in the next line with a setting if it has a line of its own. It needs the code of a diagnostic (several are separated by commas) and a reason. Errors stop a run, so no comment ignores them.',
+    fix: 'Write the code from the message of the problem, a colon, and why it does not matter here.',
+  },
+  'unused-ignore': {
+    about: 'A comment ignores a problem that is not there, or not any more. It would hide the problem if it came back.',
+    fix: 'Deletes the comment.',
+  },
   'invalid-override': {
     about: 'A setting on the command line is written `key=value`. The key of a grouped setting has a dot: `data.train=mails.jsonl`.',
   },

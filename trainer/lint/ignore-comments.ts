@@ -1,0 +1,113 @@
+/**
+ * Comments in a recipe that ignore a warning or a hint: `# rowtune-ignore code: reason`, in the line of the problem or in lines of their own above
+ * it. Several codes are separated by commas. An error stops the run, so no comment ignores it. A comment that ignores nothing is a problem itself,
+ * so that none outlives what it was written for.
+ */
+import { Lexer } from 'yaml';
+import { didYouMean } from '../protocol/did-you-mean.ts';
+import { linesOf, positionsIn } from '../protocol/line-starts.ts';
+import type { Range } from '../protocol/problem.ts';
+import { MAX_RECIPE_CHARACTERS } from '../protocol/recipe/located.ts';
+import { diagnosticCodes, isOfMachine } from './diagnostics/diagnostics.ts';
+import type { LintProblem } from './problems/lint-problem.ts';
+import type { RecipeView } from './recipe-view.ts';
+
+export const IGNORE_MARK = 'rowtune-ignore';
+
+/** The codes of problems with such comments. */
+export const ignoreCodes = ['invalid-ignore', 'unused-ignore'] as const;
+
+/** The mark and the text behind it. */
+const COMMENT = new RegExp(String.raw`^#\s*${IGNORE_MARK}\b\s*(.*)$`);
+/** Codes, a colon, and a reason. */
+const FORM = /^([\w-]+(?:\s*,\s*[\w-]+)*)\s*:\s*\S/;
+/** Tokens of YAML's lexer that stand for no text: the start of a document, the end of a collection, the start of a scalar. */
+const MARKERS: ReadonlySet<string> = new Set(['\x02', '\x18', '\x1f']);
+const SCALAR_FOLLOWS = '\x1f';
+
+interface IgnoreComment {
+  readonly range: Range;
+  /** The text behind the mark. */
+  readonly said: string;
+  /** The line whose problems it ignores. */
+  readonly line: number;
+}
+
+type ViewOfIgnored = Pick<RecipeView, 'text' | 'estimate'>;
+
+/** The problems that no comment ignores, and those of the comments. */
+export function withoutIgnored(view: ViewOfIgnored, problems: readonly LintProblem[]): LintProblem[] {
+  const comments = ignoreComments(view.text);
+  if (comments.length === 0) return [...problems];
+  const read = comments.map(comment => ({ ...comment, codes: codesOf(comment) }));
+  const ignores = ({ code, severity, range, override }: LintProblem): boolean =>
+    severity !== 'error' &&
+    override === undefined &&
+    read.some(({ line, codes }) => line === range.start.line && codes.some(each => each === code));
+  const ofComments = read.flatMap(comment => problemsOf(comment, problems, view.estimate !== undefined));
+  return [...problems.filter(problem => !ignores(problem)), ...ofComments];
+}
+
+/** The codes of a comment in the right form; none of another. */
+const codesOf = ({ said }: IgnoreComment): string[] => FORM.exec(said)?.[1]?.split(/\s*,\s*/) ?? [];
+
+function problemsOf(
+  comment: IgnoreComment & { readonly codes: readonly string[] },
+  problems: readonly LintProblem[],
+  hasEstimate: boolean,
+): LintProblem[] {
+  const { range, line, codes } = comment;
+  const report = (code: (typeof ignoreCodes)[number], message: string): LintProblem => ({
+    code,
+    severity: 'warning',
+    message,
+    path: [],
+    range,
+  });
+  if (codes.length === 0)
+    return [
+      report(
+        'invalid-ignore',
+        `A comment that ignores a problem names its code and a reason: \`# ${IGNORE_MARK} code: reason\`. This one ignores nothing.`,
+      ),
+    ];
+  return codes.flatMap(code => {
+    if (!diagnosticCodes.includes(code)) {
+      const near = didYouMean(code, diagnosticCodes);
+      return [report('invalid-ignore', `There is no diagnostic '${code}'.${near === undefined ? '' : ` Did you mean '${near}'?`}`)];
+    }
+    const found = problems.filter(each => each.code === code && each.range.start.line === line && each.override === undefined);
+    if (found.some(({ severity }) => severity !== 'error')) return [];
+    if (found.length > 0) return [report('invalid-ignore', `'${code}' is an error here, which stops the run: no comment ignores it.`)];
+    // Problems of the machine are known once the memory has been estimated.
+    if (isOfMachine(code) && !hasEstimate) return [];
+    return [report('unused-ignore', `Line ${line + 1} has no problem '${code}'. Delete the comment.`)];
+  });
+}
+
+/** In text order. JSON has no comments. */
+function ignoreComments(text: string): IgnoreComment[] {
+  if (!text.includes(IGNORE_MARK) || text.length > MAX_RECIPE_CHARACTERS) return [];
+  const positions = positionsIn(text);
+  const lines = linesOf(text);
+  const found: IgnoreComment[] = [];
+  let offset = 0;
+  let before = '';
+  for (const token of new Lexer().lex(text)) {
+    const said = before === SCALAR_FOLLOWS ? undefined : COMMENT.exec(token)?.[1];
+    if (said !== undefined) {
+      const range = { start: positions(offset), end: positions(offset + token.length) };
+      found.push({ range, said, line: lineOf(lines, range) });
+    }
+    if (!MARKERS.has(token)) offset += token.length;
+    before = token;
+  }
+  return found;
+}
+
+/** The comment's own line if a setting stands there, else the next that is neither empty nor a comment. */
+function lineOf(lines: readonly string[], { start }: Range): number {
+  if ((lines[start.line] ?? '').slice(0, start.column).trim() !== '') return start.line;
+  const next = lines.findIndex((line, i) => i > start.line && !/^\s*(#|$)/.test(line));
+  return next === -1 ? start.line : next;
+}
