@@ -26,7 +26,7 @@ export interface ChatAnswerParams {
 }
 
 /**
- * Resolves with the calls of tools in the answer, or with none if it was canceled.
+ * Resolves with the tool calls in the answer, or with none if it was canceled.
  * @throws DaemonError with what went wrong and how to fix it
  */
 export async function chatAnswer({ services, model, conversation, settings, onText, keepSeconds, signal }: ChatAnswerParams) {

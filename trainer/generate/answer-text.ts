@@ -29,7 +29,7 @@ export interface AnswerParams {
     /** Texts that end the answer and are left out of it. */
     readonly stop?: readonly string[];
   };
-  /** Leaves special tokens in the text, since calls of tools may be marked with them. */
+  /** Leaves special tokens in the text, since tool calls may be marked with them. */
   readonly keepsSpecialTokens?: boolean;
   /** Receives each token of the answer with the logits that it was drawn from, before its text. */
   readonly onToken?: (id: number, logits: Float32Array) => void;

@@ -1,4 +1,4 @@
-/** From a conversation to the tokens that the model reads, and to how its calls of tools are read. */
+/** The tokens of a conversation that the model reads, and how its tool calls are read. */
 import { chatRendererOf, textOfContent } from '../data/chat-renderer.ts';
 import type { ChatMessage, ChatRenderer } from '../data/types.ts';
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
@@ -36,7 +36,7 @@ function callReading(tools: readonly unknown[], renderer: ChatRenderer, tokenize
   const calling = toolCalling(renderer, tokenizer);
   if (!calling.passesTools) throw new GenerateError('the chat template of this model passes no tools to it');
   if (calling.form === undefined)
-    throw new GenerateError('the chat template of this model writes calls of tools in a form that is not recognized');
+    throw new GenerateError('the chat template of this model writes tool calls in a form that is not recognized');
   return calling.reading(tools);
 }
 

@@ -31,7 +31,7 @@ export interface GenerateTextParams {
   /** The prompt style of the training, if the prompt is to be written as the training's prompts were. */
   readonly style?: TrainedStyle | undefined;
   readonly options: Omit<GenerateOptions, 'engine'>;
-  /** Receives the text of an answer, without calls of tools. */
+  /** Receives the text of an answer, without tool calls. */
   readonly onText?: (chunk: string) => void;
   /** Asked between tokens; what was said so far is then the answer. */
   readonly isCanceled?: () => boolean;

@@ -1,12 +1,12 @@
-/** Separates the text of an answer from the calls of tools in it, while the answer is being written. */
+/** Separates the text of an answer from the tool calls in it, while the answer is being written. */
 import { type ToolCallForm, type ToolUse, toolUseOf } from '../data/tool-calls/call-form.ts';
-import { markPattern } from '../data/tool-calls/marks.ts';
+import { hasLetter, markPattern } from '../data/tool-calls/marks.ts';
 import { mayBeginCall, type ToolCall, toolCallsIn } from '../data/tool-calls/read-calls.ts';
 import type { ChatRenderer } from '../data/types.ts';
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 import { StopText } from './stop-text.ts';
 
-/** Facts about calls in the answers of a model that was given tools. */
+/** The facts that reading calls takes, for a model that was given tools. */
 export interface CallReading {
   readonly form: ToolCallForm;
   /** In the form of the API. */
@@ -50,7 +50,7 @@ export class ToolCallStream {
     this.#text += piece;
     const { form } = this.#reading;
     // A mark can stand anywhere. A bracket is a call only at the start of an answer.
-    const isMarked = /\p{L}/u.test(form.opening);
+    const isMarked = hasLetter(form.opening);
     const isHeld = !isMarked && this.#said === 0 && mayBeginCall(this.#visible(this.#text), form);
     const text = isMarked ? this.#beginning.push(piece) : isHeld ? '' : this.#text.slice(this.#said);
     this.#said += text.length;
@@ -61,7 +61,7 @@ export class ToolCallStream {
   end(): { readonly text: string; readonly calls: readonly ToolCall[] } {
     const { form, tools } = this.#reading;
     const held = this.#text.slice(this.#said);
-    const calls = toolCallsIn(/\p{L}/u.test(form.opening) ? held : this.#visible(held), form, tools);
+    const calls = toolCallsIn(hasLetter(form.opening) ? held : this.#visible(held), form, tools);
     return { text: calls.length === 0 ? this.#visible(held) : '', calls };
   }
 

@@ -31,7 +31,7 @@ export async function serveJob(request: Extract<JobRequest, { kind: 'serve' }>, 
           if (opened.hasUnreadCalls)
             job.log(
               'warning',
-              `${name}: its chat template writes calls of tools in a form that is not recognized, so they are returned as text`,
+              `${name}: its chat template writes tool calls in a form that is not recognized, so they are returned as text`,
             );
         }
       });

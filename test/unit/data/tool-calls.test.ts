@@ -1,4 +1,4 @@
-/** Calls of tools in the forms of chat templates, read off the templates. */
+/** Tool calls in the forms of chat templates, read off the templates. */
 import { expect, test } from 'vitest';
 import { entryOf, namesOf } from '../../../trainer/catalog/entries.ts';
 import { chatRendererOf } from '../../../trainer/data/chat-renderer.ts';

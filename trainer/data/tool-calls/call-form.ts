@@ -1,8 +1,8 @@
-/** The form in which a model writes calls of tools, read off its chat template: no family is listed by hand. */
+/** The form in which a model writes tool calls, read off its chat template: no family is listed by hand. */
 import { isRecord, recordIn } from '../../narrow.ts';
 import type { ChatMessage, ChatRenderer } from '../types.ts';
 import { jsonObjects } from './json-objects.ts';
-import { commonEnd, commonStart, coreOf, firstWords, lastWord } from './marks.ts';
+import { commonEnd, commonStart, coreOf, firstWords, hasLetter, lastWord } from './marks.ts';
 
 export type ToolCallForm = ObjectForm | NamedForm;
 
@@ -139,7 +139,7 @@ function namedForm(written: string, two: string | undefined): NamedForm | undefi
   const { between } = ends;
   // The marks before the first name and before the next one may begin differently.
   const shared = between === undefined ? mark : mark.slice(mark.length - commonEnd(mark, lastWord(between)));
-  const isMarked = /\p{L}/u.test(shared);
+  const isMarked = hasLetter(shared);
   // Without any mark, a text that begins with a word would be a call.
   if (opening === '' && coreOf(found.afterName) === '' && object === undefined) return undefined;
   return { kind: 'named', opening, nameMark: isMarked ? shared : mark, between: isMarked ? '' : (between ?? ''), ...found };

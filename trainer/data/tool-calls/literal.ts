@@ -4,7 +4,7 @@ import { type MarkReader, markPattern } from './marks.ts';
 /** Deeper values than any tool takes are no literals. */
 const MAX_DEPTH = 32;
 
-const WORDS: Readonly<Record<string, unknown>> = { True: true, False: false, None: null, true: true, false: false, null: null };
+export const CONSTANTS: Readonly<Record<string, unknown>> = { True: true, False: false, None: null, true: true, false: false, null: null };
 const ESCAPES: Readonly<Record<string, string>> = { n: '\n', t: '\t', r: '\r', b: '\b', f: '\f', '\n': '' };
 
 export interface Literal {
@@ -14,7 +14,7 @@ export interface Literal {
 /**
  * Reads the literal that begins here: a text, a number, a constant, a list or a dictionary of literals.
  * @param quote another mark around texts
- * @returns undefined if there is none; the place of the reader is then of no use
+ * @returns undefined if there is none; the place of the reader then means nothing
  */
 export function readLiteral(reader: MarkReader, quote: string, depth = 0): Literal | undefined {
   reader.take('\\s*');
@@ -25,10 +25,10 @@ export function readLiteral(reader: MarkReader, quote: string, depth = 0): Liter
   const number = reader.take('-?(?:\\d+\\.?\\d*|\\.\\d+)(?:[eE][+-]?\\d+)?');
   if (number !== undefined) return { value: Number(number) };
   const word = reader.take('[A-Za-z]+');
-  return word !== undefined && Object.hasOwn(WORDS, word) ? { value: WORDS[word] } : undefined;
+  return word !== undefined && Object.hasOwn(CONSTANTS, word) ? { value: CONSTANTS[word] } : undefined;
 }
 
-/** A text between quotes, its escapes replaced. A mark of the template knows no escapes. */
+/** A text between quotes, its escapes replaced. A text between marks of the template has no escapes. */
 function textLiteral(reader: MarkReader, quote: string): string | undefined {
   if (!['', '"', "'"].includes(quote) && reader.take(markPattern(quote)) !== undefined) {
     const end = reader.text.indexOf(quote, reader.at);
@@ -69,5 +69,5 @@ function dictionaryLiteral(reader: MarkReader, quote: string, depth: number): Li
   return { value: Object.fromEntries(entries) };
 }
 
-/** Whether a comma follows, which is then behind, or the end. */
+/** Moves past a comma. @returns whether one follows, or the end */
 const isSeparated = (reader: MarkReader, end: string): boolean => reader.take(`\\s*(?:,|(?=${end}))`) !== undefined;

@@ -9,6 +9,9 @@ export const firstWords = (text: string, count: number): string => new RegExp(`^
 /** The last word of a text. */
 export const lastWord = (text: string): string => /\S*$/.exec(text.trimEnd())?.[0] ?? '';
 
+/** Whether a mark has a letter, so that it is not taken for a bracket of the text. */
+export const hasLetter = (mark: string): boolean => /\p{L}/u.test(mark);
+
 /** The length of the beginning that two texts share. */
 export function commonStart(one: string, other: string): number {
   let length = 0;
@@ -40,7 +43,7 @@ export class MarkReader {
     this.at = at;
   }
 
-  /** The text that an expression matches here, which is then behind; undefined if it does not match. */
+  /** Moves past the text that an expression matches here and returns it; undefined if it does not match. */
   take(pattern: string): string | undefined {
     const expression = new RegExp(pattern, 'uy');
     expression.lastIndex = this.at;
@@ -49,7 +52,7 @@ export class MarkReader {
     return found;
   }
 
-  /** Whether a mark stands here, with any space around it; it is then behind. */
+  /** Moves past a mark with any space around it. @returns whether it stands here */
   takeMark(mark: string): boolean {
     return this.take(`\\s*${markPattern(mark)}\\s*`) !== undefined;
   }

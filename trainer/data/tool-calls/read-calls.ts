@@ -1,9 +1,9 @@
-/** Reads the calls of tools in a text that a model wrote, in the form of its chat template. */
+/** Reads the tool calls in a text that a model wrote, in the form of its chat template. */
 import { isRecord } from '../../narrow.ts';
 import { type ArgumentForm, argumentsIn, type NamedForm, type ObjectForm, type ToolCallForm } from './call-form.ts';
 import { jsonObjectAt, jsonObjects } from './json-objects.ts';
-import { readLiteral } from './literal.ts';
-import { MarkReader, markPattern } from './marks.ts';
+import { CONSTANTS, type Literal, readLiteral } from './literal.ts';
+import { hasLetter, MarkReader, markPattern } from './marks.ts';
 
 export interface ToolCall {
   readonly name: string;
@@ -42,7 +42,7 @@ const objectCalls = (text: string, { nameKey, argumentsKey }: ObjectForm): ToolC
 function namedCalls(text: string, form: NamedForm, tools: readonly unknown[]): ToolCall[] {
   const calls: ToolCall[] = [];
   const reader = new MarkReader(text);
-  if (form.between !== '' || !/\p{L}/u.test(form.nameMark)) {
+  if (form.between !== '' || !hasLetter(form.nameMark)) {
     // Calls follow one another from the start on.
     for (let mark = form.nameMark; reader.takeMark(mark); mark = form.between) {
       const call = namedCall(reader, form, tools);
@@ -106,7 +106,7 @@ function eachArgument(
 }
 
 /** A value that stands as it is: the types of the tool's schema say what it is. */
-function plainValue(reader: MarkReader, form: ArgumentForm, type: unknown): { readonly value: unknown } | undefined {
+function plainValue(reader: MarkReader, form: ArgumentForm, type: unknown): Literal | undefined {
   const { afterKey, afterValue, beforeKey, end } = form;
   const spaceAfter = /\s*$/.exec(afterKey)?.[0] ?? '';
   const spaceBefore = /^\s*/.exec(afterValue)?.[0] ?? '';
@@ -121,7 +121,7 @@ function plainValue(reader: MarkReader, form: ArgumentForm, type: unknown): { re
   return { value: typedValue(text, type) };
 }
 
-function literalValue(reader: MarkReader, { afterKey, afterValue, quote }: ArgumentForm): { readonly value: unknown } | undefined {
+function literalValue(reader: MarkReader, { afterKey, afterValue, quote }: ArgumentForm): Literal | undefined {
   if (!reader.takeMark(afterKey)) return undefined;
   const found = readLiteral(reader, quote);
   // The last value has none behind it.
@@ -141,8 +141,6 @@ function typesOf(tools: readonly unknown[], name: string): ArgumentTypes {
   }
   return {};
 }
-
-const CONSTANTS: Readonly<Record<string, unknown>> = { True: true, False: false, None: null };
 
 /** A text that a schema allows to be one stays a text. Without a schema, it is JSON where it can be read as such. */
 function typedValue(text: string, type: unknown): unknown {
