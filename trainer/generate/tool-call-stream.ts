@@ -41,8 +41,9 @@ export class ToolCallStream {
   constructor(reading: CallReading) {
     this.#reading = reading;
     this.#beginning = new StopText([reading.form.opening]);
-    const special = reading.specialTexts.filter(text => text !== '');
-    this.#special = special.length > 0 ? new RegExp(special.map(markPattern).join('|'), 'gu') : undefined;
+    // A token of space alone has no pattern, and an empty one would match before the others do.
+    const special = reading.specialTexts.map(markPattern).filter(pattern => pattern !== '');
+    this.#special = special.length > 0 ? new RegExp(special.join('|'), 'gu') : undefined;
   }
 
   /** Returns the text that is certain to be no call. */

@@ -71,7 +71,7 @@ const SPECIAL = ['<|start|>', '<|end|>', '[TOOL_CALLS]', '[ARGS]', '<|"|>', '<|c
 
 /** The answer, piece by piece; special tokens come whole. */
 function stream(form: ToolCallForm, answer: string) {
-  const calls = new ToolCallStream({ form, tools: TOOLS, specialTexts: SPECIAL });
+  const calls = new ToolCallStream({ form, tools: TOOLS, specialTexts: ['\n', ...SPECIAL] });
   const special = SPECIAL.map(text => text.replaceAll(/[|[\]]/g, '\\$&')).join('|');
   const said = (answer.match(new RegExp(`${special}|[^]`, 'gu')) ?? []).map(piece => calls.push(piece)).join('');
   const end = calls.end();
