@@ -45,7 +45,7 @@ export function createResultTable(actions: ResultActions): ResultTable {
           runDir,
           model.name,
           stateOf(model),
-          placeOf(model),
+          clusterText(model),
           methodOf(model),
           isShown,
           look,
@@ -72,7 +72,7 @@ function tableColumns(runs: readonly ComparedRun[], columns: readonly ResultColu
       cell: row => (runs[row] ? nameCell(runs[row], actions) : ''),
     },
     text('State', stateOf),
-    ...(runs.some(({ model }) => model.overview?.cluster) ? [text('Cluster', placeOf)] : []),
+    ...(runs.some(({ model }) => model.overview?.cluster) ? [text('Cluster', clusterText)] : []),
     text('Method', methodOf),
     ...columns.map(numberColumn),
     { label: 'Remove', isNumber: false, values: runs.map(() => ''), cell: row => (runs[row] ? removeButton(runs[row], actions) : '') },
@@ -122,7 +122,7 @@ function resultCsv(runs: readonly ComparedRun[]): string {
     model.name,
     runDir,
     model.overview?.state,
-    ...(isPlaced ? [placeOf(model)] : []),
+    ...(isPlaced ? [clusterText(model)] : []),
     methodOf(model),
     ...columns.map(({ values }) => values[i]),
   ]);
@@ -133,5 +133,5 @@ const methodOf = (model: ComparedRun['model'] | undefined): string | undefined =
   const method = model?.setting('method') ?? model?.overview?.method;
   return method === undefined ? undefined : labelIn('method', method);
 };
-const placeOf = (model: ComparedRun['model'] | undefined): string | undefined => model?.overview?.cluster?.text;
+const clusterText = (model: ComparedRun['model'] | undefined): string | undefined => model?.overview?.cluster?.text;
 const stateOf = (model: ComparedRun['model'] | undefined): string => model?.overview?.state ?? (model?.missing ? 'missing' : '…');

@@ -7,7 +7,7 @@ import { duration } from '../../trainer/protocol/format.ts';
 import type { RunAction } from '../../trainer/protocol/view/run.ts';
 import { element, setText } from '../shared/element.ts';
 import type { RunModel } from '../shared/run-model.ts';
-import { placeOf, type RunStatus, statusOf } from './run-status.ts';
+import { clusterText, type RunStatus, statusOf } from './run-status.ts';
 
 interface ActionButton {
   readonly action: RunAction;
@@ -20,7 +20,7 @@ interface ActionButton {
 }
 
 const IN_TERMINAL = 'This run was started in a terminal. Press Ctrl+C there';
-const IN_SWEEP = 'This run belongs to a sweep on Slurm. Stop all of it in the view Runs, or in a terminal: rowtune runs --stop';
+const IN_SWEEP = 'This run belongs to a sweep on Slurm. Stop the whole sweep in the Runs view, or in a terminal: rowtune runs --stop';
 const hasTrained = ({ overview, summary }: RunModel): boolean => summary?.checkpoint != null || (overview?.step ?? 0) > 0;
 /** A waiting run has no folder yet, but its job can be ended. */
 const waits = ({ missing, overview }: RunModel): boolean =>
@@ -71,7 +71,7 @@ const BUTTONS: readonly ActionButton[] = [
   {
     action: 'jobLog',
     label: 'Open Job Log',
-    title: 'What the job of Slurm has written',
+    title: 'Opens the log of the Slurm job',
     isShown: ({ overview }) => overview?.cluster?.log !== undefined,
   },
   {
@@ -123,8 +123,8 @@ export function createHeader(act: (action: RunAction) => void): RunHeader {
       bar.hidden = model.overview === undefined && status.kind !== 'active';
       setText(facts, [...status.facts, ...trainedFor(model)].join(' · '));
       facts.hidden = facts.textContent === '';
-      setText(place, placeOf(model) ?? '');
-      place.hidden = placeOf(model) === undefined;
+      setText(place, clusterText(model) ?? '');
+      place.hidden = clusterText(model) === undefined;
       actions.update(model);
       question.update(model);
     },

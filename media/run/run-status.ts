@@ -44,7 +44,7 @@ export function statusOf(model: RunModel): RunStatus {
 }
 
 /** The place of a run on a cluster: "Slurm job 12: pending (Resources), behind 3 jobs". */
-export const placeOf = ({ overview }: RunModel): string | undefined => overview?.cluster && placeText(overview.cluster);
+export const clusterText = ({ overview }: RunModel): string | undefined => overview?.cluster && placeText(overview.cluster);
 
 function missingStatus(job: NonNullable<RunModel['missing']>['job']): RunStatus {
   const none = { done: 0, total: 0, facts: [] };
@@ -105,7 +105,7 @@ function epoch({ history, overview }: RunModel): string[] {
 export function sentenceOf(model: RunModel): string {
   const { state, reason, facts } = statusOf(model);
   const loss = model.history.last('loss');
-  return [`${model.name} ${state}`, reason, placeOf(model), ...facts, loss === undefined ? undefined : `loss ${compact(loss)}`]
+  return [`${model.name} ${state}`, reason, clusterText(model), ...facts, loss === undefined ? undefined : `loss ${compact(loss)}`]
     .filter(Boolean)
     .join(', ');
 }

@@ -22,7 +22,7 @@ export function profileOf({ cwd, settings }: CommandContext, folder: string, { p
 /** This program, as a script starts it: node and its script. */
 export const ownCommand = (): readonly string[] => [process.execPath, ...process.argv.slice(1, 2)];
 
-interface Submission {
+interface SubmittedScript {
   /** The folder of the run or the sweep. */
   readonly folder: string;
   readonly script: string;
@@ -33,7 +33,7 @@ interface Submission {
 }
 
 /** @returns the number of the job @throws RunError 'slurm-failed' */
-export async function submitScript({ folder, script, logName, recipe }: Submission): Promise<string> {
+export async function submitScript({ folder, script, logName, recipe }: SubmittedScript): Promise<string> {
   const files = slurmFiles(folder);
   await mkdir(files.folder, { recursive: true });
   await rm(files.stop, { force: true });

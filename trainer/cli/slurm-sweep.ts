@@ -91,7 +91,7 @@ async function sweepProfile(context: CommandContext, folder: string, options: Sl
   });
 }
 
-interface Submission {
+interface SubmittedSweep {
   readonly sweepDir: string;
   readonly plan: SweepPlan;
   readonly profile: SlurmProfile;
@@ -99,7 +99,7 @@ interface Submission {
 
 async function submit(
   context: CommandContext,
-  { sweepDir, plan, profile }: Submission,
+  { sweepDir, plan, profile }: SubmittedSweep,
   { detach }: SlurmOptions,
   show: ShowSweep,
 ): Promise<CommandResult> {

@@ -47,7 +47,7 @@ export async function trainOnSlurm(
 export const resumeOnSlurm = (context: CommandContext, runDir: string, options: SlurmOptions): Promise<CommandResult> =>
   submit(context, { runDir, name: path.basename(runDir), profileFolder: path.dirname(runDir) }, options);
 
-interface Submission {
+interface SubmittedRun {
   readonly runDir: string;
   readonly name: string;
   /** The recipe of a new run. */
@@ -56,7 +56,7 @@ interface Submission {
   readonly profileFolder: string;
 }
 
-async function submit(context: CommandContext, run: Submission, options: SlurmOptions): Promise<CommandResult> {
+async function submit(context: CommandContext, run: SubmittedRun, options: SlurmOptions): Promise<CommandResult> {
   const { terminal, cwd } = context;
   const { runDir, name, text, profileFolder } = run;
   const profile = await profileOf(context, profileFolder, options);

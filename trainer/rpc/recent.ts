@@ -1,4 +1,4 @@
-/** Answers that several callers share for a while, because asking costs something. */
+/** Memoizes answers for a while, since each costs somebody else time. */
 
 interface Kept<T> {
   readonly answer: Promise<T>;
@@ -6,9 +6,9 @@ interface Kept<T> {
   untilMs: number;
 }
 
-/** An answer is kept for so many times the time that it took: whoever is asked spends a small share of the time on it. */
+/** An answer is kept for at least this many times the time that it took, so asking takes at most a twentieth of the time. */
 const TIMES_TAKEN = 20;
-/** The most keys of which an answer is kept. */
+/** The most answers that are kept. */
 const MOST_KEYS = 16;
 
 export class Recent<T> {

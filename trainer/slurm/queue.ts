@@ -1,4 +1,5 @@
-/** The queue of Slurm as its user sees it, read with as few questions as possible. */
+/** The queue of Slurm as its user sees it, read with as few calls of `squeue` as possible. */
+import { counted } from '../protocol/format.ts';
 import { isAlive, listOwnJobs, listWaiting, type SlurmJob, shownState } from './slurm.ts';
 
 /** A job with its place; a job array has several tasks. */
@@ -19,7 +20,11 @@ export async function placeInQueue(tasks: readonly SlurmJob[], waitingIn: typeof
 /** The jobs of this user that Slurm still knows, by their numbers. @throws RunError 'slurm-failed' */
 export async function readQueue(): Promise<ReadonlyMap<string, QueuedJob>> {
   const jobs = new Map<string, SlurmJob[]>();
-  for (const task of await listOwnJobs()) jobs.set(task.id, [...(jobs.get(task.id) ?? []), task]);
+  for (const task of await listOwnJobs()) {
+    const tasks = jobs.get(task.id);
+    if (tasks) tasks.push(task);
+    else jobs.set(task.id, [task]);
+  }
   const asked = new Map<string, Promise<readonly string[]>>();
   const waitingIn = (partition: string): Promise<readonly string[]> => {
     const answer = asked.get(partition) ?? listWaiting(partition);
@@ -37,6 +42,6 @@ export function describeJob({ tasks, before }: QueuedJob): string {
   if (job === undefined) return 'ended';
   const state = shownState(job.state);
   if (!isPending(job)) return job.nodes === '' ? state : `${state} on ${job.nodes}`;
-  const place = before === undefined ? '' : before === 0 ? ', next in its partition' : `, behind ${before} job${before === 1 ? '' : 's'}`;
+  const place = before === undefined ? '' : before === 0 ? ', next in its partition' : `, behind ${counted(before, 'job')}`;
   return `${state} (${job.reason})${place}`;
 }

@@ -50,7 +50,7 @@ function jobOf(line: string): SlurmJob | undefined {
   return state === '' ? undefined : { id, state, reason, nodes, partition };
 }
 
-/** The longest wait for a list that nobody waits for. */
+/** The longest wait for a list that is read in the background. */
 const LIST_MS = 10_000;
 
 async function squeue(options: readonly string[], timeoutMs?: number): Promise<readonly SlurmJob[]> {

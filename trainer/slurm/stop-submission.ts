@@ -1,4 +1,4 @@
-/** Ending a run or a sweep that Slurm has, so that it does not continue by itself. */
+/** Ends a run or a sweep that Slurm has, so that it does not continue by itself. */
 import { writeFile } from 'node:fs/promises';
 import { slurmFiles } from './job-script.ts';
 import { isPending } from './queue.ts';

@@ -5,6 +5,8 @@ import path from 'node:path';
 import { z } from 'zod';
 import { writeJson } from '../files/durable-file.ts';
 import { MAX_STATE_BYTES, readRegularText } from '../files/regular-file.ts';
+import { recordIn } from '../narrow.ts';
+import { RunError } from '../run-error.ts';
 import { slurmFiles } from './job-script.ts';
 
 const record = z.object({
@@ -15,11 +17,14 @@ const record = z.object({
 
 export type Submission = Readonly<z.infer<typeof record>>;
 
-/** Undefined if Slurm was given nothing for the folder. */
+/** Undefined if Slurm was given nothing for the folder. @throws RunError 'slurm-failed' for a damaged record */
 export async function readSubmission(folder: string): Promise<Submission | undefined> {
   const { record: file } = slurmFiles(folder);
   if (!existsSync(file)) return undefined;
-  return record.parse(JSON.parse(await readRegularText(file, MAX_STATE_BYTES)));
+  const { data } = record.safeParse(recordIn(await readRegularText(file, MAX_STATE_BYTES)));
+  if (!data)
+    throw new RunError('slurm-failed', `${file} does not name a job of Slurm`, 'Find the job with squeue --me, then delete the file');
+  return data;
 }
 
 export const writeSubmission = (folder: string, id: string): Promise<void> =>

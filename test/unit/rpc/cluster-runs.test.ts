@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { writeJson } from '../../../trainer/files/durable-file.ts';
 import type { RunInfo } from '../../../trainer/protocol/rpc-messages.ts';
 import { listRunsAnywhere, readRun } from '../../../trainer/rpc/cluster-runs.ts';
-import { removeSubmission } from '../../../trainer/slurm/submission.ts';
+import { readSubmission, removeSubmission } from '../../../trainer/slurm/submission.ts';
 import { JournalFolder } from '../../../trainer/sweep/journal-folder.ts';
 import { writePlan } from '../../../trainer/sweep/sweep-plan.ts';
 import { writeSign } from '../../../trainer/sweep/worker-signs.ts';
@@ -91,6 +91,13 @@ test('a run that was submitted after Slurm was asked is not taken for one that h
   slurm.submit(at('late'), '12');
   slurm.setTasks('12|PENDING|Priority||gpu');
   expect(await readRun(at('late'))).toMatchObject({ state: 'queued', cluster: { text: 'pending (Priority)' } });
+});
+
+test('a damaged record of a job is named, and says nothing about its run', async () => {
+  slurm.submit(at('damaged'), '13');
+  writeFileSync(`${at('damaged')}.slurm/job.json`, '{"id": "thirteen"');
+  await expect(readSubmission(at('damaged'))).rejects.toThrow(/damaged\.slurm.job\.json does not name a job of Slurm/);
+  expect(await readRun(at('damaged'))).toBeUndefined();
 });
 
 test('of a deleted run, the files of its job go too, and nothing else', async () => {
