@@ -81,7 +81,10 @@ const traceLoss: CachedTrace = ({ parts }, cached, { batch }) => {
   return { graph, outputs: { loss, gradient: required(gradient, 'the gradient of the outputs') }, effects: [] };
 };
 
-/** The backward pass begins with the gradient of the outputs, a feed. A mini-batch is no part of another: its seed tells it from those of all processes. */
+/**
+ * The backward pass begins with the gradient of the outputs, a feed. It is traced as for a single process: a
+ * mini-batch is no part of a larger one here, and each has a seed of its own, whichever process computes it.
+ */
 const traceBackward: CachedTrace = (params, cached, shape) => {
   const loss: Task['loss'] = tracer => {
     const { graph } = tracer;
