@@ -81,7 +81,7 @@ export const runSettings = {
     {},
     {
       fixedInSweep: FAIR_SWEEP,
-      doc: 'Multiple-choice benchmarks for `rowtune evaluate`, each with its file (json, jsonl or parquet), scored as in lm-evaluation-harness.',
+      doc: 'Multiple-choice benchmarks, each with its file (json, jsonl or parquet), scored as in lm-evaluation-harness. `rowtune evaluate` answers them, and so do the evaluations of a training with eval_benchmarks.',
     },
   ),
   eval_benchmarks: defaulted(flag(), false, {
