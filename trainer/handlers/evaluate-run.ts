@@ -81,7 +81,7 @@ async function checkAnswersFile(file: string, recipe: Recipe): Promise<void> {
   if (recipe.eval_generation.checks.length === 0)
     throw new RunError(
       'no-data',
-      'the recipe has no answers written, so there are none to keep',
+      'evaluations of the recipe write no answers, so there are none to keep',
       'Set eval_generation.checks, or leave out --answers',
     );
   const unusable = existsSync(file) ? 'a file of this name exists' : await whyNotWritable(path.dirname(file));

@@ -171,7 +171,7 @@ async function upload(params: Params, files: readonly PushFile[], parent: string
   };
   const again = (error: unknown) => {
     if (!(error instanceof StaleUploadError)) throw error;
-    params.onWarning?.(`${error.message}: it begins anew`);
+    params.onWarning?.(`${error.message}; the upload starts over`);
     return send();
   };
   const made = await explained(`push to ${repo}`, repo, () =>

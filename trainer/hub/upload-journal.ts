@@ -163,7 +163,7 @@ export function resumingFetch(inner: typeof fetch, journal: UploadJournal, onByt
     const response = await inner(input, init);
     if (!response.ok) {
       if (await journal.giveUp(url))
-        throw new StaleUploadError('interrupted', 'the storage has given up an upload that an earlier push began');
+        throw new StaleUploadError('interrupted', 'the hub no longer has an upload that an earlier push began');
       return response;
     }
     const etag = response.headers.get('etag');

@@ -86,7 +86,7 @@ export type JobRequest = { readonly context: JobContext } & (
       readonly kind: 'evaluate';
       readonly recipe: Recipe;
       readonly adapter?: string;
-      /** A new file for every answer to a held-out prompt; the result has some of them in any case. */
+      /** A new file for all answers to held-out prompts; the result has some of them in any case. */
       readonly answersFile?: string;
     }
   | {

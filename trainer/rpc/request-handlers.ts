@@ -283,7 +283,10 @@ async function stopOnCluster(runDir: string, save: boolean): Promise<Record<stri
 /** @throws DaemonError 'run-busy' if Slurm trains the run, or will */
 function requireOffCluster(run: RunInfo | undefined): void {
   if (run?.cluster === undefined || !isOnCluster(run.cluster)) return;
-  throw new DaemonError('run-busy', placeText(run.cluster), { hint: `Stop it first: rowtune runs --stop ${run.sweepDir ?? run.runDir}` });
+  const { runDir, sweepDir, cluster } = run;
+  throw new DaemonError('run-busy', `Slurm has ${runDir} (${placeText(cluster)})`, {
+    hint: `Stop it first: rowtune runs --stop ${sweepDir ?? runDir}`,
+  });
 }
 
 /** Files of earlier runs that a recipe names. */

@@ -149,7 +149,7 @@ describe('a large file that broke off', () => {
     expect(existsSync(journal)).toBe(false);
   });
 
-  test('begins anew where the storage has given up the earlier upload', async () => {
+  test('starts over where the storage has given up the earlier upload', async () => {
     let isGone = false;
     const { push, warnings, hub } = await broken((request, response) => {
       const isRefused = isGone && (request.url?.includes('_0/') ?? false);
@@ -158,11 +158,11 @@ describe('a large file that broke off', () => {
     });
     isGone = true;
     await push();
-    expect(warnings.join('\n')).toMatch(/given up an upload.*begins anew/);
+    expect(warnings.join('\n')).toMatch(/no longer has an upload.*starts over/);
     expect(hub.repositories.get('ada/tiny')?.commits).toHaveLength(2);
   });
 
-  test('begins anew where the journal is damaged, or its addresses have ended', async () => {
+  test('starts over where the journal is damaged, or its addresses have ended', async () => {
     for (const damage of [() => '{', (text: string) => text.replaceAll(/"begunMs":\d+/g, '"begunMs":0')]) {
       const { hub, push, partsFrom, journal } = await broken();
       writeFileSync(journal, damage(readFileSync(journal, 'utf8')));

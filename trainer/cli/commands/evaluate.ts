@@ -17,7 +17,7 @@ export const addEvaluate: AddCommand = (program, surroundings) => {
       .argument('<recipe|run>', 'a recipe, or a run folder'),
   )
     .option('--adapter <dir>', 'a run, a checkpoint or an exported adapter to apply to the model')
-    .option('--answers <file>', 'with eval_generation: a new file for every answer, one JSON object per line');
+    .option('--answers <file>', 'with eval_generation: write all answers to this new file, one JSON object per line');
   withCommonOptions(command, [
     'rowtune evaluate runs/spam',
     'rowtune evaluate runs/chat eval_forgetting=true',

@@ -58,7 +58,7 @@ export function* repeatedPromptProblems({ data, values }: RecipeView): Generator
   const problem = {
     code: 'prompt-in-answer',
     what: 'have an answer that begins with its prompt',
-    fix: 'remove the prompt from the answers, or leave out the key of the prompt',
+    fix: 'remove the prompt from the answers, or leave out the prompt key',
   } as const;
   yield* oddSamples(data.slice(0, values.data.train.length), problem, fact => fact.repeatedPrompts);
 }

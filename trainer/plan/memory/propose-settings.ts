@@ -187,7 +187,7 @@ export function describeNothingFits({ usableBytes, least }: MemoryPlanning, reci
   const each = recipe.processes > 1 ? ` for each of ${recipe.processes} processes` : '';
   const { teacherBytes = 0 } = least;
   if (teacherBytes > usableBytes)
-    return `nothing fits into ${megabytes(usableBytes)}${each}: the teacher's pass alone takes ${megabytes(teacherBytes)}, a sample at a time. Hold the teacher in fewer bits (dtype, quantize), take a smaller one, or compute its predictions on another machine (distillation.logits)`;
+    return `nothing fits into ${megabytes(usableBytes)}${each}: the teacher's pass alone takes ${megabytes(teacherBytes)}, a sample at a time. Hold the teacher in fewer bits (dtype, quantize), use a smaller one, or compute its predictions on another machine (distillation.logits)`;
   const held = least.totalBytes - least.activationBytes;
   const shorter = least.activationBytes > least.totalBytes - usableBytes;
   const how = shorter
