@@ -21,7 +21,7 @@ export interface MemoryBenchParams {
   readonly quick: boolean;
   /** Rows with this in their model, engine or recipe are measured; the results have the others as they were. Left out: all. */
   readonly only?: string | undefined;
-  /** Predictions alone are made anew; what was measured stays as it was. */
+  /** Only predictions are updated; measurements stay as they are. */
   readonly predict: boolean;
 }
 
@@ -99,7 +99,7 @@ const lastRows = async (folder: string): Promise<readonly MemoryRow[]> =>
   // A file that this part wrote.
   (JSON.parse(await readFile(path.join(folder, 'memory.json'), 'utf8')) as { readonly rows: readonly MemoryRow[] }).rows;
 
-/** The row with its prediction made anew; undefined where nothing was measured. */
+/** The row with an updated prediction; undefined if nothing was measured. */
 function predictAnew(planned: MemoryCase, row: MemoryRow | undefined): MemoryRow | undefined {
   if (!row) return undefined;
   const { predictedBytes } = predict(planOf(configuredOf(planned)));

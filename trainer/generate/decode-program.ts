@@ -83,7 +83,7 @@ export const decodeSignature = (width: number): string => (width === 1 ? DECODE 
  * Signatures `decode`, `decode_2`, … read a token of each text in the first slots: ids and positions, int32 [width, 1] → logits [width,
  * vocabulary]. Each writes to the cache at its position, so a text that does not continue names one that nothing reads.
  *
- * Where long texts are turned otherwise, all read `length`, int32 [1, 1] or [width, 1]: the tokens of each whole text.
+ * If rotary frequencies depend on the length of a text, all read `length`, int32 [1, 1] or [width, 1]: the tokens of each whole text.
  */
 export const decodeProgram = (params: DecodeProgramParams): Program => assemble(decodeTraces(params));
 

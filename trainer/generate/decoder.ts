@@ -185,7 +185,7 @@ export class Decoder {
     if (tokens > this.capacity) throw new GenerateError(`there is room for ${this.capacity} tokens; this would be token ${tokens}`);
   }
 
-  /** The feed of a model that turns long texts otherwise. */
+  /** The feed of a model whose rotary frequencies depend on the length of a text. */
   #lengthsOf(slots: readonly Slot[]): { readonly length?: Int32Array } {
     return this.#turning ? { length: Int32Array.from(slots, ({ ids }) => ids.length) } : {};
   }

@@ -9,13 +9,13 @@ import { StopText } from './stop-text.ts';
 /** The facts that reading calls takes, for a model that was given tools. */
 export interface CallReading {
   readonly form: ToolCallForm;
-  /** In the form of the API. */
+  /** The tools that the model was given, in the form of the API. */
   readonly tools: readonly unknown[];
   /** The special tokens of the model, which are no part of a text. */
   readonly specialTexts: readonly string[];
 }
 
-/** How a model uses tools: what its template says, and the means to read its calls. */
+/** The use that a model makes of tools, by its template, and the means to read its calls. */
 export interface ToolCalling extends ToolUse {
   /** Undefined if there are no tools, or their calls are returned as text. */
   reading(tools: readonly unknown[] | undefined): CallReading | undefined;

@@ -76,7 +76,7 @@ export async function evaluateJob(request: Extract<JobRequest, { kind: 'evaluate
   }
 }
 
-/** Before anything is loaded. @throws RunError 'no-data', 'output-unusable' */
+/** Checks before anything is loaded that answers can be kept. @throws RunError 'no-data', 'output-unusable' */
 async function checkAnswersFile(file: string, recipe: Recipe): Promise<void> {
   if (recipe.eval_generation.checks.length === 0)
     throw new RunError(

@@ -1,4 +1,4 @@
-/** Parts of large files that the hub's storage has already: a push that broke off continues with the next part. */
+/** Parts of large files that the hub's storage already has: an interrupted push continues with the next part. */
 import { createHash } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
@@ -14,7 +14,7 @@ const uploadSchema = z.object({
   size: z.number(),
   begunMs: z.number(),
   action: actionSchema,
-  /** By address, what the storage answered for the part. */
+  /** The storage's answer for each part that it has, by the address of the part. */
   parts: z.record(z.string(), z.string()),
 });
 const journalSchema = z.record(z.string(), uploadSchema);
@@ -27,7 +27,7 @@ const DEFAULT_LIFE_MS = 12 * 3600e3;
 /** The rest of the upload has to fit before the end. */
 const MARGIN_MS = 600e3;
 
-/** Storage refuses what an earlier push began; the journal has forgotten it, so another attempt begins anew. */
+/** Storage refuses an upload that an earlier push began. The journal has dropped it, so another attempt starts over. */
 export class StaleUploadError extends HubError {
   override name = 'StaleUploadError';
 }
@@ -86,7 +86,7 @@ export class UploadJournal {
     await this.#write();
   }
 
-  /** Storage refuses an address. @returns whether it belongs to an upload that an earlier push began, which is of no use then */
+  /** Drops the upload of an address that storage refuses. @returns whether an earlier push began it */
   async giveUp(url: string): Promise<boolean> {
     const [oid, upload] = this.#uploadOf(url) ?? [];
     if (oid !== undefined && upload !== undefined && this.#earlier.delete(oid)) {
@@ -173,7 +173,7 @@ export function resumingFetch(inner: typeof fetch, journal: UploadJournal, onByt
   };
 }
 
-/** The hub's list of uploads, in which those that broke off continue. */
+/** The hub's list of uploads, in which interrupted ones continue. */
 async function withEarlierUploads(response: Response, journal: UploadJournal): Promise<Response> {
   if (!response.ok) return response;
   const list: unknown = await response.json();

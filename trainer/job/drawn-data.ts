@@ -20,7 +20,7 @@ export interface DrawnFile {
 }
 
 /**
- * The samples that training would draw of the whole data, in a file of the cache. A fetch that broke off continues there.
+ * The samples that training would draw from the whole data, in a file of the cache. An interrupted fetch continues in it.
  * @returns undefined where whole files are to be read
  * @throws HubError, or DataError for damaged files
  */
@@ -57,7 +57,7 @@ export async function drawnFile(
   return { path: file, summary: `${summary} of ${grouped(drawn.rows)}` };
 }
 
-/** Whether the labels of all samples decide what those that are drawn become. */
+/** Whether drawn samples depend on the labels of all samples. */
 function readsAllLabels({ task, data }: Recipe, columns: readonly string[]): boolean {
   if (data.labels.length > 0) return false;
   const { target, model } = objectiveCatalog[task];

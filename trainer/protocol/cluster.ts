@@ -5,7 +5,7 @@ export interface ClusterPlace {
   readonly jobId: string;
   /** `waiting`: a job will train it later; `ended`: no job does. */
   readonly phase: 'waiting' | 'running' | 'ended';
-  /** For people: "pending (Resources), behind 3 jobs", "running on n1". */
+  /** A text to show: "pending (Resources), behind 3 jobs", "running on n1". */
   readonly text: string;
   /** The machines that train it, or have trained it last. */
   readonly node?: string;

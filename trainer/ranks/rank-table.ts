@@ -26,8 +26,8 @@ const GRACE_MS = 500;
 const LAUNCHER_MS = 5000;
 
 /**
- * Turns of the event loop before a conclusion: after a pause of this process, timers come before what has arrived meanwhile. One turn reads the end of
- * a connection, the next ones report it.
+ * Turns of the event loop before a conclusion: after a pause of this process, timers run before the messages that have arrived meanwhile. One
+ * turn reads the end of a connection, the next ones report it.
  */
 const TURNS = 4;
 

@@ -39,7 +39,7 @@ export async function listRunsAnywhere(folders: readonly string[]): Promise<RunL
   const { runs, submitted, truncated } = await listRuns(folders);
   const begun = await Promise.all(runs.map(withPlace));
   const known = new Set(runs.map(({ runDir }) => runDir));
-  // What was submitted is next to its folder, so a folder that is asked for by itself has to be looked at too.
+  // A submission is next to its folder, so a walk below the folder alone does not find it.
   const others = [...new Set([...submitted, ...folders])].filter(folder => !known.has(folder));
   const waiting = await Promise.all(others.map(folder => (isSweepFolder(folder) ? waitingOfSweep(folder) : waitingAt(folder))));
   const found = new Map(waiting.flat().map(run => [run.runDir, run]));

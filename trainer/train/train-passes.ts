@@ -71,7 +71,7 @@ const traceForward: CachedTrace = ({ attachment }, cached, shape) => {
   return { graph, outputs: { outputs: cached.outputs(trainTracer(graph, attachment), shape) }, effects: [] };
 };
 
-/** The processes of a run meet here: each has the outputs of its own rows, and gets the gradient that the losses of all send to them. */
+/** The only pass that exchanges vectors: each process has the outputs of its own rows, and gets their gradient from the losses of all processes. */
 const traceLoss: CachedTrace = ({ parts }, cached, { batch }) => {
   const graph = new Graph(parts);
   const outputs = graph.feed('outputs', [batch, cached.width]);

@@ -1,4 +1,4 @@
-/** The samples that a draw takes of Parquet files somewhere else: only row groups that have one are read, by their ranges. */
+/** The samples of a draw from remote Parquet files: only row groups that hold one are read, by byte ranges. */
 import { open } from 'node:fs/promises';
 import type { AsyncBuffer, FileMetaData, RowGroup } from 'hyparquet';
 import { readRegularBlocks } from '../../files/regular-file.ts';
@@ -31,7 +31,7 @@ interface DrawnGroup {
   readonly drawn: readonly number[];
 }
 
-/** Each takes a number of the draw; beyond that the whole data is read. */
+/** Each row takes a random number; beyond that the whole data is read. */
 const MAX_ROWS = 100_000_000;
 /** Bytes that are asked for at a time. */
 const PIECE_BYTES = 2 ** 25;

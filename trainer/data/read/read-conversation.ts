@@ -166,7 +166,7 @@ function checkTool(record: DataRecord, path: string, tool: unknown): void {
     throw fieldError(record, `${at}.parameters`, `${describeValue(parameters)}, expected a JSON schema (an object)`, 'Fix the schema');
 }
 
-/** Calls are followed by their results; the last ones of a chat may be what it teaches. @throws DataError */
+/** Checks that results follow calls. The last calls of a chat may be what it teaches. @throws DataError */
 function checkResults(record: DataRecord, key: string, messages: readonly ChatMessage[]): void {
   let open: readonly unknown[] = [];
   let results = 0;

@@ -27,7 +27,7 @@ export interface NamedForm extends BegunForm {
   readonly between: string;
   /** The text after a name, up to the arguments. */
   readonly afterName: string;
-  /** How each argument is written; undefined if all are one JSON object. */
+  /** The form of each argument; undefined if all are one JSON object. */
   readonly each: ArgumentForm | undefined;
 }
 
@@ -51,7 +51,7 @@ export interface ToolUse {
 }
 
 const NAME = 'probe_tool';
-/** In the order of the alphabet, since a template may sort them. */
+/** The keys are in alphabetical order, since a template may sort them. */
 const TEXT = { key: 'probe_a', value: 'probe value' };
 const NUMBER = { key: 'probe_b', value: 7731 };
 const TOOL = {

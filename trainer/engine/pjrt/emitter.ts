@@ -196,8 +196,8 @@ export class Emitter {
   }
 
   /**
-   * The same numbers (−0 becomes 0), that cannot be there before all of `earlier` are: XLA does not know that 0 times a number is 0. It knows that
-   * of integers, so 0 is made of numbers with a fraction.
+   * The same numbers (−0 becomes 0), that cannot be there before all of `earlier` are: XLA does not know that 0 times a number is 0. It knows
+   * that of integers, so the 0 is computed in floating point.
    */
   after(x: Value, earlier: readonly Value[]): Value {
     const type = isFloating(x.type) ? x.type : 'f32';

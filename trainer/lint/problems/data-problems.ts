@@ -65,7 +65,7 @@ export function* repeatedPromptProblems({ data, values }: RecipeView): Generator
 
 interface OddProblem {
   readonly code: 'same-texts' | 'prompt-in-answer';
-  /** After "3 of 40 samples". */
+  /** The end of a sentence that begins with "3 of 40 samples". */
   readonly what: string;
   readonly fix: string;
 }

@@ -28,7 +28,7 @@ export function rotaryTables(graph: Graph, frequencies: Float64Array, count: num
 
 /**
  * Tables for positions that are only known at run time.
- * @param frequencies [1, features / 2], or [batch, features / 2] where each sequence turns otherwise
+ * @param frequencies [1, features / 2], or [batch, features / 2] if they differ by sequence
  * @param positions int32 [batch, tokens]
  * @param factor multiplies both
  */

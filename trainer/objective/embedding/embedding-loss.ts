@@ -77,7 +77,7 @@ const positiveOf = (sides: readonly Node[]): Node => elementAt(sides, 1);
 /** Taken from the cosines with texts that are not there, which no anchor chooses then. */
 const ABSENT = -1e9;
 
-/** Vectors [samples, width] of this process, and those among which each looks for the one of its own sample: that is in the first list. */
+/** Vectors [samples, width] of this process, and the candidates of each. The one that belongs to its sample is in the first list. */
 interface Search {
   readonly from: Node;
   /** [samples of all processes, width] each. */
