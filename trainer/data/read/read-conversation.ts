@@ -3,6 +3,7 @@
 import { isOneOf } from '../../catalog/entries.ts';
 import { isRecord } from '../../narrow.ts';
 import { describeValue } from '../data-error.ts';
+import { functionOf } from '../tool-calls/function-of.ts';
 import type { ChatMessage, Conversation, DataRecord } from '../types.ts';
 import { fieldError } from './record-fields.ts';
 
@@ -139,7 +140,7 @@ function toolCalls(record: DataRecord, path: string, calls: unknown): readonly u
 
 /** A call is `{ function: { name, arguments } }`, or name and arguments alone. */
 function checkCall(record: DataRecord, path: string, call: unknown): void {
-  const inner = isRecord(call) && isRecord(call.function) ? call.function : call;
+  const inner = functionOf(call);
   const at = inner === call ? path : `${path}.function`;
   if (!isRecord(inner) || typeof inner.name !== 'string' || inner.name === '')
     throw fieldError(
@@ -157,7 +158,7 @@ function checkCall(record: DataRecord, path: string, call: unknown): void {
 
 /** A tool is `{ function: { name, description, parameters } }`, or these alone; one without arguments needs no parameters. */
 function checkTool(record: DataRecord, path: string, tool: unknown): void {
-  const inner = isRecord(tool) && isRecord(tool.function) ? tool.function : tool;
+  const inner = functionOf(tool);
   const at = inner === tool ? path : `${path}.function`;
   const { name, parameters } = isRecord(inner) ? inner : {};
   if (typeof name !== 'string' || name === '')

@@ -1,6 +1,7 @@
 /** Reads the tool calls in a text that a model wrote, in the form of its chat template. */
 import { isRecord } from '../../narrow.ts';
 import { type ArgumentForm, argumentsIn, type NamedForm, type ObjectForm, type ToolCallForm } from './call-form.ts';
+import { functionOf } from './function-of.ts';
 import { jsonObjectAt, jsonObjects } from './json-objects.ts';
 import { CONSTANTS, type Literal, readLiteral } from './literal.ts';
 import { hasLetter, MarkReader, markPattern } from './marks.ts';
@@ -132,7 +133,7 @@ function literalValue(reader: MarkReader, { afterKey, afterValue, quote }: Argum
 /** The types of a tool's arguments, by their names. */
 function typesOf(tools: readonly unknown[], name: string): ArgumentTypes {
   for (const tool of tools) {
-    const inner = isRecord(tool) && isRecord(tool.function) ? tool.function : tool;
+    const inner = functionOf(tool);
     if (!isRecord(inner) || inner.name !== name || !isRecord(inner.parameters)) continue;
     const { properties } = inner.parameters;
     return isRecord(properties)
