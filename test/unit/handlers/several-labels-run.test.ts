@@ -28,6 +28,8 @@ const { folder, context, recipe, train } = makeEncoderTask(
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const logged = ({ events }: InProcess<unknown>): string =>
   events.flatMap(event => (event.type === 'log' ? [event.message] : [])).join('\n');
+const warnings = ({ events }: InProcess<unknown>): string[] =>
+  events.flatMap(event => (event.type === 'log' && event.level === 'warning' ? [event.message] : []));
 
 describe('any number of labels', () => {
   let run: InProcess<TrainResult>;
@@ -74,6 +76,17 @@ describe('any number of labels', () => {
     expect(value.loss).toBeCloseTo(lossOf(run.value.after), 5);
     expect(value.measures).toEqual(run.value.after?.measures);
   });
+});
+
+test('a run warns of labels that the recipe names and no sample has that is trained on', async () => {
+  const held = `${JSON.stringify({ text: 'ab', labels: ['y'] })}\n`;
+  writeFileSync(join(folder, 'y.jsonl'), held);
+  const named = await train('named', ['max_steps=1', 'data.labels=[a, b, x, y, z]', 'data.eval=y.jsonl']);
+  expect(warnings(named)).toContain(
+    "no training sample has the label 'y', nor z, so the model only learns not to predict them: add such samples, or remove the names from data.labels",
+  );
+  const plain = await train('all seen', ['max_steps=1', 'data.labels=[a, b, x]']);
+  expect(warnings(plain).filter(message => message.includes('no training sample'))).toEqual([]);
 });
 
 test('a column of 0 and 1 for each label, and a text of labels, are read alike', async () => {

@@ -29,6 +29,8 @@ const files: Readonly<Record<string, string>> = {
   'spam.jsonl': '{"text":"lunch?","label":"ham"}\n{"text":"WIN","label":"spam"}\n',
   'hundred.jsonl': lines(100, '{"text":"lunch?"}'),
   'hundred.csv': `text,label\n${lines(100, '"two\nlines",ham')}`,
+  'flags.csv': 'text,urgent,angry\nnow!,1,0\nlunch?,0,0\n',
+  'words.jsonl': '{"tokens":["Ada","Lovelace","wrote"],"tags":["B-PER","I-PER","O"]}\n',
   'mails.csv': 'body,kind\nlunch?,ham\nWIN,spam\n',
   'empty.jsonl': '',
   'broken.jsonl': '{"text":"a","label":"ham"}\n{"text":\n',

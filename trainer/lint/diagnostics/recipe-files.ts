@@ -82,6 +82,11 @@ export const dataDiagnostics = {
     about:
       'The held-out data has labels that no training sample has and `data.labels` does not name. The head has no output for them. They are counted wherever the labels of the training data are.',
   },
+  'label-without-samples': {
+    about:
+      '`data.labels` names labels that no training sample has, or tags that no word has. The head gets an output for each of them, which only learns to stay low. Files of up to 4 MB are counted, and images in one folder per class; a run counts the samples that it trains on, without those held out, and logs the same warning.',
+    fix: 'Add samples of these labels, or remove the names. Where the data gives labels as numbers, a name in the middle of the list must stay, because the place of a name is its number.',
+  },
   'same-texts': {
     about:
       'Samples of sentence embeddings have the same text as anchor and positive. Their cosine is 1 whatever the model does, so they teach nothing (unless dropout is to make the difference, as in SimCSE), and evaluations count them as found. Files of up to 4 MB are read to the end, and the first 1000 samples of others.',

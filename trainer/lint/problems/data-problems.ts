@@ -5,6 +5,7 @@ import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { classBalanceProblem } from '../../protocol/class-balance.ts';
 import { didYouMean } from '../../protocol/did-you-mean.ts';
 import { describeImbalance } from '../../protocol/judgment-balance.ts';
+import { describeUnseen, noSampleHas, unseenLabels } from '../../protocol/unseen-labels.ts';
 import type { DataFact, OddSamples } from '../facts/data-facts.ts';
 import type { RecipeView } from '../recipe-view.ts';
 import type { Report } from './fact-report.ts';
@@ -117,6 +118,7 @@ export function* labelProblems({ data, values }: RecipeView): Generator<Report> 
     if (odd) yield { code: odd.code, severity: 'warning', path: ['data', 'train'], message: `${odd.problem}. ${odd.advice}` };
     return;
   }
+  yield* labelsWithoutSamples(values, counts);
   if (others.length === 0 && objectiveCatalog[values.task].model === 'classifier' && objectiveCatalog[values.task].target !== 'labels')
     yield {
       code: 'one-label',
@@ -140,16 +142,27 @@ export function* labelProblems({ data, values }: RecipeView): Generator<Report> 
     };
 }
 
+/** Names in the recipe that get an output of the head and no sample. */
+function* labelsWithoutSamples(
+  { data: { labels }, task }: RecipeView['values'],
+  counts: Readonly<Record<string, number>>,
+): Generator<Report> {
+  const unseen = unseenLabels(labels, task, Object.keys(counts));
+  const [first] = unseen;
+  if (first === undefined) return;
+  const path = ['data', 'labels', labels.indexOf(first)];
+  yield { code: 'label-without-samples', severity: 'warning', path, message: describeUnseen(unseen, task) };
+}
+
 /** Held-out labels without a training sample: a classifier has no output for them. */
 function* strangeLabels(held: RecipeView['data'], known: ReadonlySet<string>): Generator<Report> {
   for (const [i, { labels = {} }] of held.entries()) {
-    const [first, ...more] = Object.keys(labels).filter(name => !known.has(name));
-    if (first === undefined) continue;
-    const others = more.length === 0 ? '' : `, nor ${more.slice(0, 5).join(', ')}${more.length > 5 ? ' …' : ''}`;
+    const strange = Object.keys(labels).filter(name => !known.has(name));
+    if (strange.length === 0) continue;
     yield {
       code: 'unknown-label',
       path: ['data', 'eval', i],
-      message: `no training sample has the label '${first}'${others}: add some, or remove the held-out samples`,
+      message: `${noSampleHas(strange, 'sample')}: add some, or remove the held-out samples`,
     };
   }
 }

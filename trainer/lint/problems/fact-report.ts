@@ -23,6 +23,7 @@ export const factCodes = [
   'unknown-column',
   'one-label',
   'unknown-label',
+  'label-without-samples',
   'same-texts',
   'prompt-in-answer',
   'single-documents',

@@ -10,6 +10,7 @@ import { loadModel } from '../../model/load-model.ts';
 import type { AnyModel, ClassifierModel } from '../../model/model-spec.ts';
 import { checkWeights } from '../../model/weight-stream.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
+import { describeUnseen, unseenLabels } from '../../protocol/unseen-labels.ts';
 import { RunError } from '../../run-error.ts';
 import { checkNamed } from '../data-parts.ts';
 import type { ReadParams, SetUpParams, SetUpTask, TaskSetup } from '../task-setup.ts';
@@ -58,6 +59,7 @@ async function setUp<Sample extends Labeled>(
 ): Promise<TaskSetup> {
   const { recipe } = params;
   const { train, held, labels } = await readParts(params, part, reader);
+  if (train.length > 0) reportUnseen(params, train, reader, labels);
   const model = modelFor(params, labels, reader.imageSize);
   const classWeights = recipe.class_weights === 'balanced' && train.length > 0 ? balancedWeights(params, train, reader, labels) : undefined;
   const evalSource = () =>
@@ -124,6 +126,22 @@ const noLabel = (): DataError =>
     problem: 'no sample has a label',
     advice: 'Give some samples a list of labels, or set data: labels to columns of 0 and 1',
   });
+
+/** Warns of labels that the recipe names and no sample has that is trained on. */
+function reportUnseen<Sample extends Labeled>(
+  { recipe: { data, task }, job }: SetUpParams,
+  train: readonly Sample[],
+  { countLabels }: ClassifierReader<Sample>,
+  labels: readonly string[],
+): void {
+  const counts = countLabels(train, labels);
+  const unseen = unseenLabels(
+    data.labels,
+    task,
+    labels.filter((_, i) => (counts[i] ?? 0) > 0),
+  );
+  if (unseen.length > 0) job.log('warning', describeUnseen(unseen, task));
+}
 
 /** Returns the weights of labels against imbalance, and logs them. */
 function balancedWeights<Sample extends Labeled>(
