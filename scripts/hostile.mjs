@@ -12,7 +12,7 @@ const HELP = `npm run hostile [-- options]
   --sample      a bounded part of each, as continuous integration runs it; writes no report
   --built       the bundles of npm run build are there
   --resume      take up a trial of the same seed that was interrupted
-The counts go to bench/results/hostile.md. The status is 0 if nothing was lost, hung, crashed or wrong.`;
+The counts of each part go to its row in bench/results/hostile.md. The status is 0 if nothing was lost, hung, crashed or wrong.`;
 
 function readArguments() {
   const { values } = parseArgs({

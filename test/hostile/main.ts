@@ -10,7 +10,8 @@ import { frames } from './frames.ts';
 import { kills } from './kills.ts';
 import { ranks } from './ranks.ts';
 import { recipes } from './recipes.ts';
-import { FAILINGS, type Failing, type Part, type TrialSettings } from './trial.ts';
+import { type Counts, readPage, withCounts } from './report-page.ts';
+import { FAILINGS, type Part, type TrialSettings } from './trial.ts';
 
 export const PARTS: readonly Part[] = [kills, ranks, files, frames, recipes, faults, daemonFaults];
 
@@ -26,17 +27,12 @@ export interface TrialParams extends TrialSettings {
 const lineForm = z.object({ id: z.string(), count: z.number(), failing: z.enum(FAILINGS).optional(), detail: z.string().optional() });
 type Line = z.infer<typeof lineForm>;
 
-interface Counts extends Record<Failing, number> {
-  readonly name: string;
-  readonly unit: string;
-  attacks: number;
-  seconds: number;
-}
-
 const SHOWN_EVERY_MS = 10_000;
 
 /** @returns whether nothing was lost, hung, crashed or wrong */
 export async function runTrial(params: TrialParams): Promise<boolean> {
+  // A page that takes no more rows is refused now, not after an hour.
+  readPage(readReport(params.report) ?? '');
   const all: Counts[] = [];
   for (const part of PARTS.filter(({ name }) => params.parts.includes(name))) {
     params.say(`${part.name}: preparing`);
@@ -76,8 +72,8 @@ export async function runTrial(params: TrialParams): Promise<boolean> {
     }
     counts.seconds = (performance.now() - started) / 1000;
     params.say(`${part.name}: ${counts.attacks} ${part.unit}, ${tellFailing(counts)}; ${Math.round(counts.seconds)} s`);
+    if (params.report !== undefined) writeReport(params.report, counts, params.seed);
   }
-  if (params.report !== undefined) writeReport(params.report, all, params);
   return all.every(counts => counts.lost + counts.hung + counts.crashed + counts.wrong === 0);
 }
 
@@ -88,16 +84,6 @@ const noCounts = ({ name, unit }: Part): Counts => ({ name, unit, attacks: 0, se
 const journalOf = ({ name }: Part, { bundles, seed, isSample }: TrialParams): string =>
   join(bundles, `journal-${name}-${seed}${isSample ? '-sample' : ''}.jsonl`);
 
-/** The cases of a part that an earlier call with the same seed has run, finished or not. */
-function countJournal(part: Part, params: TrialParams): Counts {
-  const counts = noCounts(part);
-  for (const { count, failing } of readJournal(journalOf(part, params))) {
-    counts.attacks += count;
-    if (failing) counts[failing]++;
-  }
-  return counts;
-}
-
 const readJournal = (file: string): Line[] =>
   existsSync(file)
     ? readFileSync(file, 'utf8')
@@ -106,23 +92,11 @@ const readJournal = (file: string): Line[] =>
         .map(line => parseJson(line, lineForm))
     : [];
 
-function writeReport(file: string, all: readonly Counts[], params: TrialParams): void {
+const readReport = (file: string | undefined): string | undefined =>
+  file !== undefined && existsSync(file) ? readFileSync(file, 'utf8') : undefined;
+
+function writeReport(file: string, counts: Counts, seed: number): void {
   mkdirSync(dirname(file), { recursive: true });
-  const rows = PARTS.map(part => {
-    const whole = all.find(({ name }) => name === part.name);
-    const { attacks, lost, hung, crashed, wrong, seconds } = whole ?? countJournal(part, params);
-    const time = whole ? `${Math.round(seconds)} s` : attacks === 0 ? 'not run' : 'interrupted, or of an earlier call';
-    return `| ${part.name} | ${attacks.toLocaleString('en-US')} ${part.unit} | ${lost} | ${hung} | ${crashed} | ${wrong} | ${time} |`;
-  });
-  const text = [
-    '# The hostile trial',
-    '',
-    `Written by \`npm run hostile -- --seed ${params.seed}\`. [Reliability](../../docs/explanation/reliability.md) says what each part does.`,
-    '',
-    '| part | attacks | lost | hung | crashed | wrong | time |',
-    '| --- | --- | --- | --- | --- | --- | --- |',
-    ...rows,
-    '',
-  ];
-  writeFileSync(file, text.join('\n'));
+  const date = new Date().toISOString().slice(0, 'yyyy-mm-dd'.length);
+  writeFileSync(file, withCounts(readReport(file), counts, { parts: PARTS, seed, date }));
 }
