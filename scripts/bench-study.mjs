@@ -47,6 +47,7 @@ async function prepareAndRun({ tasks, threads, workers, minutes, tiny, importanc
   const { ensureMiniLm } = await import('./demo/minilm.mjs');
   const { ensureModel } = await import('./demo/model.mjs');
   const { ensureSpamData } = await import('./demo/spam-data.mjs');
+  const { ensureAddressParts } = await import('./study/addresses.mjs');
   const { ensureNovel } = await import('./study/novel.mjs');
   const { ensureWordNet } = await import('./study/wordnet.mjs');
   const digits = await ensureDigits(path.join(cacheDir, 'demo', 'digits'));
@@ -61,7 +62,13 @@ async function prepareAndRun({ tasks, threads, workers, minutes, tiny, importanc
     return run(process.execPath, arguments_, { env: { ...process.env, ...environment } });
   }
   const { study } = await imported('main');
-  const data = { digits: { train: digits.train, heldOut: digits.test }, mails, ...ensureWordNet(folder), novel: ensureNovel(folder) };
+  const data = {
+    digits: { train: digits.train, heldOut: digits.test },
+    mails,
+    ...ensureWordNet(folder),
+    novel: ensureNovel(folder),
+    addresses: await ensureAddressParts(folder),
+  };
   await study({
     cacheDir,
     results: tiny ? path.join(folder, 'tiny') : results,

@@ -5,7 +5,7 @@ import { objectiveCatalog } from '../../trainer/catalog/objectives.ts';
 import { type ArmBudget, type ArmFamily, type ArmName, arms, defaultArms, type Settings, searchingArms } from './arms.ts';
 
 export type BaseName = 'vit' | 'resnet' | 'minilm' | 'smollm2';
-export type DataName = 'digits' | 'mails' | 'definitions' | 'kinds' | 'novel';
+export type DataName = 'digits' | 'mails' | 'definitions' | 'kinds' | 'novel' | 'addresses';
 
 export interface TaskPlan {
   readonly name: string;
@@ -22,6 +22,8 @@ export interface TaskPlan {
   readonly without?: readonly ArmName[];
   /** Arms of the first part that this task runs among the remaining ones: its runs are long. */
   readonly later?: readonly ArmName[];
+  /** Tokens of the longest answer, where a test run also answers the prompts of its test samples: the share of exact matches is its accuracy. */
+  readonly answerTokens?: number;
 }
 
 /** Not that of the bases: a new head drawn from the same seed would begin as theirs did, and their features fit it. */
@@ -136,6 +138,18 @@ const table = {
     budget: { lora: 8, spsft: 16 },
     rates: encoderRates,
   },
+  'smollm2-addresses': {
+    title: 'SmolLM2-135M, the parts of an address as JSON',
+    base: 'smollm2',
+    data: 'addresses',
+    settings: { ...decoder, max_length: 144 },
+    samples: { tune: 120, validate: 32, test: 48 },
+    budget: { lora: 8, spsft: 16 },
+    rates: decoderRates,
+    without: ['bitfit', ...BY_CLASS],
+    later: LONG,
+    answerTokens: 64,
+  },
 } as const satisfies Readonly<Record<string, Omit<TaskPlan, 'name'>>>;
 
 export const tasks: readonly TaskPlan[] = Object.entries<Omit<TaskPlan, 'name'>>(table).map(([name, task]) => ({ name, ...task }));
@@ -190,13 +204,20 @@ export interface PlannedRun {
   readonly seed: number;
 }
 
+const answersOf = (samples: number, tokens: number): Settings => ({
+  'eval_generation.checks': ['exact_match'],
+  'eval_generation.max_samples': samples,
+  'eval_generation.max_new_tokens': tokens,
+});
+
 /** The recipe of a run, without its model and data. */
 export const settingsOf = ({ task, arm, purpose, learningRate, seed }: PlannedRun): Settings => ({
   ...COMMON,
   ...task.settings,
   ...arms[arm].settings(task.budget),
-  // Measured after the run, so it changes none of the other numbers.
+  // Measured after the run, so they change none of the other numbers.
   ...(purpose === 'test' && task.settings.task === 'causal_lm' ? { eval_forgetting: true } : {}),
+  ...(purpose === 'test' && task.answerTokens !== undefined ? answersOf(task.samples.test, task.answerTokens) : {}),
   learning_rate: learningRate,
   seed,
 });

@@ -6,7 +6,7 @@ import { readRegularText } from '../../trainer/files/regular-file.ts';
 import { messageOf } from '../../trainer/protocol/error-facts.ts';
 
 const count = z.number().int().nonnegative();
-/** A tuned model's held-out result; only language models that answer freely have no accuracy. */
+/** A tuned model's held-out result; a language model whose answers nothing checks has no accuracy. */
 const resultSchema = z.object({ loss: z.number(), accuracy: z.number().optional() });
 
 const rowSchema = z.object({

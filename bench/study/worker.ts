@@ -95,7 +95,7 @@ async function predictedMemory(runDir: string): Promise<number> {
 }
 
 const resultOf = (found: Evaluation | null): StudyRow['result'] =>
-  found === null ? undefined : { loss: found.loss, accuracy: found.labels?.accuracy };
+  found === null ? undefined : { loss: found.loss, accuracy: found.labels?.accuracy ?? found.measures?.exact_match };
 
 async function reply(request: WorkRequest): Promise<void> {
   const sent = await answer(request).catch((error: unknown): WorkAnswer => ({ kind: 'failed', message: messageOf(error) }));
