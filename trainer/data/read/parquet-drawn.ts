@@ -40,7 +40,7 @@ const NEWLINE = 10;
 
 /**
  * Draws rows as training draws samples, from the metadata of the files alone.
- * @returns undefined where the draw takes all rows, or there are too many
+ * @returns undefined where the draw takes all rows, there are too many, or a group says that it has less than none
  * @throws DataError if a file is no Parquet file; what a source throws
  */
 export async function drawGroups(
@@ -50,8 +50,10 @@ export async function drawGroups(
   const files = await Promise.all(
     sources.map(async source => ({ source, metadata: (await readFooter(source.path, await withTail(source))).metadata })),
   );
-  const rows = files.reduce((sum, { metadata }) => sum + Number(metadata.num_rows), 0);
-  if (rows <= count || rows > MAX_ROWS) return undefined;
+  // As the reader of whole files counts: the number of all rows in a footer may be another.
+  const counts = files.flatMap(({ metadata }) => metadata.row_groups.map(group => Number(group.num_rows)));
+  const rows = counts.reduce((sum, each) => sum + each, 0);
+  if (rows <= count || rows > MAX_ROWS || counts.some(each => each < 0)) return undefined;
   const draw = reservoir<number>({ count, seed });
   for (let row = 0; row < rows; row++) draw.add(row);
   const drawn = draw.drawn();
