@@ -94,7 +94,7 @@ export function createHeader(act: (action: RunAction) => void): RunHeader {
   const reason = element('p', { class: 'run-reason', hidden: true });
   const bar = element('progress', { class: 'run-progress', max: 1, value: 0, 'aria-label': 'Progress', hidden: true });
   const facts = element('p', { class: 'run-facts' });
-  const place = element('p', { class: 'run-facts', hidden: true });
+  const place = element('p', { class: 'run-place', hidden: true });
   const question = createQuestion(() => act('abort'));
   const actions = createActions(action => (action === 'abort' ? question.ask(() => actions.focus('abort')) : act(action)));
   return {
