@@ -127,9 +127,11 @@ async function waitingOfSweep(sweepDir: string): Promise<readonly RunInfo[]> {
   if (submission === undefined || job === undefined) return [];
   const members = await sweeps.get(sweepDir).catch(() => undefined);
   return [...(members?.values() ?? [])].flatMap(member => {
-    if (member.state !== 'waiting') return [];
+    // A worker has taken a running one; its folder may come a moment later.
+    if (member.state !== 'waiting' && member.state !== 'running') return [];
     const cluster = placeOfMember(submission, member, job);
-    return isOnCluster(cluster) ? [infoOf({ runDir: member.runDir, sweepDir, submission, cluster, state: 'queued' })] : [];
+    const state = member.state === 'waiting' ? 'queued' : 'preparing';
+    return isOnCluster(cluster) ? [infoOf({ runDir: member.runDir, sweepDir, submission, cluster, state })] : [];
   });
 }
 
