@@ -19,7 +19,6 @@ import { loadVariables } from '../../trainer/train/variables.ts';
 import { feedsOfClassifier } from '../../trainer/verify/classifier-reference.ts';
 import { imageSizeOf, readGolden } from '../../trainer/verify/golden.ts';
 import { classifierOf } from './classifier-of.ts';
-import { allFloats } from './outputs.ts';
 
 export interface GoldenClassifier {
   readonly model: ClassifierModel;
@@ -53,7 +52,7 @@ export interface ComputeParams {
 export async function computeGolden(
   { model, feeds, batch, weights: own }: GoldenClassifier,
   { engine, attachment, weights = own, start, wrt = [] }: ComputeParams,
-): Promise<Record<string, Float32Array>> {
+): Promise<Readonly<Record<string, HostArray>>> {
   const graph = new Graph();
   const tracer = new Tracer({ graph, linearHook: attachment.linearHook, storage: attachment.storage });
   const logits = model.logits(tracer, declareClassifierBatch(graph, model.input, { batch, tokens: 0 }));
@@ -74,5 +73,5 @@ export async function computeGolden(
   await loadVariables(session, { model: weightStream(model, weights, { storage: attachment.storage }), attachment, start });
   const found = await session.run('run', feeds);
   await session.dispose();
-  return allFloats(found);
+  return found;
 }

@@ -125,7 +125,7 @@ describe('a client', () => {
     server.on('connection', socket => {
       sockets.push(socket);
       socket.on('message', data => {
-        const { id, method } = parseJson(String(data), z.object({ id: z.number().optional(), method: z.string().optional() }));
+        const { id, method } = parseJson(String(data), z.object({ id: z.unknown().optional(), method: z.unknown().optional() }));
         if (id === undefined || method === undefined) return;
         socket.send(JSON.stringify({ jsonrpc: '2.0', id, result: method === 'initialize' ? greeting : [] }));
       });
