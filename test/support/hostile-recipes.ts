@@ -17,6 +17,10 @@ export const hostileRecipes: Readonly<Record<string, string>> = {
   'fewer numbers with exponents': `${page}target_modules: [${'1e5555, '.repeat(3000)}]\n`,
   'unknown keys': page + lines(3000, i => `k${i}: 1`),
   'the same key': page + 'seed: 1\n'.repeat(3000),
+  'comments that ignore nothing':
+    page + lines(4000, i => (i === 0 ? 'lr: 1' : `# rowtune-ignore code-${i}, ${'unknown-key, '.repeat(3)}x: why`)),
+  'a comment with many codes': `${page}lr: 1 # rowtune-ignore ${'unknwn-key, '.repeat(20_000)}x: why`,
+  'a comment with a long code': `${page}lr: 1 # rowtune-ignore ${'unknown-key'.repeat(20_000)}: why`,
   'keys to move': page + lines(3000, i => `train: x${i}`),
   'keys to rename': page + lines(3000, i => `lr: ${i}`),
   commas: `a: [${','.repeat(10_000)}]`,

@@ -19,8 +19,10 @@ export const ignoreCodes = ['invalid-ignore', 'unused-ignore'] as const;
 
 /** The mark and the text behind it. */
 const COMMENT = new RegExp(String.raw`^#\s*${IGNORE_MARK}\b\s*(.*)$`);
-/** Codes, a colon, and a reason. */
-const FORM = /^([\w-]+(?:\s*,\s*[\w-]+)*)\s*:\s*\S/;
+/** Codes, a colon, and a reason. A line has few problems, and each code is compared with those that there are. */
+const FORM = /^([\w-]{1,60}(?:\s*,\s*[\w-]{1,60}){0,19})\s*:\s*\S/;
+/** Each is compared with all problems while somebody types, so those after the hundredth ignore nothing. */
+const MAX_COMMENTS = 100;
 /** Tokens of YAML's lexer that stand for no text: the start of a document, the end of a collection, the start of a scalar. */
 const MARKERS: ReadonlySet<string> = new Set(['\x02', '\x18', '\x1f']);
 const SCALAR_FOLLOWS = '\x1f';
@@ -41,9 +43,7 @@ export function withoutIgnored(view: ViewOfIgnored, problems: readonly LintProbl
   if (comments.length === 0) return [...problems];
   const read = comments.map(comment => ({ ...comment, codes: codesOf(comment) }));
   const ignores = ({ code, severity, range, override }: LintProblem): boolean =>
-    severity !== 'error' &&
-    override === undefined &&
-    read.some(({ line, codes }) => line === range.start.line && codes.some(each => each === code));
+    severity !== 'error' && override === undefined && read.some(({ line, codes }) => line === range.start.line && codes.includes(code));
   const ofComments = read.flatMap(comment => problemsOf(comment, problems, view.estimate !== undefined));
   return [...problems.filter(problem => !ignores(problem)), ...ofComments];
 }
@@ -90,6 +90,7 @@ function ignoreComments(text: string): IgnoreComment[] {
   if (!text.includes(IGNORE_MARK) || text.length > MAX_RECIPE_CHARACTERS) return [];
   const positions = positionsIn(text);
   const lines = linesOf(text);
+  const settings = lines.flatMap((line, i) => (/^\s*(#|$)/.test(line) ? [] : [i]));
   const found: IgnoreComment[] = [];
   let offset = 0;
   let before = '';
@@ -97,17 +98,14 @@ function ignoreComments(text: string): IgnoreComment[] {
     const said = before === SCALAR_FOLLOWS ? undefined : COMMENT.exec(token)?.[1];
     if (said !== undefined) {
       const range = { start: positions(offset), end: positions(offset + token.length) };
-      found.push({ range, said, line: lineOf(lines, range) });
+      const own = range.start.line;
+      const isAlone = (lines[own] ?? '').slice(0, range.start.column).trim() === '';
+      // A line that the comment has for itself is no setting.
+      found.push({ range, said, line: (isAlone ? settings.find(i => i > own) : own) ?? own });
     }
+    if (found.length === MAX_COMMENTS) break;
     if (!MARKERS.has(token)) offset += token.length;
     before = token;
   }
   return found;
-}
-
-/** The comment's own line if a setting stands there, else the next that is neither empty nor a comment. */
-function lineOf(lines: readonly string[], { start }: Range): number {
-  if ((lines[start.line] ?? '').slice(0, start.column).trim() !== '') return start.line;
-  const next = lines.findIndex((line, i) => i > start.line && !/^\s*(#|$)/.test(line));
-  return next === -1 ? start.line : next;
 }

@@ -49,7 +49,7 @@ export const textDiagnostics: Readonly<Record<string, Diagnostic>> = {
   },
   'invalid-ignore': {
     about:
-      'A comment `# rowtune-ignore code: reason` ignores warnings and hints in its own line, or in the next line with a setting if it has a line of its own. It needs the code of a diagnostic (several are separated by commas) and a reason. Errors stop a run, so no comment ignores them.',
+      'A comment `# rowtune-ignore code: reason` ignores warnings and hints in its own line, or in the next line with a setting if it has a line of its own. It needs the code of a diagnostic (up to 20, separated by commas) and a reason. The first 100 such comments of a recipe count. Errors stop a run, so no comment ignores them.',
     fix: 'Write the code from the message of the problem, a colon, and why it does not matter here.',
   },
   'unused-ignore': {
