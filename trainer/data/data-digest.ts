@@ -6,6 +6,7 @@ import { checksum, showChecksum } from '../files/checksum.ts';
 export interface DigestSample {
   readonly ids?: Int32Array;
   readonly train?: Uint8Array;
+  readonly weights?: Float32Array;
   readonly secondAt?: number;
   readonly tags?: readonly string[];
   /** The labels of a sample that may have several. */
@@ -26,13 +27,14 @@ export interface DataDigest {
 export function digestSamples(samples: Iterable<DigestSample>): string {
   let [value, count] = [0, 0];
   const contents: Array<number | null> = [];
-  for (const { ids, train, secondAt, tags = [], names = [], label, target, file, line, content } of samples) {
+  for (const { ids, train, weights, secondAt, tags = [], names = [], label, target, file, line, content } of samples) {
     count++;
     if (content !== undefined) contents[count - 1] = content;
     const place = ids === undefined ? [basename(file), line] : [ids.length, secondAt];
     value = checksum(Buffer.from(JSON.stringify([...place, label, target, ...tags, ...names])), value);
     if (ids) value = checksum(new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength), value);
     if (train) value = checksum(train, value);
+    if (weights) value = checksum(new Uint8Array(weights.buffer, weights.byteOffset, weights.byteLength), value);
   }
   const named = `${count}:${showChecksum(value)}`;
   if (contents.length === 0) return named;

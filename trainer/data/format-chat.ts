@@ -41,9 +41,9 @@ export function chatPieces(chat: Conversation, settings: ChatSettings): Formatte
   const spans = marked
     ? markedAnswers(chat, whole, answers, settings)
     : answers.map(index => answerSpan(chat, whole.text, index, settings));
-  const calls = callsOf(chat, answers, spans.length);
+  const kinds = kindsOf(chat, answers, spans.length, settings);
   const notes = notesOf(chat, whole.text, settings);
-  return { pieces: piecesOf(whole.text, spans, calls), notes: endsDiffer(whole.text, spans) ? [...notes, ENDS_DIFFER] : notes };
+  return { pieces: piecesOf(whole.text, spans, kinds), notes: endsDiffer(whole.text, spans) ? [...notes, ENDS_DIFFER] : notes };
 }
 
 /** Whether the text lacks the system message: Mistral's template writes it into the last question, and only while nothing follows that. */
@@ -61,7 +61,7 @@ const withoutFirst = (chat: Conversation): Conversation => without(chat, 0);
 const without = (chat: Conversation, index: number): Conversation => ({
   ...chat,
   messages: chat.messages.filter((_, i) => i !== index),
-  ...(chat.trains && { trains: chat.trains.filter((_, i) => i !== index) }),
+  ...(chat.weights && { weights: chat.weights.filter((_, i) => i !== index) }),
 });
 
 const beginsEmpty = ({ messages: [first] }: Conversation): boolean =>
@@ -112,7 +112,7 @@ function lastAnswerAsGenerated(chat: Conversation, whole: string, answers: reado
   const span: Span = [prompt.length, text.length - trailingSpace(text, message)];
   checkAnswer(text.slice(...span), message, last, settings);
   const note = "have a system message that the model's chat template writes into the last question";
-  return { pieces: piecesOf(text, [span], callsOf(chat, answers, 1)), notes: [...notesOf(chat, text, settings), note] };
+  return { pieces: piecesOf(text, [span], kindsOf(chat, answers, 1, settings)), notes: [...notesOf(chat, text, settings), note] };
 }
 
 const ENDS_DIFFER = "have earlier answers that the model's chat template ends with another token than the last one";
@@ -124,25 +124,43 @@ function endsDiffer(text: string, spans: readonly Span[]): boolean {
 }
 
 /** The answers that are trained, by their place in the chat. */
-function answersOf({ messages, trains }: Conversation, trainedTurns: TrainedTurns): number[] {
+function answersOf({ messages, weights }: Conversation, trainedTurns: TrainedTurns): number[] {
   const all = messages.flatMap(({ role }, index) => (role === 'assistant' ? [index] : []));
-  return (trainedTurns === 'last' ? all.slice(-1) : all).filter(index => trains?.[index] ?? true);
+  return (trainedTurns === 'last' ? all.slice(-1) : all).filter(index => weights?.[index] !== 0);
 }
 
-/** Whether each stretch holds a call; where stretches are not answers, one by one, each may. */
-function callsOf({ messages }: Conversation, answers: readonly number[], stretches: number): readonly boolean[] {
-  const isCall = (index: number): boolean => messages[index]?.tool_calls !== undefined;
-  return answers.length === stretches ? answers.map(isCall) : Array.from({ length: stretches }, () => answers.some(isCall));
+type Kind = Pick<Piece, 'isCall' | 'weight'>;
+
+/**
+ * Whether each stretch holds a call, and its weight. Where stretches are not answers, one by one, each may hold one, and all have one weight.
+ * Throws DataError for answers with several weights then.
+ */
+function kindsOf(
+  { messages, weights }: Conversation,
+  answers: readonly number[],
+  stretches: number,
+  { place }: ChatSettings,
+): readonly Kind[] {
+  const kinds = answers.map(
+    (index): Required<Kind> => ({ isCall: messages[index]?.tool_calls !== undefined, weight: weights?.[index] ?? 1 }),
+  );
+  const shown = ({ isCall, weight }: Required<Kind>): Kind => ({ ...(isCall && { isCall }), ...(weight !== 1 && { weight }) });
+  if (answers.length === stretches) return kinds.map(shown);
+  const [{ weight } = { weight: 1 }] = kinds;
+  if (kinds.some(kind => kind.weight !== weight))
+    throw new DataError({
+      ...place,
+      problem: `the model's chat template marks ${stretches} stretches of ${answers.length} answers, so single answers cannot be weighed`,
+      advice: 'Give all answers of the chat one weight, or keep only its last one',
+    });
+  return Array.from({ length: stretches }, () => shown({ isCall: kinds.some(({ isCall }) => isCall), weight }));
 }
 
-function piecesOf(text: string, spans: readonly Span[], calls: readonly boolean[]): Piece[] {
+function piecesOf(text: string, spans: readonly Span[], kinds: readonly Kind[]): Piece[] {
   const pieces: Piece[] = [];
   let done = 0;
   for (const [i, [from, to]] of spans.entries()) {
-    pieces.push(
-      { text: text.slice(done, from), train: false },
-      { text: text.slice(from, to), train: true, ...(calls[i] && { isCall: true }) },
-    );
+    pieces.push({ text: text.slice(done, from), train: false }, { text: text.slice(from, to), train: true, ...kinds[i] });
     done = to;
   }
   pieces.push({ text: text.slice(done), train: false });

@@ -4,7 +4,7 @@ import { objectiveCatalog } from '../catalog/objectives.ts';
 import { DataError } from './data-error.ts';
 import { chatPieces, type TrainedTurns } from './format-chat.ts';
 import { readConversation } from './read/read-conversation.ts';
-import { labelName, optionalText, requiredText } from './read/record-fields.ts';
+import { fieldError, labelName, optionalText, requiredText } from './read/record-fields.ts';
 import type { ChatMessage, ChatRenderer, Conversation, DataFormat, DataRecord, FormattedExample, Piece } from './types.ts';
 
 export interface FormatSettings {
@@ -35,6 +35,13 @@ export function alpacaPrompt(instruction: string, input: string): string {
 export function formatExample(record: DataRecord, settings: FormatSettings): FormattedExample {
   const example = formatters[settings.format](record, settings);
   if (settings.completionOnly) return example;
+  if (example.pieces.some(({ weight }) => weight !== undefined))
+    throw fieldError(
+      record,
+      settings.format === 'sharegpt' ? 'conversations' : 'messages',
+      'a turn with a weight, where every token is trained',
+      'Set data.completion_only: true, or remove the weights',
+    );
   return {
     ...example,
     pieces: example.pieces.map(piece => ({ ...piece, train: true, ...(example.chat && piece.train && { isAnswer: true }) })),
@@ -67,13 +74,13 @@ const formatters: Readonly<Record<DataFormat, (record: DataRecord, settings: For
     return chatExample(record, settings, withSystem(system, [{ role: 'user', content: user }]), output, input);
   },
   messages(record, settings) {
-    return conversation(record, settings, readConversation(record, 'messages', { role: 'role', content: 'content' }));
+    return conversation(record, settings, readConversation(record, 'messages', { role: 'role', content: 'content', weighs: true }));
   },
   sharegpt(record, settings) {
-    const chat = readConversation(record, 'conversations', { role: 'from', content: 'value' });
+    const chat = readConversation(record, 'conversations', { role: 'from', content: 'value', weighs: true });
     const system = optionalText(record, 'system');
-    const trains = system === '' ? chat.trains : [false, ...(chat.trains ?? [])];
-    return conversation(record, settings, { ...chat, trains, messages: withSystem(system, chat.messages) });
+    const weights = system === '' ? chat.weights : [0, ...(chat.weights ?? [])];
+    return conversation(record, settings, { ...chat, weights, messages: withSystem(system, chat.messages) });
   },
   prompt_completion(record, settings) {
     const prompt = requiredText(record, 'prompt');

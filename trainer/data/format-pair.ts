@@ -167,11 +167,11 @@ const answer = (content: string): ChatMessage => ({ role: 'assistant', content }
 const chatOf = (
   prompt: readonly ChatMessage[],
   answers: readonly ChatMessage[],
-  others: Omit<Conversation, 'messages' | 'trains'>,
+  others: Omit<Conversation, 'messages' | 'weights'>,
 ): Conversation => ({
   ...others,
   messages: [...prompt, ...answers],
-  trains: [...prompt.map(() => false), ...answers.map(({ role }) => role === 'assistant')],
+  weights: [...prompt.map(() => 0), ...answers.map(({ role }) => Number(role === 'assistant'))],
 });
 
 const sameTurn = (a: ChatMessage | undefined, b: ChatMessage | undefined): boolean => JSON.stringify(a) === JSON.stringify(b);

@@ -49,7 +49,7 @@ export function tokenizeExample(example: FormattedExample, settings: TokenizeSet
   // What comes after the last target predicts nothing that is learned.
   const [prompt, ...others] = trainRuns(example.pieces.slice(0, example.pieces.findLastIndex(piece => piece.train) + 1));
   if (prompt === undefined) return { kind: 'dropped', reason: 'no_target' };
-  const rest: EncodedRun[] = others.map(run => ({ train: run.train, ids: encoder.next(textOf(run.pieces)), isCall: isCall(run) }));
+  const rest: EncodedRun[] = others.map(run => ({ ...run, ids: encoder.next(textOf(run.pieces)), isCall: isCall(run) }));
   const last = rest.at(-1);
   if (!example.chat && settings.eosId !== undefined && last?.train) last.ids.push(settings.eosId);
   const spare = maxLength - rest.reduce((sum, run) => sum + run.ids.length, 0);
@@ -62,13 +62,13 @@ export function tokenizeExample(example: FormattedExample, settings: TokenizeSet
   // A run that stands alone ends with EOS itself, cut or not.
   const ending = last === undefined && !example.chat && settings.eosId !== undefined ? [settings.eosId] : [];
   whole?.push(...ending);
-  if (whole !== undefined && whole.length <= spare) return result([{ train: prompt.train, ids: whole }, ...rest], false);
+  if (whole !== undefined && whole.length <= spare) return result([{ ...prompt, ids: whole }, ...rest], false);
   if (whole !== undefined && truncation === 'error') throw tooLong(whole.length + maxLength - spare, maxLength, place);
 
   const shortened = stretch === undefined ? undefined : shortenPrompt(prompt.pieces, start, spare - ending.length, encode, settings);
   shortened?.push(...ending);
   const ids = shortened ?? whole ?? encode(textOf(prompt.pieces));
-  const runs = [{ train: prompt.train, ids, isCall: isCall(prompt) }, ...rest];
+  const runs = [{ ...prompt, ids, isCall: isCall(prompt) }, ...rest];
   if (!example.chat || truncation !== 'turns') return result(runs, true, maxLength);
   const end = lastAnswerEnd(runs, maxLength);
   if (end === undefined) return result(runs, true, runs.find(({ train }) => train)?.isCall ? 0 : maxLength);
@@ -109,24 +109,26 @@ function lastAnswerEnd(runs: readonly EncodedRun[], maxLength = Number.POSITIVE_
 
 interface Run {
   readonly train: boolean;
+  readonly weight?: number | undefined;
   readonly pieces: readonly Piece[];
 }
 
 interface EncodedRun {
   readonly train: boolean;
+  readonly weight?: number | undefined;
   readonly ids: number[];
   readonly isCall?: boolean;
 }
 
 const isCall = ({ train, pieces }: Run): boolean => train && pieces.some(piece => piece.isCall);
 
-/** Neighboring pieces with the same flag: each run is encoded as a whole. */
+/** Neighboring pieces with the same flag and weight: each run is encoded as a whole. */
 function trainRuns(pieces: readonly Piece[]): Run[] {
-  const runs: { train: boolean; pieces: Piece[] }[] = [];
+  const runs: { train: boolean; weight?: number | undefined; pieces: Piece[] }[] = [];
   for (const piece of pieces) {
     const last = runs.at(-1);
-    if (last?.train === piece.train) last.pieces.push(piece);
-    else runs.push({ train: piece.train, pieces: [piece] });
+    if (last?.train === piece.train && last.weight === piece.weight) last.pieces.push(piece);
+    else runs.push({ train: piece.train, weight: piece.weight, pieces: [piece] });
   }
   return runs;
 }
@@ -182,14 +184,16 @@ function edgeTokens(text: string, count: number, encoder: Encoder, edge: (charac
 function result(runs: readonly EncodedRun[], truncated: boolean, maxLength = Number.POSITIVE_INFINITY): TokenizeResult {
   const ids = Int32Array.from(runs.flatMap(run => run.ids));
   const train = new Uint8Array(ids.length);
+  const weights = runs.some(({ weight }) => weight !== undefined) ? new Float32Array(ids.length).fill(1) : undefined;
   let start = 0;
   for (const run of runs) {
     const end = start + run.ids.length;
     if (run.train) train.fill(1, start, end);
+    weights?.fill(run.weight ?? 1, start, end);
     start = end;
   }
   const end = Math.min(maxLength, train.lastIndexOf(1) + 1);
-  const sequence = { ids: ids.slice(0, end), train: train.slice(0, end) };
+  const sequence = { ids: ids.slice(0, end), train: train.slice(0, end), ...(weights && { weights: weights.slice(0, end) }) };
   // Nothing comes before the first token that could predict it.
   sequence.train[0] = 0;
   if (countTargets(sequence) > 0) return { kind: 'kept', sequence, truncated };

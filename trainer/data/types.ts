@@ -26,8 +26,8 @@ export interface ChatMessage {
 /** A chat with everything that a template may read. */
 export interface Conversation {
   readonly messages: readonly ChatMessage[];
-  /** For each message: whether the data wants its answer trained. */
-  readonly trains?: readonly boolean[];
+  /** For each message: how much its answer counts in the loss; 0 leaves it as context. */
+  readonly weights?: readonly number[];
   /** Descriptions of functions, as JSON schemas. */
   readonly tools?: readonly unknown[];
   readonly documents?: readonly unknown[];
@@ -67,6 +67,8 @@ export interface Piece {
   readonly shrink?: boolean;
   /** A call of a tool, which has no meaning if it is cut. */
   readonly isCall?: boolean;
+  /** How much its targets count in the loss; left out, 1. */
+  readonly weight?: number;
   /** An answer of a chat of which every token is trained. */
   readonly isAnswer?: boolean;
 }
@@ -87,7 +89,12 @@ export interface FormattedExample {
 export interface TokenSequence {
   readonly ids: Int32Array;
   readonly train: Uint8Array;
+  /** How much each target counts in the loss, a multiple of 1 / `WEIGHT_STEPS`; left out, all count 1. */
+  readonly weights?: Float32Array;
 }
+
+/** Steps of the weights of turns from 0 to 1. */
+export const WEIGHT_STEPS = 100;
 
 export interface Example extends TokenSequence {
   readonly file: string;

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { BatchPlan, BatchSettings } from '../../../trainer/data/batch/batch-plan.ts';
 import { createBatchPlan } from '../../../trainer/data/batch/batch-plan.ts';
 import type { Batch } from '../../../trainer/data/batch/batches.ts';
-import { dataStart, epochBatches, stepAt, stepsPerEpoch, tokenSource } from '../../../trainer/data/batch/batches.ts';
+import { dataStart, epochBatches, isTokenBatch, stepAt, stepsPerEpoch, tokenSource } from '../../../trainer/data/batch/batches.ts';
 import { chooseBuckets } from '../../../trainer/data/batch/choose-buckets.ts';
 import { chunkSequence, packSequences } from '../../../trainer/data/batch/pack-sequences.ts';
 import type { TokenSequence } from '../../../trainer/data/types.ts';
@@ -158,6 +158,61 @@ describe('an epoch', () => {
       if (next !== undefined) expect(length + (sequences[next]?.ids.length ?? 0)).toBeGreaterThan(base.maxLength);
     }
   });
+});
+
+describe('weights of targets', () => {
+  const sequences = sequencesOf(40, 6);
+  const withWeights = (weightOf: (position: number) => number): TokenSequence[] =>
+    sequences.map((sequence, i) =>
+      i % 3 === 0 ? sequence : { ...sequence, weights: Float32Array.from(sequence.ids, (_, at) => weightOf(at)) },
+    );
+  const steps = async (some: readonly TokenSequence[], changes: Partial<BatchSettings>, accumulationSteps: number) => {
+    const plan = createBatchPlan(some, { ...base, ...changes });
+    const source = sourceOf(some, plan);
+    const found = [];
+    for (let cursor = dataStart; cursor.epoch === 0; ) {
+      const step = await stepAt(source, cursor, accumulationSteps);
+      found.push({ ...step, feeds: step.batches.map(batch => batch.feeds(step.targetCount)) });
+      cursor = step.next;
+    }
+    return found;
+  };
+
+  it('that are all 1 change no bit', async () => {
+    const plain = await steps(sequences, {}, 3);
+    const weighted = await steps(
+      withWeights(() => 1),
+      {},
+      3,
+    );
+    expect(weighted.map(({ targetCount, feeds }) => [targetCount, feeds])).toEqual(
+      plain.map(({ targetCount, feeds }) => [targetCount, feeds]),
+    );
+  });
+
+  it.each([
+    ['one batch a step', {}, 1],
+    ['accumulated batches', {}, 3],
+    ['packed', { packing: true }, 2],
+  ] satisfies [string, Partial<BatchSettings>, number][])(
+    'make the loss of a step their weighted mean (%s)',
+    async (_, changes, accumulationSteps) => {
+      const weightOf = (at: number): number => [1, 0.25, 0.07][at % 3] ?? 1;
+      const found = await steps(withWeights(weightOf), changes, accumulationSteps);
+      for (const { batches, feeds, targetCount } of found) {
+        const expected = batches.filter(isTokenBatch).map(({ targetIds, targetSamples }) =>
+          Array.from(targetIds, (id, slot) => {
+            const sample = targetSamples[slot] ?? -1;
+            return sample < 0 ? 0 : sample % 3 === 0 ? 1 : weightOf(id % 1000);
+          }),
+        );
+        const sum = expected.flat().reduce((total, weight) => total + weight, 0);
+        expect(targetCount).toBeCloseTo(sum, 5);
+        for (const [i, feed] of feeds.entries())
+          for (const [slot, weight] of (expected[i] ?? []).entries()) expect(feed.targetWeights?.[slot]).toBeCloseTo(weight / sum, 6);
+      }
+    },
+  );
 });
 
 describe('createBatchPlan', () => {

@@ -5,6 +5,7 @@ import { describe, expect, it, test } from 'vitest';
 import { z } from 'zod';
 import { chatRendererOf } from '../../../trainer/data/chat-renderer.ts';
 import { type FormatSettings, formatExample } from '../../../trainer/data/format-example.ts';
+import { formatPair } from '../../../trainer/data/format-pair.ts';
 import type { FormattedExample } from '../../../trainer/data/types.ts';
 import { CHAT_FORMAT, TEMPLATES, templateNamed } from '../../support/chat-format.ts';
 import { chatForm } from '../../support/golden-chats.ts';
@@ -119,6 +120,48 @@ describe('which answers are trained', () => {
     expect(whole(format(templateNamed('qwen3'), turns(changes)))).toBe(whole(format(templateNamed('qwen3'), turns({}))));
   });
 
+  it('an answer with a weight has it on its own text, whatever else the chat has', () => {
+    const weightsOf = ({ pieces }: FormattedExample) => pieces.filter(({ train }) => train).map(({ weight }) => weight);
+    expect(weightsOf(format(templateNamed('qwen3'), turns({ weight: 0.25 })))).toEqual([0.25, undefined]);
+    expect(format(templateNamed('qwen3'), turns({ weight: 1 }))).toEqual(format(templateNamed('qwen3'), turns({})));
+    const sharegpt = {
+      system: 'Be brief.',
+      conversations: [
+        { from: 'human', value: 'A' },
+        { from: 'gpt', value: 'B', weight: 0.07 },
+      ],
+    };
+    expect(weightsOf(format(templateNamed('qwen3'), sharegpt))).toEqual([0.07]);
+  });
+
+  it('weights are refused where every token is trained, and in pairs of answers', () => {
+    expect(() => format(templateNamed('qwen3'), turns({ weight: 0.5 }), { completionOnly: false })).toThrow(
+      'key "messages": a turn with a weight, where every token is trained. Set data.completion_only: true, or remove the weights',
+    );
+    const [prompt, better, , worse] = turns({ weight: 0.5 }).messages;
+    const pair = { prompt: [prompt], chosen: [better], rejected: [worse] };
+    const settings = { ...CHAT_FORMAT, format: 'messages' as const, chatRenderer: renderer(templateNamed('qwen3')) };
+    expect(() => formatPair({ file: 'pairs.jsonl', line: 1, value: pair }, settings)).toThrow(
+      'key "chosen[0].weight": 0.5, expected 0 or 1',
+    );
+  });
+
+  it('a template that marks stretches which are not answers takes one weight', () => {
+    const template =
+      "{% for m in messages %}{{ m.role }}: {% if m.role == 'assistant' %}{% generation %}{{ m.content[:1] }}{% endgeneration %}{% generation %}{{ m.content[1:] }}{% endgeneration %}{% else %}{{ m.content }}{% endif %}\n{% endfor %}";
+    const chat = (first: number, second: number) => ({
+      messages: [
+        { role: 'user', content: 'A' },
+        { role: 'assistant', content: 'BB', weight: first },
+        { role: 'user', content: 'C' },
+        { role: 'assistant', content: 'DD', weight: second },
+      ],
+    });
+    const one = format(template, chat(0.5, 0.5)).pieces.filter(({ train }) => train);
+    expect(one.map(({ text, weight }) => [text, weight])).toEqual([...'BBDD'].map(letter => [letter, 0.5]));
+    expect(() => format(template, chat(0.5, 1))).toThrow('marks 4 stretches of 2 answers, so single answers cannot be weighed');
+  });
+
   it('answers that the template ends with another token than the last one are trained with it, which is noted', () => {
     const example = format(templateNamed('gpt-oss'), turns({}));
     expect(trained(example)).toEqual(['<|channel|>final<|message|>B<|end|>', '<|channel|>final<|message|>D<|return|>']);
@@ -227,7 +270,12 @@ describe('content and fields', () => {
   const answered = { role: 'assistant', content: 'C' };
   test.each<[Record<string, unknown>, string]>([
     [{ messages: [{ ...user, train: true }] }, 'key "messages[0].train": a turn of the role user to be trained'],
-    [{ messages: [user, { role: 'assistant', content: 'B', weight: 0.5 }] }, 'key "messages[1].weight": 0.5, expected 0 or 1'],
+    [
+      { messages: [user, { role: 'assistant', content: 'B', weight: 1.5 }] },
+      'key "messages[1].weight": 1.5, expected a number from 0 to 1',
+    ],
+    [{ messages: [user, { role: 'assistant', content: 'B', weight: 0.125 }] }, '0.125, expected a number from 0 to 1 in steps of 0.01'],
+    [{ messages: [{ ...user, weight: 0.5 }] }, 'key "messages[0].weight": a turn of the role user to be trained'],
     [{ messages: [user, { role: 'assistant', tool_calls: [{}] }] }, 'key "messages[1].tool_calls[0].name": nothing, expected the name'],
     [{ messages: [user, { role: 'assistant', tool_calls: calls('{') }] }, 'key "messages[1].tool_calls[0].function.arguments": a string'],
     [{ messages: [{ role: 'user', content: [{ type: 'image' }] }] }, 'key "messages[0].content[0]": a part of type "image"'],

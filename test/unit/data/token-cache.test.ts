@@ -11,7 +11,11 @@ import { chatRendererOf } from '../../../trainer/data/chat-renderer.ts';
 import { digestSamples } from '../../../trainer/data/data-digest.ts';
 import { type Dataset, type DatasetSettings, loadDataset } from '../../../trainer/data/load-dataset.ts';
 import { splitExamples } from '../../../trainer/data/split.ts';
+import { ColumnBuilder } from '../../../trainer/data/tokens/column-builder.ts';
+import { createExamples } from '../../../trainer/data/tokens/example-store.ts';
 import type { LargeData } from '../../../trainer/data/tokens/large-data.ts';
+import { memorySink } from '../../../trainer/data/tokens/packed-tokens.ts';
+import { MadeSamples } from '../../../trainer/data/tokens/tokenize-records.ts';
 import { createTokenizer, type Tokenizer } from '../../../trainer/format/tokenizer/tokenizer.ts';
 import type { Recipe } from '../../../trainer/protocol/recipe-schema.ts';
 import { recipeIn } from '../../support/recipe-of.ts';
@@ -46,6 +50,12 @@ const alpaca = Array.from({ length: 330 }, (_, i) => ({
   output: words(1 + (i % 41), i + 5),
 }));
 const labeled = Array.from({ length: 310 }, (_, i) => ({ text: words(2 + (i % 17), i), label: ['ham', 'spam', 'news'][i % 3] }));
+const chats = Array.from({ length: 300 }, (_, i) => ({
+  messages: [0, 1].flatMap(turn => [
+    { role: 'user', content: words(2 + (i % 5), i + turn) },
+    { role: 'assistant', content: words(1 + (i % 9), i), ...(i % 4 > 0 && { weight: turn === 0 ? (i % 101) / 100 : 1 }) },
+  ]),
+}));
 const document = Array.from({ length: 60 }, (_, i) => words(20, i)).join('\n');
 
 const recipeFrom = (settings: object): Recipe => recipeIn(JSON.stringify({ model: 'm', ...settings }), { fileName: 'recipe.json' });
@@ -108,6 +118,7 @@ describe.each([
     ['alpaca.jsonl', alpaca.map(row => JSON.stringify(row)).join('\n'), {}],
     ['alpaca.json', JSON.stringify(alpaca), { maxSamples: 250 }],
     ['labeled.jsonl', labeled.map(row => JSON.stringify(row)).join('\n'), {}],
+    ['chats.jsonl', chats.map(row => JSON.stringify(row)).join('\n'), {}],
     ['document.txt', document, {}],
   ] satisfies [string, string, Partial<DatasetSettings>][])('of %s are those of small data', async (name, content, settings) => {
     const file = writeData(name, content);
@@ -141,6 +152,44 @@ describe('cached tokens', () => {
     writeFileSync(data, readFileSync(data, 'utf8').replace('word1', 'word2'));
     await load(data, { large: { cacheDir } });
     expect(entries(cacheDir)).toHaveLength(5);
+  });
+
+  it('have the weights of turns, and the same ids as without', async () => {
+    const cacheDir = makeTemporaryFolder();
+    const write = (weight?: number) =>
+      writeData(
+        'weights.jsonl',
+        JSON.stringify({
+          messages: [
+            { role: 'user', content: 'word1' },
+            { role: 'assistant', content: 'word2', weight },
+            { role: 'user', content: 'word3' },
+            { role: 'assistant', content: 'word4' },
+          ],
+        }),
+      );
+    const plain = (await load(write(), { large: { cacheDir } })).examples.at(0);
+    const data = write(0.29);
+    const logged: string[] = [];
+    for (let times = 0; times < 2; times++) {
+      const { ids, train, weights } = (await load(data, { large: { cacheDir }, logged })).examples.at(0) ?? {};
+      expect([ids, train]).toEqual([plain?.ids, plain?.train]);
+      const trained = [...(weights ?? [])].filter((_, i) => train?.[i] === 1);
+      expect([...new Set(trained)]).toEqual([Math.fround(0.29), 1]);
+    }
+    expect(plain?.weights).toBeUndefined();
+    expect(logged).toEqual([expect.stringContaining('come from the cache')]);
+  });
+
+  it('have ids as they are where these are too large for a weight next to them', () => {
+    const [made, columns, sink] = [new MadeSamples(), new ColumnBuilder(['a']), memorySink()];
+    const sequence = { ids: Int32Array.of(1, 2 ** 30), train: Uint8Array.of(0, 1) };
+    made.add(0, sequence, undefined);
+    const end = made.end();
+    columns.add([{ file: 'a', line: 1, value: {} }], end);
+    sink.add(end.tokens);
+    const { tokens, ahead } = sink.end();
+    expect(createExamples(columns.end(), tokens, ahead).at(0)).toEqual({ ...sequence, file: 'a', line: 1 });
   });
 
   it.each(['tokens.bin', 'columns.bin', 'data.json'])('are made again where %s is damaged', async name => {

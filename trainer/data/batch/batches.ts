@@ -12,6 +12,8 @@ export interface Batch {
   /** Tokens that are no padding; of samples without a length, the samples. */
   readonly tokenCount: number;
   readonly targetCount: number;
+  /** The sum of the weights of targets; left out, each weighs 1. */
+  readonly targetWeight?: number;
   /** Targets of each sample in the order of `sampleIndices`, of samples that have several; left out, each has one. */
   readonly targetsOfSamples?: readonly number[];
   /** Targets of a second loss, where one is added that has its own. */
@@ -47,7 +49,7 @@ export interface TokenBatch extends Batch {
   readonly targetPositions: Int32Array;
   /** [targets] */
   readonly targetIds: Int32Array;
-  /** [targets] 1, or 0 in slots that only fill the shape. */
+  /** [targets] 1 or the weight of a turn, and 0 in slots that only fill the shape. */
   readonly targetWeights: Float32Array;
   /** [targets] the sequence of each target as an index into the plan's sequences; −1 in slots that only fill the shape. */
   readonly targetSamples: Int32Array;
@@ -64,7 +66,7 @@ export interface DataCursor {
 export interface OptimizerStep {
   /** Micro-batches whose gradients are added up. */
   readonly batches: readonly Batch[];
-  /** The loss of every micro-batch is its summed loss over this. */
+  /** The loss of every micro-batch is its summed loss over this: the targets, or the sum of their weights. */
   readonly targetCount: number;
   readonly next: DataCursor;
 }
@@ -85,7 +87,7 @@ export async function stepAt({ plan, fill }: BatchSource, cursor: DataCursor, ac
   const end = batchIndex + planned.length;
   return {
     batches,
-    targetCount: batches.reduce((sum, batch) => sum + batch.targetCount, 0),
+    targetCount: batches.reduce((sum, batch) => sum + (batch.targetWeight ?? batch.targetCount), 0),
     next: end < plan.batchesPerEpoch ? { epoch, batchIndex: end } : { epoch: epoch + 1, batchIndex: 0 },
   };
 }
@@ -136,12 +138,14 @@ function fillBatch(
   const sampleIndices: number[] = [];
   let tokenCount = 0;
   let targetCount = 0;
+  let targetWeight: number | undefined;
   for (const [rowIdx, row] of rows.entries()) {
     let start = rowIdx * tokens;
     for (const [order, sampleIdx] of row.sequences.entries()) {
       const sequence = sequences.at(sampleIdx);
       if (sequence === undefined) throw new RangeError(`no sequence ${sampleIdx} among ${sequences.length}`);
-      const { ids: tokenIds, train } = sequence;
+      const { ids: tokenIds, train, weights } = sequence;
+      if (weights) targetWeight ??= targetCount;
       ids.set(tokenIds, start);
       segments.fill(order + 1, start, start + tokenIds.length);
       for (const [position, id] of tokenIds.entries()) {
@@ -149,7 +153,9 @@ function fillBatch(
         if (train[position] !== 1) continue;
         targetPositions[targetCount] = start + position - 1;
         targetIds[targetCount] = id;
-        targetWeights[targetCount] = 1;
+        const weight = weights?.[position] ?? 1;
+        targetWeights[targetCount] = weight;
+        if (targetWeight !== undefined) targetWeight += weight;
         targetSamples[targetCount] = sampleIdx;
         targetCount++;
       }
@@ -170,6 +176,7 @@ function fillBatch(
     targetSamples,
     tokenCount,
     targetCount,
+    ...(targetWeight !== undefined && { targetWeight }),
     feeds: of => {
       const feeds = { ids, targetPositions, targetIds, targetWeights: targetWeights.map(weight => weight / of) };
       return packed ? { ...feeds, segments, positions } : feeds;

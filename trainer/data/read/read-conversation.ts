@@ -4,7 +4,7 @@ import { isOneOf } from '../../catalog/entries.ts';
 import { isRecord } from '../../narrow.ts';
 import { describeValue } from '../data-error.ts';
 import { functionOf } from '../tool-calls/function-of.ts';
-import type { ChatMessage, Conversation, DataRecord } from '../types.ts';
+import { type ChatMessage, type Conversation, type DataRecord, WEIGHT_STEPS } from '../types.ts';
 import { fieldError } from './record-fields.ts';
 
 /** Role names of other tools (ShareGPT, LLaMA-Factory). */
@@ -34,6 +34,8 @@ const TRAIN_FIELDS = ['train', 'training', 'weight'] as const;
 export interface TurnNames {
   readonly role: string;
   readonly content: string;
+  /** Whether an answer may have a weight between 0 and 1. */
+  readonly weighs?: boolean;
 }
 
 /** Throws DataError (file, line, key) for anything that is not a chat. */
@@ -51,7 +53,7 @@ export function readConversation(record: DataRecord, key: string, names: TurnNam
   const variables = record.value.chat_template_kwargs;
   return {
     messages: read.map(({ message }) => message),
-    trains: read.map(({ trains }) => trains),
+    weights: read.map(({ weight }) => weight),
     ...listField(record, 'tools'),
     ...listField(record, 'documents'),
     ...(isRecord(variables) && { variables }),
@@ -60,7 +62,7 @@ export function readConversation(record: DataRecord, key: string, names: TurnNam
 
 interface Turn {
   readonly message: ChatMessage;
-  readonly trains: boolean;
+  readonly weight: number;
 }
 
 function readTurn(record: DataRecord, path: string, turn: unknown, names: TurnNames): Turn {
@@ -71,16 +73,16 @@ function readTurn(record: DataRecord, path: string, turn: unknown, names: TurnNa
   const fields = Object.fromEntries(
     Object.entries(others).filter(([name, value]) => value !== null && value !== undefined && !isTrainField(name)),
   );
-  const trains = trainsOf(record, path, role, others);
+  const weight = weightOf(record, path, { role, fields: others, isWeighed: names.weighs === true });
   const at = `${path}.${names.content}`;
-  if (given === CALL_ROLE) return { message: { role, tool_calls: [callOf(record, at, content)] }, trains };
+  if (given === CALL_ROLE) return { message: { role, tool_calls: [callOf(record, at, content)] }, weight };
   const calls = toolCalls(record, `${path}.tool_calls`, fields.tool_calls);
   const message = { role, ...fields, ...(calls && { tool_calls: calls }) };
-  if ((content === null || content === undefined) && calls) return { message, trains };
+  if ((content === null || content === undefined) && calls) return { message, weight };
   checkContent(record, at, content);
   const isAnswer = role === 'assistant' && calls === undefined && !hasText(fields.reasoning_content) && !hasText(fields.thinking);
   if (isAnswer && !hasText(content)) throw fieldError(record, at, 'an empty answer', 'Fill it in, or remove the sample');
-  return { message: { ...message, content }, trains };
+  return { message: { ...message, content }, weight };
 }
 
 function roleOf(record: DataRecord, path: string, given: unknown): string {
@@ -92,21 +94,36 @@ function roleOf(record: DataRecord, path: string, given: unknown): string {
 
 const isTrainField = (name: string): boolean => isOneOf(TRAIN_FIELDS, name);
 
-/** `train: false` (Axolotl: `training`) or `weight: 0` (OpenAI) leaves an answer as context. */
-function trainsOf(record: DataRecord, path: string, role: string, fields: Readonly<Record<string, unknown>>): boolean {
+interface TurnFields {
+  readonly role: string;
+  readonly fields: Readonly<Record<string, unknown>>;
+  readonly isWeighed: boolean;
+}
+
+/** Weights are kept with the tokens in seven bits each. */
+const isFraction = (value: unknown): value is number =>
+  typeof value === 'number' && value >= 0 && value <= 1 && Math.abs(value * WEIGHT_STEPS - Math.round(value * WEIGHT_STEPS)) < 1e-9;
+
+/**
+ * `train: false` (Axolotl: `training`) or `weight: 0` (OpenAI) leaves an answer as context; with a `weight` between 0 and 1 its tokens count for
+ * less in the loss.
+ */
+function weightOf(record: DataRecord, path: string, { role, fields, isWeighed }: TurnFields): number {
   for (const name of TRAIN_FIELDS) {
     const value = fields[name];
     if (value === undefined || value === null) continue;
-    const isValid = name === 'weight' ? value === 0 || value === 1 : typeof value === 'boolean';
-    const expected = name === 'weight' ? '0 or 1' : 'true or false';
+    const isWeight = isWeighed ? isFraction(value) : value === 0 || value === 1;
+    const isValid = name === 'weight' ? isWeight : typeof value === 'boolean';
+    const ofWeights = isWeighed ? 'a number from 0 to 1 in steps of 0.01' : '0 or 1';
+    const expected = name === 'weight' ? ofWeights : 'true or false';
     const shown = typeof value === 'number' || typeof value === 'boolean' ? String(value) : describeValue(value);
     if (!isValid) throw fieldError(record, `${path}.${name}`, `${shown}, expected ${expected}`, `Write ${expected}, or leave it out`);
-    const trains = value === true || value === 1;
-    if (trains && role !== 'assistant')
+    const weight = Math.round(Number(value) * WEIGHT_STEPS) / WEIGHT_STEPS;
+    if (weight > 0 && role !== 'assistant')
       throw fieldError(record, `${path}.${name}`, `a turn of the role ${role} to be trained`, 'Only answers of the assistant are trained');
-    return trains;
+    return weight;
   }
-  return role === 'assistant';
+  return Number(role === 'assistant');
 }
 
 /** Throws DataError for content that is neither text nor a list of text parts. */

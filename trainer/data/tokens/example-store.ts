@@ -1,6 +1,6 @@
 /** Tokenized samples without an object for each: places and sizes in typed arrays, tokens in one file or in memory. */
 import type { SampleSize } from '../batch/batch-plan.ts';
-import type { Example } from '../types.ts';
+import { type Example, WEIGHT_STEPS } from '../types.ts';
 
 /** A list that is read element by element; arrays are lists too. */
 export interface List<T> extends Iterable<T> {
@@ -23,7 +23,7 @@ export interface Examples extends List<Example> {
   select(indices: ArrayLike<number>): Examples;
 }
 
-/** Tokens with the sign bit set where a token is a target. */
+/** Tokens with the sign bit set where a token is a target, and its weight in the seven bits below it. */
 export interface PackedTokens {
   /** The tokens from `start` on; valid until the next call. */
   read(start: number, count: number): Int32Array;
@@ -51,22 +51,37 @@ export interface ExampleColumns {
 export const TARGET_BIT = 0x80000000;
 const ID_BITS = 0x7fffffff;
 
+/** The lowest bit of a target's weight, in steps; 0 stands for the weight 1. Ids below are more than an embedding has rows. */
+const WEIGHT_SHIFT = 24;
+const WEIGHT_MASK = 0x7f;
+
+export const weightBits = (weight = 1): number => (weight === 1 ? 0 : Math.round(weight * WEIGHT_STEPS) << WEIGHT_SHIFT);
+
 /** @param tokens of a whole data set, or of a part that is read in order */
 export function createExamples(columns: ExampleColumns, tokens: PackedTokens, ahead: (indices: Int32Array) => PackedTokens): Examples {
   const { starts } = columns;
+  // Larger ids, which no model has, are reported as such and not read as weights.
+  const hasWeights = columns.largestId < 2 ** WEIGHT_SHIFT;
   const exampleAt = (index: number, from: PackedTokens): Example => {
     const start = starts[index] as number;
     const packed = from.read(start, (starts[index + 1] as number) - start);
     const ids = new Int32Array(packed.length);
     const train = new Uint8Array(packed.length);
+    let weights: Float32Array | undefined;
     for (let i = 0; i < packed.length; i++) {
-      ids[i] = (packed[i] as number) & ID_BITS;
-      train[i] = (packed[i] as number) >>> 31;
+      const token = packed[i] as number;
+      train[i] = token >>> 31;
+      const steps = hasWeights ? (token >>> WEIGHT_SHIFT) & WEIGHT_MASK : 0;
+      ids[i] = token & ID_BITS & ~(steps << WEIGHT_SHIFT);
+      if (steps === 0) continue;
+      weights ??= new Float32Array(packed.length).fill(1);
+      weights[i] = steps / WEIGHT_STEPS;
     }
     const element = columns.elements[index] as number;
     return {
       ids,
       train,
+      ...(weights && { weights }),
       file: columns.fileNames[columns.files[index] as number] ?? '',
       line: columns.lines[index] as number,
       ...(element >= 0 && { element }),

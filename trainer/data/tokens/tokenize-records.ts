@@ -6,7 +6,7 @@ import { type FormatSettings, formatExample } from '../format-example.ts';
 import { type DropReason, type TokenizeSettings, type Truncation, tokenizeExample } from '../tokenize-example.ts';
 import type { ChatRenderer, DataRecord, TextTokenizer, TokenSequence } from '../types.ts';
 import { countTargets } from '../types.ts';
-import { TARGET_BIT } from './example-store.ts';
+import { TARGET_BIT, weightBits } from './example-store.ts';
 
 /** How records become samples; a value that can be sent to a thread. */
 export interface RecordSettings {
@@ -120,13 +120,13 @@ export class MadeSamples {
     this.dropped[reason] = (this.dropped[reason] ?? 0) + 1;
   }
 
-  add(record: number, sequence: { readonly ids: Int32Array; readonly train: Uint8Array }, label: string | undefined): void {
-    const { ids, train } = sequence;
+  add(record: number, sequence: TokenSequence, label: string | undefined): void {
+    const { ids, train, weights } = sequence;
     const packed = new Int32Array(ids.length);
     for (let i = 0; i < ids.length; i++) {
       const id = ids[i] as number;
       this.largestId = Math.max(this.largestId, id);
-      packed[i] = train[i] === 1 ? id | TARGET_BIT : id;
+      packed[i] = train[i] === 1 ? id | TARGET_BIT | weightBits(weights?.[i]) : id;
     }
     this.sequences.push(packed);
     this.targets.push(countTargets(sequence));
