@@ -54,101 +54,107 @@ const inSmallBatches = 'per_device_train_batch_size: 2; per_device_eval_batch_si
 
 type CaseOf = (recipe: string, engine?: EngineName) => MemoryCase;
 
-/** @param quick tiny models and MiniLM alone */
-export function memoryCases({ root, quick }: { readonly root: string; readonly quick: boolean }): MemoryCase[] {
-  const of =
-    (model: string, config: Config, task: string, settings: string): CaseOf =>
-    (recipe, engine = 'tensorflow') => ({ model, config, task, recipe: settings ? `${recipe}; ${settings}` : recipe, engine });
-  const tiny = (name: string, task: string, settings = ''): CaseOf => {
-    const ofTiny = of(`tiny ${name}`, goldenConfig(root, name), task, settings);
+/** The cases of one model. */
+const casesOf =
+  (model: string, config: Config, task: string, settings = ''): CaseOf =>
+  (recipe, engine = 'tensorflow') => ({ model, config, task, recipe: settings ? `${recipe}; ${settings}` : recipe, engine });
+
+const ofMiniLm = casesOf('MiniLM', miniLm, 'sequence_classification', 'max_length: 128; per_device_train_batch_size: 8');
+const shortMiniLm = casesOf(
+  'MiniLM',
+  miniLm,
+  'sequence_classification',
+  'recompute: none; max_length: 32; per_device_train_batch_size: 4; per_device_eval_batch_size: 4',
+);
+const ofSmallLlama = casesOf('small Llama', smallLlama, 'causal_lm', `max_length: 128; ${inSmallBatches}`);
+const ofDistilled = casesOf('small Llama, distilled', smallLlama, 'distillation', `max_length: 256; ${inSmallBatches}`);
+const ofSmolLm2 = casesOf('SmolLM2-135M', smolLm2, 'causal_lm', `max_length: 256; ${inSmallBatches}`);
+const ofLongSmolLm2 = casesOf(
+  'SmolLM2-135M',
+  smolLm2,
+  'causal_lm',
+  'max_length: 2048; per_device_train_batch_size: 1; per_device_eval_batch_size: 1',
+);
+const ofDeberta = casesOf('DeBERTa-base', benchConfigs.deberta, 'sequence_classification', `max_length: 128; ${inSmallBatches}`);
+const ofVitSmall = casesOf(
+  'ViT-small',
+  benchConfigs.vit,
+  'image_classification',
+  'per_device_train_batch_size: 4; per_device_eval_batch_size: 4',
+);
+const ofResNet = casesOf('ResNet-50', benchConfigs.resnet, 'image_classification', inSmallBatches);
+const ofSentences = casesOf('MiniLM embeddings', miniLm, 'embedding');
+const inSentences = (batch: number): string => `r: 8; recompute: cheap; max_length: 64; per_device_train_batch_size: ${batch}`;
+
+/** @param root folder of the golden models */
+function tinyCases(root: string): MemoryCase[] {
+  const tiny = (name: string, task: string, settings?: string): CaseOf => {
+    const ofTiny = casesOf(`tiny ${name}`, goldenConfig(root, name), task, settings);
     return (recipe, engine) => ({ ...ofTiny(recipe, engine), steps: STEPS_OF_TINY });
   };
-  const [tinyLlama, tinyVit] = [tiny('llama', 'causal_lm', 'max_length: 16'), tiny('vit', 'image_classification')];
-  const ofMiniLm = of('MiniLM', miniLm, 'sequence_classification', 'max_length: 128; per_device_train_batch_size: 8');
-  const shortMiniLm = of(
-    'MiniLM',
-    miniLm,
-    'sequence_classification',
-    'recompute: none; max_length: 32; per_device_train_batch_size: 4; per_device_eval_batch_size: 4',
-  );
-  const ofSmallLlama = of('small Llama', smallLlama, 'causal_lm', `max_length: 128; ${inSmallBatches}`);
-  const ofSmolLm2 = of('SmolLM2-135M', smolLm2, 'causal_lm', `max_length: 256; ${inSmallBatches}`);
-  const ofDeberta = of('DeBERTa-base', benchConfigs.deberta, 'sequence_classification', `max_length: 128; ${inSmallBatches}`);
-  const ofVitSmall = of(
-    'ViT-small',
-    benchConfigs.vit,
-    'image_classification',
-    'per_device_train_batch_size: 4; per_device_eval_batch_size: 4',
-  );
-  const ofResNet = of('ResNet-50', benchConfigs.resnet, 'image_classification', inSmallBatches);
+  const [llama, vit] = [tiny('llama', 'causal_lm', 'max_length: 16'), tiny('vit', 'image_classification')];
   const long = 'r: 2; gradient_accumulation_steps: 2; recompute: none';
-  const ofSentences = (batch: number, settings = ''): MemoryCase =>
-    of(
-      'MiniLM embeddings',
-      miniLm,
-      'embedding',
-      '',
-    )(`r: 8; recompute: cheap; max_length: 64; per_device_train_batch_size: ${batch}${settings}`);
-  const inMiniBatches = '; embedding: {mini_batch_size: 16}';
-  const small: MemoryCase[] = [
-    { ...tinyLlama(long), steps: LONG_STEPS },
-    { ...tinyLlama(long, 'portable'), steps: LONG_STEPS },
-    tinyLlama('r: 2; recompute: none'),
-    tinyLlama('method: lora; r: 2; lora_dropout: 0.1; recompute: block'),
+  return [
+    { ...llama(long), steps: LONG_STEPS },
+    { ...llama(long, 'portable'), steps: LONG_STEPS },
+    llama('r: 2; recompute: none'),
+    llama('method: lora; r: 2; lora_dropout: 0.1; recompute: block'),
     tiny('bert', 'sequence_classification', 'max_length: 16')('r: 2; recompute: none'),
     tiny('deberta', 'sequence_classification', 'max_length: 16')('r: 2; recompute: none'),
-    tinyVit('r: 2; recompute: none'),
+    vit('r: 2; recompute: none'),
     tiny('resnet', 'image_classification')('r: 2; recompute: none'),
-    tinyLlama('r: 2; recompute: none', 'portable'),
-    tinyVit('r: 2; recompute: none', 'portable'),
-    ...VARIANTS.map(variant => ofMiniLm(`${variant}; recompute: cheap`)),
-    ofMiniLm('r: 8; recompute: none'),
-    ofMiniLm('r: 8; recompute: block'),
-    ...[16, 64, 256].map(batch => ofSentences(batch)),
-    ...[64, 256, 1024].map(batch => ofSentences(batch, inMiniBatches)),
-    ofSentences(64, '; embedding: {mini_batch_size: 12, loss_type: symmetric, negatives: 1, matryoshka_dims: [384, 128]}; method: lora'),
-    of(
-      'small Llama, distilled',
-      smallLlama,
-      'distillation',
-      `max_length: 256; ${inSmallBatches}`,
-    )('method: lora; r: 8; recompute: cheap; distillation: {logits: teacher.safetensors, top_k: 32}'),
-    shortMiniLm('r: 8', 'portable'),
-    shortMiniLm('method: lora; r: 8; lora_dropout: 0.1', 'portable'),
-    shortMiniLm('method: full', 'portable'),
-    ofSmallLlama('method: full; recompute: block', 'portable'),
-    ofSmallLlama('method: lora; r: 8; dtype: bfloat16; recompute: none', 'portable'),
+    llama('r: 2; recompute: none', 'portable'),
+    vit('r: 2; recompute: none', 'portable'),
   ];
-  if (quick) return small;
-  const levels = ['none', 'cheap', 'block', 'sqrt'].flatMap(level =>
+}
+
+const SMALL: readonly MemoryCase[] = [
+  ...VARIANTS.map(variant => ofMiniLm(`${variant}; recompute: cheap`)),
+  ofMiniLm('r: 8; recompute: none'),
+  ofMiniLm('r: 8; recompute: block'),
+  ...[16, 64, 256].map(batch => ofSentences(inSentences(batch))),
+  ...[64, 256, 1024].map(batch => ofSentences(`${inSentences(batch)}; embedding: {mini_batch_size: 16}`)),
+  ofSentences(
+    `${inSentences(64)}; embedding: {mini_batch_size: 12, loss_type: symmetric, negatives: 1, matryoshka_dims: [384, 128]}; method: lora`,
+  ),
+  ofDistilled('method: lora; r: 8; recompute: cheap; distillation: {logits: teacher.safetensors, top_k: 32}'),
+  shortMiniLm('r: 8', 'portable'),
+  shortMiniLm('method: lora; r: 8; lora_dropout: 0.1', 'portable'),
+  shortMiniLm('method: full', 'portable'),
+  ofSmallLlama('method: full; recompute: block', 'portable'),
+  ofSmallLlama('method: lora; r: 8; dtype: bfloat16; recompute: none', 'portable'),
+];
+
+const LARGE: readonly MemoryCase[] = [
+  ...['none', 'cheap', 'block', 'sqrt'].flatMap(level =>
     ['r: 32', 'method: lora; r: 16; lora_dropout: 0.1', 'method: full'].map(method => ofSmolLm2(`${method}; recompute: ${level}`)),
-  );
-  const familyCases = Object.entries({ ...decoderModels, ...familyModels }).flatMap(([model, { config, task }]) => {
-    const ofFamily = of(model, config, task, `${lengths[task]}${inSmallBatches}`);
+  ),
+  ofSmolLm2('method: full; optimizer_offload: disk; recompute: block'),
+  ofSmolLm2('method: lora; r: 16; recompute: cheap'),
+  ofSmolLm2('method: lora; r: 16; optim: adamw_8bit; recompute: cheap'),
+  ofSmolLm2('method: dora; r: 16; lora_dropout: 0.1; recompute: cheap'),
+  ofSmolLm2('r: 32; dtype: bfloat16; recompute: block'),
+  ofSmolLm2('method: lora; r: 16; quantize: nf4; recompute: block'),
+  ofLongSmolLm2('r: 32; recompute: block'),
+  ofDeberta('r: 8; recompute: cheap'),
+  ofDeberta('method: lora; r: 8; recompute: block'),
+  ofVitSmall('r: 8; recompute: cheap'),
+  ofVitSmall('method: lora; r: 8; recompute: none'),
+  ofResNet('r: 8; recompute: cheap'),
+  ofResNet('r: 8; dtype: bfloat16; recompute: cheap'),
+  ofResNet('ratio: 0.05; dependencies: true; recompute: none'),
+  ...Object.entries({ ...decoderModels, ...familyModels }).flatMap(([model, { config, task }]) => {
+    const ofFamily = casesOf(model, config, task, `${lengths[task]}${inSmallBatches}`);
     return [ofFamily('r: 8; recompute: cheap'), ofFamily('method: lora; r: 8; recompute: none')];
-  });
-  return [
-    ...small,
-    ...levels,
-    ofSmolLm2('method: full; optimizer_offload: disk; recompute: block'),
-    ofSmolLm2('method: lora; r: 16; recompute: cheap'),
-    ofSmolLm2('method: lora; r: 16; optim: adamw_8bit; recompute: cheap'),
-    ofSmolLm2('method: dora; r: 16; lora_dropout: 0.1; recompute: cheap'),
-    ofSmolLm2('r: 32; dtype: bfloat16; recompute: block'),
-    ofSmolLm2('method: lora; r: 16; quantize: nf4; recompute: block'),
-    of(
-      'SmolLM2-135M',
-      smolLm2,
-      'causal_lm',
-      'max_length: 2048; per_device_train_batch_size: 1; per_device_eval_batch_size: 1',
-    )('r: 32; recompute: block'),
-    ofDeberta('r: 8; recompute: cheap'),
-    ofDeberta('method: lora; r: 8; recompute: block'),
-    ofVitSmall('r: 8; recompute: cheap'),
-    ofVitSmall('method: lora; r: 8; recompute: none'),
-    ofResNet('r: 8; recompute: cheap'),
-    ofResNet('r: 8; dtype: bfloat16; recompute: cheap'),
-    ofResNet('ratio: 0.05; dependencies: true; recompute: none'),
-    ...familyCases,
-  ];
+  }),
+];
+
+/**
+ * All cases.
+ *
+ * @param root folder of the golden models
+ * @param quick tiny models and MiniLM alone
+ */
+export function memoryCases({ root, quick }: { readonly root: string; readonly quick: boolean }): MemoryCase[] {
+  return [...tinyCases(root), ...SMALL, ...(quick ? [] : LARGE)];
 }

@@ -13,7 +13,7 @@ import {
   type DataToPage,
   PAGE_SAMPLES,
 } from '../../trainer/protocol/view/data.ts';
-import type { ConnectPage } from './page-services.ts';
+import type { ConnectPage, PageServices } from './page-services.ts';
 
 const stateSchema = z.object({ recipe: z.string().min(1), label: z.string() });
 
@@ -36,6 +36,51 @@ interface Place {
 
 const START: Place = { part: 'train', from: 0 };
 
+type JobKind = 'samples' | 'statistics';
+
+interface DataJobs {
+  /** Starts a job in place of the one before. @returns undefined where another job took its place meanwhile */
+  readonly run: (kind: JobKind, asked: Place & { readonly count: number }) => Promise<DataResult | undefined>;
+  /** The newest job of a kind while it runs: results of earlier ones are not shown. */
+  readonly newest: (kind: JobKind) => string | undefined;
+  readonly abort: () => void;
+}
+
+/** The jobs of a page: one of each kind at a time. */
+function dataJobs(recipe: string, services: PageServices): DataJobs {
+  const newest = new Map<JobKind, string>();
+  return {
+    run: async (kind, asked) => {
+      const id = randomUUID();
+      const before = newest.get(kind);
+      newest.set(kind, id);
+      const daemon = await services.daemon();
+      if (before !== undefined) daemon.request('abortJob', { id: before }).catch(() => undefined);
+      const given = await services.recipeSource(recipe);
+      if (newest.get(kind) !== id) return undefined;
+      await daemon.request('previewData', { id, recipe: given, ...asked, statistics: kind === 'statistics' });
+      const job = await daemon.request('waitForJob', { id, abortOnCancel: true });
+      if (newest.get(kind) !== id) return undefined;
+      newest.delete(kind);
+      if (job.state === 'succeeded' && isDataResult(job.result)) return job.result;
+      const { message = 'The job ended without a result.', hint } = job.failure ?? {};
+      throw new Error(hint === undefined ? message : `${message}. ${hint}.`);
+    },
+    newest: kind => newest.get(kind),
+    abort: () => {
+      const ids = [...newest.values()];
+      newest.clear();
+      if (ids.length === 0) return;
+      services.daemon().then(
+        daemon => {
+          for (const id of ids) daemon.request('abortJob', { id }).catch(() => undefined);
+        },
+        () => undefined,
+      );
+    },
+  };
+}
+
 /** `state`: `{ recipe, label }`, the address of the recipe and its name. */
 export const connectData: ConnectPage<DataToPage> = ({ state, services, post, setTitle }) => {
   const source = stateSchema.safeParse(state).data;
@@ -43,38 +88,19 @@ export const connectData: ConnectPage<DataToPage> = ({ state, services, post, se
     return { receive: () => post({ type: 'failed', message: 'The recipe of this page is not known.' }), dispose: () => undefined };
   const { recipe, label } = source;
   setTitle(`Data: ${label}`);
-  /** The newest job of each kind; results of earlier ones are not shown. */
-  const newest: { samples: string | undefined; statistics: string | undefined } = { samples: undefined, statistics: undefined };
+  const jobs = dataJobs(recipe, services);
   let place = START;
   const stopHearing = services.onJobEvent(({ jobId, event }) => {
-    if (jobId !== newest.statistics) return;
+    if (jobId !== jobs.newest('statistics')) return;
     if (event.type === 'statistics') post({ type: 'statistics', statistics: event.statistics });
     const job = services.jobs().find(({ id }) => id === jobId);
     if (job?.state === 'running') post(progressOf(job));
   });
 
-  /** Undefined where another job took its place meanwhile. */
-  async function run(kind: 'samples' | 'statistics', asked: Place & { readonly count: number }): Promise<DataResult | undefined> {
-    const id = randomUUID();
-    const before = newest[kind];
-    newest[kind] = id;
-    const daemon = await services.daemon();
-    if (before !== undefined) daemon.request('abortJob', { id: before }).catch(() => undefined);
-    const given = await services.recipeSource(recipe);
-    if (newest[kind] !== id) return undefined;
-    await daemon.request('previewData', { id, recipe: given, ...asked, statistics: kind === 'statistics' });
-    const job = await daemon.request('waitForJob', { id, abortOnCancel: true });
-    if (newest[kind] !== id) return undefined;
-    newest[kind] = undefined;
-    if (job.state === 'succeeded' && isDataResult(job.result)) return job.result;
-    const { message = 'The job ended without a result.', hint } = job.failure ?? {};
-    throw new Error(hint === undefined ? message : `${message}. ${hint}.`);
-  }
-
   async function showSamples(): Promise<void> {
     post({ type: 'loading' });
     try {
-      const result = await run('samples', { ...place, count: PAGE_SAMPLES });
+      const result = await jobs.run('samples', { ...place, count: PAGE_SAMPLES });
       if (result) post({ type: 'samples', page: result.page });
     } catch (error) {
       post({ type: 'failed', message: messageOf(error) });
@@ -85,7 +111,7 @@ export const connectData: ConnectPage<DataToPage> = ({ state, services, post, se
     post({ type: 'progress', text: 'Starting' });
     try {
       // They are about all samples: none is passed over before.
-      const result = await run('statistics', { ...START, count: 0 });
+      const result = await jobs.run('statistics', { ...START, count: 0 });
       if (result) post({ type: 'statistics', statistics: result.statistics, failure: result.failure });
     } catch (error) {
       post({ type: 'statistics', failure: messageOf(error) });
@@ -122,16 +148,7 @@ export const connectData: ConnectPage<DataToPage> = ({ state, services, post, se
     },
     dispose: () => {
       stopHearing();
-      const ids = Object.values(newest).flatMap(id => id ?? []);
-      newest.samples = undefined;
-      newest.statistics = undefined;
-      if (ids.length === 0) return;
-      services.daemon().then(
-        daemon => {
-          for (const id of ids) daemon.request('abortJob', { id }).catch(() => undefined);
-        },
-        () => undefined,
-      );
+      jobs.abort();
     },
   };
 };

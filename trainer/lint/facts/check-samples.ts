@@ -1,0 +1,166 @@
+/** Checks the samples of a data file as training reads them, and gathers what is worth a hint. */
+import { objectiveCatalog } from '../../catalog/objectives.ts';
+import type { DataPlace } from '../../data/data-error.ts';
+import { checkSameFormat, detectFormat } from '../../data/detect-format.ts';
+import { type FormatSettings, formatExample } from '../../data/format-example.ts';
+import { formatJudged } from '../../data/format-judged.ts';
+import { formatPair, pairMargin } from '../../data/format-pair.ts';
+import { findColumns, type LabeledColumns, labeledRecord } from '../../data/load-labeled.ts';
+import { tagScheme } from '../../data/tagged/tag-scheme.ts';
+import { findTaggedColumns, type TaggedColumns, tagColumn, taggedRecord } from '../../data/tagged/tagged-record.ts';
+import { findGroupColumns, type GroupColumns } from '../../data/text-groups/group-columns.ts';
+import { groupForm } from '../../data/text-groups/group-form.ts';
+import { groupRecord } from '../../data/text-groups/group-record.ts';
+import type { ChatRenderer, DataFormat, DataRecord } from '../../data/types.ts';
+import type { Recipe } from '../../protocol/recipe-schema.ts';
+
+type DataSettings = Recipe['data'];
+type Task = Recipe['task'];
+
+/** Facts of the samples that were read so far. */
+interface SampleFacts {
+  /** Whether a sample showed its format or its columns. */
+  readonly isKnown: boolean;
+  readonly format?: DataFormat | undefined;
+  /** Lines of samples that compare a text with itself. */
+  readonly sameTexts?: readonly number[];
+  /** Lines of pairs that have an answer which begins with its prompt. */
+  readonly repeatedPrompts?: readonly number[];
+  /** Documents of each query. */
+  readonly documents?: ReadonlyMap<string, number>;
+}
+
+/** The columns or the format of the first sample hold for the file, as in training. */
+export interface SampleCheck {
+  /** Whether the samples are words with a tag each. */
+  readonly tagged: boolean;
+  /** Checks one sample, whose columns have our names. @throws DataError */
+  readonly read: (sample: DataRecord) => void;
+  /** Checks what only all samples show. @throws DataError */
+  readonly end: () => void;
+  readonly facts: () => SampleFacts;
+}
+
+type CheckParts = Partial<SampleCheck> & Pick<SampleCheck, 'read' | 'facts'>;
+
+interface CheckSettings {
+  readonly data: DataSettings;
+  readonly embedding: Recipe['embedding'];
+}
+
+/** The check of the samples that a task trains with. */
+export function checkSamples(task: Task, settings: CheckSettings): SampleCheck {
+  return { tagged: false, end: () => undefined, ...partsOf(task, settings) };
+}
+
+function partsOf(task: Task, { data, embedding }: CheckSettings): CheckParts {
+  const { target, embeds, compares, model } = objectiveCatalog[task];
+  if (target === 'tags') return taggedCheck(data);
+  if (embeds) return groupCheck(embedding);
+  if (compares?.answers === 'judged') return exampleCheck(data, formatJudged);
+  if (compares) return pairCheck(data, compares.readsMargin === true);
+  if (model === 'classifier') return labeledCheck(task, data);
+  return exampleCheck(data, formatExample);
+}
+
+function taggedCheck(data: DataSettings): CheckParts {
+  let columns: TaggedColumns | undefined;
+  const tags = new Map<string, DataPlace>();
+  return {
+    tagged: true,
+    read: sample => {
+      columns ??= findTaggedColumns(sample);
+      for (const tag of taggedRecord(sample, columns, data.labels).tags)
+        if (!tags.has(tag)) tags.set(tag, { file: sample.file, line: sample.line, key: tagColumn(columns) });
+    },
+    end: () => {
+      tagScheme(tags);
+    },
+    facts: () => ({ isKnown: columns !== undefined }),
+  };
+}
+
+function groupCheck(embedding: Recipe['embedding']): CheckParts {
+  let columns: GroupColumns | undefined;
+  const sameTexts: number[] = [];
+  return {
+    read: sample => {
+      columns ??= findGroupColumns(sample);
+      const [anchor, positive] = groupRecord(sample, columns, groupForm(embedding)).texts;
+      if (anchor === positive) sameTexts.push(sample.line);
+    },
+    facts: () => ({ isKnown: columns !== undefined, sameTexts }),
+  };
+}
+
+function pairCheck(data: DataSettings, readsMargin: boolean): CheckParts {
+  const repeatedPrompts: number[] = [];
+  let format: DataFormat | undefined;
+  return {
+    read: sample => {
+      format = 'preference';
+      const { chosen, rejected } = formatPair(sample, formatSettings(format, data));
+      if (chosen.repeatsPrompt || rejected.repeatsPrompt) repeatedPrompts.push(sample.line);
+      if (readsMargin) pairMargin(sample);
+    },
+    facts: () => ({ isKnown: format !== undefined, format, repeatedPrompts }),
+  };
+}
+
+function labeledCheck(task: Task, { labels }: DataSettings): CheckParts {
+  const { target, ranks } = objectiveCatalog[task];
+  let columns: LabeledColumns | undefined;
+  const documents = new Map<string, number>();
+  return {
+    read: sample => {
+      columns ??= findColumns(sample, target === 'labels' ? labels : []);
+      const { first } = labeledRecord(sample, columns, {
+        ranks,
+        regression: target === 'number',
+        multiple: target === 'labels',
+        labels,
+      });
+      if (ranks) documents.set(first, (documents.get(first) ?? 0) + 1);
+    },
+    facts: () => ({ isKnown: columns !== undefined, documents }),
+  };
+}
+
+/** Samples of one of the formats that are told apart by their columns. */
+function exampleCheck(data: DataSettings, format: (sample: DataRecord, settings: FormatSettings) => unknown): CheckParts {
+  let found: DataFormat | undefined;
+  let first: DataRecord | undefined;
+  return {
+    read: sample => {
+      first ??= sample;
+      found ??= data.format === 'auto' ? detectFormat(sample).format : data.format;
+      if (data.format === 'auto') checkSameFormat(sample, found, first);
+      format(sample, formatSettings(found, data));
+    },
+    facts: () => ({ isKnown: found !== undefined, format: found }),
+  };
+}
+
+/** Stands for the model's template, which is not read here: it shows whether the samples are chats. */
+const plainChat: ChatRenderer = {
+  marksGeneration: false,
+  mentions: () => true,
+  render: ({ messages }) => ({ text: messages.map(message => `${everyText(message)}\n`).join(''), generated: [] }),
+};
+
+/** All strings of a value, one after the other. */
+function everyText(value: unknown): string {
+  if (typeof value === 'string') return value;
+  return value !== null && typeof value === 'object' ? Object.values(value).map(everyText).join(' ') : '';
+}
+
+const formatSettings = (format: DataFormat, data: DataSettings): FormatSettings => ({
+  format,
+  promptTemplate: data.prompt,
+  labels: data.labels,
+  shownLabels: data.labels,
+  chat: false,
+  completionOnly: data.completion_only,
+  trainedTurns: data.trained_turns,
+  chatRenderer: plainChat,
+});
