@@ -59,6 +59,7 @@ const table = {
   'rows, taylor': rows('taylor', { 'importance.exact': false }),
   'rows, taylor_squared': rows('taylor_squared', { 'importance.exact': false }),
   'rows, fisher': rows('fisher'),
+  'rows, lift': rows('lift'),
   'rows, qm_taylor': rows('qm_taylor'),
   'rows, class_max_taylor': rows('class_max_taylor'),
   'rows, class_mean_taylor': rows('class_mean_taylor'),

@@ -31,6 +31,12 @@ const entries = {
     needs: 'weights',
     isBehindRandomOnImages: true,
   },
+  lift: {
+    ...plain,
+    label: 'LIFT',
+    summary: 'The length of each row in an approximation of the weight of rank 16. Needs only the weights.',
+    needs: 'weights',
+  },
   wanda: {
     ...plain,
     label: 'Wanda',

@@ -7,6 +7,7 @@ import type { ModuleTap } from '../model/tracer.ts';
 import type { WeightSource } from '../model/weight-source.ts';
 import { largest, mean, quantilesMean } from './class-scores.ts';
 import { elementwise, elementwiseSquared, inputSquares, outputSquares, type Presence } from './row-forms.ts';
+import { lowRankMagnitude } from './low-rank-magnitude.ts';
 import { magnitude, randomScores, wanda } from './row-scores.ts';
 
 const rowsOf = ({ weight }: ModuleSpec): number => weight.shape[0] as number;
@@ -56,6 +57,7 @@ export type Measure = ChanceMeasure | WeightMeasure | InputMeasure | OutputMeasu
 
 export const measures: { readonly [Name in MeasureName]: Measure } = {
   magnitude: { needs: 'weights', score: magnitude },
+  lift: { needs: 'weights', score: lowRankMagnitude },
   wanda: { needs: 'inputs', sums: 'inputs', add: inputSquares, finish: wandaOf },
   activation: { needs: 'inputs', sums: 'rows', add: outputSquares, finish: (_module, sums) => sums.map(Math.sqrt) },
   taylor: { needs: 'gradients', reduce: elementwise },

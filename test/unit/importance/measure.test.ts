@@ -42,7 +42,7 @@ test('the recipe offers every measure, and each is computed from what the catalo
       perSample: of === 'classes' || of === 'samples',
     });
   }
-  expect(measureNames.filter(name => !needsData(name))).toEqual(['magnitude', 'random']);
+  expect(measureNames.filter(name => !needsData(name))).toEqual(['magnitude', 'lift', 'random']);
 });
 
 describe('over classes', () => {
