@@ -17,7 +17,7 @@ export function lowRankMagnitude(weight: Float32Array, rows: number): Float32Arr
   const rank = Math.max(1, Math.min(RANK, Math.floor(Math.min(rows, width) / 4)));
   const random = createRandom(rank);
   let inputs: Float64Array = Float64Array.from({ length: width * rank }, () => random.uniform() - 0.5);
-  let outputs = new Float64Array(0);
+  let outputs: Float64Array = new Float64Array(0);
   for (let round = 0; round < ROUNDS; round++) {
     outputs = orthonormal(timesBasis(weight, inputs, rank), rank);
     inputs = timesTransposed(weight, outputs, rank);
@@ -95,7 +95,6 @@ function gramOf(basis: Float64Array, rank: number): Float64Array {
 function quadraticForm(gram: Float64Array, basis: Float64Array, from: number, rank: number): number {
   let sum = 0;
   for (let a = 0; a < rank; a++)
-    for (let b = 0; b < rank; b++)
-      sum += (basis[from + a] as number) * (gram[a * rank + b] as number) * (basis[from + b] as number);
+    for (let b = 0; b < rank; b++) sum += (basis[from + a] as number) * (gram[a * rank + b] as number) * (basis[from + b] as number);
   return sum;
 }

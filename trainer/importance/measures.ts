@@ -6,8 +6,8 @@ import type { ModuleSpec } from '../model/module-specs.ts';
 import type { ModuleTap } from '../model/tracer.ts';
 import type { WeightSource } from '../model/weight-source.ts';
 import { largest, mean, quantilesMean } from './class-scores.ts';
-import { elementwise, elementwiseSquared, inputSquares, outputSquares, type Presence } from './row-forms.ts';
 import { lowRankMagnitude } from './low-rank-magnitude.ts';
+import { elementwise, elementwiseSquared, inputSquares, outputSquares, type Presence } from './row-forms.ts';
 import { magnitude, randomScores, wanda } from './row-scores.ts';
 
 const rowsOf = ({ weight }: ModuleSpec): number => weight.shape[0] as number;

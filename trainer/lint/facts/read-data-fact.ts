@@ -40,7 +40,8 @@ export async function readDataFact({ written, full, data, task, embedding, count
     if (isWhole && bytes > MAX_WHOLE_BYTES) return { ...base, state: 'ok' };
     const limit = bytes <= MAX_WHOLE_BYTES ? Number.MAX_SAFE_INTEGER : CHECKED_SAMPLES;
     await checkRecords(files, { check, data, limit, bad, seen });
-    if (bad.length > 0) return { ...base, state: 'bad-sample', badSamples: bad.slice(0, MAX_BAD), isCut: bad.length >= MAX_BAD, ...known() };
+    if (bad.length > 0)
+      return { ...base, state: 'bad-sample', badSamples: bad.slice(0, MAX_BAD), isCut: bad.length >= MAX_BAD, ...known() };
     if (seen.first === undefined) return { ...base, state: 'unreadable', reason: 'the file contains no samples', columns: [] };
     const rows = await countRows({ ...(files[0] ?? { file: base.full, extension: '.txt' }), bytes, checked: seen.count, limit });
     const labels = counts ? await countFileLabels(base.full, { data, task }) : undefined;
