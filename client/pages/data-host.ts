@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { messageOf } from '../../trainer/protocol/error-facts.ts';
-import { amountText, currentProgress, stageText } from '../../trainer/protocol/job-stage.ts';
+import { currentProgress, rateText, stageText } from '../../trainer/protocol/job-stage.ts';
 import { setColumns } from '../../trainer/protocol/recipe/set-columns.ts';
 import type { JobRecord } from '../../trainer/protocol/rpc-messages.ts';
 import {
@@ -13,6 +13,7 @@ import {
   type DataToPage,
   PAGE_SAMPLES,
 } from '../../trainer/protocol/view/data.ts';
+import { progressText } from '../status/status-text.ts';
 import type { ConnectPage, PageServices } from './page-services.ts';
 
 const stateSchema = z.object({ recipe: z.string().min(1), label: z.string() });
@@ -156,8 +157,6 @@ export const connectData: ConnectPage<DataToPage> = ({ state, services, post, se
 function progressOf(job: JobRecord): DataToPage {
   const counted = currentProgress(job);
   if (counted === undefined) return { type: 'progress', text: job.phase === undefined ? 'Starting' : stageText(job.phase) };
-  const text = [`${stageText(counted.phase)}, ${amountText(counted)}`, ...(counted.message === undefined ? [] : [counted.message])].join(
-    ', ',
-  );
+  const text = [progressText(job), rateText(counted), counted.message].filter(part => part !== undefined).join(', ');
   return { type: 'progress', text, share: counted.total > 0 ? counted.done / counted.total : undefined };
 }

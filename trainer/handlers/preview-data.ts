@@ -168,12 +168,13 @@ async function drawnStatistics(params: ReadParams): Promise<DataStatistics | und
 const bytesOf = async (paths: readonly string[]): Promise<number> =>
   (await listDataFiles(paths).catch(() => [])).reduce((sum, { bytes }) => sum + bytes, 0);
 
-/** Lets messages through between samples. */
-function samplePauses(job: Job): () => Promise<void> | undefined {
+/** Lets messages through between samples. @param onSeen receives the number of samples so far */
+function samplePauses(job: Job, onSeen: (seen: number) => void = () => undefined): () => Promise<void> | undefined {
   let seen = 0;
   return () => {
     if (++seen % SAMPLES_AT_ONCE > 0) return undefined;
     job.checkStop();
+    onSeen(seen);
     return job.yieldToEvents();
   };
 }
@@ -186,7 +187,11 @@ async function statisticsOf(
   try {
     const loaded = await preview.load();
     job.phase('compare', 'comparing the samples');
-    return { statistics: await dataStatistics(loaded, reports.map(describeData), samplePauses(job)) };
+    const total = loaded.train.count + loaded.held.count;
+    const report = job.progress('compare', total, 'samples');
+    const statistics = await dataStatistics(loaded, reports.map(describeData), samplePauses(job, report));
+    report(total);
+    return { statistics };
   } catch (error) {
     if (!isAboutData(error)) throw error;
     return { failure: error.message };

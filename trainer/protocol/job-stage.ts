@@ -43,3 +43,10 @@ export function amountText({ done, total, unit }: Pick<Progress, 'done' | 'total
   const amount = total > 0 ? `${write(done)} of ${write(total)}` : write(done);
   return unit === 'bytes' ? amount : `${amount} ${unit}`;
 }
+
+/** "1,200 samples a second", "3.1 MB a second"; undefined where nothing was counted yet. */
+export function rateText({ ratePerSecond: rate, unit }: Pick<Progress, 'ratePerSecond' | 'unit'>): string | undefined {
+  if (rate === undefined) return undefined;
+  if (unit === 'bytes') return `${byteSize(rate)} a second`;
+  return `${rate < 10 ? rate.toFixed(1) : grouped(Math.round(rate))} ${unit} a second`;
+}

@@ -1,7 +1,7 @@
 /** A preview of data as text: what is trained and what is cut off is told apart without color. */
 import { expect, test } from 'vitest';
 import { describeSamples, describeStatistics } from '../../../trainer/cli/data-text.ts';
-import { dataStatistics } from '../../../trainer/data/shown/statistics.ts';
+import { dataStatistics, loadedPart } from '../../../trainer/data/shown/statistics.ts';
 import type { SamplePage } from '../../../trainer/protocol/view/data.ts';
 
 const token = (text: string, tag?: string) => ({ text, ids: [1], tag });
@@ -64,7 +64,7 @@ test('facts about all samples', async () => {
   });
   const train = [facts(1, 'x'), facts(2, 'y'), facts(3, 'x'), facts(4, 'y', 'other')];
   const found = await dataStatistics(
-    { train: { facts: train, plan: undefined }, held: { facts: [facts(9, 'y', 'new')], plan: undefined } },
+    { train: loadedPart(train, sample => sample), held: loadedPart([facts(9, 'y', 'new')], sample => sample) },
     ['read'],
   );
   expect(describeStatistics(found)).toContain('duplicates: 1 (a:1 = a:3)');

@@ -21,6 +21,7 @@ export interface SampleFacts {
 
 /** A part of the data as a run trains on it, or is evaluated on it. */
 export interface LoadedPart {
+  readonly count: number;
   readonly facts: Iterable<SampleFacts>;
   /** The batches of an epoch, where there is a sample. */
   readonly plan: BatchPlan | undefined;
@@ -29,6 +30,18 @@ export interface LoadedPart {
 export interface LoadedData {
   readonly train: LoadedPart;
   readonly held: LoadedPart;
+}
+
+/** The facts of each sample are found when its turn comes. */
+export function loadedPart<Sample>(
+  samples: Iterable<Sample> & { readonly length: number },
+  factsOf: (sample: Sample) => SampleFacts,
+  plan?: BatchPlan,
+): LoadedPart {
+  function* facts(): Generator<SampleFacts> {
+    for (const sample of samples) yield factsOf(sample);
+  }
+  return { count: samples.length, facts: facts(), plan };
 }
 
 /** Each takes some 100 bytes for its two identities. */

@@ -1,14 +1,13 @@
 /** Data of language models, for a preview. */
-import { type BatchSettings, planBatches } from '../../data/batch/batch-plan.ts';
+import { planBatches } from '../../data/batch/batch-plan.ts';
 import { trainBatchSettings } from '../../data/batch/batch-settings.ts';
 import { DataProblems } from '../../data/data-error.ts';
 import { openForTokenizing } from '../../data/load-dataset.ts';
 import { listDataFiles } from '../../data/read/list-files.ts';
 import { identityOf, inputOf } from '../../data/shown/sample-identity.ts';
 import { showTexts } from '../../data/shown/show-texts.ts';
-import type { LoadedPart, SampleFacts } from '../../data/shown/statistics.ts';
-import type { Examples } from '../../data/tokens/example-store.ts';
-import { countTargets } from '../../data/types.ts';
+import { loadedPart, type SampleFacts } from '../../data/shown/statistics.ts';
+import { countTargets, type Example } from '../../data/types.ts';
 import { withTokenizer } from '../../job/open-base.ts';
 import { type PreviewData, partOf } from '../data-preview.ts';
 import { datasetSettings, loadTrainingData } from '../load-data.ts';
@@ -29,7 +28,8 @@ export const previewCausal: PreviewData = async params => {
     },
     async load() {
       const { train, held } = await loadTrainingData({ ...params, base });
-      return { train: loadedPart(train, trainBatchSettings(recipe)), held: loadedPart(held) };
+      const plan = train.length > 0 ? planBatches(train.sizes, trainBatchSettings(recipe)) : undefined;
+      return { train: loadedPart(train, factsOf, plan), held: loadedPart(held, factsOf) };
     },
   };
 
@@ -47,25 +47,18 @@ export const previewCausal: PreviewData = async params => {
   }
 };
 
-const loadedPart = (examples: Examples, settings?: BatchSettings): LoadedPart => ({
-  facts: factsOf(examples),
-  plan: settings && examples.length > 0 ? planBatches(examples.sizes, settings) : undefined,
-});
-
-function* factsOf(examples: Examples): Generator<SampleFacts> {
-  for (const example of examples) {
-    const { ids, train, file, line, label } = example;
-    const targets = countTargets(example);
-    yield {
-      file,
-      line,
-      length: ids.length,
-      tokens: ids.length,
-      targets,
-      labels: label === undefined ? [] : [label],
-      input: identityOf(inputOf(example)),
-      whole: identityOf(ids, train),
-      isEmpty: targets <= 1,
-    };
-  }
+function factsOf(example: Example): SampleFacts {
+  const { ids, train, file, line, label } = example;
+  const targets = countTargets(example);
+  return {
+    file,
+    line,
+    length: ids.length,
+    tokens: ids.length,
+    targets,
+    labels: label === undefined ? [] : [label],
+    input: identityOf(inputOf(example)),
+    whole: identityOf(ids, train),
+    isEmpty: targets <= 1,
+  };
 }

@@ -8,7 +8,7 @@ import { listDataFiles } from '../../data/read/list-files.ts';
 import { identityOf } from '../../data/shown/sample-identity.ts';
 import { showImages } from '../../data/shown/show-images.ts';
 import { showLabeled, showTagged } from '../../data/shown/show-labeled.ts';
-import type { SampleFacts } from '../../data/shown/statistics.ts';
+import { loadedPart, type SampleFacts } from '../../data/shown/statistics.ts';
 import { labeledWords } from '../../data/tagged/load-tagged.ts';
 import { withTokenizer } from '../../job/open-base.ts';
 import { type DataPreview, type PreviewData, partOf } from '../data-preview.ts';
@@ -120,7 +120,7 @@ async function load<Sample extends Labeled>(
   const model = modelFor(params, labels, reader.imageSize);
   const request = { batchSize: recipe.per_device_train_batch_size, order: orderSettings(recipe), trains: false };
   return {
-    train: { facts: train.map(factsOf), plan: reader.source(train, model, request).plan },
-    held: { facts: held.map(factsOf), plan: undefined },
+    train: loadedPart(train, factsOf, reader.source(train, model, request).plan),
+    held: loadedPart(held, factsOf),
   };
 }

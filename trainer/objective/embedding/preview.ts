@@ -2,7 +2,7 @@
 import { orderSettings } from '../../data/batch/batch-settings.ts';
 import { identityOf } from '../../data/shown/sample-identity.ts';
 import { showGroups } from '../../data/shown/show-groups.ts';
-import type { SampleFacts } from '../../data/shown/statistics.ts';
+import { loadedPart, type SampleFacts } from '../../data/shown/statistics.ts';
 import { groupForm, textsOf } from '../../data/text-groups/group-form.ts';
 import type { TextGroup } from '../../data/text-groups/load-groups.ts';
 import { withTokenizer } from '../../job/open-base.ts';
@@ -23,8 +23,8 @@ export const preview: PreviewData = async params => {
       const { train, held } = await loadGroupData(params, 'train');
       const rowsPerSample = textsOf(groupForm(recipe.embedding));
       return {
-        train: { facts: train.map(factsOf), plan: planGroups(train, { rowsPerSample, batchSize, maxLength, ...orderSettings(recipe) }) },
-        held: { facts: held.map(factsOf), plan: undefined },
+        train: loadedPart(train, factsOf, planGroups(train, { rowsPerSample, batchSize, maxLength, ...orderSettings(recipe) })),
+        held: loadedPart(held, factsOf),
       };
     },
   };

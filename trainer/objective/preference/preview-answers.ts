@@ -2,7 +2,7 @@
 import type { BatchPlan } from '../../data/batch/batch-plan.ts';
 import type { LoadDatasetInput } from '../../data/load-dataset.ts';
 import { type ShowAnswers, showAnswers } from '../../data/shown/show-texts.ts';
-import type { SampleFacts } from '../../data/shown/statistics.ts';
+import { loadedPart, type SampleFacts } from '../../data/shown/statistics.ts';
 import { type TextBase, withTokenizer } from '../../job/open-base.ts';
 import type { DataParts } from '../data-parts.ts';
 import { type DataPreview, partOf } from '../data-preview.ts';
@@ -39,7 +39,7 @@ export async function previewAnswers<Sample>(
     async load() {
       const { train, held } = await load({ ...params, base, input });
       const plan = train.length > 0 ? planOf(train) : undefined;
-      return { train: { facts: train.map(factsOf), plan }, held: { facts: held.map(factsOf), plan: undefined } };
+      return { train: loadedPart(train, factsOf, plan), held: loadedPart(held, factsOf) };
     },
   };
 }
