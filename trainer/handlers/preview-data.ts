@@ -5,10 +5,11 @@ import { type DataReport, describeData } from '../data/data-report.ts';
 import { listDataFiles } from '../data/read/list-files.ts';
 import { readRecords } from '../data/read/read-records.ts';
 import { dataStatistics } from '../data/shown/statistics.ts';
+import { HubError } from '../hub/hub-error.ts';
 import type { Job } from '../job/job.ts';
 import type { JobScope } from '../job/job-scope.ts';
 import { openModelFolder } from '../job/open-base.ts';
-import { withDataFiles, withFirstRows } from '../job/open-data.ts';
+import { withDataFiles, withFirstRows, withFirstSamples } from '../job/open-data.ts';
 import { loadModel } from '../model/load-model.ts';
 import { type DataPreview, partOf } from '../objective/data-preview.ts';
 import { LARGE_BYTES } from '../objective/load-data.ts';
@@ -49,12 +50,7 @@ export async function previewDataJob(request: Request, { job, context }: JobScop
     const { page, preview } = await firstPage(named, request);
     job.emit({ type: 'samples', page });
     if (!statistics) return { page };
-    const all = await withDataFiles(named);
-    const first = await drawnStatistics(all);
-    if (first) job.emit({ type: 'statistics', statistics: first });
-    const isLocal = DATA_PARTS.every(part => all.recipe.data[part] === recipe.data[part]);
-    const found = await statisticsOf(isLocal ? preview : await previews[recipe.task](all), reports, job);
-    return { page, ...found };
+    return { page, ...(await allStatistics(named, preview, reports)) };
   } finally {
     await folder.weights.close();
   }
@@ -68,16 +64,45 @@ interface FirstPage {
   readonly preview: DataPreview;
 }
 
-/** Reads only the rows that are shown of a data set of the hub, unless a sample depends on others. */
+/** Reads only the samples that are shown of a data set of the hub, unless one depends on others. */
 async function firstPage(named: ReadParams, request: Request): Promise<FirstPage> {
   for (let rows = request.from + request.count + 1; ; rows *= MORE_ROWS) {
-    const { scope, isWhole } = standAlone(request)
-      ? await withFirstRows(named, 'train', rows)
-      : { scope: await withDataFiles(named), isWhole: true };
+    const { scope, isWhole } = await shownScope(named, request, rows);
     const preview = await previews[named.recipe.task](scope);
-    const page = await samplePage(scope, preview, request);
+    const found = await samplePage(scope, preview, request);
+    const page = isLocal(named, scope) ? found : { ...found, columns: await allColumns(named, found) };
     if (isWhole) return { page, preview };
     if (page.samples.length >= request.count || page.problem !== undefined) return { page: { ...page, more: true }, preview };
+  }
+}
+
+/** Whether the data is all where the recipe names it. */
+const isLocal = (named: ReadParams, { recipe }: ReadParams): boolean =>
+  DATA_PARTS.every(part => recipe.data[part] === named.recipe.data[part]);
+
+async function shownScope(
+  named: ReadParams,
+  request: Request,
+  rows: number,
+): Promise<{ readonly scope: ReadParams; readonly isWhole: boolean }> {
+  try {
+    if (standAlone(request)) return await withFirstSamples(named, 'train', rows);
+    return { scope: await withDataFiles(named), isWhole: true };
+  } catch (error) {
+    if (!isAboutData(error)) throw error;
+    // The page shows the problem next to the columns that the data has.
+    const { scope } = await withFirstRows(named, 'train', 1);
+    return { scope: (await withFirstRows(scope, 'eval', 1)).scope, isWhole: true };
+  }
+}
+
+/** The columns of a data set of the hub, of which samples may have only those that are read. Without a network it may be these alone. */
+async function allColumns(named: ReadParams, { part, columns }: SamplePage): Promise<readonly DataColumn[]> {
+  try {
+    return await columnsOf((await withFirstRows(named, part, 1)).scope, part);
+  } catch (error) {
+    if (error instanceof HubError && error.failure === 'offline') return columns;
+    throw error;
   }
 }
 
@@ -179,12 +204,14 @@ function samplePauses(job: Job, onSeen: (seen: number) => void = () => undefined
   };
 }
 
-async function statisticsOf(
-  preview: DataPreview,
-  reports: readonly DataReport[],
-  job: Job,
-): Promise<{ readonly statistics?: DataStatistics; readonly failure?: string }> {
+/** First facts about some samples of large data, then those about all. */
+async function allStatistics(named: ReadParams, shown: DataPreview, reports: readonly DataReport[]): Promise<FoundStatistics> {
+  const { job, recipe } = named;
   try {
+    const all = await withDataFiles(named);
+    const first = await drawnStatistics(all);
+    if (first) job.emit({ type: 'statistics', statistics: first });
+    const preview = isLocal(named, all) ? shown : await previews[recipe.task](all);
     const loaded = await preview.load();
     job.phase('compare', 'comparing the samples');
     const total = loaded.train.count + loaded.held.count;
@@ -196,6 +223,11 @@ async function statisticsOf(
     if (!isAboutData(error)) throw error;
     return { failure: error.message };
   }
+}
+
+interface FoundStatistics {
+  readonly statistics?: DataStatistics;
+  readonly failure?: string;
 }
 
 /** Whether an error is about the data itself, and not about the model or the machine. */

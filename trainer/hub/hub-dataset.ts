@@ -2,7 +2,7 @@
 import { mkdir, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { writeTextFile } from '../files/durable-file.ts';
-import { MAX_STATE_BYTES, readRegularText } from '../files/regular-file.ts';
+import { MAX_JSON_BYTES, readRegularText } from '../files/regular-file.ts';
 import { fileSize } from '../format/model-config.ts';
 import { isCommit, isComplete, knownCommit, markComplete, rememberRevision, repoFolder, withLock } from './hub-cache.ts';
 import { clientOf, type DownloadOptions, downloadFiles, fetchListing, withRetries } from './hub-download.ts';
@@ -42,10 +42,19 @@ async function knownSplit(cacheDir: string, part: DataSetPart) {
   const commit = await knownCommit(folder, part.revision ?? PARQUET);
   if (commit === undefined) return undefined;
   const dir = path.join(folder, commit);
-  const text = await readRegularText(path.join(dir, LISTING), MAX_STATE_BYTES).catch(() => undefined);
+  const text = await readRegularText(path.join(dir, LISTING), MAX_JSON_BYTES).catch(() => undefined);
   if (text === undefined) return undefined;
   const { files } = parseListing(JSON.parse(text), part.repo, PARQUET_NAME);
   return { dir, chosen: chooseFiles(files, part) };
+}
+
+/** The places for the files of a split, by a listing in the cache; undefined without one. Nothing is asked of the network. */
+export async function knownDataSet(
+  cacheDir: string,
+  part: DataSetPart,
+): Promise<readonly { readonly path: string; readonly byteLength: number }[] | undefined> {
+  const known = await knownSplit(cacheDir, part);
+  return known?.chosen.files.map(({ name, size }) => ({ path: path.join(known.dir, name), byteLength: size }));
 }
 
 /**
@@ -54,39 +63,45 @@ async function knownSplit(cacheDir: string, part: DataSetPart) {
  * @throws HubError that says what to do
  */
 export async function downloadDataSet(part: DataSetPart, options: DownloadOptions): Promise<string[]> {
-  const found = await lookUp(part, options);
-  if (found.cached) return found.cached;
-  const { client, dir, split, files, urlOf, remember } = found.remote;
-  if (!(await isComplete(path.join(dir, split)))) {
-    await withLock(path.join(dir, split), () => downloadFiles({ dir, client, files, urlOf, options }));
-    await markComplete(path.join(dir, split));
+  const split = await lookUp(part, options);
+  const paths = pathsOf(split);
+  if (!(await isComplete(path.join(split.dir, split.folder)))) {
+    if (options.offline) throw notInCache(part, options);
+    const { dir, files } = split;
+    const client = clientOf(options);
+    await withLock(path.join(dir, split.folder), () =>
+      downloadFiles({ dir, client, files, urlOf: file => urlOf(split, file, client), options }),
+    );
+    await markComplete(path.join(dir, split.folder));
   }
-  await remember();
-  return files.map(({ name }) => path.join(dir, name));
+  await split.remember();
+  return paths;
 }
 
 /** The files of a split, whole in the cache or to be read by ranges. */
-export type DataSetFiles =
+export type DataSetFiles = {
+  /** From now on, this commit is what is used without a network. */
+  readonly remember: () => Promise<void>;
+} & (
   | { readonly cached: readonly string[]; readonly ranged?: undefined }
-  | { readonly cached?: undefined; readonly ranged: readonly RangedFile[] };
+  | { readonly cached?: undefined; readonly ranged: readonly RangedFile[] }
+);
 
 /** Looks up a split without downloading it. @throws HubError that says what to do */
 export async function openDataSet(part: DataSetPart, options: DownloadOptions): Promise<DataSetFiles> {
-  const found = await lookUp(part, options);
-  if (found.cached) return found;
-  const { client, dir, split, files, urlOf, remember } = found.remote;
-  // A whole copy of an earlier commit stays what is used without a network.
-  if ((await findDataSet(options.cacheDir, part)) === undefined) await remember();
-  if (await isComplete(path.join(dir, split))) return { cached: files.map(({ name }) => path.join(dir, name)) };
-  return { ranged: files.map(file => new RangedFile({ client, url: urlOf(file), file, path: path.join(dir, file.name) }, options)) };
+  const split = await lookUp(part, options);
+  const { remember } = split;
+  // What the cache has of an earlier commit stays what is used without a network until there is as much of another one.
+  if (!(await isKnown(part, options))) await remember();
+  if (await isComplete(path.join(split.dir, split.folder))) return { cached: pathsOf(split), remember };
+  return { ranged: split.files.map(file => rangedFile(split, file, options)), remember };
 }
 
-/** The path of a file that was made of a split, for use without a network; undefined if there is none. */
-export async function fileOfSplit(cacheDir: string, part: DataSetPart, name: string): Promise<string | undefined> {
-  const known = await knownSplit(cacheDir, part);
-  const file = known && path.join(known.dir, known.chosen.folder, name);
-  return file !== undefined && (await fileSize(file)) !== undefined ? file : undefined;
-}
+const isKnown = async ({ repo, revision = PARQUET }: DataSetPart, { cacheDir }: DownloadOptions): Promise<boolean> => {
+  const folder = repoFolder(cacheDir, repo, 'datasets');
+  const commit = await knownCommit(folder, revision);
+  return commit !== undefined && (await fileSize(path.join(folder, commit, LISTING))) !== undefined;
+};
 
 /** The longest beginning of a split that was read by ranges, for use without a network; undefined if there is none. */
 export async function findBeginning(cacheDir: string, part: DataSetPart): Promise<string | undefined> {
@@ -101,55 +116,66 @@ export async function findBeginning(cacheDir: string, part: DataSetPart): Promis
   return dir !== undefined && counted[0] ? path.join(dir, counted[0].name) : undefined;
 }
 
-interface RemoteSplit {
-  readonly client: HubClient;
+interface Split extends ChosenFiles {
+  readonly part: DataSetPart;
   /** The folder of the commit. */
   readonly dir: string;
-  /** `config/split` */
-  readonly split: string;
-  readonly files: readonly HubFile[];
-  readonly urlOf: (file: HubFile) => string;
-  /** From now on, this commit is what the cache has of the revision. */
+}
+
+interface FoundSplit extends Split {
   readonly remember: () => Promise<void>;
 }
 
-type Found = { readonly cached: string[]; readonly remote?: undefined } | { readonly cached?: undefined; readonly remote: RemoteSplit };
+const pathsOf = ({ dir, files }: Split): string[] => files.map(({ name }) => path.join(dir, name));
 
-async function lookUp(part: DataSetPart, options: DownloadOptions): Promise<Found> {
-  const { repo, revision = PARQUET } = part;
-  const folder = repoFolder(options.cacheDir, repo, 'datasets');
-  // A commit never changes.
-  if (options.offline || isCommit(revision)) {
-    const cached = await findDataSet(options.cacheDir, part);
-    if (cached) return { cached };
-  }
-  if (options.offline)
-    throw new HubError(
-      'offline',
-      `the data set ${repo} is not in the cache ${options.cacheDir} and the network is switched off: go online once, or name local files`,
-    );
+const urlOf = ({ part: { repo }, dir }: Split, { name }: HubFile, { endpoint }: HubClient): string =>
+  `${endpoint}/datasets/${repo}/resolve/${path.basename(dir)}/${urlPath(name)}`;
+
+/** Without a network, reading a range of it throws. */
+function rangedFile(split: Split, file: HubFile, options: DownloadOptions): RangedFile {
   const client = clientOf(options);
+  const refused = options.offline ? notInCache(split.part, options) : undefined;
+  return new RangedFile({ client, url: urlOf(split, file, client), file, path: path.join(split.dir, file.name), refused }, options);
+}
+
+const notInCache = ({ repo }: DataSetPart, { cacheDir }: DownloadOptions): HubError =>
+  new HubError(
+    'offline',
+    `the data set ${repo} is not in the cache ${cacheDir} and the network is switched off: go online once, or name local files`,
+  );
+
+async function lookUp(part: DataSetPart, options: DownloadOptions): Promise<FoundSplit> {
+  const { repo, revision = PARQUET } = part;
+  const inCache = async (): Promise<FoundSplit | undefined> => {
+    const known = await knownSplit(options.cacheDir, part);
+    if (known && !options.offline) await mkdir(path.join(known.dir, known.chosen.folder), { recursive: true });
+    return known && { ...known.chosen, dir: known.dir, part, remember: async () => undefined };
+  };
+  // A commit never changes.
+  const known = options.offline || isCommit(revision) ? await inCache() : undefined;
+  if (known) return known;
+  if (options.offline) throw notInCache(part, options);
   let listing: HubListing;
   try {
-    listing = await withRetries(options, () => fetchListing(client, { repo, revision, kind: 'datasets', names: PARQUET_NAME }));
+    listing = await withRetries(options, () => fetchListing(clientOf(options), { repo, revision, kind: 'datasets', names: PARQUET_NAME }));
   } catch (error) {
     if (!(error instanceof HubError)) throw error;
-    const cached = error.transient ? await findDataSet(options.cacheDir, part) : undefined;
-    if (!cached) throw error.failure === 'missing' ? noParquet(part, error) : error;
+    const kept = error.transient ? await inCache() : undefined;
+    if (!kept) throw error.failure === 'missing' ? noParquet(part, error) : error;
     options.onWarning?.(`${error.message}; the copy in the cache is used`);
-    return { cached };
+    return kept;
   }
-  const { folder: split, files, isPartial } = chooseFiles(listing.files, part);
-  if (isPartial)
+  const chosen = chooseFiles(listing.files, part);
+  if (chosen.isPartial)
     options.onWarning?.(`the hub has only the beginning of ${repo} (${part.split}) as Parquet, some 5 GB: the rest is not used`);
+  const folder = repoFolder(options.cacheDir, repo, 'datasets');
   const dir = path.join(folder, listing.commit);
-  await mkdir(path.join(dir, split), { recursive: true });
+  await mkdir(path.join(dir, chosen.folder), { recursive: true });
   const remember = async (): Promise<void> => {
     await writeTextFile(path.join(dir, LISTING), listingText(listing));
     await rememberRevision(folder, revision, listing.commit);
   };
-  const urlOf = ({ name }: HubFile): string => `${client.endpoint}/datasets/${repo}/resolve/${listing.commit}/${urlPath(name)}`;
-  return { remote: { client, dir, split, files, urlOf, remember } };
+  return { ...chosen, dir, part, remember };
 }
 
 const listingText = ({ commit, files }: HubListing): string =>

@@ -15,6 +15,8 @@ export type HubFailure =
   /** Another process is downloading the same model. */
   | 'busy'
   | 'server'
+  /** It sends whole files alone. */
+  | 'no-ranges'
   /** Everyone can read the repository, which nobody confirmed. */
   | 'public';
 

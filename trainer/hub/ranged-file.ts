@@ -16,6 +16,8 @@ export interface RangedFileParams {
   readonly file: HubFile;
   /** The path of the whole file. */
   readonly path: string;
+  /** Thrown where a range would have to be asked for; left out, it is. */
+  readonly refused?: HubError | undefined;
 }
 
 /** A range is held in memory. */
@@ -43,6 +45,7 @@ export class RangedFile {
     if (!(start >= 0 && end >= start && end <= this.byteLength && end - start <= MAX_RANGE_BYTES))
       throw new RangeError(`${end - start} bytes at byte ${start} of ${this.byteLength}; at most ${MAX_RANGE_BYTES} are read at once`);
     if (start === end) return new ArrayBuffer(0);
+    if (this.#params.refused) throw this.#params.refused;
     return withRetries(this.#options, () => this.#fetch(start, end));
   }
 
@@ -74,7 +77,7 @@ export class RangedFile {
     const isRange = response.status === 206 && response.headers.get('content-range')?.startsWith(`bytes ${start}-${end - 1}/`) === true;
     if (!isRange) {
       await response.body?.cancel();
-      throw new HubError('server', `${new URL(url).host} sends no ranges of ${file.name}`);
+      throw new HubError('no-ranges', `${new URL(url).host} sends no ranges of ${file.name}`);
     }
     const etag = response.headers.get('etag') ?? '';
     this.#etag ??= etag;

@@ -2,12 +2,11 @@
 import path from 'node:path';
 import { writeBeginning } from '../data/read/parquet-beginning.ts';
 import { isDataSetName } from '../files/data-set-name.ts';
-import { commitOf, type DataSetPart, downloadDataSet, findBeginning, findDataSet, openDataSet, partOfDataSet } from '../hub/hub-dataset.ts';
+import { commitOf, type DataSetPart, findBeginning, findDataSet, openDataSet, partOfDataSet } from '../hub/hub-dataset.ts';
 import type { DownloadOptions } from '../hub/hub-download.ts';
 import { HubError } from '../hub/hub-error.ts';
-import { counted } from '../protocol/format.ts';
-import { drawnFile } from './drawn-data.ts';
 import type { RecipeScope } from './job-scope.ts';
+import { type FirstSamples, firstSamples, remoteData } from './remote-data.ts';
 
 /**
  * The scope with every data set of the hub replaced by the paths of its files; local paths stay as they are.
@@ -39,29 +38,50 @@ async function replaceNames<Scope extends RecipeScope>(
   return { ...scope, recipe: { ...recipe, data } };
 }
 
+/** The scope with the first samples of every data set of the hub in a part. */
+interface FirstScope<Scope> {
+  readonly scope: Scope;
+  readonly isWhole: boolean;
+}
+
 /**
- * The scope with every data set of the hub in a part replaced by files with its first rows, which are read by ranges unless the cache has all.
- * @throws HubError as `withDataFiles` does
+ * The scope with every data set of the hub in a part replaced by files with the first samples that training takes of it, which are read by
+ * ranges unless the cache has them.
+ * @throws as `withDataFiles` does
  */
-export async function withFirstRows<Scope extends RecipeScope>(
+export const withFirstSamples = <Scope extends RecipeScope>(
   scope: Scope,
   part: 'train' | 'eval',
   rows: number,
-): Promise<{ readonly scope: Scope; readonly isWhole: boolean }> {
+): Promise<FirstScope<Scope>> =>
+  replaceByFirst(
+    scope,
+    part,
+    async (of, count, options) => (await firstSamples(of, { recipe: scope.recipe, count, rows }, options)) ?? firstRows(of, rows, options),
+  );
+
+/**
+ * The scope with every data set of the hub in a part replaced by files with its first rows, with all columns.
+ * @throws HubError as `withDataFiles` does
+ */
+export const withFirstRows = <Scope extends RecipeScope>(scope: Scope, part: 'train' | 'eval', rows: number): Promise<FirstScope<Scope>> =>
+  replaceByFirst(scope, part, (of, _, options) => firstRows(of, rows, options));
+
+async function replaceByFirst<Scope extends RecipeScope>(
+  scope: Scope,
+  part: 'train' | 'eval',
+  firstOf: (of: DataSetPart, count: number | undefined, options: DownloadOptions) => Promise<FirstSamples>,
+): Promise<FirstScope<Scope>> {
   let isWhole = true;
-  const replaced = await replaceNames(scope, [part], async (of, written) => {
-    const { files, isAll } = await reported(scope, { of, written }, options => firstRows(of, rows, options));
+  const replaced = await replaceNames(scope, [part], async (of, written, count) => {
+    const { files, isAll } = await reported(scope, { of, written }, options => firstOf(of, count, options));
     isWhole &&= isAll;
     return files;
   });
   return { scope: replaced, isWhole };
 }
 
-async function firstRows(
-  of: DataSetPart,
-  rows: number,
-  options: DownloadOptions,
-): Promise<{ readonly files: readonly string[]; readonly isAll: boolean }> {
+async function firstRows(of: DataSetPart, rows: number, options: DownloadOptions): Promise<FirstSamples> {
   const kept = options.offline ? await findBeginning(options.cacheDir, of) : undefined;
   if (kept !== undefined && (await findDataSet(options.cacheDir, of)) === undefined) return { files: [kept], isAll: false };
   const { cached, ranged } = await openDataSet(of, options);
@@ -88,17 +108,10 @@ const download = (
   { of, written, count }: NamedDataSet & { readonly count: number | undefined },
 ): Promise<readonly string[]> =>
   reported(scope, { of, written }, async options => {
-    const say = (what: string, file: string): void =>
-      scope.job.log('info', `${written} (${of.split}): ${what} of commit ${commitOf(file)}`);
-    const drawn = await drawnFile(of, { recipe: scope.recipe, count }, options);
-    if (drawn) {
-      say(drawn.summary, drawn.path);
-      return [drawn.path];
-    }
-    const files = await downloadDataSet(of, options);
-    const [first] = files;
-    if (first !== undefined) say(counted(files.length, 'file'), first);
-    return files;
+    const { paths, summary } = await remoteData(of, { recipe: scope.recipe, count }, options);
+    const [first] = paths;
+    if (first !== undefined) scope.job.log('info', `${written} (${of.split}): ${summary} of commit ${commitOf(first)}`);
+    return paths;
   });
 
 /** Runs `work` with the options of the job. @throws HubError that also names the local path */

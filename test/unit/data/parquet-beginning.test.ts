@@ -2,7 +2,8 @@
 import { copyFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { type RangedSource, writeBeginning } from '../../../trainer/data/read/parquet-beginning.ts';
+import { writeBeginning } from '../../../trainer/data/read/parquet-beginning.ts';
+import type { RangedSource } from '../../../trainer/data/read/ranged-source.ts';
 import { readParquet } from '../../../trainer/data/read/read-parquet.ts';
 import { makeTemporaryFolder } from '../../support/temporary-folder.ts';
 

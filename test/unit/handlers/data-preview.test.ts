@@ -301,6 +301,52 @@ test('of a data set on the hub, a page of samples reads few bytes, more for a la
   expect(value.statistics?.parts[0]?.samples).toBe(60);
 });
 
+describe('a data set on the hub whose samples are drawn', () => {
+  const fixture = join(import.meta.dirname, '..', 'data', 'fixtures', 'groups.parquet');
+  const parquet = readFileSync(fixture);
+  const settings = ['engine=portable', 'data.eval=[]', 'max_length=64', 'data.max_samples=6', 'seed=3'];
+  async function served() {
+    let sent = 0;
+    const endpoint = await listen((request, response) => {
+      if (request.url?.startsWith('/api/datasets/org/notes/'))
+        return void response.end(JSON.stringify({ sha: 'a'.repeat(40), siblings: siblingsOf({ 'default/train/0000.parquet': parquet }) }));
+      sent += sendFile(request, response, parquet);
+    });
+    const cacheDir = mkdtempSync(join(tmpdir(), 'rowtune-hub-drawn-'));
+    folders.push(cacheDir);
+    const page = async (from: number, offline = false, more: readonly string[] = []) => {
+      const recipe = task.recipe(...settings, 'data.train=org/notes', ...more);
+      const context = { ...task.context, cacheDir, hub: { endpoint, offline } };
+      return (await previewInProcess(recipe, context, { from, count: 2, statistics: false })).value.page;
+    };
+    return { page, sent: () => sent };
+  }
+  const shown = ({ samples }: DataResult['page']) => samples.map(({ sequences }) => sequences.map(idsOf));
+
+  test('the page shows those that training sees, from a part of the bytes, and again without a network', async () => {
+    const local = task.recipe(...settings, `data.train=${fixture}`);
+    const all = (await previewInProcess(local, task.context, { from: 0, count: 10, statistics: false })).value.page;
+    expect(all.samples).toHaveLength(6);
+    const { page, sent } = await served();
+    const first = await page(0);
+    expect(shown(first)).toEqual(shown(all).slice(0, 2));
+    expect(first).toMatchObject({ more: true, columns: all.columns });
+    expect(sent()).toBeLessThan(parquet.length / 2);
+    const known = sent();
+    expect(shown(await page(0, true))).toEqual(shown(first));
+    expect(sent()).toBe(known);
+    const last = await page(4);
+    expect([shown(last), last.more]).toEqual([shown(all).slice(4), false]);
+  });
+
+  test('a column that the data lacks is a problem next to the columns that there are', async () => {
+    const { page } = await served();
+    const { problem, samples, columns } = await page(0, false, ['data.columns={text: txt}']);
+    expect(problem).toMatch(/no such column; did you mean "text"/);
+    expect([samples, columns.map(({ name }) => name)]).toEqual([[], ['text', 'label']]);
+  });
+});
+
 test('a data set by its name on the hub: downloaded, shown and trained on under its name, and known to lint from the cache', async () => {
   const parquet = readFileSync(join(import.meta.dirname, '..', 'data', 'fixtures', 'labeled.zstd.parquet'));
   const endpoint = await listen((request, response) => {

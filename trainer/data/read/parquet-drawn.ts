@@ -1,29 +1,27 @@
-/** The samples of a draw from remote Parquet files: only row groups that hold one are read, by byte ranges. */
+/** The samples of a draw from remote Parquet files: only columns that are read, of row groups that hold a drawn row, are fetched. */
 import { open } from 'node:fs/promises';
-import type { AsyncBuffer, FileMetaData, RowGroup } from 'hyparquet';
+import type { RowGroup } from 'hyparquet';
 import { readRegularBlocks } from '../../files/regular-file.ts';
 import { required } from '../../narrow.ts';
 import { DataError } from '../data-error.ts';
 import { type DrawSettings, reservoir } from '../draw.ts';
 import type { DataRecord } from '../types.ts';
-import { type RangedSource, spanOf, withTail } from './parquet-beginning.ts';
+import { holdSpans, joinNear } from './fetch-spans.ts';
+import { listDataFiles } from './list-files.ts';
 import { MAX_ROW_GROUP_BYTES } from './parquet-bounds.ts';
-import { readFooter, readGroup } from './read-parquet.ts';
+import { chunksOf, columnBytes } from './parquet-columns.ts';
+import type { RemoteFile } from './ranged-source.ts';
+import { readGroup } from './read-parquet.ts';
+import { readRecords } from './read-records.ts';
 
 export interface DrawnGroups {
-  /** The names of the columns. */
-  readonly columns: readonly string[];
   /** Rows of all files. */
   readonly rows: number;
-  /** Bytes of the row groups that have a drawn row, and of all files. */
-  readonly bytes: number;
-  readonly totalBytes: number;
   readonly groups: readonly DrawnGroup[];
 }
 
-interface DrawnGroup {
-  readonly source: RangedSource;
-  readonly metadata: FileMetaData;
+export interface DrawnGroup {
+  readonly file: RemoteFile;
   readonly group: RowGroup;
   /** The place of its first row in the file. */
   readonly start: number;
@@ -33,25 +31,20 @@ interface DrawnGroup {
 
 /** Each row takes a random number; beyond that the whole data is read. */
 const MAX_ROWS = 100_000_000;
-/** Bytes that are asked for at a time. */
-const PIECE_BYTES = 2 ** 25;
 const READ_BYTES = 2 ** 20;
 const NEWLINE = 10;
 
 /**
  * Draws rows as training draws samples, from the metadata of the files alone.
  * @returns undefined where the draw takes all rows, there are too many, or a group says that it has less than none
- * @throws DataError if a file is no Parquet file; what a source throws
  */
-export async function drawGroups(
-  sources: readonly RangedSource[],
+export function drawGroups(
+  files: readonly RemoteFile[],
   { count, seed }: DrawSettings & { readonly count: number },
-): Promise<DrawnGroups | undefined> {
-  const files = await Promise.all(
-    sources.map(async source => ({ source, metadata: (await readFooter(source.path, await withTail(source))).metadata })),
-  );
+): DrawnGroups | undefined {
+  const groupsOf = ({ footer }: RemoteFile): readonly RowGroup[] => footer.metadata.row_groups;
   // As the reader of whole files counts: the number of all rows in a footer may be another.
-  const counts = files.flatMap(({ metadata }) => metadata.row_groups.map(group => Number(group.num_rows)));
+  const counts = files.flatMap(file => groupsOf(file).map(group => Number(group.num_rows)));
   const rows = counts.reduce((sum, each) => sum + each, 0);
   if (rows <= count || rows > MAX_ROWS || counts.some(each => each < 0)) return undefined;
   const draw = reservoir<number>({ count, seed });
@@ -59,79 +52,102 @@ export async function drawGroups(
   const drawn = draw.drawn();
   const groups: DrawnGroup[] = [];
   let [first, next] = [0, 0];
-  for (const { source, metadata } of files) {
+  for (const file of files) {
     const before = first;
     let start = 0;
-    for (const group of metadata.row_groups) {
+    for (const group of groupsOf(file)) {
       const end = first + Number(group.num_rows);
       const begin = next;
       while (next < drawn.length && (drawn[next] ?? end) < end) next++;
       const own = drawn.slice(begin, next).map(row => row - before);
-      if (own.length > 0) groups.push({ source, metadata, group, start, drawn: own });
+      if (own.length > 0) groups.push({ file, group, start, drawn: own });
       start += Number(group.num_rows);
       first = end;
     }
   }
-  const bytes = groups.reduce((sum, { group }) => sum + spanOf(group).end - spanOf(group).start, 0);
-  const columns = [...new Set(files.flatMap(({ metadata }) => topColumns(metadata)))];
-  return { columns, rows, bytes, totalBytes: sources.reduce((sum, { byteLength }) => sum + byteLength, 0), groups };
+  return { rows, groups };
 }
 
-const topColumns = ({ row_groups: groups }: FileMetaData): readonly string[] =>
-  (groups[0]?.columns ?? []).flatMap(({ meta_data: column }) => column?.path_in_schema[0] ?? []);
+export interface AppendDrawn {
+  /** The columns that a sample has, in their order. */
+  readonly names: readonly string[];
+  /** A file of the same draw with some of these columns, which are not fetched again. */
+  readonly known?: string | undefined;
+  /** Rows after which it may stop. */
+  readonly rows?: number | undefined;
+  /** Receives the bytes of the groups that are done. */
+  readonly onBytes?: (bytes: number) => void;
+}
 
 /**
  * Appends the drawn rows to a file of JSON Lines, group by group. What an earlier call has written is kept, and the others are added.
- * @param onBytes receives the bytes of the groups that are done
+ * @returns the rows that the file has
  * @throws DataError where a group is damaged; what a source throws
  */
-export async function appendDrawn(file: string, { groups }: DrawnGroups, onBytes: (bytes: number) => void): Promise<void> {
+export async function appendDrawn(
+  file: string,
+  groups: readonly DrawnGroup[],
+  { names, known, rows: most, onBytes }: AppendDrawn,
+): Promise<number> {
   const handle = await open(file, 'a+');
+  const knownRows = known === undefined ? undefined : readRecords({ files: await listDataFiles([known]), textSplit: 'file' });
+  const nextKnown = async (): Promise<DataRecord['value']> => {
+    const next = await knownRows?.next();
+    return next === undefined || next.done === true ? {} : next.value.value;
+  };
   try {
     const written = await wholeLines(file);
     await handle.truncate(written.bytes);
     let [rows, bytes] = [0, 0];
     for (const drawn of groups) {
-      const known = Math.min(drawn.drawn.length, Math.max(0, written.lines - rows));
-      if (known < drawn.drawn.length) {
-        const records = await rowsOf(drawn);
-        const lines = drawn.drawn.slice(known).map(place => `${lineOf(required(records[place - drawn.start], 'a drawn row').value)}\n`);
+      if (rows >= (most ?? Number.POSITIVE_INFINITY)) break;
+      const others: DataRecord['value'][] = [];
+      for (let i = 0; i < drawn.drawn.length; i++) others.push(await nextKnown());
+      const done = Math.min(drawn.drawn.length, Math.max(0, written.lines - rows));
+      if (done < drawn.drawn.length) {
+        const missing = names.filter(name => !others.every(other => Object.hasOwn(other, name)));
+        const records = missing.length === 0 ? [] : await rowsOf(drawn, missing);
+        const lines = drawn.drawn.slice(done).map((place, i) => {
+          const fetched = missing.length === 0 ? {} : required(records[place - drawn.start], 'a drawn row').value;
+          return `${lineOf(names, { ...others[done + i], ...fetched })}\n`;
+        });
         await handle.appendFile(lines.join(''));
         await handle.sync();
       }
       rows += drawn.drawn.length;
-      const { start, end } = spanOf(drawn.group);
-      bytes += end - start;
-      onBytes(bytes);
+      bytes += columnBytes([drawn.group], new Set(names));
+      onBytes?.(bytes);
     }
+    return Math.max(rows, written.lines);
   } finally {
     await handle.close();
+    await knownRows?.return(undefined);
   }
 }
 
-async function rowsOf({ source, metadata, group, start }: DrawnGroup) {
-  const { path: file } = source;
-  const span = spanOf(group);
-  if (!(span.start >= 0 && span.end <= source.byteLength && span.end - span.start <= MAX_ROW_GROUP_BYTES))
+async function rowsOf({ file: { source, footer }, group, start }: DrawnGroup, names: readonly string[]): Promise<DataRecord[]> {
+  const { path: file, byteLength } = source;
+  const spans = joinNear(chunksOf(group, new Set(names)));
+  const wrong = spans.find(span => !(span.start >= 0 && span.end >= span.start && span.end <= byteLength));
+  const bytes = spans.reduce((sum, span) => sum + span.end - span.start, 0);
+  if (wrong !== undefined || bytes > MAX_ROW_GROUP_BYTES)
     throw new DataError({
       file,
       line: start + 1,
-      problem: `a row group at bytes ${span.start} to ${span.end}, in a file of ${source.byteLength}`,
+      problem: wrong ? `a row group at bytes ${wrong.start} to ${wrong.end}, in a file of ${byteLength}` : `a row group of ${bytes} bytes`,
       advice: 'The file is damaged, or has row groups of more than a gigabyte',
     });
-  const held = new Uint8Array(span.end - span.start);
-  for (let at = span.start; at < span.end; at += PIECE_BYTES)
-    held.set(new Uint8Array(await source.slice(at, Math.min(span.end, at + PIECE_BYTES))), at - span.start);
-  const buffer: AsyncBuffer = {
-    byteLength: source.byteLength,
-    slice: (from, to = source.byteLength) =>
-      from >= span.start && to <= span.end ? held.slice(from - span.start, to - span.start).buffer : source.slice(from, to),
-  };
-  return readGroup({ file, buffer, metadata, bytes: false }, group, { start, end: start + Number(group.num_rows) });
+  const { metadata } = footer;
+  const buffer = await holdSpans(source, spans);
+  return readGroup({ file, buffer, metadata, bytes: false, columns: names }, group, { start, end: start + Number(group.num_rows) });
 }
 
 /** Columns without a value stay columns. */
-const lineOf = (value: DataRecord['value']): string => JSON.stringify(value, (_, held: unknown) => held ?? null);
+const lineOf = (names: readonly string[], value: DataRecord['value']): string =>
+  JSON.stringify(Object.fromEntries(names.map(name => [name, value[name]])), (_, held: unknown) => held ?? null);
+
+/** The samples in a file of a draw. */
+export const linesOf = async (file: string): Promise<number> => (await wholeLines(file)).lines;
 
 /** Lines that are complete, and their bytes. */
 async function wholeLines(file: string): Promise<{ readonly lines: number; readonly bytes: number }> {

@@ -16,23 +16,53 @@ export interface ThriftFields {
   readonly structs: ReadonlyMap<number, ThriftFields>;
 }
 
-interface StructPlaces {
-  /** The head of the list. */
-  readonly list: number;
-  /** The first element. */
-  readonly first: number;
-  /** The end of each element. */
-  readonly ends: readonly number[];
+/** A field of a struct with the bytes of its value. */
+export interface ThriftField {
+  readonly id: number;
+  readonly type: number;
+  readonly bytes: Uint8Array;
 }
 
-/** Returns a struct of which a list of structs keeps only its first elements. @throws Error if it has no such list, or fewer elements */
-export function trimmedList(struct: Uint8Array, field: number, count: number): Uint8Array {
-  const places = new ThriftWalk(struct).structsOf(field);
-  const [kept, all] = [count === 0 ? places?.first : places?.ends[count - 1], places?.ends.at(-1) ?? places?.first];
-  if (places === undefined || kept === undefined || all === undefined) throw new Error(`its metadata has no list of ${count} structs`);
-  const head = count < 15 ? [(count << 4) | TYPE.struct] : [0xf0 | TYPE.struct, ...varint(count)];
-  return Buffer.concat([struct.subarray(0, places.list), Uint8Array.from(head), struct.subarray(places.first, kept), struct.subarray(all)]);
+/** Returns the fields of a struct. @throws Error as `ThriftWalk.struct` does */
+export const fieldsOf = (struct: Uint8Array): ThriftField[] => new ThriftWalk(struct).fields();
+
+/** Returns the structs of a field that is a list of them. @throws Error if it is another field, or missing */
+export function structsOf(fields: readonly ThriftField[], id: number): Uint8Array[] {
+  const list = fields.find(field => field.id === id && field.type === TYPE.list);
+  if (list === undefined) throw new Error(`its metadata has no list in the field ${id}`);
+  return new ThriftWalk(list.bytes).structs();
 }
+
+/** Returns the bytes of a struct. @param fields in the order of their ids */
+export function structOf(fields: readonly ThriftField[]): Uint8Array {
+  const parts: Uint8Array[] = [];
+  let before = 0;
+  for (const { id, type, bytes } of fields) {
+    const step = id - before;
+    parts.push(Uint8Array.from(step < 16 ? [(step << 4) | type] : [type, ...varint(2 * id)]), bytes);
+    before = id;
+  }
+  return Buffer.concat([...parts, Uint8Array.of(TYPE.stop)]);
+}
+
+export const structField = (id: number, fields: readonly ThriftField[]): ThriftField => ({
+  id,
+  type: TYPE.struct,
+  bytes: structOf(fields),
+});
+
+export function listField(id: number, structs: readonly Uint8Array[]): ThriftField {
+  const count = structs.length;
+  const head = count < 15 ? [(count << 4) | TYPE.struct] : [0xf0 | TYPE.struct, ...varint(count)];
+  return { id, type: TYPE.list, bytes: Buffer.concat([Uint8Array.from(head), ...structs]) };
+}
+
+/** @param value from 0 */
+export const integerField = (id: number, value: number, type: 'i32' | 'i64'): ThriftField => ({
+  id,
+  type: TYPE[type],
+  bytes: Uint8Array.from(varint(2 * value)),
+});
 
 /** Seven bits a byte, the lowest first. */
 function varint(value: number): number[] {
@@ -70,30 +100,32 @@ export class ThriftWalk {
     }
   }
 
-  /** The places of the elements of a list of structs, the field of a struct that begins here; undefined if it has no such field. */
-  structsOf(wanted: number): StructPlaces | undefined {
-    for (let field = 0; ; ) {
+  /** The fields of a struct that begins here; the values of none are read. @throws Error as `struct` does */
+  fields(): ThriftField[] {
+    const found: ThriftField[] = [];
+    for (let id = 0; ; ) {
       const head = this.#byte();
       const type = head & 0x0f;
-      if (type === TYPE.stop) return undefined;
-      field = head >> 4 === 0 ? this.#integer() : field + (head >> 4);
-      if (field === wanted && type === TYPE.list) return this.#places();
+      if (type === TYPE.stop) return found;
+      id = head >> 4 === 0 ? this.#integer() : id + (head >> 4);
+      const start = this.position;
       if (type !== TYPE.true && type !== TYPE.false) this.#skip(type, 0);
+      found.push({ id, type, bytes: this.#bytes.subarray(start, this.position) });
     }
   }
 
-  #places(): StructPlaces {
-    const list = this.position;
+  /** The structs of a list that begins here. @throws Error for a list of other values, or one that ends behind the bytes */
+  structs(): Uint8Array[] {
     const head = this.#byte();
     if ((head & 0x0f) !== TYPE.struct) throw new Error('its metadata has a list of other values than structs');
     const size = head >> 4 === 15 ? this.#varint() : head >> 4;
-    const first = this.position;
-    const ends: number[] = [];
+    const found: Uint8Array[] = [];
     for (let i = 0; i < size; i++) {
+      const start = this.position;
       this.struct(1);
-      ends.push(this.position);
+      found.push(this.#bytes.subarray(start, this.position));
     }
-    return { list, first, ends };
+    return found;
   }
 
   #skip(type: number, depth: number): void {

@@ -31,11 +31,23 @@ export interface ParquetReading {
  * @param bytes columns of bytes that nothing says are text stay bytes; they are taken for text otherwise
  */
 export async function* readParquet(file: string, { limit, bytes, onShare }: ParquetReading): AsyncGenerator<DataRecord> {
+  const opened = await openParquet(file);
+  try {
+    yield* readGroups(file, opened, { limit, bytes, onShare });
+  } finally {
+    await opened.handle.close();
+  }
+}
+
+/** A file with its metadata. The caller closes the handle. @throws DataError for a damaged file */
+export async function openParquet(file: string): Promise<{ handle: FileHandle; buffer: AsyncBuffer; metadata: FileMetaData }> {
   const { handle, stats } = await openDataFile(file);
   try {
-    yield* readGroups(file, bufferOf(handle, stats.size), { limit, bytes, onShare });
-  } finally {
+    const buffer = bufferOf(handle, stats.size);
+    return { handle, buffer, metadata: (await readFooter(file, buffer)).metadata };
+  } catch (error) {
     await handle.close();
+    throw error;
   }
 }
 
@@ -66,8 +78,11 @@ function bufferOf(handle: FileHandle, size: number): AsyncBuffer {
   };
 }
 
-async function* readGroups(file: string, buffer: AsyncBuffer, { limit, bytes, onShare }: ParquetReading): AsyncGenerator<DataRecord> {
-  const { metadata } = await readFooter(file, buffer);
+async function* readGroups(
+  file: string,
+  { buffer, metadata }: Pick<OpenedParquet, 'buffer' | 'metadata'>,
+  { limit, bytes, onShare }: ParquetReading,
+): AsyncGenerator<DataRecord> {
   let start = 0;
   for (const group of metadata.row_groups) {
     const end = Math.min(start + Number(group.num_rows), limit);
@@ -83,32 +98,41 @@ interface OpenedParquet {
   readonly buffer: AsyncBuffer;
   readonly metadata: FileMetaData;
   readonly bytes: boolean;
+  /** The columns that are read; left out, all. */
+  readonly columns?: readonly string[];
 }
 
 /** The rows of a row group, by their places in the file. @throws DataError where it is too large, or damaged */
 export async function readGroup(
-  { file, buffer, metadata, bytes }: OpenedParquet,
+  { file, buffer, metadata, bytes, columns }: OpenedParquet,
   group: RowGroup,
   { start, end }: { readonly start: number; readonly end: number },
 ): Promise<DataRecord[]> {
   const rows = Number(group.num_rows);
-  if (Number(group.total_byte_size) > MAX_ROW_GROUP_BYTES || rows > MAX_ROW_GROUP_ROWS || rows < 0) {
+  const read = columns === undefined ? group : withColumns(group, columns);
+  if (Number(read.total_byte_size) > MAX_ROW_GROUP_BYTES || rows > MAX_ROW_GROUP_ROWS || rows < 0) {
     throw new DataError({
       file,
       line: start + 1,
-      problem: `a row group of ${rows} rows and ${group.total_byte_size} bytes, expected at most ${MAX_ROW_GROUP_ROWS} rows and ${MAX_ROW_GROUP_BYTES} bytes`,
+      problem: `a row group of ${rows} rows and ${read.total_byte_size} bytes, expected at most ${MAX_ROW_GROUP_ROWS} rows and ${MAX_ROW_GROUP_BYTES} bytes`,
       advice: 'Write the file with smaller row groups',
     });
   }
-  const read = async () => {
-    await checkPages(buffer, group);
-    const range = { rowStart: start, rowEnd: end };
+  const decode = async () => {
+    await checkPages(buffer, read);
+    const range = { rowStart: start, rowEnd: end, ...(columns && { columns: [...columns] }) };
     return parquetReadObjects({ file: buffer, metadata, compressors: boundedCompressors, utf8: !bytes, ...range });
   };
-  const values = await read().catch(cause => {
+  const values = await decode().catch(cause => {
     throw damaged(file, cause, start + 1);
   });
   return values.map((value, index) => ({ file, line: start + index + 1, value: plainRecord(value) }));
+}
+
+function withColumns(group: RowGroup, names: readonly string[]): RowGroup {
+  const columns = group.columns.filter(({ meta_data: column }) => names.includes(column?.path_in_schema[0] ?? ''));
+  const bytes = columns.reduce((sum, { meta_data: column }) => sum + (column?.total_uncompressed_size ?? 0n), 0n);
+  return { ...group, columns, total_byte_size: bytes };
 }
 
 export interface ParquetFooter {
@@ -145,7 +169,8 @@ function checkColumns(metadata: FileMetaData): void {
 
 const leavesOf = ({ children, path }: SchemaTree): string[] => (children.length > 0 ? children.flatMap(leavesOf) : [path.join('.')]);
 
-function damaged(file: string, cause: unknown, line?: number): DataError {
+/** The error for a file that cannot be read as one of Parquet. */
+export function damaged(file: string, cause: unknown, line?: number): DataError {
   const reason = cause instanceof Error ? cause.message : String(cause);
   return new DataError(
     { file, line, problem: `not a readable Parquet file (${reason})`, advice: 'Write it again, or download it again' },

@@ -6,7 +6,8 @@ import { measureCatalog } from '../../catalog/measures.ts';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import type { DataFormat } from '../../data/types.ts';
 import { isDataSetName } from '../../files/data-set-name.ts';
-import { findDataSet, partOfDataSet } from '../../hub/hub-dataset.ts';
+import { findDataSet, knownDataSet, partOfDataSet } from '../../hub/hub-dataset.ts';
+import { elementAt } from '../../narrow.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
 import { countFolderLabels, type LabelCounts, MAX_COUNTED_BYTES } from './count-labels.ts';
 import type { RowCount } from './count-rows.ts';
@@ -88,6 +89,13 @@ export interface DataFactParams {
   readonly counts: boolean;
   /** Version of the file. */
   readonly bytes: number;
+  /** The places for the files of a data set of the hub, which may be there in part. */
+  readonly remote?: readonly RemotePlace[];
+}
+
+interface RemotePlace {
+  readonly path: string;
+  readonly byteLength: number;
 }
 
 export class DataCache {
@@ -114,10 +122,16 @@ export class DataCache {
     if (base.isFolder && objectiveCatalog[task].reads === 'images') return { ...base, state: 'ok', labels: await countFolderLabels(full) };
     if (base.isFolder || objectiveCatalog[task].reads === 'images') return { ...base, state: 'ok' };
     const counts = needsLabels(asked) && found.size <= MAX_COUNTED_BYTES;
-    const key = JSON.stringify([full, found.mtimeMs, found.size, task, data.format, data.columns, data.labels, counts, embedding]);
+    return this.#known([full, found.mtimeMs, found.size], { written, full, data, task, embedding, counts, bytes: found.size });
+  }
+
+  /** Returns the known fact about the same file and settings, or reads it. */
+  #known(file: readonly unknown[], params: DataFactParams): Promise<DataFact> {
+    const { written, full, data, task, embedding, counts } = params;
+    const key = JSON.stringify([file, task, data.format, data.columns, data.labels, counts, embedding]);
     const known =
       this.#entries.get(key) ??
-      this.#read({ written, full, data, task, embedding, counts, bytes: found.size }).catch((error: Error) => unreadable(base, error));
+      this.#read(params).catch((error: Error) => unreadable({ written, full, isFolder: false, columns: [] }, error));
     this.#entries.delete(key);
     this.#entries.set(key, known);
     const [oldest] = this.#entries.keys();
@@ -125,19 +139,28 @@ export class DataCache {
     return known;
   }
 
-  /** A data set of the hub that was downloaded is read; of another one nothing is known. */
+  /** A data set of the hub that was downloaded is read, whole or the columns that are there; of another one nothing is known. */
   async #lookInCache(base: Omit<DataFact, 'state'>, asked: Asked, part: 'train' | 'eval'): Promise<DataFact> {
     const { written } = base;
-    const files = this.#cacheDir === undefined ? [] : ((await cachedFiles(this.#cacheDir, written, asked, part)) ?? []);
-    const [first, ...others] = files;
-    if (first === undefined) return { ...base, state: 'ok' };
-    const fact = await this.look(first, asked, path.dirname(first));
-    return { ...fact, written, ...(others.length > 0 && { rows: undefined }) };
+    const cacheDir = this.#cacheDir;
+    const of = partOfDataSet(written, asked.data, part);
+    // A part that the data set does not have is reported when it is fetched.
+    const known = cacheDir === undefined ? undefined : await knownDataSet(cacheDir, of).catch(() => undefined);
+    const [first] = known ?? [];
+    const isUnknown = known === undefined || objectiveCatalog[asked.task].reads === 'images';
+    if (cacheDir === undefined || isUnknown || first === undefined) return { ...base, state: 'ok' };
+    const isWhole = (await findDataSet(cacheDir, of)) !== undefined;
+    const fact = isWhole ? await this.look(first.path, asked, path.dirname(first.path)) : await this.#lookAtColumns(known, written, asked);
+    return { ...fact, written, ...(known.length > 1 && { rows: undefined }) };
+  }
+
+  async #lookAtColumns(remote: readonly RemotePlace[], written: string, asked: Asked): Promise<DataFact> {
+    const { data, task, embedding } = asked;
+    const full = elementAt(remote, 0).path;
+    // Files with columns come and go.
+    const folder = await stat(path.dirname(full)).catch(() => undefined);
+    return this.#known([full, folder?.mtimeMs], { written, full, data, task, embedding, counts: needsLabels(asked), bytes: 0, remote });
   }
 }
-
-/** Undefined where they are not there whole, or the recipe names a part that the data set does not have. */
-const cachedFiles = (cacheDir: string, written: string, { data }: Asked, part: 'train' | 'eval'): Promise<string[] | undefined> =>
-  findDataSet(cacheDir, partOfDataSet(written, data, part)).catch(() => undefined);
 
 const unreadable = (base: Omit<DataFact, 'state'>, { message }: Error): DataFact => ({ ...base, state: 'unreadable', reason: message });

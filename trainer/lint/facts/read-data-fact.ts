@@ -1,12 +1,16 @@
 /** Reads the beginning of a data file, or all of a short one: its columns, and unusable samples. */
+import { withNames } from '../../data/columns-read.ts';
 import { DataError } from '../../data/data-error.ts';
 import { renameColumns } from '../../data/detect-format.ts';
 import { type DataFile, listDataFiles } from '../../data/read/list-files.ts';
+import { columnsPath } from '../../data/read/parquet-columns.ts';
+import { columnsOf, keptSource, openRemote } from '../../data/read/ranged-source.ts';
 import { readRecords } from '../../data/read/read-records.ts';
 import type { DataFormat, DataRecord } from '../../data/types.ts';
+import { fileSize } from '../../format/model-config.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
 import { checkSamples, type SampleCheck } from './check-samples.ts';
-import { countFileLabels } from './count-labels.ts';
+import { countFileLabels, MAX_COUNTED_BYTES } from './count-labels.ts';
 import { countRows } from './count-rows.ts';
 import type { BadSample, DataFact, DataFactParams, OddSamples } from './data-facts.ts';
 
@@ -25,7 +29,36 @@ const MAX_COLUMNS = 200;
 const MAX_WHOLE_BYTES = 4 * 2 ** 20;
 
 /** The content of the beginning of one file. Never rejects; plain data. */
-export async function readDataFact({ written, full, data, task, embedding, counts, bytes }: DataFactParams): Promise<DataFact> {
+export const readDataFact = (params: DataFactParams): Promise<DataFact> =>
+  params.remote === undefined ? readFileFact(params) : readColumnsFact(params, params.remote);
+
+/** Reads facts about a data set that is not here as a whole: all columns, and samples if the columns that the recipe reads are here. */
+async function readColumnsFact(params: DataFactParams, remote: NonNullable<DataFactParams['remote']>): Promise<DataFact> {
+  const base = { written: params.written, full: params.full, isFolder: false, columns: [] };
+  // Nothing of it may be here yet.
+  const files = await openRemote(remote.slice(0, 1).map(keptSource)).catch(() => []);
+  const [first] = files;
+  if (first === undefined) return { ...base, state: 'ok' };
+  const columns = columnsOf(first).slice(0, MAX_COLUMNS);
+  try {
+    const [kept] = withNames(files, params).map(columnsPath);
+    const bytes = kept === undefined ? undefined : await fileSize(kept);
+    if (kept === undefined || bytes === undefined) return { ...base, state: 'ok', columns };
+    const counts = params.counts && bytes <= MAX_COUNTED_BYTES;
+    return { ...(await readFileFact({ ...params, full: kept, counts, bytes })), columns };
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error;
+    const { problem, advice, place } = error;
+    return {
+      ...base,
+      state: 'bad-sample',
+      badSamples: [{ line: place.line ?? 1, key: place.key, reason: `${problem}. ${advice}` }],
+      columns,
+    };
+  }
+}
+
+async function readFileFact({ written, full, data, task, embedding, counts, bytes }: DataFactParams): Promise<DataFact> {
   const base = { written, full, isFolder: false, columns: [] };
   const check = checkSamples(task, { data, embedding });
   const bad: BadSample[] = [];

@@ -1,7 +1,7 @@
-/** Samples drawn of a data set on the hub: those of the whole files, by a part of their bytes, and without asking twice. */
+/** Data sets on the hub: the samples and columns of the whole files, by a part of their bytes, and without asking twice. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { afterAll, expect, test } from 'vitest';
+import path, { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
 import { drawStream } from '../../../trainer/data/draw.ts';
 import { listDataFiles } from '../../../trainer/data/read/list-files.ts';
 import { readRecords } from '../../../trainer/data/read/read-records.ts';
@@ -9,6 +9,7 @@ import { Job } from '../../../trainer/job/job.ts';
 import { withDataFiles } from '../../../trainer/job/open-data.ts';
 import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
 import { jobContext, resolveSettings } from '../../../trainer/settings.ts';
+import { parquetFile } from '../../support/parquet-file.ts';
 import { makeTemporaryFolder, removeTemporaryFolders } from '../../support/temporary-folder.ts';
 import { type Handler, listen, sendFile, siblingsOf } from '../hub/hub-server.ts';
 
@@ -19,13 +20,14 @@ const COMMIT = 'c'.repeat(40);
 const NOTES = readFileSync(join(import.meta.dirname, '..', 'data', 'fixtures', 'groups.parquet'));
 const FILES: Readonly<Record<string, Buffer>> = { 'default/train/0000.parquet': NOTES, 'default/train/0001.parquet': NOTES };
 
-async function notes(intercept: Handler = () => false) {
+async function notes(intercept: Handler = () => false, content: Buffer = NOTES) {
   let sent = 0;
+  const files = Object.fromEntries(Object.keys(FILES).map(name => [name, content]));
   const endpoint = await listen((request, response) => {
     if (intercept(request, response)) return;
     if (request.url?.startsWith('/api/datasets/org/notes/'))
-      return void response.end(JSON.stringify({ sha: COMMIT, siblings: siblingsOf(FILES) }));
-    sent += sendFile(request, response, NOTES);
+      return void response.end(JSON.stringify({ sha: COMMIT, siblings: siblingsOf(files) }));
+    sent += sendFile(request, response, content);
   });
   const baseDir = makeTemporaryFolder();
   const cacheDir = makeTemporaryFolder();
@@ -57,9 +59,9 @@ test('the samples are those of the whole files, and later runs ask for none', as
   }
   const whole = Object.keys(FILES).map(name => join(local, name));
   const [file = '', ...others] = await filesOf(['data.max_samples=5']);
-  expect([file.endsWith('drawn-5-3.jsonl'), others]).toEqual([true, []]);
+  expect([/drawn-5-3-[0-9a-f]{12}\.jsonl$/.test(file), others]).toEqual([true, []]);
   expect(sent()).toBeLessThan(NOTES.length);
-  expect(await drawnOf([file], 5)).toEqual(await drawnOf(whole, 5));
+  expect(await drawnOf(whole, 5)).toMatchObject(await drawnOf([file], 5));
   expect(lines.at(-1)).toMatch(/org\/notes \(train\): 5 samples, drawn by the seed 3 of 120 of commit c+$/);
   const before = sent();
   expect(await filesOf(['data.max_samples=5'])).toEqual([file]);
@@ -86,7 +88,7 @@ test('a fetch that broke off continues with the groups that are missing', async 
     return true;
   });
   await expect(other.filesOf(['data.max_samples=8'])).rejects.toThrow();
-  const partial = join(other.folder, 'drawn-8-3.jsonl.partial');
+  const partial = join(other.folder, readdirSync(other.folder).find(name => name.endsWith('.partial.jsonl')) ?? '');
   const lines = readFileSync(partial, 'utf8').split('\n').length - 1;
   expect(lines).toBeGreaterThan(0);
   // The process ended in the middle of a line.
@@ -100,13 +102,13 @@ test('a fetch that broke off continues with the groups that are missing', async 
 });
 
 test.each([
-  ['most of the bytes are needed', ['data.max_samples=60']],
+  ['most of the rows are needed', ['data.max_samples=60']],
   ['the draw takes all', ['data.max_samples=500']],
   ['nothing is drawn', []],
   ['all labels count', ['data.format=auto', 'data.max_samples=5']],
-])('whole files are fetched where %s', async (_, settings) => {
+])('all rows are fetched where %s', async (_, settings) => {
   const { filesOf } = await notes();
-  expect((await filesOf(settings)).map(file => file.slice(-12))).toEqual(['0000.parquet', '0001.parquet']);
+  expect((await filesOf(settings)).map(file => path.basename(file).slice(0, 4))).toEqual(['0000', '0001']);
 });
 
 test('labels that the recipe names need no other samples', async () => {
@@ -114,4 +116,73 @@ test('labels that the recipe names need no other samples', async () => {
   expect(await filesOf(['data.format=auto', 'data.labels=[ham, spam]', 'data.max_samples=5'])).toEqual([
     expect.stringContaining('drawn-5-3'),
   ]);
+});
+
+const column = (length: number) => Array.from({ length: 60 }, (_, i) => `${i} ${'x'.repeat(length)}`);
+const WIDE = parquetFile({ text: column(100), picture: column(30_000), note: column(200) }, 5);
+const valuesOf = async (paths: readonly string[]) => {
+  const values: unknown[] = [];
+  for await (const { value } of readRecords({ files: await listDataFiles(paths), textSplit: 'file' })) values.push(value);
+  return values;
+};
+
+describe('columns', () => {
+  const expected = (...names: ('text' | 'note')[]) =>
+    Array.from({ length: 120 }, (_, i) => Object.fromEntries(names.map(name => [name, column(name === 'text' ? 100 : 200)[i % 60]])));
+
+  test('only those that the recipe reads are fetched, and later runs ask for none', async () => {
+    const { filesOf, sent, lines, folder } = await notes(undefined, WIDE);
+    const files = await filesOf([]);
+    // The columns, and the metadata.
+    expect(sent()).toBeLessThan(2 * (60 * 110 + 2 * 2 ** 13));
+    expect(await valuesOf(files)).toEqual(expected('text'));
+    expect(lines.at(-1)).toMatch(/org\/notes \(train\): 2 files with 1 column of 3 \(.* of .*\) of commit c+$/);
+    const before = sent();
+    expect(await filesOf([])).toEqual(files);
+    expect(await filesOf([], true)).toEqual(files);
+    expect(sent()).toBe(before);
+    await expect(filesOf(['data.columns={text: note}'], true)).rejects.toThrow(/not in the cache/);
+    expect(readdirSync(folder).filter(name => name === '0000.parquet')).toEqual([]);
+  });
+
+  test('a run that needs another column fetches that one', async () => {
+    const { filesOf, sent } = await notes(undefined, WIDE);
+    await filesOf([]);
+    const before = sent();
+    const other = ['data.format=prompt_completion', 'data.columns={prompt: text, completion: note}'];
+    expect(await valuesOf(await filesOf(other))).toEqual(expected('text', 'note'));
+    const bytes = sent() - before;
+    expect(bytes).toBeGreaterThan(2 * 60 * 200);
+    expect(bytes).toBeLessThan(2 * 60 * 220);
+  });
+
+  test('whole files are fetched from a server without ranges, which is said, and where nearly all columns are read', async () => {
+    const { filesOf, lines } = await notes((request, response) => {
+      if (request.headers.range === undefined) return false;
+      response.end(WIDE);
+      return true;
+    }, WIDE);
+    expect((await filesOf([])).map(file => path.basename(file))).toEqual(['0000.parquet', '0001.parquet']);
+    expect(lines.join()).toContain('sends no ranges of default/train/0000.parquet: whole files are downloaded');
+    const narrow = await notes(undefined, parquetFile({ text: column(100), id: column(1) }, 5));
+    expect((await narrow.filesOf([])).map(file => path.basename(file))).toEqual(['0000.parquet', '0001.parquet']);
+  });
+
+  test('a column that the data lacks is an error before anything is fetched', async () => {
+    const { filesOf, sent } = await notes(undefined, WIDE);
+    await expect(filesOf(['data.columns={text: txt}'])).rejects.toThrow(/no such column; did you mean "text"/);
+    expect(sent()).toBeLessThan(2 * 2 ** 13 + 1);
+  });
+});
+
+test('another column of the same draw is fetched alone', async () => {
+  const { filesOf, sent } = await notes(undefined, WIDE);
+  const [first = ''] = await filesOf(['data.max_samples=4']);
+  const fresh = sent();
+  const other = ['data.max_samples=4', 'data.format=prompt_completion', 'data.columns={prompt: text, completion: note}'];
+  const [second = ''] = await filesOf(other);
+  const both = await notes(undefined, WIDE);
+  expect(readFileSync((await both.filesOf(other))[0] ?? '', 'utf8')).toBe(readFileSync(second, 'utf8'));
+  expect(sent() - fresh).toBeLessThan(both.sent() - 2 * 2 ** 13);
+  expect(await valuesOf([second])).toMatchObject(await valuesOf([first]));
 });

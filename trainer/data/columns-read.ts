@@ -1,0 +1,87 @@
+/** The columns that a recipe reads of a data set. Others need not be there. */
+import { objectiveCatalog } from '../catalog/objectives.ts';
+import type { Recipe } from '../protocol/recipe-schema.ts';
+import { type ColumnNames, detectFormat, renameColumns } from './detect-format.ts';
+import { glueTask } from './glue.ts';
+import { findColumns } from './load-labeled.ts';
+import { columnsOf, type RemoteFile } from './read/ranged-source.ts';
+import { findTaggedColumns } from './tagged/tagged-record.ts';
+import { findGroupColumns } from './text-groups/group-columns.ts';
+import type { DataFormat, DataRecord } from './types.ts';
+
+export interface ColumnsQuestion {
+  /** All columns, as the file names them. */
+  readonly columns: readonly string[];
+  /** For messages; official data sets are recognized by their folders, too. */
+  readonly file: string;
+  readonly recipe: Pick<Recipe, 'task' | 'data'>;
+}
+
+/** A file, and the columns that are read of it. */
+export interface NamedFile extends RemoteFile {
+  readonly names: ReadonlySet<string>;
+}
+
+/** @throws DataError as `columnsRead` */
+export const withNames = (files: readonly RemoteFile[], recipe: ColumnsQuestion['recipe']): NamedFile[] =>
+  files.map(file => ({ ...file, names: new Set(columnsRead({ columns: columnsOf(file), file: file.source.path, recipe })) }));
+
+/** The keys that a chat may have next to its turns. */
+const OF_CHATS = ['tools', 'documents', 'chat_template_kwargs'] as const;
+
+/** Everything that the readers of a format look at. */
+const OF_FORMAT: Readonly<Record<DataFormat, readonly string[]>> = {
+  preference: ['chosen', 'rejected'],
+  alpaca: ['instruction', 'input', 'output', 'system'],
+  messages: ['messages', ...OF_CHATS],
+  sharegpt: ['conversations', 'system', ...OF_CHATS],
+  prompt_completion: ['prompt', 'completion'],
+  text: ['text'],
+  text_label: ['text', 'label'],
+};
+
+/** Everything that the readers of answers look at which were compared or judged. */
+const OF_ANSWERS: readonly string[] = [...new Set([...Object.values(OF_FORMAT).flat(), 'question', 'margin', 'kto_tag'])];
+
+const OF_IMAGES = ['image', 'img', 'label', 'fine_label', 'labels'] as const;
+
+/**
+ * @returns names of the file in its order; what is detected by them is the same as by all
+ * @throws DataError where it lacks a column that the recipe names, or has none that are known
+ */
+export function columnsRead({ columns, file, recipe }: ColumnsQuestion): string[] {
+  const names: ColumnNames = recipe.data.columns;
+  const given: DataRecord = { file, line: 1, value: Object.fromEntries(columns.map(name => [name, null])) };
+  const record = renameColumns(given, names);
+  const keys = keysOf(record, { columns, file, recipe });
+  const theirs = new Set([...keys.map(key => names[key] ?? key), ...Object.values(names)]);
+  return columns.filter(name => theirs.has(name));
+}
+
+function keysOf(record: DataRecord, { columns, file, recipe: { task, data } }: ColumnsQuestion): readonly string[] {
+  const { target, reads } = objectiveCatalog[task];
+  if (reads === 'images') return OF_IMAGES;
+  switch (target) {
+    case 'tokens':
+      return OF_FORMAT[data.format === 'auto' ? detectFormat(record).format : data.format];
+    case 'preference':
+    case 'judgment':
+      if (data.format === 'auto') detectFormat(record);
+      return OF_ANSWERS;
+    case 'label':
+    case 'labels':
+    case 'number': {
+      const { first, second, label, flags = [] } = findColumns(record, target === 'labels' ? data.labels : []);
+      // A task that is known by its columns stays known.
+      return glueTask(file, columns) === undefined ? [first, ...(second === undefined ? [] : [second]), label, ...flags] : columns;
+    }
+    case 'tags': {
+      const found = findTaggedColumns(record);
+      return found.kind === 'words' ? [found.words, found.tags] : [found.text, found.spans];
+    }
+    case 'similarity': {
+      const { anchor, positive, negatives, score } = findGroupColumns(record);
+      return [anchor, positive, ...negatives, ...(score === undefined ? [] : [score])];
+    }
+  }
+}

@@ -1,0 +1,106 @@
+/** A Parquet file that is somewhere else: its metadata, kept next to where the file would be, and the places of its row groups. */
+import type { AsyncBuffer, ColumnChunk, RowGroup } from 'hyparquet';
+import { parquetSchema } from 'hyparquet';
+import { writeDurably } from '../../files/durable-file.ts';
+import { readRegularFile } from '../../files/regular-file.ts';
+import { FOOTER_END_BYTES, MAX_FOOTER_BYTES } from './parquet-bounds.ts';
+import { type ParquetFooter, readFooter } from './read-parquet.ts';
+
+/** A file that is somewhere else. */
+export interface RangedSource extends Pick<AsyncBuffer, 'byteLength' | 'slice'> {
+  /** The path of a copy of the whole file, whether there is one or not. */
+  readonly path: string;
+  /** Resolves with the path of a file that begins with so many bytes of it. */
+  keepBeginning(bytes: number): Promise<string>;
+}
+
+/** A file of which only what was kept can be read. */
+export const keptSource = ({ path, byteLength }: Pick<RangedSource, 'path' | 'byteLength'>): RangedSource => {
+  const refuse = async (): Promise<never> => {
+    throw new Error(`${path} is not here`);
+  };
+  return { path, byteLength, slice: refuse, keepBeginning: refuse };
+};
+
+/** A stretch of bytes; the last one is not included. */
+export interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+
+export interface RemoteFile {
+  readonly source: RangedSource;
+  readonly footer: ParquetFooter;
+}
+
+/** The metadata of a file with few row groups; more takes a second request. */
+const TAIL_BYTES = 2 ** 13;
+
+/** The metadata of files. @throws DataError if one is no Parquet file; what a source throws */
+export async function openRemote(sources: readonly RangedSource[]): Promise<RemoteFile[]> {
+  const files: RemoteFile[] = [];
+  for (let at = 0; at < sources.length; at += FILES_AT_ONCE)
+    files.push(
+      ...(await Promise.all(
+        sources
+          .slice(at, at + FILES_AT_ONCE)
+          .map(async source => ({ source, footer: await readFooter(source.path, await withTail(source)) })),
+      )),
+    );
+  return files;
+}
+
+/** Requests at the same time. */
+const FILES_AT_ONCE = 8;
+
+/** The same file, with its metadata in memory: errors of reading it are then about its content, and not about the source. */
+async function withTail(source: RangedSource): Promise<AsyncBuffer> {
+  const { byteLength } = source;
+  const tail = await tailOf(source);
+  const begin = byteLength - tail.byteLength;
+  return {
+    byteLength,
+    slice: (start, end = byteLength) => (start >= begin ? tail.slice(start - begin, end - begin) : source.slice(start, end)),
+  };
+}
+
+/** Metadata of the same file never changes, so what was fetched once is kept. */
+async function tailOf(source: RangedSource): Promise<ArrayBuffer> {
+  const { byteLength } = source;
+  const path = `${source.path}.footer`;
+  const kept = await readRegularFile(path, MAX_FOOTER_BYTES + FOOTER_END_BYTES).catch(() => undefined);
+  if (kept !== undefined && kept.length === tailBytes(kept)) return new Uint8Array(kept).buffer;
+  const fetched = (bytes: number): Promise<ArrayBuffer> => Promise.resolve(source.slice(Math.max(0, byteLength - bytes), byteLength));
+  const short = await fetched(TAIL_BYTES);
+  const needed = tailBytes(new Uint8Array(short));
+  if (needed === 0 || needed > MAX_FOOTER_BYTES || needed > byteLength) return short;
+  const tail = needed > short.byteLength ? await fetched(needed) : short.slice(short.byteLength - needed);
+  await writeDurably(path, handle => handle.writeFile(new Uint8Array(tail)));
+  return tail;
+}
+
+/** The bytes of the metadata and its end, as the last bytes of a file say it. */
+const tailBytes = (end: Uint8Array): number =>
+  end.length < FOOTER_END_BYTES
+    ? 0
+    : new DataView(end.buffer, end.byteOffset, end.byteLength).getUint32(end.length - FOOTER_END_BYTES, true) + FOOTER_END_BYTES;
+
+/** The names of the columns, in their order. */
+export const columnsOf = ({ footer: { metadata } }: RemoteFile): string[] =>
+  parquetSchema(metadata).children.map(({ element }) => element.name);
+
+/** The name of the column that a chunk belongs to; a column of lists or structs has several chunks. */
+export const columnOf = ({ meta_data: column }: ColumnChunk): string => column?.path_in_schema[0] ?? '';
+
+/** The places of the bytes of a chunk. */
+export function chunkSpan({ meta_data: column }: ColumnChunk): Span {
+  const start = Number(column?.dictionary_page_offset || column?.data_page_offset || 0);
+  return { start, end: start + Number(column?.total_compressed_size ?? 0) };
+}
+
+/** The places of the bytes of a row group. */
+export function spanOf({ columns }: Pick<RowGroup, 'columns'>): Span {
+  const chunks = columns.map(chunkSpan);
+  const [start, end] = [Math.min(...chunks.map(chunk => chunk.start)), Math.max(0, ...chunks.map(chunk => chunk.end))];
+  return { start: Number.isFinite(start) ? start : end, end };
+}
