@@ -1,26 +1,33 @@
 /** Parts of large files that the hub's storage already has: an interrupted push continues with the next part. */
 import { createHash } from 'node:crypto';
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, open, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { writeDurably } from '../files/durable-file.ts';
 import { MAX_JSON_BYTES, readRegularText } from '../files/regular-file.ts';
-import { isRecord } from '../narrow.ts';
+import { isRecord, recordIn } from '../narrow.ts';
 import { HubError } from './hub-error.ts';
 
 /** The addresses for the parts of a file, as the hub gives them. Whoever has it may upload: the file is for its owner alone. */
 const actionSchema = z.looseObject({ href: z.string(), header: z.record(z.string(), z.string()) });
-const uploadSchema = z.object({
-  size: z.number(),
-  begunMs: z.number(),
-  action: actionSchema,
-  /** The storage's answer for each part that it has, by the address of the part. */
-  parts: z.record(z.string(), z.string()),
-});
-const journalSchema = z.record(z.string(), uploadSchema);
+/** A line of the journal: an upload begins, storage has a part of it, or it is over. */
+const entrySchema = z.union([
+  z.strictObject({ begin: z.string(), size: z.number(), begunMs: z.number(), action: actionSchema }),
+  z.strictObject({ part: z.string(), etag: z.string() }),
+  z.strictObject({ end: z.string() }),
+]);
 
-type Upload = z.infer<typeof uploadSchema>;
+type Entry = z.infer<typeof entrySchema>;
 type UploadAction = z.infer<typeof actionSchema>;
+
+interface Upload {
+  readonly oid: string;
+  readonly size: number;
+  readonly begunMs: number;
+  readonly action: UploadAction;
+  /** The storage's answer for each part that it has, by the address of the part. */
+  readonly parts: Map<string, string>;
+}
 
 /** Addresses without a stated end are used again for half a day. */
 const DEFAULT_LIFE_MS = 12 * 3600e3;
@@ -32,64 +39,93 @@ export class StaleUploadError extends HubError {
   override name = 'StaleUploadError';
 }
 
+/** The uploads that the entries so far leave open. */
+class OpenUploads {
+  readonly byOid = new Map<string, Upload>();
+  readonly #byAddress = new Map<string, Upload>();
+
+  of(url: string): Upload | undefined {
+    return this.#byAddress.get(url);
+  }
+
+  add(entry: Entry): void {
+    if ('begin' in entry) {
+      const { begin: oid, ...upload } = entry;
+      this.#drop(oid);
+      const begun = { oid, ...upload, parts: new Map<string, string>() };
+      this.byOid.set(oid, begun);
+      for (const address of addressesOf(begun)) this.#byAddress.set(address, begun);
+    } else if ('part' in entry) this.of(entry.part)?.parts.set(entry.part, entry.etag);
+    else this.#drop(entry.end);
+  }
+
+  #drop(oid: string): void {
+    const upload = this.byOid.get(oid);
+    for (const address of upload ? addressesOf(upload) : []) this.#byAddress.delete(address);
+    this.byOid.delete(oid);
+  }
+}
+
 export class UploadJournal {
   readonly #file: string;
-  readonly #uploads: Map<string, Upload>;
+  readonly #uploads: OpenUploads;
   /** Uploads of earlier pushes. */
   readonly #earlier: Set<string>;
   /** Addresses of those that storage has given up. */
   readonly #refused = new Set<string>();
   #written: Promise<void> = Promise.resolve();
 
-  private constructor(file: string, uploads: ReadonlyMap<string, Upload>) {
+  private constructor(file: string, uploads: OpenUploads) {
     this.#file = file;
-    this.#uploads = new Map(uploads);
-    this.#earlier = new Set(uploads.keys());
+    this.#uploads = uploads;
+    this.#earlier = new Set(uploads.byOid.keys());
   }
 
-  /** @param target the address of the repository */
+  /**
+   * Reads what earlier pushes have written, without uploads that are over.
+   * @param target the address of the repository
+   */
   static async open(cacheDir: string, target: string): Promise<UploadJournal> {
     const folder = path.join(cacheDir, 'pushes');
     await mkdir(folder, { recursive: true, mode: 0o700 });
-    const file = path.join(folder, `${createHash('sha256').update(target).digest('hex').slice(0, 40)}.json`);
-    const text = await readRegularText(file, MAX_JSON_BYTES).catch(() => '{}');
-    const found = journalSchema.safeParse(parsed(text)).data ?? {};
-    return new UploadJournal(file, new Map(Object.entries(found).filter(([, upload]) => isAlive(upload, Date.now()))));
+    const file = path.join(folder, `${createHash('sha256').update(target).digest('hex').slice(0, 40)}.jsonl`);
+    const found = new OpenUploads();
+    for (const entry of entriesIn(await readRegularText(file, MAX_JSON_BYTES).catch(() => ''))) found.add(entry);
+    const uploads = new OpenUploads();
+    for (const upload of found.byOid.values()) if (isAlive(upload, Date.now())) for (const entry of entriesOf(upload)) uploads.add(entry);
+    // Behind whole lines alone, further ones are read.
+    const text = [...uploads.byOid.values()].flatMap(upload => entriesOf(upload).map(lineOf)).join('');
+    await writeDurably(file, handle => handle.writeFile(text), { mode: 0o600 });
+    return new UploadJournal(file, uploads);
   }
 
   /** The upload to continue, or the given one, which is a new one from now on. */
   async actionFor(oid: string, size: number, given: UploadAction): Promise<UploadAction> {
-    const known = this.#uploads.get(oid);
+    const known = this.#uploads.byOid.get(oid);
     if (known?.size === size && known.action.header.chunk_size === given.header.chunk_size) return known.action;
-    this.#uploads.set(oid, { size, begunMs: Date.now(), action: given, parts: {} });
-    await this.#write();
+    await this.#add({ begin: oid, size, begunMs: Date.now(), action: given });
     return given;
   }
 
   /** The answer of the storage for a part that it has. */
   etagOf(url: string): string | undefined {
-    return this.#uploadOf(url)?.[1].parts[url];
+    return this.#uploads.of(url)?.parts.get(url);
   }
 
   async partDone(url: string, etag: string): Promise<void> {
-    const found = this.#uploadOf(url);
-    if (!found) return;
-    found[1].parts[url] = etag;
-    await this.#write();
+    if (this.#uploads.of(url)) await this.#add({ part: url, etag });
   }
 
   /** The upload that an address belongs to is complete. */
   async complete(url: string): Promise<void> {
-    const [oid] = this.#uploadOf(url) ?? [];
-    if (oid === undefined) return;
-    this.#uploads.delete(oid);
-    await this.#write();
+    const upload = this.#uploads.of(url);
+    if (upload) await this.#add({ end: upload.oid });
   }
 
   /** Drops the upload of an address that storage refuses. @returns whether an earlier push began it */
   async giveUp(url: string): Promise<boolean> {
-    const [oid, upload] = this.#uploadOf(url) ?? [];
-    if (oid !== undefined && upload !== undefined && this.#earlier.delete(oid)) {
+    const upload = this.#uploads.of(url);
+    if (upload !== undefined && this.#earlier.delete(upload.oid)) {
       for (const address of addressesOf(upload)) this.#refused.add(address);
       await this.complete(url);
     }
@@ -107,31 +143,40 @@ export class UploadJournal {
     await rm(this.#file, { force: true });
   }
 
-  #uploadOf(url: string): readonly [string, Upload] | undefined {
-    return [...this.#uploads].find(([, upload]) => addressesOf(upload).includes(url));
-  }
-
-  /** Writes follow one another, each with all that is known then. */
-  #write(): Promise<void> {
-    this.#written = this.#written.then(() =>
-      writeDurably(this.#file, handle => handle.writeFile(JSON.stringify(Object.fromEntries(this.#uploads))), { mode: 0o600 }),
-    );
+  /** Entries follow one another. */
+  #add(entry: Entry): Promise<void> {
+    this.#uploads.add(entry);
+    this.#written = this.#written.then(async () => {
+      const handle = await open(this.#file, 'a', 0o600);
+      try {
+        await handle.appendFile(lineOf(entry));
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+    });
     return this.#written;
   }
 }
 
-const addressesOf = ({ action: { href, header } }: Upload): readonly string[] => [href, ...Object.values(header)];
+const lineOf = (entry: Entry): string => `${JSON.stringify(entry)}\n`;
 
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return {};
-  }
-}
+/** Whole lines; a process that was killed may have left a part of the last one. */
+const entriesIn = (text: string): Entry[] =>
+  text.split('\n').flatMap(line => {
+    const { data } = entrySchema.safeParse(recordIn(line));
+    return data === undefined ? [] : [data];
+  });
+
+const entriesOf = ({ oid, size, begunMs, action, parts }: Upload): Entry[] => [
+  { begin: oid, size, begunMs, action },
+  ...[...parts].map(([part, etag]) => ({ part, etag })),
+];
+
+const addressesOf = ({ action: { href, header } }: Pick<Upload, 'action'>): readonly string[] => [href, ...Object.values(header)];
 
 /** Addresses of storage name their own end, in the form of S3. */
-function isAlive(upload: Upload, nowMs: number): boolean {
+function isAlive(upload: Pick<Upload, 'action' | 'begunMs'>, nowMs: number): boolean {
   const ends = addressesOf(upload).flatMap(value => endOf(value) ?? []);
   return nowMs + MARGIN_MS < (ends.length > 0 ? Math.min(...ends) : upload.begunMs + DEFAULT_LIFE_MS);
 }

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { type PushParams, type PushProgress, pushFiles } from '../../../trainer/hub/hub-push.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
-import { readJson } from '../../support/read-json.ts';
+import { UploadJournal } from '../../../trainer/hub/upload-journal.ts';
 import { localHub, READ_TOKEN, WRITE_TOKEN } from './hub-repositories.ts';
 import { type Handler, hubError } from './hub-server.ts';
 import { goldenPath, temporaryFolder } from './model-bytes.ts';
@@ -133,9 +133,7 @@ describe('a large file that broke off', () => {
 
   test('continues with the parts that the storage lacks, and is complete then', async () => {
     const { hub, push, partsFrom, journal, progress } = await broken();
-    const stored = Object.keys(
-      Object.values(readJson(journal, z.record(z.string(), z.object({ parts: z.looseObject({}) }))))[0]?.parts ?? {},
-    );
+    const stored = linesOf(journal).flatMap(line => line.part ?? []);
     expect(stored).toHaveLength(2);
     if (process.platform !== 'win32') expect(statSync(journal).mode & 0o077).toBe(0);
     const before = hub.requests.length;
@@ -163,7 +161,7 @@ describe('a large file that broke off', () => {
   });
 
   test('starts over where the journal is damaged, or its addresses have ended', async () => {
-    for (const damage of [() => '{', (text: string) => text.replaceAll(/"begunMs":\d+/g, '"begunMs":0')]) {
+    for (const damage of [() => '{\nnull\n[]', (text: string) => text.replaceAll(/"begunMs":\d+/g, '"begunMs":0')]) {
       const { hub, push, partsFrom, journal } = await broken();
       writeFileSync(journal, damage(readFileSync(journal, 'utf8')));
       const before = hub.requests.length;
@@ -174,6 +172,71 @@ describe('a large file that broke off', () => {
     }
   });
 });
+
+describe('the journal of an upload', () => {
+  const action = (id: string) => ({
+    href: `https://hub.test/complete/${id}`,
+    header: { chunk_size: '10', ...Object.fromEntries(['1', '2', '3'].map(name => [name, `https://storage.test/${id}/${name}`])) },
+  });
+  const part = (id: string, number: number): string => `https://storage.test/${id}/${number}`;
+  async function opened(cacheDir = temporaryFolder()) {
+    const journal = await UploadJournal.open(cacheDir, 'org/name');
+    const [name = ''] = readdirSync(join(cacheDir, 'pushes'));
+    return { cacheDir, journal, file: join(cacheDir, 'pushes', name) };
+  }
+
+  test('each part adds its own line, and nothing is written again', async () => {
+    const { journal, file } = await opened();
+    await journal.actionFor('a', 10, action('a'));
+    const sizes = [statSync(file).size];
+    for (const number of [1, 2, 3]) {
+      await journal.partDone(part('a', number), `etag${number}`);
+      sizes.push(statSync(file).size);
+    }
+    const added = sizes.slice(1).map((size, i) => size - (sizes[i] ?? 0));
+    expect(new Set(added).size).toBe(1);
+    expect(added[0]).toBeLessThan(100);
+    await journal.partDone('https://elsewhere.test', 'x');
+    expect(statSync(file).size).toBe(sizes.at(-1));
+  });
+
+  test('whatever part of the last line was written, the lines before it count, and further ones', async () => {
+    const { cacheDir, journal, file } = await opened();
+    await journal.actionFor('a', 10, action('a'));
+    await journal.partDone(part('a', 1), 'one');
+    const whole = readFileSync(file);
+    await journal.partDone(part('a', 2), 'two');
+    const longer = readFileSync(file);
+    for (let bytes = whole.length; bytes <= longer.length; bytes++) {
+      writeFileSync(file, longer.subarray(0, bytes));
+      const again = await opened(cacheDir);
+      expect(again.journal.etagOf(part('a', 1))).toBe('one');
+      // A line without its end is whole, too.
+      expect(again.journal.etagOf(part('a', 2))).toBe(bytes >= longer.length - 1 ? 'two' : undefined);
+      expect(await again.journal.actionFor('a', 10, action('b'))).toEqual(action('a'));
+      await again.journal.partDone(part('a', 3), 'three');
+      expect((await opened(cacheDir)).journal.etagOf(part('a', 3))).toBe('three');
+    }
+  });
+
+  test('an upload that is over is forgotten, and its lines with the next push', async () => {
+    const { cacheDir, journal, file } = await opened();
+    await journal.actionFor('a', 10, action('a'));
+    await journal.partDone(part('a', 1), 'one');
+    await journal.actionFor('b', 10, action('b'));
+    await journal.complete(action('a').href);
+    expect(journal.etagOf(part('a', 1))).toBeUndefined();
+    const again = await opened(cacheDir);
+    expect(again.journal.etagOf(part('a', 1))).toBeUndefined();
+    expect(linesOf(file).map(line => line.begin)).toEqual(['b']);
+  });
+});
+
+const linesOf = (file: string) =>
+  readFileSync(file, 'utf8')
+    .split('\n')
+    .filter(line => line !== '')
+    .map(line => z.looseObject({ part: z.string().optional(), begin: z.string().optional() }).parse(JSON.parse(line)));
 
 describe('refusals', () => {
   test.each([
