@@ -37,11 +37,14 @@ const sweeps = new Recent(KEEP_MS, async (sweepDir): Promise<ReadonlyMap<string,
 /** Runs at or below the folders, those that wait for a cluster too. */
 export async function listRunsAnywhere(folders: readonly string[]): Promise<RunList> {
   const { runs, submitted, truncated } = await listRuns(folders);
-  const begun = await Promise.all(runs.map(withPlace));
+  const submissionOf = readOnce();
+  const begun = await Promise.all(runs.map(run => withPlace(run, submissionOf)));
   const known = new Set(runs.map(({ runDir }) => runDir));
   // A submission is next to its folder, so a walk below the folder alone does not find it.
   const others = [...new Set([...submitted, ...folders])].filter(folder => !known.has(folder));
-  const waiting = await Promise.all(others.map(folder => (isSweepFolder(folder) ? waitingOfSweep(folder) : waitingAt(folder))));
+  const waiting = await Promise.all(
+    others.map(folder => (isSweepFolder(folder) ? waitingOfSweep(folder, submissionOf) : waitingAt(folder, submissionOf))),
+  );
   const found = new Map(waiting.flat().map(run => [run.runDir, run]));
   return { runs: inOrder([...begun, ...[...found.values()].filter(({ runDir }) => !known.has(runDir))]), truncated };
 }
@@ -49,11 +52,12 @@ export async function listRunsAnywhere(folders: readonly string[]): Promise<RunL
 /** Undefined if the folder is not a run, and none waits for a cluster in order to begin there. */
 export async function readRun(runDir: string): Promise<RunInfo | undefined> {
   const run = await summarizeRun(runDir);
-  return run === undefined ? (await waitingAt(runDir))[0] : withPlace(run);
+  const submissionOf = readOnce();
+  return run === undefined ? (await waitingAt(runDir, submissionOf))[0] : withPlace(run, submissionOf);
 }
 
 /** The place of a run that Slurm trains or has trained. */
-async function placeOf({ runDir, sweepDir, state, host }: RunSummary): Promise<ClusterPlace | undefined> {
+async function placeOf({ runDir, sweepDir, state, host }: RunSummary, submissionOf: SubmissionOf): Promise<ClusterPlace | undefined> {
   const submission = await submissionOf(sweepDir ?? runDir);
   if (submission === undefined) return undefined;
   if (sweepDir === undefined) {
@@ -64,10 +68,24 @@ async function placeOf({ runDir, sweepDir, state, host }: RunSummary): Promise<C
   return member && placeOfMember(submission, member, await jobOf(submission));
 }
 
-const withPlace = async (run: RunSummary): Promise<RunInfo> => ({ ...run, cluster: await placeOf(run) });
+const withPlace = async (run: RunSummary, submissionOf: SubmissionOf): Promise<RunInfo> => ({
+  ...run,
+  cluster: await placeOf(run, submissionOf),
+});
 
-/** A damaged record says nothing about a run. */
-const submissionOf = (folder: string): Promise<Submission | undefined> => readSubmission(folder).catch(() => undefined);
+/** The submission of the folder of a run or a sweep. */
+type SubmissionOf = (folder: string) => Promise<Submission | undefined>;
+
+/** Reads each record once: a listing asks for that of a sweep with each of its runs. */
+function readOnce(): SubmissionOf {
+  const known = new Map<string, Promise<Submission | undefined>>();
+  return folder => {
+    // A damaged record says nothing about a run.
+    const found = known.get(folder) ?? readSubmission(folder).catch(() => undefined);
+    known.set(folder, found);
+    return found;
+  };
+}
 
 async function jobOf({ id, submittedAt }: Submission): Promise<QueuedJob | undefined> {
   const { atMs, jobs } = await queue.get('');
@@ -104,13 +122,13 @@ function placeOfMember({ id }: Submission, { state, node, log }: SweepRun, job: 
 }
 
 /** A run, or a run of a sweep, that waits for a cluster. */
-async function waitingAt(runDir: string): Promise<readonly RunInfo[]> {
+async function waitingAt(runDir: string, submissionOf: SubmissionOf): Promise<readonly RunInfo[]> {
   const parent = path.dirname(runDir);
-  if (isSweepFolder(parent)) return (await waitingOfSweep(parent)).filter(run => run.runDir === runDir);
-  return isSweepFolder(runDir) ? [] : waitingRun(runDir);
+  if (isSweepFolder(parent)) return (await waitingOfSweep(parent, submissionOf)).filter(run => run.runDir === runDir);
+  return isSweepFolder(runDir) ? [] : waitingRun(runDir, submissionOf);
 }
 
-async function waitingRun(runDir: string): Promise<readonly RunInfo[]> {
+async function waitingRun(runDir: string, submissionOf: SubmissionOf): Promise<readonly RunInfo[]> {
   const submission = await submissionOf(runDir);
   if (submission === undefined) return [];
   const cluster = await placeOfJob(submission, runDir, false);
@@ -121,7 +139,7 @@ async function waitingRun(runDir: string): Promise<readonly RunInfo[]> {
   return [infoOf({ runDir, submission, cluster, state: 'failed', reason: `Job ${jobId} of Slurm has ended, and the run had not begun.` })];
 }
 
-async function waitingOfSweep(sweepDir: string): Promise<readonly RunInfo[]> {
+async function waitingOfSweep(sweepDir: string, submissionOf: SubmissionOf): Promise<readonly RunInfo[]> {
   const submission = await submissionOf(sweepDir);
   const job = submission && (await jobOf(submission));
   if (submission === undefined || job === undefined) return [];

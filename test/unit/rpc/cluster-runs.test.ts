@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { writeJson } from '../../../trainer/files/durable-file.ts';
 import type { RunInfo } from '../../../trainer/protocol/rpc-messages.ts';
 import { listRunsAnywhere, readRun } from '../../../trainer/rpc/cluster-runs.ts';
@@ -12,6 +12,8 @@ import { writePlan } from '../../../trainer/sweep/sweep-plan.ts';
 import { writeSign } from '../../../trainer/sweep/worker-signs.ts';
 import { type FakeSlurm, fakeSlurm } from '../../support/fake-slurm.ts';
 import { sweepPlan } from '../sweep/sweep-plan-fixture.ts';
+
+vi.mock('../../../trainer/slurm/submission.ts', { spy: true });
 
 const folder = mkdtempSync(join(tmpdir(), 'rowtune-cluster-'));
 const at = (name: string): string => join(folder, 'runs', name);
@@ -75,6 +77,14 @@ test('every run has its state, its place in the queue and its node', async () =>
   expect(runs.find(({ runDir }) => runDir === at('fell'))?.reason).toBe('Job 9 of Slurm has ended, and the run had not begun.');
   expect(runs.find(({ runDir }) => runDir === at('many/001'))?.cluster?.log).toBe('/w/log-10_0.txt');
   expect(runs.find(({ runDir }) => runDir === at('trains'))?.cluster?.log).toBe(`${at('trains')}.slurm/log-8.txt`);
+});
+
+test('each record of a submission is read once in a listing, whatever the number of runs', async () => {
+  vi.mocked(readSubmission).mockClear();
+  await listRunsAnywhere([folder]);
+  const read = vi.mocked(readSubmission).mock.calls.map(([of]) => of);
+  expect(read).toContain(at('many'));
+  expect(read.length).toBe(new Set(read).size);
 });
 
 test('a run is found by its folder alone, before it has begun too', async () => {

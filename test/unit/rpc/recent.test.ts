@@ -1,5 +1,5 @@
 /** Answers that are shared for a while. */
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { Recent } from '../../../trainer/rpc/recent.ts';
 
 test('callers at the same time share one question, and so do later ones for a while; a failure too', async () => {
@@ -17,12 +17,30 @@ test('callers at the same time share one question, and so do later ones for a wh
   expect(asked).toBe(2);
 });
 
-test('only the newest keys are kept', async () => {
+test('a thousand answers are kept, the newest ones', async () => {
   let asked = 0;
   const kept = new Recent(60_000, async () => ++asked);
-  for (let i = 0; i < 17; i++) await kept.get(`key ${i}`);
-  await kept.get('key 16');
-  expect(asked).toBe(17);
-  await kept.get('key 0');
-  expect(asked).toBe(18);
+  const ask = async (from: number, to: number) => {
+    for (let i = from; i < to; i++) await kept.get(`key ${i}`);
+  };
+  await ask(0, 1024);
+  await ask(0, 1024);
+  expect(asked).toBe(1024);
+  await ask(1024, 1025);
+  await ask(1, 1025);
+  expect(asked).toBe(1025);
+  await ask(0, 1);
+  expect(asked).toBe(1026);
+});
+
+test('answers whose time is over are dropped', async () => {
+  let nowMs = 0;
+  vi.spyOn(performance, 'now').mockImplementation(() => nowMs);
+  const kept = new Recent(1000, async () => 1);
+  for (const key of ['a', 'b', 'c']) await kept.get(key);
+  expect(kept.size).toBe(3);
+  nowMs = 1000;
+  await kept.get('d');
+  expect(kept.size).toBe(1);
+  vi.restoreAllMocks();
 });
