@@ -120,6 +120,21 @@ export const processCases: readonly ProcessCase[] = [
     settings: ['method=full', 'eval_strategy=epoch'],
     recipe: comparing('kto', 'judged.jsonl'),
   },
+  // 21 pairs in batches of 8, as above; the first process counts all pairs of the update.
+  {
+    title: 'pairs whose base each process reads while it trains, accumulated',
+    processes: 2,
+    batch: 8,
+    settings: [
+      'method=spsft',
+      'r=8',
+      'importance.measure=taylor',
+      'gradient_accumulation_steps=2',
+      'preference.reference=live',
+      'eval_strategy=epoch',
+    ],
+    recipe: comparing('dpo', 'pairs.jsonl'),
+  },
   {
     title: 'pairs whose better answer is also learned, accumulated',
     processes: 2,

@@ -33,6 +33,8 @@ export interface MethodEntry {
   readonly headLearningRate?: number;
   /** Why it cannot train weights that are held in 8 or 4 bits; reads after the method's name. */
   readonly needsFullWeights?: string;
+  /** Why the base cannot be read while it trains (`preference.reference: live`); reads after the method's name. */
+  readonly noLiveReference?: string;
   /** Why PEFT has no adapter for what it trained; reads after "which". */
   readonly noPeft?: string;
 }
@@ -131,6 +133,7 @@ const entries = {
     trainsWhole: true,
     learningRate: 2e-5,
     needsFullWeights: 'trains every weight',
+    noLiveReference: 'trains every weight, so a base to compare with would be a second model in memory',
     noPeft: 'changed every weight',
   },
 } as const satisfies Readonly<Record<string, MethodEntry>>;

@@ -127,7 +127,7 @@ async function ablation(
   { chosen, random, classNames, classRows }: AblationSets,
 ): Promise<AblationReport> {
   const { recipe, base, setup, job } = params;
-  const { engine, task, source, classes, storage } = importanceDataOf(params, samples);
+  const { engine, task, source, classes, storage } = await importanceDataOf(params, samples);
   const none: Selection = new Map();
   const sets = [
     { name: 'none', rows: none },

@@ -64,6 +64,12 @@ export interface Trainable {
   readonly shape: readonly number[];
 }
 
+/** A trainable inside a weight of the model, with the variable that holds its start values, [1, …shape] in the weight's element type. */
+export interface StartCopy {
+  readonly trainable: Trainable;
+  readonly copy: VariableSpec;
+}
+
 export interface Attachment {
   readonly method: MethodName;
   /** Modules with two factors. */
@@ -79,6 +85,8 @@ export interface Attachment {
   readonly buffers?: readonly VariableSpec[];
   /** How the model's weights are held; float32 where not given. */
   readonly storage?: WeightStorage;
+  /** Present where training also reads the base: copies of what it changes inside the model's own weights. They are among the `frozen`. */
+  readonly starts?: readonly StartCopy[];
   /** Start values that follow from a weight of the base, in float32, asked for as that weight is loaded. */
   readonly derived?: (weight: VariableData) => Iterable<VariableData>;
 }

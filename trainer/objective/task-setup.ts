@@ -31,7 +31,7 @@ export interface TaskSetup {
   /** The batches to train on, in the order of each epoch. @param looseGroups see `BatchSettings` @throws DataError where there is no sample */
   readonly trainSource: (looseGroups?: boolean) => BatchSource;
   /** Some of the training samples in the order of their places, for importance. */
-  readonly sourceOf: (indices: readonly number[], batchSize: number) => BatchSource;
+  readonly sourceOf: (indices: readonly number[], batchSize: number) => BatchSource | Promise<BatchSource>;
   /** Present if there is held-out data. */
   readonly evaluator: Evaluator | undefined;
   /** The held-out samples whose answers a language model should write. */

@@ -13,7 +13,8 @@ import { elementBudget, firstElements } from '../method/elements.ts';
 import type { Attachment, MethodSettings } from '../method/method.ts';
 import { methods } from '../method/methods.ts';
 import { placeTrained } from '../method/placement.ts';
-import { targetModules } from '../method/targets.ts';
+import { withStarts } from '../method/start-copies.ts';
+import { TargetError, targetModules } from '../method/targets.ts';
 import type { ConfigJson, ModelOptions } from '../model/config-json.ts';
 import { loadModel } from '../model/load-model.ts';
 import type { AnyModel } from '../model/model-spec.ts';
@@ -23,6 +24,7 @@ import { checkWeights } from '../model/weight-stream.ts';
 import { required } from '../narrow.ts';
 import { choiceTraces } from '../objective/causal/choice-program.ts';
 import { taskOf } from '../objective/task-of.ts';
+import { readsBase } from '../protocol/live-reference.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import { firstRows, type Selection } from '../selection.ts';
 import { type ComputesOn, methodSettings, optimizerSettings, precisionOf, withTraining } from '../train/recipe-settings.ts';
@@ -135,7 +137,8 @@ export function planMethod(facts: PlanFacts, model: AnyModel, method: MethodName
   const precision = { ...precisionOf(recipe), ...(dtype && { dtype }) };
   const attach = (to: AnyModel, chosen: Selection): Attachment => withTraining(methods[method].attach(to, settings, chosen), to, recipe);
   const attached = attach(model, selection ?? firstSelection(model, method, settings));
-  const attachment = placeTrained(attached, model, precision);
+  const place = (own: Attachment, to: AnyModel): Attachment => withReference(recipe, placeTrained(own, to, precision), to);
+  const attachment = place(attached, model);
   const full = fullBatch(recipe, model, task);
   const { trainShapes, evalShapes } = data ?? { trainShapes: [full], evalShapes: [evaluationShape(recipe, task, full)] };
   const training = {
@@ -152,7 +155,7 @@ export function planMethod(facts: PlanFacts, model: AnyModel, method: MethodName
     ...(answerCache !== undefined && model.kind === 'causal' && decodeTraces({ model, ...attachment, ...answerCache })),
     ...choiceTraces(model, attachment, data?.choiceShapes ?? []),
   });
-  const placeFirst = (to: AnyModel): Attachment => placeTrained(attach(to, firstSelection(to, method, settings)), to, precision);
+  const placeFirst = (to: AnyModel): Attachment => place(attach(to, firstSelection(to, method, settings)), to);
   return {
     ...whole,
     ...training,
@@ -168,7 +171,7 @@ export function planMethod(facts: PlanFacts, model: AnyModel, method: MethodName
     answerCache,
     answerTraces,
     program: recompute => trainProgram({ ...whole, ...training, recompute, trainShapes, evalShapes, further: answerTraces() }),
-    passesOf: shape => trainPasses(task, shape),
+    passesOf: shape => trainPasses(whole, shape),
     trainPass: (pass, recompute, depth = whole) =>
       passOf(pass.trace({ ...depth, ...training, recompute, groupBlocks: depth === whole ? undefined : sqrtBlocks(model.blocks) })),
     evalPass: (shape, depth = whole) => passOf(traceEval(depth, shape)),
@@ -180,6 +183,15 @@ export function planMethod(facts: PlanFacts, model: AnyModel, method: MethodName
       return selection ? placeFirst(model) : attachment;
     },
   };
+}
+
+/** The attachment of a run that reads the base while it trains, if the recipe asks for that. @throws TargetError for a method that changes all of it */
+function withReference(recipe: Recipe, attachment: Attachment, model: AnyModel): Attachment {
+  if (!readsBase(recipe)) return attachment;
+  const { noLiveReference } = methodCatalog[attachment.method];
+  if (noLiveReference !== undefined)
+    throw new TargetError(`${attachment.method} ${noLiveReference}: set preference.reference: cached, or choose another method`);
+  return withStarts(attachment, model);
 }
 
 export function passOf(traced: Traced): PlannedPass {

@@ -8,6 +8,7 @@ import type { Attachment, Trainable } from '../method/method.ts';
 import type { ParameterSpec } from '../model/module-specs.ts';
 import { Tracer } from '../model/tracer.ts';
 import { required, valueFor } from '../narrow.ts';
+import { baseSignature, traceBase } from './base-pass.ts';
 import { GradientSink } from './gradient-sink.ts';
 import { type BatchShape, type CachedLoss, type GradientRequest, shapeName, type Task } from './task.ts';
 import { gradientRequest, trainedGradient } from './trained-part.ts';
@@ -19,6 +20,8 @@ export const forwardSignature = (shape: BatchShape): string => `forward/${shapeN
 /** Gives the loss of a batch and its gradient, from the outputs of all rows. */
 export const lossSignature = ({ batch }: BatchShape): string => `loss/${batch}`;
 
+type PassesOf = Pick<TraceParams, 'task' | 'attachment'>;
+
 /** One of the signatures that train on a batch of some shape. */
 export interface TrainPass {
   readonly name: string;
@@ -28,8 +31,9 @@ export interface TrainPass {
 }
 
 /** The signatures for a batch of this shape, in the order in which they run. */
-export function trainPasses({ cached }: Task, shape: BatchShape): TrainPass[] {
-  if (!cached) return [{ name: trainSignature(shape), times: 1, trace: params => traceTrain(params, shape) }];
+export function trainPasses({ task: { cached }, attachment: { starts } }: PassesOf, shape: BatchShape): TrainPass[] {
+  const base = starts ? [{ name: baseSignature(shape), times: 1, trace: (params: TraceParams) => traceBase(params, shape) }] : [];
+  if (!cached) return [...base, { name: trainSignature(shape), times: 1, trace: params => traceTrain(params, shape) }];
   const counts = new Map<string, { readonly shape: BatchShape; times: number }>();
   for (const { shape: part } of miniBatches(cached, shape)) {
     const known = counts.get(shapeName(part));
@@ -38,6 +42,7 @@ export function trainPasses({ cached }: Task, shape: BatchShape): TrainPass[] {
   }
   const parts = [...counts.values()];
   return [
+    ...base,
     ...parts.map(({ shape: part, times }) => ({ name: forwardSignature(part), times, trace: of(traceForward, part) })),
     { name: lossSignature(shape), times: 1, trace: of(traceLoss, shape) },
     ...parts.map(({ shape: part, times }) => ({ name: trainSignature(part), times, trace: of(traceBackward, part) })),

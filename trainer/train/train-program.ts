@@ -3,6 +3,7 @@
 import { Graph } from '../graph/graph.ts';
 import { assemble, type Program, type Traced } from '../graph/program.ts';
 import { Tracer } from '../model/tracer.ts';
+import { startTraces } from './base-pass.ts';
 import { clipScale, squaredNorm } from './gradient-sink.ts';
 import { declareFeeds, update } from './optimizer.ts';
 import { offloadPlaces } from './optimizer-offload.ts';
@@ -24,7 +25,7 @@ export const APPLY = 'apply';
 /** Signatures for every shape of batch, and for reading and restoring what is trained. */
 export function trainProgram(params: TrainProgramParams): Program {
   const traces: Record<string, Traced> = {};
-  for (const pass of params.trainShapes.flatMap(shape => trainPasses(params.task, shape))) traces[pass.name] ??= pass.trace(params);
+  for (const pass of params.trainShapes.flatMap(shape => trainPasses(params, shape))) traces[pass.name] ??= pass.trace(params);
   for (const shape of params.evalShapes) traces[evalSignature(shape)] = traceEval(params, shape);
   const program = assemble({ ...traces, ...params.further, ...sharedTraces(params) }, wholeParts(params.attachment, params.optimizer));
   return { ...program, places: offloadPlaces(params.attachment, params.optimizer) };
@@ -44,8 +45,8 @@ export const evaluationProgram = (
 
 /** The signatures that there are once, whatever the shapes of batches. */
 export function sharedTraces(params: SharedParams): Record<string, Traced> {
-  const snapshot = snapshotTraces(params.attachment, params.optimizer);
-  return accumulates(params) ? { [APPLY]: traceApply(params), ...snapshot } : snapshot;
+  const kept = { ...snapshotTraces(params.attachment, params.optimizer), ...startTraces(params.attachment) };
+  return accumulates(params) ? { [APPLY]: traceApply(params), ...kept } : kept;
 }
 
 function traceApply({ attachment, optimizer, maxGradNorm, parts, exchangeType }: SharedParams): Traced {

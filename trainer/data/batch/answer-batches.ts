@@ -15,7 +15,7 @@ export interface AnswerBatch extends Batch {
   readonly targetRows: Int32Array;
   /** [targets] 1 for targets of an answer, 0 for those of a prompt and in slots that only fill the shape. */
   readonly presence: Float32Array;
-  /** [targets] the NLL of each target under the base model; 0 where it is not known. */
+  /** As in `Batch`; 0 where it is not known, or not yet. */
   readonly baseNll: Float32Array;
 }
 

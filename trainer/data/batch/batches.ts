@@ -20,6 +20,8 @@ export interface Batch {
   readonly furtherTargets?: number;
   /** [batch × tokens] of rows of tokens: 0 is padding. */
   readonly segments?: Int32Array;
+  /** [targets] the NLL of each target under the base model, where the loss compares with it; `feeds` gives what is written here. */
+  readonly baseNll?: Float32Array;
   /**
    * Returns the feeds of the task's signatures.
    * @param targetCount the loss is the sum over the batch divided by this: all targets of an optimizer step

@@ -52,6 +52,7 @@ import { restoreResiduals } from '../../run/checkpoint/exchange-residuals.ts';
 import type { Checkpoint } from '../../run/checkpoint/load-checkpoint.ts';
 import { RunError } from '../../run-error.ts';
 import { checkBudget, type Selection } from '../../selection.ts';
+import { KEEP_START } from '../../train/base-pass.ts';
 import { eightBitCount } from '../../train/optimizer.ts';
 import { offloadedBytes } from '../../train/optimizer-offload.ts';
 import { writeSnapshot } from '../../train/snapshot.ts';
@@ -325,6 +326,7 @@ async function fill(
       held[part] = growth.take();
     },
   );
+  if (attachment.starts && attachment.starts.length > 0) await session.run(KEEP_START, {});
   if (plan.answerCache && model.kind === 'causal') await session.load(emptyCache(model, plan.answerCache.tokens, plan.answerCache.slots));
   if (checkpoint) {
     checkpoint.check(attachment, optimizer);

@@ -11,6 +11,7 @@ import { miniBatches, trainSignature } from '../../train/train-passes.ts';
 import { APPLY } from '../../train/train-program.ts';
 import { accumulates } from '../../train/training-params.ts';
 import type { Prepared } from './prepare.ts';
+import { readBase } from './read-base.ts';
 
 export interface StepResult {
   /** Mean loss over all targets of the update, before it. */
@@ -22,6 +23,9 @@ export interface StepResult {
   /** Measures of the samples, before the update. */
   readonly measures: MeasureSums;
 }
+
+/** The parts of a prepared run that an update uses. */
+export type StepParts = Pick<Prepared, 'session' | 'source' | 'plan' | 'recipe' | 'measure' | 'measureWhole' | 'ranks'>;
 
 /** An update whose every run was asked for. */
 export interface BegunStep {
@@ -51,7 +55,7 @@ const sumOf = <T>(values: readonly T[], of: (value: T) => number): number => val
  * nothing here waits for the last loss.
  * @param step number of the update, from 1
  */
-export async function beginStep(prepared: Prepared, cursor: DataCursor, step: number, learningRate: number): Promise<BegunStep> {
+export async function beginStep(prepared: StepParts, cursor: DataCursor, step: number, learningRate: number): Promise<BegunStep> {
   const { session, source, plan, recipe, measure, measureWhole, ranks } = prepared;
   const { accumulationSteps, optimizer, task } = plan;
   const isApart = accumulates(plan);
@@ -60,6 +64,7 @@ export async function beginStep(prepared: Prepared, cursor: DataCursor, step: nu
   // A loss is the mean over the targets of the whole batch, wherever they are.
   const [targets = 0, tokens = 0, furtherTargets = 0] = ranks ? ranks.sum(counts) : counts;
   const scalars = optimizerFeeds(optimizer, learningRate, step);
+  await readBase(prepared, batches);
   const runs: Promise<Outputs>[] = [];
   for (const [i, batch] of batches.entries()) {
     // At most two are on their way, whose feeds are alive.

@@ -60,6 +60,16 @@ export const settingDiagnostics: Readonly<Record<string, Diagnostic>> = {
     about: '`preference.loss_type` is a loss of pairs of answers, and the task reads judged answers, or the other way round.',
     fix: 'Writes the usual loss of the task.',
   },
+  'live-reference': {
+    about:
+      '`preference.reference: live` reads the base model between two updates, from the weights that the run holds and a copy of the trained numbers as they were. A method that trains every weight would copy the whole model.',
+    fix: 'Writes `cached`. A method that trains few parameters works too.',
+  },
+  'repeated-reference': {
+    about:
+      'A live reference computes the base model again each time that a batch is trained on. In several epochs that is more work than one pass before training. `max_steps` shorter than an epoch, or a single epoch, costs no more than the cache.',
+    fix: 'Writes `cached`.',
+  },
   'small-reference-batch': {
     about:
       'The loss `kto` compares rewards with a reference point, the mean log-ratio of mismatched answers of the batch. One answer gives a poor estimate. `gradient_accumulation_steps` does not help: each of its batches has a reference point of its own.',

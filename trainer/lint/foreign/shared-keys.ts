@@ -18,6 +18,7 @@ const optimizer: Convert = value => {
   const name = /^paged_(adamw?)(?:_32bit)?(_8bit)?$/.exec(String(value));
   return name ? [...set('optim', `${name[1]}${name[2] ?? ''}`), ...set('optimizer_offload', 'host')] : undefined;
 };
+const reference: Convert = value => (typeof value === 'boolean' ? set('preference.reference', value ? 'cached' : 'live') : undefined);
 const deepspeed: Convert = value =>
   typeof value === 'string' && /offload/i.test(value)
     ? set('optimizer_offload', 'host', `only the offloading of ${value} is supported: a run uses one device`)
@@ -37,6 +38,7 @@ export const sharedKeys: Readonly<Record<string, Convert>> = {
   optim: optimizer,
   optimizer,
   deepspeed,
+  precompute_ref_log_probs: reference,
   train_on_inputs: opposite,
   train_on_prompt: opposite,
   cosine_min_lr_ratio: ratioOfRate,

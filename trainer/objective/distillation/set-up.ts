@@ -39,7 +39,7 @@ export const setUp: SetUpTask = async (params, part) => {
     task: tasks.distillation(model, recipe),
     digest: { train: digestOf('train'), held: digestOf('held') },
     trainSource: looseGroups => taught('train', texts.trainSource(looseGroups)),
-    sourceOf: (indices, batchSize) => taught('train', texts.sourceOf(indices, batchSize), sample => elementAt(indices, sample)),
+    sourceOf: async (indices, batchSize) => taught('train', await texts.sourceOf(indices, batchSize), sample => elementAt(indices, sample)),
     evaluator: texts.evaluator && withDivergence({ ...texts.evaluator, source: taught('held', texts.evaluator.source) }, files.has('held')),
     measure: measured,
   };

@@ -7,8 +7,9 @@ import type { JudgedAnswer } from '../../data/types.ts';
 import { withTokenizer } from '../../job/open-base.ts';
 import { padIdOf } from '../../job/pad-id.ts';
 import { elementAt } from '../../narrow.ts';
+import { readsBase } from '../../protocol/live-reference.ts';
 import { causalModelFor } from '../causal/causal-setup.ts';
-import { baseLogProbabilities } from '../preference/base-log-probabilities.ts';
+import { baseLogProbabilities, drawnNlls } from '../preference/base-log-probabilities.ts';
 import type { SetUpTask } from '../task-setup.ts';
 import { evaluationBatches, type JudgedBatches, judgedSource, loadJudgedData, ofRows, trainingBatches } from './judged-data.ts';
 import { hasReferencePoint } from './kto-loss.ts';
@@ -30,12 +31,12 @@ export const setUp: SetUpTask = async (params, part) => {
   const judged = (answers: readonly JudgedAnswer[]) => (sample: number) => elementAt(answers, sample).isGood;
   const sourceOf = (answers: readonly JudgedAnswer[], batches: JudgedBatches, baseNlls?: BaseNlls) =>
     judgedSource({ ...batches, isGood: judged(answers), padId, baseNlls });
+  const training = data.train.length > 0 ? batchesOf() : undefined;
+  const held = data.held.length > 0 ? evaluationBatches(data.held, evalBatchSettings(recipe), pairsUp) : undefined;
   const sets = [
-    { name: 'training', answers: data.train, batches: batchesOf },
-    { name: 'held-out', answers: data.held, batches: () => evaluationBatches(data.held, evalBatchSettings(recipe), pairsUp) },
-  ]
-    .filter(({ answers }) => answers.length > 0)
-    .map(set => ({ ...set, batches: set.batches() }));
+    ...(training && !readsBase(recipe) ? [{ name: 'training', answers: data.train, batches: training }] : []),
+    ...(held ? [{ name: 'held-out', answers: data.held, batches: held }] : []),
+  ];
   const found = await baseLogProbabilities(
     params,
     task,
@@ -46,10 +47,7 @@ export const setUp: SetUpTask = async (params, part) => {
       source: sourceOf(answers, params.ranks ? ofRows(batches.samples, evalBatchSettings(recipe)) : batches),
     })),
   );
-  const [training, held] = [data.train, data.held].map(answers => {
-    const at = sets.findIndex(set => set.answers === answers);
-    return { batches: sets[at]?.batches, baseNlls: found[at] };
-  });
+  const nllsOf = (answers: readonly JudgedAnswer[]): BaseNlls | undefined => found[sets.findIndex(set => set.answers === answers)];
   return {
     model,
     task,
@@ -57,18 +55,17 @@ export const setUp: SetUpTask = async (params, part) => {
     samples: data.train.length,
     digest: { train: digestOf(data.train), held: digestOf(data.held) },
     labelOf: () => -1,
-    trainSource: looseGroups => sourceOf(data.train, batchesOf(looseGroups), training?.baseNlls),
-    sourceOf: (indices, batchSize) => {
+    trainSource: looseGroups => sourceOf(data.train, batchesOf(looseGroups), nllsOf(data.train)),
+    sourceOf: async (indices, batchSize) => {
       const chosen = indices.flatMap(index => data.train[index] ?? []);
-      const rows = indices.flatMap(index => [training?.batches?.samples[index] ?? []]);
-      const nlls = training?.baseNlls;
-      const baseNlls: BaseNlls | undefined =
-        nlls && (row => nlls(rowsPerSample * elementAt(indices, Math.floor(row / rowsPerSample)) + (row % rowsPerSample)));
-      return sourceOf(chosen, ofRows(rows, evalBatchSettings(recipe, batchSize)), baseNlls);
+      const rows = indices.flatMap(index => [training?.samples[index] ?? []]);
+      const batches = ofRows(rows, evalBatchSettings(recipe, batchSize));
+      const drawn = { indices, rowsPerSample, sequences: rows.flat(), source: sourceOf(chosen, batches) };
+      return sourceOf(chosen, batches, await drawnNlls(params, task, nllsOf(data.train), drawn));
     },
     evaluator:
-      held?.batches &&
-      ktoEvaluator(sourceOf(data.held, held.batches, held.baseNlls), data.held.length, {
+      held &&
+      ktoEvaluator(sourceOf(data.held, held, nllsOf(data.held)), data.held.length, {
         preference,
         rowsPerSample,
         isGood: judged(data.held),

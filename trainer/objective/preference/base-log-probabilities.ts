@@ -1,6 +1,7 @@
 /**
- * The log-probabilities of the answers under the base model, computed once before training. They are cached by everything that they depend on,
- * and copied into the run folder, so that a resumed run computes with the same numbers.
+ * The log-probabilities of the answers under the base model, computed once before training: of all answers, or of the held-out ones alone where
+ * training reads the base itself. They are cached by everything that they depend on, and copied into the run folder, so that a resumed run
+ * computes with the same numbers.
  */
 
 import { createHash } from 'node:crypto';
@@ -52,6 +53,7 @@ export interface BaseSet {
  * @throws RunError 'stopped'; 'ranks-differ' where another process has other samples
  */
 export async function baseLogProbabilities(params: SetUpParams, task: Task, sets: readonly BaseSet[]): Promise<BaseNlls[]> {
+  if (sets.length === 0) return [];
   const { context, runDir, job, ranks } = params;
   const keys = sets.map(({ sequences }) => keyOf(params, sequences));
   checkSameWork(ranks, keys);
@@ -75,6 +77,20 @@ export async function baseLogProbabilities(params: SetUpParams, task: Task, sets
   if (missing.length > 0) await pruneFolder(folder, { own: OWN_FILE, maxBytes: MAX_BYTES });
   if (runFile !== undefined) await writeNlls(runFile, new Map(keys.map((key, i) => [key, elementAt(found, i)])));
   return sets.map(({ sequences }, i) => bySequence(sequences, elementAt(found, i)));
+}
+
+export interface DrawnSamples extends Omit<BaseSet, 'name'> {
+  readonly indices: readonly number[];
+  readonly rowsPerSample: number;
+}
+
+/** Those of some training samples: taken from `known`, those of all, or computed. */
+export async function drawnNlls(params: SetUpParams, task: Task, known: BaseNlls | undefined, drawn: DrawnSamples): Promise<BaseNlls> {
+  const { indices, rowsPerSample, ...set } = drawn;
+  if (known) return row => known(rowsPerSample * elementAt(indices, Math.floor(row / rowsPerSample)) + (row % rowsPerSample));
+  // The file in the run folder is that of the sets whose evaluations it repeats.
+  const [found] = await baseLogProbabilities({ ...params, runDir: undefined }, task, [{ ...set, name: 'drawn' }]);
+  return required(found, 'the log-probabilities of the drawn samples');
 }
 
 function keyOf({ base, precision = FLOAT32 }: SetUpParams, sequences: readonly TokenSequence[]): string {

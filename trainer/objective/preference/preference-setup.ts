@@ -3,15 +3,16 @@ import { objectiveCatalog } from '../../catalog/objectives.ts';
 import type { BaseNlls } from '../../data/batch/answer-batches.ts';
 import type { BatchSettings } from '../../data/batch/batch-plan.ts';
 import { evalBatchSettings, trainBatchSettings } from '../../data/batch/batch-settings.ts';
-import { isPairBatch, pairSource, planPairs, sidesOf, withPromptTargets } from '../../data/batch/pair-batches.ts';
+import { isPairBatch, PAIR_ROWS, pairSource, planPairs, sidesOf, withPromptTargets } from '../../data/batch/pair-batches.ts';
 import { digestSamples } from '../../data/data-digest.ts';
 import type { Pair } from '../../data/types.ts';
 import { withTokenizer } from '../../job/open-base.ts';
 import { padIdOf } from '../../job/pad-id.ts';
+import { readsBase } from '../../protocol/live-reference.ts';
 import { causalModelFor } from '../causal/causal-setup.ts';
 import type { MeasureBatch, SetUpParams, SetUpTask } from '../task-setup.ts';
 import { tasks } from '../tasks.ts';
-import { baseLogProbabilities } from './base-log-probabilities.ts';
+import { baseLogProbabilities, drawnNlls } from './base-log-probabilities.ts';
 import { loadPairData } from './pair-data.ts';
 import { pairEvaluator, pairMeasures, type RewardOf } from './pair-measures.ts';
 
@@ -36,7 +37,7 @@ export const setUpPreference =
     });
     const evaluating = evalBatchSettings(recipe);
     const sets = [
-      { name: 'training', pairs: data.train, settings: { ...training(), parts: undefined } },
+      { name: 'training', pairs: readsBase(recipe) ? [] : data.train, settings: { ...training(), parts: undefined } },
       { name: 'held-out', pairs: data.held, settings: evaluating },
     ].filter(({ pairs }) => pairs.length > 0);
     const found = usesReference
@@ -55,14 +56,12 @@ export const setUpPreference =
       digest: { train: digestOf(data.train), held: digestOf(data.held) },
       labelOf: () => -1,
       trainSource: looseGroups => sourceOf(data.train, training(looseGroups), nllsOf(data.train)),
-      sourceOf: (indices, batchSize) => {
+      sourceOf: async (indices, batchSize) => {
         const chosen = indices.flatMap(index => data.train[index] ?? []);
-        const nlls = nllsOf(data.train);
-        return sourceOf(
-          chosen,
-          evalBatchSettings(recipe, batchSize),
-          nlls && (sequence => nlls(2 * (indices[sequence >> 1] as number) + (sequence & 1))),
-        );
+        const settings = evalBatchSettings(recipe, batchSize);
+        if (!usesReference) return sourceOf(chosen, settings);
+        const drawn = { indices, rowsPerSample: PAIR_ROWS, sequences: sidesOf(chosen), source: sourceOf(chosen, settings) };
+        return sourceOf(chosen, settings, await drawnNlls(params, task, nllsOf(data.train), drawn));
       },
       evaluator:
         data.held.length > 0 ? pairEvaluator(sourceOf(data.held, evaluating, nllsOf(data.held)), data.held.length, measure) : undefined,

@@ -86,7 +86,7 @@ export async function scoreSamples(
   job.phase('importance', `scoring the rows of ${modules.length} modules by ${measure}`);
   const data =
     setup && samples.length > 0
-      ? importanceDataOf({ ...params, setup, precision: scoringPrecision(params.precision, measure) }, samples)
+      ? await importanceDataOf({ ...params, setup, precision: scoringPrecision(params.precision, measure) }, samples)
       : undefined;
   const classes = measureCatalog[measure].byClass ? data?.classes : undefined;
   // Other measures of a report were not asked for.
@@ -178,7 +178,7 @@ export const drawSamples = (count: number, { samples, seed }: Recipe['importance
   [...permutation(count, createRandom(seed, SAMPLES)).slice(0, samples)].sort((a, b) => a - b);
 
 /** The data and the programs of a measure, for these training samples. @param precision how importance holds the weights */
-export function importanceDataOf(
+export async function importanceDataOf(
   {
     recipe,
     base,
@@ -187,12 +187,12 @@ export function importanceDataOf(
     ranks,
   }: Pick<ComputeScoresParams, 'recipe' | 'base' | 'precision' | 'ranks'> & { readonly setup: TaskSetup },
   samples: readonly number[],
-): ImportanceData {
+): Promise<ImportanceData> {
   const { storage } = placeTrained(UNTRAINED, setup.model, precision);
   return {
     engine: base.engine,
     task: setup.task,
-    source: setup.sourceOf(samples, recipe.importance.batch_size),
+    source: await setup.sourceOf(samples, recipe.importance.batch_size),
     recompute: recipe.recompute === 'auto' ? 'cheap' : recipe.recompute,
     exact: recipe.importance.exact,
     ranks,

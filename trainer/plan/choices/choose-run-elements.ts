@@ -31,7 +31,7 @@ async function chooseByGradients(params: Omit<ComputeScoresParams, 'outputFile'>
       modules,
       weights: base.folder.weights,
       budgetOf: ({ name }) => valueFor(counts, name),
-      data: importanceDataOf({ recipe, base, setup, precision: { ...precision, quantize: 'none' } }, samples),
+      data: await importanceDataOf({ recipe, base, setup, precision: { ...precision, quantize: 'none' } }, samples),
       isCanceled: () => job.stop !== undefined,
       onProgress: (done, total, unit) => {
         report ??= job.progress('importance', total, unit, done);

@@ -11,7 +11,7 @@ import type { RunPlan } from '../run-plan.ts';
 
 export interface HeldVariables {
   readonly weights: readonly TensorSpec[];
-  /** The variables that the method adds to the model: factors, row numbers, masters. Rows that are trained in place are part of the weights. */
+  /** The variables that a run adds to the model: factors, row numbers, masters, copies of start values. Rows that are trained in place are part of the weights. */
   readonly trained: readonly TensorSpec[];
   /** Gradients that outlive a batch. */
   readonly gradients: readonly TensorSpec[];

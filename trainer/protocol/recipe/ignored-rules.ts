@@ -145,6 +145,7 @@ const conditions: readonly Condition[] = [
   withComparison(['preference.center_rewards_coefficient'], ({ readsMargin }) => readsMargin === true),
   withComparison(['preference.gamma'], ({ hasTargetMargin }) => hasTargetMargin === true),
   withComparison(['preference.loss_type'], ({ hasLossTypes }) => hasLossTypes),
+  withComparison(['preference.reference'], ({ usesReference }) => usesReference),
   withComparison(['preference.desirable_weight', 'preference.undesirable_weight'], ({ answers }) => answers === 'judged'),
   {
     settings: ['preference.label_smoothing'],

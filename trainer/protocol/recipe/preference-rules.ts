@@ -1,6 +1,8 @@
-/** Rules about answers that were compared or judged: the loss, and the batch that its reference point comes from. */
+/** Rules about answers that were compared or judged: the loss, its reference, and the batch that its reference point comes from. */
+import { methodCatalog } from '../../catalog/methods.ts';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { lossesOf, preferenceLosses } from '../../catalog/preference-losses.ts';
+import { readsBase } from '../live-reference.ts';
 import type { Rule } from './rule.ts';
 
 export const preferenceRules: readonly Rule[] = [
@@ -19,6 +21,36 @@ export const preferenceRules: readonly Rule[] = [
         suggestion: { kind: 'replace-value', to: losses[0] ?? '' },
       };
     },
+  },
+  {
+    code: 'live-reference',
+    severity: 'error',
+    doc: 'A live reference is the base that the run holds, which some methods change as a whole.',
+    reads: ['task', 'preference.reference', 'method'],
+    check: ({ task, preference, method }) => {
+      const { noLiveReference } = methodCatalog[method];
+      return noLiveReference !== undefined && readsBase({ task, preference })
+        ? {
+            at: 'preference.reference',
+            message: `${method} ${noLiveReference}; use preference.reference: cached, or a method that trains few parameters`,
+            suggestion: { kind: 'replace-value', to: 'cached' },
+          }
+        : undefined;
+    },
+  },
+  {
+    code: 'repeated-reference',
+    severity: 'info',
+    doc: 'A live reference is computed again in every epoch.',
+    reads: ['task', 'preference.reference', 'max_steps', 'num_train_epochs'],
+    check: ({ task, preference, max_steps: steps, num_train_epochs: epochs }) =>
+      readsBase({ task, preference }) && steps <= 0 && epochs > 1
+        ? {
+            at: 'preference.reference',
+            message: `in ${epochs} epochs, the base model reads each answer ${Math.ceil(epochs)} times; with preference.reference: cached, it reads each once`,
+            suggestion: { kind: 'replace-value', to: 'cached' },
+          }
+        : undefined,
   },
   {
     code: 'small-reference-batch',

@@ -2,6 +2,7 @@
 import { choicesOf, entryOf, namesWhere } from '../../catalog/entries.ts';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { lossesOf, type PreferenceLoss, preferenceLosses } from '../../catalog/preference-losses.ts';
+import { referenceCatalog } from '../../catalog/references.ts';
 import { elementAt } from '../../narrow.ts';
 import { defaulted, derived, type Given, group } from './setting.ts';
 import { choice, number } from './value-type.ts';
@@ -34,6 +35,9 @@ export const preferenceGroup = group('Training on preferences: how answers are c
   }),
   beta: derived(number({ min: 0, max: 1000, aboveMin: true }), betas, betaOf, {
     doc: 'The factor of the comparison: with a reference, larger values keep the model closer to it; for orpo, the weight of the odds ratio.',
+  }),
+  reference: defaulted(choice(choicesOf(referenceCatalog)), 'cached', {
+    doc: 'When the base model reads the answers (dpo, kto). Both ways give the same losses, without a second model in memory.',
   }),
   gamma: defaulted(number({ min: 0, max: 1000 }), 1, {
     doc: 'The margin by which the reward of the better answer should be ahead (simpo).',

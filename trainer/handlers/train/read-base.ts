@@ -1,0 +1,24 @@
+/** Reads the base in front of an update, where the loss compares with it and nothing was computed before. */
+import type { Batch } from '../../data/batch/batches.ts';
+import { float32Of } from '../../graph/types.ts';
+import { required } from '../../narrow.ts';
+import { baseSignature, SWAP_START } from '../../train/base-pass.ts';
+import type { Prepared } from './prepare.ts';
+
+/** Writes into each batch what the base gives for it. All batches of an update are read at once, so the start values are exchanged twice. */
+export async function readBase({ session, plan }: Pick<Prepared, 'session' | 'plan'>, batches: readonly Batch[]): Promise<void> {
+  const { starts } = plan.attachment;
+  if (!starts) return;
+  const swap = async (): Promise<void> => {
+    if (starts.length > 0) await session.run(SWAP_START, {});
+  };
+  await swap();
+  try {
+    for (const { bucket, feeds, baseNll } of batches) {
+      const { nll } = await session.run(baseSignature(bucket), feeds(1));
+      required(baseNll, 'room for what the base gives').set(float32Of(required(nll, 'the losses of the base')));
+    }
+  } finally {
+    await swap();
+  }
+}

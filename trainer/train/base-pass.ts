@@ -1,0 +1,60 @@
+/**
+ * The signatures by which training reads the base in front of a batch: the forward pass without the method, and those that put back the numbers
+ * that the model's own weights started with.
+ */
+import { Graph, type Node } from '../graph/graph.ts';
+import type { Traced } from '../graph/program.ts';
+import type { Attachment, StartCopy } from '../method/method.ts';
+import { Tracer } from '../model/tracer.ts';
+import { required } from '../narrow.ts';
+import { type BatchShape, shapeName, type Task } from './task.ts';
+import { readTrained, writeTrained } from './trained-part.ts';
+
+/** Gives `nll`, that of each target under the base, while the start values are in place. */
+export const baseSignature = (shape: BatchShape): string => `base/${shapeName(shape)}`;
+/** Copies the start values, which are in place. */
+export const KEEP_START = 'start/keep';
+/** Exchanges what is in place with what is copied. */
+export const SWAP_START = 'start/swap';
+
+export function traceBase({ task, attachment }: { readonly task: Task; readonly attachment: Attachment }, shape: BatchShape): Traced {
+  const graph = new Graph();
+  const { nll } = task.evaluation(new Tracer({ graph, storage: attachment.storage }), shape);
+  return { graph, outputs: { nll: required(nll, 'the losses of targets') }, effects: [] };
+}
+
+/** None where training does not read the base, or changes none of the model's own weights. */
+export function startTraces({ starts = [] }: Attachment): Record<string, Traced> {
+  if (starts.length === 0) return {};
+  return { [KEEP_START]: traceEach(starts, keep), [SWAP_START]: traceEach(starts, swap) };
+}
+
+function traceEach(starts: readonly StartCopy[], effectsOf: (graph: Graph, start: StartCopy) => Node[]): Traced {
+  const graph = new Graph();
+  return { graph, effects: starts.flatMap(start => effectsOf(graph, start)), outputs: { done: graph.scalar(1) } };
+}
+
+const keep = (graph: Graph, start: StartCopy): Node[] => [writeCopy(graph, start, readInPlace(graph, start))];
+
+function swap(graph: Graph, start: StartCopy): Node[] {
+  const { trainable, copy } = start;
+  const own = readInPlace(graph, start);
+  const kept = graph.reshape(graph.read(copy), trainable.shape);
+  return [writeTrained(graph, inPlace(start), kept), writeCopy(graph, start, own)];
+}
+
+/** The trainable without its master, whose numbers the weight has rounded. */
+const inPlace = ({ trainable: { master: _, ...trainable } }: StartCopy): StartCopy['trainable'] => trainable;
+
+const firstRow = (graph: Graph): Node => graph.constant(Int32Array.of(0), [1], 'int32');
+
+/** [1, …shape] in a buffer of its own. */
+function readInPlace(graph: Graph, start: StartCopy): Node {
+  const { shape } = start.copy;
+  return graph.gather(graph.reshape(readTrained(graph, inPlace(start)), shape), firstRow(graph));
+}
+
+function writeCopy(graph: Graph, { copy }: StartCopy, value: Node): Node {
+  graph.declare(copy);
+  return graph.updateRows(copy.name, firstRow(graph), value);
+}
