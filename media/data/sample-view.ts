@@ -53,10 +53,21 @@ function sequenceElement(sequence: ShownSequence): HTMLElement {
 }
 
 /** A listener hears where trained and cut-off text begins and ends. */
-function runElement({ use, tokens }: TokenRun): HTMLElement {
+function runElement({ use, weight, tokens }: TokenRun): HTMLElement {
   const { label, title } = USES[use];
   const spoken = (text: string) => (use === 'context' ? undefined : element('span', { class: 'visually-hidden' }, text));
-  return element('span', { class: `run ${use}`, title }, spoken(` ${label}: `), tokens.map(tokenElement), spoken(` end of ${label}. `));
+  if (weight === undefined)
+    return element('span', { class: `run ${use}`, title }, spoken(` ${label}: `), tokens.map(tokenElement), spoken(` end of ${label}. `));
+  const shown = element(
+    'span',
+    { class: `run ${use} weighed`, title: `${title} Each counts ${weight} times as much as one without a weight.` },
+    spoken(` ${label} with the weight ${weight}: `),
+    element('span', { class: 'weight', 'aria-hidden': 'true' }, `×${weight}`),
+    tokens.map(tokenElement),
+    spoken(` end of ${label}. `),
+  );
+  shown.style.setProperty('--weight', String(weight));
+  return shown;
 }
 
 function tokenElement({ text, ids, tag }: ShownToken): HTMLElement {

@@ -23,12 +23,17 @@ export function describeSamples({ samples, from, part, format, more }: SamplePag
   const paint: Paint = (style, text) => (isColored ? styleText(style, text, { validateStream: false }) : text);
   const lines = [
     ...(format === undefined ? [] : [`format ${format}`]),
-    ...(samples.length === 0 ? [`no samples from ${from} on in data.${part}`] : ['trained tokens: ⟦…⟧, cut off: ⟨…⟩']),
+    samples.length === 0 ? `no samples from ${from} on in data.${part}` : legendOf(samples),
     ...samples.map(sample => sampleText(sample, paint)),
     ...(more ? [`more samples: --from ${from + samples.length}`] : []),
   ];
   return lines.join('\n\n');
 }
+
+const isWeighed = ({ weight }: TokenRun): boolean => weight !== undefined;
+
+const legendOf = (samples: readonly ShownSample[]): string =>
+  `trained tokens: ⟦…⟧,${samples.some(({ sequences }) => sequences.some(({ runs }) => runs.some(isWeighed))) ? ' with a weight: ⟦×0.5 …⟧,' : ''} cut off: ⟨…⟩`;
 
 type Paint = (style: 'green' | 'dim', text: string) => string;
 
@@ -55,9 +60,9 @@ function sequenceText({ side, length, targets, cut, cutsMore, runs, hidden }: Sh
   ].join('\n');
 }
 
-function runText({ use, tokens }: TokenRun, paint: Paint): string {
+function runText({ use, weight, tokens }: TokenRun, paint: Paint): string {
   const text = tokens.map(token => (token.tag === undefined ? token.text : `${token.text}[${token.tag}]`)).join('');
-  if (use === 'trained') return paint('green', `⟦${text}⟧`);
+  if (use === 'trained') return paint('green', weight === undefined ? `⟦${text}⟧` : `⟦×${weight} ${text}⟧`);
   return use === 'cut' ? paint('dim', `⟨${text}⟩`) : text;
 }
 

@@ -50,6 +50,11 @@ test('samples', () => {
     ].join('\n\n'),
   );
   expect(describeSamples(page, true)).toContain('\u001b[32m⟦ yes⟧');
+  const weighed = [{ use: 'trained', weight: 0.5, tokens: [token(' no')] } as const];
+  const sequences = [{ length: 1, targets: 1, cut: 0, runs: weighed, hidden: 0 }];
+  const found = describeSamples({ ...page, samples: [{ index: 0, file: 'a', state: 'kept', notes: [], sequences }] }, false);
+  expect(found).toContain('with a weight: ⟦×0.5 …⟧');
+  expect(found).toContain('⟦×0.5  no⟧');
 });
 
 test('facts about all samples', async () => {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { parseJson } from '../../support/read-json.ts';
-import { trainRunsIn } from '../../support/run-in-process.ts';
+import { previewInProcess, trainRunsIn } from '../../support/run-in-process.ts';
 import { expectSameWhenStopped } from '../../support/stopped-run.ts';
 import { makeTinyTask } from '../../support/tiny-task.ts';
 
@@ -90,4 +90,11 @@ test('a resumed run has the losses of one that was not stopped, and refuses othe
     beforeResume: () => write('stopped', 0.4, 0.7),
   });
   await expect(changed).rejects.toThrow(/samples then, 8 now, or others/);
+});
+
+test('the preview shows the weight of each answer', async () => {
+  write('shown', 0.5, undefined);
+  const { value } = await previewInProcess(recipe('data.train=shown.jsonl'), context, { count: 1 });
+  const runs = value.page.samples[0]?.sequences[0]?.runs ?? [];
+  expect(runs.flatMap(({ use, weight }) => (use === 'trained' ? [weight] : []))).toEqual([0.5, undefined]);
 });

@@ -8,7 +8,7 @@ import { openRecords } from '../open-records.ts';
 import { listDataFiles } from '../read/list-files.ts';
 import type { Truncation } from '../tokenize-example.ts';
 import { sampleTokenizer } from '../tokens/tokenize-records.ts';
-import type { DataFormat, DataRecord, TokenSequence } from '../types.ts';
+import { type DataFormat, type DataRecord, type TokenSequence, WEIGHT_STEPS } from '../types.ts';
 import { type SampleToShow, ShownProblems, samplesToShow } from './shown-sample.ts';
 import { MORE_TOKENS, shownSequence } from './shown-sequence.ts';
 
@@ -103,11 +103,12 @@ interface ShowSettings extends Pick<ShowTextsInput, 'tokenizer'> {
   readonly side?: ShownSide;
 }
 
-const shownTokens = ({ ids, train }: TokenSequence, { tokenizer, whole, most, side }: ShowSettings) =>
+const shownTokens = ({ ids, train, weights }: TokenSequence, { tokenizer, whole, most, side }: ShowSettings) =>
   shownSequence(
     {
       ids,
       trains: index => train[index] === 1,
+      weights: weights && Array.from(weights, weight => Math.round(weight * WEIGHT_STEPS) / WEIGHT_STEPS),
       side,
       ...(whole && { whole: [{ kept: ids.length, ids: whole.ids }], cutsMore: whole.ids.length >= most }),
     },

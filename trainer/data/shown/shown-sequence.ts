@@ -14,6 +14,8 @@ export interface SequenceToShow {
   readonly ids: ArrayLike<number>;
   /** Whether token i is a target. */
   readonly trains: (index: number) => boolean;
+  /** How much target i counts in the loss; left out, all count 1. */
+  readonly weights?: ArrayLike<number> | undefined;
   /** Parts of the ids that may each have lost their end or middle: their lengths in the ids, and their whole tokens. */
   readonly whole?: readonly { readonly kept: number; readonly ids: ArrayLike<number> }[];
   /** `whole` ends before the sample does. */
@@ -25,6 +27,7 @@ export interface SequenceToShow {
 
 interface Stretch {
   readonly use: TokenUse;
+  readonly weight?: number | undefined;
   readonly ids: readonly number[];
   /** The place of its first token in the sequence; −1 where it is cut off. */
   readonly at: number;
@@ -35,12 +38,13 @@ export function shownSequence(sequence: SequenceToShow, tokenizer: Pick<TextToke
   const stretches = stretchesOf(sequence);
   const runs: TokenRun[] = [];
   let [room, hidden] = [MAX_SHOWN, 0];
-  for (const { use, ids: own, at } of stretches) {
+  for (const { use, weight, ids: own, at } of stretches) {
     const shown = own.slice(0, room);
     room -= shown.length;
     hidden += own.length - shown.length;
-    if (shown.length > 0)
-      runs.push({ use, tokens: at < 0 || !tag ? tokenTexts(shown, tokenizer) : tagged(tokenTexts(shown, tokenizer), at, tag) });
+    if (shown.length === 0) continue;
+    const tokens = tokenTexts(shown, tokenizer);
+    runs.push({ use, ...(weight !== undefined && { weight }), tokens: at < 0 || !tag ? tokens : tagged(tokens, at, tag) });
   }
   return {
     ...(side && { side }),
@@ -62,8 +66,8 @@ function tagged(tokens: readonly ShownToken[], at: number, tag: (index: number) 
   });
 }
 
-/** Stretches of the same use; a stretch that was cut off stands where it was. */
-function stretchesOf({ ids, trains, whole = [] }: SequenceToShow): Stretch[] {
+/** Stretches of the same use and weight; a stretch that was cut off stands where it was. */
+function stretchesOf({ ids, trains, weights, whole = [] }: SequenceToShow): Stretch[] {
   const cuts = new Map<number, readonly number[]>();
   let start = 0;
   for (const part of whole) {
@@ -72,7 +76,7 @@ function stretchesOf({ ids, trains, whole = [] }: SequenceToShow): Stretch[] {
     start += part.kept;
   }
   const stretches: Stretch[] = [];
-  let open: { use: TokenUse; ids: number[]; at: number } | undefined;
+  let open: { use: TokenUse; weight: number | undefined; ids: number[]; at: number } | undefined;
   for (let index = 0; index <= ids.length; index++) {
     const cut = cuts.get(index);
     if (cut) {
@@ -82,8 +86,9 @@ function stretchesOf({ ids, trains, whole = [] }: SequenceToShow): Stretch[] {
     const id = ids[index];
     if (id === undefined) break;
     const use = trains(index) ? 'trained' : 'context';
-    if (open?.use !== use) {
-      open = { use, ids: [], at: index };
+    const weight = use === 'trained' && weights?.[index] !== 1 ? weights?.[index] : undefined;
+    if (open?.use !== use || open.weight !== weight) {
+      open = { use, weight, ids: [], at: index };
       stretches.push(open);
     }
     open.ids.push(id);

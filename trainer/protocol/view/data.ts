@@ -17,6 +17,8 @@ export interface ShownToken {
 /** Neighboring tokens that are used alike. */
 export interface TokenRun {
   readonly use: TokenUse;
+  /** How much its tokens count in the loss, where that is less than 1. */
+  readonly weight?: number;
   readonly tokens: readonly ShownToken[];
 }
 
