@@ -55,10 +55,10 @@ async function entriesAt(view: RecipeView, { kind, path: keys, word }: TypingSpo
   const dotted = swept?.name ?? keys.join('.');
   if (kind === 'key') return dotted === 'data.columns' ? columnParts(view) : keyEntries(view, keys);
   if (dotted === 'target_modules' || dotted === 'modules_to_save') return moduleEntries(view, dotted);
-  if (dotted === 'model') return [...(await downloadedModels(cacheDir)), ...(await fileEntries(view.baseDir, word, () => false))];
   if (FILE_SETTINGS.has(dotted)) return fileEntries(view.baseDir, word, isDataFile);
   if (keys[0] === 'data' && keys[1] === 'columns') return columnEntries(view);
   const type = Object.hasOwn(settings, dotted) ? settings[dotted]?.type : undefined;
+  if (type?.namesModel) return [...(await downloadedModels(cacheDir)), ...(await fileEntries(view.baseDir, word, () => false))];
   if (type?.choices !== undefined)
     return Object.entries(type.choices).map(([label, documentation]): Entry => ({ label, kind: 'value', documentation }));
   return type?.jsonSchema.type === 'boolean' ? ['true', 'false'].map((label): Entry => ({ label, kind: 'value' })) : [];

@@ -7,12 +7,20 @@ const MAX_CHARACTERS = 2000;
 
 const start = z.string().transform(text => text.slice(0, MAX_CHARACTERS));
 
+/** JSON has no NaN, which a broken reward model gives. */
+const number = z
+  .number()
+  .nullish()
+  .transform(value => value ?? undefined);
+
 const answerSchema: z.ZodType<StepAnswer> = z.object({
   step: z.number(),
   prompt: z.string().transform(text => text.slice(-MAX_CHARACTERS)),
   reference: start,
   answer: start,
   scores: z.record(z.string(), z.number()),
+  reward: number,
+  baseReward: number,
 });
 
 /** Skips lines that are no answers. */

@@ -28,9 +28,8 @@ export function createAnswersView(): View {
   const earlier = element('button', { type: 'button', class: 'secondary', onclick: turn(-PAGE) }, 'Previous');
   const later = element('button', { type: 'button', class: 'secondary', onclick: turn(PAGE) }, 'Next');
   const body = element('tbody', {});
-  const labels = ['Prompt', 'Expected', 'Before', 'Now', 'Checks'];
-  const heads = labels.map(label => element('th', { scope: 'col' }, label));
-  const table = element('table', { class: 'data' }, element('thead', {}, element('tr', {}, heads)), body);
+  const heads = element('tr', {});
+  const table = element('table', { class: 'data', 'aria-label': 'Answers' }, element('thead', {}, heads), body);
   const tools = [steps, element('label', {}, imperfect, ' Only imperfect'), earlier, later, where];
   const root = element('details', { hidden: true }, summary, element('div', { class: 'panel-tools' }, tools), table);
 
@@ -61,19 +60,46 @@ export function createAnswersView(): View {
         steps.value = `${step}`;
         setText(summary, `Answers to ${grouped(found.length)} held-out prompts`);
         setText(where, rows.length === 0 ? 'none' : `${grouped(first + 1)} to ${grouped(first + shown.length)} of ${grouped(rows.length)}`);
+        const columns = COLUMNS.filter(({ isShown = () => true }) => isShown(found));
+        fill(
+          heads,
+          columns.map(({ label }) => element('th', { scope: 'col' }, label)),
+        );
         earlier.disabled = first === 0;
         later.disabled = first + PAGE >= rows.length;
-        fill(body, shown.map(rowElement));
+        fill(
+          body,
+          shown.map(row => rowElement(row, columns)),
+        );
       };
       update();
     },
   };
 }
 
-const rowElement = ({ prompt, reference, before, after, scores }: AnswerRow): HTMLElement =>
+interface Column {
+  readonly label: string;
+  readonly textOf: (row: AnswerRow) => string;
+  /** It holds what was written, as it was written. */
+  readonly isAnswer?: true;
+  readonly isShown?: (rows: readonly AnswerRow[]) => boolean;
+}
+
+/** The first names the row. */
+const COLUMNS: readonly Column[] = [
+  { label: 'Prompt', textOf: ({ prompt }) => prompt, isAnswer: true },
+  { label: 'Expected', textOf: ({ reference }) => reference, isAnswer: true },
+  { label: 'Before', textOf: ({ before }) => before ?? '–', isAnswer: true },
+  { label: 'Now', textOf: ({ after }) => after, isAnswer: true },
+  { label: 'Checks', textOf: ({ scores }) => scores, isShown: rows => rows.some(({ scores }) => scores !== '') },
+  { label: 'Reward', textOf: ({ reward }) => reward, isShown: rows => rows.some(({ reward }) => reward !== '') },
+];
+
+const rowElement = (row: AnswerRow, columns: readonly Column[]): HTMLElement =>
   element(
     'tr',
     {},
-    ...[prompt, reference, before ?? '–', after].map(text => element('td', { class: 'answer' }, text)),
-    element('td', {}, scores),
+    columns.map(({ textOf, isAnswer }, i) =>
+      element(i === 0 ? 'th' : 'td', { ...(i === 0 && { scope: 'row' }), ...(isAnswer && { class: 'answer' }) }, textOf(row)),
+    ),
   );

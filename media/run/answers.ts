@@ -1,4 +1,5 @@
 /** Rows of answers to held-out prompts. Pure. */
+import { compact } from '../../trainer/protocol/format.ts';
 import { formatOf, shortLabelOf } from '../shared/metric-names.ts';
 import type { WrittenAnswers } from '../shared/written-answers.ts';
 
@@ -11,14 +12,16 @@ export interface AnswerRow {
   readonly after: string;
   /** "Exact answers 1, ROUGE-L 0.5". */
   readonly scores: string;
-  /** All checks give 1. */
+  /** "0.52, before −1.2"; empty if no reward model scored. */
+  readonly reward: string;
+  /** All checks give 1, and the reward is not below that of the original model's answer. */
   readonly isPerfect: boolean;
 }
 
 /** All evaluations answer the same prompts in the same order; where they do not, the newer stand alone. */
 export function answerRows(answers: WrittenAnswers, step: number): AnswerRow[] {
   const original = answers.at(0);
-  return answers.at(step).map(({ prompt, reference, answer, scores }, i) => ({
+  return answers.at(step).map(({ prompt, reference, answer, scores, reward, baseReward }, i) => ({
     prompt,
     reference,
     before: original[i]?.prompt === prompt ? original[i]?.answer : undefined,
@@ -26,6 +29,8 @@ export function answerRows(answers: WrittenAnswers, step: number): AnswerRow[] {
     scores: Object.entries(scores)
       .map(([name, score]) => `${shortLabelOf(`eval_${name}`)} ${formatOf(name)(score)}`)
       .join(', '),
-    isPerfect: Object.values(scores).every(score => score === 1),
+    reward: reward === undefined ? '' : `${compact(reward)}${baseReward === undefined ? '' : `, before ${compact(baseReward)}`}`,
+    isPerfect:
+      Object.values(scores).every(score => score === 1) && !(reward !== undefined && baseReward !== undefined && reward < baseReward),
   }));
 }

@@ -113,6 +113,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/graph',
     'trainer/job',
     'trainer/model',
+    'trainer/run',
     'trainer/run-error.ts',
     'trainer/train',
   ],

@@ -34,3 +34,9 @@ export type AnswerCheck = keyof typeof entries;
 export const answerChecks: Readonly<Record<AnswerCheck, AnswerCheckEntry>> = entries;
 
 export const answerCheckNames = namesOf(entries);
+
+/** The mean reward of the answers, in an evaluation whose answers a reward model scores (`eval_generation.reward_model`). */
+export const REWARD = 'reward';
+
+/** The metrics of written answers. */
+export const answerMetrics = [...answerCheckNames, REWARD] as const;

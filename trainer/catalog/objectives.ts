@@ -1,5 +1,5 @@
 /** The objectives: what a model is tuned for (the recipe calls it `task`). Code asks for a capability of an entry, not for a name. */
-import { answerCheckNames } from './answer-checks.ts';
+import { answerMetrics } from './answer-checks.ts';
 import { entryOf, namesOf } from './entries.ts';
 
 /** Answers that people or a checker compared or judged. */
@@ -57,7 +57,7 @@ const preference = {
   reads: 'texts',
   target: 'preference',
   unit: 'tokens',
-  metrics: ['loss', 'accuracy', 'margin', ...answerCheckNames],
+  metrics: ['loss', 'accuracy', 'margin', ...answerMetrics],
   architectures: 'ForCausalLM',
 } as const;
 
@@ -69,7 +69,7 @@ const entries = {
     reads: 'texts',
     target: 'tokens',
     unit: 'tokens',
-    metrics: ['loss', 'accuracy', ...answerCheckNames],
+    metrics: ['loss', 'accuracy', ...answerMetrics],
     architectures: 'ForCausalLM',
   },
   distillation: {
@@ -80,7 +80,7 @@ const entries = {
     target: 'tokens',
     hasTeacher: true,
     unit: 'tokens',
-    metrics: ['loss', 'accuracy', 'teacher_divergence', ...answerCheckNames],
+    metrics: ['loss', 'accuracy', 'teacher_divergence', ...answerMetrics],
     architectures: 'ForCausalLM',
   },
   dpo: {
@@ -107,7 +107,7 @@ const entries = {
     summary: 'Prefer answers that were judged good to those that were judged bad, one judgment each, compared with the base model.',
     target: 'judgment',
     compares: { answers: 'judged', usesReference: true, hasLossTypes: true, beta: 0.1 },
-    metrics: ['loss', 'margin', ...answerCheckNames],
+    metrics: ['loss', 'margin', ...answerMetrics],
   },
   reward: {
     label: 'Reward model',
@@ -235,6 +235,12 @@ export const objectivesOfScoreHead: readonly ObjectiveName[] = objectiveNames.fi
   const { model, reads, target, embeds }: ObjectiveEntry = objectiveCatalog[name];
   return model === 'classifier' && reads === 'texts' && target !== 'tags' && !embeds;
 });
+
+/** Whether a model that was tuned for it gives an answer to a prompt a number, higher for the better of two. */
+export const givesRewards = (task: string): boolean => {
+  const entry = entryOf(objectiveCatalog, task);
+  return entry?.model === 'classifier' && entry.compares !== undefined;
+};
 
 /** The objective that the first architecture of a config.json is made for. */
 export const objectiveOfArchitecture = (architecture: string): ObjectiveName | undefined =>

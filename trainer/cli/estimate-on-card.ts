@@ -14,7 +14,7 @@ import type { AskReader } from '../reader/reader.ts';
 import { jobContext } from '../settings.ts';
 import { CliError, EXIT } from './cli-error.ts';
 import type { CommandContext, CommandResult } from './command.ts';
-import { modelHeaders, TEACHER_ROW, teacherHeaders } from './model-headers.ts';
+import { judgeHeaders, modelHeaders, TEACHER_ROW, teacherHeaders } from './model-headers.ts';
 import { type ReadRecipe, readRecipe } from './read-recipe.ts';
 import { runWorker } from './run-worker.ts';
 import { withReader } from './with-reader.ts';
@@ -53,10 +53,21 @@ export async function estimateOnCard(context: CommandContext, params: CardEstima
   const headers = await modelHeaders(context, recipe, source.baseDir);
   const usableBytes = usableCardBytes(card);
   const teacher = await teacherHeaders(context, recipe, source.baseDir);
-  const asked = { recipe, ...headers, teacher, engine: CARD_ENGINE, device: 'gpu', usableBytes, allLevels: true, compare: true } as const;
+  const judge = await judgeHeaders(context, recipe, source.baseDir);
+  const asked = {
+    recipe,
+    ...headers,
+    teacher,
+    judge,
+    engine: CARD_ENGINE,
+    device: 'gpu',
+    usableBytes,
+    allLevels: true,
+    compare: true,
+  } as const;
   const { found, options } = await withReader(async reader => ({
     found: await reader.ask('estimate', asked, `Estimating the memory of ${params.file}`),
-    options: await fittingOptions(reader, source, { headers: { ...headers, teacher }, usableBytes }),
+    options: await fittingOptions(reader, source, { headers: { ...headers, teacher, judge }, usableBytes }),
   }));
   const compiled = params.compile ? await compileFor(context, { recipe, headers, card, found }) : undefined;
   const totalBytes = compiled?.totalBytes ?? found.totalBytes;
@@ -95,7 +106,7 @@ const shapesOf = ({ tensors }: Extract<HeadersSource, { headers: unknown }>['hea
   [...tensors].map(([name, { shape }]) => [name, shape] as const);
 
 /** The headers of the model, and of the one that it learns from. */
-type Headers = HeadersSource & Pick<ModelEstimateParams, 'teacher'>;
+type Headers = HeadersSource & Pick<ModelEstimateParams, 'teacher' | 'judge'>;
 
 /** By the model of buffers: compiling each would take minutes. A precision that the recipe's method or its model does not take is left out. */
 async function fittingOptions(

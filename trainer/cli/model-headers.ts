@@ -8,8 +8,11 @@ import { openModel } from '../hub/open-model.ts';
 import type { HeadersSource } from '../lint/facts/estimate-model.ts';
 import { isHubName } from '../protocol/hub-name.ts';
 import { teacherOf } from '../protocol/recipe/distillation-rules.ts';
+import { rewardModelOf } from '../protocol/recipe/generation-rules.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
+import { readRunRecipe } from '../run/run-folder.ts';
 import type { CommandContext } from './command.ts';
+import { isRunFolder } from './job-command.ts';
 
 /** A model on the hub costs a few kilobytes. One that exists only as GGUF is downloaded, because its run needs it anyway. */
 export async function modelHeaders(
@@ -37,8 +40,18 @@ export async function modelHeaders(
   return { headers: { config: folder.config, tensors: folder.weights.tensors } };
 }
 
+/** In a table, below the activations. */
+export const JUDGE_ROW = 'the reward model, while no batch trains';
 /** In a table, next to the memory of a teacher's pass. */
 export const TEACHER_ROW = 'the teacher, before the model is loaded';
+
+/** The headers of the reward model that scores a recipe's answers, or of the base of its run; undefined if there is none. */
+export async function judgeHeaders(context: CommandContext, recipe: Recipe, baseDir: string): Promise<HeadersSource | undefined> {
+  const name = rewardModelOf(recipe);
+  if (name === undefined) return undefined;
+  const local = path.resolve(baseDir, name);
+  return modelHeaders(context, isRunFolder(local) ? await readRunRecipe(local) : { model: name, revision: 'main' }, baseDir);
+}
 
 /** The same of the model that a recipe's learns from; undefined if there is none. */
 export async function teacherHeaders(context: CommandContext, recipe: Recipe, baseDir: string): Promise<HeadersSource | undefined> {

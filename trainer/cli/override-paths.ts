@@ -8,6 +8,9 @@ import { settings, settingValue } from '../protocol/recipe-schema.ts';
 /** Settings whose values are paths, or lists or maps of paths. */
 const PATH_SETTINGS = Object.entries(settings).flatMap(([key, { type }]) => (type.holdsPaths ? [key] : []));
 
+/** Settings whose values are models. */
+const MODEL_SETTINGS = Object.entries(settings).flatMap(([key, { type }]) => (type.namesModel ? [key] : []));
+
 /**
  * Returns the overrides, followed by their paths as absolute ones: later overrides win, so the recipe reads the same
  * from any folder. Malformed overrides, and those that remove a setting, stay unchanged.
@@ -22,10 +25,13 @@ export function absoluteOverrides(overrides: readonly string[], folder: string):
   const files = PATH_SETTINGS.filter(isGiven).flatMap(key =>
     written(key, settingValue(resolved, key), key.startsWith('data.') ? dataPath : absolute),
   );
-  const { model } = resolved;
-  // A value that is not a path from here is a hub name.
-  const isPath = typeof model === 'string' && (/^\.{1,2}([/\\]|$)/.test(model) || existsSync(absolute(model)));
-  return [...overrides, ...files, ...(given.includes('model') && isPath ? [`model=${JSON.stringify(absolute(model))}`] : [])];
+  const models = MODEL_SETTINGS.filter(isGiven).flatMap(key => {
+    const model = settingValue(resolved, key);
+    // A value that is not a path from here is a hub name.
+    const isPath = typeof model === 'string' && (/^\.{1,2}([/\\]|$)/.test(model) || existsSync(absolute(model)));
+    return isPath ? written(key, model, absolute) : [];
+  });
+  return [...overrides, ...files, ...models];
 }
 
 /** As overrides: a list as a whole, a map entry by entry, so that other entries of the recipe stay. */

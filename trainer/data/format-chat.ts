@@ -124,7 +124,7 @@ function endsDiffer(text: string, spans: readonly Span[]): boolean {
 }
 
 /** The answers that are trained, by their place in the chat. */
-function answersOf({ messages, weights }: Conversation, trainedTurns: TrainedTurns): number[] {
+export function answersOf({ messages, weights }: Conversation, trainedTurns: TrainedTurns): number[] {
   const all = messages.flatMap(({ role }, index) => (role === 'assistant' ? [index] : []));
   return (trainedTurns === 'last' ? all.slice(-1) : all).filter(index => weights?.[index] !== 0);
 }

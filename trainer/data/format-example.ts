@@ -77,10 +77,7 @@ const formatters: Readonly<Record<DataFormat, (record: DataRecord, settings: For
     return conversation(record, settings, readConversation(record, 'messages', { role: 'role', content: 'content', weighs: true }));
   },
   sharegpt(record, settings) {
-    const chat = readConversation(record, 'conversations', { role: 'from', content: 'value', weighs: true });
-    const system = optionalText(record, 'system');
-    const weights = system === '' ? chat.weights : [0, ...(chat.weights ?? [])];
-    return conversation(record, settings, { ...chat, weights, messages: withSystem(system, chat.messages) });
+    return conversation(record, settings, sharegptChat(record));
   },
   prompt_completion(record, settings) {
     const prompt = requiredText(record, 'prompt');
@@ -94,7 +91,7 @@ const formatters: Readonly<Record<DataFormat, (record: DataRecord, settings: For
   text_label(record, settings) {
     const text = requiredText(record, 'text');
     const label = labelName(record, 'label', settings.labels);
-    const prompt = fillTemplate(settings.promptTemplate, text, settings.shownLabels);
+    const prompt = fillPrompt(settings, text);
     if (usesChat(record, settings, true)) {
       return { ...chatExample(record, settings, [{ role: 'user', content: prompt }], label, text), label };
     }
@@ -102,8 +99,16 @@ const formatters: Readonly<Record<DataFormat, (record: DataRecord, settings: For
   },
 };
 
-function fillTemplate(template: string, text: string, labels: readonly string[]): string {
-  return template.replace(/\{text\}|\{labels\}/g, placeholder => (placeholder === '{text}' ? text : labels.join(', ')));
+/** The prompt of a text_label sample. */
+export const fillPrompt = ({ promptTemplate, shownLabels }: Pick<FormatSettings, 'promptTemplate' | 'shownLabels'>, text: string): string =>
+  promptTemplate.replace(/\{text\}|\{labels\}/g, placeholder => (placeholder === '{text}' ? text : shownLabels.join(', ')));
+
+/** The chat of a record in ShareGPT's form. */
+export function sharegptChat(record: DataRecord): Conversation {
+  const chat = readConversation(record, 'conversations', { role: 'from', content: 'value', weighs: true });
+  const system = optionalText(record, 'system');
+  const weights = system === '' ? chat.weights : [0, ...(chat.weights ?? [])];
+  return { ...chat, weights, messages: withSystem(system, chat.messages) };
 }
 
 /** The prompt around the stretch that may be shortened, then the completion. */
@@ -146,14 +151,17 @@ function chatExample(
   return { ...example, pieces: [...splitAround(head.text, stretch), ...rest] };
 }
 
-export function conversation(record: DataRecord, settings: FormatSettings, chat: Conversation): FormattedExample {
-  const { chatRenderer, trainedTurns } = settings;
+export function conversation(
+  record: Pick<DataRecord, 'file' | 'line'>,
+  { chatRenderer, trainedTurns }: Pick<FormatSettings, 'chatRenderer' | 'trainedTurns'>,
+  chat: Conversation,
+): FormattedExample {
   if (chatRenderer === undefined) throw noTemplate(record);
   const { pieces, notes } = chatPieces(chat, { renderer: chatRenderer, trainedTurns, place: { file: record.file, line: record.line } });
   return { pieces, chat: true, notes };
 }
 
-function noTemplate(record: DataRecord): DataError {
+function noTemplate(record: Pick<DataRecord, 'file' | 'line'>): DataError {
   return new DataError({
     file: record.file,
     line: record.line,

@@ -8,7 +8,7 @@ import { describeValue } from './data-error.ts';
 import { alpacaPrompt, conversation, type FormatSettings, usesChat, withSystem } from './format-example.ts';
 import { readConversation } from './read/read-conversation.ts';
 import { fieldError, optionalText, requiredText } from './read/record-fields.ts';
-import type { ChatMessage, Conversation, DataRecord, FormattedExample, PromptFormat } from './types.ts';
+import type { ChatMessage, Conversation, DataRecord, FormattedExample, PromptFormat, Question } from './types.ts';
 
 export const SIDES = ['chosen', 'rejected'] as const;
 export type Side = (typeof SIDES)[number];
@@ -52,22 +52,43 @@ export const withoutShrinking = (example: FormattedExample): FormattedExample =>
   pieces: example.pieces.map(({ shrink: _, ...piece }) => piece),
 });
 
+/** The prompt of a record with two texts as answers. @throws DataError as {@link formatPair} */
+export function pairQuestion(record: DataRecord): Question {
+  const asked = askedMessages(record);
+  return { ...(asked && { chat: { messages: asked } }), text: textBefore(record, asked, textAnswers(record)) };
+}
+
+type TextAnswers = Readonly<Record<Side, string>>;
+
+const textAnswers = (record: DataRecord): TextAnswers => ({
+  chosen: requiredText(record, 'chosen'),
+  rejected: requiredText(record, 'rejected'),
+});
+
+/** @param asked see {@link askedMessages} */
+function textBefore(record: DataRecord, asked: readonly ChatMessage[] | undefined, answers: TextAnswers): string {
+  if (asked) return plainPrompt(record);
+  return isImplicit(record) ? commonText(answers) : requiredText(record, promptKey(record));
+}
+
+/** Whether the prompt of two texts is what both begin with. */
+const isImplicit = ({ value }: DataRecord): boolean => (value.prompt ?? value.question ?? undefined) === undefined;
+
 function textPair(record: DataRecord, settings: FormatSettings): FormattedPair {
-  const answers = { chosen: requiredText(record, 'chosen'), rejected: requiredText(record, 'rejected') };
+  const answers = textAnswers(record);
   const asked = askedMessages(record);
   if (asked) {
     const side = (name: Side): FormattedExample => conversation(record, settings, chatOf(asked, [answer(answers[name])], {}));
     if (usesChat(record, settings, true)) return { chosen: side('chosen'), rejected: side('rejected') };
   }
-  const given = record.value.prompt ?? record.value.question;
-  const isImplicit = asked === undefined && (given === undefined || given === null);
-  const prompt = asked ? plainPrompt(record) : isImplicit ? commonText(answers) : requiredText(record, promptKey(record));
+  const isCommon = asked === undefined && isImplicit(record);
+  const prompt = textBefore(record, asked, answers);
   const side = (name: Side): FormattedExample => {
-    const repeats = !isImplicit && answers[name].startsWith(prompt);
+    const repeats = !isCommon && answers[name].startsWith(prompt);
     return {
       pieces: [
         { text: prompt, train: false },
-        { text: isImplicit ? answers[name].slice(prompt.length) : answers[name], train: true },
+        { text: isCommon ? answers[name].slice(prompt.length) : answers[name], train: true },
       ].filter(({ text }) => text !== ''),
       chat: false,
       ...(repeats && { repeatsPrompt: true, notes: [`have a ${name} answer that begins with its prompt`] }),
@@ -105,19 +126,33 @@ function commonText({ chosen, rejected }: Readonly<Record<Side, string>>): strin
 
 function chatPair(record: DataRecord, settings: FormatSettings): FormattedPair {
   const sides = { chosen: messagesOf(record, 'chosen'), rejected: messagesOf(record, 'rejected') };
-  const before = promptOf(record);
-  const prompt = before ?? commonTurns(sides.chosen.messages, sides.rejected.messages);
-  if (prompt.length === 0)
-    throw fieldError(record, 'chosen', 'no turn before the answer', 'Add the prompt, under prompt or as the first turn');
-  const side = (name: Side): FormattedExample => answerAfter(record, settings, { prompt, name, given: sides[name] });
+  const prompt = turnsBefore(record, sides.chosen, sides.rejected);
+  const side = (name: Side): FormattedExample => conversation(record, settings, answerAfter(record, { prompt, name, given: sides[name] }));
   return { chosen: side('chosen'), rejected: side('rejected') };
 }
 
+/** The turns before both answers: those of the prompt, or what both begin with. */
+function turnsBefore(record: DataRecord, chosen: Conversation, rejected: Conversation): readonly ChatMessage[] {
+  const prompt = promptOf(record) ?? commonTurns(chosen.messages, rejected.messages);
+  if (prompt.length > 0) return prompt;
+  throw fieldError(record, 'chosen', 'no turn before the answer', 'Add the prompt, under prompt or as the first turn');
+}
+
+/** The answer under a key after its prompt, as a sample. @throws DataError where either is missing */
+export const chatAnswer = (record: DataRecord, name: string, settings: FormatSettings): FormattedExample =>
+  conversation(record, settings, completedChat(record, name));
+
 /** The turns of one answer under a key, after those of its prompt. @throws DataError where either is missing */
-export function chatAnswer(record: DataRecord, name: string, settings: FormatSettings): FormattedExample {
+export function completedChat(record: DataRecord, name: string): Conversation {
   const prompt = promptOf(record) ?? [];
   if (prompt.length === 0) throw fieldError(record, 'prompt', 'no turn before the answer', 'Add the prompt');
-  return answerAfter(record, settings, { prompt, name, given: messagesOf(record, name) });
+  return answerAfter(record, { prompt, name, given: messagesOf(record, name) });
+}
+
+/** The turns of the better answer, after those of its prompt. @throws DataError as {@link formatPair} */
+export function chosenChat(record: DataRecord): Conversation {
+  const [given, other] = [messagesOf(record, 'chosen'), messagesOf(record, 'rejected')];
+  return answerAfter(record, { prompt: turnsBefore(record, given, other), name: 'chosen', given });
 }
 
 interface ChatSide {
@@ -126,14 +161,14 @@ interface ChatSide {
   readonly given: Conversation;
 }
 
-function answerAfter(record: DataRecord, settings: FormatSettings, { prompt, name, given }: ChatSide): FormattedExample {
+function answerAfter(record: DataRecord, { prompt, name, given }: ChatSide): Conversation {
   const { messages, ...others } = given;
   // Data sets with a prompt of its own often repeat it in the answers.
   const isRepeated = startsWith(messages, prompt);
   const answers = isRepeated ? messages.slice(prompt.length) : messages;
   const missing = answers.every(({ role }) => role !== 'assistant');
   if (missing) throw fieldError(record, name, 'no turn of the role assistant after the prompt', 'Add the answer, or fix its role');
-  return conversation(record, settings, chatOf(prompt, answers, others));
+  return chatOf(prompt, answers, others);
 }
 
 /** The turns under `prompt`, `conversations` or `messages`; a prompt that is a text is a turn of the user. */
@@ -150,8 +185,7 @@ function promptOf(record: DataRecord): readonly ChatMessage[] | undefined {
 function messagesOf(record: DataRecord, side: string): Conversation {
   const given = record.value[side];
   if (given === undefined || given === null) throw fieldError(record, side, describeValue(given), 'Give every sample all its answers');
-  if (typeof given === 'string') return { messages: [answer(requiredText(record, side))] };
-  const turns = Array.isArray(given) ? given : [given];
+  const turns = Array.isArray(given) ? given : [typeof given === 'string' ? answer(requiredText(record, side)) : given];
   return readConversation({ ...record, value: { ...record.value, [side]: turns } }, side, namesOf(turns));
 }
 

@@ -34,11 +34,20 @@ export function pairTokenizer({
   record: DataRecord,
 ) => MadeSamples<Pair> {
   const formatting: FormatSettings = { ...settings, format: 'preference', completionOnly: true, shownLabels: [], chatRenderer };
-  const tokenize = segments ? segmentTokenizer(segments, maxLength) : answerTokenizer(answerTokenizing({ settings, tokenizer, maxLength }));
+  const tokenize = answerReader({ settings, tokenizer, maxLength, segments });
   return record => tokenizePair(record, { formatting, tokenize, readsMargin });
 }
 
-type TokenizeAnswer = (example: FormattedExample, place: Pick<DataRecord, 'file' | 'line'>) => ReturnType<typeof tokenizeExample>;
+/** An answer after its prompt as a reward model reads it: as one text, or by an encoder as two. */
+export const answerReader = ({
+  settings,
+  tokenizer,
+  maxLength,
+  segments,
+}: Pick<LoadPairsInput, 'settings' | 'tokenizer' | 'maxLength' | 'segments'>): TokenizeAnswer =>
+  segments ? segmentTokenizer(segments, maxLength) : answerTokenizer(answerTokenizing({ settings, tokenizer, maxLength }));
+
+export type TokenizeAnswer = (example: FormattedExample, place: Pick<DataRecord, 'file' | 'line'>) => ReturnType<typeof tokenizeExample>;
 
 const answerTokenizer =
   (tokenizing: TokenizeSettings): TokenizeAnswer =>

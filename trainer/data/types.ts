@@ -35,6 +35,14 @@ export interface Conversation {
   readonly variables?: Readonly<Record<string, unknown>>;
 }
 
+/** The question of a sample, apart from its own answer. */
+export interface Question {
+  /** The turns before the answer; left out where the data is plain text. */
+  readonly chat?: Conversation;
+  /** The text before the answer for a model without a chat template; left out where the data is a chat. */
+  readonly text?: string;
+}
+
 export interface RenderedChat {
   readonly text: string;
   /** Stretches that the template itself marks as written by the assistant, as places in the text. */

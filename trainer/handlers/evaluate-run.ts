@@ -15,9 +15,10 @@ import type { ChoiceResult } from '../objective/causal/choice-evaluator.ts';
 import type { Forgetting } from '../objective/causal/forgetting.ts';
 import { setUpTask } from '../objective/set-up-task.ts';
 import type { JobRequest } from '../protocol/job-messages.ts';
+import { writesAnswers } from '../protocol/recipe/generation-rules.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import type { AnswerView } from '../protocol/view/run.ts';
-import { writeAnswers } from '../run/answers-file.ts';
+import { readBaseAnswers, writeAnswers } from '../run/answers-file.ts';
 import { RunError } from '../run-error.ts';
 import { withAdapted } from './adapted-session.ts';
 import { measureForgetting } from './measure-forgetting.ts';
@@ -52,11 +53,12 @@ export async function evaluateJob(request: Extract<JobRequest, { kind: 'evaluate
       const shapes = held?.evaluator?.source.plan.buckets ?? [];
       const choiceShapes = benchmarkShapes(benchmarks);
       const step = adapter?.description.step ?? 0;
+      const ofBase = request.adapter !== undefined && { ofBase: () => readBaseAnswers(request.adapter ?? '') };
       const keep = answersFile !== undefined && { onAnswers: (all: readonly AnswerView[]) => writeAnswers(answersFile, step, all) };
       const found =
         shapes.length + choiceShapes.length > 0
           ? await withAdapted({ job, base, task, adapter, shapes, answers: held?.evaluator?.answers, choiceShapes }, async session => ({
-              ...(held?.evaluator && (await evaluateHeld({ session, evaluator: held.evaluator, job, ...keep }))),
+              ...(held?.evaluator && (await evaluateHeld({ session, evaluator: held.evaluator, job, ...ofBase, ...keep }))),
               ...(benchmarks.length > 0 && { benchmarks: await answerBenchmarks(benchmarks, { session, job }) }),
             }))
           : undefined;
@@ -78,11 +80,11 @@ export async function evaluateJob(request: Extract<JobRequest, { kind: 'evaluate
 
 /** Checks before anything is loaded that answers can be kept. @throws RunError 'no-data', 'output-unusable' */
 async function checkAnswersFile(file: string, recipe: Recipe): Promise<void> {
-  if (recipe.eval_generation.checks.length === 0)
+  if (!writesAnswers(recipe))
     throw new RunError(
       'no-data',
       'evaluations of the recipe write no answers, so there are none to keep',
-      'Set eval_generation.checks, or leave out --answers',
+      'Set eval_generation.checks or eval_generation.reward_model, or leave out --answers',
     );
   const unusable = existsSync(file) ? 'a file of this name exists' : await whyNotWritable(path.dirname(file));
   if (unusable !== undefined)

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { Batch, BatchSource } from '../data/batch/batches.ts';
 import type { Session } from '../engine/engine.ts';
 import type { HostArray } from '../graph/types.ts';
-import type { CausalModel } from '../model/model-spec.ts';
+import type { CausalModel, ClassifierModel } from '../model/model-spec.ts';
 import { isLower } from '../protocol/recipe/run-settings.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import type { AnswerView } from '../protocol/view/run.ts';
@@ -82,6 +82,8 @@ export interface AnswerWriter {
   readonly tokens: number;
   /** Answers that are written at the same time. */
   readonly slots: number;
+  /** The reward model that scores the answers, with its largest batch. */
+  readonly judge?: { readonly model: ClassifierModel; readonly shape: BatchShape };
   /** Undefined if the job was stopped meanwhile. */
   readonly write: (scope: Omit<EvaluateParams, 'evaluator' | 'onAnswers'>) => Promise<AnswerResult | undefined>;
 }
@@ -95,6 +97,8 @@ const SHOWN = { answers: 8, characters: 1000 };
 export interface EvaluateParams extends Pick<JobScope, 'job' | 'ranks'> {
   readonly session: Session;
   readonly evaluator: Evaluator;
+  /** The answers of the original model, where it has answered and is not the one that is evaluated. */
+  readonly ofBase?: () => Promise<readonly AnswerView[]>;
   /** Receives all answers of a complete evaluation. */
   readonly onAnswers?: (answers: readonly AnswerView[]) => Promise<void>;
 }
@@ -123,11 +127,11 @@ export async function evaluate(params: EvaluateParams): Promise<Evaluation | und
   };
 }
 
-const shortened = ({ prompt, reference, answer, scores }: AnswerView): AnswerView => ({
-  prompt: prompt.slice(-SHOWN.characters),
-  reference: reference.slice(0, SHOWN.characters),
-  answer: answer.slice(0, SHOWN.characters),
-  scores,
+const shortened = (view: AnswerView): AnswerView => ({
+  ...view,
+  prompt: view.prompt.slice(-SHOWN.characters),
+  reference: view.reference.slice(0, SHOWN.characters),
+  answer: view.answer.slice(0, SHOWN.characters),
 });
 
 /** Each process tallies all batches in their order, whichever process has computed them. */

@@ -3,9 +3,11 @@ import { type CardName, usableCardBytes } from '../catalog/cards.ts';
 import type { RecipeEstimate } from '../plan/memory/predict.ts';
 import { type ParsedRecipe, parseRecipe } from '../protocol/parse-recipe.ts';
 import { teacherOf } from '../protocol/recipe/distillation-rules.ts';
+import { rewardModelOf } from '../protocol/recipe/generation-rules.ts';
 import { type Located, locate } from '../protocol/recipe/located.ts';
 import type { ResolvedRecipe } from '../protocol/recipe-schema.ts';
 import type { DataCache, DataFact } from './facts/data-facts.ts';
+import { type JudgeFacts, readJudgeFacts } from './facts/judge-facts.ts';
 import type { ModelCache, ModelFacts } from './facts/model-facts.ts';
 import { type RunFacts, readRunFacts } from './facts/run-facts.ts';
 
@@ -22,6 +24,8 @@ export interface RecipeView {
   readonly model?: ModelFacts;
   /** The model that the recipe's learns from; undefined if there is none. */
   readonly teacher?: ModelFacts;
+  /** The reward model that scores answers; undefined if none does. */
+  readonly judge?: JudgeFacts;
   readonly data: readonly DataFact[];
   readonly runs: RunFacts;
   /**
@@ -67,10 +71,12 @@ export async function readRecipeView(
   const values = parsed.resolved;
   const files = [...values.data.train, ...values.data.eval].slice(0, MAX_DATA_FILES);
   const teacherName = teacherOf(values);
-  const [runs, model, teacher, ...facts] = await Promise.all([
+  const judgeName = rewardModelOf(values);
+  const [runs, model, teacher, judge, ...facts] = await Promise.all([
     readRunFacts({ name: values.name, outputDir: values.output_dir, file, baseDir }),
     values.model === undefined ? undefined : models.look(values.model, values.revision, baseDir),
     teacherName && models.look(teacherName.model, teacherName.revision, baseDir),
+    judgeName === undefined ? undefined : readJudgeFacts(judgeName, models, baseDir),
     ...files.map((written, i) => data.look(written, values, baseDir, i < values.data.train.length ? 'train' : 'eval')),
   ]);
   const farDaemon = sources.farDaemon?.();
@@ -78,5 +84,5 @@ export async function readRecipeView(
   const card = sources.card?.();
   const here = { availableBytes, device: sources.hasGpu() ? 'gpu' : 'cpu' } as const;
   const machine = { farDaemon, ...(card === undefined ? here : { card, availableBytes: usableCardBytes(card), device: 'gpu' as const }) };
-  return { ...document, parsed, root: locate(text).root, values, model, teacher, data: facts, runs, ...machine };
+  return { ...document, parsed, root: locate(text).root, values, model, teacher, judge, data: facts, runs, ...machine };
 }

@@ -76,6 +76,10 @@ export const takesSize = ({ resizable, height, width }: Extract<ClassifierInput,
 /** Returns whether a model predicts the next token. */
 export const isCausal = (model: Model): model is CausalModel => 'kind' in model && model.kind === 'causal';
 
+/** Whether a model gives a text, or a pair of texts, one number. */
+export const scoresTexts = (model: AnyModel): model is ClassifierModel =>
+  model.kind === 'classifier' && model.input.kind === 'tokens' && model.problem === 'regression';
+
 const isOfKind = <Kind extends ClassifierInput['kind']>(
   input: ClassifierInput,
   kind: Kind,

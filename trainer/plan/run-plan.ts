@@ -22,9 +22,11 @@ import type { ModuleSpec } from '../model/module-specs.ts';
 import type { ComputeType, Precision } from '../model/weight-storage.ts';
 import { checkWeights } from '../model/weight-stream.ts';
 import { required } from '../narrow.ts';
+import { type RewardPass, rewardPassOf } from '../objective/answers/reward-program.ts';
 import { choiceTraces } from '../objective/causal/choice-program.ts';
 import { taskOf } from '../objective/task-of.ts';
 import { readsBase } from '../protocol/live-reference.ts';
+import { writesAnswers } from '../protocol/recipe/generation-rules.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import { firstRows, type Selection } from '../selection.ts';
 import { type ComputesOn, methodSettings, optimizerSettings, precisionOf, withTraining } from '../train/recipe-settings.ts';
@@ -54,6 +56,8 @@ export interface DataFacts {
   readonly answerCache?: AnswerCache | undefined;
   /** The shapes of multiple-choice questions, if evaluations answer them. */
   readonly choiceShapes?: readonly BatchShape[] | undefined;
+  /** The reward model, if one scores the answers. */
+  readonly judge?: RewardPass | undefined;
 }
 
 export interface PlanFacts {
@@ -62,6 +66,8 @@ export interface PlanFacts {
   readonly on: ComputesOn;
   /** Left out: the model as its config has it, and one full batch of `max_length` tokens that all count. */
   readonly data?: DataFacts;
+  /** config.json of the reward model that scores answers, where no data is given. */
+  readonly judgeConfig?: ConfigJson | undefined;
   /** The chosen rows or elements. Left out: the first ones, since which they are makes no difference to the memory. */
   readonly selection?: Selection;
   /** The type that the model computes in, if `dtype: auto` was measured. */
@@ -98,6 +104,8 @@ export interface RunPlan extends PlannedModel {
   readonly evalShapes: readonly BatchShape[];
   /** The cache of keys and values, if evaluations write answers. */
   readonly answerCache: AnswerCache | undefined;
+  /** The reward model, if one scores the answers: a program of its own, whose weights are there only meanwhile. */
+  readonly judge: RewardPass | undefined;
   /** The signatures by which an evaluation writes answers and answers questions; none if it does not. */
   readonly answerTraces: () => Readonly<Record<string, Traced>>;
   /** Everything that the run compiles, at this level. */
@@ -169,6 +177,7 @@ export function planMethod(facts: PlanFacts, model: AnyModel, method: MethodName
     trainShapes,
     evalShapes,
     answerCache,
+    judge: data ? data.judge : answerCache && facts.judgeConfig && plannedJudge(recipe, facts.judgeConfig),
     answerTraces,
     program: recompute => trainProgram({ ...whole, ...training, recompute, trainShapes, evalShapes, further: answerTraces() }),
     passesOf: shape => trainPasses(whole, shape),
@@ -256,9 +265,16 @@ function fullBatch(recipe: Recipe, model: AnyModel, { rowsPerSample = 1 }: Task)
 /** Room for prompts of `max_length` tokens with their answers; undefined if no evaluation writes answers. */
 function largestCache(recipe: Recipe, model: AnyModel): AnswerCache | undefined {
   const { eval_generation: answers, max_length: prompt, data, val_size: validation, per_device_eval_batch_size: batch } = recipe;
-  const isWritten = answers.checks.length > 0 && (data.eval.length > 0 || validation > 0);
+  const isWritten = writesAnswers(recipe) && (data.eval.length > 0 || validation > 0);
   if (!isWritten || model.kind !== 'causal') return undefined;
   return { tokens: answerRoom(prompt, answers.max_new_tokens, model), slots: Math.min(batch, answers.max_samples) };
+}
+
+/** Undefined for a model that gives texts no rewards. */
+function plannedJudge(recipe: Recipe, config: ConfigJson): RewardPass | undefined {
+  const model = loadModel(config, { problem: 'regression', labels: ['LABEL_0'] });
+  if (model.kind !== 'classifier' || model.input.kind !== 'tokens') return undefined;
+  return rewardPassOf({ model, maxLength: model.input.maxPositions }, recipe);
 }
 
 /** The batch of an evaluation at the length of a training batch. */

@@ -8,12 +8,22 @@ import type { Recipe } from '../protocol/recipe-schema.ts';
 export function withAbsolutePaths(recipe: Recipe, baseDir: string): Recipe {
   const absolute = (file: string): string => path.resolve(baseDir, file);
   const dataPath = (written: string): string => (isDataSetName(written, baseDir) ? written : absolute(written));
-  const { data, importance, benchmarks } = recipe;
+  const orName = (written: string): string => (existsSync(absolute(written)) ? absolute(written) : written);
+  const given = <T>(written: T | undefined, change: (written: T) => T): T | undefined =>
+    written === undefined ? undefined : change(written);
+  const { data, importance, benchmarks, distillation, eval_generation: answers } = recipe;
   return {
     ...recipe,
-    model: existsSync(absolute(recipe.model)) ? absolute(recipe.model) : recipe.model,
+    model: orName(recipe.model),
     data: { ...data, train: data.train.map(dataPath), eval: data.eval.map(dataPath) },
     benchmarks: Object.fromEntries(Object.entries(benchmarks).map(([task, file]) => [task, absolute(file)])),
-    importance: { ...importance, scores: importance.scores === undefined ? undefined : absolute(importance.scores) },
+    distillation: {
+      ...distillation,
+      teacher: given(distillation.teacher, orName),
+      logits: given(distillation.logits, absolute),
+      eval_logits: given(distillation.eval_logits, absolute),
+    },
+    eval_generation: { ...answers, reward_model: given(answers.reward_model, orName) },
+    importance: { ...importance, scores: given(importance.scores, absolute) },
   };
 }

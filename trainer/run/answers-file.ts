@@ -1,6 +1,7 @@
 /** answers.jsonl: every answer that the evaluations of a run wrote to held-out prompts, one JSON object per line. */
 import { appendFile, truncate } from 'node:fs/promises';
 import path from 'node:path';
+import { z } from 'zod';
 import { writeTextFile } from '../files/durable-file.ts';
 import { makeFolder } from '../files/durable-folder.ts';
 import { readRegularBlocks } from '../files/regular-file.ts';
@@ -12,6 +13,8 @@ const READ_BYTES = 2 ** 20;
 /** A line begins with its step, which takes fewer bytes. */
 const STEP_BYTES = 32;
 const NEWLINE = 10;
+/** Ten thousand answers of some kilobytes, the most of an evaluation. */
+const MAX_BASE_BYTES = 64 * 2 ** 20;
 
 const linesOf = (step: number, answers: readonly AnswerView[]): string =>
   answers.map(answer => `${JSON.stringify({ step, ...answer })}\n`).join('');
@@ -24,6 +27,46 @@ export const appendAnswers = (runDir: string, step: number, answers: readonly An
 export async function writeAnswers(file: string, step: number, answers: readonly AnswerView[]): Promise<void> {
   await makeFolder(path.dirname(file));
   await writeTextFile(file, linesOf(step, answers));
+}
+
+/**
+ * The answers of the original model, which has answered before the first update: none where the folder has no such file, or does not begin with
+ * them. Lines that are no answers are skipped.
+ */
+export async function readBaseAnswers(runDir: string): Promise<readonly AnswerView[]> {
+  const found: AnswerView[] = [];
+  try {
+    let rest = Buffer.alloc(0);
+    for await (const block of readRegularBlocks(path.join(runDir, RUN_FILES.answers), READ_BYTES, MAX_BASE_BYTES)) {
+      const bytes = Buffer.concat([rest, block]);
+      const end = bytes.lastIndexOf(NEWLINE) + 1;
+      rest = bytes.subarray(end);
+      for (const line of bytes.toString('utf8', 0, end).split('\n')) {
+        if ((stepOf(line) ?? 0) > 0) return found;
+        found.push(...answerOf(line));
+      }
+    }
+    return found;
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes(codeOf(error) ?? '')) return [];
+    throw error;
+  }
+}
+
+const answerSchema = z.object({
+  prompt: z.string(),
+  reference: z.string(),
+  answer: z.string(),
+  scores: z.record(z.string(), z.number()),
+});
+
+function answerOf(line: string): AnswerView[] {
+  try {
+    const { data } = answerSchema.safeParse(JSON.parse(line));
+    return data ? [data] : [];
+  } catch {
+    return [];
+  }
 }
 
 /** Removes the answers of evaluations after this step, and a line that a killed process has not finished. No computation depends on this file. */

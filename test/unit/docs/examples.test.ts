@@ -36,7 +36,8 @@ const blocksOf = (language: string): Block[] => blocks.filter(block => block.lan
 
 /** Settings that a fragment leaves to the reader. */
 const BASE = ['model: m', 'data: {train: a.jsonl}'] as const;
-const completed = (text: string): string => [...BASE.filter(line => !text.includes(`${line.split(':')[0]}:`)), text].join('\n');
+const completed = (text: string): string =>
+  [...BASE.filter(line => !new RegExp(`^${line.split(':')[0]}:`, 'm').test(text)), text].join('\n');
 
 describe('recipes', () => {
   test.each(blocksOf('yaml').map(({ page, text }, index) => ({ page, text, index })))('$page, block $index', ({ page, text }) => {

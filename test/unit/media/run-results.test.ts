@@ -126,11 +126,18 @@ describe('results', () => {
     const { answers } = modelOf({ type: 'answers', reset: true, answers: early });
     expect(answers.steps).toEqual([0, 10]);
     expect(answerRows(answers, 10)).toEqual([
-      { prompt: 'a', reference: '[]', before: 'no', after: '[]', scores: 'answers in JSON 1', isPerfect: true },
-      { prompt: 'c', reference: '[]', before: undefined, after: 'no', scores: 'answers in JSON 0', isPerfect: false },
+      { prompt: 'a', reference: '[]', before: 'no', after: '[]', scores: 'answers in JSON 1', reward: '', isPerfect: true },
+      { prompt: 'c', reference: '[]', before: undefined, after: 'no', scores: 'answers in JSON 0', reward: '', isPerfect: false },
     ]);
     answers.append({ type: 'answers', reset: true, answers: [answer(20, 'a', 'x')] });
     expect(answerRows(answers, 20)).toMatchObject([{ before: undefined, after: 'x' }]);
+    const scored = { ...answer(30, 'a', '[]'), reward: 0.25, baseReward: 0.5 };
+    answers.append({ type: 'answers', reset: true, answers: [scored, { ...scored, reward: 0.75 }, { ...scored, baseReward: undefined }] });
+    expect(answerRows(answers, 30).map(({ reward, isPerfect }) => [reward, isPerfect])).toEqual([
+      ['0.25, before 0.5', false],
+      ['0.75, before 0.5', true],
+      ['0.25', true],
+    ]);
   });
 
   test('a page keeps the first and the newest of very many answers', () => {

@@ -8,7 +8,7 @@ import { EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { estimateOnCard } from '../estimate-on-card.ts';
 import { withOverrides } from '../job-command.ts';
-import { modelHeaders, TEACHER_ROW, teacherHeaders } from '../model-headers.ts';
+import { JUDGE_ROW, judgeHeaders, modelHeaders, TEACHER_ROW, teacherHeaders } from '../model-headers.ts';
 import { readRecipe } from '../read-recipe.ts';
 import { withReader } from '../with-reader.ts';
 
@@ -70,6 +70,7 @@ async function planCommand(
     recipe,
     ...(await modelHeaders(context, recipe, source.baseDir)),
     teacher: await teacherHeaders(context, recipe, source.baseDir),
+    judge: await judgeHeaders(context, recipe, source.baseDir),
     device: hasGpu() ? 'gpu' : 'cpu',
     usableBytes,
   } as const;
@@ -104,6 +105,7 @@ async function estimate(context: CommandContext, file: string, overrides: readon
     recipe,
     ...(await modelHeaders(context, recipe, source.baseDir)),
     teacher: await teacherHeaders(context, recipe, source.baseDir),
+    judge: await judgeHeaders(context, recipe, source.baseDir),
     device: hasGpu() ? 'gpu' : 'cpu',
     usableBytes: USABLE_SHARE * availableBytes,
     allLevels: true,
@@ -125,6 +127,7 @@ function describe(found: RecipeEstimate, availableBytes: number): string {
     ['optimizer', byteSize(found.optimizerBytes)],
     ...(found.offloadedBytes > 0 ? [['offloaded (not counted)', byteSize(found.offloadedBytes)]] : []),
     [`activations (recompute: ${found.recompute}${fullBatch(found)})`, byteSize(found.activationBytes)],
+    ...(found.judgeBytes === undefined ? [] : [[JUDGE_ROW, byteSize(found.judgeBytes)]]),
     ['engine', byteSize(found.engineOverheadBytes)],
     ...(found.processes === 1
       ? [['total', `${byteSize(found.totalBytes)} ${ofFree}`]]

@@ -1,7 +1,8 @@
 /** One evaluation of a training run. */
 import { type Evaluation, type Evaluator, evaluate } from '../../job/evaluate.ts';
 import type { JobScope } from '../../job/job-scope.ts';
-import { appendAnswers } from '../../run/answers-file.ts';
+import type { AnswerView } from '../../protocol/view/run.ts';
+import { appendAnswers, readBaseAnswers } from '../../run/answers-file.ts';
 import type { Prepared } from './prepare.ts';
 
 export interface EvaluateStepParams extends Pick<JobScope, 'job'> {
@@ -16,5 +17,6 @@ export interface EvaluateStepParams extends Pick<JobScope, 'job'> {
 export const evaluateStep = ({ prepared, evaluator, runDir, step, job }: EvaluateStepParams): Promise<Evaluation | undefined> => {
   const { session, ranks } = prepared;
   const isFirst = ranks?.isFirst !== false;
-  return evaluate({ session, evaluator, job, ranks, ...(isFirst && { onAnswers: all => appendAnswers(runDir, step, all) }) });
+  const own = isFirst && { onAnswers: (all: readonly AnswerView[]) => appendAnswers(runDir, step, all) };
+  return evaluate({ session, evaluator, job, ranks, ...own, ...(step > 0 && { ofBase: () => readBaseAnswers(runDir) }) });
 };

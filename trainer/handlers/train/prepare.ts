@@ -122,6 +122,7 @@ export async function prepareTraining(params: PrepareParams): Promise<Prepared> 
         evalShapes: setup.evaluator ? setup.evaluator.source.plan.buckets : [largest(source.plan)],
         answerCache: setup.evaluator?.answers,
         choiceShapes: setup.evaluator?.benchmarks?.shapes,
+        judge: setup.evaluator?.answers?.judge,
       },
       selection,
       dtype: precision.dtype,

@@ -55,6 +55,11 @@ export const modelDiagnostics = {
     about: '`distillation.top_k` is larger than the number of tokens that the model and its teacher have in common.',
     fix: 'Writes the number of tokens.',
   },
+  'no-reward-model': {
+    about:
+      '`eval_generation.reward_model` is a run of another task, a run without a checkpoint, or a model without a head of one number for a text. It may have another tokenizer and another chat template than the model.',
+    fix: 'Name a run of the task `reward`, or a model that was exported from one.',
+  },
   'length-above-positions': {
     about: '`max_length` is above the number of positions that the model was made for. A run refuses it too.',
     fix: "Writes the model's number.",

@@ -109,6 +109,10 @@ export const settingDiagnostics: Readonly<Record<string, Diagnostic>> = {
     about: '`metric_for_best_model` is a metric of written answers, and `eval_generation.checks` does not compute it.',
     fix: 'Add it to `eval_generation.checks`, or writes `loss`.',
   },
+  'metric-not-scored': {
+    about: '`metric_for_best_model: reward` is the mean reward of written answers, and no reward model scores them.',
+    fix: 'Set `eval_generation.reward_model`, or writes `loss`.',
+  },
   'long-evaluation': {
     about:
       'Answers are written one after the other, token by token. Above 20,000 tokens, an evaluation can take longer than the training between two of them.',

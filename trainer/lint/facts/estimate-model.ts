@@ -6,8 +6,12 @@ import { type MemoryPlanning, planMemory } from '../../plan/memory/propose-setti
 /** The path of a model, whose headers are read where they are needed; or the headers themselves, where no file has them. */
 export type HeadersSource = { readonly model: string } | Pick<EstimateParams, 'headers'>;
 
-export type ModelEstimateParams = Omit<EstimateParams, 'headers' | 'teacherConfig'> &
-  HeadersSource & { readonly teacher?: HeadersSource | undefined };
+export type ModelEstimateParams = Omit<EstimateParams, 'headers' | 'teacherConfig' | 'judgeConfig'> &
+  HeadersSource & {
+    readonly teacher?: HeadersSource | undefined;
+    /** The reward model that scores answers. */
+    readonly judge?: HeadersSource | undefined;
+  };
 export type ModelPlanParams = ModelEstimateParams & { readonly usableBytes: number };
 
 /** Rejects with ModelFileError where they can't be read. */
@@ -21,7 +25,12 @@ export const estimateModel = async (params: ModelEstimateParams): Promise<Recipe
 /** Rejects as `planMemory` throws, and as {@link headersOf}. */
 export const planModel = async (params: ModelPlanParams): Promise<MemoryPlanning> => planMemory({ ...params, ...(await factsOf(params)) });
 
-const factsOf = async ({ teacher, ...source }: ModelEstimateParams): Promise<Pick<EstimateParams, 'headers' | 'teacherConfig'>> => ({
+const factsOf = async ({
+  teacher,
+  judge,
+  ...source
+}: ModelEstimateParams): Promise<Pick<EstimateParams, 'headers' | 'teacherConfig' | 'judgeConfig'>> => ({
   headers: await headersOf(source),
   teacherConfig: teacher && (await headersOf(teacher)).config,
+  judgeConfig: judge && (await headersOf(judge)).config,
 });

@@ -26,9 +26,10 @@ export type EstimateDetail = Pick<EstimateParams, 'allLevels' | 'compare'>;
 
 /** `estimateModel`, here or in another process. @param file the recipe's, for messages */
 export type ComputeEstimate = (
-  params: Omit<EstimateParams, 'headers' | 'teacherConfig'> & {
+  params: Omit<EstimateParams, 'headers' | 'teacherConfig' | 'judgeConfig'> & {
     readonly model: string;
     readonly teacher?: { readonly model: string } | undefined;
+    readonly judge?: { readonly model: string } | undefined;
   },
   file: string,
 ) => Promise<RecipeEstimate>;
@@ -74,7 +75,8 @@ export class EstimateCache {
     const { estimate: known, stages: stage = 0 } = this.#entries.get(key) ?? {};
     try {
       const teacher = view.teacher?.kind === 'ready' ? { model: view.teacher.path } : undefined;
-      const params = { ...where, model: view.model.path, teacher, device: view.device, ...this.#stages[stage] };
+      const judge = view.judge?.kind === 'ready' ? { model: view.judge.path } : undefined;
+      const params = { ...where, model: view.model.path, teacher, judge, device: view.device, ...this.#stages[stage] };
       this.#keep(key, { estimate: await estimate(params, view.file), stages: stage + 1 });
     } catch (error) {
       this.#keep(key, { estimate: known, stages: this.#stages.length });
@@ -90,7 +92,7 @@ export class EstimateCache {
 }
 
 /** None if the recipe has errors or its model is unknown. */
-function keyOf({ parsed: { recipe }, model, teacher, availableBytes, card }: RecipeView): string | undefined {
+function keyOf({ parsed: { recipe }, model, teacher, judge, availableBytes, card }: RecipeView): string | undefined {
   if (recipe === undefined || model?.kind !== 'ready' || model.model.blocks > MAX_BLOCKS) return undefined;
   const rounded = recipe.recompute === 'auto' ? Math.round(availableBytes / ROUNDED_BYTES) : 0;
   const { image_size, labels } = recipe.data;
@@ -99,6 +101,7 @@ function keyOf({ parsed: { recipe }, model, teacher, availableBytes, card }: Rec
     { ...recipe, name: '', data: { image_size, labels }, output_dir: '', learning_rate: 0 },
     model.id,
     teacherId,
+    judge?.kind === 'ready' ? judge.id : undefined,
     rounded,
     card,
   ]);

@@ -8,6 +8,7 @@ import { follow, START } from '../../protocol/recipe/located.ts';
 import type { RecipeView } from '../recipe-view.ts';
 import { dataProblems, labelProblems, queryProblems, repeatedPromptProblems, sameTextProblems } from './data-problems.ts';
 import type { FactCode, Report } from './fact-report.ts';
+import { judgeProblems } from './judge-problems.ts';
 import type { LintProblem } from './lint-problem.ts';
 import { modelProblems } from './model-problems.ts';
 import { teacherProblems } from './teacher-problems.ts';
@@ -16,6 +17,7 @@ export function factProblems(view: RecipeView): LintProblem[] {
   const reports = [
     ...modelProblems(view),
     ...teacherProblems(view),
+    ...judgeProblems(view),
     ...dataProblems(view),
     ...labelProblems(view),
     ...sameTextProblems(view),
@@ -29,7 +31,7 @@ export function factProblems(view: RecipeView): LintProblem[] {
 }
 
 /** Files that may be missing here but exist on the daemon's machine. */
-const MISSING_HERE: readonly FactCode[] = ['model-not-found', 'unreadable-model', 'data-not-found', 'unreadable-data'];
+const MISSING_HERE: readonly FactCode[] = ['model-not-found', 'unreadable-model', 'no-reward-model', 'data-not-found', 'unreadable-data'];
 
 /** Problems that do not apply to another machine. */
 const OF_THIS_MACHINE: readonly FactCode[] = ['output-not-empty', 'output-unusable', 'offload-without-gpu'];

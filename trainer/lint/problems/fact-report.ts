@@ -17,6 +17,7 @@ export const factCodes = [
   'length-above-positions',
   'teacher-for-model',
   'top-k-above-vocabulary',
+  'no-reward-model',
   'data-not-found',
   'unreadable-data',
   'bad-sample',

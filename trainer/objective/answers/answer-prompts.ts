@@ -1,5 +1,6 @@
 /** The prompts of held-out samples, and the answers that the samples have. */
 import { drawFrom } from '../../data/draw.ts';
+import type { RecordPlace } from '../../data/records-at.ts';
 import type { Example, TextTokenizer } from '../../data/types.ts';
 
 export interface AnswerPrompt {
@@ -8,6 +9,10 @@ export interface AnswerPrompt {
   readonly prompt: string;
   /** The answer of the sample. */
   readonly reference: string;
+  /** Its record in the data. */
+  readonly place: RecordPlace;
+  /** Answers of the sample that are trained, with this one as the last. */
+  readonly trained: number;
 }
 
 export interface PromptParams {
@@ -29,20 +34,27 @@ const LOOKED_AT = 32;
 /** The prompt of a sample is everything before its last answer: what is trained last without a break. */
 export function promptsOf(examples: Iterable<Example>, { tokenizer, count, seed }: PromptParams): FoundPrompts {
   const textOf = (ids: Int32Array): string => tokenizer.decode([...ids], { skipSpecialTokens: true });
-  const places = [...examples].map(({ ids, train }) => ({ ids, ...lastAnswer(train) }));
+  const places = [...examples].map(({ ids, train, file, line, element }) => ({
+    ids,
+    ...lastAnswer(train),
+    place: { file, line, element },
+  }));
   const usable = places.filter(
     ({ ids, begin, end }) => begin < end && textOf(ids.subarray(Math.max(0, begin - LOOKED_AT), begin)).trim() !== '',
   );
-  const prompts = drawFrom(usable, { count, seed }).map(({ ids, begin, end }) => ({
+  const prompts = drawFrom(usable, { count, seed }).map(({ ids, begin, end, place, trained }) => ({
     ids: [...ids.subarray(0, begin)],
     prompt: textOf(ids.subarray(0, begin)),
     reference: textOf(ids.subarray(begin, end)),
+    place,
+    trained,
   }));
   return { prompts, withoutPrompt: places.length - usable.length };
 }
 
-/** The last run of trained tokens; empty if nothing is trained. */
-function lastAnswer(train: Uint8Array): { readonly begin: number; readonly end: number } {
+/** The last run of trained tokens, and the number of all; empty if nothing is trained. */
+function lastAnswer(train: Uint8Array): { readonly begin: number; readonly end: number; readonly trained: number } {
   const end = train.lastIndexOf(1) + 1;
-  return { begin: train.subarray(0, end).lastIndexOf(0) + 1, end };
+  const trained = train.reduce((count, flag, i) => count + Number(flag === 1 && train[i - 1] !== 1), 0);
+  return { begin: train.subarray(0, end).lastIndexOf(0) + 1, end, trained };
 }

@@ -7,21 +7,30 @@ import type { AnswerResult, AnswerWriter, EvaluateParams } from '../../job/evalu
 import { type TextBase, withTokenizer } from '../../job/open-base.ts';
 import type { CausalModel } from '../../model/model-spec.ts';
 import { counted, grouped } from '../../protocol/format.ts';
+import { rewardModelOf, writesAnswers } from '../../protocol/recipe/generation-rules.ts';
 import type { AnswerView } from '../../protocol/view/run.ts';
 import { RunError } from '../../run-error.ts';
 import type { SetUpParams, TaskSetup } from '../task-setup.ts';
 import { type AnswerPrompt, promptsOf } from './answer-prompts.ts';
 import { type CheckAnswer, checksOf } from './check-answer.ts';
+import { openRewardModel } from './reward-model.ts';
+import { rewardPassOf } from './reward-program.ts';
+import { AnswerScorer } from './score-answers.ts';
 
 /** The same setup, whose evaluations also write answers, if the recipe asks for them. @throws RunError 'no-data' if no held-out sample has a prompt */
 export async function withAnswers(params: SetUpParams, setup: TaskSetup): Promise<TaskSetup> {
   const { model, evaluator, heldAnswers } = setup;
-  if (params.recipe.eval_generation.checks.length === 0 || !evaluator || !heldAnswers || model.kind !== 'causal') return setup;
+  if (!writesAnswers(params.recipe) || !evaluator || !heldAnswers || model.kind !== 'causal') return setup;
   const base = await withTokenizer({ ...params.base, model });
-  return { ...setup, evaluator: { ...evaluator, answers: answerWriter(params, base, heldAnswers()) } };
+  return { ...setup, evaluator: { ...evaluator, answers: await answerWriter(params, base, { ...setup, examples: heldAnswers() }) } };
 }
 
-function answerWriter({ recipe, job }: SetUpParams, base: TextBase<CausalModel>, examples: Iterable<Example>): AnswerWriter {
+interface HeldSamples extends Pick<TaskSetup, 'labels'> {
+  readonly examples: Iterable<Example>;
+}
+
+async function answerWriter(params: SetUpParams, base: TextBase<CausalModel>, { examples, labels }: HeldSamples): Promise<AnswerWriter> {
+  const { recipe, job } = params;
   const { max_samples: count, max_new_tokens: newTokens } = recipe.eval_generation;
   const { tokenizer, model } = base;
   const { prompts, withoutPrompt } = promptsOf(examples, { tokenizer, count, seed: recipe.seed });
@@ -29,7 +38,7 @@ function answerWriter({ recipe, job }: SetUpParams, base: TextBase<CausalModel>,
     throw new RunError(
       'no-data',
       'no held-out sample has a prompt, so eval_generation has nothing to answer',
-      'Hold out chats or prompts with answers, or remove eval_generation.checks',
+      'Hold out chats or prompts with answers, or remove eval_generation',
     );
   if (withoutPrompt > 0) job.log('info', `${counted(withoutPrompt, 'held-out sample')} without a prompt cannot be answered`);
   job.log(
@@ -39,12 +48,30 @@ function answerWriter({ recipe, job }: SetUpParams, base: TextBase<CausalModel>,
   const longest = prompts.reduce((most, { ids }) => Math.max(most, ids.length), 0);
   const tokens = answerRoom(longest, newTokens, model);
   const slots = Math.min(recipe.per_device_eval_batch_size, prompts.length);
+  const judgeName = rewardModelOf(recipe);
+  const judge = judgeName === undefined ? undefined : await openRewardModel(params, judgeName, base.now);
+  const scorer = judge && (await AnswerScorer.open(params, judge, { prompts, labels }));
   return {
     model,
     tokens,
     slots,
-    write: scope => writeAnswers(scope, { base, prompts, tokens, slots, newTokens, checks: checksOf(recipe.eval_generation) }),
+    ...(judge && { judge: rewardPassOf(judge, recipe) }),
+    write: async scope => {
+      const found = await writeAnswers(scope, { base, prompts, tokens, slots, newTokens, checks: checksOf(recipe.eval_generation) });
+      return found && scorer ? scored(scope, scorer, found) : found;
+    },
   };
+}
+
+/** The answers with their rewards. The first of several processes holds the reward model. */
+async function scored(
+  { ranks, ofBase }: Scope,
+  scorer: AnswerScorer,
+  { measures, answers }: AnswerResult,
+): Promise<AnswerResult | undefined> {
+  const own = ranks?.isFirst === false ? undefined : await scorer.score(answers, (await ofBase?.()) ?? []);
+  const found = ranks ? ranks.first(own) : own;
+  return found && { measures: { ...measures, ...found.measures }, answers: found.answers };
 }
 
 interface WriteParams {

@@ -65,7 +65,7 @@ export const setUpPreference =
       },
       evaluator:
         data.held.length > 0 ? pairEvaluator(sourceOf(data.held, evaluating, nllsOf(data.held)), data.held.length, measure) : undefined,
-      heldAnswers: () => data.held.map(({ chosen, file, line }) => ({ ...chosen, file, line })),
+      heldAnswers: () => data.held.map(({ chosen, file, line, element }) => ({ ...chosen, file, line, element })),
       measure,
     };
   };

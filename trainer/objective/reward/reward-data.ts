@@ -42,4 +42,4 @@ export const groupsOf = (pairs: readonly Pair[], hasSegments = false): TextGroup
   }));
 
 /** The first token of an answer; of one without a prompt there is no second text. */
-const startOf = ({ ids, train }: TokenSequence): number => train.indexOf(1) || ids.length;
+export const startOf = ({ ids, train }: TokenSequence): number => train.indexOf(1) || ids.length;

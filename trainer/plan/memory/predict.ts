@@ -18,6 +18,7 @@ import { engineOverheadBytes } from './engine-overhead.ts';
 import { type ExchangeMemory, exchangeMemory } from './exchange-buffers.ts';
 import { type HeldVariables, heldVariables } from './held-variables.ts';
 import { nearestSettings } from './nearest-settings.ts';
+import { priceJudge } from './price-judge.ts';
 import { priceTeacher } from './price-teacher.ts';
 import { type MeasuredPass, type PassEstimate, PassTracer } from './traced-passes.ts';
 
@@ -33,6 +34,8 @@ export interface PriceOptions {
 export interface EstimateParams extends Pick<PlanFacts, 'recipe' | 'headers'>, PriceOptions {
   /** config.json of the model that the recipe's learns from. */
   readonly teacherConfig?: PlanFacts['headers']['config'] | undefined;
+  /** config.json of the reward model that scores answers. */
+  readonly judgeConfig?: PlanFacts['judgeConfig'];
   /** The memory that all processes of the run may take together. */
   readonly usableBytes?: number;
   /** The engine that will run; where it is not known, the recipe's, and TensorFlow for `auto`. */
@@ -73,8 +76,10 @@ export interface MemoryEstimate {
   readonly optimizerBytes: number;
   /** Optimizer state and masters that lie on disk, or in the host's memory when a GPU computes: in no total. */
   readonly offloadedBytes: number;
-  /** At the level below, in the batch that takes the most, evaluation and buffers of the exchange included. */
+  /** At the level below, in the batch that takes the most; evaluation, a reward model that scores its answers, and buffers of the exchange included. */
   readonly activationBytes: number;
+  /** Among the activations: a reward model while it scores answers; left out without one. */
+  readonly judgeBytes?: number;
   /** Node, the engine's code, compiled programs, and what its allocator cannot use. */
   readonly engineOverheadBytes: number;
   readonly totalBytes: number;
@@ -101,7 +106,7 @@ export interface RecipeEstimate extends MemoryEstimate {
  */
 export function estimateRecipe(params: EstimateParams): RecipeEstimate {
   const { recipe, headers } = params;
-  const facts = { recipe, headers, on: computesOn(params) };
+  const facts = { recipe, headers, on: computesOn(params), judgeConfig: params.judgeConfig };
   const plan = planRun(facts);
   // One planner for all methods and levels, which are much alike.
   const fuse = planner();
@@ -154,10 +159,11 @@ export function priceRun(plan: RunPlan, options: PriceOptions = {}, fuse = plann
     variables.offloaded.length,
   );
   const answers = tracer.answers();
+  const judge = priceJudge(plan);
   const atLevel = (recompute: RecomputePolicy): TracedLevel => {
     const training = trainShapes.map(shape => tracer.training(shape, recompute));
     const evaluation = evalShapes.map(shape => tracer.evaluation(shape, recompute));
-    const passes = [...training, ...evaluation, ...answers.passes];
+    const passes = [...training, ...evaluation, ...answers.passes, ...(judge ? [judge] : [])];
     const most = Math.max(
       exchange.bufferBytes + Math.max(...training.map(pass => pass.activationBytes)),
       ...passes.map(pass => pass.activationBytes),
@@ -203,6 +209,7 @@ export function priceRun(plan: RunPlan, options: PriceOptions = {}, fuse = plann
     trainableShare: trainable / parameters,
     ...held,
     activationBytes: level.activationBytes,
+    ...(judge && { judgeBytes: judge.activationBytes }),
     engineOverheadBytes: level.engineOverheadBytes,
     totalBytes: level.totalBytes,
     recompute: level.recompute,

@@ -1,12 +1,12 @@
 /** Settings of distillation: the teacher, and how its predictions are compared with the model's. */
 import { defaulted, group, optional } from './setting.ts';
-import { choice, filePath, integer, number, text } from './value-type.ts';
+import { choice, filePath, integer, modelName, number, text } from './value-type.ts';
 
 /** The most tokens of a position whose probabilities are kept: as many as a TRL or vLLM server gives would take 8 KB. */
 export const MAX_TOP_K = 1024;
 
 export const distillationGroup = group("Distillation: the teacher, and how its predictions are compared with the model's.", {
-  teacher: optional(text({ noun: 'folder, .gguf file or hub name' }), {
+  teacher: optional(modelName(), {
     doc: 'The teacher: a model folder, a .gguf file, or a name on the Hugging Face hub, with the same vocabulary as the model. It runs once, before training.',
     memory: 'It is in memory only before training, when the model is not.',
   }),

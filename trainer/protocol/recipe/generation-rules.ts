@@ -1,5 +1,5 @@
 /** Rules about answers that are written and checked during an evaluation. */
-import { answerChecks } from '../../catalog/answer-checks.ts';
+import { answerChecks, REWARD } from '../../catalog/answer-checks.ts';
 import { isOneOf, namesOf, orList } from '../../catalog/entries.ts';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { grouped } from '../format.ts';
@@ -9,8 +9,19 @@ import type { Rule } from './rule.ts';
 /** Twenty times the default. */
 const MANY_TOKENS = 20_000;
 
-const writesAnswers = ({ task, eval_generation: { checks } }: Recipe): boolean =>
-  objectiveCatalog[task].model === 'causal' && checks.length > 0;
+/** Whether an evaluation has the model write answers: to check them, or to have them scored. */
+export const writesAnswers = ({
+  task,
+  eval_generation: { checks, reward_model: judge },
+}: Pick<Recipe, 'task' | 'eval_generation'>): boolean =>
+  objectiveCatalog[task].model === 'causal' && (checks.length > 0 || judge !== undefined);
+
+/** The reward model that scores answers; undefined if none does. */
+export const rewardModelOf = (recipe: Pick<Recipe, 'task' | 'eval_generation'>): string | undefined =>
+  writesAnswers(recipe) ? recipe.eval_generation.reward_model : undefined;
+
+/** The setting that asks for answers. */
+const asksAt = ({ eval_generation: { checks } }: Recipe) => (checks.length > 0 ? 'eval_generation.checks' : 'eval_generation.reward_model');
 
 export const generationRules: readonly Rule[] = [
   {
@@ -20,7 +31,8 @@ export const generationRules: readonly Rule[] = [
     reads: ['task', 'eval_generation.checks', 'eval_generation.pattern'],
     check: recipe => {
       const check = recipe.eval_generation.checks.find(name => answerChecks[name].readsPattern);
-      return writesAnswers(recipe) && check !== undefined && recipe.eval_generation.pattern === undefined
+      const writes = objectiveCatalog[recipe.task].model === 'causal';
+      return writes && check !== undefined && recipe.eval_generation.pattern === undefined
         ? { at: 'eval_generation.checks', message: `the check '${check}' needs a regular expression: set eval_generation.pattern` }
         : undefined;
     },
@@ -29,11 +41,11 @@ export const generationRules: readonly Rule[] = [
     code: 'no-held-out-prompts',
     severity: 'error',
     doc: 'Answers are written to held-out prompts.',
-    reads: ['task', 'eval_generation.checks', 'data.eval', 'val_size'],
+    reads: ['task', 'eval_generation.checks', 'eval_generation.reward_model', 'data.eval', 'val_size'],
     check: recipe =>
       writesAnswers(recipe) && recipe.data.eval.length === 0 && recipe.val_size === 0
         ? {
-            at: 'eval_generation.checks',
+            at: asksAt(recipe),
             message: "there are no held-out prompts to answer: set 'data.eval' or 'val_size'",
           }
         : undefined,
@@ -53,10 +65,30 @@ export const generationRules: readonly Rule[] = [
         : undefined,
   },
   {
+    code: 'metric-not-scored',
+    severity: 'error',
+    doc: 'A reward that selects the best checkpoint has a reward model.',
+    reads: ['task', 'metric_for_best_model', 'eval_generation.reward_model'],
+    check: recipe =>
+      objectiveCatalog[recipe.task].model === 'causal' && recipe.metric_for_best_model === REWARD && rewardModelOf(recipe) === undefined
+        ? {
+            at: 'metric_for_best_model',
+            message: `'${REWARD}' is only known if a reward model scores the answers: set eval_generation.reward_model`,
+            suggestion: { kind: 'replace-value', to: 'loss' },
+          }
+        : undefined,
+  },
+  {
     code: 'long-evaluation',
     severity: 'warning',
     doc: `An evaluation writes at most ${grouped(MANY_TOKENS)} tokens.`,
-    reads: ['task', 'eval_generation.checks', 'eval_generation.max_samples', 'eval_generation.max_new_tokens'],
+    reads: [
+      'task',
+      'eval_generation.checks',
+      'eval_generation.reward_model',
+      'eval_generation.max_samples',
+      'eval_generation.max_new_tokens',
+    ],
     check: recipe => {
       const { max_samples: samples, max_new_tokens: tokens } = recipe.eval_generation;
       return writesAnswers(recipe) && samples * tokens > MANY_TOKENS

@@ -3,7 +3,7 @@ import { answerChecks } from '../../catalog/answer-checks.ts';
 import { choicesOf } from '../../catalog/entries.ts';
 import { refusePattern } from '../linear-pattern.ts';
 import { defaulted, FAIR_SWEEP, group, optional } from './setting.ts';
-import { choice, integer, listOf, text } from './value-type.ts';
+import { choice, integer, listOf, modelName, text } from './value-type.ts';
 
 /** The longest expression that is compiled. */
 const MAX_PATTERN = 1000;
@@ -14,6 +14,11 @@ export const generationGroup = group('Answers to held-out prompts that the model
     doc: 'Each evaluation also has the model answer held-out prompts, greedily, and reports how its answers do: as `eval_exact_match`, `eval_json` and so on, before, during and after training.',
     memory:
       'A cache of keys and values for the longest prompt with its answer, for as many as are answered at the same time (`per_device_eval_batch_size`).',
+  }),
+  reward_model: optional(modelName('run folder, model folder or hub name'), {
+    fixedInSweep: FAIR_SWEEP,
+    doc: 'A reward model that scores every answer, with the chat template and the tokenizer of its own: a run of the task `reward`, or a model with a head of one number. Each evaluation reports the mean reward as `eval_reward`, and compares it with that of the answers of the original model (`eval_reward_gain`, `eval_reward_win_rate`).',
+    memory: 'It is loaded only while it scores, in the element type of the run, next to the weights of the run.',
   }),
   pattern: optional(text({ noun: 'regular expression', maxLength: MAX_PATTERN, refuse: refusePattern }), {
     fixedInSweep: FAIR_SWEEP,

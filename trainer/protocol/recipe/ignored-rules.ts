@@ -11,7 +11,7 @@ import { preferenceLosses } from '../../catalog/preference-losses.ts';
 import { type Group, type Recipe, recipeFields, settings } from '../recipe-schema.ts';
 import { hasDependencies } from '../rows-budget.ts';
 import { hasNegativesOfBatch } from './embedding-rules.ts';
-import { patternChecks } from './generation-rules.ts';
+import { patternChecks, writesAnswers } from './generation-rules.ts';
 import type { Rule, SettingPath } from './rule.ts';
 import { isGroup } from './setting.ts';
 
@@ -203,16 +203,16 @@ const conditions: readonly Condition[] = [
     },
   },
   {
-    settings: ['eval_generation.checks'],
+    settings: ['eval_generation.checks', 'eval_generation.reward_model'],
     when: 'to language models',
     reads: ['task'],
     isUsed: ({ task }) => objectiveCatalog[task].model === 'causal',
   },
   {
     settings: ['eval_generation.max_samples', 'eval_generation.max_new_tokens'],
-    when: 'with eval_generation.checks',
-    reads: ['eval_generation.checks'],
-    isUsed: ({ eval_generation: { checks } }) => checks.length > 0,
+    when: 'with eval_generation.checks or eval_generation.reward_model',
+    reads: ['task', 'eval_generation.checks', 'eval_generation.reward_model'],
+    isUsed: writesAnswers,
   },
   {
     settings: ['eval_generation.pattern'],

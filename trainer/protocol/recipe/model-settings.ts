@@ -9,7 +9,7 @@ import { transportCatalog } from '../../catalog/transports.ts';
 import { refusePattern } from '../linear-pattern.ts';
 import { samplesAtATime } from './embedding-settings.ts';
 import { defaulted, derived, FAIR_SWEEP, type Given, OWN_FOLDER, optional, required, SAME_MACHINE } from './setting.ts';
-import { choice, filePath, flag, integer, listOf, number, text } from './value-type.ts';
+import { choice, filePath, flag, integer, listOf, modelName, number, text } from './value-type.ts';
 
 /** Python's and PyTorch's seeds are 32-bit; the same bound keeps a recipe portable. */
 export const MAX_SEED = 2 ** 32 - 1;
@@ -35,7 +35,7 @@ export const modelSettings = {
     fixedInSweep: OWN_FOLDER,
     doc: 'A name for the run, used for its folder and in lists.',
   }),
-  model: required(text({ noun: 'folder, .gguf file or hub name' }), {
+  model: required(modelName(), {
     doc: 'The base model: a folder with config.json and safetensors, a .gguf file, or a name on the Hugging Face hub.',
     memory: 'Its parameters are held once, in the dtype of the run, or quantized.',
   }),

@@ -1,5 +1,5 @@
 /** Settings of the run: logging, evaluation, checkpoints and output. */
-import { answerChecks } from '../../catalog/answer-checks.ts';
+import { answerChecks, REWARD } from '../../catalog/answer-checks.ts';
 import { choicesOf } from '../../catalog/entries.ts';
 import { trackerCatalog } from '../../catalog/trackers.ts';
 import type { Given } from './setting.ts';
@@ -47,6 +47,7 @@ export const metricChoices = {
   recall_at_10: 'The share of positives among the first 10 (embeddings), higher is better.',
   teacher_divergence: 'The divergence from the teacher (distillation), lower is better.',
   ...choicesOf(answerChecks),
+  [REWARD]: 'The mean reward of the answers by eval_generation.reward_model, higher is better.',
 } as const;
 
 const LOWER: ReadonlySet<unknown> = new Set<keyof typeof metricChoices>(['loss', 'teacher_divergence']);

@@ -28,6 +28,8 @@ export interface ValueType<T> {
   readonly isText?: boolean;
   /** True if the value is a path, or a list or map of paths: relative ones start from the folder of the recipe. */
   readonly holdsPaths?: boolean;
+  /** The value is a path if there is one of this name, otherwise a name on the hub. */
+  readonly namesModel?: boolean;
   /** Checks a plain value and converts it to its resolved form (a single entry becomes a list of one). */
   check(value: unknown): Checked<T>;
 }
@@ -138,6 +140,9 @@ export function text({ noun = 'text', refuse, maxLength = MAX_TEXT }: TextOption
 
 /** A path on this machine or on the daemon's. */
 export const filePath = (): ValueType<string> => ({ ...text({ noun: 'path' }), holdsPaths: true });
+
+/** A model: a path as above, or a name on the hub. */
+export const modelName = (noun = 'folder, .gguf file or hub name'): ValueType<string> => ({ ...text({ noun }), namesModel: true });
 
 /** One of a few words, each with a sentence about its effect. */
 export function choice<const C extends Readonly<Record<string, string>>>(choices: C): ValueType<keyof C & string> {

@@ -106,6 +106,10 @@ export interface AnswerView {
   readonly answer: string;
   /** By check, 0 to 1. */
   readonly scores: Readonly<Record<string, number>>;
+  /** By the reward model, if one has scored it. */
+  readonly reward?: number;
+  /** That of the original model's answer to the same prompt. */
+  readonly baseReward?: number;
 }
 
 /** The same with the updates before it, a line of answers.jsonl. */

@@ -1,0 +1,12 @@
+/** Problems of a recipe that depend on the reward model that scores its answers: whether it is there, and gives rewards. */
+import type { RecipeView } from '../recipe-view.ts';
+import type { Report } from './fact-report.ts';
+import { unusable } from './unusable-model.ts';
+
+const REWARD_MODEL = ['eval_generation', 'reward_model'];
+
+export function* judgeProblems({ judge, values }: RecipeView): Generator<Report> {
+  if (judge === undefined || judge.kind === 'ready' || judge.kind === 'not-downloaded') return;
+  if (judge.kind !== 'no-rewards') yield unusable(judge, values.eval_generation.reward_model ?? '', REWARD_MODEL);
+  else yield { code: 'no-reward-model', path: REWARD_MODEL, message: `${judge.reason}: it gives answers no rewards` };
+}

@@ -1,0 +1,88 @@
+/** Opens the reward model of a recipe, which scores the answers that an evaluation writes. */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { modelOfAdapter } from '../../artifact/adapter/adapter.ts';
+import { readAdapter } from '../../artifact/adapter/read-adapter.ts';
+import { givesRewards, objectiveCatalog } from '../../catalog/objectives.ts';
+import { answerReader, type TokenizeAnswer } from '../../data/load-pairs.ts';
+import type { ChatRenderer } from '../../data/types.ts';
+import type { RecipeScope } from '../../job/job-scope.ts';
+import { type BaseFiles, type ModelName, withModelFolder, withTokenizer } from '../../job/open-base.ts';
+import type { ConfigJson } from '../../model/config-json.ts';
+import { loadModel } from '../../model/load-model.ts';
+import { type ClassifierModel, inputOf, scoresTexts } from '../../model/model-spec.ts';
+import { checkWeights } from '../../model/weight-stream.ts';
+import type { Recipe } from '../../protocol/recipe-schema.ts';
+import { isRunFolder, readRunRecipe } from '../../run/run-folder.ts';
+import { RunError } from '../../run-error.ts';
+import { datasetSettings } from '../load-data.ts';
+import { isEncoder } from '../reward/reward-data.ts';
+
+export interface RewardModel {
+  /** As the recipe names it. */
+  readonly name: string;
+  readonly model: ClassifierModel;
+  /** The model folder of its weights. */
+  readonly base: ModelName;
+  /** The run that tunes it; left out for a model folder. */
+  readonly adapterPath: string | undefined;
+  /** Longer texts lose their end. */
+  readonly maxLength: number;
+  readonly tokenize: TokenizeAnswer;
+  readonly chatRenderer: ChatRenderer | undefined;
+}
+
+/** Opens its folder, and closes it again: its weights are read when it scores. @throws RunError 'wrong-task'; what opening a model throws */
+export async function openRewardModel(scope: RecipeScope, name: string, now: BaseFiles['now']): Promise<RewardModel> {
+  const { base, adapterPath, recipe } = await findRewardModel(scope, name);
+  return withModelFolder(scope, base, async folder => {
+    const model = await modelIn(name, folder.config, adapterPath);
+    checkWeights(model, folder.weights);
+    checkHead(name, model, adapterPath);
+    const { tokenizer, chatRenderer } = await withTokenizer({ folder, model, now });
+    const { maxPositions } = inputOf(model, 'tokens');
+    const maxLength = Math.min(recipe?.max_length ?? maxPositions, maxPositions);
+    const settings = datasetSettings({ recipe: recipe ?? scope.recipe }, undefined);
+    const tokenize = answerReader({ settings, tokenizer, maxLength, ...(isEncoder(model) && { segments: tokenizer }) });
+    return { name, model, base, adapterPath, maxLength, tokenize, chatRenderer };
+  });
+}
+
+interface FoundModel {
+  readonly base: ModelName;
+  readonly adapterPath: string | undefined;
+  /** That of a run. */
+  readonly recipe: Recipe | undefined;
+}
+
+/** A run stands for its base model with what it has trained. */
+async function findRewardModel({ context }: RecipeScope, name: string): Promise<FoundModel> {
+  const local = path.resolve(context.baseDir, name);
+  if (!existsSync(local) || !(await isRunFolder(local)))
+    return { base: { model: name, revision: 'main' }, adapterPath: undefined, recipe: undefined };
+  const recipe = await readRunRecipe(local);
+  if (!givesRewards(recipe.task)) throw noRewardModel(name, `is a run of the task ${recipe.task} (${objectiveCatalog[recipe.task].label})`);
+  return { base: { model: recipe.model, revision: recipe.revision }, adapterPath: local, recipe };
+}
+
+async function modelIn(name: string, config: ConfigJson, adapterPath: string | undefined): Promise<ClassifierModel> {
+  const adapter = adapterPath === undefined ? undefined : await readAdapter(adapterPath);
+  await adapter?.close();
+  const model = adapter ? modelOfAdapter(config, adapter.description) : loadModel(config);
+  if (!scoresTexts(model)) throw noRewardModel(name, `is a ${model.family} without a head of one number for a text`);
+  return model;
+}
+
+/** A head that is drawn at random scores nothing. @throws RunError 'wrong-task' */
+function checkHead(name: string, model: ClassifierModel, adapterPath: string | undefined): void {
+  const fresh = model.parameters.filter(({ initial }) => initial);
+  if (adapterPath === undefined && fresh.length > 0)
+    throw noRewardModel(name, `has no trained head: ${fresh.map(({ name: tensor }) => tensor).join(', ')} is not in its weights`);
+}
+
+const noRewardModel = (name: string, problem: string): RunError =>
+  new RunError(
+    'wrong-task',
+    `the reward model ${name} ${problem}`,
+    'Set eval_generation.reward_model to a run of the task reward, or to a model with a head of one number',
+  );
