@@ -93,6 +93,7 @@ async function attach(): Promise<Attachment> {
   const settings: MethodSettings = {
     ...targets,
     budget,
+    trains: 'rows',
     rank: request.r,
     sparseRatio: 0.006,
     loraAlpha: 16,

@@ -6,8 +6,14 @@ import { elementAt, valueFor } from './narrow.ts';
 /** Module name → its chosen rows, ascending. */
 export type Selection = ReadonlyMap<string, Int32Array>;
 
+/** A part of a weight [out, in] that is scored, chosen and trained as one: a row, or a column. */
+export type TrainedUnit = 'rows' | 'columns';
+
 /** The facts about a module that a budget needs. */
-export type RowsOf = Pick<ModuleSpec, 'name' | 'weight' | 'bias' | 'sections'>;
+export interface RowsOf extends Pick<ModuleSpec, 'name' | 'weight' | 'bias' | 'sections'> {
+  /** Left out for rows. */
+  readonly unit?: 'columns';
+}
 
 /** Module name → one score a row. */
 export type Scores = ReadonlyMap<string, Float32Array>;
@@ -31,6 +37,13 @@ export function rowBudget({ weight, sections = [] }: RowsOf, budget: Budget): nu
   const paid = (rows: number) => ('r' in budget ? budget.r : Math.max(1, Math.round(budget.ratio * rows)));
   return sections.length > 0 ? sections.reduce((sum, { rows }) => sum + paid(rows), 0) : paid(weight.shape[0] as number);
 }
+
+/** A module whose columns are chosen: they compete as the rows of others do, each with its entries of all outputs, and biases stay frozen. */
+export const byColumns = ({ name, weight }: RowsOf): RowsOf => ({
+  name,
+  weight: { name: weight.name, shape: weight.shape.toReversed() },
+  unit: 'columns',
+});
 
 /** The name under which the rows of a section are shown. */
 export const sectionName = (module: string, section: Pick<RowSection, 'name'>): string => `${module}.${section.name}`;
@@ -242,12 +255,15 @@ export function checkBudget(modules: readonly RowsOf[], budget: Budget): void {
   const small = competing(modules).filter(module => rowBudget(module, budget) > (module.weight.shape[0] as number));
   if (small.length > 0 && 'r' in budget) {
     const fewest = Math.min(...small.map(module => module.weight.shape[0] as number));
-    const shown = small.slice(0, 3).map(module => `${module.name} (${module.weight.shape[0]} rows)`);
+    const units = unitsOf(small);
+    const shown = small.slice(0, 3).map(module => `${module.name} (${module.weight.shape[0]} ${units})`);
     throw new SelectionError(
-      `r ${budget.r} is above the rows of ${small.length} ${small.length === 1 ? 'layer' : 'layers'}: ${shown.join(', ')}${small.length > 3 ? ', …' : ''}; set r to ${fewest} or less, leave these layers out of target_modules, or give a ratio`,
+      `r ${budget.r} is above the ${units} of ${small.length} ${small.length === 1 ? 'layer' : 'layers'}: ${shown.join(', ')}${small.length > 3 ? ', …' : ''}; set r to ${fewest} or less, leave these layers out of target_modules, or give a ratio`,
     );
   }
 }
+
+const unitsOf = (modules: readonly RowsOf[]): TrainedUnit => modules[0]?.unit ?? 'rows';
 
 /** The scores of each part, of one array that holds those of its module. */
 function ownScores(modules: readonly RowsOf[], parts: readonly Competing[], scores: Scores): Float32Array[] {
@@ -260,7 +276,7 @@ function scoresOf(module: RowsOf, scores: Scores): Float32Array {
   if (!found) throw new SelectionError(`there is no importance score for ${module.name}; compute the importance of this model again`);
   if (found.length !== module.weight.shape[0])
     throw new SelectionError(
-      `${module.name} has ${module.weight.shape[0]} rows but ${found.length} scores; the scores belong to another model`,
+      `${module.name} has ${module.weight.shape[0]} ${unitsOf([module])} but ${found.length} scores; the scores belong to another model`,
     );
   const bad = found.findIndex(score => !Number.isFinite(score));
   if (bad >= 0) throw new SelectionError(`the score of row ${bad} of ${module.name} is ${found[bad]}; compute the importance again`);

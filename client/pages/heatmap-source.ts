@@ -10,7 +10,7 @@ import { type MethodName, methodCatalog } from '../../trainer/catalog/methods.ts
 import { firstNames } from '../../trainer/files/folder-walk.ts';
 import { MAX_STATE_BYTES, readRegularText } from '../../trainer/files/regular-file.ts';
 import { partialPath } from '../../trainer/importance/partial-scores.ts';
-import { openScoreSets, type ScoreSetFile } from '../../trainer/importance/score-sets.ts';
+import { columnsName, openScoreSets, type ScoreSetFile } from '../../trainer/importance/score-sets.ts';
 import { messageOf } from '../../trainer/protocol/error-facts.ts';
 import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
 import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
@@ -31,7 +31,9 @@ const MAX_CANDIDATES = 50;
 const selectionSchema = z.record(z.string(), z.array(z.int().nonnegative()));
 const coverageSchema = z.object({
   parameters: z.number(),
-  modules: z.array(z.object({ module: z.string(), rows: z.int().positive(), parameters: z.number() })),
+  modules: z.array(
+    z.object({ module: z.string(), rows: z.int().positive(), unit: z.literal('columns').optional(), parameters: z.number() }),
+  ),
 });
 
 /** The current path of the scores of a source. */
@@ -122,9 +124,9 @@ export async function readSource({ path: source, label }: HeatmapSource, isAtWor
 }
 
 function modulesOf({ modules }: ScoreSetFile, rowParameters: ReadonlyMap<string, number> | undefined): HeatmapModule[] {
-  return [...modules].map(([name, { shape, bias, module }]) => {
+  return [...modules].map(([name, { shape, bias, module, unit }]) => {
     const ofShape = bias === undefined ? undefined : shape.slice(1).reduce((n, d) => n * d, 1) + Number(bias);
-    return { name, shape, rowParameters: ofShape ?? rowParameters?.get(module) };
+    return { name, shape, unit, rowParameters: ofShape ?? rowParameters?.get(module) };
   });
 }
 
@@ -163,18 +165,25 @@ async function readRun(runDir: string, problems: string[]): Promise<RunParts> {
   const recipe = await readRunRecipe(runDir).catch(() => undefined);
   const coverage = await read(RUN_FILES.coverage, coverageSchema, MAX_COVERAGE_BYTES);
   const selection = await read(RUN_FILES.selection, selectionSchema, MAX_SELECTION_BYTES);
+  const byColumns = new Set(coverage?.modules.filter(({ unit }) => unit === 'columns').map(({ module }) => module));
+  const nameOf = (module: string): string => (byColumns.has(module) ? columnsName(module) : module);
   const rowParameters = coverage && new Map(coverage.modules.map(({ module, rows, parameters }) => [module, parameters / rows]));
   return {
-    modules: coverage?.modules.map(({ module, rows }) => ({ name: module, shape: [rows], rowParameters: rowParameters?.get(module) })),
+    modules: coverage?.modules.map(({ module, rows, unit }) => ({
+      name: nameOf(module),
+      shape: [rows],
+      unit,
+      rowParameters: rowParameters?.get(module),
+    })),
     rowParameters,
     modelParameters: coverage?.parameters,
     method: recipe?.method,
     ...budgetOf(recipe),
-    selection: selection && Object.entries(selection).map(([module, rows]) => ({ module, rows: Int32Array.from(rows) })),
+    selection: selection && Object.entries(selection).map(([module, rows]) => ({ module: nameOf(module), rows: Int32Array.from(rows) })),
   };
 }
 
-type BudgetSettings = Pick<Recipe, 'method' | 'r' | 'ratio' | 'dependencies' | 'importance'>;
+type BudgetSettings = Pick<Recipe, 'method' | 'trains' | 'r' | 'ratio' | 'dependencies' | 'importance'>;
 
 /**
  * The number of rows that a recipe trains if its method chooses rows; the rank of a method with both is not a budget of

@@ -13,7 +13,14 @@ const coverageSchema: z.ZodType<CoverageView> = z.object({
   parameters: z.number(),
   share: z.number(),
   modules: z.array(
-    z.object({ module: z.string(), rows: z.number(), trainedRows: z.number(), parameters: z.number(), trainable: z.number() }),
+    z.object({
+      module: z.string(),
+      rows: z.number(),
+      trainedRows: z.number(),
+      unit: z.literal('columns').optional(),
+      parameters: z.number(),
+      trainable: z.number(),
+    }),
   ),
 });
 

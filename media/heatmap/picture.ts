@@ -54,6 +54,8 @@ interface Selected {
   readonly selection: {
     readonly rows: number;
     readonly ofRows: number;
+    /** The word for them. */
+    readonly units: 'rows' | 'columns';
     readonly parameters?: number;
     /** Parameters of the scored modules, and of the whole model if known. */
     readonly ofParameters?: number;
@@ -171,6 +173,7 @@ function selectedOf({ state, sourceA, sourceB, names, a, b, trained }: Sides): S
     selection: {
       rows: counts.reduce((sum, count) => sum + count, 0),
       ofRows: modulesA.reduce((sum, module) => sum + rowsOf(module), 0),
+      units: modulesA.length > 0 && modulesA.every(({ unit }) => unit === 'columns') ? 'columns' : 'rows',
       parameters: selectedParameters(modulesA, own.counts),
       ofParameters: selectedParameters(modulesA, Int32Array.from(modulesA, rowsOf)),
       modelParameters: sourceA?.modelParameters,

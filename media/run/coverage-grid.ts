@@ -11,6 +11,8 @@ export interface CoverageKind {
   readonly count: number;
   readonly rows: number;
   readonly trainedRows: number;
+  /** The word for what is counted as rows. */
+  readonly unit: 'rows' | 'columns';
   readonly parameters: number;
   readonly trainable: number;
 }
@@ -48,6 +50,7 @@ export function coverageGrid({ modules }: Pick<CoverageView, 'modules'>): Covera
       count: own.length,
       rows: sum(({ rows }) => rows),
       trainedRows: sum(({ trainedRows }) => trainedRows),
+      unit: own[0]?.module.unit ?? 'rows',
       parameters: sum(({ parameters }) => parameters),
       trainable: sum(({ trainable }) => trainable),
     };

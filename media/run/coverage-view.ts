@@ -32,7 +32,8 @@ export function createCoverageView(): View {
 }
 
 function kindTable(kinds: readonly CoverageKind[], parameters: number): HTMLElement {
-  const heads = ['Module', 'Count', 'Trained rows', 'Total rows', 'Share of rows', 'Trained parameters', 'Share of the model'];
+  const units = [...new Set(kinds.map(({ unit }) => unit))].join(' or ');
+  const heads = ['Module', 'Count', `Trained ${units}`, `Total ${units}`, `Share of ${units}`, 'Trained parameters', 'Share of the model'];
   return element(
     'table',
     { class: 'data' },
@@ -100,7 +101,7 @@ function gridTable(kinds: readonly CoverageKind[], blocks: readonly string[]): H
             if (!module) return element('td', {}, element('span', { class: 'visually-hidden' }, 'not trained'));
             const rows =
               module.trainedRows > 0
-                ? `${grouped(module.trainedRows)} of ${grouped(module.rows)} rows`
+                ? `${grouped(module.trainedRows)} of ${grouped(module.rows)} ${module.unit ?? 'rows'}`
                 : `${grouped(module.trainable)} added parameters`;
             const cell = element(
               'td',

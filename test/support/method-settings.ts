@@ -4,7 +4,8 @@ import { type MethodName, methodCatalog } from '../../trainer/catalog/methods.ts
 import { selectCoupled } from '../../trainer/coupling/coupling.ts';
 import { elementBudget, randomElements } from '../../trainer/method/elements.ts';
 import type { MethodSettings } from '../../trainer/method/method.ts';
-import { groupsToTrain } from '../../trainer/method/spsft/coupled-rows.ts';
+import { groupsToTrain, isCoupled } from '../../trainer/method/spsft/coupled-rows.ts';
+import { targetsByUnit, unitsOf } from '../../trainer/method/spsft/targets.ts';
 import { targetModules } from '../../trainer/method/targets.ts';
 import type { Model } from '../../trainer/model/model-spec.ts';
 import { createRandom, hashSeed, permutation } from '../../trainer/random.ts';
@@ -15,6 +16,7 @@ export const settingsOf = (changes: Partial<MethodSettings> = {}): MethodSetting
   freeze: [],
   modulesToSave: [],
   budget: { r: 4 },
+  trains: 'rows',
   rank: 4,
   sparseRatio: 0.1,
   loraAlpha: 8,
@@ -25,14 +27,16 @@ export const settingsOf = (changes: Partial<MethodSettings> = {}): MethodSetting
   ...changes,
 });
 
-/** Rows and elements scattered over each weight, always the same. */
+/** Rows, columns and elements scattered over each weight, always the same. */
 export function scattered(model: Model, method: MethodName, settings: MethodSettings): Selection {
   const { chooses } = methodCatalog[method];
   if (chooses === 'nothing') return new Map();
-  const modules = targetModules(model, settings);
-  if (chooses === 'elements') return randomElements(modules, elementBudget(method, settings), 1);
+  if (chooses === 'elements') return randomElements(targetModules(model, settings), elementBudget(method, settings), 1);
+  const modules = targetsByUnit(model, settings);
+  const units = unitsOf(modules, settings);
   const orderOf = (name: string, count: number) => permutation(count, createRandom(hashSeed(1, name)));
-  const scores = new Map(modules.map(({ name, weight }) => [name, Float32Array.from(orderOf(name, weight.shape[0] as number))]));
-  if (settings.dependencies) return selectCoupled(groupsToTrain(model, settings), modules, scores, settings.budget);
-  return selectRows(modules, scores, settings.budget);
+  const scores = new Map(units.map(({ name, weight }) => [name, Float32Array.from(orderOf(name, weight.shape[0] as number))]));
+  if (isCoupled(settings))
+    return selectCoupled(groupsToTrain(model, settings), settings.dependencies ? modules : [], scores, settings.budget);
+  return selectRows(units, scores, settings.budget);
 }

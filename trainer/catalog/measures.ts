@@ -10,6 +10,8 @@ export interface MeasureEntry {
    * sample. gradients: the gradient of the whole weight, one layer at a time.
    */
   readonly needs: 'nothing' | 'weights' | 'inputs' | 'outputs' | 'gradients';
+  /** Has a form for columns: how much an input of a layer matters. */
+  readonly scoresColumns: boolean;
   /** Looks at samples one by one, so that samples cannot share a row of a batch. */
   readonly perSample: boolean;
   /** Is made of the scores of single classes, so that every sample needs a label. */
@@ -20,14 +22,21 @@ export interface MeasureEntry {
   readonly isBehindRandomOnImages: boolean;
 }
 
-const plain = { perSample: false, byClass: false, needsBalancedLabels: false, isBehindRandomOnImages: false } as const;
+const plain = {
+  scoresColumns: false,
+  perSample: false,
+  byClass: false,
+  needsBalancedLabels: false,
+  isBehindRandomOnImages: false,
+} as const;
 const ofClasses = { ...plain, needs: 'outputs', perSample: true, byClass: true } as const;
 
 const entries = {
   magnitude: {
     ...plain,
     label: 'Magnitude',
-    summary: 'The length of each row. Needs only the weights.',
+    summary: 'The length of each row (or column). Needs only the weights.',
+    scoresColumns: true,
     needs: 'weights',
     isBehindRandomOnImages: true,
   },
@@ -40,7 +49,8 @@ const entries = {
   wanda: {
     ...plain,
     label: 'Wanda',
-    summary: 'The size of each weight times the norm of its input, summed over the row. Needs data, but only forward passes.',
+    summary: 'The size of each weight times the norm of its input, summed over the row (or column). Needs data, but only forward passes.',
+    scoresColumns: true,
     needs: 'inputs',
   },
   activation: {
@@ -66,7 +76,8 @@ const entries = {
   taylor_row: {
     ...plain,
     label: 'Taylor (rows)',
-    summary: 'The size of row times its mean gradient, from outputs and their gradients alone. Needs data.',
+    summary: 'The size of row (or column) times its mean gradient, from outputs and their gradients alone. Needs data.',
+    scoresColumns: true,
     needs: 'outputs',
   },
   fisher: {
@@ -92,7 +103,7 @@ const entries = {
     label: 'Taylor (mean of classes)',
     summary: 'Row times gradient for each class, then the mean. Needs labeled data.',
   },
-  random: { ...plain, label: 'Random', summary: 'Random rows, as a control.', needs: 'nothing' },
+  random: { ...plain, label: 'Random', summary: 'Random rows or columns, as a control.', scoresColumns: true, needs: 'nothing' },
 } as const satisfies Readonly<Record<string, MeasureEntry>>;
 
 export type MeasureName = keyof typeof entries;

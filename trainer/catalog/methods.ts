@@ -23,6 +23,8 @@ export interface MethodEntry {
   readonly targets: 'required' | 'optional' | 'none';
   /** Can train the columns and norm entries that belong to the chosen rows. */
   readonly hasDependencies: boolean;
+  /** Can train columns in place of rows. */
+  readonly trainsColumns: boolean;
   /** The meaning of `r`, and its default. */
   readonly r: { readonly counts: 'rows' | 'rank'; readonly fallback: number } | undefined;
   /** The default share of rows of a method whose rows are not counted by `r`. */
@@ -48,6 +50,7 @@ const plain = {
   trainsWhole: false,
   targets: 'required',
   hasDependencies: false,
+  trainsColumns: false,
   r: undefined,
 } as const;
 
@@ -59,9 +62,10 @@ const entries = {
   spsft: {
     ...plain,
     label: 'Sparse rows (SPSFT)',
-    summary: 'Train the most important rows of each weight in place.',
+    summary: 'Train the most important rows, or columns, of each weight in place.',
     chooses: 'rows',
     hasDependencies: true,
+    trainsColumns: true,
     r: { counts: 'rows', fallback: 32 },
     learningRate: 1e-3,
     headLearningRate: 3e-3,

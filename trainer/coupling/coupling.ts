@@ -15,6 +15,22 @@ export function trainedGroups(groups: readonly CoupledGroup[], targets: readonly
 }
 
 /**
+ * The channels between linear layers of one block: rows of the targets that make them, and columns of the targets that read them. The stream
+ * between blocks, which every block reads and writes, is none of them; norm entries are left out.
+ */
+export function insideBlocks(groups: readonly CoupledGroup[], targets: readonly ModuleSpec[]): CoupledGroup[] {
+  const names = new Set(targets.map(({ name }) => name));
+  return groups.flatMap(({ members, ...group }) => {
+    const [first] = members;
+    const layer = first?.module.layer ?? -1;
+    if (layer < 0 || members.some(({ module }) => module.layer !== layer)) return [];
+    const own = members.filter(({ module, part }) => part !== 'entries' && module.kind === 'linear' && names.has(module.name));
+    const has = (wanted: GroupMember['part']): boolean => own.some(({ part }) => part === wanted);
+    return has('rows') && has('columns') ? [{ ...group, members: own }] : [];
+  });
+}
+
+/**
  * One score a channel: the mean over its members of their scores, of a member with several rows a channel their sum. This is the group
  * reduction 'mean' of Torch-Pruning, whose Taylor leaves batch norm out by mistake: its branch for batch norm asks for group norm.
  * @param scoresOf the scores of a member's rows, columns or entries; a member without is left out

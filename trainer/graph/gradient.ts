@@ -12,9 +12,10 @@ export interface BackwardParams {
   readonly seeds: readonly { readonly node: Node; readonly gradient: Node }[];
   /**
    * The nodes whose gradient is wanted. With `rows` (int32 [r]) only those rows of a variable: the gradient is [r, …] and the rest is never formed. With
-   * `cross` only those rows and columns of a variable [out, in]: the gradient is flat, [r, in] and then [out, c].
+   * `cross` only those rows and columns of a variable [out, in]: the gradient is flat, [r, in] and then [out, c]. With `columns` (int32 [c]) only
+   * those columns of a variable [out, in]: the gradient is [out, c].
    */
-  readonly wrt: ReadonlyMap<Node, { readonly rows?: Node; readonly cross?: Cross }>;
+  readonly wrt: ReadonlyMap<Node, { readonly rows?: Node; readonly cross?: Cross; readonly columns?: Node }>;
   readonly policy: RecomputePolicy;
   /** Blocks in a group under `sqrt`; left out, the square root of their number. */
   readonly groupBlocks?: number | undefined;
@@ -83,7 +84,12 @@ export function backward(graph: Graph, params: BackwardParams): Map<Node, Node> 
       found.forEach((gradient, i) => {
         const input = inputs[i];
         if (!gradient || !input || !active.has(input)) return;
-        const cross = wrt.get(input)?.cross;
+        const { cross, columns } = wrt.get(input) ?? {};
+        if (columns) {
+          const isWhole = gradient.shape[1] === input.shape[1];
+          accumulate(input, isWhole ? graph.gather(gradient, columns, 1) : gradient);
+          return;
+        }
         if (cross) {
           const isWhole = gradient.shape.length > 1;
           accumulate(

@@ -15,6 +15,7 @@ import { choosePrecision } from '../plan/choices/choose-precision.ts';
 import { computeScores } from '../plan/choices/choose-rows.ts';
 import { planTargets } from '../plan/run-plan.ts';
 import type { JobRequest } from '../protocol/job-messages.ts';
+import { scoredUnit } from '../protocol/rows-budget.ts';
 import { precisionOf } from '../train/recipe-settings.ts';
 import { writeStabilityReport } from './importance-report.ts';
 
@@ -38,6 +39,8 @@ export async function importanceJob(
   if (unusable !== undefined)
     throw new ImportanceError(`the scores cannot be written to ${outputFile}: ${unusable}; choose another --output`);
   await requireOwnScores(outputFile, request.report === true);
+  if (request.report && scoredUnit(request.recipe) === 'columns')
+    throw new ImportanceError('a stability report compares rows, and this recipe trains columns; leave out --report, or set trains: rows');
   // Training reads saved scores; this job computes them.
   const recipe = { ...request.recipe, importance: { ...request.recipe.importance, scores: undefined } };
   const scope = { job, context, recipe };
@@ -47,14 +50,14 @@ export async function importanceJob(
     // A type that has to be measured is of no use to scores of the weights alone.
     const precision = needsModel ? await choosePrecision({ ...scope, model: base.model }, base.engine) : precisionOf(recipe);
     const setup = needsModel ? await setUpTask({ ...scope, base, precision }, 'train') : undefined;
-    const { modules } = planTargets(recipe, setup?.model ?? base.model);
+    const { modules, units } = planTargets(recipe, setup?.model ?? base.model);
     const started = performance.now();
     await makeFolder(path.dirname(outputFile));
     await removeHalfWritten(path.dirname(outputFile), name => name.startsWith(path.basename(outputFile)));
-    const params = { ...scope, base, modules, setup, outputFile, precision };
+    const params = { ...scope, base, modules, units, setup, outputFile, precision };
     const { origin, saved: _, ...found } = await computeScores(params);
     const seconds = (performance.now() - started) / 1000;
-    await saveScores(outputFile, found, origin, modules);
+    await saveScores(outputFile, found, origin, units);
     const report = request.report && setup ? await writeStabilityReport({ ...params, setup }) : undefined;
     const rows = [...found.scores.values()].reduce((sum, values) => sum + values.length, 0);
     return { outputFile, modules: found.scores.size, rows, seconds, engine: base.engine.description.summary, ...origin, report };

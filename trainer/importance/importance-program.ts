@@ -9,7 +9,9 @@ import { isConv, isExperts, type ModuleSpec } from '../model/module-specs.ts';
 import { type ModuleTap, Tracer } from '../model/tracer.ts';
 import type { WeightStorage } from '../model/weight-storage.ts';
 import { valueFor } from '../narrow.ts';
+import type { TrainedUnit } from '../selection.ts';
 import { type BatchShape, shapeName, type Task } from '../train/task.ts';
+import { taylorColumn } from './column-forms.ts';
 import { heldWeight } from './held-weights.ts';
 import { ImportanceError } from './importance-error.ts';
 import { type GradientMeasure, type InputMeasure, measures, measuresOfAnyWeight, type OutputMeasure } from './measures.ts';
@@ -17,6 +19,8 @@ import { signedRow, taylorRow, taylorSamples } from './row-forms.ts';
 
 export interface ImportanceProgramParams {
   readonly measure: MeasureName;
+  /** The part of each weight that is scored; rows if not given. */
+  readonly unit?: TrainedUnit;
   readonly task: Task;
   readonly modules: readonly ModuleSpec[];
   readonly shapes: readonly BatchShape[];
@@ -34,10 +38,13 @@ export const scoreSignature = (shape: BatchShape, sweep = 0): string => `score/$
 export const reduceSignature = (sweep: number): string => `reduce/${sweep}`;
 
 /** The sum over the batches for a module: [rows], or [inputs], or [classes, rows], depending on the measure. */
-export function accumulator({ measure, classes }: Pick<ImportanceProgramParams, 'measure' | 'classes'>, module: ModuleSpec): VariableSpec {
+export function accumulator(
+  { measure, classes, unit }: Pick<ImportanceProgramParams, 'measure' | 'classes' | 'unit'>,
+  module: ModuleSpec,
+): VariableSpec {
   const rows = module.weight.shape[0] as number;
   const how = measures[measure];
-  const perInput = how.needs === 'inputs' && how.sums === 'inputs';
+  const perInput = unit === 'columns' || (how.needs === 'inputs' && how.sums === 'inputs');
   const perClass = measureCatalog[measure].byClass ? [classes, rows] : [rows];
   return { name: `${module.name}.score`, shape: perInput ? [inputsOf(module)] : perClass, dtype: 'float32' };
 }
@@ -182,11 +189,11 @@ function traceOutputs(params: ImportanceProgramParams, shape: BatchShape, measur
         if (whole) return addTo(graph, accumulator(params, whole), signedRow(graph, acting(graph, whole, node), wide(graph, gradient)));
         const { module, tap } = valueFor(outputs, node);
         const before = sums.get(module);
-        const sum = plus(
-          graph,
-          before?.sum,
-          sumOfUse(measure, graph, module, { tap, y: value(node), dy: gradient, samples: samplesOf(params, shape) }),
-        );
+        const own =
+          params.unit === 'columns'
+            ? taylorColumn(graph, wide(graph, value(tap.x)), gradient, wide(graph, heldWeight(graph, module, params.storage)))
+            : sumOfUse(measure, graph, module, { tap, y: value(node), dy: gradient, samples: samplesOf(params, shape) });
+        const sum = plus(graph, before?.sum, own);
         const uses = (before?.uses ?? 0) + 1;
         sums.set(module, { sum, uses });
         // A square is one of the sum over all uses.

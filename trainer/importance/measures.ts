@@ -6,22 +6,24 @@ import type { ModuleSpec } from '../model/module-specs.ts';
 import type { ModuleTap } from '../model/tracer.ts';
 import type { WeightSource } from '../model/weight-source.ts';
 import { largest, mean, quantilesMean } from './class-scores.ts';
+import { columnMagnitude, columnWanda } from './column-forms.ts';
 import { lowRankMagnitude } from './low-rank-magnitude.ts';
 import { elementwise, elementwiseSquared, inputSquares, outputSquares, type Presence } from './row-forms.ts';
 import { magnitude, randomScores, wanda } from './row-scores.ts';
 
-const rowsOf = ({ weight }: ModuleSpec): number => weight.shape[0] as number;
-
 /** A control: scores from the name of a module and a seed. */
 export interface ChanceMeasure {
   readonly needs: 'nothing';
-  readonly score: (module: ModuleSpec, seed: number) => Float32Array;
+  /** @param count rows, or columns */
+  readonly score: (module: string, count: number, seed: number) => Float32Array;
 }
 
 export interface WeightMeasure {
   readonly needs: 'weights';
   /** @param weight [rows, …] flattened */
   readonly score: (weight: Float32Array, rows: number) => Float32Array;
+  /** @param weight [out, columns] flattened */
+  readonly scoreColumns?: (weight: Float32Array, columns: number) => Float32Array;
 }
 
 export interface InputMeasure {
@@ -30,8 +32,12 @@ export interface InputMeasure {
   readonly sums: 'rows' | 'inputs';
   /** The contribution of a batch. */
   readonly add: (graph: Graph, module: ModuleSpec, tap: ModuleTap, presence: Presence) => Node;
-  readonly finish: (module: ModuleSpec, sums: Float32Array, weights: WeightSource) => Float32Array | Promise<Float32Array>;
+  readonly finish: Finish;
+  /** For sums per input. */
+  readonly finishColumns?: Finish;
 }
+
+type Finish = (module: ModuleSpec, sums: Float32Array, weights: WeightSource) => Float32Array | Promise<Float32Array>;
 
 /**
  * From row · gradient of each row (Σ g·y). `batch`: one signed number per row for a whole batch, also of weights that the loss reads
@@ -56,9 +62,9 @@ export interface GradientMeasure {
 export type Measure = ChanceMeasure | WeightMeasure | InputMeasure | OutputMeasure | GradientMeasure;
 
 export const measures: { readonly [Name in MeasureName]: Measure } = {
-  magnitude: { needs: 'weights', score: magnitude },
+  magnitude: { needs: 'weights', score: magnitude, scoreColumns: columnMagnitude },
   lift: { needs: 'weights', score: lowRankMagnitude },
-  wanda: { needs: 'inputs', sums: 'inputs', add: inputSquares, finish: wandaOf },
+  wanda: { needs: 'inputs', sums: 'inputs', add: inputSquares, finish: wandaOf, finishColumns: wandaOfColumns },
   activation: { needs: 'inputs', sums: 'rows', add: outputSquares, finish: (_module, sums) => sums.map(Math.sqrt) },
   taylor: { needs: 'gradients', reduce: elementwise },
   taylor_squared: { needs: 'gradients', reduce: elementwiseSquared },
@@ -67,7 +73,7 @@ export const measures: { readonly [Name in MeasureName]: Measure } = {
   qm_taylor: { needs: 'outputs', of: 'classes', reduce: quantilesMean },
   class_max_taylor: { needs: 'outputs', of: 'classes', reduce: largest },
   class_mean_taylor: { needs: 'outputs', of: 'classes', reduce: mean },
-  random: { needs: 'nothing', score: (module, seed) => randomScores(module.name, rowsOf(module), seed) },
+  random: { needs: 'nothing', score: randomScores },
 };
 
 /** The measures that work without a tap at the layer: they take the gradient of the weight itself. */
@@ -75,6 +81,10 @@ export const measuresOfAnyWeight: readonly MeasureName[] = measureNames.filter(n
   const measure = measures[name];
   return measure.needs === 'gradients' || (measure.needs === 'outputs' && measure.of === 'batch');
 });
+
+async function wandaOfColumns(module: ModuleSpec, squares: Float32Array, weights: WeightSource): Promise<Float32Array> {
+  return columnWanda(await weights.readFloat32(module.weight.name), squares);
+}
 
 /** The squares of a norm hold its scale already. */
 async function wandaOf(module: ModuleSpec, squares: Float32Array, weights: WeightSource): Promise<Float32Array> {

@@ -1,7 +1,6 @@
 /** Scores while they are computed: a file next to the final one, written now and then, for those who watch. */
 import { rm } from 'node:fs/promises';
-import type { ModuleSpec } from '../model/module-specs.ts';
-import type { Scores } from '../selection.ts';
+import type { RowsOf, Scores } from '../selection.ts';
 import { type ScoresOrigin, saveScores } from './scores-file.ts';
 
 export interface PartialScores {
@@ -22,14 +21,14 @@ const INTERVAL_MS = 1000;
 const TIME_SHARE = 0.03;
 
 /** @param file where the complete scores will lie */
-export function partialScores(file: string, modules: readonly ModuleSpec[], origin: ScoresOrigin): PartialScores {
+export function partialScores(file: string, units: readonly RowsOf[], origin: ScoresOrigin): PartialScores {
   const partial = partialPath(file);
   let dueMs = performance.now() + INTERVAL_MS;
   return {
     isDue: () => performance.now() >= dueMs,
     async save(scores) {
       const startedMs = performance.now();
-      await saveScores(partial, { scores }, origin, modules);
+      await saveScores(partial, { scores }, origin, units);
       const endedMs = performance.now();
       dueMs = endedMs + Math.max(INTERVAL_MS, (endedMs - startedMs) / TIME_SHARE);
     },

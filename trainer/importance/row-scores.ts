@@ -14,9 +14,9 @@ export function magnitude(weight: Float32Array, rows: number): Float32Array {
 }
 
 /** Uniform in [0, 1), from the seed and the module's name: the control that every measure has to beat. */
-export function randomScores(name: string, rows: number, seed: number): Float32Array {
+export function randomScores(name: string, count: number, seed: number): Float32Array {
   const random = createRandom(hashSeed(seed, name));
-  return Float32Array.from({ length: rows }, () => random.uniform());
+  return Float32Array.from({ length: count }, () => random.uniform());
 }
 
 /**

@@ -9,8 +9,8 @@ import { pruneFolder } from '../files/bounded-folder.ts';
 import { encodeFloat32 } from '../format/float-format.ts';
 import { openSafetensors } from '../format/safetensors/safetensors-source.ts';
 import { writeSafetensors } from '../format/safetensors/safetensors-writer.ts';
-import type { ModuleSpec } from '../model/module-specs.ts';
 import type { Precision } from '../model/weight-storage.ts';
+import type { RowsOf, TrainedUnit } from '../selection.ts';
 import type { UnfinishedScores } from './score-model.ts';
 import { loadScores, type ModelScores, type ScoresOrigin, saveScores } from './scores-file.ts';
 
@@ -22,7 +22,7 @@ export interface ScoresKey {
   /** The fingerprint of the samples, in batches: `batchesFingerprint`. */
   readonly data: string;
   readonly exact: boolean;
-  readonly modules: readonly (readonly [name: string, shape: readonly number[]])[];
+  readonly modules: readonly (readonly [name: string, shape: readonly number[], unit?: 'columns'])[];
   /** Start values of parameters that the weight file does not hold. */
   readonly initial: readonly unknown[];
   readonly engine: string;
@@ -45,7 +45,7 @@ export interface ScoreCache {
   readonly file: string;
   find(): Promise<(ModelScores & { readonly origin: ScoresOrigin }) | undefined>;
   /** Keeps complete scores and drops what was kept of the pass. */
-  keep(scores: ModelScores, origin: ScoresOrigin, modules: readonly ModuleSpec[]): Promise<void>;
+  keep(scores: ModelScores, origin: ScoresOrigin, units: readonly RowsOf[]): Promise<void>;
   readonly unfinished: UnfinishedScores;
 }
 
@@ -62,7 +62,7 @@ export function openScoreCache(cacheDir: string, key: ScoresKey): ScoreCache {
     async find() {
       if (!(await exists(file))) return undefined;
       try {
-        const found = await loadScores(file, key.base);
+        const found = await loadScores(file, key.base, unitOf(key));
         await utimes(file, new Date(), new Date());
         return found;
       } catch {
@@ -70,15 +70,17 @@ export function openScoreCache(cacheDir: string, key: ScoresKey): ScoreCache {
         return undefined;
       }
     },
-    async keep(scores, origin, modules) {
+    async keep(scores, origin, units) {
       await mkdir(folder, { recursive: true });
-      await saveScores(file, scores, origin, modules);
+      await saveScores(file, scores, origin, units);
       await rm(unfinished, { force: true });
       await pruneFolder(folder, { own: OWN_FILE, maxBytes: MAX_BYTES });
     },
     unfinished: unfinishedScores(folder, unfinished),
   };
 }
+
+const unitOf = ({ modules }: ScoresKey): TrainedUnit => modules[0]?.[2] ?? 'rows';
 
 function unfinishedScores(folder: string, file: string): UnfinishedScores {
   let dueMs = performance.now() + INTERVAL_MS;

@@ -1,6 +1,6 @@
-/** Scores every row of the targeted modules by one measure. */
+/** Scores every row, or column, of the targeted modules by one measure. */
 
-import { type MeasureName, measureCatalog, measureWithoutData, measureWithoutLabels } from '../catalog/measures.ts';
+import { type MeasureName, measureCatalog, measuresThat, measureWithoutData, measureWithoutLabels } from '../catalog/measures.ts';
 import type { PlannedBatch } from '../data/batch/batch-plan.ts';
 import { type Batch, type BatchSource, filledBatches } from '../data/batch/batches.ts';
 import type { Engine, Session, VariableData } from '../engine/engine.ts';
@@ -12,6 +12,8 @@ import type { ModuleSpec } from '../model/module-specs.ts';
 import type { WeightSource } from '../model/weight-source.ts';
 import type { WeightStorage } from '../model/weight-storage.ts';
 import { withInitial } from '../model/weight-stream.ts';
+import { required } from '../narrow.ts';
+import type { TrainedUnit } from '../selection.ts';
 import type { Task } from '../train/task.ts';
 import { reduceClasses } from './class-scores.ts';
 import { heldWeights } from './held-weights.ts';
@@ -33,6 +35,8 @@ export interface ScoreModelParams {
   readonly measure: MeasureName;
   readonly model: Model;
   readonly modules: readonly ModuleSpec[];
+  /** The part of each weight that is scored: columns of linear layers, or rows, if not given. */
+  readonly unit?: TrainedUnit;
   readonly weights: WeightSource;
   /** For the random control. */
   readonly seed: number;
@@ -110,25 +114,36 @@ export interface UnfinishedScores {
 const SHOW_SHARE = 0.03;
 
 /**
- * One non-negative score a row of each module. `taylor`, `taylor_squared` and `taylor_row` take the mean loss over all targets of the
+ * One non-negative score for each row, or column, of each module. `taylor`, `taylor_squared` and `taylor_row` take the mean loss over all targets of the
  * batches; `fisher` and the class-wise measures the mean over samples of the mean loss over a sample's targets.
- * @throws ImportanceError where the measure needs data or labels and there are none, or where it was canceled
+ * @throws ImportanceError where the measure needs data or labels and there are none, scores no columns and is to, or where it was canceled
  */
 export async function scoreModel(given: ScoreModelParams): Promise<ModelScores> {
   const params = { ...given, weights: withInitial(given.model, given.weights) };
   const { measure, modules, seed } = params;
   const how = measures[measure];
-  if (how.needs === 'nothing') return { scores: new Map(modules.map(module => [module.name, how.score(module, seed)])) };
+  if (params.unit === 'columns' && !measureCatalog[measure].scoresColumns)
+    throw new ImportanceError(
+      `the measure '${measure}' scores rows alone; for columns use ${measuresThat(({ scoresColumns }) => scoresColumns)}`,
+    );
+  if (how.needs === 'nothing')
+    return { scores: new Map(modules.map(module => [module.name, how.score(module.name, unitCount(params, module), seed)])) };
   return how.needs === 'weights' ? scoreWeights(params, how) : scoreData(params);
 }
 
-async function scoreWeights(params: ScoreModelParams, { score }: WeightMeasure): Promise<ModelScores> {
-  const { modules, weights } = params;
+/** How many scores a module has. */
+const unitCount = ({ unit }: Pick<ScoreModelParams, 'unit'>, { weight }: ModuleSpec): number =>
+  weight.shape[unit === 'columns' ? 1 : 0] as number;
+
+async function scoreWeights(params: ScoreModelParams, how: WeightMeasure): Promise<ModelScores> {
+  const { measure, modules, weights, unit } = params;
+  const score = unit === 'columns' ? required(how.scoreColumns, `the column form of ${measure}`) : how.score;
   const scores = new Map<string, Float32Array>();
   params.onProgress?.(0, modules.length, 'layers');
   for (const module of modules) {
     checkCanceled(params);
-    scores.set(module.name, score(await actingWeight(weights, module), module.weight.shape[0] as number));
+    const weight = await actingWeight(weights, module);
+    scores.set(module.name, score(weight, unitCount(params, module)));
     params.onProgress?.(scores.size, modules.length, 'layers');
     if (params.partial?.isDue()) await params.partial.save(scores);
   }
@@ -149,6 +164,7 @@ async function scoreData(params: ScoreModelParams): Promise<ModelScores> {
     throw new ImportanceError(`the measure '${measure}' looks at samples one by one, so they can't share a row; set packing: false`);
   const program: ImportanceProgramParams = {
     measure,
+    ...(params.unit && { unit: params.unit }),
     task: data.task,
     modules,
     shapes: data.source.plan.buckets,
@@ -264,7 +280,7 @@ async function readSums(
 
 /** From sums over the batches to scores. */
 async function finish(
-  { measure, modules, weights }: ScoreModelParams,
+  { measure, modules, weights, unit }: ScoreModelParams,
   { classes, source }: ImportanceData,
   sums: ReadonlyMap<string, Float32Array>,
 ): Promise<ModelScores> {
@@ -281,8 +297,10 @@ async function finish(
       const means = sum.map((value, i) => Math.abs(value) / Math.max(1, classes.counts[Math.floor(i / rows)] as number));
       classScores.set(module.name, means);
       scores.set(module.name, reduceClasses(how.reduce, means, classes.counts));
-    } else if (how.needs === 'inputs') scores.set(module.name, await how.finish(module, sum, weights));
-    else scores.set(module.name, how.needs === 'outputs' && how.of === 'samples' ? sum.map(value => value / samples) : sum.map(Math.abs));
+    } else if (how.needs === 'inputs') {
+      const finished = unit === 'columns' ? required(how.finishColumns, `the column form of ${measure}`) : how.finish;
+      scores.set(module.name, await finished(module, sum, weights));
+    } else scores.set(module.name, how.needs === 'outputs' && how.of === 'samples' ? sum.map(value => value / samples) : sum.map(Math.abs));
   }
   const { names = [], counts = [] } = classes ?? {};
   return measureCatalog[measure].byClass ? { scores, classes: { names, counts, scores: classScores } } : { scores };

@@ -28,13 +28,22 @@ export interface ShownModule extends Pick<ScoredModule, 'shape'>, Partial<Pick<S
   /** The module whose rows these are, and its first row here. */
   readonly module: string;
   readonly begin: number;
+  /** Its rows are the columns of the module's weight. */
+  readonly unit?: 'columns' | undefined;
 }
+
+/** The name under which the columns of a module are shown, apart from its rows. */
+export const columnsName = (module: string): string => `${module} columns`;
 
 type StoredModule = Partial<ScoredModule> & Pick<ScoredModule, 'shape'>;
 
-function shownModules(path: string, stored: ReadonlyMap<string, StoredModule>): Map<string, ShownModule> {
+function shownModules(path: string, stored: ReadonlyMap<string, StoredModule>, unit: 'columns' | undefined): Map<string, ShownModule> {
   const shown = new Map<string, ShownModule>();
   for (const [module, { shape, bias, sections }] of stored) {
+    if (unit) {
+      shown.set(columnsName(module), { shape, bias, module, begin: 0, unit });
+      continue;
+    }
     let begin = 0;
     for (const section of sections ?? []) {
       shown.set(sectionName(module, section), { shape: [section.rows, ...shape.slice(1)], bias, module, begin });
@@ -69,7 +78,7 @@ export async function openScoreSets(path: string): Promise<ScoreSetFile> {
     }
     const totalRows = [...modules.values()].reduce((sum, { shape }) => sum + (shape[0] as number), 0);
     if (totalRows > MAX_ROWS) throw new ImportanceError(`${path} has scores of ${totalRows} rows; at most ${MAX_ROWS} are shown`);
-    const shown = shownModules(path, modules);
+    const shown = shownModules(path, modules, origin.data.unit);
     return {
       sets: [...sets.values()],
       modules: shown,

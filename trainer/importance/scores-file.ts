@@ -1,7 +1,7 @@
 /**
  * Saved scores: a safetensors file, and a summary of it in JSON next to it. The tensor `<module>` [rows] has the scores of the measure, and
  * `<module>@class:<name>` [rows] those of a class that they were made of. Metadata: `rowtune` tells where they come from (`ScoresOrigin`),
- * `modules` the shapes of the weights.
+ * `modules` the shapes of the weights. Scores of columns are stored as those of rows of the transposed weights.
  */
 
 import { z } from 'zod';
@@ -9,8 +9,8 @@ import { writeJson } from '../files/durable-file.ts';
 import { encodeFloat32 } from '../format/float-format.ts';
 import { openSafetensors } from '../format/safetensors/safetensors-source.ts';
 import { writeSafetensors } from '../format/safetensors/safetensors-writer.ts';
-import type { ModuleSpec, RowSection } from '../model/module-specs.ts';
-import type { Scores } from '../selection.ts';
+import type { RowSection } from '../model/module-specs.ts';
+import type { RowsOf, Scores, TrainedUnit } from '../selection.ts';
 import { ImportanceError } from './importance-error.ts';
 
 /** The origin of scores, so that they are not used for something else. */
@@ -22,6 +22,8 @@ export interface ScoresOrigin {
   /** Samples that the measure looked at; 0 for measures without data. */
   readonly samples: number;
   readonly exact: boolean;
+  /** Left out for scores of rows. */
+  readonly unit?: 'columns';
   /** The classes of class-wise measures, each with its number of samples. */
   readonly classes?: readonly { readonly name: string; readonly samples: number }[];
 }
@@ -33,12 +35,13 @@ export const originSchema = z.object({
   seed: z.number(),
   samples: z.number(),
   exact: z.boolean(),
+  unit: z.literal('columns').optional(),
   classes: z.array(z.object({ name: z.string(), samples: z.number() })).optional(),
 });
 
 /** The rows of a module: enough to count the parameters that a selection trains. */
 export interface ScoredModule {
-  /** The shape of the weight; the first dimension is the rows. */
+  /** The shape of the weight; the first dimension is the rows, or the columns where those are scored. */
   readonly shape: readonly number[];
   /** Each row has an entry of the bias too. */
   readonly bias: boolean;
@@ -58,7 +61,7 @@ export async function saveScores(
   path: string,
   { scores, classes }: ModelScores,
   origin: ScoresOrigin,
-  specs: readonly ModuleSpec[],
+  units: readonly RowsOf[],
 ): Promise<void> {
   const entry = (name: string, values: Float32Array) => ({
     name,
@@ -72,7 +75,7 @@ export async function saveScores(
       entry(`${name}${classKey(className)}`, rowsOfClass(classes?.scores.get(name), label, values.length)),
     ),
   ]);
-  await writeSafetensors(path, entries, { [METADATA_KEY]: JSON.stringify(origin), [MODULES_KEY]: JSON.stringify(shapesOf(specs)) });
+  await writeSafetensors(path, entries, { [METADATA_KEY]: JSON.stringify(origin), [MODULES_KEY]: JSON.stringify(shapesOf(units)) });
   const modules = Object.fromEntries([...scores].map(([name, values]) => [name, summary(values)]));
   await writeJson(`${path}.json`, { ...origin, modules });
 }
@@ -83,8 +86,8 @@ export const classKey = (className: string): string => `@class:${className.repla
 const rowsOfClass = (scores: Float32Array | undefined, label: number, rows: number): Float32Array =>
   scores?.subarray(label * rows, (label + 1) * rows) ?? new Float32Array(rows);
 
-const shapesOf = (specs: readonly ModuleSpec[]): Readonly<Record<string, ScoredModule>> =>
-  Object.fromEntries(specs.map(({ name, weight, bias, sections }) => [name, { shape: weight.shape, bias: bias !== undefined, sections }]));
+const shapesOf = (units: readonly RowsOf[]): Readonly<Record<string, ScoredModule>> =>
+  Object.fromEntries(units.map(({ name, weight, bias, sections }) => [name, { shape: weight.shape, bias: bias !== undefined, sections }]));
 
 function summary(values: Float32Array): Record<string, number> {
   let [sum, max, min] = [0, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
@@ -96,8 +99,12 @@ function summary(values: Float32Array): Record<string, number> {
   return { rows: values.length, mean: sum / values.length, max, min };
 }
 
-/** @throws ImportanceError where the file holds no scores of ours, or they belong to other weights */
-export async function loadScores(path: string, base: string): Promise<ModelScores & { readonly origin: ScoresOrigin }> {
+/** @throws ImportanceError where the file holds no scores of ours, or they belong to other weights or are not of these units */
+export async function loadScores(
+  path: string,
+  base: string,
+  wanted: TrainedUnit = 'rows',
+): Promise<ModelScores & { readonly origin: ScoresOrigin }> {
   const source = await openSafetensors(path);
   try {
     const found = originSchema.safeParse(JSON.parse(source.metadata[METADATA_KEY] ?? 'null'));
@@ -105,6 +112,11 @@ export async function loadScores(path: string, base: string): Promise<ModelScore
     const origin = found.data;
     if (origin.base !== base)
       throw new ImportanceError(`the scores in ${path} were computed on other weights than this model's; compute them again`);
+    const { unit = 'rows' } = origin;
+    if (unit !== wanted)
+      throw new ImportanceError(
+        `the scores in ${path} are of ${unit}, and this recipe trains ${wanted}; compute them again, or set trains: ${unit}`,
+      );
     const scores = new Map<string, Float32Array>();
     for (const name of source.tensors.keys()) if (!name.includes('@')) scores.set(name, await source.readFloat32(name));
     if (!origin.classes) return { scores, origin };

@@ -11,6 +11,7 @@ import { isBatchNorm, type ModuleSpec } from '../model/module-specs.ts';
 import type { BatchNormMode, LinearHook } from '../model/tracer.ts';
 import type { WeightSource } from '../model/weight-source.ts';
 import type { WeightStorage } from '../model/weight-storage.ts';
+import type { Recipe } from '../protocol/recipe-schema.ts';
 import type { Budget, Selection } from '../selection.ts';
 import type { PeftForm } from './peft-form.ts';
 import type { TargetSettings } from './targets.ts';
@@ -39,11 +40,13 @@ export interface Trainable {
   readonly variable: VariableSpec;
   /** Only these rows of the variable are trained, in place. */
   readonly rows?: Chosen;
-  /** Only these single elements of the variable are trained, in place, counted in its flat order. With neither: all of it. */
+  /** Only these columns of the variable [out, in] are trained, in place. */
+  readonly columns?: Chosen;
+  /** Only these single elements of the variable are trained, in place, counted in its flat order. With none of the three: all of it. */
   readonly elements?: Chosen;
   /**
-   * float32, where the variable holds the numbers rounded to fewer bits: what the optimizer moves, so that small updates are not lost. Of rows
-   * or elements [1, …shape]: one row, so that all of it is written in place; of a whole variable its own shape.
+   * float32, where the variable holds the numbers rounded to fewer bits: what the optimizer moves, so that small updates are not lost. Of rows,
+   * columns or elements [1, …shape]: one row, so that all of it is written in place; of a whole variable its own shape.
    */
   readonly master?: VariableSpec;
   /**
@@ -53,14 +56,14 @@ export interface Trainable {
   readonly cross?: ChosenCross;
   /**
    * Trainables of one batch get their gradients close together, so that one update can serve them all; they are whole variables, or have rows
-   * of one length.
+   * of one length, or as many columns.
    */
   readonly batch?: string;
   /** Weight decay leaves it alone. */
   readonly undecayed?: true;
   /** Its learning rate is the run's times this; 1 if absent. */
   readonly rateFactor?: number;
-  /** Shape of what is trained: [r, …] with rows, [k] with elements, else the variable's. */
+  /** Shape of what is trained: [r, …] with rows, [out, c] with columns, [k] with elements, else the variable's. */
   readonly shape: readonly number[];
 }
 
@@ -69,6 +72,10 @@ export interface StartCopy {
   readonly trainable: Trainable;
   readonly copy: VariableSpec;
 }
+
+/** The places that are trained, where not all are. */
+export const chosenOf = ({ rows, columns, elements }: Pick<Trainable, 'rows' | 'columns' | 'elements'>): Chosen | undefined =>
+  rows ?? columns ?? elements;
 
 export interface Attachment {
   readonly method: MethodName;
@@ -104,6 +111,8 @@ export interface MethodSettings extends TargetSettings {
   /** Dropout on the input of the low-rank product. */
   readonly loraDropout: number;
   readonly vera: VeraSettings;
+  /** spsft: rows or columns of the weights, or rows and the columns that read them in the same block. */
+  readonly trains: Recipe['trains'];
   /** spsft: the columns and norm entries that belong to the chosen rows are trained with them; the budget is the rows' own. */
   readonly dependencies?: boolean;
   readonly seed: number;

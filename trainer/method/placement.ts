@@ -9,7 +9,7 @@ import { elementCount, type HostArray } from '../graph/types.ts';
 import type { Model } from '../model/model-spec.ts';
 import { type FloatRows, type Precision, quantizable, WeightStorage } from '../model/weight-storage.ts';
 import { atLeast } from '../narrow.ts';
-import type { Attachment, Trainable } from './method.ts';
+import { type Attachment, chosenOf, type Trainable } from './method.ts';
 import { TargetError } from './targets.ts';
 
 /**
@@ -21,7 +21,7 @@ export function placeTrained(attachment: Attachment, model: Model, precision: Pr
   const trainedOf = new Map(attachment.trainables.map(trainable => [trainable.variable.name, trainable]));
   const isWhole = (name: string): boolean => {
     const trained = trainedOf.get(name);
-    return trained !== undefined && !trained.rows && !trained.elements;
+    return trained !== undefined && !chosenOf(trained);
   };
   const quantized = new Set(precision.quantize === 'none' ? [] : quantizable(model).filter(name => !isWhole(name)));
   if (precision.quantize !== 'none' && quantized.size === 0)
@@ -87,8 +87,8 @@ function placesAmong(indices: Int32Array, count: number): Int32Array {
 }
 
 function withMaster(trainable: Trainable): Trainable {
-  const { variable, shape, rows, elements } = trainable;
-  const master: VariableSpec = { name: `${variable.name}.master`, shape: rows || elements ? [1, ...shape] : shape, dtype: 'float32' };
+  const { variable, shape } = trainable;
+  const master: VariableSpec = { name: `${variable.name}.master`, shape: chosenOf(trainable) ? [1, ...shape] : shape, dtype: 'float32' };
   return { ...trainable, variable: { ...variable, dtype: 'bfloat16' }, master };
 }
 
@@ -96,7 +96,7 @@ function withMaster(trainable: Trainable): Trainable {
 function valuesOf(
   { name, shape }: VariableSpec,
   data: HostArray | 'zeros',
-  { rows, elements }: Pick<Trainable, 'rows' | 'elements'>,
+  { rows, columns, elements }: Pick<Trainable, 'rows' | 'columns' | 'elements'>,
 ): VariableData {
   if (data === 'zeros') return { name, data };
   const values = new Float32Array(elementCount(shape));
@@ -104,6 +104,11 @@ function valuesOf(
   else if (rows) {
     const width = values.length / rows.indices.length;
     for (const [i, row] of rows.indices.entries()) values.set(data.subarray(row * width, (row + 1) * width), i * width);
+  } else if (columns) {
+    const count = columns.indices.length;
+    const width = (data.length * count) / values.length;
+    for (let i = 0; i < values.length; i++)
+      values[i] = data[Math.floor(i / count) * width + (columns.indices[i % count] as number)] as number;
   } else values.set(data);
   return { name, data: values };
 }

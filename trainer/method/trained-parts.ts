@@ -14,6 +14,8 @@ export interface PartsDescription {
   readonly modules: readonly string[];
   /** The trained rows of each module that is trained by rows, ascending. */
   readonly rows: Selection;
+  /** The trained columns of the weight of each module that is trained by columns, ascending. */
+  readonly columns: Selection;
   /** The trained elements of the weight of each module that is trained by single elements, ascending, in its flat order. */
   readonly elements: Selection;
   /** For modules whose elements are given by their changes and places, as PEFT has them: how many. */

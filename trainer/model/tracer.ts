@@ -1,6 +1,6 @@
 /** The one seam between models and methods: every layer that has neurons is built here, and a method may change it here. */
 
-import type { Graph, Node } from '../graph/graph.ts';
+import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
 import { dimensions } from '../graph/types.ts';
 import { batchNorm, frozenBatchNorm } from './layer/batch-norm.ts';
 import { dropoutMask, uniform } from './layer/dropout.ts';
@@ -39,6 +39,8 @@ export interface TracerParams {
   readonly batchNorm?: BatchNormMode;
   /** How weights are held and what products are computed in; float32 where not given. */
   readonly storage?: WeightStorage;
+  /** By the weight's name, the variable with the columns of a linear layer that a step trains in place. */
+  readonly trainedColumns?: ReadonlyMap<string, VariableSpec>;
   /** See `Tracer.longest`. */
   readonly longest?: number;
 }
@@ -61,6 +63,7 @@ export class Tracer {
   private readonly storage: WeightStorage;
   private readonly linearHook: LinearHook | undefined;
   private readonly onTap: TracerParams['onTap'];
+  private readonly trainedColumns: TracerParams['trainedColumns'];
   private readonly batchNormMode: BatchNormMode;
   private streams = FIRST_STREAM;
 
@@ -69,6 +72,7 @@ export class Tracer {
     this.seed = params.seed;
     this.linearHook = params.linearHook;
     this.onTap = params.onTap;
+    this.trainedColumns = params.trainedColumns;
     this.batchNormMode = params.batchNorm ?? 'frozen';
     this.storage = params.storage ?? FLOAT32_STORAGE;
     this.longest = params.longest;
@@ -104,7 +108,8 @@ export class Tracer {
   /** x [rows, in] → x·Wᵀ + b [rows, out]. */
   linear(module: ModuleSpec, x: Node, shared = 0): Node {
     const { graph, storage } = this;
-    const product = storage.linear(graph, x, module.weight);
+    const columns = this.trainedColumns?.get(module.weight.name);
+    const product = storage.linear(graph, x, module.weight, columns && graph.read(columns));
     const bias = module.bias && this.parameter(module.bias);
     const y = bias ? graph.add(product, bias) : product;
     this.tap(module, { x, y, shared, bias });

@@ -4,6 +4,7 @@ import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
 import type { VariableData } from '../graph/program.ts';
 import { type Shape, toBfloat16 } from '../graph/types.ts';
 import { encodeInt8, int8Variables } from './int8.ts';
+import { columnProduct } from './layer/trained-columns.ts';
 import type { ExpertsSpec, ModuleSpec, ParameterSpec } from './module-specs.ts';
 import { encodeNf4, nf4Variables, readNf4 } from './nf4.ts';
 
@@ -100,8 +101,9 @@ export class WeightStorage {
     });
   }
 
-  /** x [rows, in] · Wᵀ [rows, out], float32. */
-  linear(graph: Graph, x: Node, spec: ParameterSpec): Node {
+  /** x [rows, in] · Wᵀ [rows, out], float32. @param columns int32 [c], those of W that are trained in place, where some are */
+  linear(graph: Graph, x: Node, spec: ParameterSpec, columns?: Node): Node {
+    if (columns) return this.columnsProduct(graph, x, spec, columns);
     const y = this.frozenProduct(graph, x, spec);
     const floatRows = this.params.floatRows.get(spec.name);
     return floatRows ? this.addRows(graph, { x, y, floatRows }) : y;
@@ -111,6 +113,11 @@ export class WeightStorage {
   experts(graph: Graph, x: Node, { weight, experts }: ExpertsSpec, ids: Node): Node {
     const stack = graph.within({ transient: true }, () => graph.cast(this.weight(graph, weight), this.compute));
     return graph.cast(graph.expertProduct(graph.cast(x, this.compute), stack, ids, { experts, transposed: false }), 'float32');
+  }
+
+  private columnsProduct(graph: Graph, x: Node, spec: ParameterSpec, columns: Node): Node {
+    const weight = graph.cast(this.weight(graph, spec), this.compute);
+    return graph.cast(columnProduct(graph, graph.cast(x, this.compute), weight, columns), 'float32');
   }
 
   private frozenProduct(graph: Graph, x: Node, spec: ParameterSpec): Node {

@@ -1,4 +1,4 @@
-/** The modules that a run trains, the number of rows of each, and the share of the model; reported before it begins. */
+/** The modules that a run trains, the number of rows or columns of each, and the share of the model; reported before it begins. */
 
 import { moduleOf } from '../artifact/adapter/adapter.ts';
 import { wholeRows } from '../coupling/coupling.ts';
@@ -9,9 +9,10 @@ import type { ModuleSpec } from '../model/module-specs.ts';
 
 export interface ModuleCoverage {
   readonly module: string;
-  /** Rows of the weight, and how many of them are trained; none with lora, which trains a product next to them. */
+  /** Rows of the weight, and how many of them are trained; none with lora, which trains a product next to them. With `unit`, its columns. */
   readonly rows: number;
   readonly trainedRows: number;
+  readonly unit?: 'columns';
   readonly parameters: number;
   readonly trainable: number;
 }
@@ -36,13 +37,11 @@ export function coverageOf(model: Model, attachment: Attachment): Coverage {
   const modules = model.modules.flatMap((module): ModuleCoverage[] => {
     const trainables = byModule.get(module.name);
     if (!trainables) return [];
-    const rows = module.weight.shape[0] ?? 0;
     const own = trainables.find(({ name }) => name === module.weight.name);
     return [
       {
         module: module.name,
-        rows,
-        trainedRows: own ? trainedRows(module, own) : 0,
+        ...unitsTrained(module, own),
         parameters: product(module.weight.shape) + product(module.bias?.shape ?? [0]),
         trainable: trainables.reduce((sum, { shape }) => sum + product(shape), 0),
       },
@@ -51,6 +50,12 @@ export function coverageOf(model: Model, attachment: Attachment): Coverage {
   const trainable = trainableCount(attachment);
   const parameters = model.parameters.reduce((sum, { shape }) => sum + product(shape), 0);
   return { method: attachment.method, trainable, parameters, share: trainable / parameters, modules };
+}
+
+function unitsTrained(module: ModuleSpec, own: Trainable | undefined): Pick<ModuleCoverage, 'rows' | 'trainedRows' | 'unit'> {
+  const [rows = 0, columns = 0] = module.weight.shape;
+  if (own?.columns) return { rows: columns, trainedRows: own.columns.indices.length, unit: 'columns' };
+  return { rows, trainedRows: own ? trainedRows(module, own) : 0 };
 }
 
 const trainedRows = (module: ModuleSpec, { rows, elements }: Trainable): number =>
@@ -66,7 +71,7 @@ export function describeCoverage({ method, trainable, parameters, share, modules
   const lines = [...kinds].map(([kind, found]) => {
     const sum = (of: (module: ModuleCoverage) => number): number => found.reduce((total, module) => total + of(module), 0);
     const rows = sum(module => module.trainedRows);
-    const ofRows = rows > 0 ? `, ${rows} of ${sum(module => module.rows)} rows` : '';
+    const ofRows = rows > 0 ? `, ${rows} of ${sum(module => module.rows)} ${found[0]?.unit ?? 'rows'}` : '';
     return `  ${kind}: ${found.length} modules${ofRows}, ${sum(module => module.trainable)} parameters`;
   });
   const head = `${method} trains ${trainable} of ${parameters} parameters (${(100 * share).toFixed(2)}%) in ${modules.length} modules`;

@@ -13,6 +13,7 @@ import { elementBudget, firstElements } from '../method/elements.ts';
 import type { Attachment, MethodSettings } from '../method/method.ts';
 import { methods } from '../method/methods.ts';
 import { placeTrained } from '../method/placement.ts';
+import { firstUnits, targetsByUnit, unitsOf } from '../method/spsft/targets.ts';
 import { withStarts } from '../method/start-copies.ts';
 import { TargetError, targetModules } from '../method/targets.ts';
 import type { ConfigJson, ModelOptions } from '../model/config-json.ts';
@@ -28,7 +29,7 @@ import { taskOf } from '../objective/task-of.ts';
 import { readsBase } from '../protocol/live-reference.ts';
 import { writesAnswers } from '../protocol/recipe/generation-rules.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
-import { firstRows, type Selection } from '../selection.ts';
+import type { RowsOf, Selection } from '../selection.ts';
 import { type ComputesOn, methodSettings, optimizerSettings, precisionOf, withTraining } from '../train/recipe-settings.ts';
 import type { BatchShape, Task } from '../train/task.ts';
 import { type TrainPass, trainPasses } from '../train/train-passes.ts';
@@ -208,10 +209,17 @@ export function passOf(traced: Traced): PlannedPass {
   return { signature: required(signatures.pass, 'the signature of the pass'), variables };
 }
 
-/** The targets of importance and selection: the modules that the recipe's method tunes. @throws TargetError */
-export function planTargets(recipe: Recipe, model: AnyModel): { readonly settings: MethodSettings; readonly modules: ModuleSpec[] } {
+/**
+ * The targets of importance and selection: the modules that the recipe's method tunes, and their rows or columns, which compete for its budget.
+ * @throws TargetError
+ */
+export function planTargets(
+  recipe: Recipe,
+  model: AnyModel,
+): { readonly settings: MethodSettings; readonly modules: ModuleSpec[]; readonly units: readonly RowsOf[] } {
   const settings = methodSettings(recipe);
-  return { settings, modules: targetModules(model, settings) };
+  const modules = targetsByUnit(model, settings);
+  return { settings, modules, units: unitsOf(modules, settings) };
 }
 
 /** The first rows or elements that a budget pays for, of a method that chooses them. */
@@ -219,7 +227,7 @@ export function firstSelection(model: AnyModel, method: MethodName, settings: Me
   const { chooses } = methodCatalog[method];
   switch (chooses) {
     case 'rows':
-      return firstRows(targetModules(model, settings), settings.budget);
+      return firstUnits(model, settings);
     case 'elements':
       return firstElements(targetModules(model, settings), elementBudget(method, settings));
     case 'nothing':

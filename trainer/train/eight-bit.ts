@@ -5,6 +5,7 @@
  */
 import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
 import { elementCount } from '../graph/types.ts';
+import { chosenOf } from '../method/method.ts';
 import type { UpdateGroup } from './update-group.ts';
 
 /** Numbers that share a scale, as in bitsandbytes. */
@@ -51,7 +52,7 @@ export interface GroupPart {
 /** A whole variable in parts of some four million numbers; chosen rows all at once, since they are read and written together. */
 export function groupParts({ members, shape: [rows = 1, ...rest] }: UpdateGroup): GroupPart[] {
   const [only] = members;
-  const isWhole = members.length === 1 && !only?.rows && !only?.elements;
+  const isWhole = members.length === 1 && only !== undefined && !chosenOf(only);
   const step = isWhole ? Math.max(1, Math.floor(PART_NUMBERS / elementCount(rest))) : rows;
   if (step >= rows) return [{ begin: 0, rows, suffix: '' }];
   return Array.from({ length: Math.ceil(rows / step) }, (_, i) => ({

@@ -2,7 +2,7 @@
 
 import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
 import { elementCount } from '../graph/types.ts';
-import type { Trainable } from '../method/method.ts';
+import { chosenOf, type Trainable } from '../method/method.ts';
 import { atLeast, elementAt } from '../narrow.ts';
 import {
   ditherOf,
@@ -16,7 +16,7 @@ import {
   writeEightBit,
 } from './eight-bit.ts';
 import type { OptimizerSettings } from './optimizer-settings.ts';
-import { chosenOf, followMaster, homeOf, readTrained, rowRange, writeTrained } from './trained-part.ts';
+import { followMaster, homeOf, readTrained, rowRange, writeTrained } from './trained-part.ts';
 import { isEightBitAdam, isOffloaded, joinMembers, splitMembers, type UpdateGroup } from './update-group.ts';
 
 /** Values that change from step to step, as scalar feeds. */

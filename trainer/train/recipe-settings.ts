@@ -5,7 +5,7 @@ import { type Attachment, type MethodSettings, withBatchNorm, withoutNormDecay }
 import type { Model } from '../model/model-spec.ts';
 import type { Precision } from '../model/weight-storage.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
-import { hasDependencies, rowsBudget } from '../protocol/rows-budget.ts';
+import { hasDependencies, rowsBudget, trainedUnit } from '../protocol/rows-budget.ts';
 import { EIGHT_BIT_FROM } from './eight-bit.ts';
 import { OFFLOAD_FROM } from './optimizer-offload.ts';
 import type { Offload, OptimizerSettings } from './optimizer-settings.ts';
@@ -14,6 +14,7 @@ export const methodSettings = (recipe: Omit<Recipe, 'model'>): MethodSettings =>
   targetModules: recipe.target_modules,
   freeze: recipe.freeze,
   budget: rowsBudget(recipe),
+  trains: trainedUnit(recipe),
   dependencies: hasDependencies(recipe),
   modulesToSave: recipe.modules_to_save,
   rank: recipe.r ?? 0,

@@ -4,7 +4,7 @@ import type { Session, VariableData } from '../engine/engine.ts';
 import { Graph, type Node, type VariableSpec } from '../graph/graph.ts';
 import type { Traced } from '../graph/program.ts';
 import { byteSize, type HostArray } from '../graph/types.ts';
-import { type Attachment, type Trainable, whole } from '../method/method.ts';
+import { type Attachment, chosenOf, type Trainable, whole } from '../method/method.ts';
 import { elementAt, required } from '../narrow.ts';
 import { optimizerState } from './optimizer.ts';
 import type { OptimizerSettings } from './optimizer-settings.ts';
@@ -56,8 +56,7 @@ function groupsOf(parts: readonly Part[]): Part[][] {
 }
 
 /** Is it all of a variable, as the variable holds it? Then the engine moves it without a signature. */
-const isWhole = ({ spec, of: { variable, rows, elements, master } }: Part): boolean =>
-  !rows && !elements && !master && variable.dtype === spec.dtype;
+const isWhole = ({ spec, of }: Part): boolean => !chosenOf(of) && !of.master && of.variable.dtype === spec.dtype;
 
 /** The variables of which a snapshot takes all. */
 export const wholeParts = (attachment: Attachment, optimizer: OptimizerSettings): VariableSpec[] =>

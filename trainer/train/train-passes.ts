@@ -130,5 +130,12 @@ export function traceTrain(params: TraceParams, shape: BatchShape): Traced {
   return { graph, outputs: { loss, ...measured, ...outputs }, effects: [...effects, ...followed] };
 }
 
-const trainTracer = (graph: Graph, { linearHook, buffers, storage }: Attachment): Tracer =>
-  new Tracer({ graph, linearHook, seed: graph.feed('seed', [2], 'int32'), batchNorm: buffers ? 'updated' : 'frozen', storage });
+const trainTracer = (graph: Graph, { linearHook, buffers, storage, trainables }: Attachment): Tracer =>
+  new Tracer({
+    graph,
+    linearHook,
+    seed: graph.feed('seed', [2], 'int32'),
+    batchNorm: buffers ? 'updated' : 'frozen',
+    storage,
+    trainedColumns: new Map(trainables.flatMap(({ variable, columns }) => (columns ? [[variable.name, columns.variable]] : []))),
+  });

@@ -1,44 +1,63 @@
-/** The numbers of a trainable where they are: rows or elements inside a variable, or all of it. */
+/** The numbers of a trainable where they are: rows, columns or elements inside a variable, or all of it. */
 import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
 import { elementCount } from '../graph/types.ts';
-import type { Chosen, Trainable } from '../method/method.ts';
+import { type Chosen, chosenOf, type Trainable } from '../method/method.ts';
+import { atLeast } from '../narrow.ts';
 
 /** The places that are trained, each variable of them once: several trainables may share one. */
 export function chosenElements(trainables: readonly Trainable[]): Chosen[] {
-  const all = trainables.flatMap(({ rows, elements, cross }) => [rows, elements, cross?.rows, cross?.columns, cross?.places]);
+  const all = trainables.flatMap(({ rows, columns, elements, cross }) => [
+    rows,
+    columns,
+    elements,
+    cross?.rows,
+    cross?.columns,
+    cross?.places,
+  ]);
   const present = all.filter(places => places !== undefined);
   return [...new Map(present.map(chosen => [chosen.variable.name, chosen])).values()];
 }
 
-/** The places that are trained, where not all are. */
-export const chosenOf = ({ rows, elements }: Trainable): Chosen | undefined => rows ?? elements;
-
 const flat = (graph: Graph, x: Node): Node => graph.reshape(x, [elementCount(x.shape)]);
 
 /** Its numbers in float32, of the trainable's shape. */
-export function readTrained(graph: Graph, { variable, rows, elements, master, shape }: Trainable): Node {
+export function readTrained(graph: Graph, { variable, rows, columns, elements, master, shape }: Trainable): Node {
   if (master) return graph.reshape(graph.read(master), shape);
   const value = graph.read(variable);
   if (rows) return graph.gather(value, graph.read(rows.variable));
+  if (columns) return graph.gather(value, graph.read(columns.variable), 1);
   return elements ? graph.gather(flat(graph, value), graph.read(elements.variable)) : value;
 }
 
 /** The effect that puts `value`, float32 of the trainable's shape, in their place. */
 export function writeTrained(graph: Graph, trainable: Trainable, value: Node): Node {
-  const { variable, rows, elements, master } = trainable;
+  const { variable, master } = trainable;
   graph.declare(variable);
-  const rounded = graph.cast(value, variable.dtype);
-  const write = rows
-    ? graph.updateRows(variable.name, graph.read(rows.variable), rounded)
-    : elements
-      ? graph.updateElements(variable.name, graph.read(elements.variable), rounded)
-      : graph.assign(variable.name, rounded);
+  const write = writeRounded(graph, trainable, graph.cast(value, variable.dtype));
   if (!master) return write;
   graph.declare(master);
   const keep = chosenOf(trainable)
     ? graph.updateRows(master.name, graph.constant(Int32Array.of(0), [1], 'int32'), graph.reshape(value, master.shape))
     : graph.assign(master.name, value);
   return graph.group([write, keep]);
+}
+
+function writeRounded(graph: Graph, { variable, rows, columns, elements }: Trainable, value: Node): Node {
+  if (rows) return graph.updateRows(variable.name, graph.read(rows.variable), value);
+  if (columns) return graph.updateElements(variable.name, elementsOfColumns(graph, variable, columns), flat(graph, value));
+  return elements ? graph.updateElements(variable.name, graph.read(elements.variable), value) : graph.assign(variable.name, value);
+}
+
+/** The places of the elements of these columns in the flat order of a matrix, row by row: int32 [out · c]. */
+function elementsOfColumns(graph: Graph, { shape }: VariableSpec, { variable: columns }: Chosen): Node {
+  const [out, width] = atLeast(shape, 2);
+  const starts = graph.constant(
+    Int32Array.from({ length: out }, (_, row) => row * width),
+    [out, 1],
+    'int32',
+  );
+  const count = elementCount(columns.shape);
+  return flat(graph, graph.add(starts, graph.reshape(graph.read(columns), [1, count])));
 }
 
 /** The target of the values of a variable that is trained as a whole. */
@@ -65,7 +84,7 @@ export const rowRange = (graph: Graph, begin: number, count: number): Node =>
   );
 
 /**
- * The gradient of a trainable from what the backward pass gives for its variable: with rows that is theirs already, of single elements
+ * The gradient of a trainable from what the backward pass gives for its variable: of rows or columns it is theirs already, of single elements
  * it is the whole weight's, which is let go here, or that of rows and columns, where they are.
  */
 export function trainedGradient(graph: Graph, { elements, cross }: Trainable, gradient: Node): Node {
@@ -75,7 +94,11 @@ export function trainedGradient(graph: Graph, { elements, cross }: Trainable, gr
 }
 
 /** The part of its variable's gradient that the backward pass computes. */
-export const gradientRequest = (graph: Graph, { rows, cross }: Trainable): { rows?: Node; cross?: { rows: Node; columns: Node } } => ({
+export const gradientRequest = (
+  graph: Graph,
+  { rows, columns, cross }: Trainable,
+): { rows?: Node; columns?: Node; cross?: { rows: Node; columns: Node } } => ({
   rows: rows && graph.read(rows.variable),
+  columns: columns && graph.read(columns.variable),
   cross: cross && { rows: graph.read(cross.rows.variable), columns: graph.read(cross.columns.variable) },
 });

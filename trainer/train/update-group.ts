@@ -2,17 +2,16 @@
 
 import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
 import { elementCount } from '../graph/types.ts';
-import type { Trainable } from '../method/method.ts';
+import { chosenOf, type Trainable } from '../method/method.ts';
 import { elementAt } from '../narrow.ts';
 import type { OptimizerSettings } from './optimizer-settings.ts';
-import { chosenOf } from './trained-part.ts';
 
 export interface UpdateGroup {
   /** Names its optimizer state and its summed gradient. */
   readonly name: string;
   /** In the order in which their numbers stand in the group. */
   readonly members: readonly Trainable[];
-  /** Shape of the members' trained parameters: rows stacked, whole variables flattened and concatenated. */
+  /** Shape of the members' trained parameters: rows (or the columns' parts of them) stacked, whole variables flattened and concatenated. */
   readonly shape: readonly number[];
 }
 

@@ -28,6 +28,7 @@ export function cellFacts(picture: Picture, module: number): TooltipContent {
   const name = names[module] ?? '';
   const info = modules[module];
   const rows = info?.shape[0] ?? 0;
+  const units = info?.unit ?? 'rows';
   const count = counts[module] ?? 0;
   const [cellA, cellB] = [a.get(name), b.get(name)];
   const facts: (readonly [string, string])[] = [['shape', (info?.shape ?? []).join(' × ')]];
@@ -36,9 +37,9 @@ export function cellFacts(picture: Picture, module: number): TooltipContent {
   if (cellB) facts.push(['mean B', scoreText(cellB.mean)], ['max B', scoreText(cellB.max)]);
   if (state.b && state.view === 'difference') facts.push(['difference', valueText(picture, module)]);
   const mark = markOf(choice);
-  facts.push([`${mark} rows`, `${grouped(count)} of ${grouped(rows)}${rows > 0 ? ` (${percent(count / rows)})` : ''}`]);
+  facts.push([`${mark} ${units}`, `${grouped(count)} of ${grouped(rows)}${rows > 0 ? ` (${percent(count / rows)})` : ''}`]);
   const countB = countsB?.[module];
-  if (countB !== undefined && countB !== count) facts.push([`${mark} rows B`, grouped(countB)]);
+  if (countB !== undefined && countB !== count) facts.push([`${mark} ${units} B`, grouped(countB)]);
   if (info?.rowParameters !== undefined) facts.push(['parameters', grouped(Math.round(info.rowParameters * count))]);
   const overlap = overlaps[module];
   if (overlap)
@@ -61,9 +62,9 @@ const share = (value: number, digits = 2): string => (Number.isNaN(value) ? '–
 /** The rows and parameters that the budget selects. */
 export function selectionText({ selection, isPending }: Picture): string {
   if (isPending) return 'Ranking the rows of all layers…';
-  const { rows, ofRows, parameters, ofParameters, modelParameters } = selection;
+  const { rows, ofRows, units, parameters, ofParameters, modelParameters } = selection;
   if (ofRows === 0) return '';
-  const text = `${grouped(rows)} of ${grouped(ofRows)} rows (${percent(rows / ofRows)})`;
+  const text = `${grouped(rows)} of ${grouped(ofRows)} ${units} (${percent(rows / ofRows)})`;
   const [whole, what] = modelParameters !== undefined ? [modelParameters, 'the model'] : [ofParameters ?? 0, 'these modules'];
   if (parameters === undefined || !(whole > 0)) return text;
   return `${text} · ${grouped(Math.round(parameters))} parameters (${percent(parameters / whole, 2)} of ${what})`;

@@ -10,7 +10,7 @@ import { readAdapter } from '../../../trainer/artifact/adapter/read-adapter.ts';
 import { describeAdapter, writeAdapter } from '../../../trainer/artifact/adapter/write-adapter.ts';
 import { type MethodName, methodNames } from '../../../trainer/catalog/methods.ts';
 import { elementCount, type HostArray } from '../../../trainer/graph/types.ts';
-import { type Attachment, type MethodSettings, trainableCount } from '../../../trainer/method/method.ts';
+import { type Attachment, chosenOf, type MethodSettings, trainableCount } from '../../../trainer/method/method.ts';
 import { methods } from '../../../trainer/method/methods.ts';
 import type { ParameterSpec } from '../../../trainer/model/module-specs.ts';
 import { valueFor } from '../../../trainer/narrow.ts';
@@ -76,6 +76,26 @@ const variants: readonly Variant[] = [
     settings: { targetModules: ['gate_proj', 'up_proj', 'down_proj'], dependencies: true },
     count: L * (3 * (R * H + R * I - R * R + R) + 2 * R) + R,
   },
+  {
+    // Without biases, and of each weight as many numbers as outputs: q, o, gate, up and down, k and v.
+    title: 'spsft by columns',
+    method: 'spsft',
+    settings: { trains: 'columns' },
+    count: L * R * (3 * H + 2 * K + 2 * I),
+  },
+  {
+    title: 'spsft of columns by ratio',
+    method: 'spsft',
+    settings: { trains: 'columns', targetModules: ['o_proj', 'down_proj'], budget: { ratio: 0.25 } },
+    count: L * (H * (H / 4) + H * (I / 4)),
+  },
+  {
+    // r rows of gate, up and v with their biases, r columns of down, and those of o of every head that reads a value.
+    title: 'spsft of coupled channels',
+    method: 'spsft',
+    settings: { trains: 'coupled' },
+    count: L * (R * (3 * (H + 1) + H) + R * (H / K) * H),
+  },
   { title: 'lora', method: 'lora', count: L * (inAttention.lora + inMlp.lora) },
   { title: 'FA-lora', method: 'lora', settings: { freeze: ['attention'] }, count: L * inMlp.lora },
   {
@@ -123,9 +143,16 @@ const untouched: Attachment = { method: 'full', trainables: [], initial: () => [
 function trainedPlaces({ trainables }: Attachment, { name, shape }: ParameterSpec): ReadonlySet<number> | 'all' {
   const width = elementCount(shape.slice(1));
   const found = trainables.filter(({ variable }) => variable.name === name);
-  if (found.some(({ rows, elements }) => !rows && !elements)) return 'all';
+  if (found.some(trainable => !chosenOf(trainable))) return 'all';
   const inRow = (row: number): number[] => Array.from({ length: width }, (_, i) => row * width + i);
-  return new Set(found.flatMap(({ rows, elements }) => [...(rows?.indices ?? [])].flatMap(inRow).concat(...(elements?.indices ?? []))));
+  const inColumn = (column: number): number[] => Array.from({ length: shape[0] as number }, (_, i) => i * width + column);
+  return new Set(
+    found.flatMap(({ rows, columns, elements }) => [
+      ...[...(rows?.indices ?? [])].flatMap(inRow),
+      ...[...(columns?.indices ?? [])].flatMap(inColumn),
+      ...(elements?.indices ?? []),
+    ]),
+  );
 }
 
 /** The count of trained numbers that lie in the model's own parameters. */
@@ -139,9 +166,10 @@ interface LawContext {
   readonly attachment: Attachment;
   /** Engine, model and attachment of the variant. */
   readonly base: TinyRunParams;
-  /** Those of the variant, and those of the model without any method. */
+  /** Those of the variant, those of the model without any method, and those of full tuning. */
   readonly runs: SharedRuns;
   readonly plain: SharedRuns;
+  readonly full: SharedRuns;
 }
 
 /** Written to the disk and read from it. */
@@ -180,6 +208,29 @@ const laws: Readonly<Record<string, (context: LawContext) => Promise<void>>> = {
       }
       expect(moved).toBeGreaterThanOrEqual(0.5 * inPlaceCount(attachment));
     });
+  },
+
+  'what it trains in place moves by the gradient of full tuning': async ({ runs, full, attachment }) => {
+    // With something next to the weights, their gradient is another.
+    if (attachment.linearHook) return;
+    const sgd = { optimizer: plainSgd, learningRate: 1, maxGradNorm: 0 };
+    const moved = (source: SharedRuns) =>
+      source.use(sgd, async run => {
+        await run.step();
+        const found = new Map<string, number[]>();
+        for (const parameter of tiny.model.parameters) {
+          const [before, after] = [await tiny.weights.readFloat32(parameter.name), await run.session.read(parameter.name)];
+          const places = trainedPlaces(attachment, parameter);
+          const change = Array.from(before, (value, i) => (after[i] ?? Number.NaN) - value);
+          found.set(
+            parameter.name,
+            change.filter((_, i) => places === 'all' || places.has(i)),
+          );
+        }
+        return found;
+      });
+    const [own, whole] = [await moved(runs), await moved(full)];
+    for (const [name, change] of whole) expectClose(valueFor(own, name), change, 1e-4, name);
   },
 
   'merged it computes what it computes attached': async ({ runs, plain, attachment }) => {
@@ -289,6 +340,8 @@ describeOn(await openOthers(), engine => {
   const shared = { engine, tiny, optimizer: adamw };
   const plain = new SharedRuns({ ...shared, attachment: untouched });
   afterAll(() => plain.dispose());
+  const full = new SharedRuns({ ...shared, attachment: attach('full') });
+  afterAll(() => full.dispose());
 
   for (const variant of variants)
     describe(variant.title, () => {
@@ -296,7 +349,7 @@ describeOn(await openOthers(), engine => {
       const base = { ...shared, attachment };
       const runs = new SharedRuns(base);
       afterAll(() => runs.dispose());
-      test.each(Object.entries(laws))('%s', (_, law) => law({ variant, attachment, base, runs, plain }));
+      test.each(Object.entries(laws))('%s', (_, law) => law({ variant, attachment, base, runs, plain, full }));
     });
 
   test('dropout of lora follows the seed, and evaluation has none', async () => {

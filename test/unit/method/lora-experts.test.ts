@@ -20,6 +20,7 @@ const description: PartsDescription = {
   method: 'lora',
   modules: [NAME],
   rows: new Map(),
+  columns: new Map(),
   elements: new Map(),
   lora: new Map([[NAME, { r: RANK, alpha: 4 }]]),
   whole: [],

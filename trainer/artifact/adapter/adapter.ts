@@ -41,7 +41,7 @@ export interface AdapterDescription extends PartsDescription {
 
 /**
  * An adapter on the disk; its numbers are read when they are asked for. Names of tensors:
- * trained in place `<parameter>`: all of it, its trained rows [r, …] or elements [k], in the order of the description;
+ * trained in place `<parameter>`: all of it, its trained rows [r, …], columns [out, c] or elements [k], in the order of the description;
  * factors `<module>.lora_A.weight` [r, in] and `<module>.lora_B.weight` [out, r] (of convolutions as PEFT has them), of embeddings
  * `<module>.lora_embedding_A` [r, tokens] and `…_B` [features, r]; `<module>.lora_B.bias`, `<module>.lora_magnitude_vector` [out] (of
  * convolutions [1, out, 1, 1]);
@@ -67,6 +67,8 @@ export const modelOfAdapter = (
 
 /** Name of the int32 tensor that holds a module's rows. */
 export const rowsTensor = (module: string): string => `${module}.rows`;
+/** Name of the int32 tensor that holds a module's columns. */
+export const columnsTensor = (module: string): string => `${module}.columns`;
 /** Name of the int32 tensor that holds the places of a module's elements. */
 export const elementsTensor = (module: string): string => `${module}.elements`;
 

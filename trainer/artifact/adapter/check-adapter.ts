@@ -74,15 +74,20 @@ function tiedHead(model: Model): string | undefined {
 /** Returns the tensors that the description promises for one module; errors of the description are added to `problems`. */
 function expectedTensors(description: AdapterDescription, module: ModuleSpec, problems: string[]): ExpectedTensor[] {
   const { name, weight, bias } = module;
-  const { method, rows: allRows, elements: allElements, whole } = description;
+  const { method, rows: allRows, columns: allColumns, elements: allElements, whole } = description;
   const parameters: ParameterSpec[] = bias ? [weight, bias] : [weight];
   if (whole.includes(name)) return parameters;
-  const [rows, elements] = [allRows.get(name), allElements.get(name)];
+  const [rows, columns, elements] = [allRows.get(name), allColumns.get(name), allElements.get(name)];
   const expected: ExpectedTensor[] = [];
   if (rows) {
     problems.push(...placeMistakes(name, 'row', rows, weight.shape[0] as number));
-    const byRows = elements ? parameters.slice(1) : parameters;
+    const byRows = elements || columns ? parameters.slice(1) : parameters;
     expected.push(...byRows.map(parameter => ({ name: parameter.name, shape: [rows.length, ...parameter.shape.slice(1)] })));
+  }
+  if (columns) {
+    const [out = 0, width = 0] = weight.shape;
+    problems.push(...placeMistakes(name, 'column', columns, weight.shape.length === 2 ? width : 0));
+    expected.push({ name: weight.name, shape: [out, columns.length] });
   }
   if (elements) {
     problems.push(...placeMistakes(name, 'element', elements, elementCount(weight.shape)));
@@ -94,9 +99,9 @@ function expectedTensors(description: AdapterDescription, module: ModuleSpec, pr
   return expected;
 }
 
-const MISSING_PARTS = 'rows, elements, factors nor vectors, and is not trained whole';
+const MISSING_PARTS = 'rows, columns, elements, factors nor vectors, and is not trained whole';
 
-function placeMistakes(module: string, noun: 'row' | 'element', places: Int32Array, count: number): string[] {
+function placeMistakes(module: string, noun: 'row' | 'column' | 'element', places: Int32Array, count: number): string[] {
   const outside = places.find(place => place < 0 || place >= count);
   const fall = places.findIndex((place, i) => i > 0 && place <= (places[i - 1] as number));
   const mistakes: string[] = [];

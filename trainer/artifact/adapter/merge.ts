@@ -30,15 +30,28 @@ export function mergedWeights(weights: WeightSource, adapter: Adapter, merges: (
   };
 }
 
-/** A tensor of the base with what was trained in its place: all of it, rows, or elements. */
+/** A tensor of the base with what was trained in its place: all of it, rows, columns, or elements. */
 async function inPlace(weights: WeightSource, adapter: Adapter, name: string): Promise<Float32Array> {
   if (!adapter.tensors.has(name)) return weights.readFloat32(name);
   const trained = await adapter.readFloat32(name);
-  const { rows, elements } = adapter.description;
+  const { rows, columns, elements } = adapter.description;
   const module = moduleOf(name);
+  const ofWeight = name.endsWith('.bias') ? undefined : columns.get(module);
+  if (ofWeight) return withColumns(await weights.readFloat32(name), ofWeight, trained);
   // A bias goes by rows even where its weight goes by elements.
   const places = (name.endsWith('.bias') ? undefined : elements.get(module)) ?? rows.get(module);
   return places ? withRows(await weights.readFloat32(name), places, trained) : trained;
+}
+
+/** Puts `values` [out, c] over the columns `indices` of `whole`, in place. */
+function withColumns(whole: Float32Array, indices: Int32Array, values: Float32Array): Float32Array {
+  const rows = values.length / indices.length;
+  const width = whole.length / rows;
+  for (let row = 0; row < rows; row++)
+    indices.forEach((column, i) => {
+      whole[row * width + column] = values[row * indices.length + i] as number;
+    });
+  return whole;
 }
 
 /** Puts `values` [r, …] over the rows `indices` of `whole`, in place; with one number a row these are elements. */

@@ -10,7 +10,7 @@ import { openSafetensors } from '../../format/safetensors/safetensors-source.ts'
 import type { WeightFiles } from '../../format/weight-files.ts';
 import { classifierProblems, poolingModes } from '../../model/model-spec.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
-import type { Selection } from '../../selection.ts';
+import type { Selection, TrainedUnit } from '../../selection.ts';
 import {
   ADAPTER_DESCRIPTION,
   ADAPTER_VERSION,
@@ -18,6 +18,7 @@ import {
   type Adapter,
   type AdapterDescription,
   AdapterError,
+  columnsTensor,
   elementsTensor,
   rowsTensor,
 } from './adapter.ts';
@@ -55,23 +56,19 @@ const vera = z.strictObject({
   output: z.int().positive(),
   projectionKey: z.int().nonnegative(),
 });
+const place = z
+  .int()
+  .nonnegative()
+  .max(2 ** 31 - 1);
+const selectionSchema = z.record(z.string(), z.array(place)).default({});
 const descriptionSchema = z.object({
   version: z.literal(ADAPTER_VERSION),
   created_by: z.string(),
   method: z.enum(methodNames),
   base: z.object({ source: z.string(), revision: z.string(), fingerprint: z.string().optional(), architecture: z.string().optional() }),
   modules: z.array(z.string()),
-  rows: z
-    .record(
-      z.string(),
-      z.array(
-        z
-          .int()
-          .nonnegative()
-          .max(2 ** 31 - 1),
-      ),
-    )
-    .default({}),
+  rows: selectionSchema,
+  columns: selectionSchema,
   lora: z.record(z.string(), rank).default({}),
   vera: vera.optional(),
   whole: z.array(z.string()).optional(),
@@ -86,8 +83,11 @@ async function openOurs(dir: string): Promise<Adapter> {
   const source = await openSafetensors(join(dir, ADAPTER_WEIGHTS));
   try {
     const description = { ...found, elements: await readElements(source, found.modules) };
-    const places = new Set(description.modules.flatMap(module => [rowsTensor(module), elementsTensor(module)]));
-    const problems = await rowProblems(source, description);
+    const places = new Set(description.modules.flatMap(module => [rowsTensor(module), columnsTensor(module), elementsTensor(module)]));
+    const problems = [
+      ...(await placeProblems(source, description.rows, 'rows', rowsTensor)),
+      ...(await placeProblems(source, description.columns, 'columns', columnsTensor)),
+    ];
     if (problems.length > 0) throw new AdapterError(dir, problems, 'Its two files are not of one save: export or train it again.');
     return {
       dir,
@@ -113,7 +113,7 @@ async function readDescription(dir: string): Promise<Omit<AdapterDescription, 'e
     const problems = parsed.error.issues.map(issue => `${ADAPTER_DESCRIPTION}: ${issue.path.join('.') || 'it'}: ${issue.message}`);
     throw new AdapterError(dir, problems, `This version reads format ${ADAPTER_VERSION}. ${remedy}`);
   }
-  const { created_by, rows, lora, vera: shape, whole, method, base, modules, step, problem, pooling, labels } = parsed.data;
+  const { created_by, rows, columns, lora, vera: shape, whole, method, base, modules, step, problem, pooling, labels } = parsed.data;
   return {
     method,
     base,
@@ -123,12 +123,16 @@ async function readDescription(dir: string): Promise<Omit<AdapterDescription, 'e
     pooling,
     labels,
     createdBy: created_by,
-    rows: new Map(Object.entries(rows).map(([module, indices]) => [module, Int32Array.from(indices)])),
+    rows: selectionOf(rows),
+    columns: selectionOf(columns),
     lora: new Map(Object.entries(lora)),
     vera: shape,
     whole: whole ?? (methodCatalog[method].trainsWhole ? modules : []),
   };
 }
+
+const selectionOf = (lists: Readonly<Record<string, readonly number[]>>): Selection =>
+  new Map(Object.entries(lists).map(([module, indices]) => [module, Int32Array.from(indices)]));
 
 function parseJson(dir: string, text: string): unknown {
   try {
@@ -150,12 +154,17 @@ async function readElements(source: WeightFiles, modules: readonly string[]): Pr
 }
 
 /** The indices stand in both files; they must be the same. */
-async function rowProblems(source: WeightFiles, { rows }: AdapterDescription): Promise<string[]> {
+async function placeProblems(
+  source: WeightFiles,
+  selection: Selection,
+  noun: TrainedUnit,
+  tensorOf: (module: string) => string,
+): Promise<string[]> {
   const problems: string[] = [];
-  for (const [module, indices] of rows) {
-    const tensor = source.tensors.get(rowsTensor(module));
-    if (tensor?.dtype !== 'I32') problems.push(`${ADAPTER_WEIGHTS} has no int32 tensor ${rowsTensor(module)}`);
-    else if (!sameBytes(await source.readRaw(tensor.name), indices)) problems.push(`the rows of ${module} differ between the two files`);
+  for (const [module, indices] of selection) {
+    const tensor = source.tensors.get(tensorOf(module));
+    if (tensor?.dtype !== 'I32') problems.push(`${ADAPTER_WEIGHTS} has no int32 tensor ${tensorOf(module)}`);
+    else if (!sameBytes(await source.readRaw(tensor.name), indices)) problems.push(`the ${noun} of ${module} differ between the two files`);
   }
   return problems;
 }

@@ -137,6 +137,7 @@ function describe(file: PeftFile, reader: Reader | undefined, problems: string[]
     base: { source: config.base_model_name_or_path ?? '', revision: config.revision ?? '' },
     modules: [...known],
     rows: new Map(),
+    columns: new Map(),
     elements: new Map(),
     lora,
     vera,

@@ -1,4 +1,4 @@
-/** Writes an adapter: trained tensors and rows as safetensors, its description as JSON, each complete or not at all. */
+/** Writes an adapter: trained tensors, rows and columns as safetensors, its description as JSON, each complete or not at all. */
 
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -10,12 +10,14 @@ import { type TensorEntry, writeSafetensors } from '../../format/safetensors/saf
 import type { HostArray } from '../../graph/types.ts';
 import { float32Of } from '../../graph/types.ts';
 import type { Attachment } from '../../method/method.ts';
+import type { Selection } from '../../selection.ts';
 import {
   ADAPTER_DESCRIPTION,
   ADAPTER_VERSION,
   ADAPTER_WEIGHTS,
   type AdapterBase,
   type AdapterDescription,
+  columnsTensor,
   elementsTensor,
   moduleOf,
   rowsTensor,
@@ -38,18 +40,20 @@ const CREATED_BY = `rowtune ${manifest.version}`;
 /** Describes the trained tensors of an attachment in the adapter's terms. */
 export function describeAdapter({ method, trainables, lora = new Map(), vera }: Attachment, base: AdapterBase): AdapterDescription {
   const rows = new Map<string, Int32Array>();
+  const columns = new Map<string, Int32Array>();
   const elements = new Map<string, Int32Array>();
   const modules = new Set<string>();
   const whole = new Set<string>();
-  for (const { name, variable, rows: ofRows, elements: ofElements } of trainables) {
+  for (const { name, variable, rows: ofRows, columns: ofColumns, elements: ofElements } of trainables) {
     const module = moduleOf(name);
     modules.add(module);
     if (ofRows) rows.set(module, ofRows.indices);
+    else if (ofColumns) columns.set(module, ofColumns.indices);
     else if (ofElements) elements.set(module, ofElements.indices);
     // A weight of the model, not a factor; the biases of bitfit are stored without their weights.
     else if (variable.name === `${module}.weight` || variable.name === module) whole.add(module);
   }
-  return { method, base, modules: [...modules], rows, elements, lora, vera, whole: [...whole], createdBy: CREATED_BY };
+  return { method, base, modules: [...modules], rows, columns, elements, lora, vera, whole: [...whole], createdBy: CREATED_BY };
 }
 
 /**
@@ -62,6 +66,7 @@ export async function writeAdapter(dir: string, { description, tensors }: Adapte
   await mkdir(dir, { recursive: true });
   const places = [
     ...[...description.rows].map(([module, indices]) => placesEntry(rowsTensor(module), indices)),
+    ...[...description.columns].map(([module, indices]) => placesEntry(columnsTensor(module), indices)),
     ...[...description.elements].map(([module, indices]) => placesEntry(elementsTensor(module), indices)),
   ];
   const trained = tensors.map(
@@ -84,12 +89,16 @@ const placesEntry = (name: string, indices: Int32Array): TensorEntry => ({
   data: () => new Uint8Array(indices.buffer, indices.byteOffset, indices.byteLength),
 });
 
+const asLists = (selection: Selection): Record<string, number[]> =>
+  Object.fromEntries([...selection].map(([module, indices]) => [module, [...indices]]));
+
 /** The places of elements stand in the tensor file alone: they may be millions. */
 function descriptionJson({
   method,
   base,
   modules,
   rows,
+  columns,
   lora,
   vera,
   whole,
@@ -109,7 +118,8 @@ function descriptionJson({
     labels,
     base,
     modules,
-    ...(rows.size > 0 ? { rows: Object.fromEntries([...rows].map(([module, indices]) => [module, [...indices]])) } : {}),
+    ...(rows.size > 0 ? { rows: asLists(rows) } : {}),
+    ...(columns.size > 0 ? { columns: asLists(columns) } : {}),
     ...(lora.size > 0 ? { lora: Object.fromEntries(lora) } : {}),
     vera,
     ...(whole.length > 0 ? { whole } : {}),

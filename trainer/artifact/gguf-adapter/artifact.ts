@@ -111,5 +111,13 @@ const planOfBase = (opened: Opened, model: CausalModel) =>
 const untrained = (adapter: Adapter): Adapter => ({
   ...adapter,
   tensors: new Map(),
-  description: { ...adapter.description, modules: [], rows: new Map(), elements: new Map(), lora: new Map(), whole: [] },
+  description: {
+    ...adapter.description,
+    modules: [],
+    rows: new Map(),
+    columns: new Map(),
+    elements: new Map(),
+    lora: new Map(),
+    whole: [],
+  },
 });

@@ -1,6 +1,6 @@
 /**
  * Factors of llama.cpp for what was trained: W + (alpha / r)·B·A for linear layers, with one alpha for the whole file, A [r, in] and B [out, r]
- * (`llama-adapter.cpp`). Rows of a linear layer are factors exactly.
+ * (`llama-adapter.cpp`). Rows of a linear layer are factors exactly, and so are columns.
  */
 import { methodCatalog } from '../../catalog/methods.ts';
 import { methods } from '../../method/methods.ts';
@@ -27,7 +27,7 @@ const MOST_NAMED = 8;
 
 /** @throws ExportError that names what llama.cpp has no factors for */
 export function factorsOf(model: CausalModel, weights: WeightSource, adapter: Adapter): readonly Factors[] {
-  const { method, modules, rows, lora } = adapter.description;
+  const { method, modules, rows, columns, lora } = adapter.description;
   const form = methods[method].peft;
   if (form === undefined) {
     const { noPeft } = methodCatalog[method];
@@ -50,7 +50,8 @@ export function factorsOf(model: CausalModel, weights: WeightSource, adapter: Ad
     const [a, b] = [byName.get(`${module.name}.lora_A.weight`), byName.get(`${module.name}.lora_B.weight`)];
     if (a === undefined || b === undefined) throw new ExportError(`'${method}' has no factors of ${module.name}: export it as gguf`);
     const trained = lora.get(module.name);
-    return { module, a, b, scale: rows.has(module.name) || trained === undefined ? 1 : trained.alpha / trained.r };
+    const isExact = rows.has(module.name) || columns.has(module.name);
+    return { module, a, b, scale: isExact || trained === undefined ? 1 : trained.alpha / trained.r };
   });
   const known = new Set(factors.flatMap(({ a, b }) => [a.name, b.name]));
   const other = [...byName.keys(), ...shared.map(({ name }) => name)].find(name => !known.has(name));

@@ -34,7 +34,7 @@ export const artifact: Artifact = async (opened, { type: wanted = 'base', cacheD
   const file = `${stem}.gguf`;
   const onTensor = (done: number, total: number): void => onEvent?.({ type: 'progress', phase: 'export', done, total, unit: 'tensors' });
   const onWarning = (message: string): void => onEvent?.({ type: 'log', level: 'warning', message });
-  // The same numbers in the same places: nothing but trained rows changes.
+  // The same numbers in the same places: nothing but blocks with trained numbers changes.
   const patched = wanted === 'base' ? folder.ggufPath : undefined;
   const plan =
     patched === undefined

@@ -1,4 +1,7 @@
-/** A GGUF base with what was trained in it: a copy of the file in which rows that changed are quantized anew, and nothing else. */
+/**
+ * A GGUF base with what was trained in it: a copy of the file in which blocks of numbers that changed are quantized anew, and nothing else.
+ * A trained row changes all of its own blocks, a trained column one block of every row.
+ */
 
 import { constants } from 'node:fs';
 import { copyFile, open } from 'node:fs/promises';
@@ -48,7 +51,7 @@ export async function patchGguf({ opened, model, from, to, onTensor }: PatchPara
     for (const [done, { tensor, own }] of tuned.entries()) {
       const [before, after] = [await own.values(base.readFloat32), await own.values(merged.readFloat32)];
       const layout = layoutOf(tensor.name, tensor.shape, found.family, headsOf(header));
-      for (const { position, bytes } of changedRows(tensor, before, after, layout)) await writeAt(handle, bytes, position);
+      for (const { position, bytes } of changedBlocks(tensor, before, after, layout)) await writeAt(handle, bytes, position);
       onTensor(done + 1, tuned.length);
     }
     await handle.sync();
@@ -57,25 +60,34 @@ export async function patchGguf({ opened, model, from, to, onTensor }: PatchPara
   }
 }
 
-/** The rows of a matrix in which a number changed; of a vector every number is a row, as far as blocks allow. */
-function* changedRows(
+/**
+ * The blocks in which a number changed, neighboring ones of a row of a matrix together; a type without blocks, whose numbers are exact, has
+ * one for each row. The blocks of a vector, whose every number is a row, are taken as rows.
+ */
+function* changedBlocks(
   { type, shape, position }: GgufTensor,
   before: Float32Array,
   after: Float32Array,
   { interleavedHeadDim, offset }: ReturnType<typeof layoutOf>,
 ): Generator<{ readonly position: number; readonly bytes: Uint8Array }> {
   const columns = shape.length > 1 ? (shape.at(-1) ?? 1) : type.blockElements;
-  const rowBytes = (columns / type.blockElements) * type.blockBytes;
-  const values = new Float32Array(columns);
+  const size = type.blockElements > 1 ? type.blockElements : columns;
+  const [perRow, blockBytes] = [columns / size, (size / type.blockElements) * type.blockBytes];
+  const isChanged = (block: number): boolean => {
+    for (let i = block * size; i < (block + 1) * size; i++) if (before[i] !== after[i]) return true;
+    return false;
+  };
   for (let row = 0; row * columns < after.length; row++) {
-    const begin = row * columns;
-    let isChanged = false;
-    for (let i = 0; i < columns && !isChanged; i++) isChanged = before[begin + i] !== after[begin + i];
-    if (!isChanged) continue;
-    for (let i = 0; i < columns; i++) values[i] = (after[begin + i] as number) + offset;
-    const bytes = new Uint8Array(rowBytes);
-    type.quantize?.(values, 0, columns, bytes, 0);
     const place = interleavedHeadDim === undefined ? row : permutedRow(row, interleavedHeadDim);
-    yield { position: position + place * rowBytes, bytes };
+    for (let begin = 0; begin < perRow; begin++) {
+      let end = begin;
+      while (end < perRow && isChanged(row * perRow + end)) end++;
+      if (end === begin) continue;
+      const values = after.slice(row * columns + begin * size, row * columns + end * size).map(value => value + offset);
+      const bytes = new Uint8Array((end - begin) * blockBytes);
+      type.quantize?.(values, 0, values.length, bytes, 0);
+      yield { position: position + (place * perRow + begin) * blockBytes, bytes };
+      begin = end;
+    }
   }
 }

@@ -1,6 +1,6 @@
 /**
  * The `peft` export: what was tuned as an adapter that PEFT loads. Rows of a linear layer are LoRA exactly: B selects them, A is their
- * change; so are rows of an embedding, of an untied head and of a convolution. Norms and modules trained whole go as modules_to_save.
+ * change; of columns, A selects them and B is their change; so are rows of an embedding, of an untied head and of a convolution. Norms and modules trained whole go as modules_to_save.
  */
 
 import { join } from 'node:path';
@@ -97,7 +97,7 @@ const goesWhole = ({ adapter: { description } }: PeftParams, { name, kind }: Mod
 /** @throws ExportError that names what PEFT cannot express */
 function expressibleForm({ model, adapter }: PeftParams): PeftForm {
   const { description, tensors } = adapter;
-  const { method, rows, whole, elements, lora } = description;
+  const { method, rows, columns, whole, elements, lora } = description;
   const form = methods[method].peft;
   if (!form) {
     const { noPeft } = methodCatalog[method];
@@ -112,7 +112,7 @@ function expressibleForm({ model, adapter }: PeftParams): PeftForm {
   const biased = model.modules.find(({ name, bias }) => bias && rows.has(name) && tensors.has(bias.name));
   const wrong = model.modules.flatMap(module => {
     const { name, kind } = module;
-    const isTuned = rows.has(name) || lora.has(name) || elements.has(name);
+    const isTuned = rows.has(name) || columns.has(name) || lora.has(name) || elements.has(name);
     if (isTuned && isParameterTarget(model, module)) {
       if (!form.takesParameters) return [`${name} (a parameter of the model in memory, which PEFT tunes by LoRA alone)`];
       if (biased) return [`${name} (a parameter, next to which PEFT has no biases, and that of ${biased.name} was trained)`];

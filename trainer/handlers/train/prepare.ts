@@ -25,6 +25,7 @@ import type { Ranks } from '../../job/ranks.ts';
 import { isInMemory } from '../../machine/machine.ts';
 import { processMemory } from '../../machine/process-memory.ts';
 import { type Attachment, trainableCount } from '../../method/method.ts';
+import { isCoupled } from '../../method/spsft/coupled-rows.ts';
 import type { Model } from '../../model/model-spec.ts';
 import type { Precision } from '../../model/weight-storage.ts';
 import { weightStream } from '../../model/weight-stream.ts';
@@ -97,8 +98,8 @@ export async function prepareTraining(params: PrepareParams): Promise<Prepared> 
   const base = await openBase(params, () => new Date(startedAt));
   try {
     checkBase(params, base);
-    const { settings, modules } = planTargets(recipe, base.model);
-    if (methodCatalog[recipe.method].chooses === 'rows') checkBudget(modules, settings.budget);
+    const { settings, units } = planTargets(recipe, base.model);
+    if (methodCatalog[recipe.method].chooses === 'rows') checkBudget(units, settings.budget);
     const own = await choosePrecision({ ...params, model: base.model }, base.engine);
     const precision = params.ranks ? params.ranks.first(own) : own;
     const setup = await setUpTask({ ...params, base, precision }, 'train');
@@ -163,7 +164,7 @@ function checkData({ checkpoint, job }: PrepareParams, { train, held }: DataDige
     job.log('warning', 'the held-out data has changed since the checkpoint: evaluations before and after it use different samples');
 }
 
-/** A resumed run keeps its rows or elements; a new one selects them. Undefined for a method without a selection. */
+/** A resumed run keeps its rows, columns or elements; a new one selects them. Undefined for a method without a selection. */
 async function select(
   params: PrepareParams,
   { base, setup, precision }: { readonly base: Base; readonly setup: TaskSetup; readonly precision: Precision },
@@ -171,12 +172,13 @@ async function select(
   const { recipe, checkpoint, runDir } = params;
   const { chooses } = methodCatalog[recipe.method];
   if (chooses === 'nothing') return undefined;
-  const { settings, modules } = planTargets(recipe, setup.model);
+  const { settings, modules, units } = planTargets(recipe, setup.model);
   if (checkpoint) {
     const { description } = checkpoint.adapter;
-    return settings.dependencies ? rowsOfCoupled(setup.model, description) : description[chooses];
+    if (isCoupled(settings)) return rowsOfCoupled(setup.model, description);
+    return description[chooses === 'rows' && settings.trains === 'columns' ? 'columns' : chooses];
   }
-  const choice = { ...params, base, modules, setup, precision, outputFile: path.join(runDir, RUN_FILES.scores) };
+  const choice = { ...params, base, modules, units, setup, precision, outputFile: path.join(runDir, RUN_FILES.scores) };
   return chooses === 'rows' ? chooseRows(choice) : chooseElementsFor(choice);
 }
 
@@ -194,8 +196,9 @@ async function reportCoverage({ runDir, job }: PrepareParams, attachment: Attach
   for (const line of describeCoverage(coverage).split('\n')) job.log('info', line);
   await writeJson(path.join(runDir, RUN_FILES.coverage), coverage);
   const rows: Selection = new Map(
-    attachment.trainables.flatMap(({ variable, rows, elements }) => {
+    attachment.trainables.flatMap(({ variable, rows, columns, elements }) => {
       if (rows) return [[rows.variable.name.replace(/\.rows$/, ''), rows.indices]];
+      if (columns) return [[columns.variable.name.replace(/\.columns$/, ''), columns.indices]];
       const whole = elements && wholeRows({ weight: variable }, elements.indices);
       return whole && whole.length > 0 ? [[elements.variable.name.replace(/\.elements$/, ''), whole]] : [];
     }),

@@ -43,7 +43,7 @@ export const modelDiagnostics = {
   'nothing-to-train': { about: '`freeze` covers everything that `target_modules` names.' },
   'rank-above-layer': {
     about:
-      '`r` is larger than the number of rows in a targeted layer (`spsft`; with `dependencies`, half of `r` is rows), or larger than the rank that a weight can have (`lora`, where it only wastes memory).',
+      '`r` is larger than the number of rows, or of columns, in a targeted layer (`spsft`; with `dependencies`, half of `r` is rows), or larger than the rank that a weight can have (`lora`, where it only wastes memory).',
     fix: 'Writes the largest value that fits every layer.',
   },
   'teacher-for-model': {

@@ -143,8 +143,13 @@ export const settingDiagnostics: Readonly<Record<string, Diagnostic>> = {
   'column-twice': { about: 'One column of the data is used for two purposes, which is rarely intended.' },
   'quantized-base': {
     about:
-      'A weight held in 8 or 4 bits is frozen. `full`, `rosa` and `shira` train the weights themselves, and `dependencies` trains their columns. `lora`, `dora`, `vera` and `spsft` work with `quantize`; the rows of `spsft` are then held in 32 bits next to the weight.',
+      'A weight held in 8 or 4 bits is frozen. `full`, `rosa` and `shira` train the weights themselves, and `dependencies` and `trains: columns` train their columns. `lora`, `dora`, `vera` and `spsft` work with `quantize`; the rows of `spsft` are then held in 32 bits next to the weight.',
     fix: 'Writes `quantize: none`.',
+  },
+  'measure-of-columns': {
+    about:
+      'Most measures say how much an output of a layer matters. With `trains: columns` inputs are chosen, which only some measures score.',
+    fix: 'Writes a measure that scores columns.',
   },
   'precision-on-portable': {
     about:

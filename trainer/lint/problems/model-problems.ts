@@ -2,6 +2,8 @@
 import { defaultMeasure } from '../../catalog/measures.ts';
 import { methodCatalog } from '../../catalog/methods.ts';
 import { type ObjectiveName, objectivesOf, objectivesOfScoreHead } from '../../catalog/objectives.ts';
+import type { MethodSettings } from '../../method/method.ts';
+import { targetsByUnit, unitsOf } from '../../method/spsft/targets.ts';
 import { matchesAny, moduleNames, TargetError, type TargetSettings, targetModules } from '../../method/targets.ts';
 import { type AnyModel, type Model, takesSize } from '../../model/model-spec.ts';
 import type { ModuleSpec } from '../../model/module-specs.ts';
@@ -91,7 +93,7 @@ function* targetProblems(model: AnyModel, values: RecipeView['values']): Generat
     yield { code: 'nothing-to-train', path: ['freeze'], message };
     return;
   }
-  const rank = [...rankProblems(modules, values)];
+  const rank = [...rankProblems(model, modules, values)];
   yield* rank;
   const reason = rank.length === 0 ? whyNotAttached(model, values) : undefined;
   if (reason !== undefined) yield { code: 'nothing-to-train', path: ['method'], message: reason };
@@ -111,23 +113,36 @@ function* unmatched(model: Model, setting: 'target_modules' | 'modules_to_save',
   }
 }
 
-function* rankProblems(modules: readonly ModuleSpec[], values: RecipeView['values']): Generator<Report> {
+function* rankProblems(model: Model, modules: readonly ModuleSpec[], values: RecipeView['values']): Generator<Report> {
   const { method, r, ratio } = values;
   const { lowRank, r: counted } = methodCatalog[method];
   const isRank = lowRank === 'factors';
   if (r === undefined || !(isRank || (counted?.counts === 'rows' && ratio === undefined))) return;
-  const { budget, dependencies } = methodSettings(values);
+  const settings = methodSettings(values);
+  const { budget, dependencies, trains } = settings;
   const wanted = !isRank && 'r' in budget ? budget.r : r;
-  const limits = modules.map(({ name, weight: { shape } }) => ({ name, most: isRank ? mostRank(shape) : (shape[0] ?? 0) }));
+  const limits = isRank
+    ? modules.map(({ name, weight: { shape } }) => ({ name, most: mostRank(shape) }))
+    : unitsOf(chosenFrom(model, settings), settings).map(({ name, weight: { shape } }) => ({ name, most: shape[0] ?? 0 }));
   const small = limits.filter(({ most }) => most < wanted);
   // With dependencies, half of r is rows.
   const fewest = Math.min(...small.map(({ most }) => most)) * (dependencies ? 2 : 1);
   const [first] = small;
   if (first === undefined) return;
-  const what = isRank ? 'the rank that a weight can have' : 'the rows';
+  const what = isRank ? 'the rank that a weight can have' : `the ${trains === 'columns' ? 'columns' : 'rows'}`;
   const half = dependencies ? ` (with dependencies ${wanted} rows)` : '';
   const message = `r is ${r}${half}, more than ${what} of ${small.length} ${small.length === 1 ? 'layer' : 'layers'}, for example ${first.name} (${first.most}); at most ${fewest} fits all`;
   yield { code: 'rank-above-layer', severity: isRank ? 'warning' : 'error', path: ['r'], message, replaceBy: String(fewest) };
+}
+
+/** None where the method does not fit, which is reported by itself. */
+function chosenFrom(model: Model, settings: MethodSettings): readonly ModuleSpec[] {
+  try {
+    return targetsByUnit(model, settings);
+  } catch (error) {
+    if (error instanceof TargetError) return [];
+    throw error;
+  }
 }
 
 /** The method's own reason why it does not fit this model. */

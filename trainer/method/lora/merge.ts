@@ -45,6 +45,7 @@ export const addedFactors: AddedTensors = {
 export const UNTRAINED = {
   freeze: [],
   budget: { r: 1 },
+  trains: 'rows',
   sparseRatio: 0,
   loraAlpha: 1,
   loraPlusRatio: 1,

@@ -1,4 +1,4 @@
-/** Factors as PEFT has them: those that were trained, and rows written as factors, exactly. */
+/** Factors as PEFT has them: those that were trained, and rows or columns written as factors, exactly. */
 
 import { isExperts, type ModuleSpec } from '../../model/module-specs.ts';
 import {
@@ -15,15 +15,20 @@ import { groupsOf } from './attach.ts';
 import { parameterFactors } from './experts-to-peft.ts';
 import { acrossGroups, groupOf, mostUsed } from './grouped-factors.ts';
 import { transpose } from './merge.ts';
-import { rowChange } from './row-change.ts';
+import { columnChange, rowChange } from './row-change.ts';
 
-/** Rows of a linear layer, an embedding or a convolution are factors exactly: B selects them, A is their change. */
+/**
+ * Rows of a linear layer, an embedding or a convolution are factors exactly: B selects them, A is their change. Of the columns of a linear
+ * layer, A selects them and B is their change.
+ */
 export function factorsToPeft(params: ToPeftParams): PeftContent {
   const { description, tensors } = params.adapter;
   const parts = params.modules
     .filter(module => !isExperts(module))
     .map((module): Factors => {
-      const [rows, trained] = [description.rows.get(module.name), description.lora.get(module.name)];
+      const { name } = module;
+      const [rows, columns, trained] = [description.rows.get(name), description.columns.get(name), description.lora.get(name)];
+      if (columns) return { module, rank: { r: columns.length, alpha: columns.length }, columns, used: [[...columns.keys()]] };
       const used = usedFactors(module, trained?.r ?? 0, rows);
       const r = used.length * mostUsed(used);
       // With rows the scale is 1: alpha is r.
@@ -88,6 +93,8 @@ interface Factors {
   readonly module: ModuleSpec;
   readonly rank: AdapterRank;
   readonly rows?: Int32Array;
+  /** The columns that the factors are made of, in place of anything else. */
+  readonly columns?: Int32Array;
   /** The rank and scale of the trained factors, if there are any. */
   readonly trained?: AdapterRank;
   /** For each group the factors that it uses; one group but for a grouped convolution. */
@@ -154,15 +161,17 @@ async function bothFactors(params: ToPeftParams, part: Factors): Promise<{ a: Fl
 
 const ownRank = ({ rows, trained }: Factors): number => (trained?.r ?? 0) + (rows?.length ?? 0);
 
-/** [r, in]: the trained A, and under it the change of the rows. */
-async function factorA({ weights, adapter }: ToPeftParams, { module, rows, trained }: Factors): Promise<Float32Array> {
+/** [r, in]: the trained A, and under it the change of the rows; of columns their selector. */
+async function factorA({ weights, adapter }: ToPeftParams, { module, rows, columns, trained }: Factors): Promise<Float32Array> {
+  if (columns) return transpose(selector(columns, module.weight.shape[1] as number), columns.length);
   const a = trained ? await adapter.readFloat32(`${module.name}.lora_A.weight`) : new Float32Array();
   return rows ? joined(a, await rowChange(weights, adapter, module.weight, rows)) : a;
 }
 
-/** [out, r]: the trained B, scaled where rows make the common scale 1, followed by the selector of the rows. */
-async function factorB({ adapter }: ToPeftParams, part: Factors): Promise<Float32Array> {
-  const { module, rows, trained } = part;
+/** [out, r]: the trained B, scaled where rows make the common scale 1, followed by the selector of the rows; of columns their change. */
+async function factorB({ weights, adapter }: ToPeftParams, part: Factors): Promise<Float32Array> {
+  const { module, rows, columns, trained } = part;
+  if (columns) return columnChange(weights, adapter, module.weight, columns);
   const out = module.weight.shape[0] as number;
   const b = trained ? await adapter.readFloat32(`${module.name}.lora_B.weight`) : new Float32Array();
   if (!rows) return b;
@@ -197,7 +206,7 @@ const joined = (a: Float32Array, b: Float32Array): Float32Array => {
   return both;
 };
 
-/** [out, r] with one 1 a column: column k is the row `rows[k]`. */
+/** [out, r] with one 1 a column: column k is the row `rows[k]`. For columns, it is the transpose of what selects them. */
 function selector(rows: Int32Array, out: number): Float32Array {
   const b = new Float32Array(out * rows.length);
   rows.forEach((row, k) => {

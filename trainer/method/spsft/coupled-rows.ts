@@ -1,32 +1,63 @@
 /**
- * spsft with dependencies: with the chosen rows, the columns that read them and the norm entries between are trained, all in place. A weight
- * of which columns are trained is trained by single elements (rows and columns together, so that none is moved twice). Their gradient is that
+ * spsft of coupled channels: with the chosen rows, the columns that read them are trained, all in place; with dependencies also those of the
+ * stream between blocks, and norm entries. A weight of which both rows and columns are trained is trained by single elements (rows and columns together, so that none is moved twice). Their gradient is that
  * of the rows and that of the columns; only of a convolution, or of a head, whose loss reads it itself, it is cut out of the whole weight's.
  */
 
-import { type CoupledGroup, coupledGroups } from '../../coupling/coupled-groups.ts';
-import { coupledParts, elementCountOf, elementsOf, trainedGroups } from '../../coupling/coupling.ts';
+import { type CoupledGroup, coupledGroups, DependencyError } from '../../coupling/coupled-groups.ts';
+import { coupledParts, elementCountOf, elementsOf, insideBlocks, trainedGroups } from '../../coupling/coupling.ts';
 import type { AnyModel, Model } from '../../model/model-spec.ts';
 import type { ModuleSpec, ParameterSpec } from '../../model/module-specs.ts';
 import { valueFor } from '../../narrow.ts';
 import type { Selection } from '../../selection.ts';
-import type { Chosen, ChosenCross, Trainable } from '../method.ts';
+import type { Chosen, ChosenCross, MethodSettings, Trainable } from '../method.ts';
 import { TargetError, type TargetSettings, targetModules } from '../targets.ts';
+
+export type CouplingSettings = TargetSettings & Pick<MethodSettings, 'trains' | 'dependencies'>;
+
+/** Whether layers share a choice: rows, and what is trained with them elsewhere. */
+export const isCoupled = ({ trains, dependencies }: CouplingSettings): boolean => trains === 'coupled' || dependencies === true;
 
 const isTraceable = (model: Model): model is AnyModel => 'kind' in model;
 
-/** The groups of a model as far as these settings train them. @throws DependencyError, TargetError */
-export function groupsToTrain(model: Model, settings: TargetSettings): CoupledGroup[] {
+/** Tracing a model takes longer than anything that is done with its groups. */
+const traced = new WeakMap<Model, CoupledGroup[]>();
+
+/** The groups of a model as far as these settings train them. @throws TargetError */
+export function groupsToTrain(model: Model, settings: CouplingSettings): CoupledGroup[] {
   if (!isTraceable(model)) throw new TargetError(`the dependencies of a ${model.family} cannot be traced`);
-  return trainedGroups(coupledGroups(model), targetModules(model, settings), !settings.freeze.includes('norm'));
+  const all = traced.get(model) ?? traceGroups(model, settings);
+  traced.set(model, all);
+  const targets = targetModules(model, settings);
+  if (settings.trains !== 'coupled') return trainedGroups(all, targets, !settings.freeze.includes('norm'));
+  const pairs = insideBlocks(all, targets);
+  if (pairs.length === 0)
+    throw new TargetError(
+      `trains: coupled needs linear layers of a block and those that read their outputs, such as up_proj with down_proj or v_proj with o_proj; target_modules name none in this ${model.family}`,
+    );
+  return pairs;
 }
 
-/** @param rowsOf what is trained of a parameter by rows, as without dependencies */
+function traceGroups(model: AnyModel, { trains }: CouplingSettings): CoupledGroup[] {
+  try {
+    return coupledGroups(model);
+  } catch (error) {
+    if (!(error instanceof DependencyError)) throw error;
+    throw new TargetError(`${error.message}; ${trains === 'coupled' ? 'set trains: rows' : 'set dependencies: false'}`);
+  }
+}
+
+/** How rows and columns of one weight are trained. */
+export interface UnitTrainables {
+  readonly rows: (module: ModuleSpec, parameter: ParameterSpec, rows: Int32Array) => Trainable;
+  readonly columns: (module: ModuleSpec, columns: Int32Array) => Trainable;
+}
+
 export function coupledTrainables(
   model: Model,
-  settings: TargetSettings,
+  settings: CouplingSettings,
   selection: Selection,
-  rowsOf: (module: ModuleSpec, parameter: ParameterSpec, rows: Int32Array) => Trainable,
+  { rows: rowsOf, columns: columnsOf }: UnitTrainables,
 ): Trainable[] {
   const { columns, entries } = coupledParts(groupsToTrain(model, settings), selection);
   const targets = new Set(targetModules(model, settings));
@@ -35,9 +66,9 @@ export function coupledTrainables(
   return model.modules.flatMap(module => {
     const own = entries.get(module);
     if (own) return byRows(module, own);
-    const rows = selection.get(module.name);
-    if (!targets.has(module) || !rows) return [];
-    const ownColumns = columns.get(module.name);
+    if (!targets.has(module)) return [];
+    const [rows, ownColumns] = [selection.get(module.name), columns.get(module.name)];
+    if (!rows) return ownColumns ? [columnsOf(module, ownColumns)] : [];
     if (!ownColumns) return byRows(module, rows);
     const weight = elementTrainable(module, rows, ownColumns);
     return module.bias ? [weight, rowsOf(module, module.bias, rows)] : [weight];

@@ -1,4 +1,4 @@
-/** Importance and selection: which rows of which modules are trained, from saved scores or by computing them. */
+/** Importance and selection: which rows or columns of which modules are trained, from saved scores or by computing them. */
 
 import path from 'node:path';
 import { type MeasureName, measureCatalog, needsData, needsWeightGradients } from '../../catalog/measures.ts';
@@ -14,15 +14,16 @@ import type { Base } from '../../job/open-base.ts';
 import { availableMemoryBytes } from '../../machine/machine.ts';
 import type { Attachment } from '../../method/method.ts';
 import { placeTrained } from '../../method/placement.ts';
-import { groupsToTrain } from '../../method/spsft/coupled-rows.ts';
+import { groupsToTrain, isCoupled } from '../../method/spsft/coupled-rows.ts';
 import type { Model } from '../../model/model-spec.ts';
 import type { ModuleSpec } from '../../model/module-specs.ts';
 import { FLOAT32_STORAGE, type Precision, type WeightStorage } from '../../model/weight-storage.ts';
 import type { TaskSetup } from '../../objective/task-setup.ts';
 import { classBalanceProblem } from '../../protocol/class-balance.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
+import { scoredUnit } from '../../protocol/rows-budget.ts';
 import { createRandom, permutation } from '../../random.ts';
-import { type Selection, selectRows } from '../../selection.ts';
+import { type RowsOf, type Selection, selectRows } from '../../selection.ts';
 import { methodSettings } from '../../train/recipe-settings.ts';
 
 /** The stream of random numbers that draws the samples; batches and the split take others. */
@@ -34,6 +35,8 @@ const SWEEP_SHARE = 0.25;
 export interface ComputeScoresParams extends RecipeScope {
   readonly base: Base;
   readonly modules: readonly ModuleSpec[];
+  /** Their rows, or their columns: what is scored and chosen. */
+  readonly units: readonly RowsOf[];
   /** How the run holds weights and computes: importance fits where training does. */
   readonly precision: Precision;
   /** The measures that need data look at some of its training samples. */
@@ -48,18 +51,27 @@ export interface ComputedScores extends ModelScores {
   readonly saved: boolean;
 }
 
-/** Scores the rows as the recipe asks, keeps the scores in `outputFile`, and chooses. @throws ImportanceError, SelectionError, RunError 'stopped' */
+/** Scores the rows or columns as the recipe asks, keeps the scores in `outputFile`, and chooses. @throws ImportanceError, SelectionError, RunError 'stopped' */
 export async function chooseRows(params: ComputeScoresParams): Promise<Selection> {
-  const { recipe, base, modules, outputFile, job } = params;
+  const { recipe, base, modules, units, outputFile, job } = params;
   const { origin, saved, ...found } = await computeScores(params);
-  if (!saved) await saveScores(outputFile, found, origin, modules);
-  const { budget, dependencies, ...targets } = methodSettings(recipe);
-  if (!dependencies) return selectRows(modules, found.scores, budget, recipe.importance.selection, recipe.importance.min_rows);
+  if (!saved) await saveScores(outputFile, found, origin, units);
+  const settings = methodSettings(recipe);
+  const { budget } = settings;
+  if (!isCoupled(settings)) return selectRows(units, found.scores, budget, recipe.importance.selection, recipe.importance.min_rows);
+  const groups = groupsToTrain(params.setup?.model ?? base.model, settings);
+  if (!settings.dependencies) {
+    job.log(
+      'info',
+      `coupled: ${'r' in budget ? `${budget.r} rows a layer` : `a share of ${budget.ratio} of the rows`}, and the columns that read them`,
+    );
+    return selectCoupled(groups, [], found.scores, budget);
+  }
   job.log(
     'info',
     `dependencies: ${'r' in budget ? `${budget.r} rows a layer` : `a share of ${budget.ratio} of the rows`}, half of what the recipe says, and what is coupled to them`,
   );
-  return selectCoupled(groupsToTrain(params.setup?.model ?? base.model, targets), modules, found.scores, budget);
+  return selectCoupled(groups, modules, found.scores, budget);
 }
 
 /** The scores that a recipe asks for: from a file, from the cache, or computed. @throws ImportanceError, RunError 'stopped' */
@@ -68,7 +80,7 @@ export async function computeScores(params: ComputeScoresParams): Promise<Comput
   const { measure, scores: file } = recipe.importance;
   if (file !== undefined) {
     job.phase('importance', `reading the scores in ${file}`);
-    return { ...(await loadScores(path.resolve(context.baseDir, file), base.fingerprint)), saved: true };
+    return { ...(await loadScores(path.resolve(context.baseDir, file), base.fingerprint, scoredUnit(recipe))), saved: true };
   }
   const drawn = params.setup && needsData(measure) ? drawSamples(params.setup.samples, recipe.importance) : [];
   return { ...(await scoreSamples(params, measure, drawn)), saved: false };
@@ -80,10 +92,11 @@ export async function scoreSamples(
   measure: MeasureName,
   samples: readonly number[],
 ): Promise<ModelScores & { readonly origin: ScoresOrigin }> {
-  const { recipe, base, modules, job, setup } = params;
+  const { recipe, base, modules, units, job, setup } = params;
   const { seed } = recipe.importance;
+  const unit = scoredUnit(recipe);
   const exact = recipe.importance.exact && needsWeightGradients(measure);
-  job.phase('importance', `scoring the rows of ${modules.length} modules by ${measure}`);
+  job.phase('importance', `scoring the ${unit} of ${modules.length} modules by ${measure}`);
   const data =
     setup && samples.length > 0
       ? await importanceDataOf({ ...params, setup, precision: scoringPrecision(params.precision, measure) }, samples)
@@ -105,10 +118,11 @@ export async function scoreSamples(
     seed,
     samples: data ? samples.length : 0,
     exact,
+    ...(unit === 'columns' && { unit }),
     classes: classes?.names.map((name, label) => ({ name, samples: classes.counts[label] ?? 0 })),
   };
   const scored = await score(params, origin, { measure, data, cache });
-  if (!ranks || ranks.isFirst) await cache?.keep(scored, origin, modules);
+  if (!ranks || ranks.isFirst) await cache?.keep(scored, origin, units);
   return { ...scored, origin };
 }
 
@@ -117,15 +131,16 @@ async function score(
   origin: ScoresOrigin,
   { measure, data, cache }: { readonly measure: MeasureName; readonly data?: ImportanceData; readonly cache?: ScoreCache },
 ): Promise<ModelScores> {
-  const { recipe, base, modules, job } = params;
+  const { recipe, base, modules, units, job } = params;
   const { seed } = recipe.importance;
-  const partial = partialScores(params.outputFile, modules, origin);
+  const partial = partialScores(params.outputFile, units, origin);
   let report: ((done: number) => void) | undefined;
   try {
     return await scoreModel({
       measure,
       model: params.setup?.model ?? base.model,
       modules,
+      unit: scoredUnit(recipe),
       weights: base.folder.weights,
       seed,
       data,
@@ -147,7 +162,7 @@ async function score(
 }
 
 async function cacheOf(
-  { recipe, base, modules, context, setup, precision }: ComputeScoresParams,
+  { recipe, base, units, context, setup, precision }: ComputeScoresParams,
   measure: MeasureName,
   data: ImportanceData,
 ): Promise<ScoreCache> {
@@ -157,7 +172,7 @@ async function cacheOf(
     base: base.fingerprint,
     data: await batchesFingerprint(data.source, data.classes?.of),
     exact: recipe.importance.exact && needsWeightGradients(measure),
-    modules: modules.map(({ name, weight }) => [name, weight.shape]),
+    modules: units.map(({ name, weight, unit }) => (unit ? [name, weight.shape, unit] : [name, weight.shape])),
     initial: model.parameters.flatMap(({ name, initial }) => (initial ? [[name, initial]] : [])),
     engine: base.engine.description.name,
     precision: scoringPrecision(precision, measure),

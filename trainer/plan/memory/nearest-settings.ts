@@ -3,6 +3,7 @@
 import { type MethodName, methodCatalog } from '../../catalog/methods.ts';
 import { mostElementsRank } from '../../method/elements.ts';
 import { type MethodSettings, trainableCount } from '../../method/method.ts';
+import { targetsByUnit, unitsOf } from '../../method/spsft/targets.ts';
 import { targetModules } from '../../method/targets.ts';
 import type { AnyModel } from '../../model/model-spec.ts';
 import { required } from '../../narrow.ts';
@@ -14,7 +15,7 @@ import { attachFirst } from '../run-plan.ts';
 const SPARSE_RATIO = required(recipeFields.sparse_ratio.fixedDefault, 'the default of sparse_ratio');
 
 /**
- * The settings of a method whose trained parameters come nearest to `trainable`: the rank, or rows a layer, at least 1 and at most what
+ * The settings of a method whose trained parameters come nearest to `trainable`: the rank, or rows or columns a layer, at least 1 and at most what
  * the smallest layer has. Methods without such a number keep the settings.
  */
 export function nearestSettings(model: AnyModel, method: MethodName, like: MethodSettings, trainable: number): MethodSettings {
@@ -42,7 +43,7 @@ const countOf = (model: AnyModel, method: MethodName, settings: MethodSettings):
   trainableCount(attachFirst(model, method, settings));
 
 const mostRows = (model: AnyModel, settings: MethodSettings): number =>
-  Math.min(...targetModules(model, settings).map(({ weight }) => weight.shape[0] as number));
+  Math.min(...unitsOf(targetsByUnit(model, settings), settings).map(({ weight }) => weight.shape[0] as number));
 
 const mostAsElements = (model: AnyModel, settings: MethodSettings): number =>
   Math.max(1, Math.min(...targetModules(model, settings).map(mostElementsRank)));

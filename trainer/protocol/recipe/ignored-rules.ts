@@ -9,7 +9,7 @@ import { choosesByGradients, type MethodEntry, methodCatalog, methodsThat } from
 import { type Comparison, type ObjectiveEntry, objectiveCatalog } from '../../catalog/objectives.ts';
 import { preferenceLosses } from '../../catalog/preference-losses.ts';
 import { type Group, type Recipe, recipeFields, settings } from '../recipe-schema.ts';
-import { hasDependencies } from '../rows-budget.ts';
+import { couplesLayers, trainedUnit } from '../rows-budget.ts';
 import { hasNegativesOfBatch } from './embedding-rules.ts';
 import { patternChecks, writesAnswers } from './generation-rules.ts';
 import type { Rule, SettingPath } from './rule.ts';
@@ -56,22 +56,28 @@ const conditions: readonly Condition[] = [
   withMethods(['lora_alpha', 'use_rslora', 'loraplus_lr_ratio'], ({ lowRank }) => lowRank === 'factors'),
   withMethods(['lora_dropout'], ({ lowRank }) => lowRank !== 'none'),
   withMethods(['r'], ({ r }) => r !== undefined),
-  withMethods(['dependencies'], ({ hasDependencies }) => hasDependencies),
+  withMethods(['trains'], ({ trainsColumns }) => trainsColumns),
+  {
+    settings: ['dependencies'],
+    when: `with method: ${methodsThat(has => has.hasDependencies)} and trains: rows`,
+    reads: ['method', 'trains'],
+    isUsed: recipe => methodCatalog[recipe.method].hasDependencies && trainedUnit(recipe) === 'rows',
+  },
   withMethods(['sparse_ratio'], ({ elements }) => elements?.counts === 'share'),
   withMethods(['projection_prng_key', 'd_initial'], ({ lowRank }) => lowRank === 'vectors'),
   withMethods(['target_modules'], ({ targets }) => targets !== 'none'),
   withMethods(['ratio', 'importance.measure', 'importance.selection', 'importance.scores'], ({ chooses }) => chooses === 'rows'),
   {
     settings: ['importance.selection'],
-    when: 'without dependencies, whose groups of layers have one budget each',
-    reads: ['method', 'dependencies'],
-    isUsed: recipe => !hasDependencies(recipe),
+    when: 'without dependencies or trains: coupled, whose groups of layers have one budget each',
+    reads: ['method', 'trains', 'dependencies'],
+    isUsed: recipe => !couplesLayers(recipe),
   },
   {
     settings: ['importance.min_rows'],
-    when: 'with importance.selection: global or proportional, and without dependencies',
-    reads: ['method', 'importance.selection', 'dependencies'],
-    isUsed: recipe => choosesRows(recipe) && recipe.importance.selection !== 'per_layer' && !hasDependencies(recipe),
+    when: 'with importance.selection: global or proportional, and without dependencies or trains: coupled',
+    reads: ['method', 'trains', 'importance.selection', 'dependencies'],
+    isUsed: recipe => choosesRows(recipe) && recipe.importance.selection !== 'per_layer' && !couplesLayers(recipe),
   },
   {
     settings: ['importance.samples', 'importance.batch_size'],

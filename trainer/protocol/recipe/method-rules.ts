@@ -1,7 +1,9 @@
 /** Rules about the method and the trained parameters. */
 import { engineCatalog } from '../../catalog/engines.ts';
 import { isOneOf } from '../../catalog/entries.ts';
+import { defaultMeasure, measureCatalog, measuresThat, measureWithoutData, needsData } from '../../catalog/measures.ts';
 import { methodCatalog } from '../../catalog/methods.ts';
+import { hasDependencies, scoredUnit, trainedUnit } from '../rows-budget.ts';
 import { modelParts } from './model-settings.ts';
 import type { Rule } from './rule.ts';
 
@@ -20,23 +22,45 @@ export const methodRules: readonly Rule[] = [
     code: 'quantized-base',
     severity: 'error',
     doc: 'A quantized base stays frozen.',
-    reads: ['quantize', 'method', 'dependencies'],
-    check: ({ quantize, method, dependencies }) => {
+    reads: ['quantize', 'method', 'trains', 'dependencies'],
+    check: recipe => {
+      const { quantize, method } = recipe;
       if (quantize === 'none') return undefined;
-      const { needsFullWeights, hasDependencies } = methodCatalog[method];
+      const { needsFullWeights } = methodCatalog[method];
       if (needsFullWeights !== undefined)
         return {
           at: 'quantize',
           message: `${method} ${needsFullWeights}, but weights held as ${quantize} are frozen; use lora or spsft, or quantize: none`,
           suggestion: { kind: 'replace-value', to: 'none' },
         };
-      return hasDependencies && dependencies
+      if (trainedUnit(recipe) !== 'rows')
+        return {
+          at: 'trains',
+          message: `'trains: ${recipe.trains}' trains columns, but weights held as ${quantize} are frozen; train rows, or set quantize: none`,
+          suggestion: { kind: 'replace-value', to: 'rows' },
+        };
+      return hasDependencies(recipe)
         ? {
             at: 'dependencies',
             message: `'dependencies' trains columns, but weights held as ${quantize} are frozen; remove one of the two`,
             suggestion: { kind: 'replace-value', to: 'false' },
           }
         : undefined;
+    },
+  },
+  {
+    code: 'measure-of-columns',
+    severity: 'error',
+    doc: 'Columns are chosen by a measure that scores columns.',
+    reads: ['method', 'trains', 'importance.measure', 'importance.scores'],
+    check: recipe => {
+      const { measure, scores } = recipe.importance;
+      if (scoredUnit(recipe) !== 'columns' || scores !== undefined || measureCatalog[measure].scoresColumns) return undefined;
+      return {
+        at: 'importance.measure',
+        message: `'${measure}' scores rows alone; with trains: columns use ${measuresThat(({ scoresColumns }) => scoresColumns)}`,
+        suggestion: { kind: 'replace-value', to: needsData(measure) ? defaultMeasure : measureWithoutData },
+      };
     },
   },
   {

@@ -125,10 +125,22 @@ export const methodSettings = {
   ratio: optional(
     number({ min: 0, max: 1, aboveMin: true }),
     {
-      doc: "The share of the rows in each targeted layer that spsft trains. Replaces 'r'; spsft+lora uses both.",
+      doc: "The share of the rows (or columns) in each targeted layer that spsft trains. Replaces 'r'; spsft+lora uses both.",
       memory: 'Trainable parameters, gradients and optimizer state grow linearly.',
     },
     { text: `0.02 for ${methodsThat(({ ratio }) => ratio !== undefined)}`, value: given => methodOf(given).ratio },
+  ),
+  trains: defaulted(
+    choice({
+      rows: 'Rows: the outputs of a layer, each with its bias entry.',
+      columns: 'Columns: the inputs of a linear layer. Of its input, only these are kept for the backward pass.',
+      coupled: 'Rows and the columns that read them in the same block: gate and up with down, values with the output of attention.',
+    }),
+    'rows',
+    {
+      doc: 'The part of each weight that spsft chooses and trains; r and ratio count it.',
+      memory: 'A column keeps one number per token of the input of its layer; with rows, the whole input is kept.',
+    },
   ),
   dependencies: defaulted(flag(), false, {
     doc: 'In addition to half as many rows, trains the columns that read them and the norm entries between (spsft).',
@@ -137,7 +149,7 @@ export const methodSettings = {
   r: optional(
     integer({ min: 1, max: 1_000_000 }),
     {
-      doc: 'The number of trained rows per layer (spsft), or the rank (lora and its variants); shira trains as many elements as factors of this rank have.',
+      doc: 'The number of trained rows or columns per layer (spsft), or the rank (lora and its variants); shira trains as many elements as factors of this rank have.',
       memory: 'Trainable parameters, gradients and optimizer state grow linearly (hardly, with vera).',
     },
     {
@@ -194,7 +206,7 @@ export const importanceSettings = {
     `${defaultMeasure}, or ${measureWithoutData} without data.train`,
     given => (Array.isArray(given['data.train']) && given['data.train'].length > 0 ? defaultMeasure : measureWithoutData),
     {
-      doc: 'The importance score that selects rows.',
+      doc: 'The importance score that selects rows or columns.',
       memory: 'taylor and taylor_squared keep mean gradients (importance.exact); the others keep none.',
     },
   ),

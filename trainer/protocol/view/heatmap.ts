@@ -36,8 +36,10 @@ export interface ScoreSetInfo {
 
 export interface HeatmapModule {
   readonly name: string;
-  /** Shape of the weight; the first dimension is the rows. Only [rows] if the file does not contain more. */
+  /** Shape of the weight; the first dimension is the rows, or the columns if those are scored. Only [rows] if the file does not contain more. */
   readonly shape: readonly number[];
+  /** Its rows are the columns of a weight: the inputs of the layer. */
+  readonly unit?: 'columns' | undefined;
   /** Trainable parameters of one row, including its bias; undefined if the file does not contain them. */
   readonly rowParameters?: number;
 }

@@ -38,6 +38,8 @@ export interface CoverageView {
     readonly rows: number;
     /** 0 if the method trains no rows themselves (lora). */
     readonly trainedRows: number;
+    /** The rows are columns: the inputs of the layer. */
+    readonly unit?: 'columns' | undefined;
     readonly parameters: number;
     readonly trainable: number;
   }[];

@@ -43,6 +43,7 @@ const description: AdapterDescription = {
     [q, Int32Array.of(0, 7, 63)],
     [norm, Int32Array.of(5)],
   ]),
+  columns: new Map(),
   elements: new Map(),
   lora: new Map(),
   whole: [],

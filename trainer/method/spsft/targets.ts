@@ -1,0 +1,40 @@
+/** The layers of which spsft trains a part, and what of them competes for its budget. */
+import { selectCoupled } from '../../coupling/coupling.ts';
+import type { Model } from '../../model/model-spec.ts';
+import type { ModuleSpec } from '../../model/module-specs.ts';
+import { byColumns, firstRows, type RowsOf, type Selection } from '../../selection.ts';
+import { lowRankTargets } from '../lora/attach.ts';
+import type { MethodSettings } from '../method.ts';
+import { targetModules } from '../targets.ts';
+import { type CouplingSettings, groupsToTrain } from './coupled-rows.ts';
+
+/**
+ * The modules whose rows or columns are scored and chosen. Columns are the inputs of a linear layer; whatever else `all-linear` matches is left
+ * out. Of coupled layers, those whose rows make the channels.
+ * @throws TargetError where nothing is left, or target_modules name a module without columns
+ */
+export function targetsByUnit(model: Model, settings: CouplingSettings): ModuleSpec[] {
+  switch (settings.trains) {
+    case 'rows':
+      return targetModules(model, settings);
+    case 'columns':
+      return lowRankTargets(model, settings, 'trains: columns', ['linear']);
+    case 'coupled': {
+      const makers = groupsToTrain(model, settings).flatMap(({ members }) => members.filter(({ part }) => part === 'rows'));
+      const found = new Set(makers.map(({ module }) => module));
+      return model.modules.filter(module => found.has(module));
+    }
+  }
+}
+
+/** These modules with the rows or columns that a budget counts and a measure scores. */
+export const unitsOf = (modules: readonly ModuleSpec[], { trains }: Pick<MethodSettings, 'trains'>): readonly RowsOf[] =>
+  trains === 'columns' ? modules.map(byColumns) : modules;
+
+/** The first rows or columns that a budget pays for: enough to know sizes. @throws SelectionError where a layer has fewer */
+export function firstUnits(model: Model, settings: CouplingSettings & Pick<MethodSettings, 'budget'>): Selection {
+  const modules = targetsByUnit(model, settings);
+  if (settings.trains !== 'coupled') return firstRows(unitsOf(modules, settings), settings.budget);
+  const equal = new Map(modules.map(({ name, weight }) => [name, new Float32Array(weight.shape[0] as number)]));
+  return selectCoupled(groupsToTrain(model, settings), [], equal, settings.budget);
+}

@@ -1,0 +1,22 @@
+/** The product of a linear layer that trains some columns of its weight: of its input, the backward pass keeps what these columns read. */
+import type { Graph, Node } from '../../graph/graph.ts';
+
+/**
+ * x [rows, in] · Wᵀ [rows, out] with ∂L/∂W[:, columns] = dyᵀ·x[:, columns] (S2FT, Yang et al. 2024). The columns of x are picked in the forward
+ * pass, so that x itself is not kept; the gradient of the other columns is never formed.
+ * @param columns int32 [c]
+ */
+export function columnProduct(graph: Graph, x: Node, weight: Node, columns: Node): Node {
+  const read = graph.gather(x, columns, -1);
+  read.kept = true;
+  const product = graph.matmul(x, weight, { transposeB: true });
+  product.custom = {
+    inputs: [x, weight],
+    rule: ({ dy, wants, value }) => {
+      // Towards the weight first, as in any product.
+      const ofColumns = wants(1) ? graph.matmul(dy, value(read), { transposeA: true }) : undefined;
+      return [wants(0) ? graph.matmul(dy, value(weight)) : undefined, ofColumns];
+    },
+  };
+  return product;
+}
