@@ -24,6 +24,8 @@ const VARIANTS: readonly string[] = [
   'method: spsft; r: 8',
   'ratio: 0.05',
   'r: 8; dependencies: true',
+  'r: 8; trains: columns',
+  'r: 8; trains: coupled',
   'method: spsft+lora; r: 8',
   'method: lora; r: 8; lora_dropout: 0.1',
   'method: lora; r: 8',
@@ -129,6 +131,11 @@ const LARGE: readonly MemoryCase[] = [
   ...['none', 'cheap', 'block', 'sqrt'].flatMap(level =>
     ['r: 32', 'method: lora; r: 16; lora_dropout: 0.1', 'method: full'].map(method => ofSmolLm2(`${method}; recompute: ${level}`)),
   ),
+  // The layers whose inputs are widest: as many numbers by rows and by columns.
+  ...['none', 'cheap', 'block'].flatMap(level =>
+    ['r: 32', 'trains: columns; r: 59'].map(unit => ofSmolLm2(`${unit}; target_modules: [o_proj, down_proj]; recompute: ${level}`)),
+  ),
+  ofSmolLm2('trains: coupled; r: 32; recompute: cheap'),
   ofSmolLm2('method: full; optimizer_offload: disk; recompute: block'),
   ofSmolLm2('method: lora; r: 16; recompute: cheap'),
   ofSmolLm2('method: lora; r: 16; optim: adamw_8bit; recompute: cheap'),

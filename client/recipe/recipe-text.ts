@@ -83,6 +83,7 @@ export function recipeText({ name, model, task, method, train, maxPositions = Nu
     engine: recipe.engine,
     ...('r' in recipe && recipe.r !== undefined ? { r: recipe.r } : {}),
     ...(methodCatalog[method].lowRank === 'factors' ? { lora_alpha: recipe.lora_alpha, lora_dropout: recipe.lora_dropout } : {}),
+    ...(methodCatalog[method].trainsColumns ? { trains: recipe.trains } : {}),
     target_modules: recipe.target_modules,
     data: { train: recipe.data.train, format: recipe.data.format },
     ...(methodCatalog[method].chooses === 'rows'

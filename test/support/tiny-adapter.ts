@@ -56,7 +56,8 @@ export async function tinyAdapter({
   const model = causalModel(folder.config);
   const rank = 'r' in budget ? budget.r : 4;
   const settings = settingsOf({ targetModules: targets, budget, rank, loraAlpha: 16, ...changes });
-  const selection = method === 'spsft' ? await byMagnitude(folder, targets, budget) : scattered(model, method, settings);
+  const selection =
+    method === 'spsft' && settings.trains === 'rows' ? await byMagnitude(folder, targets, budget) : scattered(model, method, settings);
   const attachment = methods[method].attach(model, settings, selection);
   const shape = { batch: 1, tokens: 16, targets: 15 };
   const program = trainProgram({

@@ -112,6 +112,11 @@ describe('every form of every method', () => {
   test.each([
     ['rows of norm, embedding, head and linear layer', { method: 'spsft', targets: ['norm', 'embed_tokens', 'q_proj', 'lm_head'] }],
     ['rows with their biases', { method: 'spsft', base: join(TINY_LLAMA, '..', 'llama_biased') }],
+    ['columns', { method: 'spsft', settings: { trains: 'columns' } }],
+    [
+      'rows and the columns that read them',
+      { method: 'spsft', base: join(TINY_LLAMA, '..', 'llama_biased'), settings: { trains: 'coupled' } },
+    ],
     ['rows and factors with biases', { method: 'spsft+lora', base: join(TINY_LLAMA, '..', 'llama_biased') }],
     ['factors and a whole head and norm', { method: 'lora', settings: { modulesToSave: ['head', 'model.norm'] } }],
     ['vectors and a whole norm', { method: 'vera', settings: { modulesToSave: ['model.norm'] } }],

@@ -57,10 +57,13 @@ describe('families', () => {
     ['qwen2', 'lora', { like: 'qwen2' }],
     ['qwen3', 'spsft', { like: 'qwen3' }],
     ['gemma3', 'lora', { like: 'gemma3', changes: sliding }],
+    // Columns of o read heads, whose order is the same in the file.
+    ['llama', 'columns', { like: 'llama' }],
     ['phi3', 'spsft', { like: 'phi3', changes: { sliding_window: 200 } }],
     ['granite', 'lora', { like: 'granite' }],
   ] as const satisfies readonly (readonly [string, string, TinyDecoderParams])[])('%s by %s', async (architecture, method, like) => {
-    const result = await exportOf({ method, base: await tinyDecoder(like) });
+    const base = await tinyDecoder(like);
+    const result = await exportOf(method === 'columns' ? { method: 'spsft', base, settings: { trains: 'columns' } } : { method, base });
     expectVerified(result);
     const { metadata, tensors } = await headerOf(fileOf(result));
     expect(['general.architecture', 'general.type', 'adapter.type'].map(key => metadata.get(key))).toEqual([

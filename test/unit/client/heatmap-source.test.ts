@@ -10,6 +10,7 @@ import { loadModel } from '../../../trainer/model/load-model.ts';
 import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
 import { RUN_FILES } from '../../../trainer/protocol/run-files.ts';
 import { writeRunRecipe } from '../../../trainer/run/run-folder.ts';
+import { byColumns } from '../../../trainer/selection.ts';
 import { methodSettings } from '../../../trainer/train/recipe-settings.ts';
 import { eightBlocks } from '../../support/llama-sizes.ts';
 
@@ -42,6 +43,26 @@ test('queries, keys and values of one matrix', async () => {
   const file = await openScoreSets(path.join(folder, RUN_FILES.scores));
   expect(await file.read('', `${fused}.k_proj`)).toEqual(Float32Array.from({ length: 8 }, (_, i) => 16 + i));
   await file.close();
+});
+
+test('scores and selection of columns are shown apart from rows', async () => {
+  const run = path.join(folder, 'columns');
+  mkdirSync(run);
+  const module = 'model.layers.0.mlp.down_proj';
+  const origin = { measure: 'random', base: '', seed: 0, samples: 0, exact: false, unit: 'columns' } as const;
+  const units = [byColumns({ name: module, weight: { name: `${module}.weight`, shape: [16, 24] } })];
+  await saveScores(path.join(run, RUN_FILES.scores), { scores: new Map([[module, new Float32Array(24)]]) }, origin, units);
+  const covered = { module, rows: 24, trainedRows: 2, unit: 'columns', parameters: 384, trainable: 32 };
+  writeFileSync(path.join(run, RUN_FILES.coverage), JSON.stringify({ method: 'spsft', parameters: 384, modules: [covered] }));
+  writeFileSync(path.join(run, RUN_FILES.selection), JSON.stringify({ [module]: [3, 23] }));
+  const shown = `${module} columns`;
+  const { info } = await readSource({ path: run, label: 'run' });
+  expect(info.modules).toEqual([{ name: shown, shape: [24, 16], unit: 'columns', rowParameters: 16 }]);
+  expect(info.selection).toEqual([{ module: shown, rows: Int32Array.of(3, 23) }]);
+  rmSync(path.join(run, RUN_FILES.scores));
+  const { info: unscored } = await readSource({ path: run, label: 'run' });
+  expect(unscored.modules).toEqual([{ name: shown, shape: [24], unit: 'columns', rowParameters: 16 }]);
+  expect(unscored.selection).toEqual(info.selection);
 });
 
 test.each([

@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest';
 import type { MethodName } from '../../../trainer/catalog/methods.ts';
 import { float32Of, fromBfloat16, toBfloat16 } from '../../../trainer/graph/types.ts';
-import type { Attachment } from '../../../trainer/method/method.ts';
+import type { Attachment, MethodSettings } from '../../../trainer/method/method.ts';
 import { methods } from '../../../trainer/method/methods.ts';
 import { placeTrained } from '../../../trainer/method/placement.ts';
 import type { WeightSource } from '../../../trainer/model/weight-source.ts';
@@ -19,8 +19,12 @@ const fastest = engines.findLast(({ engine }) => engine)?.engine ?? reference;
 const tiny = await openTiny('llama');
 
 const bfloat16: Precision = { dtype: 'bfloat16', quantize: 'none' };
-const attach = (method: MethodName, precision: Precision = { dtype: 'float32', quantize: 'none' }): Attachment => {
-  const settings = settingsOf();
+const attach = (
+  method: MethodName,
+  precision: Precision = { dtype: 'float32', quantize: 'none' },
+  changes: Partial<MethodSettings> = {},
+): Attachment => {
+  const settings = settingsOf(changes);
   return placeTrained(methods[method].attach(tiny.model, settings, scattered(tiny.model, method, settings)), tiny.model, precision);
 };
 const learningRates: Partial<Record<MethodName, number>> = { full: 1e-3 };
@@ -68,32 +72,36 @@ describe('bfloat16', () => {
     });
   });
 
-  test.each(['spsft', 'full', 'rosa'] as const)(
-    '%s: weights are masters rounded, and updates too small for bfloat16 add up',
-    async method => {
-      const attachment = attach(method, bfloat16);
-      const optimizer = { ...adamw, name: 'sgd', weightDecay: 0 } as const;
-      await withTinyRun({ engine: fastest, tiny, attachment, optimizer, learningRate: 1e-4 }, async run => {
-        const before = await run.snapshot();
-        await run.steps(20);
-        const after = await run.snapshot();
-        let moved = 0;
-        for (const { name, variable, master, rows, elements } of attachment.trainables) {
-          const values = float32Of(valueFor(after, name));
-          moved += values.filter((x, i) => x !== before.get(name)?.[i]).length;
-          if (!master) continue;
-          const bits = toBfloat16(values);
-          const held = await run.session.read(variable.name);
-          const width = rows ? values.length / rows.indices.length : 1;
-          const places = rows
-            ? [...rows.indices].flatMap(row => Array.from({ length: width }, (_, i) => row * width + i))
+  test.each([
+    ['spsft', 'rows'],
+    ['spsft', 'columns'],
+    ['full', 'rows'],
+    ['rosa', 'rows'],
+  ] as const)('%s of %s: weights are masters rounded, and updates too small for bfloat16 add up', async (method, trains) => {
+    const attachment = attach(method, bfloat16, { trains });
+    const optimizer = { ...adamw, name: 'sgd', weightDecay: 0 } as const;
+    await withTinyRun({ engine: fastest, tiny, attachment, optimizer, learningRate: 1e-4 }, async run => {
+      const before = await run.snapshot();
+      await run.steps(20);
+      const after = await run.snapshot();
+      let moved = 0;
+      for (const { name, variable, master, rows, columns, elements } of attachment.trainables) {
+        const values = float32Of(valueFor(after, name));
+        moved += values.filter((x, i) => x !== before.get(name)?.[i]).length;
+        if (!master) continue;
+        const bits = toBfloat16(values);
+        const held = await run.session.read(variable.name);
+        const [out = 0, width = 0] = variable.shape;
+        const places = rows
+          ? [...rows.indices].flatMap(row => Array.from({ length: width }, (_, i) => row * width + i))
+          : columns
+            ? Array.from({ length: out }, (_, row) => [...columns.indices].map(column => row * width + column)).flat()
             : elements?.indices;
-          expect(Array.from(bits)).toEqual(Array.from(places ?? held.keys(), place => held[place]));
-        }
-        expect(moved).toBeGreaterThan(0);
-      });
-    },
-  );
+        expect(Array.from(bits)).toEqual(Array.from(places ?? held.keys(), place => held[place]));
+      }
+      expect(moved).toBeGreaterThan(0);
+    });
+  });
 
   test('a restored run continues bit by bit', async () => {
     await expectSameAfterRestore({ engine: reference, tiny, attachment: attach('spsft', bfloat16) });

@@ -3,12 +3,12 @@ import type { Graph, Node } from '../../graph/graph.ts';
 
 /**
  * x [rows, in] · Wᵀ [rows, out] with ∂L/∂W[:, columns] = dyᵀ·x[:, columns] (S2FT, Yang et al. 2024). The columns of x are picked in the forward
- * pass, so that x itself is not kept; the gradient of the other columns is never formed.
+ * pass: where all is kept, they are in place of x. A recompute policy that computes x again picks them again, which costs no more than x for
+ * rows. The gradient of the other columns is never formed.
  * @param columns int32 [c]
  */
 export function columnProduct(graph: Graph, x: Node, weight: Node, columns: Node): Node {
   const read = graph.gather(x, columns, -1);
-  read.kept = true;
   const product = graph.matmul(x, weight, { transposeB: true });
   product.custom = {
     inputs: [x, weight],
