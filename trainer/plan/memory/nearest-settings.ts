@@ -18,8 +18,13 @@ const SPARSE_RATIO = required(recipeFields.sparse_ratio.fixedDefault, 'the defau
  * The settings of a method whose trained parameters come nearest to `trainable`: the rank, or rows or columns a layer, at least 1 and at most what
  * the smallest layer has. Methods without such a number keep the settings.
  */
-export function nearestSettings(model: AnyModel, method: MethodName, like: MethodSettings, trainable: number): MethodSettings {
-  const { r, ratio, lowRank, elements } = methodCatalog[method];
+export function nearestSettings(model: AnyModel, method: MethodName, given: MethodSettings, trainable: number): MethodSettings {
+  const { r, ratio, lowRank, elements, trainsColumns, hasDependencies } = methodCatalog[method];
+  const like: MethodSettings = {
+    ...given,
+    trains: trainsColumns ? given.trains : 'rows',
+    dependencies: hasDependencies && given.dependencies === true,
+  };
   if (r === undefined) return like;
   // The rank hardly changes the number of trained vectors.
   if (lowRank === 'vectors') return { ...like, rank: r.fallback };
