@@ -24,6 +24,8 @@ const onPjrt = new Set(['lora with dropout', 'rows of an int8 base']);
 /** Every piece of state that a run has is in play: order, dropout, accumulation, clipping, momentum, warm-up, windows of metrics. */
 const cases: { name: string; settings: string[]; stopAt: number }[] = [
   { name: 'spsft, accumulated and clipped', settings: ['gradient_accumulation_steps=2', 'max_grad_norm=0.5', 'warmup_steps=2'], stopAt: 4 },
+  { name: 'spsft of columns, in bfloat16', settings: ['trains=columns', 'dtype=bfloat16', 'max_grad_norm=0.5'], stopAt: 3 },
+  { name: 'spsft of coupled channels', settings: ['trains=coupled', 'gradient_accumulation_steps=2'], stopAt: 3 },
   { name: 'spsft with dependencies', settings: ['dependencies=true', 'max_grad_norm=0'], stopAt: 3 },
   {
     name: 'lora with dropout',
