@@ -25,8 +25,6 @@ import { TINY_LLAMA, tinyAdapter } from '../../support/tiny-adapter.ts';
 import { tinyDecoder } from '../../support/tiny-decoder.ts';
 
 const GOLDEN = join(TINY_LLAMA, '..');
-/** Bytes of a block of 32 numbers. */
-const Q4_1_BYTES = 20;
 
 let engine: Engine;
 beforeAll(async () => {
@@ -306,36 +304,6 @@ describe('a GGUF base', () => {
       return row - within + (within < headDim / 2 ? 2 * within : 2 * (within - headDim / 2) + 1);
     });
     expect([...valueFor(changed, 'blk.0.attn_q.weight')].sort((a, b) => a - b)).toEqual(own.sort((a, b) => a - b));
-  });
-
-  test('columns: as it was, but for the blocks that hold a trained column', async () => {
-    const targets = ['o_proj', 'down_proj'];
-    const adapterPath = await tinyAdapter({ engine, method: 'spsft', budget: { r: 1 }, targets, settings: { trains: 'columns' }, base });
-    const result = await exportOf(base, { adapterPath });
-    expectVerified(result);
-    const adapter = await readAdapter(adapterPath);
-    const { columns } = adapter.description;
-    await adapter.close();
-    const [before, after] = [readFileSync(base), readFileSync(fileOf(result))];
-    const { tensors } = await headerOf(base);
-    const blocks = new Map<string, Set<number>>();
-    for (let at = 0; at < before.length; at++) {
-      if (before[at] === after[at]) continue;
-      const { name, position, byteLength, shape } = required(
-        tensors.find(own => at >= own.position && at < own.position + own.byteLength),
-        'the tensor of a changed byte',
-      );
-      const inRow = (at - position) % (byteLength / (shape[0] as number));
-      blocks.set(name, (blocks.get(name) ?? new Set()).add(Math.floor(inRow / Q4_1_BYTES)));
-    }
-    const wanted = new Map(
-      [0, 1].flatMap(layer => [
-        [`blk.${layer}.attn_output.weight`, valueFor(columns, `model.layers.${layer}.self_attn.o_proj`)] as const,
-        [`blk.${layer}.ffn_down.weight`, valueFor(columns, `model.layers.${layer}.mlp.down_proj`)] as const,
-      ]),
-    );
-    expect([...blocks.keys()].sort()).toEqual([...wanted.keys()].sort());
-    for (const [name, own] of wanted) expect(blocks.get(name), name).toEqual(new Set([...own].map(column => Math.floor(column / 32))));
   });
 
   test('in another type: what a file says of itself stays', async () => {
