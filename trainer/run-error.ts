@@ -19,6 +19,8 @@ export type RunErrorCode =
   | 'unsupported'
   | 'wrong-task'
   | 'disk-full'
+  | 'disk-error'
+  | 'no-permission'
   | 'loss-diverged'
   | 'bad-sweep'
   | 'sweep-failed'
@@ -74,20 +76,29 @@ const USER_ERRORS: Readonly<Record<string, string>> = {
   ReadStopped: 'read-stopped',
 };
 
+interface SystemError {
+  readonly code: string;
+  readonly hint: string;
+  /** The problem in words, where the system does not say which file it is about. */
+  readonly full?: string;
+}
+
 /** Errors of the file system that say enough by themselves. */
-const SYSTEM_ERRORS: Readonly<Record<string, { readonly code: string; readonly hint: string }>> = {
-  ENOSPC: { code: 'disk-full', hint: 'Free disk space, then continue from the last checkpoint with: rowtune resume' },
-  EDQUOT: { code: 'disk-full', hint: 'Your disk quota is used up: free some space' },
+const SYSTEM_ERRORS: Readonly<Record<string, SystemError>> = {
+  ENOSPC: { code: 'disk-full', full: 'the disk is full', hint: 'Free disk space' },
+  EDQUOT: { code: 'disk-full', full: 'your disk quota is used up', hint: 'Free some space' },
   EACCES: { code: 'no-permission', hint: 'Choose a folder that you may write to' },
   EPERM: { code: 'no-permission', hint: 'Choose a folder that you may write to' },
-  EIO: { code: 'disk-error', hint: 'Check the disk, then continue from the last checkpoint with: rowtune resume' },
+  EIO: { code: 'disk-error', hint: 'Check the disk' },
+  ENXIO: { code: 'disk-error', hint: 'Check the disk' },
+  ESTALE: { code: 'disk-error', hint: 'The shared disk has lost this file: mount it again' },
   EMFILE: { code: 'too-many-files', hint: 'Raise the limit of open files (ulimit -n)' },
   ENFILE: { code: 'too-many-files', hint: 'The system has no more open files: end other programs' },
   ENOTDIR: { code: 'bad-path', hint: 'A part of the path is a file, not a folder: choose another path' },
   EISDIR: { code: 'bad-path', hint: 'The path leads to a folder, not to a file: choose another path' },
   ELOOP: { code: 'bad-path', hint: 'A link in the path leads in a circle: choose another path' },
   ENAMETOOLONG: { code: 'bad-path', hint: 'The path is too long: choose a shorter one' },
-  EROFS: { code: 'no-permission', hint: 'The disk is read-only: choose another folder' },
+  EROFS: { code: 'no-permission', hint: 'The disk is read-only: make it writable, or choose another folder' },
 };
 
 /** TensorFlow's and the C++ library's words for a lack of memory. */
@@ -97,6 +108,12 @@ const OUT_OF_MEMORY_HINT = 'Take less: a smaller per_device_train_batch_size or 
 
 export const systemErrorCode = (error: unknown): string | undefined =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+
+/** The system does not say which file a full disk has no room for. @returns any other error as it is */
+export function namingFullDisk(error: unknown, file: string): unknown {
+  const { full, hint } = SYSTEM_ERRORS[systemErrorCode(error) ?? ''] ?? {};
+  return full === undefined ? error : new RunError('disk-full', `${full}: ${file} could not be written`, hint, { cause: error });
+}
 
 export interface Failure {
   readonly event: Extract<WorkerEvent, { type: 'failed' }>;
@@ -117,7 +134,7 @@ export function describeFailure(error: unknown): Failure {
   const known = USER_ERRORS[error.name];
   if (known) return tell(known, error.message);
   const system = SYSTEM_ERRORS[systemErrorCode(error) ?? ''];
-  if (system) return tell(system.code, error.message, system.hint);
+  if (system) return tell(system.code, system.full === undefined ? error.message : `${system.full} (${error.message})`, system.hint);
   return tell('internal', error.message, 'This is a fault of rowtune: please report it with the log', true);
 }
 

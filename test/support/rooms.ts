@@ -145,7 +145,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
   ],
   'trainer/reader': ['trainer/graph', 'trainer/hub', 'trainer/lint', 'trainer/machine', 'trainer/plan'],
   'trainer/worker': ['trainer/engine', 'trainer/machine'],
-  'trainer/ranks': ['trainer/engine', 'trainer/job', 'trainer/run-error.ts', 'trainer/worker'],
+  'trainer/ranks': ['trainer/engine', 'trainer/job', 'trainer/machine', 'trainer/run-error.ts', 'trainer/worker'],
   'trainer/slurm': ['trainer/engine', 'trainer/files', 'trainer/run-error.ts'],
   'trainer/rpc': [
     'trainer/engine',

@@ -1,9 +1,23 @@
 /** The processes that train one run together: what they exchange in addition to gradients, and how they agree to stop. */
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { deserialize, serialize } from 'node:v8';
 import type { ExchangeCounts, Group, Residuals } from '../engine/engine.ts';
 import type { Parts } from '../graph/graph.ts';
 import { RunError } from '../run-error.ts';
 import type { Job, StopRequest } from './job.ts';
+
+/** The sign of life of a rank that has failed, as engine/native/rank-watch.cc writes it. */
+const FAILED = /^failed (.+)/;
+
+/** Empty if the file can't be read. */
+function textOf(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return '';
+  }
+}
 
 /**
  * All ranks must call the same methods in the same order: each waits until all have called it.
@@ -14,6 +28,8 @@ export class Ranks {
   readonly size: number;
   private readonly group: Group;
   private readonly job: Job;
+  /** The folder with the signs of life. */
+  private folder: string | undefined;
 
   constructor(group: Group, job: Job) {
     this.group = group;
@@ -82,12 +98,23 @@ export class Ranks {
 
   /** From now on, a rank that gives no sign of life in this shared folder for so long is lost. */
   watch(folder: string, seconds: number): void {
+    this.folder = folder;
     this.group.watch(folder, seconds);
   }
 
   /** The error of a step or of an exchange; if a rank was lost, the reason is that one. */
   explain(error: unknown): unknown {
     const failure = this.group.failure();
-    return failure === undefined || error instanceof RunError ? error : new RunError('rank-lost', failure, undefined, { cause: error });
+    if (failure === undefined || error instanceof RunError) return error;
+    return new RunError('rank-lost', this.reasonOfAnother() ?? failure, undefined, { cause: error });
+  }
+
+  /** A rank writes why it fails before it goes; the others may see first that it is gone. */
+  private reasonOfAnother(): string | undefined {
+    for (let rank = 0; this.folder !== undefined && rank < this.size; rank++) {
+      const reason = rank === this.rank ? undefined : FAILED.exec(textOf(path.join(this.folder, `rank-${rank}.beat`)))?.[1];
+      if (reason !== undefined) return `rank ${rank} failed: ${reason}`;
+    }
+    return undefined;
   }
 }

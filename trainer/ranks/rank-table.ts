@@ -1,5 +1,7 @@
 /** The state of each rank as the parent of a run knows it, and from that, how the run ended. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
+import { isRunning } from '../machine/process-identity.ts';
 import { RankFailure, RunError } from '../run-error.ts';
 import { isOutOfMemory, type MemoryWatch, watchMemory } from '../worker/memory-evidence.ts';
 import type { WorkerEnd } from '../worker/worker-process.ts';
@@ -24,6 +26,8 @@ const START_MS = 120_000;
 const GRACE_MS = 500;
 /** For the launcher's own words, when a rank is gone: it says them as it ends, within a second on a machine that is not busy. */
 const LAUNCHER_MS = 5000;
+/** Between looks whether a killed process has ended. */
+const LOOK_MS = 20;
 
 /**
  * Turns of the event loop before a conclusion: after a pause of this process, timers run before the messages that have arrived meanwhile. One
@@ -115,6 +119,12 @@ export class RankTable {
         // It has ended.
       }
     }
+  }
+
+  /** Resolves when the processes have ended, or after so long. */
+  async ended(mostMs: number): Promise<void> {
+    const untilMs = performance.now() + mostMs;
+    while ([...this.ranks.values()].some(isRunning) && performance.now() < untilMs) await delay(LOOK_MS);
   }
 
   close(): void {

@@ -69,6 +69,7 @@ export async function superviseRanks(params: SuperviseParams): Promise<unknown> 
   } finally {
     clearInterval(passing);
     ranks.killAll();
+    await ranks.ended(END_MS);
     ranks.close();
     launcher.kill();
     server.close();

@@ -6,12 +6,18 @@ import { writeTextFile } from '../files/durable-file.ts';
 import { readRegularText } from '../files/regular-file.ts';
 import { isRecord } from '../narrow.ts';
 import { RUN_FILES } from '../protocol/run-files.ts';
+import { namingFullDisk } from '../run-error.ts';
 
 /** Named as in Hugging Face: step, epoch, loss, learning_rate, grad_norm, eval_loss … */
 export type MetricsLine = Readonly<Record<string, number>>;
 
-export const appendMetrics = (runDir: string, line: MetricsLine): Promise<void> =>
-  appendFile(path.join(runDir, RUN_FILES.metrics), `${JSON.stringify(line)}\n`);
+/** @throws RunError 'disk-full' */
+export async function appendMetrics(runDir: string, line: MetricsLine): Promise<void> {
+  const file = path.join(runDir, RUN_FILES.metrics);
+  await appendFile(file, `${JSON.stringify(line)}\n`).catch(error => {
+    throw namingFullDisk(error, file);
+  });
+}
 
 /** Flushes the appended lines: a checkpoint must not outlive the lines before it. */
 export async function syncMetrics(runDir: string): Promise<void> {

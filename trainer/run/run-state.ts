@@ -8,7 +8,7 @@ import { MAX_STATE_BYTES, readRegularText } from '../files/regular-file.ts';
 import { isRunning, ownIdentity, type ProcessIdentity } from '../machine/process-identity.ts';
 import { isActive } from '../protocol/run-activity.ts';
 import { RUN_FILES } from '../protocol/run-files.ts';
-import { systemErrorCode } from '../run-error.ts';
+import { namingFullDisk, systemErrorCode } from '../run-error.ts';
 
 const stateSchema = z.object({
   state: z.enum(['preparing', 'running', 'stopped', 'finished', 'failed']),
@@ -119,10 +119,10 @@ export class StateKeeper {
     try {
       await writeJson(this.file, this.current);
     } catch (error) {
-      const code = systemErrorCode(error);
-      if (code !== 'ENOSPC' && code !== 'EDQUOT') throw error;
+      const named = namingFullDisk(error, this.file);
+      if (named === error) throw error;
       await overwrite(this.file, `${JSON.stringify(this.current, null, 2)}\n`).catch(() => {
-        throw error;
+        throw named;
       });
     }
   }

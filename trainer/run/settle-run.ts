@@ -19,7 +19,7 @@ export const settleFailedRun = (runDir: string, reason: string): Promise<void> =
 
 async function settle(runDir: string, end: { readonly state: 'stopped' | 'failed'; readonly reason: string }): Promise<void> {
   const before = await readRunState(runDir);
-  if (!existsSync(runDir) || (before !== undefined && isRunning(before))) return;
+  if (!existsSync(runDir) || (before !== undefined && (!isActive(before.state) || isRunning(before)))) return;
   const release = takeRunLock(runDir, () => undefined);
   try {
     await removeHalfWritten(runDir, isRunFile);

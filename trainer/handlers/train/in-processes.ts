@@ -7,9 +7,9 @@ import type { JobContext, JobRequest } from '../../protocol/job-messages.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
 import { RUN_FILES } from '../../protocol/run-files.ts';
 import { superviseRanks } from '../../ranks/supervise.ts';
-import { hasCheckpoint } from '../../run/has-checkpoint.ts';
+import { offerContinuation } from '../../run/offer-continuation.ts';
 import { settleFailedRun } from '../../run/settle-run.ts';
-import { RunError } from '../../run-error.ts';
+import { RankFailure, RunError } from '../../run-error.ts';
 import { isResultOf } from '../job-results.ts';
 import type { TrainResult } from './train-result.ts';
 import { requireTypedCommand } from './with-ranks.ts';
@@ -30,12 +30,10 @@ export async function trainInProcesses(
     if (!isResultOf('train', result)) throw new TypeError('rank 0 ended without the result of a training');
     return result;
   } catch (error) {
-    if (!(error instanceof RunError) || error.code !== 'rank-lost') throw error;
-    await settleFailedRun(runDir, error.message);
-    const next = hasCheckpoint(runDir)
-      ? `Continue from the last checkpoint with: rowtune resume ${runDir}`
-      : 'It has no checkpoint yet: start it again';
-    throw new RunError(error.code, error.message, error.hint ?? next);
+    const isOfRun = error instanceof RankFailure || (error instanceof RunError && error.code !== 'stopped');
+    // The first rank may have been ended before it could record why. What it can't write now matters less than the failure itself.
+    if (isOfRun) await settleFailedRun(runDir, error.message).catch(() => undefined);
+    throw offerContinuation(error, runDir);
   }
 }
 

@@ -24,6 +24,7 @@ import { beginRunFolder, dropReplaced, recoverReplaced } from '../../run/begin-r
 import { listCheckpoints, removeLeftovers } from '../../run/checkpoint/checkpoint-folders.ts';
 import { type Checkpoint, openLastCheckpoint, withReadableBest } from '../../run/checkpoint/load-checkpoint.ts';
 import { forgetEvaluation, readMetrics, rewindMetrics } from '../../run/metrics-file.ts';
+import { offerContinuation } from '../../run/offer-continuation.ts';
 import { isRunFile, writeRunRecipe } from '../../run/run-folder.ts';
 import { takeRunLock } from '../../run/run-lock.ts';
 import { type RunState, readRunState, StateKeeper } from '../../run/run-state.ts';
@@ -185,14 +186,15 @@ async function guarded(params: RunParams): Promise<TrainResult> {
     if (checkpoint) job.log('info', `continuing from step ${checkpoint.state.step}`);
     return await run(params);
   } catch (thrown) {
-    const error = job.explain(thrown);
+    const { ranks, mainDir = runDir } = params;
+    const error = job.explain(ranks ? ranks.explain(thrown) : thrown);
     const isStop = error instanceof RunError && error.code === 'stopped';
     const reason = isStop ? (job.stop?.reason ?? error.message) : describeFailure(error).event.message;
     // A finished run that could not be extended stays finished, as long as its summary exists.
     const isAsBefore = params.wasFinished && existsSync(path.join(runDir, RUN_FILES.summary));
     const end = isAsBefore ? ({ state: 'finished' } as const) : ({ state: isStop ? 'stopped' : 'failed', reason } as const);
     await keeper.update(end).catch(() => undefined);
-    throw error;
+    throw offerContinuation(error, mainDir);
   }
 }
 

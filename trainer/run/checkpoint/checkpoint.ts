@@ -16,7 +16,7 @@ import { type Evaluation, isEvaluation } from '../../job/evaluate.ts';
 import { freeDiskBytes } from '../../machine/machine.ts';
 import type { Attachment } from '../../method/method.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
-import { RunError, systemErrorCode } from '../../run-error.ts';
+import { namingFullDisk, RunError } from '../../run-error.ts';
 import type { OptimizerSettings } from '../../train/optimizer-settings.ts';
 import { readSnapshot, snapshotSpecs } from '../../train/snapshot.ts';
 import { checkpointFolder, removeSetAside } from './checkpoint-folders.ts';
@@ -121,11 +121,7 @@ export async function saveCheckpoint(params: SaveParams): Promise<string> {
     await removeSetAside(final);
     return final;
   } catch (error) {
-    const code = systemErrorCode(error);
-    if (code !== 'ENOSPC' && code !== 'EDQUOT') throw error;
-    throw new RunError('disk-full', `the disk is full: ${final} could not be written`, 'Free disk space, then run: rowtune resume', {
-      cause: error,
-    });
+    throw namingFullDisk(error, final);
   }
 }
 

@@ -1,0 +1,129 @@
+/**
+ * Runs of two processes of which one loses its disk: both end for one reason that names what is lost, the last checkpoint stays whole,
+ * no process is left, and the command of the hint continues the run.
+ */
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { installMpi } from '../../trainer/engine/install/install-mpi.ts';
+import { required } from '../../trainer/narrow.ts';
+import type { WorkerEvent } from '../../trainer/protocol/job-messages.ts';
+import { readRunState } from '../../trainer/run/run-state.ts';
+import { cacheDir } from '../support/cache-dir.ts';
+import { FOUR_UPDATES } from '../support/process-cases.ts';
+import { lossesOf, runJobOfRun } from '../support/process-runs.ts';
+import { mountSmallDisk, type SmallDisk, whyNoSmallDisk } from '../support/small-disk.ts';
+import { makeTinyTask } from '../support/tiny-task.ts';
+import { startWorker } from '../support/worker.ts';
+import { engineForTests } from '../unit/engine/engine-for-tests.ts';
+
+const { engine, reason } = await engineForTests();
+const task = makeTinyTask();
+const folder = mkdtempSync(join(tmpdir(), 'rowtune-lost-'));
+const noDisk = whyNoSmallDisk(folder);
+const mounted: SmallDisk[] = [];
+afterAll(() => {
+  for (const disk of mounted) disk.unmount();
+  rmSync(folder, { recursive: true, force: true });
+  rmSync(task.folder, { recursive: true, force: true });
+});
+
+const because = (missing: string | undefined): string => (missing === undefined ? '' : ` (skipped: ${missing})`);
+
+/** Continues until something happens to it, with a checkpoint for every second update. */
+const ENDLESS = [
+  ...[...FOUR_UPDATES, 'max_steps=100000', 'save_strategy=steps', 'save_steps=2', 'save_total_limit=3'],
+  ...['lr_scheduler_type=constant', 'per_device_train_batch_size=2'],
+];
+/** As for a person who has typed the command. */
+const context = { ...task.context, opensPorts: true };
+
+function mount(place: string, options: string): SmallDisk {
+  const disk = mountSmallDisk(place, options);
+  mounted.push(disk);
+  return disk;
+}
+
+function unmount(disk: SmallDisk): void {
+  disk.unmount();
+  mounted.splice(mounted.indexOf(disk), 1);
+}
+
+const pidsOf = (runDir: string): Promise<readonly number[]> =>
+  Promise.all(
+    [runDir, join(runDir, 'ranks', 'rank-1')].map(async place => required(await readRunState(place), `the state in ${place}`).pid),
+  );
+
+async function expectNoneLeft(pids: readonly number[]): Promise<void> {
+  expect(pids).toHaveLength(2);
+  for (const pid of pids) await expect.poll(() => existsSync(`/proc/${pid}`)).toBe(false);
+}
+
+/** Continues by two updates after the last checkpoint, which is checked when it is read. */
+async function expectContinues(runDir: string): Promise<void> {
+  const names = (await readdir(join(runDir, 'checkpoints'))).filter(name => !name.startsWith('.'));
+  const saved = Number(/\d+$/.exec(names.sort().at(-1) ?? '')?.[0]);
+  const overrides = [`max_steps=${saved + 2}`];
+  const resumed = await runJobOfRun({ kind: 'resume', runDir, overrides, context });
+  expect(resumed.last).toMatchObject({ type: 'result', value: { steps: saved + 2 } });
+  expect(lossesOf(resumed.metrics)).toHaveLength(saved + 2);
+}
+
+interface LostDisk {
+  readonly last: WorkerEvent | undefined;
+  readonly pids: readonly number[];
+}
+
+/** A run whose disk is lost after its fourth update. */
+async function runUntilLost(runDir: string, settings: readonly string[], lose: () => void): Promise<LostDisk> {
+  const recipe = task.recipe(...ENDLESS, 'processes=2', ...settings);
+  let pids: Promise<readonly number[]> | undefined;
+  // A busy machine may keep a healthy rank silent for seconds.
+  const request = { kind: 'train', recipe, runDir, context: { ...context, silentSeconds: 120 } } as const;
+  const run = startWorker(request, event => {
+    if (event.type !== 'metrics' || event.step < 4 || pids !== undefined) return;
+    pids = pidsOf(runDir);
+    void pids.then(lose);
+  });
+  const { last } = await run.ended;
+  return { last, pids: (await pids) ?? [] };
+}
+
+describe.skipIf(!engine || noDisk !== undefined)(`a lost disk ${reason}${because(noDisk)}`, () => {
+  beforeAll(async () => void (await installMpi({ cacheDir, log: () => undefined })));
+
+  test('that of the run is full', async () => {
+    const runDir = join(folder, 'full');
+    mkdirSync(runDir);
+    const disk = mount(runDir, 'size=160m');
+    const { last, pids } = await runUntilLost(runDir, [], disk.fill);
+    const hint = expect.stringContaining(`rowtune resume ${runDir}`);
+    expect(last).toMatchObject({ type: 'failed', code: 'disk-full', message: expect.stringContaining(runDir), hint });
+    expect(last).not.toMatchObject({ message: expect.stringMatching(/^rank/) });
+    await expectNoneLeft(pids);
+    expect(await readRunState(runDir)).toMatchObject({ state: 'failed', reason: expect.stringContaining(runDir) });
+    disk.free();
+    await expectContinues(runDir);
+    unmount(disk);
+  });
+
+  test.each([
+    { title: 'full', options: 'size=64k', code: 'disk-full', message: /^rank 1: the disk is full: \S+\/ranks\/rank-1\/\S+ could not be/ },
+    { title: 'read-only', options: 'ro', code: 'no-permission', message: /^rank 1: EROFS: .*\/ranks\/rank-1\// },
+  ])('that of the log of another rank is $title', async ({ title, options, code, message }) => {
+    const runDir = join(folder, title);
+    let disk: SmallDisk | undefined;
+    const { last, pids } = await runUntilLost(runDir, ['process_transport=grpc'], () => {
+      disk = mount(join(runDir, 'ranks', 'rank-1'), options);
+      if (title === 'full') disk.fill();
+    });
+    const hint = expect.stringContaining(`rowtune resume ${runDir}`);
+    expect(last).toMatchObject({ type: 'failed', code, message: expect.stringMatching(message), hint });
+    await expectNoneLeft(pids);
+    expect(await readRunState(runDir)).toMatchObject({ state: 'failed', reason: expect.stringContaining('rank 1') });
+    unmount(required(disk, 'the disk'));
+    await expectContinues(runDir);
+  });
+});

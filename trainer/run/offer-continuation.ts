@@ -1,0 +1,17 @@
+/** The command that continues a failed run, as the hint of its failure. */
+import { isOneOf } from '../catalog/entries.ts';
+import { describeFailure, RunError, type RunErrorCode } from '../run-error.ts';
+import { hasCheckpoint } from './has-checkpoint.ts';
+
+/** Failures around the run, which can be repaired. */
+const REPAIRABLE = ['disk-full', 'disk-error', 'no-permission', 'rank-lost'] as const satisfies readonly RunErrorCode[];
+
+/** The failure of a run with the command that continues it, if that helps. */
+export function offerContinuation(error: unknown, runDir: string): unknown {
+  const { code, message, hint } = describeFailure(error).event;
+  if (!isOneOf(REPAIRABLE, code)) return error;
+  const next = `Continue from the last checkpoint with: rowtune resume ${runDir}`;
+  if (hint?.includes(next)) return error;
+  if (!hasCheckpoint(runDir)) return new RunError(code, message, hint ?? 'It has no checkpoint yet: start it again', { cause: error });
+  return new RunError(code, message, hint === undefined ? next : `${hint}. ${next}`, { cause: error });
+}
