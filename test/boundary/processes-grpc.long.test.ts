@@ -1,11 +1,13 @@
-/** Runs of two processes without MPI, over TensorFlow's collectives: results of one process, the end of a killed rank, and two networks. */
+/** Runs of two processes without MPI, over TensorFlow's collectives: results of one process, the end of a killed rank, launchers, and two networks. */
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { runCommand } from '../../trainer/engine/install/run-command.ts';
+import { type CommandResult, runCommand } from '../../trainer/engine/install/run-command.ts';
 import { readMetrics } from '../../trainer/run/metrics-file.ts';
+import { locatePython } from '../interop/python.ts';
 import { cacheDir, ROWTUNE } from '../support/daemon.ts';
+import { neighboringPorts } from '../support/neighboring-ports.ts';
 import { expectResultOfOne, FOUR_UPDATES, LOSS, makeProcessData, processCases } from '../support/process-cases.ts';
 import { lossesOf, runJobOfRun, signaledRun, trainIn } from '../support/process-runs.ts';
 import { makeTinyTask } from '../support/tiny-task.ts';
@@ -16,6 +18,7 @@ const { engine, reason } = await engineForTests();
 const task = makeTinyTask();
 const folder = mkdtempSync(join(tmpdir(), 'rowtune-grpc-'));
 const networks = engine ? makeTwoNetworks() : 'there is no engine';
+const torchrun = await torchrunOf();
 const noNetworks = typeof networks === 'string' ? ` (skipped: ${networks})` : '';
 afterAll(() => {
   if (typeof networks !== 'string') networks.remove();
@@ -65,22 +68,70 @@ describe.skipIf(!engine)(`processes over gRPC ${reason}`, () => {
 
   test.skipIf(noNetworks !== '')(`two networks with an address each train one run, found by TF_CONFIG${noNetworks}`, async () => {
     if (typeof networks === 'string') return;
-    const recipe = join(task.folder, 'apart.rowtune.yaml');
-    writeFileSync(recipe, task.text);
     const runDir = join(folder, 'apart');
     const worker = networks.addresses.map(address => `${address}:7017`);
-    const settings = [...FOUR_UPDATES, 'per_device_train_batch_size=2', OVER_GRPC, `output_dir=${runDir}`];
     const ranks = networks.enter.map((enter, index) =>
-      runCommand('ip', [...enter, process.execPath, ROWTUNE, 'train', recipe, '--no-daemon', ...settings], {
+      runCommand('ip', [...enter, ...launchedTraining(runDir)], {
         env: { ROWTUNE_CACHE: cacheDir, TF_CONFIG: JSON.stringify({ cluster: { worker }, task: { type: 'worker', index } }) },
       }),
     );
     const [first, second] = await Promise.all(ranks);
     expect([first?.status, second?.status], `${first?.output}\n${second?.output}`).toEqual([0, 0]);
     expect(first?.output).toContain('this process listens on port 7017 of all addresses of its machine, without asking for a password');
-    const one = await trainIn(join(folder, 'together'), task.recipe(...FOUR_UPDATES, 'per_device_train_batch_size=4'), task.context);
-    const [expected, found] = [lossesOf(one.metrics), lossesOf(await readMetrics(runDir))];
-    expect(found).toHaveLength(4);
-    for (const [i, loss] of expected.entries()) expect(Math.abs((found[i] ?? Number.NaN) - loss)).toBeLessThan(LOSS * (1 + loss));
+    await expectLossesOfOne(runDir);
+  });
+
+  test('a launcher that sets the variables of torchrun', async () => {
+    const runDir = join(folder, 'variables');
+    const MASTER_PORT = String(await neighboringPorts(3));
+    const shared = { ROWTUNE_CACHE: cacheDir, WORLD_SIZE: '2', LOCAL_WORLD_SIZE: '2', MASTER_ADDR: 'localhost', MASTER_PORT };
+    const ranks = ['0', '1'].map(rank =>
+      runCommand(process.execPath, launchedTraining(runDir).slice(1), { env: { ...shared, RANK: rank, LOCAL_RANK: rank } }),
+    );
+    const [first, second] = await Promise.all(ranks);
+    expect([first?.status, second?.status], `${first?.output}\n${second?.output}`).toEqual([0, 0]);
+    const ports = [1, 2].map(after => `127.0.0.1:${Number(MASTER_PORT) + after}`);
+    expect(first?.output).toContain(`2 processes of torchrun: ${ports.join(', ')}`);
+    await expectLossesOfOne(runDir);
+  });
+
+  test.skipIf(!torchrun.run)(`torchrun itself${torchrun.run ? '' : ` (skipped: ${torchrun.missing})`}`, async () => {
+    const runDir = join(folder, 'torchrun');
+    const port = String(await neighboringPorts(3));
+    const launch = ['--no-python', '--nproc-per-node', '2', '--master-port', port];
+    const result = await torchrun.run?.([...launch, ...launchedTraining(runDir)]);
+    expect(result?.status, result?.output).toBe(0);
+    await expectLossesOfOne(runDir);
   });
 });
+
+/** The command that a launcher starts once for each process, which computes a half of each batch. */
+function launchedTraining(runDir: string): string[] {
+  const recipe = join(task.folder, 'launched.rowtune.yaml');
+  writeFileSync(recipe, task.text);
+  const settings = [...FOUR_UPDATES, 'per_device_train_batch_size=2', OVER_GRPC, `output_dir=${runDir}`];
+  return [process.execPath, ROWTUNE, 'train', recipe, '--no-daemon', ...settings];
+}
+
+/** The losses of the whole batch in one process. */
+let expected: Promise<number[]> | undefined;
+
+async function expectLossesOfOne(runDir: string): Promise<void> {
+  const recipe = task.recipe(...FOUR_UPDATES, 'per_device_train_batch_size=4');
+  expected ??= trainIn(join(folder, 'together'), recipe, task.context).then(({ metrics }) => lossesOf(metrics));
+  const found = lossesOf(await readMetrics(runDir));
+  expect(found).toHaveLength(4);
+  for (const [i, loss] of (await expected).entries()) expect(Math.abs((found[i] ?? Number.NaN) - loss)).toBeLessThan(LOSS * (1 + loss));
+}
+
+interface Torchrun {
+  readonly run?: (args: readonly string[]) => Promise<CommandResult>;
+  readonly missing?: string;
+}
+
+async function torchrunOf(): Promise<Torchrun> {
+  if (!engine) return { missing: 'there is no engine' };
+  const found = await locatePython(cacheDir);
+  if ('missing' in found) return found;
+  return { run: args => runCommand(found.python, ['-m', 'torch.distributed.run', ...args], { env: { ROWTUNE_CACHE: cacheDir } }) };
+}

@@ -13,7 +13,7 @@ export function launchedRank({ settings, terminal }: Pick<CommandContext, 'setti
   if (!world) return undefined;
   const { rank, size, localSize, launcher, mpi, addresses } = world;
   if (mpi === undefined && addresses !== undefined) {
-    if (rank === 0) terminal.say('info', `${launcher} names ${size} processes: ${addresses.join(', ')}`);
+    if (rank === 0) terminal.say('info', `${size} processes of ${launcher}: ${addresses.join(', ')}`);
     return { rank, size, localSize, library: '', addresses };
   }
   try {

@@ -4,6 +4,14 @@ import { findWorld } from '../../../trainer/engine/mpi/world.ts';
 
 const SRUN = { SLURM_PROCID: '5', SLURM_STEP_NUM_TASKS: '6', SLURM_LOCALID: '1', SLURM_STEP_TASKS_PER_NODE: '2(x3)' };
 
+const torchrun = (localSize: number) => ({
+  RANK: '1',
+  WORLD_SIZE: '2',
+  LOCAL_RANK: String(localSize - 1),
+  LOCAL_WORLD_SIZE: String(localSize),
+});
+const OF_TORCHRUN = { rank: 1, size: 2, launcher: 'torchrun', mpi: undefined };
+
 test.each([
   {
     title: 'mpiexec of MPICH',
@@ -34,9 +42,29 @@ test.each([
     world: { rank: 0, size: 2, localRank: 0, localSize: 2, launcher: 'Open MPI (mpirun)', mpi: 'Open MPI' },
   },
   {
-    title: 'torchrun',
-    environment: { RANK: '3', WORLD_SIZE: '4', LOCAL_RANK: '1', LOCAL_WORLD_SIZE: '2' },
-    world: { rank: 3, size: 4, localRank: 1, localSize: 2, launcher: 'torchrun', mpi: undefined },
+    title: 'torchrun on one machine, whose ports follow that of its store',
+    environment: { ...torchrun(2), MASTER_ADDR: 'localhost', MASTER_PORT: '29500' },
+    world: { ...OF_TORCHRUN, localRank: 1, localSize: 2, addresses: ['127.0.0.1:29501', '127.0.0.1:29502'] },
+  },
+  {
+    title: 'torchrun whose port is the last but one',
+    environment: { ...torchrun(2), MASTER_PORT: '65534' },
+    world: { ...OF_TORCHRUN, localRank: 1, localSize: 2, addresses: ['127.0.0.1:65532', '127.0.0.1:65533'] },
+  },
+  {
+    title: 'torchrun on two machines, which says where one of them is',
+    environment: { ...torchrun(1), MASTER_ADDR: 'a', MASTER_PORT: '29500' },
+    world: { ...OF_TORCHRUN, localRank: 0, localSize: 1 },
+  },
+  {
+    title: 'torchrun on two machines, with a list of all',
+    environment: { ...torchrun(1), MASTER_PORT: '29500', TF_CONFIG: '{"cluster": {"worker": ["a:7", "b:7"]}}' },
+    world: { ...OF_TORCHRUN, localRank: 0, localSize: 1, addresses: ['a:7', 'b:7'] },
+  },
+  {
+    title: 'torchrun with a list of other processes',
+    environment: { ...torchrun(1), TF_CONFIG: '{"cluster": {"worker": ["a:7", "b:7", "c:7"]}}' },
+    world: { ...OF_TORCHRUN, localRank: 0, localSize: 1 },
   },
   {
     title: 'TF_CONFIG, whose chief is the first',

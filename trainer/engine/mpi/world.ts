@@ -11,7 +11,7 @@ export interface World {
   readonly launcher: string;
   /** Which MPI libraries can connect the processes; undefined where the launcher says nothing that MPI could use. */
   readonly mpi: 'MPICH' | 'Open MPI' | undefined;
-  /** The host and port of every process, if the launcher says them. */
+  /** The host and port of every process, if the launcher says them, or they follow from what it says. */
   readonly addresses?: readonly string[];
 }
 
@@ -22,6 +22,7 @@ interface Launcher extends Pick<World, 'launcher' | 'mpi'> {
   readonly size: string;
   readonly localRank: string;
   readonly localSize: string;
+  readonly addressesOf?: (environment: Environment, place: Pick<World, 'size' | 'localSize'>) => readonly string[] | undefined;
 }
 
 const SLURM: Launcher = {
@@ -53,7 +54,15 @@ const LAUNCHERS: readonly Launcher[] = [
     localSize: 'MPI_LOCALNRANKS',
   },
   SLURM,
-  { launcher: 'torchrun', mpi: undefined, rank: 'RANK', size: 'WORLD_SIZE', localRank: 'LOCAL_RANK', localSize: 'LOCAL_WORLD_SIZE' },
+  {
+    launcher: 'torchrun',
+    mpi: undefined,
+    rank: 'RANK',
+    size: 'WORLD_SIZE',
+    localRank: 'LOCAL_RANK',
+    localSize: 'LOCAL_WORLD_SIZE',
+    addressesOf: addressesOfTorchrun,
+  },
 ];
 
 /** Undefined for a process that runs alone. */
@@ -63,10 +72,12 @@ export function findWorld(environment: Environment): World | undefined {
     if (rank === undefined || size === undefined || size < 2 || rank >= size) continue;
     // srun sets MPICH's variables too (--mpi=pmi2), but not the local ones; PMIx is what Open MPI speaks.
     const isSlurm = countOf(environment[SLURM.rank]) === rank && countOf(environment[SLURM.size]) === size;
-    const { launcher, ...local } = isSlurm ? SLURM : names;
+    const { launcher, addressesOf, ...local } = isSlurm ? SLURM : names;
     const localSize = Math.max(1, countOf(environment[local.localSize]) ?? 1);
     const localRank = countOf(environment[local.localRank]) ?? 0;
-    return { rank, size, localRank, localSize, launcher, mpi: isSlurm && environment.PMIX_RANK !== undefined ? 'Open MPI' : mpi };
+    const addresses = addressesOf?.(environment, { size, localSize });
+    const family = isSlurm && environment.PMIX_RANK !== undefined ? 'Open MPI' : mpi;
+    return { rank, size, localRank, localSize, launcher, mpi: family, ...(addresses && { addresses }) };
   }
   return fromTensorflow(environment.TF_CONFIG);
 }
@@ -79,23 +90,46 @@ function countOf(text: string | undefined): number | undefined {
 
 const tensorflowConfig = z.object({
   cluster: z.object({ chief: z.array(z.string()).default([]), worker: z.array(z.string()).default([]) }),
-  task: z.object({ type: z.string(), index: z.int().nonnegative() }),
+  task: z.object({ type: z.string(), index: z.int().nonnegative() }).optional(),
 });
 
-/** Kubernetes' training operators: {"cluster": {"worker": [addresses]}, "task": {"type": "worker", "index": 1}}. */
-function fromTensorflow(text: string | undefined): World | undefined {
-  if (text === undefined) return undefined;
+function readTensorflowConfig(text: string | undefined): z.infer<typeof tensorflowConfig> | undefined {
   try {
-    const { cluster, task } = tensorflowConfig.parse(JSON.parse(text));
-    const addresses = [...cluster.chief, ...cluster.worker];
-    const rank = task.index + (task.type === 'worker' ? cluster.chief.length : 0);
-    const size = addresses.length;
-    return size < 2 ? undefined : { rank, size, localRank: 0, localSize: 1, launcher: 'TF_CONFIG', mpi: undefined, addresses };
+    return tensorflowConfig.parse(JSON.parse(text ?? ''));
   } catch {
     return undefined;
   }
 }
 
-/** Variables that a launcher gives its processes and MPI reads: a worker inherits them, because it is the one that calls MPI. */
+/** Kubernetes' training operators: {"cluster": {"worker": [addresses]}, "task": {"type": "worker", "index": 1}}. */
+function fromTensorflow(text: string | undefined): World | undefined {
+  const { cluster, task } = readTensorflowConfig(text) ?? {};
+  if (cluster === undefined || task === undefined) return undefined;
+  const addresses = [...cluster.chief, ...cluster.worker];
+  const rank = task.index + (task.type === 'worker' ? cluster.chief.length : 0);
+  const size = addresses.length;
+  return size < 2 ? undefined : { rank, size, localRank: 0, localSize: 1, launcher: 'TF_CONFIG', mpi: undefined, addresses };
+}
+
+const LAST_PORT = 65_535;
+
+/**
+ * On one machine, the ports after that of torchrun's own store, or the ones before it at the end of the range. Torchrun names no more than one of
+ * several machines, so the cluster of TF_CONFIG has to list the addresses of all processes, in the order of their ranks.
+ */
+function addressesOfTorchrun(
+  { TF_CONFIG, MASTER_PORT }: Environment,
+  { size, localSize }: Pick<World, 'size' | 'localSize'>,
+): readonly string[] | undefined {
+  const { cluster } = readTensorflowConfig(TF_CONFIG) ?? {};
+  const listed = cluster && [...cluster.chief, ...cluster.worker];
+  if (listed?.length === size) return listed;
+  const port = countOf(MASTER_PORT);
+  if (localSize < size || port === undefined) return undefined;
+  const first = port + size <= LAST_PORT ? port + 1 : port - size;
+  return Array.from({ length: size }, (_, rank) => `127.0.0.1:${first + rank}`);
+}
+
+/** Variables that a launcher gives its processes: a worker inherits them, because it is the one that calls MPI and chooses a GPU. */
 export const isLauncherVariable = (name: string): boolean =>
-  /^(?:(?:PMI|PMIX|PRTE|OMPI|OPAL|MPICH|MPIR|HYDI?|HYDRA|I_MPI|FI|UCX|SLURMD?)_|MPI_LOCAL)/.test(name);
+  /^(?:(?:LOCAL_)?(?:RANK|WORLD_SIZE)$|(?:PMI|PMIX|PRTE|OMPI|OPAL|MPICH|MPIR|HYDI?|HYDRA|I_MPI|FI|UCX|SLURMD?)_|MPI_LOCAL)/.test(name);

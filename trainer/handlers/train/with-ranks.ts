@@ -64,7 +64,7 @@ function checkTransport(transport: Recipe['process_transport'], { rank, opensPor
         ? `process_transport: ${transport} needs the addresses of all processes, and this launcher does not give them`
         : 'the launcher names addresses of processes, which MPI does not use',
       isOpen
-        ? 'Start the processes with rowtune train --processes, or with TF_CONFIG'
+        ? 'Start the processes with rowtune train --processes, with torchrun, or with TF_CONFIG'
         : `Start them with mpirun or srun; or set process_transport: ${orList(namesWhere(transportCatalog, ({ opensPorts }) => opensPorts))}, which opens a port in each`,
     );
   if (!isOpen) return;
