@@ -103,7 +103,7 @@ async function measure(pass: Pass): Promise<Peaks> {
   const job = new Job(() => undefined);
   const base = await openBase({ recipe, context, job });
   const setup = await setUpTask({ recipe, base, context, job }, 'train');
-  const data = await importanceDataOf({ recipe, base, setup, precision: FLOAT32 }, [...Array(SAMPLES).keys()]);
+  const data = await importanceDataOf({ recipe, base, setup, context, precision: FLOAT32 }, [...Array(SAMPLES).keys()]);
   if (pass === 'inference') await runInference(base, setup.model, data);
   else
     await scoreModel({

@@ -59,6 +59,13 @@ export const processCases: readonly ProcessCase[] = [
     settings: ['importance.measure=taylor', 'eval_strategy=epoch'],
   },
   {
+    title: 'RoSA, whose mask comes from the gradients of all',
+    processes: 2,
+    batch: 4,
+    // Gradients are squared by batches, which are otherwise those of a process.
+    settings: ['method=rosa', 'sparse_ratio=0.02', 'importance.batch_size=2'],
+  },
+  {
     title: 'LoRA with dropout, without clipping',
     processes: 2,
     batch: 4,

@@ -1,9 +1,9 @@
 /** The single elements that rosa trains: those of the largest squared gradient, summed over samples (Nikdan et al. 2024). */
 
-import { epochBatches } from '../data/batch/batches.ts';
+import { filledBatches } from '../data/batch/batches.ts';
 import type { Session, VariableData } from '../engine/engine.ts';
 import { backward } from '../graph/gradient.ts';
-import { Graph, type Node, type VariableSpec } from '../graph/graph.ts';
+import { Graph, type Node, type Parts, type VariableSpec } from '../graph/graph.ts';
 import { assemble, type Program, type Traced } from '../graph/program.ts';
 import { float32Of } from '../graph/types.ts';
 import type { ModuleSpec } from '../model/module-specs.ts';
@@ -14,7 +14,7 @@ import type { Selection } from '../selection.ts';
 import { type BatchShape, shapeName } from '../train/task.ts';
 import { heldWeight, heldWeights } from './held-weights.ts';
 import { ImportanceError } from './importance-error.ts';
-import { type ImportanceData, sweepsOf } from './score-model.ts';
+import { type ImportanceData, ownBatches, sweepsOf } from './score-model.ts';
 
 export interface ChooseElementsParams {
   readonly modules: readonly ModuleSpec[];
@@ -34,20 +34,25 @@ export interface ChooseElementsParams {
  */
 export async function chooseElements(params: ChooseElementsParams): Promise<Selection> {
   const { data, modules, weights } = params;
-  const { source, engine } = data;
+  const { source, engine, ranks } = data;
   const sweeps = sweepsOf(modules, data.sweepBytes);
   const session = await engine.compile(gradientProgram(data, sweeps));
   try {
     await session.load(startValues(data, weights, sweeps));
     const chosen = new Map<string, Int32Array>();
     const targets = source.plan.rows.reduce((sum, row) => sum + row.targets, 0);
+    const total = sweeps.length * source.plan.batchesPerEpoch;
     let done = 0;
     for (const [i, sweep] of sweeps.entries()) {
-      for await (const batch of epochBatches(source, 0)) {
-        if (params.isCanceled?.()) throw new ImportanceError('choosing the elements was canceled');
+      for await (const batch of filledBatches(source, ownBatches(source.plan.epoch(0), ranks))) {
+        checkCanceled(params);
         await session.run(sumSignature(batch.bucket, i), batch.feeds(targets));
-        params.onProgress?.(++done, sweeps.length * source.plan.batchesPerEpoch, 'batches');
+        done += ranks?.size ?? 1;
+        params.onProgress?.(Math.min(done, total), total, 'batches');
       }
+      // All processes follow a request to stop, or none: sums wait for all.
+      checkCanceled(params);
+      if (ranks) await session.run(totalSignature(i), {});
       await readSweep(session, sweep, params, chosen);
       await session.run(clearSignature(i), {});
     }
@@ -68,6 +73,8 @@ async function readSweep(
 
 const sumSignature = (shape: BatchShape, sweep: number): string => `sum/${sweep}/${shapeName(shape)}`;
 const clearSignature = (sweep: number): string => `clear/${sweep}`;
+/** Makes the sums of this process those of all. */
+const totalSignature = (sweep: number): string => `total/${sweep}`;
 
 /** The sum of each module of a sweep; sweeps share them, since blocks are alike. */
 function sumsOf(sweep: readonly ModuleSpec[]): Map<ModuleSpec, VariableSpec> {
@@ -91,11 +98,12 @@ async function* startValues(
   for (const name of new Set(sweeps.flatMap(sweep => [...sumsOf(sweep).values()].map(sum => sum.name)))) yield { name, data: 'zeros' };
 }
 
-function gradientProgram({ source, ...data }: ImportanceData, sweeps: readonly (readonly ModuleSpec[])[]): Program {
+function gradientProgram({ source, ranks, ...data }: ImportanceData, sweeps: readonly (readonly ModuleSpec[])[]): Program {
   const traces: Record<string, Traced> = {};
   sweeps.forEach((sweep, i) => {
     for (const shape of source.plan.buckets) traces[sumSignature(shape, i)] = traceSums(data, shape, sweep);
-    traces[clearSignature(i)] = traceClear(sweep);
+    traces[clearSignature(i)] = traceSweep(sweep, (graph, sum) => graph.zeros(sum.shape));
+    if (ranks) traces[totalSignature(i)] = traceSweep(sweep, (graph, sum) => graph.totalOf(graph.read(sum)), ranks.parts);
   });
   return assemble(traces);
 }
@@ -123,13 +131,18 @@ function traceSums(
   return { graph, outputs: { loss }, effects };
 }
 
-function traceClear(sweep: readonly ModuleSpec[]): Traced {
-  const graph = new Graph();
+/** Replaces each sum of a sweep. */
+function traceSweep(sweep: readonly ModuleSpec[], next: (graph: Graph, sum: VariableSpec) => Node, parts?: Parts): Traced {
+  const graph = new Graph(parts);
   const effects = [...sumsOf(sweep).values()].map(sum => {
     graph.declare(sum);
-    return graph.assign(sum.name, graph.zeros(sum.shape));
+    return graph.assign(sum.name, next(graph, sum));
   });
   return { graph, outputs: { done: graph.scalar(1) }, effects };
+}
+
+function checkCanceled({ isCanceled }: ChooseElementsParams): void {
+  if (isCanceled?.()) throw new ImportanceError('choosing the elements was canceled');
 }
 
 const HALF = 2 ** 16;

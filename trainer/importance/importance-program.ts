@@ -2,7 +2,7 @@
 
 import { type MeasureName, measureCatalog } from '../catalog/measures.ts';
 import { backward } from '../graph/gradient.ts';
-import { Graph, type Node, type VariableSpec } from '../graph/graph.ts';
+import { Graph, type Node, type Parts, type VariableSpec } from '../graph/graph.ts';
 import { assemble, type Program, type Traced } from '../graph/program.ts';
 import type { RecomputePolicy } from '../graph/recompute.ts';
 import { isConv, isExperts, type ModuleSpec } from '../model/module-specs.ts';
@@ -31,6 +31,8 @@ export interface ImportanceProgramParams {
   readonly sweeps: readonly (readonly ModuleSpec[])[];
   /** How the weights are held; float32 where not given. Measures of weight gradients need weights that are not quantized. */
   readonly storage?: WeightStorage;
+  /** The processes over which mean gradients are summed; left out, one process has all batches. */
+  readonly parts?: Parts | undefined;
 }
 
 export const scoreSignature = (shape: BatchShape, sweep = 0): string => `score/${sweep}/${shapeName(shape)}`;
@@ -278,11 +280,11 @@ function exactProgram(params: ImportanceProgramParams): Program {
 }
 
 function traceReduce(params: ImportanceProgramParams, { reduce }: GradientMeasure, sums: ReadonlyMap<ModuleSpec, VariableSpec>): Traced {
-  const graph = new Graph();
+  const graph = new Graph(params.parts);
   const effects = [...sums].flatMap(([module, sum]) => {
     const score = accumulator(params, module);
     graph.declare(score);
-    const value = reduce(graph, acting(graph, module, heldWeight(graph, module, params.storage)), graph.read(sum));
+    const value = reduce(graph, acting(graph, module, heldWeight(graph, module, params.storage)), graph.totalOf(graph.read(sum)));
     return [graph.assign(score.name, value), graph.assign(sum.name, graph.zeros(sum.shape))];
   });
   return { graph, outputs: { done: graph.scalar(1) }, effects };

@@ -4,6 +4,7 @@ import { type MeasureName, measureCatalog, measuresThat, measureWithoutData, mea
 import type { PlannedBatch } from '../data/batch/batch-plan.ts';
 import { type Batch, type BatchSource, filledBatches } from '../data/batch/batches.ts';
 import type { Engine, Session, VariableData } from '../engine/engine.ts';
+import type { Parts } from '../graph/graph.ts';
 import type { RecomputePolicy } from '../graph/recompute.ts';
 import type { HostArray } from '../graph/types.ts';
 import { float32Of } from '../graph/types.ts';
@@ -59,13 +60,13 @@ export interface ImportanceData {
   readonly recompute: RecomputePolicy;
   /** Element-wise measures of the exact mean gradient over all batches, not of each batch's. */
   readonly exact: boolean;
-  /** The most memory for the mean gradients of one sweep; at least one module is in a sweep. */
+  /** The most memory for the mean gradients of one sweep, the same in all processes; at least one module is in a sweep. */
   readonly sweepBytes: number;
   /** The classes of labeled data. */
   readonly classes?: ClassesOfSamples;
   /** How the engine holds the weights; float32 where not given. */
   readonly storage?: WeightStorage;
-  /** The processes that divide the batches among themselves. Sweeps of the exact measures go over all batches in each. */
+  /** The processes that divide the batches among themselves. */
   readonly ranks?: SharingRanks | undefined;
 }
 
@@ -73,6 +74,8 @@ export interface ImportanceData {
 export interface SharingRanks {
   readonly rank: number;
   readonly size: number;
+  /** The parts over which programs sum. */
+  readonly parts: Parts;
   /** Lets a request to stop be followed by all at the same place. */
   agree(): void;
   /** Each number summed over the processes. */
@@ -80,7 +83,7 @@ export interface SharingRanks {
 }
 
 /** The batches in order; with several processes, those of this one. */
-function* ownBatches(batches: readonly PlannedBatch[], ranks: SharingRanks | undefined): Generator<PlannedBatch> {
+export function* ownBatches(batches: readonly PlannedBatch[], ranks: SharingRanks | undefined): Generator<PlannedBatch> {
   for (const [i, batch] of batches.entries()) {
     if (ranks && i % ranks.size === 0) ranks.agree();
     if (!ranks || i % ranks.size === ranks.rank) yield batch;
@@ -172,6 +175,7 @@ async function scoreData(params: ScoreModelParams): Promise<ModelScores> {
     classes: data.classes?.names.length ?? 0,
     sweeps: measures[measure].needs === 'gradients' && data.exact ? sweepsOf(modules, data.sweepBytes) : [],
     storage: data.storage,
+    parts: data.ranks?.parts,
   };
   const session = await data.engine.compile(importanceProgram(program));
   try {
@@ -238,12 +242,12 @@ async function runBatches(
     // Reading the weights (wanda) or sorting many classes may take longer than writing.
     showMs = performance.now() + (performance.now() - startedMs) / SHOW_SHARE;
   };
-  const [total, shares] = [sweeps * perSweep, exact ? 1 : (data.ranks?.size ?? 1)];
+  const [total, shares] = [sweeps * perSweep, data.ranks?.size ?? 1];
   const report = (): void => params.onProgress?.(Math.min(done * shares, total), total, 'batches');
   report();
   for (let sweep = Math.floor(first / perSweep); sweep < sweeps; sweep++) {
     let place = sweep * perSweep;
-    for await (const batch of filledBatches(data.source, ownBatches(data.source.plan.epoch(0), exact ? undefined : data.ranks))) {
+    for await (const batch of filledBatches(data.source, ownBatches(data.source.plan.epoch(0), data.ranks))) {
       if (place++ < done) continue;
       if (params.isCanceled?.() && !exact) await keep(done);
       checkCanceled(params);
@@ -254,6 +258,8 @@ async function runBatches(
       if (params.unfinished?.isDue()) await keep(done);
       await show(params.modules);
     }
+    // A request to stop may have come when this process had no batch left; the sums of all would wait for those that follow it.
+    if (data.ranks) checkCanceled(params);
     if (!exact) continue;
     await session.run(reduceSignature(sweep), {});
     if (sweep + 1 < sweeps && params.unfinished?.isDue()) await keep(sweep + 1);

@@ -11,6 +11,7 @@ import { loadScores, type ModelScores, type ScoresOrigin, saveScores } from '../
 import type { Job } from '../../job/job.ts';
 import type { RecipeScope } from '../../job/job-scope.ts';
 import type { Base } from '../../job/open-base.ts';
+import type { Ranks } from '../../job/ranks.ts';
 import { availableMemoryBytes } from '../../machine/machine.ts';
 import type { Attachment } from '../../method/method.ts';
 import { placeTrained } from '../../method/placement.ts';
@@ -200,7 +201,8 @@ export async function importanceDataOf(
     setup,
     precision,
     ranks,
-  }: Pick<ComputeScoresParams, 'recipe' | 'base' | 'precision' | 'ranks'> & { readonly setup: TaskSetup },
+    context,
+  }: Pick<ComputeScoresParams, 'recipe' | 'base' | 'precision' | 'ranks' | 'context'> & { readonly setup: TaskSetup },
   samples: readonly number[],
 ): Promise<ImportanceData> {
   const { storage } = placeTrained(UNTRAINED, setup.model, precision);
@@ -211,11 +213,14 @@ export async function importanceDataOf(
     recompute: recipe.recompute === 'auto' ? 'cheap' : recipe.recompute,
     exact: recipe.importance.exact,
     ranks,
-    sweepBytes: SWEEP_SHARE * (availableMemoryBytes() - weightBytes(setup.model, storage)),
+    sweepBytes: leastOf(ranks, SWEEP_SHARE * (availableMemoryBytes() / (context.rank?.localSize ?? 1) - weightBytes(setup.model, storage))),
     classes: classesOf(setup, samples),
     storage,
   };
 }
+
+/** The smallest value of all processes: what they sum has to be cut in the same way. */
+const leastOf = (ranks: Ranks | undefined, own: number): number => Math.min(...(ranks?.all(own) ?? [own]));
 
 const UNTRAINED: Attachment = { method: 'full', trainables: [], initial: () => [] };
 

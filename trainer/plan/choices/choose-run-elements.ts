@@ -17,7 +17,7 @@ export async function chooseElementsFor(params: Omit<ComputeScoresParams, 'outpu
 }
 
 async function chooseByGradients(params: Omit<ComputeScoresParams, 'outputFile'>, counts: ReadonlyMap<string, number>): Promise<Selection> {
-  const { recipe, base, modules, setup, job, precision } = params;
+  const { recipe, base, modules, setup, job } = params;
   if (!setup || setup.samples === 0)
     throw new RunError('no-data', 'rosa chooses its elements by gradients, and there is no training data', "Give 'data.train'");
   const samples = drawSamples(setup.samples, recipe.importance);
@@ -31,7 +31,7 @@ async function chooseByGradients(params: Omit<ComputeScoresParams, 'outputFile'>
       modules,
       weights: base.folder.weights,
       budgetOf: ({ name }) => valueFor(counts, name),
-      data: await importanceDataOf({ recipe, base, setup, precision: { ...precision, quantize: 'none' } }, samples),
+      data: await importanceDataOf({ ...params, setup, precision: { ...params.precision, quantize: 'none' } }, samples),
       isCanceled: () => job.stop !== undefined,
       onProgress: (done, total, unit) => {
         report ??= job.progress('importance', total, unit, done);
