@@ -1,20 +1,20 @@
 /** The end of a backward pass: gradients become updates, or are summed for later. */
 import type { Graph, Node } from '../graph/graph.ts';
 import type { Trainable } from '../method/method.ts';
-import { valueFor } from '../narrow.ts';
+import { elementAt, valueFor } from '../narrow.ts';
+import { type BegunSum, GradientExchange, type GroupGradient } from './gradient-exchange.ts';
 import { declareFeeds, update } from './optimizer.ts';
 import { accumulates, type TraceParams } from './training-params.ts';
 import { gradientVariable, joinMembers, type UpdateGroup, updateGroups } from './update-group.ts';
 
-interface Arrived {
-  readonly group: UpdateGroup;
-  readonly gradient: Node;
+interface Arrived extends GroupGradient {
   readonly block: number;
 }
 
 /**
  * Does with each gradient, as it comes, what the settings ask for: update at once, hold back for clipping, or add up. With several processes a
- * gradient leaves as soon as it is there, and its update waits for the next gradient, so that the sum travels while that one is computed.
+ * gradient leaves as soon as it is there, small ones together, and its update waits for the next to leave, so that the sum travels while that one is
+ * computed.
  */
 export class GradientSink {
   private readonly graph: Graph;
@@ -24,13 +24,17 @@ export class GradientSink {
   /** Gradients of groups that are not complete yet. */
   private readonly arrived = new Map<Trainable, Node>();
   private readonly held: Arrived[] = [];
-  private leaving: Arrived | undefined;
+  private readonly exchange: GradientExchange<Arrived>;
+  /** Sums that are waited for at the end. */
+  private readonly begun: BegunSum<Arrived>[] = [];
+  private leaving: BegunSum<Arrived> | undefined;
   private readonly effects: Node[] = [];
   private squares: Node | undefined;
 
   constructor(graph: Graph, params: TraceParams) {
     this.graph = graph;
     this.params = params;
+    this.exchange = new GradientExchange(graph, params.exchangeType);
     this.feeds = accumulates(params) ? undefined : declareFeeds(graph);
     for (const group of updateGroups(params.attachment.trainables, params.optimizer))
       for (const member of group.members) this.groupOf.set(member, group);
@@ -45,7 +49,7 @@ export class GradientSink {
   }
 
   private takeGroup(group: UpdateGroup, gradient: Node, block: number): void {
-    const { graph, params } = this;
+    const { graph } = this;
     if (!this.feeds) {
       graph.declare(gradientVariable(group));
       this.effects.push(graph.assignAdd(gradientVariable(group).name, gradient));
@@ -55,8 +59,12 @@ export class GradientSink {
       this.takeSum({ group, gradient, block });
       return;
     }
-    const begun = { group, gradient: graph.beginSum(gradient, params.exchangeType, group.name), block };
-    if (params.maxGradNorm > 0) this.held.push(begun);
+    this.leave(this.exchange.give({ group, gradient, block }));
+  }
+
+  private leave(begun: BegunSum<Arrived> | undefined): void {
+    if (!begun) return;
+    if (this.params.maxGradNorm > 0) this.begun.push(begun);
     else {
       this.endLeaving();
       this.leaving = begun;
@@ -64,9 +72,12 @@ export class GradientSink {
   }
 
   private endLeaving(): void {
-    const { graph, leaving } = this;
-    if (leaving) graph.within({ block: leaving.block }, () => this.takeSum({ ...leaving, gradient: graph.endSum(leaving.gradient) }));
+    for (const sum of this.leaving ? this.end(this.leaving) : []) this.graph.within({ block: sum.block }, () => this.takeSum(sum));
     this.leaving = undefined;
+  }
+
+  private end(begun: BegunSum<Arrived>): Arrived[] {
+    return this.graph.within({ block: elementAt(begun.members, 0).block }, () => this.exchange.end(begun));
   }
 
   /** @param sum its gradient is that of the whole batch */
@@ -84,17 +95,20 @@ export class GradientSink {
 
   /** The gradients that are held back, of the whole batch. */
   private endHeld(): Arrived[] {
-    const { graph, held } = this;
-    if (graph.parts.count === 1) return held;
-    return held.map(({ gradient, ...rest }) => {
-      const sum = graph.within({ phase: 2, block: rest.block }, () => graph.endSum(gradient));
-      graph.within({ phase: 2 }, () => this.addSquare(sum));
-      return { ...rest, gradient: sum };
-    });
+    const { graph } = this;
+    if (graph.parts.count === 1) return this.held;
+    return graph.within({ phase: 2 }, () =>
+      this.begun.flatMap(begun => {
+        const sums = this.end(begun);
+        for (const { gradient } of sums) this.addSquare(gradient);
+        return sums;
+      }),
+    );
   }
 
   finish(): { effects: Node[]; outputs: Record<string, Node> } {
     const { graph, params, feeds } = this;
+    this.leave(this.exchange.giveRest());
     this.endLeaving();
     const held = this.endHeld();
     const { squares } = this;

@@ -4,6 +4,7 @@ import { Graph } from '../graph/graph.ts';
 import { assemble, type Program, type Traced } from '../graph/program.ts';
 import { Tracer } from '../model/tracer.ts';
 import { startTraces } from './base-pass.ts';
+import { GradientExchange, type GroupGradient } from './gradient-exchange.ts';
 import { clipScale, squaredNorm } from './gradient-sink.ts';
 import { declareFeeds, update } from './optimizer.ts';
 import { offloadPlaces } from './optimizer-offload.ts';
@@ -53,10 +54,11 @@ function traceApply({ attachment, optimizer, maxGradNorm, parts, exchangeType }:
   const graph = new Graph(parts);
   const feeds = declareFeeds(graph);
   const own = updateGroups(attachment.trainables, optimizer).map(group => ({ group, gradient: graph.read(gradientVariable(group)) }));
-  const summed = () =>
-    own
-      .map(({ group, gradient }) => ({ group, gradient: graph.beginSum(gradient, exchangeType, group.name) }))
-      .map(({ group, gradient }) => ({ group, gradient: graph.endSum(gradient) }));
+  const summed = (): typeof own => {
+    const exchange = new GradientExchange<GroupGradient>(graph, exchangeType);
+    const begun = [...own.map(each => exchange.give(each)), exchange.giveRest()];
+    return begun.flatMap(sum => (sum ? exchange.end(sum) : []));
+  };
   const gradients = graph.parts.count === 1 ? own : summed();
   const norm = graph.sqrt(gradients.map(({ gradient }) => squaredNorm(graph, gradient)).reduce((a, b) => graph.add(a, b)));
   const scale = maxGradNorm > 0 ? clipScale(graph, norm, maxGradNorm) : undefined;

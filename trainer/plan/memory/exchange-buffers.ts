@@ -1,6 +1,7 @@
 /** The memory that the exchange of gradients takes in a process, in addition to the gradients themselves. */
 import { sumForms } from '../../graph/sum-forms.ts';
 import { elementCount } from '../../graph/types.ts';
+import { largestSum } from '../../train/gradient-exchange.ts';
 import { updateGroups } from '../../train/update-group.ts';
 import type { RunPlan } from '../run-plan.ts';
 
@@ -23,10 +24,10 @@ export function exchangeMemory({
   const ranks = parts?.count ?? 1;
   const { bytes, isNarrow, keepsLoss } = sumForms[exchangeType];
   if (ranks === 1 || !isNarrow) return { bufferBytes: 0, keptBytes: 0 };
-  const counts = updateGroups(attachment.trainables, optimizer).map(({ shape }) => elementCount(shape));
-  const share = Math.ceil(Math.min(PART, Math.max(...counts)) / ranks);
+  const groups = updateGroups(attachment.trainables, optimizer);
+  const share = Math.ceil(Math.min(PART, largestSum(groups)) / ranks);
   return {
     bufferBytes: 2 * ranks * bytes(share),
-    keptBytes: keepsLoss ? 4 * counts.reduce((sum, count) => sum + count, 0) : 0,
+    keptBytes: keepsLoss ? 4 * groups.reduce((sum, { shape }) => sum + elementCount(shape), 0) : 0,
   };
 }
