@@ -270,8 +270,8 @@ export class RunFeed {
 
 function shownJob(job: JobRecord | undefined): ShownJob | undefined {
   if (!job) return undefined;
-  const { id, state, phase, progress, failure } = job;
-  return { id, state, phase, progress, failure };
+  const { id, state, phase, progress, failure, share } = job;
+  return { id, state, phase, progress, failure, share };
 }
 
 function overviewOf(info: RunInfo, job: JobRecord | undefined): RunOverview {

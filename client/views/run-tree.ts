@@ -4,6 +4,7 @@ import { labelIn } from '../../trainer/catalog/labels.ts';
 import { choosesByScores } from '../../trainer/catalog/methods.ts';
 import { answersTexts } from '../../trainer/catalog/objectives.ts';
 import { isOnCluster, placeText } from '../../trainer/protocol/cluster.ts';
+import { shareText } from '../../trainer/protocol/device-share.ts';
 import { compact, grouped } from '../../trainer/protocol/format.ts';
 import type { JobRecord, RunInfo } from '../../trainer/protocol/rpc-messages.ts';
 import { isActive } from '../../trainer/protocol/run-activity.ts';
@@ -135,7 +136,7 @@ function jobItem(job: JobRecord): RunItem {
     group: isQueued ? 'Waiting' : 'Running',
     label: `${kindText(job)}: ${job.title}`,
     description: shortProgressText(job),
-    tooltip: [`${kindText(job)} of ${job.title}`, progressText(job)],
+    tooltip: [`${kindText(job)} of ${job.title}`, progressText(job), ...shareLines(job)],
     icon: isQueued ? 'clock' : 'sync~spin',
     flags: job.kind === 'sweep' ? ['job', 'active', 'stoppable'] : ['job', 'active'],
     jobId: job.id,
@@ -272,10 +273,14 @@ function tooltipLines(label: string, run: RunInfo | undefined, job: JobRecord | 
       ? []
       : [`step ${grouped(run.step)} of ${grouped(run.totalSteps)}${run.epoch === undefined ? '' : `, epoch ${compact(run.epoch)}`}`]),
     ...(run?.cluster === undefined ? [] : [placeText(run.cluster), run.cluster.log === undefined ? '' : `log ${run.cluster.log}`]),
+    ...(job === undefined ? [] : shareLines(job)),
     ...(run === undefined ? [] : [`started ${new Date(run.startedAt).toLocaleString()}`]),
     ...(job?.failure?.hint === undefined ? [] : [job.failure.hint]),
     ...(runDir === undefined ? [] : [runDir]),
   ].filter(line => line !== '');
 }
+
+/** The part of the machine that a job has. */
+const shareLines = (job: JobRecord): readonly string[] => (job.share === undefined || hasEnded(job) ? [] : [shareText(job.share)]);
 
 const join = (...parts: readonly (string | undefined)[]): string => parts.filter(part => part !== undefined && part !== '').join(' · ');

@@ -7,7 +7,7 @@ import { duration } from '../../trainer/protocol/format.ts';
 import type { RunAction } from '../../trainer/protocol/view/run.ts';
 import { element, setText } from '../shared/element.ts';
 import type { RunModel } from '../shared/run-model.ts';
-import { clusterText, type RunStatus, statusOf } from './run-status.ts';
+import { type RunStatus, statusOf, whereText } from './run-status.ts';
 
 interface ActionButton {
   readonly action: RunAction;
@@ -123,8 +123,8 @@ export function createHeader(act: (action: RunAction) => void): RunHeader {
       bar.hidden = model.overview === undefined && status.kind !== 'active';
       setText(facts, [...status.facts, ...trainedFor(model)].join(' · '));
       facts.hidden = facts.textContent === '';
-      setText(place, clusterText(model) ?? '');
-      place.hidden = clusterText(model) === undefined;
+      setText(place, whereText(model) ?? '');
+      place.hidden = whereText(model) === undefined;
       actions.update(model);
       question.update(model);
     },

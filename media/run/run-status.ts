@@ -1,5 +1,6 @@
 /** The status of a run in words and numbers, for the header and for screen readers. Pure. */
 import { placeText } from '../../trainer/protocol/cluster.ts';
+import { shareText } from '../../trainer/protocol/device-share.ts';
 import { compact, duration, grouped } from '../../trainer/protocol/format.ts';
 import { amountText, currentProgress, stageText } from '../../trainer/protocol/job-stage.ts';
 import type { RunModel } from '../shared/run-model.ts';
@@ -43,8 +44,12 @@ export function statusOf(model: RunModel): RunStatus {
   return { state, kind, reason, done: overview.step, total: overview.totalSteps, facts: [steps(model), ...epoch(model)] };
 }
 
-/** The place of a run on a cluster: "Slurm job 12: pending (Resources), behind 3 jobs". */
-export const clusterText = ({ overview }: RunModel): string | undefined => overview?.cluster && placeText(overview.cluster);
+/** The place of a run: "Slurm job 12: pending (Resources), behind 3 jobs", or its part of this machine: "2 processes on 2 of 8 cores". */
+export function whereText({ overview, isActive }: RunModel): string | undefined {
+  if (overview?.cluster) return placeText(overview.cluster);
+  const share = isActive ? overview?.job?.share : undefined;
+  return share && shareText(share);
+}
 
 function missingStatus(job: NonNullable<RunModel['missing']>['job']): RunStatus {
   const none = { done: 0, total: 0, facts: [] };
@@ -105,7 +110,7 @@ function epoch({ history, overview }: RunModel): string[] {
 export function sentenceOf(model: RunModel): string {
   const { state, reason, facts } = statusOf(model);
   const loss = model.history.last('loss');
-  return [`${model.name} ${state}`, reason, clusterText(model), ...facts, loss === undefined ? undefined : `loss ${compact(loss)}`]
+  return [`${model.name} ${state}`, reason, whereText(model), ...facts, loss === undefined ? undefined : `loss ${compact(loss)}`]
     .filter(Boolean)
     .join(', ');
 }

@@ -23,6 +23,8 @@ export interface JobContext {
    * engine/inherited-environment.ts.
    */
   readonly clearedVariables?: readonly string[];
+  /** The cores that the processes of a run share; by default all of this machine. */
+  readonly cores?: number;
   /** How long a process of a run may give no sign of life; by default 30 s. */
   readonly silentSeconds?: number;
   /** A person has typed the command: processes may open ports, if the recipe says so. */

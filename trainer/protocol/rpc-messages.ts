@@ -4,6 +4,7 @@
  */
 import type { ExportFormat, ExportType } from '../catalog/artifacts.ts';
 import type { ClusterPlace } from './cluster.ts';
+import type { DeviceShare } from './device-share.ts';
 import type { Conversation, GenerateOptions, JobKind, RecipeSource, WorkerEvent } from './job-messages.ts';
 import type { Problem } from './problem.ts';
 import type { SweepStatus } from './sweep.ts';
@@ -75,6 +76,8 @@ export interface JobRecord {
   readonly title: string;
   readonly runDir?: string;
   readonly pid?: number;
+  /** The part of the machine that it has, or had. */
+  readonly share?: DeviceShare | undefined;
   readonly createdAt: string;
   readonly startedAt?: string;
   readonly endedAt?: string;

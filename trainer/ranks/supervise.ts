@@ -40,7 +40,7 @@ export async function superviseRanks(params: SuperviseParams): Promise<unknown> 
   const { job, processes, request, environment } = params;
   const addresses = transportCatalog[params.transport].opensPorts ? await freeAddresses(processes) : undefined;
   const mpi = addresses === undefined ? findMpi(request.context.cacheDir, environment) : undefined;
-  const threads = params.threads || Math.max(1, Math.floor(os.availableParallelism() / processes));
+  const threads = params.threads || Math.max(1, Math.floor((request.context.cores ?? os.availableParallelism()) / processes));
   job.log(
     'info',
     `${processes} processes with ${threads} thread${threads === 1 ? '' : 's'} each, ${mpi === undefined ? `connected by ${transportCatalog[params.transport].label}` : `started by ${mpi.launcher}`}`,

@@ -13,9 +13,11 @@ import { claimStateDir, unwritable } from './claim.ts';
 import { ClientSessions } from './client-sessions.ts';
 import { DaemonError } from './daemon-error.ts';
 import { type DaemonLog, openDaemonLog } from './daemon-log.ts';
+import { type Devices, devicesOf } from './device-shares.ts';
 import { announce, type Discovery, discoveryPath, TOKEN } from './discovery.ts';
 import { EventRing } from './event-ring.ts';
-import { hasEnded, JobQueue } from './job-queue.ts';
+import { JobQueue } from './job-queue.ts';
+import { hasEnded } from './job-record.ts';
 import { openJobsFile, readJobs, saveLater } from './jobs-file.ts';
 import { listen, type Tls } from './listen.ts';
 import type { Services } from './request-handlers.ts';
@@ -43,6 +45,8 @@ export interface DaemonOptions {
   readonly token?: string;
   /** Free memory; defaults to that of the machine. */
   readonly availableBytes?: () => number;
+  /** Cores and GPUs that its jobs share; defaults to those of the machine. */
+  readonly devices?: Devices;
   readonly maxFrameBytes?: number;
   readonly maxQueuedBytes?: number;
   /** Writes jobs.json durably and atomically. */
@@ -95,6 +99,7 @@ async function serve(options: DaemonOptions, log: DaemonLog, release: () => void
   const ring = new EventRing(start.at);
   const jobSettings = { cacheDir, engineFromEnvironment, hub, ...(trackers && { trackers }) };
   const availableBytes = options.availableBytes ?? availableMemoryBytes;
+  const devices = options.devices ?? devicesOf({});
   const clients = new ClientSessions({
     log,
     startedAt: start.at,
@@ -108,6 +113,7 @@ async function serve(options: DaemonOptions, log: DaemonLog, release: () => void
     stopTimes: options.stopTimes,
     known: await readJobs(stateDir, jobSettings, message => log.write('error', message)),
     availableBytes,
+    devices,
     persist: () => jobsFile.save(),
     onChange: record => {
       later.save();
@@ -137,6 +143,7 @@ async function serve(options: DaemonOptions, log: DaemonLog, release: () => void
     cacheDir,
     reader,
     availableBytes,
+    devices,
     jobSettings,
     workerFile: options.workerFile,
     status: () => statusOf({ start, jobs, clients, log, ring }),

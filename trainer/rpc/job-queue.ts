@@ -1,15 +1,15 @@
-/** The daemon's job queue: by priority, one job at a time on the device, each in its own worker process. */
+/** The daemon's job queue: by priority, each job in its own worker process, with a share of the device that no other job has. */
 
-import { isRecord } from '../narrow.ts';
+import { type DeviceShare, isWhole } from '../protocol/device-share.ts';
 import { messageOf } from '../protocol/error-facts.ts';
 import { isTrainingKind, type JobKind, type JobRequest, takesDevice } from '../protocol/job-messages.ts';
-import type { JobEvent, JobRecord, JobState } from '../protocol/rpc-messages.ts';
-import { hasCheckpoint } from '../run/has-checkpoint.ts';
+import type { JobEvent, JobRecord } from '../protocol/rpc-messages.ts';
 import { settleStoppedRun } from '../run/settle-run.ts';
-import { isSweepFolder } from '../run/sweep-folder.ts';
 import type { StopTimes } from '../worker/stop-worker.ts';
-import { explainDeath, type WorkerOutcome, type WorkerProcess } from '../worker/worker-process.ts';
+import type { WorkerOutcome, WorkerProcess } from '../worker/worker-process.ts';
 import { DaemonError } from './daemon-error.ts';
+import { type Devices, shareNextTo, type WantedShare } from './device-shares.ts';
+import { asLeft, hasEnded, type JobEnding, outcomeOf, resumeOffer, told } from './job-record.ts';
 import { WarmWorker } from './warm-worker.ts';
 
 /** More than anyone queues by hand; this stops a script that starts jobs in a loop. */
@@ -26,6 +26,7 @@ export interface QueueParams {
   readonly known: readonly KnownJob[];
   /** Memory that is free on this machine now. */
   availableBytes(): number;
+  readonly devices: Devices;
   /** Resolves when `kept()` is on disk. */
   persist(): Promise<void>;
   onChange(record: JobRecord): void;
@@ -45,6 +46,10 @@ export interface NewJob {
   readonly reads?: readonly string[];
   /** The memory that it needs, if it may run next to a training; otherwise it waits for its turn. */
   readonly sharedBytes?: number;
+  /** The processes of the run. */
+  readonly processes?: number;
+  /** The part of the machine that a training needs; left out, it takes the whole. */
+  readonly share?: WantedShare | undefined;
 }
 
 /** A job as it is stored across restarts of the daemon: with its request while it is queued. */
@@ -59,7 +64,7 @@ interface QueuedJob {
   readonly work?: NewJob;
   worker?: WorkerProcess;
   lane?: string;
-  ending?: 'stop' | 'abort';
+  ending?: JobEnding;
   /** Not yet on disk: it is not announced and does not start. */
   isNew?: boolean;
   readonly waiting: Set<(record: JobRecord) => void>;
@@ -80,8 +85,6 @@ const SHARED = 'shared';
 const SHARED_ROOM = 2;
 /** A user waits for these interactively; after the end of a daemon, nobody does. */
 const OF_THE_MOMENT: readonly JobKind[] = ['generate', 'data', 'doctor'];
-const ENDED: readonly JobState[] = ['succeeded', 'stopped', 'aborted', 'failed'];
-export const hasEnded = ({ state }: JobRecord): boolean => ENDED.includes(state);
 
 export class JobQueue {
   private readonly jobs = new Map<string, QueuedJob>();
@@ -225,7 +228,7 @@ export class JobQueue {
     throw new DaemonError('job-missing', `there is no job ${JSON.stringify(id)}`, { hint: 'Ask for the list of jobs' });
   }
 
-  private end(id: string, ending: 'stop' | 'abort'): JobRecord {
+  private end(id: string, ending: JobEnding): JobRecord {
     const job = this.get(id);
     if (hasEnded(job.record)) return job.record;
     if (job.ending !== 'abort') job.ending = ending;
@@ -244,33 +247,55 @@ export class JobQueue {
   private startNext(): void {
     if (this.isClosed) return;
     const all = [...this.jobs.values()];
-    const busy = new Map(all.flatMap(job => (job.worker && job.lane ? [[job.lane, job] as const] : [])));
+    const working = all.filter(({ worker }) => worker !== undefined);
+    const busy = new Set(working.flatMap(({ lane }) => lane ?? []));
+    const onDevice = working.filter(({ lane }) => lane === DEVICE);
+    // Whoever waits for the device is not overtaken by those that need less of it.
+    let isTaken = false;
     const queued = all.filter(({ record, isNew }) => record.state === 'queued' && !isNew);
     queued.sort((a, b) => b.record.priority - a.record.priority || a.order - b.order);
     for (const job of queued) {
       if (job.work === undefined) continue;
       const own = laneOf(job.work);
-      const lane = own === DEVICE && this.fitsNextTo(job, busy.get(DEVICE)) ? SHARED : own;
-      if (busy.has(lane)) continue;
-      busy.set(lane, job);
+      const share: DeviceShare | undefined = own === DEVICE && !isTaken ? this.shareOf(job.work, onDevice) : undefined;
+      const lane: string = own === DEVICE && share === undefined && this.fitsNextTo(job.work.sharedBytes, onDevice) ? SHARED : own;
+      if (lane === DEVICE ? share === undefined : busy.has(lane)) {
+        isTaken ||= lane === DEVICE;
+        continue;
+      }
+      busy.add(lane);
+      if (lane === DEVICE) onDevice.push(job);
       job.lane = lane;
+      job.record = { ...job.record, share };
       this.start(job);
     }
   }
 
-  /** Only next to a training that has made steps: before that, its memory is not allocated yet. */
-  private fitsNextTo({ work }: QueuedJob, busy: QueuedJob | undefined): boolean {
-    if (work?.sharedBytes === undefined || busy === undefined) return false;
-    if (!isTrainingKind(busy.record.kind) || busy.record.metrics === undefined) return false;
-    return this.params.availableBytes() >= SHARED_ROOM * work.sharedBytes;
+  /** The share of the device that a job gets now, if it gets one. */
+  private shareOf({ processes, share: wanted }: NewJob, onDevice: readonly QueuedJob[]): DeviceShare | undefined {
+    const running = onDevice.flatMap(({ record }) => record.share ?? []);
+    const share = shareNextTo(running, wanted, this.params.devices);
+    if (share === undefined || (running.length > 0 && !this.fitsNextTo(wanted?.bytes, onDevice))) return undefined;
+    return { ...share, processes: processes ?? 1 };
+  }
+
+  /** Only next to trainings that have made steps: before that, their memory is not allocated yet. */
+  private fitsNextTo(bytes: number | undefined, onDevice: readonly QueuedJob[]): boolean {
+    if (bytes === undefined || onDevice.length === 0) return false;
+    if (!onDevice.every(({ record }) => isTrainingKind(record.kind) && record.metrics !== undefined)) return false;
+    return this.params.availableBytes() >= SHARED_ROOM * bytes;
   }
 
   private start(job: QueuedJob): void {
     if (job.work === undefined) return;
-    const { id, request, threads } = job.work;
+    const { id, request } = job.work;
+    const { share } = job.record;
+    const part = share === undefined || isWhole(share) ? undefined : share;
+    const threads = job.work.threads || (part?.cores ?? 0);
     const worker = this.warm.start({
-      request,
+      request: part === undefined ? request : { ...request, context: { ...request.context, cores: part.cores } },
       threads,
+      gpus: part && part.gpus.length > 0 ? part.gpus : undefined,
       workerFile: this.params.workerFile,
       stopTimes: this.params.stopTimes,
       onEvent: event => {
@@ -291,7 +316,7 @@ export class JobQueue {
       async outcome => {
         this.warm.keep(request, outcome);
         await this.settle(job, outcome);
-        this.finish(job, outcomeOf(job, outcome));
+        this.finish(job, outcomeOf(job.ending, outcome));
       },
       (error: Error) =>
         this.finish(job, {
@@ -341,41 +366,8 @@ export class JobQueue {
   }
 }
 
-/** The public record of a job: without the summary of a run, which may be long and is stored in its folder. */
-function told(record: JobRecord): JobRecord {
-  if (record.runDir === undefined) return record;
-  const { result: _, ...rest } = record;
-  return rest;
-}
-
 /** @param what the effect of the request nevertheless */
 export const notRecorded = (what: string, error: unknown): DaemonError => {
   const hint = error instanceof DaemonError ? error.hint : undefined;
   return new DaemonError('not-recorded', `${what}: ${messageOf(error)}`, { hint, cause: error });
 };
-
-function outcomeOf({ ending }: QueuedJob, outcome: WorkerOutcome): Partial<JobRecord> {
-  const { last } = outcome;
-  if (last?.type === 'result') {
-    // A training that was stopped from outside by a signal reports that itself.
-    const isStopped = ending === 'stop' || (isRecord(last.value) && last.value.state === 'stopped');
-    return { state: ending === 'abort' ? 'aborted' : isStopped ? 'stopped' : 'succeeded', result: last.value };
-  }
-  if (ending === 'abort') return { state: 'aborted' };
-  if (ending === 'stop' && (last === undefined || last.code === 'stopped')) return { state: 'stopped' };
-  if (last) return { state: 'failed', failure: { code: last.code, message: last.message, hint: last.hint } };
-  return { state: 'failed', failure: explainDeath(outcome) };
-}
-
-/** A job of an earlier daemon without a known end. Its worker saves and ends when its parent is gone. */
-function asLeft(record: JobRecord): JobRecord {
-  if (hasEnded(record)) return record;
-  const failure = { code: 'daemon-ended', message: 'the daemon ended while this job was queued or running' };
-  return { ...record, state: 'failed', failure, pid: undefined, endedAt: new Date().toISOString(), resume: resumeOffer(record) };
-}
-
-/** A run with a checkpoint can be resumed. */
-function resumeOffer({ kind, runDir }: JobRecord): JobRecord['resume'] {
-  if (runDir === undefined || !isTrainingKind(kind)) return undefined;
-  return hasCheckpoint(runDir) || isSweepFolder(runDir) ? { runDir } : undefined;
-}

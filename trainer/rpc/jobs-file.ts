@@ -17,6 +17,8 @@ const workSchema = z.object({
   request: z.looseObject({ kind: z.string() }),
   threads: z.number(),
   reads: z.array(z.string()).optional(),
+  processes: z.number().optional(),
+  share: z.object({ cores: z.number(), gpus: z.number(), bytes: z.number() }).optional(),
 });
 
 const recordSchema = z.looseObject({
@@ -76,18 +78,17 @@ function toKnownJob(entry: unknown, settings: Omit<JobContext, 'baseDir'>): Know
   const { work, ...record } = checked.data;
   if (work === undefined) return { record };
   const { id, priority, title, runDir } = record;
-  const request = { ...work.request, context: { ...settings, baseDir: work.baseDir } };
-  return !isJobRequest(request)
-    ? { record }
-    : { record, work: { id, priority, title, runDir, reads: work.reads, threads: work.threads, request } };
+  const { version: _, baseDir, request: stored, ...rest } = work;
+  const request = { ...stored, context: { ...settings, baseDir } };
+  return !isJobRequest(request) ? { record } : { record, work: { ...rest, id, priority, title, runDir, request } };
 }
 
 /** Results stay in memory for waiting clients: they may be long, and a run's is stored in its folder. */
 function toEntry({ record: { result: _, progress: __, ...record }, work }: KnownJob): unknown {
   if (work === undefined) return record;
   const { context, ...request } = work.request;
-  const { threads, reads } = work;
-  return { ...record, work: { version: manifest.version, baseDir: context.baseDir, request, threads, reads } };
+  const { threads, reads, processes, share } = work;
+  return { ...record, work: { version: manifest.version, baseDir: context.baseDir, request, threads, reads, processes, share } };
 }
 
 export interface JobsFile {

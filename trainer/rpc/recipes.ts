@@ -9,6 +9,8 @@ import type { Recipe } from '../protocol/recipe-schema.ts';
 import type { RecipeSource } from '../protocol/rpc-messages.ts';
 import type { AskReader } from '../reader/reader.ts';
 import { DaemonError } from './daemon-error.ts';
+import { type Devices, wantedShare } from './device-shares.ts';
+import type { NewJob } from './job-queue.ts';
 
 /** @throws DaemonError 'bad-recipe' with all problems and their positions */
 export async function recipeOf({ text, fileName, overrides = [] }: RecipeSource, reader: AskReader): Promise<Recipe> {
@@ -36,6 +38,27 @@ export async function estimate(source: RecipeSource, { cacheDir, reader, ...serv
   const usableBytes = USABLE_SHARE * availableBytes;
   const params = { recipe, model, device, usableBytes, allLevels: true, compare: true } as const;
   return { ...(await reader.ask('estimate', params, `Estimating the memory of ${source.fileName}`)), availableBytes };
+}
+
+/** Threads, processes and share of a training. It takes the whole machine if the recipe leaves no part to others, or its memory is unknown. */
+export async function partOf(
+  recipe: Recipe,
+  baseDir: string,
+  { cacheDir, reader, devices, ...services }: EstimateServices & { readonly devices: Devices },
+): Promise<Pick<NewJob, 'threads' | 'processes' | 'share'>> {
+  const { threads, processes } = recipe;
+  const wanted = wantedShare(recipe, devices);
+  if (wanted === undefined) return { threads, processes };
+  // A GPU has its own memory, and no other job has the GPU.
+  if (wanted.gpus > 0) return { threads, processes, share: { ...wanted, bytes: 0 } };
+  try {
+    const model = await modelPath(recipe, baseDir, cacheDir);
+    const usableBytes = USABLE_SHARE * services.availableBytes();
+    const { runBytes } = await reader.ask('estimate', { recipe, model, device: 'cpu', usableBytes }, `Estimating the memory of ${model}`);
+    return { threads, processes, share: { ...wanted, bytes: runBytes } };
+  } catch {
+    return { threads, processes };
+  }
 }
 
 /** The memory for generating text: the weights in float32, the engine and its caches. */

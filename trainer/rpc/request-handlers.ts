@@ -32,10 +32,12 @@ import { readSweep } from '../sweep/sweep-status.ts';
 import { countTokens, listChatModels } from './chat-models.ts';
 import { listRunsAnywhere, readRun } from './cluster-runs.ts';
 import { DaemonError } from './daemon-error.ts';
+import type { Devices } from './device-shares.ts';
 import type { EventRing } from './event-ring.ts';
-import { hasEnded, type JobQueue, type NewJob, notRecorded } from './job-queue.ts';
+import { type JobQueue, type NewJob, notRecorded } from './job-queue.ts';
+import { hasEnded } from './job-record.ts';
 import { listModels } from './models.ts';
-import { estimate, generationBytes, recipeOf } from './recipes.ts';
+import { estimate, generationBytes, partOf, recipeOf } from './recipes.ts';
 import { tailRun } from './run-reader.ts';
 import { readScores } from './scores-reader.ts';
 
@@ -46,6 +48,7 @@ export interface Services {
   readonly reader: AskReader;
   /** Free memory now. */
   availableBytes(): number;
+  readonly devices: Devices;
   /** Engine and hub settings of every job, from the start of the daemon. */
   readonly jobSettings: Omit<JobContext, 'baseDir'>;
   /** Path of the worker's bundle, if it is not next to this one. */
@@ -103,16 +106,17 @@ export const handlers: Handlers = {
       if (taken.has(await realPath(runDir))) throw folderTaken(runDir);
       await requireUsableOutput(runDir);
       const request = { kind: 'train', context: contextOf(services, source.baseDir), recipe, runDir } as const;
-      return { request, threads: recipe.threads, title: path.basename(runDir), runDir, reads: readsOf(recipe, baseDir) };
+      const part = await partOf(recipe, baseDir, services);
+      return { request, ...part, title: path.basename(runDir), runDir, reads: readsOf(recipe, baseDir) };
     }),
   resume: (params, services) =>
     once(params, services, async () => {
       const { runDir, overrides = [] } = params;
       if (isSweepFolder(runDir)) return continueSweep(runDir, services);
       requireOffCluster(await readRun(runDir));
-      const { threads } = await readRunRecipe(runDir, overrides);
+      const part = await partOf(await readRunRecipe(runDir, overrides), runDir, services);
       const request = { kind: 'resume', context: contextOf(services, runDir), runDir, overrides } as const;
-      return { request, threads, title: path.basename(runDir), runDir };
+      return { request, ...part, title: path.basename(runDir), runDir };
     }),
   sweep: (params, services) =>
     once(params, services, async () => {

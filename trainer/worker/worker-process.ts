@@ -29,6 +29,8 @@ export interface WorkerJob {
 export interface WorkerProcessParams extends WorkerJob {
   /** Threads per operation; 0 for all cores. */
   readonly threads: number;
+  /** Those that the job may use, as CUDA_VISIBLE_DEVICES names them; left out, all that are visible to this process. */
+  readonly gpus?: readonly string[] | undefined;
   /** Path of the worker's bundle, if it is not next to this one. */
   readonly workerFile?: string;
   readonly stopTimes?: StopTimes;
@@ -87,7 +89,7 @@ interface Assignment extends WorkerJob {
 }
 
 export function startWorkerProcess(params: WorkerProcessParams): WorkerProcess {
-  const { request, threads, workerFile = WORKER_FILE, stopTimes = STOP_SECONDS } = params;
+  const { request, threads, gpus, workerFile = WORKER_FILE, stopTimes = STOP_SECONDS } = params;
   const inherited = inheritedEnvironment(process.env);
   const launched = request.context.rank === undefined ? { env: {}, files: [] } : launcherConnection(process.env);
   const child = fork(workerFile, [], {
@@ -98,6 +100,7 @@ export function startWorkerProcess(params: WorkerProcessParams): WorkerProcess {
       ...inherited.env,
       ...launched.env,
       ...workerEnvironment({ threads: threads || os.availableParallelism() }),
+      ...(gpus && { CUDA_VISIBLE_DEVICES: gpus.join(',') }),
     },
     // Not the parent's flags: a daemon that runs from source needs some that the worker's bundle does not.
     execArgv: [...WORKER_FLAGS],

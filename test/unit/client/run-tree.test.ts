@@ -269,3 +269,11 @@ test('runs of a sweep stand in a group of their own, by name, and its job can be
   expect(groups[0]?.items[0]?.flags).toContain('stoppable');
   expect(groups[1]?.sweepDir).toBe(sweepDir);
 });
+
+test('the tooltip of a run says which part of the machine it has, until it ends', () => {
+  const share = { processes: 2, cores: 2, allCores: 8, gpus: [], allGpus: 0 };
+  const tooltipOf = (change: Partial<JobRecord>) =>
+    only(tree([run('spam', { state: 'running' })], [job('spam', { share, ...change })])).tooltip;
+  expect(tooltipOf({})).toContain('2 processes on 2 of 8 cores');
+  expect(tooltipOf({ state: 'succeeded' })).not.toContain('2 processes on 2 of 8 cores');
+});

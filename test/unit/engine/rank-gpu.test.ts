@@ -21,6 +21,11 @@ test('more processes than GPUs share them', () => {
   expect(chosen[2]?.message).toContain('uses GPU 0 of 2, which 2 processes share');
 });
 
+test('of the GPUs that are visible, each process takes its own', () => {
+  const visible = { CUDA_VISIBLE_DEVICES: '2,GPU-8932f937' };
+  expect([0, 1, 2].map(localRank => chooseRankGpu(of(localRank, 3), visible, 8)?.visible)).toEqual(['2', 'GPU-8932f937', '2']);
+});
+
 test.each([
   { title: 'the choice of a user or a launcher', world: of(1, 2), environment: { CUDA_VISIBLE_DEVICES: '3' }, gpus: 4 },
   { title: 'the choice of no GPU', world: of(1, 2), environment: { CUDA_VISIBLE_DEVICES: '' }, gpus: 4 },

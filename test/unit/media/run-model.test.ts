@@ -55,6 +55,14 @@ describe('state', () => {
     expect(sentenceOf(model)).toBe('spam queued, Slurm job 12: pending (Resources), next in its partition');
   });
 
+  test('a run of the daemon says which part of the machine it has, until it ends', () => {
+    const share = { processes: 2, cores: 2, allCores: 8, gpus: [], allGpus: 0 };
+    const status = (change: Partial<RunOverview>): string =>
+      sentenceOf(modelOf(overview({ step: 1, job: { id: '1', state: 'running', share }, ...change })));
+    expect(status({})).toContain('spam training, 2 processes on 2 of 8 cores, 1 of 100 steps');
+    expect(status({ state: 'finished' })).not.toContain('cores');
+  });
+
   test('preparing tells what is done now', () => {
     const progress = { type: 'progress', phase: 'load', done: 12, total: 272, unit: 'tensors' } as const;
     expect(statusOf(modelOf(overview({ state: 'preparing', totalSteps: 0, job: { id: '1', state: 'running', progress } })))).toMatchObject({

@@ -18,18 +18,18 @@ function exchangeOf(shapes: readonly (readonly number[])[]) {
   }));
   const exchange = new GradientExchange<GroupGradient>(graph, undefined);
   const begun = [...gradients.map(each => exchange.give(each)), exchange.giveRest()].filter(sum => sum !== undefined);
-  return { graph, exchange, begun };
+  return { graph, gradients, exchange, begun };
 }
 
 const namesOf = ({ members }: BegunSum<GroupGradient>): string[] => members.map(({ group }) => group.name);
 const sizeOf = ({ sum }: BegunSum<GroupGradient>): number => elementCount(sum.shape);
 
 test('large gradients leave alone and at once; small ones wait for each other', () => {
-  const { begun, graph } = exchangeOf([[8], [SMALL], [4, 2], [SMALL * 3], [3]]);
+  const { begun, gradients } = exchangeOf([[8], [SMALL], [4, 2], [SMALL * 3], [3]]);
   expect(begun.map(namesOf)).toEqual([['w1'], ['w3'], ['w0', 'w2', 'w4']]);
   expect(begun.map(sizeOf)).toEqual([SMALL, SMALL * 3, 19]);
   // A large one is not copied.
-  expect(elementAt(begun, 0).sum.inputs[0]).toBe(graph.feed('g1', [SMALL]));
+  expect(elementAt(begun, 0).sum.inputs[0]).toBe(gradients[1]?.gradient);
 });
 
 test('small gradients leave when there are enough of them', () => {
@@ -60,7 +60,7 @@ test('each gradient comes back as it was given, where one process gives all', as
   const feeds = Object.fromEntries(
     shapes.map((shape, i) => [`g${i}`, Float32Array.from({ length: elementCount(shape) }, (_, j) => 10 * i + j)]),
   );
-  const found = await runGraph(graph, outputs, feeds);
+  const found = await runGraph({ graph, outputs, effects: [] }, feeds);
   for (const [i, shape] of shapes.entries()) {
     expect(outputs[`w${i}`]?.shape).toEqual(shape);
     expect([...(found[`w${i}`] ?? [])]).toEqual([...(feeds[`g${i}`] ?? [])]);

@@ -5,10 +5,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Command, InvalidArgumentError } from 'commander';
 import { MAX_STATE_BYTES, readRegularText } from '../../files/regular-file.ts';
 import { isRunning } from '../../machine/process-identity.ts';
+import { shareText } from '../../protocol/device-share.ts';
 import { byteSize, duration, table } from '../../protocol/format.ts';
 import { daemonOwner } from '../../rpc/claim.ts';
 import { type DaemonOptions, startDaemon } from '../../rpc/daemon.ts';
 import { DaemonError } from '../../rpc/daemon-error.ts';
+import { devicesOf } from '../../rpc/device-shares.ts';
 import { readDiscovery } from '../../rpc/discovery.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import {
@@ -147,6 +149,7 @@ async function run({ settings, terminal, cwd }: CommandContext, options: RunOpti
     idleExitMs: options.idleMinutes * 60_000,
     outside,
     token: settings.daemonToken,
+    devices: devicesOf(process.env),
   });
   terminal.say('info', `the daemon is listening on 127.0.0.1:${daemon.discovery.port} (process ${process.pid})`);
   if (outside !== undefined && daemon.outsidePort !== undefined)
@@ -188,7 +191,12 @@ async function status(context: CommandContext, { showToken = false }: StatusOpti
     terminal.print(table(rows));
     const active = all.filter(({ endedAt }) => endedAt === undefined);
     if (active.length > 0)
-      terminal.print(table([['job', 'kind', 'state', 'what'], ...active.map(job => [job.id, job.kind, job.state, job.title])]));
+      terminal.print(
+        table([
+          ['job', 'kind', 'state', 'what', 'on'],
+          ...active.map(job => [job.id, job.kind, job.state, job.title, job.share === undefined ? '' : shareText(job.share)]),
+        ]),
+      );
     return { value: { ok: true, running: true, url, token, ...found, active } };
   } finally {
     client.close();

@@ -1,5 +1,6 @@
 /** The GPU of each process, where several of a machine train together: without a choice, all of them would take the first one. */
 import { readdirSync } from 'node:fs';
+import { elementAt } from '../../narrow.ts';
 import type { World } from './world.ts';
 
 export interface RankGpu {
@@ -12,16 +13,24 @@ export interface RankGpu {
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * Undefined where there is nothing to choose: no GPU, one process on this machine, or a choice of the user or the launcher.
+ * One of those that the user, the launcher or the daemon has made visible, or of all. Undefined where there is nothing to choose: no GPU, one process
+ * on this machine, or one visible GPU.
  * @param gpus the number of GPUs of this machine
  */
 export function chooseRankGpu({ rank, localRank, localSize }: World, environment: Environment, gpus: number): RankGpu | undefined {
-  if (gpus === 0 || localSize === 1 || environment.CUDA_VISIBLE_DEVICES !== undefined) return undefined;
-  const gpu = localRank % gpus;
-  const sharers = Math.ceil((localSize - gpu) / gpus);
+  const all = visibleGpus(environment, gpus);
+  // A launcher that gives each process a GPU leaves nothing to choose, even if all processes have the same one.
+  if (localSize === 1 || all.length <= (environment.CUDA_VISIBLE_DEVICES === undefined ? 0 : 1)) return undefined;
+  const place = localRank % all.length;
+  const gpu = elementAt(all, place);
+  const sharers = Math.ceil((localSize - place) / all.length);
   const shared = sharers > 1 ? `, which ${sharers} processes share` : '';
-  return { visible: String(gpu), message: `rank ${rank} uses GPU ${gpu} of ${gpus}${shared} (CUDA_VISIBLE_DEVICES is set to ${gpu})` };
+  return { visible: gpu, message: `rank ${rank} uses GPU ${gpu} of ${all.length}${shared} (CUDA_VISIBLE_DEVICES is set to ${gpu})` };
 }
+
+/** The GPUs that a process sees, as CUDA_VISIBLE_DEVICES names them. @param gpus the number of GPUs of this machine */
+export const visibleGpus = ({ CUDA_VISIBLE_DEVICES: visible }: Environment, gpus: number): readonly string[] =>
+  visible === undefined ? Array.from({ length: gpus }, (_, i) => String(i)) : visible.split(',').filter(name => name.trim() !== '');
 
 const DRIVER = '/proc/driver/nvidia/gpus';
 

@@ -8,7 +8,7 @@ export const PATCH_LINES = 5000;
 export const KEPT_LOG_LINES = 20_000;
 
 /** The parts of the daemon's job that a page shows. */
-export type ShownJob = Pick<JobRecord, 'id' | 'state' | 'phase' | 'progress' | 'failure'>;
+export type ShownJob = Pick<JobRecord, 'id' | 'state' | 'phase' | 'progress' | 'failure' | 'share'>;
 
 /** The status of a run: from its folder, and from its newest job if the daemon knows one. */
 export interface RunOverview extends RunInfo {
