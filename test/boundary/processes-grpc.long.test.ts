@@ -92,6 +92,7 @@ describe.skipIf(!engine)(`processes over gRPC ${reason}`, () => {
     expect([first?.status, second?.status], `${first?.output}\n${second?.output}`).toEqual([0, 0]);
     const ports = [1, 2].map(after => `127.0.0.1:${Number(MASTER_PORT) + after}`);
     expect(first?.output).toContain(`2 processes of torchrun: ${ports.join(', ')}`);
+    expect(first?.output).toContain('each update averages over 4 rows (2 processes × 2)');
     await expectLossesOfOne(runDir);
   });
 

@@ -94,6 +94,8 @@ describe('on a processor', () => {
     await trial.train('first', 'threads=1');
     await becomes(trial, ['first']);
     await trial.train('second', 'threads=1');
+    const [first] = await trial.client.request('listJobs', {});
+    expect(first).toMatchObject({ state: 'running', share: { cores: 1, allCores: 4 } });
     expect(await trial.running()).toEqual(['first']);
     await stop(trial.client, 'first');
     await becomes(trial, ['second']);

@@ -5,14 +5,16 @@ import type { DataDigest } from '../../data/data-digest.ts';
 import type { RecipeScope } from '../../job/job-scope.ts';
 import type { Base } from '../../job/open-base.ts';
 import type { Ranks } from '../../job/ranks.ts';
+import { globalBatchText } from '../../protocol/global-batch.ts';
 import { stringifyRecipe } from '../../protocol/stringify-recipe.ts';
 import { RunError } from '../../run-error.ts';
 
 /** Facts that must be equal, by the name that an error gives it. */
 type Facts = Readonly<Record<string, string>>;
 
-/** Checks what is known before the model is opened. @throws RunError 'ranks-differ' */
-export function checkRecipesAgree({ recipe, ranks }: RecipeScope): void {
+/** Reports the batch of all processes, and checks what is known before the model is opened. @throws RunError 'ranks-differ' */
+export function checkRecipesAgree({ recipe, ranks, job }: RecipeScope): void {
+  if (ranks) job.log('info', `each update averages over ${globalBatchText(recipe)}`);
   const settings = stringifyRecipe({ ...recipe, threads: 0, output_dir: undefined });
   checkAgree(ranks, { 'version of Rowtune': manifest.version, recipe: settings });
 }

@@ -4,6 +4,7 @@ import { engineCatalog, plannedEngine } from '../../catalog/engines.ts';
 import { namesWhere, orList } from '../../catalog/entries.ts';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { transportCatalog } from '../../catalog/transports.ts';
+import { globalBatchText } from '../global-batch.ts';
 import type { Rule } from './rule.ts';
 
 export const processRules: readonly Rule[] = [
@@ -95,12 +96,12 @@ export const processRules: readonly Rule[] = [
     severity: 'info',
     doc: 'per_device_train_batch_size is the batch of each process; the learning rate applies to the batch of all.',
     reads: ['processes', 'per_device_train_batch_size', 'gradient_accumulation_steps'],
-    check: ({ processes, per_device_train_batch_size: batch, gradient_accumulation_steps: accumulation }) =>
-      processes === 1
+    check: recipe =>
+      recipe.processes === 1
         ? undefined
         : {
             at: 'processes',
-            message: `each update averages over ${processes * batch * accumulation} rows (${processes} processes × ${batch}${accumulation > 1 ? ` × ${accumulation} accumulated` : ''}); an epoch has ${processes} times fewer updates than with one process`,
+            message: `each update averages over ${globalBatchText(recipe)}; an epoch has ${recipe.processes} times fewer updates than with one process`,
           },
   },
 ];
