@@ -6,7 +6,18 @@ import type { MeasurementStore } from './measurements.ts';
 import type { Facts } from './report.ts';
 import type { Sides } from './run-side.ts';
 
-export type Part = 'frontier' | 'long' | 'sweep' | 'precision' | 'load' | 'serve' | 'true-size' | 'scale' | 'scale-model' | 'gpu';
+export type Part =
+  | 'frontier'
+  | 'long'
+  | 'sweep'
+  | 'precision'
+  | 'load'
+  | 'serve'
+  | 'preferences'
+  | 'true-size'
+  | 'scale'
+  | 'scale-model'
+  | 'gpu';
 
 export interface PartsParams extends SidesParams {
   readonly parts: readonly Part[];
@@ -21,6 +32,8 @@ export interface PartsParams extends SidesParams {
   readonly layers?: number;
   /** Whether measurements of an interrupted run are reused. */
   readonly resume: boolean;
+  /** A Python that has TRL, where the part about preferences is measured. */
+  readonly trlPython: string | undefined;
   /** Lines of {"text"} for continued pre-training. */
   readonly texts: string;
 }

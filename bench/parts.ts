@@ -9,6 +9,7 @@ import { gatherFacts, openSides } from './main.ts';
 import { MeasurementStore } from './measurements.ts';
 import type { Part, PartContext, PartsParams } from './part.ts';
 import { runPrecision } from './precision.ts';
+import { runPreferences } from './preferences.ts';
 import { coreSets } from './run-side.ts';
 import { runScale } from './scale.ts';
 import { writeScaleModel } from './scale-model.ts';
@@ -23,6 +24,7 @@ const runs: Readonly<Record<Part, (context: PartContext) => Promise<boolean>>> =
   precision: runPrecision,
   load: runLoad,
   serve: runServe,
+  preferences: runPreferences,
   'true-size': runTrueSize,
   // The model begins from what was measured.
   scale: async context => (await runScale(context)) && (await writeScaleModel(context)),

@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 import { ensurePython } from './python-venv.mjs';
 import { buildBundles, cacheFolder, ensureEngine, ensurePackages, root, StepError, say } from './steps.mjs';
 
-const PARTS = ['frontier', 'long', 'sweep', 'precision', 'load', 'serve', 'true-size', 'scale', 'scale-model', 'gpu'];
+const PARTS = ['frontier', 'long', 'sweep', 'precision', 'load', 'serve', 'preferences', 'true-size', 'scale', 'scale-model', 'gpu'];
 const MODELS = ['smollm2', 'minilm', 'deberta', 'vit', 'resnet', 'gemma', 'experts'];
 /** Those that ask for no license to be accepted. */
 const DEFAULT_MODELS = MODELS.filter(name => name !== 'gemma');
@@ -19,6 +19,7 @@ SmolLM2-135M on one core and then on two, in float32; with --part, more of it:
                  precision: losses of bfloat16, quantized bases and 8-bit moments
                  load: a folder of seven billion parameters
                  serve: tokens a second of answers, next to llama.cpp (rowtune engine install --with llama.cpp)
+                 preferences: DPO next to TRL with PEFT's LoRA, the reference included
                  true-size: a step of Llama-2-7B's and Llama-3-8B's sizes; needs 24 GB of memory
                  scale: N processes of one thread next to one of N (--threads N, at least 2)
                  scale-model: the cost model, from the results of scale, and simulated ranks and sweeps
@@ -124,6 +125,7 @@ async function bundle() {
     'step',
     'load-step',
     'serve-step',
+    'preference-step',
     'true-size-step',
     'scale-step',
     'matmul',
@@ -174,7 +176,15 @@ async function prepareAndRun(wanted) {
   if (wanted.parts.length === 0) return bench.runBench({ ...params, sources, python });
   const { ensureTextData } = await import('./demo/text-data.mjs');
   const texts = ensureTextData(path.join(cacheDir, 'demo', 'text'));
-  return (await import(path.join(scripts, 'parts.mjs'))).runParts({ ...params, sources, python, texts, threads: wanted.threads[0] });
+  const trlPython = wanted.parts.includes('preferences') ? ensurePython({ cacheDir, set: 'preferences', log: say }) : undefined;
+  return (await import(path.join(scripts, 'parts.mjs'))).runParts({
+    ...params,
+    sources,
+    python,
+    trlPython,
+    texts,
+    threads: wanted.threads[0],
+  });
 }
 
 /** @returns {Promise<number>} the exit status: 2 for wrong arguments */

@@ -8,6 +8,7 @@ import { run } from './steps.mjs';
 /** Files of requirements, the modules that must load, and the variable that names a Python which has them already. */
 const SETS = {
   reference: { file: 'python-requirements.txt', modules: 'torch, transformers, peft', variable: 'ROWTUNE_PYTHON' },
+  preferences: { file: 'preference-requirements.txt', modules: 'torch, transformers, peft, trl', variable: 'ROWTUNE_TRL_PYTHON' },
   trackers: { file: 'tracker-requirements.txt', modules: 'mlflow, trackio', variable: 'ROWTUNE_TRACKER_PYTHON' },
 };
 
@@ -24,7 +25,7 @@ function environmentIn(cacheDir, set) {
 }
 
 /**
- * A variable (ROWTUNE_PYTHON, ROWTUNE_TRACKER_PYTHON) names a Python that has the packages already; else it is the environment's, where that is
+ * A variable (ROWTUNE_PYTHON, ROWTUNE_TRL_PYTHON, ROWTUNE_TRACKER_PYTHON) names a Python that has the packages already; else it is the environment's, where that is
  * complete.
  * @param {{ cacheDir: string, set?: keyof typeof SETS }} params
  * @returns {string | undefined} the path of the Python to run

@@ -10,6 +10,7 @@ import { LENGTHS, longPlan } from '../../../bench/long.ts';
 import { Clock, MeasurementStore } from '../../../bench/measurements.ts';
 import { paperModels } from '../../../bench/memory-models.ts';
 import { distance, NOISE, type PrecisionResult, precisionMarkdown, precisionPicture, REFERENCE } from '../../../bench/precision.ts';
+import { comparePreferences, preferenceCases, preferencesMarkdown } from '../../../bench/preferences.ts';
 import type { RawRow } from '../../../bench/run-side.ts';
 import { serveMarkdown } from '../../../bench/serve.ts';
 import { memoryFit, SWEEPS, sweepMarkdown, sweepPicture } from '../../../bench/sweep.ts';
@@ -204,4 +205,39 @@ test('the report of serving has rates of all answers and of each', () => {
   const text = serveMarkdown({ facts, threads: 1, file: 'model.gguf', rounds: 3, rows });
   expect(text).toContain('| rowtune | 4 | 100 | 40.0 | 10.0 | 1024 |');
   expect(text).toContain('| llama.cpp | 1 | 100 | 40.0 | 40.0 | 1024 |');
+});
+
+describe('preferences', () => {
+  const MIB = 2 ** 20;
+  const measured = { residentBytes: 900 * MIB, trainable: 5000, stepSeconds: [3, 1, 2], cpuSeconds: 5.4, losses: [Math.LN2], logps: -900 };
+  const rows = preferenceCases.map((one, i) => ({
+    ...one,
+    ...measured,
+    peakBytes: (one.method === undefined ? 1000 : one.side === 'trl' ? 3000 : 1500) * MIB,
+    stepSeconds: one.side === 'trl' ? [8, 2, 4] : [3, 1, 2],
+    referenceSeconds: one.reference === 'cached' ? 10.5 : null,
+    loadAverage: i / 10,
+  }));
+  const results = { facts, threads: 2, steps: 3, rows, notes: [] };
+
+  test('each of our lines has the one of TRL that does the same, and memory counts over inference of its side', () => {
+    const text = preferencesMarkdown(results);
+    expect(text).toContain('| Rowtune SPSFT, live reference, cheap | 2.00 | – | 500 | 1500 | – | 5,000 | 45% | 0.2 |');
+    expect(text).toContain('| TRL LoRA, reference precomputed | 4.00 | 10.5 | 2000 | 3000 | – | 5,000 | 19% | 0.9 |');
+    const ratios = text.split('\n').filter(line => line.includes(' / TRL LoRA'));
+    expect(ratios).toHaveLength(6);
+    for (const line of ratios) expect(line).toMatch(/\| 0\.50 \| 0\.25 \| 0\.50 \|$/);
+    expect(ratios.filter(line => line.includes('block'))).toEqual(ratios.filter(line => line.includes('checkpointing')));
+  });
+
+  test('sides that did not do the same work are named', () => {
+    expect(comparePreferences(rows)).toEqual([]);
+    const strays = rows.map(row =>
+      row.side === 'trl' && row.recompute === 'checkpointing' ? { ...row, logps: -901, losses: [0.7] } : row,
+    );
+    expect(comparePreferences(strays)).toEqual([
+      expect.stringMatching(/^TRL LoRA, reference in the step, checkpointing: .* -901, and -900 in Rowtune SPSFT, live reference, cheap$/),
+      expect.stringContaining('starts at loss 0.7, not at log 2'),
+    ]);
+  });
 });
