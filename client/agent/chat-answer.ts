@@ -36,7 +36,8 @@ export async function chatAnswer({ services, model, conversation, settings, onTe
     const ended = new Promise<JobRecord>(resolve => {
       forget.push(
         services.onJobEvent(({ jobId, event }) => {
-          if (jobId === id && event.type === 'text' && !signal.aborted) onText(event.chunk);
+          // A chat has no place for the reasoning of a model.
+          if (jobId === id && event.type === 'text' && event.part === undefined && !signal.aborted) onText(event.chunk);
         }),
         services.onJobChanged(record => {
           if (record.id === id && hasEnded(record)) resolve(record);

@@ -32,7 +32,11 @@ export function createConversation({ rounds: kept = [], jobs: keptJobs = [], pos
   const keepNow = (): void => {
     const short = rounds.slice(-MAX_ROUNDS).map(({ prompt, answers }) => ({
       prompt,
-      answers: answers.map(answer => ({ ...answer, text: answer.text.slice(0, MAX_KEPT_TEXT) })),
+      answers: answers.map(({ text, reasoning, ...answer }) => ({
+        ...answer,
+        text: text.slice(0, MAX_KEPT_TEXT),
+        ...(reasoning !== undefined && { reasoning: reasoning.slice(0, MAX_KEPT_TEXT) }),
+      })),
     }));
     keep({ rounds: short, jobs: [...jobs].map(([id, side]) => ({ side, id })) });
   };
@@ -90,9 +94,10 @@ export function createConversation({ rounds: kept = [], jobs: keptJobs = [], pos
       if (side === undefined) return;
       const before = answerOf(side);
       if (event.type === 'text') {
-        setAnswer(side, { text: (before?.text ?? '') + event.chunk, state: 'writing', note: undefined });
+        const { chunk, part } = event;
+        setAnswer(side, { [part ?? 'text']: (before?.[part ?? 'text'] ?? '') + chunk, state: 'writing', note: undefined });
         if (before?.state !== 'writing') change(side, {});
-        else post({ type: 'text', side, chunk: event.chunk });
+        else post({ type: 'text', side, chunk, ...(part && { part }) });
       } else if (event.type === 'progress' && before?.state !== 'writing') {
         change(side, { state: 'loading', note: progressText({ state: 'running', progress: event }) });
       }

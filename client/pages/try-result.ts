@@ -12,6 +12,7 @@ export const nearestSchema = z.array(z.object({ text: z.string(), similarity: z.
 
 const resultSchema = z.object({
   text: z.string(),
+  reasoning: z.string().optional(),
   ids: z.array(z.number()),
   tokensPerSecond: z.number(),
   finishReason: z.string(),
@@ -37,5 +38,6 @@ export function endOf(job: JobRecord): Partial<TryAnswer> {
   const cut = result.finishReason.startsWith('max_') ? ', cut at the token limit' : '';
   // The complete text, because some of it may have arrived while nobody listened.
   const how = result.asTrained ? ', prompt formatted as in training' : result.chat ? ', prompt formatted by the chat template' : '';
-  return { state: 'done', text: result.text, note: `${counted(result.ids.length, 'token')}${rate}${cut}${how}` };
+  const { text, reasoning } = result;
+  return { state: 'done', text, reasoning, note: `${counted(result.ids.length, 'token')}${rate}${cut}${how}` };
 }

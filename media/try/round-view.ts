@@ -43,19 +43,27 @@ export function createRound(first: TryRound): RoundView {
 function createAnswer(first: TryAnswer, prompt: string) {
   const text = document.createTextNode(first.text);
   const content = element('pre', { class: 'text' }, text);
+  const thought = document.createTextNode('');
+  const reasoning = element(
+    'details',
+    { class: 'reasoning', hidden: true },
+    element('summary', {}, 'Reasoning'),
+    element('pre', {}, thought),
+  );
   const list = element('ol', { class: 'nearest', hidden: true });
   const note = element('span', { class: 'note' });
   const box = element(
     'section',
     { class: 'answer', 'aria-label': SIDES[first.side] },
     element('h2', {}, SIDES[first.side], ' ', note),
+    reasoning,
     content,
     list,
   );
-  const update = ({ text: whole, state, note: more, entities, nearest }: TryAnswer): void => {
-    // A growing answer is not laid out again as a new string each time.
-    if (whole.startsWith(text.data)) text.appendData(whole.slice(text.length));
-    else text.data = whole;
+  const update = ({ text: whole, reasoning: before = '', state, note: more, entities, nearest }: TryAnswer): void => {
+    grow(text, whole);
+    grow(thought, before);
+    reasoning.hidden = before === '';
     if (entities) fill(content, labeled(prompt, entities));
     if (nearest) fill(list, nearest.map(nearItem));
     list.hidden = nearest === undefined;
@@ -68,6 +76,12 @@ function createAnswer(first: TryAnswer, prompt: string) {
   };
   update(first);
   return { element: box, update };
+}
+
+/** A growing text is not laid out again as a new string each time. */
+function grow(text: Text, whole: string): void {
+  if (whole.startsWith(text.data)) text.appendData(whole.slice(text.length));
+  else text.data = whole;
 }
 
 /** The prompt with its entities marked: a color for each type, and its name behind each entity. */

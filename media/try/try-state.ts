@@ -22,7 +22,10 @@ export function updateTry(state: TryState, message: TryToPage): TryState {
     case 'answer':
       return changed(state, message.answer.side, () => message.answer);
     case 'text':
-      return changed(state, message.side, answer => ({ ...answer, text: answer.text + message.chunk }));
+      return changed(state, message.side, answer => {
+        const part = message.part ?? 'text';
+        return { ...answer, [part]: (answer[part] ?? '') + message.chunk };
+      });
   }
 }
 

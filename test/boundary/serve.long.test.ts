@@ -1,6 +1,6 @@
 /** `rowtune serve` as programs use it: the npm package `openai` asks a tiny model, whose greedy text is that of `rowtune generate`. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { cpSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import OpenAI from 'openai';
@@ -8,9 +8,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { writeSentenceModules } from '../../trainer/format/sentence-modules.ts';
 import { cli, golden, lastValue } from '../e2e/cli/run-cli.ts';
+import { CALL, REASONING, writeChatModels } from '../support/chat-models.ts';
 import { makeStateDir } from '../support/daemon.ts';
 import { readGoldenJson } from '../support/read-json.ts';
-import { writeScriptedModel } from '../support/scripted-model.ts';
 import { makeTinyTask } from '../support/tiny-task.ts';
 
 const program = path.join(import.meta.dirname, '..', '..', 'bin', 'rowtune.mjs');
@@ -21,33 +21,8 @@ let url = '';
 let token = '';
 let openai: OpenAI;
 
-const TEMPLATE =
-  '{{ bos_token }}{% for m in messages %}{{ m.role[0] }}:{{ m.content }}; {% endfor %}{% if tools %}{{ tools[0].function.name }} {% endif %}{% if add_generation_prompt %}a:{% endif %}';
-
-/** Writes calls as JSON after a mark. */
-const CALLING =
-  '{{ bos_token }}{% if tools %}{{ tools[0].function.name }} {% endif %}{% for m in messages %}{{ m.role[0] }}:{{ m.content or "" }}{% for c in m.tool_calls or [] %}<tool_call>{{ {"name": c.function.name, "arguments": c.function.arguments} | tojson }}</tool_call>{% endfor %}; {% endfor %}{% if add_generation_prompt %}a:{% endif %}';
-const CALL = ['<tool_call>', '{"name": "find", ', '"arguments": {"text": "a note"}}', '</tool_call>'];
-
-/** Writes calls in tags, which are special tokens. */
-const TAGGING =
-  '{{ bos_token }}{% for t in tools or [] %}{{ t.function.name }} {% endfor %}{% for m in messages %}{{ m.role[0] }}:{{ m.content or "" }}{% for c in m.tool_calls or [] %}<call>{{ c.function.name }}{% for k, v in c.function.arguments.items() %}<key>{{ k }}<is>{{ v }}<end>{% endfor %}</call>{% endfor %}; {% endfor %}{% if add_generation_prompt %}a:{% endif %}';
-const TAGS = ['<call>', 'find', '<key>', 'text', '<is>', 'a note', '<end>', '</call>'];
-
 beforeAll(async () => {
-  for (const [name, pieces] of [
-    ['caller', CALL],
-    ['talker', ['Let me look. ', ...CALL]],
-  ] as const) {
-    cpSync(path.join(task.folder, 'model'), path.join(task.folder, name), { recursive: true });
-    writeFileSync(path.join(task.folder, name, 'chat_template.jinja'), CALLING);
-    await writeScriptedModel(path.join(task.folder, name), { after: ':', pieces });
-  }
-  cpSync(path.join(task.folder, 'model'), path.join(task.folder, 'tagger'), { recursive: true });
-  writeFileSync(path.join(task.folder, 'tagger', 'chat_template.jinja'), TAGGING);
-  await writeScriptedModel(path.join(task.folder, 'tagger'), { after: ':', pieces: TAGS, areSpecial: true });
-  cpSync(path.join(task.folder, 'model'), path.join(task.folder, 'chatty'), { recursive: true });
-  writeFileSync(path.join(task.folder, 'chatty', 'chat_template.jinja'), TEMPLATE);
+  await writeChatModels(task.folder);
   for (const part of ['bert', 'tiny-tokenizer'])
     cpSync(path.join(golden, part), path.join(task.folder, 'encoder'), { recursive: true, force: true });
   await writeSentenceModules(path.join(task.folder, 'encoder'), { mode: 'mean', normalize: true, dimensions: 32, maxLength: 24 });
@@ -58,6 +33,8 @@ beforeAll(async () => {
     'caller',
     'talker',
     'tagger',
+    'thinker',
+    'speaker',
     'sentences=encoder',
     '--engine',
     'portable',
@@ -97,7 +74,16 @@ const prompt = 'note 3 says';
 const greedy = { model: 'tiny', prompt, temperature: 0, max_tokens: 12 } as const;
 
 test('models are listed', async () => {
-  expect((await openai.models.list()).data.map(({ id }) => id)).toEqual(['tiny', 'chatty', 'caller', 'talker', 'tagger', 'sentences']);
+  expect((await openai.models.list()).data.map(({ id }) => id)).toEqual([
+    'tiny',
+    'chatty',
+    'caller',
+    'talker',
+    'tagger',
+    'thinker',
+    'speaker',
+    'sentences',
+  ]);
 });
 
 describe('completions', () => {
@@ -263,6 +249,43 @@ describe('calls of tools', () => {
   });
 });
 
+describe('reasoning', () => {
+  const messages = [{ role: 'user', content: 'find it' }] satisfies OpenAI.ChatCompletionMessageParam[];
+  const request = { messages, temperature: 0, max_tokens: 10, logprobs: true } as const;
+  const said = z.object({ reasoning_content: z.string().optional(), content: z.string().nullish() });
+
+  test.each(['thinker', 'speaker'] as const)('%s: it is apart from the answer, whole and in a stream', async model => {
+    const { choices } = await openai.chat.completions.create({ ...request, model });
+    expect(choices[0]).toMatchObject({ finish_reason: 'stop', message: { content: 'It is there.', reasoning_content: 'We look.' } });
+    const found = { reasoning_content: '', content: '' };
+    const tokens: string[] = [];
+    for await (const piece of await openai.chat.completions.create({ ...request, model, stream: true })) {
+      const delta = said.parse(piece.choices[0]?.delta);
+      found.reasoning_content += delta.reasoning_content ?? '';
+      found.content += delta.content ?? '';
+      tokens.push(...(piece.choices[0]?.logprobs?.content ?? []).map(({ token }) => token));
+    }
+    expect(found).toEqual({ reasoning_content: 'We look.', content: 'It is there.' });
+    expect(tokens).toEqual(REASONING[model].pieces);
+  });
+
+  test('an answer that ends within it has no content', async () => {
+    const { choices } = await openai.chat.completions.create({ ...request, model: 'thinker', max_tokens: 2 });
+    expect(choices[0]).toMatchObject({ finish_reason: 'length', message: { content: '', reasoning_content: 'We' } });
+  });
+
+  test('rowtune generate writes the answer to stdout, and the reasoning to stderr', async () => {
+    const args = ['generate', 'speaker', '--prompt', 'find it', '--engine', 'portable'];
+    const { stdout, stderr } = await cli(args, { cwd: task.folder, env });
+    expect(stdout).toBe('It is there.\n');
+    expect(stderr).toContain('We look.');
+    expect(lastValue(await cli([...args, '--json'], { cwd: task.folder, env }))).toMatchObject({
+      text: 'It is there.',
+      reasoning: 'We look.',
+    });
+  });
+});
+
 describe('embeddings', () => {
   const embed = async (input: OpenAI.EmbeddingCreateParams['input'], more: Partial<OpenAI.EmbeddingCreateParams> = {}) =>
     openai.embeddings.create({ model: 'sentences', input, ...more });
@@ -341,7 +364,7 @@ describe('what is refused', () => {
       'another model',
       { ...greedy, model: 'big' },
       404,
-      'there is no model big here; there is tiny, chatty, caller, talker, tagger, sentences',
+      'there is no model big here; there is tiny, chatty, caller, talker, tagger, thinker, speaker, sentences',
     ],
     ['two answers', { ...greedy, n: 2 }, 400, 'more than one answer'],
     ['a penalty', { ...greedy, frequency_penalty: 0.5 }, 400, 'frequency_penalty is not supported'],

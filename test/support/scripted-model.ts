@@ -15,8 +15,8 @@ export interface ScriptedModelParams {
   readonly after: string;
   /** Tokens of the answer, each once. */
   readonly pieces: readonly string[];
-  /** They are special tokens, which are no part of a text. */
-  readonly areSpecial?: boolean;
+  /** Those that are special tokens, which are no part of a text. */
+  readonly isSpecial?: (piece: string) => boolean;
 }
 
 const json = (file: string): Readonly<Record<string, unknown>> => {
@@ -25,13 +25,13 @@ const json = (file: string): Readonly<Record<string, unknown>> => {
 };
 
 /** Turns a folder with the tiny Llama and its tokenizer into such a model: its blocks add nothing, so a token's logits are its own. */
-export async function writeScriptedModel(folder: string, { after, pieces, areSpecial = false }: ScriptedModelParams): Promise<void> {
+export async function writeScriptedModel(folder: string, { after, pieces, isSpecial = () => false }: ScriptedModelParams): Promise<void> {
   const file = (name: string): string => path.join(folder, name);
   const tokenizer = json(file('tokenizer.json'));
   const vocabulary = isRecord(tokenizer.model) && isRecord(tokenizer.model.vocab) ? tokenizer.model.vocab : {};
   const known = Array.isArray(tokenizer.added_tokens) ? tokenizer.added_tokens : [];
   const firstFree = Math.max(...Object.values(vocabulary).map(Number)) + 1;
-  const added = pieces.map((content, i) => ({ ...known[0], id: firstFree + i, content, special: areSpecial }));
+  const added = pieces.map((content, i) => ({ ...known[0], id: firstFree + i, content, special: isSpecial(content) }));
   writeFileSync(file('tokenizer.json'), JSON.stringify({ ...tokenizer, added_tokens: [...known, ...added] }));
   const config = { ...json(file('config.json')), max_position_embeddings: 256, vocab_size: firstFree + pieces.length };
   writeFileSync(file('config.json'), JSON.stringify(config));

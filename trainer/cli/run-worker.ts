@@ -75,7 +75,8 @@ export function show(event: WorkerEvent, terminal: Terminal): void {
       terminal.say(event.level, event.message);
       return;
     case 'text':
-      terminal.stream(event.chunk);
+      if (event.part === 'reasoning') terminal.streamAside(event.chunk);
+      else terminal.stream(event.chunk);
       return;
     case 'samples':
     case 'statistics':

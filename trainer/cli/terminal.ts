@@ -20,6 +20,8 @@ export interface Terminal {
   print(text: string): void;
   /** Streams text without a line end. */
   stream(chunk: string): void;
+  /** Streams text to stderr that is no part of the result, before the text that is. */
+  streamAside(chunk: string): void;
   /** The result for programs: one line on stdout with --json, otherwise nothing. Called once, last. */
   finish(value: unknown): void;
 }
@@ -40,6 +42,7 @@ export function openTerminal(options: TerminalOptions): Terminal {
   const { json, verbose, log, stdout = process.stdout, stderr = process.stderr } = options;
   const colored = options.color && stderr.isTTY === true;
   const progress = progressView(stderr);
+  let isAside = false;
   return {
     json,
     verbose,
@@ -60,7 +63,15 @@ export function openTerminal(options: TerminalOptions): Terminal {
       if (json) return;
       // The text stays on its line: a bar on the same terminal would erase it.
       progress.end();
+      if (isAside) stderr.write('\n\n');
+      isAside = false;
       stdout.write(chunk);
+    },
+    streamAside: chunk => {
+      if (json) return;
+      progress.end();
+      isAside = true;
+      stderr.write(colored ? styleText('dim', chunk) : chunk);
     },
     finish: value => {
       progress.end();

@@ -1,11 +1,11 @@
-/** The tokens of a conversation that the model reads, and how its tool calls are read. */
+/** The tokens of a conversation that the model reads, and how its answer is read. */
 import { chatRendererOf, textOfContent } from '../data/chat-renderer.ts';
 import type { ChatMessage, ChatRenderer } from '../data/types.ts';
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 import type { Conversation } from '../protocol/job-messages.ts';
+import { type AnswerReading, answerForms } from './answer-parts.ts';
 import { GenerateError } from './decoder.ts';
 import { type EncodedPrompt, encodePrompt } from './prompt.ts';
-import { type CallReading, toolCalling } from './tool-call-stream.ts';
 import { encodeTrainedPrompt, type TrainedStyle } from './trained-prompt.ts';
 
 /**
@@ -17,7 +17,7 @@ export function encodeConversation(
   tokenizer: Tokenizer,
   { messages, tools = [] }: Conversation,
   style: TrainedStyle | undefined,
-): EncodedPrompt & { readonly calls: CallReading | undefined } {
+): EncodedPrompt & { readonly reading: AnswerReading | undefined } {
   const last = textOfContent(messages.findLast(({ role }) => role === 'user')?.content);
   if (last === '') throw new GenerateError('the conversation has no message of the user');
   const trained = style && encodeTrainedPrompt(tokenizer, last, style);
@@ -25,19 +25,23 @@ export function encodeConversation(
   const isChat = renderer !== undefined && (trained === undefined || (trained.chat && isOneTurn(trained.ids, last, renderer, tokenizer)));
   if (!isChat) {
     if (tools.length > 0) throw new GenerateError('this model was not trained on chats, so it cannot be given tools');
-    return { ...(trained ?? encodePrompt(tokenizer, last, false)), calls: undefined };
+    return withReading(tokenizer, trained ?? encodePrompt(tokenizer, last, false));
   }
-  return { ids: idsOf({ messages, tools }, renderer, tokenizer), chat: true, calls: callReading(tools, renderer, tokenizer) };
+  const forms = answerForms(renderer, tokenizer);
+  if (tools.length > 0 && !forms.passesTools) throw new GenerateError('the chat template of this model passes no tools to it');
+  if (tools.length > 0 && forms.form === undefined)
+    throw new GenerateError('the chat template of this model writes tool calls in a form that is not recognized');
+  const ids = idsOf({ messages, tools }, renderer, tokenizer);
+  return { ids, chat: true, reading: forms.reading(ids, tools) };
 }
 
-/** @throws GenerateError for tools that the model is not shown, or whose calls cannot be read */
-function callReading(tools: readonly unknown[], renderer: ChatRenderer, tokenizer: Tokenizer): CallReading | undefined {
-  if (tools.length === 0) return undefined;
-  const calling = toolCalling(renderer, tokenizer);
-  if (!calling.passesTools) throw new GenerateError('the chat template of this model passes no tools to it');
-  if (calling.form === undefined)
-    throw new GenerateError('the chat template of this model writes tool calls in a form that is not recognized');
-  return calling.reading(tools);
+/** A prompt and how its answer is read: as text, unless the chat template wrote the prompt. */
+export function withReading<Prompt extends EncodedPrompt>(
+  tokenizer: Tokenizer,
+  prompt: Prompt,
+): Prompt & { readonly reading: AnswerReading | undefined } {
+  const renderer = prompt.chat ? chatRendererOf(tokenizer) : undefined;
+  return { ...prompt, reading: renderer && answerForms(renderer, tokenizer).reading(prompt.ids) };
 }
 
 function idsOf({ messages, tools = [] }: Conversation, renderer: ChatRenderer, tokenizer: Tokenizer): readonly number[] {

@@ -1,16 +1,18 @@
 /** Text from a model: prompt in, words out as they come, until the model ends it or the room does. */
+
+import type { AnswerPart } from '../data/reasoning/reasoning-stream.ts';
 import type { ToolCall } from '../data/tool-calls/read-calls.ts';
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 import type { ModelFolder } from '../hub/open-model.ts';
 import { causalModel } from '../model/load-model.ts';
 import type { CausalModel } from '../model/model-spec.ts';
 import type { Conversation, GenerateOptions } from '../protocol/job-messages.ts';
+import { AnswerParts, type AnswerReading } from './answer-parts.ts';
 import type { Answer } from './answer-text.ts';
-import { encodeConversation } from './conversation.ts';
+import { encodeConversation, withReading } from './conversation.ts';
 import { GenerateError } from './decoder.ts';
 import { HeldModel, type HeldModelParams } from './held-model.ts';
 import { type EncodedPrompt, encodePrompt } from './prompt.ts';
-import { type CallReading, withoutCalls } from './tool-call-stream.ts';
 import { encodeTrainedPrompt, type TrainedStyle } from './trained-prompt.ts';
 
 export interface GeneratedText extends Answer {
@@ -18,7 +20,9 @@ export interface GeneratedText extends Answer {
   readonly chat: boolean;
   /** Was the prompt written as those of the training were? */
   readonly asTrained: boolean;
-  /** Calls of the conversation's tools; `text` has them as the model wrote them. */
+  /** The reasoning before the answer, which `text` is without. */
+  readonly reasoning?: string;
+  /** Calls of the conversation's tools, which `text` is without. */
   readonly toolCalls?: readonly ToolCall[];
 }
 
@@ -32,7 +36,7 @@ export interface GenerateTextParams {
   readonly style?: TrainedStyle | undefined;
   readonly options: Omit<GenerateOptions, 'engine'>;
   /** Receives the text of an answer, without tool calls. */
-  readonly onText?: (chunk: string) => void;
+  readonly onText?: (chunk: string, part: AnswerPart) => void;
   /** Asked between tokens; what was said so far is then the answer. */
   readonly isCanceled?: () => boolean;
 }
@@ -75,7 +79,7 @@ export class TextGenerator {
     const room = maxPositions - prompt.ids.length;
     if (room < 1)
       throw new GenerateError(`the prompt has ${prompt.ids.length} tokens; this model has ${maxPositions} positions: shorten the prompt`);
-    const calls = withoutCalls(prompt.calls, text => params.onText?.(text));
+    const parts = new AnswerParts(prompt.reading, (text, part) => params.onText?.(text, part));
     const answer = await this.#held.run(
       prompt.ids.length + Math.min(options.maxNewTokens, room),
       answers =>
@@ -83,12 +87,20 @@ export class TextGenerator {
           ...params,
           ids: prompt.ids,
           maxTokens: maxPositions,
-          keepsSpecialTokens: prompt.calls !== undefined,
-          onText: calls.onText,
+          keepsSpecialTokens: prompt.reading !== undefined,
+          onText: chunk => parts.push(chunk),
         }),
       folder,
     );
-    return { ...answer, chat: prompt.chat, asTrained: style !== undefined, ...(prompt.calls && { toolCalls: calls.end() }) };
+    const toolCalls = parts.end(answer.finishReason === 'end');
+    return {
+      ...answer,
+      text: parts.answer,
+      chat: prompt.chat,
+      asTrained: style !== undefined,
+      ...(parts.reasoning !== '' && { reasoning: parts.reasoning }),
+      ...(prompt.reading?.calls && { toolCalls }),
+    };
   }
 
   dispose(): Promise<void> {
@@ -119,7 +131,7 @@ export async function generateText({
 function promptOf(
   { prompt, conversation, style, options }: GenerateTextParams,
   tokenizer: Tokenizer,
-): EncodedPrompt & { readonly calls?: CallReading | undefined } {
+): EncodedPrompt & { readonly reading: AnswerReading | undefined } {
   if (conversation) return encodeConversation(tokenizer, conversation, style);
-  return style ? encodeTrainedPrompt(tokenizer, prompt, style) : encodePrompt(tokenizer, prompt, options.chat);
+  return withReading(tokenizer, style ? encodeTrainedPrompt(tokenizer, prompt, style) : encodePrompt(tokenizer, prompt, options.chat));
 }

@@ -1,3 +1,6 @@
+/** Ends a stream of text at the first of several texts. */
+import { overlap } from '../data/tool-calls/marks.ts';
+
 /** Ends a stream of text at the first of several texts, which may lie across pieces. */
 export class StopText {
   readonly #texts: readonly string[];
@@ -34,10 +37,4 @@ export class StopText {
     this.#held = '';
     return rest;
   }
-}
-
-/** The length of the longest end of `text` that is a beginning of `stop`. */
-function overlap(text: string, stop: string): number {
-  for (let length = Math.min(text.length, stop.length - 1); length > 0; length--) if (text.endsWith(stop.slice(0, length))) return length;
-  return 0;
 }

@@ -1,6 +1,6 @@
 /** The job 'chat': facts for a chat with a model, from its headers and its tokenizer. No engine is opened. */
 import { chatRendererOf } from '../data/chat-renderer.ts';
-import { toolCalling } from '../generate/tool-call-stream.ts';
+import { answerForms } from '../generate/answer-parts.ts';
 import type { JobScope } from '../job/job-scope.ts';
 import { openModelFolder } from '../job/open-base.ts';
 import { causalModel } from '../model/load-model.ts';
@@ -20,7 +20,7 @@ export async function chatJob(request: Extract<JobRequest, { kind: 'chat' }>, sc
     const tokenizer = await folder.loadTokenizer();
     const renderer = chatRendererOf(tokenizer);
     const tokens = request.texts.map(text => tokenizer.encode(text, { addSpecialTokens: false }).length);
-    const callsTools = renderer !== undefined && toolCalling(renderer, tokenizer).form !== undefined;
+    const callsTools = renderer !== undefined && answerForms(renderer, tokenizer).form !== undefined;
     return { family, positions: maxPositions, callsTools, tokens };
   } finally {
     await folder.weights.close();

@@ -32,7 +32,7 @@ export async function keptAnswer(request: Request, scope: JobScope): Promise<Gen
     style,
     options,
     isCanceled: () => job.stop !== undefined,
-    onText: chunk => job.emit({ type: 'text', chunk }),
+    onText: (chunk, part) => job.emit({ type: 'text', chunk, ...(part === 'reasoning' && { part }) }),
   };
   const { generator, engine, generated } =
     held?.key === key ? { ...held, generated: await held.generator.generate(asked) } : await firstAnswer(request, scope, { key, asked });

@@ -52,7 +52,7 @@ export async function generateJob(request: Request<'generate'>, scope: JobScope)
       style,
       options,
       isCanceled: () => job.stop !== undefined,
-      onText: chunk => job.emit({ type: 'text', chunk }),
+      onText: (chunk, part) => job.emit({ type: 'text', chunk, ...(part === 'reasoning' && { part }) }),
       onLoad,
     });
     return { ...generated, engine: engine.description.summary };

@@ -278,8 +278,8 @@ export type WorkerEvent =
   /** Metrics of one update, named as in Hugging Face ('loss', 'learning_rate', 'grad_norm', 'eval_loss'). */
   | { readonly type: 'metrics'; readonly step: number; readonly values: Readonly<Record<string, number>> }
   | { readonly type: 'log'; readonly level: LogLevel; readonly message: string }
-  /** A piece of generated text. */
-  | { readonly type: 'text'; readonly chunk: string }
+  /** A piece of generated text; `reasoning` if it stands before the answer. */
+  | { readonly type: 'text'; readonly chunk: string; readonly part?: 'reasoning' }
   /** Samples as the model will see them. */
   | { readonly type: 'samples'; readonly page: SamplePage }
   /** Facts about samples that were drawn, while all are being read. */

@@ -1,6 +1,6 @@
 /** Answers in the forms of the OpenAI API, whole or as a stream of pieces. */
 import { randomUUID } from 'node:crypto';
-import type { Completion, DrawnToken, ServedCall, TokenLogprob } from './complete.ts';
+import type { Completion, CompletionPiece, DrawnToken, ServedCall, TokenLogprob } from './complete.ts';
 import type { RequestError } from './request-error.ts';
 
 /** The parts that all pieces of one answer share. */
@@ -52,8 +52,10 @@ export function wholeAnswer({ kind, head, tokenText, withLogprobs }: FormParams,
 }
 
 /** An answer of calls alone has no content. */
-const contentOf = ({ text, calls }: Completion) =>
-  calls.length === 0 ? { content: text } : { content: text === '' ? null : text, tool_calls: calls.map(callOf) };
+const contentOf = ({ text, reasoning, calls }: Completion) => ({
+  ...(reasoning !== '' && { reasoning_content: reasoning }),
+  ...(calls.length === 0 ? { content: text } : { content: text === '' ? null : text, tool_calls: calls.map(callOf) }),
+});
 
 const callOf = ({ id, name, arguments: given }: ServedCall) => ({
   id,
@@ -63,18 +65,13 @@ const callOf = ({ id, name, arguments: given }: ServedCall) => ({
 
 const chunkObject = (kind: AnswerKind): string => (kind === 'chat' ? 'chat.completion.chunk' : 'text_completion');
 
-export interface AnswerPiece {
-  readonly text: string;
-  readonly tokens: readonly DrawnToken[];
-  readonly calls: readonly ServedCall[];
-  readonly isFirst: boolean;
-}
-
 /** A piece of text, or the calls; the first piece of a chat also names the role. */
-export function answerPiece({ kind, head, tokenText, withLogprobs }: FormParams, { text, tokens, calls, isFirst }: AnswerPiece) {
+export function answerPiece({ kind, head, tokenText, withLogprobs }: FormParams, piece: CompletionPiece, isFirst: boolean) {
+  const { text, part, tokens, calls } = piece;
   const logprobs = withLogprobs ? logprobsOf(kind, tokens, tokenText) : null;
   const choice = { index: 0, finish_reason: null, logprobs };
-  const said = calls.length === 0 ? { content: text } : { tool_calls: calls.map((call, index) => ({ index, ...callOf(call) })) };
+  const saidText = part === 'reasoning' ? { reasoning_content: text } : { content: text };
+  const said = calls.length === 0 ? saidText : { tool_calls: calls.map((call, index) => ({ index, ...callOf(call) })) };
   const delta = { ...(isFirst && { role: 'assistant' }), ...said };
   return { ...head, object: chunkObject(kind), choices: [kind === 'chat' ? { ...choice, delta } : { ...choice, text }] };
 }

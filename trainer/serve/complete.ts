@@ -1,10 +1,11 @@
 /** One answer of a served model, in the terms of the API: text, counted tokens, and their probabilities. */
 import { randomUUID } from 'node:crypto';
+import type { AnswerPart } from '../data/reasoning/reasoning-stream.ts';
 import type { ToolCall } from '../data/tool-calls/read-calls.ts';
+import { AnswerParts, type AnswerReading } from '../generate/answer-parts.ts';
 import type { AnswerParams, FinishReason } from '../generate/answer-text.ts';
 import type { BatchedAnswers } from '../generate/batched-answers.ts';
 import type { SamplingSettings } from '../generate/sample.ts';
-import { type CallReading, withoutCalls } from '../generate/tool-call-stream.ts';
 
 export interface CompletionSettings extends SamplingSettings {
   readonly maxTokens: number;
@@ -32,7 +33,10 @@ export interface ServedCall extends ToolCall {
 }
 
 export interface Completion {
+  /** The answer, without the reasoning before it. */
   readonly text: string;
+  /** Empty for a model that does not reason. */
+  readonly reasoning: string;
   readonly promptTokens: number;
   readonly completionTokens: number;
   /** `stop`: the model or a stop text ended it; `tool_calls`: it ended with calls; `length`: the room did; `canceled`: the client is gone. */
@@ -46,36 +50,43 @@ export interface CompleteParams extends Pick<AnswerParams, 'ids' | 'isCanceled'>
   readonly answers: BatchedAnswers;
   readonly settings: CompletionSettings;
   /** Undefined reads an answer as text. */
-  readonly reading?: CallReading | undefined;
+  readonly reading?: AnswerReading | undefined;
   readonly onPiece?: OnPiece;
 }
 
-/** Receives text that no stop text can take back, with the tokens drawn since the last piece; or, last of all, the calls. */
-type OnPiece = (text: string, tokens: readonly DrawnToken[], calls: readonly ServedCall[]) => void;
+/** Text that no stop text can take back, with the tokens drawn since the last piece; or, last of all, the calls. */
+export interface CompletionPiece {
+  readonly text: string;
+  readonly part: AnswerPart;
+  readonly tokens: readonly DrawnToken[];
+  readonly calls: readonly ServedCall[];
+}
+
+type OnPiece = (piece: CompletionPiece) => void;
 
 export async function complete({ answers, settings, reading, onPiece, ...request }: CompleteParams): Promise<Completion> {
   const { maxTokens, topLogprobs, ...options } = settings;
   const tokens: DrawnToken[] = [];
-  let text = '';
   let passedOn = 0;
-  const pass = (piece: string, calls: readonly ServedCall[]): void => {
-    text += piece;
-    onPiece?.(piece, tokens.slice(passedOn), calls);
+  const pass = (text: string, part: AnswerPart, calls: readonly ServedCall[] = []): void => {
+    onPiece?.({ text, part, tokens: tokens.slice(passedOn), calls });
     passedOn = tokens.length;
   };
-  const said = withoutCalls(reading, piece => pass(piece, []));
+  const parts = new AnswerParts(reading, pass);
   const { ids, finishReason } = await answers.answer({
     ...request,
     maxTokens: request.ids.length + maxTokens,
     options: { ...options, maxNewTokens: maxTokens },
     keepsSpecialTokens: reading !== undefined,
     ...(topLogprobs !== undefined && { onToken: (id, logits) => void tokens.push(withLogprobs(logits, id, topLogprobs)) }),
-    onText: said.onText,
+    onText: chunk => parts.push(chunk),
   });
-  const calls = said.end().map(call => ({ ...call, id: `call_${randomUUID().replaceAll('-', '').slice(0, 24)}` }));
-  if (calls.length > 0) pass('', calls);
+  const isWhole = finishReason === 'end' || finishReason === 'stop_text';
+  const calls = parts.end(isWhole).map(call => ({ ...call, id: `call_${randomUUID().replaceAll('-', '').slice(0, 24)}` }));
+  if (calls.length > 0) pass('', 'answer', calls);
   return {
-    text,
+    text: parts.answer,
+    reasoning: parts.reasoning,
     promptTokens: request.ids.length,
     // The token that ends a text counts, too.
     completionTokens: ids.length + (finishReason === 'end' ? 1 : 0),

@@ -2,8 +2,8 @@
 
 import { randomInt } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AnswerReading } from '../generate/answer-parts.ts';
 import { GenerateError } from '../generate/decoder.ts';
-import type { CallReading } from '../generate/tool-call-stream.ts';
 import { portOf } from '../machine/port-of.ts';
 import { type AdmissionRules, admit } from './admission.ts';
 import { readChatRequest, readCompletionRequest, readEmbeddingRequest, settingsOf } from './api-requests.ts';
@@ -184,7 +184,7 @@ interface AnswerRequest {
   readonly requests: Requests;
   readonly model: ServedModel;
   readonly ids: readonly number[];
-  readonly reading?: CallReading | undefined;
+  readonly reading?: AnswerReading | undefined;
   readonly settings: CompletionSettings;
   readonly request: {
     readonly stream?: boolean | undefined;
@@ -216,8 +216,8 @@ async function answer({ kind, params, requests, model, ids, reading, settings, r
       settings,
       isCanceled: isGone,
       ...(isStream && {
-        onPiece: (text, tokens, calls) => {
-          send(answerPiece(form, { text, tokens, calls, isFirst }));
+        onPiece: piece => {
+          send(answerPiece(form, piece, isFirst));
           isFirst = false;
         },
       }),
@@ -228,7 +228,7 @@ async function answer({ kind, params, requests, model, ids, reading, settings, r
     `${model.name}: ${completion.promptTokens} tokens read, ${completion.completionTokens} written in ${seconds.toFixed(1)} s (${completion.finish})`,
   );
   if (!isStream) return sendJson(response, 200, wholeAnswer(form, completion));
-  if (isFirst) send(answerPiece(form, { text: '', tokens: [], calls: [], isFirst }));
+  if (isFirst) send(answerPiece(form, { text: '', part: 'answer', tokens: [], calls: [] }, isFirst));
   send(lastPiece(form, completion));
   if (request.stream_options?.include_usage === true) send(usagePiece(form, completion));
   response.end('data: [DONE]\n\n');

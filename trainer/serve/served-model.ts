@@ -3,8 +3,8 @@ import { chatRendererOf } from '../data/chat-renderer.ts';
 import { createEncoder } from '../data/encoder.ts';
 import type { ChatMessage, ChatRenderer } from '../data/types.ts';
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
+import { type AnswerForms, answerForms } from '../generate/answer-parts.ts';
 import { HeldModel, type HeldModelParams } from '../generate/held-model.ts';
-import { type ToolCalling, toolCalling } from '../generate/tool-call-stream.ts';
 import type { ModelFolder } from '../hub/open-model.ts';
 import { causalModel } from '../model/load-model.ts';
 import type { CausalModel } from '../model/model-spec.ts';
@@ -30,7 +30,7 @@ export class ServedModel {
   readonly #model: CausalModel;
   readonly #tokenizer: Tokenizer;
   readonly #chat: ChatRenderer | undefined;
-  readonly #calling: ToolCalling | undefined;
+  readonly #forms: AnswerForms | undefined;
   readonly #held: HeldModel;
 
   private constructor({ name, ...params }: ServedModelParams, model: CausalModel, tokenizer: Tokenizer) {
@@ -38,7 +38,7 @@ export class ServedModel {
     this.#model = model;
     this.#tokenizer = tokenizer;
     this.#chat = chatRendererOf(tokenizer);
-    this.#calling = this.#chat && toolCalling(this.#chat, tokenizer);
+    this.#forms = this.#chat && answerForms(this.#chat, tokenizer);
     this.#held = new HeldModel({ ...params, model, tokenizer });
   }
 
@@ -51,7 +51,7 @@ export class ServedModel {
 
   /** Whether the template shows tools to the model, but calls of them come back as text. */
   get hasUnreadCalls(): boolean {
-    return this.#calling?.passesTools === true && this.#calling.form === undefined;
+    return this.#forms?.passesTools === true && this.#forms.form === undefined;
   }
 
   /** The text of a token, as it stands in an answer. */
@@ -59,13 +59,13 @@ export class ServedModel {
     return this.#tokenizer.decode([id], { skipSpecialTokens: false });
   }
 
-  /** The ids of a chat, and how calls are read if it is given tools. @throws RequestError for a model without a chat template; ChatTemplateError if the template refuses the messages */
+  /** The ids of a chat, and how its answer is read. @throws RequestError for a model without a chat template; ChatTemplateError if the template refuses the messages */
   readChat({ messages, tools, variables }: ChatPrompt): Pick<AnswerParams, 'ids' | 'reading'> {
     if (this.#chat === undefined) throw new RequestError(400, `${this.name} has no chat template; use /v1/completions`, { param: 'model' });
     const { text } = this.#chat.render({ messages, tools, variables }, { addGenerationPrompt: true });
     // The template writes the special tokens itself.
     const ids = this.#checked(this.#tokenizer.encode(text, { addSpecialTokens: false }));
-    return { ids, reading: this.#calling?.reading(tools) };
+    return { ids, reading: this.#forms?.reading(ids, tools) };
   }
 
   textIds(prompt: string): readonly number[] {

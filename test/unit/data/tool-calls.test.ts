@@ -5,6 +5,7 @@ import { chatRendererOf } from '../../../trainer/data/chat-renderer.ts';
 import { type ToolCallForm, toolUseOf } from '../../../trainer/data/tool-calls/call-form.ts';
 import { toolCallsIn } from '../../../trainer/data/tool-calls/read-calls.ts';
 import type { ChatRenderer } from '../../../trainer/data/types.ts';
+import { withoutSpecials } from '../../../trainer/generate/answer-parts.ts';
 import { ToolCallStream } from '../../../trainer/generate/tool-call-stream.ts';
 import { templateNamed } from '../../support/chat-format.ts';
 
@@ -71,7 +72,7 @@ const SPECIAL = ['<|start|>', '<|end|>', '[TOOL_CALLS]', '[ARGS]', '<|"|>', '<|c
 
 /** The answer, piece by piece; special tokens come whole. */
 function stream(form: ToolCallForm, answer: string) {
-  const calls = new ToolCallStream({ form, tools: TOOLS, specialTexts: ['\n', ...SPECIAL] });
+  const calls = new ToolCallStream({ form, tools: TOOLS, visible: withoutSpecials(['\n', ...SPECIAL]) });
   const special = SPECIAL.map(text => text.replaceAll(/[|[\]]/g, '\\$&')).join('|');
   const said = (answer.match(new RegExp(`${special}|[^]`, 'gu')) ?? []).map(piece => calls.push(piece)).join('');
   const end = calls.end();

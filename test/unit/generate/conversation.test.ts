@@ -40,7 +40,7 @@ test('a run that was trained on other texts reads the last message in their word
 
 test('tools come with the form of their calls, or are refused', () => {
   const found = encodeConversation(chatting, { messages, tools }, undefined);
-  expect(found.calls?.form).toEqual({ kind: 'object', opening: 'CALL', nameKey: 'name', argumentsKey: 'arguments' });
+  expect(found.reading?.calls?.form).toEqual({ kind: 'object', opening: 'CALL', nameKey: 'name', argumentsKey: 'arguments' });
   expect(textOf(chatting, found.ids)).toMatch(/^find;system: Be kind;/);
   expect(() => read(plain, { tools })).toThrow('it cannot be given tools');
   const deaf: Tokenizer = { ...chatting, chatTemplate: '{% for m in messages %}{{ m.content }}{% endfor %}' };

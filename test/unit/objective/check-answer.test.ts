@@ -30,6 +30,8 @@ test.each([
   expect(checks.get(name)?.(answer, reference)).toBe(score);
 });
 
+const readingOf = () => undefined;
+
 test('the prompt of a sample is what comes before its last answer', () => {
   const example = (train: string) => ({
     ids: Int32Array.from(train, (_, i) => i),
@@ -39,14 +41,14 @@ test('the prompt of a sample is what comes before its last answer', () => {
   });
   const tokenizer = { decode: (ids: readonly number[]) => ids.join(' ') };
   const examples = ['0011', '011001110', '1111', '0000', '0111'].map(example);
-  const { prompts, withoutPrompt } = promptsOf(examples, { tokenizer, count: 10, seed: 0 });
+  const { prompts, withoutPrompt } = promptsOf(examples, { tokenizer, readingOf, count: 10, seed: 0 });
   expect(prompts.map(({ prompt, reference }) => [prompt, reference])).toEqual([
     ['0 1', '2 3'],
     ['0 1 2 3 4', '5 6 7'],
     ['0', '1 2 3'],
   ]);
   expect(withoutPrompt).toBe(2);
-  const drawn = (seed: number) => promptsOf(examples, { tokenizer, count: 2, seed }).prompts;
+  const drawn = (seed: number) => promptsOf(examples, { tokenizer, readingOf, count: 2, seed }).prompts;
   expect(drawn(1)).toHaveLength(2);
   expect(drawn(1)).toEqual(drawn(1));
 });

@@ -26,6 +26,12 @@ export function commonEnd(one: string, other: string): number {
   return length;
 }
 
+/** The length of the longest end of a text that is a beginning of a mark, and not all of it. */
+export function overlap(text: string, mark: string): number {
+  for (let length = Math.min(text.length, mark.length - 1); length > 0; length--) if (text.endsWith(mark.slice(0, length))) return length;
+  return 0;
+}
+
 /** The source of an expression that matches a mark with any space in it; empty for a mark of space alone. */
 export const markPattern = (mark: string): string =>
   coreOf(mark)

@@ -2,6 +2,7 @@
 import { drawFrom } from '../../data/draw.ts';
 import type { RecordPlace } from '../../data/records-at.ts';
 import type { Example, TextTokenizer } from '../../data/types.ts';
+import { type AnswerReading, answerIn } from '../../generate/answer-parts.ts';
 
 export interface AnswerPrompt {
   readonly ids: readonly number[];
@@ -13,10 +14,13 @@ export interface AnswerPrompt {
   readonly place: RecordPlace;
   /** Answers of the sample that are trained, with this one as the last. */
   readonly trained: number;
+  readonly reading: AnswerReading | undefined;
 }
 
 export interface PromptParams {
   readonly tokenizer: Pick<TextTokenizer, 'decode'>;
+  /** Tells the answer after a prompt from the reasoning before it. */
+  readonly readingOf: (ids: readonly number[]) => AnswerReading | undefined;
   /** At most so many are drawn. */
   readonly count: number;
   readonly seed: number;
@@ -32,7 +36,7 @@ export interface FoundPrompts {
 const LOOKED_AT = 32;
 
 /** The prompt of a sample is everything before its last answer: what is trained last without a break. */
-export function promptsOf(examples: Iterable<Example>, { tokenizer, count, seed }: PromptParams): FoundPrompts {
+export function promptsOf(examples: Iterable<Example>, { tokenizer, readingOf, count, seed }: PromptParams): FoundPrompts {
   const textOf = (ids: Int32Array): string => tokenizer.decode([...ids], { skipSpecialTokens: true });
   const places = [...examples].map(({ ids, train, file, line, element }) => ({
     ids,
@@ -42,13 +46,13 @@ export function promptsOf(examples: Iterable<Example>, { tokenizer, count, seed 
   const usable = places.filter(
     ({ ids, begin, end }) => begin < end && textOf(ids.subarray(Math.max(0, begin - LOOKED_AT), begin)).trim() !== '',
   );
-  const prompts = drawFrom(usable, { count, seed }).map(({ ids, begin, end, place, trained }) => ({
-    ids: [...ids.subarray(0, begin)],
-    prompt: textOf(ids.subarray(0, begin)),
-    reference: textOf(ids.subarray(begin, end)),
-    place,
-    trained,
-  }));
+  const prompts = drawFrom(usable, { count, seed }).map(({ ids: all, begin, end, place, trained }) => {
+    const ids = [...all.subarray(0, begin)];
+    const [reading, answer] = [readingOf(ids), all.subarray(begin, end)];
+    const reference =
+      reading === undefined ? textOf(answer) : answerIn(tokenizer.decode([...answer], { skipSpecialTokens: false }), reading);
+    return { ids, prompt: textOf(all.subarray(0, begin)), reference, reading, place, trained };
+  });
   return { prompts, withoutPrompt: places.length - usable.length };
 }
 

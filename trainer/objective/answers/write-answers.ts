@@ -1,5 +1,7 @@
 /** Held-out prompts that a model answers in an evaluation, and what its answers are worth. */
+import { chatRendererOf } from '../../data/chat-renderer.ts';
 import type { Example } from '../../data/types.ts';
+import { AnswerParts, answerForms } from '../../generate/answer-parts.ts';
 import { BatchedAnswers } from '../../generate/batched-answers.ts';
 import { answerRoom } from '../../generate/decode-program.ts';
 import { Decoder } from '../../generate/decoder.ts';
@@ -33,7 +35,9 @@ async function answerWriter(params: SetUpParams, base: TextBase<CausalModel>, { 
   const { recipe, job } = params;
   const { max_samples: count, max_new_tokens: newTokens } = recipe.eval_generation;
   const { tokenizer, model } = base;
-  const { prompts, withoutPrompt } = promptsOf(examples, { tokenizer, count, seed: recipe.seed });
+  const renderer = chatRendererOf(tokenizer);
+  const forms = renderer && answerForms(renderer, tokenizer);
+  const { prompts, withoutPrompt } = promptsOf(examples, { tokenizer, readingOf: ids => forms?.reading(ids), count, seed: recipe.seed });
   if (prompts.length === 0)
     throw new RunError(
       'no-data',
@@ -117,12 +121,15 @@ async function writeAnswer(
   { job }: Scope,
   { base: { model }, newTokens, checks }: WriteParams,
   answers: BatchedAnswers,
-  { ids, prompt, reference }: AnswerPrompt,
+  { ids, prompt, reference, reading }: AnswerPrompt,
 ): Promise<AnswerView> {
   const options = { temperature: 0, topK: 0, topP: 1, seed: 0, maxNewTokens: newTokens };
   const hasRoom = ids.length < model.maxPositions;
   const isCanceled = (): boolean => job.stop !== undefined;
-  const found = hasRoom ? await answers.answer({ ids, maxTokens: model.maxPositions, options, isCanceled }) : undefined;
-  const answer = found?.text ?? '';
+  const parts = new AnswerParts(reading, () => undefined);
+  const asked = { ids, maxTokens: model.maxPositions, options, isCanceled, keepsSpecialTokens: reading !== undefined };
+  const found = hasRoom ? await answers.answer({ ...asked, onText: chunk => parts.push(chunk) }) : undefined;
+  parts.end(found?.finishReason === 'end');
+  const { answer } = parts;
   return { prompt, reference, answer, scores: Object.fromEntries([...checks].map(([name, check]) => [name, check(answer, reference)])) };
 }

@@ -48,6 +48,8 @@ export interface TryNearText {
 export interface TryAnswer {
   readonly side: TrySide;
   readonly text: string;
+  /** The text that the model wrote before its answer. */
+  readonly reasoning?: string;
   /** `waiting`: for another job; `loading`: the model; `stopped`: by the user. */
   readonly state: 'waiting' | 'loading' | 'writing' | 'done' | 'stopped' | 'failed';
   /** Progress, or the reason of a failure; at the end, the tokens and their rate. */
@@ -79,7 +81,7 @@ export type TryToPage =
   /** The state of an answer to the last question. */
   | { readonly type: 'answer'; readonly answer: TryAnswer }
   /** A piece of an answer to the last question. */
-  | { readonly type: 'text'; readonly side: TrySide; readonly chunk: string };
+  | { readonly type: 'text'; readonly side: TrySide; readonly chunk: string; readonly part?: 'reasoning' };
 
 export type TryFromPage =
   | { readonly type: 'ready' }

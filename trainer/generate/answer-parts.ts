@@ -1,0 +1,125 @@
+/** The parts of an answer (its reasoning, its text and its tool calls), told apart as the model's chat template marks them. */
+import { type ReasoningForm, reasoningFormOf } from '../data/reasoning/reasoning-form.ts';
+import { type AnswerPart, type PartOfText, ReasoningStream } from '../data/reasoning/reasoning-stream.ts';
+import { type ToolUse, toolUseOf } from '../data/tool-calls/call-form.ts';
+import { markPattern } from '../data/tool-calls/marks.ts';
+import type { ToolCall } from '../data/tool-calls/read-calls.ts';
+import type { ChatRenderer } from '../data/types.ts';
+import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
+import { type CallReading, ToolCallStream } from './tool-call-stream.ts';
+
+/** The facts that telling the parts of one answer apart takes. */
+export interface AnswerReading {
+  /** Undefined for a model whose template knows no reasoning. */
+  readonly reasoning: { readonly form: ReasoningForm; readonly isBegun: boolean } | undefined;
+  /** Undefined if there are no tools, or their calls are returned as text. */
+  readonly calls: CallReading | undefined;
+  /** A text without the special tokens of the model. */
+  readonly visible: (text: string) => string;
+}
+
+/** The use that a model makes of tools, by its template, and the means to read its answers. */
+export interface AnswerForms extends ToolUse {
+  /**
+   * @param prompt its ids: it may end within the reasoning
+   * @param tools those that the model was given
+   * @returns undefined where an answer is nothing but text
+   */
+  reading(prompt: readonly number[], tools?: readonly unknown[]): AnswerReading | undefined;
+}
+
+/** Tokens of the prompt that are looked at for the beginning of reasoning. */
+const LOOKED_AT = 16;
+
+export function answerForms(renderer: ChatRenderer, tokenizer: Pick<Tokenizer, 'specialTexts' | 'decode'>): AnswerForms {
+  const use = toolUseOf(renderer);
+  const form = reasoningFormOf(renderer);
+  const visible = withoutSpecials(tokenizer.specialTexts);
+  return {
+    ...use,
+    reading: (prompt, tools = []) => {
+      const calls = tools.length === 0 || use.form === undefined ? undefined : { form: use.form, tools, visible };
+      const isBegun = (mark: string): boolean =>
+        tokenizer.decode(prompt.slice(-LOOKED_AT), { skipSpecialTokens: false }).trimEnd().endsWith(mark);
+      const reasoning = form && { form, isBegun: form.kind === 'tags' && isBegun(form.opening) };
+      return calls || reasoning ? { calls, reasoning, visible } : undefined;
+    },
+  };
+}
+
+/** Special tokens are no part of a text. */
+export function withoutSpecials(specialTexts: readonly string[]): (text: string) => string {
+  // A token of space alone has no pattern, and an empty one would match before the others do.
+  const patterns = specialTexts.map(markPattern).filter(pattern => pattern !== '');
+  if (patterns.length === 0) return text => text;
+  const special = new RegExp(patterns.join('|'), 'gu');
+  return text => text.replaceAll(special, '');
+}
+
+/** Passes on an answer part by part as it is written. */
+export class AnswerParts {
+  readonly #reading: AnswerReading | undefined;
+  readonly #reasoning: ReasoningStream | undefined;
+  readonly #calls: ToolCallStream | undefined;
+  readonly #onText: (text: string, part: AnswerPart) => void;
+  readonly #texts: Record<AnswerPart, string> = { reasoning: '', answer: '' };
+
+  /** @param reading undefined passes on everything as the answer */
+  constructor(reading: AnswerReading | undefined, onText: (text: string, part: AnswerPart) => void) {
+    this.#reading = reading;
+    this.#onText = onText;
+    const { reasoning, calls } = reading ?? {};
+    this.#calls = calls && new ToolCallStream(calls);
+    this.#reasoning = reasoning && new ReasoningStream({ ...reasoning, callMark: calls?.form.opening });
+  }
+
+  /** The text of the answer, without calls. */
+  get answer(): string {
+    return this.#texts.answer;
+  }
+
+  get reasoning(): string {
+    return this.#texts.reasoning;
+  }
+
+  push(chunk: string): void {
+    const parts: readonly PartOfText[] = this.#reasoning?.push(chunk) ?? [{ text: chunk, part: 'answer' }];
+    for (const { text, part } of parts) this.#pass(text, part);
+  }
+
+  /**
+   * @param isWhole the model ended the answer
+   * @returns the calls in it
+   */
+  end(isWhole: boolean): readonly ToolCall[] {
+    for (const { text, part } of this.#reasoning?.end() ?? []) this.#pass(text, part);
+    // A model that was tuned to answer at once answers where its template begins the reasoning.
+    if (isWhole && this.#reading?.reasoning?.isBegun && this.#reasoning?.isReasoning) {
+      const { reasoning } = this.#texts;
+      this.#texts.reasoning = '';
+      this.#pass(reasoning, 'answer');
+    }
+    if (!this.#calls) return [];
+    const { text, calls } = this.#calls.end();
+    this.#say(text, 'answer');
+    return calls;
+  }
+
+  #pass(text: string, part: AnswerPart): void {
+    if (part === 'answer' && this.#calls) this.#say(this.#calls.push(text), part);
+    else this.#say(this.#reading ? this.#reading.visible(text) : text, part);
+  }
+
+  #say(text: string, part: AnswerPart): void {
+    this.#texts[part] += text;
+    if (text !== '') this.#onText(text, part);
+  }
+}
+
+/** The answer in a text that a model wrote, special tokens included. */
+export function answerIn(text: string, reading: AnswerReading | undefined): string {
+  const parts = new AnswerParts(reading, () => undefined);
+  parts.push(text);
+  parts.end(true);
+  return parts.answer;
+}
