@@ -9,7 +9,7 @@ import { thirdPartyNotices } from './notices.mjs';
 const root = path.dirname(import.meta.dirname);
 
 /** Copied as they are; of `media` what the manifest points to, not the sources of the pages. */
-const SHIPPED = ['CHANGELOG.md', 'LICENSE', 'bin', 'docs/reference/diagnostics.md', 'media'];
+const SHIPPED = ['LICENSE', 'bin', 'docs/reference/diagnostics.md', 'media'];
 const SOURCE = /\.(ts|css)$|tsconfig\.json$/;
 
 /** Keys for developers of Rowtune; everything is bundled, so nothing is installed with the extension. */
@@ -22,6 +22,12 @@ const DEVELOPER_KEYS = ['scripts', 'dependencies', 'devDependencies', 'private']
 function extensionReadme() {
   const text = readFileSync(path.join(root, 'client', 'README.md'), 'utf8');
   return text.replaceAll(/^!\[[^\]]*\]\([^)]+\)\n\n/gm, '');
+}
+
+/** Registries show it apart from the files that its links lead to. */
+function shippedChangelog() {
+  const text = readFileSync(path.join(root, 'CHANGELOG.md'), 'utf8');
+  return text.replaceAll(/\[([^\]]+)\]\((?!https?:|#)[^)]+\)/g, '$1');
 }
 
 /** The fields of package.json that the extension has a use for. */
@@ -40,12 +46,13 @@ export async function makePackage() {
     if (existsSync(path.join(root, item)))
       cpSync(path.join(root, item), path.join(stage, item), { recursive: true, filter: source => !SOURCE.test(source) });
   writeFileSync(path.join(stage, 'README.md'), extensionReadme());
+  writeFileSync(path.join(stage, 'CHANGELOG.md'), shippedChangelog());
   writeFileSync(path.join(stage, 'ThirdPartyNotices.txt'), thirdPartyNotices(root, inputs));
   const manifest = shippedManifest();
   writeFileSync(path.join(stage, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
   const packagePath = path.join(root, 'dist', `rowtune-${manifest.version}.vsix`);
-  // The package names no host, so links of the changelog stay as they are.
-  await createVSIX({ cwd: stage, packagePath, dependencies: false, allowMissingRepository: true, rewriteRelativeLinks: false });
+  // The package names no host: a relative link or picture in a page is an error.
+  await createVSIX({ cwd: stage, packagePath, dependencies: false, allowMissingRepository: true });
   return packagePath;
 }
 

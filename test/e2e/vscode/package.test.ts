@@ -1,28 +1,13 @@
 /** The content of the package that users install, and its size. */
 import { readFileSync } from 'node:fs';
 import { expect, inject, test } from 'vitest';
+import { zipEntries } from '../../support/zip-entries.ts';
 
 /** The engine is installed, not shipped: what is here is downloaded by everybody at every update. */
 const MAX_PACKAGE_BYTES = 3_000_000;
 
-const END_OF_DIRECTORY = 0x06054b50;
-const ENTRY = 0x02014b50;
-
-/** Names and unpacked sizes from the central directory of a zip file. */
-function entriesOf(zip: Buffer): Map<string, number> {
-  let end = zip.length - 22;
-  while (zip.readUInt32LE(end) !== END_OF_DIRECTORY) end--;
-  const entries = new Map<string, number>();
-  for (let at = zip.readUInt32LE(end + 16); zip.readUInt32LE(at) === ENTRY; ) {
-    const [name, extra, comment] = [zip.readUInt16LE(at + 28), zip.readUInt16LE(at + 30), zip.readUInt16LE(at + 32)];
-    entries.set(zip.toString('utf8', at + 46, at + 46 + name), zip.readUInt32LE(at + 24));
-    at += 46 + name + extra + comment;
-  }
-  return entries;
-}
-
 const vsix = readFileSync(inject('vsix'));
-const sizes = entriesOf(vsix);
+const sizes = new Map([...(await zipEntries(vsix))].map(([name, content]) => [name, content.length]));
 const files = [...sizes.keys()].filter(name => name.startsWith('extension/')).map(name => name.slice('extension/'.length));
 
 test(`the package is smaller than ${MAX_PACKAGE_BYTES / 1e6} MB`, () => {
