@@ -1,6 +1,6 @@
 /** Results of long requests as Markdown pages and as sentences. Pure; data from a worker is checked, not trusted. */
 import { labelIn } from '../trainer/catalog/labels.ts';
-import { batchSize, byteSize, compact, duration, grouped, percent } from '../trainer/protocol/format.ts';
+import { batchSize, byteSize, compact, countedText, duration, grouped, percent } from '../trainer/protocol/format.ts';
 
 type Facts = Readonly<Record<string, unknown>>;
 
@@ -42,7 +42,7 @@ export function estimateReport(name: string, value: unknown): string {
         ['gradients between batches', bytes(found.gradientBytes)],
         ['optimizer', bytes(found.optimizerBytes)],
         ...(numberOf(found.offloadedBytes) > 0 ? [['offloaded (not counted)', bytes(found.offloadedBytes)]] : []),
-        [`activations (recompute: ${String(found.recompute)}${fullBatch(found.buckets)})`, bytes(found.activationBytes)],
+        [`activations (recompute: ${String(found.recompute)}${fullBatch(found.buckets)}${countedText(found.source)})`, bytes(found.activationBytes)],
         ['engine', bytes(found.engineOverheadBytes)],
         ['**total**', `**${bytes(found.totalBytes)}**`],
       ],
@@ -52,7 +52,7 @@ export function estimateReport(name: string, value: unknown): string {
       ['recompute', 'activations', 'total', 'compute per batch'],
       list(found.levels).map(level => [
         String(level.recompute),
-        bytes(level.activationBytes),
+        `${bytes(level.activationBytes)}${countedText(level.source)}`,
         bytes(level.totalBytes),
         `${(numberOf(level.flops) / 1e9).toFixed(0)} GFLOP`,
       ]),

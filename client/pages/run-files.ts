@@ -32,6 +32,7 @@ const memorySchema: z.ZodType<MemoryPlan> = z.object({
     optimizerBytes: z.number(),
     offloadedBytes: z.number().optional(),
     activationBytes: z.number(),
+    source: z.enum(['compiler', 'model']).optional(),
     engineOverheadBytes: z.number(),
     totalBytes: z.number(),
   }),

@@ -1,5 +1,5 @@
 /** Memory by component, predicted and measured. */
-import { byteSize } from '../../trainer/protocol/format.ts';
+import { byteSize, countedText } from '../../trainer/protocol/format.ts';
 import type { MemoryPlan } from '../../trainer/protocol/view/run.ts';
 import type { CurveColor } from '../shared/series/curve-look.ts';
 
@@ -19,7 +19,8 @@ export interface MemoryRow {
  * @param peakBytes the highest peak during training
  */
 export function memoryRows({ predicted, device, baselineBytes, held }: MemoryPlan, peakBytes: number | undefined): MemoryRow[] {
-  const { weightsBytes, trainedBytes, gradientBytes, optimizerBytes, offloadedBytes = 0, activationBytes, engineOverheadBytes } = predicted;
+  const { weightsBytes, trainedBytes, gradientBytes, optimizerBytes, offloadedBytes = 0 } = predicted;
+  const { activationBytes, source, engineOverheadBytes } = predicted;
   const kept = held ?? predicted;
   const keptBytes = kept.weightsBytes + kept.trainedBytes + kept.gradientBytes + kept.optimizerBytes;
   const total = device === 'cpu' ? peakBytes : undefined;
@@ -61,7 +62,7 @@ export function memoryRows({ predicted, device, baselineBytes, held }: MemoryPla
       color: 'yellow',
       predicted: activationBytes,
       measured: rest,
-      note: 'predicted: activations only; measured: the rest of the peak, including compiled programs',
+      note: `predicted: activations only${countedText(source)}; measured: the rest of the peak, including compiled programs`,
     },
   ];
 }

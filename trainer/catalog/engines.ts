@@ -16,6 +16,8 @@ export interface EngineEntry {
   readonly fuses: boolean;
   /** Sums over several processes of a run (MPI). */
   readonly joinsProcesses: boolean;
+  /** Keeps what its device's compiler has made, whose memory an estimate then knows. */
+  readonly keepsPrograms?: true;
   /** Runs anywhere, with nothing to install. */
   readonly isBuiltIn: boolean;
   /** Runs only where it is named: `auto` never takes it. */
@@ -40,6 +42,7 @@ const entries = {
     offloads: false,
     fuses: false,
     joinsProcesses: false,
+    keepsPrograms: true,
     isBuiltIn: false,
     isOnRequest: true,
   },

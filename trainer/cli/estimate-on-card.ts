@@ -80,7 +80,7 @@ export async function estimateOnCard(context: CommandContext, params: CardEstima
       `the run needs about ${byteSize(mostBytes)}, but ${cardCatalog[card].label} has ${byteSize(usableBytes)} for it`,
     );
   const facts = { name: card, label: cardCatalog[card].label, bytes: cardBytes(card), usableBytes, reservedBytes: CARD_RESERVED_BYTES };
-  return { value: { ok: true, card: facts, source: compiled ? 'compiler' : 'model', fits, ...found, totalBytes, compiled, options } };
+  return { value: { ok: true, card: facts, fits, ...found, source: compiled ? 'compiler' : 'model', totalBytes, compiled, options } };
 }
 
 interface CompileParams {

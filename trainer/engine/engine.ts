@@ -2,6 +2,7 @@
 
 import type { EngineName } from '../catalog/engines.ts';
 import type { Planner } from '../graph/fusion/plan.ts';
+import type { KnownPrograms } from '../graph/known-programs.ts';
 import type { Program, VariableData } from '../graph/program.ts';
 import type { HostArray } from '../graph/types.ts';
 
@@ -42,6 +43,8 @@ export interface Engine {
   readonly join?: (library: string) => Group;
   /** The counts of the device's own allocator for this process. An engine without it holds everything in the memory of the process. */
   readonly deviceMemory?: () => DeviceMemory | undefined;
+  /** Programs that were compiled before, on an engine that keeps them. */
+  readonly known?: KnownPrograms | undefined;
 }
 
 /** Bytes on a device. A plugin may know some of them only. */

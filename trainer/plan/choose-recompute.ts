@@ -3,9 +3,9 @@
 import type { Planner } from '../graph/fusion/plan.ts';
 import type { RecomputePolicy } from '../graph/recompute.ts';
 import { availableMemoryBytes, USABLE_SHARE } from '../machine/machine.ts';
-import { batchSize, byteSize } from '../protocol/format.ts';
+import { batchSize, byteSize, countedText } from '../protocol/format.ts';
 import type { MemoryPlan } from '../protocol/view/run.ts';
-import { type MemoryEstimate, priceRun } from './memory/predict.ts';
+import { type MemoryEstimate, type PriceOptions, priceRun } from './memory/predict.ts';
 import { type PlanFacts, planRun, type RunPlan } from './run-plan.ts';
 
 export interface RecomputeChoice {
@@ -23,20 +23,22 @@ export interface RecomputeParams {
   /** Processes of the run that share the memory of this machine. */
   readonly sharers?: number | undefined;
   readonly fuse?: Planner;
+  /** Those of the engine that runs. */
+  readonly known?: PriceOptions['known'];
 }
 
-export function chooseRecompute(plan: RunPlan, { facts, sharers = 1, fuse }: RecomputeParams): RecomputeChoice {
+export function chooseRecompute(plan: RunPlan, { facts, sharers = 1, fuse, known }: RecomputeParams): RecomputeChoice {
   const availableBytes = availableMemoryBytes() / sharers;
   const usableBytes = USABLE_SHARE * availableBytes;
-  const estimate = priceRun(plan, { usableBytes }, fuse);
-  const full = priceRun(planRun({ ...facts, data: undefined, selection: undefined, recompute: estimate.recompute }), {}, fuse);
+  const estimate = priceRun(plan, { usableBytes, known }, fuse);
+  const full = priceRun(planRun({ ...facts, data: undefined, selection: undefined, recompute: estimate.recompute }), { known }, fuse);
   return { policy: estimate.recompute, estimate, full, availableBytes, fits: estimate.totalBytes <= usableBytes };
 }
 
 /** The activations of the largest batch; where the data makes shorter ones than the estimate counts on, its figure too. */
 function describeActivations({ estimate, full }: Pick<RecomputeChoice, 'estimate' | 'full'>): string {
   const largest = estimate.buckets.map(({ shape }) => shape).reduce((a, b) => (b.tokens > a.tokens ? b : a));
-  const own = `${byteSize(estimate.activationBytes)} activations in batches of ${batchSize(largest)}`;
+  const own = `${byteSize(estimate.activationBytes)} activations in batches of ${batchSize(largest)}${countedText(estimate.source)}`;
   const [counted] = full.buckets;
   if (counted === undefined || full.activationBytes === estimate.activationBytes) return own;
   return `${own} (${byteSize(full.activationBytes)} in a full batch of ${batchSize(counted.shape)}, as rowtune estimate counts)`;
@@ -65,9 +67,9 @@ export function memoryPlan(
   { policy, estimate, availableBytes, fits }: RecomputeChoice,
   measured: Pick<MemoryPlan, 'device' | 'baselineBytes' | 'held'>,
 ): MemoryPlan {
-  const { weightsBytes, trainedBytes, gradientBytes, optimizerBytes, offloadedBytes, activationBytes, engineOverheadBytes, totalBytes } =
-    estimate;
+  const { weightsBytes, trainedBytes, gradientBytes, optimizerBytes, offloadedBytes } = estimate;
+  const { activationBytes, source, engineOverheadBytes, totalBytes } = estimate;
   const held = { weightsBytes, trainedBytes, gradientBytes, optimizerBytes, offloadedBytes };
-  const predicted = { ...held, activationBytes, engineOverheadBytes, totalBytes };
+  const predicted = { ...held, activationBytes, source, engineOverheadBytes, totalBytes };
   return { predicted, recompute: policy, ...measured, availableBytes, fits };
 }

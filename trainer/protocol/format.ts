@@ -67,3 +67,6 @@ export function table(rows: readonly (readonly string[])[]): string {
 /** "4 × 512 tokens", "16 samples": the shape of a batch; a sample without a length has one token. */
 export const batchSize = ({ batch, tokens }: { readonly batch: number; readonly tokens: number }): string =>
   tokens > 1 ? `${grouped(batch)} × ${grouped(tokens)} tokens` : counted(batch, 'sample');
+
+/** Behind the description of activations: that the device's own compiler has counted them. @param source of an estimate */
+export const countedText = (source: unknown): string => (source === 'compiler' ? ', as counted by the compiler' : '');

@@ -1,15 +1,18 @@
 /** The facts that the linter needs, read in processes that may be stopped. */
+import { programsChangedAt } from '../engine/known-programs.ts';
 import { DataCache } from '../lint/facts/data-facts.ts';
 import { ModelCache } from '../lint/facts/model-facts.ts';
 import type { LintSources } from '../lint/lint.ts';
 import type { AskReader } from './reader.ts';
 
-export type ReadSources = Pick<LintSources, 'models' | 'data' | 'lintConfig' | 'estimate'>;
+export type ReadSources = Pick<LintSources, 'models' | 'data' | 'lintConfig' | 'estimate' | 'programsChangedAt'>;
 
-/** @param cacheDir the folder of downloaded models */
+/** @param cacheDir the folder of downloaded models and compiled programs */
 export const readSources = (reader: AskReader, cacheDir: string): ReadSources => ({
   models: new ModelCache(cacheDir, model => reader.ask('modelFacts', { model }, `Reading ${model}`)),
   data: new DataCache(params => reader.ask('dataFact', params, `Reading ${params.full}`), cacheDir),
   lintConfig: document => reader.ask('lintConfig', { ...document, cacheDir }, `Checking ${document.file}`),
-  estimate: (params, file) => reader.ask('estimate', params, `Estimating the memory of ${file}`),
+  estimate: ({ isHere, ...params }, file) =>
+    reader.ask('estimate', { ...params, compiledIn: isHere ? cacheDir : undefined }, `Estimating the memory of ${file}`),
+  programsChangedAt: () => programsChangedAt(cacheDir),
 });

@@ -1,6 +1,8 @@
 /** The requests to a reading process: one table, typed for both ends. Parameters and answers are plain data. */
+import { plannedEngine } from '../catalog/engines.ts';
+import { knownPrograms } from '../engine/known-programs.ts';
 import { describeModel } from '../lint/facts/describe-model.ts';
-import { estimateModel, planModel } from '../lint/facts/estimate-model.ts';
+import { estimateModel, type ModelEstimateParams, planModel } from '../lint/facts/estimate-model.ts';
 import { FolderCache } from '../lint/facts/folder-facts.ts';
 import { ModelCache } from '../lint/facts/model-facts.ts';
 import { readDataFact } from '../lint/facts/read-data-fact.ts';
@@ -9,6 +11,17 @@ import { lintConfig } from '../lint/lint.ts';
 import { type ParseOptions, parseRecipe } from '../protocol/parse-recipe.ts';
 import { printGraph } from './print-graph.ts';
 
+/** An estimate of a run on this machine, or on a device that is not here. */
+type EstimateRequest = Omit<ModelEstimateParams, 'known'> & {
+  /** The cache folder of this machine, whose compiled programs then count. */
+  readonly compiledIn?: string | undefined;
+};
+
+const estimateHere = ({ compiledIn, ...params }: EstimateRequest) => {
+  const engine = params.engine ?? plannedEngine(params.recipe.engine);
+  return estimateModel({ ...params, known: compiledIn === undefined ? undefined : knownPrograms(engine, compiledIn) });
+};
+
 const folders = new FolderCache();
 const models = new Map<string, ModelCache>();
 
@@ -16,7 +29,7 @@ export const readerRequests = {
   /** The description of a model in a list. */
   describe: ({ model }: { readonly model: string }) => describeModel(model),
   recipe: ({ text, ...options }: ParseOptions & { readonly text: string }) => parseRecipe(text, options),
-  estimate: estimateModel,
+  estimate: estimateHere,
   plan: planModel,
   graph: printGraph,
   modelFacts: ({ model }: { readonly model: string }) => readModelFacts(model),

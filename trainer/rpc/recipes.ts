@@ -36,7 +36,7 @@ export async function estimate(source: RecipeSource, { cacheDir, reader, ...serv
   const availableBytes = services.availableBytes();
   const device = hasGpu() ? 'gpu' : 'cpu';
   const usableBytes = USABLE_SHARE * availableBytes;
-  const params = { recipe, model, device, usableBytes, allLevels: true, compare: true } as const;
+  const params = { recipe, model, device, usableBytes, allLevels: true, compare: true, compiledIn: cacheDir } as const;
   return { ...(await reader.ask('estimate', params, `Estimating the memory of ${source.fileName}`)), availableBytes };
 }
 

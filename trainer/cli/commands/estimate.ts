@@ -3,7 +3,7 @@ import { InvalidArgumentError } from 'commander';
 import { availableMemoryBytes, hasGpu, USABLE_SHARE } from '../../machine/machine.ts';
 import type { MemoryEstimate, RecipeEstimate } from '../../plan/memory/predict.ts';
 import { describeNothingFits } from '../../plan/memory/propose-settings.ts';
-import { batchSize, byteSize, grouped, percent, table } from '../../protocol/format.ts';
+import { batchSize, byteSize, countedText, grouped, percent, table } from '../../protocol/format.ts';
 import { EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { estimateOnCard } from '../estimate-on-card.ts';
@@ -110,6 +110,7 @@ async function estimate(context: CommandContext, file: string, overrides: readon
     usableBytes: USABLE_SHARE * availableBytes,
     allLevels: true,
     compare: true,
+    compiledIn: context.settings.cacheDir,
   } as const;
   const found = await withReader(reader => reader.ask('estimate', params, `Estimating the memory of ${file}`));
   context.terminal.print(describe(found, availableBytes));
@@ -126,7 +127,7 @@ function describe(found: RecipeEstimate, availableBytes: number): string {
     ['gradients between batches', byteSize(found.gradientBytes)],
     ['optimizer', byteSize(found.optimizerBytes)],
     ...(found.offloadedBytes > 0 ? [['offloaded (not counted)', byteSize(found.offloadedBytes)]] : []),
-    [`activations (recompute: ${found.recompute}${fullBatch(found)})`, byteSize(found.activationBytes)],
+    [`activations (recompute: ${found.recompute}${fullBatch(found)}${countedText(found.source)})`, byteSize(found.activationBytes)],
     ...(found.judgeBytes === undefined ? [] : [[JUDGE_ROW, byteSize(found.judgeBytes)]]),
     ['engine', byteSize(found.engineOverheadBytes)],
     ...(found.processes === 1
@@ -137,9 +138,9 @@ function describe(found: RecipeEstimate, availableBytes: number): string {
         ]),
     ...(found.teacherBytes === undefined ? [] : [[TEACHER_ROW, `${byteSize(found.teacherBytes)} ${ofFree}`]]),
   ];
-  const levels = found.levels.map(({ recompute, activationBytes, totalBytes, flops }) => [
+  const levels = found.levels.map(({ recompute, activationBytes, source, totalBytes, flops }) => [
     recompute,
-    byteSize(activationBytes),
+    `${byteSize(activationBytes)}${countedText(source)}`,
     byteSize(totalBytes),
     `${(flops / 1e9).toFixed(0)} GFLOP per batch`,
   ]);

@@ -1,6 +1,7 @@
 /** The compiled addon (`native/`): clients, programs and buffers of PJRT plugins. Whatever may wait gives a promise. */
 
 import type { DeviceMemory } from '../engine.ts';
+import type { CompiledMemory } from './compiled-memory.ts';
 
 /** Handles are opaque; each is freed when it is closed or collected. */
 export interface ClientHandle {
@@ -32,19 +33,6 @@ export interface ClientDescription {
   /** For example "NVIDIA H100 80GB HBM3". */
   readonly device: string;
   readonly devices: number;
-}
-
-/** Bytes of a compiled program. */
-export interface CompiledMemory {
-  readonly arguments: number;
-  readonly outputs: number;
-  /** Outputs that lie where an argument was. */
-  readonly aliased: number;
-  readonly temporaries: number;
-  /** 0 where the plugin does not count it. */
-  readonly code: number;
-  /** In the memory of the host instead of the device's. */
-  readonly host: number;
 }
 
 export interface Addon {

@@ -15,16 +15,11 @@ import {
 import type { Addon, TopologyHandle } from './addon.ts';
 import { describeCard } from './card-description.ts';
 import { cardCompileOptions } from './compile-options.ts';
+import { compiledMemorySchema, readRecord } from './compiled-memory.ts';
 import type { LoweredSignature } from './lower.ts';
 import { openProgramCache } from './program-cache.ts';
 
-const memorySchema = z.object({
-  arguments: z.number(),
-  outputs: z.number(),
-  aliased: z.number(),
-  temporaries: z.number(),
-  code: z.number(),
-  host: z.number(),
+const memorySchema = compiledMemorySchema.extend({
   /** Operations of the optimized program that leave the device. */
   hostOperations: z.array(z.string()),
   seconds: z.number(),
@@ -71,7 +66,7 @@ export function openCardCompiler(cacheDir: string): CardCompiler {
     plugin,
     compile: async (card, { text }) => {
       const key = { plugin, device: `${FORMAT} ${describeCard(card)}`, options, text };
-      const kept = readMemory(await cache.find(key));
+      const kept = readRecord(memorySchema, cache.find(key));
       if (kept) return { ...kept, found: true };
       try {
         const memory = await compileNow(await topologyOf(card), text, options);
@@ -117,12 +112,3 @@ const HOST_OPERATIONS = ['infeed', 'outfeed', 'send', 'recv', 'MoveToHost', 'Mov
 /** A field of text in a protobuf is its length and its characters. */
 const hostOperations = (program: Uint8Array): string[] =>
   HOST_OPERATIONS.filter(name => Buffer.from(program).includes(Buffer.from([name.length, ...Buffer.from(name)])));
-
-/** Undefined for what another version has kept. */
-function readMemory(kept: Uint8Array | undefined): CardProgramMemory | undefined {
-  try {
-    return kept && memorySchema.parse(JSON.parse(Buffer.from(kept).toString()));
-  } catch {
-    return undefined;
-  }
-}

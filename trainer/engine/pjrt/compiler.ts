@@ -3,6 +3,7 @@ import { messageOf } from '../../protocol/error-facts.ts';
 import { EngineError } from '../engine.ts';
 import type { Addon, ClientHandle, ExecutableHandle } from './addon.ts';
 import { compileOptions } from './compile-options.ts';
+import { keepMemory } from './compiled-memory.ts';
 import type { LoweredSignature } from './lower.ts';
 import type { ProgramCache, ProgramKey } from './program-cache.ts';
 
@@ -33,10 +34,12 @@ export function openCompiler({ addon, client, cache, target, log }: CompilerPara
   const counts = { compiled: 0, found: 0 };
 
   async function find(key: ProgramKey): Promise<ExecutableHandle | undefined> {
-    const bytes = await cache.find(key);
+    const bytes = cache.find(key);
     if (!bytes) return undefined;
     try {
-      return await addon.deserialize(client, bytes);
+      const executable = await addon.deserialize(client, bytes);
+      await keepMemory(cache, key, () => addon.compiledMemory(executable));
+      return executable;
     } catch {
       await cache.drop(key);
       return undefined;
@@ -53,6 +56,13 @@ export function openCompiler({ addon, client, cache, target, log }: CompilerPara
     }
   }
 
+  /** Not every plugin can write its programs down. */
+  async function keep(key: ProgramKey, executable: ExecutableHandle): Promise<void> {
+    const bytes = await addon.serialize(executable).catch(() => undefined);
+    if (bytes) await cache.keep(key, bytes);
+    await keepMemory(cache, key, () => addon.compiledMemory(executable));
+  }
+
   return {
     counts,
     compile: async (signature, { text, operationAt }) => {
@@ -66,9 +76,7 @@ export function openCompiler({ addon, client, cache, target, log }: CompilerPara
       try {
         const executable = await compileNow(signature, text);
         counts.compiled++;
-        // Not every plugin can write its programs down.
-        const bytes = isKept ? await addon.serialize(executable).catch(() => undefined) : undefined;
-        if (bytes) await cache.keep(key, bytes);
+        if (isKept) await keep(key, executable);
         return executable;
       } catch (error) {
         const message = messageOf(error);

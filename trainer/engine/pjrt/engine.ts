@@ -6,6 +6,7 @@ import { type Engine, type EngineDescription, EngineError } from '../engine.ts';
 import { engineRequire } from '../install/engine-folder.ts';
 import { type InstalledPjrt, installCommand, locatePjrt, pjrtAddonIsCurrent, pjrtAddonPath, pjrtLibrary } from '../install/pjrt-folder.ts';
 import type { Addon, ClientDescription } from './addon.ts';
+import { keepDevice, openKnownPrograms, pluginOf } from './compiled-memory.ts';
 import { openCompiler } from './compiler.ts';
 import { openProgramCache } from './program-cache.ts';
 import { type Device, PjrtSession } from './session.ts';
@@ -42,15 +43,18 @@ export async function openPjrt({ cacheDir, log = () => undefined }: OpenParams):
     const found = addon.describe(client);
     const isCpu = found.platform === 'cpu';
     const target = {
-      plugin: `${plugin.wheel.project} ${plugin.wheel.version} ${plugin.wheel.sha256}`,
+      plugin: pluginOf(installed),
       device: [found.platform, found.version, found.device, ...(isCpu ? cpuFeatures() : [])].join(' '),
     };
-    const compiler = openCompiler({ addon, client, cache: openProgramCache(cacheDir), target, log });
+    const cache = openProgramCache(cacheDir);
+    await keepDevice(cache, target);
+    const compiler = openCompiler({ addon, client, cache, target, log });
     const device: Device = { addon, client, compiler };
     return {
       description: describe(found, installed),
       device,
       deviceMemory: () => addon.deviceMemory(client),
+      known: openKnownPrograms(cacheDir),
       compile: async program => new PjrtSession(device, program),
     };
   } catch (error) {

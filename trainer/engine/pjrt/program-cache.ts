@@ -1,6 +1,7 @@
 /** Compiled programs, or what is known of them, on disk, so that a second start compiles nothing. An entry that does not match its own checksum counts as missing. */
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { readFileSync, statSync, utimesSync } from 'node:fs';
+import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 
 /** Everything that a compiled program depends on. */
@@ -20,26 +21,34 @@ const DIGEST_BYTES = 32;
 const MAX_BYTES = 2 ** 30;
 
 export interface ProgramCache {
-  find(key: ProgramKey): Promise<Uint8Array | undefined>;
+  find(key: ProgramKey): Uint8Array | undefined;
   /** Never throws: a program that cannot be kept is compiled again next time. */
   keep(key: ProgramKey, bytes: Uint8Array): Promise<void>;
   /** Drops an entry that the plugin refuses. */
   drop(key: ProgramKey): Promise<void>;
 }
 
+const folderOf = (cacheDir: string): string => path.join(cacheDir, 'programs');
+
+/** The time at which an entry was last added or dropped; 0 without a cache. */
+export const programsChangedAt = (cacheDir: string): number => statSync(folderOf(cacheDir), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+
 export function openProgramCache(cacheDir: string, maxBytes = MAX_BYTES): ProgramCache {
-  const folder = path.join(cacheDir, 'programs');
+  const folder = folderOf(cacheDir);
   const fileOf = (key: ProgramKey): string => path.join(folder, `${nameOf(key)}.program`);
   return {
-    find: async key => {
+    find: key => {
       const file = fileOf(key);
-      const content = await readFile(file).catch(() => undefined);
-      if (!content) return undefined;
-      const bytes = content.subarray(DIGEST_BYTES);
-      if (!digest(bytes).equals(content.subarray(0, DIGEST_BYTES))) return undefined;
-      // The time of its last use decides what leaves first.
-      await utimes(file, new Date(), new Date()).catch(() => undefined);
-      return bytes;
+      try {
+        const content = readFileSync(file);
+        const bytes = content.subarray(DIGEST_BYTES);
+        if (!digest(bytes).equals(content.subarray(0, DIGEST_BYTES))) return undefined;
+        // The time of its last use decides what leaves first.
+        utimesSync(file, new Date(), new Date());
+        return bytes;
+      } catch {
+        return undefined;
+      }
     },
     keep: async (key, bytes) => {
       const file = fileOf(key);

@@ -229,7 +229,8 @@ async function compile(params: PrepareParams, { base, setup, source, facts, base
   job.phase('compile', 'building the training program');
   // The compilation plans the programs that were priced.
   const fuse = planner();
-  const recompute = chooseTogether(plan, { facts, sharers: params.context.rank?.localSize, fuse }, params);
+  const { known } = base.engine;
+  const recompute = chooseTogether(plan, { facts, sharers: params.context.rank?.localSize, fuse, known }, params);
   job.log(recompute.fits ? 'info' : 'warning', describeRecompute(plan, recompute));
   const { device } = base.engine.description;
   const memoryFile = path.join(runDir, RUN_FILES.memory);

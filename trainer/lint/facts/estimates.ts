@@ -1,7 +1,7 @@
 /**
  * Memory estimates of recipes, computed while nobody types and memoized until something changes that they depend on.
  */
-import { CARD_ENGINE } from '../../catalog/engines.ts';
+import { CARD_ENGINE, engineCatalog, plannedEngine } from '../../catalog/engines.ts';
 import { USABLE_SHARE } from '../../machine/machine.ts';
 import type { EstimateParams, RecipeEstimate } from '../../plan/memory/predict.ts';
 import type { RecipeView } from '../recipe-view.ts';
@@ -24,10 +24,12 @@ export const isMisfit = (error: unknown): boolean => error instanceof Error && M
 /** Other recompute levels and methods for comparison. */
 export type EstimateDetail = Pick<EstimateParams, 'allLevels' | 'compare'>;
 
-/** `estimateModel`, here or in another process. @param file the recipe's, for messages */
+/** `estimateModel`, in this process or in another process. @param file the recipe's, for messages */
 export type ComputeEstimate = (
-  params: Omit<EstimateParams, 'headers' | 'teacherConfig' | 'judgeConfig'> & {
+  params: Omit<EstimateParams, 'headers' | 'teacherConfig' | 'judgeConfig' | 'known'> & {
     readonly model: string;
+    /** The run would be on this machine, whose compiled programs count. */
+    readonly isHere: boolean;
     readonly teacher?: { readonly model: string } | undefined;
     readonly judge?: { readonly model: string } | undefined;
   },
@@ -76,7 +78,8 @@ export class EstimateCache {
     try {
       const teacher = view.teacher?.kind === 'ready' ? { model: view.teacher.path } : undefined;
       const judge = view.judge?.kind === 'ready' ? { model: view.judge.path } : undefined;
-      const params = { ...where, model: view.model.path, teacher, judge, device: view.device, ...this.#stages[stage] };
+      const isHere = view.programsChangedAt !== undefined;
+      const params = { ...where, isHere, model: view.model.path, teacher, judge, device: view.device, ...this.#stages[stage] };
       this.#keep(key, { estimate: await estimate(params, view.file), stages: stage + 1 });
     } catch (error) {
       this.#keep(key, { estimate: known, stages: this.#stages.length });
@@ -92,10 +95,13 @@ export class EstimateCache {
 }
 
 /** None if the recipe has errors or its model is unknown. */
-function keyOf({ parsed: { recipe }, model, teacher, judge, availableBytes, card }: RecipeView): string | undefined {
+function keyOf(view: RecipeView): string | undefined {
+  const { parsed, model, teacher, judge, availableBytes, card, programsChangedAt } = view;
+  const { recipe } = parsed;
   if (recipe === undefined || model?.kind !== 'ready' || model.model.blocks > MAX_BLOCKS) return undefined;
   const rounded = recipe.recompute === 'auto' ? Math.round(availableBytes / ROUNDED_BYTES) : 0;
   const { image_size, labels } = recipe.data;
+  const compiledAt = engineCatalog[plannedEngine(recipe.engine)].keepsPrograms ? programsChangedAt : undefined;
   const teacherId = teacher?.kind === 'ready' ? teacher.id : undefined;
   return JSON.stringify([
     { ...recipe, name: '', data: { image_size, labels }, output_dir: '', learning_rate: 0 },
@@ -104,5 +110,6 @@ function keyOf({ parsed: { recipe }, model, teacher, judge, availableBytes, card
     judge?.kind === 'ready' ? judge.id : undefined,
     rounded,
     card,
+    compiledAt,
   ]);
 }

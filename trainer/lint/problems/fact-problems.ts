@@ -2,7 +2,7 @@
 
 import { cardCatalog } from '../../catalog/cards.ts';
 import type { RecipeEstimate } from '../../plan/memory/predict.ts';
-import { byteSize } from '../../protocol/format.ts';
+import { byteSize, countedText } from '../../protocol/format.ts';
 import type { Suggestion } from '../../protocol/problem.ts';
 import { follow, START } from '../../protocol/recipe/located.ts';
 import type { RecipeView } from '../recipe-view.ts';
@@ -109,7 +109,7 @@ export function memorySplit(estimate: RecipeEstimate): string {
     [estimate.trainedBytes, 'added by the method'],
     [estimate.gradientBytes, 'accumulated gradients'],
     [estimate.optimizerBytes, 'optimizer'],
-    [estimate.activationBytes, `activations (recompute: ${estimate.recompute})`],
+    [estimate.activationBytes, `activations (recompute: ${estimate.recompute}${countedText(estimate.source)})`],
     [estimate.engineOverheadBytes, 'engine'],
   ];
   const split = parts.flatMap(([bytes, name]) => (bytes > 0 ? [`${byteSize(bytes)} ${name}`] : [])).join(', ');

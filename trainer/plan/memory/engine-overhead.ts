@@ -13,6 +13,8 @@ export interface OverheadParams extends ComputesOn {
   readonly largestBytes: number;
   /** The most at once. */
   readonly activationBytes: number;
+  /** The compiler has counted them. */
+  readonly isCounted: boolean;
   /** A batch. */
   readonly feedBytes: number;
   readonly vocabularySize: number;
@@ -27,10 +29,11 @@ export const tokenizerBytes = (vocabularySize: number, engine: EngineName): numb
   engineMemory[engine].overhead.bytesPerToken * vocabularySize;
 
 export function engineOverheadBytes(params: OverheadParams): number {
-  const { engine, device, nodes, convolutions, variableBytes, largestBytes, activationBytes, feedBytes, vocabularySize } = params;
+  const { engine, device, nodes, convolutions, variableBytes, largestBytes, activationBytes, isCounted, feedBytes, vocabularySize } = params;
   const { overhead: law } = memoryOnGpu({ engine, device }) ?? engineMemory[engine];
   const process = law.codeBytes + law.workerBytes + law.bytesPerToken * vocabularySize + HOST_BATCHES * feedBytes;
   const compiled = law.bytesPerNode * nodes + law.bytesPerConvolution * convolutions;
   const hole = Math.max(0, law.largestShare * largestBytes - activationBytes);
-  return Math.round(process + compiled + law.variableShare * variableBytes + law.activationShare * activationBytes + hole);
+  const share = law.activationShare + (isCounted ? 0 : law.unknownShare);
+  return Math.round(process + compiled + law.variableShare * variableBytes + share * activationBytes + hole);
 }

@@ -4,6 +4,7 @@ import type { EngineName } from '../../catalog/engines.ts';
 import { plannedEngine } from '../../catalog/engines.ts';
 import { type MethodName, methodCatalog, methodNames } from '../../catalog/methods.ts';
 import { planner } from '../../graph/fusion/plan.ts';
+import type { KnownPrograms } from '../../graph/known-programs.ts';
 import { RECOMPUTE_POLICIES, type RecomputePolicy } from '../../graph/recompute.ts';
 import { byteSize, elementCount, type TensorSpec } from '../../graph/types.ts';
 import { type MethodSettings, trainableCount } from '../../method/method.ts';
@@ -13,6 +14,7 @@ import { elementAt, lastOf, required } from '../../narrow.ts';
 import type { ComputesOn } from '../../train/recipe-settings.ts';
 import type { BatchShape } from '../../train/task.ts';
 import { type PlanFacts, planMethod, planRun, type RunPlan } from '../run-plan.ts';
+import { countedPasses } from './counted-passes.ts';
 import { bufferRules } from './engine-memory.ts';
 import { engineOverheadBytes } from './engine-overhead.ts';
 import { type ExchangeMemory, exchangeMemory } from './exchange-buffers.ts';
@@ -29,7 +31,12 @@ export interface PriceOptions {
   readonly usableBytes?: number;
   /** Every level of recomputation, not only the ones that the plan asks about. */
   readonly allLevels?: boolean;
+  /** Programs that were compiled for the device of this run before. */
+  readonly known?: KnownPrograms | undefined;
 }
+
+/** The source of the activations: the device's compiler, or the liveness of the programs and a model of the engine's buffers. */
+export type MemorySource = 'compiler' | 'model';
 
 export interface EstimateParams extends Pick<PlanFacts, 'recipe' | 'headers'>, PriceOptions {
   /** config.json of the model that the recipe's learns from. */
@@ -49,6 +56,7 @@ export interface EstimateParams extends Pick<PlanFacts, 'recipe' | 'headers'>, P
 /** One level of recomputation, over all buckets. */
 export interface LevelEstimate extends PassEstimate {
   readonly recompute: RecomputePolicy;
+  readonly source: MemorySource;
   /** The nodes of the training program of the largest bucket. */
   readonly nodes: number;
   readonly engineOverheadBytes: number;
@@ -80,6 +88,7 @@ export interface MemoryEstimate {
   readonly activationBytes: number;
   /** Among the activations: a reward model while it scores answers; left out without one. */
   readonly judgeBytes?: number;
+  readonly source: MemorySource;
   /** Node, the engine's code, compiled programs, and what its allocator cannot use. */
   readonly engineOverheadBytes: number;
   readonly totalBytes: number;
@@ -145,7 +154,7 @@ function alternative(
   }
 }
 
-/** The memory of a plan: of the very programs that its run compiles. */
+/** The memory of a plan: of the very programs that its run compiles. What their compiler has counted is used where it has counted them all. */
 export function priceRun(plan: RunPlan, options: PriceOptions = {}, fuse = planner()): MemoryEstimate {
   const { method, settings, model, attachment, trainShapes, evalShapes } = plan;
   const { engine } = plan.on;
@@ -161,9 +170,12 @@ export function priceRun(plan: RunPlan, options: PriceOptions = {}, fuse = plann
   const answers = tracer.answers();
   const judge = priceJudge(plan);
   const atLevel = (recompute: RecomputePolicy): TracedLevel => {
-    const training = trainShapes.map(shape => tracer.training(shape, recompute));
-    const evaluation = evalShapes.map(shape => tracer.evaluation(shape, recompute));
-    const passes = [...training, ...evaluation, ...answers.passes, ...(judge ? [judge] : [])];
+    // The programs of a reward model are not among them.
+    const counted = judge ? undefined : options.known && countedPasses(plan, recompute, options.known);
+    const training = trainShapes.map((shape, i) => counting(tracer.training(shape, recompute), counted?.training[i]));
+    const evaluation = evalShapes.map((shape, i) => counting(tracer.evaluation(shape, recompute), counted?.evaluation[i]));
+    const answering = answers.passes.map((pass, i) => counting(pass, counted?.answers[i]));
+    const passes = [...training, ...evaluation, ...answering, ...(judge ? [judge] : [])];
     const most = Math.max(
       exchange.bufferBytes + Math.max(...training.map(pass => pass.activationBytes)),
       ...passes.map(pass => pass.activationBytes),
@@ -176,6 +188,7 @@ export function priceRun(plan: RunPlan, options: PriceOptions = {}, fuse = plann
       variableBytes: heldTotal,
       largestBytes: variables.weights.reduce((most, spec) => Math.max(most, byteSize(spec)), 0),
       activationBytes,
+      isCounted: counted !== undefined,
       feedBytes: Math.max(...training.map(({ feedBytes }) => feedBytes)),
       vocabularySize: vocabularyOf(model),
     });
@@ -183,12 +196,13 @@ export function priceRun(plan: RunPlan, options: PriceOptions = {}, fuse = plann
     const nodes = Math.max(...training.map(pass => pass.nodes));
     const level = {
       recompute,
+      source: counted ? 'compiler' : 'model',
       activationBytes,
       flops,
       nodes,
       engineOverheadBytes: overhead,
       totalBytes: heldTotal + overhead + activationBytes,
-    };
+    } as const;
     return { level, training, evaluation };
   };
   const traced = tracedLevels(plan, options, heldTotal, atLevel);
@@ -210,6 +224,7 @@ export function priceRun(plan: RunPlan, options: PriceOptions = {}, fuse = plann
     ...held,
     activationBytes: level.activationBytes,
     ...(judge && { judgeBytes: judge.activationBytes }),
+    source: level.source,
     engineOverheadBytes: level.engineOverheadBytes,
     totalBytes: level.totalBytes,
     recompute: level.recompute,
@@ -217,6 +232,10 @@ export function priceRun(plan: RunPlan, options: PriceOptions = {}, fuse = plann
     buckets: trainShapes.map((shape, i) => toBucket(shape, i, traced)),
   };
 }
+
+/** The pass, with the bytes that the compiler has counted, if it has. */
+const counting = (pass: MeasuredPass, bytes: number | undefined): MeasuredPass =>
+  bytes === undefined ? pass : { ...pass, activationBytes: bytes };
 
 interface TracedLevel {
   readonly level: LevelEstimate;

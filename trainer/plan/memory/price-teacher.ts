@@ -36,6 +36,7 @@ export function priceTeacher(recipe: Recipe, config: Parameters<typeof loadModel
     variableBytes,
     largestBytes: Math.max(...sizes),
     activationBytes,
+    isCounted: false,
     feedBytes: Object.values(signatures).reduce(
       (sum, { feeds }) => sum + feeds.reduce((all, { attrs }) => all + byteSize(attrs.spec), 0),
       0,

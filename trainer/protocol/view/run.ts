@@ -57,6 +57,8 @@ export interface MemoryPlan {
     /** On disk, or in host memory next to a GPU; absent in runs of older versions. */
     readonly offloadedBytes?: number;
     readonly activationBytes: number;
+    /** Whether the device's compiler has counted the activations; absent in runs of older versions. */
+    readonly source?: 'compiler' | 'model';
     readonly engineOverheadBytes: number;
     readonly totalBytes: number;
   };

@@ -1,0 +1,82 @@
+/**
+ * The memory of compiled programs, kept next to them: an estimate finds the numbers of the device's own compiler without opening the plugin.
+ */
+import { hostname } from 'node:os';
+import { z } from 'zod';
+import type { KnownPrograms } from '../../graph/known-programs.ts';
+import { byteSize } from '../../graph/types.ts';
+import { valueFor } from '../../narrow.ts';
+import { locatePjrt } from '../install/pjrt-folder.ts';
+import { compileOptions } from './compile-options.ts';
+import { lowerSignature } from './lower.ts';
+import { openProgramCache, type ProgramCache, type ProgramKey } from './program-cache.ts';
+
+/** Bytes of a compiled program. */
+export const compiledMemorySchema = z.object({
+  arguments: z.number(),
+  outputs: z.number(),
+  /** Outputs that lie where an argument was. */
+  aliased: z.number(),
+  temporaries: z.number(),
+  /** 0 where the plugin does not count it. */
+  code: z.number(),
+  /** In the memory of the host instead of the device's. */
+  host: z.number(),
+});
+
+export type CompiledMemory = z.infer<typeof compiledMemorySchema>;
+
+/** Undefined for what is not there, or was kept by another version. */
+export function readRecord<T>(schema: z.ZodType<T>, kept: Uint8Array | undefined): T | undefined {
+  try {
+    return kept && schema.parse(JSON.parse(Buffer.from(kept).toString()));
+  } catch {
+    return undefined;
+  }
+}
+
+type Target = Pick<ProgramKey, 'plugin' | 'device'>;
+
+const memoryKey = (key: ProgramKey): ProgramKey => ({ ...key, device: `memory of ${key.device}` });
+
+/** Keeps the memory of a program, unless it is there. */
+export async function keepMemory(cache: ProgramCache, key: ProgramKey, count: () => CompiledMemory): Promise<void> {
+  if (readRecord(compiledMemorySchema, cache.find(memoryKey(key)))) return;
+  try {
+    await cache.keep(memoryKey(key), Buffer.from(JSON.stringify(count())));
+  } catch {
+    // Not every plugin counts it; estimates are by a model then.
+  }
+}
+
+/** The device of a plugin is known to whoever has opened it. Machines may share a cache, so each has its own record. */
+const deviceKey = (plugin: string): ProgramKey => ({ plugin, device: hostname(), options: new Uint8Array(0), text: 'device' });
+
+export async function keepDevice(cache: ProgramCache, { plugin, device }: Target): Promise<void> {
+  const key = deviceKey(plugin);
+  if (Buffer.from(cache.find(key) ?? []).toString() !== device) await cache.keep(key, Buffer.from(device));
+}
+
+export const pluginOf = ({ plugin: { wheel } }: NonNullable<ReturnType<typeof locatePjrt>>): string =>
+  `${wheel.project} ${wheel.version} ${wheel.sha256}`;
+
+/** The programs that were compiled for this machine's device. Undefined where no plugin is installed, or none has computed here. */
+export function openKnownPrograms(cacheDir: string): KnownPrograms | undefined {
+  const installed = locatePjrt(cacheDir);
+  if (!installed) return undefined;
+  const cache = openProgramCache(cacheDir);
+  const plugin = pluginOf(installed);
+  const device = cache.find(deviceKey(plugin));
+  if (!device) return undefined;
+  const target = { plugin, device: Buffer.from(device).toString(), options: compileOptions() };
+  return {
+    workingBytes: (signature, variables) => {
+      const specs = new Map(variables.map(spec => [spec.name, spec]));
+      const { text, variables: names } = lowerSignature(signature, specs);
+      const memory = readRecord(compiledMemorySchema, cache.find(memoryKey({ ...target, text })));
+      if (!memory) return undefined;
+      const variableBytes = names.reduce((sum, name) => sum + byteSize(valueFor(specs, name)), 0);
+      return memory.arguments - variableBytes + memory.outputs - memory.aliased + memory.temporaries + memory.code;
+    },
+  };
+}

@@ -1,0 +1,8 @@
+/** Programs whose memory the device's own compiler has counted. */
+import type { VariableSpec } from './graph.ts';
+import type { Signature } from './program.ts';
+
+export interface KnownPrograms {
+  /** Bytes on the device in addition to the variables, while the program of a signature runs; undefined where it is not known. */
+  workingBytes(signature: Signature, variables: readonly VariableSpec[]): number | undefined;
+}
