@@ -42,7 +42,10 @@ export function estimateReport(name: string, value: unknown): string {
         ['gradients between batches', bytes(found.gradientBytes)],
         ['optimizer', bytes(found.optimizerBytes)],
         ...(numberOf(found.offloadedBytes) > 0 ? [['offloaded (not counted)', bytes(found.offloadedBytes)]] : []),
-        [`activations (recompute: ${String(found.recompute)}${fullBatch(found.buckets)}${countedText(found.source)})`, bytes(found.activationBytes)],
+        [
+          `activations (recompute: ${String(found.recompute)}${fullBatch(found.buckets)}${countedText(found.source)})`,
+          bytes(found.activationBytes),
+        ],
         ['engine', bytes(found.engineOverheadBytes)],
         ['**total**', `**${bytes(found.totalBytes)}**`],
       ],

@@ -236,6 +236,8 @@ export interface Surroundings {
   /** The folder of {@link makeProcessData}, in which runs are made. */
   readonly folder: string;
   readonly task: TinyTask;
+  /** Settings of both runs. */
+  readonly settings?: readonly string[];
   /** Settings of the run of several processes alone. */
   readonly transport?: readonly string[];
 }
@@ -243,15 +245,15 @@ export interface Surroundings {
 /** Trains a case in one process and in several, and compares what they report and what they have trained. */
 export async function expectResultOfOne(
   { title, processes, batch, settings, recipe, tolerance, mostBytes }: ProcessCase,
-  { folder, task, transport = [] }: Surroundings,
+  { folder, task, settings: further = [], transport = [] }: Surroundings,
 ): Promise<void> {
   // As a person who has typed the command: some transports open ports.
   const context = { ...task.context, baseDir: recipe ? folder : task.folder, opensPorts: true };
   const make = recipe ?? task.recipe;
   const [oneDir, severalDir] = [join(folder, 'runs', title, 'one'), join(folder, 'runs', title, 'several')];
-  const one = await trainIn(oneDir, make(...FOUR_UPDATES, ...settings, `per_device_train_batch_size=${batch}`), context);
+  const one = await trainIn(oneDir, make(...FOUR_UPDATES, ...settings, ...further, `per_device_train_batch_size=${batch}`), context);
   const shared = [`per_device_train_batch_size=${batch / processes}`, `processes=${processes}`, ...transport];
-  const several = await trainIn(severalDir, make(...FOUR_UPDATES, ...settings, ...shared), context);
+  const several = await trainIn(severalDir, make(...FOUR_UPDATES, ...settings, ...further, ...shared), context);
   expect([one.last, several.last], JSON.stringify([one.last, several.last]).slice(0, 2000)).toMatchObject([
     { type: 'result' },
     { type: 'result' },

@@ -1,5 +1,6 @@
 /** The engines that execute a compiled program. Code asks for a capability of an entry, not for a name. */
 import { namesOf } from './entries.ts';
+import type { TransportName } from './transports.ts';
 
 export interface EngineEntry {
   readonly label: string;
@@ -14,8 +15,8 @@ export interface EngineEntry {
   readonly offloads: boolean;
   /** Can run the operations between two products in one pass. */
   readonly fuses: boolean;
-  /** Sums over several processes of a run (MPI). */
-  readonly joinsProcesses: boolean;
+  /** Ways to connect the processes of a run, which sum their gradients; none for an engine that trains in one process. */
+  readonly transports: readonly TransportName[];
   /** Keeps what its device's compiler has made, whose memory an estimate then knows. */
   readonly keepsPrograms?: true;
   /** Runs anywhere, with nothing to install. */
@@ -32,7 +33,7 @@ const entries = {
     holdsFewerBits: true,
     offloads: true,
     fuses: true,
-    joinsProcesses: true,
+    transports: ['mpi', 'grpc'],
     isBuiltIn: false,
   },
   pjrt: {
@@ -41,7 +42,7 @@ const entries = {
     holdsFewerBits: true,
     offloads: false,
     fuses: false,
-    joinsProcesses: false,
+    transports: ['mpi'],
     keepsPrograms: true,
     isBuiltIn: false,
     isOnRequest: true,
@@ -52,7 +53,7 @@ const entries = {
     holdsFewerBits: false,
     offloads: false,
     fuses: false,
-    joinsProcesses: false,
+    transports: [],
     isBuiltIn: true,
   },
 } as const satisfies Readonly<Record<string, EngineEntry>>;

@@ -3,7 +3,7 @@
 export type SumType = 'float32' | 'bfloat16' | 'int8';
 
 export interface SumForm {
-  /** The number of `SumForm` in engine/native/narrow-sum.h. */
+  /** The number of `SumForm` in engine/mpi/native/narrow-sum.h. */
   readonly code: number;
   /** The bytes of so many numbers on their way, in one block. */
   readonly bytes: (count: number) => number;

@@ -7,7 +7,7 @@ import type { Parts } from '../graph/graph.ts';
 import { RunError } from '../run-error.ts';
 import type { Job, StopRequest } from './job.ts';
 
-/** The sign of life of a rank that has failed, as engine/native/rank-watch.cc writes it. */
+/** The sign of life of a rank that has failed, as engine/mpi/native/rank-watch.cc writes it. */
 const FAILED = /^failed (.+)/;
 
 /** Empty if the file can't be read. */

@@ -12,14 +12,14 @@ import { type ParseOptions, parseRecipe } from '../protocol/parse-recipe.ts';
 import { printGraph } from './print-graph.ts';
 
 /** An estimate of a run on this machine, or on a device that is not here. */
-type EstimateRequest = Omit<ModelEstimateParams, 'known'> & {
+type EstimateRequest = ModelEstimateParams & {
   /** The cache folder of this machine, whose compiled programs then count. */
   readonly compiledIn?: string | undefined;
 };
 
-const estimateHere = ({ compiledIn, ...params }: EstimateRequest) => {
-  const engine = params.engine ?? plannedEngine(params.recipe.engine);
-  return estimateModel({ ...params, known: compiledIn === undefined ? undefined : knownPrograms(engine, compiledIn) });
+const estimateHere = (params: EstimateRequest) => {
+  const { compiledIn, recipe, engine = plannedEngine(recipe.engine) } = params;
+  return estimateModel(params, compiledIn === undefined ? undefined : knownPrograms(engine, compiledIn));
 };
 
 const folders = new FolderCache();

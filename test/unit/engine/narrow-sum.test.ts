@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { type SumType, sumForms } from '../../../trainer/graph/sum-forms.ts';
 import { makeTemporaryFolder } from '../../support/temporary-folder.ts';
 
-const NATIVE = path.join(import.meta.dirname, '../../../trainer/engine/native');
+const NATIVE = path.join(import.meta.dirname, '../../../trainer/engine/mpi/native');
 const hasCompiler = spawnSync('g++', ['--version']).status === 0;
 const program = path.join(makeTemporaryFolder(), 'narrow-sum-law');
 

@@ -134,6 +134,41 @@ describeHere('a session', pjrt => {
   });
 });
 
+describeHere('sums over processes', pjrt => {
+  const { addon, client } = pjrt.device;
+
+  it('divide a step into programs, between which nothing is left on the device', async () => {
+    const graph = new Graph({ count: 2, own: 0 });
+    const w = graph.read({ name: 'w', shape: [OUT, IN], dtype: 'float32' });
+    const x = graph.feed('x', [4, IN]);
+    const y = graph.tanh(graph.matmul(x, w, { transposeB: true }));
+    const rows = graph.constant(Int32Array.from(ROWS), [ROWS.length], 'int32');
+    const gradient = graph.totalOf(graph.mul(graph.gather(w, rows), 0.5));
+    const mean = graph.totalOf(graph.sumAll(y));
+    const effects = [graph.updateRows('w', rows, gradient)];
+    const program = assemble({ step: { graph, outputs: { loss: mean, y, after: graph.mul(mean, 2) }, effects } });
+    const before = addon.alive(client);
+    const session = await pjrt.compile(program);
+    await session.load([{ name: 'w', data: new Float32Array(OUT * IN).fill(1) }]);
+    const first = await session.run('step', { x: new Float32Array(4 * IN).fill(1 / IN) });
+    const [place, held] = [session.address('w'), addon.alive(client)];
+    expect(first.after?.[0]).toBe(2 * (first.loss?.[0] ?? Number.NaN));
+    expect(first.loss?.[0]).toBeCloseTo(4 * OUT * Math.tanh(1), 2);
+    expect(first.y).toHaveLength(4 * OUT);
+    for (let step = 1; step < 10; step++) await session.run('step', { x: new Float32Array(4 * IN).fill(1 / IN) });
+    expect(addon.alive(client)).toEqual(held);
+    expect(session.address('w')).toBe(place);
+    const values = await session.read('w');
+    expect([values[0], values[(ROWS[0] as number) * IN]]).toEqual([1, 0.5 ** 10]);
+    await session.dispose();
+    expect(addon.alive(client)).toEqual(before);
+  });
+
+  it('over gRPC are refused', () => {
+    expect(() => pjrt.join?.('grpc:0,127.0.0.1:1,127.0.0.1:2')).toThrow(/only the TensorFlow engine connects processes over gRPC/);
+  });
+});
+
 describeHere('random masks', pjrt => {
   it('are those of the portable engine, bit for bit', async () => {
     const graph = new Graph();

@@ -140,7 +140,7 @@ export async function viewOf(text: string, options: ViewOptions): Promise<Recipe
   const file = path.join(options.folder, options.name ?? 'a.rowtune.yaml');
   const view = await readRecipeView({ text, file, baseDir: path.dirname(file) }, sourcesOf(options));
   const estimates = new EstimateCache({ allLevels: true, compare: true });
-  while (estimates.isDue(view)) await estimates.compute(view, estimateModel);
+  while (estimates.isDue(view)) await estimates.compute(view, params => estimateModel(params));
   return { ...view, estimate: estimates.peek(view) };
 }
 

@@ -1,5 +1,6 @@
 /** The place of the sources of TensorFlow's addon; they come with Rowtune and are compiled where the engine is installed. */
-import { existsSync } from 'node:fs';
+import type { Hash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,6 +16,8 @@ export interface AddonSources {
   readonly kernels: string;
   /** Our addon for PJRT plugins. */
   readonly pjrt: string;
+  /** Sums over the processes of a run, which both of them have. */
+  readonly ranks: string;
 }
 
 /**
@@ -31,17 +34,34 @@ export function resolveAddonSources(moduleUrl: string = import.meta.url): AddonS
       nodeHeaders: path.join(folder, 'include'),
       kernels: path.join(folder, 'kernels'),
       pjrt: path.join(folder, 'pjrt'),
+      ranks: path.join(folder, 'ranks'),
     })),
     {
       binding: packageFolder(moduleUrl, ADDON_PACKAGE, 'binding'),
       nodeHeaders: packageFolder(moduleUrl, 'node-api-headers', 'include'),
       kernels: path.join(here, '..', 'native'),
       pjrt: path.join(here, '..', 'pjrt', 'native'),
+      ranks: path.join(here, '..', 'mpi', 'native'),
     },
   ];
   const found = candidates.find(folders => Object.values(folders).every(folder => existsSync(folder)));
   if (!found) throw new EngineError(`the sources of ${ADDON_PACKAGE} are neither in ${bundled} nor installed: run "npm run build"`);
   return found;
+}
+
+/** The paths of the sources in these folders, to compile. */
+export const sourcesIn = (folders: readonly string[]): string[] =>
+  folders.flatMap(folder =>
+    readdirSync(folder)
+      .filter(file => file.endsWith('.cc'))
+      .map(file => path.join(folder, file)),
+  );
+
+/** Adds the names and contents of all files in these folders to a checksum. */
+export function hashSources(hash: Hash, folders: readonly string[]): Hash {
+  for (const folder of folders)
+    for (const file of readdirSync(folder).sort()) hash.update(file).update(readFileSync(path.join(folder, file)));
+  return hash;
 }
 
 /** Empty, which is no folder, where the package is not installed. */

@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 
 import path from 'node:path';
 import { EngineError } from '../engine.ts';
 import { ADDON_HEADER } from './addon-header.ts';
-import { resolveAddonSources } from './addon-sources.ts';
+import { resolveAddonSources, sourcesIn } from './addon-sources.ts';
 import { ADDON_PACKAGE, addonPath, heapPath } from './engine-folder.ts';
 import { HEAP_SOURCE } from './heap-source.ts';
 import { KERNEL_FLAGS, kernelsPath, removeOldKernels } from './kernel-stamp.ts';
@@ -52,14 +52,13 @@ export async function buildAddon(folder: string, onTick: (elapsedSeconds: number
  * @throws EngineError with the compiler's words
  */
 export async function buildKernels(folder: string, onTick: (elapsedSeconds: number) => void): Promise<void> {
-  const { kernels, nodeHeaders } = resolveAddonSources();
+  const { kernels, ranks, nodeHeaders } = resolveAddonSources();
   const output = kernelsPath(folder);
   const unfinished = `${output}.${process.pid}`;
-  const sources = readdirSync(kernels).filter(file => file.endsWith('.cc'));
   await compile(
     [
-      ...['-std=c++17', '-shared', '-fPIC', '-DNAPI_VERSION=8', ...KERNEL_FLAGS, '-I', nodeHeaders, '-o', unfinished],
-      ...sources.map(file => path.join(kernels, file)),
+      ...['-std=c++17', '-shared', '-fPIC', '-DNAPI_VERSION=8', ...KERNEL_FLAGS, '-I', nodeHeaders, '-I', ranks, '-o', unfinished],
+      ...sourcesIn([kernels, ranks]),
       ...linkedWith(folder),
     ],
     onTick,

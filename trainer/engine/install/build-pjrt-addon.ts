@@ -1,22 +1,21 @@
 /** Compiles the addon that speaks to PJRT plugins. */
-import { mkdirSync, readdirSync, renameSync } from 'node:fs';
+import { mkdirSync, renameSync } from 'node:fs';
 import path from 'node:path';
 import { EngineError } from '../engine.ts';
-import { resolveAddonSources } from './addon-sources.ts';
+import { resolveAddonSources, sourcesIn } from './addon-sources.ts';
 import { removeOldAddons } from './kernel-stamp.ts';
 import { PJRT_ADDON_FLAGS, PJRT_ADDON_PREFIX, pjrtAddonPath } from './pjrt-folder.ts';
 import { runCommand } from './run-command.ts';
 
 /** @throws EngineError with the compiler's output */
 export async function buildPjrtAddon(folder: string, onTick: (elapsedSeconds: number) => void): Promise<void> {
-  const { pjrt, nodeHeaders } = resolveAddonSources();
+  const { pjrt, ranks, nodeHeaders } = resolveAddonSources();
   const output = pjrtAddonPath(folder);
   const addons = path.dirname(output);
   mkdirSync(addons, { recursive: true });
   const unfinished = `${output}.${process.pid}`;
-  const sources = readdirSync(pjrt).filter(file => file.endsWith('.cc'));
   const libraries = process.platform === 'linux' ? ['-ldl'] : [];
-  const args = [...PJRT_ADDON_FLAGS, '-I', nodeHeaders, ...sources.map(file => path.join(pjrt, file)), '-o', unfinished, ...libraries];
+  const args = [...PJRT_ADDON_FLAGS, '-I', nodeHeaders, '-I', ranks, ...sourcesIn([pjrt, ranks]), '-o', unfinished, ...libraries];
   const result = await runCommand('g++', args, { onTick });
   if (result.status !== 0) throw new EngineError(`g++ could not compile the PJRT addon:\n${result.output.trim()}`);
   renameSync(unfinished, output);

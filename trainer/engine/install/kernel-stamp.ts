@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { resolveAddonSources } from './addon-sources.ts';
+import { hashSources, resolveAddonSources } from './addon-sources.ts';
 import { addonPath } from './engine-folder.ts';
 
 /** Vectors as long as this processor has them. Products and sums may be contracted, but nothing is reordered and NaN stays. */
@@ -14,9 +14,8 @@ export const KERNEL_FLAGS: readonly string[] = [
 /** Differs for other sources, other flags and other instruction sets of the processor. */
 function currentStamp(): string {
   const hash = createHash('sha256').update(KERNEL_FLAGS.join(' ')).update(processorFeatures());
-  const { kernels } = resolveAddonSources();
-  for (const file of readdirSync(kernels).sort()) hash.update(file).update(readFileSync(path.join(kernels, file)));
-  return hash.digest('hex');
+  const { kernels, ranks } = resolveAddonSources();
+  return hashSources(hash, [kernels, ranks]).digest('hex');
 }
 
 /** The instruction sets that Linux lists. Machines of different kinds may share a home folder. */

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
-import { resolveAddonSources } from './addon-sources.ts';
+import { hashSources, resolveAddonSources } from './addon-sources.ts';
 import { enginesFolder } from './engine-folder.ts';
 import { type PjrtPlugin, type PjrtVariant, pjrtPlugins, pjrtVariants } from './pjrt-plugins.ts';
 
@@ -52,7 +52,7 @@ export function installCommand({ manifest: { variant, isCompileOnly, library } }
 
 /** The compiler's arguments for the addon. On macOS, Node's own functions are found when it is loaded. */
 export const PJRT_ADDON_FLAGS: readonly string[] = [
-  ...['-std=c++17', '-O2', '-shared', '-fPIC', '-fvisibility=hidden', '-DNAPI_VERSION=8'],
+  ...['-std=c++17', '-O2', '-shared', '-fPIC', '-fvisibility=hidden', '-pthread', '-DNAPI_VERSION=8'],
   ...(process.platform === 'darwin' ? ['-undefined', 'dynamic_lookup'] : []),
 ];
 
@@ -61,9 +61,8 @@ export const PJRT_ADDON_PREFIX = 'rowtune_pjrt-';
 
 /** The addon compiled from the sources of this version of Rowtune. */
 export function pjrtAddonPath(folder: string): string {
-  const { pjrt } = resolveAddonSources();
-  const hash = createHash('sha256').update(PJRT_ADDON_FLAGS.join(' '));
-  for (const file of readdirSync(pjrt).sort()) hash.update(file).update(readFileSync(path.join(pjrt, file)));
+  const { pjrt, ranks } = resolveAddonSources();
+  const hash = hashSources(createHash('sha256').update(PJRT_ADDON_FLAGS.join(' ')), [pjrt, ranks]);
   return path.join(folder, 'addon', `${PJRT_ADDON_PREFIX}${hash.digest('hex').slice(0, 16)}.node`);
 }
 

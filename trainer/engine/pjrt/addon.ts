@@ -1,6 +1,7 @@
 /** The compiled addon (`native/`): clients, programs and buffers of PJRT plugins. Whatever may wait gives a promise. */
 
 import type { DeviceMemory } from '../engine.ts';
+import type { GroupAddon } from '../mpi/group.ts';
 import type { CompiledMemory } from './compiled-memory.ts';
 
 /** Handles are opaque; each is freed when it is closed or collected. */
@@ -23,6 +24,9 @@ export interface CompiledHandle {
   readonly compiled: unique symbol;
 }
 
+/** A buffer, its shape, the number of the form in which it travels (`graph/sum-forms.ts`), and the name under which what that loses is kept, or ''. */
+export type RankSum = readonly [buffer: BufferHandle, shape: readonly number[], form: number, residual: string];
+
 export interface ClientDescription {
   /** Version of the plugin's PJRT interface. */
   readonly major: number;
@@ -35,7 +39,7 @@ export interface ClientDescription {
   readonly devices: number;
 }
 
-export interface Addon {
+export interface Addon extends GroupAddon {
   /** @param options of the plugin, numbers by name */
   open(path: string, options: readonly (readonly [string, number])[]): Promise<ClientHandle>;
   describe(client: ClientHandle): ClientDescription;
@@ -52,6 +56,8 @@ export interface Addon {
   download(buffer: BufferHandle, target: Uint8Array): Promise<void>;
   /** Starts a program; the results may not be there yet. Arguments that it updates in place must not be used again. */
   execute(executable: ExecutableHandle, buffers: readonly BufferHandle[]): Promise<BufferHandle[]>;
+  /** Sums of float32 over the ranks of a run, through the host's memory, in new buffers. Blocks another thread until all ranks have begun them. */
+  sumOverRanks(client: ClientHandle, sums: readonly RankSum[]): Promise<BufferHandle[]>;
   address(buffer: BufferHandle): bigint;
   closeClient(client: ClientHandle): void;
   closeExecutable(executable: ExecutableHandle): void;

@@ -4,8 +4,9 @@
 import { hostname } from 'node:os';
 import { z } from 'zod';
 import type { KnownPrograms } from '../../graph/known-programs.ts';
+import { type SumPart, splitAtSums } from '../../graph/split-at-sums.ts';
 import { byteSize } from '../../graph/types.ts';
-import { valueFor } from '../../narrow.ts';
+import { elementAt, valueFor } from '../../narrow.ts';
 import { locatePjrt } from '../install/pjrt-folder.ts';
 import { compileOptions } from './compile-options.ts';
 import { lowerSignature } from './lower.ts';
@@ -72,11 +73,25 @@ export function openKnownPrograms(cacheDir: string): KnownPrograms | undefined {
   return {
     workingBytes: (signature, variables) => {
       const specs = new Map(variables.map(spec => [spec.name, spec]));
-      const { text, variables: names } = lowerSignature(signature, specs);
-      const memory = readRecord(compiledMemorySchema, cache.find(memoryKey({ ...target, text })));
-      if (!memory) return undefined;
-      const variableBytes = names.reduce((sum, name) => sum + byteSize(valueFor(specs, name)), 0);
-      return memory.arguments - variableBytes + memory.outputs - memory.aliased + memory.temporaries + memory.code;
+      const parts = splitAtSums(signature);
+      let most = 0;
+      for (const [i, part] of parts.entries()) {
+        const { text, variables: names } = lowerSignature(part, specs);
+        const memory = readRecord(compiledMemorySchema, cache.find(memoryKey({ ...target, text })));
+        if (!memory) return undefined;
+        const { arguments: given, outputs, aliased, temporaries, code } = memory;
+        const variableBytes = names.reduce((sum, name) => sum + byteSize(valueFor(specs, name)), 0);
+        most = Math.max(most, given - variableBytes + outputs - aliased + temporaries + code + passedBy(parts, i));
+      }
+      return most;
     },
   };
+}
+
+/** Bytes that wait on the device, while a part runs, for parts behind it. */
+function passedBy(parts: readonly SumPart[], at: number): number {
+  const made = new Set(parts.slice(0, at).flatMap(({ kept, sums }) => [...kept, ...sums.map(({ sum }) => sum)]));
+  const own = new Set(elementAt(parts, at).given);
+  const waiting = new Set(parts.slice(at + 1).flatMap(({ given }) => given));
+  return [...waiting].filter(node => made.has(node) && !own.has(node)).reduce((sum, node) => sum + byteSize(node), 0);
 }

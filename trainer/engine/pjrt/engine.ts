@@ -5,6 +5,7 @@ import { messageOf } from '../../protocol/error-facts.ts';
 import { type Engine, type EngineDescription, EngineError } from '../engine.ts';
 import { engineRequire } from '../install/engine-folder.ts';
 import { type InstalledPjrt, installCommand, locatePjrt, pjrtAddonIsCurrent, pjrtAddonPath, pjrtLibrary } from '../install/pjrt-folder.ts';
+import { joinGroup } from '../mpi/group.ts';
 import type { Addon, ClientDescription } from './addon.ts';
 import { keepDevice, openKnownPrograms, pluginOf } from './compiled-memory.ts';
 import { openCompiler } from './compiler.ts';
@@ -55,6 +56,7 @@ export async function openPjrt({ cacheDir, log = () => undefined }: OpenParams):
       device,
       deviceMemory: () => addon.deviceMemory(client),
       known: openKnownPrograms(cacheDir),
+      join: library => joinGroup(library, addon),
       compile: async program => new PjrtSession(device, program),
     };
   } catch (error) {

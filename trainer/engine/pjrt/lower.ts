@@ -1,6 +1,7 @@
 /**
- * From a signature to one StableHLO module, as text. Its arguments are the variables it uses, constants too large for the text, and the feeds;
- * its results are the variables it changes, each in the buffer of its argument, and the outputs.
+ * From a signature, or a part of it, to one StableHLO module, as text. Its arguments are the variables it uses, constants too large for the text,
+ * the feeds, and what other parts give it; its results are the variables it changes, each in the buffer of its argument, what other parts read,
+ * and the outputs.
  */
 
 import { writtenVariables } from '../../graph/alias.ts';
@@ -8,6 +9,7 @@ import type { OpName } from '../../graph/attributes.ts';
 import type { Node, VariableSpec } from '../../graph/node-store.ts';
 import { isOp } from '../../graph/node-store.ts';
 import type { Signature } from '../../graph/program.ts';
+import type { SumPart } from '../../graph/split-at-sums.ts';
 import { GraphError, type HostArray, type TensorSpec } from '../../graph/types.ts';
 import { elementAt, valueFor } from '../../narrow.ts';
 import { BufferOrder } from './buffer-order.ts';
@@ -51,11 +53,11 @@ export interface ModuleConstant {
 
 export interface LoweredSignature {
   readonly text: string;
-  /** The arguments, in their order: variables, then constants, then feeds. */
+  /** The arguments, in their order: variables, then constants, then feeds, then what the part is given. */
   readonly variables: readonly string[];
   readonly constants: readonly ModuleConstant[];
   readonly feeds: readonly { readonly name: string; readonly spec: TensorSpec }[];
-  /** The results, in their order: changed variables, then outputs. */
+  /** The results, in their order: changed variables, then what the part keeps for others, then outputs. */
   readonly changed: readonly string[];
   readonly outputs: readonly { readonly name: string; readonly spec: TensorSpec }[];
   /** Variables whose value at the start counts. */
@@ -64,10 +66,12 @@ export interface LoweredSignature {
   operationAt(line: number): string | undefined;
 }
 
+type Lowerable = Signature & Partial<Pick<SumPart, 'given' | 'kept'>>;
+
 /** @throws GraphError where the signature uses a variable that the program does not declare, or an operation has no lowering */
-export function lowerSignature(signature: Signature, specs: ReadonlyMap<string, VariableSpec>): LoweredSignature {
+export function lowerSignature(signature: Lowerable, specs: ReadonlyMap<string, VariableSpec>): LoweredSignature {
   const emitter = new Emitter();
-  const { schedule } = signature;
+  const { schedule, given = [], kept = [] } = signature;
   const changed = [...new Set(schedule.flatMap(writtenVariables))];
   const variables = [...new Set([...changed, ...schedule.flatMap(readVariables)])];
   const read = new Set<string>();
@@ -76,7 +80,7 @@ export function lowerSignature(signature: Signature, specs: ReadonlyMap<string, 
   const constants: ModuleConstant[] = [];
   const known = new Map<HostArray | object, Value>();
   const philox = new Set<number>();
-  const values = new Map<Node, Value>();
+  const values = new Map<Node, Value>(given.map((node, i) => [node, named(`%g${i}`, node)]));
   const lastUses = new Map(schedule.flatMap(({ inputs }, i) => inputs.map(input => [input, i] as const)));
   const recomputed = new RecomputeBarriers(emitter, values, lastUses);
   const writes = new WriteBarriers(emitter, values);
@@ -124,7 +128,8 @@ export function lowerSignature(signature: Signature, specs: ReadonlyMap<string, 
     while (owners.length < emitter.lines.length) owners.push(`${node.op} (node ${node.id})`);
   }
   const outputs = Object.entries(signature.outputs).map(([name, node]) => ({ name, spec: { shape: node.shape, dtype: node.dtype } }));
-  const results = [...changed.map(name => valueFor(state, name)), ...Object.values(signature.outputs).map(node => valueFor(values, node))];
+  const found = [...kept, ...Object.values(signature.outputs)];
+  const results = [...changed.map(name => valueFor(state, name)), ...found.map(node => valueFor(values, node))];
   const parameters = [
     ...variables.map((name, i) => {
       const aliased = changed.indexOf(name);
@@ -133,6 +138,7 @@ export function lowerSignature(signature: Signature, specs: ReadonlyMap<string, 
     }),
     ...constants.map(({ spec }, i) => `%c${i}: ${tensorType(typeOf(spec))}`),
     ...feeds.map(({ spec }, i) => `%f${i}: ${tensorType(typeOf(spec))}`),
+    ...given.map((node, i) => `%g${i}: ${tensorType(typeOf(node))}`),
   ];
   const types = results.map(tensorType).join(', ');
   const head = [

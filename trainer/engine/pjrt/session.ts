@@ -1,21 +1,39 @@
-/** A program on a device: its variables stay there, and each signature is compiled when it first runs. */
+/**
+ * A program on a device: its variables stay there, and each signature is compiled when it first runs. Sums over the processes of a run are made
+ * between programs, through the host's memory.
+ */
 
 import type { VariableSpec } from '../../graph/graph.ts';
+import type { Node } from '../../graph/node-store.ts';
 import type { Program } from '../../graph/program.ts';
-import type { HostArray } from '../../graph/types.ts';
+import { type SumPart, splitAtSums } from '../../graph/split-at-sums.ts';
+import { sumForms } from '../../graph/sum-forms.ts';
+import type { HostArray, TensorSpec } from '../../graph/types.ts';
 import { elementAt, required, valueFor } from '../../narrow.ts';
 import { EngineError, type Session, type VariableData } from '../engine.ts';
-import type { Addon, BufferHandle, ClientHandle, ExecutableHandle } from './addon.ts';
+import type { Addon, BufferHandle, ClientHandle, ExecutableHandle, RankSum } from './addon.ts';
 import type { CompiledMemory } from './compiled-memory.ts';
 import type { Compiler } from './compiler.ts';
 import { checkData, download, upload } from './host-form.ts';
 import { type LoweredSignature, lowerSignature } from './lower.ts';
 
-interface CompiledSignature {
+/** A signature has one, and another one behind each of its sums. */
+interface CompiledPart {
+  readonly part: SumPart;
   readonly lowered: Omit<LoweredSignature, 'text' | 'operationAt'>;
   readonly executable: ExecutableHandle;
   readonly constants: readonly BufferHandle[];
 }
+
+/** A result, on the device until it is read. */
+interface Output {
+  readonly name: string;
+  readonly spec: TensorSpec;
+  readonly buffer: BufferHandle;
+}
+
+/** Values that one part leaves for others. */
+type Held = Map<Node, BufferHandle>;
 
 export interface Device {
   readonly addon: Addon;
@@ -29,7 +47,7 @@ export class PjrtSession implements Session {
   private readonly program: Program;
   private readonly specs: ReadonlyMap<string, VariableSpec>;
   private readonly state = new Map<string, BufferHandle>();
-  private readonly compiled = new Map<string, Promise<CompiledSignature>>();
+  private readonly compiled = new Map<string, Promise<readonly CompiledPart[]>>();
   /** Constants that several signatures share, by their attributes' value. */
   private readonly constants = new Map<HostArray, Promise<BufferHandle>>();
   /** Settles when everything begun so far has started on the device. */
@@ -76,16 +94,13 @@ export class PjrtSession implements Session {
     uploading.catch(() => undefined);
     try {
       // The turn is taken now: uploads end in any order, and runs keep that of their calls.
-      const { lowered, results } = await this.inTurn(async () =>
-        this.start(name, new Map((await uploading).map(feed => [feed.name, feed.buffer]))),
-      );
+      const results = await this.inTurn(async () => this.start(name, new Map((await uploading).map(feed => [feed.name, feed.buffer]))));
       try {
         const outputs: Record<string, HostArray> = {};
-        for (const [i, { name: output, spec }] of lowered.outputs.entries())
-          outputs[output] = await download(this.device.addon, elementAt(results, i), spec);
+        for (const { name: output, spec, buffer } of results) outputs[output] = await download(this.device.addon, buffer, spec);
         return outputs;
       } finally {
-        this.close(results);
+        this.close(results.map(({ buffer }) => buffer));
       }
     } catch (error) {
       throw this.explained(error, name);
@@ -99,18 +114,16 @@ export class PjrtSession implements Session {
       this.closed = true;
       this.close(this.state.values());
       this.state.clear();
-      for (const compiled of this.compiled.values()) {
-        const { executable } = await compiled.catch(() => ({ executable: undefined }));
-        if (executable) this.device.addon.closeExecutable(executable);
-      }
+      for (const compiled of this.compiled.values())
+        for (const { executable } of await compiled.catch(() => [])) this.device.addon.closeExecutable(executable);
       for (const constant of this.constants.values()) this.close([await constant]);
     }).catch(() => undefined);
   }
 
-  /** Bytes of a signature's program, as the compiler reports them. */
+  /** Bytes of a signature's program, as the compiler reports them: of the one with the most temporaries, if it has several. */
   async compiledMemory(name: string): Promise<CompiledMemory> {
-    const { executable } = await this.compile(name);
-    return this.device.addon.compiledMemory(executable);
+    const all = (await this.compile(name)).map(({ executable }) => this.device.addon.compiledMemory(executable));
+    return all.reduce((most, each) => (each.temporaries > most.temporaries ? each : most));
   }
 
   /** The place of a variable on the device. */
@@ -118,9 +131,31 @@ export class PjrtSession implements Session {
     return this.device.addon.address(this.variable(name));
   }
 
-  private async start(name: string, fed: ReadonlyMap<string, BufferHandle>) {
-    const { addon } = this.device;
-    const { lowered, executable, constants } = await this.compile(name);
+  private async start(name: string, fed: ReadonlyMap<string, BufferHandle>): Promise<Output[]> {
+    const parts = await this.compile(name);
+    const held: Held = new Map();
+    const outputs: Output[] = [];
+    try {
+      for (const [i, compiled] of parts.entries()) {
+        outputs.push(...(await this.startPart(compiled, fed, held)));
+        const readLater = new Set(parts.slice(i + 1).flatMap(({ part }) => part.given));
+        await this.sum(compiled.part, held, readLater);
+        this.letGo(held, node => !readLater.has(node));
+      }
+      return outputs;
+    } catch (error) {
+      this.close(outputs.map(({ buffer }) => buffer));
+      throw error;
+    } finally {
+      this.close(held.values());
+    }
+  }
+
+  private async startPart(
+    { part, lowered, executable, constants }: CompiledPart,
+    fed: ReadonlyMap<string, BufferHandle>,
+    held: Held,
+  ): Promise<Output[]> {
     for (const variable of lowered.variables) {
       if (this.state.has(variable)) continue;
       if (lowered.read.has(variable)) this.variable(variable);
@@ -128,27 +163,62 @@ export class PjrtSession implements Session {
       this.state.set(variable, await this.upload('zeros', this.spec(variable)));
     }
     const variables = lowered.variables.map(variable => this.variable(variable));
-    const inputs = [...variables, ...constants, ...lowered.feeds.map(feed => valueFor(fed, feed.name))];
-    const results = await addon.execute(executable, inputs);
-    for (const [i, variable] of lowered.changed.entries()) this.replace(variable, elementAt(results, i));
-    return { lowered, results: results.slice(lowered.changed.length) };
+    const given = part.given.map(node => valueFor(held, node));
+    const inputs = [...variables, ...constants, ...lowered.feeds.map(feed => valueFor(fed, feed.name)), ...given];
+    const results = await this.device.addon.execute(executable, inputs);
+    const { changed, outputs } = lowered;
+    for (const [i, variable] of changed.entries()) this.replace(variable, elementAt(results, i));
+    for (const [i, node] of part.kept.entries()) held.set(node, elementAt(results, changed.length + i));
+    const first = changed.length + part.kept.length;
+    return outputs.map((output, i) => ({ ...output, buffer: elementAt(results, first + i) }));
   }
 
-  private compile(name: string): Promise<CompiledSignature> {
+  /** Makes the sums that a part begins, of the values that it has kept. */
+  private async sum({ sums }: SumPart, held: Held, readLater: ReadonlySet<Node>): Promise<void> {
+    if (sums.length === 0) return;
+    const { addon, client } = this.device;
+    const given = sums.map(({ begin, own }): RankSum => {
+      const { as, residual } = begin.attrs;
+      const { code, keepsLoss } = sumForms[as];
+      return [valueFor(held, own), own.shape, code, keepsLoss ? residual : ''];
+    });
+    const summing = addon.sumOverRanks(client, given);
+    // The addon has them until the host does: each then leaves the device.
+    const own = new Set(sums.map(each => each.own));
+    this.letGo(held, node => own.has(node) && !readLater.has(node));
+    const results = await summing;
+    for (const [i, { sum }] of sums.entries()) held.set(sum, elementAt(results, i));
+  }
+
+  private letGo(held: Held, isOver: (node: Node) => boolean): void {
+    for (const [node, buffer] of held) {
+      if (!isOver(node)) continue;
+      this.close([buffer]);
+      held.delete(node);
+    }
+  }
+
+  private compile(name: string): Promise<readonly CompiledPart[]> {
     const known = this.compiled.get(name) ?? this.compileNow(name);
     this.compiled.set(name, known);
     return known;
   }
 
-  private async compileNow(name: string): Promise<CompiledSignature> {
+  private async compileNow(name: string): Promise<readonly CompiledPart[]> {
     const signature = this.program.signatures[name];
     if (!signature) throw new EngineError(`the program has no signature ${name}`);
-    const { text, operationAt, ...lowered } = lowerSignature(signature, this.specs);
-    const executable = await this.device.compiler.compile(name, { text, operationAt });
-    const constants = await Promise.all(
-      lowered.constants.map(({ spec, value }) => this.constant(value(), () => this.upload(value(), spec))),
-    );
-    return { lowered: { ...lowered, constants: [] }, executable, constants };
+    const parts = splitAtSums(signature);
+    const compiled: CompiledPart[] = [];
+    for (const [i, part] of parts.entries()) {
+      const { text, operationAt, ...lowered } = lowerSignature(part, this.specs);
+      const title = parts.length === 1 ? name : `${name}, part ${i + 1} of ${parts.length}`;
+      const executable = await this.device.compiler.compile(title, { text, operationAt });
+      const constants = await Promise.all(
+        lowered.constants.map(({ spec, value }) => this.constant(value(), () => this.upload(value(), spec))),
+      );
+      compiled.push({ part, lowered: { ...lowered, constants: [] }, executable, constants });
+    }
+    return compiled;
   }
 
   private constant(value: HostArray, make: () => Promise<BufferHandle>): Promise<BufferHandle> {

@@ -1,28 +1,15 @@
 /** Loads our own kernels (engine/native), where they were compiled for this processor and from these sources. */
 import { existsSync } from 'node:fs';
 import { messageOf } from '../../protocol/error-facts.ts';
-import type { ExchangeCounts } from '../engine.ts';
 import { engineRequire, type InstalledEngine } from '../install/engine-folder.ts';
 import { kernelsPath } from '../install/kernel-stamp.ts';
+import type { GroupAddon } from '../mpi/group.ts';
 
-export interface KernelLibrary {
+export interface KernelLibrary extends GroupAddon {
   /** This processor has the vectors that our own products were written for. */
   readonly hasProducts: boolean;
   /** Sets so much of an open file's disk aside. @returns what went wrong, or '' */
   reserve(file: number, bytes: number): string;
-  // The ranks of a run: see `native/group-addon.cc`.
-  joinGroup(library: string): { readonly problem: string; readonly rank: number; readonly size: number };
-  leaveGroup(): void;
-  watchGroup(folder: string, seconds: number): void;
-  failGroup(reason: string): void;
-  groupFailure(): string;
-  groupCounts(): ExchangeCounts;
-  /** @returns the problem as a text, if there is one */
-  gatherFromRanks(bytes: Uint8Array): Uint8Array | string;
-  residualNames(): readonly string[];
-  /** @returns the problem as a text, if there is one */
-  readResidual(name: string): Float32Array | string;
-  writeResidual(name: string, values: Float32Array): void;
 }
 
 export type FoundKernels = { readonly library: KernelLibrary; readonly missing?: undefined } | { readonly missing: string };

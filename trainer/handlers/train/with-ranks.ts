@@ -27,7 +27,14 @@ export async function withRanks<T>(
     throw new RunError(
       'unsupported',
       `the ${engineCatalog[description.name].label} engine trains in one process`,
-      'Set engine: tensorflow',
+      `Set engine: ${orList(namesWhere(engineCatalog, ({ transports }) => transports.length > 0))}`,
+    );
+  const { label, transports } = engineCatalog[description.name];
+  if (!transports.includes(transport))
+    throw new RunError(
+      'unsupported',
+      `the ${label} engine does not connect processes over ${transport}`,
+      `Set process_transport: ${orList(transports)}`,
     );
   const connection = place.addresses === undefined ? place.library : `grpc:${place.rank},${place.addresses.join(',')}`;
   const group = join(connection);

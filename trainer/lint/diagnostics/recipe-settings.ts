@@ -158,8 +158,12 @@ export const settingDiagnostics: Readonly<Record<string, Diagnostic>> = {
   },
   'everything-frozen': { about: 'Every part of the model is frozen, so nothing would be trained.' },
   'processes-of-engine': {
-    about: 'Gradients of several processes are summed by the TensorFlow engine; the others train in one process.',
+    about: 'Gradients of several processes are summed by the TensorFlow and PJRT engines; the portable engine trains in one process.',
     fix: 'Set `engine: tensorflow`, or leave out `processes`.',
+  },
+  'transport-of-engine': {
+    about: 'The collectives over gRPC belong to TensorFlow. The PJRT engine hands gradients to MPI through the memory of the host.',
+    fix: 'Set `process_transport: mpi`, or `engine: tensorflow`.',
   },
   'processes-and-bad-images': {
     about: 'With `data.bad_images: skip`, the rows of a batch depend on which images decode, and each process reads only its own.',

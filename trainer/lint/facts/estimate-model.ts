@@ -6,7 +6,7 @@ import { type MemoryPlanning, planMemory } from '../../plan/memory/propose-setti
 /** The path of a model, whose headers are read where they are needed; or the headers themselves, where no file has them. */
 export type HeadersSource = { readonly model: string } | Pick<EstimateParams, 'headers'>;
 
-export type ModelEstimateParams = Omit<EstimateParams, 'headers' | 'teacherConfig' | 'judgeConfig'> &
+export type ModelEstimateParams = Omit<EstimateParams, 'headers' | 'teacherConfig' | 'judgeConfig' | 'known'> &
   HeadersSource & {
     readonly teacher?: HeadersSource | undefined;
     /** The reward model that scores answers. */
@@ -19,8 +19,8 @@ export const headersOf = async (source: HeadersSource): Promise<EstimateParams['
   'model' in source ? readModelHeaders(source.model) : source.headers;
 
 /** Rejects as `estimateRecipe` throws, and as {@link headersOf}. */
-export const estimateModel = async (params: ModelEstimateParams): Promise<RecipeEstimate> =>
-  estimateRecipe({ ...params, ...(await factsOf(params)) });
+export const estimateModel = async (params: ModelEstimateParams, known?: EstimateParams['known']): Promise<RecipeEstimate> =>
+  estimateRecipe({ ...params, ...(await factsOf(params)), known });
 
 /** Rejects as `planMemory` throws, and as {@link headersOf}. */
 export const planModel = async (params: ModelPlanParams): Promise<MemoryPlanning> => planMemory({ ...params, ...(await factsOf(params)) });

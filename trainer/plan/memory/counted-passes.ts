@@ -25,10 +25,10 @@ export function countedPasses(plan: RunPlan, recompute: RecomputePolicy, known: 
 }
 
 /** The values of all, or undefined from the first that has none. */
-function everyOne<T, Value>(all: readonly T[], valueOf: (one: T) => Value | undefined): Value[] | undefined {
+function everyOne<T, Value>(all: readonly T[], give: (one: T) => Value | undefined): Value[] | undefined {
   const values: Value[] = [];
   for (const one of all) {
-    const value = valueOf(one);
+    const value = give(one);
     if (value === undefined) return undefined;
     values.push(value);
   }

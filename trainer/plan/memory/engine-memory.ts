@@ -31,6 +31,8 @@ export interface OverheadLaw {
 export interface EngineMemory {
   readonly rules: (variables: Program['variables']) => BufferRules;
   readonly overhead: OverheadLaw;
+  /** Sums over processes are made between programs, through the memory of the host (`graph/split-at-sums.ts`). */
+  readonly sumsBetweenPrograms?: true;
   /** The memory of a GPU instead of the worker's, for an engine that holds everything there. */
   readonly onGpu?: {
     readonly overhead: OverheadLaw;
@@ -64,6 +66,7 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
   // its programs, and 1,039 MB where it finds them compiled.
   pjrt: {
     rules: () => COMPILED_BUFFERS,
+    sumsBetweenPrograms: true,
     overhead: {
       codeBytes: 200e6,
       workerBytes: 66e6,

@@ -4,13 +4,16 @@ import { elementCount } from '../../graph/types.ts';
 import { largestSum } from '../../train/gradient-exchange.ts';
 import { updateGroups } from '../../train/update-group.ts';
 import type { RunPlan } from '../run-plan.ts';
+import { engineMemory, memoryOnGpu } from './engine-memory.ts';
 
-/** The numbers that are on their way at a time: kPart in engine/native/narrow-sum.cc. */
+/** The numbers that are on their way at a time: kPart in engine/mpi/native/narrow-sum.cc. */
 const PART = 2 ** 24;
 
 export interface ExchangeMemory {
   /** During a step: what is sent and what is received. */
   readonly bufferBytes: number;
+  /** Between two programs of a step, when its activations are gone: gradients, their copies in the host's memory, and the buffers of both. */
+  readonly betweenBytes: number;
   /** From one step to the next: what narrowing lost. */
   readonly keptBytes: number;
 }
@@ -20,14 +23,17 @@ export function exchangeMemory({
   optimizer,
   exchangeType = 'float32',
   parts,
-}: Pick<RunPlan, 'attachment' | 'optimizer' | 'exchangeType' | 'parts'>): ExchangeMemory {
+  on,
+}: Pick<RunPlan, 'attachment' | 'optimizer' | 'exchangeType' | 'parts' | 'on'>): ExchangeMemory {
   const ranks = parts?.count ?? 1;
   const { bytes, isNarrow, keepsLoss } = sumForms[exchangeType];
-  if (ranks === 1 || !isNarrow) return { bufferBytes: 0, keptBytes: 0 };
+  if (ranks === 1) return { bufferBytes: 0, betweenBytes: 0, keptBytes: 0 };
   const groups = updateGroups(attachment.trainables, optimizer);
   const share = Math.ceil(Math.min(PART, largestSum(groups)) / ranks);
-  return {
-    bufferBytes: 2 * ranks * bytes(share),
-    keptBytes: keepsLoss ? 4 * groups.reduce((sum, { shape }) => sum + elementCount(shape), 0) : 0,
-  };
+  const buffers = isNarrow ? 2 * ranks * bytes(share) : 0;
+  const gradients = 4 * groups.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+  const keptBytes = keepsLoss ? gradients : 0;
+  if (!engineMemory[on.engine].sumsBetweenPrograms) return { bufferBytes: buffers, betweenBytes: 0, keptBytes };
+  // On a GPU, all of it but the gradients is in the memory of the host, which is not counted.
+  return { bufferBytes: 0, betweenBytes: memoryOnGpu(on) ? gradients : 2 * gradients + buffers, keptBytes };
 }

@@ -177,6 +177,7 @@ export function priceRun(plan: RunPlan, options: PriceOptions = {}, fuse = plann
     const answering = answers.passes.map((pass, i) => counting(pass, counted?.answers[i]));
     const passes = [...training, ...evaluation, ...answering, ...(judge ? [judge] : [])];
     const most = Math.max(
+      exchange.betweenBytes,
       exchange.bufferBytes + Math.max(...training.map(pass => pass.activationBytes)),
       ...passes.map(pass => pass.activationBytes),
     );

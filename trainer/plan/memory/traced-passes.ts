@@ -10,13 +10,14 @@ import { type BufferRules, liveness, nodesFlops } from '../../graph/liveness.ts'
 import { mostAtHand } from '../../graph/offload.ts';
 import { assemble, type Signature } from '../../graph/program.ts';
 import { type RecomputePolicy, sqrtBlocks } from '../../graph/recompute.ts';
+import { orderedBySums } from '../../graph/split-at-sums.ts';
 import { byteSize } from '../../graph/types.ts';
 import { elementAt, lastOf, required } from '../../narrow.ts';
 import { variablesOnDisk } from '../../train/optimizer-offload.ts';
 import { type BatchShape, shapeName } from '../../train/task.ts';
 import { sharedTraces } from '../../train/train-program.ts';
 import { type PlannedPass, passOf, type RunPlan } from '../run-plan.ts';
-import { bufferRules, memoryOnGpu } from './engine-memory.ts';
+import { bufferRules, engineMemory, memoryOnGpu } from './engine-memory.ts';
 
 export interface PassEstimate {
   /** Most bytes of tensors alive at once. */
@@ -139,7 +140,8 @@ export class PassTracer {
   private measure(small: Depth | undefined, isFused: boolean, trace: (depth?: Depth) => PlannedPass): MeasuredPass {
     const { on, optimizer, attachment } = this.plan;
     const measureAt = (depth?: Depth): MeasuredPass | undefined => {
-      const { signature: pass, variables } = trace(depth);
+      const { signature, variables } = trace(depth);
+      const pass = engineMemory[on.engine].sumsBetweenPrograms ? orderedBySums(signature) : signature;
       // One that goes through all blocks twice takes something else in each of them.
       if (depth && pass.schedule.some(({ block }) => block >= depth.model.blocks)) return undefined;
       const stepsOf = memoryOnGpu(on)?.steps ?? (isFused ? this.fuse : singleSteps);

@@ -14,13 +14,26 @@ export const processRules: readonly Rule[] = [
     doc: 'Several processes train together only on an engine that sums over them.',
     reads: ['processes', 'engine'],
     check: ({ processes, engine }) =>
-      processes === 1 || engineCatalog[plannedEngine(engine)].joinsProcesses
+      processes === 1 || engineCatalog[plannedEngine(engine)].transports.length > 0
         ? undefined
         : {
             at: 'processes',
-            message: `engine: ${engine} trains in one process; for several, set engine: ${orList(namesWhere(engineCatalog, ({ joinsProcesses }) => joinsProcesses))}`,
+            message: `engine: ${engine} trains in one process; for several, set engine: ${orList(namesWhere(engineCatalog, ({ transports }) => transports.length > 0))}`,
             suggestion: { kind: 'remove-key' },
           },
+  },
+  {
+    code: 'transport-of-engine',
+    severity: 'error',
+    doc: 'The processes of a run are connected by a transport that their engine has.',
+    reads: ['processes', 'process_transport', 'engine'],
+    check: ({ processes, process_transport: transport, engine }) => {
+      const { transports } = engineCatalog[plannedEngine(engine)];
+      const [first] = transports;
+      if (processes === 1 || first === undefined || transports.includes(transport)) return undefined;
+      const message = `engine: ${engine} connects processes over ${orList(transports)}, not ${transport}`;
+      return { at: 'process_transport', message, suggestion: { kind: 'replace-value', to: first } };
+    },
   },
   {
     code: 'processes-and-bad-images',

@@ -131,7 +131,8 @@ describe('a run that goes well', () => {
       parseMemory(readFileSync(join(dirOf('good'), 'memory.json'), 'utf8')),
       'memory.json',
     );
-    const { totalBytes, ...causes } = predicted;
+    const { totalBytes, source, ...causes } = predicted;
+    expect(source).toBe('model');
     expect(Object.values(causes).reduce((sum, bytes) => sum + bytes, 0)).toBe(totalBytes);
     expect([recompute, device]).toEqual(['none', 'cpu']);
     const lines = readFileSync(join(dirOf('good'), 'metrics.jsonl'), 'utf8')

@@ -1,10 +1,10 @@
 /** The price of a plan whose programs were compiled before: the numbers of the device's own compiler, once it has counted all of them. */
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { knownPrograms } from '../../../../trainer/engine/known-programs.ts';
 import { locatePjrt } from '../../../../trainer/engine/install/pjrt-folder.ts';
-import { openPjrt, type PjrtEngine } from '../../../../trainer/engine/pjrt/engine.ts';
+import { knownPrograms } from '../../../../trainer/engine/known-programs.ts';
 import type { CompiledMemory } from '../../../../trainer/engine/pjrt/compiled-memory.ts';
+import { openPjrt, type PjrtEngine } from '../../../../trainer/engine/pjrt/engine.ts';
 import { required } from '../../../../trainer/narrow.ts';
 import { headersOf } from '../../../../trainer/plan/config-headers.ts';
 import { priceRun } from '../../../../trainer/plan/memory/predict.ts';
@@ -17,14 +17,16 @@ import { readRecord } from '../../../support/read-json.ts';
 import { recipeIn } from '../../../support/recipe-of.ts';
 
 const engine = locatePjrt(cacheDir) ? await openPjrt({ cacheDir }) : undefined;
-const known = required(knownPrograms('pjrt', cacheDir) ?? { workingBytes: () => undefined }, 'programs');
+const known = knownPrograms('pjrt', cacheDir);
 const GOLDEN = join(import.meta.dirname, '../../../golden');
 const LEVEL = 'cheap';
 
 /** A run of a tiny model. No test runs the second number of tokens. */
 const planOf = (tokens: 16 | 13) =>
   planRun({
-    recipe: recipeIn(`model: base\ndata: {train: [train.jsonl]}\nr: 2\nmax_length: ${tokens}\nper_device_train_batch_size: 2\nengine: pjrt\n`),
+    recipe: recipeIn(
+      `model: base\ndata: {train: [train.jsonl]}\nr: 2\nmax_length: ${tokens}\nper_device_train_batch_size: 2\nengine: pjrt\n`,
+    ),
     headers: headersOf(readRecord(join(GOLDEN, 'llama', 'config.json'))),
     on: { engine: 'pjrt', device: 'cpu' },
     recompute: LEVEL,

@@ -2,164 +2,15 @@
 #include <node_api.h>
 
 #include <cstdlib>
-#include <functional>
 
 #include "client.h"
+#include "group-addon.h"
+#include "node-values.h"
+#include "sum-over-ranks.h"
 #include "topology.h"
 
+namespace pjrt {
 namespace {
-
-using pjrt::Buffer;
-using pjrt::Client;
-using pjrt::CompiledProgram;
-using pjrt::Executable;
-using pjrt::Failure;
-using pjrt::Topology;
-
-void Throw(napi_env env, const std::string& message) { napi_throw_error(env, nullptr, message.c_str()); }
-
-template <typename T>
-napi_value Wrap(napi_env env, std::shared_ptr<T> object) {
-  napi_value value;
-  const auto release = [](napi_env, void* data, void*) { delete static_cast<std::shared_ptr<T>*>(data); };
-  napi_create_external(env, new std::shared_ptr<T>(std::move(object)), release, nullptr, &value);
-  return value;
-}
-
-// Empty where the handle was closed.
-template <typename T>
-std::shared_ptr<T>* Unwrap(napi_env env, napi_value value) {
-  void* data = nullptr;
-  napi_get_value_external(env, value, &data);
-  return static_cast<std::shared_ptr<T>*>(data);
-}
-
-template <size_t Count>
-struct Arguments {
-  napi_value values[Count];
-  Arguments(napi_env env, napi_callback_info info) {
-    size_t count = Count;
-    napi_get_cb_info(env, info, &count, values, nullptr, nullptr);
-  }
-  napi_value operator[](size_t i) const { return values[i]; }
-};
-
-std::string TextOf(napi_env env, napi_value value) {
-  size_t length = 0;
-  napi_get_value_string_utf8(env, value, nullptr, 0, &length);
-  std::string text(length, '\0');
-  napi_get_value_string_utf8(env, value, text.data(), length + 1, &length);
-  return text;
-}
-
-int64_t NumberOf(napi_env env, napi_value value) {
-  int64_t number = 0;
-  napi_get_value_int64(env, value, &number);
-  return number;
-}
-
-struct Bytes {
-  void* data = nullptr;
-  size_t length = 0;
-};
-
-// The memory of a Uint8Array.
-Bytes BytesOf(napi_env env, napi_value value) {
-  Bytes bytes;
-  napi_get_typedarray_info(env, value, nullptr, &bytes.length, &bytes.data, nullptr, nullptr);
-  return bytes;
-}
-
-std::vector<napi_value> ItemsOf(napi_env env, napi_value array) {
-  uint32_t length = 0;
-  napi_get_array_length(env, array, &length);
-  std::vector<napi_value> items(length);
-  for (uint32_t i = 0; i < length; i++) napi_get_element(env, array, i, &items[i]);
-  return items;
-}
-
-void Set(napi_env env, napi_value object, const char* name, int64_t number) {
-  napi_value value;
-  napi_create_int64(env, number, &value);
-  napi_set_named_property(env, object, name, value);
-}
-
-void Set(napi_env env, napi_value object, const char* name, const std::string& text) {
-  napi_value value;
-  napi_create_string_utf8(env, text.data(), text.size(), &value);
-  napi_set_named_property(env, object, name, value);
-}
-
-napi_value Object(napi_env env) {
-  napi_value object;
-  napi_create_object(env, &object);
-  return object;
-}
-
-// One call on another thread.
-struct Task {
-  std::function<void()> run;
-  std::function<napi_value(napi_env)> result;
-  std::string problem;
-  int code = 0;
-  bool failed = false;
-  napi_async_work work = nullptr;
-  napi_deferred deferred = nullptr;
-  // Keeps an array alive, and where it is, until the call is over.
-  napi_ref kept = nullptr;
-};
-
-void RunTask(napi_env, void* data) {
-  Task* task = static_cast<Task*>(data);
-  try {
-    task->run();
-  } catch (const Failure& failure) {
-    task->failed = true;
-    task->problem = failure.what();
-    task->code = failure.code;
-  } catch (const std::exception& failure) {
-    task->failed = true;
-    task->problem = failure.what();
-  }
-}
-
-void EndTask(napi_env env, napi_status, void* data) {
-  const std::unique_ptr<Task> task(static_cast<Task*>(data));
-  if (task->failed) {
-    napi_value message, error;
-    napi_create_string_utf8(env, task->problem.data(), task->problem.size(), &message);
-    napi_create_error(env, nullptr, message, &error);
-    Set(env, error, "status", task->code);
-    napi_reject_deferred(env, task->deferred, error);
-  } else {
-    napi_resolve_deferred(env, task->deferred, task->result(env));
-  }
-  if (task->kept) napi_delete_reference(env, task->kept);
-  napi_delete_async_work(env, task->work);
-}
-
-napi_value Start(napi_env env, std::function<void()> run, std::function<napi_value(napi_env)> result, napi_value kept = nullptr) {
-  auto task = std::make_unique<Task>();
-  task->run = std::move(run);
-  task->result = std::move(result);
-  napi_value promise, name;
-  napi_create_promise(env, &task->deferred, &promise);
-  napi_create_string_utf8(env, "pjrt", NAPI_AUTO_LENGTH, &name);
-  if (kept) napi_create_reference(env, kept, 1, &task->kept);
-  napi_create_async_work(env, nullptr, name, RunTask, EndTask, task.get(), &task->work);
-  napi_queue_async_work(env, task->work);
-  task.release();
-  return promise;
-}
-
-// The object of a handle; throws in JavaScript, and is empty, where it was closed.
-template <typename T>
-std::shared_ptr<T> Open(napi_env env, napi_value handle) {
-  const auto* wrapped = Unwrap<T>(env, handle);
-  if (wrapped && *wrapped) return *wrapped;
-  Throw(env, "this handle was closed");
-  return nullptr;
-}
 
 // open(path, options: [name, integer][]) → client
 napi_value OpenClient(napi_env env, napi_callback_info info) {
@@ -171,7 +22,7 @@ napi_value OpenClient(napi_env env, napi_callback_info info) {
   }
   auto client = std::make_shared<std::shared_ptr<Client>>();
   return Start(
-      env, [=, path = TextOf(env, arguments[0])] { *client = std::make_shared<Client>(pjrt::Plugin::Load(path), options); },
+      env, [=, path = TextOf(env, arguments[0])] { *client = std::make_shared<Client>(Plugin::Load(path), options); },
       [=](napi_env env) { return Wrap(env, *client); });
 }
 
@@ -183,8 +34,8 @@ napi_value Describe(napi_env env, napi_callback_info info) {
   try {
     Set(env, object, "major", client->plugin.version().major);
     Set(env, object, "minor", client->plugin.version().minor);
-    Set(env, object, "platform", client->Text(pjrt::kClientPlatformName));
-    Set(env, object, "version", client->Text(pjrt::kClientPlatformVersion));
+    Set(env, object, "platform", client->Text(kClientPlatformName));
+    Set(env, object, "version", client->Text(kClientPlatformVersion));
     Set(env, object, "device", client->DeviceKind());
     Set(env, object, "devices", static_cast<int64_t>(client->device_count));
   } catch (const Failure& failure) {
@@ -298,7 +149,7 @@ napi_value DescribeDevice(napi_env env, napi_callback_info info) {
   return Start(
       env,
       [=, path = TextOf(env, arguments[0]), name = TextOf(env, arguments[1])] {
-        *topology = std::make_shared<Topology>(pjrt::Plugin::Load(path), name, options);
+        *topology = std::make_shared<Topology>(Plugin::Load(path), name, options);
       },
       [=](napi_env env) { return Wrap(env, *topology); });
 }
@@ -331,18 +182,17 @@ napi_value UploadBuffer(napi_env env, napi_callback_info info) {
   if (!client) return nullptr;
   const Bytes data = BytesOf(env, arguments[1]);
   const int type = static_cast<int>(NumberOf(env, arguments[2]));
-  std::vector<int64_t> shape;
-  for (napi_value size : ItemsOf(env, arguments[3])) shape.push_back(NumberOf(env, size));
+  const std::vector<int64_t> shape = NumbersOf(env, arguments[3]);
   const size_t bytes = static_cast<size_t>(NumberOf(env, arguments[4]));
   auto buffer = std::make_shared<std::shared_ptr<Buffer>>();
   const auto run = [=] {
     if (data.length > 0) {
-      *buffer = pjrt::Upload(client, data.data, type, shape);
+      *buffer = Upload(client, data.data, type, shape);
       return;
     }
     const std::unique_ptr<void, decltype(&std::free)> zeros(std::calloc(bytes > 0 ? bytes : 1, 1), &std::free);
     if (!zeros) throw Failure("not enough memory for zeros", 8);
-    *buffer = pjrt::Upload(client, zeros.get(), type, shape);
+    *buffer = Upload(client, zeros.get(), type, shape);
   };
   return Start(env, run, [=](napi_env env) { return Wrap(env, *buffer); }, arguments[1]);
 }
@@ -378,13 +228,24 @@ napi_value RunExecutable(napi_env env, napi_callback_info info) {
         *results = executable->Run(buffers);
         buffers.clear();
       },
-      [=](napi_env env) {
-        napi_value array;
-        napi_create_array_with_length(env, results->size(), &array);
-        for (uint32_t i = 0; i < results->size(); i++) napi_set_element(env, array, i, Wrap(env, (*results)[i]));
-        results->clear();
-        return array;
-      });
+      [=](napi_env env) { return WrapAll(env, results.get()); });
+}
+
+// sumOverRanks(client, [buffer, shape, form, residual][]) → buffers
+napi_value Sum(napi_env env, napi_callback_info info) {
+  const Arguments<2> arguments(env, info);
+  const auto client = Open<Client>(env, arguments[0]);
+  if (!client) return nullptr;
+  auto sums = std::make_shared<std::vector<RankSum>>();
+  for (napi_value item : ItemsOf(env, arguments[1])) {
+    const auto parts = ItemsOf(env, item);
+    const auto buffer = Open<Buffer>(env, parts[0]);
+    if (!buffer) return nullptr;
+    sums->push_back({buffer, NumbersOf(env, parts[1]), static_cast<SumForm>(NumberOf(env, parts[2])), TextOf(env, parts[3])});
+  }
+  auto results = std::make_shared<std::vector<std::shared_ptr<Buffer>>>();
+  return Start(
+      env, [=] { *results = SumOverRanks(client, std::move(*sums)); }, [=](napi_env env) { return WrapAll(env, results.get()); });
 }
 
 // address(buffer) → where it lies, as a bigint
@@ -424,6 +285,7 @@ napi_value Init(napi_env env, napi_value exports) {
       {"upload", UploadBuffer},
       {"download", Download},
       {"execute", RunExecutable},
+      {"sumOverRanks", Sum},
       {"address", Address},
       {"closeClient", Close<Client>},
       {"closeExecutable", Close<Executable>},
@@ -436,9 +298,11 @@ napi_value Init(napi_env env, napi_value exports) {
     napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, nullptr, &function);
     napi_set_named_property(env, exports, name, function);
   }
+  ExportGroup(env, exports);
   return exports;
 }
 
 }  // namespace
+}  // namespace pjrt
 
-NAPI_MODULE(rowtune_pjrt, Init)
+NAPI_MODULE(rowtune_pjrt, pjrt::Init)

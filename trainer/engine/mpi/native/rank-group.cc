@@ -1,7 +1,9 @@
 #include "rank-group.h"
 
 #include <sched.h>
+#ifdef __linux__
 #include <sys/prctl.h>
+#endif
 #include <time.h>
 
 #include <algorithm>
@@ -130,7 +132,9 @@ class Group {
 
  private:
   void Work() {
+#ifdef __linux__
     prctl(PR_SET_TIMERSLACK, 1);
+#endif
     std::deque<std::shared_ptr<Job>> active;
     Clock::time_point progressed = Clock::now(), began = progressed;
     for (;;) {

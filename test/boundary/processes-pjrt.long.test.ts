@@ -1,0 +1,73 @@
+/** Runs of two processes on the PJRT engine over MPI: gradients pass through the host, and the results are those of one process. */
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { installMpi } from '../../trainer/engine/install/install-mpi.ts';
+import { locatePjrt, pjrtAddonIsCurrent } from '../../trainer/engine/install/pjrt-folder.ts';
+import { cacheDir } from '../support/cache-dir.ts';
+import { describeWith } from '../support/describe-with.ts';
+import { expectResultOfOne, FOUR_UPDATES, makeProcessData, processCases } from '../support/process-cases.ts';
+import { lossesOf, runJobOfRun, signaledRun, trainedTensors, trainIn } from '../support/process-runs.ts';
+import { makeTinyTask } from '../support/tiny-task.ts';
+
+const found = locatePjrt(cacheDir);
+const installed = found && pjrtAddonIsCurrent(found.folder) ? found : undefined;
+const task = makeTinyTask();
+const folder = mkdtempSync(join(tmpdir(), 'rowtune-pjrt-processes-'));
+afterAll(() => {
+  rmSync(folder, { recursive: true, force: true });
+  rmSync(task.folder, { recursive: true, force: true });
+});
+
+const ENGINE = 'engine=pjrt';
+const settings = [...FOUR_UPDATES, ENGINE];
+
+/** Each exchanges in another way: behind the backward pass or during it, accumulated, narrowed, in the forward pass, between mini-batches. */
+const CASES: ReadonlySet<string> = new Set([
+  'SPSFT with importance, clipping and evaluation',
+  'LoRA with dropout, without clipping',
+  'full tuning with accumulation',
+  'full tuning with gradients that travel in bfloat16',
+  'batch norm over all processes',
+  'judged answers, with one reference point and a pass of the base model for all processes',
+  'embeddings in both directions, from mini-batches, accumulated',
+]);
+
+describeWith('several processes on the PJRT engine', installed, 'run rowtune engine install --variant pjrt-cpu', () => {
+  beforeAll(async () => {
+    await installMpi({ cacheDir, log: () => undefined });
+    await makeProcessData(folder);
+  });
+
+  test.each(processCases.filter(({ title }) => CASES.has(title)))('$title: $processes processes give the result of one', processCase =>
+    expectResultOfOne(processCase, { folder, task, settings: [ENGINE] }),
+  );
+
+  test('a run is resumed to the bit, with what int8 has lost', async () => {
+    const narrow = ['gradient_exchange_dtype=int8', 'lr_scheduler_type=constant', 'per_device_train_batch_size=2', 'processes=2'];
+    const [wholeDir, runDir] = [join(folder, 'whole'), join(folder, 'resumed')];
+    const whole = await trainIn(wholeDir, task.recipe(...settings, ...narrow), task.context);
+    await trainIn(runDir, task.recipe(...settings, ...narrow, 'max_steps=2'), task.context);
+    const { last, metrics } = await runJobOfRun({ kind: 'resume', runDir, overrides: ['max_steps=4'], context: task.context });
+    expect(last).toMatchObject({ type: 'result', value: { steps: 4 } });
+    expect(lossesOf(whole.metrics)).toHaveLength(4);
+    expect(lossesOf(metrics)).toEqual(lossesOf(whole.metrics));
+    expect(await trainedTensors(runDir, 4)).toEqual(await trainedTensors(wholeDir, 4));
+  });
+
+  test('a killed rank ends both for one reason, and the run continues', async () => {
+    const runDir = join(folder, 'killed');
+    const endless = ['max_steps=100000', 'save_strategy=steps', 'save_steps=2', 'lr_scheduler_type=constant'];
+    const recipe = task.recipe(...settings, ...endless, 'per_device_train_batch_size=2', 'processes=2');
+    // A busy machine may keep a healthy rank silent for seconds.
+    const context = { ...task.context, silentSeconds: 120 };
+    const { last, pids } = await signaledRun({ recipe, runDir, context, signal: 'SIGKILL', victim: 1 });
+    const message = expect.stringMatching(/^rank 1 \(process \d+\) was killed \(SIGKILL\)/);
+    expect(last).toMatchObject({ type: 'failed', code: 'rank-lost', message, hint: expect.stringContaining('rowtune resume') });
+    expect(pids).toHaveLength(2);
+    for (const pid of pids) await expect.poll(() => existsSync(`/proc/${pid}`)).toBe(false);
+    const resumed = await runJobOfRun({ kind: 'resume', runDir, overrides: ['max_steps=12'], context: task.context });
+    expect(resumed.last).toMatchObject({ type: 'result' });
+  });
+});

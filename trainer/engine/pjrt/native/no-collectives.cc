@@ -1,0 +1,7 @@
+// The exchanges of collective-library.h are TensorFlow's, which is no part of this addon.
+#include "collective-library.h"
+
+std::unique_ptr<MpiLibrary> OpenCollectives(const std::string&, std::string* problem) {
+  *problem = "only the TensorFlow engine connects processes over gRPC; this one needs MPI";
+  return nullptr;
+}
