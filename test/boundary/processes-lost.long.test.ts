@@ -1,21 +1,25 @@
 /**
- * Runs of two processes of which one loses its disk: both end for one reason that names what is lost, the last checkpoint stays whole,
+ * Runs of two processes of which one loses its disk or its network: both end for one reason that names what is lost, the last checkpoint stays whole,
  * no process is left, and the command of the hint continues the run.
  */
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { installMpi } from '../../trainer/engine/install/install-mpi.ts';
+import { type CommandResult, runCommand } from '../../trainer/engine/install/run-command.ts';
 import { required } from '../../trainer/narrow.ts';
 import type { WorkerEvent } from '../../trainer/protocol/job-messages.ts';
+import { readMetrics } from '../../trainer/run/metrics-file.ts';
 import { readRunState } from '../../trainer/run/run-state.ts';
-import { cacheDir } from '../support/cache-dir.ts';
+import { cacheDir, ROWTUNE } from '../support/daemon.ts';
 import { FOUR_UPDATES } from '../support/process-cases.ts';
 import { lossesOf, runJobOfRun } from '../support/process-runs.ts';
 import { mountSmallDisk, type SmallDisk, whyNoSmallDisk } from '../support/small-disk.ts';
 import { makeTinyTask } from '../support/tiny-task.ts';
+import { makeTwoNetworks } from '../support/two-networks.ts';
+import { until } from '../support/until.ts';
 import { startWorker } from '../support/worker.ts';
 import { engineForTests } from '../unit/engine/engine-for-tests.ts';
 
@@ -23,9 +27,11 @@ const { engine, reason } = await engineForTests();
 const task = makeTinyTask();
 const folder = mkdtempSync(join(tmpdir(), 'rowtune-lost-'));
 const noDisk = whyNoSmallDisk(folder);
+const networks = engine ? makeTwoNetworks() : 'there is no engine';
 const mounted: SmallDisk[] = [];
 afterAll(() => {
   for (const disk of mounted) disk.unmount();
+  if (typeof networks !== 'string') networks.remove();
   rmSync(folder, { recursive: true, force: true });
   rmSync(task.folder, { recursive: true, force: true });
 });
@@ -124,6 +130,39 @@ describe.skipIf(!engine || noDisk !== undefined)(`a lost disk ${reason}${because
     await expectNoneLeft(pids);
     expect(await readRunState(runDir)).toMatchObject({ state: 'failed', reason: expect.stringContaining('rank 1') });
     unmount(required(disk, 'the disk'));
+    await expectContinues(runDir);
+  });
+});
+
+const noNetworks = typeof networks === 'string' ? networks : undefined;
+
+describe.skipIf(!engine || noNetworks !== undefined)(`a lost network ${reason}${because(noNetworks)}`, () => {
+  test('whose ranks are alive ends all, names the rank that does not answer, and continues', async () => {
+    if (typeof networks === 'string') return;
+    const recipe = join(task.folder, 'apart.rowtune.yaml');
+    writeFileSync(recipe, task.text);
+    const runDir = join(folder, 'apart');
+    const worker = networks.addresses.map(address => `${address}:7018`);
+    const ranks = networks.enter.map((enter, index): Promise<CommandResult> => {
+      const command = [process.execPath, ROWTUNE, 'train', recipe, ...ENDLESS, 'process_transport=grpc', `output_dir=${runDir}`];
+      const env = { ROWTUNE_CACHE: cacheDir, TF_CONFIG: JSON.stringify({ cluster: { worker }, task: { type: 'worker', index } }) };
+      return runCommand('ip', [...enter, ...command], { env });
+    });
+    const ended = Promise.all(ranks);
+    const stepOf = async () => (await readMetrics(runDir).catch(() => [])).at(-1)?.step ?? 0;
+    // A rank that fails before would be waited for in vain.
+    await Promise.race([until(async () => (await stepOf()) >= 4, 'the fourth update', 120_000), ended]);
+    const pids = await pidsOf(runDir);
+    networks.plug(false);
+    const [first, second] = await ended;
+    networks.plug(true);
+    expect([first?.status, second?.status], `${first?.output}\n${second?.output}`).toEqual([1, 1]);
+    expect(first?.output).toContain(`rank 1 (${worker[1]}) does not answer`);
+    expect(first?.output).toContain(`rowtune resume ${runDir}`);
+    expect(second?.output).toContain(`rank 0 (${worker[0]}) does not answer`);
+    await expectNoneLeft(pids);
+    const lost = expect.stringMatching(/stood still.*rank 1 \(\S+\) does not answer/);
+    expect(await readRunState(runDir)).toMatchObject({ state: 'failed', reason: lost });
     await expectContinues(runDir);
   });
 });

@@ -5,6 +5,8 @@ export interface TwoNetworks {
   readonly addresses: readonly [string, string];
   /** Arguments of ip before a command that run it in one of them. */
   readonly enter: readonly [readonly string[], readonly string[]];
+  /** Pulls the cable of the second network, or plugs it in. */
+  plug(isIn: boolean): void;
   remove(): void;
 }
 
@@ -37,5 +39,6 @@ export function makeTwoNetworks(): TwoNetworks | string {
     return `network namespaces can't be made here: ${error instanceof Error ? error.message.split('\n').at(-1) : String(error)}`;
   }
   const entering = (name: string): readonly string[] => ['netns', 'exec', name];
-  return { addresses, enter: [entering(names[0]), entering(names[1])], remove };
+  const plug = (isIn: boolean): void => ip('-n', names[1], 'link', 'set', cables[1], isIn ? 'up' : 'down');
+  return { addresses, enter: [entering(names[0]), entering(names[1])], plug, remove };
 }

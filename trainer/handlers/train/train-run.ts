@@ -18,6 +18,7 @@ import type { Forgetting } from '../../objective/causal/forgetting.ts';
 import type { JobRequest } from '../../protocol/job-messages.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
 import { RUN_FILES } from '../../protocol/run-files.ts';
+import { namingSilentRanks } from '../../ranks/silent-ranks.ts';
 import { withAbsolutePaths } from '../../run/absolute-paths.ts';
 import { rewindAnswers } from '../../run/answers-file.ts';
 import { beginRunFolder, dropReplaced, recoverReplaced } from '../../run/begin-run.ts';
@@ -186,8 +187,8 @@ async function guarded(params: RunParams): Promise<TrainResult> {
     if (checkpoint) job.log('info', `continuing from step ${checkpoint.state.step}`);
     return await run(params);
   } catch (thrown) {
-    const { ranks, mainDir = runDir } = params;
-    const error = job.explain(ranks ? ranks.explain(thrown) : thrown);
+    const { ranks, context, mainDir = runDir } = params;
+    const error = job.explain(ranks ? await namingSilentRanks(ranks.explain(thrown), context.rank) : thrown);
     const isStop = error instanceof RunError && error.code === 'stopped';
     const reason = isStop ? (job.stop?.reason ?? error.message) : describeFailure(error).event.message;
     // A finished run that could not be extended stays finished, as long as its summary exists.

@@ -31,6 +31,8 @@ constexpr int64_t kMostElements = int64_t{1} << 28;
 // MPI works only while it is asked. After this time without an end the other ranks are not there yet, and asking may pause.
 constexpr double kSpinSeconds = 0.002;
 constexpr long kPauseNanoseconds = 20'000;
+// The slowest network on which an exchange counts as one that moves.
+constexpr double kSlowestBytesPerSecond = 1e6;
 // How often an idle thread shows a sign of life.
 constexpr auto kIdle = std::chrono::milliseconds(250);
 
@@ -141,7 +143,7 @@ class Group {
       std::deque<std::shared_ptr<Job>> fresh;
       {
         std::unique_lock<std::mutex> lock(mutex_);
-        if (watch_) watch_->Beat();
+        if (watch_) watch_->Beat(counts_.exchanges);
         if (active.empty() && queue_.empty()) changed_.wait_for(lock, kIdle, [&] { return ends_ || !queue_.empty(); });
         if (ends_ && queue_.empty() && active.empty()) return;
         if (!failure_.empty() && ends_) return;
@@ -167,7 +169,7 @@ class Group {
           counts_.busy_seconds += SecondsSince(began);
         }
       }
-      if (problem.empty() && !moved && !active.empty()) problem = Pause(progressed);
+      if (problem.empty() && !moved && !active.empty()) problem = Pause(progressed, active);
       if (moved) progressed = Clock::now();
       if (!problem.empty()) {
         std::lock_guard<std::mutex> lock(mutex_);
@@ -182,15 +184,12 @@ class Group {
 
   void Start(Job& job, std::string* problem) {
     std::lock_guard<std::mutex> lock(mutex_);
-    if (job.gathers) {
-      job.parts.push_back(mpi_->AllGather(job.own.data(), job.all.data(), static_cast<int>(job.own.size()), problem));
-      counts_.bytes += static_cast<int64_t>(job.own.size());
-    }
+    if (job.gathers) job.parts.push_back(mpi_->AllGather(job.own.data(), job.all.data(), static_cast<int>(job.own.size()), problem));
     const bool narrow = job.form != SumForm::kFloat32;
     if (narrow) job.narrow_sum = std::make_unique<NarrowSum>(mpi_.get(), job.form, job.data, job.count, ResidualOf(job));
     for (int64_t at = 0; job.data != nullptr && !narrow && at < job.count && problem->empty(); at += kMostElements)
       job.parts.push_back(mpi_->AllReduce(job.data + at, static_cast<int>(std::min(kMostElements, job.count - at)), problem));
-    counts_.bytes += BytesOnTheWay(job.form, job.count);
+    counts_.bytes += BytesOf(job);
     counts_.exchanges++;
   }
 
@@ -227,15 +226,23 @@ class Group {
   }
 
   // The reason to give up, or empty.
-  std::string Pause(Clock::time_point progressed) {
+  std::string Pause(Clock::time_point progressed, const std::deque<std::shared_ptr<Job>>& active) {
     if (SecondsSince(progressed) < kSpinSeconds) {
       sched_yield();
       return "";
     }
     const timespec pause{0, kPauseNanoseconds};
     nanosleep(&pause, nullptr);
+    int64_t bytes = 0;
+    for (const auto& job : active) bytes += job->gathers ? static_cast<int64_t>(job->all.size()) : 2 * BytesOf(*job);
     std::lock_guard<std::mutex> lock(mutex_);
-    return watch_ ? watch_->Lost() : "";
+    // They are carried out in the order in which they were begun.
+    const int64_t first = counts_.exchanges - static_cast<int64_t>(active.size()) + 1;
+    return watch_ ? watch_->Lost(first, static_cast<double>(bytes) / kSlowestBytesPerSecond) : "";
+  }
+
+  static int64_t BytesOf(const Job& job) {
+    return (job.gathers ? static_cast<int64_t>(job.own.size()) : 0) + BytesOnTheWay(job.form, job.count);
   }
 
   const std::unique_ptr<MpiLibrary> mpi_;

@@ -15,6 +15,18 @@ double SecondsSince(std::chrono::steady_clock::time_point then) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - then).count();
 }
 
+std::string WholeSeconds(double seconds) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.0f s", seconds);
+  return text;
+}
+
+// "count begun": 0 if the second number is not there.
+int64_t BegunIn(const std::string& seen) {
+  long long count = 0, begun = 0;
+  return std::sscanf(seen.c_str(), "%lld %lld", &count, &begun) == 2 ? begun : 0;
+}
+
 }  // namespace
 
 RankWatch::RankWatch(std::string folder, int rank, int size, double seconds)
@@ -24,16 +36,26 @@ RankWatch::RankWatch(std::string folder, int rank, int size, double seconds)
 
 std::string RankWatch::FileOf(int rank) const { return folder_ + "/rank-" + std::to_string(rank) + ".beat"; }
 
-void RankWatch::Beat() {
+// Opened and closed each time: that is what other machines see on a shared disk. Written over what was there, because on a full disk there is no
+// other place for it.
+void RankWatch::Write(const std::string& text) const {
+  const std::string name = FileOf(rank_);
+  std::FILE* file = std::fopen(name.c_str(), "r+");
+  if (file == nullptr) file = std::fopen(name.c_str(), "w");
+  if (file == nullptr) return;
+  std::fwrite(text.data(), 1, text.size(), file);
+  std::fclose(file);
+}
+
+void RankWatch::Beat(int64_t begun) {
   if (failed_ || SecondsSince(beaten_) < kInterval) return;
   beaten_ = Clock::now();
-  // Opened and closed each time: that is what other machines see on a shared disk.
-  std::ofstream(FileOf(rank_), std::ios::trunc) << ++count_ << "\n";
+  Write(std::to_string(++count_) + " " + std::to_string(begun) + "\n");
 }
 
 void RankWatch::Fail(const std::string& reason) {
   failed_ = true;
-  std::ofstream(FileOf(rank_), std::ios::trunc) << kFailed << reason << "\n";
+  Write(kFailed + reason + "\n");
 }
 
 void RankWatch::Restart() {
@@ -41,9 +63,23 @@ void RankWatch::Restart() {
   for (Peer& peer : peers_) peer.changed = looked_;
 }
 
-std::string RankWatch::Lost() {
+std::string RankWatch::Lost(int64_t exchange, double transfer_seconds) {
   if (SecondsSince(looked_) < kInterval) return "";
   looked_ = Clock::now();
+  const std::string lost = LostPeer();
+  if (!lost.empty()) return lost;
+  bool all = true;
+  for (int rank = 0; rank < size_; rank++) all = all && (rank == rank_ || peers_[rank].begun >= exchange);
+  if (!all || waited_ != exchange) met_ = looked_;
+  waited_ = exchange;
+  const double patience = seconds_ + transfer_seconds;
+  if (SecondsSince(met_) < patience) return "";
+  return "all ranks are alive and have begun an exchange, which has stood still for " + WholeSeconds(patience) +
+         ": the network between them is lost or too slow";
+}
+
+// What is wrong with one of the others.
+std::string RankWatch::LostPeer() {
   for (int i = 0; i < size_ && i < kMostPerLook; i++) {
     const int rank = next_;
     next_ = (next_ + 1) % size_;
@@ -54,11 +90,9 @@ std::string RankWatch::Lost() {
     Peer& peer = peers_[rank];
     if (seen.rfind(kFailed, 0) == 0) return "rank " + std::to_string(rank) + " failed: " + seen.substr(kFailed.size(), seen.find('\n') - kFailed.size());
     // An empty file is being written.
-    if (seen != peer.seen && !seen.empty()) peer = {seen, looked_};
+    if (seen != peer.seen && !seen.empty()) peer = {seen, looked_, BegunIn(seen)};
     if (SecondsSince(peer.changed) < seconds_) continue;
-    char silence[32];
-    std::snprintf(silence, sizeof silence, "%.0f", seconds_);
-    return "rank " + std::to_string(rank) + " has shown no sign of life for " + silence + " s";
+    return "rank " + std::to_string(rank) + " has shown no sign of life for " + WholeSeconds(seconds_);
   }
   return "";
 }
