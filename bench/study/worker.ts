@@ -103,3 +103,5 @@ async function reply(request: WorkRequest): Promise<void> {
 }
 
 process.on('message', (request: WorkRequest) => void reply(request));
+// A worker whose study has been killed has nobody to answer.
+process.once('disconnect', () => process.exit());
