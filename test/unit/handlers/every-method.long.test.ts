@@ -1,20 +1,17 @@
 /** Each method from recipe to text: trained, stopped, continued to the bit, exported in its forms, and read by the generator. */
-import { cpSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import type { ExportFormat } from '../../../trainer/catalog/artifacts.ts';
 import { type MethodName, methodCatalog, methodNames } from '../../../trainer/catalog/methods.ts';
-import { encodeFloat32 } from '../../../trainer/format/float-format.ts';
-import { openSafetensors, SINGLE_FILE } from '../../../trainer/format/safetensors/safetensors-source.ts';
-import { writeSafetensors } from '../../../trainer/format/safetensors/safetensors-writer.ts';
+import { giveBiases } from '../../support/biased-model.ts';
 import { openOthers } from '../../support/engines.ts';
-import { readRecord } from '../../support/read-json.ts';
 import { runInProcess, stopAfter } from '../../support/run-in-process.ts';
 import { makeTinyTask } from '../../support/tiny-task.ts';
 
 const task = makeTinyTask();
 afterAll(() => rmSync(task.folder, { recursive: true, force: true }));
-await giveBiases(join(task.folder, 'biased'));
+await giveBiases(join(task.folder, 'model'), join(task.folder, 'biased'));
 const { context } = task;
 const hasTensorflow = (await openOthers()).some(({ name, engine }) => name === 'tensorflow' && engine);
 const engine = hasTensorflow ? 'tensorflow' : 'portable';
@@ -32,28 +29,6 @@ const settings: Readonly<Record<MethodName, readonly string[]>> = {
   full: [],
 };
 const inPeft: readonly MethodName[] = ['spsft', 'lora', 'dora', 'shira', 'vera', 'spsft+lora'];
-
-/** A copy of the tiny model whose linear layers have biases. */
-async function giveBiases(folder: string): Promise<void> {
-  cpSync(join(task.folder, 'model'), folder, { recursive: true });
-  const config = readRecord(join(folder, 'config.json'));
-  writeFileSync(join(folder, 'config.json'), JSON.stringify({ ...config, attention_bias: true, mlp_bias: true }));
-  const source = await openSafetensors(join(task.folder, 'model', SINGLE_FILE));
-  const values = new Map<string, { shape: readonly number[]; data: Float32Array }>();
-  for (const { name, shape } of source.tensors.values()) {
-    values.set(name, { shape, data: await source.readFloat32(name) });
-    const rows = shape[0] as number;
-    if (name.includes('_proj.')) values.set(name.replace('weight', 'bias'), { shape: [rows], data: new Float32Array(rows).fill(0.05) });
-  }
-  await source.close();
-  const entries = [...values].map(([name, { shape, data }]) => ({
-    name,
-    shape,
-    dtype: 'F32' as const,
-    data: () => encodeFloat32(data, 'F32'),
-  }));
-  await writeSafetensors(join(folder, SINGLE_FILE), entries);
-}
 
 test.each(methodNames)(`%s on ${engine}`, async method => {
   const rank = methodCatalog[method].r === undefined ? [] : ['r=8'];

@@ -10,15 +10,15 @@ import { readAdapter } from '../../../trainer/artifact/adapter/read-adapter.ts';
 import { describeAdapter, writeAdapter } from '../../../trainer/artifact/adapter/write-adapter.ts';
 import { type MethodName, methodNames } from '../../../trainer/catalog/methods.ts';
 import { elementCount, type HostArray } from '../../../trainer/graph/types.ts';
-import { type Attachment, chosenOf, type MethodSettings, trainableCount } from '../../../trainer/method/method.ts';
+import { type Attachment, type MethodSettings, trainableCount } from '../../../trainer/method/method.ts';
 import { methods } from '../../../trainer/method/methods.ts';
-import type { ParameterSpec } from '../../../trainer/model/module-specs.ts';
 import { valueFor } from '../../../trainer/narrow.ts';
 import { expectClose } from '../../support/closeness.ts';
 import { describeOn, openOthers } from '../../support/engines.ts';
 import { scattered, settingsOf } from '../../support/method-settings.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { adamw, openTiny, plainSgd, SharedRuns, TinyRun, type TinyRunParams, withTinyRun } from '../../support/tiny-training.ts';
+import { trainedPlaces } from '../../support/trained-places.ts';
 
 /** Every linear layer has a bias; head and embedding are apart. */
 const tiny = await openTiny('llama_biased');
@@ -138,22 +138,6 @@ function attach(method: MethodName, changes: Partial<MethodSettings> = {}): Atta
 }
 
 const untouched: Attachment = { method: 'full', trainables: [], initial: () => [] };
-
-/** The places of a parameter, in flat order, that a method may change; `all` where that is every one. */
-function trainedPlaces({ trainables }: Attachment, { name, shape }: ParameterSpec): ReadonlySet<number> | 'all' {
-  const width = elementCount(shape.slice(1));
-  const found = trainables.filter(({ variable }) => variable.name === name);
-  if (found.some(trainable => !chosenOf(trainable))) return 'all';
-  const inRow = (row: number): number[] => Array.from({ length: width }, (_, i) => row * width + i);
-  const inColumn = (column: number): number[] => Array.from({ length: shape[0] as number }, (_, i) => i * width + column);
-  return new Set(
-    found.flatMap(({ rows, columns, elements }) => [
-      ...[...(rows?.indices ?? [])].flatMap(inRow),
-      ...[...(columns?.indices ?? [])].flatMap(inColumn),
-      ...(elements?.indices ?? []),
-    ]),
-  );
-}
 
 /** The count of trained numbers that lie in the model's own parameters. */
 function inPlaceCount({ trainables }: Attachment): number {
