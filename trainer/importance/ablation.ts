@@ -1,6 +1,6 @@
 /** The loss of each class after chosen rows are set to zero. */
 
-import { type Batch, type BatchSource, epochBatches } from '../data/batch/batches.ts';
+import { type Batch, type BatchSource, epochBatches, isTokenBatch } from '../data/batch/batches.ts';
 import type { Engine, Session } from '../engine/engine.ts';
 import { Graph } from '../graph/graph.ts';
 import { assemble } from '../graph/program.ts';
@@ -14,7 +14,6 @@ import { required } from '../narrow.ts';
 import type { Selection } from '../selection.ts';
 import { type BatchShape, shapeName, type Task } from '../train/task.ts';
 import { heldWeights } from './held-weights.ts';
-import { isTokenBatch } from './sample-feeds.ts';
 
 export interface AblationParams {
   readonly engine: Engine;
@@ -45,7 +44,8 @@ export async function ablate(params: AblationParams): Promise<number[][]> {
   const traces = source.plan.buckets.map(shape => {
     const graph = new Graph();
     const { nll, losses } = task.evaluation(new Tracer({ graph, storage }), shape);
-    const found = nll ?? losses;
+    // Pairs have both: the loss of each pair, and that of each token of their answers.
+    const found = losses ?? nll;
     if (!found) throw new Error('the task tells no loss of single samples');
     return [signatureOf(shape), { graph, outputs: { losses: found }, effects: [] }] as const;
   });
@@ -70,8 +70,9 @@ async function classLosses(params: AblationParams, session: Session, set: number
   let done = set * source.plan.batchesPerEpoch;
   for await (const batch of epochBatches(source, 0)) {
     checkStop?.();
-    const { losses } = await session.run(signatureOf(batch.bucket), batch.feeds(1));
-    for (const [sample, loss] of sampleLosses(batch, required(losses, 'the loss of each sample'))) {
+    const feeds = batch.feeds(1);
+    const { losses } = await session.run(signatureOf(batch.bucket), feeds);
+    for (const [sample, loss] of sampleLosses(batch, required(losses, 'the loss of each sample'), feeds.weights)) {
       const label = classOf(sample);
       if (label < 0) continue;
       sums[label] = (sums[label] as number) + loss;
@@ -82,16 +83,29 @@ async function classLosses(params: AblationParams, session: Session, set: number
   return sums.map((sum, label) => sum / (counts[label] as number));
 }
 
-/** Sample → its mean loss. @param losses of each target, or of each row */
-function sampleLosses(batch: Batch, losses: HostArray): Map<number, number> {
-  if (!isTokenBatch(batch)) return new Map(batch.sampleIndices.map((sample, row) => [sample, losses[row] as number]));
-  const sums = new Map<number, { sum: number; count: number }>();
-  for (const [target, sample] of batch.targetSamples.entries()) {
-    if (sample < 0) continue;
-    const { sum, count } = sums.get(sample) ?? { sum: 0, count: 0 };
-    sums.set(sample, { sum: sum + (losses[target] as number), count: count + 1 });
+/**
+ * Sample → its mean loss.
+ *
+ * @param losses of each target, or of each sample
+ * @param weights of the targets of rows that have several
+ */
+export function sampleLosses(batch: Batch, losses: HostArray, weights: HostArray | undefined): Map<number, number> {
+  const sums = new Map<number, { sum: number; weight: number }>();
+  const add = (sample: number, target: number, weight: number): void => {
+    if (weight === 0) return;
+    const before = sums.get(sample) ?? { sum: 0, weight: 0 };
+    sums.set(sample, { sum: before.sum + weight * (losses[target] as number), weight: before.weight + weight });
+  };
+  if (isTokenBatch(batch)) {
+    for (const [target, sample] of batch.targetSamples.entries())
+      if (sample >= 0) add(sample, target, batch.targetWeights[target] as number);
+  } else {
+    const perRow = batch.targetsOfSamples ? losses.length / batch.bucket.batch : 1;
+    for (const [row, sample] of batch.sampleIndices.entries())
+      for (let target = row * perRow; target < (row + 1) * perRow; target++)
+        add(sample, target, perRow === 1 ? 1 : Number(required(weights, 'the weights of the targets')[target]));
   }
-  return new Map([...sums].map(([sample, { sum, count }]) => [sample, sum / count]));
+  return new Map([...sums].map(([sample, { sum, weight }]) => [sample, sum / weight]));
 }
 
 /** The weights with these rows, and their bias entries, set to zero. */

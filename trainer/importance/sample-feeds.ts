@@ -1,6 +1,6 @@
 /** The feeds of the measures in addition to a batch: the sample that each row belongs to, and the positions that hold tokens. */
 
-import type { Batch, TokenBatch } from '../data/batch/batches.ts';
+import { type Batch, isTokenBatch } from '../data/batch/batches.ts';
 import type { HostArray } from '../graph/types.ts';
 
 /**
@@ -21,8 +21,6 @@ export function sampleFeeds(
   }
   return { sampleWeights, sampleClasses, present: presence(batch) };
 }
-
-export const isTokenBatch = (batch: Batch): batch is TokenBatch => 'targetSamples' in batch;
 
 function targetsOf(batch: Batch, sample: number, row: number): number {
   return isTokenBatch(batch)

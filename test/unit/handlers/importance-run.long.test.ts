@@ -124,17 +124,17 @@ test('the first rate is not above what was done', async () => {
   expect(Math.max(...rates)).toBeLessThan(1e5);
 });
 
-describe('the stability report', () => {
-  const report = async (name: string, overrides: readonly string[]) => {
-    const recipe = task.recipe('engine=portable', 'importance.samples=12', 'r=8', ...overrides);
-    const request = { kind: 'importance', recipe, outputFile: fileOf(name), context: { ...task.context, cacheDir }, report: true } as const;
-    const { value } = await runInProcess(request);
-    if (!value.report) throw new Error('no report');
-    return value.report;
-  };
+async function reportOf(name: string, overrides: readonly string[]) {
+  const recipe = task.recipe('engine=portable', 'importance.samples=12', 'r=8', ...overrides);
+  const request = { kind: 'importance', recipe, outputFile: fileOf(name), context: { ...task.context, cacheDir }, report: true } as const;
+  const { value } = await runInProcess(request);
+  if (!value.report) throw new Error('no report');
+  return value.report;
+}
 
+describe('the stability report', () => {
   test('of labeled data tells halves, measures, classes and losses with rows at zero', async () => {
-    const found = await report('stable', ['importance.measure=qm_taylor']);
+    const found = await reportOf('stable', ['importance.measure=qm_taylor']);
     expect(found.samples).toEqual([6, 6]);
     expect(found.halves.map(({ measure }) => measure)).toEqual(['qm_taylor', 'wanda', 'activation', 'taylor_row', 'fisher']);
     expect(found.measures.names).toContain('random');
@@ -154,11 +154,18 @@ describe('the stability report', () => {
       join(task.folder, 'text.jsonl'),
       Array.from({ length: 8 }, (_, i) => JSON.stringify({ text: `sample number ${i}` })).join('\n'),
     );
-    const found = await report('plain', ['importance.measure=taylor', 'data.train=text.jsonl', 'data.eval=[]']);
+    const found = await reportOf('plain', ['importance.measure=taylor', 'data.train=text.jsonl', 'data.eval=[]']);
     expect(found.classes).toBeUndefined();
     expect(found.ablation.columns).toEqual(['all samples']);
     expect(found.ablation.sets.map(({ name }) => name)).toEqual(['none', 'chosen by taylor', 'random rows']);
   });
+});
+
+test('the report of pairs has the loss of pairs: ln 2 for a model that is its own base', async () => {
+  const pairs = Array.from({ length: 8 }, (_, i) => ({ prompt: `say ${i}`, chosen: ` word ${i}`, rejected: ' no' }));
+  writeFileSync(join(task.folder, 'pairs.jsonl'), pairs.map(pair => JSON.stringify(pair)).join('\n'));
+  const found = await reportOf('pairs', ['task=dpo', 'importance.measure=taylor_row', 'data.train=pairs.jsonl', 'data.eval=[]']);
+  expect(found.ablation.sets[0]).toMatchObject({ name: 'none', losses: [expect.closeTo(Math.LN2, 5)] });
 });
 
 describe('what the scores replace', () => {
