@@ -173,7 +173,7 @@ describe.skipIf(executablePath === undefined)(`themes${executablePath ? '' : ' (
     const ready = async (page: Page): Promise<void> => {
       await page.getByText('A first answer.').waitFor();
       await page.getByText('How do I reset my password?').first().waitFor();
-      await page.locator('summary').click();
+      await page.getByText('Options', { exact: true }).click();
     };
     expect(await faultsOf('try', 'try', { connect: connectTry, state, ready })).toEqual(NONE);
   });
