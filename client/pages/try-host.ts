@@ -19,6 +19,7 @@ import { entitiesSchema, nearestSchema } from './try-result.ts';
 const answerSchema: z.ZodType<TryAnswer> = z.object({
   side: z.enum(['base', 'tuned']),
   text: z.string(),
+  reasoning: z.string().optional(),
   state: z.enum(['waiting', 'loading', 'writing', 'done', 'stopped', 'failed']),
   note: z.string().optional(),
   entities: entitiesSchema.optional(),

@@ -149,8 +149,9 @@ describe.skipIf(executablePath === undefined)(`themes${executablePath ? '' : ' (
   });
 
   test('a question to two models, answered by one', async () => {
+    const reasoning = 'The user asks about rows. A weight is a matrix, and a row makes one output.';
     const answers = [
-      { side: 'base', text: 'A first answer.', state: 'done', note: '4 tokens, 12.5 a second' },
+      { side: 'base', text: 'A first answer.', reasoning, state: 'done', note: '4 tokens, 12.5 a second' },
       { side: 'tuned', text: '', state: 'failed', note: 'There is not enough memory.' },
     ];
     const nearest = [
@@ -173,6 +174,8 @@ describe.skipIf(executablePath === undefined)(`themes${executablePath ? '' : ' (
     const ready = async (page: Page): Promise<void> => {
       await page.getByText('A first answer.').waitFor();
       await page.getByText('How do I reset my password?').first().waitFor();
+      await page.getByText('Reasoning', { exact: true }).filter({ visible: true }).click();
+      await page.getByText(reasoning).waitFor();
       await page.getByText('Options', { exact: true }).click();
     };
     expect(await faultsOf('try', 'try', { connect: connectTry, state, ready })).toEqual(NONE);
