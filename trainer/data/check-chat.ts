@@ -12,13 +12,13 @@ export interface ChatText {
 
 /** Fields that must reach the text, and the names under which templates read them. */
 const REASONING = ['reasoning_content', 'thinking'];
+/** Fields of a message that have the reasoning of an answer. */
+export const reasoningFields = [...REASONING, 'reasoning'];
 const CARRIED: ReadonlyMap<string, readonly string[]> = new Map([
   ['tools', ['tools']],
   ['documents', ['documents']],
   ['tool_calls', ['tool_calls']],
-  ['reasoning_content', REASONING],
-  ['thinking', REASONING],
-  ['reasoning', REASONING],
+  ...reasoningFields.map((field): [string, string[]] => [field, REASONING]),
 ]);
 
 /** Throws DataError for a field that the template never mentions although it carries what the model should read or write. */
@@ -80,7 +80,8 @@ function nameOfCall(call: unknown): string {
   return typeof found === 'string' ? found : '';
 }
 
-const squeezed = (text: string): string => text.replace(/\s+/g, ' ').trim();
+/** The text with one space for any space in it, and none around it. */
+export const squeezed = (text: string): string => text.replace(/\s+/g, ' ').trim();
 
 /** Fields that every template reads. */
 const COMMON = new Set(['role', 'content']);

@@ -2,8 +2,11 @@
 import { elementAt, isRecord } from '../narrow.ts';
 import { textOfContent } from './chat-renderer.ts';
 import { type ChatText, checkAnswer, checkFields, checkTools, notesOf } from './check-chat.ts';
+import { type ContextPart, contextParts } from './context-parts.ts';
 import type { DataPlace } from './data-error.ts';
 import { DataError } from './data-error.ts';
+import { MARK, render, type Span } from './render-chat.ts';
+import { commonEnd, commonStart } from './tool-calls/marks.ts';
 import type { ChatMessage, Conversation, Piece, RenderedChat } from './types.ts';
 
 /** Which of a chat's answers are trained. */
@@ -11,6 +14,8 @@ export type TrainedTurns = 'all' | 'last';
 
 export interface ChatSettings extends ChatText {
   readonly trainedTurns: TrainedTurns;
+  /** The parts of a trained answer that stay context; left out, none. */
+  readonly contextParts?: readonly ContextPart[] | undefined;
 }
 
 export interface FormattedChat {
@@ -18,9 +23,6 @@ export interface FormattedChat {
   /** Remarks that a report counts: fields that the template does not use, reasoning that it removes. */
   readonly notes: readonly string[];
 }
-
-/** A stretch of the text, from and to. */
-type Span = readonly [from: number, to: number];
 
 /**
  * Renders the chat and marks as trained what the model itself has to write. Where the template marks that with
@@ -41,7 +43,7 @@ export function chatPieces(chat: Conversation, settings: ChatSettings): Formatte
   const spans = marked
     ? markedAnswers(chat, whole, answers, settings)
     : answers.map(index => answerSpan(chat, whole.text, index, settings));
-  const kinds = kindsOf(chat, answers, spans.length, settings);
+  const kinds = kindsOf(chat, answers, { text: whole.text, spans }, settings);
   const notes = notesOf(chat, whole.text, settings);
   return { pieces: piecesOf(whole.text, spans, kinds), notes: endsDiffer(whole.text, spans) ? [...notes, ENDS_DIFFER] : notes };
 }
@@ -112,7 +114,10 @@ function lastAnswerAsGenerated(chat: Conversation, whole: string, answers: reado
   const span: Span = [prompt.length, text.length - trailingSpace(text, message)];
   checkAnswer(text.slice(...span), message, last, settings);
   const note = "have a system message that the model's chat template writes into the last question";
-  return { pieces: piecesOf(text, [span], kindsOf(chat, answers, 1, settings)), notes: [...notesOf(chat, text, settings), note] };
+  return {
+    pieces: piecesOf(text, [span], kindsOf(chat, answers, { text, spans: [span] }, settings)),
+    notes: [...notesOf(chat, text, settings), note],
+  };
 }
 
 const ENDS_DIFFER = "have earlier answers that the model's chat template ends with another token than the last one";
@@ -131,11 +136,36 @@ export function answersOf({ messages, weights }: Conversation, trainedTurns: Tra
 
 type Kind = Pick<Piece, 'isCall' | 'weight'>;
 
+interface Stretches {
+  readonly text: string;
+  readonly spans: readonly Span[];
+}
+
+/** Whether each stretch that is trained holds a call, its weight and its context. @throws DataError as {@link callsAndWeights} and {@link contextParts} */
+function kindsOf(
+  chat: Conversation,
+  answers: readonly number[],
+  { text, spans }: Stretches,
+  settings: ChatSettings,
+): ReadonlyArray<Kind & Pick<Piece, 'context'>> {
+  const kinds = callsAndWeights(chat, answers, spans.length, settings);
+  const { contextParts: parts = [] } = settings;
+  if (parts.length === 0) return kinds;
+  const isOneByOne = answers.length === spans.length;
+  return spans.map(([from, to], i) => {
+    const own = isOneByOne ? answers.slice(i, i + 1) : answers;
+    const messages = own.map(index => elementAt(chat.messages, index));
+    const answer = { text: text.slice(from, to), before: text.slice(0, from), messages, index: own[0] ?? 0 };
+    const context = contextParts(answer, parts, settings);
+    return { ...kinds[i], ...(context.length > 0 && { context }) };
+  });
+}
+
 /**
  * Whether each stretch holds a call, and its weight. Where stretches are not answers, one by one, each may hold one, and all have one weight.
  * Throws DataError for answers with several weights then.
  */
-function kindsOf(
+function callsAndWeights(
   { messages, weights }: Conversation,
   answers: readonly number[],
   stretches: number,
@@ -156,7 +186,7 @@ function kindsOf(
   return Array.from({ length: stretches }, () => shown({ isCall: kinds.some(({ isCall }) => isCall), weight }));
 }
 
-function piecesOf(text: string, spans: readonly Span[], kinds: readonly Kind[]): Piece[] {
+function piecesOf(text: string, spans: readonly Span[], kinds: ReadonlyArray<Partial<Piece>>): Piece[] {
   const pieces: Piece[] = [];
   let done = 0;
   for (const [i, [from, to]] of spans.entries()) {
@@ -200,7 +230,7 @@ function startOf(chat: Conversation, whole: string, index: number, settings: Cha
   const prompt = index === 0 ? openingPrompt(chat, settings) : render(chat, index, true, settings).text;
   if (whole.startsWith(prompt)) return prompt.length;
   // Some templates open the reasoning in the generation prompt, and write an answer without it. Both may begin with the same characters.
-  const shared = Math.min(commonPrefix(prompt, whole), startOfText(chat, whole, index, settings));
+  const shared = Math.min(commonStart(prompt, whole), startOfText(chat, whole, index, settings));
   return index > 0 && shared > render(chat, index, false, settings).text.length ? shared : undefined;
 }
 
@@ -209,7 +239,7 @@ function startOfText(chat: Conversation, whole: string, index: number, settings:
   const text = textOfContent(elementAt(chat.messages, index).content);
   if (text.trim() === '') return whole.length;
   const messages = chat.messages.map((each, i) => (i === index ? { ...each, content: MARK + text } : each));
-  return commonPrefix(whole, render({ ...chat, messages }, messages.length, false, settings).text);
+  return commonStart(whole, render({ ...chat, messages }, messages.length, false, settings).text);
 }
 
 /** The generation prompt of a chat without any turn. Throws DataError where the template writes none. */
@@ -237,8 +267,8 @@ function endOf(chat: Conversation, whole: string, index: number, settings: ChatS
   const upTo = isLast ? whole : render(chat, index + 1, false, settings).text;
   if (whole.startsWith(upTo)) return upTo.length - trailingSpace(upTo, message);
   const longer = { ...chat, messages: chat.messages.map((each, i) => (i === index ? withMark(each) : each)) };
-  const ending = upTo.slice(upTo.length - commonSuffix(upTo, render(longer, index + 1, false, settings).text));
-  const at = whole.length - commonSuffix(whole, render(longer, chat.messages.length, false, settings).text);
+  const ending = upTo.slice(upTo.length - commonEnd(upTo, render(longer, index + 1, false, settings).text));
+  const at = whole.length - commonEnd(whole, render(longer, chat.messages.length, false, settings).text);
   if (whole.startsWith(ending, at)) return at + ending.trimEnd().length;
   const followed = textBeforeTurn(chat, index + 1, settings);
   return followed !== undefined && whole.startsWith(followed) ? followed.length - trailingSpace(followed, message) : undefined;
@@ -252,9 +282,6 @@ function textBeforeTurn(chat: Conversation, count: number, settings: ChatSetting
   const text = render(chat, count, true, settings).text;
   return opening !== '' && text.endsWith(opening) ? text.slice(0, -opening.length) : undefined;
 }
-
-/** A character that no chat has. */
-const MARK = '\u{F8FF}';
 
 /** The message with a mark at the end of what it says: in its last call, or in its text. */
 function withMark(message: ChatMessage): ChatMessage {
@@ -270,33 +297,11 @@ function withMarkedArguments(call: unknown): unknown {
   return { ...others, arguments: { ...(isRecord(parsed) && parsed), mark: MARK } };
 }
 
-function commonPrefix(a: string, b: string): number {
-  let n = 0;
-  while (n < a.length && n < b.length && a[n] === b[n]) n++;
-  return n;
-}
-
-function commonSuffix(a: string, b: string): number {
-  let n = 0;
-  while (n < a.length && n < b.length && a[a.length - 1 - n] === b[b.length - 1 - n]) n++;
-  return n;
-}
-
 /** How many characters of white space follow the end-of-turn token; 0 where the turn ends with its own text. */
 function trailingSpace(turn: string, { content, tool_calls: calls }: ChatMessage): number {
   const trimmed = turn.trimEnd();
   const text = textOfContent(content).trimEnd();
   return text !== '' && calls === undefined && trimmed.endsWith(text) ? 0 : turn.length - trimmed.length;
-}
-
-function render(chat: Conversation, count: number, addGenerationPrompt: boolean, { renderer, place }: ChatSettings): RenderedChat {
-  try {
-    return renderer.render({ ...chat, messages: chat.messages.slice(0, count) }, { addGenerationPrompt });
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    const problem = `the model's chat template refuses these turns (${reason})`;
-    throw new DataError({ ...place, problem, advice: 'Fix the order of the roles, or remove the sample' }, { cause });
-  }
 }
 
 function notFound(place: DataPlace, index: number): DataError {

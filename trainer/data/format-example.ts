@@ -1,9 +1,10 @@
 /** Turns a record into pieces of text, each trained or not: one function a format, in one table. */
 import { namesWhere, orList } from '../catalog/entries.ts';
 import { objectiveCatalog } from '../catalog/objectives.ts';
+import { type ContextPart, withoutReasoning } from './context-parts.ts';
 import { DataError } from './data-error.ts';
 import { chatPieces, type TrainedTurns } from './format-chat.ts';
-import { readConversation } from './read/read-conversation.ts';
+import { readConversation, refuseTools, toolsOf } from './read/read-conversation.ts';
 import { fieldError, labelName, optionalText, requiredText } from './read/record-fields.ts';
 import type { ChatMessage, ChatRenderer, Conversation, DataFormat, DataRecord, FormattedExample, Piece } from './types.ts';
 
@@ -21,6 +22,8 @@ export interface FormatSettings {
   readonly completionOnly: boolean;
   /** Which answers of a chat are trained. */
   readonly trainedTurns: TrainedTurns;
+  /** The parts of a trained answer that stay context; left out, none. */
+  readonly contextParts?: readonly ContextPart[] | undefined;
   readonly chatRenderer?: ChatRenderer;
 }
 
@@ -33,7 +36,9 @@ export function alpacaPrompt(instruction: string, input: string): string {
 
 /** Throws DataError (file, line, key) for a missing key, a value of the wrong type, or empty text. */
 export function formatExample(record: DataRecord, settings: FormatSettings): FormattedExample {
-  const example = formatters[settings.format](record, settings);
+  const made = formatters[settings.format](record, settings);
+  const leavesReasoning = !made.chat && settings.contextParts?.includes('reasoning');
+  const example = leavesReasoning ? { ...made, pieces: made.pieces.map(withoutReasoning) } : made;
   if (settings.completionOnly) return example;
   if (example.pieces.some(({ weight }) => weight !== undefined))
     throw fieldError(
@@ -68,6 +73,8 @@ const formatters: Readonly<Record<DataFormat, (record: DataRecord, settings: For
     const output = requiredText(record, 'output');
     const system = optionalText(record, 'system');
     if (!usesChat(record, settings, true)) {
+      // With false, the template is not known yet.
+      if (settings.chat !== false) refuseTools(record);
       return { pieces: promptPieces(alpacaPrompt(instruction, input), input, output), chat: false };
     }
     const user = input === '' ? instruction : `${instruction}\n\n${input}`;
@@ -83,6 +90,7 @@ const formatters: Readonly<Record<DataFormat, (record: DataRecord, settings: For
     const prompt = requiredText(record, 'prompt');
     const completion = requiredText(record, 'completion');
     if (usesChat(record, settings, false)) return chatExample(record, settings, [{ role: 'user', content: prompt }], completion, prompt);
+    refuseTools(record);
     return { pieces: promptPieces(prompt, prompt, completion), chat: false };
   },
   text(record) {
@@ -143,7 +151,8 @@ function chatExample(
   answer: string,
   flexible: string,
 ): FormattedExample {
-  const example = conversation(record, settings, { messages: [...prompt, { role: 'assistant', content: answer }] });
+  const messages = [...prompt, { role: 'assistant', content: answer }];
+  const example = conversation(record, settings, { ...toolsOf(record), messages });
   // Templates trim what they are given.
   const [head, ...rest] = example.pieces;
   if (head === undefined) return example;
@@ -153,11 +162,12 @@ function chatExample(
 
 export function conversation(
   record: Pick<DataRecord, 'file' | 'line'>,
-  { chatRenderer, trainedTurns }: Pick<FormatSettings, 'chatRenderer' | 'trainedTurns'>,
+  { chatRenderer, trainedTurns, contextParts }: Pick<FormatSettings, 'chatRenderer' | 'trainedTurns' | 'contextParts'>,
   chat: Conversation,
 ): FormattedExample {
   if (chatRenderer === undefined) throw noTemplate(record);
-  const { pieces, notes } = chatPieces(chat, { renderer: chatRenderer, trainedTurns, place: { file: record.file, line: record.line } });
+  const place = { file: record.file, line: record.line };
+  const { pieces, notes } = chatPieces(chat, { renderer: chatRenderer, trainedTurns, contextParts, place });
   return { pieces, chat: true, notes };
 }
 

@@ -6,7 +6,7 @@
 import { isRecord } from '../narrow.ts';
 import { describeValue } from './data-error.ts';
 import { alpacaPrompt, conversation, type FormatSettings, usesChat, withSystem } from './format-example.ts';
-import { readConversation } from './read/read-conversation.ts';
+import { readConversation, refuseTools, toolsOf } from './read/read-conversation.ts';
 import { fieldError, optionalText, requiredText } from './read/record-fields.ts';
 import type { ChatMessage, Conversation, DataRecord, FormattedExample, PromptFormat, Question } from './types.ts';
 
@@ -55,7 +55,7 @@ export const withoutShrinking = (example: FormattedExample): FormattedExample =>
 /** The prompt of a record with two texts as answers. @throws DataError as {@link formatPair} */
 export function pairQuestion(record: DataRecord): Question {
   const asked = askedMessages(record);
-  return { ...(asked && { chat: { messages: asked } }), text: textBefore(record, asked, textAnswers(record)) };
+  return { ...(asked && { chat: { ...toolsOf(record), messages: asked } }), text: textBefore(record, asked, textAnswers(record)) };
 }
 
 type TextAnswers = Readonly<Record<Side, string>>;
@@ -78,9 +78,11 @@ function textPair(record: DataRecord, settings: FormatSettings): FormattedPair {
   const answers = textAnswers(record);
   const asked = askedMessages(record);
   if (asked) {
-    const side = (name: Side): FormattedExample => conversation(record, settings, chatOf(asked, [answer(answers[name])], {}));
+    const side = (name: Side): FormattedExample => conversation(record, settings, chatOf(asked, [answer(answers[name])], toolsOf(record)));
     if (usesChat(record, settings, true)) return { chosen: side('chosen'), rejected: side('rejected') };
   }
+  // With false, the template is not known yet.
+  if (asked === undefined || settings.chat !== false) refuseTools(record);
   const isCommon = asked === undefined && isImplicit(record);
   const prompt = textBefore(record, asked, answers);
   const side = (name: Side): FormattedExample => {

@@ -1,6 +1,7 @@
 /** From files to tokenized examples and a report: reads, detects the format, formats, tokenizes, counts. */
 
 import { existsSync } from 'node:fs';
+import type { ContextPart } from './context-parts.ts';
 import { DataError, DataProblems } from './data-error.ts';
 import { summarizeColumns } from './data-report.ts';
 import type { ColumnNames } from './detect-format.ts';
@@ -39,6 +40,8 @@ export interface DatasetSettings {
   readonly completionOnly: boolean;
   /** Which answers of a chat are trained. */
   readonly trainedTurns: TrainedTurns;
+  /** The parts of a trained answer that stay context. Left out where there are none, so that the fingerprint of such data stays the same. */
+  readonly contextParts?: readonly ContextPart[] | undefined;
   readonly truncation: Truncation;
   readonly textSplit: TextSplit;
   /** Draws at most so many, by the seed. */

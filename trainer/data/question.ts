@@ -4,7 +4,7 @@ import { DataError } from './data-error.ts';
 import { answersOf, type TrainedTurns } from './format-chat.ts';
 import { alpacaPrompt, conversation, type FormatSettings, fillPrompt, sharegptChat, withSystem } from './format-example.ts';
 import { chosenChat, completedChat, isChat, pairQuestion, SIDES } from './format-pair.ts';
-import { readConversation } from './read/read-conversation.ts';
+import { readConversation, toolsOf } from './read/read-conversation.ts';
 import { optionalText, requiredText } from './read/record-fields.ts';
 import type { ChatRenderer, Conversation, DataFormat, DataRecord, FormattedExample, Question } from './types.ts';
 
@@ -38,7 +38,7 @@ export function questionOf(record: DataRecord, settings: QuestionSettings, train
       const [instruction, input] = [requiredText(record, 'instruction'), optionalText(record, 'input')];
       const content = input === '' ? instruction : `${instruction}\n\n${input}`;
       const messages = withSystem(optionalText(record, 'system'), [{ role: 'user', content }]);
-      return { chat: { messages }, text: alpacaPrompt(instruction, input) };
+      return { chat: { ...toolsOf(record), messages }, text: alpacaPrompt(instruction, input) };
     }
     case 'prompt_completion':
       return { text: requiredText(record, 'prompt') };

@@ -49,7 +49,7 @@ export function tokenizeExample(example: FormattedExample, settings: TokenizeSet
   // What comes after the last target predicts nothing that is learned.
   const [prompt, ...others] = trainRuns(example.pieces.slice(0, example.pieces.findLastIndex(piece => piece.train) + 1));
   if (prompt === undefined) return { kind: 'dropped', reason: 'no_target' };
-  const rest: EncodedRun[] = others.map(run => ({ ...run, ids: encoder.next(textOf(run.pieces)), isCall: isCall(run) }));
+  const rest: EncodedRun[] = others.map(run => encodeRun(run, encoder.next));
   const last = rest.at(-1);
   if (!example.chat && settings.eosId !== undefined && last?.train) last.ids.push(settings.eosId);
   const spare = maxLength - rest.reduce((sum, run) => sum + run.ids.length, 0);
@@ -62,13 +62,15 @@ export function tokenizeExample(example: FormattedExample, settings: TokenizeSet
   // A run that stands alone ends with EOS itself, cut or not.
   const ending = last === undefined && !example.chat && settings.eosId !== undefined ? [settings.eosId] : [];
   whole?.push(...ending);
-  if (whole !== undefined && whole.length <= spare) return result([{ ...prompt, ids: whole }, ...rest], false);
+  if (whole !== undefined && whole.length <= spare) return result([withIds(prompt, whole, encode), ...rest], false);
   if (whole !== undefined && truncation === 'error') throw tooLong(whole.length + maxLength - spare, maxLength, place);
 
   const shortened = stretch === undefined ? undefined : shortenPrompt(prompt.pieces, start, spare - ending.length, encode, settings);
   shortened?.push(...ending);
-  const ids = shortened ?? whole ?? encode(textOf(prompt.pieces));
-  const runs = [{ ...prompt, ids, isCall: isCall(prompt) }, ...rest];
+  const begin = shortened
+    ? shortenedRun(prompt, shortened, ending.length, encoder)
+    : withIds(prompt, whole ?? encode(textOf(prompt.pieces)), encode);
+  const runs = [begin, ...rest];
   if (!example.chat || truncation !== 'turns') return result(runs, true, maxLength);
   const end = lastAnswerEnd(runs, maxLength);
   if (end === undefined) return result(runs, true, runs.find(({ train }) => train)?.isCall ? 0 : maxLength);
@@ -81,7 +83,7 @@ const endsAtTurns = (pieces: readonly Piece[]): boolean => pieces.some(({ isAnsw
 
 /** A chat of which every token is trained, as if it ended after the last answer that fits. */
 function wholeTurns(pieces: readonly Piece[], { encoder, maxLength }: TokenizeSettings): TokenizeResult {
-  const madeOf = (count: number): EncodedRun => ({ train: true, ids: encoder.startPlain(textOf(pieces.slice(0, count))) });
+  const madeOf = (count: number): EncodedRun => encodeRun({ train: true, pieces: pieces.slice(0, count) }, encoder.startPlain);
   const whole = madeOf(pieces.length);
   if (whole.ids.length <= maxLength) return result([whole], false);
   const ends = pieces.flatMap(({ isAnswer }, i) => (isAnswer ? [i + 1] : []));
@@ -118,6 +120,48 @@ interface EncodedRun {
   readonly weight?: number | undefined;
   readonly ids: number[];
   readonly isCall?: boolean;
+  /** Tokens of a trained run that are no targets, from and to. */
+  readonly context?: readonly TokenRange[];
+}
+
+type TokenRange = readonly [from: number, to: number];
+type Encode = (text: string) => number[];
+
+const encodeRun = (run: Run, encode: Encode): EncodedRun => withIds(run, encode(textOf(run.pieces)), encode);
+
+const withIds = (run: Run, ids: number[], encode: Encode): EncodedRun => ({
+  train: run.train,
+  weight: run.weight,
+  ids,
+  isCall: isCall(run),
+  context: contextTokens(run.pieces, ids, encode),
+});
+
+/** A run whose flexible stretch lost text, which changes the places of the tokens behind it. @param added tokens at its end that are of no piece */
+function shortenedRun(run: Run, ids: number[], added: number, { next }: Encoder): EncodedRun {
+  const behind = run.pieces.slice(run.pieces.findIndex(piece => piece.shrink) + 1);
+  const own = behind.some(({ context }) => context) ? next(textOf(behind)) : [];
+  const before = ids.length - added - own.length;
+  const context = contextTokens(behind, own, next).map(([from, to]): TokenRange => [before + from, before + to]);
+  return { train: run.train, weight: run.weight, ids, isCall: isCall(run), context };
+}
+
+/** The tokens of the stretches that are no targets. One that holds text of a stretch and of a target behind it is a target. */
+function contextTokens(pieces: readonly Piece[], ids: readonly number[], encode: Encode): TokenRange[] {
+  const text = textOf(pieces);
+  const tokenAt = (place: number): number => (place === text.length ? ids.length : sharedCount(encode(text.slice(0, place)), ids));
+  let at = 0;
+  return pieces.flatMap(({ text: own, context = [] }) => {
+    const begin = at;
+    at += own.length;
+    return context.map(([from, to]): TokenRange => [tokenAt(begin + from), tokenAt(begin + to)]);
+  });
+}
+
+/** The number of ids that two lists begin with. */
+function sharedCount(one: readonly number[], other: readonly number[]): number {
+  const at = one.findIndex((id, i) => id !== other[i]);
+  return at < 0 ? one.length : at;
 }
 
 const isCall = ({ train, pieces }: Run): boolean => train && pieces.some(piece => piece.isCall);
@@ -189,6 +233,7 @@ function result(runs: readonly EncodedRun[], truncated: boolean, maxLength = Num
   for (const run of runs) {
     const end = start + run.ids.length;
     if (run.train) train.fill(1, start, end);
+    for (const [from, to] of run.context ?? []) train.fill(0, start + from, start + to);
     weights?.fill(run.weight ?? 1, start, end);
     start = end;
   }

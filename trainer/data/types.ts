@@ -79,6 +79,8 @@ export interface Piece {
   readonly weight?: number;
   /** An answer of a chat of which every token is trained. */
   readonly isAnswer?: boolean;
+  /** Stretches of a trained text that are no targets, such as reasoning. They do not change its tokens. */
+  readonly context?: ReadonlyArray<readonly [from: number, to: number]>;
 }
 
 export interface FormattedExample {

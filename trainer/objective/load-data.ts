@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { ContextPart } from '../data/context-parts.ts';
 import { DataError } from '../data/data-error.ts';
 import { drawFrom } from '../data/draw.ts';
 import {
@@ -138,10 +139,17 @@ export function datasetSettings(
     chat: 'auto',
     completionOnly: data.completion_only,
     trainedTurns: data.trained_turns,
+    contextParts: contextPartsOf(data),
     truncation: data.truncation,
     textSplit: 'file',
     seed: recipe.seed,
   };
+}
+
+/** The parts of answers that are not trained; undefined if there are none. */
+function contextPartsOf({ train_reasoning, train_end_of_turn }: LoadDataParams['recipe']['data']): readonly ContextPart[] | undefined {
+  const parts: ContextPart[] = [...(train_reasoning ? [] : ['reasoning' as const]), ...(train_end_of_turn ? [] : ['end_of_turn' as const])];
+  return parts.length === 0 ? undefined : parts;
 }
 
 const completionsOf = (params: LoadDataParams, labels: readonly string[]): LabelCompletion[] =>

@@ -69,6 +69,29 @@ describe('a chat with tools', () => {
     expect(format(templateNamed('qwen3'), sharegpt).pieces).toEqual(format(templateNamed('qwen3'), withTools()).pieces);
   });
 
+  const asked = { tools, instruction: 'Weather in Bern?', output: 'It is sunny.' };
+  const compared = { tools, question: 'Weather in Bern?', chosen: 'It is sunny.', rejected: 'No.' };
+  const settings = { ...CHAT_FORMAT, chatRenderer: renderer(templateNamed('qwen3')) };
+
+  it('as columns of an instruction or of a pair reaches the template', () => {
+    const place = { file: 'chats.jsonl', line: 3 };
+    const { chosen, rejected } = formatPair({ ...place, value: compared }, { ...settings, format: 'preference' });
+    for (const example of [formatExample({ ...place, value: asked }, { ...settings, format: 'alpaca' }), chosen, rejected])
+      expect(whole(example)).toContain('The weather of a city.');
+  });
+
+  test.each<[string, Record<string, unknown>, FormatSettings]>([
+    ['an instruction', asked, { ...settings, format: 'alpaca', chatRenderer: undefined }],
+    ['a prompt', { tools, prompt: 'A', completion: 'B' }, { ...settings, format: 'prompt_completion' }],
+    ['a pair', { tools, prompt: 'A', chosen: 'B', rejected: 'C' }, { ...settings, format: 'preference' }],
+    ['a pair with a question', compared, { ...settings, format: 'preference', chatRenderer: undefined }],
+  ])('next to %s in plain text is refused', (_, value, given) => {
+    const record = { file: 'chats.jsonl', line: 3, value };
+    expect(() => (given.format === 'preference' ? formatPair(record, given) : formatExample(record, given))).toThrow(
+      'chats.jsonl:3: key "tools": tools next to plain text, which no chat template writes, so they would be lost',
+    );
+  });
+
   test.each(['gemma3', 'llama2', 'phi4', 'chatml'])('%s, whose template has no place for tools, is refused', name => {
     expect(() => format(templateNamed(name), withTools())).toThrow(
       /chats\.jsonl:3: key "(tools|messages\[1\]\.tool_calls)(\[0\])?": the model's chat template does not/,

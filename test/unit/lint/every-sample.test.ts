@@ -55,6 +55,20 @@ describe('a file with several bad samples', () => {
     expect(problems.map(({ related }) => related?.line)).toEqual(BAD.map(line => line - 1));
   });
 
+  test('a tool that a chat never calls is none of them', async () => {
+    const tools = [{ function: { name: 'look', parameters: { type: 'object' } } }];
+    const messages = [
+      { role: 'user', content: 'Hi' },
+      { role: 'assistant', content: 'Hello!' },
+    ];
+    const chat = { tools, messages };
+    const pair = { tools, prompt: messages.slice(0, 1), chosen: messages.slice(1), rejected: [{ role: 'assistant', content: 'No.' }] };
+    expect((await factOf(write('tools.jsonl', [JSON.stringify(chat)]))).badSamples ?? []).toEqual([]);
+    expect((await factOf(write('pairs.jsonl', [JSON.stringify(pair)]), 1000, 'dpo')).badSamples ?? []).toEqual([]);
+    const plain = await factOf(write('plain.jsonl', [JSON.stringify({ ...pair, prompt: 'Hi', chosen: 'A', rejected: 'B' })]), 1000, 'dpo');
+    expect(plain.badSamples?.map(({ reason }) => reason)).toEqual([expect.stringContaining('tools next to plain text')]);
+  });
+
   test('is reported whole by the run', async () => {
     const { message } = await failureOf(loaded(write('bad.jsonl', LINES)));
     expect(linesIn(message)).toEqual(BAD);

@@ -31,6 +31,12 @@ const otherDefaults: [string, string, RegExp][] = [
   ],
   ['LLaMA-Factory packs in pretraining', 'model_name_or_path: m\nstage: pt\nfinetuning_type: full\n', /^max_length: 2048\npacking: true/m],
   ['LLaMA-Factory shuffles', 'model_name_or_path: m\nstage: sft\ndisable_shuffling: true\n', /^ {2}shuffle: false$/m],
+  ['LLaMA-Factory trains last answers', 'model_name_or_path: m\nstage: sft\nmask_history: true\n', /^ {2}trained_turns: last$/m],
+  [
+    'Axolotl leaves out ends of turns',
+    'base_model: m\nadapter: lora\ndatasets: [{path: a.jsonl, type: chat_template, train_on_eos: none, roles_to_train: [assistant]}]\n',
+    /^ {2}format: messages\n {2}train_end_of_turn: false$/m,
+  ],
   [
     'LLaMA-Factory: DPO',
     'model_name_or_path: m\nstage: dpo\npref_loss: ipo\npref_beta: 0.2\ndo_train: true\n',

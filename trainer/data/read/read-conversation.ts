@@ -219,6 +219,20 @@ function callOf(record: DataRecord, path: string, content: unknown): unknown {
   return { type: 'function', function: call };
 }
 
+/** The tools of a record, where it has any. @throws DataError for anything but descriptions of functions */
+export const toolsOf = (record: DataRecord): Pick<Conversation, 'tools'> => listField(record, 'tools');
+
+/** Throws DataError for tools next to plain text, which no chat template writes. */
+export function refuseTools(record: DataRecord): void {
+  if (toolsOf(record).tools === undefined) return;
+  throw fieldError(
+    record,
+    'tools',
+    'tools next to plain text, which no chat template writes, so they would be lost',
+    'Write the sample as a list of messages for a model with a chat template, or remove the tools',
+  );
+}
+
 /** A list under a key of the record: as it is, or as JSON text, as data sets in columns have it. */
 function listField(record: DataRecord, key: 'tools' | 'documents'): Partial<Record<typeof key, readonly unknown[]>> {
   const given = record.value[key];

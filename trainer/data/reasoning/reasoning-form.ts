@@ -26,7 +26,7 @@ export interface HeadForm {
 /** Characters that no template writes. */
 const [THOUGHT, SAID] = ['¤', '§'];
 /** The marks of templates that leave reasoning out of what they write, and name where it ends. */
-const NAMED_TAGS: TagForm = { kind: 'tags', opening: '<think>', closing: '</think>' };
+export const NAMED_TAGS: TagForm = { kind: 'tags', opening: '<think>', closing: '</think>' };
 
 /** Renders an answer with reasoning, and reads the form off the text. @returns undefined for a template without reasoning */
 export function reasoningFormOf(renderer: ChatRenderer): ReasoningForm | undefined {

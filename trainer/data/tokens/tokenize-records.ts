@@ -53,7 +53,8 @@ export function sampleTokenizer(
   { tokenizer, chatRenderer }: { readonly tokenizer: TextTokenizer; readonly chatRenderer?: ChatRenderer | undefined },
 ): (record: DataRecord) => MadeOfRecord {
   const formatting: FormatSettings = { ...settings, chatRenderer };
-  const [eosId] = tokenizer.eosIds;
+  // What follows the last target is not kept, so an end token that is not trained is not written.
+  const [eosId] = settings.contextParts?.includes('end_of_turn') ? [] : tokenizer.eosIds;
   // A document of plain text stays whole, and is then cut into samples.
   const isDocument = settings.format === 'text';
   const tokenizing: TokenizeSettings = {

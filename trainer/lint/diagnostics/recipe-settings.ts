@@ -56,6 +56,10 @@ export const settingDiagnostics: Readonly<Record<string, Diagnostic>> = {
     fix: 'Writes `packing: false`. Another measure works too.',
   },
   'packing-with-pairs': { about: 'Answers that are compared or judged stand in rows of their own, so they cannot be packed.' },
+  'untrained-part-of-compared-answer': {
+    about: 'Answers that are compared or judged count as a whole: their probability is that of the reasoning, the answer and its end.',
+    fix: 'Writes `true`.',
+  },
   'loss-for-task': {
     about: '`preference.loss_type` is a loss of pairs of answers, and the task reads judged answers, or the other way round.',
     fix: 'Writes the usual loss of the task.',
@@ -104,6 +108,11 @@ export const settingDiagnostics: Readonly<Record<string, Diagnostic>> = {
   'no-held-out-prompts': {
     about: 'Answers are written to the prompts of held-out samples, and the recipe holds none out.',
     fix: 'Set `data.eval` to a file, or `val_size` to a share of the training data.',
+  },
+  'prompts-with-reasoning': {
+    about:
+      'Answers are written to held-out prompts, which end where training begins. With `data.train_reasoning: false` that is behind the reasoning of the sample, which would give the answer away.',
+    fix: 'Train the reasoning, or evaluate the saved adapter with another recipe.',
   },
   'metric-not-checked': {
     about: '`metric_for_best_model` is a metric of written answers, and `eval_generation.checks` does not compute it.',

@@ -145,7 +145,10 @@ function exampleCheck(data: DataSettings, format: (sample: DataRecord, settings:
 const plainChat: ChatRenderer = {
   marksGeneration: false,
   mentions: () => true,
-  render: ({ messages }) => ({ text: messages.map(message => `${everyText(message)}\n`).join(''), generated: [] }),
+  render: ({ messages, tools = [] }) => ({
+    text: [...tools, ...messages].map(each => `${everyText(each)}\n`).join(''),
+    generated: [],
+  }),
 };
 
 /** All strings of a value, one after the other. */

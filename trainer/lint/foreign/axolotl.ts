@@ -1,5 +1,5 @@
 /** Recipes of Axolotl. */
-import { type Convert, count, type ForeignTool, isMap, none, ofTheTool, set } from './foreign-tool.ts';
+import { type Convert, type Converted, count, type ForeignTool, isMap, none, ofTheTool, type Plain, set } from './foreign-tool.ts';
 import { sharedKeys } from './shared-keys.ts';
 
 /** Axolotl's names of prompt styles. */
@@ -9,6 +9,17 @@ const axolotlFormats: Readonly<Record<string, string>> = {
   chat_template: 'messages',
   completion: 'text',
 };
+
+/** Which tokens of a data set are trained. */
+function trainedOf({ roles_to_train: roles, train_on_eos: ends, message_field_training_detail: detail }: Plain): Converted[] {
+  const others = (Array.isArray(roles) ? roles : []).filter(role => !['assistant', 'gpt'].includes(String(role)));
+  return [
+    ...(others.length > 0 ? none(`roles_to_train: ${others.join(', ')}: only answers of the assistant are trained`) : []),
+    ...(ends === 'none' ? set('data.train_end_of_turn', false) : []),
+    ...(ends === 'all' || ends === 'last' ? none(`train_on_eos: ${ends}: the ends of trained answers are trained`) : []),
+    ...(detail === undefined ? [] : none('message_field_training_detail: parts of a turn cannot be weighed')),
+  ];
+}
 
 function axolotlData(part: 'data.train' | 'data.eval'): Convert {
   return (value, { rl }) => {
@@ -20,7 +31,8 @@ function axolotlData(part: 'data.train' | 'data.eval'): Convert {
     const ofTexts = types.length === 1 && type !== undefined ? axolotlFormats[type] : undefined;
     // Prompt styles of pairs tell where the prompt is; all of them are recognized by the keys.
     const format = typeof rl === 'string' ? undefined : ofTexts;
-    return [...set(part, paths.length === 1 ? paths[0] : paths), ...(part === 'data.train' ? set('data.format', format) : [])];
+    const of = part === 'data.train' ? [...set('data.format', format), ...sets.flatMap(trainedOf)] : [];
+    return [...set(part, paths.length === 1 ? paths[0] : paths), ...of];
   };
 }
 

@@ -79,6 +79,7 @@ export const llamaFactory: ForeignTool = {
     max_samples: maxSamples,
     stage,
     pref_loss: prefLoss,
+    mask_history: value => (value === true ? set('data.trained_turns', 'last') : none('off')),
     disable_shuffling: value => set('data.shuffle', value !== true),
     ...ofTheTool(
       'do_train',

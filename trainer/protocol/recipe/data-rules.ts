@@ -97,6 +97,18 @@ export const dataRules: readonly Rule[] = [
         : undefined,
   },
   {
+    code: 'untrained-part-of-compared-answer',
+    severity: 'error',
+    doc: 'Answers that are compared or judged count as a whole, with their reasoning and their end.',
+    reads: ['task', 'data.train_reasoning', 'data.train_end_of_turn'],
+    check: ({ task, data }) => {
+      const at = !data.train_reasoning ? 'data.train_reasoning' : !data.train_end_of_turn ? 'data.train_end_of_turn' : undefined;
+      if (at === undefined || !objectiveCatalog[task].compares) return undefined;
+      const message = `task '${task}' reads whole answers, so '${at}' can't be false`;
+      return { at, message, suggestion: { kind: 'replace-value', to: 'true' } };
+    },
+  },
+  {
     code: 'format-for-task',
     severity: 'error',
     doc: 'A classification task reads samples with a label; a task that compares answers reads pairs of them, and one that judges them reads prompts with an answer.',

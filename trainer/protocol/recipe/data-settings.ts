@@ -89,6 +89,12 @@ export const dataGroup = group('The data: files, format and preprocessing.', {
     'all',
     { doc: 'Which answers of a chat count; `train: false` or `weight: 0` in a turn leaves out single ones.' },
   ),
+  train_reasoning: defaulted(flag(), true, {
+    doc: 'Trains the reasoning of answers, which the chat template writes before the answer itself. With false, reasoning is context, and so is text between `<think>` and `</think>` without a template.',
+  }),
+  train_end_of_turn: defaulted(flag(), true, {
+    doc: 'Trains the token that ends an answer: the one of the chat template, or the end token after a text without a template. With false, it is context.',
+  }),
   truncation: defaulted(
     choice({
       turns:

@@ -51,6 +51,20 @@ export const generationRules: readonly Rule[] = [
         : undefined,
   },
   {
+    code: 'prompts-with-reasoning',
+    severity: 'error',
+    doc: 'A held-out prompt ends where training begins; behind the reasoning of a sample it would give the answer away.',
+    reads: ['task', 'eval_generation.checks', 'eval_generation.reward_model', 'data.train_reasoning'],
+    check: recipe =>
+      writesAnswers(recipe) && !recipe.data.train_reasoning
+        ? {
+            at: asksAt(recipe),
+            message:
+              "answers can't be written to held-out prompts with 'data.train_reasoning: false': the prompts would hold the reasoning",
+          }
+        : undefined,
+  },
+  {
     code: 'metric-not-checked',
     severity: 'error',
     doc: 'A metric of written answers is among the checks of the evaluation.',

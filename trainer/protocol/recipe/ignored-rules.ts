@@ -200,7 +200,7 @@ const conditions: readonly Condition[] = [
     isUsed: ({ task }) => objectiveCatalog[task].model === 'causal',
   },
   {
-    settings: ['data.truncation'],
+    settings: ['data.truncation', 'data.train_reasoning', 'data.train_end_of_turn'],
     when: 'to next tokens, and to answers that are compared',
     reads: ['task'],
     isUsed: ({ task }) => {
