@@ -32,12 +32,12 @@ const OF_CHATS = ['tools', 'documents', 'chat_template_kwargs'] as const;
 /** Everything that the readers of a format look at. */
 const OF_FORMAT: Readonly<Record<DataFormat, readonly string[]>> = {
   preference: ['chosen', 'rejected'],
-  alpaca: ['instruction', 'input', 'output', 'system'],
+  alpaca: ['instruction', 'input', 'output', 'system', 'tools'],
   messages: ['messages', ...OF_CHATS],
   sharegpt: ['conversations', 'system', ...OF_CHATS],
-  prompt_completion: ['prompt', 'completion'],
+  prompt_completion: ['prompt', 'completion', 'tools'],
   text: ['text'],
-  text_label: ['text', 'label'],
+  text_label: ['text', 'label', 'tools'],
 };
 
 /** Everything that the readers of answers look at which were compared or judged. */
