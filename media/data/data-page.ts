@@ -12,6 +12,7 @@ import type { Editor } from '../shared/editor.ts';
 import { element, fill, setText } from '../shared/element.ts';
 import { createPage } from '../shared/page.ts';
 import { createTabs } from '../shared/tabs.ts';
+import { createTurnButtons } from '../shared/turn-buttons.ts';
 import { createColumnsView } from './columns-view.ts';
 import { type DataState, rangeText, sentenceOf, startData, updateData } from './data-state.ts';
 import { type OpenPlace, sampleElement, USES } from './sample-view.ts';
@@ -79,9 +80,7 @@ function createSamplesView(show: (part: DataPart, from: number) => void, open: O
     DATA_PARTS.map(name => element('option', { value: name }, PARTS[name])),
   );
   let [current, from]: [DataPart, number] = ['train', 0];
-  const turn = (by: number): void => show(current, Math.max(0, from + by));
-  const earlier = element('button', { class: 'secondary', type: 'button', onclick: () => turn(-PAGE_SAMPLES) }, 'Earlier');
-  const later = element('button', { class: 'secondary', type: 'button', onclick: () => turn(PAGE_SAMPLES) }, 'Later');
+  const buttons = createTurnButtons(['Earlier', 'Later'], by => show(current, Math.max(0, from + by * PAGE_SAMPLES)));
   const range = element('span', { class: 'hint' });
   const legend = element(
     'p',
@@ -91,13 +90,13 @@ function createSamplesView(show: (part: DataPart, from: number) => void, open: O
   const list = element('div', { class: 'samples' });
   let shown: unknown;
   return {
-    element: element('div', {}, element('div', { class: 'panel-tools' }, part, earlier, later, range, legend), list),
+    element: element('div', {}, element('div', { class: 'panel-tools' }, part, buttons.elements, range, legend), list),
     update(state: DataState): void {
       setText(range, rangeText(state));
       list.setAttribute('aria-busy', String(state.isLoading));
       const { page } = state;
-      earlier.disabled = state.isLoading || !page || page.from === 0;
-      later.disabled = state.isLoading || !page?.more;
+      const canTurn = !state.isLoading && page !== undefined;
+      buttons.update({ earlier: canTurn && page.from > 0, later: canTurn && page.more });
       part.hidden = (page?.parts.length ?? 0) < 2;
       if (page === shown) return;
       shown = page;

@@ -1,6 +1,7 @@
 /** Answers to held-out prompts, sample by sample: those of the original model next to those of an evaluation. */
-import { grouped } from '../../trainer/protocol/format.ts';
+import { counted, grouped } from '../../trainer/protocol/format.ts';
 import { element, fill, setText } from '../shared/element.ts';
+import { createTurnButtons } from '../shared/turn-buttons.ts';
 import { type AnswerRow, answerRows } from './answers.ts';
 import type { View } from './view.ts';
 
@@ -21,17 +22,22 @@ export function createAnswersView(): View {
   const imperfect = element('input', { type: 'checkbox', onchange: changed });
   const summary = element('summary', {});
   const where = element('span', { class: 'hint', 'aria-live': 'polite' });
-  const turn = (by: number) => () => {
-    first = Math.max(0, first + by);
+  const buttons = createTurnButtons(['Previous', 'Next'], by => {
+    first = Math.max(0, first + by * PAGE);
     update();
-  };
-  const earlier = element('button', { type: 'button', class: 'secondary', onclick: turn(-PAGE) }, 'Previous');
-  const later = element('button', { type: 'button', class: 'secondary', onclick: turn(PAGE) }, 'Next');
+  });
   const body = element('tbody', {});
   const heads = element('tr', {});
   const table = element('table', { class: 'data', 'aria-label': 'Answers' }, element('thead', {}, heads), body);
-  const tools = [steps, element('label', {}, imperfect, ' Only imperfect'), earlier, later, where];
-  const root = element('details', { hidden: true }, summary, element('div', { class: 'panel-tools' }, tools), table);
+  const filter = element(
+    'label',
+    { class: 'tool', title: 'Answers that fail a check, or whose reward is lower than before' },
+    imperfect,
+    'Only imperfect',
+  );
+  const tools = element('div', { class: 'panel-tools' }, steps, filter, buttons.elements, where);
+  const scrolled = element('div', { class: 'scroll-x', tabindex: 0, role: 'region', 'aria-label': 'Answers, sample by sample' }, table);
+  const root = element('details', { hidden: true }, summary, tools, scrolled);
 
   function choose(): void {
     const newest = steps.options[steps.options.length - 1]?.value;
@@ -55,18 +61,17 @@ export function createAnswersView(): View {
         drawn = now;
         fill(
           steps,
-          all.map(one => element('option', { value: `${one}` }, one === 0 ? 'original model' : `step ${grouped(one)}`)),
+          all.map(one => element('option', { value: `${one}` }, nameOf(one))),
         );
         steps.value = `${step}`;
-        setText(summary, `Answers to ${grouped(found.length)} held-out prompts`);
-        setText(where, rows.length === 0 ? 'none' : `${grouped(first + 1)} to ${grouped(first + shown.length)} of ${grouped(rows.length)}`);
-        const columns = COLUMNS.filter(({ isShown = () => true }) => isShown(found));
+        setText(summary, `Answers to ${counted(found.length, 'held-out prompt')}`);
+        setText(where, rangeText(first, shown.length, rows.length));
+        const columns = columnsOf(step).filter(({ isShown = () => true }) => isShown(found));
         fill(
           heads,
           columns.map(({ label }) => element('th', { scope: 'col' }, label)),
         );
-        earlier.disabled = first === 0;
-        later.disabled = first + PAGE >= rows.length;
+        buttons.update({ earlier: first > 0, later: first + PAGE < rows.length });
         fill(
           body,
           shown.map(row => rowElement(row, columns)),
@@ -85,21 +90,32 @@ interface Column {
   readonly isShown?: (rows: readonly AnswerRow[]) => boolean;
 }
 
-/** The first names the row. */
-const COLUMNS: readonly Column[] = [
+const nameOf = (step: number): string => (step === 0 ? 'Original model' : `Step ${grouped(step)}`);
+
+const rangeText = (first: number, shown: number, all: number): string =>
+  all === 0 ? 'no prompts' : `prompts ${grouped(first + 1)} to ${grouped(first + shown)} of ${grouped(all)}`;
+
+/** The columns of the evaluation after so many steps; the first one names the row. */
+const columnsOf = (step: number): readonly Column[] => [
   { label: 'Prompt', textOf: ({ prompt }) => prompt, isAnswer: true },
   { label: 'Expected', textOf: ({ reference }) => reference, isAnswer: true },
-  { label: 'Before', textOf: ({ before }) => before ?? '–', isAnswer: true },
-  { label: 'Now', textOf: ({ after }) => after, isAnswer: true },
+  { label: nameOf(0), textOf: ({ before }) => before ?? '–', isAnswer: true, isShown: rows => step > 0 && rows.some(hasBefore) },
+  { label: nameOf(step), textOf: ({ after }) => after, isAnswer: true },
   { label: 'Checks', textOf: ({ scores }) => scores, isShown: rows => rows.some(({ scores }) => scores !== '') },
   { label: 'Reward', textOf: ({ reward }) => reward, isShown: rows => rows.some(({ reward }) => reward !== '') },
 ];
+
+const hasBefore = ({ before }: AnswerRow): boolean => before !== undefined;
 
 const rowElement = (row: AnswerRow, columns: readonly Column[]): HTMLElement =>
   element(
     'tr',
     {},
     columns.map(({ textOf, isAnswer }, i) =>
-      element(i === 0 ? 'th' : 'td', { ...(i === 0 && { scope: 'row' }), ...(isAnswer && { class: 'answer' }) }, textOf(row)),
+      element(
+        i === 0 ? 'th' : 'td',
+        { ...(i === 0 && { scope: 'row' }), ...(isAnswer && { class: 'answer' }) },
+        isAnswer && textOf(row) === '' ? element('span', { class: 'hint' }, '(empty)') : textOf(row),
+      ),
     ),
   );

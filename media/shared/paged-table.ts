@@ -2,6 +2,7 @@
 import { grouped } from '../../trainer/protocol/format.ts';
 import { element, fill, setText } from './element.ts';
 import { type FirstRow, pageAt, turned } from './paging.ts';
+import { createTurnButtons } from './turn-buttons.ts';
 
 export interface PagedContent {
   /** Changes with the content of rows that are already shown. */
@@ -33,11 +34,10 @@ export function createPagedTable(label: string, noun: string, size: number): Pag
   const where = element('span', { class: 'hint' });
   /** Announced when the user turns the page, not with every new row. */
   const told = element('span', { class: 'visually-hidden', 'aria-live': 'polite' });
-  const earlier = element('button', { type: 'button', class: 'secondary', onclick: () => turn(-size) }, 'Earlier');
-  const later = element('button', { type: 'button', class: 'secondary', onclick: () => turn(size) }, 'Later');
+  const buttons = createTurnButtons(['Earlier', 'Later'], turn);
 
-  function turn(by: number): void {
-    first = turned(first, content?.length ?? 0, size, by);
+  function turn(by: -1 | 1): void {
+    first = turned(first, content?.length ?? 0, size, by * size);
     draw();
     setText(told, where.textContent ?? '');
   }
@@ -59,12 +59,11 @@ export function createPagedTable(label: string, noun: string, size: number): Pag
       Array.from({ length: to - from }, (_, i) => element('tr', {}, row(from + i).map(cell))),
     );
     setText(where, length === 0 ? 'no values yet' : `${noun} ${grouped(from + 1)} to ${grouped(to)} of ${grouped(length)}`);
-    earlier.disabled = from === 0;
-    later.disabled = first === undefined;
+    buttons.update({ earlier: from > 0, later: first !== undefined });
   }
 
   return {
-    tools: [earlier, later, where, told],
+    tools: [...buttons.elements, where, told],
     element: element(
       'div',
       { class: 'scroll-x', tabindex: 0, role: 'region', 'aria-label': label },
