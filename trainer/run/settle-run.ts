@@ -1,16 +1,18 @@
 /** Records the end of a run whose process was killed and could not record it itself. */
 import { existsSync } from 'node:fs';
+import path from 'node:path';
 import { removeHalfWritten } from '../files/durable-file.ts';
 import { isRunning } from '../machine/process-identity.ts';
+import { lockHolder } from '../machine/process-lock.ts';
 import { STOPPED_BY_USER } from '../protocol/job-messages.ts';
 import { isActive } from '../protocol/run-activity.ts';
 import { isRunFile } from './run-folder.ts';
-import { takeRunLock } from './run-lock.ts';
+import { LOCK_FILE, takeRunLock } from './run-lock.ts';
 import { readRunState, StateKeeper } from './run-state.ts';
 
 /**
- * Marks the run as stopped by the user, and removes its lock and half-written files. Does nothing if the run ended by
- * itself or another process works in the folder.
+ * Marks the run as stopped by the user, unless it ended by itself, and removes the lock and half-written files of its dead process. Does
+ * nothing if another process works in the folder.
  */
 export const settleStoppedRun = (runDir: string): Promise<void> => settle(runDir, { state: 'stopped', reason: STOPPED_BY_USER });
 
@@ -19,7 +21,9 @@ export const settleFailedRun = (runDir: string, reason: string): Promise<void> =
 
 async function settle(runDir: string, end: { readonly state: 'stopped' | 'failed'; readonly reason: string }): Promise<void> {
   const before = await readRunState(runDir);
-  if (!existsSync(runDir) || (before !== undefined && (!isActive(before.state) || isRunning(before)))) return;
+  if (!existsSync(runDir) || (before !== undefined && isActive(before.state) && isRunning(before))) return;
+  // A process that was killed before it wrote a state leaves a lock, next to the state of the run before.
+  if (before !== undefined && !isActive(before.state) && lockHolder(path.join(runDir, LOCK_FILE)) !== undefined) return;
   const release = takeRunLock(runDir, () => undefined);
   try {
     await removeHalfWritten(runDir, isRunFile);
