@@ -77,8 +77,7 @@ const formatters: Readonly<Record<DataFormat, (record: DataRecord, settings: For
       if (settings.chat !== false) refuseTools(record);
       return { pieces: promptPieces(alpacaPrompt(instruction, input), input, output), chat: false };
     }
-    const user = input === '' ? instruction : `${instruction}\n\n${input}`;
-    return chatExample(record, settings, withSystem(system, [{ role: 'user', content: user }]), output, input);
+    return chatExample(record, settings, alpacaTurns({ instruction, input, system }), output, input);
   },
   messages(record, settings) {
     return conversation(record, settings, readConversation(record, 'messages', { role: 'role', content: 'content', weighs: true }));
@@ -138,6 +137,11 @@ function splitAround(prompt: string, flexible: string): Piece[] {
 export function usesChat(record: DataRecord, { chat, chatRenderer }: FormatSettings, automatic: boolean): boolean {
   if (chat === true && chatRenderer === undefined) throw noTemplate(record);
   return chat === 'auto' ? automatic && chatRenderer !== undefined : chat;
+}
+
+/** An instruction with its input as the turns of a chat; an empty input or system message is left out. */
+export function alpacaTurns({ instruction, input, system }: Readonly<Record<'instruction' | 'input' | 'system', string>>): ChatMessage[] {
+  return withSystem(system, [{ role: 'user', content: input === '' ? instruction : `${instruction}\n\n${input}` }]);
 }
 
 export function withSystem(system: string, messages: readonly ChatMessage[]): ChatMessage[] {

@@ -5,7 +5,7 @@
  */
 import { isRecord } from '../narrow.ts';
 import { describeValue } from './data-error.ts';
-import { alpacaPrompt, conversation, type FormatSettings, usesChat, withSystem } from './format-example.ts';
+import { alpacaPrompt, alpacaTurns, conversation, type FormatSettings, usesChat, withSystem } from './format-example.ts';
 import { readConversation, refuseTools, toolsOf } from './read/read-conversation.ts';
 import { fieldError, optionalText, requiredText } from './read/record-fields.ts';
 import type { ChatMessage, Conversation, DataRecord, FormattedExample, PromptFormat, Question } from './types.ts';
@@ -107,7 +107,7 @@ function askedMessages(record: DataRecord): ChatMessage[] | undefined {
   if (Object.hasOwn(record.value, 'instruction')) {
     const input = optionalText(record, 'input');
     const instruction = requiredText(record, 'instruction');
-    return withSystem(system, [{ role: 'user', content: input === '' ? instruction : `${instruction}\n\n${input}` }]);
+    return alpacaTurns({ instruction, input, system });
   }
   const isAsked = Object.hasOwn(record.value, 'question') || system !== '';
   return isAsked ? withSystem(system, [{ role: 'user', content: requiredText(record, promptKey(record)) }]) : undefined;

@@ -2,7 +2,7 @@
 import type { Comparison } from '../catalog/objectives.ts';
 import { DataError } from './data-error.ts';
 import { answersOf, type TrainedTurns } from './format-chat.ts';
-import { alpacaPrompt, conversation, type FormatSettings, fillPrompt, sharegptChat, withSystem } from './format-example.ts';
+import { alpacaPrompt, alpacaTurns, conversation, type FormatSettings, fillPrompt, sharegptChat } from './format-example.ts';
 import { chosenChat, completedChat, isChat, pairQuestion, SIDES } from './format-pair.ts';
 import { readConversation, toolsOf } from './read/read-conversation.ts';
 import { optionalText, requiredText } from './read/record-fields.ts';
@@ -36,8 +36,7 @@ export function questionOf(record: DataRecord, settings: QuestionSettings, train
       return before(sharegptChat(record), turns);
     case 'alpaca': {
       const [instruction, input] = [requiredText(record, 'instruction'), optionalText(record, 'input')];
-      const content = input === '' ? instruction : `${instruction}\n\n${input}`;
-      const messages = withSystem(optionalText(record, 'system'), [{ role: 'user', content }]);
+      const messages = alpacaTurns({ instruction, input, system: optionalText(record, 'system') });
       return { chat: { ...toolsOf(record), messages }, text: alpacaPrompt(instruction, input) };
     }
     case 'prompt_completion':

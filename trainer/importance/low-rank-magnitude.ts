@@ -19,44 +19,36 @@ export function lowRankMagnitude(weight: Float32Array, rows: number): Float32Arr
   let inputs: Float64Array = Float64Array.from({ length: width * rank }, () => random.uniform() - 0.5);
   let outputs: Float64Array = new Float64Array(0);
   for (let round = 0; round < ROUNDS; round++) {
-    outputs = orthonormal(timesBasis(weight, inputs, rank), rank);
-    inputs = timesTransposed(weight, outputs, rank);
+    outputs = orthonormal(product(weight, inputs, { rows, rank, transposed: false }), rank);
+    inputs = product(weight, outputs, { rows, rank, transposed: true });
   }
   // inputs = Wᵀ·Q: the length of row i of Q·(Wᵀ·Q)ᵀ is √(q_iᵀ·G·q_i) with G = (Wᵀ·Q)ᵀ·(Wᵀ·Q).
   const gram = gramOf(inputs, rank);
   return Float32Array.from({ length: rows }, (_, row) => Math.sqrt(Math.max(0, quadraticForm(gram, outputs, row * rank, rank))));
 }
 
-/** W·B. @param basis B [width, rank] @returns [rows, rank] */
-function timesBasis(weight: Float32Array, basis: Float64Array, rank: number): Float64Array {
-  const width = basis.length / rank;
-  const rows = weight.length / width;
-  const product = new Float64Array(rows * rank);
-  for (let row = 0; row < rows; row++) {
-    const to = row * rank;
-    for (let j = 0; j < width; j++) {
-      const value = weight[row * width + j] as number;
-      const from = j * rank;
-      for (let k = 0; k < rank; k++) product[to + k] = (product[to + k] as number) + value * (basis[from + k] as number);
+/**
+ * W·B, or Wᵀ·B.
+ * @param basis B [width, rank], or [rows, rank] for the transposed weight
+ * @returns [rows, rank], or [width, rank]
+ */
+function product(weight: Float32Array, basis: Float64Array, { rows, rank, transposed }: ProductShape): Float64Array {
+  const width = weight.length / rows;
+  const result = new Float64Array((transposed ? width : rows) * rank);
+  for (let row = 0; row < rows; row++)
+    for (let column = 0; column < width; column++) {
+      const value = weight[row * width + column] as number;
+      const from = (transposed ? row : column) * rank;
+      const to = (transposed ? column : row) * rank;
+      for (let k = 0; k < rank; k++) result[to + k] = (result[to + k] as number) + value * (basis[from + k] as number);
     }
-  }
-  return product;
+  return result;
 }
 
-/** Wᵀ·B. @param basis B [rows, rank] @returns [width, rank] */
-function timesTransposed(weight: Float32Array, basis: Float64Array, rank: number): Float64Array {
-  const rows = basis.length / rank;
-  const width = weight.length / rows;
-  const product = new Float64Array(width * rank);
-  for (let row = 0; row < rows; row++) {
-    const from = row * rank;
-    for (let j = 0; j < width; j++) {
-      const value = weight[row * width + j] as number;
-      const to = j * rank;
-      for (let k = 0; k < rank; k++) product[to + k] = (product[to + k] as number) + value * (basis[from + k] as number);
-    }
-  }
-  return product;
+interface ProductShape {
+  readonly rows: number;
+  readonly rank: number;
+  readonly transposed: boolean;
 }
 
 /** Makes columns orthonormal in place (modified Gram–Schmidt, twice); one that depends on those before it becomes zero. @param basis [n, rank] */
