@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { afterAll, describe, expect, test } from 'vitest';
 import { isRecord } from '../../trainer/narrow.ts';
 import type { MetricsLine } from '../../trainer/run/metrics-file.ts';
+import type { SenderTimes } from '../../trainer/run/trackers/line-sender.ts';
 import { mlflowTracker } from '../../trainer/run/trackers/mlflow.ts';
 import type { TrackedRun } from '../../trainer/run/trackers/tracker.ts';
 import { trackioTracker } from '../../trainer/run/trackers/trackio.ts';
@@ -18,6 +19,8 @@ import { locatePython } from './python.ts';
 
 const python = await locatePython(cacheDir, 'trackers');
 const START_MS = 120_000;
+/** The machine may be busy with everything else. */
+const patient: SenderTimes = { pauseMs: 0, retryMs: [500, 3000], silentMs: 300_000, endMs: 300_000 };
 const folder = makeTemporaryFolder();
 const started: ChildProcess[] = [];
 afterAll(() => {
@@ -64,7 +67,7 @@ function runOf(name: string, change: Partial<TrackedRun['settings']> = {}): Trac
 /** A run of three lines, which is stopped, and resumed after its first two. */
 async function track(begin: typeof trackioTracker, run: TrackedRun): Promise<void> {
   for (const how of ['stopped', 'finished'] as const) {
-    const tracker = begin(run);
+    const tracker = begin(run, patient);
     await tracker.append({ step: 2, epoch: 1, loss: 1 });
     await tracker.end?.(how);
   }

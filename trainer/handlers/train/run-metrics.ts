@@ -14,6 +14,9 @@ import type { RunState, StateKeeper } from '../../run/run-state.ts';
 import type { MetricsTracker, TrackedEnd, TrackedRun } from '../../run/trackers/tracker.ts';
 import { trackers } from '../../run/trackers/trackers.ts';
 
+/** A wait that needs an explanation. */
+const SLOW_END_MS = 2000;
+
 /** The parts of a run that report it. */
 export interface RunScope extends Pick<JobScope, 'job'> {
   readonly runDir: string;
@@ -49,8 +52,16 @@ export class RunMetrics {
 
   /** Sends what trackers have not sent yet, and ends the run there. Never rejects. */
   async endTracking(how: TrackedEnd): Promise<void> {
-    const ending = [...this.trackers].map(([name, tracker]) => this.track(name, async () => tracker.end?.(how)));
+    const left = new Set(this.trackers.keys());
+    const report = setTimeout(() => {
+      const labels = [...left].map(name => trackerCatalog[name].label).join(' and ');
+      this.params.job.log('info', `waiting for ${labels} to take the last metrics`);
+    }, SLOW_END_MS).unref();
+    const ending = [...this.trackers].map(([name, tracker]) =>
+      this.track(name, async () => tracker.end?.(how)).finally(() => left.delete(name)),
+    );
     await Promise.all(ending);
+    clearTimeout(report);
     this.trackers.clear();
   }
 

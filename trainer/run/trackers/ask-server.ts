@@ -1,9 +1,11 @@
 /** One request to the server of a tracker: JSON in, JSON out, within a time. */
 import { recordIn } from '../../narrow.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
+import { startPatience } from './patience.ts';
 import { TrackerError } from './tracker.ts';
 
-const REQUEST_MS = 10_000;
+/** A run waits for no request before its end, and a busy server takes its time. */
+const REQUEST_MS = 60_000;
 /** Far above an answer to one request. */
 const MAX_SHOWN = 300;
 
@@ -18,21 +20,31 @@ export interface ServerRequest {
 export async function askServer({ url, headers, body }: ServerRequest): Promise<Readonly<Record<string, unknown>>> {
   // A query may hold a token.
   const shown = url.split('?')[0];
-  const response = await fetch(url, {
-    method: body === undefined ? 'GET' : 'POST',
-    headers: { ...headers, ...(body !== undefined && { 'content-type': 'application/json' }) },
-    ...(body !== undefined && { body: JSON.stringify(body) }),
-    signal: AbortSignal.timeout(REQUEST_MS),
-  }).catch((error: unknown) => {
+  const { ok, status, text } = await answerOf({ url, headers, body }).catch((error: unknown) => {
     const { cause } = error instanceof Error ? error : { cause: undefined };
     throw new TrackerError(`${shown} cannot be reached: ${messageOf(cause ?? error)}`);
   });
-  const text = await response.text();
   const value = recordIn(text) ?? {};
-  if (response.ok) return value;
+  if (ok) return value;
   const said = [value.message, value.error].find(each => typeof each === 'string') ?? text.slice(0, MAX_SHOWN);
   throw new TrackerError(
-    `${shown} answered with status ${response.status}: ${String(said)}`,
+    `${shown} answered with status ${status}: ${String(said)}`,
     typeof value.error_code === 'string' ? value.error_code : undefined,
   );
+}
+
+async function answerOf({ url, headers, body }: ServerRequest): Promise<Pick<Response, 'ok' | 'status'> & { readonly text: string }> {
+  const silence = new AbortController();
+  const patience = startPatience(REQUEST_MS, () => silence.abort(new Error(`no answer within ${REQUEST_MS / 1000} s`)));
+  try {
+    const response = await fetch(url, {
+      method: body === undefined ? 'GET' : 'POST',
+      headers: { ...headers, ...(body !== undefined && { 'content-type': 'application/json' }) },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+      signal: silence.signal,
+    });
+    return { ok: response.ok, status: response.status, text: await response.text() };
+  } finally {
+    patience.stop();
+  }
 }

@@ -25,27 +25,33 @@ export function mlflowTracker({ lines, ...run }: TrackedRun, times?: SenderTimes
     throw new TrackerError(
       `MLFLOW_TRACKING_URI is ${uri}, but only servers (http:// or https://) are supported; start one with mlflow server`,
     );
-  return new LineSender(new MlflowRun(run, settings, uri.replace(/\/+$/, '')), lines, { times });
+  const address = uri.replace(/\/+$/, '');
+  return new LineSender(answered => new MlflowRun({ run, settings, uri: address, answered }), lines, { times });
+}
+
+interface MlflowParams {
+  readonly run: Omit<TrackedRun, 'lines'>;
+  readonly settings: TrackerSettings['mlflow'];
+  readonly uri: string;
+  /** Called for each answer of the server. */
+  readonly answered: () => void;
 }
 
 class MlflowRun implements LineTarget {
-  readonly #run: Omit<TrackedRun, 'lines'>;
-  readonly #settings: TrackerSettings['mlflow'];
-  readonly #uri: string;
+  readonly #params: MlflowParams;
   #id = '';
 
-  constructor(run: Omit<TrackedRun, 'lines'>, settings: TrackerSettings['mlflow'], uri: string) {
-    this.#run = run;
-    this.#settings = settings;
-    this.#uri = uri;
+  constructor(params: MlflowParams) {
+    this.#params = params;
   }
 
   async open(): Promise<void> {
-    const { runDir, recipe } = this.#run;
-    const experimentId = await this.#experiment(this.#settings.experiment);
+    const { run, settings, uri } = this.#params;
+    const { runDir, recipe } = run;
+    const experimentId = await this.#experiment(settings.experiment);
     const { mlflow: earlier } = await readTrackerIds(runDir);
-    if (earlier?.uri === this.#uri) await this.#forget(earlier.runId);
-    const created = await this.#post('runs/create', {
+    if (earlier?.uri === uri) await this.#forget(earlier.runId);
+    const created = await this.#ask('runs/create', {
       experiment_id: experimentId,
       run_name: path.basename(runDir),
       start_time: Date.now(),
@@ -55,25 +61,24 @@ class MlflowRun implements LineTarget {
       ],
     });
     this.#id = textAt(created, 'run', 'info', 'run_id');
-    await keepTrackerIds(runDir, { mlflow: { uri: this.#uri, runId: this.#id } });
-    for (const params of inParts(paramsOf(recipe), MOST_PARAMS)) await this.#post('runs/log-batch', { run_id: this.#id, params });
+    await keepTrackerIds(runDir, { mlflow: { uri, runId: this.#id } });
+    for (const params of inParts(paramsOf(recipe), MOST_PARAMS)) await this.#ask('runs/log-batch', { run_id: this.#id, params });
   }
 
   async send(lines: readonly TimedLine[]): Promise<void> {
     const metrics = lines.flatMap(({ line, at }) =>
       finiteMetricsOf(line).map(([key, value]) => ({ key, value, timestamp: at, step: line.step ?? 0 })),
     );
-    for (const part of inParts(metrics, MOST_METRICS)) await this.#post('runs/log-batch', { run_id: this.#id, metrics: part });
+    for (const part of inParts(metrics, MOST_METRICS)) await this.#ask('runs/log-batch', { run_id: this.#id, metrics: part });
   }
 
   async close(how: TrackedEnd): Promise<void> {
-    await this.#post('runs/update', { run_id: this.#id, status: STATUS[how], end_time: Date.now() });
+    await this.#ask('runs/update', { run_id: this.#id, status: STATUS[how], end_time: Date.now() });
   }
 
   async #experiment(name: string): Promise<string> {
     const find = async (): Promise<string> => {
-      const url = `${this.#uri}/api/2.0/mlflow/experiments/get-by-name?experiment_name=${encodeURIComponent(name)}`;
-      return textAt(await askServer({ url, headers: this.#headers() }), 'experiment', 'experiment_id');
+      return textAt(await this.#ask(`experiments/get-by-name?experiment_name=${encodeURIComponent(name)}`), 'experiment', 'experiment_id');
     };
     try {
       return await find();
@@ -81,7 +86,7 @@ class MlflowRun implements LineTarget {
       if (!hasCode(error, 'RESOURCE_DOES_NOT_EXIST')) throw error;
     }
     try {
-      return textAt(await this.#post('experiments/create', { name }), 'experiment_id');
+      return textAt(await this.#ask('experiments/create', { name }), 'experiment_id');
     } catch (error) {
       // Another run has just made it.
       if (!hasCode(error, 'RESOURCE_ALREADY_EXISTS')) throw error;
@@ -91,17 +96,20 @@ class MlflowRun implements LineTarget {
 
   /** The server of an earlier part of the run may have lost it. */
   async #forget(runId: string): Promise<void> {
-    await this.#post('runs/delete', { run_id: runId }).catch((error: unknown) => {
+    await this.#ask('runs/delete', { run_id: runId }).catch((error: unknown) => {
       if (!(error instanceof TrackerError) || error.code === undefined) throw error;
     });
   }
 
-  #post(method: string, body: object): Promise<Readonly<Record<string, unknown>>> {
-    return askServer({ url: `${this.#uri}/api/2.0/mlflow/${method}`, headers: this.#headers(), body });
+  async #ask(method: string, body?: object): Promise<Readonly<Record<string, unknown>>> {
+    const { uri, answered } = this.#params;
+    const answer = await askServer({ url: `${uri}/api/2.0/mlflow/${method}`, headers: this.#headers(), ...(body && { body }) });
+    answered();
+    return answer;
   }
 
   #headers(): Readonly<Record<string, string>> {
-    const { token, user, password } = this.#settings;
+    const { token, user, password } = this.#params.settings;
     if (token !== undefined) return { authorization: `Bearer ${token}` };
     if (user === undefined) return {};
     return { authorization: `Basic ${Buffer.from(`${user}:${password ?? ''}`).toString('base64')}` };

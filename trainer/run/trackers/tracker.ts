@@ -6,7 +6,7 @@ import type { MetricsLine } from '../metrics-file.ts';
 /** The end of a run, or of the part of it that ran until it was stopped. */
 export type TrackedEnd = 'finished' | 'stopped' | 'failed';
 
-/** Each function throws where the tracker has failed for good. None waits for a server, except `end`, for some seconds. */
+/** Each function throws where the tracker has failed for good. None waits for a server, except `end`. */
 export interface MetricsTracker {
   append(line: MetricsLine): Promise<void>;
   end?(how: TrackedEnd): Promise<void>;

@@ -26,7 +26,8 @@ interface LogEntry {
 }
 
 export function trackioTracker({ lines, ...run }: TrackedRun, times?: SenderTimes): MetricsTracker {
-  return new LineSender(new TrackioRun(run, settingsOf(run).trackio), lines, { times });
+  const settings = settingsOf(run).trackio;
+  return new LineSender(() => new TrackioRun(run, settings), lines, { times });
 }
 
 class TrackioRun implements LineTarget {

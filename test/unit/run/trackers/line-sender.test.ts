@@ -1,9 +1,9 @@
 /** Lines that are sent in the background: in order, again after a failure, and never in the way of a run. */
-import { expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { LineSender, type LineTarget } from '../../../../trainer/run/trackers/line-sender.ts';
 import { until } from '../../../support/until.ts';
 
-const times = { pauseMs: 0, retryMs: [0], endMs: 60_000 };
+const times = { pauseMs: 0, retryMs: [0], silentMs: 60_000, endMs: 60_000 };
 
 function setUp(fails: (call: string) => boolean = () => false, change: Partial<typeof times> = {}) {
   const calls: string[] = [];
@@ -16,7 +16,7 @@ function setUp(fails: (call: string) => boolean = () => false, change: Partial<t
     send: lines => call(`send ${lines.map(({ line, place }) => `${place}:${line.step}`).join(' ')}`),
     close: how => call(`close ${how}`),
   };
-  return { calls, sender: new LineSender(target, [{ step: 1 }, { step: 2 }], { times: { ...times, ...change } }) };
+  return { calls, sender: new LineSender(() => target, [{ step: 1 }, { step: 2 }], { times: { ...times, ...change } }) };
 }
 
 test('the lines that a run has come first, and all have come at the end', async () => {
@@ -56,8 +56,69 @@ test('a pause between batches ends with the run', async () => {
   expect(calls.slice(2)).toEqual(['send 2:3', 'close finished']);
 });
 
+const never = (): Promise<never> => new Promise(() => undefined);
+const silent: LineTarget = { open: never, send: never, close: never };
+
 test('a server that does not answer holds up the end only for a time', async () => {
-  const target: LineTarget = { open: () => new Promise(() => undefined), send: async () => undefined, close: async () => undefined };
-  const sender = new LineSender(target, [], { times: { ...times, endMs: 1 } });
-  await expect(sender.end('finished')).rejects.toThrow('not taken within 0.001 s');
+  const sender = new LineSender(() => silent, [{ step: 1 }], { times: { ...times, silentMs: 1 } });
+  await expect(sender.end('finished')).rejects.toThrow('no answer for 0.001 s at the end of the run; 1 line did not arrive');
+});
+
+describe('at the end of a run', () => {
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] }));
+  afterEach(() => void vi.useRealTimers());
+
+  /** A target whose calls end, and whose server answers, when the test says so. */
+  function slow() {
+    let answered = (): void => undefined;
+    const sender = new LineSender(
+      heard => {
+        answered = heard;
+        return silent;
+      },
+      [{ step: 1 }],
+      { times: { ...times, silentMs: 15_000, endMs: 90_000 } },
+    );
+    const failure = sender.end('finished').then(
+      () => 'none',
+      error => String(error),
+    );
+    return { failure, answered: () => answered() };
+  }
+
+  test('each answer begins the time of silence anew', async () => {
+    const { failure, answered } = slow();
+    for (let i = 0; i < 5; i++) {
+      vi.advanceTimersByTime(14_000);
+      answered();
+    }
+    vi.advanceTimersByTime(15_000);
+    expect(await failure).toContain('no answer for 15 s');
+  });
+
+  test('whatever it answers, there is a limit', async () => {
+    const { failure, answered } = slow();
+    for (let i = 0; i < 9; i++) {
+      vi.advanceTimersByTime(10_000);
+      answered();
+    }
+    expect(await failure).toContain('take more than 90 s; 1 line did not arrive');
+  });
+});
+
+test('lines that are taken are signs, too', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  const waiting: (() => void)[] = [];
+  const wait = (): Promise<void> => new Promise(resolve => waiting.push(resolve));
+  const lines = Array.from({ length: 1200 }, (_, step) => ({ step }));
+  const target: LineTarget = { open: async () => undefined, send: wait, close: wait };
+  const sender = new LineSender(() => target, lines, { times: { ...times, silentMs: 15_000, endMs: 90_000 } });
+  const end = sender.end('finished');
+  for (let call = 1; call <= 4; call++) {
+    await until(() => waiting.length === call, `call ${call}`);
+    vi.advanceTimersByTime(14_000);
+    waiting[call - 1]?.();
+  }
+  await end;
+  vi.useRealTimers();
 });

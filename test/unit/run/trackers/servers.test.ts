@@ -49,7 +49,7 @@ async function serve(answer: (url: string) => readonly [status: number, body: ob
   return { asked, url: `http://127.0.0.1:${portOf(made)}` };
 }
 
-const times = { pauseMs: 0, retryMs: [], endMs: 60_000 };
+const times = { pauseMs: 0, retryMs: [], silentMs: 60_000, endMs: 60_000 };
 const lines: MetricsLine[] = [
   { step: 0, epoch: 0, eval_loss: 2 },
   { step: 1, epoch: 0.5, loss: 1.25 },

@@ -1,0 +1,32 @@
+/** The time that is waited for an answer: a thread that computes does not use it up. */
+import { expect, test, vi } from 'vitest';
+import { startPatience } from '../../../../trainer/run/trackers/patience.ts';
+
+test('it ends once, after the time without a sign, and not after a stop', () => {
+  vi.useFakeTimers();
+  let ends = 0;
+  const patience = startPatience(1000, () => ends++);
+  vi.advanceTimersByTime(750);
+  patience.renew();
+  vi.advanceTimersByTime(750);
+  expect(ends).toBe(0);
+  vi.advanceTimersByTime(5000);
+  expect(ends).toBe(1);
+  startPatience(1000, () => ends++).stop();
+  vi.advanceTimersByTime(5000);
+  expect(ends).toBe(1);
+  vi.useRealTimers();
+});
+
+test('what keeps the thread longer than the limit counts as one tick', async () => {
+  let ended = false;
+  const patience = startPatience(60, () => {
+    ended = true;
+  });
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
+  // Timers that are due fire before this.
+  await new Promise(resolve => setImmediate(resolve));
+  await new Promise(resolve => setImmediate(resolve));
+  expect(ended).toBe(false);
+  patience.stop();
+});
