@@ -5,6 +5,7 @@ import { isDataSetName } from '../files/data-set-name.ts';
 import { commitOf, type DataSetPart, findBeginning, findDataSet, openDataSet, partOfDataSet } from '../hub/hub-dataset.ts';
 import type { DownloadOptions } from '../hub/hub-download.ts';
 import { HubError } from '../hub/hub-error.ts';
+import { elementAt, required } from '../narrow.ts';
 import type { RecipeScope } from './job-scope.ts';
 import { type FirstSamples, firstSamples, remoteData } from './remote-data.ts';
 
@@ -15,25 +16,30 @@ import { type FirstSamples, firstSamples, remoteData } from './remote-data.ts';
 export const withDataFiles = <Scope extends RecipeScope>(
   scope: Scope,
   parts: readonly ('train' | 'eval')[] = ['train', 'eval'],
-): Promise<Scope> => replaceNames(scope, parts, (of, written, count) => download(scope, { of, written, count }));
+): Promise<Scope> => replaceNames(scope, parts, (sets, count) => download(scope, sets, count));
 
+/** A data set as the recipe names it. */
+interface NamedDataSet {
+  readonly of: DataSetPart;
+  readonly written: string;
+}
+
+/** @param filesOf gives the files of each data set of a part; `count` samples are drawn of them together, all where it is undefined */
 async function replaceNames<Scope extends RecipeScope>(
   scope: Scope,
   parts: readonly ('train' | 'eval')[],
-  filesOf: (of: DataSetPart, written: string, count: number | undefined) => Promise<readonly string[]>,
+  filesOf: (sets: readonly NamedDataSet[], count: number | undefined) => Promise<readonly (readonly string[])[]>,
 ): Promise<Scope> {
   const { recipe, context } = scope;
   const data = { ...recipe.data };
   for (const part of parts) {
-    if (!data[part].some(written => isDataSetName(written, context.baseDir))) continue;
-    const files: string[] = [];
+    const names = data[part].filter(written => isDataSetName(written, context.baseDir));
+    if (names.length === 0) continue;
+    const sets = names.map(written => ({ written, of: partOfDataSet(written, recipe.data, part) }));
     // A draw is from all files of a part.
-    const count = data[part].length > 1 ? undefined : part === 'train' ? data.max_samples : data.eval_max_samples;
-    for (const written of data[part]) {
-      const isName = isDataSetName(written, context.baseDir);
-      files.push(...(isName ? await filesOf(partOfDataSet(written, recipe.data, part), written, count) : [written]));
-    }
-    data[part] = files;
+    const isRemote = names.length === data[part].length;
+    const files = [...(await filesOf(sets, isRemote ? recipe.data[part === 'train' ? 'max_samples' : 'eval_max_samples'] : undefined))];
+    data[part] = data[part].flatMap(written => (names.includes(written) ? required(files.shift(), 'files of a data set') : [written]));
   }
   return { ...scope, recipe: { ...recipe, data } };
 }
@@ -54,29 +60,29 @@ export const withFirstSamples = <Scope extends RecipeScope>(
   part: 'train' | 'eval',
   rows: number,
 ): Promise<FirstScope<Scope>> =>
-  replaceByFirst(
-    scope,
-    part,
-    async (of, count, options) => (await firstSamples(of, { recipe: scope.recipe, count, rows }, options)) ?? firstRows(of, rows, options),
-  );
+  replaceByFirst(scope, part, async (parts, count, options) => {
+    const found = await firstSamples(parts, { recipe: scope.recipe, count, rows }, options);
+    return Promise.all(parts.map((of, i) => found[i] ?? firstRows(of, rows, options)));
+  });
 
 /**
  * The scope with every data set of the hub in a part replaced by files with its first rows, with all columns.
  * @throws HubError as `withDataFiles` does
  */
 export const withFirstRows = <Scope extends RecipeScope>(scope: Scope, part: 'train' | 'eval', rows: number): Promise<FirstScope<Scope>> =>
-  replaceByFirst(scope, part, (of, _, options) => firstRows(of, rows, options));
+  replaceByFirst(scope, part, (parts, _, options) => Promise.all(parts.map(of => firstRows(of, rows, options))));
 
 async function replaceByFirst<Scope extends RecipeScope>(
   scope: Scope,
   part: 'train' | 'eval',
-  firstOf: (of: DataSetPart, count: number | undefined, options: DownloadOptions) => Promise<FirstSamples>,
+  firstOf: (parts: readonly DataSetPart[], count: number | undefined, options: DownloadOptions) => Promise<readonly FirstSamples[]>,
 ): Promise<FirstScope<Scope>> {
   let isWhole = true;
-  const replaced = await replaceNames(scope, [part], async (of, written, count) => {
-    const { files, isAll } = await reported(scope, { of, written }, options => firstOf(of, count, options));
-    isWhole &&= isAll;
-    return files;
+  const replaced = await replaceNames(scope, [part], async (sets, count) => {
+    const parts = sets.map(({ of }) => of);
+    const found = await reported(scope, sets, options => firstOf(parts, count, options));
+    isWhole = found.every(({ isAll }) => isAll);
+    return found.map(({ files }) => files);
   });
   return { scope: replaced, isWhole };
 }
@@ -97,32 +103,31 @@ async function firstRows(of: DataSetPart, rows: number, options: DownloadOptions
   return { files, isAll: true };
 }
 
-interface NamedDataSet {
-  readonly of: DataSetPart;
-  readonly written: string;
-}
-
-/** @param count samples that are drawn of it; undefined for all */
-const download = (
-  scope: RecipeScope,
-  { of, written, count }: NamedDataSet & { readonly count: number | undefined },
-): Promise<readonly string[]> =>
-  reported(scope, { of, written }, async options => {
-    const { paths, summary } = await remoteData(of, { recipe: scope.recipe, count }, options);
-    const [first] = paths;
-    if (first !== undefined) scope.job.log('info', `${written} (${of.split}): ${summary} of commit ${commitOf(first)}`);
-    return paths;
+/** @param count samples that are drawn of all; undefined for all */
+const download = (scope: RecipeScope, sets: readonly NamedDataSet[], count: number | undefined): Promise<readonly (readonly string[])[]> =>
+  reported(scope, sets, async options => {
+    const parts = sets.map(({ of }) => of);
+    const found = await remoteData(parts, { recipe: scope.recipe, count }, options);
+    return found.map(({ paths, summary }, i) => {
+      const { written, of } = elementAt(sets, i);
+      const [first] = paths;
+      scope.job.log('info', `${written} (${of.split}): ${summary}${first === undefined ? '' : ` of commit ${commitOf(first)}`}`);
+      return paths;
+    });
   });
 
-/** Runs `work` with the options of the job. @throws HubError that also names the local path */
+/** Runs `work` with the options of the job. @throws HubError that also names the local paths */
 async function reported<T>(
   { context, job }: RecipeScope,
-  { of, written }: NamedDataSet,
+  sets: readonly NamedDataSet[],
   work: (options: DownloadOptions) => Promise<T>,
 ): Promise<T> {
-  const local = path.resolve(context.baseDir, written);
-  job.phase('download-data', `${local} does not exist: looking for the data set ${written} (${of.split}) on the hub`);
-  let report: ((done: number, message?: string) => void) | undefined;
+  const locals = sets.map(({ written }) => path.resolve(context.baseDir, written));
+  const names = sets.map(({ written, of }) => `${written} (${of.split})`);
+  const [one, exist] = sets.length === 1 ? ['the data set', 'does not exist'] : ['the data sets', 'do not exist'];
+  job.phase('download-data', `${locals.join(' and ')} ${exist}: looking for ${one} ${names.join(' and ')} on the hub`);
+  let report: ReturnType<RecipeScope['job']['progress']> | undefined;
+  let reportedBytes = 0;
   try {
     return await work({
       cacheDir: context.cacheDir,
@@ -130,7 +135,9 @@ async function reported<T>(
       signal: job.signal,
       onWarning: message => job.log('warning', message),
       onProgress: ({ bytes, totalBytes, file }) => {
-        report ??= job.progress('download-data', totalBytes, 'bytes', bytes);
+        // Each of several data sets that are fetched whole has a total of its own.
+        if (report === undefined || totalBytes !== reportedBytes) report = job.progress('download-data', totalBytes, 'bytes', bytes);
+        reportedBytes = totalBytes;
         report(bytes, file);
       },
     });
@@ -138,6 +145,6 @@ async function reported<T>(
     // An AbortError does not contain the reason.
     job.checkStop();
     if (!(error instanceof HubError)) throw error;
-    throw new HubError(error.failure, `${error.message} (${local} does not exist either)`, { cause: error });
+    throw new HubError(error.failure, `${error.message} (${locals.join(' and ')} ${exist} either)`, { cause: error });
   }
 }

@@ -5,12 +5,12 @@ import { objectiveCatalog } from '../catalog/objectives.ts';
 import { type NamedFile, withNames } from '../data/columns-read.ts';
 import { listDataFiles } from '../data/read/list-files.ts';
 import { columnBytes, columnsPath, keyOf, writeColumns } from '../data/read/parquet-columns.ts';
-import { appendDrawn, type DrawnGroups, drawGroups, linesOf } from '../data/read/parquet-drawn.ts';
-import { columnsOf, openRemote } from '../data/read/ranged-source.ts';
+import { appendDrawn, type DrawnGroup, drawGroups, linesOf, rowCount } from '../data/read/parquet-drawn.ts';
+import { columnsOf, openRemote, wholeSource } from '../data/read/ranged-source.ts';
 import { readRecords } from '../data/read/read-records.ts';
 import { fileSize } from '../format/model-config.ts';
 import { requireSpace, withLock } from '../hub/hub-cache.ts';
-import { type DataSetPart, downloadDataSet, openDataSet } from '../hub/hub-dataset.ts';
+import { type DataSetFiles, type DataSetPart, downloadDataSet, openDataSet } from '../hub/hub-dataset.ts';
 import type { DownloadOptions } from '../hub/hub-download.ts';
 import { HubError } from '../hub/hub-error.ts';
 import { elementAt } from '../narrow.ts';
@@ -34,29 +34,49 @@ interface Wanted {
 }
 
 /**
- * Files of the cache with what a recipe reads: its columns of the samples that training would draw from the whole data, or of all. An
- * interrupted fetch continues where it ended.
+ * Files of the cache with what a recipe reads of data sets: the columns of the samples that training would draw from all of them, or of
+ * all samples. An interrupted fetch continues where it ended.
+ * @returns one for each data set
  * @throws HubError, or DataError for damaged files and those that lack a column
  */
-export async function remoteData(of: DataSetPart, wanted: Wanted, options: DownloadOptions): Promise<RemoteData> {
-  const { cached, ranged, remember } = await openDataSet(of, options);
-  if (cached) {
-    await remember();
-    return ofFiles(cached);
-  }
+export async function remoteData(parts: readonly DataSetPart[], wanted: Wanted, options: DownloadOptions): Promise<readonly RemoteData[]> {
+  const sets = await openSets(parts, options);
+  const drawn = sets.some(({ ranged }) => ranged) ? await drawnData(sets, wanted, options) : undefined;
+  const data = drawn ?? (await oneByOne(sets, set => wholeData(set, wanted.recipe, options)));
+  for (const { remember } of sets) await remember();
+  return data;
+}
+
+async function oneByOne<Item, Result>(items: readonly Item[], work: (item: Item) => Promise<Result>): Promise<Result[]> {
+  const results: Result[] = [];
+  for (const item of items) results.push(await work(item));
+  return results;
+}
+
+type OpenedSet = DataSetFiles & { readonly part: DataSetPart };
+
+const openSets = (parts: readonly DataSetPart[], options: DownloadOptions): Promise<OpenedSet[]> =>
+  oneByOne(parts, async part => ({ ...(await openDataSet(part, options)), part }));
+
+/** The files of a set with their metadata, wherever they are. */
+const remoteFiles = async ({ cached, ranged }: OpenedSet, recipe: Recipe): Promise<NamedFile[]> =>
+  withNames(await openRemote(ranged ?? (await Promise.all(cached.map(wholeSource)))), recipe);
+
+/** All samples of a set: its columns, or whole files where the cache has them, or a server sends no ranges. */
+async function wholeData(set: OpenedSet, recipe: Recipe, options: DownloadOptions): Promise<RemoteData> {
+  const { part, cached } = set;
+  if (cached) return ofFiles(cached);
   try {
-    const files = withNames(await openRemote(ranged), wanted.recipe);
-    const found = (await drawnData(files, wanted, options)) ?? (await columnData(files, options));
-    if (found) {
-      await remember();
-      return found;
-    }
+    const found = await columnData(await remoteFiles(set, recipe), options);
+    if (found) return found;
   } catch (error) {
-    if (!(error instanceof HubError) || error.failure !== 'no-ranges') throw error;
+    if (!sendsNoRanges(error)) throw error;
     options.onWarning?.(`${error.message}: whole files are downloaded`);
   }
-  return ofFiles(await downloadDataSet(of, options));
+  return ofFiles(await downloadDataSet(part, options));
 }
+
+const sendsNoRanges = (error: unknown): error is HubError => error instanceof HubError && error.failure === 'no-ranges';
 
 const ofFiles = (paths: readonly string[]): RemoteData => ({ paths, summary: counted(paths.length, 'file') });
 
@@ -96,76 +116,133 @@ async function missingOf(paths: readonly string[]): Promise<ReadonlySet<number>>
   return missing;
 }
 
-/** Undefined where all rows are to be read. */
+/** Undefined where all rows are to be read, or a server sends no ranges. */
 async function drawnData(
-  files: readonly NamedFile[],
+  sets: readonly OpenedSet[],
   { recipe, count }: Wanted,
   options: DownloadOptions,
-): Promise<RemoteData | undefined> {
-  const draw = drawOf(files, { recipe, count });
-  if (draw === undefined) return undefined;
-  const all = files.reduce((sum, { footer, names }) => sum + columnBytes(footer.metadata.row_groups, names), 0);
-  const isKept = (await fileSize(draw.file)) !== undefined;
-  if (!isKept && (draw.bytes > MOST_OF_ROWS * all || readsAllLabels(recipe, columnsOf(elementAt(files, 0))))) return undefined;
-  if (!isKept) await fetchDraw(draw, options);
-  return { paths: [draw.file], summary: `${counted(draw.count, 'sample')}, drawn by the seed ${recipe.seed} of ${grouped(draw.rows)}` };
+): Promise<readonly RemoteData[] | undefined> {
+  if (count === undefined) return undefined;
+  try {
+    const files = await oneByOne(sets, set => remoteFiles(set, recipe));
+    const draws = drawsOf(files, { recipe, count });
+    if (draws === undefined) return undefined;
+    const isKept = (await missingOf(draws.map(({ file }) => file))).size === 0;
+    if (!isKept && (takesMost(draws, files.flat()) || files.some(([first]) => first && readsAllLabels(recipe, columnsOf(first)))))
+      return undefined;
+    await fetchDraws(draws, options);
+    return draws.map(({ file, drawn, rows }) => ({
+      paths: drawn === 0 ? [] : [file],
+      summary: `${counted(drawn, 'sample')}, drawn by the seed ${recipe.seed} of ${grouped(rows)}`,
+    }));
+  } catch (error) {
+    if (!sendsNoRanges(error)) throw error;
+    return undefined;
+  }
 }
 
-interface Draw extends DrawnGroups {
-  readonly count: number;
-  /** The path of the file with the drawn samples. */
+/** The part of a draw that is of one data set. */
+interface Draw {
+  /** The path of the file with its drawn samples. */
   readonly file: string;
+  /** The beginning of its name: other columns of the same samples are in files with the same one. */
+  readonly stem: string;
   readonly names: readonly string[];
+  readonly groups: readonly DrawnGroup[];
+  /** Samples that are drawn of its rows. */
+  readonly drawn: number;
+  readonly rows: number;
   /** Bytes of the columns in row groups that have a drawn row. */
   readonly bytes: number;
 }
 
-function drawOf(files: readonly NamedFile[], { recipe: { task, seed }, count }: Wanted): Draw | undefined {
+/** The draw from the rows of all sets together, one part for each. @param sets the files of each */
+function drawsOf(sets: readonly (readonly NamedFile[])[], { recipe: { task, seed }, count }: Wanted): readonly Draw[] | undefined {
   if (count === undefined || objectiveCatalog[task].reads === 'images') return undefined;
-  const first = elementAt(files, 0);
-  const names = [...first.names];
-  if (files.some(file => [...file.names].join() !== names.join())) return undefined;
-  const drawn = drawGroups(files, { count, seed });
+  const namesOf = ([first, ...others]: readonly NamedFile[]): readonly string[] | undefined => {
+    const names = first && [...first.names];
+    return others.some(file => [...file.names].join() !== names?.join()) ? undefined : names;
+  };
+  const drawn = drawGroups(sets.flat(), { count, seed });
   if (drawn === undefined) return undefined;
-  const bytes = columnBytes(
-    drawn.groups.map(({ group }) => group),
-    first.names,
-  );
-  const file = path.join(path.dirname(first.source.path), `${drawName(count, seed)}${keyOf(names)}.jsonl`);
-  return { ...drawn, count, names, bytes, file };
+  let before = 0;
+  const draws: Draw[] = [];
+  for (const files of sets) {
+    const names = namesOf(files);
+    if (names === undefined) return undefined;
+    const rows = rowCount(files);
+    // A draw from several sets depends on how many rows the others have.
+    const stem = `drawn-${count}-${seed}-${sets.length === 1 ? '' : `${before}-${drawn.rows}-`}`;
+    const groups = drawn.groups.filter(({ file }) => files.some(own => own === file));
+    draws.push({
+      file: path.join(path.dirname(elementAt(files, 0).source.path), `${stem}${keyOf(names)}.jsonl`),
+      stem,
+      names,
+      groups,
+      drawn: groups.reduce((sum, group) => sum + group.drawn.length, 0),
+      rows,
+      bytes: columnBytes(
+        groups.map(({ group }) => group),
+        new Set(names),
+      ),
+    });
+    before += rows;
+  }
+  return draws;
 }
 
-const drawName = (count: number, seed: number): string => `drawn-${count}-${seed}-`;
+/** Whether the bytes with drawn rows are so many that all rows should be fetched. */
+function takesMost(draws: readonly Draw[], files: readonly NamedFile[]): boolean {
+  const all = files.reduce((sum, { footer, names }) => sum + columnBytes(footer.metadata.row_groups, names), 0);
+  return draws.reduce((sum, { bytes }) => sum + bytes, 0) > MOST_OF_ROWS * all;
+}
+
+/** Fetches what is missing of the drawn samples. */
+async function fetchDraws(draws: readonly Draw[], options: DownloadOptions): Promise<void> {
+  const missing = await missingOf(draws.map(({ file }) => file));
+  const wanted = draws.filter((_, i) => missing.has(i));
+  const totalBytes = wanted.reduce((sum, { bytes }) => sum + bytes, 0);
+  let before = 0;
+  for (const draw of wanted) {
+    const done = before;
+    await fetchDraw(draw, {
+      ...options,
+      onProgress: progress => options.onProgress?.({ ...progress, bytes: done + progress.bytes, totalBytes }),
+    });
+    before += draw.bytes;
+  }
+}
 
 /** In a file of its own, samples are added to it by later calls. */
 const partialOf = (file: string): string => file.replace(/\.jsonl$/, '.partial.jsonl');
 
 /** @param rows samples after which it may stop. @returns the path of the samples */
-async function fetchDraw({ file, names, groups, bytes: totalBytes }: Draw, options: DownloadOptions, rows?: number): Promise<string> {
+async function fetchDraw(
+  { file, stem, names, groups, drawn, bytes: totalBytes }: Draw,
+  options: DownloadOptions,
+  rows?: number,
+): Promise<string> {
   const folder = path.dirname(file);
   const partial = partialOf(file);
-  const whole = groups.reduce((sum, { drawn }) => sum + drawn.length, 0);
   return withLock(folder, async () => {
     // Text that was packed takes several times its bytes.
     await requireSpace(folder, rows === undefined ? 4 * totalBytes : 0);
     const written = await appendDrawn(partial, groups, {
       names,
       rows,
-      known: await otherDraw(file, names),
+      known: await otherDraw(folder, stem, names),
       onBytes: bytes => options.onProgress?.({ file: path.basename(file), fileBytes: bytes, fileSize: totalBytes, bytes, totalBytes }),
     });
-    if (written < whole) return partial;
+    if (written < drawn) return partial;
     await rename(partial, file);
     return file;
   });
 }
 
 /** The file of the same draw with some of these columns. */
-async function otherDraw(file: string, names: readonly string[]): Promise<string | undefined> {
-  const folder = path.dirname(file);
-  const [begin = ''] = /^drawn-\d+-\d+-/.exec(path.basename(file)) ?? [];
+async function otherDraw(folder: string, stem: string, names: readonly string[]): Promise<string | undefined> {
   for (const name of await readdir(folder)) {
-    if (!/^[0-9a-f]+\.jsonl$/.test(name.slice(begin.length)) || !name.startsWith(begin)) continue;
+    if (!name.startsWith(stem) || !/^[0-9a-f]+\.jsonl$/.test(name.slice(stem.length))) continue;
     const other = path.join(folder, name);
     for await (const { value } of readRecords({ files: await listDataFiles([other]), textSplit: 'file', maxSamples: 1 }))
       if (names.some(each => Object.hasOwn(value, each))) return other;
@@ -180,28 +257,43 @@ export interface FirstSamples {
 }
 
 /**
- * The first samples that training takes: those of a draw, whatever else training would fetch for it, or files that training has fetched.
- * @returns undefined where nothing is drawn or in the cache, so that the first rows are the first samples
+ * The first samples that training takes of data sets: those of a draw, whatever else training would fetch for it, or files that training
+ * has fetched.
+ * @returns one for each set; undefined where nothing is drawn or in the cache, so that the first rows are the first samples
  * @throws as `remoteData`
  */
 export async function firstSamples(
-  of: DataSetPart,
-  { rows, ...wanted }: Wanted & { readonly rows: number },
+  parts: readonly DataSetPart[],
+  { rows, recipe, count }: Wanted & { readonly rows: number },
   options: DownloadOptions,
-): Promise<FirstSamples | undefined> {
-  const { ranged } = await openDataSet(of, options);
-  if (ranged === undefined) return undefined;
-  const files = withNames(await openRemote(ranged), wanted.recipe);
-  const draw = drawOf(files, wanted);
-  if (draw === undefined) {
-    const paths = files.map(columnsPath);
-    return (await missingOf(paths)).size === 0 ? { files: paths, isAll: true } : undefined;
-  }
-  if ((await fileSize(draw.file)) !== undefined) return { files: [draw.file], isAll: true };
-  const partial = partialOf(draw.file);
+): Promise<readonly (FirstSamples | undefined)[]> {
+  const sets = await openSets(parts, options);
+  if (!sets.some(({ ranged }) => ranged)) return sets.map(() => undefined);
+  const files = await oneByOne(sets, set => remoteFiles(set, recipe));
+  const draws = drawsOf(files, { recipe, count });
+  let left = rows;
+  if (draws !== undefined)
+    return oneByOne(draws, draw => {
+      const wanted = Math.min(left, draw.drawn);
+      left -= wanted;
+      return firstDrawn(draw, wanted, options);
+    });
+  return Promise.all(
+    sets.map(async ({ cached }, i) => {
+      const paths = elementAt(files, i).map(columnsPath);
+      return cached === undefined && (await missingOf(paths)).size === 0 ? { files: paths, isAll: true } : undefined;
+    }),
+  );
+}
+
+async function firstDrawn(draw: Draw, rows: number, options: DownloadOptions): Promise<FirstSamples> {
+  const { file, drawn } = draw;
+  if (rows === 0) return { files: [], isAll: drawn === 0 };
+  if ((await fileSize(file)) !== undefined) return { files: [file], isAll: true };
+  const partial = partialOf(file);
   if ((await fileSize(partial)) !== undefined && (await linesOf(partial)) >= rows) return { files: [partial], isAll: false };
   const found = await fetchDraw(draw, { ...options, onProgress: undefined }, rows);
-  return { files: [found], isAll: found === draw.file };
+  return { files: [found], isAll: found === file };
 }
 
 /** Whether drawn samples depend on the labels of all samples. */

@@ -301,21 +301,21 @@ test('of a data set on the hub, a page of samples reads few bytes, more for a la
   expect(value.statistics?.parts[0]?.samples).toBe(60);
 });
 
-describe('a data set on the hub whose samples are drawn', () => {
+describe.each([1, 2])('of %d data sets on the hub, samples that are drawn', count => {
   const fixture = join(import.meta.dirname, '..', 'data', 'fixtures', 'groups.parquet');
   const parquet = readFileSync(fixture);
   const settings = ['engine=portable', 'data.eval=[]', 'max_length=64', 'data.max_samples=6', 'seed=3'];
   async function served() {
     let sent = 0;
     const endpoint = await listen((request, response) => {
-      if (request.url?.startsWith('/api/datasets/org/notes/'))
+      if (request.url?.startsWith('/api/datasets/org/'))
         return void response.end(JSON.stringify({ sha: 'a'.repeat(40), siblings: siblingsOf({ 'default/train/0000.parquet': parquet }) }));
       sent += sendFile(request, response, parquet);
     });
     const cacheDir = mkdtempSync(join(tmpdir(), 'rowtune-hub-drawn-'));
     folders.push(cacheDir);
     const page = async (from: number, offline = false, more: readonly string[] = []) => {
-      const recipe = task.recipe(...settings, 'data.train=org/notes', ...more);
+      const recipe = task.recipe(...settings, `data.train=[${['org/notes', 'org/more'].slice(0, count).join(', ')}]`, ...more);
       const context = { ...task.context, cacheDir, hub: { endpoint, offline } };
       return (await previewInProcess(recipe, context, { from, count: 2, statistics: false })).value.page;
     };
@@ -324,14 +324,14 @@ describe('a data set on the hub whose samples are drawn', () => {
   const shown = ({ samples }: DataResult['page']) => samples.map(({ sequences }) => sequences.map(idsOf));
 
   test('the page shows those that training sees, from a part of the bytes, and again without a network', async () => {
-    const local = task.recipe(...settings, `data.train=${fixture}`);
+    const local = task.recipe(...settings, `data.train=[${Array(count).fill(fixture).join(', ')}]`);
     const all = (await previewInProcess(local, task.context, { from: 0, count: 10, statistics: false })).value.page;
     expect(all.samples).toHaveLength(6);
     const { page, sent } = await served();
     const first = await page(0);
     expect(shown(first)).toEqual(shown(all).slice(0, 2));
     expect(first).toMatchObject({ more: true, columns: all.columns });
-    expect(sent()).toBeLessThan(parquet.length / 2);
+    expect(sent()).toBeLessThan((count * parquet.length) / 2);
     const known = sent();
     expect(shown(await page(0, true))).toEqual(shown(first));
     expect(sent()).toBe(known);

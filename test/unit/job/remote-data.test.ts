@@ -25,7 +25,7 @@ async function notes(intercept: Handler = () => false, content: Buffer = NOTES) 
   const files = Object.fromEntries(Object.keys(FILES).map(name => [name, content]));
   const endpoint = await listen((request, response) => {
     if (intercept(request, response)) return;
-    if (request.url?.startsWith('/api/datasets/org/notes/'))
+    if (request.url?.startsWith('/api/datasets/org/'))
       return void response.end(JSON.stringify({ sha: COMMIT, siblings: siblingsOf(files) }));
     sent += sendFile(request, response, content);
   });
@@ -69,6 +69,65 @@ test('the samples are those of the whole files, and later runs ask for none', as
   expect(sent()).toBe(before);
   await expect(filesOf(['data.max_samples=6'], true)).rejects.toThrow(/not in the cache/);
   expect(existsSync(join(cacheDir, 'datasets', 'org--notes', COMMIT, 'default', 'train', '0000.parquet'))).toBe(false);
+});
+
+describe('a draw over several data sets', () => {
+  const both = ['data.train=[org/notes, org/more]', 'data.max_samples=5'];
+  const whole = (folder: string) =>
+    ['first', 'second'].flatMap(set =>
+      Object.keys(FILES).map(name => {
+        mkdirSync(join(folder, set, name, '..'), { recursive: true });
+        writeFileSync(join(folder, set, name), NOTES);
+        return join(folder, set, name);
+      }),
+    );
+
+  test('the samples are those of the whole files, and later runs ask for none', async () => {
+    const { filesOf, lines, sent } = await notes();
+    const files = await filesOf(both);
+    expect(files.map(file => /(notes|more).*drawn-5-3-(0|120)-240-[0-9a-f]{12}\.jsonl$/.exec(file)?.slice(1))).toEqual([
+      ['notes', '0'],
+      ['more', '120'],
+    ]);
+    const drawn = await drawnOf(files, 5);
+    expect(drawn).toHaveLength(5);
+    expect(await drawnOf(whole(makeTemporaryFolder()), 5)).toMatchObject(drawn);
+    expect(sent()).toBeLessThan(NOTES.length);
+    expect(lines.filter(line => line.includes('drawn by the seed')).map(line => line.replace(/ of commit c+$/, ''))).toEqual([
+      expect.stringMatching(/^org\/notes \(train\): \d samples?, drawn by the seed 3 of 120$/),
+      expect.stringMatching(/^org\/more \(train\): \d samples?, drawn by the seed 3 of 120$/),
+    ]);
+    const before = sent();
+    expect(await filesOf(both)).toEqual(files);
+    expect(await filesOf(both, true)).toEqual(files);
+    expect(sent()).toBe(before);
+  });
+
+  test('of one that the cache has whole, nothing is fetched', async () => {
+    const { filesOf, sent } = await notes();
+    await filesOf(['data.train=org/more']);
+    const before = sent();
+    const files = await filesOf(both);
+    const other = await notes();
+    expect(await drawnOf(files, 5)).toEqual(await drawnOf(await other.filesOf(both), 5));
+    expect(sent() - before).toBeLessThan(other.sent());
+  });
+
+  test('all rows are fetched where a local file is among them', async () => {
+    const { filesOf } = await notes();
+    const [local = ''] = whole(makeTemporaryFolder());
+    const files = await filesOf([`data.train=[org/notes, "${local}"]`, 'data.max_samples=5']);
+    expect(files.map(file => path.basename(file))).toEqual(['0000.parquet', '0001.parquet', '0000.parquet']);
+  });
+
+  test('one that is missing is named, with the places where local files would be', async () => {
+    const { filesOf } = await notes((request, response) => {
+      if (request.url?.startsWith('/api/datasets/org/more/') !== true) return false;
+      response.writeHead(404).end();
+      return true;
+    });
+    await expect(filesOf(both)).rejects.toThrow(/org\/more.*\(.*notes and .*more do not exist either\)/);
+  });
 });
 
 test('a fetch that broke off continues with the groups that are missing', async () => {

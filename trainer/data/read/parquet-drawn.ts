@@ -14,7 +14,7 @@ import type { RemoteFile } from './ranged-source.ts';
 import { readGroup } from './read-parquet.ts';
 import { readRecords } from './read-records.ts';
 
-export interface DrawnGroups {
+interface DrawnGroups {
   /** Rows of all files. */
   readonly rows: number;
   readonly groups: readonly DrawnGroup[];
@@ -42,11 +42,8 @@ export function drawGroups(
   files: readonly RemoteFile[],
   { count, seed }: DrawSettings & { readonly count: number },
 ): DrawnGroups | undefined {
-  const groupsOf = ({ footer }: RemoteFile): readonly RowGroup[] => footer.metadata.row_groups;
-  // As the reader of whole files counts: the number of all rows in a footer may be another.
-  const counts = files.flatMap(file => groupsOf(file).map(group => Number(group.num_rows)));
-  const rows = counts.reduce((sum, each) => sum + each, 0);
-  if (rows <= count || rows > MAX_ROWS || counts.some(each => each < 0)) return undefined;
+  const rows = rowCount(files);
+  if (rows <= count || rows > MAX_ROWS || countsOf(files).some(each => each < 0)) return undefined;
   const draw = reservoir<number>({ count, seed });
   for (let row = 0; row < rows; row++) draw.add(row);
   const drawn = draw.drawn();
@@ -67,6 +64,13 @@ export function drawGroups(
   }
   return { rows, groups };
 }
+
+/** The rows of files as their reader counts them: the number of all rows in a footer may be another. */
+export const rowCount = (files: readonly RemoteFile[]): number => countsOf(files).reduce((sum, each) => sum + each, 0);
+
+const countsOf = (files: readonly RemoteFile[]): number[] => files.flatMap(file => groupsOf(file).map(group => Number(group.num_rows)));
+
+const groupsOf = ({ footer }: RemoteFile): readonly RowGroup[] => footer.metadata.row_groups;
 
 export interface AppendDrawn {
   /** The columns that a sample has, in their order. */

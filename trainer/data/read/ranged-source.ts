@@ -2,9 +2,10 @@
 import type { AsyncBuffer, ColumnChunk, RowGroup } from 'hyparquet';
 import { parquetSchema } from 'hyparquet';
 import { writeDurably } from '../../files/durable-file.ts';
-import { readRegularFile } from '../../files/regular-file.ts';
+import { type RegularFile, readRegularFile } from '../../files/regular-file.ts';
+import { openDataFile } from './data-file.ts';
 import { FOOTER_END_BYTES, MAX_FOOTER_BYTES } from './parquet-bounds.ts';
-import { type ParquetFooter, readFooter } from './read-parquet.ts';
+import { bufferOf, type ParquetFooter, readFooter } from './read-parquet.ts';
 
 /** A file that is somewhere else. */
 export interface RangedSource extends Pick<AsyncBuffer, 'byteLength' | 'slice'> {
@@ -21,6 +22,24 @@ export const keptSource = ({ path, byteLength }: Pick<RangedSource, 'path' | 'by
   };
   return { path, byteLength, slice: refuse, keepBeginning: refuse };
 };
+
+/** A file that is here after all; it is open only while a stretch of it is read. @throws DataError for what is not a regular file */
+export async function wholeSource(path: string): Promise<RangedSource> {
+  const read = async <T>(work: (file: RegularFile) => T): Promise<Awaited<T>> => {
+    const file = await openDataFile(path);
+    try {
+      return await work(file);
+    } finally {
+      await file.handle.close();
+    }
+  };
+  return {
+    path,
+    byteLength: await read(({ stats }) => stats.size),
+    slice: (start, end) => read(({ handle, stats }) => bufferOf(handle, stats.size).slice(start, end)),
+    keepBeginning: async () => path,
+  };
+}
 
 /** A stretch of bytes; the last one is not included. */
 export interface Span {

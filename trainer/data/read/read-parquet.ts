@@ -52,7 +52,7 @@ export async function openParquet(file: string): Promise<{ handle: FileHandle; b
 }
 
 /** Positioned reads of the one file that was opened and checked. */
-function bufferOf(handle: FileHandle, size: number): AsyncBuffer {
+export function bufferOf(handle: FileHandle, size: number): AsyncBuffer {
   const read = async (start: number, end: number): Promise<ArrayBuffer> => {
     const length = end - start;
     if (!(start >= 0 && length >= 0 && end <= size && length <= MAX_SLICE_BYTES))
