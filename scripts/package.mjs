@@ -1,4 +1,5 @@
 /** `npm run package`: dist/rowtune-<version>.vsix. What a user gets is first laid out in dist/package, file by file. */
+import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -48,6 +49,8 @@ export async function makePackage() {
   writeFileSync(path.join(stage, 'README.md'), extensionReadme());
   writeFileSync(path.join(stage, 'CHANGELOG.md'), shippedChangelog());
   writeFileSync(path.join(stage, 'ThirdPartyNotices.txt'), thirdPartyNotices(root, inputs));
+  // For editors and tools that know nothing else of Rowtune.
+  writeFileSync(path.join(stage, 'recipe.schema.json'), execFileSync(process.execPath, [path.join(stage, 'bin', 'rowtune.mjs'), 'schema']));
   const manifest = shippedManifest();
   writeFileSync(path.join(stage, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
   const packagePath = path.join(root, 'dist', `rowtune-${manifest.version}.vsix`);

@@ -7,6 +7,7 @@ import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { makePackage } from '../../scripts/package.mjs';
 import { EDITORS } from '../../scripts/vscode/editors.mjs';
+import { recipeJsonSchema } from '../../trainer/protocol/recipe-schema.ts';
 import { zipEntries } from '../support/zip-entries.ts';
 
 /** Open VSX refuses longer texts. */
@@ -59,6 +60,10 @@ test('the icon is a square picture of at least 128 pixels, and no drawing', () =
   const [width, height] = [icon?.readUInt32BE(16), icon?.readUInt32BE(20)];
   expect(width).toBeGreaterThanOrEqual(MIN_ICON);
   expect(height).toBe(width);
+});
+
+test('the JSON Schema of recipes is in it', () => {
+  expect(JSON.parse(textOf('extension/recipe.schema.json'))).toEqual(JSON.parse(JSON.stringify(recipeJsonSchema())));
 });
 
 test('the license is there as a file', () => {
