@@ -8,6 +8,7 @@ import { registerCommands } from './commands/register-commands.ts';
 import { watchJobs } from './daemon/watch-jobs.ts';
 import { createServer, type ServerControl } from './language-client.ts';
 import { watchModelFolders } from './model-folders.ts';
+import { offerConversions } from './recipe/foreign-recipes.ts';
 import { createReportView } from './report-view.ts';
 import { createStatusBar } from './status/status-bar.ts';
 import { createViews } from './views/views.ts';
@@ -28,6 +29,7 @@ export function activate(context: ExtensionContext): void {
     createStatusBar(app),
     watchJobs(app, views),
     watchModelFolders(),
+    ...offerConversions(),
     ...registerLanguageModelTools(app),
     ...registerMcpServer(app),
     ...registerChatModels(app, views),

@@ -7,6 +7,7 @@ export const languageClient = () => import('vscode-languageclient/node');
 export const connect = () => import('../trainer/rpc/connect.ts');
 export const discovery = () => import('../trainer/rpc/discovery.ts');
 export const parseRecipe = () => import('../trainer/protocol/parse-recipe.ts');
+export const quickFixes = () => import('../trainer/lint/quick-fixes.ts');
 export const recipeText = () => import('./recipe/recipe-text.ts');
 export const runSource = () => import('./pages/run-source.ts');
 export const runHost = () => import('./pages/run-host.ts');

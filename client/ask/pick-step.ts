@@ -15,11 +15,21 @@ export interface StepPick<T> {
   readonly placeHolder: string;
   /** The list is shown before its items are known. */
   readonly items: readonly Choice<T>[] | Promise<readonly Choice<T>[]>;
+  /** The same items with more about each, which takes longer. */
+  readonly detailed?: Promise<readonly Choice<T>[]>;
   readonly canGoBack: boolean;
 }
 
 /** @returns undefined where the user closed it; rejects where loading the items fails */
-export function pickStep<T>({ title, step, totalSteps, placeHolder, items, canGoBack }: StepPick<T>): Promise<T | typeof BACK | undefined> {
+export function pickStep<T>({
+  title,
+  step,
+  totalSteps,
+  placeHolder,
+  items,
+  detailed,
+  canGoBack,
+}: StepPick<T>): Promise<T | typeof BACK | undefined> {
   const picker = window.createQuickPick<Choice<T>>();
   Object.assign(picker, { title, step, totalSteps, placeholder: placeHolder, ignoreFocusOut: true, busy: true });
   picker.matchOnDescription = true;
@@ -32,10 +42,19 @@ export function pickStep<T>({ title, step, totalSteps, placeHolder, items, canGo
       const [chosen] = picker.selectedItems;
       if (chosen !== undefined) resolve(chosen.value);
     });
-    Promise.resolve(items).then(known => {
-      picker.items = known;
+    const show = async (): Promise<void> => {
+      picker.items = await items;
+      if (detailed !== undefined) {
+        const known = await detailed;
+        const [active] = picker.activeItems;
+        const at = active === undefined ? -1 : picker.items.indexOf(active);
+        picker.keepScrollPosition = true;
+        picker.items = known;
+        picker.activeItems = known.filter((_, place) => place === at);
+      }
       picker.busy = false;
-    }, reject);
+    };
+    show().catch(reject);
   });
   picker.show();
   return answer.finally(() => picker.dispose());

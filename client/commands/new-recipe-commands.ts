@@ -4,10 +4,13 @@ import { QuickPickItemKind, Uri, window, workspace } from 'vscode';
 import { methodNames } from '../../trainer/catalog/methods.ts';
 import { objectiveNames } from '../../trainer/catalog/objectives.ts';
 import { MAX_STATE_BYTES, readRegularText } from '../../trainer/files/regular-file.ts';
+import { messageOf } from '../../trainer/protocol/error-facts.ts';
 import type { ModelInfo } from '../../trainer/protocol/rpc-messages.ts';
+import type { DataFileInfo } from '../../trainer/protocol/view/data.ts';
 import type { App } from '../app.ts';
 import { BACK, type Choice, pickStep, type StepPick } from '../ask/pick-step.ts';
 import { DATA_ENDINGS } from '../recipe/data-endings.ts';
+import { dataFacts } from '../recipe/data-facts.ts';
 import { findRecipes, uriOf } from '../recipe/recipe-files.ts';
 import { EXCLUDED_GLOB, isRecipeName, recipeStem } from '../recipe/recipe-names.ts';
 import { isModelItem, modelFacts } from '../views/model-tree.ts';
@@ -15,6 +18,8 @@ import { trainerFolders } from '../views/views.ts';
 import type { CommandContext } from './command-context.ts';
 import type { CommandTable } from './command-ids.ts';
 
+/** Those that are read for their descriptions: more than fit on a screen. */
+const MAX_DESCRIBED = 50;
 const DATA_GLOB = `**/*.{${DATA_ENDINGS}}`;
 const MAX_DATA_FILES = 500;
 
@@ -44,7 +49,8 @@ export function newRecipeCommands({ app }: CommandContext): CommandTable<'newRec
       const folder = await targetFolder(argument);
       if (folder === undefined) return;
       const given = modelOf(argument);
-      const questions = given === undefined ? [askModel(app), askData, askTask, askMethod] : [askData, askTask, askMethod];
+      const others = [askData(app), askTask(app), askMethod];
+      const questions = given === undefined ? [askModel(app), ...others] : others;
       const answers = await askAll(questions, given === undefined ? {} : { model: given });
       if (answers === undefined) return;
       const { model, data } = answers;
@@ -84,25 +90,52 @@ async function askAll(questions: readonly Question[], start: Answers): Promise<A
   return answers.at(-1);
 }
 
-const askWord =
-  (setting: 'task' | 'method', placeHolder: string): Question =>
+/** Only those that the model can be tuned for, if it is on this machine. */
+const askTask =
+  (app: App): Question =>
   async (before, place) => {
     // The schema is not needed earlier.
     const { choicesOf, modelHints } = await (await import('../lazy-modules.ts')).recipeText();
-    const fitting = setting === 'task' ? modelHints(await readConfig(before.model?.path)).task : undefined;
-    const items = choicesOf(setting)
-      .map(({ word, label, doc, isDefault }) => ({
-        label,
-        detail: doc,
-        description: word === fitting ? 'fits this model' : isDefault ? 'default' : undefined,
-        value: word,
-      }))
-      .sort((a, b) => Number(b.value === fitting) - Number(a.value === fitting));
-    const word = await pickStep({ ...place, placeHolder, items });
-    return typeof word === 'string' ? { ...before, [setting]: word } : word;
+    const items = async () => {
+      const [tasks, config] = await Promise.all([tasksOf(app, before.model), readConfig(before.model?.path)]);
+      const fitting = modelHints(config).task ?? tasks?.[0];
+      return choicesOf('task')
+        .filter(({ word }) => tasks?.some(task => task === word) ?? true)
+        .map(({ word, label, doc }) => ({
+          label,
+          detail: doc,
+          description: word === fitting ? 'fits this model' : undefined,
+          value: word,
+        }))
+        .sort((a, b) => Number(b.value === fitting) - Number(a.value === fitting));
+    };
+    const task = await pickStep({ ...place, placeHolder: 'Select the task of the model', items: items() });
+    return typeof task === 'string' ? { ...before, task } : task;
   };
-const askTask = askWord('task', 'Select the task of the model');
-const askMethod = askWord('method', 'Select a method');
+
+/** Undefined where the daemon can't read the model, or it is not downloaded yet. */
+async function tasksOf(app: App, model: ModelChoice | undefined): Promise<readonly string[] | undefined> {
+  if (model?.path === undefined) return undefined;
+  try {
+    const client = await app.daemon.ensure();
+    return (await client.request('modelTasks', { model: model.path })).tasks;
+  } catch (error) {
+    app.output.write('debug', `the tasks of ${model.path} are not known: ${messageOf(error)}`);
+    return undefined;
+  }
+}
+
+const askMethod: Question = async (before, place) => {
+  const { choicesOf } = await (await import('../lazy-modules.ts')).recipeText();
+  const items = choicesOf('method').map(({ word, label, doc, isDefault }) => ({
+    label,
+    detail: doc,
+    description: isDefault ? 'default' : undefined,
+    value: word,
+  }));
+  const method = await pickStep({ ...place, placeHolder: 'Select a method', items });
+  return typeof method === 'string' ? { ...before, method } : method;
+};
 
 /** Facts of a model on this machine; a file that is missing or is not JSON yields none. */
 async function readConfig(folder: string | undefined): Promise<unknown> {
@@ -184,26 +217,56 @@ async function browseModel(): Promise<ModelChoice | undefined> {
   return file === undefined ? undefined : { name: file, path: file };
 }
 
-const askData: Question = async (before, place) => {
-  const found = async (): Promise<Choice<{ readonly file?: string } | 'disk'>[]> => {
-    const files = await workspace.findFiles(DATA_GLOB, EXCLUDED_GLOB, MAX_DATA_FILES);
-    return [
-      ...files
-        .map(uri => ({ label: workspace.asRelativePath(uri), value: { file: uri.fsPath } }))
-        // Metrics of runs are not training data.
-        .filter(({ label }) => !/(^|\/)runs\//.test(label))
-        .sort((a, b) => Number(isHeldOut(a.label)) - Number(isHeldOut(b.label)) || a.label.localeCompare(b.label)),
-      { label: 'elsewhere', kind: QuickPickItemKind.Separator },
-      { label: '$(folder-opened) Another file or folder…', value: 'disk' },
-      { label: '$(clock) I have no data yet', value: {} },
-    ];
+function askData(app: App): Question {
+  const ask: Question = async (before, place) => {
+    const files = findData();
+    const items = files.then(found => dataChoices(found, []));
+    const detailed = files.then(async found => dataChoices(found, await describeFiles(app, found)));
+    const chosen = await pickStep({ ...place, placeHolder: 'Select the training data', items, detailed });
+    if (chosen === BACK || chosen === undefined) return chosen;
+    if (typeof chosen === 'object') return { ...before, data: chosen };
+    const file = (await window.showOpenDialog({ canSelectFolders: true, canSelectFiles: true, openLabel: 'Use This Data' }))?.[0]?.fsPath;
+    return file === undefined ? ask(before, place) : { ...before, data: { file } };
   };
-  const chosen = await pickStep({ ...place, placeHolder: 'Select the training data', items: found() });
-  if (chosen === BACK || chosen === undefined) return chosen;
-  if (typeof chosen === 'object') return { ...before, data: chosen };
-  const file = (await window.showOpenDialog({ canSelectFolders: true, canSelectFiles: true, openLabel: 'Use This Data' }))?.[0]?.fsPath;
-  return file === undefined ? askData(before, place) : { ...before, data: { file } };
-};
+  return ask;
+}
+
+interface FoundData {
+  readonly label: string;
+  readonly file: string;
+}
+
+async function findData(): Promise<readonly FoundData[]> {
+  const files = await workspace.findFiles(DATA_GLOB, EXCLUDED_GLOB, MAX_DATA_FILES);
+  return (
+    files
+      .map(uri => ({ label: workspace.asRelativePath(uri), file: uri.fsPath }))
+      // Metrics of runs are not training data.
+      .filter(({ label }) => !/(^|\/)runs\//.test(label))
+      .sort((a, b) => Number(isHeldOut(a.label)) - Number(isHeldOut(b.label)) || a.label.localeCompare(b.label))
+  );
+}
+
+/** In order; nothing where the daemon is on another machine, which does not have these files. */
+async function describeFiles(app: App, files: readonly FoundData[]): Promise<readonly DataFileInfo[]> {
+  if (app.services.isRemote() || files.length === 0) return [];
+  try {
+    const client = await app.daemon.ensure();
+    return (await client.request('describeData', { files: files.slice(0, MAX_DESCRIBED).map(({ file }) => file) })).files;
+  } catch (error) {
+    app.output.write('debug', `the data files can't be described: ${messageOf(error)}`);
+    return [];
+  }
+}
+
+function dataChoices(files: readonly FoundData[], known: readonly DataFileInfo[]): Choice<{ readonly file?: string } | 'disk'>[] {
+  return [
+    ...files.map(({ label, file }, place) => ({ label, value: { file }, ...dataFacts(known[place]) })),
+    { label: 'elsewhere', kind: QuickPickItemKind.Separator },
+    { label: '$(folder-opened) Another file or folder…', value: 'disk' },
+    { label: '$(clock) I have no data yet', value: {} },
+  ];
+}
 
 /** A name that suggests evaluation data, which is listed after the others. */
 const isHeldOut = (file: string): boolean =>

@@ -5,7 +5,9 @@ import { namesOf } from '../../trainer/catalog/entries.ts';
 import { commandsWithTrust, requireTrust } from '../trust.ts';
 import type { CommandContext } from './command-context.ts';
 import { COMMANDS, type CommandName, type CommandTable } from './command-ids.ts';
+import { convertCommands } from './convert-commands.ts';
 import { engineCommands } from './engine-commands.ts';
+import { helpCommands } from './help-commands.ts';
 import { newRecipeCommands } from './new-recipe-commands.ts';
 import { noteCommands } from './note-commands.ts';
 import { processCommands } from './process-commands.ts';
@@ -25,8 +27,10 @@ export function registerCommands(context: CommandContext): Disposable[] {
     ...noteCommands(context),
     ...pushCommands(context),
     ...newRecipeCommands(context),
+    ...convertCommands(context),
     ...engineCommands(context),
     ...processCommands(context),
+    ...helpCommands(context),
   };
   const withTrust = commandsWithTrust(context.app.context.extension.packageJSON);
   return namesOf(table).map(name =>

@@ -130,7 +130,11 @@ export function freeName(model: string, method: string, taken: ReadonlySet<strin
     .toLowerCase()
     .replace(/[^\p{L}\p{N}._-]+/gu, '-')
     .replace(/^[^\p{L}\p{N}]+|[^\p{L}\p{N}]+$/gu, '');
-  const stem = `${base === '' ? 'model' : base.slice(0, 60)}-${method}`;
+  return freeStem(`${base === '' ? 'model' : base.slice(0, 60)}-${method}`, taken);
+}
+
+/** The stem, or one with a number behind it: spam, spam-2. */
+export function freeStem(stem: string, taken: ReadonlySet<string>): string {
   for (let count = 1; ; count++) {
     const name = count === 1 ? stem : `${stem}-${count}`;
     if (!taken.has(name)) return name;

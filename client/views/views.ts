@@ -1,5 +1,5 @@
 /** The views of the container *Rowtune*: Runs, Models, Devices. Each queries the daemon when it is visible. */
-import { type Event, EventEmitter, workspace } from 'vscode';
+import { type Event, EventEmitter, type Uri, workspace } from 'vscode';
 import { isOnCluster } from '../../trainer/protocol/cluster.ts';
 import type { RunInfo } from '../../trainer/protocol/rpc-messages.ts';
 import type { DaemonClient } from '../../trainer/rpc/connect.ts';
@@ -45,6 +45,12 @@ const REDRAW_MS = 30_000;
 const CLUSTER_LOOK_MS = 10_000;
 /** Command-line runs write their state about once a second. */
 const FILE_CHANGES_MS = 2000;
+/** Headers are read again, and a model that is copied comes in several files. */
+const MODEL_CHANGES_MS = 5000;
+/** What the daemon lists as a model. */
+const MODEL_FILES = '**/{config.json,*.safetensors,*.gguf,pytorch_model*.bin}';
+/** Written by runs while they train; none of them is listed. */
+const isOfCheckpoint = ({ path }: Uri): boolean => path.includes('/checkpoints/');
 
 export function createViews(app: App): Views {
   const listed = new EventEmitter<readonly RunInfo[]>();
@@ -75,7 +81,15 @@ export function createViews(app: App): Views {
     () => void reloadRuns(),
     () => FILE_CHANGES_MS,
   );
+  const onModels = throttle(
+    () => void models.reload(),
+    () => MODEL_CHANGES_MS,
+  );
+  const onModelFile = (uri: Uri): void => {
+    if (!isOfCheckpoint(uri)) onModels.call();
+  };
   const states = workspace.createFileSystemWatcher('**/state.json');
+  const modelFiles = workspace.createFileSystemWatcher(MODEL_FILES);
   const timer = setInterval(redrawRuns, REDRAW_MS);
   const clusterTimer = setInterval(() => list.isOnCluster && runs.view.visible && onFiles.call(), CLUSTER_LOOK_MS);
   const subscriptions = [
@@ -83,6 +97,10 @@ export function createViews(app: App): Views {
     states.onDidCreate(onFiles.call),
     states.onDidChange(onFiles.call),
     states.onDidDelete(onFiles.call),
+    modelFiles,
+    modelFiles.onDidCreate(onModelFile),
+    modelFiles.onDidChange(onModelFile),
+    modelFiles.onDidDelete(onModelFile),
     workspace.onDidChangeWorkspaceFolders(reloadAll),
     workspace.onDidGrantWorkspaceTrust(reloadAll),
   ];
@@ -101,6 +119,7 @@ export function createViews(app: App): Views {
       clearInterval(timer);
       clearInterval(clusterTimer);
       onFiles.dispose();
+      onModels.dispose();
       stopListening();
       for (const each of [...subscriptions, listed, ...all]) each.dispose();
     },

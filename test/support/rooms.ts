@@ -161,7 +161,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/worker',
   ],
   'trainer/settings.ts': [],
-  client: ['trainer/files', 'trainer/importance', 'trainer/rpc', 'trainer/run', 'trainer/settings.ts'],
+  client: ['trainer/files', 'trainer/importance', 'trainer/lint', 'trainer/rpc', 'trainer/run', 'trainer/settings.ts'],
   media: ['trainer/selection.ts'],
   server: [
     'trainer/data',

@@ -5,7 +5,7 @@ import { foreignKeys } from '../protocol/foreign-keys.ts';
 import { linesOf, offsetsIn } from '../protocol/line-starts.ts';
 import { parseRecipe } from '../protocol/parse-recipe.ts';
 import type { Problem, Suggestion } from '../protocol/problem.ts';
-import { convertRecipe } from './convert-recipe.ts';
+import { type ConvertedRecipe, convertRecipe } from './convert-recipe.ts';
 import { IGNORE_MARK } from './ignore-comments.ts';
 import type { LintProblem } from './problems/lint-problem.ts';
 import type { RecipeView } from './recipe-view.ts';
@@ -129,15 +129,17 @@ function editKey(document: Document, keys: Problem['path'], suggestion: Suggesti
 /** The same as an edit; undefined if there is nothing to fix. */
 export const fixAll = (view: Pick<RecipeView, 'text' | 'file'>): TextChange | undefined => smallestChange(view.text, fixedText(view));
 
+export interface Conversion extends ConvertedRecipe {
+  readonly title: string;
+}
+
 /** Converts a whole recipe of another tool; undefined for other texts. */
-export function conversion({
-  text,
-  file,
-}: Pick<RecipeView, 'text' | 'file'>): { readonly title: string; readonly text: string } | undefined {
+export function conversion({ text, file }: Pick<RecipeView, 'text' | 'file'>): Conversion | undefined {
   const converted = convertRecipe(text, path.extname(file) === '.json');
   if (converted === undefined) return undefined;
   const lost = converted.dropped.length === 0 ? '' : ` (${converted.dropped.length} keys have no counterpart)`;
-  return { title: `Convert this recipe of ${converted.tool}${lost}`, text: withCertainFixes({ text: converted.text, file }) };
+  const title = `Convert this recipe of ${converted.tool}${lost}`;
+  return { ...converted, title, text: withCertainFixes({ text: converted.text, file }) };
 }
 
 function isCertain({ code, severity, suggestion, path: keys }: Problem): boolean {

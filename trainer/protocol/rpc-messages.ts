@@ -3,14 +3,17 @@
  * types.
  */
 import type { ExportFormat, ExportType } from '../catalog/artifacts.ts';
+import type { ObjectiveName } from '../catalog/objectives.ts';
 import type { ClusterPlace } from './cluster.ts';
 import type { DeviceShare } from './device-share.ts';
 import type { Conversation, GenerateOptions, JobKind, RecipeSource, WorkerEvent } from './job-messages.ts';
+import type { ModelInfo } from './model-info.ts';
 import type { Problem } from './problem.ts';
 import type { SweepStatus } from './sweep.ts';
-import type { DataPart } from './view/data.ts';
+import type { DataFileInfo, DataPart } from './view/data.ts';
 
 export type { RecipeSource } from './job-messages.ts';
+export type { ModelInfo } from './model-info.ts';
 
 /** A client of another version gets an error; `capabilities` lists the methods that both support. */
 export const PROTOCOL_VERSION = 1;
@@ -176,22 +179,6 @@ export interface ModelList {
   readonly truncated: boolean;
 }
 
-export interface ModelInfo {
-  /** The hub name, or the folder name. */
-  readonly name: string;
-  readonly path: string;
-  /** `run`: it was exported into the folder of a run. */
-  readonly source: 'cache' | 'folder' | 'run';
-  readonly family?: string;
-  readonly parameters?: number;
-  readonly weightBytes?: number;
-  readonly dtypes?: readonly string[];
-  /** It can be asked something. Daemons of older versions do not say. */
-  readonly writesText?: boolean;
-  /** The reason why its headers can't be read. */
-  readonly problem?: string;
-}
-
 export interface EngineStatus {
   readonly machine: {
     readonly cpu: { readonly model: string; readonly cores: number; readonly features: readonly string[] };
@@ -281,6 +268,9 @@ export const requests = {
   daemonStatus: message<Nothing, DaemonStatus>('daemon/status'),
   engineStatus: message<Nothing, EngineStatus>('engine/status'),
   listModels: message<{ readonly folders: readonly string[] }, ModelList>('models/list'),
+  /** The tasks that a model on the daemon's machine can be tuned for, the suggested one first. */
+  modelTasks: message<{ readonly model: string }, { readonly tasks: readonly ObjectiveName[] }>('models/tasks'),
+  describeData: message<{ readonly files: readonly string[] }, { readonly files: readonly DataFileInfo[] }>('data/describe'),
   /** The newest runs whose models write text, as far as their base models are on the daemon's machine. */
   listChatModels: message<{ readonly folders: readonly string[] }, { readonly models: readonly ChatModel[] }>('chat/models'),
   /** The number of tokens of each text, by the tokenizer of the run's model. */

@@ -1,12 +1,14 @@
 /** The requests to a reading process: one table, typed for both ends. Parameters and answers are plain data. */
 import { plannedEngine } from '../catalog/engines.ts';
 import { knownPrograms } from '../engine/known-programs.ts';
+import { describeData } from '../lint/facts/describe-data.ts';
 import { describeModel } from '../lint/facts/describe-model.ts';
 import { estimateModel, type ModelEstimateParams, planModel } from '../lint/facts/estimate-model.ts';
 import { FolderCache } from '../lint/facts/folder-facts.ts';
 import { ModelCache } from '../lint/facts/model-facts.ts';
 import { readDataFact } from '../lint/facts/read-data-fact.ts';
 import { readModelFacts } from '../lint/facts/read-model-facts.ts';
+import { tasksOfModel } from '../lint/facts/tasks-of-model.ts';
 import { lintConfig } from '../lint/lint.ts';
 import { type ParseOptions, parseRecipe } from '../protocol/parse-recipe.ts';
 import { printGraph } from './print-graph.ts';
@@ -28,6 +30,9 @@ const models = new Map<string, ModelCache>();
 export const readerRequests = {
   /** The description of a model in a list. */
   describe: ({ model }: { readonly model: string }) => describeModel(model),
+  tasks: ({ model }: { readonly model: string }) => tasksOfModel(model),
+  /** The description of a data file in a list. */
+  describeData: ({ file }: { readonly file: string }) => describeData(file),
   recipe: ({ text, ...options }: ParseOptions & { readonly text: string }) => parseRecipe(text, options),
   estimate: estimateHere,
   plan: planModel,

@@ -82,6 +82,8 @@ const paramSchemas: { readonly [Name in RequestName]: z.ZodType<RequestParams<Na
   daemonStatus: nothing,
   engineStatus: nothing,
   listModels: z.strictObject({ folders }),
+  modelTasks: z.strictObject({ model: absolute }),
+  describeData: z.strictObject({ files: z.array(absolute).max(MAX_LIST) }),
   listChatModels: z.strictObject({ folders }),
   countTokens: z.strictObject({ runDir: absolute, texts: z.array(prompt).max(MAX_MESSAGES) }),
   listRuns: z.strictObject({ folders }),

@@ -32,6 +32,7 @@ import { readSweep } from '../sweep/sweep-status.ts';
 import { countTokens, listChatModels } from './chat-models.ts';
 import { listRunsAnywhere, readRun } from './cluster-runs.ts';
 import { DaemonError } from './daemon-error.ts';
+import { describeDataFiles } from './data-files.ts';
 import type { Devices } from './device-shares.ts';
 import type { EventRing } from './event-ring.ts';
 import { type JobQueue, type NewJob, notRecorded } from './job-queue.ts';
@@ -87,6 +88,8 @@ export const handlers: Handlers = {
     freeDiskBytes: freeDiskBytes(cacheDir),
   }),
   listModels: ({ folders }, { cacheDir, reader }) => listModels(cacheDir, folders, reader),
+  modelTasks: async ({ model }, { reader }) => ({ tasks: await reader.ask('tasks', { model }, `Reading ${model}`) }),
+  describeData: async ({ files }, { reader }) => ({ files: await describeDataFiles(files, reader) }),
   listChatModels: async ({ folders }, services) => ({ models: await listChatModels(folders, services) }),
   countTokens: async ({ runDir, texts }, services) => ({ tokens: await countTokens(runDir, texts, services) }),
   listRuns: ({ folders }) => listRunsAnywhere(folders),

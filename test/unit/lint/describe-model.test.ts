@@ -5,6 +5,7 @@ import path from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { configWritesText } from '../../../client/recipe/config-writes-text.ts';
 import { describeModel } from '../../../trainer/lint/facts/describe-model.ts';
+import { tasksOfModel } from '../../../trainer/lint/facts/tasks-of-model.ts';
 import { goldenPath } from '../hub/model-bytes.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'rowtune-describe-'));
@@ -29,4 +30,14 @@ test('a GGUF file writes text; a config that is damaged or missing does not', as
     writeFileSync(file, text);
     expect(await configWritesText(file), text).toBe(false);
   }
+});
+
+test.each([
+  ['llama', 'causal_lm', 'sequence_classification'],
+  ['bert', 'sequence_classification', 'causal_lm'],
+  ['vit', 'image_classification', 'sequence_classification'],
+  ['llama_score', 'sequence_classification', 'embedding'],
+] as const)('%s can be tuned for %s, and not for %s', async (name, can, cannot) => {
+  const tasks = await tasksOfModel(goldenPath(name));
+  expect([tasks.includes(can), tasks.includes(cannot)]).toEqual([true, false]);
 });

@@ -1,5 +1,6 @@
 /** A conversion writes out another tool's own default where it differs from ours. */
 import { expect, it } from 'vitest';
+import { MAX_FOREIGN_LENGTH, mayBeForeign } from '../../../client/recipe/foreign-marks.ts';
 import { convertRecipe } from '../../../trainer/lint/convert-recipe.ts';
 
 const tuned = 'model: {_component_: a.llama3_8b}\ncheckpointer: {checkpoint_dir: m}\n';
@@ -93,4 +94,15 @@ const otherDefaults: [string, string, RegExp][] = [
   ],
 ];
 
-it.each(otherDefaults)('%s', (_, text, expected) => expect(convertRecipe(text, false)?.text).toMatch(expected));
+it.each(otherDefaults)('%s', (_, text, expected) => {
+  expect(convertRecipe(text, false)?.text).toMatch(expected);
+  // The editor looks at the keys before it asks the converter.
+  expect(mayBeForeign(text)).toBe(true);
+});
+
+it('what has none of their keys, or is no page, is not parsed', () => {
+  expect(mayBeForeign('name: ci\non: push\njobs: {}\n')).toBe(false);
+  expect(mayBeForeign('my_base_model: a\nx.iters: 1\n')).toBe(false);
+  expect(mayBeForeign('{"base_model": "a"}')).toBe(true);
+  expect(mayBeForeign(`base_model: a\n${'#'.repeat(MAX_FOREIGN_LENGTH)}`)).toBe(false);
+});

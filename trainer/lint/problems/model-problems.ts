@@ -1,7 +1,6 @@
 /** Problems of a recipe that depend on its model: what it can do, what can be trained of it, and how long its inputs are. */
 import { defaultMeasure } from '../../catalog/measures.ts';
 import { methodCatalog } from '../../catalog/methods.ts';
-import { type ObjectiveName, objectivesOf, objectivesOfScoreHead } from '../../catalog/objectives.ts';
 import type { MethodSettings } from '../../method/method.ts';
 import { targetsByUnit, unitsOf } from '../../method/spsft/targets.ts';
 import { matchesAny, moduleNames, TargetError, type TargetSettings, targetModules } from '../../method/targets.ts';
@@ -13,6 +12,7 @@ import type { Recipe } from '../../protocol/recipe-schema.ts';
 import { SelectionError } from '../../selection.ts';
 import { methodSettings } from '../../train/recipe-settings.ts';
 import { type ModelFacts, positionsOf } from '../facts/model-facts.ts';
+import { tasksOf } from '../facts/tasks-of-model.ts';
 import { idsWithoutRow } from '../facts/vocabulary.ts';
 import type { RecipeView } from '../recipe-view.ts';
 import { behindRandom } from './behind-random.ts';
@@ -46,13 +46,6 @@ export function* modelProblems({ model, values }: RecipeView): Generator<Report>
         replaceBy: String(maxPositions),
       };
   }
-}
-
-/** The tasks of a model; the first one is suggested. */
-function tasksOf(model: AnyModel): readonly ObjectiveName[] {
-  if (model.kind === 'causal') return objectivesOf('causal', 'texts');
-  if (model.input.kind === 'image') return objectivesOf('classifier', 'images');
-  return model.encoder ? objectivesOf('classifier', 'texts') : objectivesOfScoreHead;
 }
 
 function* taskProblems(model: AnyModel, task: Recipe['task']): Generator<Report> {

@@ -189,3 +189,14 @@ export const drawnText = ({ samples, of }: DrawnSamples): string =>
 
 /** Samples of a page. */
 export const PAGE_SAMPLES = 20;
+
+/** A data file in a list; empty where there was no time to read it. */
+export interface DataFileInfo {
+  readonly bytes?: number;
+  /** The layout of its samples, in words. */
+  readonly format?: string;
+  /** The beginning of the first one. */
+  readonly sample?: string;
+  /** The reason why it can't be read. */
+  readonly problem?: string;
+}
