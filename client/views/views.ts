@@ -47,7 +47,7 @@ const CLUSTER_LOOK_MS = 10_000;
 const FILE_CHANGES_MS = 2000;
 /** Headers are read again, and a model that is copied comes in several files. */
 const MODEL_CHANGES_MS = 5000;
-/** What the daemon lists as a model. */
+/** Files by which the daemon knows a model. */
 const MODEL_FILES = '**/{config.json,*.safetensors,*.gguf,pytorch_model*.bin}';
 /** Written by runs while they train; none of them is listed. */
 const isOfCheckpoint = ({ path }: Uri): boolean => path.includes('/checkpoints/');

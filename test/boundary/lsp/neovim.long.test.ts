@@ -11,7 +11,7 @@ import { makeTinyTask } from '../../support/tiny-task.ts';
 
 const root = path.join(import.meta.dirname, '..', '..', '..');
 
-/** What a user does, and what the editor then shows, as JSON. Waits end with the test. */
+/** The steps of a user; prints what the editor then shows, as JSON. */
 const SESSION = `
 local function session()
   vim.cmd.edit('typo.rowtune.yaml')
