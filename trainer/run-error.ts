@@ -25,6 +25,7 @@ export type RunErrorCode =
   | 'bad-sweep'
   | 'sweep-failed'
   | 'rank-lost'
+  | 'out-of-memory'
   | 'ranks-differ'
   | 'mpi-missing'
   | 'bad-profile'

@@ -6,6 +6,7 @@ import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { installMpi } from '../../trainer/engine/install/install-mpi.ts';
+import { locatePjrt } from '../../trainer/engine/install/pjrt-folder.ts';
 import type { JobRequest } from '../../trainer/protocol/job-messages.ts';
 import { cacheDir } from '../support/cache-dir.ts';
 import { makeTinyTask } from '../support/tiny-task.ts';
@@ -14,19 +15,23 @@ import { trainedState } from './fault-scenarios.ts';
 import { attackRun, type KillMoment, SHORT_RUN } from './kills.ts';
 import { type Case, type Part, randomOf } from './trial.ts';
 
+/** Kills of ranks of each engine. */
 const WHOLE = 50;
 const SAMPLE = 2;
 const KILLS_A_RUN = 2;
+/** Kills of its ranks are at other moments. */
+const PJRT_SEED = 1000;
 /** A start of four processes on a busy machine takes half a minute. */
 const HANG_MS = 240_000;
 /** The longest time from the kill to the end of all ranks: docs/how-to/several-processes.md states 32 s at worst, and about a second for a kill. */
 const END_MS = 32_000;
 const LOOK_MS = 20;
 
-const SETTINGS = ['engine=tensorflow', 'dtype=float32', 'threads=1', 'per_device_train_batch_size=1', ...SHORT_RUN];
+const SETTINGS = ['dtype=float32', 'threads=1', 'per_device_train_batch_size=1', ...SHORT_RUN];
 
-/** The launcher's own words stand in where a rank is killed before it has said who it is. */
-const REASON = /^rank \d+ \(process \d+\) was killed \(SIGKILL\), so all ranks were ended$|^\d+ of \d+ processes started; .*\(signal 9\)/s;
+/** The launcher's own words stand in where a rank is killed before it has said who it is, and nobody is named where its first words were read after its end. */
+const REASON =
+  /^(?:rank \d+ \(process \d+\) was killed \(SIGKILL\)|a rank was killed \(SIGKILL\) while the ranks started), so all ranks were ended$|^\d+ of \d+ processes started; .*\(signal 9\)/s;
 
 export const ranks: Part = {
   name: 'ranks',
@@ -36,24 +41,26 @@ export const ranks: Part = {
     const task = makeTinyTask();
     const { context } = task;
     const cases: Case[] = [];
+    const engines = isSample || locatePjrt(cacheDir) === undefined ? ['tensorflow'] : ['tensorflow', 'pjrt'];
     const sizes = isSample ? [2] : [2, 4];
-    for (const processes of sizes) {
-      const recipe = task.recipe(...SETTINGS, `processes=${processes}`);
+    for (const [engine, processes] of engines.flatMap(engine => sizes.map(size => [engine, size] as const))) {
+      const recipe = task.recipe(...SETTINGS, `engine=${engine}`, `processes=${processes}`);
       const train = (runDir: string): JobRequest => ({ kind: 'train', recipe, runDir, context });
-      const reference = join(task.folder, `reference-${processes}`);
+      const reference = join(task.folder, `reference-${engine}-${processes}`);
       const whole = startWorker(train(reference));
       const { last } = await whole.ended;
-      if (last?.type !== 'result') throw new Error(`the run of ${processes} processes without kills fails: ${JSON.stringify(last)}`);
+      if (last?.type !== 'result')
+        throw new Error(`the run of ${processes} processes on ${engine} without kills fails: ${JSON.stringify(last)}`);
       const expected = trainedState(reference);
       const share = (isSample ? SAMPLE : WHOLE) / sizes.length;
       for (let start = 0; start < share; start += KILLS_A_RUN) {
-        const random = randomOf(seed, processes, start);
+        const random = randomOf(seed, processes + (engine === 'pjrt' ? PJRT_SEED : 0), start);
         const kills = Math.min(KILLS_A_RUN, share - start);
-        const runDir = join(task.folder, `run-${processes}-${start}`);
+        const runDir = join(task.folder, `run-${engine}-${processes}-${start}`);
         const runUntil = (request: JobRequest, kill?: KillMoment): Promise<string> =>
           killRank(request, kill && { ...kill, rank: Math.floor(random() * processes) });
         const params = { runDir, train, context, events: whole.events.length, random, expected, kills, runUntil };
-        cases.push({ id: `ranks ${processes} ${start}`, count: kills, run: () => attackRun(params) });
+        cases.push({ id: `ranks ${engine} ${processes} ${start}`, count: kills, run: () => attackRun(params) });
       }
     }
     return { cases, dispose: () => rmSync(task.folder, { recursive: true, force: true }) };

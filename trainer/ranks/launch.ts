@@ -1,6 +1,7 @@
 /** Starts the processes of a run on this machine: with the mpiexec of the MPI that was found, or each by itself. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import net from 'node:net';
+import os from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { inheritedEnvironment } from '../engine/inherited-environment.ts';
 import type { FoundMpi } from '../engine/mpi/find-mpi.ts';
@@ -34,6 +35,9 @@ export interface Launcher {
 const WORKER_FILE = fileURLToPath(new URL('./worker.js', import.meta.url));
 const WORKER = [...WORKER_FLAGS, WORKER_FILE];
 
+/** Asks an MPICH of the usual launcher for the end of each process: its closing words have the bits of all of them in one number. */
+const HYDRA_ARGUMENTS = ['-print-all-exitcodes'];
+
 /** Open MPI binds each process to one core and refuses more processes than cores, or to run as root; MPICH does neither. */
 const OPEN_MPI_ARGUMENTS = ['--bind-to', 'none', '--oversubscribe', '--allow-run-as-root'];
 
@@ -47,7 +51,7 @@ const environmentOf = ({ threads, socket, environment }: StartParams): NodeJS.Pr
 /** @param onLine for what the launcher and its processes say */
 export function launchRanks(params: LaunchParams, onLine: (line: string) => void): Launcher {
   const { mpi, processes } = params;
-  const own = /libmpi\.so\.40/.test(mpi.library) ? OPEN_MPI_ARGUMENTS : [];
+  const own = /libmpi\.so\.40/.test(mpi.library) ? OPEN_MPI_ARGUMENTS : mpi.isHydra ? HYDRA_ARGUMENTS : [];
   const child = spawn(mpi.launcher, [...own, '-n', String(processes), process.execPath, ...WORKER], {
     env: environmentOf(params),
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -72,7 +76,7 @@ export function startRanks(params: StartParams, onLine: (line: string) => void):
   );
   const ends = children.map(async (child, rank) => {
     const { status, signal } = await endOf(child, onLine);
-    if (signal !== null) onLine(`rank ${rank} was ended by signal ${signal === 'SIGKILL' ? 9 : signal}`);
+    if (signal !== null) onLine(`rank ${rank} was ended by signal ${os.constants.signals[signal]}`);
     if (status !== 0) throw new Error(`rank ${rank} has ended`);
   });
   return {

@@ -42,6 +42,13 @@ function afterTurns(turns: number, work: () => void): void {
 
 const NAMES_A_RANK = /^rank \d+ /;
 
+/** A rank whose process has ended. */
+interface Gone {
+  readonly rank: number;
+  /** It had ended when its connection was first read, so others that were seen to end may have ended after it. */
+  readonly wasFound: boolean;
+}
+
 export class RankTable {
   /** Resolves with the result of rank 0 when all ranks have ended. @throws RunError that names the rank that failed first */
   readonly outcome: Promise<unknown>;
@@ -52,7 +59,7 @@ export class RankTable {
   /** Ranks that have gone without an end. */
   private readonly lost: number[] = [];
   /** Ranks whose process has ended, the first one first. */
-  private readonly gone: number[] = [];
+  private readonly gone: Gone[] = [];
   private readonly failed: { readonly rank: number; readonly end: Extract<WorkerEnd, { type: 'failed' }> }[] = [];
   private readonly timers: NodeJS.Timeout[] = [];
   private resolve: (value: unknown) => void = () => undefined;
@@ -70,10 +77,18 @@ export class RankTable {
   /** @returns the rank that introduces itself; undefined if it is none of ours, or has other connections for its messages */
   greet(message: unknown, channel: Channel): number | undefined {
     const { success, data } = hello.safeParse(message);
-    if (success && data.isLifeline) channel.onEnd(() => this.gone.push(data.rank));
+    if (success && data.isLifeline) this.watchLife(data.rank, channel);
     else if (success && data.rank < this.size && !this.ranks.has(data.rank)) return this.admit(data, channel);
     else channel.close();
     return undefined;
+  }
+
+  private watchLife(rank: number, lifeline: Channel): void {
+    let wasFound = true;
+    afterTurns(TURNS, () => {
+      wasFound = false;
+    });
+    lifeline.onEnd(() => this.gone.push({ rank, wasFound }));
   }
 
   private admit(data: RankHello, channel: Channel): number {
@@ -166,26 +181,48 @@ export class RankTable {
     // One that never came is the reason for the end of those that did.
     if (this.ranks.size < this.size) return undefined;
     // The end of a rank's messages may come later than that of its process, and than that of other ranks.
-    const lost = this.gone.find(rank => this.ranks.get(rank)?.end === undefined) ?? this.lost[0];
+    const silent = this.gone.filter(({ rank }) => this.ranks.get(rank)?.end === undefined);
+    const lost = silent[0]?.rank ?? this.lost[0];
     const gone = lost === undefined ? undefined : this.ranks.get(lost);
-    return gone && lost !== undefined ? this.lossOf(lost, gone) : error;
+    if (gone === undefined || lost === undefined) return error;
+    // The launcher ends the others within milliseconds: which of them was the first is then unknown, and none is blamed.
+    if (silent.length > 1 && silent.some(({ wasFound }) => wasFound))
+      return new RunError('rank-lost', `a rank ${howEnded(this.lines, lost)} while the ranks started, so all ranks were ended`);
+    return this.lossOf(lost, gone);
   }
 
-  private lossOf(rank: number, { pid, memory }: Rank): RunError {
-    const signal = /signal (\d+)|KILLED BY SIGNAL: (\d+)/i.exec(this.lines.join('\n'));
-    const isKilled = (signal?.[1] ?? signal?.[2]) === '9';
-    const why = isOutOfMemory(memory.evidence())
-      ? 'was killed because the system ran out of memory'
-      : isKilled
-        ? 'was killed (SIGKILL)'
-        : signal
-          ? `was ended by signal ${signal[1] ?? signal[2]}`
-          : 'ended unexpectedly';
-    return new RunError('rank-lost', `rank ${rank} (process ${pid}) ${why}, so all ranks were ended`);
+  private lossOf(rank: number, { pid, memory }: Rank): Error {
+    const named = `rank ${rank} (process ${pid})`;
+    if (isOutOfMemory(memory.evidence()))
+      return new RankFailure(
+        'out-of-memory',
+        `${named} was killed because the system ran out of memory, so all ranks were ended`,
+        LESS_MEMORY,
+      );
+    return new RunError('rank-lost', `${named} ${howEnded(this.lines, rank)}, so all ranks were ended`);
   }
 
   private notStarted(): RunError {
     const tail = this.lines.length === 0 ? '' : `; the launcher said:\n${this.lines.slice(-5).join('\n')}`;
     return new RunError('rank-lost', `${this.ranks.size} of ${this.size} processes started${tail}`);
   }
+}
+
+const LESS_MEMORY = 'Take less: a smaller per_device_train_batch_size or max_length, recompute: block, or fewer processes';
+
+/** The end of a rank in the words of its launcher: those about this rank, or those about all. */
+export function howEnded(lines: readonly string[], rank: number): string {
+  const said = lines.join('\n');
+  const signal = signalOf(said, rank);
+  return signal === undefined ? 'ended unexpectedly' : signal === 9 ? 'was killed (SIGKILL)' : `was ended by signal ${signal}`;
+}
+
+function signalOf(said: string, rank: number): number | undefined {
+  // As waitpid gives it: the signal is in the lowest seven bits.
+  const status = /Exit codes: \[[^\]]*\] ([-\d,]+)/.exec(said)?.[1]?.split(',')[rank];
+  if (status !== undefined && Number(status) > 0) return Number(status) & 127 || undefined;
+  const own = new RegExp(`^rank ${rank} was ended by signal (\\d+)`, 'm').exec(said)?.[1];
+  const any = /signal (\d+)|KILLED BY SIGNAL: (\d+)/i.exec(said);
+  const found = own ?? any?.[1] ?? any?.[2];
+  return found === undefined ? undefined : Number(found);
 }

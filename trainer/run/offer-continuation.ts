@@ -4,7 +4,7 @@ import { describeFailure, RunError, type RunErrorCode } from '../run-error.ts';
 import { hasCheckpoint } from './has-checkpoint.ts';
 
 /** Failures around the run, which can be repaired. */
-const REPAIRABLE = ['disk-full', 'disk-error', 'no-permission', 'rank-lost'] as const satisfies readonly RunErrorCode[];
+const REPAIRABLE = ['disk-full', 'disk-error', 'no-permission', 'rank-lost', 'out-of-memory'] as const satisfies readonly RunErrorCode[];
 
 /** The failure of a run with the command that continues it, if that helps. */
 export function offerContinuation(error: unknown, runDir: string): unknown {

@@ -1,7 +1,7 @@
 /** Which of several ranks went first, and why, however late their connections and the launcher's words are. */
 import { expect, test, vi } from 'vitest';
 import type { Channel } from '../../../trainer/ranks/rank-channel.ts';
-import { RankTable } from '../../../trainer/ranks/rank-table.ts';
+import { howEnded, RankTable } from '../../../trainer/ranks/rank-table.ts';
 
 class Connection implements Channel {
   private readonly listeners: (() => void)[] = [];
@@ -17,6 +17,11 @@ class Connection implements Channel {
 /** Processes that do not exist. */
 const PIDS = [4_000_001, 4_000_002, 4_000_003];
 
+/** Lets what was just read count as read before: several turns of the event loop. */
+async function afterwards(): Promise<void> {
+  for (let turn = 0; turn < 8; turn++) await new Promise(resolve => setImmediate(resolve));
+}
+
 function joined(): { readonly table: RankTable; readonly lifelines: readonly Connection[] } {
   const table = new RankTable(PIDS.length);
   const lifelines = PIDS.map((pid, rank) => {
@@ -30,6 +35,7 @@ function joined(): { readonly table: RankTable; readonly lifelines: readonly Con
 
 test('the rank whose process ended first is named, though the messages of another end before', async () => {
   const { table, lifelines } = joined();
+  await afterwards();
   for (const rank of [2, 0, 1]) lifelines[rank]?.end();
   for (const rank of [0, 1, 2]) table.leave(rank);
   table.lines.push('EXIT STRING: Killed (signal 9)');
@@ -43,6 +49,7 @@ test('the rank whose process ended first is named, though the messages of anothe
 
 test('the rank whose process ended first is named before the end of its messages was seen', async () => {
   const { table, lifelines } = joined();
+  await afterwards();
   lifelines[2]?.end();
   lifelines[0]?.end();
   table.leave(0);
@@ -50,6 +57,31 @@ test('the rank whose process ended first is named before the end of its messages
   table.launcherEnded();
   await expect(table.outcome).rejects.toMatchObject({ message: expect.stringMatching(/^rank 2 /) });
   table.close();
+});
+
+test('where a rank was dead when its connection was first read, none is blamed', async () => {
+  const { table, lifelines } = joined();
+  // The launcher has ended rank 0 for rank 2, whose end is read after it.
+  lifelines[0]?.end();
+  lifelines[2]?.end();
+  table.lines.push('EXIT STRING: Killed (signal 9)');
+  table.launcherEnded();
+  await expect(table.outcome).rejects.toMatchObject({
+    code: 'rank-lost',
+    message: 'a rank was killed (SIGKILL) while the ranks started, so all ranks were ended',
+  });
+  table.close();
+});
+
+test.each([
+  { lines: ['[mpiexec@n1] Exit codes: [n1] 9,6,0', 'EXIT STRING: Terminated (signal 15)'], rank: 1, how: 'was ended by signal 6' },
+  { lines: ['[mpiexec@n1] Exit codes: [n1] 9,11', 'EXIT STRING: Segmentation fault (signal 11)'], rank: 0, how: 'was killed (SIGKILL)' },
+  { lines: ['[mpiexec@n1] Exit codes: [n1] 0,256'], rank: 1, how: 'ended unexpectedly' },
+  { lines: ['rank 0 was ended by signal 9', 'rank 1 was ended by signal 11'], rank: 1, how: 'was ended by signal 11' },
+  { lines: ['=   KILLED BY SIGNAL: 9 (Killed)'], rank: 1, how: 'was killed (SIGKILL)' },
+  { lines: [], rank: 0, how: 'ended unexpectedly' },
+])('rank $rank $how by $lines', ({ lines, rank, how }) => {
+  expect(howEnded(lines, rank)).toBe(how);
 });
 
 test('what arrived during a pause counts, though the time to conclude has passed', async () => {

@@ -1,4 +1,5 @@
 /** Finds the MPI of this machine: the library that training calls, and the program that starts several processes. */
+import { spawnSync } from 'node:child_process';
 import { existsSync, realpathSync } from 'node:fs';
 import path from 'node:path';
 import { EngineError } from '../engine.ts';
@@ -9,6 +10,8 @@ export interface FoundMpi {
   /** The program that starts processes, mpiexec. */
   readonly launcher: string;
   readonly library: string;
+  /** It starts processes by MPICH's own launcher, whose options are known. */
+  readonly isHydra: boolean;
 }
 
 const MPI_ADVICE = 'Install one with: rowtune engine install --with mpi';
@@ -32,6 +35,12 @@ function libraryFolders(environment: Environment): string[] {
   return [...foldersOf(environment.LD_LIBRARY_PATH), ...known];
 }
 
+/** Launchers of other MPI libraries have the binary form of MPICH and options of their own. */
+function isHydra(launcher: string): boolean {
+  const { stdout } = spawnSync(launcher, ['--version'], { encoding: 'utf8', timeout: 10_000 });
+  return /HYDRA build details/.test(stdout ?? '');
+}
+
 /** The folder that holds a program's bin folder, behind links. */
 const prefixOf = (program: string): string => path.dirname(path.dirname(realpathSync(program)));
 
@@ -41,7 +50,7 @@ const findLibrary = (family: keyof typeof LIBRARIES, folders: readonly string[])
 /** The MPI to start processes of this machine with: the installed one, or that of the path. @throws EngineError if there is none */
 export function findMpi(cacheDir: string, environment: Environment): FoundMpi {
   const installed = locateMpich(cacheDir);
-  if (installed) return installed;
+  if (installed) return { ...installed, isHydra: true };
   const libraries = libraryFolders(environment);
   for (const folder of foldersOf(environment.PATH)) {
     const launcher = path.join(folder, 'mpiexec');
@@ -49,7 +58,7 @@ export function findMpi(cacheDir: string, environment: Environment): FoundMpi {
     // Debian's alternatives are links: the name behind them says whose mpiexec it is.
     const family = /ompi|openmpi|prte|orte/.test(realpathSync(launcher)) ? 'Open MPI' : 'MPICH';
     const library = findLibrary(family, libraries) ?? findLibrary('Open MPI', libraries);
-    if (library !== undefined) return { launcher, library };
+    if (library !== undefined) return { launcher, library, isHydra: family === 'MPICH' && isHydra(launcher) };
   }
   throw new EngineError(`several processes need MPI, and no mpiexec with its library was found. ${MPI_ADVICE}`);
 }
