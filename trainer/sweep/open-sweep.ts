@@ -8,10 +8,9 @@ import type { RecipeSource } from '../protocol/job-messages.ts';
 import { SWEEP_FILES } from '../protocol/sweep.ts';
 import { requireUsableOutput } from '../run/begin-run.ts';
 import { takeRunLock } from '../run/run-lock.ts';
-import { RunError } from '../run-error.ts';
 import { writeNewPlan } from './create-sweep.ts';
 import { planParallel } from './plan-parallel.ts';
-import { readPlan, type SweepPlan } from './sweep-plan.ts';
+import { noSweep, readPlan, type SweepPlan } from './sweep-plan.ts';
 
 export interface OpenSweepParams extends JobScope {
   readonly sweepDir: string;
@@ -45,10 +44,6 @@ export async function openSweep(params: OpenSweepParams): Promise<OpenedSweep> {
     throw error;
   }
 }
-
-/** The error for a folder without a plan. */
-export const noSweep = (sweepDir: string): RunError =>
-  new RunError('bad-sweep', `${sweepDir} is not the folder of a sweep: ${SWEEP_FILES.plan} is missing`, 'Start one: rowtune sweep RECIPE');
 
 async function newPlan({ sweepDir, context, job }: OpenSweepParams, source: RecipeSource): Promise<SweepPlan> {
   job.phase('plan', 'planning the sweep');

@@ -11,11 +11,24 @@ import { estimateRecipe } from '../plan/memory/predict.ts';
 import { byteSize } from '../protocol/format.ts';
 import { type Recipe, settings, settingValue } from '../protocol/recipe-schema.ts';
 import type { ParallelPlan } from './create-sweep.ts';
+import { sweepGpus } from './gpu-shares.ts';
 
 /** Fewer cores make a run slower than two such runs one after the other. */
 const CORES_EACH = 2;
 /** More processes on one GPU wait for each other. */
 const MOST_ON_GPU = 4;
+
+/** The devices that the runs of a sweep share. */
+export interface SweepDevices {
+  readonly cores: number;
+  readonly gpus: number;
+}
+
+/** Runs at a time that leave each of their processes a core, or a place on a GPU. */
+export function runsByDevices(processes: number, { cores, gpus }: SweepDevices): number {
+  if (gpus === 0) return Math.max(1, Math.floor(cores / Math.max(CORES_EACH, processes)));
+  return Math.max(1, Math.floor((MOST_ON_GPU * gpus) / processes));
+}
 
 export interface ParallelParams extends JobScope {
   readonly recipes: readonly Recipe[];
@@ -24,7 +37,8 @@ export interface ParallelParams extends JobScope {
 }
 
 interface Need {
-  readonly totalBytes: number;
+  /** The memory of all processes of a run. */
+  readonly runBytes: number;
   readonly recompute: string;
 }
 
@@ -45,19 +59,21 @@ export async function planParallel({ recipes, wanted, context, job }: ParallelPa
     const known = estimates.get(key);
     const estimate: Need =
       known ?? estimateRecipe({ recipe, headers: await headers(recipe), engine, device, usableBytes: usable / (wanted ?? 1) });
-    estimates.set(key, { totalBytes: estimate.totalBytes, recompute: estimate.recompute });
+    estimates.set(key, { runBytes: estimate.runBytes, recompute: estimate.recompute });
     found.push(estimate);
     // A large sweep over sizes computes many estimates: a stop must not wait for all of them.
     await job.yieldToEvents();
   }
-  const largest = Math.max(...found.map(({ totalBytes }) => totalBytes));
+  const largest = Math.max(...found.map(({ runBytes }) => runBytes));
   const cores = os.availableParallelism();
-  const byProcessor = device === 'gpu' ? MOST_ON_GPU : Math.max(1, Math.floor(cores / CORES_EACH));
+  const processes = recipes[0]?.processes ?? 1;
+  const byDevices = runsByDevices(processes, { cores, gpus: device === 'gpu' ? sweepGpus().length || 1 : 0 });
   const byMemory = Math.max(1, Math.floor(usable / largest));
-  const parallel = Math.min(wanted ?? Math.min(byMemory, byProcessor), recipes.length);
+  const parallel = Math.min(wanted ?? Math.min(byMemory, byDevices), recipes.length);
+  const of = processes === 1 ? '' : ` of ${processes} processes each`;
   job.log(
     'info',
-    `${parallel} of ${recipes.length} runs at a time; a run needs up to ${byteSize(largest)}, and ${byteSize(usable)} may be used`,
+    `${parallel} of ${recipes.length} runs${of} at a time; a run needs up to ${byteSize(largest)}, and ${byteSize(usable)} may be used`,
   );
   if (parallel * largest > usable)
     job.log('warning', `${parallel} runs need about ${byteSize(parallel * largest)}, more than the ${byteSize(usable)} that may be used`);
@@ -66,7 +82,7 @@ export async function planParallel({ recipes, wanted, context, job }: ParallelPa
     fixed: recipes.map((recipe, index) => [
       ...(recipe.recompute === 'auto' ? [`recompute=${found[index]?.recompute}`] : []),
       // As many threads as the run would have alone would only compete.
-      ...(recipe.threads === 0 && parallel > 1 ? [`threads=${Math.max(1, Math.floor(cores / parallel))}`] : []),
+      ...(recipe.threads === 0 && parallel > 1 ? [`threads=${Math.max(1, Math.floor(cores / (parallel * processes)))}`] : []),
     ]),
   };
 }

@@ -16,10 +16,11 @@ import { readRunState } from '../run/run-state.ts';
 import { RunError } from '../run-error.ts';
 import type { WorkerProcess } from '../worker/worker-process.ts';
 import { type DecisionLog, openDecisions } from './decisions.ts';
-import { noSweep, openSweep } from './open-sweep.ts';
+import { GpuShares, sweepGpus } from './gpu-shares.ts';
+import { openSweep } from './open-sweep.ts';
 import { readSegmentResult } from './segment-result.ts';
 import { sharedStatus } from './shared-status.ts';
-import { type PlannedRun, readPlan, runFolder, runRecipe, type SweepPlan, scheduleOf } from './sweep-plan.ts';
+import { noSweep, type PlannedRun, readPlan, runFolder, runRecipe, type SweepPlan, scheduleOf } from './sweep-plan.ts';
 import { type RunSteps, SweepProgress } from './sweep-progress.ts';
 import { compareValues, type Segment, type SegmentResult, SweepSchedule } from './sweep-schedule.ts';
 import { readFailures, readSweep } from './sweep-status.ts';
@@ -87,6 +88,7 @@ class SweepRunner {
   private readonly schedule: SweepSchedule;
   private readonly results = new Map<number, SegmentResult>();
   private readonly working = new Map<number, { readonly ended: Promise<void>; worker?: WorkerProcess }>();
+  private readonly gpus = new GpuShares(sweepGpus());
   private progress: SweepProgress | undefined;
   private decisions: DecisionLog | undefined;
   /** A run of this process has begun to train: scores, downloads and compiled programs that others share are in their caches. */
@@ -208,6 +210,7 @@ class SweepRunner {
       sweepDir,
       context,
       job,
+      gpus: this.gpus,
       onWorker: worker => {
         onWorker(worker);
         if (job.stop !== undefined) this.stopAll();

@@ -127,3 +127,7 @@ export async function readPlan(sweepDir: string): Promise<SweepPlan | undefined>
     throw new RunError('bad-sweep', `${file} is damaged: ${reason}`, 'Restore it, or start a new sweep');
   }
 }
+
+/** The error for a folder without a plan. */
+export const noSweep = (sweepDir: string): RunError =>
+  new RunError('bad-sweep', `${sweepDir} is not the folder of a sweep: ${SWEEP_FILES.plan} is missing`, 'Start one: rowtune sweep RECIPE');

@@ -11,6 +11,7 @@ import { LOCK_FILE } from '../run/run-lock.ts';
 import { readRunState } from '../run/run-state.ts';
 import { RunError } from '../run-error.ts';
 import { explainDeath, startWorkerProcess, type WorkerOutcome, type WorkerProcess } from '../worker/worker-process.ts';
+import type { GpuShares } from './gpu-shares.ts';
 import { type PlannedRun, runFolder, runRecipe, type SweepPlan } from './sweep-plan.ts';
 import type { RunSteps } from './sweep-progress.ts';
 import type { Segment } from './sweep-schedule.ts';
@@ -22,6 +23,8 @@ export interface TrainSegmentParams {
   readonly sweepDir: string;
   readonly context: JobContext;
   readonly job: Job;
+  /** Shared with the runs that train at the same time. */
+  readonly gpus?: GpuShares;
   /** Receives the process when it has started, so that it can be stopped. */
   onWorker(worker: WorkerProcess): void;
   onTraining(steps: RunSteps): void;
@@ -36,7 +39,7 @@ const POLL_MS = 200;
  * @throws RunError 'run-busy' if another process of this machine keeps the run
  */
 export async function trainSegment(params: TrainSegmentParams): Promise<WorkerOutcome | undefined> {
-  const { plan, run, segment, sweepDir, context: given, job, onWorker, onTraining } = params;
+  const { plan, run, segment, sweepDir, context: given, job, gpus, onWorker, onTraining } = params;
   const runDir = runFolder(sweepDir, run);
   await waitForPredecessor(runDir, run, job);
   if (job.stop !== undefined) return undefined;
@@ -45,11 +48,13 @@ export async function trainSegment(params: TrainSegmentParams): Promise<WorkerOu
   // A folder without these two is that of a run that was killed before it began.
   const isBegun = existsSync(path.join(runDir, RUN_FILES.recipe)) && (await readRunState(runDir)) !== undefined;
   const context = { ...given, baseDir: plan.source.baseDir };
+  const own = gpus?.take(recipe.processes);
   const worker = startWorkerProcess({
     request: isBegun
       ? { kind: 'resume', context, runDir, overrides: [], pauseAfter }
       : { kind: 'train', context, recipe, runDir, pauseAfter },
     threads: recipe.threads,
+    gpus: own,
     onEvent: event => {
       if (event.type === 'log' && (event.level === 'warning' || event.level === 'error'))
         job.log(event.level, `run ${run.id}: ${event.message}`);
@@ -58,8 +63,9 @@ export async function trainSegment(params: TrainSegmentParams): Promise<WorkerOu
     },
     onLine: line => job.note('debug', `run ${run.id}: ${line}`),
   });
-  onWorker(worker);
-  return worker.ended;
+  // Its ranks have process groups of their own: it has to end them itself.
+  onWorker(recipe.processes > 1 ? { ...worker, kill: worker.abort } : worker);
+  return worker.ended.finally(() => gpus?.giveBack(own));
 }
 
 /** The process of a killed sweep may still be saving this run. */

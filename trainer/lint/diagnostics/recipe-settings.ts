@@ -178,10 +178,6 @@ export const settingDiagnostics: Readonly<Record<string, Diagnostic>> = {
     about: 'With `data.bad_images: skip`, the rows of a batch depend on which images decode, and each process reads only its own.',
     fix: 'Set `data.bad_images: error`, or leave out `processes`.',
   },
-  'processes-of-sweep': {
-    about: 'A sweep uses the cores of a machine by training several runs at the same time (`sweep.parallel`), each in one process.',
-    fix: 'Leave out `processes`.',
-  },
   'exchange-in-one-process': {
     about: '`gradient_exchange_dtype` has an effect where several processes exchange gradients, and the recipe has one.',
     fix: 'Raise `processes`, or remove the setting. Nothing is to be done if mpirun or srun starts several processes.',

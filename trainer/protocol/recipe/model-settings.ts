@@ -79,12 +79,12 @@ export const modelSettings = {
     doc: 'CPU threads per operation of a process; 0 for all cores, shared among the processes of the run.',
   }),
   processes: defaulted(integer({ min: 1, max: 4096 }), 1, {
-    fixedInSweep: 'The runs of a sweep train in one process each; to use more cores, let more of them train at the same time.',
+    fixedInSweep: SAME_MACHINE,
     doc: 'Processes that train together over MPI, each on per_device_train_batch_size samples; under mpirun or srun, the number that was started.',
     memory: 'Each process holds the whole model.',
   }),
   process_transport: defaulted(choice(choicesOf(transportCatalog)), 'mpi', {
-    fixedInSweep: 'The runs of a sweep train in one process each.',
+    fixedInSweep: SAME_MACHINE,
     doc: 'How processes reach each other; grpc works only from the command line, because it opens ports.',
   }),
   gradient_exchange_dtype: defaulted(
@@ -96,7 +96,6 @@ export const modelSettings = {
     }),
     'float32',
     {
-      fixedInSweep: 'The runs of a sweep train in one process each.',
       doc: 'Precision in which gradients travel between processes.',
       memory: 'bfloat16 and int8 take buffers of up to 64 MB; int8 also keeps four bytes per trained parameter in each process.',
     },

@@ -50,20 +50,6 @@ export const processRules: readonly Rule[] = [
         : undefined,
   },
   {
-    code: 'processes-of-sweep',
-    severity: 'error',
-    doc: 'The runs of a sweep train in one process each.',
-    reads: ['processes', 'sweep.over'],
-    check: ({ processes, sweep }) =>
-      processes > 1 && sweep.over !== undefined
-        ? {
-            at: 'processes',
-            message: "the runs of a sweep train in one process each; 'sweep.parallel' trains several of them at the same time",
-            suggestion: { kind: 'remove-key' },
-          }
-        : undefined,
-  },
-  {
     code: 'exchange-in-one-process',
     severity: 'info',
     doc: 'gradient_exchange_dtype matters only where several processes exchange gradients.',
