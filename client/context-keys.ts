@@ -7,6 +7,7 @@ export type ContextKey =
   | 'rowtune.noResumable'
   | 'rowtune.noAnswers'
   | 'rowtune.hasActiveJobs'
+  | 'rowtune.hasClusterRuns'
   | 'rowtune.engineMissing'
   | 'rowtune.daemonRunning'
   | 'rowtune.serverRunning'

@@ -5,6 +5,8 @@ export const COMMANDS = {
   startSweep: 'rowtune.startSweep',
   compareSweep: 'rowtune.compareSweep',
   exportSweep: 'rowtune.exportSweep',
+  trainOnSlurm: 'rowtune.trainOnSlurm',
+  sweepOnSlurm: 'rowtune.sweepOnSlurm',
   resume: 'rowtune.resume',
   stop: 'rowtune.stop',
   abort: 'rowtune.abort',

@@ -3,6 +3,7 @@
 import { commands, type Disposable } from 'vscode';
 import { namesOf } from '../../trainer/catalog/entries.ts';
 import { commandsWithTrust, requireTrust } from '../trust.ts';
+import { clusterCommands } from './cluster-commands.ts';
 import type { CommandContext } from './command-context.ts';
 import { COMMANDS, type CommandName, type CommandTable } from './command-ids.ts';
 import { convertCommands } from './convert-commands.ts';
@@ -22,6 +23,7 @@ export function registerCommands(context: CommandContext): Disposable[] {
   const table: CommandTable<CommandName> = {
     ...trainingCommands(context),
     ...sweepCommands(context),
+    ...clusterCommands(context),
     ...recipeCommands(context),
     ...runCommands(context),
     ...noteCommands(context),

@@ -7,7 +7,7 @@ import { isTraining } from '../daemon/job-store.ts';
 import { PendingStarts } from '../daemon/pending-starts.ts';
 import { findRecipes, pickRecipe, recipeFor, recipeSource } from '../recipe/recipe-files.ts';
 import { kindText } from '../status/status-text.ts';
-import type { RunGroup, RunItem } from '../views/run-tree.ts';
+import { isRunGroup, type RunItem } from '../views/run-tree.ts';
 import type { CommandContext } from './command-context.ts';
 import { COMMANDS, type CommandTable } from './command-ids.ts';
 import { offerEngine } from './engine-commands.ts';
@@ -37,7 +37,7 @@ export function trainingCommands(context: CommandContext): CommandTable<'startTr
 
   async function end(argument: unknown, name: 'stopJob' | 'abortJob'): Promise<void> {
     const isStop = name === 'stopJob';
-    if (isGroup(argument)) return endOnCluster({ runDir: argument.sweepDir, label: argument.name }, isStop);
+    if (isRunGroup(argument)) return endOnCluster({ runDir: argument.sweepDir, label: argument.name }, isStop);
     const item = await runFor(app, views, argument, {
       placeHolder: isStop ? 'Select a training to stop; it saves first' : 'Select a job to end without saving',
       flag: isStop ? 'stoppable' : 'active',
@@ -74,10 +74,6 @@ export function trainingCommands(context: CommandContext): CommandTable<'startTr
     abort: argument => end(argument, 'abortJob'),
   };
 }
-
-/** The group of a sweep that a cluster has. */
-const isGroup = (argument: unknown): argument is RunGroup =>
-  typeof argument === 'object' && argument !== null && 'items' in argument && 'sweepDir' in argument && 'name' in argument;
 
 /** The page of the run opens at once, so it shows the preparation too. */
 async function began(app: App, job: JobRecord): Promise<void> {

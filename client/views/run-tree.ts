@@ -69,6 +69,14 @@ export interface RunGroup {
   readonly items: readonly RunItem[];
 }
 
+/** Whether the argument of a command is the group of a sweep. */
+export const isRunGroup = (argument: unknown): argument is RunGroup & { readonly sweepDir: string } =>
+  typeof argument === 'object' &&
+  argument !== null &&
+  'items' in argument &&
+  'sweepDir' in argument &&
+  typeof argument.sweepDir === 'string';
+
 export interface RunTreeParams {
   readonly runs: readonly RunInfo[];
   readonly jobs: readonly JobRecord[];

@@ -172,6 +172,7 @@ function createRunList(app: App, { lookAgain, onListed }: RunListParams) {
       setContext('rowtune.nothingToCompare', counts('folder') < 2);
       setContext('rowtune.noResumable', counts('resumable') === 0);
       setContext('rowtune.noAnswers', counts('answers') === 0);
+      setContext('rowtune.hasClusterRuns', counts('cluster') > 0);
       return groups;
     },
   };

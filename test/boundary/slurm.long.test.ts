@@ -11,7 +11,7 @@ import { required } from '../../trainer/narrow.ts';
 import { readMetrics } from '../../trainer/run/metrics-file.ts';
 import { readRunState } from '../../trainer/run/run-state.ts';
 import { cli, cliJson } from '../e2e/cli/run-cli.ts';
-import { cacheDir, connectTo, startTestDaemon, until } from '../support/daemon.ts';
+import { cacheDir, connectTo, ROWTUNE, startTestDaemon, until } from '../support/daemon.ts';
 import { PARTITIONS, type SlurmNode, startSlurm, whyNoSlurm } from '../support/slurm-node.ts';
 import { makeTinyTask } from '../support/tiny-task.ts';
 import { engineForTests } from '../unit/engine/engine-for-tests.ts';
@@ -184,25 +184,33 @@ describe.skipIf(noSlurm !== undefined)(`Slurm${noSlurm === undefined ? '' : ` (s
       onStderr: (text, child) => text.includes('job array') && child.kill('SIGKILL'),
     });
     expect(seen.signal).toBe('SIGKILL');
+    /** The process of a run that trains now. */
     const pidOf = async (): Promise<number | undefined> => {
-      const state = await readRunState(join(sweepDir, '001'));
-      return state?.state === 'running' ? state.pid : undefined;
+      const states = await Promise.all(['001', '002', '003'].map(id => readRunState(join(sweepDir, id))));
+      return states.find(state => state?.state === 'running')?.pid;
     };
     await until(async () => (await pidOf()) !== undefined, 'the first run to train');
     const listed = listForm.parse((await rowtune('runs', sweepDir)).value.runs);
     expect(listed.map(run => basename(run.runDir)).sort()).toEqual(['001', '002', '003']);
+    // On a busy machine, the first part of the run may be over when the list is made.
     const first = listed.find(run => run.runDir === join(sweepDir, '001'));
-    expect(first?.cluster).toMatchObject({ phase: 'running', node: hostname(), log: expect.stringMatching(/log-\d+_\d\.txt$/) });
+    const log = expect.stringMatching(/log-\d+_\d\.txt$/);
+    expect(first?.cluster).toMatchObject({ phase: expect.stringMatching(/^(running|waiting)$/), node: hostname(), log });
     for (const { cluster } of listed) expect(cluster?.phase).not.toBe('ended');
+    let trains: number | undefined;
+    await until(async () => {
+      trains = await pidOf();
+      return trains !== undefined;
+    }, 'a run that trains');
     // Slurm kills all processes of a step that runs out of memory in the same way.
-    for (const pid of ancestors(Number(await pidOf()))) process.kill(pid, 'SIGKILL');
+    for (const pid of ancestors(required(trains, 'a run that trains'))) process.kill(pid, 'SIGKILL');
     const { value } = await rowtune('runs', '--follow', sweepDir);
     expect(value).toMatchObject({ ok: true, state: 'finished', best: '002' });
     const { runs } = checkResult('sweep', value);
     expect(runs.map(({ id, state }) => `${id} ${state}`).sort()).toEqual(['001 paused', '002 finished', '003 paused']);
-    for (const { node, log } of runs) {
+    for (const { node, log: own } of runs) {
       expect(node).toBe(hostname());
-      expect(readFileSync(String(log), 'utf8')).toContain('of the sweep in');
+      expect(readFileSync(String(own), 'utf8')).toContain('of the sweep in');
     }
     const entries = journalOf(sweepDir);
     expect(entries.filter(text => text.includes('was lost'))).toHaveLength(1);
@@ -236,13 +244,72 @@ describe.skipIf(noSlurm !== undefined)(`Slurm${noSlurm === undefined ? '' : ` (s
     expect(journalOf(sweepDir).slice(0, before.length)).toEqual(before);
   });
 
-  test('a sweep of several processes per run is refused', async () => {
-    const file = profile('many.slurm.yaml', 'tasks_per_node: 2\n');
+  test('the runs of a sweep train in as many processes as the profile asks for', { timeout: 600_000 }, async () => {
+    const sweepDir = join(task.folder, 'runs', 'ranks');
+    const file = profile('ranks.slurm.yaml', 'tasks_per_node: 2\ncpus_per_task: 1\nworkers: 1\n');
+    const own = [
+      `output_dir=${sweepDir}`,
+      ...SETTINGS,
+      ...SWEEP,
+      ...EVALUATED,
+      'max_steps=600',
+      'eval_steps=200',
+      'per_device_train_batch_size=2',
+    ];
+    const { value } = await rowtune('sweep', recipe, '--on', 'slurm', '--profile', file, ...own);
+    expect(value).toMatchObject({ ok: true, state: 'finished', best: '002' });
+    const { ranks } = required(parseRanks(readFileSync(join(sweepDir, '002', 'ranks.json'), 'utf8')), 'ranks.json');
+    expect(ranks).toHaveLength(2);
+    const alone = join(task.folder, 'runs', 'ranks-alone');
+    const settings = [
+      ...SETTINGS,
+      ...EVALUATED,
+      'max_steps=600',
+      'eval_steps=200',
+      'per_device_train_batch_size=2',
+      'learning_rate=1e-2',
+      'threads=1',
+    ];
+    const single = await rowtune('train', recipe, '--no-daemon', '--processes', '2', `output_dir=${alone}`, ...settings);
+    expect(single.value).toMatchObject({ ok: true });
+    expect(trainedNumbers(join(sweepDir, '002')).equals(trainedNumbers(alone))).toBe(true);
+  });
+
+  test('a sweep whose runs would need several nodes is refused', async () => {
+    const file = profile('many.slurm.yaml', 'nodes: 2\n');
     const { stderr, status } = await cli(['sweep', recipe, '--on', 'slurm', '--profile', file, ...SWEEP, ...EVALUATED], {
       env,
       cwd: task.folder,
     });
-    expect([status, stderr]).toEqual([1, expect.stringContaining('a sweep trains each of its runs in one process')]);
+    expect([status, stderr]).toEqual([1, expect.stringContaining('a sweep trains each of its runs on one node')]);
+  });
+
+  test('a run that the daemon submits trains on the node, and is stopped', { timeout: 600_000 }, async () => {
+    const before = { ...process.env };
+    Object.assign(process.env, env);
+    const daemon = await startTestDaemon({ command: [process.execPath, ROWTUNE] });
+    try {
+      const client = await connectTo(daemon);
+      const source = { text: task.text, fileName: 'task.rowtune.yaml', baseDir: task.folder };
+      const runDir = join(task.folder, 'runs', 'by-daemon');
+      const overrides = [`output_dir=${runDir}`, ...SETTINGS, 'max_steps=1000000'];
+      const submitted = await client.request('submitToCluster', { id: '1', what: { kind: 'train', recipe: { ...source, overrides } } });
+      expect(submitted).toMatchObject({ folder: runDir, text: '1 process' });
+      await makesUpdates(runDir, 2);
+      await client.request('stopOnCluster', { runDir, save: true });
+      await until(async () => (await stateOf(submitted.jobId)) === 'COMPLETED', 'the end of the job');
+      const saved = newestCheckpoint(runDir);
+      const again = await client.request('submitToCluster', { id: '2', what: { kind: 'continue', folder: runDir } });
+      await makesUpdates(runDir, saved);
+      await client.request('stopOnCluster', { runDir, save: true });
+      await until(async () => (await stateOf(again.jobId)) === 'COMPLETED', 'the end of the second job');
+    } finally {
+      await daemon.stop();
+      for (const name of Object.keys(env)) {
+        if (before[name] === undefined) delete process.env[name];
+        else process.env[name] = before[name];
+      }
+    }
   });
 
   test.each([

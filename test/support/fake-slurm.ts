@@ -1,5 +1,8 @@
-/** A `squeue` that answers from files: the answers of Slurm in a test of what is shown of them. The real one is in slurm-node.ts. */
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+/**
+ * Slurm's commands that answer from files, for tests of what is shown and asked of it: a job that is submitted waits until it is canceled. The real one is
+ * in slurm-node.ts.
+ */
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import process from 'node:process';
 import { SUBMISSION } from '../../trainer/protocol/run-files.ts';
@@ -9,6 +12,8 @@ export interface FakeSlurm {
   setTasks(...tasks: readonly string[]): void;
   /** The numbers of the jobs that wait for each partition, in order. */
   setWaiting(...ids: readonly string[]): void;
+  /** The scripts of the jobs that were submitted by its `sbatch`, which gives them numbers from 101. */
+  scripts(): readonly string[];
   /** Makes a folder look as if it had been submitted. */
   submit(folder: string, id: string): void;
   remove(): void;
@@ -22,18 +27,28 @@ export function fakeSlurm(folder: string): FakeSlurm {
   const write = (file: string, lines: readonly string[]): void => writeFileSync(file, lines.map(line => `${line}\n`).join(''));
   write(tasks, []);
   write(waiting, []);
-  writeFileSync(
-    join(bin, 'squeue'),
-    `#!/bin/sh\ncase "$*" in *--me*) cat '${tasks}';; *--partition=*) cat '${waiting}';; *) exit 1;; esac\n`,
-    {
-      mode: 0o755,
-    },
+  const submitted = join(bin, 'submitted');
+  write(submitted, []);
+  const program = (name: string, script: string): void => writeFileSync(join(bin, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+  program(
+    'squeue',
+    `case "$*" in *--me*) cat '${tasks}';; *--partition=*) cat '${waiting}';; *--jobs=*) id="\${*##*--jobs=}"; grep "^\${id%% *}|" '${tasks}' || true;; *) exit 1;; esac`,
   );
+  program(
+    'sbatch',
+    `for script; do :; done; echo "$script" >> '${submitted}'; id=$((100 + $(wc -l < '${submitted}'))); echo "$id|PENDING|Resources||gpu" >> '${tasks}'; echo $id >> '${waiting}'; echo $id`,
+  );
+  program('scancel', `for id; do :; done; for list in '${tasks}' '${waiting}'; do sed -i "/^$id\\(|\\|$\\)/d" "$list"; done`);
   const before = process.env.PATH;
   process.env.PATH = `${bin}${delimiter}${before}`;
   return {
     setTasks: (...lines) => write(tasks, lines),
     setWaiting: (...ids) => write(waiting, ids),
+    scripts: () =>
+      readFileSync(submitted, 'utf8')
+        .split('\n')
+        .filter(line => line !== '')
+        .map(script => readFileSync(script, 'utf8')),
     submit: (of, id) => {
       const at = `${of}${SUBMISSION.suffix}`;
       mkdirSync(at, { recursive: true });

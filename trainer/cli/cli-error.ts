@@ -1,11 +1,12 @@
 /** Errors that end a command, and the meaning of each exit status for scripts. */
+import { AGAIN_STATUS } from '../slurm/job-script.ts';
 
 export const EXIT = {
   ok: 0,
   failed: 1,
   usage: 2,
-  /** A worker of a sweep had to stop and has saved: it continues when it is its turn again (EX_TEMPFAIL of sysexits.h). */
-  again: 75,
+  /** A worker of a sweep had to stop and has saved: it continues when it is its turn again. */
+  again: AGAIN_STATUS,
   interrupted: 130,
 } as const;
 

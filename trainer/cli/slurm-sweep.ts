@@ -1,26 +1,21 @@
 /** A sweep as a job array of Slurm: its tasks are workers that share the sweep's folder. Nothing of it runs on the login node. */
-import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { required } from '../narrow.ts';
 import { compact, counted } from '../protocol/format.ts';
 import { metricKey, type SweepStatus } from '../protocol/sweep.ts';
-import { freeSweepFolder } from '../run/free-run-folder.ts';
-import { jobContext } from '../settings.ts';
-import { slurmFiles, slurmLog, sweepScript, taskName } from '../slurm/job-script.ts';
-import type { SlurmProfile } from '../slurm/profile.ts';
+import { slurmFiles, slurmLog } from '../slurm/job-script.ts';
 import { findTasks, isAlive, type SlurmJob, shownState } from '../slurm/slurm.ts';
 import { stopSubmission } from '../slurm/stop-submission.ts';
-import { readSubmission } from '../slurm/submission.ts';
-import { createSharedSweep } from '../sweep/create-sweep.ts';
+import { type SubmittedSweep, submitNewSweep, submitRestOfSweep } from '../slurm/submit-sweep.ts';
 import { JournalFolder } from '../sweep/journal-folder.ts';
 import { sharedStatus } from '../sweep/shared-status.ts';
-import { readPlan, type SweepPlan } from '../sweep/sweep-plan.ts';
+import { readPlan } from '../sweep/sweep-plan.ts';
 import { CliError, EXIT } from './cli-error.ts';
 import type { CommandContext, CommandResult } from './command.ts';
-import { engineOverrides, shownPath } from './job-command.ts';
+import { engineOverrides, shownPath, typedContext } from './job-command.ts';
 import { readRecipe } from './read-recipe.ts';
 import { runWorker } from './run-worker.ts';
-import { ownCommand, profileOf, type SlurmOptions, submitScript } from './slurm-submit.ts';
+import { type SlurmOptions, submitOptions } from './slurm-options.ts';
 import { silent, untilEnded } from './slurm-watch.ts';
 import { countStates } from './sweep-table.ts';
 
@@ -36,19 +31,11 @@ export async function sweepOnSlurm(
   show: ShowSweep,
 ): Promise<CommandResult> {
   const { recipe, source } = await readRecipe(context, file, { overrides });
-  const sweepDir = await freeSweepFolder({ recipe, recipeFile: source.fileName, baseDir: source.baseDir });
-  const profile = await sweepProfile(context, source.baseDir, options);
-  const { cpus_per_task: cpus, workers: parallel, lost_after_seconds: lostAfterSeconds } = profile;
-  const fixed = [
-    ...engineOverrides(context, recipe),
-    // Slurm need not hide the other cores of a node.
-    ...(cpus === undefined || recipe.threads > 0 ? [] : [`threads=${cpus}`]),
-  ];
-  const plan = await createSharedSweep({ sweepDir, source, parallel, lostAfterSeconds, fixed });
-  return submit(context, { sweepDir, plan, profile }, options, show);
+  const submitting = await submitOptions(context, source.baseDir, options);
+  return told(context, await submitNewSweep({ recipe, source, fixed: engineOverrides(context, recipe) }, submitting), options, show);
 }
 
-/** Submits workers for the rest of a sweep. @throws CliError if workers of it are in the queue; RunError as `sweepOnSlurm` */
+/** Submits workers for the rest of a sweep. @throws RunError as `sweepOnSlurm`, or if workers of it are in the queue */
 export async function continueSweepOnSlurm(
   context: CommandContext,
   sweepDir: string,
@@ -56,62 +43,22 @@ export async function continueSweepOnSlurm(
   show: ShowSweep,
 ): Promise<CommandResult> {
   const plan = required(await readPlan(sweepDir), `the plan of ${sweepDir}`);
-  if (plan.workers === undefined)
-    throw new CliError('this sweep is trained by one process', {
-      code: 'usage',
-      exitStatus: EXIT.usage,
-      hint: `Continue it without --on: rowtune sweep ${shownPath(sweepDir, context.cwd)}`,
-    });
-  const before = await readSubmission(sweepDir);
-  if (before !== undefined && (await findTasks(before.id)).some(isAlive))
-    throw new CliError(`job ${before.id} of Slurm already works on ${shownPath(sweepDir, context.cwd)}`, {
-      code: 'run-busy',
-      exitStatus: EXIT.usage,
-    });
-  // Before the journal changes: a bad profile must leave the sweep as it was.
-  const profile = await sweepProfile(context, plan.source.baseDir, options);
-  await restart(sweepDir, plan);
-  return submit(context, { sweepDir, plan, profile }, options, show);
+  return told(context, await submitRestOfSweep(sweepDir, await submitOptions(context, plan.source.baseDir, options)), options, show);
 }
 
-/** Gives back all parts that the workers of the last job had: Slurm knows that none of them is left. */
-async function restart(sweepDir: string, plan: SweepPlan): Promise<void> {
-  const folder = await JournalFolder.open(sweepDir, plan);
-  const worker = `submit-${randomBytes(4).toString('hex')}`;
-  while (!(await folder.add({ kind: 'restart', worker }))) await folder.read();
-}
-
-/** @throws RunError for a bad profile; CliError for one with several processes */
-async function sweepProfile(context: CommandContext, folder: string, options: SlurmOptions): Promise<SlurmProfile> {
-  const profile = await profileOf(context, folder, options);
-  if (profile.nodes * profile.tasks_per_node === 1) return profile;
-  throw new CliError('a sweep trains each of its runs in one process, and the profile asks for several', {
-    code: 'bad-profile',
-    hint: 'Set nodes and tasks_per_node to 1, and workers to the number of runs at a time',
-  });
-}
-
-interface SubmittedSweep {
-  readonly sweepDir: string;
-  readonly plan: SweepPlan;
-  readonly profile: SlurmProfile;
-}
-
-async function submit(
+/** Says what was submitted, and follows it unless it is detached. */
+async function told(
   context: CommandContext,
-  { sweepDir, plan, profile }: SubmittedSweep,
+  { jobId: id, sweepDir, runs, workers, processes }: SubmittedSweep,
   { detach }: SlurmOptions,
   show: ShowSweep,
 ): Promise<CommandResult> {
   const { terminal, cwd } = context;
-  const files = slurmFiles(sweepDir);
-  const tasks = plan.parallel;
-  const script = sweepScript({ profile, name: plan.name, sweepDir, files, tasks, command: ownCommand(), again: EXIT.again });
-  const id = await submitScript({ folder: sweepDir, script, logName: taskName('%A', '%a') });
   const folder = shownPath(sweepDir, cwd);
+  const each = processes === 1 ? '1 process' : `${processes} processes`;
   terminal.say(
     'info',
-    `submitted to Slurm as job array ${id}: ${counted(plan.runs.length, 'run')}, ${counted(tasks, 'worker')}; folder ${folder}`,
+    `submitted to Slurm as job array ${id}: ${counted(runs, 'run')} of ${each}, ${counted(workers, 'worker')}; folder ${folder}`,
   );
   if (!detach) return followSweepOnSlurm(context, sweepDir, id, show);
   terminal.print(
@@ -122,7 +69,7 @@ async function submit(
       `  cancel  scancel ${id}`,
     ].join('\n'),
   );
-  return { value: { ok: true, detached: true, slurmJob: id, sweepDir, runs: plan.runs.length, workers: tasks } };
+  return { value: { ok: true, detached: true, slurmJob: id, sweepDir, runs, workers, processes } };
 }
 
 /** Shows how far a sweep is until its job array ends. Ctrl-C ends this command, not the sweep. @throws CliError if it ended unfinished and was not stopped */
@@ -190,11 +137,11 @@ export async function workAsSweepWorker(
   label: string | undefined,
   show: ShowSweep,
 ): Promise<CommandResult> {
-  const { settings, terminal, cwd } = context;
+  const { terminal, cwd } = context;
   const files = slurmFiles(sweepDir);
   const log = label === undefined ? undefined : slurmLog(files, label);
   const worker = { label, log: log !== undefined && existsSync(log) ? log : undefined };
-  const request = { kind: 'sweep', context: jobContext(settings, cwd), sweepDir, worker } as const;
+  const request = { kind: 'sweep', context: typedContext(context, cwd), sweepDir, worker } as const;
   const status = await runWorker({ request, terminal, threads: 1 });
   const { state, progressed } = required(status.worker, 'how the worker ended');
   if (state === 'finished') return show(status);

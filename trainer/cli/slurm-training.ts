@@ -3,25 +3,21 @@ import { existsSync } from 'node:fs';
 import { open, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { RUN_FILES } from '../protocol/run-files.ts';
-import { stringifyRecipe } from '../protocol/stringify-recipe.ts';
-import { withAbsolutePaths } from '../run/absolute-paths.ts';
-import { requireUsableOutput } from '../run/begin-run.ts';
-import { freeRunFolder, recipeName } from '../run/free-run-folder.ts';
 import { readRunState } from '../run/run-state.ts';
-import { jobScript, type SlurmFiles, slurmFiles, slurmLog } from '../slurm/job-script.ts';
+import { type SlurmFiles, slurmFiles, slurmLog } from '../slurm/job-script.ts';
 import { describeJob, placeInQueue } from '../slurm/queue.ts';
 import { findJob, isAlive } from '../slurm/slurm.ts';
 import { stopSubmission } from '../slurm/stop-submission.ts';
-import { readSubmission } from '../slurm/submission.ts';
+import { type SubmittedRun, submitNewRun, submitRestOfRun } from '../slurm/submit-run.ts';
 import { CliError, EXIT } from './cli-error.ts';
 import type { CommandContext, CommandResult } from './command.ts';
 import { finishTraining } from './finish-training.ts';
-import { isRunFolder, shownPath } from './job-command.ts';
+import { shownPath } from './job-command.ts';
 import { readRecipe } from './read-recipe.ts';
-import { ownCommand, profileOf, type SlurmOptions, submitScript } from './slurm-submit.ts';
+import { type SlurmOptions, submitOptions } from './slurm-options.ts';
 import { silent, untilEnded } from './slurm-watch.ts';
 
-/** Submits a new run of a recipe. @throws CliError for a bad recipe or a folder with a run; RunError for a bad profile or a Slurm that refuses it */
+/** Submits a new run of a recipe. @throws CliError for a bad recipe; RunError for a bad profile, a folder with a run, or a Slurm that refuses it */
 export async function trainOnSlurm(
   context: CommandContext,
   file: string,
@@ -29,49 +25,22 @@ export async function trainOnSlurm(
   options: SlurmOptions,
 ): Promise<CommandResult> {
   const { recipe, source } = await readRecipe(context, file, { overrides });
-  const runDir = await freeRunFolder({ recipe, recipeFile: source.fileName, baseDir: source.baseDir });
-  await requireUsableOutput(runDir);
-  if (isRunFolder(runDir))
-    throw new CliError(`${shownPath(runDir, context.cwd)} already contains a run`, {
-      code: 'output-not-empty',
-      exitStatus: EXIT.usage,
-      hint: `Continue it with: rowtune resume ${shownPath(runDir, context.cwd)} --on slurm; or choose another output_dir`,
-    });
-  // The job says how many processes there are, and where the run is.
-  const text = stringifyRecipe({ ...withAbsolutePaths(recipe, source.baseDir), processes: 1, output_dir: undefined });
-  const name = recipeName(recipe, source.fileName);
-  return submit(context, { runDir, name, text, profileFolder: source.baseDir }, options);
+  const { fileName: recipeFile, baseDir } = source;
+  return told(context, await submitNewRun({ recipe, recipeFile, baseDir }, await submitOptions(context, baseDir, options)), options);
 }
 
 /** Submits the rest of a run. @throws RunError for a bad profile or a Slurm that refuses it */
-export const resumeOnSlurm = (context: CommandContext, runDir: string, options: SlurmOptions): Promise<CommandResult> =>
-  submit(context, { runDir, name: path.basename(runDir), profileFolder: path.dirname(runDir) }, options);
-
-interface SubmittedRun {
-  readonly runDir: string;
-  readonly name: string;
-  /** The recipe of a new run. */
-  readonly text?: string;
-  /** The folder in which a profile may be. */
-  readonly profileFolder: string;
+export async function resumeOnSlurm(context: CommandContext, runDir: string, options: SlurmOptions): Promise<CommandResult> {
+  return told(context, await submitRestOfRun(runDir, await submitOptions(context, path.dirname(runDir), options)), options);
 }
 
-async function submit(context: CommandContext, run: SubmittedRun, options: SlurmOptions): Promise<CommandResult> {
+/** Says what was submitted, and follows it unless it is detached. */
+async function told(context: CommandContext, submitted: SubmittedRun, { detach }: SlurmOptions): Promise<CommandResult> {
   const { terminal, cwd } = context;
-  const { runDir, name, text, profileFolder } = run;
-  const profile = await profileOf(context, profileFolder, options);
-  const before = await readSubmission(runDir);
-  const job = before === undefined ? undefined : await findJob(before.id);
-  if (job && isAlive(job))
-    throw new CliError(`job ${job.id} of Slurm already works on ${shownPath(runDir, cwd)}`, { code: 'run-busy', exitStatus: EXIT.usage });
-  const files = slurmFiles(runDir);
-  const script = jobScript({ profile, name, runDir, files, command: ownCommand() });
-  const id = await submitScript({ folder: runDir, script, logName: '%j', recipe: text });
-  const processes = profile.nodes * profile.tasks_per_node;
+  const { jobId: id, runDir, processes, log } = submitted;
   const folder = shownPath(runDir, cwd);
   terminal.say('info', `submitted to Slurm as job ${id}, ${processes} ${processes === 1 ? 'process' : 'processes'}; run folder ${folder}`);
-  if (!options.detach) return followOnSlurm(context, runDir, id);
-  const log = slurmLog(files, id);
+  if (!detach) return followOnSlurm(context, runDir, id);
   terminal.print(
     [
       `  log     ${shownPath(log, cwd)}`,

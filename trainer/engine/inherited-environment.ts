@@ -17,7 +17,7 @@ const DEVICES = `CUDA_VISIBLE_DEVICES CUDA_DEVICE_ORDER CUDA_HOME CUDA_PATH CUDA
 /** Our own, and those that a test runner measures coverage with. */
 const OURS = 'ROWTUNE_* NODE_V8_COVERAGE';
 /** Variables that a daemon reads when it starts (`trainer/settings.ts`) and passes to its jobs as settings. */
-const FOR_DAEMON: ReadonlySet<string> = new Set(['HF_ENDPOINT', 'HF_TOKEN', 'HF_HUB_OFFLINE', 'NO_COLOR']);
+const FOR_DAEMON: ReadonlySet<string> = new Set(['HF_ENDPOINT', 'HF_TOKEN', 'HF_HUB_OFFLINE', 'NO_COLOR', 'SLURM_CONF', 'SLURM_CLUSTERS']);
 /** Names that a process on the way has cleared already: its children must be able to say so. */
 const CLEARED = 'ROWTUNE_CLEARED_VARIABLES';
 const MAX_NAMED = 200;

@@ -4,11 +4,12 @@
  */
 import type { ExportFormat, ExportType } from '../catalog/artifacts.ts';
 import type { ObjectiveName } from '../catalog/objectives.ts';
-import type { ClusterPlace } from './cluster.ts';
+import type { ClusterPlace, ClusterProfile, ClusterSubmission, SubmitParams } from './cluster.ts';
 import type { DeviceShare } from './device-share.ts';
 import type { Conversation, GenerateOptions, JobKind, RecipeSource, WorkerEvent } from './job-messages.ts';
 import type { ModelInfo } from './model-info.ts';
 import type { Problem } from './problem.ts';
+import type { ReadScoresParams, ScoresPage } from './score-pages.ts';
 import type { SweepStatus } from './sweep.ts';
 import type { DataFileInfo, DataPart } from './view/data.ts';
 
@@ -230,24 +231,6 @@ export interface TailResult {
   readonly version: string;
 }
 
-/** A score file, or a run's file that a heatmap uses. */
-export interface ReadScoresParams {
-  readonly path: string;
-  /** A byte offset from 0. */
-  readonly from: number;
-  /** As in the previous page; at offset 0, the version of the existing copy. */
-  readonly version?: string;
-}
-
-export interface ScoresPage {
-  /** Empty if the file is not the one of `version`, or at offset 0 if it did not change. */
-  readonly base64: string;
-  readonly size: number;
-  readonly modifiedMs: number;
-  /** Empty if there is no such file. */
-  readonly version: string;
-}
-
 export interface JobEvent {
   readonly seq: number;
   readonly jobId: string;
@@ -281,6 +264,12 @@ export const requests = {
   tailRun: message<TailParams, TailResult>('runs/tail'),
   readScores: message<ReadScoresParams, ScoresPage>('scores/read'),
   deleteRun: message<{ readonly runDir: string }, Nothing>('runs/delete'),
+  /** The profiles for a recipe in this folder, the one that counts if none is named first; or the one of a file. */
+  clusterProfiles: message<{ readonly folder: string; readonly file?: string }, { readonly profiles: readonly ClusterProfile[] }>(
+    'cluster/profiles',
+  ),
+  /** Gives a new run or sweep of a recipe to a cluster, or what is left of the one in `folder`; once for an id. */
+  submitToCluster: message<SubmitParams, ClusterSubmission>('cluster/submit'),
   /** Ends a run or a sweep that a cluster has, after it has saved if `save`; one that waits leaves the queue. */
   stopOnCluster: message<{ readonly runDir: string; readonly save: boolean }, Nothing>('runs/stopOnCluster'),
   /** Writes notes of people about a run. */

@@ -35,6 +35,10 @@ export interface DaemonOptions {
   readonly trackers?: JobContext['trackers'];
   /** Path of the worker's bundle, if it is not next to this one. */
   readonly workerFile?: string;
+  /** Files that the user writes for all projects. */
+  readonly configDir?: string;
+  /** The program that a job of a cluster starts; defaults to that of this process. */
+  readonly command?: readonly string[];
   /** Seconds that a worker has to end; defaults to STOP_SECONDS. */
   readonly stopTimes?: StopTimes;
   /** Path of the reader's bundle, if it is not next to this one. */
@@ -146,6 +150,8 @@ async function serve(options: DaemonOptions, log: DaemonLog, release: () => void
     devices,
     jobSettings,
     workerFile: options.workerFile,
+    configDir: options.configDir,
+    command: options.command,
     status: () => statusOf({ start, jobs, clients, log, ring }),
     persist: () => jobsFile.save(),
     stopJobs: async () => {

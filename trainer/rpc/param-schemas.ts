@@ -90,6 +90,15 @@ const paramSchemas: { readonly [Name in RequestName]: z.ZodType<RequestParams<Na
   tailRun: z.strictObject({ runDir: absolute, file: z.enum(TAILED_FILES), from: z.int().min(0), version: z.string().max(200).optional() }),
   readScores: z.strictObject({ path: absolute, from: z.int().min(0), version: z.string().max(200).optional() }),
   deleteRun: z.strictObject({ runDir: absolute }),
+  clusterProfiles: z.strictObject({ folder: absolute, file: absolute.optional() }),
+  submitToCluster: z.strictObject({
+    id,
+    what: z.union([
+      z.strictObject({ kind: z.enum(['train', 'sweep']), recipe }),
+      z.strictObject({ kind: z.literal('continue'), folder: absolute }),
+    ]),
+    profile: absolute.optional(),
+  }),
   stopOnCluster: z.strictObject({ runDir: absolute, save: z.boolean() }),
   noteRun: z.strictObject({ runDir: absolute, change: notesChange }),
   estimate: z.strictObject({ recipe }),

@@ -30,6 +30,7 @@ import { stopSubmission } from '../slurm/stop-submission.ts';
 import { readSubmission, removeSubmission } from '../slurm/submission.ts';
 import { readSweep } from '../sweep/sweep-status.ts';
 import { countTokens, listChatModels } from './chat-models.ts';
+import { type ClusterServices, listClusterProfiles, submitToCluster } from './cluster-requests.ts';
 import { listRunsAnywhere, readRun } from './cluster-runs.ts';
 import { DaemonError } from './daemon-error.ts';
 import { describeDataFiles } from './data-files.ts';
@@ -42,7 +43,7 @@ import { estimate, generationBytes, partOf, recipeOf } from './recipes.ts';
 import { tailRun } from './run-reader.ts';
 import { readScores } from './scores-reader.ts';
 
-export interface Services {
+export interface Services extends ClusterServices {
   readonly queue: JobQueue;
   readonly ring: EventRing;
   readonly cacheDir: string;
@@ -96,6 +97,8 @@ export const handlers: Handlers = {
   tailRun,
   readScores,
   deleteRun: ({ runDir }, services) => inTurn(() => deleteRun(runDir, services)),
+  clusterProfiles: listClusterProfiles,
+  submitToCluster: (params, services) => inTurn(async () => submitToCluster(params, services, await takenFolders(services.queue))),
   stopOnCluster: ({ runDir, save }) => stopOnCluster(runDir, save),
   noteRun: ({ runDir, change }) => noteRun(runDir, change),
   estimate: ({ recipe }, services) => estimate(recipe, services),

@@ -1,8 +1,10 @@
 /** The name of a run, and its folder if the recipe sets none. */
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { firstNames } from '../files/folder-walk.ts';
 import { realPath } from '../files/real-path.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
+import { SUBMISSION } from '../protocol/run-files.ts';
 
 /** The folder of runs whose recipe sets no folder. */
 export const RUNS_FOLDER = 'runs';
@@ -19,13 +21,13 @@ export interface FreeRunFolderParams {
   readonly taken?: ReadonlySet<string>;
 }
 
-/** An existing run folder is not reused: spam, spam-2, spam-3 … */
+/** An existing run folder is not reused, nor one in which a job of a cluster will begin: spam, spam-2, spam-3 … */
 export async function freeRunFolder({ recipe, recipeFile, baseDir, taken }: FreeRunFolderParams): Promise<string> {
   if (recipe.output_dir !== undefined) return path.resolve(baseDir, recipe.output_dir);
   const name = recipeName(recipe, recipeFile);
   for (let count = 1; ; count++) {
     const folder = path.resolve(baseDir, RUNS_FOLDER, count === 1 ? name : `${name}-${count}`);
-    if (!taken?.has(await realPath(folder)) && (await isEmpty(folder))) return folder;
+    if (!taken?.has(await realPath(folder)) && (await isFree(folder))) return folder;
   }
 }
 
@@ -33,4 +35,5 @@ export async function freeRunFolder({ recipe, recipeFile, baseDir, taken }: Free
 export const freeSweepFolder = (params: FreeRunFolderParams): Promise<string> =>
   freeRunFolder({ ...params, recipe: { ...params.recipe, name: `${recipeName(params.recipe, params.recipeFile)}-sweep` } });
 
-const isEmpty = async (folder: string): Promise<boolean> => (await firstNames(folder, 1)).length === 0;
+const isFree = async (folder: string): Promise<boolean> =>
+  (await firstNames(folder, 1)).length === 0 && !existsSync(`${folder}${SUBMISSION.suffix}`);

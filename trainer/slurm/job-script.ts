@@ -65,6 +65,14 @@ ${profile.sbatch.map(option => `#SBATCH ${option}\n`).join('')}`;
 /** A step gets as many cores as its job asks for only if it asks too. */
 const stepCores = ({ cpus_per_task: cpus }: SlurmProfile): string => (cpus === undefined ? '' : ` --cpus-per-task=${cpus}`);
 
+/** The step of a worker, which starts the processes of a run by itself: it gets what all of them need. */
+function workerStep(profile: SlurmProfile): string {
+  const processes = profile.tasks_per_node;
+  if (processes === 1) return `--ntasks=1${stepCores(profile)}`;
+  const { cpus_per_task: cpus = 1, gpus_per_task: gpus } = profile;
+  return `--ntasks=1 --cpus-per-task=${cpus * processes}${gpus === undefined ? '' : ` --gpus-per-task=${gpus * processes}`}`;
+}
+
 export function jobScript({ profile, name, runDir, files, command }: ScriptParams): string {
   const state = quoted(path.join(runDir, 'state.json'));
   return `${scriptHead({ profile, name })}# Written by rowtune train --on slurm.
@@ -94,21 +102,22 @@ export interface SweepScriptParams extends Omit<ScriptParams, 'runDir'> {
   readonly sweepDir: string;
   /** The tasks of the array. */
   readonly tasks: number;
-  /** The exit status of a worker that had to stop and has saved. */
-  readonly again: number;
 }
 
+/** The exit status of a worker that had to stop and has saved (EX_TEMPFAIL of sysexits.h). */
+export const AGAIN_STATUS = 75;
+
 /** A job array whose tasks are the workers of a sweep: each takes one part of a run after another. */
-export function sweepScript({ profile, name, sweepDir, files, tasks, command, again }: SweepScriptParams): string {
+export function sweepScript({ profile, name, sweepDir, files, tasks, command }: SweepScriptParams): string {
   return `${scriptHead({ profile, name }, tasks)}# Written by rowtune sweep --on slurm.
 ${profile.setup}
 if [ -e ${quoted(files.stop)} ]; then exit 0; fi
 task=${taskName('"$SLURM_ARRAY_JOB_ID"', '"$SLURM_ARRAY_TASK_ID"')}
-srun --ntasks=1${stepCores(profile)} ${command.map(quoted).join(' ')} sweep ${quoted(sweepDir)} --worker "$task"
+srun ${workerStep(profile)} ${command.map(quoted).join(' ')} sweep ${quoted(sweepDir)} --worker "$task"
 status=$?
 if [ -e ${quoted(files.stop)} ]; then exit 0; fi
-# ${again}: stopped by a notice of Slurm, and saved. Above 128: killed; its part is free for all after a while.
-if [ $status -eq ${again} ] || [ $status -gt 128 ]; then scontrol requeue "$task"; fi
+# ${AGAIN_STATUS}: stopped by a notice of Slurm, and saved. Above 128: killed; its part is free for all after a while.
+if [ $status -eq ${AGAIN_STATUS} ] || [ $status -gt 128 ]; then scontrol requeue "$task"; fi
 exit $status
 `;
 }

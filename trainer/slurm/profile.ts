@@ -1,10 +1,12 @@
 /** The resources that a run asks of Slurm: a YAML file that fits a cluster, not a recipe. */
 import { existsSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { parse as parseYaml, YAMLParseError } from 'yaml';
 import { z } from 'zod';
 import { readRegularText } from '../files/regular-file.ts';
 import { messageOf } from '../protocol/error-facts.ts';
+import { counted } from '../protocol/format.ts';
 import { RunError } from '../run-error.ts';
 
 const count = z.int().min(1).max(100_000);
@@ -52,6 +54,40 @@ const NAME = 'slurm.yaml';
 export async function readProfile(named: string | undefined, folders: readonly string[]): Promise<SlurmProfile> {
   const file = named ?? folders.map(folder => path.join(folder, NAME)).find(existsSync);
   return file === undefined ? profile.parse({}) : parseProfile(await textOf(file), file);
+}
+
+/** Profiles that a folder may have next to its own one, and how many of them are offered. */
+const NAMED = '.slurm.yaml';
+const MOST_NAMED = 50;
+
+/** The profile that counts for these folders, and then the others in the first of them (gpu.slurm.yaml). */
+export async function listProfiles(folders: readonly string[]): Promise<readonly string[]> {
+  const usual = folders.map(folder => path.join(folder, NAME)).filter(existsSync);
+  const [first = ''] = folders;
+  const names = await readdir(first).catch((): string[] => []);
+  const named = names.filter(name => name.endsWith(NAMED)).sort();
+  return [...new Set([...usual, ...named.slice(0, MOST_NAMED).map(name => path.join(first, name))])];
+}
+
+/** The resources of a profile: "partition gpu, 2 nodes with 4 processes each, 8 cores and 1 GPU per process, up to 8:00:00". */
+export function describeProfile({
+  partition,
+  nodes,
+  tasks_per_node: each,
+  cpus_per_task: cpus,
+  gpus_per_task: gpus,
+  ...rest
+}: SlurmProfile): string {
+  const devices = [cpus === undefined ? undefined : counted(cpus, 'core'), gpus === undefined ? undefined : counted(gpus, 'GPU')];
+  const named = devices.filter(text => text !== undefined);
+  const parts = [
+    partition === undefined ? undefined : `partition ${partition}`,
+    `${counted(nodes, 'node')} with ${each === 1 ? '1 process' : `${each} processes`}${nodes === 1 ? '' : ' each'}`,
+    named.length === 0 ? undefined : `${named.join(' and ')} per process`,
+    rest.memory === undefined ? undefined : `${rest.memory} per node`,
+    rest.time === undefined ? undefined : `up to ${typeof rest.time === 'number' ? counted(rest.time, 'minute') : rest.time}`,
+  ];
+  return parts.filter(text => text !== undefined).join(', ');
 }
 
 async function textOf(file: string): Promise<string> {

@@ -132,7 +132,7 @@ async function outsideOf({ listen, tlsCert, tlsKey }: RunOptions, cwd: string): 
 const hostAndPort = ({ host, port }: Place): string => `${host.includes(':') ? `[${host}]` : host}:${port}`;
 
 async function run({ settings, terminal, cwd }: CommandContext, options: RunOptions): Promise<CommandResult> {
-  const { stateDir, cacheDir, hub, trackers, engineFromEnvironment } = settings;
+  const { stateDir, cacheDir, configDir, hub, trackers, engineFromEnvironment } = settings;
   const outside = await outsideOf(options, cwd);
   // From the first moment: a reader of the daemon's file may send a signal at once.
   const asked = new Promise<void>(resolve => {
@@ -143,6 +143,7 @@ async function run({ settings, terminal, cwd }: CommandContext, options: RunOpti
   const daemon = await startDaemon({
     stateDir,
     cacheDir,
+    configDir,
     hub,
     engineFromEnvironment,
     trackers,

@@ -7,14 +7,13 @@ import { type SweepStatus, sweepCsv } from '../../protocol/sweep.ts';
 import { requireUsableOutput } from '../../run/begin-run.ts';
 import { freeSweepFolder } from '../../run/free-run-folder.ts';
 import { isSweepFolder } from '../../run/sweep-folder.ts';
-import { jobContext } from '../../settings.ts';
 import { readSweep } from '../../sweep/sweep-status.ts';
 import { checkResult } from '../check-result.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { connectIfRunning } from '../daemon-client.ts';
 import { detachTraining, type TrainingStart, trainOnDaemon } from '../daemon-training.ts';
-import { engineOverrides, shownPath, withOverrides } from '../job-command.ts';
+import { engineOverrides, shownPath, typedContext, withOverrides } from '../job-command.ts';
 import { readRecipe } from '../read-recipe.ts';
 import { runWorker } from '../run-worker.ts';
 import { continueSweepOnSlurm, sweepOnSlurm, workAsSweepWorker } from '../slurm-sweep.ts';
@@ -108,7 +107,7 @@ async function startSweep(
   overrides: readonly string[],
   options: SweepOptions,
 ): Promise<CommandResult> {
-  const { settings, terminal, cwd } = context;
+  const { terminal, cwd } = context;
   const client = options.daemon && !options.detach ? await connectIfRunning(context) : undefined;
   const isSent = options.detach === true || client !== undefined;
   try {
@@ -128,7 +127,7 @@ async function startSweep(
     }
     const sweepDir = await freeSweepFolder({ recipe, recipeFile: source.fileName, baseDir: source.baseDir });
     await requireUsableOutput(sweepDir);
-    const request = { kind: 'sweep', context: jobContext(settings, source.baseDir), sweepDir, source } as const;
+    const request = { kind: 'sweep', context: typedContext(context, source.baseDir), sweepDir, source } as const;
     return await finishSweep(
       context,
       await runWorker({ request, terminal, threads: 1, resumeCommand: sweepCommandOf(sweepDir, cwd) }),
@@ -140,11 +139,11 @@ async function startSweep(
 }
 
 async function continueSweep(context: CommandContext, sweepDir: string, options: SweepOptions): Promise<CommandResult> {
-  const { settings, terminal, cwd } = context;
+  const { terminal, cwd } = context;
   const client = options.daemon && !options.detach ? await connectIfRunning(context) : undefined;
   if (options.detach || client !== undefined)
     return onDaemon(context, client, { name: 'sweep', params: { id: randomUUID(), sweepDir } }, options);
-  const request = { kind: 'sweep', context: jobContext(settings, cwd), sweepDir } as const;
+  const request = { kind: 'sweep', context: typedContext(context, cwd), sweepDir } as const;
   return finishSweep(context, await runWorker({ request, terminal, threads: 1, resumeCommand: sweepCommandOf(sweepDir, cwd) }), options);
 }
 

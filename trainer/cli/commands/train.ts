@@ -15,7 +15,7 @@ import { engineOverrides, numberOption, typedContext, withOverrides } from '../j
 import { isHiddenOfRank, launchedRank, rankThreads } from '../launched-rank.ts';
 import { readRecipe } from '../read-recipe.ts';
 import { runWorker } from '../run-worker.ts';
-import type { SlurmOptions } from '../slurm-submit.ts';
+import type { SlurmOptions } from '../slurm-options.ts';
 import { trainOnSlurm } from '../slurm-training.ts';
 
 export interface WhereOptions {

@@ -9,10 +9,10 @@ import { RUN_FILES } from '../../protocol/run-files.ts';
 import { superviseRanks } from '../../ranks/supervise.ts';
 import { offerContinuation } from '../../run/offer-continuation.ts';
 import { settleFailedRun } from '../../run/settle-run.ts';
+import { requireTypedCommand } from '../../run/typed-command.ts';
 import { RankFailure, RunError } from '../../run-error.ts';
 import { isResultOf } from '../job-results.ts';
 import type { TrainResult } from './train-result.ts';
-import { requireTypedCommand } from './with-ranks.ts';
 
 /** A rank that gives no sign of life for this long is lost. */
 const SILENT_SECONDS = 30;

@@ -7,6 +7,7 @@ import { openJobEngine } from '../../job/open-base.ts';
 import { Ranks } from '../../job/ranks.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
+import { requireTypedCommand } from '../../run/typed-command.ts';
 import { RunError } from '../../run-error.ts';
 
 /**
@@ -80,15 +81,5 @@ function checkTransport(transport: Recipe['process_transport'], { rank, opensPor
   job.log(
     'warning',
     `this process listens on port ${address.split(':').at(-1)} of all addresses of its machine, without asking for a password: whoever reaches it can run programs in it and read files`,
-  );
-}
-
-/** @throws RunError 'unsupported' for a transport that opens ports, if no person has typed the command */
-export function requireTypedCommand(transport: Recipe['process_transport'], { opensPorts }: Pick<JobScope['context'], 'opensPorts'>): void {
-  if (!transportCatalog[transport].opensPorts || opensPorts) return;
-  throw new RunError(
-    'unsupported',
-    `process_transport: ${transport} opens a port in each process, so neither the editor nor the daemon starts it`,
-    'Start it yourself: rowtune train RECIPE --no-daemon',
   );
 }

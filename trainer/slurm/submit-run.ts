@@ -1,0 +1,64 @@
+/** Gives a run to Slurm: a new one of a recipe, or the rest of one that has stopped. */
+import path from 'node:path';
+import type { Recipe } from '../protocol/recipe-schema.ts';
+import { stringifyRecipe } from '../protocol/stringify-recipe.ts';
+import { withAbsolutePaths } from '../run/absolute-paths.ts';
+import { requireUsableOutput } from '../run/begin-run.ts';
+import { type FreeRunFolderParams, freeRunFolder, recipeName } from '../run/free-run-folder.ts';
+import { isRunFolder, readRunRecipe } from '../run/run-folder.ts';
+import { requireTypedCommand } from '../run/typed-command.ts';
+import { RunError } from '../run-error.ts';
+import { jobScript, slurmFiles, slurmLog } from './job-script.ts';
+import type { SlurmProfile } from './profile.ts';
+import { requireNoJob, type SubmitOptions, submitScript } from './submit-script.ts';
+
+export interface SubmittedRun {
+  readonly jobId: string;
+  readonly runDir: string;
+  readonly processes: number;
+  /** Its log, which may not be there yet. */
+  readonly log: string;
+}
+
+export const processesOf = ({ nodes, tasks_per_node: each }: SlurmProfile): number => nodes * each;
+
+/**
+ * Submits a new run.
+ * @throws RunError 'output-not-empty' for a folder with a run; 'run-busy' for one that Slurm has; 'unsupported' for a transport that opens ports;
+ * 'slurm-failed' if Slurm refuses it
+ */
+export async function submitNewRun(params: FreeRunFolderParams, options: SubmitOptions): Promise<SubmittedRun> {
+  const { recipe, recipeFile, baseDir } = params;
+  const runDir = await freeRunFolder(params);
+  await requireUsableOutput(runDir);
+  if (await isRunFolder(runDir))
+    throw new RunError(
+      'output-not-empty',
+      `${runDir} already contains a run`,
+      `Continue it with: rowtune resume ${runDir} --on slurm; or choose another output_dir`,
+    );
+  // The job says how many processes there are, and where the run is.
+  const text = stringifyRecipe({ ...withAbsolutePaths(recipe, baseDir), processes: 1, output_dir: undefined });
+  return submit({ runDir, recipe, name: recipeName(recipe, recipeFile), text }, options);
+}
+
+/** Submits the rest of a run. @throws RunError as `submitNewRun` */
+export const submitRestOfRun = async (runDir: string, options: SubmitOptions): Promise<SubmittedRun> =>
+  submit({ runDir, recipe: await readRunRecipe(runDir, []), name: path.basename(runDir) }, options);
+
+interface RunToSubmit {
+  readonly runDir: string;
+  readonly recipe: Pick<Recipe, 'process_transport'>;
+  readonly name: string;
+  /** The recipe of a new run. */
+  readonly text?: string;
+}
+
+async function submit({ runDir, recipe, name, text }: RunToSubmit, { profile, command, opensPorts }: SubmitOptions): Promise<SubmittedRun> {
+  requireTypedCommand(recipe.process_transport, { opensPorts });
+  await requireNoJob(runDir);
+  const files = slurmFiles(runDir);
+  const script = jobScript({ profile, name, runDir, files, command });
+  const jobId = await submitScript({ folder: runDir, script, logName: '%j', recipe: text });
+  return { jobId, runDir, processes: processesOf(profile), log: slurmLog(files, jobId) };
+}
