@@ -1,11 +1,13 @@
 /** Records the end of a run whose process was killed and could not record it itself. */
 import { existsSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { removeHalfWritten } from '../files/durable-file.ts';
 import { isRunning } from '../machine/process-identity.ts';
 import { lockHolder } from '../machine/process-lock.ts';
 import { STOPPED_BY_USER } from '../protocol/job-messages.ts';
 import { isActive } from '../protocol/run-activity.ts';
+import { RUN_FILES } from '../protocol/run-files.ts';
 import { isRunFile } from './run-folder.ts';
 import { LOCK_FILE, takeRunLock } from './run-lock.ts';
 import { readRunState, StateKeeper } from './run-state.ts';
@@ -26,10 +28,16 @@ async function settle(runDir: string, end: { readonly state: 'stopped' | 'failed
   if (before !== undefined && !isActive(before.state) && lockHolder(path.join(runDir, LOCK_FILE)) !== undefined) return;
   const release = takeRunLock(runDir, () => undefined);
   try {
-    await removeHalfWritten(runDir, isRunFile);
+    for (const folder of [runDir, ...(await rankFolders(runDir))]) await removeHalfWritten(folder, isRunFile);
     const state = await readRunState(runDir);
     if (state !== undefined && isActive(state.state)) await new StateKeeper(runDir, state).update(end);
   } finally {
     release();
   }
+}
+
+/** The folders in which the other ranks of a run have written. */
+async function rankFolders(runDir: string): Promise<string[]> {
+  const all = path.join(runDir, RUN_FILES.ranks);
+  return (await readdir(all).catch((): string[] => [])).map(name => path.join(all, name));
 }

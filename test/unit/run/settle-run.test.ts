@@ -50,3 +50,17 @@ test('a folder in which another process works is left alone', async () => {
   expect(readdirSync(folder)).toContain('lock');
   release();
 });
+
+test('half-written files of killed ranks are removed, next to those of the first', async () => {
+  put();
+  const rank = path.join(folder, 'ranks', 'rank-1');
+  mkdirSync(rank, { recursive: true });
+  // Of a process that does not exist.
+  for (const file of [path.join(folder, 'metrics.jsonl'), path.join(rank, 'metrics.jsonl')]) {
+    writeFileSync(file, '');
+    writeFileSync(`${file}.4000001-00000000.tmp`, '');
+  }
+  await settleStoppedRun(folder);
+  expect(readdirSync(folder).sort()).toEqual(['metrics.jsonl', 'ranks', 'state.json']);
+  expect(readdirSync(rank)).toEqual(['metrics.jsonl']);
+});
