@@ -18,8 +18,9 @@ import { until } from '../support/until.ts';
 import { locatePython } from './python.ts';
 
 const python = await locatePython(cacheDir, 'trackers');
-const START_MS = 120_000;
 /** The machine may be busy with everything else. */
+const START_MS = 300_000;
+const LONGEST = { timeout: 900_000 };
 const patient: SenderTimes = { pauseMs: 0, retryMs: [500, 3000], silentMs: 300_000, endMs: 300_000 };
 const folder = makeTemporaryFolder();
 const started: ChildProcess[] = [];
@@ -79,7 +80,7 @@ if ('missing' in python) {
 } else {
   const program = python.python;
 
-  test('mlflow reads settings, metrics and the end of a run, which is there once after a resume', async () => {
+  test('mlflow reads settings, metrics and the end of a run, which is there once after a resume', LONGEST, async () => {
     const port = await freePort();
     const args = [
       '-m',
@@ -108,7 +109,7 @@ if ('missing' in python) {
     ]);
   });
 
-  test('trackio reads files and what its server got, each line once after a resume', async () => {
+  test('trackio reads files and what its server got, each line once after a resume', LONGEST, async () => {
     await track(trackioTracker, runOf('files'));
     const port = await freePort();
     const show = `import trackio; trackio.show(open_browser=False, block_thread=True, host='127.0.0.1', server_port=${port})`;
