@@ -1,5 +1,5 @@
 /** Every command that the other tests in an editor do not run: each from the palette, as a user does it, and offered only where it makes sense. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { until } from '../../support/until.ts';
@@ -9,10 +9,13 @@ import { describeEditor } from './session.ts';
 
 const SHORT = 'model: model\nr: 8\ndata: { train: train.jsonl, eval: heldout.jsonl, prompt: "{text}:" }\nmax_length: 48\nmax_steps: 8\n';
 
+const AXOLOTL = 'base_model: model\nadapter: lora\nlora_r: 8\nmicro_batch_size: 2\nwandb_project: mails\n';
+
 describeEditor(
   'commands',
   ({ folder }) => {
     writeFileSync(join(folder, 'short.rowtune.yaml'), SHORT);
+    writeFileSync(join(folder, 'lora-8b.yml'), AXOLOTL);
     writeLongRecipe(folder);
   },
   session => {
@@ -21,8 +24,17 @@ describeEditor(
 
     test('New Recipe asks four questions, and writes what trains', async () => {
       workbench = await session().open('commands');
+      const rows = workbench.page.locator('.quick-input-list .monaco-list-row');
       await workbench.runCommandOn('Rowtune: New Recipe', 'model');
+      await rows.filter({ hasText: /train\.jsonl.* kB · texts with a label.*lunch at 0 → ham/ }).waitFor();
+      await workbench.screenshot('new-recipe-data');
       await workbench.pick('train.jsonl');
+      await rows.filter({ hasText: /Language model.*fits this model/ }).waitFor();
+      await workbench.screenshot('new-recipe-task');
+      const tasks = await rows.locator('.label-name').allTextContents();
+      expect(tasks).toEqual(expect.arrayContaining(['Distillation', 'Reward model']));
+      // A language model has no labels, and sees nothing.
+      for (const task of ['Text classification', 'Image classification']) expect(tasks).not.toContain(task);
       await workbench.pick('Language model');
       await workbench.pick('Sparse rows (SPSFT)');
       await workbench.tab(/\.rowtune\.yaml/).waitFor();
@@ -39,6 +51,50 @@ describeEditor(
       expect([...notYet, ...needless].filter(title => offered.has(title))).toEqual([]);
       const useful = ['Start Training', 'Compute Importance', 'Doctor', 'Stop Daemon', 'Stop Language Server', 'Show Status'];
       expect(useful.filter(title => !offered.has(title))).toEqual([]);
+    });
+
+    test('Convert Recipe is a lens, a lightbulb and a command on a recipe of another tool under its own name', async () => {
+      const converted = workbench.tab('lora-8b.rowtune.yaml');
+      await workbench.openFile('lora-8b.yml');
+      const lens = 'Convert this recipe of Axolotl';
+      await workbench.page.locator('.codelens-decoration a', { hasText: lens }).waitFor();
+      await workbench.runCommandUntil('Quick Fix...', workbench.page.locator('.action-widget .monaco-list-row', { hasText: lens }));
+      await workbench.screenshot('convert');
+      await workbench.press('Escape');
+      await workbench.pressLens(lens, converted);
+      await workbench
+        .notification('lora-8b.yml was converted from Axolotl. 1 key of Axolotl has no counterpart: wandb_project')
+        .first()
+        .waitFor();
+      expect(readFileSync(inFolder('lora-8b.rowtune.yaml'), 'utf8')).toMatch(/^model: model$/m);
+      expect(readFileSync(inFolder('lora-8b.yml'), 'utf8')).toBe(AXOLOTL);
+      await workbench.openFile('lora-8b.yml');
+      await workbench.runCommandUntil('Rowtune: Convert Recipe', workbench.tab('lora-8b-2.rowtune.yaml'));
+    });
+
+    test('the view of models follows the files, and says what is wrong with one', async () => {
+      const item = (text: RegExp) => workbench.page.getByRole('treeitem', { name: text });
+      await workbench.runCommandUntil('Rowtune: Focus on Models View', item(/^model.*parameters/));
+      cpSync(inFolder('model'), inFolder('copied'), { recursive: true });
+      await item(/^copied.*parameters/).waitFor();
+      writeFileSync(inFolder('copied', 'model.safetensors'), 'no weights');
+      await item(/^copied.*cannot be read/).waitFor();
+      await workbench.screenshot('models');
+      rmSync(inFolder('copied'), { recursive: true });
+      await item(/^copied.*cannot be read/).waitFor({ state: 'detached' });
+      await workbench.runCommandUntil('View: Show Explorer', workbench.page.locator('.explorer-folders-view'));
+    });
+
+    test('Open Settings and Get Started lead to what belongs to Rowtune', async () => {
+      // A tab in older editors, a dialog in newer ones.
+      const settings = workbench.page.locator('.settings-editor:visible');
+      await workbench.runCommandUntil('Rowtune: Open Settings', settings);
+      await settings.locator('.setting-item-category', { hasText: 'Rowtune' }).first().waitFor();
+      await workbench.screenshot('settings');
+      await workbench.press('Escape');
+      await workbench.runCommandUntil('View: Close Editor', async () => (await settings.count()) === 0);
+      await workbench.runCommandUntil('Rowtune: Get Started', workbench.page.getByText('Get started with Rowtune').first());
+      await workbench.screenshot('walkthrough');
     });
 
     test('of the recipe in the editor, and of its run: Train This Recipe, Open Last Run, Open Log of Run', async () => {
