@@ -24,8 +24,20 @@ const OTHER = 'Choose Profile…';
 
 export function clusterCommands({ app, views }: CommandContext): CommandTable<'trainOnSlurm' | 'sweepOnSlurm'> {
   const starts = new PendingStarts();
+  /** The command was started and waits for its confirmation: whoever starts it once more means the same. */
+  let isAsking = false;
 
-  async function submit({ name, what, folder }: Submitting): Promise<void> {
+  async function submit(submitting: Submitting): Promise<void> {
+    if (isAsking) return;
+    isAsking = true;
+    try {
+      await ask(submitting);
+    } finally {
+      isAsking = false;
+    }
+  }
+
+  async function ask({ name, what, folder }: Submitting): Promise<void> {
     const client = await app.daemon.ensure();
     const profile = await chooseProfile(client, name, folder);
     if (profile === undefined) return;
