@@ -24,7 +24,9 @@ let idle: NodeJS.Timeout | undefined;
 /** To the parent that forked this process, or to the supervisor of its ranks. A parent that is gone hears nothing; the run folder has everything. */
 function openChannel(): Channel {
   const socket = process.env[RANK_SOCKET];
-  if (socket !== undefined) return connectRank(socket, { rank: world?.rank ?? 0, pid: process.pid });
+  const { PMI_FD: launcherFile } = process.env;
+  const hello = { rank: world?.rank ?? 0, pid: process.pid };
+  if (socket !== undefined) return connectRank(socket, hello, launcherFile === undefined ? undefined : Number(launcherFile));
   return {
     send: (message, sent = () => undefined) => {
       if (process.connected && process.send) process.send(message, () => sent());

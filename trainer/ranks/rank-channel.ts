@@ -1,4 +1,5 @@
 /** The connection between the ranks of a run and the process that started them: JSON messages, one a line, over a local socket. */
+import { closeSync, openSync } from 'node:fs';
 import net from 'node:net';
 
 /** The variable that tells a worker that it is a rank, and where its supervisor listens. */
@@ -57,9 +58,32 @@ function parsed(line: string): unknown {
   }
 }
 
-export const connectRank = (path: string, hello: RankHello): Channel => {
-  channelOver(net.connect(path).unref()).send({ ...hello, isLifeline: true } satisfies RankHello);
-  const channel = channelOver(net.connect(path));
+/**
+ * Connects a rank with its supervisor.
+ * @param launcherFile the number of the open file by which the launcher notices the end of this process. It ends the other ranks then, and files of a
+ * process that dies are closed from the highest number down: the connections get higher ones, so that the supervisor sees the end of this process first.
+ */
+export function connectRank(path: string, hello: RankHello, launcherFile?: number): Channel {
+  const placeholders = launcherFile === undefined ? [] : fillUpTo(launcherFile);
+  const lifeline = net.connect(path).unref();
+  const messages = net.connect(path);
+  for (const file of placeholders) closeSync(file);
+  channelOver(lifeline).send({ ...hello, isLifeline: true } satisfies RankHello);
+  const channel = channelOver(messages);
   channel.send(hello);
   return channel;
-};
+}
+
+/** No process has as many open files as this. */
+const MOST_FILES = 4096;
+
+/** Opens files until all numbers below one are taken. */
+function fillUpTo(number: number): readonly number[] {
+  const opened: number[] = [];
+  while (opened.length < MOST_FILES) {
+    const file = openSync('/dev/null', 'r');
+    opened.push(file);
+    if (file > number) break;
+  }
+  return opened;
+}

@@ -167,9 +167,9 @@ export class RankTable {
 
   /** A rank that says why it failed is right; then one that went silently; then those that noticed that another is gone. */
   private reason(): Error | undefined {
-    const own = this.failed.find(({ end }) => end.code !== 'rank-lost');
-    if (own) {
-      const { rank, end } = own;
+    const failure = this.failed.find(({ end }) => end.code !== 'rank-lost');
+    if (failure) {
+      const { rank, end } = failure;
       return end.code === 'stopped'
         ? new RunError('stopped', end.message)
         : new RankFailure(end.code, rank === 0 ? end.message : `rank ${rank}: ${end.message}`, end.hint);
@@ -181,7 +181,10 @@ export class RankTable {
     // One that never came is the reason for the end of those that did.
     if (this.ranks.size < this.size) return undefined;
     // The end of a rank's messages may come later than that of its process, and than that of other ranks.
-    const silent = this.gone.filter(({ rank }) => this.ranks.get(rank)?.end === undefined);
+    const cutOff = this.gone.filter(({ rank }) => this.isCutOff(rank));
+    // The launcher lists 0 for a rank that it has ended itself.
+    const own = cutOff.filter(({ rank }) => statusOf(this.lines.join('\n'), rank) !== 0);
+    const silent = own.length > 0 ? own : cutOff;
     const lost = silent[0]?.rank ?? this.lost[0];
     const gone = lost === undefined ? undefined : this.ranks.get(lost);
     if (gone === undefined || lost === undefined) return error;
@@ -189,6 +192,13 @@ export class RankTable {
     if (silent.length > 1 && silent.some(({ wasFound }) => wasFound))
       return new RunError('rank-lost', `a rank ${howEnded(this.lines, lost)} while the ranks started, so all ranks were ended`);
     return this.lossOf(lost, gone);
+  }
+
+  /** It gave no result; or it did, and was ended by a signal before it could leave, which ends the others too. */
+  private isCutOff(rank: number): boolean {
+    const end = this.ranks.get(rank)?.end;
+    const status = statusOf(this.lines.join('\n'), rank) ?? 0;
+    return end === undefined || (end.type === 'result' && signalIn(status) !== undefined);
   }
 
   private lossOf(rank: number, { pid, memory }: Rank): Error {
@@ -217,10 +227,18 @@ export function howEnded(lines: readonly string[], rank: number): string {
   return signal === undefined ? 'ended unexpectedly' : signal === 9 ? 'was killed (SIGKILL)' : `was ended by signal ${signal}`;
 }
 
-function signalOf(said: string, rank: number): number | undefined {
-  // As waitpid gives it: the signal is in the lowest seven bits.
+/** The end of a rank as MPICH's launcher lists it, which has 0 for one that it has ended itself; undefined if it says nothing. */
+function statusOf(said: string, rank: number): number | undefined {
   const status = /Exit codes: \[[^\]]*\] ([-\d,]+)/.exec(said)?.[1]?.split(',')[rank];
-  if (status !== undefined && Number(status) > 0) return Number(status) & 127 || undefined;
+  return status === undefined ? undefined : Number(status);
+}
+
+/** A status is as waitpid gives it: the signal is in the lowest seven bits. */
+const signalIn = (status: number): number | undefined => status & 127 || undefined;
+
+function signalOf(said: string, rank: number): number | undefined {
+  const status = statusOf(said, rank) ?? 0;
+  if (status > 0) return signalIn(status);
   const own = new RegExp(`^rank ${rank} was ended by signal (\\d+)`, 'm').exec(said)?.[1];
   const any = /signal (\d+)|KILLED BY SIGNAL: (\d+)/i.exec(said);
   const found = own ?? any?.[1] ?? any?.[2];

@@ -73,6 +73,47 @@ test('where a rank was dead when its connection was first read, none is blamed',
   table.close();
 });
 
+test('a rank that was killed after its result is named, and not one that was still to give it', async () => {
+  const { table, lifelines } = joined();
+  await afterwards();
+  table.end(1, { type: 'result', value: {} });
+  lifelines[1]?.end();
+  table.leave(1);
+  lifelines[2]?.end();
+  table.leave(2);
+  table.lines.push('[mpiexec@n1] Exit codes: [n1] 0,9,9', 'EXIT STRING: Killed (signal 9)');
+  table.launcherEnded();
+  await expect(table.outcome).rejects.toMatchObject({
+    message: `rank 1 (process ${PIDS[1]}) was killed (SIGKILL), so all ranks were ended`,
+  });
+  table.close();
+});
+
+test('a rank that the launcher has ended is not named, though its end was seen first', async () => {
+  const { table, lifelines } = joined();
+  await afterwards();
+  for (const rank of [2, 1, 0]) lifelines[rank]?.end();
+  for (const rank of [1, 2, 0]) table.leave(rank);
+  table.lines.push('[mpiexec@n1] Exit codes: [n1] 9,9,0', 'EXIT STRING: Killed (signal 9)');
+  table.launcherEnded();
+  await expect(table.outcome).rejects.toMatchObject({ message: expect.stringMatching(/^rank 1 /) });
+  table.close();
+});
+
+test('a rank that has ended in order before another was killed is not named', async () => {
+  const { table, lifelines } = joined();
+  await afterwards();
+  table.end(0, { type: 'result', value: {} });
+  lifelines[0]?.end();
+  table.leave(0);
+  lifelines[1]?.end();
+  table.leave(1);
+  table.lines.push('[mpiexec@n1] Exit codes: [n1] 0,9,9', 'EXIT STRING: Killed (signal 9)');
+  table.launcherEnded();
+  await expect(table.outcome).rejects.toMatchObject({ message: expect.stringMatching(/^rank 1 /) });
+  table.close();
+});
+
 test.each([
   { lines: ['[mpiexec@n1] Exit codes: [n1] 9,6,0', 'EXIT STRING: Terminated (signal 15)'], rank: 1, how: 'was ended by signal 6' },
   { lines: ['[mpiexec@n1] Exit codes: [n1] 9,11', 'EXIT STRING: Segmentation fault (signal 11)'], rank: 0, how: 'was killed (SIGKILL)' },
