@@ -52,17 +52,20 @@ export function checkTools({ tools = [] }: Conversation, text: string, { place }
   });
 }
 
-/** Throws DataError where the text of a trained answer lacks what the message has: its text, its reasoning or a call. */
-export function checkAnswer(turn: string, message: ChatMessage, index: number, { place }: ChatText): void {
+/** Throws DataError where the text of a trained turn lacks what the message has: its text, its reasoning or a call. */
+export function checkTurn(turn: string, message: ChatMessage, index: number, { place }: ChatText): void {
   const text = squeezed(turn);
   const missing = partsOf(message).find(part => !text.includes(squeezed(part)));
   if (missing === undefined) return;
   const shown = missing.trim().slice(0, 40);
+  const isAnswer = message.role === 'assistant';
   throw new DataError({
     ...place,
     key: `messages[${index}]`,
-    problem: `the model's chat template leaves out a part of this answer ("${shown}${missing.trim().length > 40 ? '…' : ''}")`,
-    advice: 'Set data.trained_turns: last where it leaves it out of earlier answers only; otherwise remove that part from the data',
+    problem: `the model's chat template leaves out a part of this ${isAnswer ? 'answer' : `turn of the role '${message.role}'`} ("${shown}${missing.trim().length > 40 ? '…' : ''}")`,
+    advice: isAnswer
+      ? 'Set data.trained_turns: last where it leaves it out of earlier answers only; otherwise remove that part from the data'
+      : `Remove '${message.role}' from data.trained_roles, or that part from the data`,
   });
 }
 

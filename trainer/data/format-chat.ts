@@ -1,33 +1,39 @@
-/** A chat as pieces of text: the model's own template, of which only the assistant's turns are trained. */
-import { elementAt, isRecord } from '../narrow.ts';
+/** A chat as pieces of text: the model's own template, of which only the turns of some roles are trained, mostly the assistant's. */
+import { elementAt } from '../narrow.ts';
 import { textOfContent } from './chat-renderer.ts';
-import { type ChatText, checkAnswer, checkFields, checkTools, notesOf } from './check-chat.ts';
+import { type ChatText, checkFields, checkTools, checkTurn, notesOf } from './check-chat.ts';
 import { type ContextPart, contextParts } from './context-parts.ts';
-import type { DataPlace } from './data-error.ts';
 import { DataError } from './data-error.ts';
-import { MARK, render, type Span } from './render-chat.ts';
-import { commonEnd, commonStart } from './tool-calls/marks.ts';
-import type { ChatMessage, Conversation, Piece, RenderedChat } from './types.ts';
+import { render, type Span } from './render-chat.ts';
+import { answerSpan, trailingSpace, turnSpan } from './turn-spans.ts';
+import type { Conversation, Piece, RenderedChat, Target } from './types.ts';
 
-/** Which of a chat's answers are trained. */
+/** Which of a chat's turns are trained, among those of the trained roles. */
 export type TrainedTurns = 'all' | 'last';
 
-export interface ChatSettings extends ChatText {
+/** The roles whose turns are trained, and which of these turns. */
+export interface TurnChoice {
   readonly trainedTurns: TrainedTurns;
+  /** Left out, the assistant's alone. */
+  readonly trainedRoles?: readonly string[] | undefined;
+}
+
+export interface ChatSettings extends ChatText, TurnChoice {
   /** The parts of a trained answer that stay context; left out, none. */
   readonly contextParts?: readonly ContextPart[] | undefined;
 }
 
 export interface FormattedChat {
   readonly pieces: Piece[];
-  /** Remarks that a report counts: fields that the template does not use, reasoning that it removes. */
+  /** Remarks that a report counts: fields that the template does not use, reasoning that it removes, roles without a turn. */
   readonly notes: readonly string[];
 }
 
 /**
  * Renders the chat and marks as trained what the model itself has to write. Where the template marks that with
  * `{% generation %}`, its marks count. Otherwise each answer is trained from the end of the generation prompt to its
- * end-of-turn token; what the template puts after that token (a line break) is context only.
+ * end-of-turn token; what the template puts after that token (a line break) is context only. A trained turn of another role is its text with
+ * the marks that end it.
  * Throws DataError where the template drops what the data has, or where an answer cannot be found in the text.
  */
 export function chatPieces(chat: Conversation, settings: ChatSettings): FormattedChat {
@@ -37,15 +43,36 @@ export function chatPieces(chat: Conversation, settings: ChatSettings): Formatte
   if (beginsEmpty(chat) && isTextOf(withoutFirst(chat), whole.text, settings)) return chatPieces(withoutFirst(chat), settings);
   checkTools(chat, whole.text, settings);
   checkTurns(chat, whole.text, settings);
-  const answers = answersOf(chat, settings.trainedTurns);
+  const turns = trainedTurnsOf(chat, settings);
   const marked = settings.renderer.marksGeneration;
-  if (!marked && dropsSystem(chat, whole.text, settings)) return lastAnswerAsGenerated(chat, whole.text, answers, settings);
+  if (!marked && dropsSystem(chat, whole.text, settings)) return lastAnswerAsGenerated(chat, whole.text, turns, settings);
+  const answers = turns.filter(index => isAnswer(chat, index));
   const spans = marked
     ? markedAnswers(chat, whole, answers, settings)
     : answers.map(index => answerSpan(chat, whole.text, index, settings));
   const kinds = kindsOf(chat, answers, { text: whole.text, spans }, settings);
-  const notes = notesOf(chat, whole.text, settings);
-  return { pieces: piecesOf(whole.text, spans, kinds), notes: endsDiffer(whole.text, spans) ? [...notes, ENDS_DIFFER] : notes };
+  const targets = turns.flatMap(index => (isAnswer(chat, index) ? [] : inputTarget(chat, whole.text, index, settings)));
+  const notes = [
+    ...notesOf(chat, whole.text, settings),
+    ...(endsDiffer(whole.text, spans) ? [ENDS_DIFFER] : []),
+    ...rolesWithoutTurn(chat, settings).map(withoutRole),
+  ];
+  return { pieces: piecesOf(whole.text, spans, kinds, targets), notes };
+}
+
+/** A remark on a chat in which a trained role has no turn. */
+export const withoutRole = (role: string): string => `have no turn of the role '${role}', which data.trained_roles trains`;
+
+const rolesWithoutTurn = ({ messages }: Conversation, { trainedRoles = [] }: TurnChoice): string[] =>
+  trainedRoles.filter(role => messages.every(message => message.role !== role));
+
+const isAnswer = ({ messages }: Conversation, index: number): boolean => messages[index]?.role === ANSWERS;
+
+/** A trained turn of another role; none if it says nothing. */
+function inputTarget(chat: Conversation, whole: string, index: number, settings: ChatSettings): Target[] {
+  const withEnd = !settings.contextParts?.includes('end_of_turn');
+  const span = turnSpan(chat, whole, index, withEnd, settings);
+  return span === undefined ? [] : [{ from: span[0], to: span[1], weight: chat.weights?.[index] ?? 1 }];
 }
 
 /** Whether the text lacks the system message: Mistral's template writes it into the last question, and only while nothing follows that. */
@@ -93,11 +120,11 @@ function checkTurns(chat: Conversation, whole: string, settings: ChatSettings): 
 
 /**
  * The last answer behind the prompt for which the model generates it, which has the system message that the text of the whole chat lacks.
- * Throws DataError where other answers are trained: each has another prompt.
+ * Throws DataError where other turns are trained: each answer has another prompt.
  */
-function lastAnswerAsGenerated(chat: Conversation, whole: string, answers: readonly number[], settings: ChatSettings): FormattedChat {
+function lastAnswerAsGenerated(chat: Conversation, whole: string, turns: readonly number[], settings: ChatSettings): FormattedChat {
   const last = chat.messages.length - 1;
-  const [index, ...others] = answers;
+  const [index, ...others] = turns;
   const prompt = render(chat, last, true, settings).text;
   const bare = render(withoutFirst(chat), last - 1, true, settings).text;
   if (index !== last || others.length > 0 || !whole.startsWith(bare) || prompt === bare) {
@@ -112,10 +139,10 @@ function lastAnswerAsGenerated(chat: Conversation, whole: string, answers: reado
   const text = prompt + whole.slice(bare.length);
   const message = elementAt(chat.messages, last);
   const span: Span = [prompt.length, text.length - trailingSpace(text, message)];
-  checkAnswer(text.slice(...span), message, last, settings);
+  checkTurn(text.slice(...span), message, last, settings);
   const note = "have a system message that the model's chat template writes into the last question";
   return {
-    pieces: piecesOf(text, [span], kindsOf(chat, answers, { text, spans: [span] }, settings)),
+    pieces: piecesOf(text, [span], kindsOf(chat, turns, { text, spans: [span] }, settings)),
     notes: [...notesOf(chat, text, settings), note],
   };
 }
@@ -128,11 +155,18 @@ function endsDiffer(text: string, spans: readonly Span[]): boolean {
   return new Set(ends).size > 1;
 }
 
-/** The answers that are trained, by their place in the chat. */
-export function answersOf({ messages, weights }: Conversation, trainedTurns: TrainedTurns): number[] {
-  const all = messages.flatMap(({ role }, index) => (role === 'assistant' ? [index] : []));
+/** The role whose turns the model writes. */
+const ANSWERS = 'assistant';
+
+/** The turns that are trained, by their place in the chat: those of the trained roles, and others that have a weight. */
+function trainedTurnsOf({ messages, weights }: Conversation, { trainedTurns, trainedRoles = [ANSWERS] }: TurnChoice): number[] {
+  const all = messages.flatMap(({ role }, index) => (trainedRoles.includes(role) || (weights?.[index] ?? 0) > 0 ? [index] : []));
   return (trainedTurns === 'last' ? all.slice(-1) : all).filter(index => weights?.[index] !== 0);
 }
+
+/** The answers that are trained, by their place in the chat. */
+export const answersOf = (chat: Conversation, choice: TurnChoice): number[] =>
+  trainedTurnsOf(chat, choice).filter(index => isAnswer(chat, index));
 
 type Kind = Pick<Piece, 'isCall' | 'weight'>;
 
@@ -186,14 +220,22 @@ function callsAndWeights(
   return Array.from({ length: stretches }, () => shown({ isCall: kinds.some(({ isCall }) => isCall), weight }));
 }
 
-function piecesOf(text: string, spans: readonly Span[], kinds: ReadonlyArray<Partial<Piece>>): Piece[] {
+/** @param targets trained stretches outside of the answers */
+function piecesOf(text: string, spans: readonly Span[], kinds: ReadonlyArray<Partial<Piece>>, targets: readonly Target[] = []): Piece[] {
   const pieces: Piece[] = [];
   let done = 0;
+  const pushContext = (end: number): void => {
+    const begin = done;
+    const own = targets.filter(({ from, to }) => from >= begin && to <= end);
+    const moved = own.map(({ from, to, weight }) => ({ from: from - begin, to: to - begin, weight }));
+    pieces.push({ text: text.slice(begin, end), train: false, ...(moved.length > 0 && { targets: moved }) });
+  };
   for (const [i, [from, to]] of spans.entries()) {
-    pieces.push({ text: text.slice(done, from), train: false }, { text: text.slice(from, to), train: true, ...kinds[i] });
+    pushContext(from);
+    pieces.push({ text: text.slice(from, to), train: true, ...kinds[i] });
     done = to;
   }
-  pieces.push({ text: text.slice(done), train: false });
+  pushContext(text.length);
   return pieces.filter(piece => piece.text !== '');
 }
 
@@ -204,110 +246,14 @@ function markedAnswers(
   answers: readonly number[],
   { place }: ChatSettings,
 ): Span[] {
-  const all = messages.flatMap(({ role }, index) => (role === 'assistant' ? [index] : []));
+  const all = messages.flatMap(({ role }, index) => (role === ANSWERS ? [index] : []));
   const spans = generated.filter(([from, to]) => to > from);
+  if (answers.length === 0) return [];
   if (answers.length === all.length) return spans;
   if (spans.length === all.length) return spans.filter((_, i) => answers.includes(all[i] as number));
   throw new DataError({
     ...place,
     problem: `the model's chat template marks ${spans.length} stretches of ${all.length} answers, so single answers cannot be chosen`,
     advice: 'Train all answers of the chat, or keep only its last one',
-  });
-}
-
-/** The place of an answer in the whole text: from the end of the generation prompt to its end-of-turn token. */
-function answerSpan(chat: Conversation, whole: string, index: number, settings: ChatSettings): Span {
-  const message = elementAt(chat.messages, index);
-  const from = startOf(chat, whole, index, settings);
-  const to = from === undefined ? undefined : endOf(chat, whole, index, settings);
-  if (from === undefined || to === undefined || to <= from) throw notFound(settings.place, index);
-  checkAnswer(whole.slice(from, to), message, index, settings);
-  return [from, to];
-}
-
-/** The end of the generation prompt, or of as much of it as the template writes before an answer. */
-function startOf(chat: Conversation, whole: string, index: number, settings: ChatSettings): number | undefined {
-  const prompt = index === 0 ? openingPrompt(chat, settings) : render(chat, index, true, settings).text;
-  if (whole.startsWith(prompt)) return prompt.length;
-  // Some templates open the reasoning in the generation prompt, and write an answer without it. Both may begin with the same characters.
-  const shared = Math.min(commonStart(prompt, whole), startOfText(chat, whole, index, settings));
-  return index > 0 && shared > render(chat, index, false, settings).text.length ? shared : undefined;
-}
-
-/** The place in the whole text where the text of an answer begins; its end if the answer has none, or the template removes its beginning. */
-function startOfText(chat: Conversation, whole: string, index: number, settings: ChatSettings): number {
-  const text = textOfContent(elementAt(chat.messages, index).content);
-  if (text.trim() === '') return whole.length;
-  const messages = chat.messages.map((each, i) => (i === index ? { ...each, content: MARK + text } : each));
-  return commonStart(whole, render({ ...chat, messages }, messages.length, false, settings).text);
-}
-
-/** The generation prompt of a chat without any turn. Throws DataError where the template writes none. */
-function openingPrompt(chat: Conversation, settings: ChatSettings): string {
-  try {
-    return render(chat, 0, true, settings).text;
-  } catch {
-    throw new DataError({
-      ...settings.place,
-      key: 'messages[0]',
-      problem: "the chat begins with an answer, and the model's chat template needs a turn before it",
-      advice: 'Put the turn that it answers before it, or set data.trained_turns: last',
-    });
-  }
-}
-
-/**
- * The end of an answer in the whole text. Where the text up to the answer is a beginning of the whole, that is its end
- * without the white space after the end-of-turn token. Otherwise the template writes an earlier answer in another way than
- * a last one, and the end is found by comparing the text with that of the same chat with one character added to the answer.
- */
-function endOf(chat: Conversation, whole: string, index: number, settings: ChatSettings): number | undefined {
-  const message = elementAt(chat.messages, index);
-  const isLast = index === chat.messages.length - 1;
-  const upTo = isLast ? whole : render(chat, index + 1, false, settings).text;
-  if (whole.startsWith(upTo)) return upTo.length - trailingSpace(upTo, message);
-  const longer = { ...chat, messages: chat.messages.map((each, i) => (i === index ? withMark(each) : each)) };
-  const ending = upTo.slice(upTo.length - commonEnd(upTo, render(longer, index + 1, false, settings).text));
-  const at = whole.length - commonEnd(whole, render(longer, chat.messages.length, false, settings).text);
-  if (whole.startsWith(ending, at)) return at + ending.trimEnd().length;
-  const followed = textBeforeTurn(chat, index + 1, settings);
-  return followed !== undefined && whole.startsWith(followed) ? followed.length - trailingSpace(followed, message) : undefined;
-}
-
-/** The first `count` turns as the template writes them in front of another: gpt-oss ends an answer with another token there. */
-function textBeforeTurn(chat: Conversation, count: number, settings: ChatSettings): string | undefined {
-  const before = render(chat, count - 1, false, settings).text;
-  const asked = render(chat, count - 1, true, settings).text;
-  const opening = asked.startsWith(before) ? asked.slice(before.length) : '';
-  const text = render(chat, count, true, settings).text;
-  return opening !== '' && text.endsWith(opening) ? text.slice(0, -opening.length) : undefined;
-}
-
-/** The message with a mark at the end of what it says: in its last call, or in its text. */
-function withMark(message: ChatMessage): ChatMessage {
-  const { content, tool_calls: calls } = message;
-  if (!Array.isArray(calls)) return { ...message, content: textOfContent(content).trimEnd() + MARK };
-  return { ...message, tool_calls: calls.map((call, i) => (i === calls.length - 1 ? withMarkedArguments(call) : call)) };
-}
-
-function withMarkedArguments(call: unknown): unknown {
-  const { function: inner, arguments: given, ...others } = isRecord(call) ? call : {};
-  if (inner !== undefined) return { ...others, function: withMarkedArguments(inner) };
-  const parsed: unknown = typeof given === 'string' ? JSON.parse(given) : given;
-  return { ...others, arguments: { ...(isRecord(parsed) && parsed), mark: MARK } };
-}
-
-/** How many characters of white space follow the end-of-turn token; 0 where the turn ends with its own text. */
-function trailingSpace(turn: string, { content, tool_calls: calls }: ChatMessage): number {
-  const trimmed = turn.trimEnd();
-  const text = textOfContent(content).trimEnd();
-  return text !== '' && calls === undefined && trimmed.endsWith(text) ? 0 : turn.length - trimmed.length;
-}
-
-function notFound(place: DataPlace, index: number): DataError {
-  return new DataError({
-    ...place,
-    problem: `the answer of turn ${index + 1} cannot be found in the text that the model's chat template makes of the chat, so it cannot be marked`,
-    advice: 'Set data.trained_turns: last to train only the last answer of each chat, or use prompt and completion',
   });
 }

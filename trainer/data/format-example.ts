@@ -3,12 +3,12 @@ import { namesWhere, orList } from '../catalog/entries.ts';
 import { objectiveCatalog } from '../catalog/objectives.ts';
 import { type ContextPart, withoutReasoning } from './context-parts.ts';
 import { DataError } from './data-error.ts';
-import { chatPieces, type TrainedTurns } from './format-chat.ts';
+import { chatPieces, type TurnChoice } from './format-chat.ts';
 import { readConversation, refuseTools, toolsOf } from './read/read-conversation.ts';
 import { fieldError, labelName, optionalText, requiredText } from './read/record-fields.ts';
 import type { ChatMessage, ChatRenderer, Conversation, DataFormat, DataRecord, FormattedExample, Piece } from './types.ts';
 
-export interface FormatSettings {
+export interface FormatSettings extends TurnChoice {
   readonly format: DataFormat;
   /** The prompt of a text_label sample; {text} and {labels} are replaced. */
   readonly promptTemplate: string;
@@ -20,8 +20,6 @@ export interface FormatSettings {
   readonly chat: boolean | 'auto';
   /** False trains on prompts too. */
   readonly completionOnly: boolean;
-  /** Which answers of a chat are trained. */
-  readonly trainedTurns: TrainedTurns;
   /** The parts of a trained answer that stay context; left out, none. */
   readonly contextParts?: readonly ContextPart[] | undefined;
   readonly chatRenderer?: ChatRenderer;
@@ -36,6 +34,7 @@ export function alpacaPrompt(instruction: string, input: string): string {
 
 /** Throws DataError (file, line, key) for a missing key, a value of the wrong type, or empty text. */
 export function formatExample(record: DataRecord, settings: FormatSettings): FormattedExample {
+  if (settings.trainedRoles && !WITH_ROLES.has(settings.format)) throw withoutRoles(record, settings);
   const made = formatters[settings.format](record, settings);
   const leavesReasoning = !made.chat && settings.contextParts?.includes('reasoning');
   const example = leavesReasoning ? { ...made, pieces: made.pieces.map(withoutReasoning) } : made;
@@ -49,9 +48,20 @@ export function formatExample(record: DataRecord, settings: FormatSettings): For
     );
   return {
     ...example,
-    pieces: example.pieces.map(piece => ({ ...piece, train: true, ...(example.chat && piece.train && { isAnswer: true }) })),
+    pieces: example.pieces.map(({ targets: _, ...piece }) => ({ ...piece, train: true, ...(piece.train && { isAnswer: true }) })),
   };
 }
+
+/** Formats whose turns have roles. */
+const WITH_ROLES: ReadonlySet<DataFormat> = new Set(['messages', 'sharegpt']);
+
+const withoutRoles = ({ file, line }: DataRecord, { format, trainedRoles = [] }: FormatSettings): DataError =>
+  new DataError({
+    file,
+    line,
+    problem: `a sample of the format '${format}' has no turns, of which data.trained_roles (${trainedRoles.join(', ')}) could choose`,
+    advice: 'Write the data as lists of messages, or remove data.trained_roles; data.completion_only: false trains prompts too',
+  });
 
 /** Throws DataError: one text cannot be made of two answers. */
 function refusePair({ file, line }: DataRecord): never {
@@ -114,7 +124,7 @@ export const fillPrompt = ({ promptTemplate, shownLabels }: Pick<FormatSettings,
 export function sharegptChat(record: DataRecord): Conversation {
   const chat = readConversation(record, 'conversations', { role: 'from', content: 'value', weighs: true });
   const system = optionalText(record, 'system');
-  const weights = system === '' ? chat.weights : [0, ...(chat.weights ?? [])];
+  const weights = system === '' ? chat.weights : [undefined, ...(chat.weights ?? [])];
   return { ...chat, weights, messages: withSystem(system, chat.messages) };
 }
 
@@ -166,12 +176,12 @@ function chatExample(
 
 export function conversation(
   record: Pick<DataRecord, 'file' | 'line'>,
-  { chatRenderer, trainedTurns, contextParts }: Pick<FormatSettings, 'chatRenderer' | 'trainedTurns' | 'contextParts'>,
+  { chatRenderer, trainedTurns, trainedRoles, contextParts }: Pick<FormatSettings, 'chatRenderer' | 'contextParts' | keyof TurnChoice>,
   chat: Conversation,
 ): FormattedExample {
   if (chatRenderer === undefined) throw noTemplate(record);
   const place = { file: record.file, line: record.line };
-  const { pieces, notes } = chatPieces(chat, { renderer: chatRenderer, trainedTurns, contextParts, place });
+  const { pieces, notes } = chatPieces(chat, { renderer: chatRenderer, trainedTurns, trainedRoles, contextParts, place });
   return { pieces, chat: true, notes };
 }
 

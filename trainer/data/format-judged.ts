@@ -40,7 +40,12 @@ export function formatJudged(record: DataRecord, settings: FormatSettings): read
   return [{ example: withoutShrinking(example), isGood }];
 }
 
-const lastAnswer = (settings: FormatSettings): FormatSettings => ({ ...settings, completionOnly: true, trainedTurns: 'last' });
+const lastAnswer = (settings: FormatSettings): FormatSettings => ({
+  ...settings,
+  completionOnly: true,
+  trainedTurns: 'last',
+  trainedRoles: undefined,
+});
 
 /** The judgments of a record: one, or those of a good and a bad answer. @throws DataError where one is neither yes nor no */
 export const judgmentsOf = (record: DataRecord): readonly boolean[] => (isPair(record) ? [true, false] : [judgmentOf(record)]);

@@ -7,7 +7,7 @@ import { summarizeColumns } from './data-report.ts';
 import type { ColumnNames } from './detect-format.ts';
 import { drawStream } from './draw.ts';
 import { createEncoder } from './encoder.ts';
-import type { TrainedTurns } from './format-chat.ts';
+import type { TurnChoice } from './format-chat.ts';
 import { type FormatSettings, formatExample } from './format-example.ts';
 import { checkMaxLength } from './max-length.ts';
 import { labelsOf, type OpenedRecords, openRecords } from './open-records.ts';
@@ -29,7 +29,8 @@ const MAX_DATASET_TOKENS = 4_000_000_000;
 /** Records that are tokenized at once, and between two reports of progress. */
 const BATCH_RECORDS = 100;
 
-export interface DatasetSettings {
+/** Optional settings are left out where they have no effect, so that the fingerprint of such data stays the same. */
+export interface DatasetSettings extends TurnChoice {
   readonly format: DataFormat | 'auto';
   readonly columns: ColumnNames;
   /** Label names by id; empty takes them from the data, sorted. */
@@ -38,9 +39,7 @@ export interface DatasetSettings {
   readonly promptTemplate: string;
   readonly chat: boolean | 'auto';
   readonly completionOnly: boolean;
-  /** Which answers of a chat are trained. */
-  readonly trainedTurns: TrainedTurns;
-  /** The parts of a trained answer that stay context. Left out where there are none, so that the fingerprint of such data stays the same. */
+  /** The parts of a trained answer that stay context. */
   readonly contextParts?: readonly ContextPart[] | undefined;
   readonly truncation: Truncation;
   readonly textSplit: TextSplit;

@@ -62,8 +62,9 @@ function segmentTokenizer(tokenizer: SegmentTokenizer, maxLength: number): Token
     const [prompt, answer] = [textOf(false), textOf(true)];
     const { ids, secondAt, truncated } =
       prompt === '' ? encoder.encode(answer, undefined, maxLength) : encoder.encode(prompt, answer, maxLength);
-    const train = new Uint8Array(ids.length).fill(1, prompt === '' ? 0 : secondAt);
-    return { kind: 'kept', sequence: { ids, train }, truncated };
+    const begin = prompt === '' ? 0 : secondAt;
+    const train = new Uint8Array(ids.length).fill(1, begin);
+    return { kind: 'kept', sequence: { ids, train, ...(begin > 0 && { answers: [begin] }) }, truncated };
   };
 }
 

@@ -1,16 +1,15 @@
 /** The question of a sample, apart from its own answer: it is all that another model needs to judge another answer to it. */
 import type { Comparison } from '../catalog/objectives.ts';
 import { DataError } from './data-error.ts';
-import { answersOf, type TrainedTurns } from './format-chat.ts';
+import { answersOf, type TurnChoice } from './format-chat.ts';
 import { alpacaPrompt, alpacaTurns, conversation, type FormatSettings, fillPrompt, sharegptChat } from './format-example.ts';
 import { chosenChat, completedChat, isChat, pairQuestion, SIDES } from './format-pair.ts';
 import { readConversation, toolsOf } from './read/read-conversation.ts';
 import { optionalText, requiredText } from './read/record-fields.ts';
 import type { ChatRenderer, Conversation, DataFormat, DataRecord, FormattedExample, Question } from './types.ts';
 
-export interface QuestionSettings extends Pick<FormatSettings, 'promptTemplate' | 'shownLabels'> {
+export interface QuestionSettings extends Pick<FormatSettings, 'promptTemplate' | 'shownLabels'>, TurnChoice {
   readonly format: DataFormat;
-  readonly trainedTurns: TrainedTurns;
   /** Present where the samples are answers that were compared or judged. */
   readonly answers?: Comparison['answers'] | undefined;
 }
@@ -21,19 +20,21 @@ export interface QuestionSettings extends Pick<FormatSettings, 'promptTemplate' 
  * @throws DataError for a record without a prompt
  */
 export function questionOf(record: DataRecord, settings: QuestionSettings, trained: number): Question {
-  const { format, answers, trainedTurns } = settings;
-  const before = (chat: Conversation, turns: TrainedTurns = 'all'): Question => ({ chat: turnsBefore(chat, turns, trained) });
+  const { format, answers } = settings;
+  const before = (chat: Conversation, choice: TurnChoice = { trainedTurns: 'all' }): Question => ({
+    chat: turnsBefore(chat, choice, trained),
+  });
   const hasSides = SIDES.every(side => Object.hasOwn(record.value, side));
   if (answers === 'pairs' || (answers === 'judged' && hasSides))
     return isChat(record, ...SIDES) ? before(chosenChat(record)) : pairQuestion(record);
   if (answers === 'judged' && Object.hasOwn(record.value, 'completion') && isChat(record, 'completion'))
     return before(completedChat(record, 'completion'));
-  const turns = answers === 'judged' ? 'last' : trainedTurns;
+  const choice: TurnChoice = answers === 'judged' ? { trainedTurns: 'last' } : settings;
   switch (format) {
     case 'messages':
-      return before(readConversation(record, 'messages', { role: 'role', content: 'content', weighs: true }), turns);
+      return before(readConversation(record, 'messages', { role: 'role', content: 'content', weighs: true }), choice);
     case 'sharegpt':
-      return before(sharegptChat(record), turns);
+      return before(sharegptChat(record), choice);
     case 'alpaca': {
       const [instruction, input] = [requiredText(record, 'instruction'), optionalText(record, 'input')];
       const messages = alpacaTurns({ instruction, input, system: optionalText(record, 'system') });
@@ -51,8 +52,8 @@ export function questionOf(record: DataRecord, settings: QuestionSettings, train
   }
 }
 
-function turnsBefore({ weights, ...chat }: Conversation, turns: TrainedTurns, trained: number): Conversation {
-  const answers = answersOf({ ...chat, ...(weights && { weights }) }, turns);
+function turnsBefore({ weights, ...chat }: Conversation, choice: TurnChoice, trained: number): Conversation {
+  const answers = answersOf({ ...chat, ...(weights && { weights }) }, choice);
   return { ...chat, messages: chat.messages.slice(0, answers[Math.min(trained, answers.length) - 1] ?? 0) };
 }
 

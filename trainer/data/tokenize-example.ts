@@ -3,7 +3,7 @@ import type { DataPlace } from './data-error.ts';
 import { DataError } from './data-error.ts';
 import type { Encoder } from './encoder.ts';
 import { safeCut } from './encoder.ts';
-import type { FormattedExample, Piece, TokenSequence } from './types.ts';
+import type { FormattedExample, Piece, Target, TokenSequence } from './types.ts';
 import { countTargets } from './types.ts';
 
 /**
@@ -45,15 +45,16 @@ const EDGE_MARGIN = 16;
 /** Throws DataError where the sample is longer than `maxLength` and cutting is not allowed. */
 export function tokenizeExample(example: FormattedExample, settings: TokenizeSettings, place: DataPlace): TokenizeResult {
   const { encoder, maxLength, truncation } = settings;
-  if (truncation === 'turns' && endsAtTurns(example.pieces)) return wholeTurns(example.pieces, settings);
+  if (truncation === 'turns' && endsAtTurns(example)) return wholeTurns(example.pieces, settings);
   // What comes after the last target predicts nothing that is learned.
-  const [prompt, ...others] = trainRuns(example.pieces.slice(0, example.pieces.findLastIndex(piece => piece.train) + 1));
+  const [prompt, ...others] = trainRuns(example.pieces.slice(0, example.pieces.findLastIndex(isTrained) + 1));
   if (prompt === undefined) return { kind: 'dropped', reason: 'no_target' };
-  const rest: EncodedRun[] = others.map(run => encodeRun(run, encoder.next));
+  const rest: EncodedRun[] = others.map(run => encodeRun(run, { first: encoder.next, next: encoder.next }));
   const last = rest.at(-1);
   if (!example.chat && settings.eosId !== undefined && last?.train) last.ids.push(settings.eosId);
   const spare = maxLength - rest.reduce((sum, run) => sum + run.ids.length, 0);
-  const encode = (text: string) => (example.chat ? encoder.startPlain(text) : encoder.start(text));
+  const encode: Encode = example.chat ? encoder.startPlain : encoder.start;
+  const encodes = { first: encode, next: encoder.next };
 
   // Of a long stretch only its beginning is encoded, where that already shows that the rest is cut away.
   const stretch = truncation === 'error' ? undefined : prompt.pieces.find(piece => piece.shrink)?.text;
@@ -62,14 +63,14 @@ export function tokenizeExample(example: FormattedExample, settings: TokenizeSet
   // A run that stands alone ends with EOS itself, cut or not.
   const ending = last === undefined && !example.chat && settings.eosId !== undefined ? [settings.eosId] : [];
   whole?.push(...ending);
-  if (whole !== undefined && whole.length <= spare) return result([withIds(prompt, whole, encode), ...rest], false);
+  if (whole !== undefined && whole.length <= spare) return result([withIds(prompt, whole, encodes), ...rest], false);
   if (whole !== undefined && truncation === 'error') throw tooLong(whole.length + maxLength - spare, maxLength, place);
 
   const shortened = stretch === undefined ? undefined : shortenPrompt(prompt.pieces, start, spare - ending.length, encode, settings);
   shortened?.push(...ending);
   const begin = shortened
     ? shortenedRun(prompt, shortened, ending.length, encoder)
-    : withIds(prompt, whole ?? encode(textOf(prompt.pieces)), encode);
+    : withIds(prompt, whole ?? encode(textOf(prompt.pieces)), encodes);
   const runs = [begin, ...rest];
   if (!example.chat || truncation !== 'turns') return result(runs, true, maxLength);
   const end = lastAnswerEnd(runs, maxLength);
@@ -79,11 +80,14 @@ export function tokenizeExample(example: FormattedExample, settings: TokenizeSet
 }
 
 /** Whether every token of a chat is trained and none of it may be shortened. */
-const endsAtTurns = (pieces: readonly Piece[]): boolean => pieces.some(({ isAnswer }) => isAnswer) && !pieces.some(({ shrink }) => shrink);
+const endsAtTurns = ({ pieces, chat }: FormattedExample): boolean => chat && trainsAll(pieces) && !pieces.some(({ shrink }) => shrink);
+
+const trainsAll = (pieces: readonly Piece[]): boolean => pieces.some(({ isAnswer }) => isAnswer);
 
 /** A chat of which every token is trained, as if it ended after the last answer that fits. */
 function wholeTurns(pieces: readonly Piece[], { encoder, maxLength }: TokenizeSettings): TokenizeResult {
-  const madeOf = (count: number): EncodedRun => encodeRun({ train: true, pieces: pieces.slice(0, count) }, encoder.startPlain);
+  const { startPlain: first, next } = encoder;
+  const madeOf = (count: number): EncodedRun => encodeRun({ train: true, pieces: pieces.slice(0, count) }, { first, next });
   const whole = madeOf(pieces.length);
   if (whole.ids.length <= maxLength) return result([whole], false);
   const ends = pieces.flatMap(({ isAnswer }, i) => (isAnswer ? [i + 1] : []));
@@ -99,10 +103,11 @@ function wholeTurns(pieces: readonly Piece[], { encoder, maxLength }: TokenizeSe
   return made.kind === 'kept' ? { ...made, notes: [ENDS_EARLIER] } : made;
 }
 
-/** The end of the last trained run of which all tokens fit. */
+/** The end of the last trained run, or trained turn, of which all tokens fit. */
 function lastAnswerEnd(runs: readonly EncodedRun[], maxLength = Number.POSITIVE_INFINITY): number | undefined {
   let [at, found]: [number, number | undefined] = [0, undefined];
-  for (const { train, ids } of runs) {
+  for (const { train, ids, targets = [] } of runs) {
+    for (const { to } of targets) if (at + to <= maxLength) found = at + to;
     at += ids.length;
     if (train && at <= maxLength) found = at;
   }
@@ -115,54 +120,101 @@ interface Run {
   readonly pieces: readonly Piece[];
 }
 
-interface EncodedRun {
+interface EncodedRun extends Partial<RunMarks> {
   readonly train: boolean;
   readonly weight?: number | undefined;
   readonly ids: number[];
   readonly isCall?: boolean;
-  /** Tokens of a trained run that are no targets, from and to. */
-  readonly context?: readonly TokenRange[];
+}
+
+/** Places in the tokens of a trained run. */
+interface RunMarks {
+  /** Tokens that are no targets, from and to. */
+  readonly context: readonly TokenRange[];
+  /** The places at which answers begin. */
+  readonly answers: readonly number[];
+  /** Stretches of an untrained run that are targets. */
+  readonly targets: readonly Target[];
 }
 
 type TokenRange = readonly [from: number, to: number];
 type Encode = (text: string) => number[];
 
-const encodeRun = (run: Run, encode: Encode): EncodedRun => withIds(run, encode(textOf(run.pieces)), encode);
+/** The encoders of a run: of its beginning, and of what follows that. */
+interface RunEncoder {
+  readonly first: Encode;
+  readonly next: Encode;
+}
 
-const withIds = (run: Run, ids: number[], encode: Encode): EncodedRun => ({
+const encodeRun = (run: Run, encoder: RunEncoder): EncodedRun => withIds(run, encoder.first(textOf(run.pieces)), encoder);
+
+const withIds = (run: Run, ids: number[], encoder: RunEncoder): EncodedRun => ({
   train: run.train,
   weight: run.weight,
   ids,
   isCall: isCall(run),
-  context: contextTokens(run.pieces, ids, encode),
+  ...marksOf(run.pieces, ids, encoder),
 });
 
 /** A run whose flexible stretch lost text, which changes the places of the tokens behind it. @param added tokens at its end that are of no piece */
 function shortenedRun(run: Run, ids: number[], added: number, { next }: Encoder): EncodedRun {
   const behind = run.pieces.slice(run.pieces.findIndex(piece => piece.shrink) + 1);
-  const own = behind.some(({ context }) => context) ? next(textOf(behind)) : [];
+  const own = behind.some(({ train }) => train) ? next(textOf(behind)) : [];
   const before = ids.length - added - own.length;
-  const context = contextTokens(behind, own, next).map(([from, to]): TokenRange => [before + from, before + to]);
-  return { train: run.train, weight: run.weight, ids, isCall: isCall(run), context };
+  const { context, answers } = marksOf(behind, own, { first: next, next });
+  return {
+    train: run.train,
+    weight: run.weight,
+    ids,
+    isCall: isCall(run),
+    context: context.map(([from, to]): TokenRange => [before + from, before + to]),
+    answers: answers.map(at => before + at),
+  };
 }
 
-/** The tokens of the stretches that are no targets. One that holds text of a stretch and of a target behind it is a target. */
-function contextTokens(pieces: readonly Piece[], ids: readonly number[], encode: Encode): TokenRange[] {
-  const text = textOf(pieces);
-  const tokenAt = (place: number): number => (place === text.length ? ids.length : sharedCount(encode(text.slice(0, place)), ids));
-  let at = 0;
-  return pieces.flatMap(({ text: own, context = [] }) => {
-    const begin = at;
-    at += own.length;
-    return context.map(([from, to]): TokenRange => [tokenAt(begin + from), tokenAt(begin + to)]);
-  });
+/** The tokens of what is marked in the text. One that holds text of a context and of a target behind it is a target. */
+function marksOf(pieces: readonly Piece[], ids: readonly number[], encoder: RunEncoder): RunMarks {
+  const tokenAt = tokenFinder(textOf(pieces), ids, encoder);
+  const context: TokenRange[] = [];
+  const answers: number[] = [];
+  const targets: Target[] = [];
+  const isAnswer = trainsAll(pieces) ? (piece: Piece) => piece.isAnswer : (piece: Piece) => piece.train;
+  let begin = 0;
+  for (const piece of pieces) {
+    if (isAnswer(piece)) answers.push(tokenAt(begin));
+    for (const [from, to] of piece.context ?? []) context.push([tokenAt(begin + from), tokenAt(begin + to)]);
+    for (const { from, to, weight } of piece.targets ?? []) targets.push({ from: tokenAt(begin + from), to: tokenAt(begin + to), weight });
+    begin += piece.text.length;
+  }
+  return { context, answers, targets };
 }
 
-/** The number of ids that two lists begin with. */
-function sharedCount(one: readonly number[], other: readonly number[]): number {
-  const at = one.findIndex((id, i) => id !== other[i]);
+/** Finds the token of a place in the text: the one that holds what stands there. Ascending places are found in one pass through the text. */
+function tokenFinder(text: string, ids: readonly number[], { first, next }: RunEncoder): (place: number) => number {
+  let known = { place: 0, token: 0 };
+  return place => {
+    if (place === known.place) return known.token;
+    if (place === text.length) return ids.length;
+    if (place > known.place) {
+      const own = (known.place === 0 ? first : next)(text.slice(known.place, place));
+      const count = sharedCount(own, ids, known.token);
+      // If all its tokens are in the text, no token crosses the place.
+      if (count === own.length) {
+        known = { place, token: known.token + count };
+        return known.token;
+      }
+    }
+    return sharedCount(first(text.slice(0, place)), ids);
+  };
+}
+
+/** The number of ids that two lists begin with. @param from where the other list begins */
+function sharedCount(one: readonly number[], other: readonly number[], from = 0): number {
+  const at = one.findIndex((id, i) => id !== other[from + i]);
   return at < 0 ? one.length : at;
 }
+
+const isTrained = ({ train, targets = [] }: Piece): boolean => train || targets.length > 0;
 
 const isCall = ({ train, pieces }: Run): boolean => train && pieces.some(piece => piece.isCall);
 
@@ -228,17 +280,30 @@ function edgeTokens(text: string, count: number, encoder: Encoder, edge: (charac
 function result(runs: readonly EncodedRun[], truncated: boolean, maxLength = Number.POSITIVE_INFINITY): TokenizeResult {
   const ids = Int32Array.from(runs.flatMap(run => run.ids));
   const train = new Uint8Array(ids.length);
-  const weights = runs.some(({ weight }) => weight !== undefined) ? new Float32Array(ids.length).fill(1) : undefined;
+  const isWeighed = ({ weight, targets = [] }: EncodedRun): boolean => weight !== undefined || targets.some(target => target.weight !== 1);
+  const weights = runs.some(isWeighed) ? new Float32Array(ids.length).fill(1) : undefined;
+  const begins: number[] = [];
   let start = 0;
   for (const run of runs) {
     const end = start + run.ids.length;
     if (run.train) train.fill(1, start, end);
     for (const [from, to] of run.context ?? []) train.fill(0, start + from, start + to);
+    for (const at of run.answers ?? []) begins.push(start + at);
     weights?.fill(run.weight ?? 1, start, end);
+    for (const { from, to, weight } of run.targets ?? []) {
+      train.fill(1, start + from, start + to);
+      weights?.fill(weight, start + from, start + to);
+    }
     start = end;
   }
   const end = Math.min(maxLength, train.lastIndexOf(1) + 1);
-  const sequence = { ids: ids.slice(0, end), train: train.slice(0, end), ...(weights && { weights: weights.slice(0, end) }) };
+  const answers = begins.filter(at => at > 0 && at < end);
+  const sequence = {
+    ids: ids.slice(0, end),
+    train: train.slice(0, end),
+    ...(weights && { weights: weights.slice(0, end) }),
+    ...(answers.length > 0 && { answers }),
+  };
   // Nothing comes before the first token that could predict it.
   sequence.train[0] = 0;
   if (countTargets(sequence) > 0) return { kind: 'kept', sequence, truncated };

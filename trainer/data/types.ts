@@ -26,8 +26,8 @@ export interface ChatMessage {
 /** A chat with everything that a template may read. */
 export interface Conversation {
   readonly messages: readonly ChatMessage[];
-  /** For each message: how much its answer counts in the loss; 0 leaves it as context. */
-  readonly weights?: readonly number[];
+  /** For each message: how much it counts in the loss; 0 leaves it as context. Undefined where its role decides whether it is trained. */
+  readonly weights?: ReadonlyArray<number | undefined>;
   /** Descriptions of functions, as JSON schemas. */
   readonly tools?: readonly unknown[];
   readonly documents?: readonly unknown[];
@@ -77,10 +77,19 @@ export interface Piece {
   readonly isCall?: boolean;
   /** How much its targets count in the loss; left out, 1. */
   readonly weight?: number;
-  /** An answer of a chat of which every token is trained. */
+  /** An answer in a sample of which every token is trained. */
   readonly isAnswer?: boolean;
   /** Stretches of a trained text that are no targets, such as reasoning. They do not change its tokens. */
   readonly context?: ReadonlyArray<readonly [from: number, to: number]>;
+  /** Stretches of a text that is not trained otherwise, such as turns of the user. They do not change its tokens. */
+  readonly targets?: readonly Target[];
+}
+
+/** A stretch of a text that is trained. */
+export interface Target {
+  readonly from: number;
+  readonly to: number;
+  readonly weight: number;
 }
 
 export interface FormattedExample {
@@ -101,6 +110,8 @@ export interface TokenSequence {
   readonly train: Uint8Array;
   /** How much each target counts in the loss, a multiple of 1 / `WEIGHT_STEPS`; left out, all count 1. */
   readonly weights?: Float32Array;
+  /** The tokens at which trained answers begin. Two in a row may have nothing between them, and trained turns of other roles are none. */
+  readonly answers?: readonly number[];
 }
 
 /** Steps of the weights of turns from 0 to 1. */

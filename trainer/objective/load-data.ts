@@ -22,6 +22,7 @@ import type { Job } from '../job/job.ts';
 import type { TextBase } from '../job/open-base.ts';
 import type { CausalModel } from '../model/model-spec.ts';
 import { grouped } from '../protocol/format.ts';
+import { trainedRolesOf } from '../protocol/recipe/trained-roles.ts';
 import { RunError } from '../run-error.ts';
 import { readFiles } from './read-files.ts';
 import type { ReadParams } from './task-setup.ts';
@@ -139,6 +140,7 @@ export function datasetSettings(
     chat: 'auto',
     completionOnly: data.completion_only,
     trainedTurns: data.trained_turns,
+    trainedRoles: trainedRolesOf(recipe),
     contextParts: contextPartsOf(data),
     truncation: data.truncation,
     textSplit: 'file',

@@ -1,69 +1,20 @@
 /** Answers trained without their reasoning or without their end token: the same tokens, fewer of them trained, in published templates. */
 import { describe, expect, it, test } from 'vitest';
 import { z } from 'zod';
-import { chatRendererOf } from '../../../trainer/data/chat-renderer.ts';
 import type { ContextPart } from '../../../trainer/data/context-parts.ts';
-import type { FormatSettings } from '../../../trainer/data/format-example.ts';
-import { sampleTokenizer } from '../../../trainer/data/tokens/tokenize-records.ts';
 import type { TokenSequence } from '../../../trainer/data/types.ts';
-import { createTokenizer } from '../../../trainer/format/tokenizer/tokenizer.ts';
 import { elementAt } from '../../../trainer/narrow.ts';
 import { datasetSettings } from '../../../trainer/objective/load-data.ts';
-import { CHAT_FORMAT, templateNamed } from '../../support/chat-format.ts';
-import { readGoldenJson } from '../../support/read-json.ts';
+import { templateNamed } from '../../support/chat-format.ts';
+import {
+  type TokenChanges as Changes,
+  goldenChats,
+  goldenTemplates,
+  goldenTokenizer as tokenizer,
+  tokensOf,
+  trainedTexts as trained,
+} from '../../support/chat-tokens.ts';
 import { recipeOf } from '../../support/recipe-of.ts';
-
-const golden = readGoldenJson(
-  'chat_masks.json',
-  z.object({
-    conversations: z.array(z.record(z.string(), z.unknown())),
-    tokenizer: z.unknown(),
-    templates: z.record(z.string(), z.unknown()),
-  }),
-);
-const tokenizer = createTokenizer({
-  source: 'chat_masks.json',
-  files: new Map([
-    ['tokenizer.json', JSON.stringify(golden.tokenizer)],
-    ['tokenizer_config.json', JSON.stringify({ bos_token: '<s>', eos_token: '</s>' })],
-  ]),
-});
-
-interface Changes extends Partial<FormatSettings> {
-  readonly maxLength?: number;
-}
-
-const renderers = new Map<string | undefined, ReturnType<typeof chatRendererOf>>();
-
-/** The renderer of a template, made once. */
-function rendererOf(chatTemplate: string | undefined): ReturnType<typeof chatRendererOf> {
-  const made =
-    renderers.get(chatTemplate) ?? chatRendererOf({ chatTemplate, specialTokens: tokenizer.specialTokens }, () => new Date(2024, 6, 4));
-  renderers.set(chatTemplate, made);
-  return made;
-}
-
-function tokensOf(
-  chatTemplate: string | undefined,
-  value: Record<string, unknown>,
-  { maxLength = 4096, ...changes }: Changes = {},
-): TokenSequence {
-  const formatting: FormatSettings = { ...CHAT_FORMAT, format: 'messages', ...changes };
-  const tools = { tokenizer, chatRenderer: rendererOf(chatTemplate) };
-  const tokenize = sampleTokenizer({ formatting, maxLength, truncation: 'turns' }, tools);
-  return elementAt(tokenize({ file: 'chats.jsonl', line: 3, value }).sequences, 0);
-}
-
-/** The trained text, as one string for each stretch. */
-function trained({ ids, train }: TokenSequence): string[] {
-  const stretches: number[][] = [];
-  ids.forEach((id, i) => {
-    if (train[i] !== 1) return;
-    if (train[i - 1] !== 1) stretches.push([]);
-    stretches.at(-1)?.push(id);
-  });
-  return stretches.map(stretch => tokenizer.decode(stretch, { skipSpecialTokens: false }));
-}
 
 const chat = (...answers: Record<string, unknown>[]) => ({
   messages: answers.flatMap((answer, i) => [
@@ -181,9 +132,9 @@ describe('laws', () => {
 
   const parts: ContextPart[] = ['reasoning', 'end_of_turn'];
 
-  test.each(Object.keys(golden.templates))('%s: the tokens stay, up to the last target, and no other token is trained', name => {
+  test.each(goldenTemplates)('%s: the tokens stay, up to the last target, and no other token is trained', name => {
     let changed = 0;
-    for (const value of golden.conversations) {
+    for (const value of goldenChats) {
       let whole: TokenSequence;
       try {
         whole = tokensOf(templateNamed(name), value);

@@ -167,6 +167,10 @@ describe('which answers are trained', () => {
     expect(() => formatPair({ file: 'pairs.jsonl', line: 1, value: pair }, settings)).toThrow(
       'key "chosen[0].weight": 0.5, expected 0 or 1',
     );
+    const asked = { ...pair, prompt: [{ ...prompt, train: true }], chosen: [{ ...better, weight: 1 }] };
+    expect(() => formatPair({ file: 'pairs.jsonl', line: 1, value: asked }, settings)).toThrow(
+      'key "prompt[0].train": a turn of the role user to be trained. Only answers are compared or judged',
+    );
   });
 
   it('a template that marks stretches which are not answers takes one weight', () => {
@@ -292,13 +296,11 @@ describe('content and fields', () => {
   const result = { role: 'tool', content: 'B', tool_call_id: 'call00001' };
   const answered = { role: 'assistant', content: 'C' };
   test.each<[Record<string, unknown>, string]>([
-    [{ messages: [{ ...user, train: true }] }, 'key "messages[0].train": a turn of the role user to be trained'],
     [
       { messages: [user, { role: 'assistant', content: 'B', weight: 1.5 }] },
       'key "messages[1].weight": 1.5, expected a number from 0 to 1',
     ],
     [{ messages: [user, { role: 'assistant', content: 'B', weight: 0.125 }] }, '0.125, expected a number from 0 to 1 in steps of 0.01'],
-    [{ messages: [{ ...user, weight: 0.5 }] }, 'key "messages[0].weight": a turn of the role user to be trained'],
     [{ messages: [user, { role: 'assistant', tool_calls: [{}] }] }, 'key "messages[1].tool_calls[0].name": nothing, expected the name'],
     [{ messages: [user, { role: 'assistant', tool_calls: calls('{') }] }, 'key "messages[1].tool_calls[0].function.arguments": a string'],
     [{ messages: [{ role: 'user', content: [{ type: 'image' }] }] }, 'key "messages[0].content[0]": a part of type "image"'],

@@ -39,6 +39,16 @@ const otherDefaults: [string, string, RegExp][] = [
     /^ {2}format: messages\n {2}train_end_of_turn: false$/m,
   ],
   [
+    'Axolotl trains other roles',
+    'base_model: m\nadapter: lora\ndatasets: [{path: a.jsonl, type: chat_template, roles_to_train: [gpt, human, critic]}]\n',
+    /^ {2}trained_roles:\n {4}- assistant\n {4}- user$[\s\S]*^# datasets: {2}# roles_to_train: critic: there are no such roles here$/m,
+  ],
+  [
+    'Axolotl trains single turns',
+    'base_model: m\nadapter: lora\ndatasets: [{path: a.jsonl, type: chat_template, roles_to_train: []}]\n',
+    /^ {2}trained_roles: \[\]$/m,
+  ],
+  [
     'LLaMA-Factory: DPO',
     'model_name_or_path: m\nstage: dpo\npref_loss: ipo\npref_beta: 0.2\ndo_train: true\n',
     /^task: dpo\n[\s\S]*^preference:\n {2}loss_type: ipo\n {2}beta: 0.2$/m,

@@ -33,19 +33,24 @@ test.each([
 const readingOf = () => undefined;
 
 test('the prompt of a sample is what comes before its last answer', () => {
-  const example = (train: string) => ({
-    ids: Int32Array.from(train, (_, i) => i),
-    train: Uint8Array.from(train, Number),
+  /** @param flags `a` begins an answer, `1` is trained */
+  const example = (flags: string) => ({
+    ids: Int32Array.from(flags, (_, i) => i),
+    train: Uint8Array.from(flags, flag => Number(flag !== '0')),
+    answers: [...flags].flatMap((flag, i) => (flag === 'a' ? [i] : [])),
     file: 'a.jsonl',
     line: 1,
   });
   const tokenizer = { decode: (ids: readonly number[]) => ids.join(' ') };
-  const examples = ['0011', '011001110', '1111', '0000', '0111'].map(example);
+  // Two answers in a row, the second as one token; and a trained turn of another role behind an answer.
+  const examples = ['00a1', '0a100a110', '1111', '0000', '0a11', '0a1a100', '0a011'].map(example);
   const { prompts, withoutPrompt } = promptsOf(examples, { tokenizer, readingOf, count: 10, seed: 0 });
-  expect(prompts.map(({ prompt, reference }) => [prompt, reference])).toEqual([
-    ['0 1', '2 3'],
-    ['0 1 2 3 4', '5 6 7'],
-    ['0', '1 2 3'],
+  expect(prompts.map(({ prompt, reference, trained }) => [prompt, reference, trained])).toEqual([
+    ['0 1', '2 3', 1],
+    ['0 1 2 3 4', '5 6 7', 2],
+    ['0', '1 2 3', 1],
+    ['0 1 2', '3 4', 2],
+    ['0', '1', 1],
   ]);
   expect(withoutPrompt).toBe(2);
   const drawn = (seed: number) => promptsOf(examples, { tokenizer, readingOf, count: 2, seed }).prompts;

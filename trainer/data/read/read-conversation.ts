@@ -28,13 +28,13 @@ const ROLES: Readonly<Record<string, string>> = {
 /** The role whose text is a tool call as JSON (LLaMA-Factory). */
 const CALL_ROLE = 'function_call';
 
-/** Fields that say whether a turn is trained; templates never see them. */
+/** Fields that say whether a turn is trained, whatever its role; templates never see them. */
 const TRAIN_FIELDS = ['train', 'training', 'weight'] as const;
 
 export interface TurnNames {
   readonly role: string;
   readonly content: string;
-  /** Whether an answer may have a weight between 0 and 1. */
+  /** Whether a turn may have a weight between 0 and 1, and a turn of any role may be trained. */
   readonly weighs?: boolean;
 }
 
@@ -62,7 +62,7 @@ export function readConversation(record: DataRecord, key: string, names: TurnNam
 
 interface Turn {
   readonly message: ChatMessage;
-  readonly weight: number;
+  readonly weight: number | undefined;
 }
 
 function readTurn(record: DataRecord, path: string, turn: unknown, names: TurnNames): Turn {
@@ -85,8 +85,11 @@ function readTurn(record: DataRecord, path: string, turn: unknown, names: TurnNa
   return { message: { ...message, content }, weight };
 }
 
+/** The role that a name of any tool stands for; undefined for an unknown one. */
+export const roleNamed = (name: string): string | undefined => (Object.hasOwn(ROLES, name) ? ROLES[name] : undefined);
+
 function roleOf(record: DataRecord, path: string, given: unknown): string {
-  const role = typeof given === 'string' && Object.hasOwn(ROLES, given) ? ROLES[given] : undefined;
+  const role = typeof given === 'string' ? roleNamed(given) : undefined;
   if (role !== undefined) return role;
   const what = typeof given === 'string' ? `the unknown role "${given}"` : describeValue(given);
   throw fieldError(record, path, `${what}, expected one of ${Object.keys(ROLES).join(', ')}`, 'Rename the role');
@@ -105,10 +108,10 @@ const isFraction = (value: unknown): value is number =>
   typeof value === 'number' && value >= 0 && value <= 1 && Math.abs(value * WEIGHT_STEPS - Math.round(value * WEIGHT_STEPS)) < 1e-9;
 
 /**
- * `train: false` (Axolotl: `training`) or `weight: 0` (OpenAI) leaves an answer as context; with a `weight` between 0 and 1 its tokens count for
- * less in the loss.
+ * `train: false` (Axolotl: `training`) or `weight: 0` (OpenAI) leaves a turn as context, `train: true` trains it whatever its role; with a
+ * `weight` between 0 and 1 its tokens count for less in the loss. Undefined where the turn does not say.
  */
-function weightOf(record: DataRecord, path: string, { role, fields, isWeighed }: TurnFields): number {
+function weightOf(record: DataRecord, path: string, { role, fields, isWeighed }: TurnFields): number | undefined {
   for (const name of TRAIN_FIELDS) {
     const value = fields[name];
     if (value === undefined || value === null) continue;
@@ -119,11 +122,11 @@ function weightOf(record: DataRecord, path: string, { role, fields, isWeighed }:
     const shown = typeof value === 'number' || typeof value === 'boolean' ? String(value) : describeValue(value);
     if (!isValid) throw fieldError(record, `${path}.${name}`, `${shown}, expected ${expected}`, `Write ${expected}, or leave it out`);
     const weight = Math.round(Number(value) * WEIGHT_STEPS) / WEIGHT_STEPS;
-    if (weight > 0 && role !== 'assistant')
-      throw fieldError(record, `${path}.${name}`, `a turn of the role ${role} to be trained`, 'Only answers of the assistant are trained');
+    if (weight > 0 && role !== 'assistant' && !isWeighed)
+      throw fieldError(record, `${path}.${name}`, `a turn of the role ${role} to be trained`, 'Only answers are compared or judged');
     return weight;
   }
-  return Number(role === 'assistant');
+  return undefined;
 }
 
 /** Throws DataError for content that is neither text nor a list of text parts. */

@@ -14,9 +14,8 @@ export function identityOf(...parts: readonly (Int32Array | Uint8Array | string 
   return hash.digest('base64').slice(0, LENGTH);
 }
 
-/** The tokens before the last stretch that is trained: the prompt of an answer, or the chat before the last turn. All of them in plain text. */
-export function inputOf({ ids, train }: TokenSequence): Int32Array {
-  let at = train.lastIndexOf(1);
-  while (at > 0 && train[at - 1] === 1) at--;
+/** The tokens before the last answer: its prompt, or the chat before the last turn. All of them in plain text. */
+export function inputOf({ ids, answers = [] }: TokenSequence): Int32Array {
+  const at = answers.at(-1) ?? 0;
   return at > 1 ? ids.subarray(0, at) : ids;
 }

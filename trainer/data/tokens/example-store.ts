@@ -23,7 +23,7 @@ export interface Examples extends List<Example> {
   select(indices: ArrayLike<number>): Examples;
 }
 
-/** Tokens with the sign bit set where a token is a target, and its weight in the seven bits below it. */
+/** Tokens with the sign bit set where a token is a target, its weight in the seven bits below it, and the next bit set where an answer begins. */
 export interface PackedTokens {
   /** The tokens from `start` on; valid until the next call. */
   read(start: number, count: number): Int32Array;
@@ -51,28 +51,32 @@ export interface ExampleColumns {
 export const TARGET_BIT = 0x80000000;
 const ID_BITS = 0x7fffffff;
 
-/** The lowest bit of a target's weight, in steps; 0 stands for the weight 1. Ids below are more than an embedding has rows. */
+/** The lowest bit of a target's weight, in steps; 0 stands for the weight 1. */
 const WEIGHT_SHIFT = 24;
 const WEIGHT_MASK = 0x7f;
+/** Ids below are more than an embedding has rows. */
+export const ANSWER_BIT = 0x800000;
 
 export const weightBits = (weight = 1): number => (weight === 1 ? 0 : Math.round(weight * WEIGHT_STEPS) << WEIGHT_SHIFT);
 
 /** @param tokens of a whole data set, or of a part that is read in order */
 export function createExamples(columns: ExampleColumns, tokens: PackedTokens, ahead: (indices: Int32Array) => PackedTokens): Examples {
   const { starts } = columns;
-  // Larger ids, which no model has, are reported as such and not read as weights.
-  const hasWeights = columns.largestId < 2 ** WEIGHT_SHIFT;
+  // Larger ids, which no model has, are reported as such and not read as marks.
+  const hasMarks = columns.largestId < ANSWER_BIT;
   const exampleAt = (index: number, from: PackedTokens): Example => {
     const start = starts[index] as number;
     const packed = from.read(start, (starts[index + 1] as number) - start);
     const ids = new Int32Array(packed.length);
     const train = new Uint8Array(packed.length);
     let weights: Float32Array | undefined;
+    const answers: number[] = [];
     for (let i = 0; i < packed.length; i++) {
       const token = packed[i] as number;
       train[i] = token >>> 31;
-      const steps = hasWeights ? (token >>> WEIGHT_SHIFT) & WEIGHT_MASK : 0;
-      ids[i] = token & ID_BITS & ~(steps << WEIGHT_SHIFT);
+      const steps = hasMarks ? (token >>> WEIGHT_SHIFT) & WEIGHT_MASK : 0;
+      ids[i] = token & (hasMarks ? ANSWER_BIT - 1 : ID_BITS);
+      if (hasMarks && (token & ANSWER_BIT) !== 0) answers.push(i);
       if (steps === 0) continue;
       weights ??= new Float32Array(packed.length).fill(1);
       weights[i] = steps / WEIGHT_STEPS;
@@ -82,6 +86,7 @@ export function createExamples(columns: ExampleColumns, tokens: PackedTokens, ah
       ids,
       train,
       ...(weights && { weights }),
+      ...(answers.length > 0 && { answers }),
       file: columns.fileNames[columns.files[index] as number] ?? '',
       line: columns.lines[index] as number,
       ...(element >= 0 && { element }),

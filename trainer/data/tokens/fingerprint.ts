@@ -6,7 +6,7 @@ import type { DataFile } from '../read/list-files.ts';
 import type { LargeData } from './large-data.ts';
 
 /** Raised with every change of what is made of the same data, or of how it is stored. */
-const VERSION = 3;
+const VERSION = 4;
 
 const READ_BYTES = 2 ** 20;
 

@@ -6,7 +6,7 @@ import { type FormatSettings, formatExample } from '../format-example.ts';
 import { type DropReason, type TokenizeSettings, type Truncation, tokenizeExample } from '../tokenize-example.ts';
 import type { ChatRenderer, DataRecord, TextTokenizer, TokenSequence } from '../types.ts';
 import { countTargets } from '../types.ts';
-import { TARGET_BIT, weightBits } from './example-store.ts';
+import { ANSWER_BIT, TARGET_BIT, weightBits } from './example-store.ts';
 
 /** How records become samples; a value that can be sent to a thread. */
 export interface RecordSettings {
@@ -122,13 +122,14 @@ export class MadeSamples {
   }
 
   add(record: number, sequence: TokenSequence, label: string | undefined): void {
-    const { ids, train, weights } = sequence;
+    const { ids, train, weights, answers = [] } = sequence;
     const packed = new Int32Array(ids.length);
     for (let i = 0; i < ids.length; i++) {
       const id = ids[i] as number;
       this.largestId = Math.max(this.largestId, id);
       packed[i] = train[i] === 1 ? id | TARGET_BIT | weightBits(weights?.[i]) : id;
     }
+    for (const at of answers) packed[at] = (packed[at] ?? 0) | ANSWER_BIT;
     this.sequences.push(packed);
     this.targets.push(countTargets(sequence));
     this.records.push(record);

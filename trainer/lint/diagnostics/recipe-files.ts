@@ -101,6 +101,11 @@ export const dataDiagnostics = {
       'Pairs have an answer that begins with the text of their prompt. The prompt is written before each answer already, so the model would read it twice and learn to repeat it. Files of up to 4 MB are read to the end, and the first 1000 samples of others.',
     fix: 'Remove the prompt from the answers, or leave out `prompt`: it is then what both answers begin with.',
   },
+  'unseen-role': {
+    about:
+      '`data.trained_roles` names a role of which no training sample has a turn. Files of up to 4 MB are read to the end. A run reports how many samples have no turn of a role.',
+    fix: 'Remove the role, or check the names of the roles in the data.',
+  },
   'single-documents': {
     about:
       'Held-out queries of a reranker, or those that `val_size` draws from, have a single document. It ranks first whatever the model says, so these queries raise `ndcg_at_10`, `mrr_at_10` and `map` without measuring anything. Files of up to 4 MB are read.',

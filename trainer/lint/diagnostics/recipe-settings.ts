@@ -60,6 +60,11 @@ export const settingDiagnostics: Readonly<Record<string, Diagnostic>> = {
     about: 'Answers that are compared or judged count as a whole: their probability is that of the reasoning, the answer and its end.',
     fix: 'Writes `true`.',
   },
+  'roles-of-turns': {
+    about:
+      '`data.trained_roles` chooses among the turns of chats. Samples of the format named in `data.format` have no turns. The run reports data of another format with file and line.',
+    fix: 'Write the data as lists of messages, or remove `data.trained_roles`. `data.completion_only: false` trains prompts too.',
+  },
   'loss-for-task': {
     about: '`preference.loss_type` is a loss of pairs of answers, and the task reads judged answers, or the other way round.',
     fix: 'Writes the usual loss of the task.',
@@ -113,6 +118,11 @@ export const settingDiagnostics: Readonly<Record<string, Diagnostic>> = {
     about:
       'Answers are written to held-out prompts, which end where training begins. With `data.train_reasoning: false` that is behind the reasoning of the sample, which would give the answer away.',
     fix: 'Train the reasoning, or evaluate the saved adapter with another recipe.',
+  },
+  'prompts-without-answers': {
+    about:
+      'Answers are written to held-out prompts, each of which ends where a trained answer of the assistant begins. `data.trained_roles` trains other roles alone, so there is no such prompt.',
+    fix: 'Add `assistant` to `data.trained_roles`, or remove `eval_generation`.',
   },
   'metric-not-checked': {
     about: '`metric_for_best_model` is a metric of written answers, and `eval_generation.checks` does not compute it.',

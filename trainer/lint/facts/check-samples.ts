@@ -2,6 +2,7 @@
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import type { DataPlace } from '../../data/data-error.ts';
 import { checkSameFormat, detectFormat } from '../../data/detect-format.ts';
+import { withoutRole } from '../../data/format-chat.ts';
 import { type FormatSettings, formatExample } from '../../data/format-example.ts';
 import { formatJudged } from '../../data/format-judged.ts';
 import { formatPair, pairMargin } from '../../data/format-pair.ts';
@@ -12,6 +13,7 @@ import { findGroupColumns, type GroupColumns } from '../../data/text-groups/grou
 import { groupForm } from '../../data/text-groups/group-form.ts';
 import { groupRecord } from '../../data/text-groups/group-record.ts';
 import type { ChatRenderer, DataFormat, DataRecord } from '../../data/types.ts';
+import { trainedRolesOf } from '../../protocol/recipe/trained-roles.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
 
 type DataSettings = Recipe['data'];
@@ -28,6 +30,8 @@ interface SampleFacts {
   readonly repeatedPrompts?: readonly number[];
   /** Documents of each query. */
   readonly documents?: ReadonlyMap<string, number>;
+  /** Trained roles that have a turn. */
+  readonly seenRoles?: ReadonlySet<string>;
 }
 
 /** The columns or the format of the first sample hold for the file, as in training. */
@@ -60,7 +64,17 @@ function partsOf(task: Task, { data, embedding }: CheckSettings): CheckParts {
   if (compares?.answers === 'judged') return exampleCheck(data, formatJudged);
   if (compares) return pairCheck(data, compares.readsMargin === true);
   if (model === 'classifier') return labeledCheck(task, data);
-  return exampleCheck(data, formatExample);
+  return turnsCheck(data, trainedRolesOf({ task, data }));
+}
+
+/** Also sees which of the trained roles have a turn. */
+function turnsCheck(data: DataSettings, trainedRoles: readonly string[] | undefined): CheckParts {
+  const seenRoles = new Set<string>();
+  const check = exampleCheck(data, (sample, settings) => {
+    const { notes = [] } = formatExample(sample, { ...settings, trainedRoles });
+    for (const role of trainedRoles ?? []) if (!notes.includes(withoutRole(role))) seenRoles.add(role);
+  });
+  return { ...check, facts: () => ({ ...check.facts(), seenRoles }) };
 }
 
 function taggedCheck(data: DataSettings): CheckParts {

@@ -53,6 +53,8 @@ export interface DataFact {
   readonly repeatedPrompts?: OddSamples | undefined;
   /** Queries of a reranker's file that was read to its end, and those with a single document. */
   readonly queries?: { readonly count: number; readonly single: number } | undefined;
+  /** Trained roles that have a turn in a file that was read to its end. */
+  readonly seenRoles?: readonly string[] | undefined;
   /** Samples of each label, if the task or the measure uses labels and counting them is quick. */
   readonly labels?: LabelCounts;
 }
@@ -128,7 +130,8 @@ export class DataCache {
   /** Returns the known fact about the same file and settings, or reads it. */
   #known(file: readonly unknown[], params: DataFactParams): Promise<DataFact> {
     const { written, full, data, task, embedding, counts } = params;
-    const key = JSON.stringify([file, task, data.format, data.columns, data.labels, counts, embedding]);
+    const { train: _train, eval: _eval, ...reading } = data;
+    const key = JSON.stringify([file, task, reading, counts, embedding]);
     const known =
       this.#entries.get(key) ??
       this.#read(params).catch((error: Error) => unreadable({ written, full, isFolder: false, columns: [] }, error));

@@ -78,7 +78,7 @@ async function readFileFact({ written, full, data, task, embedding, counts, byte
     if (seen.first === undefined) return { ...base, state: 'unreadable', reason: 'the file contains no samples', columns: [] };
     const rows = await countRows({ ...(files[0] ?? { file: base.full, extension: '.txt' }), bytes, checked: seen.count, limit });
     const labels = counts ? await countFileLabels(base.full, { data, task }) : undefined;
-    const { sameTexts, repeatedPrompts, documents } = check.facts();
+    const { sameTexts, repeatedPrompts, documents, seenRoles } = check.facts();
     const odd = (lines: readonly number[] = []): OddSamples | undefined =>
       lines[0] === undefined ? undefined : { count: lines.length, of: seen.count, line: lines[0] };
     return {
@@ -91,6 +91,7 @@ async function readFileFact({ written, full, data, task, embedding, counts, byte
       sameTexts: odd(sameTexts),
       repeatedPrompts: odd(repeatedPrompts),
       queries: documents && seen.count < limit ? queriesOf(documents) : undefined,
+      seenRoles: seenRoles && seen.count < limit ? [...seenRoles] : undefined,
     };
   } catch (error) {
     if (!(error instanceof DataError)) return { ...base, state: 'unreadable', reason: String(error), columns: known().columns };

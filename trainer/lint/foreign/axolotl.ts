@@ -1,4 +1,5 @@
 /** Recipes of Axolotl. */
+import { roleNamed } from '../../data/read/read-conversation.ts';
 import { type Convert, type Converted, count, type ForeignTool, isMap, none, ofTheTool, type Plain, set } from './foreign-tool.ts';
 import { sharedKeys } from './shared-keys.ts';
 
@@ -10,11 +11,22 @@ const axolotlFormats: Readonly<Record<string, string>> = {
   completion: 'text',
 };
 
+/** The roles of a data set that are trained. With an empty list, single turns say so. */
+function rolesOf(given: unknown): Converted[] {
+  if (given === undefined || given === null) return [];
+  const names = (Array.isArray(given) ? given : [given]).map(String);
+  const unknown = names.filter(name => roleNamed(name) === undefined);
+  const roles = [...new Set(names.flatMap(name => roleNamed(name) ?? []))];
+  return [
+    ...(unknown.length > 0 ? none(`roles_to_train: ${unknown.join(', ')}: there are no such roles here`) : []),
+    ...(roles.length === 1 && roles[0] === 'assistant' ? [] : set('data.trained_roles', roles)),
+  ];
+}
+
 /** Which tokens of a data set are trained. */
 function trainedOf({ roles_to_train: roles, train_on_eos: ends, message_field_training_detail: detail }: Plain): Converted[] {
-  const others = (Array.isArray(roles) ? roles : []).filter(role => !['assistant', 'gpt'].includes(String(role)));
   return [
-    ...(others.length > 0 ? none(`roles_to_train: ${others.join(', ')}: only answers of the assistant are trained`) : []),
+    ...rolesOf(roles),
     ...(ends === 'none' ? set('data.train_end_of_turn', false) : []),
     ...(ends === 'all' || ends === 'last' ? none(`train_on_eos: ${ends}: the ends of trained answers are trained`) : []),
     ...(detail === undefined ? [] : none('message_field_training_detail: parts of a turn cannot be weighed')),

@@ -5,6 +5,7 @@ import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { classBalanceProblem } from '../../protocol/class-balance.ts';
 import { didYouMean } from '../../protocol/did-you-mean.ts';
 import { describeImbalance } from '../../protocol/judgment-balance.ts';
+import { trainedRolesOf } from '../../protocol/recipe/trained-roles.ts';
 import { describeUnseen, noSampleHas, unseenLabels } from '../../protocol/unseen-labels.ts';
 import type { DataFact, OddSamples } from '../facts/data-facts.ts';
 import type { RecipeView } from '../recipe-view.ts';
@@ -62,6 +63,21 @@ export function* repeatedPromptProblems({ data, values }: RecipeView): Generator
     fix: 'remove the prompt from the answers, or leave out the prompt key',
   } as const;
   yield* oddSamples(data.slice(0, values.data.train.length), problem, fact => fact.repeatedPrompts);
+}
+
+/** Trained roles of which no training file has a turn. */
+export function* unseenRoleProblems({ data, values }: RecipeView): Generator<Report> {
+  const seen = data.slice(0, values.data.train.length).map(({ seenRoles }) => seenRoles);
+  if (seen.length === 0 || seen.includes(undefined)) return;
+  const all = new Set(seen.flatMap(roles => roles ?? []));
+  for (const role of trainedRolesOf(values) ?? [])
+    if (!all.has(role))
+      yield {
+        code: 'unseen-role',
+        severity: 'warning',
+        path: ['data', 'trained_roles'],
+        message: `no training sample has a turn of the role '${role}'`,
+      };
 }
 
 interface OddProblem {

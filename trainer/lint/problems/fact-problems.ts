@@ -6,7 +6,14 @@ import { byteSize, countedText } from '../../protocol/format.ts';
 import type { Suggestion } from '../../protocol/problem.ts';
 import { follow, START } from '../../protocol/recipe/located.ts';
 import type { RecipeView } from '../recipe-view.ts';
-import { dataProblems, labelProblems, queryProblems, repeatedPromptProblems, sameTextProblems } from './data-problems.ts';
+import {
+  dataProblems,
+  labelProblems,
+  queryProblems,
+  repeatedPromptProblems,
+  sameTextProblems,
+  unseenRoleProblems,
+} from './data-problems.ts';
 import type { FactCode, Report } from './fact-report.ts';
 import { judgeProblems } from './judge-problems.ts';
 import type { LintProblem } from './lint-problem.ts';
@@ -22,6 +29,7 @@ export function factProblems(view: RecipeView): LintProblem[] {
     ...labelProblems(view),
     ...sameTextProblems(view),
     ...repeatedPromptProblems(view),
+    ...unseenRoleProblems(view),
     ...queryProblems(view),
     ...outputProblems(view),
     ...memoryProblems(view),

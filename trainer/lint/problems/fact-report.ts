@@ -27,6 +27,7 @@ export const factCodes = [
   'label-without-samples',
   'same-texts',
   'prompt-in-answer',
+  'unseen-role',
   'single-documents',
   'one-judgment',
   'unbalanced-judgments',

@@ -35,12 +35,12 @@ export interface FoundPrompts {
 /** Tokens at the end of a prompt that are looked at for text: a prompt of special tokens alone asks nothing. */
 const LOOKED_AT = 32;
 
-/** The prompt of a sample is everything before its last answer: what is trained last without a break. */
+/** The prompt of a sample is everything before its last trained answer. */
 export function promptsOf(examples: Iterable<Example>, { tokenizer, readingOf, count, seed }: PromptParams): FoundPrompts {
   const textOf = (ids: Int32Array): string => tokenizer.decode([...ids], { skipSpecialTokens: true });
-  const places = [...examples].map(({ ids, train, file, line, element }) => ({
+  const places = [...examples].map(({ ids, file, line, element, ...example }) => ({
     ids,
-    ...lastAnswer(train),
+    ...lastAnswer(example),
     place: { file, line, element },
   }));
   const usable = places.filter(
@@ -56,9 +56,13 @@ export function promptsOf(examples: Iterable<Example>, { tokenizer, readingOf, c
   return { prompts, withoutPrompt: places.length - usable.length };
 }
 
-/** The last run of trained tokens, and the number of all; empty if nothing is trained. */
-function lastAnswer(train: Uint8Array): { readonly begin: number; readonly end: number; readonly trained: number } {
-  const end = train.lastIndexOf(1) + 1;
-  const trained = train.reduce((count, flag, i) => count + Number(flag === 1 && train[i - 1] !== 1), 0);
-  return { begin: train.subarray(0, end).lastIndexOf(0) + 1, end, trained };
+/** The tokens of the last answer that are trained, and the number of all answers; empty if there is none. */
+function lastAnswer({ train, answers = [] }: Pick<Example, 'train' | 'answers'>): {
+  readonly begin: number;
+  readonly end: number;
+  readonly trained: number;
+} {
+  const begin = answers.at(-1) ?? 0;
+  const after = answers.length === 0 ? begin : train.indexOf(0, begin);
+  return { begin, end: after < 0 ? train.length : after, trained: answers.length };
 }

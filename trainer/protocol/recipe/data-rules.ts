@@ -6,11 +6,14 @@ import { methodCatalog } from '../../catalog/methods.ts';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import type { Recipe } from '../recipe-schema.ts';
 import type { Rule } from './rule.ts';
+import { trainedRolesOf } from './trained-roles.ts';
 
 /** Scores that are still to be computed from data. */
 const measuresData = ({ method, importance }: Recipe): boolean =>
   methodCatalog[method].chooses === 'rows' && needsData(importance.measure) && importance.scores === undefined;
 const labeled = new Set(['auto', 'text_label']);
+/** Formats whose turns have roles, or may. */
+const withRoles = new Set(['auto', 'messages', 'sharegpt']);
 /** Formats without a prompt. */
 const promptless = new Set(['text', 'text_label']);
 
@@ -107,6 +110,20 @@ export const dataRules: readonly Rule[] = [
       const message = `task '${task}' reads whole answers, so '${at}' can't be false`;
       return { at, message, suggestion: { kind: 'replace-value', to: 'true' } };
     },
+  },
+  {
+    code: 'roles-of-turns',
+    severity: 'error',
+    doc: 'Only turns of chats have roles.',
+    reads: ['task', 'data.trained_roles', 'data.format', 'data.completion_only'],
+    check: recipe =>
+      trainedRolesOf(recipe) && !withRoles.has(recipe.data.format)
+        ? {
+            at: 'data.trained_roles',
+            on: 'key',
+            message: `samples of the format '${recipe.data.format}' have no turns, so no roles can be chosen; 'data.completion_only: false' trains prompts too`,
+          }
+        : undefined,
   },
   {
     code: 'format-for-task',

@@ -81,13 +81,29 @@ export const dataGroup = group('The data: files, format and preprocessing.', {
     doc: 'Computes the loss on answers only, not on prompts.',
     memory: 'Logits are computed only at positions with a loss.',
   }),
+  trained_roles: defaulted(
+    listOf(
+      choice({
+        assistant: 'Answers and calls of tools: what the model writes.',
+        user: 'Turns of the user.',
+        system: 'System messages.',
+        developer: 'Messages of the role developer.',
+        tool: 'Results of tools.',
+      }),
+      'a role or a list of roles',
+    ),
+    ['assistant'],
+    {
+      doc: 'The roles whose turns of a chat are trained; `train: true` or `train: false` in a turn decides for that turn, and with an empty list alone. Of a turn that the assistant has not written, the text and the marks that end it are trained.',
+    },
+  ),
   trained_turns: defaulted(
     choice({
-      all: 'Every answer of a chat counts.',
-      last: 'Only the last answer of each chat counts. Templates that remove the reasoning of earlier answers need this.',
+      all: 'Every turn of these roles counts.',
+      last: 'Only the last turn of these roles counts in each chat. Templates that remove the reasoning of earlier answers need this.',
     }),
     'all',
-    { doc: 'Which answers of a chat count; `train: false` or `weight: 0` in a turn leaves out single ones.' },
+    { doc: 'Which turns of `data.trained_roles` count; `train: false` or `weight: 0` in a turn leaves out single ones.' },
   ),
   train_reasoning: defaulted(flag(), true, {
     doc: 'Trains the reasoning of answers, which the chat template writes before the answer itself. With false, reasoning is context, and so is text between `<think>` and `</think>` without a template.',

@@ -5,6 +5,7 @@ import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { grouped } from '../format.ts';
 import type { Recipe } from '../recipe-schema.ts';
 import type { Rule } from './rule.ts';
+import { trainedRolesOf } from './trained-roles.ts';
 
 /** Twenty times the default. */
 const MANY_TOKENS = 20_000;
@@ -63,6 +64,21 @@ export const generationRules: readonly Rule[] = [
               "answers can't be written to held-out prompts with 'data.train_reasoning: false': the prompts would hold the reasoning",
           }
         : undefined,
+  },
+  {
+    code: 'prompts-without-answers',
+    severity: 'error',
+    doc: 'A held-out prompt ends where a trained answer begins.',
+    reads: ['task', 'eval_generation.checks', 'eval_generation.reward_model', 'data.trained_roles', 'data.completion_only'],
+    check: recipe => {
+      const roles = trainedRolesOf(recipe);
+      return writesAnswers(recipe) && roles?.length && !roles.includes('assistant')
+        ? {
+            at: asksAt(recipe),
+            message: "answers are written in place of trained ones: add 'assistant' to 'data.trained_roles'",
+          }
+        : undefined;
+    },
   },
   {
     code: 'metric-not-checked',

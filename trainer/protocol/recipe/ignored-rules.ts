@@ -14,6 +14,7 @@ import { hasNegativesOfBatch } from './embedding-rules.ts';
 import { patternChecks, writesAnswers } from './generation-rules.ts';
 import type { Rule, SettingPath } from './rule.ts';
 import { isGroup } from './setting.ts';
+import { choosesTurns } from './trained-roles.ts';
 
 interface Condition {
   readonly settings: readonly SettingPath[];
@@ -198,6 +199,12 @@ const conditions: readonly Condition[] = [
     when: 'to language models',
     reads: ['task'],
     isUsed: ({ task }) => objectiveCatalog[task].model === 'causal',
+  },
+  {
+    settings: ['data.trained_roles', 'data.trained_turns'],
+    when: 'to next tokens, with data.completion_only',
+    reads: ['task', 'data.completion_only'],
+    isUsed: choosesTurns,
   },
   {
     settings: ['data.truncation', 'data.train_reasoning', 'data.train_end_of_turn'],

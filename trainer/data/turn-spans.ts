@@ -1,0 +1,170 @@
+/** The place of a turn in the text that a chat template makes of the whole chat. */
+import { elementAt, isRecord } from '../narrow.ts';
+import { textOfContent } from './chat-renderer.ts';
+import { type ChatText, checkTurn } from './check-chat.ts';
+import type { DataPlace } from './data-error.ts';
+import { DataError } from './data-error.ts';
+import { MARK, render, type Span } from './render-chat.ts';
+import { commonEnd, commonStart } from './tool-calls/marks.ts';
+import type { ChatMessage, Conversation } from './types.ts';
+
+/** The place of an answer in the whole text: from the end of the generation prompt to its end-of-turn token. @throws DataError where it is not found */
+export function answerSpan(chat: Conversation, whole: string, index: number, settings: ChatText): Span {
+  const message = elementAt(chat.messages, index);
+  const from = startOf(chat, whole, index, settings);
+  const to = from === undefined ? undefined : endOf(chat, whole, index, settings);
+  if (from === undefined || to === undefined || to <= from) throw notFound(settings.place, index);
+  checkTurn(whole.slice(from, to), message, index, settings);
+  return [from, to];
+}
+
+/**
+ * The place of a turn that is no answer: from the beginning of what it says to the marks behind it. No generation prompt opens such a turn, so
+ * what the template writes before its text is context.
+ * @param withEnd whether the marks that end the turn belong to it
+ * @returns undefined for a turn that says nothing
+ * @throws DataError where the template does not write the turn
+ */
+export function turnSpan(chat: Conversation, whole: string, index: number, withEnd: boolean, settings: ChatText): Span | undefined {
+  const message = elementAt(chat.messages, index);
+  if (textOfContent(message.content).trim() === '') return undefined;
+  const marked = textWith(withMarkedStart(chat, index), settings);
+  if (marked.split(MARK).length !== 2) throw notWritten(settings.place, index, message);
+  const from = commonStart(whole, marked);
+  const end = endOfText(chat, whole, index, settings);
+  const to = withEnd ? (endOfTurn(chat, whole, index, settings) ?? end) : end;
+  // Behind the text may stand what is no mark, such as the tools that gpt-oss's template writes below a system message.
+  const span: Span = [from, /^\s*\S+$/.test(whole.slice(end, to)) ? to : end];
+  checkTurn(whole.slice(...span), message, index, settings);
+  return span;
+}
+
+/** As {@link endOf}, or as much of the marks as stands behind the text. Undefined where the template refuses a chat that ends with this turn. */
+function endOfTurn(chat: Conversation, whole: string, index: number, settings: ChatText): number | undefined {
+  try {
+    const found = endOf(chat, whole, index, settings);
+    if (found !== undefined) return found;
+    const ending = endingOf(chat, index, settings);
+    const at = endOfText(chat, whole, index, settings);
+    // Marks like `</tool_response>` or `[/INST]`: what differs behind them begins in the middle of another.
+    const shared = ending.slice(0, commonStart(ending, whole.slice(at)));
+    return at + Math.max(shared.lastIndexOf('>'), shared.lastIndexOf(']')) + 1;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The end of the generation prompt, or of as much of it as the template writes before an answer. */
+function startOf(chat: Conversation, whole: string, index: number, settings: ChatText): number | undefined {
+  const prompt = index === 0 ? openingPrompt(chat, settings) : render(chat, index, true, settings).text;
+  if (whole.startsWith(prompt)) return prompt.length;
+  // Some templates open the reasoning in the generation prompt, and write an answer without it. Both may begin with the same characters.
+  const shared = Math.min(commonStart(prompt, whole), startOfText(chat, whole, index, settings));
+  return index > 0 && shared > render(chat, index, false, settings).text.length ? shared : undefined;
+}
+
+/** The place in the whole text where the text of a turn begins; its end if the turn has none, or the template removes its beginning. */
+function startOfText(chat: Conversation, whole: string, index: number, settings: ChatText): number {
+  const text = textOfContent(elementAt(chat.messages, index).content);
+  if (text.trim() === '') return whole.length;
+  return commonStart(whole, textWith(withMarkedStart(chat, index), settings));
+}
+
+/** The generation prompt of a chat without any turn. Throws DataError where the template writes none. */
+function openingPrompt(chat: Conversation, settings: ChatText): string {
+  try {
+    return render(chat, 0, true, settings).text;
+  } catch {
+    throw new DataError({
+      ...settings.place,
+      key: 'messages[0]',
+      problem: "the chat begins with an answer, and the model's chat template needs a turn before it",
+      advice: 'Put the turn that it answers before it, or set data.trained_turns: last',
+    });
+  }
+}
+
+/**
+ * The end of an answer in the whole text. Where the text up to the answer is a beginning of the whole, that is its end
+ * without the white space after the end-of-turn token. Otherwise the template writes an earlier answer in another way than
+ * a last one, and the end is found by comparing the text with that of the same chat with one character added to the answer.
+ */
+function endOf(chat: Conversation, whole: string, index: number, settings: ChatText): number | undefined {
+  const message = elementAt(chat.messages, index);
+  const isLast = index === chat.messages.length - 1;
+  const upTo = isLast ? whole : render(chat, index + 1, false, settings).text;
+  if (whole.startsWith(upTo)) return upTo.length - trailingSpace(upTo, message);
+  const ending = endingOf(chat, index, settings);
+  const at = endOfText(chat, whole, index, settings);
+  if (whole.startsWith(ending, at)) return at + ending.trimEnd().length;
+  const followed = textBeforeTurn(chat, index + 1, settings);
+  return followed !== undefined && whole.startsWith(followed) ? followed.length - trailingSpace(followed, message) : undefined;
+}
+
+/** The text that the template writes behind the text of a turn where the chat ends with it. */
+function endingOf(chat: Conversation, index: number, settings: ChatText): string {
+  const upTo = render(chat, index + 1, false, settings).text;
+  return upTo.slice(upTo.length - commonEnd(upTo, render(withMarkedEnd(chat, index), index + 1, false, settings).text));
+}
+
+/** The place in the whole text where the text of a turn ends, or its last call. */
+const endOfText = (chat: Conversation, whole: string, index: number, settings: ChatText): number =>
+  whole.length - commonEnd(whole, textWith(withMarkedEnd(chat, index), settings));
+
+const textWith = (chat: Conversation, settings: ChatText): string => render(chat, chat.messages.length, false, settings).text;
+
+const withMarkedStart = (chat: Conversation, index: number): Conversation =>
+  withMessage(chat, index, message => ({ ...message, content: MARK + textOfContent(message.content) }));
+
+const withMarkedEnd = (chat: Conversation, index: number): Conversation => withMessage(chat, index, withMark);
+
+const withMessage = (chat: Conversation, index: number, change: (message: ChatMessage) => ChatMessage): Conversation => ({
+  ...chat,
+  messages: chat.messages.map((each, i) => (i === index ? change(each) : each)),
+});
+
+/** The first `count` turns as the template writes them in front of another: gpt-oss ends an answer with another token there. */
+function textBeforeTurn(chat: Conversation, count: number, settings: ChatText): string | undefined {
+  const before = render(chat, count - 1, false, settings).text;
+  const asked = render(chat, count - 1, true, settings).text;
+  const opening = asked.startsWith(before) ? asked.slice(before.length) : '';
+  const text = render(chat, count, true, settings).text;
+  return opening !== '' && text.endsWith(opening) ? text.slice(0, -opening.length) : undefined;
+}
+
+/** The message with a mark at the end of what it says: in its last call, or in its text. */
+function withMark(message: ChatMessage): ChatMessage {
+  const { content, tool_calls: calls } = message;
+  if (!Array.isArray(calls)) return { ...message, content: textOfContent(content).trimEnd() + MARK };
+  return { ...message, tool_calls: calls.map((call, i) => (i === calls.length - 1 ? withMarkedArguments(call) : call)) };
+}
+
+function withMarkedArguments(call: unknown): unknown {
+  const { function: inner, arguments: given, ...others } = isRecord(call) ? call : {};
+  if (inner !== undefined) return { ...others, function: withMarkedArguments(inner) };
+  const parsed: unknown = typeof given === 'string' ? JSON.parse(given) : given;
+  return { ...others, arguments: { ...(isRecord(parsed) && parsed), mark: MARK } };
+}
+
+/** How many characters of white space follow the end-of-turn token; 0 where the turn ends with its own text. */
+export function trailingSpace(turn: string, { content, tool_calls: calls }: ChatMessage): number {
+  const trimmed = turn.trimEnd();
+  const text = textOfContent(content).trimEnd();
+  return text !== '' && calls === undefined && trimmed.endsWith(text) ? 0 : turn.length - trimmed.length;
+}
+
+function notFound(place: DataPlace, index: number): DataError {
+  return new DataError({
+    ...place,
+    problem: `the answer of turn ${index + 1} cannot be found in the text that the model's chat template makes of the chat, so it cannot be marked`,
+    advice: 'Set data.trained_turns: last to train only the last answer of each chat, or use prompt and completion',
+  });
+}
+
+const notWritten = (place: DataPlace, index: number, { role }: ChatMessage): DataError =>
+  new DataError({
+    ...place,
+    key: `messages[${index}]`,
+    problem: `the model's chat template does not write this turn of the role '${role}' once, so it cannot be trained`,
+    advice: `Remove '${role}' from data.trained_roles, or set train: false in this turn`,
+  });
