@@ -18,6 +18,7 @@ import { elementAt, required } from '../trainer/narrow.ts';
 import { baseLogProbabilities } from '../trainer/objective/preference/base-log-probabilities.ts';
 import { pairMeasures } from '../trainer/objective/preference/pair-measures.ts';
 import { untouchedIn } from '../trainer/objective/untouched-in.ts';
+import { tokenizerBytes } from '../trainer/plan/memory/engine-overhead.ts';
 import { priceRun } from '../trainer/plan/memory/predict.ts';
 import { planRun } from '../trainer/plan/run-plan.ts';
 import { KEEP_START } from '../trainer/train/base-pass.ts';
@@ -49,7 +50,7 @@ export interface PreferenceMeasured {
   readonly residentBytes: number;
   /** From then on. */
   readonly peakBytes: number;
-  /** The estimate for the whole process; of ours. */
+  /** The estimate for the whole process without a tokenizer, since pairs come as token ids; of ours. */
   readonly predictedBytes?: number;
   readonly trainable?: number;
   readonly stepSeconds?: readonly number[];
@@ -165,7 +166,7 @@ async function measureTraining(): Promise<PreferenceMeasured> {
   const stepSeconds = seconds.slice(warmUp);
   const { peakBytes } = processMemory();
   const cpuSeconds = (user + system) / 1e6;
-  const predictedBytes = priceRun(run).totalBytes;
+  const predictedBytes = priceRun(run).totalBytes - tokenizerBytes(vocabularySize, engine.description.name);
   const trainable = trainableCount(attachment);
   return { residentBytes, peakBytes, predictedBytes, trainable, stepSeconds, cpuSeconds, referenceSeconds, losses, logps };
 }

@@ -115,7 +115,7 @@ the same token ids, and their first log-probabilities agree.
 - "Reference before" is the pass over the ${WORK.pairs * (steps + warmUpSteps(steps))} pairs of the run where the reference is computed first: ours reads the model from
   its files once more for it, TRL's includes making the trainer.
 - MiB is peak resident memory minus that of inference on the same rows by the same side, counted after the weights are loaded. Peak
-  MiB is the whole process, and next to it the estimate of ours.
+  MiB is the whole process, and next to it the estimate of ours, without the tokenizer that a run has and this process has not.
 
 ${factLines(facts)}
 
