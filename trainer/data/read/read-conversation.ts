@@ -92,7 +92,8 @@ function roleOf(record: DataRecord, path: string, given: unknown): string {
   const role = typeof given === 'string' ? roleNamed(given) : undefined;
   if (role !== undefined) return role;
   const what = typeof given === 'string' ? `the unknown role "${given}"` : describeValue(given);
-  throw fieldError(record, path, `${what}, expected one of ${Object.keys(ROLES).join(', ')}`, 'Rename the role');
+  const advice = typeof given === 'string' ? 'Rename the role' : 'Give the turn a role';
+  throw fieldError(record, path, `${what}, expected one of ${Object.keys(ROLES).join(', ')}`, advice);
 }
 
 const isTrainField = (name: string): boolean => isOneOf(TRAIN_FIELDS, name);
