@@ -10,6 +10,8 @@ export interface MemoryCase {
   readonly recipe: string;
   readonly engine: EngineName;
   readonly steps?: number;
+  /** The reward model that scores answers. */
+  readonly judge?: Config;
 }
 
 /** Steps of each process: the first compiles, and the peak of the second is that of all others. */
@@ -70,6 +72,11 @@ const shortMiniLm = casesOf(
 );
 const ofSmallLlama = casesOf('small Llama', smallLlama, 'causal_lm', `max_length: 128; ${inSmallBatches}`);
 const ofDistilled = casesOf('small Llama, distilled', smallLlama, 'distillation', `max_length: 256; ${inSmallBatches}`);
+const answering = `max_length: 128; val_size: 4; recompute: block; ${inSmallBatches.replaceAll('2', '4')}`;
+const ofAnswering = (model: string, config: Config, checks: string, judge?: Config): MemoryCase => ({
+  ...casesOf(model, config, 'causal_lm', answering)(`method: lora; r: 8; eval_generation: {${checks}, max_samples: 4, max_new_tokens: 64}`),
+  ...(judge && { judge }),
+});
 const ofSmolLm2 = casesOf('SmolLM2-135M', smolLm2, 'causal_lm', `max_length: 256; ${inSmallBatches}`);
 const ofLongSmolLm2 = casesOf(
   'SmolLM2-135M',
@@ -120,6 +127,8 @@ const SMALL: readonly MemoryCase[] = [
     `${inSentences(64)}; embedding: {mini_batch_size: 12, loss_type: symmetric, negatives: 1, matryoshka_dims: [384, 128]}; method: lora`,
   ),
   ofDistilled('method: lora; r: 8; recompute: cheap; distillation: {logits: teacher.safetensors, top_k: 32}'),
+  ofAnswering('small Llama, answers', smallLlama, 'checks: [json]'),
+  ofAnswering('small Llama, answers', smallLlama, 'reward_model: MiniLM', miniLm),
   shortMiniLm('r: 8', 'portable'),
   shortMiniLm('method: lora; r: 8; lora_dropout: 0.1', 'portable'),
   shortMiniLm('method: full', 'portable'),
@@ -140,6 +149,12 @@ const LARGE: readonly MemoryCase[] = [
   ofSmolLm2('method: lora; r: 16; recompute: cheap'),
   ofSmolLm2('method: lora; r: 16; optim: adamw_8bit; recompute: cheap'),
   ofSmolLm2('method: dora; r: 16; lora_dropout: 0.1; recompute: cheap'),
+  ofAnswering('SmolLM2-135M, answers', smolLm2, 'checks: [json]'),
+  ofAnswering('SmolLM2-135M, answers', smolLm2, 'reward_model: MiniLM', miniLm),
+  ofAnswering('SmolLM2-135M, answers', smolLm2, 'reward_model: SmolLM2-135M', {
+    ...smolLm2,
+    architectures: ['LlamaForSequenceClassification'],
+  }),
   ofSmolLm2('r: 32; dtype: bfloat16; recompute: block'),
   ofSmolLm2('method: lora; r: 16; quantize: nf4; recompute: block'),
   ofLongSmolLm2('r: 32; recompute: block'),

@@ -11,16 +11,18 @@ export interface Configured {
   readonly config: Readonly<Record<string, unknown>>;
   /** Lines of a recipe: task, method, batch, lengths. */
   readonly recipe: string;
+  /** config.json of the reward model that scores answers. */
+  readonly judge?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** The plan of a run at its recipe's level of recomputation, `none` for `auto`. */
 export function planOf(
-  { engine, config, recipe: lines }: Configured,
+  { engine, config, recipe: lines, judge }: Configured,
   changed = (recipe: ReturnType<typeof benchRecipe>) => recipe,
 ): RunPlan {
   const recipe = changed(benchRecipe(lines));
   const recompute = recipe.recompute === 'auto' ? 'none' : recipe.recompute;
-  return planRun({ recipe, headers: headersOf(config), on: { engine, device: 'cpu' }, recompute });
+  return planRun({ recipe, headers: headersOf(config), on: { engine, device: 'cpu' }, recompute, judgeConfig: judge });
 }
 
 export interface Prediction {

@@ -3,15 +3,20 @@
 import { tmpdir } from 'node:os';
 import { openEngine } from '../trainer/engine/open-engine.ts';
 import { lowerProgram } from '../trainer/engine/tensorflow/lower.ts';
+import { emptyCache } from '../trainer/generate/decode-program.ts';
+import { Decoder } from '../trainer/generate/decoder.ts';
 import { fusedSteps } from '../trainer/graph/fusion/plan.ts';
 import { singleSteps } from '../trainer/graph/fusion/step.ts';
 import { liveness } from '../trainer/graph/liveness.ts';
-import type { Signature } from '../trainer/graph/program.ts';
+import { assemble, type Signature } from '../trainer/graph/program.ts';
 import { elementCount } from '../trainer/graph/types.ts';
 import { residentBytes } from '../trainer/job/memory-meter.ts';
 import { processMemory, resetPeak } from '../trainer/machine/process-memory.ts';
 import { weightStream } from '../trainer/model/weight-stream.ts';
 import { elementAt, required } from '../trainer/narrow.ts';
+import { rewardSignature, rewardTraces } from '../trainer/objective/answers/reward-program.ts';
+import { withRewardSession } from '../trainer/objective/answers/reward-session.ts';
+import { untouchedIn } from '../trainer/objective/untouched-in.ts';
 import { headersOf } from '../trainer/plan/config-headers.ts';
 import { bufferRules } from '../trainer/plan/memory/engine-memory.ts';
 import { runCachedBatch } from '../trainer/train/cached-batch.ts';
@@ -31,6 +36,8 @@ export interface MemoryStepRequest extends Configured {
   readonly steps: number;
 }
 
+/** Enough that every signature of an answer has run. */
+const WRITTEN_TOKENS = 3;
 /** From here on a run must not grow. */
 const SETTLED_STEP = 10;
 
@@ -46,12 +53,16 @@ const program = plan.program(recompute);
 const session = await engine.compile(program, { offloadFolder: tmpdir() });
 const compiledBytes = residentBytes();
 const isApart = accumulates(plan);
-await loadVariables(session, { model: weightStream(model, arbitraryWeights()), attachment, optimizer, accumulates: isApart });
+const weights = arbitraryWeights(request.config);
+await loadVariables(session, { model: weightStream(model, weights), attachment, optimizer, accumulates: isApart });
+const { answerCache, judge } = plan;
+if (answerCache && model.kind === 'causal') await session.load(emptyCache(model, answerCache.tokens, answerCache.slots));
 const loadedBytes = residentBytes();
 
 resetPeak();
 const evaluation = required(program.signatures[evalSignature(evalShape)], 'the signature of the evaluation');
 await session.run(evalSignature(evalShape), batchFeeds(evaluation, model, evalShape));
+await writeAndScore();
 const evalPeak = takePeak();
 const afterEval = residentBytes();
 for await (const _ of readSnapshot(session, attachment, optimizer)) globalThis.gc?.();
@@ -77,6 +88,7 @@ for (let step = 1; step <= request.steps; step++) {
   if (step === 1) firstPeak = takePeak();
   if (step === SETTLED_STEP) settledBytes = residentBytes();
 }
+await writeAndScore();
 const stepPeak = processMemory().peakBytes;
 const peakBytes = Math.max(firstPeak, stepPeak);
 const afterBytes = residentBytes();
@@ -129,9 +141,33 @@ function takePeak(): number {
   return peakBytes;
 }
 
+/** Writes a few tokens behind the longest prompts, as an evaluation does, and has the reward model score a batch, if the recipe has one. */
+async function writeAndScore(): Promise<void> {
+  if (!answerCache || model.kind !== 'causal') return;
+  const decoder = new Decoder(session, { ...answerCache, turning: model.turning });
+  const slots = Array.from({ length: answerCache.slots }, (_, slot) => slot);
+  for (const slot of slots) await decoder.read(new Array<number>(shape.tokens).fill(slot + 1), slot);
+  for (let token = 0; token < WRITTEN_TOKENS; token++) {
+    for (const slot of slots) decoder.push(slot, token);
+    await decoder.step(slots);
+  }
+  if (!judge) return;
+  const loaded = {
+    model: judge.model,
+    weights: arbitraryWeights(required(request.judge, 'the config of the reward model')),
+    attachment: untouchedIn(judge.model, plan.precision),
+    shapes: [judge.shape],
+  };
+  await withRewardSession(engine, loaded, async scoring => {
+    const { signatures } = assemble(rewardTraces(judge.model, loaded.attachment, loaded.shapes));
+    const name = rewardSignature(judge.shape);
+    await scoring.run(name, batchFeeds(required(signatures[name], name), judge.model, judge.shape));
+  });
+}
+
 /** Small numbers of both signs: memory does not depend on them, and nothing overflows. */
-function arbitraryWeights() {
-  const { tensors } = headersOf(request.config);
+function arbitraryWeights(config: Configured['config']) {
+  const { tensors } = headersOf(config);
   const readFloat32 = async (name: string): Promise<Float32Array> => {
     const values = new Float32Array(elementCount(tensors.get(name)?.shape ?? []));
     for (let i = 0; i < values.length; i++) values[i] = ((i * 7919) % 1013) / 25_000 - 0.02;

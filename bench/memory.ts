@@ -43,9 +43,10 @@ const MOST_GROWTH_BYTES = 8e6;
 const WORST_ERROR = 0.1;
 const MEDIAN_ERROR = 0.05;
 
-const configuredOf = ({ config, task, recipe, engine }: MemoryCase): Configured => ({
+const configuredOf = ({ config, task, recipe, engine, judge }: MemoryCase): Configured => ({
   engine,
   config,
+  judge,
   recipe: `task: ${task}\n${recipe.replaceAll('; ', '\n')}\n`,
 });
 

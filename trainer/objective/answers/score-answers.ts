@@ -10,17 +10,14 @@ import { DataError } from '../../data/data-error.ts';
 import { answerTo, questionOf } from '../../data/question.ts';
 import { recordsAt } from '../../data/records-at.ts';
 import type { Question } from '../../data/types.ts';
-import { assemble } from '../../graph/program.ts';
 import { float32Of } from '../../graph/types.ts';
 import type { AnswerResult } from '../../job/evaluate.ts';
 import { withModelFolder } from '../../job/open-base.ts';
 import { inputOf } from '../../model/model-spec.ts';
 import { FLOAT32 } from '../../model/weight-storage.ts';
-import { weightStream } from '../../model/weight-stream.ts';
 import { elementAt, required } from '../../narrow.ts';
 import { counted } from '../../protocol/format.ts';
 import type { AnswerView } from '../../protocol/view/run.ts';
-import { loadVariables } from '../../train/variables.ts';
 import { planTexts } from '../classifier/text-reader.ts';
 import { checkVocabulary, datasetSettings } from '../load-data.ts';
 import { startOf } from '../reward/reward-data.ts';
@@ -28,7 +25,8 @@ import type { SetUpParams } from '../task-setup.ts';
 import { untouchedIn } from '../untouched-in.ts';
 import type { AnswerPrompt } from './answer-prompts.ts';
 import type { RewardModel } from './reward-model.ts';
-import { rewardSignature, rewardTraces } from './reward-program.ts';
+import { rewardSignature } from './reward-program.ts';
+import { withRewardSession } from './reward-session.ts';
 
 /** The texts of answers as a reward model reads them. */
 interface RewardText {
@@ -174,9 +172,7 @@ async function rewardsOf(
     try {
       const { weights, attachment: added, start } = await adaptedModel({ model, weights: folder.weights, adapter });
       const attachment = { ...added, storage: untouchedIn(model, precision).storage };
-      const session = await base.engine.compile(assemble(rewardTraces(model, attachment, plan.buckets)));
-      try {
-        await loadVariables(session, { model: weightStream(model, weights, { storage: attachment.storage }), attachment, start });
+      return await withRewardSession(base.engine, { model, weights, attachment, start, shapes: plan.buckets }, async session => {
         const report = job.progress('evaluate', texts.length, 'rewards');
         const { padId, tokenTypes } = inputOf(model, 'tokens');
         let done = 0;
@@ -192,9 +188,7 @@ async function rewardsOf(
           report(done);
         }
         return rewards;
-      } finally {
-        await session.dispose();
-      }
+      });
     } finally {
       await adapter?.close();
     }

@@ -1,0 +1,33 @@
+/** A reward model in the engine, only as long as it scores. */
+import type { Engine, Session } from '../../engine/engine.ts';
+import { assemble } from '../../graph/program.ts';
+import type { ClassifierModel } from '../../model/model-spec.ts';
+import type { WeightSource } from '../../model/weight-source.ts';
+import { weightStream } from '../../model/weight-stream.ts';
+import type { BatchShape } from '../../train/task.ts';
+import { loadVariables, type StartValues } from '../../train/variables.ts';
+import { rewardTraces } from './reward-program.ts';
+
+export interface LoadedReward extends Pick<StartValues, 'attachment'> {
+  readonly model: ClassifierModel;
+  readonly weights: WeightSource;
+  /** Numbers that the attachment adds. */
+  readonly start?: StartValues['start'] | undefined;
+  /** The batches that it scores. */
+  readonly shapes: readonly BatchShape[];
+}
+
+/** Compiles and loads the model, and removes it when its work is done. */
+export async function withRewardSession<T>(
+  engine: Engine,
+  { model, weights, attachment, start, shapes }: LoadedReward,
+  work: (session: Session) => Promise<T>,
+): Promise<T> {
+  const session = await engine.compile(assemble(rewardTraces(model, attachment, shapes)));
+  try {
+    await loadVariables(session, { model: weightStream(model, weights, { storage: attachment.storage }), attachment, start });
+    return await work(session);
+  } finally {
+    await session.dispose();
+  }
+}
