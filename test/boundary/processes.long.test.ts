@@ -14,6 +14,7 @@ import { isRecord } from '../../trainer/narrow.ts';
 import { readMetrics } from '../../trainer/run/metrics-file.ts';
 import { readRunState } from '../../trainer/run/run-state.ts';
 import { cacheDir, ROWTUNE } from '../support/daemon.ts';
+import { pairRuns } from '../support/pair-runs.ts';
 import { expectResultOfOne, FOUR_UPDATES, LOSS, makeProcessData, processCases } from '../support/process-cases.ts';
 import { lossesOf, runJobOfRun, signaledRun, trainedTensors, trainIn } from '../support/process-runs.ts';
 import { makeTinyTask } from '../support/tiny-task.ts';
@@ -39,10 +40,12 @@ describe.skipIf(!engine)(`several processes ${reason}`, () => {
     expectResultOfOne(processCase, { folder, task }),
   );
 
-  test('two processes answer held-out prompts as one does', async () => {
+  test('two processes answer held-out prompts as one does, and a reward model scores them alike', async () => {
+    await pairRuns(task, 'reward', task.context).train('rewards', ['max_steps=2', 'learning_rate=0.02', 'method=full']);
     const settings = [
       ...['method=lora', 'learning_rate=0.03', 'eval_strategy=epoch', 'eval_generation.max_new_tokens=4'],
       ...['eval_generation.checks=[exact_match, rouge_l, pattern]', 'eval_generation.pattern=^.[a-m]', 'eval_generation.max_samples=7'],
+      'eval_generation.reward_model=rewards',
     ];
     const run = async (processes: number) => {
       const own = [`processes=${processes}`, `per_device_train_batch_size=${4 / processes}`];
@@ -55,7 +58,7 @@ describe.skipIf(!engine)(`several processes ${reason}`, () => {
       if (!isRecord(expected) || !isRecord(found)) throw new Error(`no evaluation ${at} training`);
       expect(expected.answers).not.toHaveLength(0);
       expect(found.answers).toEqual(expected.answers);
-      for (const name of ['exact_match', 'rouge_l', 'pattern'])
+      for (const name of ['exact_match', 'rouge_l', 'pattern', 'reward', ...(at === 'after' ? ['reward_gain', 'reward_win_rate'] : [])])
         expect(found.measures).toHaveProperty(name, isRecord(expected.measures) ? expected.measures[name] : undefined);
     }
   });
