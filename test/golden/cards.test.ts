@@ -10,8 +10,10 @@ import { z } from 'zod';
 import { type CardName, cardOfEachGeneration } from '../../trainer/catalog/cards.ts';
 import { locateCardCompiler, pjrtAddonIsCurrent } from '../../trainer/engine/install/pjrt-folder.ts';
 import { openCardCompiler } from '../../trainer/engine/pjrt/card-compiler.ts';
+import { openCardPrograms } from '../../trainer/engine/pjrt/card-programs.ts';
 import { compileTraining } from '../../trainer/handlers/card-memory.ts';
 import { loadModel } from '../../trainer/model/load-model.ts';
+import { priceRun } from '../../trainer/plan/memory/predict.ts';
 import { planRun } from '../../trainer/plan/run-plan.ts';
 import { cacheDir } from '../support/cache-dir.ts';
 import { describeWith } from '../support/describe-with.ts';
@@ -75,6 +77,14 @@ describeWith('a step compiled for a card', compilerHere, missing, compiler => {
     const [, card, config] = cases[0] ?? ['', oneOf, {}];
     const again = await compileTraining(planOf(config), 'cheap', card, compiler);
     expect(again.found).toBe(true);
+  });
+
+  it('gives an estimate its memory', () => {
+    const [, card, config] = cases[0] ?? ['', oneOf, {}];
+    const plan = planOf(config);
+    const found = priceRun(plan, { known: openCardPrograms(cacheDir, card) });
+    expect(found).toMatchObject({ source: 'compiler', recompute: 'cheap' });
+    expect(priceRun(plan).source).toBe('model');
   });
 
   it('names the card and the reason where the compiler refuses a program', async () => {

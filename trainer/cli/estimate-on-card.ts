@@ -3,7 +3,7 @@ import { CARD_RESERVED_BYTES, type CardName, cardBytes, cardCatalog, findCard, u
 import { CARD_ENGINE } from '../catalog/engines.ts';
 import { locateCardCompiler } from '../engine/install/pjrt-folder.ts';
 import type { CardResult } from '../handlers/card-memory.ts';
-import type { HeadersSource, ModelEstimateParams } from '../lint/facts/estimate-model.ts';
+import type { HeadersSource } from '../lint/facts/estimate-model.ts';
 import { isMisfit } from '../lint/facts/estimates.ts';
 import type { RecipeEstimate } from '../plan/memory/predict.ts';
 import type { MemoryPlanning, PlanOption } from '../plan/memory/propose-settings.ts';
@@ -11,6 +11,7 @@ import { byteSize, duration, grouped, percent, table } from '../protocol/format.
 import { parseRecipe } from '../protocol/parse-recipe.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import type { AskReader } from '../reader/reader.ts';
+import type { ReaderParamsOf } from '../reader/reader-requests.ts';
 import { jobContext } from '../settings.ts';
 import { CliError, EXIT } from './cli-error.ts';
 import type { CommandContext, CommandResult } from './command.ts';
@@ -64,12 +65,15 @@ export async function estimateOnCard(context: CommandContext, params: CardEstima
     usableBytes,
     allLevels: true,
     compare: true,
+    ...compiledFor(context, params, card),
   } as const;
-  const { found, options } = await withReader(async reader => ({
-    found: await reader.ask('estimate', asked, `Estimating the memory of ${params.file}`),
-    options: await fittingOptions(reader, source, { headers: { ...headers, teacher, judge }, usableBytes }),
-  }));
-  const compiled = params.compile ? await compileFor(context, { recipe, headers, card, found }) : undefined;
+  const { found, compiled, options } = await withReader(async reader => {
+    const found = await reader.ask('estimate', asked, `Estimating the memory of ${params.file}`);
+    const compiled = params.compile ? await compileFor(context, { recipe, headers, card, found }) : undefined;
+    // Behind the compilation, whose memory then counts.
+    const planned = { ...headers, teacher, judge, usableBytes, ...compiledFor(context, params, card) };
+    return { found, compiled, options: await fittingOptions(reader, source, planned) };
+  });
   const totalBytes = compiled?.totalBytes ?? found.totalBytes;
   const mostBytes = Math.max(totalBytes, found.teacherBytes ?? 0);
   const fits = mostBytes <= usableBytes;
@@ -82,6 +86,10 @@ export async function estimateOnCard(context: CommandContext, params: CardEstima
   const facts = { name: card, label: cardCatalog[card].label, bytes: cardBytes(card), usableBytes, reservedBytes: CARD_RESERVED_BYTES };
   return { value: { ok: true, card: facts, fits, ...found, source: compiled ? 'compiler' : 'model', totalBytes, compiled, options } };
 }
+
+/** The steps that were compiled for the card before count, unless its compiler is left out. */
+const compiledFor = ({ settings }: CommandContext, { compile }: CardEstimateParams, card: CardName) =>
+  compile ? { compiledIn: settings.cacheDir, card } : {};
 
 interface CompileParams {
   readonly recipe: Recipe;
@@ -105,22 +113,20 @@ async function compileFor({ settings, terminal, cwd }: CommandContext, { recipe,
 const shapesOf = ({ tensors }: Extract<HeadersSource, { headers: unknown }>['headers']) =>
   [...tensors].map(([name, { shape }]) => [name, shape] as const);
 
-/** The headers of the model, and of the one that it learns from. */
-type Headers = HeadersSource & Pick<ModelEstimateParams, 'teacher' | 'judge'>;
+type PlanParams = Omit<ReaderParamsOf<'plan'>, 'recipe' | 'engine' | 'device'> & HeadersSource;
 
-/** By the model of buffers: compiling each would take minutes. A precision that the recipe's method or its model does not take is left out. */
-async function fittingOptions(
-  reader: AskReader,
-  source: ReadRecipe['source'],
-  { headers, usableBytes }: { readonly headers: Headers; readonly usableBytes: number },
-): Promise<Fitting[]> {
+/**
+ * By the card's compiler where it has compiled such a step, else by the model of buffers: compiling each would take minutes. A precision that the
+ * recipe's method or its model does not take is left out.
+ */
+async function fittingOptions(reader: AskReader, source: ReadRecipe['source'], given: PlanParams): Promise<Fitting[]> {
   const found: Fitting[] = [];
   const seen = new Set<string>();
   for (const precision of PRECISIONS) {
     const recipe = recipeWith(source, precision.overrides);
     if (recipe === undefined || seen.has(`${recipe.dtype} ${recipe.quantize}`)) continue;
     seen.add(`${recipe.dtype} ${recipe.quantize}`);
-    const params = { recipe, ...headers, engine: CARD_ENGINE, device: 'gpu', usableBytes } as const;
+    const params = { ...given, recipe, engine: CARD_ENGINE, device: 'gpu' } as const;
     const planned: MemoryPlanning | undefined = await reader
       .ask('plan', params, `Planning the memory of ${source.fileName}`)
       .catch((error: unknown) => {
@@ -163,10 +169,11 @@ function describe({ card, found, compiled, options }: Description): string {
     option.recompute,
     option.r === undefined ? 'as it is' : String(option.r),
     byteSize(option.totalBytes),
+    option.source,
     `×${option.cost.toFixed(2)}`,
     option.overrides.join(' ') || '(the recipe unchanged)',
   ]);
-  const heads = ['precision', 'batch', 'accumulation', 'recompute', 'r', 'total', 'work', 'overrides'];
+  const heads = ['precision', 'batch', 'accumulation', 'recompute', 'r', 'total', 'counted by', 'work', 'overrides'];
   return [
     trained,
     reserved,
@@ -194,4 +201,4 @@ const modelRows = (found: RecipeEstimate): string[][] => [
 ];
 
 const compilerText = ({ compiler, seconds, found }: CardResult): string =>
-  `The training step was compiled for this card by ${compiler} (${duration(seconds)}${found ? ', found in the cache' : ''}). The settings below are by a model of its buffers.`;
+  `The training step was compiled for this card by ${compiler} (${duration(seconds)}${found ? ', found in the cache' : ''}).`;

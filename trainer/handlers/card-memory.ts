@@ -1,17 +1,18 @@
 /** The memory of a planned run on a card that need not be there: its training step, compiled by the card's own compiler. */
 import { type CardName, cardCatalog } from '../catalog/cards.ts';
 import { CARD_ENGINE } from '../catalog/engines.ts';
-import { type CardCompiler, type CardProgramMemory, openCardCompiler } from '../engine/pjrt/card-compiler.ts';
+import { type CardCompiler, openCardCompiler } from '../engine/pjrt/card-compiler.ts';
+import type { CardProgramMemory } from '../engine/pjrt/card-programs.ts';
 import { lowerSignature } from '../engine/pjrt/lower.ts';
 import type { RecomputePolicy } from '../graph/recompute.ts';
 import { byteSize } from '../graph/types.ts';
 import { readModelHeaders } from '../hub/open-model.ts';
 import type { JobScope } from '../job/job-scope.ts';
-import { lastOf, valueFor } from '../narrow.ts';
+import { valueFor } from '../narrow.ts';
+import { planMark, trainingStep } from '../plan/memory/counted-passes.ts';
 import { type PlanHeaders, planRun, type RunPlan } from '../plan/run-plan.ts';
 import { duration } from '../protocol/format.ts';
 import type { JobRequest, ModelHeaders } from '../protocol/job-messages.ts';
-import type { BatchShape } from '../train/task.ts';
 
 /** Bytes of a compiled pass. */
 export interface CompiledPass extends CardProgramMemory {
@@ -22,10 +23,6 @@ export interface CompiledPass extends CardProgramMemory {
   /** Everything on the card while the pass runs: arguments, results that have no argument's place, temporaries, code. */
   readonly totalBytes: number;
 }
-
-/** The pass of the largest batch. */
-const largest = (shapes: readonly BatchShape[]): BatchShape =>
-  shapes.reduce((most, shape) => (shape.batch * shape.tokens > most.batch * most.tokens ? shape : most));
 
 type Request = Extract<JobRequest, { kind: 'card' }>;
 
@@ -63,10 +60,10 @@ export async function compileTraining(
   card: CardName,
   compiler: CardCompiler,
 ): Promise<CompiledPass> {
-  const { signature, variables } = plan.trainPass(lastOf(plan.passesOf(largest(plan.trainShapes))), recompute);
+  const { signature, variables } = trainingStep(plan, recompute);
   const specs = new Map(variables.map(spec => [spec.name, spec]));
   const lowered = lowerSignature(signature, specs);
-  const memory = await compiler.compile(card, lowered);
+  const memory = await compiler.compile(card, lowered, planMark(plan, recompute));
   const changedBytes = lowered.changed.reduce((sum, name) => sum + byteSize(valueFor(specs, name)), 0);
   const totalBytes = memory.arguments + memory.outputs - memory.aliased + memory.temporaries + memory.code;
   return { ...memory, changedBytes, totalBytes };

@@ -38,7 +38,7 @@ export interface RecipeView {
   readonly card?: CardName;
   /** The engine that a run here would use. */
   readonly device: 'cpu' | 'gpu';
-  /** The time at which programs were last compiled on this machine; undefined where the run would be elsewhere. */
+  /** The time at which programs were last compiled on this machine, for itself or for a card; undefined where the run would be elsewhere. */
   readonly programsChangedAt?: number;
   /** Undefined until it has been computed. */
   readonly estimate?: RecipeEstimate;
@@ -85,8 +85,9 @@ export async function readRecipeView(
   const farDaemon = sources.farDaemon?.();
   const availableBytes = farDaemon === undefined ? sources.availableBytes() : Number.POSITIVE_INFINITY;
   const card = sources.card?.();
-  const programsChangedAt = farDaemon === undefined ? sources.programsChangedAt?.() : undefined;
-  const here = { availableBytes, device: sources.hasGpu() ? 'gpu' : 'cpu', programsChangedAt } as const;
-  const machine = { farDaemon, ...(card === undefined ? here : { card, availableBytes: usableCardBytes(card), device: 'gpu' as const }) };
+  const programsChangedAt = farDaemon === undefined || card !== undefined ? sources.programsChangedAt?.() : undefined;
+  const here = { availableBytes, device: sources.hasGpu() ? 'gpu' : 'cpu' } as const;
+  const there = card === undefined ? here : { card, availableBytes: usableCardBytes(card), device: 'gpu' as const };
+  const machine = { farDaemon, programsChangedAt, ...there };
   return { ...document, parsed, root: locate(text).root, values, model, teacher, judge, data: facts, runs, ...machine };
 }

@@ -12,7 +12,7 @@ export const readSources = (reader: AskReader, cacheDir: string): ReadSources =>
   models: new ModelCache(cacheDir, model => reader.ask('modelFacts', { model }, `Reading ${model}`)),
   data: new DataCache(params => reader.ask('dataFact', params, `Reading ${params.full}`), cacheDir),
   lintConfig: document => reader.ask('lintConfig', { ...document, cacheDir }, `Checking ${document.file}`),
-  estimate: ({ isHere, ...params }, file) =>
-    reader.ask('estimate', { ...params, compiledIn: isHere ? cacheDir : undefined }, `Estimating the memory of ${file}`),
+  estimate: ({ knowsPrograms, ...params }, file) =>
+    reader.ask('estimate', { ...params, compiledIn: knowsPrograms ? cacheDir : undefined }, `Estimating the memory of ${file}`),
   programsChangedAt: () => programsChangedAt(cacheDir),
 });

@@ -1,9 +1,10 @@
 /** The requests to a reading process: one table, typed for both ends. Parameters and answers are plain data. */
+import type { CardName } from '../catalog/cards.ts';
 import { plannedEngine } from '../catalog/engines.ts';
 import { knownPrograms } from '../engine/known-programs.ts';
 import { describeData } from '../lint/facts/describe-data.ts';
 import { describeModel } from '../lint/facts/describe-model.ts';
-import { estimateModel, type ModelEstimateParams, planModel } from '../lint/facts/estimate-model.ts';
+import { estimateModel, type ModelEstimateParams, type ModelPlanParams, planModel } from '../lint/facts/estimate-model.ts';
 import { FolderCache } from '../lint/facts/folder-facts.ts';
 import { ModelCache } from '../lint/facts/model-facts.ts';
 import { readDataFact } from '../lint/facts/read-data-fact.ts';
@@ -13,16 +14,19 @@ import { lintConfig } from '../lint/lint.ts';
 import { type ParseOptions, parseRecipe } from '../protocol/parse-recipe.ts';
 import { printGraph } from './print-graph.ts';
 
-/** An estimate of a run on this machine, or on a device that is not here. */
-type EstimateRequest = ModelEstimateParams & {
+/** Programs that count in an estimate. */
+interface Compiled {
   /** The cache folder of this machine, whose compiled programs then count. */
   readonly compiledIn?: string | undefined;
-};
+  /** The card that they were compiled for, instead of this machine's own device. */
+  readonly card?: CardName | undefined;
+}
 
-const estimateHere = (params: EstimateRequest) => {
-  const { compiledIn, recipe, engine = plannedEngine(recipe.engine) } = params;
-  return estimateModel(params, compiledIn === undefined ? undefined : knownPrograms(engine, compiledIn));
-};
+const knownTo = ({ compiledIn, card, recipe, engine = plannedEngine(recipe.engine) }: ModelEstimateParams & Compiled) =>
+  compiledIn === undefined ? undefined : knownPrograms(engine, compiledIn, card);
+
+const estimate = (params: ModelEstimateParams & Compiled) => estimateModel(params, knownTo(params));
+const plan = (params: ModelPlanParams & Compiled) => planModel(params, knownTo(params));
 
 const folders = new FolderCache();
 const models = new Map<string, ModelCache>();
@@ -34,8 +38,8 @@ export const readerRequests = {
   /** The description of a data file in a list. */
   describeData: ({ file }: { readonly file: string }) => describeData(file),
   recipe: ({ text, ...options }: ParseOptions & { readonly text: string }) => parseRecipe(text, options),
-  estimate: estimateHere,
-  plan: planModel,
+  estimate,
+  plan,
   graph: printGraph,
   modelFacts: ({ model }: { readonly model: string }) => readModelFacts(model),
   dataFact: readDataFact,

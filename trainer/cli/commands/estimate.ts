@@ -73,6 +73,7 @@ async function planCommand(
     judge: await judgeHeaders(context, recipe, source.baseDir),
     device: hasGpu() ? 'gpu' : 'cpu',
     usableBytes,
+    compiledIn: context.settings.cacheDir,
   } as const;
   const found = await withReader(reader => reader.ask('plan', params, `Planning the memory of ${file}`));
   if (found.options.length === 0) {
@@ -83,12 +84,13 @@ async function planCommand(
   const hasTeacher = params.teacher !== undefined;
   context.terminal.print(
     table([
-      ['batch', 'accumulation', 'recompute', 'total', ...(hasTeacher ? ['teacher'] : []), 'work', 'overrides'],
+      ['batch', 'accumulation', 'recompute', 'total', 'counted by', ...(hasTeacher ? ['teacher'] : []), 'work', 'overrides'],
       ...found.options.map(option => [
         String(option.batch),
         String(option.accumulation),
         option.recompute,
         byteSize(option.totalBytes),
+        option.source,
         ...(hasTeacher ? [byteSize(option.teacherBytes ?? 0)] : []),
         `×${option.cost.toFixed(2)}`,
         option.overrides.join(' ') || '(the recipe unchanged)',

@@ -1,5 +1,4 @@
 /** Compiles programs for a card that need not be there, with the card's own compiler, and reads the memory that they take on it. */
-import { z } from 'zod';
 import { type CardName, cardCatalog } from '../../catalog/cards.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
 import { EngineError } from '../engine.ts';
@@ -14,29 +13,21 @@ import {
 } from '../install/pjrt-folder.ts';
 import type { Addon, TopologyHandle } from './addon.ts';
 import { describeCard } from './card-description.ts';
+import { type CardProgramMemory, cardPlugin, cardPrograms } from './card-programs.ts';
 import { cardCompileOptions } from './compile-options.ts';
-import { compiledMemorySchema, readRecord } from './compiled-memory.ts';
 import type { LoweredSignature } from './lower.ts';
-import { openProgramCache } from './program-cache.ts';
-
-const memorySchema = compiledMemorySchema.extend({
-  /** Operations of the optimized program that leave the device. */
-  hostOperations: z.array(z.string()),
-  seconds: z.number(),
-});
-
-/** Bytes of a program on a card, and how long it took to compile. */
-export type CardProgramMemory = z.infer<typeof memorySchema>;
 
 export interface CardCompiler {
   /** The plugin that compiles, for example "jax-cuda13-pjrt 0.12.0.1". */
   readonly plugin: string;
-  /** From the cache where this very module was compiled for this card before. @throws EngineError with the compiler's reason */
-  compile(card: CardName, module: Pick<LoweredSignature, 'text'>): Promise<CardProgramMemory & { readonly found: boolean }>;
+  /**
+   * From the cache where this very module was compiled for this card before.
+   * @param mark of the plan whose step it is (`planMark`), by which estimates find it
+   * @throws EngineError with the compiler's reason
+   */
+  compile(card: CardName, module: Pick<LoweredSignature, 'text'>, mark?: string): Promise<CardProgramMemory & { readonly found: boolean }>;
 }
 
-/** Changes when the memory is kept in another form. */
-const FORMAT = 'rowtune-card-1';
 const KEPT_CHARACTERS = 600;
 /** One card. */
 const TOPOLOGY = '1x1x1';
@@ -53,9 +44,9 @@ export function openCardCompiler(cacheDir: string): CardCompiler {
     );
   if (!pjrtAddonIsCurrent(installed.folder))
     throw new EngineError(`the addon of ${installed.name} is that of another version of Rowtune; run: ${installCommand(installed)}`);
-  const plugin = `${installed.plugin.wheel.project} ${installed.plugin.wheel.version}`;
+  const plugin = cardPlugin(installed);
   const options = cardCompileOptions();
-  const cache = openProgramCache(cacheDir);
+  const programs = cardPrograms(cacheDir, plugin);
   const topologies = new Map<CardName, Promise<Topology>>();
   const topologyOf = (card: CardName): Promise<Topology> => {
     const known = topologies.get(card) ?? openTopology(installed, card);
@@ -64,13 +55,13 @@ export function openCardCompiler(cacheDir: string): CardCompiler {
   };
   return {
     plugin,
-    compile: async (card, { text }) => {
-      const key = { plugin, device: `${FORMAT} ${describeCard(card)}`, options, text };
-      const kept = readRecord(memorySchema, cache.find(key));
+    compile: async (card, { text }, mark) => {
+      const kept = programs.find(card, text);
+      if (mark !== undefined && !programs.hasMark(card, mark)) await programs.keepMark(card, mark);
       if (kept) return { ...kept, found: true };
       try {
         const memory = await compileNow(await topologyOf(card), text, options);
-        await cache.keep(key, Buffer.from(JSON.stringify(memory)));
+        await programs.keep(card, text, memory);
         return { ...memory, found: false };
       } catch (error) {
         const reason = messageOf(error).slice(0, KEPT_CHARACTERS);

@@ -70,23 +70,26 @@ export function openKnownPrograms(cacheDir: string): KnownPrograms | undefined {
   const device = cache.find(deviceKey(plugin));
   if (!device) return undefined;
   const target = { plugin, device: Buffer.from(device).toString(), options: compileOptions() };
-  return {
-    workingBytes: (signature, variables) => {
-      const specs = new Map(variables.map(spec => [spec.name, spec]));
-      const parts = splitAtSums(signature);
-      let most = 0;
-      for (const [i, part] of parts.entries()) {
-        const { text, variables: names } = lowerSignature(part, specs);
-        const memory = readRecord(compiledMemorySchema, cache.find(memoryKey({ ...target, text })));
-        if (!memory) return undefined;
-        const { arguments: given, outputs, aliased, temporaries, code } = memory;
-        const variableBytes = names.reduce((sum, name) => sum + byteSize(valueFor(specs, name)), 0);
-        most = Math.max(most, given - variableBytes + outputs - aliased + temporaries + code + passedBy(parts, i));
-      }
-      return most;
-    },
-  };
+  return { workingBytes: workingBytesBy(text => readRecord(compiledMemorySchema, cache.find(memoryKey({ ...target, text })))) };
 }
+
+/** @param find the memory of a program by the text of its module */
+export const workingBytesBy =
+  (find: (text: string) => CompiledMemory | undefined): KnownPrograms['workingBytes'] =>
+  (signature, variables) => {
+    const specs = new Map(variables.map(spec => [spec.name, spec]));
+    const parts = splitAtSums(signature);
+    let most = 0;
+    for (const [i, part] of parts.entries()) {
+      const { text, variables: names } = lowerSignature(part, specs);
+      const memory = find(text);
+      if (!memory) return undefined;
+      const { arguments: given, outputs, aliased, temporaries, code } = memory;
+      const variableBytes = names.reduce((sum, name) => sum + byteSize(valueFor(specs, name)), 0);
+      most = Math.max(most, given - variableBytes + outputs - aliased + temporaries + code + passedBy(parts, i));
+    }
+    return most;
+  };
 
 /** Bytes that wait on the device, while a part runs, for parts behind it. */
 function passedBy(parts: readonly SumPart[], at: number): number {

@@ -23,7 +23,8 @@ export const estimateModel = async (params: ModelEstimateParams, known?: Estimat
   estimateRecipe({ ...params, ...(await factsOf(params)), known });
 
 /** Rejects as `planMemory` throws, and as {@link headersOf}. */
-export const planModel = async (params: ModelPlanParams): Promise<MemoryPlanning> => planMemory({ ...params, ...(await factsOf(params)) });
+export const planModel = async (params: ModelPlanParams, known?: EstimateParams['known']): Promise<MemoryPlanning> =>
+  planMemory({ ...params, ...(await factsOf(params)), known });
 
 const factsOf = async ({
   teacher,

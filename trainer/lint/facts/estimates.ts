@@ -1,6 +1,7 @@
 /**
  * Memory estimates of recipes, computed while nobody types and memoized until something changes that they depend on.
  */
+import type { CardName } from '../../catalog/cards.ts';
 import { CARD_ENGINE, engineCatalog, plannedEngine } from '../../catalog/engines.ts';
 import { USABLE_SHARE } from '../../machine/machine.ts';
 import type { EstimateParams, RecipeEstimate } from '../../plan/memory/predict.ts';
@@ -28,8 +29,9 @@ export type EstimateDetail = Pick<EstimateParams, 'allLevels' | 'compare'>;
 export type ComputeEstimate = (
   params: Omit<EstimateParams, 'headers' | 'teacherConfig' | 'judgeConfig' | 'known'> & {
     readonly model: string;
-    /** The run would be on this machine, whose compiled programs count. */
-    readonly isHere: boolean;
+    /** The run would be on this machine or on a card, and the programs that were compiled for it count. */
+    readonly knowsPrograms: boolean;
+    readonly card?: CardName | undefined;
     readonly teacher?: { readonly model: string } | undefined;
     readonly judge?: { readonly model: string } | undefined;
   },
@@ -73,13 +75,13 @@ export class EstimateCache {
     const where =
       view.card === undefined
         ? { recipe, usableBytes: USABLE_SHARE * view.availableBytes }
-        : { recipe: { ...recipe, processes: 1 }, usableBytes: view.availableBytes, engine: CARD_ENGINE };
+        : { recipe: { ...recipe, processes: 1 }, usableBytes: view.availableBytes, engine: CARD_ENGINE, card: view.card };
     const { estimate: known, stages: stage = 0 } = this.#entries.get(key) ?? {};
     try {
       const teacher = view.teacher?.kind === 'ready' ? { model: view.teacher.path } : undefined;
       const judge = view.judge?.kind === 'ready' ? { model: view.judge.path } : undefined;
-      const isHere = view.programsChangedAt !== undefined;
-      const params = { ...where, isHere, model: view.model.path, teacher, judge, device: view.device, ...this.#stages[stage] };
+      const knowsPrograms = view.programsChangedAt !== undefined;
+      const params = { ...where, knowsPrograms, model: view.model.path, teacher, judge, device: view.device, ...this.#stages[stage] };
       this.#keep(key, { estimate: await estimate(params, view.file), stages: stage + 1 });
     } catch (error) {
       this.#keep(key, { estimate: known, stages: this.#stages.length });
@@ -101,7 +103,8 @@ function keyOf(view: RecipeView): string | undefined {
   if (recipe === undefined || model?.kind !== 'ready' || model.model.blocks > MAX_BLOCKS) return undefined;
   const rounded = recipe.recompute === 'auto' ? Math.round(availableBytes / ROUNDED_BYTES) : 0;
   const { image_size, labels } = recipe.data;
-  const compiledAt = engineCatalog[plannedEngine(recipe.engine)].keepsPrograms ? programsChangedAt : undefined;
+  const engine = card === undefined ? plannedEngine(recipe.engine) : CARD_ENGINE;
+  const compiledAt = engineCatalog[engine].keepsPrograms ? programsChangedAt : undefined;
   const teacherId = teacher?.kind === 'ready' ? teacher.id : undefined;
   return JSON.stringify([
     { ...recipe, name: '', data: { image_size, labels }, output_dir: '', learning_rate: 0 },

@@ -35,7 +35,7 @@ export interface PriceOptions {
   readonly known?: KnownPrograms | undefined;
 }
 
-/** The source of the activations: the device's compiler, or the liveness of the programs and a model of the engine's buffers. */
+/** The source of the activations of the pass that takes the most: the device's compiler, or liveness and a model of the engine's buffers. */
 export type MemorySource = 'compiler' | 'model';
 
 export interface EstimateParams extends Pick<PlanFacts, 'recipe' | 'headers'>, PriceOptions {
@@ -170,17 +170,17 @@ export function priceRun(plan: RunPlan, options: PriceOptions = {}, fuse = plann
   const answers = tracer.answers();
   const judge = priceJudge(plan);
   const atLevel = (recompute: RecomputePolicy): TracedLevel => {
-    // The programs of a reward model are not among them.
-    const counted = judge ? undefined : options.known && countedPasses(plan, recompute, options.known);
+    const counted = options.known && mayCount(options.known, judge) ? countedPasses(plan, recompute, options.known) : undefined;
     const training = trainShapes.map((shape, i) => counting(tracer.training(shape, recompute), counted?.training[i]));
     const evaluation = evalShapes.map((shape, i) => counting(tracer.evaluation(shape, recompute), counted?.evaluation[i]));
     const answering = answers.passes.map((pass, i) => counting(pass, counted?.answers[i]));
-    const passes = [...training, ...evaluation, ...answering, ...(judge ? [judge] : [])];
+    const passes: readonly PricedPass[] = [...training, ...evaluation, ...answering, ...(judge ? [judge] : [])];
     const most = Math.max(
       exchange.betweenBytes,
       exchange.bufferBytes + Math.max(...training.map(pass => pass.activationBytes)),
       ...passes.map(pass => pass.activationBytes),
     );
+    const { source = 'model' } = passes.reduce((a, b) => (b.activationBytes > a.activationBytes ? b : a));
     const activationBytes = most + answers.cacheBytes;
     const overhead = engineOverheadBytes({
       ...plan.on,
@@ -189,7 +189,7 @@ export function priceRun(plan: RunPlan, options: PriceOptions = {}, fuse = plann
       variableBytes: heldTotal,
       largestBytes: variables.weights.reduce((most, spec) => Math.max(most, byteSize(spec)), 0),
       activationBytes,
-      isCounted: counted !== undefined,
+      isCounted: source === 'compiler',
       feedBytes: Math.max(...training.map(({ feedBytes }) => feedBytes)),
       vocabularySize: vocabularyOf(model),
     });
@@ -197,7 +197,7 @@ export function priceRun(plan: RunPlan, options: PriceOptions = {}, fuse = plann
     const nodes = Math.max(...training.map(pass => pass.nodes));
     const level = {
       recompute,
-      source: counted ? 'compiler' : 'model',
+      source,
       activationBytes,
       flops,
       nodes,
@@ -234,9 +234,16 @@ export function priceRun(plan: RunPlan, options: PriceOptions = {}, fuse = plann
   };
 }
 
+interface PricedPass extends MeasuredPass {
+  readonly source?: MemorySource;
+}
+
+/** Runs compile all of their programs, but those of a reward model are never among the known ones. */
+const mayCount = ({ ofCard }: KnownPrograms, judge: MeasuredPass | undefined): boolean => ofCard !== undefined || judge === undefined;
+
 /** The pass, with the bytes that the compiler has counted, if it has. */
-const counting = (pass: MeasuredPass, bytes: number | undefined): MeasuredPass =>
-  bytes === undefined ? pass : { ...pass, activationBytes: bytes };
+const counting = (pass: MeasuredPass, bytes: number | undefined): PricedPass =>
+  bytes === undefined ? pass : { ...pass, activationBytes: bytes, source: 'compiler' };
 
 interface TracedLevel {
   readonly level: LevelEstimate;

@@ -3,7 +3,7 @@ import { methodCatalog } from '../../catalog/methods.ts';
 import type { RecomputePolicy } from '../../graph/recompute.ts';
 import { takesNegativesFromBatch } from '../../protocol/recipe/embedding-rules.ts';
 import { type Recipe, settings } from '../../protocol/recipe-schema.ts';
-import { computesOn, type EstimateParams, estimateRecipe, type LevelEstimate, type RecipeEstimate } from './predict.ts';
+import { computesOn, type EstimateParams, estimateRecipe, type LevelEstimate, type MemorySource, type RecipeEstimate } from './predict.ts';
 import { priceTeacher } from './price-teacher.ts';
 
 /** One way to run the recipe. The batches of an optimizer step hold as many samples as the recipe says. */
@@ -17,6 +17,7 @@ export interface PlanOption {
   /** The memory of one process in the teacher's pass, which ends before the model is loaded; left out without a teacher. */
   readonly teacherBytes?: number;
   readonly activationBytes: number;
+  readonly source: MemorySource;
   /** Work of an optimizer step relative to the cheapest option that was looked at, fits or not. */
   readonly cost: number;
   /** The overrides to write after `rowtune train RECIPE` to get it. */
@@ -176,6 +177,7 @@ function toOption(recipe: Recipe, planned: Recipe, found: RecipeEstimate, level:
     recompute: level.recompute,
     totalBytes: found.totalBytes - found.activationBytes - found.engineOverheadBytes + level.activationBytes + level.engineOverheadBytes,
     activationBytes: level.activationBytes,
+    source: level.source,
     cost: accumulation * (level.flops + FLOPS_A_NODE * level.nodes),
     overrides: changed,
   };

@@ -2,10 +2,13 @@
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { goldenConfig } from '../../../../bench/memory-models.ts';
-import { elementAt } from '../../../../trainer/narrow.ts';
+import { CARD_ENGINE } from '../../../../trainer/catalog/engines.ts';
+import { elementAt, required } from '../../../../trainer/narrow.ts';
 import { headersOf } from '../../../../trainer/plan/config-headers.ts';
-import { estimateRecipe } from '../../../../trainer/plan/memory/predict.ts';
-import { describeNothingFits, planMemory } from '../../../../trainer/plan/memory/propose-settings.ts';
+import { planMark } from '../../../../trainer/plan/memory/counted-passes.ts';
+import { computesOn, estimateRecipe } from '../../../../trainer/plan/memory/predict.ts';
+import { describeNothingFits, type PlanOption, planMemory } from '../../../../trainer/plan/memory/propose-settings.ts';
+import { planRun } from '../../../../trainer/plan/run-plan.ts';
 import { eightBlocks } from '../../../support/llama-sizes.ts';
 import { recipeIn } from '../../../support/recipe-of.ts';
 
@@ -161,5 +164,39 @@ describe('a teacher', () => {
     expect(describeNothingFits(found, recipeWith(written))).toMatch(
       /the teacher's pass alone takes \d+ MB, a sample at a time\. .*distillation\.logits/,
     );
+  });
+});
+
+describe('a step that was compiled for a card', () => {
+  const recipe = recipeWith(['recompute=block']);
+  const at = { recipe, headers, engine: CARD_ENGINE, device: 'gpu', usableBytes: 1e12 } as const;
+  const smallBatch = { ...recipe, per_device_train_batch_size: 4, per_device_eval_batch_size: 4, gradient_accumulation_steps: 2 };
+  const compiled = planMark(planRun({ recipe: smallBatch, headers, on: computesOn(at) }), 'block');
+  const known = (bytes: number) => ({ workingBytes: () => bytes, ofCard: { hasStep: (mark: string) => mark === compiled } });
+  const optionOf = (options: readonly PlanOption[]) =>
+    required(
+      options.find(({ batch, recompute }) => batch === 4 && recompute === 'block'),
+      'the option',
+    );
+
+  test('gives a proposal its memory, and all others have that of the model', () => {
+    const byModel = planMemory(at).options;
+    const before = optionOf(byModel);
+    const { options } = planMemory({ ...at, known: known(before.activationBytes + 1000) });
+    const { totalBytes, activationBytes, source } = optionOf(options);
+    expect({ activationBytes, source }).toEqual({ activationBytes: before.activationBytes + 1000, source: 'compiler' });
+    // The model's total has a share for what it does not know.
+    const { totalBytes: held } = estimateRecipe({ ...at, recipe: smallBatch, known: known(0) });
+    expect(totalBytes).toBeGreaterThan(before.activationBytes);
+    expect(held).toBeLessThan(totalBytes);
+    const others = ({ batch, recompute }: PlanOption): boolean => batch !== 4 || recompute !== 'block';
+    expect(options.filter(others)).toEqual(byModel.filter(others));
+    expect(options.filter(others).map(option => option.source)).not.toContain('compiler');
+  });
+
+  test('takes less than the evaluation of the model, which then counts', () => {
+    const { options } = planMemory({ ...at, known: known(1) });
+    expect(optionOf(options).source).toBe('model');
+    expect(optionOf(options).activationBytes).toBeGreaterThan(1);
   });
 });

@@ -1,0 +1,56 @@
+/** The programs that were compiled for cards, kept next to those of this machine: estimates find their memory without opening the plugin. */
+import { z } from 'zod';
+import type { CardName } from '../../catalog/cards.ts';
+import type { KnownPrograms } from '../../graph/known-programs.ts';
+import { type InstalledPjrt, locateCardCompiler } from '../install/pjrt-folder.ts';
+import { describeCard } from './card-description.ts';
+import { cardCompileOptions } from './compile-options.ts';
+import { compiledMemorySchema, readRecord, workingBytesBy } from './compiled-memory.ts';
+import { openProgramCache, type ProgramKey } from './program-cache.ts';
+
+const memorySchema = compiledMemorySchema.extend({
+  /** Operations of the optimized program that leave the device. */
+  hostOperations: z.array(z.string()),
+  seconds: z.number(),
+});
+
+/** Bytes of a program on a card, and how long it took to compile. */
+export type CardProgramMemory = z.infer<typeof memorySchema>;
+
+/** Changes when the memory is kept in another form. */
+const FORMAT = 'rowtune-card-1';
+
+/** For example "jax-cuda13-pjrt 0.12.0.1". */
+export const cardPlugin = ({ plugin: { wheel } }: InstalledPjrt): string => `${wheel.project} ${wheel.version}`;
+
+export interface CardPrograms {
+  find(card: CardName, text: string): CardProgramMemory | undefined;
+  keep(card: CardName, text: string, memory: CardProgramMemory): Promise<void>;
+  /** A step of a plan with this mark was compiled. */
+  keepMark(card: CardName, mark: string): Promise<void>;
+  hasMark(card: CardName, mark: string): boolean;
+}
+
+export function cardPrograms(cacheDir: string, plugin: string): CardPrograms {
+  const cache = openProgramCache(cacheDir);
+  const options = cardCompileOptions();
+  const keyOf = (card: CardName, text: string): ProgramKey => ({ plugin, device: `${FORMAT} ${describeCard(card)}`, options, text });
+  const markKey = (card: CardName, mark: string): ProgramKey => keyOf(card, `step ${mark}`);
+  return {
+    find: (card, text) => readRecord(memorySchema, cache.find(keyOf(card, text))),
+    keep: (card, text, memory) => cache.keep(keyOf(card, text), Buffer.from(JSON.stringify(memory))),
+    keepMark: (card, mark) => cache.keep(markKey(card, mark), Buffer.from(mark)),
+    hasMark: (card, mark) => cache.find(markKey(card, mark)) !== undefined,
+  };
+}
+
+/** The steps that were compiled for a card. Undefined where no compiler for cards is installed. */
+export function openCardPrograms(cacheDir: string, card: CardName): KnownPrograms | undefined {
+  const installed = locateCardCompiler(cacheDir);
+  if (!installed) return undefined;
+  const programs = cardPrograms(cacheDir, cardPlugin(installed));
+  return {
+    workingBytes: workingBytesBy(text => programs.find(card, text)),
+    ofCard: { hasStep: mark => programs.hasMark(card, mark) },
+  };
+}
