@@ -1,15 +1,17 @@
 /**
  * Models how XLA fuses a schedule on a GPU, for its memory: an operation that works element by element has no buffer of its own where
  * it is computed within those that read it. XLA decides that by the bytes that are moved, as here. The factor was set by eight steps compiled
- * for an H100 (bench/results/cards.md).
+ * for an H100 (bench/results/cards.md). A product reads a part of a tensor in place, unless it sums over the axis that the part is cut on: so of
+ * the parts of keys and values that chunks of attention see, each has a buffer only until it was summed over.
  */
 import { bufferOf } from '../../graph/alias.ts';
 import type { OpName } from '../../graph/attributes.ts';
 import type { Step } from '../../graph/fusion/step.ts';
 import type { Node } from '../../graph/graph.ts';
+import { inputsOf, isOp } from '../../graph/node-store.ts';
 import { worksByElement } from '../../graph/ops/elementwise.ts';
 import type { Signature } from '../../graph/program.ts';
-import { byteSize } from '../../graph/types.ts';
+import { byteSize, sameShape } from '../../graph/types.ts';
 
 /** They can be computed within those that read them, as can those that work element by element. */
 const COMPUTED_WITHIN: ReadonlySet<OpName> = new Set<OpName>(['broadcast', 'slice', 'transpose', 'pad', 'oneHot', 'gather']);
@@ -39,12 +41,21 @@ export function xlaSteps({ schedule, outputs }: Pick<Signature, 'schedule' | 'ou
   const given = new Set(Object.values(outputs));
   /** By an operation that has no buffer, those that it is computed from. */
   const sources = new Map<Node, readonly Node[]>();
+  const inPlace = partsInPlace(schedule, readers);
+  const readBy = (node: Node): Node[] =>
+    node.inputs.map((input, i) => inPlace(node, i) ?? input).flatMap(input => sources.get(input) ?? [input]);
+  const needsBuffer = (reader: Node, node: Node): boolean =>
+    READ_BUFFERS.has(reader.op) &&
+    (!reader.inputs.includes(node) || reader.inputs.some((input, i) => input === node && inPlace(reader, i) === undefined));
   const steps: Step[] = [];
   for (const node of schedule) {
-    const reads = [...new Set(node.inputs.flatMap(input => sources.get(input) ?? [input]))];
+    const reads = [...new Set(readBy(node))];
     const all = readers.get(node) ?? [];
-    const mayBeWithin = !given.has(node) && all.length > 0 && !all.some(({ op }) => READ_BUFFERS.has(op));
-    const isOfNone = isView(node) ? node.inputs.some(input => sources.has(input)) : isComputed(node) && saves(node, reads, all.length);
+    const mayBeWithin = !given.has(node) && all.length > 0 && !all.some(reader => needsBuffer(reader, node));
+    const isInPlace = mayBeWithin && all.every(({ op }) => READ_BUFFERS.has(op));
+    const isOfNone = isView(node)
+      ? node.inputs.some(input => sources.has(input))
+      : isComputed(node) && (isInPlace || saves(node, reads, all.length));
     if (mayBeWithin && isOfNone) sources.set(node, reads);
     else steps.push({ nodes: [node], reads });
   }
@@ -58,6 +69,52 @@ function readersOf(schedule: readonly Node[]): ReadonlyMap<Node, readonly Node[]
   // Readers come after what they read.
   for (const node of schedule.toReversed()) for (const input of node.inputs) add(input, isView(node) ? (found.get(node) ?? []) : [node]);
   return found;
+}
+
+/** A part of a tensor, in the tensor's own element type or another one, and the axes of which it is a part. */
+function partOf(node: Node): { readonly whole: Node; readonly axes: readonly number[] } | undefined {
+  const slice = node.op === 'cast' ? inputsOf(node, 1)[0] : node;
+  if (!isOp(slice, 'slice')) return undefined;
+  const [whole] = inputsOf(slice, 1);
+  const axes = whole.shape.flatMap((size, axis) => (size === slice.shape[axis] ? [] : [axis]));
+  return axes.length === 0 ? undefined : { whole, axes };
+}
+
+/** Returns whether a product does not sum over an axis that its input is a part of. */
+function keepsAxes(reader: Node, i: number): boolean {
+  const input = reader.inputs[i];
+  if (!isOp(reader, 'matmul') || input === undefined) return false;
+  const { transposeA, transposeB } = reader.attrs;
+  const summed = input.shape.length - ((i === 0 ? transposeA : !transposeB) ? 2 : 1);
+  return partOf(input)?.axes.every(axis => axis !== summed) ?? false;
+}
+
+/** The tensor that has the same numbers in every place, before its element type changed. */
+function origin(node: Node): Node {
+  const [input] = node.inputs;
+  const isSame = input !== undefined && (node.op === 'cast' || (node.op === 'slice' && sameShape(node.shape, input.shape)));
+  return isSame ? origin(input) : node;
+}
+
+/** For a product and the place of an input, the tensor with a buffer, of the input's element type, in which the product reads it. */
+function partsInPlace(
+  schedule: readonly Node[],
+  readers: ReadonlyMap<Node, readonly Node[]>,
+): (reader: Node, i: number) => Node | undefined {
+  const forms = new Map<string, Node[]>();
+  const keyOf = (whole: Node, { dtype, recomputed }: Pick<Node, 'dtype' | 'recomputed'>): string =>
+    `${origin(whole).id} ${dtype} ${recomputed}`;
+  for (const node of schedule) forms.set(keyOf(node, node), [...(forms.get(keyOf(node, node)) ?? []), node]);
+  const hasBuffer = (node: Node): boolean => {
+    const owner = bufferOf(node);
+    return !isComputed(owner) || (readers.get(node) ?? []).some(({ op }) => READ_BUFFERS.has(op));
+  };
+  return (reader, i) => {
+    const input = reader.inputs[i];
+    const part = input && partOf(input);
+    if (!part || !keepsAxes(reader, i)) return undefined;
+    return (forms.get(keyOf(part.whole, input)) ?? []).find(hasBuffer);
+  };
 }
 
 /** Whether it moves fewer bytes to compute the node in each of its readers than to write its buffer and read that. */

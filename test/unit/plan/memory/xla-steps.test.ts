@@ -44,4 +44,29 @@ describe('buffers of a schedule', () => {
     expect(peakBytes).toBeGreaterThanOrEqual(2 * BYTES);
     expect(peakBytes).toBeLessThan(3 * BYTES);
   });
+
+  const half = (graph: Graph, x: Node): Node => graph.slice(x, [0, 0], [SIZE / 2, SIZE]);
+
+  it('are not those of a part that a product reads without summing over it, where the whole has one', () => {
+    const products = (graph: Graph, x: Node, of: Node): Node =>
+      graph.concat([graph.matmul(x, half(graph, of), { transposeB: true }), graph.matmul(x, of)], 1);
+    expect(buffersOf((graph, x) => products(graph, x, graph.exp(x))).ops).not.toContain('slice');
+    // Nothing but the part is read of this one.
+    expect(buffersOf((graph, x) => graph.matmul(x, half(graph, graph.exp(x)), { transposeB: true })).ops).toContain('slice');
+  });
+
+  it('are those of a part that a product sums over, until it has', () => {
+    const summed = (graph: Graph, x: Node, part: Node): Node => graph.matmul(graph.slice(x, [0, 0], [SIZE, SIZE / 2]), part);
+    const { ops } = buffersOf((graph, x) => summed(graph, x, half(graph, x)));
+    expect(ops).toContain('slice');
+    // Both give a number for each pair of products; only in the second is the part read once more, where it lies.
+    const peakOf = (again: (part: Node, graph: Graph) => Node): number =>
+      buffersOf((graph, x) => {
+        const part = half(graph, x);
+        const first = graph.sum(summed(graph, x, part), [0, 1]);
+        const wide = graph.matmul(graph.matmul(x, x), x);
+        return graph.add(first, graph.sum(graph.matmul(wide, again(part, graph), { transposeB: true }), [0, 1]));
+      }).peakBytes;
+    expect(peakOf(part => part)).toBe(peakOf((_, graph) => graph.read({ name: 'w', shape: [SIZE / 2, SIZE], dtype: 'float32' })));
+  });
 });
