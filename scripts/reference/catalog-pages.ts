@@ -93,10 +93,10 @@ export const enginesPage = (): string =>
     list(Object.entries(engineChoices).map(([name, summary]) => `${code(name)}: ${summary}`)),
     table(
       ['engine', 'holds 16, 8 and 4 bits', 'offloads the optimizer', 'fuses operations', 'needs an installation'],
-      Object.values(engineCatalog).map(({ label, holdsFewerBits, offloads, fuses, isBuiltIn }) => [
+      Object.values(engineCatalog).map(({ label, holdsFewerBits, offloadsTo, fuses, isBuiltIn }) => [
         label,
         yes(holdsFewerBits),
-        yes(offloads),
+        offloadsTo.length === 0 ? 'no' : `to ${offloadsTo.join(' or ')}`,
         yes(fuses),
         yes(!isBuiltIn),
       ]),

@@ -126,7 +126,7 @@ const walks: readonly Walk[] = [
       {
         file: 'trainer/catalog/engines.ts',
         behind: entriesBegin,
-        text: "  wrapped: { label: 'Wrapped', summary: 'The portable engine in a wrapper.', holdsFewerBits: false, offloads: false, fuses: false, transports: [], isBuiltIn: true },\n",
+        text: "  wrapped: { label: 'Wrapped', summary: 'The portable engine in a wrapper.', holdsFewerBits: false, offloadsTo: [], fuses: false, transports: [], isBuiltIn: true },\n",
       },
       {
         file: 'trainer/catalog/engines.ts',

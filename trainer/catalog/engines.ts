@@ -11,8 +11,10 @@ export interface EngineEntry {
    * memory saved.
    */
   readonly holdsFewerBits: boolean;
-  /** Can keep the optimizer's state in the host's memory or on disk. */
-  readonly offloads: boolean;
+  /** Where it can keep the optimizer's state, other than in the memory of the device that computes. */
+  readonly offloadsTo: readonly ('host' | 'disk')[];
+  /** Computes the update of state in the host's memory there, instead of moving the state to the device. */
+  readonly updatesOnHost?: true;
   /** Can run the operations between two products in one pass. */
   readonly fuses: boolean;
   /** Ways to connect the processes of a run, which sum their gradients; none for an engine that trains in one process. */
@@ -31,7 +33,8 @@ const entries = {
     label: 'TensorFlow',
     summary: 'TensorFlow, on the CPU or a CUDA GPU; an error if it is not installed.',
     holdsFewerBits: true,
-    offloads: true,
+    offloadsTo: ['host', 'disk'],
+    updatesOnHost: true,
     fuses: true,
     transports: ['mpi', 'grpc'],
     isBuiltIn: false,
@@ -40,7 +43,7 @@ const entries = {
     label: 'PJRT',
     summary: "A device's own compiler (XLA), through a PJRT plugin, which rowtune engine install --variant pjrt installs. GPU: unmeasured.",
     holdsFewerBits: true,
-    offloads: false,
+    offloadsTo: ['host'],
     fuses: false,
     transports: ['mpi'],
     keepsPrograms: true,
@@ -51,7 +54,7 @@ const entries = {
     label: 'Portable engine',
     summary: 'WebAssembly, which needs no installation. For WebGPU, run: rowtune engine install --variant webgpu.',
     holdsFewerBits: false,
-    offloads: false,
+    offloadsTo: [],
     fuses: false,
     transports: [],
     isBuiltIn: true,

@@ -30,6 +30,7 @@ import { readsBase } from '../protocol/live-reference.ts';
 import { writesAnswers } from '../protocol/recipe/generation-rules.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import type { RowsOf, Selection } from '../selection.ts';
+import { offloadPlaces } from '../train/optimizer-offload.ts';
 import { type ComputesOn, methodSettings, optimizerSettings, precisionOf, withTraining } from '../train/recipe-settings.ts';
 import type { BatchShape, Task } from '../train/task.ts';
 import { type TrainPass, trainPasses } from '../train/train-passes.ts';
@@ -97,6 +98,8 @@ export interface RunPlan extends PlannedModel {
   /** The level that is asked for; `auto` is settled by the price. */
   readonly recompute: Recipe['recompute'];
   readonly optimizer: TrainProgramParams['optimizer'];
+  /** The variables that do not lie where the engine computes. */
+  readonly places: Program['places'];
   readonly maxGradNorm: number;
   readonly accumulationSteps: number;
   readonly exchangeType: TrainProgramParams['exchangeType'];
@@ -168,6 +171,7 @@ export function planMethod(facts: PlanFacts, model: AnyModel, method: MethodName
   return {
     ...whole,
     ...training,
+    places: offloadPlaces(attachment, training.optimizer),
     method,
     settings,
     on,

@@ -24,8 +24,9 @@ export const offloadPlaces = (attachment: Pick<Attachment, 'trainables'>, settin
   return new Map(offload ? offloadedVariables(attachment, settings).map(({ name }) => [name, offload.to]) : []);
 };
 
-export const variablesOnDisk = (attachment: Pick<Attachment, 'trainables'>, settings: OptimizerSettings): VariableSpec[] =>
-  settings.offload?.to === 'disk' ? offloadedVariables(attachment, settings) : [];
+/** Those that are moved to where the update computes, from disk or from the host's memory. */
+export const movedVariables = (attachment: Pick<Attachment, 'trainables'>, settings: OptimizerSettings): VariableSpec[] =>
+  settings.offload && (settings.offload.to === 'disk' || !settings.offload.fromGpu) ? offloadedVariables(attachment, settings) : [];
 
 export const offloadedBytes = (attachment: Pick<Attachment, 'trainables'>, settings: OptimizerSettings): number =>
   offloadedVariables(attachment, settings).reduce((sum, spec) => sum + byteSize(spec), 0);

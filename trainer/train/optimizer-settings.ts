@@ -18,7 +18,7 @@ export interface OptimizerSettings {
 
 export interface Offload {
   readonly to: Place;
-  /** The weights lie in a GPU's memory, so that the update runs on the host and its numbers travel. */
+  /** The weights lie in a GPU's memory and the update runs on the host, so that its numbers travel; else the state does. */
   readonly fromGpu: boolean;
   /** Groups of fewer trained numbers stay where they are. */
   readonly from: number;

@@ -57,10 +57,11 @@ export interface ComputesOn {
   readonly device: 'cpu' | 'gpu';
 }
 
-/** The portable engine holds all its tensors in one place. Without a GPU the host's memory is where they are. */
+/** Without a GPU the host's memory is where everything is. */
 function offloadOf({ optimizer_offload: to }: Recipe, { engine, device }: ComputesOn): Offload | undefined {
-  if (to === 'none' || !engineCatalog[engine].offloads || (to === 'host' && device === 'cpu')) return undefined;
-  return { to, fromGpu: device === 'gpu', from: OFFLOAD_FROM };
+  const { offloadsTo, updatesOnHost = false } = engineCatalog[engine];
+  if (to === 'none' || !offloadsTo.includes(to) || (to === 'host' && device === 'cpu')) return undefined;
+  return { to, fromGpu: updatesOnHost && device === 'gpu', from: OFFLOAD_FROM };
 }
 
 /** @param on left out where nothing is updated: no state lies anywhere then */

@@ -1,5 +1,5 @@
 /** The order that StableHLO's data keeps, without a plugin: XLA schedules by nothing else. */
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { lowerSignature } from '../../../trainer/engine/pjrt/lower.ts';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
 import { assemble } from '../../../trainer/graph/program.ts';
@@ -61,4 +61,26 @@ it('the numbers of a random mask wait for what is made before it, and the mask i
     const mask = /select (%\w+)/.exec(line)?.[1] ?? '';
     expect(linesWith(text, `${mask} = stablehlo.optimization_barrier`)).toHaveLength(1);
   }
+});
+
+describe('a variable in the memory of the host', () => {
+  const graph = new Graph();
+  const step = graph.assignAdd('m', graph.mul(graph.read({ name: 'm', shape: [2, 3], dtype: 'float32' }), graph.feed('x', [])));
+  const { signatures, variables } = assemble({ run: { graph, outputs: {}, effects: [step] } });
+  const textAt = (places: ReadonlyMap<string, 'host'>): string =>
+    lowerSignature(required(signatures.run, 'run'), new Map(variables.map(spec => [spec.name, spec])), places).text;
+
+  it('is an argument and a result there, moves to the device once, and back', () => {
+    const text = textAt(new Map([['m', 'host']]));
+    const at = 'mhlo.memory_kind = "pinned_host"';
+    expect(text).toContain(`%v0: tensor<2x3xf32> {tf.aliasing_output = 0 : i32, ${at}}`);
+    expect(text).toContain(`-> (tensor<2x3xf32> {${at}})`);
+    const moves = linesWith(text, '@annotate_device_placement');
+    expect(moves.map(line => /_xla_buffer_placement = "(\w+)"/.exec(line)?.[1])).toEqual(['device', 'pinned_host']);
+  });
+
+  it('is as any other without a place', () => {
+    expect(linesWith(textAt(new Map()), 'annotate_device_placement')).toEqual([]);
+    expect(textAt(new Map())).not.toContain('memory_kind');
+  });
 });

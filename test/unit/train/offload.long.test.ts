@@ -1,4 +1,7 @@
-/** Optimizer state on disk gives the numbers of state in memory, to the bit; on the host of a GPU, those of the same formulas. */
+/**
+ * Optimizer state on disk gives the numbers of state in memory, to the bit, as it does in host memory on PJRT; on the host of TensorFlow's GPU,
+ * those of the same formulas.
+ */
 import { rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,14 +22,15 @@ import type { Offload, OptimizerSettings } from '../../../trainer/train/optimize
 import { trainProgram } from '../../../trainer/train/train-program.ts';
 import { expectClose } from '../../support/closeness.ts';
 import { describeWith } from '../../support/describe-with.ts';
-import { engineNamed, openOthers } from '../../support/engines.ts';
+import { casesOn, engineNamed, openOthersAndPjrt } from '../../support/engines.ts';
 import { scattered, settingsOf } from '../../support/method-settings.ts';
 import { recipeIn } from '../../support/recipe-of.ts';
 import { runInProcess, stopAfter } from '../../support/run-in-process.ts';
 import { makeTinyTask } from '../../support/tiny-task.ts';
 import { adamw, openTiny, type TinyRunParams, wholeShape, withTinyRun } from '../../support/tiny-training.ts';
 
-const { engine, missing } = engineNamed(await openOthers(), 'tensorflow');
+const engines = await openOthersAndPjrt();
+const { engine, missing } = engineNamed(engines, 'tensorflow');
 /** The engine, where it moves state between an update's steps. */
 const moving = engine?.description.fuses ? engine : undefined;
 const reason = missing ?? engine?.description.unfused;
@@ -94,6 +98,22 @@ describeWith('disk', moving, reason, on => {
     );
     const gone = join(tmpdir(), 'rowtune-no-such-folder');
     await expect(on.compile(programOf(4), { offloadFolder: gone })).rejects.toThrow(gone);
+  });
+});
+
+const { engine: pjrt, missing: noPjrt } = engineNamed(engines, 'pjrt');
+
+describeWith('the memory of the host next to a device of PJRT', pjrt, noPjrt, on => {
+  const toHost: Offload = { to: 'host', fromGpu: false, from: 1 };
+  const few = casesOn('pjrt', cases, ({ name }) => name === 'full, clipped' || name === 'rows in bfloat16');
+
+  test.each(few)('$name: the same to the bit', async one => {
+    expect(await traceOn(on, one, toHost)).toEqual(await traceOn(on, one));
+  });
+
+  test('a variable on disk is refused', async () => {
+    const program: Program = { variables: [{ name: 'm', shape: [4], dtype: 'float32' }], signatures: {}, places: new Map([['m', 'disk']]) };
+    await expect(on.compile(program)).rejects.toThrow(/optimizer_offload: disk is not possible on the PJRT engine/);
   });
 });
 

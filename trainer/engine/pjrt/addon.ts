@@ -43,6 +43,8 @@ export interface Addon extends GroupAddon {
   /** @param options of the plugin, numbers by name */
   open(path: string, options: readonly (readonly [string, number])[]): Promise<ClientHandle>;
   describe(client: ClientHandle): ClientDescription;
+  /** The kinds of memory that the device reaches, its own first or not: `device`, `pinned_host` … */
+  memoryKinds(client: ClientHandle): readonly string[];
   /** Buffers that are alive. */
   alive(client: ClientHandle): { readonly buffers: number; readonly bytes: number };
   /** Undefined where the device's allocator does not count. */
@@ -51,8 +53,18 @@ export interface Addon extends GroupAddon {
   deserialize(client: ClientHandle, bytes: Uint8Array): Promise<ExecutableHandle>;
   serialize(executable: ExecutableHandle): Promise<Uint8Array>;
   compiledMemory(executable: ExecutableHandle): CompiledMemory;
-  /** Data of no bytes stands for `bytes` of zeros. The array must not change until the promise settles. */
-  upload(client: ClientHandle, data: Uint8Array, type: number, shape: readonly number[], bytes: number): Promise<BufferHandle>;
+  /**
+   * Data of no bytes stands for `bytes` of zeros. The array must not change until the promise settles.
+   * @param kind of memory; '' for the device's own
+   */
+  upload(
+    client: ClientHandle,
+    data: Uint8Array,
+    type: number,
+    shape: readonly number[],
+    bytes: number,
+    kind: string,
+  ): Promise<BufferHandle>;
   download(buffer: BufferHandle, target: Uint8Array): Promise<void>;
   /** Starts a program; the results may not be there yet. Arguments that it updates in place must not be used again. */
   execute(executable: ExecutableHandle, buffers: readonly BufferHandle[]): Promise<BufferHandle[]>;

@@ -57,7 +57,7 @@ export function openCardCompiler(cacheDir: string): CardCompiler {
     plugin,
     compile: async (card, { text }, mark) => {
       const kept = programs.find(card, text);
-      if (mark !== undefined && !programs.hasMark(card, mark)) await programs.keepMark(card, mark);
+      if (mark !== undefined) await programs.marks(card).note(mark);
       if (kept) return { ...kept, found: true };
       try {
         const memory = await compileNow(await topologyOf(card), text, options);

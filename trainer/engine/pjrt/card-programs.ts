@@ -6,7 +6,7 @@ import { type InstalledPjrt, locateCardCompiler } from '../install/pjrt-folder.t
 import { describeCard } from './card-description.ts';
 import { cardCompileOptions } from './compile-options.ts';
 import { compiledMemorySchema, readRecord, workingBytesBy } from './compiled-memory.ts';
-import { openProgramCache, type ProgramKey } from './program-cache.ts';
+import { marksIn, openProgramCache, type ProgramKey } from './program-cache.ts';
 
 const memorySchema = compiledMemorySchema.extend({
   /** Operations of the optimized program that leave the device. */
@@ -26,21 +26,18 @@ export const cardPlugin = ({ plugin: { wheel } }: InstalledPjrt): string => `${w
 export interface CardPrograms {
   find(card: CardName, text: string): CardProgramMemory | undefined;
   keep(card: CardName, text: string, memory: CardProgramMemory): Promise<void>;
-  /** A step of a plan with this mark was compiled. */
-  keepMark(card: CardName, mark: string): Promise<void>;
-  hasMark(card: CardName, mark: string): boolean;
+  marks(card: CardName): Pick<KnownPrograms, 'mayHave' | 'note'>;
 }
 
 export function cardPrograms(cacheDir: string, plugin: string): CardPrograms {
   const cache = openProgramCache(cacheDir);
   const options = cardCompileOptions();
-  const keyOf = (card: CardName, text: string): ProgramKey => ({ plugin, device: `${FORMAT} ${describeCard(card)}`, options, text });
-  const markKey = (card: CardName, mark: string): ProgramKey => keyOf(card, `step ${mark}`);
+  const target = (card: CardName): Omit<ProgramKey, 'text'> => ({ plugin, device: `${FORMAT} ${describeCard(card)}`, options });
+  const keyOf = (card: CardName, text: string): ProgramKey => ({ ...target(card), text });
   return {
     find: (card, text) => readRecord(memorySchema, cache.find(keyOf(card, text))),
     keep: (card, text, memory) => cache.keep(keyOf(card, text), Buffer.from(JSON.stringify(memory))),
-    keepMark: (card, mark) => cache.keep(markKey(card, mark), Buffer.from(mark)),
-    hasMark: (card, mark) => cache.find(markKey(card, mark)) !== undefined,
+    marks: card => marksIn(cache, target(card)),
   };
 }
 
@@ -51,6 +48,7 @@ export function openCardPrograms(cacheDir: string, card: CardName): KnownProgram
   const programs = cardPrograms(cacheDir, cardPlugin(installed));
   return {
     workingBytes: workingBytesBy(text => programs.find(card, text)),
-    ofCard: { hasStep: mark => programs.hasMark(card, mark) },
+    ...programs.marks(card),
+    ofCard: true,
   };
 }

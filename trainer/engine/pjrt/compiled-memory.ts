@@ -10,7 +10,7 @@ import { elementAt, valueFor } from '../../narrow.ts';
 import { locatePjrt } from '../install/pjrt-folder.ts';
 import { compileOptions } from './compile-options.ts';
 import { lowerSignature } from './lower.ts';
-import { openProgramCache, type ProgramCache, type ProgramKey } from './program-cache.ts';
+import { marksIn, openProgramCache, type ProgramCache, type ProgramKey } from './program-cache.ts';
 
 /** Bytes of a compiled program. */
 export const compiledMemorySchema = z.object({
@@ -70,22 +70,26 @@ export function openKnownPrograms(cacheDir: string): KnownPrograms | undefined {
   const device = cache.find(deviceKey(plugin));
   if (!device) return undefined;
   const target = { plugin, device: Buffer.from(device).toString(), options: compileOptions() };
-  return { workingBytes: workingBytesBy(text => readRecord(compiledMemorySchema, cache.find(memoryKey({ ...target, text })))) };
+  return {
+    workingBytes: workingBytesBy(text => readRecord(compiledMemorySchema, cache.find(memoryKey({ ...target, text })))),
+    ...marksIn(cache, target),
+  };
 }
 
 /** @param find the memory of a program by the text of its module */
 export const workingBytesBy =
   (find: (text: string) => CompiledMemory | undefined): KnownPrograms['workingBytes'] =>
-  (signature, variables) => {
+  (signature, variables, places) => {
     const specs = new Map(variables.map(spec => [spec.name, spec]));
     const parts = splitAtSums(signature);
     let most = 0;
     for (const [i, part] of parts.entries()) {
-      const { text, variables: names } = lowerSignature(part, specs);
+      const { text, variables: names } = lowerSignature(part, specs, places);
       const memory = find(text);
       if (!memory) return undefined;
       const { arguments: given, outputs, aliased, temporaries, code } = memory;
-      const variableBytes = names.reduce((sum, name) => sum + byteSize(valueFor(specs, name)), 0);
+      const here = names.filter(name => !places?.has(name));
+      const variableBytes = here.reduce((sum, name) => sum + byteSize(valueFor(specs, name)), 0);
       most = Math.max(most, given - variableBytes + outputs - aliased + temporaries + code + passedBy(parts, i));
     }
     return most;

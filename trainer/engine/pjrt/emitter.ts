@@ -212,6 +212,16 @@ export class Emitter {
     return waited.reduce((sum, each) => this.zip('add', sum, each), x);
   }
 
+  /** The same numbers in another memory of the device (`memory-kinds.ts`). */
+  place(x: Value, kind: string): Value {
+    const attributes = `{has_side_effect = true, mhlo.frontend_attributes = {_xla_buffer_placement = "${kind}"}}`;
+    return this.emit(
+      x.shape,
+      x.type,
+      `stablehlo.custom_call @annotate_device_placement(${x.name}) ${attributes} : ${functionType([x], x)}`,
+    );
+  }
+
   private moved(op: string, x: Value, shape: Shape, attributes: string): Value {
     return this.emit(shape, x.type, `stablehlo.${op} ${x.name}${attributes} : ${functionType([x], { shape, type: x.type })}`);
   }

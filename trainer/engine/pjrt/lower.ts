@@ -1,14 +1,14 @@
 /**
  * From a signature, or a part of it, to one StableHLO module, as text. Its arguments are the variables it uses, constants too large for the text,
  * the feeds, and what other parts give it; its results are the variables it changes, each in the buffer of its argument, what other parts read,
- * and the outputs.
+ * and the outputs. A variable in the memory of the host is moved to the device before it is first read, and back at the end if it was changed.
  */
 
 import { writtenVariables } from '../../graph/alias.ts';
 import type { OpName } from '../../graph/attributes.ts';
 import type { Node, VariableSpec } from '../../graph/node-store.ts';
 import { isOp } from '../../graph/node-store.ts';
-import type { Signature } from '../../graph/program.ts';
+import type { Program, Signature } from '../../graph/program.ts';
 import type { SumPart } from '../../graph/split-at-sums.ts';
 import { GraphError, type HostArray, type TensorSpec } from '../../graph/types.ts';
 import { elementAt, valueFor } from '../../narrow.ts';
@@ -26,6 +26,7 @@ import { reductionLowerings } from './kernels/reductions.ts';
 import { shapeLowerings } from './kernels/shapes.ts';
 import { sourceLowerings } from './kernels/sources.ts';
 import type { Lowering, LoweringTable } from './lowering.ts';
+import { DEVICE_MEMORY, HOST_MEMORY } from './memory-kinds.ts';
 import { philoxFunction, philoxName, philoxResult } from './philox.ts';
 import { RecomputeBarriers } from './recompute-barriers.ts';
 import { WriteBarriers } from './write-barriers.ts';
@@ -69,7 +70,11 @@ export interface LoweredSignature {
 type Lowerable = Signature & Partial<Pick<SumPart, 'given' | 'kept'>>;
 
 /** @throws GraphError where the signature uses a variable that the program does not declare, or an operation has no lowering */
-export function lowerSignature(signature: Lowerable, specs: ReadonlyMap<string, VariableSpec>): LoweredSignature {
+export function lowerSignature(
+  signature: Lowerable,
+  specs: ReadonlyMap<string, VariableSpec>,
+  places: Program['places'] = new Map(),
+): LoweredSignature {
   const emitter = new Emitter();
   const { schedule, given = [], kept = [] } = signature;
   const changed = [...new Set(schedule.flatMap(writtenVariables))];
@@ -77,6 +82,7 @@ export function lowerSignature(signature: Lowerable, specs: ReadonlyMap<string, 
   const read = new Set<string>();
   const state = new Map(variables.map((name, i) => [name, named(`%v${i}`, specOf(specs, name))]));
   const written = new Set<string>();
+  const isOnHost = (name: string): boolean => places.get(name) === 'host';
   const constants: ModuleConstant[] = [];
   const known = new Map<HostArray | object, Value>();
   const philox = new Set<number>();
@@ -89,8 +95,13 @@ export function lowerSignature(signature: Lowerable, specs: ReadonlyMap<string, 
   const context = {
     emitter,
     get: (name: string) => {
-      if (!written.has(name)) read.add(name);
-      return valueFor(state, name);
+      const value = valueFor(state, name);
+      if (written.has(name) || (read.has(name) && isOnHost(name))) return value;
+      read.add(name);
+      if (!isOnHost(name)) return value;
+      const moved = emitter.place(value, DEVICE_MEMORY);
+      state.set(name, moved);
+      return moved;
     },
     set: (name: string, value: Value) => {
       written.add(name);
@@ -129,22 +140,15 @@ export function lowerSignature(signature: Lowerable, specs: ReadonlyMap<string, 
   }
   const outputs = Object.entries(signature.outputs).map(([name, node]) => ({ name, spec: { shape: node.shape, dtype: node.dtype } }));
   const found = [...kept, ...Object.values(signature.outputs)];
-  const results = [...changed.map(name => valueFor(state, name)), ...found.map(node => valueFor(values, node))];
-  const parameters = [
-    ...variables.map((name, i) => {
-      const aliased = changed.indexOf(name);
-      const donated = aliased < 0 ? '' : ` {tf.aliasing_output = ${aliased} : i32}`;
-      return `%v${i}: ${tensorType(typeOf(specOf(specs, name)))}${donated}`;
-    }),
-    ...constants.map(({ spec }, i) => `%c${i}: ${tensorType(typeOf(spec))}`),
-    ...feeds.map(({ spec }, i) => `%f${i}: ${tensorType(typeOf(spec))}`),
-    ...given.map((node, i) => `%g${i}: ${tensorType(typeOf(node))}`),
-  ];
+  const finals = changed.map(name => (isOnHost(name) ? emitter.place(valueFor(state, name), HOST_MEMORY) : valueFor(state, name)));
+  const results = [...finals, ...found.map(node => valueFor(values, node))];
+  const parameters = parametersOf({ variables: variables.map(name => specOf(specs, name)), changed, isOnHost, constants, feeds, given });
   const types = results.map(tensorType).join(', ');
+  const placed = results.map((value, i) => withAttributes(tensorType(value), isOnHost(changed[i] ?? '') ? [ON_HOST] : []));
   const head = [
     'module @rowtune {',
     ...[...philox].flatMap(philoxFunction),
-    `func.func public @main(${parameters.join(', ')}) -> (${types}) {`,
+    `func.func public @main(${parameters.join(', ')}) -> (${placed.join(', ')}) {`,
   ];
   const end = results.length === 0 ? 'return' : `return ${results.map(({ name }) => name).join(', ')} : ${types}`;
   return {
@@ -157,6 +161,32 @@ export function lowerSignature(signature: Lowerable, specs: ReadonlyMap<string, 
     read,
     operationAt: line => owners[line - 1 - head.length],
   };
+}
+
+/** The attribute of an argument or a result in the memory of the host. */
+const ON_HOST = `mhlo.memory_kind = "${HOST_MEMORY}"`;
+
+const withAttributes = (type: string, attributes: readonly string[]): string =>
+  attributes.length === 0 ? type : `${type} {${attributes.join(', ')}}`;
+
+interface ModuleArguments extends Pick<LoweredSignature, 'changed' | 'constants' | 'feeds'> {
+  readonly variables: readonly VariableSpec[];
+  readonly isOnHost: (name: string) => boolean;
+  readonly given: readonly Node[];
+}
+
+function parametersOf({ variables, changed, isOnHost, constants, feeds, given }: ModuleArguments): string[] {
+  const type = (spec: TensorSpec): string => tensorType(typeOf(spec));
+  return [
+    ...variables.map((spec, i) => {
+      const at = changed.indexOf(spec.name);
+      const attributes = [...(at < 0 ? [] : [`tf.aliasing_output = ${at} : i32`]), ...(isOnHost(spec.name) ? [ON_HOST] : [])];
+      return `%v${i}: ${withAttributes(type(spec), attributes)}`;
+    }),
+    ...constants.map(({ spec }, i) => `%c${i}: ${type(spec)}`),
+    ...feeds.map(({ spec }, i) => `%f${i}: ${type(spec)}`),
+    ...given.map((node, i) => `%g${i}: ${type(node)}`),
+  ];
 }
 
 const readVariables = (node: Node): readonly string[] => (isOp(node, 'read') ? [node.attrs.variable] : []);

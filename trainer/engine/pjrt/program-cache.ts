@@ -66,6 +66,16 @@ export function openProgramCache(cacheDir: string, maxBytes = MAX_BYTES): Progra
   };
 }
 
+/** Short texts next to the programs of a device. */
+export const marksIn = (cache: ProgramCache, key: Omit<ProgramKey, 'text'>) => {
+  const keyOf = (mark: string): ProgramKey => ({ ...key, text: `mark ${mark}` });
+  const mayHave = (mark: string): boolean => cache.find(keyOf(mark)) !== undefined;
+  const note = async (mark: string): Promise<void> => {
+    if (!mayHave(mark)) await cache.keep(keyOf(mark), Buffer.from(mark));
+  };
+  return { mayHave, note };
+};
+
 const digest = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest();
 
 function nameOf({ plugin, device, options, text }: ProgramKey): string {

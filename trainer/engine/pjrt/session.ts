@@ -16,6 +16,7 @@ import type { CompiledMemory } from './compiled-memory.ts';
 import type { Compiler } from './compiler.ts';
 import { checkData, download, upload } from './host-form.ts';
 import { type LoweredSignature, lowerSignature } from './lower.ts';
+import { checkPlaces, HOST_MEMORY } from './memory-kinds.ts';
 
 /** A signature has one, and another one behind each of its sums. */
 interface CompiledPart {
@@ -58,13 +59,14 @@ export class PjrtSession implements Session {
     this.device = device;
     this.program = program;
     this.specs = new Map(program.variables.map(spec => [spec.name, spec]));
+    checkPlaces(program.places, device.addon.memoryKinds(device.client));
   }
 
   async load(values: AsyncIterable<VariableData> | Iterable<VariableData>): Promise<void> {
     for await (const { name, data } of values) {
       const spec = this.spec(name);
       if (data !== 'zeros') checkData(data, spec, `variable ${name}`);
-      const buffer = await this.upload(data, spec);
+      const buffer = await this.upload(data, spec, this.kindOf(name));
       await this.inTurn(async () => this.replace(name, buffer));
     }
   }
@@ -160,7 +162,7 @@ export class PjrtSession implements Session {
       if (this.state.has(variable)) continue;
       if (lowered.read.has(variable)) this.variable(variable);
       // It is written before anything reads it: its buffer only has to be there.
-      this.state.set(variable, await this.upload('zeros', this.spec(variable)));
+      this.state.set(variable, await this.upload('zeros', this.spec(variable), this.kindOf(variable)));
     }
     const variables = lowered.variables.map(variable => this.variable(variable));
     const given = part.given.map(node => valueFor(held, node));
@@ -210,7 +212,7 @@ export class PjrtSession implements Session {
     const parts = splitAtSums(signature);
     const compiled: CompiledPart[] = [];
     for (const [i, part] of parts.entries()) {
-      const { text, operationAt, ...lowered } = lowerSignature(part, this.specs);
+      const { text, operationAt, ...lowered } = lowerSignature(part, this.specs, this.program.places);
       const title = parts.length === 1 ? name : `${name}, part ${i + 1} of ${parts.length}`;
       const executable = await this.device.compiler.compile(title, { text, operationAt });
       const constants = await Promise.all(
@@ -227,8 +229,13 @@ export class PjrtSession implements Session {
     return known;
   }
 
-  private upload(data: HostArray | 'zeros', spec: VariableSpec | { shape: readonly number[]; dtype: VariableSpec['dtype'] }) {
-    return upload(this.device.addon, this.device.client, data, spec);
+  private upload(data: HostArray | 'zeros', spec: TensorSpec, kind?: string): Promise<BufferHandle> {
+    return upload(this.device.addon, this.device.client, data, spec, kind);
+  }
+
+  /** The memory of a variable; undefined for the device's own. */
+  private kindOf(variable: string): string | undefined {
+    return this.program.places?.get(variable) === 'host' ? HOST_MEMORY : undefined;
   }
 
   private replace(name: string, buffer: BufferHandle): void {

@@ -43,6 +43,7 @@ import {
   tuningBytes,
 } from '../../plan/choose-recompute.ts';
 import { type Coverage, coverageOf, describeCoverage } from '../../plan/coverage.ts';
+import { planMark } from '../../plan/memory/counted-passes.ts';
 import { type PlanFacts, planRun, planTargets, type RunPlan } from '../../plan/run-plan.ts';
 import { byteSize, grouped } from '../../protocol/format.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
@@ -238,6 +239,7 @@ async function compile(params: PrepareParams, { base, setup, source, facts, base
   const memory = { baselineBytes, tuningBytes: tuningBytes(recompute.estimate) };
   sayEightBit(params, plan);
   sayOffload(params, plan, base.engine.description);
+  await known?.note(planMark(plan, recompute.policy));
   const session = await base.engine.compile(plan.program(recompute.policy), { offloadFolder: runDir, fuse });
   try {
     const held = await fill(params, base, plan, session);
@@ -291,13 +293,19 @@ function sayOffload({ recipe, runDir, job }: PrepareParams, { attachment, optimi
   if (wanted === 'none') return;
   const bytes = offloadedBytes(attachment, optimizer);
   const size = byteSize(bytes);
-  if (!engineCatalog[engine.name].offloads)
-    job.log('warning', `optimizer_offload: ${wanted} has no effect on the portable engine, which keeps all tensors in one memory`);
+  const { offloadsTo, updatesOnHost } = engineCatalog[engine.name];
+  if (!offloadsTo.includes(wanted))
+    job.log(
+      'warning',
+      `optimizer_offload: ${wanted} has no effect on the ${engine.name} engine, which cannot keep the optimizer's state there`,
+    );
   else if (!optimizer.offload)
     job.log('info', `optimizer_offload: ${wanted} has no effect without a GPU: the optimizer's state is in host memory in any case`);
   else if (bytes === 0) job.log('info', `optimizer_offload: ${wanted} has no effect: too few parameters are trained together`);
-  else if (wanted === 'host') job.log('info', `${size} of optimizer state are in host memory, where the update runs`);
-  else {
+  else if (wanted === 'host') {
+    const when = updatesOnHost ? 'where the update runs' : 'from which each part moves to the device for its update';
+    job.log('info', `${size} of optimizer state are in host memory, ${when}`);
+  } else {
     requireDisk(runDir, bytes, "the optimizer's state on disk");
     job.log('info', `${size} of optimizer state are on disk, in an unnamed file in ${runDir}`);
     if (isInMemory(runDir)) job.log('warning', `${runDir} is on an in-memory file system: offloading there saves no memory`);

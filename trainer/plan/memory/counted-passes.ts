@@ -18,9 +18,9 @@ export interface CountedPasses {
 
 /** Undefined where nothing is known, and on a device whose runs compile all of their programs, as soon as one is not known. */
 export function countedPasses(plan: RunPlan, recompute: RecomputePolicy, known: KnownPrograms): CountedPasses | undefined {
-  const bytesOf = ({ signature, variables }: PlannedPass): number | undefined => known.workingBytes(signature, variables);
+  const bytesOf = ({ signature, variables }: PlannedPass): number | undefined => known.workingBytes(signature, variables, plan.places);
+  if (!known.mayHave(planMark(plan, recompute))) return undefined;
   if (known.ofCard) {
-    if (!known.ofCard.hasStep(planMark(plan, recompute))) return undefined;
     const most = largestShape(plan);
     const step = bytesOf(trainingStep(plan, recompute));
     return step === undefined

@@ -13,7 +13,7 @@ import { type RecomputePolicy, sqrtBlocks } from '../../graph/recompute.ts';
 import { orderedBySums } from '../../graph/split-at-sums.ts';
 import { byteSize } from '../../graph/types.ts';
 import { elementAt, lastOf, required } from '../../narrow.ts';
-import { variablesOnDisk } from '../../train/optimizer-offload.ts';
+import { movedVariables } from '../../train/optimizer-offload.ts';
 import { type BatchShape, shapeName } from '../../train/task.ts';
 import { sharedTraces } from '../../train/train-program.ts';
 import { type PlannedPass, passOf, type RunPlan } from '../run-plan.ts';
@@ -149,7 +149,7 @@ export class PassTracer {
       const rules = bufferRules(on.engine, { variables });
       const found = deepened(pass, { steps, rules, unit: depth?.unit ?? 1, more: depth?.more ?? 0 });
       // They have pages of their own, which nothing else takes while they are away: the two peaks add up whenever each comes.
-      const sizes = new Map(variablesOnDisk(depth?.attachment ?? attachment, optimizer).map(spec => [spec.name, byteSize(spec)]));
+      const sizes = new Map(movedVariables(depth?.attachment ?? attachment, optimizer).map(spec => [spec.name, byteSize(spec)]));
       return found && { ...found, activationBytes: found.activationBytes + mostAtHand(pass, steps, sizes) };
     };
     return (small && measureAt(small)) ?? required(measureAt(), 'the cost of the whole pass');

@@ -73,7 +73,7 @@ export const optimizerSettings = {
   optimizer_offload: defaulted(
     choice({
       none: 'In the memory of the compute device.',
-      host: 'In host memory, where the update then runs. Without a GPU, it is there in any case.',
+      host: 'In host memory. On TensorFlow the update then runs there; on PJRT each part moves to the device for its update. Without a GPU, it is there in any case.',
       disk: 'In a file in the run folder; each part is read for its update.',
     }),
     'none',

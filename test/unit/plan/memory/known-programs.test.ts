@@ -7,6 +7,7 @@ import type { CompiledMemory } from '../../../../trainer/engine/pjrt/compiled-me
 import { openPjrt, type PjrtEngine } from '../../../../trainer/engine/pjrt/engine.ts';
 import { required } from '../../../../trainer/narrow.ts';
 import { headersOf } from '../../../../trainer/plan/config-headers.ts';
+import { planMark } from '../../../../trainer/plan/memory/counted-passes.ts';
 import { priceRun } from '../../../../trainer/plan/memory/predict.ts';
 import { planRun } from '../../../../trainer/plan/run-plan.ts';
 import { trainSignature } from '../../../../trainer/train/train-passes.ts';
@@ -40,6 +41,8 @@ describeWith('programs that were compiled before', engine, 'run rowtune engine i
     const counts: CompiledMemory[] = [];
     for (const name of names) counts.push(await session.compiledMemory(name));
     await session.dispose();
+    expect(priceRun(plan, { known: { ...required(known, 'the programs'), mayHave: () => false } }).source).toBe('model');
+    await known?.note(planMark(plan, LEVEL));
     const [byModel, byCompiler] = [priceRun(plan), priceRun(plan, { known })];
     expect([byModel.source, byCompiler.source]).toEqual(['model', 'compiler']);
     expect(byCompiler.levels).toMatchObject([{ recompute: LEVEL, source: 'compiler' }]);
@@ -57,7 +60,7 @@ describeWith('programs that were compiled before', engine, 'run rowtune engine i
   it('count only where all of a plan were compiled', () => {
     expect(priceRun(planOf(13), { known }).source).toBe('model');
     let asked = 0;
-    const onlyFirst = { workingBytes: () => (asked++ === 0 ? 1 : undefined) };
+    const onlyFirst = { workingBytes: () => (asked++ === 0 ? 1 : undefined), mayHave: () => true, note: async () => undefined };
     const byModel = priceRun(planOf(16));
     expect(priceRun(planOf(16), { known: onlyFirst })).toEqual(byModel);
   });

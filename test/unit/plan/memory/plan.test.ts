@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { goldenConfig } from '../../../../bench/memory-models.ts';
 import { CARD_ENGINE } from '../../../../trainer/catalog/engines.ts';
+import type { KnownPrograms } from '../../../../trainer/graph/known-programs.ts';
 import { elementAt, required } from '../../../../trainer/narrow.ts';
 import { headersOf } from '../../../../trainer/plan/config-headers.ts';
 import { planMark } from '../../../../trainer/plan/memory/counted-passes.ts';
@@ -172,7 +173,12 @@ describe('a step that was compiled for a card', () => {
   const at = { recipe, headers, engine: CARD_ENGINE, device: 'gpu', usableBytes: 1e12 } as const;
   const smallBatch = { ...recipe, per_device_train_batch_size: 4, per_device_eval_batch_size: 4, gradient_accumulation_steps: 2 };
   const compiled = planMark(planRun({ recipe: smallBatch, headers, on: computesOn(at) }), 'block');
-  const known = (bytes: number) => ({ workingBytes: () => bytes, ofCard: { hasStep: (mark: string) => mark === compiled } });
+  const known = (bytes: number): KnownPrograms => ({
+    workingBytes: () => bytes,
+    mayHave: mark => mark === compiled,
+    note: async () => undefined,
+    ofCard: true,
+  });
   const optionOf = (options: readonly PlanOption[]) =>
     required(
       options.find(({ batch, recompute }) => batch === 4 && recompute === 'block'),

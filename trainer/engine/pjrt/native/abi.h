@@ -29,7 +29,9 @@ enum Function : size_t {
   kClientBufferFromHostBuffer = 22,
   kDeviceDescriptionKind = 26,
   kDeviceGetDescription = 29,
+  kDeviceAddressableMemories = 32,
   kDeviceMemoryStats = 34,
+  kMemoryKind = 36,
   kExecutableDestroy = 40,
   kExecutableNumOutputs = 44,
   kExecutableOptimizedProgram = 48,
@@ -97,8 +99,9 @@ struct Number : Handle {
   uint64_t number = 0;
 };
 
-struct Devices : Handle {
-  void* const* devices = nullptr;
+// A handle that gives several others: the devices of a client, the memories of a device.
+struct Parts : Handle {
+  void* const* parts = nullptr;
   size_t count = 0;
 };
 
@@ -178,6 +181,7 @@ struct BufferFromHost : Head {
   size_t stride_count = 0;
   // 0: the data is copied before the call returns.
   int semantics = 0;
+  // One of the two.
   void* device = nullptr;
   void* memory = nullptr;
   void* layout = nullptr;

@@ -44,6 +44,21 @@ napi_value Describe(napi_env env, napi_callback_info info) {
   return object;
 }
 
+// memoryKinds(client) → names of the kinds of memory that the device reaches
+napi_value MemoryKinds(napi_env env, napi_callback_info info) {
+  const auto client = Open<Client>(env, Arguments<1>(env, info)[0]);
+  if (!client) return nullptr;
+  napi_value array;
+  napi_create_array_with_length(env, client->memories.size(), &array);
+  for (uint32_t i = 0; i < client->memories.size(); i++) {
+    const std::string& kind = client->memories[i].first;
+    napi_value text;
+    napi_create_string_utf8(env, kind.data(), kind.size(), &text);
+    napi_set_element(env, array, i, text);
+  }
+  return array;
+}
+
 // alive(client) → { buffers, bytes }
 napi_value Alive(napi_env env, napi_callback_info info) {
   const auto client = Open<Client>(env, Arguments<1>(env, info)[0]);
@@ -130,7 +145,7 @@ napi_value CompiledMemoryOf(napi_env env, napi_callback_info info) {
     Set(env, object, "temporaries", memory.temporaries);
     Set(env, object, "code", memory.code);
     Set(env, object, "host",
-        memory.host_code + memory.host_arguments + memory.host_outputs + memory.host_aliased + memory.host_temporaries);
+        memory.host_code + memory.host_arguments + memory.host_outputs - memory.host_aliased + memory.host_temporaries);
   } catch (const Failure& failure) {
     Throw(env, failure.what());
   }
@@ -175,24 +190,25 @@ napi_value OptimizedCode(napi_env env, napi_callback_info info) {
   return StartBytes(env, [=] { return compiled->Optimized(); });
 }
 
-// upload(client, data: Uint8Array, type, shape) → buffer. Data of no bytes stands for zeros, `bytes` of them.
+// upload(client, data: Uint8Array, type, shape, bytes, kind) → buffer. Data of no bytes stands for zeros, `bytes` of them.
 napi_value UploadBuffer(napi_env env, napi_callback_info info) {
-  const Arguments<5> arguments(env, info);
+  const Arguments<6> arguments(env, info);
   const auto client = Open<Client>(env, arguments[0]);
   if (!client) return nullptr;
   const Bytes data = BytesOf(env, arguments[1]);
   const int type = static_cast<int>(NumberOf(env, arguments[2]));
   const std::vector<int64_t> shape = NumbersOf(env, arguments[3]);
   const size_t bytes = static_cast<size_t>(NumberOf(env, arguments[4]));
+  const std::string kind = TextOf(env, arguments[5]);
   auto buffer = std::make_shared<std::shared_ptr<Buffer>>();
   const auto run = [=] {
     if (data.length > 0) {
-      *buffer = Upload(client, data.data, type, shape);
+      *buffer = Upload(client, data.data, type, shape, kind);
       return;
     }
     const std::unique_ptr<void, decltype(&std::free)> zeros(std::calloc(bytes > 0 ? bytes : 1, 1), &std::free);
     if (!zeros) throw Failure("not enough memory for zeros", 8);
-    *buffer = Upload(client, zeros.get(), type, shape);
+    *buffer = Upload(client, zeros.get(), type, shape, kind);
   };
   return Start(env, run, [=](napi_env env) { return Wrap(env, *buffer); }, arguments[1]);
 }
@@ -272,6 +288,7 @@ napi_value Init(napi_env env, napi_value exports) {
   const std::pair<const char*, napi_callback> functions[] = {
       {"open", OpenClient},
       {"describe", Describe},
+      {"memoryKinds", MemoryKinds},
       {"alive", Alive},
       {"deviceMemory", DeviceMemory},
       {"compile", Compile},

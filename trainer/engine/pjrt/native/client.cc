@@ -123,15 +123,24 @@ Client::Client(const Plugin& plugin, const std::vector<std::pair<std::string, in
   create.option_count = values.size();
   plugin.Call(kClientCreate, create);
   handle = create.client;
-  Devices devices;
+  Parts devices;
   devices.handle = handle;
   plugin.Call(kClientAddressableDevices, devices);
   if (devices.count == 0) {
     plugin.Destroy(kClientDestroy, handle);
     throw Failure("the plugin found no device", kRefused);
   }
-  device = devices.devices[0];
+  device = devices.parts[0];
   device_count = devices.count;
+  Parts memories;
+  memories.handle = device;
+  plugin.Call(kDeviceAddressableMemories, memories);
+  for (size_t i = 0; i < memories.count; i++) {
+    pjrt::Text kind;
+    kind.handle = memories.parts[i];
+    plugin.Call(kMemoryKind, kind);
+    this->memories.emplace_back(std::string(kind.text, kind.length), memories.parts[i]);
+  }
 }
 
 Client::~Client() { plugin.Destroy(kClientDestroy, handle); }
@@ -151,6 +160,12 @@ std::string Client::DeviceKind() const {
   kind.handle = description.part;
   plugin.Call(kDeviceDescriptionKind, kind);
   return std::string(kind.text, kind.length);
+}
+
+void* Client::MemoryOf(const std::string& kind) const {
+  for (const auto& [name, memory] : memories)
+    if (name == kind) return memory;
+  throw Failure("the device has no memory of the kind " + kind, kRefused);
 }
 
 DeviceMemory Client::Memory() const {
@@ -191,14 +206,18 @@ uint64_t Buffer::Address() const {
   return address.number;
 }
 
-std::shared_ptr<Buffer> Upload(const std::shared_ptr<Client>& client, const void* data, int type, const std::vector<int64_t>& shape) {
+std::shared_ptr<Buffer> Upload(const std::shared_ptr<Client>& client, const void* data, int type, const std::vector<int64_t>& shape,
+                               const std::string& kind) {
   BufferFromHost copy;
   copy.client = client->handle;
   copy.data = data;
   copy.type = type;
   copy.dimensions = shape.data();
   copy.rank = shape.size();
-  copy.device = client->device;
+  if (kind.empty())
+    copy.device = client->device;
+  else
+    copy.memory = client->MemoryOf(kind);
   client->plugin.Call(kClientBufferFromHostBuffer, copy);
   auto buffer = std::make_shared<Buffer>(client, copy.buffer);
   client->plugin.Await(copy.done);

@@ -50,11 +50,15 @@ class Client {
   std::string DeviceKind() const;
   // Throws where the device's allocator does not count.
   DeviceMemory Memory() const;
+  // Throws where the device has none of that kind.
+  void* MemoryOf(const std::string& kind) const;
 
   const Plugin& plugin;
   void* handle = nullptr;
   void* device = nullptr;
   size_t device_count = 0;
+  // Those that the device reaches, by their kind.
+  std::vector<std::pair<std::string, void*>> memories;
   // Buffers that are alive, and their bytes on the device.
   std::atomic<int64_t> buffers{0}, bytes{0};
 };
@@ -70,7 +74,9 @@ struct Buffer {
   size_t bytes = 0;
 };
 
-std::shared_ptr<Buffer> Upload(const std::shared_ptr<Client>& client, const void* data, int type, const std::vector<int64_t>& shape);
+// @param kind of memory; empty for the device's own
+std::shared_ptr<Buffer> Upload(const std::shared_ptr<Client>& client, const void* data, int type, const std::vector<int64_t>& shape,
+                               const std::string& kind = "");
 
 class Executable {
  public:
