@@ -11,7 +11,7 @@ export interface EngineEntry {
    * memory saved.
    */
   readonly holdsFewerBits: boolean;
-  /** Where it can keep the optimizer's state, other than in the memory of the device that computes. */
+  /** The places in which it can keep the optimizer's state, other than in the memory of the device that computes. */
   readonly offloadsTo: readonly ('host' | 'disk')[];
   /** Computes the update of state in the host's memory there, instead of moving the state to the device. */
   readonly updatesOnHost?: true;
