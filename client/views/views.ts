@@ -1,4 +1,5 @@
 /** The views of the container *Rowtune*: Runs, Models, Devices. Each queries the daemon when it is visible. */
+import path from 'node:path';
 import { type Event, EventEmitter, type Uri, workspace } from 'vscode';
 import { isOnCluster } from '../../trainer/protocol/cluster.ts';
 import type { RunInfo } from '../../trainer/protocol/rpc-messages.ts';
@@ -55,7 +56,7 @@ const isOfCheckpoint = ({ path }: Uri): boolean => path.includes('/checkpoints/'
 export function createViews(app: App): Views {
   const listed = new EventEmitter<readonly RunInfo[]>();
   const list = createRunList(app, { lookAgain: () => onFiles.call(), onListed: runs => listed.fire(runs) });
-  const { runs, models, devices } = createTrees(app, list);
+  const { runs, models, devices, isModelIn } = createTrees(app, list);
   const all = [runs, models, devices];
   // A redrawn tree may have no selection for a while.
   let selectedRun: RunItem | undefined;
@@ -90,6 +91,8 @@ export function createViews(app: App): Views {
   };
   const states = workspace.createFileSystemWatcher('**/state.json');
   const modelFiles = workspace.createFileSystemWatcher(MODEL_FILES);
+  // Of a folder that is deleted, older editors report nothing inside.
+  const deleted = workspace.createFileSystemWatcher('**/*', true, true);
   const timer = setInterval(redrawRuns, REDRAW_MS);
   const clusterTimer = setInterval(() => list.isOnCluster && runs.view.visible && onFiles.call(), CLUSTER_LOOK_MS);
   const subscriptions = [
@@ -101,6 +104,8 @@ export function createViews(app: App): Views {
     modelFiles.onDidCreate(onModelFile),
     modelFiles.onDidChange(onModelFile),
     modelFiles.onDidDelete(onModelFile),
+    deleted,
+    deleted.onDidDelete(({ fsPath }) => isModelIn(fsPath) && onModels.call()),
     workspace.onDidChangeWorkspaceFolders(reloadAll),
     workspace.onDidGrantWorkspaceTrust(reloadAll),
   ];
@@ -187,6 +192,7 @@ function createTrees(app: App, list: ReturnType<typeof createRunList>) {
     return client === undefined ? [] : load(client);
   };
   let isModelListCut = false;
+  let modelPaths: readonly string[] = [];
   const runs = createGroupView<RunItem>({
     id: 'rowtune.runs',
     canSelectMany: true,
@@ -201,6 +207,7 @@ function createTrees(app: App, list: ReturnType<typeof createRunList>) {
       loaded(async client => {
         const found = await client.request('listModels', { folders: trainerFolders(app) });
         isModelListCut = found.truncated;
+        modelPaths = found.models.map(({ path: model }) => model);
         return modelTree(found.models);
       }),
     draw: drawModel,
@@ -218,7 +225,8 @@ function createTrees(app: App, list: ReturnType<typeof createRunList>) {
     draw: drawDevice,
     sentenceOf,
   });
-  return { runs, models, devices };
+  const isModelIn = (folder: string): boolean => modelPaths.some(model => model === folder || model.startsWith(`${folder}${path.sep}`));
+  return { runs, models, devices, isModelIn };
 }
 
 /**
