@@ -1,13 +1,13 @@
 /**
- * Places trained parameters next to weights with fewer bits: float32 masters of bfloat16 parameters, whole rows next to
- * quantized weights.
+ * Places trained parameters next to weights with fewer bits: float32 masters of bfloat16 parameters, rows or columns next
+ * to quantized weights.
  */
 
 import type { VariableSpec } from '../graph/graph.ts';
 import type { VariableData } from '../graph/program.ts';
 import { elementCount, type HostArray } from '../graph/types.ts';
 import type { Model } from '../model/model-spec.ts';
-import { type FloatRows, type Precision, quantizable, WeightStorage } from '../model/weight-storage.ts';
+import { type FloatPart, type Precision, quantizable, WeightStorage } from '../model/weight-storage.ts';
 import { atLeast } from '../narrow.ts';
 import { type Attachment, chosenOf, type Trainable } from './method.ts';
 import { TargetError } from './targets.ts';
@@ -28,17 +28,18 @@ export function placeTrained(attachment: Attachment, model: Model, precision: Pr
     throw new TargetError(
       `${attachment.method} trains every linear layer whole, and only frozen weights can be held as ${precision.quantize}`,
     );
-  const floatRows = new Map<string, FloatRows>();
-  for (const { variable, rows, elements } of attachment.trainables) {
-    if (!quantized.has(variable.name)) continue;
-    if (elements || !rows)
-      throw new TargetError(`${attachment.method} trains single elements of ${variable.name}, which is held as ${precision.quantize}`);
-    floatRows.set(variable.name, floatRowsOf(variable, rows));
+  const floatParts = new Map<string, FloatPart>();
+  for (const trainable of attachment.trainables) {
+    const { name } = trainable.variable;
+    if (!quantized.has(name)) continue;
+    const part = floatPartOf(trainable);
+    if (!part) throw new TargetError(`${attachment.method} trains single elements of ${name}, which is held as ${precision.quantize}`);
+    floatParts.set(name, part);
   }
-  const storage = new WeightStorage({ precision, parameters: model.parameters, quantized, floatRows });
+  const storage = new WeightStorage({ precision, parameters: model.parameters, quantized, floatParts });
   const formOf = new Map(model.parameters.map(spec => [spec.name, storage.formOf(spec)]));
   const trainables = attachment.trainables.map(trainable => {
-    const own = floatRows.get(trainable.variable.name);
+    const own = floatParts.get(trainable.variable.name);
     if (own) return { name: trainable.name, variable: own.values, shape: trainable.shape };
     return formOf.get(trainable.variable.name) === 'bfloat16' ? withMaster(trainable) : trainable;
   });
@@ -47,41 +48,44 @@ export function placeTrained(attachment: Attachment, model: Model, precision: Pr
     ...attachment,
     trainables,
     storage,
-    frozen: [...(attachment.frozen ?? []), ...[...floatRows.values()].flatMap(({ rows, places }) => [rows, places])],
+    frozen: [...(attachment.frozen ?? []), ...[...floatParts.values()].flatMap(({ chosen, places }) => [chosen, places])],
     *initial() {
       yield* attachment.initial();
-      for (const { rows, indices, places } of floatRows.values()) {
-        yield { name: rows.name, data: indices };
+      for (const { chosen, indices, places } of floatParts.values()) {
+        yield { name: chosen.name, data: indices };
         yield { name: places.name, data: placesAmong(indices, places.shape[0] as number) };
       }
     },
     *derived(weight) {
       yield* attachment.derived?.(weight) ?? [];
-      const own = floatRows.get(weight.name);
-      if (own) yield valuesOf(own.values, weight.data, chosenRows(own));
+      const own = floatParts.get(weight.name);
+      if (own) yield valuesOf(own.values, weight.data, { [own.unit]: { variable: own.chosen, indices: own.indices } });
       const trainable = masters.get(weight.name);
       if (trainable?.master) yield valuesOf(trainable.master, weight.data, trainable);
     },
   };
 }
 
-function floatRowsOf({ name, shape }: VariableSpec, rows: NonNullable<Trainable['rows']>): FloatRows {
+/** Undefined where neither rows nor columns are trained. */
+function floatPartOf({ variable: { name, shape }, rows, columns }: Trainable): FloatPart | undefined {
+  const chosen = rows ?? columns;
+  if (!chosen) return undefined;
   const [out, ...rest] = atLeast(shape, 1);
+  const { indices, variable } = chosen;
   return {
-    rows: rows.variable,
-    indices: rows.indices,
-    values: { name: `${name}.trained`, shape: [rows.indices.length, ...rest], dtype: 'float32' },
-    places: { name: `${name}.places`, shape: [out], dtype: 'int32' },
+    unit: rows ? 'rows' : 'columns',
+    chosen: variable,
+    indices,
+    values: { name: `${name}.trained`, shape: rows ? [indices.length, ...rest] : [out, indices.length], dtype: 'float32' },
+    places: { name: `${name}.places`, shape: [rows ? out : elementCount(rest)], dtype: 'int32' },
   };
 }
 
-const chosenRows = ({ rows, indices }: FloatRows): Pick<Trainable, 'rows'> => ({ rows: { variable: rows, indices } });
-
-/** For each of `count` rows its place among `indices`, or their number. */
+/** For each of `count` rows or columns its place among `indices`, or their number. */
 function placesAmong(indices: Int32Array, count: number): Int32Array {
   const places = new Int32Array(count).fill(indices.length);
-  indices.forEach((row, i) => {
-    places[row] = i;
+  indices.forEach((index, i) => {
+    places[index] = i;
   });
   return places;
 }

@@ -20,14 +20,15 @@ export interface Precision {
 
 export const FLOAT32: Precision = { dtype: 'float32', quantize: 'none' };
 
-/** Rows of a quantized weight that are held separately in float32; in the weight itself they are 0. */
-export interface FloatRows {
+/** Rows or columns of a quantized weight that are held separately in float32; in the weight itself they are 0. */
+export interface FloatPart {
+  readonly unit: 'rows' | 'columns';
   /** int32 [r]. */
-  readonly rows: VariableSpec;
+  readonly chosen: VariableSpec;
   readonly indices: Int32Array;
-  /** float32 [r, in]. */
+  /** float32 [r, in] of rows, [out, r] of columns. */
   readonly values: VariableSpec;
-  /** int32 [out]: for each row its place among `rows`, or r. */
+  /** int32 [out] of rows, [in] of columns: for each its place among the chosen ones, or r. */
   readonly places: VariableSpec;
 }
 
@@ -38,7 +39,7 @@ export interface WeightStorageParams {
   /** Names of the weights that are quantized. */
   readonly quantized: ReadonlySet<string>;
   /** By the weight's name. */
-  readonly floatRows: ReadonlyMap<string, FloatRows>;
+  readonly floatParts: ReadonlyMap<string, FloatPart>;
 }
 
 export class WeightStorage {
@@ -82,8 +83,8 @@ export class WeightStorage {
     else if (form === 'bfloat16') yield { name, data: toBfloat16(values) };
     else {
       const { shape } = spec;
-      const floatRows = this.params.floatRows.get(name);
-      const frozen = floatRows ? withoutRows(values, shape, floatRows.indices) : values;
+      const part = this.params.floatParts.get(name);
+      const frozen = part ? withoutPart(values, shape, part) : values;
       yield* form === 'int8' ? encodeInt8(name, shape, frozen) : encodeNf4(name, shape, frozen);
     }
   }
@@ -105,8 +106,9 @@ export class WeightStorage {
   linear(graph: Graph, x: Node, spec: ParameterSpec, columns?: Node): Node {
     if (columns) return this.columnsProduct(graph, x, spec, columns);
     const y = this.frozenProduct(graph, x, spec);
-    const floatRows = this.params.floatRows.get(spec.name);
-    return floatRows ? this.addRows(graph, { x, y, floatRows }) : y;
+    const part = this.params.floatParts.get(spec.name);
+    if (!part) return y;
+    return graph.add(y, part.unit === 'rows' ? productOfRows(graph, x, part) : productOfColumns(graph, x, part));
   }
 
   /** x [rows, in] by the matrix of each assignment's expert → [assignments, out], float32. */
@@ -136,27 +138,42 @@ export class WeightStorage {
     const { codes, scales } = int8Variables(spec.name, spec.shape);
     return graph.mul(by(graph.read(codes)), graph.read(scales));
   }
+}
 
-  /** The separate rows of W give their columns of y, where W's own are 0. */
-  private addRows(graph: Graph, { x, y, floatRows }: { x: Node; y: Node; floatRows: FloatRows }): Node {
-    const own = graph.matmul(x, graph.read(floatRows.values), { transposeB: true });
-    const spread = graph.gather(graph.pad(own, [0, 0], [0, 1]), graph.read(floatRows.places), -1);
-    const rows = graph.read(floatRows.rows);
-    spread.custom = { inputs: [own], rule: ({ dy }) => [graph.gather(dy, rows, -1)] };
-    return graph.add(y, spread);
-  }
+/** x [n, in] by separate rows of W, [n, out]: they give their columns of y, where W's own are 0. */
+function productOfRows(graph: Graph, x: Node, { chosen, values, places }: FloatPart): Node {
+  const own = graph.matmul(x, graph.read(values), { transposeB: true });
+  return spread(graph, own, { from: chosen, to: places });
+}
+
+/** x [n, in] by separate columns of W, [n, out]: of x only what they read is kept for the backward pass. */
+function productOfColumns(graph: Graph, x: Node, { chosen, values, places }: FloatPart): Node {
+  const read = graph.gather(x, graph.read(chosen), -1);
+  // Nothing reads it where x has no gradient.
+  graph.declare(places);
+  read.custom = { inputs: [x], rule: ({ dy }) => [spread(graph, dy, { from: chosen, to: places })] };
+  return graph.matmul(read, graph.read(values), { transposeB: true });
+}
+
+/** [n, r] → [n, all]: each column at its place among all, and 0 elsewhere. */
+function spread(graph: Graph, own: Node, { from, to }: { readonly from: VariableSpec; readonly to: VariableSpec }): Node {
+  const all = graph.gather(graph.pad(own, [0, 0], [0, 1]), graph.read(to), -1);
+  const chosen = graph.read(from);
+  all.custom = { inputs: [own], rule: ({ dy }) => [graph.gather(dy, chosen, -1)] };
+  return all;
 }
 
 /** Everything in float32. */
-export const FLOAT32_STORAGE = new WeightStorage({ precision: FLOAT32, parameters: [], quantized: new Set(), floatRows: new Map() });
+export const FLOAT32_STORAGE = new WeightStorage({ precision: FLOAT32, parameters: [], quantized: new Set(), floatParts: new Map() });
 
 /** The weights of linear layers, heads apart: what is quantized unless it is trained whole. */
 export const quantizable = ({ modules }: { readonly modules: readonly ModuleSpec[] }): string[] =>
   modules.filter(({ kind, part }) => kind === 'linear' && part !== 'head' && part !== 'router').map(({ weight }) => weight.name);
 
-function withoutRows(values: Float32Array, [rows = 1]: Shape, indices: Int32Array): Float32Array {
+function withoutPart(values: Float32Array, [rows = 1]: Shape, { unit, indices }: FloatPart): Float32Array {
   const width = values.length / rows;
   const rest = values.slice();
-  for (const row of indices) rest.fill(0, row * width, (row + 1) * width);
+  if (unit === 'rows') for (const row of indices) rest.fill(0, row * width, (row + 1) * width);
+  else for (let begin = 0; begin < rest.length; begin += width) for (const column of indices) rest[begin + column] = 0;
   return rest;
 }

@@ -5,5 +5,5 @@ import { type Precision, quantizable, WeightStorage } from '../model/weight-stor
 
 export function untouchedIn(model: Model, precision: Precision): typeof untouched & { readonly storage: WeightStorage } {
   const quantized = new Set(precision.quantize === 'none' ? [] : quantizable(model));
-  return { ...untouched, storage: new WeightStorage({ precision, parameters: model.parameters, quantized, floatRows: new Map() }) };
+  return { ...untouched, storage: new WeightStorage({ precision, parameters: model.parameters, quantized, floatParts: new Map() }) };
 }

@@ -6,13 +6,13 @@ import type { Engine } from '../../../trainer/engine/engine.ts';
 import { Graph } from '../../../trainer/graph/graph.ts';
 import { assemble, type VariableData } from '../../../trainer/graph/program.ts';
 import { byteSize, float32Of } from '../../../trainer/graph/types.ts';
-import type { Attachment } from '../../../trainer/method/method.ts';
+import type { Attachment, MethodSettings } from '../../../trainer/method/method.ts';
 import { methods } from '../../../trainer/method/methods.ts';
 import { placeTrained } from '../../../trainer/method/placement.ts';
 import { TargetError } from '../../../trainer/method/targets.ts';
 import { NF4_LEVELS, quantizeNf4 } from '../../../trainer/model/nf4.ts';
-import { type Precision, WeightStorage } from '../../../trainer/model/weight-storage.ts';
-import { valueFor } from '../../../trainer/narrow.ts';
+import { FLOAT32, type Precision, WeightStorage } from '../../../trainer/model/weight-storage.ts';
+import { required, valueFor } from '../../../trainer/narrow.ts';
 import { describeOn, openOthersAndPjrt, openReference } from '../../support/engines.ts';
 import { scattered, settingsOf } from '../../support/method-settings.ts';
 import { randomNumbers } from '../../support/operation-case.ts';
@@ -45,7 +45,7 @@ const storageOf = (quantize: 'int8' | 'nf4', parameter = spec) =>
     precision: { dtype: 'float32', quantize },
     parameters: [parameter],
     quantized: new Set([parameter.name]),
-    floatRows: new Map(),
+    floatParts: new Map(),
   });
 
 /** A weight through an engine: taken apart, put together again, and multiplied. */
@@ -138,10 +138,13 @@ test('NF4 takes about half a byte a number, int8 one', () => {
 });
 
 const tiny = await openTiny('llama');
-const attach = (method: MethodName, precision: Precision): Attachment => {
-  const settings = settingsOf();
+const attach = (method: MethodName, precision: Precision, changes: Partial<MethodSettings> = {}): Attachment => {
+  const settings = settingsOf(changes);
   return placeTrained(methods[method].attach(tiny.model, settings, scattered(tiny.model, method, settings)), tiny.model, precision);
 };
+
+const numbersOf = (variable: VariableData | undefined): number[] =>
+  variable === undefined || variable.data === 'zeros' ? [] : Array.from(variable.data);
 
 describe('a quantized base', () => {
   const run = (method: MethodName, precision: Precision, changes: Partial<TinyRunParams> = {}) => ({
@@ -166,9 +169,19 @@ describe('a quantized base', () => {
     120_000,
   );
 
-  test.each(['int8', 'nf4'] as const)(
-    '%s: rows kept outside the weight have the gradients of rows inside it',
-    async quantize => {
+  test.each(precisions)('$quantize, $dtype: columns and coupled channels learn', async precision => {
+    for (const trains of ['columns', 'coupled'] as const) {
+      const attachment = attach('spsft', precision, { trains });
+      const losses = await withTinyRun(run('spsft', precision, { attachment }), own => own.steps(25));
+      expect(losses.at(-1)).toBeLessThan((losses[0] as number) - 0.05);
+    }
+  });
+
+  test.each(
+    (['int8', 'nf4'] as const).flatMap(quantize => (['rows', 'columns', 'coupled'] as const).map(trains => [quantize, trains] as const)),
+  )(
+    '%s: %s kept outside the weight have the gradients of those inside it',
+    async (quantize, trains) => {
       // A base that the form holds exactly: every number a level of its block.
       const exact = new Map<string, Float32Array>();
       for (const { name, shape } of tiny.model.parameters) {
@@ -183,18 +196,20 @@ describe('a quantized base', () => {
       }
       const source = { tensors: tiny.weights.tensors, readFloat32: async (name: string) => valueFor(exact, name).slice() };
       const own = { ...tiny, weights: source };
-      const plain = await withTinyRun({ ...run('spsft', { dtype: 'float32', quantize: 'none' }), tiny: own }, async inside => {
+      const inPlace = attach('spsft', { dtype: 'float32', quantize: 'none' }, { trains });
+      const apart = attach('spsft', { dtype: 'float32', quantize }, { trains });
+      const plain = await withTinyRun({ ...run('spsft', FLOAT32), attachment: inPlace, tiny: own }, async inside => {
         const losses = await inside.steps(5);
         return [losses, await inside.snapshot()] as const;
       });
-      const held = await withTinyRun({ ...run('spsft', { dtype: 'float32', quantize }), tiny: own }, async outside => {
+      const held = await withTinyRun({ ...run('spsft', FLOAT32), attachment: apart, tiny: own }, async outside => {
         const losses = await outside.steps(5);
         return [losses, await outside.snapshot()] as const;
       });
       held[0].forEach((loss, i) => {
         expect(loss).toBeCloseTo(plain[0][i] as number, 3);
       });
-      for (const { name } of attach('spsft', { dtype: 'float32', quantize }).trainables) {
+      for (const { name } of apart.trainables) {
         const [a, b] = [float32Of(valueFor(plain[1], name)), float32Of(valueFor(held[1], name))];
         expect(b).toHaveLength(a.length);
         expect(meanError(a, b)).toBeLessThan(1e-3);
@@ -210,6 +225,23 @@ describe('a quantized base', () => {
     other.forEach((loss, i) => {
       expect(loss).toBeCloseTo(base[i] as number, 4);
     });
+  });
+
+  test('columns are apart, and zeros in their place', async () => {
+    const name = 'model.layers.0.mlp.down_proj.weight';
+    const apart = attach('spsft', { dtype: 'float32', quantize: 'int8' }, { trains: 'columns' });
+    expect(apart.frozen?.find(variable => variable.name === `${name}.places`)?.shape).toEqual([96]);
+    expect(apart.trainables.find(trainable => trainable.name === name)?.shape).toEqual([64, 4]);
+    const places = numbersOf([...apart.initial()].find(variable => variable.name === `${name}.places`));
+    const [codes] = required(apart.storage, 'a storage').encode({ name, data: await tiny.weights.readFloat32(name) });
+    const bytes = numbersOf(codes);
+    expect(bytes).toHaveLength(64 * 96);
+    const isZero = Array.from({ length: 96 }, (_, column) => bytes.every((code, i) => i % 96 !== column || code === 0));
+    expect(isZero).toEqual(places.map(place => place < 4));
+  });
+
+  test('single elements are refused', () => {
+    expect(() => attach('spsft', { dtype: 'float32', quantize: 'nf4' }, { dependencies: true })).toThrow(/trains single elements/);
   });
 
   test('full and rosa are refused', () => {
