@@ -1,6 +1,6 @@
-/** Computes the stability report: scores on two halves of the samples, overlaps, and losses with rows set to zero. */
+/** Computes the stability report: scores on two halves of the samples, overlaps, and losses with rows or columns set to zero. */
 
-import { type MeasureName, needsData } from '../catalog/measures.ts';
+import { type MeasureName, measureCatalog, needsData } from '../catalog/measures.ts';
 import { writeJson, writeTextFile } from '../files/durable-file.ts';
 import { ablate } from '../importance/ablation.ts';
 import type { ModelScores } from '../importance/scores-file.ts';
@@ -8,11 +8,10 @@ import { chanceOverlap, countRows, overlapOf, overlapTable, scoresOfClass, speci
 import { type AblationReport, type ClassReport, reportMarkdown, type StabilityReport } from '../importance/stability-report.ts';
 import { valueFor } from '../narrow.ts';
 import type { TaskSetup } from '../objective/task-setup.ts';
-import { type ComputeScoresParams, drawSamples, importanceDataOf, scoreSamples } from '../plan/choices/choose-rows.ts';
+import { type ComputeScoresParams, drawSamples, importanceDataOf, scoreSamples, selectionOf } from '../plan/choices/choose-rows.ts';
+import { scoredUnit } from '../protocol/rows-budget.ts';
 import { RunError } from '../run-error.ts';
-import type { Scores, Selection } from '../selection.ts';
-import { selectRows } from '../selection.ts';
-import { methodSettings } from '../train/recipe-settings.ts';
+import type { Selection } from '../selection.ts';
 
 /**
  * Measures compared with the recipe's own; all but the control need one pass or none. `fisher` and the class-wise ones
@@ -22,10 +21,10 @@ const COMPARED: readonly MeasureName[] = ['magnitude', 'wanda', 'activation', 't
 
 type ReportParams = ComputeScoresParams & { readonly setup: TaskSetup };
 
-/** Scores and rows of one half of the samples. */
+/** Scores of one half of the samples, and the rows or columns that they choose. */
 interface Half {
   readonly scores: ModelScores;
-  readonly rows: Selection;
+  readonly chosen: Selection;
 }
 
 /**
@@ -42,7 +41,7 @@ export async function writeStabilityReport(params: ReportParams): Promise<Stabil
 }
 
 async function computeReport(params: ReportParams): Promise<StabilityReport> {
-  const { recipe, setup, modules } = params;
+  const { recipe, setup, units } = params;
   const drawn = drawSamples(setup.samples, recipe.importance);
   const [first, second] = [drawn.filter((_, i) => i % 2 === 0), drawn.filter((_, i) => i % 2 === 1)];
   if (second.length === 0)
@@ -61,28 +60,27 @@ async function computeReport(params: ReportParams): Promise<StabilityReport> {
   const own = valueFor(halves, recipe.importance.measure);
   const classWise = halves.get('qm_taylor')?.[0].scores.classes;
   const classRows = (classWise?.names ?? []).map((_, label) =>
-    rowsBy(params, scoresOfClass(classWise?.scores ?? new Map(), label, classWise?.names.length ?? 1)),
+    selectionOf(params, scoresOfClass(classWise?.scores ?? new Map(), label, classWise?.names.length ?? 1)),
   );
-  const chosenRows = countRows(own[0].rows);
-  const rows = modules.reduce((sum, { weight }) => sum + (weight.shape[0] as number), 0);
+  const chosen = own[0].chosen;
+  const counts = units.map(({ name, weight }) => ({ chosen: chosen.get(name)?.length ?? 0, all: weight.shape[0] as number }));
   return {
     model: recipe.model,
     measure: recipe.importance.measure,
-    chosenRows,
-    rows,
+    ...(scoredUnit(recipe) === 'columns' && { unit: 'columns' }),
+    chosenRows: countRows(chosen),
+    rows: counts.reduce((sum, { all }) => sum + all, 0),
     samples: [first.length, second.length],
-    chance:
-      modules.reduce((sum, { name, weight }) => sum + chanceOverlap(own[0].rows.get(name)?.length ?? 0, weight.shape[0] as number), 0) /
-      modules.length,
+    chance: counts.reduce((sum, count) => sum + chanceOverlap(count.chosen, count.all), 0) / counts.length,
     halves: names.flatMap(measure => {
       const pair = halves.get(measure);
-      return pair && needsData(measure) ? [{ measure, ...overlapOf(pair[0].rows, pair[1].rows) }] : [];
+      return pair && needsData(measure) ? [{ measure, ...overlapOf(pair[0].chosen, pair[1].chosen) }] : [];
     }),
-    measures: { names, overlaps: overlapTable(names.map(measure => halves.get(measure)?.[0].rows ?? new Map())) },
+    measures: { names, overlaps: overlapTable(names.map(measure => halves.get(measure)?.[0].chosen ?? new Map())) },
     classes: classWise ? classReport(classWise.names, classWise.counts, classRows) : undefined,
     ablation: await ablation(params, second, {
-      chosen: own[0].rows,
-      random: halves.get('random')?.[0].rows,
+      chosen,
+      random: halves.get('random')?.[0].chosen,
       classNames: classWise?.names ?? [],
       classRows,
     }),
@@ -93,16 +91,14 @@ async function computeReport(params: ReportParams): Promise<StabilityReport> {
 function comparedMeasures({ recipe, setup }: ReportParams, halves: readonly (readonly number[])[]): MeasureName[] {
   const isLabeled = halves.every(half => new Set(half.map(setup.labelOf).filter(label => label >= 0)).size >= 2);
   const possible = [...COMPARED, ...(recipe.packing ? [] : (['fisher'] as const)), ...(isLabeled ? (['qm_taylor'] as const) : [])];
-  return [...new Set([recipe.importance.measure, ...possible])];
+  const fitting = possible.filter(measure => scoredUnit(recipe) === 'rows' || measureCatalog[measure].scoresColumns);
+  return [...new Set([recipe.importance.measure, ...fitting])];
 }
 
 async function halfOf(params: ReportParams, measure: MeasureName, samples: readonly number[]): Promise<Half> {
   const scores = await scoreSamples(params, measure, needsData(measure) ? samples : []);
-  return { scores, rows: rowsBy(params, scores.scores) };
+  return { scores, chosen: selectionOf(params, scores.scores) };
 }
-
-const rowsBy = ({ recipe, modules }: ReportParams, scores: Scores): Selection =>
-  selectRows(modules, scores, methodSettings(recipe).budget, recipe.importance.selection, recipe.importance.min_rows);
 
 function classReport(names: readonly string[], samples: readonly number[], rows: readonly Selection[]): ClassReport {
   const specific = specificRows(rows);
@@ -127,17 +123,18 @@ async function ablation(
   { chosen, random, classNames, classRows }: AblationSets,
 ): Promise<AblationReport> {
   const { recipe, base, setup, job } = params;
+  const unit = scoredUnit(recipe);
   const { engine, task, source, classes, storage } = await importanceDataOf(params, samples);
   const none: Selection = new Map();
   const sets = [
     { name: 'none', rows: none },
     { name: `chosen by ${recipe.importance.measure}`, rows: chosen },
-    ...(random ? [{ name: 'random rows', rows: random }] : []),
+    ...(random ? [{ name: `random ${unit}`, rows: random }] : []),
     ...specificRows(classRows).map((rows, label) => ({ name: `only of ${classNames[label]}`, rows })),
   ];
-  job.phase('ablation', `measuring the loss with ${sets.length - 1} sets of rows set to zero`);
+  job.phase('ablation', `measuring the loss with ${sets.length - 1} sets of ${unit} set to zero`);
   let report: ((done: number) => void) | undefined;
-  const columns = classes ? classes.names : ['all samples'];
+  const names = classes ? classes.names : ['all samples'];
   const losses = await ablate({
     engine,
     model: setup.model,
@@ -145,8 +142,9 @@ async function ablation(
     weights: base.folder.weights,
     source,
     storage,
-    classes: columns.length,
+    classes: names.length,
     classOf: classes ? classes.of : () => 0,
+    unit,
     sets: sets.map(({ rows }) => rows),
     checkStop: () => job.checkStop(),
     onProgress: (done, total) => {
@@ -154,5 +152,5 @@ async function ablation(
       report(done);
     },
   });
-  return { columns, sets: sets.map(({ name, rows }, i) => ({ name, rows: countRows(rows), losses: losses[i] ?? [] })) };
+  return { columns: names, sets: sets.map(({ name, rows }, i) => ({ name, rows: countRows(rows), losses: losses[i] ?? [] })) };
 }

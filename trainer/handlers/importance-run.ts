@@ -1,4 +1,4 @@
-/** The job 'importance': computes and saves the scores of every targeted row. */
+/** The job 'importance': computes and saves the scores of every targeted row or column. */
 import path from 'node:path';
 import { needsData } from '../catalog/measures.ts';
 import { removeHalfWritten } from '../files/durable-file.ts';
@@ -15,7 +15,6 @@ import { choosePrecision } from '../plan/choices/choose-precision.ts';
 import { computeScores } from '../plan/choices/choose-rows.ts';
 import { planTargets } from '../plan/run-plan.ts';
 import type { JobRequest } from '../protocol/job-messages.ts';
-import { scoredUnit } from '../protocol/rows-budget.ts';
 import { precisionOf } from '../train/recipe-settings.ts';
 import { writeStabilityReport } from './importance-report.ts';
 
@@ -39,8 +38,6 @@ export async function importanceJob(
   if (unusable !== undefined)
     throw new ImportanceError(`the scores cannot be written to ${outputFile}: ${unusable}; choose another --output`);
   await requireOwnScores(outputFile, request.report === true);
-  if (request.report && scoredUnit(request.recipe) === 'columns')
-    throw new ImportanceError('a stability report compares rows, and this recipe trains columns; leave out --report, or set trains: rows');
   // Training reads saved scores; this job computes them.
   const recipe = { ...request.recipe, importance: { ...request.recipe.importance, scores: undefined } };
   const scope = { job, context, recipe };

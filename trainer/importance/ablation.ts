@@ -1,4 +1,4 @@
-/** The loss of each class after chosen rows are set to zero. */
+/** The loss of each class after chosen rows or columns are set to zero. */
 
 import { type Batch, type BatchSource, epochBatches, isTokenBatch } from '../data/batch/batches.ts';
 import type { Engine, Session } from '../engine/engine.ts';
@@ -11,7 +11,7 @@ import type { WeightSource } from '../model/weight-source.ts';
 import type { WeightStorage } from '../model/weight-storage.ts';
 import { withInitial } from '../model/weight-stream.ts';
 import { required } from '../narrow.ts';
-import type { Selection } from '../selection.ts';
+import type { Selection, TrainedUnit } from '../selection.ts';
 import { type BatchShape, shapeName, type Task } from '../train/task.ts';
 import { heldWeights } from './held-weights.ts';
 
@@ -27,7 +27,9 @@ export interface AblationParams {
   readonly classes: number;
   /** −1 is left out. */
   readonly classOf: (sample: number) => number;
-  /** Rows to set to zero, a pass over the data for each; an empty selection is the model as it is. */
+  /** What the sets name. */
+  readonly unit: TrainedUnit;
+  /** Rows or columns to set to zero, a pass over the data for each; an empty selection is the model as it is. */
   readonly sets: readonly Selection[];
   /** Called first before anything is done. */
   readonly onProgress?: (done: number, total: number) => void;
@@ -39,7 +41,7 @@ const signatureOf = (shape: BatchShape): string => `loss/${shapeName(shape)}`;
 
 /** The mean over the samples of each class of a sample's mean loss, for each set: [sets][classes]; NaN for a class without samples. */
 export async function ablate(params: AblationParams): Promise<number[][]> {
-  const { engine, task, source, model, sets, storage } = params;
+  const { engine, task, source, model, sets, storage, unit } = params;
   const weights = withInitial(model, params.weights);
   const traces = source.plan.buckets.map(shape => {
     const graph = new Graph();
@@ -54,7 +56,7 @@ export async function ablate(params: AblationParams): Promise<number[][]> {
     const results: number[][] = [];
     params.onProgress?.(0, sets.length * source.plan.batchesPerEpoch);
     for (const [i, set] of sets.entries()) {
-      await session.load(heldWeights(model, zeroedRows(model, weights, set), storage));
+      await session.load(heldWeights(model, zeroed(model, weights, { unit, set }), storage));
       results.push(await classLosses(params, session, i));
     }
     return results;
@@ -108,22 +110,28 @@ export function sampleLosses(batch: Batch, losses: HostArray, weights: HostArray
   return new Map([...sums].map(([sample, { sum, weight }]) => [sample, sum / weight]));
 }
 
-/** The weights with these rows, and their bias entries, set to zero. */
-function zeroedRows(model: Model, weights: WeightSource, rows: Selection): WeightSource {
-  const zeroed = new Map(
-    model.modules.flatMap(({ name, weight, bias }) => {
-      const indices = rows.get(name);
-      return indices ? [weight, ...(bias ? [bias] : [])].map(parameter => [parameter.name, indices] as const) : [];
+/** The weights with these rows, and their bias entries, or with these columns set to zero. */
+function zeroed(
+  { modules }: Model,
+  weights: WeightSource,
+  { unit, set }: { readonly unit: TrainedUnit; readonly set: Selection },
+): WeightSource {
+  const chosen = new Map(
+    modules.flatMap(({ name, weight, bias }) => {
+      const indices = set.get(name);
+      if (!indices) return [];
+      return (unit === 'rows' && bias ? [weight, bias] : [weight]).map(parameter => [parameter.name, indices] as const);
     }),
   );
   return {
     tensors: weights.tensors,
     async readFloat32(name) {
       const values = await weights.readFloat32(name);
-      const indices = zeroed.get(name);
+      const indices = chosen.get(name);
       if (!indices) return values;
       const width = values.length / (weights.tensors.get(name)?.shape[0] ?? values.length);
-      for (const row of indices) values.fill(0, row * width, (row + 1) * width);
+      if (unit === 'rows') for (const row of indices) values.fill(0, row * width, (row + 1) * width);
+      else for (let begin = 0; begin < values.length; begin += width) for (const column of indices) values[begin + column] = 0;
       return values;
     },
   };

@@ -5,6 +5,8 @@ export interface StabilityReport {
   readonly model: string;
   /** The measure that the recipe chooses rows by. */
   readonly measure: string;
+  /** Present if the counts below are those of columns. */
+  readonly unit?: 'columns';
   /** Rows chosen by the recipe's budget, of all rows of the targeted modules. */
   readonly chosenRows: number;
   readonly rows: number;
@@ -29,7 +31,7 @@ export interface ClassReport {
   readonly specificShares: readonly number[];
 }
 
-/** Mean loss of the second half's samples with rows set to zero. */
+/** Mean loss of the second half's samples with rows or columns set to zero. */
 export interface AblationReport {
   /** The columns: classes, or 'all samples'. */
   readonly columns: readonly string[];
@@ -54,10 +56,10 @@ export const REPORT_KEYS: readonly (keyof StabilityReport)[] = ['measure', 'chos
 export const isReportPage = (text: string): boolean => text.startsWith(TITLE);
 
 export function reportMarkdown(report: StabilityReport): string {
-  const { classes, ablation, halves, measures, samples } = report;
+  const { classes, ablation, halves, measures, samples, unit = 'rows' } = report;
   const parts = [
     `${TITLE}${report.model}`,
-    `Measure of the recipe: ${report.measure}. ${report.chosenRows} of ${report.rows} rows are chosen. Rows are chosen by ${samples[0]} samples and checked on ${samples[1]} others. Overlap is the Jaccard index of the chosen rows, as a mean over modules; rows drawn at random would have ${show(report.chance)}.`,
+    `Measure of the recipe: ${report.measure}. ${report.chosenRows} of ${report.rows} ${unit} are chosen. They are chosen by ${samples[0]} samples and checked on ${samples[1]} others. Overlap is the Jaccard index of the chosen ${unit}, as a mean over modules; ${unit} drawn at random would have ${show(report.chance)}.`,
     '## Between halves of the data',
     table(
       ['measure', 'overlap', 'lowest', 'module'],
@@ -75,10 +77,10 @@ export function reportMarkdown(report: StabilityReport): string {
           ),
         ]
       : []),
-    '## With rows set to zero',
-    'Mean loss of the samples that rows were not chosen by.',
+    `## With ${unit} set to zero`,
+    `Mean loss of the samples that ${unit} were not chosen by.`,
     table(
-      ['rows set to zero', 'rows', ...ablation.columns],
+      [`${unit} set to zero`, unit, ...ablation.columns],
       ablation.sets.map(({ name, rows, losses }) => [name, String(rows), ...losses.map(show)]),
     ),
   ];

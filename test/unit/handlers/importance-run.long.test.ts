@@ -149,6 +149,27 @@ describe('the stability report', () => {
     expect(readFileSync(`${fileOf('stable')}.report.md`, 'utf8')).toContain('## Between classes');
   });
 
+  test('of columns compares the measures that score them, and sets columns to zero', async () => {
+    const found = await reportOf('columns', ['trains=columns', 'importance.measure=taylor_row']);
+    expect(found.unit).toBe('columns');
+    expect(found.measures.names).toEqual(['taylor_row', 'magnitude', 'wanda', 'random']);
+    expect(found.halves.map(({ measure }) => measure)).toEqual(['taylor_row', 'wanda']);
+    const { sets } = found.ablation;
+    expect(sets.map(({ name }) => name)).toEqual(['none', 'chosen by taylor_row', 'random columns']);
+    expect(sets[1]?.rows).toBe(found.chosenRows);
+    expect(sets[1]?.losses).not.toEqual(sets[0]?.losses);
+    expect(readFileSync(`${fileOf('columns')}.report.md`, 'utf8')).toContain('## With columns set to zero');
+  });
+
+  test('of coupled channels chooses as training does: the same channels of gate and up', async () => {
+    const found = await reportOf('coupled', ['trains=coupled', 'importance.measure=taylor_row']);
+    expect(found.unit).toBeUndefined();
+    expect(found.halves.map(({ measure }) => measure)).toContain('fisher');
+    expect(found.ablation.sets[1]?.rows).toBe(found.chosenRows);
+    // Two blocks, and of each eight rows of gate, up and v.
+    expect(found.chosenRows).toBe(2 * 3 * 8);
+  });
+
   test('goes without classes where there are no labels', async () => {
     writeFileSync(
       join(task.folder, 'text.jsonl'),

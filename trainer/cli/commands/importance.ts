@@ -19,7 +19,7 @@ export const addImportance: AddCommand = (program, surroundings) => {
     )
     .option(
       '--report',
-      'also report how stable the selection is: overlap between halves, measures and classes, and losses with rows set to zero',
+      'also report how stable the selection is: overlap between halves, measures and classes, and losses with rows or columns set to zero',
     );
   const examples = [
     'rowtune importance spam.rowtune.yaml --output scores.safetensors',

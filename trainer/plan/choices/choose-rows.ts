@@ -24,7 +24,7 @@ import { classBalanceProblem } from '../../protocol/class-balance.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
 import { scoredUnit } from '../../protocol/rows-budget.ts';
 import { createRandom, permutation } from '../../random.ts';
-import { type RowsOf, type Selection, selectRows } from '../../selection.ts';
+import { type RowsOf, type Scores, type Selection, selectRows } from '../../selection.ts';
 import { methodSettings } from '../../train/recipe-settings.ts';
 
 /** The stream of random numbers that draws the samples; batches and the split take others. */
@@ -54,25 +54,26 @@ export interface ComputedScores extends ModelScores {
 
 /** Scores the rows or columns as the recipe asks, keeps the scores in `outputFile`, and chooses. @throws ImportanceError, SelectionError, RunError 'stopped' */
 export async function chooseRows(params: ComputeScoresParams): Promise<Selection> {
-  const { recipe, base, modules, units, outputFile, job } = params;
+  const { recipe, units, outputFile, job } = params;
   const { origin, saved, ...found } = await computeScores(params);
   if (!saved) await saveScores(outputFile, found, origin, units);
   const settings = methodSettings(recipe);
-  const { budget } = settings;
-  if (!isCoupled(settings)) return selectRows(units, found.scores, budget, recipe.importance.selection, recipe.importance.min_rows);
-  const groups = groupsToTrain(params.setup?.model ?? base.model, settings);
-  if (!settings.dependencies) {
-    job.log(
-      'info',
-      `coupled: ${'r' in budget ? `${budget.r} rows a layer` : `a share of ${budget.ratio} of the rows`}, and the columns that read them`,
-    );
-    return selectCoupled(groups, [], found.scores, budget);
-  }
-  job.log(
-    'info',
-    `dependencies: ${'r' in budget ? `${budget.r} rows a layer` : `a share of ${budget.ratio} of the rows`}, half of what the recipe says, and what is coupled to them`,
-  );
-  return selectCoupled(groups, modules, found.scores, budget);
+  const { budget, dependencies } = settings;
+  const each = 'r' in budget ? `${budget.r} rows a layer` : `a share of ${budget.ratio} of the rows`;
+  if (dependencies) job.log('info', `dependencies: ${each}, half of what the recipe says, and what is coupled to them`);
+  else if (isCoupled(settings)) job.log('info', `coupled: ${each}, and the columns that read them`);
+  return selectionOf(params, found.scores);
+}
+
+/** The rows or columns that these scores choose by the recipe's budget. @throws SelectionError */
+export function selectionOf(
+  { recipe, base, modules, units, setup }: Pick<ComputeScoresParams, 'recipe' | 'base' | 'modules' | 'units' | 'setup'>,
+  scores: Scores,
+): Selection {
+  const settings = methodSettings(recipe);
+  const { budget, dependencies } = settings;
+  if (!isCoupled(settings)) return selectRows(units, scores, budget, recipe.importance.selection, recipe.importance.min_rows);
+  return selectCoupled(groupsToTrain(setup?.model ?? base.model, settings), dependencies ? modules : [], scores, budget);
 }
 
 /** The scores that a recipe asks for: from a file, from the cache, or computed. @throws ImportanceError, RunError 'stopped' */
