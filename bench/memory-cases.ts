@@ -31,6 +31,7 @@ const VARIANTS: readonly string[] = [
   'method: spsft+lora; r: 8',
   'method: lora; r: 8; lora_dropout: 0.1',
   'method: lora; r: 8',
+  'method: lora; r: 8; init_lora_weights: pissa',
   'method: dora; r: 8',
   'method: rosa; r: 8',
   'method: vera; r: 64',
@@ -46,6 +47,8 @@ const VARIANTS: readonly string[] = [
   'r: 8; dtype: bfloat16',
   'method: lora; r: 8; dtype: bfloat16',
   'r: 8; quantize: nf4',
+  'r: 8; trains: columns; quantize: nf4',
+  'r: 8; trains: coupled; quantize: int8',
   'method: lora; r: 8; quantize: int8',
   'method: lora; r: 8; quantize: nf4; dtype: bfloat16; optim: adamw_8bit',
   // Evaluation takes more than training.

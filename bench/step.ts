@@ -98,6 +98,7 @@ async function attach(): Promise<Attachment> {
     sparseRatio: 0.006,
     loraAlpha: 16,
     loraPlusRatio: 1,
+    loraStart: 'kaiming',
     loraDropout: request.dropout,
     vera: { projectionKey: 0, dInitial: 0.1 },
     seed: 0,

@@ -1,4 +1,4 @@
-/** Four steps of AdamW with rsLoRA, LoRA+ and SHiRA, as a recipe asks for them, against PEFT's: losses within 1e-4. */
+/** Four steps of AdamW with rsLoRA, LoRA+, PiSSA and SHiRA, as a recipe asks for them, against PEFT's: losses within 1e-4. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
@@ -29,6 +29,7 @@ const golden = readGoldenJson(
     rank: z.number(),
     alpha: z.number(),
     shira: z.array(z.number()),
+    pissa: z.record(z.string(), z.array(z.number())),
     cases: z.record(z.string(), caseSchema),
   }),
 );
@@ -86,6 +87,13 @@ describe('PEFT', () => {
       return { attachment, start };
     });
     expectLosses(found, losses);
+  });
+
+  test.each(Object.entries(golden.pissa))('pissa, %s', async (name, losses) => {
+    const settings = { method: 'lora', init_lora_weights: 'pissa', lora_alpha: alpha, weight_decay: 0, use_rslora: name === 'rslora' };
+    const recipe = recipeFor(settings);
+    const attach = (model: CausalModel) => ({ attachment: methods.lora.attach(model, methodSettings(recipe), new Map()), start: new Map() });
+    expectLosses(await tracedLosses(recipe, attach), losses);
   });
 
   test('shira', async () => {

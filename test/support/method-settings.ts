@@ -22,6 +22,7 @@ export const settingsOf = (changes: Partial<MethodSettings> = {}): MethodSetting
   loraAlpha: 8,
   loraPlusRatio: 1,
   loraDropout: 0,
+  loraStart: 'kaiming',
   vera: { projectionKey: 0, dInitial: 0.1 },
   seed: 3,
   ...changes,

@@ -13,6 +13,8 @@ export interface MethodEntry {
   readonly elements?: { readonly by: 'gradients' | 'chance'; readonly counts: 'share' | 'rank' };
   /** The low-rank product next to a weight: two trained factors scaled by lora_alpha / r, or two vectors around shared frozen matrices. */
   readonly lowRank: 'none' | 'factors' | 'vectors';
+  /** The factors can start inside the weights (`init_lora_weights: pissa`). */
+  readonly startsInWeights: boolean;
   /** Trains the length of each row in addition to the factors. */
   readonly hasMagnitudes: boolean;
   /** Trains the biases of the targeted modules. */
@@ -45,6 +47,7 @@ export interface MethodEntry {
 const plain = {
   chooses: 'nothing',
   lowRank: 'none',
+  startsInWeights: false,
   hasMagnitudes: false,
   trainsBiases: false,
   trainsWhole: false,
@@ -70,7 +73,7 @@ const entries = {
     learningRate: 1e-3,
     headLearningRate: 3e-3,
   },
-  lora: { ...lowRank, label: 'LoRA', summary: 'Train a low-rank product next to each weight.' },
+  lora: { ...lowRank, label: 'LoRA', summary: 'Train a low-rank product next to each weight.', startsInWeights: true },
   dora: {
     ...lowRank,
     label: 'DoRA',

@@ -65,6 +65,25 @@ export interface Trainable {
   readonly rateFactor?: number;
   /** Shape of what is trained: [r, …] with rows, [out, c] with columns, [k] with elements, else the variable's. */
   readonly shape: readonly number[];
+  /** Present where adapters and checkpoints hold it in another form. */
+  readonly stored?: StoredForm | undefined;
+}
+
+/** How adapters and checkpoints hold numbers that mean something else to the base than to the weights that are trained with. */
+export interface StoredForm {
+  readonly shape: readonly number[];
+  readonly fromTrained: (values: Float32Array) => Float32Array;
+  readonly toTrained: (stored: Float32Array) => Float32Array;
+}
+
+/** Start values that are taken out of weights of the base. */
+export interface TakenStart {
+  /** Returns what the engine holds of a weight, given in float32 after `derived` saw it; undefined for all of it. */
+  readonly restOf: (weight: VariableData) => VariableData | undefined;
+  /** Takes the start values from the tensors of a checkpoint in place of the base. Called before the weights are loaded. */
+  readonly restore: (read: (name: string) => Promise<Float32Array>) => Promise<void>;
+  /** The start values, which the process keeps for its checkpoints. */
+  readonly kept: readonly VariableSpec[];
 }
 
 /** A trainable inside a weight of the model, with the variable that holds its start values, [1, …shape] in the weight's element type. */
@@ -96,6 +115,8 @@ export interface Attachment {
   readonly starts?: readonly StartCopy[];
   /** Start values that follow from a weight of the base, in float32, asked for as that weight is loaded. */
   readonly derived?: (weight: VariableData) => Iterable<VariableData>;
+  /** Present where the weights are held without what the method starts with. */
+  readonly taken?: TakenStart;
 }
 
 export interface MethodSettings extends TargetSettings {
@@ -110,6 +131,8 @@ export interface MethodSettings extends TargetSettings {
   readonly loraPlusRatio: number;
   /** Dropout on the input of the low-rank product. */
   readonly loraDropout: number;
+  /** Where the factors of lora start: at random and zero, or inside the weights. */
+  readonly loraStart: Recipe['init_lora_weights'];
   readonly vera: VeraSettings;
   /** spsft: rows or columns of the weights, or rows and the columns that read them in the same block. */
   readonly trains: Recipe['trains'];

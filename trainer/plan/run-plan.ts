@@ -202,6 +202,10 @@ export function planMethod(facts: PlanFacts, model: AnyModel, method: MethodName
 /** The attachment of a run that reads the base while it trains, if the recipe asks for that. @throws TargetError for a method that changes all of it */
 function withReference(recipe: Recipe, attachment: Attachment, model: AnyModel): Attachment {
   if (!readsBase(recipe)) return attachment;
+  if (attachment.taken)
+    throw new TargetError(
+      'the weights are held without the start of the factors, so they are not the base: set preference.reference: cached',
+    );
   const { noLiveReference } = methodCatalog[attachment.method];
   if (noLiveReference !== undefined)
     throw new TargetError(`${attachment.method} ${noLiveReference}: set preference.reference: cached, or choose another method`);

@@ -24,6 +24,9 @@ export const foreignKeys: Readonly<Record<string, ForeignKey>> = Object.fromEntr
   ...renamed('lora_dropout', 'dropout'),
   ...renamed('use_rslora', 'peft_use_rslora', 'rslora'),
   ...renamed('loraplus_lr_ratio', 'lora_plus_lr_ratio', 'lora_plus_ratio'),
+  ...renamed('init_lora_weights', 'peft_init_lora_weights'),
+  ...switched('init_lora_weights', 'write init_lora_weights: pissa', 'pissa_init'),
+  ...absent('an adapter always fits the whole weight, as pissa_convert: true makes it', 'pissa_convert'),
   ...renamed('target_modules', 'lora_target', 'lora_target_modules', 'lora_attn_modules', 'lora_modules'),
   ...renamed('dtype', 'torch_dtype', 'compute_dtype', 'precision'),
   ...switched(

@@ -4,6 +4,7 @@ import { type EngineName, engineCatalog } from '../catalog/engines.ts';
 import { type Attachment, type MethodSettings, withBatchNorm, withoutNormDecay } from '../method/method.ts';
 import type { Model } from '../model/model-spec.ts';
 import type { Precision } from '../model/weight-storage.ts';
+import { loraStart } from '../protocol/lora-start.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import { hasDependencies, rowsBudget, trainedUnit } from '../protocol/rows-budget.ts';
 import { EIGHT_BIT_FROM } from './eight-bit.ts';
@@ -23,6 +24,7 @@ export const methodSettings = (recipe: Omit<Recipe, 'model'>): MethodSettings =>
   loraAlpha: recipe.use_rslora ? recipe.lora_alpha * Math.sqrt(recipe.r ?? 1) : recipe.lora_alpha,
   loraPlusRatio: recipe.loraplus_lr_ratio,
   loraDropout: recipe.lora_dropout,
+  loraStart: loraStart(recipe),
   vera: { projectionKey: recipe.projection_prng_key, dInitial: recipe.d_initial },
   seed: recipe.seed,
 });

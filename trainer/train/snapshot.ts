@@ -27,6 +27,10 @@ const GROUP_BYTES = 16 * 2 ** 20;
 export const snapshotSpecs = (attachment: Attachment, optimizer: OptimizerSettings): VariableSpec[] =>
   partsOf(attachment, optimizer).map(part => part.spec);
 
+/** The same tensors as checkpoints hold them. */
+export const storedSpecs = (attachment: Attachment, optimizer: OptimizerSettings): VariableSpec[] =>
+  partsOf(attachment, optimizer).map(({ spec, of }) => ({ ...spec, shape: of.stored?.shape ?? spec.shape }));
+
 const partsOf = ({ trainables, buffers = [] }: Attachment, optimizer: OptimizerSettings): Part[] => [
   ...updateGroups(trainables, optimizer).flatMap(group => [
     ...group.members.map(trainedPart),

@@ -45,9 +45,11 @@ const startOf = ({ start }: StartValues, { name, data }: VariableData): Variable
 async function* weightValues(values: StartValues): AsyncGenerator<VariableData> {
   const { model, attachment } = values;
   for await (const weight of model) {
+    const wide = inFloat32(weight);
     // Taken before the engine is given the weight, which it may keep or let go.
-    const derived = [...(attachment.derived?.(inFloat32(weight)) ?? [])];
-    yield* attachment.storage?.encode(weight) ?? [weight];
+    const derived = [...(attachment.derived?.(wide) ?? [])];
+    const held = attachment.taken?.restOf(wide) ?? weight;
+    yield* attachment.storage?.encode(held) ?? [held];
     for (const value of derived) yield startOf(values, value);
   }
 }

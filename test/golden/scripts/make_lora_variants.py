@@ -1,4 +1,4 @@
-"""Four steps of AdamW with PEFT's rsLoRA, LoRA+ and SHiRA on a golden folder: losses before each step and after the last.
+"""Four steps of AdamW with PEFT's rsLoRA, LoRA+, PiSSA and SHiRA on a golden folder: losses before each step and after the last.
 Deterministic (1 thread); ids, the start of A and the elements follow from formulas, so nothing but losses is stored.
 run: OMP_NUM_THREADS=1 python make_lora_variants.py [folder]"""
 import json, os, sys
@@ -31,6 +31,16 @@ def losses(use_rslora, ratio, decay):
                 p.copy_(torch.tensor([[((i * 31 + j * 17) % 23 - 11) / 100 for j in range(p.shape[1])] for i in range(p.shape[0])]))
     return trace(model, create_loraplus_optimizer(model, torch.optim.AdamW, lr=LR, loraplus_lr_ratio=ratio, loraplus_weight_decay=decay,
                                                   betas=(0.9, 0.999), eps=1e-8))
+
+
+def pissa_losses(use_rslora):
+    """PEFT's own start: the largest singular values of each weight with their vectors."""
+    path = os.path.join(OUT, FOLDER)
+    base = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, attn_implementation='eager')
+    config = LoraConfig(r=RANK, lora_alpha=ALPHA, use_rslora=use_rslora, target_modules='all-linear', lora_dropout=0, init_lora_weights='pissa')
+    model = get_peft_model(base, config).train()
+    trained = [p for p in model.parameters() if p.requires_grad]
+    return trace(model, torch.optim.AdamW(trained, lr=LR, betas=(0.9, 0.999), eps=1e-8, weight_decay=0))
 
 
 def shira_losses():
@@ -66,9 +76,10 @@ def trace(model, optimizer):
 
 
 shira = shira_losses()
+pissa = {name: pissa_losses(use_rslora=name == 'rslora') for name in ('plain', 'rslora')}
 table = {name: dict(case, losses=losses(**case)) for name, case in CASES.items()}
 print(table)
 meta = dict(torch=torch.__version__, transformers=transformers.__version__, peft=peft.__version__)
 with open(os.path.join(OUT, 'lora_variants.json'), 'w') as file:
     lines = ',\n'.join(f'{json.dumps(name)}:{json.dumps(entry)}' for name, entry in table.items())
-    file.write(f'{{"meta":{json.dumps(meta)},"folder":"{FOLDER}","lr":{LR},"tokens":{TOKENS},"rank":{RANK},"alpha":{ALPHA},"shira":{json.dumps(shira)},"cases":{{\n{lines}}}}}\n')
+    file.write(f'{{"meta":{json.dumps(meta)},"folder":"{FOLDER}","lr":{LR},"tokens":{TOKENS},"rank":{RANK},"alpha":{ALPHA},"shira":{json.dumps(shira)},"pissa":{json.dumps(pissa)},"cases":{{\n{lines}}}}}\n')

@@ -30,23 +30,34 @@ const settings: Readonly<Record<MethodName, readonly string[]>> = {
 };
 const inPeft: readonly MethodName[] = ['spsft', 'lora', 'dora', 'shira', 'vera', 'spsft+lora'];
 
-test.each(methodNames)(`%s on ${engine}`, async method => {
+interface Case {
+  readonly name: string;
+  readonly method: MethodName;
+  readonly settings: readonly string[];
+}
+
+const cases: readonly Case[] = [
+  ...methodNames.map(method => ({ name: method, method, settings: settings[method] })),
+  { name: 'lora from singular vectors', method: 'lora', settings: ['init_lora_weights=pissa', 'lora_dropout=0.2'] },
+];
+
+test.each(cases)(`$name on ${engine}`, async ({ name, method, settings: own }) => {
   const rank = methodCatalog[method].r === undefined ? [] : ['r=8'];
-  const recipe = task.recipe(`engine=${engine}`, `method=${method}`, ...settings[method], 'max_steps=4', 'save_strategy="no"', ...rank);
-  const runDir = join(task.folder, `${method} parts`);
-  const whole = await runInProcess({ kind: 'train', recipe, runDir: join(task.folder, `${method} whole`), context });
+  const recipe = task.recipe(`engine=${engine}`, `method=${method}`, ...own, 'max_steps=4', 'save_strategy="no"', ...rank);
+  const runDir = join(task.folder, `${name} parts`);
+  const whole = await runInProcess({ kind: 'train', recipe, runDir: join(task.folder, `${name} whole`), context });
   const first = await runInProcess({ kind: 'train', recipe, runDir, context }, stopAfter(2));
   const second = await runInProcess({ kind: 'resume', runDir, overrides: [], context });
   expect([...first.losses, ...second.losses]).toEqual([...whole.losses]);
   expect(second.value.after?.loss).toBe(whole.value.after?.loss);
   const formats: readonly ExportFormat[] = inPeft.includes(method) ? ['adapter', 'merged', 'peft'] : ['adapter', 'merged'];
   for (const format of formats) {
-    const outputDir = join(task.folder, `${method} ${format}`);
+    const outputDir = join(task.folder, `${name} ${format}`);
     const { value } = await runInProcess({ kind: 'export', adapter: runDir, format, outputDir, overwrite: false, context });
     expect(value.largestDifference).toBeLessThan(1e-4);
   }
   const texts = await Promise.all(
-    [join(task.folder, `${method} adapter`), runDir].map(adapter => generated(method === 'bitfit' ? 'biased' : 'model', adapter)),
+    [join(task.folder, `${name} adapter`), runDir].map(adapter => generated(method === 'bitfit' ? 'biased' : 'model', adapter)),
   );
   expect(texts[0]).toBe(texts[1]);
   expect(texts[0]?.length).toBeGreaterThan(0);

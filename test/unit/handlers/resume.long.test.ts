@@ -42,6 +42,13 @@ const cases: { name: string; settings: string[]; stopAt: number }[] = [
     settings: ['method=lora', 'r=64', 'dtype=bfloat16', 'quantize=nf4', 'optim=adamw_8bit', 'max_grad_norm=0.5'],
     stopAt: 3,
   },
+  { name: 'lora from singular vectors, over nf4', settings: ['method=lora', 'r=4', 'init_lora_weights=pissa', 'quantize=nf4'], stopAt: 3 },
+  {
+    name: 'lora from singular vectors, in bfloat16',
+    settings: ['method=lora', 'r=4', 'init_lora_weights=pissa', 'dtype=bfloat16'],
+    stopAt: 3,
+  },
+  { name: 'columns of an nf4 base', settings: ['quantize=nf4', 'trains=columns'], stopAt: 2 },
   { name: 'rows of an int8 base', settings: ['quantize=int8', 'dtype=bfloat16'], stopAt: 2 },
   { name: 'full in bfloat16, moments in 8 bits', settings: ['method=full', 'dtype=bfloat16', 'optim=adam_8bit'], stopAt: 2 },
 ];

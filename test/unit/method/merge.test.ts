@@ -1,6 +1,6 @@
 /** Merging of the tensors that a method keeps in addition to the weights. */
 import { expect, test } from 'vitest';
-import { addProduct } from '../../../trainer/method/lora/merge.ts';
+import { addProduct } from '../../../trainer/method/lora/add-product.ts';
 import { largestDifference } from '../../../trainer/verify/verify-model.ts';
 
 test('W + (alpha / r)·B·A against the definition', () => {

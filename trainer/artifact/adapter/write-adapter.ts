@@ -56,9 +56,19 @@ export function describeAdapter({ method, trainables, lora = new Map(), vera }: 
   return { method, base, modules: [...modules], rows, columns, elements, lora, vera, whole: [...whole], createdBy: CREATED_BY };
 }
 
+/** The tensors of these trainables in the form that adapters hold them in. @param tensors the values as they are trained */
+export function asStored(trainables: Attachment['trainables'], tensors: readonly AdapterTensor[]): AdapterTensor[] {
+  const storedOf = new Map(trainables.map(({ name, stored }) => [name, stored]));
+  return tensors.map(tensor => {
+    const stored = storedOf.get(tensor.name);
+    if (!stored) return tensor;
+    return { ...tensor, shape: stored.shape, data: async () => stored.fromTrained(float32Of(await tensor.data())) };
+  });
+}
+
 /**
- * Makes `dir` and writes both files, the description last. The names of `tensors` are those of `Attachment.trainables`; their rows come
- * from the description.
+ * Makes `dir` and writes both files, the description last. The names of `tensors` are those of `Attachment.trainables`, and their
+ * values are stored ones; their rows come from the description.
  * @returns the checksum of the file of tensors
  * @throws the error of the disk
  */

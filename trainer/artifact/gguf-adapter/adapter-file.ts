@@ -4,7 +4,7 @@ import { f32Entry, type GgufEntry, stringEntry, u32Entry } from '../../format/gg
 import { readGgufHeader } from '../../format/gguf/gguf-header.ts';
 import { permutedRow } from '../../format/gguf/gguf-names.ts';
 import type { GgufTensorEntry } from '../../format/gguf/gguf-writer.ts';
-import { addProduct } from '../../method/lora/merge.ts';
+import { addProduct } from '../../method/lora/add-product.ts';
 import type { WeightSource } from '../../model/weight-source.ts';
 import { required } from '../../narrow.ts';
 import { ExportError } from '../export-error.ts';

@@ -17,6 +17,7 @@ import { writeJson, writeTextFile } from '../../files/durable-file.ts';
 import { emptyCache } from '../../generate/decode-program.ts';
 import { planner } from '../../graph/fusion/plan.ts';
 import { RECOMPUTE_POLICIES } from '../../graph/recompute.ts';
+import { float32Of } from '../../graph/types.ts';
 import type { Evaluator } from '../../job/evaluate.ts';
 import type { RecipeScope } from '../../job/job-scope.ts';
 import { GrowthMeter, residentBytes } from '../../job/memory-meter.ts';
@@ -327,6 +328,8 @@ async function fill(
   const report = job.progress('load', model.parameters.length, 'tensors');
   const growth = new GrowthMeter();
   const held: Partial<Record<LoadedPart, number>> = {};
+  checkpoint?.check(attachment, optimizer);
+  if (checkpoint) await attachment.taken?.restore(name => checkpoint.adapter.readFloat32(name));
   await loadVariables(
     session,
     {
@@ -342,8 +345,11 @@ async function fill(
   if (attachment.starts && attachment.starts.length > 0) await session.run(KEEP_START, {});
   if (plan.answerCache && model.kind === 'causal') await session.load(emptyCache(model, plan.answerCache.tokens, plan.answerCache.slots));
   if (checkpoint) {
-    checkpoint.check(attachment, optimizer);
-    await writeSnapshot(session, attachment, optimizer, name => checkpoint.read(name));
+    const storedOf = new Map(attachment.trainables.map(({ name, stored }) => [name, stored]));
+    await writeSnapshot(session, attachment, optimizer, async name => {
+      const values = await checkpoint.read(name);
+      return storedOf.get(name)?.toTrained(float32Of(values)) ?? values;
+    });
     await restoreResiduals(ranks, checkpoint, job);
   }
   const { weights = 0, trained = 0, gradient = 0, optimizer: state = 0 } = held;

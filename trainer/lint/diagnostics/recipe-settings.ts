@@ -162,8 +162,13 @@ export const settingDiagnostics: Readonly<Record<string, Diagnostic>> = {
   'column-twice': { about: 'One column of the data is used for two purposes, which is rarely intended.' },
   'quantized-base': {
     about:
-      'A weight held in 8 or 4 bits is frozen. `full`, `rosa` and `shira` train the weights themselves, and `dependencies` and `trains: columns` train their columns. `lora`, `dora`, `vera` and `spsft` work with `quantize`; the rows of `spsft` are then held in 32 bits next to the weight.',
+      'A weight held in 8 or 4 bits is frozen. `full`, `rosa` and `shira` train the weights themselves, and `dependencies` trains single elements of them. `lora`, `dora`, `vera` and `spsft` work with `quantize`; the rows or columns of `spsft` are then held in 32 bits next to the weight.',
     fix: 'Writes `quantize: none`.',
+  },
+  'base-not-held': {
+    about:
+      'With `init_lora_weights: pissa` the factors start inside the weights, and the run holds the rest of them. With `preference.reference: live` the losses are compared with the base that the run holds, which it then does not.',
+    fix: 'Writes `reference: cached`, which reads the base before the first update.',
   },
   'measure-of-columns': {
     about:

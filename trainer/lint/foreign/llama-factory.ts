@@ -80,8 +80,11 @@ export const llamaFactory: ForeignTool = {
     stage,
     pref_loss: prefLoss,
     mask_history: value => (value === true ? set('data.trained_turns', 'last') : none('off')),
+    pissa_init: value => (value === true ? set('init_lora_weights', 'pissa') : none('off')),
     disable_shuffling: value => set('data.shuffle', value !== true),
     ...ofTheTool(
+      'pissa_iter',
+      'pissa_convert',
       'do_train',
       'do_eval',
       'do_predict',

@@ -17,6 +17,7 @@ import { createRandom, hashSeed } from '../../random.ts';
 import { type Attach, type MethodSettings, type Trainable, whole } from '../method.ts';
 import { TargetError, type TargetSettings, targetModules, targetsDefault } from '../targets.ts';
 import type { LoraRank } from '../trained-parts.ts';
+import { startInWeights, withStoredForms } from './principal-start.ts';
 
 export interface LoraPair {
   /** [r, in]; of a convolution [r, in / groups, kh, kw]; of experts [experts · r, in]. */
@@ -94,19 +95,21 @@ const NAMED_KINDS = ['linear', 'conv', 'experts'] as const;
 
 export const attachLora: Attach = (model, settings) => {
   const modules = lowRankTargets(model, settings, 'lora', targetsDefault(settings) ? undefined : NAMED_KINDS);
-  const experts = settings.loraDropout > 0 ? modules.find(isExperts) : undefined;
-  if (experts)
+  const experts = modules.find(isExperts);
+  if (experts && settings.loraDropout > 0)
     throw new TargetError(
       `lora_dropout ${settings.loraDropout} is not possible for experts (${experts.name}): PEFT has no dropout there, so set lora_dropout: 0`,
     );
+  if (experts && settings.loraStart === 'pissa')
+    throw new TargetError(
+      `init_lora_weights: pissa is not possible for experts (${experts.name}): PEFT has no such start there, so leave them out of target_modules or set init_lora_weights: kaiming`,
+    );
   const parts = lowRankParts(modules, settings);
-  return {
-    method: 'lora',
-    lora: parts.lora,
-    trainables: factors(parts),
-    linearHook: loraHook(parts),
-    initial: () => initialPairs(parts, settings.seed),
-  };
+  const common = { method: 'lora', linearHook: loraHook(parts) } as const;
+  if (settings.loraStart === 'kaiming')
+    return { ...common, lora: parts.lora, trainables: factors(parts), initial: () => initialPairs(parts, settings.seed) };
+  const { lora, derived, taken, storedForms } = startInWeights(modules, parts, settings.rank);
+  return { ...common, lora, derived, taken, trainables: withStoredForms(factors(parts), storedForms), initial: () => [] };
 };
 
 export const factors = ({ pairs, ratio }: LowRank): Trainable[] =>

@@ -4,6 +4,7 @@ import { combine } from '../combine.ts';
 import type { AddedTensors } from '../method.ts';
 import { targetExactly } from '../targets.ts';
 import type { AdapterRank, ExpectedTensor, LoraRank, PartsDescription, TrainedParts } from '../trained-parts.ts';
+import { addProduct } from './add-product.ts';
 import { attachLora, groupsOf } from './attach.ts';
 
 export const addedFactors: AddedTensors = {
@@ -50,6 +51,7 @@ export const UNTRAINED = {
   loraAlpha: 1,
   loraPlusRatio: 1,
   loraDropout: 0,
+  loraStart: 'kaiming',
   vera: { projectionKey: 0, dInitial: 0 },
   seed: 0,
 } as const;
@@ -104,25 +106,6 @@ export const transpose = (x: Float32Array, width: number): Float32Array => {
   const rows = x.length / width;
   return Float32Array.from(x, (_, i) => x[(i % rows) * width + Math.floor(i / rows)] as number);
 };
-
-/**
- * W + (alpha / r)·B·A in place, each row summed in float64 and rounded once.
- * @param weight [out, in] @param a [r, in] @param b [out, r]
- */
-export function addProduct(weight: Float32Array, a: Float32Array, b: Float32Array, { r, alpha }: AdapterRank): Float32Array {
-  const width = a.length / r;
-  const row = new Float64Array(width);
-  for (let i = 0; i < b.length / r; i++) {
-    const begin = i * width;
-    for (let j = 0; j < width; j++) row[j] = weight[begin + j] as number;
-    for (let k = 0; k < r; k++) {
-      const factor = (alpha / r) * (b[i * r + k] as number);
-      if (factor !== 0) for (let j = 0; j < width; j++) (row[j] as number) += factor * (a[k * width + j] as number);
-    }
-    weight.set(row, begin);
-  }
-  return weight;
-}
 
 const addBias = (bias: Float32Array, added: Float32Array, { r, alpha }: AdapterRank): Float32Array =>
   bias.map((value, i) => value + (alpha / r) * (added[i] as number));

@@ -10,5 +10,8 @@ import { targetModules } from '../targets.ts';
 
 export const attachRosa: Attach = (model, settings, selection) => {
   const trainables = targetModules(model, settings).map(module => elementsTrainable(module, selection));
-  return combine('rosa', [{ method: 'rosa', trainables, initial: () => [] }, attachLora(model, settings, selection)]);
+  return combine('rosa', [
+    { method: 'rosa', trainables, initial: () => [] },
+    attachLora(model, { ...settings, loraStart: 'kaiming' }, selection),
+  ]);
 };

@@ -9,6 +9,6 @@ import { withSavedModules } from '../saved-modules.ts';
 import { attachSpsft } from '../spsft/attach.ts';
 
 const attachSpsftLora: Attach = (model, settings, selection) =>
-  combine('spsft+lora', [attachSpsft(model, settings, selection), attachLora(model, settings, selection)]);
+  combine('spsft+lora', [attachSpsft(model, settings, selection), attachLora(model, { ...settings, loraStart: 'kaiming' }, selection)]);
 
 export const method: Method = { attach: withSavedModules(attachSpsftLora), added: addedFactors, peft: rowsInPeft };

@@ -2,7 +2,8 @@
 
 import type { WeightSource } from '../../model/weight-source.ts';
 import { atLeast } from '../../narrow.ts';
-import { addProduct, isUngrouped, UNTRAINED } from '../lora/merge.ts';
+import { addProduct } from '../lora/add-product.ts';
+import { isUngrouped, UNTRAINED } from '../lora/merge.ts';
 import type { AddedTensors } from '../method.ts';
 import { targetExactly } from '../targets.ts';
 import type { TrainedParts, VeraShape } from '../trained-parts.ts';

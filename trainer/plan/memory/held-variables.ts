@@ -22,7 +22,7 @@ export interface HeldVariables {
 
 export function heldVariables(plan: Pick<RunPlan, 'model' | 'task' | 'attachment' | 'optimizer' | 'accumulationSteps'>): HeldVariables {
   const { model, attachment, optimizer } = plan;
-  const { trainables, frozen = [], storage = FLOAT32_STORAGE } = attachment;
+  const { trainables, frozen = [], storage = FLOAT32_STORAGE, taken } = attachment;
   const weights = new Set(model.parameters.map(({ name }) => name));
   const added = trainables.filter(({ variable }) => !weights.has(variable.name)).map(({ variable }) => variable);
   const masters = trainables.flatMap(({ master }) => (master ? [master] : []));
@@ -33,7 +33,7 @@ export function heldVariables(plan: Pick<RunPlan, 'model' | 'task' | 'attachment
   const isHere = ({ name }: VariableSpec): boolean => !elsewhere.has(name);
   return {
     weights: model.parameters.flatMap(spec => storage.variables(spec)),
-    trained: [...added, ...masters.filter(isHere), ...frozen, ...places],
+    trained: [...added, ...masters.filter(isHere), ...frozen, ...places, ...(taken?.kept ?? [])],
     gradients: accumulates(plan) ? groups.map(gradientVariable) : [],
     optimizer: groups.flatMap(group => optimizerState(optimizer, group)).filter(isHere),
     offloaded,

@@ -55,6 +55,7 @@ const choosesRows = ({ method }: Recipe): boolean => methodCatalog[method].choos
 
 const conditions: readonly Condition[] = [
   withMethods(['lora_alpha', 'use_rslora', 'loraplus_lr_ratio'], ({ lowRank }) => lowRank === 'factors'),
+  withMethods(['init_lora_weights'], ({ startsInWeights }) => startsInWeights),
   withMethods(['lora_dropout'], ({ lowRank }) => lowRank !== 'none'),
   withMethods(['r'], ({ r }) => r !== undefined),
   withMethods(['trains'], ({ trainsColumns }) => trainsColumns),

@@ -3,7 +3,9 @@ import { engineCatalog } from '../../catalog/engines.ts';
 import { isOneOf } from '../../catalog/entries.ts';
 import { defaultMeasure, measureCatalog, measuresThat, measureWithoutData, needsData } from '../../catalog/measures.ts';
 import { methodCatalog } from '../../catalog/methods.ts';
-import { hasDependencies, scoredUnit, trainedUnit } from '../rows-budget.ts';
+import { readsBase } from '../live-reference.ts';
+import { loraStart } from '../lora-start.ts';
+import { hasDependencies, scoredUnit } from '../rows-budget.ts';
 import { modelParts } from './model-settings.ts';
 import type { Rule } from './rule.ts';
 
@@ -33,20 +35,28 @@ export const methodRules: readonly Rule[] = [
           message: `${method} ${needsFullWeights}, but weights held as ${quantize} are frozen; use lora or spsft, or quantize: none`,
           suggestion: { kind: 'replace-value', to: 'none' },
         };
-      if (trainedUnit(recipe) !== 'rows')
-        return {
-          at: 'trains',
-          message: `'trains: ${recipe.trains}' trains columns, but weights held as ${quantize} are frozen; train rows, or set quantize: none`,
-          suggestion: { kind: 'replace-value', to: 'rows' },
-        };
       return hasDependencies(recipe)
         ? {
             at: 'dependencies',
-            message: `'dependencies' trains columns, but weights held as ${quantize} are frozen; remove one of the two`,
+            message: `'dependencies' trains single elements of weights, but weights held as ${quantize} are frozen; remove one of the two, or use trains: coupled`,
             suggestion: { kind: 'replace-value', to: 'false' },
           }
         : undefined;
     },
+  },
+  {
+    code: 'base-not-held',
+    severity: 'error',
+    doc: 'A base that is read while it trains is held as a whole.',
+    reads: ['method', 'init_lora_weights', 'task', 'preference.reference'],
+    check: recipe =>
+      loraStart(recipe) === 'pissa' && readsBase(recipe)
+        ? {
+            at: 'preference.reference',
+            message: "with init_lora_weights: pissa the run holds the weights without the start of the factors, so it can't read the base",
+            suggestion: { kind: 'replace-value', to: 'cached' },
+          }
+        : undefined,
   },
   {
     code: 'measure-of-columns',

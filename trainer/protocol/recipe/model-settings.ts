@@ -70,7 +70,7 @@ export const modelSettings = {
     }),
     'none',
     {
-      doc: 'Stores the frozen linear layers of the blocks in fewer bits. Trained rows and factors stay in 32 bits, the head and embeddings in the dtype.',
+      doc: 'Stores the frozen linear layers of the blocks in fewer bits. Trained rows, columns and factors stay in 32 bits, the head and embeddings in the dtype.',
       memory: 'int8 takes one byte per parameter of these layers, nf4 about half a byte; one weight at a time is unpacked.',
     },
   ),
@@ -172,6 +172,18 @@ export const methodSettings = {
   loraplus_lr_ratio: defaulted(number({ min: 0, max: 1000, aboveMin: true }), 1, {
     doc: "The learning rate of the product's factor B, relative to learning_rate (LoRA+). Its authors use 16 together with a lower learning_rate.",
   }),
+  init_lora_weights: defaulted(
+    choice({
+      kaiming: 'A is random and B is zero, as with PEFT by default.',
+      pissa:
+        'A and B are the r largest singular values of each weight with their vectors, and the rest of the weight stays frozen (PiSSA). An adapter has rank 2r, so that it fits the whole weight.',
+    }),
+    'kaiming',
+    {
+      doc: 'Where the low-rank product of lora starts.',
+      memory: 'pissa keeps the start of the factors too: four bytes for each trained parameter.',
+    },
+  ),
   lora_dropout: defaulted(number({ min: 0, max: 0.99 }), 0, {
     doc: 'The probability of dropping an input of the low-rank product during training.',
     memory: 'Above 0, each layer stores a mask or recomputes its dropped input.',

@@ -2,7 +2,7 @@
 import path from 'node:path';
 import { z } from 'zod';
 import { ADAPTER_WEIGHTS, type AdapterDescription } from '../../artifact/adapter/adapter.ts';
-import { type AdapterTensor, writeAdapter } from '../../artifact/adapter/write-adapter.ts';
+import { type AdapterTensor, asStored, writeAdapter } from '../../artifact/adapter/write-adapter.ts';
 import type { Session } from '../../engine/engine.ts';
 import { writeTextFile } from '../../files/durable-file.ts';
 import { buildFolderDurably, makeFolder } from '../../files/durable-folder.ts';
@@ -18,7 +18,7 @@ import type { Attachment } from '../../method/method.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
 import { namingFullDisk, RunError } from '../../run-error.ts';
 import type { OptimizerSettings } from '../../train/optimizer-settings.ts';
-import { readSnapshot, snapshotSpecs } from '../../train/snapshot.ts';
+import { readSnapshot, snapshotSpecs, storedSpecs } from '../../train/snapshot.ts';
 import { checkpointFolder, removeSetAside } from './checkpoint-folders.ts';
 
 export const OPTIMIZER_TENSORS = 'optimizer.safetensors';
@@ -89,7 +89,7 @@ export interface SaveParams {
 
 /** The size of a checkpoint on disk. */
 export const checkpointBytes = (attachment: Attachment, optimizer: OptimizerSettings): number =>
-  [...snapshotSpecs(attachment, optimizer), ...rowSpecs(attachment)].reduce((sum, spec) => sum + byteSize(spec), 0);
+  [...storedSpecs(attachment, optimizer), ...rowSpecs(attachment)].reduce((sum, spec) => sum + byteSize(spec), 0);
 
 /** @throws RunError 'disk-full' if this many bytes do not fit in addition to the space that must stay free */
 export function requireDisk(folder: string, bytes: number, what: string): void {
@@ -134,7 +134,7 @@ async function writeTensors(folder: string, { session, attachment, optimizer, ad
     return wanted.map(({ name, shape }) => ({ name, shape, data: () => nextValue(snapshot, name) }));
   };
   const dtypeOf = new Map(specs.map(({ name, dtype }) => [name, dtype]));
-  const tensors = valuesOf(specs.filter(({ name }) => trained.has(name)));
+  const tensors = asStored(attachment.trainables, valuesOf(specs.filter(({ name }) => trained.has(name))));
   const adapterChecksum = await writeAdapter(folder, { description: adapter, tensors });
   const states = valuesOf(specs.filter(({ name }) => !trained.has(name)));
   const entries = states.map(({ name, shape, data }): TensorEntry => {

@@ -12,7 +12,7 @@ import type { Attachment } from '../../method/method.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
 import { RunError, systemErrorCode } from '../../run-error.ts';
 import type { OptimizerSettings } from '../../train/optimizer-settings.ts';
-import { snapshotSpecs } from '../../train/snapshot.ts';
+import { storedSpecs } from '../../train/snapshot.ts';
 import { OPTIMIZER_TENSORS, readTrainerState, type TrainerState } from './checkpoint.ts';
 import { checkpointFolder, listCheckpoints, setAside } from './checkpoint-folders.ts';
 
@@ -20,7 +20,7 @@ export interface Checkpoint {
   readonly folder: string;
   readonly state: TrainerState;
   readonly adapter: Adapter;
-  /** Trained tensors and optimizer state by their names in the snapshot. */
+  /** Trained tensors, as adapters hold them, and optimizer state by their names in the snapshot. */
   read(name: string): Promise<HostArray>;
   /** @throws RunError 'checkpoint-mismatch' that lists missing tensors and wrong shapes */
   check(attachment: Attachment, optimizer: OptimizerSettings): void;
@@ -86,7 +86,7 @@ function check({ folder, adapter, optimizer, attachment, settings }: CheckParams
   const wrong: string[] = [];
   if (adapter.description.method !== attachment.method)
     wrong.push(`it was trained with ${adapter.description.method}, not ${attachment.method}`);
-  for (const { name, shape, dtype } of snapshotSpecs(attachment, settings)) {
+  for (const { name, shape, dtype } of storedSpecs(attachment, settings)) {
     const found = adapter.tensors.get(name) ?? optimizer.tensors.get(name);
     if (!found) wrong.push(`${name} is missing`);
     else if (found.shape.join() !== shape.join()) wrong.push(`${name} is [${found.shape}], expected [${shape}]`);
