@@ -9,6 +9,7 @@ const MAILS = { train: 600, heldOut: 240 };
 const HELP = `npm run study [-- options]
   --minutes N  stop before a run that would end later; the next call continues
   --tasks A,B  only these tasks (bench/study/plan.ts); the others keep their runs
+  --arms A;B   only these arms (bench/study/arms.ts), such as "columns, wanda;pissa"
   --workers N  runs at a time (default: 2)
   --threads N  cores of one run (default: 1)
   --tiny       two updates per run, into a folder of its own: shows that every part works
@@ -37,7 +38,7 @@ async function bundle() {
 const script = name => path.join(bundles, `study-${name}.mjs`);
 const imported = name => import(pathToFileURL(script(name)).href);
 
-async function prepareAndRun({ tasks, threads, workers, minutes, tiny, importance }) {
+async function prepareAndRun({ tasks, arms, threads, workers, minutes, tiny, importance }) {
   ensurePackages();
   buildBundles();
   if (!ensureEngine()) throw new StepError('the study is made with the TensorFlow engine, which could not be installed');
@@ -61,7 +62,6 @@ async function prepareAndRun({ tasks, threads, workers, minutes, tiny, importanc
     const arguments_ = [...flags, script('importance-memory'), JSON.stringify(request)];
     return run(process.execPath, arguments_, { env: { ...process.env, ...environment } });
   }
-  const { study } = await imported('main');
   const data = {
     digits: { train: digits.train, heldOut: digits.test },
     mails,
@@ -69,11 +69,14 @@ async function prepareAndRun({ tasks, threads, workers, minutes, tiny, importanc
     novel: ensureNovel(folder),
     addresses: await ensureAddressParts(folder),
   };
+  const sources = { data, models };
+  const { study } = await imported('main');
   await study({
     cacheDir,
     results: tiny ? path.join(folder, 'tiny') : results,
-    sources: { data, models },
+    sources,
     tasks,
+    arms,
     minutes,
     workers,
     threads,
@@ -90,10 +93,17 @@ function whole(name, text) {
   throw new Error(`--${name} takes a whole number above 0, not '${text}'`);
 }
 
+const namesIn = (text, separator) =>
+  text
+    .split(separator)
+    .map(name => name.trim())
+    .filter(name => name !== '');
+
 function readOptions() {
   const { values } = parseArgs({
     options: {
       tasks: { type: 'string', default: '' },
+      arms: { type: 'string', default: '' },
       minutes: { type: 'string' },
       workers: { type: 'string', default: '2' },
       threads: { type: 'string', default: '1' },
@@ -104,7 +114,9 @@ function readOptions() {
   });
   return {
     ...values,
-    tasks: values.tasks.split(',').filter(name => name !== ''),
+    tasks: namesIn(values.tasks, ','),
+    // Names of arms have commas.
+    arms: namesIn(values.arms, ';'),
     minutes: values.minutes === undefined ? undefined : whole('minutes', values.minutes),
     workers: whole('workers', values.workers),
     threads: whole('threads', values.threads),

@@ -11,12 +11,20 @@ export interface ArmBudget {
   readonly spsft: number;
 }
 
+/** Columns or coupled channels per layer whose parameters come nearest to those of the rows. */
+export interface UnitBudget {
+  readonly columns: number;
+  readonly coupled: number;
+}
+
 interface Arm {
   /** Arms of a family start their search for a learning rate at the same place. */
   readonly family: ArmFamily;
-  readonly settings: (budget: ArmBudget) => Settings;
+  readonly settings: (budget: ArmBudget & Partial<UnitBudget>) => Settings;
   /** The rates of an arm that searches none, by the kind of model: what a user gets, or got, who sets none. */
   readonly learningRates?: Readonly<Record<ObjectiveEntry['model'], number>>;
+  /** Trains columns or coupled channels in place of rows, so that it has a budget of its own. */
+  readonly unit?: keyof UnitBudget;
   /** An arm of an earlier plan: its runs are shown, and none is added. */
   readonly isPast?: true;
 }
@@ -37,6 +45,13 @@ const acrossLayers = (selection: string): Arm => ({
     'importance.selection': selection,
     'importance.min_rows': Math.max(1, Math.round(spsft / 4)),
   }),
+});
+
+/** A task without a budget of this unit leaves the arm out. */
+const units = (unit: keyof UnitBudget, measure: string): Arm => ({
+  family: 'rows',
+  unit,
+  settings: budget => ({ method: 'spsft', trains: unit, r: budget[unit] ?? 0, 'importance.measure': measure }),
 });
 
 /** lora_alpha = r, so that the scale is 1, and √r for rsLoRA. */
@@ -66,9 +81,16 @@ const table = {
   // Other budgets of the layers, each with a quarter of the rows as its floor.
   'taylor_row, global': acrossLayers('global'),
   'taylor_row, proportional': acrossLayers('proportional'),
+  'columns, random': units('columns', 'random'),
+  'columns, wanda': units('columns', 'wanda'),
+  'columns, taylor_row': units('columns', 'taylor_row'),
+  'channels, random': units('coupled', 'random'),
+  'channels, wanda': units('coupled', 'wanda'),
+  'channels, taylor_row': units('coupled', 'taylor_row'),
   lora: product('lora'),
   rslora: product('lora', { use_rslora: true }),
   'lora+': product('lora', { loraplus_lr_ratio: 16 }),
+  pissa: product('lora', { init_lora_weights: 'pissa' }),
   dora: product('dora'),
   // As many elements as the factors of that rank have numbers.
   shira: { family: 'rows', settings: ({ lora }) => ({ method: 'shira', r: lora }) },

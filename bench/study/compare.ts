@@ -1,6 +1,6 @@
 /** Comparisons from the rows of the study: the runs of each arm, and its paired comparison with another arm, within a task and over tasks. Pure. */
 import { type ArmName, searchingArms } from './arms.ts';
-import { planOf, SEEDS, type TaskPlan } from './plan.ts';
+import { planOfRow, SEEDS, type TaskPlan } from './plan.ts';
 import type { StudyRow } from './rows.ts';
 import { holm, mean, type Paired, pairedTest } from './statistics.ts';
 
@@ -14,7 +14,7 @@ export interface TaskRows {
 /** By task in the order of the plan; a task that ran on two bases (vision models trained on two machines) appears twice. */
 export const rowsByTask = (tasks: readonly TaskPlan[], rows: readonly StudyRow[]): TaskRows[] =>
   tasks.flatMap(task => {
-    const own = rows.filter(row => row.task === task.name && row.plan === planOf(task));
+    const own = rows.filter(row => row.task === task.name && row.plan === planOfRow(task, row.arm));
     return [...new Set(own.map(({ base }) => base))].map(base => ({ task, base, rows: own.filter(row => row.base === base) }));
   });
 

@@ -18,6 +18,8 @@ export interface StudyRequest {
   readonly sources: StudySources;
   /** Names of tasks; empty for all. */
   readonly tasks: readonly string[];
+  /** Names of arms; empty for all. */
+  readonly arms: readonly string[];
   /** Infinite if absent. */
   readonly minutes?: number;
   readonly workers: number;
@@ -40,7 +42,7 @@ export async function study(request: StudyRequest): Promise<boolean> {
   const file = path.join(results, 'study.jsonl');
   const rows = await readRows(file);
   const { script, flags, environment, workers } = request;
-  const setup = { cacheDir, folder, threads, sources };
+  const setup = { cacheDir, folder, threads, workers, sources };
   const pool = new Pool({ script, count: workers, flags, environment, setup, deadline: began + 60_000 * minutes });
   try {
     const isDone = await runStudy({
@@ -61,9 +63,11 @@ export async function study(request: StudyRequest): Promise<boolean> {
   }
 }
 
-const chosenParts = ({ tasks, tiny }: StudyRequest): Part[] =>
+const chosenParts = ({ tasks, arms, tiny }: StudyRequest): Part[] =>
   parts
     .filter(({ task }) => tasks.length === 0 || tasks.includes(task.name))
+    .map(part => ({ ...part, arms: part.arms.filter(arm => arms.length === 0 || arms.includes(arm)) }))
+    .filter(part => part.arms.length > 0)
     .map(part => (tiny ? { ...part, task: tinyTask(part.task) } : part));
 
 /** Writes the page and its figures from all rows. */

@@ -8,6 +8,8 @@ export interface WorkerSetup {
   readonly cacheDir: string;
   readonly folder: string;
   readonly threads: number;
+  /** All workers of the study, this one among them. */
+  readonly workers: number;
   readonly sources: StudySources;
 }
 

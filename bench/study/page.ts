@@ -4,9 +4,10 @@ import { type ArmName, armNames, defaultArms, LORA, RANDOM_ROWS } from './arms.t
 import { compareOverTasks, compareWith, type Difference, isComplete, rowsByTask, type TaskRows, testsOf } from './compare.ts';
 import { figureName, figures } from './figures.ts';
 import { parts, SEEDS, tasks } from './plan.ts';
-import { endOfBest, TRIALS } from './rates.ts';
+import { endOfBest, type RateResult, ratiosAt, STEPS_PER_DECADE, TRIALS } from './rates.ts';
 import type { StudyRow } from './rows.ts';
-import { deviation, mean } from './statistics.ts';
+import { scoringCosts } from './scoring-costs.ts';
+import { deviation, mean, median } from './statistics.ts';
 import { rateResult } from './study.ts';
 
 export function studyPage(rows: readonly StudyRow[]): string {
@@ -15,9 +16,11 @@ export function studyPage(rows: readonly StudyRow[]): string {
     INTRODUCTION,
     ...overTasks(found),
     ...atDefaults(found),
+    ...scoringCosts(found),
     ...(rows.length > 0
       ? [`## Learning rates\n\n${[...figures(rows).keys()].map((_, i) => `![Loss by learning rate](${figureName(i)})`).join('\n')}`]
       : []),
+    ...rateCosts(found),
     ...found.map(section),
     missing(found),
     compute(rows, found),
@@ -130,7 +133,7 @@ function armLine(found: TaskRows, arm: ArmName, forgets: boolean): string[][] {
       first.trainable.toLocaleString('en-US'),
       String(first.learningRate),
       meanOf(({ memoryBytes }) => memoryBytes && memoryBytes / 1e6, 0),
-      meanOf(({ cpuSeconds }) => cpuSeconds, 1),
+      meanOf(({ cpuSeconds, beside }) => (beside ? undefined : cpuSeconds), 1),
       ...(forgets ? [spreadOf(({ forgetting }) => forgetting?.loss), spreadOf(({ forgetting }) => forgetting?.divergence)] : []),
     ],
   ];
@@ -149,13 +152,29 @@ function comparison(found: TaskRows, other: ArmName): string[] {
   return [table([`against ${other}`, 'ln(loss) ± 95%', 'g', 'p', 'accuracy, points ± 95%'], differences.map(line))];
 }
 
-/** A note on the arms that ended their search with the best rate at an end. */
-function rateNote(found: TaskRows): string {
-  const tuned = armNames.flatMap(arm => {
+/** The complete searches of a task. */
+const searchesOf = (found: TaskRows): { readonly arm: ArmName; readonly own: readonly RateResult[] }[] =>
+  armNames.flatMap(arm => {
     const own = found.rows.filter(row => row.purpose === 'tune' && row.arm === arm).map(rateResult);
     return own.length === TRIALS ? [{ arm, own }] : [];
   });
-  const open = tuned.flatMap(({ arm, own }) => {
+
+/** How much more loss a rate has that is off by one or two steps, over all complete searches. */
+function rateCosts(found: readonly TaskRows[]): string[] {
+  const searches = found.flatMap(one => searchesOf(one).map(({ own }) => own));
+  const lines = [1, 2].flatMap(steps => {
+    const ratios = searches.flatMap(own => ratiosAt(own, steps));
+    const factor = (10 ** (steps / STEPS_PER_DECADE)).toFixed(1);
+    return ratios.length === 0 ? [] : [[`${factor} times`, `${(100 * (median(ratios) - 1)).toFixed(0)}%`, String(ratios.length)]];
+  });
+  return lines.length === 0
+    ? []
+    : [`Validation loss above that of the best rate, ${searches.length} searches:\n\n${table(['off by', 'median', 'rates'], lines)}`];
+}
+
+/** A note on the arms that ended their search with the best rate at an end. */
+function rateNote(found: TaskRows): string {
+  const open = searchesOf(found).flatMap(({ arm, own }) => {
     const end = endOfBest(own);
     return end ? [`${arm} (${end.learningRate})`] : [];
   });
@@ -179,8 +198,10 @@ function compute(rows: readonly StudyRow[], found: readonly TaskRows[]): string 
   const hours = rows.reduce((sum, { cpuSeconds, seconds, threads }) => sum + (cpuSeconds ?? seconds * threads) / 3600, 0);
   const used = found.reduce((sum, one) => sum + one.rows.length, 0);
   const dates = rows.map(({ date }) => date.slice(0, 10)).sort();
+  const besides = rows.filter(({ beside }) => beside).length;
+  const hidden = besides === 0 ? '' : `; those of runs that shared the machine with other work (${besides}) are not shown`;
   const when = dates.length === 0 ? '' : `, ${dates[0]} to ${dates.at(-1)}`;
-  return `## Compute\n\n${rows.length} runs, ${hours.toFixed(1)} core hours${when}. ${used} of them are of the plan as it is now. CPU seconds are those of a whole run with loading and compilation.`;
+  return `## Compute\n\n${rows.length} runs, ${hours.toFixed(1)} core hours${when}. ${used} of them are of the plan as it is now. CPU seconds are those of a whole run with loading and compilation${hidden}.`;
 }
 
 const marked = (arm: ArmName, adjusted: number): string => (adjusted < 0.05 ? `${arm} *` : arm);

@@ -2,7 +2,17 @@
 import { createHash } from 'node:crypto';
 import { entryOf } from '../../trainer/catalog/entries.ts';
 import { objectiveCatalog } from '../../trainer/catalog/objectives.ts';
-import { type ArmBudget, type ArmFamily, type ArmName, arms, defaultArms, type Settings, searchingArms } from './arms.ts';
+import {
+  type ArmBudget,
+  type ArmFamily,
+  type ArmName,
+  armNames,
+  arms,
+  defaultArms,
+  type Settings,
+  searchingArms,
+  type UnitBudget,
+} from './arms.ts';
 
 export type BaseName = 'vit' | 'resnet' | 'minilm' | 'smollm2';
 export type DataName = 'digits' | 'mails' | 'definitions' | 'kinds' | 'novel' | 'addresses';
@@ -16,6 +26,8 @@ export interface TaskPlan {
   /** Samples to train on, to choose the learning rate by, and to test on; for images, per class, and all test images are used. */
   readonly samples: { readonly tune: number; readonly validate: number; readonly test: number };
   readonly budget: ArmBudget;
+  /** Columns and coupled channels; left out of a model without linear layers in its blocks. */
+  readonly units?: UnitBudget;
   /** The middle of the first three learning rates. */
   readonly rates: Readonly<Record<ArmFamily, number>>;
   /** Arms that the model has no place for, or whose score the task can't give. */
@@ -35,6 +47,11 @@ export const SEEDS = [2, 3, 4, 5, 6] as const;
 const imageRates = { rows: 1e-2, product: 1e-2, head: 1e-1, biases: 3.2e-2, whole: 3.2e-3 };
 const encoderRates = { rows: 3.2e-3, product: 3.2e-3, head: 1e-2, biases: 1e-2, whole: 1.8e-4 };
 const decoderRates = { rows: 3.2e-3, product: 1e-3, head: 1e-3, biases: 1e-2, whole: 1e-4 };
+
+/** Per layer, of MiniLM 3456 and 1538 numbers, and of rows 3462. */
+const encoderUnits: UnitBudget = { columns: 16, coupled: 36 };
+/** Per layer, of SmolLM2 5184 and 4032 numbers, and of rows 4992. */
+const decoderUnits: UnitBudget = { columns: 15, coupled: 20 };
 
 const images: Settings = {
   task: 'image_classification',
@@ -77,6 +94,7 @@ const table = {
     settings: encoder,
     samples: { tune: 480, validate: 120, test: 240 },
     budget: { lora: 8, spsft: 16 },
+    units: encoderUnits,
     rates: encoderRates,
   },
   'smollm2-mails': {
@@ -86,6 +104,7 @@ const table = {
     settings: { ...decoder, 'data.prompt': 'Is this e-mail spam or ham?\n\n{text}\n\nAnswer spam or ham.' },
     samples: { tune: 120, validate: 48, test: 64 },
     budget: { lora: 8, spsft: 16 },
+    units: decoderUnits,
     rates: decoderRates,
     // A Llama has no biases.
     without: ['bitfit', ...BY_CLASS],
@@ -98,6 +117,7 @@ const table = {
     settings: images,
     samples: digits,
     budget: { lora: 4, spsft: 8 },
+    units: { columns: 8, coupled: 14 },
     rates: imageRates,
   },
   'minilm-definitions': {
@@ -107,6 +127,7 @@ const table = {
     settings: encoder,
     samples: { tune: 480, validate: 120, test: 240 },
     budget: { lora: 8, spsft: 16 },
+    units: encoderUnits,
     rates: encoderRates,
   },
   'resnet-digits': {
@@ -125,6 +146,7 @@ const table = {
     settings: { ...decoder, 'data.format': 'text' },
     samples: { tune: 120, validate: 32, test: 48 },
     budget: { lora: 8, spsft: 16 },
+    units: decoderUnits,
     rates: decoderRates,
     without: ['bitfit', ...BY_CLASS],
     later: LONG,
@@ -136,6 +158,7 @@ const table = {
     settings: encoder,
     samples: { tune: 480, validate: 120, test: 240 },
     budget: { lora: 8, spsft: 16 },
+    units: encoderUnits,
     rates: encoderRates,
   },
   'smollm2-addresses': {
@@ -145,6 +168,7 @@ const table = {
     settings: { ...decoder, max_length: 144 },
     samples: { tune: 120, validate: 32, test: 48 },
     budget: { lora: 8, spsft: 16 },
+    units: decoderUnits,
     rates: decoderRates,
     without: ['bitfit', ...BY_CLASS],
     later: LONG,
@@ -172,8 +196,12 @@ export interface Part {
 
 const isFirst = (task: TaskPlan, arm: ArmName): boolean => QUESTION.includes(arm) && !task.later?.includes(arm);
 
+/** Whether the model has what the arm trains, and the task what it scores by. */
+export const hasArm = ({ without, units }: TaskPlan, arm: ArmName): boolean =>
+  !without?.includes(arm) && (arms[arm].unit === undefined || units !== undefined);
+
 const armsOf = (task: TaskPlan, first: boolean): ArmName[] =>
-  searchingArms.filter(arm => isFirst(task, arm) === first && !task.without?.includes(arm));
+  searchingArms.filter(arm => isFirst(task, arm) === first && hasArm(task, arm));
 
 /** The parts in the order of their value: the question on every task first, then the defaults, then the remaining arms of every task. */
 export const parts: readonly Part[] = [
@@ -214,7 +242,7 @@ const answersOf = (samples: number, tokens: number): Settings => ({
 export const settingsOf = ({ task, arm, purpose, learningRate, seed }: PlannedRun): Settings => ({
   ...COMMON,
   ...task.settings,
-  ...arms[arm].settings(task.budget),
+  ...arms[arm].settings({ ...task.budget, ...task.units }),
   // Measured after the run, so they change none of the other numbers.
   ...(purpose === 'test' && task.settings.task === 'causal_lm' ? { eval_forgetting: true } : {}),
   ...(purpose === 'test' && task.answerTokens !== undefined ? answersOf(task.samples.test, task.answerTokens) : {}),
@@ -222,12 +250,24 @@ export const settingsOf = ({ task, arm, purpose, learningRate, seed }: PlannedRu
   seed,
 });
 
-/** A fingerprint of what the numbers of a task depend on; runs of another plan are not taken for this one's. */
-export const planOf = ({ settings, samples, budget }: TaskPlan): string =>
-  createHash('sha256')
-    .update(JSON.stringify([COMMON, settings, samples, budget]))
+/**
+ * A fingerprint of what the numbers of an arm of a task depend on; runs of another plan are not taken for this one's. A unit's budget is part of
+ * its own arms' alone.
+ */
+export function planOf({ settings, samples, budget, units }: TaskPlan, arm?: ArmName): string {
+  const unit = arm && arms[arm].unit;
+  return createHash('sha256')
+    .update(JSON.stringify([COMMON, settings, samples, budget, ...(unit ? [units?.[unit]] : [])]))
     .digest('hex')
     .slice(0, 12);
+}
+
+/** The fingerprint that a row of this arm's name has if it is of the plan; that of no unit for an arm that is gone. */
+export const planOfRow = (task: TaskPlan, arm: string): string =>
+  planOf(
+    task,
+    armNames.find(name => name === arm),
+  );
 
 /** A plan of the same form that takes seconds: it shows that every part works, and its numbers mean nothing. */
 export const tinyTask = (task: TaskPlan): TaskPlan => ({

@@ -11,7 +11,7 @@ export interface RateResult {
 export const TRIALS = 5;
 /** The first rates are half a decade apart. */
 const FIRST = [0, -2, 2];
-const STEPS_PER_DECADE = 4;
+export const STEPS_PER_DECADE = 4;
 
 /** The rate `steps` quarters of a decade above `rate` (below, if negative), in two digits: 0.001, 0.0018, 0.0032, 0.0056. */
 export function neighborRate(rate: number, steps: number): number {
@@ -41,6 +41,14 @@ export function nextRates(start: number, results: readonly RateResult[]): number
   const beside = [-1, 1].map(step => ({ rate: neighborRate(best.learningRate, step), loss: lossBeyond(results, best.learningRate, step) }));
   const open = beside.filter(({ rate }) => !isTried(rate)).sort((a, b) => compare(a.loss, b.loss));
   return open[0] === undefined ? [] : [open[0].rate];
+}
+
+/** The losses at the rates that are this many steps from the best one, relative to its loss. */
+export function ratiosAt(results: readonly RateResult[], steps: number): number[] {
+  const best = bestOf(results);
+  if (best === undefined) return [];
+  const at = [-steps, steps].map(step => neighborRate(best.learningRate, step));
+  return results.filter(({ learningRate }) => at.includes(learningRate)).map(({ loss }) => loss / best.loss);
 }
 
 /** The loss of the nearest tried rate on one side. */

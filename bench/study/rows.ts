@@ -36,6 +36,8 @@ const rowSchema = z.object({
   /** The time of the whole run, including loading and compilation, on `threads` cores. */
   seconds: z.number(),
   threads: count,
+  /** Work that is not of the study ran on the same machine: the page leaves the seconds out. */
+  beside: z.literal(true).optional(),
   /** Predicted: what training holds in addition to the weights. */
   memoryBytes: z.number().optional(),
   machine: z.string(),

@@ -90,7 +90,7 @@ class Study {
   }
 
   private async once(run: PlannedRun, data: TaskData, priority: number): Promise<StudyRow> {
-    const key: RunKey = { ...run, task: run.task.name, plan: planOf(run.task), base: data.base };
+    const key: RunKey = { ...run, task: run.task.name, plan: planOf(run.task, run.arm), base: data.base };
     const known = this.rows.find(row => isSameRun(row, key));
     if (known) return known;
     const answer = await this.params.ask({ kind: 'run', run, data }, { priority, expectedSeconds: () => this.expectedSeconds(key) });

@@ -11,6 +11,7 @@ import { RunError } from '../../trainer/run-error.ts';
 import { readRequest } from '../request.ts';
 import { dataOf, type TaskData } from './data.ts';
 import { type StudyJobs, studyJobs } from './jobs.ts';
+import { busySeconds, isBeside } from './machine-load.ts';
 import type { WorkAnswer, WorkerSetup, WorkRequest } from './messages.ts';
 import { type PlannedRun, planOf, settingsOf } from './plan.ts';
 import type { StudyRow } from './rows.ts';
@@ -28,14 +29,17 @@ async function makeRun(run: PlannedRun, data: TaskData): Promise<StudyRow> {
   await rm(runDir, { recursive: true, force: true });
   const began = performance.now();
   const processor = process.cpuUsage();
+  const busyBefore = busySeconds();
   const trained = await train(run, data, runDir);
   const memoryBytes = trained && (await predictedMemory(runDir));
   await rm(runDir, { recursive: true, force: true });
   const { user, system } = process.cpuUsage(processor);
+  const [own, seconds] = [(user + system) / 1e6, (performance.now() - began) / 1000];
+  const others = busySeconds() - busyBefore - own;
   const { task, arm, purpose, learningRate, seed } = run;
   return {
     task: task.name,
-    plan: planOf(task),
+    plan: planOf(task, arm),
     base: data.base,
     arm,
     purpose,
@@ -43,8 +47,9 @@ async function makeRun(run: PlannedRun, data: TaskData): Promise<StudyRow> {
     seed,
     ...factsOf(trained),
     memoryBytes,
-    cpuSeconds: Number(((user + system) / 1e6).toFixed(2)),
-    seconds: Number(((performance.now() - began) / 1000).toFixed(2)),
+    cpuSeconds: Number(own.toFixed(2)),
+    seconds: Number(seconds.toFixed(2)),
+    ...(isBeside({ others, seconds, siblings: (setup.workers - 1) * setup.threads }) && { beside: true }),
     threads: setup.threads,
     machine: `${os.cpus()[0]?.model.trim() ?? 'unknown processor'}, ${os.cpus().length} cores`,
     date: new Date().toISOString(),

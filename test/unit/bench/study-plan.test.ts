@@ -3,8 +3,9 @@ import { describe, expect, test } from 'vitest';
 import { armNames, arms, defaultArms, LORA, RANDOM_ROWS } from '../../../bench/study/arms.ts';
 import { compareOverTasks, compareWith, rowsByTask } from '../../../bench/study/compare.ts';
 import { recipeOf } from '../../../bench/study/jobs.ts';
+import { isBeside } from '../../../bench/study/machine-load.ts';
 import { studyPage } from '../../../bench/study/page.ts';
-import { fixedRateOf, parts, planOf, SEEDS, settingsOf, TUNING_SEED, tasks, tinyTask } from '../../../bench/study/plan.ts';
+import { fixedRateOf, hasArm, parts, planOf, SEEDS, settingsOf, TUNING_SEED, tasks, tinyTask } from '../../../bench/study/plan.ts';
 import { TimeIsUp } from '../../../bench/study/pool.ts';
 import { bestOf, neighborRate, nextRates, type RateResult, TRIALS } from '../../../bench/study/rates.ts';
 import type { StudyRow } from '../../../bench/study/rows.ts';
@@ -17,7 +18,7 @@ describe('plan', () => {
   test('every arm of every task is in exactly one part, and every recipe is valid', () => {
     for (const task of tasks) {
       const own = parts.filter(part => part.task.name === task.name).flatMap(({ arms }) => arms);
-      expect([...own].sort()).toEqual(armNames.filter(arm => !arms[arm].isPast && !task.without?.includes(arm)).sort());
+      expect([...own].sort()).toEqual(armNames.filter(arm => !arms[arm].isPast && hasArm(task, arm)).sort());
       for (const arm of own) {
         const settings = settingsOf({ task, arm, purpose: 'test', learningRate: 1e-3, seed: 2 });
         expect(() => recipeOf({ model: 'm', 'data.train': 't', 'data.eval': 'e', ...settings })).not.toThrow();
@@ -45,9 +46,52 @@ describe('plan', () => {
 
   test('the seed that chooses a rate is not tested, and plans of tasks and of tiny runs differ', () => {
     expect(SEEDS).not.toContain(TUNING_SEED);
-    expect(new Set([...tasks, ...tasks.map(tinyTask)].map(planOf)).size).toBeGreaterThan(tasks.length);
+    expect(new Set([...tasks, ...tasks.map(tinyTask)].map(each => planOf(each))).size).toBeGreaterThan(tasks.length);
     for (const task of tasks) expect(planOf(tinyTask(task))).not.toBe(planOf(task));
   });
+});
+
+describe('columns and coupled channels', () => {
+  const kept = 'minilm-mails';
+  const known = tasks.find(({ name }) => name === kept) ?? elementAt(tasks, 0);
+
+  test('their budget changes the plan of their own arms alone, so runs of the others stay', () => {
+    const other = { ...known, units: { columns: 17, coupled: 36 } };
+    expect(planOf(known, LORA)).toBe(planOf(known));
+    expect(planOf(other, LORA)).toBe(planOf(known, LORA));
+    expect(planOf(other, 'channels, wanda')).toBe(planOf(known, 'channels, wanda'));
+    expect(planOf(other, 'columns, wanda')).not.toBe(planOf(known, 'columns, wanda'));
+  });
+
+  // Of these shapes every linear layer is a target, and the heads of MiniLM and the ViT are new.
+  test.each([
+    ['MiniLM', known, { layers: 6, hidden: 384, inner: 1536, values: 384, gated: false, bias: 1, ofLora: 331_776 }],
+    [
+      'SmolLM2',
+      tasks.find(({ base }) => base === 'smollm2') ?? known,
+      { layers: 30, hidden: 576, inner: 1536, values: 192, gated: true, bias: 0, ofLora: 2_442_240 },
+    ],
+    [
+      'the ViT',
+      tasks.find(({ base }) => base === 'vit') ?? known,
+      { layers: 4, hidden: 64, inner: 128, values: 64, gated: false, bias: 1, ofLora: 14_336 },
+    ],
+  ])('%s trains as many numbers by columns, by channels and by LoRA, within 5%%', (_, { units }, shape) => {
+    const { layers, hidden, inner, values, gated, bias, ofLora } = shape;
+    const makers = gated ? 2 : 1;
+    const columns = layers * (2 * hidden + 2 * values + makers * inner + hidden) * (units?.columns ?? 0);
+    const perChannel = makers * (hidden + bias) + hidden;
+    const perValue = hidden + bias + (hidden / values) * hidden;
+    const coupled = layers * (perChannel + perValue) * (units?.coupled ?? 0);
+    for (const count of [columns, coupled]) expect(Math.abs(count / ofLora - 1)).toBeLessThan(0.05);
+  });
+});
+
+test('a run beside other work is one whose machine was busier than the workers of the study can make it', () => {
+  expect(isBeside({ others: 10, seconds: 10, siblings: 1 })).toBe(false);
+  expect(isBeside({ others: 12, seconds: 10, siblings: 1 })).toBe(true);
+  expect(isBeside({ others: 1, seconds: 10, siblings: 0 })).toBe(false);
+  expect(isBeside({ others: 5, seconds: 10, siblings: 0 })).toBe(true);
 });
 
 describe('learning rates', () => {
@@ -227,9 +271,18 @@ describe('the page', () => {
       '| lora | 0.510 ± 0.057 | 80.0 ± 0.0 | 1,000 | 0.0032 | 2 | 36.0 | 0.100 ± 0.000 | 0.020 ± 0.000 |',
     );
     expect(text).toContain('lies at an end of those tried for lora (0.1)');
+    // 2 to 1 beside the best, and 3 to 1 beyond.
+    expect(text).toContain('| 3.2 times | 100% | 1 |');
     expect(text).toMatch(/\| lora \* \| −0\.68\d ± 0\.0\d+ \|/);
     expect(text).toContain(`- \`${task.name}\`: rows, wanda;`);
     expect(text).toContain('20 runs, 0.2 core hours, 2026-01-02 to 2026-01-02. 20 of them');
+  });
+
+  test('leaves out the seconds of runs beside other work, and counts them', () => {
+    const text = studyPage([...seeds(LORA, []).slice(1), row({ beside: true, cpuSeconds: 1000 })]);
+    expect(text).toMatch(/\| lora \| .* \| 36\.0 \|/);
+    expect(text).toContain('those of runs that shared the machine with other work (1) are not shown');
+    expect(studyPage(seeds(LORA, []).map(one => ({ ...one, beside: true as const })))).toMatch(/\| lora \| .* \| – \|/);
   });
 
   test('a run that diverged is named, and runs of another plan are counted but not shown', () => {

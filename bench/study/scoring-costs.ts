@@ -1,0 +1,41 @@
+/** What scoring rows costs a run, and what it gains next to random rows, which need no scores. Pure. */
+import { table } from '../report.ts';
+import { type ArmName, RANDOM_ROWS } from './arms.ts';
+import { compareWith, type TaskRows, testsOf } from './compare.ts';
+import { mean } from './statistics.ts';
+
+const SCORED: readonly ArmName[] = ['rows, wanda', 'rows, taylor_row', 'rows, taylor'];
+
+/** Mean processor time of the runs of an arm on an otherwise idle machine. */
+function secondsOf(found: TaskRows, arm: ArmName): number | undefined {
+  const known = testsOf(found, arm).flatMap(({ cpuSeconds, beside }) => (cpuSeconds === undefined || beside ? [] : [cpuSeconds]));
+  return known.length > 0 ? mean(known) : undefined;
+}
+
+/** A section of the page; none before two arms of a task have their times. */
+export function scoringCosts(all: readonly TaskRows[]): string[] {
+  const lines = all.flatMap(found => {
+    const plain = secondsOf(found, RANDOM_ROWS);
+    if (plain === undefined) return [];
+    const differences = compareWith(found, RANDOM_ROWS);
+    return SCORED.flatMap(arm => {
+      const [seconds, difference] = [secondsOf(found, arm), differences.find(each => each.arm === arm)];
+      if (seconds === undefined || !difference) return [];
+      const { loss } = difference;
+      const share = `${(100 * (seconds / plain - 1)).toFixed(0)}%`;
+      return [[`\`${found.task.name}\``, arm, plain.toFixed(1), share, `${signed(loss.mean)} ± ${loss.margin.toFixed(3)}`]];
+    });
+  });
+  if (lines.length === 0) return [];
+  return [
+    `## What scoring costs and gives
+
+Processor time of whole runs, next to those with random rows, and the difference of ln(held-out loss)
+to them. Scores are computed anew for every run; with \`importance.cache\` a second run of the same
+recipe pays nothing.
+
+${table(['task', 'arm', 'CPU seconds, random rows', 'scoring adds', 'ln(loss) ± 95%'], lines)}`,
+  ];
+}
+
+const signed = (value: number): string => `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(3)}`;
