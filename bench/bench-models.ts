@@ -1,6 +1,6 @@
 /** The models that both sides train, and the batch of each: what a step of them costs differs in kind, not only in size. */
 import { namesOf } from '../trainer/catalog/entries.ts';
-import { gemma3, paperModels, qwen3, qwen3Moe, smolLm2 } from './memory-models.ts';
+import { gemma3, paperModels, qwen3, qwen3Moe, smolLm2 } from './memory/memory-models.ts';
 
 export type ModelName = 'smollm2' | 'minilm' | 'deberta' | 'vit' | 'resnet' | 'gemma' | 'experts' | GpuModel;
 /** Those of `--part gpu`; the tiny one is for a trial. */

@@ -1,6 +1,6 @@
 /** A part of the benchmark and its parameters. */
 import type { ModelName } from './bench-models.ts';
-import type { Precision } from './frontier-plan.ts';
+import type { Precision } from './frontier/frontier-plan.ts';
 import type { SidesParams } from './main.ts';
 import type { MeasurementStore } from './measurements.ts';
 import type { Facts } from './report.ts';

@@ -1,21 +1,21 @@
 /** The parts of the benchmark beyond SmolLM2's own comparison, on the same sides and in the same process. */
 import path from 'node:path';
-import { runFrontier } from './frontier.ts';
-import { runGpu } from './gpu.ts';
-import { GPU_MODELS } from './gpu-plan.ts';
-import { runLoad } from './load.ts';
+import { runFrontier } from './frontier/frontier.ts';
+import { runGpu } from './gpu/gpu.ts';
+import { GPU_MODELS } from './gpu/gpu-plan.ts';
 import { runLong } from './long.ts';
 import { gatherFacts, openSides } from './main.ts';
 import { MeasurementStore } from './measurements.ts';
 import type { Part, PartContext, PartsParams } from './part.ts';
 import { runPrecision } from './precision.ts';
-import { runPreferences } from './preferences.ts';
+import { runPreferences } from './preferences/preferences.ts';
 import { coreSets } from './run-side.ts';
-import { runScale } from './scale.ts';
-import { writeScaleModel } from './scale-model.ts';
-import { runServe } from './serve.ts';
+import { runScale } from './scale/scale.ts';
+import { writeScaleModel } from './scale/scale-model.ts';
+import { runServe } from './serve/serve.ts';
 import { runSweep } from './sweep.ts';
-import { runTrueSize } from './true-size.ts';
+import { runLoad } from './true-size/load.ts';
+import { runTrueSize } from './true-size/true-size.ts';
 
 const runs: Readonly<Record<Part, (context: PartContext) => Promise<boolean>>> = {
   frontier: runFrontier,

@@ -1,6 +1,6 @@
 /** Recipes of measurements, whose weights and batches come from elsewhere. */
-import { parseRecipe } from '../trainer/protocol/parse-recipe.ts';
-import type { Recipe } from '../trainer/protocol/recipe-schema.ts';
+import { parseRecipe } from '../trainer/protocol/recipe/parse-recipe.ts';
+import type { Recipe } from '../trainer/protocol/recipe/recipe-schema.ts';
 
 /** The recipe of these lines. It names a model and data that nobody reads. @throws Error with every problem */
 export function benchRecipe(lines: string): Recipe {

@@ -1,7 +1,7 @@
 /**
  * The settings of the extension as one plain value. package.json describes them to the user; a test keeps both in sync.
  */
-import type { LogLevel } from '../trainer/protocol/job-messages.ts';
+import type { LogLevel } from '../trainer/protocol/messages/job-messages.ts';
 
 /** Defaults by name without `rowtune.`, the same as in package.json. */
 export const DEFAULTS = {

@@ -4,9 +4,9 @@
  * Import this file with `await import('./lazy-modules.ts')`, and import its modules in no other way.
  */
 export const languageClient = () => import('vscode-languageclient/node');
-export const connect = () => import('../trainer/rpc/connect.ts');
-export const discovery = () => import('../trainer/rpc/discovery.ts');
-export const parseRecipe = () => import('../trainer/protocol/parse-recipe.ts');
+export const connect = () => import('../trainer/rpc/connection/connect.ts');
+export const discovery = () => import('../trainer/rpc/connection/discovery.ts');
+export const parseRecipe = () => import('../trainer/protocol/recipe/parse-recipe.ts');
 export const quickFixes = () => import('../trainer/lint/quick-fixes.ts');
 export const recipeText = () => import('./recipe/recipe-text.ts');
 export const runSource = () => import('./pages/run-source.ts');

@@ -1,6 +1,6 @@
 /** The output channel *Rowtune*: what the extension and the jobs say, from the wanted level up. */
 import { type OutputChannel, window } from 'vscode';
-import type { LogLevel } from '../trainer/protocol/job-messages.ts';
+import type { LogLevel } from '../trainer/protocol/messages/job-messages.ts';
 import { isLogged } from './client-settings.ts';
 
 export interface Output {

@@ -1,6 +1,6 @@
 /** Results of long requests as Markdown pages and as sentences. Pure; data from a worker is checked, not trusted. */
 import { labelIn } from '../trainer/catalog/labels.ts';
-import { batchSize, byteSize, compact, countedText, duration, grouped, percent } from '../trainer/protocol/format.ts';
+import { batchSize, byteSize, compact, countedText, duration, grouped, percent } from '../trainer/protocol/text/format.ts';
 
 type Facts = Readonly<Record<string, unknown>>;
 

@@ -23,7 +23,7 @@ const COMMONJS_NAMES = [
 /** Processes of their own, as ES modules. */
 const NODE_ENTRIES = {
   rowtune: 'trainer/cli/main.ts',
-  worker: 'trainer/worker.ts',
+  worker: 'trainer/worker-main.ts',
   reader: 'trainer/reader/reader-process.ts',
   tokenize: 'trainer/data/tokens/tokenize-thread.ts',
   server: 'server/language-server.ts',

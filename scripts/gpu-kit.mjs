@@ -1,6 +1,6 @@
 /**
  * `npm run gpu-kit`: dist/rowtune-gpu-kit.tar.gz, which carries everything that a measurement on a GPU needs to a machine without network
- * and without Node. `./run` in it is the one command. See bench/gpu-kit.ts.
+ * and without Node. `./run` in it is the one command. See bench/gpu/gpu-kit.ts.
  */
 import { chmodSync, cpSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -15,8 +15,8 @@ const MOST_BYTES = 60e6;
 /** A Node of a distribution may be a small program with a large library, and that library would stay here. */
 const LEAST_NODE_BYTES = 50e6;
 
-const PROGRAMS = { rowtune: 'trainer/cli/main.ts', worker: 'trainer/worker.ts', reader: 'trainer/reader/reader-process.ts' };
-const BENCH = { kit: 'bench/gpu-kit.ts', step: 'bench/step.ts', smoke: 'bench/smoke.ts' };
+const PROGRAMS = { rowtune: 'trainer/cli/main.ts', worker: 'trainer/worker-main.ts', reader: 'trainer/reader/reader-process.ts' };
+const BENCH = { kit: 'bench/gpu/gpu-kit.ts', step: 'bench/step.ts', smoke: 'bench/gpu/smoke.ts' };
 const RUN = `#!/bin/sh
 # Checks the PJRT engine on this machine's GPU and measures it next to PyTorch + PEFT: ./run --help
 folder=$(dirname "$0")
@@ -35,7 +35,7 @@ function nodeThatTravels() {
 /** The folders of `test/golden` that stand for all. @returns {Promise<readonly string[]>} */
 async function goldenNames(stage) {
   await buildProcesses({
-    entryPoints: { folders: 'test/support/verify-folder.ts' },
+    entryPoints: { folders: 'test/support/golden/verify-folder.ts' },
     outdir: stage,
     isRelease: true,
     extension: '.mjs',

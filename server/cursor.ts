@@ -1,7 +1,8 @@
 /** The context of a cursor in a recipe: from the parsed text, or from its lines while they are incomplete. */
-import { linesOf } from '../trainer/protocol/line-starts.ts';
+
 import type { Position, Range } from '../trainer/protocol/problem.ts';
 import type { Located } from '../trainer/protocol/recipe/located.ts';
+import { linesOf } from '../trainer/protocol/text/line-starts.ts';
 
 export interface Spot {
   readonly path: readonly (string | number)[];

@@ -3,9 +3,9 @@
 import type { ModelFacts } from '../trainer/lint/facts/model-facts.ts';
 import type { RecipeView } from '../trainer/lint/recipe-view.ts';
 import type { AnyModel } from '../trainer/model/model-spec.ts';
-import { grouped, parameterCount, percent } from '../trainer/protocol/format.ts';
 import type { Position, Range } from '../trainer/protocol/problem.ts';
-import { groups, type Setting, settings } from '../trainer/protocol/recipe-schema.ts';
+import { groups, type Setting, settings } from '../trainer/protocol/recipe/recipe-schema.ts';
+import { grouped, parameterCount, percent } from '../trainer/protocol/text/format.ts';
 import { spotAt } from './cursor.ts';
 import { memoryText } from './memory-text.ts';
 import { sweptSettingAt } from './swept-setting.ts';

@@ -3,7 +3,7 @@ import { cardCatalog } from '../trainer/catalog/cards.ts';
 import { memorySplit } from '../trainer/lint/problems/fact-problems.ts';
 import type { RecipeView } from '../trainer/lint/recipe-view.ts';
 import type { RecipeEstimate } from '../trainer/plan/memory/predict.ts';
-import { byteSize, grouped, percent } from '../trainer/protocol/format.ts';
+import { byteSize, grouped, percent } from '../trainer/protocol/text/format.ts';
 
 type Say = (estimate: RecipeEstimate, values: RecipeView['values']) => string;
 

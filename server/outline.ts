@@ -1,9 +1,9 @@
 /** The shape of a recipe: symbols, folding ranges and links to the files it names. Pure. */
 import path from 'node:path';
 import type { RecipeView } from '../trainer/lint/recipe-view.ts';
-import { linesOf } from '../trainer/protocol/line-starts.ts';
 import type { Range } from '../trainer/protocol/problem.ts';
 import { follow, type Located } from '../trainer/protocol/recipe/located.ts';
+import { linesOf } from '../trainer/protocol/text/line-starts.ts';
 
 export interface OutlineEntry {
   readonly name: string;

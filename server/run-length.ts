@@ -1,6 +1,6 @@
 /** How many updates a run makes, from the samples of its data and the batch. Pure. */
 import type { RecipeView } from '../trainer/lint/recipe-view.ts';
-import { grouped } from '../trainer/protocol/format.ts';
+import { grouped } from '../trainer/protocol/text/format.ts';
 
 export interface RunLength {
   /** "≈ 150 updates (50 an epoch)" */

@@ -1,5 +1,5 @@
 /** The setting whose values a sweep lists: a key under `sweep.over`. Pure. */
-import { type Setting, settings } from '../trainer/protocol/recipe-schema.ts';
+import { type Setting, settings } from '../trainer/protocol/recipe/recipe-schema.ts';
 
 export interface SweptSetting {
   readonly name: string;

@@ -77,7 +77,7 @@ export function singularParts(weight: Float32Array, rows: number, count: number)
   };
 }
 
-/** Sweeps over all pairs, of which each squares what is left beside the diagonal once it is small. */
+/** Sweeps over all pairs, of which each squares what is left off the diagonal once it is small. */
 const SWEEPS = 30;
 
 /**

@@ -3,7 +3,7 @@
  */
 
 import { ReadRefusedError } from './files/regular-file.ts';
-import type { WorkerEvent } from './protocol/job-messages.ts';
+import type { WorkerEvent } from './protocol/messages/job-messages.ts';
 
 export type RunErrorCode =
   | 'output-not-empty'

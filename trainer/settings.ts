@@ -1,6 +1,6 @@
 /** Everything that the command line and the extension take from its surroundings, read once: folders, engine, hub, colors. */
 import path from 'node:path';
-import type { JobContext, TrackerSettings } from './protocol/job-messages.ts';
+import type { JobContext, TrackerSettings } from './protocol/messages/job-messages.ts';
 
 export interface Settings {
   /** Engines, models and logs. */

@@ -4,7 +4,7 @@
     python trl_dpo.py inference --model DIR --pairs 2 --tokens 256 --threads 2
     python trl_dpo.py versions
 
-The pairs are the very token ids of bench/preference-step.ts, in their order. The reference is the model without its adapter, computed in
+The pairs are the very token ids of bench/preferences/preference-step.ts, in their order. The reference is the model without its adapter, computed in
 each step, or with `--precompute` for all pairs before the first. Memory counts as in pytorch_peft.py.
 """
 import argparse

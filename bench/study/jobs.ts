@@ -3,9 +3,9 @@
 import { runJob } from '../../trainer/handlers/job-handlers.ts';
 import type { TrainResult } from '../../trainer/handlers/train/train-run.ts';
 import { Job } from '../../trainer/job/job.ts';
-import type { JobContext, JobRequest } from '../../trainer/protocol/job-messages.ts';
-import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
-import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
+import type { JobContext, JobRequest } from '../../trainer/protocol/messages/job-messages.ts';
+import { parseRecipe } from '../../trainer/protocol/recipe/parse-recipe.ts';
+import type { Recipe } from '../../trainer/protocol/recipe/recipe-schema.ts';
 import type { Settings } from './arms.ts';
 
 export interface StudyJobs {

@@ -1,4 +1,4 @@
-/** What scoring rows costs a run, and what it gains next to random rows, which need no scores. Pure. */
+/** The cost of scoring rows for a run, and its gain next to random rows, which need no scores. Pure. */
 import { table } from '../report.ts';
 import { type ArmName, RANDOM_ROWS } from './arms.ts';
 import { compareWith, type TaskRows, testsOf } from './compare.ts';

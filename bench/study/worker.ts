@@ -6,7 +6,7 @@ import { z } from 'zod';
 import type { TrainResult } from '../../trainer/handlers/train/train-run.ts';
 import type { Evaluation } from '../../trainer/job/evaluate.ts';
 import { messageOf } from '../../trainer/protocol/error-facts.ts';
-import { RUN_FILES } from '../../trainer/protocol/run-files.ts';
+import { RUN_FILES } from '../../trainer/protocol/run/run-files.ts';
 import { RunError } from '../../trainer/run-error.ts';
 import { readRequest } from '../request.ts';
 import { dataOf, type TaskData } from './data.ts';

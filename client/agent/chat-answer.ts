@@ -1,8 +1,8 @@
 /** One answer of a run in a chat: a job of the daemon, as on the Try page, whose text is passed on as it arrives. */
 import { randomUUID } from 'node:crypto';
 import { isRecord } from '../../trainer/narrow.ts';
-import type { Conversation, GenerateOptions } from '../../trainer/protocol/job-messages.ts';
-import type { ChatModel, JobRecord } from '../../trainer/protocol/rpc-messages.ts';
+import type { Conversation, GenerateOptions } from '../../trainer/protocol/messages/job-messages.ts';
+import type { ChatModel, JobRecord } from '../../trainer/protocol/messages/rpc-messages.ts';
 import { DaemonError } from '../../trainer/rpc/daemon-error.ts';
 import { hasEnded } from '../daemon/job-store.ts';
 import type { PageServices } from '../pages/page-services.ts';

@@ -1,6 +1,6 @@
 /** From the messages of the editor's chat to the conversation that a model reads. No vscode here: parts are told apart by their fields. */
 import { isRecord } from '../../trainer/narrow.ts';
-import type { Conversation, ConversationMessage } from '../../trainer/protocol/job-messages.ts';
+import type { Conversation, ConversationMessage } from '../../trainer/protocol/messages/job-messages.ts';
 import type { ChatRequestMessage, ChatResponseOptions } from './chat-provider-api.ts';
 
 const ROLES: Readonly<Record<number, string>> = { 1: 'user', 2: 'assistant' };

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import * as vscode from 'vscode';
 import { labelIn } from '../../trainer/catalog/labels.ts';
-import type { ChatModel } from '../../trainer/protocol/rpc-messages.ts';
+import type { ChatModel } from '../../trainer/protocol/messages/rpc-messages.ts';
 import type { App } from '../app.ts';
 import { hasEnded, isTraining } from '../daemon/job-store.ts';
 import { connected, runFolders, type Views } from '../views/views.ts';

@@ -1,5 +1,5 @@
 /** Notices, from the lists of runs, that the chat has other models now: a run was renamed, archived, deleted, or has its first checkpoint. Pure. */
-import type { RunInfo } from '../../trainer/protocol/rpc-messages.ts';
+import type { RunInfo } from '../../trainer/protocol/messages/rpc-messages.ts';
 
 type Listed = Pick<RunInfo, 'runDir' | 'name' | 'archived' | 'resumable'>;
 

@@ -1,5 +1,5 @@
 /** From the tags that a user typed to the change of a run's notes. */
-import type { RunNotesChange } from '../../trainer/protocol/rpc-messages.ts';
+import type { RunNotesChange } from '../../trainer/protocol/messages/rpc-messages.ts';
 
 /** @param text the tags that stay and come, with commas between them */
 export function tagsChange(before: readonly string[], text: string): RunNotesChange {

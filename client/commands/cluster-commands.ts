@@ -1,8 +1,8 @@
 /** Train on Slurm, Start Sweep on Slurm: what is submitted is shown and confirmed before. */
 import path from 'node:path';
 import { Uri, window } from 'vscode';
-import type { ClusterProfile, SubmitParams } from '../../trainer/protocol/cluster.ts';
-import type { DaemonClient } from '../../trainer/rpc/connect.ts';
+import type { ClusterProfile, SubmitParams } from '../../trainer/protocol/run/cluster.ts';
+import type { DaemonClient } from '../../trainer/rpc/connection/connect.ts';
 import { isRunItem } from '../ask/pick-run.ts';
 import { PendingStarts } from '../daemon/pending-starts.ts';
 import { recipeFor, recipeSource } from '../recipe/recipe-files.ts';

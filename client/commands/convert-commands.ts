@@ -1,7 +1,7 @@
 /** Convert Recipe: a recipe of another tool becomes one of ours. */
 import path from 'node:path';
 import { type TextDocument, Uri, WorkspaceEdit, window, workspace } from 'vscode';
-import { counted } from '../../trainer/protocol/format.ts';
+import { counted } from '../../trainer/protocol/text/format.ts';
 import { MAX_FOREIGN_LENGTH } from '../recipe/foreign-marks.ts';
 import { type ForeignRecipe, foreignRecipe } from '../recipe/foreign-recipes.ts';
 import { findRecipes, uriOf } from '../recipe/recipe-files.ts';

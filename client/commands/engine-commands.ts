@@ -1,6 +1,6 @@
 /** Doctor, Install Engine and Set Hub Token, and the offer to install an engine before the first training. */
 import { window } from 'vscode';
-import type { DaemonClient } from '../../trainer/rpc/connect.ts';
+import type { DaemonClient } from '../../trainer/rpc/connection/connect.ts';
 import { runCommandLine } from '../daemon/run-command-line.ts';
 import { runJob } from '../daemon/run-job.ts';
 import { HUB_TOKEN } from '../daemon/trainer.ts';

@@ -5,7 +5,7 @@ import { methodNames } from '../../trainer/catalog/methods.ts';
 import { objectiveNames } from '../../trainer/catalog/objectives.ts';
 import { MAX_STATE_BYTES, readRegularText } from '../../trainer/files/regular-file.ts';
 import { messageOf } from '../../trainer/protocol/error-facts.ts';
-import type { ModelInfo } from '../../trainer/protocol/rpc-messages.ts';
+import type { ModelInfo } from '../../trainer/protocol/messages/rpc-messages.ts';
 import type { DataFileInfo } from '../../trainer/protocol/view/data.ts';
 import type { App } from '../app.ts';
 import { BACK, type Choice, pickStep, type StepPick } from '../ask/pick-step.ts';

@@ -1,6 +1,6 @@
 /** Commands that write people's notes about a run: another name, tags, a text, pinned, archived. They lie in its folder, where every client sees them. */
 import { window } from 'vscode';
-import type { RunNotesChange } from '../../trainer/protocol/rpc-messages.ts';
+import type { RunNotesChange } from '../../trainer/protocol/messages/rpc-messages.ts';
 import { runFor } from '../ask/pick-run.ts';
 import { tagsChange } from '../ask/tags-change.ts';
 import type { RunItem } from '../views/run-tree.ts';

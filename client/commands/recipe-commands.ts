@@ -1,7 +1,7 @@
 /** Compute Importance, Preview Data, Evaluate and Estimate Memory: requests about a recipe or a run without training. */
 import { type QuickPickItem, QuickPickItemKind, type Uri, window, workspace } from 'vscode';
-import type { RecipeSource } from '../../trainer/protocol/rpc-messages.ts';
-import { RUN_FILES } from '../../trainer/protocol/run-files.ts';
+import type { RecipeSource } from '../../trainer/protocol/messages/rpc-messages.ts';
+import { RUN_FILES } from '../../trainer/protocol/run/run-files.ts';
 import { asPick, isRunItem, pickOrTell, runItems } from '../ask/pick-run.ts';
 import { runJob } from '../daemon/run-job.ts';
 import { activeRecipe, findRecipes, recipeFor, recipeSource, uriOf } from '../recipe/recipe-files.ts';

@@ -1,7 +1,7 @@
 /** Start Sweep, Compare Sweep, Export Sweep Table. */
 import { window } from 'vscode';
-import { folderName } from '../../trainer/protocol/run-names.ts';
-import { type SweepStatus, sweepCsv } from '../../trainer/protocol/sweep.ts';
+import { folderName } from '../../trainer/protocol/run/run-names.ts';
+import { type SweepStatus, sweepCsv } from '../../trainer/protocol/run/sweep.ts';
 import { MAX_COMPARED } from '../../trainer/protocol/view/compare.ts';
 import { pickOrTell, runItems } from '../ask/pick-run.ts';
 import { PendingStarts } from '../daemon/pending-starts.ts';

@@ -1,6 +1,6 @@
 /** Start Training, Train This Recipe, Resume, Stop and Save, Abort. */
 import { commands, type Uri, window } from 'vscode';
-import type { JobRecord } from '../../trainer/protocol/rpc-messages.ts';
+import type { JobRecord } from '../../trainer/protocol/messages/rpc-messages.ts';
 import type { App } from '../app.ts';
 import { runFor } from '../ask/pick-run.ts';
 import { isTraining } from '../daemon/job-store.ts';

@@ -2,7 +2,7 @@
 import type { ExtensionContext } from 'vscode';
 import { MAX_STATE_BYTES, readRegularText } from '../../trainer/files/regular-file.ts';
 import { messageOf } from '../../trainer/protocol/error-facts.ts';
-import type { DaemonAddress } from '../../trainer/rpc/connect.ts';
+import type { DaemonAddress } from '../../trainer/rpc/connection/connect.ts';
 import { DaemonError } from '../../trainer/rpc/daemon-error.ts';
 import type { ClientSettings } from '../client-settings.ts';
 

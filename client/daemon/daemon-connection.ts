@@ -2,8 +2,8 @@
  * The client's one connection to the daemon: opened when needed, reopened when lost, without gaps in the job events.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { JobEvent } from '../../trainer/protocol/rpc-messages.ts';
-import type { ConnectOptions, DaemonAddress, DaemonClient } from '../../trainer/rpc/connect.ts';
+import type { JobEvent } from '../../trainer/protocol/messages/rpc-messages.ts';
+import type { ConnectOptions, DaemonAddress, DaemonClient } from '../../trainer/rpc/connection/connect.ts';
 import { DaemonError } from '../../trainer/rpc/daemon-error.ts';
 import { isTraining, type JobStore } from './job-store.ts';
 import type { LinkState } from './link-state.ts';

@@ -1,5 +1,5 @@
 /** The daemon's jobs as the client knows them: records and events of any connection, in one place with listeners. */
-import type { JobEvent, JobRecord, JobState } from '../../trainer/protocol/rpc-messages.ts';
+import type { JobEvent, JobRecord, JobState } from '../../trainer/protocol/messages/rpc-messages.ts';
 
 const ENDED: readonly JobState[] = ['succeeded', 'stopped', 'aborted', 'failed'];
 export const hasEnded = ({ state }: JobRecord): boolean => ENDED.includes(state);

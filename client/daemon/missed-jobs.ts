@@ -1,7 +1,7 @@
 /**
  * Events while no window was open: the jobs that ran when the last one closed, compared with the current ones. Pure.
  */
-import type { JobRecord } from '../../trainer/protocol/rpc-messages.ts';
+import type { JobRecord } from '../../trainer/protocol/messages/rpc-messages.ts';
 import { kindText, metricText, shortProgressText } from '../status/status-text.ts';
 import { hasEnded, isTraining } from './job-store.ts';
 

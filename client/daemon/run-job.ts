@@ -1,8 +1,8 @@
 /** Starts a job and waits for its end, with a notification that shows progress and offers to cancel it. */
 import { randomUUID } from 'node:crypto';
 import { ProgressLocation, window } from 'vscode';
-import type { JobRecord } from '../../trainer/protocol/rpc-messages.ts';
-import type { DaemonClient } from '../../trainer/rpc/connect.ts';
+import type { JobRecord } from '../../trainer/protocol/messages/rpc-messages.ts';
+import type { DaemonClient } from '../../trainer/rpc/connection/connect.ts';
 import { DaemonError } from '../../trainer/rpc/daemon-error.ts';
 import type { App } from '../app.ts';
 import { progressText } from '../status/status-text.ts';

@@ -1,7 +1,7 @@
 /** Follows the jobs: updates context keys and views, and notifies the user when a training ends or has ended. */
 import { commands, window, workspace } from 'vscode';
 import { answersTexts } from '../../trainer/catalog/objectives.ts';
-import type { JobRecord } from '../../trainer/protocol/rpc-messages.ts';
+import type { JobRecord } from '../../trainer/protocol/messages/rpc-messages.ts';
 import type { App } from '../app.ts';
 import { reportError } from '../ask/error-report.ts';
 import { COMMANDS } from '../commands/command-ids.ts';

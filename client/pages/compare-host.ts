@@ -1,7 +1,7 @@
 /** Host of the Compare page: one feed per run; each patch names its run. */
 import path from 'node:path';
 import { z } from 'zod';
-import { distinctNames } from '../../trainer/protocol/run-names.ts';
+import { distinctNames } from '../../trainer/protocol/run/run-names.ts';
 import { type CompareFromPage, type CompareToPage, MAX_COMPARED } from '../../trainer/protocol/view/compare.ts';
 import type { ConnectPage } from './page-services.ts';
 import { RunFeed } from './run-feed.ts';

@@ -2,9 +2,9 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { messageOf } from '../../trainer/protocol/error-facts.ts';
-import { currentProgress, rateText, stageText } from '../../trainer/protocol/job-stage.ts';
+import { currentProgress, rateText, stageText } from '../../trainer/protocol/messages/job-stage.ts';
+import type { JobRecord } from '../../trainer/protocol/messages/rpc-messages.ts';
 import { setColumns } from '../../trainer/protocol/recipe/set-columns.ts';
-import type { JobRecord } from '../../trainer/protocol/rpc-messages.ts';
 import {
   DATA_PARTS,
   type DataFromPage,

@@ -3,8 +3,8 @@ import { mkdir, mkdtemp, open, rename, rm, utimes } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { partialPath } from '../../trainer/importance/partial-scores.ts';
-import { RUN_FILES } from '../../trainer/protocol/run-files.ts';
-import type { DaemonClient } from '../../trainer/rpc/connect.ts';
+import { RUN_FILES } from '../../trainer/protocol/run/run-files.ts';
+import type { DaemonClient } from '../../trainer/rpc/connection/connect.ts';
 import { HEATMAP_FILES, readRunRecipe } from '../../trainer/run/run-folder.ts';
 
 /** Ten times the scores of a model with 405 billion parameters. */

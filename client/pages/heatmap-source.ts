@@ -12,10 +12,10 @@ import { MAX_STATE_BYTES, readRegularText } from '../../trainer/files/regular-fi
 import { partialPath } from '../../trainer/importance/partial-scores.ts';
 import { columnsName, openScoreSets, type ScoreSetFile } from '../../trainer/importance/score-sets.ts';
 import { messageOf } from '../../trainer/protocol/error-facts.ts';
-import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
-import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
-import { rowsBudget } from '../../trainer/protocol/rows-budget.ts';
-import { RUN_FILES } from '../../trainer/protocol/run-files.ts';
+import { parseRecipe } from '../../trainer/protocol/recipe/parse-recipe.ts';
+import type { Recipe } from '../../trainer/protocol/recipe/recipe-schema.ts';
+import { rowsBudget } from '../../trainer/protocol/recipe/rows-budget.ts';
+import { RUN_FILES } from '../../trainer/protocol/run/run-files.ts';
 import type { HeatmapModule, HeatmapSource, HeatmapSourceInfo } from '../../trainer/protocol/view/heatmap.ts';
 import { readRunRecipe } from '../../trainer/run/run-folder.ts';
 import { SCORES_ENDING } from '../recipe/recipe-names.ts';

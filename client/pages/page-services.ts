@@ -2,9 +2,10 @@
  * The services for the host side of a page: the daemon, the editor's files and pages, and messages to its page. No
  * vscode here.
  */
+
+import type { JobEvent, JobRecord, RecipeSource } from '../../trainer/protocol/messages/rpc-messages.ts';
 import type { TextChange } from '../../trainer/protocol/recipe/set-columns.ts';
-import type { JobEvent, JobRecord, RecipeSource } from '../../trainer/protocol/rpc-messages.ts';
-import type { DaemonClient } from '../../trainer/rpc/connect.ts';
+import type { DaemonClient } from '../../trainer/rpc/connection/connect.ts';
 import type { CommandName } from '../commands/command-ids.ts';
 
 /** A connection to the daemon; its requests reject with a `DaemonError` (code, message, hint). */

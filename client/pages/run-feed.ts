@@ -4,10 +4,10 @@
  * twice.
  */
 
-import { type ClusterPlace, isOnCluster } from '../../trainer/protocol/cluster.ts';
 import { messageOf } from '../../trainer/protocol/error-facts.ts';
-import type { JobEvent, JobRecord, RunInfo, TailedFile } from '../../trainer/protocol/rpc-messages.ts';
-import { isActive } from '../../trainer/protocol/run-activity.ts';
+import type { JobEvent, JobRecord, RunInfo, TailedFile } from '../../trainer/protocol/messages/rpc-messages.ts';
+import { type ClusterPlace, isOnCluster } from '../../trainer/protocol/run/cluster.ts';
+import { isActive } from '../../trainer/protocol/run/run-activity.ts';
 import { KEPT_LOG_LINES, PATCH_LINES, type RunOverview, type RunPatch, type ShownJob } from '../../trainer/protocol/view/run.ts';
 import { isTraining } from '../daemon/job-store.ts';
 import { answersPatch } from './answer-lines.ts';

@@ -3,8 +3,8 @@
  * out.
  */
 import { z } from 'zod';
-import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
-import { settings } from '../../trainer/protocol/recipe-schema.ts';
+import { parseRecipe } from '../../trainer/protocol/recipe/parse-recipe.ts';
+import { settings } from '../../trainer/protocol/recipe/recipe-schema.ts';
 import type { CoverageView, MemoryPlan, NewestEvaluation, RanksView, RecipeEntry, SummaryView } from '../../trainer/protocol/view/run.ts';
 
 const coverageSchema: z.ZodType<CoverageView> = z.object({

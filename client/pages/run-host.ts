@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { z } from 'zod';
-import { isOnCluster } from '../../trainer/protocol/cluster.ts';
+import { isOnCluster } from '../../trainer/protocol/run/cluster.ts';
 import type { RunAction, RunFromPage, RunToPage } from '../../trainer/protocol/view/run.ts';
 import type { ConnectPage } from './page-services.ts';
 import { RunFeed } from './run-feed.ts';

@@ -1,5 +1,5 @@
 /** Reads a run from its folder, or from the daemon of the machine that has it. */
-import type { RunInfo, TailedFile, TailResult } from '../../trainer/protocol/rpc-messages.ts';
+import type { RunInfo, TailedFile, TailResult } from '../../trainer/protocol/messages/rpc-messages.ts';
 import { readRun } from '../../trainer/rpc/cluster-runs.ts';
 import { tailRun } from '../../trainer/rpc/run-reader.ts';
 import type { PageServices } from './page-services.ts';

@@ -1,6 +1,6 @@
 /** The questions and answers of a Try page, and the jobs that write the last ones. */
 import { randomUUID } from 'node:crypto';
-import type { JobRecord } from '../../trainer/protocol/rpc-messages.ts';
+import type { JobRecord } from '../../trainer/protocol/messages/rpc-messages.ts';
 import type { TryAnswer, TryRound, TrySide, TryToPage } from '../../trainer/protocol/view/try.ts';
 import { hasEnded } from '../daemon/job-store.ts';
 import { progressText, waitingText } from '../status/status-text.ts';

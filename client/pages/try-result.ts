@@ -1,7 +1,7 @@
 /** The end of an answer, from the result of its job. */
 import { z } from 'zod';
-import { counted } from '../../trainer/protocol/format.ts';
-import type { JobRecord } from '../../trainer/protocol/rpc-messages.ts';
+import type { JobRecord } from '../../trainer/protocol/messages/rpc-messages.ts';
+import { counted } from '../../trainer/protocol/text/format.ts';
 import type { TryAnswer } from '../../trainer/protocol/view/try.ts';
 
 /** The form of entities in an answer. */

@@ -1,5 +1,5 @@
 /** The facts of a data file next to its name in a list. Pure. */
-import { byteSize } from '../../trainer/protocol/format.ts';
+import { byteSize } from '../../trainer/protocol/text/format.ts';
 import type { DataFileInfo } from '../../trainer/protocol/view/data.ts';
 
 /** "12.3 MB · instructions with answers", and the first sample or the problem below it. */

@@ -1,7 +1,7 @@
 /** Recipes in the editor: finds the recipe of a command, and its text in the buffer. */
 import path from 'node:path';
 import { Uri, window, workspace } from 'vscode';
-import type { RecipeSource } from '../../trainer/protocol/rpc-messages.ts';
+import type { RecipeSource } from '../../trainer/protocol/messages/rpc-messages.ts';
 import type { ClientSettings } from '../client-settings.ts';
 import { EXCLUDED_GLOB, inOrderOfUse, isRecipeName, RECIPE_GLOB, recipeStem } from './recipe-names.ts';
 

@@ -6,9 +6,9 @@
 import { labelIn } from '../../trainer/catalog/labels.ts';
 import { methodCatalog } from '../../trainer/catalog/methods.ts';
 import { type ObjectiveEntry, objectiveCatalog, objectiveOfArchitecture } from '../../trainer/catalog/objectives.ts';
-import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
-import { type Recipe, settings } from '../../trainer/protocol/recipe-schema.ts';
-import { type PartialRecipe, stringifyRecipe } from '../../trainer/protocol/stringify-recipe.ts';
+import { parseRecipe } from '../../trainer/protocol/recipe/parse-recipe.ts';
+import { type Recipe, settings } from '../../trainer/protocol/recipe/recipe-schema.ts';
+import { type PartialRecipe, stringifyRecipe } from '../../trainer/protocol/recipe/stringify-recipe.ts';
 
 export interface RecipeAnswers {
   readonly name: string;

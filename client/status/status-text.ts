@@ -1,8 +1,9 @@
 /** Texts about jobs and runs for the status bar, its tooltip and the views. Pure. */
-import { compact, duration, percent } from '../../trainer/protocol/format.ts';
-import { takesDevice } from '../../trainer/protocol/job-messages.ts';
-import { amountText, currentProgress, stageText } from '../../trainer/protocol/job-stage.ts';
-import type { JobRecord, JobState, RunInfo } from '../../trainer/protocol/rpc-messages.ts';
+
+import { takesDevice } from '../../trainer/protocol/messages/job-messages.ts';
+import { amountText, currentProgress, stageText } from '../../trainer/protocol/messages/job-stage.ts';
+import type { JobRecord, JobState, RunInfo } from '../../trainer/protocol/messages/rpc-messages.ts';
+import { compact, duration, percent } from '../../trainer/protocol/text/format.ts';
 import { COMMANDS } from '../commands/command-ids.ts';
 import { isTraining } from '../daemon/job-store.ts';
 import type { LinkState } from '../daemon/link-state.ts';

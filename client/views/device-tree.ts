@@ -1,6 +1,7 @@
 /** The view *Devices* as plain data: engines and GPUs, free memory and disk, and what can be installed. */
-import { byteSize } from '../../trainer/protocol/format.ts';
-import type { EngineStatus } from '../../trainer/protocol/rpc-messages.ts';
+
+import type { EngineStatus } from '../../trainer/protocol/messages/rpc-messages.ts';
+import { byteSize } from '../../trainer/protocol/text/format.ts';
 import { COMMANDS } from '../commands/command-ids.ts';
 
 export interface DeviceItem {

@@ -1,6 +1,7 @@
 /** The view *Models* as plain data: models in the cache and the workspace, with family, size and dtype. */
-import { byteSize, parameterCount } from '../../trainer/protocol/format.ts';
-import type { ModelInfo } from '../../trainer/protocol/rpc-messages.ts';
+
+import type { ModelInfo } from '../../trainer/protocol/messages/rpc-messages.ts';
+import { byteSize, parameterCount } from '../../trainer/protocol/text/format.ts';
 
 export interface ModelItem {
   readonly id: string;

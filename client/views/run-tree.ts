@@ -3,12 +3,12 @@
 import { labelIn } from '../../trainer/catalog/labels.ts';
 import { choosesByScores } from '../../trainer/catalog/methods.ts';
 import { answersTexts } from '../../trainer/catalog/objectives.ts';
-import { isOnCluster, placeText } from '../../trainer/protocol/cluster.ts';
-import { shareText } from '../../trainer/protocol/device-share.ts';
-import { compact, grouped } from '../../trainer/protocol/format.ts';
-import type { JobRecord, RunInfo } from '../../trainer/protocol/rpc-messages.ts';
-import { isActive } from '../../trainer/protocol/run-activity.ts';
-import { distinctNames, folderName, isNamedAfter } from '../../trainer/protocol/run-names.ts';
+import type { JobRecord, RunInfo } from '../../trainer/protocol/messages/rpc-messages.ts';
+import { isOnCluster, placeText } from '../../trainer/protocol/run/cluster.ts';
+import { shareText } from '../../trainer/protocol/run/device-share.ts';
+import { isActive } from '../../trainer/protocol/run/run-activity.ts';
+import { distinctNames, folderName, isNamedAfter } from '../../trainer/protocol/run/run-names.ts';
+import { compact, grouped } from '../../trainer/protocol/text/format.ts';
 import { hasEnded, isTraining } from '../daemon/job-store.ts';
 import { ageText, kindText, metricText, progressText, shortProgressText } from '../status/status-text.ts';
 

@@ -1,9 +1,9 @@
 /** The views of the container *Rowtune*: Runs, Models, Devices. Each queries the daemon when it is visible. */
 import path from 'node:path';
 import { type Event, EventEmitter, type Uri, workspace } from 'vscode';
-import { isOnCluster } from '../../trainer/protocol/cluster.ts';
-import type { RunInfo } from '../../trainer/protocol/rpc-messages.ts';
-import type { DaemonClient } from '../../trainer/rpc/connect.ts';
+import type { RunInfo } from '../../trainer/protocol/messages/rpc-messages.ts';
+import { isOnCluster } from '../../trainer/protocol/run/cluster.ts';
+import type { DaemonClient } from '../../trainer/rpc/connection/connect.ts';
 import type { App } from '../app.ts';
 import { reportError } from '../ask/error-report.ts';
 import { setContext } from '../context-keys.ts';

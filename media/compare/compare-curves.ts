@@ -1,5 +1,5 @@
 /** One chart per metric, with a curve for every visible run. */
-import { duration, grouped } from '../../trainer/protocol/format.ts';
+import { duration, grouped } from '../../trainer/protocol/text/format.ts';
 import { element, setText } from '../shared/element.ts';
 import { formatOf, labelOf } from '../shared/metric-names.ts';
 import { ChartGroup } from '../shared/series/chart-group.ts';

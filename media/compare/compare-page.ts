@@ -1,5 +1,5 @@
 /** The page that compares runs: curves, results and recipes of the runs that the host sends. */
-import { counted } from '../../trainer/protocol/format.ts';
+import { counted } from '../../trainer/protocol/text/format.ts';
 import type { CompareFromPage, CompareToPage } from '../../trainer/protocol/view/compare.ts';
 import { Announcer } from '../shared/announcer.ts';
 import type { Editor } from '../shared/editor.ts';

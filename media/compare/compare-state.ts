@@ -1,5 +1,5 @@
 /** The state of the Compare page and how each event changes it. The models of runs are filled in place: they hold long curves. */
-import { distinctNames } from '../../trainer/protocol/run-names.ts';
+import { distinctNames } from '../../trainer/protocol/run/run-names.ts';
 import type { CompareToPage } from '../../trainer/protocol/view/compare.ts';
 import { RunModel } from '../shared/run-model.ts';
 import type { ComparedRun } from './compared-run.ts';

@@ -1,6 +1,6 @@
 /** Parallel coordinates: an axis for each setting in which runs differ, and one for their result. Pure. */
 import { labelOfSetting } from '../../trainer/catalog/labels.ts';
-import { compact } from '../../trainer/protocol/format.ts';
+import { compact } from '../../trainer/protocol/text/format.ts';
 import { createScale, type Scale, type Tick } from '../shared/scale.ts';
 import type { ComparedRun } from './compared-run.ts';
 import { recipeRows } from './recipe-difference.ts';

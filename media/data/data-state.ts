@@ -1,5 +1,5 @@
 /** The state of the data page and how each message of the host changes it. Pure. */
-import { counted, grouped } from '../../trainer/protocol/format.ts';
+import { counted, grouped } from '../../trainer/protocol/text/format.ts';
 import {
   type DataStatistics,
   type DataToPage,

@@ -1,5 +1,5 @@
 /** Facts about all samples: lengths and padding as pictures with their numbers, labels, and samples that are worth a look. */
-import { counted, grouped, percent } from '../../trainer/protocol/format.ts';
+import { counted, grouped, percent } from '../../trainer/protocol/text/format.ts';
 import { type DataStatistics, drawnText, type Finding, type PartStatistics, type SamplePlace } from '../../trainer/protocol/view/data.ts';
 import { element, fill } from '../shared/element.ts';
 import { type DataState, placeName } from './data-state.ts';

@@ -1,5 +1,5 @@
 /** The state of the heatmap page, how each event changes it, and the sets and sentences that follow from it. Pure. */
-import { duration, grouped } from '../../trainer/protocol/format.ts';
+import { duration, grouped } from '../../trainer/protocol/text/format.ts';
 import type { HeatmapSource, HeatmapSourceInfo, HeatmapToPage, ScoreSetRef } from '../../trainer/protocol/view/heatmap.ts';
 import { type HeatmapViewState, settle, sourceOf } from './view-state.ts';
 

@@ -1,5 +1,5 @@
 /** Answers to held-out prompts, sample by sample: those of the original model next to those of an evaluation. */
-import { counted, grouped } from '../../trainer/protocol/format.ts';
+import { counted, grouped } from '../../trainer/protocol/text/format.ts';
 import { element, fill, setText } from '../shared/element.ts';
 import { createTurnButtons } from '../shared/turn-buttons.ts';
 import { type AnswerRow, answerRows } from './answers.ts';

@@ -1,5 +1,5 @@
 /** Rows of answers to held-out prompts. Pure. */
-import { compact } from '../../trainer/protocol/format.ts';
+import { compact } from '../../trainer/protocol/text/format.ts';
 import { formatOf, shortLabelOf } from '../shared/metric-names.ts';
 import type { WrittenAnswers } from '../shared/written-answers.ts';
 

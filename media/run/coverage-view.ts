@@ -1,6 +1,6 @@
 /** Trained modules by block: how many of their rows, and which share of the model. */
 import { labelIn } from '../../trainer/catalog/labels.ts';
-import { counted, grouped, percent } from '../../trainer/protocol/format.ts';
+import { counted, grouped, percent } from '../../trainer/protocol/text/format.ts';
 import { element, fill } from '../shared/element.ts';
 import { type CoverageKind, coverageGrid, shareOf } from './coverage-grid.ts';
 import type { View } from './view.ts';

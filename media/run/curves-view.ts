@@ -1,5 +1,5 @@
 /** The charts of a run: one for each metric of training, over the same steps. */
-import { byteSize, compact, grouped } from '../../trainer/protocol/format.ts';
+import { byteSize, compact, grouped } from '../../trainer/protocol/text/format.ts';
 import { element, fill, setText } from '../shared/element.ts';
 import { evaluationNames, formatOf, shortLabelOf } from '../shared/metric-names.ts';
 import type { RunModel } from '../shared/run-model.ts';

@@ -1,5 +1,5 @@
 /** Memory by component, predicted and measured. */
-import { byteSize, countedText } from '../../trainer/protocol/format.ts';
+import { byteSize, countedText } from '../../trainer/protocol/text/format.ts';
 import type { MemoryPlan } from '../../trainer/protocol/view/run.ts';
 import type { CurveColor } from '../shared/series/curve-look.ts';
 

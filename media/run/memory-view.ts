@@ -1,5 +1,5 @@
 /** Memory by component: predicted and measured, and the paper's split once the run has ended. */
-import { byteSize, percent } from '../../trainer/protocol/format.ts';
+import { byteSize, percent } from '../../trainer/protocol/text/format.ts';
 import { element, fill } from '../shared/element.ts';
 import { type MemoryRow, memoryRows } from './memory-rows.ts';
 import { ranksTable } from './ranks-table.ts';

@@ -1,5 +1,5 @@
 /** Memory and speed of the processes of a run. */
-import { byteSize, compact, percent } from '../../trainer/protocol/format.ts';
+import { byteSize, compact, percent } from '../../trainer/protocol/text/format.ts';
 import type { RanksView, RankView } from '../../trainer/protocol/view/run.ts';
 import { element } from '../shared/element.ts';
 

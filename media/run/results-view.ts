@@ -1,5 +1,5 @@
 /** Results on held-out data: before and after, and the confusion matrix of a task with labels. */
-import { counted, grouped, percent } from '../../trainer/protocol/format.ts';
+import { counted, grouped, percent } from '../../trainer/protocol/text/format.ts';
 import type { ForgettingView } from '../../trainer/protocol/view/run.ts';
 import { element, fill } from '../shared/element.ts';
 import { createAnswersView } from './answers-view.ts';

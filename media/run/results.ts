@@ -1,5 +1,5 @@
 /** Results of a run on held-out data, before and after, and its confusion matrix. Pure. */
-import { grouped, percent } from '../../trainer/protocol/format.ts';
+import { grouped, percent } from '../../trainer/protocol/text/format.ts';
 import type { EvaluationView, ForgettingView } from '../../trainer/protocol/view/run.ts';
 import { evaluationNames, formatOf, isBetterLow, measureOf, shortLabelOf } from '../shared/metric-names.ts';
 import type { RunModel } from '../shared/run-model.ts';

@@ -2,8 +2,8 @@
 import { labelIn } from '../../trainer/catalog/labels.ts';
 import { choosesByScores } from '../../trainer/catalog/methods.ts';
 import { answersTexts } from '../../trainer/catalog/objectives.ts';
-import { isOnCluster } from '../../trainer/protocol/cluster.ts';
-import { duration } from '../../trainer/protocol/format.ts';
+import { isOnCluster } from '../../trainer/protocol/run/cluster.ts';
+import { duration } from '../../trainer/protocol/text/format.ts';
 import type { RunAction } from '../../trainer/protocol/view/run.ts';
 import { element, setText } from '../shared/element.ts';
 import type { RunModel } from '../shared/run-model.ts';

@@ -1,8 +1,9 @@
 /** The status of a run in words and numbers, for the header and for screen readers. Pure. */
-import { placeText } from '../../trainer/protocol/cluster.ts';
-import { shareText } from '../../trainer/protocol/device-share.ts';
-import { compact, duration, grouped } from '../../trainer/protocol/format.ts';
-import { amountText, currentProgress, stageText } from '../../trainer/protocol/job-stage.ts';
+
+import { amountText, currentProgress, stageText } from '../../trainer/protocol/messages/job-stage.ts';
+import { placeText } from '../../trainer/protocol/run/cluster.ts';
+import { shareText } from '../../trainer/protocol/run/device-share.ts';
+import { compact, duration, grouped } from '../../trainer/protocol/text/format.ts';
 import type { RunModel } from '../shared/run-model.ts';
 
 export interface RunStatus {

@@ -1,7 +1,7 @@
 /** The stages of a run before its first update: done, current and pending. Pure. */
 import { choosesByScores } from '../../trainer/catalog/methods.ts';
-import { counted, duration, grouped } from '../../trainer/protocol/format.ts';
-import { amountText, currentProgress, PREPARING, stageText } from '../../trainer/protocol/job-stage.ts';
+import { amountText, currentProgress, PREPARING, stageText } from '../../trainer/protocol/messages/job-stage.ts';
+import { counted, duration, grouped } from '../../trainer/protocol/text/format.ts';
 import type { RunModel } from '../shared/run-model.ts';
 
 export interface Stage {

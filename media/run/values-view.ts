@@ -1,5 +1,5 @@
 /** The curves as a table: for screen readers, for looking up a value, and for export. */
-import { grouped } from '../../trainer/protocol/format.ts';
+import { grouped } from '../../trainer/protocol/text/format.ts';
 import { csv } from '../shared/csv.ts';
 import { element } from '../shared/element.ts';
 import { formatOf, labelOf } from '../shared/metric-names.ts';

@@ -1,5 +1,5 @@
 /** Labels and number formats of a run's metrics. */
-import { byteSize, compact, duration, grouped, percent } from '../../trainer/protocol/format.ts';
+import { byteSize, compact, duration, grouped, percent } from '../../trainer/protocol/text/format.ts';
 import type { EvaluationView } from '../../trainer/protocol/view/run.ts';
 
 const LABELS: Readonly<Record<string, string>> = {

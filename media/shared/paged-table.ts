@@ -1,5 +1,5 @@
 /** A table of numbers that is shown page by page and follows its newest rows. */
-import { grouped } from '../../trainer/protocol/format.ts';
+import { grouped } from '../../trainer/protocol/text/format.ts';
 import { element, fill, setText } from './element.ts';
 import { type FirstRow, pageAt, turned } from './paging.ts';
 import { createTurnButtons } from './turn-buttons.ts';

@@ -1,8 +1,8 @@
 /** The state of one run on a page, built from the patches of the host. */
 
 import { objectiveCatalog, objectiveNames } from '../../trainer/catalog/objectives.ts';
-import { isActive } from '../../trainer/protocol/run-activity.ts';
-import { folderName, isNamedAfter } from '../../trainer/protocol/run-names.ts';
+import { isActive } from '../../trainer/protocol/run/run-activity.ts';
+import { folderName, isNamedAfter } from '../../trainer/protocol/run/run-names.ts';
 import type {
   CoverageView,
   MemoryPlan,

@@ -1,5 +1,5 @@
 /** Maps values to positions between 0 and 1: linear, logarithmic, or by rank. All of them are increasing. */
-import { compact } from '../../trainer/protocol/format.ts';
+import { compact } from '../../trainer/protocol/text/format.ts';
 
 export type ScaleName = 'linear' | 'log' | 'rank';
 export const scaleNames: readonly ScaleName[] = ['linear', 'log', 'rank'];

@@ -1,5 +1,5 @@
 /** One question and its answers, side by side. */
-import { compact } from '../../trainer/protocol/format.ts';
+import { compact } from '../../trainer/protocol/text/format.ts';
 import type { TryAnswer, TryEntity, TryNearText, TryRound } from '../../trainer/protocol/view/try.ts';
 import { element, fill, setText } from '../shared/element.ts';
 import { entityPieces } from './entity-pieces.ts';

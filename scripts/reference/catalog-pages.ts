@@ -4,7 +4,7 @@ import { engineCatalog, engineChoices } from '../../trainer/catalog/engines.ts';
 import { type MeasureEntry, measureCatalog } from '../../trainer/catalog/measures.ts';
 import { choosesByScores, type MethodEntry, methodCatalog } from '../../trainer/catalog/methods.ts';
 import { objectiveCatalog } from '../../trainer/catalog/objectives.ts';
-import { settings } from '../../trainer/protocol/recipe-schema.ts';
+import { settings } from '../../trainer/protocol/recipe/recipe-schema.ts';
 import { code, list, page, paragraph, table } from './markdown.ts';
 
 const yes = (value: boolean): string => (value ? 'yes' : 'no');

@@ -1,16 +1,16 @@
 /** docs/reference/settings.md: every setting of a recipe, from the schema and the table of other tools' names. */
 import { required } from '../../trainer/narrow.ts';
-import { type ForeignKey, foreignKeys, foreignValues } from '../../trainer/protocol/foreign-keys.ts';
-import { batchSettings, dataGroup, sampleSettings } from '../../trainer/protocol/recipe/data-settings.ts';
-import { distillationGroup } from '../../trainer/protocol/recipe/distillation-settings.ts';
-import { embeddingGroup } from '../../trainer/protocol/recipe/embedding-settings.ts';
-import { generationGroup } from '../../trainer/protocol/recipe/generation-settings.ts';
-import { importanceSettings, methodSettings, modelSettings } from '../../trainer/protocol/recipe/model-settings.ts';
-import { preferenceGroup } from '../../trainer/protocol/recipe/preference-settings.ts';
-import { runSettings } from '../../trainer/protocol/recipe/run-settings.ts';
+import { type ForeignKey, foreignKeys, foreignValues } from '../../trainer/protocol/recipe/foreign-keys.ts';
+import { groups, settings } from '../../trainer/protocol/recipe/recipe-schema.ts';
 import type { Fields, Setting } from '../../trainer/protocol/recipe/setting.ts';
-import { optimizerSettings, scheduleSettings } from '../../trainer/protocol/recipe/training-settings.ts';
-import { groups, settings } from '../../trainer/protocol/recipe-schema.ts';
+import { batchSettings, dataGroup, sampleSettings } from '../../trainer/protocol/recipe/settings/data-settings.ts';
+import { distillationGroup } from '../../trainer/protocol/recipe/settings/distillation-settings.ts';
+import { embeddingGroup } from '../../trainer/protocol/recipe/settings/embedding-settings.ts';
+import { generationGroup } from '../../trainer/protocol/recipe/settings/generation-settings.ts';
+import { importanceSettings, methodSettings, modelSettings } from '../../trainer/protocol/recipe/settings/model-settings.ts';
+import { preferenceGroup } from '../../trainer/protocol/recipe/settings/preference-settings.ts';
+import { runSettings } from '../../trainer/protocol/recipe/settings/run-settings.ts';
+import { optimizerSettings, scheduleSettings } from '../../trainer/protocol/recipe/settings/training-settings.ts';
 import { code, codes, list, page, paragraph, sentence } from './markdown.ts';
 
 interface Section {

@@ -8,9 +8,9 @@ import { afterAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { agentToolNames } from '../../trainer/catalog/agent-tools.ts';
 import type { Daemon } from '../../trainer/rpc/daemon.ts';
-import { makeStateDir, startTestDaemon, until } from '../support/daemon.ts';
-import { parseJson } from '../support/read-json.ts';
-import { makeTinyTask } from '../support/tiny-task.ts';
+import { makeStateDir, startTestDaemon, until } from '../support/daemon/daemon.ts';
+import { parseJson } from '../support/files/read-json.ts';
+import { makeTinyTask } from '../support/runs/tiny-task.ts';
 
 const program = path.join(import.meta.dirname, '..', '..', 'bin', 'rowtune.mjs');
 const task = makeTinyTask();

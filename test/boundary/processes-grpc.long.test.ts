@@ -6,12 +6,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type CommandResult, runCommand } from '../../trainer/engine/install/run-command.ts';
 import { readMetrics } from '../../trainer/run/metrics-file.ts';
 import { locatePython } from '../interop/python.ts';
-import { cacheDir, ROWTUNE } from '../support/daemon.ts';
-import { neighboringPorts } from '../support/neighboring-ports.ts';
-import { expectResultOfOne, FOUR_UPDATES, LOSS, makeProcessData, processCases } from '../support/process-cases.ts';
-import { lossesOf, runJobOfRun, signaledRun, trainIn } from '../support/process-runs.ts';
-import { makeTinyTask } from '../support/tiny-task.ts';
-import { makeTwoNetworks } from '../support/two-networks.ts';
+import { cacheDir, ROWTUNE } from '../support/daemon/daemon.ts';
+import { neighboringPorts } from '../support/machine/neighboring-ports.ts';
+import { makeTwoNetworks } from '../support/machine/two-networks.ts';
+import { expectResultOfOne, FOUR_UPDATES, LOSS, makeProcessData, processCases } from '../support/runs/process-cases.ts';
+import { lossesOf, runJobOfRun, signaledRun, trainIn } from '../support/runs/process-runs.ts';
+import { makeTinyTask } from '../support/runs/tiny-task.ts';
 import { engineForTests } from '../unit/engine/engine-for-tests.ts';
 
 const { engine, reason } = await engineForTests();

@@ -7,9 +7,9 @@ import { installMpi } from '../../trainer/engine/install/install-mpi.ts';
 import { locatePjrt, pjrtAddonIsCurrent } from '../../trainer/engine/install/pjrt-folder.ts';
 import { cacheDir } from '../support/cache-dir.ts';
 import { describeWith } from '../support/describe-with.ts';
-import { expectResultOfOne, FOUR_UPDATES, makeProcessData, processCases } from '../support/process-cases.ts';
-import { lossesOf, runJobOfRun, signaledRun, trainedTensors, trainIn } from '../support/process-runs.ts';
-import { makeTinyTask } from '../support/tiny-task.ts';
+import { expectResultOfOne, FOUR_UPDATES, makeProcessData, processCases } from '../support/runs/process-cases.ts';
+import { lossesOf, runJobOfRun, signaledRun, trainedTensors, trainIn } from '../support/runs/process-runs.ts';
+import { makeTinyTask } from '../support/runs/tiny-task.ts';
 
 const found = locatePjrt(cacheDir);
 const installed = found && pjrtAddonIsCurrent(found.folder) ? found : undefined;

@@ -13,11 +13,11 @@ import { findMpi } from '../../trainer/engine/mpi/find-mpi.ts';
 import { isRecord } from '../../trainer/narrow.ts';
 import { readMetrics } from '../../trainer/run/metrics-file.ts';
 import { readRunState } from '../../trainer/run/run-state.ts';
-import { cacheDir, ROWTUNE } from '../support/daemon.ts';
-import { pairRuns } from '../support/pair-runs.ts';
-import { expectResultOfOne, FOUR_UPDATES, LOSS, makeProcessData, processCases } from '../support/process-cases.ts';
-import { lossesOf, runJobOfRun, signaledRun, trainedTensors, trainIn } from '../support/process-runs.ts';
-import { makeTinyTask } from '../support/tiny-task.ts';
+import { cacheDir, ROWTUNE } from '../support/daemon/daemon.ts';
+import { pairRuns } from '../support/runs/pair-runs.ts';
+import { expectResultOfOne, FOUR_UPDATES, LOSS, makeProcessData, processCases } from '../support/runs/process-cases.ts';
+import { lossesOf, runJobOfRun, signaledRun, trainedTensors, trainIn } from '../support/runs/process-runs.ts';
+import { makeTinyTask } from '../support/runs/tiny-task.ts';
 import { engineForTests } from '../unit/engine/engine-for-tests.ts';
 
 const { engine, reason } = await engineForTests();

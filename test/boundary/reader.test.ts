@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { Reader, type ReaderOptions } from '../../trainer/reader/reader.ts';
-import { READER, until } from '../support/daemon.ts';
-import { makeLargeModel } from '../support/large-model.ts';
-import { makeTinyTask } from '../support/tiny-task.ts';
+import { READER, until } from '../support/daemon/daemon.ts';
+import { makeLargeModel } from '../support/models/large-model.ts';
+import { makeTinyTask } from '../support/runs/tiny-task.ts';
 
 const { folder } = makeTinyTask();
 const model = join(folder, 'model');

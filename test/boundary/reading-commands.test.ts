@@ -4,7 +4,7 @@ import { copyFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'nod
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ROWTUNE } from '../support/daemon.ts';
+import { ROWTUNE } from '../support/daemon/daemon.ts';
 import { makeWorkspace } from '../unit/lint/check-view.ts';
 
 const folder = makeWorkspace();

@@ -7,8 +7,8 @@ import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { makePackage } from '../../scripts/package.mjs';
 import { EDITORS } from '../../scripts/vscode/editors.mjs';
-import { recipeJsonSchema } from '../../trainer/protocol/recipe-schema.ts';
-import { zipEntries } from '../support/zip-entries.ts';
+import { recipeJsonSchema } from '../../trainer/protocol/recipe/recipe-schema.ts';
+import { zipEntries } from '../support/files/zip-entries.ts';
 
 /** Open VSX refuses longer texts. */
 const [MAX_FIELD, MAX_DESCRIPTION] = [255, 2048];

@@ -8,10 +8,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { writeSentenceModules } from '../../trainer/format/sentence-modules.ts';
 import { cli, golden, lastValue } from '../e2e/cli/run-cli.ts';
-import { CALL, REASONING, writeChatModels } from '../support/chat-models.ts';
-import { makeStateDir } from '../support/daemon.ts';
-import { readGoldenJson } from '../support/read-json.ts';
-import { makeTinyTask } from '../support/tiny-task.ts';
+import { makeStateDir } from '../support/daemon/daemon.ts';
+import { readGoldenJson } from '../support/files/read-json.ts';
+import { CALL, REASONING, writeChatModels } from '../support/models/chat-models.ts';
+import { makeTinyTask } from '../support/runs/tiny-task.ts';
 
 const program = path.join(import.meta.dirname, '..', '..', 'bin', 'rowtune.mjs');
 const task = makeTinyTask();

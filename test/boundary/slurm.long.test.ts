@@ -11,9 +11,9 @@ import { required } from '../../trainer/narrow.ts';
 import { readMetrics } from '../../trainer/run/metrics-file.ts';
 import { readRunState } from '../../trainer/run/run-state.ts';
 import { cli, cliJson } from '../e2e/cli/run-cli.ts';
-import { cacheDir, connectTo, ROWTUNE, startTestDaemon, until } from '../support/daemon.ts';
-import { PARTITIONS, type SlurmNode, startSlurm, whyNoSlurm } from '../support/slurm-node.ts';
-import { makeTinyTask } from '../support/tiny-task.ts';
+import { cacheDir, connectTo, ROWTUNE, startTestDaemon, until } from '../support/daemon/daemon.ts';
+import { PARTITIONS, type SlurmNode, startSlurm, whyNoSlurm } from '../support/machine/slurm-node.ts';
+import { makeTinyTask } from '../support/runs/tiny-task.ts';
 import { engineForTests } from '../unit/engine/engine-for-tests.ts';
 
 const { engine, reason } = await engineForTests();

@@ -10,8 +10,8 @@ import { required } from '../../trainer/narrow.ts';
 import { readRunState } from '../../trainer/run/run-state.ts';
 import { cli, cliJson } from '../e2e/cli/run-cli.ts';
 import { cacheDir } from '../support/cache-dir.ts';
-import { makeTinyTask } from '../support/tiny-task.ts';
-import { until } from '../support/until.ts';
+import { until } from '../support/machine/until.ts';
+import { makeTinyTask } from '../support/runs/tiny-task.ts';
 import { engineForTests } from '../unit/engine/engine-for-tests.ts';
 
 const { engine, reason } = await engineForTests();

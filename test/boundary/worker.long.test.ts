@@ -3,11 +3,11 @@ import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, describe, expect, test } from 'vitest';
-import type { JobRequest, WorkerEvent } from '../../trainer/protocol/job-messages.ts';
+import type { JobRequest, WorkerEvent } from '../../trainer/protocol/messages/job-messages.ts';
 import { readMetrics } from '../../trainer/run/metrics-file.ts';
 import { summarizeRun } from '../../trainer/run/run-folder.ts';
-import { makeTinyTask } from '../support/tiny-task.ts';
-import { startWorker } from '../support/worker.ts';
+import { startWorker } from '../support/daemon/worker.ts';
+import { makeTinyTask } from '../support/runs/tiny-task.ts';
 
 const task = makeTinyTask();
 afterAll(() => rmSync(task.folder, { recursive: true, force: true }));

@@ -18,8 +18,8 @@ import { priceRun } from '../../trainer/plan/memory/predict.ts';
 import { planRun } from '../../trainer/plan/run-plan.ts';
 import { cacheDir } from '../support/cache-dir.ts';
 import { describeWith } from '../support/describe-with.ts';
-import { readRecord } from '../support/read-json.ts';
-import { recipeIn } from '../support/recipe-of.ts';
+import { readRecord } from '../support/files/read-json.ts';
+import { recipeIn } from '../support/runs/recipe-of.ts';
 
 const installed = locateCardCompiler(cacheDir);
 const isReady = installed !== undefined && pjrtAddonIsCurrent(installed.folder);

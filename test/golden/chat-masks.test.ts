@@ -1,14 +1,14 @@
 /** Token ids and trained tokens of 40 conversations through twelve chat templates: those of Transformers and TRL. */
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { chatRendererOf } from '../../trainer/data/chat-renderer.ts';
-import { createEncoder } from '../../trainer/data/encoder.ts';
-import { formatExample } from '../../trainer/data/format-example.ts';
+import { chatRendererOf } from '../../trainer/data/chat/chat-renderer.ts';
+import { createEncoder } from '../../trainer/data/example/encoder.ts';
+import { formatExample } from '../../trainer/data/example/format-example.ts';
 import type { FormattedExample } from '../../trainer/data/types.ts';
 import { createTokenizer } from '../../trainer/format/tokenizer/tokenizer.ts';
 import { messageOf } from '../../trainer/protocol/error-facts.ts';
 import { CHAT_FORMAT, templateNamed } from '../support/chat-format.ts';
-import { readGoldenJson } from '../support/read-json.ts';
+import { readGoldenJson } from '../support/files/read-json.ts';
 
 const rowForm = z.object({
   count: z.number(),

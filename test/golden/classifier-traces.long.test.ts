@@ -12,11 +12,11 @@ import { weightStream } from '../../trainer/model/weight-stream.ts';
 import { classifierTask } from '../../trainer/objective/classifier/classifier-task.ts';
 import { feedsOfClassifier } from '../../trainer/verify/classifier-reference.ts';
 import { imageSizeOf, readGolden } from '../../trainer/verify/golden.ts';
-import { classifierOf, withoutDropout } from '../support/classifier-of.ts';
+import { classifierOf, withoutDropout } from '../support/models/classifier-of.ts';
 import { openOthers, openReference } from '../support/engines.ts';
-import { everyNth, lossesForm, lossTrace, waveFactors } from '../support/loss-trace.ts';
-import { settingsOf } from '../support/method-settings.ts';
-import { readGoldenJson } from '../support/read-json.ts';
+import { everyNth, lossesForm, lossTrace, waveFactors } from '../support/golden/loss-trace.ts';
+import { settingsOf } from '../support/models/method-settings.ts';
+import { readGoldenJson } from '../support/files/read-json.ts';
 
 /** Weights of which some rows train, those that get low-rank factors, and the losses. */
 const traceForm = lossesForm.extend({ rows: z.array(z.string()), low_rank: z.array(z.string()) });

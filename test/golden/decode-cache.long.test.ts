@@ -11,7 +11,7 @@ import { weightStream } from '../../trainer/model/weight-stream.ts';
 import { required, valueFor } from '../../trainer/narrow.ts';
 import { largestDifference } from '../../trainer/verify/verify-model.ts';
 import { casesOn, describeOn, openAll, openFast, openOthersAndPjrt } from '../support/engines.ts';
-import { floatsOf } from '../support/outputs.ts';
+import { floatsOf } from '../support/numbers/outputs.ts';
 
 const isDecoder = (name: string): boolean => {
   const config = join(import.meta.dirname, name, 'config.json');

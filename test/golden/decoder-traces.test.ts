@@ -13,9 +13,9 @@ import type { CausalModel } from '../../trainer/model/model-spec.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
 import { causalTask } from '../../trainer/objective/causal/causal-task.ts';
 import { describeOn, openOthers } from '../support/engines.ts';
-import { lossesForm, lossTrace, nextTokenFeeds } from '../support/loss-trace.ts';
-import { settingsOf } from '../support/method-settings.ts';
-import { readGoldenJson } from '../support/read-json.ts';
+import { lossesForm, lossTrace, nextTokenFeeds } from '../support/golden/loss-trace.ts';
+import { settingsOf } from '../support/models/method-settings.ts';
+import { readGoldenJson } from '../support/files/read-json.ts';
 
 const golden = readGoldenJson(
   'decoder_traces.json',

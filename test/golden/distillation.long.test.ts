@@ -9,12 +9,12 @@ import { elementAt } from '../../trainer/narrow.ts';
 import { teacherFeeds } from '../../trainer/objective/distillation/teacher-feeds.ts';
 import { findTopTokens } from '../../trainer/objective/distillation/top-tokens.ts';
 import { tasks } from '../../trainer/objective/tasks.ts';
-import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
+import type { Recipe } from '../../trainer/protocol/recipe/recipe-schema.ts';
 import { casesOn, describeOn, openOthersAndPjrt } from '../support/engines.ts';
-import { lossesForm } from '../support/loss-trace.ts';
-import { checkGradients, close, gradientsForm, idsOf, judged, openGolden, tuningTrace } from '../support/preference-golden.ts';
-import { readGoldenJson } from '../support/read-json.ts';
-import { recipeOf } from '../support/recipe-of.ts';
+import { lossesForm } from '../support/golden/loss-trace.ts';
+import { checkGradients, close, gradientsForm, idsOf, judged, openGolden, tuningTrace } from '../support/golden/preference-golden.ts';
+import { readGoldenJson } from '../support/files/read-json.ts';
+import { recipeOf } from '../support/runs/recipe-of.ts';
 
 const settingsForm = z.object({
   /** 0: all tokens. */

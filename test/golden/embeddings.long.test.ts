@@ -18,14 +18,14 @@ import { required } from '../../trainer/narrow.ts';
 import { embeddingTask } from '../../trainer/objective/embedding/embedding-task.ts';
 import { planGroups } from '../../trainer/objective/group-setup.ts';
 import { askedQueries, retrievalMeasures, unit } from '../../trainer/objective/embedding/retrieval.ts';
-import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
-import { cachedGradients } from '../support/cached-gradients.ts';
-import { classifierOf, withoutDropout } from '../support/classifier-of.ts';
+import type { Recipe } from '../../trainer/protocol/recipe/recipe-schema.ts';
+import { cachedGradients } from '../support/runs/cached-gradients.ts';
+import { classifierOf, withoutDropout } from '../support/models/classifier-of.ts';
 import { describeOn, openOthers } from '../support/engines.ts';
-import { everyNth, lossesForm, lossTrace, waveFactors } from '../support/loss-trace.ts';
-import { settingsOf } from '../support/method-settings.ts';
-import { readGoldenJson } from '../support/read-json.ts';
-import { recipeOf } from '../support/recipe-of.ts';
+import { everyNth, lossesForm, lossTrace, waveFactors } from '../support/golden/loss-trace.ts';
+import { settingsOf } from '../support/models/method-settings.ts';
+import { readGoldenJson } from '../support/files/read-json.ts';
+import { recipeOf } from '../support/runs/recipe-of.ts';
 
 const rows = z.array(z.array(z.number()));
 const caseForm = z.object({

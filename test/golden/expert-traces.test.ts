@@ -15,10 +15,10 @@ import type { CausalModel } from '../../trainer/model/model-spec.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
 import { causalTask } from '../../trainer/objective/causal/causal-task.ts';
 import { describeOn, openFast, openOthers } from '../support/engines.ts';
-import { expectScores, scoresForm } from '../support/golden-scores.ts';
-import { everyNth, lossesForm, lossTrace, nextTokenFeeds, waveFactors } from '../support/loss-trace.ts';
-import { settingsOf } from '../support/method-settings.ts';
-import { readGoldenJson } from '../support/read-json.ts';
+import { expectScores, scoresForm } from '../support/golden/golden-scores.ts';
+import { everyNth, lossesForm, lossTrace, nextTokenFeeds, waveFactors } from '../support/golden/loss-trace.ts';
+import { settingsOf } from '../support/models/method-settings.ts';
+import { readGoldenJson } from '../support/files/read-json.ts';
 
 const names = z.array(z.string());
 const traceForm = lossesForm.extend({

@@ -13,8 +13,8 @@ import { causalModel } from '../../trainer/model/load-model.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
 import { cacheDir } from '../support/cache-dir.ts';
 import { describeOn, engineNamed, openOthers } from '../support/engines.ts';
-import { floatsOf } from '../support/outputs.ts';
-import { readGoldenJson } from '../support/read-json.ts';
+import { floatsOf } from '../support/numbers/outputs.ts';
+import { readGoldenJson } from '../support/files/read-json.ts';
 
 const caseForm = z.object({
   prompt: z.string(),

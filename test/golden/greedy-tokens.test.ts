@@ -8,7 +8,7 @@ import { openModel } from '../../trainer/hub/open-model.ts';
 import { causalModel } from '../../trainer/model/load-model.ts';
 import { lastOf } from '../../trainer/narrow.ts';
 import { describeOn, openOthers } from '../support/engines.ts';
-import { readGoldenJson } from '../support/read-json.ts';
+import { readGoldenJson } from '../support/files/read-json.ts';
 
 const folderForm = z.object({ prompt: z.number(), tokens: z.array(z.number()) });
 const golden = readGoldenJson('greedy_tokens.json', z.object({ folders: z.record(z.string(), folderForm) }));

@@ -15,9 +15,9 @@ import { weightStream } from '../../trainer/model/weight-stream.ts';
 import { elementAt, required, valueFor } from '../../trainer/narrow.ts';
 import { feedsOfClassifier, traceClassifier } from '../../trainer/verify/classifier-reference.ts';
 import { readGolden } from '../../trainer/verify/golden.ts';
-import { classifierOf } from '../support/classifier-of.ts';
+import { classifierOf } from '../support/models/classifier-of.ts';
 import { openFast } from '../support/engines.ts';
-import { readGoldenJson } from '../support/read-json.ts';
+import { readGoldenJson } from '../support/files/read-json.ts';
 
 const TOLERANCE = 1e-5;
 

@@ -10,7 +10,7 @@ import { z } from 'zod';
 import { imagePreprocessing } from '../../trainer/format/image/image-preprocessing.ts';
 import { createRandom } from '../../trainer/random.ts';
 import { loadImage } from '../../trainer/data/image/load-image.ts';
-import { readJson } from '../support/read-json.ts';
+import { readJson } from '../support/files/read-json.ts';
 
 const caseForm = z.object({
   name: z.string(),

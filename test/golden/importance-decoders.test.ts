@@ -10,8 +10,8 @@ import { scoreModel } from '../../trainer/importance/score-model.ts';
 import { causalModel } from '../../trainer/model/load-model.ts';
 import { causalTask } from '../../trainer/objective/causal/causal-task.ts';
 import { openFast } from '../support/engines.ts';
-import { expectScores, scoresForm } from '../support/golden-scores.ts';
-import { readGoldenJson } from '../support/read-json.ts';
+import { expectScores, scoresForm } from '../support/golden/golden-scores.ts';
+import { readGoldenJson } from '../support/files/read-json.ts';
 
 const golden = readGoldenJson(
   'importance_decoders.json',

@@ -11,10 +11,10 @@ import type { ClassifierModel } from '../../trainer/model/model-spec.ts';
 import { classifierTask } from '../../trainer/objective/classifier/classifier-task.ts';
 import type { PlannedBatch } from '../../trainer/data/batch/batch-plan.ts';
 import type { Batch, BatchSource } from '../../trainer/data/batch/batches.ts';
-import { classifierOf } from '../support/classifier-of.ts';
+import { classifierOf } from '../support/models/classifier-of.ts';
 import { openFast } from '../support/engines.ts';
-import { expectScores, scoresForm } from '../support/golden-scores.ts';
-import { readGoldenJson } from '../support/read-json.ts';
+import { expectScores, scoresForm } from '../support/golden/golden-scores.ts';
+import { readGoldenJson } from '../support/files/read-json.ts';
 
 const golden = readGoldenJson(
   'importance_families.json',

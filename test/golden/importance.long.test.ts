@@ -18,7 +18,7 @@ import { createBatchPlan } from '../../trainer/data/batch/batch-plan.ts';
 import { tokenSource } from '../../trainer/data/batch/batches.ts';
 import { required } from '../../trainer/narrow.ts';
 import { casesOn, describeOn, openAll, openOthers, openReference } from '../support/engines.ts';
-import { readGoldenJson } from '../support/read-json.ts';
+import { readGoldenJson } from '../support/files/read-json.ts';
 
 const trace = readGoldenJson(
   'llama_tuning_trace.json',

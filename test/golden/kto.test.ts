@@ -10,14 +10,14 @@ import { judgedSource, trainingBatches } from '../../trainer/objective/kto/judge
 import { hasReferencePoint } from '../../trainer/objective/kto/kto-loss.ts';
 import { ktoEvaluator, ktoMeasures, measuresOfWhole } from '../../trainer/objective/kto/kto-measures.ts';
 import { tasks } from '../../trainer/objective/tasks.ts';
-import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
+import type { Recipe } from '../../trainer/protocol/recipe/recipe-schema.ts';
 import { meansOf } from '../../trainer/train/measure-sums.ts';
 import { describeOn, openOthers } from '../support/engines.ts';
-import { lossesForm } from '../support/loss-trace.ts';
-import { floatsOf } from '../support/outputs.ts';
-import { checkGradients, close, gradientsForm, idsOf, judged, openGolden, side, tuningTrace } from '../support/preference-golden.ts';
-import { readGoldenJson } from '../support/read-json.ts';
-import { recipeOf } from '../support/recipe-of.ts';
+import { lossesForm } from '../support/golden/loss-trace.ts';
+import { floatsOf } from '../support/numbers/outputs.ts';
+import { checkGradients, close, gradientsForm, idsOf, judged, openGolden, side, tuningTrace } from '../support/golden/preference-golden.ts';
+import { readGoldenJson } from '../support/files/read-json.ts';
+import { recipeOf } from '../support/runs/recipe-of.ts';
 
 const referenceForm = z.object({ answers: z.array(z.number()), mismatched: z.array(z.number()) });
 const settingsForm = z.object({

@@ -15,9 +15,9 @@ import { causalTask } from '../../trainer/objective/causal/causal-task.ts';
 import { valueFor } from '../../trainer/narrow.ts';
 import { methodSettings, optimizerSettings } from '../../trainer/train/recipe-settings.ts';
 import { openFast } from '../support/engines.ts';
-import { lossTrace, nextTokenFeeds } from '../support/loss-trace.ts';
-import { readGoldenJson } from '../support/read-json.ts';
-import { recipeOf } from '../support/recipe-of.ts';
+import { lossTrace, nextTokenFeeds } from '../support/golden/loss-trace.ts';
+import { readGoldenJson } from '../support/files/read-json.ts';
+import { recipeOf } from '../support/runs/recipe-of.ts';
 
 const caseSchema = z.object({ use_rslora: z.boolean(), ratio: z.number(), decay: z.number(), losses: z.array(z.number()) });
 const golden = readGoldenJson(

@@ -17,9 +17,9 @@ import { elementAt } from '../../trainer/narrow.ts';
 import { largestDifference } from '../../trainer/verify/verify-model.ts';
 import { describeOn, openOthers } from '../support/engines.ts';
 import { cacheDir } from '../support/cache-dir.ts';
-import { classifierOf } from '../support/classifier-of.ts';
-import { floatsOf } from '../support/outputs.ts';
-import { readGoldenJson } from '../support/read-json.ts';
+import { classifierOf } from '../support/models/classifier-of.ts';
+import { floatsOf } from '../support/numbers/outputs.ts';
+import { readGoldenJson } from '../support/files/read-json.ts';
 
 const rowsForm = z.array(z.array(z.number()));
 const golden = readGoldenJson(

@@ -2,16 +2,16 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
-import { applyAdapter, untouched } from '../../trainer/artifact/adapter/apply-adapter.ts';
-import { mergedWeights } from '../../trainer/artifact/adapter/merge.ts';
-import { readAdapter } from '../../trainer/artifact/adapter/read-adapter.ts';
+import { applyAdapter, untouched } from '../../trainer/adapter/apply-adapter.ts';
+import { mergedWeights } from '../../trainer/adapter/merge.ts';
+import { readAdapter } from '../../trainer/adapter/read-adapter.ts';
 import { methods } from '../../trainer/method/methods.ts';
 import { largestDifference } from '../../trainer/verify/verify-model.ts';
 import { describeOn, openOthers } from '../support/engines.ts';
-import { computeGolden, openGoldenClassifier } from '../support/golden-classifier.ts';
-import { settingsOf } from '../support/method-settings.ts';
-import { floatsOf } from '../support/outputs.ts';
-import { readJson } from '../support/read-json.ts';
+import { computeGolden, openGoldenClassifier } from '../support/golden/golden-classifier.ts';
+import { settingsOf } from '../support/models/method-settings.ts';
+import { floatsOf } from '../support/numbers/outputs.ts';
+import { readJson } from '../support/files/read-json.ts';
 
 const numbersForm = z.object({
   logits: z.array(z.number()),

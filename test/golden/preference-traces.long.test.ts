@@ -11,14 +11,14 @@ import type { CausalModel } from '../../trainer/model/model-spec.ts';
 import { elementAt } from '../../trainer/narrow.ts';
 import { pairMeasures, type RewardOf, rewardPerToken } from '../../trainer/objective/preference/pair-measures.ts';
 import { tasks } from '../../trainer/objective/tasks.ts';
-import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
+import type { Recipe } from '../../trainer/protocol/recipe/recipe-schema.ts';
 import { meansOf } from '../../trainer/train/measure-sums.ts';
 import { describeOn, openOthers } from '../support/engines.ts';
-import { lossesForm } from '../support/loss-trace.ts';
-import { floatsOf } from '../support/outputs.ts';
-import { checkGradients, close, gradientsForm, judged, lengths, openGolden, pairsOf, tuningTrace } from '../support/preference-golden.ts';
-import { readGoldenJson } from '../support/read-json.ts';
-import { recipeOf } from '../support/recipe-of.ts';
+import { lossesForm } from '../support/golden/loss-trace.ts';
+import { floatsOf } from '../support/numbers/outputs.ts';
+import { checkGradients, close, gradientsForm, judged, lengths, openGolden, pairsOf, tuningTrace } from '../support/golden/preference-golden.ts';
+import { readGoldenJson } from '../support/files/read-json.ts';
+import { recipeOf } from '../support/runs/recipe-of.ts';
 
 const settingsForm = z.object({
   loss_type: z.string().optional(),

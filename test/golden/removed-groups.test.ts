@@ -13,7 +13,7 @@ import { weightStream } from '../../trainer/model/weight-stream.ts';
 import { lastOf, required, valueFor } from '../../trainer/narrow.ts';
 import { feedsOfClassifier, traceClassifier } from '../../trainer/verify/classifier-reference.ts';
 import { imageSizeOf, readGolden } from '../../trainer/verify/golden.ts';
-import { classifierOf } from '../support/classifier-of.ts';
+import { classifierOf } from '../support/models/classifier-of.ts';
 import { openFast } from '../support/engines.ts';
 
 const engine = await openFast();

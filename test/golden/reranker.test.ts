@@ -4,7 +4,7 @@ import { afterAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { freeOrder } from '../../trainer/data/batch/batch-settings.ts';
 import { textSource } from '../../trainer/data/batch/text-batches.ts';
-import type { LabeledText } from '../../trainer/data/load-labeled.ts';
+import type { LabeledText } from '../../trainer/data/load/load-labeled.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
 import { methods } from '../../trainer/method/methods.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
@@ -13,12 +13,12 @@ import { rankEvaluator, rankMeasures } from '../../trainer/objective/classifier/
 import { planTexts } from '../../trainer/objective/classifier/text-reader.ts';
 import { tasks } from '../../trainer/objective/tasks.ts';
 import { modelOptions } from '../../trainer/plan/run-plan.ts';
-import { classifierOf } from '../support/classifier-of.ts';
+import { classifierOf } from '../support/models/classifier-of.ts';
 import { describeOn, openOthers } from '../support/engines.ts';
-import { lossTrace } from '../support/loss-trace.ts';
-import { checkGradients, close, gradientsForm, judged, settings } from '../support/preference-golden.ts';
-import { readGoldenJson } from '../support/read-json.ts';
-import { recipeOf } from '../support/recipe-of.ts';
+import { lossTrace } from '../support/golden/loss-trace.ts';
+import { checkGradients, close, gradientsForm, judged, settings } from '../support/golden/preference-golden.ts';
+import { readGoldenJson } from '../support/files/read-json.ts';
+import { recipeOf } from '../support/runs/recipe-of.ts';
 
 const rowsForm = z.array(z.array(z.number()));
 const golden = readGoldenJson(

@@ -13,12 +13,12 @@ import { groupsOf } from '../../trainer/objective/reward/reward-data.ts';
 import { rewardMeasures } from '../../trainer/objective/reward/reward-measures.ts';
 import { task } from '../../trainer/objective/reward/task.ts';
 import { meansOf } from '../../trainer/train/measure-sums.ts';
-import { classifierOf } from '../support/classifier-of.ts';
+import { classifierOf } from '../support/models/classifier-of.ts';
 import { describeOn, openOthers } from '../support/engines.ts';
-import { lossesForm } from '../support/loss-trace.ts';
-import { checkGradients, close, gradientsForm, judged, lengths, pairsOf, tuningTrace } from '../support/preference-golden.ts';
-import { readGoldenJson } from '../support/read-json.ts';
-import { recipeOf } from '../support/recipe-of.ts';
+import { lossesForm } from '../support/golden/loss-trace.ts';
+import { checkGradients, close, gradientsForm, judged, lengths, pairsOf, tuningTrace } from '../support/golden/preference-golden.ts';
+import { readGoldenJson } from '../support/files/read-json.ts';
+import { recipeOf } from '../support/runs/recipe-of.ts';
 
 const caseForm = z.object({
   settings: z.record(z.string(), z.number()),

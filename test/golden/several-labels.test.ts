@@ -14,9 +14,9 @@ import { planTexts } from '../../trainer/objective/classifier/text-reader.ts';
 import { feedsOfClassifier } from '../../trainer/verify/classifier-reference.ts';
 import { readGolden } from '../../trainer/verify/golden.ts';
 import { verifyProgram } from '../../trainer/verify/verify-model.ts';
-import { classifierOf } from '../support/classifier-of.ts';
+import { classifierOf } from '../support/models/classifier-of.ts';
 import { openReference } from '../support/engines.ts';
-import { readGoldenJson } from '../support/read-json.ts';
+import { readGoldenJson } from '../support/files/read-json.ts';
 
 const numbersForm = z.array(z.number());
 const weightedForm = z.object({ loss: z.number(), grads: z.record(z.string(), z.object({ l2: z.number(), first4: numbersForm })) });

@@ -13,8 +13,8 @@ import { weightStream } from '../../trainer/model/weight-stream.ts';
 import { largestDifference } from '../../trainer/verify/verify-model.ts';
 import { cacheDir } from '../support/cache-dir.ts';
 import { describeOn, openOthers } from '../support/engines.ts';
-import { floatsOf } from '../support/outputs.ts';
-import { readGoldenJson } from '../support/read-json.ts';
+import { floatsOf } from '../support/numbers/outputs.ts';
+import { readGoldenJson } from '../support/files/read-json.ts';
 
 const exact = readGoldenJson('smollm2_exact_logits.json', z.object({ every: z.number(), nll: z.number(), logits: z.array(z.number()) }));
 const caseForm = z.object({ input_ids: z.array(z.number()) });

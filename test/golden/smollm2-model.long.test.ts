@@ -24,8 +24,8 @@ import { valueFor } from '../../trainer/narrow.ts';
 import { largestDifference, verifyProgram } from '../../trainer/verify/verify-model.ts';
 import { describeOn, engineNamed, openOthers } from '../support/engines.ts';
 import { cacheDir } from '../support/cache-dir.ts';
-import { floatsOf } from '../support/outputs.ts';
-import { readGoldenJson } from '../support/read-json.ts';
+import { floatsOf } from '../support/numbers/outputs.ts';
+import { readGoldenJson } from '../support/files/read-json.ts';
 
 const numbersForm = z.array(z.number());
 const caseForm = z.object({

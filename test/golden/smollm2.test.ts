@@ -10,7 +10,7 @@ import { chatTemplateOf } from '../../trainer/format/chat-template/chat-template
 import { type ModelFolder, openModel } from '../../trainer/hub/open-model.ts';
 import type { Tokenizer } from '../../trainer/format/tokenizer/tokenizer.ts';
 import { cacheDir } from '../support/cache-dir.ts';
-import { readGoldenJson } from '../support/read-json.ts';
+import { readGoldenJson } from '../support/files/read-json.ts';
 
 const folder = join(cacheDir, 'models', 'smollm2');
 const present = existsSync(folder) && readdirSync(folder).some(name => name.endsWith('.gguf'));

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { readAdapter } from '../../trainer/artifact/adapter/read-adapter.ts';
+import { readAdapter } from '../../trainer/adapter/read-adapter.ts';
 import { withoutNormDecay } from '../../trainer/method/method.ts';
 import { locateEngine } from '../../trainer/engine/install/engine-folder.ts';
 import { locatePjrt } from '../../trainer/engine/install/pjrt-folder.ts';
@@ -18,10 +18,10 @@ import { readMetrics } from '../../trainer/run/metrics-file.ts';
 import { required, valueFor } from '../../trainer/narrow.ts';
 import { learningRateAt, type ScheduleSettings, warmupStepsOf } from '../../trainer/train/schedule.ts';
 import { cacheDir } from '../support/cache-dir.ts';
-import { settingsOf } from '../support/method-settings.ts';
-import { readGoldenJson, readRecord } from '../support/read-json.ts';
-import { recipeIn } from '../support/recipe-of.ts';
-import { runInProcess } from '../support/run-in-process.ts';
+import { settingsOf } from '../support/models/method-settings.ts';
+import { readGoldenJson, readRecord } from '../support/files/read-json.ts';
+import { recipeIn } from '../support/runs/recipe-of.ts';
+import { runInProcess } from '../support/runs/run-in-process.ts';
 
 const numbersForm = z.array(z.number());
 const summaryForm = z.object({

@@ -17,9 +17,9 @@ import { required } from '../../trainer/narrow.ts';
 import type { Selection } from '../../trainer/selection.ts';
 import { causalTask } from '../../trainer/objective/causal/causal-task.ts';
 import { casesOn, describeOn, openAll } from '../support/engines.ts';
-import { lossTrace, nextTokenFeeds } from '../support/loss-trace.ts';
-import { settingsOf } from '../support/method-settings.ts';
-import { readGoldenJson } from '../support/read-json.ts';
+import { lossTrace, nextTokenFeeds } from '../support/golden/loss-trace.ts';
+import { settingsOf } from '../support/models/method-settings.ts';
+import { readGoldenJson } from '../support/files/read-json.ts';
 
 const goldenFolder = import.meta.dirname;
 

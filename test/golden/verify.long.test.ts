@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { logitsTolerance, TOLERANCES } from '../../trainer/verify/verify-model.ts';
 import { casesOn, describeOn, openAll } from '../support/engines.ts';
-import { folderOfEachLayer, verifyFolder } from '../support/verify-folder.ts';
+import { folderOfEachLayer, verifyFolder } from '../support/golden/verify-folder.ts';
 
 const folders = [
   ...['llama', 'llama3_tied', 'llama_biased', 'llama_linear_rope', 'qwen2', 'qwen2_window', 'mistral_window', 'qwen3', 'qwen3_window'],

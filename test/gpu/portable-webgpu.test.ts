@@ -3,10 +3,10 @@ import { memory, pad, zeros } from '@tensorflow/tfjs-core';
 import { expect, it } from 'vitest';
 import { openPortable } from '../../trainer/engine/portable/engine.ts';
 import { elementAt } from '../../trainer/narrow.ts';
-import { expectClose } from '../support/closeness.ts';
 import { attempt, describeOn } from '../support/engines.ts';
-import { allCases } from '../support/operation-table.ts';
-import { runCase, runGradients } from '../support/run-case.ts';
+import { expectClose } from '../support/numbers/closeness.ts';
+import { allCases } from '../support/numbers/operation-table.ts';
+import { runCase, runGradients } from '../support/numbers/run-case.ts';
 
 /** WGSL lets exp, tanh, sin and cos be some 1e-5 off. */
 const TOLERANCE = 5e-5;

@@ -4,8 +4,8 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { JobRecord } from '../../trainer/protocol/rpc-messages.ts';
-import { connectDaemon, type DaemonClient } from '../../trainer/rpc/connect.ts';
+import type { JobRecord } from '../../trainer/protocol/messages/rpc-messages.ts';
+import { connectDaemon, type DaemonClient } from '../../trainer/rpc/connection/connect.ts';
 import { FAULT_MODES, type FaultMode, type FaultOperation, type FaultPlan } from './fault-plan.ts';
 import { reportedOperations } from './fault-report.ts';
 import { type Case, failed, OK, type Part, sampleOf, type TrialSettings, type Verdict } from './trial.ts';

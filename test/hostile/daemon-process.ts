@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { startDaemon } from '../../trainer/rpc/daemon.ts';
 import { DaemonError } from '../../trainer/rpc/daemon-error.ts';
 import { describeFailure } from '../../trainer/run-error.ts';
-import { parseJson } from '../support/read-json.ts';
+import { parseJson } from '../support/files/read-json.ts';
 
 const optionsForm = z.object({ stateDir: z.string(), cacheDir: z.string(), workerFile: z.string(), readerFile: z.string() });
 const options = parseJson(process.env.ROWTUNE_TEST_DAEMON ?? '{}', optionsForm);

@@ -1,7 +1,7 @@
 /** The operations that a program with injected faults has written down. */
 import { existsSync, readFileSync } from 'node:fs';
 import { z } from 'zod';
-import { parseLines } from '../support/read-json.ts';
+import { parseLines } from '../support/files/read-json.ts';
 import { FAULT_KINDS, type FaultOperation } from './fault-plan.ts';
 
 const operationForm = z.object({ index: z.number(), kind: z.enum(FAULT_KINDS), call: z.string(), path: z.string() });

@@ -3,9 +3,9 @@ import { createHash } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
 import { z } from 'zod';
-import type { JobRequest } from '../../trainer/protocol/job-messages.ts';
-import { metricsLine, parseLines, readJson } from '../support/read-json.ts';
-import { makeTinyTask, type TinyTask } from '../support/tiny-task.ts';
+import type { JobRequest } from '../../trainer/protocol/messages/job-messages.ts';
+import { metricsLine, parseLines, readJson } from '../support/files/read-json.ts';
+import { makeTinyTask, type TinyTask } from '../support/runs/tiny-task.ts';
 import type { JobRunner } from './job-runner.ts';
 
 export interface Scenario {

@@ -1,6 +1,6 @@
 /** The messages between `job-runner.ts` and the process of its jobs. */
 import { isRecord } from '../../trainer/narrow.ts';
-import { isJobRequest, type JobRequest, type WorkerEvent } from '../../trainer/protocol/job-messages.ts';
+import { isJobRequest, type JobRequest, type WorkerEvent } from '../../trainer/protocol/messages/job-messages.ts';
 import { readWorkerEvent } from '../../trainer/worker/worker-events.ts';
 import { type FaultPlan, isFaultPlan } from './fault-plan.ts';
 

@@ -1,7 +1,7 @@
 /** The formats of files that come from outside: examples of each in this repository, and what reads one to its end. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { readAdapter } from '../../trainer/artifact/adapter/read-adapter.ts';
+import { readAdapter } from '../../trainer/adapter/read-adapter.ts';
 import { checkImages } from '../../trainer/data/image/check-images.ts';
 import { listImages } from '../../trainer/data/image/image-samples.ts';
 import { loadImage } from '../../trainer/data/image/load-image.ts';
@@ -20,7 +20,7 @@ import { createRandom } from '../../trainer/random.ts';
 import { readSources } from '../../trainer/reader/lint-sources.ts';
 import { readMetrics } from '../../trainer/run/metrics-file.ts';
 import { readRunState } from '../../trainer/run/run-state.ts';
-import { readHere } from '../support/reader.ts';
+import { readHere } from '../support/daemon/reader.ts';
 
 export interface Format {
   /** Paths from the root of the repository; a folder stands for its files. Mutations that once failed are in test/hostile/corpus. */

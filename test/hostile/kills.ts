@@ -1,10 +1,10 @@
 /** Small runs whose process is killed at random moments, again and again; each must end as one that nobody killed, to the bit. */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { JobRequest } from '../../trainer/protocol/job-messages.ts';
+import type { JobRequest } from '../../trainer/protocol/messages/job-messages.ts';
 import { summarizeRun } from '../../trainer/run/run-folder.ts';
-import { makeTinyTask } from '../support/tiny-task.ts';
-import { startWorker } from '../support/worker.ts';
+import { startWorker } from '../support/daemon/worker.ts';
+import { makeTinyTask } from '../support/runs/tiny-task.ts';
 import { leftovers, trainedState } from './fault-scenarios.ts';
 import { type Case, failed, OK, type Part, randomOf, type Verdict } from './trial.ts';
 

@@ -2,7 +2,7 @@
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
-import { parseJson } from '../support/read-json.ts';
+import { parseJson } from '../support/files/read-json.ts';
 import { daemonFaults } from './daemon-faults.ts';
 import { faults } from './faults.ts';
 import { files } from './files.ts';

@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { LanguageClient } from '../boundary/lsp/language-client.ts';
 import { cli } from '../e2e/cli/run-cli.ts';
-import { makeTinyTask } from '../support/tiny-task.ts';
+import { makeTinyTask } from '../support/runs/tiny-task.ts';
 import { RealDaemon } from './frames.ts';
 import { largeRecipes } from './hostile-recipes.ts';
 import { type Case, failed, OK, type Part, sampleOf, type Verdict } from './trial.ts';

@@ -1,9 +1,9 @@
 /** Our exports of tuned classifiers load in Transformers and PEFT and give our logits (1e-4): new heads, norms, convolutions. */
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { modelOfAdapter } from '../../trainer/artifact/adapter/adapter.ts';
-import { applyAdapter } from '../../trainer/artifact/adapter/apply-adapter.ts';
-import { readAdapter } from '../../trainer/artifact/adapter/read-adapter.ts';
+import { modelOfAdapter } from '../../trainer/adapter/adapter.ts';
+import { applyAdapter } from '../../trainer/adapter/apply-adapter.ts';
+import { readAdapter } from '../../trainer/adapter/read-adapter.ts';
 import { exportModel } from '../../trainer/artifact/export-model.ts';
 import { smokeIds, smokeLogits } from '../../trainer/artifact/smoke-test.ts';
 import type { MethodName } from '../../trainer/catalog/methods.ts';
@@ -14,9 +14,9 @@ import { valueFor } from '../../trainer/narrow.ts';
 import { largestDifference } from '../../trainer/verify/verify-model.ts';
 import { cacheDir } from '../support/cache-dir.ts';
 import { openFast } from '../support/engines.ts';
-import { HEADLESS, type Headless, headlessBase } from '../support/headless-base.ts';
-import { temporaryFolder } from '../support/temporary-folder.ts';
-import { tinyClassifierAdapter } from '../support/tiny-classifier-adapter.ts';
+import { temporaryFolder } from '../support/machine/temporary-folder.ts';
+import { HEADLESS, type Headless, headlessBase } from '../support/models/headless-base.ts';
+import { tinyClassifierAdapter } from '../support/models/tiny-classifier-adapter.ts';
 import { locatePython, runOnRequest } from './python.ts';
 
 const python = await locatePython(cacheDir);

@@ -2,8 +2,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { applyAdapter } from '../../trainer/artifact/adapter/apply-adapter.ts';
-import { readAdapter } from '../../trainer/artifact/adapter/read-adapter.ts';
+import { applyAdapter } from '../../trainer/adapter/apply-adapter.ts';
+import { readAdapter } from '../../trainer/adapter/read-adapter.ts';
 import { exportModel } from '../../trainer/artifact/export-model.ts';
 import { sequenceLogits } from '../../trainer/artifact/smoke-test.ts';
 import type { ExportFormat } from '../../trainer/catalog/artifacts.ts';
@@ -13,8 +13,8 @@ import { valueFor } from '../../trainer/narrow.ts';
 import { largestDifference } from '../../trainer/verify/verify-model.ts';
 import { cacheDir } from '../support/cache-dir.ts';
 import { openFast } from '../support/engines.ts';
-import { temporaryFolder } from '../support/temporary-folder.ts';
-import { TINY_LLAMA, type TinyAdapterParams, tinyAdapter } from '../support/tiny-adapter.ts';
+import { temporaryFolder } from '../support/machine/temporary-folder.ts';
+import { TINY_LLAMA, type TinyAdapterParams, tinyAdapter } from '../support/models/tiny-adapter.ts';
 import { locatePython, runOnRequest } from './python.ts';
 
 const python = await locatePython(cacheDir);

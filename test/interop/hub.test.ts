@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { pushFiles } from '../../trainer/hub/hub-push.ts';
 import { cacheDir } from '../support/cache-dir.ts';
-import { temporaryFolder } from '../support/temporary-folder.ts';
+import { temporaryFolder } from '../support/machine/temporary-folder.ts';
 import { localHub, WRITE_TOKEN } from '../unit/hub/hub-repositories.ts';
 import { locatePython } from './python.ts';
 

@@ -13,8 +13,8 @@ import { valueFor } from '../../trainer/narrow.ts';
 import { largestDifference } from '../../trainer/verify/verify-model.ts';
 import { cacheDir } from '../support/cache-dir.ts';
 import { openFast } from '../support/engines.ts';
-import { temporaryFolder } from '../support/temporary-folder.ts';
-import { tinyClassifierAdapter } from '../support/tiny-classifier-adapter.ts';
+import { temporaryFolder } from '../support/machine/temporary-folder.ts';
+import { tinyClassifierAdapter } from '../support/models/tiny-classifier-adapter.ts';
 import { locatePython, runOnRequest } from './python.ts';
 
 const python = await locatePython(cacheDir);

@@ -12,9 +12,9 @@ import { mlflowTracker } from '../../trainer/run/trackers/mlflow.ts';
 import type { TrackedRun } from '../../trainer/run/trackers/tracker.ts';
 import { trackioTracker } from '../../trainer/run/trackers/trackio.ts';
 import { cacheDir } from '../support/cache-dir.ts';
-import { recipeOf } from '../support/recipe-of.ts';
-import { makeTemporaryFolder } from '../support/temporary-folder.ts';
-import { until } from '../support/until.ts';
+import { makeTemporaryFolder } from '../support/machine/temporary-folder.ts';
+import { until } from '../support/machine/until.ts';
+import { recipeOf } from '../support/runs/recipe-of.ts';
 import { locatePython } from './python.ts';
 
 const python = await locatePython(cacheDir, 'trackers');

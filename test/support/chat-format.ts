@@ -1,7 +1,7 @@
 /** Settings of a chat as training reads it, with the published template that a test gives. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { FormatSettings } from '../../trainer/data/format-example.ts';
+import type { FormatSettings } from '../../trainer/data/example/format-example.ts';
 
 /** All but the format and the renderer. */
 export const CHAT_FORMAT = {

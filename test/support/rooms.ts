@@ -2,7 +2,7 @@
 
 /** The rooms that writing, opening and verifying an export need. */
 const artifactRooms = [
-  'trainer/artifact/adapter',
+  'trainer/adapter',
   'trainer/artifact/export-manifest.ts',
   'trainer/engine',
   'trainer/files',
@@ -24,17 +24,8 @@ const artifactRooms = [
  * trainer/ that stands by itself; a folder inside a room that is listed is a room of its own. The table has no cycle.
  */
 export const rooms: Readonly<Record<string, readonly string[]>> = {
-  // The export of an adapter stands above the room of adapters, which runs and checkpoints need too.
-  'trainer/artifact/adapter/artifact.ts': ['trainer/artifact', ...artifactRooms],
-  'trainer/artifact/export-manifest.ts': ['trainer/artifact/adapter', 'trainer/files'],
-  'trainer/artifact/adapter': [
-    'trainer/files',
-    'trainer/format',
-    'trainer/graph',
-    'trainer/method',
-    'trainer/model',
-    'trainer/selection.ts',
-  ],
+  'trainer/artifact/export-manifest.ts': ['trainer/adapter', 'trainer/files'],
+  'trainer/adapter': ['trainer/files', 'trainer/format', 'trainer/graph', 'trainer/method', 'trainer/model', 'trainer/selection.ts'],
   'trainer/plan/choices': [
     'trainer/coupling',
     'trainer/engine',
@@ -53,7 +44,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/train',
   ],
   'trainer/run/checkpoint': [
-    'trainer/artifact/adapter',
+    'trainer/adapter',
     'trainer/engine',
     'trainer/files',
     'trainer/format',
@@ -113,7 +104,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/train',
   ],
   'trainer/objective': [
-    'trainer/artifact/adapter',
+    'trainer/adapter',
     'trainer/data',
     'trainer/engine',
     'trainer/files',
@@ -128,7 +119,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
   ],
   'trainer/run': ['trainer/files', 'trainer/importance', 'trainer/machine', 'trainer/run-error.ts'],
   'trainer/lint': [
-    'trainer/artifact/adapter',
+    'trainer/adapter',
     'trainer/data',
     'trainer/files',
     'trainer/format',
@@ -142,7 +133,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/train',
   ],
   'trainer/serve': [
-    'trainer/artifact/adapter',
+    'trainer/adapter',
     'trainer/data',
     'trainer/engine',
     'trainer/format',
@@ -187,7 +178,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/train',
   ],
   'trainer/generate': [
-    'trainer/artifact/adapter',
+    'trainer/adapter',
     'trainer/data',
     'trainer/engine',
     'trainer/format',
@@ -201,7 +192,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
   'trainer/artifact': artifactRooms,
   'trainer/catalog': [],
   'trainer/plan': [
-    'trainer/artifact/adapter',
+    'trainer/adapter',
     'trainer/coupling',
     'trainer/format',
     'trainer/generate',
@@ -229,7 +220,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
   'trainer/verify': ['trainer/engine', 'trainer/files', 'trainer/graph', 'trainer/model'],
   'trainer/handlers': [
     'trainer/artifact',
-    'trainer/artifact/adapter',
+    'trainer/adapter',
     'trainer/coupling',
     'trainer/data',
     'trainer/engine',
@@ -280,7 +271,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/worker',
   ],
   'trainer/protocol': [],
-  'trainer/worker.ts': ['trainer/engine', 'trainer/handlers', 'trainer/job', 'trainer/ranks', 'trainer/run-error.ts'],
+  'trainer/worker-main.ts': ['trainer/engine', 'trainer/handlers', 'trainer/job', 'trainer/ranks', 'trainer/run-error.ts'],
 };
 
 /** Pure data that every room may read, and the functions that read what must be there. */

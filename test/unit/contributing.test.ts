@@ -40,7 +40,7 @@ const walks: readonly Walk[] = [
     most: 1,
     edits: [
       {
-        file: 'trainer/protocol/recipe/training-settings.ts',
+        file: 'trainer/protocol/recipe/settings/training-settings.ts',
         behind: 'export const scheduleSettings = {\n',
         text: "  toy_scale: defaulted(number({ min: 0, max: 10 }), 1, { doc: 'How far the toys move.' }),\n",
       },
@@ -53,7 +53,7 @@ const walks: readonly Walk[] = [
       {
         file: 'trainer/model/architectures.ts',
         behind: "import type { KeyTable } from './config-keys.ts';\n",
-        text: "import { toy, toyConfig, toyKeys } from './family/toy.ts';\n",
+        text: "import { toy, toyConfig, toyKeys } from './family/image/toy.ts';\n",
       },
       {
         file: 'trainer/model/architectures.ts',
@@ -61,7 +61,7 @@ const walks: readonly Walk[] = [
         text: '  ToyForImageClassification: entryOf(toyKeys, toyConfig, toy),\n',
       },
     ],
-    own: { 'trainer/model/family/toy.ts': 'family.ts.txt' },
+    own: { 'trainer/model/family/image/toy.ts': 'family.ts.txt' },
   },
   {
     recipe: 'Add a measure',

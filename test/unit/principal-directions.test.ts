@@ -1,8 +1,8 @@
 /** Singular values and vectors: against matrices that are made of known ones, and the definition of eigenvectors. */
 import { describe, expect, test } from 'vitest';
 import { singularParts, symmetricEigen } from '../../trainer/principal-directions.ts';
-import { expectClose } from '../support/closeness.ts';
-import { randomNumbers } from '../support/operation-case.ts';
+import { expectClose } from '../support/numbers/closeness.ts';
+import { randomNumbers } from '../support/numbers/operation-case.ts';
 
 /** Orthonormal columns [n, count], by Gram and Schmidt. */
 function orthonormal(n: number, count: number, seed: number): number[][] {

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { findings } from '../../scripts/prose.mjs';
-import { readJson } from '../support/read-json.ts';
+import { readJson } from '../support/files/read-json.ts';
 
 const ruleForm = z.object({ name: z.string(), finds: z.string(), passes: z.string() });
 const { rules } = readJson(new URL('../../scripts/prose-rules.json', import.meta.url), z.object({ rules: z.array(ruleForm) }));

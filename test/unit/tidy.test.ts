@@ -127,7 +127,7 @@ describe.skipIf(!isCheckout)(`the tree${isCheckout ? '' : ' (skipped: not a git 
   ])('%s runs no tokenizer', entry => {
     const running = (seen: ReadonlySet<string>): string[] => [...seen].filter(file => /\.loadTokenizer\(/.test(read(file)));
     expect(running(reachedFrom(entry))).toEqual([]);
-    expect(running(reachedFrom('trainer/worker.ts')).length).toBeGreaterThan(1);
+    expect(running(reachedFrom('trainer/worker-main.ts')).length).toBeGreaterThan(1);
   });
 
   test('catalog, protocol and media run without node', () => {
@@ -171,7 +171,7 @@ describe.skipIf(!isCheckout)(`the tree${isCheckout ? '' : ' (skipped: not a git 
 
   /**
    * A cast states what nobody checked. In place of one: read what must be there with `trainer/narrow.ts`, validate at the border, write a type
-   * guard that checks, or type the source. Tests read JSON by its form (`test/support/read-json.ts`).
+   * guard that checks, or type the source. Tests read JSON by its form (`test/support/files/read-json.ts`).
    */
   test.each([
     ['program', shipped],
@@ -216,6 +216,16 @@ const depth = load(x) as Depth;`;
   test('file names are kebab-case', () => {
     const kebab = /^[a-z0-9]+(-[a-z0-9]+)*(\.((long|fixtures)\.test|test|d))?\.tsx?$/;
     expect(sources.filter(file => !kebab.test(file.slice(file.lastIndexOf('/') + 1)))).toEqual([]);
+  });
+
+  test('no folder has more than 25 files on one level, but for lists that have a file an entry', () => {
+    const lists = new Set(['trainer/cli/commands']);
+    const counts = new Map<string, number>();
+    for (const file of shipped) {
+      const folder = file.slice(0, file.lastIndexOf('/'));
+      counts.set(folder, (counts.get(folder) ?? 0) + 1);
+    }
+    expect([...counts].filter(([folder, count]) => count > 25 && !lists.has(folder))).toEqual([]);
   });
 
   test('no file is longer than 400 lines', () => {

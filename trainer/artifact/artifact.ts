@@ -1,12 +1,13 @@
 /** An export format: how it writes what was trained, and how it opens the result again to compare its logits. */
+
+import type { Adapter } from '../adapter/adapter.ts';
 import type { ExportType } from '../catalog/artifacts.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 import type { ModelFolder } from '../hub/open-model.ts';
 import type { AnyModel } from '../model/model-spec.ts';
 import type { WeightSource } from '../model/weight-source.ts';
-import type { WorkerEvent } from '../protocol/job-messages.ts';
-import type { Adapter } from './adapter/adapter.ts';
+import type { WorkerEvent } from '../protocol/messages/job-messages.ts';
 import type { TunedModel } from './smoke-test.ts';
 
 /** A tuned model with everything that an export reads. */

@@ -3,13 +3,13 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import manifest from '../../package.json' with { type: 'json' };
+import { ADAPTER_DESCRIPTION, ADAPTER_WEIGHTS } from '../adapter/adapter.ts';
 import type { ExportFormat } from '../catalog/artifacts.ts';
 import { checksum, showChecksum } from '../files/checksum.ts';
 import { writeTextFile } from '../files/durable-file.ts';
 import { MAX_JSON_BYTES, readRegularFile, readRegularText } from '../files/regular-file.ts';
 import { parseSealedJson, sealJson } from '../files/sealed-json.ts';
 import { EXPORT_MANIFEST } from '../protocol/export-manifest-name.ts';
-import { ADAPTER_DESCRIPTION, ADAPTER_WEIGHTS } from './adapter/adapter.ts';
 
 /** Larger files are weights, which nobody edits by hand: their size is compared. */
 const MOST_READ_BYTES = 64 * 2 ** 20;

@@ -1,6 +1,10 @@
 /** Writes what a run trained in an export format, opens the result again, and compares its logits before it is put in place. */
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type Adapter, type AdapterBase, modelOfAdapter } from '../adapter/adapter.ts';
+import { applyAdapter } from '../adapter/apply-adapter.ts';
+import { fitAdapter } from '../adapter/fit-adapter.ts';
+import { readAdapter } from '../adapter/read-adapter.ts';
 import { artifactCatalog, type ExportFormat, typesOf } from '../catalog/artifacts.ts';
 import type { Engine } from '../engine/engine.ts';
 import { writeTextFile } from '../files/durable-file.ts';
@@ -8,10 +12,6 @@ import { ModelFileError } from '../format/model-file-error.ts';
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 import type { ModelFolder } from '../hub/open-model.ts';
 import type { AnyModel } from '../model/model-spec.ts';
-import { type Adapter, type AdapterBase, modelOfAdapter } from './adapter/adapter.ts';
-import { applyAdapter } from './adapter/apply-adapter.ts';
-import { fitAdapter } from './adapter/fit-adapter.ts';
-import { readAdapter } from './adapter/read-adapter.ts';
 import type { ArtifactOptions, CrossCheck, Form } from './artifact.ts';
 import { artifacts } from './artifacts.ts';
 import { ExportError } from './export-error.ts';

@@ -1,6 +1,6 @@
 /** README.md of an export: the model card that the Hub shows, from what is known of the run. */
 import { artifactCatalog, type ExportFormat, type ExportType } from '../catalog/artifacts.ts';
-import { byteSize, duration, grouped, percent } from '../protocol/format.ts';
+import { byteSize, duration, grouped, percent } from '../protocol/text/format.ts';
 
 /** One number of an evaluation. */
 export interface CardResult {

@@ -1,5 +1,6 @@
 /** Does an export compute what was trained? The same prompt through both, every logit compared. */
 
+import { untouched } from '../adapter/apply-adapter.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 import { LOGITS, logitsProgram } from '../generate/decode-program.ts';
@@ -15,7 +16,6 @@ import { Tracer } from '../model/tracer.ts';
 import { weightStream } from '../model/weight-stream.ts';
 import { required } from '../narrow.ts';
 import { loadVariables } from '../train/variables.ts';
-import { untouched } from './adapter/apply-adapter.ts';
 
 /** Sent through both models: letters, digits and punctuation, as a user's turn where the model has a chat template. */
 const SMOKE_PROMPT = 'Name three rivers, and say in one sentence where each of them begins: 1.';

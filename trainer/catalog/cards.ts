@@ -3,7 +3,7 @@
  * architecture papers (Ampere GA100 and GA102, Ada, Hopper, Blackwell); limits of a multiprocessor are from the table "Technical
  * Specifications per Compute Capability" of the CUDA programming guide. All other numbers that a compiler asks for follow from these.
  */
-import { didYouMean } from '../protocol/did-you-mean.ts';
+import { didYouMean } from './did-you-mean.ts';
 import { namesOf, orList } from './entries.ts';
 
 /** Limits of a multiprocessor. Bytes of shared memory: all of it, and the most that one block may have. */

@@ -1,6 +1,6 @@
 /** Instructions for agents that write recipes and train them, in the manner of an AGENTS.md: from the schema and the tools. */
 import { type AgentTool, agentTools } from '../catalog/agent-tools.ts';
-import { groups, settings } from '../protocol/recipe-schema.ts';
+import { groups, settings } from '../protocol/recipe/recipe-schema.ts';
 
 const HEAD = `# Fine-tuning with Rowtune
 

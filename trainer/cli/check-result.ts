@@ -1,6 +1,6 @@
 /** Results of jobs come from other processes: from a worker, which runs native code, or from a daemon. */
 import { isResultOf, type JobResults } from '../handlers/job-results.ts';
-import type { JobKind } from '../protocol/job-messages.ts';
+import type { JobKind } from '../protocol/messages/job-messages.ts';
 import { CliError } from './cli-error.ts';
 
 /** Returns a value as the result of this kind of job. @throws CliError 'bad-result' if it is none */

@@ -4,8 +4,8 @@ import type { Command } from 'commander';
 import { codeOf } from '../protocol/error-facts.ts';
 import type { Settings } from '../settings.ts';
 import { CliError, EXIT, type ExitStatus } from './cli-error.ts';
-import { openLogFile } from './log-file.ts';
-import { openTerminal, type Terminal } from './terminal.ts';
+import { openLogFile } from './show/log-file.ts';
+import { openTerminal, type Terminal } from './show/terminal.ts';
 
 export interface CommandContext {
   readonly settings: Settings;

@@ -2,7 +2,7 @@
 import { checkResult } from './check-result.ts';
 import type { CommandContext, CommandResult } from './command.ts';
 import { shownPath } from './job-command.ts';
-import { runTable } from './run-table.ts';
+import { runTable } from './show/run-table.ts';
 
 /** Shows the table of a run that ended, by itself or on request. */
 export function finishTraining({ terminal, cwd }: CommandContext, value: unknown): CommandResult {

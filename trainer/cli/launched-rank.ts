@@ -3,7 +3,7 @@ import os from 'node:os';
 import { findMpiLibrary } from '../engine/mpi/find-mpi.ts';
 import { findWorld } from '../engine/mpi/world.ts';
 import { messageOf } from '../protocol/error-facts.ts';
-import type { RankPlace, WorkerEvent } from '../protocol/job-messages.ts';
+import type { RankPlace, WorkerEvent } from '../protocol/messages/job-messages.ts';
 import { CliError } from './cli-error.ts';
 import type { CommandContext } from './command.ts';
 

@@ -2,8 +2,8 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { isDataSetName } from '../files/data-set-name.ts';
-import { parseRecipe } from '../protocol/parse-recipe.ts';
-import { settings, settingValue } from '../protocol/recipe-schema.ts';
+import { parseRecipe } from '../protocol/recipe/parse-recipe.ts';
+import { settings, settingValue } from '../protocol/recipe/recipe-schema.ts';
 
 /** Settings whose values are paths, or lists or maps of paths. */
 const PATH_SETTINGS = Object.entries(settings).flatMap(([key, { type }]) => (type.holdsPaths ? [key] : []));

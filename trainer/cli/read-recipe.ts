@@ -1,10 +1,10 @@
 /** Reads a recipe file with the overrides of the command line, and reports its problems. */
 import path from 'node:path';
 import { ReadRefusedError, readRegularText } from '../files/regular-file.ts';
-import { type ParsedRecipe, parseRecipe } from '../protocol/parse-recipe.ts';
+import type { RecipeSource } from '../protocol/messages/rpc-messages.ts';
 import { formatProblems, type Problem } from '../protocol/problem.ts';
-import type { Recipe } from '../protocol/recipe-schema.ts';
-import type { RecipeSource } from '../protocol/rpc-messages.ts';
+import { type ParsedRecipe, parseRecipe } from '../protocol/recipe/parse-recipe.ts';
+import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 import { CliError, EXIT } from './cli-error.ts';
 import type { CommandContext } from './command.ts';
 import { absoluteOverrides } from './override-paths.ts';

@@ -3,12 +3,12 @@
  */
 
 import type { JobResults } from '../handlers/job-results.ts';
-import { isTrainingKind, type JobKind, type JobRequest, type WorkerEvent } from '../protocol/job-messages.ts';
+import { isTrainingKind, type JobKind, type JobRequest, type WorkerEvent } from '../protocol/messages/job-messages.ts';
 import { settleStoppedRun } from '../run/settle-run.ts';
 import { explainDeath, startWorkerProcess, type WorkerOutcome, type WorkerProcess } from '../worker/worker-process.ts';
 import { checkResult } from './check-result.ts';
 import { CliError, EXIT } from './cli-error.ts';
-import type { Terminal } from './terminal.ts';
+import type { Terminal } from './show/terminal.ts';
 
 export interface RunWorkerParams<Kind extends JobKind = JobKind> {
   readonly request: JobRequest & { readonly kind: Kind };

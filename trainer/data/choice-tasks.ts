@@ -3,7 +3,7 @@
  * prompt): from a record to contexts with their continuations, of which the likeliest is the model's answer.
  */
 import { isRecord } from '../narrow.ts';
-import type { ChoiceTask } from '../protocol/recipe/run-settings.ts';
+import type { ChoiceTask } from '../protocol/recipe/settings/run-settings.ts';
 import { DataError, describeValue } from './data-error.ts';
 import { fieldError, requiredText } from './read/record-fields.ts';
 import type { DataRecord } from './types.ts';

@@ -1,9 +1,9 @@
 /** The columns that a recipe reads of a data set. Others need not be there. */
 import { objectiveCatalog } from '../catalog/objectives.ts';
-import type { Recipe } from '../protocol/recipe-schema.ts';
+import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 import { type ColumnNames, detectFormat, renameColumns } from './detect-format.ts';
 import { glueTask } from './glue.ts';
-import { findColumns } from './load-labeled.ts';
+import { findColumns } from './load/load-labeled.ts';
 import { columnsOf, type RemoteFile } from './read/ranged-source.ts';
 import { findTaggedColumns } from './tagged/tagged-record.ts';
 import { findGroupColumns } from './text-groups/group-columns.ts';

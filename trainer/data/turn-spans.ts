@@ -1,10 +1,10 @@
 /** The place of a turn in the text that a chat template makes of the whole chat. */
 import { elementAt, isRecord } from '../narrow.ts';
-import { textOfContent } from './chat-renderer.ts';
-import { type ChatText, checkTurn } from './check-chat.ts';
+import { textOfContent } from './chat/chat-renderer.ts';
+import { type ChatText, checkTurn } from './chat/check-chat.ts';
+import { MARK, render, type Span } from './chat/render-chat.ts';
 import type { DataPlace } from './data-error.ts';
 import { DataError } from './data-error.ts';
-import { MARK, render, type Span } from './render-chat.ts';
 import { commonEnd, commonStart } from './tool-calls/marks.ts';
 import type { ChatMessage, Conversation } from './types.ts';
 

@@ -1,8 +1,8 @@
 /** The tokens of a conversation that the model reads, and how its answer is read. */
-import { chatRendererOf, textOfContent } from '../data/chat-renderer.ts';
+import { chatRendererOf, textOfContent } from '../data/chat/chat-renderer.ts';
 import type { ChatMessage, ChatRenderer } from '../data/types.ts';
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
-import type { Conversation } from '../protocol/job-messages.ts';
+import type { Conversation } from '../protocol/messages/job-messages.ts';
 import { type AnswerReading, answerForms } from './answer-parts.ts';
 import { GenerateError } from './decoder.ts';
 import { type EncodedPrompt, encodePrompt } from './prompt.ts';

@@ -1,6 +1,6 @@
 /** A model in an engine that reads prompts once and then continues them token by token, several at the same time. */
 
-import { untouched } from '../artifact/adapter/apply-adapter.ts';
+import { untouched } from '../adapter/apply-adapter.ts';
 import type { Engine, Session } from '../engine/engine.ts';
 import type { HostArray } from '../graph/types.ts';
 import { float32Of } from '../graph/types.ts';

@@ -6,7 +6,7 @@ import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 import type { ModelFolder } from '../hub/open-model.ts';
 import { causalModel } from '../model/load-model.ts';
 import type { CausalModel } from '../model/model-spec.ts';
-import type { Conversation, GenerateOptions } from '../protocol/job-messages.ts';
+import type { Conversation, GenerateOptions } from '../protocol/messages/job-messages.ts';
 import { AnswerParts, type AnswerReading } from './answer-parts.ts';
 import type { Answer } from './answer-text.ts';
 import { encodeConversation, withReading } from './conversation.ts';

@@ -1,6 +1,6 @@
 /** A language model that is held ready: weights and cache in the engine, for several answers at the same time. The cache grows as it must. */
-import { adaptedModel } from '../artifact/adapter/apply-adapter.ts';
-import { readAdapter } from '../artifact/adapter/read-adapter.ts';
+import { adaptedModel } from '../adapter/apply-adapter.ts';
+import { readAdapter } from '../adapter/read-adapter.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { ModelFolder } from '../hub/open-model.ts';
 import type { CausalModel } from '../model/model-spec.ts';

@@ -1,7 +1,7 @@
 /** The labels of the words of a text: entities with their places, from a model that labels tokens. */
-import { modelOfAdapter } from '../artifact/adapter/adapter.ts';
-import { adaptedModel } from '../artifact/adapter/apply-adapter.ts';
-import { readAdapter } from '../artifact/adapter/read-adapter.ts';
+import { modelOfAdapter } from '../adapter/adapter.ts';
+import { adaptedModel } from '../adapter/apply-adapter.ts';
+import { readAdapter } from '../adapter/read-adapter.ts';
 import { entitiesOf, OUTSIDE, tagParts } from '../data/tagged/entities.ts';
 import { splitWords, type TextWord } from '../data/tagged/split-words.ts';
 import { createWordEncoder } from '../data/tagged/word-encoder.ts';

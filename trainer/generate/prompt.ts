@@ -1,6 +1,6 @@
 /** From what the user typed to the tokens that the model reads. */
 
-import { createEncoder } from '../data/encoder.ts';
+import { createEncoder } from '../data/example/encoder.ts';
 import { chatTemplateOf } from '../format/chat-template/chat-template.ts';
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 

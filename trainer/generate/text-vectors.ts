@@ -1,8 +1,8 @@
 /** The vectors of texts, from an encoder that is held ready. */
-import { modelOfAdapter } from '../artifact/adapter/adapter.ts';
-import { adaptedModel } from '../artifact/adapter/apply-adapter.ts';
-import { readAdapter } from '../artifact/adapter/read-adapter.ts';
-import { createSegmentEncoder, type SegmentEncoder } from '../data/segment-encoder.ts';
+import { modelOfAdapter } from '../adapter/adapter.ts';
+import { adaptedModel } from '../adapter/apply-adapter.ts';
+import { readAdapter } from '../adapter/read-adapter.ts';
+import { createSegmentEncoder, type SegmentEncoder } from '../data/example/segment-encoder.ts';
 import type { Engine, Session } from '../engine/engine.ts';
 import { readSentenceModules, sentenceLength } from '../format/sentence-modules.ts';
 import { Graph } from '../graph/graph.ts';

@@ -1,7 +1,7 @@
 /** A prompt as a run was trained with it: the words around the text, the chat template or none, the tokens, by the code that made the samples. */
-import { chatRendererOf } from '../data/chat-renderer.ts';
-import { createEncoder } from '../data/encoder.ts';
-import { type FormatSettings, formatExample } from '../data/format-example.ts';
+import { chatRendererOf } from '../data/chat/chat-renderer.ts';
+import { createEncoder } from '../data/example/encoder.ts';
+import { type FormatSettings, formatExample } from '../data/example/format-example.ts';
 import type { PromptFormat } from '../data/types.ts';
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 

@@ -1,6 +1,6 @@
 /** A base model with what an adapter changes, loaded for evaluation. */
-import type { Adapter } from '../artifact/adapter/adapter.ts';
-import { adaptedModel } from '../artifact/adapter/apply-adapter.ts';
+import type { Adapter } from '../adapter/adapter.ts';
+import { adaptedModel } from '../adapter/apply-adapter.ts';
 import type { Session } from '../engine/engine.ts';
 import { decodeTraces, emptyCache } from '../generate/decode-program.ts';
 import type { AnswerWriter } from '../job/evaluate.ts';

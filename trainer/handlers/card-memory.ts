@@ -11,8 +11,8 @@ import type { JobScope } from '../job/job-scope.ts';
 import { valueFor } from '../narrow.ts';
 import { planMark, trainingStep } from '../plan/memory/counted-passes.ts';
 import { type PlanHeaders, planRun, type RunPlan } from '../plan/run-plan.ts';
-import { duration } from '../protocol/format.ts';
-import type { JobRequest, ModelHeaders } from '../protocol/job-messages.ts';
+import type { JobRequest, ModelHeaders } from '../protocol/messages/job-messages.ts';
+import { duration } from '../protocol/text/format.ts';
 
 /** Bytes of a compiled pass. */
 export interface CompiledPass extends CardProgramMemory {

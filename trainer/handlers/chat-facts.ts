@@ -1,11 +1,11 @@
 /** The job 'chat': facts for a chat with a model, from its headers and its tokenizer. No engine is opened. */
-import { chatRendererOf } from '../data/chat-renderer.ts';
+import { chatRendererOf } from '../data/chat/chat-renderer.ts';
 import { answerForms } from '../generate/answer-parts.ts';
 import type { JobScope } from '../job/job-scope.ts';
 import { openModelFolder } from '../job/open-base.ts';
 import { causalModel } from '../model/load-model.ts';
-import type { JobRequest } from '../protocol/job-messages.ts';
-import type { ChatFacts } from '../protocol/rpc-messages.ts';
+import type { JobRequest } from '../protocol/messages/job-messages.ts';
+import type { ChatFacts } from '../protocol/messages/rpc-messages.ts';
 
 export interface ChatResult extends ChatFacts {
   /** The number of tokens of each text. */

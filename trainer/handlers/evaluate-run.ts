@@ -2,9 +2,9 @@
 
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import type { Adapter } from '../artifact/adapter/adapter.ts';
-import { checkBase } from '../artifact/adapter/check-adapter.ts';
-import { readAdapter } from '../artifact/adapter/read-adapter.ts';
+import type { Adapter } from '../adapter/adapter.ts';
+import { checkBase } from '../adapter/check-adapter.ts';
+import { readAdapter } from '../adapter/read-adapter.ts';
 import { whyNotWritable } from '../files/output-place.ts';
 import { type EvaluateParams, type Evaluation, evaluate } from '../job/evaluate.ts';
 import type { JobScope, RecipeScope } from '../job/job-scope.ts';
@@ -14,9 +14,9 @@ import { causalTask } from '../objective/causal/causal-task.ts';
 import type { ChoiceResult } from '../objective/causal/choice-evaluator.ts';
 import type { Forgetting } from '../objective/causal/forgetting.ts';
 import { setUpTask } from '../objective/set-up-task.ts';
-import type { JobRequest } from '../protocol/job-messages.ts';
-import { writesAnswers } from '../protocol/recipe/generation-rules.ts';
-import type { Recipe } from '../protocol/recipe-schema.ts';
+import type { JobRequest } from '../protocol/messages/job-messages.ts';
+import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
+import { writesAnswers } from '../protocol/recipe/rules/generation-rules.ts';
 import type { AnswerView } from '../protocol/view/run.ts';
 import { readBaseAnswers, writeAnswers } from '../run/answers-file.ts';
 import { RunError } from '../run-error.ts';

@@ -1,6 +1,6 @@
 /** The form of the handlers of jobs. */
 import type { JobScope } from '../job/job-scope.ts';
-import type { JobKind, JobRequest } from '../protocol/job-messages.ts';
+import type { JobKind, JobRequest } from '../protocol/messages/job-messages.ts';
 import type { JobResults } from './job-results.ts';
 
 export type Handler<Kind extends JobKind> = (request: Extract<JobRequest, { kind: Kind }>, scope: JobScope) => Promise<JobResults[Kind]>;

@@ -9,7 +9,7 @@ import { type AblationReport, type ClassReport, reportMarkdown, type StabilityRe
 import { valueFor } from '../narrow.ts';
 import type { TaskSetup } from '../objective/task-setup.ts';
 import { type ComputeScoresParams, drawSamples, importanceDataOf, scoreSamples, selectionOf } from '../plan/choices/choose-rows.ts';
-import { scoredUnit } from '../protocol/rows-budget.ts';
+import { scoredUnit } from '../protocol/recipe/rows-budget.ts';
 import { RunError } from '../run-error.ts';
 import type { Selection } from '../selection.ts';
 

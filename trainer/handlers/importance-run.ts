@@ -14,7 +14,7 @@ import { setUpTask } from '../objective/set-up-task.ts';
 import { choosePrecision } from '../plan/choices/choose-precision.ts';
 import { computeScores } from '../plan/choices/choose-rows.ts';
 import { planTargets } from '../plan/run-plan.ts';
-import type { JobRequest } from '../protocol/job-messages.ts';
+import type { JobRequest } from '../protocol/messages/job-messages.ts';
 import { precisionOf } from '../train/recipe-settings.ts';
 import { writeStabilityReport } from './importance-report.ts';
 

@@ -1,7 +1,7 @@
 /** The handler of each kind of job. */
 import type { Job } from '../job/job.ts';
 import type { JobScope } from '../job/job-scope.ts';
-import type { JobKind, JobRequest } from '../protocol/job-messages.ts';
+import type { JobKind, JobRequest } from '../protocol/messages/job-messages.ts';
 import { chatJob } from './chat-facts.ts';
 import type { EngineKind, Handler, Handlers } from './handler.ts';
 import type { JobResults } from './job-results.ts';

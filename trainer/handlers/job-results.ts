@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import type { ExportResult } from '../artifact/export-model.ts';
 import type { Diagnosis } from '../engine/doctor.ts';
-import type { JobKind } from '../protocol/job-messages.ts';
+import type { JobKind } from '../protocol/messages/job-messages.ts';
 import type { DataResult } from '../protocol/view/data.ts';
 import type { SweepResult } from '../sweep/sweep-job.ts';
 import type { CardResult } from './card-memory.ts';

@@ -1,11 +1,11 @@
 /** Answers by a model that stays loaded in this process, for the next request that is about the same one. */
 import { stat } from 'node:fs/promises';
-import { readAdapter } from '../artifact/adapter/read-adapter.ts';
+import { readAdapter } from '../adapter/read-adapter.ts';
 import { type GeneratedText, type GenerateTextParams, TextGenerator, type TextGeneratorParams } from '../generate/generate-text.ts';
 import type { JobScope } from '../job/job-scope.ts';
 import { openJobEngine, withModelFolder } from '../job/open-base.ts';
-import { byteSize, duration } from '../protocol/format.ts';
-import { type JobRequest, keptSeconds } from '../protocol/job-messages.ts';
+import { type JobRequest, keptSeconds } from '../protocol/messages/job-messages.ts';
+import { byteSize, duration } from '../protocol/text/format.ts';
 import { loadProgress } from './load-progress.ts';
 import { promptStyleOf } from './prompt-style.ts';
 

@@ -1,6 +1,6 @@
 /** Forgetting: the base and the tuned model, one after the other, on general text. */
-import type { Adapter } from '../artifact/adapter/adapter.ts';
-import { readAdapter } from '../artifact/adapter/read-adapter.ts';
+import type { Adapter } from '../adapter/adapter.ts';
+import { readAdapter } from '../adapter/read-adapter.ts';
 import type { RecipeScope } from '../job/job-scope.ts';
 import { type Base, withTokenizer } from '../job/open-base.ts';
 import { padIdOf } from '../job/pad-id.ts';

@@ -8,7 +8,7 @@ import type { Job } from '../job/job.ts';
 import type { JobScope } from '../job/job-scope.ts';
 import { openJobEngine, openModelFolder } from '../job/open-base.ts';
 import type { ClassifierModel } from '../model/model-spec.ts';
-import { type JobRequest, keptSeconds } from '../protocol/job-messages.ts';
+import { type JobRequest, keptSeconds } from '../protocol/messages/job-messages.ts';
 import { cardFacts } from './export-card.ts';
 import type { GenerateResult } from './generate-result.ts';
 import { keptAnswer } from './kept-generation.ts';

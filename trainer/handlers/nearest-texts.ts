@@ -12,7 +12,7 @@ import type { Job } from '../job/job.ts';
 import type { ClassifierModel } from '../model/model-spec.ts';
 import { elementAt } from '../narrow.ts';
 import { dot, nearest, unit } from '../objective/embedding/retrieval.ts';
-import { compact } from '../protocol/format.ts';
+import { compact } from '../protocol/text/format.ts';
 import { readRunRecipe } from '../run/run-folder.ts';
 
 export interface NearText {

@@ -1,9 +1,9 @@
 /** The job 'data': shows samples of a recipe as the model will see them, and facts about all of them. No engine is opened. */
 import { objectiveCatalog } from '../catalog/objectives.ts';
 import { DataError } from '../data/data-error.ts';
-import { type DataReport, describeData } from '../data/data-report.ts';
 import { listDataFiles } from '../data/read/list-files.ts';
 import { readRecords } from '../data/read/read-records.ts';
+import { type DataReport, describeData } from '../data/shown/data-report.ts';
 import { dataStatistics } from '../data/shown/statistics.ts';
 import { HubError } from '../hub/hub-error.ts';
 import type { Job } from '../job/job.ts';
@@ -15,9 +15,9 @@ import { type DataPreview, partOf } from '../objective/data-preview.ts';
 import { LARGE_BYTES } from '../objective/load-data.ts';
 import { previews } from '../objective/previews.ts';
 import type { ReadParams } from '../objective/task-setup.ts';
-import { byteSize, grouped } from '../protocol/format.ts';
-import type { JobRequest } from '../protocol/job-messages.ts';
+import type { JobRequest } from '../protocol/messages/job-messages.ts';
 import { rolesOf } from '../protocol/recipe/column-roles.ts';
+import { byteSize, grouped } from '../protocol/text/format.ts';
 import {
   DATA_PARTS,
   type DataColumn,

@@ -2,8 +2,8 @@
 import { embedderOf, TextVectors } from '../generate/text-vectors.ts';
 import type { JobScope } from '../job/job-scope.ts';
 import { openJobEngine, withModelFolder } from '../job/open-base.ts';
-import { byteSize } from '../protocol/format.ts';
-import type { JobRequest } from '../protocol/job-messages.ts';
+import type { JobRequest } from '../protocol/messages/job-messages.ts';
+import { byteSize } from '../protocol/text/format.ts';
 import type { ServedEmbedder } from '../serve/embeddings.ts';
 import { startServer } from '../serve/http-server.ts';
 import { ServedModel, type ServedModelParams } from '../serve/served-model.ts';

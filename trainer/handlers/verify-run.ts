@@ -5,7 +5,7 @@ import type { JobScope } from '../job/job-scope.ts';
 import { openJobEngine } from '../job/open-base.ts';
 import { loadModel } from '../model/load-model.ts';
 import { weightStream } from '../model/weight-stream.ts';
-import type { JobRequest } from '../protocol/job-messages.ts';
+import type { JobRequest } from '../protocol/messages/job-messages.ts';
 import { imageSizeOf, readGolden } from '../verify/golden.ts';
 import { type Check, verifyModel, verifyProgram } from '../verify/verify-model.ts';
 

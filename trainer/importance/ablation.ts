@@ -27,7 +27,7 @@ export interface AblationParams {
   readonly classes: number;
   /** −1 is left out. */
   readonly classOf: (sample: number) => number;
-  /** What the sets name. */
+  /** The kind of unit that the sets name. */
   readonly unit: TrainedUnit;
   /** Rows or columns to set to zero, a pass over the data for each; an empty selection is the model as it is. */
   readonly sets: readonly Selection[];

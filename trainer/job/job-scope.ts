@@ -1,6 +1,6 @@
 /** The surroundings that the functions of a job share. Each takes the parts that it uses. */
-import type { JobContext } from '../protocol/job-messages.ts';
-import type { Recipe } from '../protocol/recipe-schema.ts';
+import type { JobContext } from '../protocol/messages/job-messages.ts';
+import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 import type { Job } from './job.ts';
 import type { Ranks } from './ranks.ts';
 

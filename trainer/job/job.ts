@@ -1,6 +1,6 @@
 /** The interface of a job: events for the parent, lines for the run's log, and stop requests. */
 import { appendFileSync } from 'node:fs';
-import type { LogLevel, WorkerEvent } from '../protocol/job-messages.ts';
+import type { LogLevel, WorkerEvent } from '../protocol/messages/job-messages.ts';
 import { RunError } from '../run-error.ts';
 
 export interface StopRequest {

@@ -1,7 +1,7 @@
 /** Opens the engine, the base model and its tokenizer for a job. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { chatRendererOf } from '../data/chat-renderer.ts';
+import { chatRendererOf } from '../data/chat/chat-renderer.ts';
 import type { ChatRenderer } from '../data/types.ts';
 import { chooseEngine } from '../engine/choose-engine.ts';
 import type { Engine } from '../engine/engine.ts';
@@ -11,7 +11,7 @@ import { type ModelFolder, openModel } from '../hub/open-model.ts';
 import { loadModel } from '../model/load-model.ts';
 import type { AnyModel } from '../model/model-spec.ts';
 import { checkWeights } from '../model/weight-stream.ts';
-import type { Recipe } from '../protocol/recipe-schema.ts';
+import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 import type { JobScope, RecipeScope } from './job-scope.ts';
 import { yieldingEngine } from './yielding-engine.ts';
 

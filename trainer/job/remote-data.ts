@@ -14,8 +14,8 @@ import { type DataSetFiles, type DataSetPart, downloadDataSet, openDataSet } fro
 import type { DownloadOptions } from '../hub/hub-download.ts';
 import { HubError } from '../hub/hub-error.ts';
 import { elementAt } from '../narrow.ts';
-import { byteSize, counted, grouped } from '../protocol/format.ts';
-import type { Recipe } from '../protocol/recipe-schema.ts';
+import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
+import { byteSize, counted, grouped } from '../protocol/text/format.ts';
 
 /** If the draw needs a larger share of the bytes, all rows are fetched: they serve other draws, too. */
 const MOST_OF_ROWS = 0.5;

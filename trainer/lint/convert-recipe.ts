@@ -5,8 +5,8 @@
 
 import { Document, isMap, isPair, isScalar, type Pair, type Scalar, stringify } from 'yaml';
 import { isRecord } from '../narrow.ts';
-import { foreignKeys, foreignValues } from '../protocol/foreign-keys.ts';
-import { groups, settings } from '../protocol/recipe-schema.ts';
+import { foreignKeys, foreignValues } from '../protocol/recipe/foreign-keys.ts';
+import { groups, settings } from '../protocol/recipe/recipe-schema.ts';
 import { axolotl } from './foreign/axolotl.ts';
 import type { Converted, ForeignTool } from './foreign/foreign-tool.ts';
 import { llamaFactory } from './foreign/llama-factory.ts';

@@ -4,10 +4,10 @@
  * so that none outlives what it was written for.
  */
 import { Lexer } from 'yaml';
-import { didYouMean } from '../protocol/did-you-mean.ts';
-import { linesOf, positionsIn } from '../protocol/line-starts.ts';
+import { didYouMean } from '../catalog/did-you-mean.ts';
 import type { Range } from '../protocol/problem.ts';
 import { MAX_RECIPE_CHARACTERS } from '../protocol/recipe/located.ts';
+import { linesOf, positionsIn } from '../protocol/text/line-starts.ts';
 import { diagnosticCodes, isOfMachine } from './diagnostics/diagnostics.ts';
 import type { LintProblem } from './problems/lint-problem.ts';
 import type { RecipeView } from './recipe-view.ts';

@@ -1,10 +1,10 @@
 /** Fixes for problems as edits of the text. Pure. */
 import path from 'node:path';
 import { type Document, parseDocument } from 'yaml';
-import { foreignKeys } from '../protocol/foreign-keys.ts';
-import { linesOf, offsetsIn } from '../protocol/line-starts.ts';
-import { parseRecipe } from '../protocol/parse-recipe.ts';
 import type { Problem, Suggestion } from '../protocol/problem.ts';
+import { foreignKeys } from '../protocol/recipe/foreign-keys.ts';
+import { parseRecipe } from '../protocol/recipe/parse-recipe.ts';
+import { linesOf, offsetsIn } from '../protocol/text/line-starts.ts';
 import { type ConvertedRecipe, convertRecipe } from './convert-recipe.ts';
 import { IGNORE_MARK } from './ignore-comments.ts';
 import type { LintProblem } from './problems/lint-problem.ts';

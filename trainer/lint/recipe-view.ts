@@ -1,11 +1,11 @@
 /** A recipe as the editor shows it: its text, the parser's result, and the facts about its model, data and machine. */
 import { type CardName, usableCardBytes } from '../catalog/cards.ts';
 import type { RecipeEstimate } from '../plan/memory/predict.ts';
-import { type ParsedRecipe, parseRecipe } from '../protocol/parse-recipe.ts';
-import { teacherOf } from '../protocol/recipe/distillation-rules.ts';
-import { rewardModelOf } from '../protocol/recipe/generation-rules.ts';
 import { type Located, locate } from '../protocol/recipe/located.ts';
-import type { ResolvedRecipe } from '../protocol/recipe-schema.ts';
+import { type ParsedRecipe, parseRecipe } from '../protocol/recipe/parse-recipe.ts';
+import type { ResolvedRecipe } from '../protocol/recipe/recipe-schema.ts';
+import { teacherOf } from '../protocol/recipe/rules/distillation-rules.ts';
+import { rewardModelOf } from '../protocol/recipe/rules/generation-rules.ts';
 import type { DataCache, DataFact } from './facts/data-facts.ts';
 import { type JudgeFacts, readJudgeFacts } from './facts/judge-facts.ts';
 import type { ModelCache, ModelFacts } from './facts/model-facts.ts';

@@ -1,6 +1,6 @@
 /** Problems as SARIF 2.1.0, which code hosts and CI systems show next to the lines. Pure. */
 import type { Severity } from '../protocol/problem.ts';
-import { recipeRules } from '../protocol/recipe-rules.ts';
+import { recipeRules } from '../protocol/recipe/rules/recipe-rules.ts';
 import { diagnosticOf } from './diagnostics/diagnostics.ts';
 import type { LintProblem } from './problems/lint-problem.ts';
 

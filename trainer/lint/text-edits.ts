@@ -1,8 +1,8 @@
 /** Edits of a recipe's text: the smallest replacement that changes its document as requested; comments are kept. */
 import { Document, isMap, isScalar, type Pair, parseDocument, type Tags, YAMLParseError } from 'yaml';
-import { offsetsIn, positionsIn } from '../protocol/line-starts.ts';
 import type { Range } from '../protocol/problem.ts';
 import { aliasTargets, locate } from '../protocol/recipe/located.ts';
+import { offsetsIn, positionsIn } from '../protocol/text/line-starts.ts';
 
 /** As in the Language Server Protocol, with our positions. */
 export interface TextChange {

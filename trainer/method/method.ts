@@ -11,7 +11,7 @@ import { isBatchNorm, type ModuleSpec } from '../model/module-specs.ts';
 import type { BatchNormMode, LinearHook } from '../model/tracer.ts';
 import type { WeightSource } from '../model/weight-source.ts';
 import type { WeightStorage } from '../model/weight-storage.ts';
-import type { Recipe } from '../protocol/recipe-schema.ts';
+import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 import type { Budget, Selection } from '../selection.ts';
 import type { PeftForm } from './peft-form.ts';
 import type { TargetSettings } from './targets.ts';
@@ -131,7 +131,7 @@ export interface MethodSettings extends TargetSettings {
   readonly loraPlusRatio: number;
   /** Dropout on the input of the low-rank product. */
   readonly loraDropout: number;
-  /** Where the factors of lora start: at random and zero, or inside the weights. */
+  /** The start of LoRA's factors: random and zero, or inside the weights. */
   readonly loraStart: Recipe['init_lora_weights'];
   readonly vera: VeraSettings;
   /** spsft: rows or columns of the weights, or rows and the columns that read them in the same block. */

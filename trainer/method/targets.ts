@@ -2,7 +2,7 @@
 
 import type { CausalModel, ClassifierModel, Model } from '../model/model-spec.ts';
 import type { ModelPart, ModuleSpec } from '../model/module-specs.ts';
-import { linearPattern } from '../protocol/linear-pattern.ts';
+import { linearPattern } from '../protocol/text/linear-pattern.ts';
 
 export interface TargetSettings {
   readonly targetModules: readonly string[];

@@ -3,7 +3,7 @@
 import type { Graph, Node } from '../graph/graph.ts';
 import { dimensions } from '../graph/types.ts';
 import type { ModelOptions } from './config-json.ts';
-import { firstToken, meanOfSeen, type TokenBatch, tokensOf } from './family/text-encoder.ts';
+import { firstToken, meanOfSeen, type TokenBatch, tokensOf } from './family/text/text-encoder.ts';
 import { type AnyModel, type ClassifierModel, ModelConfigError, type Pooling } from './model-spec.ts';
 import { parametersOf } from './module-specs.ts';
 

@@ -4,10 +4,10 @@ import { type Architecture, type ArchitectureEntry, architectureOfType, architec
 import type { ConfigJson, ModelOptions } from './config-json.ts';
 import { unknownKeys } from './config-keys.ts';
 import { embedder, HEADLESS } from './embedder.ts';
-import { unknownRopeKeys } from './family/rope-config.ts';
-import { siglipKeys, unknownTowerKeys } from './family/siglip-config.ts';
-import { timm } from './family/timm.ts';
-import { timmKeys } from './family/timm-params.ts';
+import { unknownRopeKeys } from './family/decoder/rope-config.ts';
+import { siglipKeys, unknownTowerKeys } from './family/image/siglip-config.ts';
+import { timm } from './family/image/timm.ts';
+import { timmKeys } from './family/image/timm-params.ts';
 import { type AnyModel, type CausalModel, type Model, ModelConfigError } from './model-spec.ts';
 import { stackMismatches } from './stored-form.ts';
 import { unsupportedArchitecture } from './unsupported-architecture.ts';

@@ -1,6 +1,6 @@
 /** The answer to a class of models that is not supported: what it needs that is missing here, and the supported class that is most like it. */
 
-import { didYouMean } from '../protocol/did-you-mean.ts';
+import { didYouMean } from '../catalog/did-you-mean.ts';
 import type { ConfigJson } from './config-json.ts';
 import { type Missing, missingOfTimm, missingParts } from './missing-parts.ts';
 

@@ -1,7 +1,7 @@
 /** The samples to train on and those to hold out, of a task whose samples have no label. */
 import { drawFrom } from '../data/draw.ts';
 import { splitSamples } from '../data/split.ts';
-import type { Recipe } from '../protocol/recipe-schema.ts';
+import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 import { RunError } from '../run-error.ts';
 import type { ReadParams } from './task-setup.ts';
 

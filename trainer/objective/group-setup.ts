@@ -9,7 +9,7 @@ import type { TextGroup } from '../data/text-groups/load-groups.ts';
 import type { Evaluator } from '../job/evaluate.ts';
 import { type ClassifierModel, inputOf } from '../model/model-spec.ts';
 import { elementAt } from '../narrow.ts';
-import type { Recipe } from '../protocol/recipe-schema.ts';
+import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 import type { Task } from '../train/task.ts';
 import { planTexts } from './classifier/text-reader.ts';
 import type { DataParts } from './data-parts.ts';

@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { ContextPart } from '../data/context-parts.ts';
+import type { ContextPart } from '../data/chat/context-parts.ts';
 import { DataError } from '../data/data-error.ts';
 import { drawFrom } from '../data/draw.ts';
 import {
@@ -12,8 +12,8 @@ import {
   type LoadProgress,
   labelCompletions,
   loadDataset,
-} from '../data/load-dataset.ts';
-import { previewExamples } from '../data/preview.ts';
+} from '../data/load/load-dataset.ts';
+import { previewExamples } from '../data/shown/preview.ts';
 import { splitExamples } from '../data/split.ts';
 import type { Examples } from '../data/tokens/example-store.ts';
 import type { LargeData } from '../data/tokens/large-data.ts';
@@ -21,8 +21,8 @@ import type { Example } from '../data/types.ts';
 import type { Job } from '../job/job.ts';
 import type { TextBase } from '../job/open-base.ts';
 import type { CausalModel } from '../model/model-spec.ts';
-import { grouped } from '../protocol/format.ts';
 import { trainedRolesOf } from '../protocol/recipe/trained-roles.ts';
+import { grouped } from '../protocol/text/format.ts';
 import { RunError } from '../run-error.ts';
 import { readFiles } from './read-files.ts';
 import type { ReadParams } from './task-setup.ts';

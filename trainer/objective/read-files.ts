@@ -1,6 +1,6 @@
 /** Reads the files of a part of the data, with its report in the log. */
 import path from 'node:path';
-import { type DataReport, describeData } from '../data/data-report.ts';
+import { type DataReport, describeData } from '../data/shown/data-report.ts';
 import type { JobScope } from '../job/job-scope.ts';
 import type { ReadParams } from './task-setup.ts';
 

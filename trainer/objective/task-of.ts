@@ -1,7 +1,7 @@
 /** The loss and the evaluation of a model by itself, before any data is read. */
 import { type ObjectiveName, objectiveCatalog, objectiveNames } from '../catalog/objectives.ts';
 import type { AnyModel } from '../model/model-spec.ts';
-import type { Recipe } from '../protocol/recipe-schema.ts';
+import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 import type { Task } from '../train/task.ts';
 import { tasks } from './tasks.ts';
 

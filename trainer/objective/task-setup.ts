@@ -4,7 +4,7 @@
 
 import type { Batch, BatchSource } from '../data/batch/batches.ts';
 import type { DataDigest } from '../data/data-digest.ts';
-import type { DataReport } from '../data/data-report.ts';
+import type { DataReport } from '../data/shown/data-report.ts';
 import type { Example } from '../data/types.ts';
 import type { HostArray } from '../graph/types.ts';
 import type { Evaluator } from '../job/evaluate.ts';
@@ -12,7 +12,7 @@ import type { RecipeScope } from '../job/job-scope.ts';
 import type { Base, BaseFiles } from '../job/open-base.ts';
 import type { AnyModel } from '../model/model-spec.ts';
 import type { Precision } from '../model/weight-storage.ts';
-import type { Recipe } from '../protocol/recipe-schema.ts';
+import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 import type { MeasureSums } from '../train/measure-sums.ts';
 import type { Task } from '../train/task.ts';
 

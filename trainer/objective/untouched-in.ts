@@ -1,5 +1,5 @@
 /** A model of which nothing is trained, held as a run holds its weights. */
-import { untouched } from '../artifact/adapter/apply-adapter.ts';
+import { untouched } from '../adapter/apply-adapter.ts';
 import type { Model } from '../model/model-spec.ts';
 import { type Precision, quantizable, WeightStorage } from '../model/weight-storage.ts';
 

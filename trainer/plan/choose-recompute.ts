@@ -3,7 +3,7 @@
 import type { Planner } from '../graph/fusion/plan.ts';
 import type { RecomputePolicy } from '../graph/recompute.ts';
 import { availableMemoryBytes, USABLE_SHARE } from '../machine/machine.ts';
-import { batchSize, byteSize, countedText } from '../protocol/format.ts';
+import { batchSize, byteSize, countedText } from '../protocol/text/format.ts';
 import type { MemoryPlan } from '../protocol/view/run.ts';
 import { type MemoryEstimate, type PriceOptions, priceRun } from './memory/predict.ts';
 import { type PlanFacts, planRun, type RunPlan } from './run-plan.ts';

@@ -1,6 +1,6 @@
 /** The modules that a run trains, the number of rows or columns of each, and the share of the model; reported before it begins. */
 
-import { moduleOf } from '../artifact/adapter/adapter.ts';
+import { moduleOf } from '../adapter/adapter.ts';
 import { wholeRows } from '../coupling/coupling.ts';
 import type { Attachment, Trainable } from '../method/method.ts';
 import { trainableCount } from '../method/method.ts';

@@ -1,5 +1,5 @@
 /** A problem of a recipe: a stable code, a position, a message and often a suggestion; and its text in a terminal. */
-import { maskTokens } from './literal-token.ts';
+import { maskTokens } from './text/literal-token.ts';
 
 /** A position in a text as in the Language Server Protocol: lines and columns from 0, columns in UTF-16 units. */
 export interface Position {

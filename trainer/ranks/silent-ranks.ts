@@ -1,6 +1,6 @@
 /** Finds the ranks that no longer answer over the network, when an exchange has failed. */
 import net from 'node:net';
-import type { RankPlace } from '../protocol/job-messages.ts';
+import type { RankPlace } from '../protocol/messages/job-messages.ts';
 import { RunError } from '../run-error.ts';
 
 /** Much longer than a connection takes that is made at all. */

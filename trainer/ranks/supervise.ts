@@ -10,7 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type TransportName, transportCatalog } from '../catalog/transports.ts';
 import { findMpi } from '../engine/mpi/find-mpi.ts';
 import type { Job } from '../job/job.ts';
-import type { JobRequest, WorkerCommand } from '../protocol/job-messages.ts';
+import type { JobRequest, WorkerCommand } from '../protocol/messages/job-messages.ts';
 import { RunError } from '../run-error.ts';
 import { readWorkerEvent } from '../worker/worker-events.ts';
 import { freeAddresses, launchRanks, startRanks } from './launch.ts';

@@ -6,7 +6,7 @@ import { nodesFlops } from '../graph/liveness.ts';
 import { printProgram, printSignature } from '../graph/print.ts';
 import { type HeadersSource, headersOf } from '../lint/facts/estimate-model.ts';
 import { planRun } from '../plan/run-plan.ts';
-import type { Recipe } from '../protocol/recipe-schema.ts';
+import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 
 export type GraphParams = HeadersSource & {
   readonly recipe: Recipe;

@@ -4,7 +4,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { deserialize } from 'node:v8';
 import { processorTime } from '../machine/process-identity.ts';
 import { isRecord } from '../narrow.ts';
-import { byteSize } from '../protocol/format.ts';
+import { byteSize } from '../protocol/text/format.ts';
 
 export interface ReaderBudget {
   /** Processor time for one request; time by the clock where the system does not count it. */

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { serialize } from 'node:v8';
 import { Worker } from 'node:worker_threads';
-import { byteSize } from '../protocol/format.ts';
+import { byteSize } from '../protocol/text/format.ts';
 import type { ReaderAnswer } from './reader-child.ts';
 import { type ReaderRequestName, readerRequests } from './reader-requests.ts';
 

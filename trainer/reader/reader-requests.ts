@@ -11,7 +11,7 @@ import { readDataFact } from '../lint/facts/read-data-fact.ts';
 import { readModelFacts } from '../lint/facts/read-model-facts.ts';
 import { tasksOfModel } from '../lint/facts/tasks-of-model.ts';
 import { lintConfig } from '../lint/lint.ts';
-import { type ParseOptions, parseRecipe } from '../protocol/parse-recipe.ts';
+import { type ParseOptions, parseRecipe } from '../protocol/recipe/parse-recipe.ts';
 import { printGraph } from './print-graph.ts';
 
 /** Programs that count in an estimate. */

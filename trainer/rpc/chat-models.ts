@@ -2,8 +2,8 @@
 import { stat } from 'node:fs/promises';
 import { z } from 'zod';
 import { writesText } from '../catalog/objectives.ts';
-import type { JobContext } from '../protocol/job-messages.ts';
-import type { ChatFacts, ChatModel } from '../protocol/rpc-messages.ts';
+import type { JobContext } from '../protocol/messages/job-messages.ts';
+import type { ChatFacts, ChatModel } from '../protocol/messages/rpc-messages.ts';
 import { listRuns, readRunRecipe } from '../run/run-folder.ts';
 import { explainDeath, startWorkerProcess } from '../worker/worker-process.ts';
 import { DaemonError } from './daemon-error.ts';

@@ -2,11 +2,11 @@
 
 import path from 'node:path';
 import { realPath } from '../files/real-path.ts';
-import type { ClusterProfile, ClusterSubmission, SubmitParams } from '../protocol/cluster.ts';
 import { messageOf } from '../protocol/error-facts.ts';
-import { counted } from '../protocol/format.ts';
-import type { JobContext } from '../protocol/job-messages.ts';
-import type { RequestParams } from '../protocol/rpc-messages.ts';
+import type { JobContext } from '../protocol/messages/job-messages.ts';
+import type { RequestParams } from '../protocol/messages/rpc-messages.ts';
+import type { ClusterProfile, ClusterSubmission, SubmitParams } from '../protocol/run/cluster.ts';
+import { counted } from '../protocol/text/format.ts';
 import type { AskReader } from '../reader/reader.ts';
 import { isSweepFolder } from '../run/sweep-folder.ts';
 import { describeProfile, listProfiles, readProfile } from '../slurm/profile.ts';

@@ -1,10 +1,10 @@
 /** Runs with their places on a cluster, and runs that wait for one and have no folder yet. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { type ClusterPlace, isOnCluster } from '../protocol/cluster.ts';
-import type { RunInfo, RunList } from '../protocol/rpc-messages.ts';
-import { folderName } from '../protocol/run-names.ts';
-import type { SweepRun } from '../protocol/sweep.ts';
+import type { RunInfo, RunList } from '../protocol/messages/rpc-messages.ts';
+import { type ClusterPlace, isOnCluster } from '../protocol/run/cluster.ts';
+import { folderName } from '../protocol/run/run-names.ts';
+import type { SweepRun } from '../protocol/run/sweep.ts';
 import { inOrder, listRuns, type RunSummary, summarizeRun } from '../run/run-folder.ts';
 import { isSweepFolder } from '../run/sweep-folder.ts';
 import { slurmFiles, slurmLog } from '../slurm/job-script.ts';

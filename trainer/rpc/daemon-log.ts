@@ -1,7 +1,7 @@
 /** The daemon's log: one file, rotated when full, so that a long-running daemon does not fill the disk. */
 import { appendFileSync, mkdirSync, renameSync, statSync } from 'node:fs';
 import path from 'node:path';
-import type { LogLevel } from '../protocol/job-messages.ts';
+import type { LogLevel } from '../protocol/messages/job-messages.ts';
 
 /** At most two files of this size: weeks of ordinary messages. */
 const MAX_LOG_BYTES = 4 * 2 ** 20;

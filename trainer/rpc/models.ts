@@ -4,8 +4,8 @@ import { FolderWalk, type WalkBudget } from '../files/folder-walk.ts';
 import { WEIGHT_FILES } from '../format/weight-forms.ts';
 import { listComplete } from '../hub/hub-cache.ts';
 import { messageOf } from '../protocol/error-facts.ts';
-import type { ModelInfo, ModelList } from '../protocol/rpc-messages.ts';
-import { RUN_FILES } from '../protocol/run-files.ts';
+import type { ModelInfo, ModelList } from '../protocol/messages/rpc-messages.ts';
+import { RUN_FILES } from '../protocol/run/run-files.ts';
 import type { AskReader } from '../reader/reader.ts';
 import { STATE_FILE } from '../run/run-state.ts';
 

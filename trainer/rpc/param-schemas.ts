@@ -7,7 +7,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { exportFormats, exportTypes } from '../catalog/artifacts.ts';
 import { engineChoiceNames } from '../catalog/engines.ts';
-import { type RequestName, type RequestParams, TAILED_FILES } from '../protocol/rpc-messages.ts';
+import { type RequestName, type RequestParams, TAILED_FILES } from '../protocol/messages/rpc-messages.ts';
 import { DATA_PARTS } from '../protocol/view/data.ts';
 import { DaemonError } from './daemon-error.ts';
 

@@ -4,13 +4,13 @@ import path from 'node:path';
 import { findComplete, repoFolder } from '../hub/hub-cache.ts';
 import { hasGpu, USABLE_SHARE } from '../machine/machine.ts';
 import { isHubName } from '../protocol/hub-name.ts';
+import type { RecipeSource } from '../protocol/messages/rpc-messages.ts';
 import { hasErrors } from '../protocol/problem.ts';
-import type { Recipe } from '../protocol/recipe-schema.ts';
-import type { RecipeSource } from '../protocol/rpc-messages.ts';
+import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 import type { AskReader } from '../reader/reader.ts';
 import { DaemonError } from './daemon-error.ts';
-import { type Devices, wantedShare } from './device-shares.ts';
-import type { NewJob } from './job-queue.ts';
+import { type Devices, wantedShare } from './jobs/device-shares.ts';
+import type { NewJob } from './jobs/job-queue.ts';
 
 /** @throws DaemonError 'bad-recipe' with all problems and their positions */
 export async function recipeOf({ text, fileName, overrides = [] }: RecipeSource, reader: AskReader): Promise<Recipe> {

@@ -6,9 +6,7 @@ import { listEngines } from '../engine/install/engine-folder.ts';
 import { findNvidiaGpu, knownNvidiaGpu } from '../engine/install/toolchain.ts';
 import { isWithin, realPath } from '../files/real-path.ts';
 import { describeMachine, freeDiskBytes } from '../machine/machine.ts';
-import { isOnCluster, placeText } from '../protocol/cluster.ts';
-import type { JobContext, JobRequest, WorkerEvent } from '../protocol/job-messages.ts';
-import type { Recipe } from '../protocol/recipe-schema.ts';
+import type { JobContext, JobRequest, WorkerEvent } from '../protocol/messages/job-messages.ts';
 import type {
   DaemonStatus,
   JobRecord,
@@ -18,8 +16,10 @@ import type {
   RunInfo,
   RunNotesChange,
   StartOptions,
-} from '../protocol/rpc-messages.ts';
-import { isActive } from '../protocol/run-activity.ts';
+} from '../protocol/messages/rpc-messages.ts';
+import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
+import { isOnCluster, placeText } from '../protocol/run/cluster.ts';
+import { isActive } from '../protocol/run/run-activity.ts';
 import type { AskReader } from '../reader/reader.ts';
 import { requireUsableOutput } from '../run/begin-run.ts';
 import { freeRunFolder, freeSweepFolder, recipeName } from '../run/free-run-folder.ts';
@@ -32,12 +32,12 @@ import { readSweep } from '../sweep/sweep-status.ts';
 import { countTokens, listChatModels } from './chat-models.ts';
 import { type ClusterServices, listClusterProfiles, submitToCluster } from './cluster-requests.ts';
 import { listRunsAnywhere, readRun } from './cluster-runs.ts';
+import type { EventRing } from './connection/event-ring.ts';
 import { DaemonError } from './daemon-error.ts';
 import { describeDataFiles } from './data-files.ts';
-import type { Devices } from './device-shares.ts';
-import type { EventRing } from './event-ring.ts';
-import { type JobQueue, type NewJob, notRecorded } from './job-queue.ts';
-import { hasEnded } from './job-record.ts';
+import type { Devices } from './jobs/device-shares.ts';
+import { type JobQueue, type NewJob, notRecorded } from './jobs/job-queue.ts';
+import { hasEnded } from './jobs/job-record.ts';
 import { listModels } from './models.ts';
 import { estimate, generationBytes, partOf, recipeOf } from './recipes.ts';
 import { tailRun } from './run-reader.ts';

@@ -1,7 +1,7 @@
 /** A page of lines of a file that another process appends to. */
 import type { FileHandle } from 'node:fs/promises';
 import { openInFolder, ReadRefusedError } from '../files/regular-file.ts';
-import type { TailResult } from '../protocol/rpc-messages.ts';
+import type { TailResult } from '../protocol/messages/rpc-messages.ts';
 
 /** Lines per page: far below the largest frame, and drawn at once. */
 const MAX_PAGE_LINES = 2000;

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { isDataSetName } from '../files/data-set-name.ts';
-import type { Recipe } from '../protocol/recipe-schema.ts';
+import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 
 /** Names of models and data sets on the hub, which are no paths from here, stay unchanged. */
 export function withAbsolutePaths(recipe: Recipe, baseDir: string): Recipe {

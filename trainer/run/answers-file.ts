@@ -6,7 +6,7 @@ import { writeTextFile } from '../files/durable-file.ts';
 import { makeFolder } from '../files/durable-folder.ts';
 import { readRegularBlocks } from '../files/regular-file.ts';
 import { codeOf } from '../protocol/error-facts.ts';
-import { RUN_FILES } from '../protocol/run-files.ts';
+import { RUN_FILES } from '../protocol/run/run-files.ts';
 import type { AnswerView } from '../protocol/view/run.ts';
 
 const READ_BYTES = 2 ** 20;

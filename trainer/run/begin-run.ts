@@ -8,7 +8,7 @@ import { removeHalfWritten, syncFolder, writeTextFile } from '../files/durable-f
 import { makeFolder, renameIfThere } from '../files/durable-folder.ts';
 import { whyNotWritable } from '../files/output-place.ts';
 import { messageOf } from '../protocol/error-facts.ts';
-import { RUN_FILES } from '../protocol/run-files.ts';
+import { RUN_FILES } from '../protocol/run/run-files.ts';
 import { RunError, systemErrorCode } from '../run-error.ts';
 import { listCheckpoints } from './checkpoint/checkpoint-folders.ts';
 import { clearRunFolder, clearUnbegunRun, isRunFile, isRunFolder, REPLACED, RUN_FILE_NAMES } from './run-folder.ts';

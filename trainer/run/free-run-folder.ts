@@ -3,8 +3,8 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { firstNames } from '../files/folder-walk.ts';
 import { realPath } from '../files/real-path.ts';
-import type { Recipe } from '../protocol/recipe-schema.ts';
-import { SUBMISSION } from '../protocol/run-files.ts';
+import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
+import { SUBMISSION } from '../protocol/run/run-files.ts';
 
 /** The folder of runs whose recipe sets no folder. */
 export const RUNS_FOLDER = 'runs';

@@ -1,7 +1,7 @@
 /** Tells whether a run can be resumed. */
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
-import { CHECKPOINT_NAME, RUN_FILES } from '../protocol/run-files.ts';
+import { CHECKPOINT_NAME, RUN_FILES } from '../protocol/run/run-files.ts';
 
 export function hasCheckpoint(runDir: string): boolean {
   try {

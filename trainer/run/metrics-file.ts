@@ -5,7 +5,7 @@ import path from 'node:path';
 import { writeTextFile } from '../files/durable-file.ts';
 import { readRegularText } from '../files/regular-file.ts';
 import { isRecord } from '../narrow.ts';
-import { RUN_FILES } from '../protocol/run-files.ts';
+import { RUN_FILES } from '../protocol/run/run-files.ts';
 import { namingFullDisk } from '../run-error.ts';
 
 /** Named as in Hugging Face: step, epoch, loss, learning_rate, grad_norm, eval_loss … */

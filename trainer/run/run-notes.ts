@@ -3,8 +3,8 @@ import path from 'node:path';
 import { z } from 'zod';
 import { writeJson } from '../files/durable-file.ts';
 import { MAX_STATE_BYTES, readRegularText } from '../files/regular-file.ts';
-import type { RunNotesChange } from '../protocol/rpc-messages.ts';
-import { RUN_FILES } from '../protocol/run-files.ts';
+import type { RunNotesChange } from '../protocol/messages/rpc-messages.ts';
+import { RUN_FILES } from '../protocol/run/run-files.ts';
 
 /** Enough for a sentence in a list, and a page of text. */
 const [MAX_NAME, MAX_TAGS, MAX_NOTE] = [200, 50, 10_000];

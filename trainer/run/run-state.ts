@@ -6,8 +6,8 @@ import { z } from 'zod';
 import { writeJson } from '../files/durable-file.ts';
 import { MAX_STATE_BYTES, readRegularText } from '../files/regular-file.ts';
 import { isRunning, ownIdentity, type ProcessIdentity } from '../machine/process-identity.ts';
-import { isActive } from '../protocol/run-activity.ts';
-import { RUN_FILES } from '../protocol/run-files.ts';
+import { isActive } from '../protocol/run/run-activity.ts';
+import { RUN_FILES } from '../protocol/run/run-files.ts';
 import { namingFullDisk, systemErrorCode } from '../run-error.ts';
 
 const stateSchema = z.object({

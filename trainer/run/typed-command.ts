@@ -1,6 +1,6 @@
 /** Settings that take effect only in a command that a person types. */
 import { type TransportName, transportCatalog } from '../catalog/transports.ts';
-import type { JobContext } from '../protocol/job-messages.ts';
+import type { JobContext } from '../protocol/messages/job-messages.ts';
 import { RunError } from '../run-error.ts';
 
 /** @throws RunError 'unsupported' for a transport that opens ports, if no person has typed the command */

@@ -1,6 +1,6 @@
 /** A model that answers requests of the API: it is held ready, and may answer several at the same time. */
-import { chatRendererOf } from '../data/chat-renderer.ts';
-import { createEncoder } from '../data/encoder.ts';
+import { chatRendererOf } from '../data/chat/chat-renderer.ts';
+import { createEncoder } from '../data/example/encoder.ts';
 import type { ChatMessage, ChatRenderer } from '../data/types.ts';
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 import { type AnswerForms, answerForms } from '../generate/answer-parts.ts';

@@ -1,6 +1,6 @@
 /** The batch scripts of a run and of the workers of a sweep. They begin or continue, and go back into the queue when their time is over. */
 import path from 'node:path';
-import { RUN_FILES, SUBMISSION } from '../protocol/run-files.ts';
+import { RUN_FILES, SUBMISSION } from '../protocol/run/run-files.ts';
 import type { SlurmProfile } from './profile.ts';
 
 export interface ScriptParams {

@@ -6,7 +6,7 @@ import { parse as parseYaml, YAMLParseError } from 'yaml';
 import { z } from 'zod';
 import { readRegularText } from '../files/regular-file.ts';
 import { messageOf } from '../protocol/error-facts.ts';
-import { counted } from '../protocol/format.ts';
+import { counted } from '../protocol/text/format.ts';
 import { RunError } from '../run-error.ts';
 
 const count = z.int().min(1).max(100_000);

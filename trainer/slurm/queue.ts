@@ -1,5 +1,5 @@
 /** The queue of Slurm as its user sees it, read with as few calls of `squeue` as possible. */
-import { counted } from '../protocol/format.ts';
+import { counted } from '../protocol/text/format.ts';
 import { isAlive, listOwnJobs, listWaiting, type SlurmJob, shownState } from './slurm.ts';
 
 /** A job with its place; a job array has several tasks. */

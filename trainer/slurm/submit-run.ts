@@ -1,7 +1,7 @@
 /** Gives a run to Slurm: a new one of a recipe, or the rest of one that has stopped. */
 import path from 'node:path';
-import type { Recipe } from '../protocol/recipe-schema.ts';
-import { stringifyRecipe } from '../protocol/stringify-recipe.ts';
+import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
+import { stringifyRecipe } from '../protocol/recipe/stringify-recipe.ts';
 import { withAbsolutePaths } from '../run/absolute-paths.ts';
 import { requireUsableOutput } from '../run/begin-run.ts';
 import { type FreeRunFolderParams, freeRunFolder, recipeName } from '../run/free-run-folder.ts';

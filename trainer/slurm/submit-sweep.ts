@@ -1,8 +1,8 @@
 /** Gives a sweep to Slurm as a job array: its tasks are workers that share the sweep's folder. Nothing of it runs where it is submitted. */
 import { randomBytes } from 'node:crypto';
 import { elementAt } from '../narrow.ts';
-import type { Recipe } from '../protocol/recipe-schema.ts';
-import type { RecipeSource } from '../protocol/rpc-messages.ts';
+import type { RecipeSource } from '../protocol/messages/rpc-messages.ts';
+import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 import { freeSweepFolder } from '../run/free-run-folder.ts';
 import { requireTypedCommand } from '../run/typed-command.ts';
 import { RunError } from '../run-error.ts';

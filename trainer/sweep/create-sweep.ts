@@ -2,9 +2,9 @@
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { makeFolder } from '../files/durable-folder.ts';
-import type { RecipeSource } from '../protocol/job-messages.ts';
-import type { Recipe } from '../protocol/recipe-schema.ts';
-import { SWEEP_FILES } from '../protocol/sweep.ts';
+import type { RecipeSource } from '../protocol/messages/job-messages.ts';
+import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
+import { SWEEP_FILES } from '../protocol/run/sweep.ts';
 import { requireUsableOutput } from '../run/begin-run.ts';
 import { LOCK_FILE, takeRunLock } from '../run/run-lock.ts';
 import { RunError } from '../run-error.ts';

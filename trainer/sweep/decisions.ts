@@ -5,7 +5,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { writeTextFile } from '../files/durable-file.ts';
 import { readRegularText } from '../files/regular-file.ts';
-import { SWEEP_FILES } from '../protocol/sweep.ts';
+import { SWEEP_FILES } from '../protocol/run/sweep.ts';
 import { RunError } from '../run-error.ts';
 
 export interface RecordedDecision {

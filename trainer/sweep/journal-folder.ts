@@ -11,7 +11,7 @@ import { syncFolder } from '../files/durable-file.ts';
 import { makeFolder } from '../files/durable-folder.ts';
 import { readRegularText } from '../files/regular-file.ts';
 import { codeOf, messageOf } from '../protocol/error-facts.ts';
-import { SWEEP_FILES } from '../protocol/sweep.ts';
+import { SWEEP_FILES } from '../protocol/run/sweep.ts';
 import { RunError } from '../run-error.ts';
 import { type JournalEntry, parseEntry, SweepJournal } from './sweep-journal.ts';
 import { type SweepPlan, scheduleOf } from './sweep-plan.ts';

@@ -8,8 +8,8 @@ import type { JobScope } from '../job/job-scope.ts';
 import { openModelFolder } from '../job/open-base.ts';
 import { availableMemoryBytes, hasGpu, USABLE_SHARE } from '../machine/machine.ts';
 import { estimateRecipe } from '../plan/memory/predict.ts';
-import { byteSize } from '../protocol/format.ts';
-import { type Recipe, settings, settingValue } from '../protocol/recipe-schema.ts';
+import { type Recipe, settings, settingValue } from '../protocol/recipe/recipe-schema.ts';
+import { byteSize } from '../protocol/text/format.ts';
 import type { ParallelPlan } from './create-sweep.ts';
 import { sweepGpus } from './gpu-shares.ts';
 

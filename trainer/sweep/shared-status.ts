@@ -1,6 +1,6 @@
 /** The state of a sweep that workers on several machines train, from its journal and their signs of life. */
 import { stat } from 'node:fs/promises';
-import type { SweepRun, SweepRunState, SweepStatus } from '../protocol/sweep.ts';
+import type { SweepRun, SweepRunState, SweepStatus } from '../protocol/run/sweep.ts';
 import { readRunState } from '../run/run-state.ts';
 import { statusOf } from './status-of.ts';
 import type { Part, SweepJournal } from './sweep-journal.ts';

@@ -1,5 +1,5 @@
 /** The runs of a sweep in order, and the best one. */
-import type { SweepRun, SweepStatus } from '../protocol/sweep.ts';
+import type { SweepRun, SweepStatus } from '../protocol/run/sweep.ts';
 import type { SweepPlan } from './sweep-plan.ts';
 import { compareValues } from './sweep-schedule.ts';
 

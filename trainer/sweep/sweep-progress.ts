@@ -1,6 +1,6 @@
 /** The progress of a sweep over all its runs, in updates, with rate and time left. */
 import type { Job } from '../job/job.ts';
-import type { Recipe } from '../protocol/recipe-schema.ts';
+import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 import { stepsOf } from '../train/schedule.ts';
 import type { SweepPlan } from './sweep-plan.ts';
 import { scheduleOf } from './sweep-plan.ts';

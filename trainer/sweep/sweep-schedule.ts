@@ -12,7 +12,7 @@
  * nothing can be decided by these. So timing has no influence, at the price of a short wait for an earlier run.
  */
 import { elementAt } from '../narrow.ts';
-import type { SweepStrategy } from '../protocol/sweep.ts';
+import type { SweepStrategy } from '../protocol/run/sweep.ts';
 
 /** A part of a run: it trains until it has made `until` evaluations, or to its end. */
 export interface Segment {

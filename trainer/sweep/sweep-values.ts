@@ -1,7 +1,7 @@
 /** The values of each run of a sweep. Pure: the same recipe and seed give the same runs. */
 import { MissingError, required } from '../narrow.ts';
+import type { ValueType } from '../protocol/recipe/recipe-schema.ts';
 import { isCount, isRange, isWhole, type SweptRange, type SweptSettings, type SweptValues } from '../protocol/recipe/swept-values.ts';
-import type { ValueType } from '../protocol/recipe-schema.ts';
 import { createRandom, hashSeed, permutation, type Random } from '../random.ts';
 
 /** The swept settings of one run, by their dotted names. */

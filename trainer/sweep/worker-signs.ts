@@ -8,7 +8,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { writeJson } from '../files/durable-file.ts';
 import { MAX_STATE_BYTES, readRegularText } from '../files/regular-file.ts';
-import { SWEEP_FILES } from '../protocol/sweep.ts';
+import { SWEEP_FILES } from '../protocol/run/sweep.ts';
 
 const signSchema = z.object({
   /** Grows with each sign. */

@@ -1,6 +1,6 @@
 /** Ends a worker: by a request, then by SIGTERM, then by SIGKILL, so that a stuck worker blocks nobody. */
 import type { ChildProcess } from 'node:child_process';
-import type { WorkerCommand } from '../protocol/job-messages.ts';
+import type { WorkerCommand } from '../protocol/messages/job-messages.ts';
 
 /** In seconds. docs/reference/daemon.md lists these numbers. */
 export interface StopTimes {

@@ -1,6 +1,6 @@
 /** Validates the events of a worker. A worker runs native code on untrusted files, and may send anything. */
 import { z } from 'zod';
-import type { WorkerEvent } from '../protocol/job-messages.ts';
+import type { WorkerEvent } from '../protocol/messages/job-messages.ts';
 
 const text = z.string();
 /** JSON has no NaN: a diverged loss arrives as null. */

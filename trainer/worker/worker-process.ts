@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { inheritedEnvironment } from '../engine/inherited-environment.ts';
 import { isLauncherVariable } from '../engine/mpi/world.ts';
 import { WORKER_FLAGS, workerEnvironment } from '../engine/tensorflow/environment.ts';
-import { type JobRequest, keptSeconds, type WorkerEvent } from '../protocol/job-messages.ts';
+import { type JobRequest, keptSeconds, type WorkerEvent } from '../protocol/messages/job-messages.ts';
 import { onLines } from './bounded-lines.ts';
 import { isOutOfMemory, type MemoryEvidence, watchMemory } from './memory-evidence.ts';
 import { proxyEnvironment } from './proxy-environment.ts';

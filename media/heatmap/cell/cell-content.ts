@@ -1,5 +1,5 @@
 /** Everything that the panel of a cell shows. Pure; the figures that do not depend on the budget are memoized with the scores. */
-import { grouped, percent } from '../../../trainer/protocol/format.ts';
+import { grouped, percent } from '../../../trainer/protocol/text/format.ts';
 import type { TooltipContent } from '../../shared/tooltip-content.ts';
 import type { Picture } from '../picture.ts';
 import type { CellScores } from '../score-store.ts';

@@ -1,5 +1,5 @@
 /** The description of a cell in the tooltip, for screen readers and in the table. */
-import { compact, grouped, percent } from '../../../trainer/protocol/format.ts';
+import { compact, grouped, percent } from '../../../trainer/protocol/text/format.ts';
 import type { TooltipContent } from '../../shared/tooltip-content.ts';
 import type { Picture } from '../picture.ts';
 import { jaccard, jaccardByChance, markOf } from './selection-view.ts';

@@ -1,5 +1,5 @@
 /** Histogram of a cell's scores, with the selected part highlighted. */
-import { compact } from '../../../trainer/protocol/format.ts';
+import { compact } from '../../../trainer/protocol/text/format.ts';
 import { element } from '../../shared/element.ts';
 import { createPainter, type Painter } from '../../shared/painter.ts';
 import type { Theme } from '../../shared/theme.ts';

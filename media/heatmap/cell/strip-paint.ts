@@ -1,5 +1,5 @@
 /** Draws a strip: bars of scores, a band of colors, marks at the selected rows, and an axis. */
-import { grouped } from '../../../trainer/protocol/format.ts';
+import { grouped } from '../../../trainer/protocol/text/format.ts';
 import { colorIndex } from '../../shared/color-maps.ts';
 import type { Painter } from '../../shared/painter.ts';
 import { niceTicks, type Scale } from '../../shared/scale.ts';

@@ -1,5 +1,5 @@
 /** The highest scores of a cell as a table. */
-import { grouped } from '../../../trainer/protocol/format.ts';
+import { grouped } from '../../../trainer/protocol/text/format.ts';
 import { element, fill, setText } from '../../shared/element.ts';
 import type { CellScores } from '../score-store.ts';
 import { scoreText } from './cell-facts.ts';

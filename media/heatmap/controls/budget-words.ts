@@ -1,5 +1,5 @@
 /** The choices of the budget, its slider, and what it means. Pure. */
-import { compact } from '../../../trainer/protocol/format.ts';
+import { compact } from '../../../trainer/protocol/text/format.ts';
 import type { BudgetChoice } from '../view-state.ts';
 import type { Option, Range } from './options.ts';
 

@@ -7,11 +7,11 @@ import { JobStore } from '../../../client/daemon/job-store.ts';
 import type { LinkState } from '../../../client/daemon/link-state.ts';
 import { createRestartPolicy } from '../../../client/daemon/restart-policy.ts';
 import { runRowtune } from '../../../client/daemon/rowtune-program.ts';
-import type { JobEvent } from '../../../trainer/protocol/rpc-messages.ts';
-import type { DaemonAddress } from '../../../trainer/rpc/connect.ts';
+import type { JobEvent } from '../../../trainer/protocol/messages/rpc-messages.ts';
+import type { DaemonAddress } from '../../../trainer/rpc/connection/connect.ts';
+import { discoveryPath, readDiscovery } from '../../../trainer/rpc/connection/discovery.ts';
 import type { Daemon } from '../../../trainer/rpc/daemon.ts';
-import { discoveryPath, readDiscovery } from '../../../trainer/rpc/discovery.ts';
-import { cacheDir, makeStateDir, ROWTUNE, startTestDaemon, until, urlOf } from '../../support/daemon.ts';
+import { cacheDir, makeStateDir, ROWTUNE, startTestDaemon, until, urlOf } from '../../support/daemon/daemon.ts';
 
 const stateDirs: string[] = [];
 const newStateDir = (): string => {

@@ -1,6 +1,6 @@
 /** Messages that no editor sends: the language server answers the next one all the same. */
 import { afterAll, expect, test } from 'vitest';
-import { mutatedFrames } from '../../support/mutate-frames.ts';
+import { mutatedFrames } from '../../support/daemon/mutate-frames.ts';
 import { LanguageClient } from './language-client.ts';
 
 const client = new LanguageClient();

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
-import { makeLargeModel } from '../../support/large-model.ts';
+import { makeLargeModel } from '../../support/models/large-model.ts';
 import { LanguageClient } from './language-client.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'rowtune-latency-'));

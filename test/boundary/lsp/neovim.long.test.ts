@@ -7,7 +7,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { ensureProgram } from '../../../scripts/vscode/programs.mjs';
 import { required } from '../../../trainer/narrow.ts';
 import { messageOf } from '../../../trainer/protocol/error-facts.ts';
-import { makeTinyTask } from '../../support/tiny-task.ts';
+import { makeTinyTask } from '../../support/runs/tiny-task.ts';
 
 const root = path.join(import.meta.dirname, '..', '..', '..');
 

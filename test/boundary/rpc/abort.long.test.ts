@@ -5,12 +5,12 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, expect, test } from 'vitest';
 import { createRandom } from '../../../trainer/random.ts';
-import type { DaemonClient } from '../../../trainer/rpc/connect.ts';
+import type { DaemonClient } from '../../../trainer/rpc/connection/connect.ts';
 import type { DaemonOptions } from '../../../trainer/rpc/daemon.ts';
 import { readRunState } from '../../../trainer/run/run-state.ts';
-import { connectTo, startTestDaemon, until } from '../../support/daemon.ts';
-import { readRecord } from '../../support/read-json.ts';
-import { makeTinyTask } from '../../support/tiny-task.ts';
+import { connectTo, startTestDaemon, until } from '../../support/daemon/daemon.ts';
+import { readRecord } from '../../support/files/read-json.ts';
+import { makeTinyTask } from '../../support/runs/tiny-task.ts';
 
 const task = makeTinyTask();
 afterAll(() => rmSync(task.folder, { recursive: true, force: true }));

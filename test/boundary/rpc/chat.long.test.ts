@@ -5,12 +5,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { chatAnswer, longestAnswer } from '../../../client/agent/chat-answer.ts';
 import { isRunning } from '../../../trainer/machine/process-identity.ts';
 import { isRecord } from '../../../trainer/narrow.ts';
-import { type ChatModel, requests } from '../../../trainer/protocol/rpc-messages.ts';
-import { stringifyRecipe } from '../../../trainer/protocol/stringify-recipe.ts';
-import { connectTo, startTestDaemon, until } from '../../support/daemon.ts';
-import { testServices } from '../../support/page-host.ts';
-import { readRecord } from '../../support/read-json.ts';
-import { makeTinyTask } from '../../support/tiny-task.ts';
+import { type ChatModel, requests } from '../../../trainer/protocol/messages/rpc-messages.ts';
+import { stringifyRecipe } from '../../../trainer/protocol/recipe/stringify-recipe.ts';
+import { connectTo, startTestDaemon, until } from '../../support/daemon/daemon.ts';
+import { readRecord } from '../../support/files/read-json.ts';
+import { testServices } from '../../support/pages/page-host.ts';
+import { makeTinyTask } from '../../support/runs/tiny-task.ts';
 
 const TEMPLATE =
   '{% if tools %}{{ tools[0].function.name }};{% endif %}{% for m in messages %}{{ m.role[0] }}:{{ m.content }}{% if m.tool_calls %}CALL {{ {"name": m.tool_calls[0].function.name, "arguments": m.tool_calls[0].function.arguments} | tojson }}{% endif %};{% endfor %}{% if add_generation_prompt %}a:{% endif %}';

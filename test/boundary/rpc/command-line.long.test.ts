@@ -3,12 +3,12 @@ import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import type { DaemonClient } from '../../../trainer/rpc/connect.ts';
+import type { DaemonClient } from '../../../trainer/rpc/connection/connect.ts';
 import type { Daemon } from '../../../trainer/rpc/daemon.ts';
 import { readRunRecipe, summarizeRun } from '../../../trainer/run/run-folder.ts';
 import { type CliOptions, cli, lastValue } from '../../e2e/cli/run-cli.ts';
-import { connectTo, connectToState, makeStateDir, startTestDaemon, until } from '../../support/daemon.ts';
-import { makeTinyTask } from '../../support/tiny-task.ts';
+import { connectTo, connectToState, makeStateDir, startTestDaemon, until } from '../../support/daemon/daemon.ts';
+import { makeTinyTask } from '../../support/runs/tiny-task.ts';
 
 const task = makeTinyTask();
 const stateDir = makeStateDir();

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { cliJson } from '../../e2e/cli/run-cli.ts';
-import { makeStateDir } from '../../support/daemon.ts';
+import { makeStateDir } from '../../support/daemon/daemon.ts';
 
 const stateDir = makeStateDir();
 const cacheDir = mkdtempSync(join(tmpdir(), 'rowtune-cache-'));

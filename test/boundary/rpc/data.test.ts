@@ -2,9 +2,9 @@
 import { rmSync } from 'node:fs';
 import { afterAll, expect, test } from 'vitest';
 import { checkResult } from '../../../trainer/cli/check-result.ts';
-import type { JobEvent } from '../../../trainer/protocol/rpc-messages.ts';
-import { connectTo, startTestDaemon } from '../../support/daemon.ts';
-import { makeTinyTask } from '../../support/tiny-task.ts';
+import type { JobEvent } from '../../../trainer/protocol/messages/rpc-messages.ts';
+import { connectTo, startTestDaemon } from '../../support/daemon/daemon.ts';
+import { makeTinyTask } from '../../support/runs/tiny-task.ts';
 
 const task = makeTinyTask();
 const daemon = await startTestDaemon();

@@ -3,11 +3,11 @@ import { statSync } from 'node:fs';
 import { connect as connectTcp } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { SUBPROTOCOL, TOKEN_PROTOCOL } from '../../../trainer/protocol/rpc-messages.ts';
-import { connectDaemon } from '../../../trainer/rpc/connect.ts';
+import { SUBPROTOCOL, TOKEN_PROTOCOL } from '../../../trainer/protocol/messages/rpc-messages.ts';
+import { connectDaemon } from '../../../trainer/rpc/connection/connect.ts';
+import { discoveryPath } from '../../../trainer/rpc/connection/discovery.ts';
 import type { Daemon } from '../../../trainer/rpc/daemon.ts';
-import { discoveryPath } from '../../../trainer/rpc/discovery.ts';
-import { connectTo, connectToState, makeStateDir, startTestDaemon, until, urlOf } from '../../support/daemon.ts';
+import { connectTo, connectToState, makeStateDir, startTestDaemon, until, urlOf } from '../../support/daemon/daemon.ts';
 
 const MAX_FRAME = 64 * 1024;
 const stateDir = makeStateDir();

@@ -3,9 +3,9 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { DaemonClient } from '../../../trainer/rpc/connect.ts';
+import type { DaemonClient } from '../../../trainer/rpc/connection/connect.ts';
 import type { Daemon } from '../../../trainer/rpc/daemon.ts';
-import { connectTo, startTestDaemon } from '../../support/daemon.ts';
+import { connectTo, startTestDaemon } from '../../support/daemon/daemon.ts';
 import { hostileRecipes } from '../../support/hostile-recipes.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'rowtune-hostile-'));

@@ -9,12 +9,12 @@ import { isSuspended } from '../../../trainer/machine/process-identity.ts';
 import { claimName } from '../../../trainer/machine/process-lock.ts';
 import { isRecord } from '../../../trainer/narrow.ts';
 import { createRandom } from '../../../trainer/random.ts';
-import { daemonOwner } from '../../../trainer/rpc/claim.ts';
-import { discoveryPath, readDiscovery } from '../../../trainer/rpc/discovery.ts';
+import { daemonOwner } from '../../../trainer/rpc/connection/claim.ts';
+import { discoveryPath, readDiscovery } from '../../../trainer/rpc/connection/discovery.ts';
 import { summarizeRun } from '../../../trainer/run/run-folder.ts';
-import { cacheDir, connectTo, connectToState, makeStateDir, ROWTUNE, startTestDaemon, until } from '../../support/daemon.ts';
-import { readJson } from '../../support/read-json.ts';
-import { makeTinyTask } from '../../support/tiny-task.ts';
+import { cacheDir, connectTo, connectToState, makeStateDir, ROWTUNE, startTestDaemon, until } from '../../support/daemon/daemon.ts';
+import { readJson } from '../../support/files/read-json.ts';
+import { makeTinyTask } from '../../support/runs/tiny-task.ts';
 
 const children: ChildProcess[] = [];
 afterEach(() => {

@@ -3,12 +3,12 @@ import { existsSync, lstatSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, wri
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { DaemonClient } from '../../../trainer/rpc/connect.ts';
+import type { DaemonClient } from '../../../trainer/rpc/connection/connect.ts';
 import type { Daemon } from '../../../trainer/rpc/daemon.ts';
 import { writeRunRecipe } from '../../../trainer/run/run-folder.ts';
 import { StateKeeper } from '../../../trainer/run/run-state.ts';
-import { connectTo, startTestDaemon } from '../../support/daemon.ts';
-import { makeTinyTask } from '../../support/tiny-task.ts';
+import { connectTo, startTestDaemon } from '../../support/daemon/daemon.ts';
+import { makeTinyTask } from '../../support/runs/tiny-task.ts';
 
 const task = makeTinyTask();
 const folder = mkdtempSync(join(tmpdir(), 'rowtune-paths-'));

@@ -3,12 +3,12 @@ import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { checkResult } from '../../../trainer/cli/check-result.ts';
-import type { JobRecord, RecipeSource } from '../../../trainer/protocol/rpc-messages.ts';
-import type { DaemonClient } from '../../../trainer/rpc/connect.ts';
+import type { JobRecord, RecipeSource } from '../../../trainer/protocol/messages/rpc-messages.ts';
+import type { DaemonClient } from '../../../trainer/rpc/connection/connect.ts';
 import type { Daemon } from '../../../trainer/rpc/daemon.ts';
-import { connectTo, startTestDaemon } from '../../support/daemon.ts';
-import { lossOf } from '../../support/evaluated.ts';
-import { makeTinyTask } from '../../support/tiny-task.ts';
+import { connectTo, startTestDaemon } from '../../support/daemon/daemon.ts';
+import { lossOf } from '../../support/runs/evaluated.ts';
+import { makeTinyTask } from '../../support/runs/tiny-task.ts';
 
 const task = makeTinyTask();
 let daemon: Daemon;

@@ -2,13 +2,13 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import type { JobRecord } from '../../../trainer/protocol/rpc-messages.ts';
-import { stringifyRecipe } from '../../../trainer/protocol/stringify-recipe.ts';
-import type { DaemonClient } from '../../../trainer/rpc/connect.ts';
-import type { Devices } from '../../../trainer/rpc/device-shares.ts';
-import { connectTo, startTestDaemon, until } from '../../support/daemon.ts';
-import { makeTemporaryFolder } from '../../support/temporary-folder.ts';
-import { makeTinyTask } from '../../support/tiny-task.ts';
+import type { JobRecord } from '../../../trainer/protocol/messages/rpc-messages.ts';
+import { stringifyRecipe } from '../../../trainer/protocol/recipe/stringify-recipe.ts';
+import type { DaemonClient } from '../../../trainer/rpc/connection/connect.ts';
+import type { Devices } from '../../../trainer/rpc/jobs/device-shares.ts';
+import { connectTo, startTestDaemon, until } from '../../support/daemon/daemon.ts';
+import { makeTemporaryFolder } from '../../support/machine/temporary-folder.ts';
+import { makeTinyTask } from '../../support/runs/tiny-task.ts';
 
 /** Trains until it is stopped, and says what it may use. */
 const WORKER = `

@@ -4,11 +4,11 @@ import { connect as connectTcp } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { connectDaemon, type RemoteAddress } from '../../../trainer/rpc/connect.ts';
+import { connectDaemon, type RemoteAddress } from '../../../trainer/rpc/connection/connect.ts';
 import type { Daemon } from '../../../trainer/rpc/daemon.ts';
 import { cliJson } from '../../e2e/cli/run-cli.ts';
-import { connectTo, makeStateDir, startTestDaemon } from '../../support/daemon.ts';
-import { selfSigned } from '../../support/self-signed.ts';
+import { connectTo, makeStateDir, startTestDaemon } from '../../support/daemon/daemon.ts';
+import { selfSigned } from '../../support/machine/self-signed.ts';
 
 const tls = selfSigned();
 const token = 'a-token-that-is-kept-by-both-machines';

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { type Browser, chromium } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { connectData } from '../../../client/pages/data-host.ts';
-import { findChromium, openWithHost } from '../../support/browser-page.ts';
-import { dataPageServices } from '../../support/data-page-services.ts';
-import { makeTinyTask } from '../../support/tiny-task.ts';
+import { findChromium, openWithHost } from '../../support/pages/browser-page.ts';
+import { dataPageServices } from '../../support/pages/data-page-services.ts';
+import { makeTinyTask } from '../../support/runs/tiny-task.ts';
 
 const executablePath = findChromium();
 const task = makeTinyTask();

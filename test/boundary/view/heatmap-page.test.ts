@@ -11,9 +11,9 @@ import { saveScores } from '../../../trainer/importance/scores-file.ts';
 import type { ModuleSpec } from '../../../trainer/model/module-specs.ts';
 import type { HeatmapFromPage, HeatmapToPage } from '../../../trainer/protocol/view/heatmap.ts';
 import { createRandom } from '../../../trainer/random.ts';
-import { type BrowserPage, findChromium, openWithHost } from '../../support/browser-page.ts';
-import { type TestServices, testServices } from '../../support/page-host.ts';
-import { until } from '../../support/until.ts';
+import { until } from '../../support/machine/until.ts';
+import { type BrowserPage, findChromium, openWithHost } from '../../support/pages/browser-page.ts';
+import { type TestServices, testServices } from '../../support/pages/page-host.ts';
 
 const executablePath = findChromium();
 const folder = mkdtempSync(join(tmpdir(), 'rowtune-heatmap-page-'));

@@ -7,11 +7,11 @@ import { connectCompare } from '../../../client/pages/compare-host.ts';
 import { connectRun } from '../../../client/pages/run-host.ts';
 import type { CompareFromPage, CompareToPage } from '../../../trainer/protocol/view/compare.ts';
 import type { RunFromPage, RunToPage } from '../../../trainer/protocol/view/run.ts';
-import { type BrowserPage, findChromium, openInBrowser, openWithHost } from '../../support/browser-page.ts';
-import { testServices } from '../../support/page-host.ts';
-import { runInProcess } from '../../support/run-in-process.ts';
-import { makeTinyTask } from '../../support/tiny-task.ts';
-import { until } from '../../support/until.ts';
+import { until } from '../../support/machine/until.ts';
+import { type BrowserPage, findChromium, openInBrowser, openWithHost } from '../../support/pages/browser-page.ts';
+import { testServices } from '../../support/pages/page-host.ts';
+import { runInProcess } from '../../support/runs/run-in-process.ts';
+import { makeTinyTask } from '../../support/runs/tiny-task.ts';
 
 const executablePath = findChromium();
 const task = makeTinyTask();

@@ -5,13 +5,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { connectRun } from '../../../client/pages/run-host.ts';
 import { RunModel } from '../../../media/shared/run-model.ts';
 import { installMpi } from '../../../trainer/engine/install/install-mpi.ts';
-import { stringifyRecipe } from '../../../trainer/protocol/stringify-recipe.ts';
+import { stringifyRecipe } from '../../../trainer/protocol/recipe/stringify-recipe.ts';
 import type { RunToPage } from '../../../trainer/protocol/view/run.ts';
-import type { DaemonClient } from '../../../trainer/rpc/connect.ts';
+import type { DaemonClient } from '../../../trainer/rpc/connection/connect.ts';
 import type { Daemon } from '../../../trainer/rpc/daemon.ts';
-import { cacheDir, connectTo, startTestDaemon, until } from '../../support/daemon.ts';
-import { openTestPage, testServices } from '../../support/page-host.ts';
-import { makeTinyTask } from '../../support/tiny-task.ts';
+import { cacheDir, connectTo, startTestDaemon, until } from '../../support/daemon/daemon.ts';
+import { openTestPage, testServices } from '../../support/pages/page-host.ts';
+import { makeTinyTask } from '../../support/runs/tiny-task.ts';
 import { engineForTests } from '../../unit/engine/engine-for-tests.ts';
 
 const { engine, reason } = await engineForTests();

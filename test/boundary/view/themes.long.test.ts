@@ -13,12 +13,12 @@ import { connectHeatmap } from '../../../client/pages/heatmap-host.ts';
 import type { ConnectPage, PageKind, PageServices, PageState } from '../../../client/pages/page-services.ts';
 import { connectRun } from '../../../client/pages/run-host.ts';
 import { connectTry } from '../../../client/pages/try-host.ts';
-import { findChromium, openWithHost } from '../../support/browser-page.ts';
-import { dataPageServices } from '../../support/data-page-services.ts';
-import { testServices } from '../../support/page-host.ts';
-import { runInProcess } from '../../support/run-in-process.ts';
-import { editorThemes } from '../../support/theme-colors.ts';
-import { makeTinyTask } from '../../support/tiny-task.ts';
+import { findChromium, openWithHost } from '../../support/pages/browser-page.ts';
+import { dataPageServices } from '../../support/pages/data-page-services.ts';
+import { testServices } from '../../support/pages/page-host.ts';
+import { editorThemes } from '../../support/pages/theme-colors.ts';
+import { runInProcess } from '../../support/runs/run-in-process.ts';
+import { makeTinyTask } from '../../support/runs/tiny-task.ts';
 
 const executablePath = findChromium();
 const pictures = process.env.ROWTUNE_SCREENSHOTS;

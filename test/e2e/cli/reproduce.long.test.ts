@@ -6,7 +6,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { resolveSettings } from '../../../trainer/settings.ts';
-import { parseJson } from '../../support/read-json.ts';
+import { parseJson } from '../../support/files/read-json.ts';
 import { cli } from './run-cli.ts';
 
 const { cacheDir } = resolveSettings({ env: process.env, platform: process.platform, home: os.homedir() });

@@ -6,7 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
 import { recordIn } from '../../../trainer/narrow.ts';
-import { parseJson } from '../../support/read-json.ts';
+import { parseJson } from '../../support/files/read-json.ts';
 
 const root = path.join(import.meta.dirname, '..', '..', '..');
 export const golden = path.join(root, 'test', 'golden');

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { checkResult } from '../../../trainer/cli/check-result.ts';
 import { readRunState } from '../../../trainer/run/run-state.ts';
-import { until } from '../../support/until.ts';
+import { until } from '../../support/machine/until.ts';
 import { cli, cliJson, makeTinyTask } from './run-cli.ts';
 
 let folder: string;

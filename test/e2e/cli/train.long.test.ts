@@ -6,8 +6,8 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { summarizeRun } from '../../../trainer/run/run-folder.ts';
-import { metricsLine, parseLines } from '../../support/read-json.ts';
-import { until } from '../../support/until.ts';
+import { metricsLine, parseLines } from '../../support/files/read-json.ts';
+import { until } from '../../support/machine/until.ts';
 import { cli, cliJson, makeTinyTask } from './run-cli.ts';
 
 let folder: string;

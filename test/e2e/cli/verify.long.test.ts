@@ -7,7 +7,7 @@ import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { listEngines } from '../../../trainer/engine/install/engine-folder.ts';
 import { resolveSettings } from '../../../trainer/settings.ts';
-import { readRecord } from '../../support/read-json.ts';
+import { readRecord } from '../../support/files/read-json.ts';
 import { cli, cliJson, golden, withFolder } from './run-cli.ts';
 
 /** The families that the test's golden folders need. */

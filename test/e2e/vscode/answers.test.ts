@@ -3,10 +3,10 @@ import { cpSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Frame } from 'playwright-core';
 import { expect, test } from 'vitest';
-import { readRecord } from '../../support/read-json.ts';
-import { recipeIn } from '../../support/recipe-of.ts';
-import { runInProcess } from '../../support/run-in-process.ts';
-import type { TinyTask } from '../../support/tiny-task.ts';
+import { readRecord } from '../../support/files/read-json.ts';
+import { recipeIn } from '../../support/runs/recipe-of.ts';
+import { runInProcess } from '../../support/runs/run-in-process.ts';
+import type { TinyTask } from '../../support/runs/tiny-task.ts';
 import type { Workbench } from './driver.ts';
 import { describeEditor } from './session.ts';
 

@@ -2,8 +2,8 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { ANSWERS, ASK_MODELS, packChatProbe } from '../../support/chat-probe.ts';
-import { until } from '../../support/until.ts';
+import { until } from '../../support/machine/until.ts';
+import { ANSWERS, ASK_MODELS, packChatProbe } from '../../support/pages/chat-probe.ts';
 import { START_MS, shownState } from './long-run.ts';
 import { describeEditor } from './session.ts';
 

@@ -2,7 +2,7 @@
 import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { until } from '../../support/until.ts';
+import { until } from '../../support/machine/until.ts';
 import type { Workbench } from './driver.ts';
 import { readRun, START_MS, shownState, writeLongRecipe } from './long-run.ts';
 import { describeEditor } from './session.ts';

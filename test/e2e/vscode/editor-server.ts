@@ -4,7 +4,7 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writ
 import { tmpdir } from 'node:os';
 import path, { join } from 'node:path';
 import { cacheDir as userCacheDir } from '../../support/cache-dir.ts';
-import { until } from '../../support/until.ts';
+import { until } from '../../support/machine/until.ts';
 
 /** Settings that spare the tests from clicking things away, and that stop the editor from typing by itself. */
 const SETTINGS = {

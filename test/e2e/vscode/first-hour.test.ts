@@ -2,9 +2,9 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { compact, percent } from '../../../trainer/protocol/format.ts';
-import { metricsLine, parseLines } from '../../support/read-json.ts';
-import { until } from '../../support/until.ts';
+import { compact, percent } from '../../../trainer/protocol/text/format.ts';
+import { metricsLine, parseLines } from '../../support/files/read-json.ts';
+import { until } from '../../support/machine/until.ts';
 import type { Workbench } from './driver.ts';
 import { START_MS, shownState } from './long-run.ts';
 import { describeEditor } from './session.ts';

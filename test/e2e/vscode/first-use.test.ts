@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { until } from '../../support/until.ts';
+import { until } from '../../support/machine/until.ts';
 import type { Workbench } from './driver.ts';
 import { START_MS, shownState } from './long-run.ts';
 import { describeEditor } from './session.ts';

@@ -1,7 +1,7 @@
 /** A run by the keyboard alone: found in its view, opened, stopped from its page, its heatmap opened from the menu, a cell of it looked at. */
 import type { Frame } from 'playwright-core';
 import { expect, test } from 'vitest';
-import { until } from '../../support/until.ts';
+import { until } from '../../support/machine/until.ts';
 import type { Workbench } from './driver.ts';
 import { readRun, START_MS, stepsDone, writeLongRecipe } from './long-run.ts';
 import { describeEditor } from './session.ts';

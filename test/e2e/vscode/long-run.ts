@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { parseJson } from '../../support/read-json.ts';
+import { parseJson } from '../../support/files/read-json.ts';
 import type { Workbench } from './driver.ts';
 
 /** Before a page is looked for anew. */

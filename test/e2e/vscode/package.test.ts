@@ -1,7 +1,7 @@
 /** The content of the package that users install, and its size. */
 import { readFileSync } from 'node:fs';
 import { expect, inject, test } from 'vitest';
-import { zipEntries } from '../../support/zip-entries.ts';
+import { zipEntries } from '../../support/files/zip-entries.ts';
 
 /** The engine is installed, not shipped: what is here is downloaded by everybody at every update. */
 const MAX_PACKAGE_BYTES = 3_000_000;

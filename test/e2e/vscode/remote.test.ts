@@ -3,8 +3,8 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import type { Daemon } from '../../../trainer/rpc/daemon.ts';
-import { startTestDaemon, until, urlOf } from '../../support/daemon.ts';
-import { makeTinyTask } from '../../support/tiny-task.ts';
+import { startTestDaemon, until, urlOf } from '../../support/daemon/daemon.ts';
+import { makeTinyTask } from '../../support/runs/tiny-task.ts';
 import type { Workbench } from './driver.ts';
 import { readRun, START_MS, shownState, stepsDone, writeLongRecipe } from './long-run.ts';
 import { describeEditor } from './session.ts';

@@ -2,7 +2,7 @@
 import { rmSync } from 'node:fs';
 import { type Browser, chromium } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
-import { makeTinyTask, type TinyTask } from '../../support/tiny-task.ts';
+import { makeTinyTask, type TinyTask } from '../../support/runs/tiny-task.ts';
 import { Workbench } from './driver.ts';
 import { type EditorParams, type EditorServer, startEditor } from './editor-server.ts';
 

@@ -1,6 +1,6 @@
 /** A whole run in a real editor: started, watched, reloaded, stopped, and resumed. */
 import { expect, test } from 'vitest';
-import { until } from '../../support/until.ts';
+import { until } from '../../support/machine/until.ts';
 import type { Workbench } from './driver.ts';
 import { readRun, START_MS, shownState, stepsDone, writeLongRecipe } from './long-run.ts';
 import { describeEditor } from './session.ts';

@@ -1,6 +1,6 @@
 /** A folder that is not trusted: its recipe is checked, and nothing is run for it until it is. */
 import { expect, test } from 'vitest';
-import { until } from '../../support/until.ts';
+import { until } from '../../support/machine/until.ts';
 import { writeLongRecipe } from './long-run.ts';
 import { describeEditor } from './session.ts';
 

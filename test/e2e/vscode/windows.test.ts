@@ -1,6 +1,6 @@
 /** Windows come and go, a run does not care: two at once, one whose extension host is killed, none at all. */
 import { expect, test } from 'vitest';
-import { until } from '../../support/until.ts';
+import { until } from '../../support/machine/until.ts';
 import type { Workbench } from './driver.ts';
 import { readRun, START_MS, shownState, stepsDone, writeLongRecipe } from './long-run.ts';
 import { describeEditor } from './session.ts';

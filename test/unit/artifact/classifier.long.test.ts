@@ -1,21 +1,21 @@
 /** Exports of tuned classifiers of every family, with the head that they had or a new one for other labels. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { readAdapter } from '../../../trainer/artifact/adapter/read-adapter.ts';
+import { readAdapter } from '../../../trainer/adapter/read-adapter.ts';
 import { exportModel } from '../../../trainer/artifact/export-model.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
 import { loadModel } from '../../../trainer/model/load-model.ts';
 import { openFast } from '../../support/engines.ts';
-import { HEADLESS, headlessBase } from '../../support/headless-base.ts';
-import { readRecord } from '../../support/read-json.ts';
-import { temporaryFolder } from '../../support/temporary-folder.ts';
+import { readRecord } from '../../support/files/read-json.ts';
+import { temporaryFolder } from '../../support/machine/temporary-folder.ts';
+import { HEADLESS, headlessBase } from '../../support/models/headless-base.ts';
 import {
   copyOfGolden,
   goldenFolder,
   NEW_LABELS,
   type TinyClassifierParams,
   tinyClassifierAdapter,
-} from '../../support/tiny-classifier-adapter.ts';
+} from '../../support/models/tiny-classifier-adapter.ts';
 
 const engine = await openFast();
 

@@ -6,8 +6,8 @@ import { expect, test } from 'vitest';
 import { exportModel } from '../../../trainer/artifact/export-model.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
 import { openFast } from '../../support/engines.ts';
-import { temporaryFolder } from '../../support/temporary-folder.ts';
-import { tinyAdapter, tinyWithTokenizer } from '../../support/tiny-adapter.ts';
+import { temporaryFolder } from '../../support/machine/temporary-folder.ts';
+import { tinyAdapter, tinyWithTokenizer } from '../../support/models/tiny-adapter.ts';
 
 test('an unreadable tokenizer ends the export, and nothing is written', async () => {
   const engine = await openFast();

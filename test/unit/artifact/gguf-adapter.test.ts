@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { mergedWeights } from '../../../trainer/artifact/adapter/merge.ts';
-import { readAdapter } from '../../../trainer/artifact/adapter/read-adapter.ts';
+import { mergedWeights } from '../../../trainer/adapter/merge.ts';
+import { readAdapter } from '../../../trainer/adapter/read-adapter.ts';
 import { type ExportParams, type ExportResult, exportModel } from '../../../trainer/artifact/export-model.ts';
 import { compareWithLlamaCpp } from '../../../trainer/artifact/gguf/llama-check.ts';
 import type { Engine } from '../../../trainer/engine/engine.ts';
@@ -11,10 +11,10 @@ import { openModel } from '../../../trainer/hub/open-model.ts';
 import { causalModel } from '../../../trainer/model/load-model.ts';
 import { cacheDir } from '../../support/cache-dir.ts';
 import { openFast } from '../../support/engines.ts';
-import { expectVerified, fileOf, headerOf, LLAMA_CPP } from '../../support/gguf-export.ts';
-import { temporaryFolder } from '../../support/temporary-folder.ts';
-import { TINY_LLAMA, type TinyAdapterParams, tinyAdapter } from '../../support/tiny-adapter.ts';
-import { type TinyDecoderParams, tinyDecoder } from '../../support/tiny-decoder.ts';
+import { expectVerified, fileOf, headerOf, LLAMA_CPP } from '../../support/files/gguf-export.ts';
+import { temporaryFolder } from '../../support/machine/temporary-folder.ts';
+import { TINY_LLAMA, type TinyAdapterParams, tinyAdapter } from '../../support/models/tiny-adapter.ts';
+import { type TinyDecoderParams, tinyDecoder } from '../../support/models/tiny-decoder.ts';
 
 let engine: Engine;
 /** A quantized file that llama.cpp loads. */

@@ -2,16 +2,16 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { readAdapter } from '../../../trainer/artifact/adapter/read-adapter.ts';
+import { readAdapter } from '../../../trainer/adapter/read-adapter.ts';
 import { type ExportParams, exportModel } from '../../../trainer/artifact/export-model.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
 import { required, valueFor } from '../../../trainer/narrow.ts';
 import { cacheDir } from '../../support/cache-dir.ts';
 import { openFast } from '../../support/engines.ts';
-import { expectVerified, fileOf, headerOf } from '../../support/gguf-export.ts';
-import { temporaryFolder } from '../../support/temporary-folder.ts';
-import { type TinyAdapterParams, tinyAdapter } from '../../support/tiny-adapter.ts';
-import { tinyDecoder } from '../../support/tiny-decoder.ts';
+import { expectVerified, fileOf, headerOf } from '../../support/files/gguf-export.ts';
+import { temporaryFolder } from '../../support/machine/temporary-folder.ts';
+import { type TinyAdapterParams, tinyAdapter } from '../../support/models/tiny-adapter.ts';
+import { tinyDecoder } from '../../support/models/tiny-decoder.ts';
 
 /** Numbers of a block of Q4_1, and its bytes. */
 const [NUMBERS, BYTES] = [32, 20];

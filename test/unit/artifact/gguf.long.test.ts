@@ -4,7 +4,7 @@ import { cp, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { readAdapter } from '../../../trainer/artifact/adapter/read-adapter.ts';
+import { readAdapter } from '../../../trainer/adapter/read-adapter.ts';
 import { type ExportParams, type ExportResult, exportModel } from '../../../trainer/artifact/export-model.ts';
 import { typeOfTensor } from '../../../trainer/artifact/gguf/quantization.ts';
 import { typesOf } from '../../../trainer/catalog/artifacts.ts';
@@ -18,11 +18,11 @@ import { required, valueFor } from '../../../trainer/narrow.ts';
 import { createRandom } from '../../../trainer/random.ts';
 import { cacheDir } from '../../support/cache-dir.ts';
 import { openFast } from '../../support/engines.ts';
-import { expectVerified, fileOf, headerOf, LLAMA_CPP } from '../../support/gguf-export.ts';
-import { readGoldenJson } from '../../support/read-json.ts';
-import { temporaryFolder } from '../../support/temporary-folder.ts';
-import { TINY_LLAMA, tinyAdapter } from '../../support/tiny-adapter.ts';
-import { tinyDecoder } from '../../support/tiny-decoder.ts';
+import { expectVerified, fileOf, headerOf, LLAMA_CPP } from '../../support/files/gguf-export.ts';
+import { readGoldenJson } from '../../support/files/read-json.ts';
+import { temporaryFolder } from '../../support/machine/temporary-folder.ts';
+import { TINY_LLAMA, tinyAdapter } from '../../support/models/tiny-adapter.ts';
+import { tinyDecoder } from '../../support/models/tiny-decoder.ts';
 
 const GOLDEN = join(TINY_LLAMA, '..');
 

@@ -10,11 +10,16 @@ import { writeOnnx } from '../../../trainer/format/onnx/onnx-writer.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
 import { hasOnnxRuntime, onnxRuntimePackages } from '../../../trainer/onnxruntime/onnxruntime-packages.ts';
 import { cacheDir } from '../../support/cache-dir.ts';
-import { classifierOf } from '../../support/classifier-of.ts';
 import { openFast } from '../../support/engines.ts';
-import { readRecord } from '../../support/read-json.ts';
-import { temporaryFolder } from '../../support/temporary-folder.ts';
-import { copyOfGolden, goldenFolder, type TinyClassifierParams, tinyClassifierAdapter } from '../../support/tiny-classifier-adapter.ts';
+import { readRecord } from '../../support/files/read-json.ts';
+import { temporaryFolder } from '../../support/machine/temporary-folder.ts';
+import { classifierOf } from '../../support/models/classifier-of.ts';
+import {
+  copyOfGolden,
+  goldenFolder,
+  type TinyClassifierParams,
+  tinyClassifierAdapter,
+} from '../../support/models/tiny-classifier-adapter.ts';
 
 const engine = await openFast();
 

@@ -2,10 +2,10 @@
 import { describe, expect, test } from 'vitest';
 import { benchConfigs, benchModels, LORA_RANK, MODEL_NAMES } from '../../../bench/bench-models.ts';
 import { type Configuration, configure, describe as name } from '../../../bench/configuration.ts';
-import { frontierPlan } from '../../../bench/frontier-plan.ts';
-import { goals, verdicts } from '../../../bench/frontier-ratios.ts';
-import { type Frontier, frontierMarkdown, frontierPicture, summaryMarkdown } from '../../../bench/frontier-report.ts';
-import { miniLm } from '../../../bench/memory-models.ts';
+import { frontierPlan } from '../../../bench/frontier/frontier-plan.ts';
+import { goals, verdicts } from '../../../bench/frontier/frontier-ratios.ts';
+import { type Frontier, frontierMarkdown, frontierPicture, summaryMarkdown } from '../../../bench/frontier/frontier-report.ts';
+import { miniLm } from '../../../bench/memory/memory-models.ts';
 import type { Row } from '../../../bench/ratios.ts';
 import { RECOMPUTE_POLICIES } from '../../../trainer/graph/recompute.ts';
 import { targetModules } from '../../../trainer/method/targets.ts';

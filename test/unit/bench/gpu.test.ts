@@ -1,11 +1,11 @@
 /** The plan of a measurement on a GPU, and the report made of its numbers. */
 import { describe, expect, test } from 'vitest';
 import { benchModels, type GpuModel, LORA_RANK } from '../../../bench/bench-models.ts';
-import { cardOf, peakOfCard } from '../../../bench/card-peaks.ts';
 import { configure, describe as name } from '../../../bench/configuration.ts';
-import { predictedBytes } from '../../../bench/gpu.ts';
-import { GPU_MODELS, gpuPlan, rowsLike } from '../../../bench/gpu-plan.ts';
-import { type GpuResults, gpuMarkdown, gpuRatios, resultsName, utilization } from '../../../bench/gpu-report.ts';
+import { cardOf, peakOfCard } from '../../../bench/gpu/card-peaks.ts';
+import { predictedBytes } from '../../../bench/gpu/gpu.ts';
+import { GPU_MODELS, gpuPlan, rowsLike } from '../../../bench/gpu/gpu-plan.ts';
+import { type GpuResults, gpuMarkdown, gpuRatios, resultsName, utilization } from '../../../bench/gpu/gpu-report.ts';
 import { Clock, measureAll } from '../../../bench/measurements.ts';
 import type { RawRow } from '../../../bench/run-side.ts';
 import { elementAt, required } from '../../../trainer/narrow.ts';

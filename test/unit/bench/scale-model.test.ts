@@ -1,15 +1,15 @@
 /** The simulators of many ranks and of large sweeps, small; `npm run bench -- --part scale-model` runs them at 1,024 ranks and 10,000 runs. */
 import { expect, test } from 'vitest';
 import { benchRecipe } from '../../../bench/recipe.ts';
-import { scalePlan } from '../../../bench/scale.ts';
-import { scheduleOf } from '../../../bench/scale-model.ts';
-import { planInRanks } from '../../../bench/sharding.ts';
-import { fitNetwork, simulateStep, sumSeconds } from '../../../bench/step-time.ts';
-import { simulateSweep } from '../../../bench/sweep-time.ts';
+import { scalePlan } from '../../../bench/scale/scale.ts';
+import { scheduleOf } from '../../../bench/scale/scale-model.ts';
+import { planInRanks } from '../../../bench/scale/sharding.ts';
+import { fitNetwork, simulateStep, sumSeconds } from '../../../bench/scale/step-time.ts';
+import { simulateSweep } from '../../../bench/scale/sweep-time.ts';
 import { nodesFlops } from '../../../trainer/graph/liveness.ts';
 import { headersOf } from '../../../trainer/plan/config-headers.ts';
 import { estimateRecipe } from '../../../trainer/plan/memory/predict.ts';
-import { eightBlocks } from '../../support/llama-sizes.ts';
+import { eightBlocks } from '../../support/models/llama-sizes.ts';
 
 const SHORT = 'max_length: 32\nrecompute: cheap\n';
 

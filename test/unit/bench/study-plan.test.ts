@@ -87,7 +87,7 @@ describe('columns and coupled channels', () => {
   });
 });
 
-test('a run beside other work is one whose machine was busier than the workers of the study can make it', () => {
+test('a run next to other work is one whose machine was busier than the workers of the study can make it', () => {
   expect(isBeside({ others: 10, seconds: 10, siblings: 1 })).toBe(false);
   expect(isBeside({ others: 12, seconds: 10, siblings: 1 })).toBe(true);
   expect(isBeside({ others: 1, seconds: 10, siblings: 0 })).toBe(false);
@@ -271,14 +271,14 @@ describe('the page', () => {
       '| lora | 0.510 ± 0.057 | 80.0 ± 0.0 | 1,000 | 0.0032 | 2 | 36.0 | 0.100 ± 0.000 | 0.020 ± 0.000 |',
     );
     expect(text).toContain('lies at an end of those tried for lora (0.1)');
-    // 2 to 1 beside the best, and 3 to 1 beyond.
+    // 2 to 1 next to the best, and 3 to 1 beyond.
     expect(text).toContain('| 3.2 times | 100% | 1 |');
     expect(text).toMatch(/\| lora \* \| −0\.68\d ± 0\.0\d+ \|/);
     expect(text).toContain(`- \`${task.name}\`: rows, wanda;`);
     expect(text).toContain('20 runs, 0.2 core hours, 2026-01-02 to 2026-01-02. 20 of them');
   });
 
-  test('leaves out the seconds of runs beside other work, and counts them', () => {
+  test('leaves out the seconds of runs next to other work, and counts them', () => {
     const text = studyPage([...seeds(LORA, []).slice(1), row({ beside: true, cpuSeconds: 1000 })]);
     expect(text).toMatch(/\| lora \| .* \| 36\.0 \|/);
     expect(text).toContain('those of runs that shared the machine with other work (1) are not shown');

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { agentToolNames, agentTools, argumentsOf, inputSchemaOf } from '../../../trainer/catalog/agent-tools.ts';
-import { readJson } from '../../support/read-json.ts';
+import { readJson } from '../../support/files/read-json.ts';
 
 const resolved = (file: string): string => `/w/${file}`;
 

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { type AgentTool, agentTools } from '../../../trainer/catalog/agent-tools.ts';
 import { agentsPage } from '../../../trainer/cli/agents-page.ts';
-import { settings } from '../../../trainer/protocol/recipe-schema.ts';
+import { settings } from '../../../trainer/protocol/recipe/recipe-schema.ts';
 
 const page = agentsPage();
 

@@ -1,6 +1,6 @@
 /** A preview of data as text: what is trained and what is cut off is told apart without color. */
 import { expect, test } from 'vitest';
-import { describeSamples, describeStatistics } from '../../../trainer/cli/data-text.ts';
+import { describeSamples, describeStatistics } from '../../../trainer/cli/show/data-text.ts';
 import { dataStatistics, loadedPart } from '../../../trainer/data/shown/statistics.ts';
 import type { SamplePage } from '../../../trainer/protocol/view/data.ts';
 

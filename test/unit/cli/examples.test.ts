@@ -2,8 +2,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
 import { formatProblems } from '../../../trainer/protocol/problem.ts';
+import { parseRecipe } from '../../../trainer/protocol/recipe/parse-recipe.ts';
 
 const folder = path.join(import.meta.dirname, '..', '..', '..', 'examples');
 const recipes = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(name => name.endsWith('.rowtune.yaml'));

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { absoluteOverrides } from '../../../trainer/cli/override-paths.ts';
-import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
+import { parseRecipe } from '../../../trainer/protocol/recipe/parse-recipe.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'rowtune-overrides-'));
 mkdirSync(path.join(folder, 'models', 'tiny'), { recursive: true });

@@ -9,10 +9,10 @@ import { type PaperTable, paperTables } from '../../../trainer/cli/paper/paper-t
 import { required } from '../../../trainer/narrow.ts';
 import { configHeaders } from '../../../trainer/plan/config-headers.ts';
 import { estimateRecipe } from '../../../trainer/plan/memory/predict.ts';
-import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
 import { formatProblems } from '../../../trainer/protocol/problem.ts';
-import { llama2Of7b } from '../../support/llama-sizes.ts';
-import { recipeIn } from '../../support/recipe-of.ts';
+import { parseRecipe } from '../../../trainer/protocol/recipe/parse-recipe.ts';
+import { llama2Of7b } from '../../support/models/llama-sizes.ts';
+import { recipeIn } from '../../support/runs/recipe-of.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'rowtune-paper-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

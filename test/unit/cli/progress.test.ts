@@ -1,6 +1,6 @@
 /** Progress where there is no terminal: few lines, each with amount, rate and time left. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { lineView, type ProgressEvent, progressLine } from '../../../trainer/cli/progress.ts';
+import { lineView, type ProgressEvent, progressLine } from '../../../trainer/cli/show/progress.ts';
 
 const event = (done: number, rest: Partial<ProgressEvent> = {}): ProgressEvent => ({
   type: 'progress',

@@ -1,6 +1,6 @@
 /** Evaluations as people read them: what few classes are taken for, quartiles over many, benchmarks with their mean. */
 import { expect, test } from 'vitest';
-import { benchmarkTable, classTable, metricRows } from '../../../trainer/cli/run-table.ts';
+import { benchmarkTable, classTable, metricRows } from '../../../trainer/cli/show/run-table.ts';
 import { type Evaluation, labelResult } from '../../../trainer/job/evaluate.ts';
 
 function evaluation(rights: readonly number[]): Evaluation {

@@ -1,7 +1,7 @@
 /** If stdout and stderr are one terminal, streamed text is not disturbed by lines shown before it. */
 import { expect, test } from 'vitest';
-import type { LogFile } from '../../../trainer/cli/log-file.ts';
-import { openTerminal } from '../../../trainer/cli/terminal.ts';
+import type { LogFile } from '../../../trainer/cli/show/log-file.ts';
+import { openTerminal } from '../../../trainer/cli/show/terminal.ts';
 
 const ESCAPE = String.fromCharCode(27);
 const log: LogFile = { path: 'log', append: () => undefined };

@@ -7,12 +7,12 @@ import { readSource } from '../../../client/pages/heatmap-source.ts';
 import { openScoreSets } from '../../../trainer/importance/score-sets.ts';
 import { saveScores } from '../../../trainer/importance/scores-file.ts';
 import { loadModel } from '../../../trainer/model/load-model.ts';
-import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
-import { RUN_FILES } from '../../../trainer/protocol/run-files.ts';
+import { parseRecipe } from '../../../trainer/protocol/recipe/parse-recipe.ts';
+import { RUN_FILES } from '../../../trainer/protocol/run/run-files.ts';
 import { writeRunRecipe } from '../../../trainer/run/run-folder.ts';
 import { byColumns } from '../../../trainer/selection.ts';
 import { methodSettings } from '../../../trainer/train/recipe-settings.ts';
-import { eightBlocks } from '../../support/llama-sizes.ts';
+import { eightBlocks } from '../../support/models/llama-sizes.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'rowtune-sections-'));
 afterAll(() => rmSync(folder, { recursive: true }));

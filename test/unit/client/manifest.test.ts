@@ -7,8 +7,8 @@ import { DEFAULTS } from '../../../client/client-settings.ts';
 import { COMMANDS } from '../../../client/commands/command-ids.ts';
 import { colorMapNames } from '../../../media/shared/color-maps.ts';
 import { cardCatalog, cardNames } from '../../../trainer/catalog/cards.ts';
-import { settings } from '../../../trainer/protocol/recipe-schema.ts';
-import { readJson } from '../../support/read-json.ts';
+import { settings } from '../../../trainer/protocol/recipe/recipe-schema.ts';
+import { readJson } from '../../support/files/read-json.ts';
 
 const root = join(import.meta.dirname, '..', '..', '..');
 

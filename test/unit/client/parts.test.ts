@@ -6,7 +6,7 @@ import { createRestartPolicy } from '../../../client/daemon/restart-policy.ts';
 import { KEEP_STATE, pageHtml, restoredState } from '../../../client/pages/page-html.ts';
 import { inOrderOfUse } from '../../../client/recipe/recipe-names.ts';
 import { throttle } from '../../../client/throttle.ts';
-import { jobRecord } from '../../support/job-record.ts';
+import { jobRecord } from '../../support/daemon/job-record.ts';
 
 describe('settings', () => {
   const read = (given: Partial<Record<SettingName, unknown>>) => readClientSettings(name => (name in given ? given[name] : DEFAULTS[name]));

@@ -2,10 +2,10 @@
 import { expect, test } from 'vitest';
 import { RunFeed } from '../../../client/pages/run-feed.ts';
 import type { RunPatch } from '../../../trainer/protocol/view/run.ts';
-import { fakeDaemon } from '../../support/fake-daemon.ts';
-import { jobRecord } from '../../support/job-record.ts';
-import { testServices } from '../../support/page-host.ts';
-import { until } from '../../support/until.ts';
+import { fakeDaemon } from '../../support/daemon/fake-daemon.ts';
+import { jobRecord } from '../../support/daemon/job-record.ts';
+import { until } from '../../support/machine/until.ts';
+import { testServices } from '../../support/pages/page-host.ts';
 
 const RUN = '/runs/spam';
 const LINES = [1, 2, 3].map(step => JSON.stringify({ step, epoch: 0, loss: 1 / step }));

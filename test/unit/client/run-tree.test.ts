@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { tagsChange } from '../../../client/ask/tags-change.ts';
 import { newestRun, runTree } from '../../../client/views/run-tree.ts';
-import type { JobRecord, RunInfo } from '../../../trainer/protocol/rpc-messages.ts';
+import type { JobRecord, RunInfo } from '../../../trainer/protocol/messages/rpc-messages.ts';
 
 const nowMs = Date.parse('2026-01-02T12:00:00Z');
 const at = (minutesAgo: number): string => new Date(nowMs - minutesAgo * 60_000).toISOString();

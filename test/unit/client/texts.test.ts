@@ -13,9 +13,9 @@ import {
   statusBarText,
   waitingText,
 } from '../../../client/status/status-text.ts';
-import type { JobRecord } from '../../../trainer/protocol/rpc-messages.ts';
+import type { JobRecord } from '../../../trainer/protocol/messages/rpc-messages.ts';
 import { DaemonError } from '../../../trainer/rpc/daemon-error.ts';
-import { jobRecord } from '../../support/job-record.ts';
+import { jobRecord } from '../../support/daemon/job-record.ts';
 
 const progress = (change: Partial<NonNullable<JobRecord['progress']>> = {}) =>
   ({ type: 'progress', phase: 'train', done: 12, total: 60, unit: 'steps', ...change }) as const;

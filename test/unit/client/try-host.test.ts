@@ -2,12 +2,12 @@
 import { expect, test } from 'vitest';
 import type { PageServices } from '../../../client/pages/page-services.ts';
 import { connectTry } from '../../../client/pages/try-host.ts';
-import type { JobRecord, RequestParams } from '../../../trainer/protocol/rpc-messages.ts';
+import type { JobRecord, RequestParams } from '../../../trainer/protocol/messages/rpc-messages.ts';
 import { TRY_DEFAULTS, type TryRound, type TryToPage } from '../../../trainer/protocol/view/try.ts';
-import { fakeDaemon } from '../../support/fake-daemon.ts';
-import { jobRecord } from '../../support/job-record.ts';
-import { openTestPage, testServices } from '../../support/page-host.ts';
-import { until } from '../../support/until.ts';
+import { fakeDaemon } from '../../support/daemon/fake-daemon.ts';
+import { jobRecord } from '../../support/daemon/job-record.ts';
+import { until } from '../../support/machine/until.ts';
+import { openTestPage, testServices } from '../../support/pages/page-host.ts';
 
 const state = { model: '/m', revision: 'main', baseDir: '/w', label: 'spam', adapter: '/w/runs/spam' };
 

@@ -3,8 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { deviceTree, engineLabel } from '../../../client/views/device-tree.ts';
 import { modelFacts, modelTree } from '../../../client/views/model-tree.ts';
 import { changesOf } from '../../../client/views/view-changes.ts';
-import { parameterCount } from '../../../trainer/protocol/format.ts';
-import type { EngineStatus, ModelInfo } from '../../../trainer/protocol/rpc-messages.ts';
+import type { EngineStatus, ModelInfo } from '../../../trainer/protocol/messages/rpc-messages.ts';
+import { parameterCount } from '../../../trainer/protocol/text/format.ts';
 
 describe('models', () => {
   const model = (name: string, change: Partial<ModelInfo> = {}): ModelInfo => ({ name, path: `/m/${name}`, source: 'folder', ...change });

@@ -11,7 +11,7 @@ import type { CausalModel } from '../../../trainer/model/model-spec.ts';
 import type { ModuleSpec } from '../../../trainer/model/module-specs.ts';
 import type { Tracer } from '../../../trainer/model/tracer.ts';
 import { lastOf } from '../../../trainer/narrow.ts';
-import { readGoldenJson, readRecord } from '../../support/read-json.ts';
+import { readGoldenJson, readRecord } from '../../support/files/read-json.ts';
 
 const golden = join(import.meta.dirname, '..', '..', 'golden');
 const configOf = (name: string) => readRecord(join(golden, name, 'config.json'));

@@ -8,7 +8,7 @@ import type { ConvSpec, ModuleSpec } from '../../../trainer/model/module-specs.t
 import { atLeast } from '../../../trainer/narrow.ts';
 import { createRandom } from '../../../trainer/random.ts';
 import { type Selection, selectRows } from '../../../trainer/selection.ts';
-import { eightBlocks } from '../../support/llama-sizes.ts';
+import { eightBlocks } from '../../support/models/llama-sizes.ts';
 
 const linear = (name: string, shape: number[]): ModuleSpec => ({
   name,

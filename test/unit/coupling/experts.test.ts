@@ -12,8 +12,8 @@ import { quantizable } from '../../../trainer/model/weight-storage.ts';
 import { required, valueFor } from '../../../trainer/narrow.ts';
 import { createRandom } from '../../../trainer/random.ts';
 import { selectRows } from '../../../trainer/selection.ts';
-import { settingsOf } from '../../support/method-settings.ts';
-import { readRecord } from '../../support/read-json.ts';
+import { readRecord } from '../../support/files/read-json.ts';
+import { settingsOf } from '../../support/models/method-settings.ts';
 
 const modelOf = (name: string) => causalModel(readRecord(join(import.meta.dirname, '..', '..', 'golden', name, 'config.json')));
 

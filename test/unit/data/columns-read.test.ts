@@ -1,18 +1,18 @@
 /** Which columns a recipe reads: the readers of its samples look at no other. */
 import { describe, expect, test } from 'vitest';
 import { type ObjectiveName, objectiveCatalog } from '../../../trainer/catalog/objectives.ts';
-import { chatRendererOf } from '../../../trainer/data/chat-renderer.ts';
+import { chatRendererOf } from '../../../trainer/data/chat/chat-renderer.ts';
 import { columnsRead } from '../../../trainer/data/columns-read.ts';
 import { detectFormat, renameColumns } from '../../../trainer/data/detect-format.ts';
-import { type FormatSettings, formatExample } from '../../../trainer/data/format-example.ts';
-import { formatJudged } from '../../../trainer/data/format-judged.ts';
-import { formatPair, pairMargin } from '../../../trainer/data/format-pair.ts';
-import { findColumns, labeledRecord } from '../../../trainer/data/load-labeled.ts';
+import { type FormatSettings, formatExample } from '../../../trainer/data/example/format-example.ts';
+import { formatJudged } from '../../../trainer/data/example/format-judged.ts';
+import { formatPair, pairMargin } from '../../../trainer/data/example/format-pair.ts';
+import { findColumns, labeledRecord } from '../../../trainer/data/load/load-labeled.ts';
 import { findTaggedColumns, taggedRecord } from '../../../trainer/data/tagged/tagged-record.ts';
 import { findGroupColumns } from '../../../trainer/data/text-groups/group-columns.ts';
 import { groupRecord } from '../../../trainer/data/text-groups/group-record.ts';
 import type { DataFormat, DataRecord } from '../../../trainer/data/types.ts';
-import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
+import { parseRecipe } from '../../../trainer/protocol/recipe/parse-recipe.ts';
 
 function recipeOf(task: ObjectiveName, ...settings: string[]) {
   const { recipe, problems } = parseRecipe('', { overrides: ['model=m', 'data.train=a.jsonl', `task=${task}`, ...settings] });

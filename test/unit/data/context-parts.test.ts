@@ -1,7 +1,7 @@
 /** Answers trained without their reasoning or without their end token: the same tokens, fewer of them trained, in published templates. */
 import { describe, expect, it, test } from 'vitest';
 import { z } from 'zod';
-import type { ContextPart } from '../../../trainer/data/context-parts.ts';
+import type { ContextPart } from '../../../trainer/data/chat/context-parts.ts';
 import type { TokenSequence } from '../../../trainer/data/types.ts';
 import { elementAt } from '../../../trainer/narrow.ts';
 import { datasetSettings } from '../../../trainer/objective/load-data.ts';
@@ -14,7 +14,7 @@ import {
   tokensOf,
   trainedTexts as trained,
 } from '../../support/chat-tokens.ts';
-import { recipeOf } from '../../support/recipe-of.ts';
+import { recipeOf } from '../../support/runs/recipe-of.ts';
 
 const chat = (...answers: Record<string, unknown>[]) => ({
   messages: answers.flatMap((answer, i) => [

@@ -3,13 +3,13 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, test } from 'vitest';
 import { z } from 'zod';
-import { chatRendererOf } from '../../../trainer/data/chat-renderer.ts';
-import { type FormatSettings, formatExample } from '../../../trainer/data/format-example.ts';
-import { formatPair } from '../../../trainer/data/format-pair.ts';
+import { chatRendererOf } from '../../../trainer/data/chat/chat-renderer.ts';
+import { type FormatSettings, formatExample } from '../../../trainer/data/example/format-example.ts';
+import { formatPair } from '../../../trainer/data/example/format-pair.ts';
 import type { FormattedExample } from '../../../trainer/data/types.ts';
 import { CHAT_FORMAT, TEMPLATES, templateNamed } from '../../support/chat-format.ts';
-import { chatForm } from '../../support/golden-chats.ts';
-import { readJson } from '../../support/read-json.ts';
+import { readJson } from '../../support/files/read-json.ts';
+import { chatForm } from '../../support/golden/golden-chats.ts';
 
 const renderer = (template: string) =>
   chatRendererOf({ chatTemplate: template, specialTokens: { bos_token: '<s>', eos_token: '</s>' } }, () => new Date(2024, 6, 4));

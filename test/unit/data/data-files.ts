@@ -1,12 +1,12 @@
 /** Writes data files for one test into a folder of their own. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { DatasetSettings } from '../../../trainer/data/load-dataset.ts';
+import type { DatasetSettings } from '../../../trainer/data/load/load-dataset.ts';
 import { listDataFiles } from '../../../trainer/data/read/list-files.ts';
 import { readRecords } from '../../../trainer/data/read/read-records.ts';
 import type { TextSplit } from '../../../trainer/data/read/read-text.ts';
 import type { DataRecord } from '../../../trainer/data/types.ts';
-import { makeTemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder } from '../../support/machine/temporary-folder.ts';
 
 /** Settings that a test changes where it looks at one. */
 export const datasetSettings: DatasetSettings = {

@@ -1,8 +1,8 @@
 /** The pieces that each format becomes, how it is detected, and the error for a sample that does not fit. */
 import { describe, expect, it } from 'vitest';
 import { checkSameFormat, detectFormat, renameColumns } from '../../../trainer/data/detect-format.ts';
-import type { FormatSettings } from '../../../trainer/data/format-example.ts';
-import { formatExample } from '../../../trainer/data/format-example.ts';
+import type { FormatSettings } from '../../../trainer/data/example/format-example.ts';
+import { formatExample } from '../../../trainer/data/example/format-example.ts';
 import type { ChatRenderer, DataFormat, DataRecord, FormattedExample } from '../../../trainer/data/types.ts';
 import { renderTurns } from './character-tokenizer.ts';
 

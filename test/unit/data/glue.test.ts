@@ -3,9 +3,9 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import type { SegmentTokenizer } from '../../../trainer/data/example/segment-encoder.ts';
 import { glueTask } from '../../../trainer/data/glue.ts';
-import { loadLabeled } from '../../../trainer/data/load-labeled.ts';
-import type { SegmentTokenizer } from '../../../trainer/data/segment-encoder.ts';
+import { loadLabeled } from '../../../trainer/data/load/load-labeled.ts';
 import { required } from '../../../trainer/narrow.ts';
 
 const plain = (text: string) => [...text].map(letter => letter.codePointAt(0) ?? 0);

@@ -10,7 +10,7 @@ import { loadImage } from '../../../trainer/data/image/load-image.ts';
 import { readRecords } from '../../../trainer/data/read/read-records.ts';
 import { dataExtensions } from '../../../trainer/protocol/data-extensions.ts';
 import { createRandom } from '../../../trainer/random.ts';
-import { listOf, tinyParquet } from '../../support/tiny-parquet.ts';
+import { listOf, tinyParquet } from '../../support/files/tiny-parquet.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'rowtune-sizes-'));
 afterAll(() => rmSync(folder, { recursive: true }));

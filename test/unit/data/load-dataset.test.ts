@@ -2,13 +2,13 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { describeData } from '../../../trainer/data/data-report.ts';
-import type { DatasetSettings } from '../../../trainer/data/load-dataset.ts';
-import { labelCompletions, loadDataset } from '../../../trainer/data/load-dataset.ts';
-import { previewExamples } from '../../../trainer/data/preview.ts';
+import type { DatasetSettings } from '../../../trainer/data/load/load-dataset.ts';
+import { labelCompletions, loadDataset } from '../../../trainer/data/load/load-dataset.ts';
+import { describeData } from '../../../trainer/data/shown/data-report.ts';
+import { previewExamples } from '../../../trainer/data/shown/preview.ts';
 import { splitExamples, splitSamples } from '../../../trainer/data/split.ts';
 import type { ChatRenderer } from '../../../trainer/data/types.ts';
-import { examplesOf } from '../../support/examples-of.ts';
+import { examplesOf } from '../../support/runs/examples-of.ts';
 import { characterTokenizer, renderTurns } from './character-tokenizer.ts';
 import { datasetSettings as base, writeData } from './data-files.ts';
 

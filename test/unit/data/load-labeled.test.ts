@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { loadLabeled } from '../../../trainer/data/load-labeled.ts';
-import { createSegmentEncoder, type SegmentTokenizer } from '../../../trainer/data/segment-encoder.ts';
+import { createSegmentEncoder, type SegmentTokenizer } from '../../../trainer/data/example/segment-encoder.ts';
+import { loadLabeled } from '../../../trainer/data/load/load-labeled.ts';
 
 const [CLS, SEP] = [1, 2];
 const plain = (text: string) => [...text].map(letter => 10 + letter.charCodeAt(0));

@@ -3,7 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { DataProblems } from '../../../trainer/data/data-error.ts';
-import { openRecords } from '../../../trainer/data/open-records.ts';
+import { openRecords } from '../../../trainer/data/load/open-records.ts';
 import { listDataFiles } from '../../../trainer/data/read/list-files.ts';
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'rowtune-open-records-'));

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { writeBeginning } from '../../../trainer/data/read/parquet-beginning.ts';
 import type { RangedSource } from '../../../trainer/data/read/ranged-source.ts';
 import { readParquet } from '../../../trainer/data/read/read-parquet.ts';
-import { makeTemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder } from '../../support/machine/temporary-folder.ts';
 
 const fixtures = join(import.meta.dirname, 'fixtures');
 

@@ -6,8 +6,8 @@ import { columnBytes, columnsPath, writeColumns } from '../../../trainer/data/re
 import { columnsOf, openRemote, type RangedSource } from '../../../trainer/data/read/ranged-source.ts';
 import { readParquet } from '../../../trainer/data/read/read-parquet.ts';
 import { elementAt } from '../../../trainer/narrow.ts';
-import { parquetFile } from '../../support/parquet-file.ts';
-import { makeTemporaryFolder } from '../../support/temporary-folder.ts';
+import { parquetFile } from '../../support/files/parquet-file.ts';
+import { makeTemporaryFolder } from '../../support/machine/temporary-folder.ts';
 
 const fixtures = join(import.meta.dirname, 'fixtures');
 

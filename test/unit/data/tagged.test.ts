@@ -14,7 +14,7 @@ import type { DataRecord } from '../../../trainer/data/types.ts';
 import { createTokenizer } from '../../../trainer/format/tokenizer/tokenizer.ts';
 import { elementAt, required, valueFor } from '../../../trainer/narrow.ts';
 import { planTexts } from '../../../trainer/objective/classifier/text-reader.ts';
-import { readGoldenJson } from '../../support/read-json.ts';
+import { readGoldenJson } from '../../support/files/read-json.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'rowtune-tagged-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -1,8 +1,8 @@
 /** Tokens and targets: prompts encoded alone, special tokens as the tokenizer writes them, cutting that spares the answer. */
 import { describe, expect, it } from 'vitest';
-import { createEncoder } from '../../../trainer/data/encoder.ts';
-import type { TokenizeSettings } from '../../../trainer/data/tokenize-example.ts';
-import { tokenizeExample } from '../../../trainer/data/tokenize-example.ts';
+import { createEncoder } from '../../../trainer/data/example/encoder.ts';
+import type { TokenizeSettings } from '../../../trainer/data/example/tokenize-example.ts';
+import { tokenizeExample } from '../../../trainer/data/example/tokenize-example.ts';
 import type { FormattedExample, TextTokenizer } from '../../../trainer/data/types.ts';
 import { characterTokenizer } from './character-tokenizer.ts';
 

@@ -1,7 +1,7 @@
 /** Tool calls in the forms of chat templates, read off the templates. */
 import { expect, test } from 'vitest';
 import { entryOf, namesOf } from '../../../trainer/catalog/entries.ts';
-import { chatRendererOf } from '../../../trainer/data/chat-renderer.ts';
+import { chatRendererOf } from '../../../trainer/data/chat/chat-renderer.ts';
 import { type ToolCallForm, toolUseOf } from '../../../trainer/data/tool-calls/call-form.ts';
 import { toolCallsIn } from '../../../trainer/data/tool-calls/read-calls.ts';
 import type { ChatRenderer } from '../../../trainer/data/types.ts';

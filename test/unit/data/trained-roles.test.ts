@@ -1,11 +1,11 @@
 /** Turns of chosen roles, through published templates: the tokens are the same as ever; the text of these turns and what ends it are trained. */
 import { describe, expect, it, test } from 'vitest';
-import { formatExample } from '../../../trainer/data/format-example.ts';
+import { formatExample } from '../../../trainer/data/example/format-example.ts';
 import type { TokenSequence } from '../../../trainer/data/types.ts';
 import { datasetSettings } from '../../../trainer/objective/load-data.ts';
 import { CHAT_FORMAT, templateNamed } from '../../support/chat-format.ts';
 import { goldenChats, goldenTemplates, madeOf, textOfTokens, tokensOf, trainedTexts } from '../../support/chat-tokens.ts';
-import { recipeOf } from '../../support/recipe-of.ts';
+import { recipeOf } from '../../support/runs/recipe-of.ts';
 
 const roles = (...trainedRoles: string[]) => ({ trainedRoles });
 const talk = {

@@ -4,9 +4,9 @@ import path from 'node:path';
 import type { Command } from 'commander';
 import { describe, expect, test } from 'vitest';
 import { declareProgram } from '../../../trainer/cli/program.ts';
-import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
 import { formatProblems } from '../../../trainer/protocol/problem.ts';
-import { settings as recipeSettings } from '../../../trainer/protocol/recipe-schema.ts';
+import { parseRecipe } from '../../../trainer/protocol/recipe/parse-recipe.ts';
+import { settings as recipeSettings } from '../../../trainer/protocol/recipe/recipe-schema.ts';
 import { resolveSettings } from '../../../trainer/settings.ts';
 
 const root = path.join(import.meta.dirname, '..', '..', '..');

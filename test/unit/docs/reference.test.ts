@@ -7,9 +7,9 @@ import { referencePages } from '../../../scripts/reference/pages.ts';
 import { measureNames } from '../../../trainer/catalog/measures.ts';
 import { methodNames } from '../../../trainer/catalog/methods.ts';
 import { architectures } from '../../../trainer/model/architectures.ts';
-import { settings } from '../../../trainer/protocol/recipe-schema.ts';
+import { settings } from '../../../trainer/protocol/recipe/recipe-schema.ts';
 import { TOLERANCES } from '../../../trainer/verify/verify-model.ts';
-import { readJson } from '../../support/read-json.ts';
+import { readJson } from '../../support/files/read-json.ts';
 
 const root = path.join(import.meta.dirname, '..', '..', '..');
 const pages = referencePages(root);

@@ -6,9 +6,9 @@ import { openSession } from '../../../trainer/engine/tensorflow/session.ts';
 import { singleSteps } from '../../../trainer/graph/fusion/step.ts';
 import { Graph } from '../../../trainer/graph/graph.ts';
 import { assemble } from '../../../trainer/graph/program.ts';
-import { expectClose } from '../../support/closeness.ts';
 import { openReference } from '../../support/engines.ts';
-import { randomNumbers } from '../../support/operation-case.ts';
+import { expectClose } from '../../support/numbers/closeness.ts';
+import { randomNumbers } from '../../support/numbers/operation-case.ts';
 import { engineForTests } from './engine-for-tests.ts';
 
 const { installed, reason } = await engineForTests();

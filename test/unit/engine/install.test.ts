@@ -14,7 +14,7 @@ import { runCommand } from '../../../trainer/engine/install/run-command.ts';
 import { findNpm, findPython, isAtLeast, requirePlatform } from '../../../trainer/engine/install/toolchain.ts';
 import { webgpuPackages } from '../../../trainer/engine/install/webgpu-packages.ts';
 import { downloadWheel, fetchWheel, findWheel, type WheelContext } from '../../../trainer/engine/install/wheel.ts';
-import { makeTemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder } from '../../support/machine/temporary-folder.ts';
 
 const python = await findPython();
 const noPython = 'missing' in python ? `(skipped: ${python.missing})` : '';

@@ -4,7 +4,7 @@ import { openPortable } from '../../../trainer/engine/portable/engine.ts';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
 import { assemble } from '../../../trainer/graph/program.ts';
 import { createRandom } from '../../../trainer/random.ts';
-import { floatsOf } from '../../support/outputs.ts';
+import { floatsOf } from '../../support/numbers/outputs.ts';
 
 const engine = await openPortable({ backend: 'wasm' });
 const random = createRandom(1);

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { type SumType, sumForms } from '../../../trainer/graph/sum-forms.ts';
-import { makeTemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder } from '../../support/machine/temporary-folder.ts';
 
 const NATIVE = path.join(import.meta.dirname, '../../../trainer/engine/mpi/native');
 const hasCompiler = spawnSync('g++', ['--version']).status === 0;

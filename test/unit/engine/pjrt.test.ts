@@ -19,7 +19,7 @@ import type { RecomputePolicy } from '../../../trainer/graph/recompute.ts';
 import { atLeast, required, valueFor } from '../../../trainer/narrow.ts';
 import { cacheDir } from '../../support/cache-dir.ts';
 import { describeWith } from '../../support/describe-with.ts';
-import { expectHeldAsGiven } from '../../support/held-variables.ts';
+import { expectHeldAsGiven } from '../../support/models/held-variables.ts';
 
 const installed = locatePjrt(cacheDir);
 const engine = installed ? await openPjrt({ cacheDir }) : undefined;

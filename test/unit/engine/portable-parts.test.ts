@@ -9,7 +9,7 @@ import { releasePlan } from '../../../trainer/engine/portable/release-plan.ts';
 import { resolveWasmFolder, WASM_FILES } from '../../../trainer/engine/portable/wasm-folder.ts';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
 import { toBfloat16 } from '../../../trainer/graph/types.ts';
-import { signatureOf } from '../../support/signature-of.ts';
+import { signatureOf } from '../../support/numbers/signature-of.ts';
 
 describe('Philox4x32-10', () => {
   // Known answers of the authors' Random123 library (kat_vectors), those with the two upper counter words 0.

@@ -6,9 +6,9 @@ import { openPortable } from '../../../trainer/engine/portable/engine.ts';
 import { Graph } from '../../../trainer/graph/graph.ts';
 import { assemble } from '../../../trainer/graph/program.ts';
 import { elementAt } from '../../../trainer/narrow.ts';
-import { expectHeldAsGiven } from '../../support/held-variables.ts';
-import { allCases } from '../../support/operation-table.ts';
-import { forwardProgram, inputsOf, runGradients } from '../../support/run-case.ts';
+import { expectHeldAsGiven } from '../../support/models/held-variables.ts';
+import { allCases } from '../../support/numbers/operation-table.ts';
+import { forwardProgram, inputsOf, runGradients } from '../../support/numbers/run-case.ts';
 
 const backends = ['cpu', 'wasm'] as const;
 const engines = await Promise.all(backends.map(async backend => ({ backend, engine: await openPortable({ backend }) })));

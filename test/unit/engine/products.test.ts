@@ -5,8 +5,8 @@ import { Graph, type Node } from '../../../trainer/graph/graph.ts';
 import { assemble } from '../../../trainer/graph/program.ts';
 import { required } from '../../../trainer/narrow.ts';
 import { createRandom } from '../../../trainer/random.ts';
-import { multiply, transpose2d } from '../../support/naive.ts';
-import { floatsOf } from '../../support/outputs.ts';
+import { multiply, transpose2d } from '../../support/numbers/naive.ts';
+import { floatsOf } from '../../support/numbers/outputs.ts';
 import { engineForTests } from './engine-for-tests.ts';
 
 // More than a small machine has cores, so that threads are kept waiting; the kernels read it once, before their first product.

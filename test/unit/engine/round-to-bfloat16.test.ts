@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { expect, test } from 'vitest';
 import { roundByOperations, roundToBfloat16 } from '../../../trainer/engine/portable/kernels/bfloat16.ts';
 import { openFast, openReference } from '../../support/engines.ts';
-import { randomNumbers } from '../../support/operation-case.ts';
+import { randomNumbers } from '../../support/numbers/operation-case.ts';
 
 /** Ties to both sides, numbers next to them, the largest, and what is no number. */
 const EDGES = [

@@ -7,8 +7,8 @@ import { fusedSteps } from '../../../trainer/graph/fusion/plan.ts';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
 import { byteSize } from '../../../trainer/graph/types.ts';
 import { createRandom } from '../../../trainer/random.ts';
-import { signatureOf } from '../../support/signature-of.ts';
-import { makeTemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder } from '../../support/machine/temporary-folder.ts';
+import { signatureOf } from '../../support/numbers/signature-of.ts';
 
 const NATIVE = path.join(import.meta.dirname, '../../../trainer/engine/native');
 

@@ -7,8 +7,8 @@ import { Graph, type Node } from '../../../trainer/graph/graph.ts';
 import { assemble } from '../../../trainer/graph/program.ts';
 import type { DType, HostArray } from '../../../trainer/graph/types.ts';
 import { elementAt } from '../../../trainer/narrow.ts';
-import { expectClose } from '../../support/closeness.ts';
-import { multiply, transpose2d } from '../../support/naive.ts';
+import { expectClose } from '../../support/numbers/closeness.ts';
+import { multiply, transpose2d } from '../../support/numbers/naive.ts';
 import { engineForTests } from './engine-for-tests.ts';
 
 const { engine, installed, reason } = await engineForTests();

@@ -7,7 +7,7 @@ import { FolderWalk, type WalkBudget } from '../../../trainer/files/folder-walk.
 import { listModels } from '../../../trainer/rpc/models.ts';
 import { listRuns } from '../../../trainer/run/run-folder.ts';
 import { StateKeeper } from '../../../trainer/run/run-state.ts';
-import { readHere } from '../../support/reader.ts';
+import { readHere } from '../../support/daemon/reader.ts';
 
 let root: string;
 const ample: WalkBudget = { maxDepth: 3, maxEntries: 10_000, maxMs: 60_000 };

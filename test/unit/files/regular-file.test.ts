@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { readAdapter } from '../../../trainer/artifact/adapter/read-adapter.ts';
+import { readAdapter } from '../../../trainer/adapter/read-adapter.ts';
 import { readRecipeText } from '../../../trainer/cli/read-recipe.ts';
 import { readRecords } from '../../../trainer/data/read/read-records.ts';
 import {

@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { readSentenceModules, sentenceLength, writeSentenceModules } from '../../../trainer/format/sentence-modules.ts';
-import { makeTemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder } from '../../support/machine/temporary-folder.ts';
 
 const makeFolder = (): string => makeTemporaryFolder();
 const module = (path: string, kind: string) => ({ path, type: `sentence_transformers.models.${kind}` });

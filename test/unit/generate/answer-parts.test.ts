@@ -1,6 +1,6 @@
 /** Reasoning, answer and tool calls in what a model writes, told apart by the marks of its chat template. */
 import { describe, expect, test } from 'vitest';
-import { chatRendererOf } from '../../../trainer/data/chat-renderer.ts';
+import { chatRendererOf } from '../../../trainer/data/chat/chat-renderer.ts';
 import { reasoningFormOf } from '../../../trainer/data/reasoning/reasoning-form.ts';
 import { AnswerParts, answerForms, answerIn } from '../../../trainer/generate/answer-parts.ts';
 import { templateNamed } from '../../support/chat-format.ts';

@@ -6,7 +6,7 @@ import { type Decoder, openDecoder } from '../../../trainer/generate/decoder.ts'
 import { openModel } from '../../../trainer/hub/open-model.ts';
 import { causalModel } from '../../../trainer/model/load-model.ts';
 import { openFast } from '../../support/engines.ts';
-import { TINY_LLAMA } from '../../support/tiny-adapter.ts';
+import { TINY_LLAMA } from '../../support/models/tiny-adapter.ts';
 
 /** Positions beyond those of the tiny model's config, so that prompts take several stretches. */
 const TOKENS = 192;

@@ -2,7 +2,7 @@
 import { beforeAll, expect, test } from 'vitest';
 import type { Tokenizer } from '../../../trainer/format/tokenizer/tokenizer.ts';
 import { encodeConversation } from '../../../trainer/generate/conversation.ts';
-import { tinyTokenizers } from '../../support/tiny-tokenizers.ts';
+import { tinyTokenizers } from '../../support/models/tiny-tokenizers.ts';
 
 let plain: Tokenizer;
 let chatting: Tokenizer;

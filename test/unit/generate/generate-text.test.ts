@@ -2,7 +2,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { untouched } from '../../../trainer/artifact/adapter/apply-adapter.ts';
+import { untouched } from '../../../trainer/adapter/apply-adapter.ts';
 import { exportModel } from '../../../trainer/artifact/export-model.ts';
 import { sequenceLogits } from '../../../trainer/artifact/smoke-test.ts';
 import type { Engine } from '../../../trainer/engine/engine.ts';
@@ -14,8 +14,8 @@ import { likeliest } from '../../../trainer/generate/sample.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
 import { causalModel } from '../../../trainer/model/load-model.ts';
 import { openFast } from '../../support/engines.ts';
-import { readRecord } from '../../support/read-json.ts';
-import { TINY_LLAMA, tinyAdapter, tinyWithTokenizer } from '../../support/tiny-adapter.ts';
+import { readRecord } from '../../support/files/read-json.ts';
+import { TINY_LLAMA, tinyAdapter, tinyWithTokenizer } from '../../support/models/tiny-adapter.ts';
 
 let engine: Engine;
 let base: string;

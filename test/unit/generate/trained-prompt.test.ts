@@ -1,14 +1,14 @@
 /** A prompt as in training: token by token what the samples of each format have before their answer, with a chat template and without. */
 import { beforeAll, describe, expect, test } from 'vitest';
 import { namesOf } from '../../../trainer/catalog/entries.ts';
-import { chatRendererOf } from '../../../trainer/data/chat-renderer.ts';
-import { createEncoder } from '../../../trainer/data/encoder.ts';
-import { formatExample } from '../../../trainer/data/format-example.ts';
-import { tokenizeExample } from '../../../trainer/data/tokenize-example.ts';
+import { chatRendererOf } from '../../../trainer/data/chat/chat-renderer.ts';
+import { createEncoder } from '../../../trainer/data/example/encoder.ts';
+import { formatExample } from '../../../trainer/data/example/format-example.ts';
+import { tokenizeExample } from '../../../trainer/data/example/tokenize-example.ts';
 import type { PromptFormat } from '../../../trainer/data/types.ts';
 import type { Tokenizer } from '../../../trainer/format/tokenizer/tokenizer.ts';
 import { encodeTrainedPrompt } from '../../../trainer/generate/trained-prompt.ts';
-import { tinyTokenizers } from '../../support/tiny-tokenizers.ts';
+import { tinyTokenizers } from '../../support/models/tiny-tokenizers.ts';
 
 let plain: Tokenizer;
 let chatting: Tokenizer;

@@ -14,9 +14,9 @@ import { loadModel } from '../../../trainer/model/load-model.ts';
 import { elementAt } from '../../../trainer/narrow.ts';
 import { heldVariables } from '../../../trainer/plan/memory/held-variables.ts';
 import { planRun } from '../../../trainer/plan/run-plan.ts';
-import { readRecord } from '../../support/read-json.ts';
-import { recipeIn } from '../../support/recipe-of.ts';
-import { signatureOf } from '../../support/signature-of.ts';
+import { readRecord } from '../../support/files/read-json.ts';
+import { signatureOf } from '../../support/numbers/signature-of.ts';
+import { recipeIn } from '../../support/runs/recipe-of.ts';
 
 const golden = join(import.meta.dirname, '..', '..', 'golden');
 const folders = readdirSync(golden).filter(name => existsSync(join(golden, name, 'config.json')));

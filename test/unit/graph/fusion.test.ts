@@ -7,10 +7,10 @@ import { elementCount } from '../../../trainer/graph/types.ts';
 import { rmsNorm } from '../../../trainer/model/layer/norm.ts';
 import { elementAt } from '../../../trainer/narrow.ts';
 import { createRandom } from '../../../trainer/random.ts';
-import { expectClose } from '../../support/closeness.ts';
 import { openOthers } from '../../support/engines.ts';
-import { randomNumbers } from '../../support/operation-case.ts';
-import { signatureOf } from '../../support/signature-of.ts';
+import { expectClose } from '../../support/numbers/closeness.ts';
+import { randomNumbers } from '../../support/numbers/operation-case.ts';
+import { signatureOf } from '../../support/numbers/signature-of.ts';
 import { movedNextTo } from './moved-next-to.ts';
 import { runGraph } from './run-graph.ts';
 

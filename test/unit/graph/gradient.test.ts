@@ -4,8 +4,8 @@ import { backward } from '../../../trainer/graph/gradient.ts';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
 import { GraphError } from '../../../trainer/graph/types.ts';
 import { elementAt, valueFor } from '../../../trainer/narrow.ts';
-import { expectClose } from '../../support/closeness.ts';
-import { randomNumbers } from '../../support/operation-case.ts';
+import { expectClose } from '../../support/numbers/closeness.ts';
+import { randomNumbers } from '../../support/numbers/operation-case.ts';
 import { runGraph } from './run-graph.ts';
 
 const numbers = (count: number, seed: number): Float32Array => Float32Array.from(randomNumbers(count, -1, 1, seed));

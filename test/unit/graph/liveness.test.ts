@@ -4,7 +4,7 @@ import { singleSteps } from '../../../trainer/graph/fusion/step.ts';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
 import { type Liveness, liveness, signatureFlops } from '../../../trainer/graph/liveness.ts';
 import type { Signature } from '../../../trainer/graph/program.ts';
-import { signatureOf } from '../../support/signature-of.ts';
+import { signatureOf } from '../../support/numbers/signature-of.ts';
 
 function built(build: (graph: Graph, x: Node) => Readonly<Record<string, Node>>): Signature {
   const graph = new Graph();

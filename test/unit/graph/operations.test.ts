@@ -2,12 +2,12 @@
 import { describe, expect, it } from 'vitest';
 import { namesOf } from '../../../trainer/catalog/entries.ts';
 import { opTable } from '../../../trainer/graph/op-table.ts';
-import { expectClose } from '../../support/closeness.ts';
-import { compareCase, ENGINE_TOLERANCE } from '../../support/compare-case.ts';
 import { openOthersAndPjrt, openReference } from '../../support/engines.ts';
-import { finiteDifferences } from '../../support/finite-differences.ts';
-import { allCases, caseTable } from '../../support/operation-table.ts';
-import { forwardProgram, numbersOf, runCase, runGradients } from '../../support/run-case.ts';
+import { expectClose } from '../../support/numbers/closeness.ts';
+import { compareCase, ENGINE_TOLERANCE } from '../../support/numbers/compare-case.ts';
+import { finiteDifferences } from '../../support/numbers/finite-differences.ts';
+import { allCases, caseTable } from '../../support/numbers/operation-table.ts';
+import { forwardProgram, numbersOf, runCase, runGradients } from '../../support/numbers/run-case.ts';
 
 /** Central differences in float32 with a step of 4e-3: truncation and rounding are about 1e-4 each for these functions. */
 const DIFFERENCE_TOLERANCE = 2e-3;

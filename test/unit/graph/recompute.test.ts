@@ -12,11 +12,11 @@ import { causalTask } from '../../../trainer/objective/causal/causal-task.ts';
 import { attachFirst } from '../../../trainer/plan/run-plan.ts';
 import { trainSignature } from '../../../trainer/train/train-passes.ts';
 import { trainProgram } from '../../../trainer/train/train-program.ts';
-import { eightBlocks } from '../../support/llama-sizes.ts';
-import { settingsOf } from '../../support/method-settings.ts';
-import { randomNumbers } from '../../support/operation-case.ts';
-import { signatureOf } from '../../support/signature-of.ts';
-import { adamw } from '../../support/tiny-training.ts';
+import { eightBlocks } from '../../support/models/llama-sizes.ts';
+import { settingsOf } from '../../support/models/method-settings.ts';
+import { randomNumbers } from '../../support/numbers/operation-case.ts';
+import { signatureOf } from '../../support/numbers/signature-of.ts';
+import { adamw } from '../../support/runs/tiny-training.ts';
 import { runGraph } from './run-graph.ts';
 
 const peakOf = (signature: Signature): number => liveness(signature, singleSteps(signature)).peakBytes;

@@ -16,13 +16,13 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Job } from '../../../trainer/job/job.ts';
 import { elementAt } from '../../../trainer/narrow.ts';
-import type { WorkerEvent } from '../../../trainer/protocol/job-messages.ts';
+import type { WorkerEvent } from '../../../trainer/protocol/messages/job-messages.ts';
 import { listCheckpoints } from '../../../trainer/run/checkpoint/checkpoint-folders.ts';
 import { openLastCheckpoint } from '../../../trainer/run/checkpoint/load-checkpoint.ts';
 import { describeFailure } from '../../../trainer/run-error.ts';
-import { readRecord } from '../../support/read-json.ts';
-import { runInProcess, stopAfter } from '../../support/run-in-process.ts';
-import { makeTinyTask } from '../../support/tiny-task.ts';
+import { readRecord } from '../../support/files/read-json.ts';
+import { runInProcess, stopAfter } from '../../support/runs/run-in-process.ts';
+import { makeTinyTask } from '../../support/runs/tiny-task.ts';
 
 const task = makeTinyTask();
 afterAll(() => rmSync(task.folder, { recursive: true, force: true }));

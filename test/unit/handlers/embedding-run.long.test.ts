@@ -7,11 +7,11 @@ import { methodNames } from '../../../trainer/catalog/methods.ts';
 import type { GenerateResult } from '../../../trainer/handlers/generate-result.ts';
 import type { TrainResult } from '../../../trainer/handlers/train/train-run.ts';
 import { elementAt } from '../../../trainer/narrow.ts';
-import { makeEncoderTask } from '../../support/encoder-task.ts';
-import { lossOf, measureOf } from '../../support/evaluated.ts';
-import { readRecord } from '../../support/read-json.ts';
-import { type InProcess, runInProcess } from '../../support/run-in-process.ts';
-import { expectSameWhenStopped } from '../../support/stopped-run.ts';
+import { readRecord } from '../../support/files/read-json.ts';
+import { makeEncoderTask } from '../../support/runs/encoder-task.ts';
+import { lossOf, measureOf } from '../../support/runs/evaluated.ts';
+import { type InProcess, runInProcess } from '../../support/runs/run-in-process.ts';
+import { expectSameWhenStopped } from '../../support/runs/stopped-run.ts';
 
 /** Words that share no letter: which of them belong together has to be learned. */
 const LETTERS = ['abc', 'def', 'ghi', 'jkl', 'mno', 'pqr', 'stu', 'vwx'];

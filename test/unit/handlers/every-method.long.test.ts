@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import type { ExportFormat } from '../../../trainer/catalog/artifacts.ts';
 import { type MethodName, methodCatalog, methodNames } from '../../../trainer/catalog/methods.ts';
-import { giveBiases } from '../../support/biased-model.ts';
 import { openOthers } from '../../support/engines.ts';
-import { runInProcess, stopAfter } from '../../support/run-in-process.ts';
-import { makeTinyTask } from '../../support/tiny-task.ts';
+import { giveBiases } from '../../support/models/biased-model.ts';
+import { runInProcess, stopAfter } from '../../support/runs/run-in-process.ts';
+import { makeTinyTask } from '../../support/runs/tiny-task.ts';
 
 const task = makeTinyTask();
 afterAll(() => rmSync(task.folder, { recursive: true, force: true }));

@@ -8,9 +8,9 @@ import type { TrainResult } from '../../../trainer/handlers/train/train-run.ts';
 import { required } from '../../../trainer/narrow.ts';
 import { divergence } from '../../../trainer/objective/causal/forgetting.ts';
 import { generalText } from '../../../trainer/objective/causal/general-text.ts';
-import { readRecord } from '../../support/read-json.ts';
-import { runInProcess } from '../../support/run-in-process.ts';
-import { makeTinyTask } from '../../support/tiny-task.ts';
+import { readRecord } from '../../support/files/read-json.ts';
+import { runInProcess } from '../../support/runs/run-in-process.ts';
+import { makeTinyTask } from '../../support/runs/tiny-task.ts';
 
 const task = makeTinyTask();
 afterAll(() => rmSync(task.folder, { recursive: true, force: true }));

@@ -6,8 +6,8 @@ import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { describeFailure } from '../../../trainer/run-error.ts';
 import { cacheDir } from '../../support/cache-dir.ts';
-import { recipeOf } from '../../support/recipe-of.ts';
-import { runInProcess } from '../../support/run-in-process.ts';
+import { recipeOf } from '../../support/runs/recipe-of.ts';
+import { runInProcess } from '../../support/runs/run-in-process.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'rowtune-image-run-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -18,10 +18,10 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { openScoreSets } from '../../../trainer/importance/score-sets.ts';
 import { loadScores } from '../../../trainer/importance/scores-file.ts';
 import type { Job } from '../../../trainer/job/job.ts';
-import type { WorkerEvent } from '../../../trainer/protocol/job-messages.ts';
-import { readRecord } from '../../support/read-json.ts';
-import { runInProcess } from '../../support/run-in-process.ts';
-import { makeTinyTask } from '../../support/tiny-task.ts';
+import type { WorkerEvent } from '../../../trainer/protocol/messages/job-messages.ts';
+import { readRecord } from '../../support/files/read-json.ts';
+import { runInProcess } from '../../support/runs/run-in-process.ts';
+import { makeTinyTask } from '../../support/runs/tiny-task.ts';
 
 const task = makeTinyTask();
 /** A cache of its own, in which there is no engine to find. */

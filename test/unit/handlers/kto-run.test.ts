@@ -2,13 +2,13 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import type { JobRequest } from '../../../trainer/protocol/job-messages.ts';
+import type { JobRequest } from '../../../trainer/protocol/messages/job-messages.ts';
 import { readMetrics } from '../../../trainer/run/metrics-file.ts';
-import { lossOf, measureOf } from '../../support/evaluated.ts';
-import { runInProcess, trainRunsIn } from '../../support/run-in-process.ts';
-import { expectScoredRows } from '../../support/scored-rows.ts';
-import { expectSameWhenStopped } from '../../support/stopped-run.ts';
-import { makeTinyTask } from '../../support/tiny-task.ts';
+import { lossOf, measureOf } from '../../support/runs/evaluated.ts';
+import { runInProcess, trainRunsIn } from '../../support/runs/run-in-process.ts';
+import { expectScoredRows } from '../../support/runs/scored-rows.ts';
+import { expectSameWhenStopped } from '../../support/runs/stopped-run.ts';
+import { makeTinyTask } from '../../support/runs/tiny-task.ts';
 
 const task = makeTinyTask();
 afterAll(() => rmSync(task.folder, { recursive: true, force: true }));

@@ -8,10 +8,10 @@ import { required } from '../../../trainer/narrow.ts';
 import { estimateRecipe } from '../../../trainer/plan/memory/predict.ts';
 import { readMetrics } from '../../../trainer/run/metrics-file.ts';
 import { openOthersAndPjrt } from '../../support/engines.ts';
-import { pairRuns } from '../../support/pair-runs.ts';
-import { distanceOf, trainedTensors } from '../../support/process-runs.ts';
-import { type InProcess, runInProcess, stopAfter, trainRunsIn } from '../../support/run-in-process.ts';
-import { makeTinyTask } from '../../support/tiny-task.ts';
+import { pairRuns } from '../../support/runs/pair-runs.ts';
+import { distanceOf, trainedTensors } from '../../support/runs/process-runs.ts';
+import { type InProcess, runInProcess, stopAfter, trainRunsIn } from '../../support/runs/run-in-process.ts';
+import { makeTinyTask } from '../../support/runs/tiny-task.ts';
 
 const task = makeTinyTask();
 afterAll(() => rmSync(task.folder, { recursive: true, force: true }));

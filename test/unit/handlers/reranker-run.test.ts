@@ -2,11 +2,11 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { makeEncoderTask } from '../../support/encoder-task.ts';
-import { lossOf } from '../../support/evaluated.ts';
-import { readRecord } from '../../support/read-json.ts';
-import { runInProcess } from '../../support/run-in-process.ts';
-import { expectSameWhenStopped } from '../../support/stopped-run.ts';
+import { readRecord } from '../../support/files/read-json.ts';
+import { makeEncoderTask } from '../../support/runs/encoder-task.ts';
+import { lossOf } from '../../support/runs/evaluated.ts';
+import { runInProcess } from '../../support/runs/run-in-process.ts';
+import { expectSameWhenStopped } from '../../support/runs/stopped-run.ts';
 
 /** A document that answers repeats the query. */
 const sample = (query: number, document: number): string => {

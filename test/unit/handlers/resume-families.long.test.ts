@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { cacheDir } from '../../support/cache-dir.ts';
-import { recipeOf } from '../../support/recipe-of.ts';
-import { runInProcess, stopAfter } from '../../support/run-in-process.ts';
+import { recipeOf } from '../../support/runs/recipe-of.ts';
+import { runInProcess, stopAfter } from '../../support/runs/run-in-process.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'rowtune-resume-families-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

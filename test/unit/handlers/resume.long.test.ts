@@ -2,15 +2,15 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { findCheckpoint } from '../../../trainer/artifact/adapter/find-checkpoint.ts';
+import { findCheckpoint } from '../../../trainer/adapter/find-checkpoint.ts';
 import type { TrainResult } from '../../../trainer/handlers/train/train-run.ts';
 import { listCheckpoints } from '../../../trainer/run/checkpoint/checkpoint-folders.ts';
 import { readMetrics } from '../../../trainer/run/metrics-file.ts';
 import { summarizeRun } from '../../../trainer/run/run-folder.ts';
 import { describeFailure } from '../../../trainer/run-error.ts';
 import { openOthersAndPjrt } from '../../support/engines.ts';
-import { runInProcess, stopAfter } from '../../support/run-in-process.ts';
-import { makeTinyTask } from '../../support/tiny-task.ts';
+import { runInProcess, stopAfter } from '../../support/runs/run-in-process.ts';
+import { makeTinyTask } from '../../support/runs/tiny-task.ts';
 
 const task = makeTinyTask();
 afterAll(() => rmSync(task.folder, { recursive: true, force: true }));

@@ -2,17 +2,17 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { loadPairs } from '../../../trainer/data/load-pairs.ts';
-import { createSegmentEncoder } from '../../../trainer/data/segment-encoder.ts';
+import { createSegmentEncoder } from '../../../trainer/data/example/segment-encoder.ts';
+import { loadPairs } from '../../../trainer/data/load/load-pairs.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
 import { isRecord } from '../../../trainer/narrow.ts';
 import { datasetSettings } from '../../../trainer/objective/load-data.ts';
 import { groupsOf } from '../../../trainer/objective/reward/reward-data.ts';
-import { makeEncoderTask } from '../../support/encoder-task.ts';
-import { lossOf } from '../../support/evaluated.ts';
-import { readRecord } from '../../support/read-json.ts';
-import { previewInProcess, runInProcess } from '../../support/run-in-process.ts';
-import { expectSameWhenStopped } from '../../support/stopped-run.ts';
+import { readRecord } from '../../support/files/read-json.ts';
+import { makeEncoderTask } from '../../support/runs/encoder-task.ts';
+import { lossOf } from '../../support/runs/evaluated.ts';
+import { previewInProcess, runInProcess } from '../../support/runs/run-in-process.ts';
+import { expectSameWhenStopped } from '../../support/runs/stopped-run.ts';
 
 const pair = (n: number) => ({ prompt: `is ${n} a number`, chosen: `yes ${n % 7}`, rejected: `no ${n % 9}` });
 const lines = (from: number, to: number): string =>

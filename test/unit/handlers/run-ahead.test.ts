@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, test, vi } from 'vitest';
 import { locatePjrt } from '../../../trainer/engine/install/pjrt-folder.ts';
 import { PjrtSession } from '../../../trainer/engine/pjrt/session.ts';
-import { runInProcess, stopAfter } from '../../support/run-in-process.ts';
-import { makeTinyTask } from '../../support/tiny-task.ts';
+import { runInProcess, stopAfter } from '../../support/runs/run-in-process.ts';
+import { makeTinyTask } from '../../support/runs/tiny-task.ts';
 
 const isMissing = locatePjrt(makeTinyTask().context.cacheDir) === undefined;
 const task = makeTinyTask();

@@ -4,15 +4,15 @@ import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renam
 import { join, relative, sep } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { claimName } from '../../../trainer/machine/process-lock.ts';
-import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
-import { RUN_FILES } from '../../../trainer/protocol/run-files.ts';
+import { parseRecipe } from '../../../trainer/protocol/recipe/parse-recipe.ts';
+import { RUN_FILES } from '../../../trainer/protocol/run/run-files.ts';
 import { beginRunFolder, recoverReplaced, requireUsableOutput } from '../../../trainer/run/begin-run.ts';
 import { appendMetrics, readMetrics, rewindMetrics } from '../../../trainer/run/metrics-file.ts';
 import { listRuns, summarizeRun, writeRunRecipe } from '../../../trainer/run/run-folder.ts';
 import { takeRunLock } from '../../../trainer/run/run-lock.ts';
 import { STATE_FILE, StateKeeper } from '../../../trainer/run/run-state.ts';
 import { RunError } from '../../../trainer/run-error.ts';
-import { makeTemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder } from '../../support/machine/temporary-folder.ts';
 
 let folder: string;
 let said: string[];

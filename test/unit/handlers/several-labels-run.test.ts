@@ -5,11 +5,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { TrainResult } from '../../../trainer/handlers/train/train-run.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
-import { makeEncoderTask } from '../../support/encoder-task.ts';
-import { lossOf } from '../../support/evaluated.ts';
-import { parseJson } from '../../support/read-json.ts';
-import { type InProcess, runInProcess } from '../../support/run-in-process.ts';
-import { expectSameWhenStopped } from '../../support/stopped-run.ts';
+import { parseJson } from '../../support/files/read-json.ts';
+import { makeEncoderTask } from '../../support/runs/encoder-task.ts';
+import { lossOf } from '../../support/runs/evaluated.ts';
+import { type InProcess, runInProcess } from '../../support/runs/run-in-process.ts';
+import { expectSameWhenStopped } from '../../support/runs/stopped-run.ts';
 
 /** Letters of the text are its labels: x is rare. */
 const sample = (n: number): string => {

@@ -7,11 +7,11 @@ import { openModel, readModelHeaders } from '../../../trainer/hub/open-model.ts'
 import { loadModel } from '../../../trainer/model/load-model.ts';
 import { elementAt, required } from '../../../trainer/narrow.ts';
 import { estimateRecipe } from '../../../trainer/plan/memory/predict.ts';
-import { makeEncoderTask } from '../../support/encoder-task.ts';
-import { lossOf } from '../../support/evaluated.ts';
-import { readRecord } from '../../support/read-json.ts';
-import { runInProcess } from '../../support/run-in-process.ts';
-import { expectSameWhenStopped } from '../../support/stopped-run.ts';
+import { readRecord } from '../../support/files/read-json.ts';
+import { makeEncoderTask } from '../../support/runs/encoder-task.ts';
+import { lossOf } from '../../support/runs/evaluated.ts';
+import { runInProcess } from '../../support/runs/run-in-process.ts';
+import { expectSameWhenStopped } from '../../support/runs/stopped-run.ts';
 
 /** Words that begin with x name things, those with y places, of one word or two; others are outside. */
 const WORDS = [

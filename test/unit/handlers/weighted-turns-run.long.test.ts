@@ -3,10 +3,10 @@ import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { z } from 'zod';
-import { parseJson } from '../../support/read-json.ts';
-import { previewInProcess, trainRunsIn } from '../../support/run-in-process.ts';
-import { expectSameWhenStopped } from '../../support/stopped-run.ts';
-import { makeTinyTask } from '../../support/tiny-task.ts';
+import { parseJson } from '../../support/files/read-json.ts';
+import { previewInProcess, trainRunsIn } from '../../support/runs/run-in-process.ts';
+import { expectSameWhenStopped } from '../../support/runs/stopped-run.ts';
+import { makeTinyTask } from '../../support/runs/tiny-task.ts';
 
 const task = makeTinyTask();
 const { folder, context } = task;

@@ -8,8 +8,8 @@ import { elementAt } from '../../../trainer/narrow.ts';
 import { priceRun } from '../../../trainer/plan/memory/predict.ts';
 import { planRun } from '../../../trainer/plan/run-plan.ts';
 import { readMetrics } from '../../../trainer/run/metrics-file.ts';
-import { runInProcess, trainRunsIn } from '../../support/run-in-process.ts';
-import { makeTinyTask } from '../../support/tiny-task.ts';
+import { runInProcess, trainRunsIn } from '../../support/runs/run-in-process.ts';
+import { makeTinyTask } from '../../support/runs/tiny-task.ts';
 
 const task = makeTinyTask();
 afterAll(() => rmSync(task.folder, { recursive: true, force: true }));

@@ -15,7 +15,7 @@ import { createTokenizer } from '../../../trainer/format/tokenizer/tokenizer.ts'
 import { openModel, readModelHeaders } from '../../../trainer/hub/open-model.ts';
 import { causalModel } from '../../../trainer/model/load-model.ts';
 import { missingParts } from '../../../trainer/model/missing-parts.ts';
-import { readGoldenJson, readRecord } from '../../support/read-json.ts';
+import { readGoldenJson, readRecord } from '../../support/files/read-json.ts';
 import { GgufBuilder } from './gguf-builder.ts';
 import { damaged, goldenPath, modelFileError, randomNumbers, temporaryFile } from './model-bytes.ts';
 

@@ -5,7 +5,7 @@ import { createServer } from 'node:http';
 import { expect, onTestFinished, test } from 'vitest';
 import { readHubHeaders } from '../../../trainer/hub/hub-headers.ts';
 import { readModelHeaders } from '../../../trainer/hub/open-model.ts';
-import { portOf } from '../../support/port-of.ts';
+import { portOf } from '../../support/machine/port-of.ts';
 import { goldenPath, temporaryFolder } from './model-bytes.ts';
 
 const COMMIT = 'd'.repeat(40);

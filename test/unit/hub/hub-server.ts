@@ -4,8 +4,8 @@ import { statSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { onTestFinished } from 'vitest';
 import { HubError } from '../../../trainer/hub/hub-error.ts';
-import { portOf } from '../../support/port-of.ts';
-import { until } from '../../support/until.ts';
+import { portOf } from '../../support/machine/port-of.ts';
+import { until } from '../../support/machine/until.ts';
 
 /** Returns true where it has answered. */
 export type Handler = (request: IncomingMessage, response: ServerResponse) => boolean;

@@ -9,7 +9,7 @@ import { TORCH } from '../../../trainer/format/torch/torch-source.ts';
 import { readStateDict } from '../../../trainer/format/torch/torch-state-dict.ts';
 import { openWeightFiles } from '../../../trainer/format/weight-files.ts';
 import { openModel, readModelHeaders } from '../../../trainer/hub/open-model.ts';
-import { readGoldenJson } from '../../support/read-json.ts';
+import { readGoldenJson } from '../../support/files/read-json.ts';
 import { goldenPath, modelFileError, temporaryFolder } from './model-bytes.ts';
 
 const openTorch = (path: string) => openWeightFiles(path, TORCH);

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { charsmapNormalizer } from '../../../trainer/format/tokenizer/charsmap.ts';
 import { parseSentencePiece } from '../../../trainer/format/tokenizer/sentencepiece-model.ts';
 import { loadTokenizer } from '../../../trainer/format/tokenizer/tokenizer-files.ts';
-import { readGoldenJson } from '../../support/read-json.ts';
+import { readGoldenJson } from '../../support/files/read-json.ts';
 import { goldenPath, modelFileError, temporaryFolder } from './model-bytes.ts';
 
 const ids = z.array(z.number());

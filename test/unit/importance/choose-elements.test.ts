@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { chooseElements, largest } from '../../../trainer/importance/choose-elements.ts';
 import { openReference } from '../../support/engines.ts';
-import { randomNumbers } from '../../support/operation-case.ts';
+import { randomNumbers } from '../../support/numbers/operation-case.ts';
 import { modules, passSample, samples, source, task, weights } from './toy-task.ts';
 
 const byValue = (values: ArrayLike<number>, count: number): number[] =>

@@ -5,8 +5,8 @@ import { type MeasureName, measureCatalog } from '../../../trainer/catalog/measu
 import type { Engine } from '../../../trainer/engine/engine.ts';
 import { scoreModel } from '../../../trainer/importance/score-model.ts';
 import { required, valueFor } from '../../../trainer/narrow.ts';
-import { expectClose } from '../../support/closeness.ts';
 import { describeOn, openOthers } from '../../support/engines.ts';
+import { expectClose } from '../../support/numbers/closeness.ts';
 import { model, modules, passSample, samples, source, task, values, weights } from './toy-task.ts';
 
 const linear = required(

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { lowRankMagnitude } from '../../../trainer/importance/low-rank-magnitude.ts';
 import { magnitude } from '../../../trainer/importance/row-scores.ts';
 import { createRandom } from '../../../trainer/random.ts';
-import { expectClose } from '../../support/closeness.ts';
+import { expectClose } from '../../support/numbers/closeness.ts';
 
 const random = createRandom(7);
 const noise = (length: number): number[] => Array.from({ length }, () => random.uniform() - 0.5);

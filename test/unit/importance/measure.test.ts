@@ -4,11 +4,11 @@ import { measureCatalog, measureNames, needsData } from '../../../trainer/catalo
 import { quantile, reduceClasses } from '../../../trainer/importance/class-scores.ts';
 import { measures } from '../../../trainer/importance/measures.ts';
 import { magnitude, randomScores, wanda } from '../../../trainer/importance/row-scores.ts';
-import { classBalanceProblem } from '../../../trainer/protocol/class-balance.ts';
-import { importanceSettings } from '../../../trainer/protocol/recipe/model-settings.ts';
-import { expectClose } from '../../support/closeness.ts';
-import { randomNumbers } from '../../support/operation-case.ts';
-import { reductionOf } from '../../support/reduction-of.ts';
+import { classBalanceProblem } from '../../../trainer/protocol/checks/class-balance.ts';
+import { importanceSettings } from '../../../trainer/protocol/recipe/settings/model-settings.ts';
+import { expectClose } from '../../support/numbers/closeness.ts';
+import { randomNumbers } from '../../support/numbers/operation-case.ts';
+import { reductionOf } from '../../support/numbers/reduction-of.ts';
 
 test('magnitude is the length of each row', () => {
   const weight = randomNumbers(12, -1, 1, 1);

@@ -9,9 +9,9 @@ import { ImportanceError } from '../../../trainer/importance/importance-error.ts
 import { type ImportanceData, scoreModel, type UnfinishedScores } from '../../../trainer/importance/score-model.ts';
 import type { ModuleSpec } from '../../../trainer/model/module-specs.ts';
 import { required, valueFor } from '../../../trainer/narrow.ts';
-import { expectClose } from '../../support/closeness.ts';
 import { openOthers, openReference } from '../../support/engines.ts';
-import { reductionOf } from '../../support/reduction-of.ts';
+import { expectClose } from '../../support/numbers/closeness.ts';
+import { reductionOf } from '../../support/numbers/reduction-of.ts';
 import { model, modules, type Passed, passSample, samples, source, task, values, weights } from './toy-task.ts';
 
 const engine = await openReference();

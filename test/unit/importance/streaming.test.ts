@@ -12,8 +12,8 @@ import { causalModel } from '../../../trainer/model/load-model.ts';
 import { Tracer } from '../../../trainer/model/tracer.ts';
 import { required } from '../../../trainer/narrow.ts';
 import { causalTask } from '../../../trainer/objective/causal/causal-task.ts';
-import { llama3Of8b } from '../../support/llama-sizes.ts';
-import { signatureOf } from '../../support/signature-of.ts';
+import { llama3Of8b } from '../../support/models/llama-sizes.ts';
+import { signatureOf } from '../../support/numbers/signature-of.ts';
 
 const model = causalModel(llama3Of8b);
 const modules = targetModules(model, { targetModules: ['all-linear'], freeze: [] });

@@ -10,7 +10,7 @@ import { Tracer } from '../../../trainer/model/tracer.ts';
 import type { WeightSource } from '../../../trainer/model/weight-source.ts';
 import { required, valueFor } from '../../../trainer/narrow.ts';
 import type { Task } from '../../../trainer/train/task.ts';
-import { randomNumbers } from '../../support/operation-case.ts';
+import { randomNumbers } from '../../support/numbers/operation-case.ts';
 import { runGraph } from '../graph/run-graph.ts';
 
 const [VOCABULARY, FEATURES, HIDDEN, TOKENS] = [5, 4, 6, 3];

@@ -7,10 +7,10 @@ import { listDataFiles } from '../../../trainer/data/read/list-files.ts';
 import { readRecords } from '../../../trainer/data/read/read-records.ts';
 import { Job } from '../../../trainer/job/job.ts';
 import { withDataFiles } from '../../../trainer/job/open-data.ts';
-import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
+import { parseRecipe } from '../../../trainer/protocol/recipe/parse-recipe.ts';
 import { jobContext, resolveSettings } from '../../../trainer/settings.ts';
-import { parquetFile } from '../../support/parquet-file.ts';
-import { makeTemporaryFolder, removeTemporaryFolders } from '../../support/temporary-folder.ts';
+import { parquetFile } from '../../support/files/parquet-file.ts';
+import { makeTemporaryFolder, removeTemporaryFolders } from '../../support/machine/temporary-folder.ts';
 import { type Handler, listen, sendFile, siblingsOf } from '../hub/hub-server.ts';
 
 afterAll(removeTemporaryFolders);

@@ -13,7 +13,7 @@ import { type LintSources, lintDocument, recipeProblems } from '../../../trainer
 import type { LintProblem } from '../../../trainer/lint/problems/lint-problem.ts';
 import { type FarDaemon, type RecipeView, readRecipeView } from '../../../trainer/lint/recipe-view.ts';
 import { readSources } from '../../../trainer/reader/lint-sources.ts';
-import { readHere } from '../../support/reader.ts';
+import { readHere } from '../../support/daemon/reader.ts';
 
 const golden = path.join(import.meta.dirname, '..', '..', 'golden');
 

@@ -5,8 +5,8 @@ import { expect, test } from 'vitest';
 import { dataFacts } from '../../../client/recipe/data-facts.ts';
 import { describeData } from '../../../trainer/lint/facts/describe-data.ts';
 import { describeDataFiles } from '../../../trainer/rpc/data-files.ts';
-import { readHere } from '../../support/reader.ts';
-import { makeTemporaryFolder } from '../../support/temporary-folder.ts';
+import { readHere } from '../../support/daemon/reader.ts';
+import { makeTemporaryFolder } from '../../support/machine/temporary-folder.ts';
 
 const folder = makeTemporaryFolder();
 function write(name: string, text: string): string {

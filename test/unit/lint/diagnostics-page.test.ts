@@ -6,7 +6,7 @@ import { diagnosticOf, diagnosticSections } from '../../../trainer/lint/diagnost
 import { ignoreCodes } from '../../../trainer/lint/ignore-comments.ts';
 import { configCodes } from '../../../trainer/lint/problems/config-codes.ts';
 import { factCodes } from '../../../trainer/lint/problems/fact-report.ts';
-import { recipeRules } from '../../../trainer/protocol/recipe-rules.ts';
+import { recipeRules } from '../../../trainer/protocol/recipe/rules/recipe-rules.ts';
 
 /** The codes of the parser itself, as its fixtures show them. */
 const fixtures = readFileSync(path.join(import.meta.dirname, '..', 'protocol', 'recipe-fixtures.txt'), 'utf8');

@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { DataError } from '../../../trainer/data/data-error.ts';
-import { loadDataset } from '../../../trainer/data/load-dataset.ts';
-import { loadLabeled } from '../../../trainer/data/load-labeled.ts';
+import { loadDataset } from '../../../trainer/data/load/load-dataset.ts';
+import { loadLabeled } from '../../../trainer/data/load/load-labeled.ts';
 import { readDataFact } from '../../../trainer/lint/facts/read-data-fact.ts';
-import type { Recipe } from '../../../trainer/protocol/recipe-schema.ts';
-import { recipeOf } from '../../support/recipe-of.ts';
+import type { Recipe } from '../../../trainer/protocol/recipe/recipe-schema.ts';
 import { rejectionOf } from '../../support/rejection-of.ts';
+import { recipeOf } from '../../support/runs/recipe-of.ts';
 import { datasetSettings } from '../data/data-files.ts';
 import { lint } from './check-view.ts';
 

@@ -1,7 +1,7 @@
 /** Recipes made to exhaust their reader: a bounded number of problems and of steps, a place for each, and no exception. */
 import { describe, expect, test } from 'vitest';
 import { conversion, fixAll, fixedText, quickFixes } from '../../../trainer/lint/quick-fixes.ts';
-import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
+import { parseRecipe } from '../../../trainer/protocol/recipe/parse-recipe.ts';
 import { hostileRecipes } from '../../support/hostile-recipes.ts';
 
 const file = '/ada/a.rowtune.yaml';

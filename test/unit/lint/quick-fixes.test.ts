@@ -6,7 +6,7 @@ import { formatRecipe } from '../../../server/format-recipe.ts';
 import { fixDocument } from '../../../trainer/lint/lint.ts';
 import { conversion, fixAll, quickFixes } from '../../../trainer/lint/quick-fixes.ts';
 import { applyChange, smallestChange } from '../../../trainer/lint/text-edits.ts';
-import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
+import { parseRecipe } from '../../../trainer/protocol/recipe/parse-recipe.ts';
 import { lint, makeWorkspace, problemsOf, viewOf } from './check-view.ts';
 
 const folder = makeWorkspace();

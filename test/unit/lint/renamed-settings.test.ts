@@ -1,7 +1,7 @@
 /** Settings that had another name: the message names the new one, and fixing all writes it. */
 import { expect, test } from 'vitest';
 import { fixDocument } from '../../../trainer/lint/lint.ts';
-import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
+import { parseRecipe } from '../../../trainer/protocol/recipe/parse-recipe.ts';
 
 test('quantise is renamed to quantize, and the comment stays', () => {
   const text = 'model: m\nmethod: lora\nr: 8\nquantise: 4bit # half a byte\n';

@@ -7,7 +7,7 @@ import { buildSync } from 'esbuild';
 import { afterAll, afterEach, beforeEach, expect, test } from 'vitest';
 import { isRunning, isSuspended, ownIdentity } from '../../../trainer/machine/process-identity.ts';
 import { claimName, lockHolder, takeLock } from '../../../trainer/machine/process-lock.ts';
-import { until } from '../../support/until.ts';
+import { until } from '../../support/machine/until.ts';
 
 /** For processes of their own. */
 const bundle = join(mkdtempSync(join(tmpdir(), 'rowtune-lock-bundle-')), 'process-lock.mjs');

@@ -8,11 +8,11 @@ import { firstUnits } from '../../../trainer/method/spsft/targets.ts';
 import { loadModel } from '../../../trainer/model/load-model.ts';
 import { causalTask } from '../../../trainer/objective/causal/causal-task.ts';
 import { traceTrain } from '../../../trainer/train/train-passes.ts';
-import { expectClose } from '../../support/closeness.ts';
 import { describeOn, openOthersAndPjrt, openReference } from '../../support/engines.ts';
-import { scattered, settingsOf } from '../../support/method-settings.ts';
-import { readRecord } from '../../support/read-json.ts';
-import { adamw, openTiny, wholeShape, withTinyRun } from '../../support/tiny-training.ts';
+import { readRecord } from '../../support/files/read-json.ts';
+import { scattered, settingsOf } from '../../support/models/method-settings.ts';
+import { expectClose } from '../../support/numbers/closeness.ts';
+import { adamw, openTiny, wholeShape, withTinyRun } from '../../support/runs/tiny-training.ts';
 
 const tiny = await openTiny('llama_biased');
 const reference = await openReference();

@@ -1,19 +1,19 @@
 /** LoRA and DoRA of plain and grouped convolutions: what is attached is what is merged, and gradients follow from the weight's own. */
 
 import { expect, test } from 'vitest';
-import { applyAdapter, untouched } from '../../../trainer/artifact/adapter/apply-adapter.ts';
-import { mergedWeights } from '../../../trainer/artifact/adapter/merge.ts';
-import { readAdapter } from '../../../trainer/artifact/adapter/read-adapter.ts';
+import { applyAdapter, untouched } from '../../../trainer/adapter/apply-adapter.ts';
+import { mergedWeights } from '../../../trainer/adapter/merge.ts';
+import { readAdapter } from '../../../trainer/adapter/read-adapter.ts';
 import { elementCount } from '../../../trainer/graph/types.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
 import { methods } from '../../../trainer/method/methods.ts';
 import { atLeast, elementAt, required, valueFor } from '../../../trainer/narrow.ts';
-import { expectClose } from '../../support/closeness.ts';
 import { describeOn, openOthers } from '../../support/engines.ts';
-import { computeGolden, openGoldenClassifier } from '../../support/golden-classifier.ts';
-import { settingsOf } from '../../support/method-settings.ts';
-import { floatsOf } from '../../support/outputs.ts';
-import { goldenFolder, tinyClassifierAdapter } from '../../support/tiny-classifier-adapter.ts';
+import { computeGolden, openGoldenClassifier } from '../../support/golden/golden-classifier.ts';
+import { settingsOf } from '../../support/models/method-settings.ts';
+import { goldenFolder, tinyClassifierAdapter } from '../../support/models/tiny-classifier-adapter.ts';
+import { expectClose } from '../../support/numbers/closeness.ts';
+import { floatsOf } from '../../support/numbers/outputs.ts';
 
 const RANK = 3;
 const SCALE = 8 / RANK;

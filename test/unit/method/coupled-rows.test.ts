@@ -5,9 +5,9 @@ import { attachSpsft } from '../../../trainer/method/spsft/attach.ts';
 import { targetModules } from '../../../trainer/method/targets.ts';
 import { causalModel, loadModel } from '../../../trainer/model/load-model.ts';
 import { firstRows } from '../../../trainer/selection.ts';
-import { llama3Of8b } from '../../support/llama-sizes.ts';
-import { scattered, settingsOf } from '../../support/method-settings.ts';
-import { readRecord } from '../../support/read-json.ts';
+import { readRecord } from '../../support/files/read-json.ts';
+import { llama3Of8b } from '../../support/models/llama-sizes.ts';
+import { scattered, settingsOf } from '../../support/models/method-settings.ts';
 
 const modelOf = (name: string) =>
   loadModel(readRecord(join(import.meta.dirname, '..', '..', 'golden', name, 'config.json')), {

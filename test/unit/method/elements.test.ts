@@ -4,8 +4,8 @@ import { elementCount } from '../../../trainer/graph/types.ts';
 import { elementCounts, firstElements, mostElementsRank, randomElements } from '../../../trainer/method/elements.ts';
 import { targetModules } from '../../../trainer/method/targets.ts';
 import { createRandom, drawn } from '../../../trainer/random.ts';
-import { settingsOf } from '../../support/method-settings.ts';
-import { openTiny } from '../../support/tiny-training.ts';
+import { settingsOf } from '../../support/models/method-settings.ts';
+import { openTiny } from '../../support/runs/tiny-training.ts';
 
 const { model } = await openTiny('llama_biased');
 const modules = targetModules(model, settingsOf());

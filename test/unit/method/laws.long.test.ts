@@ -3,22 +3,22 @@
 import { join } from 'node:path';
 import { memory } from '@tensorflow/tfjs-core';
 import { afterAll, describe, expect, test } from 'vitest';
-import type { Adapter } from '../../../trainer/artifact/adapter/adapter.ts';
-import { applyAdapter } from '../../../trainer/artifact/adapter/apply-adapter.ts';
-import { mergedWeights } from '../../../trainer/artifact/adapter/merge.ts';
-import { readAdapter } from '../../../trainer/artifact/adapter/read-adapter.ts';
-import { asStored, describeAdapter, writeAdapter } from '../../../trainer/artifact/adapter/write-adapter.ts';
+import type { Adapter } from '../../../trainer/adapter/adapter.ts';
+import { applyAdapter } from '../../../trainer/adapter/apply-adapter.ts';
+import { mergedWeights } from '../../../trainer/adapter/merge.ts';
+import { readAdapter } from '../../../trainer/adapter/read-adapter.ts';
+import { asStored, describeAdapter, writeAdapter } from '../../../trainer/adapter/write-adapter.ts';
 import { type MethodName, methodNames } from '../../../trainer/catalog/methods.ts';
 import { elementCount, type HostArray } from '../../../trainer/graph/types.ts';
 import { type Attachment, type MethodSettings, trainableCount } from '../../../trainer/method/method.ts';
 import { methods } from '../../../trainer/method/methods.ts';
 import { valueFor } from '../../../trainer/narrow.ts';
-import { expectClose } from '../../support/closeness.ts';
 import { describeOn, openOthers } from '../../support/engines.ts';
-import { scattered, settingsOf } from '../../support/method-settings.ts';
-import { temporaryFolder } from '../../support/temporary-folder.ts';
-import { adamw, openTiny, plainSgd, SharedRuns, TinyRun, type TinyRunParams, withTinyRun } from '../../support/tiny-training.ts';
-import { trainedPlaces } from '../../support/trained-places.ts';
+import { temporaryFolder } from '../../support/machine/temporary-folder.ts';
+import { scattered, settingsOf } from '../../support/models/method-settings.ts';
+import { expectClose } from '../../support/numbers/closeness.ts';
+import { adamw, openTiny, plainSgd, SharedRuns, TinyRun, type TinyRunParams, withTinyRun } from '../../support/runs/tiny-training.ts';
+import { trainedPlaces } from '../../support/runs/trained-places.ts';
 
 /** Every linear layer has a bias; head and embedding are apart. */
 const tiny = await openTiny('llama_biased');

@@ -5,8 +5,8 @@ import { addedFactors, addFactors } from '../../../trainer/method/lora/merge.ts'
 import type { PartsDescription, TrainedParts } from '../../../trainer/method/trained-parts.ts';
 import { causalModel } from '../../../trainer/model/load-model.ts';
 import { valueFor } from '../../../trainer/narrow.ts';
-import { settingsOf } from '../../support/method-settings.ts';
-import { readRecord } from '../../support/read-json.ts';
+import { readRecord } from '../../support/files/read-json.ts';
+import { settingsOf } from '../../support/models/method-settings.ts';
 
 const model = causalModel(readRecord(new URL('../../golden/mixtral/config.json', import.meta.url)));
 const NAME = 'model.layers.0.block_sparse_moe.experts.w2';

@@ -5,8 +5,8 @@ import { trainableCount } from '../../../trainer/method/method.ts';
 import { methods } from '../../../trainer/method/methods.ts';
 import { loadModel } from '../../../trainer/model/load-model.ts';
 import { required } from '../../../trainer/narrow.ts';
-import { settingsOf } from '../../support/method-settings.ts';
-import { readRecord } from '../../support/read-json.ts';
+import { readRecord } from '../../support/files/read-json.ts';
+import { settingsOf } from '../../support/models/method-settings.ts';
 
 const configOf = (family: string) => loadModel(readRecord(join(import.meta.dirname, '..', '..', 'golden', family, 'config.json')));
 const resnet = configOf('resnet');

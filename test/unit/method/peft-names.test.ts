@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { nameInFile, nameInMemory } from '../../../trainer/method/peft-names.ts';
 import { loadModel } from '../../../trainer/model/load-model.ts';
-import { readRecord } from '../../support/read-json.ts';
+import { readRecord } from '../../support/files/read-json.ts';
 
 test.each([
   ['vit.encoder.layer.3.attention.attention.query', 'vit.layers.3.attention.q_proj'],

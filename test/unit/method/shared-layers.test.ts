@@ -5,9 +5,9 @@ import { Graph } from '../../../trainer/graph/graph.ts';
 import { methods } from '../../../trainer/method/methods.ts';
 import { declareClassifierBatch } from '../../../trainer/model/classifier-batch.ts';
 import { Tracer } from '../../../trainer/model/tracer.ts';
-import { classifierOf } from '../../support/classifier-of.ts';
-import { settingsOf } from '../../support/method-settings.ts';
-import { GOLDEN, readRecord } from '../../support/read-json.ts';
+import { GOLDEN, readRecord } from '../../support/files/read-json.ts';
+import { classifierOf } from '../../support/models/classifier-of.ts';
+import { settingsOf } from '../../support/models/method-settings.ts';
 
 const config = readRecord(join(GOLDEN, 'albert', 'config.json'));
 const LAYERS = Number(config.num_hidden_layers);

@@ -1,7 +1,7 @@
 /** The losses of classifiers against naive ones, and their gradients against differences. */
 import { expect, test } from 'vitest';
 import { classificationLoss } from '../../../trainer/model/layer/classification-loss.ts';
-import { expectClose } from '../../support/closeness.ts';
+import { expectClose } from '../../support/numbers/closeness.ts';
 import { type BuildLayer, forward, gradients, type Inputs, inputsOf, numericGradients } from './run-layer.ts';
 
 const WEIGHTS = [0.5, 0.25, 0];

@@ -7,9 +7,9 @@ import type { ModelOptions } from '../../../trainer/model/config-json.ts';
 import { causalModel, loadModel, supportedArchitectures, weightMismatches } from '../../../trainer/model/load-model.ts';
 import { type ClassifierModel, ModelConfigError } from '../../../trainer/model/model-spec.ts';
 import { weightStream, withInitial } from '../../../trainer/model/weight-stream.ts';
-import { classifierOf } from '../../support/classifier-of.ts';
-import { eightBlocks } from '../../support/llama-sizes.ts';
-import { readRecord } from '../../support/read-json.ts';
+import { readRecord } from '../../support/files/read-json.ts';
+import { classifierOf } from '../../support/models/classifier-of.ts';
+import { eightBlocks } from '../../support/models/llama-sizes.ts';
 
 type Config = Readonly<Record<string, unknown>>;
 

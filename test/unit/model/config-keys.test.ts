@@ -11,7 +11,7 @@ import { loadModel, unknownConfigKeys } from '../../../trainer/model/load-model.
 import { type AnyModel, ModelConfigError } from '../../../trainer/model/model-spec.ts';
 import { Tracer } from '../../../trainer/model/tracer.ts';
 import { elementAt } from '../../../trainer/narrow.ts';
-import { readGoldenJson } from '../../support/read-json.ts';
+import { readGoldenJson } from '../../support/files/read-json.ts';
 
 const knownKey = z.object({
   /** The results that other values change: `start` values of new layers, `shapes`, `logits`, `loss`, `gradients`, outputs in `training`; or an `error`. */

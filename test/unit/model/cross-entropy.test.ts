@@ -7,9 +7,9 @@ import { Graph } from '../../../trainer/graph/graph.ts';
 import { liveness } from '../../../trainer/graph/liveness.ts';
 import { headLoss, headLossWithGradient, targetChunk } from '../../../trainer/model/layer/cross-entropy.ts';
 import { elementAt, valueFor } from '../../../trainer/narrow.ts';
-import { expectClose } from '../../support/closeness.ts';
-import { randomNumbers } from '../../support/operation-case.ts';
-import { signatureOf } from '../../support/signature-of.ts';
+import { expectClose } from '../../support/numbers/closeness.ts';
+import { randomNumbers } from '../../support/numbers/operation-case.ts';
+import { signatureOf } from '../../support/numbers/signature-of.ts';
 import { runGraph } from '../graph/run-graph.ts';
 
 const FEATURES = 3;

@@ -1,12 +1,12 @@
 /** Image models in bfloat16, including convolutions: logits and gradients compared with those of float32. */
 import { describe, expect, test } from 'vitest';
-import { untouched } from '../../../trainer/artifact/adapter/apply-adapter.ts';
+import { untouched } from '../../../trainer/adapter/apply-adapter.ts';
 import { fromBfloat16, type HostArray } from '../../../trainer/graph/types.ts';
 import { methods } from '../../../trainer/method/methods.ts';
 import { placeTrained } from '../../../trainer/method/placement.ts';
 import { openFast, openOthers } from '../../support/engines.ts';
-import { computeGolden, openGoldenClassifier } from '../../support/golden-classifier.ts';
-import { settingsOf } from '../../support/method-settings.ts';
+import { computeGolden, openGoldenClassifier } from '../../support/golden/golden-classifier.ts';
+import { settingsOf } from '../../support/models/method-settings.ts';
 
 const bfloat16 = { dtype: 'bfloat16', quantize: 'none' } as const;
 const others = (await openOthers()).filter(({ name }) => name === 'tensorflow');

@@ -9,9 +9,9 @@ import { layerNorm, rmsNorm } from '../../../trainer/model/layer/norm.ts';
 import { type Positions, type RopeScaling, ropeFrequencies, ropeFrequenciesAt } from '../../../trainer/model/layer/rope-scaling.ts';
 import { rotaryTables, rotaryTablesAt, rotate } from '../../../trainer/model/layer/rotary.ts';
 import { required } from '../../../trainer/narrow.ts';
-import { expectClose } from '../../support/closeness.ts';
-import { erf } from '../../support/naive.ts';
-import { readGoldenJson } from '../../support/read-json.ts';
+import { readGoldenJson } from '../../support/files/read-json.ts';
+import { expectClose } from '../../support/numbers/closeness.ts';
+import { erf } from '../../support/numbers/naive.ts';
 import { type BuildLayer, forward, gradients, type Inputs, inputsOf, numericGradients } from './run-layer.ts';
 
 type Numbers = Readonly<Record<string, number[]>>;

@@ -5,7 +5,7 @@ import { missingOfTimm, missingParts } from '../../../trainer/model/missing-part
 import { ModelConfigError } from '../../../trainer/model/model-spec.ts';
 import { supportedByName } from '../../../trainer/model/unsupported-architecture.ts';
 import { checkWeights } from '../../../trainer/model/weight-stream.ts';
-import { eightBlocks } from '../../support/llama-sizes.ts';
+import { eightBlocks } from '../../support/models/llama-sizes.ts';
 
 const build = (changes: Readonly<Record<string, unknown>>) => () => causalModel({ ...eightBlocks, ...changes });
 

@@ -14,11 +14,11 @@ import { NF4_LEVELS, quantizeNf4 } from '../../../trainer/model/nf4.ts';
 import { FLOAT32, type Precision, WeightStorage } from '../../../trainer/model/weight-storage.ts';
 import { required, valueFor } from '../../../trainer/narrow.ts';
 import { describeOn, openOthersAndPjrt, openReference } from '../../support/engines.ts';
-import { scattered, settingsOf } from '../../support/method-settings.ts';
-import { randomNumbers } from '../../support/operation-case.ts';
-import { floatsOf } from '../../support/outputs.ts';
-import { readGoldenJson } from '../../support/read-json.ts';
-import { openTiny, type TinyRunParams, withTinyRun } from '../../support/tiny-training.ts';
+import { readGoldenJson } from '../../support/files/read-json.ts';
+import { scattered, settingsOf } from '../../support/models/method-settings.ts';
+import { randomNumbers } from '../../support/numbers/operation-case.ts';
+import { floatsOf } from '../../support/numbers/outputs.ts';
+import { openTiny, type TinyRunParams, withTinyRun } from '../../support/runs/tiny-training.ts';
 
 const golden = readGoldenJson(
   'quantized/nf4.json',

@@ -3,8 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { logBucket, relativeIndices, relativeScores } from '../../../trainer/model/layer/relative-attention.ts';
 import { required } from '../../../trainer/narrow.ts';
-import { expectClose } from '../../support/closeness.ts';
-import { readGoldenJson } from '../../support/read-json.ts';
+import { readGoldenJson } from '../../support/files/read-json.ts';
+import { expectClose } from '../../support/numbers/closeness.ts';
 import { type BuildLayer, forward, gradients, inputsOf, numericGradients } from './run-layer.ts';
 
 const table = z.object({ buckets: z.number(), max_distance: z.number(), rows: z.array(z.number()) });

@@ -3,8 +3,8 @@ import { backward } from '../../../trainer/graph/gradient.ts';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
 import { elementCount, type Shape } from '../../../trainer/graph/types.ts';
 import { valueFor } from '../../../trainer/narrow.ts';
-import { type InputNodes, inputNodes, randomNumbers } from '../../support/operation-case.ts';
-import { lossWeights } from '../../support/run-case.ts';
+import { type InputNodes, inputNodes, randomNumbers } from '../../support/numbers/operation-case.ts';
+import { lossWeights } from '../../support/numbers/run-case.ts';
 import { runGraph } from '../graph/run-graph.ts';
 
 export type Inputs = Readonly<Record<string, { readonly shape: Shape; readonly data: Float32Array }>>;

@@ -8,9 +8,9 @@ import { liveness } from '../../../trainer/graph/liveness.ts';
 import { type HeadLossParams, headLoss, headLossWithGradient, targetChunk } from '../../../trainer/model/layer/cross-entropy.ts';
 import { atLeast, elementAt, required, valueFor } from '../../../trainer/narrow.ts';
 import { declareTeacher, type TeacherSettings } from '../../../trainer/objective/causal/causal-task.ts';
-import { expectClose } from '../../support/closeness.ts';
-import { randomNumbers } from '../../support/operation-case.ts';
-import { signatureOf } from '../../support/signature-of.ts';
+import { expectClose } from '../../support/numbers/closeness.ts';
+import { randomNumbers } from '../../support/numbers/operation-case.ts';
+import { signatureOf } from '../../support/numbers/signature-of.ts';
 import { runGraph } from '../graph/run-graph.ts';
 
 const FEATURES = 3;

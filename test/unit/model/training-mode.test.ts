@@ -17,9 +17,9 @@ import type { ClassifierModel } from '../../../trainer/model/model-spec.ts';
 import { Tracer } from '../../../trainer/model/tracer.ts';
 import { weightStream } from '../../../trainer/model/weight-stream.ts';
 import { atLeast, valueFor } from '../../../trainer/narrow.ts';
-import { classifierOf } from '../../support/classifier-of.ts';
 import { openFast } from '../../support/engines.ts';
-import { randomNumbers } from '../../support/operation-case.ts';
+import { classifierOf } from '../../support/models/classifier-of.ts';
+import { randomNumbers } from '../../support/numbers/operation-case.ts';
 
 let engine: Engine;
 beforeAll(async () => {

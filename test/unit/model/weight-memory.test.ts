@@ -11,8 +11,8 @@ import { causalModel } from '../../../trainer/model/load-model.ts';
 import type { ParameterSpec } from '../../../trainer/model/module-specs.ts';
 import { tensorsNamed } from '../../../trainer/model/stored-form.ts';
 import { weightStream } from '../../../trainer/model/weight-stream.ts';
-import { readRecord } from '../../support/read-json.ts';
-import { temporaryFolder } from '../../support/temporary-folder.ts';
+import { readRecord } from '../../support/files/read-json.ts';
+import { temporaryFolder } from '../../support/machine/temporary-folder.ts';
 
 setFlagsFromString('--expose-gc');
 // What a collection frees is no longer counted when it returns.

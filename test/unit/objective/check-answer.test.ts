@@ -5,7 +5,7 @@ import { answerCheckNames } from '../../../trainer/catalog/answer-checks.ts';
 import { promptsOf } from '../../../trainer/objective/answers/answer-prompts.ts';
 import { checksOf } from '../../../trainer/objective/answers/check-answer.ts';
 import { rougeL } from '../../../trainer/objective/answers/rouge.ts';
-import { readGoldenJson } from '../../support/read-json.ts';
+import { readGoldenJson } from '../../support/files/read-json.ts';
 
 test('ROUGE-L is that of rouge-score (1e-12)', () => {
   const cases = readGoldenJson('rouge.json', z.array(z.object({ reference: z.string(), answer: z.string(), f: z.number() })));

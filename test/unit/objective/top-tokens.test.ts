@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { vocabularyDifference } from '../../../trainer/objective/distillation/open-teacher.ts';
 import { findTopTokens } from '../../../trainer/objective/distillation/top-tokens.ts';
-import { randomNumbers } from '../../support/operation-case.ts';
+import { randomNumbers } from '../../support/numbers/operation-case.ts';
 
 test.each([
   [5, 5],

@@ -3,9 +3,9 @@ import { expect, test } from 'vitest';
 import type { Engine } from '../../../trainer/engine/engine.ts';
 import { Job } from '../../../trainer/job/job.ts';
 import { choosePrecision } from '../../../trainer/plan/choices/choose-precision.ts';
-import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
+import { parseRecipe } from '../../../trainer/protocol/recipe/parse-recipe.ts';
 import { openReference } from '../../support/engines.ts';
-import { openTiny } from '../../support/tiny-training.ts';
+import { openTiny } from '../../support/runs/tiny-training.ts';
 
 const { model } = await openTiny('llama');
 const { recipe } = parseRecipe('model: a\nr: 4\ndtype: auto\ndata: {train: a.jsonl}\n');

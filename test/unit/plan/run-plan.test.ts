@@ -13,8 +13,8 @@ import { planRun, type RunPlan } from '../../../trainer/plan/run-plan.ts';
 import type { BatchShape } from '../../../trainer/train/task.ts';
 import { trainSignature } from '../../../trainer/train/train-passes.ts';
 import { evalSignature } from '../../../trainer/train/train-program.ts';
-import { runInProcess } from '../../support/run-in-process.ts';
-import { makeTinyTask } from '../../support/tiny-task.ts';
+import { runInProcess } from '../../support/runs/run-in-process.ts';
+import { makeTinyTask } from '../../support/runs/tiny-task.ts';
 
 const compiled: Program[] = [];
 

@@ -2,8 +2,9 @@
  * The one helper through which recipe fixtures touch the parser. A fixture is a recipe with, under each line, the problems of that line:
  * carets, severity, code and the way out. Lines that begin with `$ ` are command-line overrides.
  */
-import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
+
 import type { Problem } from '../../../trainer/protocol/problem.ts';
+import { parseRecipe } from '../../../trainer/protocol/recipe/parse-recipe.ts';
 
 const isNote = (line: string): boolean => /^\s*\^+ (?:error|warning|info) /.test(line);
 

@@ -1,6 +1,6 @@
 /** Numbers, times and tables as a terminal shows them. */
 import { describe, expect, test } from 'vitest';
-import { byteSize, compact, duration, table } from '../../../trainer/protocol/format.ts';
+import { byteSize, compact, duration, table } from '../../../trainer/protocol/text/format.ts';
 
 test.each([
   [0.512, '0.5 s'],

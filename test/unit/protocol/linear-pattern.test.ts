@@ -1,7 +1,7 @@
 /** Expressions of users: the same answers as JavaScript's own, and none that takes exponential time. */
 import { describe, expect, test } from 'vitest';
 import { elementAt } from '../../../trainer/narrow.ts';
-import { linearPattern } from '../../../trainer/protocol/linear-pattern.ts';
+import { linearPattern } from '../../../trainer/protocol/text/linear-pattern.ts';
 import { createRandom } from '../../../trainer/random.ts';
 
 const names = [

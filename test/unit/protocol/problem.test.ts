@@ -1,9 +1,9 @@
 /** How problems print, how tokens are masked, and which words are near. */
 import { expect, test } from 'vitest';
-import { didYouMean } from '../../../trainer/protocol/did-you-mean.ts';
-import { maskTokens } from '../../../trainer/protocol/literal-token.ts';
-import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
+import { didYouMean } from '../../../trainer/catalog/did-you-mean.ts';
 import { formatProblems } from '../../../trainer/protocol/problem.ts';
+import { parseRecipe } from '../../../trainer/protocol/recipe/parse-recipe.ts';
+import { maskTokens } from '../../../trainer/protocol/text/literal-token.ts';
 
 const TOKEN = `hf_${'a1B2'.repeat(8)}`;
 const print = (text: string, overrides: string[] = []): string =>

@@ -1,13 +1,13 @@
 /** Laws that hold for every recipe, every setting and every rule. */
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { foreignKeys, foreignValues } from '../../../trainer/protocol/foreign-keys.ts';
-import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
+import { foreignKeys, foreignValues } from '../../../trainer/protocol/recipe/foreign-keys.ts';
 import { MAX_RECIPE_CHARACTERS } from '../../../trainer/protocol/recipe/located.ts';
-import { recipeRules } from '../../../trainer/protocol/recipe-rules.ts';
-import { groups, type Recipe, recipeJsonSchema, settings } from '../../../trainer/protocol/recipe-schema.ts';
-import { stringifyRecipe } from '../../../trainer/protocol/stringify-recipe.ts';
-import { recipeIn } from '../../support/recipe-of.ts';
+import { parseRecipe } from '../../../trainer/protocol/recipe/parse-recipe.ts';
+import { groups, type Recipe, recipeJsonSchema, settings } from '../../../trainer/protocol/recipe/recipe-schema.ts';
+import { recipeRules } from '../../../trainer/protocol/recipe/rules/recipe-rules.ts';
+import { stringifyRecipe } from '../../../trainer/protocol/recipe/stringify-recipe.ts';
+import { recipeIn } from '../../support/runs/recipe-of.ts';
 
 const FULL = `# comment
 model: HuggingFaceTB/SmolLM2-135M-Instruct

@@ -1,6 +1,6 @@
 /** The columns of a recipe are written where they belong, and nothing else of its text changes. */
 import { expect, test } from 'vitest';
-import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
+import { parseRecipe } from '../../../trainer/protocol/recipe/parse-recipe.ts';
 import { setColumns } from '../../../trainer/protocol/recipe/set-columns.ts';
 
 const written = (text: string, columns: Readonly<Record<string, string>>): string => {

@@ -4,13 +4,13 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { writeJson } from '../../../trainer/files/durable-file.ts';
-import type { RunInfo } from '../../../trainer/protocol/rpc-messages.ts';
+import type { RunInfo } from '../../../trainer/protocol/messages/rpc-messages.ts';
 import { listRunsAnywhere, readRun } from '../../../trainer/rpc/cluster-runs.ts';
 import { readSubmission, removeSubmission } from '../../../trainer/slurm/submission.ts';
 import { JournalFolder } from '../../../trainer/sweep/journal-folder.ts';
 import { writePlan } from '../../../trainer/sweep/sweep-plan.ts';
 import { writeSign } from '../../../trainer/sweep/worker-signs.ts';
-import { type FakeSlurm, fakeSlurm } from '../../support/fake-slurm.ts';
+import { type FakeSlurm, fakeSlurm } from '../../support/machine/fake-slurm.ts';
 import { sweepPlan } from '../sweep/sweep-plan-fixture.ts';
 
 vi.mock('../../../trainer/slurm/submission.ts', { spy: true });

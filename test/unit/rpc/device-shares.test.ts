@@ -1,7 +1,7 @@
 /** Shares of a machine: what a recipe needs, and who runs next to whom. */
 import { expect, test } from 'vitest';
-import { type DeviceShare, shareText } from '../../../trainer/protocol/device-share.ts';
-import { type Devices, shareNextTo, wantedShare } from '../../../trainer/rpc/device-shares.ts';
+import { type DeviceShare, shareText } from '../../../trainer/protocol/run/device-share.ts';
+import { type Devices, shareNextTo, wantedShare } from '../../../trainer/rpc/jobs/device-shares.ts';
 
 const processor: Devices = { cores: 8, gpus: [] };
 const cards: Devices = { cores: 16, gpus: ['0', '1', '4', '5'] };

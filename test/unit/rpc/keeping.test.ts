@@ -4,17 +4,17 @@ import { appendFileSync, mkdirSync, readdirSync, readFileSync, renameSync, statS
 import { basename, dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { claimName } from '../../../trainer/machine/process-lock.ts';
-import type { JobRecord } from '../../../trainer/protocol/rpc-messages.ts';
-import { claimStateDir, daemonOwner } from '../../../trainer/rpc/claim.ts';
+import type { JobRecord } from '../../../trainer/protocol/messages/rpc-messages.ts';
+import { claimStateDir, daemonOwner } from '../../../trainer/rpc/connection/claim.ts';
+import { announce, type Discovery, discoveryPath, readDiscovery } from '../../../trainer/rpc/connection/discovery.ts';
+import { EventRing } from '../../../trainer/rpc/connection/event-ring.ts';
 import { openDaemonLog } from '../../../trainer/rpc/daemon-log.ts';
-import { announce, type Discovery, discoveryPath, readDiscovery } from '../../../trainer/rpc/discovery.ts';
-import { EventRing } from '../../../trainer/rpc/event-ring.ts';
-import type { KnownJob } from '../../../trainer/rpc/job-queue.ts';
-import { openJobsFile, readJobs } from '../../../trainer/rpc/jobs-file.ts';
+import type { KnownJob } from '../../../trainer/rpc/jobs/job-queue.ts';
+import { openJobsFile, readJobs } from '../../../trainer/rpc/jobs/jobs-file.ts';
 import { checkParams } from '../../../trainer/rpc/param-schemas.ts';
 import { tailFile } from '../../../trainer/rpc/tail-file.ts';
-import { jobRecord } from '../../support/job-record.ts';
-import { makeTemporaryFolder } from '../../support/temporary-folder.ts';
+import { jobRecord } from '../../support/daemon/job-record.ts';
+import { makeTemporaryFolder } from '../../support/machine/temporary-folder.ts';
 
 const settings = { cacheDir: '/cache', hub: { offline: true } };
 const folder = (): string => makeTemporaryFolder();

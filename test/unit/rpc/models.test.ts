@@ -3,8 +3,8 @@ import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { listModels } from '../../../trainer/rpc/models.ts';
-import { readHere } from '../../support/reader.ts';
-import { makeTinyTask } from '../../support/tiny-task.ts';
+import { readHere } from '../../support/daemon/reader.ts';
+import { makeTinyTask } from '../../support/runs/tiny-task.ts';
 
 const { folder } = makeTinyTask();
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -3,10 +3,10 @@ import { EventEmitter } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import { createMessageConnection, NullLogger } from 'vscode-jsonrpc/node';
 import type { WebSocket } from 'ws';
-import { readFrame } from '../../../trainer/protocol/frames.ts';
-import { socketTransport, type TextSocket } from '../../../trainer/protocol/socket-transport.ts';
-import { fromWebSocket } from '../../../trainer/rpc/web-socket.ts';
-import { until } from '../../support/until.ts';
+import { readFrame } from '../../../trainer/protocol/messages/frames.ts';
+import { socketTransport, type TextSocket } from '../../../trainer/protocol/messages/socket-transport.ts';
+import { fromWebSocket } from '../../../trainer/rpc/connection/web-socket.ts';
+import { until } from '../../support/machine/until.ts';
 
 interface End extends TextSocket {
   bufferedAmount: number;

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
+import { parseRecipe } from '../../../trainer/protocol/recipe/parse-recipe.ts';
 import { withAbsolutePaths } from '../../../trainer/run/absolute-paths.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'rowtune-paths-'));

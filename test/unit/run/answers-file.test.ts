@@ -3,7 +3,7 @@ import { appendFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { appendAnswers, rewindAnswers } from '../../../trainer/run/answers-file.ts';
-import { makeTemporaryFolder, removeTemporaryFolders } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, removeTemporaryFolders } from '../../support/machine/temporary-folder.ts';
 
 afterAll(removeTemporaryFolders);
 

@@ -2,8 +2,8 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
-import { runInProcess, stopAfter } from '../../support/run-in-process.ts';
-import { makeTinyTask } from '../../support/tiny-task.ts';
+import { runInProcess, stopAfter } from '../../support/runs/run-in-process.ts';
+import { makeTinyTask } from '../../support/runs/tiny-task.ts';
 
 const task = makeTinyTask();
 afterAll(() => rmSync(task.folder, { recursive: true, force: true }));

@@ -3,7 +3,7 @@ import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { SWEEP_FILES, type SweepRun, sweepCsv } from '../../../trainer/protocol/sweep.ts';
+import { SWEEP_FILES, type SweepRun, sweepCsv } from '../../../trainer/protocol/run/sweep.ts';
 import { openDecisions } from '../../../trainer/sweep/decisions.ts';
 import { segmentResult } from '../../../trainer/sweep/segment-result.ts';
 import { compareRuns } from '../../../trainer/sweep/status-of.ts';

@@ -1,6 +1,6 @@
 /** The values of the runs of a sweep. */
 import { describe, expect, test } from 'vitest';
-import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
+import { parseRecipe } from '../../../trainer/protocol/recipe/parse-recipe.ts';
 import { runRecipe, sweepRecipe, sweepRuns } from '../../../trainer/sweep/sweep-plan.ts';
 
 const source = (sweep: string, more = '') => ({

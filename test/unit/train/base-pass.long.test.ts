@@ -11,11 +11,11 @@ import { FLOAT32, type Precision } from '../../../trainer/model/weight-storage.t
 import { required } from '../../../trainer/narrow.ts';
 import { baseSignature, KEEP_START, SWAP_START } from '../../../trainer/train/base-pass.ts';
 import { evalSignature } from '../../../trainer/train/train-program.ts';
-import { expectClose } from '../../support/closeness.ts';
 import { casesOn, describeOn, openOthersAndPjrt } from '../../support/engines.ts';
-import { scattered, settingsOf } from '../../support/method-settings.ts';
-import { floatsOf } from '../../support/outputs.ts';
-import { feedsOf, openTiny, type TinyRun, wholeShape, withTinyRun } from '../../support/tiny-training.ts';
+import { scattered, settingsOf } from '../../support/models/method-settings.ts';
+import { expectClose } from '../../support/numbers/closeness.ts';
+import { floatsOf } from '../../support/numbers/outputs.ts';
+import { feedsOf, openTiny, type TinyRun, wholeShape, withTinyRun } from '../../support/runs/tiny-training.ts';
 
 const tiny = await openTiny('llama_biased');
 const feeds = feedsOf(tiny.model.vocabularySize);

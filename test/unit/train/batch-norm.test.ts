@@ -17,10 +17,10 @@ import { evalSignature, trainProgram } from '../../../trainer/train/train-progra
 import { loadVariables } from '../../../trainer/train/variables.ts';
 import { feedsOfClassifier } from '../../../trainer/verify/classifier-reference.ts';
 import { type Golden, imageSizeOf, readGolden } from '../../../trainer/verify/golden.ts';
-import { classifierOf } from '../../support/classifier-of.ts';
 import { openFast } from '../../support/engines.ts';
-import { settingsOf } from '../../support/method-settings.ts';
-import { adamw } from '../../support/tiny-training.ts';
+import { classifierOf } from '../../support/models/classifier-of.ts';
+import { settingsOf } from '../../support/models/method-settings.ts';
+import { adamw } from '../../support/runs/tiny-training.ts';
 
 const dir = join(import.meta.dirname, '..', '..', 'golden', 'resnet_basic');
 let engine: Engine;

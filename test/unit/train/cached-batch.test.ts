@@ -17,10 +17,10 @@ import { required } from '../../../trainer/narrow.ts';
 import { embeddingTask } from '../../../trainer/objective/embedding/embedding-task.ts';
 import { planGroups } from '../../../trainer/objective/group-setup.ts';
 import { miniBatches } from '../../../trainer/train/train-passes.ts';
-import { cachedGradients } from '../../support/cached-gradients.ts';
-import { classifierOf } from '../../support/classifier-of.ts';
 import { describeOn, openOthers } from '../../support/engines.ts';
-import { recipeOf } from '../../support/recipe-of.ts';
+import { classifierOf } from '../../support/models/classifier-of.ts';
+import { cachedGradients } from '../../support/runs/cached-gradients.ts';
+import { recipeOf } from '../../support/runs/recipe-of.ts';
 
 const { embedding } = recipeOf('model=m', 'task=embedding', 'embedding.mini_batch_size=2');
 const seedOf = (miniBatch: number): Int32Array => Int32Array.of(17 + miniBatch, 0);

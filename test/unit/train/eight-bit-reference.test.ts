@@ -14,7 +14,7 @@ import { declareFeeds, optimizerFeeds, optimizerState, update } from '../../../t
 import type { OptimizerSettings } from '../../../trainer/train/optimizer-settings.ts';
 import { updateGroups } from '../../../trainer/train/update-group.ts';
 import { openReference } from '../../support/engines.ts';
-import { readGoldenJson } from '../../support/read-json.ts';
+import { readGoldenJson } from '../../support/files/read-json.ts';
 
 const steps = z.array(z.array(z.number()));
 const trace = readGoldenJson(

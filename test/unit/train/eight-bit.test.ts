@@ -19,11 +19,11 @@ import {
 } from '../../../trainer/train/eight-bit.ts';
 import { eightBitCount, optimizerState } from '../../../trainer/train/optimizer.ts';
 import { updateGroups } from '../../../trainer/train/update-group.ts';
-import { expectClose } from '../../support/closeness.ts';
 import { describeOn, openOthersAndPjrt, openReference } from '../../support/engines.ts';
-import { settingsOf } from '../../support/method-settings.ts';
-import { randomNumbers } from '../../support/operation-case.ts';
-import { adamw, expectSameAfterRestore, openTiny, withTinyRun } from '../../support/tiny-training.ts';
+import { settingsOf } from '../../support/models/method-settings.ts';
+import { expectClose } from '../../support/numbers/closeness.ts';
+import { randomNumbers } from '../../support/numbers/operation-case.ts';
+import { adamw, expectSameAfterRestore, openTiny, withTinyRun } from '../../support/runs/tiny-training.ts';
 
 const reference = await openReference();
 const engines = [{ name: 'portable, cpu', engine: reference }, ...(await openOthersAndPjrt())];

@@ -10,9 +10,9 @@ import { elementAt, required } from '../../../trainer/narrow.ts';
 import { declareFeeds, optimizerFeeds, optimizerState, update } from '../../../trainer/train/optimizer.ts';
 import type { OptimizerSettings } from '../../../trainer/train/optimizer-settings.ts';
 import { updateGroups } from '../../../trainer/train/update-group.ts';
-import { expectClose } from '../../support/closeness.ts';
 import { describeOn, openOthersAndPjrt, openReference } from '../../support/engines.ts';
-import { readGoldenJson } from '../../support/read-json.ts';
+import { readGoldenJson } from '../../support/files/read-json.ts';
+import { expectClose } from '../../support/numbers/closeness.ts';
 
 const numbers = z.array(z.number());
 const stepsForm = z.array(numbers);

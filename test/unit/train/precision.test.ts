@@ -10,8 +10,8 @@ import type { WeightSource } from '../../../trainer/model/weight-source.ts';
 import type { Precision } from '../../../trainer/model/weight-storage.ts';
 import { required, valueFor } from '../../../trainer/narrow.ts';
 import { openOthers, openReference } from '../../support/engines.ts';
-import { scattered, settingsOf } from '../../support/method-settings.ts';
-import { adamw, expectSameAfterRestore, openTiny, type TinyRunParams, withTinyRun } from '../../support/tiny-training.ts';
+import { scattered, settingsOf } from '../../support/models/method-settings.ts';
+import { adamw, expectSameAfterRestore, openTiny, type TinyRunParams, withTinyRun } from '../../support/runs/tiny-training.ts';
 
 const reference = await openReference();
 const engines = [{ name: 'portable, cpu', engine: reference }, ...(await openOthers())];

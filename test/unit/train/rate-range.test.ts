@@ -1,6 +1,6 @@
 /** The learning-rate range test on curves whose answer is known. */
 import { describe, expect, test } from 'vitest';
-import { textChart } from '../../../trainer/cli/text-chart.ts';
+import { textChart } from '../../../trainer/cli/show/text-chart.ts';
 import { RateCurve, rateAt, suggestRate } from '../../../trainer/train/rate-range.ts';
 
 const range = { min: 1e-6, max: 1, steps: 121 };

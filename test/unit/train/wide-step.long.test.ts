@@ -10,9 +10,9 @@ import { causalModel } from '../../../trainer/model/load-model.ts';
 import { valueFor } from '../../../trainer/narrow.ts';
 import type { OptimizerSettings } from '../../../trainer/train/optimizer-settings.ts';
 import { describeOn, engineNamed, openFast, openOthers } from '../../support/engines.ts';
-import { scattered, settingsOf } from '../../support/method-settings.ts';
-import { randomNumbers } from '../../support/operation-case.ts';
-import { adamw, type TinyModel, type TinyRunParams, withTinyRun } from '../../support/tiny-training.ts';
+import { scattered, settingsOf } from '../../support/models/method-settings.ts';
+import { randomNumbers } from '../../support/numbers/operation-case.ts';
+import { adamw, type TinyModel, type TinyRunParams, withTinyRun } from '../../support/runs/tiny-training.ts';
 
 // Threads that share a step; the kernels read it once, before their first one.
 process.env.TF_NUM_INTRAOP_THREADS = '3';

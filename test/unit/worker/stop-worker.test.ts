@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { isRunning } from '../../../trainer/machine/process-identity.ts';
-import type { JobRequest } from '../../../trainer/protocol/job-messages.ts';
+import type { JobRequest } from '../../../trainer/protocol/messages/job-messages.ts';
 import type { StopTimes } from '../../../trainer/worker/stop-worker.ts';
 import { startWorkerProcess, type WorkerProcess } from '../../../trainer/worker/worker-process.ts';
-import { until } from '../../support/until.ts';
+import { until } from '../../support/machine/until.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'rowtune-stop-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -1,8 +1,9 @@
 /** The export `adapter`: only the trained numbers and their places. */
+
+import { applyAdapter } from '../../adapter/apply-adapter.ts';
+import { readAdapter } from '../../adapter/read-adapter.ts';
+import { writeAdapter } from '../../adapter/write-adapter.ts';
 import type { Artifact, Opened } from '../artifact.ts';
-import { applyAdapter } from './apply-adapter.ts';
-import { readAdapter } from './read-adapter.ts';
-import { writeAdapter } from './write-adapter.ts';
 
 export const artifact: Artifact = opened => {
   const { adapter, folder, fingerprint } = opened;

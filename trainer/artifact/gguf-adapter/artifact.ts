@@ -1,6 +1,7 @@
 /** The export `gguf-adapter`: factors that Ollama and llama.cpp put over a GGUF file of the base. */
 import { rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import type { Adapter } from '../../adapter/adapter.ts';
 import { writeTextFile } from '../../files/durable-file.ts';
 import { openByteFile } from '../../format/byte-file.ts';
 import type { FoundFamily } from '../../format/gguf/gguf-families.ts';
@@ -10,7 +11,6 @@ import type { ModelFolder } from '../../hub/open-model.ts';
 import { hasLlamaCpp } from '../../llama-cpp/llama-cpp-packages.ts';
 import type { CausalModel } from '../../model/model-spec.ts';
 import { withInitial } from '../../model/weight-stream.ts';
-import type { Adapter } from '../adapter/adapter.ts';
 import type { Artifact, Opened } from '../artifact.ts';
 import { ExportError } from '../export-error.ts';
 import { describeFolder, familyOf, ggufDataBytes, type Heads, headsOf, layoutOf, planGguf } from '../gguf/gguf-file.ts';

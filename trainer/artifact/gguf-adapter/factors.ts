@@ -2,6 +2,8 @@
  * Factors of llama.cpp for what was trained: W + (alpha / r)·B·A for linear layers, with one alpha for the whole file, A [r, in] and B [out, r]
  * (`llama-adapter.cpp`). Rows of a linear layer are factors exactly, and so are columns.
  */
+
+import type { Adapter } from '../../adapter/adapter.ts';
 import { methodCatalog } from '../../catalog/methods.ts';
 import { methods } from '../../method/methods.ts';
 import type { PeftTensor } from '../../method/peft-form.ts';
@@ -10,7 +12,6 @@ import type { ModuleSpec } from '../../model/module-specs.ts';
 import type { WeightSource } from '../../model/weight-source.ts';
 import { withInitial } from '../../model/weight-stream.ts';
 import { required } from '../../narrow.ts';
-import type { Adapter } from '../adapter/adapter.ts';
 import { ExportError } from '../export-error.ts';
 
 export interface Factors {

@@ -2,6 +2,7 @@
 
 import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { mergedWeights } from '../../adapter/merge.ts';
 import type { GgufExportType } from '../../catalog/artifacts.ts';
 import { ggufTypeNames } from '../../catalog/artifacts.ts';
 import { isOneOf } from '../../catalog/entries.ts';
@@ -9,13 +10,12 @@ import { writeTextFile } from '../../files/durable-file.ts';
 import { writeGguf } from '../../format/gguf/gguf-writer.ts';
 import type { TensorSource } from '../../format/tensor-source.ts';
 import { openModel } from '../../hub/open-model.ts';
-import { nameInDecoder } from '../../model/family/decoder-names.ts';
+import { nameInDecoder } from '../../model/family/decoder/decoder-names.ts';
 import { causalModel } from '../../model/load-model.ts';
 import type { CausalModel } from '../../model/model-spec.ts';
 import { heldTensors } from '../../model/stored-form.ts';
 import type { WeightSource } from '../../model/weight-source.ts';
 import { withInitial } from '../../model/weight-stream.ts';
-import { mergedWeights } from '../adapter/merge.ts';
 import type { Artifact, Opened, ReopenedExport } from '../artifact.ts';
 import { ExportError } from '../export-error.ts';
 import { smokeIds } from '../smoke-test.ts';

@@ -1,6 +1,7 @@
 /** A tuned model as one GGUF file: every tensor merged, in llama.cpp's name, order of rows and type, one in memory at a time. */
 
 import { setImmediate } from 'node:timers/promises';
+import { mergedWeights } from '../../adapter/merge.ts';
 import type { GgufExportType } from '../../catalog/artifacts.ts';
 import { openByteFile } from '../../format/byte-file.ts';
 import { type GgufEntry, stringEntry, u32Entry } from '../../format/gguf/gguf-entries.ts';
@@ -12,13 +13,12 @@ import type { GgufType } from '../../format/gguf/gguf-types.ts';
 import { type GgufTensorEntry, ggufTensorBytes } from '../../format/gguf/gguf-writer.ts';
 import type { TensorInfo } from '../../format/tensor-source.ts';
 import type { ModelFolder } from '../../hub/open-model.ts';
-import { nameInDecoder } from '../../model/family/decoder-names.ts';
+import { nameInDecoder } from '../../model/family/decoder/decoder-names.ts';
 import type { CausalModel } from '../../model/model-spec.ts';
 import type { ParameterSpec } from '../../model/module-specs.ts';
 import type { WeightSource } from '../../model/weight-source.ts';
 import { withInitial } from '../../model/weight-stream.ts';
 import { required } from '../../narrow.ts';
-import { mergedWeights } from '../adapter/merge.ts';
 import type { Opened } from '../artifact.ts';
 import { ExportError } from '../export-error.ts';
 import { type FileTensor, fileTensors, isTunedIn, keptType, typeInFolder } from './gguf-tensors.ts';

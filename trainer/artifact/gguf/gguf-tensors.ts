@@ -1,13 +1,14 @@
 /** The tensors of a GGUF file as parameters of the model: most are one, and of experts gate and up may stand in one or in two. */
+
+import type { Adapter } from '../../adapter/adapter.ts';
+import { isTuned } from '../../adapter/merge.ts';
 import type { FoundFamily } from '../../format/gguf/gguf-families.ts';
 import { ggufName } from '../../format/gguf/gguf-names.ts';
 import type { TensorDType, TensorInfo } from '../../format/tensor-source.ts';
-import { nameInDecoder } from '../../model/family/decoder-names.ts';
+import { nameInDecoder } from '../../model/family/decoder/decoder-names.ts';
 import type { CausalModel } from '../../model/model-spec.ts';
 import type { ParameterSpec } from '../../model/module-specs.ts';
 import { heldTensors, type StoredTensor, tensorsNamed } from '../../model/stored-form.ts';
-import type { Adapter } from '../adapter/adapter.ts';
-import { isTuned } from '../adapter/merge.ts';
 import { ExportError } from '../export-error.ts';
 import type { NamedType } from './quantization.ts';
 

@@ -7,9 +7,9 @@ import { type GgufFamily, ggufClasses, ggufFamilyOf } from '../../format/gguf/gg
 import { type Llama3Scaling, llama3Factors } from '../../format/gguf/rope-factors.ts';
 import type { ModelConfig } from '../../format/model-config.ts';
 import type { TensorInfo } from '../../format/tensor-source.ts';
-import type { DecoderConfig } from '../../model/family/decoder-config.ts';
-import { decoderConfig, isDecoder } from '../../model/family/decoder-families.ts';
-import { innerDecoder, isTextPart } from '../../model/family/decoder-text-part.ts';
+import type { DecoderConfig } from '../../model/family/decoder/decoder-config.ts';
+import { decoderConfig, isDecoder } from '../../model/family/decoder/decoder-families.ts';
+import { innerDecoder, isTextPart } from '../../model/family/decoder/decoder-text-part.ts';
 import type { Positions } from '../../model/layer/rope-scaling.ts';
 import { architectureOf } from '../../model/load-model.ts';
 import { ExportError } from '../export-error.ts';

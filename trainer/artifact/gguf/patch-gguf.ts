@@ -5,13 +5,13 @@
 
 import { constants } from 'node:fs';
 import { copyFile, open } from 'node:fs/promises';
+import { mergedWeights } from '../../adapter/merge.ts';
 import { writeAt } from '../../files/write-at.ts';
 import { openByteFile } from '../../format/byte-file.ts';
 import { type GgufTensor, readGgufHeader } from '../../format/gguf/gguf-header.ts';
 import { permutedRow } from '../../format/gguf/gguf-names.ts';
 import type { CausalModel } from '../../model/model-spec.ts';
 import { withInitial } from '../../model/weight-stream.ts';
-import { mergedWeights } from '../adapter/merge.ts';
 import type { Opened } from '../artifact.ts';
 import { ExportError } from '../export-error.ts';
 import { familyOf, headsOf, layoutOf } from './gguf-file.ts';

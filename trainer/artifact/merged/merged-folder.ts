@@ -1,6 +1,8 @@
 /** The `merged` export: a Hugging Face folder with the base's types and shards, and everything that travels with a model. */
 
 import { join } from 'node:path';
+import type { Adapter } from '../../adapter/adapter.ts';
+import { isTuned, mergedWeights } from '../../adapter/merge.ts';
 import type { MergedExportType } from '../../catalog/artifacts.ts';
 import { copyDurably, writeJson, writeTextFile } from '../../files/durable-file.ts';
 import { jsonLike } from '../../files/json-text.ts';
@@ -22,8 +24,6 @@ import { replacedTensors, type StoredTensor, storedTensors } from '../../model/s
 import type { WeightSource } from '../../model/weight-source.ts';
 import { withInitial } from '../../model/weight-stream.ts';
 import { valueFor } from '../../narrow.ts';
-import type { Adapter } from '../adapter/adapter.ts';
-import { isTuned, mergedWeights } from '../adapter/merge.ts';
 import { ExportError } from '../export-error.ts';
 import { type ClassifierForm, isTimm, labelKeys, newClass, withHead } from './classifier-form.ts';
 

@@ -2,11 +2,11 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import manifest from '../../../package.json' with { type: 'json' };
+import { mergedWeights } from '../../adapter/merge.ts';
 import { readOnnx } from '../../format/onnx/onnx-reader.ts';
 import { writeOnnx } from '../../format/onnx/onnx-writer.ts';
 import type { ClassifierModel } from '../../model/model-spec.ts';
 import { withInitial } from '../../model/weight-stream.ts';
-import { mergedWeights } from '../adapter/merge.ts';
 import type { Artifact, Opened, ReopenedExport } from '../artifact.ts';
 import { ExportError } from '../export-error.ts';
 import { writeCompanions } from '../merged/merged-folder.ts';

@@ -1,4 +1,6 @@
 /** Does ONNX Runtime compute what our engine computes? Inputs of several numbers and lengths, every number of the answer compared. */
+
+import { untouched } from '../../adapter/apply-adapter.ts';
 import { type Engine, EngineError } from '../../engine/engine.ts';
 import { elementCount, float32Of, type HostArray } from '../../graph/types.ts';
 import type { ClassifierShape } from '../../model/classifier-batch.ts';
@@ -10,7 +12,6 @@ import { hasOnnxRuntime, INSTALL_ONNX_RUNTIME, onnxRuntimeName } from '../../onn
 import { messageOf } from '../../protocol/error-facts.ts';
 import { createRandom } from '../../random.ts';
 import { loadVariables } from '../../train/variables.ts';
-import { untouched } from '../adapter/apply-adapter.ts';
 import type { CrossCheck, ReopenedExport } from '../artifact.ts';
 import { ExportError } from '../export-error.ts';
 import { compareLogits } from '../smoke-test.ts';

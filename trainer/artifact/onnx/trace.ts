@@ -4,7 +4,7 @@ import type { Node } from '../../graph/node-store.ts';
 import { assemble, type Program, type Signature } from '../../graph/program.ts';
 import { type ClassifierShape, declareClassifierBatch } from '../../model/classifier-batch.ts';
 import { poolStates } from '../../model/embedder.ts';
-import { tokensOf } from '../../model/family/text-encoder.ts';
+import { tokensOf } from '../../model/family/text/text-encoder.ts';
 import type { ClassifierModel } from '../../model/model-spec.ts';
 import { Tracer } from '../../model/tracer.ts';
 import { required, valueFor } from '../../narrow.ts';

@@ -4,6 +4,9 @@
  */
 
 import { join } from 'node:path';
+import { ADAPTER_WEIGHTS, type Adapter } from '../../adapter/adapter.ts';
+import { mergedWeights } from '../../adapter/merge.ts';
+import { PEFT_CONFIG, PEFT_PREFIX, PEFT_SHARED_PREFIX } from '../../adapter/read-peft.ts';
 import { methodCatalog } from '../../catalog/methods.ts';
 import { writeTextFile } from '../../files/durable-file.ts';
 import { encodeFloat32 } from '../../format/float-format.ts';
@@ -16,9 +19,6 @@ import { isExperts, type ModuleSpec, type ParameterSpec } from '../../model/modu
 import type { WeightSource } from '../../model/weight-source.ts';
 import { withInitial } from '../../model/weight-stream.ts';
 import { isRecord } from '../../narrow.ts';
-import { ADAPTER_WEIGHTS, type Adapter } from '../adapter/adapter.ts';
-import { mergedWeights } from '../adapter/merge.ts';
-import { PEFT_CONFIG, PEFT_PREFIX, PEFT_SHARED_PREFIX } from '../adapter/read-peft.ts';
 import { ExportError } from '../export-error.ts';
 
 export interface PeftParams {

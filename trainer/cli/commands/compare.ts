@@ -1,7 +1,7 @@
 /** `rowtune compare`: the results of runs, and the settings in which they differ. */
 import path from 'node:path';
-import { compact, duration, table } from '../../protocol/format.ts';
-import { type Recipe, settings, settingValue } from '../../protocol/recipe-schema.ts';
+import { type Recipe, settings, settingValue } from '../../protocol/recipe/recipe-schema.ts';
+import { compact, duration, table } from '../../protocol/text/format.ts';
 import { type RunSummary, readRunRecipe, summarizeRun } from '../../run/run-folder.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';

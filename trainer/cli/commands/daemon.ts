@@ -5,13 +5,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Command, InvalidArgumentError } from 'commander';
 import { MAX_STATE_BYTES, readRegularText } from '../../files/regular-file.ts';
 import { isRunning } from '../../machine/process-identity.ts';
-import { shareText } from '../../protocol/device-share.ts';
-import { byteSize, duration, table } from '../../protocol/format.ts';
-import { daemonOwner } from '../../rpc/claim.ts';
+import { shareText } from '../../protocol/run/device-share.ts';
+import { byteSize, duration, table } from '../../protocol/text/format.ts';
+import { daemonOwner } from '../../rpc/connection/claim.ts';
+import { readDiscovery } from '../../rpc/connection/discovery.ts';
 import { type DaemonOptions, startDaemon } from '../../rpc/daemon.ts';
 import { DaemonError } from '../../rpc/daemon-error.ts';
-import { devicesOf } from '../../rpc/device-shares.ts';
-import { readDiscovery } from '../../rpc/discovery.ts';
+import { devicesOf } from '../../rpc/jobs/device-shares.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import {
   type AddCommand,
@@ -21,7 +21,7 @@ import {
   type Surroundings,
   withCommonOptions,
 } from '../command.ts';
-import { connectIfRunning, DEFAULT_IDLE_MINUTES, ensureDaemon } from '../daemon-client.ts';
+import { connectIfRunning, DEFAULT_IDLE_MINUTES, ensureDaemon } from '../daemon/daemon-client.ts';
 import { numberOption } from '../job-command.ts';
 
 interface RunOptions {

@@ -4,9 +4,9 @@ import { DATA_PARTS, type DataPart } from '../../protocol/view/data.ts';
 import { jobContext } from '../../settings.ts';
 import { EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
-import { describeSamples, describeStatistics } from '../data-text.ts';
 import { numberOption, recipeOrRun, withOverrides } from '../job-command.ts';
 import { runWorker } from '../run-worker.ts';
+import { describeSamples, describeStatistics } from '../show/data-text.ts';
 
 interface DataOptions {
   readonly part: DataPart;

@@ -1,6 +1,6 @@
 /** `rowtune doctor`: the engine and the machine, and the command that fixes each problem. */
 import type { Diagnosis } from '../../engine/doctor.ts';
-import { byteSize, table } from '../../protocol/format.ts';
+import { byteSize, table } from '../../protocol/text/format.ts';
 import { jobContext } from '../../settings.ts';
 import { EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';

@@ -15,7 +15,7 @@ import { webgpuPackages } from '../../engine/install/webgpu-packages.ts';
 import type { Progress } from '../../engine/install/wheel.ts';
 import { llamaCppPackages } from '../../llama-cpp/llama-cpp-packages.ts';
 import { onnxRuntimePackages } from '../../onnxruntime/onnxruntime-packages.ts';
-import { byteSize, duration, table } from '../../protocol/format.ts';
+import { byteSize, duration, table } from '../../protocol/text/format.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import {
   type AddCommand,

@@ -3,7 +3,7 @@ import { InvalidArgumentError } from 'commander';
 import { availableMemoryBytes, hasGpu, USABLE_SHARE } from '../../machine/machine.ts';
 import type { MemoryEstimate, RecipeEstimate } from '../../plan/memory/predict.ts';
 import { describeNothingFits } from '../../plan/memory/propose-settings.ts';
-import { batchSize, byteSize, countedText, grouped, percent, table } from '../../protocol/format.ts';
+import { batchSize, byteSize, countedText, grouped, percent, table } from '../../protocol/text/format.ts';
 import { EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { estimateOnCard } from '../estimate-on-card.ts';

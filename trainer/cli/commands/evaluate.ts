@@ -2,12 +2,12 @@
 
 import path from 'node:path';
 import { type Evaluation, isEvaluation } from '../../job/evaluate.ts';
-import { table } from '../../protocol/format.ts';
+import { table } from '../../protocol/text/format.ts';
 import { jobContext } from '../../settings.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { recipeOrRun, withOverrides } from '../job-command.ts';
-import { benchmarkTable, classTable, forgettingTable, metricRows } from '../run-table.ts';
 import { runWorker } from '../run-worker.ts';
+import { benchmarkTable, classTable, forgettingTable, metricRows } from '../show/run-table.ts';
 
 export const addEvaluate: AddCommand = (program, surroundings) => {
   const command = withOverrides(

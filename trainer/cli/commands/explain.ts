@@ -1,7 +1,7 @@
 /** `rowtune explain`: the documentation of a code of the linter. */
 
+import { didYouMean } from '../../catalog/did-you-mean.ts';
 import { diagnosticOf, diagnosticSections } from '../../lint/diagnostics/diagnostics.ts';
-import { didYouMean } from '../../protocol/did-you-mean.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 

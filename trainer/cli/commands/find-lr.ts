@@ -1,13 +1,13 @@
 /** `rowtune find-lr`: a short run with a rising learning rate, its curve, and a suggestion. */
 import type { FindRateResult } from '../../handlers/train/find-rate.ts';
-import { compact } from '../../protocol/format.ts';
+import { compact } from '../../protocol/text/format.ts';
 import { jobContext } from '../../settings.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { numberOption, withOverrides } from '../job-command.ts';
 import { readRecipe } from '../read-recipe.ts';
 import { runWorker } from '../run-worker.ts';
-import { textChart } from '../text-chart.ts';
+import { textChart } from '../show/text-chart.ts';
 
 interface FindOptions {
   readonly from: number;

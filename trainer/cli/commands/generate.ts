@@ -1,6 +1,6 @@
 /** `rowtune generate`: streams text from a base model, a run or an exported folder. */
 import { text as readAll } from 'node:stream/consumers';
-import type { GenerateOptions } from '../../protocol/job-messages.ts';
+import type { GenerateOptions } from '../../protocol/messages/job-messages.ts';
 import { jobContext } from '../../settings.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';

@@ -1,7 +1,7 @@
 /** `rowtune metrics`: the newest metrics of a run. */
 import path from 'node:path';
 import { InvalidArgumentError } from 'commander';
-import { compact, table } from '../../protocol/format.ts';
+import { compact, table } from '../../protocol/text/format.ts';
 import { readMetrics } from '../../run/metrics-file.ts';
 import { isRunFolder } from '../../run/run-folder.ts';
 import { CliError, EXIT } from '../cli-error.ts';

@@ -6,7 +6,7 @@ import { exportParts } from '../../artifact/export-manifest.ts';
 import { type PushFile, type PushProgress, type PushResult, pushFiles } from '../../hub/hub-push.ts';
 import { hubToken } from '../../hub/hub-token.ts';
 import { EXPORT_MANIFEST } from '../../protocol/export-manifest-name.ts';
-import { byteSize } from '../../protocol/format.ts';
+import { byteSize } from '../../protocol/text/format.ts';
 import { CliError } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { isRunFolder } from '../job-command.ts';

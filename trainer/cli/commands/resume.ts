@@ -4,18 +4,18 @@
  */
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
-import type { RankPlace } from '../../protocol/job-messages.ts';
+import type { RankPlace } from '../../protocol/messages/job-messages.ts';
 import { readRunRecipe } from '../../run/run-folder.ts';
 import { isSweepFolder } from '../../run/sweep-folder.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
-import { connectIfRunning } from '../daemon-client.ts';
-import { detachTraining, trainOnDaemon } from '../daemon-training.ts';
+import { connectIfRunning } from '../daemon/daemon-client.ts';
+import { detachTraining, trainOnDaemon } from '../daemon/daemon-training.ts';
 import { finishTraining, resumeCommandOf } from '../finish-training.ts';
 import { isRunFolder, typedContext, withOverrides } from '../job-command.ts';
 import { launchedRank } from '../launched-rank.ts';
 import { runWorker } from '../run-worker.ts';
-import { resumeOnSlurm } from '../slurm-training.ts';
+import { resumeOnSlurm } from '../slurm/slurm-training.ts';
 import { type OnSlurmOptions, runAsRank, type WhereOptions, withSlurmOptions, withWhereOptions } from './train.ts';
 
 export const addResume: AddCommand = (program, surroundings) => {

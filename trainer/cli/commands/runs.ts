@@ -3,22 +3,22 @@
  */
 import path from 'node:path';
 import { realPath } from '../../files/real-path.ts';
-import { isOnCluster, placeText } from '../../protocol/cluster.ts';
-import { compact, duration, table } from '../../protocol/format.ts';
-import type { JobRecord, RunInfo, RunList } from '../../protocol/rpc-messages.ts';
+import type { JobRecord, RunInfo, RunList } from '../../protocol/messages/rpc-messages.ts';
+import { isOnCluster, placeText } from '../../protocol/run/cluster.ts';
+import { compact, duration, table } from '../../protocol/text/format.ts';
 import { listRunsAnywhere } from '../../rpc/cluster-runs.ts';
-import type { DaemonClient } from '../../rpc/connect.ts';
+import type { DaemonClient } from '../../rpc/connection/connect.ts';
 import { isSweepFolder } from '../../run/sweep-folder.ts';
 import { readSubmission } from '../../slurm/submission.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
-import { connectIfRunning } from '../daemon-client.ts';
+import { connectIfRunning } from '../daemon/daemon-client.ts';
+import { followJob } from '../daemon/run-on-daemon.ts';
 import { finishTraining, resumeCommandOf } from '../finish-training.ts';
 import { shownPath } from '../job-command.ts';
 import { addNotesOptions, type NotesOptions, writeNotes, writesNotes } from '../run-notes-options.ts';
-import { followJob } from '../run-on-daemon.ts';
-import { followSweepOnSlurm, type ShowSweep, stopSweepOnSlurm } from '../slurm-sweep.ts';
-import { followOnSlurm, stopOnSlurm } from '../slurm-training.ts';
+import { followSweepOnSlurm, type ShowSweep, stopSweepOnSlurm } from '../slurm/slurm-sweep.ts';
+import { followOnSlurm, stopOnSlurm } from '../slurm/slurm-training.ts';
 import { finishSweep, showSweep, sweepCommandOf } from './sweep.ts';
 
 interface RunsOptions extends ShownRuns, NotesOptions {

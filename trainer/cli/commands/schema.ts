@@ -1,5 +1,5 @@
 /** `rowtune schema`: the JSON Schema of recipes, for editors and tools that know nothing else of Rowtune. */
-import { recipeJsonSchema } from '../../protocol/recipe-schema.ts';
+import { recipeJsonSchema } from '../../protocol/recipe/recipe-schema.ts';
 import { agentsPage } from '../agents-page.ts';
 import { type AddCommand, runCommandWork, withCommonOptions } from '../command.ts';
 

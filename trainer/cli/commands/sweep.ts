@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { writeTextFile } from '../../files/durable-file.ts';
-import { type SweepStatus, sweepCsv } from '../../protocol/sweep.ts';
+import { type SweepStatus, sweepCsv } from '../../protocol/run/sweep.ts';
 import { requireUsableOutput } from '../../run/begin-run.ts';
 import { freeSweepFolder } from '../../run/free-run-folder.ts';
 import { isSweepFolder } from '../../run/sweep-folder.ts';
@@ -11,13 +11,13 @@ import { readSweep } from '../../sweep/sweep-status.ts';
 import { checkResult } from '../check-result.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
-import { connectIfRunning } from '../daemon-client.ts';
-import { detachTraining, type TrainingStart, trainOnDaemon } from '../daemon-training.ts';
+import { connectIfRunning } from '../daemon/daemon-client.ts';
+import { detachTraining, type TrainingStart, trainOnDaemon } from '../daemon/daemon-training.ts';
 import { engineOverrides, shownPath, typedContext, withOverrides } from '../job-command.ts';
 import { readRecipe } from '../read-recipe.ts';
 import { runWorker } from '../run-worker.ts';
-import { continueSweepOnSlurm, sweepOnSlurm, workAsSweepWorker } from '../slurm-sweep.ts';
-import { countStates, sweepTable } from '../sweep-table.ts';
+import { countStates, sweepTable } from '../show/sweep-table.ts';
+import { continueSweepOnSlurm, sweepOnSlurm, workAsSweepWorker } from '../slurm/slurm-sweep.ts';
 import { type OnSlurmOptions, type WhereOptions, withSlurmOptions, withWhereOptions } from './train.ts';
 
 interface SweepOptions extends WhereOptions, OnSlurmOptions {

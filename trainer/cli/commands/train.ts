@@ -2,21 +2,21 @@
 
 import { randomUUID } from 'node:crypto';
 import { type Command, Option } from 'commander';
-import type { JobRequest, RankPlace, WorkerEvent } from '../../protocol/job-messages.ts';
-import type { RecipeSource } from '../../protocol/rpc-messages.ts';
+import type { JobRequest, RankPlace, WorkerEvent } from '../../protocol/messages/job-messages.ts';
+import type { RecipeSource } from '../../protocol/messages/rpc-messages.ts';
 import { requireUsableOutput } from '../../run/begin-run.ts';
 import { freeRunFolder } from '../../run/free-run-folder.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
-import { connectIfRunning } from '../daemon-client.ts';
-import { detachTraining, trainOnDaemon } from '../daemon-training.ts';
+import { connectIfRunning } from '../daemon/daemon-client.ts';
+import { detachTraining, trainOnDaemon } from '../daemon/daemon-training.ts';
 import { finishTraining, resumeCommandOf } from '../finish-training.ts';
 import { engineOverrides, numberOption, typedContext, withOverrides } from '../job-command.ts';
 import { isHiddenOfRank, launchedRank, rankThreads } from '../launched-rank.ts';
 import { readRecipe } from '../read-recipe.ts';
 import { runWorker } from '../run-worker.ts';
+import { trainOnSlurm } from '../slurm/slurm-training.ts';
 import type { SlurmOptions } from '../slurm-options.ts';
-import { trainOnSlurm } from '../slurm-training.ts';
 
 export interface WhereOptions {
   readonly detach?: boolean;

@@ -1,6 +1,6 @@
 /** `rowtune verify`: compares model folders with the reference numbers next to them. */
 import path from 'node:path';
-import { compact, table } from '../../protocol/format.ts';
+import { compact, table } from '../../protocol/text/format.ts';
 import { jobContext } from '../../settings.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';

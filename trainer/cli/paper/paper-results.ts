@@ -8,8 +8,8 @@ import { isResultOf } from '../../handlers/job-results.ts';
 import type { TrainResult } from '../../handlers/train/train-run.ts';
 import type { Evaluation } from '../../job/evaluate.ts';
 import type { ChoiceResult } from '../../objective/causal/choice-evaluator.ts';
-import { table } from '../../protocol/format.ts';
-import { RUN_FILES } from '../../protocol/run-files.ts';
+import { RUN_FILES } from '../../protocol/run/run-files.ts';
+import { table } from '../../protocol/text/format.ts';
 import { readRunState } from '../../run/run-state.ts';
 import type { PaperColumn, PaperRow, PaperTable, PaperValues } from './paper-tables.ts';
 

@@ -1,6 +1,6 @@
 /** How batches are laid out: how many shapes there may be, as each is a program of its own to build. */
 import type { Parts } from '../../graph/graph.ts';
-import type { Recipe } from '../../protocol/recipe-schema.ts';
+import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import type { BatchSettings } from './batch-plan.ts';
 
 /** Three lengths keep padding near a tenth for text of mixed lengths; a shape of a 135M model takes about a third of a second to build. */

@@ -1,6 +1,6 @@
 /** The batches of labeled texts: token ids filled up at the right, and a class, several or a number a row, or a label a word. */
 import type { HostArray } from '../../graph/types.ts';
-import type { LabeledText } from '../load-labeled.ts';
+import type { LabeledText } from '../load/load-labeled.ts';
 import { labeledWords, type TaggedText } from '../tagged/load-tagged.ts';
 import type { BatchPlan, PlannedBatch } from './batch-plan.ts';
 import type { Batch, BatchSource } from './batches.ts';

@@ -1,7 +1,7 @@
 /** Texts to compare as training reads them: the anchor first, then its positive and hard negatives. */
 import { drawStream } from '../draw.ts';
+import { createSegmentEncoder } from '../example/segment-encoder.ts';
 import { listDataFiles } from '../read/list-files.ts';
-import { createSegmentEncoder } from '../segment-encoder.ts';
 import { describeGroupColumns, groupSamples, type LoadGroupsInput } from '../text-groups/load-groups.ts';
 import type { Shown } from './show-labeled.ts';
 import { type SampleToShow, ShownProblems, samplesToShow } from './shown-sample.ts';

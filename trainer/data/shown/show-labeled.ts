@@ -1,8 +1,8 @@
 /** Samples of classifiers as training reads them: texts with a label, and sentences whose words have tags. */
 import { drawStream } from '../draw.ts';
-import { type LoadLabeledInput, labeledSamples } from '../load-labeled.ts';
+import { createSegmentEncoder } from '../example/segment-encoder.ts';
+import { type LoadLabeledInput, labeledSamples } from '../load/load-labeled.ts';
 import { listDataFiles } from '../read/list-files.ts';
-import { createSegmentEncoder } from '../segment-encoder.ts';
 import { type LoadTaggedInput, taggedSamples } from '../tagged/load-tagged.ts';
 import { describeTaggedColumns } from '../tagged/tagged-record.ts';
 import { createWordEncoder } from '../tagged/word-encoder.ts';

@@ -1,12 +1,12 @@
 /** Samples of language models as training reads them: the same reader, the same tokens, the same targets. */
 import type { ShownSide } from '../../protocol/view/data.ts';
 import { drawStream } from '../draw.ts';
-import type { MadeSamples } from '../load-answers.ts';
-import { type LoadDatasetInput, openForTokenizing } from '../load-dataset.ts';
-import { checkMaxLength } from '../max-length.ts';
-import { openRecords } from '../open-records.ts';
+import { checkMaxLength } from '../example/max-length.ts';
+import type { Truncation } from '../example/tokenize-example.ts';
+import type { MadeSamples } from '../load/load-answers.ts';
+import { type LoadDatasetInput, openForTokenizing } from '../load/load-dataset.ts';
+import { openRecords } from '../load/open-records.ts';
 import { listDataFiles } from '../read/list-files.ts';
-import type { Truncation } from '../tokenize-example.ts';
 import { sampleTokenizer } from '../tokens/tokenize-records.ts';
 import { type DataFormat, type DataRecord, type TokenSequence, WEIGHT_STEPS } from '../types.ts';
 import { type SampleToShow, ShownProblems, samplesToShow } from './shown-sample.ts';

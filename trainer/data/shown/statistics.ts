@@ -1,7 +1,7 @@
 /** Facts about all samples of a run's data: lengths, batch shapes, labels, and samples that are worth a look. */
 import type { BatchShape, DataStatistics, Finding, PartStatistics, SamplePlace } from '../../protocol/view/data.ts';
 import type { BatchPlan } from '../batch/batch-plan.ts';
-import { lengthQuantiles } from '../data-report.ts';
+import { lengthQuantiles } from './data-report.ts';
 
 export interface SampleFacts {
   readonly file: string;

@@ -1,12 +1,12 @@
 /** From files to sentences whose words have tags, for token classification. */
 import { type DataPlace, DataProblems, noSample } from '../data-error.ts';
-import { type DataReport, summarizeExamples } from '../data-report.ts';
 import type { ColumnNames } from '../detect-format.ts';
 import { drawStream } from '../draw.ts';
+import type { SegmentTokenizer } from '../example/segment-encoder.ts';
 import { placesOf } from '../label-places.ts';
+import { samplesOf } from '../load/samples-of.ts';
 import { type DataFile, listDataFiles } from '../read/list-files.ts';
-import { samplesOf } from '../samples-of.ts';
-import type { SegmentTokenizer } from '../segment-encoder.ts';
+import { type DataReport, summarizeExamples } from '../shown/data-report.ts';
 import type { DataRecord } from '../types.ts';
 import { countEntities } from './entities.ts';
 import { sortTags, type TagScheme, tagScheme } from './tag-scheme.ts';

@@ -1,5 +1,5 @@
 /** Encodes the words of a sentence one by one, so that each token belongs to a word: the alignment that `word_ids` of Transformers gives. */
-import { type SegmentTokenizer, singleTemplate } from '../segment-encoder.ts';
+import { type SegmentTokenizer, singleTemplate } from '../example/segment-encoder.ts';
 
 export interface EncodedWords {
   /** Special tokens included. */

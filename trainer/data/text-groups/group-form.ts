@@ -1,5 +1,5 @@
 /** The texts that a loss of embeddings reads of each sample. */
-import type { Recipe } from '../../protocol/recipe-schema.ts';
+import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 
 export interface GroupForm {
   /** Hard negatives behind the anchor and its positive. */

@@ -1,11 +1,11 @@
 /** From files to tokenized texts that belong together or apart, and a report. */
 import { DataProblems, noSample } from '../data-error.ts';
-import { type DataReport, lengthQuantiles } from '../data-report.ts';
 import type { ColumnNames } from '../detect-format.ts';
 import { drawStream } from '../draw.ts';
+import { createSegmentEncoder, type SegmentTokenizer } from '../example/segment-encoder.ts';
+import { samplesOf } from '../load/samples-of.ts';
 import { type DataFile, listDataFiles } from '../read/list-files.ts';
-import { samplesOf } from '../samples-of.ts';
-import { createSegmentEncoder, type SegmentTokenizer } from '../segment-encoder.ts';
+import { type DataReport, lengthQuantiles } from '../shown/data-report.ts';
 import type { DataRecord } from '../types.ts';
 import { findGroupColumns, type GroupColumns } from './group-columns.ts';
 import type { GroupForm } from './group-form.ts';

@@ -1,5 +1,5 @@
 /** The place of the samples of a data set while they are made. */
-import type { DataReport } from '../data-report.ts';
+import type { DataReport } from '../shown/data-report.ts';
 import { createExamples, type ExampleColumns, type Examples } from './example-store.ts';
 import { memorySink } from './packed-tokens.ts';
 

@@ -1,9 +1,9 @@
 /** Formats and tokenizes a number of records: the same function for a thread and for the process itself. */
 import { chunkSequence } from '../batch/pack-sequences.ts';
 import { DataError, type DataProblem } from '../data-error.ts';
-import { createEncoder } from '../encoder.ts';
-import { type FormatSettings, formatExample } from '../format-example.ts';
-import { type DropReason, type TokenizeSettings, type Truncation, tokenizeExample } from '../tokenize-example.ts';
+import { createEncoder } from '../example/encoder.ts';
+import { type FormatSettings, formatExample } from '../example/format-example.ts';
+import { type DropReason, type TokenizeSettings, type Truncation, tokenizeExample } from '../example/tokenize-example.ts';
 import type { ChatRenderer, DataRecord, TextTokenizer, TokenSequence } from '../types.ts';
 import { countTargets } from '../types.ts';
 import { ANSWER_BIT, TARGET_BIT, weightBits } from './example-store.ts';

@@ -1,7 +1,7 @@
 /** A thread that tokenizes records: requests in, samples out, in the order of the requests. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { createTokenizer } from '../../format/tokenizer/tokenizer.ts';
-import { chatRendererOf } from '../chat-renderer.ts';
+import { chatRendererOf } from '../chat/chat-renderer.ts';
 import { DataError } from '../data-error.ts';
 import type { ThreadAnswer, ThreadData, ThreadRequest } from './thread-messages.ts';
 import { recordTokenizer } from './tokenize-records.ts';

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:f
 import path from 'node:path';
 import { cardOfEachGeneration } from '../../catalog/cards.ts';
 import { required } from '../../narrow.ts';
-import { byteSize } from '../../protocol/format.ts';
+import { byteSize } from '../../protocol/text/format.ts';
 import { EngineError } from '../engine.ts';
 import { inheritedEnvironment } from '../inherited-environment.ts';
 import { describeCard } from '../pjrt/card-description.ts';

@@ -1,5 +1,5 @@
 /** The answer to a GGUF file of an architecture that is not read: what it needs that is missing here, and the one that is most like it. */
-import { didYouMean } from '../../protocol/did-you-mean.ts';
+import { didYouMean } from '../../catalog/did-you-mean.ts';
 import { clip, ModelFileError } from '../model-file-error.ts';
 import type { GgufValue } from './gguf-cursor.ts';
 import { type FoundFamily, ggufFamilies, ggufFamily } from './gguf-families.ts';

@@ -5,8 +5,8 @@ import type { DataDigest } from '../../data/data-digest.ts';
 import type { RecipeScope } from '../../job/job-scope.ts';
 import type { Base } from '../../job/open-base.ts';
 import type { Ranks } from '../../job/ranks.ts';
-import { globalBatchText } from '../../protocol/global-batch.ts';
-import { stringifyRecipe } from '../../protocol/stringify-recipe.ts';
+import { globalBatchText } from '../../protocol/recipe/global-batch.ts';
+import { stringifyRecipe } from '../../protocol/recipe/stringify-recipe.ts';
 import { RunError } from '../../run-error.ts';
 
 /** Facts that must be equal, by the name that an error gives it. */

@@ -4,8 +4,8 @@
  */
 
 import path from 'node:path';
-import type { AdapterDescription } from '../../artifact/adapter/adapter.ts';
-import { describeAdapter } from '../../artifact/adapter/write-adapter.ts';
+import type { AdapterDescription } from '../../adapter/adapter.ts';
+import { describeAdapter } from '../../adapter/write-adapter.ts';
 import { engineCatalog } from '../../catalog/engines.ts';
 import { methodCatalog } from '../../catalog/methods.ts';
 import { wholeRows } from '../../coupling/coupling.ts';
@@ -46,9 +46,9 @@ import {
 import { type Coverage, coverageOf, describeCoverage } from '../../plan/coverage.ts';
 import { planMark } from '../../plan/memory/counted-passes.ts';
 import { type PlanFacts, planRun, planTargets, type RunPlan } from '../../plan/run-plan.ts';
-import { byteSize, grouped } from '../../protocol/format.ts';
-import type { Recipe } from '../../protocol/recipe-schema.ts';
-import { RUN_FILES } from '../../protocol/run-files.ts';
+import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
+import { RUN_FILES } from '../../protocol/run/run-files.ts';
+import { byteSize, grouped } from '../../protocol/text/format.ts';
 import type { MemoryPlan } from '../../protocol/view/run.ts';
 import { requireDisk } from '../../run/checkpoint/checkpoint.ts';
 import { restoreResiduals } from '../../run/checkpoint/exchange-residuals.ts';

@@ -5,8 +5,8 @@ import type { ExchangeCounts } from '../../engine/engine.ts';
 import { writeJson } from '../../files/durable-file.ts';
 import type { Ranks } from '../../job/ranks.ts';
 import type { ProcessMemory } from '../../machine/process-memory.ts';
-import { byteSize, percent } from '../../protocol/format.ts';
-import { RUN_FILES } from '../../protocol/run-files.ts';
+import { RUN_FILES } from '../../protocol/run/run-files.ts';
+import { byteSize, percent } from '../../protocol/text/format.ts';
 import type { RanksView, RankView } from '../../protocol/view/run.ts';
 
 /** Sums over the updates since the previous line. */

@@ -1,7 +1,7 @@
 /** The settings that may change on resume: those that leave every earlier result valid. */
 import { isDeepStrictEqual } from 'node:util';
-import { parseRecipe } from '../../protocol/parse-recipe.ts';
-import { type Recipe, settings, settingValue } from '../../protocol/recipe-schema.ts';
+import { parseRecipe } from '../../protocol/recipe/parse-recipe.ts';
+import { type Recipe, settings, settingValue } from '../../protocol/recipe/recipe-schema.ts';
 import type { TrainerState } from '../../run/checkpoint/checkpoint.ts';
 import type { Checkpoint } from '../../run/checkpoint/load-checkpoint.ts';
 import { readRunRecipe } from '../../run/run-folder.ts';

@@ -8,7 +8,7 @@ import { writeJson } from '../../files/durable-file.ts';
 import { type Evaluation, evaluationMetrics } from '../../job/evaluate.ts';
 import type { JobScope } from '../../job/job-scope.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
-import { RUN_FILES } from '../../protocol/run-files.ts';
+import { RUN_FILES } from '../../protocol/run/run-files.ts';
 import { appendMetrics, type MetricsLine } from '../../run/metrics-file.ts';
 import type { RunState, StateKeeper } from '../../run/run-state.ts';
 import type { MetricsTracker, TrackedEnd, TrackedRun } from '../../run/trackers/tracker.ts';

@@ -6,7 +6,7 @@ import type { JobScope } from '../../job/job-scope.ts';
 import { openJobEngine } from '../../job/open-base.ts';
 import { Ranks } from '../../job/ranks.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
-import type { Recipe } from '../../protocol/recipe-schema.ts';
+import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import { requireTypedCommand } from '../../run/typed-command.ts';
 import { RunError } from '../../run-error.ts';
 

@@ -1,20 +1,20 @@
 /** Checks the samples of a data file as training reads them, and gathers what is worth a hint. */
 import { objectiveCatalog } from '../../catalog/objectives.ts';
+import { withoutRole } from '../../data/chat/format-chat.ts';
 import type { DataPlace } from '../../data/data-error.ts';
 import { checkSameFormat, detectFormat } from '../../data/detect-format.ts';
-import { withoutRole } from '../../data/format-chat.ts';
-import { type FormatSettings, formatExample } from '../../data/format-example.ts';
-import { formatJudged } from '../../data/format-judged.ts';
-import { formatPair, pairMargin } from '../../data/format-pair.ts';
-import { findColumns, type LabeledColumns, labeledRecord } from '../../data/load-labeled.ts';
+import { type FormatSettings, formatExample } from '../../data/example/format-example.ts';
+import { formatJudged } from '../../data/example/format-judged.ts';
+import { formatPair, pairMargin } from '../../data/example/format-pair.ts';
+import { findColumns, type LabeledColumns, labeledRecord } from '../../data/load/load-labeled.ts';
 import { tagScheme } from '../../data/tagged/tag-scheme.ts';
 import { findTaggedColumns, type TaggedColumns, tagColumn, taggedRecord } from '../../data/tagged/tagged-record.ts';
 import { findGroupColumns, type GroupColumns } from '../../data/text-groups/group-columns.ts';
 import { groupForm } from '../../data/text-groups/group-form.ts';
 import { groupRecord } from '../../data/text-groups/group-record.ts';
 import type { ChatRenderer, DataFormat, DataRecord } from '../../data/types.ts';
+import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import { trainedRolesOf } from '../../protocol/recipe/trained-roles.ts';
-import type { Recipe } from '../../protocol/recipe-schema.ts';
 
 type DataSettings = Recipe['data'];
 type Task = Recipe['task'];

@@ -5,10 +5,10 @@ import path from 'node:path';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { DataError } from '../../data/data-error.ts';
 import { renameColumns } from '../../data/detect-format.ts';
-import { judgmentsOf } from '../../data/format-judged.ts';
+import { judgmentsOf } from '../../data/example/format-judged.ts';
 import { isImageFile, listImages, VALIDATION_LIST } from '../../data/image/image-samples.ts';
-import { judgmentName } from '../../data/load-judged.ts';
-import { findColumns } from '../../data/load-labeled.ts';
+import { judgmentName } from '../../data/load/load-judged.ts';
+import { findColumns } from '../../data/load/load-labeled.ts';
 import { type FolderEntry, folderEntries } from '../../data/read/folder-entries.ts';
 import { listDataFiles } from '../../data/read/list-files.ts';
 import { readRecords } from '../../data/read/read-records.ts';
@@ -16,7 +16,7 @@ import { labelName } from '../../data/read/record-fields.ts';
 import { labelNames } from '../../data/several-labels.ts';
 import { findTaggedColumns, taggedRecord } from '../../data/tagged/tagged-record.ts';
 import type { DataRecord } from '../../data/types.ts';
-import type { Recipe } from '../../protocol/recipe-schema.ts';
+import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 
 export type LabelCounts = Readonly<Record<string, number>>;
 

@@ -8,7 +8,7 @@ import type { DataFormat } from '../../data/types.ts';
 import { isDataSetName } from '../../files/data-set-name.ts';
 import { findDataSet, knownDataSet, partOfDataSet } from '../../hub/hub-dataset.ts';
 import { elementAt } from '../../narrow.ts';
-import type { Recipe } from '../../protocol/recipe-schema.ts';
+import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import { countFolderLabels, type LabelCounts, MAX_COUNTED_BYTES } from './count-labels.ts';
 import type { RowCount } from './count-rows.ts';
 import { nearbyName } from './model-facts.ts';

@@ -1,8 +1,8 @@
 /** The files next to a model's config: weights, tokenizer and other configs, memoized until one of them changes. */
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
-import { ADAPTER_WEIGHTS, PEFT_TORCH_WEIGHTS } from '../../artifact/adapter/adapter.ts';
-import { openPeftWeights } from '../../artifact/adapter/read-peft.ts';
+import { ADAPTER_WEIGHTS, PEFT_TORCH_WEIGHTS } from '../../adapter/adapter.ts';
+import { openPeftWeights } from '../../adapter/read-peft.ts';
 import { type ModelConfig, readOptionalConfigFile } from '../../format/model-config.ts';
 import { ModelFileError } from '../../format/model-file-error.ts';
 import type { TensorInfo, TensorSource } from '../../format/tensor-source.ts';

@@ -2,13 +2,13 @@
 import { stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
+import { didYouMean } from '../../catalog/did-you-mean.ts';
 import { firstNames } from '../../files/folder-walk.ts';
 import type { ModelConfig } from '../../format/model-config.ts';
 import type { Vocabulary } from '../../format/tokenizer/tokenizer.ts';
 import { findComplete, repoFolder } from '../../hub/hub-cache.ts';
 import { loadModel } from '../../model/load-model.ts';
 import type { AnyModel } from '../../model/model-spec.ts';
-import { didYouMean } from '../../protocol/did-you-mean.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
 import { isHubName } from '../../protocol/hub-name.ts';
 

@@ -8,7 +8,7 @@ import { columnsOf, keptSource, openRemote } from '../../data/read/ranged-source
 import { readRecords } from '../../data/read/read-records.ts';
 import type { DataFormat, DataRecord } from '../../data/types.ts';
 import { fileSize } from '../../format/model-config.ts';
-import type { Recipe } from '../../protocol/recipe-schema.ts';
+import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import { checkSamples, type SampleCheck } from './check-samples.ts';
 import { countFileLabels, MAX_COUNTED_BYTES } from './count-labels.ts';
 import { countRows } from './count-rows.ts';

@@ -3,7 +3,8 @@
  * factors. Pure.
  */
 
-import { changesBase, PEFT_TYPES, UNSUPPORTED_SWITCHES } from '../../artifact/adapter/read-peft.ts';
+import { changesBase, PEFT_TYPES, UNSUPPORTED_SWITCHES } from '../../adapter/read-peft.ts';
+import { didYouMean } from '../../catalog/did-you-mean.ts';
 import type { ModelConfig } from '../../format/model-config.ts';
 import { parameterInMemory } from '../../method/peft-form.ts';
 import { nameInMemory } from '../../method/peft-names.ts';
@@ -11,7 +12,6 @@ import { moduleNames } from '../../method/targets.ts';
 import type { Model } from '../../model/model-spec.ts';
 import { isExperts } from '../../model/module-specs.ts';
 import { isRecord } from '../../narrow.ts';
-import { didYouMean } from '../../protocol/did-you-mean.ts';
 import type { FolderFacts, Tensors } from '../facts/folder-facts.ts';
 import type { ConfigReport } from './config-codes.ts';
 import { mostRank } from './most-rank.ts';

@@ -2,7 +2,7 @@
 import { defaultMeasure, measureCatalog } from '../../catalog/measures.ts';
 import { methodCatalog } from '../../catalog/methods.ts';
 import type { AnyModel } from '../../model/model-spec.ts';
-import type { Recipe } from '../../protocol/recipe-schema.ts';
+import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 
 const isImageTransformer = (model: AnyModel): boolean =>
   model.kind === 'classifier' && model.input.kind === 'image' && model.modules.some(({ part }) => part === 'attention');

@@ -1,12 +1,13 @@
 /** Problems of a recipe that depend on its data: files, columns, labels and samples. */
+
+import { didYouMean } from '../../catalog/did-you-mean.ts';
 import { measureCatalog, measureWithoutLabels } from '../../catalog/measures.ts';
 import { methodCatalog } from '../../catalog/methods.ts';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
-import { classBalanceProblem } from '../../protocol/class-balance.ts';
-import { didYouMean } from '../../protocol/did-you-mean.ts';
-import { describeImbalance } from '../../protocol/judgment-balance.ts';
+import { classBalanceProblem } from '../../protocol/checks/class-balance.ts';
+import { describeImbalance } from '../../protocol/checks/judgment-balance.ts';
+import { describeUnseen, noSampleHas, unseenLabels } from '../../protocol/checks/unseen-labels.ts';
 import { trainedRolesOf } from '../../protocol/recipe/trained-roles.ts';
-import { describeUnseen, noSampleHas, unseenLabels } from '../../protocol/unseen-labels.ts';
 import type { DataFact, OddSamples } from '../facts/data-facts.ts';
 import type { RecipeView } from '../recipe-view.ts';
 import type { Report } from './fact-report.ts';

@@ -2,9 +2,9 @@
 
 import { cardCatalog } from '../../catalog/cards.ts';
 import type { RecipeEstimate } from '../../plan/memory/predict.ts';
-import { byteSize, countedText } from '../../protocol/format.ts';
 import type { Suggestion } from '../../protocol/problem.ts';
 import { follow, START } from '../../protocol/recipe/located.ts';
+import { byteSize, countedText } from '../../protocol/text/format.ts';
 import type { RecipeView } from '../recipe-view.ts';
 import {
   dataProblems,

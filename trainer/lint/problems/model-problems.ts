@@ -1,4 +1,6 @@
 /** Problems of a recipe that depend on its model: what it can do, what can be trained of it, and how long its inputs are. */
+
+import { didYouMean } from '../../catalog/did-you-mean.ts';
 import { defaultMeasure } from '../../catalog/measures.ts';
 import { methodCatalog } from '../../catalog/methods.ts';
 import type { MethodSettings } from '../../method/method.ts';
@@ -7,8 +9,7 @@ import { matchesAny, moduleNames, TargetError, type TargetSettings, targetModule
 import { type AnyModel, type Model, takesSize } from '../../model/model-spec.ts';
 import type { ModuleSpec } from '../../model/module-specs.ts';
 import { attachFirst } from '../../plan/run-plan.ts';
-import { didYouMean } from '../../protocol/did-you-mean.ts';
-import type { Recipe } from '../../protocol/recipe-schema.ts';
+import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import { SelectionError } from '../../selection.ts';
 import { methodSettings } from '../../train/recipe-settings.ts';
 import { type ModelFacts, positionsOf } from '../facts/model-facts.ts';

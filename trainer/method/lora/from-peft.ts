@@ -1,5 +1,5 @@
 /** The factors of an adapter of PEFT: their ranks and scales. */
-import { linearPattern, PatternError } from '../../protocol/linear-pattern.ts';
+import { linearPattern, PatternError } from '../../protocol/text/linear-pattern.ts';
 import type { FromPeft, PeftConfig, PeftFile } from '../peft-form.ts';
 import { nameInMemory } from '../peft-names.ts';
 import type { AdapterRank } from '../trained-parts.ts';

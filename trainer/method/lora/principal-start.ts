@@ -115,7 +115,7 @@ function storedA({ shape }: Pair['a'], startOf: () => Float32Array): StoredForm 
 
 const secondRows = (both: Float32Array): Float32Array => both.slice(both.length / 2);
 
-/** B [out, r, …] beside its start with the other sign: [out, 2r, …]. */
+/** B [out, r, …] next to its start with the other sign: [out, 2r, …]. */
 function storedB({ shape }: Pair['b'], r: number, startOf: () => Float32Array): StoredForm {
   return {
     shape: [elementAt(shape, 0), 2 * r, ...shape.slice(2)],

@@ -1,6 +1,6 @@
 /** The prompts of held-out samples, and the answers that the samples have. */
 import { drawFrom } from '../../data/draw.ts';
-import type { RecordPlace } from '../../data/records-at.ts';
+import type { RecordPlace } from '../../data/load/records-at.ts';
 import type { Example, TextTokenizer } from '../../data/types.ts';
 import { type AnswerReading, answerIn } from '../../generate/answer-parts.ts';
 

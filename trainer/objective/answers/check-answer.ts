@@ -1,7 +1,7 @@
 /** The checks of an answer that a model has written. */
 import type { AnswerCheck } from '../../catalog/answer-checks.ts';
-import { linearPattern } from '../../protocol/linear-pattern.ts';
-import type { Recipe } from '../../protocol/recipe-schema.ts';
+import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
+import { linearPattern } from '../../protocol/text/linear-pattern.ts';
 import { rougeL } from './rouge.ts';
 
 /** The score of an answer, 0 to 1. @param reference the answer of the sample */

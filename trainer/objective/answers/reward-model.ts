@@ -1,10 +1,10 @@
 /** Opens the reward model of a recipe, which scores the answers that an evaluation writes. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { modelOfAdapter } from '../../artifact/adapter/adapter.ts';
-import { readAdapter } from '../../artifact/adapter/read-adapter.ts';
+import { modelOfAdapter } from '../../adapter/adapter.ts';
+import { readAdapter } from '../../adapter/read-adapter.ts';
 import { givesRewards, objectiveCatalog } from '../../catalog/objectives.ts';
-import { answerReader, type TokenizeAnswer } from '../../data/load-pairs.ts';
+import { answerReader, type TokenizeAnswer } from '../../data/load/load-pairs.ts';
 import type { ChatRenderer } from '../../data/types.ts';
 import type { RecipeScope } from '../../job/job-scope.ts';
 import { type BaseFiles, type ModelName, withModelFolder, withTokenizer } from '../../job/open-base.ts';
@@ -12,7 +12,7 @@ import type { ConfigJson } from '../../model/config-json.ts';
 import { loadModel } from '../../model/load-model.ts';
 import { type ClassifierModel, inputOf, scoresTexts } from '../../model/model-spec.ts';
 import { checkWeights } from '../../model/weight-stream.ts';
-import type { Recipe } from '../../protocol/recipe-schema.ts';
+import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import { isRunFolder, readRunRecipe } from '../../run/run-folder.ts';
 import { RunError } from '../../run-error.ts';
 import { datasetSettings } from '../load-data.ts';

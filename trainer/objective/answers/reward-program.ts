@@ -4,7 +4,7 @@ import type { Traced } from '../../graph/program.ts';
 import { declareClassifierBatch } from '../../model/classifier-batch.ts';
 import type { ClassifierModel } from '../../model/model-spec.ts';
 import { Tracer, type TracerParams } from '../../model/tracer.ts';
-import type { Recipe } from '../../protocol/recipe-schema.ts';
+import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import { type BatchShape, shapeName } from '../../train/task.ts';
 
 /** A reward model with the largest batch that it scores. */

@@ -1,14 +1,14 @@
 /** The rewards of answers by a reward model, which is in memory only while it scores. */
 import path from 'node:path';
-import { adaptedModel } from '../../artifact/adapter/apply-adapter.ts';
-import { readAdapter } from '../../artifact/adapter/read-adapter.ts';
+import { adaptedModel } from '../../adapter/apply-adapter.ts';
+import { readAdapter } from '../../adapter/read-adapter.ts';
 import { REWARD } from '../../catalog/answer-checks.ts';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { freeOrder } from '../../data/batch/batch-settings.ts';
 import { fillTexts } from '../../data/batch/text-batches.ts';
 import { DataError } from '../../data/data-error.ts';
-import { answerTo, questionOf } from '../../data/question.ts';
-import { recordsAt } from '../../data/records-at.ts';
+import { answerTo, questionOf } from '../../data/example/question.ts';
+import { recordsAt } from '../../data/load/records-at.ts';
 import type { Question } from '../../data/types.ts';
 import { float32Of } from '../../graph/types.ts';
 import type { AnswerResult } from '../../job/evaluate.ts';
@@ -16,7 +16,7 @@ import { withModelFolder } from '../../job/open-base.ts';
 import { inputOf } from '../../model/model-spec.ts';
 import { FLOAT32 } from '../../model/weight-storage.ts';
 import { elementAt, required } from '../../narrow.ts';
-import { counted } from '../../protocol/format.ts';
+import { counted } from '../../protocol/text/format.ts';
 import type { AnswerView } from '../../protocol/view/run.ts';
 import { planTexts } from '../classifier/text-reader.ts';
 import { checkVocabulary, datasetSettings } from '../load-data.ts';

@@ -1,5 +1,5 @@
 /** Held-out prompts that a model answers in an evaluation, and what its answers are worth. */
-import { chatRendererOf } from '../../data/chat-renderer.ts';
+import { chatRendererOf } from '../../data/chat/chat-renderer.ts';
 import type { Example } from '../../data/types.ts';
 import { AnswerParts, answerForms } from '../../generate/answer-parts.ts';
 import { BatchedAnswers } from '../../generate/batched-answers.ts';
@@ -8,8 +8,8 @@ import { Decoder } from '../../generate/decoder.ts';
 import type { AnswerResult, AnswerWriter, EvaluateParams } from '../../job/evaluate.ts';
 import { type TextBase, withTokenizer } from '../../job/open-base.ts';
 import type { CausalModel } from '../../model/model-spec.ts';
-import { counted, grouped } from '../../protocol/format.ts';
-import { rewardModelOf, writesAnswers } from '../../protocol/recipe/generation-rules.ts';
+import { rewardModelOf, writesAnswers } from '../../protocol/recipe/rules/generation-rules.ts';
+import { counted, grouped } from '../../protocol/text/format.ts';
 import type { AnswerView } from '../../protocol/view/run.ts';
 import { RunError } from '../../run-error.ts';
 import type { SetUpParams, TaskSetup } from '../task-setup.ts';

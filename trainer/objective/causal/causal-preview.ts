@@ -2,7 +2,7 @@
 import { planBatches } from '../../data/batch/batch-plan.ts';
 import { trainBatchSettings } from '../../data/batch/batch-settings.ts';
 import { DataProblems } from '../../data/data-error.ts';
-import { openForTokenizing } from '../../data/load-dataset.ts';
+import { openForTokenizing } from '../../data/load/load-dataset.ts';
 import { listDataFiles } from '../../data/read/list-files.ts';
 import { identityOf, inputOf } from '../../data/shown/sample-identity.ts';
 import { showTexts } from '../../data/shown/show-texts.ts';

@@ -1,5 +1,5 @@
 /** How the answer of a language model to a labeled sample is read off: which label it would write. */
-import type { LabelCompletion } from '../../data/load-dataset.ts';
+import type { LabelCompletion } from '../../data/load/load-dataset.ts';
 import type { Example, TokenSequence } from '../../data/types.ts';
 
 /**

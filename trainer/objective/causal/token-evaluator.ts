@@ -3,7 +3,7 @@
 import { createBatchPlan, planBatches } from '../../data/batch/batch-plan.ts';
 import { BUCKETS, freeOrder } from '../../data/batch/batch-settings.ts';
 import { type Batch, type BatchSource, type TokenBatch, tokenSource } from '../../data/batch/batches.ts';
-import type { LabelCompletion } from '../../data/load-dataset.ts';
+import type { LabelCompletion } from '../../data/load/load-dataset.ts';
 import type { Examples } from '../../data/tokens/example-store.ts';
 import type { TokenSequence } from '../../data/types.ts';
 import type { HostArray } from '../../graph/types.ts';

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { orderSettings } from '../../data/batch/batch-settings.ts';
 import { DataProblems } from '../../data/data-error.ts';
-import { labeledSamples } from '../../data/load-labeled.ts';
+import { labeledSamples } from '../../data/load/load-labeled.ts';
 import { listDataFiles } from '../../data/read/list-files.ts';
 import { identityOf } from '../../data/shown/sample-identity.ts';
 import { showImages } from '../../data/shown/show-images.ts';

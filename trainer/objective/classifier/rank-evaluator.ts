@@ -1,6 +1,6 @@
 /** Evaluation of rerankers: the loss, and how well the documents of each held-out query are sorted. */
 import type { BatchSource } from '../../data/batch/batches.ts';
-import type { LabeledText } from '../../data/load-labeled.ts';
+import type { LabeledText } from '../../data/load/load-labeled.ts';
 import type { Evaluator } from '../../job/evaluate.ts';
 import { elementAt } from '../../narrow.ts';
 import { addSums, type MeasureSums, meansOf } from '../../train/measure-sums.ts';

@@ -1,7 +1,7 @@
 /** Reads sentences whose words have labels, for a classifier of tokens. */
 
 import { taggedSource } from '../../data/batch/text-batches.ts';
-import { checkMaxLength } from '../../data/max-length.ts';
+import { checkMaxLength } from '../../data/example/max-length.ts';
 import { labeledWords, loadTagged, placeTags, type TaggedText } from '../../data/tagged/load-tagged.ts';
 import { withTokenizer } from '../../job/open-base.ts';
 import { inputOf } from '../../model/model-spec.ts';

@@ -1,6 +1,6 @@
 /** Distillation: predict the next token as the data and a teacher do. */
 
-import type { Recipe } from '../../protocol/recipe-schema.ts';
+import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import { causalTask, type TeacherSettings } from '../causal/causal-task.ts';
 import type { TaskOf } from '../task-setup.ts';
 

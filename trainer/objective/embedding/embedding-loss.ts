@@ -5,8 +5,8 @@ import { dimensions } from '../../graph/types.ts';
 import { unitVectors } from '../../model/embedder.ts';
 import { classificationLoss } from '../../model/layer/classification-loss.ts';
 import { elementAt } from '../../narrow.ts';
-import { hasNegativesOfBatch } from '../../protocol/recipe/embedding-rules.ts';
-import type { Recipe } from '../../protocol/recipe-schema.ts';
+import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
+import { hasNegativesOfBatch } from '../../protocol/recipe/rules/embedding-rules.ts';
 
 type Settings = Recipe['embedding'];
 

@@ -5,7 +5,7 @@ import { dimensions } from '../../graph/types.ts';
 import { declareClassifierBatch } from '../../model/classifier-batch.ts';
 import type { ClassifierModel } from '../../model/model-spec.ts';
 import type { Tracer } from '../../model/tracer.ts';
-import type { Recipe } from '../../protocol/recipe-schema.ts';
+import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import type { BatchShape, Task } from '../../train/task.ts';
 import { embeddingLoss } from './embedding-loss.ts';
 

@@ -1,9 +1,9 @@
 /** From the data settings of a recipe to tokenized texts to compare. */
-import type { SegmentTokenizer } from '../../data/segment-encoder.ts';
+import type { SegmentTokenizer } from '../../data/example/segment-encoder.ts';
 import { groupForm } from '../../data/text-groups/group-form.ts';
 import { type LoadGroupsInput, loadGroups, type TextGroup } from '../../data/text-groups/load-groups.ts';
 import { withTokenizer } from '../../job/open-base.ts';
-import type { Recipe } from '../../protocol/recipe-schema.ts';
+import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import { type DataParts, loadParts } from '../data-parts.ts';
 import { readFiles } from '../read-files.ts';
 import type { ReadParams } from '../task-setup.ts';

@@ -1,12 +1,12 @@
 /** Sentence embeddings: texts that belong together or apart, in batches of few shapes, and their evaluation. */
-import { checkMaxLength } from '../../data/max-length.ts';
+import { checkMaxLength } from '../../data/example/max-length.ts';
 import { groupForm, textsOf } from '../../data/text-groups/group-form.ts';
 import { readSentenceModules } from '../../format/sentence-modules.ts';
 import { DEFAULT_POOLING } from '../../model/embedder.ts';
 import { loadModel } from '../../model/load-model.ts';
 import { type ClassifierModel, inputOf, type Pooling } from '../../model/model-spec.ts';
 import { checkWeights } from '../../model/weight-stream.ts';
-import type { Recipe } from '../../protocol/recipe-schema.ts';
+import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import { RunError } from '../../run-error.ts';
 import { groupSetup } from '../group-setup.ts';
 import type { ReadParams, SetUpTask } from '../task-setup.ts';

@@ -3,10 +3,10 @@ import { answerSource, type BaseNlls, planAnswers } from '../../data/batch/answe
 import type { BatchPlan, BatchSettings } from '../../data/batch/batch-plan.ts';
 import type { BatchSource } from '../../data/batch/batches.ts';
 import { fixedBatches, planFixed, withMismatched } from '../../data/batch/judged-batches.ts';
-import { judgedExample, loadJudged } from '../../data/load-judged.ts';
+import { judgedExample, loadJudged } from '../../data/load/load-judged.ts';
 import type { JudgedAnswer, TokenSequence } from '../../data/types.ts';
 import { elementAt } from '../../narrow.ts';
-import { describeImbalance } from '../../protocol/judgment-balance.ts';
+import { describeImbalance } from '../../protocol/checks/judgment-balance.ts';
 import { RunError } from '../../run-error.ts';
 import type { DataParts } from '../data-parts.ts';
 import { type AnswerDataParams, loadAnswerData } from '../preference/pair-data.ts';

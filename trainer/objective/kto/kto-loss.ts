@@ -1,7 +1,7 @@
 /** The losses of answers that were judged good or bad (Ethayarajh et al. 2024, equation 7; D'Oosterlinck et al. 2024); formulas are those of TRL. */
 import { preferenceLosses } from '../../catalog/preference-losses.ts';
 import type { Graph, Node } from '../../graph/graph.ts';
-import type { Recipe } from '../../protocol/recipe-schema.ts';
+import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import type { AnswerLoss, AnswerNodes } from '../preference/pair-loss.ts';
 
 type Settings = Recipe['preference'];

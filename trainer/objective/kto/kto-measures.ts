@@ -2,11 +2,11 @@
 import type { AnswerBatch } from '../../data/batch/answer-batches.ts';
 import { isAnswerBatch } from '../../data/batch/answer-batches.ts';
 import type { BatchSource } from '../../data/batch/batches.ts';
-import { judgmentName } from '../../data/load-judged.ts';
+import { judgmentName } from '../../data/load/load-judged.ts';
 import type { HostArray } from '../../graph/types.ts';
 import type { Evaluator } from '../../job/evaluate.ts';
 import { elementAt } from '../../narrow.ts';
-import type { Recipe } from '../../protocol/recipe-schema.ts';
+import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import { type MeasureSums, meansOf } from '../../train/measure-sums.ts';
 import { answerLogs } from '../preference/answer-logs.ts';
 import type { MeasureBatch } from '../task-setup.ts';

@@ -1,6 +1,6 @@
 /** Judged answers, for a preview. */
 import { trainBatchSettings } from '../../data/batch/batch-settings.ts';
-import { judgedTokenizer, judgmentName } from '../../data/load-judged.ts';
+import { judgedTokenizer, judgmentName } from '../../data/load/load-judged.ts';
 import { identityOf, inputOf } from '../../data/shown/sample-identity.ts';
 import { countTargets, type JudgedAnswer } from '../../data/types.ts';
 import { causalModelFor } from '../causal/causal-setup.ts';

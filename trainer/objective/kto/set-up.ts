@@ -2,12 +2,12 @@
 import type { BaseNlls } from '../../data/batch/answer-batches.ts';
 import { evalBatchSettings, trainBatchSettings } from '../../data/batch/batch-settings.ts';
 import { digestSamples } from '../../data/data-digest.ts';
-import { judgedExample, judgmentName } from '../../data/load-judged.ts';
+import { judgedExample, judgmentName } from '../../data/load/load-judged.ts';
 import type { JudgedAnswer } from '../../data/types.ts';
 import { withTokenizer } from '../../job/open-base.ts';
 import { padIdOf } from '../../job/pad-id.ts';
 import { elementAt } from '../../narrow.ts';
-import { readsBase } from '../../protocol/live-reference.ts';
+import { readsBase } from '../../protocol/recipe/live-reference.ts';
 import { causalModelFor } from '../causal/causal-setup.ts';
 import { baseLogProbabilities, drawnNlls } from '../preference/base-log-probabilities.ts';
 import type { SetUpTask } from '../task-setup.ts';

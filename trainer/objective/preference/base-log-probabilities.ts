@@ -22,7 +22,7 @@ import { sharedBatches } from '../../job/shared-batches.ts';
 import { FLOAT32 } from '../../model/weight-storage.ts';
 import { weightStream } from '../../model/weight-stream.ts';
 import { elementAt, required } from '../../narrow.ts';
-import { RUN_FILES } from '../../protocol/run-files.ts';
+import { RUN_FILES } from '../../protocol/run/run-files.ts';
 import type { Task } from '../../train/task.ts';
 import { evalSignature, evaluationProgram } from '../../train/train-program.ts';
 import { loadVariables } from '../../train/variables.ts';

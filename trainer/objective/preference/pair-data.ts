@@ -1,9 +1,9 @@
 /** From the data settings of a recipe to tokenized answers to train on and to hold out. */
 import { objectiveCatalog } from '../../catalog/objectives.ts';
-import type { LoadedAnswers } from '../../data/load-answers.ts';
-import type { LoadDatasetInput } from '../../data/load-dataset.ts';
-import { loadPairs, sideExamples } from '../../data/load-pairs.ts';
-import { previewExamples } from '../../data/preview.ts';
+import type { LoadedAnswers } from '../../data/load/load-answers.ts';
+import type { LoadDatasetInput } from '../../data/load/load-dataset.ts';
+import { loadPairs, sideExamples } from '../../data/load/load-pairs.ts';
+import { previewExamples } from '../../data/shown/preview.ts';
 import type { Example, Pair } from '../../data/types.ts';
 import type { TextBase } from '../../job/open-base.ts';
 import type { CausalModel } from '../../model/model-spec.ts';

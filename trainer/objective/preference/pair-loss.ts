@@ -1,7 +1,7 @@
 /** Losses of pairs of answers, each with its slope for the log-probability of either answer. */
 import { isPairLoss, type PairLossName } from '../../catalog/preference-losses.ts';
 import type { Graph, Node } from '../../graph/graph.ts';
-import type { Recipe } from '../../protocol/recipe-schema.ts';
+import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 
 /** The answers of each sample; [samples, answers] each, of pairs the better one first. */
 export interface AnswerNodes {

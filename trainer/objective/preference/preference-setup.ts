@@ -8,7 +8,7 @@ import { digestSamples } from '../../data/data-digest.ts';
 import type { Pair } from '../../data/types.ts';
 import { withTokenizer } from '../../job/open-base.ts';
 import { padIdOf } from '../../job/pad-id.ts';
-import { readsBase } from '../../protocol/live-reference.ts';
+import { readsBase } from '../../protocol/recipe/live-reference.ts';
 import { causalModelFor } from '../causal/causal-setup.ts';
 import type { MeasureBatch, SetUpParams, SetUpTask } from '../task-setup.ts';
 import { tasks } from '../tasks.ts';

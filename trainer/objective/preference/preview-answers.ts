@@ -1,6 +1,6 @@
 /** Samples of one or several answers, for a preview. */
 import type { BatchPlan } from '../../data/batch/batch-plan.ts';
-import type { LoadDatasetInput } from '../../data/load-dataset.ts';
+import type { LoadDatasetInput } from '../../data/load/load-dataset.ts';
 import { type ShowAnswers, showAnswers } from '../../data/shown/show-texts.ts';
 import { loadedPart, type SampleFacts } from '../../data/shown/statistics.ts';
 import { type TextBase, withTokenizer } from '../../job/open-base.ts';

@@ -7,7 +7,7 @@ import { targetsByUnit, unitsOf } from '../../method/spsft/targets.ts';
 import { targetModules } from '../../method/targets.ts';
 import type { AnyModel } from '../../model/model-spec.ts';
 import { required } from '../../narrow.ts';
-import { recipeFields } from '../../protocol/recipe-schema.ts';
+import { recipeFields } from '../../protocol/recipe/recipe-schema.ts';
 import type { Budget } from '../../selection.ts';
 import { attachFirst } from '../run-plan.ts';
 

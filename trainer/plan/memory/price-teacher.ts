@@ -5,7 +5,7 @@ import { byteSize } from '../../graph/types.ts';
 import { loadModel } from '../../model/load-model.ts';
 import { teacherProgram } from '../../objective/distillation/teacher-program.ts';
 import { untouchedIn } from '../../objective/untouched-in.ts';
-import type { Recipe } from '../../protocol/recipe-schema.ts';
+import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import { type ComputesOn, precisionOf } from '../../train/recipe-settings.ts';
 import { bufferRules } from './engine-memory.ts';
 import { engineOverheadBytes } from './engine-overhead.ts';

@@ -1,8 +1,8 @@
 /** Settings of a recipe that fit into the free memory, fastest first: batch and accumulation, recomputation, rank. */
 import { methodCatalog } from '../../catalog/methods.ts';
 import type { RecomputePolicy } from '../../graph/recompute.ts';
-import { takesNegativesFromBatch } from '../../protocol/recipe/embedding-rules.ts';
-import { type Recipe, settings } from '../../protocol/recipe-schema.ts';
+import { type Recipe, settings } from '../../protocol/recipe/recipe-schema.ts';
+import { takesNegativesFromBatch } from '../../protocol/recipe/rules/embedding-rules.ts';
 import { computesOn, type EstimateParams, estimateRecipe, type LevelEstimate, type MemorySource, type RecipeEstimate } from './predict.ts';
 import { priceTeacher } from './price-teacher.ts';
 

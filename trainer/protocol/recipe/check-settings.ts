@@ -1,10 +1,10 @@
 /** Checks located values against the table of settings: unknown keys, wrong types and bounds, what is missing. */
-import { didYouMean } from '../did-you-mean.ts';
-import { foreignKeys, foreignValues } from '../foreign-keys.ts';
-import { maskTokens } from '../literal-token.ts';
+import { didYouMean } from '../../catalog/did-you-mean.ts';
 import type { Problem, Suggestion } from '../problem.ts';
-import { groups, recipeFields, type Setting, settings } from '../recipe-schema.ts';
+import { maskTokens } from '../text/literal-token.ts';
+import { foreignKeys, foreignValues } from './foreign-keys.ts';
 import { follow, type Located, START, toPlain } from './located.ts';
+import { groups, recipeFields, type Setting, settings } from './recipe-schema.ts';
 import { type Fields, isGroup } from './setting.ts';
 import type { Mismatch, ValueType } from './value-type.ts';
 

@@ -1,8 +1,8 @@
 /** A value with its position in the text: YAML or JSON before it is checked. */
 import { type Alias, type Document, isAlias, isMap, isScalar, isSeq, type Node, parseDocument, visit } from 'yaml';
 import { messageOf } from '../error-facts.ts';
-import { positionsIn } from '../line-starts.ts';
 import type { Problem, Range } from '../problem.ts';
+import { positionsIn } from '../text/line-starts.ts';
 import { excessOf } from './text-bounds.ts';
 
 export interface Located {

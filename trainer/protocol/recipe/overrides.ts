@@ -1,7 +1,7 @@
 /** Command-line overrides `key=value`: dotted keys and YAML values, applied on top of the file. */
 import type { Problem, Range } from '../problem.ts';
-import { settings } from '../recipe-schema.ts';
 import { type Located, locate, START } from './located.ts';
+import { settings } from './recipe-schema.ts';
 
 /** No setting is nested deeper; this also keeps `a.a.a…` from nesting without end. */
 const MAX_KEY_DEPTH = 3;

@@ -1,6 +1,6 @@
 /** The roles of a chat whose turns are trained. */
 import { objectiveCatalog } from '../../catalog/objectives.ts';
-import type { Recipe } from '../recipe-schema.ts';
+import type { Recipe } from './recipe-schema.ts';
 
 /** Whether a recipe trains some turns of chats and not others: not where every token is trained, or answers are compared. */
 export const choosesTurns = ({ task, data }: Pick<Recipe, 'task' | 'data'>): boolean => {

@@ -1,6 +1,6 @@
 /** Samples as the model sees them and facts about all of them, for the command line and the data page; and the messages of that page. */
 
-import { counted, grouped } from '../format.ts';
+import { counted, grouped } from '../text/format.ts';
 
 /** How the model uses a token: it reads it, learns to write it, or never sees it because the sample is too long. */
 export const TOKEN_USES = ['context', 'trained', 'cut'] as const;

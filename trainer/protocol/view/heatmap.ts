@@ -3,7 +3,7 @@
  * scores on request.
  */
 
-import type { Recipe } from '../recipe-schema.ts';
+import type { Recipe } from '../recipe/recipe-schema.ts';
 
 /** A score file or a run folder. */
 export interface HeatmapSource {

@@ -1,5 +1,5 @@
 /** Messages between the run page and its host; the Compare page gets the same patches, one stream per run. */
-import type { JobRecord, RunInfo } from '../rpc-messages.ts';
+import type { JobRecord, RunInfo } from '../messages/rpc-messages.ts';
 
 /** The most lines in a patch of metrics or log, so that a page of 100,000 points is drawn while the rest arrives. */
 export const PATCH_LINES = 5000;

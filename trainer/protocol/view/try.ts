@@ -1,5 +1,5 @@
 /** Messages between the Try page and its host: a prompt in one direction, two streamed answers in the other. */
-import type { GenerateOptions } from '../job-messages.ts';
+import type { GenerateOptions } from '../messages/job-messages.ts';
 
 /** The base model and the tuned model. */
 export type TrySide = 'base' | 'tuned';

@@ -2,7 +2,7 @@
 import { readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { recoverFolders } from '../../files/durable-folder.ts';
-import { CHECKPOINT_NAME, RUN_FILES } from '../../protocol/run-files.ts';
+import { CHECKPOINT_NAME, RUN_FILES } from '../../protocol/run/run-files.ts';
 import { systemErrorCode } from '../../run-error.ts';
 
 /** An unreadable checkpoint keeps its files under this name until one of the same step is written. */

@@ -1,8 +1,8 @@
 /** Checkpoints of a run: everything that training has changed, written completely or not at all. */
 import path from 'node:path';
 import { z } from 'zod';
-import { ADAPTER_WEIGHTS, type AdapterDescription } from '../../artifact/adapter/adapter.ts';
-import { type AdapterTensor, asStored, writeAdapter } from '../../artifact/adapter/write-adapter.ts';
+import { ADAPTER_WEIGHTS, type AdapterDescription } from '../../adapter/adapter.ts';
+import { type AdapterTensor, asStored, writeAdapter } from '../../adapter/write-adapter.ts';
 import type { Session } from '../../engine/engine.ts';
 import { writeTextFile } from '../../files/durable-file.ts';
 import { buildFolderDurably, makeFolder } from '../../files/durable-folder.ts';

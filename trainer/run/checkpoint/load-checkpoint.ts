@@ -1,7 +1,7 @@
 /** Opens a checkpoint to resume from, and reports every mismatch with the run. */
 import path from 'node:path';
-import { ADAPTER_WEIGHTS, type Adapter, AdapterError } from '../../artifact/adapter/adapter.ts';
-import { readAdapter } from '../../artifact/adapter/read-adapter.ts';
+import { ADAPTER_WEIGHTS, type Adapter, AdapterError } from '../../adapter/adapter.ts';
+import { readAdapter } from '../../adapter/read-adapter.ts';
 import { ReadRefusedError } from '../../files/regular-file.ts';
 import { ModelFileError } from '../../format/model-file-error.ts';
 import { openSafetensors } from '../../format/safetensors/safetensors-source.ts';

@@ -1,6 +1,6 @@
 /** Sends lines in the background, several at once, so that training never waits for a server. */
 import { setTimeout as pause } from 'node:timers/promises';
-import { counted } from '../../protocol/format.ts';
+import { counted } from '../../protocol/text/format.ts';
 import type { MetricsLine } from '../metrics-file.ts';
 import { type Patience, startPatience } from './patience.ts';
 import type { MetricsTracker, TrackedEnd } from './tracker.ts';

@@ -4,8 +4,8 @@
  */
 import path from 'node:path';
 import { isRecord } from '../../narrow.ts';
-import type { TrackerSettings } from '../../protocol/job-messages.ts';
-import type { Recipe } from '../../protocol/recipe-schema.ts';
+import type { TrackerSettings } from '../../protocol/messages/job-messages.ts';
+import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import { askServer } from './ask-server.ts';
 import { LineSender, type LineTarget, type SenderTimes, type TimedLine } from './line-sender.ts';
 import { finiteMetricsOf, type MetricsTracker, settingsOf, type TrackedEnd, type TrackedRun, TrackerError } from './tracker.ts';

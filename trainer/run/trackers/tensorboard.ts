@@ -2,7 +2,7 @@
 import { appendFile, mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import protobuf from 'protobufjs';
-import { RUN_FILES } from '../../protocol/run-files.ts';
+import { RUN_FILES } from '../../protocol/run/run-files.ts';
 import type { MetricsLine } from '../metrics-file.ts';
 import { type MetricsTracker, metricsOf, tagOf } from './tracker.ts';
 

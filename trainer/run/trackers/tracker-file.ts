@@ -3,7 +3,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { writeJson } from '../../files/durable-file.ts';
 import { MAX_STATE_BYTES, readRegularText } from '../../files/regular-file.ts';
-import { RUN_FILES } from '../../protocol/run-files.ts';
+import { RUN_FILES } from '../../protocol/run/run-files.ts';
 
 const idsSchema = z.object({
   mlflow: z.object({ uri: z.string(), runId: z.string() }).optional().catch(undefined),

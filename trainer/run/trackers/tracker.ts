@@ -1,6 +1,6 @@
 /** The interface of a tracker: another place for the lines of metrics.jsonl, which may fail without harm to the run. */
-import type { TrackerSettings } from '../../protocol/job-messages.ts';
-import type { Recipe } from '../../protocol/recipe-schema.ts';
+import type { TrackerSettings } from '../../protocol/messages/job-messages.ts';
+import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import type { MetricsLine } from '../metrics-file.ts';
 
 /** The end of a run, or of the part of it that ran until it was stopped. */

@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import type { TrackerSettings } from '../../protocol/job-messages.ts';
+import type { TrackerSettings } from '../../protocol/messages/job-messages.ts';
 import { askServer } from './ask-server.ts';
 import { LineSender, type LineTarget, type SenderTimes, type TimedLine } from './line-sender.ts';
 import { finiteMetricsOf, type MetricsTracker, settingsOf, type TrackedRun, tagOf } from './tracker.ts';

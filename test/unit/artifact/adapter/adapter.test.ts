@@ -3,17 +3,12 @@ import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import {
-  ADAPTER_DESCRIPTION,
-  ADAPTER_WEIGHTS,
-  type Adapter,
-  type AdapterDescription,
-} from '../../../../trainer/artifact/adapter/adapter.ts';
-import { applyAdapter } from '../../../../trainer/artifact/adapter/apply-adapter.ts';
-import { adapterMismatches, checkAdapter } from '../../../../trainer/artifact/adapter/check-adapter.ts';
-import { mergedWeights } from '../../../../trainer/artifact/adapter/merge.ts';
-import { readAdapter } from '../../../../trainer/artifact/adapter/read-adapter.ts';
-import { writeAdapter } from '../../../../trainer/artifact/adapter/write-adapter.ts';
+import { ADAPTER_DESCRIPTION, ADAPTER_WEIGHTS, type Adapter, type AdapterDescription } from '../../../../trainer/adapter/adapter.ts';
+import { applyAdapter } from '../../../../trainer/adapter/apply-adapter.ts';
+import { adapterMismatches, checkAdapter } from '../../../../trainer/adapter/check-adapter.ts';
+import { mergedWeights } from '../../../../trainer/adapter/merge.ts';
+import { readAdapter } from '../../../../trainer/adapter/read-adapter.ts';
+import { writeAdapter } from '../../../../trainer/adapter/write-adapter.ts';
 import { sequenceLogits } from '../../../../trainer/artifact/smoke-test.ts';
 import { openSafetensors } from '../../../../trainer/format/safetensors/safetensors-source.ts';
 import { writeSafetensors } from '../../../../trainer/format/safetensors/safetensors-writer.ts';
@@ -22,9 +17,9 @@ import { projectionValues, veraProjectionsOf } from '../../../../trainer/method/
 import { causalModel } from '../../../../trainer/model/load-model.ts';
 import { largestDifference } from '../../../../trainer/verify/verify-model.ts';
 import { openFast } from '../../../support/engines.ts';
-import { readJson, readRecord } from '../../../support/read-json.ts';
-import { temporaryFolder } from '../../../support/temporary-folder.ts';
-import { TINY_LLAMA } from '../../../support/tiny-adapter.ts';
+import { readJson, readRecord } from '../../../support/files/read-json.ts';
+import { temporaryFolder } from '../../../support/machine/temporary-folder.ts';
+import { TINY_LLAMA } from '../../../support/models/tiny-adapter.ts';
 
 const folder = await openModel(TINY_LLAMA);
 const model = causalModel(folder.config);

@@ -4,8 +4,8 @@ import { isRecipeName, recipeStem, scoresFile } from '../../../../client/recipe/
 import { choicesOf, freeName, modelHints, recipeFileName, recipeText } from '../../../../client/recipe/recipe-text.ts';
 import { methodNames } from '../../../../trainer/catalog/methods.ts';
 import { objectiveNames } from '../../../../trainer/catalog/objectives.ts';
-import { parseRecipe } from '../../../../trainer/protocol/parse-recipe.ts';
-import { settings } from '../../../../trainer/protocol/recipe-schema.ts';
+import { parseRecipe } from '../../../../trainer/protocol/recipe/parse-recipe.ts';
+import { settings } from '../../../../trainer/protocol/recipe/recipe-schema.ts';
 
 const answers = { name: 'mine', model: 'model', task: 'causal_lm', method: 'spsft', train: 'data/train.jsonl' } as const;
 

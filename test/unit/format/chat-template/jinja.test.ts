@@ -9,8 +9,8 @@ import { renderTemplate } from '../../../../trainer/format/chat-template/jinja/r
 import { formatTime } from '../../../../trainer/format/chat-template/strftime.ts';
 import { elementAt } from '../../../../trainer/narrow.ts';
 import { messageOf } from '../../../../trainer/protocol/error-facts.ts';
-import { chatForm } from '../../../support/golden-chats.ts';
-import { readGoldenJson } from '../../../support/read-json.ts';
+import { readGoldenJson } from '../../../support/files/read-json.ts';
+import { chatForm } from '../../../support/golden/golden-chats.ts';
 import { goldenPath } from '../../hub/model-bytes.ts';
 
 /** The text, and where it was generated; null where Python has an error. */

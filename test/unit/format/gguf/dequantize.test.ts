@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { GGUF_TYPES } from '../../../../trainer/format/gguf/gguf-types.ts';
-import { readGoldenJson } from '../../../support/read-json.ts';
+import { readGoldenJson } from '../../../support/files/read-json.ts';
 
 const fixture = readGoldenJson('gguf/quants.json', z.record(z.string(), z.object({ bytes: z.string(), values: z.string() })));
 const readable = [...GGUF_TYPES.values()].filter(type => type.dequantize !== undefined);

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { GGUF_TYPES, type GgufType } from '../../../../trainer/format/gguf/gguf-types.ts';
 import { required } from '../../../../trainer/narrow.ts';
-import { readGoldenJson } from '../../../support/read-json.ts';
+import { readGoldenJson } from '../../../support/files/read-json.ts';
 
 const fixtureForm = z.object({
   values: z.string(),

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readOnnx } from '../../../../trainer/format/onnx/onnx-reader.ts';
 import { type OnnxModel, writeOnnx } from '../../../../trainer/format/onnx/onnx-writer.ts';
-import { temporaryFolder } from '../../../support/temporary-folder.ts';
+import { temporaryFolder } from '../../../support/machine/temporary-folder.ts';
 
 const WIDTH = 300;
 const weight = Float32Array.from({ length: 2 * WIDTH }, (_, i) => Math.sin(i));

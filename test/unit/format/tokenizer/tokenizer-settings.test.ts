@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { createTokenizer } from '../../../../trainer/format/tokenizer/tokenizer.ts';
-import { readGoldenJson } from '../../../support/read-json.ts';
+import { readGoldenJson } from '../../../support/files/read-json.ts';
 
 const record = z.record(z.string(), z.unknown());
 const caseForm = z.object({

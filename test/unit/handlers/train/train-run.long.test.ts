@@ -7,13 +7,13 @@ import { parseMemory } from '../../../../client/pages/run-files.ts';
 import { checkResult } from '../../../../trainer/cli/check-result.ts';
 import { usualLoss } from '../../../../trainer/handlers/train/train-loop.ts';
 import { required } from '../../../../trainer/narrow.ts';
-import type { JobRequest } from '../../../../trainer/protocol/job-messages.ts';
+import type { JobRequest } from '../../../../trainer/protocol/messages/job-messages.ts';
 import { readMetrics } from '../../../../trainer/run/metrics-file.ts';
 import { summarizeRun } from '../../../../trainer/run/run-folder.ts';
 import { describeFailure } from '../../../../trainer/run-error.ts';
-import { metricsLine, parseJson, readJson, readRecord } from '../../../support/read-json.ts';
-import { runInProcess, stopAfter } from '../../../support/run-in-process.ts';
-import { makeTinyTask } from '../../../support/tiny-task.ts';
+import { metricsLine, parseJson, readJson, readRecord } from '../../../support/files/read-json.ts';
+import { runInProcess, stopAfter } from '../../../support/runs/run-in-process.ts';
+import { makeTinyTask } from '../../../support/runs/tiny-task.ts';
 
 const task = makeTinyTask();
 afterAll(() => rmSync(task.folder, { recursive: true, force: true }));

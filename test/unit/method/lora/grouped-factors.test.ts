@@ -2,13 +2,13 @@
 import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { readAdapter } from '../../../../trainer/artifact/adapter/read-adapter.ts';
+import { readAdapter } from '../../../../trainer/adapter/read-adapter.ts';
 import { addProduct } from '../../../../trainer/method/lora/add-product.ts';
 import { acrossGroups, ownFilters, ownMixture } from '../../../../trainer/method/lora/grouped-factors.ts';
 import { required } from '../../../../trainer/narrow.ts';
-import { randomNumbers } from '../../../support/operation-case.ts';
-import { readRecord } from '../../../support/read-json.ts';
-import { temporaryFolder } from '../../../support/temporary-folder.ts';
+import { readRecord } from '../../../support/files/read-json.ts';
+import { temporaryFolder } from '../../../support/machine/temporary-folder.ts';
+import { randomNumbers } from '../../../support/numbers/operation-case.ts';
 
 const golden = join(import.meta.dirname, '..', '..', '..', 'golden', 'peft', 'resnext_groups');
 const [OUT, WIDTH, R, GROUPS] = [6, 5, 3, 2] as const;

@@ -14,8 +14,8 @@ import { trainSignature } from '../../../../trainer/train/train-passes.ts';
 import { evalSignature } from '../../../../trainer/train/train-program.ts';
 import { cacheDir } from '../../../support/cache-dir.ts';
 import { describeWith } from '../../../support/describe-with.ts';
-import { readRecord } from '../../../support/read-json.ts';
-import { recipeIn } from '../../../support/recipe-of.ts';
+import { readRecord } from '../../../support/files/read-json.ts';
+import { recipeIn } from '../../../support/runs/recipe-of.ts';
 
 const engine = locatePjrt(cacheDir) ? await openPjrt({ cacheDir }) : undefined;
 const known = knownPrograms('pjrt', cacheDir);

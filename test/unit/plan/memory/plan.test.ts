@@ -1,7 +1,7 @@
 /** The planner: what it proposes fits, holds the samples of a step, and is in the order of its cost. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { goldenConfig } from '../../../../bench/memory-models.ts';
+import { goldenConfig } from '../../../../bench/memory/memory-models.ts';
 import { CARD_ENGINE } from '../../../../trainer/catalog/engines.ts';
 import type { KnownPrograms } from '../../../../trainer/graph/known-programs.ts';
 import { elementAt, required } from '../../../../trainer/narrow.ts';
@@ -10,8 +10,8 @@ import { planMark } from '../../../../trainer/plan/memory/counted-passes.ts';
 import { computesOn, estimateRecipe } from '../../../../trainer/plan/memory/predict.ts';
 import { describeNothingFits, type PlanOption, planMemory } from '../../../../trainer/plan/memory/propose-settings.ts';
 import { planRun } from '../../../../trainer/plan/run-plan.ts';
-import { eightBlocks } from '../../../support/llama-sizes.ts';
-import { recipeIn } from '../../../support/recipe-of.ts';
+import { eightBlocks } from '../../../support/models/llama-sizes.ts';
+import { recipeIn } from '../../../support/runs/recipe-of.ts';
 
 const text = 'model: base\ndata: {train: [train.jsonl]}\nmax_length: 64\nper_device_train_batch_size: 8\nr: 8\n';
 const tinyBert = goldenConfig(join(import.meta.dirname, '../../../..'), 'bert');

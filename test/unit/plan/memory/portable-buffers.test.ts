@@ -10,8 +10,8 @@ import { assemble, type Program } from '../../../../trainer/graph/program.ts';
 import { elementCount, type HostArray } from '../../../../trainer/graph/types.ts';
 import { required, valueFor } from '../../../../trainer/narrow.ts';
 import { portableBuffers, portableBytes } from '../../../../trainer/plan/memory/portable-buffers.ts';
-import { allCases } from '../../../support/operation-table.ts';
-import { forwardProgram, type Inputs, inputsOf } from '../../../support/run-case.ts';
+import { allCases } from '../../../support/numbers/operation-table.ts';
+import { forwardProgram, type Inputs, inputsOf } from '../../../support/numbers/run-case.ts';
 
 const engine = await openPortable({ backend: 'wasm' });
 

@@ -7,8 +7,8 @@ import { nf4Variables } from '../../../../trainer/model/nf4.ts';
 import { quantizable } from '../../../../trainer/model/weight-storage.ts';
 import { headersOf } from '../../../../trainer/plan/config-headers.ts';
 import { estimateRecipe, type MemoryEstimate } from '../../../../trainer/plan/memory/predict.ts';
-import { parseRecipe } from '../../../../trainer/protocol/parse-recipe.ts';
-import { llama3Of8b } from '../../../support/llama-sizes.ts';
+import { parseRecipe } from '../../../../trainer/protocol/recipe/parse-recipe.ts';
+import { llama3Of8b } from '../../../support/models/llama-sizes.ts';
 
 const model = causalModel(llama3Of8b);
 const headers = headersOf(llama3Of8b);

@@ -7,11 +7,11 @@ import { lastOf, required } from '../../../../trainer/narrow.ts';
 import { headersOf } from '../../../../trainer/plan/config-headers.ts';
 import { type EstimateParams, estimateRecipe, priceRun, type RecipeEstimate } from '../../../../trainer/plan/memory/predict.ts';
 import { planRun } from '../../../../trainer/plan/run-plan.ts';
-import type { Recipe } from '../../../../trainer/protocol/recipe-schema.ts';
+import type { Recipe } from '../../../../trainer/protocol/recipe/recipe-schema.ts';
 import type { BatchShape } from '../../../../trainer/train/task.ts';
-import { eightBlocks, llama2Of7b, llama3Of8b } from '../../../support/llama-sizes.ts';
-import { readGoldenJson } from '../../../support/read-json.ts';
-import { recipeIn } from '../../../support/recipe-of.ts';
+import { readGoldenJson } from '../../../support/files/read-json.ts';
+import { eightBlocks, llama2Of7b, llama3Of8b } from '../../../support/models/llama-sizes.ts';
+import { recipeIn } from '../../../support/runs/recipe-of.ts';
 
 const recipeFrom = (text: string): Recipe => recipeIn(`model: base\ndata: {train: [train.jsonl]}\n${text}`);
 

@@ -7,8 +7,8 @@ import type { RecomputePolicy } from '../../../../trainer/graph/recompute.ts';
 import { loadModel } from '../../../../trainer/model/load-model.ts';
 import { PassTracer } from '../../../../trainer/plan/memory/traced-passes.ts';
 import { planRun } from '../../../../trainer/plan/run-plan.ts';
-import { eightBlocks } from '../../../support/llama-sizes.ts';
-import { recipeIn } from '../../../support/recipe-of.ts';
+import { eightBlocks } from '../../../support/models/llama-sizes.ts';
+import { recipeIn } from '../../../support/runs/recipe-of.ts';
 
 const BLOCKS = 19;
 

@@ -1,7 +1,7 @@
 /** Lines that are sent in the background: in order, again after a failure, and never in the way of a run. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { LineSender, type LineTarget } from '../../../../trainer/run/trackers/line-sender.ts';
-import { until } from '../../../support/until.ts';
+import { until } from '../../../support/machine/until.ts';
 
 const times = { pauseMs: 0, retryMs: [0], silentMs: 60_000, endMs: 60_000 };
 

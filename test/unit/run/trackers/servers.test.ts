@@ -11,9 +11,9 @@ import type { MetricsLine } from '../../../../trainer/run/metrics-file.ts';
 import { mlflowTracker } from '../../../../trainer/run/trackers/mlflow.ts';
 import type { TrackedRun } from '../../../../trainer/run/trackers/tracker.ts';
 import { trackioTracker } from '../../../../trainer/run/trackers/trackio.ts';
-import { portOf } from '../../../support/port-of.ts';
-import { recipeOf } from '../../../support/recipe-of.ts';
-import { makeTemporaryFolder } from '../../../support/temporary-folder.ts';
+import { portOf } from '../../../support/machine/port-of.ts';
+import { makeTemporaryFolder } from '../../../support/machine/temporary-folder.ts';
+import { recipeOf } from '../../../support/runs/recipe-of.ts';
 
 interface Asked {
   readonly url: string;

@@ -5,7 +5,7 @@ import { createDecoder } from '../../../../../trainer/format/tokenizer/tokenizer
 import { createNormalizer } from '../../../../../trainer/format/tokenizer/tokenizers/normalizers.ts';
 import { createPreTokenizer } from '../../../../../trainer/format/tokenizer/tokenizers/pre-tokenizers.ts';
 import { elementAt, required } from '../../../../../trainer/narrow.ts';
-import { readGoldenJson } from '../../../../support/read-json.ts';
+import { readGoldenJson } from '../../../../support/files/read-json.ts';
 
 type Spec = Readonly<Record<string, unknown>>;
 const specForm = z.record(z.string(), z.unknown());

@@ -7,7 +7,7 @@ import { createTokenizer, type Tokenizer } from '../../../../../trainer/format/t
 import { openModel } from '../../../../../trainer/hub/open-model.ts';
 import { elementAt } from '../../../../../trainer/narrow.ts';
 import { cacheDir } from '../../../../support/cache-dir.ts';
-import { readGoldenJson } from '../../../../support/read-json.ts';
+import { readGoldenJson } from '../../../../support/files/read-json.ts';
 import { goldenPath } from '../../../hub/model-bytes.ts';
 
 const numbers = z.array(z.number());

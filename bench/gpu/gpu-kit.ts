@@ -1,0 +1,173 @@
+/** The one command of the kit for a GPU: installs the plugin that is on the machine, checks it, measures, and writes the results. */
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { pjrtPlugins, pjrtVariants } from '../../trainer/engine/install/pjrt-plugins.ts';
+import { runCommand } from '../../trainer/engine/install/run-command.ts';
+import { WORKER_FLAGS, workerEnvironment } from '../../trainer/engine/tensorflow/environment.ts';
+import type { Device } from '../device.ts';
+import { checkMachine, gatherFacts, openSides } from '../main.ts';
+import { log, MeasurementStore } from '../measurements.ts';
+import { BenchError } from '../run-side.ts';
+import { runGpu } from './gpu.ts';
+import { GPU_MODELS } from './gpu-plan.ts';
+import type { SmokeRequest, SmokeResults } from './smoke.ts';
+
+const HELP = `./run [options]
+Checks the PJRT engine on this machine's GPU and measures it next to PyTorch + PEFT. Needs g++, python3 with the wheels of
+jax-cuda13-pjrt and its libraries, and for the other side torch, transformers and peft. Uses no network.
+  --minutes N      ends after about so long (default 8); what is left out is named in the results
+  --resume         measure what an earlier run of this kit left out
+  --plugin FILE    the PJRT plugin (default: the one for CUDA among Python's packages)
+  --python FILE    the Python of the other side (default: ROWTUNE_PYTHON, or python3)
+  --out FOLDER     where the results go (default: bench/results in the kit)
+  --device cpu     compute on the processor, with a plugin for it: a trial of the kit, which says nothing of a GPU
+  --tiny           a tiny model and one case of each operation: a trial of the kit`;
+
+/** The part of the time that the checks may take. */
+const CHECKS_SHARE = 0.3;
+const MOST_MINUTES = 24 * 60;
+
+/** The kit's folder: this file is `dist/bench/kit.mjs` in it. */
+const root = path.resolve(import.meta.dirname, '..', '..');
+const cacheDir = path.join(root, 'cache');
+
+interface Wanted {
+  readonly device: Device;
+  readonly isTiny: boolean;
+  readonly minutes: number;
+  readonly resume: boolean;
+  readonly plugin: string | undefined;
+  readonly python: string;
+  readonly out: string;
+}
+
+class UsageError extends Error {
+  override name = 'UsageError';
+}
+
+function wantedOf(args: readonly string[]): Wanted | undefined {
+  const flag = { type: 'boolean', default: false } as const;
+  const text = { type: 'string' } as const;
+  const options = { minutes: text, resume: flag, plugin: text, python: text, out: text, device: text, tiny: flag, help: flag };
+  const { values } = parse(() => parseArgs({ args: [...args], options }));
+  if (values.help) return undefined;
+  const minutes = Number(values.minutes ?? 8);
+  if (!(minutes > 0 && minutes <= MOST_MINUTES))
+    throw new UsageError(`--minutes takes a number up to ${MOST_MINUTES}, not '${values.minutes}'`);
+  const { device = 'gpu' } = values;
+  if (device !== 'gpu' && device !== 'cpu') throw new UsageError(`--device takes gpu or cpu, not '${device}'`);
+  return {
+    ...{ device, minutes, isTiny: values.tiny, resume: values.resume },
+    plugin: values.plugin && path.resolve(values.plugin),
+    python: values.python ?? process.env.ROWTUNE_PYTHON ?? 'python3',
+    out: path.resolve(values.out ?? path.join(root, 'bench', 'results')),
+  };
+}
+
+function parse<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+/** The first plugin for NVIDIA's GPUs among Python's packages. @throws BenchError that says where it was looked for */
+async function findPlugin(python: string): Promise<string> {
+  const files = pjrtVariants.map(variant => pjrtPlugins[variant]).flatMap(({ device, library }) => (device === 'nvidia' ? [library] : []));
+  const script = `import os, sys
+found = [os.path.join(folder, file) for file in sys.argv[1:] for folder in sys.path if os.path.exists(os.path.join(folder, file))]
+print(found[0] if found else '')`;
+  const { status, output } = await runCommand(python, ['-c', script, ...files]);
+  if (status !== 0) throw new BenchError(`${python} does not run: ${output.trim()}`);
+  const found = output.trim();
+  if (found === '') throw new BenchError(`among the packages of ${python} is no ${files.join(' or ')}; name the plugin with --plugin FILE`);
+  return found;
+}
+
+/** Compiles the addon and loads the plugin. @throws BenchError with what the installer said */
+async function install(plugin: string): Promise<void> {
+  const { status, output } = await runCommand(
+    process.execPath,
+    [path.join(root, 'bin', 'rowtune.mjs'), 'engine', 'install', '--plugin', plugin],
+    { env: { ROWTUNE_CACHE: cacheDir } },
+  );
+  log(output.trim());
+  if (status !== 0) throw new BenchError(`the plugin could not be installed: ${output.trim().slice(-1000)}`);
+}
+
+/** The other side's Python; undefined, with a line that says why, where a package is missing. */
+async function findPeer(python: string): Promise<string | undefined> {
+  const { status, output } = await runCommand(python, ['-c', 'import torch, transformers, peft']);
+  if (status === 0) return python;
+  log(`the other side is not measured: ${output.trim().split('\n').at(-1)}`);
+  return undefined;
+}
+
+const goldenFolders = (isTiny: boolean): Promise<string[]> =>
+  readFile(path.join(root, 'test', 'golden', 'folders.json'), 'utf8').then(text => {
+    const names: readonly string[] = JSON.parse(text);
+    return (isTiny ? names.slice(0, 1) : names).map(name => path.join(root, 'test', 'golden', name));
+  });
+
+/** Those of an earlier run of this kit, or new ones. @throws BenchError where the process fails */
+async function check({ device, isTiny, resume }: Wanted, until: number): Promise<SmokeResults> {
+  const file = path.join(cacheDir, `checks-${device}.json`);
+  const kept = resume ? await readFile(file, 'utf8').catch(() => undefined) : undefined;
+  if (kept !== undefined) return JSON.parse(kept);
+  const jobs = availableParallelism();
+  const request: SmokeRequest = { cacheDir, device, goldens: await goldenFolders(isTiny), isBrief: isTiny, jobs, until };
+  let line: string | undefined;
+  const script = path.join(import.meta.dirname, 'smoke.mjs');
+  const { status, output } = await runCommand(process.execPath, [...WORKER_FLAGS, script, JSON.stringify(request)], {
+    env: { ...workerEnvironment({ threads: jobs }), UV_THREADPOOL_SIZE: String(jobs) },
+    onLine: text => {
+      if (text.startsWith('{')) line = text;
+    },
+  });
+  if (status !== 0 || line === undefined) throw new BenchError(`the checks ended with status ${status}:\n${output.trim().slice(-2000)}`);
+  await writeFile(file, line);
+  return JSON.parse(line);
+}
+
+/** @returns whether everything passed that was run */
+async function runKit(wanted: Wanted): Promise<boolean> {
+  const { device, isTiny, minutes, resume, out } = wanted;
+  const started = Date.now();
+  const end = (share: number): number => started + share * minutes * 60_000;
+  await checkMachine(device);
+  await mkdir(cacheDir, { recursive: true });
+  await install(wanted.plugin ?? (await findPlugin(wanted.python)));
+  log('checking operations and model folders');
+  const { operations, goldens, engine } = await check(wanted, end(CHECKS_SHARE));
+  for (const reason of [...operations.failed, ...goldens.failed]) log(`  failed: ${reason}`);
+  log(`operations: ${operations.passed} passed, ${operations.failed.length} failed, ${operations.left} left out`);
+  log(`model folders: ${goldens.passed} passed, ${goldens.failed.length} failed, ${goldens.left} left out`);
+  const sides = await openSides({ device, cacheDir, python: await findPeer(wanted.python), sources: {}, root });
+  const isWhole = await runGpu({
+    sides,
+    facts: await gatherFacts(sides, { engine }),
+    store: new MeasurementStore(path.join(cacheDir, 'bench', 'measured.jsonl'), resume),
+    steps: isTiny ? 1 : 5,
+    threads: availableParallelism(),
+    cacheDir,
+    results: out,
+    models: isTiny ? ['tiny'] : GPU_MODELS,
+    isBrief: isTiny,
+    checks: { operations, goldens },
+    until: end(1),
+  });
+  return isWhole && operations.failed.length + goldens.failed.length === 0;
+}
+
+try {
+  const wanted = wantedOf(process.argv.slice(2));
+  if (wanted === undefined) console.log(HELP);
+  else process.exitCode = (await runKit(wanted)) ? 0 : 1;
+} catch (error) {
+  const isUsage = error instanceof UsageError;
+  log(`gpu-kit: ${error instanceof Error ? error.message : String(error)}${isUsage ? `\n${HELP}` : ''}`);
+  process.exitCode = isUsage ? 2 : 1;
+}

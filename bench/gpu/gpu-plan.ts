@@ -1,0 +1,109 @@
+/** The runs of `--part gpu`: ours next to PyTorch + PEFT at equal budgets, those first that the goals are about. */
+import { elementCount } from '../../trainer/graph/types.ts';
+import { targetModules } from '../../trainer/method/targets.ts';
+import { loadModel } from '../../trainer/model/load-model.ts';
+import { benchConfigs, type GpuModel, LORA_RANK } from '../bench-models.ts';
+import { type BenchMethod, type Configuration, configure, inTurn, type Setting, warmUpSteps } from '../configuration.ts';
+import type { Planned } from '../measurements.ts';
+
+/** The order of importance: the goals are about the first. */
+export const GPU_MODELS = ['llama3-8b', 'smollm2-1.7b', 'qwen3-8b'] as const satisfies readonly GpuModel[];
+
+const LARGER_RANK = 64;
+
+/** @param rank of LoRA, whose number of parameters SPSFT's rows are to come nearest to */
+type Point = readonly [method: BenchMethod, setting: Setting, rank?: number, attention?: 'flash'];
+
+/** With blocks computed again, as a model takes that hardly fits its card. */
+const OURS: readonly Point[] = [
+  ['lora', 'block'],
+  ['spsft', 'block'],
+];
+const THEIRS: readonly Point[] = [
+  ['lora', 'checkpointing'],
+  ['lora', 'none'],
+];
+/** A model that fits with all its moments is trained whole, too. */
+const OURS_WHOLE: readonly Point[] = [['full', 'block']];
+const THEIRS_WHOLE: readonly Point[] = [['full', 'checkpointing']];
+
+const OURS_LATER: readonly Point[] = [
+  ['spsft', 'cheap'],
+  ['lora', 'cheap'],
+  ['lora', 'block', LARGER_RANK],
+  ['spsft', 'block', LARGER_RANK],
+];
+const THEIRS_LATER: readonly Point[] = [
+  ['lora', 'checkpointing', LORA_RANK, 'flash'],
+  ['lora', 'none', LORA_RANK, 'flash'],
+  ['lora', 'compile'],
+  ['lora', 'compile+checkpointing'],
+  ['lora', 'checkpointing', LARGER_RANK],
+  ['lora', 'none', LARGER_RANK],
+  ['spsft', 'checkpointing'],
+];
+
+/** The even number of rows of each layer that comes nearest to the parameters of LoRA at a rank. */
+export function rowsLike(model: GpuModel, rank: number): number {
+  const modules = targetModules(loadModel(benchConfigs[model]), { targetModules: ['all-linear'], freeze: [] });
+  const sizes = modules.map(({ weight: { shape } }) => ({ out: shape[0] ?? 1, width: shape[1] ?? 1 }));
+  const lora = sizes.reduce((sum, { out, width }) => sum + rank * (out + width), 0);
+  const row = sizes.reduce((sum, { width }) => sum + width, 0);
+  return 2 * Math.round(lora / row / 2);
+}
+
+function configurationOf(
+  implementation: Configuration['implementation'],
+  model: GpuModel,
+  [method, setting, rank = LORA_RANK, attention]: Point,
+) {
+  const r = method === 'spsft' ? rowsLike(model, rank) : method === 'lora' ? rank : 0;
+  return configure(implementation, { method, setting, r, model, dtype: 'bfloat16', ...(attention && { attention }) });
+}
+
+const trainsWhole = (model: GpuModel): boolean => parametersOf(model) < 3e9;
+
+const parametersOf = (model: GpuModel): number =>
+  loadModel(benchConfigs[model]).parameters.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+
+/** Guesses for one H100 with 16 cores; none was measured. */
+const GUESS = {
+  start: { rowtune: 6, pytorch: 15 },
+  bytesPerSecond: 1.2e9,
+  compile: { rowtune: 40, pytorch: 60 },
+  parametersPerSecond: 15e9,
+} as const;
+
+/** Seconds of a process: starting, loading, compiling, and steps. */
+export function guessGpuSeconds({ implementation, model, setting }: Configuration & { readonly model: GpuModel }, steps: number): number {
+  const parameters = parametersOf(model);
+  const compiles = implementation === 'rowtune' || setting.includes('compile');
+  return (
+    GUESS.start[implementation] +
+    (2 * parameters) / GUESS.bytesPerSecond +
+    (compiles && parameters > 1e9 ? GUESS.compile[implementation] : 0) +
+    ((warmUpSteps(steps) + steps) * parameters) / GUESS.parametersPerSecond
+  );
+}
+
+export interface GpuPlanParams {
+  readonly models: readonly GpuModel[];
+  readonly steps: number;
+  /** Only what the goals are about. */
+  readonly isBrief: boolean;
+}
+
+/** Everything for the goals of each model, then the other points of each. */
+export function gpuPlan({ models, steps, isBrief }: GpuPlanParams): Planned[] {
+  const points = (model: GpuModel, mine: readonly Point[], others: readonly Point[]): Planned[] =>
+    inTurn(
+      mine.map(point => configurationOf('rowtune', model, point)),
+      others.map(point => configurationOf('pytorch', model, point)),
+    ).map(configuration => ({ configuration, steps, seconds: guessGpuSeconds({ ...configuration, model }, steps) }));
+  return [
+    ...models.flatMap(model =>
+      points(model, [...OURS, ...(trainsWhole(model) ? OURS_WHOLE : [])], [...THEIRS, ...(trainsWhole(model) ? THEIRS_WHOLE : [])]),
+    ),
+    ...(isBrief ? [] : models.flatMap(model => points(model, OURS_LATER, THEIRS_LATER))),
+  ];
+}

@@ -1,0 +1,103 @@
+/** Training steps of whole language models on a GPU, next to PyTorch + PEFT: `npm run bench -- --part gpu`, and what the kit for a GPU runs. */
+import { existsSync } from 'node:fs';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { headersOf } from '../../trainer/plan/config-headers.ts';
+import { priceRun } from '../../trainer/plan/memory/predict.ts';
+import { planRun } from '../../trainer/plan/run-plan.ts';
+import { benchConfigs, benchModels, type GpuModel } from '../bench-models.ts';
+import type { Configuration } from '../configuration.ts';
+import type { Device } from '../device.ts';
+import { Clock, guessAll, log, measureAll, minutes } from '../measurements.ts';
+import type { PartContext } from '../part.ts';
+import { benchRecipe } from '../recipe.ts';
+import { compareWork, type Sides } from '../run-side.ts';
+import { writeSyntheticFolder } from '../true-size/synthetic-folder.ts';
+import { gpuPlan } from './gpu-plan.ts';
+import { type GpuResults, gpuMarkdown, resultsName } from './gpu-report.ts';
+
+/** The engine that reaches every vendor's GPU. */
+const ENGINE = 'pjrt';
+
+export interface GpuParams extends Pick<PartContext, 'sides' | 'facts' | 'store' | 'steps' | 'threads' | 'cacheDir' | 'results'> {
+  readonly models: readonly GpuModel[];
+  /** Only what the goals are about. */
+  readonly isBrief?: boolean;
+  readonly checks: Pick<GpuResults, 'operations' | 'goldens'>;
+  /** In milliseconds since 1970: what would not be done by then is left out. */
+  readonly until?: number;
+}
+
+const isGenerated = (model: Configuration['model']): model is GpuModel => benchModels[model].weights === 'generated';
+
+/** The recipe of a configuration of ours, as a user would write it. */
+const recipeOf = ({ method, r, setting, batch, tokens, dtype }: Configuration): string => `method: ${method}
+${r > 0 ? `r: ${r}\n` : ''}${method === 'lora' ? 'lora_dropout: 0\n' : ''}recompute: ${setting}
+per_device_train_batch_size: ${batch}
+per_device_eval_batch_size: ${batch}
+max_length: ${tokens}
+dtype: ${dtype}
+max_grad_norm: 0
+`;
+
+/** Bytes that the estimate of a configuration says. */
+export function predictedBytes(configuration: Configuration, device: Device): number {
+  const recipe = benchRecipe(recipeOf(configuration));
+  const headers = headersOf(benchConfigs[configuration.model]);
+  return priceRun(planRun({ recipe, headers, on: { engine: ENGINE, device } })).totalBytes;
+}
+
+/** Folders of weights, each written before the first process that loads it. */
+class Folders {
+  readonly written: Partial<Record<Configuration['model'], string>> = {};
+  private readonly parent: string;
+
+  constructor(cacheDir: string) {
+    this.parent = path.join(cacheDir, 'bench', 'gpu');
+  }
+
+  readonly prepare = async ({ model }: Configuration): Promise<void> => {
+    if (!isGenerated(model) || this.written[model] !== undefined) return;
+    const dir = path.join(this.parent, model);
+    log(`writing weights of ${benchModels[model].title}'s sizes`);
+    await writeSyntheticFolder(dir, benchConfigs[model]);
+    this.written[model] = dir;
+  };
+
+  async remove(): Promise<void> {
+    if (existsSync(this.parent)) await rm(this.parent, { recursive: true });
+  }
+}
+
+/** @returns false when something failed, or the two sides did not do the same work; what the time did not allow is named in the results */
+export async function runGpu(params: GpuParams): Promise<boolean> {
+  const { sides: given, facts, store, steps, threads, cacheDir, results, models, isBrief = false, checks, until } = params;
+  const folders = new Folders(cacheDir);
+  const sides: Sides = { ...given, engine: ENGINE, countsAllocations: true, folders: folders.written };
+  const planned = gpuPlan({ models, steps, isBrief }).filter(
+    ({ configuration }) => sides.python !== undefined || configuration.implementation === 'rowtune',
+  );
+  const clock = new Clock(guessAll({ sides, planned, threads, store }));
+  log(`gpu: ${planned.length} processes, about ${minutes(clock.left())}`);
+  try {
+    const { rows, failures, left } = await measureAll({ sides, planned, threads, jobs: 1, clock, store, prepare: folders.prepare, until });
+    const peerless = sides.python === undefined ? ['PyTorch + PEFT: no Python with PyTorch, Transformers and PEFT was found'] : [];
+    const failed = [...peerless, ...failures, ...compareWork(rows)];
+    const ours = rows.filter(({ implementation }) => implementation === 'rowtune');
+    const predicted = new Map(ours.map(row => [row, predictedBytes(row, sides.device)]));
+    const device = facts.gpu ?? facts.cpu;
+    const isTrial = sides.device !== 'gpu';
+    const text = gpuMarkdown({ facts, device: nameOf(device), steps, models, rows, predicted, ...checks, failures: failed, left, isTrial });
+    await mkdir(results, { recursive: true });
+    const file = path.join(results, isTrial ? 'gpu-trial' : resultsName(nameOf(device)));
+    await writeFile(`${file}.md`, text);
+    await writeFile(`${file}.json`, `${JSON.stringify({ facts, steps, rows, checks, failures: failed, left })}\n`);
+    log(`wrote ${file}.md and .json`);
+    return failed.length === 0;
+  } finally {
+    await folders.remove();
+  }
+}
+
+/** Without the driver, which follows the name. */
+const nameOf = (device: string): string => device.split(', driver')[0] ?? device;

@@ -1,0 +1,80 @@
+/** Every operation and folders with reference numbers on the PJRT engine, in a process of its own: prints one JSON line. */
+import path from 'node:path';
+import { verifyFolder } from '../../test/support/golden/verify-folder.ts';
+import { compareCase } from '../../test/support/numbers/compare-case.ts';
+import { allCases } from '../../test/support/numbers/operation-table.ts';
+import { openEngine } from '../../trainer/engine/open-engine.ts';
+import { openPortable } from '../../trainer/engine/portable/engine.ts';
+import { elementAt } from '../../trainer/narrow.ts';
+import { checkDevice, type Device } from '../device.ts';
+import { readRequest } from '../request.ts';
+import type { Smoke } from './gpu-report.ts';
+
+/** The request of the kit for a GPU. */
+export interface SmokeRequest {
+  readonly cacheDir: string;
+  readonly device: Device;
+  /** Folders with reference numbers. */
+  readonly goldens: readonly string[];
+  /** One case of each operation instead of all. */
+  readonly isBrief: boolean;
+  /** Cases at a time: most of each is its compilation. */
+  readonly jobs: number;
+  /** In milliseconds since 1970; what has not begun by then is left out. */
+  readonly until: number;
+}
+
+export interface SmokeResults {
+  readonly operations: Smoke;
+  readonly goldens: Smoke;
+  /** The engine in words. */
+  readonly engine: string;
+}
+
+interface Check {
+  readonly title: string;
+  /** The reasons why it does not pass. */
+  readonly run: () => Promise<readonly string[]>;
+}
+
+const request = readRequest<SmokeRequest>();
+const engine = await openEngine('pjrt', { cacheDir: request.cacheDir });
+checkDevice(engine, request.device);
+const reference = await openPortable({ backend: 'cpu' });
+
+const cases = allCases.filter(({ op }, i) => !request.isBrief || allCases.findIndex(other => other.op === op) === i);
+const operations = await runAll(
+  cases.map(({ test }) => ({
+    title: test.title,
+    run: async () => (await compareCase(engine, reference, test)).map(({ what, error }) => `${what} deviates by ${error.toExponential(1)}`),
+  })),
+);
+const goldens = await runAll(
+  request.goldens.map(folder => ({
+    title: path.basename(folder),
+    run: async () => {
+      const { checks, expected } = await verifyFolder(engine, folder);
+      const wrong = checks.filter(({ ok }) => !ok).map(({ name }) => name);
+      return checks.length === expected.length ? wrong : [...wrong, `${expected.length - checks.length} checks were not made`];
+    },
+  })),
+);
+const results: SmokeResults = { operations, goldens, engine: engine.description.summary };
+process.stdout.write(`${JSON.stringify(results)}\n`);
+process.exit(0);
+
+async function runAll(checks: readonly Check[]): Promise<Smoke> {
+  const started = performance.now();
+  const failed: string[] = [];
+  let [passed, next] = [0, 0];
+  const work = async (): Promise<void> => {
+    while (next < checks.length && Date.now() < request.until) {
+      const { title, run } = elementAt(checks, next++);
+      const reasons = await run().catch((error: unknown) => [error instanceof Error ? error.message : String(error)]);
+      if (reasons.length === 0) passed++;
+      else failed.push(`${title}: ${reasons.join(', ')}`);
+    }
+  };
+  await Promise.all(Array.from({ length: request.jobs }, work));
+  return { passed, failed, left: checks.length - next, seconds: (performance.now() - started) / 1000 };
+}

@@ -1,0 +1,149 @@
+/** Memory predicted and measured, over methods, levels and families: `npm run bench -- --memory`. Each configuration is a process of its own. */
+
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { EngineName } from '../../trainer/engine/engine.ts';
+import { runCommand } from '../../trainer/engine/install/run-command.ts';
+import { WORKER_FLAGS, workerEnvironment } from '../../trainer/engine/tensorflow/environment.ts';
+import { codeBytes } from '../../trainer/plan/memory/engine-overhead.ts';
+import { messageOf } from '../../trainer/protocol/error-facts.ts';
+import { median } from '../run-side.ts';
+import { LONG_STEPS, type MemoryCase, memoryCases, STEPS, STEPS_OF_TINY } from './memory-cases.ts';
+import { type Configured, planOf, predict } from './memory-prediction.ts';
+import type { MemoryStepRequest } from './memory-step.ts';
+import { writePaperMemory } from './paper-memory.ts';
+
+export interface MemoryBenchParams {
+  readonly root: string;
+  readonly cacheDir: string;
+  readonly json: boolean;
+  /** Tiny models and MiniLM alone; writes no files. */
+  readonly quick: boolean;
+  /** Rows with this in their model, engine or recipe are measured; the results have the others as they were. Left out: all. */
+  readonly only?: string | undefined;
+  /** Only predictions are updated; measurements stay as they are. */
+  readonly predict: boolean;
+}
+
+interface MemoryRow {
+  readonly model: string;
+  readonly engine: EngineName;
+  readonly recipe: string;
+  readonly predictedBytes: number;
+  readonly measuredBytes: number;
+  /** predicted / measured − 1. */
+  readonly error: number;
+  /** Resident after the last step, less that after the tenth; of long runs. */
+  readonly grownBytes?: number;
+}
+
+/** The long run may end with so much more than it had after ten steps. */
+const MOST_GROWTH_BYTES = 8e6;
+/** The project's own goals for the prediction. */
+const WORST_ERROR = 0.1;
+const MEDIAN_ERROR = 0.05;
+
+const configuredOf = ({ config, task, recipe, engine, judge }: MemoryCase): Configured => ({
+  engine,
+  config,
+  judge,
+  recipe: `task: ${task}\n${recipe.replaceAll('; ', '\n')}\n`,
+});
+
+/** @throws Error with what the process said, where it fails */
+async function measureCase(planned: MemoryCase, { cacheDir }: MemoryBenchParams): Promise<MemoryRow> {
+  const { model, recipe, engine, steps = STEPS } = planned;
+  const request: MemoryStepRequest = { ...configuredOf(planned), cacheDir, steps };
+  let line: string | undefined;
+  const script = path.join(import.meta.dirname, 'memory-step.mjs');
+  const { status, output } = await runCommand(process.execPath, [...WORKER_FLAGS, script, JSON.stringify(request)], {
+    env: workerEnvironment({ threads: 1 }),
+    onLine: text => {
+      if (text.startsWith('{')) line = text;
+    },
+  });
+  if (status !== 0 || line === undefined)
+    throw new Error(`${model}, ${recipe}: failed with status ${status}:\n${output.trim().slice(-1000)}`);
+  // The line that memory-step.ts prints.
+  const { predictedBytes, measuredBytes, grownBytes } = JSON.parse(line) as Pick<
+    MemoryRow,
+    'predictedBytes' | 'measuredBytes' | 'grownBytes'
+  >;
+  return { model, engine, recipe, predictedBytes, measuredBytes, grownBytes, error: predictedBytes / measuredBytes - 1 };
+}
+
+const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(0);
+const percent = (share: number): string => `${share >= 0 ? '+' : '−'}${Math.abs(100 * share).toFixed(1)}%`;
+
+function markdown(rows: readonly MemoryRow[], summary: string): string {
+  const cells = rows.map(
+    ({ model, engine, recipe, predictedBytes, measuredBytes, error }) =>
+      `| ${model} | ${engine} | ${recipe} | ${megabytes(predictedBytes)} | ${megabytes(measuredBytes)} | ${percent(error)} |`,
+  );
+  return `# Memory: predicted from headers, measured in the process
+
+\`npm run bench -- --memory\`. Peak resident memory of ${STEPS} steps (${STEPS_OF_TINY} of tiny models) with one evaluation and one save before them, in MB.
+Pages of code are left out on both sides: they are read from files, the system drops them at will, and how many are resident depends on what
+it has cached (Node's and TensorFlow's: 320 to 370 MB). The estimate counts ${megabytes(codeBytes('tensorflow'))} MB for them (portable engine: ${megabytes(codeBytes('portable'))}).
+
+${summary}
+
+| model | engine | recipe | predicted | measured | error |
+| --- | --- | --- | ---: | ---: | ---: |
+${cells.join('\n')}
+`;
+}
+
+const keyOf = ({ model, engine, recipe }: Pick<MemoryRow, 'model' | 'engine' | 'recipe'>): string => [model, engine, recipe].join(' · ');
+
+const lastRows = async (folder: string): Promise<readonly MemoryRow[]> =>
+  // A file that this part wrote.
+  (JSON.parse(await readFile(path.join(folder, 'memory.json'), 'utf8')) as { readonly rows: readonly MemoryRow[] }).rows;
+
+/** The row with an updated prediction; undefined if nothing was measured. */
+function predictAnew(planned: MemoryCase, row: MemoryRow | undefined): MemoryRow | undefined {
+  if (!row) return undefined;
+  const { predictedBytes } = predict(planOf(configuredOf(planned)));
+  return { ...row, predictedBytes, error: predictedBytes / row.measuredBytes - 1 };
+}
+
+/** @returns false where a process failed or the prediction misses its goal */
+export async function runMemoryBench(params: MemoryBenchParams): Promise<boolean> {
+  const planned = memoryCases(params);
+  const folder = path.join(params.root, 'bench', 'results');
+  const rowsBefore = async () => new Map((await lastRows(folder)).map(row => [keyOf(row), row]));
+  const recorded = params.predict ? await rowsBefore() : new Map<string, MemoryRow>();
+  const found = new Map<string, MemoryRow>();
+  let failed = 0;
+  for (const one of planned) {
+    if (params.only !== undefined && !keyOf(one).includes(params.only)) continue;
+    try {
+      const row = params.predict ? predictAnew(one, recorded.get(keyOf(one))) : await measureCase(one, params);
+      if (!row) continue;
+      found.set(keyOf(row), row);
+      console.error(
+        `${row.model}, ${row.engine}, ${row.recipe}: ${megabytes(row.predictedBytes)} MB predicted, ${megabytes(row.measuredBytes)} measured, ${percent(row.error)}`,
+      );
+    } catch (error) {
+      failed++;
+      console.error(messageOf(error));
+    }
+  }
+  // Read at the end, since another process may have measured other models.
+  const kept = params.only === undefined ? recorded : await rowsBefore();
+  const rows = planned.flatMap(one => found.get(keyOf(one)) ?? kept.get(keyOf(one)) ?? []);
+  const errors = rows.map(({ error }) => Math.abs(error));
+  const [worst, middle] = [Math.max(0, ...errors), errors.length > 0 ? median(errors) : 0];
+  const grownBy = rows.flatMap(({ grownBytes }) => (grownBytes === undefined ? [] : [grownBytes]));
+  const grown = grownBy.length > 0 ? Math.max(...grownBy) : Number.POSITIVE_INFINITY;
+  const summary = `${rows.length} configurations: error ${(100 * middle).toFixed(1)}% in the median (goal: ${100 * MEDIAN_ERROR}%), ${(100 * worst).toFixed(1)}% at worst (goal: ${100 * WORST_ERROR}%). Runs of ${LONG_STEPS} steps end with at most ${(grown / 1e6).toFixed(1)} MB more than they had after ten.`;
+  console.error(summary);
+  if (!params.quick) {
+    await mkdir(folder, { recursive: true });
+    await writeFile(path.join(folder, 'memory.md'), markdown(rows, summary));
+    await writeFile(path.join(folder, 'memory.json'), `${JSON.stringify({ median: middle, worst, rows }, null, 2)}\n`);
+    await writePaperMemory(folder);
+  }
+  if (params.json) console.log(JSON.stringify({ median: middle, worst, rows }));
+  return failed === 0 && grown <= MOST_GROWTH_BYTES && worst <= WORST_ERROR && middle <= MEDIAN_ERROR;
+}

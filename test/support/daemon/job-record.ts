@@ -1,0 +1,13 @@
+/** The record of a job, as the daemon tells it to its clients. */
+import type { JobRecord } from '../../../trainer/protocol/messages/rpc-messages.ts';
+
+/** @param change of a training named spam that runs */
+export const jobRecord = (change: Partial<JobRecord> = {}): JobRecord => ({
+  id: 'one',
+  kind: 'train',
+  state: 'running',
+  priority: 0,
+  title: 'spam',
+  createdAt: '2026-01-01T00:00:00Z',
+  ...change,
+});

@@ -1,0 +1,52 @@
+/** A real model that writes what a test says: each token is followed by the one that its weights name, whatever stands before. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { encodeFloat32 } from '../../../trainer/format/float-format.ts';
+import { writeSafetensors } from '../../../trainer/format/safetensors/safetensors-writer.ts';
+import { loadModel } from '../../../trainer/model/load-model.ts';
+import { isRecord } from '../../../trainer/narrow.ts';
+
+/** The end token of the tiny tokenizer. */
+const END = 2;
+const LOGIT = 10;
+
+export interface ScriptedModelParams {
+  /** The character that a prompt ends with. */
+  readonly after: string;
+  /** Tokens of the answer, each once. */
+  readonly pieces: readonly string[];
+  /** Those that are special tokens, which are no part of a text. */
+  readonly isSpecial?: (piece: string) => boolean;
+}
+
+const json = (file: string): Readonly<Record<string, unknown>> => {
+  const value: unknown = JSON.parse(readFileSync(file, 'utf8'));
+  return isRecord(value) ? value : {};
+};
+
+/** Turns a folder with the tiny Llama and its tokenizer into such a model: its blocks add nothing, so a token's logits are its own. */
+export async function writeScriptedModel(folder: string, { after, pieces, isSpecial = () => false }: ScriptedModelParams): Promise<void> {
+  const file = (name: string): string => path.join(folder, name);
+  const tokenizer = json(file('tokenizer.json'));
+  const vocabulary = isRecord(tokenizer.model) && isRecord(tokenizer.model.vocab) ? tokenizer.model.vocab : {};
+  const known = Array.isArray(tokenizer.added_tokens) ? tokenizer.added_tokens : [];
+  const firstFree = Math.max(...Object.values(vocabulary).map(Number)) + 1;
+  const added = pieces.map((content, i) => ({ ...known[0], id: firstFree + i, content, special: isSpecial(content) }));
+  writeFileSync(file('tokenizer.json'), JSON.stringify({ ...tokenizer, added_tokens: [...known, ...added] }));
+  const config = { ...json(file('config.json')), max_position_embeddings: 256, vocab_size: firstFree + pieces.length };
+  writeFileSync(file('config.json'), JSON.stringify(config));
+  const chain = [Number(vocabulary[after]), ...added.map(({ id }) => id), END];
+  const valuesOf: Readonly<Record<string, (row: number, column: number) => number>> = {
+    'model.embed_tokens.weight': (id, column) => (chain[column] === id ? 1 : 0),
+    'lm_head.weight': (id, column) => (chain[column + 1] === id ? LOGIT : 0),
+  };
+  await writeSafetensors(
+    file('model.safetensors'),
+    loadModel(config).parameters.map(({ name, shape }) => {
+      const [rows = 1, columns = 1] = shape;
+      const value = valuesOf[name] ?? (() => (name.endsWith('norm.weight') ? 1 : 0));
+      const numbers = Float32Array.from({ length: rows * columns }, (_, i) => value(Math.floor(i / columns), i % columns));
+      return { name, shape, dtype: 'F32' as const, data: () => encodeFloat32(numbers, 'F32') };
+    }),
+  );
+}

@@ -1,0 +1,15 @@
+/** The tokenizer of the tiny model, without a chat template and with one. */
+import type { Tokenizer } from '../../../trainer/format/tokenizer/tokenizer.ts';
+import { openModel } from '../../../trainer/hub/open-model.ts';
+import { tinyWithTokenizer } from './tiny-adapter.ts';
+
+/** @param chatTemplate Jinja */
+export async function tinyTokenizers(chatTemplate: string): Promise<{ readonly plain: Tokenizer; readonly chatting: Tokenizer }> {
+  const folder = await openModel(await tinyWithTokenizer());
+  try {
+    const of = async (template: string | undefined) => ({ ...(await folder.loadTokenizer()), chatTemplate: template });
+    return { plain: await of(undefined), chatting: await of(chatTemplate) };
+  } finally {
+    await folder.weights.close();
+  }
+}

@@ -1,0 +1,274 @@
+/** Recipes whose losses, metrics and weights in several processes are those of one process with the whole batch, whatever connects the processes. */
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { expect } from 'vitest';
+import { parseRanks } from '../../../client/pages/run-files.ts';
+import { checkResult } from '../../../trainer/cli/check-result.ts';
+import { required } from '../../../trainer/narrow.ts';
+import type { Recipe } from '../../../trainer/protocol/recipe/recipe-schema.ts';
+import { RUN_FILES } from '../../../trainer/protocol/run/run-files.ts';
+import { distanceOf, expectCloseMetrics, trainedTensors, trainIn } from './process-runs.ts';
+import { readRecord } from '../files/read-json.ts';
+import { recipeOf } from './recipe-of.ts';
+import type { TinyTask } from './tiny-task.ts';
+
+/** Settings of all cases: four updates, every number of which is kept. */
+export const FOUR_UPDATES = ['engine=tensorflow', 'dtype=float32', 'threads=1', 'max_steps=4', 'save_total_limit=9', 'logging_steps=1'];
+/** Relative; sums are in another order. */
+export const LOSS = 1e-5;
+/** Relative distance of all trained numbers after four updates: AdamW divides by the size of gradients, and so enlarges the difference of small ones. */
+const WEIGHTS = 1e-5;
+
+/** A recipe that is trained by one process and by several. */
+export interface ProcessCase {
+  readonly title: string;
+  readonly processes: number;
+  /** Rows of the whole batch. */
+  readonly batch: number;
+  readonly settings: readonly string[];
+  /** A recipe for the files that {@link makeProcessData} writes; without it, the recipe is that of the tiny task. */
+  readonly recipe?: (...overrides: string[]) => Recipe;
+  /** In place of LOSS and WEIGHTS. */
+  readonly tolerance?: number;
+  /** The most bytes of a trained number on its way, with the counts and losses of a small model, if gradients travel in fewer bits. */
+  readonly mostBytes?: number;
+}
+
+const textClassifier = (...overrides: string[]): Recipe =>
+  recipeOf('model=bert', 'task=sequence_classification', 'data.train=train.jsonl', 'max_length=32', ...overrides);
+const imageClassifier = (...overrides: string[]): Recipe =>
+  recipeOf('model=resnet', 'task=image_classification', 'data.train=images', ...overrides);
+
+const HELD = ['val_size=4'];
+// The held-out loss compares the samples of a batch, so that has to be the same.
+const SAME_BATCH = 'per_device_eval_batch_size=4';
+const embedding = (...overrides: string[]): Recipe =>
+  recipeOf('model=bert', 'task=embedding', 'data.train=sentences.jsonl', ...HELD, 'max_length=32', SAME_BATCH, ...overrides);
+const comparing =
+  (objective: string, file: string, ...settings: string[]) =>
+  (...overrides: string[]): Recipe =>
+    recipeOf('model=llama', `task=${objective}`, `data.train=${file}`, ...HELD, 'max_length=48', ...settings, ...overrides);
+
+export const processCases: readonly ProcessCase[] = [
+  // 24 samples in batches of 5: the last one is short, and one of the processes has nothing there.
+  {
+    title: 'SPSFT with importance, clipping and evaluation',
+    processes: 2,
+    batch: 10,
+    settings: ['importance.measure=taylor', 'eval_strategy=epoch'],
+  },
+  {
+    title: 'RoSA, whose mask comes from the gradients of all',
+    processes: 2,
+    batch: 4,
+    // Gradients are squared by batches, which are otherwise those of a process.
+    settings: ['method=rosa', 'sparse_ratio=0.02', 'importance.batch_size=2'],
+  },
+  {
+    title: 'LoRA with dropout, without clipping',
+    processes: 2,
+    batch: 4,
+    settings: ['method=lora', 'lora_dropout=0.3', 'max_grad_norm=0'],
+  },
+  { title: 'DoRA with packing', processes: 2, batch: 2, settings: ['method=dora', 'packing=true', 'group_by_length=false'] },
+  {
+    title: 'full tuning with accumulation',
+    processes: 4,
+    batch: 4,
+    settings: ['method=full', 'gradient_accumulation_steps=2', 'weight_decay=0.1'],
+  },
+  {
+    title: 'full tuning with gradients that travel in bfloat16',
+    processes: 4,
+    batch: 8,
+    settings: ['method=full', 'gradient_exchange_dtype=bfloat16'],
+    // Numbers are rounded twice by at most 2⁻⁹ of each.
+    tolerance: 2e-3,
+    mostBytes: 3,
+  },
+  {
+    title: 'full tuning with gradients that travel in int8',
+    processes: 4,
+    batch: 8,
+    // Updates in proportion to gradients: what is lost of one is in the next, and what is lost of the last is missing.
+    settings: ['method=full', 'gradient_exchange_dtype=int8', 'optim=sgd', 'learning_rate=0.05', 'max_grad_norm=0'],
+    tolerance: 2e-3,
+    mostBytes: 2,
+  },
+  {
+    title: "an encoder's own dropout",
+    processes: 2,
+    batch: 6,
+    settings: ['method=full', 'learning_rate=1e-3'],
+    recipe: textClassifier,
+  },
+  {
+    title: 'SPSFT of an encoder with importance and accumulation',
+    processes: 2,
+    batch: 4,
+    settings: ['method=spsft', 'r=8', 'importance.measure=qm_taylor', 'importance.cache=false', 'gradient_accumulation_steps=2'],
+    recipe: textClassifier,
+  },
+  {
+    title: 'batch norm over all processes',
+    processes: 2,
+    batch: 8,
+    settings: ['method=full', 'batch_norm=updated', 'optim=sgd', 'learning_rate=1e-3'],
+    // Statistics of a few small maps are divided by their square root: rounding grows.
+    tolerance: 1e-3,
+    recipe: imageClassifier,
+  },
+  // 21 answers in batches of 8: the last one has samples for the first process only.
+  {
+    title: 'judged answers, with one reference point and a pass of the base model for all processes',
+    processes: 2,
+    batch: 8,
+    settings: ['method=full', 'eval_strategy=epoch'],
+    recipe: comparing('kto', 'judged.jsonl'),
+  },
+  // 21 pairs in batches of 8, as above; the first process counts all pairs of the update.
+  {
+    title: 'pairs whose base each process reads while it trains, accumulated',
+    processes: 2,
+    batch: 8,
+    settings: [
+      'method=spsft',
+      'r=8',
+      'importance.measure=taylor',
+      'gradient_accumulation_steps=2',
+      'preference.reference=live',
+      'eval_strategy=epoch',
+    ],
+    recipe: comparing('dpo', 'pairs.jsonl'),
+  },
+  {
+    title: 'pairs whose better answer is also learned, accumulated',
+    processes: 2,
+    batch: 4,
+    settings: ['method=spsft', 'r=8', 'importance.cache=false', 'gradient_accumulation_steps=2'],
+    recipe: comparing('orpo', 'pairs.jsonl'),
+  },
+  {
+    title: 'a reward model',
+    processes: 2,
+    batch: 8,
+    settings: ['method=full', 'learning_rate=1e-3', 'eval_strategy=epoch'],
+    recipe: (...overrides) => recipeOf('model=bert', 'task=reward', 'data.train=pairs.jsonl', ...HELD, 'max_length=32', ...overrides),
+  },
+  // 21 samples in batches of 10: in the last one, the second process has none, and compares nothing.
+  {
+    title: 'embeddings, whose wrong answers are those of all processes, with hard ones and short vectors too',
+    processes: 2,
+    batch: 10,
+    settings: ['method=full', 'learning_rate=1e-3', 'embedding.negatives=1', 'embedding.matryoshka_dims=[32, 8]', 'eval_strategy=epoch'],
+    recipe: embedding,
+  },
+  {
+    title: 'embeddings in both directions, from mini-batches, accumulated',
+    processes: 2,
+    batch: 8,
+    settings: ['method=lora', 'embedding.loss_type=symmetric', 'embedding.mini_batch_size=2', 'gradient_accumulation_steps=2'],
+    recipe: embedding,
+  },
+  {
+    title: 'embeddings of triplets, which compare no samples',
+    processes: 4,
+    batch: 8,
+    settings: ['method=spsft', 'r=8', 'importance.cache=false', 'embedding.loss_type=triplet', 'optim=sgd', 'learning_rate=0.05'],
+    recipe: embedding,
+  },
+  {
+    title: 'distillation, whose teacher all processes ask',
+    processes: 2,
+    batch: 6,
+    settings: ['method=lora', 'eval_strategy=epoch'],
+    recipe: comparing('distillation', 'judged.jsonl', 'distillation.teacher=teacher', 'distillation.top_k=8'),
+  },
+];
+
+/** The metrics of both runs have to be the same; those of preferences and of distillation are sums and means over the whole batch. */
+const COMPARED = [
+  ...['loss', 'grad_norm', 'learning_rate', 'eval_loss', 'eval_accuracy', 'eval_token_accuracy'],
+  // Without accuracy: at first, both answers are worth the same up to rounding.
+  ...['margin', 'kl', 'nll', 'reward_chosen', 'reward_desirable', 'reward_undesirable', 'logp_rejected', 'logp_desirable'],
+  ...['teacher_divergence', 'eval_kl', 'eval_margin', 'eval_teacher_divergence'],
+];
+
+/** Writes the models and data of the cases. */
+export async function makeProcessData(folder: string): Promise<void> {
+  const golden = join(import.meta.dirname, '..', '..', 'golden');
+  for (const name of ['bert', 'resnet', 'llama']) cpSync(join(golden, name), join(folder, name), { recursive: true });
+  // Other positions, so other predictions.
+  cpSync(join(golden, 'llama'), join(folder, 'teacher'), { recursive: true });
+  const config = readRecord(join(folder, 'teacher', 'config.json'));
+  writeFileSync(join(folder, 'teacher', 'config.json'), JSON.stringify({ ...config, rope_theta: 10, rope_parameters: undefined }));
+  for (const name of ['bert', 'llama', 'teacher']) cpSync(join(golden, 'tiny-tokenizer'), join(folder, name), { recursive: true });
+  const answers = Array.from({ length: 25 }, (_, i) => ({ prompt: `q${i}? `, good: `yes ${'!'.repeat(i % 7)}`, bad: `n${i} o` }));
+  const judged = answers.map(({ prompt, good, bad }, i) => ({ prompt, completion: i % 3 ? good : bad, label: i % 3 > 0 }));
+  const pairs = answers.map(({ prompt, good, bad }) => ({ prompt, chosen: good, rejected: bad }));
+  const sentences = answers.map(({ prompt }, i) => ({
+    anchor: prompt,
+    positive: `${(7 * i) % 25} yes`,
+    negative: `no ${i} ${(3 * i) % 25}`,
+  }));
+  for (const [name, samples] of Object.entries({ judged, pairs, sentences }))
+    writeFileSync(join(folder, `${name}.jsonl`), `${samples.map(sample => JSON.stringify(sample)).join('\n')}\n`);
+  const lines = Array.from({ length: 20 }, (_, i) =>
+    JSON.stringify({ text: i % 2 ? `w${i} good` : `bad ${i}`, label: i % 2 ? 'yes' : 'no' }),
+  );
+  writeFileSync(join(folder, 'train.jsonl'), `${lines.join('\n')}\n`);
+  for (let i = 0; i < 13; i++) {
+    const place = join(folder, 'images', i % 2 ? 'light' : 'dark');
+    mkdirSync(place, { recursive: true });
+    // A pattern of its own for each image: batch norm over flat ones would divide by almost nothing.
+    const pixels = Uint8Array.from(
+      { length: 32 * 32 * 3 },
+      (_, at) => (Math.imul(at + 1, 2654435761 + 97 * i) >>> 24) % (i % 2 ? 256 : 180),
+    );
+    await sharp(pixels, { raw: { width: 32, height: 32, channels: 3 } })
+      .png()
+      .toFile(join(place, `${i}.png`));
+  }
+}
+
+export interface Surroundings {
+  /** The folder of {@link makeProcessData}, in which runs are made. */
+  readonly folder: string;
+  readonly task: TinyTask;
+  /** Settings of both runs. */
+  readonly settings?: readonly string[];
+  /** Settings of the run of several processes alone. */
+  readonly transport?: readonly string[];
+}
+
+/** Trains a case in one process and in several, and compares what they report and what they have trained. */
+export async function expectResultOfOne(
+  { title, processes, batch, settings, recipe, tolerance, mostBytes }: ProcessCase,
+  { folder, task, settings: further = [], transport = [] }: Surroundings,
+): Promise<void> {
+  // As a person who has typed the command: some transports open ports.
+  const context = { ...task.context, baseDir: recipe ? folder : task.folder, opensPorts: true };
+  const make = recipe ?? task.recipe;
+  const [oneDir, severalDir] = [join(folder, 'runs', title, 'one'), join(folder, 'runs', title, 'several')];
+  const one = await trainIn(oneDir, make(...FOUR_UPDATES, ...settings, ...further, `per_device_train_batch_size=${batch}`), context);
+  const shared = [`per_device_train_batch_size=${batch / processes}`, `processes=${processes}`, ...transport];
+  const several = await trainIn(severalDir, make(...FOUR_UPDATES, ...settings, ...further, ...shared), context);
+  expect([one.last, several.last], JSON.stringify([one.last, several.last]).slice(0, 2000)).toMatchObject([
+    { type: 'result' },
+    { type: 'result' },
+  ]);
+  expectCloseMetrics(one, several, { names: COMPARED, bound: tolerance ?? LOSS });
+  const [expected, found] = [await trainedTensors(oneDir, 4), await trainedTensors(severalDir, 4)];
+  expect([...found.keys()]).toEqual([...expected.keys()]);
+  const distance = distanceOf(expected, found);
+  console.log(`${title}: weights ${distance.toExponential(1)} apart`);
+  expect(distance).toBeLessThan(tolerance ?? WEIGHTS);
+  const { trainable } = checkResult('train', readRecord(join(severalDir, RUN_FILES.summary)));
+  const { ranks } = required(parseRanks(readFileSync(join(severalDir, RUN_FILES.byRank), 'utf8')), 'ranks.json');
+  // Counts and losses travel too.
+  console.log(`${title}: ${ranks.map(({ bytesPerUpdate }) => (bytesPerUpdate / trainable).toFixed(2)).join(', ')} bytes per number`);
+  for (const { bytesPerUpdate } of ranks)
+    if (mostBytes !== undefined) expect(bytesPerUpdate / trainable).toBeLessThan(mostBytes);
+    else expect(bytesPerUpdate / trainable).toBeGreaterThanOrEqual(4);
+}

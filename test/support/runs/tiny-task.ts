@@ -1,0 +1,59 @@
+/** A task that trains in a second: the tiny Llama with a character tokenizer, and short texts whose label their characters tell. */
+import { cpSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { JobContext } from '../../../trainer/protocol/messages/job-messages.ts';
+import type { Recipe } from '../../../trainer/protocol/recipe/recipe-schema.ts';
+import { cacheDir } from '../cache-dir.ts';
+import { recipeIn } from './recipe-of.ts';
+
+const golden = join(import.meta.dirname, '..', '..', 'golden');
+
+export interface TinyTask {
+  readonly folder: string;
+  readonly context: JobContext;
+  /** The recipe without overrides, as it is written. */
+  readonly text: string;
+  /** Settings as `key=value`; what is left out is small and quick. */
+  recipe(...overrides: readonly string[]): Recipe;
+}
+
+const TEXT = [
+  'model: model',
+  'method: spsft',
+  'r: 8',
+  'data:',
+  '  train: train.jsonl',
+  '  eval: heldout.jsonl',
+  '  prompt: "{text}:"',
+  'max_length: 48',
+  'num_train_epochs: 2',
+  'per_device_train_batch_size: 4',
+  'learning_rate: 5.0e-3',
+  'eval_strategy: "no"',
+  // The cache folder is the user's own, for the engine that is installed there.
+  'importance: {cache: false}',
+  '',
+].join('\n');
+
+export function makeTinyTask(): TinyTask {
+  const folder = mkdtempSync(join(tmpdir(), 'rowtune-tiny-'));
+  mkdirSync(join(folder, 'model'));
+  for (const part of ['llama', 'tiny-tokenizer']) cpSync(join(golden, part), join(folder, 'model'), { recursive: true });
+  writeFileSync(join(folder, 'train.jsonl'), samples(0, 24));
+  writeFileSync(join(folder, 'heldout.jsonl'), samples(24, 34));
+  return {
+    folder,
+    text: TEXT,
+    context: { cacheDir, baseDir: folder, hub: { offline: true } },
+    recipe: (...overrides) => recipeIn(TEXT, { overrides }),
+  };
+}
+
+/** Lengths differ, so that there is more than one bucket. */
+const samples = (from: number, to: number): string =>
+  Array.from({ length: to - from }, (_, i) => {
+    const n = from + i;
+    const text = n % 2 === 0 ? `lunch at ${n}` : `WIN $$$ now ${'!'.repeat(n % 20)}`;
+    return `${JSON.stringify({ text, label: n % 2 === 0 ? 'ham' : 'spam' })}\n`;
+  }).join('');

@@ -1,0 +1,22 @@
+/** Which checkpoint of a run folder speaks for the run. */
+import { readdir } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { fileSize, readOptionalConfigFile } from '../format/model-config.ts';
+import { RUN_FILES } from '../protocol/run/run-files.ts';
+import { ADAPTER_DESCRIPTION } from './adapter.ts';
+
+/** The checkpoint that the run's summary names (of a finished run the best where it was asked for), else the latest complete one; undefined where there is none. */
+export async function findCheckpoint(runDir: string): Promise<string | undefined> {
+  const summary = await readOptionalConfigFile(join(runDir, RUN_FILES.summary));
+  const named = typeof summary?.checkpoint === 'string' ? [basename(summary.checkpoint)] : [];
+  const names = await readdir(join(runDir, RUN_FILES.checkpoints)).catch(() => []);
+  const latestFirst = names.filter(name => updateOf(name) >= 0).sort((a, b) => updateOf(b) - updateOf(a));
+  for (const name of [...named, ...latestFirst]) {
+    const dir = join(runDir, RUN_FILES.checkpoints, name);
+    if ((await fileSize(join(dir, ADAPTER_DESCRIPTION))) !== undefined) return dir;
+  }
+  return undefined;
+}
+
+/** −1 for what is no checkpoint. */
+const updateOf = (name: string): number => Number(/^step-(\d+)$/.exec(name)?.[1] ?? -1);

@@ -1,0 +1,36 @@
+/** An adapter of PEFT under the names of a model, where Transformers holds the model's weights in other forms in memory. */
+import { methods } from '../method/methods.ts';
+import type { Model } from '../model/model-spec.ts';
+import { type Adapter, AdapterError } from './adapter.ts';
+
+/** @throws AdapterError that lists factors of other shapes than the model needs */
+export async function fitAdapter(adapter: Adapter, model: Model): Promise<Adapter> {
+  const { dir, description, tensors, peftParameters } = adapter;
+  if (!peftParameters) return adapter;
+  const problems: string[] = [];
+  const fitted = await methods[description.method].peft?.fromPeft?.fitToModel?.(adapter, peftParameters, model, problems);
+  if (problems.length > 0)
+    throw new AdapterError(dir, problems, `It was made for ${description.base.source || 'another model'}: give that model.`);
+  if (!fitted || fitted.size === 0) return adapter;
+  const added = [...fitted.values()].flat();
+  const own = new Map(added.flatMap(({ a, b }) => [a, b].map(tensor => [tensor.name, tensor] as const)));
+  const replaced = [...fitted.keys()].map(name => `${name}.`);
+  const kept = [...tensors].filter(([name]) => !replaced.some(start => name.startsWith(start)));
+  const names = new Set([...description.modules.filter(name => !fitted.has(name)), ...added.map(({ name }) => name)]);
+  const order = new Map(model.modules.map(({ name }, i) => [name, i]));
+  const placeOf = (name: string): number => order.get(name) ?? order.size;
+  return {
+    dir,
+    description: {
+      ...description,
+      modules: [...names].sort((a, b) => placeOf(a) - placeOf(b)),
+      lora: new Map([
+        ...[...description.lora].filter(([name]) => !fitted.has(name)),
+        ...added.map(({ name, rank }) => [name, rank] as const),
+      ]),
+    },
+    tensors: new Map([...kept, ...own]),
+    readFloat32: name => own.get(name)?.values() ?? adapter.readFloat32(name),
+    close: () => adapter.close(),
+  };
+}

@@ -1,0 +1,68 @@
+/** Follows one job of a daemon: shows its events as if it ran here, and lets Ctrl-C stop and save it. */
+import type { JobRecord } from '../../protocol/messages/rpc-messages.ts';
+import type { DaemonClient } from '../../rpc/connection/connect.ts';
+import { CliError } from '../cli-error.ts';
+import { aborted, STOPPING, show } from '../run-worker.ts';
+import type { Terminal } from '../show/terminal.ts';
+
+export interface FollowParams {
+  readonly client: DaemonClient;
+  /** Its record when it was started or found. */
+  readonly job: JobRecord;
+  readonly terminal: Terminal;
+  /** The effect of Ctrl-C: 'stop' saves and ends the job, a second one aborts it; 'leave' lets it continue. */
+  readonly onInterrupt: 'stop' | 'leave';
+  readonly resumeCommand?: string;
+}
+
+/** Closing a terminal does not affect the job: it belongs to the daemon. */
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
+
+/**
+ * Resolves with the value of the job's result; undefined if Ctrl-C left the job running.
+ * @throws CliError with the job's code, message and hint; with status 130 if it was aborted
+ */
+export async function followJob({ client, job, terminal, onInterrupt, resumeCommand }: FollowParams): Promise<unknown> {
+  const { id } = job;
+  let leave = (): void => undefined;
+  const left = new Promise<undefined>(resolve => {
+    leave = () => resolve(undefined);
+  });
+  let count = 0;
+  const onSignal = (): void => {
+    count++;
+    if (onInterrupt === 'leave') leave();
+    else if (count === 1) {
+      terminal.say('info', STOPPING);
+      client.request('stopJob', { id }).catch(() => undefined);
+    } else client.request('abortJob', { id }).catch(() => undefined);
+  };
+  for (const signal of SIGNALS) process.on(signal, onSignal);
+  const unlisten = client.onProgress(id, event => show(event, terminal));
+  try {
+    if (job.state === 'queued') await sayQueued(client, terminal);
+    const ended = await Promise.race([client.request('waitForJob', { id, progressToken: id }), left]);
+    return ended === undefined ? undefined : resultOf(ended, resumeCommand);
+  } finally {
+    unlisten();
+    for (const signal of SIGNALS) process.removeListener(signal, onSignal);
+    terminal.progress.end();
+  }
+}
+
+async function sayQueued(client: DaemonClient, terminal: Terminal): Promise<void> {
+  const { jobs } = await client.request('daemonStatus', {});
+  terminal.say('info', `waiting for ${jobs.running + jobs.queued - 1} other jobs of the daemon`);
+}
+
+function resultOf({ state, result, failure }: JobRecord, resumeCommand: string | undefined): unknown {
+  if (state === 'aborted') throw aborted({ resumeCommand });
+  if (failure !== undefined) {
+    const goOn = resumeCommand === undefined ? undefined : `Resume from the last checkpoint, if there is one: ${resumeCommand}`;
+    throw new CliError(failure.message, { code: failure.code, hint: [failure.hint, goOn].filter(Boolean).join(' ') || undefined });
+  }
+  if (result === undefined && state === 'succeeded')
+    throw new CliError('the job succeeded, but its result is no longer stored', { code: 'result-gone' });
+  if (result === undefined) throw new CliError('the job was stopped before it began', { code: 'stopped' });
+  return result;
+}

@@ -1,0 +1,119 @@
+/** A preview of data as text: trained tokens stand between ⟦ and ⟧, and cut-off tokens between ⟨ and ⟩, with colors or without. */
+import { styleText } from 'node:util';
+import { counted, grouped, percent, table } from '../../protocol/text/format.ts';
+import {
+  type DataStatistics,
+  drawnText,
+  type Finding,
+  type PartStatistics,
+  type SamplePage,
+  type SamplePlace,
+  type ShownSample,
+  type ShownSequence,
+  type TokenRun,
+} from '../../protocol/view/data.ts';
+
+/** Characters of the longest bar. */
+const BAR = 40;
+/** Labels that are listed. */
+const LISTED_LABELS = 20;
+
+/** @param isColored colors trained tokens in addition to their marks */
+export function describeSamples({ samples, from, part, format, more }: SamplePage, isColored: boolean): string {
+  const paint: Paint = (style, text) => (isColored ? styleText(style, text, { validateStream: false }) : text);
+  const lines = [
+    ...(format === undefined ? [] : [`format ${format}`]),
+    samples.length === 0 ? `no samples from ${from} on in data.${part}` : legendOf(samples),
+    ...samples.map(sample => sampleText(sample, paint)),
+    ...(more ? [`more samples: --from ${from + samples.length}`] : []),
+  ];
+  return lines.join('\n\n');
+}
+
+const isWeighed = ({ weight }: TokenRun): boolean => weight !== undefined;
+
+const legendOf = (samples: readonly ShownSample[]): string =>
+  `trained tokens: ⟦…⟧,${samples.some(({ sequences }) => sequences.some(({ runs }) => runs.some(isWeighed))) ? ' with a weight: ⟦×0.5 …⟧,' : ''} cut off: ⟨…⟩`;
+
+type Paint = (style: 'green' | 'dim', text: string) => string;
+
+function sampleText({ index, file, line, state, reason, sequences, labels, notes, picture }: ShownSample, paint: Paint): string {
+  const facts = [
+    `— ${index}: ${placeText({ file, line })}`,
+    ...(labels ? [`label: ${labels.join(', ')}`] : []),
+    ...(picture ? [`${picture.width} × ${picture.height} pixels`] : []),
+    ...(state === 'kept' ? [] : [state === 'dropped' ? 'left out' : 'malformed']),
+  ];
+  const about = [reason, ...notes].filter(text => text !== undefined);
+  return [facts.join(', '), ...about, ...sequences.map(sequence => sequenceText(sequence, paint))].join('\n');
+}
+
+function sequenceText({ side, length, targets, cut, cutsMore, runs, hidden }: ShownSequence, paint: Paint): string {
+  const title = [
+    ...(side ? [`${side === 'chosen' ? 'better' : 'worse'} answer`] : []),
+    `${counted(length, 'token')}, ${grouped(targets)} trained`,
+    ...(cut > 0 ? [`${grouped(cut)}${cutsMore ? ' or more' : ''} cut off`] : []),
+  ];
+  return [
+    `  ${title.join(', ')}`,
+    runs.map(run => runText(run, paint)).join('') + (hidden > 0 ? ` … ${counted(hidden, 'token')} more` : ''),
+  ].join('\n');
+}
+
+function runText({ use, weight, tokens }: TokenRun, paint: Paint): string {
+  const text = tokens.map(token => (token.tag === undefined ? token.text : `${token.text}[${token.tag}]`)).join('');
+  if (use === 'trained') return paint('green', weight === undefined ? `⟦${text}⟧` : `⟦×${weight} ${text}⟧`);
+  return use === 'cut' ? paint('dim', `⟨${text}⟩`) : text;
+}
+
+const placeText = ({ file, line }: SamplePlace): string => (line === undefined ? file : `${file}:${line}`);
+
+export function describeStatistics({ drawn, parts, leaks, reports, comparedAtMost }: DataStatistics): string {
+  const compared = parts.some(({ samples }) => samples > comparedAtMost)
+    ? [`only the first ${grouped(comparedAtMost)} samples were compared`]
+    : [];
+  const coverage = drawn ? [`${drawnText(drawn)} All samples are being read.`] : [];
+  return [
+    ...coverage,
+    ...reports,
+    ...parts.map(partText),
+    findingText('held-out samples that are also trained on', leaks),
+    ...compared,
+  ].join('\n\n');
+}
+
+function partText(facts: PartStatistics): string {
+  const { part, samples, tokens, targets, padding, shapes, histogram, labels, duplicates, conflicts, emptyAnswers } = facts;
+  const name = part === 'train' ? 'training' : 'held out';
+  const most = Math.max(...histogram.map(({ count }) => count), 1);
+  const bars = histogram.map(({ from, to, count }) => [`${from}–${to - 1}`, grouped(count), '█'.repeat(Math.ceil((BAR * count) / most))]);
+  const named = labels.slice(0, LISTED_LABELS).map(({ name: label, count }) => [label, grouped(count)]);
+  return [
+    `${name}: ${counted(samples, 'sample')}, ${grouped(tokens)} tokens, ${grouped(targets)} trained`,
+    ...(histogram.length > 1 ? [table([['tokens', 'samples', ''], ...bars])] : []),
+    ...(shapes.length > 0
+      ? [
+          table([
+            ['batch shape', 'batches', 'samples', 'padding'],
+            ...shapes.map(shape => [
+              `${shape.batch} × ${shape.tokens}`,
+              grouped(shape.batches),
+              grouped(shape.samples),
+              percent(shape.padding),
+            ]),
+          ]),
+          `padding in total: ${percent(padding)}`,
+        ]
+      : []),
+    ...(named.length > 0 ? [table([['label', 'count'], ...named])] : []),
+    findingText('duplicates', duplicates),
+    findingText('same input with another answer', conflicts),
+    findingText('empty answers', emptyAnswers),
+  ].join('\n');
+}
+
+function findingText(what: string, { count, groups }: Finding): string {
+  if (count === 0) return `${what}: none`;
+  const shown = groups.slice(0, 3).map(group => group.map(placeText).join(' = '));
+  return `${what}: ${grouped(count)} (${shown.join('; ')}${groups.length > shown.length ? ' …' : ''})`;
+}

@@ -1,0 +1,44 @@
+/** A sweep as text: its runs, best first, and what to do with the best one. */
+
+import { describeSettings, metricKey, type SweepRun, type SweepStatus, settingValueText } from '../../protocol/run/sweep.ts';
+import { compact, counted, table } from '../../protocol/text/format.ts';
+
+export function sweepTable({ runs, metric, best, sweepDir, state }: SweepStatus, place: (folder: string) => string): string {
+  const names = [...new Set(runs.flatMap(({ settings }) => Object.keys(settings)))];
+  const isSpread = runs.some(({ node }) => node !== undefined);
+  const rows = runs.map(run => [
+    run.id,
+    ...names.map(name => (Object.hasOwn(run.settings, name) ? settingText(run.settings[name]) : '')),
+    run.value === undefined ? '' : compact(run.value),
+    run.loss === undefined ? '' : compact(run.loss),
+    run.totalSteps === 0 ? '' : `${run.step}/${run.totalSteps}`,
+    stateText(run, state),
+    ...(isSpread ? [run.node ?? '', run.log === undefined ? '' : place(run.log)] : []),
+  ]);
+  const found = runs.find(({ id }) => id === best);
+  return [
+    table([['run', ...names, metricKey(metric), 'loss', 'step', 'state', ...(isSpread ? ['node', 'log'] : [])], ...rows]),
+    found === undefined
+      ? `no run is finished; the runs are in ${place(sweepDir)}`
+      : `best: run ${found.id} (${describeSettings(found.settings)}) in ${place(found.runDir)}`,
+  ].join('\n\n');
+}
+
+/** 3 finished, 5 paused, 1 failed */
+export function countStates({ runs, state: ofSweep }: Pick<SweepStatus, 'runs' | 'state'>): string {
+  const counts = new Map<string, number>();
+  for (const { state } of runs) {
+    const label = labelOf(state, ofSweep);
+    counts.set(label, (counts.get(label) ?? 0) + 1);
+  }
+  return `${counted(runs.length, 'run')}: ${[...counts].map(([state, count]) => `${count} ${state}`).join(', ')}`;
+}
+
+const settingText = (value: unknown): string => (typeof value === 'number' ? compact(value) : settingValueText(value));
+
+/** Returns what a user calls the state of a run: one that others beat is stopped early once the sweep is finished. */
+const labelOf = (state: SweepRun['state'], ofSweep: SweepStatus['state']): string =>
+  state === 'paused' && ofSweep === 'finished' ? 'stopped early' : state === 'waiting' ? 'pending' : state;
+
+const stateText = ({ state, failure }: SweepRun, ofSweep: SweepStatus['state']): string =>
+  failure === undefined ? labelOf(state, ofSweep) : `${labelOf(state, ofSweep)}: ${failure}`;

@@ -1,0 +1,81 @@
+/**
+ * The output of a command: results on stdout, everything else on stderr, and with --json one object as the last line of
+ * stdout.
+ */
+import { styleText } from 'node:util';
+import type { LogLevel } from '../../protocol/messages/job-messages.ts';
+import type { LogFile } from './log-file.ts';
+import { type ProgressView, progressView } from './progress.ts';
+
+export interface Terminal {
+  readonly json: boolean;
+  readonly verbose: boolean;
+  /** Results may have colors. */
+  readonly isColored: boolean;
+  readonly log: LogFile;
+  readonly progress: ProgressView;
+  /** A line for people on stderr; 'debug' lines only with --verbose, but always in the log. */
+  say(level: LogLevel, message: string): void;
+  /** A result for people on stdout; nothing with --json, where `finish` prints the result. */
+  print(text: string): void;
+  /** Streams text without a line end. */
+  stream(chunk: string): void;
+  /** Streams text to stderr that is no part of the result, before the text that is. */
+  streamAside(chunk: string): void;
+  /** The result for programs: one line on stdout with --json, otherwise nothing. Called once, last. */
+  finish(value: unknown): void;
+}
+
+export interface TerminalOptions {
+  readonly json: boolean;
+  readonly verbose: boolean;
+  readonly color: boolean;
+  readonly log: LogFile;
+  readonly stdout?: NodeJS.WriteStream;
+  readonly stderr?: NodeJS.WriteStream;
+}
+
+const styles = { debug: 'dim', info: undefined, warning: 'yellow', error: 'red' } as const;
+const prefixes: Readonly<Record<LogLevel, string>> = { debug: '', info: '', warning: 'warning: ', error: 'error: ' };
+
+export function openTerminal(options: TerminalOptions): Terminal {
+  const { json, verbose, log, stdout = process.stdout, stderr = process.stderr } = options;
+  const colored = options.color && stderr.isTTY === true;
+  const progress = progressView(stderr);
+  let isAside = false;
+  return {
+    json,
+    verbose,
+    isColored: options.color && stdout.isTTY === true,
+    log,
+    progress,
+    say: (level, message) => {
+      if (level === 'debug') log.append(message);
+      if (level === 'debug' && !verbose) return;
+      const style = styles[level];
+      const text = `${prefixes[level]}${message}`;
+      progress.aside(() => stderr.write(`${colored && style ? styleText(style, text) : text}\n`));
+    },
+    print: text => {
+      if (!json) progress.aside(() => stdout.write(`${text}\n`));
+    },
+    stream: chunk => {
+      if (json) return;
+      // The text stays on its line: a bar on the same terminal would erase it.
+      progress.end();
+      if (isAside) stderr.write('\n\n');
+      isAside = false;
+      stdout.write(chunk);
+    },
+    streamAside: chunk => {
+      if (json) return;
+      progress.end();
+      isAside = true;
+      stderr.write(colored ? styleText('dim', chunk) : chunk);
+    },
+    finish: value => {
+      progress.end();
+      if (json) stdout.write(`${JSON.stringify(value)}\n`);
+    },
+  };
+}

@@ -1,0 +1,42 @@
+/** Following a job of Slurm from a command that may end at any time. */
+import process from 'node:process';
+import { setTimeout as delay } from 'node:timers/promises';
+import { messageOf } from '../../protocol/error-facts.ts';
+import type { Terminal } from '../show/terminal.ts';
+
+type Say = (text: string) => void;
+
+/** How often Slurm is asked about a job: its controller serves a whole cluster. */
+const LOOK_MS = 3000;
+
+/**
+ * Looks again and again until `look` finds that the job has ended. A text that is repeated is shown once.
+ * @returns false if a signal has ended the wait before the job
+ */
+export async function untilEnded({ say: show }: Terminal, look: (say: Say) => Promise<boolean>): Promise<boolean> {
+  const left = new AbortController();
+  const leave = (): void => left.abort();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, leave);
+  let said = '';
+  const say: Say = text => {
+    if (text !== said) show('info', text);
+    said = text;
+  };
+  try {
+    while (!left.signal.aborted) {
+      if (await look(say)) return true;
+      await delay(LOOK_MS, undefined, { signal: left.signal }).catch(() => undefined);
+    }
+    return false;
+  } finally {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.removeListener(signal, leave);
+  }
+}
+
+/** Reports that Slurm does not answer; it will be asked again. */
+export const silent =
+  (say: Say) =>
+  (error: unknown): 'unknown' => {
+    say(`Slurm does not answer (${messageOf(error)}); trying again`);
+    return 'unknown';
+  };

@@ -1,0 +1,103 @@
+/** Checks of what reaches the text that a template makes of a chat: its fields, its tools, and all parts of a trained answer. */
+import { isRecord } from '../../narrow.ts';
+import type { DataPlace } from '../data-error.ts';
+import { DataError } from '../data-error.ts';
+import type { ChatMessage, ChatRenderer, Conversation } from '../types.ts';
+import { textOfContent } from './chat-renderer.ts';
+
+export interface ChatText {
+  readonly renderer: ChatRenderer;
+  readonly place: DataPlace;
+}
+
+/** Fields that must reach the text, and the names under which templates read them. */
+const REASONING = ['reasoning_content', 'thinking'];
+/** Fields of a message that have the reasoning of an answer. */
+export const reasoningFields = [...REASONING, 'reasoning'];
+const CARRIED: ReadonlyMap<string, readonly string[]> = new Map([
+  ['tools', ['tools']],
+  ['documents', ['documents']],
+  ['tool_calls', ['tool_calls']],
+  ...reasoningFields.map((field): [string, string[]] => [field, REASONING]),
+]);
+
+/** Throws DataError for a field that the template never mentions although it carries what the model should read or write. */
+export function checkFields(chat: Conversation, { renderer, place }: ChatText): void {
+  const check = (field: string, key: string): void => {
+    const names = CARRIED.get(field);
+    if (names === undefined || names.some(name => renderer.mentions(name))) return;
+    throw new DataError({
+      ...place,
+      key,
+      problem: "the model's chat template does not use this field, so it would be lost",
+      advice: `Take a model whose template reads ${names.join(' or ')}, or remove the field from the data`,
+    });
+  };
+  if (chat.tools) check('tools', 'tools');
+  if (chat.documents) check('documents', 'documents');
+  chat.messages.forEach((message, i) => {
+    for (const field of Object.keys(message)) check(field, `messages[${i}].${field}`);
+  });
+}
+
+/** Throws DataError where the text lacks the name of a tool: some templates read tools from a message only. */
+export function checkTools({ tools = [] }: Conversation, text: string, { place }: ChatText): void {
+  const missing = tools.findIndex(tool => !text.includes(nameOfCall(tool)));
+  if (missing < 0) return;
+  throw new DataError({
+    ...place,
+    key: `tools[${missing}]`,
+    problem: "the model's chat template does not write this tool, so it would be lost",
+    advice: 'Write the tools where the template reads them (some read them from the system message), or remove them',
+  });
+}
+
+/** Throws DataError where the text of a trained turn lacks what the message has: its text, its reasoning or a call. */
+export function checkTurn(turn: string, message: ChatMessage, index: number, { place }: ChatText): void {
+  const text = squeezed(turn);
+  const missing = partsOf(message).find(part => !text.includes(squeezed(part)));
+  if (missing === undefined) return;
+  const shown = missing.trim().slice(0, 40);
+  const isAnswer = message.role === 'assistant';
+  throw new DataError({
+    ...place,
+    key: `messages[${index}]`,
+    problem: `the model's chat template leaves out a part of this ${isAnswer ? 'answer' : `turn of the role '${message.role}'`} ("${shown}${missing.trim().length > 40 ? '…' : ''}")`,
+    advice: isAnswer
+      ? 'Set data.trained_turns: last where it leaves it out of earlier answers only; otherwise remove that part from the data'
+      : `Remove '${message.role}' from data.trained_roles, or that part from the data`,
+  });
+}
+
+/** The parts of an answer: its text, split at the marks of reasoning that templates move, and the names of the functions that it calls. */
+function partsOf({ content, tool_calls: calls, reasoning_content: reasoning }: ChatMessage): string[] {
+  const texts = [...textOfContent(content).split(/<\/?think>/), ...(typeof reasoning === 'string' ? [reasoning] : [])];
+  const names = Array.isArray(calls) ? calls.map(nameOfCall) : [];
+  return [...texts, ...names].filter(text => text.trim() !== '');
+}
+
+/** The name of a function, in a call or a description. */
+function nameOfCall(call: unknown): string {
+  const { function: inner, name } = isRecord(call) ? call : {};
+  const found = (isRecord(inner) ? inner.name : undefined) ?? name;
+  return typeof found === 'string' ? found : '';
+}
+
+/** The text with one space for any space in it, and none around it. */
+export const squeezed = (text: string): string => text.replace(/\s+/g, ' ').trim();
+
+/** Fields that every template reads. */
+const COMMON = new Set(['role', 'content']);
+
+/** Remarks on fields that the template does not use, and on reasoning that it removes. */
+export function notesOf({ messages }: Conversation, whole: string, { renderer }: ChatText): string[] {
+  const fields = new Set(messages.flatMap(message => Object.keys(message)));
+  const unused = [...fields].filter(field => !COMMON.has(field) && !CARRIED.has(field) && !renderer.mentions(field));
+  const reasoning = messages.flatMap(({ reasoning_content: text }) => (typeof text === 'string' ? [squeezed(text)] : []));
+  const text = reasoning.length > 0 ? squeezed(whole) : '';
+  const removed = reasoning.some(each => !text.includes(each));
+  return [
+    ...unused.map(field => `have the field '${field}', which the model's chat template does not use`),
+    ...(removed ? ["have earlier answers whose reasoning the model's chat template removes"] : []),
+  ];
+}

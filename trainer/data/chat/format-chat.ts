@@ -1,0 +1,259 @@
+/** A chat as pieces of text: the model's own template, of which only the turns of some roles are trained, mostly the assistant's. */
+import { elementAt } from '../../narrow.ts';
+import { DataError } from '../data-error.ts';
+import { answerSpan, trailingSpace, turnSpan } from '../turn-spans.ts';
+import type { Conversation, Piece, RenderedChat, Target } from '../types.ts';
+import { textOfContent } from './chat-renderer.ts';
+import { type ChatText, checkFields, checkTools, checkTurn, notesOf } from './check-chat.ts';
+import { type ContextPart, contextParts } from './context-parts.ts';
+import { render, type Span } from './render-chat.ts';
+
+/** Which of a chat's turns are trained, among those of the trained roles. */
+export type TrainedTurns = 'all' | 'last';
+
+/** The roles whose turns are trained, and which of these turns. */
+export interface TurnChoice {
+  readonly trainedTurns: TrainedTurns;
+  /** Left out, the assistant's alone. */
+  readonly trainedRoles?: readonly string[] | undefined;
+}
+
+export interface ChatSettings extends ChatText, TurnChoice {
+  /** The parts of a trained answer that stay context; left out, none. */
+  readonly contextParts?: readonly ContextPart[] | undefined;
+}
+
+export interface FormattedChat {
+  readonly pieces: Piece[];
+  /** Remarks that a report counts: fields that the template does not use, reasoning that it removes, roles without a turn. */
+  readonly notes: readonly string[];
+}
+
+/**
+ * Renders the chat and marks as trained what the model itself has to write. Where the template marks that with
+ * `{% generation %}`, its marks count. Otherwise each answer is trained from the end of the generation prompt to its
+ * end-of-turn token; what the template puts after that token (a line break) is context only. A trained turn of another role is its text with
+ * the marks that end it.
+ * Throws DataError where the template drops what the data has, or where an answer cannot be found in the text.
+ */
+export function chatPieces(chat: Conversation, settings: ChatSettings): FormattedChat {
+  checkFields(chat, settings);
+  const whole = render(chat, chat.messages.length, false, settings);
+  // An empty message that the text does not have is none, wherever else the template would write it.
+  if (beginsEmpty(chat) && isTextOf(withoutFirst(chat), whole.text, settings)) return chatPieces(withoutFirst(chat), settings);
+  checkTools(chat, whole.text, settings);
+  checkTurns(chat, whole.text, settings);
+  const turns = trainedTurnsOf(chat, settings);
+  const marked = settings.renderer.marksGeneration;
+  if (!marked && dropsSystem(chat, whole.text, settings)) return lastAnswerAsGenerated(chat, whole.text, turns, settings);
+  const answers = turns.filter(index => isAnswer(chat, index));
+  const spans = marked
+    ? markedAnswers(chat, whole, answers, settings)
+    : answers.map(index => answerSpan(chat, whole.text, index, settings));
+  const kinds = kindsOf(chat, answers, { text: whole.text, spans }, settings);
+  const targets = turns.flatMap(index => (isAnswer(chat, index) ? [] : inputTarget(chat, whole.text, index, settings)));
+  const notes = [
+    ...notesOf(chat, whole.text, settings),
+    ...(endsDiffer(whole.text, spans) ? [ENDS_DIFFER] : []),
+    ...rolesWithoutTurn(chat, settings).map(withoutRole),
+  ];
+  return { pieces: piecesOf(whole.text, spans, kinds, targets), notes };
+}
+
+/** A remark on a chat in which a trained role has no turn. */
+export const withoutRole = (role: string): string => `have no turn of the role '${role}', which data.trained_roles trains`;
+
+const rolesWithoutTurn = ({ messages }: Conversation, { trainedRoles = [] }: TurnChoice): string[] =>
+  trainedRoles.filter(role => messages.every(message => message.role !== role));
+
+const isAnswer = ({ messages }: Conversation, index: number): boolean => messages[index]?.role === ANSWERS;
+
+/** A trained turn of another role; none if it says nothing. */
+function inputTarget(chat: Conversation, whole: string, index: number, settings: ChatSettings): Target[] {
+  const withEnd = !settings.contextParts?.includes('end_of_turn');
+  const span = turnSpan(chat, whole, index, withEnd, settings);
+  return span === undefined ? [] : [{ from: span[0], to: span[1], weight: chat.weights?.[index] ?? 1 }];
+}
+
+/** Whether the text lacks the system message: Mistral's template writes it into the last question, and only while nothing follows that. */
+const dropsSystem = (chat: Conversation, whole: string, settings: ChatSettings): boolean =>
+  chat.messages[0]?.role === 'system' && dropsTurn(chat, 0, whole, settings);
+
+/** Whether a turn leaves no trace in the text of the chat. */
+function dropsTurn(chat: Conversation, index: number, whole: string, settings: ChatSettings): boolean {
+  const text = textOfContent(elementAt(chat.messages, index).content).trim();
+  return text !== '' && !whole.includes(text) && isTextOf(without(chat, index), whole, settings);
+}
+
+const withoutFirst = (chat: Conversation): Conversation => without(chat, 0);
+
+const without = (chat: Conversation, index: number): Conversation => ({
+  ...chat,
+  messages: chat.messages.filter((_, i) => i !== index),
+  ...(chat.weights && { weights: chat.weights.filter((_, i) => i !== index) }),
+});
+
+const beginsEmpty = ({ messages: [first] }: Conversation): boolean =>
+  first?.role === 'system' && textOfContent(first.content).trim() === '';
+
+/** Whether the template makes this text of a chat. */
+function isTextOf(chat: Conversation, text: string, settings: ChatSettings): boolean {
+  try {
+    return render(chat, chat.messages.length, false, settings).text === text;
+  } catch {
+    return false;
+  }
+}
+
+/** Throws DataError for a later turn that the template drops: gpt-oss's template reads a system message in the first place only. */
+function checkTurns(chat: Conversation, whole: string, settings: ChatSettings): void {
+  for (const [index, { role }] of chat.messages.entries()) {
+    if (index === 0 || role === 'assistant' || !dropsTurn(chat, index, whole, settings)) continue;
+    throw new DataError({
+      ...settings.place,
+      key: `messages[${index}]`,
+      problem: `the model's chat template drops this turn of the role '${role}', so it would be lost`,
+      advice: 'Write its text into the turn after it, or remove it',
+    });
+  }
+}
+
+/**
+ * The last answer behind the prompt for which the model generates it, which has the system message that the text of the whole chat lacks.
+ * Throws DataError where other turns are trained: each answer has another prompt.
+ */
+function lastAnswerAsGenerated(chat: Conversation, whole: string, turns: readonly number[], settings: ChatSettings): FormattedChat {
+  const last = chat.messages.length - 1;
+  const [index, ...others] = turns;
+  const prompt = render(chat, last, true, settings).text;
+  const bare = render(withoutFirst(chat), last - 1, true, settings).text;
+  if (index !== last || others.length > 0 || !whole.startsWith(bare) || prompt === bare) {
+    throw new DataError({
+      ...settings.place,
+      key: 'messages[0]',
+      problem: "the model's chat template drops the system message of this chat",
+      advice:
+        'Write its text at the beginning of the first question, or set data.trained_turns: last where the template writes it into the last question',
+    });
+  }
+  const text = prompt + whole.slice(bare.length);
+  const message = elementAt(chat.messages, last);
+  const span: Span = [prompt.length, text.length - trailingSpace(text, message)];
+  checkTurn(text.slice(...span), message, last, settings);
+  const note = "have a system message that the model's chat template writes into the last question";
+  return {
+    pieces: piecesOf(text, [span], kindsOf(chat, turns, { text, spans: [span] }, settings)),
+    notes: [...notesOf(chat, text, settings), note],
+  };
+}
+
+const ENDS_DIFFER = "have earlier answers that the model's chat template ends with another token than the last one";
+
+/** Whether special tokens like `<|end|>` and `<|return|>` end the answers, and not the same one. */
+function endsDiffer(text: string, spans: readonly Span[]): boolean {
+  const ends = spans.map(([from, to]) => /<\|\w+\|>$/.exec(text.slice(from, to))?.[0]);
+  return new Set(ends).size > 1;
+}
+
+/** The role whose turns the model writes. */
+const ANSWERS = 'assistant';
+
+/** The turns that are trained, by their place in the chat: those of the trained roles, and others that have a weight. */
+function trainedTurnsOf({ messages, weights }: Conversation, { trainedTurns, trainedRoles = [ANSWERS] }: TurnChoice): number[] {
+  const all = messages.flatMap(({ role }, index) => (trainedRoles.includes(role) || (weights?.[index] ?? 0) > 0 ? [index] : []));
+  return (trainedTurns === 'last' ? all.slice(-1) : all).filter(index => weights?.[index] !== 0);
+}
+
+/** The answers that are trained, by their place in the chat. */
+export const answersOf = (chat: Conversation, choice: TurnChoice): number[] =>
+  trainedTurnsOf(chat, choice).filter(index => isAnswer(chat, index));
+
+type Kind = Pick<Piece, 'isCall' | 'weight'>;
+
+interface Stretches {
+  readonly text: string;
+  readonly spans: readonly Span[];
+}
+
+/** Whether each stretch that is trained holds a call, its weight and its context. @throws DataError as {@link callsAndWeights} and {@link contextParts} */
+function kindsOf(
+  chat: Conversation,
+  answers: readonly number[],
+  { text, spans }: Stretches,
+  settings: ChatSettings,
+): ReadonlyArray<Kind & Pick<Piece, 'context'>> {
+  const kinds = callsAndWeights(chat, answers, spans.length, settings);
+  const { contextParts: parts = [] } = settings;
+  if (parts.length === 0) return kinds;
+  const isOneByOne = answers.length === spans.length;
+  return spans.map(([from, to], i) => {
+    const own = isOneByOne ? answers.slice(i, i + 1) : answers;
+    const messages = own.map(index => elementAt(chat.messages, index));
+    const answer = { text: text.slice(from, to), before: text.slice(0, from), messages, index: own[0] ?? 0 };
+    const context = contextParts(answer, parts, settings);
+    return { ...kinds[i], ...(context.length > 0 && { context }) };
+  });
+}
+
+/**
+ * Whether each stretch holds a call, and its weight. Where stretches are not answers, one by one, each may hold one, and all have one weight.
+ * Throws DataError for answers with several weights then.
+ */
+function callsAndWeights(
+  { messages, weights }: Conversation,
+  answers: readonly number[],
+  stretches: number,
+  { place }: ChatSettings,
+): readonly Kind[] {
+  const kinds = answers.map(
+    (index): Required<Kind> => ({ isCall: messages[index]?.tool_calls !== undefined, weight: weights?.[index] ?? 1 }),
+  );
+  const shown = ({ isCall, weight }: Required<Kind>): Kind => ({ ...(isCall && { isCall }), ...(weight !== 1 && { weight }) });
+  if (answers.length === stretches) return kinds.map(shown);
+  const [{ weight } = { weight: 1 }] = kinds;
+  if (kinds.some(kind => kind.weight !== weight))
+    throw new DataError({
+      ...place,
+      problem: `the model's chat template marks ${stretches} stretches of ${answers.length} answers, so single answers cannot be weighed`,
+      advice: 'Give all answers of the chat one weight, or keep only its last one',
+    });
+  return Array.from({ length: stretches }, () => shown({ isCall: kinds.some(({ isCall }) => isCall), weight }));
+}
+
+/** @param targets trained stretches outside of the answers */
+function piecesOf(text: string, spans: readonly Span[], kinds: ReadonlyArray<Partial<Piece>>, targets: readonly Target[] = []): Piece[] {
+  const pieces: Piece[] = [];
+  let done = 0;
+  const pushContext = (end: number): void => {
+    const begin = done;
+    const own = targets.filter(({ from, to }) => from >= begin && to <= end);
+    const moved = own.map(({ from, to, weight }) => ({ from: from - begin, to: to - begin, weight }));
+    pieces.push({ text: text.slice(begin, end), train: false, ...(moved.length > 0 && { targets: moved }) });
+  };
+  for (const [i, [from, to]] of spans.entries()) {
+    pushContext(from);
+    pieces.push({ text: text.slice(from, to), train: true, ...kinds[i] });
+    done = to;
+  }
+  pushContext(text.length);
+  return pieces.filter(piece => piece.text !== '');
+}
+
+/** The stretches that the template marks. To choose among them, each answer must have one. */
+function markedAnswers(
+  { messages }: Conversation,
+  { generated }: RenderedChat,
+  answers: readonly number[],
+  { place }: ChatSettings,
+): Span[] {
+  const all = messages.flatMap(({ role }, index) => (role === ANSWERS ? [index] : []));
+  const spans = generated.filter(([from, to]) => to > from);
+  if (answers.length === 0) return [];
+  if (answers.length === all.length) return spans;
+  if (spans.length === all.length) return spans.filter((_, i) => answers.includes(all[i] as number));
+  throw new DataError({
+    ...place,
+    problem: `the model's chat template marks ${spans.length} stretches of ${all.length} answers, so single answers cannot be chosen`,
+    advice: 'Train all answers of the chat, or keep only its last one',
+  });
+}

@@ -1,0 +1,22 @@
+/** Renderings of parts of a chat, with the place of the sample in what they throw. */
+
+import { DataError } from '../data-error.ts';
+import type { Conversation, RenderedChat } from '../types.ts';
+import type { ChatText } from './check-chat.ts';
+
+/** A stretch of a text, from and to. */
+export type Span = readonly [from: number, to: number];
+
+/** A character that no chat has. */
+export const MARK = '\u{F8FF}';
+
+/** Renders the first `count` turns. @throws DataError where the template refuses them */
+export function render(chat: Conversation, count: number, addGenerationPrompt: boolean, { renderer, place }: ChatText): RenderedChat {
+  try {
+    return renderer.render({ ...chat, messages: chat.messages.slice(0, count) }, { addGenerationPrompt });
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const problem = `the model's chat template refuses these turns (${reason})`;
+    throw new DataError({ ...place, problem, advice: 'Fix the order of the roles, or remove the sample' }, { cause });
+  }
+}

@@ -1,0 +1,195 @@
+/** Turns a record into pieces of text, each trained or not: one function a format, in one table. */
+import { namesWhere, orList } from '../../catalog/entries.ts';
+import { objectiveCatalog } from '../../catalog/objectives.ts';
+import { type ContextPart, withoutReasoning } from '../chat/context-parts.ts';
+import { chatPieces, type TurnChoice } from '../chat/format-chat.ts';
+import { DataError } from '../data-error.ts';
+import { readConversation, refuseTools, toolsOf } from '../read/read-conversation.ts';
+import { fieldError, labelName, optionalText, requiredText } from '../read/record-fields.ts';
+import type { ChatMessage, ChatRenderer, Conversation, DataFormat, DataRecord, FormattedExample, Piece } from '../types.ts';
+
+export interface FormatSettings extends TurnChoice {
+  readonly format: DataFormat;
+  /** The prompt of a text_label sample; {text} and {labels} are replaced. */
+  readonly promptTemplate: string;
+  /** Label names by id; empty where labels are their own names. */
+  readonly labels: readonly string[];
+  /** The label names for {labels}. */
+  readonly shownLabels: readonly string[];
+  /** Whether prompts become user turns of the chat template; auto: for alpaca and text_label where the model has one. */
+  readonly chat: boolean | 'auto';
+  /** False trains on prompts too. */
+  readonly completionOnly: boolean;
+  /** The parts of a trained answer that stay context; left out, none. */
+  readonly contextParts?: readonly ContextPart[] | undefined;
+  readonly chatRenderer?: ChatRenderer;
+}
+
+/** The prompt of Stanford Alpaca (tatsu-lab/stanford_alpaca, train.py), with the line break that alpaca-lora and later tools end it with. */
+export function alpacaPrompt(instruction: string, input: string): string {
+  const context = input === '' ? '' : ', paired with an input that provides further context';
+  const inputPart = input === '' ? '' : `### Input:\n${input}\n\n`;
+  return `Below is an instruction that describes a task${context}. Write a response that appropriately completes the request.\n\n### Instruction:\n${instruction}\n\n${inputPart}### Response:\n`;
+}
+
+/** Throws DataError (file, line, key) for a missing key, a value of the wrong type, or empty text. */
+export function formatExample(record: DataRecord, settings: FormatSettings): FormattedExample {
+  if (settings.trainedRoles && !WITH_ROLES.has(settings.format)) throw withoutRoles(record, settings);
+  const made = formatters[settings.format](record, settings);
+  const leavesReasoning = !made.chat && settings.contextParts?.includes('reasoning');
+  const example = leavesReasoning ? { ...made, pieces: made.pieces.map(withoutReasoning) } : made;
+  if (settings.completionOnly) return example;
+  if (example.pieces.some(({ weight }) => weight !== undefined))
+    throw fieldError(
+      record,
+      settings.format === 'sharegpt' ? 'conversations' : 'messages',
+      'a turn with a weight, where every token is trained',
+      'Set data.completion_only: true, or remove the weights',
+    );
+  return {
+    ...example,
+    pieces: example.pieces.map(({ targets: _, ...piece }) => ({ ...piece, train: true, ...(piece.train && { isAnswer: true }) })),
+  };
+}
+
+/** Formats whose turns have roles. */
+const WITH_ROLES: ReadonlySet<DataFormat> = new Set(['messages', 'sharegpt']);
+
+const withoutRoles = ({ file, line }: DataRecord, { format, trainedRoles = [] }: FormatSettings): DataError =>
+  new DataError({
+    file,
+    line,
+    problem: `a sample of the format '${format}' has no turns, of which data.trained_roles (${trainedRoles.join(', ')}) could choose`,
+    advice: 'Write the data as lists of messages, or remove data.trained_roles; data.completion_only: false trains prompts too',
+  });
+
+/** Throws DataError: one text cannot be made of two answers. */
+function refusePair({ file, line }: DataRecord): never {
+  const tasks = orList(namesWhere(objectiveCatalog, ({ compares }) => compares !== undefined));
+  throw new DataError({
+    file,
+    line,
+    key: 'rejected',
+    problem: 'a better and a worse answer, which this task does not compare',
+    advice: `Set task: ${tasks}, or train on the better answers alone with columns: {completion: chosen}`,
+  });
+}
+
+const formatters: Readonly<Record<DataFormat, (record: DataRecord, settings: FormatSettings) => FormattedExample>> = {
+  preference: refusePair,
+  alpaca(record, settings) {
+    const instruction = requiredText(record, 'instruction');
+    const input = optionalText(record, 'input');
+    const output = requiredText(record, 'output');
+    const system = optionalText(record, 'system');
+    if (!usesChat(record, settings, true)) {
+      // With false, the template is not known yet.
+      if (settings.chat !== false) refuseTools(record);
+      return { pieces: promptPieces(alpacaPrompt(instruction, input), input, output), chat: false };
+    }
+    return chatExample(record, settings, alpacaTurns({ instruction, input, system }), output, input);
+  },
+  messages(record, settings) {
+    return conversation(record, settings, readConversation(record, 'messages', { role: 'role', content: 'content', weighs: true }));
+  },
+  sharegpt(record, settings) {
+    return conversation(record, settings, sharegptChat(record));
+  },
+  prompt_completion(record, settings) {
+    const prompt = requiredText(record, 'prompt');
+    const completion = requiredText(record, 'completion');
+    if (usesChat(record, settings, false)) return chatExample(record, settings, [{ role: 'user', content: prompt }], completion, prompt);
+    refuseTools(record);
+    return { pieces: promptPieces(prompt, prompt, completion), chat: false };
+  },
+  text(record) {
+    return { pieces: [{ text: requiredText(record, 'text'), train: true }], chat: false };
+  },
+  text_label(record, settings) {
+    const text = requiredText(record, 'text');
+    const label = labelName(record, 'label', settings.labels);
+    const prompt = fillPrompt(settings, text);
+    if (usesChat(record, settings, true)) {
+      return { ...chatExample(record, settings, [{ role: 'user', content: prompt }], label, text), label };
+    }
+    return { pieces: promptPieces(prompt, text, ` ${label}`), chat: false, label };
+  },
+};
+
+/** The prompt of a text_label sample. */
+export const fillPrompt = ({ promptTemplate, shownLabels }: Pick<FormatSettings, 'promptTemplate' | 'shownLabels'>, text: string): string =>
+  promptTemplate.replace(/\{text\}|\{labels\}/g, placeholder => (placeholder === '{text}' ? text : shownLabels.join(', ')));
+
+/** The chat of a record in ShareGPT's form. */
+export function sharegptChat(record: DataRecord): Conversation {
+  const chat = readConversation(record, 'conversations', { role: 'from', content: 'value', weighs: true });
+  const system = optionalText(record, 'system');
+  const weights = system === '' ? chat.weights : [undefined, ...(chat.weights ?? [])];
+  return { ...chat, weights, messages: withSystem(system, chat.messages) };
+}
+
+/** The prompt around the stretch that may be shortened, then the completion. */
+function promptPieces(prompt: string, flexible: string, completion: string): Piece[] {
+  return [...splitAround(prompt, flexible), { text: completion, train: true }];
+}
+
+function splitAround(prompt: string, flexible: string): Piece[] {
+  const at = flexible === '' ? -1 : prompt.indexOf(flexible);
+  if (at < 0) return [{ text: prompt, train: false }];
+  const pieces: Piece[] = [
+    { text: prompt.slice(0, at), train: false },
+    { text: flexible, train: false, shrink: true },
+    { text: prompt.slice(at + flexible.length), train: false },
+  ];
+  return pieces.filter(piece => piece.text !== '');
+}
+
+export function usesChat(record: DataRecord, { chat, chatRenderer }: FormatSettings, automatic: boolean): boolean {
+  if (chat === true && chatRenderer === undefined) throw noTemplate(record);
+  return chat === 'auto' ? automatic && chatRenderer !== undefined : chat;
+}
+
+/** An instruction with its input as the turns of a chat; an empty input or system message is left out. */
+export function alpacaTurns({ instruction, input, system }: Readonly<Record<'instruction' | 'input' | 'system', string>>): ChatMessage[] {
+  return withSystem(system, [{ role: 'user', content: input === '' ? instruction : `${instruction}\n\n${input}` }]);
+}
+
+export function withSystem(system: string, messages: readonly ChatMessage[]): ChatMessage[] {
+  return system === '' ? [...messages] : [{ role: 'system', content: system }, ...messages];
+}
+
+function chatExample(
+  record: DataRecord,
+  settings: FormatSettings,
+  prompt: readonly ChatMessage[],
+  answer: string,
+  flexible: string,
+): FormattedExample {
+  const messages = [...prompt, { role: 'assistant', content: answer }];
+  const example = conversation(record, settings, { ...toolsOf(record), messages });
+  // Templates trim what they are given.
+  const [head, ...rest] = example.pieces;
+  if (head === undefined) return example;
+  const stretch = head.text.includes(flexible) ? flexible : flexible.trim();
+  return { ...example, pieces: [...splitAround(head.text, stretch), ...rest] };
+}
+
+export function conversation(
+  record: Pick<DataRecord, 'file' | 'line'>,
+  { chatRenderer, trainedTurns, trainedRoles, contextParts }: Pick<FormatSettings, 'chatRenderer' | 'contextParts' | keyof TurnChoice>,
+  chat: Conversation,
+): FormattedExample {
+  if (chatRenderer === undefined) throw noTemplate(record);
+  const place = { file: record.file, line: record.line };
+  const { pieces, notes } = chatPieces(chat, { renderer: chatRenderer, trainedTurns, trainedRoles, contextParts, place });
+  return { pieces, chat: true, notes };
+}
+
+function noTemplate(record: Pick<DataRecord, 'file' | 'line'>): DataError {
+  return new DataError({
+    file: record.file,
+    line: record.line,
+    problem: 'the sample is a chat, but the model has no chat template',
+    advice: 'Take an instruction-tuned model, or write the data as prompt and completion',
+  });
+}

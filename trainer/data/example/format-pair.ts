@@ -1,0 +1,223 @@
+/**
+ * A record with a better and a worse answer, as two samples. The layouts are those of TRL (`prompt`, `chosen`, `rejected` as texts or as lists
+ * of messages; without `prompt` it is what both sides begin with), of LLaMA-Factory (`conversations` or `instruction` with two answers) and
+ * of Axolotl (`messages`, or `system` and `question`).
+ */
+import { isRecord } from '../../narrow.ts';
+import { describeValue } from '../data-error.ts';
+import { readConversation, refuseTools, toolsOf } from '../read/read-conversation.ts';
+import { fieldError, optionalText, requiredText } from '../read/record-fields.ts';
+import type { ChatMessage, Conversation, DataRecord, FormattedExample, PromptFormat, Question } from '../types.ts';
+import { alpacaPrompt, alpacaTurns, conversation, type FormatSettings, usesChat, withSystem } from './format-example.ts';
+
+export const SIDES = ['chosen', 'rejected'] as const;
+export type Side = (typeof SIDES)[number];
+
+export type FormattedPair = Readonly<Record<Side, FormattedExample>>;
+
+/**
+ * Both answers after their prompt. What a sample loses to fit its length is the end of an answer, so that both sides keep one prompt.
+ * Throws DataError (file, line, key) for a missing side, a list without an answer, or sides that are the same.
+ */
+export function formatPair(record: DataRecord, settings: FormatSettings): FormattedPair {
+  const pair = isChat(record, ...SIDES) ? chatPair(record, settings) : textPair(record, settings);
+  if (textOf(pair.chosen) === textOf(pair.rejected))
+    throw fieldError(record, 'rejected', 'the same answer as the chosen one', 'Remove the sample, or fix one of its sides');
+  return { chosen: withoutShrinking(pair.chosen), rejected: withoutShrinking(pair.rejected) };
+}
+
+/** By how much the better answer is better; undefined where a record does not say. @throws DataError for anything but a number */
+export function pairMargin(record: DataRecord): number | undefined {
+  const { margin } = record.value;
+  if (margin === undefined || margin === null || margin === '') return undefined;
+  // Columns of a CSV file are texts.
+  const value = typeof margin === 'string' ? Number(margin) : margin;
+  if (typeof value === 'number' && Number.isFinite(value)) return value;
+  throw fieldError(record, 'margin', describeValue(margin), 'Give the margin as a number, or leave it out');
+}
+
+/** Returns whether a prompt or one of the answers is a list of messages, or a message. */
+export const isChat = ({ value }: DataRecord, ...answers: readonly string[]): boolean =>
+  ['prompt', 'conversations', 'messages', ...answers].some(key => Array.isArray(value[key])) || answers.some(key => isRecord(value[key]));
+
+/** The format whose prompts are like those of a pair. */
+export const promptFormatOf = (record: DataRecord): PromptFormat =>
+  isChat(record, ...SIDES) ? 'messages' : askedMessages(record) ? 'alpaca' : 'prompt_completion';
+
+const textOf = ({ pieces }: FormattedExample): string => pieces.map(({ text }) => text).join('');
+
+/** The sample whose prompt stays whole. */
+export const withoutShrinking = (example: FormattedExample): FormattedExample => ({
+  ...example,
+  pieces: example.pieces.map(({ shrink: _, ...piece }) => piece),
+});
+
+/** The prompt of a record with two texts as answers. @throws DataError as {@link formatPair} */
+export function pairQuestion(record: DataRecord): Question {
+  const asked = askedMessages(record);
+  return { ...(asked && { chat: { ...toolsOf(record), messages: asked } }), text: textBefore(record, asked, textAnswers(record)) };
+}
+
+type TextAnswers = Readonly<Record<Side, string>>;
+
+const textAnswers = (record: DataRecord): TextAnswers => ({
+  chosen: requiredText(record, 'chosen'),
+  rejected: requiredText(record, 'rejected'),
+});
+
+/** @param asked see {@link askedMessages} */
+function textBefore(record: DataRecord, asked: readonly ChatMessage[] | undefined, answers: TextAnswers): string {
+  if (asked) return plainPrompt(record);
+  return isImplicit(record) ? commonText(answers) : requiredText(record, promptKey(record));
+}
+
+/** Whether the prompt of two texts is what both begin with. */
+const isImplicit = ({ value }: DataRecord): boolean => (value.prompt ?? value.question ?? undefined) === undefined;
+
+function textPair(record: DataRecord, settings: FormatSettings): FormattedPair {
+  const answers = textAnswers(record);
+  const asked = askedMessages(record);
+  if (asked) {
+    const side = (name: Side): FormattedExample => conversation(record, settings, chatOf(asked, [answer(answers[name])], toolsOf(record)));
+    if (usesChat(record, settings, true)) return { chosen: side('chosen'), rejected: side('rejected') };
+  }
+  // With false, the template is not known yet.
+  if (asked === undefined || settings.chat !== false) refuseTools(record);
+  const isCommon = asked === undefined && isImplicit(record);
+  const prompt = textBefore(record, asked, answers);
+  const side = (name: Side): FormattedExample => {
+    const repeats = !isCommon && answers[name].startsWith(prompt);
+    return {
+      pieces: [
+        { text: prompt, train: false },
+        { text: isCommon ? answers[name].slice(prompt.length) : answers[name], train: true },
+      ].filter(({ text }) => text !== ''),
+      chat: false,
+      ...(repeats && { repeatsPrompt: true, notes: [`have a ${name} answer that begins with its prompt`] }),
+    };
+  };
+  return { chosen: side('chosen'), rejected: side('rejected') };
+}
+
+const promptKey = ({ value }: DataRecord): 'prompt' | 'question' => (Object.hasOwn(value, 'prompt') ? 'prompt' : 'question');
+
+/** The turns of a record that asks by an instruction, or by a system message and a question; undefined for one with a prompt. */
+function askedMessages(record: DataRecord): ChatMessage[] | undefined {
+  const system = optionalText(record, 'system');
+  if (Object.hasOwn(record.value, 'instruction')) {
+    const input = optionalText(record, 'input');
+    const instruction = requiredText(record, 'instruction');
+    return alpacaTurns({ instruction, input, system });
+  }
+  const isAsked = Object.hasOwn(record.value, 'question') || system !== '';
+  return isAsked ? withSystem(system, [{ role: 'user', content: requiredText(record, promptKey(record)) }]) : undefined;
+}
+
+const plainPrompt = (record: DataRecord): string =>
+  Object.hasOwn(record.value, 'instruction')
+    ? alpacaPrompt(requiredText(record, 'instruction'), optionalText(record, 'input'))
+    : `${[optionalText(record, 'system'), requiredText(record, promptKey(record))].filter(text => text !== '').join('\n\n')}\n`;
+
+/** The text that both begin with, up to the last whole word; a space stays with the answers. */
+function commonText({ chosen, rejected }: Readonly<Record<Side, string>>): string {
+  let end = 0;
+  while (end < chosen.length && end < rejected.length && chosen[end] === rejected[end]) end++;
+  while (end > 0 && /\S/.test(chosen.charAt(end - 1))) end--;
+  return chosen.slice(0, end > 0 && chosen[end - 1] === ' ' ? end - 1 : end);
+}
+
+function chatPair(record: DataRecord, settings: FormatSettings): FormattedPair {
+  const sides = { chosen: messagesOf(record, 'chosen'), rejected: messagesOf(record, 'rejected') };
+  const prompt = turnsBefore(record, sides.chosen, sides.rejected);
+  const side = (name: Side): FormattedExample => conversation(record, settings, answerAfter(record, { prompt, name, given: sides[name] }));
+  return { chosen: side('chosen'), rejected: side('rejected') };
+}
+
+/** The turns before both answers: those of the prompt, or what both begin with. */
+function turnsBefore(record: DataRecord, chosen: Conversation, rejected: Conversation): readonly ChatMessage[] {
+  const prompt = promptOf(record) ?? commonTurns(chosen.messages, rejected.messages);
+  if (prompt.length > 0) return prompt;
+  throw fieldError(record, 'chosen', 'no turn before the answer', 'Add the prompt, under prompt or as the first turn');
+}
+
+/** The answer under a key after its prompt, as a sample. @throws DataError where either is missing */
+export const chatAnswer = (record: DataRecord, name: string, settings: FormatSettings): FormattedExample =>
+  conversation(record, settings, completedChat(record, name));
+
+/** The turns of one answer under a key, after those of its prompt. @throws DataError where either is missing */
+export function completedChat(record: DataRecord, name: string): Conversation {
+  const prompt = promptOf(record) ?? [];
+  if (prompt.length === 0) throw fieldError(record, 'prompt', 'no turn before the answer', 'Add the prompt');
+  return answerAfter(record, { prompt, name, given: messagesOf(record, name) });
+}
+
+/** The turns of the better answer, after those of its prompt. @throws DataError as {@link formatPair} */
+export function chosenChat(record: DataRecord): Conversation {
+  const [given, other] = [messagesOf(record, 'chosen'), messagesOf(record, 'rejected')];
+  return answerAfter(record, { prompt: turnsBefore(record, given, other), name: 'chosen', given });
+}
+
+interface ChatSide {
+  readonly prompt: readonly ChatMessage[];
+  readonly name: string;
+  readonly given: Conversation;
+}
+
+function answerAfter(record: DataRecord, { prompt, name, given }: ChatSide): Conversation {
+  const { messages, ...others } = given;
+  // Data sets with a prompt of its own often repeat it in the answers.
+  const isRepeated = startsWith(messages, prompt);
+  const answers = isRepeated ? messages.slice(prompt.length) : messages;
+  const missing = answers.every(({ role }) => role !== 'assistant');
+  if (missing) throw fieldError(record, name, 'no turn of the role assistant after the prompt', 'Add the answer, or fix its role');
+  return chatOf(prompt, answers, others);
+}
+
+/** The turns under `prompt`, `conversations` or `messages`; a prompt that is a text is a turn of the user. */
+function promptOf(record: DataRecord): readonly ChatMessage[] | undefined {
+  const { prompt, conversations, messages } = record.value;
+  if (typeof prompt === 'string') return withSystem(optionalText(record, 'system'), [{ role: 'user', content: prompt }]);
+  if (prompt !== undefined && prompt !== null) return readConversation(record, 'prompt', namesOf(prompt)).messages;
+  if (conversations !== undefined)
+    return withSystem(optionalText(record, 'system'), readConversation(record, 'conversations', namesOf(conversations)).messages);
+  return messages === undefined ? undefined : readConversation(record, 'messages', namesOf(messages)).messages;
+}
+
+/** An answer: a list of turns, one turn, or its text. */
+function messagesOf(record: DataRecord, side: string): Conversation {
+  const given = record.value[side];
+  if (given === undefined || given === null) throw fieldError(record, side, describeValue(given), 'Give every sample all its answers');
+  const turns = Array.isArray(given) ? given : [typeof given === 'string' ? answer(requiredText(record, side)) : given];
+  return readConversation({ ...record, value: { ...record.value, [side]: turns } }, side, namesOf(turns));
+}
+
+/** ShareGPT's names, or those of everybody else. */
+const namesOf = (turns: unknown) =>
+  Array.isArray(turns) && isRecord(turns[0]) && Object.hasOwn(turns[0], 'from')
+    ? { role: 'from', content: 'value' }
+    : { role: 'role', content: 'content' };
+
+const answer = (content: string): ChatMessage => ({ role: 'assistant', content });
+
+/** Only answers after the prompt are trained. */
+const chatOf = (
+  prompt: readonly ChatMessage[],
+  answers: readonly ChatMessage[],
+  others: Omit<Conversation, 'messages' | 'weights'>,
+): Conversation => ({
+  ...others,
+  messages: [...prompt, ...answers],
+  weights: [...prompt.map(() => 0), ...answers.map(({ role }) => Number(role === 'assistant'))],
+});
+
+const sameTurn = (a: ChatMessage | undefined, b: ChatMessage | undefined): boolean => JSON.stringify(a) === JSON.stringify(b);
+
+const startsWith = (messages: readonly ChatMessage[], prompt: readonly ChatMessage[]): boolean =>
+  messages.length > prompt.length && prompt.every((turn, i) => sameTurn(turn, messages[i]));
+
+/** The turns that both lists begin with; the last turn of each is an answer. */
+function commonTurns(a: readonly ChatMessage[], b: readonly ChatMessage[]): readonly ChatMessage[] {
+  let count = 0;
+  while (count < Math.min(a.length, b.length) - 1 && sameTurn(a[count], b[count])) count++;
+  return a.slice(0, count);
+}

@@ -1,0 +1,98 @@
+/** From files to tokenized samples of one or several answers, and a report. */
+import { DataProblems } from '../data-error.ts';
+import { drawStream } from '../draw.ts';
+import { createEncoder } from '../example/encoder.ts';
+import { checkMaxLength } from '../example/max-length.ts';
+import type { TokenizeSettings } from '../example/tokenize-example.ts';
+import { listDataFiles } from '../read/list-files.ts';
+import { type DataReport, summarizeExamples } from '../shown/data-report.ts';
+import type { DataFormat, DataRecord, Example } from '../types.ts';
+import { type LoadDatasetInput, nothingLeft, tooManyTokens } from './load-dataset.ts';
+import { openRecords } from './open-records.ts';
+
+/** Five bytes each in memory: 2 GB. */
+const MAX_ANSWER_TOKENS = 400_000_000;
+
+/** The samples of one record. */
+export interface MadeSamples<Sample> {
+  readonly notes: readonly string[];
+  /** The reason why it is left out. */
+  readonly dropped?: string;
+  readonly samples: readonly Sample[];
+  readonly truncated?: boolean;
+}
+
+export interface AnswerLoader<Sample> {
+  /** @throws DataError */
+  readonly tokenizer: (record: DataRecord, format: DataFormat) => MadeSamples<Sample>;
+  /** The answers of a sample with what the report counts. */
+  readonly examplesOf: (sample: Sample) => readonly Example[];
+  /** In the report. */
+  readonly format: (detected: DataFormat) => DataFormat;
+}
+
+export interface LoadedAnswers<Sample> {
+  /** In the order of the files. All answers fit `maxLength`. */
+  readonly samples: readonly Sample[];
+  readonly report: DataReport;
+}
+
+/**
+ * Throws DataError (file, line, key where there are such) for anything malformed, for `maxLength` above `maxPositions`, and where no sample is
+ * left.
+ */
+export async function loadAnswers<Sample>(
+  { paths, settings, maxLength, maxPositions }: Omit<LoadDatasetInput, 'large'>,
+  { tokenizer, examplesOf, format }: AnswerLoader<Sample>,
+): Promise<LoadedAnswers<Sample>> {
+  checkMaxLength(maxLength, maxPositions);
+  const files = await listDataFiles(paths);
+  const problems = new DataProblems();
+  const { records, detected } = await openRecords(files, settings, problems);
+  const samples: Sample[] = [];
+  const dropped: Record<string, number> = {};
+  const notes: Record<string, number> = {};
+  let [read, truncated, tokens] = [0, 0, 0];
+  let drawnFrom: number | undefined;
+  const { maxSamples: count, seed } = settings;
+  for await (const record of drawStream(records, { count, seed }, seen => (drawnFrom = seen))) {
+    read++;
+    const made = problems.take(() => tokenizer(record, detected.format));
+    if (made === undefined) continue;
+    for (const note of made.notes) notes[note] = (notes[note] ?? 0) + 1;
+    if (made.dropped !== undefined) dropped[made.dropped] = (dropped[made.dropped] ?? 0) + 1;
+    if (made.truncated === true) truncated++;
+    for (const sample of made.samples) {
+      tokens += examplesOf(sample).reduce((sum, { ids }) => sum + ids.length, 0);
+      if (tokens > MAX_ANSWER_TOKENS) throw tooManyTokens(record, MAX_ANSWER_TOKENS);
+      samples.push(sample);
+    }
+  }
+  problems.end();
+  if (samples.length === 0) throw nothingLeft(dropped, maxLength);
+  return {
+    samples,
+    report: {
+      format: format(detected.format),
+      formatReason: detected.reason,
+      files: files.length,
+      read,
+      drawnFrom,
+      dropped,
+      truncated,
+      ...(Object.keys(notes).length > 0 && { notes }),
+      ...summarizeExamples(samples.flatMap(examplesOf)),
+      kept: samples.length,
+    },
+  };
+}
+
+/** An answer that is too long is cut as the settings say, and the end token ends one that no template ends. */
+export function answerTokenizing({
+  settings,
+  tokenizer,
+  maxLength,
+}: Pick<LoadDatasetInput, 'settings' | 'tokenizer' | 'maxLength'>): TokenizeSettings {
+  const [eosId] = tokenizer.eosIds;
+  return { encoder: createEncoder(tokenizer), maxLength, truncation: settings.truncation, eosId };
+}

@@ -1,0 +1,259 @@
+/** From files to tokenized examples and a report: reads, detects the format, formats, tokenizes, counts. */
+
+import { existsSync } from 'node:fs';
+import type { ContextPart } from '../chat/context-parts.ts';
+import type { TurnChoice } from '../chat/format-chat.ts';
+import { DataError, DataProblems } from '../data-error.ts';
+import type { ColumnNames } from '../detect-format.ts';
+import { drawStream } from '../draw.ts';
+import { createEncoder } from '../example/encoder.ts';
+import { type FormatSettings, formatExample } from '../example/format-example.ts';
+import { checkMaxLength } from '../example/max-length.ts';
+import type { TokenizeSettings, Truncation } from '../example/tokenize-example.ts';
+import { tokenizeExample } from '../example/tokenize-example.ts';
+import { type DataFile, listDataFiles } from '../read/list-files.ts';
+import type { TextSplit } from '../read/read-text.ts';
+import { summarizeColumns } from '../shown/data-report.ts';
+import { ColumnBuilder } from '../tokens/column-builder.ts';
+import { type DatasetTarget, inMemory, type MadeDataset, type OpenedDataset } from '../tokens/dataset-target.ts';
+import type { LargeData } from '../tokens/large-data.ts';
+import { openTokenCache } from '../tokens/token-cache.ts';
+import { type RecordSettings, recordTokenizer } from '../tokens/tokenize-records.ts';
+import { type MadeBatch, tokenizeInThreads } from '../tokens/tokenize-threads.ts';
+import type { ChatRenderer, DataFormat, DataRecord, TextTokenizer } from '../types.ts';
+import { labelsOf, type OpenedRecords, openRecords } from './open-records.ts';
+
+/** Four bytes each on the disk: 16 GB, months of training on one machine. Places of tokens are 32-bit numbers. */
+const MAX_DATASET_TOKENS = 4_000_000_000;
+
+/** Records that are tokenized at once, and between two reports of progress. */
+const BATCH_RECORDS = 100;
+
+/** Optional settings are left out where they have no effect, so that the fingerprint of such data stays the same. */
+export interface DatasetSettings extends TurnChoice {
+  readonly format: DataFormat | 'auto';
+  readonly columns: ColumnNames;
+  /** Label names by id; empty takes them from the data, sorted. */
+  readonly labels: readonly string[];
+  /** The prompt of text_label samples, with {text} and {labels}. */
+  readonly promptTemplate: string;
+  readonly chat: boolean | 'auto';
+  readonly completionOnly: boolean;
+  /** The parts of a trained answer that stay context. */
+  readonly contextParts?: readonly ContextPart[] | undefined;
+  readonly truncation: Truncation;
+  readonly textSplit: TextSplit;
+  /** Draws at most so many, by the seed. */
+  readonly maxSamples?: number;
+  readonly seed: number;
+}
+
+export interface LoadDatasetInput {
+  /** Files and folders. */
+  readonly paths: readonly string[];
+  readonly settings: DatasetSettings;
+  readonly tokenizer: TextTokenizer;
+  /** The model's chat template, where it has one. */
+  readonly chatRenderer?: ChatRenderer;
+  /** In tokens. */
+  readonly maxLength: number;
+  /** The positions of the model. */
+  readonly maxPositions: number;
+  readonly onProgress?: (progress: LoadProgress) => void;
+  /** Present where large data may be tokenized in threads and its tokens kept on the disk. */
+  readonly large?: LargeData;
+}
+
+export interface LoadProgress {
+  readonly read: number;
+  readonly kept: number;
+  readonly tokens: number;
+  /** Bytes of the files that were read, of `totalBytes`. */
+  readonly bytes: number;
+  readonly totalBytes: number;
+}
+
+/** A label and the ids that a model writes for it, the end token left out: to score answers by. */
+export interface LabelCompletion {
+  readonly name: string;
+  readonly ids: Int32Array;
+}
+
+export type Dataset = OpenedDataset;
+
+/**
+ * Throws DataError (file, line, key where there are such) for anything malformed, for `maxLength` above `maxPositions`, and where
+ * no example is left.
+ */
+export async function loadDataset(input: LoadDatasetInput): Promise<Dataset> {
+  checkMaxLength(input.maxLength, input.maxPositions);
+  const files = await listDataFiles(input.paths);
+  const { settings, maxLength } = input;
+  const totalBytes = files.reduce((sum, { bytes }) => sum + bytes, 0);
+  const large = input.large && totalBytes >= input.large.minBytes ? input.large : undefined;
+  // The seed decides only which samples are drawn.
+  const deciding = { ...settings, seed: settings.maxSamples === undefined ? 0 : settings.seed };
+  const cache = large && (await openTokenCache({ settings: deciding, maxLength, large }, files, totalBytes));
+  const known = await cache?.find();
+  if (known) return known;
+  const target = (await cache?.begin()) ?? inMemory();
+  try {
+    const made = await tokenizeFiles({ ...input, large, totalBytes }, files, target);
+    return await target.end(made);
+  } catch (error) {
+    target.abandon();
+    throw error;
+  }
+}
+
+/** The records of files, and everything that decides what samples each becomes. */
+export interface OpenedForTokenizing extends OpenedRecords {
+  /** The label names of text_label samples. */
+  readonly labels: readonly string[];
+  readonly recordSettings: RecordSettings;
+}
+
+interface ToOpen extends Pick<LoadDatasetInput, 'settings' | 'maxLength'> {
+  readonly files: readonly DataFile[];
+  /** Some samples are only shown: all are read for their labels only if a prompt lists them. */
+  readonly isShown?: boolean;
+}
+
+/** @throws DataError where the first sample has no known format */
+export async function openForTokenizing(
+  { files, settings, maxLength, isShown = false }: ToOpen,
+  problems: DataProblems,
+  onBytes?: (bytes: number) => void,
+): Promise<OpenedForTokenizing> {
+  const open = () => openRecords(files, settings, problems, onBytes);
+  let opened = await open();
+  const { format } = opened.detected;
+  let labels = format === 'text_label' ? settings.labels : [];
+  // Labels that are known are checked as samples are formatted; those of samples that are not drawn are checked here.
+  const listsLabels = !isShown || settings.promptTemplate.includes('{labels}');
+  if (format === 'text_label' && listsLabels && (labels.length === 0 || settings.maxSamples !== undefined)) {
+    labels = await labelsOf(opened.records, settings.labels, problems);
+    opened = await open();
+  }
+  const { truncation, textSplit: _split, maxSamples: _most, seed: _seed, ...formatting } = settings;
+  return { ...opened, labels, recordSettings: { formatting: { ...formatting, format, shownLabels: labels }, maxLength, truncation } };
+}
+
+interface TokenizeInput extends LoadDatasetInput {
+  /** Size of all files. */
+  readonly totalBytes: number;
+}
+
+async function tokenizeFiles(input: TokenizeInput, files: readonly DataFile[], target: DatasetTarget): Promise<MadeDataset> {
+  const { settings, maxLength, totalBytes } = input;
+  const problems = new DataProblems();
+  let bytes = 0;
+  const { records, detected, labels, recordSettings } = await openForTokenizing(
+    { files, settings, maxLength },
+    problems,
+    done => (bytes = done),
+  );
+  const columns = new ColumnBuilder(files.map(({ file }) => file));
+  const dropped: Record<string, number> = {};
+  const notes: Record<string, number> = {};
+  let [read, truncated] = [0, 0];
+  let drawnFrom: number | undefined;
+  const { maxSamples: count, seed } = settings;
+  const drawn = drawStream(records, { count, seed }, seen => (drawnFrom = seen));
+  const report = () => input.onProgress?.({ read, kept: columns.length, tokens: columns.tokens, bytes, totalBytes });
+  for await (const { records, made } of tokenizeBatches(inBatches(drawn), recordSettings, input)) {
+    read += records.length;
+    for (const problem of made.problems) problems.add(new DataError(problem));
+    columns.add(records, made);
+    const last = records.at(-1);
+    if (columns.tokens > MAX_DATASET_TOKENS && last) throw tooManyTokens(last, MAX_DATASET_TOKENS);
+    target.add(made.tokens);
+    truncated += made.truncated;
+    addCounts(dropped, made.dropped);
+    addCounts(notes, made.notes);
+    report();
+  }
+  problems.end();
+  if (columns.length === 0) throw nothingLeft(dropped, maxLength);
+  bytes = totalBytes;
+  report();
+  const found = columns.end();
+  return {
+    columns: found,
+    labels,
+    report: {
+      format: detected.format,
+      formatReason: detected.reason,
+      files: files.length,
+      read,
+      drawnFrom,
+      dropped,
+      truncated,
+      ...(Object.keys(notes).length > 0 && { notes }),
+      ...summarizeColumns(found),
+    },
+  };
+}
+
+/** In threads where the data is large, else here. */
+function tokenizeBatches(
+  batches: AsyncIterable<readonly DataRecord[]>,
+  settings: RecordSettings,
+  { large, tokenizer, chatRenderer }: LoadDatasetInput,
+): AsyncIterable<MadeBatch> {
+  if (large && large.threads > 1 && existsSync(large.threadFile)) {
+    const data = { tokenizer: large.tokenizer, now: large.now.getTime(), settings };
+    return tokenizeInThreads(batches, { count: large.threads, file: large.threadFile, data });
+  }
+  const tokenize = recordTokenizer(settings, { tokenizer, chatRenderer });
+  return (async function* () {
+    for await (const records of batches) yield { records, made: tokenize(records) };
+  })();
+}
+
+async function* inBatches(records: AsyncIterable<DataRecord>): AsyncGenerator<readonly DataRecord[]> {
+  let batch: DataRecord[] = [];
+  for await (const record of records) {
+    batch.push(record);
+    if (batch.length < BATCH_RECORDS) continue;
+    yield batch;
+    batch = [];
+  }
+  if (batch.length > 0) yield batch;
+}
+
+function addCounts(all: Record<string, number>, more: Readonly<Record<string, number>>): void {
+  for (const [name, count] of Object.entries(more)) all[name] = (all[name] ?? 0) + count;
+}
+
+/** The text that the model has to write for each label, as a sample's prompt is continued. */
+export function labelCompletions(
+  labels: readonly string[],
+  { settings, tokenizer, chatRenderer }: Pick<LoadDatasetInput, 'settings' | 'tokenizer' | 'chatRenderer'>,
+): LabelCompletion[] {
+  const encoder = createEncoder(tokenizer);
+  const formatting: FormatSettings = { ...settings, completionOnly: true, format: 'text_label', labels, shownLabels: labels, chatRenderer };
+  const tokenizing: TokenizeSettings = { encoder, maxLength: Number.POSITIVE_INFINITY, truncation: 'error' };
+  return labels.map(name => {
+    const place = { file: 'labels', line: 1 };
+    const result = tokenizeExample(formatExample({ ...place, value: { text: 'text', label: name } }, formatting), tokenizing, place);
+    if (result.kind === 'dropped') throw new DataError({ problem: `the label "${name}" has no tokens`, advice: 'Give it another name' });
+    const { ids, train } = result.sequence;
+    const completion = ids.filter((_, index) => train[index] === 1);
+    const last = completion.at(-1);
+    return { name, ids: last !== undefined && tokenizer.eosIds.includes(last) ? completion.slice(0, -1) : completion };
+  });
+}
+
+export function tooManyTokens({ file, line }: Pick<DataRecord, 'file' | 'line'>, most: number): DataError {
+  const problem = `the data has more than ${most} tokens`;
+  return new DataError({ file, line, problem, advice: 'Set max_samples, or train on parts of it in turn' });
+}
+
+export function nothingLeft(dropped: Readonly<Record<string, number>>, maxLength: number): DataError {
+  const reasons = Object.entries(dropped).map(([reason, count]) => `${count} ${reason.replaceAll('_', ' ')}`);
+  return new DataError({
+    problem: `no sample is left to train on (${reasons.join(', ')}; max_length ${maxLength})`,
+    advice: 'Samples need an answer that fits: raise max_length, or look at the data',
+  });
+}

@@ -1,0 +1,40 @@
+/** Records of the data by their places: what a few samples were made of. */
+import { DataProblems } from '../data-error.ts';
+import { listDataFiles } from '../read/list-files.ts';
+import type { DataFormat, DataRecord } from '../types.ts';
+import { openRecords, type RecordsSettings } from './open-records.ts';
+
+export type RecordPlace = Pick<DataRecord, 'file' | 'line' | 'element'>;
+
+export interface FoundRecords {
+  /** In the order of the places. */
+  readonly records: readonly DataRecord[];
+  readonly format: DataFormat;
+}
+
+const keyOf = ({ file, line, element }: RecordPlace): string => JSON.stringify([file, line, element]);
+
+/**
+ * Reads the files up to the last of the records; malformed ones between them have been reported by whoever read the samples.
+ * @throws DataError where there is no sample, RangeError where a place has none
+ */
+export async function recordsAt(
+  paths: readonly string[],
+  settings: RecordsSettings,
+  places: readonly RecordPlace[],
+): Promise<FoundRecords> {
+  const wanted = new Map(places.map(place => [keyOf(place), place]));
+  const found = new Map<string, DataRecord>();
+  const { records, detected } = await openRecords(await listDataFiles(paths), settings, new DataProblems());
+  for await (const record of records) {
+    const key = keyOf(record);
+    if (wanted.has(key)) found.set(key, record);
+    if (found.size === wanted.size) break;
+  }
+  const recordAt = (place: RecordPlace): DataRecord => {
+    const record = found.get(keyOf(place));
+    if (record) return record;
+    throw new RangeError(`${place.file} has changed since it was read: line ${place.line} has no sample any more`);
+  };
+  return { records: places.map(recordAt), format: detected.format };
+}

@@ -1,0 +1,34 @@
+/** The samples of files whose columns are those of the first record, problems put aside until all are read. */
+import type { DataError, DataProblems } from '../data-error.ts';
+import { type ColumnNames, renameColumns } from '../detect-format.ts';
+import { type ReadSettings, readRecords } from '../read/read-records.ts';
+import type { DataRecord } from '../types.ts';
+
+export interface SamplesInput<Columns, Sample> extends Pick<ReadSettings, 'files' | 'onSkip' | 'tagged'> {
+  readonly renames: ColumnNames;
+  readonly problems: DataProblems;
+  /** The columns, from the first record: renamed, and as it was given. Throws DataError where it lacks them, as all others will. */
+  readonly find: (record: DataRecord, given: DataRecord) => Columns;
+  /** Throws DataError for a malformed record. */
+  readonly read: (record: DataRecord, columns: Columns) => Sample;
+}
+
+/** @throws DataError for a first record that lacks columns; of other records it is added to `problems` */
+export async function* samplesOf<Columns, Sample extends object>({
+  renames,
+  problems,
+  find,
+  read,
+  ...reading
+}: SamplesInput<Columns, Sample>): AsyncGenerator<Sample & Pick<DataRecord, 'file' | 'line'>> {
+  let columns: Columns | undefined;
+  const onProblem = (problem: DataError): void => problems.add(problem);
+  for await (const given of readRecords({ ...reading, textSplit: 'file', onProblem })) {
+    const record = columns ? problems.take(() => renameColumns(given, renames)) : renameColumns(given, renames);
+    if (record === undefined) continue;
+    columns ??= find(record, given);
+    const known = columns;
+    const sample = problems.take(() => read(record, known));
+    if (sample !== undefined) yield { ...sample, file: record.file, line: record.line };
+  }
+}

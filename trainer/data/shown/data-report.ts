@@ -1,0 +1,93 @@
+/** Counts of the samples of a data set that were read, kept, dropped and cut: for the log, and to be seen before a run goes wrong. */
+import type { ExampleColumns } from '../tokens/example-store.ts';
+import type { DataFormat, Example } from '../types.ts';
+import { countTargets } from '../types.ts';
+
+export interface LengthQuantiles {
+  readonly min: number;
+  readonly median: number;
+  readonly p90: number;
+  readonly p99: number;
+  readonly max: number;
+}
+
+export interface DataReport {
+  readonly format: DataFormat | 'tags' | 'text groups';
+  /** Why that format: detected from which keys, or set in the recipe. */
+  readonly formatReason: string;
+  readonly files: number;
+  /** Samples that were read: those in the files, or those drawn from them. */
+  readonly read: number;
+  /** How many the files have, where fewer are drawn. */
+  readonly drawnFrom?: number;
+  /** Samples that became examples; of a long document, one a part. */
+  readonly kept: number;
+  /** Samples left out, by reason. */
+  readonly dropped: Readonly<Record<string, number>>;
+  /** Samples by a remark about them, such as a field that the chat template does not use. */
+  readonly notes?: Readonly<Record<string, number>>;
+  /** Samples shortened to fit max_length. */
+  readonly truncated: number;
+  readonly tokens: number;
+  /** Tokens that the loss counts. */
+  readonly targets: number;
+  /** In tokens, of the examples. */
+  readonly lengths: LengthQuantiles;
+  /** How often each label occurs among the examples; of words with tags, entities of each type or words of each tag. */
+  readonly labelCounts: Readonly<Record<string, number>>;
+}
+
+/** The counts that follow from the examples themselves. */
+export function summarizeExamples(
+  examples: readonly Example[],
+): Pick<DataReport, 'kept' | 'tokens' | 'targets' | 'lengths' | 'labelCounts'> {
+  const labelCounts: Record<string, number> = {};
+  for (const { label } of examples) if (label !== undefined) labelCounts[label] = (labelCounts[label] ?? 0) + 1;
+  const lengths = examples.map(({ ids }) => ids.length);
+  return {
+    kept: examples.length,
+    tokens: lengths.reduce((sum, length) => sum + length, 0),
+    targets: examples.reduce((sum, example) => sum + countTargets(example), 0),
+    lengths: lengthQuantiles(lengths),
+    labelCounts,
+  };
+}
+
+/** The same from typed arrays. */
+export function summarizeColumns({
+  starts,
+  targets,
+  labels,
+  labelNames,
+}: ExampleColumns): Pick<DataReport, 'kept' | 'tokens' | 'targets' | 'lengths' | 'labelCounts'> {
+  const counts = new Array<number>(labelNames.length).fill(0);
+  for (const label of labels) if (label >= 0) counts[label] = (counts[label] ?? 0) + 1;
+  const kept = targets.length;
+  return {
+    kept,
+    tokens: starts[kept] ?? 0,
+    targets: targets.reduce((sum, count) => sum + count, 0),
+    lengths: lengthQuantiles(targets.map((_, sample) => (starts[sample + 1] as number) - (starts[sample] as number))),
+    labelCounts: Object.fromEntries(labelNames.map((name, label) => [name, counts[label] ?? 0])),
+  };
+}
+
+/** The report in a few lines of plain text. */
+export function describeData(report: DataReport): string {
+  const { format, formatReason, files, read, drawnFrom = read, kept, dropped, truncated, tokens, targets, lengths, labelCounts } = report;
+  const lost = Object.entries(dropped).map(([reason, count]) => `${count} ${reason.replaceAll('_', ' ')}`);
+  const labels = Object.entries(labelCounts).map(([label, count]) => `${label} ${count}`);
+  return [
+    `format ${format}: ${formatReason}`,
+    `${drawnFrom > read ? `${read} of ${drawnFrom} samples, drawn at random,` : `${read} samples`} from ${files} ${files === 1 ? 'file' : 'files'}, ${kept} kept${lost.length > 0 ? `, dropped: ${lost.join(', ')}` : ''}${truncated > 0 ? `, ${truncated} cut to length` : ''}`,
+    `${tokens} tokens, ${targets} trained; lengths ${lengths.min} to ${lengths.max}, median ${lengths.median}, 90% up to ${lengths.p90}`,
+    ...(labels.length > 0 ? [`labels: ${labels.join(', ')}`] : []),
+    ...Object.entries(report.notes ?? {}).map(([note, count]) => `${count} ${count === 1 ? 'sample' : 'samples'} ${note}`),
+  ].join('\n');
+}
+
+export function lengthQuantiles(lengths: ArrayLike<number>): LengthQuantiles {
+  const sorted = Float64Array.from(lengths).sort();
+  const quantile = (share: number) => sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? 0;
+  return { min: quantile(0), median: quantile(0.5), p90: quantile(0.9), p99: quantile(0.99), max: quantile(1) };
+}

@@ -1,0 +1,57 @@
+/** The config.json of a decoder, with all defaults in place. */
+import type { Positions } from '../../layer/rope-scaling.ts';
+import type { DecoderExperts } from './decoder-experts.ts';
+import type { DecoderNames } from './decoder-names.ts';
+
+/** The sizes and parts of one model, read from its config.json by `decoder-families.ts`. */
+export interface DecoderConfig {
+  readonly family: string;
+  readonly names: DecoderNames;
+  readonly vocabularySize: number;
+  readonly hiddenSize: number;
+  readonly blocks: number;
+  readonly maxPositions: number;
+  readonly attention: DecoderAttention;
+  readonly mlp: { readonly intermediateSize: number; readonly activation: string; readonly biased: boolean };
+  /** In families with mixtures of experts in place of some MLPs. */
+  readonly experts?: DecoderExperts | undefined;
+  /** How each block turns its queries and keys; undefined: not at all. */
+  readonly positions: readonly (Positions | undefined)[];
+  /** Root-mean-square norms; `offset` is added to their weights. A norm exists if `names` has it. */
+  readonly norms: { readonly epsilon: number; readonly offset: 0 | 1 };
+  /** Embeddings are multiplied by it; `rounded`: to the type that products are computed in. */
+  readonly embeddingMultiplier: { readonly factor: number; readonly rounded: boolean };
+  /** The outputs of attention and MLP are multiplied by it before they are added. */
+  readonly residualMultiplier: number;
+  /** Dropout of the outputs of attention and MLP, in training. */
+  readonly residualDropout: number;
+  /** Logits are multiplied by it. */
+  readonly logitMultiplier: number;
+  /** Soft cap of the logits. */
+  readonly logitCap: number | undefined;
+  /** The head is the embedding. */
+  readonly tied: boolean;
+  /** The row of the embedding that padding has, which no gradient reaches. */
+  readonly paddingRow: number | undefined;
+  readonly remark?: string;
+}
+
+export interface DecoderAttention {
+  readonly heads: number;
+  /** Neighboring heads share keys and values. */
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly biases: { readonly qkv: boolean; readonly output: boolean };
+  /** Queries and keys are normed before they are turned: each head alone, or all of a token's together. */
+  readonly innerNorms: 'heads' | 'whole' | undefined;
+  /** Scores are multiplied by it. */
+  readonly scale: number;
+  /** Soft cap of the scores. */
+  readonly cap: number | undefined;
+  /** Each head has one score in addition to those of keys; it takes a share of the probabilities. */
+  readonly sinks: boolean;
+  /** Dropout of the probabilities, in training. */
+  readonly dropout: number;
+  /** How many keys each block's queries see, themselves among them; undefined: all before them. */
+  readonly windows: readonly (number | undefined)[];
+}

@@ -1,0 +1,67 @@
+/** Names of a block's experts, and the forms in which files hold them: a tensor for each, or all in one. */
+import type { FusedRows, StoredForm } from '../../module-specs.ts';
+import type { ExpertName, ExpertNames } from './decoder-experts.ts';
+
+/** The place in the memory of Transformers 5, where gate and up are one parameter. */
+type Fused = (at: string, rows: number) => FusedRows;
+const fusedIn =
+  (parameter: string, parts: number, part: number): Fused =>
+  (at, rows) => ({ module: `${at}.mlp.experts`, parameter, every: parts * rows, begin: part * rows });
+const gateOf = fusedIn('gate_up_proj', 2, 0);
+const upOf = fusedIn('gate_up_proj', 2, 1);
+const downOf = fusedIn('down_proj', 1, 0);
+
+/** A layer for each expert, `<folder>.experts.<expert>.<name>`; GGUF and Transformers 5 in memory have one tensor of three axes. */
+const named = (folder: string, name: string, fused: Fused): ExpertName => ({
+  name: `${folder}.experts.${name}`,
+  fused,
+  forms: (at, { experts, rows }) => {
+    const { module, parameter, every, begin } = fused(at, rows);
+    return [
+      { kind: 'apart', names: Array.from({ length: experts }, (_, expert) => `${at}.${folder}.experts.${expert}.${name}.weight`) },
+      { kind: 'rows', name: `${at}.${folder}.experts.${name}.weight`, every: rows, begin: 0 },
+      { kind: 'rows', name: `${module}.${parameter}`, every, begin },
+    ];
+  },
+});
+
+export const mixtralExperts: ExpertNames = {
+  router: 'block_sparse_moe.gate',
+  routerInMemory: 'mlp.gate',
+  inner: [named('block_sparse_moe', 'w1', gateOf), named('block_sparse_moe', 'w3', upOf)],
+  down: named('block_sparse_moe', 'w2', downOf),
+};
+
+export const qwenExperts: ExpertNames = {
+  router: 'mlp.gate',
+  inner: [named('mlp', 'gate_proj', gateOf), named('mlp', 'up_proj', upOf)],
+  down: named('mlp', 'down_proj', downOf),
+};
+
+type InGguf = (at: string, kind: 'weight' | 'bias', rows: number) => StoredForm;
+
+/**
+ * gpt-oss: gate and up in one product, entry by entry in turn; a tensor [experts, in, out], or blocks of four-bit numbers [experts, out, in].
+ * GGUF has gate and up apart.
+ */
+const turned = (name: string, inGguf: InGguf): ExpertName => ({
+  name: `mlp.experts.${name}`,
+  fused: fusedIn(name, 1, 0),
+  forms: (at, { rows }) => [
+    { kind: 'mxfp4', blocks: `${at}.mlp.experts.${name}_blocks`, scales: `${at}.mlp.experts.${name}_scales` },
+    { kind: 'turned', name: `${at}.mlp.experts.${name}` },
+    inGguf(at, 'weight', rows),
+  ],
+  biasForms: (at, { rows }) => [{ kind: 'rows', name: `${at}.mlp.experts.${name}_bias`, every: rows, begin: 0 }, inGguf(at, 'bias', rows)],
+});
+
+export const gptOssExperts: ExpertNames = {
+  router: 'mlp.router',
+  inner: [
+    turned('gate_up_proj', (at, kind) => ({
+      kind: 'woven',
+      names: [`${at}.mlp.experts.gate_proj.${kind}`, `${at}.mlp.experts.up_proj.${kind}`],
+    })),
+  ],
+  down: turned('down_proj', (at, kind, every) => ({ kind: 'rows', name: `${at}.mlp.experts.down_proj.${kind}`, every, begin: 0 })),
+};

@@ -1,0 +1,62 @@
+/** The text parts of models that also see images. */
+
+import { isOneOf, namesOf } from '../../../catalog/entries.ts';
+import { required } from '../../../narrow.ts';
+import type { ConfigJson } from '../../config-json.ts';
+import { type KeyTable, notSupported, readConfig, refuse } from '../../config-keys.ts';
+import type { DecoderConfig } from './decoder-config.ts';
+import { type DecoderArchitecture, decoderConfig } from './decoder-families.ts';
+import { gemma3ImageKeys, type imageTextKeys, mistral3ImageKeys } from './decoder-keys.ts';
+import { type DecoderNames, gemmaTextNames, llamaTextNames } from './decoder-names.ts';
+
+interface TextPart {
+  readonly keys: typeof imageTextKeys & KeyTable;
+  readonly names: DecoderNames;
+  /** The decoder by the `model_type` of `text_config`; the first where it names none. */
+  readonly decoders: Readonly<Record<string, DecoderArchitecture>>;
+}
+
+const textParts = {
+  Gemma3ForConditionalGeneration: {
+    keys: gemma3ImageKeys,
+    names: gemmaTextNames,
+    decoders: { gemma3_text: 'Gemma3ForCausalLM' },
+  },
+  Mistral3ForConditionalGeneration: {
+    keys: mistral3ImageKeys,
+    names: llamaTextNames,
+    decoders: { mistral: 'MistralForCausalLM', ministral3: 'Ministral3ForCausalLM' },
+  },
+} as const satisfies Record<string, TextPart>;
+
+export type TextPartArchitecture = keyof typeof textParts;
+
+export const textPartKeys = (architecture: TextPartArchitecture): KeyTable => textParts[architecture].keys;
+
+export const isTextPart = (architecture: string | undefined): architecture is TextPartArchitecture =>
+  isOneOf(namesOf(textParts), architecture);
+
+export interface InnerDecoder {
+  readonly architecture: DecoderArchitecture;
+  /** Its config as if it stood alone. */
+  readonly config: ConfigJson;
+}
+
+/** @throws ModelConfigError */
+export function innerDecoder(architecture: TextPartArchitecture, config: ConfigJson): InnerDecoder {
+  const { keys, decoders }: TextPart = textParts[architecture];
+  const { values, problems } = readConfig(keys, architecture, config);
+  const { text_config: own, tie_word_embeddings: tied } = values;
+  const type = String(own.model_type ?? Object.keys(decoders)[0]);
+  const decoder = Object.hasOwn(decoders, type) ? decoders[type] : undefined;
+  const strange = decoder ? [] : [notSupported(['text_config', 'model_type'], type, Object.keys(decoders))];
+  refuse([...problems, ...strange], architecture);
+  return { architecture: required(decoder, 'the decoder of the text part'), config: { ...own, tie_word_embeddings: tied } };
+}
+
+/** @throws ModelConfigError */
+export function textPart(architecture: TextPartArchitecture, config: ConfigJson): DecoderConfig {
+  const inner = innerDecoder(architecture, config);
+  const text = decoderConfig(inner.architecture, inner.config, textParts[architecture].names);
+  return { ...text, remark: 'Only the text part of this model is loaded: it reads no images.' };
+}

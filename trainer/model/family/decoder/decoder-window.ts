@@ -1,0 +1,34 @@
+/** Sliding windows of a decoder: in some blocks a query sees only the last keys, itself among them. */
+import type { Graph, Node } from '../../../graph/graph.ts';
+import { dimensions } from '../../../graph/types.ts';
+import { type AttentionMask, HIDDEN } from '../../layer/attention.ts';
+import type { TokenInputs } from '../../model-spec.ts';
+
+/** Hides the keys that lie further back than the window, where a sequence (or its cache) is long enough for that. */
+export function withWindow(
+  graph: Graph,
+  { mask, positions, cache }: TokenInputs,
+  tokens: number,
+  window: number | undefined,
+): AttentionMask {
+  if (window === undefined || mask.kind === 'all') return mask;
+  if (cache && positions && mask.kind === 'bias') return withCachedWindow(graph, mask, positions, window);
+  if (tokens <= window) return mask;
+  const far = new Float32Array(tokens * tokens);
+  for (let i = window; i < tokens; i++) far.fill(HIDDEN, i * tokens, i * tokens + i - window + 1);
+  const bias = graph.constant(far, [1, tokens, tokens], 'float32');
+  return { kind: 'bias', bias: mask.kind === 'bias' ? graph.add(mask.bias, bias) : bias, causal: true };
+}
+
+/** In a cache, key j is the token at position j. */
+function withCachedWindow(graph: Graph, mask: AttentionMask & { kind: 'bias' }, positions: Node, window: number): AttentionMask {
+  const [batch, tokens, keys] = dimensions(mask.bias.shape, 3);
+  if (keys <= window) return mask;
+  const keyPositions = graph.constant(
+    Int32Array.from({ length: keys }, (_, i) => i),
+    [1, 1, keys],
+    'int32',
+  );
+  const isNear = graph.less(graph.sub(graph.reshape(positions, [batch, tokens, 1]), keyPositions), window);
+  return { ...mask, bias: graph.add(mask.bias, graph.select(isNear, graph.scalar(0), graph.scalar(HIDDEN))) };
+}

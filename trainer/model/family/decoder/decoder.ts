@@ -1,0 +1,118 @@
+/** A decoder as data: what `DecoderConfig` describes is assembled from named parts, with Transformers' numbers (Touvron et al. 2023). */
+
+import type { Graph, Node } from '../../../graph/graph.ts';
+import { dimensions, fromBfloat16, toBfloat16 } from '../../../graph/types.ts';
+import { elementAt, required, valueFor } from '../../../narrow.ts';
+import type { AttentionMask } from '../../layer/attention.ts';
+import { type Positions, ropeFrequencies, ropeFrequenciesAt, turningLength } from '../../layer/rope-scaling.ts';
+import { rotaryTables, rotaryTablesAt } from '../../layer/rotary.ts';
+import type { CausalModel, TokenInputs } from '../../model-spec.ts';
+import { embeddingSpec, linearSpec, type ModuleSpec, normSpec, parametersOf } from '../../module-specs.ts';
+import type { Tracer } from '../../tracer.ts';
+import { type Block, blockOf, modulesOf, type Turn, traceBlock } from './decoder-block.ts';
+import type { DecoderAttention, DecoderConfig } from './decoder-config.ts';
+import { withWindow } from './decoder-window.ts';
+
+export function decoder(config: DecoderConfig): CausalModel {
+  const { vocabularySize, hiddenSize, names, tied } = config;
+  const blocks = Array.from({ length: config.blocks }, (_, layer) => blockOf(config, layer));
+  const embedding = embeddingSpec(names.embedding, vocabularySize, hiddenSize, config.paddingRow);
+  const finalNorm = normSpec(names.finalNorm, -1, hiddenSize, config.norms.offset);
+  const head = tied ? embedding : linearSpec(names.head, { part: 'head', layer: -1 }, vocabularySize, hiddenSize, false);
+  const modules = [embedding, ...blocks.flatMap(modulesOf), finalNorm, ...(tied ? [] : [head])];
+  return {
+    kind: 'causal',
+    family: config.family,
+    blocks: config.blocks,
+    hiddenSize,
+    vocabularySize,
+    maxPositions: config.maxPositions,
+    kvHeads: config.attention.kvHeads,
+    headDim: config.attention.headDim,
+    parameters: parametersOf(modules),
+    modules,
+    head,
+    logitCap: config.logitCap,
+    turning: turningOf(config.positions),
+    ...(config.remark !== undefined && { remark: config.remark }),
+    hidden: (tracer, inputs) => hidden(tracer, inputs, { config, blocks, embedding, finalNorm }),
+  };
+}
+
+interface Parts {
+  readonly config: DecoderConfig;
+  readonly blocks: readonly Block[];
+  readonly embedding: ModuleSpec;
+  readonly finalNorm: ModuleSpec;
+}
+
+function hidden(tracer: Tracer, inputs: TokenInputs, { config, blocks, embedding, finalNorm }: Parts): Node {
+  const { graph } = tracer;
+  const [batch, tokens] = dimensions(inputs.ids.shape, 2);
+  const turns = turnsOf(tracer, inputs, config.positions);
+  const masks = masksOf(tracer, inputs, config.attention);
+  const scaled = (y: Node, by: number) => (by === 1 ? y : graph.mul(y, by));
+  const { factor, rounded } = config.embeddingMultiplier;
+  const multiplier = rounded && tracer.compute === 'bfloat16' ? bfloat16(factor) : factor;
+  let x = scaled(tracer.embedding(embedding, graph.reshape(inputs.ids, [batch * tokens])), multiplier);
+  blocks.forEach((block, layer) => {
+    const mask = elementAt(masks, layer);
+    const params = { config, block, layer, batch, tokens, turn: turns[layer], mask, cache: inputs.cache };
+    x = graph.checkpointed(x, () => traceBlock(tracer, x, params));
+  });
+  return scaled(tracer.rmsNorm(finalNorm, x, config.norms.epsilon), config.logitMultiplier);
+}
+
+const bfloat16 = (x: number): number => fromBfloat16(toBfloat16(Float32Array.of(x)))[0] as number;
+
+/** How each block turns; blocks that turn alike share their tables. */
+function turnsOf(
+  { graph }: Tracer,
+  { ids, positions: at, length }: TokenInputs,
+  positions: DecoderConfig['positions'],
+): (Turn | undefined)[] {
+  const tokens = ids.shape[1] as number;
+  let counted: Node | undefined;
+  // As in Transformers, the longest text of a batch counts for all, unless each has a length of its own.
+  const longest = (): Node =>
+    (counted ??= graph.cast(length ?? graph.add(graph.max(required(at, 'the positions of the tokens'), [0, 1], true), 1), 'float32'));
+  const turn = (own: Positions): Turn => {
+    const { features, theta, scaling, factor } = own;
+    const tables = at
+      ? rotaryTablesAt(graph, ropeFrequenciesAt(graph, own, longest), at, factor)
+      : rotaryTables(graph, ropeFrequencies(features, theta, scaling, tokens), tokens, factor);
+    return { tables, growth: growthOf(graph, own, tokens, at) };
+  };
+  const known = new Map([...new Set(positions)].map(own => [own, own && turn(own)]));
+  return positions.map(own => known.get(own));
+}
+
+/** The factor of queries, [tokens, 1] or [batch, 1, tokens, 1]; undefined where they do not grow. */
+function growthOf(graph: Graph, { growth }: Positions, tokens: number, at: Node | undefined): Node | undefined {
+  if (!growth) return undefined;
+  const { beta, span } = growth;
+  if (!at) {
+    if (tokens <= span) return undefined;
+    return graph.constant(
+      Float32Array.from({ length: tokens }, (_, i) => 1 + beta * Math.log1p(Math.floor(i / span))),
+      [tokens, 1],
+      'float32',
+    );
+  }
+  const spans = graph.floor(graph.div(graph.cast(graph.reshape(at, [at.shape[0] as number, 1, tokens, 1]), 'float32'), span));
+  return graph.add(graph.mul(graph.log(graph.add(spans, 1)), beta), 1);
+}
+
+/** The length at which a text is rotated differently, and whether its earlier tokens are then read again. */
+function turningOf(positions: DecoderConfig['positions']): CausalModel['turning'] {
+  const own = positions.find(each => each !== undefined && turningLength(each) !== undefined);
+  const length = own && turningLength(own);
+  return length === undefined ? undefined : { length, isReread: own?.scaling.type === 'longrope' };
+}
+
+/** The mask of each block; blocks with the same window share one. */
+function masksOf({ graph }: Tracer, inputs: TokenInputs, { windows }: DecoderAttention): AttentionMask[] {
+  const tokens = inputs.ids.shape[1] as number;
+  const known = new Map([...new Set(windows)].map(window => [window, withWindow(graph, inputs, tokens, window)]));
+  return windows.map(window => valueFor(known, window));
+}

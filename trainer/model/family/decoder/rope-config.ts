@@ -1,0 +1,287 @@
+/** Reads how positions are turned: `rope_theta` and `rope_scaling` as Transformers 4 writes them, `rope_parameters` as Transformers 5 does. */
+
+import { z } from 'zod';
+import { isOneOf } from '../../../catalog/entries.ts';
+import { isRecord, required, valueFor } from '../../../narrow.ts';
+import type { ConfigJson } from '../../config-json.ts';
+import {
+  type ConfigValues,
+  computed,
+  contradiction,
+  type KeyTable,
+  notSupported,
+  readConfig,
+  refused,
+  refusedUnless,
+  unknownKeys,
+  withoutEffect,
+} from '../../config-keys.ts';
+import {
+  longropeAttentionFactor,
+  type Positions,
+  type RopeScaling,
+  ropeFrequencies,
+  yarnAttentionFactor,
+} from '../../layer/rope-scaling.ts';
+import type { ConfigProblem } from '../../model-spec.ts';
+
+const positive = z.number().positive();
+const share = positive.max(1);
+/** Pairs of features: a head has at most 1024 features. */
+const factors = z.array(positive).max(512);
+const types = ['default', 'linear', 'dynamic', 'llama3', 'yarn', 'longrope'] as const;
+export type RopeType = (typeof types)[number];
+
+/** The keys inside `rope_scaling` and `rope_parameters`. */
+export const ropeKeys = {
+  rope_type: computed(z.string().nullish(), types),
+  type: computed(z.string().nullish()),
+  rope_theta: computed(positive.nullish()),
+  factor: computed(positive.nullish()),
+  low_freq_factor: computed(positive.nullish()),
+  high_freq_factor: computed(positive.nullish()),
+  original_max_position_embeddings: computed(positive.int().nullish()),
+  attention_factor: computed(positive.nullish()),
+  beta_fast: computed(positive.nullish()),
+  beta_slow: computed(positive.nullish()),
+  mscale: computed(z.number().nonnegative().nullish()),
+  mscale_all_dim: computed(z.number().nonnegative().nullish()),
+  truncate: computed(z.boolean().nullish()),
+  short_factor: computed(factors.nullish()),
+  long_factor: computed(factors.nullish()),
+  partial_rotary_factor: computed(share.nullish()),
+  llama_4_scaling_beta: computed(positive.nullish()),
+  ...withoutEffect('is for versions that were tuned at more than one length', 'finetuned'),
+  ...withoutEffect('says what the config itself says', 'max_position_embeddings'),
+  ...refused('mrope_section', 'mrope_interleaved', 'full_attention', 'sliding_attention', 'chunked_attention'),
+} as const satisfies KeyTable;
+
+const inner = z.record(z.string(), z.unknown()).nullish();
+
+/** The keys of the config itself. */
+export const rotaryKeys = {
+  rope_theta: computed(positive.nullish()),
+  rope_scaling: computed(inner),
+  rope_parameters: computed(inner),
+  original_max_position_embeddings: computed(positive.int().nullish()),
+  ...refusedUnless([1], 'partial_rotary_factor'),
+} as const satisfies KeyTable;
+
+export interface Rope extends Positions {
+  /** If there are problems, the other values are the defaults. */
+  readonly problems: readonly ConfigProblem[];
+}
+
+/** The record that counts, and its key: an older one that says anything goes before the newer one, as in Transformers. */
+function ropeOf(config: ConfigJson): [key: string, rope: ConfigJson] {
+  const older = recordOf(config.rope_scaling);
+  return Object.keys(older).length > 0 ? ['rope_scaling', older] : ['rope_parameters', recordOf(config.rope_parameters)];
+}
+
+const recordOf = (value: unknown): ConfigJson => (isRecord(value) ? value : {});
+const numberOf = (value: unknown): number | undefined => (typeof value === 'number' ? value : undefined);
+
+const DEFAULT_THETA = 10000;
+const PLAIN: RopeScaling = { type: 'default' };
+
+/** The parts of a model that its positions depend on. */
+export interface RopeContext {
+  readonly architecture: string;
+  readonly maxPositions: number;
+  readonly headDim: number;
+  /** The base where the config does not say; 10,000 where not given. */
+  readonly theta?: number | undefined;
+  /** The types that the family has; all where not given. */
+  readonly types?: readonly RopeType[] | undefined;
+  /** Other names of types. */
+  readonly aliases?: Readonly<Record<string, RopeType>> | undefined;
+  /** Whether a part of each head may be left as it is. */
+  readonly isPartial?: boolean | undefined;
+  /** Whether queries grow with their position, which the config then has to describe. */
+  readonly growsQueries?: boolean | undefined;
+  /** Blocks with positions by their type: their record alone has the original length. */
+  readonly isOfType?: boolean;
+}
+
+/**
+ * @param config checked by `rotaryKeys`
+ * @throws ModelConfigError with every number that is out of bounds
+ */
+export function readRope(config: ConfigJson, context: RopeContext): Rope {
+  const [key, rope] = ropeOf(config);
+  const named = rope.rope_type ?? rope.type;
+  const { values: c, problems } = readConfig(ropeKeys, context.architecture, {
+    ...rope,
+    rope_type: context.aliases?.[String(named)] ?? named,
+  });
+  const inside = problems.map(({ kind, path: [step = ''], message }): ConfigProblem => {
+    // `type` is the older name of `rope_type`.
+    const found = step === 'rope_type' && rope.rope_type === undefined ? 'type' : step;
+    return { kind, path: [key, found], message: `${key}.${message}` };
+  });
+  const theta = c.rope_theta ?? numberOf(config.rope_theta) ?? context.theta ?? DEFAULT_THETA;
+  const outside = [numberOf(config.partial_rotary_factor), numberOf(config.original_max_position_embeddings)] as const;
+  const turned = c.partial_rotary_factor ?? outside[0] ?? 1;
+  const features = Math.floor(context.headDim * turned);
+  const fallback: Positions = { theta, scaling: PLAIN, features: context.headDim, factor: 1 };
+  if (inside.length > 0) return { ...fallback, problems: inside };
+  const type = c.rope_type ?? 'default';
+  if (!isOneOf(types, type)) throw new TypeError(`${key}.rope_type ${type} was not refused`);
+  const wrong = [
+    ...typeProblems(key, type, context),
+    ...missingKeys(key, type, c),
+    ...partProblems(key, turned, features, context, c.partial_rotary_factor !== undefined),
+    ...growthProblems(key, c.llama_4_scaling_beta ?? undefined, context),
+    ...(type === 'longrope' ? lengthProblems(key, c, features) : []),
+  ];
+  if (wrong.length > 0) return { ...fallback, problems: wrong };
+  const written = (context.isOfType ? undefined : outside[1]) ?? c.original_max_position_embeddings ?? context.maxPositions;
+  // Dynamic scaling starts where the model itself ends.
+  const original = type === 'dynamic' ? context.maxPositions : written;
+  const scaling = scalingOf(type, c, original);
+  const positions: Positions = {
+    ...{ theta, scaling, features, factor: attentionFactor(type, c, context.maxPositions, original) },
+    ...(context.growsQueries && {
+      growth: { beta: required(c.llama_4_scaling_beta ?? undefined, 'llama_4_scaling_beta'), span: original },
+    }),
+  };
+  return { ...positions, problems: finiteProblems(key, positions) };
+}
+
+const typeProblems = (key: string, type: RopeType, { types: possible }: RopeContext): ConfigProblem[] =>
+  possible && !possible.includes(type) ? [notSupported([key, 'rope_type'], type, possible)] : [];
+
+const purposes = {
+  factor: 'how far positions are stretched',
+  low_freq_factor: 'the wavelengths that are stretched whole',
+  high_freq_factor: 'the wavelengths that are kept',
+  short_factor: 'the factor of each pair of features in short texts',
+  long_factor: 'the factor of each pair of features in long texts',
+} as const;
+
+/** Without these Transformers does not build the model. */
+const needs: Readonly<Record<RopeType, readonly (keyof typeof purposes)[]>> = {
+  default: [],
+  linear: ['factor'],
+  dynamic: ['factor'],
+  llama3: ['factor', 'low_freq_factor', 'high_freq_factor'],
+  yarn: ['factor'],
+  longrope: ['short_factor', 'long_factor'],
+};
+
+const missingKeys = (key: string, type: RopeType, rope: ConfigValues<typeof ropeKeys>): ConfigProblem[] =>
+  needs[type]
+    .filter(name => !rope[name])
+    .map(name => ({ kind: 'invalid', path: [key], message: `${key} of the type "${type}" needs ${name}: ${purposes[name]}` }));
+
+/** @param ownKey whether it stands in the record itself: outside, the family's keys say whether it is computed */
+function partProblems(
+  key: string,
+  turned: number,
+  features: number,
+  { isPartial, headDim }: RopeContext,
+  ownKey: boolean,
+): ConfigProblem[] {
+  if (turned !== 1 && !isPartial) return ownKey ? [notSupported([key, 'partial_rotary_factor'], turned, [1])] : [];
+  if (features > 0 && features % 2 === 0) return [];
+  if (turned === 1) return []; // The head size itself is odd, which is reported as such.
+  return [
+    contradiction(
+      [key, 'partial_rotary_factor'],
+      `partial_rotary_factor ${turned} of a head of ${headDim} features turns ${features}: rotary positions turn pairs of features`,
+    ),
+  ];
+}
+
+function growthProblems(key: string, beta: number | undefined, { growsQueries = false }: RopeContext): ConfigProblem[] {
+  if (growsQueries === (beta !== undefined)) return [];
+  if (!growsQueries) return [notSupported([key, 'llama_4_scaling_beta'], beta, [])];
+  return [{ kind: 'invalid', path: [key], message: `${key} needs llama_4_scaling_beta: how much queries grow with their position` }];
+}
+
+const lengthProblems = (key: string, rope: ConfigValues<typeof ropeKeys>, features: number): ConfigProblem[] =>
+  (['short_factor', 'long_factor'] as const).flatMap(name => {
+    const count = rope[name]?.length ?? 0;
+    if (count === 0 || count === features / 2) return [];
+    const message = `${key}.${name} has ${count} factors, and ${features} features that turn have ${features / 2} pairs: give one factor for each pair`;
+    return [contradiction([key, name], message)];
+  });
+
+/** An original length of 1, or factors that are nearly 0, turn by no number. */
+const finiteProblems = (key: string, { features, theta, scaling, factor }: Positions): ConfigProblem[] =>
+  [...ropeFrequencies(features, theta, scaling), factor].every(Number.isFinite)
+    ? []
+    : [contradiction([key], `${key} gives positions that are not finite: check its factors, its rope_theta and its original length`)];
+
+function scalingOf(type: RopeType, rope: ConfigValues<typeof ropeKeys>, originalMaxPositions: number): RopeScaling {
+  const [factor, lowFreqFactor, highFreqFactor] = [rope.factor ?? 1, rope.low_freq_factor ?? 1, rope.high_freq_factor ?? 1];
+  switch (type) {
+    case 'default':
+      return PLAIN;
+    case 'linear':
+      return { type, factor };
+    case 'dynamic':
+      return { type, factor, originalMaxPositions };
+    case 'llama3':
+      return { type, factor, lowFreqFactor, highFreqFactor, originalMaxPositions };
+    case 'yarn': {
+      const [betaFast, betaSlow] = [rope.beta_fast ?? 32, rope.beta_slow ?? 1];
+      return { type, factor, betaFast, betaSlow, truncate: rope.truncate ?? true, originalMaxPositions };
+    }
+    case 'longrope':
+      return { type, shortFactors: rope.short_factor ?? [], longFactors: rope.long_factor ?? [], originalMaxPositions };
+  }
+}
+
+function attentionFactor(type: RopeType, rope: ConfigValues<typeof ropeKeys>, maxPositions: number, original: number): number {
+  if (type !== 'yarn' && type !== 'longrope') return 1;
+  if (rope.attention_factor) return rope.attention_factor;
+  if (type === 'yarn') return yarnAttentionFactor(rope.factor ?? 1, rope.mscale ?? undefined, rope.mscale_all_dim ?? undefined);
+  return longropeAttentionFactor(rope.factor ?? maxPositions / original, original);
+}
+
+const LAYER_TYPES = ['full_attention', 'sliding_attention'] as const;
+type LayerType = (typeof LAYER_TYPES)[number];
+
+/**
+ * For blocks that turn by their type. An older `rope_scaling`, and the base outside, are of full attention.
+ * @param turns.types of the blocks
+ * @param turns.thetas where the record of a type has none
+ * @returns the positions of each block, those of a type shared
+ * @throws ModelConfigError with every number that is out of bounds
+ */
+export function readRopesByLayer(
+  config: ConfigJson,
+  context: RopeContext,
+  { types: layers, thetas }: { readonly types: readonly LayerType[]; readonly thetas: Readonly<Record<LayerType, number>> },
+): { readonly positions: readonly Positions[]; readonly problems: readonly ConfigProblem[] } {
+  const all = recordOf(config.rope_parameters);
+  const strange = Object.keys(all).filter(key => !isOneOf(LAYER_TYPES, key));
+  const problems = strange.map(key =>
+    notSupported(['rope_parameters', key], all[key], `a record for each of ${LAYER_TYPES.join(' and ')}`),
+  );
+  const ropes = LAYER_TYPES.map((type): [LayerType, Rope] => {
+    const older = type === 'full_attention' ? recordOf(config.rope_scaling) : {};
+    const own = { rope_theta: thetas[type], ...recordOf(all[type]), ...older };
+    return [type, readRope({ ...config, rope_scaling: null, rope_parameters: own }, { ...context, isOfType: true })];
+  });
+  const byType = new Map(ropes.map(([type, { problems: _, ...positions }]): [LayerType, Positions] => [type, positions]));
+  const inside = ropes.flatMap(([type, rope]) =>
+    rope.problems.map(
+      ({ kind, path: [, ...rest], message }): ConfigProblem => ({
+        kind,
+        path: ['rope_parameters', type, ...rest],
+        message: message.replace('rope_parameters', `rope_parameters.${type}`),
+      }),
+    ),
+  );
+  return { positions: layers.map(type => valueFor(byType, type)), problems: [...problems, ...inside] };
+}
+
+/** The keys of the record that counts which are not known. */
+export function unknownRopeKeys(config: ConfigJson): string[][] {
+  const [key, rope] = ropeOf(config);
+  const byType = LAYER_TYPES.filter(type => typeof rope[type] === 'object' && rope[type] !== null);
+  if (byType.length > 0) return byType.flatMap(type => unknownKeys(ropeKeys, recordOf(rope[type])).map(name => [key, type, name]));
+  return unknownKeys(ropeKeys, rope).map(name => [key, name]);
+}

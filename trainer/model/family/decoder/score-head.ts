@@ -1,0 +1,77 @@
+/** A decoder with a head for whole texts: the state of a text's last token through one layer, as Transformers' `…ForSequenceClassification`. */
+
+import type { Graph, Node } from '../../../graph/graph.ts';
+import { dimensions } from '../../../graph/types.ts';
+import type { ConfigJson, ModelOptions } from '../../config-json.ts';
+import type { CausalModel, ClassifierModel } from '../../model-spec.ts';
+import { linearSpec, parametersOf } from '../../module-specs.ts';
+import { headSpec, readLabels } from '../labels.ts';
+import { tokensOf } from '../text/text-encoder.ts';
+
+export interface ScoreHeadParams {
+  readonly architecture: string;
+  readonly json: ConfigJson;
+  readonly options: ModelOptions;
+  /** Whether the weight file has the head, by its architecture. */
+  readonly hasHead: boolean;
+  /** The token that pads texts: it is no text's last token. Left out: the token that ends texts, by config.json, or else 0. */
+  readonly padId: number | undefined;
+}
+
+/** The name that all decoders give the layer. */
+const SCORE = 'score';
+
+/** @throws ModelConfigError where labels and problem do not fit each other */
+export function withScoreHead(
+  decoder: CausalModel,
+  { architecture, json, options, hasHead, padId = endId(json) }: ScoreHeadParams,
+): ClassifierModel {
+  const { hiddenSize, head: tokenHead, vocabularySize, maxPositions } = decoder;
+  const labels = readLabels({ architecture, json, options, hasHead, std: spreadOf(json) });
+  const head = headSpec(linearSpec(SCORE, { part: 'head', layer: -1 }, labels.labels.length, hiddenSize, false), labels.fresh);
+  const body = decoder.modules.filter(module => module !== tokenHead || module.kind === 'embedding');
+  const modules = [...body, head];
+  return {
+    kind: 'classifier',
+    family: decoder.family,
+    blocks: decoder.blocks,
+    hiddenSize,
+    ...(decoder.remark !== undefined && { remark: decoder.remark }),
+    modules,
+    parameters: parametersOf(modules),
+    input: { kind: 'tokens', vocabularySize, maxPositions, padId, tokenTypes: 0 },
+    labels: labels.labels,
+    problem: labels.problem,
+    heads: [head],
+    logits(tracer, batch) {
+      const { ids } = tokensOf(batch);
+      return tracer.linear(head, lastTokens(tracer.graph, decoder.hidden(tracer, { ids, mask: { kind: 'causal' } }), { ids, padId }));
+    },
+  };
+}
+
+/** States [batch · tokens, width] → those of the last token of each text that is not the one for padding, [batch, width]. */
+function lastTokens(graph: Graph, states: Node, { ids, padId }: { readonly ids: Node; readonly padId: number }): Node {
+  const [batch, tokens] = dimensions(ids.shape, 2);
+  const counting = (length: number, step: number, shape: readonly number[]): Node =>
+    graph.constant(
+      Float32Array.from({ length }, (_, i) => i * step),
+      shape,
+      'float32',
+    );
+  const isPad = graph.cast(graph.equal(ids, graph.scalar(padId, 'int32')), 'float32');
+  const last = graph.max(graph.mul(graph.sub(graph.scalar(1), isPad), counting(tokens, 1, [1, tokens])), [1]);
+  return graph.gather(states, graph.cast(graph.add(last, counting(batch, tokens, [batch])), 'int32'));
+}
+
+/** Transformers' default where a config does not say how new layers start. */
+const USUAL_SPREAD = 0.02;
+
+const spreadOf = ({ initializer_range: std }: ConfigJson): number =>
+  typeof std === 'number' && std >= 0 && std <= 10 ? std : USUAL_SPREAD;
+
+/** The first token that ends a text. */
+function endId({ eos_token_id: given }: ConfigJson): number {
+  const first: unknown = Array.isArray(given) ? given[0] : given;
+  return typeof first === 'number' && Number.isInteger(first) && first >= 0 ? first : 0;
+}

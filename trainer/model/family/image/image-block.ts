@@ -1,0 +1,141 @@
+/** The block of vision transformers: a norm before attention and before the MLP, and scales behind them where a family has them. */
+
+import type { Node } from '../../../graph/graph.ts';
+import { atLeast, elementAt } from '../../../narrow.ts';
+import { activationOf } from '../../layer/activation.ts';
+import { type RotaryTables, rotate } from '../../layer/rotary.ts';
+import { attend, byHead, splitHeads } from '../../layer/self-attention.ts';
+import { type BiasedSpec, layerNormSpec, linearSpec, type ModuleSpec, scaleSpec } from '../../module-specs.ts';
+import type { Tracer } from '../../tracer.ts';
+import type { BlockNames } from './vit-names.ts';
+
+export interface ImageBlockConfig {
+  readonly hiddenSize: number;
+  /** Between the layers of the MLP. */
+  readonly intermediateSize: number;
+  readonly heads: number;
+  readonly biased: { readonly q: boolean; readonly k: boolean; readonly v: boolean; readonly o: boolean; readonly mlp: boolean };
+  /** Is what attention and the MLP give scaled, feature by feature? */
+  readonly isScaled: boolean;
+  readonly epsilon: number;
+  readonly activation: string;
+  /** Dropout of what attention and the MLP add to the stream. */
+  readonly dropout: number;
+  readonly attentionDropout: number;
+  /** How often a sample goes past attention, and past the MLP. */
+  readonly pathDropout: { readonly attention: number; readonly mlp: number };
+}
+
+export interface ImageBlock {
+  /** Queries, keys and values, from three layers or from one. */
+  readonly qkv: readonly ModuleSpec[];
+  readonly o: ModuleSpec;
+  /** The layer that goes through the activation and multiplies `up`, if it is a layer of its own. */
+  readonly gate: ModuleSpec | undefined;
+  /** With a fused gate its first half is the gate. */
+  readonly up: ModuleSpec;
+  readonly hasFusedGate: boolean;
+  readonly down: ModuleSpec;
+  readonly inputNorm: BiasedSpec;
+  readonly middleNorm: BiasedSpec;
+  readonly scales: readonly [ModuleSpec, ModuleSpec] | undefined;
+}
+
+export function imageBlock(config: ImageBlockConfig, layer: number, names: BlockNames): ImageBlock {
+  const { hiddenSize, intermediateSize, biased, isScaled } = config;
+  const attention = { part: 'attention', layer } as const;
+  const mlp = { part: 'mlp', layer } as const;
+  const attends = (name: string, width: number, isBiased: boolean) => linearSpec(name, attention, width, hiddenSize, isBiased);
+  const { qkv, mlp: inner } = names;
+  const up = typeof inner === 'string' ? inner : inner.up;
+  const scale = ({ name, weight }: { name: string; weight: string }) => scaleSpec(name, weight, layer, hiddenSize);
+  return {
+    qkv:
+      typeof qkv === 'string'
+        ? [attends(qkv, 3 * hiddenSize, biased.q)]
+        : (['q', 'k', 'v'] as const).map((each, i) => attends(elementAt(qkv, i), hiddenSize, biased[each])),
+    o: attends(names.o, hiddenSize, biased.o),
+    gate: typeof inner === 'string' ? undefined : linearSpec(inner.gate, mlp, intermediateSize, hiddenSize, biased.mlp),
+    up: linearSpec(up, mlp, names.hasFusedGate ? 2 * intermediateSize : intermediateSize, hiddenSize, biased.mlp),
+    hasFusedGate: names.hasFusedGate ?? false,
+    down: linearSpec(names.down, mlp, hiddenSize, intermediateSize, biased.mlp),
+    inputNorm: layerNormSpec(names.inputNorm, layer, hiddenSize),
+    middleNorm: layerNormSpec(names.middleNorm, layer, hiddenSize),
+    scales: isScaled && names.scales ? [scale(names.scales[0]), scale(names.scales[1])] : undefined,
+  };
+}
+
+/** In the order of the forward pass. */
+export function imageBlockModules({ inputNorm, qkv, o, scales, middleNorm, gate, up, down }: ImageBlock): ModuleSpec[] {
+  const [afterAttention, afterMlp] = scales ?? [];
+  return [inputNorm, ...qkv, o, afterAttention, middleNorm, gate, up, down, afterMlp].filter(module => module !== undefined);
+}
+
+/**
+ * x [batch · tokens, hiddenSize] → the same.
+ * @param attendTo what attention makes of the first norm, [batch · tokens, hiddenSize]
+ */
+export function runImageBlock(
+  tracer: Tracer,
+  config: ImageBlockConfig,
+  block: ImageBlock,
+  x: Node,
+  batch: number,
+  attendTo: (normal: Node) => Node,
+): Node {
+  const { graph } = tracer;
+  const add = (before: Node, change: Node, scale: ModuleSpec | undefined, past: number): Node => {
+    const scaled = scale ? tracer.scale(scale, change) : change;
+    return graph.add(before, tracer.dropPath(tracer.dropout(scaled, config.dropout), past, batch));
+  };
+  const normal = tracer.layerNorm(block.inputNorm, x, config.epsilon);
+  const middle = add(x, attendTo(normal), block.scales?.[0], config.pathDropout.attention);
+  const inner = hiddenOf(tracer, config, block, tracer.layerNorm(block.middleNorm, middle, config.epsilon));
+  return add(middle, tracer.linear(block.down, inner), block.scales?.[1], config.pathDropout.mlp);
+}
+
+/** Attention of all tokens to all. @param rotary turns queries and keys */
+export function attendToAll(
+  tracer: Tracer,
+  config: ImageBlockConfig,
+  block: ImageBlock,
+  x: Node,
+  batch: number,
+  rotary: RotaryTables | undefined,
+): Node {
+  const [q, k, v] = projections(tracer, config, block, x, batch, rotary);
+  const scale = (q.shape[3] as number) ** -0.5;
+  const attended = attend(tracer, { q, k, v, scale, mask: { kind: 'all' }, dropout: config.attentionDropout });
+  return tracer.linear(block.o, attended);
+}
+
+function hiddenOf(tracer: Tracer, config: ImageBlockConfig, { gate, up, hasFusedGate }: ImageBlock, x: Node): Node {
+  const { graph } = tracer;
+  const activation = activationOf(config.activation);
+  if (gate) return graph.mul(activation(graph, tracer.linear(gate, x)), tracer.linear(up, x));
+  const y = tracer.linear(up, x);
+  if (!hasFusedGate) return activation(graph, y);
+  const half = config.intermediateSize;
+  return graph.mul(activation(graph, graph.sliceAxis(y, 1, 0, half)), graph.sliceAxis(y, 1, half, half));
+}
+
+/** Queries, keys and values, each [batch, heads, tokens, headDim]. */
+export function projections(
+  tracer: Tracer,
+  { heads, hiddenSize }: ImageBlockConfig,
+  { qkv }: ImageBlock,
+  x: Node,
+  batch: number,
+  rotary?: RotaryTables,
+): readonly [Node, Node, Node] {
+  const { graph } = tracer;
+  const [first, ...others] = atLeast(
+    qkv.map(module => tracer.linear(module, x)),
+    1,
+  );
+  const all = others.length > 0 ? [first, ...others] : [0, 1, 2].map(i => graph.sliceAxis(first, 1, i * hiddenSize, hiddenSize));
+  const [q, k, v] = atLeast(all, 3);
+  const plain = (y: Node) => byHead(tracer, y, { batch, heads });
+  const turned = (y: Node) => (rotary ? tracer.keep(rotate(graph, splitHeads(graph, y, { batch, heads }), rotary)) : plain(y));
+  return [turned(q), turned(k), plain(v)];
+}

@@ -1,0 +1,96 @@
+/** BERT (Devlin et al. 2019) and its descendants with the same blocks, with Transformers' numbers: they differ in positions, widths and head. */
+
+import type { Node } from '../../../graph/graph.ts';
+import { dimensions } from '../../../graph/types.ts';
+import { elementAt } from '../../../narrow.ts';
+import { paddingMask, selfAttention } from '../../layer/self-attention.ts';
+import type { ClassifierModel } from '../../model-spec.ts';
+import { parametersOf } from '../../module-specs.ts';
+import type { Tracer } from '../../tracer.ts';
+import type { Labels } from '../labels.ts';
+import { type FirstTokenHead, type FirstTokenHeadConfig, firstTokenHead, headLogits, headModules } from './first-token-head.ts';
+import { type BlockNames, blockModules, finishBlock, type PostNormBlock, type PostNormConfig, postNormBlock } from './post-norm-block.ts';
+import {
+  embeddingModules,
+  embedText,
+  type TextConfig,
+  type TextEmbedding,
+  type TokenBatch,
+  textEmbedding,
+  tokensOf,
+} from './text-encoder.ts';
+
+/** The sizes and parts of one model, read from its config.json. */
+export interface BertConfig extends Labels, TextConfig, PostNormConfig {
+  readonly family: string;
+  /** The weight file's names for the layers of each block. */
+  readonly blockNames: readonly BlockNames[];
+  /** Numbers of the blocks in the order in which they run, where some run more than once; left out, each runs once. */
+  readonly blockOrder?: readonly number[];
+  readonly heads: number;
+  readonly padId: number;
+  readonly attentionDropout: number;
+  readonly head: FirstTokenHeadConfig;
+}
+
+interface Parts {
+  readonly config: BertConfig;
+  readonly embedding: TextEmbedding;
+  readonly blocks: readonly PostNormBlock[];
+  /** The blocks in the order in which they run. */
+  readonly run: readonly PostNormBlock[];
+  readonly head: FirstTokenHead;
+}
+
+export function bert(config: BertConfig): ClassifierModel {
+  const { family, hiddenSize, labels, problem } = config;
+  const blocks = config.blockNames.map((names, layer) => postNormBlock(config, layer, names));
+  const parts: Parts = {
+    config,
+    embedding: textEmbedding(config),
+    blocks,
+    run: config.blockOrder?.map(block => elementAt(blocks, block)) ?? blocks,
+    head: firstTokenHead(config.head, hiddenSize, config),
+  };
+  const body = [...embeddingModules(parts.embedding), ...parts.blocks.flatMap(blockModules)];
+  const modules = [...body, ...headModules(parts.head)];
+  return {
+    kind: 'classifier',
+    family,
+    blocks: parts.run.length,
+    hiddenSize,
+    parameters: parametersOf(modules),
+    modules,
+    input: {
+      kind: 'tokens',
+      vocabularySize: config.vocabularySize,
+      maxPositions: config.positions - config.firstPosition,
+      padId: config.padId,
+      tokenTypes: config.tokenTypes,
+    },
+    labels,
+    problem,
+    heads: [parts.head.classifier],
+    logits: (tracer, batch) => logits(tracer, tokensOf(batch), parts),
+    encoder: { modules: body, states: (tracer, batch) => hidden(tracer, tokensOf(batch), parts) },
+  };
+}
+
+/** The last hidden states, [batch · tokens, hiddenSize]. */
+function hidden(tracer: Tracer, inputs: TokenBatch, { config, embedding, run }: Parts): Node {
+  const { graph } = tracer;
+  const [batch] = dimensions(inputs.ids.shape, 2);
+  const mask = paddingMask(graph, inputs.seen);
+  let x = embedText(tracer, inputs, embedding, config);
+  for (const block of run) {
+    x = graph.checkpointed(x, () => {
+      const attended = selfAttention(tracer, { modules: block, heads: config.heads, x, batch, mask, dropout: config.attentionDropout });
+      return finishBlock(tracer, config, block, x, attended);
+    });
+  }
+  return x;
+}
+
+function logits(tracer: Tracer, inputs: TokenBatch, parts: Parts): Node {
+  return headLogits(tracer, parts.config.head, parts.head, hidden(tracer, inputs, parts), inputs.ids.shape[0] as number);
+}

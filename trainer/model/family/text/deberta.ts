@@ -1,0 +1,164 @@
+/** DeBERTa-v2 and v3 (He et al. 2021 and 2023): attention by content and by relative position, with Transformers' numbers. */
+
+import type { Node } from '../../../graph/graph.ts';
+import { dimensions } from '../../../graph/types.ts';
+import { counting } from '../../layer/counting.ts';
+import { allRows, relativeScores, usedRows } from '../../layer/relative-attention.ts';
+import { attend, byHead, paddingMask } from '../../layer/self-attention.ts';
+import type { ClassifierModel } from '../../model-spec.ts';
+import { type BiasedSpec, embeddingSpec, layerNormSpec, linearSpec, type ModuleSpec, parametersOf } from '../../module-specs.ts';
+import type { Tracer } from '../../tracer.ts';
+import type { BertConfig } from './bert.ts';
+import { type FirstTokenHead, firstTokenHead, headLogits, headModules } from './first-token-head.ts';
+import { type BlockNames, blockModules, finishBlock, type PostNormBlock, postNormBlock } from './post-norm-block.ts';
+import { embeddingModules, embedText, type TextEmbedding, type TokenBatch, textEmbedding, tokensOf } from './text-encoder.ts';
+
+/** The sizes and switches of one model, read from its config.json by `deberta-config.ts`. */
+export interface DebertaConfig extends Omit<BertConfig, 'family'> {
+  readonly maxPositions: number;
+  /** Half the rows of the table of relative positions. */
+  readonly span: number;
+  /** 0: each distance has a row of its own; else buckets that widen up to `maxDistance`. */
+  readonly buckets: number;
+  readonly maxDistance: number;
+  /** Content looks at positions; positions look at content. */
+  readonly c2p: boolean;
+  readonly p2c: boolean;
+  /** Positions are projected by the layers that project content. */
+  readonly sharedKeys: boolean;
+  readonly normalizesPositions: boolean;
+}
+
+interface Block extends PostNormBlock {
+  /** The key projection of positions, if they have projections of their own. */
+  readonly positionKey: ModuleSpec | undefined;
+  readonly positionQuery: ModuleSpec | undefined;
+}
+
+interface Parts {
+  readonly config: DebertaConfig;
+  readonly embedding: TextEmbedding;
+  readonly blocks: readonly Block[];
+  readonly relative: ModuleSpec;
+  readonly relativeNorm: BiasedSpec | undefined;
+  readonly head: FirstTokenHead;
+}
+
+export function deberta(config: DebertaConfig): ClassifierModel {
+  const { prefix, hiddenSize, labels, problem } = config;
+  const parts: Parts = {
+    config,
+    embedding: textEmbedding(config),
+    relative: embeddingSpec(`${prefix}encoder.rel_embeddings`, 2 * config.span, hiddenSize),
+    relativeNorm: config.normalizesPositions ? layerNormSpec(`${prefix}encoder.LayerNorm`, -1, hiddenSize) : undefined,
+    blocks: config.blockNames.map((names, layer) => blockOf(config, names, layer)),
+    head: firstTokenHead(config.head, hiddenSize, config),
+  };
+  const inBlocks = parts.blocks.flatMap(block => [...blockModules(block), ...[block.positionKey, block.positionQuery]]);
+  const body = [
+    ...embeddingModules(parts.embedding),
+    ...[parts.relative, parts.relativeNorm, ...inBlocks].filter(module => module !== undefined),
+  ];
+  const modules = [...body, ...headModules(parts.head)];
+  return {
+    kind: 'classifier',
+    family: 'deberta-v2',
+    blocks: parts.blocks.length,
+    hiddenSize,
+    parameters: parametersOf(modules),
+    modules,
+    input: {
+      kind: 'tokens',
+      vocabularySize: config.vocabularySize,
+      maxPositions: config.maxPositions,
+      padId: config.padId,
+      tokenTypes: config.tokenTypes,
+    },
+    labels,
+    problem,
+    heads: [parts.head.classifier],
+    logits: (tracer, batch) => logits(tracer, tokensOf(batch), parts),
+    encoder: { modules: body, states: (tracer, batch) => hidden(tracer, tokensOf(batch), parts) },
+  };
+}
+
+function blockOf(config: DebertaConfig, names: BlockNames, layer: number): Block {
+  const { hiddenSize, sharedKeys, prefix, c2p, p2c } = config;
+  const own = (name: string, isUsed: boolean) =>
+    sharedKeys || !isUsed
+      ? undefined
+      : linearSpec(`${prefix}encoder.layer.${layer}.attention.self.${name}`, { part: 'attention', layer }, hiddenSize, hiddenSize);
+  return {
+    ...postNormBlock(config, layer, names),
+    positionKey: own('pos_key_proj', c2p),
+    positionQuery: own('pos_query_proj', p2c),
+  };
+}
+
+/** The last hidden states, [batch · tokens, hiddenSize]. */
+function hidden(tracer: Tracer, inputs: TokenBatch, parts: Parts): Node {
+  const { graph } = tracer;
+  const { config } = parts;
+  const [batch, tokens] = dimensions(inputs.ids.shape, 2);
+  const mask = paddingMask(graph, inputs.seen);
+  const rows = tracer.longest === undefined ? usedRows(tokens, config) : allRows(tracer.longest, config);
+  const positions = positionStates(tracer, parts, rows.first, rows.count);
+  let x = embedText(tracer, inputs, parts.embedding, config);
+  for (const block of parts.blocks) {
+    x = graph.checkpointed(x, () => {
+      const { q, k, v, positionKeys, positionQueries } = project(tracer, { config, block, x, positions, batch });
+      // One term by content, and those by position.
+      const scale = ((q.shape[3] as number) * (1 + Number(config.c2p) + Number(config.p2c))) ** -0.5;
+      const scores = relativeScores(graph, { q, k, positionKeys, positionQueries, rows: rows.ofDistance, scale });
+      return finishBlock(tracer, config, block, x, attend(tracer, { q, k, v, mask, scale, scores, dropout: config.attentionDropout }));
+    });
+  }
+  return x;
+}
+
+/** The used rows of the table of relative positions, [count, hiddenSize]; the same for all blocks and samples. */
+function positionStates(tracer: Tracer, { config, relative, relativeNorm }: Parts, first: number, count: number): Node {
+  const isWhole = tracer.longest !== undefined;
+  const rows = isWhole ? tracer.parameter(relative.weight) : tracer.embedding(relative, counting(tracer.graph, first, count), count);
+  return relativeNorm ? tracer.layerNorm(relativeNorm, rows, config.epsilon, count) : rows;
+}
+
+interface ProjectParams {
+  readonly config: DebertaConfig;
+  readonly block: Block;
+  readonly x: Node;
+  readonly positions: Node;
+  readonly batch: number;
+}
+
+interface Projected {
+  /** Each [batch, heads, tokens, headDim]. */
+  readonly q: Node;
+  readonly k: Node;
+  readonly v: Node;
+  /** Each [positions, hiddenSize]. */
+  readonly positionKeys: Node | undefined;
+  readonly positionQueries: Node | undefined;
+}
+
+/** If layers are shared, positions pass them as rows behind the tokens, so that each layer is run once. */
+function project(tracer: Tracer, { config, block, x, positions, batch }: ProjectParams): Projected {
+  const { graph } = tracer;
+  const { c2p, p2c, sharedKeys, heads } = config;
+  const dropped = tracer.dropout(positions, config.dropout);
+  const [tokens, count] = [x.shape[0] as number, positions.shape[0] as number];
+  const both = sharedKeys && (c2p || p2c) ? graph.concat([x, dropped], 0) : x;
+  const split = (y: Node) => byHead(tracer, y, { batch, heads });
+  const run = (module: ModuleSpec, own: ModuleSpec | undefined, isUsed: boolean): [Node, Node | undefined] => {
+    if (!sharedKeys || !isUsed) return [tracer.linear(module, x), own && tracer.linear(own, dropped, count)];
+    const y = tracer.linear(module, both, count);
+    return [graph.sliceAxis(y, 0, 0, tokens), graph.sliceAxis(y, 0, tokens, count)];
+  };
+  const [q, positionQueries] = run(block.q, block.positionQuery, p2c);
+  const [k, positionKeys] = run(block.k, block.positionKey, c2p);
+  return { q: split(q), k: split(k), v: split(tracer.linear(block.v, x)), positionKeys, positionQueries };
+}
+
+function logits(tracer: Tracer, inputs: TokenBatch, parts: Parts): Node {
+  return headLogits(tracer, parts.config.head, parts.head, hidden(tracer, inputs, parts), inputs.ids.shape[0] as number);
+}

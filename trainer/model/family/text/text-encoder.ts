@@ -1,0 +1,125 @@
+/** The parts that encoders of text share: how tokens become vectors, and how the last states are pooled. */
+
+import type { Graph, Node } from '../../../graph/graph.ts';
+import { dimensions } from '../../../graph/types.ts';
+import { counting } from '../../layer/counting.ts';
+import { type ClassifierBatch, ModelConfigError } from '../../model-spec.ts';
+import { type BiasedSpec, embeddingSpec, layerNormSpec, linearSpec, type ModuleSpec } from '../../module-specs.ts';
+import type { Tracer } from '../../tracer.ts';
+
+export type TokenBatch = Extract<ClassifierBatch, { kind: 'tokens' }>;
+
+/** @throws ModelConfigError where a model of text is given an image */
+export function tokensOf(batch: ClassifierBatch): TokenBatch {
+  if (batch.kind !== 'tokens') throw new ModelConfigError('this model reads text, and was given an image');
+  return batch;
+}
+
+export interface TextConfig {
+  readonly prefix: string;
+  readonly vocabularySize: number;
+  readonly hiddenSize: number;
+  /** Width of the tables, and the layer that brings it to the hidden size; left out, they have the hidden size. */
+  readonly narrow?: { readonly size: number; readonly projection: string } | undefined;
+  /** Rows of the position table (0: none), and the row of a sequence's first token. */
+  readonly positions: number;
+  readonly firstPosition: number;
+  /** RoBERTa: the token that has no position of its own, wherever it stands; others are counted from behind it. */
+  readonly uncounted: number | undefined;
+  /** The row of the word table that padding has, which no gradient reaches. */
+  readonly paddingRow: number | undefined;
+  /** Rows of the segment table; 0: none. */
+  readonly tokenTypes: number;
+  readonly epsilon: number;
+  readonly dropout: number;
+}
+
+export interface TextEmbedding {
+  readonly words: ModuleSpec;
+  readonly positions: ModuleSpec | undefined;
+  readonly types: ModuleSpec | undefined;
+  readonly norm: BiasedSpec;
+  readonly projection: ModuleSpec | undefined;
+}
+
+export function textEmbedding(config: TextConfig): TextEmbedding {
+  const { prefix, vocabularySize, hiddenSize, narrow, positions, tokenTypes, uncounted, paddingRow } = config;
+  const width = narrow?.size ?? hiddenSize;
+  const table = (name: string, rows: number, padding?: number) =>
+    rows > 0 ? embeddingSpec(`${prefix}embeddings.${name}`, rows, width, padding) : undefined;
+  return {
+    words: embeddingSpec(`${prefix}embeddings.word_embeddings`, vocabularySize, width, paddingRow),
+    positions: table('position_embeddings', positions, uncounted),
+    types: table('token_type_embeddings', tokenTypes),
+    norm: layerNormSpec(`${prefix}embeddings.LayerNorm`, -1, width),
+    projection: narrow && linearSpec(narrow.projection, { part: 'embedding', layer: -1 }, hiddenSize, width),
+  };
+}
+
+export const embeddingModules = ({ words, positions, types, norm, projection }: TextEmbedding): ModuleSpec[] =>
+  [words, positions, types, norm, projection].filter(module => module !== undefined);
+
+/** Word, segment and position, added up, normalized and brought to the hidden size: [batch · tokens, hiddenSize]. */
+export function embedText(tracer: Tracer, { ids, types }: TokenBatch, modules: TextEmbedding, config: TextConfig): Node {
+  const { graph } = tracer;
+  const [batch, tokens] = dimensions(ids.shape, 2);
+  const word = tracer.embedding(modules.words, graph.reshape(ids, [batch * tokens]));
+  const typed = modules.types ? graph.add(word, typesOf(tracer, modules.types, types)) : word;
+  const sum = modules.positions ? addPositions(tracer, typed, modules.positions, ids, config) : typed;
+  const x = tracer.dropout(tracer.layerNorm(modules.norm, sum, config.epsilon), config.dropout);
+  return modules.projection ? tracer.linear(modules.projection, x) : x;
+}
+
+/** Without types every token is of the first: one row, [1, hiddenSize]. */
+function typesOf(tracer: Tracer, table: ModuleSpec, types: Node | undefined): Node {
+  const { graph } = tracer;
+  if (!types) return tracer.embedding(table, counting(graph, 0, 1), 1);
+  const [batch, tokens] = dimensions(types.shape, 2);
+  return tracer.embedding(table, graph.reshape(types, [batch * tokens]));
+}
+
+function addPositions(tracer: Tracer, x: Node, table: ModuleSpec, ids: Node, { firstPosition, uncounted }: TextConfig): Node {
+  const { graph } = tracer;
+  const [batch, tokens] = dimensions(ids.shape, 2);
+  if (uncounted !== undefined) return graph.add(x, tracer.embedding(table, countedPositions(tracer, ids, uncounted)));
+  // Every sequence counts from the same row, so each position is looked up once.
+  const position = tracer.embedding(table, counting(graph, firstPosition, tokens), tokens);
+  return graph.reshape(graph.add(graph.reshape(x, [batch, tokens, x.shape[1] as number]), position), x.shape);
+}
+
+/** `uncounted` where that token stands, else `uncounted` and the number of other tokens up to this one: int32 [batch · tokens]. */
+function countedPositions({ graph, longest }: Tracer, ids: Node, uncounted: number): Node {
+  const [batch, tokens] = dimensions(ids.shape, 2);
+  const counts = graph.sub(graph.scalar(1), graph.cast(graph.equal(ids, graph.scalar(uncounted, 'int32')), 'float32'));
+  const sums = longest === undefined ? runningSums(graph, counts, tokens) : graph.matmul(counts, upTo(graph, tokens));
+  return graph.reshape(graph.cast(graph.add(graph.mul(sums, counts), uncounted), 'int32'), [batch * tokens]);
+}
+
+/** The sums of x [batch, tokens] over the tokens up to each, by doubling: after each round an entry holds the sum of twice as many. */
+function runningSums(graph: Graph, x: Node, tokens: number): Node {
+  let sums = x;
+  for (let step = 1; step < tokens; step *= 2)
+    sums = graph.add(sums, graph.pad(graph.sliceAxis(sums, 1, 0, tokens - step), [0, step], [0, 0]));
+  return sums;
+}
+
+/** 1 where the column is the row or behind it, [tokens, tokens]. */
+function upTo(graph: Graph, tokens: number): Node {
+  const positions = counting(graph, 0, tokens);
+  return graph.cast(graph.greaterEqual(graph.reshape(positions, [1, tokens]), graph.reshape(positions, [tokens, 1])), 'float32');
+}
+
+/** The first token's state, [batch · tokens, features] → [batch, features]. */
+export function firstToken(graph: Graph, hidden: Node, batch: number): Node {
+  const [rows, width] = dimensions(hidden.shape, 2);
+  const states = graph.reshape(hidden, [batch, rows / batch, width]);
+  return graph.reshape(graph.sliceAxis(states, 1, 0, 1), [batch, width]);
+}
+
+/** The mean state of the tokens that are there, [batch, features]: the sentence embedding of MiniLM, before it is brought to length 1. */
+export function meanOfSeen(graph: Graph, hidden: Node, seen: Node): Node {
+  const [batch, tokens] = dimensions(seen.shape, 2);
+  const width = hidden.shape[1] as number;
+  const sum = graph.matmul(graph.reshape(seen, [batch, 1, tokens]), graph.reshape(hidden, [batch, tokens, width]));
+  return graph.div(graph.reshape(sum, [batch, width]), graph.maximum(graph.sum(seen, [1], true), 1));
+}

@@ -1,0 +1,98 @@
+/** Rules about the method and the trained parameters. */
+import { engineCatalog } from '../../../catalog/engines.ts';
+import { isOneOf } from '../../../catalog/entries.ts';
+import { defaultMeasure, measureCatalog, measuresThat, measureWithoutData, needsData } from '../../../catalog/measures.ts';
+import { methodCatalog } from '../../../catalog/methods.ts';
+import { readsBase } from '../live-reference.ts';
+import { loraStart } from '../lora-start.ts';
+import { hasDependencies, scoredUnit } from '../rows-budget.ts';
+import { modelParts } from '../settings/model-settings.ts';
+import type { Rule } from './rule.ts';
+
+export const methodRules: readonly Rule[] = [
+  {
+    code: 'budget-twice',
+    severity: 'error',
+    doc: 'The budget of spsft is rows per layer or a ratio, not both.',
+    reads: ['method', 'r', 'ratio'],
+    check: ({ method }, given) =>
+      methodCatalog[method].r?.counts === 'rows' && given('r') && given('ratio')
+        ? { at: 'ratio', on: 'key', message: "'r' and 'ratio' are mutually exclusive; keep one", suggestion: { kind: 'remove-key' } }
+        : undefined,
+  },
+  {
+    code: 'quantized-base',
+    severity: 'error',
+    doc: 'A quantized base stays frozen.',
+    reads: ['quantize', 'method', 'trains', 'dependencies'],
+    check: recipe => {
+      const { quantize, method } = recipe;
+      if (quantize === 'none') return undefined;
+      const { needsFullWeights } = methodCatalog[method];
+      if (needsFullWeights !== undefined)
+        return {
+          at: 'quantize',
+          message: `${method} ${needsFullWeights}, but weights held as ${quantize} are frozen; use lora or spsft, or quantize: none`,
+          suggestion: { kind: 'replace-value', to: 'none' },
+        };
+      return hasDependencies(recipe)
+        ? {
+            at: 'dependencies',
+            message: `'dependencies' trains single elements of weights, but weights held as ${quantize} are frozen; remove one of the two, or use trains: coupled`,
+            suggestion: { kind: 'replace-value', to: 'false' },
+          }
+        : undefined;
+    },
+  },
+  {
+    code: 'base-not-held',
+    severity: 'error',
+    doc: 'A base that is read while it trains is held as a whole.',
+    reads: ['method', 'init_lora_weights', 'task', 'preference.reference'],
+    check: recipe =>
+      loraStart(recipe) === 'pissa' && readsBase(recipe)
+        ? {
+            at: 'preference.reference',
+            message: "with init_lora_weights: pissa the run holds the weights without the start of the factors, so it can't read the base",
+            suggestion: { kind: 'replace-value', to: 'cached' },
+          }
+        : undefined,
+  },
+  {
+    code: 'measure-of-columns',
+    severity: 'error',
+    doc: 'Columns are chosen by a measure that scores columns.',
+    reads: ['method', 'trains', 'importance.measure', 'importance.scores'],
+    check: recipe => {
+      const { measure, scores } = recipe.importance;
+      if (scoredUnit(recipe) !== 'columns' || scores !== undefined || measureCatalog[measure].scoresColumns) return undefined;
+      return {
+        at: 'importance.measure',
+        message: `'${measure}' scores rows alone; with trains: columns use ${measuresThat(({ scoresColumns }) => scoresColumns)}`,
+        suggestion: { kind: 'replace-value', to: needsData(measure) ? defaultMeasure : measureWithoutData },
+      };
+    },
+  },
+  {
+    code: 'precision-on-portable',
+    severity: 'warning',
+    doc: 'The portable engine holds every number in 32 bits.',
+    reads: ['engine', 'dtype', 'quantize'],
+    check: ({ engine, dtype, quantize }) => {
+      const message = 'the portable engine holds every number in 32 bits, so this saves no memory';
+      if (engine === 'auto' || engineCatalog[engine].holdsFewerBits) return undefined;
+      if (dtype === 'bfloat16') return { at: 'dtype', message, suggestion: { kind: 'replace-value', to: 'float32' } };
+      return quantize === 'none' ? undefined : { at: 'quantize', message, suggestion: { kind: 'replace-value', to: 'none' } };
+    },
+  },
+  {
+    code: 'everything-frozen',
+    severity: 'error',
+    doc: 'Something is left to train.',
+    reads: ['freeze'],
+    check: ({ freeze }) =>
+      Object.keys(modelParts).every(part => isOneOf(freeze, part))
+        ? { at: 'freeze', on: 'key', message: 'every part of the model is frozen, so nothing would be trained' }
+        : undefined,
+  },
+];

@@ -1,0 +1,106 @@
+/** Rules about runs of several processes. */
+
+import { engineCatalog, plannedEngine } from '../../../catalog/engines.ts';
+import { namesWhere, orList } from '../../../catalog/entries.ts';
+import { objectiveCatalog } from '../../../catalog/objectives.ts';
+import { transportCatalog } from '../../../catalog/transports.ts';
+import { globalBatchText } from '../global-batch.ts';
+import type { Rule } from './rule.ts';
+
+export const processRules: readonly Rule[] = [
+  {
+    code: 'processes-of-engine',
+    severity: 'error',
+    doc: 'Several processes train together only on an engine that sums over them.',
+    reads: ['processes', 'engine'],
+    check: ({ processes, engine }) =>
+      processes === 1 || engineCatalog[plannedEngine(engine)].transports.length > 0
+        ? undefined
+        : {
+            at: 'processes',
+            message: `engine: ${engine} trains in one process; for several, set engine: ${orList(namesWhere(engineCatalog, ({ transports }) => transports.length > 0))}`,
+            suggestion: { kind: 'remove-key' },
+          },
+  },
+  {
+    code: 'transport-of-engine',
+    severity: 'error',
+    doc: 'The processes of a run are connected by a transport that their engine has.',
+    reads: ['processes', 'process_transport', 'engine'],
+    check: ({ processes, process_transport: transport, engine }) => {
+      const { transports } = engineCatalog[plannedEngine(engine)];
+      const [first] = transports;
+      if (processes === 1 || first === undefined || transports.includes(transport)) return undefined;
+      const message = `engine: ${engine} connects processes over ${orList(transports)}, not ${transport}`;
+      return { at: 'process_transport', message, suggestion: { kind: 'replace-value', to: first } };
+    },
+  },
+  {
+    code: 'processes-and-bad-images',
+    severity: 'error',
+    doc: 'Several processes cannot leave out images: which rows a batch has would depend on the process that reads them.',
+    reads: ['processes', 'data.bad_images', 'task'],
+    check: ({ processes, data, task }) =>
+      processes > 1 && objectiveCatalog[task].reads === 'images' && data.bad_images === 'skip'
+        ? {
+            at: 'processes',
+            message: 'several processes need data.bad_images: error, because all of them must read the same images',
+            suggestion: { kind: 'remove-key' },
+          }
+        : undefined,
+  },
+  {
+    code: 'exchange-in-one-process',
+    severity: 'info',
+    doc: 'gradient_exchange_dtype matters only where several processes exchange gradients.',
+    reads: ['processes', 'gradient_exchange_dtype'],
+    check: ({ processes, gradient_exchange_dtype }) =>
+      processes > 1 || gradient_exchange_dtype === 'float32'
+        ? undefined
+        : {
+            at: 'gradient_exchange_dtype',
+            message: 'one process exchanges nothing: this has an effect only with processes above 1, or under mpirun or srun',
+          },
+  },
+  {
+    code: 'exchange-of-transport',
+    severity: 'error',
+    doc: 'Gradients travel in fewer bits only over a transport that can do it.',
+    reads: ['process_transport', 'gradient_exchange_dtype'],
+    check: ({ process_transport: transport, gradient_exchange_dtype: type }) =>
+      type === 'float32' || transportCatalog[transport].narrows
+        ? undefined
+        : {
+            at: 'gradient_exchange_dtype',
+            message: `gradients travel in float32 over ${transport}; '${type}' needs process_transport: ${orList(namesWhere(transportCatalog, ({ narrows }) => narrows))}`,
+            suggestion: { kind: 'replace-value', to: 'float32' },
+          },
+  },
+  {
+    code: 'open-ports',
+    severity: 'warning',
+    doc: 'A transport that opens ports is for networks in which everyone is trusted.',
+    reads: ['process_transport'],
+    check: ({ process_transport: transport }) =>
+      transportCatalog[transport].opensPorts
+        ? {
+            at: 'process_transport',
+            message:
+              'each process listens on all addresses of its machine without asking for a password: whoever reaches the port can run programs in it and read files; the editor does not start such a run',
+          }
+        : undefined,
+  },
+  {
+    code: 'global-batch',
+    severity: 'info',
+    doc: 'per_device_train_batch_size is the batch of each process; the learning rate applies to the batch of all.',
+    reads: ['processes', 'per_device_train_batch_size', 'gradient_accumulation_steps'],
+    check: recipe =>
+      recipe.processes === 1
+        ? undefined
+        : {
+            at: 'processes',
+            message: `each update averages over ${globalBatchText(recipe)}; an epoch has ${recipe.processes} times fewer updates than with one process`,
+          },
+  },
+];

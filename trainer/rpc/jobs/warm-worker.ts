@@ -1,0 +1,52 @@
+/** The process of the last job that kept its model loaded, for the next job that is about the same model. */
+import { type JobRequest, keptSeconds, takesDevice } from '../../protocol/messages/job-messages.ts';
+import {
+  type KeptWorker,
+  startWorkerProcess,
+  type WorkerOutcome,
+  type WorkerProcess,
+  type WorkerProcessParams,
+} from '../../worker/worker-process.ts';
+
+/** A kept process ends by itself; it is given no job in the last moments before. */
+const USED_SHARE = 0.9;
+
+export class WarmWorker {
+  #kept: { readonly worker: KeptWorker; readonly model: string; readonly untilMs: number } | undefined;
+  #isEnded = false;
+
+  /** Starts a job in the process that has its model, or in a new one. Whatever else takes the device has the memory of that process. */
+  start(params: WorkerProcessParams): WorkerProcess {
+    const { request } = params;
+    if (takesDevice(request.kind)) {
+      const kept = this.#kept;
+      this.#kept = undefined;
+      if (kept?.worker.isAlive && kept.model === modelOf(request) && performance.now() < kept.untilMs) return kept.worker.again(params);
+      kept?.worker.kill();
+    }
+    return startWorkerProcess(params);
+  }
+
+  /** Takes the process of a job that has ended, if it was kept. */
+  keep(request: JobRequest, { kept: worker }: WorkerOutcome): void {
+    if (worker === undefined) return;
+    this.#kept?.worker.kill();
+    this.#kept = undefined;
+    const model = modelOf(request);
+    if (model === undefined || this.#isEnded) worker.kill();
+    else this.#kept = { worker, model, untilMs: performance.now() + USED_SHARE * keptSeconds(request) * 1000 };
+  }
+
+  /** Ends the process, and keeps no other. */
+  end(): void {
+    this.#isEnded = true;
+    this.#kept?.worker.kill();
+    this.#kept = undefined;
+  }
+}
+
+/** The model that a job loads, if its process may be kept. */
+const modelOf = (request: JobRequest): string | undefined =>
+  keptSeconds(request) > 0 && request.kind === 'generate'
+    ? JSON.stringify([request.model, request.revision, request.adapter, request.options.engine, request.context])
+    : undefined;

@@ -1,8 +1,0 @@
-/**
- * The kind of `$/progress` that carries a job's events; separate from the sessions, so that a client needs none of the
- * daemon's code.
- */
-import { ProgressType } from 'vscode-jsonrpc/node';
-import type { WorkerEvent } from '../protocol/job-messages.ts';
-
-export const WORKER_PROGRESS = new ProgressType<WorkerEvent>();
