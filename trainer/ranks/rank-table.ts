@@ -56,8 +56,6 @@ export class RankTable {
   readonly lines: string[] = [];
   private readonly size: number;
   private readonly ranks = new Map<number, Rank>();
-  /** Ranks that have gone without an end. */
-  private readonly lost: number[] = [];
   /** Ranks whose process has ended, the first one first. */
   private readonly gone: Gone[] = [];
   private readonly failed: { readonly rank: number; readonly end: Extract<WorkerEnd, { type: 'failed' }> }[] = [];
@@ -109,7 +107,8 @@ export class RankTable {
   leave(rank: number): void {
     const known = this.ranks.get(rank);
     if (known && !known.end) {
-      this.lost.push(rank);
+      // Where it is seen before that of the lifeline, it counts.
+      this.gone.push({ rank, wasFound: false });
       this.concludeIn(LAUNCHER_MS);
     }
     this.settle();
@@ -185,11 +184,11 @@ export class RankTable {
     // The launcher lists 0 for a rank that it has ended itself.
     const own = cutOff.filter(({ rank }) => statusOf(this.lines.join('\n'), rank) !== 0);
     const silent = own.length > 0 ? own : cutOff;
-    const lost = silent[0]?.rank ?? this.lost[0];
+    const lost = silent[0]?.rank;
     const gone = lost === undefined ? undefined : this.ranks.get(lost);
     if (gone === undefined || lost === undefined) return error;
     // The launcher ends the others within milliseconds: which of them was the first is then unknown, and none is blamed.
-    if (silent.length > 1 && silent.some(({ wasFound }) => wasFound))
+    if (new Set(silent.map(({ rank }) => rank)).size > 1 && silent.some(({ wasFound }) => wasFound))
       return new RunError('rank-lost', `a rank ${howEnded(this.lines, lost)} while the ranks started, so all ranks were ended`);
     return this.lossOf(lost, gone);
   }
