@@ -3,8 +3,8 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { type FakeSlurm, fakeSlurm } from '../../support/fake-slurm.ts';
-import { until } from '../../support/until.ts';
+import { type FakeSlurm, fakeSlurm } from '../../support/machine/fake-slurm.ts';
+import { until } from '../../support/machine/until.ts';
 import { writeLongRecipe } from './long-run.ts';
 import { describeEditor } from './session.ts';
 
