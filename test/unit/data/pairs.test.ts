@@ -106,6 +106,15 @@ describe('layouts', () => {
   });
 });
 
+test('turns before the answers are context in any case, and may say so', async () => {
+  const shared = [user('a'), { ...assistant('b'), train: false }];
+  const { samples: pairs } = await load(
+    [{ chosen: [...shared, { ...user('c'), train: false }, assistant('d')], rejected: [...shared, user('c'), assistant('e')] }],
+    { chatRenderer: renderTurns },
+  );
+  expect(shown(elementAt(pairs, 0).chosen)).toMatch(/assistant:b<eos>.*\[d<eos>\]$/s);
+});
+
 describe('length', () => {
   test('an answer that is too long loses its end, and the prompt stays', async () => {
     const { samples: pairs, report } = await load([{ prompt: 'Q: ', chosen: 'y'.repeat(99), rejected: 'no' }], { maxLength: 10 });
@@ -144,6 +153,25 @@ describe('what is wrong', () => {
       { prompt: [user('Hi')], chosen: [{ role: 'robot', content: 'x' }], rejected: [assistant('no')] },
       'chosen[0].role',
       /unknown role "robot"/,
+    ],
+    [
+      'a turn of an answer that is not trained',
+      {
+        prompt: [user('Hi')],
+        chosen: [{ ...assistant('first'), train: false }, user('more'), assistant('yes')],
+        rejected: [assistant('no')],
+      },
+      'chosen[0].train',
+      /false for a turn of an answer, expected every answer after the prompt to be trained/,
+    ],
+    [
+      'an answer of a whole chat that weighs nothing',
+      {
+        chosen: [user('Hi'), assistant('yes')],
+        rejected: [user('Hi'), { ...assistant('no'), weight: 0 }],
+      },
+      'rejected[1].weight',
+      /0 for a turn of an answer/,
     ],
     ['a side that is empty', { prompt: 'Q', chosen: 'yes', rejected: ' ' }, 'rejected', /empty text/],
     ['a prompt that is a number', { prompt: 3, chosen: 'yes', rejected: 'no' }, 'prompt', /a number, expected a string/],

@@ -4,8 +4,8 @@
  * of Axolotl (`messages`, or `system` and `question`).
  */
 import { isRecord } from '../../narrow.ts';
-import { describeValue } from '../data-error.ts';
-import { readConversation, refuseTools, toolsOf } from '../read/read-conversation.ts';
+import { type DataError, describeValue } from '../data-error.ts';
+import { readConversation, refuseTools, toolsOf, trainFieldOf } from '../read/read-conversation.ts';
 import { fieldError, optionalText, requiredText } from '../read/record-fields.ts';
 import type { ChatMessage, Conversation, DataRecord, FormattedExample, PromptFormat, Question } from '../types.ts';
 import { alpacaPrompt, alpacaTurns, conversation, type FormatSettings, usesChat, withSystem } from './format-example.ts';
@@ -167,10 +167,25 @@ function answerAfter(record: DataRecord, { prompt, name, given }: ChatSide): Con
   const { messages, ...others } = given;
   // Data sets with a prompt of its own often repeat it in the answers.
   const isRepeated = startsWith(messages, prompt);
-  const answers = isRepeated ? messages.slice(prompt.length) : messages;
+  const begin = isRepeated ? prompt.length : 0;
+  const answers = messages.slice(begin);
   const missing = answers.every(({ role }) => role !== 'assistant');
   if (missing) throw fieldError(record, name, 'no turn of the role assistant after the prompt', 'Add the answer, or fix its role');
+  const left = answers.findIndex(({ role }, i) => role === 'assistant' && given.weights?.[begin + i] === 0);
+  if (left >= 0) throw leftOut(record, name, begin + left);
   return chatOf(prompt, answers, others);
+}
+
+/** The loss of an answer is that of all its tokens, as in TRL. */
+function leftOut(record: DataRecord, name: string, index: number): DataError {
+  const given = record.value[name];
+  const [field, value] = trainFieldOf(Array.isArray(given) ? given[index] : given) ?? ['train', false];
+  return fieldError(
+    record,
+    `${name}[${index}].${field}`,
+    `${value} for a turn of an answer, expected every answer after the prompt to be trained`,
+    `Remove ${field}, or move the turns up to this one into the prompt`,
+  );
 }
 
 /** The turns under `prompt`, `conversations` or `messages`; a prompt that is a text is a turn of the user. */

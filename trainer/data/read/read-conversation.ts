@@ -98,6 +98,10 @@ function roleOf(record: DataRecord, path: string, given: unknown): string {
 
 const isTrainField = (name: string): boolean => isOneOf(TRAIN_FIELDS, name);
 
+/** The field of a turn that says whether it is trained, with its value. */
+export const trainFieldOf = (turn: unknown): readonly [string, unknown] | undefined =>
+  isRecord(turn) ? Object.entries(turn).find(([name, value]) => isTrainField(name) && value !== null) : undefined;
+
 interface TurnFields {
   readonly role: string;
   readonly fields: Readonly<Record<string, unknown>>;
