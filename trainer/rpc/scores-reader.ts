@@ -1,7 +1,7 @@
 /** Pages of bytes of the files that a heatmap uses, for an editor on another machine. */
 import path from 'node:path';
 import { openInFolder } from '../files/regular-file.ts';
-import type { ReadScoresParams, ScoresPage } from '../protocol/score-pages.ts';
+import type { ReadScoresParams, ScoresPage } from '../protocol/messages/score-pages.ts';
 import { HEATMAP_FILES } from '../run/run-folder.ts';
 import { DaemonError } from './daemon-error.ts';
 

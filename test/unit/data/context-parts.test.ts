@@ -13,7 +13,7 @@ import {
   goldenTokenizer as tokenizer,
   tokensOf,
   trainedTexts as trained,
-} from '../../support/chat-tokens.ts';
+} from '../../support/golden/chat-tokens.ts';
 import { recipeOf } from '../../support/runs/recipe-of.ts';
 
 const chat = (...answers: Record<string, unknown>[]) => ({

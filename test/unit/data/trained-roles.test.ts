@@ -4,7 +4,7 @@ import { formatExample } from '../../../trainer/data/example/format-example.ts';
 import type { TokenSequence } from '../../../trainer/data/types.ts';
 import { datasetSettings } from '../../../trainer/objective/load-data.ts';
 import { CHAT_FORMAT, templateNamed } from '../../support/chat-format.ts';
-import { goldenChats, goldenTemplates, madeOf, textOfTokens, tokensOf, trainedTexts } from '../../support/chat-tokens.ts';
+import { goldenChats, goldenTemplates, madeOf, textOfTokens, tokensOf, trainedTexts } from '../../support/golden/chat-tokens.ts';
 import { recipeOf } from '../../support/runs/recipe-of.ts';
 
 const roles = (...trainedRoles: string[]) => ({ trainedRoles });

@@ -15,8 +15,8 @@ import { engineOverrides, numberOption, typedContext, withOverrides } from '../j
 import { isHiddenOfRank, launchedRank, rankThreads } from '../launched-rank.ts';
 import { readRecipe } from '../read-recipe.ts';
 import { runWorker } from '../run-worker.ts';
+import type { SlurmOptions } from '../slurm/slurm-options.ts';
 import { trainOnSlurm } from '../slurm/slurm-training.ts';
-import type { SlurmOptions } from '../slurm-options.ts';
 
 export interface WhereOptions {
   readonly detach?: boolean;

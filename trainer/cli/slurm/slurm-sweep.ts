@@ -16,7 +16,7 @@ import { engineOverrides, shownPath, typedContext } from '../job-command.ts';
 import { readRecipe } from '../read-recipe.ts';
 import { runWorker } from '../run-worker.ts';
 import { countStates } from '../show/sweep-table.ts';
-import { type SlurmOptions, submitOptions } from '../slurm-options.ts';
+import { type SlurmOptions, submitOptions } from './slurm-options.ts';
 import { silent, untilEnded } from './slurm-watch.ts';
 
 /** Shows the table of a sweep. */

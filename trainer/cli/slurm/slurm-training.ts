@@ -14,7 +14,7 @@ import type { CommandContext, CommandResult } from '../command.ts';
 import { finishTraining } from '../finish-training.ts';
 import { shownPath } from '../job-command.ts';
 import { readRecipe } from '../read-recipe.ts';
-import { type SlurmOptions, submitOptions } from '../slurm-options.ts';
+import { type SlurmOptions, submitOptions } from './slurm-options.ts';
 import { silent, untilEnded } from './slurm-watch.ts';
 
 /** Submits a new run of a recipe. @throws CliError for a bad recipe; RunError for a bad profile, a folder with a run, or a Slurm that refuses it */

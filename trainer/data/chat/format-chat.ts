@@ -1,12 +1,12 @@
 /** A chat as pieces of text: the model's own template, of which only the turns of some roles are trained, mostly the assistant's. */
 import { elementAt } from '../../narrow.ts';
 import { DataError } from '../data-error.ts';
-import { answerSpan, trailingSpace, turnSpan } from '../turn-spans.ts';
 import type { Conversation, Piece, RenderedChat, Target } from '../types.ts';
 import { textOfContent } from './chat-renderer.ts';
 import { type ChatText, checkFields, checkTools, checkTurn, notesOf } from './check-chat.ts';
 import { type ContextPart, contextParts } from './context-parts.ts';
 import { render, type Span } from './render-chat.ts';
+import { answerSpan, trailingSpace, turnSpan } from './turn-spans.ts';
 
 /** Which of a chat's turns are trained, among those of the trained roles. */
 export type TrainedTurns = 'all' | 'last';

@@ -4,17 +4,17 @@
  */
 import type { ExportFormat, ExportType } from '../../catalog/artifacts.ts';
 import type { ObjectiveName } from '../../catalog/objectives.ts';
-import type { ModelInfo } from '../model-info.ts';
 import type { Problem } from '../problem.ts';
 import type { ClusterPlace, ClusterProfile, ClusterSubmission, SubmitParams } from '../run/cluster.ts';
 import type { DeviceShare } from '../run/device-share.ts';
 import type { SweepStatus } from '../run/sweep.ts';
-import type { ReadScoresParams, ScoresPage } from '../score-pages.ts';
 import type { DataFileInfo, DataPart } from '../view/data.ts';
 import type { Conversation, GenerateOptions, JobKind, RecipeSource, WorkerEvent } from './job-messages.ts';
+import type { ModelInfo } from './model-info.ts';
+import type { ReadScoresParams, ScoresPage } from './score-pages.ts';
 
-export type { ModelInfo } from '../model-info.ts';
 export type { RecipeSource } from './job-messages.ts';
+export type { ModelInfo } from './model-info.ts';
 
 /** A client of another version gets an error; `capabilities` lists the methods that both support. */
 export const PROTOCOL_VERSION = 1;

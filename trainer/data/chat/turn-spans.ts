@@ -1,12 +1,12 @@
 /** The place of a turn in the text that a chat template makes of the whole chat. */
-import { elementAt, isRecord } from '../narrow.ts';
-import { textOfContent } from './chat/chat-renderer.ts';
-import { type ChatText, checkTurn } from './chat/check-chat.ts';
-import { MARK, render, type Span } from './chat/render-chat.ts';
-import type { DataPlace } from './data-error.ts';
-import { DataError } from './data-error.ts';
-import { commonEnd, commonStart } from './tool-calls/marks.ts';
-import type { ChatMessage, Conversation } from './types.ts';
+import { elementAt, isRecord } from '../../narrow.ts';
+import type { DataPlace } from '../data-error.ts';
+import { DataError } from '../data-error.ts';
+import { commonEnd, commonStart } from '../tool-calls/marks.ts';
+import type { ChatMessage, Conversation } from '../types.ts';
+import { textOfContent } from './chat-renderer.ts';
+import { type ChatText, checkTurn } from './check-chat.ts';
+import { MARK, render, type Span } from './render-chat.ts';
 
 /** The place of an answer in the whole text: from the end of the generation prompt to its end-of-turn token. @throws DataError where it is not found */
 export function answerSpan(chat: Conversation, whole: string, index: number, settings: ChatText): Span {

@@ -1,8 +1,8 @@
 /** The options of the commands that submit to Slurm. */
 import path from 'node:path';
-import { readProfile } from '../slurm/profile.ts';
-import { ownCommand, type SubmitOptions } from '../slurm/submit-script.ts';
-import type { CommandContext } from './command.ts';
+import { readProfile } from '../../slurm/profile.ts';
+import { ownCommand, type SubmitOptions } from '../../slurm/submit-script.ts';
+import type { CommandContext } from '../command.ts';
 
 export interface SlurmOptions {
   /** A profile; without it, that next to the recipe or the user's own. */

@@ -1,13 +1,13 @@
 /** Chats as tokens, by published templates and the tokenizer that was made for their 40 conversations. */
 import { z } from 'zod';
-import { chatRendererOf } from '../../trainer/data/chat/chat-renderer.ts';
-import type { FormatSettings } from '../../trainer/data/example/format-example.ts';
-import { sampleTokenizer } from '../../trainer/data/tokens/tokenize-records.ts';
-import type { TokenSequence } from '../../trainer/data/types.ts';
-import { createTokenizer } from '../../trainer/format/tokenizer/tokenizer.ts';
-import { elementAt } from '../../trainer/narrow.ts';
-import { CHAT_FORMAT } from './chat-format.ts';
-import { readGoldenJson } from './files/read-json.ts';
+import { chatRendererOf } from '../../../trainer/data/chat/chat-renderer.ts';
+import type { FormatSettings } from '../../../trainer/data/example/format-example.ts';
+import { sampleTokenizer } from '../../../trainer/data/tokens/tokenize-records.ts';
+import type { TokenSequence } from '../../../trainer/data/types.ts';
+import { createTokenizer } from '../../../trainer/format/tokenizer/tokenizer.ts';
+import { elementAt } from '../../../trainer/narrow.ts';
+import { CHAT_FORMAT } from '../chat-format.ts';
+import { readGoldenJson } from '../files/read-json.ts';
 
 const golden = readGoldenJson(
   'chat_masks.json',
