@@ -1,6 +1,6 @@
 /** Follows the jobs: updates context keys and views, and notifies the user when a training ends or has ended. */
 import { commands, window, workspace } from 'vscode';
-import { answersTexts } from '../../trainer/catalog/objectives.ts';
+import { canBeTried } from '../../trainer/catalog/objectives.ts';
 import type { JobRecord } from '../../trainer/protocol/messages/rpc-messages.ts';
 import type { App } from '../app.ts';
 import { reportError } from '../ask/error-report.ts';
@@ -120,11 +120,11 @@ async function tell(app: App, views: Views, { job, message, severity }: AwayNoti
   if (chosen === 'Try the Model') await commands.executeCommand(COMMANDS.tryModel, job.runDir);
 }
 
-/** Whether the model of a run answers texts. */
+/** Whether the model of a run can be tried. */
 async function answers({ daemon }: App, views: Views, { runDir }: JobRecord): Promise<boolean> {
   const client = daemon.current;
   const runs = client === undefined ? [] : await views.listRuns(client).catch(() => []);
-  return runs.some(run => run.runDir === runDir && answersTexts(run.task));
+  return runs.some(run => run.runDir === runDir && canBeTried(run.task));
 }
 
 /** @param changed whether one of these settings has changed */

@@ -2,7 +2,7 @@
 
 import { labelIn } from '../../trainer/catalog/labels.ts';
 import { choosesByScores } from '../../trainer/catalog/methods.ts';
-import { answersTexts } from '../../trainer/catalog/objectives.ts';
+import { canBeTried } from '../../trainer/catalog/objectives.ts';
 import type { JobRecord, RunInfo } from '../../trainer/protocol/messages/rpc-messages.ts';
 import { isOnCluster, placeText } from '../../trainer/protocol/run/cluster.ts';
 import { shareText } from '../../trainer/protocol/run/device-share.ts';
@@ -204,7 +204,7 @@ function runItem({ run, job, nowMs, names }: RunItemParams): RunItem {
       ...(canResume ? (['resumable'] as const) : []),
       ...(hasFolder(run) && !isBusy ? (['deletable'] as const) : []),
       ...(hasSaved && !isBusy ? (['adapter'] as const) : []),
-      ...(hasSaved && !isBusy && answersTexts(run.task) ? (['answers'] as const) : []),
+      ...(hasSaved && !isBusy && canBeTried(run.task) ? (['answers'] as const) : []),
     ],
     runDir,
     sweepDir: run?.sweepDir,

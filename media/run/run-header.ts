@@ -1,7 +1,7 @@
 /** The header of the page: name, state, progress and actions of the run. */
 import { labelIn } from '../../trainer/catalog/labels.ts';
 import { choosesByScores } from '../../trainer/catalog/methods.ts';
-import { answersTexts } from '../../trainer/catalog/objectives.ts';
+import { canBeTried } from '../../trainer/catalog/objectives.ts';
 import { isOnCluster } from '../../trainer/protocol/run/cluster.ts';
 import { duration } from '../../trainer/protocol/text/format.ts';
 import type { RunAction } from '../../trainer/protocol/view/run.ts';
@@ -65,7 +65,7 @@ const BUTTONS: readonly ActionButton[] = [
     action: 'try',
     label: 'Try',
     title: 'Compares answers of the base and the tuned model',
-    isShown: model => hasTrained(model) && answersTexts(model.setting('task')),
+    isShown: model => hasTrained(model) && canBeTried(model.setting('task')),
   },
   { action: 'export', label: 'Export', title: 'Exports rows, a merged model or a PEFT adapter', isShown: hasTrained },
   {

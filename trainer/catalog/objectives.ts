@@ -263,8 +263,12 @@ export const hasHead = (task: string): boolean => {
 /** Whether a model that was tuned for it labels the words of a text. */
 export const labelsWords = (task: string | undefined): boolean => entryOf(objectiveCatalog, task)?.target === 'tags';
 
-/** Whether a model that was tuned for it can be tried on a text. */
-export const answersTexts = (task: string | undefined): boolean => writesText(task) || labelsWords(task) || comparesTexts(task);
+/** Whether a model that was tuned for it can be tried: on a text, or on the answers of a sample. */
+export const canBeTried = (task: string | undefined): boolean =>
+  writesText(task) || labelsWords(task) || comparesTexts(task) || comparesAnswers(task);
+
+/** Whether a model that was tuned for it scores the answers of samples, which were compared or judged. */
+export const comparesAnswers = (task: string | undefined): boolean => entryOf(objectiveCatalog, task)?.compares !== undefined;
 
 /** Whether a model that was tuned for it tells how near texts are to each other. */
 export const comparesTexts = (task: string | undefined): boolean => entryOf(objectiveCatalog, task)?.embeds === true;

@@ -1,6 +1,7 @@
 /** The result of the job 'generate'. */
 import type { GeneratedText } from '../generate/generate-text.ts';
 import type { TextEntity } from '../generate/label-text.ts';
+import type { ComparedSample } from '../protocol/view/compared-sample.ts';
 import type { NearText } from './nearest-texts.ts';
 
 export interface GenerateResult extends GeneratedText {
@@ -9,4 +10,6 @@ export interface GenerateResult extends GeneratedText {
   readonly entities?: readonly TextEntity[];
   /** From a model of embeddings: the texts of the run's data that are nearest to the prompt; `text` lists them. */
   readonly nearest?: readonly NearText[];
+  /** The scores of a sample's answers, where the request names a sample; `text` lists them. */
+  readonly compared?: ComparedSample;
 }

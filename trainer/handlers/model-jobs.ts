@@ -9,6 +9,7 @@ import type { JobScope } from '../job/job-scope.ts';
 import { openJobEngine, openModelFolder } from '../job/open-base.ts';
 import type { ClassifierModel } from '../model/model-spec.ts';
 import { type JobRequest, keptSeconds } from '../protocol/messages/job-messages.ts';
+import { compareAnswers, comparedLines } from './compared-answers.ts';
 import { cardFacts } from './export-card.ts';
 import type { GenerateResult } from './generate-result.ts';
 import { keptAnswer } from './kept-generation.ts';
@@ -19,6 +20,8 @@ import { promptStyleOf } from './prompt-style.ts';
 type Request<K extends JobRequest['kind']> = Extract<JobRequest, { kind: K }>;
 
 export async function generateJob(request: Request<'generate'>, scope: JobScope): Promise<GenerateResult> {
+  const { sample } = request;
+  if (sample !== undefined) return comparedAnswer({ ...request, sample }, scope);
   if (keptSeconds(request) > 0) return keptAnswer(request, scope);
   const { options, prompt, conversation, promptOf, adapter: adapterPath } = request;
   const { job } = scope;
@@ -59,6 +62,19 @@ export async function generateJob(request: Request<'generate'>, scope: JobScope)
   } finally {
     await folder.weights.close();
   }
+}
+
+async function comparedAnswer(request: Request<'generate'> & { readonly sample: number }, scope: JobScope): Promise<GenerateResult> {
+  const begin = performance.now();
+  const { compared, engine } = await compareAnswers(request, scope);
+  return {
+    ...noTokens,
+    text: comparedLines(compared),
+    compared,
+    promptTokens: 0,
+    promptSeconds: (performance.now() - begin) / 1000,
+    engine,
+  };
 }
 
 async function nearestAnswer(

@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { exportFormats, exportTypes } from '../catalog/artifacts.ts';
 import { engineChoiceNames } from '../catalog/engines.ts';
 import { type RequestName, type RequestParams, TAILED_FILES } from '../protocol/messages/rpc-messages.ts';
+import { MAX_SAMPLES } from '../protocol/view/compared-sample.ts';
 import { DATA_PARTS } from '../protocol/view/data.ts';
 import { DaemonError } from './daemon-error.ts';
 
@@ -116,6 +117,11 @@ const paramSchemas: { readonly [Name in RequestName]: z.ZodType<RequestParams<Na
     adapter: absolute.optional(),
     prompt,
     promptOf: absolute.optional(),
+    sample: z
+      .int()
+      .min(0)
+      .max(MAX_SAMPLES - 1)
+      .optional(),
     conversation: conversation.optional(),
     options: generateOptions,
     keepSeconds: z.int().min(0).max(MAX_KEEP_SECONDS).optional(),

@@ -5,6 +5,7 @@ import { basename, dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { claimName } from '../../../trainer/machine/process-lock.ts';
 import type { JobRecord } from '../../../trainer/protocol/messages/rpc-messages.ts';
+import { MAX_SAMPLES } from '../../../trainer/protocol/view/compared-sample.ts';
 import { claimStateDir, daemonOwner } from '../../../trainer/rpc/connection/claim.ts';
 import { announce, type Discovery, discoveryPath, readDiscovery } from '../../../trainer/rpc/connection/discovery.ts';
 import { EventRing } from '../../../trainer/rpc/connection/event-ring.ts';
@@ -209,4 +210,12 @@ test('parameters are checked, with their place', () => {
   expect(() => checkParams('stopJob', 'jobs/stop', {})).toThrow('jobs/stop: id');
   expect(() => checkParams('tailRun', 'runs/tail', { runDir: 'relative', file: 'log', from: 0 })).toThrow('absolute');
   expect(() => checkParams('tailRun', 'runs/tail', { runDir: '/run', file: '../secret', from: 0 })).toThrow('file');
+});
+
+test('a sample to score is one of those that can be picked', () => {
+  const options = { maxNewTokens: 1, temperature: 0, topP: 1, topK: 0, seed: 1, chat: false, engine: 'auto' };
+  const request = { id: 'x', model: 'm', revision: 'main', baseDir: '/w', adapter: '/run', prompt: 'Sample', options };
+  const check = (sample: number) => checkParams('generate', 'jobs/generate', { ...request, sample });
+  expect(check(MAX_SAMPLES - 1)).toMatchObject({ sample: MAX_SAMPLES - 1 });
+  for (const sample of [-1, 0.5, MAX_SAMPLES]) expect(() => check(sample)).toThrow('jobs/generate: sample');
 });

@@ -298,6 +298,8 @@ export const requests = {
        * A run whose prompt format is used, for its base model too; takes precedence over `chat` if the format is known.
        */
       readonly promptOf?: string;
+      /** From 0: a sample of the adapter's data whose answers are scored; nothing is written, and the prompt is not read. */
+      readonly sample?: number | undefined;
       /** A chat, which takes the place of the prompt. */
       readonly conversation?: Conversation | undefined;
       readonly options: GenerateOptions;
