@@ -2,10 +2,13 @@
 import path from 'node:path';
 import { z } from 'zod';
 import { messageOf } from '../../trainer/protocol/error-facts.ts';
+import type { RequestParams } from '../../trainer/protocol/messages/rpc-messages.ts';
+import { MAX_SAMPLES } from '../../trainer/protocol/view/compared-sample.ts';
 import {
   MAX_PROMPT,
   PROMPT_STYLES,
   TRY_BOUNDS,
+  TRY_DEFAULTS,
   type TryAnswer,
   type TryFromPage,
   type TryOptions,
@@ -14,7 +17,7 @@ import {
 } from '../../trainer/protocol/view/try.ts';
 import type { ConnectPage } from './page-services.ts';
 import { createConversation } from './try-conversation.ts';
-import { entitiesSchema, nearestSchema } from './try-result.ts';
+import { comparedSchema, entitiesSchema, nearestSchema } from './try-result.ts';
 
 const answerSchema: z.ZodType<TryAnswer> = z.object({
   side: z.enum(['base', 'tuned']),
@@ -24,6 +27,7 @@ const answerSchema: z.ZodType<TryAnswer> = z.object({
   note: z.string().optional(),
   entities: entitiesSchema.optional(),
   nearest: nearestSchema.optional(),
+  compared: comparedSchema.optional(),
 });
 
 const stateSchema = z.object({
@@ -36,6 +40,10 @@ const stateSchema = z.object({
   labelsWords: z.boolean().optional(),
   /** The adapter gives vectors of texts, which are compared with those of the run's data. */
   comparesTexts: z.boolean().optional(),
+  /** The adapter was tuned on answers that were compared or judged: those of samples can be scored. */
+  comparesAnswers: z.boolean().optional(),
+  /** The adapter's model scores answers, and writes none. */
+  scoresOnly: z.boolean().optional(),
   /** The base of a relative model path. */
   baseDir: z.string().refine(path.isAbsolute),
   label: z.string(),
@@ -59,35 +67,49 @@ const fromPage: z.ZodType<TryFromPage> = z.discriminatedUnion('type', [
       seed: bounded('seed').int(),
     }),
   }),
+  z.object({
+    type: z.literal('compare'),
+    sample: z
+      .number()
+      .int()
+      .min(0)
+      .max(MAX_SAMPLES - 1),
+  }),
   z.object({ type: z.literal('stop') }),
   z.object({ type: z.literal('clear') }),
 ]);
 
 type Source = Omit<z.infer<typeof stateSchema>, 'rounds' | 'jobs'>;
 
+type AnswerRequest = Omit<RequestParams<'generate'>, 'id'>;
+
 /** `state`: `{ model, revision, baseDir, label, adapter? }`; with an adapter, the base model answers too. */
 export const connectTry: ConnectPage<TryToPage> = ({ state, services, post, keep, setTitle }) => {
   const checkedState = stateSchema.safeParse(state).data;
   if (checkedState === undefined) {
-    return { receive: () => post({ type: 'view', label: 'No model', model: '', sides: [], rounds: [] }), dispose: () => undefined };
+    return {
+      receive: () => post({ type: 'view', label: 'No model', model: '', sides: [], comparesAnswers: false, rounds: [] }),
+      dispose: () => undefined,
+    };
   }
   const { rounds, jobs, ...source } = checkedState;
-  const sides: readonly TrySide[] = source.adapter === undefined ? ['base'] : source.labelsWords ? ['tuned'] : ['base', 'tuned'];
+  const sides = sidesOf(source);
+  const comparesAnswers = source.adapter !== undefined && source.comparesAnswers === true;
   const talk = createConversation({ rounds, jobs, post, keep: kept => keep({ ...source, ...kept }), list: services.jobs });
   setTitle(`Try: ${source.label}`);
   const stops = [services.onJobChanged(talk.follow), services.onJobEvent(talk.hear)];
   // The window was reloaded during an answer.
   for (const job of services.jobs()) talk.follow(job);
 
-  async function ask(prompt: string, options: TryOptions): Promise<void> {
-    if (talk.isBusy) return;
-    const started = talk.begin(prompt, sides);
+  async function ask(prompt: string, asked: readonly TrySide[], requestFor: (side: TrySide) => AnswerRequest): Promise<void> {
+    if (talk.isBusy || asked.length === 0) return;
+    const started = talk.begin(prompt, asked);
     try {
       const daemon = await services.daemon();
       for (const [id, side] of started) {
         // The job was stopped meanwhile.
         if (!talk.isWaitingFor(id)) continue;
-        talk.follow(await daemon.request('generate', { id, ...requestOf(source, side, prompt, options) }));
+        talk.follow(await daemon.request('generate', { id, ...requestFor(side) }));
       }
     } catch (error) {
       talk.fail(messageOf(error));
@@ -103,14 +125,22 @@ export const connectTry: ConnectPage<TryToPage> = ({ state, services, post, keep
     for (const id of ids) if (known.has(id)) await daemon.request('abortJob', { id });
   }
 
-  const showAll = (): void => post({ type: 'view', label: source.label, model: source.model, sides, rounds: talk.rounds });
+  const showAll = (): void => post({ type: 'view', label: source.label, model: source.model, sides, comparesAnswers, rounds: talk.rounds });
 
   async function receive(message: TryFromPage): Promise<void> {
     switch (message.type) {
       case 'ready':
         return showAll();
       case 'ask':
-        return ask(message.prompt, message.options);
+        return ask(message.prompt, sides, side => requestOf(source, side, message.prompt, message.options));
+      case 'compare': {
+        const prompt = `Sample ${message.sample + 1}`;
+        // One job scores the answers by both models.
+        return ask(prompt, comparesAnswers ? ['tuned'] : [], side => ({
+          ...requestOf(source, side, prompt, TRY_DEFAULTS),
+          sample: message.sample,
+        }));
+      }
       case 'stop':
         return stop();
       case 'clear':
@@ -132,12 +162,19 @@ export const connectTry: ConnectPage<TryToPage> = ({ state, services, post, keep
   };
 };
 
+/** The models that write an answer: a head for words is the adapter's own. */
+function sidesOf({ adapter, labelsWords, scoresOnly }: Source): readonly TrySide[] {
+  if (adapter === undefined) return ['base'];
+  if (scoresOnly) return [];
+  return labelsWords ? ['tuned'] : ['base', 'tuned'];
+}
+
 function requestOf(
   { model, revision, baseDir, adapter, comparesTexts }: Source,
   side: TrySide,
   prompt: string,
   { prompt: style, ...generation }: TryOptions,
-) {
+): AnswerRequest {
   return {
     model,
     revision,
@@ -146,6 +183,6 @@ function requestOf(
     options: { ...generation, chat: style !== 'plain', engine: 'auto' as const },
     // The base model gets the same prompt as the tuned one.
     ...((style === 'trained' || comparesTexts) && adapter !== undefined ? { promptOf: adapter } : {}),
-    ...(side === 'tuned' ? { adapter } : {}),
+    ...(side === 'tuned' && adapter !== undefined ? { adapter } : {}),
   };
 }

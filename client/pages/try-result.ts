@@ -1,7 +1,8 @@
 /** The end of an answer, from the result of its job. */
 import { z } from 'zod';
 import type { JobRecord } from '../../trainer/protocol/messages/rpc-messages.ts';
-import { counted } from '../../trainer/protocol/text/format.ts';
+import { counted, grouped } from '../../trainer/protocol/text/format.ts';
+import { DATA_PARTS } from '../../trainer/protocol/view/data.ts';
 import type { TryAnswer } from '../../trainer/protocol/view/try.ts';
 
 /** The form of entities in an answer. */
@@ -9,6 +10,24 @@ export const entitiesSchema = z.array(z.object({ type: z.string(), start: z.numb
 
 /** The form of near texts in an answer. */
 export const nearestSchema = z.array(z.object({ text: z.string(), similarity: z.number() }));
+
+/** The form of a sample with its scores in an answer. */
+export const comparedSchema = z.object({
+  part: z.enum(DATA_PARTS),
+  index: z.number(),
+  count: z.number(),
+  measure: z.enum(['logp', 'reward']),
+  prompt: z.string(),
+  answers: z.array(
+    z.object({
+      side: z.enum(['chosen', 'rejected', 'desirable', 'undesirable']),
+      text: z.string(),
+      tokens: z.number(),
+      base: z.number().optional(),
+      tuned: z.number(),
+    }),
+  ),
+});
 
 const resultSchema = z.object({
   text: z.string(),
@@ -20,6 +39,7 @@ const resultSchema = z.object({
   asTrained: z.boolean().optional(),
   entities: entitiesSchema.optional(),
   nearest: nearestSchema.optional(),
+  compared: comparedSchema.optional(),
 });
 
 export function endOf(job: JobRecord): Partial<TryAnswer> {
@@ -33,6 +53,11 @@ export function endOf(job: JobRecord): Partial<TryAnswer> {
       entities: result.entities,
       note: `${result.entities.length} ${result.entities.length === 1 ? 'entity' : 'entities'}`,
     };
+  if (result.compared) {
+    const { compared } = result;
+    const note = `sample ${compared.index + 1} of ${grouped(compared.count)} of the ${compared.part === 'eval' ? 'held-out' : 'training'} data`;
+    return { state: 'done', text: result.text, compared, note };
+  }
   if (result.nearest) return { state: 'done', text: result.text, nearest: result.nearest, note: 'nearest texts of the data' };
   const rate = result.tokensPerSecond > 0 ? `, ${result.tokensPerSecond.toFixed(1)} a second` : '';
   const cut = result.finishReason.startsWith('max_') ? ', cut at the token limit' : '';

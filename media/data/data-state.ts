@@ -7,8 +7,8 @@ import {
   type SamplePage,
   type ShownSample,
   type ShownSequence,
-  type ShownSide,
 } from '../../trainer/protocol/view/data.ts';
+import { SIDE_NAMES } from '../shared/side-names.ts';
 
 export interface DataState {
   readonly label: string;
@@ -63,16 +63,9 @@ export function placeName({ file, line }: Pick<ShownSample, 'file' | 'line'>): s
 
 export const sampleTitle = (sample: ShownSample): string => `${grouped(sample.index + 1)} · ${placeName(sample)}`;
 
-const SIDES: Readonly<Record<ShownSide, string>> = {
-  chosen: 'Better answer',
-  rejected: 'Worse answer',
-  desirable: 'Good answer',
-  undesirable: 'Bad answer',
-};
-
 export function sequenceTitle({ side, length, targets, cut, cutsMore }: ShownSequence): string {
   const parts = [
-    ...(side ? [SIDES[side]] : []),
+    ...(side ? [SIDE_NAMES[side]] : []),
     counted(length, 'token'),
     `${grouped(targets)} trained`,
     ...(cut > 0 ? [`${grouped(cut)}${cutsMore ? ' or more' : ''} cut off`] : []),

@@ -2,6 +2,7 @@
 import { compact } from '../../trainer/protocol/text/format.ts';
 import type { TryAnswer, TryEntity, TryNearText, TryRound } from '../../trainer/protocol/view/try.ts';
 import { element, fill, setText } from '../shared/element.ts';
+import { comparisonElements } from './comparison-view.ts';
 import { entityPieces } from './entity-pieces.ts';
 import { SIDES } from './try-state.ts';
 
@@ -51,23 +52,32 @@ function createAnswer(first: TryAnswer, prompt: string) {
     element('pre', {}, thought),
   );
   const list = element('ol', { class: 'nearest', hidden: true });
+  const comparison = element('div', { class: 'comparison', hidden: true });
+  const title = document.createTextNode(SIDES[first.side]);
   const note = element('span', { class: 'note' });
   const box = element(
     'section',
     { class: 'answer', 'aria-label': SIDES[first.side] },
-    element('h2', {}, SIDES[first.side], ' ', note),
+    element('h2', {}, title, ' ', note),
     reasoning,
     content,
     list,
+    comparison,
   );
-  const update = ({ text: whole, reasoning: before = '', state, note: more, entities, nearest }: TryAnswer): void => {
+  const update = ({ text: whole, reasoning: before = '', state, note: more, entities, nearest, compared }: TryAnswer): void => {
     grow(text, whole);
     grow(thought, before);
     reasoning.hidden = before === '';
     if (entities) fill(content, labeled(prompt, entities));
     if (nearest) fill(list, nearest.map(nearItem));
     list.hidden = nearest === undefined;
-    content.hidden = nearest !== undefined;
+    if (compared) {
+      fill(comparison, comparisonElements(compared));
+      setText(title, 'Answers of the sample');
+      box.setAttribute('aria-label', 'Answers of the sample');
+    }
+    comparison.hidden = compared === undefined;
+    content.hidden = nearest !== undefined || compared !== undefined;
     box.dataset.state = state;
     box.setAttribute('aria-busy', String(['waiting', 'loading', 'writing'].includes(state)));
     // A waiting answer shows what it waits for.

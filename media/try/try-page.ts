@@ -1,17 +1,20 @@
 /** The page that tries a model: questions above, a box for the next one below. */
-import { MAX_PROMPT, type TryFromPage, type TryOptions, type TryRound, type TryToPage } from '../../trainer/protocol/view/try.ts';
+import { MAX_PROMPT, type TryFromPage, type TryOptions, type TryToPage } from '../../trainer/protocol/view/try.ts';
 import { Announcer } from '../shared/announcer.ts';
 import type { Editor } from '../shared/editor.ts';
 import { element, fill, setText } from '../shared/element.ts';
 import { createPage } from '../shared/page.ts';
 import { createOptions } from './options-view.ts';
 import { createRound, type RoundView } from './round-view.ts';
-import { isBusy, sentenceOf, startTry, subtitleOf, type TryState, updateTry } from './try-state.ts';
+import { createSamplePicker } from './sample-picker.ts';
+import { invitationOf, isBusy, sentenceOf, startTry, subtitleOf, type TryState, updateTry } from './try-state.ts';
 
 /** The page's own state that survives a reload. */
 export interface KeptTryPage {
   readonly draft: string;
   readonly options: TryOptions;
+  /** The sample that was picked last, from 1. */
+  readonly sample: number;
 }
 
 /** Within this distance from the end, the page follows new text. */
@@ -27,7 +30,7 @@ export function mountTry(root: HTMLElement, editor: Editor<TryFromPage, KeptTryP
     update: updateTry,
     draw: state => {
       header.update(state);
-      following(() => rounds.update(state.rounds));
+      following(() => rounds.update(state));
       footer.update(state);
     },
     react: message => {
@@ -66,12 +69,14 @@ function createTryHeader(clear: () => void) {
 
 function createRounds() {
   const box = element('div', { class: 'rounds' });
-  const empty = element('p', { class: 'hint empty' }, 'Ask something to compare both models.');
+  const empty = element('p', { class: 'hint empty' });
   let views: readonly RoundView[] = [];
   return {
     element: box,
     /** Returns whether there are other questions than before. */
-    update(rounds: readonly TryRound[]): boolean {
+    update(state: TryState): boolean {
+      const { rounds } = state;
+      setText(empty, invitationOf(state));
       const isSame = rounds.length === views.length && rounds.every(({ prompt }, i) => views[i]?.prompt === prompt);
       if (!isSame || rounds.length === 0) {
         // Questions that stay keep their elements.
@@ -87,8 +92,13 @@ function createRounds() {
 /** The box for the next question, and the options. */
 function createFooter(editor: Editor<TryFromPage, KeptTryPage>, busy: () => boolean) {
   const kept = editor.kept();
-  const keep = (): void => editor.keep({ draft: prompt.value, options: options.read() });
+  const keep = (): void => editor.keep({ draft: prompt.value, options: options.read(), sample: picker.read() });
   const options = createOptions(kept?.options, keep);
+  const picker = createSamplePicker({
+    start: kept?.sample ?? 1,
+    onChange: keep,
+    onPick: sample => editor.post({ type: 'compare', sample }),
+  });
   const prompt = element('textarea', {
     rows: 3,
     maxlength: MAX_PROMPT,
@@ -123,11 +133,14 @@ function createFooter(editor: Editor<TryFromPage, KeptTryPage>, busy: () => bool
       'footer',
       { class: 'try-footer' },
       prompt,
-      element('div', { class: 'try-actions' }, askButton, stopButton, options.element),
+      element('div', { class: 'try-actions' }, askButton, picker.element, stopButton, options.element),
     ),
     focus: () => prompt.focus(),
     update(state: TryState): void {
+      const isAsked = state.sides.length > 0 || !state.comparesAnswers;
+      for (const each of [prompt, askButton, options.element]) each.hidden = !isAsked;
       prompt.disabled = state.label !== '' && state.sides.length === 0;
+      picker.update(state, busy());
       showAsk();
     },
   };

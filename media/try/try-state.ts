@@ -1,21 +1,25 @@
 /** The state of the Try page and how each message of the host changes it. Pure. */
+
 import type { TryAnswer, TryRound, TrySide, TryToPage } from '../../trainer/protocol/view/try.ts';
+import { verdictOf } from './comparison.ts';
 
 export interface TryState {
   readonly label: string;
   readonly model: string;
   /** Empty if there is no model to ask. */
   readonly sides: readonly TrySide[];
+  /** Whether samples of the run's data can be scored. */
+  readonly comparesAnswers: boolean;
   readonly rounds: readonly TryRound[];
 }
 
-export const startTry: TryState = { label: '', model: '', sides: [], rounds: [] };
+export const startTry: TryState = { label: '', model: '', sides: [], comparesAnswers: false, rounds: [] };
 
 export function updateTry(state: TryState, message: TryToPage): TryState {
   switch (message.type) {
     case 'view': {
-      const { label, model, sides, rounds } = message;
-      return { label, model, sides, rounds };
+      const { type: _, ...view } = message;
+      return view;
     }
     case 'round':
       return { ...state, rounds: [...state.rounds, message.round] };
@@ -49,15 +53,25 @@ const nameOf = (model: string): string =>
   /^(\/|[A-Za-z]:[\\/])/.test(model) ? (model.split(/[\\/]/).findLast(part => part !== '') ?? model) : model;
 
 /** The line below the title. */
-export const subtitleOf = ({ model, sides }: TryState): string =>
-  sides.length > 1
-    ? `${nameOf(model)}, compared with the tuned model. Prompts are formatted as in training unless you change the options.`
-    : nameOf(model);
+export const subtitleOf = ({ model, sides, comparesAnswers }: TryState): string =>
+  sides.length === 0 && comparesAnswers
+    ? `${nameOf(model)}, tuned to score answers. Pick a sample of the run's data.`
+    : sides.length > 1
+      ? `${nameOf(model)}, compared with the tuned model. Prompts are formatted as in training unless you change the options.`
+      : nameOf(model);
+
+/** The line in place of the questions, before the first one. */
+export const invitationOf = ({ sides, comparesAnswers }: TryState): string =>
+  [
+    ...(sides.length > 0 || !comparesAnswers ? ['Ask something to compare both models.'] : []),
+    ...(comparesAnswers ? ["Pick a sample of the run's data to see what the model thinks of its answers before and after tuning."] : []),
+  ].join(' ');
 
 /** The sentence that is announced after a message. */
 export function sentenceOf(message: TryToPage): string | undefined {
   if (message.type !== 'answer') return undefined;
-  const { side, state, text, note = '' } = message.answer;
+  const { side, state, text, note = '', compared } = message.answer;
+  if (compared) return verdictOf(compared);
   if (state === 'done') return `${SIDES[side]} answered: ${text}`;
   return state === 'failed' ? `${SIDES[side]} failed: ${note}` : undefined;
 }

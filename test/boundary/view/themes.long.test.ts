@@ -160,19 +160,33 @@ describe.skipIf(executablePath === undefined)(`themes${executablePath ? '' : ' (
       { text: 'Opening hours', similarity: -0.08 },
     ];
     const near = (['base', 'tuned'] as const).map(side => ({ side, text: '', state: 'done', note: 'nearest texts of the data', nearest }));
+    const compared = {
+      part: 'eval',
+      index: 2,
+      count: 40,
+      measure: 'logp',
+      prompt: 'Is a row an output?',
+      answers: [
+        { side: 'chosen', text: 'Yes, of its layer.', tokens: 6, base: -1.25, tuned: -0.5 },
+        { side: 'rejected', text: 'It depends.', tokens: 4, base: -1, tuned: -2.5 },
+      ],
+    };
     const state = {
       model: 'm/base',
       revision: 'main',
       baseDir: task.folder,
       adapter: runDir,
       label: 'rows',
+      comparesAnswers: true,
       rounds: [
+        { prompt: 'Sample 3', answers: [{ side: 'tuned', text: '', state: 'done', compared }] },
         { prompt: 'What is a row?', answers },
         { prompt: 'I forgot my password', answers: near },
       ],
     };
     const ready = async (page: Page): Promise<void> => {
       await page.getByText('A first answer.').waitFor();
+      await page.getByRole('table', { name: 'Mean log-probability per token' }).waitFor();
       await page.getByText('How do I reset my password?').first().waitFor();
       await page.getByText('Reasoning', { exact: true }).filter({ visible: true }).click();
       await page.getByText(reasoning).waitFor();

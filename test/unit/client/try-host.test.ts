@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import type { PageServices } from '../../../client/pages/page-services.ts';
 import { connectTry } from '../../../client/pages/try-host.ts';
 import type { JobRecord, RequestParams } from '../../../trainer/protocol/messages/rpc-messages.ts';
+import type { ComparedSample } from '../../../trainer/protocol/view/compared-sample.ts';
 import { TRY_DEFAULTS, type TryRound, type TryToPage } from '../../../trainer/protocol/view/try.ts';
 import { fakeDaemon } from '../../support/daemon/fake-daemon.ts';
 import { jobRecord } from '../../support/daemon/job-record.ts';
@@ -39,6 +40,7 @@ function setUp(given: Readonly<Record<string, unknown>> = state, answer: () => P
   });
   let seq = 0;
   const say = (jobId: string, chunk: string): void => store.event({ seq: ++seq, jobId, event: { type: 'text', chunk } });
+  const succeed = (id: string, result: object): void => void store.put(record(id, { state: 'succeeded', result }));
   const end = (id: string, text: string): void =>
     store.put(record(id, { state: 'succeeded', result: { text, ids: [1, 2], tokensPerSecond: 12.34, finishReason: 'end' } }));
   const rounds = (): readonly TryRound[] => {
@@ -46,7 +48,7 @@ function setUp(given: Readonly<Record<string, unknown>> = state, answer: () => P
     const last = page.posted.at(-1);
     return last?.type === 'view' ? last.rounds : [];
   };
-  return { ...page, asked, store, say, end, record, rounds, calls: services.calls };
+  return { ...page, asked, store, say, end, succeed, record, rounds, calls: services.calls };
 }
 
 const ask = { type: 'ask', prompt: 'hello', options: TRY_DEFAULTS };
@@ -197,4 +199,40 @@ test('an answer says how its prompt was written', async () => {
     '1 token, prompt formatted as in training',
     '1 token, prompt formatted by the chat template',
   ]);
+});
+
+const compared: ComparedSample = {
+  part: 'eval',
+  index: 1,
+  count: 8,
+  measure: 'logp',
+  prompt: 'Q',
+  answers: [
+    { side: 'chosen', text: 'yes', tokens: 2, base: -2, tuned: -1 },
+    { side: 'rejected', text: 'no', tokens: 3, base: -1.5, tuned: -3 },
+  ],
+};
+
+test('a sample is scored by one job for both models, and its scores survive a reload whole', async () => {
+  const page = setUp({ ...state, comparesAnswers: true });
+  page.receive({ type: 'ready' });
+  expect(page.posted.at(-1)).toMatchObject({ sides: ['base', 'tuned'], comparesAnswers: true });
+  page.receive({ type: 'compare', sample: 1 });
+  await until(() => page.asked.length === 1, 'it is asked');
+  const [request] = generated(page.asked);
+  expect(request).toMatchObject({ adapter: state.adapter, sample: 1, prompt: 'Sample 2' });
+  page.succeed(request?.id ?? '', { text: '', ids: [], tokensPerSecond: 0, finishReason: 'end', compared });
+  const answer = { side: 'tuned', text: '', state: 'done', note: 'sample 2 of 8 of the held-out data', compared };
+  expect(page.rounds()).toEqual([{ prompt: 'Sample 2', answers: [answer] }]);
+  expect(setUp(page.kept.at(-1)).rounds()).toEqual([{ prompt: 'Sample 2', answers: [answer] }]);
+});
+
+test('a reward model is asked nothing, and samples are those of runs on preferences', async () => {
+  const reward = setUp({ ...state, comparesAnswers: true, scoresOnly: true });
+  reward.receive(ask);
+  expect([reward.rounds(), reward.posted.at(-1)]).toMatchObject([[], { sides: [], comparesAnswers: true }]);
+  const other = setUp();
+  other.receive({ type: 'compare', sample: 0 });
+  other.receive({ type: 'compare', sample: 1e6 });
+  expect([other.rounds(), other.asked, other.calls.map(([name]) => name)]).toEqual([[], [], ['warn']]);
 });

@@ -139,7 +139,14 @@ describe('the page of a comparison', () => {
 
 describe('the page of a trial', () => {
   const answer = (change: Partial<TryAnswer> = {}): TryAnswer => ({ side: 'tuned', text: '', state: 'waiting', ...change });
-  const view: TryToPage = { type: 'view', label: 'spam', model: '/models/base', sides: ['base', 'tuned'], rounds: [] };
+  const view: TryToPage = {
+    type: 'view',
+    label: 'spam',
+    model: '/models/base',
+    sides: ['base', 'tuned'],
+    comparesAnswers: false,
+    rounds: [],
+  };
   const round: TryToPage = { type: 'round', round: { prompt: 'q', answers: [answer({ side: 'base', state: 'done' }), answer()] } };
 
   test('text grows the answer of its side to the last question', () => {

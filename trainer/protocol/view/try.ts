@@ -1,5 +1,6 @@
 /** Messages between the Try page and its host: a prompt in one direction, two streamed answers in the other. */
 import type { GenerateOptions } from '../messages/job-messages.ts';
+import type { ComparedSample } from './compared-sample.ts';
 
 /** The base model and the tuned model. */
 export type TrySide = 'base' | 'tuned';
@@ -58,6 +59,8 @@ export interface TryAnswer {
   readonly entities?: readonly TryEntity[];
   /** From a model of embeddings: the texts that are nearest to the prompt, shown instead of `text`. */
   readonly nearest?: readonly TryNearText[];
+  /** The answers of a sample with their scores before and after tuning, shown instead of `text`. */
+  readonly compared?: ComparedSample;
 }
 
 /** One question and its answers. */
@@ -73,7 +76,10 @@ export type TryToPage =
       readonly type: 'view';
       readonly label: string;
       readonly model: string;
+      /** The models that are asked; empty where none writes text. */
       readonly sides: readonly TrySide[];
+      /** Whether samples of the run's data can be scored. */
+      readonly comparesAnswers: boolean;
       readonly rounds: readonly TryRound[];
     }
   /** A new question at the end. */
@@ -86,5 +92,7 @@ export type TryToPage =
 export type TryFromPage =
   | { readonly type: 'ready' }
   | { readonly type: 'ask'; readonly prompt: string; readonly options: TryOptions }
+  /** Scores the answers of a sample, counted from 0. */
+  | { readonly type: 'compare'; readonly sample: number }
   | { readonly type: 'stop' }
   | { readonly type: 'clear' };

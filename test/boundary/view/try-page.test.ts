@@ -1,0 +1,80 @@
+/** The Try page in a real browser: a sample of a run on preferences is picked, and its answers stand side by side with their scores. */
+import { type Browser, chromium } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { connectTry } from '../../../client/pages/try-host.ts';
+import type { RequestParams } from '../../../trainer/protocol/messages/rpc-messages.ts';
+import { fakeDaemon } from '../../support/daemon/fake-daemon.ts';
+import { jobRecord } from '../../support/daemon/job-record.ts';
+import { findChromium, openWithHost } from '../../support/pages/browser-page.ts';
+import { testServices } from '../../support/pages/page-host.ts';
+
+const executablePath = findChromium();
+let browser: Browser;
+
+beforeAll(async () => {
+  if (executablePath !== undefined) browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
+});
+afterAll(async () => browser?.close());
+
+const compared = {
+  part: 'eval',
+  index: 4,
+  count: 8,
+  measure: 'reward',
+  prompt: 'Q4: ',
+  answers: [
+    { side: 'chosen', text: 'ok', tokens: 2, base: 0.5, tuned: 2 },
+    { side: 'rejected', text: 'no!', tokens: 3, base: 1, tuned: -1 },
+  ],
+};
+
+/** A daemon that scores every sample at once. */
+function scoringServices() {
+  const services = testServices();
+  const asked: RequestParams<'generate'>[] = [];
+  const daemon = fakeDaemon({
+    generate: async params => {
+      asked.push(params);
+      const result = { text: '', ids: [], tokensPerSecond: 0, finishReason: 'end', compared };
+      const job = jobRecord({ id: params.id, kind: 'generate', state: 'succeeded', title: 'm', result });
+      services.store.put(job);
+      return job;
+    },
+  });
+  return { ...services, asked, daemon: async () => daemon };
+}
+
+const state = { model: '/m', revision: 'main', baseDir: '/w', label: 'better', adapter: '/w/runs/better', comparesAnswers: true };
+
+describe.skipIf(executablePath === undefined)(`the Try page${executablePath ? '' : ' (skipped: no Chromium on this machine)'}`, () => {
+  test('scores the answers of the sample that is picked, and offers no prompt where the model writes no text', async () => {
+    const services = scoringServices();
+    const { page, errors } = await openWithHost(browser, 'try', { connect: connectTry, state: { ...state, scoresOnly: true }, services });
+    const field = page.getByLabel('Sample', { exact: true });
+    await page.getByText('tuned to score answers').waitFor();
+    await field.fill('5');
+    expect(await page.getByRole('textbox', { name: 'Prompt' }).isVisible()).toBe(false);
+    await field.press('Enter');
+    await page.getByRole('region', { name: 'Better answer' }).getByText('ok', { exact: true }).waitFor();
+    await page.getByRole('region', { name: 'Worse answer' }).getByText('no!').waitFor();
+    const rows = page.getByRole('table', { name: 'Reward' }).getByRole('row');
+    expect(await rows.allTextContents()).toEqual(['Base modelTuned model', 'Better answer0.52', 'Worse answer1-1', 'Margin-0.53']);
+    await page.getByText('The margin rose from -0.5 to 3.').first().waitFor();
+    await page.getByText('of 8', { exact: true }).waitFor();
+    expect(services.asked.map(({ sample, adapter }) => [sample, adapter])).toEqual([[4, state.adapter]]);
+    expect(errors).toEqual([]);
+    await page.close();
+  });
+
+  test('a run that writes text has both, and one that compares nothing has the prompt alone', async () => {
+    const services = scoringServices();
+    for (const comparesAnswers of [true, false]) {
+      const { page, errors } = await openWithHost(browser, 'try', { connect: connectTry, state: { ...state, comparesAnswers }, services });
+      await page.getByText('compared with the tuned model').waitFor();
+      expect(await page.getByRole('textbox', { name: 'Prompt' }).isVisible()).toBe(true);
+      expect(await page.getByRole('button', { name: 'Score answers' }).isVisible()).toBe(comparesAnswers);
+      expect(errors).toEqual([]);
+      await page.close();
+    }
+  });
+});
