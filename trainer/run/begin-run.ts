@@ -46,8 +46,10 @@ export async function beginRunFolder(runDir: string, overwrite: boolean, say: (m
   try {
     await removeHalfWritten(runDir, isRunFile);
     await recoverReplaced(runDir, say);
-    const isUnbegun = await endedBeforeFirstStep(runDir);
     const present = (await readdir(runDir)).filter(name => name !== LOCK_FILE && name !== REPLACED);
+    // A run that is killed after its folder was cleared, and before it wrote a state, leaves nothing but the earlier log.
+    const [first, ...others] = present.filter(isRunFile);
+    const isUnbegun = (first === RUN_FILES.earlierLog && others.length === 0) || (await endedBeforeFirstStep(runDir));
     checkReplaceable({ runDir, present, overwrite, isUnbegun, isRun: await isRunFolder(runDir) });
     if (present.some(isRunFile))
       say(

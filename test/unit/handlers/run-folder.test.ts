@@ -77,6 +77,12 @@ describe('beginning', () => {
     },
   );
 
+  test('a folder that was cleared for a run, which was killed before its first state, is free', async () => {
+    writeFileSync(join(folder, 'log.earlier.txt'), 'older');
+    (await beginRunFolder(folder, false, say)).release();
+    expect(readFileSync(join(folder, 'log.earlier.txt'), 'utf8')).toBe('older');
+  });
+
   test.each([
     ['it did an update', { state: 'failed', step: 1 }],
     ['it is finished', { state: 'finished' }],
