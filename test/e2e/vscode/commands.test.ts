@@ -75,10 +75,23 @@ describeEditor(
     test('the view of models follows the files, and says what is wrong with one', async () => {
       const item = (text: RegExp) => workbench.page.getByRole('treeitem', { name: text });
       await workbench.runCommandUntil('Rowtune: Focus on Models View', item(/^model.*parameters/));
-      cpSync(inFolder('model'), inFolder('copied'), { recursive: true });
-      await item(/^copied.*parameters/).waitFor();
-      writeFileSync(inFolder('copied', 'model.safetensors'), 'no weights');
-      await item(/^copied.*cannot be read/).waitFor();
+      // A window that is new may not watch its folder yet, so files are written until one is seen.
+      const writtenUntil = (text: RegExp, write: () => void) =>
+        until(
+          async () => {
+            write();
+            return item(text)
+              .waitFor({ timeout: 15_000 })
+              .then(
+                () => true,
+                () => false,
+              );
+          },
+          `the view has ${text}`,
+          START_MS,
+        );
+      await writtenUntil(/^copied.*parameters/, () => cpSync(inFolder('model'), inFolder('copied'), { recursive: true }));
+      await writtenUntil(/^copied.*cannot be read/, () => writeFileSync(inFolder('copied', 'model.safetensors'), 'no weights'));
       await workbench.screenshot('models');
       rmSync(inFolder('copied'), { recursive: true });
       await item(/^copied.*cannot be read/).waitFor({ state: 'detached' });
