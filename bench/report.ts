@@ -44,6 +44,8 @@ export const disturbed = (rows: readonly RawRow[], cores: number): string[] =>
 export const table = (header: readonly string[], lines: readonly (readonly string[])[]): string =>
   [header, header.map((_, i) => (i === 0 ? '---' : '---:')), ...lines].map(cells => `| ${cells.join(' | ')} |`).join('\n');
 
+export const signed = (value: number, digits: number): string => `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(digits)}`;
+
 export const megabytes = (bytes: number): string => (bytes / 2 ** 20).toFixed(0);
 
 /** Operations that the method needs, whatever is computed again; for PyTorch's side those that our own program of the method has. */

@@ -1,5 +1,6 @@
 /** The page of the study, generated from all rows: over tasks, then each task with its arms, comparisons and learning rates. Pure. */
-import { table } from '../report.ts';
+import { signed, table } from '../report.ts';
+import { median } from '../run-side.ts';
 import { type ArmName, armNames, defaultArms, LORA, RANDOM_ROWS } from './arms.ts';
 import { compareOverTasks, compareWith, type Difference, isComplete, rowsByTask, type TaskRows, testsOf } from './compare.ts';
 import { figureName, figures } from './figures.ts';
@@ -7,7 +8,7 @@ import { parts, SEEDS, tasks } from './plan.ts';
 import { endOfBest, type RateResult, ratiosAt, STEPS_PER_DECADE, TRIALS } from './rates.ts';
 import type { StudyRow } from './rows.ts';
 import { scoringCosts } from './scoring-costs.ts';
-import { deviation, mean, median } from './statistics.ts';
+import { deviation, mean } from './statistics.ts';
 import { rateResult } from './study.ts';
 
 export function studyPage(rows: readonly StudyRow[]): string {
@@ -208,4 +209,3 @@ const marked = (arm: ArmName, adjusted: number): string => (adjusted < 0.05 ? `$
 const pText = (p: number): string => (p < 0.001 ? '< 0.001' : p.toFixed(3));
 const spread = (values: readonly number[], digits: number): string =>
   `${mean(values).toFixed(digits)} ± ${deviation(values).toFixed(digits)}`;
-const signed = (value: number, digits: number): string => `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(digits)}`;

@@ -1,5 +1,5 @@
 /** The cost of scoring rows for a run, and its gain next to random rows, which need no scores. Pure. */
-import { table } from '../report.ts';
+import { signed, table } from '../report.ts';
 import { type ArmName, RANDOM_ROWS } from './arms.ts';
 import { compareWith, type TaskRows, testsOf } from './compare.ts';
 import { mean } from './statistics.ts';
@@ -23,7 +23,7 @@ export function scoringCosts(all: readonly TaskRows[]): string[] {
       if (seconds === undefined || !difference) return [];
       const { loss } = difference;
       const share = `${(100 * (seconds / plain - 1)).toFixed(0)}%`;
-      return [[`\`${found.task.name}\``, arm, plain.toFixed(1), share, `${signed(loss.mean)} ± ${loss.margin.toFixed(3)}`]];
+      return [[`\`${found.task.name}\``, arm, plain.toFixed(1), share, `${signed(loss.mean, 3)} ± ${loss.margin.toFixed(3)}`]];
     });
   });
   if (lines.length === 0) return [];
@@ -37,5 +37,3 @@ recipe pays nothing.
 ${table(['task', 'arm', 'CPU seconds, random rows', 'scoring adds', 'ln(loss) ± 95%'], lines)}`,
   ];
 }
-
-const signed = (value: number): string => `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(3)}`;

@@ -13,13 +13,6 @@ export interface Paired {
 
 export const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
-/** The middle of the sorted values, or the mean of the two there; NaN of none. */
-export function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const [low, high] = [sorted[Math.floor((sorted.length - 1) / 2)] ?? Number.NaN, sorted[Math.ceil((sorted.length - 1) / 2)] ?? Number.NaN];
-  return (low + high) / 2;
-}
-
 /** The standard deviation of a sample, over n − 1; 0 of a single value. */
 export function deviation(values: readonly number[]): number {
   const center = mean(values);

@@ -34,8 +34,8 @@ export function verdictOf(sample: ComparedSample): string {
   const [first, second] = sample.answers;
   if (first && !second) return judgedVerdict(first);
   const margins = marginsOf(sample);
-  const [before, after] = margins.length > 1 ? margins : [undefined, margins[0] ?? Number.NaN];
-  if (before === undefined || after === undefined) return `The tuned model ${preference(after ?? Number.NaN)}.`;
+  const [before = Number.NaN, after] = margins;
+  if (after === undefined) return `The tuned model ${preference(before)}.`;
   const preferred = [before, after].map(preference);
   const models =
     preferred[0] === preferred[1]

@@ -8,7 +8,7 @@ import type { HostArray } from '../graph/types.ts';
 import type { Model } from '../model/model-spec.ts';
 import { Tracer } from '../model/tracer.ts';
 import type { WeightSource } from '../model/weight-source.ts';
-import type { WeightStorage } from '../model/weight-storage.ts';
+import { type WeightStorage, zeroUnits } from '../model/weight-storage.ts';
 import { withInitial } from '../model/weight-stream.ts';
 import { required } from '../narrow.ts';
 import type { Selection, TrainedUnit } from '../selection.ts';
@@ -128,11 +128,7 @@ function zeroed(
     async readFloat32(name) {
       const values = await weights.readFloat32(name);
       const indices = chosen.get(name);
-      if (!indices) return values;
-      const width = values.length / (weights.tensors.get(name)?.shape[0] ?? values.length);
-      if (unit === 'rows') for (const row of indices) values.fill(0, row * width, (row + 1) * width);
-      else for (let begin = 0; begin < values.length; begin += width) for (const column of indices) values[begin + column] = 0;
-      return values;
+      return indices ? zeroUnits(values, weights.tensors.get(name)?.shape[0] ?? values.length, { unit, indices }) : values;
     },
   };
 }

@@ -127,10 +127,13 @@ async function drawnData(
     const files = await oneByOne(sets, set => remoteFiles(set, recipe));
     const draws = drawsOf(files, { recipe, count });
     if (draws === undefined) return undefined;
-    const isKept = (await missingOf(draws.map(({ file }) => file))).size === 0;
-    if (!isKept && (takesMost(draws, files.flat()) || files.some(([first]) => first && readsAllLabels(recipe, columnsOf(first)))))
+    const missing = await missingOf(draws.map(({ file }) => file));
+    if (missing.size > 0 && (takesMost(draws, files.flat()) || files.some(([first]) => first && readsAllLabels(recipe, columnsOf(first)))))
       return undefined;
-    await fetchDraws(draws, options);
+    await fetchDraws(
+      draws.filter((_, i) => missing.has(i)),
+      options,
+    );
     return draws.map(({ file, drawn, rows }) => ({
       paths: drawn === 0 ? [] : [file],
       summary: `${counted(drawn, 'sample')}, drawn by the seed ${recipe.seed} of ${grouped(rows)}`,
@@ -197,10 +200,8 @@ function takesMost(draws: readonly Draw[], files: readonly NamedFile[]): boolean
   return draws.reduce((sum, { bytes }) => sum + bytes, 0) > MOST_OF_ROWS * all;
 }
 
-/** Fetches what is missing of the drawn samples. */
-async function fetchDraws(draws: readonly Draw[], options: DownloadOptions): Promise<void> {
-  const missing = await missingOf(draws.map(({ file }) => file));
-  const wanted = draws.filter((_, i) => missing.has(i));
+/** Fetches the drawn samples. */
+async function fetchDraws(wanted: readonly Draw[], options: DownloadOptions): Promise<void> {
   const totalBytes = wanted.reduce((sum, { bytes }) => sum + bytes, 0);
   let before = 0;
   for (const draw of wanted) {

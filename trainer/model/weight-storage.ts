@@ -2,7 +2,7 @@
 
 import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
 import type { VariableData } from '../graph/program.ts';
-import { type Shape, toBfloat16 } from '../graph/types.ts';
+import { toBfloat16 } from '../graph/types.ts';
 import { encodeInt8, int8Variables } from './int8.ts';
 import { columnProduct } from './layer/trained-columns.ts';
 import type { ExpertsSpec, ModuleSpec, ParameterSpec } from './module-specs.ts';
@@ -84,7 +84,7 @@ export class WeightStorage {
     else {
       const { shape } = spec;
       const part = this.params.floatParts.get(name);
-      const frozen = part ? withoutPart(values, shape, part) : values;
+      const frozen = part ? zeroUnits(values.slice(), shape[0] ?? 1, part) : values;
       yield* form === 'int8' ? encodeInt8(name, shape, frozen) : encodeNf4(name, shape, frozen);
     }
   }
@@ -170,10 +170,10 @@ export const FLOAT32_STORAGE = new WeightStorage({ precision: FLOAT32, parameter
 export const quantizable = ({ modules }: { readonly modules: readonly ModuleSpec[] }): string[] =>
   modules.filter(({ kind, part }) => kind === 'linear' && part !== 'head' && part !== 'router').map(({ weight }) => weight.name);
 
-function withoutPart(values: Float32Array, [rows = 1]: Shape, { unit, indices }: FloatPart): Float32Array {
+/** Sets rows or columns of a weight to zero in place. @param values [rows, …] flattened */
+export function zeroUnits(values: Float32Array, rows: number, { unit, indices }: Pick<FloatPart, 'unit' | 'indices'>): Float32Array {
   const width = values.length / rows;
-  const rest = values.slice();
-  if (unit === 'rows') for (const row of indices) rest.fill(0, row * width, (row + 1) * width);
-  else for (let begin = 0; begin < rest.length; begin += width) for (const column of indices) rest[begin + column] = 0;
-  return rest;
+  if (unit === 'rows') for (const row of indices) values.fill(0, row * width, (row + 1) * width);
+  else for (let begin = 0; begin < values.length; begin += width) for (const column of indices) values[begin + column] = 0;
+  return values;
 }

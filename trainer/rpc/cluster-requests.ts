@@ -6,7 +6,7 @@ import { messageOf } from '../protocol/error-facts.ts';
 import type { JobContext } from '../protocol/messages/job-messages.ts';
 import type { RequestParams } from '../protocol/messages/rpc-messages.ts';
 import type { ClusterProfile, ClusterSubmission, SubmitParams } from '../protocol/run/cluster.ts';
-import { counted } from '../protocol/text/format.ts';
+import { counted, processesText } from '../protocol/text/format.ts';
 import type { AskReader } from '../reader/reader.ts';
 import { isSweepFolder } from '../run/sweep-folder.ts';
 import { describeProfile, listProfiles, readProfile } from '../slurm/profile.ts';
@@ -91,8 +91,6 @@ async function submit({ what, profile }: SubmitParams, services: ClusterServices
     });
   return ofSweep(await submitNewSweep({ recipe, source, fixed, taken }, options));
 }
-
-const processesText = (processes: number): string => (processes === 1 ? '1 process' : `${processes} processes`);
 
 const ofRun = ({ jobId, runDir, processes }: SubmittedRun): ClusterSubmission => ({
   jobId,

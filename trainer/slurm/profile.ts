@@ -6,7 +6,7 @@ import { parse as parseYaml, YAMLParseError } from 'yaml';
 import { z } from 'zod';
 import { readRegularText } from '../files/regular-file.ts';
 import { messageOf } from '../protocol/error-facts.ts';
-import { counted } from '../protocol/text/format.ts';
+import { counted, processesText } from '../protocol/text/format.ts';
 import { RunError } from '../run-error.ts';
 
 const count = z.int().min(1).max(100_000);
@@ -82,7 +82,7 @@ export function describeProfile({
   const named = devices.filter(text => text !== undefined);
   const parts = [
     partition === undefined ? undefined : `partition ${partition}`,
-    `${counted(nodes, 'node')} with ${each === 1 ? '1 process' : `${each} processes`}${nodes === 1 ? '' : ' each'}`,
+    `${counted(nodes, 'node')} with ${processesText(each)}${nodes === 1 ? '' : ' each'}`,
     named.length === 0 ? undefined : `${named.join(' and ')} per process`,
     rest.memory === undefined ? undefined : `${rest.memory} per node`,
     rest.time === undefined ? undefined : `up to ${typeof rest.time === 'number' ? counted(rest.time, 'minute') : rest.time}`,

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { required } from '../../narrow.ts';
 import { metricKey, type SweepStatus } from '../../protocol/run/sweep.ts';
-import { compact, counted } from '../../protocol/text/format.ts';
+import { compact, counted, processesText } from '../../protocol/text/format.ts';
 import { slurmFiles, slurmLog } from '../../slurm/job-script.ts';
 import { findTasks, isAlive, type SlurmJob, shownState } from '../../slurm/slurm.ts';
 import { stopSubmission } from '../../slurm/stop-submission.ts';
@@ -55,10 +55,9 @@ async function told(
 ): Promise<CommandResult> {
   const { terminal, cwd } = context;
   const folder = shownPath(sweepDir, cwd);
-  const each = processes === 1 ? '1 process' : `${processes} processes`;
   terminal.say(
     'info',
-    `submitted to Slurm as job array ${id}: ${counted(runs, 'run')} of ${each}, ${counted(workers, 'worker')}; folder ${folder}`,
+    `submitted to Slurm as job array ${id}: ${counted(runs, 'run')} of ${processesText(processes)}, ${counted(workers, 'worker')}; folder ${folder}`,
   );
   if (!detach) return followSweepOnSlurm(context, sweepDir, id, show);
   terminal.print(

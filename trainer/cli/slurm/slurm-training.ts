@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { open, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { RUN_FILES } from '../../protocol/run/run-files.ts';
+import { processesText } from '../../protocol/text/format.ts';
 import { readRunState } from '../../run/run-state.ts';
 import { type SlurmFiles, slurmFiles, slurmLog } from '../../slurm/job-script.ts';
 import { describeJob, placeInQueue } from '../../slurm/queue.ts';
@@ -39,7 +40,7 @@ async function told(context: CommandContext, submitted: SubmittedRun, { detach }
   const { terminal, cwd } = context;
   const { jobId: id, runDir, processes, log } = submitted;
   const folder = shownPath(runDir, cwd);
-  terminal.say('info', `submitted to Slurm as job ${id}, ${processes} ${processes === 1 ? 'process' : 'processes'}; run folder ${folder}`);
+  terminal.say('info', `submitted to Slurm as job ${id}, ${processesText(processes)}; run folder ${folder}`);
   if (!detach) return followOnSlurm(context, runDir, id);
   terminal.print(
     [

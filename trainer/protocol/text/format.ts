@@ -27,6 +27,9 @@ export const grouped = (value: number): string => value.toLocaleString('en-US');
 /** '1 step', '1,200 steps'. */
 export const counted = (count: number, what: string): string => `${grouped(count)} ${what}${count === 1 ? '' : 's'}`;
 
+/** "1 process", "4 processes" */
+export const processesText = (count: number): string => (count === 1 ? '1 process' : `${count} processes`);
+
 export const percent = (share: number, digits = 1): string => `${(100 * share).toFixed(digits)}%`;
 
 /** 135M, 7.2B, 940k: the usual way to write model sizes. */
