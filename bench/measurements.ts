@@ -47,8 +47,8 @@ export class Clock {
 }
 
 /** Lines of JSON, one a measurement; those of an interrupted run are found again, unless code was changed since. */
-export class MeasurementStore {
-  private readonly known = new Map<string, RawRow>();
+export class MeasurementStore<Row extends object = RawRow> {
+  private readonly known = new Map<string, Row>();
   private readonly file: string;
 
   /** @param resume false: what earlier runs kept is not looked at */
@@ -57,23 +57,23 @@ export class MeasurementStore {
     mkdirSync(path.dirname(file), { recursive: true });
     if (!resume || !existsSync(file)) return;
     for (const line of readFileSync(file, 'utf8').split('\n')) {
-      const entry = parseEntry(line);
+      const entry = parseEntry<Row>(line);
       if (entry) this.known.set(entry.key, entry.row);
     }
   }
 
-  find(key: string): RawRow | undefined {
+  find(key: string): Row | undefined {
     return this.known.get(key);
   }
 
-  keep(key: string, row: RawRow): void {
+  keep(key: string, row: Row): void {
     // A line of its own, whatever the one before it was cut off from.
     appendFileSync(this.file, `\n${JSON.stringify({ key, row })}`);
   }
 }
 
 /** The last line may have been cut off. */
-function parseEntry(line: string): { readonly key: string; readonly row: RawRow } | undefined {
+function parseEntry<Row>(line: string): { readonly key: string; readonly row: Row } | undefined {
   try {
     return JSON.parse(line);
   } catch {
@@ -88,9 +88,11 @@ export function measurementKey(
   threads: number,
 ): string {
   const script = configuration.implementation === 'pytorch' ? sides.peer : path.join(sides.scripts, 'step.mjs');
-  const code = createHash('sha256').update(readFileSync(script)).digest('hex').slice(0, 12);
-  return JSON.stringify({ ...configuration, steps, threads, device: sides.device, engine: sides.engine, code });
+  return JSON.stringify({ ...configuration, steps, threads, device: sides.device, engine: sides.engine, code: codeHash(script) });
 }
+
+/** Tells one version of a bundle or script from another. */
+export const codeHash = (script: string): string => createHash('sha256').update(readFileSync(script)).digest('hex').slice(0, 12);
 
 export interface MeasureAllParams {
   readonly sides: Sides;

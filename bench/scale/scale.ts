@@ -12,7 +12,7 @@ import { RUN_FILES } from '../../trainer/protocol/run/run-files.ts';
 import type { RanksView } from '../../trainer/protocol/view/run.ts';
 import { readMetrics } from '../../trainer/run/metrics-file.ts';
 import { benchModels, LORA_RANK } from '../bench-models.ts';
-import { log } from '../measurements.ts';
+import { codeHash, log, MeasurementStore } from '../measurements.ts';
 import type { PartContext } from '../part.ts';
 import { type Facts, factLines, table } from '../report.ts';
 import { coresFor, median, runPinned } from '../run-side.ts';
@@ -160,12 +160,18 @@ export async function runScale(context: PartContext): Promise<boolean> {
   await installMpi({ cacheDir, log });
   const launch = { context, folder, cores: coresFor(processes) };
   const plan = scalePlan(processes);
+  const store = new MeasurementStore<ScaleRow>(path.join(folder, 'measured.jsonl'), context.resume);
+  const code = codeHash(path.join(context.root, 'dist', 'worker.js'));
   const found: ScaleRow[][] = plan.map(() => []);
   for (let round = 0; round < rounds; round++)
     for (const [i, planned] of plan.entries()) {
-      const row = await runCase(launch, planned);
+      const key = JSON.stringify({ ...planned, steps, round, code });
+      const kept = store.find(key);
+      const row = kept ?? (await runCase(launch, planned));
+      if (!kept) store.keep(key, row);
       required(found[i], 'a row').push(row);
-      log(`${rowName(row)}: ${row.secondsPerStep.toFixed(3)} s/step, waits ${(1000 * row.waitedSeconds).toFixed(1)} ms`);
+      const waits = (1000 * row.waitedSeconds).toFixed(1);
+      log(`${rowName(row)}: ${row.secondsPerStep.toFixed(3)} s/step, waits ${waits} ms${kept ? '  kept' : ''}`);
     }
   const exchanges = {
     'shared memory': await measureExchanges(launch, processes, 'shared memory'),
