@@ -62,10 +62,7 @@ describeEditor(
       await workbench.screenshot('convert');
       await workbench.press('Escape');
       await workbench.pressLens(lens, converted);
-      await workbench
-        .notification('lora-8b.yml was converted from Axolotl. 1 key of Axolotl has no counterpart: wandb_project')
-        .first()
-        .waitFor();
+      await workbench.notification('lora-8b.yml was converted from Axolotl. 1 key of Axolotl has no counterpart: wandb_project').waitFor();
       expect(readFileSync(inFolder('lora-8b.rowtune.yaml'), 'utf8')).toMatch(/^model: model$/m);
       expect(readFileSync(inFolder('lora-8b.yml'), 'utf8')).toBe(AXOLOTL);
       await workbench.openFile('lora-8b.yml');
@@ -172,7 +169,7 @@ describeEditor(
     test('Set Hub Token stores it', async () => {
       await workbench.runCommand('Rowtune: Set Hub Token');
       await workbench.answer('Hugging Face access token', 'hf_of_a_test');
-      await workbench.notification('The token was stored').first().waitFor();
+      await workbench.notification('The token was stored').waitFor();
     });
 
     test('the daemon and the language server are stopped, started, restarted, and their logs shown', async () => {

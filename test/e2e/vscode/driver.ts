@@ -169,7 +169,7 @@ export class Workbench {
 
   /** Presses a button of a notification, however long that is shown. */
   async pressNotification(text: string | RegExp, button: string): Promise<void> {
-    await this.notification(text).first().getByRole('button', { name: button }).click();
+    await this.notification(text).getByRole('button', { name: button }).click();
   }
 
   /** Answers the dialog that stands in front of everything. */
@@ -302,10 +302,10 @@ export class Workbench {
     await this.page.locator(`.monaco-workbench.${kind}`).first().waitFor();
   }
 
+  /** The first with this text: the last line of a progress may stand next to the error that repeats it. */
   notification(text: string | RegExp): Locator {
-    return this.page.locator('.notifications-toasts .notification-list-item, .notifications-center .notification-list-item', {
-      hasText: text,
-    });
+    const shown = '.notifications-toasts .notification-list-item, .notifications-center .notification-list-item';
+    return this.page.locator(shown, { hasText: text }).first();
   }
 
   statusBarItem(text: string | RegExp): Locator {

@@ -29,7 +29,7 @@ describeEditor(
         .waitFor();
       await workbench.screenshot('install');
       await workbench.pressNotification('Installing the TensorFlow engine', 'Cancel');
-      await workbench.notification('Installing the TensorFlow engine').first().waitFor({ state: 'detached' });
+      await workbench.notification('Installing the TensorFlow engine').waitFor({ state: 'detached' });
     });
 
     test('a training runs without it, and says so', async () => {

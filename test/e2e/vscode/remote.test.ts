@@ -64,7 +64,7 @@ describeEditor(
     test('a window that is reloaded knows the address, and asks for the token where it was not kept', async () => {
       await workbench.reload();
       // An editor in a browser that nobody gave a place for secrets keeps them no longer than its window; others have kept it.
-      const missing = workbench.notification(/no token is stored/i).first();
+      const missing = workbench.notification(/no token is stored/i);
       await workbench
         .notification(/still running/)
         .or(missing)

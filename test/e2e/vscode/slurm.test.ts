@@ -36,7 +36,7 @@ describeEditor(
       await workbench.screenshot('slurm-confirmation');
       expect(slurm?.scripts()).toEqual([]);
       await workbench.dialogButton('Submit');
-      await workbench.notification('mine is job 101 of Slurm (2 processes)').first().waitFor();
+      await workbench.notification('mine is job 101 of Slurm (2 processes)').waitFor();
       await workbench.tab('Run: mine').waitFor();
       expect(slurm?.scripts()).toHaveLength(1);
       const page = await workbench.webview('h1');
