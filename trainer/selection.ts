@@ -13,6 +13,8 @@ export type TrainedUnit = 'rows' | 'columns';
 export interface RowsOf extends Pick<ModuleSpec, 'name' | 'weight' | 'bias' | 'sections'> {
   /** Left out for rows. */
   readonly unit?: 'columns';
+  /** Neighboring rows that are chosen together: those of a head. Left out where each is chosen by itself. */
+  readonly block?: number;
 }
 
 /** Module name → one score a row. */
@@ -32,17 +34,25 @@ export class SelectionError extends Error {
   override name = 'SelectionError';
 }
 
-/** Rows of a module that a budget pays for; at least one. A module of several sections has a budget for each. */
-export function rowBudget({ weight, sections = [] }: RowsOf, budget: Budget): number {
-  const paid = (rows: number) => ('r' in budget ? budget.r : Math.max(1, Math.round(budget.ratio * rows)));
+/**
+ * Rows of a module that a budget pays for; at least one. A module of several sections has a budget for each. Of blocks the nearest whole
+ * number of them, at least one.
+ */
+export function rowBudget({ weight, sections = [], block = 1 }: RowsOf, budget: Budget): number {
+  const wanted = (rows: number) => ('r' in budget ? budget.r : budget.ratio * rows);
+  const paid = (rows: number) => block * Math.max(1, Math.round(wanted(rows) / block));
   return sections.length > 0 ? sections.reduce((sum, { rows }) => sum + paid(rows), 0) : paid(weight.shape[0] as number);
 }
 
-/** A module whose columns are chosen: they compete as the rows of others do, each with its entries of all outputs, and biases stay frozen. */
-export const byColumns = ({ name, weight }: RowsOf): RowsOf => ({
+/**
+ * A module whose columns are chosen: they compete as the rows of others do, each with its entries of all outputs, and biases stay frozen.
+ * @param block neighboring columns that are chosen together
+ */
+export const byColumns = ({ name, weight }: RowsOf, block?: number): RowsOf => ({
   name,
   weight: { name: weight.name, shape: weight.shape.toReversed() },
   unit: 'columns',
+  ...(block !== undefined && { block }),
 });
 
 /** The name under which the rows of a section are shown. */
@@ -88,8 +98,25 @@ function concatenated(lists: readonly Int32Array[]): Int32Array {
 /** Trainable numbers of one row, its bias entry included. */
 export const rowParameters = ({ weight, bias }: RowsOf): number => weight.shape.slice(1).reduce((n, d) => n * d, 1) + (bias ? 1 : 0);
 
+/** The mean score of each block of neighboring rows; the scores themselves where a block is a row. */
+export function blockScores(scores: Float32Array, block = 1): Float32Array {
+  if (block === 1) return scores;
+  return Float32Array.from({ length: scores.length / block }, (_, i) => {
+    let sum = 0;
+    for (let row = i * block; row < (i + 1) * block; row++) sum += scores[row] as number;
+    return sum / block;
+  });
+}
+
+/** All rows, those of the best block first, and in a block from the first row on; see {@link rowOrder}. */
+export const blockOrder = (scores: Float32Array, block = 1): Int32Array =>
+  block === 1 ? rowOrder(scores) : rowsOfBlocks(rowOrder(blockScores(scores, block)), block);
+
+const rowsOfBlocks = (blocks: Int32Array, block: number): Int32Array =>
+  Int32Array.from({ length: blocks.length * block }, (_, i) => (blocks[Math.floor(i / block)] as number) * block + (i % block));
+
 /**
- * The highest-scoring rows of each module; of equal scores the lower row comes first.
+ * The highest-scoring rows of each module, or blocks of rows by their mean score; of equal scores the lower row comes first.
  * @param least rows that each module keeps where they compete across modules, at most those that it has per layer
  * @throws SelectionError where a layer has fewer rows than the budget, naming all such layers, or where a score is missing or not finite
  */
@@ -104,19 +131,22 @@ export function selectRows(
   const parts = competing(modules);
   const own = ownScores(modules, parts, scores);
   const perLayer = parts.map(part => rowBudget(part, budget));
-  if (mode === 'per_layer') return ofModules(parts, i => topRows(elementAt(own, i), elementAt(perLayer, i)));
-  const ranked = parts.map((part, i): RankedRows => {
-    const values = elementAt(own, i);
-    return {
-      scores: values,
-      order: rowOrder(values),
-      mean: values.reduce((a, b) => a + b, 0) / values.length,
+  const orders = parts.map(({ block }, i) => blockOrder(elementAt(own, i), block));
+  const chosen = (counts: ArrayLike<number>): Selection => ofModules(parts, i => elementAt(orders, i).slice(0, counts[i]).sort());
+  if (mode === 'per_layer') return chosen(perLayer);
+  const ranked = parts.map(
+    (part, i): RankedRows => ({
+      scores: elementAt(own, i),
+      order: elementAt(orders, i),
+      mean: meanOf(elementAt(own, i)),
       cost: rowParameters(part),
-    };
-  });
-  const counts = countsAcross(mode, ranked, perLayer, least);
-  return ofModules(parts, i => elementAt(ranked, i).order.slice(0, counts[i]).sort());
+      block: part.block,
+    }),
+  );
+  return chosen(countsAcross(mode, ranked, perLayer, least));
 }
+
+const meanOf = (scores: Float32Array): number => scores.reduce((a, b) => a + b, 0) / scores.length;
 
 /** A module whose rows compete with those of others. */
 export interface RankedRows {
@@ -126,6 +156,15 @@ export interface RankedRows {
   readonly mean: number;
   /** Trainable numbers of a row. */
   readonly cost: number;
+  /** As of {@link RowsOf}; `order` then has the rows of a block next to each other. */
+  readonly block?: number | undefined;
+}
+
+/** The same with a row for each block. */
+function blocksOf({ scores, order, mean, cost, block = 1 }: RankedRows): RankedRows {
+  if (block === 1) return { scores, order, mean, cost };
+  const first = Int32Array.from({ length: order.length / block }, (_, i) => (order[i * block] as number) / block);
+  return { scores: blockScores(scores, block), order: first, mean, cost: cost * block };
 }
 
 /** How modes across layers count the rows of each module, `kept` at least, for at most the parameters of `perLayer`. */
@@ -138,7 +177,7 @@ const counters = {
 >;
 
 /**
- * How many rows of each module a mode across layers takes.
+ * How many rows of each module a mode across layers takes; of blocks whole ones.
  * @param perLayer rows that each module would have by itself: what they cost is the budget
  * @param least rows that every module keeps, whatever its scores: a layer without rows would have nothing to learn with
  */
@@ -148,11 +187,10 @@ export function countsAcross(
   perLayer: ArrayLike<number>,
   least: number,
 ): Int32Array {
-  return counters[mode](
-    modules,
-    perLayer,
-    Int32Array.from(modules, (_, i) => Math.min(least, perLayer[i] as number)),
-  );
+  const sizes = modules.map(({ block = 1 }) => block);
+  const inBlocks = Int32Array.from(sizes, (size, i) => (perLayer[i] as number) / size);
+  const kept = Int32Array.from(sizes, (size, i) => Math.min(Math.ceil(least / size), inBlocks[i] as number));
+  return counters[mode](modules.map(blocksOf), inBlocks, kept).map((count, i) => count * elementAt(sizes, i));
 }
 
 const costOf = (modules: readonly RankedRows[], counts: ArrayLike<number>): number =>

@@ -124,9 +124,9 @@ export async function readSource({ path: source, label }: HeatmapSource, isAtWor
 }
 
 function modulesOf({ modules }: ScoreSetFile, rowParameters: ReadonlyMap<string, number> | undefined): HeatmapModule[] {
-  return [...modules].map(([name, { shape, bias, module, unit }]) => {
+  return [...modules].map(([name, { shape, bias, module, unit, block }]) => {
     const ofShape = bias === undefined ? undefined : shape.slice(1).reduce((n, d) => n * d, 1) + Number(bias);
-    return { name, shape, unit, rowParameters: ofShape ?? rowParameters?.get(module) };
+    return { name, shape, unit, rowParameters: ofShape ?? rowParameters?.get(module), block };
   });
 }
 

@@ -40,12 +40,12 @@ export function createScoreSender(post: (message: HeatmapToPage) => void, isOpen
       try {
         let modules: ModuleScores[] = [];
         let bytes = 0;
-        for (const name of source.modules.keys()) {
+        for (const [name, { block }] of source.modules) {
           const scores = await source.read(set.key, name);
           if (!isOpen() || !isWanted(set)) return;
           if (!scores || sent.get(idOf(set, name)) === hashOf(scores)) continue;
           sent.set(idOf(set, name), hashOf(scores));
-          modules.push({ name, scores });
+          modules.push({ name, scores, block });
           bytes += scores.byteLength;
           if (bytes < MESSAGE_BYTES) continue;
           post({ type: 'scores', set, modules, isLast: false });

@@ -1,6 +1,6 @@
 /** The scores that the host sent, and values derived on demand: figures, order, ranks, maxima. */
 import type { ModuleScores, ScoreSetRef } from '../../trainer/protocol/view/heatmap.ts';
-import { rowOrder } from '../../trainer/selection.ts';
+import { blockOrder, rowOrder } from '../../trainer/selection.ts';
 import { createRangeMax, type RangeMax } from './cell/range-max.ts';
 
 /** Scores of one module in one set. */
@@ -13,6 +13,11 @@ export interface CellScores {
   readonly order: Int32Array;
   /** The rank of each row. */
   readonly ranks: Int32Array;
+  /** Neighboring rows that a budget chooses together; 1 where each is chosen by itself. */
+  readonly block: number;
+  /** Rows in the order in which a budget takes them, and the place of each row: by block, else as `order` and `ranks`. */
+  readonly choiceOrder: Int32Array;
+  readonly choiceRanks: Int32Array;
   /** Scores by position. */
   readonly maxima: RangeMax;
   /**
@@ -46,7 +51,7 @@ export function createScoreStore(): ScoreStore {
     apply(set, modules) {
       const known = sets.get(idOf(set)) ?? new Map<string, CellScores>();
       sets.set(idOf(set), known);
-      for (const { name, scores } of modules) known.set(name, cellScores(scores));
+      for (const { name, scores, block } of modules) known.set(name, cellScores(scores, block));
     },
     of: set => (set && sets.get(idOf(set))) ?? NOTHING,
     keepOnly(kept) {
@@ -56,7 +61,8 @@ export function createScoreStore(): ScoreStore {
   };
 }
 
-export function cellScores(scores: Float32Array): CellScores {
+/** @param block neighboring rows that are chosen together */
+export function cellScores(scores: Float32Array, block = 1): CellScores {
   let [sum, max, min] = [0, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
   for (let i = 0; i < scores.length; i++) {
     const value = scores[i] ?? Number.NaN;
@@ -66,6 +72,8 @@ export function cellScores(scores: Float32Array): CellScores {
   }
   let order: Int32Array | undefined;
   let ranks: Int32Array | undefined;
+  let choiceOrder: Int32Array | undefined;
+  let choiceRanks: Int32Array | undefined;
   let maxima: RangeMax | undefined;
   let profile: Float32Array | undefined;
   return {
@@ -80,6 +88,15 @@ export function cellScores(scores: Float32Array): CellScores {
     get ranks() {
       ranks ??= inverse(this.order);
       return ranks;
+    },
+    block,
+    get choiceOrder() {
+      choiceOrder ??= block === 1 ? this.order : blockOrder(scores, block);
+      return choiceOrder;
+    },
+    get choiceRanks() {
+      choiceRanks ??= block === 1 ? this.ranks : inverse(this.choiceOrder);
+      return choiceRanks;
     },
     get maxima() {
       maxima ??= createRangeMax(scores);

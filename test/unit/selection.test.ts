@@ -6,6 +6,7 @@ import { createRandom } from '../../trainer/random.ts';
 import {
   type Budget,
   firstRows,
+  type RowsOf,
   rowBudget,
   rowOrder,
   rowParameters,
@@ -99,6 +100,71 @@ describe('the budget', () => {
         ),
       );
     expect(() => firstRows([a], { r: 4 })).not.toThrow();
+  });
+});
+
+describe('blocks of rows', () => {
+  const headed = (name: string, rows: number, block: number, width = 2): RowsOf => ({
+    name,
+    weight: { name: `${name}.weight`, shape: [rows, width] },
+    block,
+  });
+  const whole = (rows: Int32Array | undefined, block: number): number[] => {
+    const found = [...(rows ?? [])];
+    const blocks = [...new Set(found.map(row => Math.floor(row / block)))];
+    expect(found).toEqual(blocks.flatMap(i => Array.from({ length: block }, (_, j) => i * block + j)));
+    return blocks;
+  };
+
+  test('go together, by their mean score: one high row does not make a block', () => {
+    const given = new Map([['q', scores(9, 0, 4, 6, 2, 2)]]);
+    expect([...(selectRows([headed('q', 6, 2)], given, { r: 2 }).get('q') ?? [])]).toEqual([2, 3]);
+    expect([...(selectRows([headed('q', 6, 2)], given, { r: 4 }).get('q') ?? [])]).toEqual([0, 1, 2, 3]);
+  });
+
+  test('a budget is the nearest whole number of them, at least one', () => {
+    const q = headed('q', 12, 4);
+    expect([1, 5, 6, 7, 12].map(r => rowBudget(q, { r }))).toEqual([4, 4, 8, 8, 12]);
+    expect([0.01, 0.4, 0.6, 1].map(ratio => rowBudget(q, { ratio }))).toEqual([4, 4, 8, 12]);
+    expect([...firstRows([q], { r: 5 }).values()]).toEqual([Int32Array.of(0, 1, 2, 3)]);
+  });
+
+  test('of sections stay inside one', () => {
+    const fused: RowsOf = { ...headed('qkv', 12, 2), sections: [8, 2, 2].map((rows, i) => ({ name: 'qkv'[i] ?? '', rows })) };
+    const given = new Map([['qkv', scores(0, 0, 5, 5, 1, 1, 0, 0, 7, 7, 9, 9)]]);
+    expect([...(selectRows([fused], given, { r: 2 }).get('qkv') ?? [])]).toEqual([2, 3, 8, 9, 10, 11]);
+  });
+
+  test.each([1, 3, 4])('across layers they are whole, within the budget, and the best: floor of %i rows', least => {
+    const random = createRandom(11);
+    const modules: readonly RowsOf[] = [headed('q', 24, 4), headed('k', 8, 4), module('up', 20), headed('o', 12, 4, 6)];
+    for (let draw = 0; draw < 40; draw++) {
+      const given = new Map(
+        modules.map(({ name, weight }) => [name, Float32Array.from({ length: weight.shape[0] ?? 0 }, () => random.uniform() ** 3)]),
+      );
+      const perLayer = modules.reduce((sum, one) => sum + rowParameters(one) * rowBudget(one, { r: 8 }), 0);
+      for (const mode of ['global', 'proportional'] as const) {
+        const found = selectRows(modules, given, { r: 8 }, mode, least);
+        let cost = 0;
+        for (const one of modules) {
+          const rows = found.get(one.name) ?? new Int32Array();
+          cost += rowParameters(one) * rows.length;
+          expect(rows.length).toBeGreaterThanOrEqual(Math.min(least, one.weight.shape[0] ?? 0));
+          if (one.block === undefined) continue;
+          const mean = (i: number) => [0, 1, 2, 3].reduce((sum, j) => sum + (given.get(one.name)?.[i * 4 + j] ?? 0), 0);
+          const chosen = new Set(whole(rows, 4));
+          const others = Array.from({ length: (one.weight.shape[0] ?? 0) / 4 }, (_, i) => i).filter(i => !chosen.has(i));
+          for (const i of chosen) for (const j of others) expect(mean(i)).toBeGreaterThanOrEqual(mean(j) - 1e-6);
+        }
+        expect(cost).toBeLessThanOrEqual(perLayer);
+      }
+    }
+  });
+
+  test('of one row are the rows', () => {
+    const given = new Map([['q', scores(3, 9, 1, 4)]]);
+    for (const mode of ['per_layer', 'global', 'proportional'] as const)
+      expect(selectRows([headed('q', 4, 1)], given, { r: 2 }, mode)).toEqual(selectRows([module('q', 4)], given, { r: 2 }, mode));
   });
 });
 

@@ -1,5 +1,6 @@
 /** Choosing and spelling out coupled channels: from scores to rows, and from rows to the columns and norm entries that go with them. */
 import { isConv, isExperts, type ModuleSpec } from '../model/module-specs.ts';
+import { valueFor } from '../narrow.ts';
 import { type Budget, rowBudget, type Scores, type Selection, SelectionError, topRows } from '../selection.ts';
 import type { CoupledGroup, GroupMember } from './coupled-groups.ts';
 
@@ -53,10 +54,16 @@ export function groupScores(
 
 /**
  * The rows of the best channels of each group; of targets that are in no group (embeddings) the best rows.
- * @param groups of `trainedGroups`
+ * @param groups of `trainedGroups` or `insideBlocks`
+ * @param heads whether the channels of a head are chosen together, by their mean score; channels of no head are chosen singly
  * @throws SelectionError where a score is missing
  */
-export function selectCoupled(groups: readonly CoupledGroup[], modules: readonly ModuleSpec[], scores: Scores, budget: Budget): Selection {
+export function selectCoupled(
+  groups: readonly CoupledGroup[],
+  modules: readonly ModuleSpec[],
+  scores: Scores,
+  { budget, heads = false }: { readonly budget: Budget; readonly heads?: boolean | undefined },
+): Selection {
   const selection = new Map<string, Int32Array>();
   const scoresOf = ({ module }: Pick<GroupMember, 'module'>): Float32Array => {
     const found = scores.get(module.name);
@@ -65,7 +72,10 @@ export function selectCoupled(groups: readonly CoupledGroup[], modules: readonly
   };
   for (const group of groups) {
     const rows = group.members.filter(({ part }) => part === 'rows');
-    const chosen = topChannels(group, groupScores({ ...group, members: rows }, scoresOf), channelBudget(group, rows, budget));
+    const own = groupScores({ ...group, members: rows }, scoresOf);
+    const count = channelBudget(group, rows, budget);
+    const headOf = heads ? headsOfChannels(group.channels, rows) : undefined;
+    const chosen = headOf ? topHeads(headOf, own, count) : topChannels(group, own, count);
     for (const { module, channelOf } of rows) addPlaces(selection, module.name, placesIn(channelOf, chosen));
   }
   for (const module of modules) {
@@ -80,6 +90,31 @@ function topChannels({ channels, runs = 1 }: CoupledGroup, scores: Float32Array,
   const size = channels / runs;
   const own = (run: number): Int32Array => topRows(scores.subarray(run * size, (run + 1) * size), Math.max(1, Math.round(count / runs)));
   return new Set(Array.from({ length: runs }, (_, run) => [...own(run)].map(channel => run * size + channel)).flat());
+}
+
+/** The head of each channel; undefined where the rows that make them are of no heads. */
+function headsOfChannels(channels: number, rows: readonly GroupMember[]): Int32Array | undefined {
+  const headOf = new Int32Array(channels).fill(-1);
+  for (const { module, channelOf } of rows) {
+    const { head } = module;
+    if (!head || !('rows' in head)) continue;
+    for (const [row, channel] of channelOf.entries()) if (channel >= 0) headOf[channel] = Math.floor(row / head.rows);
+  }
+  return headOf.includes(-1) ? undefined : headOf;
+}
+
+/** The channels of the best heads by mean score: the nearest whole number of heads to `count` channels, at least one. */
+function topHeads(headOf: Int32Array, scores: Float32Array, count: number): Set<number> {
+  const heads = [...new Set(headOf)].sort((a, b) => a - b);
+  const [sums, sizes] = [new Map<number, number>(), new Map<number, number>()];
+  for (const [channel, head] of headOf.entries()) {
+    sums.set(head, (sums.get(head) ?? 0) + (scores[channel] as number));
+    sizes.set(head, (sizes.get(head) ?? 0) + 1);
+  }
+  const means = Float32Array.from(heads, head => valueFor(sums, head) / valueFor(sizes, head));
+  const best = topRows(means, Math.min(heads.length, Math.max(1, Math.round((count * heads.length) / headOf.length))));
+  const chosen = new Set([...best].map(i => heads[i]));
+  return new Set([...headOf.keys()].filter(channel => chosen.has(headOf[channel])));
 }
 
 /** As many channels as give the budget's rows in the member, or the section of one, that has the most rows a channel; at least one. */

@@ -24,7 +24,7 @@ export interface ScoreSetFile {
 }
 
 /** A module, or a section of one. */
-export interface ShownModule extends Pick<ScoredModule, 'shape'>, Partial<Pick<ScoredModule, 'bias'>> {
+export interface ShownModule extends Pick<ScoredModule, 'shape' | 'block'>, Partial<Pick<ScoredModule, 'bias'>> {
   /** The module whose rows these are, and its first row here. */
   readonly module: string;
   readonly begin: number;
@@ -39,17 +39,17 @@ type StoredModule = Partial<ScoredModule> & Pick<ScoredModule, 'shape'>;
 
 function shownModules(path: string, stored: ReadonlyMap<string, StoredModule>, unit: 'columns' | undefined): Map<string, ShownModule> {
   const shown = new Map<string, ShownModule>();
-  for (const [module, { shape, bias, sections }] of stored) {
+  for (const [module, { shape, bias, sections, block }] of stored) {
     if (unit) {
-      shown.set(columnsName(module), { shape, bias, module, begin: 0, unit });
+      shown.set(columnsName(module), { shape, bias, module, begin: 0, unit, block });
       continue;
     }
     let begin = 0;
     for (const section of sections ?? []) {
-      shown.set(sectionName(module, section), { shape: [section.rows, ...shape.slice(1)], bias, module, begin });
+      shown.set(sectionName(module, section), { shape: [section.rows, ...shape.slice(1)], bias, module, begin, block });
       begin += section.rows;
     }
-    if (!sections) shown.set(module, { shape, bias, module, begin: 0 });
+    if (!sections) shown.set(module, { shape, bias, module, begin: 0, block });
     else if (begin !== shape[0]) throw new ImportanceError(`${path}: the sections of ${module} have ${begin} rows, it has ${shape[0]}`);
   }
   return shown;

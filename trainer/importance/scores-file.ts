@@ -47,13 +47,20 @@ export interface ScoredModule {
   readonly bias: boolean;
   /** Rows that are shown as layers of their own: see `ModuleSpec.sections`. */
   readonly sections?: readonly RowSection[] | undefined;
+  /** Rows that are chosen together: see `RowsOf.block`. */
+  readonly block?: number | undefined;
 }
 
 export const MODULES_KEY = 'modules';
 const sectionSchema = z.object({ name: z.string(), rows: z.int().positive() });
 export const modulesSchema = z.record(
   z.string(),
-  z.object({ shape: z.array(z.int().nonnegative()).min(1), bias: z.boolean(), sections: z.array(sectionSchema).min(1).optional() }),
+  z.object({
+    shape: z.array(z.int().nonnegative()).min(1),
+    bias: z.boolean(),
+    sections: z.array(sectionSchema).min(1).optional(),
+    block: z.int().positive().optional(),
+  }),
 );
 
 /** Writes `path` (.safetensors) and its summary `path`.json: mean, largest and smallest score of each module. */
@@ -87,7 +94,9 @@ const rowsOfClass = (scores: Float32Array | undefined, label: number, rows: numb
   scores?.subarray(label * rows, (label + 1) * rows) ?? new Float32Array(rows);
 
 const shapesOf = (units: readonly RowsOf[]): Readonly<Record<string, ScoredModule>> =>
-  Object.fromEntries(units.map(({ name, weight, bias, sections }) => [name, { shape: weight.shape, bias: bias !== undefined, sections }]));
+  Object.fromEntries(
+    units.map(({ name, weight, bias, sections, block }) => [name, { shape: weight.shape, bias: bias !== undefined, sections, block }]),
+  );
 
 function summary(values: Float32Array): Record<string, number> {
   let [sum, max, min] = [0, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];

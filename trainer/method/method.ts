@@ -138,6 +138,8 @@ export interface MethodSettings extends TargetSettings {
   readonly trains: Recipe['trains'];
   /** spsft: the columns and norm entries that belong to the chosen rows are trained with them; the budget is the rows' own. */
   readonly dependencies?: boolean;
+  /** spsft: the rows or columns of a head of attention are chosen together. */
+  readonly heads?: boolean;
   readonly seed: number;
 }
 

@@ -25,6 +25,9 @@ export interface RowSection {
   readonly rows: number;
 }
 
+/** How many neighboring rows make one head (queries, keys, values), or how many neighboring columns read one (the output of attention). */
+export type HeadSize = { readonly rows: number } | { readonly columns: number };
+
 /** A layer with neurons: row i of its weight, and entry i of its bias, are neuron i. */
 export interface ModuleSpec {
   /** For example `model.layers.3.mlp.up_proj`. */
@@ -41,6 +44,8 @@ export interface ModuleSpec {
    * and has its rows selected, as a layer of its own.
    */
   readonly sections?: readonly RowSection[];
+  /** The size of a head of attention; left out of layers that have none. */
+  readonly head?: HeadSize;
   /** The number that is added to a norm's weight before it scales (Gemma's norms are stored as their distance from 1). */
   readonly offset?: number;
   /** A norm that weight decay shrinks, as the Trainer of Transformers does with what it does not take for a norm. */
@@ -139,6 +144,9 @@ const biasOf = (name: string, shape: readonly number[]): ParameterSpec => ({ nam
 
 export const linearSpec = (name: string, place: Place, out: number, width: number, biased = true): ModuleSpec =>
   moduleSpec(name, 'linear', place, [out, width], biased);
+
+/** The module with the size of its heads. */
+export const withHeads = <Spec extends ModuleSpec>(module: Spec, head: HeadSize): Spec => ({ ...module, head });
 
 export interface ExpertSizes {
   readonly experts: number;

@@ -6,7 +6,7 @@ import type { Model } from '../model/model-spec.ts';
 import type { Precision } from '../model/weight-storage.ts';
 import { loraStart } from '../protocol/recipe/lora-start.ts';
 import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
-import { hasDependencies, rowsBudget, trainedUnit } from '../protocol/recipe/rows-budget.ts';
+import { choosesHeads, hasDependencies, rowsBudget, trainedUnit } from '../protocol/recipe/rows-budget.ts';
 import { EIGHT_BIT_FROM } from './eight-bit.ts';
 import { OFFLOAD_FROM } from './optimizer-offload.ts';
 import type { Offload, OptimizerSettings } from './optimizer-settings.ts';
@@ -17,6 +17,7 @@ export const methodSettings = (recipe: Omit<Recipe, 'model'>): MethodSettings =>
   budget: rowsBudget(recipe),
   trains: trainedUnit(recipe),
   dependencies: hasDependencies(recipe),
+  heads: choosesHeads(recipe),
   modulesToSave: recipe.modules_to_save,
   rank: recipe.r ?? 0,
   sparseRatio: recipe.sparse_ratio,

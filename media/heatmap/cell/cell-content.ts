@@ -69,7 +69,7 @@ export function cellContent(picture: Picture, module: number): CellContent {
       histogram: {
         histogram: { counts: scales.counts, selected: binCounts(a.scores, chosen, scales.spread, BINS) },
         scale: scales.spread,
-        threshold: choice.kind === 'budget' ? a.scores[a.order[count - 1] ?? -1] : undefined,
+        threshold: choice.kind === 'budget' && a.block === 1 ? a.scores[a.order[count - 1] ?? -1] : undefined,
         mark,
       },
       sentence: `${grouped(rows)} neurons ${state.order === 'sorted' ? 'by descending score' : 'by position'}, ${grouped(chosen.length)} ${mark} (${percent(chosen.length / rows)}), scores from ${scoreText(a.min)} to ${scoreText(a.max)}`,

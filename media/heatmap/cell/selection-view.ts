@@ -18,7 +18,11 @@ export const trainedRows = (source: HeatmapSourceInfo | undefined): TrainedRows 
   new Map(source?.selection?.map(({ module, rows }) => [module, rows]));
 
 /** The module description that `selectRows` takes. */
-const rowsOf = ({ name, shape }: HeatmapModule): Parameters<typeof rowBudget>[0] => ({ name, weight: { name, shape } });
+const rowsOf = ({ name, shape, block }: HeatmapModule): Parameters<typeof rowBudget>[0] => ({
+  name,
+  weight: { name, shape },
+  ...(block !== undefined && { block }),
+});
 
 export interface Counts {
   /** Selected rows by module. */
@@ -42,7 +46,9 @@ export function selectedCounts(modules: readonly HeatmapModule[], choice: Choice
   if (choice.mode === 'per_layer') return { counts };
   const ranked = modules.flatMap(({ name, rowParameters }) => {
     const cell = scores.get(name);
-    return cell?.isOrdered ? [{ scores: cell.scores, order: cell.order, mean: cell.mean, cost: rowParameters ?? 1 }] : [];
+    return cell?.isOrdered
+      ? [{ scores: cell.scores, order: cell.choiceOrder, mean: cell.mean, cost: rowParameters ?? 1, block: cell.block }]
+      : [];
   });
   return ranked.length === modules.length
     ? { counts: countsAcross(choice.mode, ranked, counts, choice.least) }
@@ -62,7 +68,7 @@ export function selectedParameters(modules: readonly HeatmapModule[], counts: In
 /** The selected rows of a cell, in no order. */
 export function selectedRows(cell: CellScores | undefined, count: number, rows: Int32Array | undefined, choice: Choice): Int32Array {
   if (choice.kind === 'trained') return rows ?? new Int32Array(0);
-  return cell ? cell.order.subarray(0, count) : new Int32Array(0);
+  return cell ? cell.choiceOrder.subarray(0, count) : new Int32Array(0);
 }
 
 export interface Overlap {
@@ -81,8 +87,8 @@ export function overlapOf(a: Int32Array, b: Int32Array, rows: number): Overlap {
 
 /** The overlap of the top rows of two orders, without building lists. */
 export function overlapOfTops(a: CellScores, countA: number, b: CellScores, countB: number): Overlap {
-  const { order } = a;
-  const { ranks } = b;
+  const { choiceOrder: order } = a;
+  const { choiceRanks: ranks } = b;
   let both = 0;
   for (let place = 0; place < countA; place++) if ((ranks[order[place] ?? -1] ?? countB) < countB) both++;
   return { both, either: countA + countB - both };

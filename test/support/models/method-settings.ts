@@ -37,7 +37,6 @@ export function scattered(model: Model, method: MethodName, settings: MethodSett
   const units = unitsOf(modules, settings);
   const orderOf = (name: string, count: number) => permutation(count, createRandom(hashSeed(1, name)));
   const scores = new Map(units.map(({ name, weight }) => [name, Float32Array.from(orderOf(name, weight.shape[0] as number))]));
-  if (isCoupled(settings))
-    return selectCoupled(groupsToTrain(model, settings), settings.dependencies ? modules : [], scores, settings.budget);
+  if (isCoupled(settings)) return selectCoupled(groupsToTrain(model, settings), settings.dependencies ? modules : [], scores, settings);
   return selectRows(units, scores, settings.budget);
 }

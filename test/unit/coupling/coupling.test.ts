@@ -2,10 +2,10 @@
 
 import { describe, expect, test } from 'vitest';
 import { type CoupledGroup, coupledGroups, type GroupMember, type MemberPart } from '../../../trainer/coupling/coupled-groups.ts';
-import { coupledParts, elementsOf, selectCoupled, trainedGroups, wholeRows } from '../../../trainer/coupling/coupling.ts';
+import { coupledParts, elementsOf, insideBlocks, selectCoupled, trainedGroups, wholeRows } from '../../../trainer/coupling/coupling.ts';
 import { loadModel } from '../../../trainer/model/load-model.ts';
 import type { ConvSpec, ModuleSpec } from '../../../trainer/model/module-specs.ts';
-import { atLeast } from '../../../trainer/narrow.ts';
+import { atLeast, elementAt, required } from '../../../trainer/narrow.ts';
 import { createRandom } from '../../../trainer/random.ts';
 import { type Selection, selectRows } from '../../../trainer/selection.ts';
 import { eightBlocks } from '../../support/models/llama-sizes.ts';
@@ -43,17 +43,17 @@ describe('choosing', () => {
 
   test('rows of the best channels, in every member', () => {
     // Channels: (1 + 1)/2, 5/2, (2 + 8)/2, (0 + 1)/2.
-    expect(selectCoupled([group], [a, b], scores, { ratio: 0.5 })).toEqual(
+    expect(selectCoupled([group], [a, b], scores, { budget: { ratio: 0.5 } })).toEqual(
       new Map([
         ['a', Int32Array.of(1, 2)],
         ['b', Int32Array.of(2, 3, 4, 5)],
       ]),
     );
-    expect(selectCoupled([group], [a, b], scores, { r: 2 }).get('b')).toEqual(Int32Array.of(4, 5));
+    expect(selectCoupled([group], [a, b], scores, { budget: { r: 2 } }).get('b')).toEqual(Int32Array.of(4, 5));
   });
 
   test('what goes with them', () => {
-    const { columns, entries } = coupledParts([group], selectCoupled([group], [a, b], scores, { ratio: 0.5 }));
+    const { columns, entries } = coupledParts([group], selectCoupled([group], [a, b], scores, { budget: { ratio: 0.5 } }));
     expect(columns).toEqual(new Map([['c', Int32Array.of(1, 2)]]));
     expect(entries).toEqual(new Map([[norm, Int32Array.of(1, 2)]]));
   });
@@ -136,7 +136,7 @@ describe('a model that holds queries, keys and values, and gate and up, in one m
       models.map((model, i) => trainedGroups(coupledGroups(model), targets[i] ?? [], true)),
       2,
     );
-    const [chosen, wanted] = [selectCoupled(ofFused, fused, fusedScores, budget), selectCoupled(ofSplit, split, scores, budget)];
+    const [chosen, wanted] = [selectCoupled(ofFused, fused, fusedScores, { budget }), selectCoupled(ofSplit, split, scores, { budget })];
     expect(plain(chosen)).toEqual(inFused(wanted));
     const [parts, wantedParts] = [coupledParts(ofFused, chosen), coupledParts(ofSplit, wanted)];
     const fusedName = new Map(places.map(({ name, module }) => [name, module]));
@@ -145,5 +145,40 @@ describe('a model that holds queries, keys and values, and gate and up, in one m
     );
     expect(parts.columns.size).toBeGreaterThan(0);
     expect([...parts.entries.values()]).toEqual([...wantedParts.entries.values()]);
+  });
+});
+
+describe('whole heads', () => {
+  // 8 query heads of 8 features share 2 heads of keys and values.
+  const model = loadModel({ ...eightBlocks, num_attention_heads: 8, num_key_value_heads: 2, num_hidden_layers: 1 });
+  const groups = insideBlocks(coupledGroups(model), model.modules);
+  const values = required(
+    model.modules.find(({ name }) => name.endsWith('v_proj')),
+    'the values',
+  );
+  const size = values.head && 'rows' in values.head ? values.head.rows : 0;
+  const rows = elementAt(values.weight.shape, 0);
+  const scores = new Map(
+    model.modules.map(({ name, weight }) => [
+      name,
+      Float32Array.from({ length: weight.shape[0] ?? 0 }, (_, row) => Number(row >= size) + (row % size === 0 ? 5 : 0)),
+    ]),
+  );
+
+  test('of values are chosen by their mean, with the columns of all heads that share them', () => {
+    expect(rows).toBe(2 * size);
+    const selection = selectCoupled(groups, [], scores, { budget: { r: size }, heads: true });
+    expect([...(selection.get(values.name) ?? [])]).toEqual(Array.from({ length: size }, (_, i) => size + i));
+    const { columns } = coupledParts(groups, selection);
+    const output = values.name.replace('v_proj', 'o_proj');
+    expect([...(columns.get(output) ?? [])]).toEqual(Array.from({ length: 4 * size }, (_, i) => 4 * size + i));
+  });
+
+  test('channels of the MLP, which has none, are chosen singly', () => {
+    const [alone, together] = [false, true].map(heads => selectCoupled(groups, [], scores, { budget: { r: 3 }, heads }));
+    const up = values.name.replace('self_attn.v_proj', 'mlp.up_proj');
+    expect(together?.get(up)?.length).toBe(3);
+    expect(together?.get(up)).toEqual(alone?.get(up));
+    expect(together?.get(values.name)?.length).toBe(size);
   });
 });

@@ -52,7 +52,7 @@ describe.each([
     const counts = (rows: Int32Array | undefined, size: number) =>
       Array.from({ length: experts }, (_, e) => rows?.filter(row => Math.floor(row / size) === e).length);
     const alone = selectRows(targets, scores, { r: 3 });
-    const coupled = selectCoupled(groups, targets, scores, { ratio: 0.25 });
+    const coupled = selectCoupled(groups, targets, scores, { budget: { ratio: 0.25 } });
     for (const module of targets.filter(isExperts)) {
       const size = (module.weight.shape[0] as number) / experts;
       expect(counts(alone.get(module.name), size)).toEqual(new Array(experts).fill(3));
@@ -63,7 +63,7 @@ describe.each([
   });
 
   test('the columns that read chosen rows are those of the same expert', () => {
-    const selection = selectCoupled(inside, [], scores, { ratio: 0.25 });
+    const selection = selectCoupled(inside, [], scores, { budget: { ratio: 0.25 } });
     const { columns } = coupledParts(inside, selection);
     const [group] = inside;
     const [maker] = group?.members ?? [];

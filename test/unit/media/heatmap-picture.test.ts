@@ -67,6 +67,27 @@ describe('the selection', () => {
     }
   });
 
+  test.each(['per_layer', 'global', 'proportional'] as const)('is that of the trainer with whole heads too: %s', mode => {
+    const blocks = [4, undefined, 4, undefined, undefined];
+    const headed = info('heads', { modules: info('a').modules.map((module, i) => ({ ...module, block: blocks[i] })) });
+    store.apply(
+      { path: 'heads', key: '' },
+      listOf(scoresA).map((entry, i) => ({ ...entry, block: blocks[i] })),
+    );
+    for (const cell of store.of({ path: 'heads', key: '' }).values()) void cell.ranks;
+    const picture = pictureOf({ a: { path: 'heads', key: '' }, b: undefined, budget: { ...startBudget, mode, r: 5 } }, [headed]);
+    const expected = selectRows(
+      modules.map((module, i) => ({ ...module, ...(blocks[i] !== undefined && { block: blocks[i] }) })),
+      scoresA,
+      { r: 5 },
+      mode,
+    );
+    for (const [i, name] of NAMES.entries()) {
+      const rows = selectedRows(picture.a.get(name), picture.counts[i] as number, undefined, picture.choice);
+      expect([...rows].sort((x, y) => x - y)).toEqual([...valueFor(expected, name)]);
+    }
+  });
+
   test('a budget above the rows of a layer says so in the words of the trainer', () => {
     expect(pictureOf({ budget: { ...startBudget, r: 9 } }).problem).toMatch(/^r 9 is above the rows of 2 layers/);
   });

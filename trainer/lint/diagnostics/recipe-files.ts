@@ -46,6 +46,15 @@ export const modelDiagnostics = {
       '`r` is larger than the number of rows, or of columns, in a targeted layer (`spsft`; with `dependencies`, half of `r` is rows), or larger than the rank that a weight can have (`lora`, where it only wastes memory).',
     fix: 'Writes the largest value that fits every layer.',
   },
+  'no-heads': {
+    about: '`importance.heads` chooses whole heads of attention, and none of the targeted layers makes or reads heads.',
+    fix: 'Sets `importance.heads` to `false`.',
+  },
+  'budget-below-head': {
+    about:
+      'With `importance.heads`, every layer of attention trains at least one head, and `r` is less than half of one: more rows are trained than `r` says.',
+    fix: 'Writes the size of the largest head.',
+  },
   'teacher-for-model': {
     about:
       '`distillation.teacher` predicts no next token, or its tokenizer has another number of tokens than that of the model. Token ids must mean the same in both; embeddings may be padded to different sizes.',

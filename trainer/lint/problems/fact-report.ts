@@ -14,6 +14,8 @@ export const factCodes = [
   'unknown-module',
   'nothing-to-train',
   'rank-above-layer',
+  'no-heads',
+  'budget-below-head',
   'length-above-positions',
   'teacher-for-model',
   'top-k-above-vocabulary',

@@ -89,6 +89,7 @@ function* targetProblems(model: AnyModel, values: RecipeView['values']): Generat
   }
   const rank = [...rankProblems(model, modules, values)];
   yield* rank;
+  yield* headProblems(model, values);
   const reason = rank.length === 0 ? whyNotAttached(model, values) : undefined;
   if (reason !== undefined) yield { code: 'nothing-to-train', path: ['method'], message: reason };
 }
@@ -127,6 +128,25 @@ function* rankProblems(model: Model, modules: readonly ModuleSpec[], values: Rec
   const half = dependencies ? ` (with dependencies ${wanted} rows)` : '';
   const message = `r is ${r}${half}, more than ${what} of ${small.length} ${small.length === 1 ? 'layer' : 'layers'}, for example ${first.name} (${first.most}); at most ${fewest} fits all`;
   yield { code: 'rank-above-layer', severity: isRank ? 'warning' : 'error', path: ['r'], message, replaceBy: String(fewest) };
+}
+
+/** The heads that `importance.heads` chooses: whether there are some, and whether the budget pays for one. */
+function* headProblems(model: Model, values: RecipeView['values']): Generator<Report> {
+  const settings = methodSettings(values);
+  if (!settings.heads) return;
+  const targets = chosenFrom(model, settings);
+  if (targets.length === 0) return;
+  const sizes = unitsOf(targets, settings).flatMap(({ block }) => block ?? []);
+  if (sizes.length === 0) {
+    const message = `none of the ${targets.length} targeted layers of this ${model.family} has heads of attention to choose: single ${settings.trains === 'columns' ? 'columns' : 'rows'} are chosen`;
+    yield { code: 'no-heads', severity: 'warning', path: ['importance', 'heads'], message, replaceBy: 'false' };
+    return;
+  }
+  const { budget } = settings;
+  const most = Math.max(...sizes);
+  if (!('r' in budget) || Math.round(budget.r / most) >= 1) return;
+  const message = `r is ${budget.r}, and a head has ${most} ${settings.trains === 'columns' ? 'columns' : 'rows'}: each of ${sizes.length} layers trains a whole head`;
+  yield { code: 'budget-below-head', severity: 'info', path: ['r'], message, replaceBy: String(most) };
 }
 
 /** None where the method does not fit, which is reported by itself. */

@@ -27,14 +27,20 @@ export function targetsByUnit(model: Model, settings: CouplingSettings): ModuleS
   }
 }
 
-/** These modules with the rows or columns that a budget counts and a measure scores. */
-export const unitsOf = (modules: readonly ModuleSpec[], { trains }: Pick<MethodSettings, 'trains'>): readonly RowsOf[] =>
-  trains === 'columns' ? modules.map(byColumns) : modules;
+/** These modules with the rows or columns that a budget counts and a measure scores; those of a head go together where heads are chosen. */
+export function unitsOf(modules: readonly ModuleSpec[], { trains, heads }: Pick<MethodSettings, 'trains' | 'heads'>): readonly RowsOf[] {
+  if (trains === 'columns') return modules.map(module => byColumns(module, heads ? columnsOfHead(module) : undefined));
+  return heads ? modules.map(withBlocks) : modules;
+}
+
+const columnsOfHead = ({ head }: ModuleSpec): number | undefined => (head && 'columns' in head ? head.columns : undefined);
+
+const withBlocks = (module: ModuleSpec): RowsOf => (module.head && 'rows' in module.head ? { ...module, block: module.head.rows } : module);
 
 /** The first rows or columns that a budget pays for: enough to know sizes. @throws SelectionError where a layer has fewer */
-export function firstUnits(model: Model, settings: CouplingSettings & Pick<MethodSettings, 'budget'>): Selection {
+export function firstUnits(model: Model, settings: CouplingSettings & Pick<MethodSettings, 'budget' | 'heads'>): Selection {
   const modules = targetsByUnit(model, settings);
   if (settings.trains !== 'coupled') return firstRows(unitsOf(modules, settings), settings.budget);
   const equal = new Map(modules.map(({ name, weight }) => [name, new Float32Array(weight.shape[0] as number)]));
-  return selectCoupled(groupsToTrain(model, settings), [], equal, settings.budget);
+  return selectCoupled(groupsToTrain(model, settings), [], equal, settings);
 }

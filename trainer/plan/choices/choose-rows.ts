@@ -13,7 +13,7 @@ import type { RecipeScope } from '../../job/job-scope.ts';
 import type { Base } from '../../job/open-base.ts';
 import type { Ranks } from '../../job/ranks.ts';
 import { availableMemoryBytes } from '../../machine/machine.ts';
-import type { Attachment } from '../../method/method.ts';
+import type { Attachment, MethodSettings } from '../../method/method.ts';
 import { placeTrained } from '../../method/placement.ts';
 import { groupsToTrain, isCoupled } from '../../method/spsft/coupled-rows.ts';
 import type { Model } from '../../model/model-spec.ts';
@@ -24,7 +24,7 @@ import { classBalanceProblem } from '../../protocol/checks/class-balance.ts';
 import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import { scoredUnit } from '../../protocol/recipe/rows-budget.ts';
 import { createRandom, permutation } from '../../random.ts';
-import { type RowsOf, type Scores, type Selection, selectRows } from '../../selection.ts';
+import { type RowsOf, rowBudget, type Scores, type Selection, selectRows } from '../../selection.ts';
 import { methodSettings } from '../../train/recipe-settings.ts';
 
 /** The stream of random numbers that draws the samples; batches and the split take others. */
@@ -62,7 +62,17 @@ export async function chooseRows(params: ComputeScoresParams): Promise<Selection
   const each = 'r' in budget ? `${budget.r} rows a layer` : `a share of ${budget.ratio} of the rows`;
   if (dependencies) job.log('info', `dependencies: ${each}, half of what the recipe says, and what is coupled to them`);
   else if (isCoupled(settings)) job.log('info', `coupled: ${each}, and the columns that read them`);
+  if (settings.heads) job.log('info', describeHeads(units, settings));
   return selectionOf(params, found.scores);
+}
+
+function describeHeads(units: readonly RowsOf[], { trains, budget }: MethodSettings): string {
+  const withHeads = units.filter(({ block }) => block !== undefined);
+  const single = units.length - withHeads.length;
+  const counts = [...new Set(withHeads.map(unit => rowBudget(unit, budget) / (unit.block ?? 1)))].sort((a, b) => a - b);
+  const each = counts.length > 0 ? ` (${counts.join(' or ')} each, by the budget per layer)` : '';
+  const rest = single > 0 ? `; ${single} without heads choose single ${trains === 'columns' ? 'columns' : 'rows'}` : '';
+  return `heads: ${withHeads.length} layers choose whole heads${each}${rest}`;
 }
 
 /** The rows or columns that these scores choose by the recipe's budget. @throws SelectionError */
@@ -73,7 +83,7 @@ export function selectionOf(
   const settings = methodSettings(recipe);
   const { budget, dependencies } = settings;
   if (!isCoupled(settings)) return selectRows(units, scores, budget, recipe.importance.selection, recipe.importance.min_rows);
-  return selectCoupled(groupsToTrain(setup?.model ?? base.model, settings), dependencies ? modules : [], scores, budget);
+  return selectCoupled(groupsToTrain(setup?.model ?? base.model, settings), dependencies ? modules : [], scores, settings);
 }
 
 /** The scores that a recipe asks for: from a file, from the cache, or computed. @throws ImportanceError, RunError 'stopped' */

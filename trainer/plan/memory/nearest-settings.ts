@@ -30,7 +30,9 @@ export function nearestSettings(model: AnyModel, method: MethodName, given: Meth
   if (lowRank === 'vectors') return { ...like, rank: r.fallback };
   if (r.counts === 'rows') {
     const at = (rows: number): MethodSettings => ({ ...like, budget: { r: rows } });
-    return at(nearest(model, method, at, trainable, mostRows(model, like)));
+    const step = largestBlock(model, like);
+    const inSteps = (count: number): MethodSettings => at(count * step);
+    return inSteps(nearest(model, method, inSteps, trainable, Math.floor(mostRows(model, like) / step)));
   }
   const budget: Budget = ratio !== undefined && !('ratio' in like.budget) ? { ratio } : like.budget;
   const at = (rank: number): MethodSettings => ({ ...like, budget, sparseRatio: like.sparseRatio || SPARSE_RATIO, rank });
@@ -49,6 +51,10 @@ const countOf = (model: AnyModel, method: MethodName, settings: MethodSettings):
 
 const mostRows = (model: AnyModel, settings: MethodSettings): number =>
   Math.min(...unitsOf(targetsByUnit(model, settings), settings).map(({ weight }) => weight.shape[0] as number));
+
+/** Rows of the largest head where heads are chosen, by which the count of trained numbers rises; otherwise 1. */
+const largestBlock = (model: AnyModel, settings: MethodSettings): number =>
+  Math.max(1, ...unitsOf(targetsByUnit(model, settings), settings).map(({ block = 1 }) => block));
 
 const mostAsElements = (model: AnyModel, settings: MethodSettings): number =>
   Math.max(1, Math.min(...targetModules(model, settings).map(mostElementsRank)));

@@ -21,6 +21,10 @@ export const couplesLayers = (recipe: Pick<Recipe, 'dependencies' | 'method' | '
 export const hasDependencies = (recipe: Pick<Recipe, 'dependencies' | 'method' | 'trains'>): boolean =>
   recipe.dependencies && methodCatalog[recipe.method].hasDependencies && trainedUnit(recipe) === 'rows';
 
+/** Whether rows or columns of attention are chosen by whole heads. */
+export const choosesHeads = (recipe: Pick<Recipe, 'dependencies' | 'method' | 'trains' | 'importance'>): boolean =>
+  recipe.importance.heads && methodCatalog[recipe.method].chooses === 'rows' && !hasDependencies(recipe);
+
 /** With dependencies half of what the recipe says: the columns and entries that come along make up about as many numbers. */
 export function rowsBudget(recipe: BudgetSettings): Budget {
   const { r = 0, ratio } = recipe;

@@ -42,6 +42,8 @@ export interface HeatmapModule {
   readonly unit?: 'columns' | undefined;
   /** Trainable parameters of one row, including its bias; undefined if the file does not contain them. */
   readonly rowParameters?: number;
+  /** Neighboring rows that the recipe chooses together (a head of attention); left out where each is chosen by itself. */
+  readonly block?: number | undefined;
 }
 
 export interface HeatmapSourceInfo {
@@ -79,6 +81,8 @@ export interface ModuleScores {
   readonly name: string;
   /** [rows] */
   readonly scores: Float32Array;
+  /** As of {@link HeatmapModule}. */
+  readonly block?: number | undefined;
 }
 
 export type HeatmapToPage =

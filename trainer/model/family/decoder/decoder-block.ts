@@ -6,7 +6,7 @@ import { activationOf, activations, swiglu } from '../../layer/activation.ts';
 import { type AttentionMask, attention, queryChunk } from '../../layer/attention.ts';
 import { type RotaryTables, rotate } from '../../layer/rotary.ts';
 import type { TokenInputs } from '../../model-spec.ts';
-import { linearSpec, type ModuleSpec, normSpec, parameterSpec } from '../../module-specs.ts';
+import { linearSpec, type ModuleSpec, normSpec, parameterSpec, withHeads } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';
 import type { DecoderConfig } from './decoder-config.ts';
 import { type ExpertBlock, expertBlock, expertModules, traceExperts } from './decoder-experts.ts';
@@ -41,6 +41,7 @@ export function blockOf(config: DecoderConfig, layer: number): Block {
   const inner = mlp.intermediateSize;
   const attends = (name: string, out: number, width: number, biased: boolean) =>
     linearSpec(name, { part: 'attention', layer }, out, width, biased);
+  const makesHeads = (name: string, out: number) => withHeads(attends(name, out, hiddenSize, biases.qkv), { rows: headDim });
   const feeds = (name: string, out: number, width: number) => linearSpec(name, { part: 'mlp', layer }, out, width, mlp.biased);
   const norm = (name: string | undefined, width = hiddenSize) =>
     name === undefined ? undefined : normSpec(name, layer, width, norms.offset);
@@ -49,12 +50,12 @@ export function blockOf(config: DecoderConfig, layer: number): Block {
     beforeAttention: norm(own.norms.beforeAttention),
     qkv:
       own.qkv === undefined
-        ? [attends(own.q, queries, hiddenSize, biases.qkv), ...[own.k, own.v].map(name => attends(name, keys, hiddenSize, biases.qkv))]
-        : [withSections(attends(own.qkv, queries + 2 * keys, hiddenSize, biases.qkv), { q_proj: queries, k_proj: keys, v_proj: keys })],
+        ? [makesHeads(own.q, queries), makesHeads(own.k, keys), makesHeads(own.v, keys)]
+        : [withSections(makesHeads(own.qkv, queries + 2 * keys), { q_proj: queries, k_proj: keys, v_proj: keys })],
     qNorm: headNorm(own.qNorm, queries),
     kNorm: headNorm(own.kNorm, keys),
     sinks: config.attention.sinks ? { ...parameterSpec(own.sinks, [heads]), part: 'attention', layer } : undefined,
-    o: attends(own.o, hiddenSize, queries, biases.output),
+    o: withHeads(attends(own.o, hiddenSize, queries, biases.output), { columns: headDim }),
     afterAttention: norm(own.norms.afterAttention),
     beforeMlp: norm(own.norms.beforeMlp),
     mlp: config.experts?.layers[layer]

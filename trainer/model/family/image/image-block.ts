@@ -5,7 +5,7 @@ import { atLeast, elementAt } from '../../../narrow.ts';
 import { activationOf } from '../../layer/activation.ts';
 import { type RotaryTables, rotate } from '../../layer/rotary.ts';
 import { attend, byHead, splitHeads } from '../../layer/self-attention.ts';
-import { type BiasedSpec, layerNormSpec, linearSpec, type ModuleSpec, scaleSpec } from '../../module-specs.ts';
+import { type BiasedSpec, layerNormSpec, linearSpec, type ModuleSpec, scaleSpec, withHeads } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';
 import type { BlockNames } from './vit-names.ts';
 
@@ -42,19 +42,21 @@ export interface ImageBlock {
 }
 
 export function imageBlock(config: ImageBlockConfig, layer: number, names: BlockNames): ImageBlock {
-  const { hiddenSize, intermediateSize, biased, isScaled } = config;
+  const { hiddenSize, heads, intermediateSize, biased, isScaled } = config;
   const attention = { part: 'attention', layer } as const;
   const mlp = { part: 'mlp', layer } as const;
-  const attends = (name: string, width: number, isBiased: boolean) => linearSpec(name, attention, width, hiddenSize, isBiased);
+  const headDim = hiddenSize / heads;
+  const makesHeads = (name: string, width: number, isBiased: boolean) =>
+    withHeads(linearSpec(name, attention, width, hiddenSize, isBiased), { rows: headDim });
   const { qkv, mlp: inner } = names;
   const up = typeof inner === 'string' ? inner : inner.up;
   const scale = ({ name, weight }: { name: string; weight: string }) => scaleSpec(name, weight, layer, hiddenSize);
   return {
     qkv:
       typeof qkv === 'string'
-        ? [attends(qkv, 3 * hiddenSize, biased.q)]
-        : (['q', 'k', 'v'] as const).map((each, i) => attends(elementAt(qkv, i), hiddenSize, biased[each])),
-    o: attends(names.o, hiddenSize, biased.o),
+        ? [makesHeads(qkv, 3 * hiddenSize, biased.q)]
+        : (['q', 'k', 'v'] as const).map((each, i) => makesHeads(elementAt(qkv, i), hiddenSize, biased[each])),
+    o: withHeads(linearSpec(names.o, attention, hiddenSize, hiddenSize, biased.o), { columns: headDim }),
     gate: typeof inner === 'string' ? undefined : linearSpec(inner.gate, mlp, intermediateSize, hiddenSize, biased.mlp),
     up: linearSpec(up, mlp, names.hasFusedGate ? 2 * intermediateSize : intermediateSize, hiddenSize, biased.mlp),
     hasFusedGate: names.hasFusedGate ?? false,

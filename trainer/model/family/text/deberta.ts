@@ -6,7 +6,7 @@ import { counting } from '../../layer/counting.ts';
 import { allRows, relativeScores, usedRows } from '../../layer/relative-attention.ts';
 import { attend, byHead, paddingMask } from '../../layer/self-attention.ts';
 import type { ClassifierModel } from '../../model-spec.ts';
-import { type BiasedSpec, embeddingSpec, layerNormSpec, linearSpec, type ModuleSpec, parametersOf } from '../../module-specs.ts';
+import { type BiasedSpec, embeddingSpec, layerNormSpec, linearSpec, type ModuleSpec, parametersOf, withHeads } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';
 import type { BertConfig } from './bert.ts';
 import { type FirstTokenHead, firstTokenHead, headLogits, headModules } from './first-token-head.ts';
@@ -83,11 +83,14 @@ export function deberta(config: DebertaConfig): ClassifierModel {
 }
 
 function blockOf(config: DebertaConfig, names: BlockNames, layer: number): Block {
-  const { hiddenSize, sharedKeys, prefix, c2p, p2c } = config;
+  const { hiddenSize, heads, sharedKeys, prefix, c2p, p2c } = config;
   const own = (name: string, isUsed: boolean) =>
     sharedKeys || !isUsed
       ? undefined
-      : linearSpec(`${prefix}encoder.layer.${layer}.attention.self.${name}`, { part: 'attention', layer }, hiddenSize, hiddenSize);
+      : withHeads(
+          linearSpec(`${prefix}encoder.layer.${layer}.attention.self.${name}`, { part: 'attention', layer }, hiddenSize, hiddenSize),
+          { rows: hiddenSize / heads },
+        );
   return {
     ...postNormBlock(config, layer, names),
     positionKey: own('pos_key_proj', c2p),

@@ -9,7 +9,7 @@ import { ropeFrequencies } from '../../layer/rope-scaling.ts';
 import { type RotaryTables, rotaryTables, rotate } from '../../layer/rotary.ts';
 import { attend, paddingMask, splitHeads } from '../../layer/self-attention.ts';
 import type { ClassifierModel } from '../../model-spec.ts';
-import { embeddingSpec, linearSpec, type ModuleSpec, moduleSpec, parametersOf } from '../../module-specs.ts';
+import { embeddingSpec, linearSpec, type ModuleSpec, moduleSpec, parametersOf, withHeads } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';
 import { headSpec, type Labels } from '../labels.ts';
 import { firstToken, meanOfSeen, type TokenBatch, tokensOf } from './text-encoder.ts';
@@ -94,16 +94,17 @@ export function modernBert(config: ModernBertConfig): ClassifierModel {
 }
 
 function blockOf(
-  { hiddenSize, intermediateSize, biased }: ModernBertConfig,
+  { hiddenSize, heads, intermediateSize, biased }: ModernBertConfig,
   norm: (name: string, layer: number) => ModuleSpec,
   layer: number,
 ): Block {
   const at = `model.layers.${layer}`;
+  const headDim = hiddenSize / heads;
   const [attention, mlp] = [{ part: 'attention', layer } as const, { part: 'mlp', layer } as const];
   return {
     attentionNorm: layer > 0 ? norm(`${at}.attn_norm`, layer) : undefined,
-    qkv: linearSpec(`${at}.attn.Wqkv`, attention, 3 * hiddenSize, hiddenSize, biased.attention),
-    o: linearSpec(`${at}.attn.Wo`, attention, hiddenSize, hiddenSize, biased.attention),
+    qkv: withHeads(linearSpec(`${at}.attn.Wqkv`, attention, 3 * hiddenSize, hiddenSize, biased.attention), { rows: headDim }),
+    o: withHeads(linearSpec(`${at}.attn.Wo`, attention, hiddenSize, hiddenSize, biased.attention), { columns: headDim }),
     mlpNorm: norm(`${at}.mlp_norm`, layer),
     gateAndUp: linearSpec(`${at}.mlp.Wi`, mlp, 2 * intermediateSize, hiddenSize, biased.mlp),
     down: linearSpec(`${at}.mlp.Wo`, mlp, hiddenSize, intermediateSize, biased.mlp),

@@ -2,7 +2,7 @@
 
 import type { Node } from '../../../graph/graph.ts';
 import { activationOf } from '../../layer/activation.ts';
-import { type BiasedSpec, layerNormSpec, linearSpec, type ModuleSpec } from '../../module-specs.ts';
+import { type BiasedSpec, layerNormSpec, linearSpec, type ModuleSpec, withHeads } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';
 
 export interface PostNormBlock {
@@ -18,6 +18,7 @@ export interface PostNormBlock {
 
 export interface PostNormConfig {
   readonly hiddenSize: number;
+  readonly heads: number;
   readonly intermediateSize: number;
   readonly epsilon: number;
   readonly activation: string;
@@ -28,14 +29,16 @@ export interface PostNormConfig {
 /** The weight file's names for the layers of a block. */
 export type BlockNames = Readonly<Record<keyof PostNormBlock, string>>;
 
-export function postNormBlock({ hiddenSize, intermediateSize }: PostNormConfig, layer: number, names: BlockNames): PostNormBlock {
+export function postNormBlock({ hiddenSize, heads, intermediateSize }: PostNormConfig, layer: number, names: BlockNames): PostNormBlock {
   const attends = (name: string) => linearSpec(name, { part: 'attention', layer }, hiddenSize, hiddenSize);
+  const headDim = hiddenSize / heads;
+  const makesHeads = (name: string) => withHeads(attends(name), { rows: headDim });
   const mlp = { part: 'mlp', layer } as const;
   return {
-    q: attends(names.q),
-    k: attends(names.k),
-    v: attends(names.v),
-    o: attends(names.o),
+    q: makesHeads(names.q),
+    k: makesHeads(names.k),
+    v: makesHeads(names.v),
+    o: withHeads(attends(names.o), { columns: headDim }),
     attentionNorm: layerNormSpec(names.attentionNorm, layer, hiddenSize),
     up: linearSpec(names.up, mlp, intermediateSize, hiddenSize),
     down: linearSpec(names.down, mlp, hiddenSize, intermediateSize),

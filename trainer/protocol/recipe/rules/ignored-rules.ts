@@ -9,7 +9,7 @@ import { choosesByGradients, type MethodEntry, methodCatalog, methodsThat } from
 import { type Comparison, type ObjectiveEntry, objectiveCatalog } from '../../../catalog/objectives.ts';
 import { preferenceLosses } from '../../../catalog/preference-losses.ts';
 import { type Group, type Recipe, recipeFields, settings } from '../recipe-schema.ts';
-import { couplesLayers, trainedUnit } from '../rows-budget.ts';
+import { couplesLayers, hasDependencies, trainedUnit } from '../rows-budget.ts';
 import { isGroup } from '../setting.ts';
 import { choosesTurns } from '../trained-roles.ts';
 import { hasNegativesOfBatch } from './embedding-rules.ts';
@@ -80,6 +80,12 @@ const conditions: readonly Condition[] = [
     when: 'with importance.selection: global or proportional, and without dependencies or trains: coupled',
     reads: ['method', 'trains', 'importance.selection', 'dependencies'],
     isUsed: recipe => choosesRows(recipe) && recipe.importance.selection !== 'per_layer' && !couplesLayers(recipe),
+  },
+  {
+    settings: ['importance.heads'],
+    when: `with method: ${methodsThat(({ chooses }) => chooses === 'rows')}, and without dependencies`,
+    reads: ['method', 'trains', 'dependencies'],
+    isUsed: recipe => choosesRows(recipe) && !hasDependencies(recipe),
   },
   {
     settings: ['importance.samples', 'importance.batch_size'],

@@ -235,6 +235,10 @@ export const importanceSettings = {
   min_rows: defaulted(integer({ min: 1, max: 1_000_000 }), 1, {
     doc: 'The rows that every layer keeps with selection: global or proportional, at most those of per_layer.',
   }),
+  heads: defaulted(flag(), false, {
+    doc: 'Chooses whole heads of attention: the rows of queries, keys and values (keys and values: those that a group of queries shares), or the columns that read them. A head is scored by the mean of its rows; layers without heads choose single rows.',
+    memory: 'A layer trains at least one head, which may be more rows than r.',
+  }),
   samples: defaulted(integer({ min: 1, max: 10_000_000 }), 64, { doc: 'The number of training samples that a measure uses.' }),
   batch_size: derived(integer({ min: 1, max: 4096 }), 'the training batch size, or embedding.mini_batch_size', samplesAtATime, {
     doc: 'Samples per batch of the importance pass.',
