@@ -9,13 +9,14 @@ import { rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { untouched } from '../../trainer/adapter/apply-adapter.ts';
-import { type MeasureName, measureNames, needsData } from '../../trainer/catalog/measures.ts';
+import { type MeasureName, measureNames, movesWeights, needsData } from '../../trainer/catalog/measures.ts';
 import { epochBatches } from '../../trainer/data/batch/batches.ts';
 import { fusedSteps } from '../../trainer/graph/fusion/plan.ts';
 import { liveness } from '../../trainer/graph/liveness.ts';
 import type { Program } from '../../trainer/graph/program.ts';
 import { elementCount } from '../../trainer/graph/types.ts';
 import { importanceProgram, meanGradientSpecs } from '../../trainer/importance/importance-program.ts';
+import { movementProgram } from '../../trainer/importance/movement.ts';
 import { type ImportanceData, scoreModel, sweepsOf } from '../../trainer/importance/score-model.ts';
 import { Job } from '../../trainer/job/job.ts';
 import { type Base, openBase } from '../../trainer/job/open-base.ts';
@@ -86,6 +87,8 @@ const inferenceProgram = (task: Task, shapes: readonly BatchShape[]): Program =>
 function predict(pass: Pass, task: Task, model: Model, shapes: readonly BatchShape[]): number {
   if (pass === 'inference') return peakOf(inferenceProgram(task, shapes));
   const modules = targetModules(model, TARGETS);
+  if (movesWeights(measureOf(pass)))
+    return peakOf(movementProgram({ task, modules, shapes, recompute: 'block', stepSize: recipe.learning_rate }));
   const sweeps = pass === EXACT ? sweepsOf(modules, Number.POSITIVE_INFINITY) : [];
   const program = importanceProgram({ measure: measureOf(pass), task, modules, shapes, recompute: 'block', classes: CLASSES, sweeps });
   return peakOf(program) + meanGradientSpecs(sweeps).reduce((sum, { shape }) => sum + 4 * elementCount(shape), 0);
@@ -94,7 +97,7 @@ function predict(pass: Pass, task: Task, model: Model, shapes: readonly BatchSha
 const peakOf = ({ signatures }: Program): number =>
   Math.max(
     ...Object.entries(signatures).flatMap(([name, signature]) =>
-      /^(score|eval)/.test(name) ? [liveness(signature, fusedSteps(signature)).peakBytes] : [],
+      /^(score|move|eval)/.test(name) ? [liveness(signature, fusedSteps(signature)).peakBytes] : [],
     ),
   );
 

@@ -50,6 +50,7 @@ const needs: Readonly<Record<MeasureEntry['needs'], string>> = {
   inputs: 'forward passes',
   outputs: 'outputs and their gradients',
   gradients: 'gradients of one weight at a time',
+  steps: 'a training pass over all candidates, in float32',
 };
 
 export const measuresPage = (): string =>

@@ -7,9 +7,9 @@ export interface MeasureEntry {
   readonly summary: string;
   /**
    * nothing: a control. weights: the rows alone. inputs: forward passes. outputs: outputs and their gradients, one number per row and
-   * sample. gradients: the gradient of the whole weight, one layer at a time.
+   * sample. gradients: the gradient of the whole weight, one layer at a time. steps: the same, and weights in float32 that it moves.
    */
-  readonly needs: 'nothing' | 'weights' | 'inputs' | 'outputs' | 'gradients';
+  readonly needs: 'nothing' | 'weights' | 'inputs' | 'outputs' | 'gradients' | 'steps';
   /** Has a form for columns: how much an input of a layer matters. */
   readonly scoresColumns: boolean;
   /** Looks at samples one by one, so that samples cannot share a row of a batch. */
@@ -103,6 +103,14 @@ const entries = {
     label: 'Taylor (mean of classes)',
     summary: 'Row times gradient for each class, then the mean. Needs labeled data.',
   },
+  movement: {
+    ...plain,
+    label: 'Movement',
+    summary:
+      'The distance that each row (or column) goes in a short pass that trains all of them. Needs data, and holds the weights in float32 for the pass.',
+    scoresColumns: true,
+    needs: 'steps',
+  },
   random: { ...plain, label: 'Random', summary: 'Random rows or columns, as a control.', scoresColumns: true, needs: 'nothing' },
 } as const satisfies Readonly<Record<string, MeasureEntry>>;
 
@@ -114,6 +122,9 @@ export const measureNames = namesOf(entries);
 
 /** Whether a measure looks at samples. */
 export const needsData = (measure: MeasureName): boolean => !['nothing', 'weights'].includes(measureCatalog[measure].needs);
+
+/** Whether a measure moves the weights of the targeted layers while it looks, which takes them in float32. */
+export const movesWeights = (measure: MeasureName): boolean => measureCatalog[measure].needs === 'steps';
 
 /** Whether a measure takes the gradients of whole weights, whose exact mean costs several sweeps (`importance.exact`). */
 export const needsWeightGradients = (measure: MeasureName): boolean => measureCatalog[measure].needs === 'gradients';

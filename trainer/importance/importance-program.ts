@@ -77,7 +77,8 @@ function traceScores(params: ImportanceProgramParams, shape: BatchShape): Traced
       return traceGradients(params, shape, measure);
     case 'nothing':
     case 'weights':
-      throw new Error(`${params.measure} looks at no data`);
+    case 'steps':
+      throw new Error(`${params.measure} adds nothing up over batches`);
   }
 }
 
@@ -134,15 +135,15 @@ function checkTaps(
   );
 }
 
-interface Backwards {
+export interface Backwards {
   readonly wanted: readonly Node[];
   /** Gives an effect, or nothing while other gradients of the same module are to come. */
   readonly onReady: (node: Node, gradient: Node, value: (wanted: Node) => Node) => Node | undefined;
 }
 
 /** Builds forward, loss and the backward pass; `onReady` turns each gradient into an effect while it is there. */
-function traceBackward(
-  params: ImportanceProgramParams,
+export function traceBackward(
+  params: Pick<ImportanceProgramParams, 'task' | 'storage' | 'recompute'>,
   shape: BatchShape,
   toward: readonly ModuleSpec[],
   build: (graph: Graph, tracer: Tracer, readByLoss: ReadonlySet<string>) => Backwards,

@@ -59,7 +59,12 @@ export interface GradientMeasure {
   readonly reduce: (graph: Graph, weight: Node, gradient: Node) => Node;
 }
 
-export type Measure = ChanceMeasure | WeightMeasure | InputMeasure | OutputMeasure | GradientMeasure;
+/** From the weights after a pass in which all of them are trained: see movement.ts. */
+export interface StepMeasure {
+  readonly needs: 'steps';
+}
+
+export type Measure = ChanceMeasure | WeightMeasure | InputMeasure | OutputMeasure | GradientMeasure | StepMeasure;
 
 export const measures: { readonly [Name in MeasureName]: Measure } = {
   magnitude: { needs: 'weights', score: magnitude, scoreColumns: columnMagnitude },
@@ -73,13 +78,14 @@ export const measures: { readonly [Name in MeasureName]: Measure } = {
   qm_taylor: { needs: 'outputs', of: 'classes', reduce: quantilesMean },
   class_max_taylor: { needs: 'outputs', of: 'classes', reduce: largest },
   class_mean_taylor: { needs: 'outputs', of: 'classes', reduce: mean },
+  movement: { needs: 'steps' },
   random: { needs: 'nothing', score: randomScores },
 };
 
 /** The measures that work without a tap at the layer: they take the gradient of the weight itself. */
 export const measuresOfAnyWeight: readonly MeasureName[] = measureNames.filter(name => {
   const measure = measures[name];
-  return measure.needs === 'gradients' || (measure.needs === 'outputs' && measure.of === 'batch');
+  return measure.needs === 'gradients' || measure.needs === 'steps' || (measure.needs === 'outputs' && measure.of === 'batch');
 });
 
 async function wandaOfColumns(module: ModuleSpec, squares: Float32Array, weights: WeightSource): Promise<Float32Array> {

@@ -27,6 +27,8 @@ export interface ScoresKey {
   readonly initial: readonly unknown[];
   readonly engine: string;
   readonly precision: Precision;
+  /** Of a measure that moves weights. */
+  readonly stepSize?: number;
 }
 
 /** Changes when the same key gives other scores than before. */

@@ -28,6 +28,7 @@ import {
   scoreSignature,
 } from './importance-program.ts';
 import { measures, type WeightMeasure } from './measures.ts';
+import { scoreMovement } from './movement.ts';
 import type { PartialScores } from './partial-scores.ts';
 import { sampleFeeds } from './sample-feeds.ts';
 import type { ModelScores } from './scores-file.ts';
@@ -60,6 +61,8 @@ export interface ImportanceData {
   readonly recompute: RecomputePolicy;
   /** Element-wise measures of the exact mean gradient over all batches, not of each batch's. */
   readonly exact: boolean;
+  /** The distance that a weight goes with each batch of a measure that takes steps: the learning rate. */
+  readonly stepSize?: number;
   /** The most memory for the mean gradients of one sweep, the same in all processes; at least one module is in a sweep. */
   readonly sweepBytes: number;
   /** The classes of labeled data. */
@@ -165,6 +168,7 @@ async function scoreData(params: ScoreModelParams): Promise<ModelScores> {
   if (measureCatalog[measure].byClass) checkClasses(measure, data.classes);
   if (measureCatalog[measure].perSample && data.source.plan.rows.some(({ sequences }) => sequences.length > 1))
     throw new ImportanceError(`the measure '${measure}' looks at samples one by one, so they can't share a row; set packing: false`);
+  if (measures[measure].needs === 'steps') return scoreMovement(params, data);
   const program: ImportanceProgramParams = {
     measure,
     ...(params.unit && { unit: params.unit }),

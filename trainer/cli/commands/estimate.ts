@@ -138,6 +138,7 @@ function describe(found: RecipeEstimate, availableBytes: number): string {
           ['total of each process', byteSize(found.totalBytes)],
           [`total of ${found.processes} processes on this machine`, `${byteSize(found.runBytes)} ${ofFree}`],
         ]),
+    ...(found.scoringBytes === undefined ? [] : [['scoring pass, before training', `${byteSize(found.scoringBytes)} ${ofFree}`]]),
     ...(found.teacherBytes === undefined ? [] : [[TEACHER_ROW, `${byteSize(found.teacherBytes)} ${ofFree}`]]),
   ];
   const levels = found.levels.map(({ recompute, activationBytes, source, totalBytes, flops }) => [

@@ -1,6 +1,7 @@
 /** Problems of a recipe that depend on its model, its data and this machine. Pure: the facts are passed in. */
 
 import { cardCatalog } from '../../catalog/cards.ts';
+import { defaultMeasure } from '../../catalog/measures.ts';
 import type { RecipeEstimate } from '../../plan/memory/predict.ts';
 import type { Suggestion } from '../../protocol/problem.ts';
 import { follow, START } from '../../protocol/recipe/located.ts';
@@ -96,6 +97,11 @@ function* memoryProblems({ estimate, availableBytes, values, card }: RecipeView)
   if ((estimate.teacherBytes ?? 0) > estimate.totalBytes) {
     const message = `the teacher needs about ${byteSize(estimate.runBytes)} before training, but ${has}`;
     yield { code: 'memory-above-free', severity: 'warning', path: ['distillation', 'teacher'], message };
+    return;
+  }
+  if ((estimate.scoringBytes ?? 0) > estimate.totalBytes) {
+    const message = `the pass of '${values.importance.measure}' over all candidates needs about ${byteSize(estimate.runBytes)} before training, but ${has}; a measure of outputs needs less than training`;
+    yield { code: 'memory-above-free', severity: 'warning', path: ['importance', 'measure'], message, replaceBy: defaultMeasure };
     return;
   }
   const message = `this run needs about ${byteSize(estimate.runBytes)}, but ${has}: ${memorySplit(estimate)}`;

@@ -1,7 +1,7 @@
 /** Importance and selection: which rows or columns of which modules are trained, from saved scores or by computing them. */
 
 import path from 'node:path';
-import { type MeasureName, measureCatalog, needsData, needsWeightGradients } from '../../catalog/measures.ts';
+import { type MeasureName, measureCatalog, movesWeights, needsData, needsWeightGradients } from '../../catalog/measures.ts';
 import { selectCoupled } from '../../coupling/coupling.ts';
 import { byteSize } from '../../graph/types.ts';
 import { partialScores } from '../../importance/partial-scores.ts';
@@ -18,7 +18,7 @@ import { placeTrained } from '../../method/placement.ts';
 import { groupsToTrain, isCoupled } from '../../method/spsft/coupled-rows.ts';
 import type { Model } from '../../model/model-spec.ts';
 import type { ModuleSpec } from '../../model/module-specs.ts';
-import { FLOAT32_STORAGE, type Precision, type WeightStorage } from '../../model/weight-storage.ts';
+import { FLOAT32, FLOAT32_STORAGE, type Precision, type WeightStorage } from '../../model/weight-storage.ts';
 import type { TaskSetup } from '../../objective/task-setup.ts';
 import { classBalanceProblem } from '../../protocol/checks/class-balance.ts';
 import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
@@ -188,6 +188,7 @@ async function cacheOf(
     initial: model.parameters.flatMap(({ name, initial }) => (initial ? [[name, initial]] : [])),
     engine: base.engine.description.name,
     precision: scoringPrecision(precision, measure),
+    ...(movesWeights(measure) && { stepSize: recipe.learning_rate }),
   });
 }
 
@@ -223,6 +224,7 @@ export async function importanceDataOf(
     source: await setup.sourceOf(samples, recipe.importance.batch_size),
     recompute: recipe.recompute === 'auto' ? 'cheap' : recipe.recompute,
     exact: recipe.importance.exact,
+    stepSize: recipe.learning_rate,
     ranks,
     sweepBytes: leastOf(ranks, SWEEP_SHARE * (availableMemoryBytes() / (context.rank?.localSize ?? 1) - weightBytes(setup.model, storage))),
     classes: classesOf(setup, samples),
@@ -237,7 +239,7 @@ const UNTRAINED: Attachment = { method: 'full', trainables: [], initial: () => [
 
 /** The precision in which a measure looks at a model that is trained in this one: quantized weights have no gradient of their own. */
 const scoringPrecision = (precision: Precision, measure: MeasureName): Precision =>
-  needsWeightGradients(measure) ? { ...precision, quantize: 'none' } : precision;
+  movesWeights(measure) ? FLOAT32 : needsWeightGradients(measure) ? { ...precision, quantize: 'none' } : precision;
 
 const weightBytes = ({ parameters }: Model, storage: WeightStorage = FLOAT32_STORAGE): number =>
   parameters.flatMap(spec => storage.variables(spec)).reduce((sum, variable) => sum + byteSize(variable), 0);

@@ -21,6 +21,7 @@ import { type ExchangeMemory, exchangeMemory } from './exchange-buffers.ts';
 import { type HeldVariables, heldVariables } from './held-variables.ts';
 import { nearestSettings } from './nearest-settings.ts';
 import { priceJudge } from './price-judge.ts';
+import { priceMovement } from './price-movement.ts';
 import { priceTeacher } from './price-teacher.ts';
 import { type MeasuredPass, type PassEstimate, PassTracer } from './traced-passes.ts';
 
@@ -102,10 +103,12 @@ export interface MemoryEstimate {
 export interface RecipeEstimate extends MemoryEstimate {
   /** The processes of the run, which hold the same. */
   readonly processes: number;
-  /** The most memory of all of them, as if all were on this machine; or that of their teachers before, if these take more. */
+  /** The most memory of all of them, as if all were on this machine; or that of their teachers or of the scoring pass before, if these take more. */
   readonly runBytes: number;
   /** The memory of one process in the teacher's pass, which ends before the model is loaded; left out without a teacher. */
   readonly teacherBytes?: number;
+  /** The memory of one process in a pass that moves weights to score rows, which ends before training; left out without one. */
+  readonly scoringBytes?: number;
   readonly alternatives: readonly MemoryEstimate[];
 }
 
@@ -131,8 +134,16 @@ export function estimateRecipe(params: EstimateParams): RecipeEstimate {
   });
   const { teacherConfig } = params;
   const teacherBytes = teacherConfig && priceTeacher(recipe, teacherConfig, facts.on);
-  const runBytes = processes * Math.max(own.totalBytes, teacherBytes ?? 0);
-  return { ...own, processes, runBytes, ...(teacherBytes !== undefined && { teacherBytes }), alternatives };
+  const scoringBytes = priceMovement(recipe, plan);
+  const runBytes = processes * Math.max(own.totalBytes, teacherBytes ?? 0, scoringBytes ?? 0);
+  return {
+    ...own,
+    processes,
+    runBytes,
+    ...(teacherBytes !== undefined && { teacherBytes }),
+    ...(scoringBytes !== undefined && { scoringBytes }),
+    alternatives,
+  };
 }
 
 export const computesOn = ({ recipe, engine, device = 'cpu' }: Pick<EstimateParams, 'recipe' | 'engine' | 'device'>): ComputesOn => ({

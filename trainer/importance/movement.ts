@@ -1,0 +1,81 @@
+/**
+ * How far each row, or column, goes while all candidates are trained for one short pass: ‖w_i − w_i⁰‖₂. Ansell et al. (2022, LT-SFT) rank
+ * single weights by |w − w⁰| after full fine-tuning, and train the first of them from w⁰; here whole rows are ranked. A step moves every
+ * weight by the learning rate against the sign of its gradient (Bernstein et al. 2018): Adam's first step, without a state to hold. Biases
+ * stay where they are.
+ */
+import { filledBatches } from '../data/batch/batches.ts';
+import type { Session } from '../engine/engine.ts';
+import { assemble, type Program, type Traced } from '../graph/program.ts';
+import { float32Of } from '../graph/types.ts';
+import type { ModuleSpec } from '../model/module-specs.ts';
+import { FLOAT32_STORAGE } from '../model/weight-storage.ts';
+import { required, valueFor } from '../narrow.ts';
+import { type BatchShape, shapeName } from '../train/task.ts';
+import { columnMagnitude } from './column-forms.ts';
+import { heldWeight, heldWeights } from './held-weights.ts';
+import { ImportanceError } from './importance-error.ts';
+import { type ImportanceProgramParams, traceBackward } from './importance-program.ts';
+import { magnitude } from './row-scores.ts';
+import type { ImportanceData, ScoreModelParams } from './score-model.ts';
+import type { ModelScores } from './scores-file.ts';
+
+/** The weights are updated in place, in float32: smaller types would round small steps away. */
+export type MovementParams = Pick<ImportanceProgramParams, 'task' | 'modules' | 'shapes' | 'recompute'> & {
+  /** The distance that a weight goes in a step. */
+  readonly stepSize: number;
+};
+
+const moveSignature = (shape: BatchShape): string => `move/${shapeName(shape)}`;
+
+/** A signature for each shape, which moves the weights by one batch; the gradient of one layer is alive at a time. */
+export const movementProgram = (params: MovementParams): Program =>
+  assemble(Object.fromEntries(params.shapes.map(shape => [moveSignature(shape), traceMove(params, shape)])));
+
+function traceMove({ stepSize, ...params }: MovementParams, shape: BatchShape): Traced {
+  return traceBackward({ ...params, storage: FLOAT32_STORAGE }, shape, params.modules, graph => {
+    const weights = new Map(params.modules.map(module => [heldWeight(graph, module), module] as const));
+    return {
+      wanted: [...weights.keys()],
+      onReady: (node, gradient) =>
+        graph.assignAdd(valueFor(weights, node).weight.name, graph.mul(graph.sign(graph.cast(gradient, 'float32')), -stepSize)),
+    };
+  });
+}
+
+/**
+ * One pass over the data, in the order of its batches. A pass that was broken off begins anew: the weights on the way are not kept. Of
+ * several processes, each makes the whole pass.
+ * @throws ImportanceError where it was canceled
+ */
+export async function scoreMovement(params: ScoreModelParams, data: ImportanceData): Promise<ModelScores> {
+  const { model, modules, weights } = params;
+  const { plan } = data.source;
+  const stepSize = required(data.stepSize, 'the step of a pass that moves weights');
+  const program = movementProgram({ ...data, modules, shapes: plan.buckets, stepSize });
+  const session = await data.engine.compile(program);
+  try {
+    await session.load(heldWeights(model, weights, FLOAT32_STORAGE));
+    const targets = plan.rows.reduce((sum, row) => sum + row.targets, 0);
+    const perBatch = targets / plan.batchesPerEpoch;
+    let done = 0;
+    params.onProgress?.(0, plan.batchesPerEpoch, 'batches');
+    for await (const batch of filledBatches(data.source, plan.epoch(0))) {
+      if (params.isCanceled?.()) throw new ImportanceError('computing the importance was canceled');
+      await session.run(moveSignature(batch.bucket), batch.feeds(perBatch));
+      params.onProgress?.(++done, plan.batchesPerEpoch, 'batches');
+    }
+    const scores = new Map<string, Float32Array>();
+    for (const module of modules) scores.set(module.name, await distances(params, session, module));
+    return { scores };
+  } finally {
+    await session.dispose();
+  }
+}
+
+async function distances({ weights, unit }: ScoreModelParams, session: Session, { weight }: ModuleSpec): Promise<Float32Array> {
+  const before = await weights.readFloat32(weight.name);
+  const moved = float32Of(await session.read(weight.name)).map((value, i) => value - (before[i] as number));
+  const [rows = 1, columns = 1] = weight.shape;
+  return unit === 'columns' ? columnMagnitude(moved, columns) : magnitude(moved, rows);
+}
