@@ -75,6 +75,7 @@ const table = {
   'rows, taylor_squared': rows('taylor_squared', { 'importance.exact': false }),
   'rows, fisher': rows('fisher'),
   'rows, lift': rows('lift'),
+  'rows, movement': rows('movement'),
   'rows, qm_taylor': rows('qm_taylor'),
   'rows, class_max_taylor': rows('class_max_taylor'),
   'rows, class_mean_taylor': rows('class_mean_taylor'),

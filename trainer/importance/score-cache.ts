@@ -27,7 +27,7 @@ export interface ScoresKey {
   readonly initial: readonly unknown[];
   readonly engine: string;
   readonly precision: Precision;
-  /** Of a measure that moves weights. */
+  /** The step of a measure that moves weights. */
   readonly stepSize?: number;
 }
 
