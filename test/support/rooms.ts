@@ -197,6 +197,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/format',
     'trainer/generate',
     'trainer/graph',
+    'trainer/importance',
     'trainer/machine',
     'trainer/method',
     'trainer/model',

@@ -4,20 +4,23 @@
  * weight by the learning rate against the sign of its gradient (Bernstein et al. 2018): Adam's first step, without a state to hold. Biases
  * stay where they are.
  */
-import { filledBatches } from '../data/batch/batches.ts';
-import type { Session } from '../engine/engine.ts';
+import { type BatchSource, filledBatches } from '../data/batch/batches.ts';
+import type { Engine, Session } from '../engine/engine.ts';
 import { assemble, type Program, type Traced } from '../graph/program.ts';
+import type { RecomputePolicy } from '../graph/recompute.ts';
 import { float32Of } from '../graph/types.ts';
+import type { Model } from '../model/model-spec.ts';
 import type { ModuleSpec } from '../model/module-specs.ts';
+import type { WeightSource } from '../model/weight-source.ts';
 import { FLOAT32_STORAGE } from '../model/weight-storage.ts';
 import { required, valueFor } from '../narrow.ts';
-import { type BatchShape, shapeName } from '../train/task.ts';
+import type { TrainedUnit } from '../selection.ts';
+import { type BatchShape, shapeName, type Task } from '../train/task.ts';
 import { columnMagnitude } from './column-forms.ts';
 import { heldWeight, heldWeights } from './held-weights.ts';
 import { ImportanceError } from './importance-error.ts';
 import { type ImportanceProgramParams, traceBackward } from './importance-program.ts';
 import { magnitude } from './row-scores.ts';
-import type { ImportanceData, ScoreModelParams } from './score-model.ts';
 import type { ModelScores } from './scores-file.ts';
 
 /** The weights are updated in place, in float32: smaller types would round small steps away. */
@@ -43,12 +46,30 @@ function traceMove({ stepSize, ...params }: MovementParams, shape: BatchShape): 
   });
 }
 
+/** The parts of a scoring that this measure reads. */
+export interface MovementScoring {
+  readonly model: Model;
+  readonly modules: readonly ModuleSpec[];
+  readonly unit?: TrainedUnit;
+  readonly weights: WeightSource;
+  readonly onProgress?: (done: number, total: number, unit: 'batches') => void;
+  readonly isCanceled?: () => boolean;
+}
+
+export interface MovementData {
+  readonly engine: Engine;
+  readonly task: Task;
+  readonly source: BatchSource;
+  readonly recompute: RecomputePolicy;
+  readonly stepSize?: number;
+}
+
 /**
  * One pass over the data, in the order of its batches. A pass that was broken off begins anew: the weights on the way are not kept. Of
  * several processes, each makes the whole pass.
  * @throws ImportanceError where it was canceled
  */
-export async function scoreMovement(params: ScoreModelParams, data: ImportanceData): Promise<ModelScores> {
+export async function scoreMovement(params: MovementScoring, data: MovementData): Promise<ModelScores> {
   const { model, modules, weights } = params;
   const { plan } = data.source;
   const stepSize = required(data.stepSize, 'the step of a pass that moves weights');
@@ -73,7 +94,7 @@ export async function scoreMovement(params: ScoreModelParams, data: ImportanceDa
   }
 }
 
-async function distances({ weights, unit }: ScoreModelParams, session: Session, { weight }: ModuleSpec): Promise<Float32Array> {
+async function distances({ weights, unit }: MovementScoring, session: Session, { weight }: ModuleSpec): Promise<Float32Array> {
   const before = await weights.readFloat32(weight.name);
   const moved = float32Of(await session.read(weight.name)).map((value, i) => value - (before[i] as number));
   const [rows = 1, columns = 1] = weight.shape;

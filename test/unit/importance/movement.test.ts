@@ -40,7 +40,7 @@ async function movedWeights(batchSize: number): Promise<Record<string, Float32Ar
     const outputs = Object.fromEntries([...reads].map(([name, node]) => [name, valueFor(found, node)]));
     const gradients = await runGraph({ graph, outputs, effects: [] }, (await fill(planned)).feeds(planned.rows.length), at);
     for (const [name, gradient] of Object.entries(gradients))
-      for (const [i, g] of gradient.entries()) (at[name] as Float32Array)[i] = (at[name]?.[i] as number) - STEP * Math.sign(g);
+      at[name] = required(at[name], name).map((w, i) => w - STEP * Math.sign(gradient[i] ?? Number.NaN));
   }
   return at;
 }
