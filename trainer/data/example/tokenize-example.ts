@@ -278,7 +278,7 @@ function edgeTokens(text: string, count: number, encoder: Encoder, edge: (charac
 
 /** The sequence, at most `maxLength` long and up to its last target. */
 function result(runs: readonly EncodedRun[], truncated: boolean, maxLength = Number.POSITIVE_INFINITY): TokenizeResult {
-  const ids = Int32Array.from(runs.flatMap(run => run.ids));
+  const ids = joined(runs);
   const train = new Uint8Array(ids.length);
   const isWeighed = ({ weight, targets = [] }: EncodedRun): boolean => weight !== undefined || targets.some(target => target.weight !== 1);
   const weights = runs.some(isWeighed) ? new Float32Array(ids.length).fill(1) : undefined;
@@ -308,6 +308,17 @@ function result(runs: readonly EncodedRun[], truncated: boolean, maxLength = Num
   sequence.train[0] = 0;
   if (countTargets(sequence) > 0) return { kind: 'kept', sequence, truncated };
   return { kind: 'dropped', reason: truncated ? 'cut_off' : 'no_target' };
+}
+
+/** The ids of all runs; `Int32Array.from` of a list takes five times as long. */
+function joined(runs: readonly EncodedRun[]): Int32Array {
+  const all = new Int32Array(runs.reduce((sum, { ids }) => sum + ids.length, 0));
+  let at = 0;
+  for (const { ids } of runs) {
+    all.set(ids, at);
+    at += ids.length;
+  }
+  return all;
 }
 
 function tooLong(length: number, maxLength: number, place: DataPlace): DataError {

@@ -63,8 +63,8 @@ function optionalText(component: Component, key: string): string {
   return value;
 }
 
-/** Pair of ids → the merge; of a pair that is listed twice the later. */
-function readMerges(component: Component, vocabulary: Vocabulary, prefixLength: number): ReadonlyMap<number, Merge> {
+/** The merge of each pair of ids; of a pair that is listed twice the later. */
+function readMerges(component: Component, vocabulary: Vocabulary, prefixLength: number): Merges {
   const result = new Map<number, Merge>();
   for (const [rank, merge] of list(component, 'merges').entries()) {
     const pair: readonly unknown[] = typeof merge === 'string' ? merge.split(' ') : Array.isArray(merge) ? merge : [];
@@ -75,18 +75,59 @@ function readMerges(component: Component, vocabulary: Vocabulary, prefixLength: 
     if (a === undefined || b === undefined || id === undefined) throw new Error(`its merge ${rank} is of tokens that its vocabulary lacks`);
     result.set(pairKey(a, b), { rank, id });
   }
-  return result;
+  return new Merges(result);
 }
 
 /** Ids are below 2²⁴, so that a pair is a safe integer. */
 const pairKey = (left: number, right: number): number => left * 0x1000000 + right;
 
+/** Merges in a table with open addressing: a pair is looked up for every two characters of a new word, and a Map of such large keys is slower. */
+class Merges {
+  readonly #mask: number;
+  /** The ids of a pair, in places that follow each other; −1 in a free place. */
+  readonly #pairs: Int32Array;
+  readonly #merges: readonly Merge[];
+  readonly #places: Int32Array;
+
+  constructor(merges: ReadonlyMap<number, Merge>) {
+    const size = 2 ** Math.ceil(Math.log2(2 * merges.size + 2));
+    this.#mask = size - 1;
+    this.#pairs = new Int32Array(2 * size).fill(-1);
+    this.#places = new Int32Array(size);
+    this.#merges = [...merges.values()];
+    let at = 0;
+    for (const key of merges.keys()) this.#add(Math.floor(key / 0x1000000), key % 0x1000000, at++);
+  }
+
+  get(left: number, right: number): Merge | undefined {
+    for (let place = hashOf(left, right) & this.#mask; ; place = (place + 1) & this.#mask) {
+      const found = this.#pairs[2 * place] as number;
+      if (found < 0) return undefined;
+      if (found === left && this.#pairs[2 * place + 1] === right) return this.#merges[this.#places[place] as number];
+    }
+  }
+
+  #add(left: number, right: number, at: number): void {
+    let place = hashOf(left, right) & this.#mask;
+    while ((this.#pairs[2 * place] as number) >= 0) place = (place + 1) & this.#mask;
+    this.#pairs[2 * place] = left;
+    this.#pairs[2 * place + 1] = right;
+    this.#places[place] = at;
+  }
+}
+
+/** Multiplication by odd constants spreads neighboring ids (Knuth, The Art of Computer Programming 3, 6.4). */
+function hashOf(left: number, right: number): number {
+  const mixed = Math.imul(left, 0x9e3779b1) ^ Math.imul(right, 0x85ebca6b);
+  return mixed ^ (mixed >>> 15);
+}
+
 /** Up to this many tokens, looking at all pairs takes less time than a heap of them. */
 const SHORT_WORD = 40;
 
 /** As {@link mergeAll}, in time that grows with the square of the length. */
-function mergeShort(ids: number[], merges: ReadonlyMap<number, Merge>): readonly number[] {
-  const mergeAt = (at: number) => merges.get(pairKey(ids[at] as number, ids[at + 1] as number));
+function mergeShort(ids: number[], merges: Merges): readonly number[] {
+  const mergeAt = (at: number) => merges.get(ids[at] as number, ids[at + 1] as number);
   const found: Array<Merge | undefined> = [];
   for (let at = 0; at + 1 < ids.length; at++) found.push(mergeAt(at));
   for (;;) {
@@ -109,7 +150,7 @@ function mergeShort(ids: number[], merges: ReadonlyMap<number, Merge>): readonly
  * Merges the pair of lowest rank, the leftmost of equal ones, until there is none. A heap of pairs found so far; one whose tokens have
  * changed since counts only if what it would make is still the same.
  */
-function mergeAll(ids: number[], merges: ReadonlyMap<number, Merge>): readonly number[] {
+function mergeAll(ids: number[], merges: Merges): readonly number[] {
   if (ids.length < 2) return ids;
   const next = ids.map((_, i) => (i + 1 < ids.length ? i + 1 : -1));
   const before = ids.map((_, i) => i - 1);
@@ -117,7 +158,7 @@ function mergeAll(ids: number[], merges: ReadonlyMap<number, Merge>): readonly n
   const heap = new PairHeap();
   const offer = (at: number): void => {
     const right = next[at] as number;
-    const merge = right < 0 ? undefined : merges.get(pairKey(ids[at] as number, ids[right] as number));
+    const merge = right < 0 ? undefined : merges.get(ids[at] as number, ids[right] as number);
     if (merge !== undefined) heap.push(merge.rank, at, merge.id);
   };
   for (let at = 0; at + 1 < ids.length; at++) offer(at);
@@ -125,7 +166,7 @@ function mergeAll(ids: number[], merges: ReadonlyMap<number, Merge>): readonly n
     const { at, id } = heap.pop();
     const right = next[at] as number;
     if (gone[at] === 1 || right < 0) continue;
-    if (merges.get(pairKey(ids[at] as number, ids[right] as number))?.id !== id) continue;
+    if (merges.get(ids[at] as number, ids[right] as number)?.id !== id) continue;
     ids[at] = id;
     gone[right] = 1;
     const after = next[right] as number;
