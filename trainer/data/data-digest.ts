@@ -42,6 +42,9 @@ export function digestSamples(samples: Iterable<DigestSample>): string {
   return `${named}:${showChecksum(checksum(Buffer.from(JSON.stringify(Array.from(contents, content => content ?? null)))))}`;
 }
 
+/** The number of samples that a digest is of. */
+export const sampleCount = (digest: string): number => Number.parseInt(digest, 10);
+
 /** The difference between two digests; undefined if there is none. Digests of earlier versions do not cover contents. */
 export function describeDifference(before: string, now: string): string | undefined {
   const [countBefore, namesBefore, contentsBefore] = before.split(':');

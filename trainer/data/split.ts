@@ -49,6 +49,27 @@ export function splitExamples(
   return { train: byUnit(examples, unitOf, held, 0), validation: byUnit(examples, unitOf, held, 1) };
 }
 
+/**
+ * Parts samples of which each is a document of its own without a label, as `splitExamples` does; their tokens are not asked for.
+ * @throws DataError as `splitSamples` does
+ */
+export function splitPlaces(
+  count: number,
+  { validation, seed }: Pick<SplitSettings, 'validation' | 'seed'>,
+): { readonly train: Int32Array; readonly validation: Int32Array } | undefined {
+  if (validation === 0) return undefined;
+  const wanted = heldCount(count, validation);
+  const held = new Uint8Array(count);
+  for (const index of permutation(count, createRandom(seed, SPLIT)).subarray(0, wanted)) held[index] = 1;
+  const [train, kept] = [new Int32Array(count - wanted), new Int32Array(wanted)];
+  let [trained, out] = [0, 0];
+  for (let index = 0; index < count; index++) {
+    if (held[index] === 1) kept[out++] = index;
+    else train[trained++] = index;
+  }
+  return { train, validation: kept };
+}
+
 /** The samples of units that are held out, or are not: unit by unit, which is their own order unless a file is listed twice. */
 function byUnit(examples: Examples, unitOf: Int32Array, held: Uint8Array, wanted: 0 | 1): Examples {
   const places = Array.from(unitOf.keys()).filter(index => held[unitOf[index] as number] === wanted);
@@ -58,11 +79,7 @@ function byUnit(examples: Examples, unitOf: Int32Array, held: Uint8Array, wanted
 /** A pure function of its settings. Throws DataError where no sample would be left on one side. */
 export function splitSamples({ count, validation, seed, labels }: SplitSettings): Split {
   if (validation === 0) return { train: Array.from({ length: count }, (_, index) => index), validation: [] };
-  const wanted = validation < 1 ? Math.max(1, Math.round(validation * count)) : validation;
-  if (!Number.isInteger(wanted) || wanted >= count) {
-    const problem = `${validation} held out of ${count} samples leaves nothing to train on, or is no whole number`;
-    throw new DataError({ problem, advice: 'Lower val_size, or add samples' });
-  }
+  const wanted = heldCount(count, validation);
   const strata = new Map<string, number[]>();
   for (const index of permutation(count, createRandom(seed, SPLIT))) {
     const label = labels?.[index] ?? '';
@@ -78,6 +95,14 @@ export function splitSamples({ count, validation, seed, labels }: SplitSettings)
   const held = new Set(names.flatMap((name, index) => strata.get(name)?.slice(0, shares[index]) ?? []));
   const all = Array.from({ length: count }, (_, index) => index);
   return { train: all.filter(index => !held.has(index)), validation: all.filter(index => held.has(index)) };
+}
+
+/** @throws DataError where nothing would be left to train on */
+function heldCount(count: number, validation: number): number {
+  const wanted = validation < 1 ? Math.max(1, Math.round(validation * count)) : validation;
+  if (Number.isInteger(wanted) && wanted < count) return wanted;
+  const problem = `${validation} held out of ${count} samples leaves nothing to train on, or is no whole number`;
+  throw new DataError({ problem, advice: 'Lower val_size, or add samples' });
 }
 
 /** Parts samples so that those of one group stay together. @param groups the group of each sample, of which `validation` counts or shares */

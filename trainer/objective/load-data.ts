@@ -28,7 +28,7 @@ import { readFiles } from './read-files.ts';
 import type { ReadParams } from './task-setup.ts';
 
 /** In the log: enough to see what is trained, and where samples are cut. */
-const PREVIEW = { samples: 3, maxTokens: 200 };
+export const PREVIEW = { samples: 3, maxTokens: 200 };
 
 export interface RunData {
   /** Empty where only the held-out part was asked for. */
@@ -47,9 +47,9 @@ export async function loadTrainingData(params: LoadDataParams): Promise<RunData>
   const { recipe } = params;
   if (recipe.data.train.length === 0)
     throw new RunError('no-data', 'the recipe names no training data', 'Set data.train to a json, jsonl, csv, parquet or text file');
-  const dataset = await load(params, recipe.data.train, { samples: recipe.data.max_samples });
+  const dataset = await loadPart(params, recipe.data.train, { samples: recipe.data.max_samples });
   if (recipe.data.eval.length > 0) {
-    const held = await load(params, recipe.data.eval, { samples: recipe.data.eval_max_samples, labels: dataset.labels });
+    const held = await loadPart(params, recipe.data.eval, { samples: recipe.data.eval_max_samples, labels: dataset.labels });
     return { train: dataset.examples, held: held.examples, labels: completionsOf(params, dataset.labels) };
   }
   const { train, validation } = splitExamples(dataset.examples, { validation: recipe.val_size, seed: recipe.seed });
@@ -67,7 +67,7 @@ export async function loadHeldData(params: LoadDataParams): Promise<RunData> {
     if (recipe.val_size > 0) return loadTrainingData(params);
     throw new RunError('no-data', 'the recipe names no held-out data to evaluate on', 'Set data.eval, or val_size');
   }
-  const held = await load(params, recipe.data.eval, { samples: recipe.data.eval_max_samples, labels: params.labels });
+  const held = await loadPart(params, recipe.data.eval, { samples: recipe.data.eval_max_samples, labels: params.labels });
   return { train: held.examples.select([]), held: held.examples, labels: completionsOf(params, held.labels) };
 }
 
@@ -76,7 +76,8 @@ interface PartSettings {
   readonly labels?: readonly string[];
 }
 
-async function load(params: LoadDataParams, files: readonly string[], part: PartSettings): Promise<Dataset> {
+/** Loads the samples of one part of the data. */
+export async function loadPart(params: LoadDataParams, files: readonly string[], part: PartSettings): Promise<Dataset> {
   const { recipe, base, job } = params;
   const settings = { ...datasetSettings(params, part.labels), maxSamples: part.samples };
   const dataset = await readFiles(params, files, paths =>
@@ -104,7 +105,7 @@ export const LARGE_BYTES = 4 * 2 ** 20;
 /** Each thread holds the tokenizer: some 100 MB, 300 for the largest vocabularies. */
 const MOST_THREADS = 8;
 
-function largeData({ base, context, job }: LoadDataParams): LargeData {
+export function largeData({ base, context, job }: LoadDataParams): LargeData {
   return {
     tokenizer: base.tokenizer.input,
     now: base.now?.() ?? new Date(),
@@ -117,7 +118,7 @@ function largeData({ base, context, job }: LoadDataParams): LargeData {
 }
 
 /** Reports rate and time left, from the bytes that were read; stops where the job is to stop. */
-function loadProgress(job: Job): (progress: LoadProgress) => void {
+export function loadProgress(job: Job): (progress: LoadProgress) => void {
   let report: ((done: number, message?: string) => void) | undefined;
   return ({ bytes, totalBytes, tokens, kept }) => {
     job.checkStop();

@@ -26,6 +26,8 @@ export interface TaskSetup {
   readonly samples: number;
   /** Digests of the training and the held-out samples. */
   readonly digest: DataDigest;
+  /** 3 if the training samples are tokenized when they are needed; see `TrainerState`. */
+  readonly batching?: 3 | undefined;
   /** The label of a training sample as its place in `labels`; −1 without. */
   readonly labelOf: (index: number) => number;
   /** The batches to train on, in the order of each epoch. @param looseGroups see `BatchSettings` @throws DataError where there is no sample */
@@ -61,6 +63,8 @@ export interface SetUpParams extends ReadParams {
   readonly precision?: Precision;
   /** Present for a training run. */
   readonly runDir?: string;
+  /** The batching of the run that is resumed; see `TrainerState`. */
+  readonly batching?: 1 | 2 | 3 | undefined;
 }
 
 /** @param part 'held': the held-out samples alone, the same as a training run would hold out */

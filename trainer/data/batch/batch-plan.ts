@@ -68,11 +68,19 @@ export interface BatchPlan {
   readonly paddingShare: number;
   /** The batches of an epoch (from 0) in order. */
   epoch(epoch: number): readonly PlannedBatch[];
+  /**
+   * Some of the batches of an epoch. Present where samples are read when a batch needs them: `rows` and `epoch` then read all of them.
+   */
+  slice?(epoch: number, from: number, to: number): readonly PlannedBatch[];
 }
 
+/** Batches `from` to `to` of an epoch, fewer at its end. */
+export const plannedBatches = (plan: BatchPlan, epoch: number, from: number, to: number): readonly PlannedBatch[] =>
+  plan.slice?.(epoch, from, to) ?? plan.epoch(epoch).slice(from, to);
+
 /** Streams of random numbers of one (seed, epoch). */
-const ROW_ORDER = 1;
-const BATCH_ORDER = 2;
+export const ROW_ORDER = 1;
+export const BATCH_ORDER = 2;
 
 /**
  * Every sequence is in exactly one batch of each epoch, and an epoch has ⌈rows / batchSize⌉ batches. Rows are shuffled and cut into batches;
@@ -155,7 +163,7 @@ function orderRows(rows: readonly Row[], settings: BatchSettings, epoch: number)
 }
 
 /** One batch before it has a shape: `length` is the place of its row length among all. */
-interface Cut {
+export interface Cut {
   readonly length: number;
   readonly rows: readonly Row[];
 }
@@ -167,9 +175,9 @@ function lengthsToHold(rows: readonly Row[], settings: BatchSettings): number[] 
   return [...batches, rows].map(longest);
 }
 
-const longest = (rows: readonly Row[]): number => rows.reduce((most, { length }) => Math.max(most, length), 0);
+export const longest = (rows: readonly Row[]): number => rows.reduce((most, { length }) => Math.max(most, length), 0);
 
-const lengthFor = (lengths: readonly number[], needed: number): number => lengths.findIndex(length => length >= needed);
+export const lengthFor = (lengths: readonly number[], needed: number): number => lengths.findIndex(length => length >= needed);
 
 const inOrder = (rows: readonly Row[], lengths: readonly number[], batchSize: number): Cut[] =>
   chunks(rows, batchSize).map(batch => ({ length: lengthFor(lengths, longest(batch)), rows: batch }));
@@ -207,7 +215,12 @@ function targetSizes(rows: readonly Row[], tokens: number, batches: readonly (re
 export const partsOf = (rows: readonly Row[], { batchSize, parts }: BatchSettings): Row[][] =>
   Array.from({ length: parts?.count ?? 1 }, (_, part) => rows.slice(part * batchSize, (part + 1) * batchSize));
 
-const withShapes = (cuts: readonly Cut[], shapes: readonly Bucket[][], epoch: number, settings: BatchSettings): PlannedBatch[] =>
+export const withShapes = (
+  cuts: readonly Cut[],
+  shapes: readonly (readonly Bucket[])[],
+  epoch: number,
+  settings: BatchSettings,
+): PlannedBatch[] =>
   cuts.map(({ length, rows }) => {
     const parts = partsOf(rows, settings);
     // One shape for all parts: sums between them must meet.

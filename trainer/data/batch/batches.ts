@@ -2,7 +2,7 @@
 import type { HostArray } from '../../graph/types.ts';
 import type { List } from '../tokens/example-store.ts';
 import type { TokenSequence } from '../types.ts';
-import type { BatchPlan, Bucket, PlannedBatch } from './batch-plan.ts';
+import { type BatchPlan, type Bucket, type PlannedBatch, plannedBatches } from './batch-plan.ts';
 
 /** A batch as the loop sees it, whatever the task. */
 export interface Batch {
@@ -83,7 +83,7 @@ export function stepsPerEpoch(plan: BatchPlan, accumulationSteps: number): numbe
 /** The batches of the optimizer step at a cursor; a step ends with its epoch. Throws RangeError for a cursor outside the plan. */
 export async function stepAt({ plan, fill }: BatchSource, cursor: DataCursor, accumulationSteps: number): Promise<OptimizerStep> {
   const { epoch, batchIndex } = cursor;
-  const planned = plan.epoch(epoch).slice(batchIndex, batchIndex + accumulationSteps);
+  const planned = plannedBatches(plan, epoch, batchIndex, batchIndex + accumulationSteps);
   if (planned.length === 0) throw new RangeError(`batch ${batchIndex} of epoch ${epoch}: the epoch has ${plan.batchesPerEpoch}`);
   const batches = await Promise.all(planned.map(each => fill(each)));
   const end = batchIndex + planned.length;

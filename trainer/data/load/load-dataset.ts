@@ -16,8 +16,9 @@ import type { TextSplit } from '../read/read-text.ts';
 import { summarizeColumns } from '../shown/data-report.ts';
 import { ColumnBuilder } from '../tokens/column-builder.ts';
 import { type DatasetTarget, inMemory, type MadeDataset, type OpenedDataset } from '../tokens/dataset-target.ts';
+import { fingerprintOf } from '../tokens/fingerprint.ts';
 import type { LargeData } from '../tokens/large-data.ts';
-import { openTokenCache } from '../tokens/token-cache.ts';
+import { openTokenCache, type TokenCache } from '../tokens/token-cache.ts';
 import { type RecordSettings, recordTokenizer } from '../tokens/tokenize-records.ts';
 import { type MadeBatch, tokenizeInThreads } from '../tokens/tokenize-threads.ts';
 import type { ChatRenderer, DataFormat, DataRecord, TextTokenizer } from '../types.ts';
@@ -91,14 +92,24 @@ export async function loadDataset(input: LoadDatasetInput): Promise<Dataset> {
   const { settings, maxLength } = input;
   const totalBytes = files.reduce((sum, { bytes }) => sum + bytes, 0);
   const large = input.large && totalBytes >= input.large.minBytes ? input.large : undefined;
-  // The seed decides only which samples are drawn.
-  const deciding = { ...settings, seed: settings.maxSamples === undefined ? 0 : settings.seed };
-  const cache = large && (await openTokenCache({ settings: deciding, maxLength, large }, files, totalBytes));
+  const fingerprint = large && (await fingerprintOf({ settings: deciding(settings), maxLength }, large, files));
+  const cache = fingerprint && large && (await openTokenCache(large, fingerprint.key, totalBytes));
+  return loadFiles({ ...input, large, totalBytes }, files, cache);
+}
+
+/** The settings that decide what becomes of samples: the seed decides only which are drawn. */
+export const deciding = (settings: DatasetSettings): DatasetSettings => ({
+  ...settings,
+  seed: settings.maxSamples === undefined ? 0 : settings.seed,
+});
+
+/** Takes samples from the cache, or makes them and leaves them there. */
+export async function loadFiles(input: TokenizeInput, files: readonly DataFile[], cache: TokenCache | undefined): Promise<Dataset> {
   const known = await cache?.find();
   if (known) return known;
   const target = (await cache?.begin()) ?? inMemory();
   try {
-    const made = await tokenizeFiles({ ...input, large, totalBytes }, files, target);
+    const made = await tokenizeFiles(input, files, target);
     return await target.end(made);
   } catch (error) {
     target.abandon();
@@ -139,7 +150,7 @@ export async function openForTokenizing(
   return { ...opened, labels, recordSettings: { formatting: { ...formatting, format, shownLabels: labels }, maxLength, truncation } };
 }
 
-interface TokenizeInput extends LoadDatasetInput {
+export interface TokenizeInput extends LoadDatasetInput {
   /** Size of all files. */
   readonly totalBytes: number;
 }

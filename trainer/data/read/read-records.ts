@@ -129,7 +129,8 @@ function layoutError(file: string, { kind, line }: JsonLayoutError): DataError {
   });
 }
 
-function parseRecord(file: string, line: number, text: string): Record<string, unknown> {
+/** The sample on a line. @throws DataError for text that is no JSON object */
+export function parseRecord(file: string, line: number, text: string): Record<string, unknown> {
   let value: unknown;
   try {
     value = JSON.parse(text);

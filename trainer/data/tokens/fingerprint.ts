@@ -1,12 +1,12 @@
 /** Identifies the tokens of a data set before they are made: by content, never by dates. */
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import { endianness } from 'node:os';
 import { readDataBlocks } from '../read/data-file.ts';
 import type { DataFile } from '../read/list-files.ts';
 import type { LargeData } from './large-data.ts';
 
 /** Raised with every change of what is made of the same data, or of how it is stored. */
-const VERSION = 4;
+const VERSION = 5;
 
 const READ_BYTES = 2 ** 20;
 
@@ -16,23 +16,35 @@ export interface FingerprintInput {
   readonly maxLength: number;
 }
 
-/** Forty hexadecimal digits. Files count by path and content. */
+export interface Fingerprint {
+  /** Identifies the samples, wherever their files are. */
+  readonly content: string;
+  /** The name of their tokens in the cache: samples know their files. */
+  readonly key: string;
+}
+
+/** Each has forty hexadecimal digits. */
 export async function fingerprintOf(
   { settings, maxLength }: FingerprintInput,
-  { tokenizer: { files, built, generationConfig }, now }: LargeData,
+  { tokenizer: { files, built, generationConfig }, now }: Pick<LargeData, 'tokenizer' | 'now'>,
   dataFiles: readonly DataFile[],
-): Promise<string> {
-  const hash = createHash('sha256');
-  const add = (value: unknown): void => void hash.update(`${JSON.stringify(value)}\n`);
+): Promise<Fingerprint> {
   const texts = [...files];
   const time = texts.map(([, text]) => timeIn(text, now));
-  add([VERSION, endianness(), settings, maxLength, time, texts, built ?? null, generationConfig ?? null]);
+  const hash = createHash('sha256');
+  hash.update(lineOf([settings, maxLength, time, texts, built ?? null, generationConfig ?? null]));
   for (const { file, bytes } of dataFiles) {
-    add([file, bytes]);
+    hash.update(lineOf([bytes]));
     for await (const block of readDataBlocks(file, READ_BYTES)) hash.update(block);
   }
-  return hash.digest('hex').slice(0, 40);
+  const content = shown(hash);
+  const key = createHash('sha256').update(lineOf([VERSION, endianness(), content, dataFiles.map(({ file }) => file)]));
+  return { content, key: shown(key) };
 }
+
+const lineOf = (value: unknown): string => `${JSON.stringify(value)}\n`;
+
+const shown = (hash: Hash): string => hash.digest('hex').slice(0, 40);
 
 /** As much of the time as a template may write: prompts of another day are others. */
 function timeIn(text: string, now: Date): string {

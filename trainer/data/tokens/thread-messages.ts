@@ -1,6 +1,8 @@
 /** Messages between a process that reads data and the threads that tokenize it. */
 import type { TokenizerInput } from '../../format/tokenizer/tokenizer.ts';
 import type { DataProblem } from '../data-error.ts';
+import type { LineSettings, ScannedSegment } from '../lazy/scan-segment.ts';
+import type { Segment } from '../lazy/segments.ts';
 import type { DataRecord } from '../types.ts';
 import type { RecordSettings, TokenizedRecords } from './tokenize-records.ts';
 
@@ -10,15 +12,17 @@ export interface ThreadData {
   /** Milliseconds since 1970: the date that chat templates write. */
   readonly now: number;
   readonly settings: RecordSettings;
+  /** Present for threads that scan segments of files. */
+  readonly lines?: LineSettings | undefined;
 }
 
-export interface ThreadRequest {
-  readonly id: number;
-  readonly records: readonly DataRecord[];
-}
+/** The work of a thread: records to tokenize, or a segment to scan. */
+export type ThreadWork = { readonly records: readonly DataRecord[] } | { readonly segment: Segment };
+
+export type ThreadRequest = ThreadWork & { readonly id: number };
 
 export type ThreadAnswer =
-  | { readonly id: number; readonly made: TokenizedRecords }
+  | { readonly id: number; readonly made: TokenizedRecords | ScannedSegment }
   /** A problem that is of no single record. */
   | { readonly id: number; readonly problem: DataProblem }
   | { readonly id: number; readonly failure: string };

@@ -7,10 +7,8 @@ import { removeHalfWritten, temporaryName } from '../../files/durable-file.ts';
 import { readRegularBlocks, readRegularFile, readRegularText } from '../../files/regular-file.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
 import { DataError } from '../data-error.ts';
-import type { DataFile } from '../read/list-files.ts';
 import type { DatasetTarget, MadeDataset, OpenedDataset } from './dataset-target.ts';
 import { createExamples, type ExampleColumns } from './example-store.ts';
-import { type FingerprintInput, fingerprintOf } from './fingerprint.ts';
 import type { LargeData } from './large-data.ts';
 import { fileSink, fileTokens } from './packed-tokens.ts';
 import { parseStored, type Stored } from './stored-dataset.ts';
@@ -19,6 +17,8 @@ import { parseStored, type Stored } from './stored-dataset.ts';
 const TOKENS = 'tokens.bin';
 const COLUMNS = 'columns.bin';
 const DATA = 'data.json';
+/** The places of lines, where tokens are made as training goes. */
+const LINES = 'lines.bin';
 /** Names of files and labels, and the report: more would be another program's file. */
 const MAX_DATA_BYTES = 256 * 2 ** 20;
 /** 28 bytes for each of 76 million samples. */
@@ -26,8 +26,8 @@ const MAX_COLUMNS_BYTES = 2 ** 31 - 1;
 /** Data sets beyond this much together are removed, those first that were not used for longest. */
 const MAX_CACHE_BYTES = 50e9;
 const READ_BYTES = 2 ** 20;
-/** The name of a data set. */
-const KEY = /^[0-9a-f]{40}$/;
+/** The name of a data set, or of the places of its lines. */
+const KEY = /^[0-9a-f]{40}(\.lines)?$/;
 /** Left free for everything else on the disk. */
 const SPARE_BYTES = 1e9;
 
@@ -40,13 +40,8 @@ export interface TokenCache {
   begin(): Promise<DatasetTarget | undefined>;
 }
 
-/** Undefined where nothing can be written. @param bytes of all files */
-export async function openTokenCache(
-  input: FingerprintInput & { readonly large: LargeData },
-  files: readonly DataFile[],
-  bytes: number,
-): Promise<TokenCache | undefined> {
-  const { large } = input;
+/** Undefined where nothing can be written. @param key of the data set @param bytes of all files */
+export async function openTokenCache(large: LargeData, key: string, bytes: number): Promise<TokenCache | undefined> {
   const warn = (error: unknown): void =>
     large.log('warning', `tokens are not cached (${messageOf(error)}): they take memory, and the next start makes them again`);
   try {
@@ -56,7 +51,7 @@ export async function openTokenCache(
     return undefined;
   }
   await removeHalfWritten(large.cacheDir, name => KEY.test(name));
-  const folder = join(large.cacheDir, await fingerprintOf(input, large, files));
+  const folder = join(large.cacheDir, key);
   return {
     find: async () => {
       const found = await openFolder(folder, large);
@@ -83,8 +78,9 @@ async function makeRoom(cacheDir: string, bytes: number): Promise<void> {
   const found: { readonly folder: string; readonly usedMs: number; readonly bytes: number }[] = [];
   for (const name of await readdir(cacheDir)) {
     const folder = join(cacheDir, name);
-    const [data, tokens] = await Promise.all([DATA, TOKENS].map(file => stat(join(folder, file)).catch(() => undefined)));
-    if (data && tokens) found.push({ folder, usedMs: data.mtimeMs, bytes: tokens.size });
+    const [data, tokens, lines] = await Promise.all([DATA, TOKENS, LINES].map(file => stat(join(folder, file)).catch(() => undefined)));
+    const largest = tokens ?? lines;
+    if (data && largest) found.push({ folder, usedMs: data.mtimeMs, bytes: largest.size });
   }
   let kept = bytes;
   for (const { folder, bytes: size } of found.sort((a, b) => b.usedMs - a.usedMs)) {

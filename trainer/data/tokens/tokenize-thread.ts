@@ -1,19 +1,17 @@
-/** A thread that tokenizes records: requests in, samples out, in the order of the requests. */
+/** A thread that tokenizes records or scans segments of files: requests in, results out, in the order of the requests. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { createTokenizer } from '../../format/tokenizer/tokenizer.ts';
-import { chatRendererOf } from '../chat/chat-renderer.ts';
 import { DataError } from '../data-error.ts';
 import type { ThreadAnswer, ThreadData, ThreadRequest } from './thread-messages.ts';
-import { recordTokenizer } from './tokenize-records.ts';
+import { threadWork } from './thread-work.ts';
 
-// `tokenizeInThreads` alone starts this thread, and passes nothing else.
-const { tokenizer: input, now, settings } = workerData as ThreadData;
-const tokenizer = createTokenizer(input);
-const tokenize = recordTokenizer(settings, { tokenizer, chatRenderer: chatRendererOf(tokenizer, () => new Date(now)) });
+// `inThreads` alone starts this thread, and passes nothing else.
+const data = workerData as ThreadData;
+const work = threadWork(data);
 
-function answer({ id, records }: ThreadRequest): ThreadAnswer {
+function answer(request: ThreadRequest): ThreadAnswer {
+  const { id } = request;
   try {
-    return { id, made: tokenize(records) };
+    return { id, made: work(request) };
   } catch (error) {
     if (error instanceof DataError) return { id, problem: { ...error.place, problem: error.problem, advice: error.advice } };
     return { id, failure: error instanceof Error ? (error.stack ?? error.message) : String(error) };
@@ -22,7 +20,7 @@ function answer({ id, records }: ThreadRequest): ThreadAnswer {
 
 parentPort?.on('message', (request: ThreadRequest) => {
   const found = answer(request);
-  const { tokens, lengths, targets, records } = 'made' in found ? found.made : {};
-  const moved = [tokens, lengths, targets, records].flatMap(array => (array?.buffer instanceof ArrayBuffer ? [array.buffer] : []));
+  const values: unknown[] = 'made' in found ? Object.values(found.made) : [];
+  const moved = values.flatMap(value => (ArrayBuffer.isView(value) && value.buffer instanceof ArrayBuffer ? [value.buffer] : []));
   parentPort?.postMessage(found, moved);
 });

@@ -1,8 +1,10 @@
-/** Tokenizes batches of records in several threads; results come in the order of the records. */
+/** Tokenizes batches of records, or scans segments of files, in several threads; results come in the order of the work. */
 import { Worker } from 'node:worker_threads';
 import { DataError } from '../data-error.ts';
+import type { ScannedSegment } from '../lazy/scan-segment.ts';
+import type { Segment } from '../lazy/segments.ts';
 import type { DataRecord } from '../types.ts';
-import type { ThreadAnswer, ThreadData, ThreadRequest } from './thread-messages.ts';
+import type { ThreadAnswer, ThreadData, ThreadRequest, ThreadWork } from './thread-messages.ts';
 import type { TokenizedRecords } from './tokenize-records.ts';
 
 /** Batches that wait at a thread while it works on one: it never runs dry, and memory stays small. */
@@ -21,34 +23,61 @@ export interface ThreadsParams {
 }
 
 /** @throws DataError as the tokenizing of records does; Error where a thread ends unexpectedly */
-export async function* tokenizeInThreads(
-  batches: AsyncIterable<readonly DataRecord[]>,
+export async function* tokenizeInThreads(batches: AsyncIterable<readonly DataRecord[]>, params: ThreadsParams): AsyncGenerator<MadeBatch> {
+  for await (const { item: records, made } of inThreads(batches, params, item => ({ records: item }))) {
+    if (!('tokens' in made)) throw new TypeError('a thread answered records with something else than tokens');
+    yield { records, made };
+  }
+}
+
+/** The segments with what was found in each, in their order. @throws as {@link tokenizeInThreads} */
+export async function* scanInThreads(
+  segments: Iterable<Segment>,
+  params: ThreadsParams,
+): AsyncGenerator<{ readonly segment: Segment; readonly found: ScannedSegment }> {
+  for await (const { item: segment, made } of inThreads(segments, params, item => ({ segment: item }))) {
+    if (!('lineCount' in made)) throw new TypeError('a thread answered a segment with something else than its lines');
+    yield { segment, found: made };
+  }
+}
+
+interface Done<Item> {
+  readonly item: Item;
+  readonly made: Result;
+}
+
+/** Results in the order of the items. */
+async function* inThreads<Item>(
+  items: AsyncIterable<Item> | Iterable<Item>,
   { count, file, data }: ThreadsParams,
-): AsyncGenerator<MadeBatch> {
+  workOf: (item: Item) => ThreadWork,
+): AsyncGenerator<Done<Item>> {
   const threads = Array.from({ length: count }, () => new Thread(file, data));
-  const pending: { readonly records: readonly DataRecord[]; readonly made: Promise<TokenizedRecords> }[] = [];
-  const whenMade = async ({ records, made }: (typeof pending)[number]): Promise<MadeBatch> => ({ records, made: await made });
+  const pending: { readonly item: Item; readonly made: Promise<Result> }[] = [];
+  const whenMade = async ({ item, made }: (typeof pending)[number]): Promise<Done<Item>> => ({ item, made: await made });
   try {
     let turn = 0;
-    for await (const records of batches) {
+    for await (const item of items) {
       const thread = threads[turn++ % count];
       if (thread === undefined) throw new RangeError('at least one thread is needed');
-      const result = thread.tokenize(records);
-      // Where an earlier batch fails, nobody waits for this one.
+      const result = thread.ask(workOf(item));
+      // Where an earlier item fails, nobody waits for this one.
       result.catch(() => undefined);
-      pending.push({ records, made: result });
+      pending.push({ item, made: result });
       const oldest = pending.length > WAITING * count ? pending.shift() : undefined;
       if (oldest) yield await whenMade(oldest);
     }
-    for (const batch of pending) yield await whenMade(batch);
+    for (const one of pending) yield await whenMade(one);
   } finally {
     await Promise.all(threads.map(thread => thread.end()));
   }
 }
 
+type Result = TokenizedRecords | ScannedSegment;
+
 class Thread {
   private readonly worker: Worker;
-  private readonly waiting = new Map<number, { resolve(made: TokenizedRecords): void; reject(error: Error): void }>();
+  private readonly waiting = new Map<number, { resolve(made: Result): void; reject(error: Error): void }>();
   private nextId = 0;
   private failure: Error | undefined;
 
@@ -59,9 +88,9 @@ class Thread {
     this.worker.on('exit', () => this.fail(new Error('a thread that tokenizes ended unexpectedly')));
   }
 
-  tokenize(records: readonly DataRecord[]): Promise<TokenizedRecords> {
+  ask(work: ThreadWork): Promise<Result> {
     if (this.failure) return Promise.reject(this.failure);
-    const request: ThreadRequest = { id: this.nextId++, records };
+    const request: ThreadRequest = { id: this.nextId++, ...work };
     return new Promise((resolve, reject) => {
       this.waiting.set(request.id, { resolve, reject });
       this.worker.postMessage(request);

@@ -32,6 +32,8 @@ export interface Tokenizer {
   /** `bos_token`, `eos_token`, `pad_token`, `unk_token` … → text: what a chat template may use. */
   readonly specialTokens: Readonly<Record<string, string>>;
   readonly chatTemplate: string | undefined;
+  /** A text has at least one token, and at most this times its bytes in UTF-8, and one more. Undefined where that is not known. */
+  readonly mostTokensPerByte: number | undefined;
   /** File name → content, to be written next to an exported model. */
   files(): ReadonlyMap<string, string>;
   /** The input of `createTokenizer`: a thread makes the same tokenizer of it. */
@@ -137,6 +139,7 @@ export function createTokenizer(input: TokenizerInput): Tokenizer {
     padId: idOf('pad_token'),
     specialTokens,
     chatTemplate: findChatTemplate(source, files, config),
+    mostTokensPerByte: pipeline.mostTokensPerByte,
     files: () => files,
     input,
   };

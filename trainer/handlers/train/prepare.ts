@@ -11,7 +11,7 @@ import { methodCatalog } from '../../catalog/methods.ts';
 import { wholeRows } from '../../coupling/coupling.ts';
 import type { BatchPlan, Bucket } from '../../data/batch/batch-plan.ts';
 import type { BatchSource } from '../../data/batch/batches.ts';
-import { type DataDigest, describeDifference } from '../../data/data-digest.ts';
+import { type DataDigest, describeDifference, sampleCount } from '../../data/data-digest.ts';
 import type { EngineDescription, Session } from '../../engine/engine.ts';
 import { writeJson, writeTextFile } from '../../files/durable-file.ts';
 import { emptyCache } from '../../generate/decode-program.ts';
@@ -78,6 +78,8 @@ export interface Prepared {
   readonly startedAt: string;
   readonly base: Base;
   readonly data: DataDigest;
+  /** See `TrainerState`; a run keeps that of its start. */
+  readonly batching: 2 | 3;
   readonly source: BatchSource;
   /** Present if there is held-out data. */
   readonly evaluator: Evaluator | undefined;
@@ -104,7 +106,8 @@ export async function prepareTraining(params: PrepareParams): Promise<Prepared> 
     if (methodCatalog[recipe.method].chooses === 'rows') checkBudget(units, settings.budget);
     const own = await choosePrecision({ ...params, model: base.model }, base.engine);
     const precision = params.ranks ? params.ranks.first(own) : own;
-    const setup = await setUpTask({ ...params, base, precision }, 'train');
+    const begun = checkpoint?.state.batching;
+    const setup = await setUpTask({ ...params, base, precision, batching: begun }, 'train');
     checkData(params, setup.digest);
     checkRanksAgree(params, base, setup.digest);
     // Before importance, whose session frees its memory first.
@@ -112,7 +115,7 @@ export async function prepareTraining(params: PrepareParams): Promise<Prepared> 
     const chosen = await select(params, { base, setup, precision });
     // The same to the bit on all ranks, whatever each has computed.
     const selection = params.ranks ? params.ranks.first(chosen) : chosen;
-    const source = setup.trainSource(checkpoint?.state.batching === 1);
+    const source = setup.trainSource(begun === 1);
     const facts: PlanFacts = {
       recipe,
       headers: { config: base.folder.config, tensors: base.folder.weights.tensors },
@@ -156,7 +159,15 @@ function checkData({ checkpoint, job }: PrepareParams, { train, held }: DataDige
   const before = checkpoint?.state.data;
   if (before === undefined) return;
   const changed = describeDifference(before.train, train);
-  if (changed !== undefined)
+  // The order of samples depends on their number alone.
+  const isRepaired =
+    checkpoint?.state.stoppedAtSample && checkpoint.state.batching === 3 && sampleCount(before.train) === sampleCount(train);
+  if (changed !== undefined && isRepaired)
+    job.log(
+      'warning',
+      'the training data has changed since the run stopped at a sample that could not be used: further updates read it as it is now',
+    );
+  else if (changed !== undefined)
     throw new RunError(
       'checkpoint-mismatch',
       `the training data is not what the run began with (${changed})`,
@@ -257,6 +268,7 @@ async function compile(params: PrepareParams, { base, setup, source, facts, base
     startedAt,
     base,
     data,
+    batching: setup.batching ?? 2,
     source,
     evaluator,
     measure,

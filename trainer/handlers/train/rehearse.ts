@@ -1,5 +1,6 @@
 /** Runs one evaluation and one save before the first update, so that failures happen now and not hours later. */
 
+import type { PlannedBatch } from '../../data/batch/batch-plan.ts';
 import { type Evaluation, evaluationMetrics } from '../../job/evaluate.ts';
 import type { MemoryMeter } from '../../job/memory-meter.ts';
 import { exchangeMemory } from '../../plan/memory/exchange-buffers.ts';
@@ -61,7 +62,10 @@ export async function rehearse(params: RehearseParams): Promise<Evaluation | und
 export async function measureInference({ session, source, evaluator }: Prepared): Promise<undefined> {
   const { plan, fill } = evaluator?.source ?? source;
   const shape = largest(plan);
-  const planned = plan.epoch(0).find(({ bucket }) => bucket.tokens === shape.tokens && bucket.targets === shape.targets);
+  const isOfShape = ({ bucket }: PlannedBatch): boolean => bucket.tokens === shape.tokens && bucket.targets === shape.targets;
+  // Where samples are read when they are needed, any batch is taken in the largest shape.
+  const [some] = plan.slice?.(0, 0, 1) ?? [];
+  const planned = some ? { ...some, bucket: shape } : plan.epoch(0).find(isOfShape);
   if (!planned) return undefined;
   const batch = await fill(planned);
   await session.run(evalSignature(batch.bucket), { ...batch.feeds(1), ...evaluator?.extraFeeds(batch) });

@@ -80,7 +80,7 @@ export function firstState(prepared: Prepared, before: Evaluation | undefined): 
     window: EMPTY_WINDOW,
     before: before && { ...before },
     stale: 0,
-    batching: 2,
+    batching: prepared.batching,
     baseFingerprint: prepared.base.fingerprint,
     recipe: stringifyRecipe(prepared.recipe),
     recompute: prepared.recompute.policy,
@@ -117,6 +117,7 @@ class TrainLoop {
       recompute: prepared.recompute.policy,
       startedAt: prepared.startedAt,
       data: prepared.data,
+      stoppedAtSample: undefined,
     };
     this.state = start ? { ...start, ...resumed } : firstState(prepared, before);
     this.schedule = {
@@ -226,7 +227,9 @@ class TrainLoop {
   private async keepBefore(error: unknown): Promise<never> {
     const { step } = this.state;
     if (error instanceof DataError && step > 0) {
-      if (this.savedStep !== step) await this.save();
+      const marks = this.params.prepared.batching === 3;
+      if (marks) this.state = { ...this.state, stoppedAtSample: true };
+      if (marks || this.savedStep !== step) await this.save();
       this.params.job.log('warning', `update ${step} is saved: fix the data, then continue with rowtune resume`);
     }
     throw error;

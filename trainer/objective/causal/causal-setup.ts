@@ -3,12 +3,14 @@
 import { planBatches } from '../../data/batch/batch-plan.ts';
 import { BUCKETS, freeOrder, trainBatchSettings } from '../../data/batch/batch-settings.ts';
 import { type TokenSourceParams, tokenSource } from '../../data/batch/batches.ts';
+import { planInOrder } from '../../data/batch/plan-in-order.ts';
 import { digestSamples } from '../../data/data-digest.ts';
 import { type TextBase, withTokenizer } from '../../job/open-base.ts';
 import { padIdOf } from '../../job/pad-id.ts';
 import type { CausalModel } from '../../model/model-spec.ts';
 import { RunError } from '../../run-error.ts';
 import { loadHeldData, loadTrainingData, type RunData } from '../load-data.ts';
+import { loadInOrder } from '../load-in-order.ts';
 import type { ReadParams, SetUpParams, SetUpTask, TaskSetup } from '../task-setup.ts';
 import { causalTask } from './causal-task.ts';
 import { type TokenEvaluator, tokenEvaluator } from './token-evaluator.ts';
@@ -23,7 +25,8 @@ export function causalModelFor({ recipe, base: { model } }: Pick<ReadParams, 're
   );
 }
 
-export const setUpCausal: SetUpTask = setUpTexts;
+/** Samples are tokenized when they are needed, if their order allows it. */
+export const setUpCausal: SetUpTask = (params, part) => setUpTexts(params, part, { isLazy: true });
 
 /** A task of texts to write, with what its samples were made of. */
 export interface TextSetup extends TaskSetup {
@@ -32,16 +35,24 @@ export interface TextSetup extends TaskSetup {
   readonly evaluator: TokenEvaluator | undefined;
 }
 
-/** @param options.scoresLabels of labeled data: an evaluation also finds the label that the model would write; true if left out */
+export interface TextOptions {
+  /** An evaluation of labeled data also finds the label that the model would write; true if left out. */
+  readonly scoresLabels?: boolean;
+  /** Training samples may be tokenized when they are needed; false if left out. */
+  readonly isLazy?: boolean;
+}
+
 export async function setUpTexts(
   params: SetUpParams,
   part: 'train' | 'held',
-  { scoresLabels = true }: { readonly scoresLabels?: boolean } = {},
+  { scoresLabels = true, isLazy = false }: TextOptions = {},
 ): Promise<TextSetup> {
   const { recipe } = params;
   const model = causalModelFor(params);
   const base = await withTokenizer({ ...params.base, model });
-  const data = part === 'train' ? await loadTrainingData({ ...params, base }) : await loadHeldData({ ...params, base });
+  const loading = { ...params, base };
+  const inOrder = isLazy && part === 'train' ? await loadInOrder(loading) : undefined;
+  const data = inOrder ?? (part === 'train' ? await loadTrainingData(loading) : await loadHeldData(loading));
   const padId = padIdOf(base);
   const labels = data.labels.map(({ name }) => name);
   const evaluator =
@@ -68,10 +79,13 @@ export async function setUpTexts(
     }),
     labels,
     samples: data.train.length,
-    digest: { train: digestSamples(data.train), held: digestSamples(data.held) },
+    digest: { train: inOrder?.digest ?? digestSamples(data.train), held: digestSamples(data.held) },
+    batching: inOrder && 3,
     labelOf: index => labels.indexOf(data.train.label(index) ?? ''),
-    trainSource: looseGroups =>
-      source(planBatches(data.train.sizes, trainBatchSettings(recipe, looseGroups, params.ranks?.parts)), data.train),
+    trainSource: looseGroups => {
+      const settings = trainBatchSettings(recipe, looseGroups, params.ranks?.parts);
+      return source((inOrder ? planInOrder : planBatches)(data.train.sizes, settings), data.train);
+    },
     sourceOf: (indices, batchSize) => {
       const chosen = data.train.select(indices);
       const settings = { batchSize, maxLength: recipe.max_length, packing: recipe.packing, ...freeOrder(recipe.seed), ...BUCKETS };

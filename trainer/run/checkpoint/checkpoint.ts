@@ -55,8 +55,11 @@ const trainerStateSchema = z.object({
   /** The evaluation after this update was interrupted by a stop: a resumed run starts with it. */
   evaluationDue: z.boolean().optional(),
   baseFingerprint: z.string(),
-  /** The version of the batching of samples in an epoch: runs begun before 0.2 have 1 (`BatchSettings.looseGroups`). */
-  batching: z.union([z.literal(1), z.literal(2)]).default(1),
+  /**
+   * The version of the batching of samples in an epoch: runs begun before 0.2 have 1 (`BatchSettings.looseGroups`). With 3, samples are
+   * tokenized as training goes, and shapes follow from the first batches (`planInOrder`).
+   */
+  batching: z.union([z.literal(1), z.literal(2), z.literal(3)]).default(1),
   /** The resolved recipe, to detect forbidden changes. */
   recipe: z.string(),
   recompute: z.enum(['none', 'cheap', 'block', 'sqrt']),
@@ -68,6 +71,8 @@ const trainerStateSchema = z.object({
    * the fields below.
    */
   startedAt: z.string().optional(),
+  /** Present where the update after this one had a sample that could not be used: the data may be changed. */
+  stoppedAtSample: z.boolean().optional(),
   /** Digests of the training and held-out samples. */
   data: z.object({ train: z.string(), held: z.string() }).optional(),
   /** The checksum of each tensor file, so that files of two saves are not mixed. */

@@ -2,7 +2,9 @@
  * Runs the pipeline of tokenizer.json: added tokens, normalizer, pre-tokenizer, model, post-processor, and back through the decoder. Ids and
  * texts are those of Hugging Face's `tokenizers`.
  */
+import { isRecord } from '../../../narrow.ts';
 import { type AddedToken, createAddedTokens } from './added-tokens.ts';
+import { BYTE_CHARACTERS } from './byte-level.ts';
 import { characterLength } from './characters.ts';
 import type { Component } from './component.ts';
 import { createDecoder } from './decoders.ts';
@@ -10,7 +12,7 @@ import { createModel, type ModelKind, modelKind } from './models.ts';
 import { createNormalizer } from './normalizers.ts';
 import { createPostProcessor, type Encoded, type PostProcess } from './post-processors.ts';
 import { createPreTokenizer } from './pre-tokenizers.ts';
-import { readVocabulary } from './vocabulary.ts';
+import { readVocabulary, type Vocabulary } from './vocabulary.ts';
 
 export interface Pipeline {
   readonly kind: ModelKind;
@@ -26,6 +28,8 @@ export interface Pipeline {
   token(id: number): string | undefined;
   /** Special tokens as they are written. */
   readonly specialTexts: readonly string[];
+  /** A text has at least one token, and at most this times its bytes in UTF-8, and one more. Undefined where that is not known. */
+  readonly mostTokensPerByte: number | undefined;
 }
 
 export interface Definition {
@@ -100,7 +104,21 @@ export function createPipeline(definition: Definition): Pipeline {
     tokenId: text => added.id(text) ?? vocabulary.id(text),
     token,
     specialTexts: added.specialTexts,
+    mostTokensPerByte: hasAllBytes(vocabulary) ? mostTokensPerByte(definition) : undefined,
   };
+}
+
+/** By how much the composed form of a text can be longer than the text, in UTF-8 (Unicode Standard Annex 15, section 12). */
+const NFC_GROWTH = 3;
+
+/** Without one of them, a text could have no token at all. */
+const hasAllBytes = (vocabulary: Vocabulary): boolean => BYTE_CHARACTERS.every(character => vocabulary.id(character) !== undefined);
+
+/** With an alphabet of bytes, a token stands for at least one of them; a byte more is the space that some put in front. */
+function mostTokensPerByte({ model, normalizer, preTokenizer }: Definition): number | undefined {
+  if (modelKind(model) !== 'BPE' || !JSON.stringify(preTokenizer ?? null).includes('"ByteLevel"')) return undefined;
+  if (normalizer === null || normalizer === undefined) return 1;
+  return isRecord(normalizer) && normalizer.type === 'NFC' ? NFC_GROWTH : undefined;
 }
 
 /** The ids before and after a text; undefined where the text does not stand in the result exactly once. */

@@ -1,0 +1,29 @@
+/** A tokenizer whose alphabet is bytes, as GPT-2's, and a chat template like that of SmolLM2. */
+
+export const CHATML =
+  "{% for m in messages %}{% if loop.first and m.role != 'system' %}<|im_start|>system\nYou help.<|im_end|>\n{% endif %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+
+const MERGES = ['w o', 'wo r', 'wor d', 'Ġ word', '1 2', 's t', 'e r', 'Ġ Ġ', 'a n'].map(pair => pair.split(' '));
+const MARKS = ['<|endoftext|>', '<|im_start|>', '<|im_end|>'];
+
+/** The text of a tokenizer.json of 259 ids, and of nine more with some merges. */
+export function byteLevelTokenizer({
+  merges = MERGES,
+  normalizer,
+}: {
+  readonly merges?: string[][];
+  readonly normalizer?: object;
+} = {}): string {
+  const printable = (byte: number) => (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
+  let next = 256;
+  const alphabet = Array.from({ length: 256 }, (_, byte) => String.fromCharCode(printable(byte) ? byte : next++));
+  const tokens = [...alphabet, ...merges.map(pair => pair.join(''))];
+  return JSON.stringify({
+    added_tokens: MARKS.map((content, i) => ({ id: tokens.length + i, content, special: true, normalized: false })),
+    normalizer: normalizer ?? null,
+    pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false, use_regex: true },
+    post_processor: null,
+    decoder: { type: 'ByteLevel' },
+    model: { type: 'BPE', vocab: Object.fromEntries(tokens.map((token, id) => [token, id])), merges },
+  });
+}

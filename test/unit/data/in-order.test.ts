@@ -1,0 +1,337 @@
+/** Samples that are tokenized when they are needed are those of data that is tokenized first, in the same batches. */
+import { appendFileSync, existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { type BatchPlan, planBatches } from '../../../trainer/data/batch/batch-plan.ts';
+import { trainBatchSettings } from '../../../trainer/data/batch/batch-settings.ts';
+import { stepAt, tokenSource } from '../../../trainer/data/batch/batches.ts';
+import { planInOrder } from '../../../trainer/data/batch/plan-in-order.ts';
+import { chatRendererOf } from '../../../trainer/data/chat/chat-renderer.ts';
+import { type OpenedInOrder, openInOrder } from '../../../trainer/data/lazy/open-lazy.ts';
+import { type DatasetSettings, loadDataset } from '../../../trainer/data/load/load-dataset.ts';
+import { splitExamples, splitPlaces } from '../../../trainer/data/split.ts';
+import type { Examples } from '../../../trainer/data/tokens/example-store.ts';
+import { keepTokens } from '../../../trainer/data/tokens/keep-tokens.ts';
+import { createTokenizer, type Tokenizer } from '../../../trainer/format/tokenizer/tokenizer.ts';
+import type { Recipe } from '../../../trainer/protocol/recipe/recipe-schema.ts';
+import { createRandom } from '../../../trainer/random.ts';
+import { makeTemporaryFolder } from '../../support/machine/temporary-folder.ts';
+import { byteLevelTokenizer, CHATML } from '../../support/models/byte-tokenizer.ts';
+import { recipeIn } from '../../support/runs/recipe-of.ts';
+import { datasetSettings, writeData } from './data-files.ts';
+
+const root = join(import.meta.dirname, '..', '..', '..');
+const threadFile = join(root, 'dist', 'tokenize.js');
+
+const TRIMS =
+  '{% for m in messages %}<|{{ m.role }}|>{{ m.content | trim }}\n{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}';
+const LOUD =
+  '{% for m in messages %}<|{{ m.role }}|>{{ m.content | upper }}\n{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}';
+
+const tokenizers = new Map<string, Tokenizer>();
+function tokenizerWith(template: string | undefined, definition: string): Tokenizer {
+  const key = `${template} ${definition}`;
+  const known = tokenizers.get(key);
+  if (known) return known;
+  const made = createTokenizer({
+    source: 'bytes',
+    files: new Map([
+      ['tokenizer.json', definition],
+      ['tokenizer_config.json', JSON.stringify({ eos_token: '<|endoftext|>', ...(template !== undefined && { chat_template: template }) })],
+    ]),
+  });
+  tokenizers.set(key, made);
+  return made;
+}
+
+beforeAll(() => {
+  if (!existsSync(threadFile)) throw new Error('dist/tokenize.js is missing: npm run build');
+});
+
+interface Opening {
+  /** Empty for none; left out, ChatML. */
+  readonly template?: string;
+  /** The text of a tokenizer.json. */
+  readonly definition?: string;
+  readonly maxLength?: number;
+  readonly settings?: Partial<DatasetSettings>;
+  readonly threads?: number;
+  readonly cacheDir?: string;
+  readonly segmentBytes?: number;
+  readonly isEager?: boolean;
+  readonly lazyBytes?: number;
+  readonly logged?: string[];
+}
+
+const inputOf = (
+  file: string,
+  { template = CHATML, definition = byteLevelTokenizer(), maxLength = 100, settings, threads = 1, cacheDir, logged = [] }: Opening,
+) => {
+  const tokenizer = tokenizerWith(template === '' ? undefined : template, definition);
+  return {
+    paths: [file],
+    settings: { ...datasetSettings, truncation: 'turns' as const, seed: 3, ...settings },
+    tokenizer,
+    chatRenderer: chatRendererOf(tokenizer),
+    maxLength,
+    maxPositions: 512,
+    large: {
+      tokenizer: tokenizer.input,
+      now: new Date(0),
+      cacheDir: cacheDir ?? makeTemporaryFolder(),
+      threads,
+      threadFile,
+      minBytes: 0,
+      log: (level: string, message: string) => void logged.push(`${level}: ${message}`),
+    },
+  };
+};
+
+async function opened(file: string, opening: Opening = {}): Promise<OpenedInOrder> {
+  const { segmentBytes = 700, isEager = false } = opening;
+  const found = await openInOrder({ ...inputOf(file, opening), lazyBytes: opening.lazyBytes ?? 0, segmentBytes, isEager });
+  if (found === undefined || 'reason' in found) throw new Error(found?.reason ?? 'small');
+  return found;
+}
+
+const eager = (file: string, opening: Opening = {}) => {
+  const { large: _, ...input } = inputOf(file, opening);
+  return loadDataset(input);
+};
+
+const random = createRandom(5);
+const SIGNS = ['', ' ', ' é', ' 漢字', ' 🙂', '\n\n', ' <|im_end|>', '"quoted"', ' tab\t', '  '];
+const words = (most: number): string =>
+  `w${Array.from({ length: 1 + random.below(most) }, () => `word${random.below(97)}${SIGNS[random.below(40)] ?? ''}`).join(' ')}`;
+const alpaca = Array.from({ length: 120 }, (_, i) => ({
+  instruction: words(i % 7 === 0 ? 30 : 6),
+  input: i % 3 === 0 ? words(20) : '',
+  output: words(i % 11 === 0 ? 40 : 8),
+  ...(i % 5 === 0 && { system: i % 10 === 0 ? words(25) : '' }),
+}));
+const answers = alpaca.map(({ instruction, output }) => ({ prompt: instruction, completion: output }));
+const lines = (values: readonly object[], end = '\n'): string => values.map(value => JSON.stringify(value)).join(end);
+
+const recipeFrom = (settings: object): Recipe =>
+  recipeIn(JSON.stringify({ model: 'm', max_length: 100, group_by_length: false, ...settings }), { fileName: 'recipe.json' });
+
+const samplesIn = (plan: BatchPlan, epoch: number) =>
+  plan.epoch(epoch).map(({ rows, bucket, fillers }) => ({ rows, batch: bucket.batch, fillers }));
+
+/** The arrays of every batch of two epochs. */
+async function feedsOf(plan: BatchPlan, sequences: Examples): Promise<unknown[]> {
+  const source = tokenSource({ plan, sequences, padId: 0, packed: false });
+  const found: unknown[] = [];
+  for (let cursor = { epoch: 0, batchIndex: 0 }; cursor.epoch < 2; ) {
+    const step = await stepAt(source, cursor, 3);
+    found.push(step.batches.map(batch => [batch.bucket, batch.sampleIndices, batch.feeds(step.targetCount)]));
+    cursor = step.next;
+  }
+  return found;
+}
+
+/** Their prompts have no text of a template. */
+const PLAIN = 'prompts and completions';
+const DATA = {
+  'lines of alpaca': [lines(alpaca), {}],
+  'other line ends, empty lines and a byte-order mark': [`\ufeff${lines(alpaca.slice(0, 50), '\r\n\r\n')}\n\n`, {}],
+  [PLAIN]: [lines(answers), {}],
+  'columns of other names': [
+    lines(alpaca.map(({ output, ...rest }) => ({ ...rest, response: output }))),
+    { columns: { output: 'response' } },
+  ],
+  'a format that the recipe names': [lines(alpaca), { format: 'alpaca' }],
+  'chats cut at any token': [lines(alpaca), { truncation: 'end' }],
+} as const satisfies Record<string, readonly [string, Partial<DatasetSettings>]>;
+
+describe.each([
+  ['without a chat template', '', undefined],
+  ["with a template like SmolLM2's", CHATML, undefined],
+  ['with a template that trims', TRIMS, undefined],
+  ['that are normalized', CHATML, { type: 'NFC' }],
+])('samples %s', (_, template, normalizer) => {
+  it.each(Object.entries(DATA))('of %s are those that are tokenized first', async (name, [text, settings]) => {
+    const file = writeData('a.jsonl', text);
+    let dropped = 0;
+    for (const maxLength of template === '' && name !== PLAIN ? [200, 512] : [60, 512]) {
+      const opening = { template, settings, maxLength, definition: byteLevelTokenizer({ normalizer }) };
+      const expected = await eager(file, opening);
+      dropped += Object.values(expected.report.dropped).reduce((sum, count) => sum + count, 0);
+      for (const segmentBytes of [300, 2 ** 22]) {
+        const found = await opened(file, { ...opening, segmentBytes });
+        expect(found.index).toMatchObject({
+          samples: expected.examples.length,
+          read: expected.report.read,
+          dropped: expected.report.dropped,
+        });
+        expect([...found.examples]).toEqual([...expected.examples]);
+        expect([...found.examples.sizes]).toEqual([...expected.examples.sizes]);
+      }
+    }
+    expect(dropped).toBeGreaterThan(0);
+  });
+});
+
+describe.each([
+  ['in a random order', {}],
+  ['in the order of the file', { data: { shuffle: false } }],
+  ['one by one', { per_device_train_batch_size: 1 }],
+])('batches %s', (_, changes) => {
+  it.each([undefined, { count: 2, own: 0 }, { count: 2, own: 1 }])('have the same samples and arrays (part %j)', async parts => {
+    const file = writeData('a.jsonl', lines(alpaca));
+    const settings = trainBatchSettings(recipeFrom(changes), false, parts);
+    const all = (await eager(file)).examples;
+    const { examples } = await opened(file, { threads: 2 });
+    const [before, first, lazy] = [
+      planBatches(all.sizes, settings),
+      planInOrder(all.sizes, settings),
+      planInOrder(examples.sizes, settings),
+    ];
+    expect(lazy.batchesPerEpoch).toBe(before.batchesPerEpoch);
+    for (const epoch of [0, 1, 2]) expect(samplesIn(lazy, epoch)).toEqual(samplesIn(before, epoch));
+    expect(lazy.buckets).toEqual(first.buckets);
+    expect(await feedsOf(lazy, examples)).toEqual(await feedsOf(first, all));
+    expect(lazy.slice?.(1, 3, 5)).toEqual(lazy.epoch(1).slice(3, 5));
+    expect(lazy.rows).toEqual(before.rows);
+  });
+});
+
+describe('held-out samples', () => {
+  it.each([0.1, 7, 0.5])('are the same for val_size %d', async validation => {
+    const file = writeData('a.jsonl', lines(alpaca));
+    const expected = splitExamples((await eager(file)).examples, { validation, seed: 7 });
+    const { examples } = await opened(file);
+    const places = splitPlaces(examples.length, { validation, seed: 7 });
+    expect([...examples.select(places?.train ?? [])]).toEqual([...expected.train]);
+    const held = examples.select(places?.validation ?? []);
+    expect([...held]).toEqual([...expected.validation]);
+    const done: number[] = [];
+    expect([...(await keepTokens(held, count => void done.push(count)))]).toEqual([...expected.validation]);
+    expect(done.at(-1)).toBe(held.length);
+  });
+
+  it('leave something to train on', () => {
+    expect(() => splitPlaces(5, { validation: 5, seed: 1 })).toThrow('leaves nothing to train on');
+    expect(splitPlaces(5, { validation: 0, seed: 1 })).toBeUndefined();
+  });
+});
+
+describe('the cache', () => {
+  const entries = (cacheDir: string): string[] => readdirSync(cacheDir).sort();
+
+  it('keeps the places of samples, and of damaged ones makes them again', async () => {
+    const file = writeData('a.jsonl', lines(alpaca));
+    const cacheDir = makeTemporaryFolder();
+    const first = await opened(file, { cacheDir, threads: 2 });
+    const [folder] = entries(cacheDir);
+    expect(folder).toMatch(/^[0-9a-f]{40}\.lines$/);
+    const logged: string[] = [];
+    const second = await opened(file, { cacheDir, logged });
+    expect(logged).toEqual([]);
+    expect([...second.examples]).toEqual([...first.examples]);
+    expect(second.content).toBe(first.content);
+    const damaged = join(cacheDir, folder ?? '', 'lines.bin');
+    const bytes = readFileSync(damaged);
+    bytes.writeUInt8((bytes[20] ?? 0) ^ 1, 20);
+    writeFileSync(damaged, bytes);
+    expect([...(await opened(file, { cacheDir, logged })).examples]).toEqual([...first.examples]);
+    expect(logged).toEqual([expect.stringMatching(/^warning: the places of samples .* does not match its checksum.* found again/)]);
+  });
+
+  it('gives all tokens where an earlier run has left them, as the same content', async () => {
+    const file = writeData('a.jsonl', lines(alpaca));
+    const cacheDir = makeTemporaryFolder();
+    const lazy = await opened(file, { cacheDir });
+    const made = await opened(file, { cacheDir, isEager: true });
+    const cached = await opened(file, { cacheDir });
+    expect([lazy.tokenized, made.index, cached.index]).toEqual([undefined, undefined, undefined]);
+    for (const one of [made, cached]) {
+      expect([...one.examples]).toEqual([...lazy.examples]);
+      expect(one.content).toBe(lazy.content);
+    }
+  });
+
+  it('is not needed: places stay in memory, announced', async () => {
+    const file = writeData('a.jsonl', lines(alpaca));
+    const logged: string[] = [];
+    const found = await opened(file, { cacheDir: join(writeData('file', ''), 'tokens'), logged });
+    expect([...found.examples]).toEqual([...(await eager(file)).examples]);
+    expect(logged).toEqual([expect.stringMatching(/^warning: tokens are not cached/)]);
+  });
+
+  it('tells data by content, not by name', async () => {
+    const file = writeData('a.jsonl', lines(alpaca));
+    const moved = writeData('b.jsonl', lines(alpaca));
+    const other = writeData('a.jsonl', lines(alpaca.toReversed()));
+    const contents = await Promise.all([file, moved, other].map(async one => (await opened(one)).content));
+    expect(contents[1]).toBe(contents[0]);
+    expect(contents[2]).not.toBe(contents[0]);
+  });
+});
+
+describe('data that cannot be used', () => {
+  const bad: Record<string, string> = {
+    'a line that is no JSON': `${lines(alpaca)}\n{"instruction": "x", "output": `,
+    'a sample without an answer': `${lines(alpaca)}\n{"instruction": "x"}\n{"instruction": "y", "output": ""}`,
+    'two problems': `{"instruction": "a", "output": "b"}\n{"instruction": "x", "output": 7}\n${lines(alpaca)}\n[1]\n${lines(alpaca)}`,
+    'mixed formats': `${lines(alpaca)}\n${lines(answers)}`,
+    'no answer that fits': lines(Array.from({ length: 3 }, () => ({ instruction: 'w '.repeat(299), output: 'x' }))),
+  };
+  it.each(Object.entries(bad))('is reported before training as when tokenized first: %s', async (_, text) => {
+    const file = writeData('a.jsonl', text);
+    const small = await eager(file).catch((error: Error) => error.message);
+    expect(typeof small).toBe('string');
+    for (const threads of [1, 2]) {
+      const cacheDir = makeTemporaryFolder();
+      await expect(opened(file, { cacheDir, threads })).rejects.toThrow(String(small));
+      expect(readdirSync(cacheDir).filter(name => name.endsWith('.tmp'))).toEqual([]);
+    }
+  });
+
+  it('is reported where bytes are not UTF-8, with the line', async () => {
+    const text = Buffer.from(`${lines(alpaca.slice(0, 9))}\n${lines(alpaca)}`);
+    text[text.indexOf('\n') - 3] = 0xff;
+    const file = writeData('a.jsonl', text);
+    await expect(eager(file)).rejects.toThrow('a.jsonl:1: bytes that are not UTF-8 text');
+    await expect(opened(file)).rejects.toThrow('a.jsonl:1: bytes that are not UTF-8 text');
+  });
+
+  it('is reported where a file changes while it is read, and not where another takes its name', async () => {
+    const file = writeData('a.jsonl', lines(alpaca));
+    const { examples } = await opened(file);
+    const expected = [...(await eager(file)).examples];
+    renameSync(file, `${file}.old`);
+    writeFileSync(file, lines(answers));
+    expect(examples.at(9)).toEqual(expected[9]);
+    appendFileSync(`${file}.old`, '\n');
+    expect(() => examples.at(80)).toThrow('the file was changed while training reads from it');
+  });
+});
+
+describe('all samples are tokenized first', () => {
+  const tiny = readFileSync(join(root, 'test/golden/tiny-tokenizer/tokenizer.json'), 'utf8');
+  const chats = lines([
+    {
+      messages: [
+        { role: 'user', content: 'x' },
+        { role: 'assistant', content: 'y' },
+      ],
+    },
+  ]);
+  it.each([
+    ['a.json', JSON.stringify(alpaca), {}, 'is not JSON Lines'],
+    ['a.jsonl', lines(alpaca), { settings: { maxSamples: 9 } }, 'data.max_samples draws from all samples'],
+    ['a.jsonl', chats, {}, 'samples of the format messages'],
+    ['a.jsonl', lines(alpaca), { settings: { completionOnly: false } }, 'prompts are trained too'],
+    ['a.jsonl', lines(alpaca), { settings: { contextParts: ['reasoning'] } }, 'parts of answers are context'],
+    ['a.jsonl', lines(alpaca), { definition: tiny }, "the model's tokenizer does not cut texts into bytes"],
+    ['a.jsonl', lines(alpaca), { template: LOUD }, "the model's chat template does more than to write texts"],
+  ] satisfies [string, string, Opening, string][])('of %s (%#)', async (name, text, opening, reason) => {
+    await expect(opened(writeData(name, text), opening)).rejects.toThrow(reason);
+  });
+
+  it('where there are few', async () => {
+    const file = writeData('a.jsonl', lines(alpaca));
+    expect(await openInOrder({ ...inputOf(file, {}), lazyBytes: 10 ** 6 })).toBeUndefined();
+  });
+});

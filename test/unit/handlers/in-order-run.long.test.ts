@@ -1,0 +1,133 @@
+/** Runs over large data that begin before all samples are tokenized: the losses of runs that tokenize first, stopped and resumed anywhere. */
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { WorkerEvent } from '../../../trainer/protocol/messages/job-messages.ts';
+import { makeTemporaryFolder } from '../../support/machine/temporary-folder.ts';
+import { byteLevelTokenizer } from '../../support/models/byte-tokenizer.ts';
+import { rejectionOf } from '../../support/rejection-of.ts';
+import { runInProcess, stopAfter } from '../../support/runs/run-in-process.ts';
+import { makeTinyTask } from '../../support/runs/tiny-task.ts';
+
+const task = makeTinyTask();
+const context = { ...task.context, cacheDir: makeTemporaryFolder() };
+afterAll(() => rmSync(task.folder, { recursive: true, force: true }));
+
+const TEMPLATE =
+  '{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}';
+
+/** Large in bytes, and quick to train on. */
+const SAMPLES = 1200;
+const note = 'n'.repeat(30_000);
+const data = (change: (i: number) => object = () => ({})): string =>
+  Array.from({ length: SAMPLES }, (_, i) => {
+    const sample = {
+      instruction: `What is ${i}?`,
+      input: i % 3 === 0 ? 'now '.repeat(i % 25) : '',
+      output: `It is ${'so '.repeat(i % 9)}${i}.`,
+    };
+    return JSON.stringify({ ...sample, note, ...change(i) });
+  }).join('\n');
+
+const CONFIG = join(task.folder, 'model', 'tokenizer_config.json');
+const setTemplate = (template: string): void =>
+  writeFileSync(CONFIG, JSON.stringify({ eos_token: '<|endoftext|>', chat_template: template }));
+
+beforeAll(() => {
+  // Its embedding has a row for each byte.
+  const [model, other] = [join(task.folder, 'model'), join(import.meta.dirname, '..', '..', 'golden', 'llama_torch')];
+  rmSync(model, { recursive: true });
+  cpSync(other, model, { recursive: true });
+  rmSync(join(model, 'tokenizer.model'));
+  writeFileSync(join(task.folder, 'model', 'tokenizer.json'), byteLevelTokenizer({ merges: [] }));
+  setTemplate(TEMPLATE);
+  writeFileSync(join(task.folder, 'train.jsonl'), data());
+});
+
+const SETTINGS = [
+  'engine=portable',
+  'data.eval=[]',
+  'max_length=64',
+  'max_steps=6',
+  'logging_steps=1',
+  'save_strategy="no"',
+  'group_by_length=false',
+  'method=full',
+];
+const train = (name: string, changes: readonly string[] = [], onEvent?: ReturnType<typeof stopAfter>) =>
+  runInProcess({ kind: 'train', recipe: task.recipe(...SETTINGS, ...changes), runDir: join(task.folder, name), context }, onEvent);
+const resume = (name: string, onEvent?: ReturnType<typeof stopAfter>) =>
+  runInProcess({ kind: 'resume', runDir: join(task.folder, name), overrides: [], context }, onEvent);
+const logOf = (events: readonly WorkerEvent[]): string => events.flatMap(event => (event.type === 'log' ? event.message : [])).join('\n');
+const valuesOf = (events: readonly WorkerEvent[], key: string) =>
+  events.flatMap(event => (event.type === 'metrics' && event.values[key] !== undefined ? [[event.step, event.values[key]]] : []));
+
+describe('a run over large data', () => {
+  it('begins before all samples are tokenized, and has the losses of one that tokenizes first, in parts too', async () => {
+    const whole = await train('whole');
+    expect(logOf(whole.events)).toContain('Samples are tokenized when training needs them.');
+    expect(whole.losses.size).toBe(6);
+    const first = await train('parts', [], stopAfter(2));
+    const second = await resume('parts', stopAfter(4));
+    // Another run leaves all tokens in the cache, from which the last part takes them.
+    const grouped = await train('grouped', ['group_by_length=true', 'max_steps=1']);
+    expect(logOf(grouped.events)).toContain(
+      'All samples are tokenized before the first update: batches are made of samples of similar length',
+    );
+    const third = await resume('parts');
+    expect(logOf(third.events)).toContain('come from the cache');
+    expect([...first.losses, ...second.losses, ...third.losses]).toEqual([...whole.losses]);
+    const cached = await train('cached');
+    expect(logOf(cached.events)).toContain('come from the cache');
+    expect([...cached.losses]).toEqual([...whole.losses]);
+    rmSync(join(context.cacheDir, 'tokens'), { recursive: true });
+  });
+
+  it('holds out and evaluates the same samples', async () => {
+    const changes = ['val_size=20', 'eval_strategy=steps', 'eval_steps=3', 'max_steps=3', 'data.shuffle=false', 'group_by_length=false'];
+    const lazy = await train('held', changes);
+    await train('tokenizes', ['group_by_length=true', 'max_steps=1']);
+    const cached = await train('held cached', changes);
+    expect(logOf(cached.events)).toContain('come from the cache');
+    expect(valuesOf(lazy.events, 'eval_loss')).toHaveLength(2);
+    expect(valuesOf(cached.events, 'eval_loss')).toEqual(valuesOf(lazy.events, 'eval_loss'));
+    expect([...cached.losses]).toEqual([...lazy.losses]);
+    rmSync(join(context.cacheDir, 'tokens'), { recursive: true });
+  });
+
+  it('is not resumed with other data, and not where samples are tokenized first', async () => {
+    await train('changed', [], stopAfter(2));
+    const before = readFileSync(join(task.folder, 'train.jsonl'), 'utf8');
+    writeFileSync(join(task.folder, 'train.jsonl'), before.replace('It is', 'It was'));
+    expect((await rejectionOf(resume('changed'), Error)).message).toContain('the training data is not what the run began with');
+    writeFileSync(join(task.folder, 'train.jsonl'), before);
+    setTemplate(TEMPLATE.replace('{{ m.content }}', '{{ m.content | upper }}'));
+    expect((await rejectionOf(resume('changed'), Error)).message).toContain('the run began before all samples were tokenized');
+    setTemplate(TEMPLATE);
+    expect((await resume('changed')).losses.size).toBe(4);
+  });
+
+  it('keeps its updates where a sample cannot be rendered, and continues when that is fixed', async () => {
+    setTemplate(`{% if 'boo' in messages[0].content %}{{ raise_exception('no ghosts') }}{% endif %}${TEMPLATE}`);
+    const file = join(task.folder, 'train.jsonl');
+    const changes = ['data.shuffle=false', 'per_device_train_batch_size=64', 'max_steps=18'];
+    const whole = await train('without ghosts', changes);
+    // The shapes follow from the 1,024 samples of the first 16 batches.
+    writeFileSync(
+      file,
+      data(i => (i === 1100 ? { instruction: 'boo' } : {})),
+    );
+    const events: WorkerEvent[] = [];
+    const found = await rejectionOf(
+      train('ghost', changes, event => void events.push(event)),
+      Error,
+    );
+    expect(found.message).toMatch(/train\.jsonl:1101: .*no ghosts/s);
+    expect(logOf(events)).toContain('update 17 is saved: fix the data, then continue with rowtune resume');
+    expect((await rejectionOf(resume('ghost'), Error)).message).toContain('train.jsonl:1101');
+    writeFileSync(file, data());
+    const fixed = await resume('ghost');
+    expect(logOf(fixed.events)).toContain('has changed since the run stopped at a sample that could not be used');
+    expect([...fixed.losses]).toEqual([...whole.losses].slice(17));
+  });
+});

@@ -1,0 +1,132 @@
+/** Samples that are read from their lines and tokenized when they are asked for. */
+import { closeSync, fstatSync, statSync } from 'node:fs';
+import type { SampleSize } from '../batch/batch-plan.ts';
+import { DataError } from '../data-error.ts';
+import type { DataFile } from '../read/list-files.ts';
+import type { Examples } from '../tokens/example-store.ts';
+import type { MadeOfRecord } from '../tokens/tokenize-records.ts';
+import { countTargets, type DataRecord, type Example } from '../types.ts';
+import type { LineIndex } from './line-index.ts';
+import { type LineSettings, recordOf } from './scan-segment.ts';
+import { openRegular, readAt } from './segments.ts';
+
+/** Samples that were asked for last are kept: a batch needs the sizes of its samples, then their tokens. */
+const KEPT_TOKENS = 2 ** 19;
+
+/** Data files that are open, each as it was when it was opened. */
+export interface OpenFiles {
+  /** The bytes of a file. @throws DataError where it has changed */
+  read(file: number, start: number, length: number): Buffer;
+  /** @throws DataError where a file has changed, or its name means another file */
+  check(): void;
+  close(): void;
+}
+
+/** Opens data files, which stay open: a file that is replaced under its name does not change what is read. */
+export function openFiles(files: readonly DataFile[]): OpenFiles {
+  const opened = files.map(({ file }) => {
+    const handle = openRegular(file);
+    return { file, handle, stats: fstatSync(handle) };
+  });
+  const isSame = (one: { size: number; mtimeMs: number }, other: { size: number; mtimeMs: number }): boolean =>
+    one.size === other.size && one.mtimeMs === other.mtimeMs;
+  return {
+    read(file, start, length) {
+      const found = opened[file];
+      if (found === undefined) throw new RangeError(`no file ${file} among ${opened.length}`);
+      if (!isSame(found.stats, fstatSync(found.handle))) throw changed(found.file);
+      return readAt(found.handle, start, length);
+    },
+    check() {
+      for (const { file, stats } of opened) {
+        const now = statSync(file, { throwIfNoEntry: false });
+        if (now?.ino !== stats.ino || !isSame(stats, now)) throw changed(file);
+      }
+    },
+    close() {
+      for (const { handle } of opened) closeSync(handle);
+    },
+  };
+}
+
+const changed = (file: string): DataError =>
+  new DataError({
+    file,
+    problem: 'the file was changed while training reads from it',
+    advice: 'Restore it and continue with rowtune resume, or start a new run',
+  });
+
+export interface LazyParams {
+  readonly index: LineIndex;
+  readonly files: readonly DataFile[];
+  readonly open: OpenFiles;
+  readonly lines: LineSettings;
+  readonly tokenize: (record: DataRecord) => MadeOfRecord;
+  /** The largest id that the tokenizer can give. */
+  readonly largestId: number;
+}
+
+/** @throws DataError from reading a sample that cannot be tokenized, or of a file that has changed */
+export function lazyExamples(params: LazyParams): Examples {
+  const { index, files, open, lines, tokenize, largestId } = params;
+  const kept = new Map<number, Example>();
+  let keptTokens = 0;
+  const make = (sample: number): Example => {
+    const { file, start, length, line } = index.at(sample);
+    const name = files[file]?.file ?? '';
+    const record = recordOf(name, line, open.read(file, start, length).toString('utf8'), lines);
+    const [sequence] = record ? tokenize(record).sequences : [];
+    if (sequence === undefined) throw nothingTrained(name, line);
+    return { ...sequence, file: name, line };
+  };
+  const exampleAt = (sample: number): Example => {
+    const known = kept.get(sample);
+    if (known) return known;
+    const example = make(sample);
+    kept.set(sample, example);
+    keptTokens += example.ids.length;
+    for (const [oldest, { ids }] of kept) {
+      if (keptTokens <= KEPT_TOKENS || oldest === sample) break;
+      kept.delete(oldest);
+      keptTokens -= ids.length;
+    }
+    return example;
+  };
+  const part = (length: number, placeAt: (index: number) => number): Examples => {
+    const own = <T>(read: (place: number) => T) => ({
+      length,
+      at: (index: number): T | undefined => (index >= 0 && index < length ? read(placeAt(index)) : undefined),
+      *[Symbol.iterator](): Generator<T> {
+        for (let i = 0; i < length; i++) yield read(placeAt(i));
+      },
+    });
+    return {
+      ...own(exampleAt),
+      sizes: own((place): SampleSize => {
+        const example = exampleAt(place);
+        return { length: example.ids.length, targets: countTargets(example) };
+      }),
+      largestId,
+      inMemory: false,
+      label: () => undefined,
+      document: index => placeAt(index),
+      select: indices => {
+        const places = Int32Array.from(indices, index => placeAt(index));
+        return part(places.length, index => {
+          const place = places[index];
+          if (place === undefined) throw new RangeError(`no sample ${index} among ${places.length}`);
+          return place;
+        });
+      },
+    };
+  };
+  return part(index.samples, place => place);
+}
+
+const nothingTrained = (file: string, line: number): DataError =>
+  new DataError({
+    file,
+    line,
+    problem: "the model's chat template leaves nothing to train of this sample, which its texts did not show",
+    advice: 'Set group_by_length: true in a new run, which tokenizes all samples before it begins',
+  });

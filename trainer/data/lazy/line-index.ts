@@ -1,0 +1,163 @@
+/** The places of the lines that are samples: 16 bytes each, in a file of the cache, or in memory where nothing can be written. */
+import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
+import { mkdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { checksum, showChecksum } from '../../files/checksum.ts';
+import { temporaryName } from '../../files/durable-file.ts';
+import { readRegularBlocks, readRegularText } from '../../files/regular-file.ts';
+import { messageOf } from '../../protocol/error-facts.ts';
+import type { LargeData } from '../tokens/large-data.ts';
+import { dataFormats } from '../types.ts';
+import type { ScannedSegment } from './scan-segment.ts';
+import { openRegular, readAt } from './segments.ts';
+
+/** The place of a sample. */
+export interface LinePlace {
+  /** The place of its file among the files. */
+  readonly file: number;
+  /** In bytes. */
+  readonly start: number;
+  readonly length: number;
+  /** From 1. */
+  readonly line: number;
+}
+
+const count = z.number().int().nonnegative();
+const summarySchema = z.object({
+  samples: count,
+  /** Records, those included that are left out. */
+  read: count,
+  dropped: z.record(z.string(), count),
+  format: z.enum(dataFormats),
+  formatReason: z.string(),
+});
+
+/** Counts of what was read. */
+export type LineSummary = z.infer<typeof summarySchema>;
+
+export interface LineIndex extends LineSummary {
+  at(sample: number): LinePlace;
+}
+
+const ROW = 4;
+const ROW_BYTES = ROW * Uint32Array.BYTES_PER_ELEMENT;
+/** The upper part of a place and the number of its file share 32 bits: files of up to a terabyte. */
+const HIGH_BITS = 8;
+const LINES = 'lines.bin';
+const DATA = 'data.json';
+const MAX_DATA_BYTES = 2 ** 20;
+const READ_BYTES = 2 ** 20;
+
+const storedSchema = summarySchema.extend({ checksum: z.string() });
+
+export interface IndexWriter {
+  /** Adds the samples of a segment. @param lineBefore lines of the file before the segment */
+  add(found: ScannedSegment, file: number, lineBefore: number): void;
+  end(summary: Omit<LineSummary, 'samples'>): Promise<LineIndex>;
+  /** Removes what was written, after a failure. */
+  abandon(): void;
+}
+
+/** The index that an earlier run has left whole, if there is one. @param folder in the cache of tokens */
+export async function findIndex(folder: string, log: LargeData['log']): Promise<LineIndex | undefined> {
+  const file = join(folder, DATA);
+  if ((await stat(file).catch(() => undefined)) === undefined) return undefined;
+  try {
+    const { checksum: expected, ...summary } = storedSchema.parse(JSON.parse(await readRegularText(file, MAX_DATA_BYTES)));
+    let [value, bytes] = [0, 0];
+    for await (const block of readRegularBlocks(join(folder, LINES), READ_BYTES)) {
+      value = checksum(block, value);
+      bytes += block.length;
+    }
+    if (showChecksum(value) !== expected || bytes !== summary.samples * ROW_BYTES) throw new Error('it does not match its checksum');
+    const now = new Date();
+    await utimes(file, now, now).catch(() => undefined);
+    return openIndex(folder, summary);
+  } catch (error) {
+    log('warning', `the places of samples in ${folder} cannot be used (${messageOf(error)}) and are found again`);
+    await rm(folder, { recursive: true, force: true });
+    return undefined;
+  }
+}
+
+/** The file stays open as long as the process, so that whoever clears the cache disturbs no run. */
+function openIndex(folder: string, summary: LineSummary): LineIndex {
+  const handle = openRegular(join(folder, LINES));
+  return {
+    ...summary,
+    at: sample => {
+      const bytes = readAt(handle, sample * ROW_BYTES, ROW_BYTES);
+      if (bytes.length < ROW_BYTES) throw new RangeError(`no sample ${sample} among ${summary.samples}`);
+      return placeIn(new Uint32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + ROW_BYTES)));
+    },
+  };
+}
+
+function placeIn([low = 0, high = 0, length = 0, line = 0]: Uint32Array): LinePlace {
+  return { file: high >>> HIGH_BITS, start: (high & (2 ** HIGH_BITS - 1)) * 2 ** 32 + low, length, line };
+}
+
+function rowsOf({ low, high, lengths, lines }: ScannedSegment, file: number, lineBefore: number): Uint32Array {
+  const rows = new Uint32Array(ROW * low.length);
+  for (let i = 0; i < low.length; i++)
+    rows.set([low[i] ?? 0, ((high[i] ?? 0) | (file << HIGH_BITS)) >>> 0, lengths[i] ?? 0, lineBefore + (lines[i] ?? 0) + 1], ROW * i);
+  return rows;
+}
+
+/** Writes the index into a folder of the cache. @throws Error where nothing can be written */
+export async function fileIndex(folder: string): Promise<IndexWriter> {
+  const draft = temporaryName(folder);
+  await mkdir(draft, { recursive: true });
+  const handle = openSync(join(draft, LINES), 'wx');
+  let [samples, value, isOpen] = [0, 0, true];
+  const close = (): void => {
+    if (isOpen) closeSync(handle);
+    isOpen = false;
+  };
+  return {
+    add(found, file, lineBefore) {
+      const rows = rowsOf(found, file, lineBefore);
+      const bytes = new Uint8Array(rows.buffer);
+      for (let done = 0; done < bytes.length; ) done += writeSync(handle, bytes, done);
+      value = checksum(bytes, value);
+      samples += found.low.length;
+    },
+    async end(summary) {
+      close();
+      await writeFile(join(draft, DATA), JSON.stringify({ ...summary, samples, checksum: showChecksum(value) }));
+      // Another process may have made the same in the meantime.
+      await rename(draft, folder).catch(() => rm(draft, { recursive: true, force: true }));
+      return openIndex(folder, { ...summary, samples });
+    },
+    abandon() {
+      close();
+      rmSync(draft, { recursive: true, force: true });
+    },
+  };
+}
+
+export function memoryIndex(): IndexWriter {
+  const all: Uint32Array[] = [];
+  const firsts: number[] = [];
+  let samples = 0;
+  return {
+    add(found, file, lineBefore) {
+      firsts.push(samples);
+      all.push(rowsOf(found, file, lineBefore));
+      samples += found.low.length;
+    },
+    end: async summary => ({
+      ...summary,
+      samples,
+      at(sample) {
+        const part = firsts.findLastIndex(first => first <= sample);
+        const at = ROW * (sample - (firsts[part] ?? 0));
+        const row = all[part]?.subarray(at, at + ROW) ?? new Uint32Array(0);
+        if (row.length < ROW) throw new RangeError(`no sample ${sample} among ${samples}`);
+        return placeIn(row);
+      },
+    }),
+    abandon: () => undefined,
+  };
+}

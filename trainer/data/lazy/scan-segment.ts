@@ -1,0 +1,107 @@
+/** Reads the lines of a segment, checks each, and decides which become samples. */
+import { isUtf8 } from 'node:buffer';
+import { DataError, type DataProblem } from '../data-error.ts';
+import { type ColumnNames, checkSameFormat, renameColumns } from '../detect-format.ts';
+import type { DropReason } from '../example/tokenize-example.ts';
+import { parseRecord } from '../read/read-records.ts';
+import type { DataFormat, DataRecord } from '../types.ts';
+import { readSegment, type Segment } from './segments.ts';
+
+/** How a line becomes a record. */
+export interface LineSettings {
+  readonly columns: ColumnNames;
+  readonly format: DataFormat;
+  /** The first record of the data, which others have to be like; undefined where the recipe sets the format. */
+  readonly first: DataRecord | undefined;
+}
+
+/** The lines of a segment that become samples. */
+export interface ScannedSegment {
+  /** [samples] the place of each in its file, split into the lower 32 bits and the rest. */
+  readonly low: Uint32Array;
+  readonly high: Uint32Array;
+  /** [samples] in bytes, without the line's end. */
+  readonly lengths: Uint32Array;
+  /** [samples] the line of each among those that begin in the segment, from 0. */
+  readonly lines: Uint32Array;
+  /** Lines that begin in the segment. */
+  readonly lineCount: number;
+  /** Records, those included that are left out. */
+  readonly read: number;
+  /** Records that are left out, by reason. */
+  readonly dropped: Readonly<Record<string, number>>;
+  /** Problems of single lines, whose numbers count from 1 in the segment. */
+  readonly problems: readonly DataProblem[];
+}
+
+const NEWLINE = 10;
+const RETURN = 13;
+const BYTE_ORDER_MARK = Buffer.of(0xef, 0xbb, 0xbf);
+
+/** @param dropOf why a record becomes no sample @throws DataError for a problem that is of no single line */
+export function scanSegment(
+  segment: Segment,
+  settings: LineSettings,
+  dropOf: (record: DataRecord) => DropReason | undefined,
+): ScannedSegment {
+  const { bytes, at } = readSegment(segment);
+  const starts: number[] = [];
+  const lengths: number[] = [];
+  const lines: number[] = [];
+  const dropped: Record<string, number> = {};
+  const problems: DataProblem[] = [];
+  let [read, line] = [0, 0];
+  const isText = isUtf8(bytes);
+  for (const [from, to] of lineRanges(bytes, at === 0)) {
+    try {
+      if (!isText && !isUtf8(bytes.subarray(from, to))) throw notUtf8(segment.file, line + 1);
+      const record = recordOf(segment.file, line + 1, bytes.toString('utf8', from, to), settings);
+      if (record !== undefined) {
+        read++;
+        const reason = dropOf(record);
+        if (reason !== undefined) dropped[reason] = (dropped[reason] ?? 0) + 1;
+        else {
+          starts.push(at + from);
+          lengths.push(to - from);
+          lines.push(line);
+        }
+      }
+    } catch (error) {
+      if (!(error instanceof DataError) || error.place.line === undefined) throw error;
+      problems.push({ ...error.place, problem: error.problem, advice: error.advice });
+    }
+    line++;
+  }
+  return {
+    low: Uint32Array.from(starts, start => start % 2 ** 32),
+    high: Uint32Array.from(starts, start => Math.floor(start / 2 ** 32)),
+    lengths: Uint32Array.from(lengths),
+    lines: Uint32Array.from(lines),
+    lineCount: line,
+    read,
+    dropped,
+    problems,
+  };
+}
+
+/** The record on a line; undefined for an empty line. @throws DataError */
+export function recordOf(file: string, line: number, text: string, { columns, format, first }: LineSettings): DataRecord | undefined {
+  if (text.trim() === '') return undefined;
+  const record = renameColumns({ file, line, value: parseRecord(file, line, text) }, columns);
+  if (first) checkSameFormat(record, format, first);
+  return record;
+}
+
+/** The lines of whole lines, without their ends. */
+function* lineRanges(bytes: Buffer, isStart: boolean): Generator<[from: number, to: number]> {
+  let from = isStart && bytes.subarray(0, BYTE_ORDER_MARK.length).equals(BYTE_ORDER_MARK) ? BYTE_ORDER_MARK.length : 0;
+  while (from < bytes.length) {
+    const found = bytes.indexOf(NEWLINE, from);
+    const end = found < 0 ? bytes.length : found;
+    yield [from, end > from && bytes[end - 1] === RETURN ? end - 1 : end];
+    from = end + 1;
+  }
+}
+
+const notUtf8 = (file: string, line: number): DataError =>
+  new DataError({ file, line, problem: 'bytes that are not UTF-8 text', advice: 'Save the file as UTF-8' });

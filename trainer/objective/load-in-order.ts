@@ -1,0 +1,136 @@
+/** Large training data of which no sample has to be tokenized before the first batches are. */
+import path from 'node:path';
+import { DataError } from '../data/data-error.ts';
+import { drawFrom } from '../data/draw.ts';
+import { type OpenedInOrder, openInOrder } from '../data/lazy/open-lazy.ts';
+import { describeData } from '../data/shown/data-report.ts';
+import { previewExamples } from '../data/shown/preview.ts';
+import { splitPlaces } from '../data/split.ts';
+import type { Examples } from '../data/tokens/example-store.ts';
+import { keepTokens } from '../data/tokens/keep-tokens.ts';
+import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
+import { datasetSettings, type LoadDataParams, largeData, loadPart, PREVIEW, type RunData } from './load-data.ts';
+
+/** Data from 32 MB on: what is smaller is tokenized in ten seconds on two cores. */
+const LAZY_BYTES = 32 * 2 ** 20;
+
+export interface InOrderData extends RunData {
+  /** Identifies the training samples. */
+  readonly digest: string;
+}
+
+export interface InOrderParams extends LoadDataParams {
+  /** The batching of the run that is resumed; see `TrainerState`. */
+  readonly batching?: 1 | 2 | 3 | undefined;
+  /** Data of fewer bytes is tokenized first; left out, 32 MB. */
+  readonly lazyBytes?: number | undefined;
+}
+
+/**
+ * Opens the training data after one pass over its lines.
+ * @returns undefined where the data is small, where the run that is resumed began otherwise, or where all tokens decide the batches
+ * @throws as `loadTrainingData` does
+ */
+export async function loadInOrder(params: InOrderParams): Promise<InOrderData | undefined> {
+  const { recipe, job, batching } = params;
+  if (batching === 1 || batching === 2 || recipe.data.train.length === 0) return undefined;
+  const opened = await open(params);
+  if (opened === undefined) return undefined;
+  if ('reason' in opened) {
+    if (batching === 3)
+      throw new DataError({
+        problem: `the run began before all samples were tokenized, which is not possible any more: ${opened.reason}`,
+        advice: 'Restore the recipe, the data and the model that the run began with, or start a new run',
+      });
+    job.log('info', `All samples are tokenized before the first update: ${opened.reason}.`);
+    return undefined;
+  }
+  return parted(params, opened);
+}
+
+/** Returns undefined for small data. */
+async function open(params: InOrderParams): Promise<OpenedInOrder | { readonly reason: string } | undefined> {
+  const { recipe, base, job, context, lazyBytes = LAZY_BYTES } = params;
+  const { tokenizer, chatRenderer, model } = base;
+  job.phase('data', `reading ${recipe.data.train.join(', ')}`);
+  const opened = await openInOrder({
+    paths: recipe.data.train.map(file => path.resolve(context.baseDir, file)),
+    settings: { ...datasetSettings(params, undefined), maxSamples: recipe.data.max_samples },
+    tokenizer,
+    chatRenderer,
+    maxLength: recipe.max_length,
+    maxPositions: model.maxPositions,
+    large: largeData(params),
+    lazyBytes,
+    whyFirst: whyLengthsDecide(recipe) ?? whyIdsAreChecked(params),
+    onScan: scanProgress(params),
+  });
+  job.checkStop();
+  return opened;
+}
+
+function whyLengthsDecide({ group_by_length, packing }: Recipe): string | undefined {
+  if (packing) return 'packing puts samples into rows by their lengths';
+  return group_by_length ? 'batches are made of samples of similar length, which group_by_length: false would change' : undefined;
+}
+
+const whyIdsAreChecked = ({ base: { tokenizer, model } }: LoadDataParams): string | undefined =>
+  tokenizer.vocabularySize > model.vocabularySize ? 'the tokenizer has ids that the model lacks' : undefined;
+
+/** Reports rate and time left of the pass over all lines; stops where the job is to stop. */
+function scanProgress({ job }: LoadDataParams): (bytes: number, totalBytes: number) => void {
+  let report: ((done: number, message?: string) => void) | undefined;
+  return (bytes, totalBytes) => {
+    job.checkStop();
+    report ??= job.progress('scan', totalBytes, 'bytes');
+    report(bytes, 'finding and checking samples');
+  };
+}
+
+/** The part that is trained on and the part that is held out. */
+async function parted(params: InOrderParams, opened: OpenedInOrder): Promise<InOrderData> {
+  const { recipe, base, job } = params;
+  const { examples, content } = opened;
+  for (const line of reportOf(opened, recipe.data.train.length).split('\n')) job.log('info', line);
+  job.note(
+    'info',
+    `the first samples as the model sees them, what is trained between ⟦ and ⟧:\n${previewExamples(examples, base.tokenizer, PREVIEW)}`,
+  );
+  const { val_size: validation, seed, data } = recipe;
+  if (data.eval.length > 0) {
+    const { examples: held } = await loadPart(params, data.eval, { samples: data.eval_max_samples, labels: [] });
+    return { train: examples, held, labels: [], digest: `${examples.length}:${content}` };
+  }
+  const split = splitPlaces(examples.length, { validation, seed });
+  if (split === undefined) return { train: examples, held: examples.select([]), labels: [], digest: `${examples.length}:${content}` };
+  const { length } = split.train;
+  job.log('info', `${split.validation.length} samples are held out for evaluation, ${length} are trained on`);
+  const held = examples.select(drawFrom([...split.validation], { count: data.eval_max_samples, seed }));
+  return {
+    train: examples.select(split.train),
+    held: opened.tokenized ? held : await kept(params, held),
+    labels: [],
+    digest: `${length}:${content}-${validation}-${seed}`,
+  };
+}
+
+function reportOf({ tokenized, index }: OpenedInOrder, files: number): string {
+  if (tokenized) return describeData(tokenized.report);
+  const { samples = 0, read = 0, dropped = {}, format = '', formatReason = '' } = index ?? {};
+  const lost = Object.entries(dropped).map(([reason, count]) => `${count} ${reason.replaceAll('_', ' ')}`);
+  return [
+    `format ${format}: ${formatReason}`,
+    `${read} samples from ${files} ${files === 1 ? 'file or folder' : 'files or folders'}, ${samples} kept${lost.length > 0 ? `, dropped: ${lost.join(', ')}` : ''}`,
+    'Samples are tokenized when training needs them.',
+  ].join('\n');
+}
+
+/** Held-out samples are evaluated again and again, so their tokens are kept in memory. */
+function kept({ job }: LoadDataParams, held: Examples): Promise<Examples> {
+  const report = job.progress('tokenize', held.length, 'samples');
+  return keepTokens(held, async done => {
+    job.checkStop();
+    report(done, 'held-out samples');
+    await job.yieldToEvents();
+  });
+}
