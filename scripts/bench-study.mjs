@@ -49,6 +49,7 @@ async function prepareAndRun({ tasks, arms, threads, workers, minutes, tiny, imp
   const { ensureModel } = await import('./demo/model.mjs');
   const { ensureSpamData } = await import('./demo/spam-data.mjs');
   const { ensureAddressParts } = await import('./study/addresses.mjs');
+  const { ensureArithmetic } = await import('./study/arithmetic.mjs');
   const { ensureNovel } = await import('./study/novel.mjs');
   const { ensureWordNet } = await import('./study/wordnet.mjs');
   const digits = await ensureDigits(path.join(cacheDir, 'demo', 'digits'));
@@ -68,6 +69,7 @@ async function prepareAndRun({ tasks, arms, threads, workers, minutes, tiny, imp
     ...ensureWordNet(folder),
     novel: ensureNovel(folder),
     addresses: await ensureAddressParts(folder),
+    arithmetic: ensureArithmetic(folder),
   };
   const sources = { data, models };
   const { study } = await imported('main');

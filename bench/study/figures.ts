@@ -5,7 +5,7 @@ import { rowsByTask, type TaskRows } from './compare.ts';
 import { tasks } from './plan.ts';
 import type { StudyRow } from './rows.ts';
 
-const COLORS: Partial<Record<ArmName, string>> = {
+export const COLORS: Partial<Record<ArmName, string>> = {
   'rows, random': '#222222',
   'rows, magnitude': '#0072b2',
   'rows, wanda': '#56b4e9',
@@ -20,12 +20,15 @@ const PANELS = 3;
 
 /** Name of the file → SVG; none without rows. */
 export function figures(rows: readonly StudyRow[]): ReadonlyMap<string, string> {
-  const panels = rowsByTask(tasks, rows).flatMap(ratePanel);
-  const charts = Array.from({ length: Math.ceil(panels.length / PANELS) }, (_, i) => panels.slice(i * PANELS, (i + 1) * PANELS));
+  const charts = inPanels(rowsByTask(tasks, rows).flatMap(ratePanel));
   return new Map(
     charts.map((own, i) => [figureName(i), chart({ title: 'Held-out loss by learning rate (validation data)', panels: own, markers: [] })]),
   );
 }
+
+/** The panels of each chart. */
+export const inPanels = (panels: readonly Panel[]): Panel[][] =>
+  Array.from({ length: Math.ceil(panels.length / PANELS) }, (_, i) => panels.slice(i * PANELS, (i + 1) * PANELS));
 
 export const figureName = (index: number): string => `study-rates-${index + 1}.svg`;
 

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { writeTextFile } from '../../trainer/files/durable-file.ts';
 import type { StudySources } from './data.ts';
 import { figures } from './figures.ts';
+import { memoryFigures } from './memory-figures.ts';
 import { studyPage } from './page.ts';
 import { type Part, parts, tinyTask } from './plan.ts';
 import { Pool } from './pool.ts';
@@ -73,7 +74,7 @@ const chosenParts = ({ tasks, arms, tiny }: StudyRequest): Part[] =>
 /** Writes the page and its figures from all rows. */
 async function writeStudy(results: string, rows: readonly StudyRow[]): Promise<void> {
   await writeTextFile(path.join(results, 'study.md'), studyPage(rows));
-  for (const [name, svg] of figures(rows)) await writeTextFile(path.join(results, name), svg);
+  for (const [name, svg] of [...figures(rows), ...memoryFigures(rows)]) await writeTextFile(path.join(results, name), svg);
 }
 
 function describe({ task, arm, purpose, learningRate, seed, result, seconds }: StudyRow): string {

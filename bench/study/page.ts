@@ -4,6 +4,7 @@ import { median } from '../run-side.ts';
 import { type ArmName, armNames, defaultArms, LORA, RANDOM_ROWS } from './arms.ts';
 import { compareOverTasks, compareWith, type Difference, isComplete, rowsByTask, type TaskRows, testsOf } from './compare.ts';
 import { figureName, figures } from './figures.ts';
+import { memoryFigures } from './memory-figures.ts';
 import { parts, SEEDS, tasks } from './plan.ts';
 import { endOfBest, type RateResult, ratiosAt, STEPS_PER_DECADE, TRIALS } from './rates.ts';
 import type { StudyRow } from './rows.ts';
@@ -18,6 +19,7 @@ export function studyPage(rows: readonly StudyRow[]): string {
     ...overTasks(found),
     ...atDefaults(found),
     ...scoringCosts(found),
+    ...memory(rows),
     ...(rows.length > 0
       ? [`## Learning rates\n\n${[...figures(rows).keys()].map((_, i) => `![Loss by learning rate](${figureName(i)})`).join('\n')}`]
       : []),
@@ -56,6 +58,20 @@ function overTasks(found: readonly TaskRows[]): string[] {
     ]);
     return [`## Over tasks, against ${other}\n\n${table(['arm', 'ln(loss), mean of tasks', '95%', 'better in', 'p'], lines)}`];
   });
+}
+
+function memory(rows: readonly StudyRow[]): string[] {
+  const names = [...memoryFigures(rows).keys()];
+  if (names.length === 0) return [];
+  const images = names.map(name => `![Loss by memory](${name})`).join('\n');
+  return [
+    `## Loss against memory
+
+Each arm at its best rate: lower and further left is better. The memory is predicted, the same for
+all seeds, and without the weights, which all arms hold.
+
+${images}`,
+  ];
 }
 
 /** The losses of a user who sets no rate, task by task, next to the best rate that the same measure found. */

@@ -15,7 +15,7 @@ import {
 } from './arms.ts';
 
 export type BaseName = 'vit' | 'resnet' | 'minilm' | 'smollm2';
-export type DataName = 'digits' | 'mails' | 'definitions' | 'kinds' | 'novel' | 'addresses';
+export type DataName = 'digits' | 'mails' | 'definitions' | 'kinds' | 'novel' | 'addresses' | 'arithmetic';
 
 export interface TaskPlan {
   readonly name: string;
@@ -173,6 +173,19 @@ const table = {
     without: ['bitfit', ...BY_CLASS],
     later: LONG,
     answerTokens: 64,
+  },
+  'smollm2-arithmetic': {
+    title: 'SmolLM2-135M, sums and differences in words',
+    base: 'smollm2',
+    data: 'arithmetic',
+    settings: decoder,
+    samples: { tune: 120, validate: 48, test: 64 },
+    budget: { lora: 8, spsft: 16 },
+    units: decoderUnits,
+    rates: decoderRates,
+    without: ['bitfit', ...BY_CLASS],
+    later: LONG,
+    answerTokens: 8,
   },
 } as const satisfies Readonly<Record<string, Omit<TaskPlan, 'name'>>>;
 

@@ -1,9 +1,10 @@
 /** The study: its plan is fair and whole, its statistics are those of SciPy, it continues and stops where it should, and its page counts its runs. */
 import { describe, expect, test } from 'vitest';
-import { armNames, arms, defaultArms, LORA, RANDOM_ROWS } from '../../../bench/study/arms.ts';
+import { type ArmName, armNames, arms, defaultArms, LORA, RANDOM_ROWS } from '../../../bench/study/arms.ts';
 import { compareOverTasks, compareWith, rowsByTask } from '../../../bench/study/compare.ts';
 import { recipeOf } from '../../../bench/study/jobs.ts';
 import { isBeside } from '../../../bench/study/machine-load.ts';
+import { memoryFigureName, memoryFigures, pointOf } from '../../../bench/study/memory-figures.ts';
 import { studyPage } from '../../../bench/study/page.ts';
 import { fixedRateOf, hasArm, parts, planOf, SEEDS, settingsOf, TUNING_SEED, tasks, tinyTask } from '../../../bench/study/plan.ts';
 import { TimeIsUp } from '../../../bench/study/pool.ts';
@@ -11,6 +12,7 @@ import { bestOf, neighborRate, nextRates, type RateResult, TRIALS } from '../../
 import type { StudyRow } from '../../../bench/study/rows.ts';
 import { holm, pairedTest, twoSidedP } from '../../../bench/study/statistics.ts';
 import { runStudy, type StudyParams } from '../../../bench/study/study.ts';
+import { questions } from '../../../scripts/study/arithmetic.mjs';
 import { measureNames } from '../../../trainer/catalog/measures.ts';
 import { elementAt } from '../../../trainer/narrow.ts';
 
@@ -49,6 +51,58 @@ describe('plan', () => {
     expect(new Set([...tasks, ...tasks.map(tinyTask)].map(each => planOf(each))).size).toBeGreaterThan(tasks.length);
     for (const task of tasks) expect(planOf(tinyTask(task))).not.toBe(planOf(task));
   });
+});
+
+describe('loss against memory', () => {
+  const task = elementAt(tasks, 0);
+  const row = (arm: ArmName, seed: number, loss: number, memoryBytes: number): StudyRow => ({
+    ...{ task: task.name, plan: planOf(task, arm), base: 'b', arm, purpose: 'test', learningRate: 1e-3, seed, memoryBytes },
+    ...{ trainable: 1, parameters: 2, steps: 3, samples: 4, seconds: 5, threads: 1, machine: 'm', date: '2026-11-28' },
+    result: { loss },
+  });
+
+  const allSeeds = (arm: ArmName, memoryBytes: number) => SEEDS.map(seed => row(arm, seed, seed / 2, memoryBytes));
+
+  test('a point is the mean over seeds, and a panel needs two arms that have all of them', () => {
+    const one = allSeeds(LORA, 5e6);
+    const [found] = rowsByTask(tasks, one);
+    expect(found && pointOf(found, LORA)).toEqual({ x: 5, y: 2 });
+    expect(memoryFigures(one).size).toBe(0);
+    const few = row('rows, wanda', 2, 1, 4e6);
+    expect(memoryFigures([...one, few]).size).toBe(0);
+    const more = [...allSeeds(RANDOM_ROWS, 4e6), ...allSeeds('defaults of lora', 5e6), few];
+    const svg = memoryFigures([...one, ...more]).get(memoryFigureName(0)) ?? '';
+    expect(svg).not.toContain('>rows, wanda<');
+    expect(svg).toContain(`>${RANDOM_ROWS}<`);
+    expect(svg).toContain(`>${LORA}<`);
+    expect(svg).not.toContain('defaults of lora');
+  });
+
+  test('its page shows the figures that are written', () => {
+    const rows = [...allSeeds(LORA, 5e6), ...allSeeds(RANDOM_ROWS, 4e6)];
+    expect(memoryFigures(rows).size).toBe(1);
+    for (const name of memoryFigures(rows).keys()) expect(studyPage(rows)).toContain(`(${name})`);
+  });
+});
+
+test('the arithmetic has one right answer each, and no held-out question has the numbers of another', () => {
+  const { train, heldOut } = questions();
+  const numbers = ({ prompt }: { prompt: string }) => [...prompt.matchAll(/\d+/g)].map(([digits]) => Number(digits));
+  const task = tasks.find(({ data }) => data === 'arithmetic');
+  expect(train.length).toBeGreaterThanOrEqual((task?.samples.tune ?? 0) + (task?.samples.validate ?? 0));
+  expect(heldOut.length).toBeGreaterThanOrEqual(task?.samples.test ?? 0);
+  for (const question of [...train, ...heldOut]) {
+    const [a = 0, b = 0, ...more] = numbers(question);
+    expect(more).toEqual([]);
+    const isSum = /buys|Tuesday/.test(question.prompt);
+    expect(Number(question.completion), question.prompt).toBe(isSum ? a + b : a - b);
+  }
+  const all = [...train, ...heldOut].map(question =>
+    numbers(question)
+      .sort((a, b) => a - b)
+      .join(),
+  );
+  expect(new Set(all).size).toBe(all.length);
 });
 
 describe('columns and coupled channels', () => {
