@@ -63,6 +63,32 @@ it('the numbers of a random mask wait for what is made before it, and the mask i
   }
 });
 
+describe('a tensor that is marked as the one to keep for the backward pass', () => {
+  /** A product, a form of it that both passes may read, and what they compute from that. */
+  function textWhere({ isMarked, phase }: { readonly isMarked: boolean; readonly phase: number }): string {
+    const graph = new Graph();
+    const product = graph.matmul(graph.feed('x', [4, 16]), graph.feed('w', [16, 4]));
+    const kept = graph.transpose(product, [1, 0]);
+    if (isMarked) kept.kept = true;
+    const forward = graph.exp(kept);
+    const later = graph.within({ phase }, () => graph.neg(graph.reshape(kept, [16])));
+    return textOf(graph, graph.add(graph.reshape(forward, [16]), later));
+  }
+  const barriers = (text: string): string[] => linesWith(text, 'stablehlo.optimization_barrier');
+
+  it('is read through a barrier, by both passes', () => {
+    const text = textWhere({ isMarked: true, phase: 1 });
+    const [held = '', ...others] = barriers(text).map(line => line.trim().split(' ')[0]);
+    expect(others).toEqual([]);
+    for (const reader of ['stablehlo.exponential', 'stablehlo.reshape']) expect(linesWith(text, reader)[0]).toContain(held);
+  });
+
+  it('is as any other where only the forward pass reads it, or without the mark', () => {
+    expect(barriers(textWhere({ isMarked: true, phase: 0 }))).toEqual([]);
+    expect(barriers(textWhere({ isMarked: false, phase: 1 }))).toEqual([]);
+  });
+});
+
 describe('a variable in the memory of the host', () => {
   const graph = new Graph();
   const step = graph.assignAdd('m', graph.mul(graph.read({ name: 'm', shape: [2, 3], dtype: 'float32' }), graph.feed('x', [])));

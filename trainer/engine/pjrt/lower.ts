@@ -15,6 +15,7 @@ import { elementAt, valueFor } from '../../narrow.ts';
 import { BufferOrder } from './buffer-order.ts';
 import { Emitter } from './emitter.ts';
 import { hloType, tensorType, type Value } from './hlo-type.ts';
+import { KeptBarriers } from './kept-barriers.ts';
 import { convolutionLowerings } from './kernels/convolutions.ts';
 import { effectLowerings } from './kernels/effects.ts';
 import { elementwiseLowerings } from './kernels/elementwise.ts';
@@ -91,6 +92,7 @@ export function lowerSignature(
   const recomputed = new RecomputeBarriers(emitter, values, lastUses);
   const writes = new WriteBarriers(emitter, values);
   const order = new BufferOrder(emitter, values, schedule);
+  const keeps = new KeptBarriers(emitter, values, schedule);
   const feeds = signature.feeds.map(({ attrs: { name, spec } }) => ({ name, spec }));
   const context = {
     emitter,
@@ -133,6 +135,7 @@ export function lowerSignature(
     const lowering = loweringOf(node.op);
     const inputs = order.ordered(node, writes.guarded(node, recomputed.inputsOf(node)));
     values.set(node, lowering({ ...context, argument, node, attrs: node.attrs, inputs }));
+    keeps.made(node);
     order.made(node);
     recomputed.made(node);
     writes.made(node);

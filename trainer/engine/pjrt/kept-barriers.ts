@@ -1,0 +1,33 @@
+/**
+ * Has the compiler keep the tensors that the graph keeps for the backward pass. XLA also keeps other forms of such a tensor, where the forward
+ * pass has a buffer for them: a key whole and by the halves of its rotation, a value before and after its transpose. A tensor that the graph
+ * marks as the one to keep is therefore read through a barrier, in both passes.
+ */
+
+import { bufferOf } from '../../graph/alias.ts';
+import type { Node } from '../../graph/node-store.ts';
+import { valueFor } from '../../narrow.ts';
+import type { Emitter } from './emitter.ts';
+import type { Value } from './hlo-type.ts';
+
+export class KeptBarriers {
+  private readonly emitter: Emitter;
+  private readonly values: Map<Node, Value>;
+  private readonly kept: ReadonlySet<Node>;
+
+  constructor(emitter: Emitter, values: Map<Node, Value>, schedule: readonly Node[]) {
+    this.emitter = emitter;
+    this.values = values;
+    const readBackward = schedule.filter(isBackward).flatMap(({ inputs }) => inputs.map(bufferOf));
+    this.kept = new Set(readBackward.filter(node => node.kept === true && !isBackward(node)));
+  }
+
+  /** To be called when the node's value is there. */
+  made(node: Node): void {
+    if (!this.kept.has(node)) return;
+    const [held] = this.emitter.barrier([valueFor(this.values, node)]);
+    if (held) this.values.set(node, held);
+  }
+}
+
+const isBackward = ({ phase, recomputed }: Node): boolean => phase > 0 || recomputed;
