@@ -4,11 +4,11 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { elementAt } from '../../trainer/narrow.ts';
 import { headersOf } from '../../trainer/plan/config-headers.ts';
-import { estimateRecipe, type RecipeEstimate } from '../../trainer/plan/memory/predict.ts';
+import { estimateRecipe, type MemoryEstimate, type RecipeEstimate } from '../../trainer/plan/memory/predict.ts';
 import { benchRecipe } from '../recipe.ts';
 import { type Config, paperModels } from './memory-models.ts';
 
-interface PaperRow {
+export interface PaperRow {
   readonly model: 'Llama-2-7B' | 'Llama-3-8B';
   readonly name: string;
   readonly recipe: string;
@@ -20,7 +20,7 @@ const lora = 'method: lora\nr: 64\nlora_dropout: 0.1\n';
 const spsft = 'method: spsft\nr: 128\n';
 const frozen = 'freeze: [attention]\n';
 
-const TABLE_7: readonly PaperRow[] = [
+export const TABLE_7: readonly PaperRow[] = [
   { model: 'Llama-2-7B', name: 'LoRA r 64', recipe: lora, paper: { memory: 23.46, trainable: 159.9 } },
   { model: 'Llama-2-7B', name: 'SPSFT r 128', recipe: spsft, paper: { memory: 17.62, trainable: 145.8 } },
   { model: 'Llama-2-7B', name: 'FA-LoRA r 64', recipe: lora + frozen, paper: { memory: 17.25, trainable: 92.8 } },
@@ -40,8 +40,8 @@ const predict = (config: Config, recipe: string): RecipeEstimate =>
     headers: headersOf(config),
   });
 
-/** The memory that training needs in addition to inference, counted as the paper does. */
-function overInference({ trainedBytes, gradientBytes, optimizerBytes, activationBytes, buckets }: RecipeEstimate): number {
+/** The bytes that training needs in addition to inference, counted as the paper does. */
+export function overInference({ trainedBytes, gradientBytes, optimizerBytes, activationBytes, buckets }: MemoryEstimate): number {
   const inference = Math.max(...buckets.map(({ evaluation }) => evaluation.activationBytes));
   return trainedBytes + gradientBytes + optimizerBytes + activationBytes - inference;
 }

@@ -1,12 +1,14 @@
 /**
  * The law of cards: the smallest training step of each family, compiled for real cards without one, updates every variable where it lies
  * and leaves nothing on the host. By default one family for one card, since a step takes six seconds of a processor or more to compile:
- * `ROWTUNE_TEST_CARDS=all` compiles all families for all generations. Needs `rowtune engine install --variant cuda13 --compile-only`.
+ * `ROWTUNE_TEST_CARDS=all` compiles all families for all generations, and compares the estimate with the compiler for larger steps. Needs
+ * `rowtune engine install --variant cuda13 --compile-only`.
  */
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { expect, it } from 'vitest';
 import { z } from 'zod';
+import { compileCase, compiledParts } from '../../bench/memory/cards.ts';
 import { type CardName, cardOfEachGeneration } from '../../trainer/catalog/cards.ts';
 import { locateCardCompiler, pjrtAddonIsCurrent } from '../../trainer/engine/install/pjrt-folder.ts';
 import { openCardCompiler } from '../../trainer/engine/pjrt/card-compiler.ts';
@@ -73,6 +75,15 @@ describeWith('a step compiled for a card', compilerHere, missing, compiler => {
       expect(found.hostOperations).toEqual([]);
       expect(found.temporaries).toBeGreaterThan(0);
       expect(found.totalBytes).toBe(found.arguments + found.outputs - found.aliased + found.temporaries + found.code);
+    },
+    COMPILE_MS,
+  );
+
+  it.each(all ? compiledParts : [])(
+    'of $name ($level) for $card takes the temporaries that an estimate says, within 10%',
+    async one => {
+      const { predicted, temporaries } = await compileCase(one, compiler);
+      expect(Math.abs(predicted / temporaries - 1)).toBeLessThanOrEqual(0.1);
     },
     COMPILE_MS,
   );

@@ -144,9 +144,11 @@ export class PassTracer {
       const pass = engineMemory[on.engine].sumsBetweenPrograms ? orderedBySums(signature) : signature;
       // One that goes through all blocks twice takes something else in each of them.
       if (depth && pass.schedule.some(({ block }) => block >= depth.model.blocks)) return undefined;
-      const stepsOf = memoryOnGpu(on)?.steps ?? (isFused ? this.fuse : singleSteps);
+      const { steps: stepsOf, rules } = memoryOnGpu(on) ?? {
+        steps: isFused ? this.fuse : singleSteps,
+        rules: bufferRules(on.engine, { variables }),
+      };
       const steps = stepsOf(pass);
-      const rules = bufferRules(on.engine, { variables });
       const found = deepened(pass, { steps, rules, unit: depth?.unit ?? 1, more: depth?.more ?? 0 });
       // They have pages of their own, which nothing else takes while they are away: the two peaks add up whenever each comes.
       const sizes = new Map(movedVariables(depth?.attachment ?? attachment, optimizer).map(spec => [spec.name, byteSize(spec)]));
