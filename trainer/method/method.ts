@@ -40,6 +40,8 @@ export interface Trainable {
   readonly variable: VariableSpec;
   /** Only these rows of the variable are trained, in place. */
   readonly rows?: Chosen;
+  /** With a second choice of rows: 1 for each of `rows` that began then, 0 for each that had been trained before. */
+  readonly young?: Float32Array;
   /** Only these columns of the variable [out, in] are trained, in place. */
   readonly columns?: Chosen;
   /** Only these single elements of the variable are trained, in place, counted in its flat order. With none of the three: all of it. */

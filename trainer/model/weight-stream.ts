@@ -31,6 +31,12 @@ export function withInitial(model: Model, file: WeightSource): WeightSource {
   };
 }
 
+/** The model with every parameter from its weights: of a head that has been trained, no start values. */
+export const withoutInitial = <M extends Model>(model: M): M => ({
+  ...model,
+  parameters: model.parameters.map(({ initial: _, ...parameter }) => parameter),
+});
+
 function initialValues(spec: ParameterSpec | undefined): Float32Array | undefined {
   if (!spec?.initial) return undefined;
   const count = elementCount(spec.shape);

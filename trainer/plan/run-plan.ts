@@ -16,6 +16,7 @@ import { placeTrained } from '../method/placement.ts';
 import { firstUnits, targetsByUnit, unitsOf } from '../method/spsft/targets.ts';
 import { withStarts } from '../method/start-copies.ts';
 import { TargetError, targetModules } from '../method/targets.ts';
+import { hasYoung, type SecondChoice, withYoung } from '../method/young-rows.ts';
 import type { ConfigJson, ModelOptions } from '../model/config-json.ts';
 import { loadModel } from '../model/load-model.ts';
 import type { AnyModel } from '../model/model-spec.ts';
@@ -72,6 +73,8 @@ export interface PlanFacts {
   readonly judgeConfig?: ConfigJson | undefined;
   /** The chosen rows or elements. Left out: the first ones, since which they are makes no difference to the memory. */
   readonly selection?: Selection;
+  /** The second choice of rows that `selection` comes from. */
+  readonly choice?: SecondChoice | undefined;
   /** The type that the model computes in, if `dtype: auto` was measured. */
   readonly dtype?: ComputeType;
   /** The part of each batch that this process computes. Left out: one of as many as the recipe has processes. */
@@ -150,11 +153,13 @@ export function planMethod(facts: PlanFacts, model: AnyModel, method: MethodName
   const attach = (to: AnyModel, chosen: Selection): Attachment => withTraining(methods[method].attach(to, settings, chosen), to, recipe);
   const attached = attach(model, selection ?? firstSelection(model, method, settings));
   const place = (own: Attachment, to: AnyModel): Attachment => withReference(recipe, placeTrained(own, to, precision), to);
-  const attachment = place(attached, model);
+  const { choice } = facts;
+  const placed = place(attached, model);
+  const attachment = choice ? withYoung(placed, choice) : placed;
   const full = fullBatch(recipe, model, task);
   const { trainShapes, evalShapes } = data ?? { trainShapes: [full], evalShapes: [evaluationShape(recipe, task, full)] };
   const training = {
-    optimizer: optimizerSettings(recipe, on),
+    optimizer: { ...optimizerSettings(recipe, on), ...(choice && hasYoung(attachment) && { youngAfter: choice.step }) },
     labelSmoothing: recipe.label_smoothing_factor,
     maxGradNorm: recipe.max_grad_norm,
     accumulationSteps: recipe.gradient_accumulation_steps,

@@ -10,6 +10,8 @@ export interface OptimizerSettings {
   readonly beta2: number;
   readonly epsilon: number;
   readonly momentum: number;
+  /** The update after which young rows began (`Trainable.young`); their moments are corrected by the updates since. */
+  readonly youngAfter?: number;
   /** Moments of at least so many numbers are kept in 8 bits; left out, all are float32. */
   readonly eightBitFrom?: number;
   /** Left out, the state lies where the model is computed. */

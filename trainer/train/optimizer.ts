@@ -22,18 +22,29 @@ import { isEightBitAdam, isOffloaded, joinMembers, splitMembers, type UpdateGrou
 /** Values that change from step to step, as scalar feeds. */
 const OPTIMIZER_FEEDS = ['learningRate', 'beta1Power', 'beta2Power', 'epsilon'] as const;
 type FeedName = (typeof OPTIMIZER_FEEDS)[number];
+/** The same of rows that began later. */
+const YOUNG_FEEDS = ['youngBeta1Power', 'youngBeta2Power', 'youngEpsilon'] as const;
 
 /** The feeds at update number `step` (from 1). ε is scaled so that PyTorch's form comes out: see the `adam` operation. */
 export function optimizerFeeds(settings: OptimizerSettings, learningRate: number, step: number): Record<string, Float32Array> {
-  const beta2Power = settings.beta2 ** step;
-  const values: Readonly<Record<FeedName, number>> & { readonly dither?: number } = {
+  const { youngAfter } = settings;
+  const values: Readonly<Record<FeedName, number>> & Partial<Record<(typeof YOUNG_FEEDS)[number] | 'dither', number>> = {
     learningRate,
-    beta1Power: settings.beta1 ** step,
-    beta2Power,
-    epsilon: settings.epsilon * Math.sqrt(1 - beta2Power),
+    ...correctionsAt(settings, step),
     ...(settings.eightBitFrom !== undefined && { dither: ditherOf(step) }),
+    ...(youngAfter !== undefined && youngCorrections(settings, step - youngAfter)),
   };
   return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, Float32Array.of(value)]));
+}
+
+function correctionsAt({ beta1, beta2, epsilon }: OptimizerSettings, step: number): Omit<Record<FeedName, number>, 'learningRate'> {
+  const beta2Power = beta2 ** step;
+  return { beta1Power: beta1 ** step, beta2Power, epsilon: epsilon * Math.sqrt(1 - beta2Power) };
+}
+
+function youngCorrections(settings: OptimizerSettings, step: number): Record<(typeof YOUNG_FEEDS)[number], number> {
+  const { beta1Power, beta2Power, epsilon } = correctionsAt(settings, step);
+  return { youngBeta1Power: beta1Power, youngBeta2Power: beta2Power, youngEpsilon: epsilon };
 }
 
 /** The variables that an optimizer keeps for a group: of the group's own shape, or codes and scales of 8-bit moments. */
@@ -169,10 +180,40 @@ function adamRows(graph: Graph, params: UpdateParams, current: Node, part?: Grou
   const g = !decoupled && weightDecay > 0 ? graph.add(gradient, graph.mul(current, weightDecay)) : gradient;
   const { m, v, effects } = moveMoments(graph, params, g, part ?? elementAt(groupParts(group), 0));
   const one = graph.scalar(1);
-  const rate = graph.div(graph.mul(feeds.learningRate, graph.sqrt(graph.sub(one, feeds.beta2Power))), graph.sub(one, feeds.beta1Power));
-  const change = graph.div(graph.mul(m, rate), graph.add(graph.sqrt(v), feeds.epsilon));
+  const { rate, epsilon } = correctedRate(graph, group, feeds);
+  const change = graph.div(graph.mul(m, rate), graph.add(graph.sqrt(v), epsilon));
   const kept = decoupled && weightDecay > 0 ? graph.mul(current, graph.sub(one, graph.mul(feeds.learningRate, weightDecay))) : current;
   return { next: graph.sub(kept, change), effects };
+}
+
+/**
+ * Adam's step with its bias corrections, and ε in their scale: scalars, or one of each for every row of a group with young rows, whose
+ * moments began at 0 later than those of the others. An old row has the numbers of a group without young ones.
+ */
+function correctedRate(graph: Graph, group: UpdateGroup, { learningRate, beta1Power, beta2Power, epsilon }: UpdateParams['feeds']) {
+  const one = graph.scalar(1);
+  const rateOf = (power1: Node, power2: Node): Node =>
+    graph.div(graph.mul(learningRate, graph.sqrt(graph.sub(one, power2))), graph.sub(one, power1));
+  const rate = rateOf(beta1Power, beta2Power);
+  if (group.members.every(({ young }) => young === undefined)) return { rate, epsilon };
+  const young = youngColumn(graph, group);
+  const [power1, power2, youngEpsilon] = atLeast(
+    YOUNG_FEEDS.map(name => graph.feed(name, [])),
+    3,
+  );
+  const blended = (old: Node, own: Node): Node => graph.add(old, graph.mul(young, graph.sub(own, old)));
+  return { rate: blended(rate, rateOf(power1, power2)), epsilon: blended(epsilon, youngEpsilon) };
+}
+
+/** [rows, 1, …]: 1 for a young row of the group. */
+function youngColumn(graph: Graph, { members, shape }: UpdateGroup): Node {
+  const values = new Float32Array(shape[0] ?? 0);
+  let at = 0;
+  for (const { young, shape: own } of members) {
+    if (young) values.set(young, at);
+    at += own[0] ?? 0;
+  }
+  return graph.constant(values, [values.length, ...shape.slice(1).map(() => 1)], 'float32');
 }
 
 /**

@@ -27,9 +27,10 @@ import { isInMemory } from '../../machine/machine.ts';
 import { processMemory } from '../../machine/process-memory.ts';
 import { type Attachment, trainableCount } from '../../method/method.ts';
 import { isCoupled } from '../../method/spsft/coupled-rows.ts';
+import type { SecondChoice } from '../../method/young-rows.ts';
 import type { Model } from '../../model/model-spec.ts';
 import type { Precision } from '../../model/weight-storage.ts';
-import { weightStream } from '../../model/weight-stream.ts';
+import { weightStream, withInitial } from '../../model/weight-stream.ts';
 import { setUpTask } from '../../objective/set-up-task.ts';
 import type { MeasureBatch, TaskSetup } from '../../objective/task-setup.ts';
 import { choosePrecision } from '../../plan/choices/choose-precision.ts';
@@ -63,6 +64,7 @@ import { accumulates } from '../../train/training-params.ts';
 import { updateGroups } from '../../train/update-group.ts';
 import { type LoadedPart, loadVariables } from '../../train/variables.ts';
 import { checkRanksAgree, checkRecipesAgree } from './check-ranks.ts';
+import { chooseAgain, movedCheckpoint } from './second-choice.ts';
 
 export interface PrepareParams extends RecipeScope {
   readonly runDir: string;
@@ -91,6 +93,8 @@ export interface Prepared {
   readonly adapter: AdapterDescription;
   readonly session: Session;
   readonly ranks: Ranks | undefined;
+  /** The second choice of the rows that are trained. */
+  readonly choice: SecondChoice | undefined;
   /** Resident before the model was loaded, and the parts that follow from shapes. */
   readonly memory: { readonly baselineBytes: number; readonly tuningBytes: number };
 }
@@ -112,7 +116,7 @@ export async function prepareTraining(params: PrepareParams): Promise<Prepared> 
     checkRanksAgree(params, base, setup.digest);
     // Before importance, whose session frees its memory first.
     const baselineBytes = residentBytes();
-    const chosen = await select(params, { base, setup, precision });
+    const { selection: chosen, choice } = await select(params, { base, setup, precision });
     // The same to the bit on all ranks, whatever each has computed.
     const selection = params.ranks ? params.ranks.first(chosen) : chosen;
     const source = setup.trainSource(begun === 1);
@@ -131,12 +135,14 @@ export async function prepareTraining(params: PrepareParams): Promise<Prepared> 
         judge: setup.evaluator?.answers?.judge,
       },
       selection,
+      choice,
       dtype: precision.dtype,
       parts: params.ranks?.parts,
       // A resumed run keeps its recompute level unless an override changes it.
       recompute: recipe.recompute === 'auto' && checkpoint ? checkpoint.state.recompute : recipe.recompute,
     };
-    return await compile(params, { base, setup, source, facts, baselineBytes });
+    const from = checkpoint?.state.choiceDue ? { ...params, checkpoint: moved(checkpoint, facts, base) } : params;
+    return await compile(from, { base, setup, source, facts, baselineBytes });
   } catch (error) {
     await base.folder.weights.close();
     throw error;
@@ -177,22 +183,38 @@ function checkData({ checkpoint, job }: PrepareParams, { train, held }: DataDige
     job.log('warning', 'the held-out data has changed since the checkpoint: evaluations before and after it use different samples');
 }
 
-/** A resumed run keeps its rows, columns or elements; a new one selects them. Undefined for a method without a selection. */
+/** The checkpoint with the rows that have just been chosen in place of its own. */
+function moved(checkpoint: Checkpoint, facts: PlanFacts, base: Base): Checkpoint {
+  const { attachment: after, optimizer, model } = planRun(facts);
+  const { attachment: before } = planRun({ ...facts, selection: checkpoint.adapter.description.rows, choice: undefined });
+  return movedCheckpoint({ checkpoint, before, after, optimizer, weights: withInitial(model, base.folder.weights) });
+}
+
+interface Selected {
+  /** Undefined for a method without a selection. */
+  readonly selection?: Selection | undefined;
+  /** The second choice that it comes from. */
+  readonly choice?: SecondChoice | undefined;
+}
+
+/** A resumed run keeps its rows, columns or elements, unless a second choice is due; a new one selects them. */
 async function select(
   params: PrepareParams,
   { base, setup, precision }: { readonly base: Base; readonly setup: TaskSetup; readonly precision: Precision },
-): Promise<Selection | undefined> {
+): Promise<Selected> {
   const { recipe, checkpoint, runDir } = params;
   const { chooses } = methodCatalog[recipe.method];
-  if (chooses === 'nothing') return undefined;
+  if (chooses === 'nothing') return {};
   const { settings, modules, units } = planTargets(recipe, setup.model);
+  const choosing = { ...params, base, modules, units, setup, precision, outputFile: path.join(runDir, RUN_FILES.scores) };
+  if (checkpoint?.state.choiceDue) return chooseAgain(choosing, checkpoint);
   if (checkpoint) {
     const { description } = checkpoint.adapter;
-    if (isCoupled(settings)) return rowsOfCoupled(setup.model, description);
-    return description[chooses === 'rows' && settings.trains === 'columns' ? 'columns' : chooses];
+    if (isCoupled(settings)) return { selection: rowsOfCoupled(setup.model, description) };
+    const selection = description[chooses === 'rows' && settings.trains === 'columns' ? 'columns' : chooses];
+    return { selection, choice: checkpoint.state.choice };
   }
-  const choice = { ...params, base, modules, units, setup, precision, outputFile: path.join(runDir, RUN_FILES.scores) };
-  return chooses === 'rows' ? chooseRows(choice) : chooseElementsFor(choice);
+  return { selection: await (chooses === 'rows' ? chooseRows(choosing) : chooseElementsFor(choosing)) };
 }
 
 /** Rows whose columns are trained too are stored among the elements of their weight. */
@@ -279,6 +301,7 @@ async function compile(params: PrepareParams, { base, setup, source, facts, base
     adapter,
     session,
     ranks,
+    choice: facts.choice,
     memory,
   };
 }

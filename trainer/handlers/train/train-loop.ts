@@ -19,6 +19,7 @@ import { evaluateStep } from './evaluate-step.ts';
 import type { Prepared } from './prepare.ts';
 import { RankMeter } from './rank-meter.ts';
 import type { MetricsPlace, RunMetrics, RunScope } from './run-metrics.ts';
+import { afterChoice, choiceAfter } from './second-choice.ts';
 import { type BegunStep, beginStep, handled, type StepResult } from './train-step.ts';
 
 export interface TrainLoopParams extends RunScope {
@@ -49,6 +50,7 @@ export interface LoopOutcome {
   readonly stepSeconds: readonly number[];
   readonly tokensPerSecond: number;
   readonly finished: boolean;
+  readonly choosesAgain: boolean;
   /** Finished before its last update, by `early_stopping_patience`. */
   readonly stoppedEarly: boolean;
 }
@@ -96,6 +98,7 @@ class TrainLoop {
   private readonly metrics: RunMetrics;
   private readonly schedule: ScheduleSettings;
   private readonly rankMeter: RankMeter | undefined;
+  private readonly choiceAfter: number;
   private readonly stepSeconds: number[] = [];
   private state: TrainerState;
   private savedStep = -1;
@@ -118,7 +121,9 @@ class TrainLoop {
       startedAt: prepared.startedAt,
       data: prepared.data,
       stoppedAtSample: undefined,
+      ...afterChoice(prepared),
     };
+    this.choiceAfter = choiceAfter(prepared, totalSteps);
     this.state = start ? { ...start, ...resumed } : firstState(prepared, before);
     this.schedule = {
       type: recipe.lr_scheduler_type,
@@ -139,7 +144,7 @@ class TrainLoop {
     this.pauseIfDue();
     job.phase('train', `training: ${totalSteps - this.state.step} of ${totalSteps} updates`);
     const report = job.progress('train', totalSteps, 'steps', this.state.step);
-    while (this.state.step < totalSteps && !this.isStale) {
+    while (this.state.step < totalSteps && !this.isStale && !this.state.choiceDue) {
       await job.yieldToEvents();
       prepared.ranks?.agree();
       // An update that has begun changes the weights, so it is finished.
@@ -168,6 +173,7 @@ class TrainLoop {
       stepSeconds: this.stepSeconds,
       tokensPerSecond: seconds > 0 ? this.tokens / seconds : 0,
       finished,
+      choosesAgain: !stop && !finished && this.state.choiceDue === true,
       stoppedEarly: finished && stoppedEarly,
     };
   }
@@ -198,6 +204,7 @@ class TrainLoop {
       targets: state.targets + result.targets,
       trainSeconds: state.trainSeconds + seconds,
       firstLoss: state.step === 0 ? result.loss : state.firstLoss,
+      choiceDue: step === this.choiceAfter || undefined,
       window: {
         loss: window.loss + result.loss,
         steps: window.steps + 1,
@@ -218,7 +225,7 @@ class TrainLoop {
     const { prepared, job } = this.params;
     if (!prepared.session.runsAhead || prepared.ranks || job.stop) return false;
     // The first update ends the preparations of a run.
-    if (this.stepSeconds.length === 0 || step >= this.schedule.totalSteps) return false;
+    if (this.stepSeconds.length === 0 || step >= this.schedule.totalSteps || step === this.choiceAfter) return false;
     const { evaluates, saves } = this.dueAfter(step, next);
     return !evaluates && !saves;
   }

@@ -14,6 +14,7 @@ import type { JobScope, RecipeScope } from '../../job/job-scope.ts';
 import { MemoryMeter } from '../../job/memory-meter.ts';
 import type { Base } from '../../job/open-base.ts';
 import type { Ranks } from '../../job/ranks.ts';
+import { required } from '../../narrow.ts';
 import type { Forgetting } from '../../objective/causal/forgetting.ts';
 import type { JobRequest } from '../../protocol/messages/job-messages.ts';
 import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
@@ -200,12 +201,25 @@ async function guarded(params: RunParams): Promise<TrainResult> {
 }
 
 async function run(params: RunParams): Promise<TrainResult> {
+  const result = await runPart(params);
+  if (result !== 'chooses again') return result;
+  const checkpoint = required(await openLastCheckpoint(params.runDir, params.job), 'the checkpoint from which rows are chosen again');
+  try {
+    return await run({ ...params, checkpoint, begins: false, wasFinished: false, onFirstUpdate: async () => undefined });
+  } finally {
+    await checkpoint.close();
+  }
+}
+
+/** A part of a run: all of it, up to a second choice of rows, or from there on. */
+async function runPart(params: RunParams): Promise<TrainResult | 'chooses again'> {
   const { runDir, job, keeper, checkpoint, mainDir } = params;
   const prepared = await prepareTraining({ ...params, startedAt: keeper.state.startedAt });
   try {
     // All of it is read; network drives and Windows would not delete an open checkpoint later.
     await checkpoint?.close();
     const trained = await trainPrepared(params, prepared);
+    if (trained === 'chooses again') return trained;
     const forgetting = mainDir === undefined ? await forgettingAtEnd(params, prepared.base, trained) : undefined;
     const result = { ...trained, ...(forgetting && { forgetting }) };
     await writeJson(path.join(runDir, RUN_FILES.summary), result);
@@ -240,7 +254,7 @@ async function track({ runDir, recipe, context, mainDir }: RunParams, metrics: R
 }
 
 /** Disposes of the session. */
-async function trainPrepared(params: RunParams, prepared: Prepared): Promise<TrainResult> {
+async function trainPrepared(params: RunParams, prepared: Prepared): Promise<TrainResult | 'chooses again'> {
   const { runDir, job, keeper, checkpoint, recipe } = params;
   try {
     checkNothingLeft(params, prepared);
@@ -277,6 +291,11 @@ async function trainPrepared(params: RunParams, prepared: Prepared): Promise<Tra
         onFirstUpdate: params.onFirstUpdate,
         follows: params.mainDir !== undefined,
       });
+      if (outcome.choosesAgain) {
+        // As with a stop: the second part continues with them.
+        end = 'stopped';
+        return 'chooses again';
+      }
       const result = await resultOf(params, { prepared, outcome, before, memory, metrics });
       end = result.state;
       return result;

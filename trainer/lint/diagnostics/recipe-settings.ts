@@ -40,6 +40,11 @@ export const settingDiagnostics: Readonly<Record<string, Diagnostic>> = {
     about: 'Adam diverges above 0.01 in nearly all fine-tuning. Usual rates are from 1.0e-5 to 1.0e-3.',
   },
   'no-training-data': { about: 'Without `data.train` a recipe can be estimated but not trained.' },
+  'second-choice': {
+    about:
+      '`importance.choose_again_after` moves single rows with their moments: `trains: rows` without `dependencies`, a method without a product, moments in 32 bits, one process.',
+    fix: 'Deletes `importance.choose_again_after`.',
+  },
   'measure-without-data': {
     about: 'Every measure but `magnitude` and `random` needs data.',
     fix: 'Set `data.train` or `importance.scores`, or use `magnitude`.',

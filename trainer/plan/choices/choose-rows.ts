@@ -18,7 +18,9 @@ import { placeTrained } from '../../method/placement.ts';
 import { groupsToTrain, isCoupled } from '../../method/spsft/coupled-rows.ts';
 import type { Model } from '../../model/model-spec.ts';
 import type { ModuleSpec } from '../../model/module-specs.ts';
+import type { WeightSource } from '../../model/weight-source.ts';
 import { FLOAT32, FLOAT32_STORAGE, type Precision, type WeightStorage } from '../../model/weight-storage.ts';
+import { withoutInitial } from '../../model/weight-stream.ts';
 import type { TaskSetup } from '../../objective/task-setup.ts';
 import { classBalanceProblem } from '../../protocol/checks/class-balance.ts';
 import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
@@ -42,6 +44,8 @@ export interface ComputeScoresParams extends RecipeScope {
   readonly precision: Precision;
   /** The measures that need data look at some of its training samples. */
   readonly setup?: TaskSetup;
+  /** The weights of the model as it is now, where it has been trained: they are scored in place of the base's, and not kept in the cache. */
+  readonly trained?: WeightSource;
   /** The file that they will be saved in; partial scores lie next to it until then. */
   readonly outputFile: string;
 }
@@ -116,7 +120,7 @@ export async function scoreSamples(
   const classes = measureCatalog[measure].byClass ? data?.classes : undefined;
   // Other measures of a report were not asked for.
   if (classes && measure === recipe.importance.measure) warnOfBalance(measure, classes, job);
-  const cache = data && recipe.importance.cache ? await cacheOf(params, measure, data) : undefined;
+  const cache = data && recipe.importance.cache && !params.trained ? await cacheOf(params, measure, data) : undefined;
   const { ranks } = params;
   const found = !ranks || ranks.isFirst ? await cache?.find() : undefined;
   const known = ranks ? ranks.first(found) : found;
@@ -143,17 +147,18 @@ async function score(
   origin: ScoresOrigin,
   { measure, data, cache }: { readonly measure: MeasureName; readonly data?: ImportanceData; readonly cache?: ScoreCache },
 ): Promise<ModelScores> {
-  const { recipe, base, modules, units, job } = params;
+  const { recipe, base, modules, units, job, trained } = params;
   const { seed } = recipe.importance;
+  const model = params.setup?.model ?? base.model;
   const partial = partialScores(params.outputFile, units, origin);
   let report: ((done: number) => void) | undefined;
   try {
     return await scoreModel({
       measure,
-      model: params.setup?.model ?? base.model,
+      model: trained ? withoutInitial(model) : model,
       modules,
       unit: scoredUnit(recipe),
-      weights: base.folder.weights,
+      weights: trained ?? base.folder.weights,
       seed,
       data,
       // What several processes have done by halves is not shown, and not continued.

@@ -54,6 +54,10 @@ const trainerStateSchema = z.object({
   before: evaluationSchema.optional(),
   /** The evaluation after this update was interrupted by a stop: a resumed run starts with it. */
   evaluationDue: z.boolean().optional(),
+  /** After this update rows are chosen again: a resumed run starts with it. */
+  choiceDue: z.boolean().optional(),
+  /** The update after which rows were chosen again, and the rows of each module that had been trained before. */
+  choice: z.object({ step: z.number().int().positive(), kept: z.record(z.string(), z.array(z.number().int().nonnegative())) }).optional(),
   baseFingerprint: z.string(),
   /**
    * The version of the batching of samples in an epoch: runs begun before 0.2 have 1 (`BatchSettings.looseGroups`). With 3, samples are

@@ -4,7 +4,7 @@
 
 import { answerChecks } from '../../../catalog/answer-checks.ts';
 import { namesOf, namesWhere, orList } from '../../../catalog/entries.ts';
-import { measuresThat, needsData, needsWeightGradients } from '../../../catalog/measures.ts';
+import { measureCatalog, measuresThat, needsData, needsWeightGradients } from '../../../catalog/measures.ts';
 import { choosesByGradients, type MethodEntry, methodCatalog, methodsThat } from '../../../catalog/methods.ts';
 import { type Comparison, type ObjectiveEntry, objectiveCatalog } from '../../../catalog/objectives.ts';
 import { preferenceLosses } from '../../../catalog/preference-losses.ts';
@@ -80,6 +80,12 @@ const conditions: readonly Condition[] = [
     when: 'with importance.selection: global or proportional, and without dependencies or trains: coupled',
     reads: ['method', 'trains', 'importance.selection', 'dependencies'],
     isUsed: recipe => choosesRows(recipe) && recipe.importance.selection !== 'per_layer' && !couplesLayers(recipe),
+  },
+  {
+    settings: ['importance.choose_again_after'],
+    when: `with method: ${methodsThat(({ chooses }) => chooses === 'rows')}, and a measure that is not left to chance`,
+    reads: ['method', 'importance.measure'],
+    isUsed: recipe => choosesRows(recipe) && measureCatalog[recipe.importance.measure].needs !== 'nothing',
   },
   {
     settings: ['importance.heads'],

@@ -5,7 +5,8 @@ import { defaultMeasure, measureCatalog, measuresThat, measureWithoutData, needs
 import { methodCatalog } from '../../../catalog/methods.ts';
 import { readsBase } from '../live-reference.ts';
 import { loraStart } from '../lora-start.ts';
-import { hasDependencies, scoredUnit } from '../rows-budget.ts';
+import type { Recipe } from '../recipe-schema.ts';
+import { couplesLayers, hasDependencies, scoredUnit } from '../rows-budget.ts';
 import { modelParts } from '../settings/model-settings.ts';
 import type { Rule } from './rule.ts';
 
@@ -74,6 +75,24 @@ export const methodRules: readonly Rule[] = [
     },
   },
   {
+    code: 'second-choice',
+    severity: 'error',
+    doc: 'A second choice moves single rows, with moments in 32 bits, in one process.',
+    reads: ['method', 'trains', 'dependencies', 'quantize', 'optim', 'processes', 'importance.choose_again_after'],
+    check: recipe => {
+      if (recipe.importance.choose_again_after === undefined || methodCatalog[recipe.method].chooses !== 'rows') return undefined;
+      const reason = whyNoSecondChoice(recipe);
+      return reason === undefined
+        ? undefined
+        : {
+            at: 'importance.choose_again_after',
+            on: 'key',
+            message: `rows can't be chosen a second time ${reason}`,
+            suggestion: { kind: 'remove-key' },
+          };
+    },
+  },
+  {
     code: 'precision-on-portable',
     severity: 'warning',
     doc: 'The portable engine holds every number in 32 bits.',
@@ -96,3 +115,13 @@ export const methodRules: readonly Rule[] = [
         : undefined,
   },
 ];
+
+function whyNoSecondChoice(recipe: Recipe): string | undefined {
+  if (couplesLayers(recipe) || scoredUnit(recipe) !== 'rows')
+    return 'where columns or coupled channels are trained; set trains: rows, without dependencies';
+  if (methodCatalog[recipe.method].lowRank !== 'none') return `with ${recipe.method}, which trains a product too; set method: spsft`;
+  if (recipe.quantize !== 'none') return `with quantize: ${recipe.quantize}, which holds the first rows apart; set quantize: none`;
+  if (recipe.optim.endsWith('_8bit'))
+    return `with optim: ${recipe.optim}, whose moments are kept in blocks; use ${recipe.optim.replace('_8bit', '')}`;
+  return recipe.processes > 1 ? 'in several processes; set processes: 1' : undefined;
+}

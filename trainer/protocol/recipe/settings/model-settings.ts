@@ -8,7 +8,7 @@ import { hasHead, objectiveCatalog } from '../../../catalog/objectives.ts';
 import { transportCatalog } from '../../../catalog/transports.ts';
 import { refusePattern } from '../../text/linear-pattern.ts';
 import { defaulted, derived, FAIR_SWEEP, type Given, OWN_FOLDER, optional, required, SAME_MACHINE } from '../setting.ts';
-import { choice, filePath, flag, integer, listOf, modelName, number, text } from '../value-type.ts';
+import { choice, filePath, flag, integer, listOf, modelName, number, stepCount, text } from '../value-type.ts';
 import { samplesAtATime } from './embedding-settings.ts';
 
 /** Python's and PyTorch's seeds are 32-bit; the same bound keeps a recipe portable. */
@@ -238,6 +238,10 @@ export const importanceSettings = {
   heads: defaulted(flag(), false, {
     doc: 'Chooses whole heads of attention: the rows of queries, keys and values (keys and values: those that a group of queries shares), or the columns that read them. A head is scored by the mean of its rows; layers without heads choose single rows.',
     memory: 'A layer trains at least one head, which may be more rows than r.',
+  }),
+  choose_again_after: optional(stepCount({ min: 0 }), {
+    doc: 'Chooses rows a second time after this many updates, or this share of all, by the scores of the tuned model. Rows that stay keep their values and moments, new ones begin as they are in the base, and the others are given back.',
+    memory: 'None: the second pass over samples runs while no training program is loaded.',
   }),
   samples: defaulted(integer({ min: 1, max: 10_000_000 }), 64, { doc: 'The number of training samples that a measure uses.' }),
   batch_size: derived(integer({ min: 1, max: 4096 }), 'the training batch size, or embedding.mini_batch_size', samplesAtATime, {

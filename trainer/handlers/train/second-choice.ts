@@ -1,0 +1,169 @@
+/**
+ * The second choice of rows: by the scores of the model as it is tuned so far. It is made when a run continues from the checkpoint of that
+ * update, so that a run that was killed then makes it again, with the same result: it depends on nothing but the checkpoint, the base and the
+ * samples.
+ */
+import { mergedWeights } from '../../adapter/merge.ts';
+import { measureCatalog } from '../../catalog/measures.ts';
+import { methodCatalog } from '../../catalog/methods.ts';
+import type { HostArray } from '../../graph/types.ts';
+import { elementCount, float32Of } from '../../graph/types.ts';
+import type { Attachment, Trainable } from '../../method/method.ts';
+import type { SecondChoice } from '../../method/young-rows.ts';
+import type { WeightSource } from '../../model/weight-source.ts';
+import { withInitial } from '../../model/weight-stream.ts';
+import { required, valueFor } from '../../narrow.ts';
+import { type ComputeScoresParams, chooseRows } from '../../plan/choices/choose-rows.ts';
+import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
+import type { Checkpoint } from '../../run/checkpoint/load-checkpoint.ts';
+import type { Selection } from '../../selection.ts';
+import { optimizerState } from '../../train/optimizer.ts';
+import type { OptimizerSettings } from '../../train/optimizer-settings.ts';
+import { stepsOf } from '../../train/schedule.ts';
+import { type UpdateGroup, updateGroups } from '../../train/update-group.ts';
+
+/** The update after which rows are chosen again, before the last one; infinite without a second choice, or where it has been made. */
+export function choiceAfter(
+  { recipe, choice }: { readonly recipe: Recipe; readonly choice: SecondChoice | undefined },
+  totalSteps: number,
+): number {
+  const { choose_again_after: asked, measure } = recipe.importance;
+  if (asked === undefined || choice || methodCatalog[recipe.method].chooses !== 'rows' || measureCatalog[measure].needs === 'nothing')
+    return Number.POSITIVE_INFINITY;
+  const step = stepsOf(asked, totalSteps);
+  return step >= 1 && step < totalSteps ? step : Number.POSITIVE_INFINITY;
+}
+
+/** The part of a run's state that says whether a second choice is due, and which was made. */
+export const afterChoice = ({ choice }: { readonly choice: SecondChoice | undefined }) => ({
+  choiceDue: undefined,
+  choice: choice && { step: choice.step, kept: Object.fromEntries(Object.entries(choice.kept).map(([name, rows]) => [name, [...rows]])) },
+});
+
+/** Scores the tuned model, and chooses. @throws as `chooseRows` does */
+export async function chooseAgain(
+  params: ComputeScoresParams,
+  { adapter, state }: Checkpoint,
+): Promise<{ readonly selection: Selection; readonly choice: SecondChoice }> {
+  const { recipe, base, setup, job } = params;
+  const before = adapter.description.rows;
+  const importance = { ...recipe.importance, scores: undefined };
+  const selection = await chooseRows({
+    ...params,
+    recipe: { ...recipe, importance },
+    trained: mergedWeights(withInitial(setup?.model ?? base.model, base.folder.weights), adapter),
+  });
+  const kept: Record<string, number[]> = {};
+  for (const [module, rows] of selection) {
+    const trained = new Set(before.get(module));
+    kept[module] = [...rows].filter(row => trained.has(row));
+  }
+  const count = (lists: Iterable<{ readonly length: number }>): number => [...lists].reduce((sum, { length }) => sum + length, 0);
+  job.log(
+    'info',
+    `rows are chosen again after update ${state.step}: ${count(Object.values(kept))} of ${count(selection.values())} stay, the others of before are as in the base`,
+  );
+  return { selection, choice: { step: state.step, kept } };
+}
+
+export interface MoveParams<C extends Pick<Checkpoint, 'read' | 'check'>> {
+  readonly checkpoint: C;
+  /** The rows of the checkpoint, and those that are trained from now on. */
+  readonly before: Attachment;
+  readonly after: Attachment;
+  readonly optimizer: OptimizerSettings;
+  /** The base's weights, with the start values of a new head: what added rows begin with. */
+  readonly weights: WeightSource;
+}
+
+/**
+ * The checkpoint as if its rows had been those of `after`: rows that stay have their values and moments, added ones begin with the base's
+ * values and moments of 0, and those that are given back are in it no more. Everything else is as it was.
+ */
+export function movedCheckpoint<C extends Pick<Checkpoint, 'read' | 'check'>>({
+  checkpoint,
+  before,
+  after,
+  optimizer,
+  weights,
+}: MoveParams<C>): C {
+  const oldOf = new Map(before.trainables.map(trainable => [trainable.name, trainable]));
+  const trained = new Map(after.trainables.flatMap(trainable => (trainable.rows ? [[trainable.name, trainable] as const] : [])));
+  const states = stateTensors(after, optimizer);
+  const oldStates = stateTensors(before, optimizer);
+  const stateOfMember = new Map(
+    [...oldStates].flatMap(([name, { group, kind }]) =>
+      placesIn(group).map(({ member, begin }) => [`${member.name} ${kind}`, { name, begin, member }] as const),
+    ),
+  );
+  const read = async (name: string): Promise<HostArray> => {
+    const own = trained.get(name);
+    if (own) return movedRows(own, valueFor(oldOf, name), float32Of(await checkpoint.read(name)), await weights.readFloat32(name));
+    const state = states.get(name);
+    return state ? movedState(state, stateOfMember, old => checkpoint.read(old)) : checkpoint.read(name);
+  };
+  return { ...checkpoint, read, check: () => checkpoint.check(before, optimizer) };
+}
+
+interface StateTensor {
+  readonly group: UpdateGroup;
+  /** Which of the group's tensors it is. */
+  readonly kind: number;
+}
+
+const stateTensors = ({ trainables }: Attachment, optimizer: OptimizerSettings): Map<string, StateTensor> =>
+  new Map(
+    updateGroups(trainables, optimizer).flatMap(group =>
+      optimizerState(optimizer, group).map(({ name }, kind) => [name, { group, kind }] as const),
+    ),
+  );
+
+/** The members of a group, each with its first number in the group's tensors. */
+function placesIn({ members }: UpdateGroup): { readonly member: Trainable; readonly begin: number }[] {
+  let at = 0;
+  return members.map(member => {
+    const begin = at;
+    at += elementCount(member.shape);
+    return { member, begin };
+  });
+}
+
+const rowsOf = ({ rows, name }: Trainable): Int32Array => required(rows, `the trained rows of ${name}`).indices;
+
+/** @param old [old rows, …] @param base the whole parameter */
+function movedRows(after: Trainable, before: Trainable, old: Float32Array, base: Float32Array): Float32Array {
+  const [rows, placeOf] = [rowsOf(after), new Map([...rowsOf(before)].map((row, i) => [row, i]))];
+  const width = old.length / placeOf.size;
+  const moved = new Float32Array(rows.length * width);
+  for (const [i, row] of rows.entries()) {
+    const place = placeOf.get(row);
+    const [from, begin] = place === undefined ? [base, row * width] : [old, place * width];
+    moved.set(from.subarray(begin, begin + width), i * width);
+  }
+  return moved;
+}
+
+async function movedState(
+  { group, kind }: StateTensor,
+  stateOfMember: ReadonlyMap<string, { readonly name: string; readonly begin: number; readonly member: Trainable }>,
+  read: (name: string) => Promise<HostArray>,
+): Promise<Float32Array> {
+  const moved = new Float32Array(elementCount(group.shape));
+  for (const { member, begin } of placesIn(group)) {
+    const from = valueFor(stateOfMember, `${member.name} ${kind}`);
+    const old = float32Of(await read(from.name));
+    if (!member.rows) {
+      moved.set(old.subarray(from.begin, from.begin + elementCount(member.shape)), begin);
+      continue;
+    }
+    const placeOf = new Map([...rowsOf(from.member)].map((row, i) => [row, i]));
+    const width = elementCount(member.shape.slice(1));
+    for (const [i, row] of rowsOf(member).entries()) {
+      const place = placeOf.get(row);
+      if (place === undefined) continue;
+      const at = from.begin + place * width;
+      moved.set(old.subarray(at, at + width), begin + i * width);
+    }
+  }
+  return moved;
+}
