@@ -6,18 +6,19 @@ export const CHATML =
 const MERGES = ['w o', 'wo r', 'wor d', 'Ġ word', '1 2', 's t', 'e r', 'Ġ Ġ', 'a n'].map(pair => pair.split(' '));
 const MARKS = ['<|endoftext|>', '<|im_start|>', '<|im_end|>'];
 
-/** The text of a tokenizer.json of 259 ids, and of nine more with some merges. */
-export function byteLevelTokenizer({
-  merges = MERGES,
-  normalizer,
-}: {
+interface ByteSettings {
   readonly merges?: string[][];
-  readonly normalizer?: object;
-} = {}): string {
+  readonly normalizer?: object | undefined;
+  /** Bytes that no token is made of. */
+  readonly without?: readonly number[];
+}
+
+/** The text of a tokenizer.json of 259 ids, and of nine more with some merges. */
+export function byteLevelTokenizer({ merges = MERGES, normalizer, without = [] }: ByteSettings = {}): string {
   const printable = (byte: number) => (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
   let next = 256;
   const alphabet = Array.from({ length: 256 }, (_, byte) => String.fromCharCode(printable(byte) ? byte : next++));
-  const tokens = [...alphabet, ...merges.map(pair => pair.join(''))];
+  const tokens = [...alphabet.filter((_, byte) => !without.includes(byte)), ...merges.map(pair => pair.join(''))];
   return JSON.stringify({
     added_tokens: MARKS.map((content, i) => ({ id: tokens.length + i, content, special: true, normalized: false })),
     normalizer: normalizer ?? null,

@@ -106,7 +106,7 @@ const words = (most: number): string =>
 const alpaca = Array.from({ length: 120 }, (_, i) => ({
   instruction: words(i % 7 === 0 ? 30 : 6),
   input: i % 3 === 0 ? words(20) : '',
-  output: words(i % 11 === 0 ? 40 : 8),
+  output: i % 13 === 0 ? ['\u0001\u0002', 'é', '🙂'][i % 3] : words(i % 11 === 0 ? 40 : 8),
   ...(i % 5 === 0 && { system: i % 10 === 0 ? words(25) : '' }),
 }));
 const answers = alpaca.map(({ instruction, output }) => ({ prompt: instruction, completion: output }));
@@ -145,16 +145,17 @@ const DATA = {
 } as const satisfies Record<string, readonly [string, Partial<DatasetSettings>]>;
 
 describe.each([
-  ['without a chat template', '', undefined],
-  ["with a template like SmolLM2's", CHATML, undefined],
-  ['with a template that trims', TRIMS, undefined],
-  ['that are normalized', CHATML, { type: 'NFC' }],
-])('samples %s', (_, template, normalizer) => {
+  ['without a chat template', '', {}],
+  ["with a template like SmolLM2's", CHATML, {}],
+  ['with a template that trims', TRIMS, {}],
+  ['that are normalized', CHATML, { normalizer: { type: 'NFC' } }],
+  ['without bytes that the data has', CHATML, { without: [1, 2, 0xc3, 0xa9, 0xf0] }],
+])('samples %s', (_, template, bytes) => {
   it.each(Object.entries(DATA))('of %s are those that are tokenized first', async (name, [text, settings]) => {
     const file = writeData('a.jsonl', text);
     let dropped = 0;
-    for (const maxLength of template === '' && name !== PLAIN ? [200, 512] : [60, 512]) {
-      const opening = { template, settings, maxLength, definition: byteLevelTokenizer({ normalizer }) };
+    for (const maxLength of name === PLAIN ? [20, 512] : template === '' ? [200, 512] : [60, 512]) {
+      const opening = { template, settings, maxLength, definition: byteLevelTokenizer(bytes) };
       const expected = await eager(file, opening);
       dropped += Object.values(expected.report.dropped).reduce((sum, count) => sum + count, 0);
       for (const segmentBytes of [300, 2 ** 22]) {

@@ -3,6 +3,7 @@
  * are then known before training begins. A sample with an answer keeps a target if its prompt leaves room for a token of it. A prompt has at
  * most as many tokens as bytes; only longer prompts are counted, and only samples whose prompt fills everything are tokenized whole.
  */
+import type { ByteTokens } from '../../format/tokenizer/tokenizers/pipeline.ts';
 import { DataError } from '../data-error.ts';
 import { createEncoder } from '../example/encoder.ts';
 import { alpacaPrompt, alpacaTurns, type FormatSettings, formatExample, usesChat } from '../example/format-example.ts';
@@ -11,11 +12,12 @@ import { refuseTools, toolsOf } from '../read/read-conversation.ts';
 import { optionalText, requiredText } from '../read/record-fields.ts';
 import { type RecordSettings, sampleTokenizer } from '../tokens/tokenize-records.ts';
 import type { ChatRenderer, DataFormat, DataRecord, TextTokenizer } from '../types.ts';
-import { findFrame, promptIn, type Texts } from './prompt-frame.ts';
+import { findFrame, frameTokens, promptIn, type Texts } from './prompt-frame.ts';
 
-/** A tokenizer that knows how many tokens a text can have. */
+/** A tokenizer that may know how many tokens a text can have. */
 export interface BoundedTokenizer extends TextTokenizer {
-  readonly mostTokensPerByte?: number | undefined;
+  readonly byteTokens?: ByteTokens | undefined;
+  readonly specialTexts: readonly string[];
 }
 
 export interface KeepTools {
@@ -33,7 +35,7 @@ export function whyTokensDecide({ formatting, truncation }: RecordSettings, { to
   if (!completionOnly) return 'prompts are trained too';
   if (contextParts !== undefined || trainedRoles !== undefined) return 'parts of answers are context';
   if (truncation === 'error') return 'samples that are too long are errors';
-  if (tokenizer.mostTokensPerByte === undefined) return "the model's tokenizer does not cut texts into bytes";
+  if (tokenizer.byteTokens === undefined) return "the model's tokenizer does not cut texts into bytes";
   if (!writesChat(formatting, chatRenderer)) return undefined;
   const framed = frameOf(1, { ...formatting, chatRenderer }) !== undefined;
   return framed ? undefined : "the model's chat template does more than to write texts between marks";
@@ -62,30 +64,37 @@ export function dropFinder(
 ): (record: DataRecord) => DropReason | undefined {
   const formatting: FormatSettings = { ...settings.formatting, chatRenderer };
   const { maxLength } = settings;
-  const perByte = tokenizer.mostTokensPerByte ?? Number.POSITIVE_INFINITY;
+  const { mostPerByte = Number.POSITIVE_INFINITY, hasToken = () => false } = tokenizer.byteTokens ?? {};
   const encoder = createEncoder(tokenizer);
   const added = encoder.start('').length + 1;
   const tokenize = sampleTokenizer(settings, { tokenizer, chatRenderer });
   const frames = writesChat(formatting, chatRenderer) ? [frameOf(1, formatting), frameOf(2, formatting)] : [];
-  const leavesRoom = (prompt: string, encode: (text: string) => readonly number[]): boolean => {
-    if (perByte * Buffer.byteLength(prompt) + added < maxLength) return true;
-    const count = encode(prompt).length;
-    return count > 0 && count < maxLength;
+  const costs = frames.map(frame => frame && frameTokens(frame, tokenizer.specialTexts, { encode: encoder.startPlain, mostPerByte }));
+  /** Whether the bytes of the texts show that there is room for an answer; before the prompt is put together, which takes longer. */
+  const isShort = ({ prompt, system }: PromptTexts): boolean => {
+    const cost = costs[system === '' ? 0 : 1];
+    return cost !== undefined && cost + mostPerByte * (Buffer.byteLength(prompt.chat) + Buffer.byteLength(system)) < maxLength;
   };
-  const promptOf = (record: DataRecord): string | undefined => {
-    const { prompt, system } = textsOf(record, formatting.format);
+  const leavesRoom = (prompt: string, encode: (text: string) => readonly number[]): boolean => {
+    return mostPerByte * Buffer.byteLength(prompt) + added < maxLength || encode(prompt).length < maxLength;
+  };
+  /** Whether the prompt of a record, as far as its texts show, leaves room for an answer. @throws DataError */
+  const leavesRoomIn = (record: DataRecord, texts: PromptTexts): boolean => {
+    const { prompt, system } = texts;
     if (!usesChat(record, formatting, formatting.format === 'alpaca')) {
-      if (formatting.format === 'alpaca' ? formatting.chat !== false : true) refuseTools(record);
-      return prompt.plain;
+      if (formatting.format !== 'alpaca' || formatting.chat !== false) refuseTools(record);
+      return leavesRoom(prompt.plain, encoder.start);
     }
     const frame = frames[system === '' ? 0 : 1];
-    if (frame === undefined || toolsOf(record).tools !== undefined) return undefined;
-    return promptIn(frame, system === '' ? [prompt.chat] : [system, prompt.chat]);
+    if (frame === undefined || toolsOf(record).tools !== undefined) return false;
+    if (isShort(texts)) return true;
+    const whole = promptIn(frame, system === '' ? [prompt.chat] : [system, prompt.chat]);
+    return whole !== undefined && leavesRoom(whole, encoder.startPlain);
   };
   return record => {
-    const prompt = promptOf(record);
-    const encode = frames.length > 0 ? encoder.startPlain : encoder.start;
-    return prompt !== undefined && leavesRoom(prompt, encode) ? undefined : tokenize(record).dropped;
+    const texts = textsOf(record, formatting.format);
+    const isProven = hasToken(texts.prompt.chat) && hasToken(texts.answer) && leavesRoomIn(record, texts);
+    return isProven ? undefined : tokenize(record).dropped;
   };
 }
 
@@ -93,20 +102,20 @@ interface PromptTexts {
   /** The prompt as plain text, and as the turn of a user. */
   readonly prompt: { readonly plain: string; readonly chat: string };
   readonly system: string;
+  readonly answer: string;
 }
 
 /** The texts of a record, all checked as `formatExample` does. @throws DataError */
 function textsOf(record: DataRecord, format: DataFormat): PromptTexts {
   if (format === 'prompt_completion') {
     const prompt = requiredText(record, 'prompt');
-    requiredText(record, 'completion');
-    return { prompt: { plain: prompt, chat: prompt }, system: '' };
+    return { prompt: { plain: prompt, chat: prompt }, system: '', answer: requiredText(record, 'completion') };
   }
   const instruction = requiredText(record, 'instruction');
   const input = optionalText(record, 'input');
-  requiredText(record, 'output');
+  const answer = requiredText(record, 'output');
   const system = optionalText(record, 'system');
   const [turn] = alpacaTurns({ instruction, input, system: '' });
   if (typeof turn?.content !== 'string') throw new DataError({ problem: 'a turn without text', advice: 'Report this' });
-  return { prompt: { plain: alpacaPrompt(instruction, input), chat: turn.content }, system };
+  return { prompt: { plain: alpacaPrompt(instruction, input), chat: turn.content }, system, answer };
 }

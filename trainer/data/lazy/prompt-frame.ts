@@ -53,6 +53,37 @@ function frameOf(texts: Texts, format: (texts: Texts) => FormattedExample): Prom
   return { parts: [...parts, rest] };
 }
 
+/**
+ * Tokens that a frame adds to those of the texts, at most. Special tokens cut a prompt into sections, of which those without a text are the same in
+ * every prompt.
+ * @param mostPerByte tokens of a byte next to a text, at most
+ */
+export function frameTokens(
+  { parts }: PromptFrame,
+  specialTexts: readonly string[],
+  { encode, mostPerByte }: { readonly encode: (text: string) => readonly number[]; readonly mostPerByte: number },
+): number {
+  return parts.reduce((sum, part, i) => {
+    const ends = cutsOf(part, specialTexts);
+    const [first, last] = [i === 0 ? 0 : (ends[0]?.from ?? part.length), i === parts.length - 1 ? part.length : (ends.at(-1)?.to ?? 0)];
+    // Without a special token, all of the part may be in one section with the texts around it.
+    if (first >= last) return sum + mostPerByte * Buffer.byteLength(part) + 1;
+    const around = Buffer.byteLength(part.slice(0, first)) + Buffer.byteLength(part.slice(last));
+    return sum + encode(part.slice(first, last)).length + mostPerByte * around + 1;
+  }, 0);
+}
+
+/** The special tokens in a text, in their order. */
+function cutsOf(text: string, specialTexts: readonly string[]): readonly { readonly from: number; readonly to: number }[] {
+  const found: { from: number; to: number }[] = [];
+  for (const special of specialTexts) {
+    if (special === '') continue;
+    for (let from = text.indexOf(special); from >= 0; from = text.indexOf(special, from + 1))
+      found.push({ from, to: from + special.length });
+  }
+  return found.sort((a, b) => a.from - b.from);
+}
+
 /** The prompt with these texts; undefined where a template may write one of them without the space around it. */
 export function promptIn({ parts }: PromptFrame, texts: readonly string[]): string | undefined {
   if (texts.some(text => text !== text.trim())) return undefined;

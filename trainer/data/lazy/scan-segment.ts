@@ -1,5 +1,5 @@
 /** Reads the lines of a segment, checks each, and decides which become samples. */
-import { isUtf8 } from 'node:buffer';
+import { isAscii, isUtf8 } from 'node:buffer';
 import { DataError, type DataProblem } from '../data-error.ts';
 import { type ColumnNames, checkSameFormat, renameColumns } from '../detect-format.ts';
 import type { DropReason } from '../example/tokenize-example.ts';
@@ -52,10 +52,12 @@ export function scanSegment(
   const problems: DataProblem[] = [];
   let [read, line] = [0, 0];
   const isText = isUtf8(bytes);
+  // The same text, decoded in less time.
+  const encoding = isAscii(bytes) ? 'latin1' : 'utf8';
   for (const [from, to] of lineRanges(bytes, at === 0)) {
     try {
       if (!isText && !isUtf8(bytes.subarray(from, to))) throw notUtf8(segment.file, line + 1);
-      const record = recordOf(segment.file, line + 1, bytes.toString('utf8', from, to), settings);
+      const record = recordOf(segment.file, line + 1, bytes.toString(encoding, from, to), settings);
       if (record !== undefined) {
         read++;
         const reason = dropOf(record);

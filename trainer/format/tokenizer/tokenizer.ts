@@ -7,7 +7,7 @@ import type { SpecialSettings } from './configured-tokens.ts';
 import { configuredTokens, tokenText } from './configured-tokens.ts';
 import { type DecodeStream, decodeStream } from './token-stream.ts';
 import { cleanUp } from './tokenizers/decoders.ts';
-import { createPipeline, type Pipeline } from './tokenizers/pipeline.ts';
+import { type ByteTokens, createPipeline, type Pipeline } from './tokenizers/pipeline.ts';
 import { entriesOf } from './tokenizers/vocabulary.ts';
 
 export interface Tokenizer {
@@ -32,8 +32,8 @@ export interface Tokenizer {
   /** `bos_token`, `eos_token`, `pad_token`, `unk_token` … → text: what a chat template may use. */
   readonly specialTokens: Readonly<Record<string, string>>;
   readonly chatTemplate: string | undefined;
-  /** A text has at least one token, and at most this times its bytes in UTF-8, and one more. Undefined where that is not known. */
-  readonly mostTokensPerByte: number | undefined;
+  /** Present where tokens are made of the bytes of a text. */
+  readonly byteTokens: ByteTokens | undefined;
   /** File name → content, to be written next to an exported model. */
   files(): ReadonlyMap<string, string>;
   /** The input of `createTokenizer`: a thread makes the same tokenizer of it. */
@@ -139,7 +139,7 @@ export function createTokenizer(input: TokenizerInput): Tokenizer {
     padId: idOf('pad_token'),
     specialTokens,
     chatTemplate: findChatTemplate(source, files, config),
-    mostTokensPerByte: pipeline.mostTokensPerByte,
+    byteTokens: pipeline.byteTokens,
     files: () => files,
     input,
   };

@@ -28,8 +28,16 @@ export interface Pipeline {
   token(id: number): string | undefined;
   /** Special tokens as they are written. */
   readonly specialTexts: readonly string[];
-  /** A text has at least one token, and at most this times its bytes in UTF-8, and one more. Undefined where that is not known. */
-  readonly mostTokensPerByte: number | undefined;
+  /** Present where tokens are made of the bytes of a text. */
+  readonly byteTokens: ByteTokens | undefined;
+}
+
+/** How many tokens a text has, as far as its bytes show. */
+export interface ByteTokens {
+  /** A text has at most this many tokens for each of its bytes in UTF-8, and one more. */
+  readonly mostPerByte: number;
+  /** Whether a text surely has a token, with or without the space around it. */
+  hasToken(text: string): boolean;
 }
 
 export interface Definition {
@@ -104,21 +112,28 @@ export function createPipeline(definition: Definition): Pipeline {
     tokenId: text => added.id(text) ?? vocabulary.id(text),
     token,
     specialTexts: added.specialTexts,
-    mostTokensPerByte: hasAllBytes(vocabulary) ? mostTokensPerByte(definition) : undefined,
+    byteTokens: byteTokens(definition, vocabulary),
   };
 }
 
 /** By how much the composed form of a text can be longer than the text, in UTF-8 (Unicode Standard Annex 15, section 12). */
 const NFC_GROWTH = 3;
 
-/** Without one of them, a text could have no token at all. */
-const hasAllBytes = (vocabulary: Vocabulary): boolean => BYTE_CHARACTERS.every(character => vocabulary.id(character) !== undefined);
-
 /** With an alphabet of bytes, a token stands for at least one of them; a byte more is the space that some put in front. */
-function mostTokensPerByte({ model, normalizer, preTokenizer }: Definition): number | undefined {
-  if (modelKind(model) !== 'BPE' || !JSON.stringify(preTokenizer ?? null).includes('"ByteLevel"')) return undefined;
-  if (normalizer === null || normalizer === undefined) return 1;
-  return isRecord(normalizer) && normalizer.type === 'NFC' ? NFC_GROWTH : undefined;
+function byteTokens({ model, normalizer, preTokenizer }: Definition, vocabulary: Vocabulary): ByteTokens | undefined {
+  const cuts = JSON.stringify(preTokenizer ?? null);
+  if (modelKind(model) !== 'BPE' || !cuts.includes('"ByteLevel"') || cuts.includes('"Removed"')) return undefined;
+  // Some vocabularies lack bytes that their training texts did not have.
+  const missing = new Set(BYTE_CHARACTERS.flatMap((character, byte) => (vocabulary.id(character) === undefined ? byte : [])));
+  const isPlain = normalizer === null || normalizer === undefined;
+  if (!isPlain && (missing.size > 0 || !isRecord(normalizer) || normalizer.type !== 'NFC')) return undefined;
+  return {
+    mostPerByte: isPlain ? 1 : NFC_GROWTH,
+    hasToken: text => {
+      const first = text.trimStart().codePointAt(0);
+      return first !== undefined && (missing.size === 0 || Buffer.from(String.fromCodePoint(first)).some(byte => !missing.has(byte)));
+    },
+  };
 }
 
 /** The ids before and after a text; undefined where the text does not stand in the result exactly once. */

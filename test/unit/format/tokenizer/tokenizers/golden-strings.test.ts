@@ -35,6 +35,16 @@ test.each(made)('%s: ids and texts are those of the tokenizers library', kind =>
   hold(createTokenizer({ source: kind, files: new Map([['tokenizer.json', definition]]) }), golden);
 });
 
+test('what bytes show of the number of tokens is known for alphabets of bytes', () => {
+  const known = made.filter(kind => {
+    const definition = JSON.stringify(read(kind, goldenForm).tokenizer).replaceAll('"CHARSMAP"', JSON.stringify(charsmap));
+    const { byteTokens } = createTokenizer({ source: kind, files: new Map([['tokenizer.json', definition]]) });
+    return byteTokens?.hasToken('word');
+  });
+  expect(known).toEqual(expect.arrayContaining(['gpt2', 'llama3', 'qwen2', 'smollm2']));
+  for (const kind of ['albert', 'gemma', 'llama2', 't5', 'bert-cased', 'word-level']) expect(known).not.toContain(kind);
+});
+
 const real = kinds.filter(kind => kind.startsWith('real-')).map(kind => kind.slice('real-'.length));
 const present = real.filter(name => existsSync(join(cacheDir, 'models', name)));
 test.skipIf(present.length < real.length)(`the real tokenizers of ${real.join(' and ')} (in ${cacheDir}/models)`, async () => {
@@ -56,6 +66,12 @@ function hold(tokenizer: Tokenizer, golden: z.infer<typeof goldenForm>): void {
     const whole = tokenizer.encode(text, { addSpecialTokens: true });
     compare('text', text, tokenizer.decode(whole, { skipSpecialTokens: false }), kept === 0 ? text : kept);
     compare('text without specials', text, tokenizer.decode(whole, { skipSpecialTokens: true }), skipped === 0 ? text : skipped);
+  }
+  const { mostPerByte, hasToken } = tokenizer.byteTokens ?? { mostPerByte: Number.MAX_VALUE, hasToken: () => false };
+  for (const [i, [ids]] of golden.texts.entries()) {
+    const text = elementAt(strings, i);
+    const [least, most] = [Number(hasToken(text)), mostPerByte * Buffer.byteLength(text) + 1];
+    compare('bounds', text, ids.length >= least && ids.length <= most, true);
   }
   for (const [i, ids] of golden.whole)
     compare('with specials', strings[i], tokenizer.encode(elementAt(strings, i), { addSpecialTokens: true }), ids);
