@@ -61,7 +61,7 @@ describeOn(await openOthers(), engine => {
   describe('a measure of rows', () => {
     test.each(namesWhere(measureCatalog, ({ scoresColumns }) => !scoresColumns))('%s is refused', async measure => {
       await expect(scoresOf(engine, measure)).rejects.toThrow(
-        `the measure '${measure}' scores rows alone; for columns use magnitude, wanda, taylor_row or random`,
+        `the measure '${measure}' scores rows alone; for columns use magnitude, wanda, taylor_row, movement or random`,
       );
     });
   });
