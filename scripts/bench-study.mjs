@@ -15,6 +15,7 @@ const HELP = `npm run study [-- options]
   --tiny       two updates per run, into a folder of its own: shows that every part works
   --importance memory of the measures of importance instead, to bench/results/importance-memory.md; a quarter of an hour,
                4.3 GB on the disk and 5.3 GB of memory for a while
+  --neurons    whether chosen rows differ by task, data and seed instead, to bench/results/neurons.md; part by part
 Every run is a line of bench/results/study.jsonl and is made once. bench/results/study.md is written from all of them.`;
 
 const bundles = path.join(root, 'dist', 'bench');
@@ -22,7 +23,9 @@ const bundles = path.join(root, 'dist', 'bench');
 async function bundle() {
   const { build } = await import('esbuild');
   const options = { bundle: true, platform: 'node', format: 'esm', target: 'node20', packages: 'external', logLevel: 'warning' };
-  const names = ['study/main', 'study/worker', 'study/importance-memory'].map(name => path.join(root, 'bench', `${name}.ts`));
+  const names = ['study/main', 'study/worker', 'study/importance-memory', 'study/neurons/neurons'].map(name =>
+    path.join(root, 'bench', `${name}.ts`),
+  );
   const environment = path.join(root, 'trainer', 'engine', 'tensorflow', 'environment.ts');
   await build({
     ...options,
@@ -38,7 +41,7 @@ async function bundle() {
 const script = name => path.join(bundles, `study-${name}.mjs`);
 const imported = name => import(pathToFileURL(script(name)).href);
 
-async function prepareAndRun({ tasks, arms, threads, workers, minutes, tiny, importance }) {
+async function prepareAndRun({ tasks, arms, threads, workers, minutes, tiny, importance, neurons }) {
   ensurePackages();
   buildBundles();
   if (!ensureEngine()) throw new StepError('the study is made with the TensorFlow engine, which could not be installed');
@@ -72,6 +75,10 @@ async function prepareAndRun({ tasks, arms, threads, workers, minutes, tiny, imp
     arithmetic: ensureArithmetic(folder),
   };
   const sources = { data, models };
+  if (neurons) {
+    const request = { cacheDir, results, sources, threads, minutes };
+    return run(process.execPath, [...flags, script('neurons'), JSON.stringify(request)], { env: { ...process.env, ...environment } });
+  }
   const { study } = await imported('main');
   await study({
     cacheDir,
@@ -111,6 +118,7 @@ function readOptions() {
       threads: { type: 'string', default: '1' },
       tiny: { type: 'boolean', default: false },
       importance: { type: 'boolean', default: false },
+      neurons: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
     },
   });

@@ -1,4 +1,4 @@
-/** The loss of each class after chosen rows or columns are set to zero. */
+/** The loss of each class after chosen rows or columns are set to zero, or back to what they were in other weights. */
 
 import { type Batch, type BatchSource, epochBatches, isTokenBatch } from '../data/batch/batches.ts';
 import type { Engine, Session } from '../engine/engine.ts';
@@ -8,7 +8,7 @@ import type { HostArray } from '../graph/types.ts';
 import type { Model } from '../model/model-spec.ts';
 import { Tracer } from '../model/tracer.ts';
 import type { WeightSource } from '../model/weight-source.ts';
-import { type WeightStorage, zeroUnits } from '../model/weight-storage.ts';
+import { copyUnits, type WeightStorage, zeroUnits } from '../model/weight-storage.ts';
 import { withInitial } from '../model/weight-stream.ts';
 import { required } from '../narrow.ts';
 import type { Selection, TrainedUnit } from '../selection.ts';
@@ -29,8 +29,10 @@ export interface AblationParams {
   readonly classOf: (sample: number) => number;
   /** The kind of unit that the sets name. */
   readonly unit: TrainedUnit;
-  /** Rows or columns to set to zero, a pass over the data for each; an empty selection is the model as it is. */
+  /** Rows or columns to take away, a pass over the data for each; an empty selection is the model as it is. */
   readonly sets: readonly Selection[];
+  /** The weights that stand in their place, such as those before tuning; zeros where not given. */
+  readonly instead?: WeightSource;
   /** Called first before anything is done. */
   readonly onProgress?: (done: number, total: number) => void;
   /** Asked between batches; throws where the work is to stop. */
@@ -43,6 +45,7 @@ const signatureOf = (shape: BatchShape): string => `loss/${shapeName(shape)}`;
 export async function ablate(params: AblationParams): Promise<number[][]> {
   const { engine, task, source, model, sets, storage, unit } = params;
   const weights = withInitial(model, params.weights);
+  const instead = params.instead && withInitial(model, params.instead);
   const traces = source.plan.buckets.map(shape => {
     const graph = new Graph();
     const { nll, losses } = task.evaluation(new Tracer({ graph, storage }), shape);
@@ -56,7 +59,7 @@ export async function ablate(params: AblationParams): Promise<number[][]> {
     const results: number[][] = [];
     params.onProgress?.(0, sets.length * source.plan.batchesPerEpoch);
     for (const [i, set] of sets.entries()) {
-      await session.load(heldWeights(model, zeroed(model, weights, { unit, set }), storage));
+      await session.load(heldWeights(model, without(model, weights, { unit, set, instead }), storage));
       results.push(await classLosses(params, session, i));
     }
     return results;
@@ -110,11 +113,11 @@ export function sampleLosses(batch: Batch, losses: HostArray, weights: HostArray
   return new Map([...sums].map(([sample, { sum, weight }]) => [sample, sum / weight]));
 }
 
-/** The weights with these rows, and their bias entries, or with these columns set to zero. */
-function zeroed(
+/** The weights with these rows, and their bias entries, or with these columns taken away. */
+function without(
   { modules }: Model,
   weights: WeightSource,
-  { unit, set }: { readonly unit: TrainedUnit; readonly set: Selection },
+  { unit, set, instead }: { readonly unit: TrainedUnit; readonly set: Selection; readonly instead: WeightSource | undefined },
 ): WeightSource {
   const chosen = new Map(
     modules.flatMap(({ name, weight, bias }) => {
@@ -128,7 +131,10 @@ function zeroed(
     async readFloat32(name) {
       const values = await weights.readFloat32(name);
       const indices = chosen.get(name);
-      return indices ? zeroUnits(values, weights.tensors.get(name)?.shape[0] ?? values.length, { unit, indices }) : values;
+      if (!indices) return values;
+      const rows = weights.tensors.get(name)?.shape[0] ?? values.length;
+      const place = { unit, indices };
+      return instead ? copyUnits(values, await instead.readFloat32(name), rows, place) : zeroUnits(values, rows, place);
     },
   };
 }

@@ -177,3 +177,18 @@ export function zeroUnits(values: Float32Array, rows: number, { unit, indices }:
   else for (let begin = 0; begin < values.length; begin += width) for (const column of indices) values[begin + column] = 0;
   return values;
 }
+
+/** The same rows or columns as in other values, in place. */
+export function copyUnits(
+  values: Float32Array,
+  from: Float32Array,
+  rows: number,
+  { unit, indices }: Pick<FloatPart, 'unit' | 'indices'>,
+): Float32Array {
+  const width = values.length / rows;
+  if (unit === 'rows') for (const row of indices) values.set(from.subarray(row * width, (row + 1) * width), row * width);
+  else
+    for (let begin = 0; begin < values.length; begin += width)
+      for (const column of indices) values[begin + column] = from[begin + column] as number;
+  return values;
+}

@@ -1,0 +1,71 @@
+/** The lines of neurons.jsonl: one per part, appended when it is computed. */
+import { appendFile, readFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { systemErrorCode } from '../../../trainer/run-error.ts';
+
+const common = { plan: z.string(), base: z.string(), measure: z.string(), cpuSeconds: z.number(), machine: z.string(), date: z.string() };
+
+const overlapSchema = z.object({
+  kind: z.literal('overlap'),
+  ...common,
+  /** Rows that a choice has, of all that it could have. */
+  chosen: z.number(),
+  rows: z.number(),
+  /** The mean over modules of the overlap to expect by chance. */
+  chance: z.number(),
+  pairs: z.array(
+    z.object({
+      kind: z.enum(['halves', 'seeds', 'tasks']),
+      a: z.string(),
+      b: z.string(),
+      /** The mean over modules, and over the modules of each block, from the first. */
+      mean: z.number(),
+      byLayer: z.array(z.number()),
+    }),
+  ),
+  /** The share of the rows of each task that no other task chooses, with the first seed. */
+  ownShare: z.record(z.string(), z.number()),
+});
+
+const ablationSchema = z.object({
+  kind: z.literal('ablation'),
+  ...common,
+  /** The task whose tuned model and held-out samples these are. */
+  task: z.string(),
+  samples: z.number(),
+  /** The loss of the tuned model, and of the base with its head. */
+  tuned: z.number(),
+  sets: z.array(
+    z.object({
+      /** Whose rows are taken away. */
+      of: z.enum(['own', 'others', 'only own', 'only others', 'random']),
+      from: z.string(),
+      rows: z.number(),
+      /** With these rows at zero, and as they were before tuning. */
+      zeroed: z.number(),
+      reset: z.number(),
+    }),
+  ),
+});
+
+const rowSchema = z.discriminatedUnion('kind', [overlapSchema, ablationSchema]);
+
+export type NeuronRow = z.infer<typeof rowSchema>;
+export type OverlapRow = z.infer<typeof overlapSchema>;
+export type AblationRow = z.infer<typeof ablationSchema>;
+
+/** @throws Error that names a line which is no row */
+export async function readNeuronRows(file: string): Promise<NeuronRow[]> {
+  const text = await readFile(file, 'utf8').catch(error => {
+    if (systemErrorCode(error) === 'ENOENT') return '';
+    throw error;
+  });
+  return text.split('\n').flatMap((line, i) => {
+    if (line.trim() === '') return [];
+    const parsed = rowSchema.safeParse(JSON.parse(line));
+    if (!parsed.success) throw new Error(`${file}:${i + 1} is no row of the study of neurons: ${parsed.error.issues[0]?.message}`);
+    return [parsed.data];
+  });
+}
+
+export const appendNeuronRow = (file: string, row: NeuronRow): Promise<void> => appendFile(file, `${JSON.stringify(row)}\n`);
