@@ -30,7 +30,12 @@ export const SEEDS = [2, 3] as const;
 export const draws = ['seed 2', 'seed 3', 'half 1', 'half 2'] as const;
 export type Draw = (typeof draws)[number];
 
-export const tasksOf = (base: NeuronBase): readonly TaskPlan[] => tasks.filter(task => task.base === base);
+const compared: Readonly<Record<NeuronBase, readonly string[]>> = {
+  minilm: ['minilm-mails', 'minilm-definitions', 'minilm-kinds'],
+  smollm2: ['smollm2-mails', 'smollm2-novel', 'smollm2-addresses'],
+};
+
+export const tasksOf = (base: NeuronBase): readonly TaskPlan[] => tasks.filter(({ name }) => compared[base].includes(name));
 
 /** A part is computed at once, and is a line of the results. */
 export type NeuronPart =
