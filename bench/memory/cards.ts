@@ -131,40 +131,55 @@ function compiledRow({ name, recipe, level, card }: CompiledCase, found: Compile
   return `| ${name} | ${settings} | ${level} | ${cardCatalog[card].label} | ${mebibytes(found.arguments)} | ${inPlace} of ${mebibytes(found.changedBytes)} | ${mebibytes(found.predicted)} | ${mebibytes(found.temporaries)} | ${error}% |`;
 }
 
-/** @returns false where a program could not be compiled */
+/**
+ * Writes bench/results/cards.md after every compiled step, so that an interrupted run leaves what it has; the next one finds those in the cache.
+ *
+ * @returns false where a program could not be compiled
+ */
 export async function runCardsBench({ root, cacheDir }: { readonly root: string; readonly cacheDir: string }): Promise<boolean> {
   const predicted = Object.entries(models).flatMap(([model, config]) =>
     // The keys of a table of ours: it has no others.
     (Object.keys(methods) as (keyof typeof methods)[]).map(method => predictedRow(model, config, method)),
   );
+  const paper = TABLE_7.map(paperRow);
+  const file = path.join(root, 'bench', 'results', 'cards.md');
+  await mkdir(path.dirname(file), { recursive: true });
   const compiled: string[] = [];
-  let isWhole = true;
+  const missing = new Set([...compiledParts, ...compiledWhole]);
   const compiler = openCardCompiler(cacheDir);
-  for (const one of [...compiledParts, ...compiledWhole]) {
+  for (const one of [...missing]) {
     try {
       const found = await compileCase(one, compiler);
       compiled.push(compiledRow(one, found));
-      log(
-        `${one.name} for ${cardCatalog[one.card].label}: ${found.found ? 'found compiled' : `compiled in ${found.seconds.toFixed(0)} s`}`,
-      );
+      missing.delete(one);
+      log(`${titleOf(one)}: ${found.found ? 'found compiled' : `compiled in ${found.seconds.toFixed(0)} s`}`);
     } catch (error) {
-      isWhole = false;
-      console.error(`${one.name}: ${messageOf(error)}`);
+      log(`${titleOf(one)}: ${messageOf(error)}`);
     }
+    await writeFile(file, markdown({ predicted, compiled, missing: [...missing].map(titleOf), paper }));
   }
-  const file = path.join(root, 'bench', 'results', 'cards.md');
-  await mkdir(path.dirname(file), { recursive: true });
-  await writeFile(file, markdown({ predicted, compiled, paper: TABLE_7.map(paperRow) }));
-  return isWhole;
+  return missing.size === 0;
 }
+
+const titleOf = ({ name, recipe, card }: CompiledCase): string => `${name}, ${methodOf(recipe)}, for ${cardCatalog[card].label}`;
+
+/** The lines of a recipe that say how the model is trained. */
+const methodOf = (recipe: string): string =>
+  recipe
+    .trim()
+    .split('\n')
+    .filter(line => /^(method|r|quantize):/.test(line))
+    .join(', ');
 
 interface Tables {
   readonly predicted: readonly string[];
   readonly compiled: readonly string[];
+  /** Steps that are not compiled yet. */
+  readonly missing: readonly string[];
   readonly paper: readonly string[];
 }
 
-const markdown = ({ predicted, compiled, paper }: Tables): string => `# Memory on cards that are not there
+const markdown = ({ predicted, compiled, missing, paper }: Tables): string => `# Memory on cards that are not there
 
 \`npm run bench -- --cards\`. GPU: unmeasured. Nothing here was run on a card.
 
@@ -175,7 +190,7 @@ Training steps compiled for cards that are not there, by jax-cuda13-pjrt. Sizes 
 | model | recipe | recompute | card | arguments | updated in place | temporaries, model | temporaries, compiler | error |
 | --- | --- | --- | --- | ---: | --- | ---: | ---: | ---: |
 ${compiled.join('\n')}
-
+${missing.length > 0 ? `\n**Not compiled.** ${missing.join('; ')}.\n` : ''}
 ## Whole models, by the model of buffers
 
 One sample of 2048 tokens, bfloat16, blocks recomputed; GiB. One gibibyte of each card is assumed for the driver and its context. Some of

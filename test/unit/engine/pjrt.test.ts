@@ -67,9 +67,12 @@ describeHere('a session', pjrt => {
     await session.load(startValues());
     await session.run('step', { x });
     const [place, held] = [session.address('w'), addon.alive(client)];
-    for (let step = 0; step < 50; step++) await session.run('step', { x });
-    expect(addon.alive(client)).toEqual(held);
-    expect(session.address('w')).toBe(place);
+    const heldAfter = async (steps: number): Promise<void> => {
+      for (let step = 0; step < steps; step++) await session.run('step', { x });
+      expect(addon.alive(client)).toEqual(held);
+      expect(session.address('w')).toBe(place);
+    };
+    await heldAfter(50);
     const weightBytes = 4 * OUT * IN;
     const memory = await session.compiledMemory('step');
     // The weight, the moment and the bias.
@@ -77,6 +80,7 @@ describeHere('a session', pjrt => {
     expect(memory.temporaries).toBeLessThan(weightBytes / 4);
     const w = await session.read('w');
     expect([w[0], w[(ROWS[0] as number) * IN]]).toEqual([1, 0.5 ** 51]);
+    await heldAfter(1000);
     await session.dispose();
     expect(addon.alive(client)).toEqual(before);
   });
