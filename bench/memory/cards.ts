@@ -193,8 +193,8 @@ ${compiled.join('\n')}
 ${missing.length > 0 ? `\n**Not compiled.** ${missing.join('; ')}.\n` : ''}
 ## Whole models, by the model of buffers
 
-One sample of 2048 tokens, bfloat16, blocks recomputed; GiB. One gibibyte of each card is assumed for the driver and its context. Some of
-these were also compiled: they are the last rows of the table above.
+One sample of 2048 tokens, bfloat16, blocks recomputed; GiB. One gibibyte of each card is assumed for the driver and its context. Those that
+were also compiled are in the table above.
 
 | model | method | million trained | activations | total | fits |
 | --- | --- | ---: | ---: | ---: | --- |
