@@ -43,6 +43,8 @@ export interface Engine {
   readonly join?: (library: string) => Group;
   /** The counts of the device's own allocator for this process. An engine without it holds everything in the memory of the process. */
   readonly deviceMemory?: () => DeviceMemory | undefined;
+  /** Devices of this process that a signature with replicas can run on; 1 if left out. */
+  readonly devices?: number;
   /** Programs that were compiled before, on an engine that keeps them. */
   readonly known?: KnownPrograms | undefined;
 }
@@ -113,7 +115,18 @@ export interface Session {
   readAll(variables: readonly string[]): Promise<HostArray[]>;
   /** Runs one signature. Every feed must be given, with the exact number of elements; throws EngineError otherwise. */
   run(signature: string, feeds: Readonly<Record<string, HostArray>>): Promise<Record<string, HostArray>>;
+  /**
+   * Runs a signature with replicas, each device with feeds of its own, and gives the outputs of each. `run` feeds all devices alike, and gives
+   * those of the first. An engine without it runs on one device.
+   */
+  readonly runEach?: (signature: string, feeds: readonly Readonly<Record<string, HostArray>>[]) => Promise<Record<string, HostArray>[]>;
   dispose(): Promise<void>;
+}
+
+/** @throws EngineError for a program that runs on several devices at the same time, of an engine that runs on one */
+export function requireOneDevice({ signatures }: Program): void {
+  const [name, signature] = Object.entries(signatures).find(([, { replicas = 1 }]) => replicas > 1) ?? [];
+  if (signature) throw new EngineError(`${name} runs on ${signature.replicas} devices at the same time, and this engine on one`);
 }
 
 /** The engine is missing, broken, or was asked for something it cannot do; the message says which command fixes it. */

@@ -34,9 +34,9 @@ export interface OpAttributes {
   read: { readonly variable: string; readonly shape: Shape; readonly dtype: DType; readonly version: number };
   /**
    * bool, each true with probability ones / 65536; `seed` is an int32[2] input, so that the same seed gives the same mask again. With `skip`, it is the part
-   * of a larger mask that begins after so many elements.
+   * of a larger mask that begins after so many elements; with `parts`, each of so many devices has its own part of one.
    */
-  randomMask: { readonly shape: Shape; readonly ones: number; readonly skip?: number };
+  randomMask: { readonly shape: Shape; readonly ones: number; readonly skip?: number; readonly parts?: number };
   // element by element
   neg: None;
   abs: None;

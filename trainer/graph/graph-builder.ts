@@ -7,19 +7,22 @@ import { type DType, elementCount, GraphError, type HostArray, resolveAxis, type
 /** A random mask takes 16 bits an element: half the time of 32. */
 export const RANDOM_STEPS = 2 ** 16;
 
-/** The parts that a batch is divided into: alike, and one for each process. */
+/** The parts that a batch is divided into: alike, and one for each process or device. */
 export interface Parts {
   readonly count: number;
-  /** The part that this graph computes, from 0. */
+  /** This part, from 0. */
   readonly own: number;
 }
 
-const WHOLE: Parts = { count: 1, own: 0 };
+/** The parts of the batch that a graph computes: one of them, or each on a device of its own, by the same program. */
+export type ComputedParts = Parts | { readonly count: number; readonly own: 'each' };
+
+const WHOLE: ComputedParts = { count: 1, own: 0 };
 
 export class GraphBuilder extends NodeStore {
-  readonly parts: Parts;
+  readonly parts: ComputedParts;
 
-  constructor(rules: BuildRules, parts: Parts = WHOLE) {
+  constructor(rules: BuildRules, parts: ComputedParts = WHOLE) {
     super(rules);
     this.parts = parts;
   }
@@ -51,12 +54,15 @@ export class GraphBuilder extends NodeStore {
     return this.broadcast(this.scalar(0), shape);
   }
   /**
-   * bool, each true with probability `share`, rounded to a 65536th, from a seed, int32[2]. In one of several processes, it is this process's part of the
-   * mask of the whole batch.
+   * bool, each true with probability `share`, rounded to a 65536th, from a seed, int32[2]. Of a batch in parts, it is the own part of the mask of the
+   * whole batch.
    */
   randomMask(seed: Node, shape: Shape, share: number): Node {
-    const skip = this.parts.own * elementCount(shape);
-    return this.node('randomMask', [seed], { shape, ones: Math.round(share * RANDOM_STEPS), ...(skip > 0 && { skip }) });
+    const { own, count } = this.parts;
+    const ones = Math.round(share * RANDOM_STEPS);
+    if (own === 'each') return this.node('randomMask', [seed], { shape, ones, parts: count });
+    const skip = own * elementCount(shape);
+    return this.node('randomMask', [seed], { shape, ones, ...(skip > 0 && { skip }) });
   }
 
   neg = (x: Node): Node => this.node('neg', [x], {});
@@ -180,9 +186,15 @@ export class GraphBuilder extends NodeStore {
   endSum = (begun: Node): Node => this.node('endSum', [begun], {});
   /** The sum of x over all parts, at once. */
   totalOf = (x: Node): Node => (this.parts.count === 1 ? x : this.endSum(this.beginSum(x)));
+  /** The number of the own part. @throws GraphError where each device has another */
+  ownPart(): number {
+    const { own } = this.parts;
+    if (own === 'each') throw new GraphError('the devices of one process do not exchange rows');
+    return own;
+  }
   /** The rows of x of all parts, in their order. They are the same to the bit: all parts but one add zeros. */
   rowsOfAll(x: Node): Node {
-    const { count, own } = this.parts;
+    const [count, own] = [this.parts.count, this.ownPart()];
     const [rows, ...rest] = x.shape;
     if (rows === undefined) throw new GraphError('a scalar has no rows');
     const padding = (parts: number): number[] => [parts * rows, ...rest.map(() => 0)];

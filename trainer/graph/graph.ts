@@ -1,12 +1,12 @@
 /** The graph of the trainer: a builder with the rules of all operations. */
-import { GraphBuilder, type Parts } from './graph-builder.ts';
+import { type ComputedParts, GraphBuilder } from './graph-builder.ts';
 import { opTable } from './op-table.ts';
 
-export { type Parts, RANDOM_STEPS } from './graph-builder.ts';
+export { type ComputedParts, type Parts, RANDOM_STEPS } from './graph-builder.ts';
 export { type CustomGradient, inputsOf, isOp, type Node, type VariableSpec } from './node-store.ts';
 
 export class Graph extends GraphBuilder {
-  constructor(parts?: Parts) {
+  constructor(parts?: ComputedParts) {
     super(opTable, parts);
   }
 }

@@ -9,6 +9,8 @@ export interface Signature {
   readonly feeds: readonly Node<'feed'>[];
   readonly outputs: Readonly<Record<string, Node>>;
   readonly schedule: readonly Node[];
+  /** It runs on so many devices at the same time, each with feeds of its own, and sums over them. Left out: on one. */
+  readonly replicas?: number;
 }
 
 /** The place of a variable between its uses: the host's memory when a GPU computes, or a file. */
@@ -65,5 +67,6 @@ function toSignature({ graph, outputs, effects }: Traced): Signature {
   }
   const schedule = graph.nodes.filter(node => needed[node.id]);
   const feeds = schedule.filter((node): node is Node<'feed'> => node.op === 'feed');
-  return { feeds, outputs, schedule };
+  const { count, own } = graph.parts;
+  return { feeds, outputs, schedule, ...(own === 'each' && { replicas: count }) };
 }

@@ -26,10 +26,10 @@ export interface SumPart extends Signature {
   readonly sums: readonly PartSum[];
 }
 
-/** The parts in their order; the signature itself where nothing is summed. */
+/** The parts in their order; the signature itself where nothing is summed, or devices sum within their program. */
 export function splitAtSums(signature: Signature): readonly SumPart[] {
   const { schedule, outputs } = signature;
-  if (!hasSums(schedule)) return [{ ...signature, given: [], kept: [], sums: [] }];
+  if (!isDivided(signature)) return [{ ...signature, given: [], kept: [], sums: [] }];
   const levels = partsOf(schedule);
   const drafts = Array.from({ length: 1 + Math.max(...levels.values()) }, () => new Draft());
   /** Makes a value available in a part. */
@@ -68,7 +68,7 @@ export function splitAtSums(signature: Signature): readonly SumPart[] {
 /** The same signature in the order in which its parts run. */
 export function orderedBySums(signature: Signature): Signature {
   const { schedule } = signature;
-  if (!hasSums(schedule)) return signature;
+  if (!isDivided(signature)) return signature;
   const levels = partsOf(schedule);
   // Sums are there before a part starts, and are begun when it has run.
   const places = (node: Node): number => (isOp(node, 'endSum') ? 0 : isOp(node, 'beginSum') ? 2 : 1);
@@ -92,7 +92,7 @@ class Draft {
   }
 }
 
-const hasSums = (schedule: readonly Node[]): boolean => schedule.some(node => isOp(node, 'beginSum'));
+const isDivided = ({ schedule, replicas }: Signature): boolean => replicas === undefined && schedule.some(node => isOp(node, 'beginSum'));
 
 /** Feeds, constants, variables and views of them are in every part that reads them. */
 const isThere = (node: Node): boolean => isSource(bufferOf(node));

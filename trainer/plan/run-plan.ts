@@ -6,7 +6,7 @@
 import { type MethodName, methodCatalog } from '../catalog/methods.ts';
 import { hasOneOutput, objectiveCatalog } from '../catalog/objectives.ts';
 import { answerRoom, type DecodeProgramParams, decodeTraces } from '../generate/decode-program.ts';
-import type { Parts } from '../graph/graph.ts';
+import type { ComputedParts } from '../graph/graph.ts';
 import { assemble, type Program, type Signature, type Traced } from '../graph/program.ts';
 import { type RecomputePolicy, sqrtBlocks } from '../graph/recompute.ts';
 import { elementBudget, firstElements } from '../method/elements.ts';
@@ -78,7 +78,7 @@ export interface PlanFacts {
   /** The type that the model computes in, if `dtype: auto` was measured. */
   readonly dtype?: ComputeType;
   /** The part of each batch that this process computes. Left out: one of as many as the recipe has processes. */
-  readonly parts?: Parts | undefined;
+  readonly parts?: ComputedParts | undefined;
   /** Instead of the recipe's: the level that a resumed run keeps. */
   readonly recompute?: Recipe['recompute'];
 }
@@ -106,7 +106,7 @@ export interface RunPlan extends PlannedModel {
   readonly maxGradNorm: number;
   readonly accumulationSteps: number;
   readonly exchangeType: TrainProgramParams['exchangeType'];
-  readonly parts?: Parts | undefined;
+  readonly parts?: ComputedParts | undefined;
   readonly trainShapes: readonly BatchShape[];
   readonly evalShapes: readonly BatchShape[];
   /** The cache of keys and values, if evaluations write answers. */

@@ -1,6 +1,6 @@
 /** Everything that the programs of training are made of. */
 
-import type { Parts } from '../graph/graph.ts';
+import type { ComputedParts } from '../graph/graph.ts';
 import type { Traced } from '../graph/program.ts';
 import type { RecomputePolicy } from '../graph/recompute.ts';
 import type { SumType } from '../graph/sum-forms.ts';
@@ -18,8 +18,8 @@ export interface TrainProgramParams {
   readonly maxGradNorm: number;
   /** Above 1, gradients are summed over this many batches and applied by a signature of their own. */
   readonly accumulationSteps: number;
-  /** Left out: one process computes the whole batch. */
-  readonly parts?: Parts | undefined;
+  /** Left out: one process computes the whole batch, on one device. */
+  readonly parts?: ComputedParts | undefined;
   /** The type in which gradients travel between processes; float32 if left out. */
   readonly exchangeType?: SumType;
   readonly recompute: RecomputePolicy;

@@ -23,7 +23,7 @@ import {
   pjrtName,
   readPjrt,
 } from './pjrt-folder.ts';
-import { type PjrtPlugin, type PjrtVariant, type PluginWheel, pjrtPlugins } from './pjrt-plugins.ts';
+import { clientOptions, type PjrtPlugin, type PjrtVariant, type PluginWheel, pjrtPlugins } from './pjrt-plugins.ts';
 import { runCommand } from './run-command.ts';
 import { requireCompiler, requirePython } from './toolchain.ts';
 import { fetchKnownWheel, sha256OfFile, type WheelContext } from './wheel.ts';
@@ -177,7 +177,7 @@ async function verifyPlugin(installed: InstalledPjrt, onTick: (elapsedSeconds: n
     ['target_config', describeCard(card)],
   ];
   const opens = `
-    addon.open(${JSON.stringify(library)}, ${JSON.stringify(plugin.options)}).then(client => {
+    addon.open(${JSON.stringify(library)}, ${JSON.stringify(clientOptions(plugin, 1))}).then(client => {
       const { major, minor, platform } = addon.describe(client);
       console.log('PJRT ' + major + '.' + minor + ' on ' + platform);
     });`;

@@ -27,6 +27,8 @@ export interface PjrtPlugin {
   readonly platforms: readonly string[];
   /** For the plugin's client. */
   readonly options: readonly (readonly [string, number])[];
+  /** The option that divides a processor into so many devices. Left out: the plugin has those that it finds. */
+  readonly dividedBy?: string;
   /** Wheels to compile for a card that is not there; left out where the plugin cannot. */
   readonly compiler?: readonly PluginWheel[];
   /** Further wheels to compute. */
@@ -285,8 +287,9 @@ const entries = {
     },
     library: 'lammps_jax_pjrt_cpu/pjrt_c_api_cpu_plugin.so',
     platforms: ['linux x64'],
+    options: [],
     // Without it the plugin divides the processor into four devices.
-    options: [['cpu_device_count', 1]],
+    dividedBy: 'cpu_device_count',
   },
 } as const satisfies Readonly<Record<string, PjrtPlugin>>;
 
@@ -296,3 +299,7 @@ export type PjrtVariant = keyof typeof entries;
 export const pjrtPlugins: Readonly<Record<PjrtVariant, PjrtPlugin>> = entries;
 
 export const pjrtVariants = namesOf(entries);
+
+/** The options for a client that uses so many devices. */
+export const clientOptions = ({ options, dividedBy }: PjrtPlugin, devices: number): PjrtPlugin['options'] =>
+  dividedBy === undefined ? options : [...options, [dividedBy, devices]];

@@ -36,6 +36,7 @@ export interface ClientDescription {
   readonly version: string;
   /** For example "NVIDIA H100 80GB HBM3". */
   readonly device: string;
+  /** Those that this process reaches. */
   readonly devices: number;
 }
 
@@ -43,11 +44,11 @@ export interface Addon extends GroupAddon {
   /** @param options of the plugin, numbers by name */
   open(path: string, options: readonly (readonly [string, number])[]): Promise<ClientHandle>;
   describe(client: ClientHandle): ClientDescription;
-  /** The kinds of memory that the device reaches, its own first or not: `device`, `pinned_host` … */
+  /** The kinds of memory that the first device reaches, its own first or not: `device`, `pinned_host` … */
   memoryKinds(client: ClientHandle): readonly string[];
-  /** Buffers that are alive. */
+  /** Buffers that are alive, on all devices. */
   alive(client: ClientHandle): { readonly buffers: number; readonly bytes: number };
-  /** Undefined where the device's allocator does not count. */
+  /** Of the first device; undefined where its allocator does not count. */
   deviceMemory(client: ClientHandle): DeviceMemory | undefined;
   compile(client: ClientHandle, code: Uint8Array, options: Uint8Array): Promise<ExecutableHandle>;
   deserialize(client: ClientHandle, bytes: Uint8Array): Promise<ExecutableHandle>;
@@ -56,6 +57,7 @@ export interface Addon extends GroupAddon {
   /**
    * Data of no bytes stands for `bytes` of zeros. The array must not change until the promise settles.
    * @param kind of memory; '' for the device's own
+   * @param device its place among those of the client
    */
   upload(
     client: ClientHandle,
@@ -64,10 +66,14 @@ export interface Addon extends GroupAddon {
     shape: readonly number[],
     bytes: number,
     kind: string,
+    device: number,
   ): Promise<BufferHandle>;
   download(buffer: BufferHandle, target: Uint8Array): Promise<void>;
-  /** Starts a program; the results may not be there yet. Arguments that it updates in place must not be used again. */
-  execute(executable: ExecutableHandle, buffers: readonly BufferHandle[]): Promise<BufferHandle[]>;
+  /**
+   * Starts a program; the results may not be there yet. Arguments that it updates in place must not be used again.
+   * @param buffers those of each device that the program runs on, in their order
+   */
+  execute(executable: ExecutableHandle, buffers: readonly (readonly BufferHandle[])[]): Promise<BufferHandle[][]>;
   /** Sums of float32 over the ranks of a run, through the host's memory, in new buffers. Blocks another thread until all ranks have begun them. */
   sumOverRanks(client: ClientHandle, sums: readonly RankSum[]): Promise<BufferHandle[]>;
   address(buffer: BufferHandle): bigint;

@@ -1,5 +1,5 @@
 /**
- * XLA's CompileOptionsProto for one device, written by hand: executable_build_options (3) { num_replicas (4): 1, num_partitions (5): 1 } and
+ * XLA's CompileOptionsProto, written by hand: executable_build_options (3) { num_replicas (4), num_partitions (5): 1 } and
  * env_option_overrides (7), a map from the name of a flag to { bool_field (2) } or { int_field (3) }.
  */
 
@@ -14,16 +14,21 @@ const FLAGS: Flags = { xla_allow_excess_precision: false, xla_gpu_dot_merger_thr
 /** For a card that is not there: nothing can be tried out on it. */
 const CARD_FLAGS: Flags = { ...FLAGS, xla_gpu_autotune_level: 0 };
 
-export const compileOptions = (): Uint8Array => optionsOf(FLAGS);
+/** @param replicas devices that run the program at the same time, at most {@link MOST_REPLICAS} */
+export const compileOptions = (replicas = 1): Uint8Array => optionsOf(FLAGS, replicas);
 
-export const cardCompileOptions = (): Uint8Array => optionsOf(CARD_FLAGS);
+export const cardCompileOptions = (): Uint8Array => optionsOf(CARD_FLAGS, 1);
 
-function optionsOf(flags: Flags): Uint8Array {
+/** A number below 128 takes one byte. */
+export const MOST_REPLICAS = 127;
+
+function optionsOf(flags: Flags, replicas: number): Uint8Array {
+  if (replicas > MOST_REPLICAS) throw new RangeError(`${replicas} devices of one program, more than ${MOST_REPLICAS}`);
   const overrides = Object.entries(flags).flatMap(([name, value]) => {
     const key = field(1, [...Buffer.from(name)]);
     return field(7, [...key, ...field(2, typeof value === 'boolean' ? [0x10, value ? 1 : 0] : [0x18, value])]);
   });
-  return Uint8Array.from([...field(3, [0x20, 1, 0x28, 1]), ...overrides]);
+  return Uint8Array.from([...field(3, [0x20, replicas, 0x28, 1]), ...overrides]);
 }
 
 /** A field of bytes. Lengths below 128 take one byte. */

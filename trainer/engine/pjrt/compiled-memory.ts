@@ -69,23 +69,25 @@ export function openKnownPrograms(cacheDir: string): KnownPrograms | undefined {
   const plugin = pluginOf(installed);
   const device = cache.find(deviceKey(plugin));
   if (!device) return undefined;
-  const target = { plugin, device: Buffer.from(device).toString(), options: compileOptions() };
+  const target = { plugin, device: Buffer.from(device).toString() };
   return {
-    workingBytes: workingBytesBy(text => readRecord(compiledMemorySchema, cache.find(memoryKey({ ...target, text })))),
-    ...marksIn(cache, target),
+    workingBytes: workingBytesBy((text, replicas) =>
+      readRecord(compiledMemorySchema, cache.find(memoryKey({ ...target, options: compileOptions(replicas), text }))),
+    ),
+    ...marksIn(cache, { ...target, options: compileOptions() }),
   };
 }
 
-/** @param find the memory of a program by the text of its module */
+/** @param find the memory of a program, on one device, by the text of its module and the number of devices that run it */
 export const workingBytesBy =
-  (find: (text: string) => CompiledMemory | undefined): KnownPrograms['workingBytes'] =>
+  (find: (text: string, replicas: number | undefined) => CompiledMemory | undefined): KnownPrograms['workingBytes'] =>
   (signature, variables, places) => {
     const specs = new Map(variables.map(spec => [spec.name, spec]));
     const parts = splitAtSums(signature);
     let most = 0;
     for (const [i, part] of parts.entries()) {
       const { text, variables: names } = lowerSignature(part, specs, places);
-      const memory = find(text);
+      const memory = find(text, part.replicas);
       if (!memory) return undefined;
       const { arguments: given, outputs, aliased, temporaries, code } = memory;
       const here = names.filter(name => !places?.has(name));

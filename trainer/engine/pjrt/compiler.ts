@@ -7,9 +7,12 @@ import { keepMemory } from './compiled-memory.ts';
 import type { LoweredSignature } from './lower.ts';
 import type { ProgramCache, ProgramKey } from './program-cache.ts';
 
+/** A module, and the number of devices that run it at the same time. */
+export type Module = Pick<LoweredSignature, 'text' | 'operationAt'> & { readonly replicas?: number | undefined };
+
 export interface Compiler {
   /** @throws EngineError with the operation of the graph that the compiler refuses */
-  compile(signature: string, module: Pick<LoweredSignature, 'text' | 'operationAt'>): Promise<ExecutableHandle>;
+  compile(signature: string, module: Module): Promise<ExecutableHandle>;
   /** How many programs were compiled so far, and how many were found compiled. */
   readonly counts: { readonly compiled: number; readonly found: number };
 }
@@ -30,7 +33,6 @@ const KEPT_MODULE_CHARACTERS = 20_000;
 const REPORT_MS = 5000;
 
 export function openCompiler({ addon, client, cache, target, log }: CompilerParams): Compiler {
-  const options = compileOptions();
   const counts = { compiled: 0, found: 0 };
 
   async function find(key: ProgramKey): Promise<ExecutableHandle | undefined> {
@@ -46,7 +48,7 @@ export function openCompiler({ addon, client, cache, target, log }: CompilerPara
     }
   }
 
-  async function compileNow(signature: string, text: string): Promise<ExecutableHandle> {
+  async function compileNow(signature: string, text: string, options: Uint8Array): Promise<ExecutableHandle> {
     const started = Date.now();
     const report = setInterval(() => log(`compiling ${signature}: ${Math.round((Date.now() - started) / 1000)} s so far`), REPORT_MS);
     try {
@@ -65,7 +67,8 @@ export function openCompiler({ addon, client, cache, target, log }: CompilerPara
 
   return {
     counts,
-    compile: async (signature, { text, operationAt }) => {
+    compile: async (signature, { text, operationAt, replicas }) => {
+      const options = compileOptions(replicas);
       const key = { ...target, options, text };
       const isKept = text.length >= KEPT_MODULE_CHARACTERS;
       const found = isKept ? await find(key) : undefined;
@@ -74,7 +77,7 @@ export function openCompiler({ addon, client, cache, target, log }: CompilerPara
         return found;
       }
       try {
-        const executable = await compileNow(signature, text);
+        const executable = await compileNow(signature, text, options);
         counts.compiled++;
         if (isKept) await keep(key, executable);
         return executable;

@@ -187,6 +187,33 @@ export class Emitter {
     );
   }
 
+  /** The sum over all devices that run the program, the same on each. */
+  sumOverReplicas(x: Value, replicas: number): Value {
+    const scalar = tensorType({ shape: [], type: x.type });
+    const group = Array.from({ length: replicas }, (_, i) => i).join(', ');
+    const body = `%sum = stablehlo.add %a, %b : ${scalar} stablehlo.return %sum : ${scalar}`;
+    return this.emit(
+      x.shape,
+      x.type,
+      `"stablehlo.all_reduce"(${x.name}) <{replica_groups = dense<[[${group}]]> : tensor<1x${replicas}xi64>}> ({ ^bb0(%a: ${scalar}, %b: ${scalar}): ${body} }) : ${functionType([x], x)}`,
+    );
+  }
+
+  /** The number of the device among those that run the program, ui32. */
+  replica(): Value {
+    return this.emit([], 'ui32', 'stablehlo.replica_id : tensor<ui32>');
+  }
+
+  /** `size` elements of x, of one axis, from a place that is computed. */
+  sliceAt(x: Value, begin: Value, size: number): Value {
+    const result = { shape: [size], type: x.type };
+    return this.emit(
+      [size],
+      x.type,
+      `stablehlo.dynamic_slice ${namesOf([x, begin])}, sizes = [${size}] : ${functionType([x, begin], result)}`,
+    );
+  }
+
   /** Values that the compiler can neither share with others nor compute before all of these are there. */
   barrier(values: readonly Value[]): Value[] {
     const results = values.map(({ shape, type }) => ({ name: `%${this.prefix}${this.count++}`, shape, type }));

@@ -5,6 +5,7 @@ import { messageOf } from '../../protocol/error-facts.ts';
 import { type Engine, type EngineDescription, EngineError } from '../engine.ts';
 import { engineRequire } from '../install/engine-folder.ts';
 import { type InstalledPjrt, installCommand, locatePjrt, pjrtAddonIsCurrent, pjrtAddonPath, pjrtLibrary } from '../install/pjrt-folder.ts';
+import { clientOptions } from '../install/pjrt-plugins.ts';
 import { joinGroup } from '../mpi/group.ts';
 import type { Addon, ClientDescription } from './addon.ts';
 import { keepDevice, openKnownPrograms, pluginOf } from './compiled-memory.ts';
@@ -16,6 +17,8 @@ interface OpenParams {
   readonly cacheDir: string;
   /** One line for the user. */
   readonly log?: (line: string) => void;
+  /** The devices to use; a plugin for the processor divides it into so many. */
+  readonly devices?: number | undefined;
 }
 
 /** An engine whose sessions can be looked into. */
@@ -28,7 +31,7 @@ export interface PjrtEngine extends Engine {
  * Opens the installed plugin in this process. Compiling and running happen on other threads.
  * @throws EngineError when no plugin is installed, or it does not load
  */
-export async function openPjrt({ cacheDir, log = () => undefined }: OpenParams): Promise<PjrtEngine> {
+export async function openPjrt({ cacheDir, log = () => undefined, devices = 1 }: OpenParams): Promise<PjrtEngine> {
   const installed = locatePjrt(cacheDir);
   if (!installed)
     throw new EngineError(
@@ -40,7 +43,7 @@ export async function openPjrt({ cacheDir, log = () => undefined }: OpenParams):
   try {
     // Compiled from `engine/pjrt/native` of this version, as `pjrtAddonIsCurrent` has just found.
     const addon = engineRequire(folder)(pjrtAddonPath(folder)) as Addon;
-    const client = await addon.open(pjrtLibrary(installed), plugin.options);
+    const client = await addon.open(pjrtLibrary(installed), clientOptions(plugin, devices));
     const found = addon.describe(client);
     const isCpu = found.platform === 'cpu';
     const target = {
@@ -54,6 +57,7 @@ export async function openPjrt({ cacheDir, log = () => undefined }: OpenParams):
     return {
       description: describe(found, installed),
       device,
+      devices: found.devices,
       deviceMemory: () => addon.deviceMemory(client),
       known: openKnownPrograms(cacheDir),
       join: library => joinGroup(library, addon),

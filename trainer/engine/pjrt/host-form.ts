@@ -17,10 +17,22 @@ export function checkData(data: HostArray | undefined, spec: TensorSpec, where: 
   if (data.length !== count) throw new EngineError(`${needed}, not ${data.length}`);
 }
 
-/** The array must not change until the promise settles. @param kind of memory, if it is not the device's own */
-export function upload(addon: Addon, client: ClientHandle, data: HostArray | 'zeros', spec: TensorSpec, kind = ''): Promise<BufferHandle> {
+/** The place of a buffer: a device of the client, and a kind of memory if it is not the device's own. */
+export interface BufferPlace {
+  readonly device: number;
+  readonly kind?: string | undefined;
+}
+
+/** The array must not change until the promise settles. */
+export function upload(
+  addon: Addon,
+  client: ClientHandle,
+  data: HostArray | 'zeros',
+  spec: TensorSpec,
+  { device, kind = '' }: BufferPlace,
+): Promise<BufferHandle> {
   const bytes = data === 'zeros' ? new Uint8Array(0) : new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  return addon.upload(client, bytes, BUFFER_TYPE[spec.dtype], spec.shape, byteSize(spec), kind);
+  return addon.upload(client, bytes, BUFFER_TYPE[spec.dtype], spec.shape, byteSize(spec), kind, device);
 }
 
 export async function download(addon: Addon, buffer: BufferHandle, spec: TensorSpec): Promise<HostArray> {

@@ -77,7 +77,7 @@ export function lowerSignature(
   places: Program['places'] = new Map(),
 ): LoweredSignature {
   const emitter = new Emitter();
-  const { schedule, given = [], kept = [] } = signature;
+  const { schedule, replicas, given = [], kept = [] } = signature;
   const changed = [...new Set(schedule.flatMap(writtenVariables))];
   const variables = [...new Set([...changed, ...schedule.flatMap(readVariables)])];
   const read = new Set<string>();
@@ -96,6 +96,7 @@ export function lowerSignature(
   const feeds = signature.feeds.map(({ attrs: { name, spec } }) => ({ name, spec }));
   const context = {
     emitter,
+    replicas,
     get: (name: string) => {
       const value = valueFor(state, name);
       if (written.has(name) || (read.has(name) && isOnHost(name))) return value;
@@ -149,7 +150,7 @@ export function lowerSignature(
   const types = results.map(tensorType).join(', ');
   const placed = results.map((value, i) => withAttributes(tensorType(value), isOnHost(changed[i] ?? '') ? [ON_HOST] : []));
   const head = [
-    'module @rowtune {',
+    replicas === undefined ? 'module @rowtune {' : `module @rowtune attributes {mhlo.num_replicas = ${replicas} : i32} {`,
     ...[...philox].flatMap(philoxFunction),
     `func.func public @main(${parameters.join(', ')}) -> (${placed.join(', ')}) {`,
   ];

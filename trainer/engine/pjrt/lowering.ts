@@ -17,6 +17,8 @@ export interface LoweringContext<Op extends OpName> {
   /** From here on the variable has this value. */
   set(variable: string, value: Value): void;
   feed(name: string): Value;
+  /** The devices that run the program at the same time; undefined where it is one by itself. */
+  readonly replicas: number | undefined;
   /** A constant too large for the text of the module: it is an argument, and lies on the device. */
   argument(spec: TensorSpec, value: () => HostArray): Value;
   /** Philox4x32-10 (see `engine/portable/philox.ts`): 8 numbers of 16 bits from each block, ui32 [8 · blocks]. */

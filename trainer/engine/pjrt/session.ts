@@ -1,11 +1,12 @@
 /**
- * A program on a device: its variables stay there, and each signature is compiled when it first runs. Sums over the processes of a run are made
- * between programs, through the host's memory.
+ * A program on a device, or on several: its variables stay there, and each signature is compiled when it first runs. What a signature with
+ * replicas uses has a copy on each device, alike to the bit, since all copies change by the same sums. Sums over the processes of a run are
+ * made between programs, through the host's memory.
  */
 
 import type { VariableSpec } from '../../graph/graph.ts';
 import type { Node } from '../../graph/node-store.ts';
-import type { Program } from '../../graph/program.ts';
+import type { Program, Signature } from '../../graph/program.ts';
 import { type SumPart, splitAtSums } from '../../graph/split-at-sums.ts';
 import { sumForms } from '../../graph/sum-forms.ts';
 import type { HostArray, TensorSpec } from '../../graph/types.ts';
@@ -14,27 +15,33 @@ import { EngineError, type Session, type VariableData } from '../engine.ts';
 import type { Addon, BufferHandle, ClientHandle, ExecutableHandle, RankSum } from './addon.ts';
 import type { CompiledMemory } from './compiled-memory.ts';
 import type { Compiler } from './compiler.ts';
-import { checkData, download, upload } from './host-form.ts';
+import { checkCopies, copiesOf } from './copies.ts';
+import { type BufferPlace, checkData, download, upload } from './host-form.ts';
 import { type LoweredSignature, lowerSignature } from './lower.ts';
 import { checkPlaces, HOST_MEMORY } from './memory-kinds.ts';
+
+/** One buffer on each device that has the value. */
+type Copies = readonly BufferHandle[];
+
+type Feeds = Readonly<Record<string, HostArray>>;
 
 /** A signature has one, and another one behind each of its sums. */
 interface CompiledPart {
   readonly part: SumPart;
   readonly lowered: Omit<LoweredSignature, 'text' | 'operationAt'>;
   readonly executable: ExecutableHandle;
-  readonly constants: readonly BufferHandle[];
+  readonly constants: readonly Copies[];
 }
 
-/** A result, on the device until it is read. */
+/** A result, on its devices until it is read. */
 interface Output {
   readonly name: string;
   readonly spec: TensorSpec;
-  readonly buffer: BufferHandle;
+  readonly copies: Copies;
 }
 
 /** Values that one part leaves for others. */
-type Held = Map<Node, BufferHandle>;
+type Held = Map<Node, Copies>;
 
 export interface Device {
   readonly addon: Addon;
@@ -47,10 +54,12 @@ export class PjrtSession implements Session {
   private readonly device: Device;
   private readonly program: Program;
   private readonly specs: ReadonlyMap<string, VariableSpec>;
-  private readonly state = new Map<string, BufferHandle>();
+  /** The number of devices that have a variable. */
+  private readonly copies: ReadonlyMap<string, number>;
+  private readonly state = new Map<string, Copies>();
   private readonly compiled = new Map<string, Promise<readonly CompiledPart[]>>();
-  /** Constants that several signatures share, by their attributes' value. */
-  private readonly constants = new Map<HostArray, Promise<BufferHandle>>();
+  /** Constants that several signatures share, by their attributes' value, and by device. */
+  private readonly constants = new Map<HostArray, Promise<BufferHandle>[]>();
   /** Settles when everything begun so far has started on the device. */
   private turn: Promise<unknown> = Promise.resolve();
   private closed = false;
@@ -59,6 +68,8 @@ export class PjrtSession implements Session {
     this.device = device;
     this.program = program;
     this.specs = new Map(program.variables.map(spec => [spec.name, spec]));
+    this.copies = copiesOf(program);
+    checkCopies(program, device.addon.describe(device.client).devices);
     checkPlaces(program.places, device.addon.memoryKinds(device.client));
   }
 
@@ -66,13 +77,13 @@ export class PjrtSession implements Session {
     for await (const { name, data } of values) {
       const spec = this.spec(name);
       if (data !== 'zeros') checkData(data, spec, `variable ${name}`);
-      const buffer = await this.upload(data, spec, this.kindOf(name));
-      await this.inTurn(async () => this.replace(name, buffer));
+      const copies = await this.uploadCopies(data, spec, name);
+      await this.inTurn(async () => this.replace(name, copies));
     }
   }
 
   async read(name: string): Promise<HostArray> {
-    return this.inTurn(() => download(this.device.addon, this.variable(name), this.spec(name)));
+    return this.inTurn(() => download(this.device.addon, elementAt(this.variable(name), 0), this.spec(name)));
   }
 
   async readAll(names: readonly string[]): Promise<HostArray[]> {
@@ -81,59 +92,76 @@ export class PjrtSession implements Session {
     return values;
   }
 
-  async run(name: string, feeds: Readonly<Record<string, HostArray>>): Promise<Record<string, HostArray>> {
-    const signature = this.program.signatures[name];
-    if (!signature)
-      throw new EngineError(`the program has no signature ${name}; it has ${Object.keys(this.program.signatures).join(', ')}`);
-    for (const { attrs } of signature.feeds) checkData(feeds[attrs.name], attrs.spec, `${name}: feed ${attrs.name}`);
+  async run(name: string, feeds: Feeds): Promise<Record<string, HostArray>> {
+    const { replicas = 1 } = this.signature(name);
+    return elementAt(await this.runWith(name, Array<Feeds>(replicas).fill(feeds), 1), 0);
+  }
+
+  async runEach(name: string, feeds: readonly Feeds[]): Promise<Record<string, HostArray>[]> {
+    const { replicas = 1 } = this.signature(name);
+    if (feeds.length !== replicas)
+      throw new EngineError(`${name} runs on ${replicas} devices at the same time, but was given feeds of ${feeds.length}`);
+    return this.runWith(name, feeds, replicas);
+  }
+
+  /** @param feeds those of each device @param read devices, from the first, whose outputs are given */
+  private async runWith(name: string, feeds: readonly Feeds[], read: number): Promise<Record<string, HostArray>[]> {
+    const signature = this.signature(name);
+    for (const own of feeds) for (const { attrs } of signature.feeds) checkData(own[attrs.name], attrs.spec, `${name}: feed ${attrs.name}`);
     const uploading = Promise.all(
-      signature.feeds.map(async ({ attrs }) => ({
-        name: attrs.name,
-        buffer: await this.upload(required(feeds[attrs.name], attrs.name), attrs.spec),
+      signature.feeds.map(async ({ attrs: { name: feed, spec } }) => ({
+        feed,
+        copies: await Promise.all(feeds.map((own, device) => this.upload(required(own[feed], feed), spec, { device }))),
       })),
     );
     // A failed upload is reported in its turn.
     uploading.catch(() => undefined);
     try {
       // The turn is taken now: uploads end in any order, and runs keep that of their calls.
-      const results = await this.inTurn(async () => this.start(name, new Map((await uploading).map(feed => [feed.name, feed.buffer]))));
+      const results = await this.inTurn(async () => this.start(name, new Map((await uploading).map(({ feed, copies }) => [feed, copies]))));
       try {
-        const outputs: Record<string, HostArray> = {};
-        for (const { name: output, spec, buffer } of results) outputs[output] = await download(this.device.addon, buffer, spec);
+        const outputs = Array.from({ length: read }, (): Record<string, HostArray> => ({}));
+        for (const { name: output, spec, copies } of results)
+          for (const [device, own] of outputs.entries()) own[output] = await download(this.device.addon, elementAt(copies, device), spec);
         return outputs;
       } finally {
-        this.close(results.map(({ buffer }) => buffer));
+        this.close(results.flatMap(({ copies }) => copies));
       }
     } catch (error) {
       throw this.explained(error, name);
     } finally {
-      this.close((await uploading.catch(() => [])).map(({ buffer }) => buffer));
+      this.close((await uploading.catch(() => [])).flatMap(({ copies }) => copies));
     }
   }
 
   async dispose(): Promise<void> {
     await this.inTurn(async () => {
       this.closed = true;
-      this.close(this.state.values());
+      this.close([...this.state.values()].flat());
       this.state.clear();
       for (const compiled of this.compiled.values())
         for (const { executable } of await compiled.catch(() => [])) this.device.addon.closeExecutable(executable);
-      for (const constant of this.constants.values()) this.close([await constant]);
+      for (const constant of [...this.constants.values()].flat()) this.close([await constant]);
     }).catch(() => undefined);
   }
 
-  /** Bytes of a signature's program, as the compiler reports them: of the one with the most temporaries, if it has several. */
+  /** Bytes of a signature's program on one device, as the compiler reports them: of the one with the most temporaries, if it has several. */
   async compiledMemory(name: string): Promise<CompiledMemory> {
     const all = (await this.compile(name)).map(({ executable }) => this.device.addon.compiledMemory(executable));
     return all.reduce((most, each) => (each.temporaries > most.temporaries ? each : most));
   }
 
-  /** The place of a variable on the device. */
+  /** The place of a variable on the first device. */
   address(name: string): bigint {
-    return this.device.addon.address(this.variable(name));
+    return this.device.addon.address(elementAt(this.variable(name), 0));
   }
 
-  private async start(name: string, fed: ReadonlyMap<string, BufferHandle>): Promise<Output[]> {
+  /** The whole of a variable from each device that has it. */
+  async readEach(name: string): Promise<HostArray[]> {
+    return this.inTurn(() => Promise.all(this.variable(name).map(buffer => download(this.device.addon, buffer, this.spec(name)))));
+  }
+
+  private async start(name: string, fed: ReadonlyMap<string, Copies>): Promise<Output[]> {
     const parts = await this.compile(name);
     const held: Held = new Map();
     const outputs: Output[] = [];
@@ -146,33 +174,42 @@ export class PjrtSession implements Session {
       }
       return outputs;
     } catch (error) {
-      this.close(outputs.map(({ buffer }) => buffer));
+      this.close(outputs.flatMap(({ copies }) => copies));
       throw error;
     } finally {
-      this.close(held.values());
+      this.close([...held.values()].flat());
     }
   }
 
   private async startPart(
     { part, lowered, executable, constants }: CompiledPart,
-    fed: ReadonlyMap<string, BufferHandle>,
+    fed: ReadonlyMap<string, Copies>,
     held: Held,
   ): Promise<Output[]> {
     for (const variable of lowered.variables) {
       if (this.state.has(variable)) continue;
       if (lowered.read.has(variable)) this.variable(variable);
       // It is written before anything reads it: its buffer only has to be there.
-      this.state.set(variable, await this.upload('zeros', this.spec(variable), this.kindOf(variable)));
+      this.state.set(variable, await this.uploadCopies('zeros', this.spec(variable), variable));
     }
-    const variables = lowered.variables.map(variable => this.variable(variable));
     const given = part.given.map(node => valueFor(held, node));
-    const inputs = [...variables, ...constants, ...lowered.feeds.map(feed => valueFor(fed, feed.name)), ...given];
-    const results = await this.device.addon.execute(executable, inputs);
+    const values = [
+      ...lowered.variables.map(variable => this.variable(variable)),
+      ...constants,
+      ...lowered.feeds.map(feed => valueFor(fed, feed.name)),
+      ...given,
+    ];
+    const devices = [...Array(part.replicas ?? 1).keys()];
+    const results = await this.device.addon.execute(
+      executable,
+      devices.map(device => values.map(copies => elementAt(copies, device))),
+    );
+    const resultAt = (i: number): Copies => results.map(own => elementAt(own, i));
     const { changed, outputs } = lowered;
-    for (const [i, variable] of changed.entries()) this.replace(variable, elementAt(results, i));
-    for (const [i, node] of part.kept.entries()) held.set(node, elementAt(results, changed.length + i));
+    for (const [i, variable] of changed.entries()) this.replace(variable, resultAt(i));
+    for (const [i, node] of part.kept.entries()) held.set(node, resultAt(changed.length + i));
     const first = changed.length + part.kept.length;
-    return outputs.map((output, i) => ({ ...output, buffer: elementAt(results, first + i) }));
+    return outputs.map((output, i) => ({ ...output, copies: resultAt(first + i) }));
   }
 
   /** Makes the sums that a part begins, of the values that it has kept. */
@@ -182,20 +219,20 @@ export class PjrtSession implements Session {
     const given = sums.map(({ begin, own }): RankSum => {
       const { as, residual } = begin.attrs;
       const { code, keepsLoss } = sumForms[as];
-      return [valueFor(held, own), own.shape, code, keepsLoss ? residual : ''];
+      return [elementAt(valueFor(held, own), 0), own.shape, code, keepsLoss ? residual : ''];
     });
     const summing = addon.sumOverRanks(client, given);
     // The addon has them until the host does: each then leaves the device.
     const own = new Set(sums.map(each => each.own));
     this.letGo(held, node => own.has(node) && !readLater.has(node));
     const results = await summing;
-    for (const [i, { sum }] of sums.entries()) held.set(sum, elementAt(results, i));
+    for (const [i, { sum }] of sums.entries()) held.set(sum, [elementAt(results, i)]);
   }
 
   private letGo(held: Held, isOver: (node: Node) => boolean): void {
-    for (const [node, buffer] of held) {
+    for (const [node, copies] of held) {
       if (!isOver(node)) continue;
-      this.close([buffer]);
+      this.close(copies);
       held.delete(node);
     }
   }
@@ -207,30 +244,33 @@ export class PjrtSession implements Session {
   }
 
   private async compileNow(name: string): Promise<readonly CompiledPart[]> {
-    const signature = this.program.signatures[name];
-    if (!signature) throw new EngineError(`the program has no signature ${name}`);
-    const parts = splitAtSums(signature);
+    const parts = splitAtSums(this.signature(name));
     const compiled: CompiledPart[] = [];
     for (const [i, part] of parts.entries()) {
       const { text, operationAt, ...lowered } = lowerSignature(part, this.specs, this.program.places);
       const title = parts.length === 1 ? name : `${name}, part ${i + 1} of ${parts.length}`;
-      const executable = await this.device.compiler.compile(title, { text, operationAt });
-      const constants = await Promise.all(
-        lowered.constants.map(({ spec, value }) => this.constant(value(), () => this.upload(value(), spec))),
-      );
+      const executable = await this.device.compiler.compile(title, { text, operationAt, replicas: part.replicas });
+      const constants = await Promise.all(lowered.constants.map(({ spec, value }) => this.constant(value(), spec, part.replicas ?? 1)));
       compiled.push({ part, lowered: { ...lowered, constants: [] }, executable, constants });
     }
     return compiled;
   }
 
-  private constant(value: HostArray, make: () => Promise<BufferHandle>): Promise<BufferHandle> {
-    const known = this.constants.get(value) ?? make();
+  /** The same constant on the first devices. */
+  private constant(value: HostArray, spec: TensorSpec, devices: number): Promise<Copies> {
+    const known = this.constants.get(value) ?? [];
     this.constants.set(value, known);
-    return known;
+    while (known.length < devices) known.push(this.upload(value, spec, { device: known.length }));
+    return Promise.all(known.slice(0, devices));
   }
 
-  private upload(data: HostArray | 'zeros', spec: TensorSpec, kind?: string): Promise<BufferHandle> {
-    return upload(this.device.addon, this.device.client, data, spec, kind);
+  private upload(data: HostArray | 'zeros', spec: TensorSpec, place: BufferPlace): Promise<BufferHandle> {
+    return upload(this.device.addon, this.device.client, data, spec, place);
+  }
+
+  private uploadCopies(data: HostArray | 'zeros', spec: TensorSpec, variable: string): Promise<Copies> {
+    const devices = [...Array(this.copies.get(variable) ?? 1).keys()];
+    return Promise.all(devices.map(device => this.upload(data, spec, { device, kind: this.kindOf(variable) })));
   }
 
   /** The memory of a variable; undefined for the device's own. */
@@ -238,14 +278,20 @@ export class PjrtSession implements Session {
     return this.program.places?.get(variable) === 'host' ? HOST_MEMORY : undefined;
   }
 
-  private replace(name: string, buffer: BufferHandle): void {
+  private replace(name: string, copies: Copies): void {
     const before = this.state.get(name);
-    this.state.set(name, buffer);
-    if (before) this.close([before]);
+    this.state.set(name, copies);
+    if (before) this.close(before);
   }
 
   private close(buffers: Iterable<BufferHandle>): void {
     for (const buffer of buffers) this.device.addon.closeBuffer(buffer);
+  }
+
+  private signature(name: string): Signature {
+    const signature = this.program.signatures[name];
+    if (signature) return signature;
+    throw new EngineError(`the program has no signature ${name}; it has ${Object.keys(this.program.signatures).join(', ')}`);
   }
 
   private spec(name: string): VariableSpec {
@@ -254,10 +300,10 @@ export class PjrtSession implements Session {
     return spec;
   }
 
-  private variable(name: string): BufferHandle {
-    const buffer = this.state.get(name);
-    if (!buffer) throw new EngineError(`variable ${this.spec(name).name} is read before anything was loaded into it: call load() first`);
-    return buffer;
+  private variable(name: string): Copies {
+    const copies = this.state.get(name);
+    if (!copies) throw new EngineError(`variable ${this.spec(name).name} is read before anything was loaded into it: call load() first`);
+    return copies;
   }
 
   private explained(error: unknown, name: string): unknown {

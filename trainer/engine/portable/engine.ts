@@ -1,7 +1,7 @@
 /** The portable engine: the graph interpreted on tfjs. What a machine without TensorFlow gets, and the reference that others are tested against. */
 import { version_core } from '@tensorflow/tfjs-core';
 import type { Program } from '../../graph/program.ts';
-import type { Engine, EngineDescription, Session } from '../engine.ts';
+import { type Engine, type EngineDescription, requireOneDevice, type Session } from '../engine.ts';
 import { type BackendName, openBackend } from './backend.ts';
 import { PortableSession } from './session.ts';
 
@@ -30,6 +30,9 @@ export async function openPortable({ backend = 'auto', cacheDir, log = () => und
   log(`portable engine: ${description.summary}`);
   return {
     description,
-    compile: async (program: Program): Promise<Session> => new PortableSession(program, opened),
+    compile: async (program: Program): Promise<Session> => {
+      requireOneDevice(program);
+      return new PortableSession(program, opened);
+    },
   };
 }

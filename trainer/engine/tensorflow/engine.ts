@@ -2,7 +2,7 @@
 import { planner } from '../../graph/fusion/plan.ts';
 import { singleSteps } from '../../graph/fusion/step.ts';
 import { cpuFeatures } from '../../machine/machine.ts';
-import { type Engine, type EngineDescription, EngineError } from '../engine.ts';
+import { type Engine, type EngineDescription, EngineError, requireOneDevice } from '../engine.ts';
 import { type InstalledEngine, locateEngine } from '../install/engine-folder.ts';
 import { joinGroup } from '../mpi/group.ts';
 import { type Addon, loadAddon } from './addon.ts';
@@ -37,6 +37,7 @@ export async function openTensorflow({ cacheDir }: { readonly cacheDir: string }
       return joinGroup(mpi, library);
     },
     compile: async (program, { offloadFolder, fuse } = {}) => {
+      requireOneDevice(program);
       if (!library && [...(program.places ?? [])].some(([, place]) => place === 'disk'))
         throw new EngineError(`optimizer_offload: disk is not possible: ${kernels.missing}. To compile them: rowtune engine install`);
       const offload = library && openOffloadFile(program, offloadFolder, library);

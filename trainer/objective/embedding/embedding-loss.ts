@@ -102,7 +102,7 @@ function rankingLosses(
     return graph.add(graph.mul(products, scale), graph.reshape(absent, [1, ...absent.shape]));
   });
   const labels = graph.constant(
-    Int32Array.from({ length: samples }, (_, sample) => graph.parts.own * samples + sample),
+    Int32Array.from({ length: samples }, (_, sample) => graph.ownPart() * samples + sample),
     [samples],
     'int32',
   );

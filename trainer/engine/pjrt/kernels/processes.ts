@@ -1,9 +1,15 @@
-/** Sums over the processes of a run, between the programs of a signature (`graph/split-at-sums.ts`): no program has them. */
+/**
+ * Sums over the parts of a batch. The devices of one process sum within their program; sums over processes are between programs
+ * (`graph/split-at-sums.ts`), and no program has them.
+ */
 import { GraphError } from '../../../graph/types.ts';
-import type { LoweringTable } from '../lowering.ts';
+import { type LoweringTable, one } from '../lowering.ts';
 
-const betweenPrograms = (): never => {
-  throw new GraphError('sums over processes are between programs: divide the signature at them');
+export const processLowerings: Pick<LoweringTable, 'beginSum' | 'endSum'> = {
+  beginSum: ({ emitter, inputs, attrs: { as }, replicas }) => {
+    if (replicas === undefined) throw new GraphError('sums over processes are between programs: divide the signature at them');
+    if (as !== 'float32') throw new GraphError(`the devices of one process sum float32, not ${as}`);
+    return emitter.sumOverReplicas(one(inputs), replicas);
+  },
+  endSum: ({ inputs }) => one(inputs),
 };
-
-export const processLowerings: Pick<LoweringTable, 'beginSum' | 'endSum'> = { beginSum: betweenPrograms, endSum: betweenPrograms };

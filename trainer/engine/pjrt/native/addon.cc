@@ -37,21 +37,22 @@ napi_value Describe(napi_env env, napi_callback_info info) {
     Set(env, object, "platform", client->Text(kClientPlatformName));
     Set(env, object, "version", client->Text(kClientPlatformVersion));
     Set(env, object, "device", client->DeviceKind());
-    Set(env, object, "devices", static_cast<int64_t>(client->device_count));
+    Set(env, object, "devices", static_cast<int64_t>(client->devices.size()));
   } catch (const Failure& failure) {
     Throw(env, failure.what());
   }
   return object;
 }
 
-// memoryKinds(client) → names of the kinds of memory that the device reaches
+// memoryKinds(client) → names of the kinds of memory that the first device reaches
 napi_value MemoryKinds(napi_env env, napi_callback_info info) {
   const auto client = Open<Client>(env, Arguments<1>(env, info)[0]);
   if (!client) return nullptr;
+  const auto& memories = client->devices[0].memories;
   napi_value array;
-  napi_create_array_with_length(env, client->memories.size(), &array);
-  for (uint32_t i = 0; i < client->memories.size(); i++) {
-    const std::string& kind = client->memories[i].first;
+  napi_create_array_with_length(env, memories.size(), &array);
+  for (uint32_t i = 0; i < memories.size(); i++) {
+    const std::string& kind = memories[i].first;
     napi_value text;
     napi_create_string_utf8(env, kind.data(), kind.size(), &text);
     napi_set_element(env, array, i, text);
@@ -190,9 +191,9 @@ napi_value OptimizedCode(napi_env env, napi_callback_info info) {
   return StartBytes(env, [=] { return compiled->Optimized(); });
 }
 
-// upload(client, data: Uint8Array, type, shape, bytes, kind) → buffer. Data of no bytes stands for zeros, `bytes` of them.
+// upload(client, data: Uint8Array, type, shape, bytes, kind, device) → buffer. Data of no bytes stands for zeros, `bytes` of them.
 napi_value UploadBuffer(napi_env env, napi_callback_info info) {
-  const Arguments<6> arguments(env, info);
+  const Arguments<7> arguments(env, info);
   const auto client = Open<Client>(env, arguments[0]);
   if (!client) return nullptr;
   const Bytes data = BytesOf(env, arguments[1]);
@@ -200,15 +201,16 @@ napi_value UploadBuffer(napi_env env, napi_callback_info info) {
   const std::vector<int64_t> shape = NumbersOf(env, arguments[3]);
   const size_t bytes = static_cast<size_t>(NumberOf(env, arguments[4]));
   const std::string kind = TextOf(env, arguments[5]);
+  const size_t device = static_cast<size_t>(NumberOf(env, arguments[6]));
   auto buffer = std::make_shared<std::shared_ptr<Buffer>>();
   const auto run = [=] {
     if (data.length > 0) {
-      *buffer = Upload(client, data.data, type, shape, kind);
+      *buffer = Upload(client, data.data, type, shape, kind, device);
       return;
     }
     const std::unique_ptr<void, decltype(&std::free)> zeros(std::calloc(bytes > 0 ? bytes : 1, 1), &std::free);
     if (!zeros) throw Failure("not enough memory for zeros", 8);
-    *buffer = Upload(client, zeros.get(), type, shape, kind);
+    *buffer = Upload(client, zeros.get(), type, shape, kind, device);
   };
   return Start(env, run, [=](napi_env env) { return Wrap(env, *buffer); }, arguments[1]);
 }
@@ -227,24 +229,32 @@ napi_value Download(napi_env env, napi_callback_info info) {
   return Start(env, [=] { buffer->ToHost(target.data, target.length); }, nothing, arguments[1]);
 }
 
-// execute(executable, buffers) → buffers
+// execute(executable, buffers[] of each device) → buffers[] of each device
 napi_value RunExecutable(napi_env env, napi_callback_info info) {
   const Arguments<2> arguments(env, info);
   const auto executable = Open<Executable>(env, arguments[0]);
   if (!executable) return nullptr;
-  std::vector<std::shared_ptr<Buffer>> buffers;
-  for (napi_value item : ItemsOf(env, arguments[1])) {
-    buffers.push_back(Open<Buffer>(env, item));
-    if (!buffers.back()) return nullptr;
+  std::vector<Buffers> inputs;
+  for (napi_value device : ItemsOf(env, arguments[1])) {
+    inputs.emplace_back();
+    for (napi_value item : ItemsOf(env, device)) {
+      inputs.back().push_back(Open<Buffer>(env, item));
+      if (!inputs.back().back()) return nullptr;
+    }
   }
-  auto results = std::make_shared<std::vector<std::shared_ptr<Buffer>>>();
+  auto results = std::make_shared<std::vector<Buffers>>();
   return Start(
       env,
       [=]() mutable {
-        *results = executable->Run(buffers);
-        buffers.clear();
+        *results = executable->Run(inputs);
+        inputs.clear();
       },
-      [=](napi_env env) { return WrapAll(env, results.get()); });
+      [=](napi_env env) {
+        napi_value devices;
+        napi_create_array_with_length(env, results->size(), &devices);
+        for (uint32_t i = 0; i < results->size(); i++) napi_set_element(env, devices, i, WrapAll(env, &(*results)[i]));
+        return devices;
+      });
 }
 
 // sumOverRanks(client, [buffer, shape, form, residual][]) → buffers

@@ -45,6 +45,12 @@ void TrimHeap() {
 #endif
 }
 
+void* MemoryOf(const Device& device, const std::string& kind) {
+  for (const auto& [name, memory] : device.memories)
+    if (name == kind) return memory;
+  throw Failure("the device has no memory of the kind " + kind, kRefused);
+}
+
 }  // namespace
 
 const Plugin& Plugin::Load(const std::string& path) {
@@ -123,23 +129,26 @@ Client::Client(const Plugin& plugin, const std::vector<std::pair<std::string, in
   create.option_count = values.size();
   plugin.Call(kClientCreate, create);
   handle = create.client;
-  Parts devices;
-  devices.handle = handle;
-  plugin.Call(kClientAddressableDevices, devices);
-  if (devices.count == 0) {
+  Parts found;
+  found.handle = handle;
+  plugin.Call(kClientAddressableDevices, found);
+  if (found.count == 0) {
     plugin.Destroy(kClientDestroy, handle);
     throw Failure("the plugin found no device", kRefused);
   }
-  device = devices.parts[0];
-  device_count = devices.count;
-  Parts memories;
-  memories.handle = device;
-  plugin.Call(kDeviceAddressableMemories, memories);
-  for (size_t i = 0; i < memories.count; i++) {
-    pjrt::Text kind;
-    kind.handle = memories.parts[i];
-    plugin.Call(kMemoryKind, kind);
-    this->memories.emplace_back(std::string(kind.text, kind.length), memories.parts[i]);
+  for (size_t i = 0; i < found.count; i++) {
+    Device device;
+    device.handle = found.parts[i];
+    Parts memories;
+    memories.handle = device.handle;
+    plugin.Call(kDeviceAddressableMemories, memories);
+    for (size_t j = 0; j < memories.count; j++) {
+      pjrt::Text kind;
+      kind.handle = memories.parts[j];
+      plugin.Call(kMemoryKind, kind);
+      device.memories.emplace_back(std::string(kind.text, kind.length), memories.parts[j]);
+    }
+    devices.push_back(std::move(device));
   }
 }
 
@@ -154,7 +163,7 @@ std::string Client::Text(Function function) const {
 
 std::string Client::DeviceKind() const {
   Part description;
-  description.handle = device;
+  description.handle = devices[0].handle;
   plugin.Call(kDeviceGetDescription, description);
   pjrt::Text kind;
   kind.handle = description.part;
@@ -162,15 +171,14 @@ std::string Client::DeviceKind() const {
   return std::string(kind.text, kind.length);
 }
 
-void* Client::MemoryOf(const std::string& kind) const {
-  for (const auto& [name, memory] : memories)
-    if (name == kind) return memory;
-  throw Failure("the device has no memory of the kind " + kind, kRefused);
+const Device& Client::DeviceAt(size_t place) const {
+  if (place < devices.size()) return devices[place];
+  throw Failure("the client has " + std::to_string(devices.size()) + " devices, and none at place " + std::to_string(place), kRefused);
 }
 
 DeviceMemory Client::Memory() const {
   DeviceMemory memory;
-  memory.handle = device;
+  memory.handle = devices[0].handle;
   plugin.Call(kDeviceMemoryStats, memory);
   return memory;
 }
@@ -207,7 +215,8 @@ uint64_t Buffer::Address() const {
 }
 
 std::shared_ptr<Buffer> Upload(const std::shared_ptr<Client>& client, const void* data, int type, const std::vector<int64_t>& shape,
-                               const std::string& kind) {
+                               const std::string& kind, size_t device) {
+  const Device& target = client->DeviceAt(device);
   BufferFromHost copy;
   copy.client = client->handle;
   copy.data = data;
@@ -215,9 +224,9 @@ std::shared_ptr<Buffer> Upload(const std::shared_ptr<Client>& client, const void
   copy.dimensions = shape.data();
   copy.rank = shape.size();
   if (kind.empty())
-    copy.device = client->device;
+    copy.device = target.handle;
   else
-    copy.memory = client->MemoryOf(kind);
+    copy.memory = MemoryOf(target, kind);
   client->plugin.Call(kClientBufferFromHostBuffer, copy);
   auto buffer = std::make_shared<Buffer>(client, copy.buffer);
   client->plugin.Await(copy.done);
@@ -233,6 +242,18 @@ Executable::Executable(std::shared_ptr<Client> client, void* loaded) : client_(s
   outputs.handle = executable_;
   client_->plugin.Call(kExecutableNumOutputs, outputs);
   output_count_ = outputs.number;
+  device_count_ = CountDevices();
+}
+
+// Arguments are given in the order of the client's devices.
+size_t Executable::CountDevices() const {
+  Parts devices;
+  devices.handle = loaded_;
+  client_->plugin.Call(kLoadedExecutableAddressableDevices, devices);
+  for (size_t i = 0; i < devices.count; i++)
+    if (client_->DeviceAt(i).handle != devices.parts[i])
+      throw Failure("the plugin placed the program on devices in another order than that of its client", kRefused);
+  return devices.count;
 }
 
 Executable::~Executable() {
@@ -262,23 +283,40 @@ std::shared_ptr<Executable> Executable::Load(std::shared_ptr<Client> client, con
   return std::shared_ptr<Executable>(new Executable(std::move(client), load.executable));
 }
 
-std::vector<std::shared_ptr<Buffer>> Executable::Run(const std::vector<std::shared_ptr<Buffer>>& arguments) const {
-  std::vector<void*> inputs;
-  for (const auto& argument : arguments) inputs.push_back(argument->handle);
-  std::vector<void*> outputs(output_count_);
-  void* const* input_list = inputs.data();
-  void** output_list = outputs.data();
+std::vector<Buffers> Executable::Run(const std::vector<Buffers>& arguments) const {
+  if (arguments.size() != device_count_)
+    throw Failure("the program runs on " + std::to_string(device_count_) + " devices, and there are arguments for " +
+                      std::to_string(arguments.size()),
+                  kRefused);
+  std::vector<std::vector<void*>> inputs, outputs;
+  std::vector<void* const*> input_lists;
+  std::vector<void**> output_lists;
+  for (const Buffers& own : arguments) {
+    std::vector<void*> handles;
+    for (const auto& argument : own) handles.push_back(argument->handle);
+    inputs.push_back(std::move(handles));
+    outputs.emplace_back(output_count_);
+  }
+  for (size_t i = 0; i < device_count_; i++) {
+    input_lists.push_back(inputs[i].data());
+    output_lists.push_back(outputs[i].data());
+  }
   ExecuteOptions options;
   options.size = sizeof(options);
   Execute execute;
   execute.executable = loaded_;
   execute.options = &options;
-  execute.arguments = &input_list;
-  execute.argument_count = inputs.size();
-  execute.outputs = &output_list;
+  execute.arguments = input_lists.data();
+  execute.device_count = device_count_;
+  execute.argument_count = inputs[0].size();
+  execute.outputs = output_lists.data();
   client_->plugin.Call(kLoadedExecutableExecute, execute);
-  std::vector<std::shared_ptr<Buffer>> results;
-  for (void* output : outputs) results.push_back(std::make_shared<Buffer>(client_, output));
+  std::vector<Buffers> results;
+  for (const auto& handles : outputs) {
+    Buffers own;
+    for (void* output : handles) own.push_back(std::make_shared<Buffer>(client_, output));
+    results.push_back(std::move(own));
+  }
   return results;
 }
 

@@ -1,4 +1,4 @@
-// A plugin, its client on one device, compiled programs and buffers, each freed with its last owner. Everything here may
+// A plugin, its client, compiled programs and buffers, each freed with its last owner. Everything here may
 // be called from any thread and may wait for the device; failures are exceptions.
 #pragma once
 
@@ -42,24 +42,28 @@ class Plugin {
 // StableHLO or any other MLIR, as text or bytecode; refers to the code.
 Program MlirProgram(const std::string& code);
 
+struct Device {
+  void* handle = nullptr;
+  // Those that it reaches, by their kind.
+  std::vector<std::pair<std::string, void*>> memories;
+};
+
 class Client {
  public:
   Client(const Plugin& plugin, const std::vector<std::pair<std::string, int64_t>>& options);
   ~Client();
   std::string Text(Function function) const;
   std::string DeviceKind() const;
-  // Throws where the device's allocator does not count.
+  // Of the first device; throws where its allocator does not count.
   DeviceMemory Memory() const;
-  // Throws where the device has none of that kind.
-  void* MemoryOf(const std::string& kind) const;
+  // Throws where there is no such device.
+  const Device& DeviceAt(size_t place) const;
 
   const Plugin& plugin;
   void* handle = nullptr;
-  void* device = nullptr;
-  size_t device_count = 0;
-  // Those that the device reaches, by their kind.
-  std::vector<std::pair<std::string, void*>> memories;
-  // Buffers that are alive, and their bytes on the device.
+  // At least one.
+  std::vector<Device> devices;
+  // Buffers that are alive, and their bytes on all devices.
   std::atomic<int64_t> buffers{0}, bytes{0};
 };
 
@@ -75,25 +79,31 @@ struct Buffer {
 };
 
 // @param kind of memory; empty for the device's own
+// @param device its place among those of the client
 std::shared_ptr<Buffer> Upload(const std::shared_ptr<Client>& client, const void* data, int type, const std::vector<int64_t>& shape,
-                               const std::string& kind = "");
+                               const std::string& kind = "", size_t device = 0);
+
+using Buffers = std::vector<std::shared_ptr<Buffer>>;
 
 class Executable {
  public:
   static std::shared_ptr<Executable> Compile(std::shared_ptr<Client> client, const std::string& code, const std::string& options);
   static std::shared_ptr<Executable> Load(std::shared_ptr<Client> client, const std::string& bytes);
   ~Executable();
-  // Starts the program. Buffers that it updates in place are no longer valid afterwards.
-  std::vector<std::shared_ptr<Buffer>> Run(const std::vector<std::shared_ptr<Buffer>>& arguments) const;
+  // Starts the program on each of its devices, with the arguments of that device. Buffers that it updates in place are no
+  // longer valid afterwards.
+  std::vector<Buffers> Run(const std::vector<Buffers>& arguments) const;
   std::string Serialized() const;
   CompiledMemory Memory() const;
 
  private:
   Executable(std::shared_ptr<Client> client, void* loaded);
+  size_t CountDevices() const;
   std::shared_ptr<Client> client_;
   void* loaded_;
   void* executable_ = nullptr;
   size_t output_count_ = 0;
+  size_t device_count_ = 0;
 };
 
 }  // namespace pjrt
