@@ -146,7 +146,7 @@ async function measureTraining(): Promise<PreferenceMeasured> {
   const residentBytes = settle();
   const measuring = { reward: () => 0, usesReference: true, learnsChosen: false };
   const parts = {
-    ...{ session, source, plan: run, recipe, ranks: undefined, measureWhole: undefined },
+    ...{ session, sources: [source], plan: run, recipe, ranks: undefined, measureWhole: undefined },
     measure: (batch: Parameters<typeof isPairBatch>[0], outputs: Awaited<ReturnType<typeof session.run>>) =>
       isPairBatch(batch) ? pairMeasures(batch, outputs.nll, measuring) : {},
   };

@@ -19,6 +19,8 @@ export interface EngineEntry {
   readonly fuses: boolean;
   /** Ways to connect the processes of a run, which sum their gradients; none for an engine that trains in one process. */
   readonly transports: readonly TransportName[];
+  /** Compiles a step for several devices of one process, which sum their gradients within it. */
+  readonly replicates?: true;
   /** Keeps what its device's compiler has made, whose memory an estimate then knows. */
   readonly keepsPrograms?: true;
   /** Runs anywhere, with nothing to install. */
@@ -46,6 +48,7 @@ const entries = {
     offloadsTo: ['host'],
     fuses: false,
     transports: ['mpi'],
+    replicates: true,
     keepsPrograms: true,
     isBuiltIn: false,
     isOnRequest: true,

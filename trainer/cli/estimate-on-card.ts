@@ -49,8 +49,8 @@ export async function estimateOnCard(context: CommandContext, params: CardEstima
   if ('problem' in named) throw new CliError(named.problem, { code: 'unknown-card', exitStatus: EXIT.usage });
   const { card } = named;
   const { recipe: written, source } = await readRecipe(context, params.file, { overrides: params.overrides });
-  // Each process of a run has a card of its own.
-  const recipe = { ...written, processes: 1 };
+  // Each process of a run, and each of its devices, has a card of its own.
+  const recipe = { ...written, processes: 1, devices: 1 };
   const headers = await modelHeaders(context, recipe, source.baseDir);
   const usableBytes = usableCardBytes(card);
   const teacher = await teacherHeaders(context, recipe, source.baseDir);
@@ -147,7 +147,7 @@ async function fittingOptions(reader: AskReader, source: ReadRecipe['source'], g
 
 /** Undefined where the recipe does not take these settings too. */
 const recipeWith = ({ text, fileName, overrides }: ReadRecipe['source'], further: readonly string[]): Recipe | undefined =>
-  parseRecipe(text, { fileName, overrides: [...overrides, ...further, 'processes=1'] }).recipe;
+  parseRecipe(text, { fileName, overrides: [...overrides, ...further, 'processes=1', 'devices=1'] }).recipe;
 
 interface Description {
   readonly card: CardName;

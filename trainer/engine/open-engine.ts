@@ -5,6 +5,8 @@ export interface OpenParams {
   readonly cacheDir: string;
   /** One line for the user. */
   readonly log?: (line: string) => void;
+  /** The devices that this process uses, on an engine that can use several; 1 if left out. */
+  readonly devices?: number;
 }
 
 const openers: Record<EngineName, (params: OpenParams) => Promise<Engine>> = {

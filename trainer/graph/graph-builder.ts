@@ -17,6 +17,13 @@ export interface Parts {
 /** The parts of the batch that a graph computes: one of them, or each on a device of its own, by the same program. */
 export type ComputedParts = Parts | { readonly count: number; readonly own: 'each' };
 
+/** The feed of graphs that compute each part on a device of its own: which part it is. */
+export const OWN_PART = 'ownPart';
+
+/** The value of {@link OWN_PART} for one of several devices: float32 [count], 1 at its part. */
+export const ownPartFeed = ({ count, own }: Parts): Float32Array =>
+  Float32Array.from({ length: count }, (_, part) => (part === own ? 1 : 0));
+
 const WHOLE: ComputedParts = { count: 1, own: 0 };
 
 export class GraphBuilder extends NodeStore {
@@ -186,21 +193,35 @@ export class GraphBuilder extends NodeStore {
   endSum = (begun: Node): Node => this.node('endSum', [begun], {});
   /** The sum of x over all parts, at once. */
   totalOf = (x: Node): Node => (this.parts.count === 1 ? x : this.endSum(this.beginSum(x)));
-  /** The number of the own part. @throws GraphError where each device has another */
-  ownPart(): number {
+  /** int32 [rows]: the places of the own rows among those of all parts. */
+  placesOfOwn(rows: number): Node {
     const { own } = this.parts;
-    if (own === 'each') throw new GraphError('the devices of one process do not exchange rows');
-    return own;
+    if (own !== 'each')
+      return this.constant(
+        Int32Array.from({ length: rows }, (_, row) => own * rows + row),
+        [rows],
+        'int32',
+      );
+    const { count } = this.parts;
+    const number = this.sumAll(this.mul(this.ownPart(), this.constant(Float32Array.from(Array(count).keys()), [count], 'float32')));
+    const row = this.constant(Float32Array.from(Array(rows).keys()), [rows], 'float32');
+    return this.cast(this.add(row, this.mul(number, rows)), 'int32');
   }
   /** The rows of x of all parts, in their order. They are the same to the bit: all parts but one add zeros. */
   rowsOfAll(x: Node): Node {
-    const [count, own] = [this.parts.count, this.ownPart()];
+    const { count, own } = this.parts;
     const [rows, ...rest] = x.shape;
     if (rows === undefined) throw new GraphError('a scalar has no rows');
+    if (own === 'each') {
+      const place = this.reshape(this.ownPart(), [count, 1, ...rest.map(() => 1)]);
+      return this.totalOf(this.reshape(this.mul(this.reshape(x, [1, ...x.shape]), place), [count * rows, ...rest]));
+    }
     const padding = (parts: number): number[] => [parts * rows, ...rest.map(() => 0)];
     return this.totalOf(this.pad(x, padding(own), padding(count - 1 - own)));
   }
 
+  /** [count]: 1 at the part of the device that computes, 0 at the others. */
+  private ownPart = (): Node => this.feed(OWN_PART, [this.parts.count]);
   private lift(value: Node | number, like: Node): Node {
     return typeof value === 'number' ? this.scalar(value, like.dtype === 'int32' ? 'int32' : 'float32') : value;
   }

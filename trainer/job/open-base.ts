@@ -1,6 +1,8 @@
 /** Opens the engine, the base model and its tokenizer for a job. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { engineCatalog } from '../catalog/engines.ts';
+import { namesWhere, orList } from '../catalog/entries.ts';
 import { chatRendererOf } from '../data/chat/chat-renderer.ts';
 import type { ChatRenderer } from '../data/types.ts';
 import { chooseEngine } from '../engine/choose-engine.ts';
@@ -12,6 +14,8 @@ import { loadModel } from '../model/load-model.ts';
 import type { AnyModel } from '../model/model-spec.ts';
 import { checkWeights } from '../model/weight-stream.ts';
 import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
+import { counted } from '../protocol/text/format.ts';
+import { RunError } from '../run-error.ts';
 import type { JobScope, RecipeScope } from './job-scope.ts';
 import { yieldingEngine } from './yielding-engine.ts';
 
@@ -45,24 +49,47 @@ export interface ModelName {
   readonly revision: string;
 }
 
-/** Chosen by recipe and environment; a fallback is shown as a warning. Runs let messages through in between. */
-export async function openJobEngine({ context, job }: JobScope, requested: Recipe['engine']): Promise<Engine> {
+/**
+ * Chosen by recipe and environment; a fallback is shown as a warning. Runs let messages through in between.
+ * @throws RunError 'unsupported' where the engine has fewer devices
+ */
+export async function openJobEngine({ context, job }: JobScope, requested: Recipe['engine'], devices = 1): Promise<Engine> {
   const { cacheDir, engineFromEnvironment: fromEnvironment } = context;
   const { name, warning } = chooseEngine({ requested, fromEnvironment, cacheDir });
   if (warning) job.log('warning', warning);
-  const engine = await openEngine(name, { cacheDir, log: line => job.log('info', line) });
+  const engine = await openEngine(name, { cacheDir, log: line => job.log('info', line), devices });
+  checkDevices(engine, devices);
   job.log('info', `engine: ${engine.description.summary}`);
   return yieldingEngine(engine, job);
+}
+
+/** @throws RunError 'unsupported' where an engine has fewer devices than a run wants */
+export function checkDevices(
+  { description: { name, summary }, devices: found = 1 }: Pick<Engine, 'description' | 'devices'>,
+  wanted: number,
+): void {
+  if (found >= wanted) return;
+  const { label, replicates } = engineCatalog[name];
+  throw new RunError(
+    'unsupported',
+    replicates
+      ? `devices: ${wanted} is not possible: ${summary} has ${counted(found, 'device')} here`
+      : `devices: ${wanted} is not possible: the ${label} engine trains on one device`,
+    replicates
+      ? `Set devices: ${found}. CUDA_VISIBLE_DEVICES may hide GPUs`
+      : `Set engine: ${orList(namesWhere(engineCatalog, entry => entry.replicates === true))}, or start a process for each device with processes`,
+  );
 }
 
 /**
  * Opens the base model of a recipe. The caller closes `folder.weights`.
  * @param now for chat templates that contain the date: the start of the run, so that a resumed run sees the same prompts
+ * @param devices those that the engine uses
  */
-export async function openBase(scope: RecipeScope, now?: () => Date): Promise<Base> {
+export async function openBase(scope: RecipeScope, now?: () => Date, devices?: number): Promise<Base> {
   const { job, recipe } = scope;
   job.phase('load', `opening ${recipe.model}`);
-  const engine = await openJobEngine(scope, recipe.engine);
+  const engine = await openJobEngine(scope, recipe.engine, devices);
   const folder = await openModelFolder(scope, recipe);
   try {
     const model = loadModel(folder.config);

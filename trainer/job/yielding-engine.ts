@@ -10,6 +10,7 @@ export const yieldingEngine = (engine: Engine, job: Job): Engine => ({
   compile: async (program, options) => {
     await job.yieldToEvents();
     const session = await engine.compile(program, options);
+    const { runEach } = session;
     return {
       runsAhead: session.runsAhead,
       load: values => session.load(values),
@@ -20,6 +21,12 @@ export const yieldingEngine = (engine: Engine, job: Job): Engine => ({
         await job.yieldToEvents();
         return session.run(signature, feeds);
       },
+      ...(runEach && {
+        runEach: async (signature, feeds) => {
+          await job.yieldToEvents();
+          return runEach.call(session, signature, feeds);
+        },
+      }),
     };
   },
 });

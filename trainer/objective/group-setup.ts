@@ -24,11 +24,21 @@ export interface GroupSetupParams extends DataParts<TextGroup> {
   /** @param source the held-out samples, of which there is at least one */
   readonly evaluatorOf: (source: BatchSource) => Evaluator;
   readonly measure?: MeasureBatch;
-  /** The part of each batch that this process trains on; left out, all of it. */
+  /** The part of each batch that is trained on; left out, all of it. */
   readonly parts?: OrderSettings['parts'];
 }
 
-export function groupSetup({ recipe, model, task, rowsPerSample, train, held, evaluatorOf, measure, parts }: GroupSetupParams): TaskSetup {
+export function groupSetup({
+  recipe,
+  model,
+  task,
+  rowsPerSample,
+  train,
+  held,
+  evaluatorOf,
+  measure,
+  parts: own,
+}: GroupSetupParams): TaskSetup {
   const sourceOf = (groups: readonly TextGroup[], batchSize: number, order: OrderSettings): BatchSource =>
     groupBatches(groups, model, { rowsPerSample, batchSize, maxLength: recipe.max_length, ...order });
   const evaluating = (groups: readonly TextGroup[], batchSize: number) => sourceOf(groups, batchSize, freeOrder(recipe.seed));
@@ -39,7 +49,8 @@ export function groupSetup({ recipe, model, task, rowsPerSample, train, held, ev
     samples: train.length,
     digest: { train: digestGroups(train), held: digestGroups(held) },
     labelOf: () => -1,
-    trainSource: looseGroups => sourceOf(train, recipe.per_device_train_batch_size, { ...orderSettings(recipe, looseGroups), parts }),
+    trainSource: (looseGroups, parts = own) =>
+      sourceOf(train, recipe.per_device_train_batch_size, { ...orderSettings(recipe, looseGroups), parts }),
     sourceOf: (indices, batchSize) =>
       evaluating(
         indices.flatMap(index => train[index] ?? []),

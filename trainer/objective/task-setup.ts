@@ -6,6 +6,7 @@ import type { Batch, BatchSource } from '../data/batch/batches.ts';
 import type { DataDigest } from '../data/data-digest.ts';
 import type { DataReport } from '../data/shown/data-report.ts';
 import type { Example } from '../data/types.ts';
+import type { Parts } from '../graph/graph.ts';
 import type { HostArray } from '../graph/types.ts';
 import type { Evaluator } from '../job/evaluate.ts';
 import type { RecipeScope } from '../job/job-scope.ts';
@@ -30,8 +31,13 @@ export interface TaskSetup {
   readonly batching?: 3 | undefined;
   /** The label of a training sample as its place in `labels`; −1 without. */
   readonly labelOf: (index: number) => number;
-  /** The batches to train on, in the order of each epoch. @param looseGroups see `BatchSettings` @throws DataError where there is no sample */
-  readonly trainSource: (looseGroups?: boolean) => BatchSource;
+  /**
+   * The batches to train on, in the order of each epoch.
+   * @param looseGroups see `BatchSettings`
+   * @param parts of a batch, and the one of them that is given; left out, that of this process, or of its first device
+   * @throws DataError where there is no sample
+   */
+  readonly trainSource: (looseGroups?: boolean, parts?: Parts) => BatchSource;
   /** Some of the training samples in the order of their places, for importance. */
   readonly sourceOf: (indices: readonly number[], batchSize: number) => BatchSource | Promise<BatchSource>;
   /** Present if there is held-out data. */
@@ -65,6 +71,12 @@ export interface SetUpParams extends ReadParams {
   readonly runDir?: string;
   /** The batching of the run that is resumed; see `TrainerState`. */
   readonly batching?: 1 | 2 | 3 | undefined;
+}
+
+/** The parts of a batch, and that of this process, or of its first device; undefined where there is one. */
+export function ownParts({ ranks, recipe: { devices } }: Pick<RecipeScope, 'ranks' | 'recipe'>): Parts | undefined {
+  if (ranks) return ranks.parts;
+  return devices > 1 ? { count: devices, own: 0 } : undefined;
 }
 
 /** @param part 'held': the held-out samples alone, the same as a training run would hold out */

@@ -77,7 +77,7 @@ export interface PlanFacts {
   readonly choice?: SecondChoice | undefined;
   /** The type that the model computes in, if `dtype: auto` was measured. */
   readonly dtype?: ComputeType;
-  /** The part of each batch that this process computes. Left out: one of as many as the recipe has processes. */
+  /** The part of each batch that this process computes. Left out: one of as many as the recipe has processes, or those of all devices. */
   readonly parts?: ComputedParts | undefined;
   /** Instead of the recipe's: the level that a resumed run keeps. */
   readonly recompute?: Recipe['recompute'];
@@ -163,8 +163,9 @@ export function planMethod(facts: PlanFacts, model: AnyModel, method: MethodName
     labelSmoothing: recipe.label_smoothing_factor,
     maxGradNorm: recipe.max_grad_norm,
     accumulationSteps: recipe.gradient_accumulation_steps,
-    exchangeType: recipe.gradient_exchange_dtype,
-    parts: facts.parts ?? (recipe.processes > 1 ? { count: recipe.processes, own: 0 } : undefined),
+    // Devices sum within a program, where nothing travels in fewer bits.
+    exchangeType: recipe.devices > 1 ? 'float32' : recipe.gradient_exchange_dtype,
+    parts: facts.parts ?? partsOf(recipe),
   };
   const whole: PlannedModel = { model, task, attachment };
   const answerCache = data ? data.answerCache : largestCache(recipe, model);
@@ -215,6 +216,12 @@ function withReference(recipe: Recipe, attachment: Attachment, model: AnyModel):
   if (noLiveReference !== undefined)
     throw new TargetError(`${attachment.method} ${noLiveReference}: set preference.reference: cached, or choose another method`);
   return withStarts(attachment, model);
+}
+
+/** Undefined where one device of one process computes the whole batch. */
+function partsOf({ processes, devices }: Recipe): ComputedParts | undefined {
+  if (devices > 1) return { count: devices, own: 'each' };
+  return processes > 1 ? { count: processes, own: 0 } : undefined;
 }
 
 export function passOf(traced: Traced): PlannedPass {

@@ -8,6 +8,7 @@ import type { JobScope } from '../job/job-scope.ts';
 import { openModelFolder } from '../job/open-base.ts';
 import { availableMemoryBytes, hasGpu, USABLE_SHARE } from '../machine/machine.ts';
 import { estimateRecipe } from '../plan/memory/predict.ts';
+import { partsOfBatch } from '../protocol/recipe/global-batch.ts';
 import { type Recipe, settings, settingValue } from '../protocol/recipe/recipe-schema.ts';
 import { byteSize } from '../protocol/text/format.ts';
 import type { ParallelPlan } from './create-sweep.ts';
@@ -67,7 +68,8 @@ export async function planParallel({ recipes, wanted, context, job }: ParallelPa
   const largest = Math.max(...found.map(({ runBytes }) => runBytes));
   const cores = os.availableParallelism();
   const processes = recipes[0]?.processes ?? 1;
-  const byDevices = runsByDevices(processes, { cores, gpus: device === 'gpu' ? sweepGpus().length || 1 : 0 });
+  const parts = recipes[0] ? partsOfBatch(recipes[0]) : 1;
+  const byDevices = runsByDevices(parts, { cores, gpus: device === 'gpu' ? sweepGpus().length || 1 : 0 });
   const byMemory = Math.max(1, Math.floor(usable / largest));
   const parallel = Math.min(wanted ?? Math.min(byMemory, byDevices), recipes.length);
   const of = processes === 1 ? '' : ` of ${processes} processes each`;

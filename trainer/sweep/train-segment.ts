@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Job } from '../job/job.ts';
 import { lockHolder } from '../machine/process-lock.ts';
 import type { JobContext } from '../protocol/messages/job-messages.ts';
+import { partsOfBatch } from '../protocol/recipe/global-batch.ts';
 import { RUN_FILES } from '../protocol/run/run-files.ts';
 import { describeSettings } from '../protocol/run/sweep.ts';
 import { LOCK_FILE } from '../run/run-lock.ts';
@@ -48,7 +49,7 @@ export async function trainSegment(params: TrainSegmentParams): Promise<WorkerOu
   // A folder without these two is that of a run that was killed before it began.
   const isBegun = existsSync(path.join(runDir, RUN_FILES.recipe)) && (await readRunState(runDir)) !== undefined;
   const context = { ...given, baseDir: plan.source.baseDir };
-  const own = gpus?.take(recipe.processes);
+  const own = gpus?.take(partsOfBatch(recipe));
   const worker = startWorkerProcess({
     request: isBegun
       ? { kind: 'resume', context, runDir, overrides: [], pauseAfter }

@@ -2,13 +2,14 @@
  * The signatures by which training reads the base in front of a batch: the forward pass without the method, and those that put back the numbers
  * that the model's own weights started with.
  */
-import { Graph, type Node } from '../graph/graph.ts';
+import { type ComputedParts, Graph, type Node } from '../graph/graph.ts';
 import type { Traced } from '../graph/program.ts';
 import type { Attachment, StartCopy } from '../method/method.ts';
 import { Tracer } from '../model/tracer.ts';
 import { required } from '../narrow.ts';
-import { type BatchShape, shapeName, type Task } from './task.ts';
+import { type BatchShape, shapeName } from './task.ts';
 import { readTrained, writeTrained } from './trained-part.ts';
+import type { TraceParams } from './training-params.ts';
 
 /** Gives `nll`, that of each target under the base, while the start values are in place. */
 export const baseSignature = (shape: BatchShape): string => `base/${shapeName(shape)}`;
@@ -17,20 +18,25 @@ export const KEEP_START = 'start/keep';
 /** Exchanges what is in place with what is copied. */
 export const SWAP_START = 'start/swap';
 
-export function traceBase({ task, attachment }: { readonly task: Task; readonly attachment: Attachment }, shape: BatchShape): Traced {
-  const graph = new Graph();
+export function traceBase({ task, attachment, parts }: Pick<TraceParams, 'task' | 'attachment' | 'parts'>, shape: BatchShape): Traced {
+  // Each process reads the base of its own batches; devices do so together.
+  const graph = new Graph(parts?.own === 'each' ? parts : undefined);
   const { nll } = task.evaluation(new Tracer({ graph, storage: attachment.storage }), shape);
   return { graph, outputs: { nll: required(nll, 'the losses of targets') }, effects: [] };
 }
 
 /** None where training does not read the base, or changes none of the model's own weights. */
-export function startTraces({ starts = [] }: Attachment): Record<string, Traced> {
+export function startTraces({ starts = [] }: Attachment, parts: ComputedParts | undefined): Record<string, Traced> {
   if (starts.length === 0) return {};
-  return { [KEEP_START]: traceEach(starts, keep), [SWAP_START]: traceEach(starts, swap) };
+  return { [KEEP_START]: traceEach(starts, keep, parts), [SWAP_START]: traceEach(starts, swap, parts) };
 }
 
-function traceEach(starts: readonly StartCopy[], effectsOf: (graph: Graph, start: StartCopy) => Node[]): Traced {
-  const graph = new Graph();
+function traceEach(
+  starts: readonly StartCopy[],
+  effectsOf: (graph: Graph, start: StartCopy) => Node[],
+  parts: ComputedParts | undefined,
+): Traced {
+  const graph = new Graph(parts);
   return { graph, effects: starts.flatMap(start => effectsOf(graph, start)), outputs: { done: graph.scalar(1) } };
 }
 

@@ -60,6 +60,15 @@ export interface ComputesOn {
   readonly device: 'cpu' | 'gpu';
 }
 
+/**
+ * The copies of a run that share one memory, that of the machine: each process has one, and so has each device into which the processor is divided.
+ * Other devices have memories of their own.
+ */
+export const copiesInMemory = (
+  { processes, devices }: Pick<Recipe, 'processes' | 'devices'>,
+  { device }: Pick<ComputesOn, 'device'>,
+): number => processes * (device === 'cpu' ? devices : 1);
+
 /** Without a GPU the host's memory is where everything is. */
 function offloadOf({ optimizer_offload: to }: Recipe, { engine, device }: ComputesOn): Offload | undefined {
   const { offloadsTo, updatesOnHost = false } = engineCatalog[engine];

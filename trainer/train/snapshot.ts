@@ -1,7 +1,7 @@
 /** Taking out and putting back everything that training changes: trained numbers and optimizer state, a part at a time. */
 
 import type { Session, VariableData } from '../engine/engine.ts';
-import { Graph, type Node, type VariableSpec } from '../graph/graph.ts';
+import { type ComputedParts, Graph, type Node, type VariableSpec } from '../graph/graph.ts';
 import type { Traced } from '../graph/program.ts';
 import { byteSize, type HostArray } from '../graph/types.ts';
 import { type Attachment, chosenOf, type Trainable, whole } from '../method/method.ts';
@@ -72,13 +72,13 @@ const snapshotName = (group: number): string => `snapshot/${group}`;
 const restoreName = (group: number): string => `restore/${group}`;
 
 /** The signatures that `readSnapshot` and `writeSnapshot` run: for what is only a part of its variable, or rounded in it. */
-export function snapshotTraces(attachment: Attachment, optimizer: OptimizerSettings): Record<string, Traced> {
+export function snapshotTraces(attachment: Attachment, optimizer: OptimizerSettings, computed?: ComputedParts): Record<string, Traced> {
   const traces: Record<string, Traced> = {};
   groupsOf(partsOf(attachment, optimizer)).forEach((group, i) => {
     const placed = group.filter(part => !isWhole(part));
     if (placed.length === 0) return;
     traces[snapshotName(i)] = traceRead(placed);
-    traces[restoreName(i)] = traceWrite(placed);
+    traces[restoreName(i)] = traceWrite(placed, computed);
   });
   return traces;
 }
@@ -90,8 +90,8 @@ function traceRead(parts: readonly Part[]): Traced {
   return { graph, outputs, effects: [] };
 }
 
-function traceWrite(parts: readonly Part[]): Traced {
-  const graph = new Graph();
+function traceWrite(parts: readonly Part[], computed: ComputedParts | undefined): Traced {
+  const graph = new Graph(computed);
   const effects = parts.map(({ spec, of }) => writeTrained(graph, of, graph.feed(spec.name, spec.shape, spec.dtype)));
   return { graph, outputs: { done: graph.scalar(1) }, effects };
 }

@@ -46,7 +46,8 @@ export const evaluationProgram = (
 
 /** The signatures that there are once, whatever the shapes of batches. */
 export function sharedTraces(params: SharedParams): Record<string, Traced> {
-  const kept = { ...snapshotTraces(params.attachment, params.optimizer), ...startTraces(params.attachment) };
+  const { attachment, optimizer, parts } = params;
+  const kept = { ...snapshotTraces(attachment, optimizer, parts), ...startTraces(attachment, parts) };
   return accumulates(params) ? { [APPLY]: traceApply(params), ...kept } : kept;
 }
 

@@ -1,4 +1,4 @@
-/** Recipes whose losses, metrics and weights in several processes are those of one process with the whole batch, whatever connects the processes. */
+/** Recipes whose losses, metrics and weights in several processes, or on several devices, are those of one with the whole batch, whatever connects them. */
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -20,7 +20,7 @@ export const LOSS = 1e-5;
 /** Relative distance of all trained numbers after four updates: AdamW divides by the size of gradients, and so enlarges the difference of small ones. */
 const WEIGHTS = 1e-5;
 
-/** A recipe that is trained by one process and by several. */
+/** A recipe that is trained by one process and by several, or by as many devices. */
 export interface ProcessCase {
   readonly title: string;
   readonly processes: number;
@@ -240,19 +240,21 @@ export interface Surroundings {
   readonly settings?: readonly string[];
   /** Settings of the run of several processes alone. */
   readonly transport?: readonly string[];
+  /** Whether processes or devices have the parts of a batch; processes if left out. */
+  readonly parts?: 'processes' | 'devices';
 }
 
-/** Trains a case in one process and in several, and compares what they report and what they have trained. */
+/** Trains a case in one process and in several, or on several devices, and compares what they report and what they have trained. */
 export async function expectResultOfOne(
   { title, processes, batch, settings, recipe, tolerance, mostBytes }: ProcessCase,
-  { folder, task, settings: further = [], transport = [] }: Surroundings,
+  { folder, task, settings: further = [], transport = [], parts = 'processes' }: Surroundings,
 ): Promise<void> {
   // As a person who has typed the command: some transports open ports.
   const context = { ...task.context, baseDir: recipe ? folder : task.folder, opensPorts: true };
   const make = recipe ?? task.recipe;
   const [oneDir, severalDir] = [join(folder, 'runs', title, 'one'), join(folder, 'runs', title, 'several')];
   const one = await trainIn(oneDir, make(...FOUR_UPDATES, ...settings, ...further, `per_device_train_batch_size=${batch}`), context);
-  const shared = [`per_device_train_batch_size=${batch / processes}`, `processes=${processes}`, ...transport];
+  const shared = [`per_device_train_batch_size=${batch / processes}`, `${parts}=${processes}`, ...transport];
   const several = await trainIn(severalDir, make(...FOUR_UPDATES, ...settings, ...further, ...shared), context);
   expect([one.last, several.last], JSON.stringify([one.last, several.last]).slice(0, 2000)).toMatchObject([
     { type: 'result' },
@@ -264,6 +266,8 @@ export async function expectResultOfOne(
   const distance = distanceOf(expected, found);
   console.log(`${title}: weights ${distance.toExponential(1)} apart`);
   expect(distance).toBeLessThan(tolerance ?? WEIGHTS);
+  // What devices exchange does not leave their program.
+  if (parts === 'devices') return;
   const { trainable } = checkResult('train', readRecord(join(severalDir, RUN_FILES.summary)));
   const { ranks } = required(parseRanks(readFileSync(join(severalDir, RUN_FILES.byRank), 'utf8')), 'ranks.json');
   // Counts and losses travel too.

@@ -148,10 +148,10 @@ class Updates {
 
   /** One update on all samples. */
   async step(learningRate: number): Promise<StepResult> {
-    const source = setupOf(this.#opened, this.#recipe).trainSource();
+    const sources = [setupOf(this.#opened, this.#recipe).trainSource()];
     const parts = {
       session: this.session,
-      source,
+      sources,
       recipe: this.#recipe,
       plan: this.plan,
       measure: undefined,

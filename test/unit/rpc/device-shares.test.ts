@@ -17,10 +17,16 @@ test.each([
     share: { cores: 8, gpus: 2 },
   },
   { title: 'a GPU, and the threads that are said', recipe: { processes: 1, threads: 3 }, devices: cards, share: { cores: 3, gpus: 1 } },
+  {
+    title: 'a GPU for each device of one process',
+    recipe: { processes: 1, devices: 3, threads: 0 },
+    devices: cards,
+    share: { cores: 12, gpus: 3 },
+  },
   { title: 'all GPUs', recipe: { processes: 5, threads: 1 }, devices: cards, share: undefined },
   { title: 'the only GPU', recipe: { processes: 1, threads: 1 }, devices: { cores: 16, gpus: ['0'] }, share: undefined },
 ])('$title', ({ recipe, devices, share }) => {
-  expect(wantedShare(recipe, devices)).toEqual(share);
+  expect(wantedShare({ ...recipe, devices: recipe.devices ?? 1 }, devices)).toEqual(share);
 });
 
 /** Starts what fits, in order. */

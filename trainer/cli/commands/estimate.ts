@@ -132,11 +132,14 @@ function describe(found: RecipeEstimate, availableBytes: number): string {
     [`activations (recompute: ${found.recompute}${fullBatch(found)}${countedText(found.source)})`, byteSize(found.activationBytes)],
     ...(found.judgeBytes === undefined ? [] : [[JUDGE_ROW, byteSize(found.judgeBytes)]]),
     ['engine', byteSize(found.engineOverheadBytes)],
-    ...(found.processes === 1
+    ...(found.processes * found.devices === 1
       ? [['total', `${byteSize(found.totalBytes)} ${ofFree}`]]
       : [
-          ['total of each process', byteSize(found.totalBytes)],
-          [`total of ${found.processes} processes on this machine`, `${byteSize(found.runBytes)} ${ofFree}`],
+          [`total of each ${found.devices > 1 ? 'device' : 'process'}`, byteSize(found.totalBytes)],
+          [
+            `total of ${found.devices > 1 ? `${found.devices} devices` : `${found.processes} processes`} on this machine`,
+            `${byteSize(found.runBytes)} ${ofFree}`,
+          ],
         ]),
     ...(found.scoringBytes === undefined ? [] : [['scoring pass, before training', `${byteSize(found.scoringBytes)} ${ofFree}`]]),
     ...(found.teacherBytes === undefined ? [] : [[TEACHER_ROW, `${byteSize(found.teacherBytes)} ${ofFree}`]]),

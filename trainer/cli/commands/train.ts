@@ -54,6 +54,11 @@ export const addTrain: AddCommand = (program, surroundings) => {
             '--processes <count>',
             'train in so many processes of this machine (MPI), as processes=<count>',
             numberOption({ min: 1, integer: true }),
+          )
+          .option(
+            '--devices <count>',
+            'train on so many devices in one process (PJRT engine), as devices=<count>',
+            numberOption({ min: 1, integer: true }),
           ),
       ),
     ),
@@ -63,6 +68,7 @@ export const addTrain: AddCommand = (program, surroundings) => {
     'rowtune train spam.rowtune.yaml method=lora r=16 output_dir=runs/spam-lora',
     'rowtune train spam.rowtune.yaml --detach',
     'rowtune train spam.rowtune.yaml --processes 2',
+    'rowtune train spam.rowtune.yaml --devices 2 engine=pjrt',
     'srun rowtune train spam.rowtune.yaml',
     'rowtune train spam.rowtune.yaml --on slurm --profile gpu-node.yaml',
   ];
@@ -73,14 +79,16 @@ export const addTrain: AddCommand = (program, surroundings) => {
 
 interface TrainOptions extends WhereOptions, OnSlurmOptions {
   readonly processes?: number;
+  readonly devices?: number;
 }
 
 async function train(
   context: CommandContext,
   file: string,
-  given: readonly string[],
-  { detach = false, daemon, processes, on, profile }: TrainOptions,
+  typed: readonly string[],
+  { detach = false, daemon, processes, devices, on, profile }: TrainOptions,
 ): Promise<CommandResult> {
+  const given = devices === undefined ? typed : [...typed, `devices=${devices}`];
   if (on !== undefined) {
     checkNoProcesses(processes);
     return trainOnSlurm(context, file, given, { detach, profile });

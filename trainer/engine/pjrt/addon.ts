@@ -48,7 +48,7 @@ export interface Addon extends GroupAddon {
   memoryKinds(client: ClientHandle): readonly string[];
   /** Buffers that are alive, on all devices. */
   alive(client: ClientHandle): { readonly buffers: number; readonly bytes: number };
-  /** Of the first device; undefined where its allocator does not count. */
+  /** The counts of the first device; undefined where its allocator does not count. */
   deviceMemory(client: ClientHandle): DeviceMemory | undefined;
   compile(client: ClientHandle, code: Uint8Array, options: Uint8Array): Promise<ExecutableHandle>;
   deserialize(client: ClientHandle, bytes: Uint8Array): Promise<ExecutableHandle>;

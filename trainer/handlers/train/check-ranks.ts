@@ -12,9 +12,9 @@ import { RunError } from '../../run-error.ts';
 /** Facts that must be equal, by the name that an error gives it. */
 type Facts = Readonly<Record<string, string>>;
 
-/** Reports the batch of all processes, and checks what is known before the model is opened. @throws RunError 'ranks-differ' */
+/** Reports the batch of all processes or devices, and checks what is known before the model is opened. @throws RunError 'ranks-differ' */
 export function checkRecipesAgree({ recipe, ranks, job }: RecipeScope): void {
-  if (ranks) job.log('info', `each update averages over ${globalBatchText(recipe)}`);
+  if (ranks || recipe.devices > 1) job.log('info', `each update averages over ${globalBatchText(recipe)}`);
   const settings = stringifyRecipe({ ...recipe, threads: 0, output_dir: undefined });
   checkAgree(ranks, { 'version of Rowtune': manifest.version, recipe: settings });
 }

@@ -6,13 +6,12 @@
 import path from 'node:path';
 import type { AdapterDescription } from '../../adapter/adapter.ts';
 import { describeAdapter } from '../../adapter/write-adapter.ts';
-import { engineCatalog } from '../../catalog/engines.ts';
 import { methodCatalog } from '../../catalog/methods.ts';
 import { wholeRows } from '../../coupling/coupling.ts';
 import type { BatchPlan, Bucket } from '../../data/batch/batch-plan.ts';
 import type { BatchSource } from '../../data/batch/batches.ts';
 import { type DataDigest, describeDifference, sampleCount } from '../../data/data-digest.ts';
-import type { EngineDescription, Session } from '../../engine/engine.ts';
+import type { Session } from '../../engine/engine.ts';
 import { writeJson, writeTextFile } from '../../files/durable-file.ts';
 import { emptyCache } from '../../generate/decode-program.ts';
 import { planner } from '../../graph/fusion/plan.ts';
@@ -23,14 +22,14 @@ import type { RecipeScope } from '../../job/job-scope.ts';
 import { GrowthMeter, residentBytes } from '../../job/memory-meter.ts';
 import { type Base, openBase } from '../../job/open-base.ts';
 import type { Ranks } from '../../job/ranks.ts';
-import { isInMemory } from '../../machine/machine.ts';
 import { processMemory } from '../../machine/process-memory.ts';
-import { type Attachment, trainableCount } from '../../method/method.ts';
+import type { Attachment } from '../../method/method.ts';
 import { isCoupled } from '../../method/spsft/coupled-rows.ts';
 import type { SecondChoice } from '../../method/young-rows.ts';
 import type { Model } from '../../model/model-spec.ts';
 import type { Precision } from '../../model/weight-storage.ts';
 import { weightStream, withInitial } from '../../model/weight-stream.ts';
+import { atLeast } from '../../narrow.ts';
 import { setUpTask } from '../../objective/set-up-task.ts';
 import type { MeasureBatch, TaskSetup } from '../../objective/task-setup.ts';
 import { choosePrecision } from '../../plan/choices/choose-precision.ts';
@@ -49,21 +48,18 @@ import { planMark } from '../../plan/memory/counted-passes.ts';
 import { type PlanFacts, planRun, planTargets, type RunPlan } from '../../plan/run-plan.ts';
 import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import { RUN_FILES } from '../../protocol/run/run-files.ts';
-import { byteSize, grouped } from '../../protocol/text/format.ts';
 import type { MemoryPlan } from '../../protocol/view/run.ts';
-import { requireDisk } from '../../run/checkpoint/checkpoint.ts';
 import { restoreResiduals } from '../../run/checkpoint/exchange-residuals.ts';
 import type { Checkpoint } from '../../run/checkpoint/load-checkpoint.ts';
 import { RunError } from '../../run-error.ts';
 import { checkBudget, type Selection } from '../../selection.ts';
 import { KEEP_START } from '../../train/base-pass.ts';
-import { eightBitCount } from '../../train/optimizer.ts';
-import { offloadedBytes } from '../../train/optimizer-offload.ts';
+import { copiesInMemory } from '../../train/recipe-settings.ts';
 import { writeSnapshot } from '../../train/snapshot.ts';
 import { accumulates } from '../../train/training-params.ts';
-import { updateGroups } from '../../train/update-group.ts';
 import { type LoadedPart, loadVariables } from '../../train/variables.ts';
 import { checkRanksAgree, checkRecipesAgree } from './check-ranks.ts';
+import { sayEightBit, sayOffload } from './say-optimizer.ts';
 import { chooseAgain, movedCheckpoint } from './second-choice.ts';
 
 export interface PrepareParams extends RecipeScope {
@@ -83,6 +79,8 @@ export interface Prepared {
   /** See `TrainerState`; a run keeps that of its start. */
   readonly batching: 2 | 3;
   readonly source: BatchSource;
+  /** The parts of its batches, by the devices that train on them; itself for one device. */
+  readonly sources: readonly BatchSource[];
   /** Present if there is held-out data. */
   readonly evaluator: Evaluator | undefined;
   readonly measure: MeasureBatch | undefined;
@@ -103,7 +101,7 @@ export interface Prepared {
 export async function prepareTraining(params: PrepareParams): Promise<Prepared> {
   const { recipe, job, startedAt, checkpoint } = params;
   checkRecipesAgree(params);
-  const base = await openBase(params, () => new Date(startedAt));
+  const base = await openBase(params, () => new Date(startedAt), recipe.devices);
   try {
     checkBase(params, base);
     const { settings, units } = planTargets(recipe, base.model);
@@ -119,7 +117,8 @@ export async function prepareTraining(params: PrepareParams): Promise<Prepared> 
     const { selection: chosen, choice } = await select(params, { base, setup, precision });
     // The same to the bit on all ranks, whatever each has computed.
     const selection = params.ranks ? params.ranks.first(chosen) : chosen;
-    const source = setup.trainSource(begun === 1);
+    const sources = sourcesOf(params, setup);
+    const [source] = atLeast(sources, 1);
     const facts: PlanFacts = {
       recipe,
       headers: { config: base.folder.config, tensors: base.folder.weights.tensors },
@@ -142,13 +141,20 @@ export async function prepareTraining(params: PrepareParams): Promise<Prepared> 
       recompute: recipe.recompute === 'auto' && checkpoint ? checkpoint.state.recompute : recipe.recompute,
     };
     const from = checkpoint?.state.choiceDue ? { ...params, checkpoint: moved(checkpoint, facts, base) } : params;
-    return await compile(from, { base, setup, source, facts, baselineBytes });
+    return await compile(from, { base, setup, sources, facts, baselineBytes });
   } catch (error) {
     await base.folder.weights.close();
     throw error;
   } finally {
     job.note('debug', `prepared; resident ${Math.round(processMemory().residentBytes / 1e6)} MB`);
   }
+}
+
+/** The batches to train on: one source for each device. */
+function sourcesOf({ recipe: { devices }, checkpoint }: PrepareParams, { trainSource }: TaskSetup): readonly BatchSource[] {
+  const looseGroups = checkpoint?.state.batching === 1;
+  if (devices === 1) return [trainSource(looseGroups)];
+  return Array.from({ length: devices }, (_, own) => trainSource(looseGroups, { count: devices, own }));
 }
 
 function checkBase({ checkpoint, recipe }: PrepareParams, { fingerprint }: Base): void {
@@ -246,12 +252,13 @@ async function reportCoverage({ runDir, job }: PrepareParams, attachment: Attach
 interface Parts {
   readonly base: Base;
   readonly setup: TaskSetup;
-  readonly source: BatchSource;
+  readonly sources: readonly BatchSource[];
   readonly facts: PlanFacts;
   readonly baselineBytes: number;
 }
 
-async function compile(params: PrepareParams, { base, setup, source, facts, baselineBytes }: Parts): Promise<Prepared> {
+async function compile(params: PrepareParams, { base, setup, sources, facts, baselineBytes }: Parts): Promise<Prepared> {
+  const [source] = atLeast(sources, 1);
   const { recipe, job, runDir, startedAt } = params;
   const plan = planRun(facts);
   const coverage = coverageOf(setup.model, plan.attached);
@@ -265,7 +272,11 @@ async function compile(params: PrepareParams, { base, setup, source, facts, base
   // The compilation plans the programs that were priced.
   const fuse = planner();
   const { known } = base.engine;
-  const recompute = chooseTogether(plan, { facts, sharers: params.context.rank?.localSize, fuse, known }, params);
+  const recompute = chooseTogether(
+    plan,
+    { facts, sharers: (params.context.rank?.localSize ?? 1) * copiesInMemory({ ...recipe, processes: 1 }, facts.on), fuse, known },
+    params,
+  );
   job.log(recompute.fits ? 'info' : 'warning', describeRecompute(plan, recompute));
   const { device } = base.engine.description;
   const memoryFile = path.join(runDir, RUN_FILES.memory);
@@ -292,6 +303,7 @@ async function compile(params: PrepareParams, { base, setup, source, facts, base
     data,
     batching: setup.batching ?? 2,
     source,
+    sources,
     evaluator,
     measure,
     measureWhole,
@@ -313,39 +325,6 @@ function chooseTogether(plan: RunPlan, choice: RecomputeParams, { ranks }: Prepa
   const leanest = Math.max(...ranks.all(RECOMPUTE_POLICIES.indexOf(own.policy)));
   const agreed = RECOMPUTE_POLICIES[leanest] ?? own.policy;
   return agreed === own.policy ? own : chooseRecompute(planRun({ ...choice.facts, recompute: agreed }), choice);
-}
-
-/** Logs how much of the state is in 8 bits. */
-function sayEightBit({ recipe, job }: PrepareParams, { attachment, optimizer }: RunPlan): void {
-  if (optimizer.eightBitFrom === undefined) return;
-  const [count, all] = [eightBitCount(optimizer, updateGroups(attachment.trainables, optimizer)), trainableCount(attachment)];
-  const rest = count === all ? '' : `; tensors of fewer than ${grouped(optimizer.eightBitFrom)} stay in 32`;
-  job.log('info', `optim: ${recipe.optim}: the moments of ${grouped(count)} of ${grouped(all)} numbers are in 8 bits${rest}`);
-}
-
-/** Logs the location of the optimizer's state if it is not the default. @throws RunError 'disk-full' */
-function sayOffload({ recipe, runDir, job }: PrepareParams, { attachment, optimizer }: RunPlan, engine: EngineDescription): void {
-  const wanted = recipe.optimizer_offload;
-  if (wanted === 'none') return;
-  const bytes = offloadedBytes(attachment, optimizer);
-  const size = byteSize(bytes);
-  const { offloadsTo, updatesOnHost } = engineCatalog[engine.name];
-  if (!offloadsTo.includes(wanted))
-    job.log(
-      'warning',
-      `optimizer_offload: ${wanted} has no effect on the ${engine.name} engine, which cannot keep the optimizer's state there`,
-    );
-  else if (!optimizer.offload)
-    job.log('info', `optimizer_offload: ${wanted} has no effect without a GPU: the optimizer's state is in host memory in any case`);
-  else if (bytes === 0) job.log('info', `optimizer_offload: ${wanted} has no effect: too few parameters are trained together`);
-  else if (wanted === 'host') {
-    const when = updatesOnHost ? 'where the update runs' : 'from which each part moves to the device for its update';
-    job.log('info', `${size} of optimizer state are in host memory, ${when}`);
-  } else {
-    requireDisk(runDir, bytes, "the optimizer's state on disk");
-    job.log('info', `${size} of optimizer state are on disk, in an unnamed file in ${runDir}`);
-    if (isInMemory(runDir)) job.log('warning', `${runDir} is on an in-memory file system: offloading there saves no memory`);
-  }
 }
 
 /** The shape that needs the most memory. */

@@ -1,12 +1,19 @@
 /** Reads the base in front of an update, where the loss compares with it and nothing was computed before. */
 import type { Batch } from '../../data/batch/batches.ts';
 import { float32Of } from '../../graph/types.ts';
-import { required } from '../../narrow.ts';
+import { atLeast, elementAt, required } from '../../narrow.ts';
 import { baseSignature, SWAP_START } from '../../train/base-pass.ts';
+import { runOnEach } from '../../train/run-on-each.ts';
 import type { Prepared } from './prepare.ts';
 
-/** Writes into each batch what the base gives for it. All batches of an update are read at once, so the start values are exchanged twice. */
-export async function readBase({ session, plan }: Pick<Prepared, 'session' | 'plan'>, batches: readonly Batch[]): Promise<void> {
+/**
+ * Writes into each batch what the base gives for it. All batches of an update are read at once, so the start values are exchanged twice.
+ * @param batches of the update, each by the parts that the devices have
+ */
+export async function readBase(
+  { session, plan }: Pick<Prepared, 'session' | 'plan'>,
+  batches: readonly (readonly Batch[])[],
+): Promise<void> {
   const { starts } = plan.attachment;
   if (!starts) return;
   const swap = async (): Promise<void> => {
@@ -14,9 +21,17 @@ export async function readBase({ session, plan }: Pick<Prepared, 'session' | 'pl
   };
   await swap();
   try {
-    for (const { bucket, feeds, baseNll } of batches) {
-      const { nll } = await session.run(baseSignature(bucket), feeds(1));
-      required(baseNll, 'room for what the base gives').set(float32Of(required(nll, 'the losses of the base')));
+    for (const each of batches) {
+      const [{ bucket }] = atLeast(each, 1);
+      const outputs = await runOnEach(
+        session,
+        baseSignature(bucket),
+        each.map(({ feeds }) => feeds(1)),
+      );
+      for (const [part, { baseNll }] of each.entries()) {
+        const { nll } = elementAt(outputs, part);
+        required(baseNll, 'room for what the base gives').set(float32Of(required(nll, 'the losses of the base')));
+      }
     }
   } finally {
     await swap();

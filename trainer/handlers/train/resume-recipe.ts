@@ -1,5 +1,6 @@
 /** The settings that may change on resume: those that leave every earlier result valid. */
 import { isDeepStrictEqual } from 'node:util';
+import { partsOfBatch } from '../../protocol/recipe/global-batch.ts';
 import { parseRecipe } from '../../protocol/recipe/parse-recipe.ts';
 import { type Recipe, settings, settingValue } from '../../protocol/recipe/recipe-schema.ts';
 import type { TrainerState } from '../../run/checkpoint/checkpoint.ts';
@@ -23,6 +24,7 @@ const CHANGEABLE: readonly string[] = [
   'optimizer_offload',
   'threads',
   'processes',
+  'devices',
   // Otherwise a run that ended because of a bad image could not resume.
   'data.bad_images',
 ];
@@ -43,19 +45,21 @@ export async function readResumeRecipe(runDir: string, overrides: readonly strin
   return overrides.length === 0 ? recipe : withSameBatch(recipe, await readRunRecipe(runDir, []));
 }
 
-/** The rows of one batch of all processes: they make the sequence of the samples, whatever the number of processes. */
-const rowsOfBatch = ({ processes, per_device_train_batch_size: each }: Pick<Recipe, 'processes' | 'per_device_train_batch_size'>): number =>
-  processes * each;
+type Batching = Pick<Recipe, 'processes' | 'devices' | 'per_device_train_batch_size'>;
 
-/** With another number of processes, each takes its part of the same batches. @throws RunError 'invalid-override' if they do not divide */
+/** The rows of one batch of all processes and devices: they make the sequence of the samples, whatever the number of either. */
+const rowsOfBatch = (recipe: Batching): number => partsOfBatch(recipe) * recipe.per_device_train_batch_size;
+
+/** With another number of processes or devices, each takes its part of the same batches. @throws RunError 'invalid-override' if they do not divide */
 function withSameBatch(recipe: Recipe, before: Recipe): Recipe {
-  const each = rowsOfBatch(before) / recipe.processes;
-  if (recipe.processes === before.processes) return recipe;
+  const parts = partsOfBatch(recipe);
+  const each = rowsOfBatch(before) / parts;
+  if (parts === partsOfBatch(before)) return recipe;
   if (Number.isInteger(each)) return { ...recipe, per_device_train_batch_size: each };
   throw new RunError(
     'invalid-override',
-    `the batches of this run have ${rowsOfBatch(before)} rows, which ${recipe.processes} processes cannot divide evenly`,
-    'Choose a number of processes that divides the rows of a batch, so that the run continues with the same batches',
+    `the batches of this run have ${rowsOfBatch(before)} rows, which ${parts} ${recipe.devices > 1 ? 'devices' : 'processes'} cannot divide evenly`,
+    'Choose a number of processes or devices that divides the rows of a batch, so that the run continues with the same batches',
   );
 }
 
@@ -81,7 +85,8 @@ export function checkUnchanged({ state, folder }: Pick<Checkpoint, 'state' | 'fo
   const before = asBegun(parseRecipe(state.recipe).resolved, state);
   const recipe = asBegun(given, state);
   const free = new Set([...CHANGEABLE, ...WITHOUT_EFFECT]);
-  const rowsBefore = Number(settingValue(before, 'processes') ?? 1) * Number(settingValue(before, 'per_device_train_batch_size'));
+  const numberOf = (setting: string): number => Number(settingValue(before, setting) ?? 1);
+  const rowsBefore = numberOf('processes') * numberOf('devices') * numberOf('per_device_train_batch_size');
   if (rowsBefore === rowsOfBatch(recipe)) free.add('per_device_train_batch_size');
   const changed = Object.keys(settings).filter(
     path => !free.has(path) && !isDeepStrictEqual(settingValue(before, path), settingValue(recipe, path)),

@@ -1,12 +1,13 @@
 /** One update: its batches through the program, then the optimizer. */
 
-import { type DataCursor, stepAt } from '../../data/batch/batches.ts';
+import { type Batch, type DataCursor, stepAt } from '../../data/batch/batches.ts';
 import type { HostArray } from '../../graph/types.ts';
-import { elementAt } from '../../narrow.ts';
+import { atLeast, elementAt } from '../../narrow.ts';
 import { hashSeed } from '../../random.ts';
 import { runCachedBatch } from '../../train/cached-batch.ts';
 import { addSums, type MeasureSums } from '../../train/measure-sums.ts';
 import { optimizerFeeds } from '../../train/optimizer.ts';
+import { runOnEach } from '../../train/run-on-each.ts';
 import { miniBatches, trainSignature } from '../../train/train-passes.ts';
 import { APPLY } from '../../train/train-program.ts';
 import { accumulates } from '../../train/training-params.ts';
@@ -25,7 +26,7 @@ export interface StepResult {
 }
 
 /** The parts of a prepared run that an update uses. */
-export type StepParts = Pick<Prepared, 'session' | 'source' | 'plan' | 'recipe' | 'measure' | 'measureWhole' | 'ranks'>;
+export type StepParts = Pick<Prepared, 'session' | 'sources' | 'plan' | 'recipe' | 'measure' | 'measureWhole' | 'ranks'>;
 
 /** An update whose every run was asked for. */
 export interface BegunStep {
@@ -35,18 +36,26 @@ export interface BegunStep {
 
 type Outputs = Readonly<Record<string, HostArray>>;
 
-/** The loss and the measures of a batch, or of the part of it that one process has. */
+/** The loss and the measures of a batch, or of the part of it that one process or device has. */
 interface BatchResult {
   readonly loss: number;
   readonly measures: MeasureSums;
 }
 
+const resultOf = (batch: Batch, outputs: Outputs, measure: StepParts['measure']): BatchResult => ({
+  loss: outputs.loss?.[0] ?? Number.NaN,
+  measures: measure ? measure(batch, outputs) : {},
+});
+
+/** The result of a batch from those of two parts of it. */
+const joinResults = (one: BatchResult, other: BatchResult): BatchResult => ({
+  loss: one.loss + other.loss,
+  measures: addSums(one.measures, other.measures),
+});
+
 /** The results of batches from those of two parts of each. */
 const joinParts = (some: readonly BatchResult[], others: readonly BatchResult[]): BatchResult[] =>
-  some.map(({ loss, measures }, i) => {
-    const other = elementAt(others, i);
-    return { loss: loss + other.loss, measures: addSums(measures, other.measures) };
-  });
+  some.map((one, i) => joinResults(one, elementAt(others, i)));
 
 const sumOf = <T>(values: readonly T[], of: (value: T) => number): number => values.reduce((sum, value) => sum + of(value), 0);
 
@@ -56,40 +65,61 @@ const sumOf = <T>(values: readonly T[], of: (value: T) => number): number => val
  * @param step number of the update, from 1
  */
 export async function beginStep(prepared: StepParts, cursor: DataCursor, step: number, learningRate: number): Promise<BegunStep> {
-  const { session, source, plan, recipe, measure, measureWhole, ranks } = prepared;
+  const { session, sources, plan, recipe, measure, measureWhole, ranks } = prepared;
   const { accumulationSteps, optimizer, task } = plan;
   const isApart = accumulates(plan);
-  const { batches, targetCount: ownTargets, next } = await stepAt(source, cursor, accumulationSteps);
-  const counts = [ownTargets, sumOf(batches, ({ tokenCount }) => tokenCount), sumOf(batches, ({ furtherTargets = 0 }) => furtherTargets)];
+  const parts = await Promise.all(sources.map(source => stepAt(source, cursor, accumulationSteps)));
+  const [{ next, batches: ofFirst }] = atLeast(parts, 1);
+  /** Each batch of the update by its parts: those of the devices. */
+  const batches = ofFirst.map((_, i) => parts.map(part => elementAt(part.batches, i)));
+  const all = batches.flat();
+  const counts = [
+    sumOf(parts, ({ targetCount }) => targetCount),
+    sumOf(all, ({ tokenCount }) => tokenCount),
+    sumOf(all, ({ furtherTargets = 0 }) => furtherTargets),
+  ];
   // A loss is the mean over the targets of the whole batch, wherever they are.
   const [targets = 0, tokens = 0, furtherTargets = 0] = ranks ? ranks.sum(counts) : counts;
   const scalars = optimizerFeeds(optimizer, learningRate, step);
   await readBase(prepared, batches);
-  const runs: Promise<Outputs>[] = [];
-  for (const [i, batch] of batches.entries()) {
+  const runs: Promise<readonly Outputs[]>[] = [];
+  for (const [i, each] of batches.entries()) {
+    const [batch] = atLeast(each, 1);
     // At most two are on their way, whose feeds are alive.
     await runs.at(session.runsAhead ? -2 : -1);
-    const feeds = batch.feeds(targets, furtherTargets);
+    const feeds = each.map(part => part.feeds(targets, furtherTargets));
     const seedOf = (...place: readonly number[]): Int32Array => dropoutSeed(recipe.seed, step, i, ...place);
     if (task.cached) {
+      // No loss of this kind is trained on several devices.
       const rows = batch.sampleIndices.length * (task.rowsPerSample ?? 1);
       // Mini-batches are counted over all processes, which have as many each.
       const first = (ranks?.rank ?? 0) * miniBatches(task.cached, batch.bucket).length;
-      const part = { shape: batch.bucket, rows, feeds, seedOf: (miniBatch: number) => seedOf(first + miniBatch) };
-      runs.push(handled(runCachedBatch(session, task.cached, part)));
+      const part = { shape: batch.bucket, rows, feeds: elementAt(feeds, 0), seedOf: (miniBatch: number) => seedOf(first + miniBatch) };
+      runs.push(handled(runCachedBatch(session, task.cached, part).then(outputs => [outputs])));
       await runs.at(-1);
-    } else runs.push(handled(session.run(trainSignature(batch.bucket), { ...feeds, seed: seedOf(), ...(isApart ? {} : scalars) })));
+    } else {
+      const further = { seed: seedOf(), ...(isApart ? {} : scalars) };
+      runs.push(
+        handled(
+          runOnEach(
+            session,
+            trainSignature(batch.bucket),
+            feeds.map(own => ({ ...own, ...further })),
+          ),
+        ),
+      );
+    }
   }
   if (!session.runsAhead) await runs.at(-1);
-  const last = isApart ? handled(session.run(APPLY, scalars)) : runs.at(-1);
+  const last = isApart ? handled(session.run(APPLY, scalars).then(outputs => [outputs])) : runs.at(-1);
   const result = async (): Promise<StepResult> => {
     const found: BatchResult[] = [];
-    for (const [i, batch] of batches.entries()) {
-      const outputs = (await runs[i]) ?? {};
-      found.push({ loss: outputs.loss?.[0] ?? Number.NaN, measures: measure ? measure(batch, outputs) : {} });
+    for (const [i, each] of batches.entries()) {
+      const outputs = (await runs[i]) ?? [];
+      found.push(each.map((batch, part) => resultOf(batch, outputs[part] ?? {}, measure)).reduce(joinResults));
     }
-    const gradNorm = (await last)?.gradNorm?.[0] ?? Number.NaN;
-    for (const batch of batches) source.release?.(batch);
+    const gradNorm = (await last)?.[0]?.gradNorm?.[0] ?? Number.NaN;
+    for (const each of batches) for (const [part, batch] of each.entries()) elementAt(sources, part).release?.(batch);
     const whole = ranks ? ranks.all(found).reduce(joinParts) : found;
     const measures = whole.map(one => (measureWhole ? measureWhole(one.measures) : one.measures)).reduce(addSums, {});
     return { loss: sumOf(whole, one => one.loss), gradNorm, tokens, targets, measures };

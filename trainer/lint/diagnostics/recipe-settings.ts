@@ -195,8 +195,8 @@ export const settingDiagnostics: Readonly<Record<string, Diagnostic>> = {
     fix: 'Set `process_transport: mpi`, or `engine: tensorflow`.',
   },
   'processes-and-bad-images': {
-    about: 'With `data.bad_images: skip`, the rows of a batch depend on which images decode, and each process reads only its own.',
-    fix: 'Set `data.bad_images: error`, or leave out `processes`.',
+    about: 'With `data.bad_images: skip`, the rows of a batch depend on which images decode, and each process or device has only its own.',
+    fix: 'Set `data.bad_images: error`, or leave out `processes` or `devices`.',
   },
   'exchange-in-one-process': {
     about: '`gradient_exchange_dtype` has an effect where several processes exchange gradients, and the recipe has one.',
@@ -213,7 +213,25 @@ export const settingDiagnostics: Readonly<Record<string, Diagnostic>> = {
   },
   'global-batch': {
     about:
-      '`per_device_train_batch_size` is the batch of each process. An update averages over the rows of all processes, so the same learning rate meets a larger batch, and an epoch has fewer updates.',
+      '`per_device_train_batch_size` is the batch of each process or device. An update averages over the rows of all of them, so the same learning rate meets a larger batch, and an epoch has fewer updates.',
+  },
+  'devices-of-engine': {
+    about: 'Only the PJRT engine compiles a step for several devices of one process.',
+    fix: 'Set `engine: pjrt`, leave out `devices`, or start a process for each device with `processes`.',
+  },
+  'devices-and-processes': {
+    about:
+      'Processes exchange gradients through the memory of the host between programs, devices within a program. A run does one of them.',
+    fix: 'Leave out `devices` or `processes`. mpirun and srun start several processes.',
+  },
+  'devices-and-mini-batches': {
+    about:
+      'Devices of one process run each program at the same time. With `embedding.mini_batch_size`, a short batch has fewer mini-batches on some of them.',
+    fix: 'Remove `embedding.mini_batch_size`, or leave out `devices` and start a process for each device with `processes`.',
+  },
+  'devices-and-offload': {
+    about: '`optimizer_offload` moves the state of the optimizer of one device. Several devices of one process keep theirs.',
+    fix: 'Set `optimizer_offload: none`, or leave out `devices`.',
   },
   'sweep-without-settings': { about: '`sweep` has settings, but `sweep.over` is missing, so it has nothing to try.' },
   'sweep-without-evaluation': {

@@ -127,5 +127,7 @@ export function memorySplit(estimate: RecipeEstimate): string {
     [estimate.engineOverheadBytes, 'engine'],
   ];
   const split = parts.flatMap(([bytes, name]) => (bytes > 0 ? [`${byteSize(bytes)} ${name}`] : [])).join(', ');
-  return estimate.processes === 1 ? split : `each of ${estimate.processes} processes has ${split}`;
+  const { processes, devices } = estimate;
+  if (devices > 1) return `each of ${devices} devices has ${split}`;
+  return processes === 1 ? split : `each of ${processes} processes has ${split}`;
 }

@@ -11,7 +11,7 @@ import type { CausalModel } from '../../model/model-spec.ts';
 import { RunError } from '../../run-error.ts';
 import { loadHeldData, loadTrainingData, type RunData } from '../load-data.ts';
 import { loadInOrder } from '../load-in-order.ts';
-import type { ReadParams, SetUpParams, SetUpTask, TaskSetup } from '../task-setup.ts';
+import { ownParts, type ReadParams, type SetUpParams, type SetUpTask, type TaskSetup } from '../task-setup.ts';
 import { causalTask } from './causal-task.ts';
 import { type TokenEvaluator, tokenEvaluator } from './token-evaluator.ts';
 
@@ -82,8 +82,8 @@ export async function setUpTexts(
     digest: { train: inOrder?.digest ?? digestSamples(data.train), held: digestSamples(data.held) },
     batching: inOrder && 3,
     labelOf: index => labels.indexOf(data.train.label(index) ?? ''),
-    trainSource: looseGroups => {
-      const settings = trainBatchSettings(recipe, looseGroups, params.ranks?.parts);
+    trainSource: (looseGroups, parts = ownParts(params)) => {
+      const settings = trainBatchSettings(recipe, looseGroups, parts);
       return source((inOrder ? planInOrder : planBatches)(data.train.sizes, settings), data.train);
     },
     sourceOf: (indices, batchSize) => {

@@ -13,7 +13,7 @@ import { describeUnseen, unseenLabels } from '../../protocol/checks/unseen-label
 import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import { RunError } from '../../run-error.ts';
 import { checkNamed } from '../data-parts.ts';
-import type { ReadParams, SetUpParams, SetUpTask, TaskSetup } from '../task-setup.ts';
+import { ownParts, type ReadParams, type SetUpParams, type SetUpTask, type TaskSetup } from '../task-setup.ts';
 import { classWeightsOf } from './class-weights.ts';
 import type { ClassifierReader, Labeled } from './classifier-reader.ts';
 import { classifierTask } from './classifier-task.ts';
@@ -72,10 +72,10 @@ async function setUp<Sample extends Labeled>(
     samples: train.length,
     digest: { train: digestSamples(train), held: digestSamples(held) },
     labelOf: index => (model.problem === 'single_label' ? (train[index]?.target ?? -1) : -1),
-    trainSource: looseGroups =>
+    trainSource: (looseGroups, parts = ownParts(params)) =>
       reader.source(train, model, {
         batchSize: recipe.per_device_train_batch_size,
-        order: { ...orderSettings(recipe, looseGroups), parts: params.ranks?.parts },
+        order: { ...orderSettings(recipe, looseGroups), parts },
         trains: true,
         classWeights,
       }),

@@ -38,7 +38,7 @@ export const setUp: SetUpTask = async (params, part) => {
     ...texts,
     task: tasks.distillation(model, recipe),
     digest: { train: digestOf('train'), held: digestOf('held') },
-    trainSource: looseGroups => taught('train', texts.trainSource(looseGroups)),
+    trainSource: (...chosen) => taught('train', texts.trainSource(...chosen)),
     sourceOf: async (indices, batchSize) => taught('train', await texts.sourceOf(indices, batchSize), sample => elementAt(indices, sample)),
     evaluator: texts.evaluator && withDivergence({ ...texts.evaluator, source: taught('held', texts.evaluator.source) }, files.has('held')),
     measure: measured,

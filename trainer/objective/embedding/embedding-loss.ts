@@ -101,11 +101,7 @@ function rankingLosses(
     const products = graph.matmul(anchors, unitVectors(graph, others), { transposeB: true });
     return graph.add(graph.mul(products, scale), graph.reshape(absent, [1, ...absent.shape]));
   });
-  const labels = graph.constant(
-    Int32Array.from({ length: samples }, (_, sample) => graph.ownPart() * samples + sample),
-    [samples],
-    'int32',
-  );
+  const labels = graph.placesOfOwn(samples);
   return classificationLoss(graph, { problem: 'single_label', logits: graph.concat(columns, 1), labels, weights }).losses;
 }
 

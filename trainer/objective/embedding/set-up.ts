@@ -9,7 +9,7 @@ import { checkWeights } from '../../model/weight-stream.ts';
 import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import { RunError } from '../../run-error.ts';
 import { groupSetup } from '../group-setup.ts';
-import type { ReadParams, SetUpTask } from '../task-setup.ts';
+import { ownParts, type ReadParams, type SetUpTask } from '../task-setup.ts';
 import { describeAsked, embeddingEvaluator } from './embedding-evaluator.ts';
 import { embeddingTask } from './embedding-task.ts';
 import { loadGroupData } from './group-data.ts';
@@ -33,7 +33,7 @@ export const setUp: SetUpTask = async (params, part) => {
     model,
     task: embeddingTask(model, embedding),
     rowsPerSample,
-    parts: params.ranks?.parts,
+    parts: ownParts(params),
     evaluatorOf: source => embeddingEvaluator({ source, groups: data.held, rowsPerSample, isScored: form.maxScore !== undefined }),
   });
 };

@@ -10,7 +10,7 @@ import { elementAt } from '../../narrow.ts';
 import { readsBase } from '../../protocol/recipe/live-reference.ts';
 import { causalModelFor } from '../causal/causal-setup.ts';
 import { baseLogProbabilities, drawnNlls } from '../preference/base-log-probabilities.ts';
-import type { SetUpTask } from '../task-setup.ts';
+import { ownParts, type SetUpTask } from '../task-setup.ts';
 import { evaluationBatches, type JudgedBatches, judgedSource, loadJudgedData, ofRows, trainingBatches } from './judged-data.ts';
 import { hasReferencePoint } from './kto-loss.ts';
 import { ktoEvaluator, ktoMeasures, measuresOfWhole } from './kto-measures.ts';
@@ -26,8 +26,8 @@ export const setUp: SetUpTask = async (params, part) => {
   const task = ktoTask(model, recipe);
   const pairsUp = hasReferencePoint(preference);
   const rowsPerSample = task.rowsPerSample ?? 1;
-  const batchesOf = (looseGroups?: boolean): JudgedBatches =>
-    trainingBatches(data.train, { ...trainBatchSettings(recipe, looseGroups, params.ranks?.parts), packing: false }, pairsUp);
+  const batchesOf = (looseGroups?: boolean, parts = ownParts(params)): JudgedBatches =>
+    trainingBatches(data.train, { ...trainBatchSettings(recipe, looseGroups, parts), packing: false }, pairsUp);
   const judged = (answers: readonly JudgedAnswer[]) => (sample: number) => elementAt(answers, sample).isGood;
   const sourceOf = (answers: readonly JudgedAnswer[], batches: JudgedBatches, baseNlls?: BaseNlls) =>
     judgedSource({ ...batches, isGood: judged(answers), padId, baseNlls });
@@ -43,8 +43,8 @@ export const setUp: SetUpTask = async (params, part) => {
     sets.map(({ name, answers, batches }) => ({
       name,
       sequences: batches.samples.flat(),
-      // A plan of training has only the part of this process.
-      source: sourceOf(answers, params.ranks ? ofRows(batches.samples, evalBatchSettings(recipe)) : batches),
+      // A plan of training has only one part.
+      source: sourceOf(answers, ownParts(params) ? ofRows(batches.samples, evalBatchSettings(recipe)) : batches),
     })),
   );
   const nllsOf = (answers: readonly JudgedAnswer[]): BaseNlls | undefined => found[sets.findIndex(set => set.answers === answers)];
@@ -55,7 +55,7 @@ export const setUp: SetUpTask = async (params, part) => {
     samples: data.train.length,
     digest: { train: digestOf(data.train), held: digestOf(data.held) },
     labelOf: () => -1,
-    trainSource: looseGroups => sourceOf(data.train, batchesOf(looseGroups), nllsOf(data.train)),
+    trainSource: (looseGroups, parts) => sourceOf(data.train, batchesOf(looseGroups, parts), nllsOf(data.train)),
     sourceOf: async (indices, batchSize) => {
       const chosen = indices.flatMap(index => data.train[index] ?? []);
       const rows = indices.flatMap(index => [training?.samples[index] ?? []]);

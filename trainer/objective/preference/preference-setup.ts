@@ -10,7 +10,7 @@ import { withTokenizer } from '../../job/open-base.ts';
 import { padIdOf } from '../../job/pad-id.ts';
 import { readsBase } from '../../protocol/recipe/live-reference.ts';
 import { causalModelFor } from '../causal/causal-setup.ts';
-import type { MeasureBatch, SetUpParams, SetUpTask } from '../task-setup.ts';
+import { type MeasureBatch, ownParts, type SetUpParams, type SetUpTask } from '../task-setup.ts';
 import { tasks } from '../tasks.ts';
 import { baseLogProbabilities, drawnNlls } from './base-log-probabilities.ts';
 import { loadPairData } from './pair-data.ts';
@@ -31,8 +31,8 @@ export const setUpPreference =
     const task = tasks[recipe.task](model, recipe);
     const sourceOf = (pairs: readonly Pair[], settings: BatchSettings, baseNlls?: BaseNlls) =>
       pairSource({ plan: planPairs(learnsChosen ? withPromptTargets(pairs) : pairs, settings), pairs, padId, baseNlls, learnsChosen });
-    const training = (looseGroups?: boolean): BatchSettings => ({
-      ...trainBatchSettings(recipe, looseGroups, params.ranks?.parts),
+    const training = (looseGroups?: boolean, parts = ownParts(params)): BatchSettings => ({
+      ...trainBatchSettings(recipe, looseGroups, parts),
       packing: false,
     });
     const evaluating = evalBatchSettings(recipe);
@@ -55,7 +55,7 @@ export const setUpPreference =
       samples: data.train.length,
       digest: { train: digestOf(data.train), held: digestOf(data.held) },
       labelOf: () => -1,
-      trainSource: looseGroups => sourceOf(data.train, training(looseGroups), nllsOf(data.train)),
+      trainSource: (looseGroups, parts) => sourceOf(data.train, training(looseGroups, parts), nllsOf(data.train)),
       sourceOf: async (indices, batchSize) => {
         const chosen = indices.flatMap(index => data.train[index] ?? []);
         const settings = evalBatchSettings(recipe, batchSize);

@@ -5,7 +5,7 @@ import { inputOf } from '../../model/model-spec.ts';
 import { groupSetup } from '../group-setup.ts';
 import { loadPairData } from '../preference/pair-data.ts';
 import { pairEvaluator } from '../preference/pair-measures.ts';
-import type { SetUpTask } from '../task-setup.ts';
+import { ownParts, type SetUpTask } from '../task-setup.ts';
 import { groupsOf, isEncoder, rewardModelFor } from './reward-data.ts';
 import { rewardMeasures } from './reward-measures.ts';
 import { task } from './task.ts';
@@ -25,6 +25,6 @@ export const setUp: SetUpTask = async (params, part) => {
     held: groupsOf(data.held, hasSegments),
     evaluatorOf: source => pairEvaluator(source, data.held.length, rewardMeasures),
     measure: rewardMeasures,
-    parts: params.ranks?.parts,
+    parts: ownParts(params),
   });
 };

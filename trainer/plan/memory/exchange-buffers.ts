@@ -1,4 +1,4 @@
-/** The memory that the exchange of gradients takes in a process, in addition to the gradients themselves. */
+/** The memory that the exchange of gradients takes in a process, or on one of its devices, in addition to the gradients themselves. */
 import { sumForms } from '../../graph/sum-forms.ts';
 import { elementCount } from '../../graph/types.ts';
 import { largestSum } from '../../train/gradient-exchange.ts';
@@ -28,6 +28,9 @@ export function exchangeMemory({
   const ranks = parts?.count ?? 1;
   const { bytes, isNarrow, keepsLoss } = sumForms[exchangeType];
   if (ranks === 1) return { bufferBytes: 0, betweenBytes: 0, keptBytes: 0 };
+  // Devices sum within a step. A sum lies next to what it sums.
+  if (parts?.own === 'each')
+    return { bufferBytes: 4 * largestSum(updateGroups(attachment.trainables, optimizer)), betweenBytes: 0, keptBytes: 0 };
   const groups = updateGroups(attachment.trainables, optimizer);
   const share = Math.ceil(Math.min(PART, largestSum(groups)) / ranks);
   const buffers = isNarrow ? 2 * ranks * bytes(share) : 0;

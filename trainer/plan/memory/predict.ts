@@ -11,7 +11,7 @@ import { type MethodSettings, trainableCount } from '../../method/method.ts';
 import { TargetError } from '../../method/targets.ts';
 import type { AnyModel } from '../../model/model-spec.ts';
 import { elementAt, lastOf, required } from '../../narrow.ts';
-import type { ComputesOn } from '../../train/recipe-settings.ts';
+import { type ComputesOn, copiesInMemory } from '../../train/recipe-settings.ts';
 import type { BatchShape } from '../../train/task.ts';
 import { type PlanFacts, planMethod, planRun, type RunPlan } from '../run-plan.ts';
 import { countedPasses } from './counted-passes.ts';
@@ -99,11 +99,16 @@ export interface MemoryEstimate {
   readonly buckets: readonly BucketEstimate[];
 }
 
-/** The figures are those of one process. */
+/** The figures are those of one process, and of one of its devices. */
 export interface RecipeEstimate extends MemoryEstimate {
   /** The processes of the run, which hold the same. */
   readonly processes: number;
-  /** The most memory of all of them, as if all were on this machine; or that of their teachers or of the scoring pass before, if these take more. */
+  /** The devices of each process, which hold the same. */
+  readonly devices: number;
+  /**
+   * The most memory of all of them, without that of further GPUs, as if all were on this machine; or that of their teachers or of the scoring pass
+   * before, if these take more.
+   */
   readonly runBytes: number;
   /** The memory of one process in the teacher's pass, which ends before the model is loaded; left out without a teacher. */
   readonly teacherBytes?: number;
@@ -122,8 +127,9 @@ export function estimateRecipe(params: EstimateParams): RecipeEstimate {
   const plan = planRun(facts);
   // One planner for all methods and levels, which are much alike.
   const fuse = planner();
-  const { processes } = recipe;
-  const usableBytes = params.usableBytes === undefined ? undefined : params.usableBytes / processes;
+  const { processes, devices } = recipe;
+  const copies = copiesInMemory(recipe, facts.on);
+  const usableBytes = params.usableBytes === undefined ? undefined : params.usableBytes / copies;
   const own = priceRun(plan, { ...params, usableBytes }, fuse);
   const others = methodNames.filter(method => params.compare && method !== recipe.method);
   // At the level of the recipe's own method, so that the difference is the method's.
@@ -135,10 +141,12 @@ export function estimateRecipe(params: EstimateParams): RecipeEstimate {
   const { teacherConfig } = params;
   const teacherBytes = teacherConfig && priceTeacher(recipe, teacherConfig, facts.on);
   const scoringBytes = priceMovement(recipe, plan);
-  const runBytes = processes * Math.max(own.totalBytes, teacherBytes ?? 0, scoringBytes ?? 0);
+  // What comes before training computes on one device of each process.
+  const runBytes = Math.max(copies * own.totalBytes, processes * Math.max(teacherBytes ?? 0, scoringBytes ?? 0));
   return {
     ...own,
     processes,
+    devices,
     runBytes,
     ...(teacherBytes !== undefined && { teacherBytes }),
     ...(scoringBytes !== undefined && { scoringBytes }),

@@ -1,8 +1,10 @@
 /** Settings of a recipe that fit into the free memory, fastest first: batch and accumulation, recomputation, rank. */
 import { methodCatalog } from '../../catalog/methods.ts';
 import type { RecomputePolicy } from '../../graph/recompute.ts';
+import { partsOfBatch } from '../../protocol/recipe/global-batch.ts';
 import { type Recipe, settings } from '../../protocol/recipe/recipe-schema.ts';
 import { takesNegativesFromBatch } from '../../protocol/recipe/rules/embedding-rules.ts';
+import { copiesInMemory } from '../../train/recipe-settings.ts';
 import { computesOn, type EstimateParams, estimateRecipe, type LevelEstimate, type MemorySource, type RecipeEstimate } from './predict.ts';
 import { priceTeacher } from './price-teacher.ts';
 
@@ -44,7 +46,7 @@ const RANK_SHARES = [1 / 2, 1 / 4, 1 / 8, 1 / 16] as const;
 
 /** @throws as `estimateRecipe` does */
 export function planMemory(params: EstimateParams & { readonly usableBytes: number }): MemoryPlanning {
-  const usableBytes = params.usableBytes / params.recipe.processes;
+  const usableBytes = params.usableBytes / copiesInMemory(params.recipe, computesOn(params));
   const planned: Planned = { ...params, teacherFor: teacherFor(params, usableBytes) };
   const fits = (option: PlanOption): boolean => peakBytes(option) <= usableBytes;
   const own = optionsOf(planned);
@@ -186,7 +188,8 @@ function toOption(recipe: Recipe, planned: Recipe, found: RecipeEstimate, level:
 /** The settings to change if nothing fits. */
 export function describeNothingFits({ usableBytes, least }: MemoryPlanning, recipe: Recipe): string {
   const megabytes = (bytes: number): string => `${Math.round(bytes / 1e6)} MB`;
-  const each = recipe.processes > 1 ? ` for each of ${recipe.processes} processes` : '';
+  const parts = recipe.devices > 1 ? `${recipe.devices} devices` : `${recipe.processes} processes`;
+  const each = partsOfBatch(recipe) > 1 ? ` for each of ${parts}` : '';
   const { teacherBytes = 0 } = least;
   if (teacherBytes > usableBytes)
     return `nothing fits into ${megabytes(usableBytes)}${each}: the teacher's pass alone takes ${megabytes(teacherBytes)}, a sample at a time. Hold the teacher in fewer bits (dtype, quantize), use a smaller one, or compute its predictions on another machine (distillation.logits)`;

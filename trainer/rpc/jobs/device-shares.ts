@@ -25,15 +25,15 @@ export const devicesOf = (environment: Readonly<Record<string, string | undefine
 });
 
 /**
- * A GPU for each process, with as many cores as it has of the GPUs; on a processor, the threads that the recipe names. Undefined for a training that
+ * A GPU for each process or device, with as many cores as it has of the GPUs; on a processor, the threads that the recipe names. Undefined for a training that
  * takes the whole machine.
  */
 export function wantedShare(
-  { processes, threads }: Pick<Recipe, 'processes' | 'threads'>,
+  { processes, devices: each, threads }: Pick<Recipe, 'processes' | 'devices' | 'threads'>,
   devices: Devices,
 ): Omit<WantedShare, 'bytes'> | undefined {
   const all = devices.gpus.length;
-  const gpus = Math.min(processes, all);
+  const gpus = Math.min(processes * each, all);
   if (gpus === all && (all > 0 || threads === 0)) return undefined;
   const cores = threads > 0 ? processes * threads : Math.max(1, Math.floor((devices.cores * gpus) / all));
   if (all === 0 && cores >= devices.cores) return undefined;

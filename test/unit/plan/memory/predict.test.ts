@@ -87,6 +87,19 @@ describe('the parts', () => {
     expect(four?.runBytes).toBeLessThanOrEqual(usableBytes);
   });
 
+  test('are those of each device: devices of the processor share its memory, and GPUs have their own', () => {
+    const of = (devices: number, device: 'cpu' | 'gpu') => toy(`r: 2\nengine: pjrt\ndevices: ${devices}\n`, { device });
+    const [one, four, gpus] = [of(1, 'cpu'), of(4, 'cpu'), of(4, 'gpu')];
+    expect([four.devices, four.weightsBytes, four.optimizerBytes]).toEqual([4, one.weightsBytes, one.optimizerBytes]);
+    expect(four.runBytes).toBe(4 * four.totalBytes);
+    expect(gpus.runBytes).toBe(gpus.totalBytes);
+    // A step has room for the sum of its largest gradient, and devices exchange nothing in fewer bits.
+    const sum = four.activationBytes - one.activationBytes;
+    expect(sum).toBeGreaterThan(0);
+    expect(sum).toBeLessThanOrEqual(4 * one.trainable);
+    expect(toy('r: 2\nengine: pjrt\ndevices: 4\ngradient_exchange_dtype: int8\n').gradientBytes).toBe(0);
+  });
+
   test('include the buffers of a narrow exchange, and what it keeps', () => {
     const of = (type: string) => toy(`r: 2\nengine: tensorflow\nprocesses: 2\ngradient_exchange_dtype: ${type}\n`);
     const [wide, bfloat16, int8] = [of('float32'), of('bfloat16'), of('int8')];

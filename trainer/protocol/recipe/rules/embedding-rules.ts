@@ -1,6 +1,7 @@
 /** Rules about embeddings: where the wrong answers of an anchor come from. */
 
 import { objectiveCatalog } from '../../../catalog/objectives.ts';
+import { partsOfBatch } from '../global-batch.ts';
 import type { Recipe } from '../recipe-schema.ts';
 import type { Rule } from './rule.ts';
 
@@ -12,15 +13,15 @@ export const hasNegativesOfBatch = ({ loss_type: type }: Recipe['embedding']): b
 export const takesNegativesFromBatch = ({ task, embedding }: Recipe): boolean =>
   objectiveCatalog[task].embeds === true && hasNegativesOfBatch(embedding);
 
-/** The samples that are compared with each other: the batches of all processes are one. */
-const comparedSamples = ({ per_device_train_batch_size: batch, processes }: Recipe): number => batch * processes;
+/** The samples that are compared with each other: the batches of all processes or devices are one. */
+const comparedSamples = (recipe: Recipe): number => recipe.per_device_train_batch_size * partsOfBatch(recipe);
 
 export const embeddingRules: readonly Rule[] = [
   {
     code: 'batch-without-negatives',
     severity: 'error',
     doc: 'A batch has wrong answers: other samples, or hard negatives.',
-    reads: ['task', 'embedding.loss_type', 'embedding.negatives', 'per_device_train_batch_size', 'processes'],
+    reads: ['task', 'embedding.loss_type', 'embedding.negatives', 'per_device_train_batch_size', 'processes', 'devices'],
     check: recipe =>
       takesNegativesFromBatch(recipe) && comparedSamples(recipe) === 1 && recipe.embedding.negatives === 0
         ? { at: 'per_device_train_batch_size', message: 'a batch of one sample has no negatives, so there is nothing to learn from it' }
@@ -30,7 +31,7 @@ export const embeddingRules: readonly Rule[] = [
     code: 'negatives-of-accumulation',
     severity: 'info',
     doc: 'Negatives come from one batch, not from those that are accumulated.',
-    reads: ['task', 'embedding.loss_type', 'gradient_accumulation_steps', 'per_device_train_batch_size', 'processes'],
+    reads: ['task', 'embedding.loss_type', 'gradient_accumulation_steps', 'per_device_train_batch_size', 'processes', 'devices'],
     check: recipe =>
       takesNegativesFromBatch(recipe) && recipe.gradient_accumulation_steps > 1
         ? {

@@ -2,6 +2,7 @@
 import { methodCatalog } from '../../../catalog/methods.ts';
 import { objectiveCatalog } from '../../../catalog/objectives.ts';
 import { lossesOf, preferenceLosses } from '../../../catalog/preference-losses.ts';
+import { partsOfBatch } from '../global-batch.ts';
 import { readsBase } from '../live-reference.ts';
 import type { Rule } from './rule.ts';
 
@@ -56,9 +57,11 @@ export const preferenceRules: readonly Rule[] = [
     code: 'small-reference-batch',
     severity: 'warning',
     doc: 'The reference point of judged answers is a mean over a batch.',
-    reads: ['task', 'preference.loss_type', 'per_device_train_batch_size', 'processes'],
-    check: ({ task, preference: { loss_type: type }, per_device_train_batch_size: size, processes }) =>
-      objectiveCatalog[task].compares?.answers === 'judged' && preferenceLosses[type].hasReferencePoint && size * processes === 1
+    reads: ['task', 'preference.loss_type', 'per_device_train_batch_size', 'processes', 'devices'],
+    check: ({ task, preference: { loss_type: type }, per_device_train_batch_size: size, processes, devices }) =>
+      objectiveCatalog[task].compares?.answers === 'judged' &&
+      preferenceLosses[type].hasReferencePoint &&
+      size * partsOfBatch({ processes, devices }) === 1
         ? {
             at: 'per_device_train_batch_size',
             message:

@@ -1,10 +1,10 @@
-/** Rules about runs of several processes. */
+/** Rules about runs of several processes, or of several devices. */
 
 import { engineCatalog, plannedEngine } from '../../../catalog/engines.ts';
 import { namesWhere, orList } from '../../../catalog/entries.ts';
 import { objectiveCatalog } from '../../../catalog/objectives.ts';
 import { transportCatalog } from '../../../catalog/transports.ts';
-import { globalBatchText } from '../global-batch.ts';
+import { globalBatchText, partsOfBatch } from '../global-batch.ts';
 import type { Rule } from './rule.ts';
 
 export const processRules: readonly Rule[] = [
@@ -38,13 +38,13 @@ export const processRules: readonly Rule[] = [
   {
     code: 'processes-and-bad-images',
     severity: 'error',
-    doc: 'Several processes cannot leave out images: which rows a batch has would depend on the process that reads them.',
-    reads: ['processes', 'data.bad_images', 'task'],
-    check: ({ processes, data, task }) =>
-      processes > 1 && objectiveCatalog[task].reads === 'images' && data.bad_images === 'skip'
+    doc: 'Several processes or devices cannot leave out images: which rows a batch has would depend on the one that reads them.',
+    reads: ['processes', 'devices', 'data.bad_images', 'task'],
+    check: ({ processes, devices, data, task }) =>
+      partsOfBatch({ processes, devices }) > 1 && objectiveCatalog[task].reads === 'images' && data.bad_images === 'skip'
         ? {
-            at: 'processes',
-            message: 'several processes need data.bad_images: error, because all of them must read the same images',
+            at: devices > 1 ? 'devices' : 'processes',
+            message: `several ${devices > 1 ? 'devices' : 'processes'} need data.bad_images: error, because all of them must read the same images`,
             suggestion: { kind: 'remove-key' },
           }
         : undefined,
@@ -59,7 +59,7 @@ export const processRules: readonly Rule[] = [
         ? undefined
         : {
             at: 'gradient_exchange_dtype',
-            message: 'one process exchanges nothing: this has an effect only with processes above 1, or under mpirun or srun',
+            message: 'one process exchanges nothing with others: this has an effect only with processes above 1, or under mpirun or srun',
           },
   },
   {
@@ -93,14 +93,71 @@ export const processRules: readonly Rule[] = [
   {
     code: 'global-batch',
     severity: 'info',
-    doc: 'per_device_train_batch_size is the batch of each process; the learning rate applies to the batch of all.',
-    reads: ['processes', 'per_device_train_batch_size', 'gradient_accumulation_steps'],
+    doc: 'per_device_train_batch_size is the batch of each process or device; the learning rate applies to the batch of all.',
+    reads: ['processes', 'devices', 'per_device_train_batch_size', 'gradient_accumulation_steps'],
     check: recipe =>
-      recipe.processes === 1
+      partsOfBatch(recipe) === 1
         ? undefined
         : {
-            at: 'processes',
-            message: `each update averages over ${globalBatchText(recipe)}; an epoch has ${recipe.processes} times fewer updates than with one process`,
+            at: recipe.devices > 1 ? 'devices' : 'processes',
+            message: `each update averages over ${globalBatchText(recipe)}; an epoch has ${partsOfBatch(recipe)} times fewer updates than with one ${recipe.devices > 1 ? 'device' : 'process'}`,
           },
+  },
+  {
+    code: 'devices-of-engine',
+    severity: 'error',
+    doc: 'One process trains on several devices only on an engine that sums over them within its programs.',
+    reads: ['devices', 'engine'],
+    check: ({ devices, engine }) =>
+      devices === 1 || engineCatalog[plannedEngine(engine)].replicates
+        ? undefined
+        : {
+            at: 'devices',
+            message: `engine: ${engine} trains on one device; for several, set engine: ${orList(namesWhere(engineCatalog, ({ replicates }) => replicates === true))}, or start a process for each (processes)`,
+            suggestion: { kind: 'remove-key' },
+          },
+  },
+  {
+    code: 'devices-and-processes',
+    severity: 'error',
+    doc: 'A run has several devices in one process, or several processes.',
+    reads: ['devices', 'processes'],
+    check: ({ devices, processes }) =>
+      devices === 1 || processes === 1
+        ? undefined
+        : {
+            at: 'devices',
+            message: `${processes} processes train on one device each: sums over processes pass through the host, those over devices do not, and one update cannot have both`,
+            suggestion: { kind: 'remove-key' },
+          },
+  },
+  {
+    code: 'devices-and-mini-batches',
+    severity: 'error',
+    doc: 'Devices of one process run the same program at the same time, and may have different numbers of mini-batches.',
+    reads: ['devices', 'task', 'embedding.mini_batch_size'],
+    check: ({ devices, task, embedding }) =>
+      devices > 1 && objectiveCatalog[task].embeds === true && embedding.mini_batch_size !== undefined
+        ? {
+            at: 'embedding.mini_batch_size',
+            message:
+              'devices of one process run each program at the same time, which mini-batches do not; start a process for each device instead (processes)',
+            suggestion: { kind: 'remove-key' },
+          }
+        : undefined,
+  },
+  {
+    code: 'devices-and-offload',
+    severity: 'error',
+    doc: 'The state of the optimizer is on the devices where one process trains on several.',
+    reads: ['devices', 'optimizer_offload'],
+    check: ({ devices, optimizer_offload: offload }) =>
+      devices > 1 && offload !== 'none'
+        ? {
+            at: 'optimizer_offload',
+            message: 'several devices of one process would each keep a copy of the state there, which is not supported',
+            suggestion: { kind: 'replace-value', to: 'none' },
+          }
+        : undefined,
   },
 ];

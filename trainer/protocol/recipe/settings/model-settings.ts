@@ -78,6 +78,11 @@ export const modelSettings = {
     fixedInSweep: SAME_MACHINE,
     doc: 'CPU threads per operation of a process; 0 for all cores, shared among the processes of the run.',
   }),
+  devices: defaulted(integer({ min: 1, max: 127 }), 1, {
+    fixedInSweep: SAME_MACHINE,
+    doc: 'Devices of this machine that one process trains on, each on per_device_train_batch_size samples; several need the PJRT engine. Several GPUs: unmeasured.',
+    memory: 'Each device holds the whole model.',
+  }),
   processes: defaulted(integer({ min: 1, max: 4096 }), 1, {
     fixedInSweep: SAME_MACHINE,
     doc: 'Processes that train together over MPI, each on per_device_train_batch_size samples; under mpirun or srun, the number that was started.',

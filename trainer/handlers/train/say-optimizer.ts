@@ -1,0 +1,49 @@
+/** Logs how a run holds the state of its optimizer, where that is not the default. */
+import { engineCatalog } from '../../catalog/engines.ts';
+import type { EngineDescription } from '../../engine/engine.ts';
+import type { RecipeScope } from '../../job/job-scope.ts';
+import { isInMemory } from '../../machine/machine.ts';
+import { trainableCount } from '../../method/method.ts';
+import type { RunPlan } from '../../plan/run-plan.ts';
+import { byteSize, grouped } from '../../protocol/text/format.ts';
+import { requireDisk } from '../../run/checkpoint/checkpoint.ts';
+import { eightBitCount } from '../../train/optimizer.ts';
+import { offloadedBytes } from '../../train/optimizer-offload.ts';
+import { updateGroups } from '../../train/update-group.ts';
+
+/** Logs how much of the state is in 8 bits. */
+export function sayEightBit({ recipe, job }: RecipeScope, { attachment, optimizer }: RunPlan): void {
+  if (optimizer.eightBitFrom === undefined) return;
+  const [count, all] = [eightBitCount(optimizer, updateGroups(attachment.trainables, optimizer)), trainableCount(attachment)];
+  const rest = count === all ? '' : `; tensors of fewer than ${grouped(optimizer.eightBitFrom)} stay in 32`;
+  job.log('info', `optim: ${recipe.optim}: the moments of ${grouped(count)} of ${grouped(all)} numbers are in 8 bits${rest}`);
+}
+
+/** Logs the location of the optimizer's state if it is not the default. @throws RunError 'disk-full' */
+export function sayOffload(
+  { recipe, runDir, job }: RecipeScope & { readonly runDir: string },
+  { attachment, optimizer }: RunPlan,
+  engine: EngineDescription,
+): void {
+  const wanted = recipe.optimizer_offload;
+  if (wanted === 'none') return;
+  const bytes = offloadedBytes(attachment, optimizer);
+  const size = byteSize(bytes);
+  const { offloadsTo, updatesOnHost } = engineCatalog[engine.name];
+  if (!offloadsTo.includes(wanted))
+    job.log(
+      'warning',
+      `optimizer_offload: ${wanted} has no effect on the ${engine.name} engine, which cannot keep the optimizer's state there`,
+    );
+  else if (!optimizer.offload)
+    job.log('info', `optimizer_offload: ${wanted} has no effect without a GPU: the optimizer's state is in host memory in any case`);
+  else if (bytes === 0) job.log('info', `optimizer_offload: ${wanted} has no effect: too few parameters are trained together`);
+  else if (wanted === 'host') {
+    const when = updatesOnHost ? 'where the update runs' : 'from which each part moves to the device for its update';
+    job.log('info', `${size} of optimizer state are in host memory, ${when}`);
+  } else {
+    requireDisk(runDir, bytes, "the optimizer's state on disk");
+    job.log('info', `${size} of optimizer state are on disk, in an unnamed file in ${runDir}`);
+    if (isInMemory(runDir)) job.log('warning', `${runDir} is on an in-memory file system: offloading there saves no memory`);
+  }
+}
