@@ -12,7 +12,7 @@ import { refuseTools, toolsOf } from '../read/read-conversation.ts';
 import { optionalText, requiredText } from '../read/record-fields.ts';
 import { type RecordSettings, sampleTokenizer } from '../tokens/tokenize-records.ts';
 import type { ChatRenderer, DataFormat, DataRecord, TextTokenizer } from '../types.ts';
-import { findFrame, frameTokens, promptIn, type Texts } from './prompt-frame.ts';
+import { cutFrame, findFrame, promptIn, type Texts } from './prompt-frame.ts';
 
 /** A tokenizer that may know how many tokens a text can have. */
 export interface BoundedTokenizer extends TextTokenizer {
@@ -24,6 +24,9 @@ export interface KeepTools {
   readonly tokenizer: BoundedTokenizer;
   readonly chatRenderer?: ChatRenderer | undefined;
 }
+
+/** Longer prompts are tokenized in blocks, and so are these samples. */
+const MAX_CHARACTERS = 60_000;
 
 /** Formats of one prompt and one answer. */
 const FORMATS: ReadonlySet<DataFormat> = new Set(['alpaca', 'prompt_completion']);
@@ -66,30 +69,24 @@ export function dropFinder(
   const { maxLength } = settings;
   const { mostPerByte = Number.POSITIVE_INFINITY, hasToken = () => false } = tokenizer.byteTokens ?? {};
   const encoder = createEncoder(tokenizer);
-  const added = encoder.start('').length + 1;
+  const added = encoder.start('').length;
   const tokenize = sampleTokenizer(settings, { tokenizer, chatRenderer });
+  const countTokens = (text: string): number => tokenizer.encode(text, { addSpecialTokens: false }).length;
   const frames = writesChat(formatting, chatRenderer) ? [frameOf(1, formatting), frameOf(2, formatting)] : [];
-  const costs = frames.map(frame => frame && frameTokens(frame, tokenizer.specialTexts, { encode: encoder.startPlain, mostPerByte }));
-  /** Whether the bytes of the texts show that there is room for an answer; before the prompt is put together, which takes longer. */
-  const isShort = ({ prompt, system }: PromptTexts): boolean => {
-    const cost = costs[system === '' ? 0 : 1];
-    return cost !== undefined && cost + mostPerByte * (Buffer.byteLength(prompt.chat) + Buffer.byteLength(system)) < maxLength;
-  };
-  const leavesRoom = (prompt: string, encode: (text: string) => readonly number[]): boolean => {
-    return mostPerByte * Buffer.byteLength(prompt) + added < maxLength || encode(prompt).length < maxLength;
-  };
+  const cut = frames.map(frame => frame && cutFrame(frame, tokenizer.specialTexts, countTokens));
+  const leavesRoom = (prompt: string, others: number): boolean =>
+    prompt.length < MAX_CHARACTERS &&
+    (others + mostPerByte * Buffer.byteLength(prompt) + 1 < maxLength || others + countTokens(prompt) < maxLength);
   /** Whether the prompt of a record, as far as its texts show, leaves room for an answer. @throws DataError */
-  const leavesRoomIn = (record: DataRecord, texts: PromptTexts): boolean => {
-    const { prompt, system } = texts;
+  const leavesRoomIn = (record: DataRecord, { prompt, system }: PromptTexts): boolean => {
     if (!usesChat(record, formatting, formatting.format === 'alpaca')) {
       if (formatting.format !== 'alpaca' || formatting.chat !== false) refuseTools(record);
-      return leavesRoom(prompt.plain, encoder.start);
+      return leavesRoom(prompt.plain, added);
     }
-    const frame = frames[system === '' ? 0 : 1];
+    const frame = cut[system === '' ? 0 : 1];
     if (frame === undefined || toolsOf(record).tools !== undefined) return false;
-    if (isShort(texts)) return true;
     const whole = promptIn(frame, system === '' ? [prompt.chat] : [system, prompt.chat]);
-    return whole !== undefined && leavesRoom(whole, encoder.startPlain);
+    return whole !== undefined && leavesRoom(whole, frame.tokens);
   };
   return record => {
     const texts = textsOf(record, formatting.format);

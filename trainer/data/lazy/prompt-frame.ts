@@ -53,24 +53,21 @@ function frameOf(texts: Texts, format: (texts: Texts) => FormattedExample): Prom
   return { parts: [...parts, rest] };
 }
 
-/**
- * Tokens that a frame adds to those of the texts, at most. Special tokens cut a prompt into sections, of which those without a text are the same in
- * every prompt.
- * @param mostPerByte tokens of a byte next to a text, at most
- */
-export function frameTokens(
-  { parts }: PromptFrame,
-  specialTexts: readonly string[],
-  { encode, mostPerByte }: { readonly encode: (text: string) => readonly number[]; readonly mostPerByte: number },
-): number {
-  return parts.reduce((sum, part, i) => {
-    const ends = cutsOf(part, specialTexts);
-    const [first, last] = [i === 0 ? 0 : (ends[0]?.from ?? part.length), i === parts.length - 1 ? part.length : (ends.at(-1)?.to ?? 0)];
-    // Without a special token, all of the part may be in one section with the texts around it.
-    if (first >= last) return sum + mostPerByte * Buffer.byteLength(part) + 1;
-    const around = Buffer.byteLength(part.slice(0, first)) + Buffer.byteLength(part.slice(last));
-    return sum + encode(part.slice(first, last)).length + mostPerByte * around + 1;
-  }, 0);
+/** A frame without the sections that are the same in every prompt. */
+export interface CutFrame extends PromptFrame {
+  /** Tokens of those sections. */
+  readonly tokens: number;
+}
+
+/** Special tokens cut a prompt into sections, which are tokenized one by one; those in front of the first text and behind the last need it once. */
+export function cutFrame({ parts }: PromptFrame, specialTexts: readonly string[], countTokens: (text: string) => number): CutFrame {
+  const [before = '', behind = ''] = [parts[0], parts.at(-1)];
+  const begin = cutsOf(before, specialTexts).at(-1)?.to ?? 0;
+  const end = cutsOf(behind, specialTexts)[0]?.from ?? behind.length;
+  return {
+    tokens: countTokens(before.slice(0, begin)) + countTokens(behind.slice(end)),
+    parts: [before.slice(begin), ...parts.slice(1, -1), behind.slice(0, end)],
+  };
 }
 
 /** The special tokens in a text, in their order. */
