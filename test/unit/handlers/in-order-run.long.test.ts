@@ -1,59 +1,19 @@
 /** Runs over large data that begin before all samples are tokenized: the losses of runs that tokenize first, stopped and resumed anywhere. */
-import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import type { WorkerEvent } from '../../../trainer/protocol/messages/job-messages.ts';
 import { makeTemporaryFolder } from '../../support/machine/temporary-folder.ts';
-import { byteLevelTokenizer } from '../../support/models/byte-tokenizer.ts';
 import { rejectionOf } from '../../support/rejection-of.ts';
+import { IN_ORDER, LARGE_TEMPLATE, largeData, makeLargeTask } from '../../support/runs/large-task.ts';
 import { runInProcess, stopAfter } from '../../support/runs/run-in-process.ts';
-import { makeTinyTask } from '../../support/runs/tiny-task.ts';
 
-const task = makeTinyTask();
+const task = makeLargeTask();
+const { setTemplate } = task;
 const context = { ...task.context, cacheDir: makeTemporaryFolder() };
 afterAll(() => rmSync(task.folder, { recursive: true, force: true }));
 
-const TEMPLATE =
-  '{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}';
-
-/** Large in bytes, and quick to train on. */
-const SAMPLES = 1200;
-const note = 'n'.repeat(30_000);
-const data = (change: (i: number) => object = () => ({})): string =>
-  Array.from({ length: SAMPLES }, (_, i) => {
-    const sample = {
-      instruction: `What is ${i}?`,
-      input: i % 3 === 0 ? 'now '.repeat(i % 25) : '',
-      output: `It is ${'so '.repeat(i % 9)}${i}.`,
-    };
-    return JSON.stringify({ ...sample, note, ...change(i) });
-  }).join('\n');
-
-const CONFIG = join(task.folder, 'model', 'tokenizer_config.json');
-const setTemplate = (template: string): void =>
-  writeFileSync(CONFIG, JSON.stringify({ eos_token: '<|endoftext|>', chat_template: template }));
-
-beforeAll(() => {
-  // Its embedding has a row for each byte.
-  const [model, other] = [join(task.folder, 'model'), join(import.meta.dirname, '..', '..', 'golden', 'llama_torch')];
-  rmSync(model, { recursive: true });
-  cpSync(other, model, { recursive: true });
-  rmSync(join(model, 'tokenizer.model'));
-  writeFileSync(join(task.folder, 'model', 'tokenizer.json'), byteLevelTokenizer({ merges: [] }));
-  setTemplate(TEMPLATE);
-  writeFileSync(join(task.folder, 'train.jsonl'), data());
-});
-
-const SETTINGS = [
-  'engine=portable',
-  'data.eval=[]',
-  'max_length=64',
-  'max_steps=6',
-  'logging_steps=1',
-  'save_strategy="no"',
-  'group_by_length=false',
-  'method=full',
-];
+const SETTINGS = ['engine=portable', ...IN_ORDER, 'max_steps=6', 'logging_steps=1', 'save_strategy="no"'];
 const train = (name: string, changes: readonly string[] = [], onEvent?: ReturnType<typeof stopAfter>) =>
   runInProcess({ kind: 'train', recipe: task.recipe(...SETTINGS, ...changes), runDir: join(task.folder, name), context }, onEvent);
 const resume = (name: string, onEvent?: ReturnType<typeof stopAfter>) =>
@@ -101,21 +61,21 @@ describe('a run over large data', () => {
     writeFileSync(join(task.folder, 'train.jsonl'), before.replace('It is', 'It was'));
     expect((await rejectionOf(resume('changed'), Error)).message).toContain('the training data is not what the run began with');
     writeFileSync(join(task.folder, 'train.jsonl'), before);
-    setTemplate(TEMPLATE.replace('{{ m.content }}', '{{ m.content | upper }}'));
+    setTemplate(LARGE_TEMPLATE.replace('{{ m.content }}', '{{ m.content | upper }}'));
     expect((await rejectionOf(resume('changed'), Error)).message).toContain('the run began before all samples were tokenized');
-    setTemplate(TEMPLATE);
+    setTemplate(LARGE_TEMPLATE);
     expect((await resume('changed')).losses.size).toBe(4);
   });
 
   it('keeps its updates where a sample cannot be rendered, and continues when that is fixed', async () => {
-    setTemplate(`{% if 'boo' in messages[0].content %}{{ raise_exception('no ghosts') }}{% endif %}${TEMPLATE}`);
+    setTemplate(`{% if 'boo' in messages[0].content %}{{ raise_exception('no ghosts') }}{% endif %}${LARGE_TEMPLATE}`);
     const file = join(task.folder, 'train.jsonl');
     const changes = ['data.shuffle=false', 'per_device_train_batch_size=64', 'max_steps=18'];
     const whole = await train('without ghosts', changes);
     // The shapes follow from the 1,024 samples of the first 16 batches.
     writeFileSync(
       file,
-      data(i => (i === 1100 ? { instruction: 'boo' } : {})),
+      largeData(i => (i === 1100 ? { instruction: 'boo' } : {})),
     );
     const events: WorkerEvent[] = [];
     const found = await rejectionOf(
@@ -125,7 +85,7 @@ describe('a run over large data', () => {
     expect(found.message).toMatch(/train\.jsonl:1101: .*no ghosts/s);
     expect(logOf(events)).toContain('update 17 is saved: fix the data, then continue with rowtune resume');
     expect((await rejectionOf(resume('ghost'), Error)).message).toContain('train.jsonl:1101');
-    writeFileSync(file, data());
+    writeFileSync(file, largeData());
     const fixed = await resume('ghost');
     expect(logOf(fixed.events)).toContain('has changed since the run stopped at a sample that could not be used');
     expect([...fixed.losses]).toEqual([...whole.losses].slice(17));
