@@ -173,6 +173,38 @@ describe.each([
   });
 });
 
+describe('chat templates of models', () => {
+  const folder = join(root, 'test/golden/jinja/templates');
+  const templates = readdirSync(folder);
+
+  it.each(templates)('%s: the samples are those that are tokenized first, or all are', async name => {
+    const template = readFileSync(join(folder, name), 'utf8');
+    // Templates that read no system message refuse it.
+    const file = writeData('a.jsonl', lines(alpaca.map(({ system: _, ...sample }) => sample)));
+    for (const maxLength of [120, 500]) {
+      const [found, expected] = await Promise.all(
+        [opened, eager].map(load => load(file, { template, maxLength }).catch((error: Error) => error.message)),
+      );
+      if (typeof found === 'string') expect(found).toMatch(/does more than to write texts between marks|no sample is left to train on/);
+      else expect([...found.examples]).toEqual(typeof expected === 'string' ? expected : [...(expected?.examples ?? [])]);
+    }
+  });
+
+  it('are mostly such that samples need not be tokenized first', async () => {
+    const file = writeData('a.jsonl', lines(alpaca.map(({ system: _, ...sample }) => sample).slice(0, 3)));
+    const first: string[] = [];
+    for (const name of templates) {
+      const template = readFileSync(join(folder, name), 'utf8');
+      const isLazy = await opened(file, { template, maxLength: 500 }).then(
+        () => true,
+        () => false,
+      );
+      if (!isLazy) first.push(name);
+    }
+    expect(first).toEqual(['llama2.jinja']);
+  });
+});
+
 describe.each([
   ['in a random order', {}],
   ['in the order of the file', { data: { shuffle: false } }],
