@@ -182,11 +182,9 @@ describe('chat templates of models', () => {
     // Templates that read no system message refuse it.
     const file = writeData('a.jsonl', lines(alpaca.map(({ system: _, ...sample }) => sample)));
     for (const maxLength of [120, 500]) {
-      const [found, expected] = await Promise.all(
-        [opened, eager].map(load => load(file, { template, maxLength }).catch((error: Error) => error.message)),
-      );
+      const found = await opened(file, { template, maxLength }).catch((error: Error) => error.message);
       if (typeof found === 'string') expect(found).toMatch(/does more than to write texts between marks|no sample is left to train on/);
-      else expect([...found.examples]).toEqual(typeof expected === 'string' ? expected : [...(expected?.examples ?? [])]);
+      else expect([...found.examples]).toEqual([...(await eager(file, { template, maxLength })).examples]);
     }
   });
 

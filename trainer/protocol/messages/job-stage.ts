@@ -14,6 +14,7 @@ const STAGES: Readonly<Record<string, string>> = {
   download: 'downloading the model',
   'download-data': 'downloading the data',
   data: 'reading the data',
+  scan: 'finding and checking samples',
   tokenize: 'tokenizing the data',
   draw: 'drawing samples',
   compare: 'comparing the samples',
