@@ -1,5 +1,6 @@
 /** Samples that are tokenized when they are needed are those of data that is tokenized first, in the same batches. */
-import { appendFileSync, existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { appendFileSync, existsSync, readdirSync, readFileSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type BatchPlan, planBatches } from '../../../trainer/data/batch/batch-plan.ts';
@@ -267,6 +268,22 @@ describe('the cache', () => {
     writeFileSync(damaged, bytes);
     expect([...(await opened(file, { cacheDir, logged })).examples]).toEqual([...first.examples]);
     expect(logged).toEqual([expect.stringMatching(/^warning: the places of samples .* does not match its checksum.* found again/)]);
+  });
+
+  it('removes what a killed process left half written, and never takes it for whole', async () => {
+    const file = writeData('a.jsonl', lines(alpaca));
+    const cacheDir = makeTemporaryFolder();
+    const expected = [...(await opened(file, { cacheDir })).examples];
+    const [folder = ''] = entries(cacheDir);
+    const { pid = 0 } = spawnSync(process.execPath, ['-e', '']);
+    const left = join(cacheDir, `${folder}.${pid}-00000000.tmp`);
+    renameSync(join(cacheDir, folder), left);
+    truncateSync(join(left, 'lines.bin'), 100);
+    expect([...(await opened(file, { cacheDir })).examples]).toEqual(expected);
+    expect(entries(cacheDir)).toEqual([folder]);
+    // A file that is cut short later is found too.
+    truncateSync(join(cacheDir, folder, 'lines.bin'), 96);
+    expect([...(await opened(file, { cacheDir })).examples]).toEqual(expected);
   });
 
   it('gives all tokens where an earlier run has left them, as the same content', async () => {
