@@ -26,6 +26,8 @@ export interface Axis {
   readonly scale: 'linear' | 'log';
   /** False for a linear axis that begins where the values do instead of at 0. */
   readonly fromZero?: false;
+  /** The axis reaches at least up to this value. */
+  readonly to?: number;
 }
 
 export interface Panel {
@@ -123,9 +125,13 @@ export interface Scale {
 }
 
 /** Maps values to places; the range ends at round numbers. */
-export function scaleOf({ scale, fromZero }: Axis, values: readonly number[], [begin, end]: readonly [number, number]): Scale {
+export function scaleOf(
+  { scale, fromZero, to: least = Number.NEGATIVE_INFINITY }: Axis,
+  values: readonly number[],
+  [begin, end]: readonly [number, number],
+): Scale {
   const finite = values.filter(value => Number.isFinite(value) && (scale === 'linear' || value > 0));
-  const [low, high] = finite.length > 0 ? [Math.min(...finite), Math.max(...finite)] : [1, 10];
+  const [low, high] = finite.length > 0 ? [Math.min(...finite), Math.max(...finite, least)] : [1, 10];
   const ticks = scale === 'log' ? logTicks(low, high) : linearTicks(fromZero === false ? low : Math.min(0, low), high);
   const form = scale === 'log' ? Math.log : (value: number) => value;
   const [from, to] = [form(elementAt(ticks, 0)), form(lastOf(ticks))];

@@ -16,7 +16,7 @@ import { liveness } from '../../trainer/graph/liveness.ts';
 import type { Program } from '../../trainer/graph/program.ts';
 import { elementCount } from '../../trainer/graph/types.ts';
 import { importanceProgram, meanGradientSpecs } from '../../trainer/importance/importance-program.ts';
-import { movementProgram } from '../../trainer/importance/movement.ts';
+import { MOVEMENT_STEP, movementProgram } from '../../trainer/importance/movement.ts';
 import { type ImportanceData, scoreModel, sweepsOf } from '../../trainer/importance/score-model.ts';
 import { Job } from '../../trainer/job/job.ts';
 import { type Base, openBase } from '../../trainer/job/open-base.ts';
@@ -87,8 +87,7 @@ const inferenceProgram = (task: Task, shapes: readonly BatchShape[]): Program =>
 function predict(pass: Pass, task: Task, model: Model, shapes: readonly BatchShape[]): number {
   if (pass === 'inference') return peakOf(inferenceProgram(task, shapes));
   const modules = targetModules(model, TARGETS);
-  if (movesWeights(measureOf(pass)))
-    return peakOf(movementProgram({ task, modules, shapes, recompute: 'block', stepSize: recipe.learning_rate }));
+  if (movesWeights(measureOf(pass))) return peakOf(movementProgram({ task, modules, shapes, recompute: 'block', stepSize: MOVEMENT_STEP }));
   const sweeps = pass === EXACT ? sweepsOf(modules, Number.POSITIVE_INFINITY) : [];
   const program = importanceProgram({ measure: measureOf(pass), task, modules, shapes, recompute: 'block', classes: CLASSES, sweeps });
   return peakOf(program) + meanGradientSpecs(sweeps).reduce((sum, { shape }) => sum + 4 * elementCount(shape), 0);

@@ -1,8 +1,7 @@
 /**
  * How far each row, or column, goes while all candidates are trained for one short pass: ‖w_i − w_i⁰‖₂. Ansell et al. (2022, LT-SFT) rank
- * single weights by |w − w⁰| after full fine-tuning, and train the first of them from w⁰; here whole rows are ranked. A step moves every
- * weight by the learning rate against the sign of its gradient (Bernstein et al. 2018): Adam's first step, without a state to hold. Biases
- * stay where they are.
+ * single weights by |w − w⁰| after full fine-tuning, and train the first of them from w⁰; here whole rows are ranked. Steps are those of
+ * plain gradient descent on the mean loss of a batch, which has no state to hold. Biases stay where they are.
  */
 import { type BatchSource, filledBatches } from '../data/batch/batches.ts';
 import type { Engine, Session } from '../engine/engine.ts';
@@ -23,9 +22,12 @@ import { type ImportanceProgramParams, traceBackward } from './importance-progra
 import { magnitude } from './row-scores.ts';
 import type { ModelScores } from './scores-file.ts';
 
+/** The learning rate of the pass: small next to what plain gradient descent can take, so that the model stays near its base. */
+export const MOVEMENT_STEP = 0.01;
+
 /** The weights are updated in place, in float32: smaller types would round small steps away. */
 export type MovementParams = Pick<ImportanceProgramParams, 'task' | 'modules' | 'shapes' | 'recompute'> & {
-  /** The distance that a weight goes in a step. */
+  /** The factor of a gradient. */
   readonly stepSize: number;
 };
 
@@ -41,7 +43,7 @@ function traceMove({ stepSize, ...params }: MovementParams, shape: BatchShape): 
     return {
       wanted: [...weights.keys()],
       onReady: (node, gradient) =>
-        graph.assignAdd(valueFor(weights, node).weight.name, graph.mul(graph.sign(graph.cast(gradient, 'float32')), -stepSize)),
+        graph.assignAdd(valueFor(weights, node).weight.name, graph.mul(graph.cast(gradient, 'float32'), -stepSize)),
     };
   });
 }
@@ -77,13 +79,11 @@ export async function scoreMovement(params: MovementScoring, data: MovementData)
   const session = await data.engine.compile(program);
   try {
     await session.load(heldWeights(model, weights, FLOAT32_STORAGE));
-    const targets = plan.rows.reduce((sum, row) => sum + row.targets, 0);
-    const perBatch = targets / plan.batchesPerEpoch;
     let done = 0;
     params.onProgress?.(0, plan.batchesPerEpoch, 'batches');
     for await (const batch of filledBatches(data.source, plan.epoch(0))) {
       if (params.isCanceled?.()) throw new ImportanceError('computing the importance was canceled');
-      await session.run(moveSignature(batch.bucket), batch.feeds(perBatch));
+      await session.run(moveSignature(batch.bucket), batch.feeds(batch.targetCount));
       params.onProgress?.(++done, plan.batchesPerEpoch, 'batches');
     }
     const scores = new Map<string, Float32Array>();

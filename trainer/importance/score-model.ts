@@ -61,7 +61,7 @@ export interface ImportanceData {
   readonly recompute: RecomputePolicy;
   /** Element-wise measures of the exact mean gradient over all batches, not of each batch's. */
   readonly exact: boolean;
-  /** The distance that a weight goes with each batch of a measure that takes steps: the learning rate. */
+  /** The distance that a weight goes with each batch of a measure that takes steps. */
   readonly stepSize?: number;
   /** The most memory for the mean gradients of one sweep, the same in all processes; at least one module is in a sweep. */
   readonly sweepBytes: number;

@@ -18,12 +18,7 @@ export function neuronFigures(rows: readonly NeuronRow[]): ReadonlyMap<string, s
     const panels = rows.flatMap(row => (row.kind === 'overlap' && row.base === base && row.measure !== 'random' ? [panel(row)] : []));
     return panels.length === 0
       ? []
-      : [
-          [
-            neuronFigureName(base),
-            chart({ title: `${base}: overlap of chosen rows (Jaccard index) by block`, panels, markers: [] }),
-          ] as const,
-        ];
+      : [[neuronFigureName(base), chart({ title: `Overlap of chosen rows, ${base}`, panels, markers: [] })] as const];
   });
   return new Map(found);
 }
@@ -51,7 +46,7 @@ function panel(row: OverlapRow): Panel {
   return {
     title: row.measure,
     x: { label: 'block', scale: 'linear' },
-    y: { label: 'overlap', scale: 'linear' },
+    y: { label: 'overlap', scale: 'linear', to: 1 },
     series: [...series, chance],
   };
 }

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { type MeasureName, measureCatalog, movesWeights, needsData, needsWeightGradients } from '../../catalog/measures.ts';
 import { selectCoupled } from '../../coupling/coupling.ts';
 import { byteSize } from '../../graph/types.ts';
+import { MOVEMENT_STEP } from '../../importance/movement.ts';
 import { partialScores } from '../../importance/partial-scores.ts';
 import { batchesFingerprint, openScoreCache, type ScoreCache } from '../../importance/score-cache.ts';
 import { type ClassesOfSamples, type ImportanceData, scoreModel } from '../../importance/score-model.ts';
@@ -193,7 +194,7 @@ async function cacheOf(
     initial: model.parameters.flatMap(({ name, initial }) => (initial ? [[name, initial]] : [])),
     engine: base.engine.description.name,
     precision: scoringPrecision(precision, measure),
-    ...(movesWeights(measure) && { stepSize: recipe.learning_rate }),
+    ...(movesWeights(measure) && { stepSize: MOVEMENT_STEP }),
   });
 }
 
@@ -229,7 +230,7 @@ export async function importanceDataOf(
     source: await setup.sourceOf(samples, recipe.importance.batch_size),
     recompute: recipe.recompute === 'auto' ? 'cheap' : recipe.recompute,
     exact: recipe.importance.exact,
-    stepSize: recipe.learning_rate,
+    stepSize: MOVEMENT_STEP,
     ranks,
     sweepBytes: leastOf(ranks, SWEEP_SHARE * (availableMemoryBytes() / (context.rank?.localSize ?? 1) - weightBytes(setup.model, storage))),
     classes: classesOf(setup, samples),

@@ -4,7 +4,7 @@ import { methodCatalog } from '../../catalog/methods.ts';
 import { singleSteps } from '../../graph/fusion/step.ts';
 import { liveness } from '../../graph/liveness.ts';
 import { byteSize } from '../../graph/types.ts';
-import { movementProgram } from '../../importance/movement.ts';
+import { MOVEMENT_STEP, movementProgram } from '../../importance/movement.ts';
 import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import { planTargets, type RunPlan } from '../run-plan.ts';
 import { bufferRules } from './engine-memory.ts';
@@ -20,7 +20,7 @@ export function priceMovement(recipe: Recipe, { model, task, trainShapes, on }: 
     return { ...shape, batch, targets: Math.ceil((shape.targets * batch) / shape.batch) };
   });
   const recompute = recipe.recompute === 'auto' ? 'cheap' : recipe.recompute;
-  const { signatures, variables } = movementProgram({ task, modules, shapes, recompute, stepSize: recipe.learning_rate });
+  const { signatures, variables } = movementProgram({ task, modules, shapes, recompute, stepSize: MOVEMENT_STEP });
   const rules = bufferRules(on.engine, { variables });
   const passes = Object.values(signatures);
   const activationBytes = Math.max(
