@@ -4,10 +4,11 @@ import { EngineError } from '../../../trainer/engine/engine.ts';
 import { locatePjrt } from '../../../trainer/engine/install/pjrt-folder.ts';
 import { openPjrt, type PjrtEngine } from '../../../trainer/engine/pjrt/engine.ts';
 import { openPortable } from '../../../trainer/engine/portable/engine.ts';
+import { backward } from '../../../trainer/graph/gradient.ts';
 import { Graph } from '../../../trainer/graph/graph.ts';
 import { assemble, type Program } from '../../../trainer/graph/program.ts';
 import { float32Of } from '../../../trainer/graph/types.ts';
-import { elementAt, required } from '../../../trainer/narrow.ts';
+import { elementAt, required, valueFor } from '../../../trainer/narrow.ts';
 import { cacheDir } from '../../support/cache-dir.ts';
 import { describeWith } from '../../support/describe-with.ts';
 
@@ -48,6 +49,18 @@ function wholeMask(count: number): Program {
 
 const seed = Int32Array.of(11, 12);
 const feedsOf = (device: number) => ({ x: Float32Array.of(device + 1, 10 * device, -device), seed });
+
+/** Layers of 1 MB of weights that are all tuned; each update waits for the next gradient, as in training. */
+function tunedProgram(layers: number, replicas: number): Program {
+  const graph = new Graph(replicas > 1 ? { count: replicas, own: 'each' } : undefined);
+  const weights = Array.from({ length: layers }, (_, i) => graph.read({ name: `w${i}`, shape: [512, 512], dtype: 'float32' }));
+  const y = weights.reduce((x, w) => graph.tanh(graph.matmul(x, w, { transposeB: true })), graph.feed('x', [64, 512]));
+  const seeds = [{ node: graph.sumAll(y), gradient: graph.scalar(1) }];
+  const gradients = backward(graph, { seeds, wrt: new Map(weights.map(w => [w, {}])), policy: 'none' });
+  const sums = weights.toReversed().map(w => graph.totalOf(valueFor(gradients, w)));
+  const effects = weights.toReversed().map((w, i) => graph.assign(`w${layers - 1 - i}`, graph.sub(w, graph.mul(elementAt(sums, i), 0.1))));
+  return assemble({ step: { graph, outputs: { loss: graph.sumAll(y) }, effects } });
+}
 
 describeHere('several devices of one process', pjrt => {
   const { addon, client } = pjrt.device;
@@ -97,6 +110,22 @@ describeHere('several devices of one process', pjrt => {
     expect(session.address('total')).toBe(place);
     expect(addon.alive(client)).toEqual(held);
     await session.dispose();
+  });
+
+  it('take room for sums, and for no copy of the weights', async () => {
+    const [layers, weightBytes] = [8, 4 * 512 * 512];
+    const temporaries: number[] = [];
+    for (const replicas of [1, 2]) {
+      const session = await pjrt.compile(tunedProgram(layers, replicas));
+      const memory = await session.compiledMemory('step');
+      expect(memory.aliased).toBe(layers * weightBytes);
+      temporaries.push(memory.temporaries);
+      await session.dispose();
+    }
+    const [one = 0, two = 0] = temporaries;
+    console.log(`temporaries of a step: ${one} bytes on one device, ${two} on each of two`);
+    // As the estimate has it: gradients, and their sums.
+    expect(two - one).toBeLessThanOrEqual(2 * layers * weightBytes);
   });
 
   it('are refused where there are fewer, or a signature would change one copy of several', async () => {

@@ -193,10 +193,12 @@ export function priceRun(plan: RunPlan, options: PriceOptions = {}, fuse = plann
     const training = trainShapes.map((shape, i) => counting(tracer.training(shape, recompute), counted?.training[i]));
     const evaluation = evalShapes.map((shape, i) => counting(tracer.evaluation(shape, recompute), counted?.evaluation[i]));
     const answering = answers.passes.map((pass, i) => counting(pass, counted?.answers[i]));
+    // A compiler has counted the sums within its program too.
+    const bufferBytes = ({ source }: PricedPass): number => (source !== undefined && plan.parts?.own === 'each' ? 0 : exchange.bufferBytes);
     const passes: readonly PricedPass[] = [...training, ...evaluation, ...answering, ...(judge ? [judge] : [])];
     const most = Math.max(
       exchange.betweenBytes,
-      exchange.bufferBytes + Math.max(...training.map(pass => pass.activationBytes)),
+      ...training.map(pass => pass.activationBytes + bufferBytes(pass)),
       ...passes.map(pass => pass.activationBytes),
     );
     const { source = 'model' } = passes.reduce((a, b) => (b.activationBytes > a.activationBytes ? b : a));
