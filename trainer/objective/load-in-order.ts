@@ -69,10 +69,8 @@ async function open(params: InOrderParams): Promise<OpenedInOrder | { readonly r
   return opened;
 }
 
-function whyLengthsDecide({ group_by_length, packing }: Recipe): string | undefined {
-  if (packing) return 'packing puts samples into rows by their lengths';
-  return group_by_length ? 'batches are made of samples of similar length, which group_by_length: false would change' : undefined;
-}
+const whyLengthsDecide = ({ packing }: Recipe): string | undefined =>
+  packing ? 'packing puts samples into rows by their lengths' : undefined;
 
 const whyIdsAreChecked = ({ base: { tokenizer, model } }: LoadDataParams): string | undefined =>
   tokenizer.vocabularySize > model.vocabularySize ? 'the tokenizer has ids that the model lacks' : undefined;

@@ -23,30 +23,36 @@ const valuesOf = (events: readonly WorkerEvent[], key: string) =>
   events.flatMap(event => (event.type === 'metrics' && event.values[key] !== undefined ? [[event.step, event.values[key]]] : []));
 
 describe('a run over large data', () => {
-  it('begins before all samples are tokenized, and has the losses of one that tokenizes first, in parts too', async () => {
-    const whole = await train('whole');
-    expect(logOf(whole.events)).toContain('Samples are tokenized when training needs them.');
-    expect(whole.losses.size).toBe(6);
-    const first = await train('parts', [], stopAfter(2));
-    const second = await resume('parts', stopAfter(4));
-    // Another run leaves all tokens in the cache, from which the last part takes them.
-    const grouped = await train('grouped', ['group_by_length=true', 'max_steps=1']);
-    expect(logOf(grouped.events)).toContain(
-      'All samples are tokenized before the first update: batches are made of samples of similar length',
-    );
-    const third = await resume('parts');
-    expect(logOf(third.events)).toContain('come from the cache');
-    expect([...first.losses, ...second.losses, ...third.losses]).toEqual([...whole.losses]);
-    const cached = await train('cached');
-    expect(logOf(cached.events)).toContain('come from the cache');
-    expect([...cached.losses]).toEqual([...whole.losses]);
-    rmSync(join(context.cacheDir, 'tokens'), { recursive: true });
-  });
+  it.each([
+    ['in its order', 'group_by_length=false'],
+    ['in batches of similar length', 'group_by_length=true'],
+  ])(
+    'begins before all samples are tokenized, and has the losses of one whose tokens are cached, in parts too: %s',
+    async (order, setting) => {
+      const whole = await train(`whole ${order}`, [setting]);
+      expect(logOf(whole.events)).toContain('Samples are tokenized when training needs them.');
+      expect(whole.losses.size).toBe(6);
+      const first = await train(`parts ${order}`, [setting], stopAfter(2));
+      const second = await resume(`parts ${order}`, stopAfter(4));
+      // Another run leaves all tokens in the cache, from which the last part takes them.
+      const packed = await train(`packed ${order}`, ['packing=true', 'max_steps=1']);
+      expect(logOf(packed.events)).toContain(
+        'All samples are tokenized before the first update: packing puts samples into rows by their lengths',
+      );
+      const third = await resume(`parts ${order}`);
+      expect(logOf(third.events)).toContain('come from the cache');
+      expect([...first.losses, ...second.losses, ...third.losses]).toEqual([...whole.losses]);
+      const cached = await train(`cached ${order}`, [setting]);
+      expect(logOf(cached.events)).toContain('come from the cache');
+      expect([...cached.losses]).toEqual([...whole.losses]);
+      rmSync(join(context.cacheDir, 'tokens'), { recursive: true });
+    },
+  );
 
   it('holds out and evaluates the same samples', async () => {
     const changes = ['val_size=20', 'eval_strategy=steps', 'eval_steps=3', 'max_steps=3', 'data.shuffle=false', 'group_by_length=false'];
     const lazy = await train('held', changes);
-    await train('tokenizes', ['group_by_length=true', 'max_steps=1']);
+    await train('tokenizes', ['packing=true', 'max_steps=1']);
     const cached = await train('held cached', changes);
     expect(logOf(cached.events)).toContain('come from the cache');
     expect(valuesOf(lazy.events, 'eval_loss')).toHaveLength(2);

@@ -183,7 +183,7 @@ const inOrder = (rows: readonly Row[], lengths: readonly number[], batchSize: nu
   chunks(rows, batchSize).map(batch => ({ length: lengthFor(lengths, longest(batch)), rows: batch }));
 
 /** Batches of rows of similar length, the shortest first. */
-function groupRows(rows: readonly Row[], lengths: readonly number[], { batchSize, looseGroups }: BatchSettings): Cut[] {
+export function groupRows(rows: readonly Row[], lengths: readonly number[], { batchSize, looseGroups }: BatchSettings): Cut[] {
   const pools: Row[][] = lengths.map(() => []);
   for (const row of rows) pools[lengthFor(lengths, row.length)]?.push(row);
   return pools.flatMap((pool, length) => {

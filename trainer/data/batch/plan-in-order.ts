@@ -1,9 +1,10 @@
 /**
- * Plans batches of samples whose lengths are not known before they are needed: each batch is the next rows in their order, as without length
- * groups in `planBatches`, and has the same samples. The shapes follow from the first batches and from the longest row that is allowed.
+ * Plans batches of samples whose lengths are not known before they are needed. Without length groups each batch is the next rows in their order,
+ * and has the samples that it has in `planBatches`. With them, rows of similar length are put together within windows: the next thousand rows in
+ * their order. The shapes follow from the first window and from the longest row that is allowed.
  */
 import { elementAt } from '../../narrow.ts';
-import { createRandom, permutation } from '../../random.ts';
+import { createRandom, permutation, shuffle } from '../../random.ts';
 import { DataError } from '../data-error.ts';
 import type { List } from '../tokens/example-store.ts';
 import {
@@ -11,6 +12,8 @@ import {
   type BatchPlan,
   type BatchSettings,
   type Bucket,
+  type Cut,
+  groupRows,
   lengthFor,
   longest,
   type PlannedBatch,
@@ -23,60 +26,48 @@ import {
 } from './batch-plan.ts';
 import { chooseBuckets } from './choose-buckets.ts';
 
-/** Samples of the first batches, from which shapes are chosen: tokenizing them takes half a second. */
-export const SAMPLED = 1024;
+/** Samples of a window, and those of the first, from which shapes are chosen: tokenizing them takes half a second. */
+export const WINDOW = 1024;
 
-/** The order of an epoch: 4 bytes for each sample and each batch. */
-interface Order {
-  readonly epoch: number;
-  /** Undefined for the order of the samples. */
-  readonly rows: Int32Array | undefined;
-  readonly batches: Int32Array | undefined;
+/** The samples as rows in the order of an epoch. */
+interface OrderedRows {
+  readonly count: number;
+  /** Some of an epoch, fewer at its end. */
+  from(epoch: number, first: number, count: number): Row[];
+  readonly all: readonly Row[];
+}
+
+/** Cuts epochs into batches. */
+interface Cutter {
+  /** Row lengths of shapes. */
+  readonly lengths: readonly number[];
+  /** The first batches of the first epoch, in any order. */
+  readonly first: readonly Cut[];
+  at(epoch: number, place: number): Cut;
 }
 
 /** @throws DataError for no samples, and from reading sizes */
 export function planInOrder(sizes: List<SampleSize>, settings: BatchSettings): BatchPlan {
-  const { batchSize, parts, seed, shuffle, maxLength } = settings;
-  if (settings.grouped || settings.packing) throw new TypeError('lengths decide the order of these batches');
+  if (settings.packing) throw new TypeError('lengths decide the rows of these batches');
   if (sizes.length === 0) throw new DataError({ problem: 'there is no sample to make batches of', advice: 'Add data' });
-  const wholeSize = batchSize * (parts?.count ?? 1);
-  const batchesPerEpoch = Math.ceil(sizes.length / wholeSize);
-  const orderOf = (epoch: number): Order => ({
-    epoch,
-    rows: shuffle ? permutation(sizes.length, createRandom(seed, epoch, ROW_ORDER)) : undefined,
-    batches: shuffle ? permutation(batchesPerEpoch, createRandom(seed, epoch, BATCH_ORDER)) : undefined,
-  });
-  let order = orderOf(0);
-  const rowAt = (sample: number): Row => {
-    const size = sizes.at(sample);
-    if (size === undefined) throw new RangeError(`no sample ${sample} among ${sizes.length}`);
-    if (size.length > maxLength) throw new RangeError(`sample ${sample} has ${size.length} tokens, and rows have ${maxLength}`);
-    return { sequences: [sample], ...size };
-  };
-  /** The rows of the whole batch at a place of the epoch. */
-  const rowsAt = (epoch: number, place: number): Row[] => {
-    if (order.epoch !== epoch) order = orderOf(epoch);
-    const first = (order.batches?.[place] ?? place) * wholeSize;
-    return Array.from({ length: Math.min(wholeSize, sizes.length - first) }, (_, i) => rowAt(order.rows?.[first + i] ?? first + i));
-  };
-  const first = Array.from({ length: Math.min(batchesPerEpoch, Math.ceil(SAMPLED / wholeSize)) }, (_, place) => rowsAt(0, place));
-  const lengths = lengthsFor(first, settings);
+  const rows = rowsInOrder(sizes, settings);
+  const whole = { ...settings, batchSize: settings.batchSize * (settings.parts?.count ?? 1) };
+  const batchesPerEpoch = Math.ceil(rows.count / whole.batchSize);
+  const { lengths, first, at } = (settings.grouped ? cutWindows : cutInOrder)(rows, whole);
   const shapes = lengths.map((tokens, length) =>
     targetShapes(
       tokens,
-      first.filter(rows => lengthFor(lengths, longest(rows)) === length),
+      first.filter(cut => cut.length === length).map(({ rows }) => rows),
       settings,
     ),
   );
-  const planned = (epoch: number, place: number): PlannedBatch => {
-    const rows = rowsAt(epoch, place);
-    return elementAt(withShapes([{ length: lengthFor(lengths, longest(rows)), rows }], shapes, epoch, settings), 0);
+  const slice = (epoch: number, from: number, to: number): PlannedBatch[] => {
+    const cuts = Array.from({ length: Math.max(0, Math.min(to, batchesPerEpoch) - from) }, (_, i) => at(epoch, from + i));
+    return withShapes(cuts, shapes, epoch, settings);
   };
-  const slice = (epoch: number, from: number, to: number): PlannedBatch[] =>
-    Array.from({ length: Math.max(0, Math.min(to, batchesPerEpoch) - from) }, (_, i) => planned(epoch, from + i));
   return {
     get rows() {
-      return Array.from({ length: sizes.length }, (_, sample) => rowAt(sample));
+      return rows.all;
     },
     buckets: shapes.flat(),
     batchesPerEpoch,
@@ -86,8 +77,83 @@ export function planInOrder(sizes: List<SampleSize>, settings: BatchSettings): B
   };
 }
 
-function lengthsFor(first: readonly (readonly Row[])[], { maxBuckets, multipleOf, maxLength }: BatchSettings): number[] {
-  return chooseBuckets([...first.map(longest), maxLength], { maxBuckets, multipleOf, limit: maxLength });
+function rowsInOrder(sizes: List<SampleSize>, { seed, shuffle: isShuffled, maxLength }: BatchSettings): OrderedRows {
+  // 4 bytes for each sample.
+  const orderOf = (epoch: number) => ({
+    epoch,
+    places: isShuffled ? permutation(sizes.length, createRandom(seed, epoch, ROW_ORDER)) : undefined,
+  });
+  let order = orderOf(0);
+  const rowAt = (sample: number): Row => {
+    const size = sizes.at(sample);
+    if (size === undefined) throw new RangeError(`no sample ${sample} among ${sizes.length}`);
+    if (size.length > maxLength) throw new RangeError(`sample ${sample} has ${size.length} tokens, and rows have ${maxLength}`);
+    return { sequences: [sample], ...size };
+  };
+  return {
+    count: sizes.length,
+    from(epoch, first, count) {
+      if (order.epoch !== epoch) order = orderOf(epoch);
+      return Array.from({ length: Math.min(count, sizes.length - first) }, (_, i) => rowAt(order.places?.[first + i] ?? first + i));
+    },
+    get all() {
+      return Array.from({ length: sizes.length }, (_, sample) => rowAt(sample));
+    },
+  };
+}
+
+/** Each batch is the next rows. @param whole with the rows of a batch of all parts */
+function cutInOrder(rows: OrderedRows, whole: BatchSettings): Cutter {
+  const { batchSize, seed, shuffle: isShuffled } = whole;
+  const count = Math.ceil(rows.count / batchSize);
+  // 4 bytes for each batch.
+  const orderOf = (epoch: number) => ({
+    epoch,
+    places: isShuffled ? permutation(count, createRandom(seed, epoch, BATCH_ORDER)) : undefined,
+  });
+  let order = orderOf(0);
+  const rowsAt = (epoch: number, place: number): Row[] => {
+    if (order.epoch !== epoch) order = orderOf(epoch);
+    return rows.from(epoch, (order.places?.[place] ?? place) * batchSize, batchSize);
+  };
+  const first = Array.from({ length: Math.min(count, Math.ceil(WINDOW / batchSize)) }, (_, place) => rowsAt(0, place));
+  const lengths = chooseLengths(first.map(longest), whole);
+  const cut = (rows: readonly Row[]): Cut => ({ length: lengthFor(lengths, longest(rows)), rows });
+  return { lengths, first: first.map(cut), at: (epoch, place) => cut(rowsAt(epoch, place)) };
+}
+
+/**
+ * Rows of similar length are put together within each window, whose batches have a random order: windows of 50 batches are usual
+ * (`LengthGroupedSampler` in Transformers).
+ * @param whole with the rows of a batch of all parts
+ */
+function cutWindows(rows: OrderedRows, whole: BatchSettings): Cutter {
+  const { batchSize, seed, shuffle: isShuffled } = whole;
+  const inWindow = Math.ceil(WINDOW / batchSize);
+  const rowsOf = (epoch: number, window: number): Row[] => rows.from(epoch, window * inWindow * batchSize, inWindow * batchSize);
+  const sampled = rowsOf(0, 0);
+  const lengths = chooseLengths(
+    sampled.map(({ length }) => length),
+    whole,
+  );
+  const cutsOf = (epoch: number, window: number) => {
+    const cuts = groupRows(rowsOf(epoch, window), lengths, whole);
+    return { epoch, window, cuts: isShuffled ? shuffle(cuts, createRandom(seed, epoch, BATCH_ORDER, window)) : cuts };
+  };
+  let current = cutsOf(0, 0);
+  return {
+    lengths,
+    first: current.cuts,
+    at(epoch, place) {
+      const window = Math.floor(place / inWindow);
+      if (current.epoch !== epoch || current.window !== window) current = cutsOf(epoch, window);
+      return elementAt(current.cuts, place - window * inWindow);
+    },
+  };
+}
+
+function chooseLengths(sampled: readonly number[], { maxBuckets, multipleOf, maxLength }: BatchSettings): number[] {
+  return chooseBuckets([...sampled, maxLength], { maxBuckets, multipleOf, limit: maxLength });
 }
 
 /** Shapes of one length: the largest holds any batch, since each token of a row but its first may be a target. */

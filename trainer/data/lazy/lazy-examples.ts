@@ -128,5 +128,5 @@ const nothingTrained = (file: string, line: number): DataError =>
     file,
     line,
     problem: "the model's chat template leaves nothing to train of this sample, which its texts did not show",
-    advice: 'Set group_by_length: true in a new run, which tokenizes all samples before it begins',
+    advice: 'Remove this sample from the data and start a new run',
   });

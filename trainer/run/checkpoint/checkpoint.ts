@@ -61,7 +61,7 @@ const trainerStateSchema = z.object({
   baseFingerprint: z.string(),
   /**
    * The version of the batching of samples in an epoch: runs begun before 0.2 have 1 (`BatchSettings.looseGroups`). With 3, samples are
-   * tokenized as training goes, and shapes follow from the first batches (`planInOrder`).
+   * tokenized as training goes, groups are made within windows, and shapes follow from the first one (`planInOrder`).
    */
   batching: z.union([z.literal(1), z.literal(2), z.literal(3)]).default(1),
   /** The resolved recipe, to detect forbidden changes. */

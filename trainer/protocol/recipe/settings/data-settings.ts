@@ -168,7 +168,7 @@ export const sampleSettings = {
 
 export const batchSettings = {
   group_by_length: derived(flag(), 'the value of data.shuffle', given => given['data.shuffle'] !== false, {
-    doc: 'Groups samples of similar length into batches to reduce padding; false takes samples in order, and large JSON Lines data is then tokenized as training goes.',
+    doc: 'Groups samples of similar length into batches to reduce padding; false takes samples in order. Large data that is tokenized as training goes is grouped among about a thousand samples at a time.',
     memory: 'false pads every batch to its longest sample.',
   }),
   per_device_train_batch_size: defaulted(integer({ min: 1, max: 4096 }), 4, {
