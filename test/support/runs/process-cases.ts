@@ -8,8 +8,8 @@ import { checkResult } from '../../../trainer/cli/check-result.ts';
 import { required } from '../../../trainer/narrow.ts';
 import type { Recipe } from '../../../trainer/protocol/recipe/recipe-schema.ts';
 import { RUN_FILES } from '../../../trainer/protocol/run/run-files.ts';
-import { distanceOf, expectCloseMetrics, trainedTensors, trainIn } from './process-runs.ts';
 import { readRecord } from '../files/read-json.ts';
+import { distanceOf, expectCloseMetrics, trainedTensors, trainIn } from './process-runs.ts';
 import { recipeOf } from './recipe-of.ts';
 import type { TinyTask } from './tiny-task.ts';
 
