@@ -77,13 +77,19 @@ export function planInOrder(sizes: List<SampleSize>, settings: BatchSettings): B
   };
 }
 
-function rowsInOrder(sizes: List<SampleSize>, { seed, shuffle: isShuffled, maxLength }: BatchSettings): OrderedRows {
-  // 4 bytes for each sample.
-  const orderOf = (epoch: number) => ({
-    epoch,
-    places: isShuffled ? permutation(sizes.length, createRandom(seed, epoch, ROW_ORDER)) : undefined,
-  });
-  let order = orderOf(0);
+/** The place that comes at a place of an epoch: in a random order, of 4 bytes for each, or itself without `shuffle`. */
+function orderOf(count: number, stream: number, { seed, shuffle: isShuffled }: BatchSettings): (epoch: number, place: number) => number {
+  if (!isShuffled) return (_, place) => place;
+  let current: { readonly epoch: number; readonly places: Int32Array } | undefined;
+  return (epoch, place) => {
+    if (current?.epoch !== epoch) current = { epoch, places: permutation(count, createRandom(seed, epoch, stream)) };
+    return current.places[place] ?? place;
+  };
+}
+
+function rowsInOrder(sizes: List<SampleSize>, settings: BatchSettings): OrderedRows {
+  const { maxLength } = settings;
+  const sampleAt = orderOf(sizes.length, ROW_ORDER, settings);
   const rowAt = (sample: number): Row => {
     const size = sizes.at(sample);
     if (size === undefined) throw new RangeError(`no sample ${sample} among ${sizes.length}`);
@@ -92,10 +98,8 @@ function rowsInOrder(sizes: List<SampleSize>, { seed, shuffle: isShuffled, maxLe
   };
   return {
     count: sizes.length,
-    from(epoch, first, count) {
-      if (order.epoch !== epoch) order = orderOf(epoch);
-      return Array.from({ length: Math.min(count, sizes.length - first) }, (_, i) => rowAt(order.places?.[first + i] ?? first + i));
-    },
+    from: (epoch, first, count) =>
+      Array.from({ length: Math.min(count, sizes.length - first) }, (_, i) => rowAt(sampleAt(epoch, first + i))),
     get all() {
       return Array.from({ length: sizes.length }, (_, sample) => rowAt(sample));
     },
@@ -104,18 +108,10 @@ function rowsInOrder(sizes: List<SampleSize>, { seed, shuffle: isShuffled, maxLe
 
 /** Each batch is the next rows. @param whole with the rows of a batch of all parts */
 function cutInOrder(rows: OrderedRows, whole: BatchSettings): Cutter {
-  const { batchSize, seed, shuffle: isShuffled } = whole;
+  const { batchSize } = whole;
   const count = Math.ceil(rows.count / batchSize);
-  // 4 bytes for each batch.
-  const orderOf = (epoch: number) => ({
-    epoch,
-    places: isShuffled ? permutation(count, createRandom(seed, epoch, BATCH_ORDER)) : undefined,
-  });
-  let order = orderOf(0);
-  const rowsAt = (epoch: number, place: number): Row[] => {
-    if (order.epoch !== epoch) order = orderOf(epoch);
-    return rows.from(epoch, (order.places?.[place] ?? place) * batchSize, batchSize);
-  };
+  const batchAt = orderOf(count, BATCH_ORDER, whole);
+  const rowsAt = (epoch: number, place: number): Row[] => rows.from(epoch, batchAt(epoch, place) * batchSize, batchSize);
   const first = Array.from({ length: Math.min(count, Math.ceil(WINDOW / batchSize)) }, (_, place) => rowsAt(0, place));
   const lengths = chooseLengths(first.map(longest), whole);
   const cut = (rows: readonly Row[]): Cut => ({ length: lengthFor(lengths, longest(rows)), rows });
