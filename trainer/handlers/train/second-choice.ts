@@ -130,16 +130,26 @@ function placesIn({ members }: UpdateGroup): { readonly member: Trainable; reado
 
 const rowsOf = ({ rows, name }: Trainable): Int32Array => required(rows, `the trained rows of ${name}`).indices;
 
+/** Copies each row that was trained before to its place among those that are trained now; `others` is called with the place and number of any other. */
+function copyRows(
+  { after, before, width }: { readonly after: Trainable; readonly before: Trainable; readonly width: number },
+  old: Float32Array,
+  into: Float32Array,
+  others?: (place: number, row: number) => void,
+): void {
+  const placeOf = new Map([...rowsOf(before)].map((row, i) => [row, i]));
+  for (const [i, row] of rowsOf(after).entries()) {
+    const place = placeOf.get(row);
+    if (place === undefined) others?.(i, row);
+    else into.set(old.subarray(place * width, (place + 1) * width), i * width);
+  }
+}
+
 /** @param old [old rows, …] @param base the whole parameter */
 function movedRows(after: Trainable, before: Trainable, old: Float32Array, base: Float32Array): Float32Array {
-  const [rows, placeOf] = [rowsOf(after), new Map([...rowsOf(before)].map((row, i) => [row, i]))];
-  const width = old.length / placeOf.size;
-  const moved = new Float32Array(rows.length * width);
-  for (const [i, row] of rows.entries()) {
-    const place = placeOf.get(row);
-    const [from, begin] = place === undefined ? [base, row * width] : [old, place * width];
-    moved.set(from.subarray(begin, begin + width), i * width);
-  }
+  const width = old.length / rowsOf(before).length;
+  const moved = new Float32Array(rowsOf(after).length * width);
+  copyRows({ after, before, width }, old, moved, (place, row) => moved.set(base.subarray(row * width, (row + 1) * width), place * width));
   return moved;
 }
 
@@ -149,21 +159,15 @@ async function movedState(
   read: (name: string) => Promise<HostArray>,
 ): Promise<Float32Array> {
   const moved = new Float32Array(elementCount(group.shape));
+  // Members of a group mostly had one before, too.
+  const tensors = new Map<string, Float32Array>();
   for (const { member, begin } of placesIn(group)) {
     const from = valueFor(stateOfMember, `${member.name} ${kind}`);
-    const old = float32Of(await read(from.name));
-    if (!member.rows) {
-      moved.set(old.subarray(from.begin, from.begin + elementCount(member.shape)), begin);
-      continue;
-    }
-    const placeOf = new Map([...rowsOf(from.member)].map((row, i) => [row, i]));
-    const width = elementCount(member.shape.slice(1));
-    for (const [i, row] of rowsOf(member).entries()) {
-      const place = placeOf.get(row);
-      if (place === undefined) continue;
-      const at = from.begin + place * width;
-      moved.set(old.subarray(at, at + width), begin + i * width);
-    }
+    const tensor = tensors.get(from.name) ?? float32Of(await read(from.name));
+    tensors.set(from.name, tensor);
+    const [old, into] = [tensor.subarray(from.begin), moved.subarray(begin)];
+    if (member.rows) copyRows({ after: member, before: from.member, width: elementCount(member.shape.slice(1)) }, old, into);
+    else into.set(old.subarray(0, elementCount(member.shape)));
   }
   return moved;
 }
