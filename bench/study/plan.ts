@@ -86,6 +86,9 @@ const BY_CLASS: readonly ArmName[] = ['rows, qm_taylor', 'rows, class_max_taylor
 
 const LONG: readonly ArmName[] = ['rows, activation', 'rows, taylor'];
 
+/** The base of the tasks that are answered in words, with budgets and first rates. */
+const onSmolLm2 = { base: 'smollm2', budget: { lora: 8, spsft: 16 }, units: decoderUnits, rates: decoderRates } as const;
+
 const table = {
   'minilm-mails': {
     title: 'MiniLM, spam or ham',
@@ -99,13 +102,10 @@ const table = {
   },
   'smollm2-mails': {
     title: 'SmolLM2-135M, spam or ham',
-    base: 'smollm2',
+    ...onSmolLm2,
     data: 'mails',
     settings: { ...decoder, 'data.prompt': 'Is this e-mail spam or ham?\n\n{text}\n\nAnswer spam or ham.' },
     samples: { tune: 120, validate: 48, test: 64 },
-    budget: { lora: 8, spsft: 16 },
-    units: decoderUnits,
-    rates: decoderRates,
     // A Llama has no biases.
     without: ['bitfit', ...BY_CLASS],
     later: LONG,
@@ -141,13 +141,10 @@ const table = {
   },
   'smollm2-novel': {
     title: 'SmolLM2-135M, chapters of a novel',
-    base: 'smollm2',
+    ...onSmolLm2,
     data: 'novel',
     settings: { ...decoder, 'data.format': 'text' },
     samples: { tune: 120, validate: 32, test: 48 },
-    budget: { lora: 8, spsft: 16 },
-    units: decoderUnits,
-    rates: decoderRates,
     without: ['bitfit', ...BY_CLASS],
     later: LONG,
   },
@@ -163,26 +160,20 @@ const table = {
   },
   'smollm2-addresses': {
     title: 'SmolLM2-135M, the parts of an address as JSON',
-    base: 'smollm2',
+    ...onSmolLm2,
     data: 'addresses',
     settings: { ...decoder, max_length: 144 },
     samples: { tune: 120, validate: 32, test: 48 },
-    budget: { lora: 8, spsft: 16 },
-    units: decoderUnits,
-    rates: decoderRates,
     without: ['bitfit', ...BY_CLASS],
     later: LONG,
     answerTokens: 64,
   },
   'smollm2-arithmetic': {
     title: 'SmolLM2-135M, sums and differences in words',
-    base: 'smollm2',
+    ...onSmolLm2,
     data: 'arithmetic',
     settings: decoder,
     samples: { tune: 120, validate: 48, test: 64 },
-    budget: { lora: 8, spsft: 16 },
-    units: decoderUnits,
-    rates: decoderRates,
     without: ['bitfit', ...BY_CLASS],
     later: LONG,
     answerTokens: 8,
