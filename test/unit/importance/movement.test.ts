@@ -10,21 +10,13 @@ import { elementAt, required, valueFor } from '../../../trainer/narrow.ts';
 import { openOthers, openReference } from '../../support/engines.ts';
 import { expectClose } from '../../support/numbers/closeness.ts';
 import { runGraph } from '../graph/run-graph.ts';
-import { model, modules, source, task, values, weights } from './toy-task.ts';
+import { dataOn, model, modules, source, task, values, weights } from './toy-task.ts';
 
 const engine = await openReference();
 const others = await openOthers();
 const STEP = 0.05;
-const dataOf = (batchSize: number, change: Partial<ImportanceData> = {}): ImportanceData => ({
-  engine,
-  task,
-  source: source(batchSize),
-  recompute: 'none',
-  exact: false,
-  sweepBytes: 0,
-  stepSize: STEP,
-  ...change,
-});
+const dataOf = (batchSize: number, change: Partial<ImportanceData> = {}): ImportanceData =>
+  dataOn(engine, batchSize, { sweepBytes: 0, stepSize: STEP, ...change });
 const scoresOf = (data: ImportanceData, unit?: 'columns', only = modules) =>
   scoreModel({ measure: 'movement', model, modules: only, weights, seed: 0, data, ...(unit && { unit }) });
 

@@ -12,7 +12,7 @@ import { required, valueFor } from '../../../trainer/narrow.ts';
 import { openOthers, openReference } from '../../support/engines.ts';
 import { expectClose } from '../../support/numbers/closeness.ts';
 import { reductionOf } from '../../support/numbers/reduction-of.ts';
-import { model, modules, type Passed, passSample, samples, source, task, values, weights } from './toy-task.ts';
+import { dataOn, model, modules, type Passed, passSample, samples, source, values, weights } from './toy-task.ts';
 
 const engine = await openReference();
 const others = await openOthers();
@@ -21,16 +21,8 @@ const names = ['a', 'b', 'c'];
 const counts = names.map((_, label) => samples.filter(sample => sample.label === label).length);
 const classes = { names, counts, of: (sample: number) => samples[sample]?.label ?? -1 };
 
-const dataOf = (batchSize: number, change: Partial<ImportanceData> = {}): ImportanceData => ({
-  engine,
-  task,
-  source: source(batchSize),
-  recompute: 'none',
-  exact: false,
-  sweepBytes: 100,
-  classes,
-  ...change,
-});
+const dataOf = (batchSize: number, change: Partial<ImportanceData> = {}): ImportanceData =>
+  dataOn(engine, batchSize, { classes, ...change });
 const scoresOf = (measure: MeasureName, data: ImportanceData) => scoreModel({ measure, model, modules, weights, seed: 0, data });
 
 const sum = (list: readonly number[]): number => list.reduce((a, b) => a + b, 0);

@@ -4,6 +4,7 @@ import type { Batch, BatchSource } from '../../../trainer/data/batch/batches.ts'
 import { backward } from '../../../trainer/graph/gradient.ts';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
 import type { HostArray } from '../../../trainer/graph/types.ts';
+import type { ImportanceData } from '../../../trainer/importance/score-model.ts';
 import type { Model } from '../../../trainer/model/model-spec.ts';
 import type { BiasedSpec, ConvSpec, ModuleSpec } from '../../../trainer/model/module-specs.ts';
 import { Tracer } from '../../../trainer/model/tracer.ts';
@@ -79,6 +80,17 @@ export const samples = [0, 1, 2, 1, 0].map((label, i) => ({
   label,
   ids: Array.from({ length: TOKENS }, (_, t) => (i * 2 + t * (i + 1)) % VOCABULARY),
 }));
+
+/** The parts of a scoring that reads data: all of the samples, in one pass. */
+export const dataOn = (engine: ImportanceData['engine'], batchSize: number, change: Partial<ImportanceData>): ImportanceData => ({
+  engine,
+  task,
+  source: source(batchSize),
+  recompute: 'none',
+  exact: false,
+  sweepBytes: 100,
+  ...change,
+});
 
 export function source(batchSize: number): BatchSource {
   const bucket = { batch: batchSize, tokens: 1, targets: batchSize };
