@@ -1,11 +1,11 @@
 /** One step of the paper's models at their true size: bfloat16 and quantized bases of ours, next to LoRA of PEFT on the same weights. */
 
 import { existsSync } from 'node:fs';
-import { rm, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { availableMemoryBytes, freeDiskBytes } from '../../trainer/machine/machine.ts';
 import { messageOf } from '../../trainer/protocol/error-facts.ts';
-import { log } from '../measurements.ts';
+import { codeHash, log, MeasurementStore } from '../measurements.ts';
 import { paperModels } from '../memory/memory-models.ts';
 import type { PartContext } from '../part.ts';
 import { type Facts, factLines, table } from '../report.ts';
@@ -15,6 +15,9 @@ import type { TrueSizeRequest, TrueSizeScores, TrueSizeStep } from './true-size-
 
 const MODELS = ['Llama-2-7B', 'Llama-3-8B'] as const;
 type ModelName = (typeof MODELS)[number];
+
+/** The script of our side. */
+const SCRIPT = 'true-size-step.mjs';
 
 const TOKENS = 512;
 /** Each process makes two steps, of which the first warms up. */
@@ -162,58 +165,93 @@ ${parts.join('\n')}${failures.length > 0 ? `\n**Not measured.** ${failures.join(
 }
 
 /** @returns false when something could not be measured */
-export async function runTrueSize({ sides, facts, threads, results, cacheDir, brief, ...wanted }: PartContext): Promise<boolean> {
-  const cores = coresFor(threads);
+export async function runTrueSize(context: PartContext): Promise<boolean> {
+  const { facts, threads, results, cacheDir, brief } = context;
   const layersOf: Partial<Record<ModelName, number>> = {};
-  const rows: Row[] = [];
-  const scoreRows: ScoreRow[] = [];
-  const failures: string[] = [];
-  const found = { facts, threads, layers: layersOf, rows, scores: scoreRows, failures };
+  const found: Found = { facts, threads, layers: layersOf, rows: [], scores: [], failures: [] };
+  const folder = path.join(cacheDir, 'bench', 'true-size');
+  await mkdir(folder, { recursive: true });
+  const store = new MeasurementStore<object>(path.join(folder, 'measured.jsonl'), context.resume);
   const keep = async (): Promise<void> => {
     await writeFile(path.join(results, 'true-size.md'), trueSizeMarkdown(found));
     await writeFile(path.join(results, 'true-size.json'), `${JSON.stringify(found, null, 2)}\n`);
   };
-  const attempt = async (what: string, work: () => Promise<void>): Promise<void> => {
-    try {
-      await work();
-    } catch (error) {
-      found.failures.push(`${what}: ${messageOf(error).split('\n')[0]}`);
-      log(`${what}: ${messageOf(error)}`);
-    }
-    await keep();
-  };
   for (const model of brief ? MODELS.slice(0, 1) : MODELS) {
-    const dir = path.join(cacheDir, 'bench', 'true-size');
+    const dir = path.join(folder, 'model');
     await rm(dir, { recursive: true, force: true });
     const available = { diskBytes: freeDiskBytes(cacheDir), memoryBytes: Math.max(0, availableMemoryBytes() - BESIDE_WEIGHTS) };
-    const layers = Math.min(wanted.layers ?? Number.POSITIVE_INFINITY, layersThatFit(paperModels[model], available));
-    found.layers[model] = layers;
+    const layers = Math.min(context.layers ?? Number.POSITIVE_INFINITY, layersThatFit(paperModels[model], available));
+    layersOf[model] = layers;
     try {
       log(`true-size: writing ${layers} layers of ${model}'s sizes`);
       await writeSyntheticFolder(dir, { ...paperModels[model], model_type: 'llama', num_hidden_layers: layers });
-      await attempt(`${model}: ${THEIRS}`, async () => {
-        const row = await runTheirs<PeerStep>(sides, peerArguments(THEIR_STEP, dir, STEPS - 1), cores);
-        found.rows.push({ ...row, model, name: THEIRS });
-        log(`${THEIRS}: ${median(row.stepSeconds).toFixed(1)} s, ${gigabytes(row.peakBytes)} GB`);
-      });
-      for (const { name, recipe } of OURS)
-        await attempt(`${model}: ${name}`, async () => {
-          const request = { folder: dir, recipe: recipe + RECIPE, steps: STEPS };
-          const ours = await runOurs<TrueSizeStep>(sides, 'true-size-step.mjs', request, cores);
-          found.rows.push({ ...ours, model, name, ours });
-          log(`${name}: ${median(ours.stepSeconds).toFixed(1)} s, ${gigabytes(ours.peakBytes)} GB`);
-        });
-      for (const { name, recipe, measure } of SCORES)
-        await attempt(`${model}: ${name}`, async () => {
-          const request = { folder: dir, recipe: recipe + RECIPE, steps: 0, measure };
-          const scores = await runOurs<TrueSizeScores>(sides, 'true-size-step.mjs', request, cores);
-          found.scores.push({ ...scores, model, name });
-          log(`${name}: ${scores.seconds.toFixed(1)} s, ${gigabytes(scores.peakBytes)} GB`);
-        });
+      await measureModel(found, { context, store, model, layers, dir, keep });
     } finally {
       if (existsSync(dir)) await rm(dir, { recursive: true });
     }
   }
   log('wrote true-size.md and .json');
   return found.failures.length === 0;
+}
+
+interface Found extends TrueSizeResults {
+  readonly rows: Row[];
+  readonly scores: ScoreRow[];
+  readonly failures: string[];
+}
+
+interface ModelRun {
+  readonly context: PartContext;
+  readonly store: MeasurementStore<object>;
+  readonly model: ModelName;
+  readonly layers: number;
+  /** The folder of its weights. */
+  readonly dir: string;
+  /** Writes what was found so far. */
+  readonly keep: () => Promise<void>;
+}
+
+/** All configurations of a model, each in a process of its own; a failure is noted and the others continue. */
+async function measureModel(found: Found, { context, store, model, layers, dir, keep }: ModelRun): Promise<void> {
+  const { sides, threads } = context;
+  const cores = coresFor(threads);
+  const scripts = { ours: path.join(sides.scripts, SCRIPT), theirs: sides.peer };
+  /** @returns what an interrupted run of the same code has measured, or a new measurement */
+  const measured = async <T extends PeerStep | TrueSizeScores>(side: keyof typeof scripts, of: object, run: () => Promise<T>) => {
+    const key = JSON.stringify({ model, layers, threads, ...of, code: codeHash(scripts[side]) });
+    const kept = store.find(key) as T | undefined; // its key names what it measures
+    const row = kept ?? (await run());
+    if (!kept) store.keep(key, row);
+    return row;
+  };
+  const attempt = async (name: string, work: () => Promise<string>): Promise<void> => {
+    try {
+      log(`${name}: ${await work()}`);
+    } catch (error) {
+      found.failures.push(`${model}: ${name}: ${messageOf(error).split('\n')[0]}`);
+      log(`${model}: ${name}: ${messageOf(error)}`);
+    }
+    await keep();
+  };
+  const stepText = (row: PeerStep): string => `${median(row.stepSeconds).toFixed(1)} s, ${gigabytes(row.peakBytes)} GB`;
+  await attempt(THEIRS, async () => {
+    const run = () => runTheirs<PeerStep>(sides, peerArguments(THEIR_STEP, dir, STEPS - 1), cores);
+    const row = await measured('theirs', THEIR_STEP, run);
+    found.rows.push({ ...row, model, name: THEIRS });
+    return stepText(row);
+  });
+  for (const { name, recipe } of OURS)
+    await attempt(name, async () => {
+      const request = { recipe: recipe + RECIPE, steps: STEPS };
+      const ours = await measured('ours', request, () => runOurs<TrueSizeStep>(sides, SCRIPT, { ...request, folder: dir }, cores));
+      found.rows.push({ ...ours, model, name, ours });
+      return stepText(ours);
+    });
+  for (const { name, recipe, measure } of SCORES)
+    await attempt(name, async () => {
+      const request = { recipe: recipe + RECIPE, steps: 0, measure };
+      const scores = await measured('ours', request, () => runOurs<TrueSizeScores>(sides, SCRIPT, { ...request, folder: dir }, cores));
+      found.scores.push({ ...scores, model, name });
+      return `${scores.seconds.toFixed(1)} s, ${gigabytes(scores.peakBytes)} GB`;
+    });
 }
