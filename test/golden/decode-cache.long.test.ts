@@ -10,7 +10,7 @@ import { causalModel } from '../../trainer/model/load-model.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
 import { required, valueFor } from '../../trainer/narrow.ts';
 import { largestDifference } from '../../trainer/verify/verify-model.ts';
-import { casesOn, describeOn, openAll, openFast, openOthersAndPjrt } from '../support/engines.ts';
+import { casesOn, describeOn, openAll, openFast, openAllOthers } from '../support/engines.ts';
 import { floatsOf } from '../support/numbers/outputs.ts';
 
 const isDecoder = (name: string): boolean => {
@@ -160,7 +160,7 @@ async function togetherErrors(engine: Engine, name: string): Promise<number> {
 }
 
 describe('several texts together', async () => {
-  describeOn(await openOthersAndPjrt(), (engine, engineName) => {
+  describeOn(await openAllOthers(), (engine, engineName) => {
     const isOne = (name: string): boolean => name === 'gemma3';
     const all = families.filter(name => isOne(name) || engineName.startsWith('portable'));
     test.each(casesOn(engineName, all, isOne))('%s', async name => {

@@ -10,7 +10,7 @@ import { teacherFeeds } from '../../trainer/objective/distillation/teacher-feeds
 import { findTopTokens } from '../../trainer/objective/distillation/top-tokens.ts';
 import { tasks } from '../../trainer/objective/tasks.ts';
 import type { Recipe } from '../../trainer/protocol/recipe/recipe-schema.ts';
-import { casesOn, describeOn, openOthersAndPjrt } from '../support/engines.ts';
+import { casesOn, describeOn, openAllOthers } from '../support/engines.ts';
 import { lossesForm } from '../support/golden/loss-trace.ts';
 import { checkGradients, close, gradientsForm, idsOf, judged, openGolden, tuningTrace } from '../support/golden/preference-golden.ts';
 import { readGoldenJson } from '../support/files/read-json.ts';
@@ -74,7 +74,7 @@ const ON_PJRT = ['forward', 'mixed', 'renormalized_hot'];
 const meanOf = (values: ArrayLike<number> | undefined, count: number): number =>
   Array.from({ length: count }, (_, i) => values?.[i] ?? Number.NaN).reduce((sum, value) => sum + value, 0) / count;
 
-describeOn(await openOthersAndPjrt(), (engine, name) => {
+describeOn(await openAllOthers(), (engine, name) => {
   for (const [folder, cases] of Object.entries(golden.folders))
     test.each(casesOn(name, Object.entries(cases), ([each]) => folder === 'llama' && ON_PJRT.includes(each)))(`${folder}: %s`, async (_, wanted) => {
       const opened = await openGolden(folder);

@@ -8,9 +8,8 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { readAdapter } from '../../trainer/adapter/read-adapter.ts';
+import { type EngineName, engineCatalog } from '../../trainer/catalog/engines.ts';
 import { withoutNormDecay } from '../../trainer/method/method.ts';
-import { locateEngine } from '../../trainer/engine/install/engine-folder.ts';
-import { locatePjrt } from '../../trainer/engine/install/pjrt-folder.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
 import { methods } from '../../trainer/method/methods.ts';
 import { loadModel } from '../../trainer/model/load-model.ts';
@@ -18,6 +17,7 @@ import { readMetrics } from '../../trainer/run/metrics-file.ts';
 import { required, valueFor } from '../../trainer/narrow.ts';
 import { learningRateAt, type ScheduleSettings, warmupStepsOf } from '../../trainer/train/schedule.ts';
 import { cacheDir } from '../support/cache-dir.ts';
+import { casesOn, listEngines } from '../support/engines.ts';
 import { settingsOf } from '../support/models/method-settings.ts';
 import { readGoldenJson, readRecord } from '../support/files/read-json.ts';
 import { recipeIn } from '../support/runs/recipe-of.ts';
@@ -98,20 +98,20 @@ describe('weight decay leaves the same parameters alone', () => {
   });
 });
 
+const engines = (await listEngines()).filter(({ missing }) => missing === undefined);
+
 describe('runs', () => {
   const work = mkdtempSync(join(tmpdir(), 'rowtune-trainer-'));
   afterAll(() => rmSync(work, { recursive: true, force: true }));
 
-  /** All on the engine that is always there; those with an update of another kind on TensorFlow too. */
-  const onBoth = new Set(['full', 'tight_clipping', 'accumulation', 'label_smoothing', 'lora', 'dora', 'spsft', 'classifier', 'sft_packed_completion']);
-  /** Compiling takes seconds there. */
-  const ranOn = { tensorflow: onBoth, pjrt: new Set(['spsft', 'classifier']) };
-  const isInstalled = { tensorflow: locateEngine(cacheDir) !== undefined, pjrt: locatePjrt(cacheDir) !== undefined };
-  const cases = Object.entries(traces.runs).flatMap(([name, run]) =>
-    (['portable', 'tensorflow', 'pjrt'] as const)
-      .filter(engine => engine === 'portable' || (ranOn[engine].has(name) && isInstalled[engine]))
-      .map(engine => ({ name, run, engine })),
-  );
+  /** All on the engine that is always there; those with an update of another kind on the others too; two where compiling takes seconds. */
+  const onOthers = new Set(['full', 'tight_clipping', 'accumulation', 'label_smoothing', 'lora', 'dora', 'spsft', 'classifier', 'sft_packed_completion']);
+  const few = new Set(['spsft', 'classifier']);
+  const all = Object.entries(traces.runs);
+  const cases = engines.flatMap(({ name: engine }) => {
+    const own = all.filter(([name]) => engineCatalog[engine].isBuiltIn || onOthers.has(name));
+    return casesOn(engine, own, ([name]) => few.has(name)).map(([name, run]) => ({ name, run, engine }));
+  });
 
   test.each(cases)(
     '$name on $engine',
@@ -132,7 +132,7 @@ describe('runs', () => {
 
   const relative = (found: number, wanted: number): number => Math.abs(found - wanted) / Math.max(Math.abs(wanted), 1e-12);
 
-  function requestOf(folder: string, { kind, method, data, config, recipe, order }: Run, engine: 'portable' | 'tensorflow' | 'pjrt') {
+  function requestOf(folder: string, { kind, method, data, config, recipe, order }: Run, engine: EngineName) {
     const model = join(folder, 'model');
     mkdirSync(model, { recursive: true });
     for (const part of [kind === 'classifier' ? 'bert' : 'llama', 'tiny-tokenizer']) cpSync(join(golden, part), model, { recursive: true });

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { namesOf } from '../../../trainer/catalog/entries.ts';
 import { opTable } from '../../../trainer/graph/op-table.ts';
-import { openOthersAndPjrt, openReference } from '../../support/engines.ts';
+import { openAllOthers, openReference } from '../../support/engines.ts';
 import { expectClose } from '../../support/numbers/closeness.ts';
 import { compareCase, ENGINE_TOLERANCE } from '../../support/numbers/compare-case.ts';
 import { finiteDifferences } from '../../support/numbers/finite-differences.ts';
@@ -13,7 +13,7 @@ import { forwardProgram, numbersOf, runCase, runGradients } from '../../support/
 const DIFFERENCE_TOLERANCE = 2e-3;
 
 const reference = await openReference();
-const others = await openOthersAndPjrt();
+const others = await openAllOthers();
 
 describe('the table of cases', () => {
   it('names every operation once', () => expect(Object.keys(caseTable).sort()).toEqual(Object.keys(opTable).sort()));

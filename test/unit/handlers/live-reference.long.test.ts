@@ -2,12 +2,11 @@
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import type { EngineName } from '../../../trainer/catalog/engines.ts';
 import { readModelHeaders } from '../../../trainer/hub/open-model.ts';
 import { required } from '../../../trainer/narrow.ts';
 import { estimateRecipe } from '../../../trainer/plan/memory/predict.ts';
 import { readMetrics } from '../../../trainer/run/metrics-file.ts';
-import { openOthersAndPjrt } from '../../support/engines.ts';
+import { casesOn, listEngines } from '../../support/engines.ts';
 import { pairRuns } from '../../support/runs/pair-runs.ts';
 import { distanceOf, trainedTensors } from '../../support/runs/process-runs.ts';
 import { type InProcess, runInProcess, stopAfter, trainRunsIn } from '../../support/runs/run-in-process.ts';
@@ -30,9 +29,6 @@ writeFileSync(
 
 const LIVE = 'preference.reference=live';
 const STEPS = 5;
-const installed = new Set((await openOthersAndPjrt()).flatMap(({ name, engine }) => (engine ? [name] : [])));
-const engines: readonly EngineName[] = ['portable', 'tensorflow', 'pjrt'];
-const isMissing = (engine: EngineName): boolean => engine !== 'portable' && !installed.has(engine);
 
 interface Case {
   readonly title: string;
@@ -52,39 +48,36 @@ const cases: readonly Case[] = [
   { title: 'rows scored by the loss of pairs', settings: ['importance.measure=taylor', 'importance.samples=8'] },
   { title: 'rows in bfloat16', settings: ['dtype=bfloat16'], tolerance: 2e-3 },
 ];
-/** Every program is compiled once more there, which takes seconds. */
-const onPjrt = new Set(cases.slice(0, 2).map(({ title }) => title));
+/** Those that run where every program is compiled once more, which takes seconds. */
+const few = new Set(cases.slice(0, 2));
 
 const NUMBERS = ['loss', 'grad_norm', 'margin', 'kl', 'eval_loss', 'eval_margin', 'eval_kl'] as const;
 const numbersOf = async (dir: string) => (await readMetrics(join(task.folder, dir))).map(line => NUMBERS.map(name => line[name] ?? 0));
 const phasesOf = ({ events }: InProcess<unknown>) => events.flatMap(event => (event.type === 'phase' ? [event] : []));
 
-for (const engine of engines)
-  describe.skipIf(isMissing(engine))(`${engine}${isMissing(engine) ? ' (not installed)' : ''}`, () => {
-    test.each(cases.filter(({ title }) => engine !== 'pjrt' || onPjrt.has(title)))(
-      '$title',
-      async ({ title, settings, tolerance = 1e-5 }) => {
-        const all = [`engine=${engine}`, `max_steps=${STEPS}`, 'logging_steps=1', ...settings];
-        const [live, cached] = [`${engine} ${title} live`, `${engine} ${title} cached`];
-        const whole = await train(live, [...all, LIVE]);
-        await train(cached, all);
-        const [found, expected] = [await numbersOf(live), await numbersOf(cached)];
-        expect(found).toHaveLength(expected.length);
-        for (const [i, line] of expected.entries())
-          for (const [j, value] of line.entries())
-            expect(Math.abs((found[i]?.[j] ?? Number.NaN) - value), `${NUMBERS[j]}, line ${i}`).toBeLessThan(
-              tolerance * Math.max(1, Math.abs(value)),
-            );
-        const [own, other] = await Promise.all([live, cached].map(dir => trainedTensors(join(task.folder, dir), STEPS)));
-        expect(distanceOf(required(other, 'the weights'), required(own, 'the weights'))).toBeLessThan(10 * tolerance);
+for (const { name: engine, missing } of await listEngines())
+  describe.skipIf(missing !== undefined)(`${engine}${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
+    test.each(casesOn(engine, cases, one => few.has(one)))('$title', async ({ title, settings, tolerance = 1e-5 }) => {
+      const all = [`engine=${engine}`, `max_steps=${STEPS}`, 'logging_steps=1', ...settings];
+      const [live, cached] = [`${engine} ${title} live`, `${engine} ${title} cached`];
+      const whole = await train(live, [...all, LIVE]);
+      await train(cached, all);
+      const [found, expected] = [await numbersOf(live), await numbersOf(cached)];
+      expect(found).toHaveLength(expected.length);
+      for (const [i, line] of expected.entries())
+        for (const [j, value] of line.entries())
+          expect(Math.abs((found[i]?.[j] ?? Number.NaN) - value), `${NUMBERS[j]}, line ${i}`).toBeLessThan(
+            tolerance * Math.max(1, Math.abs(value)),
+          );
+      const [own, other] = await Promise.all([live, cached].map(dir => trainedTensors(join(task.folder, dir), STEPS)));
+      expect(distanceOf(required(other, 'the weights'), required(own, 'the weights'))).toBeLessThan(10 * tolerance);
 
-        const parts = `${engine} ${title} parts`;
-        const first = await train(parts, [...all, LIVE, 'save_strategy="no"'], stopAfter(2));
-        const second = await runInProcess({ kind: 'resume', runDir: join(task.folder, parts), overrides: [], context });
-        expect([...first.losses, ...second.losses]).toEqual([...whole.losses]);
-        expect(second.value.after?.loss).toBe(whole.value.after?.loss);
-      },
-    );
+      const parts = `${engine} ${title} parts`;
+      const first = await train(parts, [...all, LIVE, 'save_strategy="no"'], stopAfter(2));
+      const second = await runInProcess({ kind: 'resume', runDir: join(task.folder, parts), overrides: [], context });
+      expect([...first.losses, ...second.losses]).toEqual([...whole.losses]);
+      expect(second.value.after?.loss).toBe(whole.value.after?.loss);
+    });
   });
 
 test('without held-out samples, nothing is computed before the first update, and no file is kept', async () => {

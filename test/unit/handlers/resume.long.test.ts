@@ -8,18 +8,15 @@ import { listCheckpoints } from '../../../trainer/run/checkpoint/checkpoint-fold
 import { readMetrics } from '../../../trainer/run/metrics-file.ts';
 import { summarizeRun } from '../../../trainer/run/run-folder.ts';
 import { describeFailure } from '../../../trainer/run-error.ts';
-import { openOthersAndPjrt } from '../../support/engines.ts';
+import { casesOn, listEngines } from '../../support/engines.ts';
 import { runInProcess, stopAfter } from '../../support/runs/run-in-process.ts';
 import { makeTinyTask } from '../../support/runs/tiny-task.ts';
 
 const task = makeTinyTask();
 afterAll(() => rmSync(task.folder, { recursive: true, force: true }));
 const { context } = task;
-const engines = ['portable', 'tensorflow', 'pjrt'] as const;
-const installed = new Set((await openOthersAndPjrt()).flatMap(({ name, engine }) => (engine ? [name] : [])));
-const isMissing = (engine: (typeof engines)[number]): boolean => engine !== 'portable' && !installed.has(engine);
-/** Every program is compiled once more there, which takes seconds. */
-const onPjrt = new Set(['lora with dropout', 'rows of an int8 base']);
+/** Those that run where every program is compiled once more, which takes seconds. */
+const few = new Set(['lora with dropout', 'rows of an int8 base']);
 
 /** Every piece of state that a run has is in play: order, dropout, accumulation, clipping, momentum, warm-up, windows of metrics. */
 const cases: { name: string; settings: string[]; stopAt: number }[] = [
@@ -53,16 +50,15 @@ const cases: { name: string; settings: string[]; stopAt: number }[] = [
   { name: 'full in bfloat16, moments in 8 bits', settings: ['method=full', 'dtype=bfloat16', 'optim=adam_8bit'], stopAt: 2 },
 ];
 
-for (const engine of engines)
-  describe.skipIf(isMissing(engine))(`${engine}${isMissing(engine) ? ' (not installed)' : ''}`, () => {
-    test.each(cases.filter(({ name }) => engine !== 'pjrt' || onPjrt.has(name)))('$name', async ({ name, settings, stopAt }) => {
+for (const { name: engine, missing, runsAhead } of await listEngines())
+  describe.skipIf(missing !== undefined)(`${engine}${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
+    test.each(casesOn(engine, cases, ({ name }) => few.has(name)))('$name', async ({ name, settings, stopAt }) => {
       const recipe = task.recipe(`engine=${engine}`, 'max_steps=6', 'save_strategy="no"', ...settings);
       const dir = join(task.folder, `${engine} ${name}`);
       const whole = await runInProcess({ kind: 'train', recipe, runDir: `${dir} whole`, context });
       const runDir = `${dir} parts`;
       const first = await runInProcess({ kind: 'train', recipe, runDir, context }, stopAfter(stopAt));
-      // A session that runs ahead finishes the update that had begun.
-      const steps = engine === 'pjrt' ? stopAt + 1 : stopAt;
+      const steps = runsAhead ? stopAt + 1 : stopAt;
       expect(first.value).toMatchObject({ state: 'stopped', steps, after: null });
       const second = await runInProcess({ kind: 'resume', runDir, overrides: [], context });
       expect(second.value).toMatchObject({ state: 'finished', steps: 6 });

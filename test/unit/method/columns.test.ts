@@ -8,7 +8,7 @@ import { firstUnits } from '../../../trainer/method/spsft/targets.ts';
 import { loadModel } from '../../../trainer/model/load-model.ts';
 import { causalTask } from '../../../trainer/objective/causal/causal-task.ts';
 import { traceTrain } from '../../../trainer/train/train-passes.ts';
-import { describeOn, openOthersAndPjrt, openReference } from '../../support/engines.ts';
+import { describeOn, openAllOthers, openReference } from '../../support/engines.ts';
 import { readRecord } from '../../support/files/read-json.ts';
 import { scattered, settingsOf } from '../../support/models/method-settings.ts';
 import { expectClose } from '../../support/numbers/closeness.ts';
@@ -22,7 +22,7 @@ const attach = (changes: Partial<MethodSettings>) => {
 };
 const goldenModel = (name: string) => loadModel(readRecord(join(import.meta.dirname, '..', '..', 'golden', name, 'config.json')), {});
 
-describeOn(await openOthersAndPjrt(), engine => {
+describeOn(await openAllOthers(), engine => {
   test.each(['columns', 'coupled'] as const)('%s: the losses are those of the reference', async trains => {
     const losses = (on: typeof engine) =>
       withTinyRun({ engine: on, tiny, attachment: attach({ trains }), recompute: 'cheap', learningRate: 1e-2 }, run => run.steps(4));

@@ -13,7 +13,7 @@ import { TargetError } from '../../../trainer/method/targets.ts';
 import { NF4_LEVELS, quantizeNf4 } from '../../../trainer/model/nf4.ts';
 import { FLOAT32, type Precision, WeightStorage } from '../../../trainer/model/weight-storage.ts';
 import { required, valueFor } from '../../../trainer/narrow.ts';
-import { describeOn, openOthersAndPjrt, openReference } from '../../support/engines.ts';
+import { describeOn, openAllOthers, openReference } from '../../support/engines.ts';
 import { readGoldenJson } from '../../support/files/read-json.ts';
 import { scattered, settingsOf } from '../../support/models/method-settings.ts';
 import { randomNumbers } from '../../support/numbers/operation-case.ts';
@@ -37,7 +37,7 @@ const weight = decoded(golden.values);
 const spec = { name: 'w', shape: golden.shape };
 
 const reference = await openReference();
-const engines = [{ name: 'portable, cpu', engine: reference }, ...(await openOthersAndPjrt())];
+const engines = [{ name: 'portable, cpu', engine: reference }, ...(await openAllOthers())];
 const fastest = engines.findLast(({ engine }) => engine)?.engine ?? reference;
 
 const storageOf = (quantize: 'int8' | 'nf4', parameter = spec) =>

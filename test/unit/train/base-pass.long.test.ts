@@ -11,7 +11,7 @@ import { FLOAT32, type Precision } from '../../../trainer/model/weight-storage.t
 import { required } from '../../../trainer/narrow.ts';
 import { baseSignature, KEEP_START, SWAP_START } from '../../../trainer/train/base-pass.ts';
 import { evalSignature } from '../../../trainer/train/train-program.ts';
-import { casesOn, describeOn, openOthersAndPjrt } from '../../support/engines.ts';
+import { casesOn, describeOn, openAllOthers } from '../../support/engines.ts';
 import { scattered, settingsOf } from '../../support/models/method-settings.ts';
 import { expectClose } from '../../support/numbers/closeness.ts';
 import { floatsOf } from '../../support/numbers/outputs.ts';
@@ -78,7 +78,7 @@ async function expectUntouched(engine: Engine, attachment: Attachment): Promise<
   });
 }
 
-describeOn(await openOthersAndPjrt(), (engine, name) => {
+describeOn(await openAllOthers(), (engine, name) => {
   test.each(casesOn(name, variants, ({ isFew }) => isFew === true))('$title', variant => expectUntouched(engine, attach(variant)));
 });
 
@@ -95,7 +95,7 @@ describe('the copies', () => {
 });
 
 test('the base is the model before training', async () => {
-  const { engine } = required((await openOthersAndPjrt())[0], 'the portable engine');
+  const { engine } = required((await openAllOthers())[0], 'the portable engine');
   const attachment = attach({ title: '', method: 'spsft+lora' });
   const params = { engine: required(engine, 'the portable engine'), tiny };
   const untouched: Attachment = { method: 'full', trainables: [], initial: () => [] };

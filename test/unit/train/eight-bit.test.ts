@@ -19,14 +19,14 @@ import {
 } from '../../../trainer/train/eight-bit.ts';
 import { eightBitCount, optimizerState } from '../../../trainer/train/optimizer.ts';
 import { updateGroups } from '../../../trainer/train/update-group.ts';
-import { describeOn, openOthersAndPjrt, openReference } from '../../support/engines.ts';
+import { describeOn, openAllOthers, openReference } from '../../support/engines.ts';
 import { settingsOf } from '../../support/models/method-settings.ts';
 import { expectClose } from '../../support/numbers/closeness.ts';
 import { randomNumbers } from '../../support/numbers/operation-case.ts';
 import { adamw, expectSameAfterRestore, openTiny, withTinyRun } from '../../support/runs/tiny-training.ts';
 
 const reference = await openReference();
-const engines = [{ name: 'portable, cpu', engine: reference }, ...(await openOthersAndPjrt())];
+const engines = [{ name: 'portable, cpu', engine: reference }, ...(await openAllOthers())];
 
 /** Every block by itself, every number by itself. */
 function naive(values: readonly number[], kind: 'signed' | 'unsigned', noise: readonly number[]): number[] {

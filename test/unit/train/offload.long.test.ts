@@ -21,7 +21,7 @@ import { causalTask } from '../../../trainer/objective/causal/causal-task.ts';
 import type { Offload, OptimizerSettings } from '../../../trainer/train/optimizer-settings.ts';
 import { trainProgram } from '../../../trainer/train/train-program.ts';
 import { describeWith } from '../../support/describe-with.ts';
-import { casesOn, engineNamed, openOthersAndPjrt } from '../../support/engines.ts';
+import { casesOn, engineNamed, openAllOthers } from '../../support/engines.ts';
 import { scattered, settingsOf } from '../../support/models/method-settings.ts';
 import { expectClose } from '../../support/numbers/closeness.ts';
 import { recipeIn } from '../../support/runs/recipe-of.ts';
@@ -29,7 +29,7 @@ import { runInProcess, stopAfter } from '../../support/runs/run-in-process.ts';
 import { makeTinyTask } from '../../support/runs/tiny-task.ts';
 import { adamw, openTiny, type TinyRunParams, wholeShape, withTinyRun } from '../../support/runs/tiny-training.ts';
 
-const engines = await openOthersAndPjrt();
+const engines = await openAllOthers();
 const { engine, missing } = engineNamed(engines, 'tensorflow');
 /** The engine, where it moves state between an update's steps. */
 const moving = engine?.description.fuses ? engine : undefined;

@@ -10,7 +10,7 @@ import { elementAt, required } from '../../../trainer/narrow.ts';
 import { declareFeeds, optimizerFeeds, optimizerState, update } from '../../../trainer/train/optimizer.ts';
 import type { OptimizerSettings } from '../../../trainer/train/optimizer-settings.ts';
 import { updateGroups } from '../../../trainer/train/update-group.ts';
-import { describeOn, openOthersAndPjrt, openReference } from '../../support/engines.ts';
+import { describeOn, openAllOthers, openReference } from '../../support/engines.ts';
 import { readGoldenJson } from '../../support/files/read-json.ts';
 import { expectClose } from '../../support/numbers/closeness.ts';
 
@@ -114,7 +114,7 @@ async function ourSteps(
 }
 
 const reference = await openReference();
-const engines = [{ name: 'portable, cpu', engine: reference }, ...(await openOthersAndPjrt())];
+const engines = [{ name: 'portable, cpu', engine: reference }, ...(await openAllOthers())];
 describe('a trainable may have a learning rate of its own', () => {
   for (const [name, settings] of Object.entries(cases))
     for (const rows of [undefined, Int32Array.of(1, 2, 4, 5, 7)])
