@@ -1,7 +1,7 @@
 /**
- * How the tests run: everything but what needs a GPU. Files of units share processes, since loading the modules anew would take longer than most
- * of their tests; all others have a process each. Those that mostly wait, for an editor or for processes of ours, run one at a time: `npm test`
- * runs them next to the others.
+ * How the tests run: everything, but what needs a GPU only where that is asked for. Files of units share processes, since loading the modules anew
+ * would take longer than most of their tests; all others have a process each. Those that mostly wait, for an editor or for processes of ours, run
+ * one at a time: `npm test` runs them next to the others.
  */
 import { availableParallelism } from 'node:os';
 import { configDefaults, defineConfig } from 'vitest/config';
@@ -50,7 +50,7 @@ const ALONE = [
   'test/unit/model/weight-memory.test.ts',
 ];
 
-/** They need a GPU, or Mesa's software one: ROWTUNE_TEST_GPU=1 npm test */
+/** They need a GPU, or Mesa's software one: `npm test -- --all`, or ROWTUNE_TEST_GPU=1 npm test */
 const ON_GPU = process.env.ROWTUNE_TEST_GPU ? [] : ['test/gpu/**'];
 
 /** Vitest leaves one core idle by default. No test here asserts a time, and memory is measured a process at a time. */

@@ -1,6 +1,6 @@
 /** The steps that a fresh clone needs before anything else runs: packages, bundles, engine. Plain Node, since it runs before `npm ci`. */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
 export const root = path.dirname(import.meta.dirname);
@@ -77,6 +77,35 @@ export function ensurePjrt() {
   if (isReady('pjrt-cpu')) return;
   const { status } = rowtune(['engine', 'install', '--variant', 'pjrt-cpu']);
   if (status !== 0) say('continuing without the PJRT plugin');
+}
+
+/** The folders in which Vulkan's loader looks for drivers on Linux, if no variable names them. */
+const VULKAN_DRIVERS = ['/etc/vulkan/icd.d', '/usr/local/share/vulkan/icd.d', '/usr/share/vulkan/icd.d'];
+const VULKAN_VARIABLES = ['VK_DRIVER_FILES', 'VK_ICD_FILENAMES', 'VK_ADD_DRIVER_FILES'];
+const VULKAN_PACKAGES = ['libvulkan1', 'mesa-vulkan-drivers'];
+
+const hasVulkan = () =>
+  VULKAN_VARIABLES.some(name => process.env[name]) || VULKAN_DRIVERS.some(folder => existsSync(folder) && readdirSync(folder).length > 0);
+
+/**
+ * Installs Mesa's drivers for Vulkan, one of which computes on the processor, so that the tests of WebGPU run without a GPU: in continuous
+ * integration, as root, with apt-get. Elsewhere nothing is installed, and where there is no driver those tests are skipped, with the reason.
+ */
+export function ensureVulkan() {
+  if (process.platform !== 'linux' || hasVulkan()) return;
+  const command = `apt-get install ${VULKAN_PACKAGES.join(' ')}`;
+  if (!process.env.CI || process.getuid?.() !== 0) {
+    say(`continuing without a driver for Vulkan; for the tests of WebGPU, run as root: ${command}`);
+    return;
+  }
+  say(`installing Mesa's drivers for Vulkan (${command})`);
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  try {
+    run('apt-get', ['update', '--quiet=2'], { env });
+    run('apt-get', ['install', '--quiet=2', '--yes', '--no-install-recommends', ...VULKAN_PACKAGES], { env });
+  } catch (error) {
+    say(`continuing without a driver for Vulkan: ${error.message}`);
+  }
 }
 
 /** Installs TensorFlow where it can be; without it the portable engine runs, and that is said. @returns {boolean} whether it is there */

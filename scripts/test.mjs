@@ -1,13 +1,13 @@
 /**
- * `npm test`: everything a fresh clone needs, `npm run check`, then the tests. With `--all`, also files of a quarter of a minute or more and those in an
- * editor. A few files that failed are run a second time, when nothing else runs, and what passes only then is named. Lists the slowest ten files
- * and ends with one line: N passed, N failed, N skipped.
+ * `npm test`: everything a fresh clone needs, `npm run check`, then the tests. With `--all`, also files of a quarter of a minute or more, those in an
+ * editor, and those on a GPU or a software one. A few files that failed are run a second time, when nothing else runs, and what passes only then is
+ * named. Lists the slowest ten files and ends with one line: N passed, N failed, N skipped.
  */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { buildBundles, cacheFolder, ensureEngine, ensurePackages, ensurePjrt, root, say } from './steps.mjs';
+import { buildBundles, cacheFolder, ensureEngine, ensurePackages, ensurePjrt, ensureVulkan, root, say } from './steps.mjs';
 
 const SLOWEST_SHOWN = 10;
 
@@ -142,12 +142,16 @@ const runsOf = isQuick => [
 
 async function main() {
   const chosen = process.argv.slice(2).filter(argument => argument !== '--all');
-  const isQuick = chosen.length === 0 && !process.argv.includes('--all');
+  const isAll = process.argv.includes('--all');
+  const isQuick = chosen.length === 0 && !isAll;
   if (isQuick) process.env.ROWTUNE_TEST_QUICK = '1';
+  // They run on a software GPU where there is no other.
+  if (isAll) process.env.ROWTUNE_TEST_GPU = '1';
   ensurePackages();
   buildBundles();
   ensureEngine();
   ensurePjrt();
+  if (isAll) ensureVulkan();
   await fetchModelsAndData();
   const folder = mkdtempSync(path.join(os.tmpdir(), 'rowtune-test-'));
   try {
