@@ -5,7 +5,7 @@
 
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { type CardName, cardCatalog, cardNames, usableCardBytes } from '../../trainer/catalog/cards.ts';
+import { ASSUMED_CARD, type CardName, cardCatalog, cardNames, usableCardBytes } from '../../trainer/catalog/cards.ts';
 import { CARD_ENGINE } from '../../trainer/catalog/engines.ts';
 import { type CardCompiler, openCardCompiler } from '../../trainer/engine/pjrt/card-compiler.ts';
 import type { RecomputePolicy } from '../../trainer/graph/recompute.ts';
@@ -90,15 +90,16 @@ const compiledWhole: readonly CompiledCase[] = [
   whole('Llama-3-8B', 'SPSFT r 128, nf4', 'rtx-4090'),
 ];
 
-const planOf = (config: Config, recipe: string, recompute: RecomputePolicy) =>
-  planRun({ recipe: benchRecipe(recipe), headers: headersOf(config), on: { engine: CARD_ENGINE, device: 'gpu' }, recompute });
+const planOf = (config: Config, recipe: string, recompute: RecomputePolicy, card: CardName = ASSUMED_CARD) =>
+  planRun({ recipe: benchRecipe(recipe), headers: headersOf(config), on: { engine: CARD_ENGINE, device: 'gpu', card }, recompute });
 
 const gibibytes = (bytes: number): string => (bytes / 2 ** 30).toFixed(1);
 const mebibytes = (bytes: number): string => (bytes / 2 ** 20).toFixed(0);
 
 function predictedRow(model: string, config: Config, method: keyof typeof methods): string {
-  const { totalBytes, activationBytes, trainable } = priceRun(planOf(config, `${ONE}${methods[method]}`, 'block'));
-  const fits = cardNames.filter(name => totalBytes <= usableCardBytes(name)).map(name => cardCatalog[name].label);
+  const pricedFor = (card: CardName) => priceRun(planOf(config, `${ONE}${methods[method]}`, 'block', card));
+  const { totalBytes, activationBytes, trainable } = pricedFor(ASSUMED_CARD);
+  const fits = cardNames.filter(name => pricedFor(name).totalBytes <= usableCardBytes(name)).map(name => cardCatalog[name].label);
   return `| ${model} | ${method} | ${(trainable / 1e6).toFixed(1)} | ${gibibytes(activationBytes)} | ${gibibytes(totalBytes)} | ${fits.join(', ') || 'none'} |`;
 }
 
@@ -114,7 +115,7 @@ export interface CompiledStep extends CompiledPass {
 }
 
 export async function compileCase({ config, recipe, level, card }: CompiledCase, compiler: CardCompiler): Promise<CompiledStep> {
-  const plan = planOf(config, recipe, level);
+  const plan = planOf(config, recipe, level, card);
   const { activationBytes, engineOverheadBytes } = priceRun(plan);
   const found = await compileTraining(plan, level, card, compiler);
   return { ...found, predicted: activationBytes + engineOverheadBytes };
@@ -193,8 +194,8 @@ ${compiled.join('\n')}
 ${missing.length > 0 ? `\n**Not compiled.** ${missing.join('; ')}.\n` : ''}
 ## Whole models, by the model of buffers
 
-One sample of 2048 tokens, bfloat16, blocks recomputed; GiB. One gibibyte of each card is assumed for the driver and its context. Those that
-were also compiled are in the table above.
+One sample of 2048 tokens, bfloat16, blocks recomputed; GiB, on an ${cardCatalog[ASSUMED_CARD].label}. One gibibyte of each card is assumed for the driver and
+its context. Those that were also compiled are in the table above.
 
 | model | method | million trained | activations | total | fits |
 | --- | --- | ---: | ---: | ---: | --- |

@@ -33,6 +33,7 @@ export interface CardEntry {
   readonly label: string;
   readonly capability: ComputeCapability;
   readonly memoryGib: number;
+  /** As CUDA counts them, over both dies of a B200. */
   readonly multiprocessors: number;
   /** GB/s. */
   readonly bandwidth: number;
@@ -112,6 +113,9 @@ export const cardNames = namesOf(entries);
 
 /** The card of each generation that the tests and the bench compile for: sm_80, 86, 89, 90 and 100. */
 export const cardOfEachGeneration = ['a100', 'rtx-3090', 'rtx-4090', 'h100', 'b200'] as const satisfies readonly CardName[];
+
+/** The card whose numbers are those of a device that nobody names: the model of buffers was set by programs compiled for it. */
+export const ASSUMED_CARD: CardName = 'h100';
 
 /** Bytes of a card. */
 export const cardBytes = (name: CardName): number => Math.round(cardCatalog[name].memoryGib * 2 ** 30);

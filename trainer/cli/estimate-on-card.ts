@@ -62,16 +62,17 @@ export async function estimateOnCard(context: CommandContext, params: CardEstima
     judge,
     engine: CARD_ENGINE,
     device: 'gpu',
+    card,
     usableBytes,
     allLevels: true,
     compare: true,
-    ...compiledFor(context, params, card),
+    ...compiledFor(context, params),
   } as const;
   const { found, compiled, options } = await withReader(async reader => {
     const found = await reader.ask('estimate', asked, `Estimating the memory of ${params.file}`);
     const compiled = params.compile ? await compileFor(context, { recipe, headers, card, found }) : undefined;
     // Behind the compilation, whose memory then counts.
-    const planned = { ...headers, teacher, judge, usableBytes, ...compiledFor(context, params, card) };
+    const planned = { ...headers, teacher, judge, card, usableBytes, ...compiledFor(context, params) };
     return { found, compiled, options: await fittingOptions(reader, source, planned) };
   });
   const totalBytes = compiled?.totalBytes ?? found.totalBytes;
@@ -88,8 +89,7 @@ export async function estimateOnCard(context: CommandContext, params: CardEstima
 }
 
 /** The steps that were compiled for the card before count, unless its compiler is left out. */
-const compiledFor = ({ settings }: CommandContext, { compile }: CardEstimateParams, card: CardName) =>
-  compile ? { compiledIn: settings.cacheDir, card } : {};
+const compiledFor = ({ settings }: CommandContext, { compile }: CardEstimateParams) => (compile ? { compiledIn: settings.cacheDir } : {});
 
 interface CompileParams {
   readonly recipe: Recipe;

@@ -37,7 +37,7 @@ const REPORT_MS = 2000;
 export async function cardJob({ recipe, model, card, recompute }: Request, { job, context }: JobScope): Promise<CardResult> {
   const compiler = openCardCompiler(context.cacheDir);
   const headers = typeof model === 'string' ? await readModelHeaders(model) : headersOf(model);
-  const plan = planRun({ recipe, headers, on: { engine: CARD_ENGINE, device: 'gpu' }, recompute });
+  const plan = planRun({ recipe, headers, on: { engine: CARD_ENGINE, device: 'gpu', card }, recompute });
   job.phase('compile', `compiling the training step for ${cardCatalog[card].label} with ${compiler.plugin}`);
   const started = Date.now();
   const report = setInterval(() => job.log('info', `  compiling: ${duration((Date.now() - started) / 1000)} so far`), REPORT_MS);

@@ -1,5 +1,4 @@
 /** The requests to a reading process: one table, typed for both ends. Parameters and answers are plain data. */
-import type { CardName } from '../catalog/cards.ts';
 import { plannedEngine } from '../catalog/engines.ts';
 import { knownPrograms } from '../engine/known-programs.ts';
 import { describeData } from '../lint/facts/describe-data.ts';
@@ -16,10 +15,8 @@ import { printGraph } from './print-graph.ts';
 
 /** Programs that count in an estimate. */
 interface Compiled {
-  /** The cache folder of this machine, whose compiled programs then count. */
+  /** The cache folder of this machine, whose compiled programs then count: those for the card, where one is named. */
   readonly compiledIn?: string | undefined;
-  /** The card that they were compiled for, instead of this machine's own device. */
-  readonly card?: CardName | undefined;
 }
 
 const knownTo = ({ compiledIn, card, recipe, engine = plannedEngine(recipe.engine) }: ModelEstimateParams & Compiled) =>

@@ -1,5 +1,6 @@
 /** From a recipe to the settings of method and optimizer: what the trainer and the estimate have to agree on. */
 
+import type { CardName } from '../catalog/cards.ts';
 import { type EngineName, engineCatalog } from '../catalog/engines.ts';
 import { type Attachment, type MethodSettings, withBatchNorm, withoutNormDecay } from '../method/method.ts';
 import type { Model } from '../model/model-spec.ts';
@@ -58,6 +59,8 @@ const OPTIMIZERS: Readonly<Record<Recipe['optim'], Pick<OptimizerSettings, 'name
 export interface ComputesOn {
   readonly engine: EngineName;
   readonly device: 'cpu' | 'gpu';
+  /** The graphics card, where it is named. */
+  readonly card?: CardName | undefined;
 }
 
 /**

@@ -1,7 +1,6 @@
 /**
  * Memory estimates of recipes, computed while nobody types and memoized until something changes that they depend on.
  */
-import type { CardName } from '../../catalog/cards.ts';
 import { CARD_ENGINE, engineCatalog, plannedEngine } from '../../catalog/engines.ts';
 import { USABLE_SHARE } from '../../machine/machine.ts';
 import type { EstimateParams, RecipeEstimate } from '../../plan/memory/predict.ts';
@@ -31,7 +30,6 @@ export type ComputeEstimate = (
     readonly model: string;
     /** The run would be on this machine or on a card, and the programs that were compiled for it count. */
     readonly knowsPrograms: boolean;
-    readonly card?: CardName | undefined;
     readonly teacher?: { readonly model: string } | undefined;
     readonly judge?: { readonly model: string } | undefined;
   },

@@ -1,4 +1,5 @@
 /** The memory of each engine: tensors and variables, and its worker's own (`npm run bench -- --memory`). */
+import { ASSUMED_CARD, type CardName, cardCatalog } from '../../catalog/cards.ts';
 import type { EngineName } from '../../catalog/engines.ts';
 import type { Step } from '../../graph/fusion/step.ts';
 import { type BufferRules, COMPILED_BUFFERS } from '../../graph/liveness.ts';
@@ -39,7 +40,7 @@ export interface EngineMemory {
     readonly overhead: OverheadLaw;
     /** The steps that the compiler makes of a schedule. */
     readonly steps: (signature: Pick<Signature, 'schedule' | 'outputs'>) => Step[];
-    readonly rules: BufferRules;
+    readonly rules: (card: CardName) => BufferRules;
   };
 }
 
@@ -95,7 +96,7 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
         largestShare: 0,
       },
       steps: xlaSteps,
-      rules: { ...COMPILED_BUFFERS, scratchBytes: splitSumBytes },
+      rules: card => ({ ...COMPILED_BUFFERS, scratchBytes: node => splitSumBytes(node, cardCatalog[card]) }),
     },
   },
   portable: {
@@ -117,6 +118,8 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
 export const bufferRules = (engine: EngineName, { variables }: Pick<Program, 'variables'>): BufferRules =>
   engineMemory[engine].rules(variables);
 
-/** The engine's memory on the device that computes, where all of it lies there. */
-export const memoryOnGpu = ({ engine, device }: ComputesOn): EngineMemory['onGpu'] =>
-  device === 'gpu' ? engineMemory[engine].onGpu : undefined;
+/** The engine's memory on the device that computes, where all of it lies there, with the rules of the card. */
+export function memoryOnGpu({ engine, device, card = ASSUMED_CARD }: ComputesOn) {
+  const found = device === 'gpu' ? engineMemory[engine].onGpu : undefined;
+  return found && { ...found, rules: found.rules(card) };
+}

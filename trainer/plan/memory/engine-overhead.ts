@@ -29,9 +29,8 @@ export const tokenizerBytes = (vocabularySize: number, engine: EngineName): numb
   engineMemory[engine].overhead.bytesPerToken * vocabularySize;
 
 export function engineOverheadBytes(params: OverheadParams): number {
-  const { engine, device, nodes, convolutions, variableBytes, largestBytes, activationBytes, isCounted, feedBytes, vocabularySize } =
-    params;
-  const { overhead: law } = memoryOnGpu({ engine, device }) ?? engineMemory[engine];
+  const { engine, nodes, convolutions, variableBytes, largestBytes, activationBytes, isCounted, feedBytes, vocabularySize } = params;
+  const { overhead: law } = memoryOnGpu(params) ?? engineMemory[engine];
   const process = law.codeBytes + law.workerBytes + law.bytesPerToken * vocabularySize + HOST_BATCHES * feedBytes;
   const compiled = law.bytesPerNode * nodes + law.bytesPerConvolution * convolutions;
   const hole = Math.max(0, law.largestShare * largestBytes - activationBytes);

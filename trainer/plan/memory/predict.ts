@@ -50,6 +50,8 @@ export interface EstimateParams extends Pick<PlanFacts, 'recipe' | 'headers'>, P
   readonly engine?: EngineName;
   /** The device; a processor if left out. */
   readonly device?: 'cpu' | 'gpu';
+  /** The graphics card, where it is named. */
+  readonly card?: ComputesOn['card'];
   /** Whether the other methods are estimated, too, each at the nearest number of trained parameters. */
   readonly compare?: boolean;
 }
@@ -154,9 +156,15 @@ export function estimateRecipe(params: EstimateParams): RecipeEstimate {
   };
 }
 
-export const computesOn = ({ recipe, engine, device = 'cpu' }: Pick<EstimateParams, 'recipe' | 'engine' | 'device'>): ComputesOn => ({
+export const computesOn = ({
+  recipe,
+  engine,
+  device = 'cpu',
+  card,
+}: Pick<EstimateParams, 'recipe' | 'engine' | 'device' | 'card'>): ComputesOn => ({
   engine: engine ?? plannedEngine(recipe.engine),
   device,
+  card,
 });
 
 /** Undefined for a method that does not take these targets (lora has no norms). */

@@ -1,8 +1,10 @@
 /**
  * Models the products whose sums XLA divides over a GPU's multiprocessors: a product of few tiles with long sums is computed in parts, each in a
- * buffer of its own, which another kernel adds. The rule and its numbers are those of XLA's pass `SplitkRewriter`, with the weights and the
- * multiprocessors of an H100: of 140 kinds of products in seven steps compiled for one, it gives the parts of every one.
+ * buffer of its own, which another kernel adds. The rule is that of XLA's pass `SplitkRewriter`, which knows of a card its multiprocessors and
+ * its compute capability: it gives the parts of all 140 kinds of products in seven steps compiled for an H100, and of ten products compiled for
+ * each of nine cards, and for an H100 with other numbers of multiprocessors.
  */
+import type { CardEntry, ComputeCapability } from '../../catalog/cards.ts';
 import type { Node } from '../../graph/graph.ts';
 import { inputsOf, isOp } from '../../graph/node-store.ts';
 import { byteSize, bytesPerElement, elementCount } from '../../graph/types.ts';
@@ -10,9 +12,17 @@ import { elementAt } from '../../narrow.ts';
 
 /** Rows and columns of a tile. */
 const TILE = 128;
-const MULTIPROCESSORS = 132;
-/** Costs of a floating-point operation of one multiprocessor, of a byte that a product moves and of one that the addition moves, and of its launch. */
-const COSTS = { operation: 100, productByte: 0.194136, additionByte: 193.1384, launch: 4.36e7 } as const;
+/** Costs of a floating-point operation of one multiprocessor, of a byte that a product moves, and of the launch of the addition. */
+const COSTS = { operation: 100, productByte: 0.194136, launch: 4.36e7 } as const;
+/** The cost of a byte that the addition moves: XLA's own number for 9.0, and the middle of those that give all parts for the others. */
+const ADDITION_BYTE: Readonly<Record<ComputeCapability, number>> = {
+  '8.0': 467,
+  '8.6': 467,
+  '8.9': 467,
+  '9.0': 193.1384,
+  '10.0': 201,
+  '12.0': 193.1384,
+};
 const MOST_PARTS = 2048;
 /** Parts are added in float32. */
 const PART_BYTES = 4;
@@ -29,10 +39,13 @@ interface Product {
   readonly resultBytes: number;
 }
 
-/** Returns the bytes of the parts that a product of the graph is added from; 0 where XLA does not divide its sums. */
-export function splitSumBytes(node: Node): number {
+/** The facts of a card that the rule asks for. */
+export type SplittingCard = Pick<CardEntry, 'multiprocessors' | 'capability'>;
+
+/** Returns the bytes of the parts that a product of the graph is added from on a card; 0 where XLA does not divide its sums. */
+export function splitSumBytes(node: Node, card: SplittingCard): number {
   if (!isOp(node, 'matmul')) return 0;
-  const parts = partsOf(productOf(node));
+  const parts = partsOf(productOf(node), card);
   return parts === 1 ? 0 : parts * PART_BYTES * elementCount(node.shape);
 }
 
@@ -45,22 +58,22 @@ function productOf(node: Node<'matmul'>): Product {
 }
 
 /** Returns the cheapest number of parts: 1, 2, 4 … */
-function partsOf(product: Product): number {
-  let [best, least] = [1, costOf(product, 1)];
+function partsOf(product: Product, card: SplittingCard): number {
+  let [best, least] = [1, costOf(product, 1, card)];
   for (let parts = 2; parts <= MOST_PARTS; parts *= 2) {
-    const cost = costOf(product, parts);
+    const cost = costOf(product, parts, card);
     if (cost < least) [best, least] = [parts, cost];
   }
   return best;
 }
 
-function costOf({ batch, rows, columns, inner, readBytes, resultBytes }: Product, parts: number): number {
+function costOf({ batch, rows, columns, inner, readBytes, resultBytes }: Product, parts: number, card: SplittingCard): number {
   const area = Math.min(rows, TILE) * Math.min(columns, TILE);
   const tiles = parts * batch * Math.ceil(rows / TILE) * Math.ceil(columns / TILE);
-  const atOnce = (MULTIPROCESSORS * TILE ** 2) / area;
+  const atOnce = (card.multiprocessors * TILE ** 2) / area;
   const operations = 2 * area * Math.ceil(inner / parts) * Math.max(1, tiles / atOnce);
   const elements = batch * rows * columns;
   const written = parts * elements * (parts > 1 ? PART_BYTES : resultBytes);
   const cost = Math.max(COSTS.operation * operations, COSTS.productByte * (readBytes + written));
-  return parts === 1 ? cost : cost + COSTS.launch + COSTS.additionByte * elements * (parts * PART_BYTES + resultBytes);
+  return parts === 1 ? cost : cost + COSTS.launch + ADDITION_BYTE[card.capability] * elements * (parts * PART_BYTES + resultBytes);
 }

@@ -1,10 +1,11 @@
-/** The parts that XLA divides the sums of products into, as they stand in programs that it compiled for an H100. */
+/** The parts that XLA divides the sums of products into, as they stand in programs that it compiled for cards. */
 import { expect, it } from 'vitest';
+import { type CardName, cardCatalog } from '../../../../trainer/catalog/cards.ts';
 import { Graph } from '../../../../trainer/graph/graph.ts';
 import type { DType } from '../../../../trainer/graph/types.ts';
-import { splitSumBytes } from '../../../../trainer/plan/memory/xla-split-sums.ts';
+import { type SplittingCard, splitSumBytes } from '../../../../trainer/plan/memory/xla-split-sums.ts';
 
-/** Batch, rows, columns, length of the sums, element type, and the parts in the compiled program. */
+/** Batch, rows, columns, length of the sums, element type, and the parts in the program compiled for an H100. */
 const compiled: readonly (readonly [number, number, number, number, DType, number])[] = [
   // Rows of gradients, low-rank factors and the gradient of a head in four blocks of Llama-2-7B and Llama-3-8B.
   [1, 128, 4096, 2048, 'bfloat16', 4],
@@ -27,16 +28,64 @@ const compiled: readonly (readonly [number, number, number, number, DType, numbe
   [1, 512, 1536, 576, 'float32', 1],
 ];
 
-it.each(compiled)('%i × [%i, %i] with sums of %i in %s has %i parts', (batch, rows, columns, inner, dtype, parts) => {
+const { h100 } = cardCatalog;
+
+function partsOf(card: SplittingCard, [batch, rows, columns, inner, type]: (typeof compiled)[number] | (typeof products)[number]): number {
   const graph = new Graph();
-  const product = graph.matmul(graph.feed('a', [batch, rows, inner], dtype), graph.feed('b', [batch, inner, columns], dtype));
-  expect(splitSumBytes(product)).toBe(parts === 1 ? 0 : parts * 4 * batch * rows * columns);
+  const product = graph.matmul(graph.feed('a', [batch, rows, inner], type), graph.feed('b', [batch, inner, columns], type));
+  return splitSumBytes(product, card) / (4 * batch * rows * columns) || 1;
+}
+
+it.each(compiled)('%i × [%i, %i] with sums of %i in %s has %i parts', (...product) => {
+  expect(partsOf(h100, product)).toBe(product[5]);
+});
+
+/** The same without the parts. */
+const products: readonly (readonly [number, number, number, number, DType])[] = [
+  [1, 128, 4096, 2048, 'bfloat16'],
+  [1, 2048, 64, 14336, 'float32'],
+  [1, 512, 576, 1536, 'float32'],
+  [8, 768, 128, 1024, 'bfloat16'],
+  [1, 128, 4096, 16384, 'bfloat16'],
+  [1, 208, 4096, 32000, 'bfloat16'],
+  [1, 64, 11008, 2048, 'float32'],
+  [1, 2048, 128, 4096, 'float32'],
+  [1, 512, 16, 576, 'float32'],
+  [1, 128, 576, 49152, 'float32'],
+];
+
+/** By card, the parts of each of these products, compiled alone. */
+const onCards: Readonly<Partial<Record<CardName, readonly number[]>>> = {
+  'rtx-3060': [1, 4, 1, 1, 1, 1, 1, 2, 4, 8],
+  'rtx-3090': [2, 8, 4, 1, 4, 2, 1, 4, 4, 16],
+  'rtx-4090': [2, 8, 4, 1, 4, 2, 1, 4, 4, 32],
+  'rtx-5090': [4, 16, 4, 2, 8, 4, 2, 8, 8, 32],
+  l4: [2, 8, 2, 1, 2, 1, 1, 4, 4, 16],
+  l40s: [2, 8, 4, 1, 4, 4, 1, 4, 4, 32],
+  a100: [2, 8, 4, 1, 4, 2, 1, 4, 4, 32],
+  h100: [4, 16, 4, 2, 4, 4, 2, 8, 8, 32],
+  b200: [4, 16, 4, 2, 8, 4, 1, 8, 8, 32],
+};
+
+it.each(Object.entries(onCards))('each card has parts of its own: %s', (name, parts) => {
+  // The keys of the table.
+  expect(products.map(product => partsOf(cardCatalog[name as CardName], product))).toEqual(parts);
+});
+
+it.each([
+  [28, [1, 4, 2, 1, 1, 1, 1, 2, 8, 8]],
+  [58, [2, 8, 4, 1, 2, 1, 1, 4, 8, 16]],
+  [82, [2, 8, 4, 1, 4, 2, 1, 4, 8, 16]],
+  [108, [4, 16, 4, 2, 4, 2, 2, 8, 8, 32]],
+  [170, [4, 16, 4, 2, 8, 4, 2, 8, 8, 32]],
+])('an H100 with %i multiprocessors has others', (multiprocessors, parts) => {
+  expect(products.map(product => partsOf({ ...h100, multiprocessors }, product))).toEqual(parts);
 });
 
 it('the transposes of factors change nothing, and other operations have no parts', () => {
   const graph = new Graph();
   const [a, b] = [graph.feed('a', [1536, 512]), graph.feed('b', [576, 1536])];
   const product = graph.matmul(a, b, { transposeA: true, transposeB: true });
-  expect(splitSumBytes(product)).toBe(4 * 4 * 512 * 576);
-  expect(splitSumBytes(graph.exp(product))).toBe(0);
+  expect(splitSumBytes(product, h100)).toBe(4 * 4 * 512 * 576);
+  expect(splitSumBytes(graph.exp(product), h100)).toBe(0);
 });
