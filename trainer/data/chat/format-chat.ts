@@ -85,7 +85,7 @@ function dropsTurn(chat: Conversation, index: number, whole: string, settings: C
   return text !== '' && !whole.includes(text) && isTextOf(without(chat, index), whole, settings);
 }
 
-const withoutFirst = (chat: Conversation): Conversation => without(chat, 0);
+export const withoutFirst = (chat: Conversation): Conversation => without(chat, 0);
 
 const without = (chat: Conversation, index: number): Conversation => ({
   ...chat,
@@ -93,7 +93,8 @@ const without = (chat: Conversation, index: number): Conversation => ({
   ...(chat.weights && { weights: chat.weights.filter((_, i) => i !== index) }),
 });
 
-const beginsEmpty = ({ messages: [first] }: Conversation): boolean =>
+/** Whether a chat begins with a system message that says nothing. */
+export const beginsEmpty = ({ messages: [first] }: Conversation): boolean =>
   first?.role === 'system' && textOfContent(first.content).trim() === '';
 
 /** Whether the template makes this text of a chat. */
@@ -159,9 +160,15 @@ function endsDiffer(text: string, spans: readonly Span[]): boolean {
 const ANSWERS = 'assistant';
 
 /** The turns that are trained, by their place in the chat: those of the trained roles, and others that have a weight. */
-function trainedTurnsOf({ messages, weights }: Conversation, { trainedTurns, trainedRoles = [ANSWERS] }: TurnChoice): number[] {
-  const all = messages.flatMap(({ role }, index) => (trainedRoles.includes(role) || (weights?.[index] ?? 0) > 0 ? [index] : []));
-  return (trainedTurns === 'last' ? all.slice(-1) : all).filter(index => weights?.[index] !== 0);
+export function trainedTurnsOf({ messages, weights }: Conversation, { trainedTurns, trainedRoles = [ANSWERS] }: TurnChoice): number[] {
+  const all: number[] = [];
+  let index = 0;
+  for (const { role } of messages) {
+    if (trainedRoles.includes(role) || (weights?.[index] ?? 0) > 0) all.push(index);
+    index++;
+  }
+  const chosen = trainedTurns === 'last' ? all.slice(-1) : all;
+  return weights ? chosen.filter(index => weights[index] !== 0) : chosen;
 }
 
 /** The answers that are trained, by their place in the chat. */

@@ -32,10 +32,27 @@ export function alpacaPrompt(instruction: string, input: string): string {
   return `Below is an instruction that describes a task${context}. Write a response that appropriately completes the request.\n\n### Instruction:\n${instruction}\n\n${inputPart}### Response:\n`;
 }
 
-/** Throws DataError (file, line, key) for a missing key, a value of the wrong type, or empty text. */
-export function formatExample(record: DataRecord, settings: FormatSettings): FormattedExample {
+/** A sample as its record has it: a chat, a prompt with its answer as plain text, or text without a prompt. */
+export type ReadSample =
+  | {
+      readonly kind: 'chat';
+      readonly chat: Conversation;
+      /** The stretch of its prompt that may be shortened. */
+      readonly flexible?: string;
+      readonly label?: string;
+    }
+  | { readonly kind: 'answer'; readonly prompt: string; readonly flexible: string; readonly answer: string; readonly label?: string }
+  | { readonly kind: 'text'; readonly text: string };
+
+/** @throws DataError (file, line, key) for a missing key, a value of the wrong type, or empty text */
+export function readSample(record: DataRecord, settings: FormatSettings): ReadSample {
   if (settings.trainedRoles && !WITH_ROLES.has(settings.format)) throw withoutRoles(record, settings);
-  const made = formatters[settings.format](record, settings);
+  return readers[settings.format](record, settings);
+}
+
+/** @throws DataError as `readSample` does, and for what a chat template refuses */
+export function formatExample(record: DataRecord, settings: FormatSettings): FormattedExample {
+  const made = written(record, readSample(record, settings), settings);
   const leavesReasoning = !made.chat && settings.contextParts?.includes('reasoning');
   const example = leavesReasoning ? { ...made, pieces: made.pieces.map(withoutReasoning) } : made;
   if (settings.completionOnly) return example;
@@ -75,46 +92,60 @@ function refusePair({ file, line }: DataRecord): never {
   });
 }
 
-const formatters: Readonly<Record<DataFormat, (record: DataRecord, settings: FormatSettings) => FormattedExample>> = {
+const readers: Readonly<Record<DataFormat, (record: DataRecord, settings: FormatSettings) => ReadSample>> = {
   preference: refusePair,
   alpaca(record, settings) {
     const instruction = requiredText(record, 'instruction');
     const input = optionalText(record, 'input');
     const output = requiredText(record, 'output');
     const system = optionalText(record, 'system');
-    if (!usesChat(record, settings, true)) {
-      // With false, the template is not known yet.
-      if (settings.chat !== false) refuseTools(record);
-      return { pieces: promptPieces(alpacaPrompt(instruction, input), input, output), chat: false };
-    }
-    return chatExample(record, settings, alpacaTurns({ instruction, input, system }), output, input);
+    if (usesChat(record, settings, true)) return chatOf(record, alpacaTurns({ instruction, input, system }), output, input);
+    // With false, the template is not known yet.
+    if (settings.chat !== false) refuseTools(record);
+    return { kind: 'answer', prompt: alpacaPrompt(instruction, input), flexible: input, answer: output };
   },
-  messages(record, settings) {
-    return conversation(record, settings, readConversation(record, 'messages', { role: 'role', content: 'content', weighs: true }));
+  messages(record) {
+    return { kind: 'chat', chat: readConversation(record, 'messages', { role: 'role', content: 'content', weighs: true }) };
   },
-  sharegpt(record, settings) {
-    return conversation(record, settings, sharegptChat(record));
+  sharegpt(record) {
+    return { kind: 'chat', chat: sharegptChat(record) };
   },
   prompt_completion(record, settings) {
     const prompt = requiredText(record, 'prompt');
-    const completion = requiredText(record, 'completion');
-    if (usesChat(record, settings, false)) return chatExample(record, settings, [{ role: 'user', content: prompt }], completion, prompt);
+    const answer = requiredText(record, 'completion');
+    if (usesChat(record, settings, false)) return chatOf(record, [{ role: 'user', content: prompt }], answer, prompt);
     refuseTools(record);
-    return { pieces: promptPieces(prompt, prompt, completion), chat: false };
+    return { kind: 'answer', prompt, flexible: prompt, answer };
   },
   text(record) {
-    return { pieces: [{ text: requiredText(record, 'text'), train: true }], chat: false };
+    return { kind: 'text', text: requiredText(record, 'text') };
   },
   text_label(record, settings) {
     const text = requiredText(record, 'text');
     const label = labelName(record, 'label', settings.labels);
     const prompt = fillPrompt(settings, text);
-    if (usesChat(record, settings, true)) {
-      return { ...chatExample(record, settings, [{ role: 'user', content: prompt }], label, text), label };
-    }
-    return { pieces: promptPieces(prompt, text, ` ${label}`), chat: false, label };
+    if (usesChat(record, settings, true)) return { ...chatOf(record, [{ role: 'user', content: prompt }], label, text), label };
+    return { kind: 'answer', prompt, flexible: text, answer: ` ${label}`, label };
   },
 };
+
+function chatOf(record: DataRecord, prompt: readonly ChatMessage[], answer: string, flexible: string): ReadSample & { kind: 'chat' } {
+  return { kind: 'chat', chat: { ...toolsOf(record), messages: [...prompt, { role: 'assistant', content: answer }] }, flexible };
+}
+
+/** The pieces of a sample, as if only answers were trained. @throws DataError for what a chat template refuses */
+function written(record: DataRecord, sample: ReadSample, settings: FormatSettings): FormattedExample {
+  if (sample.kind === 'text') return { pieces: [{ text: sample.text, train: true }], chat: false };
+  const labeled = sample.label !== undefined && { label: sample.label };
+  if (sample.kind === 'answer') return { pieces: promptPieces(sample.prompt, sample.flexible, sample.answer), chat: false, ...labeled };
+  const example = conversation(record, settings, sample.chat);
+  const [head, ...rest] = example.pieces;
+  const { flexible } = sample;
+  if (flexible === undefined || head === undefined) return { ...example, ...labeled };
+  // Templates trim what they are given.
+  const stretch = head.text.includes(flexible) ? flexible : flexible.trim();
+  return { ...example, pieces: [...splitAround(head.text, stretch), ...rest], ...labeled };
+}
 
 /** The prompt of a text_label sample. */
 export const fillPrompt = ({ promptTemplate, shownLabels }: Pick<FormatSettings, 'promptTemplate' | 'shownLabels'>, text: string): string =>
@@ -156,22 +187,6 @@ export function alpacaTurns({ instruction, input, system }: Readonly<Record<'ins
 
 export function withSystem(system: string, messages: readonly ChatMessage[]): ChatMessage[] {
   return system === '' ? [...messages] : [{ role: 'system', content: system }, ...messages];
-}
-
-function chatExample(
-  record: DataRecord,
-  settings: FormatSettings,
-  prompt: readonly ChatMessage[],
-  answer: string,
-  flexible: string,
-): FormattedExample {
-  const messages = [...prompt, { role: 'assistant', content: answer }];
-  const example = conversation(record, settings, { ...toolsOf(record), messages });
-  // Templates trim what they are given.
-  const [head, ...rest] = example.pieces;
-  if (head === undefined) return example;
-  const stretch = head.text.includes(flexible) ? flexible : flexible.trim();
-  return { ...example, pieces: [...splitAround(head.text, stretch), ...rest] };
 }
 
 export function conversation(

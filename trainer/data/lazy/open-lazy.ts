@@ -15,11 +15,12 @@ import { openTokenCache } from '../tokens/token-cache.ts';
 import { type RecordSettings, sampleTokenizer } from '../tokens/tokenize-records.ts';
 import { scanInThreads } from '../tokens/tokenize-threads.ts';
 import type { DataFormat, DataRecord } from '../types.ts';
-import { type BoundedTokenizer, dropFinder, whyTokensDecide } from './keeps-target.ts';
+import { dropFinder, whyTokensDecide } from './keeps-target.ts';
 import { lazyExamples, openFiles } from './lazy-examples.ts';
 import { fileIndex, findIndex, type IndexWriter, type LineIndex, memoryIndex } from './line-index.ts';
 import { type LineSettings, type ScannedSegment, scanSegment } from './scan-segment.ts';
 import { type Segment, segmentsOf } from './segments.ts';
+import type { BoundedTokenizer } from './text-bounds.ts';
 
 export interface LazyInput extends Omit<LoadDatasetInput, 'large' | 'onProgress'> {
   readonly tokenizer: BoundedTokenizer & { readonly vocabularySize: number };

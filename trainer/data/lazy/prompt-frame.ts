@@ -1,72 +1,85 @@
-/** The text that a chat template writes around the texts of a prompt, so that prompts can be measured without running the template. */
+/** The text that a chat template writes around the texts of a chat, so that prompts can be measured without running the template. */
 import type { FormattedExample } from '../types.ts';
 
-/** The texts of a sample: those of its prompt in their order, and its answer. */
-export interface Texts {
-  readonly prompt: readonly string[];
-  readonly answer: string;
+/** The turns of a chat. */
+export interface ChatShape {
+  readonly turns: number;
+  /** The place of its first trained answer. */
+  readonly answer: number;
 }
 
-/** The fixed parts of a prompt: before its first text, between texts, and behind the last. */
 export interface PromptFrame {
+  /** The fixed parts of the prompt of that answer: before its first text, between texts, and behind the last. */
   readonly parts: readonly string[];
+  /** Bytes that are trained with the text of the answer, such as its end-of-turn token. */
+  readonly endBytes: number;
 }
 
-const PROBES: readonly [Texts, Texts] = [
-  { prompt: ['Qaq', 'Qbq'], answer: 'Qcq' },
-  { prompt: ['Zaz zaz, zaz.', 'Zbz'], answer: 'Zcz zcz' },
-];
+type FormattedPieces = Pick<FormattedExample, 'pieces'>;
+
+/** Texts by turn, none of which is in another one or in a template. */
+const PROBES: readonly ((turn: number) => string)[] = [turn => `Q${turn}q`, turn => `Z${turn}z z${turn}z, z.`];
 
 /**
- * Finds the frame of prompts of `count` texts.
- * @param format makes the pieces of a sample with these texts
+ * Finds the frame of chats of one shape.
+ * @param format makes the pieces of a chat with these texts
  * @returns undefined where the template writes something else than these texts between others that are always the same, then the answer
+ * @throws as `format` does
  */
-export function findFrame(count: number, format: (texts: Texts) => FormattedExample): PromptFrame | undefined {
-  const [one, other] = PROBES.map(({ prompt, answer }) => frameOf({ prompt: prompt.slice(0, count), answer }, format));
-  return one && other && one.parts.join('\0') === other.parts.join('\0') ? one : undefined;
+export function findFrame(shape: ChatShape, format: (texts: readonly string[]) => FormattedPieces): PromptFrame | undefined {
+  const [one, other] = PROBES.map(textOf =>
+    frameOf(
+      Array.from({ length: shape.turns }, (_, turn) => textOf(turn)),
+      shape.answer,
+      format,
+    ),
+  );
+  return one && other && one.endBytes === other.endBytes && one.parts.join('\0') === other.parts.join('\0') ? one : undefined;
 }
 
-function frameOf(texts: Texts, format: (texts: Texts) => FormattedExample): PromptFrame | undefined {
-  let example: FormattedExample;
-  try {
-    example = format(texts);
-  } catch {
-    // Whatever the template refuses is reported with the first sample that is made.
-    return undefined;
-  }
-  const answer = example.pieces.findIndex(({ train }) => train);
-  const plain = example.pieces.slice(0, answer).every(({ targets = [] }) => targets.length === 0);
-  const trained = example.pieces.slice(answer).filter(({ train }) => train);
-  if (answer < 1 || !plain || trained.length !== 1 || !trained[0]?.text.includes(texts.answer) || trained[0].context) return undefined;
-  let rest = example.pieces
-    .slice(0, answer)
+function frameOf(texts: readonly string[], answer: number, format: (texts: readonly string[]) => FormattedPieces): PromptFrame | undefined {
+  const { pieces } = format(texts);
+  const first = pieces.findIndex(({ train }) => train);
+  const trained = pieces[first];
+  const said = texts[answer] ?? '';
+  if (first < 1 || trained === undefined || trained.context || !trained.text.includes(said)) return undefined;
+  let rest = pieces
+    .slice(0, first)
     .map(({ text }) => text)
     .join('');
   const parts: string[] = [];
-  for (const text of texts.prompt) {
+  for (const text of texts.slice(0, answer)) {
     const found = rest.split(text);
     if (found.length !== 2) return undefined;
     parts.push(found[0] ?? '');
     rest = found[1] ?? '';
   }
-  return { parts: [...parts, rest] };
+  return { parts: [...parts, rest], endBytes: Buffer.byteLength(trained.text) - Buffer.byteLength(said) };
 }
 
 /** A frame without the sections that are the same in every prompt. */
 export interface CutFrame extends PromptFrame {
   /** Tokens of those sections. */
   readonly tokens: number;
+  /** Bytes of the parts that are left. */
+  readonly bytes: number;
 }
 
 /** Special tokens cut a prompt into sections, which are tokenized one by one; those in front of the first text and behind the last need it once. */
-export function cutFrame({ parts }: PromptFrame, specialTexts: readonly string[], countTokens: (text: string) => number): CutFrame {
+export function cutFrame(
+  { parts, endBytes }: PromptFrame,
+  specialTexts: readonly string[],
+  countTokens: (text: string) => number,
+): CutFrame {
   const [before = '', behind = ''] = [parts[0], parts.at(-1)];
   const begin = cutsOf(before, specialTexts).at(-1)?.to ?? 0;
   const end = cutsOf(behind, specialTexts)[0]?.from ?? behind.length;
+  const left = [before.slice(begin), ...parts.slice(1, -1), behind.slice(0, end)];
   return {
     tokens: countTokens(before.slice(0, begin)) + countTokens(behind.slice(end)),
-    parts: [before.slice(begin), ...parts.slice(1, -1), behind.slice(0, end)],
+    bytes: left.reduce((sum, part) => sum + Buffer.byteLength(part), 0),
+    parts: left,
+    endBytes,
   };
 }
 
@@ -81,8 +94,6 @@ function cutsOf(text: string, specialTexts: readonly string[]): readonly { reado
   return found.sort((a, b) => a.from - b.from);
 }
 
-/** The prompt with these texts; undefined where a template may write one of them without the space around it. */
-export function promptIn({ parts }: PromptFrame, texts: readonly string[]): string | undefined {
-  if (texts.some(text => text !== text.trim())) return undefined;
-  return parts.map((part, i) => part + (texts[i] ?? '')).join('');
-}
+/** The prompt with these texts, where the template leaves the space around them as it is. */
+export const promptIn = ({ parts }: PromptFrame, texts: readonly string[]): string =>
+  parts.map((part, i) => part + (texts[i] ?? '')).join('');

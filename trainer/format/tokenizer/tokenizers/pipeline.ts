@@ -11,7 +11,7 @@ import { createDecoder } from './decoders.ts';
 import { createModel, type ModelKind, modelKind } from './models.ts';
 import { createNormalizer } from './normalizers.ts';
 import { createPostProcessor, type Encoded, type PostProcess } from './post-processors.ts';
-import { createPreTokenizer } from './pre-tokenizers.ts';
+import { createPreTokenizer, type PreTokenizer } from './pre-tokenizers.ts';
 import { readVocabulary, type Vocabulary } from './vocabulary.ts';
 
 export interface Pipeline {
@@ -38,7 +38,12 @@ export interface ByteTokens {
   readonly mostPerByte: number;
   /** Whether a text surely has a token, with or without the space around it. */
   hasToken(text: string): boolean;
+  /** Whether a text has the tokens of its parts where it is cut at a `WORD_BREAK`. */
+  readonly breaksAtSpaces: boolean;
 }
+
+/** A small letter, and before the next one a space, at which a part begins. */
+export const WORD_BREAK = /[a-z](?= [a-z])/g;
 
 export interface Definition {
   readonly model: Component;
@@ -112,15 +117,30 @@ export function createPipeline(definition: Definition): Pipeline {
     tokenId: text => added.id(text) ?? vocabulary.id(text),
     token,
     specialTexts: added.specialTexts,
-    byteTokens: byteTokens(definition, vocabulary),
+    byteTokens: byteTokens(definition, vocabulary, wordsOf(split, WORDS.join(''))),
   };
 }
+
+/** Words that show where a pre-tokenizer cuts a text: no cut depends on which letters they have. */
+const WORDS = ['one', ' a', ' wordlike', ' thing', ' x', ' yz'];
+
+function wordsOf(split: PreTokenizer['split'], text: string): string[] {
+  const words: string[] = [];
+  split(word => void words.push(word))(text, true);
+  return words;
+}
+
+const crossesBreak = ({ content }: AddedToken): boolean => content.search(WORD_BREAK) >= 0;
 
 /** By how much the composed form of a text can be longer than the text, in UTF-8 (Unicode Standard Annex 15, section 12). */
 const NFC_GROWTH = 3;
 
 /** With an alphabet of bytes, a token stands for at least one of them; a byte more is the space that some put in front. */
-function byteTokens({ model, normalizer, preTokenizer }: Definition, vocabulary: Vocabulary): ByteTokens | undefined {
+function byteTokens(
+  { model, normalizer, preTokenizer, addedTokens }: Definition,
+  vocabulary: Vocabulary,
+  words: readonly string[],
+): ByteTokens | undefined {
   const cuts = JSON.stringify(preTokenizer ?? null);
   if (modelKind(model) !== 'BPE' || !cuts.includes('"ByteLevel"') || cuts.includes('"Removed"')) return undefined;
   // Some vocabularies lack bytes that their training texts did not have.
@@ -129,6 +149,7 @@ function byteTokens({ model, normalizer, preTokenizer }: Definition, vocabulary:
   if (!isPlain && (missing.size > 0 || !isRecord(normalizer) || normalizer.type !== 'NFC')) return undefined;
   return {
     mostPerByte: isPlain ? 1 : NFC_GROWTH,
+    breaksAtSpaces: words.map(word => word.trim()).join() === WORDS.map(word => word.trim()).join() && !addedTokens.some(crossesBreak),
     hasToken: text => {
       const first = text.trimStart().codePointAt(0);
       return first !== undefined && (missing.size === 0 || Buffer.from(String.fromCodePoint(first)).some(byte => !missing.has(byte)));

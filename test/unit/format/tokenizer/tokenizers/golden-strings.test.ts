@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { createTokenizer, type Tokenizer } from '../../../../../trainer/format/tokenizer/tokenizer.ts';
+import { WORD_BREAK } from '../../../../../trainer/format/tokenizer/tokenizers/pipeline.ts';
 import { openModel } from '../../../../../trainer/hub/open-model.ts';
 import { elementAt } from '../../../../../trainer/narrow.ts';
 import { cacheDir } from '../../../../support/cache-dir.ts';
@@ -39,7 +40,7 @@ test('what bytes show of the number of tokens is known for alphabets of bytes', 
   const known = made.filter(kind => {
     const definition = JSON.stringify(read(kind, goldenForm).tokenizer).replaceAll('"CHARSMAP"', JSON.stringify(charsmap));
     const { byteTokens } = createTokenizer({ source: kind, files: new Map([['tokenizer.json', definition]]) });
-    return byteTokens?.hasToken('word');
+    return byteTokens?.hasToken('word') && byteTokens.breaksAtSpaces;
   });
   expect(known).toEqual(expect.arrayContaining(['gpt2', 'llama3', 'qwen2', 'smollm2']));
   for (const kind of ['albert', 'gemma', 'llama2', 't5', 'bert-cased', 'word-level']) expect(known).not.toContain(kind);
@@ -73,6 +74,14 @@ function hold(tokenizer: Tokenizer, golden: z.infer<typeof goldenForm>): void {
     const [least, most] = [Number(hasToken(text)), mostPerByte * Buffer.byteLength(text) + 1];
     compare('bounds', text, ids.length >= least && ids.length <= most, true);
   }
+  if (tokenizer.byteTokens?.breaksAtSpaces)
+    for (const [i, [ids]] of golden.texts.entries()) {
+      const text = elementAt(strings, i);
+      for (const { index } of [...text.matchAll(WORD_BREAK)].slice(0, 4)) {
+        const parts = [text.slice(0, index + 1), text.slice(index + 1)].map(part => tokenizer.encode(part, { addSpecialTokens: false }));
+        compare('parts', [text, index], parts.flat(), ids);
+      }
+    }
   for (const [i, ids] of golden.whole)
     compare('with specials', strings[i], tokenizer.encode(elementAt(strings, i), { addSpecialTokens: true }), ids);
   for (const [first, second, ids, types] of golden.pairs)
