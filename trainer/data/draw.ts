@@ -55,3 +55,10 @@ export function drawFrom<T>(items: readonly T[], settings: DrawSettings): readon
   for (const item of items) found.add(item);
   return found.drawn();
 }
+
+/** The places of those that `drawStream` draws of so many, ascending. */
+export function drawPlaces(total: number, settings: DrawSettings): readonly number[] {
+  const found = reservoir<number>(settings);
+  for (let place = 0; place < total; place++) found.add(place);
+  return found.drawn();
+}

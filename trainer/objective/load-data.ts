@@ -155,7 +155,8 @@ function contextPartsOf({ train_reasoning, train_end_of_turn }: LoadDataParams['
   return parts.length === 0 ? undefined : parts;
 }
 
-const completionsOf = (params: LoadDataParams, labels: readonly string[]): LabelCompletion[] =>
+/** The texts of labels, which the model has to write. */
+export const completionsOf = (params: LoadDataParams, labels: readonly string[]): LabelCompletion[] =>
   labels.length === 0
     ? []
     : labelCompletions(labels, {

@@ -5,11 +5,11 @@ import { drawFrom } from '../data/draw.ts';
 import { type OpenedInOrder, openInOrder } from '../data/lazy/open-lazy.ts';
 import { describeData } from '../data/shown/data-report.ts';
 import { previewExamples } from '../data/shown/preview.ts';
-import { splitPlaces } from '../data/split.ts';
+import { splitPlaces, splitSamples } from '../data/split.ts';
 import type { Examples } from '../data/tokens/example-store.ts';
 import { keepTokens } from '../data/tokens/keep-tokens.ts';
 import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
-import { datasetSettings, type LoadDataParams, largeData, loadPart, PREVIEW, type RunData } from './load-data.ts';
+import { completionsOf, datasetSettings, type LoadDataParams, largeData, loadPart, PREVIEW, type RunData } from './load-data.ts';
 
 /** Data from 32 MB on: what is smaller is tokenized in ten seconds on two cores. */
 const LAZY_BYTES = 32 * 2 ** 20;
@@ -95,32 +95,53 @@ async function parted(params: InOrderParams, opened: OpenedInOrder): Promise<InO
     `the first samples as the model sees them, what is trained between ⟦ and ⟧:\n${previewExamples(examples, base.tokenizer, PREVIEW)}`,
   );
   const { val_size: validation, seed, data } = recipe;
+  const labels = completionsOf(params, opened.labels);
+  const whole = `${examples.length}:${content}`;
   if (data.eval.length > 0) {
-    const { examples: held } = await loadPart(params, data.eval, { samples: data.eval_max_samples, labels: [] });
-    return { train: examples, held, labels: [], digest: `${examples.length}:${content}` };
+    const { examples: held } = await loadPart(params, data.eval, { samples: data.eval_max_samples, labels: opened.labels });
+    return { train: examples, held, labels, digest: whole };
   }
-  const split = splitPlaces(examples.length, { validation, seed });
-  if (split === undefined) return { train: examples, held: examples.select([]), labels: [], digest: `${examples.length}:${content}` };
+  const split = splitOf(examples, { validation, seed }, labels.length > 0);
+  if (split === undefined) return { train: examples, held: examples.select([]), labels, digest: whole };
   const { length } = split.train;
   job.log('info', `${split.validation.length} samples are held out for evaluation, ${length} are trained on`);
   const held = examples.select(drawFrom([...split.validation], { count: data.eval_max_samples, seed }));
   return {
     train: examples.select(split.train),
     held: opened.tokenized ? held : await kept(params, held),
-    labels: [],
+    labels,
     digest: `${length}:${content}-${validation}-${seed}`,
   };
 }
 
-function reportOf({ tokenized, index }: OpenedInOrder, files: number): string {
+/** The places of both parts, labels in equal shares; undefined where nothing is held out. */
+function splitOf(examples: Examples, settings: { readonly validation: number; readonly seed: number }, isLabeled: boolean) {
+  if (!isLabeled || settings.validation === 0) return splitPlaces(examples.length, settings);
+  const labels = Array.from({ length: examples.length }, (_, sample) => examples.label(sample) ?? '');
+  return splitSamples({ count: examples.length, ...settings, labels });
+}
+
+function reportOf({ tokenized, index, examples, labels }: OpenedInOrder, files: number): string {
   if (tokenized) return describeData(tokenized.report);
-  const { samples = 0, read = 0, dropped = {}, format = '', formatReason = '' } = index ?? {};
+  const { samples = 0, read = 0, drawnFrom = read, dropped = {}, format = '', formatReason = '' } = index ?? {};
   const lost = Object.entries(dropped).map(([reason, count]) => `${count} ${reason.replaceAll('_', ' ')}`);
+  const found = drawnFrom > read ? `${read} of ${drawnFrom} samples, drawn at random,` : `${read} samples`;
   return [
     `format ${format}: ${formatReason}`,
-    `${read} samples from ${files} ${files === 1 ? 'file or folder' : 'files or folders'}, ${samples} kept${lost.length > 0 ? `, dropped: ${lost.join(', ')}` : ''}`,
+    `${found} from ${files} ${files === 1 ? 'file or folder' : 'files or folders'}, ${samples} kept${lost.length > 0 ? `, dropped: ${lost.join(', ')}` : ''}`,
+    ...(labels.length > 0 ? [`labels: ${countsOf(examples, labels).join(', ')}`] : []),
     'Samples are tokenized when training needs them.',
   ].join('\n');
+}
+
+/** Each label with the number of its samples. */
+function countsOf(examples: Examples, labels: readonly string[]): string[] {
+  const counts = new Map<string | undefined, number>();
+  for (let sample = 0; sample < examples.length; sample++) {
+    const label = examples.label(sample);
+    counts.set(label, (counts.get(label) ?? 0) + 1);
+  }
+  return labels.map(label => `${label} ${counts.get(label) ?? 0}`);
 }
 
 /** Held-out samples are evaluated again and again, so their tokens are kept in memory. */

@@ -56,6 +56,8 @@ const DATA = {
     { columns: { output: 'response' } },
   ],
   'a format that the recipe names': [lines(alpaca), { format: 'alpaca' }],
+  'samples that are drawn': [lines(alpaca), { maxSamples: 70 }],
+  'fewer samples than may be drawn': [lines(alpaca), { maxSamples: 500 }],
   'chats cut at any token': [lines(alpaca), { truncation: 'end' }],
 } as const satisfies Record<string, readonly [string, Partial<DatasetSettings>]>;
 
@@ -80,6 +82,7 @@ describe.each([
           samples: expected.examples.length,
           read: expected.report.read,
           dropped: expected.report.dropped,
+          ...(expected.report.drawnFrom !== undefined && { drawnFrom: expected.report.drawnFrom }),
         });
         expect([...found.examples]).toEqual([...expected.examples]);
         expect([...found.examples.sizes]).toEqual([...expected.examples.sizes]);
@@ -276,7 +279,7 @@ describe('all samples are tokenized first', () => {
   const tiny = readFileSync(join(root, 'test/golden/tiny-tokenizer/tokenizer.json'), 'utf8');
   it.each([
     ['a.json', JSON.stringify(alpaca), {}, 'is not JSON Lines'],
-    ['a.jsonl', lines(alpaca), { settings: { maxSamples: 9 } }, 'data.max_samples draws from all samples'],
+    ['a.jsonl', lines([{ text: 'x', label: 'y' }]), {}, 'each prompt lists all labels, which data.labels does not name'],
     ['a.jsonl', lines([{ text: 'x' }]), {}, 'samples of the format text'],
     ['a.jsonl', lines(alpaca), { settings: { trainedRoles: ['user'] } }, 'no answers are trained'],
     ['a.jsonl', lines(alpaca), { settings: { completionOnly: false } }, 'prompts are trained too'],

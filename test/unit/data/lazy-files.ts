@@ -28,7 +28,14 @@ export function tokenizerWith(template: string | undefined, definition: string):
     source: 'bytes',
     files: new Map([
       ['tokenizer.json', definition],
-      ['tokenizer_config.json', JSON.stringify({ eos_token: '<|endoftext|>', ...(template !== undefined && { chat_template: template }) })],
+      [
+        'tokenizer_config.json',
+        JSON.stringify({
+          bos_token: '<|endoftext|>',
+          eos_token: '<|endoftext|>',
+          ...(template !== undefined && { chat_template: template }),
+        }),
+      ],
     ]),
   });
   tokenizers.set(key, made);

@@ -84,7 +84,7 @@ function saidIn({ content, tool_calls: calls }: ChatMessage): string {
   return called !== null && typeof called === 'object' && 'name' in called ? String(called.name) : '';
 }
 
-/** What templates look for in texts: reasoning, and words that turn it on or off. */
+/** Stretches of a text that templates look for: reasoning, and words that turn it on or off. */
 const MARKS = /<\/?think|\/(?:no_)?think/;
 
 /** Whether a chat has nothing but texts by role, which no template is known to read as anything else. */

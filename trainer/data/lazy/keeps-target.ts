@@ -4,11 +4,12 @@
  * most as many tokens as bytes; only longer prompts are counted, and only samples whose prompt fills everything are tokenized whole.
  */
 import { createEncoder } from '../example/encoder.ts';
-import { type FormatSettings, readSample } from '../example/format-example.ts';
-import type { DropReason } from '../example/tokenize-example.ts';
+import { type FormatSettings, type ReadSample, readSample } from '../example/format-example.ts';
+import { labelName } from '../read/record-fields.ts';
 import { type RecordSettings, sampleTokenizer } from '../tokens/tokenize-records.ts';
 import type { ChatRenderer, DataFormat, DataRecord } from '../types.ts';
 import { chatProof } from './keeps-answer.ts';
+import type { Decide } from './scan-segment.ts';
 import { type BoundedTokenizer, textBounds } from './text-bounds.ts';
 
 export interface KeepTools {
@@ -17,40 +18,48 @@ export interface KeepTools {
 }
 
 /** Formats whose samples have answers, which are all that is trained. */
-const FORMATS: ReadonlySet<DataFormat> = new Set(['alpaca', 'prompt_completion', 'messages', 'sharegpt']);
+const FORMATS: ReadonlySet<DataFormat> = new Set(['alpaca', 'prompt_completion', 'messages', 'sharegpt', 'text_label']);
 
 /** Returns why it takes tokens to know which samples train, or undefined. */
 export function whyTokensDecide({ formatting, truncation }: RecordSettings, { tokenizer }: KeepTools): string | undefined {
-  const { format, completionOnly, contextParts, trainedRoles } = formatting;
+  const { format, completionOnly, contextParts, trainedRoles, promptTemplate, labels } = formatting;
   if (!FORMATS.has(format)) return `samples of the format ${format} train only what their tokens show`;
   if (!completionOnly) return 'prompts are trained too';
   if (contextParts !== undefined) return 'parts of answers are context';
   if (trainedRoles?.includes('assistant') === false) return 'no answers are trained';
+  if (format === 'text_label' && labels.length === 0 && promptTemplate.includes('{labels}'))
+    return 'each prompt lists all labels, which data.labels does not name';
   if (truncation === 'error') return 'samples that are too long are errors';
   if (tokenizer.byteTokens === undefined) return "the model's tokenizer does not cut texts into bytes";
   return undefined;
 }
 
 /**
- * Returns why a record is left out; undefined if it keeps a target.
+ * Decides which records keep a target, and finds their labels.
  * @param settings those for which `whyTokensDecide` has no reason
  * @throws DataError from the function that is returned, for a record that cannot be used
  */
-export function dropFinder(
-  settings: RecordSettings,
-  { tokenizer, chatRenderer }: KeepTools,
-): (record: DataRecord) => DropReason | undefined {
+export function sampleDecider(settings: RecordSettings, { tokenizer, chatRenderer }: KeepTools): Decide {
   const formatting: FormatSettings = { ...settings.formatting, chatRenderer };
   const bounds = textBounds(tokenizer, settings.maxLength);
   const added = createEncoder(tokenizer).start('').length;
   const tokenize = sampleTokenizer(settings, { tokenizer, chatRenderer });
   const provesChat = chatRenderer && chatProof({ ...settings.formatting, renderer: chatRenderer }, bounds, tokenizer.specialTexts);
-  const keepsTarget = (record: DataRecord): boolean => {
-    const sample = readSample(record, formatting);
-    if (sample.kind === 'chat') return provesChat?.(sample.chat, { file: record.file, line: record.line }) ?? false;
+  const keepsTarget = (sample: ReadSample, { file, line }: DataRecord): boolean => {
+    if (sample.kind === 'chat') return provesChat?.(sample.chat, { file, line }) ?? false;
     if (sample.kind === 'text') return false;
     const { prompt, answer } = sample;
     return bounds.hasToken(prompt) && bounds.hasToken(answer) && bounds.leavesRoom(prompt, { tokens: added, needed: 1 });
   };
-  return record => (keepsTarget(record) ? undefined : tokenize(record).dropped);
+  return record => {
+    const sample = readSample(record, formatting);
+    const dropped = keepsTarget(sample, record) ? undefined : tokenize(record).dropped;
+    return { dropped, label: sample.kind === 'text' ? undefined : sample.label };
+  };
+}
+
+/** Takes every record, of which some are then drawn, and finds its label. @throws DataError from the function that is returned, for a wrong label */
+export function recordChecker({ formatting: { format, labels } }: RecordSettings): Decide {
+  if (format !== 'text_label') return () => ({});
+  return record => ({ label: labelName(record, 'label', labels) });
 }

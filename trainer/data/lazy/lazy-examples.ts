@@ -69,15 +69,18 @@ export interface LazyParams {
 /** @throws DataError from reading a sample that cannot be tokenized, or of a file that has changed */
 export function lazyExamples(params: LazyParams): Examples {
   const { index, files, open, lines, tokenize, largestId } = params;
+  const { names, places } = index.labels;
+  const labelAt = (sample: number): string | undefined => names[places[sample] ?? -1];
   const kept = new Map<number, Example>();
   let keptTokens = 0;
   const make = (sample: number): Example => {
     const { file, start, length, line } = index.at(sample);
     const name = files[file]?.file ?? '';
     const record = recordOf(name, line, open.read(file, start, length).toString('utf8'), lines);
-    const [sequence] = record ? tokenize(record).sequences : [];
+    const [sequence] = tokenize(record).sequences;
     if (sequence === undefined) throw nothingTrained(name, line);
-    return { ...sequence, file: name, line };
+    const label = labelAt(sample);
+    return { ...sequence, file: name, line, ...(label !== undefined && { label }) };
   };
   const exampleAt = (sample: number): Example => {
     const known = kept.get(sample);
@@ -108,7 +111,7 @@ export function lazyExamples(params: LazyParams): Examples {
       }),
       largestId,
       inMemory: false,
-      label: () => undefined,
+      label: index => (index >= 0 && index < length ? labelAt(placeAt(index)) : undefined),
       document: index => placeAt(index),
       select: indices => {
         const places = Int32Array.from(indices, index => placeAt(index));

@@ -9,6 +9,7 @@ import { readRegularBlocks, readRegularText } from '../../files/regular-file.ts'
 import { messageOf } from '../../protocol/error-facts.ts';
 import type { LargeData } from '../tokens/large-data.ts';
 import { dataFormats } from '../types.ts';
+import { labelBuilder, type SampleLabels } from './sample-labels.ts';
 import type { ScannedSegment } from './scan-segment.ts';
 import { openRegular, readAt } from './segments.ts';
 
@@ -29,6 +30,8 @@ const summarySchema = z.object({
   /** Records, those included that are left out. */
   read: count,
   dropped: z.record(z.string(), count),
+  /** Records from which those that were read are drawn. */
+  drawnFrom: count.optional(),
   format: z.enum(dataFormats),
   formatReason: z.string(),
 });
@@ -37,6 +40,7 @@ const summarySchema = z.object({
 export type LineSummary = z.infer<typeof summarySchema>;
 
 export interface LineIndex extends LineSummary {
+  readonly labels: SampleLabels;
   at(sample: number): LinePlace;
 }
 
@@ -45,15 +49,19 @@ const ROW_BYTES = ROW * Uint32Array.BYTES_PER_ELEMENT;
 /** The upper part of a place and the number of its file share 32 bits: files of up to a terabyte. */
 const HIGH_BITS = 8;
 const LINES = 'lines.bin';
+const LABELS = 'labels.bin';
 const DATA = 'data.json';
-const MAX_DATA_BYTES = 2 ** 20;
+/** Names of labels may be many. */
+const MAX_DATA_BYTES = 2 ** 24;
 const READ_BYTES = 2 ** 20;
 
-const storedSchema = summarySchema.extend({ checksum: z.string() });
+const storedSchema = summarySchema.extend({ checksum: z.string(), labelNames: z.array(z.string()).default([]) });
 
 export interface IndexWriter {
   /** Adds the samples of a segment. @param lineBefore lines of the file before the segment */
   add(found: ScannedSegment, file: number, lineBefore: number): void;
+  /** Adds names of labels, of whatever records. */
+  addLabels(names: readonly string[]): void;
   end(summary: Omit<LineSummary, 'samples'>): Promise<LineIndex>;
   /** Removes what was written, after a failure. */
   abandon(): void;
@@ -64,16 +72,26 @@ export async function findIndex(folder: string, log: LargeData['log']): Promise<
   const file = join(folder, DATA);
   if ((await stat(file).catch(() => undefined)) === undefined) return undefined;
   try {
-    const { checksum: expected, ...summary } = storedSchema.parse(JSON.parse(await readRegularText(file, MAX_DATA_BYTES)));
+    const { checksum: expected, labelNames, ...summary } = storedSchema.parse(JSON.parse(await readRegularText(file, MAX_DATA_BYTES)));
     let [value, bytes] = [0, 0];
     for await (const block of readRegularBlocks(join(folder, LINES), READ_BYTES)) {
       value = checksum(block, value);
       bytes += block.length;
     }
-    if (showChecksum(value) !== expected || bytes !== summary.samples * ROW_BYTES) throw new Error('it does not match its checksum');
+    const places = new Uint32Array(labelNames.length > 0 ? summary.samples : 0);
+    const placeBytes = new Uint8Array(places.buffer);
+    let labelBytes = 0;
+    if (places.length > 0)
+      for await (const block of readRegularBlocks(join(folder, LABELS), READ_BYTES)) {
+        value = checksum(block, value);
+        placeBytes.set(block.subarray(0, placeBytes.length - labelBytes), labelBytes);
+        labelBytes += block.length;
+      }
+    if (showChecksum(value) !== expected || bytes !== summary.samples * ROW_BYTES || labelBytes !== placeBytes.length)
+      throw new Error('it does not match its checksum');
     const now = new Date();
     await utimes(file, now, now).catch(() => undefined);
-    return openIndex(folder, summary);
+    return openIndex(folder, { ...summary, labels: { names: labelNames, places } });
   } catch (error) {
     log('warning', `the places of samples in ${folder} cannot be used (${messageOf(error)}) and are found again`);
     await rm(folder, { recursive: true, force: true });
@@ -82,7 +100,7 @@ export async function findIndex(folder: string, log: LargeData['log']): Promise<
 }
 
 /** The file stays open as long as the process, so that whoever clears the cache disturbs no run. */
-function openIndex(folder: string, summary: LineSummary): LineIndex {
+function openIndex(folder: string, summary: LineSummary & Pick<LineIndex, 'labels'>): LineIndex {
   const handle = openRegular(join(folder, LINES));
   return {
     ...summary,
@@ -110,6 +128,7 @@ export async function fileIndex(folder: string): Promise<IndexWriter> {
   const draft = temporaryName(folder);
   await mkdir(draft, { recursive: true });
   const handle = openSync(join(draft, LINES), 'wx');
+  const labels = labelBuilder();
   let [samples, value, isOpen] = [0, 0, true];
   const close = (): void => {
     if (isOpen) closeSync(handle);
@@ -122,13 +141,19 @@ export async function fileIndex(folder: string): Promise<IndexWriter> {
       for (let done = 0; done < bytes.length; ) done += writeSync(handle, bytes, done);
       value = checksum(bytes, value);
       samples += found.low.length;
+      labels.add(found.labelNames, found.labels);
     },
+    addLabels: names => labels.add(names, new Uint32Array(0)),
     async end(summary) {
       close();
-      await writeFile(join(draft, DATA), JSON.stringify({ ...summary, samples, checksum: showChecksum(value) }));
+      const { names, places } = labels.end();
+      const bytes = new Uint8Array(places.buffer);
+      if (names.length > 0) await writeFile(join(draft, LABELS), bytes);
+      const shown = { ...summary, samples, labelNames: names, checksum: showChecksum(checksum(bytes, value)) };
+      await writeFile(join(draft, DATA), JSON.stringify(shown));
       // Another process may have made the same in the meantime.
       await rename(draft, folder).catch(() => rm(draft, { recursive: true, force: true }));
-      return openIndex(folder, { ...summary, samples });
+      return openIndex(folder, { ...summary, samples, labels: { names, places } });
     },
     abandon() {
       close();
@@ -140,16 +165,20 @@ export async function fileIndex(folder: string): Promise<IndexWriter> {
 export function memoryIndex(): IndexWriter {
   const all: Uint32Array[] = [];
   const firsts: number[] = [];
+  const labels = labelBuilder();
   let samples = 0;
   return {
     add(found, file, lineBefore) {
       firsts.push(samples);
       all.push(rowsOf(found, file, lineBefore));
       samples += found.low.length;
+      labels.add(found.labelNames, found.labels);
     },
+    addLabels: names => labels.add(names, new Uint32Array(0)),
     end: async summary => ({
       ...summary,
       samples,
+      labels: labels.end(),
       at(sample) {
         const part = firsts.findLastIndex(first => first <= sample);
         const at = ROW * (sample - (firsts[part] ?? 0));

@@ -1,25 +1,23 @@
 /** Large data whose samples are tokenized as training goes: opened after one pass over its lines. */
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { elementAt } from '../../narrow.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
 import { DataError, DataProblems } from '../data-error.ts';
 import { checkMaxLength } from '../example/max-length.ts';
-import { deciding, type LoadDatasetInput, loadFiles, nothingLeft, openForTokenizing } from '../load/load-dataset.ts';
+import { deciding, type LoadDatasetInput, loadFiles, nothingLeft, recordSettingsOf } from '../load/load-dataset.ts';
+import { openRecords } from '../load/open-records.ts';
 import { type DataFile, listDataFiles } from '../read/list-files.ts';
 import type { OpenedDataset } from '../tokens/dataset-target.ts';
 import type { Examples } from '../tokens/example-store.ts';
 import { fingerprintOf } from '../tokens/fingerprint.ts';
 import type { LargeData } from '../tokens/large-data.ts';
 import { openTokenCache } from '../tokens/token-cache.ts';
-import { type RecordSettings, sampleTokenizer } from '../tokens/tokenize-records.ts';
-import { scanInThreads } from '../tokens/tokenize-threads.ts';
-import type { DataFormat, DataRecord } from '../types.ts';
-import { dropFinder, whyTokensDecide } from './keeps-target.ts';
+import { sampleTokenizer } from '../tokens/tokenize-records.ts';
+import type { DataRecord } from '../types.ts';
+import { findSamples } from './find-samples.ts';
+import { whyTokensDecide } from './keeps-target.ts';
 import { lazyExamples, openFiles } from './lazy-examples.ts';
 import { fileIndex, findIndex, type IndexWriter, type LineIndex, memoryIndex } from './line-index.ts';
-import { type LineSettings, type ScannedSegment, scanSegment } from './scan-segment.ts';
-import { type Segment, segmentsOf } from './segments.ts';
+import type { LineSettings } from './scan-segment.ts';
 import type { BoundedTokenizer } from './text-bounds.ts';
 
 export interface LazyInput extends Omit<LoadDatasetInput, 'large' | 'onProgress'> {
@@ -40,6 +38,8 @@ export interface LazyInput extends Omit<LoadDatasetInput, 'large' | 'onProgress'
 /** Samples whose number and order do not depend on their lengths. */
 export interface OpenedInOrder {
   readonly examples: Examples;
+  /** By id; empty for other formats than text_label. */
+  readonly labels: readonly string[];
   /** Identifies the samples, wherever their files are. */
   readonly content: string;
   /** Present where all tokens are known. */
@@ -55,9 +55,10 @@ export async function openInOrder(input: LazyInput): Promise<OpenedInOrder | { r
   const { settings, maxLength, large, tokenizer } = input;
   const totalBytes = files.reduce((sum, { bytes }) => sum + bytes, 0);
   if (totalBytes < input.lazyBytes) return undefined;
-  const obstacle = input.whyFirst ?? whyFilesDecide(input, files);
+  const obstacle = input.whyFirst ?? whyFilesDecide(files);
   if (obstacle !== undefined) return { reason: obstacle };
-  const { first, detected, recordSettings } = await peek(input, files);
+  const { first, detected } = await peek(input, files);
+  const recordSettings = recordSettingsOf(input, detected.format, detected.format === 'text_label' ? settings.labels : []);
   const reason = whyTokensDecide(recordSettings, input);
   if (reason !== undefined) return { reason };
   const open = openFiles(files);
@@ -67,7 +68,7 @@ export async function openInOrder(input: LazyInput): Promise<OpenedInOrder | { r
     const known = input.isEager ? await loadFiles({ ...input, totalBytes }, files, cache) : await cache?.find();
     if (known) {
       open.close();
-      return { examples: known.examples, content, tokenized: known };
+      return { examples: known.examples, labels: known.labels, content, tokenized: known };
     }
     const lines: LineSettings = {
       columns: settings.columns,
@@ -77,11 +78,16 @@ export async function openInOrder(input: LazyInput): Promise<OpenedInOrder | { r
     const folder = cache && join(large.cacheDir, `${key}.lines`);
     const index =
       (folder === undefined ? undefined : await findIndex(folder, large.log)) ??
-      (await scanFiles({ ...input, files, lines, recordSettings, totalBytes, detected }, await writerIn(folder, large)));
+      (await findSamples({ ...input, files, lines, recordSettings, totalBytes, detected }, await writerIn(folder, large)));
     open.check();
     if (index.samples === 0) throw nothingLeft(index.dropped, maxLength);
     const tokenize = sampleTokenizer(recordSettings, input);
-    return { examples: lazyExamples({ index, files, open, lines, tokenize, largestId: tokenizer.vocabularySize - 1 }), content, index };
+    return {
+      examples: lazyExamples({ index, files, open, lines, tokenize, largestId: tokenizer.vocabularySize - 1 }),
+      labels: settings.labels.length > 0 && detected.format === 'text_label' ? settings.labels : [...index.labels.names].sort(),
+      content,
+      index,
+    };
   } catch (error) {
     open.close();
     throw error;
@@ -90,23 +96,21 @@ export async function openInOrder(input: LazyInput): Promise<OpenedInOrder | { r
 
 const LINE_BASED: ReadonlySet<string> = new Set(['.jsonl', '.ndjson']);
 
-function whyFilesDecide({ settings }: LazyInput, files: readonly DataFile[]): string | undefined {
+function whyFilesDecide(files: readonly DataFile[]): string | undefined {
   const other = files.find(({ extension }) => !LINE_BASED.has(extension));
   if (other) return `${other.file} is not JSON Lines, whose samples can be found without reading all of it`;
-  if (settings.maxSamples !== undefined) return 'data.max_samples draws from all samples';
   if (new Set(files.map(({ file }) => file)).size < files.length) return 'a file is listed twice';
   return undefined;
 }
 
 /** The first record, and what it says about all. */
-async function peek({ settings, maxLength }: LazyInput, files: readonly DataFile[]) {
-  const opened = await openForTokenizing({ files, settings, maxLength, isShown: true }, new DataProblems());
-  const { records } = opened;
+async function peek({ settings }: LazyInput, files: readonly DataFile[]) {
+  const { records, detected } = await openRecords(files, settings, new DataProblems());
   const first = await records.next();
   await records.return(undefined);
   if (first.done === true) throw new DataError({ problem: 'the data has no sample', advice: 'Add data' });
   const known: DataRecord = first.value;
-  return { ...opened, first: known };
+  return { detected, first: known };
 }
 
 async function writerIn(folder: string | undefined, { log }: LargeData): Promise<IndexWriter> {
@@ -117,56 +121,4 @@ async function writerIn(folder: string | undefined, { log }: LargeData): Promise
     log('warning', `the places of samples are not cached (${messageOf(error)}): they take memory`);
     return memoryIndex();
   }
-}
-
-interface ScanParams extends LazyInput {
-  readonly files: readonly DataFile[];
-  readonly lines: LineSettings;
-  readonly recordSettings: RecordSettings;
-  readonly totalBytes: number;
-  readonly detected: { readonly format: DataFormat; readonly reason: string };
-}
-
-/** @throws DataError that lists what is wrong with lines */
-async function scanFiles(params: ScanParams, writer: IndexWriter): Promise<LineIndex> {
-  const { files, totalBytes, detected } = params;
-  const problems = new DataProblems();
-  const dropped: Record<string, number> = {};
-  const numbers = new Map(files.map(({ file }, i) => [file, i]));
-  let [read, bytes, line, file] = [0, 0, 0, -1];
-  try {
-    for await (const { segment, found } of scan(params)) {
-      const number = numbers.get(segment.file) ?? -1;
-      if (number !== file) [file, line] = [number, 0];
-      for (const problem of found.problems) problems.add(new DataError({ ...problem, line: (problem.line ?? 0) + line }));
-      writer.add(found, file, line);
-      line += found.lineCount;
-      read += found.read;
-      for (const [reason, count] of Object.entries(found.dropped)) dropped[reason] = (dropped[reason] ?? 0) + count;
-      bytes += segment.to - segment.from;
-      params.onScan?.(bytes, totalBytes);
-    }
-    problems.end();
-    return await writer.end({ read, dropped, format: detected.format, formatReason: detected.reason });
-  } catch (error) {
-    writer.abandon();
-    throw error;
-  }
-}
-
-/** In threads where there are several, else here. */
-function scan(
-  params: ScanParams,
-): AsyncIterable<{ readonly segment: Segment; readonly found: ScannedSegment }> | Iterable<{ segment: Segment; found: ScannedSegment }> {
-  const { files, lines, recordSettings: settings, large, totalBytes } = params;
-  const segments = [...segmentsOf(files, params.segmentBytes)];
-  const count = Math.min(large.threads, Math.ceil(totalBytes / elementAt(segments, 0).to));
-  if (count > 1 && existsSync(large.threadFile)) {
-    const data = { tokenizer: large.tokenizer, now: large.now.getTime(), settings, lines };
-    return scanInThreads(segments, { count, file: large.threadFile, data });
-  }
-  const dropOf = dropFinder(settings, params);
-  return (function* () {
-    for (const segment of segments) yield { segment, found: scanSegment(segment, lines, dropOf) };
-  })();
 }

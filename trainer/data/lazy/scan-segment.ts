@@ -24,9 +24,13 @@ export interface ScannedSegment {
   readonly lengths: Uint32Array;
   /** [samples] the line of each among those that begin in the segment, from 0. */
   readonly lines: Uint32Array;
+  /** [samples] the label of each among `labelNames`; empty where samples have none. */
+  readonly labels: Uint32Array;
+  /** The labels of all records that were looked at, in the order of their first appearance. */
+  readonly labelNames: readonly string[];
   /** Lines that begin in the segment. */
   readonly lineCount: number;
-  /** Records, those included that are left out. */
+  /** Records that were looked at, those included that are left out. */
   readonly read: number;
   /** Records that are left out, by reason. */
   readonly dropped: Readonly<Record<string, number>>;
@@ -34,38 +38,52 @@ export interface ScannedSegment {
   readonly problems: readonly DataProblem[];
 }
 
+/** Whether a record becomes a sample, and its label. */
+export interface Decision {
+  /** Why it becomes no sample. */
+  readonly dropped?: DropReason | undefined;
+  readonly label?: string | undefined;
+}
+
+export type Decide = (record: DataRecord) => Decision;
+
 const NEWLINE = 10;
 const RETURN = 13;
 const BYTE_ORDER_MARK = Buffer.of(0xef, 0xbb, 0xbf);
 
-/** @param dropOf why a record becomes no sample @throws DataError for a problem that is of no single line */
-export function scanSegment(
-  segment: Segment,
-  settings: LineSettings,
-  dropOf: (record: DataRecord) => DropReason | undefined,
-): ScannedSegment {
+/**
+ * @param chosen the records that are looked at, by their ascending places among those of the segment; left out, all
+ * @throws DataError for a problem that is of no single line
+ */
+export function scanSegment(segment: Segment, settings: LineSettings, decide: Decide, chosen?: Uint32Array): ScannedSegment {
   const { bytes, at } = readSegment(segment);
   const starts: number[] = [];
   const lengths: number[] = [];
   const lines: number[] = [];
+  const labels: number[] = [];
+  const names = new Map<string, number>();
   const dropped: Record<string, number> = {};
   const problems: DataProblem[] = [];
-  let [read, line] = [0, 0];
+  let [place, next, read, line] = [0, 0, 0, 0];
   const isText = isUtf8(bytes);
   // The same text, decoded in less time.
   const encoding = isAscii(bytes) ? 'latin1' : 'utf8';
   for (const [from, to] of lineRanges(bytes, at === 0)) {
     try {
       if (!isText && !isUtf8(bytes.subarray(from, to))) throw notUtf8(segment.file, line + 1);
-      const record = recordOf(segment.file, line + 1, bytes.toString(encoding, from, to), settings);
-      if (record !== undefined) {
+      const text = bytes.toString(encoding, from, to);
+      const isRecord = text.trim() !== '';
+      if (isRecord && (chosen === undefined || chosen[next] === place++)) {
+        next++;
+        const { dropped: reason, label } = decide(recordOf(segment.file, line + 1, text, settings));
         read++;
-        const reason = dropOf(record);
+        const name = label === undefined ? undefined : placeOf(names, label);
         if (reason !== undefined) dropped[reason] = (dropped[reason] ?? 0) + 1;
         else {
           starts.push(at + from);
           lengths.push(to - from);
           lines.push(line);
+          if (name !== undefined) labels.push(name);
         }
       }
     } catch (error) {
@@ -79,6 +97,8 @@ export function scanSegment(
     high: Uint32Array.from(starts, start => Math.floor(start / 2 ** 32)),
     lengths: Uint32Array.from(lengths),
     lines: Uint32Array.from(lines),
+    labels: Uint32Array.from(labels),
+    labelNames: [...names.keys()],
     lineCount: line,
     read,
     dropped,
@@ -86,9 +106,14 @@ export function scanSegment(
   };
 }
 
-/** The record on a line; undefined for an empty line. @throws DataError */
-export function recordOf(file: string, line: number, text: string, { columns, format, first }: LineSettings): DataRecord | undefined {
-  if (text.trim() === '') return undefined;
+function placeOf(names: Map<string, number>, name: string): number {
+  const place = names.get(name) ?? names.size;
+  names.set(name, place);
+  return place;
+}
+
+/** The record on a line that is not empty. @throws DataError */
+export function recordOf(file: string, line: number, text: string, { columns, format, first }: LineSettings): DataRecord {
   const record = renameColumns({ file, line, value: parseRecord(file, line, text) }, columns);
   if (first) checkSameFormat(record, format, first);
   return record;

@@ -8,7 +8,7 @@ export interface BoundedTokenizer extends TextTokenizer {
   readonly specialTexts: readonly string[];
 }
 
-/** What a prompt has to leave room for. */
+/** The room that a prompt has to leave. */
 export interface Room {
   /** Tokens next to those of the prompt. */
   readonly tokens: number;

@@ -146,8 +146,17 @@ export async function openForTokenizing(
     labels = await labelsOf(opened.records, settings.labels, problems);
     opened = await open();
   }
+  return { ...opened, labels, recordSettings: recordSettingsOf({ settings, maxLength }, format, labels) };
+}
+
+/** Returns everything that decides what samples a record becomes. @param shownLabels the labels that a prompt may list */
+export function recordSettingsOf(
+  { settings, maxLength }: Pick<LoadDatasetInput, 'settings' | 'maxLength'>,
+  format: DataFormat,
+  shownLabels: readonly string[],
+): RecordSettings {
   const { truncation, textSplit: _split, maxSamples: _most, seed: _seed, ...formatting } = settings;
-  return { ...opened, labels, recordSettings: { formatting: { ...formatting, format, shownLabels: labels }, maxLength, truncation } };
+  return { formatting: { ...formatting, format, shownLabels }, maxLength, truncation };
 }
 
 export interface TokenizeInput extends LoadDatasetInput {

@@ -16,8 +16,17 @@ export interface ThreadData {
   readonly lines?: LineSettings | undefined;
 }
 
+/** A segment to scan. */
+export interface SegmentWork {
+  readonly segment: Segment;
+  /** Records are only checked, not decided about. */
+  readonly isCheck?: boolean;
+  /** The records that are looked at (`scanSegment`). */
+  readonly chosen?: Uint32Array | undefined;
+}
+
 /** The work of a thread: records to tokenize, or a segment to scan. */
-export type ThreadWork = { readonly records: readonly DataRecord[] } | { readonly segment: Segment };
+export type ThreadWork = { readonly records: readonly DataRecord[] } | SegmentWork;
 
 export type ThreadRequest = ThreadWork & { readonly id: number };
 

@@ -1,7 +1,7 @@
 /** The work that a thread does for its requests: the same function for a thread and for the process itself. */
 import { createTokenizer } from '../../format/tokenizer/tokenizer.ts';
 import { chatRendererOf } from '../chat/chat-renderer.ts';
-import { dropFinder } from '../lazy/keeps-target.ts';
+import { recordChecker, sampleDecider } from '../lazy/keeps-target.ts';
 import { type ScannedSegment, scanSegment } from '../lazy/scan-segment.ts';
 import type { ThreadData, ThreadWork } from './thread-messages.ts';
 import { recordTokenizer, type TokenizedRecords } from './tokenize-records.ts';
@@ -16,10 +16,11 @@ export function threadWork({
   const tokenizer = createTokenizer(input);
   const tools = { tokenizer, chatRenderer: chatRendererOf(tokenizer, () => new Date(now)) };
   const tokenize = recordTokenizer(settings, tools);
-  const dropOf = lines && dropFinder(settings, tools);
+  const decide = lines && sampleDecider(settings, tools);
+  const check = recordChecker(settings);
   return work => {
     if ('records' in work) return tokenize(work.records);
-    if (lines === undefined || dropOf === undefined) throw new TypeError('a segment for a thread that has no settings of lines');
-    return scanSegment(work.segment, lines, dropOf);
+    if (lines === undefined || decide === undefined) throw new TypeError('a segment for a thread that has no settings of lines');
+    return scanSegment(work.segment, lines, work.isCheck ? check : decide, work.chosen);
   };
 }

@@ -4,7 +4,7 @@ import { DataError } from '../data-error.ts';
 import type { ScannedSegment } from '../lazy/scan-segment.ts';
 import type { Segment } from '../lazy/segments.ts';
 import type { DataRecord } from '../types.ts';
-import type { ThreadAnswer, ThreadData, ThreadRequest, ThreadWork } from './thread-messages.ts';
+import type { SegmentWork, ThreadAnswer, ThreadData, ThreadRequest, ThreadWork } from './thread-messages.ts';
 import type { TokenizedRecords } from './tokenize-records.ts';
 
 /** Batches that wait at a thread while it works on one: it never runs dry, and memory stays small. */
@@ -32,12 +32,12 @@ export async function* tokenizeInThreads(batches: AsyncIterable<readonly DataRec
 
 /** The segments with what was found in each, in their order. @throws as {@link tokenizeInThreads} */
 export async function* scanInThreads(
-  segments: Iterable<Segment>,
+  segments: Iterable<SegmentWork>,
   params: ThreadsParams,
 ): AsyncGenerator<{ readonly segment: Segment; readonly found: ScannedSegment }> {
-  for await (const { item: segment, made } of inThreads(segments, params, item => ({ segment: item }))) {
+  for await (const { item, made } of inThreads(segments, params, work => work)) {
     if (!('lineCount' in made)) throw new TypeError('a thread answered a segment with something else than its lines');
-    yield { segment, found: made };
+    yield { segment: item.segment, found: made };
   }
 }
 

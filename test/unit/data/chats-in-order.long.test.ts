@@ -1,0 +1,9 @@
+/** Chats in the templates of models that are tokenized when they are needed are those of data that is tokenized first. */
+import { describe, it } from 'vitest';
+import { holdChats, SETTINGS, TEMPLATES } from './chat-cases.ts';
+
+describe.each(Object.entries(TEMPLATES))('chats in the template %s', (_, template) => {
+  it.each(Object.entries(SETTINGS))('are those that are tokenized first, where %s are trained', (_, settings) =>
+    holdChats(template, settings),
+  );
+});
