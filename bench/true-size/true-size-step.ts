@@ -17,6 +17,7 @@ import { scoreModel } from '../../trainer/importance/score-model.ts';
 import { processMemory, resetPeak } from '../../trainer/machine/process-memory.ts';
 import { trainableCount } from '../../trainer/method/method.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
+import { untouchedIn } from '../../trainer/objective/untouched-in.ts';
 import { codeBytes, tokenizerBytes } from '../../trainer/plan/memory/engine-overhead.ts';
 import { priceRun, vocabularyOf } from '../../trainer/plan/memory/predict.ts';
 import { planRun, planTargets, type RunPlan } from '../../trainer/plan/run-plan.ts';
@@ -144,7 +145,7 @@ async function writeCheckpoint(session: Session, { attachment, optimizer }: RunP
 }
 
 async function score(measure: MeasureName): Promise<TrueSizeScores> {
-  const { model, task, attachment } = plan;
+  const { model, task, precision } = plan;
   if (model.kind !== 'causal') throw new Error('a language model is expected');
   const tokens = recipe.max_length ?? 512;
   const sequences = Array.from({ length: SAMPLES }, (_, sample) => ({
@@ -168,7 +169,8 @@ async function score(measure: MeasureName): Promise<TrueSizeScores> {
     recompute: 'block' as const,
     exact: false,
     sweepBytes: 0,
-    storage: attachment.storage,
+    // As before training: no rows are held apart from a quantized weight.
+    storage: untouchedIn(model, precision).storage,
   };
   resetPeak();
   const { modules } = planTargets(recipe, model);
