@@ -16,8 +16,17 @@ const NF4_BLOCK = 64;
 /** Scales that share a range. */
 const SCALE_BLOCK = 256;
 
-/** Halfway between neighbors: a number takes the level of the interval it lies in. */
-const BORDERS = NF4_LEVELS.slice(1).map((level, i) => (level + (NF4_LEVELS[i] as number)) / 2);
+/** Halfway between neighbors, and no end: a number takes the level of the interval it lies in. */
+const BORDERS = Float64Array.from(NF4_LEVELS, (level, i) => (level + (NF4_LEVELS[i + 1] ?? Number.POSITIVE_INFINITY)) / 2);
+
+/** Parts of [−1, 1] of equal length. No two borders lie in the same part, since neighbors among them are 0.079 apart or more. */
+const PARTS = 64;
+const partOf = (x: number): number => ((x + 1) * (PARTS / 2)) | 0;
+/** The borders that lie in earlier parts. */
+const CODE_BEFORE = Uint8Array.from(
+  { length: PARTS + 1 },
+  (_, part) => BORDERS.filter(border => border < 1 && partOf(border) < part).length,
+);
 
 export interface Nf4Variables {
   /** uint8 [blocks · 32]: two codes a byte, the first in the upper half, as bitsandbytes packs them. */
@@ -44,29 +53,45 @@ export function nf4Variables(name: string, shape: Shape): Nf4Variables {
 export function quantizeNf4(values: Float32Array): { readonly codes: Uint8Array; readonly scales: Float32Array } {
   const blocks = Math.ceil(values.length / NF4_BLOCK);
   const scales = new Float32Array(blocks);
-  // What fills the last block up has the code of 0.
-  const codes = new Uint8Array((blocks * NF4_BLOCK) / 2).fill(ZERO_CODE * 17);
-  for (let block = 0; block < blocks; block++) {
-    const [begin, end] = [block * NF4_BLOCK, Math.min(values.length, (block + 1) * NF4_BLOCK)];
-    let largest = 0;
-    for (let i = begin; i < end; i++) largest = Math.max(largest, Math.abs(values[i] as number));
-    scales[block] = largest;
-    const inverse = largest > 0 ? 1 / largest : 0;
-    for (let i = begin; i < end; i++) {
-      const code = codeOf((values[i] as number) * inverse);
-      const byte = codes[i >> 1] as number;
-      codes[i >> 1] = i % 2 === 0 ? (byte & 0x0f) | (code << 4) : (byte & 0xf0) | code;
-    }
+  const codes = new Uint8Array((blocks * NF4_BLOCK) / 2);
+  const whole = Math.floor(values.length / NF4_BLOCK);
+  quantizeBlocks(values, whole, { codes, scales });
+  if (whole < blocks) {
+    // Zeros fill the last block up.
+    const last = new Float32Array(NF4_BLOCK);
+    last.set(values.subarray(whole * NF4_BLOCK));
+    quantizeBlocks(last, 1, { codes: codes.subarray((whole * NF4_BLOCK) / 2), scales: scales.subarray(whole) });
   }
   return { codes, scales };
 }
 
-const ZERO_CODE = NF4_LEVELS.indexOf(0);
+function quantizeBlocks(
+  values: Float32Array,
+  blocks: number,
+  { codes, scales }: { readonly codes: Uint8Array; readonly scales: Float32Array },
+): void {
+  const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  const largestWord = new Uint32Array(scales.buffer, scales.byteOffset, scales.length);
+  for (let block = 0; block < blocks; block++) {
+    const [begin, end] = [block * NF4_BLOCK, (block + 1) * NF4_BLOCK];
+    // Without their signs, floating-point numbers are ordered as their bits are, and a NaN comes last.
+    let largest = 0;
+    for (let i = begin; i < end; i++) {
+      const magnitude = (words[i] as number) & 0x7fffffff;
+      if (magnitude > largest) largest = magnitude;
+    }
+    largestWord[block] = largest;
+    const scale = scales[block] as number;
+    const inverse = scale > 0 ? 1 / scale : 0;
+    for (let i = begin; i < end; i += 2)
+      codes[i >> 1] = (codeOf((values[i] as number) * inverse) << 4) | codeOf((values[i + 1] as number) * inverse);
+  }
+}
 
+/** The borders below x, which lies in [−1, 1]; 0 for NaN. */
 function codeOf(x: number): number {
-  let code = 0;
-  for (let half = 8; half > 0; half >>= 1) if (x > (BORDERS[code + half - 1] as number)) code += half;
-  return code;
+  const code = CODE_BEFORE[partOf(x)] as number;
+  return x > (BORDERS[code] as number) ? code + 1 : code;
 }
 
 /** The values of the variables of one weight. */
@@ -77,14 +102,16 @@ export function* encodeNf4(name: string, shape: Shape, values: Float32Array): Ge
   const [low, step] = [new Float32Array(ranges), new Float32Array(ranges)];
   const bytes = new Uint8Array(ranges * SCALE_BLOCK);
   for (let range = 0; range < ranges; range++) {
-    const part = scales.subarray(range * SCALE_BLOCK, (range + 1) * SCALE_BLOCK);
-    const smallest = part.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);
-    const unit = (part.reduce((a, b) => Math.max(a, b), 0) - smallest) / 255;
+    const [begin, end] = [range * SCALE_BLOCK, Math.min(scales.length, (range + 1) * SCALE_BLOCK)];
+    let [smallest, largest] = [Number.POSITIVE_INFINITY, 0];
+    for (let i = begin; i < end; i++) {
+      smallest = Math.min(smallest, scales[i] as number);
+      largest = Math.max(largest, scales[i] as number);
+    }
+    const unit = (largest - smallest) / 255;
     low[range] = smallest;
     step[range] = unit;
-    part.forEach((scale, i) => {
-      bytes[range * SCALE_BLOCK + i] = unit > 0 ? Math.round((scale - smallest) / unit) : 0;
-    });
+    if (unit > 0) for (let i = begin; i < end; i++) bytes[i] = Math.round(((scales[i] as number) - smallest) / unit);
   }
   yield { name: variables.codes.name, data: codes };
   yield { name: variables.scales.name, data: bytes };
