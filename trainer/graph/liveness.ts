@@ -1,5 +1,5 @@
 /** Which tensors are alive when: the memory of a signature, known before it runs. */
-import type { Step } from './fusion/step.ts';
+import { isPlain, type Step } from './fusion/step.ts';
 import type { Node } from './graph.ts';
 import { inputsOf } from './node-store.ts';
 import { ruleOf } from './op-table.ts';
@@ -71,11 +71,12 @@ type Owners = readonly (Node | undefined)[];
 const KEPT = -1;
 
 /** Bytes of what a step gives that lie in the memory of something that nobody reads after it. */
-function takenOver({ nodes, reads, program }: Step, dies: (owner: Node) => boolean, owners: Owners, rules: BufferRules): number {
+function takenOver(step: Step, dies: (owner: Node) => boolean, owners: Owners, rules: BufferRules): number {
+  const { nodes, reads, program } = step;
   const taken = new Set<Node>();
   let bytes = 0;
   for (const node of nodes) {
-    const candidates = program ? (program.takesOver.get(node) ?? []) : rules.reuses(node) ? reads : [];
+    const candidates = program ? (program.takesOver.get(node) ?? []) : isPlain(step) && rules.reuses(node) ? reads : [];
     for (const candidate of candidates) {
       const owner = owners[candidate.id];
       if (!owner || owner === node || taken.has(owner) || !dies(owner) || rules.bytes(owner) !== rules.bytes(node)) continue;
@@ -89,9 +90,9 @@ function takenOver({ nodes, reads, program }: Step, dies: (owner: Node) => boole
 
 function findOwners(steps: readonly Step[], rules: BufferRules): Owners {
   const owners: (Node | undefined)[] = new Array(1 + lastId(steps));
-  for (const { nodes, program } of steps)
-    for (const node of nodes) {
-      const isView = program === undefined && rules.isView(node);
+  for (const step of steps)
+    for (const node of step.nodes) {
+      const isView = isPlain(step) && rules.isView(node);
       owners[node.id] = rules.isOutside(node) ? undefined : isView ? owners[inputsOf(node, 1)[0].id] : node;
     }
   return owners;

@@ -4,10 +4,13 @@ import { fusedSteps } from '../../../trainer/graph/fusion/plan.ts';
 import { type Step, singleSteps } from '../../../trainer/graph/fusion/step.ts';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
 import { liveness } from '../../../trainer/graph/liveness.ts';
+import { printSignature } from '../../../trainer/graph/print.ts';
 import type { Signature } from '../../../trainer/graph/program.ts';
+import type { DType } from '../../../trainer/graph/types.ts';
 import { rmsNorm } from '../../../trainer/model/layer/norm.ts';
 import { rotaryTables, rotate } from '../../../trainer/model/layer/rotary.ts';
 import { causalModel } from '../../../trainer/model/load-model.ts';
+import { readNf4 } from '../../../trainer/model/nf4.ts';
 import { required } from '../../../trainer/narrow.ts';
 import { causalTask } from '../../../trainer/objective/causal/causal-task.ts';
 import { attachFirst } from '../../../trainer/plan/run-plan.ts';
@@ -94,6 +97,52 @@ describe('what runs together', () => {
       }),
     );
     expect(typesGiven(steps)).toEqual([['bfloat16'], ['bfloat16']]);
+  });
+
+  /** A weight of 4-bit codes, times x. */
+  const packed = (shape: [number, number], dtype: DType) =>
+    built(graph => {
+      const x = graph.cast(graph.feed('x', [4, shape[1]]), dtype);
+      return { y: graph.matmul(x, graph.cast(readNf4(graph, 'w', shape), dtype), { transposeB: true }) };
+    });
+
+  test.each(['float32', 'bfloat16'] as const)('a weight of 4-bit codes is unpacked in one step: %s', dtype => {
+    const signature = packed([64, 128], dtype);
+    const steps = fusedSteps(signature);
+    const unpacked = steps.filter(({ unpacking }) => unpacking);
+    expect(unpacked.map(({ nodes }) => nodes.map(({ shape, dtype: given }) => `${given} ${shape}`))).toEqual([[`${dtype} 64,128`]]);
+    expect(unpacked[0]?.reads.map(({ op, dtype: read, shape }) => `${op} ${read} ${shape}`)).toEqual([
+      'read uint8 4096',
+      'reshape float32 128,1',
+    ]);
+    expect(shown(steps).filter(op => op === 'gather')).toEqual([]);
+    // Nothing but the weight, the scales, the input and the product: no wide form of the codes.
+    const bytes = dtype === 'bfloat16' ? 2 : 4;
+    expect(liveness(signature, steps).peakBytes).toBeLessThan(bytes * 64 * 128 + 4 * 128 * 2 + 2 * 4 * 4 * 128);
+    expect(printSignature('main', signature, { steps: () => steps })).toContain('in blocks of 64');
+  });
+
+  test('a weight whose last block is not full is unpacked before the rest is left out', () => {
+    const steps = fusedSteps(packed([3, 7], 'float32'));
+    expect(steps.flatMap(({ nodes, unpacking }) => (unpacking ? nodes.map(({ shape }) => shape) : []))).toEqual([[64]]);
+    expect(shown(steps)).toEqual(['fused reshape', 'reshape', 'fused reshape', 'matmul']);
+  });
+
+  test('a table of other numbers is gathered', () => {
+    const steps = fusedSteps(
+      built(graph => {
+        const codes = graph.cast(graph.read({ name: 'codes', shape: [64], dtype: 'uint8' }), 'int32');
+        const table = graph.constant(
+          Float32Array.from({ length: 512 }, (_, i) => i),
+          [256, 2],
+          'float32',
+        );
+        const scales = graph.read({ name: 'scales', shape: [2, 1], dtype: 'float32' });
+        return { y: graph.exp(graph.mul(graph.reshape(graph.gather(table, codes), [2, 64]), scales)) };
+      }),
+    );
+    expect(shown(steps)).toContain('gather');
+    expect(steps.some(({ unpacking }) => unpacking)).toBe(false);
   });
 
   test('a variable is read before it is written, though the reading step would run later', () => {

@@ -5,12 +5,12 @@ import type { MethodName } from '../../../trainer/catalog/methods.ts';
 import type { Engine } from '../../../trainer/engine/engine.ts';
 import { Graph } from '../../../trainer/graph/graph.ts';
 import { assemble, type VariableData } from '../../../trainer/graph/program.ts';
-import { byteSize, float32Of } from '../../../trainer/graph/types.ts';
+import { byteSize, elementCount, float32Of, toBfloat16 } from '../../../trainer/graph/types.ts';
 import type { Attachment, MethodSettings } from '../../../trainer/method/method.ts';
 import { methods } from '../../../trainer/method/methods.ts';
 import { placeTrained } from '../../../trainer/method/placement.ts';
 import { TargetError } from '../../../trainer/method/targets.ts';
-import { NF4_LEVELS, quantizeNf4 } from '../../../trainer/model/nf4.ts';
+import { NF4_LEVELS, nf4Variables, quantizeNf4 } from '../../../trainer/model/nf4.ts';
 import { FLOAT32, type Precision, WeightStorage } from '../../../trainer/model/weight-storage.ts';
 import { required, valueFor } from '../../../trainer/narrow.ts';
 import { describeOn, openAllOthers, openReference } from '../../support/engines.ts';
@@ -79,6 +79,28 @@ test('NF4 codes are the nearest levels', () => {
   expect([...codes].flatMap(byte => [byte >> 4, byte & 15])).toEqual(nearest);
 });
 
+test('NF4 codes count the borders below a number, also right next to one, in blocks of zeros and in blocks that end early', () => {
+  const borders = NF4_LEVELS.slice(1).map((level, i) => (level + (NF4_LEVELS[i] as number)) / 2);
+  // For each border a block of its neighbors in float32; then zeros, and what fills no block.
+  const blocks = borders.flatMap((border, b) => {
+    const scale = [1, 0.3, 7e-5, 2 ** 100][b % 4] as number;
+    const words = new Int32Array(Float32Array.of(border * scale).buffer);
+    const near = Array.from({ length: 63 }, (_, i) => new Float32Array(Int32Array.of((words[0] as number) + i - 31).buffer)[0] as number);
+    return [scale, ...near];
+  });
+  const values = Float32Array.from([...blocks, ...new Float32Array(64), 0.5, -0.25, 0.125]);
+  const { codes, scales } = quantizeNf4(values);
+  const found = [...codes].flatMap(byte => [byte >> 4, byte & 15]);
+  expect(scales).toHaveLength(17);
+  scales.forEach((scale, block) => {
+    const part = values.subarray(64 * block, 64 * (block + 1));
+    expect(scale).toBe(part.reduce((most, x) => Math.max(most, Math.abs(x)), 0));
+    const inverse = scale > 0 ? 1 / scale : 0;
+    const expected = Array.from({ length: 64 }, (_, i) => borders.filter(border => (part[i] ?? 0) * inverse > border).length);
+    expect(found.slice(64 * block, 64 * (block + 1))).toEqual(expected);
+  });
+});
+
 describeOn(engines, engine => {
   test('NF4 comes back as from bitsandbytes, its scales within half a step of their own 8 bits', async () => {
     const { weight: found, y, x } = await throughEngine(engine, 'nf4', weight);
@@ -109,6 +131,30 @@ describeOn(engines, engine => {
       );
       expect(y[row]).toBeCloseTo(product, 4);
     }
+  });
+
+  test.each(['float32', 'bfloat16'] as const)('NF4 in %s is level times scale, to the bit', async dtype => {
+    const shape: [number, number] = [96, 64 * 3];
+    const { codes, scales, low, step } = nf4Variables('w', shape);
+    const graph = new Graph();
+    const weight = graph.cast(storageOf('nf4', { name: 'w', shape }).weight(graph, { name: 'w', shape }), dtype);
+    const session = await engine.compile(assemble({ main: { graph, outputs: { weight }, effects: [] } }));
+    const bytes = (count: number, seed: number) => Uint8Array.from(randomNumbers(count, 0, 256, seed));
+    const [packed, units] = [bytes(elementCount(codes.shape), 5), bytes(elementCount(scales.shape), 6)];
+    await session.load([
+      { name: codes.name, data: packed },
+      { name: scales.name, data: units },
+      { name: low.name, data: new Float32Array(elementCount(low.shape)) },
+      // A power of 2: no engine can round a scale in another way.
+      { name: step.name, data: new Float32Array(elementCount(step.shape)).fill(2 ** -9) },
+    ]);
+    const { weight: found } = await session.run('main', {});
+    await session.dispose();
+    const expected = Float32Array.from({ length: elementCount(shape) }, (_, i) => {
+      const byte = packed[i >> 1] as number;
+      return Math.fround(NF4_LEVELS[i % 2 === 0 ? byte >> 4 : byte & 15] as number) * ((units[Math.floor(i / 64)] as number) / 512);
+    });
+    expect(found).toEqual(dtype === 'bfloat16' ? toBfloat16(expected) : expected);
   });
 
   test('a weight that fills no block', async () => {

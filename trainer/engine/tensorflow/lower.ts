@@ -27,6 +27,7 @@ import { sourceLowerings } from './kernels/sources.ts';
 import type { Lowering, LoweringContext, LoweringTable } from './lowering.ts';
 import { attr, type NodeDef } from './node-def.ts';
 import { Mover, type Offloaded } from './offload-moves.ts';
+import { emitUnpacked } from './unpacked.ts';
 
 const loweringOf = <Op extends OpName>(op: Op): Lowering<Op> => lowerings[op];
 
@@ -185,6 +186,10 @@ function lowerSignature(signature: Signature, steps: readonly Step[], emitter: E
       return;
     }
     const node = elementAt(step.nodes, 0);
+    if (step.unpacking) {
+      values.set(node, emitUnpacked(emitter, step.unpacking, node, step.reads.map(nameOf)));
+      return;
+    }
     if (node.op === 'feed') return;
     const lowering = loweringOf<OpName>(node.op);
     const inputs = node.op === 'group' ? [] : node.inputs.map(nameOf);

@@ -3,15 +3,16 @@ import { elementAt } from '../../narrow.ts';
 import { aliasedRead } from '../alias.ts';
 import type { Node } from '../graph.ts';
 import { inputsOf, isSource } from '../node-store.ts';
-import { ruleOf } from '../op-table.ts';
+import { isPure, ruleOf } from '../op-table.ts';
 import { byteSize } from '../types.ts';
 import type { BuildMemo } from './build-memo.ts';
 import { isFusible } from './fusible.ts';
 import { narrowingChain } from './narrow-early.ts';
 import { isDear, isLight, waitingBytes } from './recompute-cost.ts';
 import type { Schedule } from './schedule.ts';
-import type { Step } from './step.ts';
+import { isPlain, type Step } from './step.ts';
 import { FUSION_THRESHOLDS } from './thresholds.ts';
+import { unpackingOf } from './unpacking.ts';
 
 type Builder = Pick<BuildMemo, 'build'>;
 
@@ -57,14 +58,21 @@ class Fusion {
     const inOrder = (nodes: readonly Node[]) => [...nodes].sort((a, b) => this.schedule.placeOf(a) - this.schedule.placeOf(b));
     return [...this.drafts]
       .sort((a, b) => a.place - b.place)
-      .map(({ nodes, reads, program }) => ({ nodes: inOrder(nodes), reads, ...(program && { program }) }));
+      .map(({ nodes, reads, program, unpacking }) => ({
+        nodes: inOrder(nodes),
+        reads,
+        ...(program && { program }),
+        ...(unpacking && { unpacking }),
+      }));
   }
 
   private plan(node: Node, at: number): void {
     const isWanted = this.schedule.outputs.has(node) || this.usesOf(node).size > 0;
-    if (isSource(node) && node.op !== 'feed' && !isWanted) return;
-    if (!isFusible(node)) this.single(node, at);
-    else if (!isWanted) return;
+    // Nodes inside an unpacked weight are wanted by nobody, unless something else reads them.
+    if (isPure(node.op) && node.op !== 'feed' && !isWanted) return;
+    const unpacking = unpackingOf(node);
+    if (unpacking) this.add({ nodes: [node], reads: [unpacking.codes, unpacking.scales], unpacking, place: at });
+    else if (!isFusible(node)) this.single(node, at);
     else if (this.isAlias(node)) this.single(node, this.aliasPlace(node, at));
     else if (!this.join(node, at)) this.start(node, at);
   }
@@ -196,9 +204,10 @@ class Fusion {
   private lastUse(node: Node): number {
     if (isSource(node) || this.schedule.outputs.has(node)) return Number.POSITIVE_INFINITY;
     let last = -1;
-    for (const { place, nodes, program } of this.usesOf(node)) {
+    for (const use of this.usesOf(node)) {
+      const { place, nodes } = use;
       const given = elementAt(nodes, 0);
-      const isAlias = program === undefined && ruleOf(given.op).buffer === 'view' && given.inputs[0] === node;
+      const isAlias = isPlain(use) && ruleOf(given.op).buffer === 'view' && given.inputs[0] === node;
       last = Math.max(last, place, isAlias ? this.lastUse(given) : -1);
     }
     return last;

@@ -3,6 +3,7 @@ import type { Node } from '../graph.ts';
 import { inputsOf, isOp } from '../node-store.ts';
 import { type DType, elementCount } from '../types.ts';
 import { isElementwise, ROW_PROGRAM_LIMITS } from './row-program.ts';
+import { unpackingOf } from './unpacking.ts';
 
 const COMPUTED: ReadonlySet<DType> = new Set<DType>(['float32', 'bfloat16', 'bool']);
 /** Whole numbers that a float32 holds exactly: they can be read, not made. */
@@ -38,6 +39,8 @@ export function isFusible(node: Node): boolean {
 
 function judge(node: Node): boolean {
   if (node.shape.includes(0)) return false;
+  // A step of its own looks the codes up.
+  if (unpackingOf(node)) return false;
   if (node.op === 'cast') return CAST_TO.has(node.dtype) && READABLE.has(inputsOf(node, 1)[0].dtype);
   if (!COMPUTED.has(node.dtype)) return false;
   if (node.inputs.some(input => !COMPUTED.has(input.dtype))) return false;
