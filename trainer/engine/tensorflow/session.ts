@@ -3,6 +3,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { LOAD_BATCH_BYTES } from '../../catalog/engines.ts';
 import type { Program } from '../../graph/program.ts';
 import { byteSize, bytesPerElement, type DType, elementCount, type HostArray } from '../../graph/types.ts';
 import { elementAt } from '../../narrow.ts';
@@ -24,12 +25,6 @@ import {
 import { DATA_TYPE } from './node-def.ts';
 import type { OffloadFile } from './offload-file.ts';
 import { encodeSavedModel, SERVE_TAG } from './saved-model.ts';
-
-/**
- * One run that loads variables holds this much three times: the host's copy, the one that is fed, the variable. What was fed stays with
- * TensorFlow's allocator, which gives nothing back: 64 MB more in every run whose steps need less than that.
- */
-const LOAD_BATCH_BYTES = 16 * 2 ** 20;
 
 interface Fed {
   readonly port: Port;

@@ -5,6 +5,7 @@ import type { Step } from '../../graph/fusion/step.ts';
 import { type BufferRules, COMPILED_BUFFERS } from '../../graph/liveness.ts';
 import type { Program, Signature } from '../../graph/program.ts';
 import type { ComputesOn } from '../../train/recipe-settings.ts';
+import { type LoadedPool, type LoadedVariable, loadedPool } from './loaded-pool.ts';
 import { portableBuffers } from './portable-buffers.ts';
 import { splitSumBytes } from './xla-split-sums.ts';
 import { xlaSteps } from './xla-steps.ts';
@@ -26,13 +27,15 @@ export interface OverheadLaw {
   readonly activationShare: number;
   /** Share of the activations by the model of a compiler's buffers, for what the model does not know; nothing where the compiler has counted them. */
   readonly unknownShare: number;
-  /** Share of the largest variable: the hole that its copy on the way in has left, as far as no activations come to lie there. */
-  readonly largestShare: number;
+  /** Share of the largest gradient: the hole next to it that nothing fits into. */
+  readonly gradientShare: number;
 }
 
 export interface EngineMemory {
   readonly rules: (variables: Program['variables']) => BufferRules;
   readonly overhead: OverheadLaw;
+  /** Variables are loaded into a pool that gives nothing back (`loaded-pool.ts`). */
+  readonly hasPool?: true;
   /** Sums over processes are made between programs, through the memory of the host (`graph/split-at-sums.ts`). */
   readonly sumsBetweenPrograms?: true;
   /** The memory of a GPU instead of the worker's, for an engine that holds everything there. */
@@ -46,23 +49,24 @@ export interface EngineMemory {
 
 /**
  * Fitted to the resident memory at the peak of a step, less variables and tensors alive. TensorFlow 2.21 on the CPU: over 107 configurations
- * from 0 to 4.3 GB of tensors and 1200 to 33 000 nodes. The tokenizer's share is of SmolLM2 (49 000 tokens, 34 MB) and MiniLM (30 500, 17 MB).
+ * from 0 to 4.3 GB of tensors and 1200 to 33 000 nodes; what its pool holds of the variables is computed. The tokenizer's share is of SmolLM2 (49 000 tokens, 34 MB) and MiniLM (30 500, 17 MB).
  * The portable engine interprets nodes; its tensors lie in WebAssembly's heap, which never shrinks, and in which every update of a variable
  * is a new tensor: eight configurations up to 0.7 GB. How near the laws come is in bench/results/memory.md.
  */
 export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
   tensorflow: {
     rules: () => COMPILED_BUFFERS,
+    hasPool: true,
     overhead: {
       codeBytes: 330e6,
       workerBytes: 70e6,
       bytesPerToken: 700,
       bytesPerNode: 7000,
       bytesPerConvolution: 190e3,
-      variableShare: 0.095,
-      activationShare: 0.11,
+      variableShare: 0,
+      activationShare: 0.09,
       unknownShare: 0,
-      largestShare: 0.4,
+      gradientShare: 0.75,
     },
   },
   // From one model on the CPU plugin, SmolLM2 (SPSFT r 32, 1 × 128 tokens, float32): the law gives 1.0 GB. Measured: 974 MB where the run compiles
@@ -79,7 +83,7 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
       variableShare: 0,
       activationShare: 0.09,
       unknownShare: 0,
-      largestShare: 0,
+      gradientShare: 0,
     },
     // What the model does not know is the order that XLA gives to the chunks of attention: steps compiled for cards (bench/results/cards.md) are
     // nearest with this share. Code and context of the process are in the bytes that every card reserves.
@@ -93,7 +97,7 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
         variableShare: 0,
         activationShare: 0,
         unknownShare: 0.03,
-        largestShare: 0,
+        gradientShare: 0,
       },
       steps: xlaSteps,
       rules: card => ({ ...COMPILED_BUFFERS, scratchBytes: node => splitSumBytes(node, cardCatalog[card]) }),
@@ -110,13 +114,17 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
       variableShare: 0.18,
       activationShare: 0.2,
       unknownShare: 0,
-      largestShare: 0,
+      gradientShare: 0,
     },
   },
 };
 
 export const bufferRules = (engine: EngineName, { variables }: Pick<Program, 'variables'>): BufferRules =>
   engineMemory[engine].rules(variables);
+
+/** Returns what is left in the engine's pool once these variables are loaded; undefined where it has none. */
+export const poolOf = (on: ComputesOn, parts: readonly (readonly LoadedVariable[])[]): LoadedPool | undefined =>
+  memoryOnGpu(on) === undefined && engineMemory[on.engine].hasPool ? loadedPool(parts) : undefined;
 
 /** The engine's memory on the device that computes, where all of it lies there, with the rules of the card. */
 export function memoryOnGpu({ engine, device, card = ASSUMED_CARD }: ComputesOn) {

@@ -2,6 +2,7 @@
 import type { EngineName } from '../../catalog/engines.ts';
 import type { ComputesOn } from '../../train/recipe-settings.ts';
 import { engineMemory, memoryOnGpu } from './engine-memory.ts';
+import { type LoadedPool, unusedBytes } from './loaded-pool.ts';
 
 export interface OverheadParams extends ComputesOn {
   /** The nodes of all signatures, with those that load and read variables. */
@@ -9,8 +10,10 @@ export interface OverheadParams extends ComputesOn {
   /** Among them. */
   readonly convolutions: number;
   readonly variableBytes: number;
-  /** The size of the largest one. */
-  readonly largestBytes: number;
+  /** See `poolOf`. */
+  readonly pool: LoadedPool | undefined;
+  /** The size of the largest gradient. */
+  readonly gradientBytes: number;
   /** The most at once. */
   readonly activationBytes: number;
   /** The compiler has counted them. */
@@ -29,11 +32,11 @@ export const tokenizerBytes = (vocabularySize: number, engine: EngineName): numb
   engineMemory[engine].overhead.bytesPerToken * vocabularySize;
 
 export function engineOverheadBytes(params: OverheadParams): number {
-  const { engine, nodes, convolutions, variableBytes, largestBytes, activationBytes, isCounted, feedBytes, vocabularySize } = params;
+  const { engine, nodes, convolutions, variableBytes, pool, gradientBytes, activationBytes, isCounted, feedBytes, vocabularySize } = params;
   const { overhead: law } = memoryOnGpu(params) ?? engineMemory[engine];
   const process = law.codeBytes + law.workerBytes + law.bytesPerToken * vocabularySize + HOST_BATCHES * feedBytes;
   const compiled = law.bytesPerNode * nodes + law.bytesPerConvolution * convolutions;
-  const hole = Math.max(0, law.largestShare * largestBytes - activationBytes);
+  const holes = law.gradientShare * gradientBytes + (pool ? unusedBytes(pool, activationBytes) : 0);
   const share = law.activationShare + (isCounted ? 0 : law.unknownShare);
-  return Math.round(process + compiled + law.variableShare * variableBytes + share * activationBytes + hole);
+  return Math.round(process + compiled + law.variableShare * variableBytes + share * activationBytes + holes);
 }

@@ -1,6 +1,6 @@
 /** The variables of a run, there from the first step to the last, whatever the batch. */
 import type { VariableSpec } from '../../graph/graph.ts';
-import type { TensorSpec } from '../../graph/types.ts';
+import { byteSize, type TensorSpec } from '../../graph/types.ts';
 import { FLOAT32_STORAGE } from '../../model/weight-storage.ts';
 import { optimizerState } from '../../train/optimizer.ts';
 import { offloadedVariables } from '../../train/optimizer-offload.ts';
@@ -8,6 +8,7 @@ import { chosenElements } from '../../train/trained-part.ts';
 import { accumulates } from '../../train/training-params.ts';
 import { gradientVariable, updateGroups } from '../../train/update-group.ts';
 import type { RunPlan } from '../run-plan.ts';
+import type { LoadedVariable } from './loaded-pool.ts';
 
 export interface HeldVariables {
   readonly weights: readonly TensorSpec[];
@@ -20,7 +21,9 @@ export interface HeldVariables {
   readonly offloaded: readonly TensorSpec[];
 }
 
-export function heldVariables(plan: Pick<RunPlan, 'model' | 'task' | 'attachment' | 'optimizer' | 'accumulationSteps'>): HeldVariables {
+type HeldPlan = Pick<RunPlan, 'model' | 'task' | 'attachment' | 'optimizer' | 'accumulationSteps'>;
+
+export function heldVariables(plan: HeldPlan): HeldVariables {
   const { model, attachment, optimizer } = plan;
   const { trainables, frozen = [], storage = FLOAT32_STORAGE, taken } = attachment;
   const weights = new Set(model.parameters.map(({ name }) => name));
@@ -38,4 +41,20 @@ export function heldVariables(plan: Pick<RunPlan, 'model' | 'task' | 'attachment
     optimizer: groups.flatMap(group => optimizerState(optimizer, group)).filter(isHere),
     offloaded,
   };
+}
+
+/** The same variables in the order of `loadVariables`: numbers that come from a weight follow it. */
+export function loadOrder(plan: HeldPlan): LoadedVariable[][] {
+  const { model, attachment } = plan;
+  const { trainables, storage = FLOAT32_STORAGE } = attachment;
+  const { trained, gradients, optimizer } = heldVariables(plan);
+  const ofWeight = new Map<string, VariableSpec[]>();
+  for (const { name, variable, master } of trainables)
+    for (const [weight, own] of master ? [[variable.name, master] as const] : name === variable.name ? [] : [[name, variable] as const])
+      ofWeight.set(weight, [...(ofWeight.get(weight) ?? []), own]);
+  const weights = model.parameters.flatMap(spec => [...storage.variables(spec), ...(ofWeight.get(spec.name) ?? [])]);
+  const loaded = new Set<TensorSpec>(weights);
+  const isZero = (spec: TensorSpec): LoadedVariable => ({ bytes: byteSize(spec), isZero: true });
+  const isFed = (spec: TensorSpec): LoadedVariable => ({ bytes: byteSize(spec), isZero: false });
+  return [weights.map(isFed), trained.filter(spec => !loaded.has(spec)).map(isFed), gradients.map(isZero), optimizer.map(isZero)];
 }

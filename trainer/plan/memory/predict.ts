@@ -15,10 +15,10 @@ import { type ComputesOn, copiesInMemory } from '../../train/recipe-settings.ts'
 import type { BatchShape } from '../../train/task.ts';
 import { type PlanFacts, planMethod, planRun, type RunPlan } from '../run-plan.ts';
 import { countedPasses } from './counted-passes.ts';
-import { bufferRules } from './engine-memory.ts';
+import { bufferRules, poolOf } from './engine-memory.ts';
 import { engineOverheadBytes } from './engine-overhead.ts';
 import { type ExchangeMemory, exchangeMemory } from './exchange-buffers.ts';
-import { type HeldVariables, heldVariables } from './held-variables.ts';
+import { type HeldVariables, heldVariables, loadOrder } from './held-variables.ts';
 import { nearestSettings } from './nearest-settings.ts';
 import { priceJudge } from './price-judge.ts';
 import { priceMovement } from './price-movement.ts';
@@ -194,6 +194,8 @@ export function priceRun(plan: RunPlan, options: PriceOptions = {}, fuse = plann
     Object.values(variables).reduce((sum, specs) => sum + specs.length, 0),
     variables.offloaded.length,
   );
+  const pool = poolOf(plan.on, loadOrder(plan));
+  const gradientBytes = attachment.trainables.reduce((most, { shape }) => Math.max(most, byteSize({ shape, dtype: 'float32' })), 0);
   const answers = tracer.answers();
   const judge = priceJudge(plan);
   const atLevel = (recompute: RecomputePolicy): TracedLevel => {
@@ -216,7 +218,8 @@ export function priceRun(plan: RunPlan, options: PriceOptions = {}, fuse = plann
       nodes: passes.reduce((sum, { nodes }) => sum + nodes, sharedNodes),
       convolutions: passes.reduce((sum, { convolutions }) => sum + convolutions, 0),
       variableBytes: heldTotal,
-      largestBytes: variables.weights.reduce((most, spec) => Math.max(most, byteSize(spec)), 0),
+      pool,
+      gradientBytes,
       activationBytes,
       isCounted: source === 'compiler',
       feedBytes: Math.max(...training.map(({ feedBytes }) => feedBytes)),

@@ -7,7 +7,7 @@ import { byteSize } from '../../graph/types.ts';
 import { MOVEMENT_STEP, movementProgram } from '../../importance/movement.ts';
 import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import { planTargets, type RunPlan } from '../run-plan.ts';
-import { bufferRules } from './engine-memory.ts';
+import { bufferRules, poolOf } from './engine-memory.ts';
 import { engineOverheadBytes } from './engine-overhead.ts';
 
 /** Bytes of one process in the pass, which ends before training begins; undefined where a recipe has none. */
@@ -33,7 +33,8 @@ export function priceMovement(recipe: Recipe, { model, task, trainShapes, on }: 
     nodes: passes.reduce((sum, { schedule }) => sum + schedule.length, 0),
     convolutions: 0,
     variableBytes,
-    largestBytes: Math.max(...sizes),
+    pool: poolOf(on, [sizes.map(bytes => ({ bytes, isZero: false }))]),
+    gradientBytes: Math.max(...sizes),
     activationBytes,
     isCounted: false,
     feedBytes: passes.reduce((sum, { feeds }) => sum + feeds.reduce((all, { attrs }) => all + byteSize(attrs.spec), 0), 0),

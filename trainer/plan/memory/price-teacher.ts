@@ -7,7 +7,7 @@ import { teacherProgram } from '../../objective/distillation/teacher-program.ts'
 import { untouchedIn } from '../../objective/untouched-in.ts';
 import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import { type ComputesOn, precisionOf } from '../../train/recipe-settings.ts';
-import { bufferRules } from './engine-memory.ts';
+import { bufferRules, poolOf } from './engine-memory.ts';
 import { engineOverheadBytes } from './engine-overhead.ts';
 
 /** Bytes of one process with the teacher in it; undefined for a model that is no teacher. */
@@ -34,7 +34,8 @@ export function priceTeacher(recipe: Recipe, config: Parameters<typeof loadModel
     nodes: Object.values(signatures).reduce((sum, { schedule }) => sum + schedule.length, 0),
     convolutions: 0,
     variableBytes,
-    largestBytes: Math.max(...sizes),
+    pool: poolOf(on, [sizes.map(bytes => ({ bytes, isZero: false }))]),
+    gradientBytes: 0,
     activationBytes,
     isCounted: false,
     feedBytes: Object.values(signatures).reduce(
